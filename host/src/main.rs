@@ -1,2 +1,120 @@
-//! Skeleton.
-fn main() {}
+//! The `qualm` command.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+use qualm::config::{self, Config};
+use qualm::scoring::{Scoring, StartError};
+use qualm::{demo, execd, log, replay};
+
+/// Anomaly scores for metrics, inline in the pipeline they already flow through.
+///
+/// A score of 0 is ordinary, 1 is the threshold, above 1 is an anomaly.
+#[derive(Debug, Parser)]
+#[command(version, arg_required_else_help = true, max_term_width = 120, after_help = EXAMPLES)]
+struct Cli {
+    /// Print a configuration file in which every option is explained, and stands at its default
+    #[arg(long)]
+    sample_config: bool,
+
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  qualm demo                                      see it find real incidents
+  qualm execd < metrics.lp                        score every numeric field, with no configuration
+  qualm execd --check --config qualm.toml         is this configuration right, and what is in force?
+  qualm replay --input history.csv --scores out.csv
+  qualm --sample-config > qualm.toml";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Score line protocol from stdin to stdout, as Telegraf's external processor
+    #[command(after_help = EXECD)]
+    Execd(Execd),
+    /// Score history as fast as it can be read, exactly as if it came in live
+    #[command(after_help = replay::EXAMPLES)]
+    Replay(replay::Options),
+    /// Find the incidents in a day of a real server's metrics, and show them
+    Demo(demo::Options),
+}
+
+const EXECD: &str = "\
+In telegraf.conf:
+  [[processors.execd]]
+    command = [\"qualm\", \"execd\", \"--config\", \"/etc/qualm/qualm.toml\"]
+
+Each line comes out as it came in, with `anomaly_score` and `is_anomaly` behind its fields. It ends when stdin does.";
+
+#[derive(Debug, Args)]
+struct Execd {
+    /// The configuration; without it every numeric field is scored
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+
+    /// Read the configuration, start the detectors, print what is in force, and exit
+    #[arg(long)]
+    check: bool,
+
+    /// Log more
+    #[arg(long)]
+    debug: bool,
+}
+
+/// Why a command ended early, in words for people, and its exit code: 2 where input or configuration cannot be used.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error(transparent)]
+    Config(#[from] config::Error),
+    #[error(transparent)]
+    Start(#[from] StartError),
+    #[error(transparent)]
+    Replay(#[from] replay::Error),
+    #[error("{0}")]
+    Io(#[from] io::Error),
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let result = match (cli.sample_config, cli.command) {
+        (true, _) | (_, None) => {
+            print!("{}", config::SAMPLE);
+            Ok(())
+        }
+        (_, Some(Command::Execd(options))) => execd(&options),
+        (_, Some(Command::Replay(options))) => replay(&options),
+        (_, Some(Command::Demo(options))) => demo::run(&options).map_err(Failure::from),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("E! qualm: {failure}");
+            ExitCode::from(if matches!(failure, Failure::Io(_)) { 1 } else { 2 })
+        }
+    }
+}
+
+fn execd(options: &Execd) -> Result<(), Failure> {
+    let _log = log::start(if options.debug { tracing::Level::DEBUG } else { tracing::Level::INFO });
+    let config = config(options.config.as_deref())?;
+    let scoring = Scoring::start(&config)?;
+    if options.check {
+        print!("{}", config.effective());
+        return Ok(());
+    }
+    Ok(execd::run(scoring)?)
+}
+
+fn replay(options: &replay::Options) -> Result<(), Failure> {
+    let _log = log::start(tracing::Level::WARN);
+    let config = config(options.config.as_deref())?;
+    Ok(replay::run(options, &config)?)
+}
+
+fn config(path: Option<&Path>) -> Result<Config, config::Error> {
+    path.map_or_else(|| Config::parse("", "the default configuration"), Config::read)
+}

@@ -1,1 +1,35 @@
-//! Skeleton.
+//! What the end-to-end tests share: the programs they talk to, started and stopped; fixtures; and the one check
+//! that everything rests on, [`unsplice`].
+//!
+//! The tests themselves are in `tests/`, one file per promise. They run the release binary against the real peers,
+//! which `tools.sh` builds or fetches:
+//!
+//! | variable | program | without it |
+//! |---|---|---|
+//! | `QUALM_BIN` | qualm | `target/release/qualm` |
+//! | `QUALM_CLI_WASM` | the command component | `target/components/qualm-cli.wasm` |
+//! | `TELEGRAF_BIN`, `INFLUXD_BIN`, `WASMTIME_BIN` | the peers | what `tools.sh --where` names |
+//!
+//! Where a program is missing, its tests say that they are skipped and why. With `CI` set that is a failure instead.
+
+pub mod config;
+mod feeder;
+pub mod fixtures;
+pub mod http;
+mod influx;
+mod lines;
+mod qualm;
+mod site;
+mod splice;
+mod telegraf;
+pub mod tools;
+mod wait;
+
+pub use feeder::Feeder;
+pub use influx::Influx;
+pub use lines::{Numbered, numbered};
+pub use qualm::{Finished, run, run_in_pieces};
+pub use site::Site;
+pub use splice::{Splice, unsplice};
+pub use telegraf::{Telegraf, children};
+pub use wait::{until, until_some};

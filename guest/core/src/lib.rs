@@ -1,1 +1,124 @@
-//! Skeleton.
+//! The detectors: rows of numbers in, scores out.
+//!
+//! Everything here is a pure function of a model, the rows seen so far and nothing else: no clock, no randomness, no
+//! I/O, and no mathematics but IEEE 754's own operations and the `libm` crate's, so that a score has the same bits
+//! natively and in WebAssembly, on every machine.
+//!
+//! [`open`] makes a [`Detector`] of a model's bytes. A score means the same whichever detector gave it: 0 is ordinary,
+//! 1 is the threshold, above 1 is an anomaly, and NaN is not scored.
+
+#![forbid(unsafe_code)]
+
+pub mod model;
+pub mod streaming;
+
+use model::Model;
+use streaming::Streaming;
+
+/// Rows to be scored, in order of arrival.
+#[derive(Debug, Clone, Copy)]
+pub struct Batch<'a> {
+    /// The series of each row: small dense numbers. Its length is the number of rows.
+    pub series: &'a [u32],
+    /// When each row was measured: nanoseconds since 1970. One a row.
+    pub times: &'a [i64],
+    /// Row after row, as many doubles each as the detector has features. NaN is missing.
+    pub values: &'a [f64],
+}
+
+/// What a detector thinks of a batch.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Verdicts {
+    /// One a row: NaN, or finite and not negative.
+    pub scores: Vec<f64>,
+    /// Where asked for, rows × features: how much each feature contributed. Otherwise empty.
+    pub contributions: Vec<f64>,
+}
+
+/// What a detector is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Description {
+    /// Its kind, such as `streaming`.
+    pub kind: &'static str,
+    /// Changes when the same rows may get other scores.
+    pub version: &'static str,
+    /// Values in a row.
+    pub features: u32,
+    /// Rows of a series before its first score.
+    pub warm_up: u32,
+    /// What one unit of score means, for people.
+    pub scale: String,
+}
+
+/// Why a detector refused. The text is for people: what is wrong, and what would be right.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// The model is malformed, or of a kind or version that is not known here.
+    #[error("the model cannot be used: {0}")]
+    BadModel(String),
+    /// The columns of a batch do not fit together.
+    #[error("the batch has the wrong shape: {0}")]
+    BadShape(String),
+    /// The state is malformed, or was saved by another kind or version.
+    #[error("the saved state cannot be used: {0}")]
+    BadState(String),
+}
+
+/// A detector with its model and with the state of every series that it has seen.
+pub trait Detector: std::fmt::Debug {
+    /// What this is.
+    fn describe(&self) -> Description;
+
+    /// Scores a batch and learns from it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::BadShape`]: nothing was scored or learnt.
+    fn observe(&mut self, batch: Batch<'_>, explain: bool) -> Result<Verdicts, Error>;
+
+    /// Drops all that is known of these series.
+    fn forget(&mut self, series: &[u32]);
+
+    /// The state of these series, those without any left out.
+    fn save(&self, series: &[u32]) -> Vec<u8>;
+
+    /// Takes saved state back; series that are not in it stay as they are.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::BadState`]: nothing was changed.
+    fn restore(&mut self, state: &[u8]) -> Result<(), Error>;
+}
+
+impl Batch<'_> {
+    /// The number of rows, once the columns are seen to fit `features` values a row.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::BadShape`] where they do not.
+    pub fn rows(&self, features: usize) -> Result<usize, Error> {
+        let Self { series, times, values } = self;
+        if times.len() == series.len() && values.len() == series.len().saturating_mul(features) {
+            return Ok(series.len());
+        }
+        Err(Error::BadShape(format!(
+            "{} series, {} timestamps and {} values, where there must be as many timestamps as series, and {features} values for each",
+            series.len(),
+            times.len(),
+            values.len()
+        )))
+    }
+}
+
+/// Makes a detector of a model.
+///
+/// # Errors
+///
+/// [`Error::BadModel`] says what is wrong with it.
+pub fn open(model: &[u8]) -> Result<Box<dyn Detector>, Error> {
+    let model = Model::read(model)?;
+    match model.text("kind")? {
+        streaming::KIND => Ok(Box::new(Streaming::open(&model)?)),
+        other => Err(Error::BadModel(format!("it is of the kind `{other}`; known here is `{}`", streaming::KIND))),
+    }
+}

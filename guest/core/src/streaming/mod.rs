@@ -1,0 +1,196 @@
+//! `streaming`: the detector that needs no training.
+//!
+//! Each series has a robust level and scale that forget with time ([`level`]), and a model of the tail of its own
+//! deviations ([`tail`]) that turns a deviation into how rare it is. The score is the logarithm of that rarity, in
+//! units of the wanted false-alarm rate's: 1 is a deviation that an ordinary row exceeds with just that probability.
+
+mod level;
+mod series;
+mod tail;
+
+use crate::model::Model;
+use crate::{Batch, Description, Detector, Error, Verdicts};
+use level::Decay;
+use series::Series;
+
+/// The name of this kind of detector.
+pub const KIND: &str = "streaming";
+
+/// The version of the mathematics: it changes when the same rows may get other scores.
+const VERSION: &str = "1";
+
+/// The first bytes of saved state: who wrote it, and which layout follows.
+const STATE: &[u8; 8] = b"qualm-s1";
+
+/// Series in a page of state. State grows a page at a time and is never moved: growing costs the same however much
+/// there is.
+const PAGE: usize = 256;
+
+/// Bytes of one series in saved state: its number, and what is known of it.
+const RECORD: usize = 4 + Series::SIZE;
+
+/// What a user may set.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Parameters {
+    /// Seconds after which an observation counts half.
+    pub half_life: f64,
+    /// How often an ordinary observation may be called an anomaly, as a probability.
+    pub false_alarm_rate: f64,
+    /// Observations of a series before its first score.
+    pub min_samples: u32,
+}
+
+impl Default for Parameters {
+    fn default() -> Self {
+        Self { half_life: 3_600.0, false_alarm_rate: 1e-4, min_samples: 30 }
+    }
+}
+
+impl Parameters {
+    /// Checks the ranges.
+    ///
+    /// # Errors
+    ///
+    /// Names the parameter that is out of its range, and the range.
+    pub fn check(&self) -> Result<(), (&'static str, &'static str)> {
+        let Self { half_life, false_alarm_rate, min_samples } = *self;
+        if !(half_life.is_finite() && half_life >= 1e-3) {
+            return Err(("half_life", "must be a millisecond at least"));
+        }
+        if !(1e-12..=0.1).contains(&false_alarm_rate) {
+            return Err((
+                "false_alarm_rate",
+                "must lie between 1e-12 and 0.1: the share of ordinary rows called anomalies",
+            ));
+        }
+        if !(2..=1_000_000).contains(&min_samples) {
+            return Err(("min_samples", "must lie between 2 and 1000000"));
+        }
+        Ok(())
+    }
+
+    /// The model that [`crate::open`] makes such a detector of.
+    #[must_use]
+    pub fn to_model(&self) -> Vec<u8> {
+        let Self { half_life, false_alarm_rate, min_samples } = self;
+        Model::write([
+            ("kind", KIND.to_owned()),
+            ("version", VERSION.to_owned()),
+            ("half_life", half_life.to_string()),
+            ("false_alarm_rate", false_alarm_rate.to_string()),
+            ("min_samples", min_samples.to_string()),
+        ])
+    }
+}
+
+/// The detector: the state of every series, by number.
+#[derive(Debug)]
+pub struct Streaming {
+    parameters: Parameters,
+    decay: Decay,
+    pages: Vec<Box<[Series]>>,
+}
+
+impl Streaming {
+    /// A detector that has seen nothing.
+    #[must_use]
+    pub fn new(parameters: Parameters) -> Self {
+        Self { parameters, decay: Decay::default(), pages: Vec::new() }
+    }
+
+    pub(crate) fn open(model: &Model) -> Result<Self, Error> {
+        let version = model.text("version")?;
+        if version != VERSION {
+            return Err(Error::BadModel(format!("it is of version {version}; known here is {VERSION}")));
+        }
+        let parameters = Parameters {
+            half_life: model.number("half_life")?,
+            false_alarm_rate: model.number("false_alarm_rate")?,
+            min_samples: model.number("min_samples")?,
+        };
+        parameters.check().map_err(|(name, range)| Error::BadModel(format!("its `{name}` {range}")))?;
+        Ok(Self::new(parameters))
+    }
+
+    fn series(&self, number: u32) -> Option<&Series> {
+        self.pages.get(number as usize / PAGE).map(|page| &page[number as usize % PAGE])
+    }
+}
+
+/// The state of a series, made where there is none yet.
+fn series_mut(pages: &mut Vec<Box<[Series]>>, number: u32) -> &mut Series {
+    let page = number as usize / PAGE;
+    while pages.len() <= page {
+        pages.push(vec![Series::new(); PAGE].into_boxed_slice());
+    }
+    &mut pages[page][number as usize % PAGE]
+}
+
+impl Detector for Streaming {
+    fn describe(&self) -> Description {
+        let rate = self.parameters.false_alarm_rate;
+        Description {
+            kind: KIND,
+            version: VERSION,
+            features: 1,
+            warm_up: self.parameters.min_samples,
+            scale: format!("the logarithm of a deviation's rarity, 1 being {rate} of ordinary observations"),
+        }
+    }
+
+    fn observe(&mut self, batch: Batch<'_>, explain: bool) -> Result<Verdicts, Error> {
+        let rows = batch.rows(1)?;
+        let Self { parameters, decay, pages } = self;
+        let mut scores = Vec::with_capacity(rows);
+        let mut contributions = Vec::with_capacity(if explain { rows } else { 0 });
+        for ((&number, &time), &value) in batch.series.iter().zip(batch.times).zip(batch.values) {
+            let verdict = series_mut(pages, number).observe(parameters, decay, time, value);
+            scores.push(verdict.score);
+            if explain {
+                contributions.push(if verdict.score.is_nan() { 0.0 } else { verdict.deviation });
+            }
+        }
+        Ok(Verdicts { scores, contributions })
+    }
+
+    fn forget(&mut self, series: &[u32]) {
+        for &number in series {
+            if let Some(page) = self.pages.get_mut(number as usize / PAGE) {
+                page[number as usize % PAGE] = Series::new();
+            }
+        }
+    }
+
+    fn save(&self, series: &[u32]) -> Vec<u8> {
+        let mut state = Vec::with_capacity(STATE.len() + series.len() * RECORD);
+        state.extend_from_slice(STATE);
+        for &number in series {
+            if let Some(series) = self.series(number).filter(|series| !series.is_empty()) {
+                state.extend_from_slice(&number.to_le_bytes());
+                series.write(&mut state);
+            }
+        }
+        state
+    }
+
+    fn restore(&mut self, state: &[u8]) -> Result<(), Error> {
+        let bad = |what: &str| Error::BadState(what.to_owned());
+        let records =
+            state.strip_prefix(STATE).ok_or_else(|| bad("it was not saved by this version of `streaming`"))?;
+        let (records, rest) = records.as_chunks::<RECORD>();
+        if !rest.is_empty() {
+            return Err(bad("it ends within a series"));
+        }
+        let mut read = Vec::with_capacity(records.len());
+        for record in records {
+            let (number, known) = record.split_first_chunk::<4>().ok_or_else(|| bad("it ends within a series"))?;
+            let series =
+                known.first_chunk().and_then(Series::read).ok_or_else(|| bad("a series has impossible values"))?;
+            read.push((u32::from_le_bytes(*number), series));
+        }
+        for (number, series) in read {
+            *series_mut(&mut self.pages, number) = series;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,396 @@
+//! Line protocol: where an event ends, and what stands in it. Views into the input; nothing is copied.
+//!
+//! The grammar is that of Telegraf's parser, which reads what we write. Where it and this module could differ, this one
+//! refuses: an event that is not understood passes through as it is, so a refusal costs a score and nothing else.
+
+use memchr::{memchr, memchr2};
+
+/// The field that marks an event as scored upstream.
+pub const SCORE_KEY: &[u8] = b"anomaly_score";
+
+/// Where the event that starts at the beginning of `bytes` ends: the offset behind its newline. `None` while the
+/// newline has not arrived.
+///
+/// A raw newline inside a string field belongs to the event. A quote opens a string only where a field's value starts;
+/// anywhere else (in a tag, in a field's key) it is an ordinary character.
+#[must_use]
+pub fn event_end(bytes: &[u8]) -> Option<usize> {
+    let first = memchr2(b'\n', b'"', bytes)?;
+    if bytes[first] == b'\n' { Some(first + 1) } else { event_end_quoted(bytes) }
+}
+
+/// [`event_end`] for an event that has a quote before its first newline.
+fn event_end_quoted(bytes: &[u8]) -> Option<usize> {
+    let newline = memchr(b'\n', bytes).unwrap_or(bytes.len());
+    let blank = bytes[..newline].iter().position(|b| !matches!(b, b' ' | b'\t')).unwrap_or(newline);
+    let comment = bytes.get(blank) == Some(&b'#');
+    let Some(fields) = head_end(&bytes[blank..newline]).filter(|_| !comment) else {
+        return (newline < bytes.len()).then_some(newline + 1);
+    };
+    let mut at = blank + fields;
+    loop {
+        at += memchr2(b'\n', b'"', &bytes[at..])?;
+        if bytes[at] == b'\n' {
+            return Some(at + 1);
+        }
+        if opens_string(bytes, at) {
+            at = string_end(bytes, at)?;
+        } else {
+            at += 1;
+        }
+    }
+}
+
+/// Whether the quote at `at` stands at the start of a field's value, that is behind an unescaped `=`.
+fn opens_string(bytes: &[u8], at: usize) -> bool {
+    at >= 1 && bytes[at - 1] == b'=' && bytes[..at - 1].iter().rev().take_while(|&&b| b == b'\\').count() % 2 == 0
+}
+
+/// The offset behind the quote that closes the string which opens at `open`. `None` while it has not arrived.
+fn string_end(bytes: &[u8], open: usize) -> Option<usize> {
+    let mut at = open + 1;
+    loop {
+        at += memchr2(b'"', b'\\', bytes.get(at..)?)?;
+        if bytes[at] == b'"' {
+            return Some(at + 1);
+        }
+        at += 2; // a backslash and what it escapes
+    }
+}
+
+/// The length of the head (measurement and tags) of an event that starts with it: the offset of the first space that no
+/// backslash precedes. A backslash before the backslash does not undo the escape (so Telegraf's tags are read).
+#[must_use]
+pub fn head_end(event: &[u8]) -> Option<usize> {
+    memchr::memchr_iter(b' ', event).find(|&at| at == 0 || event[at - 1] != b'\\')
+}
+
+/// The parts of a head: the measurement, then each `key=value` pair, in the order in which they stand there.
+pub fn head_parts(head: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = Some(head);
+    std::iter::from_fn(move || {
+        let head = rest?;
+        let comma = memchr::memchr_iter(b',', head).find(|&at| at == 0 || head[at - 1] != b'\\');
+        rest = comma.map(|at| &head[at + 1..]);
+        Some(&head[..comma.unwrap_or(head.len())])
+    })
+}
+
+/// A tag's key and value, both still escaped.
+#[must_use]
+pub fn tag(part: &[u8]) -> Option<(&[u8], &[u8])> {
+    let equals = memchr::memchr_iter(b'=', part).find(|&at| at == 0 || part[at - 1] != b'\\')?;
+    Some((&part[..equals], &part[equals + 1..]))
+}
+
+/// A name as its author wrote it, without the backslashes that line protocol needs before `,`, `=` and space.
+#[must_use]
+pub fn unescape(name: &[u8]) -> std::borrow::Cow<'_, [u8]> {
+    if memchr(b'\\', name).is_none() {
+        return name.into();
+    }
+    let mut plain = Vec::with_capacity(name.len());
+    let mut bytes = name.iter().copied().peekable();
+    while let Some(byte) = bytes.next() {
+        match bytes.peek() {
+            Some(b',' | b'=' | b' ') if byte == b'\\' => {}
+            _ => plain.push(byte),
+        }
+    }
+    plain.into()
+}
+
+/// A numeric field of an event.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Field {
+    /// Where its key starts, as an offset into the event.
+    pub key: u32,
+    /// The key's length in bytes, escapes included.
+    pub key_len: u32,
+    /// Its value. Integers beyond 2⁵³ lose their last digits.
+    pub value: f64,
+}
+
+impl Field {
+    /// The field's key in `event`, the bytes it was read from.
+    #[must_use]
+    pub fn key<'a>(&self, event: &'a [u8]) -> &'a [u8] {
+        &event[self.key as usize..][..self.key_len as usize]
+    }
+}
+
+/// What stands in an event besides its head and its numeric fields.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Body {
+    /// The offset behind the last field's value: where more fields can be spliced in.
+    pub fields_end: usize,
+    /// Nanoseconds since 1970, where the event tells.
+    pub time: Option<i64>,
+}
+
+/// Why an event's fields were not read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// It is not line protocol as Telegraf's parser takes it.
+    Malformed,
+    /// It has the field [`SCORE_KEY`].
+    AlreadyScored,
+}
+
+/// Reads the fields and the time of `event`, whose head ends at `head_end`, into `fields`, numeric fields only.
+///
+/// # Errors
+///
+/// Says why the event cannot be scored; `fields` then means nothing.
+pub fn read_body(event: &[u8], head_end: usize, fields: &mut Vec<Field>) -> Result<Body, Refusal> {
+    fields.clear();
+    let event = trim_newline(event);
+    let mut at = skip_spaces(event, head_end);
+    loop {
+        let equals = key_end(event, at).ok_or(Refusal::Malformed)?;
+        if &event[at..equals] == SCORE_KEY {
+            return Err(Refusal::AlreadyScored);
+        }
+        let (value, end) = read_value(event, equals + 1).ok_or(Refusal::Malformed)?;
+        if let Some(value) = value {
+            fields.push(Field { key: at as u32, key_len: (equals - at) as u32, value });
+        }
+        at = end;
+        if event.get(at) != Some(&b',') {
+            break;
+        }
+        at += 1;
+    }
+    let time = read_time(&event[at..]).ok_or(Refusal::Malformed)?;
+    Ok(Body { fields_end: at, time })
+}
+
+/// The event without its line end, `\n` or `\r\n`.
+fn trim_newline(event: &[u8]) -> &[u8] {
+    let event = event.strip_suffix(b"\n").unwrap_or(event);
+    event.strip_suffix(b"\r").unwrap_or(event)
+}
+
+fn skip_spaces(event: &[u8], from: usize) -> usize {
+    from + event[from..].iter().take_while(|b| is_space(**b)).count()
+}
+
+const fn is_space(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t' | 0x0b | 0x0c)
+}
+
+/// The offset of the `=` that ends the field key at `from`. In a key a backslash takes the next byte with it, whatever
+/// that is, another backslash included.
+fn key_end(event: &[u8], from: usize) -> Option<usize> {
+    let mut at = from;
+    loop {
+        match *event.get(at)? {
+            b'=' => return (at > from).then_some(at),
+            b'\\' => at += 2,
+            b',' | b' ' | b'\t' | b'\n' | 0x0b | 0x0c | b'\r' => return None,
+            _ => at += 1,
+        }
+    }
+}
+
+/// The field value at `from`, if it is a number, and the offset behind it. `None` where it is no value at all.
+fn read_value(event: &[u8], from: usize) -> Option<(Option<f64>, usize)> {
+    let first = *event.get(from)?;
+    if first == b'"' {
+        return Some((None, string_end(event, from)?));
+    }
+    let length = event[from..].iter().position(|&b| b == b',' || is_space(b));
+    let end = length.map_or(event.len(), |length| from + length);
+    let text = &event[from..end];
+    match first {
+        b'0'..=b'9' | b'-' | b'.' => read_number(text).map(|value| (Some(value), end)),
+        _ => is_boolean(text).then_some((None, end)),
+    }
+}
+
+fn is_boolean(text: &[u8]) -> bool {
+    matches!(text, b"t" | b"T" | b"true" | b"True" | b"TRUE" | b"f" | b"F" | b"false" | b"False" | b"FALSE")
+}
+
+/// An integer with its suffix `i`, an unsigned one with `u`, or a float.
+fn read_number(text: &[u8]) -> Option<f64> {
+    let text = std::str::from_utf8(text).ok()?;
+    match text.as_bytes().last()? {
+        b'i' => integer(&text[..text.len() - 1])?.parse::<i64>().ok().map(|n| n as f64),
+        b'u' => integer(&text[..text.len() - 1])?.parse::<u64>().ok().map(|n| n as f64),
+        // Letters that Rust would take and line protocol does not (`inf`, `nan`) cannot follow a first digit.
+        _ => text
+            .strip_prefix('-')
+            .unwrap_or(text)
+            .starts_with(|c: char| c.is_ascii_digit() || c == '.')
+            .then_some(())
+            .and_then(|()| text.parse::<f64>().ok())
+            .filter(|value| value.is_finite()),
+    }
+}
+
+/// An integer's digits, unless a zero leads them: Telegraf refuses `007i` (and takes the float `007`).
+fn integer(digits: &str) -> Option<&str> {
+    let magnitude = digits.strip_prefix('-').unwrap_or(digits);
+    (magnitude.len() == 1 || !magnitude.starts_with('0')).then_some(digits)
+}
+
+/// The timestamp in what follows the fields: `Some(None)` where nothing follows, `None` where something else does.
+fn read_time(rest: &[u8]) -> Option<Option<i64>> {
+    let start = skip_spaces(rest, 0);
+    if start == rest.len() {
+        return Some(None);
+    }
+    let length = rest[start..].iter().position(|&b| is_space(b)).unwrap_or(rest.len() - start);
+    let digits = &rest[start..start + length];
+    let unsigned = digits.strip_prefix(b"-").unwrap_or(digits);
+    let alone = start > 0 && skip_spaces(rest, start + length) == rest.len();
+    if !alone || unsigned.is_empty() || !unsigned.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    std::str::from_utf8(digits).ok()?.parse().ok().map(Some)
+}
+
+/// The number of line ends in `bytes`, for those who count lines rather than events.
+#[must_use]
+pub fn count_newlines(bytes: &[u8]) -> usize {
+    memchr::memchr_iter(b'\n', bytes).count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(event: &str) -> Result<(Vec<(String, f64)>, Option<i64>, usize), Refusal> {
+        let bytes = event.as_bytes();
+        let head = head_end(bytes).ok_or(Refusal::Malformed)?;
+        let mut fields = Vec::new();
+        let body = read_body(bytes, head, &mut fields)?;
+        let named = fields.iter().map(|f| (String::from_utf8_lossy(f.key(bytes)).into_owned(), f.value)).collect();
+        Ok((named, body.time, body.fields_end))
+    }
+
+    fn fields(event: &str) -> Vec<(String, f64)> {
+        read(event).unwrap().0
+    }
+
+    #[test]
+    fn numbers_are_read_as_telegraf_reads_them() {
+        for (text, value) in [
+            ("1", 1.0),
+            ("-1", -1.0),
+            ("1e5", 1e5),
+            ("1E+5", 1e5),
+            ("1e-5", 1e-5),
+            ("1.", 1.0),
+            (".5", 0.5),
+            ("-.5", -0.5),
+            ("007", 7.0),
+            ("42i", 42.0),
+            ("-42i", -42.0),
+            ("42u", 42.0),
+            ("0i", 0.0),
+            ("0u", 0.0),
+            ("18446744073709551615u", 18_446_744_073_709_551_615.0),
+            ("97.97979797979798", 97.979_797_979_797_98),
+        ] {
+            assert_eq!(fields(&format!("m v={text} 1")), [("v".to_owned(), value)], "{text}");
+        }
+        for text in ["t", "T", "true", "True", "TRUE", "f", "FALSE", "\"text\"", "\"\"", r#""a\"b\\""#, "\"a\nb\""] {
+            assert_eq!(fields(&format!("m v={text},w=2 1")), [("w".to_owned(), 2.0)], "{text}");
+        }
+    }
+
+    #[test]
+    fn what_telegraf_refuses_is_refused() {
+        for event in [
+            "m v=+1 1",
+            "m v=007i 1",
+            "m v=NaN 1",
+            "m v=1e400 1",
+            "m v=inf 1",
+            "m v=-inf 1",
+            "m v=-nan 1",
+            "m v=- 1",
+            "m v= 1",
+            "m v 1",
+            "m =1 1",
+            "m v=1, 1",
+            "m v=1 1.5",
+            "m v=1 1 2",
+            "m v=1 99999999999999999999",
+            "m v=1 -",
+            "m v=0x10 1",
+            "m v=1_000 1",
+            "m v=1f 1",
+            "m v=\"open 1",
+            "m v\\=1 1",
+            "m v=1i5 1",
+            "m v=i 1",
+            "m v=-i 1",
+            "m v=9223372036854775808i 1",
+            "m v=-1u 1",
+            "m v=truex 1",
+            "m",
+            "m v=. 1",
+            "m v=1e 1",
+        ] {
+            assert_eq!(read(event), Err(Refusal::Malformed), "{event}");
+        }
+        assert_eq!(read("m v=1,anomaly_score=0 1"), Err(Refusal::AlreadyScored));
+    }
+
+    #[test]
+    fn fields_end_before_the_time_and_the_line_end() {
+        for (event, fields_end, time) in [
+            ("m v=1 5\n", 5, Some(5)),
+            ("m v=1 -5\r\n", 5, Some(-5)),
+            ("m v=1\n", 5, None),
+            ("m v=1\r\n", 5, None),
+            ("m v=1", 5, None),
+            ("m v=1  5 \n", 5, Some(5)),
+            ("m v=1 \n", 5, None),
+            ("m  v=1 5\n", 6, Some(5)),
+        ] {
+            let (_, read_time, read_end) = read(event).unwrap();
+            assert_eq!((read_end, read_time), (fields_end, time), "{event:?}");
+        }
+    }
+
+    #[test]
+    fn escapes_belong_to_names() {
+        assert_eq!(fields(r"m,a=b\ c,d=e\,f v\ w=1,x\,y=2,z\\=3 1").len(), 3);
+        let head = br"m\ x,a=b\,c,d\=e=f";
+        let parts: Vec<_> = head_parts(head).collect();
+        assert_eq!(parts, [br"m\ x".as_slice(), br"a=b\,c", br"d\=e=f"]);
+        assert_eq!(tag(parts[2]), Some((br"d\=e".as_slice(), b"f".as_slice())));
+        assert_eq!(unescape(br"b\,c\ d\=e\f").as_ref(), br"b,c d=e\f");
+        // A backslash before a backslash does not undo the escape: the value is `a\,b`.
+        assert_eq!(head_parts(br"m,t=a\\,b").count(), 2);
+    }
+
+    #[test]
+    fn an_event_ends_at_the_newline_that_is_in_no_string() {
+        // A `|` marks where the first event ends; without one it has not ended yet.
+        for marked in [
+            "m v=1\n|x",
+            "m v=1",
+            "\n|",
+            "m v=\"a\nb\" 1\n|x",
+            "m v=\"a\nb",
+            "m,t=a\"b v=1\n|x\"\n",
+            "m v\"=1\n|x\"",
+            "# it's \"quoted\n|\"",
+            "m v=\"a\\\"\n\" 1\n|x",
+            "m v=\"\\\\\"\n|x\"",
+            "no_head\"\n|x\"",
+            "m v\\=\"1\n|x\"",
+            "m v=1,w=\"\n\",u=\"\n\"\n|x",
+            "  \"\n|\"",
+            "",
+        ] {
+            let end = marked.find('|');
+            assert_eq!(event_end(marked.replace('|', "").as_bytes()), end, "{marked:?}");
+        }
+    }
+}

@@ -1,0 +1,421 @@
+//! The loop: bytes in, scored bytes out.
+
+use memchr::memchr;
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+use crate::line::{self, Field, Refusal};
+use crate::rows::{Origin, Rows, Scorer};
+use crate::select::Selector;
+use crate::series::{Limits, SeriesTable};
+use crate::splice;
+
+/// How many bytes one read may bring.
+const READ: usize = 1 << 20;
+
+/// How long an event may be to be scored; a longer one passes through as it is.
+const MAX_EVENT: usize = 1 << 20;
+
+/// How many detectors there may be: an event's are a set of bits.
+pub const MAX_LANES: usize = 64;
+
+/// Heads whose selection is remembered. Beyond this many they begin to be worked out again, which costs some 200 ns.
+const MEMO: usize = 4096;
+
+/// Bytes in, scored bytes out; all that a pipeline knows between two reads.
+///
+/// ```
+/// use qualm_stream::{Lane, Limits, Pipeline, Rows, Scorer, Selector};
+///
+/// struct Far;
+/// impl Scorer for Far {
+///     fn score(&mut self, rows: &Rows, scores: &mut Vec<f64>) {
+///         scores.extend(rows.values.iter().map(|value| value.abs() / 100.0));
+///     }
+///     fn forget(&mut self, _: &[u32]) {}
+/// }
+///
+/// let mut pipeline = Pipeline::new(vec![Lane::new(Selector::default(), Limits::default())], 0);
+/// let line = b"cpu,host=a usage=50 1700000000000000000\n";
+/// pipeline.input()[..line.len()].copy_from_slice(line);
+/// let out = pipeline.run(line.len(), 0, &mut [Far]);
+/// assert_eq!(out, b"cpu,host=a usage=50,anomaly_score=0.5,is_anomaly=0i 1700000000000000000\n");
+/// ```
+#[derive(Debug)]
+pub struct Pipeline {
+    lanes: Vec<Lane>,
+    heads: Heads,
+    /// What was read and not yet passed on lies in `..filled`; `..passed` of it has gone out by now.
+    buffer: Vec<u8>,
+    filled: usize,
+    passed: usize,
+    /// The last event was given up on before its end: pass bytes on until a newline.
+    midway: bool,
+    /// The fields of the event at hand.
+    fields: Vec<Field>,
+    /// The events of this run that are to be scored.
+    events: Vec<Event>,
+    out: Vec<u8>,
+    counts: Counts,
+}
+
+/// One detector's part of the pipeline: what it wants, the series that it knows, the rows that wait for it.
+#[derive(Debug)]
+pub struct Lane {
+    selector: Selector,
+    series: SeriesTable,
+    rows: Rows,
+    scores: Vec<f64>,
+    gone: Vec<u32>,
+}
+
+/// An event that is to be scored.
+#[derive(Debug)]
+struct Event {
+    /// Its number since the start, counting every event that is a metric.
+    number: u64,
+    /// Where in the buffer the verdict goes.
+    splice_at: usize,
+    /// The largest score of its fields so far, NaN for none, and that field's key.
+    score: f64,
+    key: (u32, u32),
+}
+
+/// What has passed, since the start.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Bytes.
+    pub bytes: u64,
+    /// Events: lines, but for blank ones and comments.
+    pub events: u64,
+    /// Events with at least one field that a detector wants.
+    pub selected: u64,
+    /// Events that got a score.
+    pub scored: u64,
+    /// Events whose score is an anomaly's.
+    pub anomalous: u64,
+    /// Events that are not line protocol.
+    pub malformed: u64,
+    /// Events that were scored upstream.
+    pub upstream: u64,
+    /// Events that were longer than 1 MiB, or whose end did not come in time.
+    pub unfinished: u64,
+    /// Rows: fields given to a detector.
+    pub rows: u64,
+    /// Series that were dropped.
+    pub evicted: u64,
+}
+
+/// A row and what became of it, for those who look at each: see [`Pipeline::verdicts`].
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Verdict<'a> {
+    /// The number of the row's event since the start: `0` is the first.
+    pub event: u64,
+    /// Which detector, by its place among the lanes.
+    pub lane: usize,
+    /// The series' number.
+    pub series: u32,
+    /// When it was measured.
+    pub time: i64,
+    /// The field's key, as it stands in the line.
+    pub key: &'a [u8],
+    /// The field's value.
+    pub value: f64,
+    /// Its score, NaN for none.
+    pub score: f64,
+}
+
+impl Lane {
+    /// A detector's part of a pipeline that has not begun.
+    #[must_use]
+    pub fn new(selector: Selector, limits: Limits) -> Self {
+        Self { selector, series: SeriesTable::new(limits), rows: Rows::default(), scores: Vec::new(), gone: Vec::new() }
+    }
+
+    /// The series that it knows.
+    #[must_use]
+    pub fn series(&self) -> &SeriesTable {
+        &self.series
+    }
+
+    /// The series that it knows, to restore those of an earlier run.
+    pub fn series_mut(&mut self) -> &mut SeriesTable {
+        &mut self.series
+    }
+}
+
+impl Pipeline {
+    /// A pipeline with these detectors. The first lane that wants a field gets it. `seed` makes the series' identities:
+    /// a random one keeps whoever writes the metrics from making two series collide on purpose.
+    ///
+    /// # Panics
+    ///
+    /// With more than [`MAX_LANES`] lanes.
+    #[must_use]
+    pub fn new(lanes: Vec<Lane>, seed: u64) -> Self {
+        assert!(lanes.len() <= MAX_LANES, "a pipeline has at most {MAX_LANES} detectors");
+        Self {
+            lanes,
+            heads: Heads::new(seed),
+            buffer: vec![0; READ + MAX_EVENT],
+            filled: 0,
+            passed: 0,
+            midway: false,
+            fields: Vec::new(),
+            events: Vec::new(),
+            out: Vec::new(),
+            counts: Counts::default(),
+        }
+    }
+
+    /// Where the next bytes go: a mebibyte of room. Give [`run`](Self::run) the number that came.
+    pub fn input(&mut self) -> &mut [u8] {
+        self.buffer.copy_within(self.passed..self.filled, 0);
+        self.filled -= self.passed;
+        self.passed = 0;
+        &mut self.buffer[self.filled..][..READ]
+    }
+
+    /// Takes the `read` bytes that were put into [`input`](Self::input), scores every event that is complete, and
+    /// returns what is to be written. `now` (nanoseconds since 1970) is the time of events that do not tell theirs, and
+    /// the clock by which series come and go. `scorers` are the lanes' detectors.
+    pub fn run<S: Scorer>(&mut self, read: usize, now: i64, scorers: &mut [S]) -> &[u8] {
+        self.filled += read;
+        self.counts.bytes += read as u64;
+        let end = self.take_events(now);
+        self.pass(end, now, scorers)
+    }
+
+    /// The end of the input: scores what is left, an event whose newline will not come.
+    pub fn finish<S: Scorer>(&mut self, now: i64, scorers: &mut [S]) -> &[u8] {
+        self.input();
+        self.begin();
+        if !self.midway {
+            self.take_event(0, self.filled, now);
+        }
+        self.pass(self.filled, now, scorers)
+    }
+
+    /// Gives up on an event whose end has not come for too long, and returns its bytes; the rest of it will pass as it is.
+    pub fn let_go(&mut self) -> &[u8] {
+        self.input();
+        self.midway |= self.filled > 0;
+        self.counts.unfinished += u64::from(self.filled > 0);
+        self.passed = self.filled;
+        &self.buffer[..self.filled]
+    }
+
+    /// Whether bytes are held that wait for the rest of their event.
+    #[must_use]
+    pub fn holds(&self) -> bool {
+        self.passed < self.filled
+    }
+
+    /// What has passed so far.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    /// The detectors' parts.
+    #[must_use]
+    pub fn lanes(&self) -> &[Lane] {
+        &self.lanes
+    }
+
+    /// The detectors' parts, to restore what an earlier run knew.
+    pub fn lanes_mut(&mut self) -> &mut [Lane] {
+        &mut self.lanes
+    }
+
+    /// Every row of the last [`run`](Self::run) or [`finish`](Self::finish), and its score.
+    pub fn verdicts(&self) -> impl Iterator<Item = Verdict<'_>> {
+        self.lanes.iter().enumerate().flat_map(move |(lane, Lane { rows, scores, .. })| {
+            rows.origins.iter().zip(scores).enumerate().map(move |(row, (origin, &score))| Verdict {
+                event: self.events[origin.event as usize].number,
+                lane,
+                series: rows.series[row],
+                time: rows.times[row],
+                key: &self.buffer[origin.key as usize..][..origin.key_len as usize],
+                value: rows.values[row],
+                score,
+            })
+        })
+    }
+
+    fn begin(&mut self) {
+        self.events.clear();
+        for lane in &mut self.lanes {
+            lane.rows.clear();
+            lane.scores.clear();
+        }
+    }
+
+    /// Takes in every event that is complete, and returns where they end.
+    fn take_events(&mut self, now: i64) -> usize {
+        self.begin();
+        let mut at = 0;
+        if self.midway {
+            let Some(newline) = memchr(b'\n', &self.buffer[..self.filled]) else {
+                return self.filled;
+            };
+            at = newline + 1;
+            self.midway = false;
+        }
+        while let Some(length) = line::event_end(&self.buffer[at..self.filled]) {
+            self.take_event(at, at + length, now);
+            at += length;
+        }
+        if self.filled - at > MAX_EVENT {
+            self.midway = true;
+            self.counts.unfinished += 1;
+            at = self.filled;
+        }
+        at
+    }
+
+    /// Takes in the event that lies in the buffer at `start..end`: its wanted fields become rows.
+    fn take_event(&mut self, start: usize, end: usize, now: i64) {
+        let Self { lanes, heads, buffer, fields, events, counts, .. } = self;
+        let indent = buffer[start..end].iter().take_while(|byte| byte.is_ascii_whitespace()).count();
+        let start = start + indent;
+        let event = &buffer[start..end];
+        if event.first().is_none_or(|&byte| byte == b'#') {
+            return; // blank, or a comment
+        }
+        let number = counts.events;
+        counts.events += 1;
+        let Some(head_end) = line::head_end(event) else {
+            counts.malformed += 1;
+            return;
+        };
+        let head = heads.look_up(&event[..head_end], lanes);
+        if head.lanes == 0 {
+            return;
+        }
+        let body = match line::read_body(event, head_end, fields) {
+            Ok(body) => body,
+            Err(Refusal::Malformed) => {
+                counts.malformed += 1;
+                return;
+            }
+            Err(Refusal::AlreadyScored) => {
+                counts.upstream += 1;
+                return;
+            }
+        };
+        let time = body.time.unwrap_or(now);
+        let mut wanted = false;
+        for field in &*fields {
+            let key = field.key(event);
+            let Some(lane) = head.lanes().find(|&lane| lanes[lane].selector.wants_field(key)) else { continue };
+            let Lane { series, rows, .. } = &mut lanes[lane];
+            let number = series.number(xxh3_64_with_seed(key, head.identity), now);
+            let origin = Origin { event: events.len() as u32, key: start as u32 + field.key, key_len: field.key_len };
+            rows.push(number, time, field.value, origin);
+            counts.rows += 1;
+            wanted = true;
+        }
+        if wanted {
+            counts.selected += 1;
+            events.push(Event { number, splice_at: start + body.fields_end, score: f64::NAN, key: (0, 0) });
+        }
+    }
+
+    /// Scores what was taken in, and returns the bytes up to `end` with the verdicts in them.
+    fn pass<S: Scorer>(&mut self, end: usize, now: i64, scorers: &mut [S]) -> &[u8] {
+        let Self { lanes, events, counts, .. } = self;
+        for (lane, scorer) in lanes.iter_mut().zip(scorers) {
+            let Lane { series, rows, scores, gone, .. } = lane;
+            if !rows.is_empty() {
+                scorer.score(rows, scores);
+            }
+            for (origin, &score) in rows.origins.iter().zip(&*scores) {
+                let event = &mut events[origin.event as usize];
+                if score >= 0.0 && (score > event.score || event.score.is_nan()) {
+                    event.score = score;
+                    event.key = (origin.key, origin.key_len);
+                }
+            }
+            gone.clear();
+            series.retire(now, rows.len(), gone);
+            if !gone.is_empty() {
+                scorer.forget(gone);
+                counts.evicted += gone.len() as u64;
+            }
+        }
+        self.passed = end;
+        self.splice(end)
+    }
+
+    fn splice(&mut self, end: usize) -> &[u8] {
+        let Self { buffer, events, out, counts, .. } = self;
+        out.clear();
+        let mut from = 0;
+        for event in events.iter().filter(|event| !event.score.is_nan()) {
+            let (key, key_len) = (event.key.0 as usize, event.key.1 as usize);
+            out.extend_from_slice(&buffer[from..event.splice_at]);
+            splice::write(out, event.score, &buffer[key..key + key_len]);
+            from = event.splice_at;
+            counts.scored += 1;
+            counts.anomalous += u64::from(splice::is_anomaly(event.score));
+        }
+        if from == 0 {
+            return &buffer[..end]; // nothing to splice: out goes what came in, uncopied
+        }
+        out.extend_from_slice(&buffer[from..end]);
+        out
+    }
+}
+
+/// What the detectors want of events with a given head, worked out once a head and remembered.
+///
+/// A direct-mapped cache: bounded, lossy, and right without being told when a head is gone.
+#[derive(Debug)]
+struct Heads {
+    seed: u64,
+    memo: Vec<Head>,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Head {
+    /// The hash of the head as it stands in the line.
+    hash: u64,
+    /// The hash of what it says, in whichever order its tags stand.
+    identity: u64,
+    /// The lanes that want it, as a set of bits.
+    lanes: u64,
+}
+
+impl Head {
+    fn lanes(self) -> impl Iterator<Item = usize> {
+        let mut left = self.lanes;
+        std::iter::from_fn(move || {
+            let lane = left.trailing_zeros() as usize;
+            left &= left.wrapping_sub(1);
+            (lane < MAX_LANES).then_some(lane)
+        })
+    }
+}
+
+impl Heads {
+    fn new(seed: u64) -> Self {
+        Self { seed, memo: vec![Head::default(); MEMO] }
+    }
+
+    fn look_up(&mut self, head: &[u8], lanes: &[Lane]) -> Head {
+        // Never 0, which is how an empty entry looks.
+        let hash = xxh3_64_with_seed(head, self.seed) | 1;
+        let entry = &mut self.memo[(hash >> 32) as usize % MEMO];
+        if entry.hash != hash {
+            let bits = lanes.iter().enumerate().filter(|(_, lane)| lane.selector.wants_event(head));
+            let lanes = bits.fold(0, |lanes, (bit, _)| lanes | 1 << bit);
+            // Each part hashed alone and added up: the order of the tags does not matter.
+            let parts = line::head_parts(head).enumerate();
+            let identity = parts.fold(0_u64, |sum, (at, part)| {
+                sum.wrapping_add(xxh3_64_with_seed(part, self.seed.wrapping_add(u64::from(at > 0))))
+            });
+            *entry = Head { hash, identity, lanes };
+        }
+        *entry
+    }
+}

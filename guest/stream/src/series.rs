@@ -1,0 +1,249 @@
+//! Series and their numbers: who is known, who is gone.
+//!
+//! A series is known by its *identity*, a 64-bit hash of measurement, tags and field. The names themselves are not
+//! kept: a series costs 16 bytes and about 8 of index, however long its tags are. Among a million series the chance
+//! that any two share an identity is 3 in 10⁸ (n²/2⁶⁵); those two would be scored as one.
+
+use hashbrown::HashTable;
+
+/// How many series a detector keeps, and for how long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// The most series that are kept. A batch may exceed it; at its end those unseen for longest are dropped.
+    pub max_series: usize,
+    /// Nanoseconds after which a series that brings no more rows is dropped.
+    pub ttl: i64,
+}
+
+impl Default for Limits {
+    /// A million series (some 150 MB with their state), and a day: longer than any usual interval between two rows.
+    fn default() -> Self {
+        Self { max_series: 1_000_000, ttl: 24 * 3_600 * 1_000_000_000 }
+    }
+}
+
+/// The series of one detector.
+#[derive(Debug)]
+pub struct SeriesTable {
+    limits: Limits,
+    /// Identity to number.
+    index: HashTable<u32>,
+    /// By number.
+    slots: Vec<Slot>,
+    /// Numbers to give out again, the last one first.
+    free: Vec<u32>,
+    /// Where the sweep for series that are gone goes on.
+    hand: usize,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Slot {
+    identity: u64,
+    /// When its last row came, on the pipeline's clock; [`FREE`] where the slot holds no series.
+    seen: i64,
+}
+
+const FREE: i64 = i64::MIN;
+
+/// Slots that a sweep looks at beyond the number of rows just seen: so idle pipelines finish their sweep as well.
+const SWEEP: usize = 16;
+
+/// Series by which a single batch may exceed the limit: a mebibyte of the shortest lines.
+const MOST_OVERSHOOT: usize = 1 << 18;
+
+/// Slots among which the longest unseen is dropped when there are too many. As in Redis' sampled LRU, a few are enough
+/// to come close to dropping the oldest of all, at a cost that does not grow with their number.
+const SAMPLE: usize = 8;
+
+impl SeriesTable {
+    /// An empty table.
+    #[must_use]
+    pub fn new(limits: Limits) -> Self {
+        Self { limits, index: HashTable::new(), slots: Vec::new(), free: Vec::new(), hand: 0 }
+    }
+
+    /// The number of the series with this identity, which has just been seen; a new number where it is new.
+    pub fn number(&mut self, identity: u64, now: i64) -> u32 {
+        let Self { index, slots, free, .. } = self;
+        if let Some(&number) = index.find(identity, |&n| slots[n as usize].identity == identity) {
+            slots[number as usize].seen = now.max(FREE + 1);
+            return number;
+        }
+        let slot = Slot { identity, seen: now.max(FREE + 1) };
+        let number = if let Some(number) = free.pop() {
+            slots[number as usize] = slot;
+            number
+        } else {
+            slots.push(slot);
+            // A table of 2³² slots is out of reach: memory is gone long before.
+            (slots.len() - 1) as u32
+        };
+        index.insert_unique(identity, number, |&n| slots[n as usize].identity);
+        number
+    }
+
+    /// Takes series of an earlier run back, with the numbers that they had. Numbers that are taken, and those beyond all
+    /// reason (a table is at most twice as long as its limit allows), are left out.
+    pub fn adopt(&mut self, known: impl Iterator<Item = (u32, u64)>, now: i64) {
+        let Self { limits, index, slots, free, .. } = self;
+        let most = limits.max_series.saturating_mul(2).max(MOST_OVERSHOOT);
+        for (number, identity) in known.filter(|(number, _)| (*number as usize) < most) {
+            let new = slots.len();
+            if number as usize >= new {
+                slots.resize(number as usize + 1, Slot { identity: 0, seen: FREE });
+                free.extend((new as u32..=number).rev());
+            }
+            if slots[number as usize].seen != FREE
+                || index.find(identity, |&n| slots[n as usize].identity == identity).is_some()
+            {
+                continue;
+            }
+            // Saved in order, so that what is looked for stands at the end.
+            if let Some(at) = free.iter().rposition(|&n| n == number) {
+                free.remove(at);
+            }
+            slots[number as usize] = Slot { identity, seen: now.max(FREE + 1) };
+            index.insert_unique(identity, number, |&n| slots[n as usize].identity);
+        }
+    }
+
+    /// Drops series that are gone, a few at a time, and more where there are more than the limit. Their numbers are
+    /// appended to `gone` and may be given out again at once: tell the detector before its next batch.
+    ///
+    /// `rows` is the number of rows that came since the last call: the sweep keeps pace with them.
+    pub fn retire(&mut self, now: i64, rows: usize, gone: &mut Vec<u32>) {
+        let expired = now.saturating_sub(self.limits.ttl);
+        for _ in 0..(SWEEP + rows).min(self.slots.len()) {
+            let number = self.advance();
+            let seen = self.slots[number as usize].seen;
+            if seen != FREE && seen < expired {
+                self.drop_series(number, gone);
+            }
+        }
+        while self.len() > self.limits.max_series {
+            let mut oldest = None;
+            let mut sampled = 0;
+            while sampled < SAMPLE.min(self.len()) {
+                let number = self.advance();
+                let seen = self.slots[number as usize].seen;
+                if seen != FREE {
+                    sampled += 1;
+                    oldest = oldest.min(Some((seen, number))).or(Some((seen, number)));
+                }
+            }
+            if let Some((_, number)) = oldest {
+                self.drop_series(number, gone);
+            }
+        }
+    }
+
+    fn advance(&mut self) -> u32 {
+        self.hand = if self.hand + 1 >= self.slots.len() { 0 } else { self.hand + 1 };
+        self.hand as u32
+    }
+
+    fn drop_series(&mut self, number: u32, gone: &mut Vec<u32>) {
+        let Self { index, slots, free, .. } = self;
+        let slot = &mut slots[number as usize];
+        if let Ok(entry) = index.find_entry(slot.identity, |&n| n == number) {
+            entry.remove();
+        }
+        slot.seen = FREE;
+        free.push(number);
+        gone.push(number);
+    }
+
+    /// How many series are known.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.index.len()
+    }
+
+    /// Whether no series is known.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.index.is_empty()
+    }
+
+    /// One more than the largest number that was ever given out.
+    #[must_use]
+    pub fn numbers(&self) -> u32 {
+        self.slots.len() as u32
+    }
+
+    /// The identity of a number, unless it is free.
+    #[must_use]
+    pub fn identity(&self, number: u32) -> Option<u64> {
+        self.slots.get(number as usize).filter(|slot| slot.seen != FREE).map(|slot| slot.identity)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table(max_series: usize, ttl: i64) -> SeriesTable {
+        SeriesTable::new(Limits { max_series, ttl })
+    }
+
+    #[test]
+    fn numbers_are_dense_and_stay() {
+        let mut table = table(10, 100);
+        assert_eq!([7, 8, 7, 9].map(|identity| table.number(identity, 0)), [0, 1, 0, 2]);
+        assert_eq!((table.len(), table.identity(1)), (3, Some(8)));
+    }
+
+    #[test]
+    fn a_series_without_rows_is_dropped_after_its_time() {
+        let mut table = table(10, 100);
+        let (old, new) = (table.number(1, 0), table.number(2, 90));
+        let mut gone = Vec::new();
+        table.retire(100, 2, &mut gone);
+        assert!(gone.is_empty());
+        table.retire(101, 2, &mut gone);
+        assert_eq!(gone, [old]);
+        assert_eq!((table.identity(old), table.identity(new)), (None, Some(2)));
+        assert_eq!(table.number(3, 102), old, "a number that is free is given out again");
+    }
+
+    #[test]
+    fn too_many_series_drop_those_unseen_for_longest() {
+        let mut table = table(1000, i64::MAX);
+        let mut gone = Vec::new();
+        for now in 0..100_000_u64 {
+            // Every other row belongs to one of ten series that are always there.
+            let identity = if now % 2 == 0 { now % 20 } else { 1_000 + now };
+            table.number(identity, now as i64);
+            if now % 50 == 49 {
+                table.retire(now as i64, 50, &mut gone);
+                assert!(table.len() <= 1000);
+            }
+        }
+        assert!(table.numbers() < 1100, "freed numbers are used again: {}", table.numbers());
+        let lasting = (0..table.numbers()).filter_map(|n| table.identity(n)).filter(|&i| i < 20).count();
+        assert_eq!(lasting, 10, "series that keep coming are kept");
+        assert_eq!(gone.len(), 50_010 - table.len());
+    }
+
+    #[test]
+    fn series_of_an_earlier_run_keep_their_numbers() {
+        let mut table = table(10, 100);
+        table.adopt([(2, 20), (4, 40), (2, 21), (5, 40), (u32::MAX, 1)].into_iter(), 0);
+        assert_eq!((table.len(), table.identity(2), table.identity(4)), (2, Some(20), Some(40)));
+        assert_eq!([40, 20].map(|identity| table.number(identity, 0)), [4, 2]);
+        let mut others = [50, 60, 70, 80].map(|identity| table.number(identity, 0));
+        others.sort_unstable();
+        assert_eq!(others, [0, 1, 3, 5], "numbers that were free are given out, none twice");
+    }
+
+    #[test]
+    fn a_clock_that_jumps_does_no_harm() {
+        let mut table = table(10, 100);
+        let mut gone = Vec::new();
+        for now in [i64::MAX, i64::MIN, 0, i64::MIN] {
+            table.number(1, now);
+            table.retire(now, 1, &mut gone);
+        }
+        assert!(gone.is_empty());
+    }
+}

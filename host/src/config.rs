@@ -1,0 +1,479 @@
+//! The configuration: one TOML file, the same for every command.
+//!
+//! What stands in it, with its defaults, is in `sample.toml` beside this file; `qualm --sample-config` prints that. A
+//! key that is not known is an error that names the nearest one that is.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use jiff::{Span, SpanRelativeTo};
+use qualm_core::streaming::Parameters;
+use qualm_stream::Selector;
+use qualm_stream::glob::Globs;
+use serde::de::{self, Deserializer};
+use serde::{Deserialize, Serialize};
+
+use crate::sandbox;
+
+/// The commented sample, in which every option stands at its default.
+pub const SAMPLE: &str = include_str!("sample.toml");
+
+/// A configuration that cannot be used: where, what, and what to do.
+#[derive(Debug, thiserror::Error)]
+#[error("{place}: {what}")]
+pub struct Error {
+    place: String,
+    what: String,
+}
+
+/// All that a user may set.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// The detectors. A field goes to the first that selects it.
+    pub detector: Vec<Detector>,
+    /// What is kept over restarts.
+    pub state: State,
+    /// How much of everything there may be.
+    pub limits: Limits,
+}
+
+/// One detector.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Detector {
+    /// A name, for logs and for its state: no other detector may have it.
+    pub name: String,
+    /// What it scores; everything numeric by default.
+    pub select: Select,
+    /// Which detector it is.
+    pub kind: Kind,
+    /// The share of ordinary rows that may be called anomalies.
+    pub false_alarm_rate: f64,
+    /// After what time an observation counts half.
+    #[serde(deserialize_with = "duration")]
+    pub half_life: Duration,
+    /// Rows of a series before its first score.
+    pub min_samples: u32,
+}
+
+/// The kinds of detectors.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// Learns online; needs no training.
+    Streaming,
+}
+
+/// What a detector scores. What is left out selects everything.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Select {
+    /// Globs of measurements.
+    pub measurement: Patterns,
+    /// Tags that must be there, with globs of their values.
+    pub tags: BTreeMap<String, Patterns>,
+    /// Globs of fields to score.
+    pub include_fields: Patterns,
+    /// Globs of fields not to score: stronger than `include_fields`.
+    pub exclude_fields: Patterns,
+}
+
+/// A glob or a list of them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Patterns {
+    written: Vec<String>,
+    globs: Globs,
+}
+
+/// What is kept over restarts.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct State {
+    /// Where the detectors' state is kept; nowhere by default.
+    pub dir: Option<PathBuf>,
+    /// How often it is saved.
+    #[serde(deserialize_with = "duration")]
+    pub interval: Duration,
+}
+
+/// How much of everything there may be.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// Bytes of memory for each detector.
+    #[serde(deserialize_with = "bytes")]
+    pub memory: usize,
+    /// How long a detector may take for a batch.
+    #[serde(deserialize_with = "duration")]
+    pub deadline: Duration,
+    /// Series that each detector keeps.
+    pub max_series: usize,
+    /// After what time without rows a series is dropped.
+    #[serde(deserialize_with = "duration")]
+    pub series_ttl: Duration,
+}
+
+impl Default for Detector {
+    fn default() -> Self {
+        let Parameters { half_life, false_alarm_rate, min_samples } = Parameters::default();
+        Self {
+            name: "all".to_owned(),
+            select: Select::default(),
+            kind: Kind::Streaming,
+            false_alarm_rate,
+            half_life: Duration::from_secs_f64(half_life),
+            min_samples,
+        }
+    }
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self { dir: None, interval: Duration::from_mins(1) }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        let sandbox::Limits { memory, deadline } = sandbox::Limits::default();
+        let qualm_stream::Limits { max_series, ttl } = qualm_stream::Limits::default();
+        Self { memory, deadline, max_series, series_ttl: Duration::from_nanos(ttl as u64) }
+    }
+}
+
+impl Config {
+    /// Reads a file.
+    ///
+    /// # Errors
+    ///
+    /// Says where the file is wrong, how, and what would be right.
+    pub fn read(path: &Path) -> Result<Self, Error> {
+        let place = path.display().to_string();
+        let text = std::fs::read_to_string(path).map_err(|error| Error {
+            place: place.clone(),
+            what: format!("{error}; `qualm --sample-config` prints a file to start from"),
+        })?;
+        Self::parse(&text, &place)
+    }
+
+    /// Reads a file's text; `place` names it in errors.
+    ///
+    /// # Errors
+    ///
+    /// As [`read`](Self::read).
+    pub fn parse(text: &str, place: &str) -> Result<Self, Error> {
+        let text = expand(text, |name| std::env::var(name).ok()).map_err(|(line, name)| Error {
+            place: format!("{place}:{line}"),
+            what: format!("the environment has no variable `{name}`; set it, or write `$${{{name}}}` to mean the text"),
+        })?;
+        let mut config: Self = toml::from_str(&text).map_err(|error| {
+            let line = error.span().map(|span| qualm_stream::line::count_newlines(&text.as_bytes()[..span.start]) + 1);
+            Error {
+                place: line.map_or_else(|| place.to_owned(), |line| format!("{place}:{line}")),
+                what: explain(error.message()),
+            }
+        })?;
+        if config.detector.is_empty() {
+            config.detector.push(Detector::default());
+        }
+        config.check().map_err(|what| Error { place: place.to_owned(), what })?;
+        Ok(config)
+    }
+
+    fn check(&self) -> Result<(), String> {
+        let Self { detector, state, limits } = self;
+        if detector.len() > qualm_stream::pipeline::MAX_LANES {
+            return Err(format!("there are {} detectors; at most 64 are possible", detector.len()));
+        }
+        for (at, one) in detector.iter().enumerate() {
+            if detector[..at].iter().any(|other| other.name == one.name) {
+                return Err(format!("two detectors are called `{}`; give each a `name` of its own", one.name));
+            }
+            let parameters = one.parameters();
+            parameters.check().map_err(|(key, range)| format!("detector `{}`: `{key}` {range}", one.name))?;
+        }
+        let second = Duration::from_secs(1);
+        for (wrong, what) in [
+            (state.interval < second, "[state] `interval` must be a second at least"),
+            (limits.memory < 1 << 20, "[limits] `memory` must be 1MiB at least"),
+            (limits.memory > 4 << 30, "[limits] `memory` must be 4GiB at most: a detector cannot use more"),
+            (limits.deadline < Duration::from_millis(5), "[limits] `deadline` must be 5ms at least"),
+            (limits.deadline > 60 * second, "[limits] `deadline` must be 60s at most: metrics wait for it"),
+            (limits.max_series == 0, "[limits] `max_series` must be 1 at least"),
+            (limits.max_series > 100_000_000, "[limits] `max_series` must be 100000000 at most"),
+            (limits.series_ttl < second, "[limits] `series_ttl` must be a second at least"),
+        ] {
+            if wrong {
+                return Err(what.to_owned());
+            }
+        }
+        Ok(())
+    }
+
+    /// The configuration as it is in force, defaults filled in, as TOML.
+    #[must_use]
+    pub fn effective(&self) -> String {
+        let Self { detector, state, limits } = self;
+        let mut out = String::new();
+        for one in detector {
+            let Detector { name, select, kind: Kind::Streaming, false_alarm_rate, half_life, min_samples } = one;
+            let _infallible = write!(
+                out,
+                "[[detector]]\nname = {}\nselect = {}\nkind = \"streaming\"\nfalse_alarm_rate = {false_alarm_rate:e}\n\
+                 half_life = \"{half_life:?}\"\nmin_samples = {min_samples}\n\n",
+                quoted(name),
+                select.effective(),
+            );
+        }
+        let State { dir, interval } = state;
+        let dir = dir.as_ref().map(|dir| format!("dir = {}\n", quoted(&dir.to_string_lossy())));
+        let Limits { memory, deadline, max_series, series_ttl } = limits;
+        let _infallible = write!(
+            out,
+            "[state]\n{}interval = \"{interval:?}\"\n\n[limits]\nmemory = \"{}KiB\"\ndeadline = \"{deadline:?}\"\n\
+             max_series = {max_series}\nseries_ttl = \"{series_ttl:?}\"\n",
+            dir.unwrap_or_default(),
+            memory >> 10,
+        );
+        out
+    }
+}
+
+impl Detector {
+    /// What the `streaming` detector is told.
+    #[must_use]
+    pub fn parameters(&self) -> Parameters {
+        Parameters {
+            half_life: self.half_life.as_secs_f64(),
+            false_alarm_rate: self.false_alarm_rate,
+            min_samples: self.min_samples,
+        }
+    }
+}
+
+impl Select {
+    /// As the pipeline takes it.
+    #[must_use]
+    pub fn selector(&self) -> Selector {
+        let Self { measurement, tags, include_fields, exclude_fields } = self;
+        Selector {
+            measurement: measurement.globs.clone(),
+            tags: tags.iter().map(|(key, values)| (key.clone(), values.globs.clone())).collect(),
+            include_fields: include_fields.globs.clone(),
+            exclude_fields: exclude_fields.globs.clone(),
+        }
+    }
+
+    fn effective(&self) -> String {
+        let Self { measurement, tags, include_fields, exclude_fields } = self;
+        let tags: Vec<_> =
+            tags.iter().map(|(key, values)| format!("{} = {}", quoted(key), values.effective())).collect();
+        let mut parts = Vec::new();
+        for (key, patterns) in
+            [("measurement", measurement), ("include_fields", include_fields), ("exclude_fields", exclude_fields)]
+        {
+            if !patterns.written.is_empty() {
+                parts.push(format!("{key} = {}", patterns.effective()));
+            }
+        }
+        if !tags.is_empty() {
+            parts.push(format!("tags = {{ {} }}", tags.join(", ")));
+        }
+        if parts.is_empty() { "{}".to_owned() } else { format!("{{ {} }}", parts.join(", ")) }
+    }
+}
+
+impl Patterns {
+    fn effective(&self) -> String {
+        let quoted: Vec<_> = self.written.iter().map(|pattern| quoted(pattern)).collect();
+        format!("[{}]", quoted.join(", "))
+    }
+}
+
+/// A text as TOML writes it.
+fn quoted(text: &str) -> String {
+    toml::Value::String(text.to_owned()).to_string()
+}
+
+impl<'de> Deserialize<'de> for Patterns {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged, expecting = "expected a glob or a list of globs")]
+        enum OneOrMany {
+            One(String),
+            Many(Vec<String>),
+        }
+        let written = match OneOrMany::deserialize(deserializer)? {
+            OneOrMany::One(pattern) => vec![pattern],
+            OneOrMany::Many(patterns) => patterns,
+        };
+        let globs = Globs::new(&written).map_err(de::Error::custom)?;
+        Ok(Self { written, globs })
+    }
+}
+
+/// A duration such as `30s`, `1h30m` or `7d`.
+fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let span: Option<Span> = text.parse().ok();
+    let duration = span.and_then(|span| span.to_duration(SpanRelativeTo::days_are_24_hours()).ok());
+    duration
+        .and_then(|duration| Duration::try_from(duration).ok())
+        .ok_or_else(|| de::Error::custom(format!("`{text}` is no duration; write one like \"30s\", \"5m\" or \"1h\"")))
+}
+
+/// A number of bytes such as `64MiB`.
+fn bytes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let unit = match text[end..].trim() {
+        "B" => Some(1),
+        "KiB" => Some(1 << 10),
+        "MiB" => Some(1 << 20),
+        "GiB" => Some(1 << 30),
+        _ => None,
+    };
+    let bytes = unit.and_then(|unit: usize| text[..end].parse::<usize>().ok()?.checked_mul(unit));
+    bytes.ok_or_else(|| de::Error::custom(format!("`{text}` is no size; write one like \"64MiB\" or \"1GiB\"")))
+}
+
+/// Puts the environment's variables in place of `${NAME}`; `$${` stands for `${`. A name that is not set is returned
+/// with its line.
+fn expand(text: &str, get: impl Fn(&str) -> Option<String>) -> Result<String, (usize, String)> {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find("${") {
+        out.push_str(&rest[..at]);
+        let behind = &rest[at + 2..];
+        let comment = rest[..at].rsplit('\n').next().unwrap_or_default().trim_start().starts_with('#');
+        match behind.find('}') {
+            _ if out.ends_with('$') => {
+                out.push('{');
+                rest = behind;
+            }
+            Some(end) if !comment => {
+                let line = text[..text.len() - rest.len() + at].matches('\n').count() + 1;
+                out.push_str(&get(&behind[..end]).ok_or_else(|| (line, behind[..end].to_owned()))?);
+                rest = &behind[end + 1..];
+            }
+            _ => {
+                out.push_str("${");
+                rest = behind;
+            }
+        }
+    }
+    out.push_str(rest);
+    Ok(out)
+}
+
+/// Serde's message, with the nearest known name where a key or a choice is not known.
+fn explain(message: &str) -> String {
+    let mut names = message.split('`').skip(1).step_by(2);
+    let (true, Some(wrong)) = (message.starts_with("unknown "), names.next()) else {
+        return message.to_owned();
+    };
+    let known: Vec<&str> = names.collect();
+    let nearest = known.iter().max_by(|a, b| strsim::jaro(a, wrong).total_cmp(&strsim::jaro(b, wrong)));
+    let what = if message.starts_with("unknown field") { "key" } else { "value" };
+    match nearest {
+        Some(nearest) => {
+            format!("unknown {what} `{wrong}`; did you mean `{nearest}`? Known here: {}", known.join(", "))
+        }
+        None => message.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Config, String> {
+        Config::parse(text, "q.toml").map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn no_configuration_scores_everything() {
+        let config = parse("").unwrap();
+        assert_eq!(config.detector, [Detector::default()]);
+        assert_eq!(config.detector[0].select.selector(), Selector::default());
+    }
+
+    #[test]
+    fn the_sample_says_what_the_defaults_are() {
+        let plain: String = SAMPLE
+            .lines()
+            .map(|line| line.strip_prefix("# ").filter(|rest| rest.contains(" = ")).unwrap_or(line).to_owned() + "\n")
+            .collect();
+        let written = parse(SAMPLE).unwrap();
+        assert_eq!(written.detector, parse("").unwrap().detector);
+        let mut spelled_out = parse(&plain).expect("every option in the sample can be uncommented");
+        spelled_out.state.dir = None;
+        for detector in &mut spelled_out.detector {
+            detector.select = Select::default();
+        }
+        assert_eq!(spelled_out, parse("").unwrap(), "what stands in comments is the default");
+    }
+
+    #[test]
+    fn what_is_in_force_can_be_read_again() {
+        let text = r#"
+            [[detector]]
+            name = "a \"quoted\" name"
+            select = { measurement = ["cpu", "mem*"], tags = { cpu = "cpu-total" }, include_fields = "usage_*" }
+            false_alarm_rate = 1e-6
+            half_life = "1h30m"
+            [state]
+            dir = "/var/lib/qualm"
+            interval = "5m"
+            [limits]
+            memory = "64MiB"
+            series_ttl = "7d"
+        "#;
+        let config = parse(text).unwrap();
+        assert_eq!(config.limits.memory, 64 << 20);
+        assert_eq!(config.limits.series_ttl, Duration::from_hours(168));
+        assert_eq!(parse(&config.effective()).unwrap(), config);
+        assert_eq!(parse(&parse("").unwrap().effective()).unwrap(), parse("").unwrap());
+    }
+
+    #[test]
+    fn errors_name_the_place_and_what_would_be_right() {
+        for (text, place, what) in [
+            ("[[detector]]\nfalse_alarm_rat = 1", "q.toml:2", "did you mean `false_alarm_rate`?"),
+            ("[detektor]\n", "q.toml:1", "did you mean `detector`?"),
+            ("[limits]\n\nmemroy = \"1MiB\"", "q.toml:3", "did you mean `memory`?"),
+            ("[[detector]]\nselect = { mesurement = \"cpu\" }", "q.toml:2", "did you mean `measurement`?"),
+            ("[[detector]]\nkind = \"steaming\"", "q.toml:2", "`streaming`"),
+            ("[[detector]]\nhalf_life = \"soon\"", "q.toml:2", "`soon` is no duration"),
+            ("[[detector]]\nhalf_life = \"-1s\"", "q.toml:2", "`-1s` is no duration"),
+            ("[[detector]]\nhalf_life = \"0s\"", "q.toml", "`half_life` must be"),
+            ("[[detector]]\nfalse_alarm_rate = 2.0", "q.toml", "detector `all`: `false_alarm_rate` must lie"),
+            ("[[detector]]\nfalse_alarm_rate = nan", "q.toml", "detector `all`: `false_alarm_rate` must lie"),
+            ("[[detector]]\nmin_samples = -1", "q.toml:2", "-1"),
+            ("[[detector]]\n[[detector]]", "q.toml", "two detectors are called `all`"),
+            ("[[detector]]\nselect = { measurement = \"[a\" }", "q.toml:2", "`[a`"),
+            ("[[detector]]\nselect = { measurement = 3 }", "q.toml:2", "a glob or a list of globs"),
+            ("[limits]\nmemory = \"64\"", "q.toml:2", "`64` is no size"),
+            ("[limits]\nmemory = \"99999999999999GiB\"", "q.toml:2", "is no size"),
+            ("[limits]\ndeadline = \"1ms\"", "q.toml", "`deadline` must be 5ms at least"),
+            ("a = \"${QUALM_NO_SUCH_VARIABLE}\"", "q.toml:1", "no variable `QUALM_NO_SUCH_VARIABLE`"),
+            ("[[detector]\n", "q.toml:1", ""),
+        ] {
+            let error = parse(text).unwrap_err();
+            assert!(error.starts_with(place) && error.contains(what), "{text:?}: {error}");
+        }
+        let error = Config::read(Path::new("/no/such/file.toml")).unwrap_err().to_string();
+        assert!(error.starts_with("/no/such/file.toml: ") && error.contains("--sample-config"), "{error}");
+    }
+
+    #[test]
+    fn variables_are_expanded() {
+        let get = |name: &str| (name == "DIR").then(|| "/state".to_owned());
+        assert_eq!(expand("dir = \"${DIR}/x\" # $${DIR}", get).unwrap(), "dir = \"/state/x\" # ${DIR}");
+        assert_eq!(expand("a\nb ${NO}", get), Err((2, "NO".to_owned())));
+        assert_eq!(expand("# ${NO}\n${DIR} ${", get).unwrap(), "# ${NO}\n/state ${");
+    }
+}

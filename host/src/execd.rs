@@ -1,0 +1,109 @@
+//! `qualm execd`: Telegraf's external processor. Line protocol on stdin, the same with scores on stdout.
+
+use std::fs::File;
+use std::io::{self, IsTerminal, Write};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::FileType;
+use signal_hook::consts::{SIGINT, SIGTERM};
+use tracing::{info, warn};
+
+use crate::scoring::{Scoring, now};
+
+/// How long an event may lack its end before its bytes are passed on as they are: a writer that is alive finishes its
+/// line at once.
+const HOLD: Duration = Duration::from_secs(1);
+
+/// How long to wait, at the end, for a reader that takes nothing more.
+const DRAIN: Duration = Duration::from_secs(30);
+
+/// Scores stdin to stdout until it ends.
+///
+/// # Errors
+///
+/// Where stdin cannot be read or stdout cannot be written. Bad input is no error.
+pub fn run(mut scoring: Scoring) -> io::Result<()> {
+    let stdin = rustix::stdio::stdin();
+    let mut stdout = File::from(rustix::stdio::stdout().try_clone_to_owned()?);
+    if io::stdin().is_terminal() {
+        info!("reading line protocol from the terminal; Ctrl-D ends it");
+    } else {
+        ignore_signals()?;
+    }
+    let result = pump(&mut scoring, stdin, &mut stdout);
+    info!("{}", scoring.summary());
+    scoring.close();
+    result?;
+    drain(stdout.as_fd());
+    Ok(())
+}
+
+/// Telegraf closes our stdin when it stops; a signal before that, such as the Ctrl-C that its whole process group gets,
+/// must not cost the metrics that are on their way.
+fn ignore_signals() -> io::Result<()> {
+    for signal in [SIGINT, SIGTERM] {
+        signal_hook::flag::register(signal, Arc::new(AtomicBool::new(false)))?;
+    }
+    Ok(())
+}
+
+fn pump(scoring: &mut Scoring, stdin: BorrowedFd<'_>, stdout: &mut File) -> io::Result<()> {
+    let mut held_since = None;
+    loop {
+        if !wait(scoring, stdin)? {
+            if held_since.is_some_and(|since: Instant| since.elapsed() >= HOLD) {
+                warn!("a line lacks its end; what there is of it passes as it is");
+                stdout.write_all(scoring.let_go())?;
+                held_since = None;
+            }
+            scoring.tend();
+            continue;
+        }
+        match rustix::io::read(stdin, scoring.input()) {
+            Ok(0) => break,
+            Ok(read) => stdout.write_all(scoring.run(read, now()))?,
+            Err(rustix::io::Errno::INTR | rustix::io::Errno::AGAIN) => continue,
+            Err(error) => return Err(error.into()),
+        }
+        held_since = scoring.holds().then(Instant::now);
+        scoring.tend();
+    }
+    stdout.write_all(scoring.finish(now()))
+}
+
+/// Waits for input, as long as nothing else is to be done. Whether there is some.
+fn wait(scoring: &Scoring, stdin: BorrowedFd<'_>) -> io::Result<bool> {
+    let leisure = scoring.leisure();
+    let patience = if scoring.holds() { leisure.min(HOLD) } else { leisure };
+    let timeout = Timespec { tv_sec: patience.as_secs() as i64, tv_nsec: patience.subsec_nanos().into() };
+    let mut ready = [PollFd::from_borrowed_fd(stdin, PollFlags::IN)];
+    match poll(&mut ready, Some(&timeout)) {
+        Ok(count) => Ok(count > 0),
+        Err(rustix::io::Errno::INTR) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Waits until the reader has taken all that was written. Telegraf stops reading when we exit, even what is in the pipe.
+fn drain(stdout: BorrowedFd<'_>) {
+    let pipe = rustix::fs::fstat(stdout).is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Fifo);
+    if !pipe {
+        return;
+    }
+    let mut last = (u64::MAX, Instant::now());
+    while let Ok(left) = rustix::io::ioctl_fionread(stdout) {
+        let mut reader = [PollFd::from_borrowed_fd(stdout, PollFlags::empty())];
+        let gone = poll(&mut reader, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })).is_ok_and(|count| count > 0);
+        if left == 0 || gone || last.1.elapsed() > DRAIN {
+            break;
+        }
+        if left != last.0 {
+            last = (left, Instant::now());
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}

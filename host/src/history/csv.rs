@@ -1,0 +1,73 @@
+//! CSV: the first column is the time, every other one a field.
+
+use std::io::Read;
+
+use csv::{Reader, ReaderBuilder, StringRecord};
+
+use super::{History, Row, parse_time, put_field, put_name, put_time};
+
+pub(super) struct Csv<R> {
+    reader: Reader<R>,
+    columns: Vec<String>,
+    measurement: String,
+    record: StringRecord,
+}
+
+impl<R: Read> Csv<R> {
+    /// Reads the header.
+    pub(super) fn open(input: R, measurement: &str) -> Result<Self, String> {
+        let mut reader = ReaderBuilder::new().trim(csv::Trim::All).from_reader(input);
+        let header = reader.headers().map_err(|error| error.to_string())?.clone();
+        let mut names = header.iter();
+        match names.next() {
+            None => return Err("it has no header; the first line must name the columns, `time` first".to_owned()),
+            Some("time" | "timestamp") => {}
+            Some(other) => return Err(format!("the first column must be `time` or `timestamp`, and is `{other}`")),
+        }
+        let columns: Vec<String> = names.map(str::to_owned).collect();
+        if columns.is_empty() {
+            return Err("it has no column besides the time; each other column is a metric to score".to_owned());
+        }
+        if let Some(twice) = columns.iter().enumerate().find(|(at, name)| columns[..*at].contains(name)) {
+            return Err(format!("it has the column `{}` twice; rename one", twice.1));
+        }
+        Ok(Self { reader, columns, measurement: measurement.to_owned(), record: StringRecord::new() })
+    }
+}
+
+impl<R: Read> History for Csv<R> {
+    fn next(&mut self, out: &mut Vec<u8>) -> Result<Option<Row>, (u64, String)> {
+        let Self { reader, columns, measurement, record } = self;
+        let more = reader
+            .read_record(record)
+            .map_err(|error| (error.position().map_or(0, csv::Position::line), error.to_string()))?;
+        if !more {
+            return Ok(None);
+        }
+        let line = record.position().map_or(0, csv::Position::line);
+        let mut cells = record.iter();
+        let time = parse_time(cells.next().unwrap_or_default()).map_err(|what| (line, what))?;
+        let start = out.len();
+        put_name(out, measurement);
+        let mut first = true;
+        for (name, cell) in columns.iter().zip(cells).filter(|(_, cell)| !cell.is_empty()) {
+            let number =
+                || (line, format!("column `{name}`: `{cell}` is no number; leave the cell empty where it is missing"));
+            let value: f64 = cell.parse().map_err(|_| number())?;
+            if value.is_finite() {
+                put_field(out, first, name, value);
+                first = false;
+            }
+        }
+        if first {
+            out.truncate(start);
+        } else {
+            put_time(out, time);
+        }
+        Ok(Some(Row { time: Some(time), has_line: !first }))
+    }
+
+    fn columns(&self) -> Option<&[String]> {
+        Some(&self.columns)
+    }
+}

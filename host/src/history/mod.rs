@@ -1,0 +1,217 @@
+//! History from files, as the line protocol that it would have been: `.lp`, `.csv`, `.jsonl`.
+
+mod csv;
+mod jsonl;
+mod lp;
+mod time;
+
+use std::fs::File;
+use std::io::{BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+pub use time::parse as parse_time;
+
+/// Why a file cannot be used as history: where, what, and what to do.
+#[derive(Debug, thiserror::Error)]
+#[error("{}{}: {what}", file.display(), line.map_or_else(String::new, |line| format!(":{line}")))]
+pub struct Error {
+    file: PathBuf,
+    line: Option<u64>,
+    what: String,
+}
+
+/// One row of history.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Row {
+    /// Nanoseconds since 1970, where the row tells.
+    pub time: Option<i64>,
+    /// Whether it has any value: one without has no line.
+    pub has_line: bool,
+}
+
+/// A file of rows, in the order in which they stand there.
+pub trait History {
+    /// Appends the next row to `out` as a line of line protocol with its end. `None` at the end of the file.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the row, and the line of the file where it begins.
+    fn next(&mut self, out: &mut Vec<u8>) -> Result<Option<Row>, (u64, String)>;
+
+    /// The names of the columns that hold values, where every row has the same.
+    fn columns(&self) -> Option<&[String]>;
+}
+
+/// A file that is open, and how far it has been read.
+pub struct Input {
+    history: Box<dyn History>,
+    path: PathBuf,
+    /// Bytes in the file, and those read so far.
+    pub size: u64,
+    read: Arc<AtomicU64>,
+}
+
+impl std::fmt::Debug for Input {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Input").field("path", &self.path).finish_non_exhaustive()
+    }
+}
+
+impl Input {
+    /// Opens a file; its ending tells the format. `measurement` names the metrics of a format that does not.
+    ///
+    /// # Errors
+    ///
+    /// Where it cannot be read, has an unknown ending, or a header that is of no use.
+    pub fn open(path: &Path, measurement: &str) -> Result<Self, Error> {
+        let failed = |what: String| Error { file: path.to_owned(), line: None, what };
+        let file = File::open(path).map_err(|error| failed(error.to_string()))?;
+        let size = file.metadata().map_err(|error| failed(error.to_string()))?.len();
+        let read = Arc::new(AtomicU64::new(0));
+        let counted = BufReader::with_capacity(1 << 20, Counted { inner: file, read: Arc::clone(&read) });
+        let history: Box<dyn History> = match path.extension().and_then(|ending| ending.to_str()) {
+            Some("csv") => Box::new(csv::Csv::open(counted, measurement).map_err(failed)?),
+            Some("jsonl" | "ndjson") => Box::new(jsonl::Jsonl::new(counted, measurement)),
+            Some("lp" | "line" | "influx") => Box::new(lp::Lp::new(counted)),
+            _ => return Err(failed("what is in it? It must end in .lp, .csv or .jsonl".to_owned())),
+        };
+        Ok(Self { history, path: path.to_owned(), size, read })
+    }
+
+    /// The next row; see [`History::next`].
+    ///
+    /// # Errors
+    ///
+    /// Names the file, the line and what is wrong there.
+    pub fn next(&mut self, out: &mut Vec<u8>) -> Result<Option<Row>, Error> {
+        let Self { history, path, .. } = self;
+        history.next(out).map_err(|(line, what)| Error { file: path.clone(), line: Some(line), what })
+    }
+
+    /// The columns; see [`History::columns`].
+    #[must_use]
+    pub fn columns(&self) -> Option<&[String]> {
+        self.history.columns()
+    }
+
+    /// Bytes read so far.
+    #[must_use]
+    pub fn position(&self) -> u64 {
+        self.read.load(Ordering::Relaxed)
+    }
+}
+
+/// Counts what is read, for a progress bar.
+struct Counted {
+    inner: File,
+    read: Arc<AtomicU64>,
+}
+
+impl Read for Counted {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let read = self.inner.read(buffer)?;
+        self.read.fetch_add(read as u64, Ordering::Relaxed);
+        Ok(read)
+    }
+}
+
+/// Appends a name with the backslashes that line protocol needs. A line break in it becomes a space.
+fn put_name(out: &mut Vec<u8>, name: &str) {
+    for byte in name.bytes() {
+        match byte {
+            b',' | b'=' | b' ' => out.extend_from_slice(&[b'\\', byte]),
+            b'\n' | b'\r' | b'\t' => out.extend_from_slice(b"\\ "),
+            _ => out.push(byte),
+        }
+    }
+}
+
+/// Appends `,name=value` or, for the first field of a line, ` name=value`.
+fn put_field(out: &mut Vec<u8>, first: bool, name: &str, value: f64) {
+    out.push(if first { b' ' } else { b',' });
+    put_name(out, name);
+    out.push(b'=');
+    out.extend_from_slice(value.to_string().as_bytes());
+}
+
+/// Ends a line with its time.
+fn put_time(out: &mut Vec<u8>, time: i64) {
+    out.push(b' ');
+    out.extend_from_slice(time.to_string().as_bytes());
+    out.push(b'\n');
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    fn read(name: &str, text: &str) -> Result<(String, Vec<Row>), Error> {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join(name);
+        fs::write(&path, text).unwrap();
+        let mut input = Input::open(&path, "m")?;
+        let (mut out, mut rows) = (Vec::new(), Vec::new());
+        while let Some(row) = input.next(&mut out)? {
+            rows.push(row);
+        }
+        assert_eq!(input.position(), input.size);
+        Ok((String::from_utf8(out).unwrap(), rows))
+    }
+
+    const fn row(time: i64) -> Row {
+        Row { time: Some(time), has_line: true }
+    }
+
+    #[test]
+    fn csv_rows_become_lines() {
+        let (lines, rows) = read("a.csv", "time,cpu,my mem\n1,0.5,\n2,-1e3,7\n3,,\n4,NaN,1\n").unwrap();
+        assert_eq!(lines, "m cpu=0.5 1000000000\nm cpu=-1000,my\\ mem=7 2000000000\nm my\\ mem=1 4000000000\n");
+        let second = 1_000_000_000;
+        assert_eq!(
+            rows,
+            [row(second), row(2 * second), Row { time: Some(3 * second), has_line: false }, row(4 * second)]
+        );
+    }
+
+    #[test]
+    fn jsonl_rows_become_lines() {
+        let flat = r#"{"time":"2024-01-01T00:00:00Z","host":"a b","cpu":0.5,"up":true,"n":null}"#;
+        let telegraf = r#"{"fields":{"cpu":1},"name":"sys","tags":{"host":"b"},"timestamp":1458229140}"#;
+        let (lines, rows) = read("a.jsonl", &format!("{flat}\n\n{telegraf}\n")).unwrap();
+        assert_eq!(lines, "m,host=a\\ b cpu=0.5 1704067200000000000\nsys,host=b cpu=1 1458229140000000000\n");
+        assert_eq!(rows, [row(1_704_067_200_000_000_000), row(1_458_229_140_000_000_000)]);
+    }
+
+    #[test]
+    fn lp_rows_are_the_events_as_they_are() {
+        let text = "# note\nm a=1 5\n\nm s=\"x\ny\",a=2 6\nm a=3\nbad";
+        let (lines, rows) = read("a.lp", text).unwrap();
+        assert_eq!(lines, "m a=1 5\nm s=\"x\ny\",a=2 6\nm a=3\nbad\n");
+        let untimed = Row { time: None, has_line: true };
+        assert_eq!(rows, [row(5), row(6), untimed, untimed]);
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_with_its_place() {
+        for (name, text, place, what) in [
+            ("a.txt", "", "a.txt", "must end in .lp"),
+            ("a.csv", "", "a.csv", "no header"),
+            ("a.csv", "cpu,mem\n1,2\n", "a.csv", "first column must be `time` or `timestamp`"),
+            ("a.csv", "time\n1\n", "a.csv", "no column besides"),
+            ("a.csv", "time,cpu,cpu\n1,1,1\n", "a.csv", "`cpu` twice"),
+            ("a.csv", "time,cpu\n1,2\n2,x\n", "a.csv:3", "column `cpu`: `x` is no number"),
+            ("a.csv", "time,cpu\n1,2\nsoon,2\n", "a.csv:3", "`soon` is no time"),
+            ("a.csv", "time,cpu\n1,2,3\n", "a.csv:2", "3"),
+            ("a.jsonl", "{\"time\":1,\"a\":1}\n[]\n", "a.jsonl:2", ""),
+            ("a.jsonl", "{\"a\":1}\n", "a.jsonl:1", "no `time`"),
+            ("a.jsonl", "{\"time\":1,\"a\":[1]}\n", "a.jsonl:1", "`a`"),
+        ] {
+            let error = read(name, text).unwrap_err().to_string();
+            assert!(error.contains(&format!("{place}: ")) && error.contains(what), "{text:?}: {error}");
+        }
+    }
+}

@@ -1,0 +1,260 @@
+//! `qualm replay`: history through the very pipeline that scores live metrics.
+
+use std::fs::File;
+use std::io::{self, BufWriter, IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+use jiff::Timestamp;
+use qualm_stream::Counts;
+use serde::Serialize;
+
+use crate::config::Config;
+use crate::history::{self, Input};
+use crate::scoring::{Scoring, StartError};
+
+/// How long a detector may take for a batch here, where nothing waits for it but us.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What `--help` ends with.
+pub const EXAMPLES: &str = "\
+Examples:
+  qualm replay --input history.csv --scores scores.csv     first column `time`, each other one a metric
+  qualm replay --input metrics.lp --config qualm.toml
+  qualm replay --input metrics.jsonl --json
+
+SCORES has a row for each row of the input: its time, a score for each column (for each detector, where the input is
+no CSV), and last `score`, the largest of them. A cell is empty while nothing is scored.";
+
+/// What a user may ask for.
+#[derive(Debug, Args)]
+pub struct Options {
+    /// The history: line protocol (.lp), CSV with a time column (.csv), or JSON lines (.jsonl)
+    #[arg(long, value_name = "FILE")]
+    pub input: PathBuf,
+
+    /// Where to write the scores, as CSV; `-` for stdout
+    #[arg(long, value_name = "FILE")]
+    pub scores: Option<PathBuf>,
+
+    /// The configuration; without it every numeric field is scored
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+
+    /// What the metrics of a CSV or JSON file are called
+    #[arg(long, value_name = "NAME", default_value = "replay")]
+    pub measurement: String,
+
+    /// Print the summary as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Why a replay ended early.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The history cannot be used.
+    #[error(transparent)]
+    History(#[from] history::Error),
+    /// The detectors do not start.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// The scores cannot be written.
+    #[error("{}: {1}", .0.display())]
+    Write(PathBuf, io::Error),
+    /// A detector failed: scores are missing that live metrics might have got.
+    #[error("a detector failed, so these scores are incomplete: {0}")]
+    Failed(String),
+}
+
+/// What was replayed.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Summary {
+    /// Rows of the input.
+    pub rows: u64,
+    /// Lines that got a score.
+    pub scored: u64,
+    /// Lines whose score is an anomaly's.
+    pub anomalous: u64,
+    /// Lines that are not line protocol.
+    pub malformed: u64,
+    /// Values that were given to a detector.
+    pub values: u64,
+    /// How long it took.
+    pub seconds: f64,
+}
+
+/// Replays, writes the scores, and prints what there was.
+///
+/// # Errors
+///
+/// Names the file that cannot be used, and why.
+pub fn run(options: &Options, config: &Config) -> Result<(), Error> {
+    let to_stdout = options.scores.as_deref() == Some(Path::new("-"));
+    let mut input = Input::open(&options.input, &options.measurement)?;
+    let bar = progress(input.size);
+    let names: Vec<String> = config.detector.iter().map(|detector| detector.name.clone()).collect();
+    let columns = input.columns().map_or(names, <[String]>::to_vec);
+    let failed = |error| Error::Write(options.scores.clone().unwrap_or_default(), error);
+    let mut scores =
+        options.scores.as_deref().map(|path| Scores::create(path, &columns)).transpose().map_err(failed)?;
+    let summary = replay(&mut input, config, |batch| {
+        bar.set_position(batch.position);
+        scores.as_mut().map_or(Ok(()), |scores| scores.write(batch)).map_err(failed)
+    })?;
+    bar.finish_and_clear();
+    scores.map_or(Ok(()), Scores::finish).map_err(failed)?;
+    if to_stdout {
+        return Ok(()); // stdout is taken
+    }
+    if options.json {
+        println!("{}", serde_json::json!(summary));
+    } else {
+        println!("{}", summary.for_people());
+        if let Some(path) = &options.scores {
+            println!("scores are in {}", path.display());
+        }
+    }
+    Ok(())
+}
+
+/// A batch that was scored.
+#[derive(Debug)]
+pub struct Batch<'a> {
+    /// The time of each row of the input.
+    pub times: &'a [i64],
+    /// The scores: row, column (of the input where it has columns, else the detector), score. NaN where there is none.
+    pub scores: &'a [(usize, usize, f64)],
+    /// How far the input has been read, in bytes.
+    pub position: u64,
+}
+
+/// Replays `input` through the detectors of `config`, and hands each batch to `take`.
+///
+/// # Errors
+///
+/// As `take`; and where the input or a detector cannot be used.
+pub fn replay(
+    input: &mut Input,
+    config: &Config,
+    mut take: impl FnMut(&Batch<'_>) -> Result<(), Error>,
+) -> Result<Summary, Error> {
+    let mut config = config.clone();
+    config.state.dir = None; // what is live must not learn from what is not
+    config.limits.deadline = config.limits.deadline.max(PATIENCE);
+    let mut scoring = Scoring::start(&config)?;
+    let columns = input.columns().map(<[String]>::to_vec);
+    let began = Instant::now();
+    let mut rows = 0;
+    let (mut times, mut events, mut scores) = (Vec::new(), Vec::new(), Vec::new());
+    let mut now = i64::MIN;
+    let mut line = Vec::new();
+    let mut waiting = input.next(&mut line)?;
+    while waiting.is_some() {
+        (times.clear(), events.clear(), scores.clear());
+        let first_event = scoring.counts().events;
+        let room = scoring.input();
+        let mut filled = 0;
+        while let Some(row) = waiting {
+            if filled > 0 && filled + line.len() > room.len() {
+                break;
+            }
+            now = row.time.map_or(now, |time| time.max(now));
+            if row.has_line {
+                events.push(times.len());
+                let length = line.len().min(room.len() - filled);
+                room[filled..][..length].copy_from_slice(&line[..length]);
+                filled += length;
+            }
+            times.push(row.time.unwrap_or(now));
+            line.clear();
+            waiting = input.next(&mut line)?;
+        }
+        scoring.run(filled, now.max(0));
+        for verdict in scoring.verdicts() {
+            let key = qualm_stream::line::unescape(verdict.key);
+            let column = match &columns {
+                Some(columns) => columns.iter().position(|column| column.as_bytes() == key.as_ref()),
+                None => Some(verdict.lane),
+            };
+            if let Some(column) = column {
+                scores.push((events[(verdict.event - first_event) as usize], column, verdict.score));
+            }
+        }
+        rows += times.len() as u64;
+        take(&Batch { times: &times, scores: &scores, position: input.position() })?;
+    }
+    if scoring.health().any(|(_, health)| !health.failures.is_empty()) {
+        return Err(Error::Failed(scoring.summary()));
+    }
+    let Counts { scored, anomalous, malformed, rows: values, .. } = scoring.counts();
+    Ok(Summary { rows, scored, anomalous, malformed, values, seconds: began.elapsed().as_secs_f64() })
+}
+
+impl Summary {
+    fn for_people(&self) -> String {
+        let Self { rows, scored, anomalous, malformed, values, seconds } = self;
+        let malformed = if *malformed > 0 { format!(", {malformed} malformed") } else { String::new() };
+        format!(
+            "{rows} rows, {scored} scored, {anomalous} anomalous{malformed}; {values} values in {seconds:.2} s ({:.2} million a second)",
+            *values as f64 / seconds / 1e6
+        )
+    }
+}
+
+/// The file of scores.
+struct Scores {
+    out: BufWriter<Box<dyn Write>>,
+    /// Of the row at hand.
+    cells: Vec<f64>,
+}
+
+impl Scores {
+    fn create(path: &Path, columns: &[String]) -> io::Result<Self> {
+        let out: Box<dyn Write> =
+            if path == Path::new("-") { Box::new(io::stdout().lock()) } else { Box::new(File::create(path)?) };
+        let mut out = BufWriter::new(out);
+        let mut header = csv::Writer::from_writer(&mut out);
+        header.write_record(["time"].into_iter().chain(columns.iter().map(String::as_str)).chain(["score"]))?;
+        header.flush()?;
+        drop(header);
+        Ok(Self { out, cells: vec![f64::NAN; columns.len()] })
+    }
+
+    fn write(&mut self, batch: &Batch<'_>) -> io::Result<()> {
+        let Self { out, cells } = self;
+        let mut scores = batch.scores.to_vec();
+        scores.sort_by_key(|&(row, ..)| row); // stable, and nearly sorted
+        let mut scores = scores.into_iter().peekable();
+        for (row, &time) in batch.times.iter().enumerate() {
+            cells.fill(f64::NAN);
+            while let Some((_, column, score)) = scores.next_if(|&(of, ..)| of == row) {
+                cells[column] = cells[column].max(score); // `max` prefers a number to NaN
+            }
+            match Timestamp::from_nanosecond(time.into()) {
+                Ok(time) => write!(out, "{time}")?,
+                Err(_) => write!(out, "{time}")?,
+            }
+            let largest = cells.iter().copied().fold(f64::NAN, f64::max);
+            for cell in cells.iter().chain([&largest]) {
+                if cell.is_nan() { out.write_all(b",")? } else { write!(out, ",{cell}")? }
+            }
+            out.write_all(b"\n")?;
+        }
+        Ok(())
+    }
+
+    fn finish(mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}
+
+fn progress(size: u64) -> ProgressBar {
+    if !io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let style = ProgressStyle::with_template("{wide_bar} {bytes}/{total_bytes} {bytes_per_sec}, {eta} left");
+    ProgressBar::new(size).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+}

@@ -1,0 +1,274 @@
+//! The engine: what a guest may use, compiled code and its cache, and the clock of deadlines.
+
+use std::fs::{self, File};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::{self, Thread};
+use std::time::Duration;
+
+use sha2::{Digest, Sha256};
+use tracing::{debug, warn};
+use wasmtime::component::Component;
+use wasmtime::{Config, Engine, EngineWeak};
+
+/// How often the clock of deadlines ticks while a guest runs. A deadline is overrun by two ticks at most.
+pub const TICK: Duration = Duration::from_millis(2);
+
+/// Ticks without a call after which the clock stops, so that an idle pipeline wakes nobody.
+const IDLE_TICKS: u32 = 25;
+
+/// A guest's own stack. Ours is 8 MiB; a detector needs a few kilobytes.
+const GUEST_STACK: usize = 512 << 10;
+
+/// Why a component could not be made ready.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// The engine refused the component.
+    #[error("the component cannot be compiled: {0:#}")]
+    Compile(wasmtime::Error),
+}
+
+/// Compiles components and runs them; the same one for all detectors.
+#[derive(Debug, Clone)]
+pub struct Sandbox {
+    engine: Engine,
+    clock: Arc<Clock>,
+    cache: Option<PathBuf>,
+}
+
+impl Sandbox {
+    /// An engine with its clock. Compiled code is kept in `cache`, if given.
+    ///
+    /// # Panics
+    ///
+    /// Where this processor is none that the compiler knows, or no thread can be started.
+    #[must_use]
+    pub fn new(cache: Option<PathBuf>) -> Self {
+        let mut config = Config::new();
+        config
+            .epoch_interruption(true)
+            .max_wasm_stack(GUEST_STACK)
+            // Its results differ between processors.
+            .wasm_relaxed_simd(false);
+        let engine = Engine::new(&config).expect("the configuration is valid on every processor that Cranelift knows");
+        let clock = Arc::new(Clock::start(engine.weak()));
+        Self { engine, clock, cache }
+    }
+
+    /// The engine itself.
+    #[must_use]
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// Starts the clock for one call; it may stop again once the result is dropped.
+    pub(crate) fn start_clock(&self) -> Running<'_> {
+        self.clock.run()
+    }
+
+    /// Makes a component ready to run: from the cache if it is there, else by compiling it.
+    ///
+    /// # Errors
+    ///
+    /// [`LoadError::Compile`] with the engine's reason. A cache that fails is no error: it is logged and done without.
+    pub fn load(&self, component: &[u8]) -> Result<Component, LoadError> {
+        let Some(cache) = &self.cache else {
+            return Component::new(&self.engine, component).map_err(LoadError::Compile);
+        };
+        let entry = cache.join(self.key(component));
+        match self.load_cached(&entry) {
+            Ok(component) => return Ok(component),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => debug!("compiling a detector, for the first time"),
+            Err(error) => warn!("compiled code in {} is not used: {error}", entry.display()),
+        }
+        let component = Component::new(&self.engine, component).map_err(LoadError::Compile)?;
+        if let Err(error) = component.serialize().map_err(io::Error::other).and_then(|code| store(cache, &entry, &code))
+        {
+            warn!("compiled code cannot be kept in {}: {error}; the next start compiles again", cache.display());
+        }
+        Ok(component)
+    }
+
+    /// A cache entry's name: the component's digest, and the engine's version and settings.
+    fn key(&self, component: &[u8]) -> String {
+        let mut settings = DefaultHasher::new();
+        self.engine.precompile_compatibility_hash().hash(&mut settings);
+        let digest = Sha256::digest(component);
+        let digest: String = digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+        format!("{digest}-{:016x}.cwasm", settings.finish())
+    }
+
+    #[expect(unsafe_code, reason = "compiled code is trusted as far as its file is: argued where it is loaded")]
+    fn load_cached(&self, entry: &Path) -> io::Result<Component> {
+        let mut file = File::open(entry)?;
+        ours(&file.metadata()?)?;
+        ours(&fs::metadata(entry.parent().unwrap_or(entry))?)?;
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes)?;
+        let damaged = || io::Error::other("it is damaged");
+        let (digest, code) = bytes.split_first_chunk::<32>().ok_or_else(damaged)?;
+        if Sha256::digest(code).as_slice() != digest {
+            return Err(damaged());
+        }
+        // SAFETY: `deserialize` runs what it is given, so it must be given only what `serialize` made. The file and its
+        // folder belong to this very user and nobody else may write to them (`ours`), so that whoever could have put
+        // other code there could as well replace this program; and the digest shows that it is whole.
+        unsafe { Component::deserialize(&self.engine, code) }.map_err(io::Error::other)
+    }
+}
+
+/// Refuses what anybody but this process' user could have written.
+fn ours(metadata: &fs::Metadata) -> io::Result<()> {
+    if metadata.uid() != rustix::process::geteuid().as_raw() {
+        return Err(io::Error::other("it belongs to another user"));
+    }
+    if metadata.mode() & 0o022 != 0 {
+        return Err(io::Error::other("other users may write to it"));
+    }
+    Ok(())
+}
+
+/// Puts a cache entry in place whole, or not at all.
+fn store(cache: &Path, entry: &Path, code: &[u8]) -> io::Result<()> {
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(cache)?;
+    let mut file = tempfile::NamedTempFile::new_in(cache)?;
+    file.write_all(&Sha256::digest(code))?;
+    file.write_all(code)?;
+    file.persist(entry)?;
+    Ok(())
+}
+
+/// Moves the engine's epoch on while a guest runs, and sleeps while none does.
+#[derive(Debug)]
+struct Clock {
+    shared: Arc<Shared>,
+    thread: Thread,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    /// Calls that have begun, and those that have ended.
+    begun: AtomicU64,
+    ended: AtomicU64,
+    parked: AtomicBool,
+    stop: AtomicBool,
+}
+
+/// A call under way.
+pub(crate) struct Running<'a>(&'a Clock);
+
+impl Clock {
+    fn start(engine: EngineWeak) -> Self {
+        let shared = Arc::new(Shared::default());
+        let ticking = Arc::clone(&shared);
+        let thread = thread::Builder::new().name("qualm-clock".to_owned()).spawn(move || tick(&ticking, &engine));
+        Self { shared, thread: thread.expect("a thread can be started").thread().clone() }
+    }
+
+    fn run(&self) -> Running<'_> {
+        // Either this sees `parked`, or the thread sees the new number before it parks: both sides write, then read,
+        // in one total order.
+        self.shared.begun.fetch_add(1, Ordering::SeqCst);
+        if self.shared.parked.load(Ordering::SeqCst) {
+            self.thread.unpark();
+        }
+        Running(self)
+    }
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        self.0.shared.ended.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+impl Drop for Clock {
+    fn drop(&mut self) {
+        self.shared.stop.store(true, Ordering::SeqCst);
+        self.thread.unpark();
+    }
+}
+
+fn tick(shared: &Shared, engine: &EngineWeak) {
+    let Shared { begun, ended, parked, stop } = shared;
+    let (mut last, mut idle) = (0, 0);
+    while !stop.load(Ordering::SeqCst) {
+        thread::sleep(TICK);
+        let Some(engine) = engine.upgrade() else { return };
+        engine.increment_epoch();
+        let calls = begun.load(Ordering::SeqCst);
+        idle = if calls == last && ended.load(Ordering::SeqCst) == calls { idle + 1 } else { 0 };
+        last = calls;
+        if idle > IDLE_TICKS {
+            parked.store(true, Ordering::SeqCst);
+            while begun.load(Ordering::SeqCst) == last && !stop.load(Ordering::SeqCst) {
+                thread::park();
+            }
+            parked.store(false, Ordering::SeqCst);
+            idle = 0;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    fn entry(cache: &Path) -> PathBuf {
+        fs::read_dir(cache).unwrap().next().unwrap().unwrap().path()
+    }
+
+    #[test]
+    fn compiled_code_is_kept_and_used_only_if_whole_and_ours() {
+        let cache = tempfile::tempdir().unwrap();
+        let path = cache.path().join("cache");
+        let sandbox = Sandbox::new(Some(path.clone()));
+        sandbox.load(qualm_components::DETECTOR).unwrap();
+        let entry = entry(&path);
+        sandbox.load_cached(&entry).unwrap();
+
+        let whole = fs::read(&entry).unwrap();
+        for at in [0, 40, whole.len() - 1] {
+            let mut damaged = whole.clone();
+            damaged[at] ^= 1;
+            fs::write(&entry, &damaged).unwrap();
+            assert!(sandbox.load_cached(&entry).unwrap_err().to_string().contains("damaged"));
+            sandbox.load(qualm_components::DETECTOR).unwrap();
+            assert_eq!(fs::read(&entry).unwrap(), whole, "a damaged entry is made anew");
+        }
+        fs::write(&entry, b"").unwrap();
+        assert!(sandbox.load_cached(&entry).is_err());
+
+        fs::write(&entry, &whole).unwrap();
+        fs::set_permissions(&entry, fs::Permissions::from_mode(0o666)).unwrap();
+        assert!(sandbox.load_cached(&entry).unwrap_err().to_string().contains("other users"));
+        fs::set_permissions(&entry, fs::Permissions::from_mode(0o600)).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o777)).unwrap();
+        assert!(sandbox.load_cached(&entry).unwrap_err().to_string().contains("other users"));
+    }
+
+    #[test]
+    fn the_clock_stops_and_starts() {
+        let sandbox = Sandbox::new(None);
+        let shared = &sandbox.clock.shared;
+        let until = |parked: bool| {
+            let deadline = std::time::Instant::now() + Duration::from_secs(60);
+            while shared.parked.load(Ordering::SeqCst) != parked {
+                assert!(std::time::Instant::now() < deadline, "parked never became {parked}");
+                thread::yield_now();
+            }
+        };
+        for _ in 0..3 {
+            until(true);
+            let running = sandbox.start_clock();
+            until(false);
+            drop(running);
+        }
+    }
+}

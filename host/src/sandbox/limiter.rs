@@ -1,0 +1,65 @@
+//! How much a guest may have of what it can ask for.
+
+use wasmtime::ResourceLimiter;
+
+/// Linear memories, tables and instances that a component may have. Ours has one of each; a language runtime has a few.
+const MOST_THINGS: usize = 64;
+
+/// Elements of a table: functions whose address is taken.
+const MOST_TABLE_ELEMENTS: usize = 100_000;
+
+/// Counts a guest's memory, and refuses what is beyond its limit.
+#[derive(Debug)]
+pub struct Limiter {
+    memory: usize,
+    used: usize,
+    refused: bool,
+}
+
+impl Limiter {
+    /// A limit of so many bytes, over all of a guest's memories.
+    #[must_use]
+    pub fn new(memory: usize) -> Self {
+        Self { memory, used: 0, refused: false }
+    }
+
+    /// Bytes that the guest has.
+    #[must_use]
+    pub fn used(&self) -> usize {
+        self.used
+    }
+
+    /// Whether the guest was ever refused memory.
+    #[must_use]
+    pub fn refused(&self) -> bool {
+        self.refused
+    }
+}
+
+impl ResourceLimiter for Limiter {
+    fn memory_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+        let used = self.used.saturating_add(desired - current);
+        if used > self.memory {
+            self.refused = true;
+            return Ok(false);
+        }
+        self.used = used;
+        Ok(true)
+    }
+
+    fn table_growing(&mut self, _: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+        Ok(desired <= MOST_TABLE_ELEMENTS)
+    }
+
+    fn instances(&self) -> usize {
+        MOST_THINGS
+    }
+
+    fn tables(&self) -> usize {
+        MOST_THINGS
+    }
+
+    fn memories(&self) -> usize {
+        MOST_THINGS
+    }
+}

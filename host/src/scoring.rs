@@ -1,0 +1,261 @@
+//! The pipeline with its detectors and their state: what every shim drives.
+
+use std::fmt::Write as _;
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use qualm_stream::pipeline::Verdict;
+use qualm_stream::{Counts, Lane, Pipeline};
+use tracing::{info, warn};
+
+use crate::config::{self, Config};
+use crate::sandbox::supervisor::{Health, Rest};
+use crate::sandbox::{Failure, Limits, Recipe, Sandbox, Supervisor, engine};
+use crate::state::{self, Saved, StateFile, Writer};
+
+/// Why scoring cannot begin.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A component cannot be used.
+    #[error("detector `{0}`: {1}")]
+    Load(String, engine::LoadError),
+    /// A detector does not start.
+    #[error("detector `{0}`: {1}")]
+    Detector(String, Failure),
+    /// The state directory cannot be used.
+    #[error(transparent)]
+    State(#[from] state::Error),
+}
+
+/// A pipeline, its detectors, and the keeping of their state.
+#[derive(Debug)]
+pub struct Scoring {
+    pipeline: Pipeline,
+    supervisors: Vec<Supervisor>,
+    seed: u64,
+    writer: Option<Writer>,
+    /// How often state is saved, when it is next, and whether that is under way.
+    interval: Duration,
+    next_save: Instant,
+    saving: bool,
+}
+
+impl Scoring {
+    /// Starts the detectors of a configuration, with what they knew when they last stopped.
+    ///
+    /// # Errors
+    ///
+    /// Where a detector or the state directory cannot be used.
+    pub fn start(config: &Config) -> Result<Self, StartError> {
+        let sandbox = Sandbox::new(cache_dir(config));
+        let recipe = |detector: &config::Detector| {
+            let limits = Limits { memory: config.limits.memory, deadline: config.limits.deadline };
+            Recipe::new(&sandbox, qualm_components::DETECTOR, detector.parameters().to_model(), limits)
+                .map_err(|error| StartError::Load(detector.name.clone(), error))
+        };
+        let recipes = config.detector.iter().map(recipe).collect::<Result<_, _>>()?;
+        Self::with(config, recipes, Rest::default())
+    }
+
+    /// As [`start`](Self::start), with detectors of one's own in place of the configured ones' components.
+    ///
+    /// # Errors
+    ///
+    /// As [`start`](Self::start).
+    pub fn with(config: &Config, recipes: Vec<Recipe>, rest: Rest) -> Result<Self, StartError> {
+        let mut supervisors = Vec::new();
+        let mut lanes = Vec::new();
+        let limits = qualm_stream::Limits {
+            max_series: config.limits.max_series,
+            ttl: i64::try_from(config.limits.series_ttl.as_nanos()).unwrap_or(i64::MAX),
+        };
+        for (detector, recipe) in config.detector.iter().zip(recipes) {
+            let started = Supervisor::start(&detector.name, recipe, rest);
+            let (supervisor, description) =
+                started.map_err(|failure| StartError::Detector(detector.name.clone(), failure))?;
+            info!("detector `{}`: {}, scores after {} rows", detector.name, description.kind, description.warm_up);
+            supervisors.push(supervisor);
+            lanes.push(Lane::new(detector.select.selector(), limits));
+        }
+        let file = config.state.dir.as_deref().map(StateFile::open).transpose()?;
+        let saved = file.as_ref().and_then(StateFile::read);
+        let seed = saved.as_ref().map_or_else(random, |saved| saved.seed);
+        let interval = config.state.interval;
+        let mut scoring = Self {
+            pipeline: Pipeline::new(lanes, seed),
+            supervisors,
+            seed,
+            writer: file.map(Writer::start),
+            interval,
+            next_save: Instant::now() + interval,
+            saving: false,
+        };
+        if let Some(saved) = saved {
+            scoring.restore(saved);
+        }
+        Ok(scoring)
+    }
+
+    /// Where the next bytes go; see [`Pipeline::input`].
+    pub fn input(&mut self) -> &mut [u8] {
+        self.pipeline.input()
+    }
+
+    /// Scores what was read; see [`Pipeline::run`].
+    pub fn run(&mut self, read: usize, now: i64) -> &[u8] {
+        self.pipeline.run(read, now, &mut self.supervisors)
+    }
+
+    /// The end of the input; see [`Pipeline::finish`].
+    pub fn finish(&mut self, now: i64) -> &[u8] {
+        self.pipeline.finish(now, &mut self.supervisors)
+    }
+
+    /// Gives up on an unfinished event; see [`Pipeline::let_go`].
+    pub fn let_go(&mut self) -> &[u8] {
+        self.pipeline.let_go()
+    }
+
+    /// Whether bytes wait for the rest of their event.
+    #[must_use]
+    pub fn holds(&self) -> bool {
+        self.pipeline.holds()
+    }
+
+    /// The rows of the last batch; see [`Pipeline::verdicts`].
+    pub fn verdicts(&self) -> impl Iterator<Item = Verdict<'_>> {
+        self.pipeline.verdicts()
+    }
+
+    /// What has passed.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        self.pipeline.counts()
+    }
+
+    /// How each detector fared, by name.
+    pub fn health(&self) -> impl Iterator<Item = (&str, &Health)> {
+        self.supervisors.iter().map(|supervisor| (supervisor.name(), supervisor.health()))
+    }
+
+    /// Does a little of what is to be done besides scoring. Call it between batches, after writing.
+    pub fn tend(&mut self) {
+        if !self.saving && Instant::now() >= self.next_save {
+            self.supervisors.iter_mut().for_each(Supervisor::begin_saving);
+            self.saving = true;
+            self.next_save = Instant::now() + self.interval;
+        }
+        self.tend_slices();
+        if self.saving && !self.is_busy() {
+            self.saving = false;
+            if let Some(writer) = &self.writer {
+                writer.write_soon(self.saved());
+            }
+        }
+    }
+
+    /// How long [`tend`](Self::tend) can wait.
+    #[must_use]
+    pub fn leisure(&self) -> Duration {
+        if self.is_busy() { Duration::ZERO } else { self.next_save.saturating_duration_since(Instant::now()) }
+    }
+
+    /// Saves a last time, and waits until it is on disk.
+    pub fn close(mut self) {
+        if let Some(writer) = self.writer.take() {
+            while self.is_busy() {
+                self.tend_slices();
+            }
+            self.supervisors.iter_mut().for_each(Supervisor::begin_saving);
+            while self.is_busy() {
+                self.tend_slices();
+            }
+            writer.close(self.saved());
+        }
+    }
+
+    /// What has passed and how the detectors fared, in a line for people.
+    #[must_use]
+    pub fn summary(&self) -> String {
+        let Counts { bytes: _, events, selected, scored, anomalous, malformed, upstream, unfinished, rows: _, evicted } =
+            self.counts();
+        let series: usize = self.pipeline.lanes().iter().map(|lane| lane.series().len()).sum();
+        let mut out =
+            format!("{events} lines in, {selected} selected, {scored} scored, {anomalous} anomalous, {series} series");
+        let rare = [
+            (malformed, "malformed"),
+            (upstream, "scored upstream"),
+            (unfinished, "unfinished"),
+            (evicted, "series evicted"),
+        ];
+        for (count, what) in rare.into_iter().filter(|(count, _)| *count > 0) {
+            let _infallible = write!(out, ", {count} {what}");
+        }
+        for (name, Health { batches: _, unscored, failures, starts: _, rests }) in self.health() {
+            if !failures.is_empty() {
+                let failures: Vec<_> = failures.iter().map(|(name, count)| format!("{name} {count}")).collect();
+                let _infallible = write!(
+                    out,
+                    "; detector `{name}` failed ({}), rested {rests} times, left {unscored} rows unscored",
+                    failures.join(", ")
+                );
+            }
+        }
+        out
+    }
+
+    fn is_busy(&self) -> bool {
+        self.supervisors.iter().any(Supervisor::is_busy)
+    }
+
+    fn tend_slices(&mut self) {
+        for (supervisor, lane) in self.supervisors.iter_mut().zip(self.pipeline.lanes()) {
+            supervisor.tend(lane.series());
+        }
+    }
+
+    fn saved(&self) -> Saved {
+        let detectors = self.supervisors.iter().map(|one| (one.name().to_owned(), one.saved().to_vec())).collect();
+        Saved { seed: self.seed, detectors }
+    }
+
+    fn restore(&mut self, saved: Saved) {
+        let now = now();
+        for (name, slices) in saved.detectors {
+            let Some(at) = self.supervisors.iter().position(|supervisor| supervisor.name() == name) else {
+                warn!("the saved state of detector `{name}` is not used: there is no such detector any more");
+                continue;
+            };
+            let series = self.pipeline.lanes_mut()[at].series_mut();
+            for slice in &slices {
+                series.adopt(slice.numbers.iter().copied().zip(slice.identities.iter().copied()), now);
+            }
+            self.supervisors[at].adopt(slices);
+        }
+        while self.is_busy() {
+            self.tend_slices();
+        }
+        let series: usize = self.pipeline.lanes().iter().map(|lane| lane.series().len()).sum();
+        info!("goes on with the state of {series} series");
+    }
+}
+
+/// Nanoseconds since 1970.
+#[must_use]
+pub fn now() -> i64 {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(now.as_nanos()).unwrap_or(i64::MAX)
+}
+
+/// The standard library draws the keys of its hash maps at random; nothing else here needs randomness.
+fn random() -> u64 {
+    RandomState::new().build_hasher().finish()
+}
+
+/// Where compiled code is kept: with the state, or with the user's other caches, or nowhere.
+fn cache_dir(config: &Config) -> Option<PathBuf> {
+    let set = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let user = || set("XDG_CACHE_HOME").or_else(|| set("HOME").map(|home| home.join(".cache")));
+    config.state.dir.clone().or_else(user).map(|dir| dir.join("qualm").join("compiled"))
+}

@@ -1,0 +1,71 @@
+//! Where the programs under test are; and what happens when one is missing.
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// The `qualm` binary.
+#[must_use]
+pub fn qualm() -> Option<PathBuf> {
+    built("QUALM_BIN", "target/release/qualm", "the qualm binary is not built; run `make build`")
+}
+
+/// The command component that scores lines with no host of ours.
+#[must_use]
+pub fn qualm_cli_wasm() -> Option<PathBuf> {
+    let hint = "the command component is not built; run `make build`";
+    built("QUALM_CLI_WASM", "target/components/qualm-cli.wasm", hint)
+}
+
+/// The real Telegraf.
+#[must_use]
+pub fn telegraf() -> Option<PathBuf> {
+    fetched("TELEGRAF_BIN", "telegraf")
+}
+
+/// The real `InfluxDB` 1.x.
+#[must_use]
+pub fn influxd() -> Option<PathBuf> {
+    fetched("INFLUXD_BIN", "influxd")
+}
+
+/// The real wasmtime CLI.
+#[must_use]
+pub fn wasmtime() -> Option<PathBuf> {
+    fetched("WASMTIME_BIN", "wasmtime")
+}
+
+/// The directory of the whole project.
+#[must_use]
+pub fn workspace() -> PathBuf {
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
+    tests.parent().unwrap_or(tests).to_path_buf()
+}
+
+fn built(variable: &str, path: &str, hint: &str) -> Option<PathBuf> {
+    let path = env::var_os(variable).map_or_else(|| workspace().join(path), PathBuf::from);
+    present(path, variable, hint)
+}
+
+/// `tools.sh` alone knows versions and places; asking it keeps them in one file.
+fn fetched(variable: &str, name: &str) -> Option<PathBuf> {
+    let hint = format!("{name} is not here; run `tests/tools.sh {name}`");
+    let path = if let Some(path) = env::var_os(variable) {
+        PathBuf::from(path)
+    } else {
+        let script = workspace().join("tests/tools.sh");
+        let answer = Command::new(script).args(["--where", name]).output().expect("tools.sh can be run");
+        PathBuf::from(String::from_utf8_lossy(&answer.stdout).trim())
+    };
+    present(path, variable, &hint)
+}
+
+fn present(path: PathBuf, variable: &str, hint: &str) -> Option<PathBuf> {
+    if path.is_file() {
+        return Some(path);
+    }
+    // A skip that nobody sees is how a test suite dies.
+    assert!(env::var_os("CI").is_none(), "{hint} (or set {variable})");
+    eprintln!("SKIPPED: {hint} (or set {variable})");
+    None
+}

@@ -1,0 +1,132 @@
+#!/usr/bin/env bash
+# Makes sure that one of the programs the end-to-end tests talk to is there, and prints its path as the last line.
+#
+#   tests/tools.sh telegraf|influxd|wasmtime           build or fetch it if needed, then print its path
+#   tests/tools.sh --where telegraf|influxd|wasmtime   only print its path; status 1 if it is not there yet
+#
+# Everything lands in target/tools/NAME-VERSION/ (or in $QUALM_TOOLS_DIR), so a second call costs nothing and
+# `rm -rf target/tools` undoes it all. Nothing is installed into the system and nothing is started.
+set -euo pipefail
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+tools=${QUALM_TOOLS_DIR:-$here/../target/tools}
+mkdir -p "$tools"
+tools=$(cd "$tools" && pwd)
+
+# Only what the tests use: a full Telegraf takes minutes to link and is ten times the size.
+telegraf_tags=custom,inputs.file,inputs.tail,inputs.cpu,inputs.mem,inputs.mock,inputs.http_listener_v2
+telegraf_tags+=,processors.execd,processors.starlark,aggregators.minmax
+telegraf_tags+=,outputs.file,outputs.influxdb,parsers.influx,serializers.influx
+
+wasmtime_version=48.0.8
+
+say() { echo "tools.sh: $*" >&2; }
+fail() { say "$*"; exit 1; }
+
+# Keeps the last lines of a failed command's output in sight, and all of it in a file.
+run_logged() {
+    local log=$1
+    shift
+    if ! "$@" >"$log" 2>&1; then
+        tail -n 20 "$log" >&2
+        fail "this failed: $* (all of its output: $log)"
+    fi
+}
+
+telegraf_version() {
+    sed -n 's|^\t\(github.com/influxdata/\)telegraf v\([0-9.]*\).*|\2|p' "$here/telegraf/go.mod"
+}
+
+telegraf_path() { echo "$tools/telegraf-$(telegraf_version)/telegraf"; }
+
+# A tool built with other tags is another tool: the recipe lies beside the binary and is compared.
+telegraf_ready() {
+    local path
+    path=$(telegraf_path)
+    [ -x "$path" ] && [ "$(cat "$path.tags" 2>/dev/null)" = "$telegraf_tags" ]
+}
+
+telegraf_make() {
+    local path
+    path=$(telegraf_path)
+    command -v go >/dev/null ||
+        fail "Telegraf is built from its Go module, and there is no Go here:" \
+            "install Go 1.26 or newer (https://go.dev/dl/) and run this again."
+    mkdir -p "${path%/*}"
+    say "building Telegraf $(telegraf_version); the first time takes about a minute"
+    CGO_ENABLED=0 run_logged "$path.log" go build -C "$here/telegraf" -trimpath -ldflags "-s -w" \
+        -tags "$telegraf_tags" -o "$path.new" github.com/influxdata/telegraf/cmd/telegraf
+    mv "$path.new" "$path"
+    echo "$telegraf_tags" >"$path.tags"
+}
+
+wasmtime_path() { echo "$tools/wasmtime-$wasmtime_version/bin/wasmtime"; }
+wasmtime_ready() { [ -x "$(wasmtime_path)" ]; }
+
+wasmtime_make() {
+    local root=$tools/wasmtime-$wasmtime_version
+    command -v cargo >/dev/null ||
+        fail "wasmtime is built with cargo: install Rust (https://rustup.rs) and run this again."
+    mkdir -p "$root"
+    say "building the wasmtime CLI $wasmtime_version; this takes a few minutes, once"
+    # It runs one small component for a second: time spent on optimising it (4 minutes of CPU become 9 at level 1,
+    # and more at 3) would never come back.
+    CARGO_TARGET_DIR=$root/build CARGO_PROFILE_RELEASE_OPT_LEVEL=0 CARGO_PROFILE_RELEASE_DEBUG=0 \
+        CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=64 CARGO_PROFILE_RELEASE_STRIP=true \
+        RUSTC_WRAPPER='' run_logged "$root/build.log" \
+        cargo install wasmtime-cli --version "$wasmtime_version" --locked --root "$root" \
+        --no-default-features --features run,cranelift
+    rm -rf "$root/build"
+}
+
+# InfluxDB 1.x. One that is installed is taken; otherwise Debian's package is unpacked, not installed, so no root
+# is needed and no service starts.
+influxd_path() {
+    command -v influxd || echo "$tools/influxd-1/usr/bin/influxd"
+}
+influxd_ready() { [ -x "$(influxd_path)" ]; }
+
+influxd_make() {
+    local root=$tools/influxd-1
+    if ! command -v apt-get >/dev/null || ! command -v dpkg-deb >/dev/null; then
+        fail "InfluxDB is taken from Debian's package, and this is no Debian:" \
+            "install InfluxDB 1.x so that \`influxd\` is on PATH, or set INFLUXD_BIN."
+    fi
+    rm -rf "$root"
+    mkdir -p "$root"
+    if ! (cd "$root" && apt-get download influxdb) >"$root/download.log" 2>&1; then
+        # A fresh container has no package lists yet; only root may fetch them.
+        local as_root=()
+        if [ "$(id -u)" -ne 0 ]; then
+            command -v sudo >/dev/null ||
+                fail "apt knows no package influxdb: run \`apt-get update\` as root, then this again."
+            as_root=(sudo)
+        fi
+        run_logged "$root/update.log" "${as_root[@]}" apt-get update
+        cd "$root"
+        run_logged "$root/download.log" apt-get download influxdb
+        cd "$here"
+    fi
+    run_logged "$root/unpack.log" dpkg-deb -x "$root"/influxdb_*.deb "$root"
+    rm -f "$root"/influxdb_*.deb
+}
+
+where=no
+if [ "${1:-}" = --where ]; then
+    where=yes
+    shift
+fi
+case ${1:-} in
+telegraf | influxd | wasmtime) tool=$1 ;;
+*) fail "usage: tests/tools.sh [--where] telegraf|influxd|wasmtime" ;;
+esac
+
+if ! "${tool}_ready"; then
+    [ "$where" = no ] || exit 1
+    # Two callers at once: the second waits, then finds the work done.
+    exec 9>"$tools/$tool.lock"
+    flock 9
+    "${tool}_ready" || "${tool}_make" 9>&-
+    "${tool}_ready" || fail "$tool was made but is not at $("${tool}_path")."
+fi
+"${tool}_path"
