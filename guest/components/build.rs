@@ -11,9 +11,8 @@ use wit_component::ComponentEncoder;
 
 const TARGET: &str = "wasm32-unknown-unknown";
 
-/// Package, and the name that its component has in `target/components`.
-const COMPONENTS: [(&str, &str); 3] =
-    [("qualm-detector", "qualm-detector"), ("qualm-cli", "qualm-cli"), ("qualm-hostile", "qualm-hostile")];
+/// What becomes a component.
+const PACKAGES: [&str; 3] = ["qualm-detector", "qualm-cli", "qualm-hostile"];
 
 fn main() {
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
@@ -22,17 +21,9 @@ fn main() {
         println!("cargo::rerun-if-changed={}", root.join(source).display());
     }
     println!("cargo::rerun-if-env-changed=QUALM_WASM_TOOLCHAIN");
-    // Lints and documentation need no components: an empty file keeps them quick.
-    println!("cargo::rerun-if-env-changed=CLIPPY_ARGS");
-    let stub = env::var_os("CLIPPY_ARGS").is_some()
-        || env::var_os("RUSTDOC").is_some_and(|_| env::var_os("QUALM_STUB").is_some());
-    if !stub {
-        compile(&root, &out);
-    }
-    for (package, name) in COMPONENTS {
-        let component = out.join(format!("{name}.wasm"));
-        let bytes = if stub { Vec::new() } else { encode(&out, package) };
-        fs::write(component, bytes).expect("OUT_DIR can be written to");
+    compile(&root, &out);
+    for package in PACKAGES {
+        fs::write(out.join(format!("{package}.wasm")), encode(&out, package)).expect("OUT_DIR can be written to");
     }
 }
 
@@ -44,7 +35,7 @@ fn compile(root: &Path, out: &Path) {
         .args(["build", "--locked", "--profile", "guest", "--target", TARGET])
         .arg("--target-dir")
         .arg(out.join("target"));
-    for (package, _) in COMPONENTS {
+    for package in PACKAGES {
         cargo.args(["--package", package]);
     }
     // What the outer cargo set for the host's compilation must not reach the guest's.
@@ -54,6 +45,7 @@ fn compile(root: &Path, out: &Path) {
             || name.starts_with("CARGO_PROFILE")
             || name.starts_with("CARGO_CFG")
             || name == "RUSTFLAGS"
+            || name == "RUSTC_WORKSPACE_WRAPPER"
         {
             cargo.env_remove(name);
         }
@@ -81,7 +73,7 @@ fn toolchain() -> Command {
         .env("RUSTC_BOOTSTRAP", "1")
         .env("RUSTC", "/usr/bin/rustc")
         .env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER", lld);
-    for name in ["RUSTC_WRAPPER", "RUSTC_WORKSPACE_WRAPPER", "RUSTUP_TOOLCHAIN", "RUSTDOC"] {
+    for name in ["RUSTC_WRAPPER", "RUSTUP_TOOLCHAIN", "RUSTDOC"] {
         cargo.env_remove(name);
     }
     cargo

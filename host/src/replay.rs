@@ -62,8 +62,13 @@ pub enum Error {
     #[error(transparent)]
     Start(#[from] StartError),
     /// The scores cannot be written.
-    #[error("{}: {1}", .0.display())]
-    Write(PathBuf, io::Error),
+    #[error("{}: {source}", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
     /// A detector failed: scores are missing that live metrics might have got.
     #[error("a detector failed, so these scores are incomplete: {0}")]
     Failed(String),
@@ -97,7 +102,7 @@ pub fn run(options: &Options, config: &Config) -> Result<(), Error> {
     let bar = progress(input.size);
     let names: Vec<String> = config.detector.iter().map(|detector| detector.name.clone()).collect();
     let columns = input.columns().map_or(names, <[String]>::to_vec);
-    let failed = |error| Error::Write(options.scores.clone().unwrap_or_default(), error);
+    let failed = |source| Error::Write { path: options.scores.clone().unwrap_or_default(), source };
     let mut scores =
         options.scores.as_deref().map(|path| Scores::create(path, &columns)).transpose().map_err(failed)?;
     let summary = replay(&mut input, config, |batch| {

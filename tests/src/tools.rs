@@ -1,8 +1,10 @@
 //! Where the programs under test are; and what happens when one is missing.
 
 use std::env;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::thread;
 
 /// The `qualm` binary.
 #[must_use]
@@ -66,6 +68,9 @@ fn present(path: PathBuf, variable: &str, hint: &str) -> Option<PathBuf> {
     }
     // A skip that nobody sees is how a test suite dies.
     assert!(env::var_os("CI").is_none(), "{hint} (or set {variable})");
-    eprintln!("SKIPPED: {hint} (or set {variable})");
+    let thread = thread::current();
+    let test = thread.name().unwrap_or("a test");
+    // Not `eprintln`, which the test harness keeps to itself when a test passes.
+    let _ = writeln!(io::stderr(), "SKIPPED {test}: {hint} (or set {variable})");
     None
 }

@@ -2,7 +2,7 @@
 
 use std::io::Read;
 
-use csv::{Reader, ReaderBuilder, StringRecord};
+use ::csv::{Position, Reader, ReaderBuilder, StringRecord, Trim};
 
 use super::{History, Row, parse_time, put_field, put_name, put_time};
 
@@ -16,7 +16,7 @@ pub(super) struct Csv<R> {
 impl<R: Read> Csv<R> {
     /// Reads the header.
     pub(super) fn open(input: R, measurement: &str) -> Result<Self, String> {
-        let mut reader = ReaderBuilder::new().trim(csv::Trim::All).from_reader(input);
+        let mut reader = ReaderBuilder::new().trim(Trim::All).from_reader(input);
         let header = reader.headers().map_err(|error| error.to_string())?.clone();
         let mut names = header.iter();
         match names.next() {
@@ -40,11 +40,11 @@ impl<R: Read> History for Csv<R> {
         let Self { reader, columns, measurement, record } = self;
         let more = reader
             .read_record(record)
-            .map_err(|error| (error.position().map_or(0, csv::Position::line), error.to_string()))?;
+            .map_err(|error| (error.position().map_or(0, Position::line), error.to_string()))?;
         if !more {
             return Ok(None);
         }
-        let line = record.position().map_or(0, csv::Position::line);
+        let line = record.position().map_or(0, Position::line);
         let mut cells = record.iter();
         let time = parse_time(cells.next().unwrap_or_default()).map_err(|what| (line, what))?;
         let start = out.len();

@@ -290,7 +290,7 @@ mod tests {
     }
 
     fn attack(model: &str) -> Failure {
-        let limits = Limits { memory: 32 << 20, deadline: Duration::from_millis(50) };
+        let limits = Limits { memory: 32 << 20, deadline: Duration::from_millis(250) };
         let mut guest = match start(qualm_components::HOSTILE, model.as_bytes(), limits) {
             Ok(guest) => guest,
             Err(failure) => return failure,

@@ -1,7 +1,8 @@
 //! One series of the streaming detector: how far a value is, how new, and for how long, as one score.
 
 use super::Parameters;
-use super::level::{Decay, Level, MAX_DEVIATION, SETTLED, Seen};
+use super::level::{Decay, Level, MAX_DEVIATION, SETTLED};
+use super::seen::Seen;
 use super::tail::{MIN_QUANTILE, Quantile, Tail};
 
 /// Share of the change since the last value in the deviation; measured, 0.25 to 1 are alike.
@@ -195,6 +196,17 @@ mod tests {
     }
 
     #[test]
+    fn a_value_never_seen_outranks_a_farther_one_seen_often() {
+        let mut run = Run::new(USUAL);
+        for i in 0..3000 {
+            let value = run.gaussian() + if i % 20 == 0 { 100.0 } else { 0.0 };
+            run.at(i * MINUTE, value);
+        }
+        let [between, far] = [50.0, 100.0].map(|value| Run(run.0, USUAL, run.2, 1).at(3000 * MINUTE, value));
+        assert!(between.deviation < far.deviation && between.score > 2.0 * far.score, "{between:?} {far:?}");
+    }
+
+    #[test]
     fn a_level_shift_is_absorbed_in_five_half_lives() {
         let mut run = Run::new(QUICK);
         run.alarms(0, 3000, 0.0);
@@ -239,6 +251,15 @@ mod tests {
                 .count();
             assert!(alarms <= 4, "clock {kind}: {alarms} alarms");
         }
+    }
+
+    #[test]
+    fn learning_goes_on_after_a_clock_was_put_back() {
+        let mut run = Run::new(QUICK);
+        run.at(YEAR, 0.0);
+        run.alarms(0, 1000, 0.0);
+        run.alarms(1000, 600, 3.0);
+        assert!(run.at(1600 * MINUTE, 3.0).deviation.abs() < 1.0, "an unfaded weight would still be near 0");
     }
 
     #[test]

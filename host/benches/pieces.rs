@@ -1,0 +1,158 @@
+//! The pieces, each alone: how many lines or rows a second.
+
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+use criterion::measurement::WallTime;
+use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main};
+use qualm::sandbox::supervisor::{Rest, Supervisor};
+use qualm_stream::glob::Globs;
+use qualm_stream::series::SeriesTable;
+use qualm_stream::{Lane, Limits, Pipeline, Rows, Scorer, Selector, splice};
+
+use support::batches::Batches;
+use support::detectors;
+
+// The whole-process table measures with the same lines.
+#[path = "../../tests/bench/cpus.rs"]
+mod cpus;
+
+mod support;
+
+/// Heads of ten fields each.
+const HEADS: usize = 100;
+
+/// One read's worth.
+const READ: usize = 1 << 20;
+
+/// Reads before the first comes again: its times then jump back, which must stay the exception.
+const READS: usize = 16;
+
+/// A detector that costs nothing.
+struct Nothing;
+
+impl Scorer for Nothing {
+    fn score(&mut self, rows: &Rows, scores: &mut Vec<f64>) {
+        scores.resize(rows.len(), 0.25);
+    }
+
+    fn forget(&mut self, _: &[u32]) {}
+}
+
+/// Mebibytes of whole lines, and the number of lines in each.
+fn reads() -> Vec<(Vec<u8>, u64)> {
+    let mut cpus = cpus::Cpus::new(HEADS);
+    let mut lines = Vec::new();
+    while lines.len() < READ * READS {
+        cpus.round(&mut lines);
+    }
+    let mut rest = lines.as_slice();
+    let mut reads = Vec::new();
+    while rest.len() > READ {
+        let end = memchr_last(&rest[..READ]) + 1;
+        reads.push((rest[..end].to_vec(), qualm_stream::line::count_newlines(&rest[..end]) as u64));
+        rest = &rest[end..];
+    }
+    reads
+}
+
+fn memchr_last(bytes: &[u8]) -> usize {
+    bytes.iter().rposition(|&byte| byte == b'\n').expect("a line is shorter than a mebibyte")
+}
+
+/// Runs a pipeline over mebibytes of lines; what is timed is the run alone, without the copy that stands for the read.
+fn pipeline<S: Scorer>(group: &mut BenchmarkGroup<'_, WallTime>, name: &str, selector: Selector, mut scorer: S) {
+    let reads = reads();
+    let lines = reads.iter().map(|(_, lines)| lines).sum::<u64>() / reads.len() as u64;
+    let mut pipeline = Pipeline::new(vec![Lane::new(selector, Limits::default())], 1);
+    let mut next = reads.iter().cycle();
+    group.throughput(Throughput::Elements(lines));
+    group.bench_function(name, |bencher| {
+        bencher.iter_custom(|times| {
+            let mut total = Duration::ZERO;
+            for (bytes, _) in next.by_ref().take(times as usize) {
+                pipeline.input()[..bytes.len()].copy_from_slice(bytes);
+                let start = Instant::now();
+                black_box(pipeline.run(bytes.len(), 1, std::slice::from_mut(&mut scorer)));
+                total += start.elapsed();
+            }
+            total
+        });
+    });
+}
+
+fn pipelines(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("lines of cpu with 10 fields, 1 MiB a read");
+    let absent = Selector { measurement: Globs::new(&["absent"]).expect("a glob"), ..Selector::default() };
+    pipeline(&mut group, "not selected", absent, Nothing);
+    pipeline(&mut group, "selected, nothing to score with", Selector::default(), Nothing);
+    let supervisor = Supervisor::start("all", detectors::recipe(), Rest::default()).expect("the detector starts").0;
+    pipeline(&mut group, "scored by the component", Selector::default(), supervisor);
+    group.finish();
+}
+
+fn streaming(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("rows of streaming, 1,000 series");
+    for rows in [1, 64, 1000] {
+        group.throughput(Throughput::Elements(rows as u64));
+        let (mut native, mut batches) = (detectors::native(), Batches::new(rows));
+        group.bench_function(format!("native, {rows} a batch"), |bencher| {
+            bencher.iter(|| detectors::observe_native(&mut *native, batches.batch()));
+        });
+        let (mut guest, mut batches, mut scores) = (detectors::component(), Batches::new(rows), Vec::new());
+        group.bench_function(format!("component, {rows} a batch"), |bencher| {
+            bencher.iter(|| detectors::observe_component(&mut guest, batches.batch(), &mut scores));
+        });
+    }
+    group.finish();
+}
+
+fn splices(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("splice");
+    group.throughput(Throughput::Elements(1000));
+    let mut out = Vec::new();
+    for (name, least) in [("ordinary scores", 0.0), ("anomalies, with their cause", 1.5)] {
+        group.bench_function(name, |bencher| {
+            bencher.iter(|| {
+                out.clear();
+                for number in 0..1000 {
+                    splice::write(&mut out, least + f64::from(number) / 1000.0, b"usage_idle");
+                }
+                black_box(out.len())
+            });
+        });
+    }
+    group.finish();
+}
+
+fn lookups(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("series look-up");
+    group.throughput(Throughput::Elements(1));
+    for count in [1_000_u64, 1_000_000] {
+        // Multiplication by an odd number permutes: as good as a hash, and the order of look-ups another than of entry.
+        let identity = |number: u64| number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let mut table = SeriesTable::new(Limits::default());
+        for number in 0..count {
+            table.number(identity(number), 0);
+        }
+        let mut at = 0;
+        group.bench_function(format!("{count} series"), |bencher| {
+            bencher.iter(|| {
+                at = (at + 611_953) % count;
+                black_box(table.number(identity(at), 1))
+            });
+        });
+    }
+    group.finish();
+}
+
+criterion_group! {
+    name = pieces;
+    config = Criterion::default()
+        .warm_up_time(Duration::from_millis(500))
+        .measurement_time(Duration::from_secs(3))
+        .sample_size(30)
+        .without_plots();
+    targets = pipelines, streaming, splices, lookups
+}
+criterion_main!(pieces);

@@ -1,0 +1,37 @@
+//! The same detector twice: compiled with this program, and as the component in its sandbox.
+
+use std::hint::black_box;
+
+use qualm::sandbox::{Guest, Limits, Recipe, Sandbox};
+use qualm_core::streaming::Parameters;
+use qualm_core::{Batch, Detector};
+use qualm_stream::Rows;
+
+/// What it takes to start the component.
+pub(crate) fn recipe() -> Recipe {
+    let model = Parameters::default().to_model();
+    Recipe::new(&Sandbox::new(None), qualm_components::DETECTOR, model, Limits::default()).expect("it compiles")
+}
+
+/// The component, as the pipeline calls it.
+pub(crate) fn component() -> Guest {
+    Guest::start(&recipe()).expect("it starts")
+}
+
+/// The same code without a sandbox.
+pub(crate) fn native() -> Box<dyn Detector> {
+    qualm_core::open(&Parameters::default().to_model()).expect("the model is good")
+}
+
+/// Scores a batch natively.
+pub(crate) fn observe_native(detector: &mut dyn Detector, rows: &Rows) {
+    let batch = Batch { series: &rows.series, times: &rows.times, values: &rows.values };
+    black_box(detector.observe(batch, false).expect("the batch is good").scores);
+}
+
+/// Scores a batch in the component.
+pub(crate) fn observe_component(guest: &mut Guest, rows: &Rows, scores: &mut Vec<f64>) {
+    scores.clear();
+    guest.observe(rows, scores).expect("it works");
+    black_box(scores);
+}

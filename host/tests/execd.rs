@@ -1,0 +1,256 @@
+//! The `qualm execd` process, as Telegraf meets it.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::path::Path;
+use std::process::{Child, ChildStdin, Command, Output, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+fn qualm(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_qualm"));
+    command.args(arguments);
+    command
+}
+
+fn output(arguments: &[&str], input: &[u8]) -> Output {
+    let mut child = start(qualm(arguments).stderr(Stdio::piped()));
+    let mut stdin = child.stdin.take().unwrap();
+    let input = input.to_vec();
+    let writer = thread::spawn(move || stdin.write_all(&input));
+    let output = child.wait_with_output().unwrap();
+    writer.join().unwrap().unwrap();
+    output
+}
+
+fn start(command: &mut Command) -> Child {
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+/// Lines of one series that swings a little, from `from` on, ten seconds apart.
+fn lines(from: u32, count: u32) -> String {
+    (from..from + count)
+        .map(|at| format!("m,host=a v={} {}0000000000\n", f64::from(at % 7) + 0.5, 170_000_000 + at))
+        .collect()
+}
+
+fn config(dir: &Path, text: &str) -> String {
+    let path = dir.join("qualm.toml");
+    fs::write(&path, text).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+/// What the process has written, once it holds `part`.
+fn read_until(from: &mut impl Read, part: &str) -> String {
+    let mut out = Vec::new();
+    let mut buffer = [0; 4096];
+    while !String::from_utf8_lossy(&out).contains(part) {
+        let read = from.read(&mut buffer).unwrap();
+        assert!(read > 0, "it ended without `{part}`: {}", String::from_utf8_lossy(&out));
+        out.extend_from_slice(&buffer[..read]);
+    }
+    text(&out)
+}
+
+#[test]
+fn without_configuration_every_numeric_field_is_scored() {
+    let input = lines(0, 300) + "# comment\nbad line\nm,host=a v=1e9 1703000000000000000\n";
+    let out = output(&["execd"], input.as_bytes());
+    assert!(out.status.success(), "{out:?}");
+    let scored = text(&out.stdout);
+    let lines: Vec<_> = scored.lines().collect();
+    assert_eq!(lines.len(), 303);
+    assert_eq!(lines[..5], input.lines().collect::<Vec<_>>()[..5], "nothing is scored before the warm-up ends");
+    assert!(lines[299].contains(",anomaly_score=0") && lines[299].contains(",is_anomaly=0i 17"), "{}", lines[299]);
+    assert_eq!(lines[300..302], ["# comment", "bad line"]);
+    assert!(lines[302].contains(",is_anomaly=1i,anomaly_cause=\"v\" 1703"), "{}", lines[302]);
+    let log = text(&out.stderr);
+    assert!(log.lines().all(|line| line.starts_with("I! qualm: ")), "{log}");
+    assert!(log.contains("302 lines in, 301 selected") && log.contains("1 malformed"), "{log}");
+}
+
+#[test]
+fn each_line_comes_back_at_once() {
+    let mut child = start(qualm(&["execd"]).stderr(Stdio::null()));
+    let (mut stdin, mut stdout) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+    for at in 0..20 {
+        stdin.write_all(lines(at, 1).as_bytes()).unwrap();
+        read_until(&mut stdout, "\n"); // would wait for ever if it waited for more
+    }
+    drop(stdin);
+    assert!(child.wait().unwrap().success());
+}
+
+#[test]
+fn an_impossible_configuration_ends_with_code_2_and_says_where() {
+    let dir = tempfile::tempdir().unwrap();
+    for (text_in, message) in [
+        (
+            "[[detector]]\nfalse_alarm_rat = 1",
+            "qualm.toml:2: unknown key `false_alarm_rat`; did you mean `false_alarm_rate`?",
+        ),
+        ("[[detector]]\nmin_samples = 0", "qualm.toml: detector `all`: `min_samples` must lie between"),
+        ("[state]\ndir = \"/dev/null/x\"", "/dev/null/x cannot be used"),
+    ] {
+        let out = output(&["execd", "--config", &config(dir.path(), text_in)], b"");
+        assert_eq!(out.status.code(), Some(2));
+        assert!(text(&out.stderr).starts_with("E! qualm: ") && text(&out.stderr).contains(message), "{out:?}");
+    }
+    let out = output(&["execd", "--config", "/no/such.toml"], b"");
+    assert_eq!(out.status.code(), Some(2));
+    assert!(text(&out.stderr).contains("/no/such.toml: ") && text(&out.stderr).contains("--sample-config"));
+    assert_eq!(output(&["exced"], b"").status.code(), Some(2));
+}
+
+#[test]
+fn check_prints_what_is_in_force_and_the_sample_passes_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let sample = output(&["--sample-config"], b"");
+    assert!(sample.status.success());
+    let path = config(dir.path(), &text(&sample.stdout));
+    let check = output(&["execd", "--check", "--config", &path], b"never read");
+    assert!(check.status.success(), "{check:?}");
+    let path = config(dir.path(), &text(&check.stdout));
+    let again = output(&["execd", "--check", "--config", &path], b"");
+    assert_eq!(again.stdout, check.stdout, "what is in force is a configuration itself");
+    assert!(text(&again.stdout).contains("false_alarm_rate = 1e-4"));
+}
+
+#[test]
+fn signals_do_not_end_it_before_its_input_does() {
+    let mut child = start(qualm(&["execd"]).stderr(Stdio::null()));
+    let (mut stdin, mut stdout) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+    stdin.write_all(lines(0, 1).as_bytes()).unwrap();
+    read_until(&mut stdout, "\n");
+    for signal in ["-INT", "-TERM", "-INT"] {
+        assert!(Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap().success());
+        stdin.write_all(lines(1, 1).as_bytes()).unwrap();
+        read_until(&mut stdout, "\n");
+    }
+    drop(stdin);
+    assert!(child.wait().unwrap().success());
+}
+
+#[test]
+fn it_waits_at_the_end_until_a_slow_reader_has_everything() {
+    let mut child = start(qualm(&["execd"]).stderr(Stdio::null()));
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(lines(0, 500).as_bytes()).unwrap();
+    drop(stdin);
+    for _ in 0..20 {
+        thread::sleep(Duration::from_millis(20));
+        assert!(child.try_wait().unwrap().is_none(), "it ended with its output unread");
+    }
+    let mut out = String::new();
+    child.stdout.take().unwrap().read_to_string(&mut out).unwrap();
+    assert_eq!(out.lines().count(), 500);
+    assert!(child.wait().unwrap().success());
+}
+
+#[test]
+fn a_reader_that_is_gone_ends_it() {
+    let mut child = start(qualm(&["execd"]).stderr(Stdio::piped()));
+    drop(child.stdout.take());
+    let mut stdin = child.stdin.take().unwrap();
+    let _broken = stdin.write_all(lines(0, 500).as_bytes());
+    drop(stdin);
+    let out = child.wait_with_output().unwrap();
+    assert_eq!(out.status.code(), Some(1), "{out:?}");
+    assert!(text(&out.stderr).contains("E! qualm: "), "{out:?}");
+}
+
+#[test]
+fn a_line_that_never_ends_is_not_held_for_ever() {
+    let mut child = start(qualm(&["execd"]).stderr(Stdio::null()));
+    let (mut stdin, mut stdout) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+    stdin.write_all(b"m s=\"never closed,v=1 1\nm v=2 2\n").unwrap();
+    read_until(&mut stdout, "m v=2 2\n");
+    drop(stdin);
+    assert!(child.wait().unwrap().success());
+}
+
+fn finish(mut child: Child, stdin: ChildStdin) -> String {
+    drop(stdin);
+    let mut out = String::new();
+    child.stdout.take().unwrap().read_to_string(&mut out).unwrap();
+    let mut log = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut log).unwrap();
+    assert!(child.wait().unwrap().success());
+    log
+}
+
+#[test]
+fn what_was_learnt_outlives_the_process() {
+    let dir = tempfile::tempdir().unwrap();
+    let state = dir.path().join("state");
+    let path =
+        config(dir.path(), &format!("[[detector]]\nmin_samples = 50\n[state]\ndir = {:?}\ninterval = \"1s\"", state));
+    let run = |input: &str| text(&output(&["execd", "--config", &path], input.as_bytes()).stdout);
+    // The same in one go, in a directory of its own.
+    let whole_path = config(
+        &fs::create_dir(dir.path().join("w")).map(|()| dir.path().join("w")).unwrap(),
+        "[[detector]]\nmin_samples = 50",
+    );
+    let whole = text(&output(&["execd", "--config", &whole_path], lines(0, 300).as_bytes()).stdout);
+    let parts = run(&lines(0, 100)) + &run(&lines(100, 100)) + &run(&lines(200, 100));
+    assert_eq!(parts, whole, "a restart leaves the scores unchanged");
+
+    // A second process at the same time has a state of its own.
+    let spawn = || start(qualm(&["execd", "--config", &path]).stderr(Stdio::piped()));
+    let mut first = spawn();
+    let mut first_in = first.stdin.take().unwrap();
+    first_in.write_all(lines(300, 1).as_bytes()).unwrap();
+    let waiting = read_until(first.stdout.as_mut().unwrap(), "\n");
+    assert!(waiting.contains("anomaly_score"), "{waiting}");
+    let mut second = spawn();
+    let mut second_in = second.stdin.take().unwrap();
+    second_in.write_all(lines(300, 1).as_bytes()).unwrap();
+    assert!(!read_until(second.stdout.as_mut().unwrap(), "\n").contains("anomaly_score"));
+    assert!(finish(second, second_in).contains("qualm-2.state"));
+    finish(first, first_in);
+
+    // Damaged state is set aside; the process starts afresh.
+    let file = state.join("qualm.state");
+    let mut bytes = fs::read(&file).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(&file, &bytes).unwrap();
+    let out = output(&["execd", "--config", &path], lines(301, 1).as_bytes());
+    assert_eq!(text(&out.stdout), lines(301, 1));
+    assert!(
+        text(&out.stderr).contains("W! qualm: the state in") && state.join("qualm.state.damaged").exists(),
+        "{out:?}"
+    );
+}
+
+#[test]
+fn state_is_saved_while_it_runs_so_that_even_a_kill_loses_little() {
+    let dir = tempfile::tempdir().unwrap();
+    let path =
+        config(dir.path(), "[[detector]]\nmin_samples = 20\n[state]\ndir = \"${QUALM_TEST_STATE}\"\ninterval = \"1s\"");
+    let state = dir.path().join("state");
+    let command = || {
+        let mut command = qualm(&["execd", "--config", &path]);
+        command.env("QUALM_TEST_STATE", &state).stderr(Stdio::null());
+        command
+    };
+    let mut child = start(&mut command());
+    child.stdin.as_mut().unwrap().write_all(lines(0, 100).as_bytes()).unwrap();
+    read_until(child.stdout.as_mut().unwrap(), &lines(99, 1)[..10]);
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !state.join("qualm.state").exists() {
+        assert!(Instant::now() < deadline, "no state was saved");
+        thread::sleep(Duration::from_millis(20));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let mut child = start(&mut command());
+    child.stdin.as_mut().unwrap().write_all(lines(100, 1).as_bytes()).unwrap();
+    assert!(read_until(child.stdout.as_mut().unwrap(), "\n").contains("anomaly_score"));
+    drop(child.stdin.take());
+    assert!(child.wait().unwrap().success());
+}

@@ -1,0 +1,138 @@
+//! Native and WebAssembly give bit-identical scores, and so does a detector that was saved and restored on the way.
+
+use std::time::Duration;
+
+use qualm::sandbox::{Guest, Limits, Recipe, Sandbox};
+use qualm_core::streaming::Parameters;
+use qualm_core::{Batch, Detector};
+use qualm_stream::Rows;
+
+const SERIES: u32 = 40;
+const BATCHES: u64 = 1200;
+
+/// A long mixed trace: series that drift, jump, stand still, count, burst, miss values, and clocks that stop and jump.
+struct Trace(u64);
+
+impl Trace {
+    fn uniform(&mut self) -> f64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 11) as f64 / (1_u64 << 53) as f64
+    }
+
+    fn batch(&mut self, batch: u64) -> Rows {
+        let mut rows = Rows::default();
+        for _ in 0..1 + (self.uniform() * 300.0) as usize {
+            let series = (self.uniform() * f64::from(SERIES)) as u32;
+            let step = batch as f64;
+            let value = match series % 10 {
+                0 => self.uniform(),
+                1 => (step * 0.01).sin() + 0.1 * self.uniform(),
+                2 => step * 17.0,
+                3 => 5.0,
+                4 => f64::from(self.uniform() < 0.01),
+                5 => 1.0 / (1e-9 + self.uniform()),
+                6 if self.uniform() < 0.2 => f64::NAN,
+                6 => 1e300 * (self.uniform() - 0.5),
+                7 if batch > BATCHES / 2 => 1000.0 + self.uniform(),
+                7 => self.uniform(),
+                8 => (self.uniform() * 4.0).floor(),
+                _ => 1e-300 * self.uniform(),
+            };
+            let jump = match (self.uniform() * 2000.0) as u32 {
+                0 => i64::MAX,
+                1 => i64::MIN,
+                2 => 365 * 86_400 * 1_000_000_000,
+                3 => -3_600_000_000_000,
+                _ => 0,
+            };
+            rows.add(series, (batch as i64 * 10_000_000_000).saturating_add(jump), value);
+        }
+        rows
+    }
+}
+
+fn guest(model: &[u8]) -> Guest {
+    let limits = Limits { deadline: Duration::from_secs(60), ..Limits::default() };
+    Guest::start(&Recipe::new(&Sandbox::new(None), qualm_components::DETECTOR, model.to_vec(), limits).unwrap())
+        .unwrap()
+}
+
+fn native(detector: &mut dyn Detector, rows: &Rows) -> Vec<u64> {
+    let batch = Batch { series: &rows.series, times: &rows.times, values: &rows.values };
+    bits(&detector.observe(batch, false).unwrap().scores)
+}
+
+fn bits(scores: &[f64]) -> Vec<u64> {
+    // Which NaN says "not scored" does not matter.
+    scores.iter().map(|score| if score.is_nan() { u64::MAX } else { score.to_bits() }).collect()
+}
+
+#[test]
+fn native_component_and_restored_scores_are_the_same_to_the_bit() {
+    let model = Parameters { min_samples: 20, ..Parameters::default() }.to_model();
+    let mut detector = qualm_core::open(&model).unwrap();
+    let mut component = guest(&model);
+    let mut restored = qualm_core::open(&model).unwrap();
+    let everyone: Vec<u32> = (0..SERIES).collect();
+    let mut trace = Trace(1);
+    let (mut scored, mut anomalous) = (0, 0);
+    for batch in 0..BATCHES {
+        let rows = trace.batch(batch);
+        let expected = native(&mut *detector, &rows);
+
+        let mut scores = Vec::new();
+        component.observe(&rows, &mut scores).unwrap();
+        assert_eq!(bits(&scores), expected, "the component differs in batch {batch}");
+
+        assert_eq!(native(&mut *restored, &rows), expected, "the restored detector differs in batch {batch}");
+        if batch % 7 == 0 {
+            let state = if batch % 2 == 0 { restored.save(&everyone) } else { component.save(&everyone).unwrap() };
+            restored = qualm_core::open(&model).unwrap();
+            restored.restore(&state).unwrap();
+        }
+        if batch % 100 == 99 {
+            let state = detector.save(&everyone);
+            component = guest(&model);
+            component.restore(&state).unwrap();
+            let gone = [batch as u32 % SERIES];
+            detector.forget(&gone);
+            restored.forget(&gone);
+            component.forget(&gone).unwrap();
+        }
+        scored += scores.iter().filter(|score| !score.is_nan()).count();
+        anomalous += scores.iter().filter(|score| **score > 1.0).count();
+    }
+    assert!(scored > 100_000 && anomalous > 50, "the trace tests little: {scored} scored, {anomalous} anomalous");
+}
+
+#[test]
+fn state_that_was_tampered_with_is_refused_or_harmless() {
+    let model = Parameters { min_samples: 5, ..Parameters::default() }.to_model();
+    let mut detector = qualm_core::open(&model).unwrap();
+    let mut trace = Trace(2);
+    for batch in 0..50 {
+        native(&mut *detector, &trace.batch(batch));
+    }
+    let whole = detector.save(&[0, 1, 2]);
+    let rows = trace.batch(50);
+    for at in 0..whole.len() {
+        for bit in [0x01, 0x80] {
+            let mut state = whole.clone();
+            state[at] ^= bit;
+            let mut detector = qualm_core::open(&model).unwrap();
+            // The number of a series may become any number, so its state is looked up where it is small only.
+            let (header, record) = (8, (whole.len() - 8) / 3);
+            let in_number = at >= header && (at - header) % record < 4;
+            if !in_number && detector.restore(&state).is_ok() {
+                let batch = Batch { series: &rows.series, times: &rows.times, values: &rows.values };
+                let scores = detector.observe(batch, false).unwrap().scores;
+                assert!(scores.iter().all(|score| score.is_nan() || (*score >= 0.0 && score.is_finite())), "byte {at}");
+            }
+        }
+    }
+    for cut in 0..whole.len() {
+        let mut fresh = qualm_core::open(&model).unwrap();
+        let records = cut >= 8 && (cut - 8) % ((whole.len() - 8) / 3) == 0;
+        assert_eq!(fresh.restore(&whole[..cut]).is_ok(), records, "cut to {cut} bytes");
+    }
+}
