@@ -19,6 +19,7 @@ telegraf_tags+=,processors.execd,processors.starlark,aggregators.minmax
 telegraf_tags+=,outputs.file,outputs.influxdb,parsers.influx,serializers.influx
 
 wasmtime_version=48.0.8
+wasmtime_features=run,cranelift,component-model
 
 say() { echo "tools.sh: $*" >&2; }
 fail() { say "$*"; exit 1; }
@@ -39,12 +40,10 @@ telegraf_version() {
 
 telegraf_path() { echo "$tools/telegraf-$(telegraf_version)/telegraf"; }
 
-# A tool built with other tags is another tool: the recipe lies beside the binary and is compared.
-telegraf_ready() {
-    local path
-    path=$(telegraf_path)
-    [ -x "$path" ] && [ "$(cat "$path.tags" 2>/dev/null)" = "$telegraf_tags" ]
-}
+# A tool built with other parts is another tool: what it was built with lies beside it and is compared.
+built_with() { [ -x "$1" ] && [ "$(cat "$1.parts" 2>/dev/null)" = "$2" ]; }
+
+telegraf_ready() { built_with "$(telegraf_path)" "$telegraf_tags"; }
 
 telegraf_make() {
     local path
@@ -57,11 +56,11 @@ telegraf_make() {
     CGO_ENABLED=0 run_logged "$path.log" go build -C "$here/telegraf" -trimpath -ldflags "-s -w" \
         -tags "$telegraf_tags" -o "$path.new" github.com/influxdata/telegraf/cmd/telegraf
     mv "$path.new" "$path"
-    echo "$telegraf_tags" >"$path.tags"
+    echo "$telegraf_tags" >"$path.parts"
 }
 
 wasmtime_path() { echo "$tools/wasmtime-$wasmtime_version/bin/wasmtime"; }
-wasmtime_ready() { [ -x "$(wasmtime_path)" ]; }
+wasmtime_ready() { built_with "$(wasmtime_path)" "$wasmtime_features"; }
 
 wasmtime_make() {
     local root=$tools/wasmtime-$wasmtime_version
@@ -75,7 +74,8 @@ wasmtime_make() {
         CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=64 CARGO_PROFILE_RELEASE_STRIP=true \
         RUSTC_WRAPPER='' run_logged "$root/build.log" \
         cargo install wasmtime-cli --version "$wasmtime_version" --locked --root "$root" \
-        --no-default-features --features run,cranelift
+        --no-default-features --features "$wasmtime_features" --force
+    echo "$wasmtime_features" >"$(wasmtime_path).parts"
     rm -rf "$root/build"
 }
 

@@ -39,7 +39,8 @@ enum Command {
     /// Score history as fast as it can be read, exactly as if it came in live
     #[command(after_help = replay::EXAMPLES)]
     Replay(replay::Options),
-    /// Find the incidents in a day of a real server's metrics, and show them
+    /// Find the incidents in two days of a real server's metrics, and show them
+    #[command(after_help = demo::EXAMPLES)]
     Demo(demo::Options),
 }
 
@@ -74,6 +75,8 @@ enum Failure {
     Start(#[from] StartError),
     #[error(transparent)]
     Replay(#[from] replay::Error),
+    #[error(transparent)]
+    Demo(#[from] demo::Error),
     #[error("{0}")]
     Io(#[from] io::Error),
 }
@@ -93,7 +96,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             eprintln!("E! qualm: {failure}");
-            ExitCode::from(if matches!(failure, Failure::Io(_)) { 1 } else { 2 })
+            ExitCode::from(if matches!(failure, Failure::Io(_) | Failure::Demo(demo::Error::Print(_))) { 1 } else { 2 })
         }
     }
 }

@@ -11,7 +11,8 @@ import sys
 ALPHA = 0.01
 WARM_UP = 30
 THRESHOLD = 4.0
-BUFFER = 1 << 20
+# As much as a pipe holds: more would come no sooner.
+BUFFER = 1 << 16
 
 
 def main():

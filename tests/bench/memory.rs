@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use qualm_tests::config::quoted;
 
+use crate::Effort;
 use crate::cpus::Cpus;
 use crate::live::Live;
 use crate::place::Place;
@@ -19,7 +20,7 @@ const FIELDS: usize = 10;
 /// How long saving may take: it begins within the interval of a second.
 const SAVED: Duration = Duration::from_secs(4);
 
-pub(crate) fn measure(place: &Place) -> Vec<Row> {
+pub(crate) fn measure(place: &Place, _: Effort) -> Vec<Row> {
     vec![at_start(place), per_series(place, false), per_series(place, true), too_many(place)]
 }
 

@@ -1,9 +1,13 @@
 //! Where everything is: the programs that are measured, and their files.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use qualm_tests::{Site, tools};
+
+/// Where qualm's stderr goes.
+const LOG: &str = "qualm.log";
 
 /// The programs, and a directory for what they write.
 #[derive(Debug)]
@@ -27,8 +31,16 @@ impl Place {
     pub(crate) fn qualm_with_cache(&self, toml: &str, cache: &str) -> Command {
         let mut command = Command::new(&self.qualm);
         command.args(["execd", "--config"]).arg(self.site.write("qualm.toml", toml));
-        command.env("XDG_CACHE_HOME", self.site.path(cache)).stderr(Stdio::null());
+        let log = File::options().create(true).append(true).open(self.site.path(LOG)).expect("a log can be kept");
+        command.env("XDG_CACHE_HOME", self.site.path(cache)).stderr(log);
         command
+    }
+
+    /// What qualm complained of since the last time.
+    pub(crate) fn complaints(&self) -> Vec<String> {
+        let log = self.site.read_text(LOG);
+        self.site.write(LOG, "");
+        log.lines().filter(|line| line.contains("W! ") || line.contains("E! ")).map(str::to_owned).collect()
     }
 
     /// A directory for state, as `[state]` of a configuration names it.

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use place::Place;
-use table::Table;
+use table::{Row, Table};
 
 mod cpus;
 mod latency;
@@ -45,10 +45,15 @@ fn main() -> ExitCode {
         return ExitCode::FAILURE;
     };
     let place = Place::new(qualm);
-    let mut rows = throughput::measure(&place, effort);
-    rows.extend(latency::measure(&place, effort));
-    rows.extend(start::measure(&place, effort));
-    rows.extend(memory::measure(&place));
+    let mut rows = Vec::new();
+    for measure in [throughput::measure, latency::measure, start::measure, memory::measure] {
+        let mut measured = measure(&place, effort);
+        for complaint in place.complaints() {
+            eprintln!("qualm said: {complaint}");
+            measured.iter_mut().for_each(Row::is_unsound);
+        }
+        rows.extend(measured);
+    }
     print!("{}", Table(rows));
     ExitCode::SUCCESS
 }

@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+/// Marks a figure that does not count, for a reason that stands on stderr.
+const UNSOUND: &str = " (UNSOUND)";
+
 /// What a ratio has to be.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Wanted {
@@ -49,6 +52,13 @@ impl Row {
     /// The same with a ratio that nothing is wanted of.
     pub(crate) fn beside(self, ratio: f64) -> Self {
         Self { ratio: format!("{ratio:.2}"), ..self }
+    }
+
+    /// Says that something went wrong while this was measured.
+    pub(crate) fn is_unsound(&mut self) {
+        if !self.wanted.contains(UNSOUND) {
+            self.wanted.push_str(UNSOUND);
+        }
     }
 
     fn cells(&self) -> [&str; 5] {

@@ -26,6 +26,9 @@ const WRITE: usize = 1 << 20;
 /// What the reader asks for at a time.
 const READ: usize = 1 << 20;
 
+/// Bytes that a line with a score is longer by, at least.
+const SCORED: f64 = 30.0;
+
 /// A selection that no line meets, and one that every line does.
 const NOTHING: &str = "[[detector]]\nselect = { measurement = \"absent\" }\n";
 const EVERYTHING: &str = "[[detector]]\nselect = { measurement = \"cpu\" }\nmin_samples = 30\n";
@@ -55,6 +58,8 @@ struct Flow {
     /// A second.
     lines: f64,
     bytes: f64,
+    /// Bytes that each line became longer by.
+    added: f64,
     /// Nanoseconds that the program itself was at work for a line, in the kernel and outside.
     busy: f64,
 }
@@ -110,7 +115,12 @@ fn scored(
         (push(&mut place.qualm(EVERYTHING), input, effort.push), push(&mut program, input, effort.push))
     });
     let ours = format!("{}; {:.2} M field rows/s", turns.ours, turns.ours.lines * 10.0 / 1e6);
-    Row::ratio(what, ours, format!("{name}: {}", turns.beside), turns.ratio, Wanted::AtLeast(least))
+    let mut row = Row::ratio(what, ours, format!("{name}: {}", turns.beside), turns.ratio, Wanted::AtLeast(least));
+    if turns.ours.added < SCORED {
+        eprintln!("most lines came back without a score");
+        row.is_unsound();
+    }
+    row
 }
 
 /// Two programs' figures, taken by turns.
@@ -164,13 +174,18 @@ impl Input {
 impl Flow {
     fn median(flows: &[Self]) -> Self {
         let of = |figure: fn(&Self) -> f64| median(flows.iter().map(figure).collect());
-        Self { lines: of(|flow| flow.lines), bytes: of(|flow| flow.bytes), busy: of(|flow| flow.busy) }
+        Self {
+            lines: of(|flow| flow.lines),
+            bytes: of(|flow| flow.bytes),
+            added: of(|flow| flow.added),
+            busy: of(|flow| flow.busy),
+        }
     }
 }
 
 impl std::fmt::Display for Flow {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { lines, bytes, busy } = self;
+        let Self { lines, bytes, added: _, busy } = self;
         write!(f, "{:.0} k lines/s, {:.2} GB/s, {:.2} µs of CPU a line", lines / 1e3, bytes / 1e9, busy / 1e3)
     }
 }
@@ -181,15 +196,20 @@ fn push(command: &mut Command, input: &Input, time: Duration) -> Flow {
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("the program starts");
     let stdin = child.stdin.take().expect("stdin is piped");
     let stdout = child.stdout.take().expect("stdout is piped");
-    let (written, span) = thread::scope(|scope| {
+    let (written, (out, span)) = thread::scope(|scope| {
         let writer = scope.spawn(move || input.write(stdin, time));
-        let (_, span) = drain(stdout);
-        (writer.join().expect("the writer ends"), span)
+        let drained = drain(stdout);
+        (writer.join().expect("the writer ends"), drained)
     });
     let busy = busy(&child);
     assert!(child.wait().expect("the program ends").success(), "{command:?} failed");
     let (bytes, lines, seconds) = (written.bytes as f64, written.lines as f64, span.as_secs_f64());
-    Flow { lines: lines / seconds, bytes: bytes / seconds, busy: busy.as_nanos() as f64 / lines }
+    Flow {
+        lines: lines / seconds,
+        bytes: bytes / seconds,
+        added: (out as f64 - bytes) / lines,
+        busy: busy.as_nanos() as f64 / lines,
+    }
 }
 
 /// Throws away all that comes, uncopied, and returns the number of bytes and the time between the first and the last.

@@ -15,8 +15,8 @@ import (
 	serializer "github.com/influxdata/telegraf/plugins/serializers/influx"
 )
 
-// Larger than a pipe, so that neither side makes more system calls than the pipe needs.
-const buffer = 1 << 20
+// As much as a pipe holds: more would come no sooner.
+const buffer = 1 << 16
 
 func main() {
 	// The garbage collector's threads included.

@@ -1,0 +1,95 @@
+//! `qualm demo`: two days of a real server through the pipeline that scores live metrics, and what it found.
+
+mod data;
+mod findings;
+mod passes;
+mod plot;
+mod report;
+mod screen;
+
+use std::io::{self, IsTerminal, Write};
+
+use clap::Args;
+use tracing::Level;
+
+use crate::config::{self, Config};
+use crate::log;
+use crate::scoring::StartError;
+use data::Recording;
+use report::Report;
+use screen::{Paint, Screen};
+
+/// What `--help` ends with.
+pub const EXAMPLES: &str = "\
+Examples:
+  qualm demo
+  qualm demo --json | jq .incidents
+
+It replays two days of a real server, in which its operators labelled four incidents, a minute at a time through the
+detector that scores live metrics, with the default configuration. The labels never reach the detector. An incident is
+caught if any line of it is anomalous; a false alarm is a stretch of anomalous lines that touches no incident.
+The data is the Server Machine Dataset's (MIT licence); it is part of this program, and nothing is fetched or written.";
+
+/// What a user may ask for.
+#[derive(Debug, Args)]
+pub struct Options {
+    /// Print the figures as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Why there is nothing to show.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The default configuration is refused.
+    #[error(transparent)]
+    Config(#[from] config::Error),
+    /// The detector does not start.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// The recording that is part of the program cannot be used.
+    #[error("the demo's own data cannot be used: {0}")]
+    Data(String),
+    /// The detector failed under way, so the figures would be wrong.
+    #[error("the detector failed, so there is nothing true to show: {0}")]
+    Failed(String),
+    /// Nobody takes what is shown.
+    #[error("cannot print: {0}")]
+    Print(io::Error),
+}
+
+/// Replays, and prints what was found.
+///
+/// # Errors
+///
+/// Where the detector does not run or stdout cannot be written; that nobody reads on is no error.
+pub fn run(options: &Options) -> Result<(), Error> {
+    let _log = log::start(Level::WARN);
+    let config = Config::parse("", "the default configuration")?;
+    let recording = Recording::load().map_err(Error::Data)?;
+    let report = Report::make(&recording, &config)?;
+    let text = if options.json {
+        format!("{:#}\n", report.to_json())
+    } else {
+        Screen { report: &report, width: width(), paint: Paint::new(has_colour()) }.to_string()
+    };
+    match io::stdout().lock().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Error::Print(error)),
+        _ => Ok(()),
+    }
+}
+
+/// The terminal's width; 80 where it is unknown.
+fn width() -> usize {
+    match rustix::termios::tcgetwinsize(rustix::stdio::stdout()) {
+        Ok(size) if size.ws_col > 0 => size.ws_col.into(),
+        _ => 80,
+    }
+}
+
+/// Only on a terminal that knows colours, and unless the user wants none (<https://no-color.org>).
+fn has_colour() -> bool {
+    let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    let dumb = std::env::var_os("TERM").is_none_or(|value| value == "dumb");
+    io::stdout().is_terminal() && !unwanted && !dumb
+}
