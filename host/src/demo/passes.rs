@@ -60,7 +60,8 @@ impl Live {
         Ok(live)
     }
 
-    fn take(&mut self, given: &str, out: &str) {
+    /// Takes what came out for a line.
+    pub(super) fn take(&mut self, given: &str, out: &str) {
         let (rest, verdict) = unsplice(out);
         self.lines_out += out.matches('\n').count();
         self.altered += usize::from(rest != given);

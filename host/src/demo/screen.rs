@@ -162,7 +162,7 @@ impl Screen<'_> {
         writeln!(f, "{} {}", paint.bold(&caught), paint.dim(source))?;
         for (number, finding) in findings.incidents.iter().enumerate() {
             let start = (finding.incident.start - recording.start()) / MINUTE;
-            write!(f, "  {}  {}  {:>4} min  ", number + 1, clock(start), finding.incident.minutes())?;
+            write!(f, "  {} {}  {:>3} min  ", number + 1, clock(start), finding.incident.minutes())?;
             writeln!(f, "{}", self.outcome(finding))?;
         }
         Ok(())
@@ -171,7 +171,7 @@ impl Screen<'_> {
     fn outcome(&self, finding: &Finding) -> String {
         let Finding { incident, tally, largest, catch } = finding;
         let paint = self.paint;
-        let lines = format!("{:>3} anomalous lines", tally.anomalous);
+        let lines = format!("{:>3} {}", tally.anomalous, if tally.anomalous == 1 { "line " } else { "lines" });
         match (catch, largest) {
             (Some(Catch { delay, cause }), _) => {
                 let delay = match delay / MINUTE {
@@ -225,13 +225,8 @@ impl Screen<'_> {
         let micros = |share| live.latency(share).as_micros();
         let rate = grouped((bulk.lines_per_second() / 1e3).round() as usize * 1000); // more digits are noise
         let latency = format!("{} µs added to a line", micros(0.5));
-        writeln!(
-            f,
-            "{} (p99 {} µs); at full speed {rate} lines/s, {:.1} million values/s\n",
-            paint.bold(&latency),
-            micros(0.99),
-            report.values_per_second() / 1e6
-        )
+        let (p99, values) = (micros(0.99), recording.metrics);
+        writeln!(f, "{} (p99 {p99} µs), up to {rate} lines/s of {values} values each\n", paint.bold(&latency))
     }
 
     fn next(&self, f: &mut Formatter<'_>) -> fmt::Result {
@@ -346,13 +341,13 @@ mod tests {
             "out server,host=machine-1-3 m00=0.242424,…,",
             "    anomaly_score=3.25,is_anomaly=1i,anomaly_cause=\"m00\" 1704080220000000000",
             "2 of 3 incidents caught (the labels never reached the detector)",
-            "  1  day 1 03:20   100 min  caught after 17 min   1 anomalous lines  cause m00, as labelled",
-            "  2  day 1 12:00   720 min  caught at once        1 anomalous lines  cause m01",
-            "  3  day 2 09:20    11 min  missed                0 anomalous lines  largest score 0.50",
+            "  1 day 1 03:20  100 min  caught after 17 min   1 line   cause m00, as labelled",
+            "  2 day 1 12:00  720 min  caught at once        1 line   cause m01",
+            "  3 day 2 09:20   11 min  missed                0 lines  largest score 0.50",
             "1 false alarm in the other 33 hours: 1 of 1,929 lines; the default allows 4",
             "(not counted: the 120 minutes of warm-up before the first score)",
             "2,880 lines in, 2,880 out, unaltered but for the score",
-            "0 µs added to a line (p99 0 µs); at full speed 72,000 lines/s, 0.1 million values/s",
+            "0 µs added to a line (p99 0 µs), up to 72,000 lines/s of 2 values each",
         ] {
             assert!(screen.lines().any(|there| there == line), "{line}\nis missing in\n{screen}");
         }
