@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, IsTerminal, Write};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
@@ -21,6 +21,29 @@ const HOLD: Duration = Duration::from_secs(1);
 /// How long to wait, at the end, for a reader that takes nothing more.
 const DRAIN: Duration = Duration::from_secs(30);
 
+/// How long to wait for one that reads no more of the log.
+const DRAIN_LOG: Duration = Duration::from_millis(200);
+
+/// How long Telegraf gets, at the end, to see that both our streams have ended before it sees that we have: it complains
+/// of a pipe that is closed under its reader.
+const GOODBYE: Duration = Duration::from_millis(20);
+
+/// From now on only the end of the input ends this process: Telegraf closes our stdin when it stops, and a signal before
+/// that, such as the Ctrl-C that its whole process group gets, must not cost the metrics that are on their way. A person
+/// at a terminal can still interrupt it.
+///
+/// # Errors
+///
+/// As the system says.
+pub fn ignore_signals() -> io::Result<()> {
+    if !io::stdin().is_terminal() {
+        for signal in [SIGINT, SIGTERM] {
+            signal_hook::flag::register(signal, Arc::new(AtomicBool::new(false)))?;
+        }
+    }
+    Ok(())
+}
+
 /// Scores stdin to stdout until it ends.
 ///
 /// # Errors
@@ -31,24 +54,26 @@ pub fn run(mut scoring: Scoring) -> io::Result<()> {
     let mut stdout = File::from(rustix::stdio::stdout().try_clone_to_owned()?);
     if io::stdin().is_terminal() {
         info!("reading line protocol from the terminal; Ctrl-D ends it");
-    } else {
-        ignore_signals()?;
     }
     let result = pump(&mut scoring, stdin, &mut stdout);
     info!("{}", scoring.summary());
     scoring.close();
-    result?;
-    drain(stdout.as_fd());
-    Ok(())
+    result
 }
 
-/// Telegraf closes our stdin when it stops; a signal before that, such as the Ctrl-C that its whole process group gets,
-/// must not cost the metrics that are on their way.
-fn ignore_signals() -> io::Result<()> {
-    for signal in [SIGINT, SIGTERM] {
-        signal_hook::flag::register(signal, Arc::new(AtomicBool::new(false)))?;
+/// Waits until all that was written has been read, and lets go of stdout, then of stderr.
+pub fn leave() {
+    let Ok(nothing) = File::options().write(true).open("/dev/null") else { return };
+    let (stdout, stderr) = (rustix::stdio::stdout(), rustix::stdio::stderr());
+    if is_pipe(stdout) {
+        drain(stdout, DRAIN);
+        let _still_open = rustix::stdio::dup2_stdout(&nothing);
     }
-    Ok(())
+    if is_pipe(stderr) {
+        drain(stderr, DRAIN_LOG);
+        let _still_open = rustix::stdio::dup2_stderr(&nothing);
+        std::thread::sleep(GOODBYE);
+    }
 }
 
 fn pump(scoring: &mut Scoring, stdin: BorrowedFd<'_>, stdout: &mut File) -> io::Result<()> {
@@ -88,17 +113,14 @@ fn wait(scoring: &Scoring, stdin: BorrowedFd<'_>) -> io::Result<bool> {
     }
 }
 
-/// Waits until the reader has taken all that was written. Telegraf stops reading when we exit, even what is in the pipe.
-fn drain(stdout: BorrowedFd<'_>) {
-    let pipe = rustix::fs::fstat(stdout).is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Fifo);
-    if !pipe {
-        return;
-    }
+/// Waits until the reader of a pipe has taken all that was written to it, or takes nothing for so long. Telegraf stops
+/// reading when we exit, even what is in the pipe.
+fn drain(pipe: BorrowedFd<'_>, patience: Duration) {
     let mut last = (u64::MAX, Instant::now());
-    while let Ok(left) = rustix::io::ioctl_fionread(stdout) {
-        let mut reader = [PollFd::from_borrowed_fd(stdout, PollFlags::empty())];
+    while let Ok(left) = rustix::io::ioctl_fionread(pipe) {
+        let mut reader = [PollFd::from_borrowed_fd(pipe, PollFlags::empty())];
         let gone = poll(&mut reader, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })).is_ok_and(|count| count > 0);
-        if left == 0 || gone || last.1.elapsed() > DRAIN {
+        if left == 0 || gone || last.1.elapsed() > patience {
             break;
         }
         if left != last.0 {
@@ -106,4 +128,8 @@ fn drain(stdout: BorrowedFd<'_>) {
         }
         std::thread::sleep(Duration::from_millis(1));
     }
+}
+
+fn is_pipe(stream: BorrowedFd<'_>) -> bool {
+    rustix::fs::fstat(stream).is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Fifo)
 }

@@ -102,14 +102,19 @@ fn main() -> ExitCode {
 }
 
 fn execd(options: &Execd) -> Result<(), Failure> {
-    let _log = log::start(if options.debug { tracing::Level::DEBUG } else { tracing::Level::INFO });
-    let config = config(options.config.as_deref())?;
-    let scoring = Scoring::start(&config)?;
+    let log = log::start(if options.debug { tracing::Level::DEBUG } else { tracing::Level::INFO });
     if options.check {
+        let config = config(options.config.as_deref())?;
+        Scoring::start(&config)?;
         print!("{}", config.effective());
         return Ok(());
     }
-    Ok(execd::run(scoring)?)
+    execd::ignore_signals()?;
+    let config = config(options.config.as_deref())?;
+    execd::run(Scoring::start(&config)?)?;
+    drop(log); // written out
+    execd::leave();
+    Ok(())
 }
 
 fn replay(options: &replay::Options) -> Result<(), Failure> {

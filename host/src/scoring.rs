@@ -3,11 +3,12 @@
 use std::fmt::Write as _;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use qualm_stream::pipeline::Verdict;
 use qualm_stream::{Counts, Lane, Pipeline};
-use tracing::{info, warn};
+use tracing::info;
 
 use crate::config::{self, Config};
 use crate::sandbox::supervisor::{Health, Rest};
@@ -33,7 +34,6 @@ pub enum StartError {
 pub struct Scoring {
     pipeline: Pipeline,
     supervisors: Vec<Supervisor>,
-    seed: u64,
     writer: Option<Writer>,
     /// How often state is saved, when it is next, and whether that is under way.
     interval: Duration,
@@ -78,20 +78,19 @@ impl Scoring {
             supervisors.push(supervisor);
             lanes.push(Lane::new(detector.select.selector(), limits));
         }
-        let file = config.state.dir.as_deref().map(StateFile::open).transpose()?;
-        let saved = file.as_ref().and_then(StateFile::read);
-        let seed = saved.as_ref().map_or_else(random, |saved| saved.seed);
+        let file = config.state.dir.as_deref().map(|dir| StateFile::open(dir, random())).transpose()?;
+        let saved = file.as_ref().map(|file| file.read_all(config.limits.series_ttl));
+        let seed = file.as_ref().map_or_else(random, StateFile::seed);
         let interval = config.state.interval;
         let mut scoring = Self {
             pipeline: Pipeline::new(lanes, seed),
             supervisors,
-            seed,
             writer: file.map(Writer::start),
             interval,
             next_save: Instant::now() + interval,
             saving: false,
         };
-        if let Some(saved) = saved {
+        if let Some(saved) = saved.filter(|saved| !saved.is_empty()) {
             scoring.restore(saved);
         }
         Ok(scoring)
@@ -216,22 +215,18 @@ impl Scoring {
     }
 
     fn saved(&self) -> Saved {
-        let detectors = self.supervisors.iter().map(|one| (one.name().to_owned(), one.saved().to_vec())).collect();
-        Saved { seed: self.seed, detectors }
+        self.supervisors.iter().map(|one| (one.name().to_owned(), one.saved().to_vec())).collect()
     }
 
     fn restore(&mut self, saved: Saved) {
         let now = now();
-        for (name, slices) in saved.detectors {
-            let Some(at) = self.supervisors.iter().position(|supervisor| supervisor.name() == name) else {
-                warn!("the saved state of detector `{name}` is not used: there is no such detector any more");
-                continue;
-            };
-            let series = self.pipeline.lanes_mut()[at].series_mut();
-            for slice in &slices {
-                series.adopt(slice.numbers.iter().copied().zip(slice.identities.iter().copied()), now);
+        for (supervisor, lane) in self.supervisors.iter_mut().zip(self.pipeline.lanes_mut()) {
+            let own = saved.iter().filter(|(name, _)| name == supervisor.name());
+            let slices: Vec<_> = own.flat_map(|(_, slices)| slices).map(Arc::clone).collect();
+            for &identity in slices.iter().flat_map(|slice| &slice.identities) {
+                lane.series_mut().number(identity, now);
             }
-            self.supervisors[at].adopt(slices);
+            supervisor.adopt(slices);
         }
         while self.is_busy() {
             self.tend_slices();

@@ -79,15 +79,16 @@ pub trait Detector: std::fmt::Debug {
     /// Drops all that is known of these series.
     fn forget(&mut self, series: &[u32]);
 
-    /// The state of these series, those without any left out.
+    /// The state of these series, in this order.
     fn save(&self, series: &[u32]) -> Vec<u8>;
 
-    /// Takes saved state back; series that are not in it stay as they are.
+    /// Takes saved state back. `series` has the number that each saved series now has, in the order in which they were
+    /// saved; none for one that is gone. Other series stay as they are.
     ///
     /// # Errors
     ///
     /// [`Error::BadState`]: nothing was changed.
-    fn restore(&mut self, state: &[u8]) -> Result<(), Error>;
+    fn restore(&mut self, state: &[u8], series: &[Option<u32>]) -> Result<(), Error>;
 }
 
 impl Batch<'_> {

@@ -43,8 +43,8 @@ impl detection::GuestDetector for Detector {
         self.0.borrow().save(&series)
     }
 
-    fn restore(&self, state: Vec<u8>) -> Result<(), detection::Error> {
-        Ok(self.0.borrow_mut().restore(&state)?)
+    fn restore(&self, state: Vec<u8>, series: Vec<Option<u32>>) -> Result<(), detection::Error> {
+        Ok(self.0.borrow_mut().restore(&state, &series)?)
     }
 }
 

@@ -19,31 +19,27 @@ pub fn event_end(bytes: &[u8]) -> Option<usize> {
     if bytes[first] == b'\n' { Some(first + 1) } else { event_end_quoted(bytes) }
 }
 
-/// [`event_end`] for an event that has a quote before its first newline.
+/// [`event_end`] for an event that has a quote before its first newline: its fields are walked, so that a string is known
+/// for one. Where they are malformed, the event ends at the next newline, as Telegraf's parser has it.
 fn event_end_quoted(bytes: &[u8]) -> Option<usize> {
-    let newline = memchr(b'\n', bytes).unwrap_or(bytes.len());
-    let blank = bytes[..newline].iter().position(|b| !matches!(b, b' ' | b'\t')).unwrap_or(newline);
-    let comment = bytes.get(blank) == Some(&b'#');
-    let Some(fields) = head_end(&bytes[blank..newline]).filter(|_| !comment) else {
-        return (newline < bytes.len()).then_some(newline + 1);
-    };
-    let mut at = blank + fields;
+    let newline_from = |at: usize| memchr(b'\n', &bytes[at..]).map(|newline| at + newline + 1);
+    let line = &bytes[..newline_from(0).unwrap_or(bytes.len())];
+    let indent = skip_spaces(line, 0);
+    let head = head_end(&line[indent..]).filter(|_| line.get(indent) != Some(&b'#'));
+    let Some(head) = head else { return newline_from(0) };
+    let mut at = skip_spaces(bytes, indent + head);
     loop {
-        at += memchr2(b'\n', b'"', &bytes[at..])?;
-        if bytes[at] == b'\n' {
-            return Some(at + 1);
+        let Some(equals) = key_end(bytes, at) else { return newline_from(at) };
+        at = match read_value(bytes, equals + 1) {
+            Some((_, end)) => end,
+            None if bytes.get(equals + 1) == Some(&b'"') => return None, // the string goes on
+            None => return newline_from(equals + 1),
+        };
+        if bytes.get(at) != Some(&b',') {
+            return newline_from(at);
         }
-        if opens_string(bytes, at) {
-            at = string_end(bytes, at)?;
-        } else {
-            at += 1;
-        }
+        at += 1;
     }
-}
-
-/// Whether the quote at `at` stands at the start of a field's value, that is behind an unescaped `=`.
-fn opens_string(bytes: &[u8], at: usize) -> bool {
-    at >= 1 && bytes[at - 1] == b'=' && bytes[..at - 1].iter().rev().take_while(|&&b| b == b'\\').count() % 2 == 0
 }
 
 /// The offset behind the quote that closes the string which opens at `open`. `None` while it has not arrived.
@@ -186,8 +182,8 @@ fn key_end(event: &[u8], from: usize) -> Option<usize> {
     loop {
         match *event.get(at)? {
             b'=' => return (at > from).then_some(at),
-            b'\\' => at += 2,
-            b',' | b' ' | b'\t' | b'\n' | 0x0b | 0x0c | b'\r' => return None,
+            b'\\' if !event.get(at + 1).is_some_and(|byte| matches!(byte, b'\t'..=b'\r')) => at += 2,
+            b'\\' | b',' | b' ' | b'\t'..=b'\r' => return None,
             _ => at += 1,
         }
     }
@@ -199,7 +195,7 @@ fn read_value(event: &[u8], from: usize) -> Option<(Option<f64>, usize)> {
     if first == b'"' {
         return Some((None, string_end(event, from)?));
     }
-    let length = event[from..].iter().position(|&b| b == b',' || is_space(b));
+    let length = event[from..].iter().position(|&b| matches!(b, b',' | b'\n') || is_space(b));
     let end = length.map_or(event.len(), |length| from + length);
     let text = &event[from..end];
     match first {
@@ -387,6 +383,10 @@ mod tests {
             "m v\\=\"1\n|x\"",
             "m v=1,w=\"\n\",u=\"\n\"\n|x",
             "  \"\n|\"",
+            "m v=x,message=\"open\n|m v=1\n\"",
+            "m v,message=\"open\n|m v=1\n\"",
+            "m a=1 message=\"open\n|m v=1\n\"",
+            "m v\\\n|s=\"\n\"",
             "",
         ] {
             let end = marked.find('|');

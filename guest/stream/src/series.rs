@@ -48,9 +48,6 @@ const FREE: i64 = i64::MIN;
 /// Slots that a sweep looks at beyond the number of rows just seen: so idle pipelines finish their sweep as well.
 const SWEEP: usize = 16;
 
-/// Series by which a single batch may exceed the limit: a mebibyte of the shortest lines.
-const MOST_OVERSHOOT: usize = 1 << 18;
-
 /// Slots among which the longest unseen is dropped when there are too many. As in Redis' sampled LRU, a few are enough
 /// to come close to dropping the oldest of all, at a cost that does not grow with their number.
 const SAMPLE: usize = 8;
@@ -82,29 +79,10 @@ impl SeriesTable {
         number
     }
 
-    /// Takes series of an earlier run back, with the numbers that they had. Numbers that are taken, and those beyond all
-    /// reason (a table is at most twice as long as its limit allows), are left out.
-    pub fn adopt(&mut self, known: impl Iterator<Item = (u32, u64)>, now: i64) {
-        let Self { limits, index, slots, free, .. } = self;
-        let most = limits.max_series.saturating_mul(2).max(MOST_OVERSHOOT);
-        for (number, identity) in known.filter(|(number, _)| (*number as usize) < most) {
-            let new = slots.len();
-            if number as usize >= new {
-                slots.resize(number as usize + 1, Slot { identity: 0, seen: FREE });
-                free.extend((new as u32..=number).rev());
-            }
-            if slots[number as usize].seen != FREE
-                || index.find(identity, |&n| slots[n as usize].identity == identity).is_some()
-            {
-                continue;
-            }
-            // Saved in order, so that what is looked for stands at the end.
-            if let Some(at) = free.iter().rposition(|&n| n == number) {
-                free.remove(at);
-            }
-            slots[number as usize] = Slot { identity, seen: now.max(FREE + 1) };
-            index.insert_unique(identity, number, |&n| slots[n as usize].identity);
-        }
+    /// The number of a series that is known.
+    #[must_use]
+    pub fn find(&self, identity: u64) -> Option<u32> {
+        self.index.find(identity, |&n| self.slots[n as usize].identity == identity).copied()
     }
 
     /// Drops series that are gone, a few at a time, and more where there are more than the limit. Their numbers are
@@ -190,7 +168,7 @@ mod tests {
     fn numbers_are_dense_and_stay() {
         let mut table = table(10, 100);
         assert_eq!([7, 8, 7, 9].map(|identity| table.number(identity, 0)), [0, 1, 0, 2]);
-        assert_eq!((table.len(), table.identity(1)), (3, Some(8)));
+        assert_eq!((table.len(), table.identity(1), table.find(8), table.find(1)), (3, Some(8), Some(1), None));
     }
 
     #[test]
@@ -223,17 +201,6 @@ mod tests {
         let lasting = (0..table.numbers()).filter_map(|n| table.identity(n)).filter(|&i| i < 20).count();
         assert_eq!(lasting, 10, "series that keep coming are kept");
         assert_eq!(gone.len(), 50_010 - table.len());
-    }
-
-    #[test]
-    fn series_of_an_earlier_run_keep_their_numbers() {
-        let mut table = table(10, 100);
-        table.adopt([(2, 20), (4, 40), (2, 21), (5, 40), (u32::MAX, 1)].into_iter(), 0);
-        assert_eq!((table.len(), table.identity(2), table.identity(4)), (2, Some(20), Some(40)));
-        assert_eq!([40, 20].map(|identity| table.number(identity, 0)), [4, 2]);
-        let mut others = [50, 60, 70, 80].map(|identity| table.number(identity, 0));
-        others.sort_unstable();
-        assert_eq!(others, [0, 1, 3, 5], "numbers that were free are given out, none twice");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! What is replayed: the server's metrics as lines, and the incidents that its operators labelled. `examples/demo/README.md`
+//! What is replayed: the server's metrics as lines, and the incidents that experts labelled. `examples/demo/README.md`
 //! tells where they come from.
 
 use std::fmt::Write as _;

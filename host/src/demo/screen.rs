@@ -201,16 +201,12 @@ impl Screen<'_> {
             more => format!("{more} false alarms"),
         };
         let hours = ordinary.scored.div_ceil(60);
-        writeln!(
-            f,
-            "{} in the other {hours} hours: {} of {} lines; the default allows {:.0}",
-            paint.bold(&count),
-            ordinary.anomalous,
-            grouped(ordinary.scored),
-            report.tolerated()
-        )?;
-        let warm_up = format!("(not counted: the {} minutes of warm-up before the first score)", findings.warm_up);
-        writeln!(f, "{}\n", paint.dim(&warm_up))
+        let lines = format!("{} of {} lines", ordinary.anomalous, grouped(ordinary.scored));
+        writeln!(f, "{} in the other {hours} hours: {lines}", paint.bold(&count))?;
+        let allowed =
+            format!("false_alarm_rate = {:e} a value allows {:.0}", report.false_alarm_rate, report.tolerated());
+        let warm_up = format!("the {} min of warm-up do not count", findings.warm_up);
+        writeln!(f, "{}\n", paint.dim(&format!("({allowed}; {warm_up})")))
     }
 
     fn cost(&self, f: &mut Formatter<'_>) -> fmt::Result {
@@ -244,7 +240,7 @@ impl Screen<'_> {
 /// The score at the upper edge of a line of the picture, where it is a whole one.
 fn scale(row: usize) -> String {
     let steps = plot::ROWS / plot::TOP as usize;
-    if row % steps != 0 {
+    if !row.is_multiple_of(steps) {
         return String::new();
     }
     match plot::TOP as usize - row / steps {
@@ -279,7 +275,7 @@ fn grouped(number: usize) -> String {
     let digits = number.to_string();
     let mut out = String::new();
     for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at) % 3 == 0 {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
             out.push(',');
         }
         out.push(digit);
@@ -344,8 +340,8 @@ mod tests {
             "  1 day 1 03:20  100 min  caught after 17 min   1 line   cause m00, as labelled",
             "  2 day 1 12:00  720 min  caught at once        1 line   cause m01",
             "  3 day 2 09:20   11 min  missed                0 lines  largest score 0.50",
-            "1 false alarm in the other 33 hours: 1 of 1,929 lines; the default allows 4",
-            "(not counted: the 120 minutes of warm-up before the first score)",
+            "1 false alarm in the other 33 hours: 1 of 1,929 lines",
+            "(false_alarm_rate = 1e-3 a value allows 4; the 120 min of warm-up do not count)",
             "2,880 lines in, 2,880 out, unaltered but for the score",
             "0 µs added to a line (p99 0 µs), up to 72,000 lines/s of 2 values each",
         ] {
@@ -358,7 +354,7 @@ mod tests {
         let screen = screen(MARGIN + 1 + 48, false); // a column an hour
         let marks =
             |name: &str| screen.lines().find_map(|line| line.trim_start().strip_prefix(name)).unwrap().to_owned();
-        assert_eq!(marks("real incidents "), "   1━       2━━━━━━━━━━━                     3");
+        assert_eq!(marks("real incidents "), "   1━       2━━━━━━━━━━━         3");
         assert_eq!(marks("false alarms "), "  ×");
     }
 

@@ -226,13 +226,13 @@ impl Guest {
         call!(self, call_save, series)
     }
 
-    /// Gives back what [`save`](Self::save) gave.
+    /// Gives back what [`save`](Self::save) gave; the series have these numbers now, or are gone.
     ///
     /// # Errors
     ///
     /// As with every call; [`Failure::Refused`] leaves the guest in use.
-    pub fn restore(&mut self, state: &[u8]) -> Result<(), Failure> {
-        call!(self, call_restore, state)?.map_err(refused)
+    pub fn restore(&mut self, state: &[u8], series: &[Option<u32>]) -> Result<(), Failure> {
+        call!(self, call_restore, state, series)?.map_err(refused)
     }
 
     /// Bytes of memory that it has.
@@ -300,7 +300,7 @@ mod tests {
         let mut scores = Vec::new();
         let observed = guest.observe(&rows, &mut scores);
         let failed = observed.and_then(|()| guest.forget(&[0])).and_then(|()| guest.save(&[0]));
-        let failure = failed.and_then(|state| guest.restore(&state)).expect_err(model);
+        let failure = failed.and_then(|state| guest.restore(&state, &[Some(0)])).expect_err(model);
         assert!(guest.memory() <= limits.memory);
         failure
     }

@@ -101,7 +101,7 @@ impl detection::GuestDetector for Detector {
         }
     }
 
-    fn restore(&self, _: Vec<u8>) -> Result<(), detection::Error> {
+    fn restore(&self, _: Vec<u8>, _: Vec<Option<u32>>) -> Result<(), detection::Error> {
         match self.attack.as_str() {
             "restore-trap" => trap(),
             "restore-loop" => spin(),

@@ -28,9 +28,6 @@ const STATE: &[u8; 8] = b"qualm-s1";
 /// there is.
 const PAGE: usize = 256;
 
-/// Bytes of one series in saved state: its number, and what is known of it.
-const RECORD: usize = 4 + Series::SIZE;
-
 /// What a user may set.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Parameters {
@@ -166,34 +163,28 @@ impl Detector for Streaming {
     }
 
     fn save(&self, series: &[u32]) -> Vec<u8> {
-        let mut state = Vec::with_capacity(STATE.len() + series.len() * RECORD);
+        let mut state = Vec::with_capacity(STATE.len() + series.len() * Series::SIZE);
         state.extend_from_slice(STATE);
         for &number in series {
-            if let Some(series) = self.series(number).filter(|series| !series.is_empty()) {
-                state.extend_from_slice(&number.to_le_bytes());
-                series.write(&mut state);
-            }
+            self.series(number).copied().unwrap_or(Series::new()).write(&mut state);
         }
         state
     }
 
-    fn restore(&mut self, state: &[u8]) -> Result<(), Error> {
+    fn restore(&mut self, state: &[u8], series: &[Option<u32>]) -> Result<(), Error> {
         let bad = |what: &str| Error::BadState(what.to_owned());
         let records =
             state.strip_prefix(STATE).ok_or_else(|| bad("it was not saved by this version of `streaming`"))?;
-        let (records, rest) = records.as_chunks::<RECORD>();
-        if !rest.is_empty() {
-            return Err(bad("it ends within a series"));
+        let (records, rest) = records.as_chunks();
+        if !rest.is_empty() || records.len() != series.len() {
+            return Err(bad("it is longer or shorter than the series in it"));
         }
-        let mut read = Vec::with_capacity(records.len());
-        for record in records {
-            let (number, known) = record.split_first_chunk::<4>().ok_or_else(|| bad("it ends within a series"))?;
-            let series =
-                known.first_chunk().and_then(Series::read).ok_or_else(|| bad("a series has impossible values"))?;
-            read.push((u32::from_le_bytes(*number), series));
-        }
-        for (number, series) in read {
-            *series_mut(&mut self.pages, number) = series;
+        let read: Option<Vec<Series>> = records.iter().map(Series::read).collect();
+        let read = read.ok_or_else(|| bad("a series in it has impossible values"))?;
+        for (known, number) in read.into_iter().zip(series) {
+            if let Some(number) = *number {
+                *series_mut(&mut self.pages, number) = known;
+            }
         }
         Ok(())
     }

@@ -55,11 +55,6 @@ impl Series {
         }
     }
 
-    /// Whether it has observed nothing.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.level.weight == 0.0
-    }
-
     /// Scores a value and then learns from it. Beyond all values seen, farther never scores less. Times are in
     /// nanoseconds and may stand still or go backwards.
     pub(crate) fn observe(&mut self, p: &Parameters, decay: &mut Decay, time_ns: i64, value: f64) -> Verdict {
