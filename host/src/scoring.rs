@@ -48,6 +48,7 @@ impl Scoring {
     ///
     /// Where a detector or the state directory cannot be used.
     pub fn start(config: &Config) -> Result<Self, StartError> {
+        let file = open_state(config)?;
         let sandbox = Sandbox::new(cache_dir(config));
         let recipe = |detector: &config::Detector| {
             let limits = Limits { memory: config.limits.memory, deadline: config.limits.deadline };
@@ -55,7 +56,7 @@ impl Scoring {
                 .map_err(|error| StartError::Load(detector.name.clone(), error))
         };
         let recipes = config.detector.iter().map(recipe).collect::<Result<_, _>>()?;
-        Self::with(config, recipes, Rest::default())
+        Self::assemble(config, file, recipes, Rest::default())
     }
 
     /// As [`start`](Self::start), with detectors of one's own in place of the configured ones' components.
@@ -64,6 +65,15 @@ impl Scoring {
     ///
     /// As [`start`](Self::start).
     pub fn with(config: &Config, recipes: Vec<Recipe>, rest: Rest) -> Result<Self, StartError> {
+        Self::assemble(config, open_state(config)?, recipes, rest)
+    }
+
+    fn assemble(
+        config: &Config,
+        file: Option<StateFile>,
+        recipes: Vec<Recipe>,
+        rest: Rest,
+    ) -> Result<Self, StartError> {
         let mut supervisors = Vec::new();
         let mut lanes = Vec::new();
         let limits = qualm_stream::Limits {
@@ -78,7 +88,6 @@ impl Scoring {
             supervisors.push(supervisor);
             lanes.push(Lane::new(detector.select.selector(), limits));
         }
-        let file = config.state.dir.as_deref().map(|dir| StateFile::open(dir, random())).transpose()?;
         let saved = file.as_ref().map(|file| file.read_all(config.limits.series_ttl));
         let seed = file.as_ref().map_or_else(random, StateFile::seed);
         let interval = config.state.interval;
@@ -234,6 +243,10 @@ impl Scoring {
         let series: usize = self.pipeline.lanes().iter().map(|lane| lane.series().len()).sum();
         info!("goes on with the state of {series} series");
     }
+}
+
+fn open_state(config: &Config) -> Result<Option<StateFile>, state::Error> {
+    config.state.dir.as_deref().map(|dir| StateFile::open(dir, random())).transpose()
 }
 
 /// Nanoseconds since 1970.

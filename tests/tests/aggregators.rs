@@ -45,7 +45,6 @@ fn two_copies_score_side_by_side_and_keep_their_states_apart() {
 
 /// Which copy comes first to the state directory is a matter of chance, and must not decide who remembers what.
 #[test]
-#[ignore = "as yet a copy takes the first state file that is free, which may be the other copy's"]
 fn each_copy_finds_its_own_state_whichever_starts_first() {
     let Some(qualm) = tools::qualm() else { return };
     let site = Site::new();

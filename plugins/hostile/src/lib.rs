@@ -16,8 +16,6 @@ struct Detector {
     attack: String,
     /// Batches until the attack.
     patience: Cell<u64>,
-    /// For attacks at random: a linear congruential generator.
-    random: Cell<u64>,
 }
 
 impl detection::Guest for Component {
@@ -35,7 +33,7 @@ impl detection::GuestDetector for Detector {
             "open-error" => return Err(detection::Error::BadModel("e".repeat(32 << 20))),
             _ => {}
         }
-        let detector = Self { attack: attack.to_owned(), patience: Cell::new(patience), random: Cell::new(patience) };
+        let detector = Self { attack: attack.to_owned(), patience: Cell::new(patience) };
         Ok(detection::Detector::new(detector))
     }
 
@@ -54,9 +52,9 @@ impl detection::GuestDetector for Detector {
         let rows = batch.series.len();
         let mut scores: Vec<f64> = batch.values.iter().map(|value| value.abs()).collect();
         if self.attack == "trap-at-random" {
-            self.random
-                .set(self.random.get().wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407));
-            if (self.random.get() >> 33) % 8 == 0 {
+            // A guest has no randomness of its own; the batch decides.
+            let time = batch.timestamps.first().copied().unwrap_or_default() as u64;
+            if (time.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 33) % 8 == 0 {
                 trap();
             }
         } else if self.patience.get() > 0 {
