@@ -32,6 +32,7 @@ enum Message {
 }
 
 /// Begins to log to stderr what is of `level` or weightier. A second call changes nothing.
+#[must_use]
 pub fn start(level: Level) -> Log {
     let (queue, lines) = sync_channel(QUEUE);
     let _detached = thread::Builder::new().name("qualm-log".to_owned()).spawn(move || write(&lines));
@@ -84,11 +85,11 @@ fn line(event: &Event<'_>) -> String {
     };
     let mut text = Text(format!("{prefix} qualm: "));
     event.record(&mut text);
-    fit(text.0)
+    fit(&text.0)
 }
 
 /// One line, not too long, whatever was in it.
-fn fit(text: String) -> String {
+fn fit(text: &str) -> String {
     let end = text.char_indices().map(|(at, c)| at + c.len_utf8()).take_while(|&end| end < MOST).last().unwrap_or(0);
     let mut line: String = text[..end].chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     line.push('\n');
@@ -112,8 +113,8 @@ mod tests {
 
     #[test]
     fn a_line_is_one_line_and_not_too_long() {
-        assert_eq!(fit("I! a\nE! b\u{1b}[2J".to_owned()), "I! a E! b [2J\n");
-        let long = fit("é".repeat(100_000));
+        assert_eq!(fit("I! a\nE! b\u{1b}[2J"), "I! a E! b [2J\n");
+        let long = fit(&"é".repeat(100_000));
         assert!(long.len() <= MOST + 1 && long.len() > MOST - 8 && long.ends_with('\n'));
     }
 }

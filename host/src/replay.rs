@@ -158,7 +158,9 @@ pub fn replay(
     let mut line = Vec::new();
     let mut waiting = input.next(&mut line)?;
     while waiting.is_some() {
-        (times.clear(), events.clear(), scores.clear());
+        times.clear();
+        events.clear();
+        scores.clear();
         let first_event = scoring.counts().events;
         let room = scoring.input();
         let mut filled = 0;

@@ -100,7 +100,7 @@ impl Scoring {
             saving: false,
         };
         if let Some(saved) = saved.filter(|saved| !saved.is_empty()) {
-            scoring.restore(saved);
+            scoring.restore(&saved);
         }
         Ok(scoring)
     }
@@ -227,7 +227,7 @@ impl Scoring {
         self.supervisors.iter().map(|one| (one.name().to_owned(), one.saved().to_vec())).collect()
     }
 
-    fn restore(&mut self, saved: Saved) {
+    fn restore(&mut self, saved: &Saved) {
         let now = now();
         for (supervisor, lane) in self.supervisors.iter_mut().zip(self.pipeline.lanes_mut()) {
             let own = saved.iter().filter(|(name, _)| name == supervisor.name());

@@ -221,7 +221,9 @@ fn encode(saved: &Saved, seed: u64) -> Vec<u8> {
         for slice in slices {
             let Slice { identities, state } = &**slice;
             put(&mut out, identities.len() as u64);
-            identities.iter().for_each(|identity| put(&mut out, *identity));
+            for identity in identities {
+                put(&mut out, *identity);
+            }
             put_bytes(&mut out, state);
         }
     }

@@ -1,5 +1,7 @@
 //! The `qualm execd` process, as Telegraf meets it.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use std::fs;
 use std::io::{Read, Write};
 use std::path::Path;
@@ -188,7 +190,7 @@ fn what_was_learnt_outlives_the_process() {
     let dir = tempfile::tempdir().unwrap();
     let state = dir.path().join("state");
     let path =
-        config(dir.path(), &format!("[[detector]]\nmin_samples = 50\n[state]\ndir = {:?}\ninterval = \"1s\"", state));
+        config(dir.path(), &format!("[[detector]]\nmin_samples = 50\n[state]\ndir = {state:?}\ninterval = \"1s\""));
     let run = |input: &str| text(&output(&["execd", "--config", &path], input.as_bytes()).stdout);
     // The same in one go, in a directory of its own.
     let whole_path = config(
@@ -239,7 +241,7 @@ fn state_is_saved_while_it_runs_so_that_even_a_kill_loses_little() {
     let mut child = start(&mut command());
     child.stdin.as_mut().unwrap().write_all(lines(0, 100).as_bytes()).unwrap();
     read_until(child.stdout.as_mut().unwrap(), &lines(99, 1)[..10]);
-    let deadline = Instant::now() + Duration::from_secs(60);
+    let deadline = Instant::now() + Duration::from_mins(1);
     while !state.join("qualm.state").exists() {
         assert!(Instant::now() < deadline, "no state was saved");
         thread::sleep(Duration::from_millis(20));

@@ -1,11 +1,16 @@
 //! The component that exports `qualm:detector/detection`: `qualm-core` behind the contract, and nothing else.
 
-#![expect(unsafe_code, missing_docs, reason = "the bindings that wit-bindgen generates")]
+#![expect(
+    unsafe_code,
+    missing_docs,
+    clippy::same_length_and_capacity,
+    reason = "the bindings that wit-bindgen generates"
+)]
 
 use std::cell::RefCell;
 
 use exports::qualm::detector::detection;
-use qualm_core::{Batch, Detector as _};
+use qualm_core::Batch;
 
 wit_bindgen::generate!({ path: "../../wit", world: "plugin" });
 

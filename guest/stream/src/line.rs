@@ -157,7 +157,7 @@ pub fn read_body(event: &[u8], head_end: usize, fields: &mut Vec<Field>) -> Resu
         }
         at += 1;
     }
-    let time = read_time(&event[at..]).ok_or(Refusal::Malformed)?;
+    let time = read_time(&event[at..])?;
     Ok(Body { fields_end: at, time })
 }
 
@@ -231,20 +231,21 @@ fn integer(digits: &str) -> Option<&str> {
     (magnitude.len() == 1 || !magnitude.starts_with('0')).then_some(digits)
 }
 
-/// The timestamp in what follows the fields: `Some(None)` where nothing follows, `None` where something else does.
-fn read_time(rest: &[u8]) -> Option<Option<i64>> {
+/// The timestamp in what follows the fields; none where nothing follows.
+fn read_time(rest: &[u8]) -> Result<Option<i64>, Refusal> {
     let start = skip_spaces(rest, 0);
     if start == rest.len() {
-        return Some(None);
+        return Ok(None);
     }
     let length = rest[start..].iter().position(|&b| is_space(b)).unwrap_or(rest.len() - start);
     let digits = &rest[start..start + length];
     let unsigned = digits.strip_prefix(b"-").unwrap_or(digits);
     let alone = start > 0 && skip_spaces(rest, start + length) == rest.len();
     if !alone || unsigned.is_empty() || !unsigned.iter().all(u8::is_ascii_digit) {
-        return None;
+        return Err(Refusal::Malformed);
     }
-    std::str::from_utf8(digits).ok()?.parse().ok().map(Some)
+    let digits = std::str::from_utf8(digits).map_err(|_| Refusal::Malformed)?;
+    digits.parse().map(Some).map_err(|_| Refusal::Malformed)
 }
 
 /// The number of line ends in `bytes`, for those who count lines rather than events.
@@ -257,7 +258,10 @@ pub fn count_newlines(bytes: &[u8]) -> usize {
 mod tests {
     use super::*;
 
-    fn read(event: &str) -> Result<(Vec<(String, f64)>, Option<i64>, usize), Refusal> {
+    /// The numeric fields, the time, and where the fields end.
+    type Read = (Vec<(String, f64)>, Option<i64>, usize);
+
+    fn read(event: &str) -> Result<Read, Refusal> {
         let bytes = event.as_bytes();
         let head = head_end(bytes).ok_or(Refusal::Malformed)?;
         let mut fields = Vec::new();

@@ -41,7 +41,7 @@ fn write_score(out: &mut Vec<u8>, score: f64) {
     if fraction > 0 {
         out.push(b'.');
         let mut digits = 4;
-        while fraction % 10 == 0 {
+        while fraction.is_multiple_of(10) {
             fraction /= 10;
             digits -= 1;
         }

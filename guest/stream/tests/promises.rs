@@ -1,5 +1,7 @@
 //! What comes out is what came in, but for the fields that were spliced in: whatever the bytes, however they arrive.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use proptest::prelude::*;
 use qualm_stream::{Lane, Limits, Pipeline, Rows, Scorer, Selector, glob::Globs};
 
@@ -60,17 +62,16 @@ fn splice(bytes: &[u8]) -> Option<usize> {
     let rest = bytes.strip_prefix(b",anomaly_score=")?;
     let number = rest.iter().take_while(|byte| byte.is_ascii_digit() || **byte == b'.').count();
     let rest = rest[number..].strip_prefix(b",is_anomaly=")?;
-    let rest = match rest.strip_prefix(b"0i") {
-        Some(rest) => rest,
-        None => {
-            let mut rest = rest.strip_prefix(b"1i,anomaly_cause=\"")?;
-            loop {
-                match rest {
-                    [b'\\', _, behind @ ..] => rest = behind,
-                    [b'"', behind @ ..] => break behind,
-                    [_, behind @ ..] => rest = behind,
-                    [] => return None,
-                }
+    let rest = if let Some(rest) = rest.strip_prefix(b"0i") {
+        rest
+    } else {
+        let mut rest = rest.strip_prefix(b"1i,anomaly_cause=\"")?;
+        loop {
+            match rest {
+                [b'\\', _, behind @ ..] => rest = behind,
+                [b'"', behind @ ..] => break behind,
+                [_, behind @ ..] => rest = behind,
+                [] => return None,
             }
         }
     };

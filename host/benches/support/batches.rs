@@ -26,7 +26,7 @@ impl Batches {
             // Knuth's MMIX generator; four of its numbers add up to something like a bell.
             let mut draw = || {
                 random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-                (random >> 40) as f64 / (1 << 24) as f64
+                (random >> 40) as f64 / f64::from(1 << 24)
             };
             let value = 50.0 + 10.0 * (draw() + draw() + draw() + draw());
             if batches.last().is_some_and(|batch| batch.len() == rows) {

@@ -258,7 +258,7 @@ mod tests {
         let sandbox = Sandbox::new(None);
         let shared = &sandbox.clock.shared;
         let until = |parked: bool| {
-            let deadline = std::time::Instant::now() + Duration::from_secs(60);
+            let deadline = std::time::Instant::now() + Duration::from_mins(1);
             while shared.parked.load(Ordering::SeqCst) != parked {
                 assert!(std::time::Instant::now() < deadline, "parked never became {parked}");
                 thread::yield_now();

@@ -10,7 +10,6 @@ use super::engine::{LoadError, Sandbox, TICK};
 use super::limiter::Limiter;
 use bindings::exports::qualm::detector::detection::{Error, Observations};
 
-#[expect(clippy::pedantic, reason = "generated from wit/")]
 mod bindings {
     wasmtime::component::bindgen!({
         path: "../wit",

@@ -185,7 +185,7 @@ impl Supervisor {
                 warn!("detector `{}` fails on its saved state, and learns anew", self.name);
                 self.saved.clear(); // or it would fail each time it is started
             }
-            self.failed(failure, Instant::now());
+            self.failed(&failure, Instant::now());
         }
     }
 
@@ -237,13 +237,13 @@ impl Supervisor {
                     self.guest = Some(guest);
                     self.task = Task::Restore(0);
                 }
-                Err(failure) => self.failed(failure, now),
+                Err(failure) => self.failed(&failure, now),
             }
         }
         self.guest.as_mut()
     }
 
-    fn failed(&mut self, failure: Failure, now: Instant) {
+    fn failed(&mut self, failure: &Failure, now: Instant) {
         let name = failure.name();
         self.guest = None; // a trap poisons its store
         self.task = Task::None;
@@ -284,7 +284,7 @@ impl Scorer for Supervisor {
         let now = Instant::now();
         match self.ready(now).map(|guest| guest.observe(rows, scores)) {
             Some(Ok(())) => return self.worked(),
-            Some(Err(failure)) => self.failed(failure, now),
+            Some(Err(failure)) => self.failed(&failure, now),
             None => {}
         }
         self.health.unscored += rows.len() as u64;
@@ -293,7 +293,7 @@ impl Scorer for Supervisor {
 
     fn forget(&mut self, series: &[u32]) {
         if let Some(Err(failure)) = self.guest.as_mut().map(|guest| guest.forget(series)) {
-            self.failed(failure, Instant::now());
+            self.failed(&failure, Instant::now());
         }
     }
 }
@@ -371,7 +371,7 @@ mod tests {
         };
         assert!(expected > 0.0);
         // While the guest is down, the other series goes, and its number comes to mean a third one.
-        supervisor.failed(Failure::Trap("for the test".to_owned()), Instant::now());
+        supervisor.failed(&Failure::Trap("for the test".to_owned()), Instant::now());
         let ttl = qualm_stream::Limits::default().ttl;
         assert_eq!(series.number(1, ttl), kept);
         series.retire(ttl + 1, 2, &mut Vec::new());

@@ -2,7 +2,12 @@
 //!
 //! The model is a text of the form `ATTACK` or `ATTACK N`: behave well for `N` batches, then attack, in every batch.
 
-#![expect(unsafe_code, missing_docs, reason = "the bindings that wit-bindgen generates")]
+#![expect(
+    unsafe_code,
+    missing_docs,
+    clippy::same_length_and_capacity,
+    reason = "the bindings that wit-bindgen generates"
+)]
 
 use std::cell::Cell;
 
@@ -54,7 +59,7 @@ impl detection::GuestDetector for Detector {
         if self.attack == "trap-at-random" {
             // A guest has no randomness of its own; the batch decides.
             let time = batch.timestamps.first().copied().unwrap_or_default() as u64;
-            if (time.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 33) % 8 == 0 {
+            if (time.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 33).is_multiple_of(8) {
                 trap();
             }
         } else if self.patience.get() > 0 {
