@@ -4,7 +4,7 @@
 //! `replay`, the WASI command) gives them to a [`Pipeline`] and writes what comes out. The modules follow the metric:
 //!
 //! 1. [`line`] splits the bytes into events and reads an event's fields and time, without copying;
-//! 2. [`select`] says which detector, if any, wants a field ([`glob`] matches the names);
+//! 2. [`select`] says which detector, if any, wants a field ([`glob`] matches the names; `heads` remembers);
 //! 3. [`series`] gives each series its small dense number, and takes back those of series that are gone;
 //! 4. [`rows`] collects what is to be scored, and is what a [`Scorer`] gets, one batch a call;
 //! 5. [`splice`] writes the verdict into the original bytes;
@@ -15,6 +15,7 @@
 #![forbid(unsafe_code)]
 
 pub mod glob;
+mod heads;
 pub mod line;
 pub mod pipeline;
 pub mod rows;

@@ -3,6 +3,7 @@
 use memchr::memchr;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
+use crate::heads::Heads;
 use crate::line::{self, Field, Refusal};
 use crate::rows::{Origin, Rows, Scorer};
 use crate::select::Selector;
@@ -15,11 +16,7 @@ const READ: usize = 1 << 20;
 /// How long an event may be to be scored; a longer one passes through as it is.
 const MAX_EVENT: usize = 1 << 20;
 
-/// How many detectors there may be: an event's are a set of bits.
-pub const MAX_LANES: usize = 64;
-
-/// Heads whose selection is remembered. Beyond this many they begin to be worked out again, which costs some 200 ns.
-const MEMO: usize = 4096;
+pub use crate::heads::MAX_LANES;
 
 /// Bytes in, scored bytes out; all that a pipeline knows between two reads.
 ///
@@ -288,7 +285,7 @@ impl Pipeline {
             counts.malformed += 1;
             return;
         };
-        let head = heads.look_up(&event[..head_end], lanes);
+        let head = heads.look_up(&event[..head_end], lanes.iter().map(|lane| &lane.selector));
         if head.lanes == 0 {
             return;
         }
@@ -364,58 +361,5 @@ impl Pipeline {
         }
         out.extend_from_slice(&buffer[from..end]);
         out
-    }
-}
-
-/// What the detectors want of events with a given head, worked out once a head and remembered.
-///
-/// A direct-mapped cache: bounded, lossy, and right without being told when a head is gone.
-#[derive(Debug)]
-struct Heads {
-    seed: u64,
-    memo: Vec<Head>,
-}
-
-#[derive(Debug, Clone, Copy, Default)]
-struct Head {
-    /// The hash of the head as it stands in the line.
-    hash: u64,
-    /// The hash of what it says, in whichever order its tags stand.
-    identity: u64,
-    /// The lanes that want it, as a set of bits.
-    lanes: u64,
-}
-
-impl Head {
-    fn lanes(self) -> impl Iterator<Item = usize> {
-        let mut left = self.lanes;
-        std::iter::from_fn(move || {
-            let lane = left.trailing_zeros() as usize;
-            left &= left.wrapping_sub(1);
-            (lane < MAX_LANES).then_some(lane)
-        })
-    }
-}
-
-impl Heads {
-    fn new(seed: u64) -> Self {
-        Self { seed, memo: vec![Head::default(); MEMO] }
-    }
-
-    fn look_up(&mut self, head: &[u8], lanes: &[Lane]) -> Head {
-        // Never 0, which is how an empty entry looks.
-        let hash = xxh3_64_with_seed(head, self.seed) | 1;
-        let entry = &mut self.memo[(hash >> 32) as usize % MEMO];
-        if entry.hash != hash {
-            let bits = lanes.iter().enumerate().filter(|(_, lane)| lane.selector.wants_event(head));
-            let lanes = bits.fold(0, |lanes, (bit, _)| lanes | 1 << bit);
-            // Each part hashed alone and added up: the order of the tags does not matter.
-            let parts = line::head_parts(head).enumerate();
-            let identity = parts.fold(0_u64, |sum, (at, part)| {
-                sum.wrapping_add(xxh3_64_with_seed(part, self.seed.wrapping_add(u64::from(at > 0))))
-            });
-            *entry = Head { hash, identity, lanes };
-        }
-        *entry
     }
 }

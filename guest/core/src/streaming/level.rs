@@ -1,7 +1,6 @@
 //! What a series is used to: its level, scale and step, forgotten by a half-life in time.
 
-use super::seen::Seen;
-use super::series::take;
+use super::record::take;
 
 /// Observations before winsorising and the tail begin: a mean absolute deviation of 16 values is good to about 20 %.
 pub(crate) const SETTLED: f32 = 16.0;
@@ -20,6 +19,9 @@ const MAX_WEIGHT: f32 = 100_000.0;
 /// Largest deviation told, in scales, so that the scale's floor cannot make one change outrank every other; measured,
 /// 1e3 to 1e6 are alike.
 pub(crate) const MAX_DEVIATION: f64 = 1e4;
+
+/// Largest magnitude of a value: leaves room for a few doublings before infinity.
+pub(crate) const MAX_VALUE: f64 = 1e300;
 
 /// The transcendental functions that most observations of a detector share, of the last argument: a cache, not a state.
 #[derive(Clone, Copy, Debug)]
@@ -140,8 +142,8 @@ impl Level {
         let time_ns = i64::from_le_bytes(take(bytes)?);
         let (weight, step) = (f32::from_le_bytes(take(bytes)?), f32::from_le_bytes(take(bytes)?));
         let (last, change) = (f32::from_le_bytes(take(bytes)?), f32::from_le_bytes(take(bytes)?));
-        let possible = center.abs() <= Seen::MAX_VALUE
-            && (0.0..=2.0 * Seen::MAX_VALUE).contains(&scale)
+        let possible = center.abs() <= MAX_VALUE
+            && (0.0..=2.0 * MAX_VALUE).contains(&scale)
             && (0.0..=MAX_WEIGHT).contains(&weight)
             && (0.0..f32::INFINITY).contains(&step)
             && f64::from(last).abs() <= MAX_DEVIATION

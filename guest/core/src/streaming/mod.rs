@@ -6,6 +6,7 @@
 //! score ([`series`]), in units of the wanted false-alarm rate's: 1 is where that rate is aimed at.
 
 mod level;
+mod record;
 mod seen;
 mod series;
 mod tail;

@@ -1,6 +1,6 @@
 //! Which values a series has ever taken, in a sketch of 18 bytes.
 
-use super::series::take;
+use super::record::take;
 
 /// 64 equal cells, twice as wide whenever a value falls outside.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -14,8 +14,6 @@ pub(crate) struct Seen {
 }
 
 impl Seen {
-    /// Largest magnitude of a value: leaves room for a few doublings before infinity.
-    pub(crate) const MAX_VALUE: f64 = 1e300;
     /// Narrowest cells: the reciprocal of their width is still a normal double.
     const LEAST: i16 = -1000;
     /// Widest cells: 64 of them hold any value.

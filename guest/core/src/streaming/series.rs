@@ -1,7 +1,8 @@
 //! One series of the streaming detector: how far a value is, how new, and for how long, as one score.
 
 use super::Parameters;
-use super::level::{Decay, Level, MAX_DEVIATION, SETTLED};
+use super::level::{Decay, Level, MAX_DEVIATION, MAX_VALUE, SETTLED};
+use super::record::take;
 use super::seen::Seen;
 use super::tail::{MIN_QUANTILE, Quantile, Tail};
 
@@ -61,7 +62,7 @@ impl Series {
         if !value.is_finite() {
             return Verdict { score: f64::NAN, deviation: f64::NAN };
         }
-        let value = value.clamp(-Seen::MAX_VALUE, Seen::MAX_VALUE);
+        let value = value.clamp(-MAX_VALUE, MAX_VALUE);
         let Self { level, seen, far, quantile, new, lasting } = self;
         level.advance(time_ns, p.half_life, p.min_samples, decay);
         let settled = level.weight >= SETTLED;
@@ -116,13 +117,6 @@ impl Series {
 /// Workers, 1925): the chi-squared survival with six degrees of freedom, e^-s (1 + s + s²/2).
 fn combined(sum: f64) -> f64 {
     (sum - libm::log(1.0 + sum + 0.5 * sum * sum)).max(0.0)
-}
-
-/// Splits the first `N` bytes off.
-pub(crate) fn take<const N: usize>(bytes: &mut &[u8]) -> Option<[u8; N]> {
-    let (head, rest) = bytes.split_first_chunk()?;
-    *bytes = rest;
-    Some(*head)
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! How rare a deviation is: a heavy tail fitted to the excesses of one series over a high quantile.
 
 use super::level::MAX_DEVIATION;
-use super::series::take;
+use super::record::take;
 
 /// Share of deviations above the quantile: the tail begins at 98 %, as in Siffer et al., KDD 2017.
 const SHARE: f32 = 0.02;
