@@ -8,7 +8,7 @@ TOOLS := tests/tools.sh
 # All is built with the same profile and the same set of packages, so that wasmtime is compiled once.
 # The release binary is target/release/qualm, the components are target/components/*.wasm.
 build: toolchain
-	$(CARGO) build --locked --release --workspace
+	$(CARGO) build --locked --release
 	@target/release/qualm-components target/components
 
 # See it find real incidents.
@@ -22,7 +22,8 @@ lint: toolchain
 	$(CARGO) clippy --locked --release --workspace --all-targets -- -D warnings
 
 unit: toolchain
-	$(CARGO) test --locked --release --workspace --exclude qualm-tests
+	$(CARGO) test --locked --release -p qualm-core -p qualm-stream -p qualm-components -p qualm
+	$(CARGO) test --locked -p qualm-core -p qualm-stream --lib # with overflow checks
 
 # The real peers: Telegraf from its Go module, InfluxDB from Debian, the wasmtime CLI from crates.io; kept in target/tools.
 # What cannot be had is said, and its tests are skipped; in CI that is a failure.
@@ -32,6 +33,7 @@ e2e: build
 
 bench: build
 	$(CARGO) bench --locked -p qualm --bench pieces
+	$(CARGO) bench --locked -p qualm --bench sandbox
 	$(CARGO) bench --locked -p qualm-tests --bench process
 
 toolchain:

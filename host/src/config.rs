@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jiff::{Span, SpanRelativeTo};
-use qualm_core::streaming::Parameters;
+use qualm_core::streaming::{BYTES_PER_SERIES, Parameters};
 use qualm_stream::Selector;
 use qualm_stream::glob::Globs;
 use serde::de::{self, Deserializer};
@@ -19,6 +19,9 @@ use crate::sandbox;
 
 /// The commented sample, in which every option stands at its default.
 pub const SAMPLE: &str = include_str!("sample.toml");
+
+/// What a detector needs beside its series: its own code's data, and a full batch with its scores.
+const GUEST_BYTES: usize = 8 << 20;
 
 /// A configuration that cannot be used: where, what, and what to do.
 #[derive(Debug, thiserror::Error)]
@@ -210,6 +213,14 @@ impl Config {
                 return Err(what.to_owned());
             }
         }
+        let needed = limits.max_series * (BYTES_PER_SERIES + BYTES_PER_SERIES / 8) + GUEST_BYTES;
+        if needed > limits.memory {
+            return Err(format!(
+                "[limits] `memory` has no room for the {} series of `max_series`: lower that, or raise `memory` to {}MiB",
+                limits.max_series,
+                needed.div_ceil(1 << 20)
+            ));
+        }
         Ok(())
     }
 
@@ -348,14 +359,15 @@ fn expand(text: &str, get: impl Fn(&str) -> Option<String>) -> Result<String, (u
     while let Some(at) = rest.find("${") {
         out.push_str(&rest[..at]);
         let behind = &rest[at + 2..];
-        let comment = rest[..at].rsplit('\n').next().unwrap_or_default().trim_start().starts_with('#');
+        let before = &text[..text.len() - rest.len() + at];
+        let comment = before.rsplit('\n').next().unwrap_or_default().trim_start().starts_with('#');
         match behind.find('}') {
             _ if out.ends_with('$') => {
                 out.push('{');
                 rest = behind;
             }
             Some(end) if !comment => {
-                let line = text[..text.len() - rest.len() + at].matches('\n').count() + 1;
+                let line = before.matches('\n').count() + 1;
                 out.push_str(&get(&behind[..end]).ok_or_else(|| (line, behind[..end].to_owned()))?);
                 rest = &behind[end + 1..];
             }
@@ -429,11 +441,11 @@ mod tests {
             dir = "/var/lib/qualm"
             interval = "5m"
             [limits]
-            memory = "64MiB"
+            memory = "128MiB"
             series_ttl = "7d"
         "#;
         let config = parse(text).unwrap();
-        assert_eq!(config.limits.memory, 64 << 20);
+        assert_eq!(config.limits.memory, 128 << 20);
         assert_eq!(config.limits.series_ttl, Duration::from_hours(168));
         assert_eq!(parse(&config.effective()).unwrap(), config);
         assert_eq!(parse(&parse("").unwrap().effective()).unwrap(), parse("").unwrap());
@@ -458,6 +470,7 @@ mod tests {
             ("[[detector]]\nselect = { measurement = 3 }", "q.toml:2", "a glob or a list of globs"),
             ("[limits]\nmemory = \"64\"", "q.toml:2", "`64` is no size"),
             ("[limits]\nmemory = \"99999999999999GiB\"", "q.toml:2", "is no size"),
+            ("[limits]\nmemory = \"8MiB\"", "q.toml", "lower that, or raise `memory` to 103MiB"),
             ("[limits]\ndeadline = \"1ms\"", "q.toml", "`deadline` must be 5ms at least"),
             ("a = \"${QUALM_NO_SUCH_VARIABLE}\"", "q.toml:1", "no variable `QUALM_NO_SUCH_VARIABLE`"),
             ("[[detector]\n", "q.toml:1", ""),
@@ -474,6 +487,7 @@ mod tests {
         let get = |name: &str| (name == "DIR").then(|| "/state".to_owned());
         assert_eq!(expand("dir = \"${DIR}/x\" # $${DIR}", get).unwrap(), "dir = \"/state/x\" # ${DIR}");
         assert_eq!(expand("a\nb ${NO}", get), Err((2, "NO".to_owned())));
-        assert_eq!(expand("# ${NO}\n${DIR} ${", get).unwrap(), "# ${NO}\n/state ${");
+        assert_eq!(expand("# ${NO} ${NO2}\n${DIR} ${", get).unwrap(), "# ${NO} ${NO2}\n/state ${");
+        assert_eq!(expand("a = \"${DIR}#${DIR}\"", get).unwrap(), "a = \"/state#/state\"");
     }
 }

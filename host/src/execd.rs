@@ -1,7 +1,7 @@
 //! `qualm execd`: Telegraf's external processor. Line protocol on stdin, the same with scores on stdout.
 
 use std::fs::File;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -9,10 +9,12 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::FileType;
+use rustix::io::Errno;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use tracing::{info, warn};
 
-use crate::scoring::{Scoring, now};
+use crate::clock::now;
+use crate::scoring::Scoring;
 
 /// How long an event may lack its end before its bytes are passed on as they are: a writer that is alive finishes its
 /// line at once.
@@ -50,12 +52,10 @@ pub fn ignore_signals() -> io::Result<()> {
 ///
 /// Where stdin cannot be read or stdout cannot be written. Bad input is no error.
 pub fn run(mut scoring: Scoring) -> io::Result<()> {
-    let stdin = rustix::stdio::stdin();
-    let mut stdout = File::from(rustix::stdio::stdout().try_clone_to_owned()?);
     if io::stdin().is_terminal() {
         info!("reading line protocol from the terminal; Ctrl-D ends it");
     }
-    let result = pump(&mut scoring, stdin, &mut stdout);
+    let result = pump(&mut scoring, rustix::stdio::stdin(), rustix::stdio::stdout());
     info!("{}", scoring.summary());
     scoring.close();
     result
@@ -76,41 +76,56 @@ pub fn leave() {
     }
 }
 
-fn pump(scoring: &mut Scoring, stdin: BorrowedFd<'_>, stdout: &mut File) -> io::Result<()> {
-    let mut held_since = None;
+fn pump(scoring: &mut Scoring, stdin: BorrowedFd<'_>, stdout: BorrowedFd<'_>) -> io::Result<()> {
+    // Since when the event that is held lacks its end.
+    let mut held: Option<Instant> = None;
     loop {
-        if !wait(scoring, stdin)? {
-            if held_since.is_some_and(|since: Instant| since.elapsed() >= HOLD) {
-                warn!("a line lacks its end; what there is of it passes as it is");
-                stdout.write_all(scoring.let_go())?;
-                held_since = None;
+        let patience = held.map_or(Duration::MAX, |since| HOLD.saturating_sub(since.elapsed()));
+        if wait(stdin, PollFlags::IN, scoring.leisure().min(patience))? {
+            match rustix::io::read(stdin, scoring.input()) {
+                Ok(0) => break,
+                Ok(read) => {
+                    let out = scoring.run(read, now());
+                    let same = held.filter(|_| out.is_empty());
+                    write(stdout, out)?;
+                    held = scoring.holds().then(|| same.unwrap_or_else(Instant::now));
+                }
+                Err(Errno::INTR | Errno::AGAIN) => {}
+                Err(error) => return Err(error.into()),
             }
-            scoring.tend();
-            continue;
         }
-        match rustix::io::read(stdin, scoring.input()) {
-            Ok(0) => break,
-            Ok(read) => stdout.write_all(scoring.run(read, now()))?,
-            Err(rustix::io::Errno::INTR | rustix::io::Errno::AGAIN) => continue,
-            Err(error) => return Err(error.into()),
+        if held.is_some_and(|since| since.elapsed() >= HOLD) {
+            warn!("a line lacks its end; what there is of it passes as it is");
+            write(stdout, scoring.let_go())?;
+            held = None;
         }
-        held_since = scoring.holds().then(Instant::now);
         scoring.tend();
     }
-    stdout.write_all(scoring.finish(now()))
+    write(stdout, scoring.finish(now()))
 }
 
-/// Waits for input, as long as nothing else is to be done. Whether there is some.
-fn wait(scoring: &Scoring, stdin: BorrowedFd<'_>) -> io::Result<bool> {
-    let leisure = scoring.leisure();
-    let patience = if scoring.holds() { leisure.min(HOLD) } else { leisure };
-    let timeout = Timespec { tv_sec: patience.as_secs() as i64, tv_nsec: patience.subsec_nanos().into() };
-    let mut ready = [PollFd::from_borrowed_fd(stdin, PollFlags::IN)];
+/// Waits until a stream is ready, at most so long. Whether it is.
+fn wait(stream: BorrowedFd<'_>, what: PollFlags, patience: Duration) -> io::Result<bool> {
+    let mut ready = [PollFd::from_borrowed_fd(stream, what)];
+    let timeout = Timespec { tv_sec: patience.as_secs().min(3600) as i64, tv_nsec: patience.subsec_nanos().into() };
     match poll(&mut ready, Some(&timeout)) {
         Ok(count) => Ok(count > 0),
-        Err(rustix::io::Errno::INTR) => Ok(false),
+        Err(Errno::INTR) => Ok(false),
         Err(error) => Err(error.into()),
     }
+}
+
+/// Writes all of it, even where whoever started us made the stream one that does not wait.
+fn write(stream: BorrowedFd<'_>, mut bytes: &[u8]) -> io::Result<()> {
+    while !bytes.is_empty() {
+        match rustix::io::write(stream, bytes) {
+            Ok(written) => bytes = &bytes[written..],
+            Err(Errno::AGAIN) => drop(wait(stream, PollFlags::OUT, Duration::MAX)?),
+            Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
 }
 
 /// Waits until the reader of a pipe has taken all that was written to it, or takes nothing for so long. Telegraf stops
@@ -118,8 +133,7 @@ fn wait(scoring: &Scoring, stdin: BorrowedFd<'_>) -> io::Result<bool> {
 fn drain(pipe: BorrowedFd<'_>, patience: Duration) {
     let mut last = (u64::MAX, Instant::now());
     while let Ok(left) = rustix::io::ioctl_fionread(pipe) {
-        let mut reader = [PollFd::from_borrowed_fd(pipe, PollFlags::empty())];
-        let gone = poll(&mut reader, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })).is_ok_and(|count| count > 0);
+        let gone = wait(pipe, PollFlags::empty(), Duration::ZERO).unwrap_or(true);
         if left == 0 || gone || last.1.elapsed() > patience {
             break;
         }

@@ -4,6 +4,7 @@
 //! `qualm_stream::Pipeline` splits, selects and splices, and a [`sandbox`] runs each detector as a WebAssembly component
 //! that is not trusted. [`state`] keeps what the detectors learnt; [`config`] says what a user may say.
 
+pub mod clock;
 pub mod config;
 pub mod demo;
 pub mod execd;

@@ -1,6 +1,6 @@
 //! The `qualm` command.
 
-use std::io;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -8,6 +8,7 @@ use clap::{Args, Parser, Subcommand};
 use qualm::config::{self, Config};
 use qualm::scoring::{Scoring, StartError};
 use qualm::{demo, execd, log, replay};
+use tracing::{Level, error, info};
 
 /// Anomaly scores for metrics, inline in the pipeline they already flow through.
 ///
@@ -83,44 +84,58 @@ enum Failure {
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let result = match (cli.sample_config, cli.command) {
+    let level = match &cli.command {
+        Some(Command::Execd(Execd { debug: true, .. })) => Level::DEBUG,
+        Some(Command::Execd(_)) => Level::INFO,
+        _ => Level::WARN,
+    };
+    let log = log::start(level);
+    let result = match (cli.sample_config, &cli.command) {
         (true, _) | (_, None) => {
-            print!("{}", config::SAMPLE);
+            say(config::SAMPLE);
             Ok(())
         }
-        (_, Some(Command::Execd(options))) => execd(&options),
-        (_, Some(Command::Replay(options))) => replay(&options),
-        (_, Some(Command::Demo(options))) => demo::run(&options).map_err(Failure::from),
+        (_, Some(Command::Execd(options))) => execd(options),
+        (_, Some(Command::Replay(options))) => replay(options),
+        (_, Some(Command::Demo(options))) => demo::run(options).map_err(Failure::from),
     };
-    match result {
+    let code = match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            eprintln!("E! qualm: {failure}");
-            ExitCode::from(if matches!(failure, Failure::Io(_) | Failure::Demo(demo::Error::Print(_))) { 1 } else { 2 })
+            error!("{failure}");
+            ExitCode::from(if matches!(failure, Failure::Io(_)) { 1 } else { 2 })
         }
+    };
+    drop(log); // written out
+    if matches!(cli.command, Some(Command::Execd(_))) {
+        execd::leave();
     }
+    code
 }
 
 fn execd(options: &Execd) -> Result<(), Failure> {
-    let log = log::start(if options.debug { tracing::Level::DEBUG } else { tracing::Level::INFO });
     if options.check {
         let config = config(options.config.as_deref())?;
-        Scoring::start(&config)?;
-        print!("{}", config.effective());
+        Scoring::check(&config)?;
+        say(&config.effective());
         return Ok(());
     }
     execd::ignore_signals()?;
     let config = config(options.config.as_deref())?;
-    execd::run(Scoring::start(&config)?)?;
-    drop(log); // written out
-    execd::leave();
-    Ok(())
+    for line in config.effective().lines().filter(|line| !line.is_empty()) {
+        info!("{line}");
+    }
+    Ok(execd::run(Scoring::start(&config)?)?)
 }
 
 fn replay(options: &replay::Options) -> Result<(), Failure> {
-    let _log = log::start(tracing::Level::WARN);
     let config = config(options.config.as_deref())?;
     Ok(replay::run(options, &config)?)
+}
+
+/// Prints; a reader that has seen enough and is gone is no error.
+fn say(text: &str) {
+    let _gone = io::stdout().write_all(text.as_bytes());
 }
 
 fn config(path: Option<&Path>) -> Result<Config, config::Error> {

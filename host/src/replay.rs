@@ -115,14 +115,19 @@ pub fn run(options: &Options, config: &Config) -> Result<(), Error> {
         return Ok(()); // stdout is taken
     }
     if options.json {
-        println!("{}", serde_json::json!(summary));
+        say(&serde_json::json!(summary).to_string());
     } else {
-        println!("{}", summary.for_people());
+        say(&summary.for_people());
         if let Some(path) = &options.scores {
-            println!("scores are in {}", path.display());
+            say(&format!("scores are in {}", path.display()));
         }
     }
     Ok(())
+}
+
+/// Prints a line; a reader that has seen enough and is gone is no error.
+fn say(line: &str) {
+    let _gone = writeln!(io::stdout(), "{line}");
 }
 
 /// A batch that was scored.

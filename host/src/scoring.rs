@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 
 use qualm_stream::pipeline::Verdict;
 use qualm_stream::{Counts, Lane, Pipeline};
-use tracing::info;
+use tracing::{error, info};
 
 use crate::config::{self, Config};
-use crate::sandbox::supervisor::{Health, Rest};
+use crate::sandbox::supervisor::{Health, NOBODY, Rest};
 use crate::sandbox::{Failure, Limits, Recipe, Sandbox, Supervisor, engine};
 use crate::state::{self, Saved, StateFile, Writer};
 
@@ -42,21 +42,28 @@ pub struct Scoring {
 }
 
 impl Scoring {
-    /// Starts the detectors of a configuration, with what they knew when they last stopped.
+    /// Starts the detectors of a configuration, with what they knew when they last stopped. A state directory that cannot
+    /// be used is no error: metrics must flow, even if nothing is remembered.
     ///
     /// # Errors
     ///
-    /// Where a detector or the state directory cannot be used.
+    /// Where a detector cannot be used.
     pub fn start(config: &Config) -> Result<Self, StartError> {
-        let file = open_state(config)?;
-        let sandbox = Sandbox::new(cache_dir(config));
-        let recipe = |detector: &config::Detector| {
-            let limits = Limits { memory: config.limits.memory, deadline: config.limits.deadline };
-            Recipe::new(&sandbox, qualm_components::DETECTOR, detector.parameters().to_model(), limits)
-                .map_err(|error| StartError::Load(detector.name.clone(), error))
-        };
-        let recipes = config.detector.iter().map(recipe).collect::<Result<_, _>>()?;
-        Self::assemble(config, file, recipes, Rest::default())
+        Self::with(config, recipes(config, cache_dir(config))?, Rest::default())
+    }
+
+    /// Whether [`start`](Self::start) would succeed, without leaving a trace.
+    ///
+    /// # Errors
+    ///
+    /// Why it would not, or why no state would be kept.
+    pub fn check(config: &Config) -> Result<(), StartError> {
+        config.state.dir.as_deref().map_or(Ok(()), state::check)?;
+        for (detector, recipe) in config.detector.iter().zip(recipes(config, None)?) {
+            Supervisor::start(&detector.name, recipe, Rest::default())
+                .map_err(|failure| StartError::Detector(detector.name.clone(), failure))?;
+        }
+        Ok(())
     }
 
     /// As [`start`](Self::start), with detectors of one's own in place of the configured ones' components.
@@ -65,15 +72,6 @@ impl Scoring {
     ///
     /// As [`start`](Self::start).
     pub fn with(config: &Config, recipes: Vec<Recipe>, rest: Rest) -> Result<Self, StartError> {
-        Self::assemble(config, open_state(config)?, recipes, rest)
-    }
-
-    fn assemble(
-        config: &Config,
-        file: Option<StateFile>,
-        recipes: Vec<Recipe>,
-        rest: Rest,
-    ) -> Result<Self, StartError> {
         let mut supervisors = Vec::new();
         let mut lanes = Vec::new();
         let limits = qualm_stream::Limits {
@@ -88,20 +86,25 @@ impl Scoring {
             supervisors.push(supervisor);
             lanes.push(Lane::new(detector.select.selector(), limits));
         }
-        let saved = file.as_ref().map(|file| file.read_all(config.limits.series_ttl));
+        let file = open_state(config);
+        let saved = file.as_ref().map(|file| file.read_all(config.limits.series_ttl)).unwrap_or_default();
         let seed = file.as_ref().map_or_else(random, StateFile::seed);
         let interval = config.state.interval;
         let mut scoring = Self {
             pipeline: Pipeline::new(lanes, seed),
             supervisors,
-            writer: file.map(Writer::start),
+            writer: None,
             interval,
             next_save: Instant::now() + interval,
             saving: false,
         };
-        if let Some(saved) = saved.filter(|saved| !saved.is_empty()) {
+        if !saved.is_empty() {
             scoring.restore(&saved);
         }
+        if let Some(file) = file.as_ref().filter(|_| scoring.supervisors.iter().any(Supervisor::lost_state)) {
+            file.set_aside();
+        }
+        scoring.writer = file.map(Writer::start);
         Ok(scoring)
     }
 
@@ -154,6 +157,7 @@ impl Scoring {
             self.saving = true;
             self.next_save = Instant::now() + self.interval;
         }
+        self.pipeline.forget(&mut self.supervisors);
         self.tend_slices();
         if self.saving && !self.is_busy() {
             self.saving = false;
@@ -228,12 +232,13 @@ impl Scoring {
     }
 
     fn restore(&mut self, saved: &Saved) {
-        let now = now();
         for (supervisor, lane) in self.supervisors.iter_mut().zip(self.pipeline.lanes_mut()) {
             let own = saved.iter().filter(|(name, _)| name == supervisor.name());
             let slices: Vec<_> = own.flat_map(|(_, slices)| slices).map(Arc::clone).collect();
-            for &identity in slices.iter().flat_map(|slice| &slice.identities) {
-                lane.series_mut().number(identity, now);
+            let series = lane.series_mut();
+            let known = slices.iter().flat_map(|slice| slice.identities.iter().zip(&slice.ages));
+            for (&identity, &age) in known.filter(|(identity, _)| **identity != NOBODY) {
+                series.take_back(identity, i64::from(age) * 1_000_000_000);
             }
             supervisor.adopt(slices);
         }
@@ -245,15 +250,19 @@ impl Scoring {
     }
 }
 
-fn open_state(config: &Config) -> Result<Option<StateFile>, state::Error> {
-    config.state.dir.as_deref().map(|dir| StateFile::open(dir, random())).transpose()
+fn open_state(config: &Config) -> Option<StateFile> {
+    let file = StateFile::open(config.state.dir.as_deref()?, random());
+    file.inspect_err(|error| error!("{error}. Nothing that is learnt will outlive this process")).ok()
 }
 
-/// Nanoseconds since 1970.
-#[must_use]
-pub fn now() -> i64 {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(now.as_nanos()).unwrap_or(i64::MAX)
+fn recipes(config: &Config, cache: Option<PathBuf>) -> Result<Vec<Recipe>, StartError> {
+    let sandbox = Sandbox::new(cache);
+    let limits = Limits { memory: config.limits.memory, deadline: config.limits.deadline };
+    let recipe = |detector: &config::Detector| {
+        Recipe::new(&sandbox, qualm_components::DETECTOR, detector.parameters().to_model(), limits)
+            .map_err(|error| StartError::Load(detector.name.clone(), error))
+    };
+    config.detector.iter().map(recipe).collect()
 }
 
 /// The standard library draws the keys of its hash maps at random; nothing else here needs randomness.

@@ -3,19 +3,22 @@
 //! Each process writes a file of its own and reads everybody's: with aggregators Telegraf starts two processes, and which
 //! of them comes first is chance. What a process reads and never sees again ages out.
 
+use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, BufWriter, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use rustix::fs::FlockOperation;
+use rustix::fs::{Access, FlockOperation};
 use sha2::{Digest, Sha256};
 use tracing::{info, warn};
 
-use crate::sandbox::supervisor::Slice;
+use crate::clock::now;
+use crate::sandbox::supervisor::{NOBODY, Slice};
 
 /// The file's first bytes: who wrote it, and which layout follows.
 const MAGIC: &[u8; 16] = b"qualm state  v1\n";
@@ -93,42 +96,46 @@ impl StateFile {
         self.seed
     }
 
-    /// What all processes with this directory knew, unless longer ago than `most_age`; the newest last.
+    /// What all processes with this directory knew. Where several knew a series, the one that saw it last counts. A file
+    /// that was last written more than `ttl` before the newest belongs to a process that is no more, and is left out.
     #[must_use]
-    pub fn read_all(&self, most_age: Duration) -> Saved {
+    pub fn read_all(&self, ttl: Duration) -> Saved {
         let dir = self.path.parent().unwrap_or(Path::new("."));
-        let files = fs::read_dir(dir).into_iter().flatten().filter_map(|entry| {
-            let path = entry.ok()?.path();
-            let written = fs::metadata(&path).ok()?.modified().ok()?;
-            let old = SystemTime::now().duration_since(written).is_ok_and(|age| age > most_age);
-            (path.extension()? == "state" && !old).then_some((written, path))
-        });
-        let mut files: Vec<_> = files.collect();
-        files.sort();
-        files.iter().filter_map(|(_, path)| self.read(path)).flatten().collect()
+        let paths = fs::read_dir(dir).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path()));
+        let paths = paths.filter(|path| path.extension().is_some_and(|ending| ending == "state"));
+        let mut files: Vec<Stored> = paths.filter_map(|path| self.read(&path)).collect();
+        let newest = files.iter().map(|file| file.written).max().unwrap_or_default();
+        files.retain(|file| newest - file.written <= ttl.as_secs() as i64);
+        if files.len() > 1 {
+            supersede(&mut files);
+        }
+        let mut saved: BTreeMap<String, Vec<Arc<Slice>>> = BTreeMap::new();
+        for (name, slices) in files.into_iter().flat_map(|file| file.detectors) {
+            saved.entry(name).or_default().extend(slices.into_iter().map(Arc::new));
+        }
+        saved.into_iter().collect()
     }
 
     /// What is in a state file. One that is not there is a fresh start; one that is damaged is set aside, with a warning,
     /// and is one too.
-    fn read(&self, path: &Path) -> Option<Saved> {
+    fn read(&self, path: &Path) -> Option<Stored> {
         let bytes = match fs::read(path) {
             Ok(bytes) => bytes,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
             Err(error) => {
                 warn!("the state in {} cannot be read: {error}; starting afresh", path.display());
                 return None;
             }
         };
-        let saved = decode(&bytes, self.seed);
-        if saved.is_none() {
-            let aside = path.with_extension("state.damaged");
-            let kept = fs::rename(path, &aside).map_or_else(
-                |error| format!("it cannot be set aside: {error}"),
-                |()| format!("it is set aside as {}", aside.display()),
-            );
-            warn!("the state in {} is damaged, or of another version; starting afresh, {kept}", path.display());
+        let stored = decode(&bytes, self.seed);
+        if stored.is_none() {
+            set_aside(path, "it is damaged, or of another version");
         }
-        saved
+        stored
+    }
+
+    /// Keeps the state as it is on disk from being overwritten: it is of use to another version, perhaps.
+    pub fn set_aside(&self) {
+        set_aside(&self.path, "a detector cannot use all of it");
     }
 
     /// Writes the state, whole or not at all.
@@ -137,12 +144,13 @@ impl StateFile {
     ///
     /// As the file system says; the old state is then untouched.
     pub fn write(&self, saved: &Saved) -> io::Result<()> {
-        let dir = self.path.parent().unwrap_or(Path::new("."));
-        let mut file = tempfile::NamedTempFile::new_in(dir)?;
-        file.write_all(&encode(saved, self.seed))?;
-        file.as_file().sync_all()?;
-        file.persist(&self.path)?;
-        Ok(())
+        let new = self.path.with_extension("state.new"); // always the same, so that a kill leaves one at most
+        let mut options = OpenOptions::new();
+        let mut file = options.create(true).write(true).truncate(true).mode(0o600).open(&new)?;
+        encode(saved, self.seed, now_seconds(), BufWriter::new(&mut file))?;
+        file.sync_all()?;
+        fs::rename(&new, &self.path)?;
+        File::open(self.path.parent().unwrap_or(Path::new(".")))?.sync_all()
     }
 }
 
@@ -193,86 +201,178 @@ impl Writer {
     }
 }
 
+/// What is in a state file.
+#[derive(Debug, PartialEq, Eq)]
+struct Stored {
+    /// When it was written, in seconds since 1970.
+    written: i64,
+    detectors: Vec<(String, Vec<Slice>)>,
+}
+
+/// Leaves each series only where it was seen last.
+fn supersede(files: &mut [Stored]) {
+    let mut latest: HashMap<(String, u64), i64> = HashMap::new();
+    // Twice over all: once to see which is the latest, once to strike out what is not, or is so a second time.
+    for strike in [false, true] {
+        for Stored { written, detectors } in files.iter_mut() {
+            for (name, slices) in detectors {
+                for Slice { identities, ages, .. } in slices {
+                    for (identity, age) in identities.iter_mut().zip(ages).filter(|(identity, _)| **identity != NOBODY)
+                    {
+                        let seen = *written - i64::from(*age);
+                        let key = (name.clone(), *identity);
+                        if !strike {
+                            let latest = latest.entry(key).or_insert(seen);
+                            *latest = seen.max(*latest);
+                        } else if latest.get(&key) == Some(&seen) {
+                            latest.remove(&key);
+                        } else {
+                            *identity = NOBODY;
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn set_aside(path: &Path, why: &str) {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(".damaged");
+    let aside = path.with_file_name(name);
+    let kept = fs::rename(path, &aside).map_or_else(
+        |error| format!("it cannot be set aside: {error}"),
+        |()| format!("it is set aside as {}", aside.display()),
+    );
+    warn!("{}: {why}; starting afresh, {kept}", path.display());
+}
+
+fn now_seconds() -> i64 {
+    now() / 1_000_000_000
+}
+
 /// The seed that the processes of a directory have in common: `own`, if there is none yet.
 fn common_seed(dir: &Path, own: u64) -> io::Result<u64> {
     let path = dir.join("qualm.seed");
+    let read = || fs::read_to_string(&path).map(|text| u64::from_str_radix(text.trim(), 16).ok());
+    match read() {
+        Ok(Some(seed)) => return Ok(seed),
+        Ok(None) => set_aside(&path, "it is no seed"),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
+    }
     let mut file = tempfile::NamedTempFile::new_in(dir)?;
     write!(file, "{own:016x}")?;
     file.as_file().sync_all()?;
-    // Whoever comes first has put it there whole; everybody reads what is there.
+    // Whoever comes first puts it there whole; everybody reads what is there.
     match file.persist_noclobber(&path) {
-        Ok(_) => return Ok(own),
-        Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => {}
-        Err(error) => return Err(error.error),
+        Ok(_) => Ok(own),
+        Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => Ok(read()?.unwrap_or(own)),
+        Err(error) => Err(error.error),
     }
-    let text = fs::read_to_string(&path)?;
-    u64::from_str_radix(text.trim(), 16).map_err(|_| {
-        io::Error::other(format!("{} is no seed; remove it, and the state with it, to start afresh", path.display()))
-    })
 }
 
-fn encode(saved: &Saved, seed: u64) -> Vec<u8> {
-    let mut out = MAGIC.to_vec();
-    put(&mut out, seed);
-    put(&mut out, saved.len() as u64);
+/// Whether this user could keep state in `dir`; nothing is made there.
+///
+/// # Errors
+///
+/// Why not.
+pub fn check(dir: &Path) -> Result<(), Error> {
+    let there = dir.ancestors().find(|path| path.exists()).unwrap_or(Path::new("."));
+    let failed = |source| Error::Directory { dir: dir.to_owned(), source };
+    if !there.is_dir() {
+        return Err(failed(io::ErrorKind::NotADirectory.into()));
+    }
+    rustix::fs::access(there, Access::WRITE_OK | Access::EXEC_OK).map_err(|error| failed(error.into()))
+}
+
+/// Writes a state and, behind it, its digest.
+fn encode(saved: &Saved, seed: u64, written: i64, out: impl Write) -> io::Result<()> {
+    let mut out = Digested { out, digest: Sha256::new() };
+    out.put(MAGIC)?;
+    out.put_number(seed)?;
+    out.put_number(written as u64)?;
+    out.put_number(saved.len() as u64)?;
     for (name, slices) in saved {
-        put_bytes(&mut out, name.as_bytes());
-        put(&mut out, slices.len() as u64);
+        out.put_bytes(name.as_bytes())?;
+        out.put_number(slices.len() as u64)?;
         for slice in slices {
-            let Slice { identities, state } = &**slice;
-            put(&mut out, identities.len() as u64);
-            for identity in identities {
-                put(&mut out, *identity);
+            let Slice { identities, ages, state } = &**slice;
+            out.put_number(identities.len() as u64)?;
+            for (identity, age) in identities.iter().zip(ages) {
+                out.put_number(*identity)?;
+                out.put(&age.to_le_bytes())?;
             }
-            put_bytes(&mut out, state);
+            out.put_bytes(state)?;
         }
     }
-    let digest = Sha256::digest(&out);
-    out.extend_from_slice(&digest);
-    out
+    let Digested { mut out, digest } = out;
+    out.write_all(&digest.finalize())?;
+    out.flush()
 }
 
-fn put(out: &mut Vec<u8>, number: u64) {
-    out.extend_from_slice(&number.to_le_bytes());
+/// Digests what is written.
+struct Digested<W> {
+    out: W,
+    digest: Sha256,
 }
 
-fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
-    put(out, bytes.len() as u64);
-    out.extend_from_slice(bytes);
+impl<W: Write> Digested<W> {
+    fn put(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.digest.update(bytes);
+        self.out.write_all(bytes)
+    }
+
+    fn put_number(&mut self, number: u64) -> io::Result<()> {
+        self.put(&number.to_le_bytes())
+    }
+
+    fn put_bytes(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.put_number(bytes.len() as u64)?;
+        self.put(bytes)
+    }
 }
 
-fn decode(bytes: &[u8], seed: u64) -> Option<Saved> {
+fn decode(bytes: &[u8], seed: u64) -> Option<Stored> {
     let (body, digest) = bytes.split_last_chunk::<32>()?;
     if Sha256::digest(body).as_slice() != digest {
         return None;
     }
     let mut rest = body.strip_prefix(MAGIC)?;
-    if take(&mut rest)? != seed {
+    if take_number(&mut rest)? != seed {
         return None;
     }
-    let mut saved = Vec::new();
-    for _ in 0..take(&mut rest)? {
+    let written = take_number(&mut rest)? as i64;
+    let mut detectors = Vec::new();
+    for _ in 0..take_number(&mut rest)? {
         let name = String::from_utf8(take_bytes(&mut rest)?.to_vec()).ok()?;
         let mut slices = Vec::new();
-        for _ in 0..take(&mut rest)? {
-            let count = take(&mut rest)?;
-            let identities = (0..count).map(|_| take(&mut rest)).collect::<Option<_>>()?;
-            let state = take_bytes(&mut rest)?.to_vec();
-            slices.push(Arc::new(Slice { identities, state }));
+        for _ in 0..take_number(&mut rest)? {
+            let mut slice = Slice { identities: Vec::new(), ages: Vec::new(), state: Vec::new() };
+            for _ in 0..take_number(&mut rest)? {
+                slice.identities.push(take_number(&mut rest)?);
+                slice.ages.push(u32::from_le_bytes(take(&mut rest)?));
+            }
+            slice.state = take_bytes(&mut rest)?.to_vec();
+            slices.push(slice);
         }
-        saved.push((name, slices));
+        detectors.push((name, slices));
     }
-    rest.is_empty().then_some(saved)
+    rest.is_empty().then_some(Stored { written, detectors })
 }
 
-fn take(rest: &mut &[u8]) -> Option<u64> {
-    let (number, behind) = rest.split_first_chunk()?;
+fn take<const N: usize>(rest: &mut &[u8]) -> Option<[u8; N]> {
+    let (bytes, behind) = rest.split_first_chunk()?;
     *rest = behind;
-    Some(u64::from_le_bytes(*number))
+    Some(*bytes)
+}
+
+fn take_number(rest: &mut &[u8]) -> Option<u64> {
+    take(rest).map(u64::from_le_bytes)
 }
 
 fn take_bytes<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
-    let length = usize::try_from(take(rest)?).ok()?;
+    let length = usize::try_from(take_number(rest)?).ok()?;
     let (bytes, behind) = rest.split_at_checked(length)?;
     *rest = behind;
     Some(bytes)
@@ -282,37 +382,43 @@ fn take_bytes<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
 mod tests {
     use super::*;
 
-    const AGE: Duration = Duration::from_hours(1);
+    const TTL: Duration = Duration::from_hours(1);
 
-    fn saved(identity: u64) -> Saved {
-        let slice = Slice { identities: vec![identity, u64::MAX], state: b"state".to_vec() };
-        vec![("cpu".to_owned(), vec![Arc::new(slice)]), ("all".to_owned(), Vec::new())]
+    fn saved(name: &str, identity: u64, age: u32) -> Saved {
+        let slice = Slice { identities: vec![identity, 77], ages: vec![age, age], state: b"state".to_vec() };
+        vec![(name.to_owned(), vec![Arc::new(slice)])]
+    }
+
+    fn encoded(saved: &Saved, seed: u64, written: i64) -> Vec<u8> {
+        let mut out = Vec::new();
+        encode(saved, seed, written, &mut out).unwrap();
+        out
     }
 
     #[test]
     fn what_was_written_is_read() {
         let dir = tempfile::tempdir().unwrap();
         let file = StateFile::open(dir.path(), 42).unwrap();
-        assert_eq!(file.read_all(AGE), [], "a missing file is a fresh start");
-        file.write(&saved(1)).unwrap();
-        assert_eq!(file.read_all(AGE), saved(1));
+        assert_eq!(file.read_all(TTL), [], "a missing file is a fresh start");
+        file.write(&saved("cpu", 1, 5)).unwrap();
+        assert_eq!(file.read_all(TTL), saved("cpu", 1, 5));
         drop(file);
         let file = StateFile::open(dir.path(), 43).unwrap();
-        assert_eq!((file.seed(), file.read_all(AGE)), (42, saved(1)));
-        thread::sleep(Duration::from_millis(20));
-        assert_eq!(file.read_all(Duration::from_millis(1)), [], "what is too old is left alone");
+        assert_eq!((file.seed(), file.read_all(TTL)), (42, saved("cpu", 1, 5)));
+        file.set_aside();
+        assert_eq!(file.read_all(TTL), []);
+        assert!(dir.path().join("qualm.state.damaged").exists());
     }
 
     #[test]
     fn a_damaged_file_is_set_aside() {
         let dir = tempfile::tempdir().unwrap();
         let file = StateFile::open(dir.path(), 42).unwrap();
-        let whole = encode(&saved(1), 42);
-        for damaged in
-            [&whole[..whole.len() - 1], &whole[..10], b"", &[&whole[..], b"x"].concat(), &encode(&saved(1), 41)]
-        {
+        let whole = encoded(&saved("cpu", 1, 0), 42, 0);
+        let longer = [&whole[..], b"x"].concat();
+        for damaged in [&whole[..whole.len() - 1], &whole[..10], b"", &longer, &encoded(&saved("cpu", 1, 0), 41, 0)] {
             fs::write(file.path(), damaged).unwrap();
-            assert_eq!(file.read_all(AGE), []);
+            assert_eq!(file.read_all(TTL), []);
             assert_eq!(fs::read(dir.path().join("qualm.state.damaged")).unwrap(), damaged);
             assert!(!file.path().exists());
         }
@@ -329,33 +435,54 @@ mod tests {
         let first = StateFile::open(dir.path(), 1).unwrap();
         let second = StateFile::open(dir.path(), 2).unwrap();
         assert_eq!((second.path(), second.seed()), (dir.path().join("qualm-2.state").as_path(), 1));
-        second.write(&saved(2)).unwrap();
-        thread::sleep(Duration::from_millis(20));
-        first.write(&saved(1)).unwrap();
-        let both = [saved(2), saved(1)].concat();
-        assert_eq!((first.read_all(AGE), second.read_all(AGE)), (both.clone(), both), "the newest last");
+        second.write(&saved("b", 2, 0)).unwrap();
+        first.write(&saved("a", 1, 0)).unwrap();
+        let both = [saved("a", 1, 0), saved("b", 2, 0)].concat();
+        assert_eq!((first.read_all(TTL), second.read_all(TTL)), (both.clone(), both));
         drop(first);
         assert_eq!(StateFile::open(dir.path(), 3).unwrap().path(), dir.path().join("qualm.state"));
+    }
+
+    #[test]
+    fn whoever_saw_a_series_last_knows_it_best() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = StateFile::open(dir.path(), 1).unwrap();
+        // The second file is newer, and yet its series 77 was seen earlier, as it was only carried along.
+        fs::write(dir.path().join("qualm.state"), encoded(&saved("a", 1, 10), 1, 1000)).unwrap();
+        fs::write(dir.path().join("qualm-2.state"), encoded(&saved("a", 2, 60), 1, 1030)).unwrap();
+        fs::write(dir.path().join("qualm-3.state"), encoded(&saved("a", 3, 0), 1, 1030 - 3601)).unwrap();
+        let read = file.read_all(TTL);
+        let mut identities: Vec<_> = read[0].1.iter().map(|slice| slice.identities.clone()).collect();
+        identities.sort_unstable();
+        assert_eq!(identities, [vec![1, 77], vec![2, NOBODY]], "and a process that is no more is left out");
     }
 
     #[test]
     fn the_writer_ends_with_the_last_state_on_disk() {
         let dir = tempfile::tempdir().unwrap();
         let writer = Writer::start(StateFile::open(dir.path(), 1).unwrap());
-        for identity in 0..100 {
-            writer.write_soon(saved(identity));
+        for identity in 1..100 {
+            writer.write_soon(saved("a", identity, 0));
         }
-        writer.close(saved(1000));
-        assert_eq!(StateFile::open(dir.path(), 1).unwrap().read_all(AGE), saved(1000));
+        writer.close(saved("a", 1000, 0));
+        assert_eq!(StateFile::open(dir.path(), 1).unwrap().read_all(TTL), saved("a", 1000, 0));
+        let mut left: Vec<_> = fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        left.sort_unstable();
+        assert_eq!(left, ["qualm.lock", "qualm.seed", "qualm.state"], "nothing else is left behind");
     }
 
     #[test]
     fn a_directory_that_cannot_be_used_is_named() {
         let file = tempfile::NamedTempFile::new().unwrap();
-        let error = StateFile::open(file.path(), 1).unwrap_err().to_string();
-        assert!(error.contains(&file.path().display().to_string()) && error.contains("[state] dir"), "{error}");
+        for error in [StateFile::open(file.path(), 1).unwrap_err(), check(file.path()).unwrap_err()] {
+            let error = error.to_string();
+            assert!(error.contains(&file.path().display().to_string()) && error.contains("[state] dir"), "{error}");
+        }
         let dir = tempfile::tempdir().unwrap();
+        check(&dir.path().join("not/yet")).unwrap();
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0, "looking makes nothing");
         fs::write(dir.path().join("qualm.seed"), "x").unwrap();
-        assert!(StateFile::open(dir.path(), 1).unwrap_err().to_string().contains("is no seed"));
+        assert_eq!(StateFile::open(dir.path(), 5).unwrap().seed(), 5, "a seed that is none is set aside");
+        assert!(dir.path().join("qualm.seed.damaged").exists());
     }
 }

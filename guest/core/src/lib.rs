@@ -9,6 +9,7 @@
 
 #![forbid(unsafe_code)]
 
+mod math;
 pub mod model;
 pub mod streaming;
 

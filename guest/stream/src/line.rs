@@ -1,12 +1,12 @@
 //! Line protocol: where an event ends, and what stands in it. Views into the input; nothing is copied.
 //!
-//! The grammar is that of Telegraf's parser, which reads what we write. Where it and this module could differ, this one
-//! refuses: an event that is not understood passes through as it is, so a refusal costs a score and nothing else.
+//! The grammar is that of Telegraf's parser, which reads what we write; a few escapes that it refuses are taken here. An
+//! event that is not understood passes through as it is, so a refusal costs a score and nothing else.
 
 use memchr::{memchr, memchr2};
 
-/// The field that marks an event as scored upstream.
-pub const SCORE_KEY: &[u8] = b"anomaly_score";
+/// The fields that a verdict adds. An event that has one of them was scored upstream.
+pub const VERDICT_KEYS: [&[u8]; 3] = [b"anomaly_score", b"is_anomaly", b"anomaly_cause"];
 
 /// Where the event that starts at the beginning of `bytes` ends: the offset behind its newline. `None` while the
 /// newline has not arrived.
@@ -129,7 +129,7 @@ pub struct Body {
 pub enum Refusal {
     /// It is not line protocol as Telegraf's parser takes it.
     Malformed,
-    /// It has the field [`SCORE_KEY`].
+    /// It has one of the [`VERDICT_KEYS`].
     AlreadyScored,
 }
 
@@ -144,7 +144,7 @@ pub fn read_body(event: &[u8], head_end: usize, fields: &mut Vec<Field>) -> Resu
     let mut at = skip_spaces(event, head_end);
     loop {
         let equals = key_end(event, at).ok_or(Refusal::Malformed)?;
-        if &event[at..equals] == SCORE_KEY {
+        if VERDICT_KEYS.contains(&&event[at..equals]) {
             return Err(Refusal::AlreadyScored);
         }
         let (value, end) = read_value(event, equals + 1).ok_or(Refusal::Malformed)?;
@@ -191,44 +191,60 @@ fn key_end(event: &[u8], from: usize) -> Option<usize> {
 
 /// The field value at `from`, if it is a number, and the offset behind it. `None` where it is no value at all.
 fn read_value(event: &[u8], from: usize) -> Option<(Option<f64>, usize)> {
-    let first = *event.get(from)?;
-    if first == b'"' {
-        return Some((None, string_end(event, from)?));
+    let text = event.get(from..)?;
+    match *text.first()? {
+        b'"' => Some((None, string_end(event, from)?)),
+        b'0'..=b'9' | b'-' | b'.' => {
+            let (value, length) = read_float(text).or_else(|| read_integer(text))?;
+            Some((Some(value), from + length))
+        }
+        _ => {
+            let length = value_length(text);
+            is_boolean(&text[..length]).then_some((None, from + length))
+        }
     }
-    let length = event[from..].iter().position(|&b| matches!(b, b',' | b'\n') || is_space(b));
-    let end = length.map_or(event.len(), |length| from + length);
-    let text = &event[from..end];
-    match first {
-        b'0'..=b'9' | b'-' | b'.' => read_number(text).map(|value| (Some(value), end)),
-        _ => is_boolean(text).then_some((None, end)),
+}
+
+/// How long the field value at the start of `text` is, unless it is a string.
+fn value_length(text: &[u8]) -> usize {
+    text.iter().position(|&byte| ends_value(byte)).unwrap_or(text.len())
+}
+
+const fn ends_value(byte: u8) -> bool {
+    matches!(byte, b',' | b'\n') || is_space(byte)
+}
+
+/// A float at the start of `text`, and its length. What other parsers take beyond line protocol (a plus, `inf`, `nan`)
+/// cannot come here: a digit, a point, or a minus before one of them comes first.
+fn read_float(text: &[u8]) -> Option<(f64, usize)> {
+    let first = if text[0] == b'-' { text.get(1)? } else { &text[0] };
+    if !matches!(first, b'0'..=b'9' | b'.') {
+        return None;
     }
+    let (value, length) = fast_float2::parse_partial::<f64, _>(text).ok()?;
+    (text.get(length).is_none_or(|&byte| ends_value(byte)) && value.is_finite()).then_some((value, length))
+}
+
+/// An integer with its suffix `i`, or an unsigned one with `u`, at the start of `text`, and its length. Telegraf refuses
+/// a zero before other digits here (and takes it in a float).
+fn read_integer(text: &[u8]) -> Option<(f64, usize)> {
+    let length = value_length(text);
+    let (&suffix, digits) = text[..length].split_last()?;
+    let magnitude = digits.strip_prefix(b"-").unwrap_or(digits);
+    if !magnitude.iter().all(u8::is_ascii_digit) || (magnitude.len() > 1 && magnitude[0] == b'0') {
+        return None;
+    }
+    let digits = std::str::from_utf8(digits).ok()?;
+    let value = match suffix {
+        b'i' => digits.parse::<i64>().ok()? as f64,
+        b'u' => digits.parse::<u64>().ok()? as f64,
+        _ => return None,
+    };
+    Some((value, length))
 }
 
 fn is_boolean(text: &[u8]) -> bool {
     matches!(text, b"t" | b"T" | b"true" | b"True" | b"TRUE" | b"f" | b"F" | b"false" | b"False" | b"FALSE")
-}
-
-/// An integer with its suffix `i`, an unsigned one with `u`, or a float.
-fn read_number(text: &[u8]) -> Option<f64> {
-    let text = std::str::from_utf8(text).ok()?;
-    match text.as_bytes().last()? {
-        b'i' => integer(&text[..text.len() - 1])?.parse::<i64>().ok().map(|n| n as f64),
-        b'u' => integer(&text[..text.len() - 1])?.parse::<u64>().ok().map(|n| n as f64),
-        // Letters that Rust would take and line protocol does not (`inf`, `nan`) cannot follow a first digit.
-        _ => text
-            .strip_prefix('-')
-            .unwrap_or(text)
-            .starts_with(|c: char| c.is_ascii_digit() || c == '.')
-            .then_some(())
-            .and_then(|()| text.parse::<f64>().ok())
-            .filter(|value| value.is_finite()),
-    }
-}
-
-/// An integer's digits, unless a zero leads them: Telegraf refuses `007i` (and takes the float `007`).
-fn integer(digits: &str) -> Option<&str> {
-    let magnitude = digits.strip_prefix('-').unwrap_or(digits);
-    (magnitude.len() == 1 || !magnitude.starts_with('0')).then_some(digits)
 }
 
 /// The timestamp in what follows the fields; none where nothing follows.
@@ -337,7 +353,9 @@ mod tests {
         ] {
             assert_eq!(read(event), Err(Refusal::Malformed), "{event}");
         }
-        assert_eq!(read("m v=1,anomaly_score=0 1"), Err(Refusal::AlreadyScored));
+        for key in ["anomaly_score", "is_anomaly", "anomaly_cause"] {
+            assert_eq!(read(&format!("m v=1,{key}=0 1")), Err(Refusal::AlreadyScored));
+        }
     }
 
     #[test]

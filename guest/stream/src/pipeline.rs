@@ -14,7 +14,7 @@ use crate::splice;
 const READ: usize = 1 << 20;
 
 /// How long an event may be to be scored; a longer one passes through as it is.
-const MAX_EVENT: usize = 1 << 20;
+pub const MAX_EVENT: usize = 1 << 20;
 
 pub use crate::heads::MAX_LANES;
 
@@ -92,7 +92,7 @@ pub struct Counts {
     pub anomalous: u64,
     /// Events that are not line protocol.
     pub malformed: u64,
-    /// Events that were scored upstream.
+    /// Events that were scored upstream: they carry a field that qualm would add.
     pub upstream: u64,
     /// Events that were longer than 1 MiB, or whose end did not come in time.
     pub unfinished: u64,
@@ -176,29 +176,43 @@ impl Pipeline {
     /// returns what is to be written. `now` (nanoseconds since 1970) is the time of events that do not tell theirs, and
     /// the clock by which series come and go. `scorers` are the lanes' detectors.
     pub fn run<S: Scorer>(&mut self, read: usize, now: i64, scorers: &mut [S]) -> &[u8] {
+        self.forget(scorers);
         self.filled += read;
         self.counts.bytes += read as u64;
         let end = self.take_events(now);
-        self.pass(end, now, scorers)
+        self.pass(end, scorers)
     }
 
     /// The end of the input: scores what is left, an event whose newline will not come.
     pub fn finish<S: Scorer>(&mut self, now: i64, scorers: &mut [S]) -> &[u8] {
+        self.forget(scorers);
         self.input();
-        self.begin();
+        self.begin(now);
         if !self.midway {
             self.take_event(0, self.filled, now);
         }
-        self.pass(self.filled, now, scorers)
+        self.pass(self.filled, scorers)
     }
 
     /// Gives up on an event whose end has not come for too long, and returns its bytes; the rest of it will pass as it is.
     pub fn let_go(&mut self) -> &[u8] {
         self.input();
-        self.midway |= self.filled > 0;
+        self.midway |= self.filled > 0 && self.buffer[self.filled - 1] != b'\n';
         self.counts.unfinished += u64::from(self.filled > 0);
         self.passed = self.filled;
         &self.buffer[..self.filled]
+    }
+
+    /// Tells the detectors which series are gone. It is done before the next run, and can be done earlier, once the last
+    /// one's output is written.
+    pub fn forget<S: Scorer>(&mut self, scorers: &mut [S]) {
+        for (Lane { gone, .. }, scorer) in self.lanes.iter_mut().zip(scorers) {
+            if !gone.is_empty() {
+                scorer.forget(gone);
+                self.counts.evicted += gone.len() as u64;
+                gone.clear();
+            }
+        }
     }
 
     /// Whether bytes are held that wait for the rest of their event.
@@ -239,9 +253,10 @@ impl Pipeline {
         })
     }
 
-    fn begin(&mut self) {
+    fn begin(&mut self, now: i64) {
         self.events.clear();
         for lane in &mut self.lanes {
+            lane.series.pass(now);
             lane.rows.clear();
             lane.scores.clear();
         }
@@ -249,7 +264,7 @@ impl Pipeline {
 
     /// Takes in every event that is complete, and returns where they end.
     fn take_events(&mut self, now: i64) -> usize {
-        self.begin();
+        self.begin(now);
         let mut at = 0;
         if self.midway {
             let Some(newline) = memchr(b'\n', &self.buffer[..self.filled]) else {
@@ -306,7 +321,7 @@ impl Pipeline {
             let key = field.key(event);
             let Some(lane) = head.lanes().find(|&lane| lanes[lane].selector.wants_field(key)) else { continue };
             let Lane { series, rows, .. } = &mut lanes[lane];
-            let number = series.number(xxh3_64_with_seed(key, head.identity), now);
+            let number = series.number(xxh3_64_with_seed(key, head.identity));
             let origin = Origin { event: events.len() as u32, key: start as u32 + field.key, key_len: field.key_len };
             rows.push(number, time, field.value, origin);
             counts.rows += 1;
@@ -319,8 +334,8 @@ impl Pipeline {
     }
 
     /// Scores what was taken in, and returns the bytes up to `end` with the verdicts in them.
-    fn pass<S: Scorer>(&mut self, end: usize, now: i64, scorers: &mut [S]) -> &[u8] {
-        let Self { lanes, events, counts, .. } = self;
+    fn pass<S: Scorer>(&mut self, end: usize, scorers: &mut [S]) -> &[u8] {
+        let Self { lanes, events, .. } = self;
         for (lane, scorer) in lanes.iter_mut().zip(scorers) {
             let Lane { series, rows, scores, gone, .. } = lane;
             if !rows.is_empty() {
@@ -333,12 +348,7 @@ impl Pipeline {
                     event.key = (origin.key, origin.key_len);
                 }
             }
-            gone.clear();
-            series.retire(now, rows.len(), gone);
-            if !gone.is_empty() {
-                scorer.forget(gone);
-                counts.evicted += gone.len() as u64;
-            }
+            series.retire(rows.len(), gone);
         }
         self.passed = end;
         self.splice(end)

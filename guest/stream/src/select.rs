@@ -8,7 +8,7 @@ use crate::line;
 pub struct Selector {
     /// Measurements, by name.
     pub measurement: Globs,
-    /// Tags that an event must have, each with a value that matches.
+    /// Tags that an event must have, each with a value that matches, or with any where there are no globs.
     pub tags: Vec<(String, Globs)>,
     /// Fields to take, by name.
     pub include_fields: Globs,
@@ -27,7 +27,8 @@ impl Selector {
         }
         self.tags.iter().all(|(key, values)| {
             let mut tags = line::head_parts(head).skip(1).filter_map(line::tag);
-            tags.any(|(k, v)| line::unescape(k).as_ref() == key.as_bytes() && values.matches(&line::unescape(v)))
+            let wanted = |value: &[u8]| values.is_empty() || values.matches(&line::unescape(value));
+            tags.any(|(k, v)| line::unescape(k).as_ref() == key.as_bytes() && wanted(v))
         })
     }
 
@@ -69,6 +70,8 @@ mod tests {
         assert!(!selector.wants_event(b"cpu,dc=c,host=db1"));
         assert!(!selector.wants_event(b"cpu,host=web1"), "a tag that is missing does not match");
         assert!(!selector.wants_event(b"cpu"));
+        let any = Selector { tags: vec![("host".into(), Globs::default())], ..Selector::default() };
+        assert!(any.wants_event(b"cpu,host=a") && !any.wants_event(b"cpu,dc=a"));
     }
 
     #[test]

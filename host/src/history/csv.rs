@@ -4,7 +4,7 @@ use std::io::Read;
 
 use ::csv::{Position, Reader, ReaderBuilder, StringRecord, Trim};
 
-use super::{History, Row, parse_time, put_field, put_name, put_time};
+use super::{History, Row, parse_time, put_field, put_measurement, put_time};
 
 pub(super) struct Csv<R> {
     reader: Reader<R>,
@@ -48,14 +48,14 @@ impl<R: Read> History for Csv<R> {
         let mut cells = record.iter();
         let time = parse_time(cells.next().unwrap_or_default()).map_err(|what| (line, what))?;
         let start = out.len();
-        put_name(out, measurement);
+        put_measurement(out, measurement).map_err(|what| (line, what))?;
         let mut first = true;
         for (name, cell) in columns.iter().zip(cells).filter(|(_, cell)| !cell.is_empty()) {
             let number =
                 || (line, format!("column `{name}`: `{cell}` is no number; leave the cell empty where it is missing"));
             let value: f64 = cell.parse().map_err(|_| number())?;
             if value.is_finite() {
-                put_field(out, first, name, value);
+                put_field(out, first, name, value).map_err(|what| (line, what))?;
                 first = false;
             }
         }

@@ -7,7 +7,7 @@ use std::io::BufRead;
 
 use serde_json::{Map, Value};
 
-use super::{History, Row, parse_time, put_field, put_name, put_time};
+use super::{History, Row, parse_time, put_field, put_measurement, put_name, put_time};
 
 pub(super) struct Jsonl<R> {
     reader: R,
@@ -57,22 +57,22 @@ fn put_object(text: &str, measurement: &str, out: &mut Vec<u8>) -> Result<Row, S
         (measurement, &object, &object)
     };
     let start = out.len();
-    put_name(out, name);
+    put_measurement(out, name)?;
     for (key, value) in tags.iter().filter(|(key, _)| !is_time(key)) {
         if let Value::String(value) = value
             && !value.is_empty()
         {
             out.push(b',');
-            put_name(out, key);
+            put_name(out, key)?;
             out.push(b'=');
-            put_name(out, value);
+            put_name(out, value)?;
         }
     }
     let mut first = true;
     for (key, value) in fields.iter().filter(|(key, _)| !is_time(key)) {
         match value {
             Value::Number(number) => {
-                put_field(out, first, key, number.as_f64().unwrap_or_default());
+                put_field(out, first, key, number.as_f64().unwrap_or_default())?;
                 first = false;
             }
             Value::Array(_) | Value::Object(_) => {

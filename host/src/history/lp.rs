@@ -3,6 +3,7 @@
 use std::io::BufRead;
 
 use qualm_stream::line;
+use qualm_stream::pipeline::MAX_EVENT;
 
 use super::{History, Row};
 
@@ -30,6 +31,12 @@ impl<R: BufRead> History for Lp<R> {
                 reader.read_until(b'\n', held).map_err(|error| (*line, error.to_string()))?;
                 if held.len() == before {
                     break;
+                }
+                if held.len() > MAX_EVENT {
+                    return Err((
+                        *line,
+                        "a line is longer than 1 MiB; is a quote missing at the end of a text?".to_owned(),
+                    ));
                 }
             }
             if held.is_empty() {

@@ -11,6 +11,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use qualm_stream::pipeline::MAX_EVENT;
+
 pub use time::parse as parse_time;
 
 /// Why a file cannot be used as history: where, what, and what to do.
@@ -87,7 +89,13 @@ impl Input {
     /// Names the file, the line and what is wrong there.
     pub fn next(&mut self, out: &mut Vec<u8>) -> Result<Option<Row>, Error> {
         let Self { history, path, .. } = self;
-        history.next(out).map_err(|(line, what)| Error { file: path.clone(), line: Some(line), what })
+        let start = out.len();
+        let row = history.next(out).map_err(|(line, what)| Error { file: path.clone(), line: Some(line), what })?;
+        if out.len() - start > MAX_EVENT {
+            let what = "a row is longer than 1 MiB as line protocol; no pipeline would score it".to_owned();
+            return Err(Error { file: path.clone(), line: None, what });
+        }
+        Ok(row)
     }
 
     /// The columns; see [`History::columns`].
@@ -117,23 +125,38 @@ impl Read for Counted {
     }
 }
 
+/// Appends a measurement's name; see [`put_name`].
+fn put_measurement(out: &mut Vec<u8>, name: &str) -> Result<(), String> {
+    if name.starts_with('#') {
+        return Err(format!("a measurement cannot be called `{name}`: line protocol would take it for a comment"));
+    }
+    put_name(out, name)
+}
+
 /// Appends a name with the backslashes that line protocol needs. A line break in it becomes a space.
-fn put_name(out: &mut Vec<u8>, name: &str) {
+fn put_name(out: &mut Vec<u8>, name: &str) -> Result<(), String> {
+    if name.is_empty() || name.ends_with('\\') {
+        return Err(format!(
+            "`{name}` cannot be a name or a tag in line protocol: it is empty, or ends in a backslash"
+        ));
+    }
     for byte in name.bytes() {
         match byte {
             b',' | b'=' | b' ' => out.extend_from_slice(&[b'\\', byte]),
-            b'\n' | b'\r' | b'\t' => out.extend_from_slice(b"\\ "),
+            b'\t'..=b'\r' => out.extend_from_slice(b"\\ "),
             _ => out.push(byte),
         }
     }
+    Ok(())
 }
 
 /// Appends `,name=value` or, for the first field of a line, ` name=value`.
-fn put_field(out: &mut Vec<u8>, first: bool, name: &str, value: f64) {
+fn put_field(out: &mut Vec<u8>, first: bool, name: &str, value: f64) -> Result<(), String> {
     out.push(if first { b' ' } else { b',' });
-    put_name(out, name);
+    put_name(out, name)?;
     out.push(b'=');
     out.extend_from_slice(value.to_string().as_bytes());
+    Ok(())
 }
 
 /// Ends a line with its time.
@@ -209,6 +232,9 @@ mod tests {
             ("a.jsonl", "{\"time\":1,\"a\":1}\n[]\n", "a.jsonl:2", ""),
             ("a.jsonl", "{\"a\":1}\n", "a.jsonl:1", "no `time`"),
             ("a.jsonl", "{\"time\":1,\"a\":[1]}\n", "a.jsonl:1", "`a`"),
+            ("a.jsonl", "{\"timestamp\":1,\"name\":\"#x\",\"fields\":{\"a\":1}}\n", "a.jsonl:1", "`#x`"),
+            ("a.jsonl", "{\"time\":1,\"disk\":\"C:\\\\\",\"a\":1}\n", "a.jsonl:1", "ends in a backslash"),
+            ("a.lp", &format!("m s=\"{}\",a=1 1\n", "x\n".repeat(1 << 20)), "a.lp:1", "longer than 1 MiB"),
         ] {
             let error = read(name, text).unwrap_err().to_string();
             assert!(error.contains(&format!("{place}: ")) && error.contains(what), "{text:?}: {error}");

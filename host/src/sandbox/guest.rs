@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use qualm_stream::Rows;
+use rustix::time::{ClockId, clock_gettime};
 use wasmtime::component::{InstancePre, Linker, ResourceAny};
-use wasmtime::{Store, Trap};
+use wasmtime::{Store, Trap, UpdateDeadline};
 
 use super::engine::{LoadError, Sandbox, TICK};
 use super::limiter::Limiter;
@@ -26,12 +27,12 @@ const MOST_TEXT: usize = 300;
 pub struct Limits {
     /// Bytes of memory.
     pub memory: usize,
-    /// How long a call may take.
+    /// How long a call may take, in time that it really ran: on a machine that is too busy to run it, it is not to blame.
     pub deadline: Duration,
 }
 
 impl Default for Limits {
-    /// Room for a million series of `streaming` twice over, and a tenth of a second: a thousand times what a full batch
+    /// Room for a million series of `streaming` twice over, and a tenth of a second: twenty times what a full batch
     /// takes, and short enough that nobody sees the gap.
     fn default() -> Self {
         Self { memory: 256 << 20, deadline: Duration::from_millis(100) }
@@ -91,7 +92,7 @@ pub struct Description {
 #[derive(Clone)]
 pub struct Recipe {
     sandbox: Sandbox,
-    ready: bindings::PluginPre<Limiter>,
+    ready: bindings::PluginPre<Meter>,
     model: Vec<u8>,
     limits: Limits,
 }
@@ -110,8 +111,8 @@ impl Recipe {
     /// Where it is no component, imports anything, or does not export the contract.
     pub fn new(sandbox: &Sandbox, component: &[u8], model: Vec<u8>, limits: Limits) -> Result<Self, LoadError> {
         let component = sandbox.load(component)?;
-        let linker: Linker<Limiter> = Linker::new(sandbox.engine()); // nothing to import
-        let ready: InstancePre<Limiter> = linker.instantiate_pre(&component).map_err(LoadError::Compile)?;
+        let linker: Linker<Meter> = Linker::new(sandbox.engine()); // nothing to import
+        let ready: InstancePre<Meter> = linker.instantiate_pre(&component).map_err(LoadError::Compile)?;
         let ready = bindings::PluginPre::new(ready).map_err(LoadError::Compile)?;
         Ok(Self { sandbox: sandbox.clone(), ready, model, limits })
     }
@@ -123,10 +124,17 @@ impl Recipe {
     }
 }
 
+/// What a guest has used.
+struct Meter {
+    limiter: Limiter,
+    /// How long this thread had run when the call at hand began.
+    began: Duration,
+}
+
 /// A detector that runs.
 pub struct Guest {
     sandbox: Sandbox,
-    store: Store<Limiter>,
+    store: Store<Meter>,
     exports: bindings::Plugin,
     detector: ResourceAny,
     limits: Limits,
@@ -143,7 +151,7 @@ macro_rules! call {
     ($guest:expr, $method:ident $(, $argument:expr)*) => {{
         let Guest { sandbox, store, exports, detector, limits } = $guest;
         let running = sandbox.start_clock();
-        store.set_epoch_deadline(ticks(limits.deadline));
+        begin(store, *limits);
         let detection = exports.qualm_detector_detection().detector();
         let result = detection.$method(&mut *store, *detector $(, $argument)*);
         drop(running);
@@ -160,10 +168,14 @@ impl Guest {
     pub fn start(recipe: &Recipe) -> Result<Self, Failure> {
         let Recipe { sandbox, ready, model, limits } = recipe;
         let (sandbox, limits) = (sandbox.clone(), *limits);
-        let mut store = Store::new(sandbox.engine(), Limiter::new(limits.memory));
-        store.limiter(|limiter| limiter);
+        let mut store = Store::new(sandbox.engine(), Meter { limiter: Limiter::new(limits.memory), began: ran() });
+        store.limiter(|meter| &mut meter.limiter);
+        store.epoch_deadline_callback(move |store| {
+            let left = limits.deadline.saturating_sub(ran().saturating_sub(store.data().began));
+            Ok(if left.is_zero() { UpdateDeadline::Interrupt } else { UpdateDeadline::Continue(ticks(left)) })
+        });
         let running = sandbox.start_clock();
-        store.set_epoch_deadline(ticks(limits.deadline));
+        begin(&mut store, limits);
         let exports = ready.instantiate(&mut store).map_err(|error| failure(&error, store.data(), limits))?;
         let detection = exports.qualm_detector_detection().detector();
         let opened = detection.call_open(&mut store, model);
@@ -199,6 +211,9 @@ impl Guest {
         let verdicts = call!(self, call_observe, batch, false)?.map_err(refused)?;
         if verdicts.scores.len() != rows.len() {
             return Err(Failure::Nonsense(format!("{} scores for {} rows", verdicts.scores.len(), rows.len())));
+        }
+        if !verdicts.contributions.is_empty() {
+            return Err(Failure::Nonsense("contributions that nobody asked for".to_owned()));
         }
         if let Some(score) = verdicts.scores.iter().find(|score| **score < 0.0 || score.is_infinite()) {
             return Err(Failure::Nonsense(format!("a score of {score}")));
@@ -237,8 +252,21 @@ impl Guest {
     /// Bytes of memory that it has.
     #[must_use]
     pub fn memory(&self) -> usize {
-        self.store.data().used()
+        self.store.data().limiter.used()
     }
+}
+
+/// Starts the time of a call.
+fn begin(store: &mut Store<Meter>, limits: Limits) {
+    let Meter { limiter, began } = store.data_mut();
+    limiter.begin();
+    *began = ran();
+    store.set_epoch_deadline(ticks(limits.deadline));
+}
+
+/// How long this thread has run on a processor, in all.
+fn ran() -> Duration {
+    Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap_or_default()
 }
 
 fn ticks(deadline: Duration) -> u64 {
@@ -246,11 +274,11 @@ fn ticks(deadline: Duration) -> u64 {
     (deadline.as_nanos().div_ceil(TICK.as_nanos()) as u64).saturating_add(1)
 }
 
-fn failure(error: &wasmtime::Error, limiter: &Limiter, limits: Limits) -> Failure {
+fn failure(error: &wasmtime::Error, meter: &Meter, limits: Limits) -> Failure {
     match error.downcast_ref::<Trap>() {
         Some(Trap::Interrupt) => Failure::Deadline(limits.deadline),
         // A guest that is refused memory gives up by a trap of its own.
-        _ if limiter.refused() => Failure::Memory(limits.memory),
+        _ if meter.limiter.refused() => Failure::Memory(limits.memory),
         Some(trap) => Failure::Trap(for_people(&trap.to_string())),
         None => Failure::Trap(for_people(&error.root_cause().to_string())),
     }

@@ -29,7 +29,12 @@ impl Limiter {
         self.used
     }
 
-    /// Whether the guest was ever refused memory.
+    /// Begins a call.
+    pub fn begin(&mut self) {
+        self.refused = false;
+    }
+
+    /// Whether the guest was refused memory in the call at hand.
     #[must_use]
     pub fn refused(&self) -> bool {
         self.refused

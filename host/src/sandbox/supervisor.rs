@@ -13,33 +13,44 @@ use super::guest::{Description, Failure, Guest, Recipe};
 /// Series saved or restored at a time, between two batches: a third of a millisecond's work.
 const SLICE: u32 = 4096;
 
-/// Failures in a row after which a guest is left alone for a while.
+/// Failures after which a guest is left alone for a while.
 const STRIKES: u32 = 3;
+
+/// Batches that must be scored between two failures for the first not to count any more: a guest that fails every other
+/// batch costs as much time as one that always fails.
+const SPELL: u32 = 64;
 
 /// For how long it is left alone: first, and doubling each time, at most.
 #[derive(Debug, Clone, Copy)]
 pub struct Rest {
     /// The first time.
     pub first: Duration,
-    /// At most; also how long it must have worked for the next rest to be a first one again.
+    /// At most.
     pub most: Duration,
+    /// How long it must have worked for the next rest to be a first one again.
+    pub reset: Duration,
 }
 
 impl Default for Rest {
     /// A second, and five minutes: a passing fault costs little, and one that lasts costs little either.
     fn default() -> Self {
-        Self { first: Duration::from_secs(1), most: Duration::from_mins(5) }
+        Self { first: Duration::from_secs(1), most: Duration::from_mins(5), reset: Duration::from_mins(5) }
     }
 }
 
 /// How long the log keeps silent about a kind of failure that it has just told.
 const SILENCE: Duration = Duration::from_mins(1);
 
+/// An identity that stands for a series whose state is not to be used. That a real one has it is one chance in 2⁶⁴.
+pub const NOBODY: u64 = 0;
+
 /// The saved state of some series.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Slice {
-    /// Who they are: their numbers may have come to mean others.
+    /// Who they are (their numbers may have come to mean others), or [`NOBODY`].
     pub identities: Vec<u64>,
+    /// For how many seconds each had not been seen.
+    pub ages: Vec<u32>,
     /// Their state, as the guest wrote it.
     pub state: Vec<u8>,
 }
@@ -66,15 +77,19 @@ pub struct Supervisor {
     recipe: Recipe,
     rest: Rest,
     guest: Option<Guest>,
-    /// Failures in a row.
+    /// Failures with less than a spell of good batches between them, and the good batches since the last.
     strikes: u32,
-    /// Rests in a row.
+    good: u32,
+    /// Rests without a reset between them.
     rests: u32,
     /// Until when it rests.
     until: Option<Instant>,
-    last_failure: Option<Instant>,
+    /// Since when it has worked without a failure.
+    works_since: Option<Instant>,
     told: HashMap<&'static str, Instant>,
     saved: Vec<Arc<Slice>>,
+    /// Some of what was saved could not be used.
+    lost_state: bool,
     task: Task,
     health: Health,
 }
@@ -116,11 +131,13 @@ impl Supervisor {
             rest,
             guest: Some(guest),
             strikes: 0,
+            good: 0,
             rests: 0,
             until: None,
-            last_failure: None,
+            works_since: None,
             told: HashMap::new(),
             saved: Vec::new(),
+            lost_state: false,
             task: Task::None,
             health: Health { starts: 1, ..Health::default() },
         };
@@ -164,6 +181,12 @@ impl Supervisor {
         &self.saved
     }
 
+    /// Whether some of what was saved could not be used, and is not in [`saved`](Self::saved) any more.
+    #[must_use]
+    pub fn lost_state(&self) -> bool {
+        self.lost_state
+    }
+
     /// Takes over what an earlier run saved, and begins to restore it.
     pub fn adopt(&mut self, saved: Vec<Arc<Slice>>) {
         self.saved = saved;
@@ -181,9 +204,8 @@ impl Supervisor {
             Task::Restore(slice) => self.restore(slice, series),
         };
         if let Err(failure) = result {
-            if matches!(self.task, Task::Restore(_)) {
-                warn!("detector `{}` fails on its saved state, and learns anew", self.name);
-                self.saved.clear(); // or it would fail each time it is started
+            if let Task::Restore(slice) = self.task {
+                self.lose(slice, &failure); // or it would fail each time it is started
             }
             self.failed(&failure, Instant::now());
         }
@@ -198,10 +220,16 @@ impl Supervisor {
             return Ok(());
         }
         let known = (first..first.saturating_add(SLICE).min(series.numbers()))
-            .filter_map(|number| series.identity(number).map(|identity| (number, identity)));
-        let (numbers, identities): (Vec<_>, Vec<_>) = known.unzip();
-        let state = guest.save(&numbers)?;
-        let new = Arc::new(Slice { identities, state });
+            .filter_map(|number| series.known(number).map(|(identity, age)| (number, identity, age)));
+        let mut slice_of = Slice { identities: Vec::new(), ages: Vec::new(), state: Vec::new() };
+        let mut numbers = Vec::new();
+        for (number, identity, age) in known {
+            numbers.push(number);
+            slice_of.identities.push(identity);
+            slice_of.ages.push(u32::try_from(age / 1_000_000_000).unwrap_or(u32::MAX));
+        }
+        slice_of.state = guest.save(&numbers)?;
+        let new = Arc::new(slice_of);
         match saved.get_mut(slice as usize) {
             Some(old) => *old = new,
             None => saved.push(new),
@@ -216,16 +244,22 @@ impl Supervisor {
             *task = Task::None;
             return Ok(());
         };
-        *task = Task::Restore(slice + 1);
         let numbers: Vec<_> = saved.identities.iter().map(|identity| series.find(*identity)).collect();
         match guest.restore(&saved.state, &numbers) {
-            Err(Failure::Refused(why)) => {
-                warn!("detector `{}` cannot use its saved state, and learns anew: {why}", self.name);
-                self.saved.clear();
-                Ok(())
-            }
-            result => result,
+            Ok(()) => *task = Task::Restore(slice + 1),
+            Err(failure @ Failure::Refused(_)) => self.lose(slice, &failure),
+            Err(failure) => return Err(failure),
         }
+        Ok(())
+    }
+
+    /// Gives up on a slice of saved state.
+    fn lose(&mut self, slice: usize, failure: &Failure) {
+        let lost = self.saved.remove(slice);
+        if !self.lost_state {
+            warn!("detector `{}` learns {} series or more anew: {failure}", self.name, lost.identities.len());
+        }
+        self.lost_state = true;
     }
 
     /// The guest, started anew if it failed before and has rested.
@@ -248,10 +282,10 @@ impl Supervisor {
         self.guest = None; // a trap poisons its store
         self.task = Task::None;
         *self.health.failures.entry(name).or_default() += 1;
-        if self.last_failure.is_some_and(|last| now - last > self.rest.most) {
-            (self.strikes, self.rests) = (0, 0);
+        if self.works_since.take().is_some_and(|since| now.saturating_duration_since(since) > self.rest.reset) {
+            self.rests = 0;
         }
-        self.last_failure = Some(now);
+        self.good = 0;
         self.strikes += 1;
         if self.told.get(name).is_none_or(|told| now - *told > SILENCE) {
             self.told.insert(name, now);
@@ -265,14 +299,18 @@ impl Supervisor {
             self.until = Some(now + rest);
             if self.told.get("rest").is_none_or(|told| now - *told > SILENCE) {
                 self.told.insert("rest", now);
-                warn!("detector `{}` failed {STRIKES} times in a row and is left alone for {rest:?}", self.name);
+                warn!("detector `{}` failed {STRIKES} times in short order and is left alone for {rest:?}", self.name);
             }
         }
     }
 
-    fn worked(&mut self) {
+    fn worked(&mut self, now: Instant) {
         self.health.batches += 1;
-        self.strikes = 0;
+        self.good = self.good.saturating_add(1);
+        if self.good == SPELL {
+            self.strikes = 0;
+        }
+        self.works_since.get_or_insert(now);
         if self.until.take().is_some() {
             info!("detector `{}` works again", self.name);
         }
@@ -283,7 +321,7 @@ impl Scorer for Supervisor {
     fn score(&mut self, rows: &Rows, scores: &mut Vec<f64>) {
         let now = Instant::now();
         match self.ready(now).map(|guest| guest.observe(rows, scores)) {
-            Some(Ok(())) => return self.worked(),
+            Some(Ok(())) => return self.worked(now),
             Some(Err(failure)) => self.failed(&failure, now),
             None => {}
         }
@@ -306,7 +344,8 @@ mod tests {
     use super::super::guest::Limits;
     use super::*;
 
-    const QUICK: Rest = Rest { first: Duration::from_millis(20), most: Duration::from_millis(50) };
+    const QUICK: Rest =
+        Rest { first: Duration::from_millis(20), most: Duration::from_millis(50), reset: Duration::from_secs(60) };
 
     fn supervisor(component: &[u8], model: &[u8]) -> Supervisor {
         let limits = Limits { memory: 64 << 20, deadline: Duration::from_millis(250) };
@@ -324,11 +363,52 @@ mod tests {
 
     #[test]
     fn a_guest_that_traps_is_started_anew() {
-        let mut supervisor = supervisor(qualm_components::HOSTILE, b"trap 2");
-        let scored = (0..300).filter(|_| !score(&mut supervisor, 0, 0, 0.5).is_nan()).count();
-        // Two good batches a life: failures are never three in a row.
+        let mut supervisor = supervisor(qualm_components::HOSTILE, b"trap 100");
+        let scored = (0..505).filter(|_| !score(&mut supervisor, 0, 0, 0.5).is_nan()).count();
         let health = supervisor.health();
-        assert_eq!((scored, health.failures["trap"], health.starts, health.rests), (200, 100, 100, 0), "{health:?}");
+        assert_eq!((scored, health.failures["trap"], health.starts, health.rests), (500, 5, 5, 0), "{health:?}");
+    }
+
+    #[test]
+    fn a_guest_that_fails_now_and_then_rests_as_well() {
+        let mut supervisor = supervisor(qualm_components::HOSTILE, b"trap 2");
+        let scored = (0..9).filter(|_| !score(&mut supervisor, 0, 0, 0.5).is_nan()).count();
+        assert_eq!((scored, supervisor.health().rests), (6, 1), "{:?}", supervisor.health());
+        assert!(score(&mut supervisor, 0, 0, 0.5).is_nan(), "it is left alone");
+    }
+
+    #[test]
+    fn a_rest_is_longer_than_the_one_before() {
+        let mut supervisor = supervisor(qualm_components::HOSTILE, b"trap");
+        let mut rests = Vec::new();
+        let mut now = Instant::now();
+        for _ in 0..4 {
+            for _ in 0..STRIKES {
+                supervisor.failed(&Failure::Trap(String::new()), now);
+            }
+            rests.push(supervisor.until.unwrap() - now);
+            now = supervisor.until.unwrap() + Duration::from_hours(1); // resting is not working
+        }
+        assert_eq!(rests, [20, 40, 50, 50].map(Duration::from_millis));
+    }
+
+    #[test]
+    fn state_that_a_guest_fails_on_is_lost_and_nothing_else() {
+        let series = SeriesTable::new(qualm_stream::Limits::default());
+        let slice = |state: &[u8]| Arc::new(Slice { identities: vec![1], ages: vec![0], state: state.to_vec() });
+        for (attack, counted) in
+            [("restore-trap", Some("trap")), ("restore-loop", Some("deadline")), ("restore-error", None)]
+        {
+            let mut supervisor = supervisor(qualm_components::HOSTILE, attack.as_bytes());
+            supervisor.adopt(vec![slice(b"a"), slice(b"b")]);
+            for _ in 0..10 {
+                supervisor.tend(&series);
+                score(&mut supervisor, 0, 0, 0.5);
+            }
+            assert!(supervisor.saved().is_empty() && supervisor.lost_state() && !supervisor.is_busy(), "{attack}");
+            assert!(supervisor.health().failures.keys().eq(counted.iter()), "{attack}: {:?}", supervisor.health());
+            assert_eq!(score(&mut supervisor, 0, 0, 0.5).to_bits(), 0.5_f64.to_bits(), "{attack}: it scores again");
+        }
     }
 
     #[test]
@@ -348,9 +428,9 @@ mod tests {
     #[test]
     fn a_guest_that_was_started_anew_goes_on_from_what_was_saved() {
         let model = Parameters { min_samples: 10, ..Parameters::default() }.to_model();
-        let mut series = SeriesTable::new(qualm_stream::Limits::default());
+        let mut series = SeriesTable::new(qualm_stream::Limits { ttl: 40_000_000_000, ..Default::default() });
         let mut supervisor = supervisor(qualm_components::DETECTOR, &model);
-        let (kept, other) = (series.number(1, 0), series.number(2, 0));
+        let (kept, other) = (series.number(1), series.number(2));
         let second = 1_000_000_000;
         for time in 0..50 {
             for number in [kept, other] {
@@ -372,10 +452,11 @@ mod tests {
         assert!(expected > 0.0);
         // While the guest is down, the other series goes, and its number comes to mean a third one.
         supervisor.failed(&Failure::Trap("for the test".to_owned()), Instant::now());
-        let ttl = qualm_stream::Limits::default().ttl;
-        assert_eq!(series.number(1, ttl), kept);
-        series.retire(ttl + 1, 2, &mut Vec::new());
-        assert_eq!(series.number(3, ttl + 1), other);
+        series.pass(0);
+        series.pass(50_000_000_000);
+        assert_eq!(series.number(1), kept);
+        series.retire(2, &mut Vec::new());
+        assert_eq!(series.number(3), other);
         score(&mut supervisor, 99, 0, 0.0); // starts it
         while supervisor.is_busy() {
             supervisor.tend(&series);
@@ -388,7 +469,7 @@ mod tests {
     fn a_state_that_is_refused_is_a_fresh_start() {
         let mut supervisor = supervisor(qualm_components::DETECTOR, &Parameters::default().to_model());
         let series = SeriesTable::new(qualm_stream::Limits::default());
-        supervisor.adopt(vec![Arc::new(Slice { identities: vec![1], state: b"old".to_vec() })]);
+        supervisor.adopt(vec![Arc::new(Slice { identities: vec![1], ages: vec![0], state: b"old".to_vec() })]);
         while supervisor.is_busy() {
             supervisor.tend(&series);
         }

@@ -1,6 +1,7 @@
 //! What a series is used to: its level, scale and step, forgotten by a half-life in time.
 
 use super::record::take;
+use crate::math::{max, min};
 
 /// Observations before winsorising and the tail begin: a mean absolute deviation of 16 values is good to about 20 %.
 pub(crate) const SETTLED: f32 = 16.0;
@@ -15,7 +16,10 @@ const ABSOLUTE_FLOOR: f64 = 1e-12;
 /// steady series tends to 1.44 half-lives and reaches `min_samples` after 1.05 `min_samples` rows.
 const STEPS_PER_SAMPLE: f64 = 8.0;
 /// Most weight, so that a clock that stands still cannot stop the learning.
-const MAX_WEIGHT: f32 = 100_000.0;
+pub(crate) const MAX_WEIGHT: f32 = 100_000.0;
+/// Least usual change from one value to the next, in scales: a series that stands still most of the time would make a
+/// sensation of every step.
+const LEAST_CHANGE: f32 = 0.1;
 /// Largest deviation told, in scales, so that the scale's floor cannot make one change outrank every other; measured,
 /// 1e3 to 1e6 are alike.
 pub(crate) const MAX_DEVIATION: f64 = 1e4;
@@ -89,16 +93,16 @@ impl Level {
             if self.step == 0.0 {
                 self.step = dt as f32;
             }
-            let half_life = half_life.max(STEPS_PER_SAMPLE * f64::from(min_samples) * f64::from(self.step));
+            let half_life = max(half_life, STEPS_PER_SAMPLE * f64::from(min_samples) * f64::from(self.step));
             self.weight *= decay.after(dt / half_life) as f32;
             // A gap counts as two steps, so that it raises the typical step by a sixteenth at most.
-            self.step += ((dt as f32).min(2.0 * self.step) - self.step) / 16.0;
+            self.step += (min(dt as f32, 2.0 * self.step) - self.step) / 16.0;
         }
     }
 
     /// The scale with its floor, in the metric's unit, always positive.
     pub(crate) fn scale(&self) -> f64 {
-        self.scale.max(RELATIVE_FLOOR * self.center.abs() + ABSOLUTE_FLOOR)
+        max(self.scale, RELATIVE_FLOOR * self.center.abs() + ABSOLUTE_FLOOR)
     }
 
     /// Signed deviation of `value` from the level, in units of `scale`.
@@ -109,7 +113,7 @@ impl Level {
     /// Change of the deviation since the last value, in scales, 1 being that of an average step.
     pub(crate) fn change(&self, deviation: f64) -> f64 {
         // A tenth of a scale is never a great change, however smooth the series was.
-        (deviation - f64::from(self.last)).abs() / f64::from(self.change).max(0.1)
+        (deviation - f64::from(self.last)).abs() / f64::from(max(self.change, LEAST_CHANGE))
     }
 
     /// Learns a value and its deviation in units of `scale` by a step of 1/weight, pulled in once settled.
@@ -118,11 +122,11 @@ impl Level {
             self.center = value;
         }
         let settled = self.weight >= SETTLED;
-        self.weight = (self.weight + 1.0).min(MAX_WEIGHT);
+        self.weight = min(self.weight + 1.0, MAX_WEIGHT);
         let gain = 1.0 / f64::from(self.weight);
         let limit = if settled { WINSOR * scale } else { f64::INFINITY };
         let deviating = (value - self.center).clamp(-limit, limit);
-        let changed = (deviation - f64::from(self.last)).abs().min(WINSOR * f64::from(self.change).max(0.1));
+        let changed = min((deviation - f64::from(self.last)).abs(), WINSOR * f64::from(max(self.change, LEAST_CHANGE)));
         self.center += gain * deviating;
         self.scale += gain * (deviating.abs() - self.scale);
         self.change += (gain * (changed - f64::from(self.change))) as f32;

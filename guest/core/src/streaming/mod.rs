@@ -29,6 +29,13 @@ const STATE: &[u8; 8] = b"qualm-s1";
 /// there is.
 const PAGE: usize = 256;
 
+/// The longest warm-up. A series' weight has a limit, which a warm-up must be able to reach with time to spare.
+const MOST_SAMPLES: u32 = 50_000;
+const _: () = assert!(MOST_SAMPLES as f32 * 2.0 <= level::MAX_WEIGHT);
+
+/// Bytes of memory that a series takes.
+pub const BYTES_PER_SERIES: usize = size_of::<Series>();
+
 /// What a user may set.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Parameters {
@@ -65,8 +72,8 @@ impl Parameters {
                 "must lie between 1e-12 and 0.1: the share of ordinary rows called anomalies",
             ));
         }
-        if !(2..=1_000_000).contains(&min_samples) {
-            return Err(("min_samples", "must lie between 2 and 1000000"));
+        if !(2..=MOST_SAMPLES).contains(&min_samples) {
+            return Err(("min_samples", "must lie between 2 and 50000"));
         }
         Ok(())
     }

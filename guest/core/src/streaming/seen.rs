@@ -1,6 +1,7 @@
 //! Which values a series has ever taken, in a sketch of 18 bytes.
 
 use super::record::take;
+use crate::math::min;
 
 /// 64 equal cells, twice as wide whenever a value falls outside.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -46,7 +47,7 @@ impl Seen {
         let (below, above) = (cells & ((1 << bit) - 1), cells >> bit << bit);
         let down = if below == 0 { f64::INFINITY } else { position - f64::from(below.ilog2()) };
         let up = if above == 0 { f64::INFINITY } else { f64::from(above.trailing_zeros()) - 1.0 - position };
-        down.min(up) * Self::power(self.exponent)
+        min(down, up) * Self::power(self.exponent)
     }
 
     /// Marks the cell of `value`. Outside, the cells first double towards it; once `settled` only once a value, so that

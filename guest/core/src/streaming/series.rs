@@ -5,6 +5,7 @@ use super::level::{Decay, Level, MAX_DEVIATION, MAX_VALUE, SETTLED};
 use super::record::take;
 use super::seen::Seen;
 use super::tail::{MIN_QUANTILE, Quantile, Tail};
+use crate::math::{ln, max, min};
 
 /// Share of the change since the last value in the deviation; measured, 0.25 to 1 are alike.
 const CHANGE: f64 = 0.5;
@@ -70,8 +71,8 @@ impl Series {
 
         let scale = level.scale();
         let deviation = if level.weight > 0.0 { level.deviation(value, scale) } else { 0.0 };
-        let distance = (deviation.abs() + CHANGE * level.change(deviation)).min(MAX_DEVIATION);
-        let novelty = (seen.distance(value) / scale).min(MAX_DEVIATION);
+        let distance = min(deviation.abs() + CHANGE * level.change(deviation), MAX_DEVIATION);
+        let novelty = min(seen.distance(value) / scale, MAX_DEVIATION);
         let surprise =
             far.observe(distance, quantile.value(), settled) + new.observe(novelty, f64::from(MIN_QUANTILE), settled);
         let evidence = surprise + LASTING * f64::from(*lasting);
@@ -116,7 +117,7 @@ impl Series {
 /// -ln P of three surprises (far, new, lasting) with this sum, by Fisher's method (Statistical Methods for Research
 /// Workers, 1925): the chi-squared survival with six degrees of freedom, e^-s (1 + s + s²/2).
 fn combined(sum: f64) -> f64 {
-    (sum - libm::log(1.0 + sum + 0.5 * sum * sum)).max(0.0)
+    max(sum - ln(1.0 + sum + 0.5 * sum * sum), 0.0)
 }
 
 #[cfg(test)]

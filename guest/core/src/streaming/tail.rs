@@ -2,6 +2,7 @@
 
 use super::level::MAX_DEVIATION;
 use super::record::take;
+use crate::math::{ln, max, min};
 
 /// Share of deviations above the quantile: the tail begins at 98 %, as in Siffer et al., KDD 2017.
 const SHARE: f32 = 0.02;
@@ -45,7 +46,7 @@ impl Quantile {
 
     /// Moves by a relative step (Robbins & Monro 1951); `weight` is the effective number of observations so far.
     pub(crate) fn learn(&mut self, deviation: f64, weight: f32) {
-        let step = QUANTILE_STEP.max(EARLY_STEP / (1.0 + weight * SHARE));
+        let step = max(QUANTILE_STEP, EARLY_STEP / (1.0 + weight * SHARE));
         let above = f32::from(u8::from(deviation > self.value()));
         self.0 = (self.0 * (1.0 + step * (above - SHARE))).clamp(MIN_QUANTILE, MAX_QUANTILE);
     }
@@ -82,12 +83,12 @@ impl Tail {
         if deviation <= quantile {
             return SURPRISE_AT_QUANTILE * deviation / quantile;
         }
-        let excess = libm::log(deviation / quantile);
+        let excess = ln(deviation / quantile);
         let surprise = SURPRISE_AT_QUANTILE + excess / f64::from(self.excess);
         if learn {
-            self.count = (self.count + 1.0).min(MAX_COUNT);
+            self.count = min(self.count + 1.0, MAX_COUNT);
             self.excess += (excess as f32 - self.excess) / (self.count + PRIOR_COUNT);
-            self.excess = self.excess.max(MIN_EXCESS);
+            self.excess = max(self.excess, MIN_EXCESS);
         }
         surprise
     }
