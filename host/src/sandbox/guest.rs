@@ -27,7 +27,8 @@ const MOST_TEXT: usize = 300;
 pub struct Limits {
     /// Bytes of memory.
     pub memory: usize,
-    /// How long a call may take, in time that it really ran: on a machine that is too busy to run it, it is not to blame.
+    /// How long a call may take. On a machine that is too busy to run it, it gets more: half of this is time that it really
+    /// ran.
     pub deadline: Duration,
 }
 
@@ -127,8 +128,8 @@ impl Recipe {
 /// What a guest has used.
 struct Meter {
     limiter: Limiter,
-    /// How long this thread had run when the call at hand began.
-    began: Duration,
+    /// How long this thread had run when half the time of the call at hand was over.
+    halfway: Option<Duration>,
 }
 
 /// A detector that runs.
@@ -168,12 +169,9 @@ impl Guest {
     pub fn start(recipe: &Recipe) -> Result<Self, Failure> {
         let Recipe { sandbox, ready, model, limits } = recipe;
         let (sandbox, limits) = (sandbox.clone(), *limits);
-        let mut store = Store::new(sandbox.engine(), Meter { limiter: Limiter::new(limits.memory), began: ran() });
+        let mut store = Store::new(sandbox.engine(), Meter { limiter: Limiter::new(limits.memory), halfway: None });
         store.limiter(|meter| &mut meter.limiter);
-        store.epoch_deadline_callback(move |store| {
-            let left = limits.deadline.saturating_sub(ran().saturating_sub(store.data().began));
-            Ok(if left.is_zero() { UpdateDeadline::Interrupt } else { UpdateDeadline::Continue(ticks(left)) })
-        });
+        store.epoch_deadline_callback(move |mut store| Ok(overdue(store.data_mut(), limits)));
         let running = sandbox.start_clock();
         begin(&mut store, limits);
         let exports = ready.instantiate(&mut store).map_err(|error| failure(&error, store.data(), limits))?;
@@ -258,10 +256,19 @@ impl Guest {
 
 /// Starts the time of a call.
 fn begin(store: &mut Store<Meter>, limits: Limits) {
-    let Meter { limiter, began } = store.data_mut();
+    let Meter { limiter, halfway } = store.data_mut();
     limiter.begin();
-    *began = ran();
-    store.set_epoch_deadline(ticks(limits.deadline));
+    *halfway = None;
+    store.set_epoch_deadline(ticks(limits.deadline / 2));
+}
+
+/// What becomes of a call that has taken half its time or more. The second half is time that this thread really runs: to
+/// ask for that costs a system call, which the calls that end in time need not pay for.
+fn overdue(meter: &mut Meter, limits: Limits) -> UpdateDeadline {
+    let now = ran();
+    let since = *meter.halfway.get_or_insert(now);
+    let left = (limits.deadline / 2).saturating_sub(now.saturating_sub(since));
+    if left.is_zero() { UpdateDeadline::Interrupt } else { UpdateDeadline::Continue(ticks(left)) }
 }
 
 /// How long this thread has run on a processor, in all.
