@@ -430,6 +430,14 @@ mod tests {
     }
 
     #[test]
+    fn the_samples_for_telegraf_are_right() {
+        let config = parse(include_str!("../../telegraf/host.toml")).unwrap();
+        assert_eq!(config.detector.len(), 2);
+        assert!(config.detector[0].select.selector().wants_event(b"cpu,cpu=cpu-total,host=a"));
+        assert!(config.detector[1].select.selector().wants_field(b"used_percent"));
+    }
+
+    #[test]
     fn what_is_in_force_can_be_read_again() {
         let text = r#"
             [[detector]]
