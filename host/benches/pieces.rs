@@ -133,13 +133,13 @@ fn lookups(criterion: &mut Criterion) {
         let identity = |number: u64| number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
         let mut table = SeriesTable::new(Limits::default());
         for number in 0..count {
-            table.number(identity(number), 0);
+            table.number(identity(number));
         }
         let mut at = 0;
         group.bench_function(format!("{count} series"), |bencher| {
             bencher.iter(|| {
                 at = (at + 611_953) % count;
-                black_box(table.number(identity(at), 1))
+                black_box(table.number(identity(at)))
             });
         });
     }

@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use jiff::{Span, SpanRelativeTo};
+use jiff::{SignedDuration, Span, SpanRelativeTo};
 use qualm_core::streaming::{BYTES_PER_SERIES, Parameters};
 use qualm_stream::Selector;
 use qualm_stream::glob::Globs;
@@ -234,9 +234,10 @@ impl Config {
             let _infallible = write!(
                 out,
                 "[[detector]]\nname = {}\nselect = {}\nkind = \"streaming\"\nfalse_alarm_rate = {false_alarm_rate:e}\n\
-                 half_life = \"{half_life:?}\"\nmin_samples = {min_samples}\n\n",
+                 half_life = \"{}\"\nmin_samples = {min_samples}\n\n",
                 quoted(name),
                 select.effective(),
+                friendly(*half_life),
             );
         }
         let State { dir, interval } = state;
@@ -244,10 +245,13 @@ impl Config {
         let Limits { memory, deadline, max_series, series_ttl } = limits;
         let _infallible = write!(
             out,
-            "[state]\n{}interval = \"{interval:?}\"\n\n[limits]\nmemory = \"{}KiB\"\ndeadline = \"{deadline:?}\"\n\
-             max_series = {max_series}\nseries_ttl = \"{series_ttl:?}\"\n",
+            "[state]\n{}interval = \"{}\"\n\n[limits]\nmemory = \"{}\"\ndeadline = \"{}\"\n\
+             max_series = {max_series}\nseries_ttl = \"{}\"\n",
             dir.unwrap_or_default(),
-            memory >> 10,
+            friendly(*interval),
+            if memory.is_multiple_of(1 << 20) { format!("{}MiB", memory >> 20) } else { format!("{memory}B") },
+            friendly(*deadline),
+            friendly(*series_ttl),
         );
         out
     }
@@ -302,6 +306,11 @@ impl Patterns {
         let quoted: Vec<_> = self.written.iter().map(|pattern| quoted(pattern)).collect();
         format!("[{}]", quoted.join(", "))
     }
+}
+
+/// A duration as a person would write it, such as `72h`.
+fn friendly(duration: Duration) -> String {
+    SignedDuration::try_from(duration).map_or_else(|_| format!("{duration:?}"), |duration| format!("{duration:#}"))
 }
 
 /// A text as TOML writes it.

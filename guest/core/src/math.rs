@@ -20,7 +20,7 @@ pub(crate) fn ln(x: f64) -> f64 {
     let mantissa = f64::from_bits(bits & MANTISSA | 1_f64.to_bits()); // in [1, 2)
     let high = mantissa > std::f64::consts::SQRT_2;
     let mantissa = if high { 0.5 * mantissa } else { mantissa };
-    let exponent = ((bits >> 52) as i32 - 1023 + i32::from(high)) as f64;
+    let exponent = f64::from((bits >> 52) as i32 - 1023 + i32::from(high));
     let t = (mantissa - 1.0) / (mantissa + 1.0);
     let t2 = t * t;
     let t4 = t2 * t2;

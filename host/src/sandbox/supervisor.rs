@@ -345,7 +345,7 @@ mod tests {
     use super::*;
 
     const QUICK: Rest =
-        Rest { first: Duration::from_millis(20), most: Duration::from_millis(50), reset: Duration::from_secs(60) };
+        Rest { first: Duration::from_millis(20), most: Duration::from_millis(50), reset: Duration::from_mins(1) };
 
     fn supervisor(component: &[u8], model: &[u8]) -> Supervisor {
         let limits = Limits { memory: 64 << 20, deadline: Duration::from_millis(250) };
