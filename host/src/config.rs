@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::sandbox;
 
-/// The commented sample, in which every option stands at its default.
+/// The commented sample, in which every option stands.
 pub const SAMPLE: &str = include_str!("sample.toml");
 
 /// What a detector needs beside its series: its own code's data, and a full batch with its scores.
@@ -155,9 +155,10 @@ impl Config {
     /// Says where the file is wrong, how, and what would be right.
     pub fn read(path: &Path) -> Result<Self, Error> {
         let place = path.display().to_string();
-        let text = std::fs::read_to_string(path).map_err(|error| Error {
-            place: place.clone(),
-            what: format!("{error}; `qualm --sample-config` prints a file to start from"),
+        let text = std::fs::read_to_string(path).map_err(|error| {
+            let missing = error.kind() == std::io::ErrorKind::NotFound;
+            let hint = if missing { "; `qualm --sample-config` prints a file to start from" } else { "" };
+            Error { place: place.clone(), what: format!("{error}{hint}") }
         })?;
         Self::parse(&text, &place)
     }
@@ -176,7 +177,7 @@ impl Config {
             let line = error.span().map(|span| qualm_stream::line::count_newlines(&text.as_bytes()[..span.start]) + 1);
             Error {
                 place: line.map_or_else(|| place.to_owned(), |line| format!("{place}:{line}")),
-                what: explain(error.message()),
+                what: explain(error.message(), error.span().and_then(|span| text.get(span)).unwrap_or_default()),
             }
         })?;
         if config.detector.is_empty() {
@@ -390,8 +391,28 @@ fn expand(text: &str, get: impl Fn(&str) -> Option<String>) -> Result<String, (u
     Ok(out)
 }
 
-/// Serde's message, with the nearest known name where a key or a choice is not known.
-fn explain(message: &str) -> String {
+/// How alike two names must be for the one to be meant by the other: `mesurement` and `measurement` are at 0.97, names
+/// that share some letters by chance at 0.6.
+const ALIKE: f64 = 0.75;
+
+/// Serde's message in words for people, with the nearest known name where a key or a choice is not known. `written` is
+/// what stands in the file.
+fn explain(message: &str, written: &str) -> String {
+    if message.contains("expected a sequence") {
+        return "this needs two brackets, as there may be several: `[[detector]]`".to_owned();
+    }
+    if message.starts_with("invalid type") {
+        let number = ["expected f64", "expected u32", "expected usize"].iter().any(|kind| message.ends_with(kind));
+        return match number {
+            true => format!("`{written}` must be a number, without quotes"),
+            false if message.ends_with("expected a string") => {
+                format!(
+                    "`{written}` must be in quotes, with its unit if it is a duration or a size: \"72h\", \"64MiB\""
+                )
+            }
+            false => message.to_owned(),
+        };
+    }
     let mut names = message.split('`').skip(1).step_by(2);
     let (true, Some(wrong)) = (message.starts_with("unknown "), names.next()) else {
         return message.to_owned();
@@ -399,11 +420,17 @@ fn explain(message: &str) -> String {
     let known: Vec<&str> = names.collect();
     let nearest = known.iter().max_by(|a, b| strsim::jaro(a, wrong).total_cmp(&strsim::jaro(b, wrong)));
     let what = if message.starts_with("unknown field") { "key" } else { "value" };
-    match nearest {
+    match nearest.filter(|nearest| strsim::jaro(nearest, wrong) >= ALIKE) {
+        _ if ["agent", "inputs", "outputs", "processors", "aggregators"].contains(&wrong) => {
+            format!(
+                "`{wrong}` belongs into Telegraf's configuration; this is qualm's. Known here: {}",
+                known.join(", ")
+            )
+        }
         Some(nearest) => {
             format!("unknown {what} `{wrong}`; did you mean `{nearest}`? Known here: {}", known.join(", "))
         }
-        None => message.to_owned(),
+        None => format!("unknown {what} `{wrong}`. Known here: {}", known.join(", ")),
     }
 }
 
@@ -482,6 +509,12 @@ mod tests {
             ("[[detector]]\nfalse_alarm_rate = 2.0", "q.toml", "detector `all`: `false_alarm_rate` must lie"),
             ("[[detector]]\nfalse_alarm_rate = nan", "q.toml", "detector `all`: `false_alarm_rate` must lie"),
             ("[[detector]]\nmin_samples = -1", "q.toml:2", "-1"),
+            ("[[detector]]\nmin_samples = \"10\"", "q.toml:2", "`\"10\"` must be a number, without quotes"),
+            ("[[detector]]\nhalf_life = 72", "q.toml:2", "`72` must be in quotes, with its unit"),
+            ("[detector]\nname = \"a\"", "q.toml:1", "two brackets"),
+            ("[processors]", "q.toml:1", "belongs into Telegraf's configuration"),
+            ("zzzzz = 1", "q.toml:1", "unknown key `zzzzz`. Known here: detector, state, limits"),
+            ("[limits]\nmemory = \"256MB\"", "q.toml:2", "`256MB` is no size"),
             ("[[detector]]\n[[detector]]", "q.toml", "two detectors are called `all`"),
             ("[[detector]]\nselect = { measurement = \"[a\" }", "q.toml:2", "`[a`"),
             ("[[detector]]\nselect = { measurement = 3 }", "q.toml:2", "a glob or a list of globs"),

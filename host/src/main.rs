@@ -16,7 +16,7 @@ use tracing::{Level, error, info};
 #[derive(Debug, Parser)]
 #[command(version, arg_required_else_help = true, max_term_width = 120, after_help = EXAMPLES)]
 struct Cli {
-    /// Print a configuration file in which every option is explained, and stands at its default
+    /// Print a configuration file in which every option is explained
     #[arg(long)]
     sample_config: bool,
 
@@ -29,7 +29,7 @@ Examples:
   qualm demo                                      see it find real incidents
   qualm execd < metrics.lp                        score every numeric field, with no configuration
   qualm execd --check --config qualm.toml         is this configuration right, and what is in force?
-  qualm replay --input history.csv --scores out.csv
+  qualm replay --input history.csv --scores out.csv   history, exactly as if it came in live
   qualm --sample-config > qualm.toml";
 
 #[derive(Debug, Subcommand)]
@@ -67,7 +67,8 @@ struct Execd {
     debug: bool,
 }
 
-/// Why a command ended early, in words for people, and its exit code: 2 where input or configuration cannot be used.
+/// Why a command ended early, in words for people. Its exit code is 1 where reading or writing failed, and 2 where input
+/// or configuration cannot be used.
 #[derive(Debug, thiserror::Error)]
 enum Failure {
     #[error(transparent)]
@@ -103,7 +104,8 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             error!("{failure}");
-            ExitCode::from(if matches!(failure, Failure::Io(_)) { 1 } else { 2 })
+            let broken = matches!(failure, Failure::Io(_) | Failure::Replay(replay::Error::Write { .. }));
+            ExitCode::from(if broken { 1 } else { 2 })
         }
     };
     drop(log); // written out
@@ -118,12 +120,13 @@ fn execd(options: &Execd) -> Result<(), Failure> {
         let config = config(options.config.as_deref())?;
         Scoring::check(&config)?;
         say(&config.effective());
+        info!("the configuration is right; this is what is in force");
         return Ok(());
     }
     execd::ignore_signals()?;
     let config = config(options.config.as_deref())?;
-    for line in config.effective().lines().filter(|line| !line.is_empty()) {
-        info!("{line}");
+    for table in config.effective().trim_end().split("\n\n") {
+        info!("{}", table.replace('\n', ", "));
     }
     Ok(execd::run(Scoring::start(&config)?)?)
 }

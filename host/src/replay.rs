@@ -1,7 +1,8 @@
 //! `qualm replay`: history through the very pipeline that scores live metrics.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, BufWriter, IsTerminal, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -69,6 +70,9 @@ pub enum Error {
         /// Why.
         source: io::Error,
     },
+    /// The scores would overwrite the history.
+    #[error("{} is the input; name another file for --scores", .0.display())]
+    IsInput(PathBuf),
     /// A detector failed: scores are missing that live metrics might have got.
     #[error("a detector failed, so these scores are incomplete: {0}")]
     Failed(String),
@@ -98,6 +102,9 @@ pub struct Summary {
 /// Names the file that cannot be used, and why.
 pub fn run(options: &Options, config: &Config) -> Result<(), Error> {
     let to_stdout = options.scores.as_deref() == Some(Path::new("-"));
+    if let Some(scores) = options.scores.as_deref().filter(|scores| same_file(scores, &options.input)) {
+        return Err(Error::IsInput(scores.to_owned()));
+    }
     let mut input = Input::open(&options.input, &options.measurement)?;
     let bar = progress(input.size);
     let names: Vec<String> = config.detector.iter().map(|detector| detector.name.clone()).collect();
@@ -118,11 +125,24 @@ pub fn run(options: &Options, config: &Config) -> Result<(), Error> {
         say(&serde_json::json!(summary).to_string());
     } else {
         say(&summary.for_people());
+        if summary.values == 0 && summary.rows > 0 {
+            say(&format!(
+                "nothing in it is selected; what has no measurement of its own is called `{}` (--measurement)",
+                options.measurement
+            ));
+        } else if summary.scored == 0 && summary.rows > 0 {
+            say("nothing is scored: each series first needs `min_samples` values");
+        }
         if let Some(path) = &options.scores {
             say(&format!("scores are in {}", path.display()));
         }
     }
     Ok(())
+}
+
+fn same_file(one: &Path, other: &Path) -> bool {
+    let file = |path| fs::metadata(path).map(|file| (file.dev(), file.ino()));
+    matches!((file(one), file(other)), (Ok(one), Ok(other)) if one == other)
 }
 
 /// Prints a line; a reader that has seen enough and is gone is no error.
@@ -246,6 +266,7 @@ impl Scores {
                 cells[column] = cells[column].max(score); // `max` prefers a number to NaN
             }
             match Timestamp::from_nanosecond(time.into()) {
+                Ok(_) if time == i64::MIN => {} // no row has told a time yet
                 Ok(time) => write!(out, "{time}")?,
                 Err(_) => write!(out, "{time}")?,
             }

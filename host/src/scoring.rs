@@ -82,7 +82,10 @@ impl Scoring {
             let started = Supervisor::start(&detector.name, recipe, rest);
             let (supervisor, description) =
                 started.map_err(|failure| StartError::Detector(detector.name.clone(), failure))?;
-            info!("detector `{}`: {}, scores after {} rows", detector.name, description.kind, description.warm_up);
+            info!(
+                "detector `{}`: {}, scores a series after some {} values",
+                detector.name, description.kind, description.warm_up
+            );
             supervisors.push(supervisor);
             lanes.push(Lane::new(detector.select.selector(), limits));
         }

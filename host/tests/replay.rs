@@ -129,6 +129,11 @@ fn what_cannot_be_used_is_named_and_nothing_is_learnt_from_history() {
     assert!(text(&out.stderr).contains("/no/such.lp: "), "{out:?}");
 
     fs::write(&input, csv()).unwrap();
+    let out = qualm(&["replay", "--input", input.to_str().unwrap(), "--scores", input.to_str().unwrap()], "");
+    assert_eq!(out.status.code(), Some(2));
+    assert!(text(&out.stderr).contains("is the input") && fs::read_to_string(&input).unwrap() == csv(), "{out:?}");
+    let out = qualm(&["replay", "--input", input.to_str().unwrap(), "--scores", "/dev/full"], "");
+    assert_eq!(out.status.code(), Some(1), "{out:?}");
     fs::write(&config, format!("[state]\ndir = {state:?}")).unwrap();
     let out = qualm(&["replay", "--input", input.to_str().unwrap(), "--config", config.to_str().unwrap()], "");
     assert!(out.status.success(), "{out:?}");

@@ -45,7 +45,9 @@ pub struct Pipeline {
     buffer: Vec<u8>,
     filled: usize,
     passed: usize,
-    /// The last event was given up on before its end: pass bytes on until a newline.
+    /// The last event was given up on before its end: pass bytes on until a newline. (Where that newline stands in a
+    /// string that is longer than an event may be, what follows is taken for an event. A closing quote that may never come
+    /// is no better sign.)
     midway: bool,
     /// The fields of the event at hand.
     fields: Vec<Field>,

@@ -16,7 +16,7 @@ pub struct Limits {
 }
 
 impl Default for Limits {
-    /// A million series (some 150 MB with their state), and a day: longer than any usual interval between two rows.
+    /// A million series (some 200 MB with their state and its last snapshot), and a day: longer than any usual interval between two rows.
     fn default() -> Self {
         Self { max_series: 1_000_000, ttl: 24 * 3_600 * 1_000_000_000 }
     }

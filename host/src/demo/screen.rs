@@ -200,7 +200,7 @@ impl Screen<'_> {
             1 => "1 false alarm".to_owned(),
             more => format!("{more} false alarms"),
         };
-        let hours = ordinary.scored.div_ceil(60);
+        let hours = (ordinary.scored + 30) / 60;
         let lines = format!("{} of {} lines", ordinary.anomalous, grouped(ordinary.scored));
         writeln!(f, "{} in the other {hours} hours: {lines}", paint.bold(&count))?;
         let allowed =
@@ -340,7 +340,7 @@ mod tests {
             "  1 day 1 03:20  100 min  caught after 17 min   1 line   cause m00, as labelled",
             "  2 day 1 12:00  720 min  caught at once        1 line   cause m01",
             "  3 day 2 09:20   11 min  missed                0 lines  largest score 0.50",
-            "1 false alarm in the other 33 hours: 1 of 1,929 lines",
+            "1 false alarm in the other 32 hours: 1 of 1,929 lines",
             "(false_alarm_rate = 1e-3 a value allows 4; the 120 min of warm-up do not count)",
             "2,880 lines in, 2,880 out, unaltered but for the score",
             "0 µs added to a line (p99 0 µs), up to 72,000 lines/s of 2 values each",

@@ -22,7 +22,11 @@ impl<R: Read> Csv<R> {
         match names.next() {
             None => return Err("it has no header; the first line must name the columns, `time` first".to_owned()),
             Some("time" | "timestamp") => {}
-            Some(other) => return Err(format!("the first column must be `time` or `timestamp`, and is `{other}`")),
+            Some(other) => {
+                return Err(format!(
+                    "the first column must be `time` or `timestamp`, and is `{other}`; columns are separated by commas"
+                ));
+            }
         }
         let columns: Vec<String> = names.map(str::to_owned).collect();
         if columns.is_empty() {

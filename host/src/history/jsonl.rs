@@ -43,7 +43,8 @@ impl<R: BufRead> History for Jsonl<R> {
 }
 
 fn put_object(text: &str, measurement: &str, out: &mut Vec<u8>) -> Result<Row, String> {
-    let object: Map<String, Value> = serde_json::from_str(text).map_err(|error| error.to_string())?;
+    let object: Map<String, Value> =
+        serde_json::from_str(text).map_err(|error| format!("each line must be a JSON object ({error})"))?;
     let time = object.get("time").or_else(|| object.get("timestamp")).ok_or("it has no `time` or `timestamp`")?;
     let time = match time {
         Value::String(text) => parse_time(text),

@@ -73,11 +73,13 @@ impl Input {
         let size = file.metadata().map_err(|error| failed(error.to_string()))?.len();
         let read = Arc::new(AtomicU64::new(0));
         let counted = BufReader::with_capacity(1 << 20, Counted { inner: file, read: Arc::clone(&read) });
-        let history: Box<dyn History> = match path.extension().and_then(|ending| ending.to_str()) {
-            Some("csv") => Box::new(csv::Csv::open(counted, measurement).map_err(failed)?),
-            Some("jsonl" | "ndjson") => Box::new(jsonl::Jsonl::new(counted, measurement)),
-            Some("lp" | "line" | "influx") => Box::new(lp::Lp::new(counted)),
-            _ => return Err(failed("what is in it? It must end in .lp, .csv or .jsonl".to_owned())),
+        let ending = path.extension().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
+        let history: Box<dyn History> = match ending.as_str() {
+            "csv" => Box::new(csv::Csv::open(counted, measurement).map_err(failed)?),
+            "jsonl" | "ndjson" => Box::new(jsonl::Jsonl::new(counted, measurement)),
+            "lp" | "line" | "influx" => Box::new(lp::Lp::new(counted)),
+            "gz" | "zst" | "xz" => return Err(failed("it is packed; unpack it first".to_owned())),
+            _ => return Err(failed("what is in it? Its name must end in .lp, .csv or .jsonl".to_owned())),
         };
         Ok(Self { history, path: path.to_owned(), size, read })
     }
@@ -222,6 +224,9 @@ mod tests {
     fn what_is_wrong_is_named_with_its_place() {
         for (name, text, place, what) in [
             ("a.txt", "", "a.txt", "must end in .lp"),
+            ("a.csv.gz", "", "a.csv.gz", "unpack it first"),
+            ("A.CSV", "", "A.CSV", "no header"),
+            ("a.csv", "time;cpu\n1;2\n", "a.csv", "separated by commas"),
             ("a.csv", "", "a.csv", "no header"),
             ("a.csv", "cpu,mem\n1,2\n", "a.csv", "first column must be `time` or `timestamp`"),
             ("a.csv", "time\n1\n", "a.csv", "no column besides"),
@@ -229,7 +234,7 @@ mod tests {
             ("a.csv", "time,cpu\n1,2\n2,x\n", "a.csv:3", "column `cpu`: `x` is no number"),
             ("a.csv", "time,cpu\n1,2\nsoon,2\n", "a.csv:3", "`soon` is no time"),
             ("a.csv", "time,cpu\n1,2,3\n", "a.csv:2", "3"),
-            ("a.jsonl", "{\"time\":1,\"a\":1}\n[]\n", "a.jsonl:2", ""),
+            ("a.jsonl", "{\"time\":1,\"a\":1}\n[]\n", "a.jsonl:2", "each line must be a JSON object"),
             ("a.jsonl", "{\"a\":1}\n", "a.jsonl:1", "no `time`"),
             ("a.jsonl", "{\"time\":1,\"a\":[1]}\n", "a.jsonl:1", "`a`"),
             ("a.jsonl", "{\"timestamp\":1,\"name\":\"#x\",\"fields\":{\"a\":1}}\n", "a.jsonl:1", "`#x`"),

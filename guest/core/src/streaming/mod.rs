@@ -69,7 +69,7 @@ impl Parameters {
         if !(1e-12..=0.1).contains(&false_alarm_rate) {
             return Err((
                 "false_alarm_rate",
-                "must lie between 1e-12 and 0.1: the share of ordinary rows called anomalies",
+                "must lie between 1e-12 and 0.1: the share of ordinary values called anomalies",
             ));
         }
         if !(2..=MOST_SAMPLES).contains(&min_samples) {
