@@ -25,6 +25,11 @@ impl Seen {
         Self { base: 0.0, cells: 0, exponent: 0 }
     }
 
+    /// Whether no value was seen yet.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.cells == 0
+    }
+
     /// 2^`exponent`.
     fn power(exponent: i16) -> f64 {
         f64::from_bits(((i64::from(exponent) + 1023) as u64) << 52)

@@ -72,16 +72,23 @@ impl Series {
         let scale = level.scale();
         let deviation = if level.weight > 0.0 { level.deviation(value, scale) } else { 0.0 };
         let distance = min(deviation.abs() + CHANGE * level.change(deviation), MAX_DEVIATION);
-        let novelty = min(seen.distance(value) / scale, MAX_DEVIATION);
-        let surprise =
-            far.observe(distance, quantile.value(), settled) + new.observe(novelty, f64::from(MIN_QUANTILE), settled);
+        // Most values fall where others did: they are not new, and leave no new mark.
+        let nearest = seen.distance(value);
+        let unseen = nearest > 0.0 || seen.is_empty();
+        let mut surprise = far.observe(distance, quantile.value(), settled);
+        if unseen {
+            let novelty = min(nearest / scale, MAX_DEVIATION);
+            surprise += new.observe(novelty, f64::from(MIN_QUANTILE), settled);
+        }
         let evidence = surprise + LASTING * f64::from(*lasting);
 
         if settled {
             quantile.learn(distance, level.weight);
         }
         level.learn(value, deviation, scale);
-        seen.mark(value, level.scale(), settled);
+        if unseen {
+            seen.mark(value, level.scale(), settled);
+        }
         if !scored {
             return Verdict { score: f64::NAN, deviation: f64::NAN };
         }
