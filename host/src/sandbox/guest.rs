@@ -117,12 +117,6 @@ impl Recipe {
         let ready = bindings::PluginPre::new(ready).map_err(LoadError::Compile)?;
         Ok(Self { sandbox: sandbox.clone(), ready, model, limits })
     }
-
-    /// The model's bytes.
-    #[must_use]
-    pub fn model(&self) -> &[u8] {
-        &self.model
-    }
 }
 
 /// What a guest has used.

@@ -156,12 +156,6 @@ impl Supervisor {
         &self.health
     }
 
-    /// Bytes of memory that the guest has.
-    #[must_use]
-    pub fn memory(&self) -> usize {
-        self.guest.as_ref().map_or(0, Guest::memory)
-    }
-
     /// Begins to save all that the guest knows, unless something is under way.
     pub fn begin_saving(&mut self) {
         if self.task == Task::None && self.guest.is_some() {
