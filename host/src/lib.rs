@@ -14,3 +14,4 @@ pub mod replay;
 pub mod sandbox;
 pub mod scoring;
 pub mod state;
+pub mod stdout;

@@ -1,12 +1,13 @@
 //! The `qualm` command.
 
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 use qualm::config::{self, Config};
 use qualm::scoring::{Scoring, StartError};
+use qualm::stdout::say;
 use qualm::{demo, execd, log, replay};
 use tracing::{Level, error, info};
 
@@ -92,10 +93,7 @@ fn main() -> ExitCode {
     };
     let log = log::start(level);
     let result = match (cli.sample_config, &cli.command) {
-        (true, _) | (_, None) => {
-            say(config::SAMPLE);
-            Ok(())
-        }
+        (true, _) | (_, None) => say(config::SAMPLE).map_err(Failure::from),
         (_, Some(Command::Execd(options))) => execd(options),
         (_, Some(Command::Replay(options))) => replay(options),
         (_, Some(Command::Demo(options))) => demo::run(options).map_err(Failure::from),
@@ -104,7 +102,10 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             error!("{failure}");
-            let broken = matches!(failure, Failure::Io(_) | Failure::Replay(replay::Error::Write { .. }));
+            let broken = matches!(
+                failure,
+                Failure::Io(_) | Failure::Replay(replay::Error::Write { .. }) | Failure::Demo(demo::Error::Print(_))
+            );
             ExitCode::from(if broken { 1 } else { 2 })
         }
     };
@@ -119,7 +120,7 @@ fn execd(options: &Execd) -> Result<(), Failure> {
     if options.check {
         let config = config(options.config.as_deref())?;
         Scoring::check(&config)?;
-        say(&config.effective());
+        say(&config.effective())?;
         info!("the configuration is right; this is what is in force");
         return Ok(());
     }
@@ -134,11 +135,6 @@ fn execd(options: &Execd) -> Result<(), Failure> {
 fn replay(options: &replay::Options) -> Result<(), Failure> {
     let config = config(options.config.as_deref())?;
     Ok(replay::run(options, &config)?)
-}
-
-/// Prints; a reader that has seen enough and is gone is no error.
-fn say(text: &str) {
-    let _gone = io::stdout().write_all(text.as_bytes());
 }
 
 fn config(path: Option<&Path>) -> Result<Config, config::Error> {

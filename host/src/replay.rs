@@ -1,10 +1,11 @@
 //! `qualm replay`: history through the very pipeline that scores live metrics.
 
+use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::io::{self, BufWriter, IsTerminal, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -15,9 +16,7 @@ use serde::Serialize;
 use crate::config::Config;
 use crate::history::{self, Input};
 use crate::scoring::{Scoring, StartError};
-
-/// How long a detector may take for a batch here, where nothing waits for it but us.
-const PATIENCE: Duration = Duration::from_secs(10);
+use crate::stdout::say;
 
 /// What `--help` ends with.
 pub const EXAMPLES: &str = "\
@@ -121,23 +120,8 @@ pub fn run(options: &Options, config: &Config) -> Result<(), Error> {
     if to_stdout {
         return Ok(()); // stdout is taken
     }
-    if options.json {
-        say(&serde_json::json!(summary).to_string());
-    } else {
-        say(&summary.for_people());
-        if summary.values == 0 && summary.rows > 0 {
-            say(&format!(
-                "nothing in it is selected; what has no measurement of its own is called `{}` (--measurement)",
-                options.measurement
-            ));
-        } else if summary.scored == 0 && summary.rows > 0 {
-            say("nothing is scored: each series first needs `min_samples` values");
-        }
-        if let Some(path) = &options.scores {
-            say(&format!("scores are in {}", path.display()));
-        }
-    }
-    Ok(())
+    let text = if options.json { format!("{}\n", serde_json::json!(summary)) } else { summary.for_people(options) };
+    say(&text).map_err(|source| Error::Write { path: "stdout".into(), source })
 }
 
 fn same_file(one: &Path, other: &Path) -> bool {
@@ -145,17 +129,13 @@ fn same_file(one: &Path, other: &Path) -> bool {
     matches!((file(one), file(other)), (Ok(one), Ok(other)) if one == other)
 }
 
-/// Prints a line; a reader that has seen enough and is gone is no error.
-fn say(line: &str) {
-    let _gone = writeln!(io::stdout(), "{line}");
-}
-
 /// A batch that was scored.
 #[derive(Debug)]
 pub struct Batch<'a> {
     /// The time of each row of the input.
     pub times: &'a [i64],
-    /// The scores: row, column (of the input where it has columns, else the detector), score. NaN where there is none.
+    /// The scores by row: row, column (of the input where it has columns, else the detector), score. NaN where there is
+    /// none.
     pub scores: &'a [(usize, usize, f64)],
     /// How far the input has been read, in bytes.
     pub position: u64,
@@ -171,10 +151,7 @@ pub fn replay(
     config: &Config,
     mut take: impl FnMut(&Batch<'_>) -> Result<(), Error>,
 ) -> Result<Summary, Error> {
-    let mut config = config.clone();
-    config.state.dir = None; // what is live must not learn from what is not
-    config.limits.deadline = config.limits.deadline.max(PATIENCE);
-    let mut scoring = Scoring::start(&config)?;
+    let mut scoring = Scoring::start_offline(config)?;
     let columns = input.columns().map(<[String]>::to_vec);
     let began = Instant::now();
     let mut rows = 0;
@@ -196,9 +173,8 @@ pub fn replay(
             now = row.time.map_or(now, |time| time.max(now));
             if row.has_line {
                 events.push(times.len());
-                let length = line.len().min(room.len() - filled);
-                room[filled..][..length].copy_from_slice(&line[..length]);
-                filled += length;
+                room[filled..][..line.len()].copy_from_slice(&line);
+                filled += line.len();
             }
             times.push(row.time.unwrap_or(now));
             line.clear();
@@ -215,24 +191,33 @@ pub fn replay(
                 scores.push((events[(verdict.event - first_event) as usize], column, verdict.score));
             }
         }
+        scores.sort_by_key(|&(row, ..)| row); // stable, and nearly sorted: by detector, then by row
         rows += times.len() as u64;
         take(&Batch { times: &times, scores: &scores, position: input.position() })?;
     }
-    if scoring.health().any(|(_, health)| !health.failures.is_empty()) {
-        return Err(Error::Failed(scoring.summary()));
-    }
+    scoring.check_whole().map_err(Error::Failed)?;
     let Counts { scored, anomalous, malformed, rows: values, .. } = scoring.counts();
     Ok(Summary { rows, scored, anomalous, malformed, values, seconds: began.elapsed().as_secs_f64() })
 }
 
 impl Summary {
-    fn for_people(&self) -> String {
+    fn for_people(&self, options: &Options) -> String {
         let Self { rows, scored, anomalous, malformed, values, seconds } = self;
         let malformed = if *malformed > 0 { format!(", {malformed} malformed") } else { String::new() };
-        format!(
-            "{rows} rows, {scored} scored, {anomalous} anomalous{malformed}; {values} values in {seconds:.2} s ({:.2} million a second)",
+        let mut text = format!(
+            "{rows} rows, {scored} scored, {anomalous} anomalous{malformed}; {values} values in {seconds:.2} s ({:.2} million a second)\n",
             *values as f64 / seconds / 1e6
-        )
+        );
+        if *values == 0 && *rows > 0 {
+            text += "nothing in it is selected; what has no measurement of its own is called ";
+            let _infallible = writeln!(text, "`{}` (--measurement)", options.measurement);
+        } else if *scored == 0 && *rows > 0 {
+            text += "nothing is scored: each series first needs `min_samples` values\n";
+        }
+        if let Some(path) = &options.scores {
+            let _infallible = writeln!(text, "scores are in {}", path.display());
+        }
+        text
     }
 }
 
@@ -257,9 +242,7 @@ impl Scores {
 
     fn write(&mut self, batch: &Batch<'_>) -> io::Result<()> {
         let Self { out, cells } = self;
-        let mut scores = batch.scores.to_vec();
-        scores.sort_by_key(|&(row, ..)| row); // stable, and nearly sorted
-        let mut scores = scores.into_iter().peekable();
+        let mut scores = batch.scores.iter().copied().peekable();
         for (row, &time) in batch.times.iter().enumerate() {
             cells.fill(f64::NAN);
             while let Some((_, column, score)) = scores.next_if(|&(of, ..)| of == row) {

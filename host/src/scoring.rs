@@ -15,6 +15,9 @@ use crate::sandbox::supervisor::{Health, NOBODY, Rest};
 use crate::sandbox::{Failure, Limits, Recipe, Sandbox, Supervisor, engine};
 use crate::state::{self, Saved, StateFile, Writer};
 
+/// How long a detector may take for a batch where nothing waits for it.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 /// Why scoring cannot begin.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -50,6 +53,19 @@ impl Scoring {
     /// Where a detector cannot be used.
     pub fn start(config: &Config) -> Result<Self, StartError> {
         Self::with(config, recipes(config, cache_dir(config))?, Rest::default())
+    }
+
+    /// As [`start`](Self::start), for what is not live: nothing is remembered of it, and a detector may take its time,
+    /// since nothing waits for it and its scores must not depend on how busy this machine is.
+    ///
+    /// # Errors
+    ///
+    /// As [`start`](Self::start).
+    pub fn start_offline(config: &Config) -> Result<Self, StartError> {
+        let mut config = config.clone();
+        config.state.dir = None;
+        config.limits.deadline = config.limits.deadline.max(PATIENCE);
+        Self::start(&config)
     }
 
     /// Whether [`start`](Self::start) would succeed, without leaving a trace.
@@ -188,6 +204,16 @@ impl Scoring {
             }
             writer.close(self.saved());
         }
+    }
+
+    /// Whether no detector failed: metrics that passed unscored would otherwise be taken for ordinary ones.
+    ///
+    /// # Errors
+    ///
+    /// The [`summary`](Self::summary), where one did.
+    pub fn check_whole(&self) -> Result<(), String> {
+        let whole = self.health().all(|(_, health)| health.failures.is_empty());
+        if whole { Ok(()) } else { Err(self.summary()) }
     }
 
     /// What has passed and how the detectors fared, in a line for people.

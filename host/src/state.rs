@@ -211,21 +211,21 @@ struct Stored {
 
 /// Leaves each series only where it was seen last.
 fn supersede(files: &mut [Stored]) {
-    let mut latest: HashMap<(String, u64), i64> = HashMap::new();
+    let mut latest: HashMap<String, HashMap<u64, i64>> = HashMap::new();
     // Twice over all: once to see which is the latest, once to strike out what is not, or is so a second time.
     for strike in [false, true] {
         for Stored { written, detectors } in files.iter_mut() {
             for (name, slices) in detectors {
+                let latest = latest.entry(name.clone()).or_default();
                 for Slice { identities, ages, .. } in slices {
-                    for (identity, age) in identities.iter_mut().zip(ages).filter(|(identity, _)| **identity != NOBODY)
-                    {
+                    let known = identities.iter_mut().zip(ages).filter(|(identity, _)| **identity != NOBODY);
+                    for (identity, age) in known {
                         let seen = *written - i64::from(*age);
-                        let key = (name.clone(), *identity);
                         if !strike {
-                            let latest = latest.entry(key).or_insert(seen);
+                            let latest = latest.entry(*identity).or_insert(seen);
                             *latest = seen.max(*latest);
-                        } else if latest.get(&key) == Some(&seen) {
-                            latest.remove(&key);
+                        } else if latest.get(identity) == Some(&seen) {
+                            latest.remove(identity);
                         } else {
                             *identity = NOBODY;
                         }

@@ -124,6 +124,19 @@ fn a_state_directory_that_cannot_be_used_stops_no_metric() {
 }
 
 #[test]
+fn what_cannot_be_printed_ends_with_code_1_unless_nobody_reads_on() {
+    let printing: [&[&str]; 3] = [&["--sample-config"], &["demo"], &["execd", "--check"]];
+    for arguments in printing {
+        let full = fs::File::options().write(true).open("/dev/full").unwrap();
+        let out = qualm(arguments).stdout(full).stderr(Stdio::piped()).output().unwrap();
+        assert_eq!(out.status.code(), Some(1), "{arguments:?}: {out:?}");
+        let mut child = start(qualm(arguments).stderr(Stdio::piped()));
+        drop(child.stdout.take());
+        assert!(child.wait().unwrap().success(), "{arguments:?}");
+    }
+}
+
+#[test]
 fn check_prints_what_is_in_force_and_the_sample_passes_it() {
     let dir = tempfile::tempdir().unwrap();
     let sample = output(&["--sample-config"], b"");

@@ -7,14 +7,13 @@ mod plot;
 mod report;
 mod screen;
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 
 use clap::Args;
-use tracing::Level;
 
 use crate::config::{self, Config};
-use crate::log;
 use crate::scoring::StartError;
+use crate::stdout::say;
 use data::Recording;
 use report::Report;
 use screen::{Paint, Screen};
@@ -69,7 +68,6 @@ pub enum Error {
 ///
 /// Where the detector does not run or stdout cannot be written; that nobody reads on is no error.
 pub fn run(options: &Options) -> Result<(), Error> {
-    let _log = log::start(Level::WARN);
     let config = Config::parse("", "the default configuration")?;
     let recording = Recording::load().map_err(Error::Data)?;
     let report = Report::make(&recording, &config)?;
@@ -78,10 +76,7 @@ pub fn run(options: &Options) -> Result<(), Error> {
     } else {
         Screen { report: &report, width: width(), paint: Paint::new(has_colour()) }.to_string()
     };
-    match io::stdout().lock().write_all(text.as_bytes()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Error::Print(error)),
-        _ => Ok(()),
-    }
+    say(&text).map_err(Error::Print)
 }
 
 /// The terminal's width; 80 where it is unknown.

@@ -10,9 +10,6 @@ use crate::scoring::Scoring;
 /// What a pipe holds, and so the most that one read brings where the writer is ahead.
 const READ: usize = 64 << 10;
 
-/// How long the detector may take for a batch here: what is shown must not depend on how busy this machine is.
-const PATIENCE: Duration = Duration::from_secs(10);
-
 /// What a line says of itself when it comes out.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Verdict {
@@ -46,7 +43,7 @@ pub(super) struct Bulk {
 
 impl Live {
     pub(super) fn pass(lines: &[Line], config: &Config) -> Result<Self, Error> {
-        let mut scoring = start(config)?;
+        let mut scoring = Scoring::start_offline(config)?;
         let mut live = Self::default();
         for line in lines {
             let given = Instant::now();
@@ -56,7 +53,7 @@ impl Live {
             scoring.tend();
         }
         live.latencies.sort_unstable();
-        whole(&scoring)?;
+        scoring.check_whole().map_err(Error::Failed)?;
         Ok(live)
     }
 
@@ -78,7 +75,7 @@ impl Live {
 
 impl Bulk {
     pub(super) fn pass(lines: &[Line], config: &Config) -> Result<Self, Error> {
-        let mut scoring = start(config)?;
+        let mut scoring = Scoring::start_offline(config)?;
         let text: Vec<u8> = lines.iter().flat_map(|line| line.text.bytes()).collect();
         let now = lines.last().map_or(0, |line| line.time);
         let began = Instant::now();
@@ -86,7 +83,7 @@ impl Bulk {
             give(&mut scoring, read, now);
         }
         let took = began.elapsed();
-        whole(&scoring)?;
+        scoring.check_whole().map_err(Error::Failed)?;
         Ok(Self { lines: lines.len(), bytes: text.len(), took })
     }
 
@@ -99,24 +96,9 @@ impl Bulk {
     }
 }
 
-fn start(config: &Config) -> Result<Scoring, Error> {
-    let mut config = config.clone();
-    config.limits.deadline = config.limits.deadline.max(PATIENCE);
-    Ok(Scoring::start(&config)?)
-}
-
 fn give<'a>(scoring: &'a mut Scoring, bytes: &[u8], now: i64) -> &'a [u8] {
     scoring.input()[..bytes.len()].copy_from_slice(bytes);
     scoring.run(bytes.len(), now)
-}
-
-/// Lines pass unscored when a detector fails; here that would be taken for its judgement.
-fn whole(scoring: &Scoring) -> Result<(), Error> {
-    if scoring.health().all(|(_, health)| health.failures.is_empty()) {
-        Ok(())
-    } else {
-        Err(Error::Failed(scoring.summary()))
-    }
 }
 
 /// A line as it was before it was scored, and what its scored fields say. No text in it holds a blank.

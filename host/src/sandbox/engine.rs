@@ -15,7 +15,7 @@ use tracing::{debug, warn};
 use wasmtime::component::Component;
 use wasmtime::{Config, Engine, EngineWeak};
 
-/// How often the clock of deadlines ticks while a call is under way. A deadline is overrun by two ticks at most.
+/// How often the clock of deadlines ticks while a call is under way. A deadline is overrun by a few ticks at most.
 pub const TICK: Duration = Duration::from_millis(2);
 
 /// Ticks that are made at once while calls end before anybody looks: a clock that ran all the time would get in the way of
