@@ -10,7 +10,7 @@ use qualm_stream::pipeline::Verdict;
 use qualm_stream::{Counts, Lane, Pipeline};
 use tracing::{error, info};
 
-use crate::config::{self, Config};
+use crate::config::Config;
 use crate::sandbox::supervisor::{Health, NOBODY, Rest};
 use crate::sandbox::{Failure, Limits, Recipe, Sandbox, Supervisor, engine};
 use crate::state::{self, Saved, StateFile, Writer};
@@ -21,9 +21,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Why scoring cannot begin.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// A component cannot be used.
-    #[error("detector `{0}`: {1}")]
-    Load(String, engine::LoadError),
+    /// The detectors' component cannot be used.
+    #[error(transparent)]
+    Load(#[from] engine::LoadError),
     /// A detector does not start.
     #[error("detector `{0}`: {1}")]
     Detector(String, Failure),
@@ -287,11 +287,9 @@ fn open_state(config: &Config) -> Option<StateFile> {
 fn recipes(config: &Config, cache: Option<PathBuf>) -> Result<Vec<Recipe>, StartError> {
     let sandbox = Sandbox::new(cache);
     let limits = Limits { memory: config.limits.memory, deadline: config.limits.deadline };
-    let recipe = |detector: &config::Detector| {
-        Recipe::new(&sandbox, qualm_components::DETECTOR, detector.parameters().to_model(), limits)
-            .map_err(|error| StartError::Load(detector.name.clone(), error))
-    };
-    config.detector.iter().map(recipe).collect()
+    // Compiled or loaded once, however many detectors there are.
+    let recipe = Recipe::new(&sandbox, qualm_components::DETECTOR, Vec::new(), limits)?;
+    Ok(config.detector.iter().map(|detector| recipe.with_model(detector.parameters().to_model())).collect())
 }
 
 /// The standard library draws the keys of its hash maps at random; nothing else here needs randomness.

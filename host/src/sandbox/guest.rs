@@ -117,6 +117,12 @@ impl Recipe {
         let ready = bindings::PluginPre::new(ready).map_err(LoadError::Compile)?;
         Ok(Self { sandbox: sandbox.clone(), ready, model, limits })
     }
+
+    /// The same component with another model.
+    #[must_use]
+    pub fn with_model(&self, model: Vec<u8>) -> Self {
+        Self { model, ..self.clone() }
+    }
 }
 
 /// What a guest has used.
