@@ -12,6 +12,8 @@
 mod math;
 pub mod model;
 pub mod streaming;
+pub mod trained;
+pub mod zscore;
 
 use model::Model;
 use streaming::Streaming;
@@ -32,7 +34,8 @@ pub struct Batch<'a> {
 pub struct Verdicts {
     /// One a row: NaN, or finite and not negative.
     pub scores: Vec<f64>,
-    /// Where asked for, rows × features: how much each feature contributed. Otherwise empty.
+    /// Where asked for, rows × features: how much each feature contributed, for anomalies; zeros for other rows. Otherwise
+    /// empty.
     pub contributions: Vec<f64>,
 }
 
@@ -112,6 +115,9 @@ impl Batch<'_> {
     }
 }
 
+/// The kinds of detectors that [`open`] knows.
+pub const KINDS: [&str; 2] = [streaming::KIND, zscore::KIND];
+
 /// Makes a detector of a model.
 ///
 /// # Errors
@@ -121,6 +127,7 @@ pub fn open(model: &[u8]) -> Result<Box<dyn Detector>, Error> {
     let model = Model::read(model)?;
     match model.text("kind")? {
         streaming::KIND => Ok(Box::new(Streaming::open(&model)?)),
-        other => Err(Error::BadModel(format!("it is of the kind `{other}`; known here is `{}`", streaming::KIND))),
+        zscore::KIND => Ok(Box::new(zscore::open(&model)?)),
+        other => Err(Error::BadModel(format!("it is of the kind `{other}`; known here are {}", KINDS.join(", ")))),
     }
 }

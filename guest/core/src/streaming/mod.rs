@@ -11,7 +11,7 @@ mod seen;
 mod series;
 mod tail;
 
-use crate::model::Model;
+use crate::model::{Model, Writer};
 use crate::{Batch, Description, Detector, Error, Verdicts};
 use level::Decay;
 use series::Series;
@@ -82,13 +82,10 @@ impl Parameters {
     #[must_use]
     pub fn to_model(&self) -> Vec<u8> {
         let Self { half_life, false_alarm_rate, min_samples } = self;
-        Model::write([
-            ("kind", KIND.to_owned()),
-            ("version", VERSION.to_owned()),
-            ("half_life", half_life.to_string()),
-            ("false_alarm_rate", false_alarm_rate.to_string()),
-            ("min_samples", min_samples.to_string()),
-        ])
+        let mut model = Writer::default();
+        model.set("kind", KIND).set("version", VERSION).set("half_life", half_life);
+        model.set("false_alarm_rate", false_alarm_rate).set("min_samples", min_samples);
+        model.finish()
     }
 }
 
@@ -107,7 +104,7 @@ impl Streaming {
         Self { parameters, decay: Decay::default(), pages: Vec::new() }
     }
 
-    pub(crate) fn open(model: &Model) -> Result<Self, Error> {
+    pub(crate) fn open(model: &Model<'_>) -> Result<Self, Error> {
         let version = model.text("version")?;
         if version != VERSION {
             return Err(Error::BadModel(format!("it is of version {version}; known here is {VERSION}")));
@@ -156,7 +153,7 @@ impl Detector for Streaming {
             let verdict = series_mut(pages, number).observe(parameters, decay, time, value);
             scores.push(verdict.score);
             if explain {
-                contributions.push(if verdict.score.is_nan() { 0.0 } else { verdict.deviation });
+                contributions.push(if verdict.score > 1.0 { verdict.deviation } else { 0.0 });
             }
         }
         Ok(Verdicts { scores, contributions })

@@ -1,0 +1,209 @@
+//! Rows made fit for a kernel: what is missing is filled in, the rest is scaled.
+
+use std::str::FromStr;
+
+use super::{FitError, Rows};
+use crate::Error;
+use crate::model::{Model, Writer};
+
+/// The farthest that a scaled value may lie out: what is farther is as far, so that no later sum can overflow.
+const MOST: f64 = 1e12;
+
+/// How values are scaled: (value − center) / spread, for each feature.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scaling {
+    /// Mean and standard deviation.
+    Standard,
+    /// Median and interquartile range, the latter over 1.349: for a normal distribution, the standard deviation.
+    Robust,
+    /// Smallest value, and the range from it to the largest.
+    MinMax,
+    /// Not at all.
+    None,
+}
+
+impl Scaling {
+    /// All there are.
+    pub const ALL: [Self; 4] = [Self::Standard, Self::Robust, Self::MinMax, Self::None];
+
+    /// Its name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Standard => "standard",
+            Self::Robust => "robust",
+            Self::MinMax => "min-max",
+            Self::None => "none",
+        }
+    }
+}
+
+impl FromStr for Scaling {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let named = Self::ALL.into_iter().find(|scaling| scaling.name() == text);
+        named.ok_or_else(|| format!("`{text}` is no scaling; known are standard, robust, min-max and none"))
+    }
+}
+
+/// What each feature is filled in with, and how it is scaled.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Preparation {
+    /// What stands for a missing value: the feature's median.
+    fill: Vec<f64>,
+    center: Vec<f64>,
+    /// Never 0.
+    spread: Vec<f64>,
+}
+
+impl Preparation {
+    /// Learns from rows.
+    ///
+    /// # Errors
+    ///
+    /// Names the feature that has no value in any row, by its place.
+    pub fn fit(rows: Rows<'_>, scaling: Scaling) -> Result<Self, FitError> {
+        let features = rows.features();
+        let mut this = Self { fill: Vec::new(), center: Vec::new(), spread: Vec::new() };
+        for feature in 0..features {
+            let mut column: Vec<f64> = rows.column(feature).collect();
+            if column.is_empty() {
+                return Err(FitError(format!("feature {feature} has no value in any row")));
+            }
+            column.sort_unstable_by(f64::total_cmp);
+            let median = quantile(&column, 0.5);
+            let (center, spread) = match scaling {
+                Scaling::Standard => mean_and_deviation(&column),
+                Scaling::Robust => (median, (quantile(&column, 0.75) - quantile(&column, 0.25)) / 1.349),
+                Scaling::MinMax => (column[0], column[column.len() - 1] - column[0]),
+                Scaling::None => (0.0, 1.0),
+            };
+            // A feature that does not vary, or whose middle half does not: any unit is as good as another, but for one that
+            // makes rounding errors look large.
+            let least = f64::max(center.abs() * 1e-9, f64::MIN_POSITIVE);
+            let spread = if spread > least { spread } else { fallback(&column, least) };
+            this.fill.push(median);
+            this.center.push(center);
+            this.spread.push(spread);
+        }
+        Ok(this)
+    }
+
+    /// One that was learnt elsewhere.
+    ///
+    /// # Errors
+    ///
+    /// Where the arrays are not of one length, or a spread is not positive, or anything is not finite.
+    pub fn from_parts(fill: Vec<f64>, center: Vec<f64>, spread: Vec<f64>) -> Result<Self, Error> {
+        let bad = |what: &str| Err(Error::BadModel(what.to_owned()));
+        if fill.len() != center.len() || fill.len() != spread.len() {
+            return bad("its fill, center and spread are not of one length");
+        }
+        if [&fill, &center, &spread].into_iter().flatten().any(|number| !number.is_finite()) {
+            return bad("a fill, center or spread in it is not finite");
+        }
+        if spread.iter().any(|spread| *spread <= 0.0) {
+            return bad("a spread in it is not positive");
+        }
+        Ok(Self { fill, center, spread })
+    }
+
+    /// Values in a row.
+    #[must_use]
+    pub fn features(&self) -> usize {
+        self.fill.len()
+    }
+
+    /// Appends a row, filled in and scaled, to `out`.
+    pub fn prepare(&self, row: &[f64], out: &mut Vec<f64>) {
+        let Self { fill, center, spread } = self;
+        out.extend(row.iter().zip(fill).zip(center).zip(spread).map(|(((&value, &fill), &center), &spread)| {
+            let value = if value.is_nan() { fill } else { value };
+            ((value - center) / spread).clamp(-MOST, MOST)
+        }));
+    }
+
+    pub(super) fn write(&self, model: &mut Writer) {
+        let shape = [self.features()];
+        model.doubles("fill", &shape, &self.fill);
+        model.doubles("center", &shape, &self.center);
+        model.doubles("spread", &shape, &self.spread);
+    }
+
+    pub(super) fn read(model: &Model<'_>, features: usize) -> Result<Self, Error> {
+        let array = |name| model.doubles(name, features);
+        Self::from_parts(array("fill")?, array("center")?, array("spread")?)
+    }
+}
+
+/// A quantile of sorted numbers, linear between two of them (Hyndman & Fan 1996, type 7).
+pub(crate) fn quantile(sorted: &[f64], share: f64) -> f64 {
+    let at = share * (sorted.len() - 1) as f64;
+    let below = libm::floor(at);
+    let (low, high) = (sorted[below as usize], sorted[libm::ceil(at) as usize]);
+    low + (at - below) * (high - low)
+}
+
+/// Mean and standard deviation (of a population, as scikit-learn's), in two passes.
+fn mean_and_deviation(column: &[f64]) -> (f64, f64) {
+    let count = column.len() as f64;
+    let mean = column.iter().sum::<f64>() / count;
+    let squares: f64 = column.iter().map(|value| (value - mean) * (value - mean)).sum();
+    (mean, libm::sqrt(squares / count))
+}
+
+/// A spread for a feature whose own measure of it is 0: its standard deviation, or 1 where even that is.
+fn fallback(column: &[f64], least: f64) -> f64 {
+    let (_, deviation) = mean_and_deviation(column);
+    if deviation > least { deviation } else { 1.0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn prepared(scaling: Scaling, column: &[f64]) -> Vec<f64> {
+        let preparation = Preparation::fit(Rows::new(column, 1), scaling).unwrap();
+        let mut out = Vec::new();
+        for value in column {
+            preparation.prepare(&[*value], &mut out);
+        }
+        out
+    }
+
+    #[test]
+    fn each_scaling_is_what_it_says() {
+        let column = [1.0, 2.0, 3.0, 4.0, 5.0];
+        assert_eq!(prepared(Scaling::MinMax, &column), [0.0, 0.25, 0.5, 0.75, 1.0]);
+        assert_eq!(prepared(Scaling::None, &column), column);
+        assert_eq!(prepared(Scaling::Robust, &column)[3].to_bits(), (1.349_f64 / 2.0).to_bits());
+        assert!((prepared(Scaling::Standard, &column)[4] - 2.0 / 2.0_f64.sqrt()).abs() < 1e-15);
+    }
+
+    #[test]
+    fn what_is_missing_is_the_median() {
+        assert_eq!(prepared(Scaling::None, &[1.0, f64::NAN, 7.0, 8.0])[1].to_bits(), 7.0_f64.to_bits());
+    }
+
+    #[test]
+    fn a_feature_that_does_not_vary_blows_nothing_up() {
+        for scaling in Scaling::ALL {
+            for constant in [0.0, 0.1, 1e9, 1e-300] {
+                assert!(prepared(scaling, &[constant; 7]).iter().all(|value| value.abs() <= constant), "{scaling:?}");
+            }
+        }
+        // The middle half does not vary, the rest does.
+        assert!(prepared(Scaling::Robust, &[5.0, 5.0, 5.0, 5.0, 5.0, 5.0, 100.0])[6] < 10.0);
+        let preparation = Preparation::fit(Rows::new(&[1.0, 2.0], 1), Scaling::Standard).unwrap();
+        let mut out = Vec::new();
+        preparation.prepare(&[f64::MAX], &mut out);
+        assert_eq!(out, [MOST]);
+    }
+
+    #[test]
+    fn a_feature_without_a_value_is_named() {
+        let error = Preparation::fit(Rows::new(&[1.0, f64::NAN, 2.0, f64::NAN], 2), Scaling::Standard).unwrap_err();
+        assert_eq!(error.to_string(), "feature 1 has no value in any row");
+    }
+}

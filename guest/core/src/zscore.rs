@@ -1,0 +1,70 @@
+//! `zscore`: how many standard deviations a row's farthest feature is out.
+//!
+//! The scaling does the work: scaled by mean and standard deviation, or by median and interquartile range, a value is its
+//! own z-score. The raw score is the largest |z| of the row; a feature's contribution is its z, with its sign.
+
+use crate::model::{Model, Writer};
+use crate::trained::{FitError, Kernel, Rows, Settings, Trained};
+use crate::{Batch, Error, math};
+
+/// The name of this kind of detector.
+pub const KIND: &str = "zscore";
+
+/// Learns from `train` and sets the threshold by `validation`.
+///
+/// # Errors
+///
+/// What is the matter with the rows.
+pub fn fit(train: Rows<'_>, validation: Batch<'_>, settings: &Settings) -> Result<Trained, FitError> {
+    Trained::fit(KIND, train, validation, settings, |rows| Ok(Box::new(ZScore { features: rows.features() })))
+}
+
+pub(crate) fn open(model: &Model<'_>) -> Result<Trained, Error> {
+    Trained::open(KIND, model, |_, features| Ok(Box::new(ZScore { features })))
+}
+
+#[derive(Debug)]
+struct ZScore {
+    features: usize,
+}
+
+impl Kernel for ZScore {
+    fn score(&self, rows: &[f64], raw: &mut Vec<f64>) {
+        let farthest = |row: &[f64]| row.iter().fold(0.0, |far, z| math::max(far, z.abs()));
+        raw.extend(rows.chunks_exact(self.features).map(farthest));
+    }
+
+    fn explain(&self, row: &[f64], contributions: &mut [f64]) {
+        contributions.copy_from_slice(row);
+    }
+
+    fn write(&self, _: &mut Writer) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::trained::calibrate::Threshold;
+    use crate::trained::prepare::Scaling;
+
+    #[test]
+    fn a_value_far_out_is_an_anomaly_and_its_z_says_so() {
+        let rows: Vec<f64> = (0..1000).flat_map(|at| [f64::from(at % 10), f64::from(at % 7) * 100.0]).collect();
+        let settings = Settings { scaling: Scaling::Standard, threshold: Threshold::FalseAlarmRate(1e-3), memory: 1.0 };
+        let batch = Batch { series: &[0; 1000], times: &[0; 1000], values: &rows };
+        let model = fit(Rows::new(&rows, 2), batch, &settings).unwrap().to_model();
+        let mut detector = crate::open(&model).unwrap();
+        assert_eq!((detector.describe().kind, detector.describe().features), (KIND, 2));
+        let values = [4.0, 300.0, 4.0, -3000.0, f64::NAN, f64::NAN];
+        let batch = Batch { series: &[0, 0, 0], times: &[0, 1, 2], values: &values };
+        let verdicts = detector.observe(batch, true).unwrap();
+        assert!(verdicts.scores[0] < 0.5 && verdicts.scores[1] > 1.0 && verdicts.scores[2].is_nan(), "{verdicts:?}");
+        let contributions = &verdicts.contributions;
+        assert_eq!(
+            (contributions.len(), contributions[0], contributions[4]),
+            (6, 0.0, 0.0),
+            "only anomalies are explained"
+        );
+        assert!(contributions[3] < -10.0 && contributions[2].abs() < 1.0, "{contributions:?}");
+    }
+}
