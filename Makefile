@@ -22,7 +22,7 @@ lint: toolchain
 	$(CARGO) clippy --locked --release --workspace --all-targets -- -D warnings
 
 unit: toolchain
-	$(CARGO) test --locked --release -p qualm-core -p qualm-stream -p qualm-components -p qualm
+	$(CARGO) test --locked --release -p qualm-core -p qualm-stream -p qualm-components -p qualm-bundle -p qualm-offline -p qualm
 	$(CARGO) test --locked -p qualm-core -p qualm-stream --lib # with overflow checks
 
 # The real peers: Telegraf from its Go module, InfluxDB from Debian, the wasmtime CLI from crates.io; kept in target/tools.

@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use jiff::{SignedDuration, Span, SpanRelativeTo};
+use qualm_bundle::duration::{self, friendly};
 use qualm_core::streaming::{BYTES_PER_SERIES, Parameters};
 use qualm_stream::Selector;
 use qualm_stream::glob::Globs;
@@ -56,7 +56,7 @@ pub struct Detector {
     /// The share of ordinary rows that may be called anomalies.
     pub false_alarm_rate: f64,
     /// After what time an observation counts half.
-    #[serde(deserialize_with = "duration")]
+    #[serde(deserialize_with = "duration::deserialize")]
     pub half_life: Duration,
     /// Rows of a series before its first score.
     pub min_samples: u32,
@@ -98,7 +98,7 @@ pub struct State {
     /// Where the detectors' state is kept; nowhere by default.
     pub dir: Option<PathBuf>,
     /// How often it is saved.
-    #[serde(deserialize_with = "duration")]
+    #[serde(deserialize_with = "duration::deserialize")]
     pub interval: Duration,
 }
 
@@ -110,12 +110,12 @@ pub struct Limits {
     #[serde(deserialize_with = "bytes")]
     pub memory: usize,
     /// How long a detector may take for a batch.
-    #[serde(deserialize_with = "duration")]
+    #[serde(deserialize_with = "duration::deserialize")]
     pub deadline: Duration,
     /// Series that each detector keeps.
     pub max_series: usize,
     /// After what time without rows a series is dropped.
-    #[serde(deserialize_with = "duration")]
+    #[serde(deserialize_with = "duration::deserialize")]
     pub series_ttl: Duration,
 }
 
@@ -309,11 +309,6 @@ impl Patterns {
     }
 }
 
-/// A duration as a person would write it, such as `72h`.
-fn friendly(duration: Duration) -> String {
-    SignedDuration::try_from(duration).map_or_else(|_| format!("{duration:?}"), |duration| format!("{duration:#}"))
-}
-
 /// A text as TOML writes it.
 fn quoted(text: &str) -> String {
     toml::Value::String(text.to_owned()).to_string()
@@ -334,16 +329,6 @@ impl<'de> Deserialize<'de> for Patterns {
         let globs = Globs::new(&written).map_err(de::Error::custom)?;
         Ok(Self { written, globs })
     }
-}
-
-/// A duration such as `30s`, `1h30m` or `7d`.
-fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
-    let text = String::deserialize(deserializer)?;
-    let span: Option<Span> = text.parse().ok();
-    let duration = span.and_then(|span| span.to_duration(SpanRelativeTo::days_are_24_hours()).ok());
-    duration
-        .and_then(|duration| Duration::try_from(duration).ok())
-        .ok_or_else(|| de::Error::custom(format!("`{text}` is no duration; write one like \"30s\", \"5m\" or \"1h\"")))
 }
 
 /// A number of bytes such as `64MiB`.

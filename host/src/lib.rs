@@ -1,6 +1,6 @@
 //! qualm: anomaly scores for metrics, inline in the pipeline they already flow through.
 //!
-//! The way of a metric begins in [`execd`] (or [`replay`], over [`history`]), which reads bytes, and leads through [`scoring`]: there a
+//! The way of a metric begins in [`execd`] (or [`replay`], over history), which reads bytes, and leads through [`scoring`]: there a
 //! `qualm_stream::Pipeline` splits, selects and splices, and a [`sandbox`] runs each detector as a WebAssembly component
 //! that is not trusted. [`state`] keeps what the detectors learnt; [`config`] says what a user may say.
 
@@ -8,7 +8,6 @@ pub mod clock;
 pub mod config;
 pub mod demo;
 pub mod execd;
-pub mod history;
 pub mod log;
 pub mod replay;
 pub mod sandbox;

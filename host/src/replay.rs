@@ -14,9 +14,9 @@ use qualm_stream::Counts;
 use serde::Serialize;
 
 use crate::config::Config;
-use crate::history::{self, Input};
 use crate::scoring::{Scoring, StartError};
 use crate::stdout::say;
+use qualm_offline::history::{self, Input};
 
 /// What `--help` ends with.
 pub const EXAMPLES: &str = "\

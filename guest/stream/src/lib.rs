@@ -22,6 +22,7 @@ pub mod rows;
 pub mod select;
 pub mod series;
 pub mod splice;
+pub mod vector;
 
 pub use pipeline::{Counts, Lane, Pipeline};
 pub use rows::{Rows, Scorer};

@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 
-use crate::history::parse_time;
+use qualm_offline::history::parse_time;
 
 const SERVER: &str = include_str!("../../../examples/demo/server.csv");
 const LABELS: &str = include_str!("../../../examples/demo/labels.csv");

@@ -1,0 +1,44 @@
+//! Durations as people write them: `30s`, `1h30m`, `7d`.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Span, SpanRelativeTo};
+use serde::de::{self, Deserialize as _, Deserializer};
+use serde::ser::Serializer;
+
+/// Reads one.
+///
+/// # Errors
+///
+/// Says that it is none, and shows one.
+pub fn parse(text: &str) -> Result<Duration, String> {
+    let span: Option<Span> = text.parse().ok();
+    let duration = span.and_then(|span| span.to_duration(SpanRelativeTo::days_are_24_hours()).ok());
+    duration
+        .and_then(|duration| Duration::try_from(duration).ok())
+        .ok_or_else(|| format!("`{text}` is no duration; write one like \"30s\", \"5m\" or \"1h\""))
+}
+
+/// Writes one as a person would, such as `72h`.
+#[must_use]
+pub fn friendly(duration: Duration) -> String {
+    SignedDuration::try_from(duration).map_or_else(|_| format!("{duration:?}"), |duration| format!("{duration:#}"))
+}
+
+/// For serde's `with` and `deserialize_with`.
+///
+/// # Errors
+///
+/// As [`parse`].
+pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    parse(&String::deserialize(deserializer)?).map_err(de::Error::custom)
+}
+
+/// For serde's `with`.
+///
+/// # Errors
+///
+/// As the serializer.
+pub fn serialize<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&friendly(*duration))
+}

@@ -1,0 +1,198 @@
+//! `bundle.toml`: what a bundle says of itself.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use qualm_stream::glob::Globs;
+use qualm_stream::vector;
+use serde::{Deserialize, Serialize};
+
+/// The version of the format that is written and read here.
+pub const FORMAT: u32 = 1;
+
+/// What a bundle says of itself.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Manifest {
+    /// The version of this format.
+    pub format: u32,
+    /// The model's name: letters, digits, `-`, `_` and `.`; it is part of file names.
+    pub name: String,
+    /// Grows with each new model of this name.
+    pub version: u64,
+    /// When it was made or, so that the same data make the same bundle, the time of the last row that it learnt from.
+    pub created: Timestamp,
+    /// After which time it should not be used any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires: Option<Timestamp>,
+    /// The kind of detector, such as `isolation-forest`.
+    pub kind: String,
+    /// What a row is.
+    pub shape: Shape,
+    /// Tags that tell one entity from another.
+    #[serde(default)]
+    pub entity: Vec<String>,
+    /// Values within the same interval make one vector; `0s` where only those of the very same time do.
+    #[serde(with = "crate::duration", default)]
+    pub interval: Duration,
+    /// Where the threshold lies.
+    pub threshold: Threshold,
+    /// When an anomaly is one worth telling.
+    #[serde(default)]
+    pub suppression: Suppression,
+    /// The features, in the order in which they stand in a row.
+    pub features: Vec<Feature>,
+    /// Where the model comes from.
+    #[serde(default)]
+    pub provenance: Provenance,
+    /// The digest of every other file, by name.
+    pub sha256: BTreeMap<String, String>,
+}
+
+/// What a row is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Shape {
+    /// One field of one event.
+    Field,
+    /// Features of one entity at one time, joined across events.
+    Vector,
+}
+
+/// A feature, how it is taken from metrics, and what it was like in training.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Feature {
+    /// What people call it.
+    pub name: String,
+    /// The measurement that it is a field of.
+    pub measurement: String,
+    /// The field.
+    pub field: String,
+    /// Tags that an event must have beside: globs of their values.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub tags: BTreeMap<String, String>,
+    /// What becomes of the value.
+    #[serde(default, skip_serializing_if = "Transform::is_none")]
+    pub transform: Transform,
+    /// What it was like in training, to tell drift by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reference: Option<Reference>,
+}
+
+/// What becomes of a value before it is a feature's.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Transform {
+    /// Nothing.
+    #[default]
+    None,
+    /// Growth a second, for counters.
+    Rate,
+    /// Change since the last one.
+    Delta,
+    /// ln(1 + x).
+    Log1p,
+}
+
+/// A feature's values in training.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Reference {
+    /// The share of rows in which it was missing.
+    pub missing: f64,
+    /// Their mean.
+    pub mean: f64,
+    /// Their standard deviation.
+    pub deviation: f64,
+    /// Their 0, 10, 20 … 100 % quantiles.
+    pub quantiles: Vec<f64>,
+}
+
+/// Where the threshold lies: what was asked for, and the raw scores that came of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Threshold {
+    /// What was asked for, such as `false_alarm_rate = 0.0001`.
+    pub rule: String,
+    /// The raw score of an ordinary row, where the score is 0.
+    pub ordinary: f64,
+    /// The raw score where the score is 1.
+    pub raw: f64,
+}
+
+/// When an anomaly is one worth telling.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Suppression {
+    /// Only if so many of a series' last rows are anomalous, such as `3 of 5`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sustained: Option<String>,
+    /// For how long after an alarm there is no other: one alarm an incident.
+    #[serde(with = "crate::duration", skip_serializing_if = "Duration::is_zero")]
+    pub cooldown: Duration,
+}
+
+/// Where a model comes from.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Provenance {
+    /// The digest of the data.
+    pub data_sha256: String,
+    /// The rows that it learnt from.
+    pub rows: u64,
+    /// When the first and the last of them was measured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub from: Option<Timestamp>,
+    /// See `from`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub to: Option<Timestamp>,
+    /// The seed of all randomness.
+    pub seed: u64,
+    /// What was set: hyperparameters, by name.
+    pub parameters: BTreeMap<String, toml::Value>,
+    /// How it did, by name.
+    pub metrics: BTreeMap<String, f64>,
+}
+
+impl Transform {
+    fn is_none(&self) -> bool {
+        *self == Self::None
+    }
+}
+
+impl Manifest {
+    /// How vectors are put together, for the pipeline.
+    ///
+    /// # Errors
+    ///
+    /// Names the tag whose glob is none.
+    pub fn vectors(&self) -> Result<vector::Shape, String> {
+        let features = self.features.iter().map(Feature::for_pipeline).collect::<Result<_, _>>()?;
+        let interval = i64::try_from(self.interval.as_nanos()).unwrap_or(i64::MAX);
+        Ok(vector::Shape { features, entity: self.entity.clone(), interval })
+    }
+}
+
+impl Feature {
+    fn for_pipeline(&self) -> Result<vector::Feature, String> {
+        let glob = |(key, value): (&String, &String)| {
+            let globs =
+                Globs::new(&[value]).map_err(|error| format!("feature `{}`, tag `{key}`: {error}", self.name))?;
+            Ok((key.clone(), globs))
+        };
+        Ok(vector::Feature {
+            name: self.name.clone(),
+            measurement: self.measurement.clone(),
+            field: self.field.clone(),
+            tags: self.tags.iter().map(glob).collect::<Result<_, String>>()?,
+            transform: match self.transform {
+                Transform::None => vector::Transform::None,
+                Transform::Rate => vector::Transform::Rate,
+                Transform::Delta => vector::Transform::Delta,
+                Transform::Log1p => vector::Transform::Log1p,
+            },
+        })
+    }
+}

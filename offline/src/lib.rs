@@ -1,0 +1,4 @@
+//! What is done to history: reading it ([`history`]), training, validation, evaluation, explanation, collection.
+
+pub mod history;
+pub mod table;
