@@ -94,6 +94,15 @@ impl Lane {
         self.suppressor.rule()
     }
 
+    /// The tags of an entity whose vectors it joins, as they stand in a line: `,host=a`.
+    #[must_use]
+    pub fn tags(&self, series: u32) -> &[u8] {
+        match &self.wants {
+            Wants::Fields(_) => &[],
+            Wants::Vectors(vectors) => vectors.joiner.tags(series),
+        }
+    }
+
     /// The vectors that it has joined.
     #[must_use]
     pub fn joined(&self) -> join::Counts {
