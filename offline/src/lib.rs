@@ -1,4 +1,5 @@
 //! What is done to history: reading it ([`history`]), training, validation, evaluation, explanation, collection.
 
+pub mod evaluate;
 pub mod history;
 pub mod table;
