@@ -181,7 +181,12 @@ impl Manifest {
 }
 
 impl Feature {
-    fn for_pipeline(&self) -> Result<vector::Feature, String> {
+    /// How it is taken from metrics, for the pipeline.
+    ///
+    /// # Errors
+    ///
+    /// Names the tag whose glob is none.
+    pub fn for_pipeline(&self) -> Result<vector::Feature, String> {
         let glob = |(key, value): (&String, &String)| {
             let globs =
                 Globs::new(&[value]).map_err(|error| format!("feature `{}`, tag `{key}`: {error}", self.name))?;
