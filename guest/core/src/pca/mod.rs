@@ -36,8 +36,13 @@ pub struct Parameters {
     pub components: Components,
     /// How uncertain the covariance is taken to be.
     pub shrinkage: Shrinkage,
-    /// How far out a scaled value counts, in training as in scoring: one farther out is as far. `None`: all the way.
+    /// How far out a scaled value counts when a row is scored: one farther out is as far. `None`: all the way. At less than
+    /// 10 or so, a single feature can be arbitrarily far out and yet not reach the threshold: that of dozens of features is
+    /// farther out than one feature's clip.
     pub clip: Option<f64>,
+    /// The same when mean and covariance are learnt, so that no few wild rows turn the components their way; at most
+    /// [`clip`](Self::clip) anyway.
+    pub learning_clip: Option<f64>,
     /// What the raw score is made of.
     pub index: Index,
     /// How features' errors are added up.
@@ -49,7 +54,8 @@ impl Default for Parameters {
         Self {
             components: Components::Share(0.9),
             shrinkage: Shrinkage::Auto,
-            clip: Some(5.0),
+            clip: Some(20.0),
+            learning_clip: Some(5.0),
             index: Index::Combined,
             residuals: Residuals::Plain,
         }

@@ -86,7 +86,8 @@ fn variety() -> Vec<Parameters> {
         {
             for components in [Components::Share(0.9), Components::Count(1)] {
                 for (clip, shrinkage) in [(None, Shrinkage::Fixed(0.0)), (Some(5.0), Shrinkage::Auto)] {
-                    all.push(Parameters { components, shrinkage, clip, index, residuals });
+                    let learning_clip = clip.map(|clip| clip / 2.0);
+                    all.push(Parameters { components, shrinkage, clip, learning_clip, index, residuals });
                 }
             }
         }
@@ -102,12 +103,13 @@ fn it_is_what_numpy_makes_of_the_same_rows() {
     let default = Parameters::default();
     let clipped = |clip| Residuals::Weighted { clip };
     let cases = [
-        ("default", Parameters { clip: Some(5.0), ..default.clone() }),
+        ("default", default.clone()),
         (
             "distance",
             Parameters {
                 index: Index::Distance,
                 clip: None,
+                learning_clip: None,
                 shrinkage: Shrinkage::Fixed(0.0),
                 components: count(2),
                 ..default.clone()
@@ -118,6 +120,7 @@ fn it_is_what_numpy_makes_of_the_same_rows() {
             Parameters {
                 index: Index::Distance,
                 clip: Some(10.0),
+                learning_clip: None,
                 shrinkage: Shrinkage::Fixed(0.1),
                 components: count(6),
                 ..default.clone()
@@ -130,7 +133,7 @@ fn it_is_what_numpy_makes_of_the_same_rows() {
         ),
         (
             "weighted error",
-            Parameters { index: Index::Error, clip: Some(5.0), residuals: clipped(None), ..default.clone() },
+            Parameters { index: Index::Error, clip: Some(3.0), residuals: clipped(None), ..default.clone() },
         ),
     ];
     for (name, parameters) in cases {
@@ -189,6 +192,23 @@ fn what_breaks_the_correlation_is_found_where_no_feature_is_out() {
         let explained = observed(&mut *crate::open(&pca.to_model()).unwrap(), &planted).contributions;
         let largest = (0..6).max_by(|&a, &b| explained[a].total_cmp(&explained[b])).unwrap();
         assert!([0, 4].contains(&largest), "{explained:?}");
+    }
+}
+
+#[test]
+fn a_single_feature_far_out_is_found_among_many_that_do_as_they_like() {
+    let random = &mut Random(10);
+    let train: Vec<f64> = (0..40 * 2000).map(|_| random.normal()).collect();
+    let validation: Vec<f64> = (0..40 * 2000).map(|_| random.normal()).collect();
+    let batch = Batch { series: &[0; 2000], times: &[0; 2000], values: &validation };
+    let trained = fit(Rows::new(&train, 40), batch, &settings(Scaling::Standard), &Parameters::default()).unwrap();
+    let mut detector = crate::open(&trained.to_model()).unwrap();
+    for feature in 0..40 {
+        let mut row = train[..40].to_vec();
+        row[feature] = 1e3;
+        let verdicts = observed(&mut *detector, &row);
+        assert!(verdicts.scores[0] > 1.0, "{feature}: {}", verdicts.scores[0]);
+        assert!(verdicts.contributions.iter().all(|x| *x <= verdicts.contributions[feature]), "{feature}");
     }
 }
 
@@ -326,6 +346,7 @@ fn parameters_that_cannot_be_are_refused() {
         (Parameters { components: Components::Share(f64::NAN), ..default.clone() }, "share of variance"),
         (Parameters { shrinkage: Shrinkage::Fixed(1.5), ..default.clone() }, "shrinkage of 1.5"),
         (Parameters { clip: Some(0.0), ..default.clone() }, "values are clipped at 0"),
+        (Parameters { learning_clip: Some(f64::NAN), ..default.clone() }, "values to learn from are clipped at NaN"),
         (Parameters { residuals: Residuals::Weighted { clip: Some(-1.0) }, ..default.clone() }, "errors are clipped"),
         (
             Parameters {
