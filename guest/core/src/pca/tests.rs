@@ -5,7 +5,6 @@ use super::*;
 use crate::Detector;
 use crate::trained::Kernel;
 use crate::trained::calibrate::Threshold;
-use crate::trained::prepare::Scaling;
 
 /// Random numbers: xorshift64*.
 pub(super) struct Random(pub(super) u64);
@@ -210,6 +209,18 @@ fn a_single_feature_far_out_is_found_among_many_that_do_as_they_like() {
         assert!(verdicts.scores[0] > 1.0, "{feature}: {}", verdicts.scores[0]);
         assert!(verdicts.contributions.iter().all(|x| *x <= verdicts.contributions[feature]), "{feature}");
     }
+}
+
+#[test]
+fn values_that_are_not_scaled_are_not_clipped() {
+    let random = &mut Random(11);
+    let train: Vec<f64> = rows(random, 1000).iter().map(|x| 1e6 + 1e3 * x).collect();
+    let trained = fitted(&train, 6, Scaling::None, &Parameters::default()).unwrap();
+    let mut detector = crate::open(&trained.to_model()).unwrap();
+    let mut row = train[..6].to_vec();
+    assert!(observed(&mut *detector, &row).scores[0] < 1.0);
+    row[4] = 2e6 - row[4] + 3e3;
+    assert!(observed(&mut *detector, &row).scores[0] > 1.0);
 }
 
 #[test]
