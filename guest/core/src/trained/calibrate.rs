@@ -16,8 +16,8 @@ const TAIL: (f64, f64) = (0.02, 0.1);
 /// Scores that a tail should have.
 const EXCESSES: f64 = 50.0;
 
-/// How far out an excess counts, in median excesses. Of the heaviest law that is believed hardly one in two hundred lies
-/// farther out; but a single row that was no ordinary one, taken at its word, could move the threshold anywhere.
+/// How far out an excess counts, in median excesses. Of the heaviest law that is believed one in ninety lies farther
+/// out; but a single row that was no ordinary one, taken at its word, could move the threshold anywhere.
 const WILD: f64 = 20.0;
 
 /// How a threshold is found.
