@@ -32,6 +32,10 @@ impl Bundle {
     }
 
     /// The packed bundle.
+    ///
+    /// # Panics
+    ///
+    /// Where there is no memory for it.
     #[must_use]
     pub fn pack(&self) -> Vec<u8> {
         // Writing to memory fails only where memory does.
@@ -84,3 +88,6 @@ pub(crate) fn unpack(packed: impl Read) -> Result<Files, Fault> {
     }
     Ok(files)
 }
+
+#[cfg(test)]
+mod tests;

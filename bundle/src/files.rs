@@ -71,7 +71,13 @@ impl Files {
         self.0.remove(name)
     }
 
-    fn size(&self) -> u64 {
+    /// How many there are.
+    pub(crate) fn count(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Their bytes, all together.
+    pub(crate) fn size(&self) -> u64 {
         self.0.values().map(|bytes| bytes.len() as u64).sum()
     }
 }

@@ -88,7 +88,8 @@ impl Reference {
         if finite && right && quantiles.len() == 11 {
             return Ok(());
         }
-        Err("its `reference` must be finite: a share of missing values, a mean, a deviation, 11 ascending quantiles".into())
+        Err("its `reference` must be finite: a share of missing values, a mean, a deviation, 11 ascending quantiles"
+            .into())
     }
 }
 
@@ -113,11 +114,12 @@ mod tests {
     use super::*;
     use crate::testing;
 
+    type Change = fn(&mut Manifest);
+
     #[test]
     fn what_cannot_be_is_named() {
         let good = testing::manifest(1);
         good.check().unwrap();
-        type Change = fn(&mut Manifest);
         let cases: [(Change, &str); 18] = [
             (|m| m.format = 2, "format 2; known here is 1"),
             (|m| m.name = String::new(), "name"),

@@ -162,6 +162,7 @@ pub struct Provenance {
 }
 
 impl Transform {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
     fn is_none(&self) -> bool {
         *self == Self::None
     }
