@@ -13,6 +13,7 @@ use minisign::{PublicKey as Key, SecretKeyBox, SignatureBox};
 use serde::Serialize;
 
 use crate::bundle::Fault;
+use crate::clean::clean;
 use crate::files;
 
 /// What the last line of a signature has: 64 bytes in base64. The library takes it for granted.
@@ -76,7 +77,7 @@ impl Trust {
             Fault::Signature(what)
         })?;
         let comment = signature.trusted_comment().unwrap_or_default();
-        Ok(Signed::By { key, comment: comment.chars().filter(|c| !c.is_control()).collect() })
+        Ok(Signed::By { key, comment: clean(&comment) })
     }
 }
 

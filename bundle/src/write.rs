@@ -34,7 +34,8 @@ impl Bundle {
 
     fn try_write(&self, path: &Path) -> io::Result<()> {
         // Of a link, what it leads to is replaced.
-        let target = if path.is_symlink() { fs::canonicalize(path)? } else { path.to_owned() };
+        let path: PathBuf = path.components().collect(); // without a slash at the end, which would be followed
+        let target = if path.is_symlink() { fs::canonicalize(&path)? } else { path };
         let new = self.write_beside(&target)?;
         if target.symlink_metadata().is_ok() {
             check_replaceable(&target)?;
@@ -152,7 +153,7 @@ mod tests {
         // An empty directory is as good as none, and a link stays one.
         fs::create_dir(root.path().join("empty")).unwrap();
         symlink("empty", root.path().join("link")).unwrap();
-        first.write(&root.path().join("link")).unwrap();
+        first.write(&root.path().join("link/")).unwrap();
         assert_eq!(Bundle::read(&root.path().join("empty")).unwrap(), first);
         assert!(root.path().join("link").is_symlink());
     }

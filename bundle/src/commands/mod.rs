@@ -22,10 +22,10 @@ use crate::store;
 pub const EXAMPLES: &str = "\
 Examples:
   qualm bundle inspect models/cpu                  what is in it
-  qualm bundle verify cpu-3.qualm --key my.pub     is it whole, does it score as it must, who made it?
+  qualm bundle verify cpu-3.qualm --key my.pub     is it whole, and who made it?
   qualm bundle diff models/cpu cpu-3.qualm         what is different in the second
   qualm bundle sign models/cpu --key my.key        with a key of minisign
-  qualm bundle pack models/cpu                     one file, NAME-VERSION.qualm, to be served by any web server
+  qualm bundle pack models/cpu                     one file, NAME-VERSION.qualm, for web servers
   qualm bundle rollback cpu --state /var/lib/qualm   back to the version that ran before
 
 A bundle is a directory or a packed file; wherever one is wanted, the other will do.";

@@ -1,5 +1,7 @@
 //! How numbers and rows look to people.
 
+use crate::clean::clean;
+
 /// A number with four digits that matter.
 pub(super) fn number(number: f64) -> String {
     let size = number.abs();
@@ -25,6 +27,8 @@ pub(super) fn bytes(bytes: u64) -> String {
 
 /// Rows of cells, as wide as their columns must be.
 pub(super) fn table(rows: &[Vec<String>]) -> String {
+    let clean = |row: &Vec<String>| row.iter().map(|cell| clean(cell)).collect();
+    let rows: Vec<Vec<String>> = rows.iter().map(clean).collect();
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let width = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max();
     let widths: Vec<usize> = (0..columns).map(|column| width(column).unwrap_or(0)).collect();

@@ -76,7 +76,10 @@ impl Report {
         if bundle.component.is_some() {
             self.skipped("scores", "it is a plugin: the pipeline checks the golden rows when it loads it".to_owned());
         } else if self.note("scores", bundle.check_natively()).is_some() {
-            self.passed("scores", format!("{} golden rows get the scores that they must get", bundle.golden.rows()));
+            self.passed(
+                "scores",
+                format!("all golden rows ({}) get the scores that they must get", bundle.golden.rows()),
+            );
         }
         match self.note("signature", bundle.check_trust(trust)) {
             Some(Signed::No) => self.skipped("signature", "it is not signed".to_owned()),
@@ -92,8 +95,8 @@ impl Report {
             None => {}
         }
         if self.note("expiry", bundle.check_expiry(Timestamp::now())).is_some() {
-            let expires = manifest.expires.map_or_else(|| "never".to_owned(), |expires| format!("on {expires}"));
-            self.passed("expiry", format!("it expires {expires}"));
+            let never = || "it never expires".to_owned();
+            self.passed("expiry", manifest.expires.map_or_else(never, |expires| format!("it expires on {expires}")));
         }
     }
 

@@ -86,6 +86,9 @@ impl Remote {
             ureq::Error::Io(error) if error.kind() == ErrorKind::UnexpectedEof => {
                 "the server ended its answer early".to_owned()
             }
+            ureq::Error::Io(error) if error.to_string().contains("UnknownIssuer") => {
+                format!("{error}; SSL_CERT_FILE can name the file of a private authority's certificates")
+            }
             ureq::Error::Io(error) => error.to_string(),
             error => error.to_string(),
         })

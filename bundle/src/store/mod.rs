@@ -9,7 +9,7 @@
 mod state;
 
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
@@ -277,7 +277,7 @@ impl Store {
     /// Where the store cannot be read.
     pub fn changed(&mut self) -> Result<Option<Bundle>, Error> {
         let before = self.state.current.clone();
-        match self.read_state() {
+        match self.read_state()? {
             Some(now) if now.current != before => self.state = now,
             Some(now) => {
                 self.state = now;
@@ -311,7 +311,7 @@ impl Store {
         let lock = File::open(&directory)
             .and_then(|file| flock(&file, FlockOperation::LockExclusive).map(|()| file).map_err(io::Error::from));
         let _lock = lock.map_err(|source| Error::Io { path: directory.clone(), source })?;
-        self.state = match self.read_state() {
+        self.state = match self.read_state()? {
             Some(state) => state,
             None => self.recover()?,
         };
@@ -319,9 +319,13 @@ impl Store {
     }
 
     /// What stands in the file; none where there is no file or it is damaged.
-    fn read_state(&self) -> Option<State> {
-        let path = self.watched()?;
-        State::parse(&fs::read_to_string(path).ok()?).inspect_err(|error| warn!("{STATE}: {error}")).ok()
+    fn read_state(&self) -> Result<Option<State>, Error> {
+        let Some(path) = self.watched() else { return Ok(None) };
+        match fs::read_to_string(&path) {
+            Ok(text) => Ok(State::parse(&text)),
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::InvalidData) => Ok(None),
+            Err(source) => Err(Error::Io { path, source }),
+        }
     }
 
     fn write_state(&self) -> Result<(), Error> {

@@ -130,9 +130,9 @@ fn a_damaged_store_is_set_aside() {
         offer(&mut store, version).unwrap();
     }
     let path = directory(root.path(), "cpu");
-    for damage in ["", "not TOML", "current = 3"] {
+    for damage in [&b""[..], b"not TOML", b"current = 3", b"\xff"] {
         fs::write(path.join(STATE), damage).unwrap();
-        assert_eq!(current(&mut open(&root)), Some(3), "{damage}");
+        assert_eq!(current(&mut open(&root)), Some(3), "{damage:?}");
     }
     assert!(path.join("store.toml.bad").exists());
     fs::remove_file(path.join(STATE)).unwrap();
