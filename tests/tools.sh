@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Makes sure that one of the programs the end-to-end tests talk to is there, and prints its path as the last line.
+# Makes sure that one of the programs the tests talk to is there, and prints its path as the last line.
 #
 #   tests/tools.sh telegraf|influxd|wasmtime|minisign           build or fetch it if needed, then print its path
 #   tests/tools.sh --where telegraf|influxd|wasmtime|minisign   only print its path; status 1 if it is not there yet
