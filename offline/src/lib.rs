@@ -5,3 +5,4 @@ pub mod evaluate;
 pub mod history;
 pub mod table;
 pub mod train;
+pub mod validate;

@@ -1,6 +1,8 @@
 //! `qualm collect` from `InfluxDB` 2.x and 3.x, whose answers are in `fixtures/collect`. (1.x is in the end-to-end tests,
 //! with the real one.)
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
