@@ -196,8 +196,9 @@ impl Summary {
         let Self { api, measurements, rows, bytes, left_out, seconds } = self;
         let duration = friendly(std::time::Duration::from_millis((seconds * 1e3) as u64));
         let mut text = format!(
-            "{rows} rows ({:.1} MB) of {measurements} measurements, from InfluxDB {api}.x in {duration}, are in {}\n",
+            "{rows} rows ({:.1} MB) of {measurements} measurement{}, from InfluxDB {api}.x in {duration}, are in {}\n",
             *bytes as f64 / 1e6,
+            if *measurements == 1 { "" } else { "s" },
             options.out.display()
         );
         if *left_out > 0 {

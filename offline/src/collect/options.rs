@@ -16,13 +16,13 @@ use crate::history::parse_time;
 /// What `--help` ends with.
 pub const EXAMPLES: &str = "\
 Examples:
-  qualm collect --url http://localhost:8086 --since 7d --out week.lp            InfluxDB 1.x, database `telegraf`
-  qualm collect --url https://influx:8086 --bucket telegraf --org ops --since 24h --out day.lp       InfluxDB 2.x
-  qualm collect --url https://influx:8181 --database telegraf --since 24h --out day.lp               InfluxDB 3.x
-  qualm collect --url http://localhost:8086 --since 30d --every 1m --measurement 'cpu,disk*' --tags host=a --out a.lp
+  qualm collect --url http://localhost:8086 --since 7d --out week.lp
+  qualm collect --url http://localhost:8086 --since 30d --every 1m --measurement cpu 'disk*' --out month.lp
+  qualm collect --url https://influx:8086 --bucket telegraf --org ops --since 24h --out day.lp    (2.x)
+  qualm collect --url https://influx:8181 --database telegraf --since 24h --out day.lp            (3.x)
 
-The credentials are best in the environment: INFLUX_TOKEN, or INFLUX_USERNAME and INFLUX_PASSWORD (InfluxDB 1.x).
-FILE is line protocol in order of time: what `qualm validate`, `qualm train` and `qualm replay` read.";
+The credentials are best in the environment: INFLUX_TOKEN, or INFLUX_USERNAME and INFLUX_PASSWORD (1.x).
+FILE is line protocol in order of time: what `qualm validate`, `train` and `replay` read.";
 
 const SECOND: i64 = 1_000_000_000;
 
@@ -62,11 +62,11 @@ pub struct Options {
     pub user: Option<String>,
 
     /// Only these measurements: globs as Telegraf writes them
-    #[arg(long, value_name = "GLOB", value_delimiter = ',')]
+    #[arg(long, value_name = "GLOB", num_args = 1..)]
     pub measurement: Vec<String>,
 
     /// Only series with these tags
-    #[arg(long, value_name = "KEY=VALUE")]
+    #[arg(long, value_name = "KEY=VALUE", num_args = 1..)]
     pub tags: Vec<String>,
 
     /// One row for so long a time: the mean of each number (texts and booleans have none, and are left out)

@@ -15,8 +15,8 @@ Examples:
   qualm validate --input history.csv --expect 'usage_*=0..100' --expect 'temperature=-40..125'
   qualm validate --input metrics.jsonl --json | jq '.columns[] | select(.outliers > 0)'
 
-Six checks: schema, ranges, missing, duplicates, outliers, statistics. Each is ok, a warning or bad. The exit code is 0;
-1 where something is bad (with --strict, where there is a warning); 2 where the file cannot be read.";
+Six checks: schema, ranges, missing, duplicates, outliers, statistics. Each is ok, a warning, or bad.
+Exit code: 0; 1 where something is bad (with --strict: or a warning); 2 where the file cannot be read.";
 
 /// What a user may ask for.
 #[derive(Debug, Clone, Args)]
@@ -42,7 +42,7 @@ pub struct Options {
     pub min_rows: u64,
 
     /// The range that columns must keep to; a glob names them
-    #[arg(long, value_name = "COLUMN=FROM..TO")]
+    #[arg(long, value_name = "COLUMN=FROM..TO", num_args = 1..)]
     pub expect: Vec<String>,
 
     /// Warnings are failures too
