@@ -11,7 +11,7 @@ use serde_json::Value;
 fn options(input: &Path) -> Options {
     Options {
         input: input.to_owned(),
-        measurement: "history".to_owned(),
+        measurement: None,
         max_missing: 0.2,
         max_outliers: 0.02,
         min_rows: 500,

@@ -89,7 +89,7 @@ pub fn run(options: &Options) -> Result<(), Error> {
 pub fn validate(options: &Options) -> Result<Report, Error> {
     let limits = options.limits()?;
     let bar = if io::stderr().is_terminal() { bar() } else { ProgressBar::hidden() };
-    let data = read::read(&options.input, &options.measurement, &|size, position| {
+    let data = read::read(&options.input, &options.measurement(), &|size, position| {
         bar.set_length(size);
         bar.set_position(position);
     });

@@ -25,9 +25,9 @@ pub struct Options {
     #[arg(long, value_name = "FILE")]
     pub input: PathBuf,
 
-    /// What the metrics of a CSV or JSON file are called
-    #[arg(long, value_name = "NAME", default_value = "history")]
-    pub measurement: String,
+    /// What the metrics of a CSV or JSON file are called; the file's name without its ending, if left out
+    #[arg(long, value_name = "NAME")]
+    pub measurement: Option<String>,
 
     /// The share of a column's values that may be missing
     #[arg(long, value_name = "SHARE", default_value_t = 0.2)]
@@ -71,6 +71,12 @@ impl Limits {
 }
 
 impl Options {
+    /// What a format without measurements calls its metrics.
+    pub(super) fn measurement(&self) -> String {
+        let stem = self.input.file_stem().map(|stem| stem.to_string_lossy().into_owned());
+        self.measurement.clone().or(stem).unwrap_or_default()
+    }
+
     /// Reads the options.
     pub(super) fn limits(&self) -> Result<Limits, Error> {
         for (option, share) in [("--max-missing", self.max_missing), ("--max-outliers", self.max_outliers)] {
