@@ -14,4 +14,3 @@ pub mod replay;
 pub mod sandbox;
 pub mod scoring;
 pub mod state;
-pub mod stdout;

@@ -23,7 +23,7 @@ use qualm_stream::vector::Shape;
 use qualm_stream::{Rows, Verdicts};
 use tracing::{info, warn};
 
-use crate::sandbox::{Guest, Limits, Recipe, Running, Sandbox};
+use crate::sandbox::{Failure, Guest, Limits, Recipe, Running, Sandbox};
 
 /// A model that is ready to take over.
 #[derive(Debug)]
@@ -69,25 +69,25 @@ impl Workshop {
     /// # Errors
     ///
     /// In what respect it is not.
-    pub fn candidate(&self, bundle: &Bundle) -> Result<Candidate, String> {
-        let text = |fault: qualm_bundle::Fault| fault.to_string();
+    pub fn candidate(&self, bundle: &Bundle) -> Result<Candidate, Rejected> {
+        let text = |fault: qualm_bundle::Fault| Rejected::from(fault.to_string());
         bundle.check_expiry(Timestamp::now()).map_err(text)?;
         bundle.check_trust(&self.trust).map_err(text)?;
         let manifest = &bundle.manifest;
         let recipe = match &bundle.component {
             None => self.built_in.with_model(bundle.model.clone()),
             Some(component) => Recipe::new(&self.sandbox, component, bundle.model.clone(), self.limits)
-                .map_err(|error| format!("detector.wasm: {error}"))?,
+                .map_err(|error| Rejected::from(format!("detector.wasm: {error}")))?,
         };
         let features = manifest.features.len();
-        let mut running = Running::start(recipe, features).map_err(|failure| failure.to_string())?;
+        let mut running = Running::start(recipe, features)?;
         bundle.check_detector(&running.description.kind, features).map_err(text)?;
         let guest = running.guest();
         bundle
             .golden
             .check(|batch| golden_scores(guest, features, batch))
             .map_err(|error| format!("golden rows: {error}"))?;
-        guest.forget(&bundle.golden.series).map_err(|failure| failure.to_string())?;
+        guest.forget(&bundle.golden.series)?;
         let (sustained, of) = manifest.suppression.sustained()?.unwrap_or((1, 1));
         let cooldown = i64::try_from(manifest.suppression.cooldown.as_nanos()).unwrap_or(i64::MAX);
         Ok(Candidate {
@@ -96,6 +96,27 @@ impl Workshop {
             suppression: Suppression { sustained, of, cooldown },
             running,
         })
+    }
+}
+
+/// Why a bundle is not taken.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{why}")]
+pub struct Rejected {
+    why: String,
+    /// It may be good at another time: this machine was too busy to tell.
+    may_pass: bool,
+}
+
+impl From<String> for Rejected {
+    fn from(why: String) -> Self {
+        Self { why, may_pass: false }
+    }
+}
+
+impl From<Failure> for Rejected {
+    fn from(failure: Failure) -> Self {
+        Self { why: failure.to_string(), may_pass: matches!(failure, Failure::Deadline(_)) }
     }
 }
 
@@ -161,7 +182,7 @@ impl Loader {
     /// Why what it offers is not taken.
     pub fn next(&mut self) -> Result<Option<Candidate>, String> {
         if let Some(bundle) = self.store.changed().map_err(|error| error.to_string())? {
-            let candidate = self.workshop.candidate(&bundle)?;
+            let candidate = self.workshop.candidate(&bundle).map_err(|rejected| rejected.why)?;
             self.last = Some(bundle.digest());
             return Ok(Some(candidate));
         }
@@ -176,7 +197,12 @@ impl Loader {
         if admission == Admission::Same && self.last.as_ref() == Some(&digest) {
             return Ok(None);
         }
-        let candidate = self.workshop.candidate(&bundle).map_err(at)?;
+        let candidate = self.workshop.candidate(&bundle).or_else(|Rejected { why, may_pass }| {
+            if may_pass {
+                self.fetcher.forget();
+            }
+            Err(format!("{}: {why}", self.fetcher.source()))
+        })?;
         self.last = Some(digest);
         if let Err(error) = self.store.keep(&bundle) {
             warn!("detector `{}`: the model is used, but cannot be kept for the next start: {error}", self.name);
@@ -222,8 +248,10 @@ impl Reloader {
             return None;
         }
         // The other side holds it for no longer than a move takes; if it does just now, the next batch is early enough.
-        let candidate = self.0.candidate.try_lock().ok()?.take();
+        let mut slot = self.0.candidate.try_lock().ok()?;
+        let candidate = slot.take();
         self.0.ready.store(false, Ordering::Release);
+        drop(slot);
         self.0.taken.fetch_add(u64::from(candidate.is_some()), Ordering::Relaxed);
         candidate
     }

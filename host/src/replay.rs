@@ -15,7 +15,7 @@ use serde::Serialize;
 
 use crate::config::Config;
 use crate::scoring::{Scoring, StartError};
-use crate::stdout::say;
+use qualm_bundle::stdout::say;
 use qualm_offline::history::{self, Input};
 
 /// What `--help` ends with.

@@ -112,6 +112,15 @@ impl Fetcher {
         &self.source
     }
 
+    /// Offers the last bundle once more when next asked: what kept it from being used may have passed.
+    pub fn forget(&mut self) {
+        self.last = None;
+        match &mut self.way {
+            Way::Path(local) => local.forget(),
+            Way::Url(remote) => remote.forget(),
+        }
+    }
+
     /// Asks. This may take long: not where metrics wait.
     ///
     /// # Errors

@@ -28,6 +28,11 @@ impl Local {
         Self { path, seen: None }
     }
 
+    /// Reads it again next time.
+    pub(super) fn forget(&mut self) {
+        self.seen = None;
+    }
+
     /// The bundle, unless nothing has changed.
     pub(super) fn poll(&mut self) -> Result<Option<Bundle>, Fault> {
         let now = stamps(&self.path);

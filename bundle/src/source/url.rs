@@ -35,6 +35,11 @@ pub(super) struct Remote {
 }
 
 impl Remote {
+    /// Fetches it again next time, even if the server has no other.
+    pub(super) fn forget(&mut self) {
+        self.said.clear();
+    }
+
     pub(super) fn new(url: String, timeout: Duration) -> Result<Self, Fault> {
         let roots = match env::var_os("SSL_CERT_FILE").filter(|path| !path.is_empty()) {
             Some(path) => certificates(path.as_ref())?,
