@@ -8,7 +8,7 @@ use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group, criterio
 use qualm::sandbox::supervisor::{Rest, Supervisor};
 use qualm_stream::glob::Globs;
 use qualm_stream::series::SeriesTable;
-use qualm_stream::{Lane, Limits, Pipeline, Rows, Scorer, Selector, splice};
+use qualm_stream::{Lane, Limits, Pipeline, Rows, Scorer, Selector, Verdicts, splice};
 
 use support::batches::Batches;
 use support::detectors;
@@ -32,8 +32,8 @@ const READS: usize = 16;
 struct Nothing;
 
 impl Scorer for Nothing {
-    fn score(&mut self, rows: &Rows, scores: &mut Vec<f64>) {
-        scores.resize(rows.len(), 0.25);
+    fn score(&mut self, rows: &Rows, verdicts: &mut Verdicts) {
+        verdicts.scores.resize(rows.len(), 0.25);
     }
 
     fn forget(&mut self, _: &[u32]) {}

@@ -12,7 +12,7 @@ use tracing::{error, info};
 
 use crate::config::Config;
 use crate::sandbox::supervisor::{Health, NOBODY, Rest};
-use crate::sandbox::{Failure, Limits, Recipe, Sandbox, Supervisor, engine};
+use crate::sandbox::{Failure, Limits, Recipe, Running, Sandbox, Supervisor, engine};
 use crate::state::{self, Saved, StateFile, Writer};
 
 /// How long a detector may take for a batch where nothing waits for it.
@@ -76,8 +76,7 @@ impl Scoring {
     pub fn check(config: &Config) -> Result<(), StartError> {
         config.state.dir.as_deref().map_or(Ok(()), state::check)?;
         for (detector, recipe) in config.detector.iter().zip(recipes(config, None)?) {
-            Supervisor::start(&detector.name, recipe, Rest::default())
-                .map_err(|failure| StartError::Detector(detector.name.clone(), failure))?;
+            start(&detector.name, recipe)?;
         }
         Ok(())
     }
@@ -95,14 +94,13 @@ impl Scoring {
             ttl: i64::try_from(config.limits.series_ttl.as_nanos()).unwrap_or(i64::MAX),
         };
         for (detector, recipe) in config.detector.iter().zip(recipes) {
-            let started = Supervisor::start(&detector.name, recipe, rest);
-            let (supervisor, description) =
-                started.map_err(|failure| StartError::Detector(detector.name.clone(), failure))?;
+            let running = start(&detector.name, recipe)?;
+            let description = &running.description;
             info!(
                 "detector `{}`: {}, scores a series after some {} values",
                 detector.name, description.kind, description.warm_up
             );
-            supervisors.push(supervisor);
+            supervisors.push(Supervisor::new(&detector.name, Some(running), false, rest));
             lanes.push(Lane::new(detector.select.selector(), limits));
         }
         let file = open_state(config);
@@ -233,7 +231,8 @@ impl Scoring {
         for (count, what) in rare.into_iter().filter(|(count, _)| *count > 0) {
             let _infallible = write!(out, ", {count} {what}");
         }
-        for (name, Health { batches: _, unscored, failures, starts: _, rests }) in self.health() {
+        for (name, Health { batches: _, unscored, failures, starts: _, rests, swaps: _, fallbacks: _ }) in self.health()
+        {
             if !failures.is_empty() {
                 let failures: Vec<_> = failures.iter().map(|(name, count)| format!("{name} {count}")).collect();
                 let _infallible = write!(
@@ -277,6 +276,10 @@ impl Scoring {
         let series: usize = self.pipeline.lanes().iter().map(|lane| lane.series().len()).sum();
         info!("goes on with the state of {series} series");
     }
+}
+
+fn start(detector: &str, recipe: Recipe) -> Result<Running, StartError> {
+    Running::start(recipe, 1).map_err(|failure| StartError::Detector(detector.to_owned(), failure))
 }
 
 fn open_state(config: &Config) -> Option<StateFile> {

@@ -3,3 +3,4 @@
 pub mod evaluate;
 pub mod history;
 pub mod table;
+pub mod train;

@@ -1,4 +1,20 @@
 //! History as a table: one row an entity and time, one column a feature.
+//!
+//! It is made by the very pipeline that joins live metrics into vectors, so that a model learns from what it will be given.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::time::Duration;
+
+use qualm_bundle::manifest::{Feature, Transform};
+use qualm_stream::vector::Shape;
+use qualm_stream::{Lane, Limits, Pipeline, Rows, Scorer, Selector, Verdicts};
+use qualm_stream::{glob, line};
+
+use crate::history::{self, Input};
+
+/// The tag that tells one entity from another where nobody says which.
+const HOST: &str = "host";
 
 /// A table of feature values, in order of time.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -13,6 +29,8 @@ pub struct Table {
     pub times: Vec<i64>,
     /// Row after row, as many doubles as there are features; NaN is missing.
     pub values: Vec<f64>,
+    /// The row of the input that brought each row's last value, counted from 0: not every row of the input completes one.
+    pub sources: Vec<u64>,
 }
 
 impl Table {
@@ -48,5 +66,253 @@ impl Table {
     /// One feature's values, NaN for what is missing.
     pub fn column(&self, feature: usize) -> impl Iterator<Item = f64> + '_ {
         self.values.iter().skip(feature).step_by(self.features().max(1)).copied()
+    }
+
+    /// Reads history. `shape` says what its vectors are made of, [`discover`] can find it out; `measurement` names the
+    /// metrics of a format that does not.
+    ///
+    /// # Errors
+    ///
+    /// Names the file, the line and what is wrong there.
+    pub fn read(path: &Path, measurement: &str, shape: &Shape) -> Result<Self, history::Error> {
+        let mut input = Input::open(path, measurement)?;
+        let limits = Limits { max_series: usize::MAX, ttl: i64::MAX };
+        let lane = Lane::vectors("table", shape.clone(), Selector::default(), limits);
+        let mut pipeline = Pipeline::new(vec![lane], 0);
+        let names = shape.features.iter().map(|feature| feature.name.clone()).collect();
+        let mut table = Self { names, ..Self::default() };
+        // The row of the input that each event was.
+        let mut rows_of_events: Vec<u64> = Vec::new();
+        let (mut line, mut rows, mut now) = (Vec::new(), 0, i64::MIN);
+        let mut waiting = input.next(&mut line)?;
+        loop {
+            let room = pipeline.input();
+            let mut filled = 0;
+            while let Some(row) = waiting {
+                if filled > 0 && filled + line.len() > room.len() {
+                    break;
+                }
+                now = row.time.map_or(now, |time| time.max(now));
+                if row.has_line {
+                    room[filled..][..line.len()].copy_from_slice(&line);
+                    filled += line.len();
+                    rows_of_events.push(rows);
+                }
+                rows += 1;
+                line.clear();
+                waiting = input.next(&mut line)?;
+            }
+            if filled == 0 && waiting.is_none() {
+                break;
+            }
+            pipeline.run(filled, now.max(0), &mut [Nobody]);
+            table.take(&pipeline, &rows_of_events);
+        }
+        pipeline.finish(now.max(0), &mut [Nobody]);
+        table.take(&pipeline, &rows_of_events);
+        table.sort();
+        Ok(table)
+    }
+
+    /// Takes in the rows of the pipeline's last run.
+    fn take(&mut self, pipeline: &Pipeline, rows_of_events: &[u64]) {
+        for verdict in pipeline.verdicts() {
+            let series = verdict.series as usize;
+            while self.entities.len() <= series {
+                let tags = pipeline.lanes()[0].tags(self.entities.len() as u32);
+                self.entities.push(String::from_utf8_lossy(tags).trim_start_matches(',').to_owned());
+            }
+            self.series.push(verdict.series);
+            self.times.push(verdict.time);
+            self.values.extend_from_slice(verdict.values);
+            self.sources.push(rows_of_events.get(verdict.event as usize).copied().unwrap_or_default());
+        }
+    }
+
+    /// Puts the rows in order of time.
+    fn sort(&mut self) {
+        if self.times.is_sorted() {
+            return;
+        }
+        let features = self.features();
+        let mut order: Vec<usize> = (0..self.len()).collect();
+        order.sort_by_key(|&row| self.times[row]); // stable
+        self.series = order.iter().map(|&row| self.series[row]).collect();
+        self.sources = order.iter().map(|&row| self.sources[row]).collect();
+        self.values = order.iter().flat_map(|&row| &self.values[row * features..][..features]).copied().collect();
+        self.times = order.iter().map(|&row| self.times[row]).collect();
+    }
+}
+
+/// A detector that scores nothing: only the rows are wanted.
+struct Nobody;
+
+impl Scorer for Nobody {
+    fn score(&mut self, rows: &Rows, verdicts: &mut Verdicts) {
+        verdicts.scores.resize(rows.len(), f64::NAN);
+    }
+
+    fn forget(&mut self, _: &[u32]) {}
+}
+
+/// What vectors are made of, as a bundle says it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Vectors {
+    /// Tags that tell one entity from another.
+    pub entity: Vec<String>,
+    /// Values within the same interval make one vector; 0 where only those of the very same time do.
+    pub interval: Duration,
+    /// The features.
+    pub features: Vec<Feature>,
+}
+
+impl Vectors {
+    /// The same for the pipeline.
+    ///
+    /// # Errors
+    ///
+    /// Names the feature whose glob is none.
+    pub fn shape(&self) -> Result<Shape, String> {
+        let features = self.features.iter().map(Feature::for_pipeline).collect::<Result<_, _>>()?;
+        let interval = i64::try_from(self.interval.as_nanos()).unwrap_or(i64::MAX);
+        Ok(Shape { features, entity: self.entity.clone(), interval })
+    }
+}
+
+/// What the vectors of some history can be made of, where nobody says: every numeric field, of each combination of tags
+/// but for those that tell the entities (`host`, where nobody says that either). Rows of a CSV file are vectors already; values of other files belong
+/// together where they fall into the same interval, as long as the most frequent step of a series.
+///
+/// # Errors
+///
+/// Where the file cannot be read, or there is nothing in it.
+pub fn discover(path: &Path, measurement: &str, entity: Option<&[String]>) -> Result<Vectors, history::Error> {
+    let mut input = Input::open(path, measurement)?;
+    let columns = input.columns().map(<[String]>::to_vec);
+    if let Some(columns) = columns {
+        let feature = |name: String| Feature {
+            name: name.clone(),
+            measurement: measurement.to_owned(),
+            field: name,
+            tags: BTreeMap::new(),
+            transform: Transform::None,
+            reference: None,
+        };
+        let features = columns.into_iter().map(feature).collect();
+        return Ok(Vectors { entity: Vec::new(), interval: Duration::ZERO, features });
+    }
+    let entity = entity.map_or_else(|| vec![HOST.to_owned()], <[String]>::to_vec);
+    let mut found = Found { entity, ..Found::default() };
+    let mut line = Vec::new();
+    while let Some(row) = input.next(&mut line)? {
+        if row.has_line {
+            found.take(&line, row.time);
+        }
+        line.clear();
+    }
+    found.vectors().ok_or_else(|| history::Error::new(path, "there is no numeric field in it".to_owned()))
+}
+
+/// What has been found in a file.
+#[derive(Default)]
+struct Found {
+    /// The tags that tell entities, and whether any event has them.
+    entity: Vec<String>,
+    has_entity: bool,
+    /// Measurement, tags but for the entity's, and field.
+    features: BTreeSet<(String, Vec<(String, String)>, String)>,
+    /// When each head was last seen, and how often each step came.
+    last: BTreeMap<Vec<u8>, i64>,
+    steps: BTreeMap<i64, u64>,
+}
+
+impl Found {
+    fn take(&mut self, event: &[u8], time: Option<i64>) {
+        let mut fields = Vec::new();
+        let Some(head_end) = line::head_end(event) else { return };
+        if line::read_body(event, head_end, &mut fields).is_err() || fields.is_empty() {
+            return;
+        }
+        let head = &event[..head_end];
+        let text = |name: &[u8]| String::from_utf8_lossy(&line::unescape(name)).into_owned();
+        let mut parts = line::head_parts(head);
+        let measurement = text(parts.next().unwrap_or_default());
+        let mut tags: Vec<(String, String)> =
+            parts.filter_map(line::tag).map(|(key, value)| (text(key), text(value))).collect();
+        let count = tags.len();
+        tags.retain(|(key, _)| !self.entity.contains(key));
+        self.has_entity |= tags.len() < count;
+        tags.sort_unstable();
+        for field in &fields {
+            let feature = (measurement.clone(), tags.clone(), text(field.key(event)));
+            if !self.features.contains(&feature) {
+                self.features.insert(feature);
+            }
+        }
+        if let Some(time) = time {
+            if let Some(last) = self.last.insert(head.to_vec(), time).filter(|last| *last < time) {
+                *self.steps.entry(time - last).or_default() += 1;
+            }
+        }
+    }
+
+    fn vectors(self) -> Option<Vectors> {
+        if self.features.is_empty() {
+            return None;
+        }
+        let interval = self.steps.iter().max_by_key(|(_, count)| **count).map_or(0, |(step, _)| *step);
+        let features = self.features.into_iter().map(|(measurement, tags, field)| {
+            let told: Vec<_> = tags.iter().map(|(_, value)| value.as_str()).collect();
+            let name = [&[measurement.as_str()], &told[..], &[field.as_str()]].concat().join(".");
+            let tags = tags.into_iter().map(|(key, value)| (key, glob::escape(&value))).collect();
+            Feature { name, measurement, field, tags, transform: Transform::None, reference: None }
+        });
+        let entity = if self.has_entity { self.entity } else { Vec::new() };
+        Some(Vectors { entity, interval: Duration::from_nanos(interval as u64), features: features.collect() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    fn read(name: &str, text: &str) -> (Vectors, Table) {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join(name);
+        fs::write(&path, text).unwrap();
+        let vectors = discover(&path, "m", None).unwrap();
+        let table = Table::read(&path, "m", &vectors.shape().unwrap()).unwrap();
+        (vectors, table)
+    }
+
+    #[test]
+    fn a_row_of_csv_is_a_row() {
+        let (vectors, table) = read("a.csv", "time,a,b\n1,10,20\n2,,21\n3,,\n4,12,22\n5,13,23\n");
+        assert_eq!((vectors.interval, table.names), (Duration::ZERO, vec!["a".to_owned(), "b".to_owned()]));
+        assert_eq!(table.times, [1, 2, 4, 5].map(|second| second * 1_000_000_000));
+        assert_eq!(table.sources, [0, 1, 3, 4]);
+        assert_eq!(table.entities, [""]);
+        assert!(table.values[2].is_nan() && table.values[3].to_bits() == 21_f64.to_bits());
+        assert_eq!(table.values[4..], [12.0, 22.0, 13.0, 23.0]);
+    }
+
+    #[test]
+    fn lines_are_joined_by_host_and_step() {
+        let mut text = String::new();
+        for at in 0..5 {
+            for host in ["a", "b"] {
+                let time = 1_700_000_000_000_000_000_i64 + at * 10_000_000_000;
+                text += &format!("cpu,cpu=cpu-total,host={host} idle={at},name=\"x\" {time}\n");
+                text += &format!("disk,host={host},path=/,fs=ext4 used={at}i {time}\n");
+            }
+        }
+        let (vectors, table) = read("a.lp", &text);
+        assert_eq!((vectors.interval, vectors.entity), (Duration::from_secs(10), vec!["host".to_owned()]));
+        assert_eq!(table.names, ["cpu.cpu-total.idle", "disk.ext4./.used"]);
+        assert_eq!((table.len(), table.entities), (10, vec!["host=a".to_owned(), "host=b".to_owned()]));
+        assert_eq!(table.values[16..], [4.0, 4.0, 4.0, 4.0]);
+        assert_eq!(table.sources[..2], [1, 3]);
     }
 }

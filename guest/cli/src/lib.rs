@@ -5,7 +5,7 @@
 
 use qualm_core::streaming::{Parameters, Streaming};
 use qualm_core::{Batch, Detector as _};
-use qualm_stream::{Lane, Limits, Pipeline, Rows, Scorer, Selector};
+use qualm_stream::{Lane, Limits, Pipeline, Rows, Scorer, Selector, Verdicts};
 use wasip2::cli::{environment, stderr, stdin, stdout};
 use wasip2::clocks::wall_clock;
 use wasip2::exports::cli::run::Guest;
@@ -55,10 +55,10 @@ fn score_stdin() -> Result<(), ()> {
 struct Native(Streaming);
 
 impl Scorer for Native {
-    fn score(&mut self, rows: &Rows, scores: &mut Vec<f64>) {
+    fn score(&mut self, rows: &Rows, verdicts: &mut Verdicts) {
         let batch = Batch { series: &rows.series, times: &rows.times, values: &rows.values };
-        if let Ok(verdicts) = self.0.observe(batch, false) {
-            scores.extend_from_slice(&verdicts.scores);
+        if let Ok(qualm_core::Verdicts { scores, .. }) = self.0.observe(batch, false) {
+            verdicts.scores = scores;
         }
     }
 

@@ -11,6 +11,7 @@
 
 mod math;
 pub mod model;
+pub mod pca;
 pub mod streaming;
 pub mod trained;
 pub mod zscore;
@@ -116,7 +117,7 @@ impl Batch<'_> {
 }
 
 /// The kinds of detectors that [`open`] knows.
-pub const KINDS: [&str; 2] = [streaming::KIND, zscore::KIND];
+pub const KINDS: [&str; 3] = [streaming::KIND, zscore::KIND, pca::KIND];
 
 /// Makes a detector of a model.
 ///
@@ -128,6 +129,7 @@ pub fn open(model: &[u8]) -> Result<Box<dyn Detector>, Error> {
     match model.text("kind")? {
         streaming::KIND => Ok(Box::new(Streaming::open(&model)?)),
         zscore::KIND => Ok(Box::new(zscore::open(&model)?)),
+        pca::KIND => Ok(Box::new(pca::open(&model)?)),
         other => Err(Error::BadModel(format!("it is of the kind `{other}`; known here are {}", KINDS.join(", ")))),
     }
 }

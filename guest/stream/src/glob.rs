@@ -67,6 +67,12 @@ impl Globs {
     }
 }
 
+/// The pattern that matches this name and no other.
+#[must_use]
+pub fn escape(name: &str) -> String {
+    name.chars().flat_map(|c| "\\*?[]{},".contains(c).then_some('\\').into_iter().chain([c])).collect()
+}
+
 /// The patterns without braces that `pattern` stands for.
 fn expand(pattern: &[u8]) -> Result<Vec<Vec<u8>>, &'static str> {
     let mut done = Vec::new();
@@ -199,6 +205,14 @@ mod tests {
 
     fn glob(pattern: &str, name: &str) -> bool {
         Globs::new([pattern]).unwrap().matches(name.as_bytes())
+    }
+
+    #[test]
+    fn an_escaped_name_matches_itself_alone() {
+        for name in ["a*b", "?", "[x]", "{a,b}", "\\", "/var/lib, x", "é"] {
+            let globs = Globs::new([escape(name)]).unwrap();
+            assert!(globs.matches(name.as_bytes()) && !globs.matches(b"axb") && !globs.matches(b"a"), "{name}");
+        }
     }
 
     #[test]

@@ -2,8 +2,8 @@
 
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
+use crate::lane::Lane;
 use crate::line;
-use crate::select::Selector;
 
 /// How many detectors there may be: an event's are a set of bits.
 pub const MAX_LANES: usize = 64;
@@ -23,7 +23,7 @@ pub(crate) struct Heads {
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Head {
     /// The hash of the head as it stands in the line.
-    hash: u64,
+    pub(crate) hash: u64,
     /// The hash of what it says, in whichever order its tags stand.
     pub(crate) identity: u64,
     /// The lanes that want it, as a set of bits.
@@ -47,13 +47,22 @@ impl Heads {
         Self { seed, memo: vec![Head::default(); MEMO] }
     }
 
-    /// What is wanted of events with this head, given the selector of each lane.
-    pub(crate) fn look_up<'a>(&mut self, head: &[u8], lanes: impl Iterator<Item = &'a Selector>) -> Head {
+    pub(crate) fn seed(&self) -> u64 {
+        self.seed
+    }
+
+    /// Forgets what each lane wants.
+    pub(crate) fn forget(&mut self) {
+        self.memo.fill(Head::default());
+    }
+
+    /// What the lanes want of events with this head.
+    pub(crate) fn look_up(&mut self, head: &[u8], lanes: &[Lane]) -> Head {
         // Never 0, which is how an empty entry looks.
         let hash = xxh3_64_with_seed(head, self.seed) | 1;
         let entry = &mut self.memo[(hash >> 32) as usize % MEMO];
         if entry.hash != hash {
-            let bits = lanes.enumerate().filter(|(_, selector)| selector.wants_event(head));
+            let bits = lanes.iter().enumerate().filter(|(_, lane)| lane.wants_event(head));
             let lanes = bits.fold(0, |lanes, (bit, _)| lanes | 1 << bit);
             // Each part hashed alone and added up: the order of the tags does not matter.
             let parts = line::head_parts(head).enumerate();

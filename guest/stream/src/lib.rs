@@ -6,9 +6,11 @@
 //! 1. [`line`] splits the bytes into events and reads an event's fields and time, without copying;
 //! 2. [`select`] says which detector, if any, wants a field ([`glob`] matches the names; `heads` remembers);
 //! 3. [`series`] gives each series its small dense number, and takes back those of series that are gone;
-//! 4. [`rows`] collects what is to be scored, and is what a [`Scorer`] gets, one batch a call;
-//! 5. [`splice`] writes the verdict into the original bytes;
-//! 6. [`pipeline`] does these in turn.
+//! 4. where a detector wants several metrics at once, [`join`] makes vectors of them, as [`vector`] says;
+//! 5. [`rows`] collects what is to be scored, and is what a [`Scorer`] gets, one batch a call;
+//! 6. [`suppress`] says which anomalies are worth telling;
+//! 7. [`splice`] writes the verdict into the original bytes, or a vector's behind them;
+//! 8. [`pipeline`] does these in turn, for the [`lane`] of each detector.
 //!
 //! Whatever the bytes are, what comes out is what came in, in the same order, but for the fields that were spliced in.
 
@@ -16,15 +18,19 @@
 
 pub mod glob;
 mod heads;
+pub mod join;
+pub mod lane;
 pub mod line;
 pub mod pipeline;
 pub mod rows;
 pub mod select;
 pub mod series;
 pub mod splice;
+pub mod suppress;
 pub mod vector;
 
-pub use pipeline::{Counts, Lane, Pipeline};
-pub use rows::{Rows, Scorer};
+pub use lane::Lane;
+pub use pipeline::{Counts, Pipeline};
+pub use rows::{Rows, Scorer, Verdicts};
 pub use select::Selector;
 pub use series::Limits;

@@ -4,10 +4,10 @@ use memchr::memchr;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::heads::Heads;
+use crate::join::Joined;
+use crate::lane::{Lane, Origin, Wants};
 use crate::line::{self, Field, Refusal};
-use crate::rows::{Origin, Rows, Scorer};
-use crate::select::Selector;
-use crate::series::{Limits, SeriesTable};
+use crate::rows::Scorer;
 use crate::splice;
 
 /// How many bytes one read may bring.
@@ -21,12 +21,12 @@ pub use crate::heads::MAX_LANES;
 /// Bytes in, scored bytes out; all that a pipeline knows between two reads.
 ///
 /// ```
-/// use qualm_stream::{Lane, Limits, Pipeline, Rows, Scorer, Selector};
+/// use qualm_stream::{Lane, Limits, Pipeline, Rows, Scorer, Selector, Verdicts};
 ///
 /// struct Far;
 /// impl Scorer for Far {
-///     fn score(&mut self, rows: &Rows, scores: &mut Vec<f64>) {
-///         scores.extend(rows.values.iter().map(|value| value.abs() / 100.0));
+///     fn score(&mut self, rows: &Rows, verdicts: &mut Verdicts) {
+///         verdicts.scores.extend(rows.values.iter().map(|value| value.abs() / 100.0));
 ///     }
 ///     fn forget(&mut self, _: &[u32]) {}
 /// }
@@ -51,20 +51,12 @@ pub struct Pipeline {
     midway: bool,
     /// The fields of the event at hand.
     fields: Vec<Field>,
-    /// The events of this run that are to be scored.
+    /// The events of this run that have fields to be scored.
     events: Vec<Event>,
+    /// The vectors of this run that got a score: behind which event each goes, its lane and row.
+    told: Vec<Told>,
     out: Vec<u8>,
     counts: Counts,
-}
-
-/// One detector's part of the pipeline: what it wants, the series that it knows, the rows that wait for it.
-#[derive(Debug)]
-pub struct Lane {
-    selector: Selector,
-    series: SeriesTable,
-    rows: Rows,
-    scores: Vec<f64>,
-    gone: Vec<u32>,
 }
 
 /// An event that is to be scored.
@@ -74,9 +66,21 @@ struct Event {
     number: u64,
     /// Where in the buffer the verdict goes.
     splice_at: usize,
-    /// The largest score of its fields so far, NaN for none, and that field's key.
+    /// The largest score of its fields so far, NaN for none.
     score: f64,
+    /// The largest of those that are anomalies, and that field's key.
+    anomaly: f64,
     key: (u32, u32),
+}
+
+/// A vector that got a score.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Told {
+    /// Where in the buffer the event ends that completed it.
+    at: usize,
+    lane: usize,
+    row: usize,
+    anomaly: bool,
 }
 
 /// What has passed, since the start.
@@ -88,9 +92,9 @@ pub struct Counts {
     pub events: u64,
     /// Events with at least one field that a detector wants.
     pub selected: u64,
-    /// Events that got a score.
+    /// Events and vectors that got a score.
     pub scored: u64,
-    /// Events whose score is an anomaly's.
+    /// Events and vectors that are anomalies.
     pub anomalous: u64,
     /// Events that are not line protocol.
     pub malformed: u64,
@@ -98,7 +102,7 @@ pub struct Counts {
     pub upstream: u64,
     /// Events that were longer than 1 MiB, or whose end did not come in time.
     pub unfinished: u64,
-    /// Rows: fields given to a detector.
+    /// Rows: fields and vectors given to a detector.
     pub rows: u64,
     /// Series that were dropped.
     pub evicted: u64,
@@ -107,7 +111,8 @@ pub struct Counts {
 /// A row and what became of it, for those who look at each: see [`Pipeline::verdicts`].
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Verdict<'a> {
-    /// The number of the row's event since the start: `0` is the first.
+    /// The number of the row's event since the start: `0` is the first. Of a vector, the last event that brought it a
+    /// value, which may be one of an earlier run.
     pub event: u64,
     /// Which detector, by its place among the lanes.
     pub lane: usize,
@@ -115,31 +120,12 @@ pub struct Verdict<'a> {
     pub series: u32,
     /// When it was measured.
     pub time: i64,
-    /// The field's key, as it stands in the line.
+    /// The field's key, as it stands in the line; empty for a vector.
     pub key: &'a [u8],
-    /// The field's value.
-    pub value: f64,
+    /// Its values.
+    pub values: &'a [f64],
     /// Its score, NaN for none.
     pub score: f64,
-}
-
-impl Lane {
-    /// A detector's part of a pipeline that has not begun.
-    #[must_use]
-    pub fn new(selector: Selector, limits: Limits) -> Self {
-        Self { selector, series: SeriesTable::new(limits), rows: Rows::default(), scores: Vec::new(), gone: Vec::new() }
-    }
-
-    /// The series that it knows.
-    #[must_use]
-    pub fn series(&self) -> &SeriesTable {
-        &self.series
-    }
-
-    /// The series that it knows, to restore those of an earlier run.
-    pub fn series_mut(&mut self) -> &mut SeriesTable {
-        &mut self.series
-    }
 }
 
 impl Pipeline {
@@ -150,7 +136,8 @@ impl Pipeline {
     ///
     /// With more than [`MAX_LANES`] lanes.
     #[must_use]
-    pub fn new(lanes: Vec<Lane>, seed: u64) -> Self {
+    pub fn new(mut lanes: Vec<Lane>, seed: u64) -> Self {
+        lanes.iter_mut().for_each(|lane| lane.set_seed(seed));
         assert!(lanes.len() <= MAX_LANES, "a pipeline has at most {MAX_LANES} detectors");
         Self {
             lanes,
@@ -161,6 +148,7 @@ impl Pipeline {
             midway: false,
             fields: Vec::new(),
             events: Vec::new(),
+            told: Vec::new(),
             out: Vec::new(),
             counts: Counts::default(),
         }
@@ -208,13 +196,16 @@ impl Pipeline {
     /// Tells the detectors which series are gone. It is done before the next run, and can be done earlier, once the last
     /// one's output is written.
     pub fn forget<S: Scorer>(&mut self, scorers: &mut [S]) {
-        for (Lane { gone, .. }, scorer) in self.lanes.iter_mut().zip(scorers) {
-            if !gone.is_empty() {
-                scorer.forget(gone);
-                self.counts.evicted += gone.len() as u64;
-                gone.clear();
-            }
+        for (lane, scorer) in self.lanes.iter_mut().zip(scorers) {
+            self.counts.evicted += lane.forget(scorer);
         }
+    }
+
+    /// Puts another lane in the place of one: a detector whose rows are made of something else now.
+    pub fn replace(&mut self, lane: usize, mut with: Lane) {
+        with.set_seed(self.heads.seed());
+        self.lanes[lane] = with;
+        self.heads.forget();
     }
 
     /// Whether bytes are held that wait for the rest of their event.
@@ -242,26 +233,25 @@ impl Pipeline {
 
     /// Every row of the last [`run`](Self::run) or [`finish`](Self::finish), and its score.
     pub fn verdicts(&self) -> impl Iterator<Item = Verdict<'_>> {
-        self.lanes.iter().enumerate().flat_map(move |(lane, Lane { rows, scores, .. })| {
-            rows.origins.iter().zip(scores).enumerate().map(move |(row, (origin, &score))| Verdict {
-                event: self.events[origin.event as usize].number,
-                lane,
-                series: rows.series[row],
-                time: rows.times[row],
-                key: &self.buffer[origin.key as usize..][..origin.key_len as usize],
-                value: rows.values[row],
-                score,
+        self.lanes.iter().enumerate().flat_map(move |(number, lane)| {
+            let Lane { rows, verdicts, .. } = lane;
+            let values = rows.values.chunks_exact(rows.features());
+            verdicts.scores.iter().zip(values).enumerate().map(move |(row, (&score, values))| {
+                let (event, key) = match &lane.wants {
+                    Wants::Fields(origins) => {
+                        let Origin { event, key, key_len } = origins[row];
+                        (self.events[event as usize].number, &self.buffer[key as usize..][..key_len as usize])
+                    }
+                    Wants::Vectors(vectors) => (vectors.joiner.emissions[row].event, &[][..]),
+                };
+                Verdict { event, lane: number, series: rows.series[row], time: rows.times[row], key, values, score }
             })
         })
     }
 
     fn begin(&mut self, now: i64) {
         self.events.clear();
-        for lane in &mut self.lanes {
-            lane.series.pass(now);
-            lane.rows.clear();
-            lane.scores.clear();
-        }
+        self.lanes.iter_mut().for_each(|lane| lane.begin(now));
     }
 
     /// Takes in every event that is complete, and returns where they end.
@@ -302,7 +292,7 @@ impl Pipeline {
             counts.malformed += 1;
             return;
         };
-        let head = heads.look_up(&event[..head_end], lanes.iter().map(|lane| &lane.selector));
+        let head = heads.look_up(&event[..head_end], lanes);
         if head.lanes == 0 {
             return;
         }
@@ -321,57 +311,111 @@ impl Pipeline {
         let mut wanted = false;
         for field in &*fields {
             let key = field.key(event);
-            let Some(lane) = head.lanes().find(|&lane| lanes[lane].selector.wants_field(key)) else { continue };
-            let Lane { series, rows, .. } = &mut lanes[lane];
+            let Some(lane) = head.lanes().find(|&lane| lanes[lane].wants_field(key)) else { continue };
+            let Lane { wants: Wants::Fields(origins), series, rows, .. } = &mut lanes[lane] else { continue };
             let number = series.number(xxh3_64_with_seed(key, head.identity));
-            let origin = Origin { event: events.len() as u32, key: start as u32 + field.key, key_len: field.key_len };
-            rows.push(number, time, field.value, origin);
+            rows.add(number, time, field.value);
+            origins.push(Origin { event: events.len() as u32, key: start as u32 + field.key, key_len: field.key_len });
             counts.rows += 1;
             wanted = true;
         }
         if wanted {
-            counts.selected += 1;
-            events.push(Event { number, splice_at: start + body.fields_end, score: f64::NAN, key: (0, 0) });
+            let splice_at = start + body.fields_end;
+            events.push(Event { number, splice_at, score: f64::NAN, anomaly: f64::NAN, key: (0, 0) });
         }
+        for lane in head.lanes() {
+            let Lane { wants: Wants::Vectors(vectors), series, rows, .. } = &mut lanes[lane] else { continue };
+            let joined = Joined { bytes: event, head: &event[..head_end], hash: head.hash, fields, time, number, end };
+            let before = rows.len();
+            wanted |= vectors.joiner.take(joined, series, rows);
+            counts.rows += (rows.len() - before) as u64;
+        }
+        counts.selected += u64::from(wanted);
     }
 
     /// Scores what was taken in, and returns the bytes up to `end` with the verdicts in them.
     fn pass<S: Scorer>(&mut self, end: usize, scorers: &mut [S]) -> &[u8] {
-        let Self { lanes, events, .. } = self;
-        for (lane, scorer) in lanes.iter_mut().zip(scorers) {
-            let Lane { series, rows, scores, gone, .. } = lane;
-            if !rows.is_empty() {
-                scorer.score(rows, scores);
-            }
-            for (origin, &score) in rows.origins.iter().zip(&*scores) {
-                let event = &mut events[origin.event as usize];
-                if score >= 0.0 && (score > event.score || event.score.is_nan()) {
-                    event.score = score;
-                    event.key = (origin.key, origin.key_len);
+        let Self { lanes, events, told, .. } = self;
+        told.clear();
+        for (number, (lane, scorer)) in lanes.iter_mut().zip(scorers).enumerate() {
+            lane.score(scorer);
+            for row in 0..lane.verdicts.scores.len() {
+                let score = lane.verdicts.scores[row];
+                let anomaly = lane.is_anomaly(row, score);
+                match &lane.wants {
+                    Wants::Fields(origins) => events[origins[row].event as usize].take(score, anomaly, origins[row]),
+                    Wants::Vectors(_) if score.is_nan() => {}
+                    Wants::Vectors(vectors) => {
+                        let at = vectors.joiner.emissions[row].at;
+                        told.push(Told { at, lane: number, row, anomaly });
+                    }
                 }
             }
-            series.retire(rows.len(), gone);
         }
+        told.sort_unstable();
         self.passed = end;
         self.splice(end)
     }
 
+    /// The bytes up to `end`, with the fields' verdicts in their events and the vectors' behind them.
     fn splice(&mut self, end: usize) -> &[u8] {
-        let Self { buffer, events, out, counts, .. } = self;
+        let Self { lanes, buffer, events, told, out, counts, .. } = self;
         out.clear();
         let mut from = 0;
-        for event in events.iter().filter(|event| !event.score.is_nan()) {
-            let (key, key_len) = (event.key.0 as usize, event.key.1 as usize);
-            out.extend_from_slice(&buffer[from..event.splice_at]);
-            splice::write(out, event.score, &buffer[key..key + key_len]);
-            from = event.splice_at;
+        let mut events = events.iter().filter(|event| !event.score.is_nan()).peekable();
+        let mut told = told.iter().peekable();
+        loop {
+            let before = told.peek().map_or(usize::MAX, |told| told.at);
+            let anomaly = if let Some(event) = events.next_if(|event| event.splice_at < before) {
+                let (key, key_len) = (event.key.0 as usize, event.key.1 as usize);
+                let cause = (!event.anomaly.is_nan()).then(|| &buffer[key..key + key_len]);
+                out.extend_from_slice(&buffer[from..event.splice_at]);
+                splice::write(out, event.score, cause);
+                from = event.splice_at;
+                cause.is_some()
+            } else if let Some(&Told { at, lane, row, anomaly }) = told.next() {
+                let Lane { wants: Wants::Vectors(vectors), rows, verdicts, .. } = &lanes[lane] else { continue };
+                out.extend_from_slice(&buffer[from..at]);
+                from = at;
+                let names = vectors.joiner.shape().features.iter().map(|feature| feature.name.as_str());
+                let features = rows.features();
+                let contributions = verdicts.contributions.get(row * features..(row + 1) * features);
+                splice::write_event(
+                    out,
+                    &splice::Told {
+                        tags: vectors.joiner.tags(rows.series[row]),
+                        detector: &vectors.name,
+                        score: verdicts.scores[row],
+                        contributions: contributions.filter(|_| anomaly).unwrap_or_default(),
+                        anomaly,
+                        time: rows.times[row],
+                    },
+                    names,
+                );
+                anomaly
+            } else {
+                break;
+            };
             counts.scored += 1;
-            counts.anomalous += u64::from(splice::is_anomaly(event.score));
+            counts.anomalous += u64::from(anomaly);
         }
         if from == 0 {
             return &buffer[..end]; // nothing to splice: out goes what came in, uncopied
         }
         out.extend_from_slice(&buffer[from..end]);
         out
+    }
+}
+
+impl Event {
+    /// Takes a field's score in.
+    fn take(&mut self, score: f64, anomaly: bool, field: Origin) {
+        if score >= 0.0 && (score > self.score || self.score.is_nan()) {
+            self.score = score;
+        }
+        if anomaly && (score > self.anomaly || self.anomaly.is_nan()) {
+            self.anomaly = score;
+            self.key = (field.key, field.key_len);
+        }
     }
 }

@@ -1,29 +1,37 @@
 //! What is to be scored, and who scores it.
 
-/// A batch of rows for one detector, in order of arrival: columns of the same length.
-#[derive(Debug, Default, Clone)]
+/// A batch of rows for one detector, in order of arrival.
+#[derive(Debug, Clone)]
 pub struct Rows {
-    /// The series of each row, by number.
+    features: usize,
+    /// The series of each row, by number. Its length is the number of rows.
     pub series: Vec<u32>,
     /// When each was measured: nanoseconds since 1970.
     pub times: Vec<i64>,
-    /// Their values, one a row.
+    /// Row after row, as many values each as there are features. NaN is missing.
     pub values: Vec<f64>,
-    /// Where each came from.
-    pub(crate) origins: Vec<Origin>,
 }
 
-/// Where a row came from.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Origin {
-    /// Which of the run's events that are to be scored.
-    pub(crate) event: u32,
-    /// Where the field's key starts in the input.
-    pub(crate) key: u32,
-    pub(crate) key_len: u32,
+impl Default for Rows {
+    /// Rows of one value.
+    fn default() -> Self {
+        Self::new(1)
+    }
 }
 
 impl Rows {
+    /// No rows as yet; each will have `features` values.
+    #[must_use]
+    pub fn new(features: usize) -> Self {
+        Self { features, series: Vec::new(), times: Vec::new(), values: Vec::new() }
+    }
+
+    /// How many values a row has.
+    #[must_use]
+    pub fn features(&self) -> usize {
+        self.features
+    }
+
     /// How many rows there are.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -36,25 +44,42 @@ impl Rows {
         self.series.is_empty()
     }
 
-    /// Adds a row that comes from no event: for those who drive a [`Scorer`] without a pipeline.
+    /// Adds a row of one value.
     pub fn add(&mut self, series: u32, time: i64, value: f64) {
-        self.push(series, time, value, Origin { event: 0, key: 0, key_len: 0 });
+        self.add_vector(series, time, &[value]);
+    }
+
+    /// Adds a row.
+    pub fn add_vector(&mut self, series: u32, time: i64, values: &[f64]) {
+        debug_assert_eq!(values.len(), self.features);
+        self.series.push(series);
+        self.times.push(time);
+        self.values.extend_from_slice(values);
     }
 
     /// Forgets the rows, keeps the memory.
     pub fn clear(&mut self) {
-        let Self { series, times, values, origins } = self;
+        let Self { features: _, series, times, values } = self;
         series.clear();
         times.clear();
         values.clear();
-        origins.clear();
     }
+}
 
-    pub(crate) fn push(&mut self, series: u32, time: i64, value: f64, origin: Origin) {
-        self.series.push(series);
-        self.times.push(time);
-        self.values.push(value);
-        self.origins.push(origin);
+/// What a detector thinks of a batch.
+#[derive(Debug, Clone, Default)]
+pub struct Verdicts {
+    /// One a row: 0 is ordinary, 1 the threshold; NaN where there is none, and never negative or infinite.
+    pub scores: Vec<f64>,
+    /// Rows × features, where the detector explains anomalies: how much each feature contributed. Otherwise empty.
+    pub contributions: Vec<f64>,
+}
+
+impl Verdicts {
+    /// Forgets them, keeps the memory.
+    pub fn clear(&mut self) {
+        self.scores.clear();
+        self.contributions.clear();
     }
 }
 
@@ -62,9 +87,8 @@ impl Rows {
 ///
 /// It never fails, as far as the pipeline is concerned: what cannot be scored has no score.
 pub trait Scorer {
-    /// Appends one score a row to `scores`: 0 is ordinary, 1 the threshold; NaN where there is none, and never negative
-    /// or infinite.
-    fn score(&mut self, rows: &Rows, scores: &mut Vec<f64>);
+    /// Puts one score a row into `verdicts`, which is empty, and contributions for all rows or for none.
+    fn score(&mut self, rows: &Rows, verdicts: &mut Verdicts);
 
     /// Drops what is known of these series; their numbers may come again for others.
     fn forget(&mut self, series: &[u32]);

@@ -25,11 +25,7 @@ impl Selector {
         if !self.measurement.is_empty() && !self.measurement.matches(&line::unescape(measurement)) {
             return false;
         }
-        self.tags.iter().all(|(key, values)| {
-            let mut tags = line::head_parts(head).skip(1).filter_map(line::tag);
-            let wanted = |value: &[u8]| values.is_empty() || values.matches(&line::unescape(value));
-            tags.any(|(k, v)| line::unescape(k).as_ref() == key.as_bytes() && wanted(v))
-        })
+        has_tags(head, &self.tags)
     }
 
     /// Whether a field with this key, as it stands in the line, is wanted.
@@ -41,6 +37,15 @@ impl Selector {
         let key = line::unescape(key);
         !self.exclude_fields.matches(&key) && (self.include_fields.is_empty() || self.include_fields.matches(&key))
     }
+}
+
+/// Whether a head has all these tags, each with a value that matches, or with any where there are no globs.
+pub(crate) fn has_tags(head: &[u8], wanted: &[(String, Globs)]) -> bool {
+    wanted.iter().all(|(key, values)| {
+        let mut tags = line::head_parts(head).skip(1).filter_map(line::tag);
+        let fits = |value: &[u8]| values.is_empty() || values.matches(&line::unescape(value));
+        tags.any(|(k, v)| line::unescape(k).as_ref() == key.as_bytes() && fits(v))
+    })
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! The verdict as it stands in the line: `,anomaly_score=0.31,is_anomaly=0i`, and the cause where it is an anomaly.
 
+use std::io::Write as _;
+
 use crate::line::unescape;
 
 /// The largest score that is written; what is further out is as far out.
@@ -9,27 +11,98 @@ const MOST: f64 = 1e6;
 /// plot can tell apart, and each digit costs storage in every row.
 const STEPS: u64 = 10_000;
 
-/// Whether a score means an anomaly.
-#[must_use]
-pub fn is_anomaly(score: f64) -> bool {
-    score > 1.0
-}
+/// How many of an anomaly's contributions are told.
+const MOST_TOLD: usize = 3;
 
-/// Appends the fields that say `score`, with `cause`, the key (as it stands in the line) of the field that has it.
-pub fn write(out: &mut Vec<u8>, score: f64, cause: &[u8]) {
+/// Appends the fields that say `score` and, for an anomaly, its `cause`: the key, as it stands in the line, of the field
+/// that has it.
+pub fn write(out: &mut Vec<u8>, score: f64, cause: Option<&[u8]>) {
     out.extend_from_slice(b",anomaly_score=");
     write_score(out, score);
-    if is_anomaly(score) {
-        out.extend_from_slice(b",is_anomaly=1i,anomaly_cause=\"");
-        for &byte in unescape(cause).as_ref() {
-            if matches!(byte, b'"' | b'\\') {
-                out.push(b'\\');
-            }
-            out.push(byte);
+    match cause {
+        Some(cause) => {
+            out.extend_from_slice(b",is_anomaly=1i,anomaly_cause=");
+            put_string(out, &unescape(cause));
         }
-        out.push(b'"');
-    } else {
-        out.extend_from_slice(b",is_anomaly=0i");
+        None => out.extend_from_slice(b",is_anomaly=0i"),
+    }
+}
+
+/// What is told of a vector.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Told<'a> {
+    /// The entity's tags, as they stand in a line: `,host=a`.
+    pub(crate) tags: &'a [u8],
+    /// The detector's name, as a tag's value stands in a line.
+    pub(crate) detector: &'a [u8],
+    pub(crate) score: f64,
+    /// How much each feature contributed; empty where that is not known.
+    pub(crate) contributions: &'a [f64],
+    pub(crate) anomaly: bool,
+    pub(crate) time: i64,
+}
+
+/// Appends the event that tells of a vector, whose features are called `names`. It stands on a line of its own, even
+/// behind an event that lacks its end.
+pub(crate) fn write_event<'a>(out: &mut Vec<u8>, told: &Told<'_>, names: impl Iterator<Item = &'a str> + Clone) {
+    let ended = out.last().is_none_or(|&byte| byte == b'\n');
+    if !ended {
+        out.push(b'\n');
+    }
+    out.extend_from_slice(b"anomaly");
+    out.extend_from_slice(told.tags);
+    out.extend_from_slice(b",detector=");
+    out.extend_from_slice(told.detector);
+    out.extend_from_slice(b" score=");
+    write_score(out, told.score);
+    out.extend_from_slice(if told.anomaly { b",is_anomaly=1i" } else { b",is_anomaly=0i" });
+    let mut below = f64::INFINITY;
+    for place in 0..MOST_TOLD {
+        // The largest below the last one. Of several that are equal only the first is told.
+        let rest = told.contributions.iter().zip(names.clone()).filter(|(share, _)| share.abs() < below);
+        let Some((share, name)) = rest.reduce(|a, b| if b.0.abs() > a.0.abs() { b } else { a }) else { break };
+        if *share == 0.0 {
+            break;
+        }
+        below = share.abs();
+        if place == 0 {
+            out.extend_from_slice(b",cause=");
+            put_string(out, name.as_bytes());
+        }
+        out.extend_from_slice(b",contribution_");
+        put_name(out, name);
+        // Four digits are more than anybody reads. Writing to memory does not fail.
+        let _infallible = write!(out, "={:.4}", share.clamp(-MOST, MOST));
+    }
+    let _infallible = write!(out, " {}", told.time);
+    if ended {
+        out.push(b'\n');
+    }
+}
+
+/// Appends a string field's value.
+fn put_string(out: &mut Vec<u8>, text: &[u8]) {
+    out.push(b'"');
+    for &byte in text {
+        if matches!(byte, b'"' | b'\\') {
+            out.push(b'\\');
+        }
+        out.push(byte);
+    }
+    out.push(b'"');
+}
+
+/// Appends a name as a tag's value or a field's key, with the backslashes that line protocol needs.
+pub(crate) fn put_name(out: &mut Vec<u8>, name: &str) {
+    for byte in name.bytes() {
+        match byte {
+            b',' | b'=' | b' ' => out.extend_from_slice(&[b'\\', byte]),
+            b'\t'..=b'\r' => out.push(b'_'),
+            _ => out.push(byte),
+        }
+    }
+    if name.is_empty() || name.ends_with('\\') {
+        out.push(b'_'); // a backslash at the end would escape what follows
     }
 }
 
@@ -67,7 +140,7 @@ mod tests {
 
     fn written(score: f64, cause: &[u8]) -> String {
         let mut out = Vec::new();
-        write(&mut out, score, cause);
+        write(&mut out, score, (score > 1.0).then_some(cause));
         String::from_utf8(out).unwrap()
     }
 

@@ -1,12 +1,12 @@
 //! After warm-up the hot path allocates nothing per metric.
 
-use qualm_stream::{Lane, Limits, Pipeline, Rows, Scorer, Selector};
+use qualm_stream::{Lane, Limits, Pipeline, Rows, Scorer, Selector, Verdicts};
 
 struct Zero;
 
 impl Scorer for Zero {
-    fn score(&mut self, rows: &Rows, scores: &mut Vec<f64>) {
-        scores.resize(rows.len(), 0.0);
+    fn score(&mut self, rows: &Rows, verdicts: &mut Verdicts) {
+        verdicts.scores.resize(rows.len(), 0.0);
     }
 
     fn forget(&mut self, _: &[u32]) {}

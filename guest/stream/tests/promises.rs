@@ -3,14 +3,14 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use proptest::prelude::*;
-use qualm_stream::{Lane, Limits, Pipeline, Rows, Scorer, Selector, glob::Globs};
+use qualm_stream::{Lane, Limits, Pipeline, Rows, Scorer, Selector, Verdicts, glob::Globs};
 
 /// Scores every row, so that every line that can be scored is: by its value, from 0 to 3.
 struct ByValue;
 
 impl Scorer for ByValue {
-    fn score(&mut self, rows: &Rows, scores: &mut Vec<f64>) {
-        scores.extend(rows.values.iter().map(|value| (value.abs() / 100.0).min(3.0)));
+    fn score(&mut self, rows: &Rows, verdicts: &mut Verdicts) {
+        verdicts.scores.extend(rows.values.iter().map(|value| (value.abs() / 100.0).min(3.0)));
     }
 
     fn forget(&mut self, _: &[u32]) {}

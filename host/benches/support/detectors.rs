@@ -6,7 +6,7 @@ use std::time::Duration;
 use qualm::sandbox::{Guest, Limits, Recipe, Sandbox};
 use qualm_core::streaming::Parameters;
 use qualm_core::{Batch, Detector};
-use qualm_stream::Rows;
+use qualm_stream::{Rows, Verdicts};
 
 /// What it takes to start the component. A deadline that no busy machine makes it miss: a figure is wanted, however late.
 pub(crate) fn recipe() -> Recipe {
@@ -32,8 +32,8 @@ pub(crate) fn observe_native(detector: &mut dyn Detector, rows: &Rows) {
 }
 
 /// Scores a batch in the component.
-pub(crate) fn observe_component(guest: &mut Guest, rows: &Rows, scores: &mut Vec<f64>) {
-    scores.clear();
-    guest.observe(rows, scores).expect("it works");
-    black_box(scores);
+pub(crate) fn observe_component(guest: &mut Guest, rows: &Rows, verdicts: &mut Verdicts) {
+    verdicts.clear();
+    guest.observe(rows, false, verdicts).expect("it works");
+    black_box(verdicts);
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use qualm_stream::Rows;
+use qualm_stream::{Rows, Verdicts};
 use rustix::time::{ClockId, clock_gettime};
 use wasmtime::component::{InstancePre, Linker, ResourceAny};
 use wasmtime::{Store, Trap, UpdateDeadline};
@@ -198,25 +198,31 @@ impl Guest {
         })
     }
 
-    /// Scores rows of one feature: one score each is appended to `scores`.
+    /// Scores rows, and has the anomalies among them explained where asked to: `verdicts`, which is empty, gets one score
+    /// a row, and contributions.
     ///
     /// # Errors
     ///
-    /// As with every call, and where the number of scores is wrong, or one of them is negative or infinite; `scores` is
-    /// then as it was.
-    pub fn observe(&mut self, rows: &Rows, scores: &mut Vec<f64>) -> Result<(), Failure> {
+    /// As with every call, and where the numbers are too many or too few, or some cannot be; `verdicts` is then as it was.
+    pub fn observe(&mut self, rows: &Rows, explain: bool, verdicts: &mut Verdicts) -> Result<(), Failure> {
         let batch = Observations { series: &rows.series, timestamps: &rows.times, values: &rows.values };
-        let verdicts = call!(self, call_observe, batch, false)?.map_err(refused)?;
-        if verdicts.scores.len() != rows.len() {
-            return Err(Failure::Nonsense(format!("{} scores for {} rows", verdicts.scores.len(), rows.len())));
+        let told = call!(self, call_observe, batch, explain)?.map_err(refused)?;
+        if told.scores.len() != rows.len() {
+            return Err(Failure::Nonsense(format!("{} scores for {} rows", told.scores.len(), rows.len())));
         }
-        if !verdicts.contributions.is_empty() {
-            return Err(Failure::Nonsense("contributions that nobody asked for".to_owned()));
+        let asked = if explain { rows.values.len() } else { 0 };
+        if told.contributions.len() != asked {
+            let told = told.contributions.len();
+            return Err(Failure::Nonsense(format!("{told} contributions where {asked} were asked for")));
         }
-        if let Some(score) = verdicts.scores.iter().find(|score| **score < 0.0 || score.is_infinite()) {
+        if let Some(score) = told.scores.iter().find(|score| **score < 0.0 || score.is_infinite()) {
             return Err(Failure::Nonsense(format!("a score of {score}")));
         }
-        scores.extend_from_slice(&verdicts.scores);
+        if let Some(share) = told.contributions.iter().find(|share| !share.is_finite()) {
+            return Err(Failure::Nonsense(format!("a contribution of {share}")));
+        }
+        verdicts.scores.extend_from_slice(&told.scores);
+        verdicts.contributions.extend_from_slice(&told.contributions);
         Ok(())
     }
 
@@ -331,8 +337,7 @@ mod tests {
         };
         let mut rows = Rows::default();
         rows.add(0, 0, 0.5);
-        let mut scores = Vec::new();
-        let observed = guest.observe(&rows, &mut scores);
+        let observed = guest.observe(&rows, false, &mut Verdicts::default());
         let failed = observed.and_then(|()| guest.forget(&[0])).and_then(|()| guest.save(&[0]));
         let failure = failed.and_then(|state| guest.restore(&state, &[Some(0)])).expect_err(model);
         assert!(guest.memory() <= limits.memory);

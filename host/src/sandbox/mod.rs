@@ -12,4 +12,4 @@ pub mod supervisor;
 
 pub use engine::Sandbox;
 pub use guest::{Failure, Guest, Limits, Recipe};
-pub use supervisor::Supervisor;
+pub use supervisor::{Running, Supervisor};

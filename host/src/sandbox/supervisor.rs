@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use qualm_stream::series::SeriesTable;
-use qualm_stream::{Rows, Scorer};
+use qualm_stream::{Rows, Scorer, Verdicts};
 use tracing::{info, warn};
 
 use super::guest::{Description, Failure, Guest, Recipe};
@@ -68,13 +68,59 @@ pub struct Health {
     pub starts: u64,
     /// How often it was left alone after failing time and again.
     pub rests: u64,
+    /// How often another model took its place, and how often the one before came back because that failed.
+    pub swaps: u64,
+    /// See `swaps`.
+    pub fallbacks: u64,
+}
+
+/// A guest that runs, how to start it again, and what it says it is.
+#[derive(Debug)]
+pub struct Running {
+    recipe: Recipe,
+    guest: Guest,
+    /// What it says it is.
+    pub description: Description,
+}
+
+impl Running {
+    /// Starts a detector, and asks it what it is.
+    ///
+    /// # Errors
+    ///
+    /// Where even that fails, or it is not one for rows of `features` values.
+    pub fn start(recipe: Recipe, features: usize) -> Result<Self, Failure> {
+        // Nothing waits for it, so a machine that is busy gets a second chance, and a third.
+        let busy = |result: &Result<Guest, Failure>| matches!(result, Err(Failure::Deadline(_)));
+        let mut started = Guest::start(&recipe);
+        for _ in 1..STRIKES {
+            started = if busy(&started) { Guest::start(&recipe) } else { started };
+        }
+        let mut guest = started?;
+        let description = guest.describe()?;
+        if description.features as usize != features {
+            let has = description.features;
+            return Err(Failure::Nonsense(format!("{has} features, where a row has {features}")));
+        }
+        Ok(Self { recipe, guest, description })
+    }
+
+    /// The guest, to try it out before it is used.
+    pub fn guest(&mut self) -> &mut Guest {
+        &mut self.guest
+    }
 }
 
 /// A detector that is watched.
 #[derive(Debug)]
 pub struct Supervisor {
     name: String,
-    recipe: Recipe,
+    /// How to start the guest; none where there is no model as yet, and nothing is scored.
+    recipe: Option<Recipe>,
+    /// What it was before the last swap, to fall back on.
+    previous: Option<Recipe>,
+    /// Whether anomalies are explained.
+    explain: bool,
     rest: Rest,
     guest: Option<Guest>,
     /// Failures with less than a spell of good batches between them, and the good batches since the last.
@@ -105,31 +151,17 @@ enum Task {
 }
 
 impl Supervisor {
-    /// Starts a detector, and asks it what it is.
-    ///
-    /// # Errors
-    ///
-    /// Where even that fails: there is nothing to fall back on yet.
-    pub fn start(name: &str, recipe: Recipe, rest: Rest) -> Result<(Self, Description), Failure> {
-        // Nothing waits yet, so a machine that is busy gets a second chance, and a third.
-        let busy = |result: &Result<Guest, Failure>| matches!(result, Err(Failure::Deadline(_)));
-        let mut started = Guest::start(&recipe);
-        for _ in 1..STRIKES {
-            started = if busy(&started) { Guest::start(&recipe) } else { started };
-        }
-        let mut guest = started?;
-        let description = guest.describe()?;
-        if description.features != 1 {
-            return Err(Failure::Nonsense(format!(
-                "{} features, where each field is a row of one",
-                description.features
-            )));
-        }
-        let supervisor = Self {
+    /// A detector that runs already; where there is none, one that scores nothing until it is [given one](Self::swap).
+    #[must_use]
+    pub fn new(name: &str, running: Option<Running>, explain: bool, rest: Rest) -> Self {
+        let (recipe, guest) = running.map(|Running { recipe, guest, .. }| (recipe, guest)).unzip();
+        Self {
             name: name.to_owned(),
             recipe,
+            previous: None,
+            explain,
             rest,
-            guest: Some(guest),
+            guest,
             strikes: 0,
             good: 0,
             rests: 0,
@@ -140,8 +172,43 @@ impl Supervisor {
             lost_state: false,
             task: Task::None,
             health: Health { starts: 1, ..Health::default() },
-        };
-        Ok((supervisor, description))
+        }
+    }
+
+    /// Puts another model's guest, which runs already, in the place of this one: between two batches, and without waiting
+    /// for anything. Where rows are made of the same as before, it is given the lane's `series` and takes over what is known
+    /// of them: all of it where they are few; where they are many, what was last saved, a slice at a time. Returns the
+    /// old guest, for whoever has the time to take it down.
+    pub fn swap(&mut self, running: Running, series: Option<&SeriesTable>) -> Option<Guest> {
+        let few = series.filter(|series| series.numbers() <= SLICE);
+        if let Some(series) = few {
+            self.finish(series);
+            self.begin_saving();
+            self.finish(series);
+        }
+        let Running { recipe, guest, .. } = running;
+        let previous = self.recipe.replace(recipe);
+        self.previous = previous.filter(|_| series.is_some());
+        if series.is_none() {
+            self.saved.clear();
+        }
+        self.health.starts += 1;
+        self.health.swaps += 1;
+        self.until = None;
+        self.strikes = 0;
+        let old = self.guest.replace(guest);
+        self.task = Task::Restore(0);
+        if let Some(series) = few {
+            self.finish(series);
+        }
+        old
+    }
+
+    /// Ends what is under way.
+    fn finish(&mut self, series: &SeriesTable) {
+        while self.is_busy() && self.guest.is_some() {
+            self.tend(series);
+        }
     }
 
     /// Its name in the configuration.
@@ -259,8 +326,9 @@ impl Supervisor {
     /// The guest, started anew if it failed before and has rested.
     fn ready(&mut self, now: Instant) -> Option<&mut Guest> {
         if self.guest.is_none() && self.until.is_none_or(|until| until <= now) {
+            let recipe = self.recipe.as_ref()?;
             self.health.starts += 1;
-            match Guest::start(&self.recipe) {
+            match Guest::start(recipe) {
                 Ok(guest) => {
                     self.guest = Some(guest);
                     self.task = Task::Restore(0);
@@ -285,16 +353,23 @@ impl Supervisor {
             self.told.insert(name, now);
             warn!("detector `{}` failed: {failure}; its metrics pass unscored until it works again", self.name);
         }
-        if self.strikes >= STRIKES {
-            let rest = self.rest.first.saturating_mul(1 << self.rests.min(20)).min(self.rest.most);
-            self.rests += 1;
-            self.health.rests += 1;
-            self.strikes = 0;
-            self.until = Some(now + rest);
-            if self.told.get("rest").is_none_or(|told| now - *told > SILENCE) {
-                self.told.insert("rest", now);
-                warn!("detector `{}` failed {STRIKES} times in short order and is left alone for {rest:?}", self.name);
-            }
+        if self.strikes < STRIKES {
+            return;
+        }
+        self.strikes = 0;
+        if let Some(previous) = self.previous.take() {
+            warn!("detector `{}` failed {STRIKES} times in short order; it goes back to the model before", self.name);
+            self.recipe = Some(previous);
+            self.health.fallbacks += 1;
+            return;
+        }
+        let rest = self.rest.first.saturating_mul(1 << self.rests.min(20)).min(self.rest.most);
+        self.rests += 1;
+        self.health.rests += 1;
+        self.until = Some(now + rest);
+        if self.told.get("rest").is_none_or(|told| now - *told > SILENCE) {
+            self.told.insert("rest", now);
+            warn!("detector `{}` failed {STRIKES} times in short order and is left alone for {rest:?}", self.name);
         }
     }
 
@@ -312,15 +387,16 @@ impl Supervisor {
 }
 
 impl Scorer for Supervisor {
-    fn score(&mut self, rows: &Rows, scores: &mut Vec<f64>) {
+    fn score(&mut self, rows: &Rows, verdicts: &mut Verdicts) {
         let now = Instant::now();
-        match self.ready(now).map(|guest| guest.observe(rows, scores)) {
+        let explain = self.explain;
+        match self.ready(now).map(|guest| guest.observe(rows, explain, verdicts)) {
             Some(Ok(())) => return self.worked(now),
             Some(Err(failure)) => self.failed(&failure, now),
             None => {}
         }
         self.health.unscored += rows.len() as u64;
-        scores.resize(scores.len() + rows.len(), f64::NAN);
+        verdicts.scores.resize(rows.len(), f64::NAN);
     }
 
     fn forget(&mut self, series: &[u32]) {
@@ -344,15 +420,15 @@ mod tests {
     fn supervisor(component: &[u8], model: &[u8]) -> Supervisor {
         let limits = Limits { memory: 64 << 20, deadline: Duration::from_millis(250) };
         let recipe = Recipe::new(&Sandbox::new(None), component, model.to_vec(), limits).unwrap();
-        Supervisor::start("d", recipe, QUICK).unwrap().0
+        Supervisor::new("d", Some(Running::start(recipe, 1).unwrap()), false, QUICK)
     }
 
     fn score(supervisor: &mut Supervisor, series: u32, time: i64, value: f64) -> f64 {
-        let (mut rows, mut scores) = (Rows::default(), Vec::new());
+        let (mut rows, mut verdicts) = (Rows::default(), Verdicts::default());
         rows.add(series, time, value);
-        supervisor.score(&rows, &mut scores);
-        assert_eq!(scores.len(), 1);
-        scores[0]
+        supervisor.score(&rows, &mut verdicts);
+        assert_eq!(verdicts.scores.len(), 1);
+        verdicts.scores[0]
     }
 
     #[test]
@@ -361,6 +437,44 @@ mod tests {
         let scored = (0..505).filter(|_| !score(&mut supervisor, 0, 0, 0.5).is_nan()).count();
         let health = supervisor.health();
         assert_eq!((scored, health.failures["trap"], health.starts, health.rests), (500, 5, 5, 0), "{health:?}");
+    }
+
+    #[test]
+    fn a_model_that_fails_gives_way_to_the_one_before() {
+        let limits = Limits { memory: 64 << 20, deadline: Duration::from_millis(250) };
+        let good = Recipe::new(&Sandbox::new(None), qualm_components::HOSTILE, b"fine".to_vec(), limits).unwrap();
+        let bad = good.with_model(b"trap".to_vec());
+        let mut supervisor = Supervisor::new("d", None, false, QUICK);
+        let series = SeriesTable::new(qualm_stream::Limits::default());
+        assert!(score(&mut supervisor, 0, 0, 0.5).is_nan(), "there is no model as yet");
+        supervisor.swap(Running::start(good, 1).unwrap(), Some(&series));
+        assert_eq!(score(&mut supervisor, 0, 0, 0.5).to_bits(), 0.5_f64.to_bits());
+        supervisor.swap(Running::start(bad, 1).unwrap(), Some(&series));
+        let scored = (0..10).filter(|_| !score(&mut supervisor, 0, 0, 0.5).is_nan()).count();
+        let health = supervisor.health();
+        assert_eq!((scored, health.failures["trap"], health.swaps, health.fallbacks), (7, 3, 2, 1), "{health:?}");
+    }
+
+    #[test]
+    fn a_new_model_goes_on_where_the_old_one_was() {
+        let model = Parameters { min_samples: 10, ..Parameters::default() }.to_model();
+        let mut series = SeriesTable::new(qualm_stream::Limits::default());
+        let number = series.number(1);
+        let (mut swapped, mut kept) =
+            (supervisor(qualm_components::DETECTOR, &model), supervisor(qualm_components::DETECTOR, &model));
+        for time in 0..50 {
+            for supervisor in [&mut swapped, &mut kept] {
+                score(supervisor, number, time * 1_000_000_000, (time % 7) as f64);
+            }
+        }
+        let limits = Limits { memory: 64 << 20, deadline: Duration::from_millis(250) };
+        let recipe = Recipe::new(&Sandbox::new(None), qualm_components::DETECTOR, model, limits).unwrap();
+        assert!(Running::start(recipe.clone(), 2).unwrap_err().to_string().contains("1 features, where a row has 2"));
+        assert!(swapped.swap(Running::start(recipe.clone(), 1).unwrap(), Some(&series)).is_some());
+        let both = [&mut swapped, &mut kept].map(|one| score(one, number, 50_000_000_000, 100.0).to_bits());
+        assert_eq!(both[0], both[1]);
+        swapped.swap(Running::start(recipe, 1).unwrap(), None);
+        assert!(score(&mut swapped, number, 51_000_000_000, 100.0).is_nan(), "rows of something else: a fresh start");
     }
 
     #[test]

@@ -24,6 +24,12 @@ pub struct Error {
     what: String,
 }
 
+impl Error {
+    pub(crate) fn new(file: &Path, what: String) -> Self {
+        Self { file: file.to_owned(), line: None, what }
+    }
+}
+
 /// One row of history.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Row {

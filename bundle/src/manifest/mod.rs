@@ -1,5 +1,8 @@
 //! `bundle.toml`: what a bundle says of itself.
 
+mod check;
+mod text;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -7,6 +10,8 @@ use jiff::Timestamp;
 use qualm_stream::glob::Globs;
 use qualm_stream::vector;
 use serde::{Deserialize, Serialize};
+
+pub use check::name;
 
 /// The version of the format that is written and read here.
 pub const FORMAT: u32 = 1;
@@ -176,7 +181,12 @@ impl Manifest {
 }
 
 impl Feature {
-    fn for_pipeline(&self) -> Result<vector::Feature, String> {
+    /// How it is taken from metrics, for the pipeline.
+    ///
+    /// # Errors
+    ///
+    /// Names the tag whose glob is none.
+    pub fn for_pipeline(&self) -> Result<vector::Feature, String> {
         let glob = |(key, value): (&String, &String)| {
             let globs =
                 Globs::new(&[value]).map_err(|error| format!("feature `{}`, tag `{key}`: {error}", self.name))?;

@@ -1,0 +1,314 @@
+//! Features of one entity at one time, joined from the events in which they arrive.
+
+use hashbrown::HashTable;
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+use crate::line::{self, Field};
+use crate::rows::Rows;
+use crate::series::SeriesTable;
+use crate::vector::{Shape, Transform};
+
+/// Heads whose features are remembered. Beyond this many, all are worked out anew.
+const MEMO: usize = 1 << 16;
+
+/// The longest text of an entity's tags; an event with a longer one is not joined. It is kept for each entity.
+const MOST_TAGS: usize = 1 << 10;
+
+/// How far behind its entity's vector an event may be and still be taken for late, in nanoseconds: one that is further
+/// behind means that a clock was put back, or once ran wild.
+const MOST_LATE: i64 = 3_600_000_000_000;
+
+/// Joins events into vectors.
+#[derive(Debug)]
+pub(crate) struct Joiner {
+    shape: Shape,
+    seed: u64,
+    /// What each head brings, by its hash.
+    routes: HashTable<Route>,
+    /// By series number.
+    entities: Vec<Option<Box<Entity>>>,
+    /// The vectors of this run that are complete, in the order of their rows.
+    pub(crate) emissions: Vec<Emission>,
+    counts: Counts,
+}
+
+/// What has been joined, since the start.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Vectors.
+    pub vectors: u64,
+    /// Values that were missing in them.
+    pub missing: u64,
+    /// Events that came after their vector was complete.
+    pub late: u64,
+}
+
+/// What events with a given head bring.
+#[derive(Debug)]
+struct Route {
+    hash: u64,
+    /// The entity's identity.
+    identity: u64,
+    /// Features of such events by number, those of the same field side by side.
+    features: Vec<u16>,
+}
+
+/// One entity: its vector at hand, and what its features last were.
+#[derive(Debug)]
+struct Entity {
+    /// Its tags, as they stand in a line: `,host=a`.
+    tags: Box<[u8]>,
+    /// When the interval at hand begins.
+    start: i64,
+    /// The values that are there, and how many.
+    values: Box<[f64]>,
+    filled: usize,
+    /// The vector was scored already.
+    done: bool,
+    /// The first interval may have begun before we did: what is missing then says nothing.
+    first: bool,
+    /// The number of the last event that brought a value.
+    event: u64,
+    /// Each feature's last value as it was measured, and when; for features that need it.
+    last: Box<[(f64, i64)]>,
+}
+
+/// A vector that is complete, and the event that completed it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Emission {
+    /// Where in the buffer that event ends.
+    pub(crate) at: usize,
+    /// The number of the last event that brought a value.
+    pub(crate) event: u64,
+}
+
+/// An event, as a joiner sees it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Joined<'a> {
+    pub(crate) bytes: &'a [u8],
+    pub(crate) head: &'a [u8],
+    /// The hash of the head as it stands there.
+    pub(crate) hash: u64,
+    pub(crate) fields: &'a [Field],
+    pub(crate) time: i64,
+    pub(crate) number: u64,
+    /// Where in the buffer it ends.
+    pub(crate) end: usize,
+}
+
+impl Joiner {
+    pub(crate) fn new(shape: Shape) -> Self {
+        assert!(shape.features.len() <= usize::from(u16::MAX), "too many features");
+        let (routes, entities, emissions) = (HashTable::new(), Vec::new(), Vec::new());
+        Self { shape, seed: 0, routes, entities, emissions, counts: Counts::default() }
+    }
+
+    /// The seed of identities, as in [`crate::Pipeline::new`].
+    pub(crate) fn set_seed(&mut self, seed: u64) {
+        self.seed = seed;
+    }
+
+    pub(crate) fn shape(&self) -> &Shape {
+        &self.shape
+    }
+
+    pub(crate) fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    /// Whether events with this head bring any feature.
+    pub(crate) fn wants_event(&self, head: &[u8]) -> bool {
+        self.shape.features.iter().any(|feature| feature.wants(head))
+    }
+
+    /// An entity's tags, as they stand in a line.
+    pub(crate) fn tags(&self, series: u32) -> &[u8] {
+        self.entities.get(series as usize).and_then(Option::as_ref).map_or(&[], |entity| &entity.tags)
+    }
+
+    /// Takes an event in. A vector that it completes becomes a row. Whether it brought anything.
+    pub(crate) fn take(&mut self, event: Joined<'_>, series: &mut SeriesTable, rows: &mut Rows) -> bool {
+        let Self { shape, seed, routes, entities, emissions, counts } = self;
+        let at = |route: &Route| route.hash == event.hash;
+        if routes.find(event.hash, at).is_none() {
+            if routes.len() >= MEMO {
+                routes.clear();
+            }
+            routes.insert_unique(event.hash, shape.route(event.head, event.hash, *seed), |route| route.hash);
+        }
+        let Some(route) = routes.find(event.hash, at) else { return false };
+        if route.features.is_empty() {
+            return false;
+        }
+        let number = series.number(route.identity);
+        if entities.len() <= number as usize {
+            entities.resize_with(number as usize + 1, || None);
+        }
+        let start = shape.start(event.time);
+        let entity = entities[number as usize].get_or_insert_with(|| Box::new(Entity::new(shape, event.head, start)));
+
+        let mut emit = |entity: &mut Entity| {
+            rows.add_vector(number, entity.start, &entity.values);
+            emissions.push(Emission { at: event.end, event: entity.event });
+            counts.vectors += 1;
+            counts.missing += (entity.values.len() - entity.filled) as u64;
+            entity.done = true;
+        };
+        if start > entity.start || start < entity.start.saturating_sub(MOST_LATE) {
+            if start > entity.start && !entity.done && !entity.first && entity.filled > 0 {
+                emit(entity); // the next interval has begun: what is missing will not come
+            }
+            entity.begin(start);
+        } else if start < entity.start || entity.done {
+            counts.late += 1;
+            return false;
+        }
+
+        let mut brought = false;
+        let mut next = 0; // fields mostly come in the order of the features
+        for field in event.fields {
+            let key = line::unescape(field.key(event.bytes));
+            let names = |at: &usize| shape.features[usize::from(route.features[*at])].field.as_bytes() == key.as_ref();
+            let count = route.features.len();
+            let Some(found) = (next..count).chain(0..next).find(names) else { continue };
+            let first = if found < next { (0..=found).find(names).unwrap_or(found) } else { found };
+            for at in (first..count).take_while(names) {
+                entity.put(usize::from(route.features[at]), shape, field.value, event.time);
+                next = at + 1;
+            }
+            entity.event = event.number;
+            brought = true;
+        }
+        if entity.filled == entity.values.len() {
+            emit(entity);
+        }
+        brought
+    }
+
+    pub(crate) fn forget(&mut self, series: &[u32]) {
+        for &number in series {
+            if let Some(entity) = self.entities.get_mut(number as usize) {
+                *entity = None;
+            }
+        }
+    }
+}
+
+impl Shape {
+    /// When the interval begins that a time falls into.
+    fn start(&self, time: i64) -> i64 {
+        if self.interval > 0 { time - time.rem_euclid(self.interval) } else { time }
+    }
+
+    fn route(&self, head: &[u8], hash: u64, seed: u64) -> Route {
+        let wanted = self.features.iter().zip(0_u16..).filter(|(feature, _)| feature.wants(head));
+        let mut features: Vec<u16> = wanted.map(|(_, number)| number).collect();
+        // Those of the same field side by side, in the order in which their fields first stand among the features.
+        let field = |number: u16| &self.features[usize::from(number)].field;
+        features
+            .sort_by_key(|&number| (self.features.iter().position(|feature| feature.field == *field(number)), number));
+        let tags = self.tags(head);
+        if tags.len() > MOST_TAGS {
+            features.clear();
+        }
+        Route { hash, identity: xxh3_64_with_seed(&tags, seed), features }
+    }
+
+    /// The tags that tell the entity of an event with this head, as they stand there; one that it lacks is left out.
+    fn tags(&self, head: &[u8]) -> Vec<u8> {
+        let mut out = Vec::new();
+        for key in &self.entity {
+            let mut tags = line::head_parts(head).skip(1).filter_map(line::tag);
+            if let Some((key, value)) = tags.find(|(k, _)| line::unescape(k).as_ref() == key.as_bytes()) {
+                out.extend([b",", key, b"=", value].concat());
+            }
+        }
+        out
+    }
+}
+
+impl crate::vector::Feature {
+    fn wants(&self, head: &[u8]) -> bool {
+        let mut parts = line::head_parts(head);
+        let measurement = parts.next().unwrap_or_default();
+        line::unescape(measurement).as_ref() == self.measurement.as_bytes() && crate::select::has_tags(head, &self.tags)
+    }
+}
+
+impl Entity {
+    fn new(shape: &Shape, head: &[u8], start: i64) -> Self {
+        let features = shape.features.len();
+        let keeps = shape.features.iter().any(|feature| feature.transform.needs_last());
+        Self {
+            tags: shape.tags(head).into(),
+            start,
+            values: vec![f64::NAN; features].into(),
+            filled: 0,
+            done: false,
+            first: true,
+            event: 0,
+            last: if keeps { vec![(f64::NAN, 0); features].into() } else { Box::default() },
+        }
+    }
+
+    fn begin(&mut self, start: i64) {
+        self.start = start;
+        self.values.fill(f64::NAN);
+        self.filled = 0;
+        self.done = false;
+        self.first = false;
+    }
+
+    fn put(&mut self, feature: usize, shape: &Shape, value: f64, time: i64) {
+        let transform = shape.features[feature].transform;
+        let last = match self.last.get_mut(feature) {
+            Some(last) if transform.needs_last() => std::mem::replace(last, (value, time)),
+            _ => (f64::NAN, 0),
+        };
+        let value = transform.apply(value, time, last);
+        if value.is_finite() {
+            self.filled += usize::from(self.values[feature].is_nan());
+            self.values[feature] = value;
+        }
+    }
+}
+
+impl Transform {
+    fn needs_last(self) -> bool {
+        matches!(self, Self::Rate | Self::Delta)
+    }
+
+    /// The feature's value, NaN where there is none as yet. `last` is the value before it, NaN for none, and its time.
+    fn apply(self, value: f64, time: i64, (last, then): (f64, i64)) -> f64 {
+        match self {
+            Self::None => value,
+            Self::Log1p => libm::copysign(libm::log1p(value.abs()), value),
+            Self::Delta => value - last,
+            Self::Rate if time <= then => f64::NAN,
+            Self::Rate => {
+                let grown = if value < last { value } else { value - last };
+                // A NaN is smaller than nothing: no last value, no rate.
+                grown / (time.saturating_sub(then) as f64 / 1e9)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_transform_is_what_it_says() {
+        const SECOND: i64 = 1_000_000_000;
+        let none = (f64::NAN, 0);
+        let apply = |transform: Transform, value, last| transform.apply(value, 10 * SECOND, last);
+        assert_eq!(apply(Transform::None, 5.0, none).to_bits(), 5.0_f64.to_bits());
+        assert_eq!(apply(Transform::Delta, 5.0, (7.0, 0)).to_bits(), (-2.0_f64).to_bits());
+        assert_eq!(apply(Transform::Rate, 50.0, (30.0, 0)).to_bits(), 2.0_f64.to_bits());
+        assert_eq!(apply(Transform::Rate, 20.0, (3e9, 0)).to_bits(), 2.0_f64.to_bits(), "it began anew at 0");
+        assert!((apply(Transform::Log1p, -(1_f64.exp() - 1.0), none) + 1.0).abs() < 1e-15);
+        assert!(apply(Transform::Rate, 5.0, none).is_nan() && apply(Transform::Delta, 5.0, none).is_nan());
+        assert!(apply(Transform::Rate, 5.0, (1.0, 10 * SECOND)).is_nan(), "no time has passed");
+    }
+}

@@ -1,0 +1,186 @@
+//! One detector's part of the pipeline: what it wants, the series that it knows, the rows that wait for it.
+
+use crate::join::{self, Joiner};
+use crate::rows::{Rows, Scorer, Verdicts};
+use crate::select::Selector;
+use crate::series::{Limits, SeriesTable};
+use crate::suppress::{Suppression, Suppressor};
+use crate::vector::Shape;
+
+/// One detector's part of the pipeline.
+#[derive(Debug)]
+pub struct Lane {
+    pub(crate) selector: Selector,
+    pub(crate) wants: Wants,
+    pub(crate) series: SeriesTable,
+    pub(crate) rows: Rows,
+    pub(crate) verdicts: Verdicts,
+    suppressor: Suppressor,
+    gone: Vec<u32>,
+}
+
+/// What a detector's rows are made of.
+#[derive(Debug)]
+pub(crate) enum Wants {
+    /// Each field is a series, each of its values a row. Where each row came from.
+    Fields(Vec<Origin>),
+    /// Features of an entity, joined across events.
+    Vectors(Box<Vectors>),
+}
+
+/// What is known of a lane of vectors.
+#[derive(Debug)]
+pub(crate) struct Vectors {
+    pub(crate) joiner: Joiner,
+    /// The detector's name, as a tag's value in a line.
+    pub(crate) name: Vec<u8>,
+}
+
+/// Where a row of one field came from.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Origin {
+    /// Which of the run's events that are to be scored.
+    pub(crate) event: u32,
+    /// Where the field's key starts in the input.
+    pub(crate) key: u32,
+    pub(crate) key_len: u32,
+}
+
+impl Lane {
+    /// A lane whose detector scores each selected field by itself.
+    #[must_use]
+    pub fn new(selector: Selector, limits: Limits) -> Self {
+        Self {
+            selector,
+            wants: Wants::Fields(Vec::new()),
+            series: SeriesTable::new(limits),
+            rows: Rows::default(),
+            verdicts: Verdicts::default(),
+            suppressor: Suppressor::default(),
+            gone: Vec::new(),
+        }
+    }
+
+    /// A lane whose detector, called `name`, scores vectors joined from the selected events. It only looks on: other
+    /// detectors score the events' fields as though it were not there.
+    #[must_use]
+    pub fn vectors(name: &str, shape: Shape, selector: Selector, limits: Limits) -> Self {
+        let mut tag = Vec::new();
+        crate::splice::put_name(&mut tag, name);
+        let rows = Rows::new(shape.features.len());
+        let wants = Wants::Vectors(Box::new(Vectors { joiner: Joiner::new(shape), name: tag }));
+        Self { wants, rows, ..Self::new(selector, limits) }
+    }
+
+    /// The same lane with a rule for which anomalies are worth telling.
+    #[must_use]
+    pub fn suppress(mut self, rule: Suppression) -> Self {
+        self.suppressor = Suppressor::new(rule);
+        self
+    }
+
+    /// What its vectors are made of; none where it scores fields.
+    #[must_use]
+    pub fn shape(&self) -> Option<&Shape> {
+        match &self.wants {
+            Wants::Fields(_) => None,
+            Wants::Vectors(vectors) => Some(vectors.joiner.shape()),
+        }
+    }
+
+    /// Which anomalies it tells.
+    #[must_use]
+    pub fn suppression(&self) -> Suppression {
+        self.suppressor.rule()
+    }
+
+    /// The tags of an entity whose vectors it joins, as they stand in a line: `,host=a`.
+    #[must_use]
+    pub fn tags(&self, series: u32) -> &[u8] {
+        match &self.wants {
+            Wants::Fields(_) => &[],
+            Wants::Vectors(vectors) => vectors.joiner.tags(series),
+        }
+    }
+
+    /// The vectors that it has joined.
+    #[must_use]
+    pub fn joined(&self) -> join::Counts {
+        match &self.wants {
+            Wants::Fields(_) => join::Counts::default(),
+            Wants::Vectors(vectors) => vectors.joiner.counts(),
+        }
+    }
+
+    /// The series that it knows.
+    #[must_use]
+    pub fn series(&self) -> &SeriesTable {
+        &self.series
+    }
+
+    /// The series that it knows, to restore those of an earlier run.
+    pub fn series_mut(&mut self) -> &mut SeriesTable {
+        &mut self.series
+    }
+
+    /// Whether events with this head may bring rows.
+    pub(crate) fn wants_event(&self, head: &[u8]) -> bool {
+        self.selector.wants_event(head)
+            && match &self.wants {
+                Wants::Fields(_) => true,
+                Wants::Vectors(vectors) => vectors.joiner.wants_event(head),
+            }
+    }
+
+    /// Whether a field of such an event is a row by itself.
+    pub(crate) fn wants_field(&self, key: &[u8]) -> bool {
+        matches!(self.wants, Wants::Fields(_)) && self.selector.wants_field(key)
+    }
+
+    pub(crate) fn set_seed(&mut self, seed: u64) {
+        if let Wants::Vectors(vectors) = &mut self.wants {
+            vectors.joiner.set_seed(seed);
+        }
+    }
+
+    /// Begins a run at this time.
+    pub(crate) fn begin(&mut self, now: i64) {
+        self.series.pass(now);
+        self.rows.clear();
+        self.verdicts.clear();
+        match &mut self.wants {
+            Wants::Fields(origins) => origins.clear(),
+            Wants::Vectors(vectors) => vectors.joiner.emissions.clear(),
+        }
+    }
+
+    /// Has the run's rows scored.
+    pub(crate) fn score(&mut self, scorer: &mut impl Scorer) {
+        let Self { rows, verdicts, series, gone, .. } = self;
+        if !rows.is_empty() {
+            scorer.score(rows, verdicts);
+        }
+        series.retire(rows.len(), gone);
+    }
+
+    /// Whether a row of this run, the next one in their order, is an anomaly that is worth telling.
+    pub(crate) fn is_anomaly(&mut self, row: usize, score: f64) -> bool {
+        self.suppressor.is_anomaly(self.rows.series[row], self.rows.times[row], score)
+    }
+
+    /// Tells the detector which series are gone, and returns how many.
+    pub(crate) fn forget(&mut self, scorer: &mut impl Scorer) -> u64 {
+        let Self { gone, suppressor, wants, .. } = self;
+        if gone.is_empty() {
+            return 0;
+        }
+        scorer.forget(gone);
+        suppressor.forget(gone);
+        if let Wants::Vectors(vectors) = wants {
+            vectors.joiner.forget(gone);
+        }
+        let count = gone.len() as u64;
+        gone.clear();
+        count
+    }
+}
