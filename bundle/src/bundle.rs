@@ -288,8 +288,7 @@ impl Draft {
     /// What would keep it from loading.
     pub fn finish(self) -> Result<Bundle, Fault> {
         let Self { manifest, model, golden, component } = self;
-        let mut bundle =
-            Bundle { manifest, manifest_text: Vec::new(), model, golden, component, signature: None };
+        let mut bundle = Bundle { manifest, manifest_text: Vec::new(), model, golden, component, signature: None };
         bundle.manifest.format = FORMAT;
         let digests: BTreeMap<_, _> = bundle.digested().map(|(name, file)| (name.to_owned(), sha256(file))).collect();
         bundle.manifest.sha256 = digests;

@@ -22,7 +22,8 @@ pub(crate) fn read(path: &Path) -> Result<Files, Fault> {
     let mut attempt = 0;
     loop {
         attempt += 1;
-        let directory = File::from(open(path, OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).map_err(std::io::Error::from)?);
+        let directory =
+            File::from(open(path, OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).map_err(std::io::Error::from)?);
         let result = read_open(&directory);
         // Of one that was being removed, some files may be missing.
         if attempt == ATTEMPTS || is_still(path, &directory) {
@@ -81,11 +82,20 @@ mod tests {
             Bundle::read(&directory).unwrap_err().to_string()
         };
         for (error, what) in [
-            (damaged("foreign", &|d| fs::write(d.join("notes.txt"), "x").unwrap()), "notes.txt: a bundle has no such file"),
+            (
+                damaged("foreign", &|d| fs::write(d.join("notes.txt"), "x").unwrap()),
+                "notes.txt: a bundle has no such file",
+            ),
             (damaged("unlisted", &|d| fs::write(d.join("detector.wasm"), "x").unwrap()), "does not list detector.wasm"),
             (damaged("folder", &|d| fs::create_dir(d.join("detector.wasm")).unwrap()), "detector.wasm: it is no plain"),
-            (damaged("missing", &|d| fs::remove_file(d.join("model.safetensors")).unwrap()), "model.safetensors: it is missing"),
-            (damaged("changed", &|d| fs::write(d.join("model.safetensors"), "x").unwrap()), "model.safetensors: its SHA-256"),
+            (
+                damaged("missing", &|d| fs::remove_file(d.join("model.safetensors")).unwrap()),
+                "model.safetensors: it is missing",
+            ),
+            (
+                damaged("changed", &|d| fs::write(d.join("model.safetensors"), "x").unwrap()),
+                "model.safetensors: its SHA-256",
+            ),
             (
                 damaged("link", &|d| {
                     fs::rename(d.join("model.safetensors"), root.path().join("elsewhere")).unwrap();
@@ -101,7 +111,9 @@ mod tests {
                 "detector.wasm: it is no plain file",
             ),
             (
-                damaged("large", &|d| File::options().write(true).open(d.join("bundle.toml")).unwrap().set_len(1 << 40).unwrap()),
+                damaged("large", &|d| {
+                    File::options().write(true).open(d.join("bundle.toml")).unwrap().set_len(1 << 40).unwrap()
+                }),
                 "bundle.toml: its 1099511627776 bytes are more",
             ),
             (Bundle::read(&root.path().join("none")).unwrap_err().to_string(), "none: No such file"),

@@ -144,7 +144,8 @@ mod tests {
     #[test]
     fn rows_get_the_scores_they_must_get_or_the_row_is_named() {
         let model = testing::model(0.0);
-        let batch = Batch { series: &[0, 1, 0], times: &[1, 2, 3], values: &[4.0, 50.0, f64::NAN, 200.0, f64::NAN, f64::NAN] };
+        let batch =
+            Batch { series: &[0, 1, 0], times: &[1, 2, 3], values: &[4.0, 50.0, f64::NAN, 200.0, f64::NAN, f64::NAN] };
         let golden = Golden::of(&model, batch).unwrap();
         assert!(golden.scores[2].is_nan());
         let read = Golden::read(golden.bytes().to_vec()).unwrap();

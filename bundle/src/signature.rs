@@ -104,7 +104,8 @@ impl PublicKey {
         let lines = text.lines().map(str::trim);
         let line = lines.filter(|line| !line.is_empty() && !line.starts_with("untrusted comment:")).next_back();
         let key = line.filter(|line| line.starts_with("RW")).and_then(|line| Key::from_base64(line).ok());
-        key.map(Self).ok_or_else(|| "it is no public key of minisign; one is 56 letters and begins with `RW`".to_owned())
+        key.map(Self)
+            .ok_or_else(|| "it is no public key of minisign; one is 56 letters and begins with `RW`".to_owned())
     }
 
     /// Reads a key, given itself or as the path of its file.
@@ -114,7 +115,8 @@ impl PublicKey {
     /// Says that it is neither.
     pub fn find(text: &str) -> Result<Self, String> {
         Self::parse(text).or_else(|_| {
-            let file = fs::read_to_string(text).map_err(|error| format!("{text} is no public key, and no file of one: {error}"))?;
+            let file = fs::read_to_string(text)
+                .map_err(|error| format!("{text} is no public key, and no file of one: {error}"))?;
             Self::parse(&file).map_err(|what| format!("{text}: {what}"))
         })
     }

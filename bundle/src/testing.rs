@@ -10,13 +10,12 @@ use qualm_core::trained::{Rows, Settings};
 
 use crate::bundle::{Bundle, Draft};
 use crate::golden::Golden;
-use crate::manifest::{
-    FORMAT, Feature, Manifest, Provenance, Reference, Shape, Suppression, Threshold, Transform,
-};
+use crate::manifest::{FORMAT, Feature, Manifest, Provenance, Reference, Shape, Suppression, Threshold, Transform};
 
 /// A model of two features; another for another `shift`.
 pub(crate) fn model(shift: f64) -> Vec<u8> {
-    let rows: Vec<f64> = (0..1000).flat_map(|at| [f64::from(at % 10) + shift, (f64::from(at % 7) + shift) * 100.0]).collect();
+    let rows: Vec<f64> =
+        (0..1000).flat_map(|at| [f64::from(at % 10) + shift, (f64::from(at % 7) + shift) * 100.0]).collect();
     let settings = Settings { scaling: Scaling::Standard, threshold: Rule::FalseAlarmRate(1e-3), memory: 1.0 };
     let batch = Batch { series: &[0; 1000], times: &[0; 1000], values: &rows };
     qualm_core::zscore::fit(Rows::new(&rows, 2), batch, &settings).unwrap().to_model()

@@ -52,10 +52,8 @@ impl Bundle {
     /// Writes the files to a new directory beside `target`.
     fn write_beside(&self, target: &Path) -> io::Result<TempDir> {
         let permissions = Permissions::from_mode(0o777); // less the umask
-        let new = tempfile::Builder::new()
-            .prefix(".qualm-")
-            .permissions(permissions)
-            .tempdir_in(atomic::parent(target))?;
+        let new =
+            tempfile::Builder::new().prefix(".qualm-").permissions(permissions).tempdir_in(atomic::parent(target))?;
         for (name, bytes) in self.files() {
             let mut file = File::create_new(new.path().join(name))?;
             file.write_all(bytes)?;

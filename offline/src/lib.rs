@@ -2,5 +2,6 @@
 
 pub mod evaluate;
 pub mod history;
+pub mod subject;
 pub mod table;
 pub mod train;

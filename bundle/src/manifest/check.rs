@@ -88,7 +88,8 @@ impl Reference {
         if finite && right && quantiles.len() == 11 {
             return Ok(());
         }
-        Err("its `reference` must be finite: a share of missing values, a mean, a deviation, 11 ascending quantiles".into())
+        Err("its `reference` must be finite: a share of missing values, a mean, a deviation, 11 ascending quantiles"
+            .into())
     }
 }
 

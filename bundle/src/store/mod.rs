@@ -56,7 +56,9 @@ pub enum Refused {
         current: u64,
     },
     /// It has the current one's version, but is another.
-    #[error("it is another bundle than the one that runs, but has the same version {0}; each new one needs a higher version")]
+    #[error(
+        "it is another bundle than the one that runs, but has the same version {0}; each new one needs a higher version"
+    )]
     SameVersion(u64),
     /// This version, or one after it, was rolled back from.
     #[error("version {offered} is not taken: version {from} was rolled back from, so only what is newer than that is")]
@@ -291,9 +293,10 @@ impl Store {
     }
 
     fn remove(&self, versions: Vec<u64>) -> Result<(), Error> {
-        versions.into_iter().map(|version| self.path(version)).try_for_each(|path| {
-            fs::remove_file(&path).map_err(|source| Error::Io { path, source })
-        })
+        versions
+            .into_iter()
+            .map(|version| self.path(version))
+            .try_for_each(|path| fs::remove_file(&path).map_err(|source| Error::Io { path, source }))
     }
 
     /// The newest kept bundle that is older than a version.
@@ -318,9 +321,7 @@ impl Store {
     /// What stands in the file; none where there is no file or it is damaged.
     fn read_state(&self) -> Option<State> {
         let path = self.watched()?;
-        State::parse(&fs::read_to_string(path).ok()?)
-            .inspect_err(|error| warn!("{STATE}: {error}"))
-            .ok()
+        State::parse(&fs::read_to_string(path).ok()?).inspect_err(|error| warn!("{STATE}: {error}")).ok()
     }
 
     fn write_state(&self) -> Result<(), Error> {
@@ -337,7 +338,11 @@ impl Store {
     fn recover(&mut self) -> Result<State, Error> {
         if let Some(path) = self.watched().filter(|path| path.exists()) {
             let aside = atomic::set_aside(&path).map_err(|source| Error::Io { path: path.clone(), source })?;
-            warn!("{} is damaged and set aside as {}; the newest kept bundle is taken", path.display(), aside.display());
+            warn!(
+                "{} is damaged and set aside as {}; the newest kept bundle is taken",
+                path.display(),
+                aside.display()
+            );
         }
         self.state = State { current: self.newest_before(u64::MAX), ..State::default() };
         self.write_state()?;

@@ -34,7 +34,11 @@ fn only_what_is_newer_is_taken() {
         assert_eq!(store.version(), Some(7));
     }
     let mut again = open(&root);
-    assert_eq!((again.current().unwrap(), again.kept()), (Some(testing::bundle(7)), vec![5, 7]), "it outlives the process");
+    assert_eq!(
+        (again.current().unwrap(), again.kept()),
+        (Some(testing::bundle(7)), vec![5, 7]),
+        "it outlives the process"
+    );
 }
 
 #[test]
@@ -51,7 +55,13 @@ fn the_last_few_are_kept() {
 fn after_a_rollback_the_source_must_have_something_newer() {
     let root = tempfile::tempdir().unwrap();
     let mut store = open(&root);
-    assert!(store.rollback(None).unwrap_err().to_string().contains("no version before the current one to go back to; kept are none"));
+    assert!(
+        store
+            .rollback(None)
+            .unwrap_err()
+            .to_string()
+            .contains("no version before the current one to go back to; kept are none")
+    );
     for version in [1, 2, 3, 5] {
         offer(&mut store, version).unwrap();
     }
@@ -68,7 +78,9 @@ fn after_a_rollback_the_source_must_have_something_newer() {
     // Further back, to one that is not there, and to the newest again.
     assert_eq!(command.rollback(Some(1)).unwrap(), testing::bundle(1));
     assert_eq!((command.version(), command.rolled_back_from()), (Some(1), Some(5)));
-    assert!(command.rollback(Some(4)).unwrap_err().to_string().contains("no version 4 to go back to; kept are 1, 2, 3, 5"));
+    assert!(
+        command.rollback(Some(4)).unwrap_err().to_string().contains("no version 4 to go back to; kept are 1, 2, 3, 5")
+    );
     assert_eq!(command.rollback(Some(5)).unwrap(), testing::bundle(5));
     assert_eq!(command.rolled_back_from(), None);
 

@@ -31,7 +31,7 @@ pub struct Labels {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Told {
-    /// One a row, in the order of the rows.
+    /// One for each row of the input, in their order.
     Rows(Vec<bool>),
     /// By time.
     Times(HashMap<i64, bool>),
@@ -86,7 +86,7 @@ impl Labels {
         let Some(label) = columns.find(column) else {
             return Err(columns.failed(&format!("it has no column `{column}`; --label-column names one of a CSV file")));
         };
-        Ok(Self { file: path.to_owned(), told: columns.labels(label)? })
+        Ok(Self { file: path.to_owned(), told: Told::Rows(columns.each(|cells| is_anomaly(&cells[label]))?) })
     }
 
     /// A label for each row of a table.
@@ -97,12 +97,19 @@ impl Labels {
     pub fn of(&self, table: &Table) -> Result<Vec<bool>, Error> {
         let failed = |what| Error { file: self.file.clone(), line: None, what };
         match &self.told {
-            Told::Rows(labels) if labels.len() == table.len() => Ok(labels.clone()),
-            Told::Rows(labels) => Err(failed(format!(
-                "it has {} labels where there are {} rows to score; give each a `time`, or time windows (`start,end`)",
-                labels.len(),
-                table.len()
-            ))),
+            Told::Rows(labels) => {
+                // Not every row of the input completes one of the table.
+                let label = |source: &u64| labels.get(*source as usize).copied();
+                let all: Option<Vec<bool>> = table.sources.iter().map(label).collect();
+                all.ok_or_else(|| {
+                    failed(format!(
+                        "it has {} labels where the input has {} rows at least; give each a `time`, or time windows \
+                         (`start,end`)",
+                        labels.len(),
+                        table.sources.iter().max().map_or(0, |last| last + 1)
+                    ))
+                })
+            }
             Told::Times(labels) => table
                 .times
                 .iter()
@@ -153,7 +160,9 @@ pub fn read_scores(path: &Path) -> Result<(Table, Vec<f64>), Error> {
         Ok((time(cells, when)?, score))
     };
     let (times, scores): (Vec<i64>, Vec<f64>) = columns.each(row)?.into_iter().unzip();
-    let table = Table { series: vec![0; times.len()], entities: vec![String::new()], times, ..Table::default() };
+    let sources = (0..times.len() as u64).collect();
+    let table =
+        Table { series: vec![0; times.len()], entities: vec![String::new()], times, sources, ..Table::default() };
     Ok((table, scores))
 }
 
@@ -186,14 +195,9 @@ impl Columns {
     }
 
     fn labels(self, label: usize) -> Result<Told, Error> {
-        let is_anomaly = move |cells: &StringRecord| match &cells[label] {
-            "0" | "0.0" | "false" => Ok(false),
-            "1" | "1.0" | "true" => Ok(true),
-            cell => Err(format!("the label `{cell}` is neither 0 nor 1")),
-        };
-        let Some(when) = self.time() else { return Ok(Told::Rows(self.each(is_anomaly)?)) };
+        let Some(when) = self.time() else { return Ok(Told::Rows(self.each(|cells| is_anomaly(&cells[label]))?)) };
         let mut times = HashMap::new();
-        for (time, label) in self.each(|cells| Ok((time(cells, when)?, is_anomaly(cells)?)))? {
+        for (time, label) in self.each(|cells| Ok((time(cells, when)?, is_anomaly(&cells[label])?)))? {
             *times.entry(time).or_insert(false) |= label; // a time may come up once for each entity
         }
         Ok(Told::Times(times))
@@ -208,6 +212,14 @@ impl Columns {
             out.push(row(&record).map_err(|what| failed(record.position(), what))?);
         }
         Ok(out)
+    }
+}
+
+fn is_anomaly(cell: &str) -> Result<bool, String> {
+    match cell {
+        "0" | "0.0" | "false" => Ok(false),
+        "1" | "1.0" | "true" => Ok(true),
+        cell => Err(format!("the label `{cell}` is neither 0 nor 1")),
     }
 }
 
@@ -232,7 +244,7 @@ mod tests {
     fn table() -> Table {
         let times = (0..6).map(|row| row / 2 * 1_000_000_000).collect();
         let entities = vec!["host=a".to_owned(), "host=b".to_owned()];
-        Table { series: vec![0, 1, 0, 1, 0, 1], entities, times, ..Table::default() }
+        Table { series: vec![0, 1, 0, 1, 0, 1], entities, times, sources: (0..6).collect(), ..Table::default() }
     }
 
     fn labels(text: &str) -> Result<String, String> {
@@ -258,7 +270,7 @@ mod tests {
     #[test]
     fn what_is_wrong_is_named_with_its_place() {
         for (text, what) in [
-            ("label\n0\n", "1 labels where there are 6 rows"),
+            ("label\n0\n", "1 labels where the input has 6 rows"),
             ("time,label\n0,0\n", "no label for the time 1970-01-01T00:00:01Z"),
             ("label\n0\nx\n", "l.csv:3: the label `x`"),
             ("label\n0\n\"\"\n", "l.csv:3: the label ``"),
@@ -276,9 +288,11 @@ mod tests {
 
     #[test]
     fn a_column_of_the_input_may_hold_them() {
-        let (_dir, path) = file("time,cpu,bad\n0,0.5,0\n1,7,1\n2,0.5,0\n");
-        let read = Labels::read_column(&path, "bad").unwrap().of(&table()).unwrap();
-        assert_eq!(read, [false, false, true, true, false, false]);
+        let (_dir, path) = file("time,cpu,bad\n0,0.5,0\n1,7,1\n2,,1\n3,0.5,0\n");
+        // The third row of the input had no value, and made no row.
+        let table = Table { series: vec![0; 3], times: vec![0; 3], sources: vec![0, 1, 3], ..Table::default() };
+        let read = Labels::read_column(&path, "bad").unwrap().of(&table).unwrap();
+        assert_eq!(read, [false, true, false]);
         let error = Labels::read_column(&path, "worse").unwrap_err().to_string();
         assert!(error.contains("no column `worse`"), "{error}");
     }

@@ -11,6 +11,7 @@ mod random;
 pub mod report;
 pub mod robustness;
 pub mod score;
+mod screen;
 mod spread;
 pub mod summary;
 #[cfg(test)]

@@ -197,7 +197,8 @@ fn name_of(out: &Path) -> String {
     if name.is_empty() { "model".to_owned() } else { name.to_owned() }
 }
 
-fn digest(path: &Path) -> io::Result<String> {
+/// The digest of a file, as provenance has it.
+pub(crate) fn digest(path: &Path) -> io::Result<String> {
     let mut digest = Sha256::new();
     io::copy(&mut io::BufReader::new(std::fs::File::open(path)?), &mut digest)?;
     Ok(digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect())

@@ -211,8 +211,9 @@ mod tests {
     #[test]
     fn times_are_told_as_finely_as_it_takes() {
         assert_eq!(texts(20 * SECOND), ["00:00:05", "00:00:10", "00:00:15"]);
-        assert_eq!(texts(DAY + SECOND), ["06:00", "12:00", "18:00"], "what is at the very end has no room");
-        assert_eq!(texts(4 * DAY), ["Jan 2", "Jan 3", "Jan 4"]);
+        let day = ["03:00", "06:00", "09:00", "12:00", "15:00", "18:00", "21:00"];
+        assert_eq!(texts(DAY + SECOND), day, "what is at the very end has no room");
+        assert_eq!(texts(6 * DAY), ["Jan 2", "Jan 3", "Jan 4", "Jan 5", "Jan 6"]);
         assert_eq!(texts(3000 * DAY)[0].split(' ').count(), 2, "a month and a year");
         assert!(texts(0).is_empty());
     }
