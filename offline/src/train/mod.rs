@@ -16,9 +16,9 @@ use jiff::Timestamp;
 use qualm_bundle::bundle::Draft;
 use qualm_bundle::golden::Golden;
 use qualm_bundle::manifest::{self, FORMAT, Manifest, Provenance, Shape};
+use qualm_core::Batch;
 use qualm_core::trained::calibrate::LEAST;
 use qualm_core::trained::{Rows, Trained};
-use qualm_core::{Batch, Detector as _};
 use rayon::prelude::*;
 
 use crate::evaluate::inject::{inject, objective};
@@ -154,16 +154,15 @@ fn check(table: &Table, train: &Range<usize>) -> Result<Vec<String>, String> {
     let mut warnings = Vec::new();
     let mut varying = 0;
     for (feature, name) in table.names.iter().enumerate() {
-        let mut values = rows.column(feature);
-        let Some(first) = values.next() else {
+        let Some(first) = rows.column(feature).next() else {
             return Err(format!(
                 "`{name}` has no value in the first {} rows, which are learnt from; leave it out of the features, or \
                  give it a history that has some",
                 train.len()
             ));
         };
-        let present = 1 + values.clone().count();
-        if values.all(|value| value.to_bits() == first.to_bits()) {
+        let present = rows.column(feature).count();
+        if rows.column(feature).all(|value| value.to_bits() == first.to_bits()) {
             warnings.push(format!("`{name}` is always {first}: any other value will look strange"));
         } else {
             varying += 1;
@@ -246,4 +245,134 @@ fn golden(model: &[u8], table: &Table) -> Result<Golden, String> {
     let series: Vec<u32> = (0..rows as u32).map(|row| row % 2).collect();
     let times: Vec<i64> = (0..rows as i64).map(|row| row * 1_000_000_000).collect();
     Golden::of(model, Batch { series: &series, times: &times, values: &values })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::PathBuf;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use qualm_bundle::Bundle;
+
+    use super::command::{Options, run};
+    use super::*;
+
+    /// A day of minutes: three features that go up and down together, one that does not change.
+    fn history(rows: usize) -> String {
+        let mut state = 5_u64;
+        let mut text = String::from("time,load,cpu,net,version\n");
+        for row in 0..rows {
+            let day = (row as f64 / 240.0).sin();
+            let mut noisy = |level: f64, swing: f64| {
+                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                level + swing * (day + 0.2 * ((state >> 33) as f64 / f64::from(1_u32 << 31) - 0.5))
+            };
+            text += &format!(
+                "{},{:.4},{:.4},{:.2},7\n",
+                1_700_000_000 + row * 60,
+                noisy(4.0, 2.0),
+                noisy(50.0, 20.0),
+                noisy(1e6, 3e5)
+            );
+        }
+        text
+    }
+
+    fn options(dir: &std::path::Path, text: &str, detector: &str, spec: Option<&str>) -> Options {
+        let path = |name: &str| dir.join(name);
+        fs::write(path("history.csv"), text).unwrap();
+        let spec: Option<PathBuf> = spec.map(|spec| {
+            fs::write(path("spec.toml"), spec).unwrap();
+            path("spec.toml")
+        });
+        Options {
+            input: path("history.csv"),
+            out: path("model"),
+            detector: Some(detector.to_owned()),
+            spec,
+            name: None,
+            version: None,
+            seed: None,
+            measurement: None,
+            json: true,
+        }
+    }
+
+    #[test]
+    fn every_kind_is_trained_to_a_bundle_that_loads_and_is_the_same_again() {
+        for kind in kinds::KINDS {
+            let dir = tempfile::tempdir().unwrap();
+            let options = options(dir.path(), &history(1500), kind, None);
+            run(&options).unwrap();
+            let bundle = Bundle::read(&options.out).unwrap();
+            assert_eq!((bundle.manifest.version, bundle.manifest.kind.as_str()), (1, kind));
+            assert!((bundle.manifest.features[3].reference.as_ref().unwrap().mean - 7.0).abs() < 1e-9);
+            assert_eq!(bundle.manifest.features[0].measurement, "history");
+            let metrics = &bundle.manifest.provenance.metrics;
+            assert!(metrics["test_alarm_rate"] < 0.02 && metrics["test_injected_auc_pr"] > 0.3, "{kind}: {metrics:?}");
+            let first = bundle.pack();
+            fs::remove_dir_all(&options.out).unwrap();
+            run(&options).unwrap();
+            assert!(Bundle::read(&options.out).unwrap().pack() == first, "{kind}: not the same bytes");
+            run(&options).unwrap();
+            assert_eq!(Bundle::read(&options.out).unwrap().manifest.version, 2, "the next one is newer");
+        }
+    }
+
+    #[test]
+    fn a_grid_is_searched_and_its_best_is_taken() {
+        let dir = tempfile::tempdir().unwrap();
+        let spec = "name = \"vitals\"\nseed = 3\n[parameters]\nscaling = [\"none\", \"standard\"]\n";
+        let options = options(dir.path(), &history(1500), "zscore", Some(spec));
+        let spec = Spec::read(options.spec.as_deref().unwrap()).unwrap();
+        let vectors = crate::table::discover(&options.input, "history", None).unwrap();
+        let table = Table::read(&options.input, "history", &vectors.shape().unwrap()).unwrap();
+        let steps = AtomicU32::new(0);
+        let origin = Origin { name: "vitals".into(), version: 9, kind: "zscore".into(), data_sha256: String::new() };
+        let step = || {
+            steps.fetch_add(1, Ordering::Relaxed);
+        };
+        let outcome = train(&table, &vectors, &spec, origin, step).unwrap();
+        assert_eq!((outcome.tried.len(), steps.into_inner()), (2, 3));
+        assert!(
+            outcome.tried[1].1 > outcome.tried[0].1,
+            "unscaled, the largest feature drowns the others: {:?}",
+            outcome.tried
+        );
+        let parameters = &outcome.draft.manifest.provenance.parameters;
+        assert_eq!(parameters["scaling"].as_str(), Some("standard"));
+        assert_eq!((outcome.split.train.len(), outcome.split.test.len()), (1050, 225));
+        assert!(outcome.warnings[0].contains("`version` is always 7"), "{:?}", outcome.warnings);
+    }
+
+    #[test]
+    fn what_cannot_be_learnt_from_is_named_and_leaves_nothing_behind() {
+        let constant: String = "time,a\n"
+            .chars()
+            .chain((0..700).flat_map(|row| format!("{row},5\n").into_bytes()).map(char::from))
+            .collect();
+        let empty: String = "time,a,b\n"
+            .chars()
+            .chain((0..700).flat_map(|row| format!("{row},{row},\n").into_bytes()).map(char::from))
+            .collect();
+        for (text, spec, what) in [
+            (history(400), "", "there are 400 rows"),
+            (constant, "", "no feature ever changes"),
+            (empty, "", "`b` has no value in the first 489 rows"),
+            (history(700).replace(",7\n", ",seven\n"), "", "history.csv:2: column `version`: `seven` is no number"),
+            (history(700).replacen("time,", "when,", 1), "", "the first column must be `time`"),
+            (history(700), "[parameters]\nscalng = \"robust\"", "unknown `scalng`; known here are scaling, memory"),
+            (history(700), "[parameters]\nscaling = \"big\"", "`big` is no scaling"),
+            (history(700), "threshold = { false_alarm_rate = 3 }", "must lie between"),
+            (history(700), "[[features]]\nname = \"x\"\nmeasurement = \"no\"\nfield = \"y\"", "there are 0 rows"),
+        ] {
+            let dir = tempfile::tempdir().unwrap();
+            let options = options(dir.path(), &text, "zscore", Some(spec));
+            let error = run(&options).unwrap_err().to_string();
+            assert!(error.contains(what), "{error}, not {what}");
+            let left: Vec<_> = fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+            assert_eq!(left.len(), 2, "{left:?}");
+        }
+    }
 }
