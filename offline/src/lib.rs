@@ -1,6 +1,7 @@
 //! What is done to history: reading it ([`history`]), training, validation, evaluation, explanation, collection.
 
 pub mod evaluate;
+pub mod explain;
 pub mod history;
 pub mod subject;
 pub mod table;

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use jiff::Timestamp;
 use qualm_bundle::Bundle;
 use qualm_bundle::manifest::Reference;
 use qualm_core::Detector;
@@ -99,8 +100,8 @@ impl Subject {
                 "the model was trained on this very file: figures flatter it where it has seen the rows".to_owned(),
             ];
         }
-        let (from, to) =
-            (provenance.from.map(|time| time.as_nanosecond()), provenance.to.map(|time| time.as_nanosecond()));
+        let nanoseconds = |time: Option<Timestamp>| time.map(Timestamp::as_nanosecond);
+        let (from, to) = (nanoseconds(provenance.from), nanoseconds(provenance.to));
         let seen = |time: &&i64| from.zip(to).is_some_and(|(from, to)| (from..=to).contains(&i128::from(**time)));
         let rows = self.table.times.iter().filter(seen).count();
         if rows == 0 {

@@ -1,5 +1,6 @@
 //! `qualm evaluate`: how good a detector is on some rows.
 
+pub mod command;
 pub mod drift;
 pub mod evaluation;
 pub mod events;
@@ -9,13 +10,15 @@ pub mod metrics;
 pub mod perturb;
 mod random;
 pub mod report;
+pub mod require;
 pub mod robustness;
 pub mod score;
-mod screen;
+pub(crate) mod screen;
 mod spread;
 pub mod summary;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 pub(crate) mod words;
 
+pub use command::{EXAMPLES, Error, Options, run};
 pub use evaluation::{Evaluation, Settings, evaluate};

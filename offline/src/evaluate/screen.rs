@@ -28,26 +28,20 @@ pub(super) fn text(title: &str, evaluation: &Evaluation, notes: &[String]) -> St
 
 fn labelled(it: &Labelled) -> String {
     let Labelled { anomalous, unscored, confusion, figures, best, events, .. } = it;
-    let delay = events.delay.map_or_else(
-        || NONE.to_owned(),
-        |delay| format!("{} after their start (median; {} rows)", seconds(delay.seconds), number(delay.rows, 3)),
-    );
+    let delay = events.delay.map_or_else(String::new, |delay| {
+        let when =
+            if delay.rows > 0.0 { format!("{} after its start", seconds(delay.seconds)) } else { "at once".to_owned() };
+        format!("  an incident that is found is found {when} (median; {} rows)\n", number(delay.rows, 3))
+    });
+    let recall = format!("recall {}", figure(events.recall));
+    let precision = format!("precision {}", figure(events.precision));
     let incidents = [
-        [
-            "found".to_owned(),
-            format!("{} of {}", events.found, events.events),
-            format!("recall {}", figure(events.recall)),
-        ],
-        [
-            "alarms that are right".to_owned(),
-            format!("{} of {}", events.right, events.alarms),
-            format!("precision {}", figure(events.precision)),
-        ],
-        ["found at".to_owned(), delay, String::new()],
+        vec!["found".to_owned(), format!("{} of {}", events.found, events.events), recall],
+        vec!["alarms that are right".to_owned(), format!("{} of {}", events.right, events.alarms), precision],
     ];
     let all = confusion.true_negatives + confusion.false_positives + anomalous;
     let rows = [
-        ["called anomalous", "called ordinary"].map(str::to_owned).into_iter().collect::<Vec<_>>(),
+        vec!["called anomalous".to_owned(), "called ordinary".to_owned()],
         vec![thousands(confusion.true_positives), thousands(confusion.false_negatives)],
         vec![thousands(confusion.false_positives), thousands(confusion.true_negatives)],
     ];
@@ -66,9 +60,9 @@ fn labelled(it: &Labelled) -> String {
         String::new()
     };
     format!(
-        "\nIncidents (runs of labelled rows)\n{}\nRows\n{}precision {}, recall {}, F1 {}{best}\n\
+        "\nIncidents (runs of labelled rows)\n{}{delay}\nRows\n{}precision {}, recall {}, F1 {}{best}\n\
          AUC-PR {} ({} if scores knew nothing), ROC-AUC {}\n{unscored}",
-        columns(incidents.into_iter().map(Vec::from)),
+        columns(incidents.into_iter()),
         columns(rows),
         figure(figures.precision),
         figure(figures.recall),
@@ -225,7 +219,7 @@ mod tests {
         for (labels, parts) in [
             (
                 Some(&labels[..]),
-                ["Incidents", "found                  2 of 2", "precision 1.000", "Largest alarms", "variance ×2"],
+                ["Incidents", "found                  2 of 2", "AUC-PR 1.000 (0.017", "Largest alarms", "variance ×2"],
             ),
             (None, ["Anomalies put in", "spike", "alarms,", "host=h1", "noise of 0.1"]),
         ] {

@@ -24,6 +24,8 @@ pub struct Page<'a> {
     pub table: &'a Table,
     /// One a row, where there are any.
     pub labels: Option<&'a [bool]>,
+    /// What must be known beside any figure.
+    pub notes: &'a [String],
     /// Where all this comes from: what, and its value.
     pub provenance: &'a [(String, String)],
 }
@@ -49,8 +51,9 @@ impl Page<'_> {
              <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\"/>\n\
              <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n\
              <title>{title} – qualm evaluation</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n\
-             <h1>How good is {title}?</h1>\n<p class=\"under\">{}</p>\n{sections}{}</body>\n</html>\n",
+             <h1>How good is {title}?</h1>\n<p class=\"under\">{}</p>\n{}{sections}{}</body>\n</html>\n",
             self.what(),
+            self.notes(),
             self.footer()
         )
     }
@@ -61,6 +64,10 @@ impl Page<'_> {
         let of = if *entities > 1 { format!(" of {} entities", thousands(*entities as u64)) } else { String::new() };
         let when = from.zip(*to).map_or_else(String::new, |(from, to)| format!(", from {from} to {to}"));
         format!("{}{of}{when}", count(summary.rows, "row", "rows"))
+    }
+
+    fn notes(&self) -> String {
+        self.notes.iter().map(|note| format!("<p class=\"note\">Note: {}.</p>\n", escape(note))).collect()
     }
 
     fn footer(&self) -> String {
@@ -125,7 +132,14 @@ mod tests {
         for labels in [Some(&labels[..]), None] {
             let mut detector = qualm_core::open(&model).unwrap();
             let evaluation = evaluate(&mut *detector, &table, labels, &settings, &|_| {}).unwrap();
-            let page = Page { title: NASTY, evaluation: &evaluation, table: &table, labels, provenance: &provenance };
+            let page = Page {
+                title: NASTY,
+                evaluation: &evaluation,
+                table: &table,
+                labels,
+                notes: &[NASTY.to_owned()],
+                provenance: &provenance,
+            };
             let html = page.html();
             check(&html).unwrap();
             assert!(!html.contains("<script") && html.contains("&lt;script&gt;alert(&#39;1&#39;)"), "escaped");
@@ -147,7 +161,14 @@ mod tests {
                 let labels = vec![true; rows];
                 for labels in [None, Some(&labels[..])] {
                     let evaluation = evaluation::assess(&table, scored.clone(), labels, &Settings::default());
-                    let page = Page { title: "x", evaluation: &evaluation, table: &table, labels, provenance: &[] };
+                    let page = Page {
+                        title: "x",
+                        evaluation: &evaluation,
+                        table: &table,
+                        labels,
+                        notes: &[],
+                        provenance: &[],
+                    };
                     let html = page.html();
                     check(&html).unwrap();
                     assert!(!html.contains("NaN"), "{rows} rows of {score}");
