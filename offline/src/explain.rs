@@ -27,7 +27,7 @@ Examples:
   qualm explain --bundle models/host --input week.csv --at '2024-01-31 12:00:00'
   qualm explain --bundle models/host --input week.csv --row 1441 --json
 
-A contribution is in the detector's own units; a bar is as long as a feature's share of all of them.";
+A contribution is in the detector's own units; a share is that of the size of all of them.";
 
 /// What a user may ask for.
 #[derive(Debug, Args)]
@@ -127,7 +127,7 @@ pub struct Explained {
 const FEATURES: usize = 10;
 /// What contributes a smaller share is not shown.
 const LEAST: f64 = 0.005;
-/// Characters of a whole bar.
+/// Characters of the longest bar.
 const BAR: f64 = 20.0;
 
 /// Scores, explains, and prints.
@@ -246,7 +246,8 @@ impl Explanation {
             return out;
         }
         let shown = causes.iter().take(FEATURES).take_while(|explained| explained.share >= LEAST);
-        let rows: Vec<Vec<String>> = shown.map(Explained::cells).collect();
+        let most = causes.first().map_or(1.0, |explained| explained.share);
+        let rows: Vec<Vec<String>> = shown.map(|explained| explained.cells(most)).collect();
         let left = causes.len() - rows.len();
         let heads = ["feature", "share", "", "contribution", "value", "typical", ""].map(str::to_owned).to_vec();
         out += &columns(std::iter::once(heads).chain(rows));
@@ -259,13 +260,14 @@ impl Explanation {
 }
 
 impl Explained {
-    fn cells(&self) -> Vec<String> {
+    /// One line of a table. The feature that has `most` has the longest bar.
+    fn cells(&self, most: f64) -> Vec<String> {
         let Self { cause, share, meaning } = self;
         let told = |value: Option<f64>| value.map_or_else(|| NONE.to_owned(), |value| number(value, 4));
         vec![
             clean(&cause.feature),
             percent(Some(*share)),
-            "█".repeat(((share * BAR).round() as usize).max(1)),
+            "█".repeat(((share / most * BAR).round() as usize).max(1)),
             format!("{}{}", if cause.contribution > 0.0 { "+" } else { "" }, number(cause.contribution, 3)),
             told(cause.value),
             told(cause.typical),

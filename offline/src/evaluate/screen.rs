@@ -3,7 +3,7 @@
 use super::Evaluation;
 use super::evaluation::{Alarm, Cause, Feature, Injected, Labelled};
 use super::metrics::share;
-use super::words::{NONE, count, figure, number, percent, seconds, thousands};
+use super::words::{NONE, count, figure, lasted, number, percent, seconds, thousands};
 
 /// Features, and alarms, that are listed.
 const MOST: usize = 5;
@@ -90,7 +90,7 @@ fn scores(evaluation: &Evaluation) -> String {
     let summary = &evaluation.summary;
     let per_day = summary.alarms_per_day.map_or_else(String::new, |alarms| format!(", {} a day", number(alarms, 2)));
     let longest = summary.longest.map_or_else(String::new, |longest| {
-        format!(", the longest {} ({})", seconds(longest.seconds), count(longest.rows, "row", "rows"))
+        format!(", the longest {} ({})", lasted(longest.rows, longest.seconds), count(longest.rows, "row", "rows"))
     });
     let spread = summary.quantiles.map_or_else(String::new, |[_, half, ninety, percent, thousandth, largest]| {
         let [half, ninety, percent, thousandth, largest] = [half, ninety, percent, thousandth, largest].map(|one| number(one, 3));
@@ -132,20 +132,29 @@ fn alarms(alarms: &[Alarm]) -> String {
 }
 
 fn features(features: &[Feature]) -> String {
-    let mut moved: Vec<(f64, &Feature)> = features
-        .iter()
-        .filter_map(|feature| Some((feature.drift.as_ref()?.shift?, feature)))
-        .filter(|(shift, _)| shift.abs() >= 1.0)
-        .collect();
+    let mut moved: Vec<(f64, Vec<String>)> = features.iter().filter_map(moved).filter(|(by, _)| *by >= 1.0).collect();
     if moved.is_empty() {
         return String::new();
     }
-    moved.sort_by(|(one, _), (other, _)| other.abs().total_cmp(&one.abs()));
-    let rows =
-        moved.iter().take(MOST).map(|(shift, feature)| vec![clean(&feature.name), format!("{shift:+.1} deviations")]);
+    moved.sort_by(|(one, _), (other, _)| other.total_cmp(one));
     let left = moved.len().saturating_sub(MOST);
-    let left = if left > 0 { format!("… and {left} more\n") } else { String::new() };
-    format!("\nFeatures whose mean has moved since training (from about 1 on, train anew)\n{}{left}", columns(rows))
+    let left = if left > 0 { format!("  … and {left} more\n") } else { String::new() };
+    let rows = moved.into_iter().take(MOST).map(|(_, cells)| cells);
+    format!(
+        "\nFeatures whose mean has moved since training (from about 1 deviation on, train anew)\n{}{left}",
+        columns(rows)
+    )
+}
+
+/// By how many deviations a feature has moved, and how that is told.
+fn moved(feature: &Feature) -> Option<(f64, Vec<String>)> {
+    let drift = feature.drift.as_ref()?;
+    let means = format!("{} → {}", number(drift.then, 3), number(drift.now?, 3));
+    let (by, told) = match drift.shift {
+        Some(shift) => (shift.abs(), format!("{shift:+.1} deviations")),
+        None => (f64::INFINITY, "did not vary in training".to_owned()),
+    };
+    Some((by, vec![clean(&feature.name), told, means]))
 }
 
 fn robustness(evaluation: &Evaluation) -> String {

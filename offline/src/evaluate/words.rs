@@ -43,6 +43,11 @@ pub(crate) fn seconds(seconds: f64) -> String {
     qualm_bundle::duration::friendly(Duration::from_secs(whole))
 }
 
+/// How long an alarm was, in time.
+pub(crate) fn lasted(rows: u64, time: f64) -> String {
+    if rows > 1 { seconds(time) } else { "a moment".to_owned() }
+}
+
 /// `one` or, unless it is 1, `many`, after the number.
 pub(crate) fn count(number: u64, one: &str, many: &str) -> String {
     format!("{} {}", thousands(number), if number == 1 { one } else { many })

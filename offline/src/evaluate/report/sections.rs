@@ -11,10 +11,12 @@ use crate::evaluate::events::Events;
 use crate::evaluate::metrics::share;
 use crate::evaluate::robustness::Effect;
 use crate::evaluate::summary::Summary;
-use crate::evaluate::words::{NONE, count, figure, number, percent, seconds, thousands};
+use crate::evaluate::words::{NONE, count, figure, lasted, number, percent, seconds, thousands};
 
 /// Points of a curve that are drawn at most, about: what lies closer is not to be seen.
 const POINTS: f64 = 500.0;
+/// Alarms that are listed at most.
+const ALARMS: usize = 10;
 /// Features that are listed at most.
 const FEATURES: usize = 25;
 
@@ -26,7 +28,7 @@ pub(super) fn headline(page: &Page<'_>) -> String {
         cards.push(card(&format!("{} of {}", events.found, events.events), "incidents found"));
         cards.push(card(&format!("{} of {}", events.right, events.alarms), "alarms that were right"));
         let delay = events.delay.map_or_else(|| NONE.to_owned(), |delay| seconds(delay.seconds));
-        cards.push(card(&delay, "until an incident was found, mostly"));
+        cards.push(card(&delay, "until an incident was found (median)"));
         cards.push(card(&figure(figures.auc_pr), "AUC-PR: how well scores rank rows, 1 being perfect"));
     }
     if let Some(injected) = injected {
@@ -36,7 +38,8 @@ pub(super) fn headline(page: &Page<'_>) -> String {
     cards.push(card(&per_day, "alarms a day"));
     cards.push(card(&percent(summary.alarm_rate), "of rows alarm"));
     if labelled.is_none() {
-        let longest = summary.longest.map_or_else(|| NONE.to_owned(), |longest| seconds(longest.seconds));
+        let longest = summary.longest.map(|longest| lasted(longest.rows, longest.seconds));
+        let longest = longest.unwrap_or_else(|| NONE.to_owned());
         cards.push(card(&longest, "was the longest alarm"));
     }
     cards.push(card(&percent(share(summary.rows - summary.unscored, summary.rows)), "of rows have a score"));
@@ -65,6 +68,7 @@ pub(super) fn over_time(page: &Page<'_>) -> String {
 /// The alarms with the largest scores.
 pub(super) fn alarms(page: &Page<'_>) -> String {
     let Evaluation { alarms, summary, entities, .. } = page.evaluation;
+    let alarms = &alarms[..alarms.len().min(ALARMS)];
     if alarms.is_empty() {
         return section("Alarms", "", "<p>No row is above the threshold.</p>\n");
     }
@@ -76,8 +80,8 @@ pub(super) fn alarms(page: &Page<'_>) -> String {
     heads.extend(has_labels.then_some("Incident?"));
     heads.extend(has_causes.then_some("Why"));
     let row = |alarm: &Alarm| {
-        let lasted = (alarm.to.as_nanosecond() - alarm.from.as_nanosecond()) as f64 / 1e9;
-        let lasted = if alarm.rows > 1 { seconds(lasted) } else { "a moment".to_owned() };
+        let time = (alarm.to.as_nanosecond() - alarm.from.as_nanosecond()) as f64 / 1e9;
+        let lasted = lasted(alarm.rows as u64, time);
         let mut cells = vec![clock(alarm.from)];
         cells.extend((*entities > 1).then(|| format!("<span class=\"name\">{}</span>", escape(&alarm.entity))));
         cells.push(number(alarm.score, 3));
@@ -372,7 +376,7 @@ pub(super) fn features(page: &Page<'_>) -> String {
     if !has_shares && !has_drift {
         return String::new();
     }
-    let shift = |feature: &Feature| feature.drift.and_then(|drift| drift.shift);
+    let shift = |feature: &Feature| feature.drift.map(|drift| drift.shift.unwrap_or(f64::INFINITY));
     let rank = |feature: &Feature| {
         let by_shift = shift(feature).map_or(0.0, f64::abs);
         if has_shares { (feature.share.unwrap_or(0.0), by_shift) } else { (by_shift, 0.0) }
