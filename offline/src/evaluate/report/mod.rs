@@ -1,5 +1,8 @@
 //! An evaluation as one HTML page: nothing is fetched, nothing runs, and it reads on a phone as on a wall.
 
+mod against_labels;
+mod alarms;
+mod features;
 mod html;
 mod plot;
 mod sections;
@@ -38,11 +41,11 @@ impl Page<'_> {
         let sections = [
             sections::headline(self),
             sections::over_time(self),
-            sections::alarms(self),
-            sections::against_labels(self),
+            alarms::section_of(self),
+            against_labels::sections(self),
             sections::injected(self),
             sections::histogram(self),
-            sections::features(self),
+            features::section_of(self),
             sections::robustness(self),
         ]
         .concat();

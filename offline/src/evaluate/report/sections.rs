@@ -1,24 +1,16 @@
-//! The parts of the page, from what matters most to where it comes from.
+//! The short parts of the page.
 
 use std::fmt::Write as _;
 
 use super::Page;
-use super::html::{bar, card, escape, section, table};
-use super::plot::{Plot, Tick, line, path, rectangle, unit_ticks};
+use super::html::{bar, card, section, table};
+use super::plot::{Plot, Tick, line, rectangle};
 use super::series;
-use crate::evaluate::evaluation::{Alarm, Cause, Evaluation, Feature, Labelled};
-use crate::evaluate::events::Events;
+use crate::evaluate::evaluation::{Evaluation, Labelled};
 use crate::evaluate::metrics::share;
 use crate::evaluate::robustness::Effect;
 use crate::evaluate::summary::Summary;
-use crate::evaluate::words::{NONE, count, figure, lasted, number, percent, seconds, thousands};
-
-/// Points of a curve that are drawn at most, about: what lies closer is not to be seen.
-const POINTS: f64 = 500.0;
-/// Alarms that are listed at most.
-const ALARMS: usize = 10;
-/// Features that are listed at most.
-const FEATURES: usize = 25;
+use crate::evaluate::words::{NONE, count, figure, lasted, number, percent, seconds};
 
 /// The figures that matter most, as cards.
 pub(super) fn headline(page: &Page<'_>) -> String {
@@ -63,229 +55,6 @@ pub(super) fn over_time(page: &Page<'_>) -> String {
     }
     let plot = series::plot(page.table, &evaluation.scores, *labels).html();
     section("Scores over time", &meaning, &format!("{plot}<p class=\"key\">{key}</p>\n"))
-}
-
-/// The alarms with the largest scores.
-pub(super) fn alarms(page: &Page<'_>) -> String {
-    let Evaluation { alarms, summary, entities, .. } = page.evaluation;
-    let alarms = &alarms[..alarms.len().min(ALARMS)];
-    if alarms.is_empty() {
-        return section("Alarms", "", "<p>No row is above the threshold.</p>\n");
-    }
-    let has_labels = page.labels.is_some();
-    let has_causes = alarms.iter().any(|alarm| !alarm.causes.is_empty());
-    let mut heads = vec!["When"];
-    heads.extend((*entities > 1).then_some("Of what"));
-    heads.extend(["Largest score", "Lasted"]);
-    heads.extend(has_labels.then_some("Incident?"));
-    heads.extend(has_causes.then_some("Why"));
-    let row = |alarm: &Alarm| {
-        let time = (alarm.to.as_nanosecond() - alarm.from.as_nanosecond()) as f64 / 1e9;
-        let lasted = lasted(alarm.rows as u64, time);
-        let mut cells = vec![clock(alarm.from)];
-        cells.extend((*entities > 1).then(|| format!("<span class=\"name\">{}</span>", escape(&alarm.entity))));
-        cells.push(number(alarm.score, 3));
-        cells.push(format!("{lasted}<small>{}</small>", count(alarm.rows as u64, "row", "rows")));
-        cells.extend(alarm.labelled.map(|labelled| {
-            let (class, text) = if labelled { ("good", "yes") } else { ("bad", "no") };
-            format!("<span class=\"{class}\">{text}</span>")
-        }));
-        cells.extend(has_causes.then(|| why(&alarm.causes)));
-        cells
-    };
-    let shown = if (alarms.len() as u64) < summary.alarms {
-        format!("The {} with the largest scores, of {}.", alarms.len(), count(summary.alarms, "alarm", "alarms"))
-    } else {
-        format!("All {}.", count(summary.alarms, "alarm", "alarms"))
-    };
-    let meaning = format!(
-        "An alarm is a run of rows above the threshold. {shown}{}",
-        if has_causes {
-            " Why: the features that contributed most to its largest score, each with its share, and its value then."
-        } else {
-            ""
-        }
-    );
-    section("Alarms", &meaning, &table("stacked", &heads, alarms.iter().map(row)))
-}
-
-/// A time on two lines, so that a table of times stays narrow.
-fn clock(time: jiff::Timestamp) -> String {
-    let time = time.to_zoned(jiff::tz::TimeZone::UTC);
-    format!("{}<small>{} UTC</small>", time.strftime("%Y-%m-%d"), time.strftime("%H:%M:%S"))
-}
-
-/// What contributed most to a score, with each one's share of what is listed.
-fn why(causes: &[Cause]) -> String {
-    let most = causes.iter().map(|cause| cause.contribution.abs()).fold(0.0, f64::max);
-    let cause = |cause: &Cause| {
-        let value = cause.value.map_or_else(|| "missing".to_owned(), |value| number(value, 3));
-        let typical = cause.typical.map_or_else(String::new, |typical| format!(", commonly {}", number(typical, 3)));
-        let name = escape(&cause.feature);
-        bar(
-            cause.contribution.abs() / most,
-            "alarm",
-            &format!("<span class=\"name\">{name}</span> = {value}{typical}<br/>"),
-        )
-    };
-    format!("<div class=\"causes\">{}</div>", causes.iter().take(3).map(cause).collect::<String>())
-}
-
-/// Confusion, and curves over all thresholds.
-pub(super) fn against_labels(page: &Page<'_>) -> String {
-    let Some(labelled) = &page.evaluation.labelled else { return String::new() };
-    let Labelled { events, figures, best, .. } = labelled;
-    let verdict = if labelled.anomalous == 0 {
-        "No row is labelled as an incident, so nothing can be found; each alarm is a false one.".to_owned()
-    } else {
-        in_words(events)
-    };
-    let unscored = if labelled.unscored > 0 {
-        let rows = count(labelled.unscored, "labelled row has", "labelled rows have");
-        format!(" {rows} no score, and count as not found.")
-    } else {
-        String::new()
-    };
-    let best = best.map_or_else(String::new, |best| {
-        format!(
-            " Who knew the labels could set the threshold to {} for an F1 of {}; that is a bound, not a promise.",
-            number(best.threshold, 3),
-            figure(Some(best.f1))
-        )
-    });
-    let rows = format!(
-        "Each row counts for what it was called when it passed; that one row of an incident was found does not make its \
-         other rows found. Precision {}, recall {}, F1 {}.{unscored}{best}",
-        figure(figures.precision),
-        figure(figures.recall),
-        figure(figures.f1)
-    );
-    [
-        section("Incidents", &verdict, &table_of_events(events)),
-        section("Row by row", &rows, &confusion(labelled)),
-        section(
-            "At every threshold",
-            "What a lower or a higher threshold would find, and at what price. The dot is the threshold of this model, the \
-             dotted line is what scores that know nothing would do.",
-            &format!("<div class=\"pair\">\n{}{}</div>\n", precision_recall(labelled), roc(labelled)),
-        ),
-    ]
-    .concat()
-}
-
-fn in_words(events: &Events) -> String {
-    let tolerance = if events.tolerance > 0 {
-        format!(" An alarm may be {} early or late.", count(events.tolerance as u64, "row", "rows"))
-    } else {
-        String::new()
-    };
-    format!(
-        "An incident is a run of labelled rows; it is found if any row in it alarms. An alarm is right if it touches an \
-         incident.{tolerance}"
-    )
-}
-
-fn table_of_events(events: &Events) -> String {
-    let delay = events.delay.map_or_else(
-        || NONE.to_owned(),
-        |delay| {
-            format!(
-                "{}, {} {}",
-                seconds(delay.seconds),
-                number(delay.rows, 3),
-                if delay.rows.to_bits() == 1.0_f64.to_bits() { "row" } else { "rows" }
-            )
-        },
-    );
-    let found = format!("{} <small>{} of {}</small>", percent(events.recall), events.found, events.events);
-    let right = format!("{} <small>{} of {}</small>", percent(events.precision), events.right, events.alarms);
-    let rows = [
-        vec!["Incidents found".to_owned(), found],
-        vec!["Alarms that were right".to_owned(), right],
-        vec!["Both in one (F1)".to_owned(), figure(events.f1)],
-        vec!["From an incident's start to its first alarm, median".to_owned(), delay],
-    ];
-    table("short", &["", ""], rows.into_iter())
-}
-
-fn confusion(labelled: &Labelled) -> String {
-    let it = labelled.confusion;
-    let cell = |rows: u64, class: &str, what: &str| format!("<b class=\"{class}\">{}</b>{what}", thousands(rows));
-    let rows = [
-        vec![
-            "labelled".to_owned(),
-            cell(it.true_positives, "good", "found"),
-            cell(it.false_negatives, "bad", "not found"),
-        ],
-        vec![
-            "ordinary".to_owned(),
-            cell(it.false_positives, "bad", "false alarms"),
-            cell(it.true_negatives, "good", "left alone"),
-        ],
-    ];
-    table("confusion", &["rows that are", "called anomalous", "called ordinary"], rows.into_iter())
-}
-
-fn precision_recall(labelled: &Labelled) -> String {
-    // Between two thresholds the area is that of the later's precision: steps, as its sum is made of.
-    let mut steps = Vec::new();
-    let mut before = 0.0;
-    for (recall, precision) in sparse(labelled.ranking.precision_recall()) {
-        steps.extend([Some((before, precision)), Some((recall, precision))]);
-        before = recall;
-    }
-    let confusion = labelled.confusion;
-    let chance = share(labelled.anomalous, confusion.true_negatives + confusion.false_positives + labelled.anomalous);
-    let chance = chance.map_or_else(String::new, |chance| line("chance", 0.0, chance, 1.0, chance));
-    let here = labelled.figures.recall.zip(labelled.figures.precision);
-    let plot = Plot {
-        title: "Precision and recall at every threshold".to_owned(),
-        class: "square",
-        drawing: format!("{chance}<path class=\"ordinary\" d=\"{}\"/>{}", path(steps.into_iter()), dot(here)),
-        across: unit_ticks(),
-        up: unit_ticks(),
-        across_name: "recall: share of labelled rows found",
-        up_name: "precision: share of alarming rows that are labelled",
-    };
-    format!("<div><h3>Precision and recall: AUC-PR {}</h3>\n{}</div>\n", figure(labelled.figures.auc_pr), plot.html())
-}
-
-fn roc(labelled: &Labelled) -> String {
-    let points = sparse(labelled.ranking.roc()).into_iter().map(Some);
-    let confusion = labelled.confusion;
-    let false_alarms = share(confusion.false_positives, confusion.false_positives + confusion.true_negatives);
-    let plot = Plot {
-        title: "Rows found and false alarms at every threshold".to_owned(),
-        class: "square",
-        drawing: format!(
-            "{}<path class=\"ordinary\" d=\"{}\"/>{}",
-            line("chance", 0.0, 0.0, 1.0, 1.0),
-            path(points),
-            dot(false_alarms.zip(labelled.figures.recall))
-        ),
-        across: unit_ticks(),
-        up: unit_ticks(),
-        across_name: "share of ordinary rows that alarm",
-        up_name: "share of labelled rows found",
-    };
-    format!("<div><h3>Found and false: ROC-AUC {}</h3>\n{}</div>\n", figure(labelled.figures.roc_auc), plot.html())
-}
-
-fn dot(at: Option<(f64, f64)>) -> String {
-    at.map_or_else(String::new, |at| format!("<path class=\"here\" d=\"{}\"/>", path([Some(at)].into_iter())))
-}
-
-/// Points of a curve without those that would lie on another.
-fn sparse(points: Vec<(f64, f64)>) -> Vec<(f64, f64)> {
-    let mut out: Vec<(f64, f64)> = Vec::new();
-    let last = points.len().saturating_sub(1);
-    for (at, point) in points.into_iter().enumerate() {
-        let far = |last: &(f64, f64)| (point.0 - last.0).abs().max((point.1 - last.1).abs()) > 1.0 / POINTS;
-        if at == last || out.last().is_none_or(far) {
-            out.push(point);
-        }
-    }
-    out
 }
 
 /// What was found of anomalies put in.
@@ -368,71 +137,6 @@ fn short(power: u64) -> String {
     format!("{}{name}", power / unit)
 }
 
-/// What each feature has to do with alarms, and how far it is from what it was in training.
-pub(super) fn features(page: &Page<'_>) -> String {
-    let mut features: Vec<&Feature> = page.evaluation.features.iter().collect();
-    let has_shares = features.iter().any(|feature| feature.share.is_some());
-    let has_drift = features.iter().any(|feature| feature.drift.is_some());
-    if !has_shares && !has_drift {
-        return String::new();
-    }
-    let shift = |feature: &Feature| feature.drift.map(|drift| drift.shift.unwrap_or(f64::INFINITY));
-    let rank = |feature: &Feature| {
-        let by_shift = shift(feature).map_or(0.0, f64::abs);
-        if has_shares { (feature.share.unwrap_or(0.0), by_shift) } else { (by_shift, 0.0) }
-    };
-    features.sort_by(|one, other| {
-        let (one, other) = (rank(one), rank(other));
-        other.0.total_cmp(&one.0).then(other.1.total_cmp(&one.1))
-    });
-    let most = features.first().and_then(|feature| feature.share).unwrap_or(1.0);
-    let mut heads = vec!["Feature"];
-    heads.extend(has_shares.then_some("Share of alarms"));
-    heads.extend(
-        has_drift
-            .then_some(["Mean moved by", "Mean then → now", "Outside", "Missing then → now"])
-            .into_iter()
-            .flatten(),
-    );
-    let rows = features.iter().take(FEATURES).map(|feature| {
-        let mut cells = vec![format!("<span class=\"name\">{}</span>", escape(&feature.name))];
-        cells.extend(has_shares.then(|| bar(feature.share.unwrap_or(0.0) / most, "alarm", &percent(feature.share))));
-        if has_drift {
-            cells.extend(drift(feature));
-        }
-        cells
-    });
-    let mut meaning = String::new();
-    if has_shares {
-        meaning += "Share of alarms: how much of the size of all contributions to alarming rows was this feature's. ";
-    }
-    if has_drift {
-        meaning += "Mean moved by: in standard deviations of training; from about 1 on, the model looks at a system that is \
-                    no longer the one that it learnt. Outside: the share of values beyond all of those in training. ";
-    }
-    if features.len() > FEATURES {
-        let _infallible = write!(meaning, "The first {FEATURES} of {}.", features.len());
-    }
-    section("Features", meaning.trim_end(), &table("", &heads, rows))
-}
-
-fn drift(feature: &Feature) -> [String; 4] {
-    let Some(drift) = &feature.drift else { return [NONE; 4].map(str::to_owned) };
-    let now = drift.now.map_or_else(|| NONE.to_owned(), |now| number(now, 3));
-    let shift = match drift.shift {
-        Some(shift) => {
-            let sign = if shift > 0.0 { "+" } else { "" };
-            let class = if shift.abs() >= 1.0 { "alarm" } else { "" };
-            // Four deviations fill the bar.
-            bar(shift.abs() / 4.0, class, &format!("{sign}{}", number(shift, 2)))
-        }
-        None if drift.now.is_none() => "no value".to_owned(),
-        None => bar(1.0, "alarm", "did not vary"),
-    };
-    let missing = format!("{} → {}", percent(Some(drift.missing_then)), percent(drift.missing_now));
-    [shift, format!("{} → {now}", number(drift.then, 3)), percent(drift.outside), missing]
-}
-
 /// What perturbed rows do.
 pub(super) fn robustness(page: &Page<'_>) -> String {
     let Evaluation { robustness, summary, labelled, .. } = page.evaluation;
@@ -465,17 +169,4 @@ pub(super) fn robustness(page: &Page<'_>) -> String {
          not at all.",
         &table("", &heads, rows.into_iter()),
     )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_curve_keeps_its_ends_and_no_more_points_than_can_be_seen() {
-        let curve: Vec<(f64, f64)> = (0..=100_000).map(|at| (f64::from(at) / 1e5, f64::from(at) / 1e5)).collect();
-        let drawn = sparse(curve.clone());
-        assert!(drawn.len() <= 502 && drawn.first() == curve.first() && drawn.last() == curve.last());
-        assert!(sparse(Vec::new()).is_empty());
-    }
 }
