@@ -7,6 +7,7 @@ use qualm_bundle::Bundle;
 use qualm_bundle::manifest::Reference;
 use qualm_core::Detector;
 
+use crate::evaluate::words::thousands;
 use crate::history;
 use crate::table::Table;
 use crate::train::command::digest;
@@ -107,7 +108,7 @@ impl Subject {
         if rows == 0 {
             return Vec::new();
         }
-        let all = self.table.len();
+        let (rows, all) = (thousands(rows as u64), thousands(self.table.len() as u64));
         vec![format!(
             "{rows} of {all} rows are of the time that the model learnt from: if they are the same, figures flatter it"
         )]

@@ -1,5 +1,7 @@
 //! `evaluate` and `explain` with a bundle as `train` makes it.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
@@ -32,7 +34,7 @@ fn history(rows: usize, out: std::ops::Range<usize>) -> String {
         let wave = (row as f64 / 200.0).sin() + ((row * 7919) % 101) as f64 / 101.0;
         let bad = out.contains(&row);
         let cpu = if bad { 30.0 } else { 10.0 + wave };
-        text += &format!("{},{cpu},{},{}\n", 1_704_067_200 + row * 60, 50.0 - wave, u8::from(bad));
+        let _infallible = writeln!(text, "{},{cpu},{},{}", 1_704_067_200 + row * 60, 50.0 - wave, u8::from(bad));
     }
     text
 }

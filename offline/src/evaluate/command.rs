@@ -24,16 +24,18 @@ pub const EXAMPLES: &str = "\
 Examples:
   qualm evaluate --bundle models/host --input week.csv --labels incidents.csv --html report.html
   qualm evaluate --bundle models/host --input week.csv --label-column is_incident --json
-  qualm evaluate --bundle models/host --input week.csv       without labels: anomalies are put in and looked for
-  qualm evaluate --scores scores.csv --labels incidents.csv  scores that `qualm replay` wrote
-  qualm evaluate --bundle models/host --input week.csv --labels incidents.csv --require 'event_recall>=0.8'
+  qualm evaluate --bundle models/host --input week.csv      no labels: anomalies are put in and looked for
+  qualm evaluate --scores out.csv --labels incidents.csv    scores that `qualm replay` wrote
+  qualm evaluate --scores out.csv --labels incidents.csv --require 'event_recall>=0.8'
 
-LABELS is a CSV file: a column `label` (0 or 1) with a row for each row of the input, or with a `time` to find it by; or
-time windows in the columns `start` and `end` (the first time that is no longer in it), and `entity` where a window is
-of one only, such as `host=a`.
+Labels are a CSV file: a column `label` of 0 and 1, with a row for each row of
+the input or a `time` to find it by; or time windows in the columns `start` and
+`end` (the first time that is no longer in it), and `entity`, such as `host=a`,
+where a window is of one only.
 
-A row counts for what it was called when it passed: an incident that was found in one row is not found in all of them.
-A row without a score raises no alarm.";
+A row counts for what it was called when it passed: that an incident was found
+in one row does not make its other rows found. A row without a score raises no
+alarm.";
 
 /// What a user may ask for.
 #[derive(Debug, Args)]
@@ -72,7 +74,7 @@ pub struct Options {
 
     /// Fail (exit code 1) unless a figure is so much at least, or at most, such as `event_recall>=0.8` or
     /// `alarms_per_day<=2`; again for more
-    #[arg(long, value_name = "FIGURE>=X")]
+    #[arg(long, value_name = "BOUND")]
     pub require: Vec<Requirement>,
 
     /// Leave out the rows that are made worse on purpose

@@ -68,7 +68,7 @@ fn labelled(it: &Labelled) -> String {
         figure(figures.recall),
         figure(figures.f1),
         figure(figures.auc_pr),
-        figure(share(*anomalous, all)),
+        share(*anomalous, all).map_or_else(|| NONE.to_owned(), |chance| number(chance, 2)),
         figure(figures.roc_auc),
     )
 }
@@ -228,7 +228,7 @@ mod tests {
         for (labels, parts) in [
             (
                 Some(&labels[..]),
-                ["Incidents", "found                  2 of 2", "AUC-PR 1.000 (0.017", "Largest alarms", "variance ×2"],
+                ["Incidents", "found                  2 of 2", "AUC-PR 1.000 (0.017 ", "Largest alarms", "variance ×2"],
             ),
             (None, ["Anomalies put in", "spike", "alarms,", "host=h1", "noise of 0.1"]),
         ] {
