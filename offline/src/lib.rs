@@ -2,7 +2,9 @@
 
 pub mod collect;
 pub mod evaluate;
+pub mod explain;
 pub mod history;
+pub mod subject;
 pub mod table;
 pub mod train;
 pub mod validate;

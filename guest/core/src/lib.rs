@@ -18,6 +18,7 @@ pub mod zscore;
 
 use model::Model;
 use streaming::Streaming;
+use trained::Trained;
 
 /// Rows to be scored, in order of arrival.
 #[derive(Debug, Clone, Copy)]
@@ -118,6 +119,20 @@ impl Batch<'_> {
 
 /// The kinds of detectors that [`open`] knows.
 pub const KINDS: [&str; 3] = [streaming::KIND, zscore::KIND, pca::KIND];
+
+/// Makes a trained detector of a model: as [`open`], and it can be asked what only a trained one knows.
+///
+/// # Errors
+///
+/// [`Error::BadModel`] says what is wrong with it.
+pub fn open_trained(model: &[u8]) -> Result<Trained, Error> {
+    let model = Model::read(model)?;
+    match model.text("kind")? {
+        zscore::KIND => zscore::open(&model),
+        pca::KIND => pca::open(&model),
+        other => Err(Error::BadModel(format!("it is of the kind `{other}`, which is not one that is trained"))),
+    }
+}
 
 /// Makes a detector of a model.
 ///
