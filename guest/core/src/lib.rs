@@ -9,6 +9,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod forest;
 mod math;
 pub mod model;
 pub mod streaming;
@@ -116,7 +117,7 @@ impl Batch<'_> {
 }
 
 /// The kinds of detectors that [`open`] knows.
-pub const KINDS: [&str; 2] = [streaming::KIND, zscore::KIND];
+pub const KINDS: [&str; 4] = [streaming::KIND, zscore::KIND, forest::KIND, forest::extended::KIND];
 
 /// Makes a detector of a model.
 ///
@@ -127,6 +128,8 @@ pub fn open(model: &[u8]) -> Result<Box<dyn Detector>, Error> {
     let model = Model::read(model)?;
     match model.text("kind")? {
         streaming::KIND => Ok(Box::new(Streaming::open(&model)?)),
+        forest::KIND => Ok(Box::new(forest::open(&model)?)),
+        forest::extended::KIND => Ok(Box::new(forest::extended::open(&model)?)),
         zscore::KIND => Ok(Box::new(zscore::open(&model)?)),
         other => Err(Error::BadModel(format!("it is of the kind `{other}`; known here are {}", KINDS.join(", ")))),
     }
