@@ -1,6 +1,8 @@
 //! Forests of scikit-learn's give its scores, and the Shapley values of the shap package; see
 //! `fixtures/sklearn_forest.py`.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use std::collections::BTreeMap;
 
 use qualm_core::forest::Forest;
@@ -64,7 +66,9 @@ fn prepared(forest: &Exported, rows: &[Vec<f64>]) -> Vec<f64> {
         forest.scaler.as_ref().map_or_else(none, |s| Scaler { center: s.center.clone(), scale: s.scale.clone() });
     let preparation = Preparation::from_parts(forest.fill.clone(), center, scale).unwrap();
     let mut prepared = Vec::new();
-    rows.iter().for_each(|row| preparation.prepare(row, &mut prepared));
+    for row in rows {
+        preparation.prepare(row, &mut prepared);
+    }
     prepared
 }
 

@@ -234,3 +234,52 @@ fn key(x: f32) -> i32 {
     let bits = (x + 0.0).to_bits() as i32;
     bits ^ ((bits >> 31) & i32::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::random::Random;
+    use super::super::{Forest, Parameters};
+    use super::*;
+    use crate::trained::Rows;
+
+    #[test]
+    fn keys_are_in_the_order_of_numbers() {
+        let numbers = [f32::NEG_INFINITY, f32::MIN, -1.0, -1e-45, 0.0, 1e-45, 1.0, f32::MAX, f32::INFINITY];
+        assert!(numbers.map(key).is_sorted_by(|a, b| a < b));
+        assert_eq!(key(-0.0), key(0.0));
+    }
+
+    /// A walk as it is described.
+    fn length(tree: &Tree<Split>, row: &[f64]) -> f64 {
+        let mut at = 0;
+        while let Node::Split(Split { feature, threshold }) = tree.nodes()[at] {
+            at = tree.children(at)[usize::from(row[usize::from(feature)] as f32 > threshold)];
+        }
+        tree.length(at)
+    }
+
+    #[test]
+    fn every_row_comes_to_its_leaf() {
+        let mut random = Random::new(5);
+        // Some of few values, so that many are on a threshold's very value.
+        let mut value = || if random.below(2) == 0 { random.normal() } else { random.below(3) as f64 - 1.0 };
+        for features in [1, 2, 5, 255, 256, 257, 1000] {
+            let rows: Vec<f64> = (0..700 * features).map(|_| value()).collect();
+            for max_samples in [1, 2, 5, 256, 700] {
+                let parameters = Parameters { trees: 3, max_samples, ..Parameters::default() };
+                let forest = Forest::fit(Rows::new(&rows, features), &parameters).unwrap();
+                let sum = |row| forest.trees.iter().map(|tree| length(tree, row)).sum::<f64>();
+                let expected: Vec<f64> = rows.chunks(features).map(sum).collect();
+                for count in [0, 1, 3, FEW, LANES, LANES + 1, BLOCK, BLOCK + LANES - 1, 700] {
+                    let mut sums = vec![0.5];
+                    forest.heaps.lengths(&rows[..count * features], features, &mut sums);
+                    assert_eq!(
+                        sums[1..],
+                        expected[..count],
+                        "{features} features, {max_samples} samples, {count} rows"
+                    );
+                }
+            }
+        }
+    }
+}
