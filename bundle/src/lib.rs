@@ -1,4 +1,30 @@
-//! Model bundles: what is in one ([`manifest`]), and how it is packed, signed, checked and kept.
+//! Model bundles: what is in one, and how it is packed, signed, checked, kept and fetched.
+//!
+//! A [`Bundle`] is five files at most ([`files`]): [`manifest`] says what is in it, [`golden`] rows prove that it scores
+//! here as it did where it was made, and [`signature`] who made it. It is read from a directory or from one file
+//! ([`archive`]), and what is read is trusted in nothing. A trainer makes one with a [`bundle::Draft`] and
+//! [writes](mod@write) it.
+//!
+//! A running pipeline has a [`source::Fetcher`], which tells when there is a new one, and a [`store::Store`], which decides
+//! whether it may be taken, and keeps the last good ones. What people do with bundles is in [`commands`].
 
+pub mod archive;
+mod atomic;
+pub mod bundle;
+pub mod commands;
+mod digest;
+pub mod directory;
 pub mod duration;
+pub mod files;
+pub mod golden;
 pub mod manifest;
+pub mod signature;
+pub mod source;
+pub mod stdout;
+pub mod store;
+#[cfg(test)]
+mod testing;
+pub mod watch;
+pub mod write;
+
+pub use bundle::{Bundle, Error, Fault};

@@ -1,4 +1,6 @@
 //! What is done to history: reading it ([`history`]), training, validation, evaluation, explanation, collection.
 
+pub mod evaluate;
 pub mod history;
 pub mod table;
+pub mod train;

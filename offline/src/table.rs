@@ -180,13 +180,13 @@ impl Vectors {
 }
 
 /// What the vectors of some history can be made of, where nobody says: every numeric field, of each combination of tags
-/// but for `host`, which tells the entities. Rows of a CSV file are vectors already; values of other files belong
+/// but for those that tell the entities (`host`, where nobody says that either). Rows of a CSV file are vectors already; values of other files belong
 /// together where they fall into the same interval, as long as the most frequent step of a series.
 ///
 /// # Errors
 ///
 /// Where the file cannot be read, or there is nothing in it.
-pub fn discover(path: &Path, measurement: &str) -> Result<Vectors, history::Error> {
+pub fn discover(path: &Path, measurement: &str, entity: Option<&[String]>) -> Result<Vectors, history::Error> {
     let mut input = Input::open(path, measurement)?;
     let columns = input.columns().map(<[String]>::to_vec);
     if let Some(columns) = columns {
@@ -201,7 +201,8 @@ pub fn discover(path: &Path, measurement: &str) -> Result<Vectors, history::Erro
         let features = columns.into_iter().map(feature).collect();
         return Ok(Vectors { entity: Vec::new(), interval: Duration::ZERO, features });
     }
-    let mut found = Found::default();
+    let entity = entity.map_or_else(|| vec![HOST.to_owned()], <[String]>::to_vec);
+    let mut found = Found { entity, ..Found::default() };
     let mut line = Vec::new();
     while let Some(row) = input.next(&mut line)? {
         if row.has_line {
@@ -215,9 +216,11 @@ pub fn discover(path: &Path, measurement: &str) -> Result<Vectors, history::Erro
 /// What has been found in a file.
 #[derive(Default)]
 struct Found {
-    /// Measurement, tags but for the host's, and field.
+    /// The tags that tell entities, and whether any event has them.
+    entity: Vec<String>,
+    has_entity: bool,
+    /// Measurement, tags but for the entity's, and field.
     features: BTreeSet<(String, Vec<(String, String)>, String)>,
-    has_host: bool,
     /// When each head was last seen, and how often each step came.
     last: BTreeMap<Vec<u8>, i64>,
     steps: BTreeMap<i64, u64>,
@@ -236,8 +239,9 @@ impl Found {
         let measurement = text(parts.next().unwrap_or_default());
         let mut tags: Vec<(String, String)> =
             parts.filter_map(line::tag).map(|(key, value)| (text(key), text(value))).collect();
-        self.has_host |= tags.iter().any(|(key, _)| key == HOST);
-        tags.retain(|(key, _)| key != HOST);
+        let count = tags.len();
+        tags.retain(|(key, _)| !self.entity.contains(key));
+        self.has_entity |= tags.len() < count;
         tags.sort_unstable();
         for field in &fields {
             let feature = (measurement.clone(), tags.clone(), text(field.key(event)));
@@ -263,7 +267,7 @@ impl Found {
             let tags = tags.into_iter().map(|(key, value)| (key, glob::escape(&value))).collect();
             Feature { name, measurement, field, tags, transform: Transform::None, reference: None }
         });
-        let entity = if self.has_host { vec![HOST.to_owned()] } else { Vec::new() };
+        let entity = if self.has_entity { self.entity } else { Vec::new() };
         Some(Vectors { entity, interval: Duration::from_nanos(interval as u64), features: features.collect() })
     }
 }
@@ -278,7 +282,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join(name);
         fs::write(&path, text).unwrap();
-        let vectors = discover(&path, "m").unwrap();
+        let vectors = discover(&path, "m", None).unwrap();
         let table = Table::read(&path, "m", &vectors.shape().unwrap()).unwrap();
         (vectors, table)
     }

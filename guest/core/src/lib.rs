@@ -12,6 +12,7 @@
 pub mod forest;
 mod math;
 pub mod model;
+pub mod pca;
 pub mod streaming;
 pub mod trained;
 pub mod zscore;
@@ -117,7 +118,7 @@ impl Batch<'_> {
 }
 
 /// The kinds of detectors that [`open`] knows.
-pub const KINDS: [&str; 4] = [streaming::KIND, zscore::KIND, forest::KIND, forest::extended::KIND];
+pub const KINDS: [&str; 5] = [streaming::KIND, zscore::KIND, pca::KIND, forest::KIND, forest::extended::KIND];
 
 /// Makes a detector of a model.
 ///
@@ -128,9 +129,10 @@ pub fn open(model: &[u8]) -> Result<Box<dyn Detector>, Error> {
     let model = Model::read(model)?;
     match model.text("kind")? {
         streaming::KIND => Ok(Box::new(Streaming::open(&model)?)),
+        zscore::KIND => Ok(Box::new(zscore::open(&model)?)),
+        pca::KIND => Ok(Box::new(pca::open(&model)?)),
         forest::KIND => Ok(Box::new(forest::open(&model)?)),
         forest::extended::KIND => Ok(Box::new(forest::extended::open(&model)?)),
-        zscore::KIND => Ok(Box::new(zscore::open(&model)?)),
         other => Err(Error::BadModel(format!("it is of the kind `{other}`; known here are {}", KINDS.join(", ")))),
     }
 }

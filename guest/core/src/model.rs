@@ -81,6 +81,24 @@ impl<'a> Model<'a> {
         }
     }
 
+    /// An array of doubles of which some may be NaN or infinite: rows, not parameters.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::BadModel`] where it is missing.
+    pub fn values(&self, name: &str) -> Result<Vec<f64>, Error> {
+        self.array(name, Dtype::F64, f64::from_le_bytes)
+    }
+
+    /// An array of times: 64-bit integers.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::BadModel`] where it is missing.
+    pub fn times(&self, name: &str) -> Result<Vec<i64>, Error> {
+        self.array(name, Dtype::I64, i64::from_le_bytes)
+    }
+
     /// An array of 32-bit integers.
     ///
     /// # Errors
@@ -167,6 +185,13 @@ impl Writer {
         self
     }
 
+    /// Adds an array of times: 64-bit integers.
+    pub fn times(&mut self, name: &'static str, times: &[i64]) -> &mut Self {
+        let bytes = times.iter().flat_map(|time| time.to_le_bytes()).collect();
+        self.tensors.insert(name, ("I64", vec![times.len()], bytes));
+        self
+    }
+
     /// The model's bytes. (The library writes a file's metadata in an order that changes from run to run.)
     #[must_use]
     pub fn finish(&self) -> Vec<u8> {
@@ -222,14 +247,18 @@ mod tests {
         writer.set("kind", "x \"y\"\n\\").set("rate", 1e-4);
         writer
             .doubles("weights", &[2, 3], &[1.0, 2.0, 3.0, -4.5, f64::MIN_POSITIVE, 6.0])
+            .doubles("rows", &[2], &[f64::NAN, 1.0])
             .integers("children", &[7, 8])
-            .floats("thresholds", &[0.1, f32::NEG_INFINITY]);
+            .floats("thresholds", &[0.1, f32::NEG_INFINITY])
+            .times("times", &[i64::MIN, -1, 1_700_000_000_000_000_000]);
         let bytes = writer.finish();
         assert_eq!(writer.finish(), bytes);
         let model = Model::read(&bytes).unwrap();
         assert_eq!(model.text("kind").unwrap(), "x \"y\"\n\\");
         assert_eq!(model.finite("rate").unwrap().to_bits(), 1e-4_f64.to_bits());
         assert_eq!(model.doubles("weights", 6).unwrap(), [1.0, 2.0, 3.0, -4.5, f64::MIN_POSITIVE, 6.0]);
+        assert_eq!(model.times("times").unwrap(), [i64::MIN, -1, 1_700_000_000_000_000_000]);
+        assert!(matches!(model.values("rows").unwrap()[..], [missing, 1.0] if missing.is_nan()));
         assert_eq!((model.integers("children").unwrap(), model.length("weights").unwrap()), (vec![7, 8], 6));
         assert_eq!(model.floats("thresholds").unwrap(), [0.1, f32::NEG_INFINITY]);
         assert!(Model::read(&Writer::default().finish()).is_ok(), "an empty one is one as well");

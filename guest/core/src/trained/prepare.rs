@@ -9,6 +9,10 @@ use crate::model::{Model, Writer};
 /// The farthest that a scaled value may lie out: what is farther is as far, so that no later sum can overflow.
 const MOST: f64 = 1e12;
 
+/// The farthest that a value may lie out to be learnt from: what is farther is as far, so that no sum of squares
+/// overflows.
+const MOST_LEARNT: f64 = 1e150;
+
 /// How values are scaled: (value − center) / spread, for each feature.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scaling {
@@ -67,7 +71,7 @@ impl Preparation {
         let features = rows.features();
         let mut this = Self { fill: Vec::new(), center: Vec::new(), spread: Vec::new() };
         for feature in 0..features {
-            let mut column: Vec<f64> = rows.column(feature).collect();
+            let mut column: Vec<f64> = rows.column(feature).map(|x| x.clamp(-MOST_LEARNT, MOST_LEARNT)).collect();
             if column.is_empty() {
                 return Err(FitError(format!("feature {feature} has no value in any row")));
             }
@@ -199,6 +203,18 @@ mod tests {
         let mut out = Vec::new();
         preparation.prepare(&[f64::MAX], &mut out);
         assert_eq!(out, [MOST]);
+    }
+
+    #[test]
+    fn values_as_large_as_can_be_are_learnt_from() {
+        for scaling in Scaling::ALL {
+            for column in [[f64::MAX, -f64::MAX, 1.0, 2.0], [f64::INFINITY, f64::NEG_INFINITY, 0.0, 1.0], [1e300; 4]] {
+                let rows = prepared(scaling, &column);
+                assert!(rows.iter().all(|x| x.is_finite()), "{scaling:?}: {rows:?}");
+                let Preparation { fill, center, spread } = Preparation::fit(Rows::new(&column, 1), scaling).unwrap();
+                Preparation::from_parts(fill, center, spread).unwrap();
+            }
+        }
     }
 
     #[test]

@@ -1,5 +1,8 @@
 //! `bundle.toml`: what a bundle says of itself.
 
+mod check;
+mod text;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -7,6 +10,8 @@ use jiff::Timestamp;
 use qualm_stream::glob::Globs;
 use qualm_stream::vector;
 use serde::{Deserialize, Serialize};
+
+pub use check::name;
 
 /// The version of the format that is written and read here.
 pub const FORMAT: u32 = 1;

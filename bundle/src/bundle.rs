@@ -1,0 +1,306 @@
+//! A bundle: a model and all that must come with it.
+//!
+//! What is a [`Bundle`] is whole: its manifest can be, every file is the one that the manifest means, and the golden rows
+//! fit the features. What depends on more than the bundle is asked separately: whether it is [trusted](Bundle::check_trust)
+//! and still [good](Bundle::check_expiry), and whether a detector [scores](Bundle::check_natively) as it must.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use jiff::Timestamp;
+
+use crate::digest::sha256;
+use crate::files::{self, Files};
+use crate::golden::Golden;
+use crate::manifest::{FORMAT, Manifest};
+use crate::signature::{SecretKey, Signed, Trust};
+use crate::{archive, directory};
+
+/// A model and all that must come with it.
+#[derive(Clone)]
+pub struct Bundle {
+    /// What it says of itself.
+    pub manifest: Manifest,
+    /// The very bytes that are signed.
+    pub manifest_text: Vec<u8>,
+    /// What the detector receives.
+    pub model: Vec<u8>,
+    /// Rows that must get their scores.
+    pub golden: Golden,
+    /// The detector itself, where it is a plugin.
+    pub component: Option<Vec<u8>>,
+    /// Who made it; not checked yet.
+    pub signature: Option<String>,
+}
+
+/// Why something is no bundle that can be used, and where it is.
+#[derive(Debug, thiserror::Error)]
+#[error("{place}: {fault}")]
+pub struct Error {
+    /// A path or a URL.
+    pub place: String,
+    /// What is the matter with it.
+    pub fault: Fault,
+}
+
+/// What is the matter with a bundle.
+#[derive(Debug, thiserror::Error)]
+pub enum Fault {
+    /// It cannot be read or written.
+    #[error("{0}")]
+    Io(#[from] io::Error),
+    /// It cannot be fetched.
+    #[error("{0}")]
+    Fetch(String),
+    /// It is packed wrongly.
+    #[error("it is no packed bundle, or damaged ({0}); copy it again, or make it with `qualm bundle pack`")]
+    Archive(String),
+    /// A file does not belong there, is missing, or too large.
+    #[error("{file}: {what}")]
+    File {
+        /// What it is called.
+        file: String,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// What the manifest says cannot be.
+    #[error("bundle.toml: {0}")]
+    Manifest(String),
+    /// A file is not the one that was there when the bundle was made.
+    #[error("{0}: its SHA-256 is not the one in bundle.toml; it was changed or damaged: copy the bundle again")]
+    Digest(String),
+    /// It has no signature, or none that is trusted.
+    #[error("{0}")]
+    Signature(String),
+    /// It should not be used any more.
+    #[error("it expired on {0}; train a new one")]
+    Expired(Timestamp),
+    /// The model is none that can be used here, or not the one that the manifest describes.
+    #[error("model.safetensors: {0}")]
+    Model(String),
+    /// The golden rows do not get their scores.
+    #[error("golden.safetensors: {0}")]
+    Golden(String),
+}
+
+impl Fault {
+    /// The fault of what is at `place`.
+    pub fn at(self, place: impl fmt::Display) -> Error {
+        Error { place: place.to_string(), fault: self }
+    }
+}
+
+impl Bundle {
+    /// Reads a directory or a packed bundle.
+    ///
+    /// # Errors
+    ///
+    /// Names the file that is not as it must be, and why.
+    pub fn read(path: &Path) -> Result<Self, Error> {
+        read_files(path).and_then(Self::of).map_err(|fault| fault.at(path.display()))
+    }
+
+    /// Reads the bytes of a packed bundle.
+    ///
+    /// # Errors
+    ///
+    /// As [`read`](Self::read).
+    pub fn unpack(packed: &[u8]) -> Result<Self, Fault> {
+        Self::of(archive::unpack(packed)?)
+    }
+
+    /// Makes one of its files.
+    pub(crate) fn of(files: Files) -> Result<Self, Fault> {
+        let bundle = Self::parse(files)?;
+        bundle.check_whole()?;
+        Ok(bundle)
+    }
+
+    /// Makes one of its files, without a look at whether they belong together.
+    pub(crate) fn parse(mut files: Files) -> Result<Self, Fault> {
+        let manifest_text = files.take(files::MANIFEST)?;
+        let manifest = Manifest::parse(&manifest_text).map_err(Fault::Manifest)?;
+        let signature = files.take_if_there(files::SIGNATURE).map(String::from_utf8).transpose();
+        Ok(Self {
+            manifest,
+            manifest_text,
+            model: files.take(files::MODEL)?,
+            golden: Golden::read(files.take(files::GOLDEN)?).map_err(Fault::Golden)?,
+            component: files.take_if_there(files::COMPONENT),
+            signature: signature.map_err(|_| Fault::Signature(format!("{} is not UTF-8", files::SIGNATURE)))?,
+        })
+    }
+
+    /// Whether every file is the one that the manifest means, and all fit together.
+    pub(crate) fn check_whole(&self) -> Result<(), Fault> {
+        let mut listed = self.manifest.sha256.clone();
+        for (name, bytes) in self.digested() {
+            match listed.remove(name) {
+                Some(digest) if digest == sha256(bytes) => {}
+                Some(_) => return Err(Fault::Digest(name.to_owned())),
+                None => return Err(Fault::Manifest(format!("[sha256] does not list {name}, which is there"))),
+            }
+        }
+        if let Some((name, _)) = listed.pop_first() {
+            return Err(Fault::File { file: name, what: "it is missing; bundle.toml lists it".to_owned() });
+        }
+        let (features, golden) = (self.manifest.features.len(), self.golden.features);
+        if features != golden {
+            return Err(Fault::Golden(format!("its rows have {golden} values, but there are {features} features")));
+        }
+        Ok(())
+    }
+
+    /// What tells this bundle from any other: the digest of the manifest, which has the digests of all other files.
+    #[must_use]
+    pub fn digest(&self) -> String {
+        sha256(&self.manifest_text)
+    }
+
+    /// Its files in the order in which they are packed.
+    pub fn files(&self) -> impl Iterator<Item = (&'static str, &[u8])> {
+        [
+            Some((files::MANIFEST, &*self.manifest_text)),
+            self.signature.as_ref().map(|signature| (files::SIGNATURE, signature.as_bytes())),
+        ]
+        .into_iter()
+        .flatten()
+        .chain(self.digested())
+    }
+
+    /// The files whose digests the manifest has.
+    fn digested(&self) -> impl Iterator<Item = (&'static str, &[u8])> {
+        let component = self.component.as_ref().map(|component| (files::COMPONENT, &**component));
+        [(files::MODEL, &*self.model), (files::GOLDEN, self.golden.bytes())].into_iter().chain(component)
+    }
+
+    /// Whether it may be used now.
+    ///
+    /// # Errors
+    ///
+    /// [`Fault::Expired`].
+    pub fn check_expiry(&self, now: Timestamp) -> Result<(), Fault> {
+        match self.manifest.expires {
+            Some(expires) if expires <= now => Err(Fault::Expired(expires)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether somebody who is trusted made it.
+    ///
+    /// # Errors
+    ///
+    /// [`Fault::Signature`].
+    pub fn check_trust(&self, trust: &Trust) -> Result<Signed, Fault> {
+        trust.check(&self.manifest_text, self.signature.as_deref())
+    }
+
+    /// Whether the detector that opened the model is the one that the manifest describes.
+    ///
+    /// # Errors
+    ///
+    /// [`Fault::Model`].
+    pub fn check_detector(&self, kind: &str, features: usize) -> Result<(), Fault> {
+        let Manifest { kind: expected, features: named, .. } = &self.manifest;
+        if kind != expected {
+            return Err(Fault::Model(format!("it is of the kind `{kind}`, but bundle.toml says `{expected}`")));
+        }
+        if features != named.len() {
+            let named = named.len();
+            return Err(Fault::Model(format!("it takes {features} features, but bundle.toml has {named}")));
+        }
+        Ok(())
+    }
+
+    /// Whether the detectors that are built in take the model, and score the golden rows as they must. This cannot be
+    /// asked of a plugin, whose component only a WebAssembly engine runs.
+    ///
+    /// # Errors
+    ///
+    /// [`Fault::Model`] or [`Fault::Golden`].
+    pub fn check_natively(&self) -> Result<(), Fault> {
+        let detector = qualm_core::open(&self.model).map_err(|error| Fault::Model(error.to_string()))?;
+        let description = detector.describe();
+        self.check_detector(description.kind, description.features as usize)?;
+        self.golden.check_natively(&self.model).map_err(Fault::Golden)
+    }
+
+    /// Signs the manifest.
+    ///
+    /// # Errors
+    ///
+    /// Where there is no randomness to be had.
+    pub fn sign(&mut self, key: &SecretKey) -> Result<(), Fault> {
+        let Manifest { name, version, .. } = &self.manifest;
+        let comment = format!("qualm bundle {name}, version {version}");
+        self.signature = Some(key.sign(&self.manifest_text, &comment).map_err(Fault::Signature)?);
+        Ok(())
+    }
+}
+
+/// The files of a directory or a packed bundle.
+pub(crate) fn read_files(path: &Path) -> Result<Files, Fault> {
+    let file = fs::metadata(path)?;
+    if file.is_dir() {
+        return directory::read(path);
+    }
+    if !file.is_file() {
+        return Err(Fault::Io(io::Error::other("it is neither a directory nor a file")));
+    }
+    archive::unpack(fs::File::open(path)?)
+}
+
+/// The same files.
+impl PartialEq for Bundle {
+    fn eq(&self, other: &Self) -> bool {
+        self.files().eq(other.files())
+    }
+}
+
+/// Without megabytes of numbers.
+impl fmt::Debug for Bundle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Bundle({} {}, {})", self.manifest.name, self.manifest.version, &self.digest()[..8])
+    }
+}
+
+/// What a trainer has: a bundle yet to be made.
+#[derive(Debug, Clone)]
+pub struct Draft {
+    /// What it says of itself; its format and digests are filled in.
+    pub manifest: Manifest,
+    /// What the detector receives.
+    pub model: Vec<u8>,
+    /// Rows and their scores; see [`Golden::of`].
+    pub golden: Golden,
+    /// The detector itself, where it is a plugin.
+    pub component: Option<Vec<u8>>,
+}
+
+impl Draft {
+    /// Makes the bundle, which is then sure to load.
+    ///
+    /// # Errors
+    ///
+    /// What would keep it from loading.
+    pub fn finish(self) -> Result<Bundle, Fault> {
+        let Self { manifest, model, golden, component } = self;
+        let mut bundle = Bundle { manifest, manifest_text: Vec::new(), model, golden, component, signature: None };
+        bundle.manifest.format = FORMAT;
+        let digests: BTreeMap<_, _> = bundle.digested().map(|(name, file)| (name.to_owned(), sha256(file))).collect();
+        bundle.manifest.sha256 = digests;
+        bundle.manifest.check().map_err(Fault::Manifest)?;
+        bundle.manifest_text = bundle.manifest.to_text().map_err(Fault::Manifest)?.into_bytes();
+        // Through the same door as any other: what is too large or does not read back is found now.
+        let mut read = Files::default();
+        bundle.files().try_for_each(|(name, bytes)| read.read(name, bytes.len() as u64, bytes))?;
+        let bundle = Bundle::of(read)?;
+        if bundle.component.is_none() {
+            bundle.check_natively()?;
+        }
+        Ok(bundle)
+    }
+}

@@ -1,0 +1,172 @@
+//! Golden rows: a few rows, and the scores that they must get from a detector that has seen nothing yet.
+//!
+//! They are checked wherever a bundle is loaded, so that a runtime that computes anything else never scores.
+
+use std::fmt;
+
+use qualm_core::Batch;
+use qualm_core::model::{Model, Writer};
+
+/// The version of the layout.
+const VERSION: &str = "1";
+
+/// Golden rows and their scores.
+#[derive(Clone)]
+pub struct Golden {
+    /// Values in a row.
+    pub features: usize,
+    /// The series of each row.
+    pub series: Vec<u32>,
+    /// When each row was measured.
+    pub times: Vec<i64>,
+    /// Row after row; NaN is missing.
+    pub values: Vec<f64>,
+    /// What each row must get; NaN is not scored.
+    pub scores: Vec<f64>,
+    /// As they stand in the file, which may have been laid out by other hands.
+    bytes: Vec<u8>,
+}
+
+impl Golden {
+    /// Scores rows with a model, natively, from a fresh start.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the model or the rows.
+    pub fn of(model: &[u8], rows: Batch<'_>) -> Result<Self, String> {
+        let mut detector = qualm_core::open(model).map_err(|error| error.to_string())?;
+        let scores = detector.observe(rows, false).map_err(|error| error.to_string())?.scores;
+        Ok(Self::new(detector.describe().features as usize, rows, &scores))
+    }
+
+    /// Rows whose scores are known.
+    ///
+    /// # Panics
+    ///
+    /// Where the values do not fill the rows.
+    #[must_use]
+    pub fn new(features: usize, rows: Batch<'_>, scores: &[f64]) -> Self {
+        let Batch { series, times, values } = rows;
+        let mut file = Writer::default();
+        file.set("kind", "golden").set("version", VERSION);
+        file.integers("series", series).times("times", times);
+        file.doubles("values", &[series.len(), features], values).doubles("scores", &[scores.len()], scores);
+        let (series, times, values) = (series.to_vec(), times.to_vec(), values.to_vec());
+        Self { features, series, times, values, scores: scores.to_vec(), bytes: file.finish() }
+    }
+
+    /// Reads them.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the bytes.
+    pub fn read(bytes: Vec<u8>) -> Result<Self, String> {
+        let plain = |error: qualm_core::Error| match error {
+            qualm_core::Error::BadModel(what) => what,
+            other => other.to_string(),
+        };
+        let file = Model::read(&bytes).map_err(plain)?;
+        let version = file.text("version").map_err(plain)?;
+        if version != VERSION {
+            return Err(format!("it is of version {version}; known here is {VERSION}"));
+        }
+        let series = file.integers("series").map_err(plain)?;
+        let times = file.times("times").map_err(plain)?;
+        let values = file.values("values").map_err(plain)?;
+        let scores = file.values("scores").map_err(plain)?;
+        let rows = series.len();
+        if rows == 0 || values.is_empty() || values.len() % rows != 0 || times.len() != rows || scores.len() != rows {
+            return Err(format!(
+                "its {rows} series, {} times, {} values and {} scores make no rows",
+                times.len(),
+                values.len(),
+                scores.len()
+            ));
+        }
+        Ok(Self { features: values.len() / rows, series, times, values, scores, bytes })
+    }
+
+    /// The file.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// The number of rows.
+    #[must_use]
+    pub fn rows(&self) -> usize {
+        self.series.len()
+    }
+
+    /// Gives the rows to a detector, which must have seen nothing yet, and compares its scores bit by bit.
+    ///
+    /// # Errors
+    ///
+    /// As `score`; and which row has got another score.
+    pub fn check(&self, score: impl FnOnce(Batch<'_>) -> Result<Vec<f64>, String>) -> Result<(), String> {
+        let Self { series, times, values, scores, .. } = self;
+        let got = score(Batch { series, times, values })?;
+        if got.len() != scores.len() {
+            return Err(format!("{} rows got {} scores", scores.len(), got.len()));
+        }
+        let same = |one: f64, other: f64| one.to_bits() == other.to_bits() || one.is_nan() && other.is_nan();
+        match scores.iter().zip(got).enumerate().find(|(_, (must, got))| !same(**must, *got)) {
+            None => Ok(()),
+            Some((row, (must, got))) => Err(format!("row {} got the score {got} where it must get {must}", row + 1)),
+        }
+    }
+
+    /// The check with the detectors that are built in.
+    ///
+    /// # Errors
+    ///
+    /// As [`check`](Self::check); and what is wrong with the model.
+    pub fn check_natively(&self, model: &[u8]) -> Result<(), String> {
+        let mut detector = qualm_core::open(model).map_err(|error| error.to_string())?;
+        self.check(|rows| {
+            detector.observe(rows, false).map(|verdicts| verdicts.scores).map_err(|error| error.to_string())
+        })
+    }
+}
+
+/// Without all the numbers.
+impl fmt::Debug for Golden {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Golden({} rows of {} features)", self.rows(), self.features)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing;
+
+    #[test]
+    fn rows_get_the_scores_they_must_get_or_the_row_is_named() {
+        let model = testing::model(0.0);
+        let batch =
+            Batch { series: &[0, 1, 0], times: &[1, 2, 3], values: &[4.0, 50.0, f64::NAN, 200.0, f64::NAN, f64::NAN] };
+        let golden = Golden::of(&model, batch).unwrap();
+        assert!(golden.scores[2].is_nan());
+        let read = Golden::read(golden.bytes().to_vec()).unwrap();
+        assert_eq!((read.rows(), read.features, &read.times), (3, 2, &golden.times));
+        read.check_natively(&model).unwrap();
+        let other = read.check_natively(&testing::model(1.0)).unwrap_err();
+        assert!(other.starts_with("row 1 got the score"), "{other}");
+        let next = |x: f64| f64::from_bits(x.to_bits() + 1);
+        let off = read.check(|_| Ok(vec![read.scores[0], next(read.scores[1]), f64::NAN])).unwrap_err();
+        assert!(off.starts_with("row 2 got"), "the last bit counts: {off}");
+        assert_eq!(read.check(|_| Ok(vec![0.0])).unwrap_err(), "3 rows got 1 scores");
+        assert_eq!(read.check(|_| Err("it trapped".to_owned())).unwrap_err(), "it trapped");
+    }
+
+    #[test]
+    fn what_is_no_rows_is_refused() {
+        let empty = Golden::new(2, Batch { series: &[], times: &[], values: &[] }, &[]);
+        assert!(Golden::read(empty.bytes).unwrap_err().contains("0 series, 0 times"));
+        let uneven = Golden::new(1, Batch { series: &[0], times: &[], values: &[1.0] }, &[1.0]);
+        assert!(Golden::read(uneven.bytes).unwrap_err().contains("make no rows"));
+        assert!(Golden::read(b"rows".to_vec()).unwrap_err().contains("safetensors"));
+        assert!(Golden::read(testing::model(0.0)).unwrap_err().contains("no array `series`"));
+    }
+}

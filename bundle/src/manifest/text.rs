@@ -1,0 +1,87 @@
+//! A manifest as TOML.
+
+use serde::Deserialize;
+
+use super::{FORMAT, Manifest};
+
+/// What a manifest begins with, for whoever opens it.
+const HEAD: &str = "\
+# What this model is, and how it takes its features from metrics. With the files beside it, it is one bundle: it loads
+# only as long as all are as they were made, which `sha256` at the end tells.
+#
+#   qualm bundle inspect DIRECTORY    what is in it, in plain words
+#   qualm bundle verify DIRECTORY     whether it is whole, and scores here as it did where it was made
+#
+# To change something here, change it where the model is trained; this file may be signed.
+
+";
+
+impl Manifest {
+    /// Reads one, and checks that it can be.
+    ///
+    /// # Errors
+    ///
+    /// Says what is wrong, and in which line.
+    pub fn parse(text: &[u8]) -> Result<Self, String> {
+        #[derive(Deserialize)]
+        struct OfAnyFormat {
+            format: u32,
+        }
+        let text = str::from_utf8(text).map_err(|_| "it is not UTF-8".to_owned())?;
+        let explain = |error: &toml::de::Error| {
+            let line = error.span().map(|span| text[..span.start].matches('\n').count() + 1);
+            line.map_or_else(|| error.message().to_owned(), |line| format!("line {line}: {}", error.message()))
+        };
+        // What another format has in it, nobody knows.
+        let of_any: OfAnyFormat = toml::from_str(text).map_err(|error| explain(&error))?;
+        if of_any.format != FORMAT {
+            let format = of_any.format;
+            return Err(format!("it is of format {format}; known here is {FORMAT}: another version of qualm made it"));
+        }
+        let manifest: Self = toml::from_str(text).map_err(|error| explain(&error))?;
+        manifest.check()?;
+        Ok(manifest)
+    }
+
+    /// The text; the same for the same manifest.
+    ///
+    /// # Errors
+    ///
+    /// Says what TOML cannot hold.
+    pub fn to_text(&self) -> Result<String, String> {
+        let text = toml::to_string(self).map_err(|error| error.to_string())?;
+        Ok(format!("{HEAD}{text}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing;
+
+    #[test]
+    fn what_was_written_is_read() {
+        let manifest = testing::bundle(3).manifest;
+        let text = manifest.to_text().unwrap();
+        assert_eq!(Manifest::parse(text.as_bytes()).unwrap(), manifest, "{text}");
+        assert_eq!(manifest.to_text().unwrap(), text);
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_with_its_line() {
+        let text = testing::manifest(3).to_text().unwrap();
+        for (from, to, what) in [
+            ("format = 1", "format = 2\nfrom_the_future = true", "format 2; known here is 1"),
+            ("format = 1", "", "missing field `format`"),
+            ("version = 3", "version = -3", "line 11: "),
+            ("version = 3", "version = 3\nversoin = 4", "unknown field `versoin`"),
+            ("shape = \"vector\"", "shape = \"matrix\"", "line 14: unknown variant `matrix`"),
+            ("name = \"cpu\"", "name = \"\"", "the name ``"),
+        ] {
+            assert!(text.contains(from), "{text}");
+            let error = Manifest::parse(text.replacen(from, to, 1).as_bytes()).unwrap_err();
+            assert!(error.contains(what), "{error}");
+        }
+        assert_eq!(Manifest::parse(b"\xff").unwrap_err(), "it is not UTF-8");
+    }
+}

@@ -1,0 +1,185 @@
+//! Signatures as `minisign` makes them: <https://jedisct1.github.io/minisign/>.
+//!
+//! What is signed is `bundle.toml`, which has the digests of all other files. Keys and signatures are those of the
+//! `minisign` command, so that bundles can be signed where there is no qualm, and checked by anyone.
+
+use std::fmt;
+use std::fs;
+use std::io::Cursor;
+use std::path::Path;
+
+use minisign::{PublicKey as Key, SecretKeyBox, SignatureBox};
+use serde::Serialize;
+
+use crate::bundle::Fault;
+use crate::files;
+
+/// What the last line of a signature has: 64 bytes in base64. The library takes it for granted.
+const LAST_LINE: usize = 88;
+
+/// Who may make bundles. With no keys, anyone.
+#[derive(Debug, Clone, Default)]
+pub struct Trust {
+    /// Their keys.
+    pub keys: Vec<PublicKey>,
+}
+
+/// What is known of a bundle's signature.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case", tag = "state")]
+pub enum Signed {
+    /// There is none, and none is needed.
+    No,
+    /// There is one, but no key to check it with.
+    Unchecked {
+        /// What it says is the key's id.
+        key: String,
+    },
+    /// It was made with a key that is trusted.
+    By {
+        /// The key's id.
+        key: String,
+        /// What its maker wrote, which is signed as well.
+        comment: String,
+    },
+}
+
+impl Trust {
+    /// Checks a signature of the manifest.
+    ///
+    /// # Errors
+    ///
+    /// [`Fault::Signature`]: it is none, or of nobody who is trusted; or there must be one and is none.
+    pub fn check(&self, manifest: &[u8], signature: Option<&str>) -> Result<Signed, Fault> {
+        let Some(text) = signature else {
+            return if self.keys.is_empty() {
+                Ok(Signed::No)
+            } else {
+                let what = "it is not signed, but only bundles signed with a trusted key are taken; `qualm bundle sign` signs it";
+                Err(Fault::Signature(what.to_owned()))
+            };
+        };
+        let signature = read(text)?;
+        let key = id(signature.keynum());
+        if self.keys.is_empty() {
+            return Ok(Signed::Unchecked { key });
+        }
+        let Some(PublicKey(trusted)) = self.keys.iter().find(|trusted| trusted.0.keynum() == signature.keynum()) else {
+            return Err(Fault::Signature(format!("it is signed with the key {key}, which is not trusted")));
+        };
+        minisign::verify(trusted, &signature, Cursor::new(manifest), true, false, false).map_err(|error| {
+            let what = format!("the signature with the key {key} is not of this {}: {error}", files::MANIFEST);
+            Fault::Signature(what)
+        })?;
+        let comment = signature.trusted_comment().unwrap_or_default();
+        Ok(Signed::By { key, comment: comment.chars().filter(|c| !c.is_control()).collect() })
+    }
+}
+
+fn read(text: &str) -> Result<SignatureBox, Fault> {
+    let bad = |what: &dyn fmt::Display| Fault::Signature(format!("{} is no signature: {what}", files::SIGNATURE));
+    // With a shorter last line the library would panic.
+    if text.lines().nth(3).is_none_or(|line| line.trim().len() != LAST_LINE) {
+        return Err(bad(&"its fourth line must have 88 letters"));
+    }
+    SignatureBox::from_string(text).map_err(|error| bad(&error))
+}
+
+/// A key's id as minisign prints it.
+fn id(keynum: &[u8]) -> String {
+    keynum.iter().rev().map(|byte| format!("{byte:02X}")).collect()
+}
+
+/// A key that signatures are checked with.
+#[derive(Clone)]
+pub struct PublicKey(Key);
+
+impl PublicKey {
+    /// Reads the text of a key: the file that minisign writes, or the one line of it that matters.
+    ///
+    /// # Errors
+    ///
+    /// Says that it is none.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let lines = text.lines().map(str::trim);
+        let line = lines.filter(|line| !line.is_empty() && !line.starts_with("untrusted comment:")).next_back();
+        let key = line.filter(|line| line.starts_with("RW")).and_then(|line| Key::from_base64(line).ok());
+        key.map(Self)
+            .ok_or_else(|| "it is no public key of minisign; one is 56 letters and begins with `RW`".to_owned())
+    }
+
+    /// Reads a key, given itself or as the path of its file.
+    ///
+    /// # Errors
+    ///
+    /// Says that it is neither.
+    pub fn find(text: &str) -> Result<Self, String> {
+        Self::parse(text).or_else(|_| {
+            let file = fs::read_to_string(text)
+                .map_err(|error| format!("{text} is no public key, and no file of one: {error}"))?;
+            Self::parse(&file).map_err(|what| format!("{text}: {what}"))
+        })
+    }
+
+    /// Its id as minisign prints it.
+    #[must_use]
+    pub fn id(&self) -> String {
+        id(self.0.keynum())
+    }
+}
+
+impl fmt::Debug for PublicKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PublicKey({})", self.id())
+    }
+}
+
+/// A key that signs.
+pub struct SecretKey(minisign::SecretKey);
+
+impl SecretKey {
+    /// Reads a key's file, and asks for the password if it needs one.
+    ///
+    /// # Errors
+    ///
+    /// As `password`; and where the file is no key, or the password not its.
+    pub fn read(path: &Path, password: impl FnOnce() -> Result<String, String>) -> Result<Self, String> {
+        let place = |what: &dyn fmt::Display| format!("{}: {what}", path.display());
+        let text = fs::read_to_string(path).map_err(|error| place(&error))?;
+        let open = |password| SecretKeyBox::from(text.clone()).into_secret_key(Some(password));
+        // The empty password is that of a key made with `-W`, and of no other.
+        if let Ok(key) = open(String::new()) {
+            return Ok(Self(key));
+        }
+        if !text.lines().nth(1).is_some_and(|line| line.trim().len() == 212) {
+            return Err(place(&"it is no secret key of minisign; `minisign -G` makes one"));
+        }
+        open(password()?).map(Self).map_err(|error| place(&error))
+    }
+
+    /// The key that its signatures are checked with.
+    ///
+    /// # Errors
+    ///
+    /// Where it has none.
+    pub fn public(&self) -> Result<PublicKey, String> {
+        Key::from_secret_key(&self.0).map(PublicKey).map_err(|error| error.to_string())
+    }
+
+    /// Signs. The comment is signed as well.
+    ///
+    /// # Errors
+    ///
+    /// Where there is no randomness to be had.
+    pub fn sign(&self, bytes: &[u8], comment: &str) -> Result<String, String> {
+        let untrusted = Some("signature of bundle.toml, which has the digests of the other files");
+        let signature = minisign::sign(None, &self.0, bytes, Some(comment), untrusted);
+        signature.map(SignatureBox::into_string).map_err(|error| error.to_string())
+    }
+}
+
+impl fmt::Debug for SecretKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SecretKey({})", id(self.0.keynum()))
+    }
+}

@@ -1,0 +1,354 @@
+//! What a running pipeline keeps of the bundles it has taken: the last good ones, and which one runs.
+//!
+//! `STATE/bundles/DETECTOR/` has the packed bundles, `VERSION.qualm` each, and [`store.toml`](state), which says which of
+//! them is the current one and which have been rolled back from. A pipeline and the command that rolls back may change it
+//! at the same time: each change is made under a lock, on what is there then.
+//!
+//! Without a state directory there is only memory: versions are still compared, but nothing can be rolled back.
+
+mod state;
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{FlockOperation, flock};
+use tracing::warn;
+
+use crate::archive::EXTENSION;
+use crate::atomic;
+use crate::bundle::{self, Bundle};
+use state::{Current, State};
+
+/// How many bundles are kept.
+pub const KEPT: usize = 5;
+
+/// What says which bundle is the current one.
+const STATE: &str = "store.toml";
+
+/// What is kept of one detector's bundles.
+#[derive(Debug)]
+pub struct Store {
+    /// None where nothing is kept.
+    directory: Option<PathBuf>,
+    /// As it was when last read or written.
+    state: State,
+}
+
+/// What to do with a bundle that a source offers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Admission {
+    /// It may be taken.
+    New,
+    /// It is the current one.
+    Same,
+}
+
+/// Why a bundle is not taken.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// It is older than the current one.
+    #[error("version {offered} is not newer than version {current}, which runs; to go back: `qualm bundle rollback`")]
+    Older {
+        /// The version that is offered.
+        offered: u64,
+        /// The version that runs.
+        current: u64,
+    },
+    /// It has the current one's version, but is another.
+    #[error(
+        "it is another bundle than the one that runs, but has the same version {0}; each new one needs a higher version"
+    )]
+    SameVersion(u64),
+    /// This version, or one after it, was rolled back from.
+    #[error("version {offered} is not taken: version {from} was rolled back from, so only what is newer than that is")]
+    RolledBack {
+        /// The version that is offered.
+        offered: u64,
+        /// The newest version that was rolled back from.
+        from: u64,
+    },
+}
+
+/// What keeps a store from being used.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// It cannot be read or written.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// What cannot.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A kept bundle is no longer good.
+    #[error(transparent)]
+    Bundle(#[from] bundle::Error),
+    /// There is nothing to go back to.
+    #[error("{}: there is no version {wanted} to go back to; kept are {kept}", path.display())]
+    NotKept {
+        /// Where.
+        path: PathBuf,
+        /// What was asked for.
+        wanted: String,
+        /// What there is.
+        kept: String,
+    },
+}
+
+/// Where the bundles of all detectors are kept.
+#[must_use]
+pub fn root(state_directory: &Path) -> PathBuf {
+    state_directory.join("bundles")
+}
+
+/// Where a detector's bundles are kept. What cannot be part of a file's name is written as `%` and its number.
+#[must_use]
+pub fn directory(state_directory: &Path, detector: &str) -> PathBuf {
+    let mut name = String::from(if detector.is_empty() { "%" } else { "" });
+    for (at, byte) in detector.bytes().enumerate() {
+        match byte {
+            b'.' if at > 0 => name.push('.'),
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' => name.push(char::from(byte)),
+            _ => name += &format!("%{byte:02X}"),
+        }
+    }
+    root(state_directory).join(name)
+}
+
+impl Store {
+    /// Opens a detector's store, or begins one. What is damaged in it is set aside, with a warning.
+    ///
+    /// # Errors
+    ///
+    /// Where the directory cannot be made or read.
+    pub fn open(state_directory: &Path, detector: &str) -> Result<Self, Error> {
+        let path = directory(state_directory, detector);
+        fs::create_dir_all(&path).map_err(|source| Error::Io { path: path.clone(), source })?;
+        let mut this = Self { directory: Some(path), state: State::default() };
+        this.locked(|_| Ok(()))?;
+        Ok(this)
+    }
+
+    /// One that keeps nothing.
+    #[must_use]
+    pub fn in_memory() -> Self {
+        Self { directory: None, state: State::default() }
+    }
+
+    /// The file that changes when somebody rolls back.
+    #[must_use]
+    pub fn watched(&self) -> Option<PathBuf> {
+        self.directory.as_ref().map(|directory| directory.join(STATE))
+    }
+
+    /// The version that is current.
+    #[must_use]
+    pub fn version(&self) -> Option<u64> {
+        self.state.current.as_ref().map(|current| current.version)
+    }
+
+    /// The newest version that was rolled back from.
+    #[must_use]
+    pub fn rolled_back_from(&self) -> Option<u64> {
+        self.state.rolled_back_from
+    }
+
+    /// The versions that are kept, the oldest first.
+    #[must_use]
+    pub fn kept(&self) -> Vec<u64> {
+        let entries = self.directory.as_ref().and_then(|directory| fs::read_dir(directory).ok());
+        let version = |name: &str| name.strip_suffix(EXTENSION)?.strip_suffix('.')?.parse().ok();
+        let names = entries.into_iter().flatten().flatten().map(|entry| entry.file_name());
+        let mut versions: Vec<u64> = names.filter_map(|name| version(name.to_str()?)).collect();
+        versions.sort_unstable();
+        versions
+    }
+
+    /// The current bundle: what to begin with, until the source has a newer one. If it is damaged it is set aside, and the
+    /// newest older one becomes the current one.
+    ///
+    /// # Errors
+    ///
+    /// Where the store cannot be written.
+    pub fn current(&mut self) -> Result<Option<Bundle>, Error> {
+        self.locked(|this| {
+            loop {
+                let Some(Current { version, sha256, .. }) = this.state.current.clone() else { return Ok(None) };
+                let path = this.path(version);
+                match Bundle::read(&path) {
+                    Ok(bundle) if bundle.digest() == sha256 => return Ok(Some(bundle)),
+                    Ok(_) => warn!("{}: it is not the bundle that was kept there", path.display()),
+                    Err(error) => warn!("a kept bundle is damaged: {error}"),
+                }
+                if path.exists() {
+                    atomic::set_aside(&path).map_err(|source| Error::Io { path, source })?;
+                }
+                this.state.current = this.newest_before(version);
+                this.write_state()?;
+            }
+        })
+    }
+
+    /// Whether a bundle may be taken. One of another name may always be: its versions are its own.
+    ///
+    /// # Errors
+    ///
+    /// Says why not.
+    pub fn admits(&self, bundle: &Bundle) -> Result<Admission, Refused> {
+        let Some(current) = self.state.current.as_ref().filter(|current| current.name == bundle.manifest.name) else {
+            return Ok(Admission::New);
+        };
+        let offered = bundle.manifest.version;
+        if offered == current.version && bundle.digest() == current.sha256 {
+            return Ok(Admission::Same);
+        }
+        match self.state.rolled_back_from {
+            Some(from) if offered <= from => Err(Refused::RolledBack { offered, from }),
+            _ if offered < current.version => Err(Refused::Older { offered, current: current.version }),
+            _ if offered == current.version => Err(Refused::SameVersion(offered)),
+            _ => Ok(Admission::New),
+        }
+    }
+
+    /// Makes a bundle, which has been found good, the current one; and keeps it, and a few before it.
+    ///
+    /// # Errors
+    ///
+    /// Where the store cannot be written.
+    pub fn keep(&mut self, bundle: &Bundle) -> Result<(), Error> {
+        self.locked(|this| {
+            let current = Current::of(bundle);
+            if this.state.current.as_ref() == Some(&current) {
+                return Ok(()); // what was rolled back to stays so
+            }
+            let same_name = this.state.current.as_ref().is_none_or(|before| before.name == current.name);
+            if !same_name {
+                this.remove(this.kept())?; // another model's: not what one goes back to
+            }
+            if this.directory.is_some() {
+                bundle.write_packed(&this.path(current.version))?;
+            }
+            let previous = this.state.current.take().filter(|_| same_name).map(|before| before.version);
+            let surplus = |kept: Vec<u64>| {
+                let needed = |version: &u64| *version == current.version || Some(*version) == previous;
+                let many = kept.len().saturating_sub(KEPT);
+                kept.into_iter().filter(|version| !needed(version)).take(many).collect()
+            };
+            this.remove(surplus(this.kept()))?;
+            this.state = State { current: Some(current), previous, rolled_back_from: None };
+            this.write_state()
+        })
+    }
+
+    /// Makes a kept version the current one: `to`, or the one that ran before. What the source offers is then not taken
+    /// until it is newer than all that ran.
+    ///
+    /// # Errors
+    ///
+    /// Where that version is not kept, or not good.
+    pub fn rollback(&mut self, to: Option<u64>) -> Result<Bundle, Error> {
+        self.locked(|this| {
+            let (kept, now) = (this.kept(), this.version());
+            let before = |version: &&u64| now.is_some_and(|now| **version < now);
+            let previous = this.state.previous.filter(|version| kept.contains(version));
+            let version = match to {
+                Some(version) => Some(version).filter(|version| kept.contains(version)),
+                None => previous.or_else(|| kept.iter().rev().find(before).copied()),
+            };
+            let Some(version) = version else {
+                let wanted = to.map_or_else(|| "before the current one".to_owned(), |version| version.to_string());
+                let kept: Vec<_> = kept.iter().map(u64::to_string).collect();
+                let kept = if kept.is_empty() { "none".to_owned() } else { kept.join(", ") };
+                return Err(Error::NotKept { path: this.directory.clone().unwrap_or_default(), wanted, kept });
+            };
+            let bundle = Bundle::read(&this.path(version))?;
+            let rolled_back_from = now.max(this.state.rolled_back_from).filter(|&from| from > version);
+            this.state = State { current: Some(Current::of(&bundle)), previous: None, rolled_back_from };
+            this.write_state()?;
+            Ok(bundle)
+        })
+    }
+
+    /// The current bundle, if another process has made another one current since this one last looked.
+    ///
+    /// # Errors
+    ///
+    /// Where the store cannot be read.
+    pub fn changed(&mut self) -> Result<Option<Bundle>, Error> {
+        let before = self.state.current.clone();
+        match self.read_state() {
+            Some(now) if now.current != before => self.state = now,
+            Some(now) => {
+                self.state = now;
+                return Ok(None);
+            }
+            None => return Ok(None), // what is not there or damaged changes nothing
+        }
+        self.current()
+    }
+
+    fn path(&self, version: u64) -> PathBuf {
+        self.directory.as_deref().unwrap_or(Path::new("")).join(format!("{version}.{EXTENSION}"))
+    }
+
+    fn remove(&self, versions: Vec<u64>) -> Result<(), Error> {
+        versions
+            .into_iter()
+            .map(|version| self.path(version))
+            .try_for_each(|path| fs::remove_file(&path).map_err(|source| Error::Io { path, source }))
+    }
+
+    /// The newest kept bundle that is older than a version.
+    fn newest_before(&self, version: u64) -> Option<Current> {
+        let older = self.kept().into_iter().rev().filter(|&kept| kept < version);
+        older.filter_map(|kept| Bundle::read(&self.path(kept)).ok()).next().map(|bundle| Current::of(&bundle))
+    }
+
+    /// Does something while nobody else changes the store, on what is there now.
+    fn locked<T>(&mut self, what: impl FnOnce(&mut Self) -> Result<T, Error>) -> Result<T, Error> {
+        let Some(directory) = self.directory.clone() else { return what(self) };
+        let lock = File::open(&directory)
+            .and_then(|file| flock(&file, FlockOperation::LockExclusive).map(|()| file).map_err(io::Error::from));
+        let _lock = lock.map_err(|source| Error::Io { path: directory.clone(), source })?;
+        self.state = match self.read_state() {
+            Some(state) => state,
+            None => self.recover()?,
+        };
+        what(self)
+    }
+
+    /// What stands in the file; none where there is no file or it is damaged.
+    fn read_state(&self) -> Option<State> {
+        let path = self.watched()?;
+        State::parse(&fs::read_to_string(path).ok()?).inspect_err(|error| warn!("{STATE}: {error}")).ok()
+    }
+
+    fn write_state(&self) -> Result<(), Error> {
+        let Some(path) = self.watched() else { return Ok(()) };
+        let written = match (&self.state.current, path.exists()) {
+            (Some(_), _) => atomic::write(&path, self.state.to_text().as_bytes()),
+            (None, true) => fs::remove_file(&path),
+            (None, false) => Ok(()),
+        };
+        written.map_err(|source| Error::Io { path, source })
+    }
+
+    /// Begins anew with the newest bundle that is kept and good.
+    fn recover(&mut self) -> Result<State, Error> {
+        if let Some(path) = self.watched().filter(|path| path.exists()) {
+            let aside = atomic::set_aside(&path).map_err(|source| Error::Io { path: path.clone(), source })?;
+            warn!(
+                "{} is damaged and set aside as {}; the newest kept bundle is taken",
+                path.display(),
+                aside.display()
+            );
+        }
+        self.state = State { current: self.newest_before(u64::MAX), ..State::default() };
+        self.write_state()?;
+        Ok(self.state.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests;

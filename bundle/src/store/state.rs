@@ -1,0 +1,50 @@
+//! `store.toml`: which bundle is the current one.
+
+use serde::{Deserialize, Serialize};
+
+use crate::bundle::Bundle;
+
+const HEAD: &str = "\
+# Which of the bundles beside this file runs. qualm writes it; to go back to an earlier one: `qualm bundle rollback`.
+
+";
+
+/// What stands there.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct State {
+    /// The version that ran before the current one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) previous: Option<u64>,
+    /// Nothing up to this version is taken until there is something newer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) rolled_back_from: Option<u64>,
+    /// The bundle that runs; none only where there is no file.
+    pub(super) current: Option<Current>,
+}
+
+/// A bundle, and what tells it from any other.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Current {
+    pub(super) name: String,
+    pub(super) version: u64,
+    pub(super) sha256: String,
+}
+
+impl State {
+    pub(super) fn parse(text: &str) -> Result<Self, String> {
+        let state: Self = toml::from_str(text).map_err(|error| error.message().to_owned())?;
+        if state.current.is_some() { Ok(state) } else { Err("it names no bundle".to_owned()) }
+    }
+
+    pub(super) fn to_text(&self) -> String {
+        // Numbers and texts: TOML holds them all.
+        format!("{HEAD}{}", toml::to_string(self).expect("a store's state is TOML"))
+    }
+}
+
+impl Current {
+    pub(super) fn of(bundle: &Bundle) -> Self {
+        let (name, version) = (bundle.manifest.name.clone(), bundle.manifest.version);
+        Self { name, version, sha256: bundle.digest() }
+    }
+}

@@ -1,0 +1,159 @@
+use super::*;
+use crate::testing;
+
+fn open(root: &tempfile::TempDir) -> Store {
+    Store::open(root.path(), "cpu").unwrap()
+}
+
+/// Offers a version as a source would, and takes it if it may be.
+fn offer(store: &mut Store, version: u64) -> Result<Admission, Refused> {
+    let bundle = testing::bundle(version);
+    let admission = store.admits(&bundle)?;
+    if admission == Admission::New {
+        store.keep(&bundle).unwrap();
+    }
+    Ok(admission)
+}
+
+fn current(store: &mut Store) -> Option<u64> {
+    store.current().unwrap().map(|bundle| bundle.manifest.version)
+}
+
+#[test]
+fn only_what_is_newer_is_taken() {
+    let root = tempfile::tempdir().unwrap();
+    for mut store in [open(&root), Store::in_memory()] {
+        assert_eq!((store.version(), store.kept().len()), (None, 0));
+        assert_eq!(offer(&mut store, 5), Ok(Admission::New));
+        assert_eq!(offer(&mut store, 5), Ok(Admission::Same));
+        assert_eq!(offer(&mut store, 4), Err(Refused::Older { offered: 4, current: 5 }));
+        let mut other = testing::draft(5);
+        other.manifest.provenance.seed = 8;
+        assert_eq!(store.admits(&other.finish().unwrap()), Err(Refused::SameVersion(5)));
+        assert_eq!(offer(&mut store, 7), Ok(Admission::New));
+        assert_eq!(store.version(), Some(7));
+    }
+    let mut again = open(&root);
+    assert_eq!(
+        (again.current().unwrap(), again.kept()),
+        (Some(testing::bundle(7)), vec![5, 7]),
+        "it outlives the process"
+    );
+}
+
+#[test]
+fn the_last_few_are_kept() {
+    let root = tempfile::tempdir().unwrap();
+    let mut store = open(&root);
+    for version in 1..=8 {
+        offer(&mut store, version).unwrap();
+    }
+    assert_eq!(store.kept(), [4, 5, 6, 7, 8]);
+}
+
+#[test]
+fn after_a_rollback_the_source_must_have_something_newer() {
+    let root = tempfile::tempdir().unwrap();
+    let mut store = open(&root);
+    assert!(
+        store
+            .rollback(None)
+            .unwrap_err()
+            .to_string()
+            .contains("no version before the current one to go back to; kept are none")
+    );
+    for version in [1, 2, 3, 5] {
+        offer(&mut store, version).unwrap();
+    }
+    // By the command, in another process.
+    let mut command = open(&root);
+    assert_eq!(command.rollback(None).unwrap(), testing::bundle(3));
+    assert_eq!(store.changed().unwrap(), Some(testing::bundle(3)));
+    assert_eq!((store.changed().unwrap(), store.version(), store.rolled_back_from()), (None, Some(3), Some(5)));
+    for offered in [5, 4, 2] {
+        assert_eq!(offer(&mut store, offered), Err(Refused::RolledBack { offered, from: 5 }));
+    }
+    assert_eq!(offer(&mut store, 3), Ok(Admission::Same));
+
+    // Further back, to one that is not there, and to the newest again.
+    assert_eq!(command.rollback(Some(1)).unwrap(), testing::bundle(1));
+    assert_eq!((command.version(), command.rolled_back_from()), (Some(1), Some(5)));
+    assert!(
+        command.rollback(Some(4)).unwrap_err().to_string().contains("no version 4 to go back to; kept are 1, 2, 3, 5")
+    );
+    assert_eq!(command.rollback(Some(5)).unwrap(), testing::bundle(5));
+    assert_eq!(command.rolled_back_from(), None);
+
+    // What is newer is taken, and to go back from that does not lead to what was gone back from before.
+    command.rollback(Some(2)).unwrap();
+    assert_eq!(store.changed().unwrap(), Some(testing::bundle(2)));
+    store.keep(&testing::bundle(2)).unwrap();
+    assert_eq!(store.rolled_back_from(), Some(5), "that it runs now is not news");
+    assert_eq!(offer(&mut store, 6), Ok(Admission::New));
+    assert_eq!((store.rolled_back_from(), store.kept()), (None, vec![1, 2, 3, 5, 6]));
+    assert_eq!(store.rollback(None).unwrap(), testing::bundle(2));
+    assert_eq!(open(&root).rolled_back_from(), Some(6));
+}
+
+#[test]
+fn what_the_process_takes_does_not_undo_what_the_command_did() {
+    let root = tempfile::tempdir().unwrap();
+    let mut store = open(&root);
+    offer(&mut store, 1).unwrap();
+    offer(&mut store, 2).unwrap();
+    open(&root).rollback(None).unwrap();
+    store.keep(&testing::bundle(3)).unwrap(); // without having looked
+    assert_eq!(open(&root).rollback(None).unwrap(), testing::bundle(1), "that ran before");
+}
+
+#[test]
+fn another_model_begins_anew() {
+    let root = tempfile::tempdir().unwrap();
+    let mut store = open(&root);
+    offer(&mut store, 8).unwrap();
+    offer(&mut store, 9).unwrap();
+    store.rollback(None).unwrap();
+    let mut other = testing::draft(1);
+    other.manifest.name = "memory".to_owned();
+    let other = other.finish().unwrap();
+    assert_eq!(store.admits(&other), Ok(Admission::New));
+    store.keep(&other).unwrap();
+    assert_eq!((store.version(), store.kept(), store.rolled_back_from()), (Some(1), vec![1], None));
+    assert!(store.rollback(None).is_err());
+}
+
+#[test]
+fn a_damaged_store_is_set_aside() {
+    let root = tempfile::tempdir().unwrap();
+    let mut store = open(&root);
+    for version in 1..=3 {
+        offer(&mut store, version).unwrap();
+    }
+    let path = directory(root.path(), "cpu");
+    for damage in ["", "not TOML", "current = 3"] {
+        fs::write(path.join(STATE), damage).unwrap();
+        assert_eq!(current(&mut open(&root)), Some(3), "{damage}");
+    }
+    assert!(path.join("store.toml.bad").exists());
+    fs::remove_file(path.join(STATE)).unwrap();
+    assert_eq!(current(&mut open(&root)), Some(3));
+
+    // The current bundle is damaged, then another's, then gone.
+    let packed = fs::read(path.join("3.qualm")).unwrap();
+    fs::write(path.join("3.qualm"), &packed[..packed.len() / 2]).unwrap();
+    let mut store = open(&root);
+    assert_eq!((current(&mut store), store.kept()), (Some(2), vec![1, 2]));
+    fs::write(path.join("2.qualm"), packed).unwrap();
+    assert_eq!(current(&mut open(&root)), Some(1));
+    fs::remove_file(path.join("1.qualm")).unwrap();
+    assert_eq!(current(&mut open(&root)), None);
+    assert_eq!(offer(&mut open(&root), 1), Ok(Admission::New), "from there, all goes on");
+}
+
+#[test]
+fn a_detector_may_be_called_anything() {
+    let state = Path::new("/state");
+    assert_eq!(directory(state, "cpu.total-1_a"), Path::new("/state/bundles/cpu.total-1_a"));
+    assert_eq!(directory(state, "../../etc"), Path::new("/state/bundles/%2E.%2F..%2Fetc"));
+    assert_eq!(directory(state, ""), Path::new("/state/bundles/%"));
+}

@@ -1,0 +1,74 @@
+//! Bundles for tests.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use qualm_core::Batch;
+use qualm_core::trained::calibrate::Threshold as Rule;
+use qualm_core::trained::prepare::Scaling;
+use qualm_core::trained::{Rows, Settings};
+
+use crate::bundle::{Bundle, Draft};
+use crate::golden::Golden;
+use crate::manifest::{FORMAT, Feature, Manifest, Provenance, Reference, Shape, Suppression, Threshold, Transform};
+
+/// A model of two features; another for another `shift`.
+pub(crate) fn model(shift: f64) -> Vec<u8> {
+    let rows: Vec<f64> =
+        (0..1000).flat_map(|at| [f64::from(at % 10) + shift, (f64::from(at % 7) + shift) * 100.0]).collect();
+    let settings = Settings { scaling: Scaling::Standard, threshold: Rule::FalseAlarmRate(1e-3), memory: 1.0 };
+    let batch = Batch { series: &[0; 1000], times: &[0; 1000], values: &rows };
+    qualm_core::zscore::fit(Rows::new(&rows, 2), batch, &settings).unwrap().to_model()
+}
+
+pub(crate) fn manifest(version: u64) -> Manifest {
+    let feature = |name: &str, transform| Feature {
+        name: name.to_owned(),
+        measurement: "cpu".to_owned(),
+        field: format!("usage_{name}"),
+        tags: BTreeMap::from([("cpu".to_owned(), "cpu-total".to_owned())]),
+        transform,
+        reference: Some(Reference {
+            missing: 0.0,
+            mean: 4.5,
+            deviation: 2.9,
+            quantiles: (0..11).map(f64::from).collect(),
+        }),
+    };
+    Manifest {
+        format: FORMAT,
+        name: "cpu".to_owned(),
+        version,
+        created: "2026-05-01T12:00:00Z".parse().unwrap(),
+        expires: None,
+        kind: "zscore".to_owned(),
+        shape: Shape::Vector,
+        entity: vec!["host".to_owned()],
+        interval: Duration::from_secs(10),
+        threshold: Threshold { rule: "false_alarm_rate = 0.001".to_owned(), ordinary: 0.5, raw: 3.25 },
+        suppression: Suppression { sustained: Some("3 of 5".to_owned()), cooldown: Duration::from_secs(600) },
+        features: vec![feature("user", Transform::None), feature("system", Transform::Rate)],
+        provenance: Provenance {
+            data_sha256: "0".repeat(64),
+            rows: 1000,
+            from: Some("2026-04-01T00:00:00Z".parse().unwrap()),
+            to: Some("2026-05-01T12:00:00Z".parse().unwrap()),
+            seed: 7,
+            parameters: BTreeMap::from([("scaling".to_owned(), toml::Value::from("standard"))]),
+            metrics: BTreeMap::from([("vus_pr".to_owned(), 0.75)]),
+        },
+        sha256: BTreeMap::new(),
+    }
+}
+
+/// A bundle of which every version has another model.
+pub(crate) fn bundle(version: u64) -> Bundle {
+    draft(version).finish().unwrap()
+}
+
+pub(crate) fn draft(version: u64) -> Draft {
+    let model = model(version as f64);
+    let values = [4.0, 300.0, f64::NAN, -3000.0, f64::NAN, f64::NAN];
+    let golden = Golden::of(&model, Batch { series: &[0, 1, 0], times: &[0, 1, 2], values: &values }).unwrap();
+    Draft { manifest: manifest(version), model, golden, component: None }
+}

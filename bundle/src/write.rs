@@ -1,0 +1,221 @@
+//! Writing a bundle, so that nobody ever sees half of one.
+
+use std::fs::{self, File, Permissions};
+use std::io::{self, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+use rustix::io::Errno;
+use tempfile::TempDir;
+
+use crate::bundle::{Bundle, Error, Fault};
+use crate::{atomic, files};
+
+impl Bundle {
+    /// Writes the packed bundle to a file, or replaces it.
+    ///
+    /// # Errors
+    ///
+    /// Where it cannot be written.
+    pub fn write_packed(&self, path: &Path) -> Result<(), Error> {
+        atomic::write(path, &self.pack()).map_err(|error| Fault::Io(error).at(path.display()))
+    }
+
+    /// Writes the bundle as a directory, or replaces one that is a bundle: whoever reads it meanwhile gets the one or the
+    /// other.
+    ///
+    /// # Errors
+    ///
+    /// Where it cannot be written, or what is there is no bundle.
+    pub fn write(&self, path: &Path) -> Result<(), Error> {
+        self.try_write(path).map_err(|error| Fault::Io(error).at(path.display()))
+    }
+
+    fn try_write(&self, path: &Path) -> io::Result<()> {
+        // Of a link, what it leads to is replaced.
+        let target = if path.is_symlink() { fs::canonicalize(path)? } else { path.to_owned() };
+        let new = self.write_beside(&target)?;
+        if target.symlink_metadata().is_ok() {
+            check_replaceable(&target)?;
+        }
+        match renameat_with(CWD, new.path(), CWD, &target, RenameFlags::NOREPLACE) {
+            Ok(()) => drop(new.keep()), // it is no longer there under that name
+            Err(Errno::EXIST) => replace(new, &target)?,
+            // A file system that cannot promise it, such as NFS; an empty directory may be replaced.
+            Err(Errno::INVAL | Errno::NOSYS) => replace_in_two_steps(new, &target)?,
+            Err(error) => return Err(error.into()),
+        }
+        atomic::sync(atomic::parent(&target))
+    }
+
+    /// Writes the files to a new directory beside `target`.
+    fn write_beside(&self, target: &Path) -> io::Result<TempDir> {
+        let permissions = Permissions::from_mode(0o777); // less the umask
+        let new =
+            tempfile::Builder::new().prefix(".qualm-").permissions(permissions).tempdir_in(atomic::parent(target))?;
+        for (name, bytes) in self.files() {
+            let mut file = File::create_new(new.path().join(name))?;
+            file.write_all(bytes)?;
+            file.sync_all()?;
+        }
+        atomic::sync(new.path())?;
+        Ok(new)
+    }
+}
+
+/// Exchanges the two, and removes what was there before.
+fn replace(new: TempDir, target: &Path) -> io::Result<()> {
+    match renameat_with(CWD, new.path(), CWD, target, RenameFlags::EXCHANGE) {
+        Ok(()) => remove(&new.keep()),
+        Err(Errno::INVAL | Errno::NOSYS) => replace_in_two_steps(new, target),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// For file systems that cannot exchange: for an instant, there is nothing.
+fn replace_in_two_steps(new: TempDir, target: &Path) -> io::Result<()> {
+    let aside = tempfile::Builder::new().prefix(".qualm-").tempdir_in(atomic::parent(target))?;
+    let old = aside.path().join("old");
+    let was_there = match fs::rename(target, &old) {
+        Ok(()) => true,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => false,
+        Err(error) => return Err(error),
+    };
+    if let Err(error) = fs::rename(new.path(), target) {
+        if was_there {
+            fs::rename(&old, target)?;
+        }
+        return Err(error);
+    }
+    drop(new.keep());
+    if was_there { remove(&old) } else { Ok(()) }
+}
+
+/// Whether what is there is a bundle's directory, whole or not, or an empty one.
+fn check_replaceable(target: &Path) -> io::Result<()> {
+    let refuse = |what: String| Err(io::Error::other(format!("{what}; it is not replaced: name another directory")));
+    if !target.is_dir() {
+        return refuse("it is a file".to_owned());
+    }
+    let names: Vec<_> = fs::read_dir(target)?.map(|entry| Ok(entry?.file_name())).collect::<io::Result<_>>()?;
+    match names.iter().find(|name| !files::NAMES.iter().any(|known| name == known)) {
+        Some(foreign) => refuse(format!("it has {} in it, so it is no bundle", foreign.to_string_lossy())),
+        None if !names.is_empty() && !names.iter().any(|name| name == files::MANIFEST) => {
+            refuse(format!("it has no {} in it, so it is no bundle", files::MANIFEST))
+        }
+        None => Ok(()),
+    }
+}
+
+/// Removes a bundle's directory, and nothing that somebody may have put there besides.
+fn remove(directory: &PathBuf) -> io::Result<()> {
+    for name in files::NAMES {
+        match fs::remove_file(directory.join(name)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
+    fs::remove_dir(directory)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::thread;
+
+    use super::*;
+    use crate::testing;
+
+    fn names(directory: &Path) -> Vec<String> {
+        let mut names: Vec<_> =
+            fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn a_bundle_is_written_read_and_replaced() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("cpu");
+        let (first, second) = (testing::bundle(1), testing::bundle(2));
+        first.write(&path).unwrap();
+        assert_eq!(Bundle::read(&path).unwrap(), first);
+        second.write(&path).unwrap();
+        assert_eq!(Bundle::read(&path).unwrap(), second);
+        assert_eq!(names(root.path()), ["cpu"], "nothing is left behind");
+        assert_eq!(names(&path), ["bundle.toml", "golden.safetensors", "model.safetensors"]);
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o444;
+        assert_eq!((mode(&path), mode(&path.join("bundle.toml"))), (0o444, 0o444), "others may read it");
+
+        // An empty directory is as good as none, and a link stays one.
+        fs::create_dir(root.path().join("empty")).unwrap();
+        symlink("empty", root.path().join("link")).unwrap();
+        first.write(&root.path().join("link")).unwrap();
+        assert_eq!(Bundle::read(&root.path().join("empty")).unwrap(), first);
+        assert!(root.path().join("link").is_symlink());
+    }
+
+    #[test]
+    fn what_is_no_bundle_is_not_replaced() {
+        let root = tempfile::tempdir().unwrap();
+        let bundle = testing::bundle(1);
+        let refused = |path: PathBuf| bundle.write(&path).unwrap_err().to_string();
+        fs::write(root.path().join("file"), "precious").unwrap();
+        fs::create_dir(root.path().join("home")).unwrap();
+        fs::write(root.path().join("home/thesis.tex"), "precious").unwrap();
+        fs::create_dir(root.path().join("half")).unwrap();
+        fs::write(root.path().join("half/model.safetensors"), "precious").unwrap();
+        assert!(refused(root.path().join("file")).contains("it is a file; it is not replaced"));
+        assert!(refused(root.path().join("home")).contains("it has thesis.tex in it, so it is no bundle"));
+        assert!(refused(root.path().join("half")).contains("it has no bundle.toml in it"));
+        assert!(refused(root.path().join("no/where")).contains("No such file"));
+        assert_eq!(names(root.path()), ["file", "half", "home"], "nothing is left behind");
+        assert_eq!(fs::read_to_string(root.path().join("home/thesis.tex")).unwrap(), "precious");
+    }
+
+    #[test]
+    fn without_an_exchange_it_is_replaced_as_well() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("cpu");
+        for version in 1..=2 {
+            let bundle = testing::bundle(version);
+            replace_in_two_steps(bundle.write_beside(&path).unwrap(), &path).unwrap();
+            assert_eq!(Bundle::read(&path).unwrap(), bundle);
+        }
+        assert_eq!(names(root.path()), ["cpu"]);
+    }
+
+    #[test]
+    fn whoever_reads_while_it_is_replaced_gets_the_one_or_the_other() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("cpu");
+        let packed = root.path().join("cpu.qualm");
+        let bundles = [testing::bundle(1), testing::bundle(2)];
+        bundles[0].write(&path).unwrap();
+        bundles[0].write_packed(&packed).unwrap();
+        let done = AtomicBool::new(false);
+        thread::scope(|scope| {
+            let reader = scope.spawn(|| {
+                let mut reads = [0_u32; 2];
+                while !done.load(Ordering::Relaxed) {
+                    for path in [&path, &packed] {
+                        let read = Bundle::read(path).unwrap();
+                        let which = bundles.iter().position(|bundle| *bundle == read);
+                        reads[which.expect("one of the two, whole")] += 1;
+                    }
+                }
+                reads
+            });
+            for turn in 1..=200 {
+                bundles[turn % 2].write(&path).unwrap();
+                bundles[turn % 2].write_packed(&packed).unwrap();
+            }
+            done.store(true, Ordering::Relaxed);
+            let reads = reader.join().unwrap();
+            assert!(reads.iter().all(|&reads| reads > 0), "{reads:?}");
+        });
+        assert_eq!(names(root.path()), ["cpu", "cpu.qualm"]);
+    }
+}

@@ -1,0 +1,133 @@
+//! Mean and covariance of rows, shrunk so that directions of which the rows say little are not taken for certain.
+
+use super::Shrinkage;
+use crate::trained::Rows;
+
+/// How features vary, alone and together.
+#[derive(Debug)]
+pub(super) struct Covariance {
+    /// By feature.
+    pub(super) mean: Vec<f64>,
+    /// Features × features, as the rows have it (over their number, as scikit-learn's): not shrunk yet.
+    pub(super) matrix: Vec<f64>,
+    /// The mean variance of a feature: μ, what is shrunk towards.
+    pub(super) variance: f64,
+    /// How much of μ·I to mix in: δ.
+    pub(super) shrinkage: f64,
+}
+
+/// Rows that are taken at once: each pass over the matrix does for so many.
+const AT_ONCE: usize = 4;
+
+impl Covariance {
+    /// Of some rows, of which there must be one at least.
+    pub(super) fn of(rows: Rows<'_>, shrinkage: Shrinkage) -> Self {
+        let (features, count) = (rows.features(), rows.len() as f64);
+        let mut mean = vec![0.0; features];
+        for row in rows.iter() {
+            mean.iter_mut().zip(row).for_each(|(mean, x)| *mean += x);
+        }
+        for mean in &mut mean {
+            *mean /= count;
+        }
+
+        let (mut matrix, fourth) = products(rows, &mean);
+        for i in 0..features {
+            for j in i..features {
+                matrix[i * features + j] /= count;
+                matrix[j * features + i] = matrix[i * features + j];
+            }
+        }
+        let variance = (0..features).map(|i| matrix[i * features + i]).sum::<f64>() / features as f64;
+        let shrinkage = match shrinkage {
+            Shrinkage::Auto => ledoit_wolf(&matrix, variance, fourth / count, count),
+            Shrinkage::Fixed(shrinkage) => shrinkage,
+        };
+        Self { mean, matrix, variance, shrinkage }
+    }
+
+    /// An eigenvalue of the matrix once it is shrunk; its eigenvectors stay what they are. None is negative.
+    pub(super) fn shrink(&self, eigenvalue: f64) -> f64 {
+        (1.0 - self.shrinkage) * f64::max(eigenvalue, 0.0) + self.shrinkage * self.variance
+    }
+}
+
+/// The upper triangle of the sum of xxᵀ over all rows x less their mean, and the sum of |x|⁴.
+fn products(rows: Rows<'_>, mean: &[f64]) -> (Vec<f64>, f64) {
+    let features = rows.features();
+    let mut matrix = vec![0.0; features * features];
+    let mut fourth = 0.0;
+    let mut centred = vec![0.0; AT_ONCE * features];
+    for rows in rows.values().chunks(AT_ONCE * features) {
+        centred.fill(0.0); // rows that lack in the last chunk add nothing
+        for (centred, row) in centred.chunks_exact_mut(features).zip(rows.chunks_exact(features)) {
+            let differences = row.iter().zip(mean).map(|(x, mean)| x - mean);
+            centred.iter_mut().zip(differences).for_each(|(centred, x)| *centred = x);
+            let square: f64 = centred.iter().map(|x| x * x).sum();
+            fourth += square * square;
+        }
+        let (a, rest) = centred.split_at(features);
+        let (b, rest) = rest.split_at(features);
+        let (c, d) = rest.split_at(features);
+        for i in 0..features {
+            let with = [a[i], b[i], c[i], d[i]];
+            let sums = matrix[i * features + i..(i + 1) * features].iter_mut();
+            for ((((sum, a), b), c), d) in sums.zip(&a[i..]).zip(&b[i..]).zip(&c[i..]).zip(&d[i..]) {
+                *sum += (with[0] * a + with[1] * b) + (with[2] * c + with[3] * d);
+            }
+        }
+    }
+    (matrix, fourth)
+}
+
+/// The intensity that is expected to come nearest to the true covariance: Ledoit & Wolf, A well-conditioned estimator for
+/// large-dimensional covariance matrices (2004), section 3.2: b²/d², where d² is how far the matrix is from μ·I, and b²
+/// how far it is expected to be from the truth. `fourth` is the mean of |x|⁴.
+fn ledoit_wolf(matrix: &[f64], variance: f64, fourth: f64, count: f64) -> f64 {
+    let features = (matrix.len() as f64).sqrt();
+    let squares: f64 = matrix.iter().map(|x| x * x).sum();
+    let far = squares / features - variance * variance;
+    let uncertain = (fourth - squares) / (features * count);
+    // Rows that do not vary, or alike in all directions, may be shrunk at will: neither number is more than rounding.
+    if uncertain <= 0.0 || far <= 0.0 { 0.0 } else { f64::min(uncertain / far, 1.0) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pca::tests::{Random, Reference};
+
+    #[test]
+    fn it_is_what_scikit_learn_has() {
+        let reference = Reference::read();
+        for name in ["wide", "long", "train"] {
+            let features = reference.numbers(&format!("{name} mean")).len();
+            let rows = reference.numbers(&format!("{name} rows"));
+            let covariance = Covariance::of(Rows::new(&rows, features), Shrinkage::Auto);
+            reference.near(&format!("{name} mean"), &covariance.mean, 1e-14);
+            reference.near(&format!("{name} covariance"), &covariance.matrix, 1e-14);
+            reference.near(&format!("{name} shrinkage"), &[covariance.shrinkage], 1e-12);
+        }
+    }
+
+    #[test]
+    fn far_from_zero_nothing_is_lost() {
+        let random = &mut Random(3);
+        let near: Vec<f64> = (0..999).map(|_| (random.normal() * 1024.0).round() / 1024.0).collect();
+        let far: Vec<f64> = near.iter().map(|x| x + 1_048_576.0).collect();
+        let of = |rows| Covariance::of(Rows::new(rows, 3), Shrinkage::Auto).matrix;
+        for (near, far) in of(&near).iter().zip(of(&far)) {
+            assert!((near - far).abs() < 1e-9, "{near} became {far}");
+        }
+    }
+
+    #[test]
+    fn rows_that_do_not_vary_are_shrunk_to_nothing() {
+        for (rows, features) in [(vec![5.0; 12], 3), (vec![5.0; 3], 3), (vec![0.1; 700], 7)] {
+            let covariance = Covariance::of(Rows::new(&rows, features), Shrinkage::Auto);
+            assert!(covariance.variance < 1e-30 && (0.0..=1.0).contains(&covariance.shrinkage));
+        }
+        let fixed = Covariance::of(Rows::new(&[1.0, 3.0], 1), Shrinkage::Fixed(0.5));
+        assert_eq!((fixed.variance, fixed.shrink(0.0), fixed.shrink(2.0)), (1.0, 0.5, 1.5));
+    }
+}

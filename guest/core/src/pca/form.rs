@@ -1,0 +1,214 @@
+//! The quadratic form that makes a row's raw score, and how it is divided among the features.
+//!
+//! A row x is clipped and centred, z = clip(x) − mean. Its coordinates along the k principal components are t = P·z, with
+//! one component a row in P; what they leave unexplained is r = z − Pᵀ·t. With a weight for each component and one for
+//! each feature's error,
+//!
+//! > raw² = Σⱼ (aⱼ·tⱼ)² + Σᵢ min((bᵢ·rᵢ)², c²)
+//!
+//! Every index is a choice of weights ([`super::learn`] makes it): Mahalanobis' distance has a = 1/√λ and b = 0, the
+//! squared prediction error a = 0 and b = 1, their combination the one and the other over their limits.
+//!
+//! The raw score is the root. The form is a square of distances, so its tail is twice as heavy (a generalised Pareto tail
+//! of shape 2ξ instead of ξ): the moments that the calibration's fit rests on exist up to ξ = ½ of the distance, where
+//! those of the form would end at ¼, and a score of 2 is twice as far out as the threshold.
+
+use super::lanes::{Blocks, LANES, Lanes, padded};
+use super::{MOST_FEATURES, NO_CLIP};
+use crate::model::{Model, Writer};
+use crate::trained::Kernel;
+use crate::{Error, math};
+
+/// The largest weight that is believed, and the largest clip of an error: with them nothing can overflow.
+pub(super) const MOST_WEIGHT: f64 = 1e40;
+
+/// What a form is made of.
+#[derive(Debug, Clone)]
+pub(super) struct Parts {
+    /// How far out a prepared value counts.
+    pub(super) clip: f64,
+    /// By feature.
+    pub(super) mean: Vec<f64>,
+    /// P: components × features.
+    pub(super) loadings: Vec<f64>,
+    /// a: by component.
+    pub(super) component_weights: Vec<f64>,
+    /// b: by feature.
+    pub(super) error_weights: Vec<f64>,
+    /// c: how far out a weighted error counts.
+    pub(super) error_clip: f64,
+}
+
+/// A form ready to be computed.
+#[derive(Debug)]
+pub(super) struct Form {
+    parts: Parts,
+    /// P and Pᵀ, for rows four at a time.
+    to_components: Blocks,
+    from_components: Blocks,
+    /// Whether any error has a weight.
+    errors: bool,
+}
+
+/// Four rows on their way: one number a feature or component, in whole blocks.
+#[derive(Debug)]
+pub(super) struct Tile {
+    /// z.
+    pub(super) centred: Vec<Lanes>,
+    /// t.
+    pub(super) components: Vec<Lanes>,
+    /// Pᵀ·t.
+    fitted: Vec<Lanes>,
+}
+
+impl Form {
+    pub(super) fn new(parts: Parts) -> Self {
+        let (features, components) = (parts.mean.len(), parts.component_weights.len());
+        let loading = |component: usize, feature: usize| parts.loadings[component * features + feature];
+        let to_components = Blocks::new(components, features, loading);
+        let from_components = Blocks::new(features, components, |feature, component| loading(component, feature));
+        let errors = parts.error_weights.iter().any(|weight| *weight != 0.0);
+        Self { parts, to_components, from_components, errors }
+    }
+
+    pub(super) fn tile(&self) -> Tile {
+        let (features, components) = (self.parts.mean.len(), self.parts.component_weights.len());
+        let zeros = |count| vec![[0.0; LANES]; padded(count)];
+        Tile { centred: zeros(features), components: zeros(components), fitted: zeros(features) }
+    }
+
+    /// Takes up to four rows in, and computes z and t. Lanes without a row hold the first row again.
+    pub(super) fn project(&self, rows: &[f64], tile: &mut Tile) {
+        let Parts { clip, mean, .. } = &self.parts;
+        let features = mean.len();
+        let row = |lane: usize| rows.get(lane * features..(lane + 1) * features).unwrap_or(&rows[..features]);
+        let values = row(0).iter().zip(row(1)).zip(row(2)).zip(row(3));
+        for ((z, (((a, b), c), d)), mean) in tile.centred.iter_mut().zip(values).zip(mean) {
+            *z = [*a, *b, *c, *d].map(|x| math::max(math::min(x, *clip), -*clip) - mean);
+        }
+        self.to_components.multiply(&tile.centred[..features], &mut tile.components);
+    }
+
+    /// What the components leave unexplained: r, by feature.
+    pub(super) fn residuals<'a>(&self, tile: &'a mut Tile) -> impl Iterator<Item = Lanes> + use<'a> {
+        let components = self.parts.component_weights.len();
+        self.from_components.multiply(&tile.components[..components], &mut tile.fitted);
+        let pairs = tile.centred.iter().zip(&tile.fitted);
+        pairs.map(|(z, fitted)| std::array::from_fn(|lane| z[lane] - fitted[lane]))
+    }
+
+    /// Σⱼ (aⱼ·tⱼ)².
+    fn distance(&self, tile: &Tile) -> Lanes {
+        let mut sums = [0.0; LANES];
+        for (t, weight) in tile.components.iter().zip(&self.parts.component_weights) {
+            for (sum, t) in sums.iter_mut().zip(t) {
+                let weighted = weight * t;
+                *sum += weighted * weighted;
+            }
+        }
+        sums
+    }
+
+    /// min((bᵢ·rᵢ)², c²), feature by feature: what an error adds to the form.
+    fn errors<'a>(&'a self, tile: &'a mut Tile) -> impl Iterator<Item = Lanes> + use<'a> {
+        let most = self.parts.error_clip * self.parts.error_clip;
+        self.residuals(tile).zip(&self.parts.error_weights).map(move |(r, weight)| {
+            r.map(|r| {
+                let weighted = weight * r;
+                math::min(weighted * weighted, most)
+            })
+        })
+    }
+}
+
+impl Kernel for Form {
+    fn score(&self, rows: &[f64], raw: &mut Vec<f64>) {
+        let features = self.parts.mean.len();
+        let mut tile = self.tile();
+        for rows in rows.chunks(LANES * features) {
+            self.project(rows, &mut tile);
+            let mut sums = self.distance(&tile);
+            if self.errors {
+                let mut errors = [0.0; LANES];
+                for error in self.errors(&mut tile) {
+                    errors.iter_mut().zip(error).for_each(|(sum, error)| *sum += error);
+                }
+                sums.iter_mut().zip(errors).for_each(|(sum, errors)| *sum += errors);
+            }
+            raw.extend(sums[..rows.len() / features].iter().map(|sum| sum.sqrt()));
+        }
+    }
+
+    /// Contributions are not negative, and add up to the square of the raw score, but for rounding. Each index is divided
+    /// by its complete decomposition contributions (Alcala & Qin, Reconstruction-based contribution for process monitoring,
+    /// 2009, and Analysis and generalization of fault diagnosis methods, 2011): feature i has the square of the ith element
+    /// of M^½·z for an index zᵀ·M·z. For the distance M^½·z is Pᵀ·(a ∘ t); for the error it is r itself, so that weights
+    /// and the clip apply feature by feature. What a value was clipped by contributes nothing, as it adds nothing.
+    fn explain(&self, row: &[f64], contributions: &mut [f64]) {
+        let mut tile = self.tile();
+        self.project(row, &mut tile);
+        contributions.fill(0.0);
+        if self.errors {
+            let errors = self.errors(&mut tile).map(|lanes| lanes[0]);
+            contributions.iter_mut().zip(errors).for_each(|(contribution, error)| *contribution = error);
+        }
+        for (t, weight) in tile.components.iter_mut().zip(&self.parts.component_weights) {
+            t[0] *= weight;
+        }
+        let components = self.parts.component_weights.len();
+        self.from_components.multiply(&tile.components[..components], &mut tile.fitted);
+        for (contribution, root) in contributions.iter_mut().zip(&tile.fitted) {
+            *contribution += root[0] * root[0];
+        }
+    }
+
+    fn write(&self, model: &mut Writer) {
+        let Parts { clip, mean, loadings, component_weights, error_weights, error_clip } = &self.parts;
+        let (features, components) = (mean.len(), component_weights.len());
+        model.set("components", components);
+        model.set("clip", format_args!("{clip:e}")).set("error_clip", format_args!("{error_clip:e}"));
+        model.doubles("mean", &[features], mean);
+        model.doubles("loadings", &[components, features], loadings);
+        model.doubles("component_weights", &[components], component_weights);
+        model.doubles("error_weights", &[features], error_weights);
+    }
+}
+
+impl Form {
+    /// Reads what [`Kernel::write`] wrote; what is in range cannot overflow, whatever the rows are.
+    pub(super) fn read(model: &Model<'_>, features: usize) -> Result<Self, Error> {
+        let bad = |what: String| Err(Error::BadModel(what));
+        if features > MOST_FEATURES {
+            return bad(format!("its {features} features are more than the {MOST_FEATURES} of this kind"));
+        }
+        let components: usize = model.number("components")?;
+        if !(1..=features).contains(&components) {
+            return bad(format!("its {components} components are not between 1 and its {features} features"));
+        }
+        let number = |name: &str, most: f64| {
+            let number = model.finite(name)?;
+            if number > 0.0 && number <= most {
+                return Ok(number);
+            }
+            Err(Error::BadModel(format!("its `{name}` of {number} is not above 0 and up to {most:e}")))
+        };
+        let array = |name: &str, length: usize, least: f64, most: f64| {
+            let numbers = model.doubles(name, length)?;
+            match numbers.iter().find(|number| !(least..=most).contains(*number)) {
+                Some(number) => {
+                    Err(Error::BadModel(format!("its array `{name}` has {number:e}, not {least:e} to {most:e}")))
+                }
+                None => Ok(numbers),
+            }
+        };
+        Ok(Self::new(Parts {
+            clip: number("clip", NO_CLIP)?,
+            error_clip: number("error_clip", MOST_WEIGHT)?,
+            mean: array("mean", features, -NO_CLIP, NO_CLIP)?,
+            // Vectors of length 1, up to rounding.
+            loadings: array("loadings", components * features, -1.001, 1.001)?,
+            component_weights: array("component_weights", components, 0.0, MOST_WEIGHT)?,
+            error_weights: array("error_weights", features, 0.0, MOST_WEIGHT)?,
+        }))
+    }
+}

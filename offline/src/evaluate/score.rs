@@ -1,0 +1,129 @@
+//! Rows through a detector, from a fresh start.
+
+use std::collections::BTreeMap;
+
+use qualm_core::{Batch, Detector, Error};
+
+use super::metrics::is_alarm;
+use crate::table::Table;
+
+/// Doubles in a batch, about: it bounds what contributions take.
+const BATCH: usize = 1 << 20;
+/// The most rows in a batch: as many as keep a progress bar moving.
+const ROWS: usize = 4096;
+/// The features that are named as a row's causes.
+pub const CAUSES: usize = 5;
+
+/// Rows with their scores and, for those that alarm, why.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Scored {
+    /// One a row; NaN is not scored.
+    pub scores: Vec<f64>,
+    /// For each row that alarms, the features that contributed most (in size, whatever the sign), and how much.
+    pub causes: BTreeMap<usize, Vec<(usize, f64)>>,
+    /// By feature: its share of the size of all contributions, on average over the rows that alarm. Empty where none does.
+    pub shares: Vec<f64>,
+}
+
+/// Scores the rows of `table` with other values in them. `scored` is told of how many rows, again and again.
+///
+/// # Errors
+///
+/// Where the detector has other features than the table.
+pub fn score(
+    detector: &mut dyn Detector,
+    table: &Table,
+    values: &[f64],
+    scored: &dyn Fn(usize),
+) -> Result<Vec<f64>, Error> {
+    let mut out = Vec::with_capacity(table.len());
+    in_batches(detector, table, values, false, |_, verdicts| {
+        scored(verdicts.scores.len());
+        out.extend(verdicts.scores);
+    })?;
+    Ok(out)
+}
+
+/// Scores the rows of `table` and says why.
+///
+/// # Errors
+///
+/// As [`score`].
+pub fn explain(detector: &mut dyn Detector, table: &Table, scored: &dyn Fn(usize)) -> Result<Scored, Error> {
+    let features = table.features();
+    let mut out = Scored { scores: Vec::with_capacity(table.len()), ..Scored::default() };
+    let (mut sums, mut alarms) = (vec![0.0; features], 0_u64);
+    in_batches(detector, table, &table.values, true, |start, verdicts| {
+        let rows = verdicts.scores.iter().zip(verdicts.contributions.chunks_exact(features.max(1)));
+        for (at, (_, contributions)) in rows.enumerate().filter(|(_, (score, _))| is_alarm(**score)) {
+            let size: f64 = contributions.iter().map(|contribution| contribution.abs()).sum();
+            if size > 0.0 && size.is_finite() {
+                sums.iter_mut().zip(contributions).for_each(|(sum, one)| *sum += one.abs() / size);
+                alarms += 1;
+            }
+            out.causes.insert(start + at, largest(contributions, CAUSES));
+        }
+        scored(verdicts.scores.len());
+        out.scores.extend(verdicts.scores);
+    })?;
+    if alarms > 0 {
+        out.shares = sums.into_iter().map(|sum| sum / alarms as f64).collect();
+    }
+    Ok(out)
+}
+
+/// The features that contributed most, in size, with what they contributed; without those that contributed nothing.
+#[must_use]
+pub fn largest(contributions: &[f64], most: usize) -> Vec<(usize, f64)> {
+    let mut out: Vec<(usize, f64)> = contributions.iter().copied().enumerate().filter(|(_, one)| *one != 0.0).collect();
+    out.sort_by(|(_, one), (_, other)| other.abs().total_cmp(&one.abs()));
+    out.truncate(most);
+    out
+}
+
+fn in_batches(
+    detector: &mut dyn Detector,
+    table: &Table,
+    values: &[f64],
+    explain: bool,
+    mut take: impl FnMut(usize, qualm_core::Verdicts),
+) -> Result<(), Error> {
+    let series: Vec<u32> = (0..table.series.iter().max().map_or(0, |most| most + 1)).collect();
+    detector.forget(&series);
+    let features = table.features();
+    let rows = (BATCH / features.max(1)).clamp(1, ROWS);
+    for start in (0..table.len()).step_by(rows) {
+        let range = start..(start + rows).min(table.len());
+        let values = &values[range.start * features..range.end * features];
+        let batch = Batch { values, ..table.batch(range) };
+        take(start, detector.observe(batch, explain)?);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{servers, zscore};
+    use super::*;
+
+    #[test]
+    fn rows_are_scored_from_a_fresh_start_and_alarms_explained() {
+        let mut table = servers(2, 4000, 3, 1); // two batches
+        table.values[5000 * 3 + 1] += 100.0;
+        let mut detector = qualm_core::open(&zscore(&table)).unwrap();
+        let told = std::cell::Cell::new(0);
+        let scored = explain(&mut *detector, &table, &|rows| told.set(told.get() + rows)).unwrap();
+        assert_eq!((scored.scores.len(), told.get()), (8000, 8000));
+        assert!(scored.scores[5000] > 1.0 && scored.causes[&5000][0].0 == 1, "{:?}", scored.causes);
+        assert!((scored.shares.iter().sum::<f64>() - 1.0).abs() < 1e-9);
+        assert_eq!(score(&mut *detector, &table, &table.values, &|_| {}).unwrap(), scored.scores);
+        let narrow = servers(1, 10, 2, 1);
+        score(&mut *detector, &narrow, &narrow.values, &|_| {}).unwrap_err();
+    }
+
+    #[test]
+    fn the_largest_contributions_come_first_whatever_their_sign() {
+        assert_eq!(largest(&[1.0, 0.0, -3.0, 2.0], 2), [(2, -3.0), (3, 2.0)]);
+        assert!(largest(&[0.0], 2).is_empty());
+    }
+}

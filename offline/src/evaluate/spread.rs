@@ -1,0 +1,63 @@
+//! Where a feature's values lie, told so that a few wild ones among them do not matter.
+
+/// A quantile of sorted numbers, linear between two of them (Hyndman & Fan 1996, type 7). NaN of none.
+pub(crate) fn quantile(sorted: &[f64], share: f64) -> f64 {
+    let Some(last) = sorted.len().checked_sub(1) else { return f64::NAN };
+    let at = share * last as f64;
+    let (low, high) = (sorted[at.floor() as usize], sorted[at.ceil() as usize]);
+    low + (at - at.floor()) * (high - low)
+}
+
+/// A feature's values, in short.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Spread {
+    /// The median; 0 where there is no value.
+    pub(crate) center: f64,
+    /// The interquartile range over 1.349: for a normal distribution, the standard deviation. Where the middle half does
+    /// not vary, the standard deviation. 0 where nothing varies.
+    pub(crate) width: f64,
+    /// The mean; NaN where there is no value.
+    pub(crate) mean: f64,
+}
+
+impl Spread {
+    /// Of a feature's values; NaN is missing.
+    pub(crate) fn of(values: impl Iterator<Item = f64>) -> Self {
+        let mut sorted: Vec<f64> = values.filter(|value| value.is_finite()).collect();
+        if sorted.is_empty() {
+            return Self { center: 0.0, width: 0.0, mean: f64::NAN };
+        }
+        sorted.sort_unstable_by(f64::total_cmp);
+        let count = sorted.len() as f64;
+        let mean = sorted.iter().sum::<f64>() / count;
+        let deviation = (sorted.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / count).sqrt();
+        let quartiles = (quantile(&sorted, 0.75) - quantile(&sorted, 0.25)) / 1.349;
+        // What only rounding makes vary does not.
+        let least = mean.abs() * 1e-9;
+        let width = [quartiles, deviation].into_iter().find(|width| *width > least).unwrap_or(0.0);
+        Self { center: quantile(&sorted, 0.5), width, mean }
+    }
+
+    /// Of each of `features` in rows of values.
+    pub(crate) fn of_each(values: &[f64], features: usize) -> Vec<Self> {
+        (0..features).map(|feature| Self::of(values.iter().skip(feature).step_by(features).copied())).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wild_value_does_not_matter() {
+        let spread = Spread::of([1.0, 2.0, 3.0, 4.0, 1e9, f64::NAN].into_iter());
+        assert_eq!((spread.center, spread.width), (3.0, 2.0 / 1.349));
+    }
+
+    #[test]
+    fn what_hardly_varies_has_a_width_and_what_does_not_has_none() {
+        assert!((Spread::of([0.0, 0.0, 0.0, 0.0, 10.0].into_iter()).width - 4.0).abs() < 1e-9);
+        assert_eq!(Spread::of([0.1; 7].into_iter()).width.to_bits(), 0);
+        assert_eq!(Spread::of(std::iter::empty()).width.to_bits(), 0);
+    }
+}

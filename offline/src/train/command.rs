@@ -1,0 +1,251 @@
+//! `qualm train`.
+
+use std::io::{self, IsTerminal, Read as _};
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+use qualm_bundle::Bundle;
+use qualm_bundle::stdout::say;
+use serde_json::json;
+use sha2::{Digest, Sha256};
+
+use super::spec::{self, Spec};
+use super::{Origin, Outcome, grid, kinds, train};
+use crate::history;
+use crate::table::{self, Table, Vectors};
+
+/// What `--help` ends with.
+pub const EXAMPLES: &str = "\
+Examples:
+  qualm train --detector isolation-forest --input history.csv --out models/host
+  qualm train --spec vitals.toml --input metrics.lp --out models/vitals --json
+
+Without --spec every column of a CSV file, or every numeric field of other files, is a feature, and values of one `host`
+belong together. A specification says more:
+
+  detector = \"pca-mahalanobis\"
+  entity = [\"host\"]
+  interval = \"10s\"
+  threshold = { false_alarm_rate = 1e-4 }
+  suppression = { sustained = \"3 of 5\", cooldown = \"10m\" }
+
+  [[features]]
+  name = \"received\"
+  measurement = \"net\"
+  field = \"bytes_recv\"
+  tags = { interface = \"eth0\" }
+  transform = \"rate\"                        # none, rate, delta, log1p
+
+  [parameters]
+  scaling = [\"standard\", \"robust\"]          # a list is tried value by value
+  memory = [1, 10]
+
+The rows are parted by time: 70 % are learnt from, 15 % choose parameters and set the threshold, 15 % show how it does.";
+
+/// What a user may ask for.
+#[derive(Debug, Args)]
+pub struct Options {
+    /// The history: CSV with a time column (.csv), line protocol (.lp), or JSON lines (.jsonl)
+    #[arg(long, value_name = "FILE")]
+    pub input: PathBuf,
+
+    /// Where the bundle goes: a directory, which it replaces if it is a bundle already
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+
+    /// The kind of detector
+    #[arg(long, value_name = "KIND")]
+    pub detector: Option<String>,
+
+    /// What to train, in TOML
+    #[arg(long, value_name = "FILE")]
+    pub spec: Option<PathBuf>,
+
+    /// The bundle's name; by default the directory's
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<String>,
+
+    /// The bundle's version; by default one more than that of the bundle it replaces, or 1
+    #[arg(long, value_name = "N")]
+    pub version: Option<u64>,
+
+    /// The seed of all randomness
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+
+    /// What the metrics of a CSV or JSON file are called; by default the file's name without its ending
+    #[arg(long, value_name = "NAME")]
+    pub measurement: Option<String>,
+
+    /// Print the outcome as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Why nothing was trained.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The history cannot be used.
+    #[error(transparent)]
+    History(#[from] history::Error),
+    /// The specification cannot be used.
+    #[error(transparent)]
+    Spec(#[from] spec::Error),
+    /// Nothing can be learnt from this.
+    #[error("{}: {what}", input.display())]
+    Train {
+        /// The history.
+        input: PathBuf,
+        /// Why.
+        what: String,
+    },
+    /// The bundle cannot be made or written.
+    #[error(transparent)]
+    Bundle(#[from] qualm_bundle::Error),
+    /// A file cannot be read, or the outcome not be printed.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+/// Trains, writes the bundle, and tells what came of it.
+///
+/// # Errors
+///
+/// What cannot be used, where, and what to do. No bundle is written then.
+pub fn run(options: &Options) -> Result<(), Error> {
+    let Options { input, out, .. } = options;
+    let failed = |what: String| Error::Train { input: input.clone(), what };
+    let spec = options.spec.as_deref().map_or_else(|| Ok(Spec::default()), Spec::read)?;
+    let spec = Spec { seed: options.seed.unwrap_or(spec.seed), ..spec };
+    let known = || format!("name one with --detector: {}", kinds::KINDS.join(", "));
+    let kind = options.detector.clone().or_else(|| spec.detector.clone()).ok_or_else(|| failed(known()))?;
+    let measurement = measurement(options);
+    let vectors = vectors(&spec, input, &measurement)?;
+    let shape = vectors.shape().map_err(failed)?;
+    let table = Table::read(input, &measurement, &shape)?;
+    let io = |path: &Path| {
+        let path = path.to_owned();
+        move |source| Error::Io { path, source }
+    };
+    let origin = Origin {
+        name: options.name.clone().or_else(|| spec.name.clone()).unwrap_or_else(|| name_of(out)),
+        version: options.version.unwrap_or_else(|| Bundle::read(out).map_or(1, |old| old.manifest.version + 1)),
+        kind,
+        data_sha256: digest(input).map_err(io(input))?,
+    };
+    let bar = progress(grid::choices(&spec.parameters).map_or(1, |choices| choices.len() as u64));
+    let outcome = train(&table, &vectors, &spec, origin, || bar.inc(1)).map_err(failed)?;
+    bar.finish_and_clear();
+    let Outcome { draft, tried, warnings, split } = outcome;
+    let bundle = draft.finish().map_err(|fault| fault.at(out.display()))?;
+    bundle.write(out)?;
+    let told = if options.json {
+        let tried: Vec<_> = tried
+            .iter()
+            .map(|(choice, objective)| json!({ "parameters": choice.0, "validation_injected_auc_pr": objective }))
+            .collect();
+        let told = json!({
+            "bundle": out,
+            "manifest": bundle.manifest,
+            "warnings": warnings,
+            "tried": tried,
+            "rows": { "train": split.train.len(), "validation": split.validation.len(), "test": split.test.len() },
+        });
+        format!("{told}\n")
+    } else {
+        for_people(&bundle, &tried, &warnings, out)
+    };
+    say(&told).map_err(io(Path::new("stdout")))
+}
+
+/// What a format without measurements calls its metrics.
+fn measurement(options: &Options) -> String {
+    let stem = options.input.file_stem().map(|stem| stem.to_string_lossy().into_owned());
+    options.measurement.clone().or(stem).unwrap_or_default()
+}
+
+/// What the specification says of the vectors, and what it leaves open as the data have it.
+fn vectors(spec: &Spec, input: &Path, measurement: &str) -> Result<Vectors, Error> {
+    let mut vectors = Vectors {
+        entity: spec.entity.clone().unwrap_or_default(),
+        interval: spec.interval.unwrap_or_default(),
+        features: spec.features.clone(),
+    };
+    if spec.features.is_empty() || spec.entity.is_none() || spec.interval.is_none() {
+        let found = table::discover(input, measurement, spec.entity.as_deref())?;
+        if spec.features.is_empty() {
+            vectors.features = found.features;
+        }
+        vectors.entity = spec.entity.clone().unwrap_or(found.entity);
+        vectors.interval = spec.interval.unwrap_or(found.interval);
+    }
+    Ok(vectors)
+}
+
+/// A name for a bundle that is written there.
+fn name_of(out: &Path) -> String {
+    let last = out.file_name().unwrap_or_default().to_string_lossy();
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    let name: String = last.chars().map(|c| if allowed(c) { c } else { '-' }).collect();
+    let name = name.trim_start_matches(|c: char| !c.is_ascii_alphanumeric());
+    if name.is_empty() { "model".to_owned() } else { name.to_owned() }
+}
+
+fn digest(path: &Path) -> io::Result<String> {
+    let mut file = std::fs::File::open(path)?;
+    let (mut digest, mut piece) = (Sha256::new(), vec![0; 1 << 20]);
+    loop {
+        match file.read(&mut piece)? {
+            0 => break,
+            read => digest.update(&piece[..read]),
+        }
+    }
+    Ok(digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+fn for_people(bundle: &Bundle, tried: &[(grid::Choice, f64)], warnings: &[String], out: &Path) -> String {
+    let manifest = &bundle.manifest;
+    let metric = |name: &str| manifest.provenance.metrics.get(name).copied().unwrap_or(f64::NAN);
+    let mut text = String::new();
+    for warning in warnings {
+        text += &format!("note: {warning}\n");
+    }
+    if !tried.is_empty() {
+        text += &format!("tried {} combinations of parameters; taken: {}\n", tried.len(), {
+            let set = manifest.provenance.parameters.iter().map(|(name, value)| format!("{name} = {value}"));
+            set.collect::<Vec<_>>().join(", ")
+        });
+    }
+    text += &format!(
+        "{} {} ({}), {} features, learnt from {} rows\n\
+         on the last {} rows, which it had not seen: {:.4} % alarms; anomalies put in among them are told apart with an \
+         AUC-PR of {:.3}\n\
+         the bundle is in {}\n\
+         next: qualm replay --model BUNDLE --input HISTORY, or in qualm.toml: model = {:?}\n",
+        manifest.name,
+        manifest.version,
+        manifest.kind,
+        manifest.features.len(),
+        manifest.provenance.rows,
+        metric("test_rows"),
+        metric("test_alarm_rate") * 100.0,
+        metric("test_injected_auc_pr"),
+        out.display(),
+        out.display().to_string(),
+    );
+    text
+}
+
+fn progress(fits: u64) -> ProgressBar {
+    if fits < 2 || !io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let style = ProgressStyle::with_template("{wide_bar} {pos}/{len} models, {eta} left");
+    ProgressBar::new(fits + 1).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+}

@@ -1,0 +1,132 @@
+//! Parameters to try: every combination of the values that are given.
+
+use std::collections::BTreeMap;
+
+use toml::Value;
+
+/// One choice of every parameter, by name.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Choice(pub BTreeMap<String, Value>);
+
+/// How many choices there may be: each is a model to be fitted.
+const MOST: usize = 10_000;
+
+/// All choices, in the order in which the values stand: the first parameter changes slowest.
+///
+/// # Errors
+///
+/// Names a parameter without a value; or says that there are too many choices.
+pub fn choices(parameters: &BTreeMap<String, Value>) -> Result<Vec<Choice>, String> {
+    let mut choices = vec![Choice::default()];
+    for (name, given) in parameters {
+        let values = match given {
+            Value::Array(values) => values.clone(),
+            one => vec![one.clone()],
+        };
+        if values.is_empty() {
+            return Err(format!("[parameters] `{name}` has an empty list; give it a value, or leave it out"));
+        }
+        if choices.len() * values.len() > MOST {
+            return Err(format!("[parameters] stand for more than {MOST} combinations; try fewer at a time"));
+        }
+        let with = |choice: &Choice, value: &Value| {
+            let mut choice = choice.clone();
+            choice.0.insert(name.clone(), value.clone());
+            choice
+        };
+        choices = choices.iter().flat_map(|choice| values.iter().map(move |value| with(choice, value))).collect();
+    }
+    Ok(choices)
+}
+
+impl Choice {
+    /// A parameter that is a number, or its default.
+    ///
+    /// # Errors
+    ///
+    /// Where it is none.
+    pub fn number(&mut self, name: &str, default: f64) -> Result<f64, String> {
+        match self.0.remove(name) {
+            None => Ok(default),
+            Some(Value::Float(number)) if number.is_finite() => Ok(number),
+            Some(Value::Integer(number)) => Ok(number as f64),
+            Some(other) => Err(format!("[parameters] `{name}` is {other}; it must be a number")),
+        }
+    }
+
+    /// A parameter that is a whole number from 0 on, or its default.
+    ///
+    /// # Errors
+    ///
+    /// Where it is none.
+    pub fn count(&mut self, name: &str, default: u32) -> Result<u32, String> {
+        match self.0.remove(name) {
+            None => Ok(default),
+            Some(Value::Integer(number)) if u32::try_from(number).is_ok() => Ok(number as u32),
+            Some(other) => Err(format!("[parameters] `{name}` is {other}; it must be a whole number, not below 0")),
+        }
+    }
+
+    /// A parameter that is a text, or its default.
+    ///
+    /// # Errors
+    ///
+    /// Where it is none.
+    pub fn text(&mut self, name: &str, default: &str) -> Result<String, String> {
+        match self.0.remove(name) {
+            None => Ok(default.to_owned()),
+            Some(Value::String(text)) => Ok(text),
+            Some(other) => Err(format!("[parameters] `{name}` is {other}; it must be a text in quotes")),
+        }
+    }
+
+    /// The value of a parameter of either type.
+    pub fn take(&mut self, name: &str) -> Option<Value> {
+        self.0.remove(name)
+    }
+
+    /// Says what has not been taken: nobody knows it. `known` are the names of all that there are.
+    ///
+    /// # Errors
+    ///
+    /// Names the first, and what is known.
+    pub fn nothing_left(&self, known: &[&str]) -> Result<(), String> {
+        match self.0.keys().next() {
+            None => Ok(()),
+            Some(name) => Err(format!("[parameters] has an unknown `{name}`; known here are {}", known.join(", "))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_combination_is_tried() {
+        let parameters: BTreeMap<String, Value> = toml::from_str("a = [1, 2]\nb = \"x\"\nc = [0.5, 1]").unwrap();
+        let all = choices(&parameters).unwrap();
+        assert_eq!(all.len(), 4);
+        let mut third = all[2].clone();
+        assert_eq!(
+            (third.count("a", 0), third.number("c", 0.0), third.text("b", "")),
+            (Ok(2), Ok(0.5), Ok("x".into()))
+        );
+        assert_eq!(third, Choice::default());
+        assert_eq!(choices(&BTreeMap::new()).unwrap(), [Choice::default()]);
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        let parse = |text: &str| toml::from_str::<BTreeMap<String, Value>>(text).unwrap();
+        assert!(choices(&parse("a = []")).unwrap_err().contains("`a` has an empty list"));
+        let many: String = (0..5).map(|n| format!("p{n} = [1,2,3,4,5,6,7,8,9,10]\n")).collect();
+        assert!(choices(&parse(&many)).unwrap_err().contains("more than 10000"));
+        let mut choice = choices(&parse("a = \"x\"\nb = -1\nc = 1.5\nd = nan")).unwrap().remove(0);
+        assert!(choice.nothing_left(&["x"]).unwrap_err().contains("unknown `a`; known here are x"));
+        assert!(choice.number("a", 0.0).unwrap_err().contains("must be a number"));
+        assert!(choice.count("b", 0).unwrap_err().contains("whole number"));
+        assert!(choice.text("c", "").unwrap_err().contains("in quotes"));
+        assert!(choice.number("d", 0.0).is_err());
+    }
+}

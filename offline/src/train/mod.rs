@@ -1,0 +1,378 @@
+//! Training: history in, a bundle out.
+//!
+//! History becomes a [`Table`]; its first part is learnt from, its second chooses among the [`grid`] of parameters and sets
+//! the threshold, its last shows how the result does on rows that nothing was fitted to. The same data, specification and
+//! seed make the same bundle, byte for byte.
+
+pub mod command;
+pub mod grid;
+pub mod kinds;
+mod reference;
+pub mod spec;
+
+use std::ops::Range;
+
+use jiff::Timestamp;
+use qualm_bundle::bundle::Draft;
+use qualm_bundle::golden::Golden;
+use qualm_bundle::manifest::{self, FORMAT, Manifest, Provenance, Shape};
+use qualm_core::Batch;
+use qualm_core::trained::calibrate::LEAST;
+use qualm_core::trained::{Rows, Trained};
+use rayon::prelude::*;
+
+use crate::evaluate::inject::{inject, objective};
+use crate::table::{Table, Vectors};
+use grid::Choice;
+use spec::Spec;
+
+/// Golden rows taken from the data, spread over them.
+const GOLDEN: usize = 24;
+
+/// Rows that a feature may lack altogether before nothing can be learnt of it.
+pub const FEWEST: usize = 500;
+
+/// The parts of a table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Split {
+    /// What is learnt from.
+    pub train: Range<usize>,
+    /// What chooses parameters and sets the threshold.
+    pub validation: Range<usize>,
+    /// What the result is tried on.
+    pub test: Range<usize>,
+}
+
+/// What came of training.
+#[derive(Debug)]
+pub struct Outcome {
+    /// The bundle, yet to be finished.
+    pub draft: Draft,
+    /// Every choice that was tried, with the objective that it reached; one alone is not measured against itself.
+    pub tried: Vec<(Choice, f64)>,
+    /// What people should know.
+    pub warnings: Vec<String>,
+    /// The parts.
+    pub split: Split,
+}
+
+/// Where a bundle comes from, besides its data.
+#[derive(Debug, Clone)]
+pub struct Origin {
+    /// Its name and version.
+    pub name: String,
+    /// See `name`.
+    pub version: u64,
+    /// The kind of detector.
+    pub kind: String,
+    /// The digest of the data.
+    pub data_sha256: String,
+}
+
+/// Trains a detector on a table, whose columns are the features of `vectors`. `step` is called after each fit.
+///
+/// # Errors
+///
+/// What is wrong with the data or the specification, which feature, and what to do.
+pub fn train(
+    table: &Table,
+    vectors: &Vectors,
+    spec: &Spec,
+    origin: Origin,
+    step: impl Fn() + Sync,
+) -> Result<Outcome, String> {
+    let split = split(table, spec.split)?;
+    let warnings = check(table, &split.train)?;
+    let choices = grid::choices(&spec.parameters)?;
+    let (threshold, rule) = spec.threshold.resolve()?;
+    let fit = |choice: &Choice| {
+        let train = Rows::new(table.batch(split.train.clone()).values, table.features());
+        let validation = table.batch(split.validation.clone());
+        let fitted = kinds::fit(&origin.kind, choice, train, validation, threshold, spec.seed);
+        step();
+        fitted
+    };
+    let (choice, trained, tried) = choose(table, &split, spec.seed, choices, fit)?;
+    let model = trained.to_model();
+
+    let mut provenance = provenance(table, &split, spec.seed, &choice, origin.data_sha256);
+    let tested = if split.test.is_empty() { split.validation.clone() } else { split.test.clone() };
+    let scores = scores(&model, table.batch(tested.clone()))?;
+    let scored = scores.iter().filter(|score| !score.is_nan()).count();
+    let alarms = scores.iter().filter(|score| **score > 1.0).count();
+    provenance.metrics.insert("test_rows".to_owned(), scored as f64);
+    provenance.metrics.insert("test_alarm_rate".to_owned(), alarms as f64 / scored.max(1) as f64);
+    let injected = injected(&model, table, tested, spec.seed)?;
+    provenance.metrics.insert("test_injected_auc_pr".to_owned(), injected);
+
+    let calibration = trained.calibration();
+    let reference = reference::of(table, split.train.clone());
+    let features = vectors.features.iter().cloned().zip(reference);
+    let manifest = Manifest {
+        format: FORMAT,
+        name: origin.name,
+        version: origin.version,
+        created: provenance.to.unwrap_or_default(),
+        expires: None,
+        kind: origin.kind,
+        shape: Shape::Vector,
+        entity: vectors.entity.clone(),
+        interval: vectors.interval,
+        threshold: manifest::Threshold { rule, ordinary: calibration.ordinary, raw: calibration.threshold },
+        suppression: spec.suppression.clone(),
+        features: features
+            .map(|(feature, reference)| manifest::Feature { reference: Some(reference), ..feature })
+            .collect(),
+        provenance,
+        sha256: std::collections::BTreeMap::new(),
+    };
+    let golden = golden(&model, table)?;
+    Ok(Outcome { draft: Draft { manifest, model, golden, component: None }, tried, warnings, split })
+}
+
+/// Parts a table, which is in order of time.
+fn split(table: &Table, shares: [f64; 3]) -> Result<Split, String> {
+    let rows = table.len();
+    let train = (rows as f64 * shares[0]).round() as usize;
+    let validation = train + (rows as f64 * shares[1]).round() as usize;
+    let validation = if shares[2] == 0.0 { rows } else { validation.min(rows) };
+    let split = Split { train: 0..train, validation: train..validation, test: validation..rows };
+    if rows < FEWEST || split.validation.len() < LEAST {
+        return Err(format!(
+            "there are {rows} rows, {} of them to set the threshold by; {FEWEST} and {LEAST} are the least that says \
+             anything. Give it a longer history (`qualm collect`), or a shorter `interval`",
+            split.validation.len()
+        ));
+    }
+    Ok(split)
+}
+
+/// Whether something can be learnt of every feature. Returns what is odd about some.
+fn check(table: &Table, train: &Range<usize>) -> Result<Vec<String>, String> {
+    let batch = table.batch(train.clone());
+    let rows = Rows::new(batch.values, table.features());
+    let mut warnings = Vec::new();
+    let mut varying = 0;
+    for (feature, name) in table.names.iter().enumerate() {
+        let Some(first) = rows.column(feature).next() else {
+            return Err(format!(
+                "`{name}` has no value in the first {} rows, which are learnt from; leave it out of the features, or \
+                 give it a history that has some",
+                train.len()
+            ));
+        };
+        let present = rows.column(feature).count();
+        if rows.column(feature).all(|value| value.to_bits() == first.to_bits()) {
+            warnings.push(format!("`{name}` is always {first}: any other value will look strange"));
+        } else {
+            varying += 1;
+        }
+        let missing = train.len() - present;
+        if missing * 5 > train.len() {
+            warnings.push(format!("`{name}` is missing in {missing} of {} rows; its median stands in", train.len()));
+        }
+    }
+    if varying == 0 {
+        return Err("no feature ever changes; there is nothing to learn from".to_owned());
+    }
+    Ok(warnings)
+}
+
+/// The choice that finds most of the anomalies put into the validation part, the detector fitted with it, and how all did.
+type Chosen = (Choice, Trained, Vec<(Choice, f64)>);
+
+fn choose(
+    table: &Table,
+    split: &Split,
+    seed: u64,
+    mut choices: Vec<Choice>,
+    fit: impl Fn(&Choice) -> Result<Trained, String> + Sync,
+) -> Result<Chosen, String> {
+    if choices.len() == 1 {
+        let choice = choices.remove(0);
+        let trained = fit(&choice)?;
+        return Ok((choice, trained, Vec::new()));
+    }
+    let measured: Result<Vec<f64>, String> = choices
+        .par_iter()
+        .map(|choice| injected(&fit(choice)?.to_model(), table, split.validation.clone(), seed))
+        .collect();
+    let tried: Vec<(Choice, f64)> = choices.into_iter().zip(measured?).collect();
+    // The first of several that are equally good.
+    let best = tried.iter().reduce(|best, next| if next.1 > best.1 { next } else { best });
+    let choice = best.map(|(choice, _)| choice.clone()).unwrap_or_default();
+    let trained = fit(&choice)?;
+    Ok((choice, trained, tried))
+}
+
+/// How well a model tells anomalies that are put into some rows.
+fn injected(model: &[u8], table: &Table, range: Range<usize>, seed: u64) -> Result<f64, String> {
+    let (values, labels) = inject(table, range.clone(), seed);
+    let batch = Batch { values: &values, ..table.batch(range) };
+    Ok(objective(&scores(model, batch)?, &labels))
+}
+
+fn scores(model: &[u8], batch: Batch<'_>) -> Result<Vec<f64>, String> {
+    let mut detector = qualm_core::open(model).map_err(|error| error.to_string())?;
+    Ok(detector.observe(batch, false).map_err(|error| error.to_string())?.scores)
+}
+
+fn provenance(table: &Table, split: &Split, seed: u64, choice: &Choice, data_sha256: String) -> Provenance {
+    let time = |row: usize| Timestamp::from_nanosecond(table.times[row].into()).ok();
+    Provenance {
+        data_sha256,
+        rows: split.train.len() as u64,
+        from: time(0),
+        to: time(table.len() - 1),
+        seed,
+        parameters: choice.0.clone(),
+        metrics: std::collections::BTreeMap::new(),
+    }
+}
+
+/// Rows of the data, and some that no data have: far out, with a value missing, with all missing.
+fn golden(model: &[u8], table: &Table) -> Result<Golden, String> {
+    let features = table.features();
+    let every = (table.len() / GOLDEN).max(1);
+    let row = |at: usize| &table.values[at * features..][..features];
+    let mut values: Vec<f64> = (0..table.len()).step_by(every).take(GOLDEN).flat_map(row).copied().collect();
+    let last = row(table.len() - 1);
+    values.extend(last.iter().map(|value| value * 10.0 + 1.0));
+    values.extend(last.iter().enumerate().map(|(at, value)| if at == 0 { f64::NAN } else { *value }));
+    values.extend(std::iter::repeat_n(f64::NAN, features));
+    values.extend(last);
+    let rows = values.len() / features;
+    let series: Vec<u32> = (0..rows as u32).map(|row| row % 2).collect();
+    let times: Vec<i64> = (0..rows as i64).map(|row| row * 1_000_000_000).collect();
+    Golden::of(model, Batch { series: &series, times: &times, values: &values })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::PathBuf;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use qualm_bundle::Bundle;
+
+    use super::command::{Options, run};
+    use super::*;
+
+    /// A day of minutes: three features that go up and down together, one that does not change.
+    fn history(rows: usize) -> String {
+        let mut state = 5_u64;
+        let mut text = String::from("time,load,cpu,net,version\n");
+        for row in 0..rows {
+            let day = (row as f64 / 240.0).sin();
+            let mut noisy = |level: f64, swing: f64| {
+                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                level + swing * (day + 0.2 * ((state >> 33) as f64 / f64::from(1_u32 << 31) - 0.5))
+            };
+            text += &format!(
+                "{},{:.4},{:.4},{:.2},7\n",
+                1_700_000_000 + row * 60,
+                noisy(4.0, 2.0),
+                noisy(50.0, 20.0),
+                noisy(1e6, 3e5)
+            );
+        }
+        text
+    }
+
+    fn options(dir: &std::path::Path, text: &str, detector: &str, spec: Option<&str>) -> Options {
+        let path = |name: &str| dir.join(name);
+        fs::write(path("history.csv"), text).unwrap();
+        let spec: Option<PathBuf> = spec.map(|spec| {
+            fs::write(path("spec.toml"), spec).unwrap();
+            path("spec.toml")
+        });
+        Options {
+            input: path("history.csv"),
+            out: path("model"),
+            detector: Some(detector.to_owned()),
+            spec,
+            name: None,
+            version: None,
+            seed: None,
+            measurement: None,
+            json: true,
+        }
+    }
+
+    #[test]
+    fn every_kind_is_trained_to_a_bundle_that_loads_and_is_the_same_again() {
+        for kind in kinds::KINDS {
+            let dir = tempfile::tempdir().unwrap();
+            let options = options(dir.path(), &history(1500), kind, None);
+            run(&options).unwrap();
+            let bundle = Bundle::read(&options.out).unwrap();
+            assert_eq!((bundle.manifest.version, bundle.manifest.kind.as_str()), (1, kind));
+            assert!((bundle.manifest.features[3].reference.as_ref().unwrap().mean - 7.0).abs() < 1e-9);
+            assert_eq!(bundle.manifest.features[0].measurement, "history");
+            let metrics = &bundle.manifest.provenance.metrics;
+            assert!(metrics["test_alarm_rate"] < 0.02 && metrics["test_injected_auc_pr"] > 0.3, "{kind}: {metrics:?}");
+            let first = bundle.pack();
+            fs::remove_dir_all(&options.out).unwrap();
+            run(&options).unwrap();
+            assert!(Bundle::read(&options.out).unwrap().pack() == first, "{kind}: not the same bytes");
+            run(&options).unwrap();
+            assert_eq!(Bundle::read(&options.out).unwrap().manifest.version, 2, "the next one is newer");
+        }
+    }
+
+    #[test]
+    fn a_grid_is_searched_and_its_best_is_taken() {
+        let dir = tempfile::tempdir().unwrap();
+        let spec = "name = \"vitals\"\nseed = 3\n[parameters]\nscaling = [\"none\", \"standard\"]\n";
+        let options = options(dir.path(), &history(1500), "zscore", Some(spec));
+        let spec = Spec::read(options.spec.as_deref().unwrap()).unwrap();
+        let vectors = crate::table::discover(&options.input, "history", None).unwrap();
+        let table = Table::read(&options.input, "history", &vectors.shape().unwrap()).unwrap();
+        let steps = AtomicU32::new(0);
+        let origin = Origin { name: "vitals".into(), version: 9, kind: "zscore".into(), data_sha256: String::new() };
+        let step = || {
+            steps.fetch_add(1, Ordering::Relaxed);
+        };
+        let outcome = train(&table, &vectors, &spec, origin, step).unwrap();
+        assert_eq!((outcome.tried.len(), steps.into_inner()), (2, 3));
+        assert!(
+            outcome.tried[1].1 > outcome.tried[0].1,
+            "unscaled, the largest feature drowns the others: {:?}",
+            outcome.tried
+        );
+        let parameters = &outcome.draft.manifest.provenance.parameters;
+        assert_eq!(parameters["scaling"].as_str(), Some("standard"));
+        assert_eq!((outcome.split.train.len(), outcome.split.test.len()), (1050, 225));
+        assert!(outcome.warnings[0].contains("`version` is always 7"), "{:?}", outcome.warnings);
+    }
+
+    #[test]
+    fn what_cannot_be_learnt_from_is_named_and_leaves_nothing_behind() {
+        let constant: String = "time,a\n"
+            .chars()
+            .chain((0..700).flat_map(|row| format!("{row},5\n").into_bytes()).map(char::from))
+            .collect();
+        let empty: String = "time,a,b\n"
+            .chars()
+            .chain((0..700).flat_map(|row| format!("{row},{row},\n").into_bytes()).map(char::from))
+            .collect();
+        for (text, spec, what) in [
+            (history(400), "", "there are 400 rows"),
+            (constant, "", "no feature ever changes"),
+            (empty, "", "`b` has no value in the first 489 rows"),
+            (history(700).replace(",7\n", ",seven\n"), "", "history.csv:2: column `version`: `seven` is no number"),
+            (history(700).replacen("time,", "when,", 1), "", "the first column must be `time`"),
+            (history(700), "[parameters]\nscalng = \"robust\"", "unknown `scalng`; known here are scaling, memory"),
+            (history(700), "[parameters]\nscaling = \"big\"", "`big` is no scaling"),
+            (history(700), "threshold = { false_alarm_rate = 3 }", "must lie between"),
+            (history(700), "[[features]]\nname = \"x\"\nmeasurement = \"no\"\nfield = \"y\"", "there are 0 rows"),
+        ] {
+            let dir = tempfile::tempdir().unwrap();
+            let options = options(dir.path(), &text, "zscore", Some(spec));
+            let error = run(&options).unwrap_err().to_string();
+            assert!(error.contains(what), "{error}, not {what}");
+            let left: Vec<_> = fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+            assert_eq!(left.len(), 2, "{left:?}");
+        }
+    }
+}

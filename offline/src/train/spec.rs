@@ -1,0 +1,195 @@
+//! What is to be trained: a file in TOML, or its defaults.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use qualm_bundle::manifest::{Feature, Suppression};
+use qualm_core::trained::calibrate::Threshold;
+use serde::Deserialize;
+use toml::Value;
+
+/// What is to be trained. What is left out is found out from the data, or has a default.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Spec {
+    /// The bundle's name.
+    pub name: Option<String>,
+    /// The kind of detector.
+    pub detector: Option<String>,
+    /// Tags that tell one entity from another.
+    pub entity: Option<Vec<String>>,
+    /// Values within the same interval make one vector.
+    #[serde(deserialize_with = "some_duration")]
+    pub interval: Option<Duration>,
+    /// The features; all that the data have, where there are none.
+    pub features: Vec<Feature>,
+    /// The seed of all randomness.
+    pub seed: u64,
+    /// The shares of the data, in order of time, that are learnt from, that choose parameters and set the threshold, and
+    /// that the result is tried on.
+    pub split: [f64; 3],
+    /// Where the threshold lies.
+    pub threshold: Rule,
+    /// Which anomalies are worth telling.
+    pub suppression: Suppression,
+    /// What is set of the detector, by name: a value, or a list of values to try.
+    pub parameters: BTreeMap<String, Value>,
+}
+
+/// How the threshold is found: one of them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Rule {
+    /// The share of ordinary rows that may be called anomalies.
+    pub false_alarm_rate: Option<f64>,
+    /// The share of rows that are taken for anomalies.
+    pub contamination: Option<f64>,
+    /// A raw score.
+    pub fixed: Option<f64>,
+}
+
+impl Default for Spec {
+    fn default() -> Self {
+        Self {
+            name: None,
+            detector: None,
+            entity: None,
+            interval: None,
+            features: Vec::new(),
+            seed: 1,
+            split: [0.7, 0.15, 0.15],
+            threshold: Rule::default(),
+            suppression: Suppression::default(),
+            parameters: BTreeMap::new(),
+        }
+    }
+}
+
+/// A specification that cannot be used: where, and what would be right.
+#[derive(Debug, thiserror::Error)]
+#[error("{place}: {what}")]
+pub struct Error {
+    place: String,
+    what: String,
+}
+
+impl Spec {
+    /// Reads a file.
+    ///
+    /// # Errors
+    ///
+    /// Says where it is wrong, and what would be right.
+    pub fn read(path: &Path) -> Result<Self, Error> {
+        let place = path.display().to_string();
+        let text = std::fs::read_to_string(path).map_err(|error| Error {
+            place: place.clone(),
+            what: format!("{error}; `qualm train --help` shows one"),
+        })?;
+        Self::parse(&text, &place)
+    }
+
+    fn parse(text: &str, place: &str) -> Result<Self, Error> {
+        let spec: Self = toml::from_str(text).map_err(|error| {
+            let line = error.span().map(|span| text[..span.start].matches('\n').count() + 1);
+            let place = line.map_or_else(|| place.to_owned(), |line| format!("{place}:{line}"));
+            Error { place, what: error.message().to_owned() }
+        })?;
+        spec.check().map_err(|what| Error { place: place.to_owned(), what })?;
+        Ok(spec)
+    }
+
+    fn check(&self) -> Result<(), String> {
+        let [train, validation, test] = self.split;
+        let shares = [train, validation, test].iter().all(|share| (0.0..=1.0).contains(share));
+        if !shares || (train + validation + test - 1.0).abs() > 1e-6 || train == 0.0 || validation == 0.0 {
+            return Err(format!(
+                "`split` is {:?}; it must be three shares that add up to 1, such as [0.7, 0.15, 0.15]",
+                self.split
+            ));
+        }
+        for feature in &self.features {
+            feature.for_pipeline()?;
+        }
+        self.threshold.resolve().map(drop)
+    }
+}
+
+impl Rule {
+    /// The rule, and how it is written.
+    ///
+    /// # Errors
+    ///
+    /// Where there are two.
+    pub fn resolve(self) -> Result<(Threshold, String), String> {
+        let Self { false_alarm_rate, contamination, fixed } = self;
+        match (false_alarm_rate, contamination, fixed) {
+            (rate, None, None) => {
+                let rate = rate.unwrap_or(1e-4);
+                Ok((Threshold::FalseAlarmRate(rate), format!("false_alarm_rate = {rate:?}")))
+            }
+            (None, Some(share), None) => Ok((Threshold::Contamination(share), format!("contamination = {share:?}"))),
+            (None, None, Some(raw)) => Ok((Threshold::Fixed(raw), format!("fixed = {raw:?}"))),
+            _ => Err("[threshold] must have one of `false_alarm_rate`, `contamination` and `fixed`".to_owned()),
+        }
+    }
+}
+
+fn some_duration<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+    qualm_bundle::duration::deserialize(deserializer).map(Some)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_specification_is_read() {
+        let spec = Spec::parse(
+            r#"
+            name = "host-vitals"
+            detector = "zscore"
+            entity = ["host"]
+            interval = "10s"
+            threshold = { contamination = 0.01 }
+            suppression = { sustained = "3 of 5", cooldown = "10m" }
+
+            [[features]]
+            name = "cpu"
+            measurement = "cpu"
+            field = "usage_user"
+            tags = { cpu = "cpu-total" }
+
+            [[features]]
+            name = "received"
+            measurement = "net"
+            field = "bytes_recv"
+            transform = "rate"
+
+            [parameters]
+            scaling = ["standard", "robust"]
+            "#,
+            "spec.toml",
+        )
+        .unwrap();
+        assert_eq!((spec.interval, spec.features.len(), spec.seed), (Some(Duration::from_secs(10)), 2, 1));
+        assert_eq!(spec.threshold.resolve().unwrap().1, "contamination = 0.01");
+        assert_eq!(Spec::parse("", "none").unwrap(), Spec::default());
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        for (text, what) in [
+            ("name = 5", "spec.toml:1: "),
+            ("nam = \"x\"", "unknown field `nam`"),
+            ("split = [0.5, 0.5, 0.5]", "add up to 1"),
+            ("interval = \"soon\"", "`soon` is no duration"),
+            ("[threshold]\ncontamination = 0.1\nfixed = 3.0", "must have one of"),
+            ("[[features]]\nname = \"a\"\nmeasurement = \"b\"\nfield = \"c\"\ntransform = \"log\"", "log1p"),
+            ("[[features]]\nname = \"a\"\nmeasurement = \"b\"\nfield = \"c\"\ntags = { d = \"[\" }", "tag `d`"),
+        ] {
+            let error = Spec::parse(text, "spec.toml").unwrap_err().to_string();
+            assert!(error.contains(what), "{error}");
+        }
+    }
+}
