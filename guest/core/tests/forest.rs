@@ -172,7 +172,7 @@ fn no_bytes_do_harm() {
         let mut random = random(99);
         let mut draw = |n: usize| (random.next().unwrap() * n as f64) as usize;
         let mut refused = 0;
-        for at in 0..6000 {
+        for at in 0..2500 {
             let mut spoilt = model.clone();
             for _ in 0..=draw(3) {
                 // The header is short, and most of what is spoilt there is not even JSON.
@@ -181,7 +181,7 @@ fn no_bytes_do_harm() {
             }
             refused += u32::from(used(&spoilt).is_err());
         }
-        assert!((1000..6000).contains(&refused), "{refused}");
+        assert!((400..2500).contains(&refused), "{refused}");
         for end in (0..model.len()).step_by(7) {
             used(&model[..end]).unwrap_err();
         }

@@ -197,7 +197,7 @@ impl<I: Copy + Default> Heap<I> {
                 }
                 Node::Split(_) => nodes[place - WAYS] = node as u32,
                 Node::Leaf(_) => {
-                    heap.lengths[ways(place)].fill(tree.length(node));
+                    heap.lengths[ways(place)].fill(tree.expected(node));
                     nodes[ways(place)].fill(node as u32);
                 }
             }
@@ -213,7 +213,7 @@ impl<I: Copy + Default> Heap<I> {
 impl Deep {
     fn new(tree: &Tree<Split>, node: usize) -> Self {
         match tree.nodes()[node] {
-            Node::Leaf(_) => Self::Leaf(tree.length(node)),
+            Node::Leaf(_) => Self::Leaf(tree.expected(node)),
             Node::Split(Split { feature, threshold }) => {
                 Self::Split { feature, threshold: key(threshold), right: tree.children(node)[1] as u32 }
             }
@@ -255,7 +255,7 @@ mod tests {
         while let Node::Split(Split { feature, threshold }) = tree.nodes()[at] {
             at = tree.children(at)[usize::from(row[usize::from(feature)] as f32 > threshold)];
         }
-        tree.length(at)
+        tree.expected(at)
     }
 
     #[test]

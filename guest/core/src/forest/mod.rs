@@ -145,7 +145,7 @@ impl Forest {
     /// starts from.
     #[must_use]
     pub fn base(&self) -> f64 {
-        self.trees.iter().map(|tree| tree.expected()[0]).sum::<f64>() / self.trees.len() as f64
+        self.trees.iter().map(|tree| tree.expected(0)).sum::<f64>() / self.trees.len() as f64
     }
 
     /// Turns sums of path lengths into scores.

@@ -10,105 +10,103 @@
 //!
 //! ∫₀¹ Σ over leaves: length · (oᵢ − zᵢ) · ∏ over j ≠ i of (t·oⱼ + (1−t)·zⱼ) dt.
 //!
-//! For a leaf with d features this is a polynomial of degree d−1, which Gauss and Legendre's rule integrates exactly with
-//! ⌈d/2⌉ points. So a leaf takes d products a point, where the algorithm as published takes d²; nothing is divided, and
-//! all factors are positive.
+//! With d features on the way to a leaf this is a polynomial of degree d−1, which Gauss and Legendre's rule integrates
+//! exactly with ⌈d/2⌉ points. At each point the products are shared: those of the features above a split are handed down,
+//! and the sum over the leaves below it, of length times the features below it, is handed up. So a tree takes as many
+//! steps as it has nodes, where the algorithm as published takes d² for each leaf.
 
 use super::tree::{MOST_DEPTH, Node, Split, Tree};
 
-/// Adds nothing up: sets `contributions` to the Shapley values of minus the mean path length of a row.
+/// Sets `contributions` to the Shapley values of minus the mean path length of a row.
 pub(super) fn explain(trees: &[Tree<Split>], row: &[f64], contributions: &mut [f64]) {
     contributions.fill(0.0);
     let row: Vec<f32> = row.iter().map(|value| *value as f32).collect();
     // Trees grown of up to 256 rows have at most eight features on a way.
     let (shallow, deep): (Vec<_>, Vec<_>) = trees.iter().partition(|tree| tree.depth() <= 8);
-    Walk::<4>::over(&shallow, &row, contributions);
-    Walk::<{ MOST_DEPTH / 2 }>::over(&deep, &row, contributions);
+    add::<4>(&shallow, &row, contributions);
+    add::<{ MOST_DEPTH / 2 }>(&deep, &row, contributions);
     for contribution in contributions {
         *contribution /= -(trees.len() as f64);
     }
 }
 
-/// A feature on the way to a node.
-#[derive(Debug, Clone, Copy, Default)]
-struct Step {
-    feature: u16,
-    /// o: 1 if the row goes this way at all splits by it, else 0.
+/// Adds the Shapley values of some trees' path lengths, with `Q` points to integrate by.
+fn add<const Q: usize>(trees: &[&Tree<Split>], row: &[f32], contributions: &mut [f64]) {
+    let Some(first) = trees.first() else { return };
+    let (points, weights) = gauss_legendre();
+    let steps = vec![Step::NONE; row.len()];
+    let mut walk = Walk::<Q> { points, tree: first, row, steps, contributions };
+    for tree in trees {
+        walk.tree = tree;
+        walk.visit(0, weights);
+    }
+}
+
+/// What the splits by one feature, on the way to a node, come to.
+#[derive(Debug, Clone, Copy)]
+struct Step<const Q: usize> {
+    /// o: 1 if the row goes this way at all of them, else 0.
     met: f64,
     /// z: the share of the sample's rows that does.
     share: f64,
+    /// t·o + (1−t)·z at each point: positive.
+    factors: [f64; Q],
 }
 
-/// A way through a tree, with `Q` points to integrate by.
+impl<const Q: usize> Step<Q> {
+    /// No splits.
+    const NONE: Self = Self { met: 1.0, share: 1.0, factors: [1.0; Q] };
+}
+
+/// A walk through all of a tree.
 struct Walk<'a, const Q: usize> {
     points: [f64; Q],
     tree: &'a Tree<Split>,
     row: &'a [f32],
-    /// The features on the way.
-    steps: [Step; MOST_DEPTH],
-    /// t·o + (1−t)·z of each.
-    factors: [[f64; Q]; MOST_DEPTH],
-    /// The product of the factors before each, and the points' weights.
-    products: [[f64; Q]; MOST_DEPTH + 1],
+    /// For each feature the splits on the way to where the walk is.
+    steps: Vec<Step<Q>>,
     contributions: &'a mut [f64],
 }
 
-impl<'a, const Q: usize> Walk<'a, Q> {
-    fn over(trees: &[&'a Tree<Split>], row: &'a [f32], contributions: &'a mut [f64]) {
-        let Some(tree) = trees.first() else { return };
-        let (points, weights) = gauss_legendre();
-        let (steps, factors) = ([Step::default(); MOST_DEPTH], [[0.0; Q]; MOST_DEPTH]);
-        let products = [weights; MOST_DEPTH + 1];
-        let mut walk = Self { points, tree, row, steps, factors, products, contributions };
-        for tree in trees {
-            walk.tree = tree;
-            walk.visit(0, 0);
-        }
-    }
-
-    /// Visits a node with so many features on the way to it.
-    fn visit(&mut self, node: usize, features: usize) {
+impl<const Q: usize> Walk<'_, Q> {
+    /// Visits a node, given the product of weight and factors of all features on the way to it. At each point, the sum over
+    /// the leaves below of path length times what their factors are to those on the way to this node.
+    fn visit(&mut self, node: usize, above: [f64; Q]) -> [f64; Q] {
         let Node::Split(Split { feature, threshold }) = self.tree.nodes()[node] else {
-            return self.add(self.tree.length(node), features);
+            return [self.tree.expected(node); Q];
         };
-        let goes_left = self.row[usize::from(feature)] <= threshold;
-        let rows = f64::from(self.tree.count(node));
-        let known = self.steps[..features].iter().position(|step| step.feature == feature);
-        let place = known.unwrap_or(features);
-        let features = features.max(place + 1);
-        let before = known.map_or(Step { feature, met: 1.0, share: 1.0 }, |place| self.steps[place]);
+        let feature = usize::from(feature);
+        let goes_left = self.row[feature] <= threshold;
+        let before = self.steps[feature];
+        // This split's feature may have split on the way already: then its factor is replaced, not joined by another.
+        let is_new = before.met.to_bits() == 1.0_f64.to_bits() && before.share >= 1.0;
+        let inverse = if is_new { before.factors } else { before.factors.map(|factor| 1.0 / factor) };
+        let others = product(above, inverse);
+        let gain_before = before.met - before.share;
+        let share_a_row = before.share / f64::from(self.tree.count(node));
+        let mut below = [0.0; Q];
+        let mut contribution = 0.0;
         for (child, goes) in self.tree.children(node).into_iter().zip([goes_left, !goes_left]) {
-            let share = before.share * (f64::from(self.tree.count(child)) / rows);
-            self.set(place, Step { feature, met: if goes { before.met } else { 0.0 }, share }, features);
-            self.visit(child, features);
+            let met = if goes { before.met } else { 0.0 };
+            let share = share_a_row * f64::from(self.tree.count(child));
+            let factors = self.points.map(|t| t * met + (1.0 - t) * share);
+            self.steps[feature] = Step { met, share, factors };
+            let inner = self.visit(child, product(others, factors));
+            let ratio = product(factors, inverse);
+            for q in 0..Q {
+                // The leaves' share in what the splits further up come to is taken back.
+                contribution += others[q] * inner[q] * (met - share - gain_before * ratio[q]);
+                below[q] += ratio[q] * inner[q];
+            }
         }
-        if known.is_some() {
-            self.set(place, before, features);
-        }
+        self.steps[feature] = before;
+        self.contributions[feature] += contribution;
+        below
     }
+}
 
-    /// Sets a step, and the products that it is part of.
-    fn set(&mut self, place: usize, step: Step, features: usize) {
-        self.steps[place] = step;
-        for (factor, t) in self.factors[place].iter_mut().zip(self.points) {
-            *factor = t * step.met + (1.0 - t) * step.share;
-        }
-        for place in place..features {
-            let (product, factors) = (self.products[place], self.factors[place]);
-            self.products[place + 1] = std::array::from_fn(|q| product[q] * factors[q]);
-        }
-    }
-
-    /// Adds what a leaf gives each feature on the way to it.
-    fn add(&mut self, length: f64, features: usize) {
-        let mut after = [length; Q];
-        for place in (0..features).rev() {
-            let (step, before, factors) = (self.steps[place], self.products[place], self.factors[place]);
-            let integral: f64 = (0..Q).map(|q| before[q] * after[q]).sum();
-            self.contributions[usize::from(step.feature)] += (step.met - step.share) * integral;
-            after = std::array::from_fn(|q| after[q] * factors[q]);
-        }
-    }
+fn product<const Q: usize>(a: [f64; Q], b: [f64; Q]) -> [f64; Q] {
+    std::array::from_fn(|q| a[q] * b[q])
 }
 
 /// The points and weights of Gauss and Legendre's rule for \[0, 1\]: the roots of Legendre's polynomial, by Newton's method
@@ -154,7 +152,7 @@ mod tests {
     /// Shapley's own formula, over all coalitions.
     fn by_definition(tree: &Tree<Split>, row: &[f32], features: usize) -> Vec<f64> {
         fn value(tree: &Tree<Split>, node: usize, row: &[f32], coalition: usize) -> f64 {
-            let Node::Split(Split { feature, threshold }) = tree.nodes()[node] else { return tree.length(node) };
+            let Node::Split(Split { feature, threshold }) = tree.nodes()[node] else { return tree.expected(node) };
             let [left, right] = tree.children(node);
             if coalition >> feature & 1 == 1 {
                 let goes_left = row[usize::from(feature)] <= threshold;

@@ -29,8 +29,10 @@ pub(crate) struct Tree<S> {
     right: Vec<u32>,
     /// How many rows of the sample came to each node.
     counts: Vec<u32>,
-    /// How many splits are above each node.
-    depths: Vec<u8>,
+    /// The path length that is expected of the sample's rows that came to each node.
+    expected: Vec<f64>,
+    /// The most splits above a leaf.
+    depth: usize,
 }
 
 impl<S: Copy> Tree<S> {
@@ -40,23 +42,27 @@ impl<S: Copy> Tree<S> {
     ///
     /// Where the nodes end too early, lie too deep, or hold more rows than can be counted.
     pub(crate) fn take(nodes: &mut impl Iterator<Item = Node<S>>) -> Result<Option<Self>, &'static str> {
-        let mut tree = Self { nodes: Vec::new(), right: Vec::new(), counts: Vec::new(), depths: Vec::new() };
+        let (nodes_taken, right, counts, expected) = Default::default();
+        let mut tree = Self { nodes: nodes_taken, right, counts, expected, depth: 0 };
         // The splits above, and whether the left subtree of each is complete.
         let mut above: Vec<(usize, bool)> = Vec::new();
         for node in nodes {
             let at = tree.nodes.len();
             tree.nodes.push(node);
             tree.right.push(0);
-            tree.depths.push(above.len() as u8);
             let Node::Leaf(count) = node else {
                 if above.len() == MOST_DEPTH {
                     return Err("a tree in it is more than 32 splits deep");
                 }
                 tree.counts.push(0);
+                tree.expected.push(0.0);
                 above.push((at, false));
                 continue;
             };
             tree.counts.push(count);
+            // The splits above it, and those that it was too deep to grow.
+            tree.expected.push(above.len() as f64 + path::average(count));
+            tree.depth = tree.depth.max(above.len());
             if tree.close(&mut above)? {
                 return Ok(Some(tree));
             }
@@ -64,19 +70,23 @@ impl<S: Copy> Tree<S> {
         if tree.nodes.is_empty() { Ok(None) } else { Err("its last tree is not complete") }
     }
 
-    /// Counts the rows of all subtrees that end with the last node. Whether that is the whole tree.
+    /// Sums up all subtrees that end with the last node. Whether that is the whole tree.
     fn close(&mut self, above: &mut Vec<(usize, bool)>) -> Result<bool, &'static str> {
         let next = self.nodes.len() as u32;
         let mut count = self.counts[next as usize - 1];
         while let Some((split, left_is_complete)) = above.last_mut() {
-            let total = self.counts[*split].checked_add(count).ok_or("a tree in it has more than 2³² rows")?;
-            self.counts[*split] = total;
+            let split = *split;
+            count = self.counts[split].checked_add(count).ok_or("a tree in it has more than 2³² rows")?;
+            self.counts[split] = count;
             if !*left_is_complete {
                 *left_is_complete = true;
-                self.right[*split] = next;
+                self.right[split] = next;
                 return Ok(false);
             }
-            count = total;
+            let [left, right] = self.children(split);
+            // Where no row came, either child is as likely.
+            let share = if count == 0 { 0.5 } else { f64::from(self.counts[left]) / f64::from(count) };
+            self.expected[split] = share * self.expected[left] + (1.0 - share) * self.expected[right];
             above.pop();
         }
         Ok(true)
@@ -97,35 +107,14 @@ impl<S: Copy> Tree<S> {
         self.counts[node]
     }
 
+    /// The path length that is expected of the sample's rows that came to a node; of a leaf, its path length.
+    pub(crate) fn expected(&self, node: usize) -> f64 {
+        self.expected[node]
+    }
+
     /// The most splits above a leaf.
-    pub(crate) fn depth(&self) -> u8 {
-        self.depths.iter().copied().max().unwrap_or(0)
-    }
-
-    /// Of each node the path length that is expected of the sample's rows that came there.
-    pub(crate) fn expected(&self) -> Vec<f64> {
-        let mut expected = vec![0.0; self.nodes.len()];
-        for node in (0..self.nodes.len()).rev() {
-            expected[node] = match self.nodes[node] {
-                Node::Leaf(_) => self.length(node),
-                Node::Split(_) => {
-                    let [left, right] = self.children(node);
-                    // Where no row came, either child is as likely.
-                    let share = if self.counts[node] == 0 {
-                        0.5
-                    } else {
-                        f64::from(self.counts[left]) / f64::from(self.counts[node])
-                    };
-                    share * expected[left] + (1.0 - share) * expected[right]
-                }
-            };
-        }
-        expected
-    }
-
-    /// The path length of a leaf: the splits above it, and those that it was too deep to grow.
-    pub(crate) fn length(&self, leaf: usize) -> f64 {
-        f64::from(self.depths[leaf]) + path::average(self.counts[leaf])
+    pub(crate) fn depth(&self) -> usize {
+        self.depth
     }
 }
 
@@ -145,8 +134,10 @@ mod tests {
         let tree = tree.unwrap();
         assert_eq!([0, 1, 4].map(|split| tree.children(split)), [[1, 4], [2, 3], [5, 6]]);
         assert_eq!(tree.counts, [15, 3, 1, 2, 12, 4, 8]);
-        assert_eq!(tree.depths, [0, 1, 2, 2, 1, 2, 2]);
-        assert!((tree.length(3) - 3.0).abs() < 1e-15);
+        let expected = [2, 3].map(|leaf| tree.expected(leaf).to_bits());
+        assert_eq!(expected, [2.0_f64, 3.0].map(f64::to_bits));
+        assert!((tree.expected(1) - 8.0 / 3.0).abs() < 1e-15);
+        assert_eq!(tree.depth(), 2);
     }
 
     #[test]

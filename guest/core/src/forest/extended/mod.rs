@@ -50,8 +50,6 @@ pub struct Extended {
     /// The splits of all trees, which these name by their number.
     planes: Planes,
     trees: Vec<Tree<u32>>,
-    /// Of each tree's nodes the path length that is expected there.
-    expected: Vec<Vec<f64>>,
 }
 
 impl Extended {
@@ -73,15 +71,14 @@ impl Extended {
             let what = format!("its forest has {} trees; 1 to {MOST_TREES} may be", trees.len());
             return Err(Error::BadModel(what));
         }
-        let expected = trees.iter().map(Tree::expected).collect();
-        Ok(Self { samples, planes, trees, expected })
+        Ok(Self { samples, planes, trees })
     }
 
     /// The mean path length that is expected of a row of the trees' own samples, in splits: what [`Kernel::explain`]
     /// starts from.
     #[must_use]
     pub fn base(&self) -> f64 {
-        self.expected.iter().map(|expected| expected[0]).sum::<f64>() / self.trees.len() as f64
+        self.trees.iter().map(|tree| tree.expected(0)).sum::<f64>() / self.trees.len() as f64
     }
 
     /// The leaf of a row, and on the way there each split with the node that follows.
@@ -105,9 +102,9 @@ impl Kernel for Extended {
             block.clear();
             block.extend(rows.iter().map(|value| *value as f32));
             let mut sums = [0.0; BLOCK];
-            for (tree, expected) in self.trees.iter().zip(&self.expected) {
+            for tree in &self.trees {
                 for (row, sum) in block.chunks_exact(features).zip(&mut sums) {
-                    *sum += expected[self.walk(tree, row, |_, _| ())];
+                    *sum += tree.expected(self.walk(tree, row, |_, _| ()));
                 }
             }
             raw.extend_from_slice(&sums[..rows.len() / features]);
@@ -118,9 +115,9 @@ impl Kernel for Extended {
     fn explain(&self, row: &[f64], contributions: &mut [f64]) {
         contributions.fill(0.0);
         let row: Vec<f32> = row.iter().map(|value| *value as f32).collect();
-        for (tree, expected) in self.trees.iter().zip(&self.expected) {
+        for tree in &self.trees {
             self.walk(tree, &row, |plane, [from, to]| {
-                let shorter = (expected[from] - expected[to]) / self.trees.len() as f64;
+                let shorter = (tree.expected(from) - tree.expected(to)) / self.trees.len() as f64;
                 self.planes.share(plane, &row, shorter, contributions);
             });
         }
