@@ -38,7 +38,9 @@ fn add<const Q: usize>(trees: &[&Tree<Split>], row: &[f32], contributions: &mut 
     let mut walk = Walk::<Q> { points, tree: first, row, steps, contributions };
     for tree in trees {
         walk.tree = tree;
-        walk.visit(0, weights);
+        if let Node::Split(split) = tree.nodes()[0] {
+            walk.visit(0, split, weights);
+        }
     }
 }
 
@@ -69,14 +71,11 @@ struct Walk<'a, const Q: usize> {
 }
 
 impl<const Q: usize> Walk<'_, Q> {
-    /// Visits a node, given the product of weight and factors of all features on the way to it. At each point, the sum over
+    /// Visits a split, given the product of weight and factors of all features on the way to it. At each point, the sum over
     /// the leaves below of path length times what their factors are to those on the way to this node.
-    fn visit(&mut self, node: usize, above: [f64; Q]) -> [f64; Q] {
-        let Node::Split(Split { feature, threshold }) = self.tree.nodes()[node] else {
-            return [self.tree.expected(node); Q];
-        };
-        let feature = usize::from(feature);
-        let goes_left = self.row[feature] <= threshold;
+    fn visit(&mut self, node: usize, split: Split, above: [f64; Q]) -> [f64; Q] {
+        let feature = usize::from(split.feature);
+        let goes_left = self.row[feature] <= split.threshold;
         let before = self.steps[feature];
         // This split's feature may have split on the way already: then its factor is replaced, not joined by another.
         let is_new = before.met.to_bits() == 1.0_f64.to_bits() && before.share >= 1.0;
@@ -90,8 +89,13 @@ impl<const Q: usize> Walk<'_, Q> {
             let met = if goes { before.met } else { 0.0 };
             let share = share_a_row * f64::from(self.tree.count(child));
             let factors = self.points.map(|t| t * met + (1.0 - t) * share);
-            self.steps[feature] = Step { met, share, factors };
-            let inner = self.visit(child, product(others, factors));
+            let inner = match self.tree.nodes()[child] {
+                Node::Leaf(_) => [self.tree.expected(child); Q],
+                Node::Split(split) => {
+                    self.steps[feature] = Step { met, share, factors };
+                    self.visit(child, split, product(others, factors))
+                }
+            };
             let ratio = product(factors, inverse);
             for q in 0..Q {
                 // The leaves' share in what the splits further up come to is taken back.
