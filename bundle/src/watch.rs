@@ -90,9 +90,10 @@ impl Watch {
             let lost = event.events().contains(ReadFlags::QUEUE_OVERFLOW);
             let name = event.file_name().map(|name| OsStr::from_bytes(name.to_bytes()));
             matters |= lost
-                || self.watched.get(&event.wd()).is_some_and(|names| {
-                    names.is_empty() || name.is_none_or(|name| names.contains(name))
-                });
+                || self
+                    .watched
+                    .get(&event.wd())
+                    .is_some_and(|names| names.is_empty() || name.is_none_or(|name| names.contains(name)));
         }
         matters
     }

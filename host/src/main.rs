@@ -9,6 +9,7 @@ use qualm::config::{self, Config};
 use qualm::scoring::{Scoring, StartError};
 use qualm::stdout::say;
 use qualm::{demo, execd, log, replay};
+use qualm_offline::train::command as train;
 use tracing::{Level, error, info};
 
 /// Anomaly scores for metrics, inline in the pipeline they already flow through.
@@ -44,6 +45,9 @@ enum Command {
     /// Find the incidents in two days of a real server's metrics, and show them
     #[command(after_help = demo::EXAMPLES)]
     Demo(demo::Options),
+    /// Learn from history what is ordinary, and make a model of it
+    #[command(after_help = train::EXAMPLES)]
+    Train(train::Options),
 }
 
 const EXECD: &str = "\
@@ -80,6 +84,8 @@ enum Failure {
     Replay(#[from] replay::Error),
     #[error(transparent)]
     Demo(#[from] demo::Error),
+    #[error(transparent)]
+    Train(#[from] train::Error),
     #[error("{0}")]
     Io(#[from] io::Error),
 }
@@ -97,6 +103,7 @@ fn main() -> ExitCode {
         (_, Some(Command::Execd(options))) => execd(options),
         (_, Some(Command::Replay(options))) => replay(options),
         (_, Some(Command::Demo(options))) => demo::run(options).map_err(Failure::from),
+        (_, Some(Command::Train(options))) => train::run(options).map_err(Failure::from),
     };
     let code = match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -133,7 +140,10 @@ fn execd(options: &Execd) -> Result<(), Failure> {
 }
 
 fn replay(options: &replay::Options) -> Result<(), Failure> {
-    let config = config(options.config.as_deref())?;
+    let config = match &options.model {
+        Some(model) => Config::of_model(model)?,
+        None => config(options.config.as_deref())?,
+    };
     Ok(replay::run(options, &config)?)
 }
 

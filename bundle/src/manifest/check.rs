@@ -100,12 +100,7 @@ impl Suppression {
     ///
     /// Says that it is none, and shows one.
     pub fn sustained(&self) -> Result<Option<(u32, u32)>, String> {
-        let Some(text) = &self.sustained else { return Ok(None) };
-        let numbers = text.split_once(" of ").map(|(some, all)| (some.trim().parse().ok(), all.trim().parse().ok()));
-        match numbers {
-            Some((Some(some), Some(all))) if 1 <= some && some <= all && all <= 1000 => Ok(Some((some, all))),
-            _ => Err(format!("`sustained` is `{text}`; write it like \"3 of 5\", with 1000 at most")),
-        }
+        self.sustained.as_deref().map(qualm_stream::suppress::Suppression::parse_sustained).transpose()
     }
 }
 

@@ -32,7 +32,9 @@ impl Source {
         match text.split_once("://") {
             None if text.is_empty() => Err("it is empty; write a path or an http(s) URL".to_owned()),
             None => Ok(Self::Path(text.into())),
-            Some(("http" | "https", rest)) if !rest.is_empty() && !rest.starts_with('/') => Ok(Self::Url(text.to_owned())),
+            Some(("http" | "https", rest)) if !rest.is_empty() && !rest.starts_with('/') => {
+                Ok(Self::Url(text.to_owned()))
+            }
             Some(("http" | "https", _)) => Err(format!("`{text}` names no host")),
             Some(("file", path)) => Err(format!("`{text}`: write the path itself, `{path}`")),
             Some((scheme, _)) => Err(format!("`{scheme}` is not known here; write a path or an http(s) URL")),
@@ -99,9 +101,7 @@ impl Fetcher {
     pub fn new(source: Source, timeout: Duration) -> Result<Self, Error> {
         let way = match &source {
             Source::Path(path) => Way::Path(path::Local::new(path.clone())),
-            Source::Url(url) => {
-                Way::Url(url::Remote::new(url.clone(), timeout).map_err(|fault| fault.at(&source))?)
-            }
+            Source::Url(url) => Way::Url(url::Remote::new(url.clone(), timeout).map_err(|fault| fault.at(&source))?),
         };
         Ok(Self { source, way, last: None })
     }

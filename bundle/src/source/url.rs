@@ -77,7 +77,9 @@ impl Remote {
             ureq::Error::Timeout(_) => format!("the server did not answer within {:?}", self.timeout),
             ureq::Error::HostNotFound => "there is no such host".to_owned(),
             ureq::Error::TooManyRedirects => format!("the server redirects more than {REDIRECTS} times"),
-            ureq::Error::RequireHttpsOnly(_) => "the server redirects from https to http, which is not followed".to_owned(),
+            ureq::Error::RequireHttpsOnly(_) => {
+                "the server redirects from https to http, which is not followed".to_owned()
+            }
             ureq::Error::BodyExceedsLimit(_) => format!("it is larger than the {MOST} bytes that a bundle may have"),
             ureq::Error::BadUri(_) | ureq::Error::Http(_) => "this is no URL".to_owned(),
             ureq::Error::Io(error) => error.to_string(),
@@ -101,7 +103,9 @@ fn say_back(answer: &HeaderMap) -> Vec<(HeaderName, HeaderValue)> {
 fn refusal(status: StatusCode) -> String {
     let hint = match status {
         StatusCode::NOT_FOUND | StatusCode::GONE => "; is the URL right?",
-        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => "; a user and password can stand in the URL: https://USER:PASSWORD@…",
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
+            "; a user and password can stand in the URL: https://USER:PASSWORD@…"
+        }
         _ => "",
     };
     format!("the server answers {status}{hint}")

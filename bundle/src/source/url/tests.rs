@@ -26,7 +26,8 @@ fn serve(answer: impl Fn(&Question, &mut TcpStream) + Send + 'static) -> String 
             let mut lines = BufReader::new(stream.try_clone().unwrap()).lines().map_while(Result::ok);
             let Some(first) = lines.next() else { continue };
             let path = first.split(' ').nth(1).unwrap().to_owned();
-            let header = |line: String| line.split_once(": ").map(|(name, value)| (name.to_lowercase(), value.to_owned()));
+            let header =
+                |line: String| line.split_once(": ").map(|(name, value)| (name.to_lowercase(), value.to_owned()));
             let headers = lines.take_while(|line| !line.is_empty()).filter_map(header).collect();
             answer(&Question { path, headers }, &mut stream);
         }
@@ -69,7 +70,10 @@ fn a_bundle_is_fetched_once_and_again_when_it_is_another() {
         assert_eq!(fetcher.poll().unwrap(), Fetched::Unchanged);
         assert_eq!(fetcher.poll().unwrap(), Fetched::Unchanged);
     }
-    assert_eq!(fault(&format!("{url}/gpu.qualm")), format!("{url}/gpu.qualm: the server answers 404 Not Found; is the URL right?"));
+    assert_eq!(
+        fault(&format!("{url}/gpu.qualm")),
+        format!("{url}/gpu.qualm: the server answers 404 Not Found; is the URL right?")
+    );
 }
 
 #[test]

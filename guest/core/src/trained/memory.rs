@@ -5,8 +5,11 @@ use crate::Error;
 /// The first bytes of saved state: who wrote it, and which layout follows.
 const STATE: &[u8; 8] = b"qualm-t1";
 
-/// The longest span.
-pub(crate) const MOST_SPAN: f64 = 1e6;
+/// How many rows may be averaged over.
+pub(crate) const SPANS: std::ops::RangeInclusive<f64> = 1.0..=1e6;
+
+/// The largest mean that is taken back: what is averaged with it stays finite.
+const MOST_MEAN: f64 = 1e100;
 
 /// An exponentially weighted mean a series. In units of the threshold it means the same whichever model gave the scores,
 /// so that a new model goes on where the old one was.
@@ -71,8 +74,8 @@ impl Memory {
             return Err(bad("it is longer or shorter than the series in it"));
         }
         let means = means.iter().map(|bytes| f64::from_le_bytes(*bytes));
-        if means.clone().any(f64::is_infinite) {
-            return Err(bad("a mean in it is infinite"));
+        if means.clone().any(|mean| mean.abs() > MOST_MEAN) {
+            return Err(bad("a mean in it is as good as infinite"));
         }
         if self.weight < 1.0 {
             for (mean, number) in means.zip(series).filter_map(|(mean, number)| Some((mean, (*number)?))) {
@@ -104,9 +107,11 @@ mod tests {
         let mut memory = Memory::new(3.0);
         memory.average(0, 1.0);
         let state = memory.save(&[0]);
-        let mut infinite = state.clone();
-        infinite[8..].copy_from_slice(&f64::INFINITY.to_le_bytes());
-        for (state, series) in [(&state[..15], 1), (&state[..], 2), (&infinite[..], 1), (b"qualm-s1", 0)] {
+        let of = |mean: f64| [&state[..8], &mean.to_le_bytes()].concat();
+        let (infinite, huge) = (of(f64::INFINITY), of(-f64::MAX));
+        for (state, series) in
+            [(&state[..15], 1), (&state[..], 2), (&infinite[..], 1), (&huge[..], 1), (b"qualm-s1", 0)]
+        {
             assert!(matches!(memory.restore(state, &vec![Some(0); series]), Err(Error::BadState(_))));
         }
     }

@@ -134,6 +134,13 @@ impl Trained {
         settings: &Settings,
         fit: impl FnOnce(Rows<'_>) -> Result<Box<dyn Kernel>, FitError>,
     ) -> Result<Self, FitError> {
+        if !memory::SPANS.contains(&settings.memory) {
+            return Err(FitError(format!("a memory of {} rows; it must lie between 1 and a million", settings.memory)));
+        }
+        if train.features() > MOST_FEATURES {
+            return Err(FitError(format!("{} features; there may be {MOST_FEATURES}", train.features())));
+        }
+        validation.rows(train.features()).map_err(|error| FitError(error.to_string()))?;
         let preparation = Preparation::fit(train, settings.scaling)?;
         let mut rows = Vec::with_capacity(train.values.len());
         train.iter().for_each(|row| preparation.prepare(row, &mut rows));
@@ -199,7 +206,7 @@ impl Trained {
             return Err(Error::BadModel(format!("its {features} features are not between 1 and {MOST_FEATURES}")));
         }
         let span = model.finite("memory")?;
-        if !(1.0..=memory::MOST_SPAN).contains(&span) {
+        if !memory::SPANS.contains(&span) {
             return Err(Error::BadModel(format!("its `memory` of {span} rows is not between 1 and a million")));
         }
         Ok(Self {
@@ -262,5 +269,27 @@ impl Detector for Trained {
 
     fn restore(&mut self, state: &[u8], series: &[Option<u32>]) -> Result<(), Error> {
         self.memory.restore(state, series)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_no_model_could_be_made_of_is_refused_at_once() {
+        let rows: Vec<f64> = (0..400).map(f64::from).collect();
+        let settings =
+            |memory| Settings { scaling: Scaling::Standard, threshold: Threshold::Contamination(0.1), memory };
+        let batch = Batch { series: &[0; 200], times: &[0; 200], values: &rows };
+        let fit = |features, batch, memory| crate::zscore::fit(Rows::new(&rows, features), batch, &settings(memory));
+        fit(2, batch, 1.0).unwrap();
+        for memory in [0.5, f64::NAN, -3.0, 1e7] {
+            assert!(fit(2, batch, memory).unwrap_err().0.contains("a memory of"));
+        }
+        assert!(fit(4, batch, 1.0).unwrap_err().0.contains("wrong shape"));
+        let wide = vec![0.0; MOST_FEATURES + 1];
+        let error = crate::zscore::fit(Rows::new(&wide, wide.len()), batch, &settings(1.0)).unwrap_err();
+        assert!(error.0.contains("4097 features"));
     }
 }
