@@ -116,6 +116,9 @@ fn what_cannot_be_grown_is_refused() {
             assert!(error.to_string().contains(what), "{error}");
         }
     }
+    assert!(
+        Forest::fit(Rows::new(&vec![0.0; 5000], 5000), &defaults).unwrap_err().to_string().contains("5000 features")
+    );
     assert!(Forest::fit(Rows::new(&[], 1), &defaults).unwrap_err().to_string().contains("0 rows"));
 }
 

@@ -11,6 +11,9 @@
 //! twice the time, codes of 16 bits instead of values are no quicker once the time to look them up is counted.
 
 use super::tree::{Node, Split, Tree};
+use crate::trained::MOST_FEATURES;
+
+const _: () = assert!(MOST_FEATURES.is_power_of_two());
 
 /// Levels of splits in a heap, and those of them that are compared all at once.
 const LEVELS: u32 = 8;
@@ -70,12 +73,13 @@ impl Heaps {
     pub(crate) fn lengths(&self, rows: &[f64], features: usize, sums: &mut Vec<f64>) {
         match self {
             Self::Narrow(heaps) => lengths::<u8, 256>(heaps, rows, features, sums),
-            Self::Wide(heaps) => lengths::<u16, 4096>(heaps, rows, features, sums),
+            Self::Wide(heaps) => lengths::<u16, MOST_FEATURES>(heaps, rows, features, sums),
         }
     }
 }
 
-/// `N` is at least as many features as an `I` may name: so many are in reach of any group, and no look needs a check.
+/// `N` is the most features that an `I` names, a power of two: so many are in reach of any group, though not all be its
+/// own, and no look needs a check.
 fn lengths<I: Copy + Into<usize>, const N: usize>(
     heaps: &[Heap<I>],
     rows: &[f64],

@@ -21,7 +21,7 @@ mod tensors;
 mod tree;
 
 use crate::model::{Model, Writer};
-use crate::trained::{FitError, Kernel, Rows, Settings, Trained};
+use crate::trained::{FitError, Kernel, MOST_FEATURES, Rows, Settings, Trained};
 use crate::{Batch, Error};
 use heap::Heaps;
 use tree::{Split, Tree};
@@ -76,6 +76,9 @@ impl Parameters {
         self.check()?;
         if rows.is_empty() || rows.len() > u32::MAX as usize {
             return Err(FitError(format!("a forest cannot be grown of {} rows", rows.len())));
+        }
+        if rows.features() > MOST_FEATURES {
+            return Err(FitError(format!("{} features; {MOST_FEATURES} at most make a forest", rows.features())));
         }
         let features = (self.max_features * rows.features() as f64) as usize;
         Ok((rows.len().min(self.max_samples as usize), features.max(1)))
