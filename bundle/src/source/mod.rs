@@ -11,7 +11,7 @@ use crate::bundle::{Bundle, Error};
 use crate::digest::sha256;
 
 /// For how long a server may take to send a bundle, unless set otherwise.
-pub const TIMEOUT: Duration = Duration::from_secs(120);
+pub const TIMEOUT: Duration = Duration::from_mins(2);
 
 /// Where bundles come from.
 #[derive(Clone, PartialEq, Eq)]

@@ -7,6 +7,7 @@
 use std::env;
 use std::fmt;
 use std::fs;
+use std::io::ErrorKind;
 use std::path::Path;
 use std::time::Duration;
 
@@ -81,7 +82,13 @@ impl Remote {
                 "the server redirects from https to http, which is not followed".to_owned()
             }
             ureq::Error::BodyExceedsLimit(_) => format!("it is larger than the {MOST} bytes that a bundle may have"),
-            ureq::Error::BadUri(_) | ureq::Error::Http(_) => "this is no URL".to_owned(),
+            ureq::Error::BadUri(_) | ureq::Error::Http(_) => "this is no URL, or leads to none".to_owned(),
+            ureq::Error::Io(error) if error.kind() == ErrorKind::UnexpectedEof => {
+                "the server ended its answer early".to_owned()
+            }
+            ureq::Error::Io(error) if error.to_string().contains("UnknownIssuer") => {
+                format!("{error}; SSL_CERT_FILE can name the file of a private authority's certificates")
+            }
             ureq::Error::Io(error) => error.to_string(),
             error => error.to_string(),
         })

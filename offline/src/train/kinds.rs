@@ -34,7 +34,16 @@ pub fn fit(
         pca::KIND => {
             let settings = settings(&mut choice, Scaling::Standard, 1.0, threshold)?;
             let parameters = pca_parameters(&mut choice)?;
-            choice.nothing_left(&["scaling", "memory", "components", "shrinkage", "clip", "index", "residuals"])?;
+            choice.nothing_left(&[
+                "scaling",
+                "memory",
+                "components",
+                "shrinkage",
+                "clip",
+                "learning_clip",
+                "index",
+                "residuals",
+            ])?;
             pca::fit(train, validation, &settings, &parameters)
         }
         other => return Err(format!("`{other}` is no detector that is trained; there are {}", KINDS.join(", "))),
@@ -76,6 +85,8 @@ fn pca_parameters(choice: &mut Choice) -> Result<pca::Parameters, String> {
         },
         // 0 is without.
         clip: Some(choice.number("clip", defaults.clip.unwrap_or(0.0))?).filter(|clip| *clip > 0.0),
+        learning_clip: Some(choice.number("learning_clip", defaults.learning_clip.unwrap_or(0.0))?)
+            .filter(|clip| *clip > 0.0),
         index: choice.text("index", defaults.index.name())?.parse()?,
         residuals: match choice.text("residuals", "plain")?.as_str() {
             "plain" => pca::Residuals::Plain,
