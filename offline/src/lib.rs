@@ -1,6 +1,8 @@
 //! What is done to history: reading it ([`history`]), training, validation, evaluation, explanation, collection.
 
+pub mod collect;
 pub mod evaluate;
 pub mod history;
 pub mod table;
 pub mod train;
+pub mod validate;
