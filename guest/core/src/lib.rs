@@ -9,6 +9,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod forest;
 mod math;
 pub mod model;
 pub mod pca;
@@ -118,7 +119,7 @@ impl Batch<'_> {
 }
 
 /// The kinds of detectors that [`open`] knows.
-pub const KINDS: [&str; 3] = [streaming::KIND, zscore::KIND, pca::KIND];
+pub const KINDS: [&str; 5] = [streaming::KIND, zscore::KIND, pca::KIND, forest::KIND, forest::extended::KIND];
 
 /// Makes a trained detector of a model: as [`open`], and it can be asked what only a trained one knows.
 ///
@@ -145,6 +146,8 @@ pub fn open(model: &[u8]) -> Result<Box<dyn Detector>, Error> {
         streaming::KIND => Ok(Box::new(Streaming::open(&model)?)),
         zscore::KIND => Ok(Box::new(zscore::open(&model)?)),
         pca::KIND => Ok(Box::new(pca::open(&model)?)),
+        forest::KIND => Ok(Box::new(forest::open(&model)?)),
+        forest::extended::KIND => Ok(Box::new(forest::extended::open(&model)?)),
         other => Err(Error::BadModel(format!("it is of the kind `{other}`; known here are {}", KINDS.join(", ")))),
     }
 }
