@@ -42,11 +42,12 @@ fn a_trained_model_finds_an_incident_in_telegraf() {
     assert_eq!(told.len(), expected, "a vector each interval for each host");
     let anomalies: Vec<(&str, u64)> =
         told.iter().filter(|line| line.contains("is_anomaly=1i")).map(|line| place(line)).collect();
-    let (right, wrong): (Vec<_>, Vec<_>) = anomalies.iter().partition(|(host, step)| *host == "b" && *step >= INCIDENT);
+    let (right, wrong): (Vec<_>, Vec<_>) =
+        anomalies.into_iter().partition(|(host, step)| *host == "b" && *step >= INCIDENT);
     assert!(wrong.len() <= 2, "false alarms: {wrong:?}");
-    let first = right.first().expect("the incident is found");
+    let first = *right.first().expect("the incident is found");
     assert!(first.1 <= INCIDENT + 2, "it was found at step {}, after {INCIDENT}", first.1);
-    let first = told.iter().find(|line| line.contains("is_anomaly=1i") && place(line) == *first);
+    let first = told.iter().find(|line| line.contains("is_anomaly=1i") && place(line) == first);
     assert!(first.is_some_and(|line| line.contains("cause=\"memory\"")), "{first:?}");
 }
 
