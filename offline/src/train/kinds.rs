@@ -28,7 +28,7 @@ pub fn fit(
     let plain = Settings { threshold, ..Settings::default() };
     let fitted = match kind {
         zscore::KIND => {
-            let settings = settings(&mut choice, plain)?;
+            let settings = settings(&mut choice, &plain)?;
             choice.nothing_left(&SETTINGS)?;
             zscore::fit(train, validation, &settings)
         }
@@ -36,7 +36,7 @@ pub fn fit(
             let parameters = pca_parameters(&mut choice)?;
             // The other indices clip, centre and weigh rows on their own.
             let whitened = parameters.index == pca::Index::Whitened;
-            let settings = settings(&mut choice, if whitened { changes(threshold) } else { plain })?;
+            let settings = settings(&mut choice, &if whitened { changes(threshold) } else { plain })?;
             let own = ["index", "components", "shrinkage", "residuals"];
             choice.nothing_left(&[&SETTINGS[..], &own].concat())?;
             let clip = if whitened { settings.clip } else { parameters.clip };
@@ -48,7 +48,7 @@ pub fn fit(
 }
 
 /// Sees what changes, whatever the level: the shipped defaults of kinds that look at features together, as they were found
-/// to do best on SMD, ASD and JumpStarter.
+/// to do best on the public data sets SMD, ASD and `JumpStarter`.
 fn changes(threshold: Threshold) -> Settings {
     Settings {
         scaling: Scaling::Standard,
@@ -66,7 +66,7 @@ fn changes(threshold: Threshold) -> Settings {
 const SETTINGS: [&str; 7] = ["scaling", "clip", "baseline", "whiten", "memory", "memory_weight", "level"];
 
 /// What every kind has: the stages that a row takes before and after its kind has a look at it. 0 is without.
-fn settings(choice: &mut Choice, defaults: Settings) -> Result<Settings, String> {
+fn settings(choice: &mut Choice, defaults: &Settings) -> Result<Settings, String> {
     let scaling = choice.text("scaling", defaults.scaling.name())?.parse()?;
     let mut or_none = |name: &str, default: Option<f64>| -> Result<Option<f64>, String> {
         Ok(Some(choice.number(name, default.unwrap_or(0.0))?).filter(|number| *number != 0.0))

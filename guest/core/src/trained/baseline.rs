@@ -89,9 +89,9 @@ mod tests {
 
     fn changes(baseline: &Baseline, mean: &mut f64, values: &[f64]) -> Vec<f64> {
         let mut changes = Vec::new();
-        values.iter().for_each(|value| {
+        for value in values {
             baseline.subtract(&[*value], std::slice::from_mut(mean), &mut [0.0], &mut changes);
-        });
+        }
         changes
     }
 

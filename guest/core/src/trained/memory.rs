@@ -71,7 +71,8 @@ mod tests {
     fn a_mean_follows_and_weighs() {
         let memory = Memory::new(3.0, 1.0).unwrap();
         let mut mean = f64::NAN;
-        assert_eq!([0.0, 4.0, 4.0].map(|score| memory.average(&mut mean, score)), [0.0, 3.0, 3.5]);
+        let scores = [0.0, 4.0, 4.0].map(|score| memory.average(&mut mean, score).to_bits());
+        assert_eq!(scores, [0.0_f64, 3.0, 3.5].map(f64::to_bits));
         assert_eq!(mean.to_bits(), 3.0_f64.to_bits());
         for (span, weight) in [(1.0, 5.0), (9.0, 0.0)] {
             let memory = Memory::new(span, weight).unwrap();

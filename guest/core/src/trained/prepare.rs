@@ -277,7 +277,9 @@ mod tests {
         }
         let preparation = Preparation::fit(Rows::new(&[0.0, 10.0], 1), Scaling::Standard, Some(2.0)).unwrap();
         let mut out = Vec::new();
-        [12.5, 50.0, -50.0].iter().for_each(|value| preparation.prepare(&[*value], &mut out));
+        for value in [12.5, 50.0, -50.0] {
+            preparation.prepare(&[value], &mut out);
+        }
         assert_eq!(out, [1.5, 2.0, -2.0]);
         Preparation::fit(Rows::new(&[1.0], 1), Scaling::None, Some(0.0)).unwrap_err();
     }

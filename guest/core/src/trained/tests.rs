@@ -10,6 +10,7 @@ const FEATURES: usize = 5;
 #[derive(Clone)]
 struct Stream {
     series: Vec<u32>,
+    times: Vec<i64>,
     values: Vec<f64>,
 }
 
@@ -18,7 +19,7 @@ impl Stream {
     /// and of the others a value lacks now and then.
     fn new(seed: u64, count: usize, missing: bool) -> Self {
         let random = &mut Random(seed);
-        let mut this = Self { series: Vec::new(), values: Vec::new() };
+        let mut this = Self { series: Vec::new(), times: vec![0; count], values: Vec::new() };
         for _ in 0..count {
             let series = (random.uniform() * 3.0) as u32;
             let (a, b, level) = (random.normal(), random.normal(), f64::from(series) * 3.0);
@@ -32,7 +33,7 @@ impl Stream {
     fn batch(&self, from: usize, to: usize) -> Batch<'_> {
         Batch {
             series: &self.series[from..to],
-            times: &[0; 10_000][from..to],
+            times: &self.times[from..to],
             values: &self.values[from * FEATURES..to * FEATURES],
         }
     }
@@ -145,7 +146,7 @@ fn series_do_not_mix() {
             let values: Vec<f64> =
                 rows().flat_map(|at| &stream.values[at * FEATURES..(at + 1) * FEATURES]).copied().collect();
             let zeros = vec![0; rows().count()];
-            let batch = Batch { series: &zeros, times: &stream.batch(0, zeros.len()).times, values: &values };
+            let batch = Batch { series: &zeros, times: stream.batch(0, zeros.len()).times, values: &values };
             let alone = crate::open(&model).unwrap().observe(batch, false).unwrap().scores;
             assert_eq!(bits(&alone), rows().map(|at| together[at].to_bits()).collect::<Vec<_>>());
         }
