@@ -22,6 +22,7 @@ lint: toolchain
 	$(CARGO) clippy --locked --release --workspace --all-targets -- -D warnings
 
 unit: toolchain
+	$(TOOLS) minisign || [ -z "$$CI" ] # without it, what it would be compared with is skipped
 	$(CARGO) test --locked --release -p qualm-core -p qualm-stream -p qualm-components -p qualm-bundle -p qualm-offline -p qualm
 	$(CARGO) test --locked -p qualm-core -p qualm-stream --lib # with overflow checks
 

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Makes sure that one of the programs the end-to-end tests talk to is there, and prints its path as the last line.
+# Makes sure that one of the programs the tests talk to is there, and prints its path as the last line.
 #
-#   tests/tools.sh telegraf|influxd|wasmtime           build or fetch it if needed, then print its path
-#   tests/tools.sh --where telegraf|influxd|wasmtime   only print its path; status 1 if it is not there yet
+#   tests/tools.sh telegraf|influxd|wasmtime|minisign           build or fetch it if needed, then print its path
+#   tests/tools.sh --where telegraf|influxd|wasmtime|minisign   only print its path; status 1 if it is not there yet
 #
 # Everything lands in target/tools/NAME-VERSION/ (or in $QUALM_TOOLS_DIR), so a second call costs nothing and
 # `rm -rf target/tools` undoes it all. Nothing is installed into the system and nothing is started.
@@ -87,28 +87,56 @@ influxd_path() {
 influxd_ready() { [ -x "$(influxd_path)" ]; }
 
 influxd_make() {
-    local root=$tools/influxd-1
-    if ! command -v apt-get >/dev/null || ! command -v dpkg-deb >/dev/null; then
-        fail "InfluxDB is taken from Debian's package, and this is no Debian:" \
+    unpack_packages influxd "$tools/influxd-1" influxdb ||
+        fail "InfluxDB is taken from Debian's package:" \
             "install InfluxDB 1.x so that \`influxd\` is on PATH, or set INFLUXD_BIN."
+}
+
+# minisign, with the one library that a system may not have. Unpacked like InfluxDB, so that nothing is installed.
+minisign_path() {
+    command -v minisign || echo "$tools/minisign/minisign"
+}
+minisign_ready() { [ -x "$(minisign_path)" ]; }
+
+minisign_make() {
+    local root=$tools/minisign
+    unpack_packages minisign "$root" minisign libsodium23 ||
+        fail "minisign is taken from Debian's package: install it so that it is on PATH, or set MINISIGN_BIN."
+    {
+        echo '#!/bin/sh'
+        echo "LD_LIBRARY_PATH='$(dirname "$root"/usr/lib/*/libsodium.so.23)' exec '$root/usr/bin/minisign' \"\$@\""
+    } >"$root/minisign.new"
+    chmod +x "$root/minisign.new"
+    mv "$root/minisign.new" "$root/minisign"
+}
+
+# Unpacks Debian's packages into a directory, emptied first; status 1 where this is no Debian.
+unpack_packages() {
+    local name=$1 root=$2 package
+    shift 2
+    if ! command -v apt-get >/dev/null || ! command -v dpkg-deb >/dev/null; then
+        say "this is no Debian"
+        return 1
     fi
     rm -rf "$root"
     mkdir -p "$root"
-    if ! (cd "$root" && apt-get download influxdb) >"$root/download.log" 2>&1; then
+    if ! (cd "$root" && apt-get download "$@") >"$root/download.log" 2>&1; then
         # A fresh container has no package lists yet; only root may fetch them.
         local as_root=()
         if [ "$(id -u)" -ne 0 ]; then
             command -v sudo >/dev/null ||
-                fail "apt knows no package influxdb: run \`apt-get update\` as root, then this again."
+                fail "apt does not know $name: run \`apt-get update\` as root, then this again."
             as_root=(sudo)
         fi
         run_logged "$root/update.log" "${as_root[@]}" apt-get update
         cd "$root"
-        run_logged "$root/download.log" apt-get download influxdb
+        run_logged "$root/download.log" apt-get download "$@"
         cd "$here"
     fi
-    run_logged "$root/unpack.log" dpkg-deb -x "$root"/influxdb_*.deb "$root"
-    rm -f "$root"/influxdb_*.deb
+    for package in "$root"/*.deb; do
+        run_logged "$root/unpack.log" dpkg-deb -x "$package" "$root"
+    done
+    rm -f "$root"/*.deb
 }
 
 where=no
@@ -117,8 +145,8 @@ if [ "${1:-}" = --where ]; then
     shift
 fi
 case ${1:-} in
-telegraf | influxd | wasmtime) tool=$1 ;;
-*) fail "usage: tests/tools.sh [--where] telegraf|influxd|wasmtime" ;;
+telegraf | influxd | wasmtime | minisign) tool=$1 ;;
+*) fail "usage: tests/tools.sh [--where] telegraf|influxd|wasmtime|minisign" ;;
 esac
 
 if ! "${tool}_ready"; then

@@ -10,6 +10,7 @@ use zstd::stream::read::Decoder;
 use zstd::stream::write::Encoder;
 
 use crate::bundle::{Bundle, Fault};
+use crate::clean::clean;
 use crate::files::{Files, MOST, NAMES};
 
 /// What the name of a packed bundle ends with.
@@ -32,6 +33,10 @@ impl Bundle {
     }
 
     /// The packed bundle.
+    ///
+    /// # Panics
+    ///
+    /// Where there is no memory for it.
     #[must_use]
     pub fn pack(&self) -> Vec<u8> {
         // Writing to memory fails only where memory does.
@@ -72,7 +77,7 @@ pub(crate) fn unpack(packed: impl Read) -> Result<Files, Fault> {
         let kind = entry.header().entry_type();
         if kind != EntryType::Regular {
             let what = format!("it is no plain file but {kind:?}; `qualm bundle pack` makes archives that are right");
-            return Err(Fault::File { file: name.chars().take(100).collect(), what });
+            return Err(Fault::File { file: clean(&name), what });
         }
         let size = entry.header().entry_size().map_err(damaged)?;
         files.read(&name, size, entry)?;
@@ -84,3 +89,6 @@ pub(crate) fn unpack(packed: impl Read) -> Result<Files, Fault> {
     }
     Ok(files)
 }
+
+#[cfg(test)]
+mod tests;

@@ -12,6 +12,7 @@ use std::path::Path;
 
 use jiff::Timestamp;
 
+use crate::clean::clean;
 use crate::digest::sha256;
 use crate::files::{self, Files};
 use crate::golden::Golden;
@@ -122,13 +123,13 @@ impl Bundle {
     /// Makes one of its files, without a look at whether they belong together.
     pub(crate) fn parse(mut files: Files) -> Result<Self, Fault> {
         let manifest_text = files.take(files::MANIFEST)?;
-        let manifest = Manifest::parse(&manifest_text).map_err(Fault::Manifest)?;
+        let manifest = Manifest::parse(&manifest_text).map_err(|what| Fault::Manifest(clean(&what)))?;
         let signature = files.take_if_there(files::SIGNATURE).map(String::from_utf8).transpose();
         Ok(Self {
             manifest,
             manifest_text,
             model: files.take(files::MODEL)?,
-            golden: Golden::read(files.take(files::GOLDEN)?).map_err(Fault::Golden)?,
+            golden: Golden::read(files.take(files::GOLDEN)?).map_err(|what| Fault::Golden(clean(&what)))?,
             component: files.take_if_there(files::COMPONENT),
             signature: signature.map_err(|_| Fault::Signature(format!("{} is not UTF-8", files::SIGNATURE)))?,
         })
@@ -222,7 +223,7 @@ impl Bundle {
     ///
     /// [`Fault::Model`] or [`Fault::Golden`].
     pub fn check_natively(&self) -> Result<(), Fault> {
-        let detector = qualm_core::open(&self.model).map_err(|error| Fault::Model(error.to_string()))?;
+        let detector = qualm_core::open(&self.model).map_err(|error| Fault::Model(clean(&error.to_string())))?;
         let description = detector.describe();
         self.check_detector(description.kind, description.features as usize)?;
         self.golden.check_natively(&self.model).map_err(Fault::Golden)
@@ -249,6 +250,9 @@ pub(crate) fn read_files(path: &Path) -> Result<Files, Fault> {
     }
     if !file.is_file() {
         return Err(Fault::Io(io::Error::other("it is neither a directory nor a file")));
+    }
+    if path.ends_with(files::MANIFEST) {
+        return Err(Fault::Io(io::Error::other("it is a part of a bundle; name the directory that it is in")));
     }
     archive::unpack(fs::File::open(path)?)
 }
@@ -304,3 +308,6 @@ impl Draft {
         Ok(bundle)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -12,6 +12,7 @@ use std::time::Duration;
 use rustix::fs::{Dir, Mode, OFlags, open, openat};
 
 use crate::bundle::Fault;
+use crate::clean::clean;
 use crate::files::Files;
 
 /// How often a directory is read that is replaced again and again.
@@ -47,7 +48,7 @@ fn read_open(directory: &File) -> Result<Files, Fault> {
         if name == "." || name == ".." {
             continue;
         }
-        let bad = |what: String| Fault::File { file: name.chars().take(100).collect(), what };
+        let bad = |what: String| Fault::File { file: clean(&name), what };
         // Not waiting for the other end of a pipe; not following links out of the directory.
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let file = match openat(directory, entry.file_name(), flags, Mode::empty()) {
@@ -112,10 +113,11 @@ mod tests {
             ),
             (
                 damaged("large", &|d| {
-                    File::options().write(true).open(d.join("bundle.toml")).unwrap().set_len(1 << 40).unwrap()
+                    File::options().write(true).open(d.join("bundle.toml")).unwrap().set_len(1 << 40).unwrap();
                 }),
                 "bundle.toml: its 1099511627776 bytes are more",
             ),
+            (Bundle::read(&root.path().join("unlisted/bundle.toml")).unwrap_err().to_string(), "name the directory"),
             (Bundle::read(&root.path().join("none")).unwrap_err().to_string(), "none: No such file"),
         ] {
             assert!(error.contains(what), "{error}, and not {what}");

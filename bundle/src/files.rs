@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::io::Read;
 
 use crate::bundle::Fault;
+use crate::clean::clean;
 
 /// What a bundle says of itself.
 pub const MANIFEST: &str = "bundle.toml";
@@ -36,7 +37,7 @@ pub(crate) struct Files(BTreeMap<&'static str, Vec<u8>>);
 impl Files {
     /// Reads a file of which it is known what it is called and how large it is.
     pub(crate) fn read(&mut self, name: &str, size: u64, from: impl Read) -> Result<(), Fault> {
-        let bad = |what: String| Fault::File { file: name.chars().take(100).collect(), what };
+        let bad = |what: String| Fault::File { file: clean(name), what };
         let Some(known) = NAMES.into_iter().find(|known| *known == name) else {
             return Err(bad(format!("a bundle has no such file, only {}", NAMES.join(", "))));
         };
@@ -71,7 +72,13 @@ impl Files {
         self.0.remove(name)
     }
 
-    fn size(&self) -> u64 {
+    /// How many there are.
+    pub(crate) fn count(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Their bytes, all together.
+    pub(crate) fn size(&self) -> u64 {
         self.0.values().map(|bytes| bytes.len() as u64).sum()
     }
 }

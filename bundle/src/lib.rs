@@ -11,6 +11,7 @@
 pub mod archive;
 mod atomic;
 pub mod bundle;
+mod clean;
 pub mod commands;
 mod digest;
 pub mod directory;
@@ -24,6 +25,8 @@ pub mod stdout;
 pub mod store;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod tests;
 pub mod watch;
 pub mod write;
 

@@ -8,14 +8,19 @@ use std::fs;
 use std::io::Cursor;
 use std::path::Path;
 
+use ct_codecs::{Base64, Decoder};
 use minisign::{PublicKey as Key, SecretKeyBox, SignatureBox};
 use serde::Serialize;
 
 use crate::bundle::Fault;
+use crate::clean::clean;
 use crate::files;
 
 /// What the last line of a signature has: 64 bytes in base64. The library takes it for granted.
 const LAST_LINE: usize = 88;
+
+/// The bytes of a secret key: what it is, how it is encrypted, its number, itself, and a checksum.
+const SECRET_KEY: usize = 158;
 
 /// Who may make bundles. With no keys, anyone.
 #[derive(Debug, Clone, Default)]
@@ -72,7 +77,7 @@ impl Trust {
             Fault::Signature(what)
         })?;
         let comment = signature.trusted_comment().unwrap_or_default();
-        Ok(Signed::By { key, comment: comment.chars().filter(|c| !c.is_control()).collect() })
+        Ok(Signed::By { key, comment: clean(&comment) })
     }
 }
 
@@ -101,8 +106,8 @@ impl PublicKey {
     ///
     /// Says that it is none.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let lines = text.lines().map(str::trim);
-        let line = lines.filter(|line| !line.is_empty() && !line.starts_with("untrusted comment:")).next_back();
+        let mut lines = text.lines().map(str::trim);
+        let line = lines.rfind(|line| !line.is_empty() && !line.starts_with("untrusted comment:"));
         let key = line.filter(|line| line.starts_with("RW")).and_then(|line| Key::from_base64(line).ok());
         key.map(Self)
             .ok_or_else(|| "it is no public key of minisign; one is 56 letters and begins with `RW`".to_owned())
@@ -128,6 +133,13 @@ impl PublicKey {
     }
 }
 
+/// The line that matters.
+impl fmt::Display for PublicKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.to_base64())
+    }
+}
+
 impl fmt::Debug for PublicKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "PublicKey({})", self.id())
@@ -146,15 +158,15 @@ impl SecretKey {
     pub fn read(path: &Path, password: impl FnOnce() -> Result<String, String>) -> Result<Self, String> {
         let place = |what: &dyn fmt::Display| format!("{}: {what}", path.display());
         let text = fs::read_to_string(path).map_err(|error| place(&error))?;
-        let open = |password| SecretKeyBox::from(text.clone()).into_secret_key(Some(password));
-        // The empty password is that of a key made with `-W`, and of no other.
-        if let Ok(key) = open(String::new()) {
-            return Ok(Self(key));
-        }
-        if !text.lines().nth(1).is_some_and(|line| line.trim().len() == 212) {
+        let bytes = text.lines().nth(1).and_then(|line| Base64::decode_to_vec(line.trim(), None).ok());
+        let Some(bytes) = bytes.filter(|bytes| bytes.len() == SECRET_KEY && bytes.starts_with(b"Ed")) else {
             return Err(place(&"it is no secret key of minisign; `minisign -G` makes one"));
+        };
+        // Made with `-W`: what comes first says that nothing is encrypted, and there is no checksum.
+        if bytes[2..4] == [0, 0] {
+            return minisign::SecretKey::from_bytes(&bytes).map(Self).map_err(|error| place(&error));
         }
-        open(password()?).map(Self).map_err(|error| place(&error))
+        SecretKeyBox::from(text).into_secret_key(Some(password()?)).map(Self).map_err(|error| place(&error))
     }
 
     /// The key that its signatures are checked with.
@@ -183,3 +195,6 @@ impl fmt::Debug for SecretKey {
         write!(f, "SecretKey({})", id(self.0.keynum()))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,11 @@
 //! Bundles for tests.
 
 use std::collections::BTreeMap;
+use std::env;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::thread;
 use std::time::Duration;
 
 use qualm_core::Batch;
@@ -45,7 +50,7 @@ pub(crate) fn manifest(version: u64) -> Manifest {
         entity: vec!["host".to_owned()],
         interval: Duration::from_secs(10),
         threshold: Threshold { rule: "false_alarm_rate = 0.001".to_owned(), ordinary: 0.5, raw: 3.25 },
-        suppression: Suppression { sustained: Some("3 of 5".to_owned()), cooldown: Duration::from_secs(600) },
+        suppression: Suppression { sustained: Some("3 of 5".to_owned()), cooldown: Duration::from_mins(10) },
         features: vec![feature("user", Transform::None), feature("system", Transform::Rate)],
         provenance: Provenance {
             data_sha256: "0".repeat(64),
@@ -70,4 +75,22 @@ pub(crate) fn draft(version: u64) -> Draft {
     let values = [4.0, 300.0, f64::NAN, -3000.0, f64::NAN, f64::NAN];
     let golden = Golden::of(&model, Batch { series: &[0, 1, 0], times: &[0, 1, 2], values: &values }).unwrap();
     Draft { manifest: manifest(version), model, golden, component: None }
+}
+
+/// The real minisign. Where it is missing, a test has nothing to compare with: it says so, and in CI it fails.
+pub(crate) fn minisign() -> Option<PathBuf> {
+    let path = env::var_os("MINISIGN_BIN").map(PathBuf::from).or_else(|| {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/tools.sh");
+        let answer = Command::new(script).args(["--where", "minisign"]).output().expect("tools.sh can be run");
+        Some(String::from_utf8_lossy(&answer.stdout).trim().into())
+    });
+    let path = path.filter(|path| path.is_file());
+    if path.is_none() {
+        let hint = "minisign is not here; run `tests/tools.sh minisign` (or set MINISIGN_BIN)";
+        assert!(env::var_os("CI").is_none(), "{hint}");
+        let thread = thread::current();
+        // Not `eprintln`, which the test harness keeps to itself when a test passes.
+        let _ = writeln!(io::stderr(), "SKIPPED {}: {hint}", thread.name().unwrap_or("a test"));
+    }
+    path
 }

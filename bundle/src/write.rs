@@ -19,7 +19,9 @@ impl Bundle {
     ///
     /// Where it cannot be written.
     pub fn write_packed(&self, path: &Path) -> Result<(), Error> {
-        atomic::write(path, &self.pack()).map_err(|error| Fault::Io(error).at(path.display()))
+        target(path)
+            .and_then(|target| atomic::write(&target, &self.pack()))
+            .map_err(|error| Fault::Io(error).at(path.display()))
     }
 
     /// Writes the bundle as a directory, or replaces one that is a bundle: whoever reads it meanwhile gets the one or the
@@ -33,8 +35,7 @@ impl Bundle {
     }
 
     fn try_write(&self, path: &Path) -> io::Result<()> {
-        // Of a link, what it leads to is replaced.
-        let target = if path.is_symlink() { fs::canonicalize(path)? } else { path.to_owned() };
+        let target = target(path)?;
         let new = self.write_beside(&target)?;
         if target.symlink_metadata().is_ok() {
             check_replaceable(&target)?;
@@ -62,6 +63,12 @@ impl Bundle {
         atomic::sync(new.path())?;
         Ok(new)
     }
+}
+
+/// What is to be replaced: of a link, what it leads to.
+fn target(path: &Path) -> io::Result<PathBuf> {
+    let path: PathBuf = path.components().collect(); // without a slash at the end, which would be followed
+    if path.is_symlink() { fs::canonicalize(&path) } else { Ok(path) }
 }
 
 /// Exchanges the two, and removes what was there before.
@@ -152,9 +159,14 @@ mod tests {
         // An empty directory is as good as none, and a link stays one.
         fs::create_dir(root.path().join("empty")).unwrap();
         symlink("empty", root.path().join("link")).unwrap();
-        first.write(&root.path().join("link")).unwrap();
+        first.write(&root.path().join("link/")).unwrap();
         assert_eq!(Bundle::read(&root.path().join("empty")).unwrap(), first);
         assert!(root.path().join("link").is_symlink());
+        second.write_packed(&root.path().join("2.qualm")).unwrap();
+        symlink("2.qualm", root.path().join("link.qualm")).unwrap();
+        first.write_packed(&root.path().join("link.qualm")).unwrap();
+        assert!(root.path().join("link.qualm").is_symlink());
+        assert_eq!(Bundle::read(&root.path().join("2.qualm")).unwrap(), first);
     }
 
     #[test]

@@ -9,9 +9,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use qualm_bundle::duration::{self, friendly};
+use qualm_bundle::signature::{PublicKey, Trust};
+use qualm_bundle::source::Source;
 use qualm_core::streaming::{BYTES_PER_SERIES, Parameters};
 use qualm_stream::Selector;
 use qualm_stream::glob::Globs;
+use qualm_stream::suppress::Suppression;
 use serde::de::{self, Deserializer};
 use serde::{Deserialize, Serialize};
 
@@ -39,6 +42,8 @@ pub struct Config {
     pub detector: Vec<Detector>,
     /// What is kept over restarts.
     pub state: State,
+    /// Trained models.
+    pub bundles: Bundles,
     /// How much of everything there may be.
     pub limits: Limits,
 }
@@ -60,6 +65,26 @@ pub struct Detector {
     pub half_life: Duration,
     /// Rows of a series before its first score.
     pub min_samples: u32,
+    /// Where a trained model's bundle is: a path or a URL. None for a detector that learns online.
+    pub model: Option<String>,
+    /// Whether a model's anomalies are explained.
+    pub explain: bool,
+    /// How many of a series' last rows must have a score above 1 for an anomaly, such as `3 of 5`. A model has its own.
+    pub sustained: Option<String>,
+    /// For how long after an anomaly its series has no other. A model has its own.
+    #[serde(deserialize_with = "some_duration")]
+    pub cooldown: Option<Duration>,
+}
+
+/// Trained models.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Bundles {
+    /// Public keys of those who may make bundles; anyone, where there are none.
+    pub trusted_keys: Vec<String>,
+    /// How often a source is asked for a new one, besides whenever a file changes.
+    #[serde(deserialize_with = "duration::deserialize")]
+    pub poll: Duration,
 }
 
 /// The kinds of detectors.
@@ -129,7 +154,17 @@ impl Default for Detector {
             false_alarm_rate,
             half_life: Duration::from_secs_f64(half_life),
             min_samples,
+            model: None,
+            explain: true,
+            sustained: None,
+            cooldown: None,
         }
+    }
+}
+
+impl Default for Bundles {
+    fn default() -> Self {
+        Self { trusted_keys: Vec::new(), poll: Duration::from_secs(30) }
     }
 }
 
@@ -160,7 +195,15 @@ impl Config {
             let hint = if missing { "; `qualm --sample-config` prints a file to start from" } else { "" };
             Error { place: place.clone(), what: format!("{error}{hint}") }
         })?;
-        Self::parse(&text, &place)
+        let mut config = Self::parse(&text, &place)?;
+        // A bundle's path is meant from where the file is, wherever the process was started.
+        let directory = path.parent().unwrap_or(Path::new(""));
+        for model in config.detector.iter_mut().filter_map(|detector| detector.model.as_mut()) {
+            if !model.contains("://") {
+                *model = directory.join(&*model).to_string_lossy().into_owned();
+            }
+        }
+        Ok(config)
     }
 
     /// Reads a file's text; `place` names it in errors.
@@ -187,8 +230,17 @@ impl Config {
         Ok(config)
     }
 
+    /// One detector with this model, and all else as it is by default.
+    ///
+    /// # Errors
+    ///
+    /// Where the model cannot be one.
+    pub fn of_model(model: &str) -> Result<Self, Error> {
+        Self::parse(&format!("[[detector]]\nname = \"model\"\nmodel = {}\n", quoted(model)), "--model")
+    }
+
     fn check(&self) -> Result<(), String> {
-        let Self { detector, state, limits } = self;
+        let Self { detector, state, bundles, limits } = self;
         if detector.len() > qualm_stream::pipeline::MAX_LANES {
             return Err(format!("there are {} detectors; at most 64 are possible", detector.len()));
         }
@@ -198,10 +250,13 @@ impl Config {
             }
             let parameters = one.parameters();
             parameters.check().map_err(|(key, range)| format!("detector `{}`: `{key}` {range}", one.name))?;
+            one.check().map_err(|what| format!("detector `{}`: {what}", one.name))?;
         }
+        bundles.trust()?;
         let second = Duration::from_secs(1);
         for (wrong, what) in [
             (state.interval < second, "[state] `interval` must be a second at least"),
+            (bundles.poll < second, "[bundles] `poll` must be a second at least"),
             (limits.memory < 1 << 20, "[limits] `memory` must be 1MiB at least"),
             (limits.memory > 4 << 30, "[limits] `memory` must be 4GiB at most: a detector cannot use more"),
             (limits.deadline < Duration::from_millis(5), "[limits] `deadline` must be 5ms at least"),
@@ -228,19 +283,12 @@ impl Config {
     /// The configuration as it is in force, defaults filled in, as TOML.
     #[must_use]
     pub fn effective(&self) -> String {
-        let Self { detector, state, limits } = self;
-        let mut out = String::new();
-        for one in detector {
-            let Detector { name, select, kind: Kind::Streaming, false_alarm_rate, half_life, min_samples } = one;
-            let _infallible = write!(
-                out,
-                "[[detector]]\nname = {}\nselect = {}\nkind = \"streaming\"\nfalse_alarm_rate = {false_alarm_rate:e}\n\
-                 half_life = \"{}\"\nmin_samples = {min_samples}\n\n",
-                quoted(name),
-                select.effective(),
-                friendly(*half_life),
-            );
-        }
+        let Self { detector, state, bundles, limits } = self;
+        let mut out: String = detector.iter().map(Detector::effective).collect();
+        let Bundles { trusted_keys, poll } = bundles;
+        let keys: Vec<_> = trusted_keys.iter().map(|key| quoted(key)).collect();
+        let _infallible =
+            write!(out, "[bundles]\ntrusted_keys = [{}]\npoll = \"{}\"\n\n", keys.join(", "), friendly(*poll));
         let State { dir, interval } = state;
         let dir = dir.as_ref().map(|dir| format!("dir = {}\n", quoted(&dir.to_string_lossy())));
         let Limits { memory, deadline, max_series, series_ttl } = limits;
@@ -258,7 +306,75 @@ impl Config {
     }
 }
 
+impl Bundles {
+    /// Who may make bundles.
+    ///
+    /// # Errors
+    ///
+    /// Which key is none.
+    pub fn trust(&self) -> Result<Trust, String> {
+        let key = |text: &String| PublicKey::find(text).map_err(|error| format!("[bundles] `trusted_keys`: {error}"));
+        Ok(Trust { keys: self.trusted_keys.iter().map(key).collect::<Result<_, _>>()? })
+    }
+}
+
 impl Detector {
+    fn check(&self) -> Result<(), String> {
+        self.suppression()?;
+        let Some(model) = &self.model else { return Ok(()) };
+        Source::parse(model).map_err(|error| format!("`model`: {error}"))?;
+        let Self { false_alarm_rate, half_life, min_samples, .. } = Self::default();
+        for (key, set) in [
+            ("false_alarm_rate", self.false_alarm_rate.to_bits() != false_alarm_rate.to_bits()),
+            ("half_life", self.half_life != half_life),
+            ("min_samples", self.min_samples != min_samples),
+        ] {
+            if set {
+                return Err(format!(
+                    "`{key}` is of no use beside `model`, which was trained with its own; leave it out"
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// Which anomalies are worth telling; none where that is left to the model.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with it.
+    pub fn suppression(&self) -> Result<Option<Suppression>, String> {
+        if self.sustained.is_none() && self.cooldown.is_none() {
+            return Ok(None);
+        }
+        let parse = |text: &String| Suppression::parse_sustained(text).map_err(|error| format!("`sustained`: {error}"));
+        let (sustained, of) = self.sustained.as_ref().map_or(Ok((1, 1)), parse)?;
+        let cooldown = self.cooldown.map_or(0, |cooldown| i64::try_from(cooldown.as_nanos()).unwrap_or(i64::MAX));
+        Ok(Some(Suppression { sustained, of, cooldown }))
+    }
+
+    fn effective(&self) -> String {
+        let Self { name, select, kind: Kind::Streaming, false_alarm_rate, half_life, min_samples, .. } = self;
+        let Self { model, explain, sustained, cooldown, .. } = self;
+        let mut out = format!("[[detector]]\nname = {}\nselect = {}\n", quoted(name), select.effective());
+        let _infallible = match model {
+            Some(model) => writeln!(out, "model = {}\nexplain = {explain}", quoted(model)),
+            None => writeln!(
+                out,
+                "kind = \"streaming\"\nfalse_alarm_rate = {false_alarm_rate:e}\nhalf_life = \"{}\"\nmin_samples = {min_samples}",
+                friendly(*half_life),
+            ),
+        };
+        if let Some(sustained) = sustained {
+            let _infallible = writeln!(out, "sustained = {}", quoted(sustained));
+        }
+        if let Some(cooldown) = cooldown {
+            let _infallible = writeln!(out, "cooldown = \"{}\"", friendly(*cooldown));
+        }
+        out.push('\n');
+        out
+    }
+
     /// What the `streaming` detector is told.
     #[must_use]
     pub fn parameters(&self) -> Parameters {
@@ -329,6 +445,10 @@ impl<'de> Deserialize<'de> for Patterns {
         let globs = Globs::new(&written).map_err(de::Error::custom)?;
         Ok(Self { written, globs })
     }
+}
+
+fn some_duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+    duration::deserialize(deserializer).map(Some)
 }
 
 /// A number of bytes such as `64MiB`.
@@ -446,7 +566,11 @@ mod tests {
         spelled_out.state.dir = None;
         for detector in &mut spelled_out.detector {
             detector.select = Select::default();
+            detector.model = None;
+            detector.sustained = None;
+            detector.cooldown = None;
         }
+        spelled_out.bundles.trusted_keys.clear();
         assert_eq!(spelled_out, parse("").unwrap(), "what stands in comments is the default");
     }
 
@@ -466,6 +590,15 @@ mod tests {
             select = { measurement = ["cpu", "mem*"], tags = { cpu = "cpu-total" }, include_fields = "usage_*" }
             false_alarm_rate = 1e-6
             half_life = "1h30m"
+            sustained = "3 of 5"
+            cooldown = "10m"
+            [[detector]]
+            name = "vitals"
+            model = "https://models/vitals.qualm"
+            explain = false
+            [bundles]
+            trusted_keys = ["RWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3"]
+            poll = "5s"
             [state]
             dir = "/var/lib/qualm"
             interval = "5m"
@@ -496,9 +629,15 @@ mod tests {
             ("[[detector]]\nmin_samples = -1", "q.toml:2", "-1"),
             ("[[detector]]\nmin_samples = \"10\"", "q.toml:2", "`\"10\"` must be a number, without quotes"),
             ("[[detector]]\nhalf_life = 72", "q.toml:2", "`72` must be in quotes, with its unit"),
+            ("[[detector]]\nmodel = \"m\"\nmin_samples = 7", "q.toml", "`min_samples` is of no use beside `model`"),
+            ("[[detector]]\nmodel = \"ftp://m\"", "q.toml", "`ftp` is not known"),
+            ("[[detector]]\nsustained = \"5\"", "q.toml", "like \"3 of 5\""),
+            ("[[detector]]\ncooldown = \"long\"", "q.toml:2", "`long` is no duration"),
+            ("[bundles]\npoll = \"0s\"", "q.toml", "`poll` must be a second at least"),
+            ("[bundles]\ntrusted_keys = [\"x\"]", "q.toml", "[bundles] `trusted_keys`: "),
             ("[detector]\nname = \"a\"", "q.toml:1", "two brackets"),
             ("[processors]", "q.toml:1", "belongs into Telegraf's configuration"),
-            ("zzzzz = 1", "q.toml:1", "unknown key `zzzzz`. Known here: detector, state, limits"),
+            ("zzzzz = 1", "q.toml:1", "unknown key `zzzzz`. Known here: detector, state, bundles, limits"),
             ("[limits]\nmemory = \"256MB\"", "q.toml:2", "`256MB` is no size"),
             ("[[detector]]\n[[detector]]", "q.toml", "two detectors are called `all`"),
             ("[[detector]]\nselect = { measurement = \"[a\" }", "q.toml:2", "`[a`"),

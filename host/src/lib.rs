@@ -2,15 +2,15 @@
 //!
 //! The way of a metric begins in [`execd`] (or [`replay`], over history), which reads bytes, and leads through [`scoring`]: there a
 //! `qualm_stream::Pipeline` splits, selects and splices, and a [`sandbox`] runs each detector as a WebAssembly component
-//! that is not trusted. [`state`] keeps what the detectors learnt; [`config`] says what a user may say.
+//! that is not trusted. [`models`] makes detectors of bundles, and new ones while metrics flow; [`state`] keeps what they learnt; [`config`] says what a user may say.
 
 pub mod clock;
 pub mod config;
 pub mod demo;
 pub mod execd;
 pub mod log;
+pub mod models;
 pub mod replay;
 pub mod sandbox;
 pub mod scoring;
 pub mod state;
-pub mod stdout;

@@ -7,8 +7,11 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 use qualm::config::{self, Config};
 use qualm::scoring::{Scoring, StartError};
-use qualm::stdout::say;
 use qualm::{demo, execd, log, replay};
+use qualm_bundle::commands as bundle;
+use qualm_bundle::stdout::say;
+use qualm_offline::train::command as train;
+use qualm_offline::{collect, validate};
 use tracing::{Level, error, info};
 
 /// Anomaly scores for metrics, inline in the pipeline they already flow through.
@@ -31,6 +34,7 @@ Examples:
   qualm execd < metrics.lp                        score every numeric field, with no configuration
   qualm execd --check --config qualm.toml         is this configuration right, and what is in force?
   qualm replay --input history.csv --scores out.csv   history, exactly as if it came in live
+  qualm train --input history.csv --detector pca-mahalanobis --out model   learn what is ordinary
   qualm --sample-config > qualm.toml";
 
 #[derive(Debug, Subcommand)]
@@ -44,6 +48,18 @@ enum Command {
     /// Find the incidents in two days of a real server's metrics, and show them
     #[command(after_help = demo::EXAMPLES)]
     Demo(demo::Options),
+    /// Download history from InfluxDB, as line protocol
+    #[command(after_help = collect::EXAMPLES)]
+    Collect(collect::Options),
+    /// Check whether history is fit to train on
+    #[command(after_help = validate::EXAMPLES)]
+    Validate(validate::Options),
+    /// Learn from history what is ordinary, and make a model of it
+    #[command(after_help = train::EXAMPLES)]
+    Train(train::Options),
+    /// Look at a model's bundle, check, pack, sign and compare it, or go back to the one before
+    #[command(after_help = bundle::EXAMPLES)]
+    Bundle(bundle::Options),
 }
 
 const EXECD: &str = "\
@@ -68,8 +84,7 @@ struct Execd {
     debug: bool,
 }
 
-/// Why a command ended early, in words for people. Its exit code is 1 where reading or writing failed, and 2 where input
-/// or configuration cannot be used.
+/// Why a command ended early, in words for people.
 #[derive(Debug, thiserror::Error)]
 enum Failure {
     #[error(transparent)]
@@ -80,8 +95,29 @@ enum Failure {
     Replay(#[from] replay::Error),
     #[error(transparent)]
     Demo(#[from] demo::Error),
+    #[error(transparent)]
+    Train(#[from] train::Error),
+    #[error(transparent)]
+    Validate(#[from] validate::Error),
+    #[error(transparent)]
+    Collect(#[from] collect::Error),
+    #[error(transparent)]
+    Bundle(#[from] bundle::Error),
     #[error("{0}")]
     Io(#[from] io::Error),
+}
+
+impl Failure {
+    /// 1 where a check failed, or reading or writing did; 2 where input or configuration cannot be used.
+    fn exit_code(&self) -> u8 {
+        match self {
+            Self::Io(_) | Self::Replay(replay::Error::Write { .. }) | Self::Demo(demo::Error::Print(_)) => 1,
+            Self::Validate(error) => error.exit_code(),
+            Self::Collect(error) => error.exit_code(),
+            Self::Bundle(error) => error.exit_code(),
+            _ => 2,
+        }
+    }
 }
 
 fn main() -> ExitCode {
@@ -94,19 +130,13 @@ fn main() -> ExitCode {
     let log = log::start(level);
     let result = match (cli.sample_config, &cli.command) {
         (true, _) | (_, None) => say(config::SAMPLE).map_err(Failure::from),
-        (_, Some(Command::Execd(options))) => execd(options),
-        (_, Some(Command::Replay(options))) => replay(options),
-        (_, Some(Command::Demo(options))) => demo::run(options).map_err(Failure::from),
+        (_, Some(command)) => run(command),
     };
     let code = match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             error!("{failure}");
-            let broken = matches!(
-                failure,
-                Failure::Io(_) | Failure::Replay(replay::Error::Write { .. }) | Failure::Demo(demo::Error::Print(_))
-            );
-            ExitCode::from(if broken { 1 } else { 2 })
+            ExitCode::from(failure.exit_code())
         }
     };
     drop(log); // written out
@@ -114,6 +144,18 @@ fn main() -> ExitCode {
         execd::leave();
     }
     code
+}
+
+fn run(command: &Command) -> Result<(), Failure> {
+    match command {
+        Command::Execd(options) => execd(options),
+        Command::Replay(options) => replay(options),
+        Command::Demo(options) => Ok(demo::run(options)?),
+        Command::Train(options) => Ok(train::run(options)?),
+        Command::Validate(options) => Ok(validate::run(options)?),
+        Command::Collect(options) => Ok(collect::run(options)?),
+        Command::Bundle(options) => Ok(bundle::run(options)?),
+    }
 }
 
 fn execd(options: &Execd) -> Result<(), Failure> {
@@ -133,7 +175,10 @@ fn execd(options: &Execd) -> Result<(), Failure> {
 }
 
 fn replay(options: &replay::Options) -> Result<(), Failure> {
-    let config = config(options.config.as_deref())?;
+    let config = match &options.model {
+        Some(model) => Config::of_model(model)?,
+        None => config(options.config.as_deref())?,
+    };
     Ok(replay::run(options, &config)?)
 }
 

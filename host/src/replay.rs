@@ -15,7 +15,7 @@ use serde::Serialize;
 
 use crate::config::Config;
 use crate::scoring::{Scoring, StartError};
-use crate::stdout::say;
+use qualm_bundle::stdout::say;
 use qualm_offline::history::{self, Input};
 
 /// What `--help` ends with.
@@ -24,9 +24,11 @@ Examples:
   qualm replay --input history.csv --scores scores.csv     first column `time`, each other one a metric
   qualm replay --input metrics.lp --config qualm.toml
   qualm replay --input metrics.jsonl --json
+  qualm replay --input history.csv --model models/host --scores scores.csv
 
 SCORES has a row for each row of the input: its time, a score for each column (for each detector, where the input is
-no CSV), and last `score`, the largest of them. A cell is empty while nothing is scored.";
+no CSV or a detector scores vectors), and last `score`, the largest of them. A cell is empty while nothing is scored. The
+score of a vector stands in the row that brought its last value.";
 
 /// What a user may ask for.
 #[derive(Debug, Args)]
@@ -43,9 +45,13 @@ pub struct Options {
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
 
-    /// What the metrics of a CSV or JSON file are called
-    #[arg(long, value_name = "NAME", default_value = "replay")]
-    pub measurement: String,
+    /// Score with this model alone: a bundle's path or URL
+    #[arg(long, value_name = "BUNDLE", conflicts_with = "config")]
+    pub model: Option<String>,
+
+    /// What the metrics of a CSV or JSON file are called; by default `replay` or, with --model, what the model wants
+    #[arg(long, value_name = "NAME")]
+    pub measurement: Option<String>,
 
     /// Print the summary as JSON
     #[arg(long)]
@@ -104,14 +110,15 @@ pub fn run(options: &Options, config: &Config) -> Result<(), Error> {
     if let Some(scores) = options.scores.as_deref().filter(|scores| same_file(scores, &options.input)) {
         return Err(Error::IsInput(scores.to_owned()));
     }
-    let mut input = Input::open(&options.input, &options.measurement)?;
+    let mut scoring = Scoring::start_offline(config)?;
+    let measurement = options.measurement.as_deref().or_else(|| scoring.measurement()).unwrap_or("replay").to_owned();
+    let mut input = Input::open(&options.input, &measurement)?;
     let bar = progress(input.size);
-    let names: Vec<String> = config.detector.iter().map(|detector| detector.name.clone()).collect();
-    let columns = input.columns().map_or(names, <[String]>::to_vec);
+    let columns = columns(&scoring, &input, config);
     let failed = |source| Error::Write { path: options.scores.clone().unwrap_or_default(), source };
     let mut scores =
         options.scores.as_deref().map(|path| Scores::create(path, &columns)).transpose().map_err(failed)?;
-    let summary = replay(&mut input, config, |batch| {
+    let summary = replay(&mut input, &mut scoring, &columns, |batch| {
         bar.set_position(batch.position);
         scores.as_mut().map_or(Ok(()), |scores| scores.write(batch)).map_err(failed)
     })?;
@@ -120,7 +127,11 @@ pub fn run(options: &Options, config: &Config) -> Result<(), Error> {
     if to_stdout {
         return Ok(()); // stdout is taken
     }
-    let text = if options.json { format!("{}\n", serde_json::json!(summary)) } else { summary.for_people(options) };
+    let text = if options.json {
+        format!("{}\n", serde_json::json!(summary))
+    } else {
+        summary.for_people(options, &measurement)
+    };
     say(&text).map_err(|source| Error::Write { path: "stdout".into(), source })
 }
 
@@ -141,29 +152,40 @@ pub struct Batch<'a> {
     pub position: u64,
 }
 
-/// Replays `input` through the detectors of `config`, and hands each batch to `take`.
+/// What there is a score of, each in a column of its own: each column of the input, or each detector.
+#[must_use]
+pub fn columns(scoring: &Scoring, input: &Input, config: &Config) -> Vec<String> {
+    let names = config.detector.iter().map(|detector| detector.name.clone());
+    input.columns().filter(|_| !scoring.joins()).map_or_else(|| names.collect(), <[String]>::to_vec)
+}
+
+/// Rows that are held back where detectors score vectors: a row's score may come with a later one, that completes its
+/// vector.
+const HELD: usize = 4096;
+
+/// Replays `input`, and hands each batch to `take`. `columns` are those of the scores.
 ///
 /// # Errors
 ///
 /// As `take`; and where the input or a detector cannot be used.
 pub fn replay(
     input: &mut Input,
-    config: &Config,
+    scoring: &mut Scoring,
+    columns: &[String],
     mut take: impl FnMut(&Batch<'_>) -> Result<(), Error>,
 ) -> Result<Summary, Error> {
-    let mut scoring = Scoring::start_offline(config)?;
-    let columns = input.columns().map(<[String]>::to_vec);
+    let held = if scoring.joins() { HELD } else { 0 };
+    let by_field = !scoring.joins() && input.columns().is_some();
     let began = Instant::now();
     let mut rows = 0;
+    // Of the rows at hand: their times; which of them each event was, the first of which has the number `first`; scores.
     let (mut times, mut events, mut scores) = (Vec::new(), Vec::new(), Vec::new());
+    let mut first = scoring.counts().events;
     let mut now = i64::MIN;
     let mut line = Vec::new();
     let mut waiting = input.next(&mut line)?;
-    while waiting.is_some() {
-        times.clear();
-        events.clear();
-        scores.clear();
-        let first_event = scoring.counts().events;
+    loop {
+        let ended = waiting.is_none();
         let room = scoring.input();
         let mut filled = 0;
         while let Some(row) = waiting {
@@ -177,23 +199,37 @@ pub fn replay(
                 filled += line.len();
             }
             times.push(row.time.unwrap_or(now));
+            rows += 1;
             line.clear();
             waiting = input.next(&mut line)?;
         }
         scoring.run(filled, now.max(0));
         for verdict in scoring.verdicts() {
             let key = qualm_stream::line::unescape(verdict.key);
-            let column = match &columns {
-                Some(columns) => columns.iter().position(|column| column.as_bytes() == key.as_ref()),
-                None => Some(verdict.lane),
+            let column = if by_field {
+                columns.iter().position(|column| column.as_bytes() == key.as_ref())
+            } else {
+                Some(verdict.lane)
             };
-            if let Some(column) = column {
-                scores.push((events[(verdict.event - first_event) as usize], column, verdict.score));
+            let row = events.get(verdict.event.saturating_sub(first) as usize);
+            if let (Some(column), Some(&row)) = (column, row) {
+                scores.push((row, column, verdict.score));
             }
         }
         scores.sort_by_key(|&(row, ..)| row); // stable, and nearly sorted: by detector, then by row
-        rows += times.len() as u64;
-        take(&Batch { times: &times, scores: &scores, position: input.position() })?;
+        let done = times.len() - if ended { 0 } else { held.min(times.len()) };
+        let scored = scores.partition_point(|&(row, ..)| row < done);
+        take(&Batch { times: &times[..done], scores: &scores[..scored], position: input.position() })?;
+        let gone = events.partition_point(|&row| row < done);
+        first += gone as u64;
+        times.drain(..done);
+        events.drain(..gone);
+        scores.drain(..scored);
+        events.iter_mut().for_each(|row| *row -= done);
+        scores.iter_mut().for_each(|(row, ..)| *row -= done);
+        if ended {
+            break;
+        }
     }
     scoring.check_whole().map_err(Error::Failed)?;
     let Counts { scored, anomalous, malformed, rows: values, .. } = scoring.counts();
@@ -201,7 +237,7 @@ pub fn replay(
 }
 
 impl Summary {
-    fn for_people(&self, options: &Options) -> String {
+    fn for_people(&self, options: &Options, measurement: &str) -> String {
         let Self { rows, scored, anomalous, malformed, values, seconds } = self;
         let malformed = if *malformed > 0 { format!(", {malformed} malformed") } else { String::new() };
         let mut text = format!(
@@ -210,7 +246,7 @@ impl Summary {
         );
         if *values == 0 && *rows > 0 {
             text += "nothing in it is selected; what has no measurement of its own is called ";
-            let _infallible = writeln!(text, "`{}` (--measurement)", options.measurement);
+            let _infallible = writeln!(text, "`{measurement}` (--measurement)");
         } else if *scored == 0 && *rows > 0 {
             text += "nothing is scored: each series first needs `min_samples` values\n";
         }

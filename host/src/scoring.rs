@@ -7,16 +7,23 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use qualm_stream::pipeline::Verdict;
+use qualm_stream::suppress::Suppression;
+use qualm_stream::vector::Shape;
 use qualm_stream::{Counts, Lane, Pipeline};
 use tracing::{error, info};
 
-use crate::config::Config;
+use crate::config::{self, Config};
+use crate::models::{Candidate, Loader, Reloader, Workshop};
+use crate::sandbox::guest::Description;
 use crate::sandbox::supervisor::{Health, NOBODY, Rest};
 use crate::sandbox::{Failure, Limits, Recipe, Running, Sandbox, Supervisor, engine};
 use crate::state::{self, Saved, StateFile, Writer};
 
 /// How long a detector may take for a batch where nothing waits for it.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How often an idle pipeline looks whether there is a new model.
+const MODELS: Duration = Duration::from_millis(500);
 
 /// Why scoring cannot begin.
 #[derive(Debug, thiserror::Error)]
@@ -27,6 +34,9 @@ pub enum StartError {
     /// A detector does not start.
     #[error("detector `{0}`: {1}")]
     Detector(String, Failure),
+    /// A detector's model is not to be had.
+    #[error("detector `{0}`: {1}")]
+    Model(String, String),
     /// The state directory cannot be used.
     #[error(transparent)]
     State(#[from] state::Error),
@@ -37,6 +47,11 @@ pub enum StartError {
 pub struct Scoring {
     pipeline: Pipeline,
     supervisors: Vec<Supervisor>,
+    /// Those of detectors with a model that may change.
+    reloaders: Vec<Option<Reloader>>,
+    /// What the configuration says of each detector, and of how many series there may be.
+    own: Vec<config::Detector>,
+    limits: qualm_stream::Limits,
     writer: Option<Writer>,
     /// How often state is saved, when it is next, and whether that is under way.
     interval: Duration,
@@ -46,39 +61,41 @@ pub struct Scoring {
 
 impl Scoring {
     /// Starts the detectors of a configuration, with what they knew when they last stopped. A state directory that cannot
-    /// be used is no error: metrics must flow, even if nothing is remembered.
+    /// be used, or a model that is not to be had, is no error: metrics must flow, even if nothing is remembered or scored.
     ///
     /// # Errors
     ///
     /// Where a detector cannot be used.
     pub fn start(config: &Config) -> Result<Self, StartError> {
-        Self::with(config, recipes(config, cache_dir(config))?, Rest::default())
+        let workshop = workshop(config, cache_dir(config))?;
+        let parts = config.detector.iter().map(|detector| Part::live(detector, config, &workshop));
+        Ok(Self::assemble(config, parts.collect::<Result<_, _>>()?))
     }
 
-    /// As [`start`](Self::start), for what is not live: nothing is remembered of it, and a detector may take its time,
-    /// since nothing waits for it and its scores must not depend on how busy this machine is.
+    /// As [`start`](Self::start), for what is not live: nothing is remembered of it, models stay what they are, and a
+    /// detector may take its time, since nothing waits for it and its scores must not depend on how busy this machine is.
     ///
     /// # Errors
     ///
-    /// As [`start`](Self::start).
+    /// As [`start`](Self::start), and where a model is not to be had.
     pub fn start_offline(config: &Config) -> Result<Self, StartError> {
         let mut config = config.clone();
-        config.state.dir = None;
         config.limits.deadline = config.limits.deadline.max(PATIENCE);
-        Self::start(&config)
+        let workshop = workshop(&config, cache_dir(&config))?;
+        config.state.dir = None;
+        let parts = config.detector.iter().map(|detector| Part::offline(detector, &config, &workshop));
+        Ok(Self::assemble(&config, parts.collect::<Result<_, _>>()?))
     }
 
     /// Whether [`start`](Self::start) would succeed, without leaving a trace.
     ///
     /// # Errors
     ///
-    /// Why it would not, or why no state would be kept.
+    /// Why it would not, why no state would be kept, or why a model is not to be had.
     pub fn check(config: &Config) -> Result<(), StartError> {
         config.state.dir.as_deref().map_or(Ok(()), state::check)?;
-        for (detector, recipe) in config.detector.iter().zip(recipes(config, None)?) {
-            start(&detector.name, recipe)?;
-        }
-        Ok(())
+        let workshop = workshop(config, None)?;
+        config.detector.iter().try_for_each(|detector| Part::offline(detector, config, &workshop).map(drop))
     }
 
     /// As [`start`](Self::start), with detectors of one's own in place of the configured ones' components.
@@ -87,21 +104,19 @@ impl Scoring {
     ///
     /// As [`start`](Self::start).
     pub fn with(config: &Config, recipes: Vec<Recipe>, rest: Rest) -> Result<Self, StartError> {
-        let mut supervisors = Vec::new();
-        let mut lanes = Vec::new();
-        let limits = qualm_stream::Limits {
-            max_series: config.limits.max_series,
-            ttl: i64::try_from(config.limits.series_ttl.as_nanos()).unwrap_or(i64::MAX),
-        };
-        for (detector, recipe) in config.detector.iter().zip(recipes) {
+        let parts = config.detector.iter().zip(recipes).map(|(detector, recipe)| {
             let running = start(&detector.name, recipe)?;
-            let description = &running.description;
-            info!(
-                "detector `{}`: {}, scores a series after some {} values",
-                detector.name, description.kind, description.warm_up
-            );
-            supervisors.push(Supervisor::new(&detector.name, Some(running), false, rest));
-            lanes.push(Lane::new(detector.select.selector(), limits));
+            Ok::<_, StartError>(Part::streaming(detector, config, running, rest))
+        });
+        Ok(Self::assemble(config, parts.collect::<Result<_, _>>()?))
+    }
+
+    fn assemble(config: &Config, parts: Vec<Part>) -> Self {
+        let (mut lanes, mut supervisors, mut reloaders) = (Vec::new(), Vec::new(), Vec::new());
+        for Part { lane, supervisor, reloader } in parts {
+            lanes.push(lane);
+            supervisors.push(supervisor);
+            reloaders.push(reloader);
         }
         let file = open_state(config);
         let saved = file.as_ref().map(|file| file.read_all(config.limits.series_ttl)).unwrap_or_default();
@@ -110,6 +125,9 @@ impl Scoring {
         let mut scoring = Self {
             pipeline: Pipeline::new(lanes, seed),
             supervisors,
+            reloaders,
+            own: config.detector.clone(),
+            limits: series_limits(config),
             writer: None,
             interval,
             next_save: Instant::now() + interval,
@@ -122,7 +140,7 @@ impl Scoring {
             file.set_aside();
         }
         scoring.writer = file.map(Writer::start);
-        Ok(scoring)
+        scoring
     }
 
     /// Where the next bytes go; see [`Pipeline::input`].
@@ -156,6 +174,21 @@ impl Scoring {
         self.pipeline.verdicts()
     }
 
+    /// Whether any detector scores vectors.
+    #[must_use]
+    pub fn joins(&self) -> bool {
+        self.pipeline.lanes().iter().any(|lane| lane.shape().is_some())
+    }
+
+    /// The measurement that a detector of vectors wants, where all its features are of one.
+    #[must_use]
+    pub fn measurement(&self) -> Option<&str> {
+        let mut shapes = self.pipeline.lanes().iter().filter_map(Lane::shape);
+        let mut names = shapes.next()?.features.iter().map(|feature| feature.measurement.as_str());
+        let first = names.next()?;
+        names.all(|name| name == first).then_some(first)
+    }
+
     /// What has passed.
     #[must_use]
     pub fn counts(&self) -> Counts {
@@ -169,6 +202,7 @@ impl Scoring {
 
     /// Does a little of what is to be done besides scoring. Call it between batches, after writing.
     pub fn tend(&mut self) {
+        self.swap();
         if !self.saving && Instant::now() >= self.next_save {
             self.supervisors.iter_mut().for_each(Supervisor::begin_saving);
             self.saving = true;
@@ -184,10 +218,37 @@ impl Scoring {
         }
     }
 
+    /// Lets new models take over.
+    fn swap(&mut self) {
+        let Self { pipeline, supervisors, reloaders, own, limits, .. } = self;
+        for (at, reloader) in reloaders.iter().enumerate() {
+            let Some(reloader) = reloader else { continue };
+            let Some(candidate) = reloader.take() else { continue };
+            let began = Instant::now();
+            let (shape, suppression) = (candidate.shape.clone(), own[at].suppression().ok().flatten());
+            let same = pipeline.lanes()[at].shape() == shape.as_ref();
+            if same {
+                pipeline.lanes_mut()[at].set_suppression(suppression.unwrap_or(candidate.suppression));
+            } else {
+                pipeline.replace(at, lane(&own[at], *limits, shape, candidate.suppression));
+            }
+            let series = same.then(|| pipeline.lanes()[at].series());
+            let old = supervisors[at].swap(candidate.running, series);
+            info!("detector `{}`: {} has taken over, in {:.1?}", own[at].name, candidate.title, began.elapsed());
+            if let Some(old) = old {
+                reloader.retire(old);
+            }
+        }
+    }
+
     /// How long [`tend`](Self::tend) can wait.
     #[must_use]
     pub fn leisure(&self) -> Duration {
-        if self.is_busy() { Duration::ZERO } else { self.next_save.saturating_duration_since(Instant::now()) }
+        if self.is_busy() {
+            return Duration::ZERO;
+        }
+        let models = self.reloaders.iter().any(Option::is_some).then_some(MODELS);
+        self.next_save.saturating_duration_since(Instant::now()).min(models.unwrap_or(Duration::MAX))
     }
 
     /// Saves a last time, and waits until it is on disk.
@@ -278,6 +339,91 @@ impl Scoring {
     }
 }
 
+/// A detector that is ready to be put into a pipeline.
+struct Part {
+    lane: Lane,
+    supervisor: Supervisor,
+    reloader: Option<Reloader>,
+}
+
+impl Part {
+    fn live(detector: &config::Detector, config: &Config, workshop: &Workshop) -> Result<Self, StartError> {
+        let Some(source) = &detector.model else { return Self::built_in(detector, config, workshop) };
+        let state = config.state.dir.as_deref();
+        // A store that cannot be used keeps no model from being used, as with other state.
+        let loader = Loader::new(&detector.name, source, state, workshop.clone()).or_else(|error| {
+            error!("detector `{}`: {error}. No model will outlive this process", detector.name);
+            Loader::new(&detector.name, source, None, workshop.clone())
+        });
+        let mut loader = loader.map_err(|error| StartError::Model(detector.name.clone(), error))?;
+        let first = loader.first(true);
+        let first = first.inspect_err(|error| {
+            error!("detector `{}` scores nothing until it has a model: {error}", detector.name);
+        });
+        let reloader = Some(Reloader::start(loader, config.bundles.poll));
+        Ok(Self { reloader, ..Self::with_model(detector, config, first.ok()) })
+    }
+
+    fn offline(detector: &config::Detector, config: &Config, workshop: &Workshop) -> Result<Self, StartError> {
+        let Some(source) = &detector.model else { return Self::built_in(detector, config, workshop) };
+        let first =
+            Loader::new(&detector.name, source, None, workshop.clone()).and_then(|mut loader| loader.first(false));
+        let first = first.map_err(|error| StartError::Model(detector.name.clone(), error))?;
+        Ok(Self::with_model(detector, config, Some(first)))
+    }
+
+    fn built_in(detector: &config::Detector, config: &Config, workshop: &Workshop) -> Result<Self, StartError> {
+        let recipe = workshop.built_in.with_model(detector.parameters().to_model());
+        Ok(Self::streaming(detector, config, start(&detector.name, recipe)?, Rest::default()))
+    }
+
+    fn streaming(detector: &config::Detector, config: &Config, running: Running, rest: Rest) -> Self {
+        let Description { kind, warm_up, .. } = &running.description;
+        info!("detector `{}`: {kind}, scores a series after some {warm_up} values", detector.name);
+        Self {
+            lane: lane(detector, series_limits(config), None, Suppression::default()),
+            supervisor: Supervisor::new(&detector.name, Some(running), false, rest),
+            reloader: None,
+        }
+    }
+
+    /// With a model; without one, nothing is scored.
+    fn with_model(detector: &config::Detector, config: &Config, model: Option<Candidate>) -> Self {
+        let nothing = Some(Shape { features: Vec::new(), entity: Vec::new(), interval: 0 });
+        let (shape, suppression, running) = match model {
+            None => (nothing, Suppression::default(), None),
+            Some(Candidate { title, shape, suppression, running }) => {
+                info!("detector `{}`: {title}", detector.name);
+                (shape, suppression, Some(running))
+            }
+        };
+        let lane = lane(detector, series_limits(config), shape, suppression);
+        let supervisor = Supervisor::new(&detector.name, running, detector.explain, Rest::default());
+        Self { lane, supervisor, reloader: None }
+    }
+}
+
+/// A detector's lane: for vectors of this shape, or for single fields. What the configuration suppresses comes before what
+/// the model does.
+fn lane(
+    detector: &config::Detector,
+    limits: qualm_stream::Limits,
+    shape: Option<Shape>,
+    suppression: Suppression,
+) -> Lane {
+    let selector = detector.select.selector();
+    let lane = match shape {
+        Some(shape) => Lane::vectors(&detector.name, shape, selector, limits),
+        None => Lane::new(selector, limits),
+    };
+    lane.suppress(detector.suppression().ok().flatten().unwrap_or(suppression))
+}
+
+fn series_limits(config: &Config) -> qualm_stream::Limits {
+    let ttl = i64::try_from(config.limits.series_ttl.as_nanos()).unwrap_or(i64::MAX);
+    qualm_stream::Limits { max_series: config.limits.max_series, ttl }
+}
+
 fn start(detector: &str, recipe: Recipe) -> Result<Running, StartError> {
     Running::start(recipe, 1).map_err(|failure| StartError::Detector(detector.to_owned(), failure))
 }
@@ -287,12 +433,13 @@ fn open_state(config: &Config) -> Option<StateFile> {
     file.inspect_err(|error| error!("{error}. Nothing that is learnt will outlive this process")).ok()
 }
 
-fn recipes(config: &Config, cache: Option<PathBuf>) -> Result<Vec<Recipe>, StartError> {
+fn workshop(config: &Config, cache: Option<PathBuf>) -> Result<Workshop, StartError> {
     let sandbox = Sandbox::new(cache);
     let limits = Limits { memory: config.limits.memory, deadline: config.limits.deadline };
     // Compiled or loaded once, however many detectors there are.
-    let recipe = Recipe::new(&sandbox, qualm_components::DETECTOR, Vec::new(), limits)?;
-    Ok(config.detector.iter().map(|detector| recipe.with_model(detector.parameters().to_model())).collect())
+    let built_in = Recipe::new(&sandbox, qualm_components::DETECTOR, Vec::new(), limits)?;
+    let trust = config.bundles.trust().unwrap_or_default(); // it was checked when it was read
+    Ok(Workshop { sandbox, limits, built_in, trust })
 }
 
 /// The standard library draws the keys of its hash maps at random; nothing else here needs randomness.

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use qualm::sandbox::{Guest, Limits, Recipe, Sandbox};
 use qualm_core::streaming::Parameters;
+use qualm_core::trained::calibrate::Threshold;
 use qualm_core::{Batch, Detector};
+use qualm_offline::train::{grid, kinds};
 use qualm_stream::{Rows, Verdicts};
 
 const SERIES: u32 = 40;
@@ -162,4 +164,63 @@ fn restored_series_may_have_other_numbers() {
         assert_eq!(score(&mut *moved, after), score(&mut *detector, before));
     }
     assert_eq!(score(&mut *moved, 0)[0], u64::MAX, "who was left out has no past");
+}
+
+/// Rows of five features that mostly go together, some of them missing, some far out.
+fn vectors(seed: u64, count: u64) -> Rows {
+    let mut rows = Rows::new(FEATURES);
+    let mut state = seed;
+    let mut random = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 11) as f64 / (1_u64 << 53) as f64 - 0.5
+    };
+    for row in 0..count {
+        let common = (row as f64 / 50.0).sin() * 10.0;
+        let mut values = [0.0; FEATURES];
+        for (at, value) in values.iter_mut().enumerate() {
+            *value = common * (at + 1) as f64 + random() * 3.0 + 100.0 * at as f64;
+        }
+        if random() > 0.45 {
+            values[(row % FEATURES as u64) as usize] = f64::NAN;
+        }
+        if random() > 0.48 {
+            values[(row % 3) as usize] *= 1.0 + random() * 20.0;
+        }
+        rows.add_vector((row % 7) as u32, row as i64 * 1_000_000_000, &values);
+    }
+    rows
+}
+
+const FEATURES: usize = 5;
+
+#[test]
+fn trained_detectors_are_the_same_to_the_bit_in_the_component() {
+    let train = vectors(1, 3000);
+    let validation = vectors(2, 1500);
+    let validation = Batch { series: &validation.series, times: &validation.times, values: &validation.values };
+    for kind in kinds::KINDS {
+        for memory in [1, 10] {
+            let choice = grid::Choice([("memory".to_owned(), memory.into())].into());
+            let rows = qualm_core::trained::Rows::new(&train.values, FEATURES);
+            let trained = kinds::fit(kind, &choice, rows, validation, Threshold::FalseAlarmRate(1e-2), 1).unwrap();
+            let model = trained.to_model();
+            let (mut detector, mut guest) = (qualm_core::open(&model).unwrap(), start(&model));
+            let everyone: Vec<u32> = (0..7).collect();
+            let all: Vec<Option<u32>> = everyone.iter().copied().map(Some).collect();
+            let mut anomalous = 0;
+            for batch in 0..20 {
+                let rows = vectors(100 + batch, 1 + batch * 13);
+                let expected = native(&mut *detector, &rows);
+                assert_eq!(component(&mut guest, &rows), expected, "{kind}, batch {batch}");
+                anomalous += expected[..rows.len()].iter().filter(|bits| f64::from_bits(**bits) > 1.0).count();
+                if batch % 5 == 4 {
+                    let state = detector.save(&everyone);
+                    assert_eq!(guest.save(&everyone).unwrap(), state, "{kind}");
+                    guest = start(&model);
+                    guest.restore(&state, &all).unwrap();
+                }
+            }
+            assert!(anomalous > 20, "{kind}: {anomalous} anomalies test little");
+        }
+    }
 }

@@ -6,15 +6,25 @@ use std::time::Duration;
 
 /// Sends one request without a body and returns the status and the body.
 ///
+/// # Errors
+///
+/// As [`request_with`].
+pub fn request(address: SocketAddr, method: &str, path: &str) -> Result<(u16, String)> {
+    request_with(address, method, path, "")
+}
+
+/// Sends one request and returns the status and the body.
+///
 /// HTTP/1.0, because then the server closes the connection at the end of the body, and no chunks need to be read.
 ///
 /// # Errors
 ///
 /// If nobody answers at `address`, or not in HTTP.
-pub fn request(address: SocketAddr, method: &str, path: &str) -> Result<(u16, String)> {
+pub fn request_with(address: SocketAddr, method: &str, path: &str, body: &str) -> Result<(u16, String)> {
     let mut stream = TcpStream::connect(address)?;
     stream.set_read_timeout(Some(Duration::from_secs(30)))?;
-    write!(stream, "{method} {path} HTTP/1.0\r\nHost: {address}\r\nContent-Length: 0\r\n\r\n")?;
+    let length = body.len();
+    write!(stream, "{method} {path} HTTP/1.0\r\nHost: {address}\r\nContent-Length: {length}\r\n\r\n{body}")?;
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer)?;
     let answer = String::from_utf8_lossy(&answer);

@@ -52,6 +52,17 @@ impl Influx {
         format!("http://{}", self.address)
     }
 
+    /// Writes lines into the database `qualm`.
+    ///
+    /// # Panics
+    ///
+    /// If `InfluxDB` refuses one.
+    pub fn write(&self, lines: &str) {
+        let (status, body) =
+            http::request_with(self.address, "POST", "/write?db=qualm", lines).expect("InfluxDB answers");
+        assert_eq!(status, 204, "{body}");
+    }
+
     /// Asks an `InfluxQL` question about the database `qualm`. The answer is the rows of the first series, as
     /// `InfluxDB` gives them: a list of values each, the time first. No series is no rows.
     ///

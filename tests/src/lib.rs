@@ -19,6 +19,7 @@ pub mod http;
 mod influx;
 mod lines;
 mod qualm;
+pub mod reload;
 mod site;
 mod splice;
 mod telegraf;

@@ -49,9 +49,13 @@ impl Manifest {
             return Err(format!("with the shape `field` there is one feature, not {}", features.len()));
         }
         let mut names = BTreeSet::new();
-        for Feature { name, reference, .. } in features {
+        for Feature { name, measurement, field, tags, reference, .. } in features {
             if name.is_empty() || !names.insert(name) {
                 return Err(format!("two features are called `{name}`, or one has no name"));
+            }
+            let texts = [name, measurement, field].into_iter().chain(tags.iter().flat_map(|(key, value)| [key, value]));
+            if texts.chain(entity).any(|text| text.contains(char::is_control)) {
+                return Err(format!("feature `{name}`: it has letters in it that cannot be printed"));
             }
             reference.as_ref().map_or(Ok(()), Reference::check).map_err(|what| format!("feature `{name}`: {what}"))?;
         }
@@ -100,12 +104,7 @@ impl Suppression {
     ///
     /// Says that it is none, and shows one.
     pub fn sustained(&self) -> Result<Option<(u32, u32)>, String> {
-        let Some(text) = &self.sustained else { return Ok(None) };
-        let numbers = text.split_once(" of ").map(|(some, all)| (some.trim().parse().ok(), all.trim().parse().ok()));
-        match numbers {
-            Some((Some(some), Some(all))) if 1 <= some && some <= all && all <= 1000 => Ok(Some((some, all))),
-            _ => Err(format!("`sustained` is `{text}`; write it like \"3 of 5\", with 1000 at most")),
-        }
+        self.sustained.as_deref().map(qualm_stream::suppress::Suppression::parse_sustained).transpose()
     }
 }
 
@@ -114,12 +113,13 @@ mod tests {
     use super::*;
     use crate::testing;
 
+    type Change = fn(&mut Manifest);
+
     #[test]
     fn what_cannot_be_is_named() {
         let good = testing::manifest(1);
         good.check().unwrap();
-        type Change = fn(&mut Manifest);
-        let cases: [(Change, &str); 18] = [
+        let cases: [(Change, &str); 19] = [
             (|m| m.format = 2, "format 2; known here is 1"),
             (|m| m.name = String::new(), "name"),
             (|m| m.name = "../cpu".into(), "must begin with a letter"),
@@ -131,6 +131,7 @@ mod tests {
             (|m| m.features.clear(), "0 features"),
             (|m| m.shape = Shape::Field, "one feature, not 2"),
             (|m| m.features[1].name = m.features[0].name.clone(), "two features are called"),
+            (|m| m.features[0].field = "usage\n".into(), "cannot be printed"),
             (|m| m.features[0].reference.as_mut().unwrap().missing = 1.5, "reference"),
             (|m| m.features[0].reference.as_mut().unwrap().mean = f64::NAN, "reference"),
             (|m| m.entity = vec!["host".into(), "host".into()], "`entity` names a tag twice"),

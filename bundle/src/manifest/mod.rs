@@ -36,7 +36,7 @@ pub struct Manifest {
     /// What a row is.
     pub shape: Shape,
     /// Tags that tell one entity from another.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub entity: Vec<String>,
     /// Values within the same interval make one vector; `0s` where only those of the very same time do.
     #[serde(with = "crate::duration", default)]
@@ -44,7 +44,7 @@ pub struct Manifest {
     /// Where the threshold lies.
     pub threshold: Threshold,
     /// When an anomaly is one worth telling.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Suppression::is_none")]
     pub suppression: Suppression,
     /// The features, in the order in which they stand in a row.
     pub features: Vec<Feature>,
@@ -144,6 +144,7 @@ pub struct Suppression {
 #[serde(deny_unknown_fields, default)]
 pub struct Provenance {
     /// The digest of the data.
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub data_sha256: String,
     /// The rows that it learnt from.
     pub rows: u64,
@@ -156,14 +157,23 @@ pub struct Provenance {
     /// The seed of all randomness.
     pub seed: u64,
     /// What was set: hyperparameters, by name.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub parameters: BTreeMap<String, toml::Value>,
     /// How it did, by name.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub metrics: BTreeMap<String, f64>,
 }
 
 impl Transform {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
     fn is_none(&self) -> bool {
         *self == Self::None
+    }
+}
+
+impl Suppression {
+    fn is_none(&self) -> bool {
+        *self == Self::default()
     }
 }
 

@@ -57,6 +57,7 @@ impl Manifest {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::manifest::{Provenance, Suppression};
     use crate::testing;
 
     #[test]
@@ -65,6 +66,13 @@ mod tests {
         let text = manifest.to_text().unwrap();
         assert_eq!(Manifest::parse(text.as_bytes()).unwrap(), manifest, "{text}");
         assert_eq!(manifest.to_text().unwrap(), text);
+
+        // What is not set is left out.
+        let (suppression, provenance) = (Suppression::default(), Provenance::default());
+        let bare = Manifest { suppression, provenance, entity: Vec::new(), ..manifest };
+        let text = bare.to_text().unwrap();
+        assert!(!text.contains("suppression") && !text.contains("parameters") && !text.contains("entity"), "{text}");
+        assert_eq!(Manifest::parse(text.as_bytes()).unwrap(), bare);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! What a running pipeline keeps of the bundles it has taken: the last good ones, and which one runs.
 //!
-//! `STATE/bundles/DETECTOR/` has the packed bundles, `VERSION.qualm` each, and [`store.toml`](state), which says which of
+//! `STATE/bundles/DETECTOR/` has the packed bundles, `VERSION.qualm` each, and `store.toml`, which says which of
 //! them is the current one and which have been rolled back from. A pipeline and the command that rolls back may change it
 //! at the same time: each change is made under a lock, on what is there then.
 //!
@@ -9,7 +9,7 @@
 mod state;
 
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
@@ -17,7 +17,7 @@ use tracing::warn;
 
 use crate::archive::EXTENSION;
 use crate::atomic;
-use crate::bundle::{self, Bundle};
+use crate::bundle::{self, Bundle, Fault};
 use state::{Current, State};
 
 /// How many bundles are kept.
@@ -110,10 +110,15 @@ pub fn directory(state_directory: &Path, detector: &str) -> PathBuf {
         match byte {
             b'.' if at > 0 => name.push('.'),
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' => name.push(char::from(byte)),
-            _ => name += &format!("%{byte:02X}"),
+            _ => name.extend(format!("%{byte:02X}").chars()),
         }
     }
     root(state_directory).join(name)
+}
+
+/// What a kept bundle is called.
+fn file(version: u64) -> String {
+    format!("{version}.{EXTENSION}")
 }
 
 impl Store {
@@ -158,20 +163,26 @@ impl Store {
     #[must_use]
     pub fn kept(&self) -> Vec<u64> {
         let entries = self.directory.as_ref().and_then(|directory| fs::read_dir(directory).ok());
-        let version = |name: &str| name.strip_suffix(EXTENSION)?.strip_suffix('.')?.parse().ok();
+        let version = |name: &str| {
+            let version = name.strip_suffix(EXTENSION)?.strip_suffix('.')?.parse().ok()?;
+            (name == file(version)).then_some(version) // not `007.qualm`
+        };
         let names = entries.into_iter().flatten().flatten().map(|entry| entry.file_name());
         let mut versions: Vec<u64> = names.filter_map(|name| version(name.to_str()?)).collect();
         versions.sort_unstable();
         versions
     }
 
-    /// The current bundle: what to begin with, until the source has a newer one. If it is damaged it is set aside, and the
+    /// The current bundle, if any is kept: what to begin with, until the source has a newer one. If it is damaged it is set aside, and the
     /// newest older one becomes the current one.
     ///
     /// # Errors
     ///
     /// Where the store cannot be written.
     pub fn current(&mut self) -> Result<Option<Bundle>, Error> {
+        if self.directory.is_none() {
+            return Ok(None);
+        }
         self.locked(|this| {
             loop {
                 let Some(Current { version, sha256, .. }) = this.state.current.clone() else { return Ok(None) };
@@ -179,6 +190,8 @@ impl Store {
                 match Bundle::read(&path) {
                     Ok(bundle) if bundle.digest() == sha256 => return Ok(Some(bundle)),
                     Ok(_) => warn!("{}: it is not the bundle that was kept there", path.display()),
+                    // That it cannot be read now does not mean that it is damaged.
+                    Err(error) if matches!(error.fault, Fault::Io(_)) && path.exists() => return Err(error.into()),
                     Err(error) => warn!("a kept bundle is damaged: {error}"),
                 }
                 if path.exists() {
@@ -277,7 +290,7 @@ impl Store {
     /// Where the store cannot be read.
     pub fn changed(&mut self) -> Result<Option<Bundle>, Error> {
         let before = self.state.current.clone();
-        match self.read_state() {
+        match self.read_state()? {
             Some(now) if now.current != before => self.state = now,
             Some(now) => {
                 self.state = now;
@@ -289,7 +302,7 @@ impl Store {
     }
 
     fn path(&self, version: u64) -> PathBuf {
-        self.directory.as_deref().unwrap_or(Path::new("")).join(format!("{version}.{EXTENSION}"))
+        self.directory.as_deref().unwrap_or(Path::new("")).join(file(version))
     }
 
     fn remove(&self, versions: Vec<u64>) -> Result<(), Error> {
@@ -301,8 +314,8 @@ impl Store {
 
     /// The newest kept bundle that is older than a version.
     fn newest_before(&self, version: u64) -> Option<Current> {
-        let older = self.kept().into_iter().rev().filter(|&kept| kept < version);
-        older.filter_map(|kept| Bundle::read(&self.path(kept)).ok()).next().map(|bundle| Current::of(&bundle))
+        let mut older = self.kept().into_iter().rev().filter(|&kept| kept < version);
+        older.find_map(|kept| Bundle::read(&self.path(kept)).ok()).map(|bundle| Current::of(&bundle))
     }
 
     /// Does something while nobody else changes the store, on what is there now.
@@ -311,7 +324,7 @@ impl Store {
         let lock = File::open(&directory)
             .and_then(|file| flock(&file, FlockOperation::LockExclusive).map(|()| file).map_err(io::Error::from));
         let _lock = lock.map_err(|source| Error::Io { path: directory.clone(), source })?;
-        self.state = match self.read_state() {
+        self.state = match self.read_state()? {
             Some(state) => state,
             None => self.recover()?,
         };
@@ -319,9 +332,13 @@ impl Store {
     }
 
     /// What stands in the file; none where there is no file or it is damaged.
-    fn read_state(&self) -> Option<State> {
-        let path = self.watched()?;
-        State::parse(&fs::read_to_string(path).ok()?).inspect_err(|error| warn!("{STATE}: {error}")).ok()
+    fn read_state(&self) -> Result<Option<State>, Error> {
+        let Some(path) = self.watched() else { return Ok(None) };
+        match fs::read_to_string(&path) {
+            Ok(text) => Ok(State::parse(&text)),
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::InvalidData) => Ok(None),
+            Err(source) => Err(Error::Io { path, source }),
+        }
     }
 
     fn write_state(&self) -> Result<(), Error> {

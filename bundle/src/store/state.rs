@@ -31,9 +31,9 @@ pub(super) struct Current {
 }
 
 impl State {
-    pub(super) fn parse(text: &str) -> Result<Self, String> {
-        let state: Self = toml::from_str(text).map_err(|error| error.message().to_owned())?;
-        if state.current.is_some() { Ok(state) } else { Err("it names no bundle".to_owned()) }
+    /// None where it is damaged.
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        toml::from_str(text).ok().filter(|state: &Self| state.current.is_some())
     }
 
     pub(super) fn to_text(&self) -> String {

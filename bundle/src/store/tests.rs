@@ -31,6 +31,7 @@ fn only_what_is_newer_is_taken() {
         other.manifest.provenance.seed = 8;
         assert_eq!(store.admits(&other.finish().unwrap()), Err(Refused::SameVersion(5)));
         assert_eq!(offer(&mut store, 7), Ok(Admission::New));
+        assert!(store.directory.is_some() || store.current().unwrap().is_none(), "nothing is kept in memory");
         assert_eq!(store.version(), Some(7));
     }
     let mut again = open(&root);
@@ -47,6 +48,11 @@ fn the_last_few_are_kept() {
     let mut store = open(&root);
     for version in 1..=8 {
         offer(&mut store, version).unwrap();
+    }
+    assert_eq!(store.kept(), [4, 5, 6, 7, 8]);
+    let path = directory(root.path(), "cpu");
+    for foreign in ["007.qualm", "notes.qualm", "9.qualm.bad", "+9.qualm"] {
+        fs::write(path.join(foreign), "").unwrap();
     }
     assert_eq!(store.kept(), [4, 5, 6, 7, 8]);
 }
@@ -130,9 +136,9 @@ fn a_damaged_store_is_set_aside() {
         offer(&mut store, version).unwrap();
     }
     let path = directory(root.path(), "cpu");
-    for damage in ["", "not TOML", "current = 3"] {
+    for damage in [&b""[..], b"not TOML", b"current = 3", b"\xff"] {
         fs::write(path.join(STATE), damage).unwrap();
-        assert_eq!(current(&mut open(&root)), Some(3), "{damage}");
+        assert_eq!(current(&mut open(&root)), Some(3), "{damage:?}");
     }
     assert!(path.join("store.toml.bad").exists());
     fs::remove_file(path.join(STATE)).unwrap();

@@ -9,6 +9,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod forest;
 mod math;
 pub mod model;
 pub mod pca;
@@ -18,6 +19,7 @@ pub mod zscore;
 
 use model::Model;
 use streaming::Streaming;
+use trained::Trained;
 
 /// Rows to be scored, in order of arrival.
 #[derive(Debug, Clone, Copy)]
@@ -117,7 +119,21 @@ impl Batch<'_> {
 }
 
 /// The kinds of detectors that [`open`] knows.
-pub const KINDS: [&str; 3] = [streaming::KIND, zscore::KIND, pca::KIND];
+pub const KINDS: [&str; 5] = [streaming::KIND, zscore::KIND, pca::KIND, forest::KIND, forest::extended::KIND];
+
+/// Makes a trained detector of a model: as [`open`], and it can be asked what only a trained one knows.
+///
+/// # Errors
+///
+/// [`Error::BadModel`] says what is wrong with it.
+pub fn open_trained(model: &[u8]) -> Result<Trained, Error> {
+    let model = Model::read(model)?;
+    match model.text("kind")? {
+        zscore::KIND => zscore::open(&model),
+        pca::KIND => pca::open(&model),
+        other => Err(Error::BadModel(format!("it is of the kind `{other}`, which is not one that is trained"))),
+    }
+}
 
 /// Makes a detector of a model.
 ///
@@ -130,6 +146,8 @@ pub fn open(model: &[u8]) -> Result<Box<dyn Detector>, Error> {
         streaming::KIND => Ok(Box::new(Streaming::open(&model)?)),
         zscore::KIND => Ok(Box::new(zscore::open(&model)?)),
         pca::KIND => Ok(Box::new(pca::open(&model)?)),
+        forest::KIND => Ok(Box::new(forest::open(&model)?)),
+        forest::extended::KIND => Ok(Box::new(forest::extended::open(&model)?)),
         other => Err(Error::BadModel(format!("it is of the kind `{other}`; known here are {}", KINDS.join(", ")))),
     }
 }

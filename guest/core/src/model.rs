@@ -108,6 +108,19 @@ impl<'a> Model<'a> {
         self.array(name, Dtype::U32, u32::from_le_bytes)
     }
 
+    /// An array of single-precision numbers, none of them NaN.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::BadModel`] where it is missing, or one of them is NaN.
+    pub fn floats(&self, name: &str) -> Result<Vec<f32>, Error> {
+        let numbers = self.array(name, Dtype::F32, f32::from_le_bytes)?;
+        if numbers.iter().any(|number| number.is_nan()) {
+            return Err(Error::BadModel(format!("its array `{name}` has a NaN")));
+        }
+        Ok(numbers)
+    }
+
     /// How many numbers an array has.
     ///
     /// # Errors
@@ -155,6 +168,13 @@ impl Writer {
         assert_eq!(shape.iter().product::<usize>(), numbers.len(), "`{name}` does not fill its shape");
         let bytes = numbers.iter().flat_map(|number| number.to_le_bytes()).collect();
         self.tensors.insert(name, ("F64", shape.to_vec(), bytes));
+        self
+    }
+
+    /// Adds an array of single-precision numbers.
+    pub fn floats(&mut self, name: &'static str, numbers: &[f32]) -> &mut Self {
+        let bytes = numbers.iter().flat_map(|number| number.to_le_bytes()).collect();
+        self.tensors.insert(name, ("F32", vec![numbers.len()], bytes));
         self
     }
 
@@ -229,6 +249,7 @@ mod tests {
             .doubles("weights", &[2, 3], &[1.0, 2.0, 3.0, -4.5, f64::MIN_POSITIVE, 6.0])
             .doubles("rows", &[2], &[f64::NAN, 1.0])
             .integers("children", &[7, 8])
+            .floats("thresholds", &[0.1, f32::NEG_INFINITY])
             .times("times", &[i64::MIN, -1, 1_700_000_000_000_000_000]);
         let bytes = writer.finish();
         assert_eq!(writer.finish(), bytes);
@@ -239,6 +260,7 @@ mod tests {
         assert_eq!(model.times("times").unwrap(), [i64::MIN, -1, 1_700_000_000_000_000_000]);
         assert!(matches!(model.values("rows").unwrap()[..], [missing, 1.0] if missing.is_nan()));
         assert_eq!((model.integers("children").unwrap(), model.length("weights").unwrap()), (vec![7, 8], 6));
+        assert_eq!(model.floats("thresholds").unwrap(), [0.1, f32::NEG_INFINITY]);
         assert!(Model::read(&Writer::default().finish()).is_ok(), "an empty one is one as well");
     }
 
@@ -246,6 +268,7 @@ mod tests {
     fn what_is_wrong_is_named() {
         let mut writer = Writer::default();
         writer.set("rate", "often").set("far", "inf").doubles("weights", &[2], &[1.0, f64::NAN]);
+        writer.floats("thresholds", &[f32::NAN]);
         let bytes = writer.finish();
         let model = Model::read(&bytes).unwrap();
         for (error, what) in [
@@ -254,6 +277,7 @@ mod tests {
             (model.finite("far").unwrap_err(), "`far` is inf"),
             (model.doubles("weights", 3).unwrap_err(), "2 numbers where 3"),
             (model.doubles("weights", 2).unwrap_err(), "has a NaN"),
+            (model.floats("thresholds").unwrap_err(), "has a NaN"),
             (model.integers("weights").unwrap_err(), "is of F64, not of U32"),
             (model.doubles("biases", 2).unwrap_err(), "no array `biases`"),
         ] {

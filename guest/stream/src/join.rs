@@ -245,7 +245,7 @@ impl Entity {
             values: vec![f64::NAN; features].into(),
             filled: 0,
             done: false,
-            first: true,
+            first: shape.interval > 0,
             event: 0,
             last: if keeps { vec![(f64::NAN, 0); features].into() } else { Box::default() },
         }

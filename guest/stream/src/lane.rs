@@ -67,7 +67,7 @@ impl Lane {
     pub fn vectors(name: &str, shape: Shape, selector: Selector, limits: Limits) -> Self {
         let mut tag = Vec::new();
         crate::splice::put_name(&mut tag, name);
-        let rows = Rows::new(shape.features.len());
+        let rows = Rows::new(shape.features.len().max(1)); // none at all before there is a model
         let wants = Wants::Vectors(Box::new(Vectors { joiner: Joiner::new(shape), name: tag }));
         Self { wants, rows, ..Self::new(selector, limits) }
     }
@@ -85,6 +85,13 @@ impl Lane {
         match &self.wants {
             Wants::Fields(_) => None,
             Wants::Vectors(vectors) => Some(vectors.joiner.shape()),
+        }
+    }
+
+    /// Tells other anomalies from now on, as though none had been told yet, unless the rule is the one in force.
+    pub fn set_suppression(&mut self, rule: Suppression) {
+        if self.suppressor.rule() != rule {
+            self.suppressor = Suppressor::new(rule);
         }
     }
 

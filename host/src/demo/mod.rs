@@ -13,8 +13,8 @@ use clap::Args;
 
 use crate::config::{self, Config};
 use crate::scoring::StartError;
-use crate::stdout::say;
 use data::Recording;
+use qualm_bundle::stdout::say;
 use report::Report;
 use screen::{Paint, Screen};
 

@@ -10,8 +10,8 @@ pub struct Drift {
     pub then: f64,
     /// The mean now; none where there is no value.
     pub now: Option<f64>,
-    /// By how many standard deviations (of training) the mean has moved. None where it did not vary in training, and does
-    /// not move by less than rounding.
+    /// By how many standard deviations (of training) the mean has moved. None where it did not vary in training, and is
+    /// something else now.
     pub shift: Option<f64>,
     /// The share of values that lie outside of all those in training.
     pub outside: Option<f64>,
@@ -46,10 +46,12 @@ impl Drift {
 }
 
 fn shift(by: f64, reference: &Reference) -> Option<f64> {
-    if reference.deviation > 0.0 {
+    // What only rounding made vary did not.
+    let rounding = reference.mean.abs() * 1e-9;
+    if reference.deviation > rounding {
         return Some(by / reference.deviation);
     }
-    (by.abs() <= reference.mean.abs() * 1e-9).then_some(0.0)
+    (by.abs() <= rounding).then_some(0.0)
 }
 
 #[cfg(test)]
@@ -71,5 +73,7 @@ mod tests {
         assert_eq!(Drift::of(&reference, [1.0].into_iter()).shift, Some(0.0));
         let moved = Drift::of(&reference, [2.0].into_iter());
         assert_eq!((moved.shift, moved.outside), (None, None));
+        let rounded = Reference { deviation: 1e-15, ..reference };
+        assert_eq!(Drift::of(&rounded, [2.0].into_iter()).shift, None);
     }
 }

@@ -3,6 +3,9 @@
 //! What is put in are the shapes that incidents have in metrics: a spike, a shift of level, a metric that parts from
 //! those it went along with, one that is stuck, one that turns noisy. Found are *these*, in *these* rows: good to compare
 //! two detectors by, no promise of what either will find. What was anomalous in the rows before counts as a false alarm.
+//!
+//! Deviations are standard ones. A spread that does not mind wild values would not do here: many metrics rest nearly all of
+//! the time and are busy now and then, and a few spreads of their rest are nothing that anyone could find.
 
 use std::ops::Range;
 
@@ -30,15 +33,15 @@ const TRIES: usize = 8;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
-    /// One to three rows, 3 to 8 spreads away.
+    /// One to three rows, 3 to 8 deviations away.
     Spike,
-    /// Away by 3 to 8 spreads for a while.
+    /// Away by 3 to 8 deviations for a while.
     LevelShift,
     /// Another time's values for a while: each as it should be, not all together.
     CorrelationBreak,
     /// The last value for a while.
     Flatline,
-    /// Noise of 2 to 4 spreads for a while.
+    /// Noise of 2 to 4 deviations for a while.
     NoiseBurst,
 }
 
@@ -83,7 +86,7 @@ pub fn injections(table: &Table, range: Range<usize>, seed: u64) -> Injected {
     let batch = table.batch(range);
     let features = table.features();
     let spreads = Spread::of_each(batch.values, features);
-    let varying: Vec<usize> = (0..features).filter(|feature| spreads[*feature].width > 0.0).collect();
+    let varying: Vec<usize> = (0..features).filter(|feature| spreads[*feature].deviation > 0.0).collect();
     let rows = Rows { given: batch.values, features, spreads, varying };
     let mut out =
         Injected { values: batch.values.to_vec(), labels: vec![false; batch.series.len()], injections: Vec::new() };
@@ -125,7 +128,7 @@ struct Change {
     rows: Vec<usize>,
     /// Row, feature and new value.
     cells: Vec<(usize, usize, f64)>,
-    /// How much all changes, in spreads.
+    /// How much all changes, in deviations.
     amount: f64,
 }
 
@@ -149,9 +152,9 @@ impl Rows<'_> {
         let elsewhere = |at: usize| sequence[(place + away + at) % sequence.len()];
         let mut change = Change { rows: window.to_vec(), ..Change::default() };
         for feature in self.some_features(kind, random) {
-            let width = self.spreads[feature].width;
-            let shift = random.sign() * random.within(3.0..8.0) * width;
-            let noise = random.within(2.0..4.0) * width;
+            let deviation = self.spreads[feature].deviation;
+            let shift = random.sign() * random.within(3.0..8.0) * deviation;
+            let noise = random.within(2.0..4.0) * deviation;
             let held = self.value(slot[start - 1], feature);
             for (at, row) in window.iter().enumerate() {
                 let value = self.value(*row, feature);
@@ -163,7 +166,7 @@ impl Rows<'_> {
                 };
                 // What is missing stays so: it is not this that is put in.
                 if !value.is_nan() && new.is_finite() {
-                    change.amount += (new - value).abs() / width;
+                    change.amount += (new - value).abs() / deviation;
                     change.cells.push((*row, feature, new));
                 }
             }
@@ -240,10 +243,11 @@ mod tests {
             let differs = |cell: &usize| injected.values[*cell].to_bits() != table.values[*cell].to_bits();
             let features = (0..3).filter(|feature| column(*feature).any(|cell| differs(&cell)));
             for feature in features {
-                let width = Spread::of(table.column(feature)).width;
+                let deviation = Spread::of(table.column(feature)).deviation;
                 match injection.kind {
                     Kind::Spike | Kind::LevelShift => assert!(
-                        column(feature).all(|cell| (injected.values[cell] - table.values[cell]).abs() > 2.9 * width)
+                        column(feature)
+                            .all(|cell| (injected.values[cell] - table.values[cell]).abs() > 2.9 * deviation)
                     ),
                     Kind::Flatline => {
                         let first = injected.values[injection.rows[0] * 3 + feature].to_bits();

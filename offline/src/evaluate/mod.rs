@@ -1,17 +1,24 @@
 //! `qualm evaluate`: how good a detector is on some rows.
 
+pub mod command;
 pub mod drift;
 pub mod evaluation;
 pub mod events;
 pub mod inject;
+pub mod labels;
 pub mod metrics;
 pub mod perturb;
 mod random;
+pub mod report;
+pub mod require;
 pub mod robustness;
 pub mod score;
+pub(crate) mod screen;
 mod spread;
 pub mod summary;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
+pub(crate) mod words;
 
+pub use command::{EXAMPLES, Error, Options, run};
 pub use evaluation::{Evaluation, Settings, evaluate};

@@ -3,7 +3,8 @@
 use super::random::Random;
 use super::spread::Spread;
 
-/// What is done to rows. Spreads are those of each feature; see [`Spread::width`].
+/// What is done to rows. A spread is a feature's interquartile range over 1.349: of a normal distribution, the standard
+/// deviation.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Perturbation {
     /// Normal noise on every value, of so many spreads.

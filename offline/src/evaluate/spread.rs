@@ -16,8 +16,8 @@ pub(crate) struct Spread {
     /// The interquartile range over 1.349: for a normal distribution, the standard deviation. Where the middle half does
     /// not vary, the standard deviation. 0 where nothing varies.
     pub(crate) width: f64,
-    /// The mean; NaN where there is no value.
-    pub(crate) mean: f64,
+    /// The standard deviation; 0 where nothing varies.
+    pub(crate) deviation: f64,
 }
 
 impl Spread {
@@ -25,7 +25,7 @@ impl Spread {
     pub(crate) fn of(values: impl Iterator<Item = f64>) -> Self {
         let mut sorted: Vec<f64> = values.filter(|value| value.is_finite()).collect();
         if sorted.is_empty() {
-            return Self { center: 0.0, width: 0.0, mean: f64::NAN };
+            return Self { center: 0.0, width: 0.0, deviation: 0.0 };
         }
         sorted.sort_unstable_by(f64::total_cmp);
         let count = sorted.len() as f64;
@@ -34,8 +34,9 @@ impl Spread {
         let quartiles = (quantile(&sorted, 0.75) - quantile(&sorted, 0.25)) / 1.349;
         // What only rounding makes vary does not.
         let least = mean.abs() * 1e-9;
-        let width = [quartiles, deviation].into_iter().find(|width| *width > least).unwrap_or(0.0);
-        Self { center: quantile(&sorted, 0.5), width, mean }
+        let deviation = if deviation > least { deviation } else { 0.0 };
+        let width = if quartiles > least { quartiles } else { deviation };
+        Self { center: quantile(&sorted, 0.5), width, deviation }
     }
 
     /// Of each of `features` in rows of values.

@@ -26,6 +26,7 @@ pub(crate) fn servers(servers: u32, minutes: usize, features: usize, seed: u64) 
         let load = (minute as f64 / 1440.0 * TAU).sin();
         for server in 0..servers {
             table.series.push(server);
+            table.sources.push(u64::from(servers) * minute as u64 + u64::from(server));
             table.times.push(START + minute as i64 * MINUTE);
             let value = |feature| 50.0 * (feature + 1) as f64 + 5.0 * load + random.normal();
             table.values.extend((0..features).map(value));

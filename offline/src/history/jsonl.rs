@@ -42,35 +42,66 @@ impl<R: BufRead> History for Jsonl<R> {
     }
 }
 
-fn put_object(text: &str, measurement: &str, out: &mut Vec<u8>) -> Result<Row, String> {
-    let object: Map<String, Value> =
-        serde_json::from_str(text).map_err(|error| format!("each line must be a JSON object ({error})"))?;
-    let time = object.get("time").or_else(|| object.get("timestamp")).ok_or("it has no `time` or `timestamp`")?;
-    let time = match time {
+/// An object a line, read.
+pub(crate) type Object = Map<String, Value>;
+
+/// Reads a line.
+pub(crate) fn parse(text: &str) -> Result<Object, String> {
+    serde_json::from_str(text).map_err(|error| format!("each line must be a JSON object ({error})"))
+}
+
+/// The parts of an object: its measurement, and the objects that its tags and its fields are among.
+pub(crate) struct Parts<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) tags: &'a Object,
+    pub(crate) fields: &'a Object,
+}
+
+impl<'a> Parts<'a> {
+    /// `measurement` names an object that does not; `empty` has nothing in it.
+    pub(crate) fn of(object: &'a Object, measurement: &'a str, empty: &'a Object) -> Self {
+        let Some(Value::Object(fields)) = object.get("fields") else {
+            return Self { name: measurement, tags: object, fields: object };
+        };
+        let tags = object.get("tags").and_then(Value::as_object).unwrap_or(empty);
+        Self { name: object.get("name").and_then(Value::as_str).unwrap_or(measurement), tags, fields }
+    }
+
+    /// What may be fields: all but the time.
+    pub(crate) fn fields(&self) -> impl Iterator<Item = (&'a str, &'a Value)> {
+        self.fields.iter().filter(|(key, _)| !is_time(key)).map(|(key, value)| (key.as_str(), value))
+    }
+
+    /// The tags: texts that say something.
+    pub(crate) fn tags(&self) -> impl Iterator<Item = (&'a str, &'a str)> {
+        let texts = self.tags.iter().filter_map(|(key, value)| Some((key.as_str(), value.as_str()?)));
+        texts.filter(|(key, value)| !is_time(key) && !value.is_empty())
+    }
+}
+
+/// When an object was measured; an error says that it does not tell.
+pub(crate) fn time_of(object: &Object) -> Result<i64, String> {
+    match object.get("time").or_else(|| object.get("timestamp")).ok_or("it has no `time` or `timestamp`")? {
         Value::String(text) => parse_time(text),
         other => parse_time(&other.to_string()),
-    }?;
-    let empty = Map::new();
-    let (name, tags, fields) = if let Some(Value::Object(fields)) = object.get("fields") {
-        let tags = object.get("tags").and_then(Value::as_object).unwrap_or(&empty);
-        (object.get("name").and_then(Value::as_str).unwrap_or(measurement), tags, fields)
-    } else {
-        (measurement, &object, &object)
-    };
+    }
+}
+
+fn put_object(text: &str, measurement: &str, out: &mut Vec<u8>) -> Result<Row, String> {
+    let object = parse(text)?;
+    let time = time_of(&object)?;
+    let empty = Object::new();
+    let parts = Parts::of(&object, measurement, &empty);
     let start = out.len();
-    put_measurement(out, name)?;
-    for (key, value) in tags.iter().filter(|(key, _)| !is_time(key)) {
-        if let Value::String(value) = value
-            && !value.is_empty()
-        {
-            out.push(b',');
-            put_name(out, key)?;
-            out.push(b'=');
-            put_name(out, value)?;
-        }
+    put_measurement(out, parts.name)?;
+    for (key, value) in parts.tags() {
+        out.push(b',');
+        put_name(out, key)?;
+        out.push(b'=');
+        put_name(out, value)?;
     }
     let mut first = true;
-    for (key, value) in fields.iter().filter(|(key, _)| !is_time(key)) {
+    for (key, value) in parts.fields() {
         match value {
             Value::Number(number) => {
                 put_field(out, first, key, number.as_f64().unwrap_or_default())?;

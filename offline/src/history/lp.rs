@@ -1,60 +1,89 @@
 //! Line protocol: events as they are.
 
-use std::io::BufRead;
+use std::io::{BufRead, Read as _};
 
 use qualm_stream::line;
 use qualm_stream::pipeline::MAX_EVENT;
 
 use super::{History, Row};
 
-pub(super) struct Lp<R> {
+/// A line number, and the event that begins there.
+type Event<'a> = (u64, &'a [u8]);
+
+/// The events of a file, one after the other: all that are neither empty nor a comment.
+pub(crate) struct Events<R> {
     reader: R,
     /// Bytes that were read and belong to no event yet.
     held: Vec<u8>,
     line: u64,
 }
 
-impl<R: BufRead> Lp<R> {
-    pub(super) fn new(reader: R) -> Self {
+impl<R: BufRead> Events<R> {
+    pub(crate) fn new(reader: R) -> Self {
         Self { reader, held: Vec::new(), line: 1 }
     }
-}
 
-impl<R: BufRead> History for Lp<R> {
-    fn next(&mut self, out: &mut Vec<u8>) -> Result<Option<Row>, (u64, String)> {
+    /// The next event with its line end, and the line where it begins. Behind an error no event can be told any more.
+    pub(crate) fn next(&mut self) -> Result<Option<Event<'_>>, (u64, String)> {
         let Self { reader, held, line } = self;
+        let mut begins;
         loop {
             held.clear();
             // Lines until they are a whole event: all but those with a line break in a string are one.
-            while line::event_end(held).is_none() {
+            loop {
                 let before = held.len();
-                reader.read_until(b'\n', held).map_err(|error| (*line, error.to_string()))?;
-                if held.len() == before {
-                    break;
-                }
+                let room = (MAX_EVENT + 1).saturating_sub(before) as u64;
+                let read = reader.by_ref().take(room).read_until(b'\n', held);
+                read.map_err(|error| (*line, error.to_string()))?;
                 if held.len() > MAX_EVENT {
                     return Err((
                         *line,
                         "a line is longer than 1 MiB; is a quote missing at the end of a text?".to_owned(),
                     ));
                 }
+                if held.len() == before {
+                    break;
+                }
+                // What goes on is a string, and only a quote ends it: without one there is no need to look again.
+                let may_end = before == 0 || held[before..].contains(&b'"');
+                if may_end && line::event_end(held).is_some() {
+                    break;
+                }
             }
             if held.is_empty() {
                 return Ok(None);
             }
+            begins = *line;
             *line += line::count_newlines(held) as u64;
             let event = held.trim_ascii_start();
-            if event.is_empty() || event[0] == b'#' {
-                continue;
+            if !event.is_empty() && event[0] != b'#' {
+                break;
             }
-            let mut fields = Vec::new();
-            let body = line::head_end(event).map(|head| line::read_body(event, head, &mut fields));
-            out.extend_from_slice(event);
-            if !event.ends_with(b"\n") {
-                out.push(b'\n');
-            }
-            return Ok(Some(Row { time: body.and_then(Result::ok).and_then(|body| body.time), has_line: true }));
         }
+        Ok(Some((begins, held.trim_ascii_start())))
+    }
+}
+
+pub(super) struct Lp<R> {
+    events: Events<R>,
+}
+
+impl<R: BufRead> Lp<R> {
+    pub(super) fn new(reader: R) -> Self {
+        Self { events: Events::new(reader) }
+    }
+}
+
+impl<R: BufRead> History for Lp<R> {
+    fn next(&mut self, out: &mut Vec<u8>) -> Result<Option<Row>, (u64, String)> {
+        let Some((_, event)) = self.events.next()? else { return Ok(None) };
+        let mut fields = Vec::new();
+        let body = line::head_end(event).map(|head| line::read_body(event, head, &mut fields));
+        out.extend_from_slice(event);
+        if !event.ends_with(b"\n") {
+            out.push(b'\n');
+        }
+        Ok(Some(Row { time: body.and_then(Result::ok).and_then(|body| body.time), has_line: true }))
     }
 
     fn columns(&self) -> Option<&[String]> {

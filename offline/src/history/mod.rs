@@ -1,19 +1,18 @@
 //! History from files, as the line protocol that it would have been: `.lp`, `.csv`, `.jsonl`.
 
 mod csv;
-mod jsonl;
-mod lp;
+pub(crate) mod jsonl;
+pub(crate) mod lp;
+pub(crate) mod source;
 mod time;
 
-use std::fs::File;
-use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use qualm_stream::pipeline::MAX_EVENT;
 
 pub use time::parse as parse_time;
+
+use source::{Format, Position, Source};
 
 /// Why a file cannot be used as history: where, what, and what to do.
 #[derive(Debug, thiserror::Error)]
@@ -58,7 +57,7 @@ pub struct Input {
     path: PathBuf,
     /// Bytes in the file, and those read so far.
     pub size: u64,
-    read: Arc<AtomicU64>,
+    read: Position,
 }
 
 impl std::fmt::Debug for Input {
@@ -74,18 +73,12 @@ impl Input {
     ///
     /// Where it cannot be read, has an unknown ending, or a header that is of no use.
     pub fn open(path: &Path, measurement: &str) -> Result<Self, Error> {
+        let Source { format, reader, size, read } = Source::open(path)?;
         let failed = |what: String| Error { file: path.to_owned(), line: None, what };
-        let file = File::open(path).map_err(|error| failed(error.to_string()))?;
-        let size = file.metadata().map_err(|error| failed(error.to_string()))?.len();
-        let read = Arc::new(AtomicU64::new(0));
-        let counted = BufReader::with_capacity(1 << 20, Counted { inner: file, read: Arc::clone(&read) });
-        let ending = path.extension().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
-        let history: Box<dyn History> = match ending.as_str() {
-            "csv" => Box::new(csv::Csv::open(counted, measurement).map_err(failed)?),
-            "jsonl" | "ndjson" => Box::new(jsonl::Jsonl::new(counted, measurement)),
-            "lp" | "line" | "influx" => Box::new(lp::Lp::new(counted)),
-            "gz" | "zst" | "xz" => return Err(failed("it is packed; unpack it first".to_owned())),
-            _ => return Err(failed("what is in it? Its name must end in .lp, .csv or .jsonl".to_owned())),
+        let history: Box<dyn History> = match format {
+            Format::Csv => Box::new(csv::Csv::open(reader, measurement).map_err(failed)?),
+            Format::Jsonl => Box::new(jsonl::Jsonl::new(reader, measurement)),
+            Format::Lp => Box::new(lp::Lp::new(reader)),
         };
         Ok(Self { history, path: path.to_owned(), size, read })
     }
@@ -115,21 +108,7 @@ impl Input {
     /// Bytes read so far.
     #[must_use]
     pub fn position(&self) -> u64 {
-        self.read.load(Ordering::Relaxed)
-    }
-}
-
-/// Counts what is read, for a progress bar.
-struct Counted {
-    inner: File,
-    read: Arc<AtomicU64>,
-}
-
-impl Read for Counted {
-    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        let read = self.inner.read(buffer)?;
-        self.read.fetch_add(read as u64, Ordering::Relaxed);
-        Ok(read)
+        self.read.get()
     }
 }
 

@@ -197,7 +197,8 @@ fn name_of(out: &Path) -> String {
     if name.is_empty() { "model".to_owned() } else { name.to_owned() }
 }
 
-fn digest(path: &Path) -> io::Result<String> {
+/// The digest of a file, as provenance has it.
+pub(crate) fn digest(path: &Path) -> io::Result<String> {
     let mut file = std::fs::File::open(path)?;
     let (mut digest, mut piece) = (Sha256::new(), vec![0; 1 << 20]);
     loop {

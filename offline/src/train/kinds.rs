@@ -37,10 +37,9 @@ pub fn fit(
             // The other indices clip, centre and weigh rows on their own.
             let whitened = parameters.index == pca::Index::Whitened;
             let settings = settings(&mut choice, &if whitened { changes(threshold) } else { plain })?;
-            let own = ["index", "components", "shrinkage", "residuals"];
+            let own = ["index", "components", "shrinkage", "learning_clip", "residuals"];
             choice.nothing_left(&[&SETTINGS[..], &own].concat())?;
-            let clip = if whitened { settings.clip } else { parameters.clip };
-            pca::fit(train, validation, &settings, &pca::Parameters { clip, ..parameters })
+            pca::fit(train, validation, &settings, &parameters)
         }
         other => return Err(format!("`{other}` is no detector that is trained; there are {}", KINDS.join(", "))),
     };
@@ -103,10 +102,13 @@ fn pca_parameters(choice: &mut Choice) -> Result<pca::Parameters, String> {
                 return Err(format!("[parameters] `shrinkage` is {other}; it must be \"auto\", or from 0.0 to 1.0"));
             }
         },
+        // 0 is without. Of rows that come whitened, it is one of the settings.
         clip: match index {
-            pca::Index::Whitened => defaults.clip, // that of the rows, which is taken with the other settings
-            _ => Some(choice.number("clip", defaults.clip.unwrap_or(0.0))?).filter(|clip| *clip != 0.0),
+            pca::Index::Whitened => defaults.clip,
+            _ => Some(choice.number("clip", defaults.clip.unwrap_or(0.0))?).filter(|clip| *clip > 0.0),
         },
+        learning_clip: Some(choice.number("learning_clip", defaults.learning_clip.unwrap_or(0.0))?)
+            .filter(|clip| *clip > 0.0),
         index,
         residuals: match choice.text("residuals", "plain")?.as_str() {
             "plain" => pca::Residuals::Plain,

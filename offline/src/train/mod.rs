@@ -360,7 +360,7 @@ mod tests {
         for (text, spec, what) in [
             (history(400), "", "there are 400 rows"),
             (constant, "", "no feature ever changes"),
-            (empty, "", "`b` has no value in the first 490 rows"),
+            (empty, "", "`b` has no value in the first 489 rows"),
             (history(700).replace(",7\n", ",seven\n"), "", "history.csv:2: column `version`: `seven` is no number"),
             (history(700).replacen("time,", "when,", 1), "", "the first column must be `time`"),
             (history(700), "[parameters]\nscalng = \"robust\"", "unknown `scalng`; known here are scaling, memory"),

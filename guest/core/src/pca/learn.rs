@@ -34,10 +34,10 @@ pub(super) fn learn(rows: Rows<'_>, parameters: &Parameters) -> Result<Form, Fit
     parameters.check(rows)?;
     let features = rows.features();
     let clip = parameters.clip.unwrap_or(NO_CLIP);
-    let clipped: Vec<f64> = rows.values().iter().map(|x| x.clamp(-clip, clip)).collect();
-    let rows = Rows::new(&clipped, features);
+    let learning_clip = f64::min(clip, parameters.learning_clip.unwrap_or(NO_CLIP));
+    let clipped: Vec<f64> = rows.values().iter().map(|x| x.clamp(-learning_clip, learning_clip)).collect();
 
-    let covariance = Covariance::of(rows, parameters.shrinkage);
+    let covariance = Covariance::of(Rows::new(&clipped, features), parameters.shrinkage);
     let Eigen { mut values, vectors } = eigen::decompose(covariance.matrix.clone(), features);
     let varies = covariance.variance > LEAST_VARIANCE;
     for value in &mut values {
@@ -97,7 +97,9 @@ impl Parameters {
             return bad(format!("a shrinkage of {shrinkage}; it must lie between 0 and 1"));
         }
         let error_clip = if let Residuals::Weighted { clip } = self.residuals { clip } else { None };
-        for (name, clip) in [("values", self.clip), ("errors", error_clip)] {
+        for (name, clip) in
+            [("values", self.clip), ("values to learn from", self.learning_clip), ("errors", error_clip)]
+        {
             if let Some(clip) = clip
                 && !(clip > 0.0 && clip <= NO_CLIP)
             {

@@ -19,6 +19,7 @@ mod whitened;
 use std::str::FromStr;
 
 use crate::model::Model;
+use crate::trained::prepare::Scaling;
 use crate::trained::{FitError, Rows, Settings, Trained};
 use crate::{Batch, Error};
 use whitened::Whitened;
@@ -39,9 +40,16 @@ pub struct Parameters {
     pub components: Components,
     /// How uncertain the covariance is taken to be.
     pub shrinkage: Shrinkage,
-    /// How far out a scaled value counts, in training as in scoring: one farther out is as far. `None`: all the way.
+    /// How far out a scaled value counts when a row is scored: one farther out is as far. `None`: all the way. At less than
+    /// 10 or so, a single feature can be arbitrarily far out and yet not reach the threshold: that of dozens of features is
+    /// farther out than one feature's clip. Values that are not scaled ([`Scaling::None`]) have no unit to count in, and are
+    /// never clipped.
     pub clip: Option<f64>,
-    /// What the raw score is made of. But for the clip, [`Index::Whitened`] has use for none of the others.
+    /// The same when mean and covariance are learnt, so that no few wild rows turn the components their way; at most
+    /// [`clip`](Self::clip) anyway.
+    pub learning_clip: Option<f64>,
+    /// What the raw score is made of. [`Index::Whitened`] has use for none of the other
+    /// parameters: its rows are clipped before (`Settings::clip`), and their whitened values at as much.
     pub index: Index,
     /// How features' errors are added up.
     pub residuals: Residuals,
@@ -52,7 +60,8 @@ impl Default for Parameters {
         Self {
             components: Components::Share(0.9),
             shrinkage: Shrinkage::Auto,
-            clip: Some(5.0),
+            clip: Some(20.0),
+            learning_clip: Some(5.0),
             index: Index::Combined,
             residuals: Residuals::Plain,
         }
@@ -139,12 +148,16 @@ pub fn fit(
     settings: &Settings,
     parameters: &Parameters,
 ) -> Result<Trained, FitError> {
+    let mut parameters = parameters.clone();
+    if settings.scaling == Scaling::None {
+        (parameters.clip, parameters.learning_clip) = (None, None);
+    }
     Trained::fit(KIND, train, validation, settings, |rows| match parameters.index {
         Index::Whitened => {
             parameters.check(rows)?;
-            Ok(Box::new(Whitened::new(rows.features(), parameters.clip)))
+            Ok(Box::new(Whitened::new(rows.features(), settings.clip)))
         }
-        _ => Ok(Box::new(learn::learn(rows, parameters)?)),
+        _ => Ok(Box::new(learn::learn(rows, &parameters)?)),
     })
 }
 

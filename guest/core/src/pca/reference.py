@@ -39,9 +39,9 @@ def learn(rows, clip, shrinkage, components):
     return rows.mean(axis=0), values, vectors.T, components, np.sqrt(np.trace(shrunk) / len(shrunk))
 
 
-def forms(train, rows, index, clip=5.0, shrinkage="auto", components=0.9, weighted=False, error_clip=np.inf):
+def forms(train, rows, index, clip=20.0, learning_clip=5.0, shrinkage="auto", components=0.9, weighted=False, error_clip=np.inf):
     """raw², and what each feature has of it."""
-    mean, values, vectors, k, unit = learn(train, clip, shrinkage, components)
+    mean, values, vectors, k, unit = learn(train, min(clip, learning_clip), shrinkage, components)
     P, left_out = vectors[:k], vectors[k:]
     left_values = np.maximum(values[k:], (LEAST * unit) ** 2)
 
@@ -89,11 +89,11 @@ say("rows", rows)
 # The names are those of the cases in tests.rs.
 for name, how in {
     "default": dict(index="combined"),
-    "distance": dict(index="distance", clip=1e12, shrinkage=0.0, components=2),
-    "full distance": dict(index="distance", clip=10.0, shrinkage=0.1, components=6),
+    "distance": dict(index="distance", clip=1e12, learning_clip=1e12, shrinkage=0.0, components=2),
+    "full distance": dict(index="distance", clip=10.0, learning_clip=1e12, shrinkage=0.1, components=6),
     "error": dict(index="error", clip=1e12, components=1),
     "weighted": dict(index="combined", clip=10.0, components=2, weighted=True, error_clip=4.0),
-    "weighted error": dict(index="error", weighted=True),
+    "weighted error": dict(index="error", clip=3.0, weighted=True),
 }.items():
     form, contributions = forms(train, rows, **how)
     say(f"{name} raw", np.sqrt(form))

@@ -5,7 +5,6 @@ use super::*;
 use crate::Detector;
 use crate::trained::Kernel;
 use crate::trained::calibrate::Threshold;
-use crate::trained::prepare::Scaling;
 
 /// Random numbers: xorshift64*.
 pub(crate) struct Random(pub(crate) u64);
@@ -86,7 +85,8 @@ fn variety() -> Vec<Parameters> {
         {
             for components in [Components::Share(0.9), Components::Count(1)] {
                 for (clip, shrinkage) in [(None, Shrinkage::Fixed(0.0)), (Some(5.0), Shrinkage::Auto)] {
-                    all.push(Parameters { components, shrinkage, clip, index, residuals });
+                    let learning_clip = clip.map(|clip| clip / 2.0);
+                    all.push(Parameters { components, shrinkage, clip, learning_clip, index, residuals });
                 }
             }
         }
@@ -102,12 +102,13 @@ fn it_is_what_numpy_makes_of_the_same_rows() {
     let default = Parameters::default();
     let clipped = |clip| Residuals::Weighted { clip };
     let cases = [
-        ("default", Parameters { clip: Some(5.0), ..default.clone() }),
+        ("default", default.clone()),
         (
             "distance",
             Parameters {
                 index: Index::Distance,
                 clip: None,
+                learning_clip: None,
                 shrinkage: Shrinkage::Fixed(0.0),
                 components: count(2),
                 ..default.clone()
@@ -118,6 +119,7 @@ fn it_is_what_numpy_makes_of_the_same_rows() {
             Parameters {
                 index: Index::Distance,
                 clip: Some(10.0),
+                learning_clip: None,
                 shrinkage: Shrinkage::Fixed(0.1),
                 components: count(6),
                 ..default.clone()
@@ -130,7 +132,7 @@ fn it_is_what_numpy_makes_of_the_same_rows() {
         ),
         (
             "weighted error",
-            Parameters { index: Index::Error, clip: Some(5.0), residuals: clipped(None), ..default.clone() },
+            Parameters { index: Index::Error, clip: Some(3.0), residuals: clipped(None), ..default.clone() },
         ),
     ];
     for (name, parameters) in cases {
@@ -190,6 +192,35 @@ fn what_breaks_the_correlation_is_found_where_no_feature_is_out() {
         let largest = (0..6).max_by(|&a, &b| explained[a].total_cmp(&explained[b])).unwrap();
         assert!([0, 4].contains(&largest), "{explained:?}");
     }
+}
+
+#[test]
+fn a_single_feature_far_out_is_found_among_many_that_do_as_they_like() {
+    let random = &mut Random(10);
+    let train: Vec<f64> = (0..40 * 2000).map(|_| random.normal()).collect();
+    let validation: Vec<f64> = (0..40 * 2000).map(|_| random.normal()).collect();
+    let batch = Batch { series: &[0; 2000], times: &[0; 2000], values: &validation };
+    let trained = fit(Rows::new(&train, 40), batch, &settings(Scaling::Standard), &Parameters::default()).unwrap();
+    let mut detector = crate::open(&trained.to_model()).unwrap();
+    for feature in 0..40 {
+        let mut row = train[..40].to_vec();
+        row[feature] = 1e3;
+        let verdicts = observed(&mut *detector, &row);
+        assert!(verdicts.scores[0] > 1.0, "{feature}: {}", verdicts.scores[0]);
+        assert!(verdicts.contributions.iter().all(|x| *x <= verdicts.contributions[feature]), "{feature}");
+    }
+}
+
+#[test]
+fn values_that_are_not_scaled_are_not_clipped() {
+    let random = &mut Random(11);
+    let train: Vec<f64> = rows(random, 1000).iter().map(|x| 1e6 + 1e3 * x).collect();
+    let trained = fitted(&train, 6, Scaling::None, &Parameters::default()).unwrap();
+    let mut detector = crate::open(&trained.to_model()).unwrap();
+    let mut row = train[..6].to_vec();
+    assert!(observed(&mut *detector, &row).scores[0] < 1.0);
+    row[4] = 2e6 - row[4] + 3e3;
+    assert!(observed(&mut *detector, &row).scores[0] > 1.0);
 }
 
 #[test]
@@ -326,6 +357,7 @@ fn parameters_that_cannot_be_are_refused() {
         (Parameters { components: Components::Share(f64::NAN), ..default.clone() }, "share of variance"),
         (Parameters { shrinkage: Shrinkage::Fixed(1.5), ..default.clone() }, "shrinkage of 1.5"),
         (Parameters { clip: Some(0.0), ..default.clone() }, "values are clipped at 0"),
+        (Parameters { learning_clip: Some(f64::NAN), ..default.clone() }, "values to learn from are clipped at NaN"),
         (Parameters { residuals: Residuals::Weighted { clip: Some(-1.0) }, ..default.clone() }, "errors are clipped"),
         (
             Parameters {

@@ -8,8 +8,17 @@ use crate::model::{Model, Writer};
 /// Raw scores that a threshold needs: with fewer, the tail is a guess.
 pub const LEAST: usize = 100;
 
-/// The share of raw scores that make the tail.
-const TAIL: f64 = 0.02;
+/// The share of raw scores that make the tail: the first, or where they are few as much as there are [`EXCESSES`], up to
+/// the second. A smaller tail is more like its limiting law, a larger one has more to learn from: with the two excesses
+/// that 2% of a hundred scores are, the threshold of heavy tails came out at half of what it should be.
+const TAIL: (f64, f64) = (0.02, 0.1);
+
+/// Scores that a tail should have.
+const EXCESSES: f64 = 50.0;
+
+/// How far out an excess counts, in median excesses. Of the heaviest law that is believed one in ninety lies farther
+/// out; but a single row that was no ordinary one, taken at its word, could move the threshold anywhere.
+const WILD: f64 = 20.0;
 
 /// How a threshold is found.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -41,6 +50,9 @@ impl Calibration {
         if raw.len() < LEAST {
             return Err(FitError(format!("{} rows to set the threshold by; {LEAST} are needed at least", raw.len())));
         }
+        if let Some(raw) = raw.iter().find(|raw| !raw.is_finite()) {
+            return Err(FitError(format!("a raw score is {raw}")));
+        }
         let mut sorted = raw.to_vec();
         sorted.sort_unstable_by(f64::total_cmp);
         let ordinary = quantile(&sorted, 0.5);
@@ -53,8 +65,12 @@ impl Calibration {
             Threshold::Contamination(share) => {
                 return Err(FitError(format!("`contamination` is {share}; it must lie between 0 and 0.5")));
             }
-            Threshold::Fixed(raw) if raw.is_finite() => raw,
-            Threshold::Fixed(raw) => return Err(FitError(format!("the fixed threshold is {raw}"))),
+            Threshold::Fixed(raw) if raw.is_finite() && raw > ordinary => raw,
+            Threshold::Fixed(raw) => {
+                let what =
+                    format!("the fixed threshold is {raw}; it must lie above {ordinary}, an ordinary row's raw score");
+                return Err(FitError(what));
+            }
         };
         // Scores that do not vary: anything beyond them is as unusual as can be.
         let least = ordinary + f64::max(ordinary.abs() * 1e-9, 1e-12);
@@ -93,16 +109,43 @@ impl Calibration {
 /// The raw score that a share `rate` of ordinary rows exceed: peaks over threshold. Excesses over a high quantile follow
 /// a generalised Pareto law (Pickands 1975); the quantile is Siffer et al. 2017, equation 1.
 fn tail_quantile(sorted: &[f64], rate: f64) -> f64 {
-    let start = quantile(sorted, 1.0 - TAIL);
-    let excesses: Vec<f64> = sorted.iter().map(|raw| raw - start).filter(|excess| *excess > 0.0).collect();
+    let tail = (EXCESSES / sorted.len() as f64).clamp(TAIL.0, TAIL.1);
+    let start = quantile(sorted, 1.0 - tail);
+    let beyond = &sorted[sorted.partition_point(|raw| *raw <= start)..];
+    let (start, mut excesses) = excesses(start, beyond);
     let share = excesses.len() as f64 / sorted.len() as f64;
     if rate >= share || excesses.len() < 2 {
         return quantile(sorted, 1.0 - rate);
+    }
+    let wild = WILD * quantile(&excesses, 0.5);
+    for excess in &mut excesses {
+        *excess = f64::min(*excess, wild);
     }
     let (shape, scale) = generalised_pareto(&excesses);
     let ratio = libm::log(rate / share);
     let excess = if shape.abs() < 1e-6 { -scale * ratio } else { scale / shape * libm::expm1(-shape * ratio) };
     start + excess
+}
+
+/// How far scores lie beyond the start of the tail, and the start itself.
+///
+/// Scores that take few values, such as those of metrics that count a few things, are of no continuous law: taken as they
+/// are, they look as if the tail ended soon. So equal ones are spread evenly between halfway to the score below and
+/// halfway to the one above, and the tail starts halfway to its first score.
+fn excesses(start: f64, beyond: &[f64]) -> (f64, Vec<f64>) {
+    let mut spread = Vec::with_capacity(beyond.len());
+    let mut below = start;
+    let mut rest = beyond;
+    while let Some(&score) = rest.first() {
+        let (equal, above) = rest.split_at(rest.partition_point(|raw| *raw <= score));
+        let low = (score - below) / 2.0;
+        let high = above.first().map_or(low, |next| (next - score) / 2.0);
+        let place = |at: usize| (at as f64 + 0.5) / equal.len() as f64 * (low + high) - low;
+        spread.extend((0..equal.len()).map(|at| score + if equal.len() > 1 { place(at) } else { 0.0 }));
+        (below, rest) = (score, above);
+    }
+    let start = beyond.first().map_or(start, |first| start + (first - start) / 2.0);
+    (start, spread.iter().map(|score| score - start).collect())
 }
 
 /// Shape and scale of the generalised Pareto law of some sorted excesses, by probability-weighted moments (Hosking &
@@ -112,9 +155,10 @@ fn generalised_pareto(sorted: &[f64]) -> (f64, f64) {
     let mean = sorted.iter().sum::<f64>() / count;
     let weighted = sorted.iter().enumerate().map(|(at, excess)| excess * (count - at as f64 - 1.0) / (count - 1.0));
     let weighted = weighted.sum::<f64>() / count;
+    // Gini's mean difference, halved: not negative, but for rounding where all excesses are alike.
+    let spread = mean - 2.0 * weighted;
     // Their k is our shape with its sign turned.
-    let shape = (2.0 - mean / (mean - 2.0 * weighted)).clamp(-0.5, 0.5);
-    let shape = if shape.is_nan() { 0.0 } else { shape };
+    let shape = if spread > 1e-9 * mean { (2.0 - mean / spread).clamp(-0.5, 0.5) } else { -0.5 };
     (shape, mean * (1.0 - shape))
 }
 
@@ -136,6 +180,36 @@ mod tests {
             let ratio = calibration.threshold / exact;
             assert!((0.9..1.1).contains(&ratio), "shape {shape}: {} of {exact}", calibration.threshold);
         }
+    }
+
+    #[test]
+    fn few_scores_or_a_few_wild_ones_make_no_wild_threshold() {
+        for shape in [-0.2_f64, 0.0, 0.2] {
+            let threshold = |raw: &[f64]| Calibration::fit(raw, Threshold::FalseAlarmRate(1e-4)).unwrap().threshold;
+            let many = threshold(&pareto(shape, 100_000));
+            let few = threshold(&pareto(shape, 100)) / many;
+            assert!((0.6..1.7).contains(&few), "shape {shape}: {few} times as far out with few");
+            let mut wild = pareto(shape, 10_000);
+            wild[..5].fill(1e12);
+            let wild = threshold(&wild) / many;
+            assert!((0.9..3.0).contains(&wild), "shape {shape}: {wild} times as far out with wild ones");
+        }
+    }
+
+    #[test]
+    fn ties_in_the_tail_do_no_harm() {
+        let threshold = |raw: &[f64]| Calibration::fit(raw, Threshold::FalseAlarmRate(1e-5)).unwrap().threshold;
+        // All excesses alike: the law with the nearest end.
+        for excess in [0.1, 1.0 / 3.0, 1e-9, 1e9] {
+            let raw = [vec![0.0; 980], vec![excess; 19]].concat();
+            let units = threshold(&raw) / excess;
+            assert!((1.0..2.1).contains(&units), "{units}");
+        }
+        // A tail that begins at the largest score; one with a single excess; whole numbers.
+        assert!((5.0..5.1).contains(&threshold(&[vec![0.0; 900], vec![5.0; 100]].concat())));
+        assert!((0.0..=1.0).contains(&threshold(&[vec![0.0; 999], vec![1.0]].concat())));
+        let whole: Vec<f64> = pareto(0.0, 10_000).into_iter().map(f64::round).collect();
+        assert!((9.5..13.0).contains(&threshold(&whole)), "{}", threshold(&whole));
     }
 
     #[test]
@@ -162,6 +236,9 @@ mod tests {
             (&[1.0; 100], Threshold::FalseAlarmRate(0.0)),
             (&[1.0; 100], Threshold::Contamination(f64::NAN)),
             (&[1.0; 100], Threshold::Fixed(f64::INFINITY)),
+            (&[1.0; 100], Threshold::Fixed(1.0)),
+            (&[f64::NAN; 100], Threshold::Contamination(0.1)),
+            (&[f64::INFINITY; 100], Threshold::FalseAlarmRate(1e-4)),
         ] {
             Calibration::fit(raw, threshold).unwrap_err();
         }

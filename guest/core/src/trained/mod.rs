@@ -125,6 +125,10 @@ impl Trained {
         fit: impl FnOnce(Rows<'_>) -> Result<Box<dyn Kernel>, FitError>,
     ) -> Result<Self, FitError> {
         let features = train.features();
+        if features > MOST_FEATURES {
+            return Err(FitError(format!("{features} features; there may be {MOST_FEATURES}")));
+        }
+        validation.rows(features).map_err(|error| FitError(error.to_string()))?;
         let memory = Memory::new(settings.memory, settings.memory_weight)?;
         let (front, trained) = Front::fit(train, settings)?;
         let kernel = fit(Rows::new(front.rows(&trained), features))?;

@@ -15,6 +15,9 @@ const STATE: &[u8; 8] = b"qualm-t2";
 /// What there is of a series besides its features' means.
 const FIXED: usize = 2;
 
+/// The largest score that is taken back: what is averaged with it stays finite.
+const MOST_SCORE: f64 = 1e100;
+
 /// The numbers of all series.
 #[derive(Debug)]
 pub(super) struct State {
@@ -99,8 +102,10 @@ impl State {
             return bad("it is longer or shorter than the series in it".to_owned());
         }
         let numbers: Vec<f64> = numbers.iter().map(|bytes| f64::from_le_bytes(*bytes)).collect();
-        if numbers.iter().any(|number| number.is_infinite()) {
-            return bad("a number in it is infinite".to_owned());
+        // Feature means may be anything finite, as metrics may.
+        let huge = |numbers: &[f64]| numbers[..FIXED].iter().any(|score| score.abs() > MOST_SCORE);
+        if numbers.chunks_exact(width).any(huge) || numbers.iter().any(|number| number.is_infinite()) {
+            return bad("a number in it is infinite, or as good as that".to_owned());
         }
         for (numbers, series) in numbers.chunks_exact(width).zip(series) {
             let Some(number) = *series else { continue };
@@ -163,11 +168,19 @@ mod tests {
         let saved = some().save(&[0]);
         let mut infinite = saved.clone();
         infinite[12..20].copy_from_slice(&f64::INFINITY.to_le_bytes());
+        let mut huge = saved.clone();
+        huge[12..20].copy_from_slice(&(-f64::MAX).to_le_bytes());
         let mut many = saved.clone();
         many[8..12].copy_from_slice(&u32::MAX.to_le_bytes());
-        for (saved, series) in
-            [(&saved[..43], 1), (&saved[..], 2), (&infinite[..], 1), (&many[..], 1), (b"qualm-s1", 0), (b"qualm-t2", 0)]
-        {
+        for (saved, series) in [
+            (&saved[..43], 1),
+            (&saved[..], 2),
+            (&infinite[..], 1),
+            (&huge[..], 1),
+            (&many[..], 1),
+            (b"qualm-s1", 0),
+            (b"qualm-t2", 0),
+        ] {
             let mut state = some();
             assert!(matches!(state.restore(saved, &vec![Some(0); series]), Err(Error::BadState(_))));
             assert_eq!(known(&mut state, 0), known(&mut some(), 0), "nothing was changed");

@@ -302,3 +302,19 @@ fn a_damaged_model_is_refused_or_scores_all_the_same() {
     }
     assert!(opened > 500 && refused > 500, "{opened} opened, {refused} refused");
 }
+
+#[test]
+fn what_no_model_could_be_made_of_is_refused_at_once() {
+    let rows: Vec<f64> = (0..400).map(f64::from).collect();
+    let settings = |memory| Settings { threshold: Threshold::Contamination(0.1), memory, ..Settings::default() };
+    let batch = Batch { series: &[0; 200], times: &[0; 200], values: &rows };
+    let fit = |features, batch, memory| crate::zscore::fit(Rows::new(&rows, features), batch, &settings(memory));
+    fit(2, batch, 1.0).unwrap();
+    for memory in [0.5, f64::NAN, -3.0, 1e7] {
+        assert!(fit(2, batch, memory).unwrap_err().0.contains("`memory` is"));
+    }
+    assert!(fit(4, batch, 1.0).unwrap_err().0.contains("wrong shape"));
+    let wide = vec![0.0; MOST_FEATURES + 1];
+    let error = crate::zscore::fit(Rows::new(&wide, wide.len()), batch, &settings(1.0)).unwrap_err();
+    assert!(error.0.contains("4097 features"));
+}

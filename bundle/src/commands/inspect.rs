@@ -1,0 +1,156 @@
+//! `qualm bundle inspect`.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use clap::Args;
+use serde::Serialize;
+
+use super::{Error, print, read, text};
+use crate::bundle::Bundle;
+use crate::duration::friendly;
+use crate::files;
+use crate::manifest::{Feature, Manifest, Provenance, Shape, Transform};
+use crate::signature::{Signed, Trust};
+
+#[derive(Debug, Args)]
+pub(super) struct Options {
+    /// The bundle
+    #[arg(value_name = "BUNDLE")]
+    path: PathBuf,
+
+    /// Print it as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// What there is to be said.
+#[derive(Debug, Serialize)]
+struct Summary<'a> {
+    manifest: &'a Manifest,
+    /// The size of each file.
+    files: BTreeMap<&'static str, usize>,
+    golden_rows: usize,
+    /// The digest of the manifest: what tells this bundle from any other.
+    digest: String,
+    signature: Signed,
+}
+
+pub(super) fn run(options: &Options) -> Result<(), Error> {
+    let bundle = read(&options.path)?;
+    let signature = bundle.check_trust(&Trust::default());
+    let summary = Summary {
+        manifest: &bundle.manifest,
+        files: bundle.files().map(|(name, bytes)| (name, bytes.len())).collect(),
+        golden_rows: bundle.golden.rows(),
+        digest: bundle.digest(),
+        signature: signature.map_err(|fault| Error::Bundle(fault.at(options.path.display())))?,
+    };
+    print(&summary, options.json, || {
+        format!(
+            "{}\nIs it as it should be? qualm bundle verify {}\n",
+            for_people(&bundle, &summary),
+            options.path.display()
+        )
+    })
+}
+
+fn for_people(bundle: &Bundle, summary: &Summary<'_>) -> String {
+    let Manifest { name, version, created, expires, kind, features, threshold, .. } = &bundle.manifest;
+    let plugin = if bundle.component.is_some() { ", a plugin" } else { "" };
+    let files: Vec<_> =
+        summary.files.iter().map(|(name, size)| format!("{name} {}", text::bytes(*size as u64))).collect();
+    let signature = match &summary.signature {
+        Signed::No => "none".to_owned(),
+        Signed::Unchecked { key } | Signed::By { key, .. } => {
+            format!("with the key {key}; `qualm bundle verify --key` checks it")
+        }
+    };
+    let rows = [
+        ("kind", format!("{kind}{plugin}")),
+        ("made", created.to_string()),
+        ("expires", expires.map_or_else(|| "never".to_owned(), |expires| expires.to_string())),
+        ("rows", rows(&bundle.manifest)),
+        (
+            "threshold",
+            format!(
+                "{}: raw score {}, where an ordinary row has {}",
+                threshold.rule,
+                text::number(threshold.raw),
+                text::number(threshold.ordinary)
+            ),
+        ),
+        ("alarms", alarms(&bundle.manifest)),
+        ("trained", trained(&bundle.manifest.provenance)),
+        ("parameters", list(&bundle.manifest.provenance.parameters, ToString::to_string)),
+        ("metrics", list(&bundle.manifest.provenance.metrics, |metric| text::number(*metric))),
+        ("golden", format!("{} rows", summary.golden_rows)),
+        ("files", files.join(", ")),
+        ("digest", format!("{} ({})", summary.digest, files::MANIFEST)),
+        ("signature", signature),
+    ];
+    let rows: Vec<_> = rows.map(|(name, what)| vec![name.to_owned(), what]).to_vec();
+    let features: Vec<_> = features.iter().map(feature).collect();
+    format!("{name}, version {version}\n{}\nFeatures\n{}", text::table(&rows), text::table(&features))
+}
+
+fn rows(manifest: &Manifest) -> String {
+    let Manifest { shape, features, entity, interval, .. } = manifest;
+    let each = if entity.is_empty() { String::new() } else { format!(" for each {}", entity.join(", ")) };
+    match shape {
+        Shape::Field => format!("one field{each}"),
+        Shape::Vector if interval.is_zero() => format!("{} features of the same time{each}", features.len()),
+        Shape::Vector => format!("{} features within {}{each}", features.len(), friendly(*interval)),
+    }
+}
+
+fn alarms(manifest: &Manifest) -> String {
+    let suppression = &manifest.suppression;
+    let when = suppression.sustained.as_ref().map_or_else(
+        || "at every anomalous row".to_owned(),
+        |sustained| format!("when {sustained} rows are anomalous"),
+    );
+    if suppression.cooldown.is_zero() {
+        return when;
+    }
+    format!("{when}, then none for {}", friendly(suppression.cooldown))
+}
+
+fn trained(provenance: &Provenance) -> String {
+    let Provenance { rows, from, to, seed, .. } = provenance;
+    let when = match (from, to) {
+        (Some(from), Some(to)) => format!(" from {from} to {to}"),
+        _ => String::new(),
+    };
+    format!("on {rows} rows{when}, seed {seed}")
+}
+
+fn list<T>(items: &BTreeMap<String, T>, show: impl Fn(&T) -> String) -> String {
+    let items: Vec<_> = items.iter().map(|(name, item)| format!("{name} = {}", show(item))).collect();
+    if items.is_empty() { "none".to_owned() } else { items.join(", ") }
+}
+
+/// A feature's name, how it is taken, and what it was like.
+fn feature(feature: &Feature) -> Vec<String> {
+    let reference = feature.reference.as_ref().map_or_else(String::new, |reference| {
+        let range = match (reference.quantiles.first(), reference.quantiles.last()) {
+            (Some(least), Some(most)) => format!(", {} to {}", text::number(*least), text::number(*most)),
+            _ => String::new(),
+        };
+        format!("{} ± {}{range}", text::number(reference.mean), text::number(reference.deviation))
+    });
+    vec![feature.name.clone(), taken(feature), reference]
+}
+
+/// How a feature is taken from metrics.
+pub(super) fn taken(feature: &Feature) -> String {
+    let Feature { measurement, field, tags, transform, .. } = feature;
+    let tags: String = tags.iter().map(|(key, value)| format!(" {key}={value}")).collect();
+    let transform = match transform {
+        Transform::None => "",
+        Transform::Rate => ", its growth a second",
+        Transform::Delta => ", its change",
+        Transform::Log1p => ", ln(1 + x)",
+    };
+    format!("{measurement}.{field}{tags}{transform}")
+}

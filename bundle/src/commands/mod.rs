@@ -1,0 +1,120 @@
+//! `qualm bundle`: what people do with bundles.
+
+mod diff;
+mod inspect;
+mod pack;
+mod rollback;
+mod sign;
+mod text;
+mod verify;
+
+use std::io;
+use std::path::Path;
+
+use clap::{Args, Subcommand};
+use serde::Serialize;
+
+use crate::bundle::{self, Bundle};
+use crate::stdout::say;
+use crate::store;
+
+/// What `--help` ends with.
+pub const EXAMPLES: &str = "\
+Examples:
+  qualm bundle inspect models/cpu                  what is in it
+  qualm bundle verify cpu-3.qualm --key my.pub     is it whole, and who made it?
+  qualm bundle diff models/cpu cpu-3.qualm         what is different in the second
+  qualm bundle sign models/cpu --key my.key        with a key of minisign
+  qualm bundle pack models/cpu                     one file, NAME-VERSION.qualm, for web servers
+  qualm bundle rollback cpu --state /var/lib/qualm   back to the version that ran before
+
+A bundle is a directory or a packed file; wherever one is wanted, the other will do.";
+
+/// What a user may ask for.
+#[derive(Debug, Args)]
+pub struct Options {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Say what is in a bundle
+    Inspect(inspect::Options),
+    /// Check everything about a bundle that can be checked without metrics
+    Verify(verify::Options),
+    /// Pack a bundle into one file
+    Pack(pack::Options),
+    /// Sign a bundle with a key of minisign
+    Sign(sign::Options),
+    /// Say what is different in another bundle
+    Diff(diff::Options),
+    /// Make a running pipeline go back to an earlier version
+    Rollback(rollback::Options),
+}
+
+/// Why a command ended early.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Something is no bundle that can be used.
+    #[error(transparent)]
+    Bundle(bundle::Error),
+    /// A key cannot be used.
+    #[error("{0}")]
+    Key(String),
+    /// There is nothing to roll back.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    /// There is no such detector.
+    #[error("{0}")]
+    NoSuchDetector(String),
+    /// A bundle cannot be written.
+    #[error(transparent)]
+    Write(bundle::Error),
+    /// Nothing can be printed.
+    #[error("stdout: {0}")]
+    Print(#[from] io::Error),
+    /// A check found the bundle wanting.
+    #[error("{0}")]
+    Wanting(String),
+}
+
+impl Error {
+    /// What the process should end with: 1 where a check found something wanting or the result cannot be written, 2 where
+    /// the input cannot be used.
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Wanting(_) | Self::Write(_) | Self::Print(_) => 1,
+            Self::Bundle(_) | Self::Key(_) | Self::Store(_) | Self::NoSuchDetector(_) => 2,
+        }
+    }
+}
+
+/// Does it, and prints what came of it.
+///
+/// # Errors
+///
+/// Says what cannot be used, and why; or what was found wanting.
+pub fn run(options: &Options) -> Result<(), Error> {
+    match &options.command {
+        Command::Inspect(options) => inspect::run(options),
+        Command::Verify(options) => verify::run(options),
+        Command::Pack(options) => pack::run(options),
+        Command::Sign(options) => sign::run(options),
+        Command::Diff(options) => diff::run(options),
+        Command::Rollback(options) => rollback::run(options),
+    }
+}
+
+fn read(path: &Path) -> Result<Bundle, Error> {
+    Bundle::read(path).map_err(Error::Bundle)
+}
+
+/// Prints a result for people or for machines.
+fn print(result: &impl Serialize, json: bool, for_people: impl FnOnce() -> String) -> Result<(), Error> {
+    Ok(say(&if json { format!("{}\n", serde_json::json!(result)) } else { for_people() })?)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,63 @@
+//! `qualm bundle sign`.
+
+use std::env;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use serde::Serialize;
+
+use super::{Error, print, read};
+use crate::signature::SecretKey;
+
+/// Where the password may be, so that nobody has to be there to type it.
+const PASSWORD: &str = "QUALM_KEY_PASSWORD";
+
+#[derive(Debug, Args)]
+pub(super) struct Options {
+    /// The bundle
+    #[arg(value_name = "BUNDLE")]
+    path: PathBuf,
+
+    /// The secret key, as `minisign -G` makes it; its password is asked for, or taken from `QUALM_KEY_PASSWORD`
+    #[arg(long, value_name = "FILE")]
+    key: PathBuf,
+
+    /// Print the key as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct Signed {
+    key: String,
+    public_key: String,
+}
+
+pub(super) fn run(options: &Options) -> Result<(), Error> {
+    let Options { path, key, .. } = options;
+    let mut bundle = read(path)?;
+    let key = SecretKey::read(key, || password(key)).map_err(Error::Key)?;
+    bundle.sign(&key).map_err(|fault| Error::Write(fault.at(path.display())))?;
+    // As a whole: a pipeline that watches the directory must not see another signature's file come and go.
+    if path.is_dir() { bundle.write(path) } else { bundle.write_packed(path) }.map_err(Error::Write)?;
+    let public = key.public().map_err(Error::Key)?;
+    let signed = Signed { key: public.id(), public_key: public.to_string() };
+    print(&signed, options.json, || {
+        format!(
+            "{path}: signed with the key {}\n\
+             To check it:  qualm bundle verify {path} --key {public}\n\
+             To take only what is signed with it, in qualm.toml:  trusted_keys = [\"{public}\"]\n",
+            signed.key,
+            path = path.display(),
+        )
+    })
+}
+
+fn password(key: &Path) -> Result<String, String> {
+    if let Ok(password) = env::var(PASSWORD) {
+        return Ok(password);
+    }
+    rpassword::prompt_password(format!("Password of {}: ", key.display())).map_err(|error| {
+        format!("{} has a password, and there is no terminal to ask for it ({error}); set {PASSWORD}", key.display())
+    })
+}

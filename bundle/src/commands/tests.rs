@@ -1,0 +1,108 @@
+use std::fs;
+
+use clap::Parser;
+
+use super::*;
+use crate::store::Store;
+use crate::testing;
+
+#[derive(Debug, Parser)]
+struct Cli {
+    #[command(flatten)]
+    options: Options,
+}
+
+fn call(arguments: &[&str]) -> Result<(), Error> {
+    run(&Cli::try_parse_from([&["bundle"], arguments].concat()).unwrap().options)
+}
+
+/// What it ends with.
+fn code(arguments: &[&str]) -> u8 {
+    call(arguments).map_or_else(|error| error.exit_code(), |()| 0)
+}
+
+#[test]
+fn the_commands_are_as_clap_wants_them() {
+    use clap::CommandFactory;
+    Cli::command().debug_assert();
+}
+
+#[test]
+fn a_bundle_is_packed_signed_verified_and_compared() {
+    let root = tempfile::tempdir().unwrap();
+    let at = |name: &str| root.path().join(name).into_os_string().into_string().unwrap();
+    let (cpu, key) = (at("cpu"), at("key"));
+    testing::bundle(1).write(cpu.as_ref()).unwrap();
+    let pair = minisign::KeyPair::generate_encrypted_keypair(Some("horse".to_owned())).unwrap();
+    fs::write(&key, pair.sk.to_box(None).unwrap().to_string()).unwrap();
+    let public = pair.pk.to_base64();
+
+    assert_eq!(code(&["inspect", &cpu]), 0);
+    assert_eq!(code(&["inspect", &cpu, "--json"]), 0);
+    assert_eq!(code(&["verify", &cpu]), 0);
+    assert_eq!(code(&["verify", &cpu, "--json", "--key", &public]), 1, "it is not signed yet");
+    assert_eq!(code(&["pack", &cpu, "--out", &at("")]), 0);
+    assert_eq!(Bundle::read(at("cpu-1.qualm").as_ref()).unwrap(), testing::bundle(1));
+    let signed = Bundle { signature: None, ..Bundle::read(cpu.as_ref()).unwrap() };
+    assert_eq!(code(&["diff", &cpu, &at("cpu-1.qualm")]), 0);
+
+    // The password is where a script can put it; here the key is opened as the command does.
+    let secret = crate::signature::SecretKey::read(key.as_ref(), || Ok("horse".to_owned())).unwrap();
+    let mut bundle = signed;
+    bundle.sign(&secret).unwrap();
+    bundle.write(cpu.as_ref()).unwrap();
+    assert_eq!(code(&["verify", &cpu, "--key", &public]), 0);
+    assert_eq!(code(&["diff", &cpu, &at("cpu-1.qualm"), "--json"]), 0);
+    assert_eq!(code(&["verify", &cpu]), 0);
+
+    fs::write(at("cpu/model.safetensors"), "other").unwrap();
+    assert_eq!(code(&["verify", &cpu]), 1);
+    assert_eq!(code(&["inspect", &cpu]), 2);
+    fs::write(at("cpu/bundle.toml"), "other").unwrap();
+    assert_eq!(code(&["verify", &cpu]), 1);
+    for unusable in [
+        ["verify", &at("none"), "--json"].as_slice(),
+        &["verify", &cpu, "--key", "none"],
+        &["pack", &cpu],
+        &["sign", &cpu, "--key", &key],
+        &["sign", &at("cpu-1.qualm"), "--key", &at("none")],
+        &["diff", &cpu, &cpu],
+    ] {
+        assert_eq!(code(unusable), 2, "{unusable:?}");
+    }
+    assert_eq!(code(&["pack", &at("cpu-1.qualm"), "--out", &at("no/where/cpu.qualm")]), 1, "it cannot be written");
+}
+
+#[test]
+fn a_key_without_password_signs_what_is_packed_as_well() {
+    let Some(tool) = testing::minisign() else { return };
+    let root = tempfile::tempdir().unwrap();
+    let at = |name: &str| root.path().join(name).into_os_string().into_string().unwrap();
+    let made = std::process::Command::new(tool).args(["-G", "-W", "-p", &at("pub"), "-s", &at("key")]).output();
+    assert!(made.unwrap().status.success());
+    testing::bundle(1).write(at("cpu").as_ref()).unwrap();
+    testing::bundle(1).write_packed(at("cpu.qualm").as_ref()).unwrap();
+    for bundle in [at("cpu"), at("cpu.qualm")] {
+        call(&["sign", &bundle, "--key", &at("key")]).unwrap();
+        call(&["verify", &bundle, "--key", &at("pub")]).unwrap();
+    }
+}
+
+#[test]
+fn a_rollback_is_made_where_the_pipeline_keeps_its_bundles() {
+    let root = tempfile::tempdir().unwrap();
+    let state = root.path().to_str().unwrap();
+    let none = call(&["rollback", "cpu", "--state", state]).unwrap_err();
+    assert!(none.to_string().contains("it keeps no bundles at all"), "{none}");
+    let mut store = Store::open(root.path(), "cpu").unwrap();
+    for version in 1..=3 {
+        store.keep(&testing::bundle(version)).unwrap();
+    }
+    let other = call(&["rollback", "memory", "--state", state]).unwrap_err();
+    assert!(other.to_string().contains("no bundles of a detector `memory`; it keeps those of cpu"), "{other}");
+    call(&["rollback", "cpu", "--state", state]).unwrap();
+    assert_eq!(store.changed().unwrap(), Some(testing::bundle(2)));
+    call(&["rollback", "cpu", "--state", state, "--to", "1", "--json"]).unwrap();
+    assert_eq!(store.changed().unwrap(), Some(testing::bundle(1)));
+    assert_eq!(code(&["rollback", "cpu", "--state", state, "--to", "9"]), 2);
+}

@@ -1,0 +1,176 @@
+//! Where a pipeline's bundles come from: a path or a URL, asked again and again whether there is a new one.
+
+mod path;
+mod url;
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::bundle::{Bundle, Error};
+use crate::digest::sha256;
+
+/// For how long a server may take to send a bundle, unless set otherwise.
+pub const TIMEOUT: Duration = Duration::from_mins(2);
+
+/// Where bundles come from.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Source {
+    /// A directory or a packed bundle.
+    Path(PathBuf),
+    /// A packed bundle on a server, by http or https. The URL may have a user and a password in it.
+    Url(String),
+}
+
+impl Source {
+    /// Reads one as people write it.
+    ///
+    /// # Errors
+    ///
+    /// Says what it must be.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        match text.split_once("://") {
+            None if text.is_empty() => Err("it is empty; write a path or an http(s) URL".to_owned()),
+            None => Ok(Self::Path(text.into())),
+            Some(("http" | "https", rest)) if !rest.is_empty() && !rest.starts_with('/') => {
+                Ok(Self::Url(text.to_owned()))
+            }
+            Some(("http" | "https", _)) => Err(format!("`{text}` names no host")),
+            Some(("file", path)) => Err(format!("`{text}`: write the path itself, `{path}`")),
+            Some((scheme, _)) => Err(format!("`{scheme}` is not known here; write a path or an http(s) URL")),
+        }
+    }
+
+    /// The path to be [watched](crate::watch::Watch).
+    #[must_use]
+    pub fn watched(&self) -> Option<&Path> {
+        match self {
+            Self::Path(path) => Some(path),
+            Self::Url(_) => None,
+        }
+    }
+}
+
+/// For logs: without password.
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Path(path) => path.display().fmt(f),
+            Self::Url(url) => f.write_str(&url::without_password(url)),
+        }
+    }
+}
+
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Source({self})")
+    }
+}
+
+/// What came of asking.
+#[derive(Debug, PartialEq)]
+pub enum Fetched {
+    /// Nothing has changed since the last answer, whether that was a bundle or an error.
+    Unchanged,
+    /// Another bundle than the last one. It is whole; whether it is trusted, new enough and scores as it must is not
+    /// known yet.
+    New(Box<Bundle>),
+}
+
+/// Asks a source.
+#[derive(Debug)]
+pub struct Fetcher {
+    source: Source,
+    way: Way,
+    /// What tells the last bundle, with its signature, from others.
+    last: Option<String>,
+}
+
+#[derive(Debug)]
+enum Way {
+    Path(path::Local),
+    Url(url::Remote),
+}
+
+impl Fetcher {
+    /// One that knows nothing yet. A server may take `timeout` to send a bundle; [`TIMEOUT`] is a good one.
+    ///
+    /// # Errors
+    ///
+    /// Where the certificates that `SSL_CERT_FILE` names cannot be read.
+    pub fn new(source: Source, timeout: Duration) -> Result<Self, Error> {
+        let way = match &source {
+            Source::Path(path) => Way::Path(path::Local::new(path.clone())),
+            Source::Url(url) => Way::Url(url::Remote::new(url.clone(), timeout).map_err(|fault| fault.at(&source))?),
+        };
+        Ok(Self { source, way, last: None })
+    }
+
+    /// Where it asks.
+    #[must_use]
+    pub fn source(&self) -> &Source {
+        &self.source
+    }
+
+    /// Offers the last bundle once more when next asked: what kept it from being used may have passed.
+    pub fn forget(&mut self) {
+        self.last = None;
+        match &mut self.way {
+            Way::Path(local) => local.forget(),
+            Way::Url(remote) => remote.forget(),
+        }
+    }
+
+    /// Asks. This may take long: not where metrics wait.
+    ///
+    /// # Errors
+    ///
+    /// Says why there is no bundle to be had, or none that can be used. With a path, only once for as long as nothing
+    /// changes there; with a URL, each time.
+    pub fn poll(&mut self) -> Result<Fetched, Error> {
+        let fetched = match &mut self.way {
+            Way::Path(local) => local.poll(),
+            Way::Url(remote) => remote.poll(),
+        };
+        let Some(bundle) = fetched.map_err(|fault| fault.at(&self.source))? else { return Ok(Fetched::Unchanged) };
+        let signature = bundle.signature.as_deref().unwrap_or_default();
+        let this = sha256(format!("{}{signature}", bundle.digest()).as_bytes());
+        if self.last.replace(this.clone()) == Some(this) {
+            return Ok(Fetched::Unchanged);
+        }
+        Ok(Fetched::New(Box::new(bundle)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_source_is_a_path_or_a_url() {
+        let path = |text: &str| Source::Path(text.into());
+        assert_eq!(Source::parse("models/cpu"), Ok(path("models/cpu")));
+        assert_eq!(Source::parse("C:model"), Ok(path("C:model")));
+        assert_eq!(Source::parse("https://host/cpu.qualm"), Ok(Source::Url("https://host/cpu.qualm".to_owned())));
+        for (text, what) in [
+            ("", "it is empty"),
+            ("ftp://host/cpu", "`ftp` is not known"),
+            ("file:///models/cpu", "write the path itself, `/models/cpu`"),
+            ("http:///cpu", "names no host"),
+            ("https://", "names no host"),
+        ] {
+            let error = Source::parse(text).unwrap_err();
+            assert!(error.contains(what), "{error}");
+        }
+    }
+
+    #[test]
+    fn no_password_gets_into_logs() {
+        let source = Source::parse("https://me:secret@host:8443/cpu.qualm?at=1").unwrap();
+        assert_eq!(source.to_string(), "https://me:***@host:8443/cpu.qualm?at=1");
+        assert_eq!(format!("{source:?}"), "Source(https://me:***@host:8443/cpu.qualm?at=1)");
+        let fetcher = Fetcher::new(source, TIMEOUT).unwrap();
+        assert!(!format!("{fetcher:?}").contains("secret"), "{fetcher:?}");
+        assert_eq!(Source::parse("https://host/a@b").unwrap().to_string(), "https://host/a@b");
+    }
+}

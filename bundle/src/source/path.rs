@@ -1,0 +1,161 @@
+//! Bundles from a path. Whether there may be a new one is told by what the file system says of the files.
+
+use std::fs::{self, Metadata};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use crate::bundle::{Bundle, Fault, read_files};
+use crate::files;
+
+/// Within so many seconds, two changes may bear the same time on some file systems.
+const TICK: i64 = 2;
+
+/// Asks the file system.
+#[derive(Debug)]
+pub(super) struct Local {
+    path: PathBuf,
+    /// What was there when it was last read; none where it must be read again.
+    seen: Option<Vec<Option<Stamp>>>,
+}
+
+/// What changes whenever a file does: device, number, size, and time of modification and of change in seconds and
+/// nanoseconds. (The time of change, because copying may set the time of modification to an old one.)
+type Stamp = (u64, u64, u64, [i64; 2], [i64; 2]);
+
+impl Local {
+    pub(super) fn new(path: PathBuf) -> Self {
+        Self { path, seen: None }
+    }
+
+    /// Reads it again next time.
+    pub(super) fn forget(&mut self) {
+        self.seen = None;
+    }
+
+    /// The bundle, unless nothing has changed.
+    pub(super) fn poll(&mut self) -> Result<Option<Bundle>, Fault> {
+        let now = stamps(&self.path);
+        if self.seen.as_ref() == Some(&now) {
+            return Ok(None);
+        }
+        // What changed just now may change again without showing it.
+        let clock = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs() as i64);
+        let settled = now.iter().flatten().all(|(.., [changed, _])| changed + TICK < clock);
+        self.seen = settled.then_some(now);
+        Bundle::of(read_files(&self.path)?).map(Some)
+    }
+}
+
+/// Of the path, and of all files that may be in it.
+fn stamps(path: &Path) -> Vec<Option<Stamp>> {
+    let within = files::NAMES.map(|name| path.join(name));
+    let all = [path].into_iter().chain(within.iter().map(PathBuf::as_path));
+    all.map(|path| fs::metadata(path).ok().as_ref().map(stamp)).collect()
+}
+
+fn stamp(file: &Metadata) -> Stamp {
+    let modified = [file.mtime(), file.mtime_nsec()];
+    (file.dev(), file.ino(), file.len(), modified, [file.ctime(), file.ctime_nsec()])
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+    use std::thread;
+    use std::time::Duration;
+
+    use super::super::{Fetched, Fetcher, Source, TIMEOUT};
+    use crate::testing;
+
+    use super::*;
+
+    fn fetcher(path: PathBuf) -> Fetcher {
+        Fetcher::new(Source::Path(path), TIMEOUT).unwrap()
+    }
+
+    fn version(fetched: &Fetched) -> Option<u64> {
+        match fetched {
+            Fetched::Unchanged => None,
+            Fetched::New(bundle) => Some(bundle.manifest.version),
+        }
+    }
+
+    #[test]
+    fn what_is_new_is_told_once() {
+        let root = tempfile::tempdir().unwrap();
+        let directory = root.path().join("cpu");
+        let packed = root.path().join("cpu.qualm");
+        let mut fetchers = [fetcher(directory.clone()), fetcher(packed.clone())];
+        for fetcher in &mut fetchers {
+            let error = fetcher.poll().unwrap_err().to_string();
+            assert!(error.starts_with(root.path().to_str().unwrap()) && error.contains("No such file"), "{error}");
+            assert_eq!(fetcher.poll().unwrap(), Fetched::Unchanged);
+        }
+        for turn in [1, 2, 1] {
+            testing::bundle(turn).write(&directory).unwrap();
+            testing::bundle(turn).write_packed(&packed).unwrap();
+            for fetcher in &mut fetchers {
+                assert_eq!(version(&fetcher.poll().unwrap()), Some(turn));
+                assert_eq!(version(&fetcher.poll().unwrap()), None);
+            }
+        }
+    }
+
+    #[test]
+    fn another_signature_is_something_new() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("cpu");
+        let mut bundle = testing::bundle(1);
+        bundle.write(&path).unwrap();
+        let mut fetcher = fetcher(path.clone());
+        assert_eq!(version(&fetcher.poll().unwrap()), Some(1));
+        bundle.signature = Some("somebody".to_owned());
+        bundle.write(&path).unwrap();
+        assert_eq!(version(&fetcher.poll().unwrap()), Some(1));
+    }
+
+    #[test]
+    fn a_link_that_leads_elsewhere_is_something_new() {
+        let root = tempfile::tempdir().unwrap();
+        for version in [1, 2] {
+            testing::bundle(version).write(&root.path().join(format!("v{version}"))).unwrap();
+        }
+        symlink("v1", root.path().join("current")).unwrap();
+        let mut fetcher = fetcher(root.path().join("current"));
+        assert_eq!(version(&fetcher.poll().unwrap()), Some(1));
+        symlink("v2", root.path().join("new")).unwrap();
+        fs::rename(root.path().join("new"), root.path().join("current")).unwrap();
+        assert_eq!(version(&fetcher.poll().unwrap()), Some(2));
+    }
+
+    #[test]
+    fn half_a_copy_is_bad_until_it_is_whole() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("cpu");
+        fs::create_dir(&path).unwrap();
+        let mut fetcher = fetcher(path.clone());
+        let bundle = testing::bundle(1);
+        for (name, bytes) in bundle.files() {
+            assert!(fetcher.poll().is_err());
+            fs::write(path.join(name), &bytes[..bytes.len() / 2]).unwrap();
+            assert!(fetcher.poll().is_err());
+            fs::write(path.join(name), bytes).unwrap();
+        }
+        assert_eq!(version(&fetcher.poll().unwrap()), Some(1));
+    }
+
+    #[test]
+    fn what_has_settled_is_not_read_again() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("cpu.qualm");
+        fs::write(&path, "no bundle").unwrap();
+        let mut local = Local::new(path.clone());
+        assert!(local.poll().is_err() && local.poll().is_err(), "it may have changed within the tick");
+        thread::sleep(Duration::from_secs(TICK as u64 + 2));
+        assert!(local.poll().is_err());
+        assert!(local.poll().unwrap().is_none());
+        testing::bundle(1).write_packed(&path).unwrap();
+        assert!(local.poll().unwrap().is_some());
+    }
+}

@@ -1,0 +1,152 @@
+//! Bundles from a server, by http or https.
+//!
+//! The server is asked for what has changed (`ETag`, `Last-Modified`), so that asking often costs nothing. Certificates are
+//! checked against Mozilla's list, or against those in the file that `SSL_CERT_FILE` names, for servers with a private
+//! one; proxies are those of the environment (`HTTPS_PROXY` and so on).
+
+use std::env;
+use std::fmt;
+use std::fs;
+use std::io::ErrorKind;
+use std::path::Path;
+use std::time::Duration;
+
+use ureq::http::header::{ETAG, HeaderName, HeaderValue, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED};
+use ureq::http::{HeaderMap, StatusCode};
+use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
+use ureq::{Agent, Timeout};
+
+use crate::bundle::{Bundle, Fault};
+use crate::files::MOST;
+
+/// How long it may take to reach the server.
+const CONNECT: Duration = Duration::from_secs(10);
+
+/// How often a server may send us elsewhere.
+const REDIRECTS: u32 = 5;
+
+/// Asks a server.
+pub(super) struct Remote {
+    url: String,
+    timeout: Duration,
+    agent: Agent,
+    /// What the server said of the last bundle, to be said back to it: header of the answer, of the question, value.
+    said: Vec<(HeaderName, HeaderValue)>,
+}
+
+impl Remote {
+    /// Fetches it again next time, even if the server has no other.
+    pub(super) fn forget(&mut self) {
+        self.said.clear();
+    }
+
+    pub(super) fn new(url: String, timeout: Duration) -> Result<Self, Fault> {
+        let roots = match env::var_os("SSL_CERT_FILE").filter(|path| !path.is_empty()) {
+            Some(path) => certificates(path.as_ref())?,
+            None => RootCerts::WebPki,
+        };
+        let config = Agent::config_builder()
+            .tls_config(TlsConfig::builder().root_certs(roots).build())
+            .https_only(url.starts_with("https:")) // nor be sent from there to anywhere less safe
+            .max_redirects(REDIRECTS)
+            .http_status_as_error(false)
+            .timeout_connect(Some(CONNECT.min(timeout)))
+            .timeout_global(Some(timeout))
+            .user_agent(concat!("qualm/", env!("CARGO_PKG_VERSION")))
+            .build();
+        Ok(Self { url, timeout, agent: config.into(), said: Vec::new() })
+    }
+
+    /// The bundle, unless the server says that it is still the last one.
+    pub(super) fn poll(&mut self) -> Result<Option<Bundle>, Fault> {
+        let mut question = self.agent.get(&self.url);
+        for (name, value) in &self.said {
+            question = question.header(name, value);
+        }
+        let mut answer = question.call().map_err(|error| self.explain(error))?;
+        match answer.status() {
+            StatusCode::OK => {}
+            StatusCode::NOT_MODIFIED if !self.said.is_empty() => return Ok(None),
+            status => return Err(Fault::Fetch(refusal(status))),
+        }
+        let said = say_back(answer.headers());
+        let bytes = answer.body_mut().with_config().limit(MOST).read_to_vec();
+        let bundle = Bundle::unpack(&bytes.map_err(|error| self.explain(error))?);
+        // One that is bad may have been cut short, so it is asked for again.
+        self.said = if bundle.is_ok() { said } else { Vec::new() };
+        bundle.map(Some)
+    }
+
+    fn explain(&self, error: ureq::Error) -> Fault {
+        Fault::Fetch(match error {
+            ureq::Error::Timeout(Timeout::Connect) => "the server cannot be reached: no answer at all".to_owned(),
+            ureq::Error::Timeout(_) => format!("the server did not answer within {:?}", self.timeout),
+            ureq::Error::HostNotFound => "there is no such host".to_owned(),
+            ureq::Error::TooManyRedirects => format!("the server redirects more than {REDIRECTS} times"),
+            ureq::Error::RequireHttpsOnly(_) => {
+                "the server redirects from https to http, which is not followed".to_owned()
+            }
+            ureq::Error::BodyExceedsLimit(_) => format!("it is larger than the {MOST} bytes that a bundle may have"),
+            ureq::Error::BadUri(_) | ureq::Error::Http(_) => "this is no URL, or leads to none".to_owned(),
+            ureq::Error::Io(error) if error.kind() == ErrorKind::UnexpectedEof => {
+                "the server ended its answer early".to_owned()
+            }
+            ureq::Error::Io(error) if error.to_string().contains("UnknownIssuer") => {
+                format!("{error}; SSL_CERT_FILE can name the file of a private authority's certificates")
+            }
+            ureq::Error::Io(error) => error.to_string(),
+            error => error.to_string(),
+        })
+    }
+}
+
+impl fmt::Debug for Remote {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Remote({}, {:?})", without_password(&self.url), self.said)
+    }
+}
+
+/// The headers to be sent with the next question.
+fn say_back(answer: &HeaderMap) -> Vec<(HeaderName, HeaderValue)> {
+    let pairs = [(ETAG, IF_NONE_MATCH), (LAST_MODIFIED, IF_MODIFIED_SINCE)];
+    pairs.into_iter().filter_map(|(said, back)| Some((back, answer.get(said)?.clone()))).collect()
+}
+
+fn refusal(status: StatusCode) -> String {
+    let hint = match status {
+        StatusCode::NOT_FOUND | StatusCode::GONE => "; is the URL right?",
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
+            "; a user and password can stand in the URL: https://USER:PASSWORD@…"
+        }
+        _ => "",
+    };
+    format!("the server answers {status}{hint}")
+}
+
+fn certificates(path: &Path) -> Result<RootCerts, Fault> {
+    let bad = |what: String| Fault::Fetch(format!("SSL_CERT_FILE, {}: {what}", path.display()));
+    let text = fs::read(path).map_err(|error| bad(error.to_string()))?;
+    let certificates: Vec<Certificate<'static>> = parse_pem(&text)
+        .filter_map(|item| match item {
+            Ok(PemItem::Certificate(certificate)) => Some(certificate),
+            _ => None,
+        })
+        .collect();
+    if certificates.is_empty() { Err(bad("there is no certificate in it".to_owned())) } else { Ok(certificates.into()) }
+}
+
+/// A URL as it may be logged.
+pub(super) fn without_password(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
+    let (host, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+    match host.rsplit_once('@') {
+        Some((who, host)) => {
+            let user = who.split(':').next().unwrap_or_default();
+            format!("{scheme}://{user}:***@{host}{path}")
+        }
+        None => url.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,121 @@
+//! Forests that scikit-learn grew: what its `IsolationForest` knows, as plain numbers that may come from anywhere.
+
+use super::grow::floor;
+use super::tree::{Node, Split, Tree};
+use super::{Forest, MOST_TREES};
+use crate::Error;
+use crate::trained::MOST_FEATURES;
+
+/// A fitted `sklearn.ensemble.IsolationForest`.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Parts {
+    /// `n_features_in_`.
+    pub features: usize,
+    /// `max_samples_`: rows that each tree was grown of.
+    pub max_samples: u32,
+    /// `estimators_`.
+    pub trees: Vec<TreeParts>,
+}
+
+/// One of its trees. All arrays but the last have an element a node; node 0 is the root.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct TreeParts {
+    /// `tree_.children_left`: where rows with x ≤ threshold go; −1 for a leaf.
+    pub children_left: Vec<i64>,
+    /// `tree_.children_right`; −1 for a leaf.
+    pub children_right: Vec<i64>,
+    /// `tree_.feature`: a place in `features`. Anything for a leaf.
+    pub feature: Vec<i64>,
+    /// `tree_.threshold`. Anything for a leaf.
+    pub threshold: Vec<f64>,
+    /// `tree_.n_node_samples`.
+    pub n_node_samples: Vec<u32>,
+    /// `estimators_features_` of this tree: the features that it was grown by.
+    pub features: Vec<u32>,
+}
+
+impl Forest {
+    /// A forest that gives the scores of this one: `score_samples` with its sign turned, where the rows are complete.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::BadModel`] says which tree is none, and why.
+    pub fn from_parts(parts: &Parts) -> Result<Self, Error> {
+        if !(1..=MOST_FEATURES).contains(&parts.features) {
+            let what = format!("its {} features are not between 1 and {MOST_FEATURES}", parts.features);
+            return Err(Error::BadModel(what));
+        }
+        if parts.trees.len() > MOST_TREES {
+            return Err(Error::BadModel(format!("its {} trees are more than {MOST_TREES}", parts.trees.len())));
+        }
+        let tree = |(at, tree): (usize, &TreeParts)| {
+            tree.check(parts.features).map_err(|what| Error::BadModel(format!("its tree {at} {what}")))
+        };
+        let trees = parts.trees.iter().enumerate().map(tree).collect::<Result<_, _>>()?;
+        Self::new(trees, parts.features, parts.max_samples)
+    }
+}
+
+impl TreeParts {
+    /// The tree in our own order.
+    fn check(&self, features: usize) -> Result<Tree<Split>, String> {
+        let count = self.children_left.len();
+        let lengths = [self.children_right.len(), self.feature.len(), self.threshold.len(), self.n_node_samples.len()];
+        if lengths.iter().any(|length| *length != count) {
+            return Err("has arrays of different lengths".to_owned());
+        }
+        let mut order = Vec::with_capacity(count);
+        let mut nodes = Vec::with_capacity(count);
+        let mut next = vec![0];
+        while let Some(node) = next.pop() {
+            if order.len() == count {
+                return Err(if count == 0 { "has no nodes" } else { "reaches a node twice" }.to_owned());
+            }
+            order.push(node);
+            nodes.push(match self.children(node)? {
+                None => Node::Leaf(self.n_node_samples[node]),
+                Some([left, right]) => {
+                    next.extend([right, left]);
+                    Node::Split(self.split(node, features)?)
+                }
+            });
+        }
+        if nodes.len() < count {
+            return Err(format!("has {} nodes that nothing leads to", count - nodes.len()));
+        }
+        let tree = Tree::take(&mut nodes.into_iter()).map_err(|what| format!("cannot be: {what}"))?;
+        let tree = tree.ok_or("has no nodes")?;
+        match order.iter().enumerate().find(|(at, node)| tree.count(*at) != self.n_node_samples[**node]) {
+            Some((_, node)) => Err(format!("has a node {node} whose samples are not those of its children")),
+            None => Ok(tree),
+        }
+    }
+
+    /// A split's children; none of a leaf.
+    fn children(&self, node: usize) -> Result<Option<[usize; 2]>, String> {
+        match [self.children_left[node], self.children_right[node]] {
+            [-1, -1] => Ok(None),
+            children => {
+                let place = |child: i64| usize::try_from(child).ok().filter(|child| *child < self.children_left.len());
+                match children.map(place) {
+                    [Some(left), Some(right)] => Ok(Some([left, right])),
+                    _ => Err(format!("has a node {node} with the children {children:?}, which are no nodes")),
+                }
+            }
+        }
+    }
+
+    fn split(&self, node: usize, features: usize) -> Result<Split, String> {
+        let place = usize::try_from(self.feature[node]).ok();
+        let feature = place.and_then(|place| self.features.get(place)).copied();
+        let Some(feature) = feature.filter(|feature| (*feature as usize) < features) else {
+            return Err(format!("has a node {node} that splits by feature {}, which there is not", self.feature[node]));
+        };
+        let threshold = self.threshold[node];
+        if !threshold.is_finite() {
+            return Err(format!("has a node {node} with the threshold {threshold}"));
+        }
+        // scikit-learn compares a value in single precision with a threshold in double.
+        Ok(Split { feature: feature as u16, threshold: floor(threshold) })
+    }
+}

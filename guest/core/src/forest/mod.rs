@@ -1,0 +1,177 @@
+//! `isolation-forest`: how few random splits leave a row alone (Liu, Ting & Zhou, "Isolation forest", ICDM 2008).
+//!
+//! The semantics are scikit-learn's, whose forests can be taken over as they are ([`import`]) and then give the same
+//! scores: values are cast to single precision, and go left where they are at most the threshold. Trees are grown by
+//! [`grow`], kept as [`tree`]s, walked as [`heap`]s, written as [`tensors`]. The raw score is scikit-learn's
+//! `-score_samples`, 2^(−E\[h\]/c) in (0, 1], where E\[h\] is the row's path length averaged over the trees ([`path`]).
+//!
+//! A feature's contribution is a Shapley value of the mean path length with its sign turned ([`shap`]): by how many splits
+//! it makes the path shorter. A row's contributions add up to [`Forest::base`] − E\[h\].
+//!
+//! [`extended`] is the variant whose splits are hyperplanes.
+
+pub mod extended;
+mod grow;
+mod heap;
+pub mod import;
+mod path;
+mod random;
+mod shap;
+mod tensors;
+mod tree;
+
+use crate::model::{Model, Writer};
+use crate::trained::{FitError, Kernel, MOST_FEATURES, Rows, Settings, Trained};
+use crate::{Batch, Error};
+use heap::Heaps;
+use tree::{Split, Tree};
+
+/// The name of this kind of detector.
+pub const KIND: &str = "isolation-forest";
+
+/// The most trees of a forest. Laid out to be walked, a tree takes 3.5 KB at least.
+pub const MOST_TREES: usize = 10_000;
+
+/// What is set, not learnt. The defaults are scikit-learn's.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Parameters {
+    /// How many trees are grown.
+    pub trees: u32,
+    /// Rows that are drawn for each tree, without replacement; where there are fewer, all are.
+    pub max_samples: u32,
+    /// Share of the features that is drawn for each tree, at least one.
+    pub max_features: f64,
+    /// Where the random numbers start from.
+    pub seed: u64,
+}
+
+impl Default for Parameters {
+    fn default() -> Self {
+        Self { trees: 100, max_samples: 256, max_features: 1.0, seed: 0 }
+    }
+}
+
+impl Parameters {
+    /// Checks the ranges.
+    ///
+    /// # Errors
+    ///
+    /// Names the parameter that is out of its range, and the range.
+    pub fn check(&self) -> Result<(), FitError> {
+        let Self { trees, max_samples, max_features, seed: _ } = *self;
+        if !(1..=MOST_TREES).contains(&(trees as usize)) {
+            return Err(FitError(format!("`trees` is {trees}; it must lie between 1 and {MOST_TREES}")));
+        }
+        if max_samples == 0 {
+            return Err(FitError("`max_samples` is 0; a tree needs a row".to_owned()));
+        }
+        if !(max_features > 0.0 && max_features <= 1.0) {
+            return Err(FitError(format!("`max_features` is {max_features}; it must lie above 0, and be 1 at most")));
+        }
+        Ok(())
+    }
+
+    /// Checks that the forest can be grown of these rows; how many rows and features are drawn for a tree.
+    fn draws(&self, rows: Rows<'_>) -> Result<(usize, usize), FitError> {
+        self.check()?;
+        if rows.is_empty() || rows.len() > u32::MAX as usize {
+            return Err(FitError(format!("a forest cannot be grown of {} rows", rows.len())));
+        }
+        if rows.features() > MOST_FEATURES {
+            return Err(FitError(format!("{} features; {MOST_FEATURES} at most make a forest", rows.features())));
+        }
+        let features = (self.max_features * rows.features() as f64) as usize;
+        Ok((rows.len().min(self.max_samples as usize), features.max(1)))
+    }
+}
+
+/// Learns from `train` and sets the threshold by `validation`.
+///
+/// # Errors
+///
+/// What is the matter with the rows or the parameters.
+pub fn fit(
+    train: Rows<'_>,
+    validation: Batch<'_>,
+    settings: &Settings,
+    parameters: &Parameters,
+) -> Result<Trained, FitError> {
+    Trained::fit(KIND, train, validation, settings, |rows| Ok(Box::new(Forest::fit(rows, parameters)?)))
+}
+
+pub(crate) fn open(model: &Model<'_>) -> Result<Trained, Error> {
+    Trained::open(KIND, model, |model, features| Ok(Box::new(tensors::read(model, features)?)))
+}
+
+/// A forest of axis-parallel trees.
+#[derive(Debug)]
+pub struct Forest {
+    features: usize,
+    /// Rows that each tree was grown of.
+    samples: u32,
+    trees: Vec<Tree<Split>>,
+    heaps: Heaps,
+}
+
+impl Forest {
+    /// Grows a forest of complete, scaled rows.
+    ///
+    /// # Errors
+    ///
+    /// Names the parameter that is out of its range, or says that there are no rows.
+    pub fn fit(rows: Rows<'_>, parameters: &Parameters) -> Result<Self, FitError> {
+        let (samples, features) = parameters.draws(rows)?;
+        let trees = grow::forest(rows, parameters, samples, features)?;
+        Self::new(trees, rows.features(), samples as u32).map_err(|error| FitError(error.to_string()))
+    }
+
+    /// A forest of these trees, once they are seen to fit the number of features.
+    fn new(trees: Vec<Tree<Split>>, features: usize, samples: u32) -> Result<Self, Error> {
+        let bad = |what: String| Err(Error::BadModel(what));
+        if !(1..=MOST_TREES).contains(&trees.len()) {
+            return bad(format!("its forest has {} trees; 1 to {MOST_TREES} may be", trees.len()));
+        }
+        for node in trees.iter().flat_map(Tree::nodes) {
+            match *node {
+                tree::Node::Leaf(0) => return bad("a leaf in its forest has no rows".to_owned()),
+                tree::Node::Split(Split { feature, .. }) if usize::from(feature) >= features => {
+                    return bad(format!("a split in its forest is by feature {feature}, of {features}"));
+                }
+                _ => {}
+            }
+        }
+        let heaps = Heaps::new(&trees, features);
+        Ok(Self { features, samples, trees, heaps })
+    }
+
+    /// The mean path length that is expected of a row of the trees' own samples, in splits: what [`Kernel::explain`]
+    /// starts from.
+    #[must_use]
+    pub fn base(&self) -> f64 {
+        self.trees.iter().map(|tree| tree.expected(0)).sum::<f64>() / self.trees.len() as f64
+    }
+
+    /// Turns sums of path lengths into scores.
+    fn scores(sums: &mut [f64], trees: usize, samples: u32) {
+        let average = path::average(samples);
+        for sum in sums {
+            *sum = path::score(*sum / trees as f64, average);
+        }
+    }
+}
+
+impl Kernel for Forest {
+    fn score(&self, rows: &[f64], raw: &mut Vec<f64>) {
+        let start = raw.len();
+        self.heaps.lengths(rows, self.features, raw);
+        Self::scores(&mut raw[start..], self.trees.len(), self.samples);
+    }
+
+    fn explain(&self, row: &[f64], contributions: &mut [f64]) {
+        shap::explain(&self.trees, row, contributions);
+    }
+
+    fn write(&self, model: &mut Writer) {
+        tensors::write(self, model);
+    }
+}

@@ -1,0 +1,309 @@
+//! Trained models: how a bundle becomes a detector that runs, and how a new one takes over while metrics flow.
+//!
+//! A [`Loader`] turns what a source offers into a [`Candidate`]: a bundle that is whole, trusted and new enough, with a
+//! guest that has opened its model and given the golden rows their scores. That takes its time, so while the pipeline
+//! runs a [`Reloader`] does it on a thread of its own; between two batches the pipeline asks for the last candidate and
+//! swaps. What is not good never gets that far.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::thread;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use qualm_bundle::Bundle;
+use qualm_bundle::manifest;
+use qualm_bundle::signature::Trust;
+use qualm_bundle::source::{Fetched, Fetcher, Source, TIMEOUT};
+use qualm_bundle::store::{Admission, Store};
+use qualm_bundle::watch::Watch;
+use qualm_stream::suppress::Suppression;
+use qualm_stream::vector::Shape;
+use qualm_stream::{Rows, Verdicts};
+use tracing::{info, warn};
+
+use crate::sandbox::{Failure, Guest, Limits, Recipe, Running, Sandbox};
+
+/// A model that is ready to take over.
+#[derive(Debug)]
+pub struct Candidate {
+    /// The model's name and version, for people.
+    pub title: String,
+    /// What its vectors are made of; none where it scores single fields.
+    pub shape: Option<Shape>,
+    /// Which of its anomalies are worth telling.
+    pub suppression: Suppression,
+    /// The detector.
+    pub running: Running,
+}
+
+/// What it takes to make a detector of a bundle.
+#[derive(Debug, Clone)]
+pub struct Workshop {
+    /// Where components run.
+    pub sandbox: Sandbox,
+    /// What they may use.
+    pub limits: Limits,
+    /// The detectors that are built in, as yet without a model.
+    pub built_in: Recipe,
+    /// Who may make bundles.
+    pub trust: Trust,
+}
+
+/// Makes candidates of what one detector's source offers.
+#[derive(Debug)]
+pub struct Loader {
+    /// The detector's name in the configuration.
+    name: String,
+    workshop: Workshop,
+    fetcher: Fetcher,
+    store: Store,
+    /// The digest of the bundle that was last made a detector of.
+    last: Option<String>,
+}
+
+impl Workshop {
+    /// Makes a detector of a bundle, if it is good in every respect.
+    ///
+    /// # Errors
+    ///
+    /// In what respect it is not.
+    pub fn candidate(&self, bundle: &Bundle) -> Result<Candidate, Rejected> {
+        let text = |fault: qualm_bundle::Fault| Rejected::from(fault.to_string());
+        bundle.check_expiry(Timestamp::now()).map_err(text)?;
+        bundle.check_trust(&self.trust).map_err(text)?;
+        let manifest = &bundle.manifest;
+        let recipe = match &bundle.component {
+            None => self.built_in.with_model(bundle.model.clone()),
+            Some(component) => Recipe::new(&self.sandbox, component, bundle.model.clone(), self.limits)
+                .map_err(|error| Rejected::from(format!("detector.wasm: {error}")))?,
+        };
+        let features = manifest.features.len();
+        let mut running = Running::start(recipe, features)?;
+        bundle.check_detector(&running.description.kind, features).map_err(text)?;
+        let guest = running.guest();
+        bundle
+            .golden
+            .check(|batch| golden_scores(guest, features, batch))
+            .map_err(|error| format!("golden rows: {error}"))?;
+        guest.forget(&bundle.golden.series)?;
+        let (sustained, of) = manifest.suppression.sustained()?.unwrap_or((1, 1));
+        let cooldown = i64::try_from(manifest.suppression.cooldown.as_nanos()).unwrap_or(i64::MAX);
+        Ok(Candidate {
+            title: format!("{} version {} ({})", manifest.name, manifest.version, manifest.kind),
+            shape: (manifest.shape == manifest::Shape::Vector).then(|| manifest.vectors()).transpose()?,
+            suppression: Suppression { sustained, of, cooldown },
+            running,
+        })
+    }
+}
+
+/// Why a bundle is not taken.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{why}")]
+pub struct Rejected {
+    why: String,
+    /// It may be good at another time: this machine was too busy to tell.
+    may_pass: bool,
+}
+
+impl From<String> for Rejected {
+    fn from(why: String) -> Self {
+        Self { why, may_pass: false }
+    }
+}
+
+impl From<Failure> for Rejected {
+    fn from(failure: Failure) -> Self {
+        Self { why: failure.to_string(), may_pass: matches!(failure, Failure::Deadline(_)) }
+    }
+}
+
+/// The scores that a guest gives golden rows.
+fn golden_scores(guest: &mut Guest, features: usize, batch: qualm_core::Batch<'_>) -> Result<Vec<f64>, String> {
+    let mut rows = Rows::new(features);
+    for ((&series, &time), values) in batch.series.iter().zip(batch.times).zip(batch.values.chunks_exact(features)) {
+        rows.add_vector(series, time, values);
+    }
+    let mut verdicts = Verdicts::default();
+    guest.observe(&rows, false, &mut verdicts).map_err(|failure| failure.to_string())?;
+    Ok(verdicts.scores)
+}
+
+impl Loader {
+    /// For the detector `name`, whose models come from `source`. What has been good is kept in `state`, if given.
+    ///
+    /// # Errors
+    ///
+    /// Where the source cannot be one, or the state directory cannot be used.
+    pub fn new(name: &str, source: &str, state: Option<&Path>, workshop: Workshop) -> Result<Self, String> {
+        let fetcher = Fetcher::new(Source::parse(source)?, TIMEOUT).map_err(|error| error.to_string())?;
+        let store = match state {
+            None => Store::in_memory(),
+            Some(state) => Store::open(state, name).map_err(|error| error.to_string())?,
+        };
+        Ok(Self { name: name.to_owned(), workshop, fetcher, store, last: None })
+    }
+
+    /// The model to begin with: what the source offers or, where that is nothing good, the last good one. Where metrics
+    /// wait, a server is not asked yet: it may take its time.
+    ///
+    /// # Errors
+    ///
+    /// Where there is neither.
+    pub fn first(&mut self, metrics_wait: bool) -> Result<Candidate, String> {
+        let far = self.fetcher.source().watched().is_none();
+        let offered = if metrics_wait && far {
+            Err(format!("{} has not been asked yet", self.fetcher.source()))
+        } else {
+            self.next()
+                .and_then(|candidate| candidate.ok_or_else(|| format!("{}: there is no bundle", self.fetcher.source())))
+        };
+        let error = match offered {
+            Ok(candidate) => return Ok(candidate),
+            Err(error) => error,
+        };
+        let kept = self.store.current().map_err(|kept| format!("{error}; {kept}"))?;
+        let kept = kept.ok_or_else(|| error.clone())?;
+        let candidate = self
+            .workshop
+            .candidate(&kept)
+            .map_err(|kept| format!("{error}; and the last good bundle is of no use: {kept}"))?;
+        self.last = Some(kept.digest());
+        info!("detector `{}` begins with the last good model, {}: {error}", self.name, candidate.title);
+        Ok(candidate)
+    }
+
+    /// What the source offers, or somebody rolled back to, if it is another one than the last.
+    ///
+    /// # Errors
+    ///
+    /// Why what it offers is not taken.
+    pub fn next(&mut self) -> Result<Option<Candidate>, String> {
+        if let Some(bundle) = self.store.changed().map_err(|error| error.to_string())? {
+            let candidate = self.workshop.candidate(&bundle).map_err(|rejected| rejected.why)?;
+            self.last = Some(bundle.digest());
+            return Ok(Some(candidate));
+        }
+        let bundle = match self.fetcher.poll() {
+            Ok(Fetched::New(bundle)) => bundle,
+            Ok(Fetched::Unchanged) => return Ok(None),
+            Err(error) => return Err(error.to_string()),
+        };
+        let at = |error: String| format!("{}: {error}", self.fetcher.source());
+        let admission = self.store.admits(&bundle).map_err(|refused| at(refused.to_string()))?;
+        let digest = bundle.digest();
+        if admission == Admission::Same && self.last.as_ref() == Some(&digest) {
+            return Ok(None);
+        }
+        let candidate = self.workshop.candidate(&bundle).or_else(|Rejected { why, may_pass }| {
+            if may_pass {
+                self.fetcher.forget();
+            }
+            Err(format!("{}: {why}", self.fetcher.source()))
+        })?;
+        self.last = Some(digest);
+        if let Err(error) = self.store.keep(&bundle) {
+            warn!("detector `{}`: the model is used, but cannot be kept for the next start: {error}", self.name);
+        }
+        Ok(Some(candidate))
+    }
+}
+
+/// Looks for new models on a thread of its own.
+#[derive(Debug)]
+pub struct Reloader(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    /// Whether there is a candidate: the pipeline looks at this alone, batch after batch.
+    ready: AtomicBool,
+    candidate: Mutex<Option<Candidate>>,
+    /// Guests that are no longer used: to take one down takes longer than a pipeline should wait.
+    retired: Mutex<Vec<Guest>>,
+    taken: AtomicU64,
+    refused: AtomicU64,
+}
+
+impl Reloader {
+    /// Begins to look, whenever something changes, and every `poll` at least.
+    ///
+    /// # Panics
+    ///
+    /// Where no thread can be started.
+    #[must_use]
+    pub fn start(loader: Loader, poll: Duration) -> Self {
+        let shared = Arc::new(Shared::default());
+        let theirs = Arc::downgrade(&shared);
+        let thread = thread::Builder::new().name("qualm-models".to_owned()).spawn(move || look(loader, poll, &theirs));
+        drop(thread.expect("a thread can be started")); // it ends by itself once nobody asks any more
+        Self(shared)
+    }
+
+    /// The last candidate, if there is a new one. It never waits.
+    #[must_use]
+    pub fn take(&self) -> Option<Candidate> {
+        if !self.0.ready.load(Ordering::Acquire) {
+            return None;
+        }
+        // The other side holds it for no longer than a move takes; if it does just now, the next batch is early enough.
+        let mut slot = self.0.candidate.try_lock().ok()?;
+        let candidate = slot.take();
+        self.0.ready.store(false, Ordering::Release);
+        drop(slot);
+        self.0.taken.fetch_add(u64::from(candidate.is_some()), Ordering::Relaxed);
+        candidate
+    }
+
+    /// Has a guest taken down that is no longer used.
+    pub fn retire(&self, guest: Guest) {
+        self.0.retired.lock().unwrap_or_else(PoisonError::into_inner).push(guest);
+    }
+
+    /// How many models have taken over.
+    #[must_use]
+    pub fn taken(&self) -> u64 {
+        self.0.taken.load(Ordering::Relaxed)
+    }
+
+    /// How often something was offered that was not taken.
+    #[must_use]
+    pub fn refused(&self) -> u64 {
+        self.0.refused.load(Ordering::Relaxed)
+    }
+}
+
+/// The thread's work.
+fn look(mut loader: Loader, poll: Duration, shared: &Weak<Shared>) {
+    let watched = loader.fetcher.source().watched().map(Path::to_owned);
+    let mut watch = Watch::on(watched.into_iter().chain(loader.store.watched()));
+    let mut told = String::new();
+    loop {
+        // Looked at before the first wait as well: what came since the start may have come unseen.
+        let next = loader.next();
+        let Some(shared) = shared.upgrade() else { return };
+        match next {
+            Ok(None) => {}
+            Ok(Some(candidate)) => {
+                info!("detector `{}`: {} is good, and takes over", loader.name, candidate.title);
+                let mut slot = shared.candidate.lock().unwrap_or_else(PoisonError::into_inner);
+                let late = slot.replace(candidate);
+                shared.ready.store(true, Ordering::Release);
+                drop(slot);
+                drop(late); // never came to run
+                told.clear();
+            }
+            Err(error) => {
+                shared.refused.fetch_add(1, Ordering::Relaxed);
+                if told != error {
+                    warn!("detector `{}` keeps its model: {error}", loader.name);
+                    told = error;
+                }
+            }
+        }
+        drop(std::mem::take(&mut *shared.retired.lock().unwrap_or_else(PoisonError::into_inner)));
+        drop(shared);
+        watch.wait(poll);
+    }
+}

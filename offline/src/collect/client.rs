@@ -1,0 +1,139 @@
+//! HTTP, with errors in words.
+
+use std::io::{BufReader, Read as _};
+use std::time::Duration;
+
+use serde_json::Value;
+use ureq::http::{HeaderMap, Response};
+use ureq::{Agent, Body, BodyReader};
+
+use super::Error;
+
+/// How long the server may take to begin to answer, and to end an answer.
+const FIRST_BYTE: Duration = Duration::from_mins(2);
+const LAST_BYTE: Duration = Duration::from_mins(30);
+
+/// What is read of an answer that says what is wrong.
+const MOST_OF_A_REFUSAL: u64 = 64 << 10;
+
+/// An answer's body.
+pub(super) type Answer = BufReader<BodyReader<'static>>;
+
+/// A server, and what it wants to see before it answers.
+#[derive(Debug)]
+pub(super) struct Client {
+    agent: Agent,
+    base: String,
+    authorization: Option<String>,
+}
+
+impl Client {
+    pub(super) fn new(base: &str) -> Self {
+        let config = Agent::config_builder()
+            .http_status_as_error(false) // the body says more than the status
+            .timeout_connect(Some(Duration::from_secs(10)))
+            .timeout_recv_response(Some(FIRST_BYTE))
+            .timeout_recv_body(Some(LAST_BYTE))
+            .user_agent(concat!("qualm/", env!("CARGO_PKG_VERSION")))
+            .build();
+        Self { agent: config.into(), base: base.to_owned(), authorization: None }
+    }
+
+    /// With credentials.
+    pub(super) fn with(self, authorization: Option<String>) -> Self {
+        Self { authorization, ..self }
+    }
+
+    /// A path's status, headers and text, whatever they are.
+    pub(super) fn look(&self, path: &str) -> Result<(u16, HeaderMap, String), Error> {
+        let response =
+            self.agent.get(format!("{}{path}", self.base)).call().map_err(|error| self.unreachable(&error))?;
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        Ok((status, headers, text_of(response)))
+    }
+
+    /// What a path has, if the server gives it.
+    pub(super) fn get(&self, path: &str) -> Result<Answer, Error> {
+        let mut request = self.agent.get(format!("{}{path}", self.base));
+        if let Some(authorization) = &self.authorization {
+            request = request.header("Authorization", authorization);
+        }
+        self.answer(request.call())
+    }
+
+    /// The answer to a question.
+    pub(super) fn post(&self, path: &str, kind: &str, accept: &str, body: &str) -> Result<Answer, Error> {
+        let url = format!("{}{path}", self.base);
+        let mut request = self.agent.post(url).header("Content-Type", kind).header("Accept", accept);
+        if let Some(authorization) = &self.authorization {
+            request = request.header("Authorization", authorization);
+        }
+        self.answer(request.send(body))
+    }
+
+    fn answer(&self, response: Result<Response<Body>, ureq::Error>) -> Result<Answer, Error> {
+        let response = response.map_err(|error| self.unreachable(&error))?;
+        let status = response.status().as_u16();
+        if !(200..300).contains(&status) {
+            return Err(self.refusal(status, &text_of(response)));
+        }
+        Ok(BufReader::with_capacity(1 << 18, response.into_body().into_reader()))
+    }
+
+    /// Something is wrong with what the server said.
+    pub(super) fn failed(&self, what: impl Into<String>) -> Error {
+        Error::Server { url: self.base.clone(), what: what.into() }
+    }
+
+    fn unreachable(&self, error: &ureq::Error) -> Error {
+        self.failed(format!("{error}; is InfluxDB there, and does it listen at this address?"))
+    }
+
+    fn refusal(&self, status: u16, text: &str) -> Error {
+        let said = message(text);
+        self.failed(match status {
+            401 if self.authorization.is_none() => {
+                format!("it wants credentials ({said}); set INFLUX_TOKEN, or INFLUX_USERNAME and INFLUX_PASSWORD")
+            }
+            401 => format!("it refuses these credentials ({said}); check INFLUX_TOKEN or --user and INFLUX_PASSWORD"),
+            403 => format!("these credentials may not read there ({said}); use a token that may"),
+            404 => format!("it says 404: {said}; check --database, and whether --api is right"),
+            _ => format!("it says {status}: {said}"),
+        })
+    }
+}
+
+fn text_of(response: Response<Body>) -> String {
+    let mut bytes = Vec::new();
+    // What did not come is not needed: the status says that something is wrong.
+    let _whole_or_not = response.into_body().into_reader().take(MOST_OF_A_REFUSAL).read_to_end(&mut bytes);
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// What a refusal says: `error` (1.x, 3.x) or `message` (2.x) of an object, or the text, and not too much of it.
+fn message(text: &str) -> String {
+    let object: Option<Value> = serde_json::from_str(text).ok();
+    let said = object.as_ref().and_then(|object| object.get("message").or_else(|| object.get("error"))?.as_str());
+    let line = said.unwrap_or(text).split_whitespace().collect::<Vec<_>>().join(" ");
+    if line.is_empty() { "without a word".to_owned() } else { line.chars().take(300).collect() }
+}
+
+/// A text as it may stand in a URL's query or in a form.
+pub(super) fn encode(text: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte);
+    text.bytes().map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusals_message_is_found_wherever_it_is() {
+        assert_eq!(message(r#"{"error":"no  such\nthing"}"#), "no such thing");
+        assert_eq!(message(r#"{"code":"unauthorized","message":"unauthorized access"}"#), "unauthorized access");
+        assert_eq!(message("404 page not found\n"), "404 page not found");
+        assert_eq!(message(""), "without a word");
+        assert_eq!(encode("a b&ü"), "a%20b%26%C3%BC");
+    }
+}

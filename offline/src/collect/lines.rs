@@ -1,0 +1,161 @@
+//! Line protocol, written; and a few other spellings.
+//!
+//! In names only a space, a comma and an equals sign have a backslash before them (in a measurement, no equals sign), so
+//! that they read the same for `InfluxDB` and for Telegraf. A name that ends in a backslash, or has a line break, cannot
+//! be written.
+
+use std::fmt::Write as _;
+
+use jiff::Timestamp;
+
+/// A name or tag that line protocol cannot say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Unspeakable;
+
+/// The type of a field.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Kind {
+    Float,
+    Integer,
+    Unsigned,
+    Text,
+    Boolean,
+}
+
+impl Kind {
+    /// Whether it has a mean.
+    pub(super) const fn is_numeric(self) -> bool {
+        matches!(self, Self::Float | Self::Integer | Self::Unsigned)
+    }
+}
+
+/// Appends a measurement and its tags; one without a value is not there.
+pub(super) fn put_head<'a>(
+    out: &mut Vec<u8>,
+    measurement: &str,
+    tags: impl IntoIterator<Item = (&'a str, &'a str)>,
+) -> Result<(), Unspeakable> {
+    if measurement.starts_with('#') {
+        return Err(Unspeakable); // a comment
+    }
+    put_name(out, measurement, b", ")?;
+    for (key, value) in tags.into_iter().filter(|(_, value)| !value.is_empty()) {
+        out.push(b',');
+        put_name(out, key, b",= ")?;
+        out.push(b'=');
+        put_name(out, value, b",= ")?;
+    }
+    Ok(())
+}
+
+/// Appends a field's key and the equals sign; a comma goes before all but the first.
+pub(super) fn put_key(out: &mut Vec<u8>, key: &str) -> Result<(), Unspeakable> {
+    if !out.is_empty() {
+        out.push(b',');
+    }
+    put_name(out, key, b",= ")?;
+    out.push(b'=');
+    Ok(())
+}
+
+/// Appends a value: digits as they came, a text as it is meant.
+pub(super) fn put_value(out: &mut Vec<u8>, kind: Kind, value: &str) {
+    match kind {
+        Kind::Float | Kind::Boolean => out.extend_from_slice(value.as_bytes()),
+        Kind::Integer => out.extend(value.bytes().chain([b'i'])),
+        Kind::Unsigned => out.extend(value.bytes().chain([b'u'])),
+        Kind::Text => {
+            out.push(b'"');
+            for byte in value.bytes() {
+                if matches!(byte, b'"' | b'\\') {
+                    out.push(b'\\');
+                }
+                out.push(byte);
+            }
+            out.push(b'"');
+        }
+    }
+}
+
+fn put_name(out: &mut Vec<u8>, name: &str, special: &[u8]) -> Result<(), Unspeakable> {
+    if name.is_empty() || name.ends_with('\\') || name.contains(['\n', '\r']) {
+        return Err(Unspeakable);
+    }
+    for byte in name.bytes() {
+        if special.contains(&byte) {
+            out.push(b'\\');
+        }
+        out.push(byte);
+    }
+    Ok(())
+}
+
+/// A time as people, Flux and SQL write it, to the nanosecond.
+pub(super) fn rfc3339(time: i64) -> Option<String> {
+    Timestamp::from_nanosecond(time.into()).ok().map(|time| time.to_string())
+}
+
+/// The first few of some names, for an error.
+pub(super) fn listed(names: &[String]) -> String {
+    let mut text = String::new();
+    for (at, name) in names.iter().take(20).enumerate() {
+        let _infallible = write!(text, "{}`{name}`", if at == 0 { "" } else { ", " });
+    }
+    if names.len() > 20 {
+        let _infallible = write!(text, " and {} more", names.len() - 20);
+    }
+    text
+}
+
+/// Base 64, for user and password.
+pub(super) fn base64(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = String::new();
+    for three in bytes.chunks(3) {
+        let group = three.iter().chain([&0; 2]).take(3).fold(0_u32, |group, &byte| group << 8 | u32::from(byte));
+        for digit in 0..4_usize {
+            let six = group >> (18 - 6 * digit) & 63;
+            text.push(if digit <= three.len() { char::from(DIGITS[six as usize]) } else { '=' });
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_escaped_as_line_protocol_needs() {
+        let mut out = Vec::new();
+        put_head(&mut out, r#"we ird"m',x=y"#, [("tag=k", r"v x\,"), ("none", "")]).unwrap();
+        assert_eq!(String::from_utf8(out).unwrap(), r#"we\ ird"m'\,x=y,tag\=k=v\ x\\,"#);
+        for name in ["", "a\\", "a\nb"] {
+            assert_eq!(put_head(&mut Vec::new(), name, []), Err(Unspeakable), "{name:?}");
+            assert_eq!(put_key(&mut Vec::new(), name), Err(Unspeakable), "{name:?}");
+        }
+        assert_eq!(put_head(&mut Vec::new(), "#m", []), Err(Unspeakable));
+    }
+
+    #[test]
+    fn values_keep_their_digits_and_types() {
+        for (kind, value, line) in [
+            (Kind::Float, "1e+21", "1e+21"),
+            (Kind::Integer, "-9007199254740993", "-9007199254740993i"),
+            (Kind::Unsigned, "18446744073709551615", "18446744073709551615u"),
+            (Kind::Boolean, "true", "true"),
+            (Kind::Text, "a \"b\" \\ \n", "\"a \\\"b\\\" \\\\ \n\""),
+        ] {
+            let mut out = Vec::new();
+            put_value(&mut out, kind, value);
+            assert_eq!(String::from_utf8(out).unwrap(), line);
+        }
+    }
+
+    #[test]
+    fn base_64_is_as_in_rfc_4648() {
+        for (text, encoded) in [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foobar", "Zm9vYmFy")] {
+            assert_eq!(base64(text.as_bytes()), encoded);
+        }
+    }
+}

@@ -1,0 +1,210 @@
+//! `qualm collect`: history out of `InfluxDB`, as line protocol in order of time.
+//!
+//! 1. [`client`] speaks HTTP, and [`version`] finds out which of the three APIs the server has;
+//! 2. [`v1`], [`v2`] and [`v3`] ask it, each in its language, for one measurement and one stretch of time;
+//! 3. [`slice`] holds what came for a stretch, and puts it in order;
+//! 4. [`fetch`] goes from stretch to stretch, which are as long as memory allows.
+//!
+//! Values are never read as numbers on the way: their digits go from the answer into the line.
+
+mod client;
+mod fetch;
+mod lines;
+mod options;
+mod out;
+mod slice;
+mod v1;
+mod v2;
+mod v3;
+mod version;
+
+use std::fmt::Write as _;
+use std::io::{self, Write as _};
+use std::path::PathBuf;
+use std::time::Instant;
+
+use qualm_bundle::duration::friendly;
+use serde::Serialize;
+
+pub use options::{EXAMPLES, Options};
+
+use client::Client;
+use fetch::Progress;
+use options::Plan;
+use version::Api;
+
+/// Why nothing was collected.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// An option is of no use.
+    #[error("{option}: {what}")]
+    Option {
+        /// Which.
+        option: &'static str,
+        /// What is wrong with it, and what would be right.
+        what: String,
+    },
+    /// The server cannot be reached, or refuses.
+    #[error("{url}: {what}")]
+    Server {
+        /// Where.
+        url: String,
+        /// What happened, and what to do.
+        what: String,
+    },
+    /// There is no history where it was looked for.
+    #[error("there is nothing in `{database}` from {from} to {until}; ask for more with --since, or see --tags")]
+    Nothing {
+        /// The database or bucket.
+        database: String,
+        /// Where the search began.
+        from: String,
+        /// Where it ended.
+        until: String,
+    },
+    /// What came cannot be written.
+    #[error("{}: {source}", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+impl Error {
+    /// The exit code: 1 where there is nothing, or writing failed; 2 where the options or the server are of no use.
+    #[must_use]
+    pub const fn exit_code(&self) -> u8 {
+        match self {
+            Self::Nothing { .. } | Self::Write { .. } => 1,
+            Self::Option { .. } | Self::Server { .. } => 2,
+        }
+    }
+}
+
+/// What one of the APIs can do.
+trait Source {
+    /// The measurements there are.
+    fn measurements(&mut self) -> Result<Vec<String>, Error>;
+
+    /// The databases (or buckets) there are, for who asked for one that is not.
+    fn databases(&mut self) -> Result<Vec<String>, Error>;
+
+    /// The longest stretch that may be asked for at once, in nanoseconds.
+    fn longest(&self) -> i64 {
+        32 * 86_400 * 1_000_000_000
+    }
+
+    /// Puts what `measurement` has in `from..until` into `slice`.
+    fn fetch(&mut self, measurement: &str, from: i64, until: i64, slice: &mut slice::Slice) -> Result<(), slice::Stop>;
+}
+
+/// What was collected.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Summary {
+    /// The version of the API: 1, 2 or 3.
+    pub api: u8,
+    /// Measurements that were asked for.
+    pub measurements: usize,
+    /// Lines written.
+    pub rows: u64,
+    /// Bytes written.
+    pub bytes: u64,
+    /// Rows left out because line protocol cannot say them: a name that ends in a backslash, or has a line break.
+    pub left_out: u64,
+    /// How long it took.
+    pub seconds: f64,
+}
+
+/// Collects, and prints what there was.
+///
+/// # Errors
+///
+/// Says what failed, and what to do. The file that was there before, if any, is then as it was.
+pub fn run(options: &Options) -> Result<(), Error> {
+    let summary = collect(options)?;
+    let text = if options.json { format!("{}\n", serde_json::json!(summary)) } else { summary.for_people(options) };
+    match io::stdout().write_all(text.as_bytes()) {
+        Err(source) if source.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Error::Write { path: "stdout".into(), source })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Collects.
+///
+/// # Errors
+///
+/// As [`run`].
+pub fn collect(options: &Options) -> Result<Summary, Error> {
+    let began = Instant::now();
+    let plan = options.plan()?;
+    let client = Client::new(&plan.url);
+    let api = match options.api {
+        Some(api) => Api::try_from(api)?,
+        None => version::detect(&client)?,
+    };
+    let mut source: Box<dyn Source> = match api {
+        Api::One => Box::new(v1::Source::new(client.with(plan.authorization(api)), &plan)),
+        Api::Two => Box::new(v2::Source::new(client.with(plan.authorization(api)), &plan)?),
+        Api::Three => Box::new(v3::Source::new(client.with(plan.authorization(api)), &plan)),
+    };
+    let measurements = selected(source.as_mut(), &plan)?;
+    let mut out = out::Out::create(&options.out)?;
+    let progress = Progress::new(&plan);
+    let fetched = fetch::all(source.as_mut(), &measurements, &plan, &mut out, &progress)?;
+    if fetched.rows == 0 {
+        let time = |at| lines::rfc3339(at).unwrap_or_default();
+        return Err(Error::Nothing { database: plan.database, from: time(plan.from), until: time(plan.until) });
+    }
+    out.finish()?;
+    Ok(Summary {
+        api: api as u8,
+        measurements: measurements.len(),
+        rows: fetched.rows,
+        bytes: fetched.bytes,
+        left_out: fetched.left_out,
+        seconds: began.elapsed().as_secs_f64(),
+    })
+}
+
+/// The measurements that the plan selects.
+fn selected(source: &mut dyn Source, plan: &Plan) -> Result<Vec<String>, Error> {
+    let there = source.measurements()?;
+    if there.is_empty() {
+        let known = source.databases().unwrap_or_default();
+        let what = if known.is_empty() || known.contains(&plan.database) {
+            format!("`{}` has no measurements that can be read with these credentials", plan.database)
+        } else {
+            format!("there is no `{}`; there is {}", plan.database, lines::listed(&known))
+        };
+        return Err(Error::Server { url: plan.url.clone(), what });
+    }
+    let chosen: Vec<String> = there.iter().filter(|name| plan.selects(name)).cloned().collect();
+    if chosen.is_empty() {
+        let what =
+            format!("matches none of the measurements in `{}`; they are {}", plan.database, lines::listed(&there));
+        return Err(Error::Option { option: "--measurement", what });
+    }
+    Ok(chosen)
+}
+
+impl Summary {
+    fn for_people(&self, options: &Options) -> String {
+        let Self { api, measurements, rows, bytes, left_out, seconds } = self;
+        let duration = friendly(std::time::Duration::from_millis((seconds * 1e3) as u64));
+        let mut text = format!(
+            "{rows} rows ({:.1} MB) of {measurements} measurement{}, from InfluxDB {api}.x in {duration}, are in {}\n",
+            *bytes as f64 / 1e6,
+            if *measurements == 1 { "" } else { "s" },
+            options.out.display()
+        );
+        if *left_out > 0 {
+            let _infallible =
+                writeln!(text, "{left_out} rows are left out: line protocol cannot say their names or tags");
+        }
+        text
+    }
+}

@@ -1,0 +1,206 @@
+//! What a user may ask for, and what that means.
+
+use std::env;
+use std::path::PathBuf;
+
+use clap::Args;
+use jiff::Timestamp;
+use qualm_bundle::duration;
+use qualm_stream::glob::Globs;
+
+use super::Error;
+use super::lines::base64;
+use super::version::Api;
+use crate::history::parse_time;
+
+/// What `--help` ends with.
+pub const EXAMPLES: &str = "\
+Examples:
+  qualm collect --url http://localhost:8086 --since 7d --out week.lp
+  qualm collect --url http://localhost:8086 --since 30d --every 1m --measurement cpu 'disk*' --out month.lp
+  qualm collect --url https://influx:8086 --bucket telegraf --org ops --since 24h --out day.lp    (2.x)
+  qualm collect --url https://influx:8181 --database telegraf --since 24h --out day.lp            (3.x)
+
+The credentials are best in the environment: INFLUX_TOKEN, or INFLUX_USERNAME and INFLUX_PASSWORD (1.x).
+FILE is line protocol in order of time: what `qualm validate`, `train` and `replay` read.";
+
+const SECOND: i64 = 1_000_000_000;
+
+/// What a user may ask for.
+#[derive(Debug, Clone, Args)]
+pub struct Options {
+    /// Where the server is, such as `http://localhost:8086`
+    #[arg(long, visible_alias = "influx", value_name = "URL")]
+    pub url: String,
+
+    /// Where to begin: how long ago (24h, 7d), or a time (2024-01-31T12:00:00Z)
+    #[arg(long, value_name = "WHEN")]
+    pub since: String,
+
+    /// Where to end, likewise; now, if left out
+    #[arg(long, value_name = "WHEN")]
+    pub until: Option<String>,
+
+    /// The database (1.x, 3.x) or bucket (2.x)
+    #[arg(long, visible_alias = "bucket", value_name = "NAME", default_value = "telegraf")]
+    pub database: String,
+
+    /// The retention policy, where it is not the database's default (1.x)
+    #[arg(long, value_name = "NAME")]
+    pub retention: Option<String>,
+
+    /// The organization (2.x); also from `INFLUX_ORG`
+    #[arg(long, value_name = "NAME")]
+    pub org: Option<String>,
+
+    /// The token (2.x, 3.x); also from `INFLUX_TOKEN`, where no other user sees it
+    #[arg(long, value_name = "TOKEN")]
+    pub token: Option<String>,
+
+    /// The user (1.x), whose password is in `INFLUX_PASSWORD`; also from `INFLUX_USERNAME`
+    #[arg(long, value_name = "NAME")]
+    pub user: Option<String>,
+
+    /// Only these measurements: globs as Telegraf writes them
+    #[arg(long, value_name = "GLOB", num_args = 1..)]
+    pub measurement: Vec<String>,
+
+    /// Only series with these tags
+    #[arg(long, value_name = "KEY=VALUE", num_args = 1..)]
+    pub tags: Vec<String>,
+
+    /// One row for so long a time: the mean of each number (texts and booleans have none, and are left out)
+    #[arg(long, value_name = "DURATION")]
+    pub every: Option<String>,
+
+    /// Where to write: a name that ends in .lp
+    #[arg(long, value_name = "FILE")]
+    pub out: PathBuf,
+
+    /// Which API the server has: 1, 2 or 3; found out, if left out
+    #[arg(long, value_name = "VERSION")]
+    pub api: Option<u8>,
+
+    /// Print the summary as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// The options, read.
+#[derive(Debug)]
+pub(super) struct Plan {
+    pub(super) url: String,
+    pub(super) database: String,
+    pub(super) retention: Option<String>,
+    pub(super) org: Option<String>,
+    /// From when, and until before when: nanoseconds since 1970.
+    pub(super) from: i64,
+    pub(super) until: i64,
+    pub(super) tags: Vec<(String, String)>,
+    /// In whole seconds.
+    pub(super) every: Option<i64>,
+    measurement: Globs,
+    token: Option<String>,
+    user: Option<String>,
+}
+
+impl Options {
+    /// Reads the options.
+    pub(super) fn plan(&self) -> Result<Plan, Error> {
+        let wrong = |option, what: String| Error::Option { option, what };
+        if !self.url.starts_with("http://") && !self.url.starts_with("https://") {
+            let what = format!("`{}` must start with http:// or https://, as in http://localhost:8086", self.url);
+            return Err(wrong("--url", what));
+        }
+        if self.out.extension().is_none_or(|ending| !ending.eq_ignore_ascii_case("lp")) {
+            return Err(wrong("--out", format!("`{}` must end in .lp: it is line protocol", self.out.display())));
+        }
+        let now = i64::try_from(Timestamp::now().as_nanosecond()).unwrap_or(i64::MAX);
+        let mut from = when(&self.since, now).map_err(|what| wrong("--since", what))?;
+        let until = self.until.as_deref().map_or(Ok(now), |until| when(until, now));
+        let until = until.map_err(|what| wrong("--until", what))?;
+        let every = self.every.as_deref().map(whole_seconds).transpose().map_err(|what| wrong("--every", what))?;
+        if let Some(every) = every {
+            from -= from.rem_euclid(every * SECOND); // or the first row would be of a part of its time
+        }
+        if from >= until {
+            return Err(wrong("--since", format!("`{}` is not before the end", self.since)));
+        }
+        let tags = self.tags.iter().map(|tag| {
+            let pair = tag.split_once('=').filter(|(key, value)| !key.is_empty() && !value.is_empty());
+            pair.map(|(key, value)| (key.to_owned(), value.to_owned()))
+                .ok_or_else(|| wrong("--tags", format!("`{tag}` must be KEY=VALUE, as in host=web1")))
+        });
+        Ok(Plan {
+            url: self.url.trim_end_matches('/').to_owned(),
+            database: self.database.clone(),
+            retention: self.retention.clone(),
+            org: self.org.clone().or_else(|| variable("INFLUX_ORG")),
+            from,
+            until,
+            tags: tags.collect::<Result<_, _>>()?,
+            every,
+            measurement: Globs::new(&self.measurement).map_err(|bad| wrong("--measurement", bad.to_string()))?,
+            token: self.token.clone().or_else(|| variable("INFLUX_TOKEN")),
+            user: self.user.clone().or_else(|| variable("INFLUX_USERNAME")),
+        })
+    }
+}
+
+impl Plan {
+    /// Whether a measurement is wanted.
+    pub(super) fn selects(&self, measurement: &str) -> bool {
+        self.measurement.is_empty() || self.measurement.matches(measurement.as_bytes())
+    }
+
+    /// What goes into the header `Authorization`.
+    pub(super) fn authorization(&self, api: Api) -> Option<String> {
+        if let (Api::One, Some(user)) = (api, &self.user) {
+            let password = variable("INFLUX_PASSWORD").unwrap_or_default();
+            return Some(format!("Basic {}", base64(format!("{user}:{password}").as_bytes())));
+        }
+        let scheme = if api == Api::Three { "Bearer" } else { "Token" };
+        self.token.as_ref().map(|token| format!("{scheme} {token}"))
+    }
+}
+
+fn variable(name: &str) -> Option<String> {
+    env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// A time, or so long before `now`.
+fn when(text: &str, now: i64) -> Result<i64, String> {
+    if let Ok(time) = parse_time(text) {
+        return Ok(time);
+    }
+    let ago = duration::parse(text).ok().and_then(|ago| i64::try_from(ago.as_nanos()).ok());
+    ago.and_then(|ago| now.checked_sub(ago))
+        .ok_or_else(|| format!("`{text}` is neither a duration such as 24h nor a time such as 2024-01-31T12:00:00Z"))
+}
+
+fn whole_seconds(text: &str) -> Result<i64, String> {
+    let duration = duration::parse(text)?;
+    let seconds = i64::try_from(duration.as_secs()).ok().filter(|seconds| (1..=31 * 86_400).contains(seconds));
+    seconds
+        .filter(|_| duration.subsec_nanos() == 0)
+        .ok_or_else(|| format!("`{text}` must be whole seconds, from 1s to 31d"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_durations_before_now_or_themselves() {
+        let now = 1_000_000 * SECOND;
+        assert_eq!(when("1h", now), Ok(now - 3600 * SECOND));
+        assert_eq!(when("2d", now), Ok(now - 2 * 86_400 * SECOND));
+        assert_eq!(when("1970-01-01T00:00:01Z", now), Ok(SECOND));
+        assert_eq!(when("1706702400", now), Ok(1_706_702_400 * SECOND));
+        assert!(when("soon", now).unwrap_err().contains("`soon`"));
+        assert_eq!(whole_seconds("1m"), Ok(60));
+        for text in ["500ms", "1.5s", "0s", "400d", "often"] {
+            assert!(whole_seconds(text).unwrap_err().contains(text), "{text}");
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! The file: under a temporary name beside it until all is there.
+
+use std::fs::Permissions;
+use std::io::{self, BufWriter, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use tempfile::{Builder, NamedTempFile};
+
+use super::Error;
+
+/// A file that is being written. Dropped before [`finish`](Self::finish), it leaves nothing behind.
+#[derive(Debug)]
+pub(super) struct Out {
+    file: BufWriter<NamedTempFile>,
+    path: PathBuf,
+    /// Bytes written.
+    pub(super) bytes: u64,
+}
+
+impl Out {
+    pub(super) fn create(path: &Path) -> Result<Self, Error> {
+        let failed = |source| Error::Write { path: path.to_owned(), source };
+        let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let file = Builder::new()
+            .prefix(".qualm-collect-")
+            .permissions(Permissions::from_mode(0o666)) // less the umask, as for any file that a user makes
+            .tempfile_in(dir)
+            .map_err(failed)?;
+        Ok(Self { file: BufWriter::with_capacity(1 << 20, file), path: path.to_owned(), bytes: 0 })
+    }
+
+    /// What became of writing, for people.
+    pub(super) fn failed(&self, source: io::Error) -> Error {
+        Error::Write { path: self.path.clone(), source }
+    }
+
+    /// All is there: it gets its name.
+    pub(super) fn finish(self) -> Result<(), Error> {
+        let Self { file, path, .. } = self;
+        let write = || {
+            let file = file.into_inner().map_err(io::IntoInnerError::into_error)?;
+            file.as_file().sync_all()?;
+            file.persist(&path).map_err(|error| error.error)?;
+            Ok(())
+        };
+        write().map_err(|source| Error::Write { path: path.clone(), source })
+    }
+}
+
+impl Write for Out {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.file.write(bytes)?;
+        self.bytes += written as u64;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}

@@ -1,0 +1,314 @@
+//! Labels and scores from CSV files.
+//!
+//! A file of labels tells them row by row (a column `label` of 0 and 1, and a `time` where rows are to be found by it), or
+//! as windows (`start,end`, the end not in it, and `entity` where a window is of one entity only).
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use csv::{Position, Reader, ReaderBuilder, StringRecord, Trim};
+
+use crate::history::parse_time;
+use crate::table::Table;
+
+/// Why a file of labels or scores cannot be used: where, what, and what to do.
+#[derive(Debug, thiserror::Error)]
+#[error("{}{}: {what}", file.display(), line.map_or_else(String::new, |line| format!(":{line}")))]
+pub struct Error {
+    file: PathBuf,
+    line: Option<u64>,
+    what: String,
+}
+
+/// Labels as a file tells them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Labels {
+    file: PathBuf,
+    told: Told,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Told {
+    /// One for each row of the input, in their order.
+    Rows(Vec<bool>),
+    /// By time.
+    Times(HashMap<i64, bool>),
+    Windows(Vec<Window>),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Window {
+    start: i64,
+    end: i64,
+    /// Whose; of all where there is none.
+    entity: Option<String>,
+}
+
+impl Labels {
+    /// Reads a file of labels.
+    ///
+    /// # Errors
+    ///
+    /// Names the file, the line, and what is wrong there.
+    pub fn read(path: &Path) -> Result<Self, Error> {
+        let columns = Columns::open(path)?;
+        let told = if let (Some(start), Some(end)) = (columns.find("start"), columns.find("end")) {
+            let entity = columns.find("entity");
+            let window = |cells: &StringRecord| {
+                let (start, end) = (time(cells, start)?, time(cells, end)?);
+                if start >= end {
+                    return Err(
+                        "the window ends before it begins, or with it; its end is the first time not in it".to_owned()
+                    );
+                }
+                Ok(Window { start, end, entity: entity.map(|entity| cells[entity].to_owned()) })
+            };
+            Told::Windows(columns.each(window)?)
+        } else if let Some(label) = columns.find("label") {
+            columns.labels(label)?
+        } else {
+            return Err(columns.failed(
+                "it has neither a column `label` (0 or 1, one row for each row of the input) nor `start` and `end`",
+            ));
+        };
+        Ok(Self { file: path.to_owned(), told })
+    }
+
+    /// Reads the labels that a column of the input holds.
+    ///
+    /// # Errors
+    ///
+    /// As [`Labels::read`].
+    pub fn read_column(path: &Path, column: &str) -> Result<Self, Error> {
+        let columns = Columns::open(path)?;
+        let Some(label) = columns.find(column) else {
+            return Err(columns.failed(&format!("it has no column `{column}`; --label-column names one of a CSV file")));
+        };
+        Ok(Self { file: path.to_owned(), told: Told::Rows(columns.each(|cells| is_anomaly(&cells[label]))?) })
+    }
+
+    /// A label for each row of a table.
+    ///
+    /// # Errors
+    ///
+    /// Where the labels do not fit its rows.
+    pub fn of(&self, table: &Table) -> Result<Vec<bool>, Error> {
+        let failed = |what| Error { file: self.file.clone(), line: None, what };
+        match &self.told {
+            Told::Rows(labels) => {
+                // Not every row of the input completes one of the table.
+                let label = |source: &u64| labels.get(*source as usize).copied();
+                let all: Option<Vec<bool>> = table.sources.iter().map(label).collect();
+                all.ok_or_else(|| {
+                    failed(format!(
+                        "it has {} labels where the input has {} rows at least; give each a `time`, or time windows \
+                         (`start,end`)",
+                        labels.len(),
+                        table.sources.iter().max().map_or(0, |last| last + 1)
+                    ))
+                })
+            }
+            Told::Times(labels) => table
+                .times
+                .iter()
+                .map(|time| {
+                    labels.get(time).copied().ok_or_else(|| {
+                        let time = super::evaluation::timestamp(*time);
+                        failed(format!(
+                            "it has no label for the time {time}; time windows (`start,end`) need not be exact"
+                        ))
+                    })
+                })
+                .collect(),
+            Told::Windows(windows) => {
+                Ok((0..table.len()).map(|row| windows.iter().any(|it| it.holds(table, row))).collect())
+            }
+        }
+    }
+}
+
+impl Window {
+    fn holds(&self, table: &Table, row: usize) -> bool {
+        let whose = self.entity.as_ref().is_none_or(|entity| entity == super::evaluation::entity(table, row));
+        (self.start..self.end).contains(&table.times[row]) && whose
+    }
+}
+
+/// Reads scores that were made elsewhere: a time first, and a column `score`, which is empty where there is none.
+///
+/// # Errors
+///
+/// As [`Labels::read`].
+pub fn read_scores(path: &Path) -> Result<(Table, Vec<f64>), Error> {
+    let columns = Columns::open(path)?;
+    let Some((when, score)) = columns.time().zip(columns.find("score")) else {
+        return Err(
+            columns.failed("it must have the columns `time` and `score`; `qualm replay --scores` writes such files")
+        );
+    };
+    let row = |cells: &StringRecord| {
+        let score = match &cells[score] {
+            "" => f64::NAN,
+            cell => cell
+                .parse()
+                .ok()
+                .filter(|score: &f64| !score.is_infinite())
+                .ok_or_else(|| format!("`{cell}` is no score"))?,
+        };
+        Ok((time(cells, when)?, score))
+    };
+    let (times, scores): (Vec<i64>, Vec<f64>) = columns.each(row)?.into_iter().unzip();
+    let sources = (0..times.len() as u64).collect();
+    let table =
+        Table { series: vec![0; times.len()], entities: vec![String::new()], times, sources, ..Table::default() };
+    Ok((table, scores))
+}
+
+/// A CSV file whose header was read.
+struct Columns {
+    path: PathBuf,
+    reader: Reader<File>,
+    names: StringRecord,
+}
+
+impl Columns {
+    fn open(path: &Path) -> Result<Self, Error> {
+        let failed = |what: String| Error { file: path.to_owned(), line: None, what };
+        let file = File::open(path).map_err(|error: io::Error| failed(error.to_string()))?;
+        let mut reader = ReaderBuilder::new().trim(Trim::All).from_reader(file);
+        let names = reader.headers().map_err(|error| failed(error.to_string()))?.clone();
+        Ok(Self { path: path.to_owned(), reader, names })
+    }
+
+    fn find(&self, name: &str) -> Option<usize> {
+        self.names.iter().position(|column| column == name)
+    }
+
+    fn time(&self) -> Option<usize> {
+        self.find("time").or_else(|| self.find("timestamp"))
+    }
+
+    fn failed(&self, what: &str) -> Error {
+        Error { file: self.path.clone(), line: None, what: what.to_owned() }
+    }
+
+    fn labels(self, label: usize) -> Result<Told, Error> {
+        let Some(when) = self.time() else { return Ok(Told::Rows(self.each(|cells| is_anomaly(&cells[label]))?)) };
+        let mut times = HashMap::new();
+        for (time, label) in self.each(|cells| Ok((time(cells, when)?, is_anomaly(&cells[label])?)))? {
+            *times.entry(time).or_insert(false) |= label; // a time may come up once for each entity
+        }
+        Ok(Told::Times(times))
+    }
+
+    fn each<T>(mut self, row: impl Fn(&StringRecord) -> Result<T, String>) -> Result<Vec<T>, Error> {
+        let Self { path, reader, .. } = &mut self;
+        let failed =
+            |position: Option<&Position>, what| Error { file: path.clone(), line: position.map(Position::line), what };
+        let (mut out, mut record) = (Vec::new(), StringRecord::new());
+        while reader.read_record(&mut record).map_err(|error| failed(error.position(), error.to_string()))? {
+            out.push(row(&record).map_err(|what| failed(record.position(), what))?);
+        }
+        Ok(out)
+    }
+}
+
+fn is_anomaly(cell: &str) -> Result<bool, String> {
+    match cell {
+        "0" | "0.0" | "false" => Ok(false),
+        "1" | "1.0" | "true" => Ok(true),
+        cell => Err(format!("the label `{cell}` is neither 0 nor 1")),
+    }
+}
+
+fn time(cells: &StringRecord, column: usize) -> Result<i64, String> {
+    parse_time(&cells[column])
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    fn file(text: &str) -> (tempfile::TempDir, PathBuf) {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("l.csv");
+        fs::write(&path, text).unwrap();
+        (dir, path)
+    }
+
+    /// Two hosts in turn, a row a second.
+    fn table() -> Table {
+        let times = (0..6).map(|row| row / 2 * 1_000_000_000).collect();
+        let entities = vec!["host=a".to_owned(), "host=b".to_owned()];
+        Table { series: vec![0, 1, 0, 1, 0, 1], entities, times, sources: (0..6).collect(), ..Table::default() }
+    }
+
+    fn labels(text: &str) -> Result<String, String> {
+        let (_dir, path) = file(text);
+        let labels = Labels::read(&path).and_then(|labels| labels.of(&table())).map_err(|error| error.to_string())?;
+        Ok(labels.into_iter().map(|label| if label { '#' } else { '.' }).collect())
+    }
+
+    #[test]
+    fn labels_are_told_by_row_by_time_or_by_window() {
+        for (text, expected) in [
+            ("label\n0\n1\n1.0\nfalse\n0\n1\n", ".##..#"),
+            ("time,label\n2,1\n0,0\n1,0\n1,1\n", "..####"),
+            ("start,end\n1,2\n", "..##.."),
+            ("start,end\n0,1\n2,9\n", "##..##"),
+            ("start,end,entity\n0,2,host=b\n", ".#.#.."),
+            ("start,end\n", "......"),
+        ] {
+            assert_eq!(labels(text).unwrap(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_with_its_place() {
+        for (text, what) in [
+            ("label\n0\n", "1 labels where the input has 6 rows"),
+            ("time,label\n0,0\n", "no label for the time 1970-01-01T00:00:01Z"),
+            ("label\n0\nx\n", "l.csv:3: the label `x`"),
+            ("label\n0\n\"\"\n", "l.csv:3: the label ``"),
+            ("start,end\n2,1\n", "l.csv:2: the window ends before"),
+            ("start,end\nsoon,1\n", "l.csv:2: `soon` is no time"),
+            ("start,end\n1\n", "l.csv:2"),
+            ("a,b\n1,2\n", "neither a column `label`"),
+            ("", "neither a column `label`"),
+        ] {
+            let error = labels(text).unwrap_err();
+            assert!(error.contains(what), "{text:?}: {error}");
+        }
+        assert!(Labels::read(Path::new("/nowhere.csv")).unwrap_err().to_string().starts_with("/nowhere.csv: "));
+    }
+
+    #[test]
+    fn a_column_of_the_input_may_hold_them() {
+        let (_dir, path) = file("time,cpu,bad\n0,0.5,0\n1,7,1\n2,,1\n3,0.5,0\n");
+        // The third row of the input had no value, and made no row.
+        let table = Table { series: vec![0; 3], times: vec![0; 3], sources: vec![0, 1, 3], ..Table::default() };
+        let read = Labels::read_column(&path, "bad").unwrap().of(&table).unwrap();
+        assert_eq!(read, [false, true, false]);
+        let error = Labels::read_column(&path, "worse").unwrap_err().to_string();
+        assert!(error.contains("no column `worse`"), "{error}");
+    }
+
+    #[test]
+    fn scores_of_a_replay_are_read() {
+        let (_dir, path) = file("time,cpu,score\n2024-01-01T00:00:00Z,,\n2024-01-01T00:01:00Z,2.5,2.5\n");
+        let (table, scores) = read_scores(&path).unwrap();
+        assert_eq!((table.len(), scores.len(), scores[1].to_bits()), (2, 2, 2.5_f64.to_bits()));
+        assert!(scores[0].is_nan() && table.times[1] - table.times[0] == 60_000_000_000);
+        for (text, what) in
+            [("time,cpu\n", "`time` and `score`"), ("time,score\n1,inf\n", "l.csv:2: `inf` is no score")]
+        {
+            let (_dir, path) = file(text);
+            let error = read_scores(&path).unwrap_err().to_string();
+            assert!(error.contains(what), "{error}");
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! An evaluation as one HTML page: nothing is fetched, nothing runs, and it reads on a phone as on a wall.
+
+mod against_labels;
+mod alarms;
+mod features;
+mod html;
+mod plot;
+mod sections;
+mod series;
+
+use html::escape;
+
+use super::evaluation::Evaluation;
+use super::words::{count, thousands};
+use crate::table::Table;
+
+const STYLE: &str = include_str!("style.css");
+
+/// What a page is of.
+#[derive(Debug, Clone, Copy)]
+pub struct Page<'a> {
+    /// What was evaluated, such as a model's name and version.
+    pub title: &'a str,
+    /// What there is to say.
+    pub evaluation: &'a Evaluation,
+    /// The rows that were scored.
+    pub table: &'a Table,
+    /// One a row, where there are any.
+    pub labels: Option<&'a [bool]>,
+    /// What must be known beside any figure.
+    pub notes: &'a [String],
+    /// Where all this comes from: what, and its value.
+    pub provenance: &'a [(String, String)],
+}
+
+impl Page<'_> {
+    /// The page.
+    #[must_use]
+    pub fn html(&self) -> String {
+        let title = escape(self.title);
+        let sections = [
+            sections::headline(self),
+            sections::over_time(self),
+            alarms::section_of(self),
+            against_labels::sections(self),
+            sections::injected(self),
+            sections::histogram(self),
+            features::section_of(self),
+            sections::robustness(self),
+        ]
+        .concat();
+        format!(
+            "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\"/>\n\
+             <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\"/>\n\
+             <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n\
+             <title>{title} – qualm evaluation</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n\
+             <h1>How good is {title}?</h1>\n<p class=\"under\">{}</p>\n{}{sections}{}</body>\n</html>\n",
+            self.what(),
+            self.notes(),
+            self.footer()
+        )
+    }
+
+    /// What rows these are.
+    fn what(&self) -> String {
+        let Evaluation { summary, entities, from, to, .. } = self.evaluation;
+        let of = if *entities > 1 { format!(" of {} entities", thousands(*entities as u64)) } else { String::new() };
+        let when = from.zip(*to).map_or_else(String::new, |(from, to)| format!(", from {from} to {to}"));
+        format!("{}{of}{when}", count(summary.rows, "row", "rows"))
+    }
+
+    fn notes(&self) -> String {
+        self.notes.iter().map(|note| format!("<p class=\"note\">Note: {}.</p>\n", escape(note))).collect()
+    }
+
+    fn footer(&self) -> String {
+        let term = |(what, value): &(String, String)| format!("<dt>{}</dt><dd>{}</dd>\n", escape(what), escape(value));
+        let terms: String = self.provenance.iter().map(term).collect();
+        format!("<footer>\nWhere this comes from\n<dl>\n{terms}</dl>\n</footer>\n")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use qualm_bundle::manifest::Reference;
+
+    use super::super::score::Scored;
+    use super::super::testing::{servers, zscore};
+    use super::super::{Settings, evaluate, evaluation};
+    use super::*;
+
+    const NASTY: &str = "<script>alert('1')</script> & \"m\"";
+
+    /// What is wrong with the nesting of a page's tags.
+    fn check(page: &str) -> Result<(), String> {
+        let mut open = Vec::new();
+        let body = page.strip_prefix("<!DOCTYPE html>").ok_or("it does not say that it is HTML")?;
+        for part in body.split('<').skip(1) {
+            let (tag, text) = part.split_once('>').ok_or_else(|| format!("a tag has no end: {part}"))?;
+            if text.contains('>') && open.last() != Some(&"style") && tag != "style" {
+                return Err(format!("a bare > behind <{tag}>"));
+            }
+            let name = tag.trim_start_matches('/').split([' ', '/', '\n']).next().unwrap_or_default();
+            if tag.matches('"').count() % 2 == 1 {
+                return Err(format!("a quote has no end: <{tag}>"));
+            }
+            match (tag.starts_with('/'), tag.ends_with('/')) {
+                (true, _) if open.pop() != Some(name) => return Err(format!("</{name}> closes nothing")),
+                (false, false) => open.push(name),
+                _ => {}
+            }
+        }
+        if open.is_empty() { Ok(()) } else { Err(format!("never closed: {open:?}")) }
+    }
+
+    fn nasty(rows: usize) -> (Table, Vec<bool>, Vec<u8>) {
+        let mut table = servers(2, rows, 3, 2);
+        let model = zscore(&servers(2, 3000, 3, 1));
+        table.names[1] = NASTY.to_owned();
+        table.entities[1] = format!("host={NASTY}");
+        let labels = (0..table.len()).map(|row| (2001..2100).contains(&row) && row % 2 == 1).collect::<Vec<_>>();
+        for row in (0..table.len()).filter(|row| labels[*row]) {
+            table.values[row * 3 + 1] += 50.0;
+        }
+        (table, labels, model)
+    }
+
+    #[test]
+    fn a_page_is_well_formed_and_trusts_no_name() {
+        let (table, labels, model) = nasty(3000);
+        let reference = Reference { missing: 0.0, mean: 1.0, deviation: 2.0, quantiles: vec![0.0; 11] };
+        let references = vec![Some(reference), None, None];
+        let settings = Settings { robustness: true, seed: 1, alarms: 5, references, ..Settings::default() };
+        let provenance = [("input".to_owned(), NASTY.to_owned())];
+        for labels in [Some(&labels[..]), None] {
+            let mut detector = qualm_core::open(&model).unwrap();
+            let evaluation = evaluate(&mut *detector, &table, labels, &settings, &|_| {}).unwrap();
+            let page = Page {
+                title: NASTY,
+                evaluation: &evaluation,
+                table: &table,
+                labels,
+                notes: &[NASTY.to_owned()],
+                provenance: &provenance,
+            };
+            let html = page.html();
+            check(&html).unwrap();
+            assert!(!html.contains("<script") && html.contains("&lt;script&gt;alert(&#39;1&#39;)"), "escaped");
+            assert!(html.matches("&lt;script&gt;").count() >= 5, "title, feature, entity, footer");
+            assert!(
+                !html.contains("http://") && !html.contains("https://") && !html.contains("url(h"),
+                "self-contained"
+            );
+            assert!(!html.contains("NaN") && !html.contains("inf"), "no figure that is none");
+        }
+    }
+
+    #[test]
+    fn a_page_of_little_is_well_formed_too() {
+        for rows in [0, 1, 2] {
+            let table = Table { series: vec![0; rows], times: vec![0; rows], ..Table::default() };
+            for score in [f64::NAN, 0.5, 1e300] {
+                let scored = Scored { scores: vec![score; rows], ..Scored::default() };
+                let labels = vec![true; rows];
+                for labels in [None, Some(&labels[..])] {
+                    let evaluation = evaluation::assess(&table, scored.clone(), labels, &Settings::default());
+                    let page = Page {
+                        title: "x",
+                        evaluation: &evaluation,
+                        table: &table,
+                        labels,
+                        notes: &[],
+                        provenance: &[],
+                    };
+                    let html = page.html();
+                    check(&html).unwrap();
+                    assert!(!html.contains("NaN"), "{rows} rows of {score}");
+                }
+            }
+        }
+    }
+}

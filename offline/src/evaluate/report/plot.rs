@@ -1,0 +1,116 @@
+//! Plots: a drawing that stretches to whatever room there is, with texts beside it that do not.
+//!
+//! A drawing's coordinates are 0 … 1000 to the right and downwards.
+
+use std::fmt::Write as _;
+
+use super::html::escape;
+
+/// How far a drawing goes, to the right and down.
+pub(super) const SIZE: f64 = 1000.0;
+
+/// A mark at an axis.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Tick {
+    /// Its place: 0 is left or below, 1 is right or above.
+    pub(super) at: f64,
+    pub(super) text: String,
+}
+
+/// A plot.
+#[derive(Debug, Default)]
+pub(super) struct Plot {
+    /// What it shows, for who cannot see it.
+    pub(super) title: String,
+    /// Extra classes of its frame.
+    pub(super) class: &'static str,
+    /// SVG.
+    pub(super) drawing: String,
+    pub(super) across: Vec<Tick>,
+    pub(super) up: Vec<Tick>,
+    /// What the axes are.
+    pub(super) across_name: &'static str,
+    pub(super) up_name: &'static str,
+}
+
+impl Plot {
+    pub(super) fn html(&self) -> String {
+        let Self { title, class, drawing, across, up, across_name, up_name } = self;
+        let lines: String = up.iter().map(|tick| line("grid", 0.0, tick.at, 1.0, tick.at)).collect();
+        let label = |side: &str, tick: &Tick| {
+            let text = escape(&tick.text);
+            format!("<span style=\"{side}:{:.2}%\">{text}</span>", tick.at * 100.0)
+        };
+        let across: String = across.iter().map(|tick| label("left", tick)).collect();
+        let up: String = up.iter().map(|tick| label("bottom", tick)).collect();
+        format!(
+            "<div class=\"plot {class}\"><p class=\"axis\">{up_name}</p><div class=\"area\"><div class=\"up\">{up}</div>\
+             <svg viewBox=\"0 0 1000 1000\" preserveAspectRatio=\"none\" role=\"img\"><title>{}</title>{lines}{drawing}</svg>\
+             <div class=\"across\">{across}</div></div><p class=\"axis right\">{across_name}</p></div>\n",
+            escape(title)
+        )
+    }
+}
+
+/// A place in a drawing, of shares of the way to the right and upwards.
+pub(super) fn place(right: f64, up: f64) -> (f64, f64) {
+    (right.clamp(0.0, 1.0) * SIZE, (1.0 - up.clamp(0.0, 1.0)) * SIZE)
+}
+
+/// A straight line.
+pub(super) fn line(class: &str, right: f64, up: f64, to_right: f64, to_up: f64) -> String {
+    let ((x, y), (to_x, to_y)) = (place(right, up), place(to_right, to_up));
+    format!("<path class=\"{class}\" d=\"M{x:.1} {y:.1}L{to_x:.1} {to_y:.1}\"/>")
+}
+
+/// A rectangle.
+pub(super) fn rectangle(class: &str, right: f64, up: f64, to_right: f64, to_up: f64) -> String {
+    let ((x, y), (to_x, to_y)) = (place(right, to_up), place(to_right, up));
+    let (width, height) = (to_x - x, to_y - y);
+    format!("<rect class=\"{class}\" x=\"{x:.1}\" y=\"{y:.1}\" width=\"{width:.1}\" height=\"{height:.1}\"/>")
+}
+
+/// A line through points; `None` is a gap.
+pub(super) fn path(points: impl Iterator<Item = Option<(f64, f64)>>) -> String {
+    let mut out = String::new();
+    let mut command = 'M';
+    for point in points {
+        let Some((right, up)) = point else {
+            command = 'M';
+            continue;
+        };
+        let (x, y) = place(right, up);
+        let _infallible = write!(out, "{command}{x:.1} {y:.1}");
+        if command == 'M' {
+            // A point alone shows as well: the line's ends are round.
+            out.push_str("h0");
+        }
+        command = 'L';
+    }
+    out
+}
+
+/// Ticks at 0, ½ and 1.
+pub(super) fn unit_ticks() -> Vec<Tick> {
+    [(0.0, "0"), (0.5, "0.5"), (1.0, "1")].map(|(at, text)| Tick { at, text: text.to_owned() }).to_vec()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gap_lifts_the_pen() {
+        let points = [Some((0.0, 0.0)), Some((0.5, 1.0)), None, Some((1.0, 2.0))];
+        assert_eq!(path(points.into_iter()), "M0.0 1000.0h0L500.0 0.0M1000.0 0.0h0");
+    }
+
+    #[test]
+    fn shapes_stand_where_they_should() {
+        assert!(
+            rectangle("a", 0.1, 0.0, 0.3, 0.25).contains("x=\"100.0\" y=\"750.0\" width=\"200.0\" height=\"250.0\"")
+        );
+        let plot = Plot { title: "<b>".to_owned(), up: unit_ticks(), ..Plot::default() };
+        assert!(plot.html().contains("&lt;b&gt;") && plot.html().contains("bottom:50.00%"));
+    }
+}

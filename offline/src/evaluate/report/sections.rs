@@ -1,0 +1,172 @@
+//! The short parts of the page.
+
+use std::fmt::Write as _;
+
+use super::Page;
+use super::html::{bar, card, section, table};
+use super::plot::{Plot, Tick, line, rectangle};
+use super::series;
+use crate::evaluate::evaluation::{Evaluation, Labelled};
+use crate::evaluate::metrics::share;
+use crate::evaluate::robustness::Effect;
+use crate::evaluate::summary::Summary;
+use crate::evaluate::words::{NONE, count, figure, lasted, number, percent, seconds};
+
+/// The figures that matter most, as cards.
+pub(super) fn headline(page: &Page<'_>) -> String {
+    let Evaluation { summary, labelled, injected, .. } = page.evaluation;
+    let mut cards = Vec::new();
+    if let Some(Labelled { events, figures, .. }) = labelled {
+        cards.push(card(&format!("{} of {}", events.found, events.events), "incidents found"));
+        cards.push(card(&format!("{} of {}", events.right, events.alarms), "alarms that were right"));
+        let delay = events.delay.map_or_else(|| NONE.to_owned(), |delay| seconds(delay.seconds));
+        cards.push(card(&delay, "until an incident was found (median)"));
+        cards.push(card(&figure(figures.auc_pr), "AUC-PR: how well scores rank rows, 1 being perfect"));
+    }
+    if let Some(injected) = injected {
+        cards.push(card(&figure(injected.figures.auc_pr), "AUC-PR on anomalies put in, 1 being perfect"));
+    }
+    let per_day = summary.alarms_per_day.map_or_else(|| NONE.to_owned(), |alarms| number(alarms, 2));
+    cards.push(card(&per_day, "alarms a day"));
+    cards.push(card(&percent(summary.alarm_rate), "of rows alarm"));
+    if labelled.is_none() {
+        let longest = summary.longest.map(|longest| lasted(longest.rows, longest.seconds));
+        let longest = longest.unwrap_or_else(|| NONE.to_owned());
+        cards.push(card(&longest, "was the longest alarm"));
+    }
+    cards.push(card(&percent(share(summary.rows - summary.unscored, summary.rows)), "of rows have a score"));
+    format!("<section>\n<div class=\"cards\">\n{}</div>\n</section>\n", cards.concat())
+}
+
+/// The scores over time.
+pub(super) fn over_time(page: &Page<'_>) -> String {
+    let Page { evaluation, labels, .. } = page;
+    let mut meaning =
+        "A score of 0 is ordinary, 1 is the threshold (dashed), and what is above is an alarm. Above the \
+                       threshold each step is ten times the last."
+            .to_owned();
+    if evaluation.entities > 1 {
+        meaning +=
+            " All entities share the plot: where they differ, the line is a band from the least score to the largest.";
+    }
+    let mut key = "<i class=\"score\"></i>ordinary<i class=\"alarm\"></i>alarm".to_owned();
+    if labels.is_some() {
+        key += "<i class=\"soft\"></i>labelled as an incident";
+    }
+    let plot = series::plot(page.table, &evaluation.scores, *labels).html();
+    section("Scores over time", &meaning, &format!("{plot}<p class=\"key\">{key}</p>\n"))
+}
+
+/// What was found of anomalies put in.
+pub(super) fn injected(page: &Page<'_>) -> String {
+    let Some(injected) = &page.evaluation.injected else { return String::new() };
+    let rows = injected.kinds.iter().map(|found| {
+        let share = share(found.found, found.injected).unwrap_or(0.0);
+        vec![found.kind.name().to_owned(), bar(share, "", &format!("{} of {}", found.found, found.injected))]
+    });
+    let meaning = format!(
+        "There are no labels, so anomalies of these shapes were put into a copy of the rows, in one to three features each \
+         (a broken correlation in up to half), and scored. AUC-PR {}, ROC-AUC {}. Good to compare two models by on the same \
+         rows; no promise of what either will find. What is anomalous in the rows by itself counts as a false alarm here.",
+        figure(injected.figures.auc_pr),
+        figure(injected.figures.roc_auc)
+    );
+    section("Anomalies put in", &meaning, &table("short", &["Shape", "Found (any row of it alarms)"], rows))
+}
+
+/// How many rows have which score.
+pub(super) fn histogram(page: &Page<'_>) -> String {
+    let Evaluation { summary: Summary { histogram, quantiles, unscored, .. }, labelled, .. } = page.evaluation;
+    let most = histogram.iter().copied().max().unwrap_or(0).max(9);
+    let height = |rows: u64| (1.0 + rows as f64).log10() / (1.0 + most as f64).log10();
+    let width = 1.0 / histogram.len() as f64;
+    let bars = |class: &dyn Fn(usize) -> &'static str, rows: &[u64], (from, to): (f64, f64)| -> String {
+        let filled = rows.iter().enumerate().filter(|(_, rows)| **rows > 0);
+        let bar = |(at, rows): (usize, &u64)| {
+            rectangle(class(at), (at as f64 + from) * width, 0.0, (at as f64 + to) * width, height(*rows))
+        };
+        filled.map(bar).collect()
+    };
+    let side = |at: usize| if at < 10 { "ordinary" } else { "alarm" };
+    let real = labelled.as_ref().map_or_else(String::new, |it| bars(&|_| "real", &it.histogram, (0.3, 0.7)));
+    let drawing = format!(
+        "{}{real}{}",
+        bars(&side, histogram, (0.04, 0.96)),
+        line("threshold", 10.0 * width, 0.0, 10.0 * width, 1.0)
+    );
+    let tick = |at: f64, text: String| Tick { at, text };
+    let powers = (0..20).map(|power| 10_u64.pow(power.min(19))).take_while(|rows| *rows <= most);
+    let plot = Plot {
+        title: "How many rows have which score".to_owned(),
+        class: "low",
+        drawing,
+        across: (0..=4).map(|score| tick(f64::from(score) * 10.0 * width, score.to_string())).collect(),
+        up: powers.map(|rows| tick(height(rows), short(rows))).collect(),
+        across_name: "score; the last bar is all above 4",
+        up_name: "rows, each step ten times the last",
+    };
+    let mut key = "<i class=\"score\"></i>ordinary<i class=\"alarm\"></i>alarm".to_owned();
+    if labelled.is_some() {
+        key += "<i class=\"label\"></i>labelled as an incident";
+    }
+    let mut meaning = quantiles.map_or_else(
+        || "No row has a score.".to_owned(),
+        |[_, half, _, percent, thousandth, largest]| {
+            format!(
+                "Half of the scores are below {}, 99 % below {}, 99.9 % below {}; the largest is {}. A good threshold lies \
+                 where few rows do.",
+                number(half, 3),
+                number(percent, 3),
+                number(thousandth, 3),
+                number(largest, 3)
+            )
+        },
+    );
+    if *unscored > 0 {
+        let _infallible = write!(meaning, " {} no score.", count(*unscored, "row has", "rows have"));
+    }
+    section("How scores are spread", &meaning, &format!("{}<p class=\"key\">{key}</p>\n", plot.html()))
+}
+
+/// A power of ten where there is little room: `10k` for 10 000.
+fn short(power: u64) -> String {
+    let (unit, name) = [(1_000_000_000, "G"), (1_000_000, "M"), (1000, "k")]
+        .into_iter()
+        .find(|(unit, _)| power >= *unit)
+        .unwrap_or((1, ""));
+    format!("{}{name}", power / unit)
+}
+
+/// What perturbed rows do.
+pub(super) fn robustness(page: &Page<'_>) -> String {
+    let Evaluation { robustness, summary, labelled, .. } = page.evaluation;
+    if robustness.is_empty() {
+        return String::new();
+    }
+    let mut heads = vec!["What was done to the rows", "Verdicts that changed", "Rows that alarm", "Order kept"];
+    heads.extend(labelled.as_ref().map(|_| ["AUC-PR", "F1"]).into_iter().flatten());
+    let asis = |figure: Option<String>| figure.unwrap_or_else(|| NONE.to_owned());
+    let mut rows = vec![vec!["nothing".to_owned(), NONE.to_owned(), percent(summary.alarm_rate), NONE.to_owned()]];
+    if let Some(Labelled { figures, .. }) = labelled {
+        rows[0].extend([figure(figures.auc_pr), figure(figures.f1)]);
+    }
+    rows.extend(robustness.iter().map(|effect: &Effect| {
+        let flipped = effect.flipped.unwrap_or(0.0);
+        let mut cells = vec![
+            effect.perturbation.clone(),
+            bar(flipped, if flipped >= 0.05 { "alarm" } else { "" }, &percent(effect.flipped)),
+            percent(effect.alarm_rate),
+            asis(effect.rank_correlation.map(|correlation| format!("{correlation:.2}"))),
+        ];
+        cells.extend(effect.labelled.map(|it| [figure(it.auc_pr), figure(it.f1)]).into_iter().flatten());
+        cells
+    }));
+    section(
+        "When the data is not what it was",
+        "The same rows, made worse on purpose and scored anew. A spread is how far a feature's values commonly lie apart. \
+         Small noise and a few gaps should change few verdicts. A shift should change many: a system that has moved by two \
+         spreads is another one, and the model should be trained anew. Order kept: 1 if rows rank as before (Spearman), 0 if \
+         not at all.",
+        &table("", &heads, rows.into_iter()),
+    )
+}

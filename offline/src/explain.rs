@@ -1,0 +1,338 @@
+//! `qualm explain`: why rows have the scores that they have.
+
+use std::fmt::Write as _;
+use std::io;
+
+use clap::Args;
+use jiff::Timestamp;
+use qualm_bundle::manifest::Reference;
+use qualm_bundle::stdout::say;
+use serde::Serialize;
+use serde_json::json;
+
+use crate::evaluate::evaluation::{Cause, entity, name, timestamp};
+use crate::evaluate::events::Sequences;
+use crate::evaluate::metrics::is_alarm;
+use crate::evaluate::score::{self, CAUSES, Scored, largest};
+use crate::evaluate::screen::{clean, columns};
+use crate::evaluate::words::{NONE, number, percent};
+use crate::history::parse_time;
+use crate::subject::{self, Subject};
+use crate::table::Table;
+
+/// What `--help` ends with.
+pub const EXAMPLES: &str = "\
+Examples:
+  qualm explain --bundle models/host --input week.csv                    the five most anomalous moments
+  qualm explain --bundle models/host --input week.csv --at '2024-01-31 12:00:00'
+  qualm explain --bundle models/host --input week.csv --row 1441 --json
+
+A contribution is in the detector's own units; a share is that of the size of all of them.";
+
+/// What a user may ask for.
+#[derive(Debug, Args)]
+pub struct Options {
+    /// The model: a bundle's directory or .qualm file
+    #[arg(long, value_name = "BUNDLE")]
+    pub bundle: std::path::PathBuf,
+
+    /// The history: CSV with a time column (.csv), line protocol (.lp), or JSON lines (.jsonl)
+    #[arg(long, value_name = "FILE")]
+    pub input: std::path::PathBuf,
+
+    /// Explain the rows of this time or, where there is none, of the time closest to it
+    #[arg(long, value_name = "TIME", value_parser = parse_time, conflicts_with_all = ["row", "top"])]
+    pub at: Option<i64>,
+
+    /// Explain this row, the first being 1, as `qualm evaluate` tells it
+    #[arg(long, value_name = "N", conflicts_with = "top")]
+    pub row: Option<usize>,
+
+    /// Explain so many rows with the largest scores, one of each alarm
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    pub top: usize,
+
+    /// Print all as JSON
+    #[arg(long)]
+    pub json: bool,
+
+    /// What the metrics of a CSV or JSON file are called; by default what the bundle's first feature is of
+    #[arg(long, value_name = "NAME")]
+    pub measurement: Option<String>,
+}
+
+/// Why there is no explanation.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The bundle or the history cannot be used.
+    #[error(transparent)]
+    Subject(#[from] subject::Error),
+    /// The row is none of the input's.
+    #[error("there is no row {row}; rows are counted from 1 to {rows}")]
+    Row {
+        /// What was asked for.
+        row: usize,
+        /// How many there are.
+        rows: usize,
+    },
+    /// The detector refuses the rows.
+    #[error("{bundle}: {source}")]
+    Detector {
+        /// The bundle.
+        bundle: String,
+        /// Why.
+        source: qualm_core::Error,
+    },
+    /// The explanation cannot be printed.
+    #[error("stdout: {0}")]
+    Print(io::Error),
+}
+
+impl Error {
+    /// The process's exit code: 1 where nothing can be printed, 2 where something cannot be used.
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        if matches!(self, Self::Print(_)) { 1 } else { 2 }
+    }
+}
+
+/// A row, its score, and why.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Explanation {
+    /// When it was measured.
+    pub time: Timestamp,
+    /// Of what; empty where there are no tags.
+    pub entity: String,
+    /// Its place, the first being 1.
+    pub row: usize,
+    /// Its score; none where it has none.
+    pub score: Option<f64>,
+    /// What contributed, most first.
+    pub causes: Vec<Explained>,
+}
+
+/// What a feature had to do with a score, and what its value means by itself.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Explained {
+    /// What it contributed.
+    #[serde(flatten)]
+    pub cause: Cause,
+    /// Its share of the size of all contributions.
+    pub share: f64,
+    /// What its value is, next to those in training.
+    pub meaning: String,
+}
+
+/// Features of a row that are shown at most.
+const FEATURES: usize = 10;
+/// What contributes a smaller share is not shown.
+const LEAST: f64 = 0.005;
+/// Characters of the longest bar.
+const BAR: f64 = 20.0;
+
+/// Scores, explains, and prints.
+///
+/// # Errors
+///
+/// What cannot be used, where, and what to do.
+pub fn run(options: &Options) -> Result<(), Error> {
+    let mut subject = Subject::read(&options.bundle, &options.input, options.measurement.as_deref())?;
+    let references = subject.references();
+    let title = subject.title();
+    let Subject { table, detector, bundle, .. } = &mut subject;
+    let failed = |source| Error::Detector { bundle: options.bundle.display().to_string(), source };
+    let scored = score::explain(&mut **detector, table, &|_| {}).map_err(failed)?;
+    let rows = match (options.row, options.at) {
+        (Some(row), _) if (1..=table.len()).contains(&row) => vec![row - 1],
+        (Some(row), _) => return Err(Error::Row { row, rows: table.len() }),
+        (None, Some(time)) => rows_at(table, time),
+        (None, None) => most_anomalous(table, &scored.scores, options.top),
+    };
+    // Of one that is not trained, alarms alone are explained.
+    let trained = qualm_core::open_trained(&bundle.model).ok();
+    let contributions = |row: usize| match &trained {
+        Some(trained) => {
+            let features = table.features();
+            let mut contributions = vec![0.0; features];
+            trained.explain(&table.values[row * features..][..features], &mut contributions);
+            largest(&contributions, features)
+        }
+        None => scored.causes.get(&row).cloned().unwrap_or_default(),
+    };
+    let explanations: Vec<Explanation> =
+        rows.into_iter().map(|row| explain(table, &scored, row, &contributions(row), &references)).collect();
+    let told = if options.json {
+        format!("{}\n", json!({ "title": title, "rows": explanations }))
+    } else {
+        explanations.iter().map(Explanation::text).collect::<Vec<_>>().join("\n")
+    };
+    say(&told).map_err(Error::Print)
+}
+
+/// The rows of a time or, where there is none, of the closest.
+fn rows_at(table: &Table, time: i64) -> Vec<usize> {
+    let closest = table.times.iter().copied().min_by_key(|other| other.abs_diff(time));
+    (0..table.len()).filter(|row| Some(table.times[*row]) == closest).collect()
+}
+
+/// The rows with the largest scores: of an alarm, only the one row where it is largest.
+fn most_anomalous(table: &Table, scores: &[f64], most: usize) -> Vec<usize> {
+    let larger = |one: &usize, other: &usize| scores[*one].total_cmp(&scores[*other]);
+    let sequences = Sequences::new(&table.series);
+    let peaks = sequences.runs(|row| is_alarm(scores[row])).filter_map(|run| run.rows.iter().copied().max_by(larger));
+    let rest = (0..scores.len()).filter(|row| scores[*row] <= 1.0);
+    let mut rows: Vec<usize> = peaks.chain(rest).collect();
+    rows.sort_by(|one, other| larger(other, one).then(one.cmp(other)));
+    rows.truncate(most);
+    rows
+}
+
+fn explain(
+    table: &Table,
+    scored: &Scored,
+    row: usize,
+    contributions: &[(usize, f64)],
+    references: &[Option<Reference>],
+) -> Explanation {
+    let all: f64 = contributions.iter().map(|(_, contribution)| contribution.abs()).sum();
+    let causes = name(contributions, table, row, references);
+    let explained = |(cause, (feature, _)): (Cause, &(usize, f64))| Explained {
+        share: cause.contribution.abs() / all,
+        meaning: meaning(cause.value, references.get(*feature).and_then(Option::as_ref)),
+        cause,
+    };
+    let score = scored.scores[row];
+    Explanation {
+        time: timestamp(table.times[row]),
+        entity: entity(table, row).to_owned(),
+        row: row + 1,
+        score: (!score.is_nan()).then_some(score),
+        causes: causes.into_iter().zip(contributions).map(explained).collect(),
+    }
+}
+
+/// What a value is by itself, next to those in training.
+fn meaning(value: Option<f64>, reference: Option<&Reference>) -> String {
+    let Some(Reference { missing, quantiles, .. }) = reference else { return String::new() };
+    let Some(value) = value else {
+        return format!("missing, as in {} of rows in training", percent(Some(*missing)));
+    };
+    let &[least, tenth, .., ninth, most] = quantiles.as_slice() else { return String::new() };
+    if value > most {
+        format!("more than ever in training (at most {})", number(most, 3))
+    } else if value < least {
+        format!("less than ever in training (at least {})", number(least, 3))
+    } else if value > ninth {
+        format!("among the highest tenth in training (above {})", number(ninth, 3))
+    } else if value < tenth {
+        format!("among the lowest tenth in training (below {})", number(tenth, 3))
+    } else {
+        "as in training, by itself".to_owned()
+    }
+}
+
+impl Explanation {
+    fn text(&self) -> String {
+        let Self { time, entity, row, score, causes } = self;
+        let of = if entity.is_empty() { String::new() } else { format!(", {}", clean(entity)) };
+        let verdict = match score {
+            Some(score) if is_alarm(*score) => format!("score {}: an anomaly", number(*score, 3)),
+            Some(score) => format!("score {}: ordinary", number(*score, 3)),
+            None => "no score".to_owned(),
+        };
+        let mut out = format!("{time}{of}, row {row}: {verdict}\n");
+        if causes.is_empty() {
+            out += "  there is nothing to explain: no feature contributed, or this kind of detector explains anomalies only\n";
+            return out;
+        }
+        let shown = causes.iter().take(FEATURES).take_while(|explained| explained.share >= LEAST);
+        let most = causes.first().map_or(1.0, |explained| explained.share);
+        let rows: Vec<Vec<String>> = shown.map(|explained| explained.cells(most)).collect();
+        let left = causes.len() - rows.len();
+        let heads = ["feature", "share", "", "contribution", "value", "typical", ""].map(str::to_owned).to_vec();
+        out += &columns(std::iter::once(heads).chain(rows));
+        if left > 0 {
+            let share: f64 = causes[causes.len() - left..].iter().map(|explained| explained.share).sum();
+            let _infallible = writeln!(out, "  … and {left} more with {}", percent(Some(share)));
+        }
+        out
+    }
+}
+
+impl Explained {
+    /// One line of a table. The feature that has `most` has the longest bar.
+    fn cells(&self, most: f64) -> Vec<String> {
+        let Self { cause, share, meaning } = self;
+        let told = |value: Option<f64>| value.map_or_else(|| NONE.to_owned(), |value| number(value, 4));
+        vec![
+            clean(&cause.feature),
+            percent(Some(*share)),
+            "█".repeat(((share / most * BAR).round() as usize).max(1)),
+            format!("{}{}", if cause.contribution > 0.0 { "+" } else { "" }, number(cause.contribution, 3)),
+            told(cause.value),
+            told(cause.typical),
+            meaning.clone(),
+        ]
+    }
+}
+
+const _: () = assert!(CAUSES <= FEATURES, "all causes of an alarm are shown");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::evaluate::testing::{servers, zscore};
+
+    fn reference() -> Reference {
+        Reference { missing: 0.02, mean: 5.0, deviation: 1.0, quantiles: (0..=10).map(f64::from).collect() }
+    }
+
+    #[test]
+    fn a_value_is_told_next_to_those_in_training() {
+        let told = |value| meaning(value, Some(&reference()));
+        for (value, what) in [
+            (Some(11.0), "more than ever in training (at most 10)"),
+            (Some(-1.0), "less than ever in training (at least 0)"),
+            (Some(9.5), "among the highest tenth in training (above 9)"),
+            (Some(0.5), "among the lowest tenth in training (below 1)"),
+            (Some(5.0), "as in training, by itself"),
+            (None, "missing, as in 2 % of rows in training"),
+        ] {
+            assert_eq!(told(value), what);
+        }
+        assert_eq!(meaning(Some(1.0), None), "");
+    }
+
+    #[test]
+    fn one_row_stands_for_an_alarm_and_the_closest_for_a_time() {
+        let table = Table { series: vec![0; 6], times: vec![10, 20, 30, 40, 50, 60], ..Table::default() };
+        let scores = [2.0, 3.0, 0.5, f64::NAN, 1.5, 0.9];
+        assert_eq!(most_anomalous(&table, &scores, 3), [1, 4, 5]);
+        assert_eq!(most_anomalous(&table, &scores, 99), [1, 4, 5, 2], "what has no score is not explained");
+        assert_eq!([rows_at(&table, 34), rows_at(&table, i64::MAX)], [[2], [5]]);
+    }
+
+    #[test]
+    fn a_row_is_explained_by_the_feature_that_is_out() {
+        let mut table = servers(2, 1000, 3, 1);
+        let model = zscore(&table);
+        table.names[1] = "bad\u{7}".to_owned();
+        table.values[301 * 3 + 1] += 100.0;
+        table.values[301 * 3 + 2] = f64::NAN;
+        let scored = score::explain(&mut *qualm_core::open(&model).unwrap(), &table, &|_| {}).unwrap();
+        let [row] = most_anomalous(&table, &scored.scores, 1)[..] else { panic!("one row") };
+        let mut contributions = [0.0; 3];
+        qualm_core::open_trained(&model).unwrap().explain(&table.values[row * 3..][..3], &mut contributions);
+        let explained = explain(&table, &scored, row, &largest(&contributions, 3), &[None, Some(reference()), None]);
+        assert_eq!((explained.row, explained.entity.as_str()), (302, "host=h1"));
+        assert_eq!(
+            (explained.causes[0].cause.feature.as_str(), explained.causes[0].cause.typical),
+            ("bad\u{7}", Some(5.0))
+        );
+        let text = explained.text();
+        assert!(text.contains("row 302: score") && text.contains("an anomaly") && !text.contains('\u{7}'), "{text}");
+        assert!(text.contains("more than ever in training") && text.contains("████"), "{text}");
+        let nothing = explain(&table, &scored, row, &[], &[]).text();
+        assert!(nothing.contains("nothing to explain"));
+    }
+}

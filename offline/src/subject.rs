@@ -1,0 +1,140 @@
+//! What is judged and explained: a bundle, and history as its detector would see it.
+
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use qualm_bundle::Bundle;
+use qualm_bundle::manifest::Reference;
+use qualm_core::Detector;
+
+use crate::evaluate::words::thousands;
+use crate::history;
+use crate::table::Table;
+use crate::train::command::digest;
+
+/// A bundle with rows that it can score.
+#[derive(Debug)]
+pub struct Subject {
+    /// The bundle.
+    pub bundle: Bundle,
+    /// Its detector, which has seen nothing yet.
+    pub detector: Box<dyn Detector>,
+    /// The rows.
+    pub table: Table,
+    /// Where the bundle is, and the history.
+    paths: [PathBuf; 2],
+}
+
+/// Why a bundle or history cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The bundle cannot be used.
+    #[error(transparent)]
+    Bundle(#[from] qualm_bundle::Error),
+    /// The bundle's detector runs in WebAssembly only.
+    #[error(
+        "{}: its detector is a plugin, which is not run here; score the history with `qualm replay --model BUNDLE --scores \
+         OUT.csv`, and evaluate that with --scores OUT.csv", .0.display()
+    )]
+    Plugin(PathBuf),
+    /// The history cannot be used.
+    #[error(transparent)]
+    History(#[from] history::Error),
+    /// There is nothing to score.
+    #[error("{}: nothing in it is what the bundle scores; it wants {wants}", input.display())]
+    Nothing {
+        /// The history.
+        input: PathBuf,
+        /// Features.
+        wants: String,
+    },
+}
+
+impl Subject {
+    /// Reads both. `measurement` names the metrics of a format that does not; by default as the bundle's first feature does.
+    ///
+    /// # Errors
+    ///
+    /// What cannot be used, where, and what to do.
+    pub fn read(bundle: &Path, input: &Path, measurement: Option<&str>) -> Result<Self, Error> {
+        let paths = [bundle.to_owned(), input.to_owned()];
+        let bundle = Bundle::read(bundle)?;
+        if bundle.component.is_some() {
+            return Err(Error::Plugin(paths[0].clone()));
+        }
+        let fault = |fault: qualm_bundle::Fault| fault.at(paths[0].display());
+        bundle.check_natively().map_err(fault)?;
+        let detector = qualm_core::open(&bundle.model);
+        let detector = detector.map_err(|error| fault(qualm_bundle::Fault::Model(error.to_string())))?;
+        let shape = bundle.manifest.vectors().map_err(|what| fault(qualm_bundle::Fault::Manifest(what)))?;
+        let measurement = measurement.unwrap_or(&bundle.manifest.features[0].measurement);
+        let table = Table::read(input, measurement, &shape)?;
+        if table.is_empty() {
+            let feature = &bundle.manifest.features[0];
+            let wants = format!(
+                "`{}` of `{}`, among others (--measurement names the metrics of a CSV file)",
+                feature.field, feature.measurement
+            );
+            return Err(Error::Nothing { input: paths[1].clone(), wants });
+        }
+        Ok(Self { bundle, detector, table, paths })
+    }
+
+    /// What the bundle is called.
+    #[must_use]
+    pub fn title(&self) -> String {
+        format!("{} {}", self.bundle.manifest.name, self.bundle.manifest.version)
+    }
+
+    /// What each feature was like in training.
+    #[must_use]
+    pub fn references(&self) -> Vec<Option<Reference>> {
+        self.bundle.manifest.features.iter().map(|feature| feature.reference.clone()).collect()
+    }
+
+    /// What must be known beside any figure: whether the detector has seen these rows before.
+    #[must_use]
+    pub fn notes(&self) -> Vec<String> {
+        let provenance = &self.bundle.manifest.provenance;
+        if self.input_digest().is_some_and(|digest| digest == provenance.data_sha256) {
+            return vec![
+                "the model was trained on this very file: figures flatter it where it has seen the rows".to_owned(),
+            ];
+        }
+        let nanoseconds = |time: Option<Timestamp>| time.map(Timestamp::as_nanosecond);
+        let (from, to) = (nanoseconds(provenance.from), nanoseconds(provenance.to));
+        let seen = |time: &&i64| from.zip(to).is_some_and(|(from, to)| (from..=to).contains(&i128::from(**time)));
+        let rows = self.table.times.iter().filter(seen).count();
+        if rows == 0 {
+            return Vec::new();
+        }
+        let (rows, all) = (thousands(rows as u64), thousands(self.table.len() as u64));
+        vec![format!(
+            "{rows} of {all} rows are of the time that the model learnt from: if they are the same, figures flatter it"
+        )]
+    }
+
+    /// Where all this comes from: what, and its value.
+    #[must_use]
+    pub fn provenance(&self) -> Vec<(String, String)> {
+        let manifest = &self.bundle.manifest;
+        let trained = &manifest.provenance;
+        let mut out = vec![
+            ("model".to_owned(), format!("{} version {}, {}", manifest.name, manifest.version, manifest.kind)),
+            (
+                "bundle".to_owned(),
+                format!("{}, SHA-256 of its manifest {}", self.paths[0].display(), self.bundle.digest()),
+            ),
+            ("threshold".to_owned(), manifest.threshold.rule.clone()),
+        ];
+        let when = trained.from.zip(trained.to).map_or_else(String::new, |(from, to)| format!(", from {from} to {to}"));
+        out.push(("learnt from".to_owned(), format!("{} rows{when}, SHA-256 {}", trained.rows, trained.data_sha256)));
+        let digest = self.input_digest().map_or_else(String::new, |digest| format!(", SHA-256 {digest}"));
+        out.push(("rows".to_owned(), format!("{}{digest}", self.paths[1].display())));
+        out
+    }
+
+    fn input_digest(&self) -> Option<String> {
+        digest(&self.paths[1]).ok()
+    }
+}

@@ -1,0 +1,47 @@
+//! Whether values are possible ones.
+
+use super::super::profile::{Profile, Share};
+use super::super::report::{Check, Finding, Verdict};
+use super::{in_line, short, times};
+
+/// Negative values that are fewer than this share, and farther than so many spreads, are none of the others.
+const FEW: f64 = 0.01;
+const FAR: f64 = 6.0;
+
+pub(super) fn check(column: &Profile, findings: &mut Vec<Finding>) {
+    let mut found = |verdict, kind, share: &Share, what: &str, advice| {
+        if share.count > 0 {
+            let first = share.first_value.map_or_else(String::new, |value| format!(" `{}`", short(value)));
+            let what = format!("{what}, {}; first{first}{}", times(share.count), in_line(share.first_line));
+            let finding = Finding::new(Check::Ranges, verdict, kind, what, advice);
+            findings.push(finding.of(column).times(share.count, share.first_line));
+        }
+    };
+    if let Some([from, to]) = column.expected {
+        let what = format!("outside {}..{}", short(from), short(to));
+        found(Verdict::Bad, "unexpected", &column.unexpected, &what, "remove these values, or widen --expect");
+    }
+    let infinite = Share { count: column.infinite, first_line: column.infinite_line, first_value: None };
+    found(Verdict::Warning, "infinite", &infinite, "infinite", "they count as missing; leave them empty");
+    found(
+        Verdict::Warning,
+        "huge",
+        &column.huge,
+        "larger than 1e15",
+        "no measurement is: is it a time, or a mark for what is missing?",
+    );
+    let percentage = column.is_percentage() && column.resets.is_none();
+    if percentage {
+        found(Verdict::Warning, "percentage", &column.above_100, "a percentage above 100", "is that possible there?");
+        found(Verdict::Warning, "percentage", &column.negative, "a percentage below 0", "is that possible there?");
+    } else if is_mark(column) {
+        let advice = "is it a mark for what is missing? Then leave it empty";
+        found(Verdict::Warning, "negative", &column.negative, "negative, where hardly any other is", advice);
+    }
+}
+
+/// Whether the negative values of a column stand apart from all others.
+fn is_mark(column: &Profile) -> bool {
+    let share = column.negative.count as f64 / column.values.max(1) as f64;
+    share < FEW && column.median - column.least_negative > FAR * column.spread && column.median >= 0.0
+}

@@ -1,0 +1,301 @@
+//! What is in a file: series of rows, each value in its column; and what in it could not be read.
+//!
+//! Values lie column by column, so that a check goes through one after the other. Nothing is padded: a column knows its
+//! gaps. So memory is what the file has, however odd it is.
+
+use std::collections::HashMap;
+
+/// A row without a readable time.
+pub(super) const NO_TIME: i64 = i64::MIN;
+
+/// How many times something occurred, and where first.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Tally {
+    pub(super) count: u64,
+    /// The first one's line, and what stands there.
+    pub(super) first: Option<(u64, String)>,
+}
+
+impl Tally {
+    pub(super) fn add(&mut self, line: u64, what: impl FnOnce() -> String) {
+        self.count += 1;
+        if self.first.is_none() {
+            self.first = Some((line, what()));
+        }
+    }
+
+    pub(super) fn line(&self) -> Option<u64> {
+        self.first.as_ref().map(|(line, _)| *line)
+    }
+
+    pub(super) fn what(&self) -> &str {
+        self.first.as_ref().map_or("", |(_, what)| what)
+    }
+}
+
+/// What could not be read.
+#[derive(Debug, Default)]
+pub(super) struct Faults {
+    /// What the header lacks: a time column, in its place.
+    pub(super) header: Option<String>,
+    /// Columns that are there twice.
+    pub(super) twice: Vec<String>,
+    /// Times that are none.
+    pub(super) time: Tally,
+    /// Rows without a time.
+    pub(super) untimed: Tally,
+    /// Rows with more or fewer cells than the header.
+    pub(super) ragged: Tally,
+    /// Lines that are not what they should be.
+    pub(super) malformed: Tally,
+    /// Lines that have qualm's verdict already.
+    pub(super) scored: Tally,
+    /// Where reading ended before the file did.
+    pub(super) broken_off: Option<(u64, String)>,
+}
+
+/// The numbers of one column of one series.
+#[derive(Debug, Default)]
+pub(super) struct Lane {
+    pub(super) values: Vec<f64>,
+    /// Where values are missing: before which value, and how many.
+    gaps: Vec<(u32, u32)>,
+    /// The row behind the last value.
+    next: u32,
+    /// Infinite ones, which count as missing.
+    pub(super) infinite: Tally,
+}
+
+impl Lane {
+    fn push(&mut self, row: u32, value: f64) {
+        if row < self.next {
+            return; // the same field twice in a row: the first one counts
+        }
+        if row > self.next {
+            self.gaps.push((self.values.len() as u32, row - self.next));
+        }
+        self.values.push(value);
+        self.next = row + 1;
+    }
+
+    /// How many of so many rows have no value, and the longest run of them.
+    pub(super) fn missing(&self, rows: usize) -> (u64, u64) {
+        let behind = (rows as u64).saturating_sub(self.next.into());
+        let runs = self.gaps.iter().map(|(_, length)| u64::from(*length)).chain([behind]);
+        runs.fold((0, 0), |(all, longest), run| (all + run, longest.max(run)))
+    }
+
+    /// The row of a value.
+    pub(super) fn row(&self, value: usize) -> usize {
+        let before = self.gaps.iter().take_while(|(at, _)| *at as usize <= value);
+        value + before.map(|(_, length)| *length as usize).sum::<usize>()
+    }
+}
+
+/// Rows that belong together: one host's, say.
+#[derive(Debug)]
+pub(super) struct Series {
+    /// Measurement and tags, as they stand in a line.
+    pub(super) name: String,
+    pub(super) group: usize,
+    pub(super) times: Vec<i64>,
+    pub(super) lines: Vec<u32>,
+    /// Of what stands in each row: equal rows have equal ones.
+    pub(super) hashes: Vec<u64>,
+    pub(super) lanes: Lanes,
+}
+
+/// A series' columns of numbers: only those it has, for there may be many of each.
+#[derive(Debug, Default)]
+pub(super) struct Lanes {
+    lanes: Vec<(usize, Lane)>,
+    by_column: HashMap<usize, usize>,
+}
+
+impl Lanes {
+    /// A column's lane. It is probably at `hint`, for rows are much like one another.
+    fn get_mut(&mut self, column: usize, hint: usize) -> &mut Lane {
+        let is_there = self.lanes.get(hint).is_some_and(|(own, _)| *own == column);
+        let at = if is_there {
+            hint
+        } else {
+            *self.by_column.entry(column).or_insert_with(|| {
+                self.lanes.push((column, Lane::default()));
+                self.lanes.len() - 1
+            })
+        };
+        &mut self.lanes[at].1
+    }
+
+    fn get(&self, column: usize) -> Option<&Lane> {
+        self.by_column.get(&column).map(|at| &self.lanes[*at].1)
+    }
+
+    /// Those with anything in them, and their columns.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (usize, &Lane)> {
+        let filled = self.lanes.iter().filter(|(_, lane)| !lane.values.is_empty() || lane.infinite.count > 0);
+        filled.map(|(column, lane)| (*column, lane))
+    }
+}
+
+impl Series {
+    pub(super) fn rows(&self) -> usize {
+        self.times.len()
+    }
+
+    /// The line of a row.
+    pub(super) fn line(&self, row: usize) -> u64 {
+        self.lines.get(row).copied().unwrap_or_default().into()
+    }
+}
+
+/// A measurement: what its rows have in common is their columns.
+#[derive(Debug, Default)]
+pub(super) struct Group {
+    pub(super) name: String,
+    pub(super) columns: Vec<String>,
+    /// Of each column: texts where numbers belong.
+    pub(super) texts: Vec<Tally>,
+    by_name: HashMap<Vec<u8>, usize>,
+}
+
+impl Group {
+    /// The column of a name, which is new where it was not seen.
+    pub(super) fn column(&mut self, name: &[u8]) -> usize {
+        if let Some(&column) = self.by_name.get(name) {
+            return column;
+        }
+        self.by_name.insert(name.to_vec(), self.columns.len());
+        self.add(String::from_utf8_lossy(name).into_owned())
+    }
+
+    /// The column of a name that was seen.
+    pub(super) fn known(&self, name: &[u8]) -> Option<usize> {
+        self.by_name.get(name).copied()
+    }
+
+    /// One more column, whatever it is called.
+    pub(super) fn add(&mut self, name: String) -> usize {
+        self.columns.push(name);
+        self.texts.push(Tally::default());
+        self.columns.len() - 1
+    }
+}
+
+/// All of it.
+#[derive(Debug, Default)]
+pub(super) struct Data {
+    pub(super) groups: Vec<Group>,
+    pub(super) series: Vec<Series>,
+    pub(super) faults: Faults,
+    /// Rows whose time is before that of the row before, whatever their series.
+    pub(super) backwards: Tally,
+    /// Where the rows stand one below the other, each is one; elsewhere what has the same series and time is.
+    pub(super) is_table: bool,
+    groups_by_name: HashMap<Vec<u8>, usize>,
+    series_by_name: HashMap<Vec<u8>, usize>,
+    last_time: i64,
+}
+
+impl Data {
+    pub(super) fn new() -> Self {
+        Self { last_time: NO_TIME, ..Self::default() }
+    }
+
+    /// The rows there are.
+    pub(super) fn rows(&self) -> u64 {
+        self.series.iter().map(|series| series.rows() as u64).sum()
+    }
+
+    /// The group of a name, which is new where it was not seen.
+    pub(super) fn group(&mut self, name: &[u8]) -> usize {
+        if let Some(&group) = self.groups_by_name.get(name) {
+            return group;
+        }
+        self.groups.push(Group { name: String::from_utf8_lossy(name).into_owned(), ..Group::default() });
+        self.groups_by_name.insert(name.to_vec(), self.groups.len() - 1);
+        self.groups.len() - 1
+    }
+
+    /// The series of a name, if it was seen.
+    pub(super) fn known(&self, name: &[u8]) -> Option<usize> {
+        self.series_by_name.get(name).copied()
+    }
+
+    /// The series of a name, which is new where it was not seen.
+    pub(super) fn series(&mut self, name: &[u8], group: usize) -> usize {
+        if let Some(series) = self.known(name) {
+            return series;
+        }
+        let text = String::from_utf8_lossy(name).into_owned();
+        let (times, lines, hashes, lanes) = (Vec::new(), Vec::new(), Vec::new(), Lanes::default());
+        self.series.push(Series { name: text, group, times, lines, hashes, lanes });
+        self.series_by_name.insert(name.to_vec(), self.series.len() - 1);
+        self.series.len() - 1
+    }
+
+    /// Adds a row: its cells are columns of the series' group and numbers; NaN is missing.
+    pub(super) fn row(&mut self, series: usize, line: u64, time: i64, hash: u64, cells: &[(usize, f64)]) {
+        if time != NO_TIME {
+            if time < self.last_time {
+                self.backwards.add(line, String::new);
+            }
+            self.last_time = time;
+        }
+        let series = &mut self.series[series];
+        // Telegraf may write the fields of one moment in several lines.
+        let last = series.times.len() as u32;
+        let joins = !self.is_table && time != NO_TIME && series.times.last() == Some(&time);
+        let is_free = |(column, _): &(usize, f64)| series.lanes.get(*column).is_none_or(|lane| lane.next < last);
+        let row = if joins && cells.iter().all(is_free) {
+            last - 1
+        } else {
+            series.times.push(time);
+            series.lines.push(u32::try_from(line).unwrap_or(u32::MAX));
+            series.hashes.push(hash);
+            last
+        };
+        for (hint, &(column, value)) in cells.iter().enumerate() {
+            let lane = series.lanes.get_mut(column, hint);
+            if value.is_infinite() {
+                lane.infinite.add(line, || value.to_string());
+            } else if !value.is_nan() {
+                lane.push(row, value);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lane_knows_its_gaps() {
+        let mut lane = Lane::default();
+        for (row, value) in [(2, 1.0), (3, 2.0), (3, 9.0), (7, 3.0)] {
+            lane.push(row, value);
+        }
+        assert_eq!(lane.values, [1.0, 2.0, 3.0]);
+        assert_eq!(lane.missing(10), (7, 3));
+        assert_eq!([0, 1, 2].map(|value| lane.row(value)), [2, 3, 7]);
+        assert_eq!(Lane::default().missing(4), (4, 4));
+    }
+
+    #[test]
+    fn fields_of_one_moment_are_one_row() {
+        let mut data = Data::new();
+        let group = data.group(b"m");
+        let (a, b) = (data.groups[group].column(b"a"), data.groups[group].column(b"b"));
+        let series = data.series(b"m,host=x", group);
+        data.row(series, 1, 5, 0, &[(a, 1.0)]);
+        data.row(series, 2, 5, 0, &[(b, 2.0)]);
+        data.row(series, 3, 5, 0, &[(b, 3.0)]);
+        data.row(series, 4, 4, 0, &[(a, 1.0), (b, f64::INFINITY)]);
+        let series = &data.series[series];
+        assert_eq!(series.times, [5, 5, 4]);
+        assert_eq!(series.lines, [1, 3, 4]);
+        assert_eq!(series.lanes.get(b).unwrap().infinite.line(), Some(4));
+        assert_eq!(data.backwards.count, 1);
+    }
+}

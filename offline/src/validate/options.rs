@@ -1,0 +1,125 @@
+//! What a user may ask for.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use qualm_stream::glob::Globs;
+
+use super::Error;
+
+/// What `--help` ends with.
+pub const EXAMPLES: &str = "\
+Examples:
+  qualm validate --input history.csv
+  qualm validate --input week.lp --max-missing 0.05 --strict
+  qualm validate --input history.csv --expect 'usage_*=0..100' --expect 'temperature=-40..125'
+  qualm validate --input metrics.jsonl --json | jq '.columns[] | select(.outliers > 0)'
+
+Six checks: schema, ranges, missing, duplicates, outliers, statistics. Each is ok, a warning, or bad.
+Exit code: 0; 1 where something is bad (with --strict: or a warning); 2 where the file cannot be read.";
+
+/// What a user may ask for.
+#[derive(Debug, Clone, Args)]
+pub struct Options {
+    /// The history: line protocol (.lp), CSV with a time column (.csv), or JSON lines (.jsonl)
+    #[arg(long, value_name = "FILE")]
+    pub input: PathBuf,
+
+    /// What the metrics of a CSV or JSON file are called; the file's name without its ending, if left out
+    #[arg(long, value_name = "NAME")]
+    pub measurement: Option<String>,
+
+    /// The share of a column's values that may be missing
+    #[arg(long, value_name = "SHARE", default_value_t = 0.2)]
+    pub max_missing: f64,
+
+    /// The share of a column's values that may lie beyond six spreads of its median
+    #[arg(long, value_name = "SHARE", default_value_t = 0.02)]
+    pub max_outliers: f64,
+
+    /// Rows of a measurement that it takes to train
+    #[arg(long, value_name = "ROWS", default_value_t = 500)]
+    pub min_rows: u64,
+
+    /// The range that columns must keep to; a glob names them
+    #[arg(long, value_name = "COLUMN=FROM..TO", num_args = 1..)]
+    pub expect: Vec<String>,
+
+    /// Warnings are failures too
+    #[arg(long)]
+    pub strict: bool,
+
+    /// Print the report as JSON, with every number
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// The options, read.
+#[derive(Debug)]
+pub(super) struct Limits {
+    pub(super) max_missing: f64,
+    pub(super) max_outliers: f64,
+    pub(super) min_rows: u64,
+    expected: Vec<(Globs, [f64; 2])>,
+}
+
+impl Limits {
+    /// The range that a column must keep to, if one is declared.
+    pub(super) fn expected(&self, column: &str) -> Option<[f64; 2]> {
+        self.expected.iter().find(|(names, _)| names.matches(column.as_bytes())).map(|(_, range)| *range)
+    }
+}
+
+impl Options {
+    /// What a format without measurements calls its metrics.
+    pub(super) fn measurement(&self) -> String {
+        let stem = self.input.file_stem().map(|stem| stem.to_string_lossy().into_owned());
+        self.measurement.clone().or(stem).unwrap_or_default()
+    }
+
+    /// Reads the options.
+    pub(super) fn limits(&self) -> Result<Limits, Error> {
+        for (option, share) in [("--max-missing", self.max_missing), ("--max-outliers", self.max_outliers)] {
+            if !(0.0..=1.0).contains(&share) {
+                return Err(Error::Option { option, what: format!("`{share}` must be a share, from 0 to 1") });
+            }
+        }
+        let expected = self.expect.iter().map(|text| {
+            range(text).map_err(|what| Error::Option { option: "--expect", what: format!("`{text}` {what}") })
+        });
+        Ok(Limits {
+            max_missing: self.max_missing,
+            max_outliers: self.max_outliers,
+            min_rows: self.min_rows,
+            expected: expected.collect::<Result<_, _>>()?,
+        })
+    }
+}
+
+fn range(text: &str) -> Result<(Globs, [f64; 2]), String> {
+    let wanted = "must be COLUMN=FROM..TO, as in usage_idle=0..100";
+    let (name, range) = text.rsplit_once('=').ok_or(wanted)?;
+    let (from, to) = range.split_once("..").ok_or(wanted)?;
+    // Either end may be left out.
+    let end = |text: &str, open: f64| if text.is_empty() { Ok(open) } else { text.parse().map_err(|_| wanted) };
+    let (from, to): (f64, f64) = (end(from, f64::NEG_INFINITY)?, end(to, f64::INFINITY)?);
+    if from > to || from.is_nan() || to.is_nan() {
+        return Err("has nothing in its range".to_owned());
+    }
+    Ok((Globs::new([name]).map_err(|bad| bad.reason.to_owned())?, [from, to]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_are_read() {
+        let written = |text| range(text).map(|(_, [from, to])| format!("{from} {to}")).unwrap();
+        assert_eq!(written("usage_*=0..100"), "0 100");
+        assert_eq!(written("t=-40.5.."), "-40.5 inf");
+        for text in ["usage", "usage=1", "usage=a..b", "usage=2..1", "[=1..2", "u=NaN..1"] {
+            assert!(range(text).is_err(), "{text}");
+        }
+    }
+}

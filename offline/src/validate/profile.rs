@@ -1,0 +1,288 @@
+//! What each column of each series is like, in numbers.
+
+use rayon::prelude::*;
+use serde::Serialize;
+
+use super::data::{Data, Lane, Series};
+use super::options::Limits;
+
+/// Turns a median absolute deviation into a standard deviation, for normal values; and a mean absolute deviation.
+const MEDIAN_TO_SIGMA: f64 = 1.482_602_218_505_602;
+const MEAN_TO_SIGMA: f64 = 1.253_314_137_315_500_3;
+
+/// What is farther from the median, in spreads, is an outlier.
+const FAR: f64 = 6.0;
+
+/// What is larger is no measurement.
+const HUGE: f64 = 1e15;
+
+/// How many values there must be for a third of them to say anything.
+const ENOUGH_FOR_DRIFT: usize = 60;
+
+/// A column's values of one series, in numbers.
+#[derive(Debug, Clone, Serialize)]
+pub(super) struct Profile {
+    pub(super) measurement: String,
+    pub(super) column: String,
+    pub(super) series: String,
+    #[serde(skip)]
+    pub(super) group: usize,
+    pub(super) values: u64,
+    pub(super) missing: u64,
+    pub(super) missing_share: f64,
+    pub(super) longest_missing: u64,
+    pub(super) infinite: u64,
+    #[serde(skip)]
+    pub(super) infinite_line: Option<u64>,
+    pub(super) min: f64,
+    pub(super) max: f64,
+    pub(super) mean: f64,
+    pub(super) median: f64,
+    /// A robust standard deviation.
+    pub(super) spread: f64,
+    /// The share of the values that are the median.
+    pub(super) same_share: f64,
+    pub(super) huge: Share,
+    pub(super) negative: Share,
+    /// The largest of the values below zero.
+    #[serde(skip)]
+    pub(super) least_negative: f64,
+    pub(super) above_100: Share,
+    pub(super) unexpected: Share,
+    pub(super) expected: Option<[f64; 2]>,
+    pub(super) outliers: u64,
+    pub(super) outlier_share: f64,
+    pub(super) farthest: Option<Far>,
+    /// Steps down, of a column that otherwise only grows.
+    pub(super) resets: Option<u64>,
+    /// From the first third's median to the last third's, in the spread within them.
+    pub(super) drift: Option<f64>,
+}
+
+/// Some of the values: how many, and where first.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+pub(super) struct Share {
+    pub(super) count: u64,
+    pub(super) first_line: Option<u64>,
+    pub(super) first_value: Option<f64>,
+}
+
+/// A value far from the others.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub(super) struct Far {
+    pub(super) value: f64,
+    pub(super) line: u64,
+    /// How far, in spreads.
+    pub(super) spreads: f64,
+}
+
+impl Profile {
+    /// Whether it has but one value.
+    pub(super) fn is_constant(&self) -> bool {
+        self.values > 0 && self.min >= self.max
+    }
+
+    /// Whether it has hardly more than one value.
+    pub(super) fn is_nearly_constant(&self) -> bool {
+        self.same_share >= 0.99
+    }
+
+    /// Whether its name says that it is a percentage.
+    pub(super) fn is_percentage(&self) -> bool {
+        let name = self.column.to_ascii_lowercase();
+        name.contains("percent") || name.contains("pct") || name.starts_with("usage_")
+    }
+}
+
+/// All columns that have values.
+pub(super) fn all(data: &Data, limits: &Limits) -> Vec<Profile> {
+    let lanes: Vec<_> = data
+        .series
+        .iter()
+        .flat_map(|series| series.lanes.iter().map(move |(column, lane)| (series, column, lane)))
+        .collect();
+    lanes
+        .into_par_iter()
+        .map_init(Vec::new, |scratch, (series, column, lane)| {
+            let group = &data.groups[series.group];
+            let expected = limits.expected(&group.columns[column]);
+            let described = describe(series, lane, expected, scratch);
+            Profile { measurement: group.name.clone(), column: group.columns[column].clone(), ..described }
+        })
+        .collect()
+}
+
+fn describe(series: &Series, lane: &Lane, expected: Option<[f64; 2]>, scratch: &mut Vec<f64>) -> Profile {
+    let values = &lane.values;
+    let count = values.len() as f64;
+    let place = |found: Option<usize>, of: u64| Share {
+        count: of,
+        first_line: found.map(|value| series.line(lane.row(value))),
+        first_value: found.map(|value| values[value]),
+    };
+    let tally = |is: &dyn Fn(f64) -> bool| {
+        let found = values.iter().filter(|value| is(**value)).count() as u64;
+        place(if found > 0 { values.iter().position(|value| is(*value)) } else { None }, found)
+    };
+    let (missing, longest_missing) = lane.missing(series.rows());
+    let median = median(values, scratch);
+    let spread = spread(values, median, scratch);
+    let (outliers, farthest) = outliers(values, median, spread);
+    let farthest = farthest.map(|value| Far {
+        value: values[value],
+        line: series.line(lane.row(value)),
+        spreads: (values[value] - median).abs() / spread,
+    });
+    let resets = resets(values);
+    Profile {
+        measurement: String::new(),
+        column: String::new(),
+        series: series.name.clone(),
+        group: series.group,
+        values: values.len() as u64,
+        missing,
+        missing_share: missing as f64 / (series.rows().max(1)) as f64,
+        longest_missing,
+        infinite: lane.infinite.count,
+        infinite_line: lane.infinite.line(),
+        min: values.iter().copied().fold(f64::INFINITY, f64::min),
+        max: values.iter().copied().fold(f64::NEG_INFINITY, f64::max),
+        mean: values.iter().sum::<f64>() / count,
+        median,
+        spread,
+        same_share: values.iter().filter(|value| value.total_cmp(&median).is_eq()).count() as f64 / count,
+        huge: tally(&|value| value.abs() > HUGE),
+        negative: tally(&|value| value < 0.0),
+        least_negative: values.iter().copied().filter(|value| *value < 0.0).fold(f64::NEG_INFINITY, f64::max),
+        above_100: tally(&|value| value > 100.0),
+        unexpected: expected.map_or_else(Share::default, |[from, to]| tally(&|value| value < from || value > to)),
+        expected,
+        outliers,
+        outlier_share: outliers as f64 / count,
+        farthest,
+        resets,
+        drift: if resets.is_none() { drift(values, spread, scratch) } else { None },
+    }
+}
+
+/// The median; the upper one of two. NaN of nothing.
+pub(super) fn median(values: &[f64], scratch: &mut Vec<f64>) -> f64 {
+    scratch.clear();
+    scratch.extend_from_slice(values);
+    middle(scratch)
+}
+
+fn middle(values: &mut [f64]) -> f64 {
+    if values.is_empty() {
+        return f64::NAN;
+    }
+    let half = values.len() / 2;
+    *values.select_nth_unstable_by(half, f64::total_cmp).1
+}
+
+/// From the median absolute deviation; where that is zero, since most values are the same, from the mean one.
+fn spread(values: &[f64], median: f64, scratch: &mut Vec<f64>) -> f64 {
+    scratch.clear();
+    scratch.extend(values.iter().map(|value| (value - median).abs()));
+    let robust = middle(scratch) * MEDIAN_TO_SIGMA;
+    if robust > 0.0 {
+        return robust;
+    }
+    scratch.iter().sum::<f64>() / scratch.len() as f64 * MEAN_TO_SIGMA
+}
+
+/// How many there are, and which is the farthest.
+fn outliers(values: &[f64], median: f64, spread: f64) -> (u64, Option<usize>) {
+    let (mut count, mut farthest, mut distance) = (0, None, FAR * spread);
+    for (at, value) in values.iter().enumerate() {
+        let own = (value - median).abs();
+        if own > FAR * spread {
+            count += 1;
+            if own > distance {
+                (farthest, distance) = (Some(at), own);
+            }
+        }
+    }
+    (count, farthest)
+}
+
+/// How often a counter began anew; `None` where it is no counter: those only grow otherwise, and fall back a long way.
+fn resets(values: &[f64]) -> Option<u64> {
+    const FEWEST_STEPS: u64 = 20;
+    let (mut up, mut down, mut small) = (0_u64, 0_u64, false);
+    for step in values.windows(2) {
+        if step[1] > step[0] {
+            up += 1;
+        } else if step[1] < step[0] {
+            down += 1;
+            small |= step[1] > step[0] / 2.0;
+        }
+    }
+    let never_negative = values.iter().all(|value| *value >= 0.0);
+    (never_negative && !small && up >= FEWEST_STEPS && up >= 20 * down).then_some(down)
+}
+
+/// From the median of the first third to that of the last, in the spread within them: one that is not widened by the
+/// very drift.
+fn drift(values: &[f64], spread_of_all: f64, scratch: &mut Vec<f64>) -> Option<f64> {
+    if values.len() < ENOUGH_FOR_DRIFT {
+        return None;
+    }
+    let third = values.len() / 3;
+    let [first, last] = [&values[..third], &values[values.len() - third..]].map(|part| {
+        let median = median(part, scratch);
+        (median, spread(part, median, scratch))
+    });
+    let within = f64::midpoint(first.1, last.1);
+    let unit = if within > 0.0 { within } else { spread_of_all };
+    if unit > 0.0 { Some((last.0 - first.0) / unit) } else { None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spread_of(values: &[f64]) -> f64 {
+        let mut scratch = Vec::new();
+        let median = median(values, &mut scratch);
+        spread(values, median, &mut scratch)
+    }
+
+    #[test]
+    fn spreads_are_robust_and_zero_only_for_constants() {
+        let mut values: Vec<f64> = (0..1000).map(f64::from).collect();
+        let spread = spread_of(&values);
+        assert!((spread - 250.0 * MEDIAN_TO_SIGMA).abs() < 1.0, "{spread}");
+        values[7] = 1e12;
+        assert!((spread_of(&values) - spread).abs() < 1.0);
+        assert_eq!(outliers(&values, 500.0, spread), (1, Some(7)));
+        let mut mostly = vec![3.0; 1000];
+        assert!(spread_of(&mostly) <= 0.0);
+        mostly[0] = 4.0;
+        assert!(spread_of(&mostly) > 0.0);
+        assert!(median(&[], &mut Vec::new()).is_nan());
+    }
+
+    #[test]
+    fn counters_only_grow_but_for_resets() {
+        let count: Vec<f64> = (0..100).map(f64::from).collect();
+        assert_eq!(resets(&count), Some(0));
+        let twice: Vec<f64> = (0..200).map(|at| f64::from(at % 100) * 3.0).collect();
+        assert_eq!(resets(&twice), Some(1));
+        let gauge: Vec<f64> = (0..100).map(|at| f64::from(at) + f64::from(at % 7) * 9.0).collect();
+        assert_eq!(resets(&gauge), None);
+        assert_eq!(resets(&[5.0; 100]), None);
+        assert_eq!(resets(&[]), None);
+    }
+
+    #[test]
+    fn drift_is_told_from_noise() {
+        let noise = |at: u32| f64::from(at * 7919 % 1000) / 1000.0;
+        let level: Vec<f64> = (0..3000).map(noise).collect();
+        let drift_of = |values: &[f64]| drift(values, spread_of(values), &mut Vec::new()).unwrap();
+        assert!(drift_of(&level).abs() < 0.2);
+        let shifted: Vec<f64> = (0..3000).map(|at| noise(at) + if at < 1500 { 0.0 } else { 5.0 }).collect();
+        assert!(drift_of(&shifted) > 3.0);
+        assert_eq!(drift(&level[..10], 1.0, &mut Vec::new()), None);
+    }
+}

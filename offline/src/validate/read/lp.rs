@@ -1,0 +1,53 @@
+//! Line protocol, event by event.
+
+use std::io::BufRead;
+
+use qualm_stream::line::{self, Refusal};
+
+use super::super::data::{Data, NO_TIME};
+use super::{excerpt, hash};
+use crate::history::lp::Events;
+
+pub(super) fn read(input: impl BufRead, data: &mut Data, step: &mut dyn FnMut()) {
+    let mut events = Events::new(input);
+    let (mut fields, mut cells) = (Vec::new(), Vec::new());
+    loop {
+        let (at, event) = match events.next() {
+            Ok(Some(event)) => event,
+            Ok(None) => return,
+            Err(broken_off) => {
+                data.faults.broken_off = Some(broken_off);
+                return;
+            }
+        };
+        step();
+        let head = line::head_end(event).filter(|head| *head > 0);
+        let body = head.ok_or(Refusal::Malformed).and_then(|head| line::read_body(event, head, &mut fields));
+        let (head, body) = match (head, body) {
+            (Some(head), Ok(body)) => (&event[..head], body),
+            (_, Err(Refusal::AlreadyScored)) => {
+                data.faults.scored.add(at, String::new);
+                continue;
+            }
+            _ => {
+                data.faults.malformed.add(at, || excerpt(event));
+                continue;
+            }
+        };
+        if fields.is_empty() {
+            continue; // texts and booleans only
+        }
+        if body.time.is_none() {
+            data.faults.untimed.add(at, String::new);
+        }
+        let series = data.known(head).unwrap_or_else(|| {
+            let measurement = line::unescape(line::head_parts(head).next().unwrap_or_default()).into_owned();
+            let group = data.group(&measurement);
+            data.series(head, group)
+        });
+        let group = &mut data.groups[data.series[series].group];
+        cells.clear();
+        cells.extend(fields.iter().map(|field| (group.column(&line::unescape(field.key(event))), field.value)));
+        data.row(series, at, body.time.unwrap_or(NO_TIME), hash(event.trim_ascii_end()), &cells);
+    }
+}

@@ -1,0 +1,47 @@
+//! Files, read to their end whatever is in them: what is wrong is counted, and the rest is taken.
+
+mod csv;
+mod jsonl;
+mod lp;
+
+use std::hash::{DefaultHasher, Hasher};
+use std::path::Path;
+
+use super::data::Data;
+use super::report::shown;
+use crate::history::Error;
+use crate::history::source::{Format, Source};
+
+/// Rows between two looks at the progress.
+const ROWS: u64 = 4096;
+
+/// Reads a file; `measurement` names what does not say its own. `progress` is told the size and how far it is.
+pub(super) fn read(path: &Path, measurement: &str, progress: &dyn Fn(u64, u64)) -> Result<Data, Error> {
+    let Source { format, reader, size, read } = Source::open(path)?;
+    let mut data = Data::new();
+    let mut rows = 0_u64;
+    let mut step = || {
+        rows += 1;
+        if rows.is_multiple_of(ROWS) {
+            progress(size, read.get());
+        }
+    };
+    match format {
+        Format::Csv => csv::read(reader, measurement, &mut data, &mut step),
+        Format::Jsonl => jsonl::read(reader, measurement, &mut data, &mut step),
+        Format::Lp => lp::read(reader, &mut data, &mut step),
+    }
+    Ok(data)
+}
+
+/// The same for rows that are the same.
+fn hash(bytes: &[u8]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    hasher.write(bytes);
+    hasher.finish()
+}
+
+/// What stands somewhere, short enough for a message.
+fn excerpt(bytes: &[u8]) -> String {
+    shown(&String::from_utf8_lossy(bytes))
+}

@@ -1,0 +1,227 @@
+//! What comes of the checks.
+
+use std::path::Path;
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::clock::Clock;
+use super::data::Data;
+use super::profile::Profile;
+
+/// How a check ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    /// Nothing to say.
+    Ok,
+    /// Something to look at.
+    Warning,
+    /// Not fit to train on.
+    Bad,
+}
+
+/// The checks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Check {
+    /// Whether rows and columns are what they should be.
+    Schema,
+    /// Whether values are possible ones.
+    Ranges,
+    /// Whether there are enough of them.
+    Missing,
+    /// Whether rows are there once, and in order of time.
+    Duplicates,
+    /// Whether there are values far from all others.
+    Outliers,
+    /// Whether there is anything to learn.
+    Statistics,
+}
+
+impl Check {
+    /// All of them, in the order in which they are told.
+    pub const ALL: [Self; 6] =
+        [Self::Schema, Self::Ranges, Self::Missing, Self::Duplicates, Self::Outliers, Self::Statistics];
+
+    /// What it is called.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Schema => "schema",
+            Self::Ranges => "ranges",
+            Self::Missing => "missing",
+            Self::Duplicates => "duplicates",
+            Self::Outliers => "outliers",
+            Self::Statistics => "statistics",
+        }
+    }
+}
+
+impl Verdict {
+    /// What it is called.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Warning => "warning",
+            Self::Bad => "bad",
+        }
+    }
+}
+
+/// Something that a check found.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Finding {
+    /// Which check.
+    pub check: Check,
+    /// How bad it is.
+    pub verdict: Verdict,
+    /// What kind of thing it is, in a word.
+    pub kind: &'static str,
+    /// The measurement, where it is one's.
+    pub measurement: Option<String>,
+    /// The column, where it is one's.
+    pub column: Option<String>,
+    /// The series, where it is one's.
+    pub series: Option<String>,
+    /// How many times.
+    pub count: u64,
+    /// The line of the file where it is first, or worst.
+    pub line: Option<u64>,
+    /// What it is.
+    pub what: String,
+    /// What to do.
+    pub advice: &'static str,
+}
+
+impl Finding {
+    /// Something about the whole file.
+    pub(super) fn new(check: Check, verdict: Verdict, kind: &'static str, what: String, advice: &'static str) -> Self {
+        let (measurement, column, series) = (None, None, None);
+        Self { check, verdict, kind, measurement, column, series, count: 1, line: None, what, advice }
+    }
+
+    /// About a column.
+    pub(super) fn of(self, column: &Profile) -> Self {
+        Self { series: Some(column.series.clone()), ..self.of_column(&column.measurement, &column.column) }
+    }
+
+    /// About a column of all series.
+    pub(super) fn of_column(self, measurement: &str, column: &str) -> Self {
+        Self { measurement: Some(measurement.to_owned()), column: Some(column.to_owned()), ..self }
+    }
+
+    /// About a series.
+    pub(super) fn of_series(self, clock: &Clock) -> Self {
+        Self { measurement: Some(clock.measurement.clone()), series: Some(clock.series.clone()), ..self }
+    }
+
+    /// So many times, first or worst in this line.
+    pub(super) fn times(self, count: u64, line: Option<u64>) -> Self {
+        Self { count, line, ..self }
+    }
+}
+
+/// All that was found.
+#[derive(Debug, Serialize)]
+pub struct Report {
+    pub(super) file: String,
+    verdict: Verdict,
+    pub(super) rows: u64,
+    pub(super) from: Option<String>,
+    pub(super) until: Option<String>,
+    pub(super) checks: Vec<Outcome>,
+    pub(super) series: Vec<Clock>,
+    pub(super) columns: Vec<Profile>,
+}
+
+/// What came of one check.
+#[derive(Debug, Serialize)]
+pub(super) struct Outcome {
+    pub(super) check: Check,
+    pub(super) verdict: Verdict,
+    pub(super) findings: Vec<Finding>,
+}
+
+impl Report {
+    pub(super) fn new(
+        file: &Path,
+        data: &Data,
+        columns: Vec<Profile>,
+        series: Vec<Clock>,
+        findings: &[Finding],
+    ) -> Self {
+        let checks: Vec<Outcome> = Check::ALL
+            .into_iter()
+            .map(|check| {
+                let mut findings: Vec<_> = findings.iter().filter(|finding| finding.check == check).cloned().collect();
+                findings.sort_by_key(|finding| std::cmp::Reverse((finding.verdict, finding.count)));
+                let verdict = findings.iter().map(|finding| finding.verdict).max().unwrap_or(Verdict::Ok);
+                Outcome { check, verdict, findings }
+            })
+            .collect();
+        Self {
+            file: file.display().to_string(),
+            verdict: checks.iter().map(|outcome| outcome.verdict).max().unwrap_or(Verdict::Ok),
+            rows: data.rows(),
+            from: series.iter().filter_map(|clock| clock.first).min().map(written),
+            until: series.iter().filter_map(|clock| clock.last).max().map(written),
+            checks,
+            series,
+            columns,
+        }
+    }
+
+    /// The worst verdict of all checks.
+    #[must_use]
+    pub const fn verdict(&self) -> Verdict {
+        self.verdict
+    }
+
+    /// What was found, the worst of each check first.
+    pub fn findings(&self) -> impl Iterator<Item = &Finding> {
+        self.checks.iter().flat_map(|outcome| &outcome.findings)
+    }
+
+    /// The checks that ended worse than may be tolerated.
+    pub(super) fn wanting(&self, tolerated: Verdict) -> String {
+        let worse = self.checks.iter().filter(|outcome| outcome.verdict > tolerated);
+        let named = worse.map(|outcome| format!("{} is {}", outcome.check.name(), outcome.verdict.name()));
+        named.collect::<Vec<_>>().join(", ")
+    }
+
+    /// All of it, for machines.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        // It is made of texts and numbers, which JSON has.
+        serde_json::to_string(self).map_or_else(|_| String::new(), |text| text + "\n")
+    }
+}
+
+/// A text from a file, as it may be shown: short, and without what a terminal would obey.
+pub(super) fn shown(text: &str) -> String {
+    const MOST: usize = 60;
+    let text = text.trim();
+    let mut short: String = text.chars().take(MOST).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
+    if text.chars().nth(MOST).is_some() {
+        short.push('…');
+    }
+    short
+}
+
+/// A time as people write it.
+pub(super) fn written(time: i64) -> String {
+    Timestamp::from_nanosecond(time.into()).map_or_else(|_| time.to_string(), |time| time.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_shown_commands_a_terminal() {
+        assert_eq!(shown(" \u{1b}[2Jcpu\n"), "\u{fffd}[2Jcpu");
+        assert_eq!(shown(&"x".repeat(1000)).chars().count(), 61);
+    }
+}

@@ -1,0 +1,140 @@
+//! What was written to `InfluxDB` 1.x comes out of it again, to the byte; and in order of time.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+use qualm_offline::collect::{self, Error, Options};
+use qualm_tests::{Influx, tools};
+use tempfile::TempDir;
+
+/// Written as `collect` writes: tags in order, no zeros that say nothing.
+const LINES: &[&str] = &[
+    "cpu,host=a\\ b,x=q\\,r n=3i,s=\"he \\\"said\\\" \\\\ x\",u=1.5,up=true 1700000000000000001",
+    "cpu,host=c host=5i,n=9007199254740993i,u=2 1700000000000000001",
+    "cpu,host=back\\slash u=1e+21 1700000002000000000",
+    "cpu,host=c n=-9223372036854775808i,u=0.1 1700000002000000001",
+    "we\\ ird\"m'\\,x=y,tag\\=k=v\\ x \"q\"=0.1,f\\ k=1,g\\,h=2 1700000001000000000",
+    "semi;drop,t=a u=1e-7 1700000002000000000",
+    "\"DROP\\ MEASUREMENT\\ cpu;,t='a' u=7 1700000002500000000",
+    "text s=\"a\nb\tc\",t=\"\" 1700000003000000000",
+    "tab,t=a\tb v=1 1700000003000000000",
+    "température,città=Forlì μ=1.5 1700000003000000000",
+    "flag up=false 1700090000000000000",
+];
+
+fn options(influx: &Influx, out: &Path) -> Options {
+    Options {
+        url: influx.url(),
+        since: "2023-11-14T00:00:00Z".to_owned(),
+        until: Some("2023-11-17T00:00:00Z".to_owned()),
+        database: "qualm".to_owned(),
+        retention: None,
+        org: None,
+        token: None,
+        user: None,
+        measurement: Vec::new(),
+        tags: Vec::new(),
+        every: None,
+        out: out.to_owned(),
+        api: None,
+        json: false,
+    }
+}
+
+/// The events of a file, and their times.
+fn events(text: &str) -> Vec<(i64, String)> {
+    let mut rest = text.as_bytes();
+    let mut events = Vec::new();
+    while !rest.is_empty() {
+        // Only a text may have a line break, and only a whole event ends in a time.
+        let ends = rest.iter().enumerate().filter(|(_, byte)| **byte == b'\n').map(|(at, _)| at);
+        let timed = ends.map(|end| String::from_utf8_lossy(&rest[..end]).into_owned()).find_map(|event| {
+            let time = event.rsplit(' ').next()?.parse().ok()?;
+            Some((time, event))
+        });
+        let (time, event) = timed.expect("a time ends each event");
+        rest = &rest[event.len() + 1..];
+        events.push((time, event));
+    }
+    events
+}
+
+#[test]
+fn what_was_written_is_collected_to_the_byte() {
+    let Some(influxd) = tools::influxd() else { return };
+    let influx = Influx::start(&influxd);
+    influx.write(&LINES.join("\n"));
+    let dir = TempDir::new().expect("a temporary directory");
+    let out = dir.path().join("history.lp");
+
+    let summary = collect::collect(&options(&influx, &out)).expect("it collects");
+    let text = fs::read_to_string(&out).expect("the file is there");
+    let events = events(&text);
+    let came: BTreeSet<&str> = events.iter().map(|(_, event)| event.as_str()).collect();
+    let written: BTreeSet<&str> = LINES.iter().copied().collect();
+    assert_eq!(came, written);
+    assert!(events.is_sorted_by_key(|(time, _)| *time), "{text}");
+    assert_eq!((summary.api, summary.rows, summary.left_out), (1, LINES.len() as u64, 0));
+    assert_eq!(summary.bytes, text.len() as u64);
+    assert_eq!(fs::read_dir(dir.path()).expect("a directory").count(), 1, "nothing else is left behind");
+
+    // And it can be written again.
+    influx.write(&text);
+}
+
+#[test]
+fn less_can_be_asked_for() {
+    let Some(influxd) = tools::influxd() else { return };
+    let influx = Influx::start(&influxd);
+    let rows = (0..600).map(|second| {
+        let time = 1_700_000_000 + second;
+        format!("cpu,host=a u={second},note=\"x\" {time}000000000\ncpu,host=it's u=1i {time}000000000\nmem v=2 {time}000000000\n")
+            .replace("u=1i", "u=1")
+    });
+    influx.write(&rows.collect::<String>());
+    let dir = TempDir::new().expect("a temporary directory");
+    let out = dir.path().join("history.lp");
+    let all = options(&influx, &out);
+    let lines = |options: &Options| {
+        collect::collect(options).expect("it collects");
+        fs::read_to_string(&out).expect("the file is there").lines().map(str::to_owned).collect::<Vec<_>>()
+    };
+
+    assert_eq!(lines(&all).len(), 1800);
+    let mem = Options { measurement: vec!["m*".to_owned()], ..all.clone() };
+    assert!(lines(&mem).iter().all(|line| line.starts_with("mem v=2 ")));
+    let tagged = Options { tags: vec!["host=it's".to_owned()], ..all.clone() };
+    assert_eq!(lines(&tagged).len(), 600);
+    let minutes = Options { tags: vec!["host=a".to_owned()], every: Some("1m".to_owned()), ..all.clone() };
+    let minutes = lines(&minutes);
+    // The minutes of 22:13:20 to 22:23:19 begin on the minute.
+    assert_eq!(minutes.len(), 11);
+    assert_eq!(minutes[0], "cpu,host=a u=19.5 1699999980000000000");
+    assert_eq!(minutes[1], "cpu,host=a u=69.5 1700000040000000000");
+    let until = Options { until: Some("1700000010".to_owned()), ..mem.clone() };
+    assert_eq!(lines(&until).len(), 10, "the end itself is not in it");
+}
+
+#[test]
+fn what_is_wrong_is_said_and_the_file_stays() {
+    let Some(influxd) = tools::influxd() else { return };
+    let influx = Influx::start(&influxd);
+    influx.write("cpu u=1 1700000000000000000");
+    let dir = TempDir::new().expect("a temporary directory");
+    let out = dir.path().join("history.lp");
+    fs::write(&out, "before").expect("a file can be written");
+    let all = options(&influx, &out);
+    let refused = |options: &Options| collect::collect(options).expect_err("it is refused");
+
+    let nowhere = refused(&Options { database: "telegraf\"; DROP DATABASE qualm".to_owned(), ..all.clone() });
+    assert!(nowhere.to_string().contains("there is `qualm`"), "{nowhere}");
+    let nothing = refused(&Options { measurement: vec!["mem".to_owned()], ..all.clone() });
+    assert!(nothing.to_string().contains("they are `cpu`"), "{nothing}");
+    let too_late = refused(&Options { since: "1h".to_owned(), until: None, ..all.clone() });
+    assert!(matches!(too_late, Error::Nothing { .. }) && too_late.exit_code() == 1, "{too_late}");
+    let unheard = refused(&Options { retention: Some("no \"such".to_owned()), ..all.clone() });
+    assert!(unheard.to_string().contains("retention policy not found"), "{unheard}");
+    assert_eq!(fs::read_to_string(&out).expect("the file is there"), "before");
+    assert_eq!(influx.number("SELECT count(u) FROM cpu"), Some(1.0));
+}
