@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use qualm_core::Batch;
 use qualm_core::trained::calibrate::Threshold as Rule;
-use qualm_core::trained::prepare::Scaling;
 use qualm_core::trained::{Rows, Settings};
 
 use crate::bundle::{Bundle, Draft};
@@ -21,7 +20,7 @@ use crate::manifest::{FORMAT, Feature, Manifest, Provenance, Reference, Shape, S
 pub(crate) fn model(shift: f64) -> Vec<u8> {
     let rows: Vec<f64> =
         (0..1000).flat_map(|at| [f64::from(at % 10) + shift, (f64::from(at % 7) + shift) * 100.0]).collect();
-    let settings = Settings { scaling: Scaling::Standard, threshold: Rule::FalseAlarmRate(1e-3), memory: 1.0 };
+    let settings = Settings { threshold: Rule::FalseAlarmRate(1e-3), ..Settings::default() };
     let batch = Batch { series: &[0; 1000], times: &[0; 1000], values: &rows };
     qualm_core::zscore::fit(Rows::new(&rows, 2), batch, &settings).unwrap().to_model()
 }

@@ -45,12 +45,11 @@ impl Kernel for ZScore {
 mod tests {
     use super::*;
     use crate::trained::calibrate::Threshold;
-    use crate::trained::prepare::Scaling;
 
     #[test]
     fn a_value_far_out_is_an_anomaly_and_its_z_says_so() {
         let rows: Vec<f64> = (0..1000).flat_map(|at| [f64::from(at % 10), f64::from(at % 7) * 100.0]).collect();
-        let settings = Settings { scaling: Scaling::Standard, threshold: Threshold::FalseAlarmRate(1e-3), memory: 1.0 };
+        let settings = Settings { threshold: Threshold::FalseAlarmRate(1e-3), ..Settings::default() };
         let batch = Batch { series: &[0; 1000], times: &[0; 1000], values: &rows };
         let model = fit(Rows::new(&rows, 2), batch, &settings).unwrap().to_model();
         let mut detector = crate::open(&model).unwrap();

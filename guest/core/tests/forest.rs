@@ -127,7 +127,7 @@ fn models() -> Vec<Vec<u8>> {
     let rows = rows(600, 3);
     let (series, times) = ([0; 600], [0; 600]);
     let validation = Batch { series: &series, times: &times, values: &rows };
-    let settings = Settings { scaling: Scaling::Standard, threshold: Threshold::Contamination(0.1), memory: 1.0 };
+    let settings = Settings { threshold: Threshold::Contamination(0.1), ..Settings::default() };
     let small = Parameters { trees: 3, max_samples: 16, ..Parameters::default() };
     let deep = Parameters { trees: 2, max_samples: 600, ..Parameters::default() };
     let rows = Rows::new(&rows, 3);
@@ -151,7 +151,8 @@ fn used(model: &[u8]) -> Result<Vec<f64>, Error> {
 #[test]
 fn what_was_written_scores_the_same() {
     let rows = rows(600, 3);
-    let settings = Settings { scaling: Scaling::Robust, threshold: Threshold::Contamination(0.1), memory: 1.0 };
+    let settings =
+        Settings { scaling: Scaling::Robust, threshold: Threshold::Contamination(0.1), ..Settings::default() };
     let (series, times) = ([0; 600], [0; 600]);
     let batch = Batch { series: &series, times: &times, values: &rows };
     for max_samples in [256, 600] {

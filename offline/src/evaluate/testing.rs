@@ -4,7 +4,6 @@ use std::f64::consts::TAU;
 
 use qualm_core::Batch;
 use qualm_core::trained::calibrate::Threshold;
-use qualm_core::trained::prepare::Scaling;
 use qualm_core::trained::{Rows, Settings};
 use qualm_core::zscore;
 
@@ -38,7 +37,7 @@ pub(crate) fn servers(servers: u32, minutes: usize, features: usize, seed: u64) 
 
 /// A `zscore` model that learnt from a table.
 pub(crate) fn zscore(table: &Table) -> Vec<u8> {
-    let settings = Settings { scaling: Scaling::Standard, threshold: Threshold::FalseAlarmRate(1e-3), memory: 1.0 };
+    let settings = Settings { threshold: Threshold::FalseAlarmRate(1e-3), ..Settings::default() };
     let rows = Rows::new(&table.values, table.features());
     let batch: Batch<'_> = table.batch(0..table.len());
     zscore::fit(rows, batch, &settings).unwrap().to_model()

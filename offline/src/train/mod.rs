@@ -86,7 +86,8 @@ pub fn train(
     let choices = grid::choices(&spec.parameters)?;
     let (threshold, rule) = spec.threshold.resolve()?;
     let fit = |choice: &Choice| {
-        let train = Rows::new(table.batch(split.train.clone()).values, table.features());
+        let train = table.batch(split.train.clone());
+        let train = Rows::of_series(train.series, train.values, table.features());
         let validation = table.batch(split.validation.clone());
         let fitted = kinds::fit(&origin.kind, choice, train, validation, threshold, spec.seed);
         step();

@@ -53,7 +53,7 @@ impl Covariance {
 }
 
 /// The upper triangle of the sum of xxᵀ over all rows x less their mean, and the sum of |x|⁴.
-fn products(rows: Rows<'_>, mean: &[f64]) -> (Vec<f64>, f64) {
+pub(crate) fn products(rows: Rows<'_>, mean: &[f64]) -> (Vec<f64>, f64) {
     let features = rows.features();
     let mut matrix = vec![0.0; features * features];
     let mut fourth = 0.0;

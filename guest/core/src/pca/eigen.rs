@@ -9,19 +9,19 @@
 
 /// A symmetric matrix taken apart.
 #[derive(Debug)]
-pub(super) struct Eigen {
+pub(crate) struct Eigen {
     /// The eigenvalues, largest first.
-    pub(super) values: Vec<f64>,
+    pub(crate) values: Vec<f64>,
     /// The eigenvectors in the order of their values, each a row of length 1. The component that is largest by absolute
     /// value is positive: vectors are unique but for their sign, and the same matrix must give the same bytes.
-    pub(super) vectors: Vec<f64>,
+    pub(crate) vectors: Vec<f64>,
 }
 
 /// Iterations for one eigenvalue, of which two are usual: a bound only, so that nothing can go on for ever.
 const MOST_ITERATIONS: usize = 64;
 
 /// Takes a symmetric `size` × `size` matrix of finite numbers apart.
-pub(super) fn decompose(matrix: Vec<f64>, size: usize) -> Eigen {
+pub(crate) fn decompose(matrix: Vec<f64>, size: usize) -> Eigen {
     assert_eq!(matrix.len(), size * size, "the matrix is not {size} × {size}");
     let mut vectors = matrix;
     // By a power of two, which rounds nothing: products of elements neither over- nor underflow.

@@ -165,7 +165,7 @@ impl Kernel for Form {
     fn write(&self, model: &mut Writer) {
         let Parts { clip, mean, loadings, component_weights, error_weights, error_clip } = &self.parts;
         let (features, components) = (mean.len(), component_weights.len());
-        model.set("components", components);
+        model.set("index", "form").set("components", components);
         model.set("clip", format_args!("{clip:e}")).set("error_clip", format_args!("{error_clip:e}"));
         model.doubles("mean", &[features], mean);
         model.doubles("loadings", &[components, features], loadings);

@@ -6,25 +6,25 @@
 //! does as much at each turn hardly notices that the sandbox looks at its deadline there.
 
 /// Rows that are scored at once.
-pub(super) const LANES: usize = 4;
+pub(crate) const LANES: usize = 4;
 
 /// Rows of a matrix that are multiplied at once.
 const BLOCK: usize = 4;
 
 /// One number of each of four rows.
-pub(super) type Lanes = [f64; LANES];
+pub(crate) type Lanes = [f64; LANES];
 
 /// A matrix as its multiplication reads it: blocks of four rows, and in each block column after column. The last block is
 /// filled up with zeros.
 #[derive(Debug)]
-pub(super) struct Blocks {
+pub(crate) struct Blocks {
     columns: usize,
     blocks: Vec<f64>,
 }
 
 impl Blocks {
     /// Of a matrix of so many rows and columns, by its elements.
-    pub(super) fn new(rows: usize, columns: usize, element: impl Fn(usize, usize) -> f64) -> Self {
+    pub(crate) fn new(rows: usize, columns: usize, element: impl Fn(usize, usize) -> f64) -> Self {
         let mut blocks = Vec::with_capacity(padded(rows) * columns);
         for block in (0..rows).step_by(BLOCK) {
             for column in 0..columns {
@@ -35,7 +35,7 @@ impl Blocks {
     }
 
     /// Multiplies; `out` holds as many as there are rows, filled up to whole blocks ([`padded`]).
-    pub(super) fn multiply(&self, columns: &[Lanes], out: &mut [Lanes]) {
+    pub(crate) fn multiply(&self, columns: &[Lanes], out: &mut [Lanes]) {
         let blocks = self.blocks.as_chunks::<BLOCK>().0.chunks_exact(self.columns);
         for (block, out) in blocks.zip(out.as_chunks_mut::<BLOCK>().0) {
             let mut sums = [[0.0; LANES]; BLOCK];
@@ -52,7 +52,7 @@ impl Blocks {
 }
 
 /// A number of rows filled up to whole blocks.
-pub(super) fn padded(rows: usize) -> usize {
+pub(crate) fn padded(rows: usize) -> usize {
     rows.next_multiple_of(BLOCK)
 }
 

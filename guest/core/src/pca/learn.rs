@@ -71,7 +71,7 @@ pub(super) fn learn(rows: Rows<'_>, parameters: &Parameters) -> Result<Form, Fit
 }
 
 impl Parameters {
-    fn check(&self, rows: Rows<'_>) -> Result<(), FitError> {
+    pub(super) fn check(&self, rows: Rows<'_>) -> Result<(), FitError> {
         let bad = |what: String| Err(FitError(what));
         let features = rows.features();
         if rows.len() < 2 {
@@ -143,6 +143,7 @@ fn weigh(parts: &mut Parts, index: Index, observed: &Observed, values: &[f64], v
     // Without a direction that is left out there are no errors, but for rounding.
     let no_errors = components == values.len();
     let (distance, error) = match index {
+        Index::Whitened => unreachable!("nothing is learnt of rows that are whitened"),
         Index::Distance => (1.0, 0.0),
         Index::Error => (0.0, 1.0),
         Index::Combined => {

@@ -5,14 +5,16 @@
 //! together did not. Monitoring by both is Jackson & Mudholkar, Control procedures for residuals associated with principal
 //! component analysis (1979).
 //!
-//! [`learn`] makes a [`form`] of rows, by their [`covariance`] and its [`eigen`]vectors; [`form`] scores and explains,
+//! By default the rows come whitened by the stages in front of the kernel ([`crate::trained`]), which makes both one, and
+//! [`whitened`] has little left to do. Otherwise, [`learn`] makes a [`form`] of rows, by their [`covariance`] and its [`eigen`]vectors; [`form`] scores and explains,
 //! four rows at a time ([`lanes`]).
 
-mod covariance;
-mod eigen;
+pub(crate) mod covariance;
+pub(crate) mod eigen;
 mod form;
-mod lanes;
+pub(crate) mod lanes;
 mod learn;
+mod whitened;
 
 use std::str::FromStr;
 
@@ -20,6 +22,7 @@ use crate::model::Model;
 use crate::trained::prepare::Scaling;
 use crate::trained::{FitError, Rows, Settings, Trained};
 use crate::{Batch, Error};
+use whitened::Whitened;
 
 /// The name of this kind of detector.
 pub const KIND: &str = "pca-mahalanobis";
@@ -45,7 +48,8 @@ pub struct Parameters {
     /// The same when mean and covariance are learnt, so that no few wild rows turn the components their way; at most
     /// [`clip`](Self::clip) anyway.
     pub learning_clip: Option<f64>,
-    /// What the raw score is made of.
+    /// What the raw score is made of. [`Index::Whitened`] has use for none of the other
+    /// parameters: its rows are clipped before (`Settings::clip`), and their whitened values at as much.
     pub index: Index,
     /// How features' errors are added up.
     pub residuals: Residuals,
@@ -85,6 +89,9 @@ pub enum Shrinkage {
 /// What the raw score is made of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Index {
+    /// The mean square of a row that the stages in front have whitened (`Settings::whiten`): how far out it is in any
+    /// direction, the more the less rows vary in it.
+    Whitened,
     /// How far out a row is within the principal subspace, in standard deviations: Mahalanobis' distance, √T².
     Distance,
     /// How far off the principal subspace it is: the root of the squared prediction error.
@@ -107,12 +114,13 @@ pub enum Residuals {
 
 impl Index {
     /// All there are.
-    pub const ALL: [Self; 3] = [Self::Distance, Self::Error, Self::Combined];
+    pub const ALL: [Self; 4] = [Self::Whitened, Self::Distance, Self::Error, Self::Combined];
 
     /// Its name.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
+            Self::Whitened => "whitened",
             Self::Distance => "distance",
             Self::Error => "error",
             Self::Combined => "combined",
@@ -125,7 +133,7 @@ impl FromStr for Index {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let named = Self::ALL.into_iter().find(|index| index.name() == text);
-        named.ok_or_else(|| format!("`{text}` is no index; known are distance, error and combined"))
+        named.ok_or_else(|| format!("`{text}` is no index; known are whitened, distance, error and combined"))
     }
 }
 
@@ -144,12 +152,21 @@ pub fn fit(
     if settings.scaling == Scaling::None {
         (parameters.clip, parameters.learning_clip) = (None, None);
     }
-    Trained::fit(KIND, train, validation, settings, |rows| Ok(Box::new(learn::learn(rows, &parameters)?)))
+    Trained::fit(KIND, train, validation, settings, |rows| match parameters.index {
+        Index::Whitened => {
+            parameters.check(rows)?;
+            Ok(Box::new(Whitened::new(rows.features(), settings.clip)))
+        }
+        _ => Ok(Box::new(learn::learn(rows, &parameters)?)),
+    })
 }
 
 pub(crate) fn open(model: &Model<'_>) -> Result<Trained, Error> {
-    Trained::open(KIND, model, |model, features| Ok(Box::new(form::Form::read(model, features)?)))
+    Trained::open(KIND, model, |model, features| match model.text("index")? {
+        "whitened" => Ok(Box::new(Whitened::read(model, features)?)),
+        _ => Ok(Box::new(form::Form::read(model, features)?)),
+    })
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

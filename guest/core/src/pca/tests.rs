@@ -7,11 +7,11 @@ use crate::trained::Kernel;
 use crate::trained::calibrate::Threshold;
 
 /// Random numbers: xorshift64*.
-pub(super) struct Random(pub(super) u64);
+pub(crate) struct Random(pub(crate) u64);
 
 impl Random {
     /// From 0 to 1.
-    pub(super) fn uniform(&mut self) -> f64 {
+    pub(crate) fn uniform(&mut self) -> f64 {
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;
         self.0 ^= self.0 >> 27;
@@ -19,7 +19,7 @@ impl Random {
     }
 
     /// Standard normal, near enough: the sum of twelve uniform ones.
-    pub(super) fn normal(&mut self) -> f64 {
+    pub(crate) fn normal(&mut self) -> f64 {
         (0..12).map(|_| self.uniform()).sum::<f64>() - 6.0
     }
 }
@@ -50,7 +50,7 @@ impl Reference {
 }
 
 fn settings(scaling: Scaling) -> Settings {
-    Settings { scaling, threshold: Threshold::FalseAlarmRate(1e-4), memory: 1.0 }
+    Settings { scaling, threshold: Threshold::FalseAlarmRate(1e-4), ..Settings::default() }
 }
 
 /// Rows of six features on two causes: the fifth is twice the first, the sixth never moves.
@@ -80,7 +80,7 @@ fn observed(detector: &mut dyn Detector, values: &[f64]) -> crate::Verdicts {
 /// Each index with each way to add up errors, and what else changes the way of a row.
 fn variety() -> Vec<Parameters> {
     let mut all = Vec::new();
-    for index in Index::ALL {
+    for index in [Index::Distance, Index::Error, Index::Combined] {
         for residuals in [Residuals::Plain, Residuals::Weighted { clip: Some(4.0) }, Residuals::Weighted { clip: None }]
         {
             for components in [Components::Share(0.9), Components::Count(1)] {

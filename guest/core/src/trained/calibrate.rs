@@ -94,11 +94,15 @@ impl Calibration {
     }
 
     pub(super) fn read(model: &Model<'_>) -> Result<Self, Error> {
-        let this = Self { ordinary: model.finite("ordinary")?, threshold: model.finite("threshold")? };
-        if this.ordinary < this.threshold && (this.threshold - this.ordinary).is_normal() {
-            return Ok(this);
+        Self::new(model.finite("ordinary")?, model.finite("threshold")?)
+    }
+
+    /// One that was learnt elsewhere.
+    pub(super) fn new(ordinary: f64, threshold: f64) -> Result<Self, Error> {
+        if ordinary < threshold && (threshold - ordinary).is_normal() {
+            return Ok(Self { ordinary, threshold });
         }
-        Err(Error::BadModel(format!("its threshold {} is not above {}", this.threshold, this.ordinary)))
+        Err(Error::BadModel(format!("its threshold {threshold} is not above {ordinary}")))
     }
 }
 

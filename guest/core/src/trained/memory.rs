@@ -1,88 +1,65 @@
-//! What a trained detector remembers of each series: an exponentially weighted mean of its last scores.
+//! A score that takes a series' last scores along.
+//!
+//! With the exponentially weighted mean s of a series' scores q, the score is (q + W·s)/(1 + W): what goes on for some
+//! rows counts more than what is over at once, and yet a row that is far out is seen when it comes.
 
+use super::FitError;
 use crate::Error;
+use crate::model::{Model, Writer};
 
-/// The first bytes of saved state: who wrote it, and which layout follows.
-const STATE: &[u8; 8] = b"qualm-t1";
+/// The longest span.
+const MOST_SPAN: f64 = 1e6;
 
-/// How many rows may be averaged over.
-pub(crate) const SPANS: std::ops::RangeInclusive<f64> = 1.0..=1e6;
+/// The largest weight.
+const MOST_WEIGHT: f64 = 1e6;
 
-/// The largest mean that is taken back: what is averaged with it stays finite.
-const MOST_MEAN: f64 = 1e100;
-
-/// An exponentially weighted mean a series. In units of the threshold it means the same whichever model gave the scores,
-/// so that a new model goes on where the old one was.
-#[derive(Debug)]
-pub(crate) struct Memory {
-    /// The weight of a new score.
-    weight: f64,
+/// How means follow, and what they weigh. In units of the threshold a mean is the same whichever model gave the scores, so
+/// that a new model goes on where the old one was.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Memory {
     span: f64,
-    /// By series; NaN for one without rows. Empty where nothing is averaged.
-    means: Vec<f64>,
+    weight: f64,
+    /// The weight of a new score in the mean.
+    new: f64,
+    /// The share of the mean in the score.
+    share: f64,
 }
 
 impl Memory {
-    /// Averages over some `span` rows: each weighs 2/(span + 1), as much as in a plain mean of so many.
-    pub(crate) fn new(span: f64) -> Self {
-        Self { weight: 2.0 / (span + 1.0), span, means: Vec::new() }
+    /// Averages over some `span` rows: each weighs 2/(span + 1), as much as in a plain mean of so many. The mean weighs
+    /// `weight` times as much as the row itself.
+    pub(super) fn new(span: f64, weight: f64) -> Result<Self, FitError> {
+        if !(1.0..=MOST_SPAN).contains(&span) {
+            return Err(FitError(format!("`memory` is {span} rows; it must be between 1 and a million")));
+        }
+        if !(0.0..=MOST_WEIGHT).contains(&weight) {
+            return Err(FitError(format!("`memory_weight` is {weight}; it must be between 0 and a million")));
+        }
+        Ok(Self { span, weight, new: 2.0 / (span + 1.0), share: weight / (1.0 + weight) })
     }
 
-    pub(crate) fn span(&self) -> f64 {
-        self.span
+    /// Whether each row stands alone.
+    pub(super) fn is_none(&self) -> bool {
+        self.new >= 1.0 || self.weight <= 0.0
     }
 
-    /// Takes a series' next score in, and returns the mean.
-    pub(crate) fn average(&mut self, series: u32, score: f64) -> f64 {
-        if self.weight >= 1.0 {
+    /// Takes a series' next score into its mean, NaN for one without scores; returns the score with the mean.
+    pub(super) fn average(&self, mean: &mut f64, score: f64) -> f64 {
+        if self.is_none() {
             return score;
         }
-        let mean = self.mean_mut(series);
-        *mean = if mean.is_nan() { score } else { *mean };
-        let old = *mean;
-        let new = old + self.weight * (score - old);
-        self.means[series as usize] = new;
-        new
+        let old = if mean.is_nan() { score } else { *mean };
+        *mean = old + self.new * (score - old);
+        score + self.share * (*mean - score)
     }
 
-    fn mean_mut(&mut self, series: u32) -> &mut f64 {
-        let at = series as usize;
-        if self.means.len() <= at {
-            self.means.resize(at + 1, f64::NAN);
-        }
-        &mut self.means[at]
+    pub(super) fn write(&self, model: &mut Writer) {
+        model.set("memory", self.span).set("memory_weight", self.weight);
     }
 
-    pub(crate) fn forget(&mut self, series: &[u32]) {
-        for &number in series {
-            if let Some(mean) = self.means.get_mut(number as usize) {
-                *mean = f64::NAN;
-            }
-        }
-    }
-
-    pub(crate) fn save(&self, series: &[u32]) -> Vec<u8> {
-        let means = series.iter().map(|&number| self.means.get(number as usize).copied().unwrap_or(f64::NAN));
-        STATE.iter().copied().chain(means.flat_map(f64::to_le_bytes)).collect()
-    }
-
-    pub(crate) fn restore(&mut self, state: &[u8], series: &[Option<u32>]) -> Result<(), Error> {
-        let bad = |what: &str| Error::BadState(what.to_owned());
-        let means = state.strip_prefix(STATE).ok_or_else(|| bad("it was not saved by a trained detector"))?;
-        let (means, rest) = means.as_chunks();
-        if !rest.is_empty() || means.len() != series.len() {
-            return Err(bad("it is longer or shorter than the series in it"));
-        }
-        let means = means.iter().map(|bytes| f64::from_le_bytes(*bytes));
-        if means.clone().any(|mean| mean.abs() > MOST_MEAN) {
-            return Err(bad("a mean in it is as good as infinite"));
-        }
-        if self.weight < 1.0 {
-            for (mean, number) in means.zip(series).filter_map(|(mean, number)| Some((mean, (*number)?))) {
-                *self.mean_mut(number) = mean;
-            }
-        }
-        Ok(())
+    pub(super) fn read(model: &Model<'_>) -> Result<Self, Error> {
+        Self::new(model.finite("memory")?, model.finite("memory_weight")?)
+            .map_err(|error| Error::BadModel(format!("in it, {error}")))
     }
 }
 
@@ -91,28 +68,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_mean_follows_and_is_forgotten() {
-        let mut memory = Memory::new(3.0);
-        assert_eq!([0.0, 4.0, 4.0].map(|score| memory.average(7, score) as i32), [0, 2, 3]);
-        let state = memory.save(&[7, 9]);
-        memory.forget(&[7, 1000]);
-        assert_eq!(memory.average(7, 1.0).to_bits(), 1.0_f64.to_bits());
-        memory.restore(&state, &[Some(2), None]).unwrap();
-        assert_eq!(memory.average(2, 4.0).to_bits(), 3.5_f64.to_bits());
-        assert_eq!(Memory::new(1.0).average(0, 5.0).to_bits(), 5.0_f64.to_bits());
+    fn a_mean_follows_and_weighs() {
+        let memory = Memory::new(3.0, 1.0).unwrap();
+        let mut mean = f64::NAN;
+        let scores = [0.0, 4.0, 4.0].map(|score| memory.average(&mut mean, score).to_bits());
+        assert_eq!(scores, [0.0_f64, 3.0, 3.5].map(f64::to_bits));
+        assert_eq!(mean.to_bits(), 3.0_f64.to_bits());
+        for (span, weight) in [(1.0, 5.0), (9.0, 0.0)] {
+            let memory = Memory::new(span, weight).unwrap();
+            assert_eq!((memory.is_none(), memory.average(&mut mean, 7.0).to_bits()), (true, 7.0_f64.to_bits()));
+        }
     }
 
     #[test]
-    fn a_state_that_cannot_be_is_refused() {
-        let mut memory = Memory::new(3.0);
-        memory.average(0, 1.0);
-        let state = memory.save(&[0]);
-        let of = |mean: f64| [&state[..8], &mean.to_le_bytes()].concat();
-        let (infinite, huge) = (of(f64::INFINITY), of(-f64::MAX));
-        for (state, series) in
-            [(&state[..15], 1), (&state[..], 2), (&infinite[..], 1), (&huge[..], 1), (b"qualm-s1", 0)]
+    fn what_cannot_be_is_refused() {
+        for (span, weight, what) in
+            [(0.5, 1.0, "`memory`"), (f64::NAN, 1.0, "`memory`"), (3.0, -1.0, "`memory_weight`")]
         {
-            assert!(matches!(memory.restore(state, &vec![Some(0); series]), Err(Error::BadState(_))));
+            assert!(Memory::new(span, weight).unwrap_err().0.contains(what));
         }
     }
 }

@@ -1,29 +1,43 @@
 //! What all trained detectors have in common.
 //!
-//! A row's way: missing values are filled in and the rest is scaled ([`prepare`]); a [`Kernel`], which is what the kinds
-//! of detectors differ in, gives it a raw score; the raw score becomes one in units of the threshold ([`calibrate`]),
-//! and is averaged with those of the series' last rows ([`memory`]).
+//! A row's way, of which each kind of detector and each model leaves out what it does not need: missing values are filled
+//! in and the rest is scaled ([`prepare`]); what its series has been like lately is subtracted ([`baseline`]); and
+//! directions that vary are made alike ([`whiten`]). That is the [`front`]. A [`Kernel`], which is what the kinds differ in,
+//! gives the row a raw score; the raw score becomes one in units of the threshold ([`calibrate`]), and takes those of the
+//! series' last rows along ([`memory`]). An alarm lasts until the row's [`level`] is ordinary again. What all this
+//! remembers of a series is its [`state`].
 //!
 //! [`Trained::fit`] makes one of ordinary rows; it runs natively only. [`Trained::to_model`] writes it as a model's bytes,
 //! and [`crate::open`] reads them.
 
+mod baseline;
 pub mod calibrate;
+mod front;
+mod level;
 mod memory;
 pub mod prepare;
+mod rows;
+mod state;
+pub(crate) mod whiten;
 
 use crate::model::{Model, Writer};
 use crate::{Batch, Description, Detector, Error, Verdicts};
 use calibrate::{Calibration, Threshold};
+use front::{Front, Stages};
+use level::Level;
 use memory::Memory;
-use prepare::{Preparation, Scaling};
+use prepare::Scaling;
+pub use rows::Rows;
+use state::State;
 
 /// The version of the layout and the mathematics that all kinds share.
-const VERSION: &str = "1";
+const VERSION: &str = "2";
 
 /// The most features that a row may have.
 pub const MOST_FEATURES: usize = 4096;
 
-/// The mathematics of one kind of detector, fitted. Rows are complete (no NaN) and scaled; nothing is remembered of them.
+/// The mathematics of one kind of detector, fitted. Rows are complete (no NaN) and come from the
+/// [`front`]; nothing is remembered of them.
 pub trait Kernel: std::fmt::Debug {
     /// Appends a raw score a row to `raw`: finite, larger is more anomalous. `rows` holds rows × features doubles, row
     /// after row.
@@ -37,96 +51,72 @@ pub trait Kernel: std::fmt::Debug {
     fn write(&self, model: &mut Writer);
 }
 
-/// Rows to be learnt from: rows × features doubles, row after row, NaN for what is missing.
-#[derive(Debug, Clone, Copy)]
-pub struct Rows<'a> {
-    values: &'a [f64],
-    features: usize,
-}
-
-impl<'a> Rows<'a> {
-    /// Rows of `features` values each.
-    ///
-    /// # Panics
-    ///
-    /// Where the values do not fill the rows.
-    #[must_use]
-    pub fn new(values: &'a [f64], features: usize) -> Self {
-        assert!(features > 0 && values.len().is_multiple_of(features), "{} values, {features} a row", values.len());
-        Self { values, features }
-    }
-
-    /// All values, row after row.
-    #[must_use]
-    pub fn values(&self) -> &'a [f64] {
-        self.values
-    }
-
-    /// Values in a row.
-    #[must_use]
-    pub fn features(&self) -> usize {
-        self.features
-    }
-
-    /// The number of rows.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.values.len() / self.features
-    }
-
-    /// Whether there are none.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.values.is_empty()
-    }
-
-    /// Row after row.
-    pub fn iter(&self) -> impl Iterator<Item = &'a [f64]> + use<'a> {
-        self.values.chunks_exact(self.features)
-    }
-
-    /// One feature's values, those that are there.
-    pub fn column(&self, feature: usize) -> impl Iterator<Item = f64> + use<'a> {
-        self.iter().map(move |row| row[feature]).filter(|value| !value.is_nan())
-    }
-}
-
 /// Why nothing can be learnt from some rows. The text is for people.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct FitError(pub String);
 
-/// What is set, not learnt, of any trained detector.
+/// What is set, not learnt, of any trained detector. The default is a plain one: each row for itself, scaled.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
     /// How values are scaled.
     pub scaling: Scaling,
+    /// How far out a scaled value counts. `None`: all the way.
+    pub clip: Option<f64>,
+    /// Over how many of a series' rows, about, the mean is taken that is subtracted from each feature. `None`: nothing is.
+    pub baseline: Option<f64>,
+    /// Whether directions are whitened, and the ridge as a share of the mean variance: above 0, up to 1.
+    pub whiten: Option<f64>,
+    /// Over how many of a series' rows, about, the mean of scores is taken: 1 is each row alone.
+    pub memory: f64,
+    /// How many times as much as the row itself that mean weighs.
+    pub memory_weight: f64,
+    /// Whether an alarm lasts as long as the level is out: the share of ordinary rows whose level is. Without a baseline
+    /// nothing fades, and this does nothing.
+    pub level: Option<f64>,
     /// Where the threshold lies.
     pub threshold: Threshold,
-    /// Over how many of a series' rows the score is averaged, about: 1 is each row alone.
-    pub memory: f64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            scaling: Scaling::Standard,
+            clip: None,
+            baseline: None,
+            whiten: None,
+            memory: 1.0,
+            memory_weight: 5.0,
+            level: None,
+            threshold: Threshold::FalseAlarmRate(1e-4),
+        }
+    }
 }
 
 /// A trained detector.
 #[derive(Debug)]
 pub struct Trained {
     kind: &'static str,
-    preparation: Preparation,
+    features: usize,
+    front: Front,
     kernel: Box<dyn Kernel>,
     calibration: Calibration,
     memory: Memory,
-    /// Rows of a batch as they are prepared, and their raw scores.
-    rows: Vec<f64>,
+    level: Option<Level>,
+    state: State,
+    /// A batch's rows on their way, their raw scores, and a row as its level is judged.
+    stages: Stages,
     raw: Vec<f64>,
+    white: Vec<f64>,
 }
 
 impl Trained {
-    /// Learns from rows: `train` makes the preparation and, through `fit`, the kernel; `validation`, rows that follow
-    /// upon them and that neither saw, says where the threshold lies.
+    /// Learns from rows: `train` makes the front and, through `fit`, the kernel; `validation`, rows that follow upon them
+    /// and that neither saw, says where the threshold lies.
     ///
     /// # Errors
     ///
-    /// What is the matter with the rows.
+    /// What is the matter with the rows or the settings.
     pub fn fit(
         kind: &'static str,
         train: Rows<'_>,
@@ -134,36 +124,58 @@ impl Trained {
         settings: &Settings,
         fit: impl FnOnce(Rows<'_>) -> Result<Box<dyn Kernel>, FitError>,
     ) -> Result<Self, FitError> {
-        if !memory::SPANS.contains(&settings.memory) {
-            return Err(FitError(format!("a memory of {} rows; it must lie between 1 and a million", settings.memory)));
+        let features = train.features();
+        if features > MOST_FEATURES {
+            return Err(FitError(format!("{features} features; there may be {MOST_FEATURES}")));
         }
-        if train.features() > MOST_FEATURES {
-            return Err(FitError(format!("{} features; there may be {MOST_FEATURES}", train.features())));
-        }
-        validation.rows(train.features()).map_err(|error| FitError(error.to_string()))?;
-        let preparation = Preparation::fit(train, settings.scaling)?;
-        let mut rows = Vec::with_capacity(train.values.len());
-        train.iter().for_each(|row| preparation.prepare(row, &mut rows));
-        let kernel = fit(Rows::new(&rows, train.features))?;
+        validation.rows(features).map_err(|error| FitError(error.to_string()))?;
+        let memory = Memory::new(settings.memory, settings.memory_weight)?;
+        let (front, trained) = Front::fit(train, settings)?;
+        let kernel = fit(Rows::new(front.rows(&trained), features))?;
         let calibration = Calibration { ordinary: 0.0, threshold: 1.0 };
-        let memory = Memory::new(settings.memory);
-        let mut this = Self { kind, preparation, kernel, calibration, memory, rows: Vec::new(), raw: Vec::new() };
-        let raw = this.raw_scores(validation);
+        let mut this = Self::new(kind, features, front, kernel, calibration, memory, None);
+        let (raw, stages) = this.run_afresh(validation);
         this.calibration = Calibration::fit(&raw, settings.threshold)?;
+        if let (Some(out), Some(_)) = (settings.level, &this.front.baseline) {
+            let train = Rows::new(&trained.scaled, features);
+            let ordinary = Rows::new(&stages.scaled, features);
+            let clip = this.front.preparation.clip();
+            this.level = Some(Level::fit(train, ordinary, settings.whiten, clip, out)?);
+        }
         Ok(this)
     }
 
-    /// The raw scores of some rows, averaged for each series as its scores would be, from a fresh start. A row of which
-    /// nothing is known is left out.
+    fn new(
+        kind: &'static str,
+        features: usize,
+        front: Front,
+        kernel: Box<dyn Kernel>,
+        calibration: Calibration,
+        memory: Memory,
+        level: Option<Level>,
+    ) -> Self {
+        let state = front.state();
+        let (stages, raw, white) = (Stages::default(), Vec::new(), Vec::new());
+        Self { kind, features, front, kernel, calibration, memory, level, state, stages, raw, white }
+    }
+
+    /// The raw scores of some rows, with those before them taken along as the score would, from a fresh start. A row of
+    /// which nothing is known is left out.
     #[must_use]
     pub fn raw_scores(&self, batch: Batch<'_>) -> Vec<f64> {
-        let mut memory = Memory::new(self.memory.span());
-        let (mut prepared, mut raw) = (Vec::new(), Vec::new());
-        let rows = batch.values.chunks_exact(self.preparation.features());
-        let known = || rows.clone().zip(batch.series).filter(|(row, _)| !row.iter().all(|value| value.is_nan()));
-        known().for_each(|(row, _)| self.preparation.prepare(row, &mut prepared));
-        self.kernel.score(&prepared, &mut raw);
-        known().zip(raw).map(|((_, series), raw)| memory.average(*series, raw)).collect()
+        self.run_afresh(batch).0
+    }
+
+    /// Raw scores, and what the front made of the rows.
+    fn run_afresh(&self, batch: Batch<'_>) -> (Vec<f64>, Stages) {
+        let (mut state, mut stages, mut raw) = (self.state.fresh(), Stages::default(), Vec::new());
+        let known = || with_series(batch, self.features).filter(|(_, row)| is_known(row));
+        self.front.run(known(), &mut state, &mut stages);
+        self.kernel.score(self.front.rows(&stages), &mut raw);
+        for ((series, _), raw) in known().zip(&mut raw) {
+            *raw = self.memory.average(state.series(series).score, *raw);
+        }
+        (raw, stages)
     }
 
     /// Where 0 and 1 lie among the raw scores.
@@ -173,20 +185,25 @@ impl Trained {
     }
 
     /// How much each feature of a row (in the metrics' own units) contributes to its raw score; see [`Kernel::explain`].
+    /// It is taken alone: with a baseline, as a change from the average of the training rows.
     pub fn explain(&self, row: &[f64], contributions: &mut [f64]) {
-        let mut prepared = Vec::with_capacity(row.len());
-        self.preparation.prepare(row, &mut prepared);
-        self.kernel.explain(&prepared, contributions);
+        let mut stages = Stages::default();
+        self.front.run_alone(row, &mut stages);
+        self.kernel.explain(self.front.rows(&stages), contributions);
     }
 
     /// The model that [`crate::open`] makes this detector of, with nothing remembered.
     #[must_use]
     pub fn to_model(&self) -> Vec<u8> {
         let mut model = Writer::default();
-        model.set("kind", self.kind).set("version", VERSION).set("features", self.preparation.features());
-        model.set("memory", self.memory.span());
-        self.preparation.write(&mut model);
+        model.set("kind", self.kind).set("version", VERSION).set("features", self.features);
+        self.front.write(&mut model);
         self.calibration.write(&mut model);
+        self.memory.write(&mut model);
+        model.set("level", self.level.is_some());
+        if let Some(level) = &self.level {
+            level.write(&mut model);
+        }
         self.kernel.write(&mut model);
         model.finish()
     }
@@ -205,20 +222,22 @@ impl Trained {
         if !(1..=MOST_FEATURES).contains(&features) {
             return Err(Error::BadModel(format!("its {features} features are not between 1 and {MOST_FEATURES}")));
         }
-        let span = model.finite("memory")?;
-        if !memory::SPANS.contains(&span) {
-            return Err(Error::BadModel(format!("its `memory` of {span} rows is not between 1 and a million")));
-        }
-        Ok(Self {
-            kind,
-            preparation: Preparation::read(model, features)?,
-            kernel: kernel(model, features)?,
-            calibration: Calibration::read(model)?,
-            memory: Memory::new(span),
-            rows: Vec::new(),
-            raw: Vec::new(),
-        })
+        let front = Front::read(model, features)?;
+        let has_level: bool = model.number("level")?;
+        let level = has_level.then(|| Level::read(model, features)).transpose()?;
+        let (calibration, memory) = (Calibration::read(model)?, Memory::read(model)?);
+        Ok(Self::new(kind, features, front, kernel(model, features)?, calibration, memory, level))
     }
+}
+
+/// The rows of a batch, each with its series.
+fn with_series(batch: Batch<'_>, features: usize) -> impl Iterator<Item = (u32, &[f64])> {
+    batch.series.iter().copied().zip(batch.values.chunks_exact(features))
+}
+
+/// Whether there is any value in a row.
+fn is_known(row: &[f64]) -> bool {
+    !row.iter().all(|value| value.is_nan())
 }
 
 impl Detector for Trained {
@@ -226,70 +245,61 @@ impl Detector for Trained {
         Description {
             kind: self.kind,
             version: VERSION,
-            features: self.preparation.features() as u32,
+            features: self.features as u32,
             warm_up: 0,
             scale: "how far a row is out, 0 being the median of ordinary rows, 1 the threshold".to_owned(),
         }
     }
 
+    /// Contributions are those to the row's own raw score, as the kind's [`Kernel::explain`] has them; for a row whose
+    /// score is that of its level, what features add to the mean square of the whitened level.
     fn observe(&mut self, batch: Batch<'_>, explain: bool) -> Result<Verdicts, Error> {
-        let Self { preparation, kernel, calibration, memory, rows, raw, .. } = self;
-        let features = preparation.features();
+        let Self { features, front, kernel, calibration, memory, level, state, stages, raw, white, .. } = self;
+        let features = *features;
         let count = batch.rows(features)?;
-        rows.clear();
+        front.run(with_series(batch, features), state, stages);
+        let rows = front.rows(stages);
         raw.clear();
-        batch.values.chunks_exact(features).for_each(|row| preparation.prepare(row, rows));
         kernel.score(rows, raw);
         let mut scores = Vec::with_capacity(count);
-        let observed = batch.series.iter().zip(batch.values.chunks_exact(features)).zip(&*raw);
-        scores.extend(observed.map(|((&series, row), &raw)| {
-            if row.iter().all(|value| value.is_nan()) {
-                return f64::NAN; // nothing is known of it
+        let mut contributions = vec![0.0; if explain { rows.len() } else { 0 }];
+        for (at, ((series, row), &raw)) in with_series(batch, features).zip(&*raw).enumerate() {
+            if !is_known(row) {
+                scores.push(f64::NAN);
+                continue;
             }
-            calibration.score(memory.average(series, calibration.units(raw)))
-        }));
-        let mut contributions = Vec::new();
-        if explain {
-            contributions.resize(rows.len(), 0.0);
-            let explained = rows.chunks_exact(features).zip(contributions.chunks_exact_mut(features)).zip(&scores);
-            for ((row, contributions), _) in explained.filter(|(_, score)| **score > 1.0) {
-                kernel.explain(row, contributions);
+            let series = state.series(series);
+            let score = calibration.score(memory.average(series.score, calibration.units(raw)));
+            let place = at * features..(at + 1) * features;
+            let scaled = &stages.scaled[place.clone()];
+            let (score, held) = match level {
+                Some(level) => level.hold(scaled, score, series.highest, white),
+                None => (score, false),
+            };
+            if explain && score > 1.0 {
+                let contributions = &mut contributions[place.clone()];
+                match level {
+                    Some(level) if held => level.explain(scaled, white, contributions),
+                    _ => kernel.explain(&rows[place], contributions),
+                }
             }
+            scores.push(score);
         }
         Ok(Verdicts { scores, contributions })
     }
 
     fn forget(&mut self, series: &[u32]) {
-        self.memory.forget(series);
+        self.state.forget(series);
     }
 
     fn save(&self, series: &[u32]) -> Vec<u8> {
-        self.memory.save(series)
+        self.state.save(series)
     }
 
     fn restore(&mut self, state: &[u8], series: &[Option<u32>]) -> Result<(), Error> {
-        self.memory.restore(state, series)
+        self.state.restore(state, series)
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_no_model_could_be_made_of_is_refused_at_once() {
-        let rows: Vec<f64> = (0..400).map(f64::from).collect();
-        let settings =
-            |memory| Settings { scaling: Scaling::Standard, threshold: Threshold::Contamination(0.1), memory };
-        let batch = Batch { series: &[0; 200], times: &[0; 200], values: &rows };
-        let fit = |features, batch, memory| crate::zscore::fit(Rows::new(&rows, features), batch, &settings(memory));
-        fit(2, batch, 1.0).unwrap();
-        for memory in [0.5, f64::NAN, -3.0, 1e7] {
-            assert!(fit(2, batch, memory).unwrap_err().0.contains("a memory of"));
-        }
-        assert!(fit(4, batch, 1.0).unwrap_err().0.contains("wrong shape"));
-        let wide = vec![0.0; MOST_FEATURES + 1];
-        let error = crate::zscore::fit(Rows::new(&wide, wide.len()), batch, &settings(1.0)).unwrap_err();
-        assert!(error.0.contains("4097 features"));
-    }
-}
+mod tests;

@@ -13,6 +13,9 @@ const MOST: f64 = 1e12;
 /// overflows.
 const MOST_LEARNT: f64 = 1e150;
 
+/// A feature that never changed is the same as long as it differs by no more than this share of its size, or of 1.
+const SAME: f64 = 1e-9;
+
 /// How values are scaled: (value − center) / spread, for each feature.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scaling {
@@ -59,17 +62,26 @@ pub struct Preparation {
     center: Vec<f64>,
     /// Never 0.
     spread: Vec<f64>,
+    /// The farthest that a scaled value may lie out: what is farther is as far.
+    clip: f64,
 }
 
 impl Preparation {
-    /// Learns from rows.
+    /// Learns from rows. With a `clip`, scaled values are kept within so much of 0, and any change of a feature that never
+    /// changed is as far out as can be.
     ///
     /// # Errors
     ///
-    /// Names the feature that has no value in any row, by its place.
-    pub fn fit(rows: Rows<'_>, scaling: Scaling) -> Result<Self, FitError> {
+    /// Names the feature that has no value in any row, by its place; or says that there cannot be such a clip.
+    pub fn fit(rows: Rows<'_>, scaling: Scaling, clip: Option<f64>) -> Result<Self, FitError> {
+        if let Some(clip) = clip
+            && !(clip > 0.0 && clip <= MOST)
+        {
+            return Err(FitError(format!("`clip` is {clip}; it must lie above 0, and be {MOST:e} at most")));
+        }
         let features = rows.features();
-        let mut this = Self { fill: Vec::new(), center: Vec::new(), spread: Vec::new() };
+        let (fill, center, spread) = (Vec::new(), Vec::new(), Vec::new());
+        let mut this = Self { fill, center, spread, clip: clip.unwrap_or(MOST) };
         for feature in 0..features {
             let mut column: Vec<f64> = rows.column(feature).map(|x| x.clamp(-MOST_LEARNT, MOST_LEARNT)).collect();
             if column.is_empty() {
@@ -86,7 +98,12 @@ impl Preparation {
             // A feature that does not vary, or whose middle half does not: any unit is as good as another, but for one that
             // makes rounding errors look large.
             let least = f64::max(center.abs() * 1e-9, f64::MIN_POSITIVE);
-            let spread = if spread > least { spread } else { fallback(&column, least) };
+            let constant = match clip {
+                // What differs in the digits that rounding leaves lies at the clip.
+                Some(clip) => (center.abs() + 1.0) * SAME / clip,
+                None => 1.0,
+            };
+            let spread = if spread > least { spread } else { fallback(&column, least, constant) };
             this.fill.push(median);
             this.center.push(center);
             this.spread.push(spread);
@@ -110,7 +127,7 @@ impl Preparation {
         if spread.iter().any(|spread| *spread <= 0.0) {
             return bad("a spread in it is not positive");
         }
-        Ok(Self { fill, center, spread })
+        Ok(Self { fill, center, spread, clip: MOST })
     }
 
     /// Values in a row.
@@ -119,17 +136,31 @@ impl Preparation {
         self.fill.len()
     }
 
+    pub(super) fn center(&self) -> &[f64] {
+        &self.center
+    }
+
+    pub(super) fn spread(&self) -> &[f64] {
+        &self.spread
+    }
+
+    /// The farthest that a scaled value may lie out.
+    pub(super) fn clip(&self) -> f64 {
+        self.clip
+    }
+
     /// Appends a row, filled in and scaled, to `out`.
     pub fn prepare(&self, row: &[f64], out: &mut Vec<f64>) {
-        let Self { fill, center, spread } = self;
+        let Self { fill, center, spread, clip } = self;
         out.extend(row.iter().zip(fill).zip(center).zip(spread).map(|(((&value, &fill), &center), &spread)| {
             let value = if value.is_nan() { fill } else { value };
-            ((value - center) / spread).clamp(-MOST, MOST)
+            ((value - center) / spread).clamp(-clip, *clip)
         }));
     }
 
     pub(super) fn write(&self, model: &mut Writer) {
         let shape = [self.features()];
+        model.set("scaled_clip", format_args!("{:e}", self.clip));
         model.doubles("fill", &shape, &self.fill);
         model.doubles("center", &shape, &self.center);
         model.doubles("spread", &shape, &self.spread);
@@ -137,7 +168,11 @@ impl Preparation {
 
     pub(super) fn read(model: &Model<'_>, features: usize) -> Result<Self, Error> {
         let array = |name| model.doubles(name, features);
-        Self::from_parts(array("fill")?, array("center")?, array("spread")?)
+        let clip = model.finite("scaled_clip")?;
+        if !(clip > 0.0 && clip <= MOST) {
+            return Err(Error::BadModel(format!("its `scaled_clip` of {clip} is not above 0 and up to {MOST:e}")));
+        }
+        Ok(Self { clip, ..Self::from_parts(array("fill")?, array("center")?, array("spread")?)? })
     }
 }
 
@@ -157,10 +192,10 @@ fn mean_and_deviation(column: &[f64]) -> (f64, f64) {
     (mean, libm::sqrt(squares / count))
 }
 
-/// A spread for a feature whose own measure of it is 0: its standard deviation, or 1 where even that is.
-fn fallback(column: &[f64], least: f64) -> f64 {
+/// A spread for a feature whose own measure of it is 0: its standard deviation, or that of a `constant` where even that is.
+fn fallback(column: &[f64], least: f64, constant: f64) -> f64 {
     let (_, deviation) = mean_and_deviation(column);
-    if deviation > least { deviation } else { 1.0 }
+    if deviation > least { deviation } else { constant }
 }
 
 #[cfg(test)]
@@ -168,7 +203,7 @@ mod tests {
     use super::*;
 
     fn prepared(scaling: Scaling, column: &[f64]) -> Vec<f64> {
-        let preparation = Preparation::fit(Rows::new(column, 1), scaling).unwrap();
+        let preparation = Preparation::fit(Rows::new(column, 1), scaling, None).unwrap();
         let mut out = Vec::new();
         for value in column {
             preparation.prepare(&[*value], &mut out);
@@ -199,7 +234,7 @@ mod tests {
         }
         // The middle half does not vary, the rest does.
         assert!(prepared(Scaling::Robust, &[5.0, 5.0, 5.0, 5.0, 5.0, 5.0, 100.0])[6] < 10.0);
-        let preparation = Preparation::fit(Rows::new(&[1.0, 2.0], 1), Scaling::Standard).unwrap();
+        let preparation = Preparation::fit(Rows::new(&[1.0, 2.0], 1), Scaling::Standard, None).unwrap();
         let mut out = Vec::new();
         preparation.prepare(&[f64::MAX], &mut out);
         assert_eq!(out, [MOST]);
@@ -211,7 +246,8 @@ mod tests {
             for column in [[f64::MAX, -f64::MAX, 1.0, 2.0], [f64::INFINITY, f64::NEG_INFINITY, 0.0, 1.0], [1e300; 4]] {
                 let rows = prepared(scaling, &column);
                 assert!(rows.iter().all(|x| x.is_finite()), "{scaling:?}: {rows:?}");
-                let Preparation { fill, center, spread } = Preparation::fit(Rows::new(&column, 1), scaling).unwrap();
+                let Preparation { fill, center, spread, .. } =
+                    Preparation::fit(Rows::new(&column, 1), scaling, None).unwrap();
                 Preparation::from_parts(fill, center, spread).unwrap();
             }
         }
@@ -219,7 +255,32 @@ mod tests {
 
     #[test]
     fn a_feature_without_a_value_is_named() {
-        let error = Preparation::fit(Rows::new(&[1.0, f64::NAN, 2.0, f64::NAN], 2), Scaling::Standard).unwrap_err();
+        let error =
+            Preparation::fit(Rows::new(&[1.0, f64::NAN, 2.0, f64::NAN], 2), Scaling::Standard, None).unwrap_err();
         assert_eq!(error.to_string(), "feature 1 has no value in any row");
+    }
+
+    #[test]
+    fn clipped_any_change_of_what_never_changed_is_as_far_out_as_can_be() {
+        for constant in [0.0, 0.1, -1e9, 1e-300] {
+            for scaling in [Scaling::Standard, Scaling::Robust, Scaling::MinMax] {
+                let preparation = Preparation::fit(Rows::new(&[constant; 7], 1), scaling, Some(10.0)).unwrap();
+                let mut out = Vec::new();
+                let least = 2e-9 * (constant.abs() + 1.0);
+                let rounded = constant + 2.0 * f64::EPSILON * constant;
+                for value in [constant, rounded, constant + least, constant - least, f64::INFINITY] {
+                    preparation.prepare(&[value], &mut out);
+                }
+                assert!(out[0].abs() < 1e-4 && out[1].abs() < 1e-4, "{out:?}");
+                assert_eq!(out[2..], [10.0, -10.0, 10.0]);
+            }
+        }
+        let preparation = Preparation::fit(Rows::new(&[0.0, 10.0], 1), Scaling::Standard, Some(2.0)).unwrap();
+        let mut out = Vec::new();
+        for value in [12.5, 50.0, -50.0] {
+            preparation.prepare(&[value], &mut out);
+        }
+        assert_eq!(out, [1.5, 2.0, -2.0]);
+        Preparation::fit(Rows::new(&[1.0], 1), Scaling::None, Some(0.0)).unwrap_err();
     }
 }

@@ -1,0 +1,137 @@
+//! What a feature has been like lately, subtracted: a change stands out however high or low the level is.
+//!
+//! Each series has an exponentially weighted mean of each feature. A value's change is its difference from the mean before
+//! it: a first-order high-pass. Means are in the metrics' own units, so that they mean the same to a new model, whose
+//! scaling is another.
+
+use super::prepare::Preparation;
+use crate::math::{max, min};
+
+/// The longest span of a mean, in rows.
+pub(super) const MOST_SPAN: f64 = 1e6;
+
+/// Half the largest number, and half of that again: differences of what is within are finite.
+const MOST: f64 = f64::MAX / 4.0;
+
+/// How means follow, and what of a value they take in.
+#[derive(Debug)]
+pub(super) struct Baseline {
+    span: f64,
+    /// The weight of a new value.
+    weight: f64,
+    /// How far from its center a value counts, in spreads.
+    clip: f64,
+    features: Vec<Feature>,
+}
+
+#[derive(Debug)]
+struct Feature {
+    center: f64,
+    spread: f64,
+    /// How far down and up a value counts: the clip in the metric's own units.
+    low: f64,
+    high: f64,
+}
+
+impl Baseline {
+    /// Means over some `span` rows: each weighs 2/(span + 1), as much as in a plain mean of so many.
+    pub(super) fn new(span: f64, preparation: &Preparation) -> Self {
+        let clip = preparation.clip();
+        let feature = |(&center, &spread): (&f64, &f64)| Feature {
+            center,
+            spread,
+            low: (center - clip * spread).clamp(-MOST, MOST),
+            high: (center + clip * spread).clamp(-MOST, MOST),
+        };
+        let features = preparation.center().iter().zip(preparation.spread()).map(feature).collect();
+        Self { span, weight: 2.0 / (span + 1.0), clip, features }
+    }
+
+    pub(super) fn span(&self) -> f64 {
+        self.span
+    }
+
+    /// Appends a row's changes, in spreads, to `changes`, and lets its series' means follow. `row` is in the metrics' own
+    /// units, `scaled` the same row as it was prepared. NaN is a mean that has seen no value yet: the first one is no
+    /// change. Neither is a missing value, which leaves the mean as it is; it is taken to be there, in `scaled` as well.
+    pub(super) fn subtract(&self, row: &[f64], means: &mut [f64], scaled: &mut [f64], changes: &mut Vec<f64>) {
+        let values = row.iter().zip(means).zip(scaled).zip(&self.features);
+        changes.extend(values.map(|(((&value, mean), scaled), feature)| {
+            let Feature { center, spread, low, high } = *feature;
+            // A mean from under another model may lie anywhere.
+            let before = max(min(*mean, high), low);
+            if value.is_nan() {
+                if !mean.is_nan() {
+                    *scaled = max(min((before - center) / spread, self.clip), -self.clip);
+                }
+                return 0.0;
+            }
+            let value = max(min(value, high), low);
+            let before = if mean.is_nan() { value } else { before };
+            let change = value - before;
+            *mean = before + self.weight * change;
+            max(min(change / spread, 2.0 * self.clip), -2.0 * self.clip)
+        }));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Rows;
+    use super::super::prepare::Scaling;
+    use super::*;
+
+    /// Center 5, spread 5, values count from -5 to 15.
+    fn baseline(span: f64) -> Baseline {
+        let preparation = Preparation::fit(Rows::new(&[0.0, 10.0], 1), Scaling::Standard, Some(2.0)).unwrap();
+        Baseline::new(span, &preparation)
+    }
+
+    fn changes(baseline: &Baseline, mean: &mut f64, values: &[f64]) -> Vec<f64> {
+        let mut changes = Vec::new();
+        for value in values {
+            baseline.subtract(&[*value], std::slice::from_mut(mean), &mut [0.0], &mut changes);
+        }
+        changes
+    }
+
+    #[test]
+    fn a_change_stands_out_and_fades() {
+        let mut mean = f64::NAN;
+        let found = changes(&baseline(3.0), &mut mean, &[5.0, 5.0, 15.0, 15.0, 15.0]);
+        assert_eq!(found, [0.0, 0.0, 2.0, 1.0, 0.5]);
+        assert_eq!(mean.to_bits(), 13.75_f64.to_bits(), "in the metric's own units");
+    }
+
+    #[test]
+    fn what_is_missing_changes_nothing_and_is_where_it_was() {
+        let baseline = baseline(3.0);
+        let mut mean = f64::NAN;
+        assert_eq!(
+            changes(&baseline, &mut mean, &[f64::NAN, f64::NAN, 10.0, f64::NAN, 15.0]),
+            [0.0, 0.0, 0.0, 0.0, 1.0]
+        );
+        let (mut means, mut scaled) = ([10.0, f64::NAN], [0.25, 0.25]);
+        baseline.subtract(&[f64::NAN], &mut means[..1], &mut scaled[..1], &mut Vec::new());
+        baseline.subtract(&[f64::NAN], &mut means[1..], &mut scaled[1..], &mut Vec::new());
+        assert_eq!((scaled, means[0]), ([1.0, 0.25], 10.0), "of what was never there, only the filling is known");
+    }
+
+    #[test]
+    fn nothing_however_large_is_carried_along() {
+        for start in [f64::MAX, -f64::MAX, f64::NAN] {
+            let mut mean = start;
+            let found = changes(&baseline(9.0), &mut mean, &[f64::MAX, f64::NEG_INFINITY, f64::INFINITY, 5.0]);
+            assert!(found.iter().all(|change| change.abs() <= 4.0), "{found:?}");
+            assert!((-5.0..=15.0).contains(&mean));
+        }
+        let limit = [f64::MAX, -f64::MAX];
+        let preparation = Preparation::from_parts(limit.to_vec(), limit.to_vec(), vec![f64::MAX, 1e-300]).unwrap();
+        let baseline = Baseline::new(9.0, &preparation);
+        let (mut means, mut found) = ([0.0, -0.0], Vec::new());
+        for value in [f64::MAX, -f64::MAX, f64::INFINITY, 0.0] {
+            baseline.subtract(&[value, -value], &mut means, &mut [0.0; 2], &mut found);
+        }
+        assert!(found.iter().chain(&means).all(|number| number.is_finite()), "{found:?}, {means:?}");
+    }
+}

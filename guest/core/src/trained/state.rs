@@ -1,0 +1,190 @@
+//! What is remembered of each series, and how it is saved.
+//!
+//! A series is some numbers in a row: the mean of its scores, the highest score of its alarm, and the mean of each feature
+//! where a baseline is subtracted. NaN is what is not known. Saved, all that is written is
+//!
+//! > "qualm-t2", the number of feature means (32 bits), and for each series 2 + so many doubles
+//!
+//! in little-endian order. Each number means the same under another model, so that a new one goes on with it.
+
+use crate::Error;
+
+/// The first bytes of saved state: who wrote it, and which layout follows.
+const STATE: &[u8; 8] = b"qualm-t2";
+
+/// What there is of a series besides its features' means.
+const FIXED: usize = 2;
+
+/// The largest score that is taken back: what is averaged with it stays finite.
+const MOST_SCORE: f64 = 1e100;
+
+/// The numbers of all series.
+#[derive(Debug)]
+pub(super) struct State {
+    /// Values in a row.
+    features: usize,
+    /// Feature means of a series: as many as features, or none.
+    means: usize,
+    numbers: Vec<f64>,
+}
+
+/// What is remembered of one series.
+#[derive(Debug)]
+pub(super) struct Series<'a> {
+    /// The mean of its scores.
+    pub(super) score: &'a mut f64,
+    /// The highest score of its alarm.
+    pub(super) highest: &'a mut f64,
+    /// The mean of each feature.
+    pub(super) means: &'a mut [f64],
+}
+
+impl State {
+    pub(super) fn new(features: usize, baseline: bool) -> Self {
+        Self { features, means: if baseline { features } else { 0 }, numbers: Vec::new() }
+    }
+
+    /// One with the same shape that knows nothing.
+    pub(super) fn fresh(&self) -> Self {
+        Self { numbers: Vec::new(), ..*self }
+    }
+
+    fn width(&self) -> usize {
+        FIXED + self.means
+    }
+
+    /// What is remembered of a series.
+    pub(super) fn series(&mut self, number: u32) -> Series<'_> {
+        let (at, width) = (number as usize, self.width());
+        if self.numbers.len() < (at + 1) * width {
+            self.numbers.resize((at + 1) * width, f64::NAN);
+        }
+        let (fixed, means) = self.numbers[at * width..(at + 1) * width].split_at_mut(FIXED);
+        let (score, highest) = fixed.split_at_mut(1);
+        Series { score: &mut score[0], highest: &mut highest[0], means }
+    }
+
+    pub(super) fn forget(&mut self, series: &[u32]) {
+        let width = self.width();
+        for &number in series {
+            if let Some(numbers) = self.numbers.chunks_exact_mut(width).nth(number as usize) {
+                numbers.fill(f64::NAN);
+            }
+        }
+    }
+
+    pub(super) fn save(&self, series: &[u32]) -> Vec<u8> {
+        let width = self.width();
+        let mut out = Vec::with_capacity(STATE.len() + 4 + series.len() * width * 8);
+        out.extend_from_slice(STATE);
+        out.extend_from_slice(&(self.means as u32).to_le_bytes());
+        for &number in series {
+            match self.numbers.chunks_exact(width).nth(number as usize) {
+                Some(numbers) => out.extend(numbers.iter().flat_map(|number| number.to_le_bytes())),
+                None => out.extend(std::iter::repeat_n(f64::NAN.to_le_bytes(), width).flatten()),
+            }
+        }
+        out
+    }
+
+    pub(super) fn restore(&mut self, state: &[u8], series: &[Option<u32>]) -> Result<(), Error> {
+        let bad = |what: String| Err(Error::BadState(what));
+        let Some((means, numbers)) = state.strip_prefix(STATE).and_then(<[u8]>::split_first_chunk) else {
+            return bad("it was not saved by a trained detector of this version".to_owned());
+        };
+        let means = u32::from_le_bytes(*means) as usize;
+        if means != 0 && means != self.features {
+            return bad(format!("it has means of {means} features where there are {}", self.features));
+        }
+        let (numbers, rest) = numbers.as_chunks();
+        let width = FIXED + means;
+        if !rest.is_empty() || numbers.len() != series.len().saturating_mul(width) {
+            return bad("it is longer or shorter than the series in it".to_owned());
+        }
+        let numbers: Vec<f64> = numbers.iter().map(|bytes| f64::from_le_bytes(*bytes)).collect();
+        // Feature means may be anything finite, as metrics may.
+        let huge = |numbers: &[f64]| numbers[..FIXED].iter().any(|score| score.abs() > MOST_SCORE);
+        if numbers.chunks_exact(width).any(huge) || numbers.iter().any(|number| number.is_infinite()) {
+            return bad("a number in it is infinite, or as good as that".to_owned());
+        }
+        for (numbers, series) in numbers.chunks_exact(width).zip(series) {
+            let Some(number) = *series else { continue };
+            let to = self.series(number);
+            (*to.score, *to.highest) = (numbers[0], numbers[1]);
+            if means == to.means.len() {
+                to.means.copy_from_slice(&numbers[FIXED..]);
+            } else {
+                to.means.fill(f64::NAN); // saved without a baseline: it starts anew
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn some() -> State {
+        let mut state = State::new(2, true);
+        for number in [0, 7] {
+            let series = state.series(number);
+            (*series.score, *series.highest) = (0.25, f64::from(number));
+            series.means.copy_from_slice(&[-1.0, f64::NAN]);
+        }
+        state
+    }
+
+    fn known(state: &mut State, number: u32) -> String {
+        format!("{:?}", state.series(number))
+    }
+
+    #[test]
+    fn what_was_saved_is_there_again() {
+        let mut state = some();
+        let saved = state.save(&[7, 9, 0]);
+        assert_eq!(saved.len(), 12 + 3 * 4 * 8);
+        let mut other = some();
+        other.restore(&saved, &[Some(3), Some(0), None]).unwrap();
+        assert_eq!(known(&mut other, 3), known(&mut state, 7));
+        assert_eq!((known(&mut other, 0), known(&mut other, 7)), (known(&mut state, 9), known(&mut state, 7)));
+        state.forget(&[7, 1000]);
+        assert_eq!(known(&mut state, 7), known(&mut state.fresh(), 0));
+    }
+
+    #[test]
+    fn with_and_without_a_baseline_scores_go_on() {
+        let saved = some().save(&[7]);
+        let mut without = State::new(2, false);
+        without.restore(&saved, &[Some(1)]).unwrap();
+        assert_eq!(known(&mut without, 1), "Series { score: 0.25, highest: 7.0, means: [] }");
+        let mut with = some();
+        with.restore(&without.save(&[1]), &[Some(0)]).unwrap();
+        assert_eq!(known(&mut with, 0), "Series { score: 0.25, highest: 7.0, means: [NaN, NaN] }");
+    }
+
+    #[test]
+    fn a_state_that_cannot_be_is_refused() {
+        let saved = some().save(&[0]);
+        let mut infinite = saved.clone();
+        infinite[12..20].copy_from_slice(&f64::INFINITY.to_le_bytes());
+        let mut huge = saved.clone();
+        huge[12..20].copy_from_slice(&(-f64::MAX).to_le_bytes());
+        let mut many = saved.clone();
+        many[8..12].copy_from_slice(&u32::MAX.to_le_bytes());
+        for (saved, series) in [
+            (&saved[..43], 1),
+            (&saved[..], 2),
+            (&infinite[..], 1),
+            (&huge[..], 1),
+            (&many[..], 1),
+            (b"qualm-s1", 0),
+            (b"qualm-t2", 0),
+        ] {
+            let mut state = some();
+            assert!(matches!(state.restore(saved, &vec![Some(0); series]), Err(Error::BadState(_))));
+            assert_eq!(known(&mut state, 0), known(&mut some(), 0), "nothing was changed");
+        }
+        assert!(State::new(3, true).restore(&saved, &[Some(0)]).is_err(), "means of other features");
+    }
+}

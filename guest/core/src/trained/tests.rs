@@ -1,0 +1,320 @@
+//! The detector with all its stages, on streams of several series.
+
+use super::*;
+use crate::pca::tests::Random;
+use crate::pca::{self, Index, Parameters};
+
+const FEATURES: usize = 5;
+
+/// A stream of rows, each with its series.
+#[derive(Clone)]
+struct Stream {
+    series: Vec<u32>,
+    times: Vec<i64>,
+    values: Vec<f64>,
+}
+
+impl Stream {
+    /// Three series that take turns by chance, each at a level of its own and on two causes; the last feature never moves,
+    /// and of the others a value lacks now and then.
+    fn new(seed: u64, count: usize, missing: bool) -> Self {
+        let random = &mut Random(seed);
+        let mut this = Self { series: Vec::new(), times: vec![0; count], values: Vec::new() };
+        for _ in 0..count {
+            let series = (random.uniform() * 3.0) as u32;
+            let (a, b, level) = (random.normal(), random.normal(), f64::from(series) * 3.0);
+            let row = [level + a, a + 0.1 * random.normal(), level - 2.0 * b, b - a + 0.1 * random.normal(), 4.0];
+            this.series.push(series);
+            this.values.extend(row.map(|x| if missing && random.uniform() < 0.05 { f64::NAN } else { x }));
+        }
+        this
+    }
+
+    fn batch(&self, from: usize, to: usize) -> Batch<'_> {
+        Batch {
+            series: &self.series[from..to],
+            times: &self.times[from..to],
+            values: &self.values[from * FEATURES..to * FEATURES],
+        }
+    }
+
+    fn len(&self) -> usize {
+        self.series.len()
+    }
+}
+
+fn all() -> Settings {
+    Settings {
+        clip: Some(10.0),
+        baseline: Some(9.0),
+        whiten: Some(0.03),
+        memory: 39.0,
+        level: Some(0.01),
+        threshold: Threshold::FalseAlarmRate(1e-3),
+        ..Settings::default()
+    }
+}
+
+fn parameters() -> Parameters {
+    Parameters { index: Index::Whitened, clip: Some(10.0), ..Parameters::default() }
+}
+
+fn fitted(settings: &Settings) -> Trained {
+    let (train, validation) = (Stream::new(1, 3000, true), Stream::new(2, 2000, true));
+    let rows = Rows::of_series(&train.series, &train.values, FEATURES);
+    pca::fit(rows, validation.batch(0, validation.len()), settings, &parameters()).unwrap()
+}
+
+/// Each stage alone, none, and all.
+fn variety() -> [Settings; 6] {
+    let plain = Settings { threshold: Threshold::FalseAlarmRate(1e-3), ..Settings::default() };
+    [
+        Settings { clip: Some(5.0), ..plain.clone() },
+        Settings { baseline: Some(9.0), level: Some(0.01), ..plain.clone() },
+        Settings { whiten: Some(0.03), ..plain.clone() },
+        Settings { memory: 9.0, ..plain.clone() },
+        plain,
+        all(),
+    ]
+}
+
+/// A stream in which something goes wrong for good.
+fn faulty() -> Stream {
+    let mut stream = Stream::new(3, 900, true);
+    for row in stream.values.chunks_exact_mut(FEATURES).skip(400) {
+        row[1] += 25.0;
+    }
+    stream
+}
+
+fn bits(numbers: &[f64]) -> Vec<u64> {
+    numbers.iter().map(|number| number.to_bits()).collect()
+}
+
+#[test]
+fn however_rows_are_cut_into_batches_scores_are_the_same() {
+    let stream = faulty();
+    for settings in variety() {
+        let model = fitted(&settings).to_model();
+        let mut whole = crate::open(&model).unwrap();
+        let expected = whole.observe(stream.batch(0, stream.len()), true).unwrap();
+        for size in [1, 3, 64, 401] {
+            let mut detector = crate::open(&model).unwrap();
+            let (mut scores, mut contributions) = (Vec::new(), Vec::new());
+            for from in (0..stream.len()).step_by(size) {
+                let verdicts = detector.observe(stream.batch(from, (from + size).min(stream.len())), true).unwrap();
+                scores.extend(verdicts.scores);
+                contributions.extend(verdicts.contributions);
+            }
+            assert_eq!(bits(&scores), bits(&expected.scores), "{settings:?}, {size} at a time");
+            assert_eq!(bits(&contributions), bits(&expected.contributions), "{settings:?}, {size} at a time");
+        }
+    }
+}
+
+#[test]
+fn a_restored_detector_goes_on_to_the_bit() {
+    let stream = faulty();
+    for settings in variety() {
+        let model = fitted(&settings).to_model();
+        let mut whole = crate::open(&model).unwrap();
+        let expected = whole.observe(stream.batch(0, stream.len()), false).unwrap().scores;
+        for at in [1, 200, 410, 899] {
+            let mut before = crate::open(&model).unwrap();
+            before.observe(stream.batch(0, at), false).unwrap();
+            let state = before.save(&[2, 0, 1]);
+            // In the other process series have other numbers.
+            let mut after = crate::open(&model).unwrap();
+            after.restore(&state, &[Some(0), Some(1), Some(2)]).unwrap();
+            assert_eq!(after.save(&[0, 1, 2]), state);
+            let mut renumbered = stream.clone();
+            renumbered.series.iter_mut().for_each(|series| *series = (*series + 1) % 3);
+            let scores = after.observe(renumbered.batch(at, stream.len()), false).unwrap().scores;
+            assert_eq!(bits(&scores), bits(&expected[at..]), "{settings:?} from {at}");
+        }
+    }
+}
+
+#[test]
+fn series_do_not_mix() {
+    let stream = faulty();
+    for settings in variety() {
+        let model = fitted(&settings).to_model();
+        let together = crate::open(&model).unwrap().observe(stream.batch(0, stream.len()), false).unwrap().scores;
+        for series in 0..3 {
+            let rows = || stream.series.iter().enumerate().filter(|(_, other)| **other == series).map(|(at, _)| at);
+            let values: Vec<f64> =
+                rows().flat_map(|at| &stream.values[at * FEATURES..(at + 1) * FEATURES]).copied().collect();
+            let zeros = vec![0; rows().count()];
+            let batch = Batch { series: &zeros, times: stream.batch(0, zeros.len()).times, values: &values };
+            let alone = crate::open(&model).unwrap().observe(batch, false).unwrap().scores;
+            assert_eq!(bits(&alone), rows().map(|at| together[at].to_bits()).collect::<Vec<_>>());
+        }
+    }
+}
+
+#[test]
+fn training_rows_of_several_series_do_not_mix_either() {
+    // Two series at levels far apart take turns: to one that took them for the same, each row would be a change.
+    let random = &mut Random(5);
+    let series: Vec<u32> = (0..2000).map(|at| at % 2).collect();
+    let values: Vec<f64> = series.iter().map(|series| f64::from(*series) * 100.0 + random.normal()).collect();
+    let batch = Batch { series: &series, times: &[0; 2000], values: &values };
+    let model = pca::fit(Rows::of_series(&series, &values, 1), batch, &all(), &parameters()).unwrap().to_model();
+    let mut detector = crate::open(&model).unwrap();
+    detector.observe(batch, false).unwrap();
+    let jump = Batch { series: &[0], times: &[0], values: &[30.0] };
+    assert!(detector.observe(jump, false).unwrap().scores[0] > 1.0);
+}
+
+#[test]
+fn a_fault_that_lasts_stays_an_alarm_until_it_is_over() {
+    let mut stream = Stream::new(3, 3000, false);
+    for row in stream.values.chunks_exact_mut(FEATURES).skip(400).take(1600) {
+        row[1] += 6.0; // not as far as the clip, where it would no longer follow the others
+    }
+    let alarms = |settings: &Settings, from: usize, to: usize| {
+        let mut detector = crate::open(&fitted(settings).to_model()).unwrap();
+        let scores = detector.observe(stream.batch(0, stream.len()), false).unwrap().scores;
+        scores[from..to].iter().filter(|score| **score > 1.0).count()
+    };
+    assert_eq!(alarms(&all(), 410, 2000), 1590);
+    assert!(alarms(&Settings { level: None, ..all() }, 1000, 2000) < 20, "without, it fades");
+    assert!(alarms(&all(), 2400, 3000) < 20);
+}
+
+#[test]
+fn contributions_add_up_to_the_row_itself() {
+    let stream = faulty();
+    let trained = fitted(&Settings { memory: 1.0, ..all() });
+    let calibration = trained.calibration();
+    let mut detector = crate::open(&trained.to_model()).unwrap();
+    let verdicts = detector.observe(stream.batch(0, stream.len()), true).unwrap();
+    let (mut changes, mut levels) = (0, 0);
+    for ((row, score), contributions) in
+        stream.values.chunks_exact(FEATURES).zip(&verdicts.scores).zip(verdicts.contributions.chunks_exact(FEATURES))
+    {
+        let sum: f64 = contributions.iter().sum();
+        assert!(contributions.iter().all(|one| *one >= 0.0) && (sum > 0.0) == (*score > 1.0));
+        if *score <= 1.0 {
+            continue;
+        }
+        if (calibration.score(calibration.units(sum)) - score).abs() < 1e-9 {
+            changes += 1;
+        } else {
+            let (mut white, mut scaled) = (Vec::new(), Vec::new());
+            trained.front.preparation.prepare(row, &mut scaled);
+            if !row.iter().any(|value| value.is_nan()) {
+                let level = trained.level.as_ref().unwrap();
+                let mut own = [0.0; FEATURES];
+                level.explain(&scaled, &mut white, &mut own);
+                assert_eq!(bits(&own), bits(contributions));
+            }
+            levels += 1;
+        }
+    }
+    assert!(changes > 2 && levels > 100, "{changes} by change, {levels} by level");
+}
+
+#[test]
+fn rows_without_values_are_not_scored_and_change_nothing() {
+    let stream = faulty();
+    let model = fitted(&all()).to_model();
+    let (mut one, mut other) = (crate::open(&model).unwrap(), crate::open(&model).unwrap());
+    one.observe(stream.batch(0, 500), false).unwrap();
+    other.observe(stream.batch(0, 500), false).unwrap();
+    let nothing = Batch { series: &[1], times: &[0], values: &[f64::NAN; FEATURES] };
+    assert!(one.observe(nothing, true).unwrap().scores[0].is_nan());
+    assert_eq!(one.save(&[0, 1, 2]), other.save(&[0, 1, 2]));
+}
+
+#[test]
+fn a_change_of_what_never_changed_is_seen() {
+    let mut stream = Stream::new(6, 300, false);
+    stream.values[299 * FEATURES + 4] = 4.001;
+    let mut detector = crate::open(&fitted(&Settings { memory: 1.0, ..all() }).to_model()).unwrap();
+    let verdicts = detector.observe(stream.batch(0, 300), true).unwrap();
+    let contributions = &verdicts.contributions[299 * FEATURES..];
+    assert!(verdicts.scores[299] > 1.0 && contributions[4] > 10.0 * contributions[0], "{contributions:?}");
+}
+
+#[test]
+fn another_model_goes_on_where_the_last_one_was() {
+    let stream = faulty();
+    let mut old = crate::open(&fitted(&all()).to_model()).unwrap();
+    old.observe(stream.batch(0, 300), false).unwrap();
+    // The same metrics, in training half as wide.
+    let mut narrow = Stream::new(1, 3000, true);
+    narrow.values.iter_mut().for_each(|value| *value /= 2.0);
+    let rows = Rows::of_series(&narrow.series, &narrow.values, FEATURES);
+    let new = pca::fit(rows, narrow.batch(0, 3000), &all(), &parameters()).unwrap().to_model();
+    let mut new = crate::open(&new).unwrap();
+    new.restore(&old.save(&[0, 1, 2]), &[Some(0), Some(1), Some(2)]).unwrap();
+    assert_eq!(new.save(&[0, 1, 2]), old.save(&[0, 1, 2]), "means are in the metrics' own units");
+    assert!(new.observe(stream.batch(300, 400), false).unwrap().scores.iter().all(|score| !score.is_infinite()));
+}
+
+#[test]
+fn settings_that_cannot_be_are_refused() {
+    let train = Stream::new(1, 300, false);
+    let rows = Rows::of_series(&train.series, &train.values, FEATURES);
+    for (settings, what) in [
+        (Settings { clip: Some(-1.0), ..all() }, "`clip` is -1"),
+        (Settings { baseline: Some(0.5), ..all() }, "`baseline` is 0.5"),
+        (Settings { whiten: Some(2.0), ..all() }, "`whiten` is 2"),
+        (Settings { memory: f64::NAN, ..all() }, "`memory` is NaN"),
+        (Settings { memory_weight: -1.0, ..all() }, "`memory_weight` is -1"),
+        (Settings { level: Some(0.9), ..all() }, "`level` is 0.9"),
+    ] {
+        let error = pca::fit(rows, train.batch(0, 300), &settings, &parameters()).unwrap_err();
+        assert!(error.0.contains(what), "{error}");
+    }
+}
+
+#[test]
+fn a_damaged_model_is_refused_or_scores_all_the_same() {
+    let stream = faulty();
+    let model = fitted(&all()).to_model();
+    let random = &mut Random(8);
+    let (mut opened, mut refused) = (0, 0);
+    for round in 0..10_000 {
+        let mut damaged = model.clone();
+        for _ in 0..=round % 3 {
+            // Every other time in the header, where all numbers stand that are no arrays.
+            let within = if round % 2 == 0 { damaged.len() } else { damaged.len().min(1200) };
+            let at = (random.uniform() * within as f64) as usize;
+            damaged[at] = match round % 4 {
+                0 | 3 => damaged[at] ^ (1 << (random.uniform() * 8.0) as u8),
+                1 => b"0123456789-.e"[(random.uniform() * 13.0) as usize],
+                _ => (random.uniform() * 256.0) as u8,
+            };
+        }
+        let Ok(mut detector) = crate::open(&damaged) else {
+            refused += 1;
+            continue;
+        };
+        opened += 1;
+        if detector.describe().features as usize == FEATURES {
+            let verdicts = detector.observe(stream.batch(390, 450), true).unwrap();
+            let finite = verdicts.scores.iter().chain(&verdicts.contributions).all(|number| number.is_finite());
+            assert!(finite, "{verdicts:?}");
+        }
+    }
+    assert!(opened > 500 && refused > 500, "{opened} opened, {refused} refused");
+}
+
+#[test]
+fn what_no_model_could_be_made_of_is_refused_at_once() {
+    let rows: Vec<f64> = (0..400).map(f64::from).collect();
+    let settings = |memory| Settings { threshold: Threshold::Contamination(0.1), memory, ..Settings::default() };
+    let batch = Batch { series: &[0; 200], times: &[0; 200], values: &rows };
+    let fit = |features, batch, memory| crate::zscore::fit(Rows::new(&rows, features), batch, &settings(memory));
+    fit(2, batch, 1.0).unwrap();
+    for memory in [0.5, f64::NAN, -3.0, 1e7] {
+        assert!(fit(2, batch, memory).unwrap_err().0.contains("`memory` is"));
+    }
+    assert!(fit(4, batch, 1.0).unwrap_err().0.contains("wrong shape"));
+    let wide = vec![0.0; MOST_FEATURES + 1];
+    let error = crate::zscore::fit(Rows::new(&wide, wide.len()), batch, &settings(1.0)).unwrap_err();
+    assert!(error.0.contains("4097 features"));
+}
