@@ -66,6 +66,10 @@ impl Golden {
             other => other.to_string(),
         };
         let file = Model::read(&bytes).map_err(plain)?;
+        let kind = file.text("kind").map_err(plain)?;
+        if kind != "golden" {
+            return Err(format!("it holds no golden rows, but `{kind}`"));
+        }
         let version = file.text("version").map_err(plain)?;
         if version != VERSION {
             return Err(format!("it is of version {version}; known here is {VERSION}"));
@@ -167,6 +171,6 @@ mod tests {
         let uneven = Golden::new(1, Batch { series: &[0], times: &[], values: &[1.0] }, &[1.0]);
         assert!(Golden::read(uneven.bytes).unwrap_err().contains("make no rows"));
         assert!(Golden::read(b"rows".to_vec()).unwrap_err().contains("safetensors"));
-        assert!(Golden::read(testing::model(0.0)).unwrap_err().contains("no array `series`"));
+        assert!(Golden::read(testing::model(0.0)).unwrap_err().contains("no golden rows, but `zscore`"));
     }
 }

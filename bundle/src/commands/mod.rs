@@ -1,6 +1,7 @@
 //! `qualm bundle`: what people do with bundles.
 
 mod diff;
+mod import;
 mod inspect;
 mod pack;
 mod rollback;
@@ -26,6 +27,7 @@ Examples:
   qualm bundle diff models/cpu cpu-3.qualm         what is different in the second
   qualm bundle sign models/cpu --key my.key        with a key of minisign
   qualm bundle pack models/cpu                     one file, NAME-VERSION.qualm, for web servers
+  qualm bundle import forest.json --measurement cpu --entity host --out models/cpu   from scikit-learn
   qualm bundle rollback cpu --state /var/lib/qualm   back to the version that ran before
 
 A bundle is a directory or a packed file; wherever one is wanted, the other will do.";
@@ -49,6 +51,8 @@ enum Command {
     Sign(sign::Options),
     /// Say what is different in another bundle
     Diff(diff::Options),
+    /// Make a bundle of an isolation forest that scikit-learn fitted
+    Import(import::Options),
     /// Make a running pipeline go back to an earlier version
     Rollback(rollback::Options),
 }
@@ -103,6 +107,7 @@ pub fn run(options: &Options) -> Result<(), Error> {
         Command::Pack(options) => pack::run(options),
         Command::Sign(options) => sign::run(options),
         Command::Diff(options) => diff::run(options),
+        Command::Import(options) => import::run(options),
         Command::Rollback(options) => rollback::run(options),
     }
 }

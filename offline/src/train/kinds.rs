@@ -3,13 +3,13 @@
 use qualm_core::trained::calibrate::Threshold;
 use qualm_core::trained::prepare::Scaling;
 use qualm_core::trained::{Rows, Settings, Trained};
-use qualm_core::{Batch, pca, zscore};
+use qualm_core::{Batch, forest, pca, zscore};
 use toml::Value;
 
 use super::grid::Choice;
 
 /// The kinds that can be trained.
-pub const KINDS: [&str; 2] = [zscore::KIND, pca::KIND];
+pub const KINDS: [&str; 4] = [zscore::KIND, pca::KIND, forest::KIND, forest::extended::KIND];
 
 /// Fits a detector of `kind` to `train`, with its threshold set by `validation`. The seed is that of all randomness.
 ///
@@ -22,7 +22,7 @@ pub fn fit(
     train: Rows<'_>,
     validation: Batch<'_>,
     threshold: Threshold,
-    _seed: u64,
+    seed: u64,
 ) -> Result<Trained, String> {
     let mut choice = choice.clone();
     let plain = Settings { threshold, ..Settings::default() };
@@ -40,6 +40,20 @@ pub fn fit(
             let own = ["index", "components", "shrinkage", "learning_clip", "residuals"];
             choice.nothing_left(&[&SETTINGS[..], &own].concat())?;
             pca::fit(train, validation, &settings, &parameters)
+        }
+        forest::KIND => {
+            let settings = settings(&mut choice, &changes(threshold))?;
+            let parameters = forest_parameters(&mut choice, seed)?;
+            choice.nothing_left(&[&SETTINGS[..], &FOREST].concat())?;
+            forest::fit(train, validation, &settings, &parameters)
+        }
+        forest::extended::KIND => {
+            let settings = settings(&mut choice, &changes(threshold))?;
+            let parameters = forest_parameters(&mut choice, seed)?;
+            // All features in every split, as the paper has it at its fullest.
+            let extension = choice.count("extension", u32::MAX)?;
+            choice.nothing_left(&[&SETTINGS[..], &FOREST, &["extension"]].concat())?;
+            forest::extended::fit(train, validation, &settings, &parameters, extension)
         }
         other => return Err(format!("`{other}` is no detector that is trained; there are {}", KINDS.join(", "))),
     };
@@ -77,6 +91,21 @@ fn settings(choice: &mut Choice, defaults: &Settings) -> Result<Settings, String
     let memory = or_none("memory", Some(defaults.memory))?.unwrap_or(1.0);
     let memory_weight = choice.number("memory_weight", defaults.memory_weight)?;
     Ok(Settings { scaling, clip, baseline, whiten, memory, memory_weight, level, threshold: defaults.threshold })
+}
+
+/// The names of what a forest has.
+const FOREST: [&str; 3] = ["trees", "max_samples", "max_features"];
+
+fn forest_parameters(choice: &mut Choice, seed: u64) -> Result<forest::Parameters, String> {
+    let defaults = forest::Parameters::default();
+    let parameters = forest::Parameters {
+        trees: choice.count("trees", defaults.trees)?,
+        max_samples: choice.count("max_samples", defaults.max_samples)?,
+        max_features: choice.number("max_features", defaults.max_features)?,
+        seed,
+    };
+    parameters.check().map_err(|error| format!("[parameters] {error}"))?;
+    Ok(parameters)
 }
 
 fn pca_parameters(choice: &mut Choice) -> Result<pca::Parameters, String> {

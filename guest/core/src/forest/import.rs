@@ -4,7 +4,8 @@ use super::grow::floor;
 use super::tree::{Node, Split, Tree};
 use super::{Forest, MOST_TREES};
 use crate::Error;
-use crate::trained::MOST_FEATURES;
+use crate::trained::prepare::Preparation;
+use crate::trained::{MOST_FEATURES, Trained};
 
 /// A fitted `sklearn.ensemble.IsolationForest`.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -54,6 +55,21 @@ impl Forest {
         let trees = parts.trees.iter().enumerate().map(tree).collect::<Result<_, _>>()?;
         Self::new(trees, parts.features, parts.max_samples)
     }
+}
+
+/// A detector of a forest that was fitted elsewhere, to rows that were prepared like this. `ordinary` and `threshold` are
+/// the raw scores (`score_samples` with its sign turned) that become 0 and 1.
+///
+/// # Errors
+///
+/// [`Error::BadModel`] says what does not fit.
+pub fn assemble(parts: &Parts, preparation: Preparation, ordinary: f64, threshold: f64) -> Result<Trained, Error> {
+    if preparation.features() != parts.features {
+        let what = format!("rows of {} values for a forest of {} features", preparation.features(), parts.features);
+        return Err(Error::BadModel(what));
+    }
+    let forest = Forest::from_parts(parts)?;
+    Trained::assemble(super::KIND, preparation, Box::new(forest), ordinary, threshold)
 }
 
 impl TreeParts {

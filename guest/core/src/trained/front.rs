@@ -27,6 +27,11 @@ pub(super) struct Stages {
 }
 
 impl Front {
+    /// One that scales and no more.
+    pub(super) fn plain(preparation: Preparation) -> Self {
+        Self { preparation, baseline: None, whitening: None }
+    }
+
     /// Learns from rows; also returns what becomes of these.
     pub(super) fn fit(rows: Rows<'_>, settings: &Settings) -> Result<(Self, Stages), FitError> {
         let preparation = Preparation::fit(rows, settings.scaling, settings.clip)?;

@@ -26,7 +26,7 @@ use calibrate::{Calibration, Threshold};
 use front::{Front, Stages};
 use level::Level;
 use memory::Memory;
-use prepare::Scaling;
+use prepare::{Preparation, Scaling};
 pub use rows::Rows;
 use state::State;
 
@@ -143,6 +143,22 @@ impl Trained {
             this.level = Some(Level::fit(train, ordinary, settings.whiten, clip, out)?);
         }
         Ok(this)
+    }
+
+    /// One that was learnt elsewhere: each row for itself. `ordinary` and `threshold` are the raw scores that become 0
+    /// and 1.
+    pub(crate) fn assemble(
+        kind: &'static str,
+        preparation: Preparation,
+        kernel: Box<dyn Kernel>,
+        ordinary: f64,
+        threshold: f64,
+    ) -> Result<Self, Error> {
+        let bad = |error: FitError| Error::BadModel(error.to_string());
+        let calibration = Calibration::new(ordinary, threshold)?;
+        let memory = Memory::new(1.0, 0.0).map_err(bad)?;
+        let (features, front) = (preparation.features(), Front::plain(preparation));
+        Ok(Self::new(kind, features, front, kernel, calibration, memory, None))
     }
 
     fn new(
