@@ -11,7 +11,7 @@ use qualm::{demo, execd, log, replay};
 use qualm_bundle::commands as bundle;
 use qualm_bundle::stdout::say;
 use qualm_offline::train::command as train;
-use qualm_offline::{collect, validate};
+use qualm_offline::{collect, evaluate, explain, validate};
 use tracing::{Level, error, info};
 
 /// Anomaly scores for metrics, inline in the pipeline they already flow through.
@@ -57,6 +57,12 @@ enum Command {
     /// Learn from history what is ordinary, and make a model of it
     #[command(after_help = train::EXAMPLES)]
     Train(train::Options),
+    /// Say how good a model is: with labels or without, and when its input is disturbed
+    #[command(after_help = evaluate::EXAMPLES)]
+    Evaluate(evaluate::Options),
+    /// Say why rows are anomalies: how much each feature contributes
+    #[command(after_help = explain::EXAMPLES)]
+    Explain(explain::Options),
     /// Look at a model's bundle, check, pack, sign and compare it, or go back to the one before
     #[command(after_help = bundle::EXAMPLES)]
     Bundle(bundle::Options),
@@ -102,6 +108,10 @@ enum Failure {
     #[error(transparent)]
     Collect(#[from] collect::Error),
     #[error(transparent)]
+    Evaluate(#[from] evaluate::Error),
+    #[error(transparent)]
+    Explain(#[from] explain::Error),
+    #[error(transparent)]
     Bundle(#[from] bundle::Error),
     #[error("{0}")]
     Io(#[from] io::Error),
@@ -114,6 +124,8 @@ impl Failure {
             Self::Io(_) | Self::Replay(replay::Error::Write { .. }) | Self::Demo(demo::Error::Print(_)) => 1,
             Self::Validate(error) => error.exit_code(),
             Self::Collect(error) => error.exit_code(),
+            Self::Evaluate(error) => error.exit_code(),
+            Self::Explain(error) => error.exit_code(),
             Self::Bundle(error) => error.exit_code(),
             _ => 2,
         }
@@ -154,6 +166,8 @@ fn run(command: &Command) -> Result<(), Failure> {
         Command::Train(options) => Ok(train::run(options)?),
         Command::Validate(options) => Ok(validate::run(options)?),
         Command::Collect(options) => Ok(collect::run(options)?),
+        Command::Evaluate(options) => Ok(evaluate::run(options)?),
+        Command::Explain(options) => Ok(explain::run(options)?),
         Command::Bundle(options) => Ok(bundle::run(options)?),
     }
 }

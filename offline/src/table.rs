@@ -213,6 +213,9 @@ pub fn discover(path: &Path, measurement: &str, entity: Option<&[String]>) -> Re
     found.vectors().ok_or_else(|| history::Error::new(path, "there is no numeric field in it".to_owned()))
 }
 
+/// Tags and their values, by name.
+type Tags = Vec<(String, String)>;
+
 /// What has been found in a file.
 #[derive(Default)]
 struct Found {
@@ -220,7 +223,7 @@ struct Found {
     entity: Vec<String>,
     has_entity: bool,
     /// Measurement, tags but for the entity's, and field.
-    features: BTreeSet<(String, Vec<(String, String)>, String)>,
+    features: BTreeSet<(String, Tags, String)>,
     /// When each head was last seen, and how often each step came.
     last: BTreeMap<Vec<u8>, i64>,
     steps: BTreeMap<i64, u64>,
@@ -237,8 +240,7 @@ impl Found {
         let text = |name: &[u8]| String::from_utf8_lossy(&line::unescape(name)).into_owned();
         let mut parts = line::head_parts(head);
         let measurement = text(parts.next().unwrap_or_default());
-        let mut tags: Vec<(String, String)> =
-            parts.filter_map(line::tag).map(|(key, value)| (text(key), text(value))).collect();
+        let mut tags: Tags = parts.filter_map(line::tag).map(|(key, value)| (text(key), text(value))).collect();
         let count = tags.len();
         tags.retain(|(key, _)| !self.entity.contains(key));
         self.has_entity |= tags.len() < count;
@@ -249,10 +251,10 @@ impl Found {
                 self.features.insert(feature);
             }
         }
-        if let Some(time) = time {
-            if let Some(last) = self.last.insert(head.to_vec(), time).filter(|last| *last < time) {
-                *self.steps.entry(time - last).or_default() += 1;
-            }
+        if let Some(time) = time
+            && let Some(last) = self.last.insert(head.to_vec(), time).filter(|last| *last < time)
+        {
+            *self.steps.entry(time - last).or_default() += 1;
         }
     }
 

@@ -29,7 +29,7 @@ const HOSTS: u64 = 10;
 const LINES: u64 = 3 * HOSTS;
 
 /// How long to wait for a process to notice a bundle, before something is thought to be wrong.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// What became of it.
 #[derive(Debug)]

@@ -131,6 +131,8 @@ pub fn open_trained(model: &[u8]) -> Result<Trained, Error> {
     match model.text("kind")? {
         zscore::KIND => zscore::open(&model),
         pca::KIND => pca::open(&model),
+        forest::KIND => forest::open(&model),
+        forest::extended::KIND => forest::extended::open(&model),
         other => Err(Error::BadModel(format!("it is of the kind `{other}`, which is not one that is trained"))),
     }
 }

@@ -98,7 +98,7 @@ pub(crate) struct Joined<'a> {
 
 impl Joiner {
     pub(crate) fn new(shape: Shape) -> Self {
-        assert!(shape.features.len() <= usize::from(u16::MAX), "too many features");
+        assert!(u16::try_from(shape.features.len()).is_ok(), "too many features");
         let (routes, entities, emissions) = (HashTable::new(), Vec::new(), Vec::new());
         Self { shape, seed: 0, routes, entities, emissions, counts: Counts::default() }
     }

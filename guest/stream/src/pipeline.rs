@@ -137,7 +137,9 @@ impl Pipeline {
     /// With more than [`MAX_LANES`] lanes.
     #[must_use]
     pub fn new(mut lanes: Vec<Lane>, seed: u64) -> Self {
-        lanes.iter_mut().for_each(|lane| lane.set_seed(seed));
+        for lane in &mut lanes {
+            lane.set_seed(seed);
+        }
         assert!(lanes.len() <= MAX_LANES, "a pipeline has at most {MAX_LANES} detectors");
         Self {
             lanes,
@@ -390,7 +392,7 @@ impl Pipeline {
                         anomaly,
                         time: rows.times[row],
                     },
-                    names,
+                    &names,
                 );
                 anomaly
             } else {

@@ -44,7 +44,7 @@ pub(crate) struct Told<'a> {
 
 /// Appends the event that tells of a vector, whose features are called `names`. It stands on a line of its own, even
 /// behind an event that lacks its end.
-pub(crate) fn write_event<'a>(out: &mut Vec<u8>, told: &Told<'_>, names: impl Iterator<Item = &'a str> + Clone) {
+pub(crate) fn write_event<'a>(out: &mut Vec<u8>, told: &Told<'_>, names: &(impl Iterator<Item = &'a str> + Clone)) {
     let ended = out.last().is_none_or(|&byte| byte == b'\n');
     if !ended {
         out.push(b'\n');

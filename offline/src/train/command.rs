@@ -213,22 +213,20 @@ pub(crate) fn digest(path: &Path) -> io::Result<String> {
 fn for_people(bundle: &Bundle, tried: &[(grid::Choice, f64)], warnings: &[String], out: &Path) -> String {
     let manifest = &bundle.manifest;
     let metric = |name: &str| manifest.provenance.metrics.get(name).copied().unwrap_or(f64::NAN);
-    let mut text = String::new();
-    for warning in warnings {
-        text += &format!("note: {warning}\n");
-    }
-    if !tried.is_empty() {
-        text += &format!("tried {} combinations of parameters; taken: {}\n", tried.len(), {
-            let set = manifest.provenance.parameters.iter().map(|(name, value)| format!("{name} = {value}"));
-            set.collect::<Vec<_>>().join(", ")
-        });
-    }
-    text += &format!(
-        "{} {} ({}), {} features, learnt from {} rows\n\
+    let path = out.display().to_string();
+    let set = manifest.provenance.parameters.iter().map(|(name, value)| format!("{name} = {value}"));
+    let set = set.collect::<Vec<_>>().join(", ");
+    let notes: String = warnings.iter().map(|warning| format!("note: {warning}\n")).collect();
+    let tried = match tried.len() {
+        0 => String::new(),
+        tried => format!("tried {tried} combinations of parameters; taken: {set}\n"),
+    };
+    format!(
+        "{notes}{tried}{} {} ({}), {} features, learnt from {} rows\n\
          on the last {} rows, which it had not seen: {:.4} % alarms; anomalies put in among them are told apart with an \
          AUC-PR of {:.3}\n\
-         the bundle is in {}\n\
-         next: qualm replay --model BUNDLE --input HISTORY, or in qualm.toml: model = {:?}\n",
+         the bundle is in {path}\n\
+         next: qualm evaluate --bundle {path} --input HISTORY, or in qualm.toml: model = {path:?}\n",
         manifest.name,
         manifest.version,
         manifest.kind,
@@ -237,10 +235,7 @@ fn for_people(bundle: &Bundle, tried: &[(grid::Choice, f64)], warnings: &[String
         metric("test_rows"),
         metric("test_alarm_rate") * 100.0,
         metric("test_injected_auc_pr"),
-        out.display(),
-        out.display().to_string(),
-    );
-    text
+    )
 }
 
 fn progress(fits: u64) -> ProgressBar {
