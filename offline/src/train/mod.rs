@@ -363,7 +363,7 @@ mod tests {
             (empty, "", "`b` has no value in the first 489 rows"),
             (history(700).replace(",7\n", ",seven\n"), "", "history.csv:2: column `version`: `seven` is no number"),
             (history(700).replacen("time,", "when,", 1), "", "the first column must be `time`"),
-            (history(700), "[parameters]\nscalng = \"robust\"", "unknown `scalng`; known here are scaling, memory"),
+            (history(700), "[parameters]\nscalng = \"robust\"", "unknown `scalng`; known here are scaling, clip"),
             (history(700), "[parameters]\nscaling = \"big\"", "`big` is no scaling"),
             (history(700), "threshold = { false_alarm_rate = 3 }", "must lie between"),
             (history(700), "[[features]]\nname = \"x\"\nmeasurement = \"no\"\nfield = \"y\"", "there are 0 rows"),
