@@ -189,6 +189,7 @@ fn good(version: u64) -> Bundle {
         scaling: Scaling::Standard,
         threshold: calibrate::Threshold::FalseAlarmRate(1e-3),
         memory: 5.0,
+        ..qualm_core::trained::Settings::default()
     };
     let (series, times) = (vec![0; 2000], vec![0; 2000]);
     let all = Batch { series: &series, times: &times, values: &rows };

@@ -36,6 +36,9 @@ const VERSION: &str = "2";
 /// The most features that a row may have.
 pub const MOST_FEATURES: usize = 4096;
 
+/// The powers that raw scores may be raised to.
+const POWERS: std::ops::RangeInclusive<f64> = 0.1..=100.0;
+
 /// The mathematics of one kind of detector, fitted. Rows are complete (no NaN) and come from the
 /// [`front`]; nothing is remembered of them.
 pub trait Kernel: std::fmt::Debug {
@@ -67,6 +70,9 @@ pub struct Settings {
     pub baseline: Option<f64>,
     /// Whether directions are whitened, and the ridge as a share of the mean variance: above 0, up to 1.
     pub whiten: Option<f64>,
+    /// To which power raw scores are raised, which are not negative. Alone that changes nothing but the unit; before a mean
+    /// is taken, it makes what is strange count for more.
+    pub power: f64,
     /// Over how many of a series' rows, about, the mean of scores is taken: 1 is each row alone.
     pub memory: f64,
     /// How many times as much as the row itself that mean weighs.
@@ -85,6 +91,7 @@ impl Default for Settings {
             clip: None,
             baseline: None,
             whiten: None,
+            power: 1.0,
             memory: 1.0,
             memory_weight: 5.0,
             level: None,
@@ -100,6 +107,7 @@ pub struct Trained {
     features: usize,
     front: Front,
     kernel: Box<dyn Kernel>,
+    power: f64,
     calibration: Calibration,
     memory: Memory,
     level: Option<Level>,
@@ -130,10 +138,14 @@ impl Trained {
         }
         validation.rows(features).map_err(|error| FitError(error.to_string()))?;
         let memory = Memory::new(settings.memory, settings.memory_weight)?;
+        if !POWERS.contains(&settings.power) {
+            return Err(FitError(format!("`power` is {}; it must lie between 0.1 and 100", settings.power)));
+        }
         let (front, trained) = Front::fit(train, settings)?;
         let kernel = fit(Rows::new(front.rows(&trained), features))?;
         let calibration = Calibration { ordinary: 0.0, threshold: 1.0 };
         let mut this = Self::new(kind, features, front, kernel, calibration, memory, None);
+        this.power = settings.power;
         let (raw, stages) = this.run_afresh(validation);
         this.calibration = Calibration::fit(&raw, settings.threshold)?;
         if let (Some(out), Some(_)) = (settings.level, &this.front.baseline) {
@@ -172,7 +184,7 @@ impl Trained {
     ) -> Self {
         let state = front.state();
         let (stages, raw, white) = (Stages::default(), Vec::new(), Vec::new());
-        Self { kind, features, front, kernel, calibration, memory, level, state, stages, raw, white }
+        Self { kind, features, front, kernel, power: 1.0, calibration, memory, level, state, stages, raw, white }
     }
 
     /// The raw scores of some rows, with those before them taken along as the score would, from a fresh start. A row of
@@ -188,6 +200,7 @@ impl Trained {
         let known = || with_series(batch, self.features).filter(|(_, row)| is_known(row));
         self.front.run(known(), &mut state, &mut stages);
         self.kernel.score(self.front.rows(&stages), &mut raw);
+        raise(&mut raw, self.power);
         for ((series, _), raw) in known().zip(&mut raw) {
             *raw = self.memory.average(state.series(series).score, *raw);
         }
@@ -216,7 +229,7 @@ impl Trained {
         self.front.write(&mut model);
         self.calibration.write(&mut model);
         self.memory.write(&mut model);
-        model.set("level", self.level.is_some());
+        model.set("power", self.power).set("level", self.level.is_some());
         if let Some(level) = &self.level {
             level.write(&mut model);
         }
@@ -242,7 +255,20 @@ impl Trained {
         let has_level: bool = model.number("level")?;
         let level = has_level.then(|| Level::read(model, features)).transpose()?;
         let (calibration, memory) = (Calibration::read(model)?, Memory::read(model)?);
-        Ok(Self::new(kind, features, front, kernel(model, features)?, calibration, memory, level))
+        let power = model.finite("power")?;
+        if !POWERS.contains(&power) {
+            return Err(Error::BadModel(format!("its `power` of {power} is not between 0.1 and 100")));
+        }
+        Ok(Self { power, ..Self::new(kind, features, front, kernel(model, features)?, calibration, memory, level) })
+    }
+}
+
+/// Raises raw scores to a power.
+fn raise(raw: &mut [f64], power: f64) {
+    if power.to_bits() != 1_f64.to_bits() {
+        for raw in raw {
+            *raw = libm::pow(*raw, power);
+        }
     }
 }
 
@@ -270,13 +296,14 @@ impl Detector for Trained {
     /// Contributions are those to the row's own raw score, as the kind's [`Kernel::explain`] has them; for a row whose
     /// score is that of its level, what features add to the mean square of the whitened level.
     fn observe(&mut self, batch: Batch<'_>, explain: bool) -> Result<Verdicts, Error> {
-        let Self { features, front, kernel, calibration, memory, level, state, stages, raw, white, .. } = self;
+        let Self { features, front, kernel, power, calibration, memory, level, state, stages, raw, white, .. } = self;
         let features = *features;
         let count = batch.rows(features)?;
         front.run(with_series(batch, features), state, stages);
         let rows = front.rows(stages);
         raw.clear();
         kernel.score(rows, raw);
+        raise(raw, *power);
         let mut scores = Vec::with_capacity(count);
         let mut contributions = vec![0.0; if explain { rows.len() } else { 0 }];
         for (at, ((series, row), &raw)) in with_series(batch, features).zip(&*raw).enumerate() {
