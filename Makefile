@@ -35,7 +35,9 @@ e2e: build
 bench: build
 	$(CARGO) bench --locked -p qualm --bench pieces
 	$(CARGO) bench --locked -p qualm --bench sandbox
+	SKLEARN_PYTHON=$$($(TOOLS) sklearn) $(CARGO) bench --locked -p qualm --bench trained
 	$(CARGO) bench --locked -p qualm-tests --bench process
+	$(CARGO) bench --locked -p qualm-tests --bench reload
 
 toolchain:
 	@guest/components/toolchain.sh

@@ -1,8 +1,10 @@
 #!/usr/bin/env bash
 # Makes sure that one of the programs the tests talk to is there, and prints its path as the last line.
 #
-#   tests/tools.sh telegraf|influxd|wasmtime|minisign           build or fetch it if needed, then print its path
-#   tests/tools.sh --where telegraf|influxd|wasmtime|minisign   only print its path; status 1 if it is not there yet
+#   tests/tools.sh TOOL           build or fetch it if needed, then print its path
+#   tests/tools.sh --where TOOL   only print its path; status 1 if it is not there yet
+#
+# A TOOL is telegraf, influxd, wasmtime, minisign, or sklearn: a Python with scikit-learn.
 #
 # Everything lands in target/tools/NAME-VERSION/ (or in $QUALM_TOOLS_DIR), so a second call costs nothing and
 # `rm -rf target/tools` undoes it all. Nothing is installed into the system and nothing is started.
@@ -110,6 +112,18 @@ minisign_make() {
     mv "$root/minisign.new" "$root/minisign"
 }
 
+# A Python with scikit-learn, to be measured beside.
+sklearn_version=1.8.0
+sklearn_path() { echo "$tools/sklearn-$sklearn_version/bin/python"; }
+sklearn_ready() { "$(sklearn_path)" -c 'import sklearn' 2>/dev/null; }
+
+sklearn_make() {
+    local root=$tools/sklearn-$sklearn_version
+    command -v python3 >/dev/null || fail "scikit-learn needs Python: install python3 and python3-venv."
+    run_logged "$root.log" python3 -m venv "$root"
+    run_logged "$root.log" "$root/bin/pip" install --quiet "scikit-learn==$sklearn_version"
+}
+
 # Unpacks Debian's packages into a directory, emptied first; status 1 where this is no Debian.
 unpack_packages() {
     local name=$1 root=$2 package
@@ -145,8 +159,8 @@ if [ "${1:-}" = --where ]; then
     shift
 fi
 case ${1:-} in
-telegraf | influxd | wasmtime | minisign) tool=$1 ;;
-*) fail "usage: tests/tools.sh [--where] telegraf|influxd|wasmtime|minisign" ;;
+telegraf | influxd | wasmtime | minisign | sklearn) tool=$1 ;;
+*) fail "usage: tests/tools.sh [--where] telegraf|influxd|wasmtime|minisign|sklearn" ;;
 esac
 
 if ! "${tool}_ready"; then
