@@ -157,7 +157,7 @@ impl Loader {
         let offered = if metrics_wait && far {
             Err(format!("{} has not been asked yet", self.fetcher.source()))
         } else {
-            self.next()
+            self.look()
                 .and_then(|candidate| candidate.ok_or_else(|| format!("{}: there is no bundle", self.fetcher.source())))
         };
         let error = match offered {
@@ -180,7 +180,7 @@ impl Loader {
     /// # Errors
     ///
     /// Why what it offers is not taken.
-    pub fn next(&mut self) -> Result<Option<Candidate>, String> {
+    pub fn look(&mut self) -> Result<Option<Candidate>, String> {
         if let Some(bundle) = self.store.changed().map_err(|error| error.to_string())? {
             let candidate = self.workshop.candidate(&bundle).map_err(|rejected| rejected.why)?;
             self.last = Some(bundle.digest());
@@ -197,11 +197,11 @@ impl Loader {
         if admission == Admission::Same && self.last.as_ref() == Some(&digest) {
             return Ok(None);
         }
-        let candidate = self.workshop.candidate(&bundle).or_else(|Rejected { why, may_pass }| {
+        let candidate = self.workshop.candidate(&bundle).map_err(|Rejected { why, may_pass }| {
             if may_pass {
                 self.fetcher.forget();
             }
-            Err(format!("{}: {why}", self.fetcher.source()))
+            format!("{}: {why}", self.fetcher.source())
         })?;
         self.last = Some(digest);
         if let Err(error) = self.store.keep(&bundle) {
@@ -281,7 +281,7 @@ fn look(mut loader: Loader, poll: Duration, shared: &Weak<Shared>) {
     let mut told = String::new();
     loop {
         // Looked at before the first wait as well: what came since the start may have come unseen.
-        let next = loader.next();
+        let next = loader.look();
         let Some(shared) = shared.upgrade() else { return };
         match next {
             Ok(None) => {}

@@ -225,8 +225,9 @@ pub fn replay(
         times.drain(..done);
         events.drain(..gone);
         scores.drain(..scored);
-        events.iter_mut().for_each(|row| *row -= done);
-        scores.iter_mut().for_each(|(row, ..)| *row -= done);
+        for row in events.iter_mut().chain(scores.iter_mut().map(|(row, ..)| row)) {
+            *row -= done;
+        }
         if ended {
             break;
         }

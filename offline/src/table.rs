@@ -302,14 +302,14 @@ mod tests {
 
     #[test]
     fn lines_are_joined_by_host_and_step() {
-        let mut text = String::new();
-        for at in 0..5 {
-            for host in ["a", "b"] {
-                let time = 1_700_000_000_000_000_000_i64 + at * 10_000_000_000;
-                text += &format!("cpu,cpu=cpu-total,host={host} idle={at},name=\"x\" {time}\n");
-                text += &format!("disk,host={host},path=/,fs=ext4 used={at}i {time}\n");
-            }
-        }
+        let lines = (0..10).map(|line| {
+            let (at, host) = (line / 2, ["a", "b"][line % 2]);
+            let time = 1_700_000_000_000_000_000 + at * 10_000_000_000;
+            format!(
+                "cpu,cpu=cpu-total,host={host} idle={at},name=\"x\" {time}\ndisk,host={host},path=/,fs=ext4 used={at}i {time}\n"
+            )
+        });
+        let text: String = lines.collect();
         let (vectors, table) = read("a.lp", &text);
         assert_eq!((vectors.interval, vectors.entity), (Duration::from_secs(10), vec!["host".to_owned()]));
         assert_eq!(table.names, ["cpu.cpu-total.idle", "disk.ext4./.used"]);

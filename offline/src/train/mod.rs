@@ -262,22 +262,16 @@ mod tests {
     /// A day of minutes: three features that go up and down together, one that does not change.
     fn history(rows: usize) -> String {
         let mut state = 5_u64;
-        let mut text = String::from("time,load,cpu,net,version\n");
-        for row in 0..rows {
+        let row = |row: usize| {
             let day = (row as f64 / 240.0).sin();
             let mut noisy = |level: f64, swing: f64| {
                 state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
                 level + swing * (day + 0.2 * ((state >> 33) as f64 / f64::from(1_u32 << 31) - 0.5))
             };
-            text += &format!(
-                "{},{:.4},{:.4},{:.2},7\n",
-                1_700_000_000 + row * 60,
-                noisy(4.0, 2.0),
-                noisy(50.0, 20.0),
-                noisy(1e6, 3e5)
-            );
-        }
-        text
+            let (load, cpu, net) = (noisy(4.0, 2.0), noisy(50.0, 20.0), noisy(1e6, 3e5));
+            format!("{},{load:.4},{cpu:.4},{net:.2},7\n", 1_700_000_000 + row * 60)
+        };
+        ["time,load,cpu,net,version\n".to_owned()].into_iter().chain((0..rows).map(row)).collect()
     }
 
     fn options(dir: &std::path::Path, text: &str, detector: &str, spec: Option<&str>) -> Options {
