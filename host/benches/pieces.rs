@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main};
+use qualm::sandbox::Running;
 use qualm::sandbox::supervisor::{Rest, Supervisor};
 use qualm_stream::glob::Globs;
 use qualm_stream::series::SeriesTable;
@@ -86,7 +87,8 @@ fn pipelines(criterion: &mut Criterion) {
     let absent = Selector { measurement: Globs::new(&["absent"]).expect("a glob"), ..Selector::default() };
     pipeline(&mut group, "not selected", absent, Nothing);
     pipeline(&mut group, "selected, nothing to score with", Selector::default(), Nothing);
-    let supervisor = Supervisor::start("all", detectors::recipe(), Rest::default()).expect("the detector starts").0;
+    let running = Running::start(detectors::recipe(), 1).expect("the detector starts");
+    let supervisor = Supervisor::new("all", Some(running), false, Rest::default());
     pipeline(&mut group, "scored by the component", Selector::default(), supervisor);
     group.finish();
 }
@@ -99,9 +101,9 @@ fn streaming(criterion: &mut Criterion) {
         group.bench_function(format!("native, {rows} a batch"), |bencher| {
             bencher.iter(|| detectors::observe_native(&mut *native, batches.batch()));
         });
-        let (mut guest, mut batches, mut scores) = (detectors::component(), Batches::new(rows), Vec::new());
+        let (mut guest, mut batches, mut verdicts) = (detectors::component(), Batches::new(rows), Verdicts::default());
         group.bench_function(format!("component, {rows} a batch"), |bencher| {
-            bencher.iter(|| detectors::observe_component(&mut guest, batches.batch(), &mut scores));
+            bencher.iter(|| detectors::observe_component(&mut guest, batches.batch(), &mut verdicts));
         });
     }
     group.finish();
@@ -116,7 +118,8 @@ fn splices(criterion: &mut Criterion) {
             bencher.iter(|| {
                 out.clear();
                 for number in 0..1000 {
-                    splice::write(&mut out, least + f64::from(number) / 1000.0, b"usage_idle");
+                    let score = least + f64::from(number) / 1000.0;
+                    splice::write(&mut out, score, (score > 1.0).then_some(b"usage_idle"));
                 }
                 black_box(out.len())
             });

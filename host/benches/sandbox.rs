@@ -5,6 +5,7 @@
 
 use std::time::Instant;
 
+use qualm_stream::Verdicts;
 use support::batches::Batches;
 use support::detectors;
 
@@ -35,7 +36,7 @@ fn main() {
 
 /// Nanoseconds a row of the component, of the native detector, and their ratio: the median of each.
 fn measure(rows: usize) -> (f64, f64, f64) {
-    let (mut native, mut guest, mut scores) = (detectors::native(), detectors::component(), Vec::new());
+    let (mut native, mut guest, mut verdicts) = (detectors::native(), detectors::component(), Verdicts::default());
     let (mut for_native, mut for_guest) = (Batches::new(rows), Batches::new(rows));
     let calls = ROWS.div_ceil(rows);
     let per_row = 1e9 / (calls * rows) as f64;
@@ -48,7 +49,7 @@ fn measure(rows: usize) -> (f64, f64, f64) {
         }
         let between = Instant::now();
         for _ in 0..calls {
-            detectors::observe_component(&mut guest, for_guest.batch(), &mut scores);
+            detectors::observe_component(&mut guest, for_guest.batch(), &mut verdicts);
         }
         let (native, component) = (between - start, between.elapsed());
         if pair > 0 {

@@ -9,12 +9,14 @@ use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use qualm::sandbox::{Guest, Limits, Recipe, Sandbox};
+use qualm::sandbox::supervisor::Rest;
+use qualm::sandbox::{Guest, Limits, Recipe, Running, Sandbox, Supervisor};
 use qualm_core::trained::calibrate::Threshold;
 use qualm_core::trained::{Rows as Training, Settings, Trained};
 use qualm_core::{Batch, Detector, forest, pca, zscore};
 use qualm_offline::train::{grid::Choice, kinds};
-use qualm_stream::{Rows, Verdicts};
+use qualm_stream::vector::{Feature, Shape, Transform};
+use qualm_stream::{Lane, Pipeline, Rows, Selector, Verdicts};
 
 /// Rows to learn from and to score.
 const ROWS: usize = 20_000;
@@ -50,15 +52,12 @@ fn main() {
         ] {
             let mut pair = Pair::start(&trained, features);
             for count in [1, 16, 64, 256, 1000] {
-                let (component, native) = pair.score(&values, count, false);
+                let (component, native) = pair.score(&values, count);
                 let theirs = sklearn.as_mut().filter(|_| beside).map(|sklearn| sklearn.score(count));
                 row(name, &count.to_string(), component, native, theirs);
             }
-            // Every row an anomaly: what an explanation costs, less what scoring costs.
-            let far: Vec<f64> = values.iter().map(|value| value * 50.0).collect();
-            let plain = pair.score(&far, 64, false);
-            let told = pair.score(&far, 64, true);
-            row(name, "explaining one", told.0 - plain.0, told.1 - plain.1, None);
+            let (component, native) = pair.explain(&values);
+            row(name, "explaining one", component, native, None);
         }
         let native = median(
             (0..5).map(|_| timed(|| drop(black_box(forest::Forest::fit(train, &forest::Parameters::default())))) * 1e3),
@@ -70,6 +69,73 @@ fn main() {
                 theirs / native
             );
         }
+    }
+    pipelines();
+}
+
+/// Lines in, verdicts out: the whole way of vectors, whose features arrive ten a line.
+fn pipelines() {
+    println!(
+        "\nwhole vectors through the pipeline, `pca-mahalanobis` in the component, a vector a second for each entity\n"
+    );
+    println!("| entities | features | µs a vector | ns a value |\n|---|---|---|---|");
+    for (entities, features) in [(10, 40), (100, 10), (100, 20), (100, 40), (100, 80), (1000, 40)] {
+        let values = rows(features);
+        let (series, times) = (vec![0; ROWS], vec![0; ROWS]);
+        let all = Batch { series: &series, times: &times, values: &values };
+        let train = Training::new(&values, features);
+        let trained = kinds::fit(pca::KIND, &Choice::default(), train, all, Threshold::FalseAlarmRate(1e-3), 1);
+        let model = trained.expect("it is fitted").to_model();
+        let limits = Limits { deadline: Duration::from_secs(10), ..Limits::default() };
+        let recipe = Recipe::new(&Sandbox::new(None), qualm_components::DETECTOR, model, limits).expect("it compiles");
+        let running = Running::start(recipe, features).expect("it starts");
+        let mut supervisors = [Supervisor::new("bench", Some(running), true, Rest::default())];
+        let feature = |at: usize| Feature {
+            name: format!("f{at}"),
+            measurement: format!("m{}", at / 10),
+            field: format!("f{}", at % 10),
+            tags: Vec::new(),
+            transform: Transform::None,
+        };
+        let shape = Shape {
+            features: (0..features).map(feature).collect(),
+            entity: vec!["host".to_owned()],
+            interval: 1_000_000_000,
+        };
+        let lane = Lane::vectors("bench", shape, Selector::default(), qualm_stream::Limits::default());
+        let mut pipeline = Pipeline::new(vec![lane], 1);
+        let mut turns = Vec::new();
+        for step in 0..=(20_000 / entities).max(5) {
+            let mut lines = Vec::new();
+            for entity in 0..entities {
+                for measurement in 0..features / 10 {
+                    write!(lines, "m{measurement},host=host{entity} ").expect("to memory");
+                    for field in 0..10 {
+                        let value = values[(step * entities + entity) % ROWS * features + measurement * 10 + field];
+                        write!(lines, "{}f{field}={value:.6}", if field > 0 { "," } else { "" }).expect("to memory");
+                    }
+                    writeln!(lines, " {}", step as i64 * 1_000_000_000).expect("to memory");
+                }
+            }
+            // As it is read: what fits, up to a line's end.
+            let mut rest = &lines[..];
+            let mut took = 0.0;
+            while !rest.is_empty() {
+                let room = pipeline.input();
+                let most = rest.len().min(room.len());
+                let end = rest[..most].iter().rposition(|byte| *byte == b'\n').map_or(most, |at| at + 1);
+                room[..end].copy_from_slice(&rest[..end]);
+                rest = &rest[end..];
+                took += timed(|| {
+                    black_box(pipeline.run(end, 0, &mut supervisors).len());
+                });
+            }
+            if step > 0 {
+                turns.push(took / entities as f64);
+            }
+        }
+        let took = median(turns.into_iter());
+        println!("| {entities} | {features} | {:.2} | {:.0} |", took * 1e6, took * 1e9 / features as f64);
     }
 }
 
@@ -96,37 +162,53 @@ impl Pair {
     }
 
     /// Microseconds a row of the component and natively.
-    fn score(&mut self, values: &[f64], count: usize, explain: bool) -> (f64, f64) {
-        let calls = if explain {
-            200 / count
-        } else if count == 1 {
-            1000
-        } else {
-            TURN / count
-        }
-        .max(1);
+    fn score(&mut self, values: &[f64], count: usize) -> (f64, f64) {
+        let calls = if count == 1 { 1000 } else { TURN / count };
         let batches: Vec<Rows> = (0..calls).map(|call| self.batch(values, call, count)).collect();
         let per_row = 1e6 / (calls * count) as f64;
+        self.observe(&batches, false, per_row)
+    }
+
+    /// Microseconds that it takes to explain an anomaly: with explanations, less without.
+    fn explain(&mut self, values: &[f64]) -> (f64, f64) {
+        // Far out, to one side and the other by turns, so that levels and changes are.
+        let far = values.chunks_exact(self.features).enumerate().flat_map(|(row, values)| {
+            let sign = if row / 100 % 2 == 0 { 40.0 } else { -40.0 };
+            values.iter().map(move |value| value + sign)
+        });
+        let far: Vec<f64> = far.collect();
+        let batches: Vec<Rows> = (0..4).map(|call| self.batch(&far, call, 100)).collect();
+        let anomalies = batches.iter().map(|rows| {
+            let batch = Batch { series: &rows.series, times: &rows.times, values: &rows.values };
+            let scores = self.native.observe(batch, false).expect("the batch is good").scores;
+            scores.iter().filter(|score| **score > 1.0).count()
+        });
+        let per_anomaly = 1e6 / anomalies.sum::<usize>() as f64;
+        let plain = self.observe(&batches, false, per_anomaly);
+        let told = self.observe(&batches, true, per_anomaly);
+        (told.0 - plain.0, told.1 - plain.1)
+    }
+
+    /// How long the component and the native detector take for some batches, times `unit`.
+    fn observe(&mut self, batches: &[Rows], explain: bool, unit: f64) -> (f64, f64) {
         let (mut component, mut native, mut verdicts) = (Vec::new(), Vec::new(), Verdicts::default());
         for _ in 0..=TURNS {
             native.push(
-                per_row
-                    * timed(|| {
-                        for rows in &batches {
-                            let batch = Batch { series: &rows.series, times: &rows.times, values: &rows.values };
-                            black_box(self.native.observe(batch, explain).expect("the batch is good"));
-                        }
-                    }),
+                unit * timed(|| {
+                    for rows in batches {
+                        let batch = Batch { series: &rows.series, times: &rows.times, values: &rows.values };
+                        black_box(self.native.observe(batch, explain).expect("the batch is good"));
+                    }
+                }),
             );
             component.push(
-                per_row
-                    * timed(|| {
-                        for rows in &batches {
-                            verdicts.clear();
-                            self.component.observe(rows, explain, &mut verdicts).expect("it works");
-                            black_box(&verdicts);
-                        }
-                    }),
+                unit * timed(|| {
+                    for rows in batches {
+                        verdicts.clear();
+                        self.component.observe(rows, explain, &mut verdicts).expect("it works");
+                        black_box(&verdicts);
+                    }
+                }),
             );
         }
         // The first turn warms up.
