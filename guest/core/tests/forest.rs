@@ -191,3 +191,18 @@ fn no_bytes_do_harm() {
         }
     }
 }
+
+#[test]
+fn where_all_is_anomalous_the_first_rows_are_explained() {
+    let rows: Vec<f64> = (0..2000).flat_map(|row| [f64::from(row % 37), f64::from(row % 11)]).collect();
+    let (series, times) = (vec![0; 1000], vec![0; 1000]);
+    let ordinary = Batch { series: &series, times: &times, values: &rows[..2000] };
+    let settings = Settings { threshold: Threshold::Contamination(0.01), ..Settings::default() };
+    let trained = forest::fit(Rows::new(&rows, 2), ordinary, &settings, &Parameters::default()).unwrap();
+    let mut detector = qualm_core::open(&trained.to_model()).unwrap();
+    let far = vec![1e6; 2000];
+    let verdicts = detector.observe(Batch { values: &far, ..ordinary }, true).unwrap();
+    assert!(verdicts.scores.iter().all(|score| *score > 1.0));
+    let explained = verdicts.contributions.chunks(2).filter(|shares| shares.iter().any(|share| *share != 0.0));
+    assert_eq!(explained.count(), 100);
+}

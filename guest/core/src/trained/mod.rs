@@ -50,6 +50,12 @@ pub trait Kernel: std::fmt::Debug {
     /// kind says.
     fn explain(&self, row: &[f64], contributions: &mut [f64]);
 
+    /// How many rows of a batch are explained at most: metrics wait for it, and where a hundred hosts are anomalous at
+    /// once, the reasons of the first say enough.
+    fn most_explained(&self) -> usize {
+        usize::MAX
+    }
+
     /// Writes what [`crate::open`] needs to make it again.
     fn write(&self, model: &mut Writer);
 }
@@ -306,6 +312,7 @@ impl Detector for Trained {
         raise(raw, *power);
         let mut scores = Vec::with_capacity(count);
         let mut contributions = vec![0.0; if explain { rows.len() } else { 0 }];
+        let mut to_explain = if explain { kernel.most_explained() } else { 0 };
         for (at, ((series, row), &raw)) in with_series(batch, features).zip(&*raw).enumerate() {
             if !is_known(row) {
                 scores.push(f64::NAN);
@@ -319,7 +326,8 @@ impl Detector for Trained {
                 Some(level) => level.hold(scaled, score, series.highest, white),
                 None => (score, false),
             };
-            if explain && score > 1.0 {
+            if score > 1.0 && to_explain > 0 {
+                to_explain -= 1;
                 let contributions = &mut contributions[place.clone()];
                 match level {
                     Some(level) if held => level.explain(scaled, white, contributions),

@@ -123,6 +123,10 @@ impl Kernel for Extended {
         }
     }
 
+    fn most_explained(&self) -> usize {
+        super::MOST_EXPLAINED
+    }
+
     fn write(&self, model: &mut Writer) {
         tensors::write(self, model);
     }
