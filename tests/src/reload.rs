@@ -182,7 +182,12 @@ fn put_line(out: &mut String, step: u64, line: u64) {
 }
 
 /// A good bundle of this version: z-scores of cpu and mem of a host.
-fn good(version: u64) -> Bundle {
+///
+/// # Panics
+///
+/// Never: what is learnt from is always the same.
+#[must_use]
+pub fn good(version: u64) -> Bundle {
     let rows: Vec<f64> =
         (0..2000).flat_map(|row| [f64::from(row % 100), f64::from((row + version as i32) % 90)]).collect();
     let settings = qualm_core::trained::Settings {
@@ -271,7 +276,11 @@ fn spoil(bundle: &Bundle, flaw: Flaw) -> Vec<u8> {
 }
 
 /// Puts a file in place whole, as whoever publishes models should.
-fn publish(path: &Path, bytes: &[u8]) {
+///
+/// # Panics
+///
+/// If it cannot be written.
+pub fn publish(path: &Path, bytes: &[u8]) {
     let new: PathBuf = path.with_extension("new");
     fs::write(&new, bytes).and_then(|()| fs::rename(&new, path)).expect("a bundle can be published");
 }
