@@ -139,3 +139,30 @@ fn what_cannot_be_used_is_named_and_nothing_is_learnt_from_history() {
     assert!(out.status.success(), "{out:?}");
     assert!(!state.join("qualm.state").exists());
 }
+
+/// A row that lacks a value is scored only once the next one has begun; its score stands in its own row all the same.
+#[test]
+fn a_vectors_score_stands_in_its_own_row() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name).to_string_lossy().into_owned();
+    let row = |at: u32| format!("{},{},{}\n", 1_700_000_000 + at * 60, at * 37 % 11, at * 13 % 7);
+    let header = || "time,a,b\n".to_owned();
+    fs::write(path("history.csv"), header() + &(0..1000).map(row).collect::<String>()).unwrap();
+    let odd = |at: u32| match at {
+        5000 => format!("{},1000,\n", 1_700_000_000 + at * 60),
+        5001 => format!("{},,3\n", 1_700_000_000 + at * 60),
+        _ => row(at),
+    };
+    fs::write(path("test.csv"), header() + &(1000..10_000).map(odd).collect::<String>()).unwrap();
+    let done = qualm(&["train", "--detector", "zscore", "--input", &path("history.csv"), "--out", &path("model")], "");
+    assert!(done.status.success(), "{}", text(&done.stderr));
+    let (model, input, out) = (path("model"), path("test.csv"), path("scores.csv"));
+    let done = qualm(&["replay", "--model", &model, "--input", &input, "--scores", &out], "");
+    assert!(done.status.success(), "{}", text(&done.stderr));
+    let scores = fs::read_to_string(path("scores.csv")).unwrap();
+    let scores: Vec<f64> =
+        scores.lines().skip(1).map(|line| line.rsplit(',').next().unwrap().parse().unwrap()).collect();
+    assert_eq!(scores.len(), 9000);
+    let anomalous: Vec<usize> = (0..9000).filter(|row| scores[*row] > 1.0).collect();
+    assert_eq!(anomalous, [4000], "scores around it: {:?}", &scores[3998..4003]);
+}

@@ -1,5 +1,6 @@
 //! After warm-up the hot path allocates nothing per metric.
 
+use qualm_stream::vector::{Feature, Shape, Transform};
 use qualm_stream::{Lane, Limits, Pipeline, Rows, Scorer, Selector, Verdicts};
 
 struct Zero;
@@ -29,4 +30,37 @@ fn a_warm_pipeline_does_not_allocate() {
         give();
     });
     assert_eq!(info.count_total, 0, "{info:?}");
+}
+
+#[test]
+fn a_warm_joiner_does_not_allocate() {
+    let feature = |at: usize| Feature {
+        name: format!("f{at}"),
+        measurement: format!("m{}", at % 4),
+        field: format!("v{at}"),
+        tags: Vec::new(),
+        transform: if at.is_multiple_of(2) { Transform::Rate } else { Transform::None },
+    };
+    let entity = vec!["host".to_owned()];
+    let shape = Shape { features: (0..8).map(feature).collect(), entity, interval: 1_000_000_000 };
+    let lane = Lane::vectors("v", shape, Selector::default(), Limits::default());
+    let mut pipeline = Pipeline::new(vec![lane], 1);
+    let rounds = |from: u64| -> String {
+        let line = |at: u64| {
+            let (time, host, measurement) = (at / 80, at / 4 % 20, at % 4);
+            format!("m{measurement},host=h{host} v{measurement}={at}i,v{}={at}.5 {time}000000000\n", measurement + 4)
+        };
+        (from..from + 4000).map(line).collect()
+    };
+    let (first, second) = (rounds(0), rounds(4000));
+    let mut give = |lines: &str| {
+        pipeline.input()[..lines.len()].copy_from_slice(lines.as_bytes());
+        pipeline.run(lines.len(), 0, &mut [Zero]).len()
+    };
+    assert!(give(&first) > first.len());
+    let info = allocation_counter::measure(|| {
+        assert!(give(&second) > second.len());
+    });
+    // Times grow by a digit, and with them what is written: the buffers may grow once.
+    assert!(info.count_total <= 8, "{info:?}");
 }
