@@ -101,6 +101,8 @@ fn lengths<I: Copy + Into<usize>, const N: usize>(
     }
 }
 
+// Not inlined, nor is the other: together in one function they spill each other's registers.
+#[inline(never)]
 fn by_groups<I: Copy + Into<usize>, const N: usize>(
     heaps: &[Heap<I>],
     rows: &[f64],
@@ -128,6 +130,7 @@ fn by_groups<I: Copy + Into<usize>, const N: usize>(
     }
 }
 
+#[inline(never)]
 fn one_by_one<I: Copy + Into<usize>, const N: usize>(
     heaps: &[Heap<I>],
     rows: &[f64],
