@@ -49,6 +49,26 @@ fn bytes(kernel: &dyn Kernel) -> Vec<u8> {
     model.finish()
 }
 
+/// Rows are taken through the trees one by one or many at a time, by how many there are.
+#[test]
+fn a_row_has_the_same_score_whatever_comes_with_it() {
+    for (features, max_samples) in [(1, 256), (12, 256), (38, 700), (300, 256)] {
+        let rows = rows(700, features);
+        for trees in [1, 16, 100] {
+            let parameters = Parameters { trees, max_samples, ..Parameters::default() };
+            for kernel in kernels(Rows::new(&rows, features), &parameters) {
+                let alone: Vec<u64> =
+                    rows.chunks(features).flat_map(|row| scores(&*kernel, row)).map(f64::to_bits).collect();
+                for count in [7, 8, 9, 10, 15, 16, 16 + 3, 16 + 12, 64, 64 + 3, 700] {
+                    let together: Vec<u64> =
+                        scores(&*kernel, &rows[..count * features]).into_iter().map(f64::to_bits).collect();
+                    assert_eq!(together, alone[..count], "{features} features, {trees} trees, {count} rows");
+                }
+            }
+        }
+    }
+}
+
 #[test]
 fn what_is_far_out_scores_high_and_its_feature_contributes_most() {
     for (features, max_features, max_samples) in [(2, 1.0, 256), (3, 1.0, 2000), (5, 0.6, 256)] {

@@ -1,14 +1,20 @@
 //! How a forest is walked: without a branch that depends on data, many rows at a time.
 //!
 //! The first eight levels of a tree, which is all of it for samples of up to 256 rows, are a heap: the children of node i
-//! are 2i and 2i+1, and all ways below a leaf that lies higher lead to its path length. So each row takes eight equal
-//! steps. The first three of them are taken without looking anything up: all seven splits are compared with [`LANES`] rows
-//! at once, and what matters is picked by masks, which compilers turn into vector instructions, in WebAssembly as well.
-//! The others are taken by [`LANES`] rows side by side: a step waits for the memory, and meanwhile other rows take theirs.
-//! What lies deeper than the heap is walked as it is.
+//! are 2i and 2i+1, and all ways below a leaf that lies higher lead to its path length. So each walk is eight equal steps,
+//! and [`LANES`] walks are taken side by side: a step waits for the memory, and meanwhile other walks take theirs. What
+//! lies deeper than the heap is walked as it is.
 //!
-//! Values are compared as integers of the same order (see [`key`]). Measured against it: a walk of row after row takes
-//! twice the time, codes of 16 bits instead of values are no quicker once the time to look them up is counted.
+//! Where there are rows enough, many rows are taken through a tree, and the first three of their steps without looking
+//! anything up: all seven splits are compared with all the rows at once, and what matters is picked by masks, which
+//! compilers turn into vector instructions, in WebAssembly as well. A row alone, and the few that are left over, is taken
+//! through many trees.
+//!
+//! Values are compared as integers of the same order (see [`key`]). Measured against it: codes of 16 bits instead of values
+//! are no quicker once the time to look them up is counted; a split's feature and threshold side by side, or the first
+//! four steps by masks, are slower by a twentieth for many rows.
+
+use std::array;
 
 use super::tree::{Node, Split, Tree};
 use crate::trained::MOST_FEATURES;
@@ -20,10 +26,10 @@ const LEVELS: u32 = 8;
 const TOP: u32 = 3;
 /// Ways out of a heap: one more than its splits, whose number 0 is not in use.
 const WAYS: usize = 1 << LEVELS;
-/// Rows that are walked side by side.
+/// Walks that are taken side by side: those of as many rows through a tree, or of a row through as many trees.
 const LANES: usize = 16;
-/// Below so many rows it is quicker to walk one by one.
-const FEW: usize = 8;
+/// Below so many rows it is quicker to take one by one through many trees.
+const FEW: usize = 10;
 /// Rows that are walked through a tree before the next, in groups of `LANES`: they and the tree stay in the first-level
 /// cache.
 const BLOCK: usize = 4 * LANES;
@@ -45,12 +51,10 @@ pub(crate) enum Heaps {
 pub(crate) struct Heap<I> {
     features: [I; WAYS],
     thresholds: [i32; WAYS],
-    /// Path length at each way out.
+    /// Path length at each way out; where the way goes on, the node in `deep`, negative.
     lengths: [f64; WAYS],
-    /// What lies below the heap; empty where nothing does.
+    /// What lies below the heap, by the tree's own numbers; empty where nothing does.
     deep: Vec<Deep>,
-    /// For each way out the node in `deep` at which it goes on: a leaf where it does not. Empty where `deep` is.
-    entries: Vec<u32>,
 }
 
 /// A node below the heap: rows whose key is at most the threshold go to the node after it, others to `right`.
@@ -78,9 +82,28 @@ impl Heaps {
     }
 }
 
-/// `N` is the most features that an `I` names, a power of two: so many are in reach of any group, though not all be its
-/// own, and no look needs a check.
+/// `N` is the most features that an `I` names, a power of two: so many are in reach of any row or group, though not all be
+/// its own, and no look needs a check.
 fn lengths<I: Copy + Into<usize>, const N: usize>(
+    heaps: &[Heap<I>],
+    rows: &[f64],
+    features: usize,
+    sums: &mut Vec<f64>,
+) {
+    let count = rows.len() / features;
+    let few = if count % LANES < FEW { count % LANES } else { 0 };
+    let (many, few) = rows.split_at((count - few) * features);
+    if !many.is_empty() {
+        by_groups::<I, N>(heaps, many, features, sums);
+    }
+    if !few.is_empty() {
+        one_by_one::<I, N>(heaps, few, features, sums);
+    }
+}
+
+// Not inlined, nor is the other: together in one function they spill each other's registers.
+#[inline(never)]
+fn by_groups<I: Copy + Into<usize>, const N: usize>(
     heaps: &[Heap<I>],
     rows: &[f64],
     features: usize,
@@ -99,7 +122,7 @@ fn lengths<I: Copy + Into<usize>, const N: usize>(
         for heap in heaps {
             for (group, sums) in block[..count.div_ceil(LANES)].iter_mut().enumerate() {
                 if let Some(rows) = keys[group * features..].first_chunk::<N>() {
-                    heap.add(rows, count - group * LANES, sums);
+                    heap.add(rows, sums);
                 }
             }
         }
@@ -107,32 +130,65 @@ fn lengths<I: Copy + Into<usize>, const N: usize>(
     }
 }
 
-impl<I: Copy + Into<usize>> Heap<I> {
-    /// Adds the path lengths of a group of rows, of which the first `count` matter, to their sums.
-    #[inline]
-    fn add<const N: usize>(&self, rows: &[Lanes; N], count: usize, sums: &mut [f64; LANES]) {
-        if count < FEW {
-            for (lane, sum) in sums[..count].iter_mut().enumerate() {
-                let way = (0..LEVELS).fold(1, |at, _| self.step(at, rows, lane));
-                *sum += self.length(way, rows, lane);
-            }
-            return;
+#[inline(never)]
+fn one_by_one<I: Copy + Into<usize>, const N: usize>(
+    heaps: &[Heap<I>],
+    rows: &[f64],
+    features: usize,
+    sums: &mut Vec<f64>,
+) {
+    let mut keys = [0; N];
+    let (many, few) = heaps.as_chunks::<LANES>();
+    for row in rows.chunks_exact(features) {
+        keys.iter_mut().zip(row).for_each(|(to, value)| *to = key(*value as f32));
+        let sum = many.iter().fold(0.0, |sum, heaps| side_by_side(heaps, &keys, sum));
+        sums.push(few.iter().fold(sum, |sum, heap| side_by_side(array::from_ref(heap), &keys, sum)));
+    }
+}
+
+/// Adds the path lengths of one row in some trees to a sum.
+#[inline]
+fn side_by_side<I: Copy + Into<usize>, const N: usize, const TREES: usize>(
+    heaps: &[Heap<I>; TREES],
+    keys: &[i32; N],
+    sum: f64,
+) -> f64 {
+    let key = |feature: usize| keys[feature % N];
+    let mut ways = [1; TREES];
+    for _ in 0..LEVELS {
+        for (at, heap) in ways.iter_mut().zip(heaps) {
+            *at = heap.step(*at, key);
         }
+    }
+    let mut lengths: [f64; TREES] = array::from_fn(|tree| heaps[tree].lengths[ways[tree] % WAYS]);
+    for (length, heap) in lengths.iter_mut().zip(heaps) {
+        if *length < 0.0 {
+            *length = heap.descend(*length, key);
+        }
+    }
+    lengths.into_iter().fold(sum, |sum, length| sum + length)
+}
+
+impl<I: Copy + Into<usize>> Heap<I> {
+    /// Adds the path lengths of a group of rows to their sums.
+    #[inline]
+    fn add<const N: usize>(&self, rows: &[Lanes; N], sums: &mut [f64; LANES]) {
         let mut ways = self.top(rows);
         for _ in TOP..LEVELS {
             for (lane, at) in ways.iter_mut().enumerate() {
-                *at = self.step(*at, rows, lane);
+                *at = self.step(*at, |feature| rows[feature % N][lane]);
             }
         }
         for ((lane, way), sum) in ways.into_iter().enumerate().zip(sums) {
-            *sum += self.length(way, rows, lane);
+            let length = self.lengths[way % WAYS];
+            *sum += if self.deep.is_empty() { length } else { self.descend(length, |feature| rows[feature % N][lane]) };
         }
     }
 
     /// The nodes at which rows are after the first three steps: 8 to 15.
     #[inline]
     fn top<const N: usize>(&self, rows: &[Lanes; N]) -> [usize; LANES] {
-        let columns: [&Lanes; 1 << TOP] = std::array::from_fn(|node| self.column(node, rows));
+        let columns: [&Lanes; 1 << TOP] = array::from_fn(|node| self.column(node, rows));
         let mut nodes = [0_i32; LANES];
         for (lane, node) in nodes.iter_mut().enumerate() {
             // A mask is -1 for right and 0 for left.
@@ -146,10 +202,11 @@ impl<I: Copy + Into<usize>> Heap<I> {
         nodes.map(|node| node as usize % (2 << TOP))
     }
 
+    /// From a node to one of its children. A way out is 256 at least; its number without that is its place.
     #[inline]
-    fn step<const N: usize>(&self, at: usize, rows: &[Lanes; N], lane: usize) -> usize {
+    fn step(&self, at: usize, key: impl Fn(usize) -> i32) -> usize {
         let at = at % WAYS;
-        2 * at + usize::from(self.thresholds[at] < self.column(at, rows)[lane])
+        2 * at + usize::from(self.thresholds[at] < key(self.features[at].into()))
     }
 
     /// The keys of the feature by which a node splits.
@@ -159,21 +216,18 @@ impl<I: Copy + Into<usize>> Heap<I> {
         &rows[feature % N]
     }
 
-    /// The path length at a way out, of which 256 is the first.
-    #[inline]
-    fn length<const N: usize>(&self, at: usize, rows: &[Lanes; N], lane: usize) -> f64 {
-        let way = at % WAYS;
-        if self.deep.is_empty() { self.lengths[way] } else { self.descend(way, rows, lane) }
-    }
-
+    /// The path length that `length` is or, where it goes on below the heap, stands for.
     #[cold]
-    fn descend<const N: usize>(&self, way: usize, rows: &[Lanes; N], lane: usize) -> f64 {
-        let mut at = self.entries[way] as usize;
+    fn descend(&self, length: f64, key: impl Fn(usize) -> i32) -> f64 {
+        if length >= 0.0 {
+            return length;
+        }
+        let mut at = -length as usize;
         loop {
             match self.deep[at] {
                 Deep::Leaf(length) => return length,
                 Deep::Split { feature, threshold, right } => {
-                    at = if rows[usize::from(feature) % N][lane] <= threshold { at + 1 } else { right as usize };
+                    at = if key(feature.into()) <= threshold { at + 1 } else { right as usize };
                 }
             }
         }
@@ -187,9 +241,7 @@ impl<I: Copy + Default> Heap<I> {
             thresholds: [i32::MAX; WAYS],
             lengths: [0.0; WAYS],
             deep: Vec::new(),
-            entries: Vec::new(),
         };
-        let mut nodes = [0_u32; WAYS];
         let mut above = vec![(0, 1)];
         while let Some((node, place)) = above.pop() {
             match tree.nodes()[node] {
@@ -199,15 +251,11 @@ impl<I: Copy + Default> Heap<I> {
                     let [left, right] = tree.children(node);
                     above.extend([(left, 2 * place), (right, 2 * place + 1)]);
                 }
-                Node::Split(_) => nodes[place - WAYS] = node as u32,
-                Node::Leaf(_) => {
-                    heap.lengths[ways(place)].fill(tree.expected(node));
-                    nodes[ways(place)].fill(node as u32);
-                }
+                Node::Split(_) => heap.lengths[place - WAYS] = -(node as f64),
+                Node::Leaf(_) => heap.lengths[ways(place)].fill(tree.expected(node)),
             }
         }
-        if nodes.iter().any(|node| matches!(tree.nodes()[*node as usize], Node::Split(_))) {
-            heap.entries = nodes.to_vec();
+        if tree.depth() > LEVELS as usize {
             heap.deep = (0..tree.nodes().len()).map(|node| Deep::new(tree, node)).collect();
         }
         heap
@@ -270,11 +318,11 @@ mod tests {
         for features in [1, 2, 5, 255, 256, 257, 1000] {
             let rows: Vec<f64> = (0..700 * features).map(|_| value()).collect();
             for max_samples in [1, 2, 5, 256, 700] {
-                let parameters = Parameters { trees: 3, max_samples, ..Parameters::default() };
+                let parameters = Parameters { trees: LANES as u32 + 3, max_samples, ..Parameters::default() };
                 let forest = Forest::fit(Rows::new(&rows, features), &parameters).unwrap();
                 let sum = |row| forest.trees.iter().map(|tree| length(tree, row)).sum::<f64>();
                 let expected: Vec<f64> = rows.chunks(features).map(sum).collect();
-                for count in [0, 1, 3, FEW, LANES, LANES + 1, BLOCK, BLOCK + LANES - 1, 700] {
+                for count in [0, 1, 3, FEW - 1, FEW, LANES, LANES + 1, BLOCK, BLOCK + LANES - 1, 700] {
                     let mut sums = vec![0.5];
                     forest.heaps.lengths(&rows[..count * features], features, &mut sums);
                     assert_eq!(
