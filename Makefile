@@ -2,8 +2,10 @@
 
 CARGO ?= cargo
 TOOLS := tests/tools.sh
+# Where the labelled metrics and their scorer are, which a clone does not have.
+QUALITY ?= ../shared/quality
 
-.PHONY: build demo test lint unit e2e bench toolchain clean
+.PHONY: build demo test lint unit e2e bench quality toolchain clean
 
 # All is built with the same profile and the same set of packages, so that wasmtime is compiled once.
 # The release binary is target/release/qualm, the components are target/components/*.wasm.
@@ -38,6 +40,12 @@ bench: build
 	SKLEARN_PYTHON=$$($(TOOLS) sklearn) $(CARGO) bench --locked -p qualm --bench trained
 	$(CARGO) bench --locked -p qualm-tests --bench process
 	$(CARGO) bench --locked -p qualm-tests --bench reload
+
+# Scores labelled metrics, and writes docs/quality.md; takes some ten minutes. QUALM_BIN=FILE measures another binary.
+quality:
+	@QUALITY='$(QUALITY)' tests/quality/run.sh --check
+	$(if $(QUALM_BIN),,$(MAKE) build)
+	QUALITY='$(QUALITY)' QUALM_BIN='$(QUALM_BIN)' tests/quality/run.sh
 
 toolchain:
 	@guest/components/toolchain.sh

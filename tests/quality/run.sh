@@ -1,0 +1,61 @@
+#!/usr/bin/env bash
+# Measures detection quality on labelled metrics, and writes docs/quality.md.
+#
+#   tests/quality/run.sh --check   only says whether the labelled metrics are there; status 1 if not
+#   tests/quality/run.sh           measures and writes
+#
+# From the environment:
+#   QUALITY         the folder with prepare.py and score.py, which are no part of this project
+#   QUALM_BIN       the qualm to measure; by default target/release/qualm
+#   QUALITY_PYTHON  a Python that has what score.py needs; by default one is made in target/quality/venv
+#   QUALITY_DATA    the series as prepare.py makes them; by default they are made in target/quality/data
+#
+# Everything lands in target/quality; `rm -rf target/quality` undoes it all.
+set -euo pipefail
+export PYTHONDONTWRITEBYTECODE=1
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+root=$(cd "$here/../.." && pwd)
+target=$root/target/quality
+quality=${QUALITY:-$root/../shared/quality}
+
+say() { echo "quality: $*" >&2; }
+
+for script in prepare.py score.py; do
+    if [ ! -f "$quality/$script" ]; then
+        say "there is no $script in $quality. The labelled metrics and their scorer are no part of this" \
+            "project: set the variable QUALITY to the folder that has them, as in \`make quality QUALITY=FOLDER\`."
+        exit 1
+    fi
+done
+[ "${1:-}" != --check ] || exit 0
+
+qualm=${QUALM_BIN:-$root/target/release/qualm}
+if [ ! -x "$qualm" ]; then
+    say "there is no qualm at $qualm: run \`make build\`, or set the variable QUALM_BIN."
+    exit 1
+fi
+mkdir -p "$target"
+
+# What is there is whole: it is marked or named only once it is.
+python=${QUALITY_PYTHON:-$target/venv/bin/python}
+if [ -z "${QUALITY_PYTHON:-}" ] && [ ! -f "$target/venv/ready" ]; then
+    say "installing what score.py needs; once, it takes a minute or two"
+    python3 -m venv --clear "$target/venv"
+    "$python" -m pip install --quiet numpy pandas scikit-learn scipy statsmodels tqdm
+    "$python" -m pip install --quiet --no-deps TSB-AD # what it asks for, its detectors need, not its metrics
+    touch "$target/venv/ready"
+fi
+data=${QUALITY_DATA:-$target/data}
+if [ -z "${QUALITY_DATA:-}" ] && [ ! -d "$data" ]; then
+    say "unpacking the labelled metrics"
+    rm -rf "$data.new"
+    "$python" "$quality/prepare.py" "$data.new"
+    mv "$data.new" "$data"
+fi
+
+rm -rf "$target/models" "$target/scores" "$target/unheld" # of an earlier run
+"$python" "$here/measure.py" --qualm "$qualm" --score "$quality/score.py" --data "$data" --work "$target"
+"$python" "$here/page.py" "$target/measured.json" >"$target/quality.md"
+mv "$target/quality.md" "$root/docs/quality.md"
+say "docs/quality.md is written"
