@@ -41,7 +41,7 @@ bench: build
 	$(CARGO) bench --locked -p qualm-tests --bench process
 	$(CARGO) bench --locked -p qualm-tests --bench reload
 
-# Scores labelled metrics, and writes docs/quality.md; takes some ten minutes. QUALM_BIN=FILE measures another binary.
+# Scores labelled metrics, writes docs/quality.md; takes a quarter of an hour. QUALM_BIN=FILE measures another binary.
 quality:
 	@QUALITY='$(QUALITY)' tests/quality/run.sh --check
 	$(if $(QUALM_BIN),,$(MAKE) build)
