@@ -79,6 +79,10 @@ impl Golden {
         let values = file.values("values").map_err(plain)?;
         let scores = file.values("scores").map_err(plain)?;
         let rows = series.len();
+        // A detector has room for as many series as their largest number says.
+        if series.iter().any(|series| *series as usize >= rows) {
+            return Err("its series are not numbered from 0 on".to_owned());
+        }
         if rows == 0 || values.is_empty() || values.len() % rows != 0 || times.len() != rows || scores.len() != rows {
             return Err(format!(
                 "its {rows} series, {} times, {} values and {} scores make no rows",

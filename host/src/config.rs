@@ -320,7 +320,7 @@ impl Bundles {
 
 impl Detector {
     fn check(&self) -> Result<(), String> {
-        self.suppression()?;
+        self.suppression(Suppression::default())?;
         let Some(model) = &self.model else { return Ok(()) };
         Source::parse(model).map_err(|error| format!("`model`: {error}"))?;
         let Self { false_alarm_rate, half_life, min_samples, .. } = Self::default();
@@ -338,19 +338,16 @@ impl Detector {
         Ok(())
     }
 
-    /// Which anomalies are worth telling; none where that is left to the model.
+    /// Which anomalies are worth telling, where the model says `models`: what is set here comes first.
     ///
     /// # Errors
     ///
     /// What is wrong with it.
-    pub fn suppression(&self) -> Result<Option<Suppression>, String> {
-        if self.sustained.is_none() && self.cooldown.is_none() {
-            return Ok(None);
-        }
+    pub fn suppression(&self, models: Suppression) -> Result<Suppression, String> {
         let parse = |text: &String| Suppression::parse_sustained(text).map_err(|error| format!("`sustained`: {error}"));
-        let (sustained, of) = self.sustained.as_ref().map_or(Ok((1, 1)), parse)?;
-        let cooldown = self.cooldown.map_or(0, |cooldown| i64::try_from(cooldown.as_nanos()).unwrap_or(i64::MAX));
-        Ok(Some(Suppression { sustained, of, cooldown }))
+        let (sustained, of) = self.sustained.as_ref().map_or(Ok((models.sustained, models.of)), parse)?;
+        let nanoseconds = |cooldown: Duration| i64::try_from(cooldown.as_nanos()).unwrap_or(i64::MAX);
+        Ok(Suppression { sustained, of, cooldown: self.cooldown.map_or(models.cooldown, nanoseconds) })
     }
 
     fn effective(&self) -> String {

@@ -61,6 +61,8 @@ pub struct Loader {
     store: Store,
     /// The digest of the bundle that was last made a detector of.
     last: Option<String>,
+    /// What somebody rolled back to, and this machine was too busy to try.
+    pending: Option<Bundle>,
 }
 
 impl Workshop {
@@ -143,7 +145,7 @@ impl Loader {
             None => Store::in_memory(),
             Some(state) => Store::open(state, name).map_err(|error| error.to_string())?,
         };
-        Ok(Self { name: name.to_owned(), workshop, fetcher, store, last: None })
+        Ok(Self { name: name.to_owned(), workshop, fetcher, store, last: None, pending: None })
     }
 
     /// The model to begin with: what the source offers or, where that is nothing good, the last good one. Where metrics
@@ -181,8 +183,16 @@ impl Loader {
     ///
     /// Why what it offers is not taken.
     pub fn look(&mut self) -> Result<Option<Candidate>, String> {
-        if let Some(bundle) = self.store.changed().map_err(|error| error.to_string())? {
-            let candidate = self.workshop.candidate(&bundle).map_err(|rejected| rejected.why)?;
+        // A store that cannot be read keeps nobody from asking the source.
+        let changed = self.store.changed().unwrap_or_else(|error| {
+            warn!("detector `{}`: {error}", self.name);
+            None
+        });
+        if let Some(bundle) = changed.or_else(|| self.pending.take()) {
+            let candidate = self.workshop.candidate(&bundle).map_err(|Rejected { why, may_pass }| {
+                self.pending = may_pass.then(|| bundle.clone());
+                why
+            })?;
             self.last = Some(bundle.digest());
             return Ok(Some(candidate));
         }

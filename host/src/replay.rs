@@ -211,7 +211,8 @@ pub fn replay(
             } else {
                 Some(verdict.lane)
             };
-            let row = events.get(verdict.event.saturating_sub(first) as usize);
+            // A vector whose last value came so long ago that its row has been handed on has no place any more.
+            let row = verdict.event.checked_sub(first).and_then(|at| events.get(at as usize));
             if let (Some(column), Some(&row)) = (column, row) {
                 scores.push((row, column, verdict.score));
             }

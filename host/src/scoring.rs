@@ -225,10 +225,10 @@ impl Scoring {
             let Some(reloader) = reloader else { continue };
             let Some(candidate) = reloader.take() else { continue };
             let began = Instant::now();
-            let (shape, suppression) = (candidate.shape.clone(), own[at].suppression().ok().flatten());
+            let shape = candidate.shape.clone();
             let same = pipeline.lanes()[at].shape() == shape.as_ref();
             if same {
-                pipeline.lanes_mut()[at].set_suppression(suppression.unwrap_or(candidate.suppression));
+                pipeline.lanes_mut()[at].set_suppression(suppression(&own[at], candidate.suppression));
             } else {
                 pipeline.replace(at, lane(&own[at], *limits, shape, candidate.suppression));
             }
@@ -416,7 +416,12 @@ fn lane(
         Some(shape) => Lane::vectors(&detector.name, shape, selector, limits),
         None => Lane::new(selector, limits),
     };
-    lane.suppress(detector.suppression().ok().flatten().unwrap_or(suppression))
+    lane.suppress(self::suppression(detector, suppression))
+}
+
+/// Which anomalies a detector tells, where its model says `models`. (What is configured was checked when it was read.)
+fn suppression(detector: &config::Detector, models: Suppression) -> Suppression {
+    detector.suppression(models).unwrap_or(models)
 }
 
 fn series_limits(config: &Config) -> qualm_stream::Limits {

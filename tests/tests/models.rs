@@ -8,6 +8,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::Duration;
 
+use qualm_tests::config::quoted;
 use qualm_tests::{Site, reload, run, tools};
 use serde_json::Value;
 
@@ -71,6 +72,18 @@ fn the_last_good_model_begins_where_the_source_is_gone() {
     Running::start(&qualm, &config).wait_for("begins with the last good model, hosts version 7 ");
 }
 
+/// A model is added to a pipeline that has state already, and is not to be had yet: metrics flow.
+#[test]
+fn a_model_that_is_not_there_yet_holds_nothing_up() {
+    let Some(qualm) = tools::qualm() else { return };
+    let site = Site::new();
+    let config = config(&site, &site.path("none"), "[[detector]]\nname = \"all\"\nmin_samples = 2\n");
+    for _ in 0..2 {
+        let done = run(&qualm, &["execd", "--config", &config], b"cpu,host=a usage_user=1 1\n");
+        assert!(done.status.success() && done.stdout.starts_with(b"cpu,host=a usage_user=1"), "{}", done.stderr);
+    }
+}
+
 #[test]
 fn a_running_pipeline_is_rolled_back_and_stays_so() {
     let Some(qualm) = tools::qualm() else { return };
@@ -113,8 +126,8 @@ fn with_trusted_keys_an_unsigned_model_is_refused_and_metrics_pass() {
 
 /// A configuration with state, whose models come from `source`.
 fn config(site: &Site, source: &Path, more: &str) -> String {
-    let state = site.path("state");
-    let config = format!("[[detector]]\nname = \"hosts\"\nmodel = {source:?}\n[state]\ndir = {state:?}\n{more}");
+    let [source, state] = [quoted(source), quoted(&site.path("state"))];
+    let config = format!("[[detector]]\nname = \"hosts\"\nmodel = {source}\n[state]\ndir = {state}\n{more}");
     site.write("qualm.toml", config).to_string_lossy().into_owned()
 }
 

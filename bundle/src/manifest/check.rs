@@ -62,6 +62,11 @@ impl Manifest {
         if entity.iter().collect::<BTreeSet<_>>().len() != entity.len() {
             return Err("`entity` names a tag twice".to_owned());
         }
+        if entity.iter().any(|tag| tag == "detector" || tag.is_empty()) {
+            return Err(
+                "`entity` may not name the tag `detector`, which events of vectors have, nor one without a name".into(),
+            );
+        }
         self.vectors()?; // all globs are some
         if !threshold.ordinary.is_finite() || !threshold.raw.is_finite() {
             return Err("[threshold] is not finite".to_owned());

@@ -60,6 +60,14 @@ pub enum Refused {
         "it is another bundle than the one that runs, but has the same version {0}; each new one needs a higher version"
     )]
     SameVersion(u64),
+    /// It is another model than the one that runs: its versions say nothing of that one's.
+    #[error("it is another model, `{offered}`, where `{current}` runs; give the detector another `name` for it")]
+    OtherModel {
+        /// The model that is offered.
+        offered: String,
+        /// The model that runs.
+        current: String,
+    },
     /// This version, or one after it, was rolled back from.
     #[error("version {offered} is not taken: version {from} was rolled back from, so only what is newer than that is")]
     RolledBack {
@@ -203,15 +211,18 @@ impl Store {
         })
     }
 
-    /// Whether a bundle may be taken. One of another name may always be: its versions are its own.
+    /// Whether a bundle may be taken. One of another name may not: its versions are its own, and whoever could offer it
+    /// could offer an old one behind it.
     ///
     /// # Errors
     ///
     /// Says why not.
     pub fn admits(&self, bundle: &Bundle) -> Result<Admission, Refused> {
-        let Some(current) = self.state.current.as_ref().filter(|current| current.name == bundle.manifest.name) else {
-            return Ok(Admission::New);
-        };
+        let Some(current) = &self.state.current else { return Ok(Admission::New) };
+        if current.name != bundle.manifest.name {
+            let (offered, current) = (bundle.manifest.name.clone(), current.name.clone());
+            return Err(Refused::OtherModel { offered, current });
+        }
         let offered = bundle.manifest.version;
         if offered == current.version && bundle.digest() == current.sha256 {
             return Ok(Admission::Same);
@@ -328,7 +339,12 @@ impl Store {
             Some(state) => state,
             None => self.recover()?,
         };
-        what(self)
+        let before = self.state.clone();
+        let result = what(self);
+        if result.is_err() {
+            self.state = before; // as it still stands in the file
+        }
+        result
     }
 
     /// What stands in the file; none where there is no file or it is damaged.

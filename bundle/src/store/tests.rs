@@ -113,19 +113,14 @@ fn what_the_process_takes_does_not_undo_what_the_command_did() {
 }
 
 #[test]
-fn another_model_begins_anew() {
+fn another_model_is_refused() {
     let root = tempfile::tempdir().unwrap();
     let mut store = open(&root);
-    offer(&mut store, 8).unwrap();
     offer(&mut store, 9).unwrap();
-    store.rollback(None).unwrap();
-    let mut other = testing::draft(1);
+    let mut other = testing::draft(10);
     other.manifest.name = "memory".to_owned();
-    let other = other.finish().unwrap();
-    assert_eq!(store.admits(&other), Ok(Admission::New));
-    store.keep(&other).unwrap();
-    assert_eq!((store.version(), store.kept(), store.rolled_back_from()), (Some(1), vec![1], None));
-    assert!(store.rollback(None).is_err());
+    let refused = store.admits(&other.finish().unwrap()).unwrap_err();
+    assert!(matches!(refused, Refused::OtherModel { .. }) && refused.to_string().contains("`memory`"), "{refused}");
 }
 
 #[test]

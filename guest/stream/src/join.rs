@@ -49,8 +49,10 @@ struct Route {
     hash: u64,
     /// The entity's identity.
     identity: u64,
-    /// Features of such events by number, those of the same field side by side.
+    /// Features of such events by number, in order of their fields.
     features: Vec<u16>,
+    /// For each field of an event, by its place: where its features began among these the last time.
+    places: Vec<u16>,
 }
 
 /// One entity: its vector at hand, and what its features last were.
@@ -105,7 +107,8 @@ impl Joiner {
 
     /// The seed of identities, as in [`crate::Pipeline::new`].
     pub(crate) fn set_seed(&mut self, seed: u64) {
-        self.seed = seed;
+        // Vectors of another shape are other series: what was remembered of those is of no use for these.
+        self.seed = xxh3_64_with_seed(format!("{:?}", self.shape).as_bytes(), seed);
     }
 
     pub(crate) fn shape(&self) -> &Shape {
@@ -136,11 +139,11 @@ impl Joiner {
             }
             routes.insert_unique(event.hash, shape.route(event.head, event.hash, *seed), |route| route.hash);
         }
-        let Some(route) = routes.find(event.hash, at) else { return false };
-        if route.features.is_empty() {
+        let Some(Route { identity, features, places, .. }) = routes.find_mut(event.hash, at) else { return false };
+        if features.is_empty() {
             return false;
         }
-        let number = series.number(route.identity);
+        let number = series.number(*identity);
         if entities.len() <= number as usize {
             entities.resize_with(number as usize + 1, || None);
         }
@@ -154,7 +157,8 @@ impl Joiner {
             counts.missing += (entity.values.len() - entity.filled) as u64;
             entity.done = true;
         };
-        if start > entity.start || start < entity.start.saturating_sub(MOST_LATE) {
+        let most_late = MOST_LATE.max(shape.interval.saturating_mul(2));
+        if start > entity.start || start < entity.start.saturating_sub(most_late) {
             if start > entity.start && !entity.done && !entity.first && entity.filled > 0 {
                 emit(entity); // the next interval has begun: what is missing will not come
             }
@@ -165,16 +169,24 @@ impl Joiner {
         }
 
         let mut brought = false;
-        let mut next = 0; // fields mostly come in the order of the features
-        for field in event.fields {
+        let named = |at: usize| shape.features[usize::from(features[at])].field.as_bytes();
+        if places.len() < event.fields.len() {
+            places.resize(event.fields.len(), 0);
+        }
+        for (field, place) in event.fields.iter().zip(places) {
             let key = line::unescape(field.key(event.bytes));
-            let names = |at: &usize| shape.features[usize::from(route.features[*at])].field.as_bytes() == key.as_ref();
-            let count = route.features.len();
-            let Some(found) = (next..count).chain(0..next).find(names) else { continue };
-            let first = if found < next { (0..=found).find(names).unwrap_or(found) } else { found };
-            for at in (first..count).take_while(names) {
-                entity.put(usize::from(route.features[at]), shape, field.value, event.time);
-                next = at + 1;
+            // Events with the same head mostly have the same fields in the same order.
+            let mut at = usize::from(*place);
+            if named(at) != key.as_ref() {
+                at = partition_point(features.len(), |at| named(at) < key.as_ref());
+                if at == features.len() || named(at) != key.as_ref() {
+                    continue; // a field that nobody wants
+                }
+                *place = at as u16;
+            }
+            while at < features.len() && named(at) == key.as_ref() {
+                entity.put(usize::from(features[at]), shape, field.value, event.time);
+                at += 1;
             }
             entity.event = event.number;
             brought = true;
@@ -194,24 +206,32 @@ impl Joiner {
     }
 }
 
+/// The first of `count` places for which `before` does not hold; it holds for none behind that.
+fn partition_point(count: usize, before: impl Fn(usize) -> bool) -> usize {
+    let (mut low, mut high) = (0, count);
+    while low < high {
+        let middle = low.midpoint(high);
+        if before(middle) { low = middle + 1 } else { high = middle }
+    }
+    low
+}
+
 impl Shape {
     /// When the interval begins that a time falls into.
     fn start(&self, time: i64) -> i64 {
-        if self.interval > 0 { time - time.rem_euclid(self.interval) } else { time }
+        if self.interval > 0 { time.saturating_sub(time.rem_euclid(self.interval)) } else { time }
     }
 
     fn route(&self, head: &[u8], hash: u64, seed: u64) -> Route {
         let wanted = self.features.iter().zip(0_u16..).filter(|(feature, _)| feature.wants(head));
         let mut features: Vec<u16> = wanted.map(|(_, number)| number).collect();
-        // Those of the same field side by side, in the order in which their fields first stand among the features.
         let field = |number: u16| &self.features[usize::from(number)].field;
-        features
-            .sort_by_key(|&number| (self.features.iter().position(|feature| feature.field == *field(number)), number));
+        features.sort_by(|&a, &b| field(a).cmp(field(b)).then(a.cmp(&b)));
         let tags = self.tags(head);
         if tags.len() > MOST_TAGS {
             features.clear();
         }
-        Route { hash, identity: xxh3_64_with_seed(&tags, seed), features }
+        Route { hash, identity: xxh3_64_with_seed(&tags, seed), features, places: Vec::new() }
     }
 
     /// The tags that tell the entity of an event with this head, as they stand there; one that it lacks is left out.
@@ -219,7 +239,8 @@ impl Shape {
         let mut out = Vec::new();
         for key in &self.entity {
             let mut tags = line::head_parts(head).skip(1).filter_map(line::tag);
-            if let Some((key, value)) = tags.find(|(k, _)| line::unescape(k).as_ref() == key.as_bytes()) {
+            let told = tags.find(|(k, _)| line::unescape(k).as_ref() == key.as_bytes());
+            if let Some((key, value)) = told.filter(|(_, value)| !value.is_empty()) {
                 out.extend([b",", key, b"=", value].concat());
             }
         }

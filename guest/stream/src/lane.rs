@@ -19,6 +19,9 @@ pub struct Lane {
     gone: Vec<u32>,
 }
 
+/// The most values that a detector is given at once.
+const MOST_VALUES: usize = 1 << 20;
+
 /// What a detector's rows are made of.
 #[derive(Debug)]
 pub(crate) enum Wants {
@@ -164,8 +167,24 @@ impl Lane {
     /// Has the run's rows scored.
     pub(crate) fn score(&mut self, scorer: &mut impl Scorer) {
         let Self { rows, verdicts, series, gone, .. } = self;
-        if !rows.is_empty() {
-            scorer.score(rows, verdicts);
+        if rows.values.len() <= MOST_VALUES.max(rows.features()) {
+            if !rows.is_empty() {
+                scorer.score(rows, verdicts);
+            }
+        } else {
+            // Wide vectors that come in masses: a detector has only so much memory.
+            let (features, most) = (rows.features(), (MOST_VALUES / rows.features()).max(1));
+            for first in (0..rows.len()).step_by(most) {
+                let (mut part, mut told) = (Rows::new(features), Verdicts::default());
+                for row in first..rows.len().min(first + most) {
+                    part.add_vector(rows.series[row], rows.times[row], &rows.values[row * features..][..features]);
+                }
+                scorer.score(&part, &mut told);
+                verdicts.scores.append(&mut told.scores);
+                // All parts have contributions, or those that have none have zeros in their place.
+                told.contributions.resize(part.values.len(), 0.0);
+                verdicts.contributions.append(&mut told.contributions);
+            }
         }
         series.retire(rows.len(), gone);
     }

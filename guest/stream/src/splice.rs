@@ -97,12 +97,13 @@ pub(crate) fn put_name(out: &mut Vec<u8>, name: &str) {
     for byte in name.bytes() {
         match byte {
             b',' | b'=' | b' ' => out.extend_from_slice(&[b'\\', byte]),
-            b'\t'..=b'\r' => out.push(b'_'),
+            // A backslash would escape what follows.
+            b'\t'..=b'\r' | b'\\' => out.push(b'_'),
             _ => out.push(byte),
         }
     }
-    if name.is_empty() || name.ends_with('\\') {
-        out.push(b'_'); // a backslash at the end would escape what follows
+    if name.is_empty() {
+        out.push(b'_');
     }
 }
 

@@ -255,3 +255,42 @@ proptest! {
         prop_assert_eq!(pipeline.counts().rows, sum.seen.len() as u64);
     }
 }
+
+#[test]
+fn what_comes_late_is_late_however_long_the_interval() {
+    let hour = 3600 * SECOND;
+    let shape = Shape {
+        interval: 6 * hour,
+        entity: vec!["host".to_owned()],
+        features: vec![feature("a", "m", "a"), feature("b", "m", "b")],
+    };
+    let (mut pipeline, mut sum) = (pipeline(shape), Sum::default());
+    let lines = [("a=1,b=1", 6 * hour), ("a=2", 12 * hour + 1), ("a=9", 12 * hour - 1), ("b=2", 12 * hour + 2)];
+    let lines: String = lines.iter().map(|(fields, time)| format!("m,host=x {fields} {time}\n")).collect();
+    let out = give(&mut pipeline, &mut sum, &lines);
+    assert_eq!(out.matches("anomaly,").count(), 2, "{out}");
+    assert_eq!((sum.seen[1].1, &sum.seen[1].2[..]), (12 * hour, &[2.0, 2.0][..]));
+}
+
+#[test]
+fn fields_may_come_in_any_order_and_among_others() {
+    let names = ["d", "a", "c", "b"];
+    let shape =
+        Shape { interval: 0, entity: vec![], features: names.iter().map(|name| feature(name, "m", name)).collect() };
+    let (mut pipeline, mut sum) = (pipeline(shape), Sum::default());
+    let input = "m a=1,b=2,c=3,d=4 1\nm d=4,c=3,b=2,a=1 2\nm zz=9,b=2,0=7,d=4,a=1,bb=5,c=3 3\nm a=1,b=2,c=3,d=4 -9223372036854775808\n";
+    give(&mut pipeline, &mut sum, input);
+    assert_eq!(sum.seen.len(), 4);
+    assert!(sum.seen.iter().all(|(_, _, values)| *values == [4.0, 1.0, 3.0, 2.0]), "{:?}", sum.seen);
+}
+
+#[test]
+fn wide_vectors_in_masses_are_scored_in_parts() {
+    let features = (0..1000).map(|at| feature(&format!("f{at}"), "m", &format!("f{at}"))).collect();
+    let (mut pipeline, mut sum) = (pipeline(Shape { interval: 1, entity: vec![], features }), Sum::default());
+    let input: String = (1..5001).map(|time| format!("m f0={time} {time}\n")).collect();
+    let out = give(&mut pipeline, &mut sum, &input);
+    // The first interval is left out, and the last one goes on.
+    assert_eq!((sum.seen.len(), out.matches("anomaly,").count()), (4998, 4998));
+    assert_eq!(sum.seen[4997].2[0].to_bits(), 4999_f64.to_bits());
+}

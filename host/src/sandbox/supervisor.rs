@@ -117,8 +117,8 @@ pub struct Supervisor {
     name: String,
     /// How to start the guest; none where there is no model as yet, and nothing is scored.
     recipe: Option<Recipe>,
-    /// What it was before the last swap, to fall back on.
-    previous: Option<Recipe>,
+    /// What it was before the last swap, to fall back on, and what was saved then.
+    previous: Option<(Recipe, Vec<Arc<Slice>>)>,
     /// Whether anomalies are explained.
     explain: bool,
     rest: Rest,
@@ -188,7 +188,7 @@ impl Supervisor {
         }
         let Running { recipe, guest, .. } = running;
         let previous = self.recipe.replace(recipe);
-        self.previous = previous.filter(|_| series.is_some());
+        self.previous = previous.filter(|_| series.is_some()).map(|recipe| (recipe, self.saved.clone()));
         if series.is_none() {
             self.saved.clear();
         }
@@ -251,7 +251,8 @@ impl Supervisor {
     /// Takes over what an earlier run saved, and begins to restore it.
     pub fn adopt(&mut self, saved: Vec<Arc<Slice>>) {
         self.saved = saved;
-        self.task = Task::Restore(0);
+        // Without a guest there is nobody to give it to: it is restored once there is one.
+        self.task = if self.guest.is_some() { Task::Restore(0) } else { Task::None };
     }
 
     /// Does a little of what is under way: saves or restores one slice. `series` are the lane's.
@@ -357,9 +358,10 @@ impl Supervisor {
             return;
         }
         self.strikes = 0;
-        if let Some(previous) = self.previous.take() {
+        if let Some((recipe, saved)) = self.previous.take() {
             warn!("detector `{}` failed {STRIKES} times in short order; it goes back to the model before", self.name);
-            self.recipe = Some(previous);
+            self.recipe = Some(recipe);
+            self.saved = saved;
             self.health.fallbacks += 1;
             return;
         }
@@ -453,6 +455,13 @@ mod tests {
         let scored = (0..10).filter(|_| !score(&mut supervisor, 0, 0, 0.5).is_nan()).count();
         let health = supervisor.health();
         assert_eq!((scored, health.failures["trap"], health.swaps, health.fallbacks), (7, 3, 2, 1), "{health:?}");
+    }
+
+    #[test]
+    fn without_a_model_there_is_nothing_to_restore() {
+        let mut supervisor = Supervisor::new("d", None, false, QUICK);
+        supervisor.adopt(Vec::new());
+        assert!(!supervisor.is_busy(), "whoever waits for its end would wait for ever");
     }
 
     #[test]

@@ -20,6 +20,9 @@ const EXCESSES: f64 = 50.0;
 /// out; but a single row that was no ordinary one, taken at its word, could move the threshold anywhere.
 const WILD: f64 = 20.0;
 
+/// The farthest that a score lies out: what is farther is as far, and its mean with others still a number.
+const MOST_UNITS: f64 = 1e99;
+
 /// How a threshold is found.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Threshold {
@@ -80,7 +83,7 @@ impl Calibration {
     /// A raw score in units of the threshold, as yet of either sign.
     #[must_use]
     pub fn units(&self, raw: f64) -> f64 {
-        (raw - self.ordinary) / (self.threshold - self.ordinary)
+        ((raw - self.ordinary) / (self.threshold - self.ordinary)).clamp(-MOST_UNITS, MOST_UNITS)
     }
 
     /// The score: in units of the threshold, and not below 0.
