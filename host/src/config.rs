@@ -195,15 +195,7 @@ impl Config {
             let hint = if missing { "; `qualm --sample-config` prints a file to start from" } else { "" };
             Error { place: place.clone(), what: format!("{error}{hint}") }
         })?;
-        let mut config = Self::parse(&text, &place)?;
-        // A bundle's path is meant from where the file is, wherever the process was started.
-        let directory = path.parent().unwrap_or(Path::new(""));
-        for model in config.detector.iter_mut().filter_map(|detector| detector.model.as_mut()) {
-            if !model.contains("://") {
-                *model = directory.join(&*model).to_string_lossy().into_owned();
-            }
-        }
-        Ok(config)
+        Self::parse_from(&text, &place, path.parent().unwrap_or(Path::new("")))
     }
 
     /// Reads a file's text; `place` names it in errors.
@@ -212,6 +204,11 @@ impl Config {
     ///
     /// As [`read`](Self::read).
     pub fn parse(text: &str, place: &str) -> Result<Self, Error> {
+        Self::parse_from(text, place, Path::new(""))
+    }
+
+    /// The same, where the paths of bundles and keys are meant from `directory`, wherever the process was started.
+    fn parse_from(text: &str, place: &str, directory: &Path) -> Result<Self, Error> {
         let text = expand(text, |name| std::env::var(name).ok()).map_err(|(line, name)| Error {
             place: format!("{place}:{line}"),
             what: format!("the environment has no variable `{name}`; set it, or write `$${{{name}}}` to mean the text"),
@@ -226,6 +223,11 @@ impl Config {
         if config.detector.is_empty() {
             config.detector.push(Detector::default());
         }
+        let from_there = |path: &mut String| *path = directory.join(&*path).to_string_lossy().into_owned();
+        let models = config.detector.iter_mut().filter_map(|detector| detector.model.as_mut());
+        models.filter(|model| !model.contains("://")).for_each(from_there);
+        let keys = config.bundles.trusted_keys.iter_mut().filter(|key| PublicKey::parse(key).is_err());
+        keys.for_each(from_there);
         config.check().map_err(|what| Error { place: place.to_owned(), what })?;
         Ok(config)
     }

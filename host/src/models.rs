@@ -155,8 +155,7 @@ impl Loader {
     ///
     /// Where there is neither.
     pub fn first(&mut self, metrics_wait: bool) -> Result<Candidate, String> {
-        let far = self.fetcher.source().watched().is_none();
-        let offered = if metrics_wait && far {
+        let offered = if metrics_wait && self.is_far() {
             Err(format!("{} has not been asked yet", self.fetcher.source()))
         } else {
             self.look()
@@ -175,6 +174,12 @@ impl Loader {
         self.last = Some(kept.digest());
         info!("detector `{}` begins with the last good model, {}: {error}", self.name, candidate.title);
         Ok(candidate)
+    }
+
+    /// Whether the source is a server, which is not asked before metrics flow.
+    #[must_use]
+    pub fn is_far(&self) -> bool {
+        self.fetcher.source().watched().is_none()
     }
 
     /// What the source offers, or somebody rolled back to, if it is another one than the last.

@@ -358,7 +358,12 @@ impl Part {
         let mut loader = loader.map_err(|error| StartError::Model(detector.name.clone(), error))?;
         let first = loader.first(true);
         let first = first.inspect_err(|error| {
-            error!("detector `{}` scores nothing until it has a model: {error}", detector.name);
+            let name = &detector.name;
+            if loader.is_far() {
+                info!("detector `{name}` scores nothing until it has a model: {error}");
+            } else {
+                error!("detector `{name}` scores nothing until it has a model: {error}");
+            }
         });
         let reloader = Some(Reloader::start(loader, config.bundles.poll));
         Ok(Self { reloader, ..Self::with_model(detector, config, first.ok()) })

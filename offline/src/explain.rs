@@ -1,5 +1,6 @@
 //! `qualm explain`: why rows have the scores that they have.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io;
 
@@ -7,6 +8,7 @@ use clap::Args;
 use jiff::Timestamp;
 use qualm_bundle::manifest::Reference;
 use qualm_bundle::stdout::say;
+use qualm_core::trained::Trained;
 use serde::Serialize;
 use serde_json::json;
 
@@ -123,6 +125,8 @@ pub struct Explained {
     pub meaning: String,
 }
 
+/// Rows that are scored at once.
+const BATCH: usize = 1000;
 /// Features of a row that are shown at most.
 const FEATURES: usize = 10;
 /// What contributes a smaller share is not shown.
@@ -149,24 +153,40 @@ pub fn run(options: &Options) -> Result<(), Error> {
         (None, None) => most_anomalous(table, &scored.scores, options.top),
     };
     // Of one that is not trained, alarms alone are explained.
-    let trained = qualm_core::open_trained(&bundle.model).ok();
-    let contributions = |row: usize| match &trained {
-        Some(trained) => {
-            let features = table.features();
-            let mut contributions = vec![0.0; features];
-            trained.explain(&table.values[row * features..][..features], &mut contributions);
-            largest(&contributions, features)
-        }
-        None => scored.causes.get(&row).cloned().unwrap_or_default(),
+    let causes = match qualm_core::open_trained(&bundle.model) {
+        Ok(trained) => contributions(trained, table, &rows).map_err(failed)?,
+        Err(_) => scored.causes.clone(),
     };
-    let explanations: Vec<Explanation> =
-        rows.into_iter().map(|row| explain(table, &scored, row, &contributions(row), &references)).collect();
+    let none = Vec::new();
+    let explanations: Vec<Explanation> = rows
+        .into_iter()
+        .map(|row| explain(table, &scored, row, causes.get(&row).unwrap_or(&none), &references))
+        .collect();
     let told = if options.json {
         format!("{}\n", json!({ "title": title, "rows": explanations }))
     } else {
         explanations.iter().map(Explanation::text).collect::<Vec<_>>().join("\n")
     };
     say(&told).map_err(Error::Print)
+}
+
+/// What contributed to the scores of some rows, each in the light of those before it.
+fn contributions(
+    mut trained: Trained,
+    table: &Table,
+    rows: &[usize],
+) -> Result<BTreeMap<usize, Vec<(usize, f64)>>, qualm_core::Error> {
+    let features = table.features().max(1);
+    let mut causes = BTreeMap::new();
+    for first in (0..table.len()).step_by(BATCH) {
+        let range = first..table.len().min(first + BATCH);
+        let verdicts = trained.observe_explaining(table.batch(range.clone()), |at, _| rows.contains(&(first + at)))?;
+        for row in range.filter(|row| rows.contains(row)) {
+            let shares = &verdicts.contributions[(row - first) * features..][..features];
+            causes.insert(row, largest(shares, features));
+        }
+    }
+    Ok(causes)
 }
 
 /// The rows of a time or, where there is none, of the closest.

@@ -6,6 +6,7 @@ use clap::Args;
 use serde::Serialize;
 
 use super::{Error, print, read, text};
+use crate::bundle;
 
 #[derive(Debug, Args)]
 pub(super) struct Options {
@@ -34,7 +35,8 @@ pub(super) fn run(options: &Options) -> Result<(), Error> {
     let name = bundle.archive_name();
     let path = if options.out.is_dir() { options.out.join(&name) } else { options.out.clone() };
     bundle.write_packed(&path).map_err(Error::Write)?;
-    let bytes = path.metadata()?.len();
+    let written = |error| Error::Write(bundle::Fault::Io(error).at(path.display()));
+    let bytes = path.metadata().map_err(written)?.len();
     let packed = Packed { path, bytes, signed: bundle.signature.is_some() };
     print(&packed, options.json, || {
         let shown = packed.path.strip_prefix(".").unwrap_or(&packed.path).display();

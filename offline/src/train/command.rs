@@ -93,10 +93,10 @@ pub enum Error {
     #[error(transparent)]
     Spec(#[from] spec::Error),
     /// Nothing can be learnt from this.
-    #[error("{}: {what}", input.display())]
+    #[error("{place}: {what}")]
     Train {
-        /// The history.
-        input: PathBuf,
+        /// What is at fault: the history, or what was set.
+        place: String,
         /// Why.
         what: String,
     },
@@ -120,11 +120,22 @@ pub enum Error {
 /// What cannot be used, where, and what to do. No bundle is written then.
 pub fn run(options: &Options) -> Result<(), Error> {
     let Options { input, out, .. } = options;
-    let failed = |what: String| Error::Train { input: input.clone(), what };
+    // What is wrong with what was set is not the data's fault.
+    let failed = |what: String| {
+        let set = what.starts_with('[') || what.starts_with("name one") || what.contains("no detector that is trained");
+        match (&options.spec, set) {
+            (_, false) => Error::Train { place: input.display().to_string(), what },
+            (Some(spec), true) => Error::Train { place: spec.display().to_string(), what },
+            (None, true) => Error::Train { place: "--detector".to_owned(), what },
+        }
+    };
     let spec = options.spec.as_deref().map_or_else(|| Ok(Spec::default()), Spec::read)?;
     let spec = Spec { seed: options.seed.unwrap_or(spec.seed), ..spec };
     let known = || format!("name one with --detector: {}", kinds::KINDS.join(", "));
     let kind = options.detector.clone().or_else(|| spec.detector.clone()).ok_or_else(|| failed(known()))?;
+    if !kinds::KINDS.contains(&kind.as_str()) {
+        return Err(failed(format!("`{kind}` is no detector that is trained; there are {}", kinds::KINDS.join(", "))));
+    }
     let measurement = measurement(options);
     let vectors = vectors(&spec, input, &measurement)?;
     let shape = vectors.shape().map_err(failed)?;

@@ -15,9 +15,9 @@ use std::ops::Range;
 use jiff::Timestamp;
 use qualm_bundle::bundle::Draft;
 use qualm_bundle::golden::Golden;
-use qualm_bundle::manifest::{self, FORMAT, Manifest, Provenance, Shape};
+use qualm_bundle::manifest::{self, FORMAT, Feature, Manifest, Provenance, Shape, Transform};
 use qualm_core::Batch;
-use qualm_core::trained::calibrate::LEAST;
+use qualm_core::trained::calibrate::{LEAST, Threshold};
 use qualm_core::trained::{Rows, Trained};
 use rayon::prelude::*;
 
@@ -82,7 +82,7 @@ pub fn train(
     step: impl Fn() + Sync,
 ) -> Result<Outcome, String> {
     let split = split(table, spec.split)?;
-    let warnings = check(table, &split.train)?;
+    let mut warnings = check(table, vectors, &split.train)?;
     let choices = grid::choices(&spec.parameters)?;
     let (threshold, rule) = spec.threshold.resolve()?;
     let fit = |choice: &Choice| {
@@ -105,6 +105,18 @@ pub fn train(
     provenance.metrics.insert("test_alarm_rate".to_owned(), alarms as f64 / scored.max(1) as f64);
     let injected = injected(&model, table, tested, spec.seed)?;
     provenance.metrics.insert("test_injected_auc_pr".to_owned(), injected);
+    let share = alarms as f64 / scored.max(1) as f64;
+    if let Threshold::FalseAlarmRate(rate) = threshold
+        && alarms > 3
+        && share > 10.0 * rate
+    {
+        warnings.push(format!(
+            "{:.2} % of the rows that it had not seen are alarms, where {:.4} % was asked for: unless there were \
+             incidents, what is ordinary has moved since the rows that it learnt from. Give it a longer history",
+            share * 100.0,
+            rate * 100.0
+        ));
+    }
 
     let calibration = trained.calibration();
     let reference = reference::of(table, split.train.clone());
@@ -121,9 +133,7 @@ pub fn train(
         interval: vectors.interval,
         threshold: manifest::Threshold { rule, ordinary: calibration.ordinary, raw: calibration.threshold },
         suppression: spec.suppression.clone(),
-        features: features
-            .map(|(feature, reference)| manifest::Feature { reference: Some(reference), ..feature })
-            .collect(),
+        features: features.map(|(feature, reference)| Feature { reference: Some(reference), ..feature }).collect(),
         provenance,
         sha256: std::collections::BTreeMap::new(),
     };
@@ -149,19 +159,27 @@ fn split(table: &Table, shares: [f64; 3]) -> Result<Split, String> {
 }
 
 /// Whether something can be learnt of every feature. Returns what is odd about some.
-fn check(table: &Table, train: &Range<usize>) -> Result<Vec<String>, String> {
+fn check(table: &Table, vectors: &Vectors, train: &Range<usize>) -> Result<Vec<String>, String> {
     let batch = table.batch(train.clone());
     let rows = Rows::new(batch.values, table.features());
     let mut warnings = Vec::new();
     let mut varying = 0;
     for (feature, name) in table.names.iter().enumerate() {
         let Some(first) = rows.column(feature).next() else {
+            let Feature { measurement, field, tags, .. } = &vectors.features[feature];
+            let tags: String = tags.iter().map(|(key, value)| format!(", {key}={value}")).collect();
             return Err(format!(
-                "`{name}` has no value in the first {} rows, which are learnt from; leave it out of the features, or \
-                 give it a history that has some",
+                "`{name}` has no value in the first {} rows, which are learnt from: is {measurement}.{field}{tags} what \
+                 the data call it? If so, leave it out, or give it a history that has some",
                 train.len()
             ));
         };
+        let transform = vectors.features[feature].transform;
+        if transform == Transform::None && only_grows(rows.column(feature)) {
+            warnings.push(format!(
+                "`{name}` only grows, as counters do; `transform = \"rate\"` in a specification makes it a rate"
+            ));
+        }
         let present = rows.column(feature).count();
         if rows.column(feature).all(|value| value.to_bits() == first.to_bits()) {
             warnings.push(format!("`{name}` is always {first}: any other value will look strange"));
@@ -177,6 +195,20 @@ fn check(table: &Table, train: &Range<usize>) -> Result<Vec<String>, String> {
         return Err("no feature ever changes; there is nothing to learn from".to_owned());
     }
     Ok(warnings)
+}
+
+/// Whether values only ever grow, and often do.
+fn only_grows(values: impl Iterator<Item = f64>) -> bool {
+    let (mut last, mut steps, mut rows) = (f64::NEG_INFINITY, 0_usize, 0_usize);
+    for value in values {
+        if value < last {
+            return false;
+        }
+        steps += usize::from(value > last);
+        rows += 1;
+        last = value;
+    }
+    steps * 2 > rows
 }
 
 /// The choice that finds most of the anomalies put into the validation part, the detector fitted with it, and how all did.
@@ -359,7 +391,7 @@ mod tests {
         for (text, spec, what) in [
             (history(400), "", "there are 400 rows"),
             (constant, "", "no feature ever changes"),
-            (empty, "", "`b` has no value in the first 489 rows"),
+            (empty, "", "`b` has no value in the first 489 rows, which are learnt from: is history.b what"),
             (history(700).replace(",7\n", ",seven\n"), "", "history.csv:2: column `version`: `seven` is no number"),
             (history(700).replacen("time,", "when,", 1), "", "the first column must be `time`"),
             (history(700), "[parameters]\nscalng = \"robust\"", "unknown `scalng`; known here are scaling, clip"),

@@ -111,6 +111,7 @@ impl Spec {
         for feature in &self.features {
             feature.for_pipeline()?;
         }
+        self.suppression.sustained().map_err(|error| format!("[suppression] `sustained`: {error}"))?;
         self.threshold.resolve().map(drop)
     }
 }

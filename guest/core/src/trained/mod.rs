@@ -219,6 +219,20 @@ impl Trained {
         self.calibration
     }
 
+    /// Scores a batch as [`observe`](Detector::observe) does, and explains the rows that `which` names, given their place and
+    /// score: anomalies or not, and however many.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::BadShape`]: nothing was scored or learnt.
+    pub fn observe_explaining(
+        &mut self,
+        batch: Batch<'_>,
+        mut which: impl FnMut(usize, f64) -> bool,
+    ) -> Result<Verdicts, Error> {
+        self.run(batch, true, &mut which)
+    }
+
     /// How much each feature of a row (in the metrics' own units) contributes to its raw score; see [`Kernel::explain`].
     /// It is taken alone: with a baseline, as a change from the average of the training rows.
     pub fn explain(&self, row: &[f64], contributions: &mut [f64]) {
@@ -299,44 +313,13 @@ impl Detector for Trained {
         }
     }
 
-    /// Contributions are those to the row's own raw score, as the kind's [`Kernel::explain`] has them; for a row whose
-    /// score is that of its level, what features add to the mean square of the whitened level.
     fn observe(&mut self, batch: Batch<'_>, explain: bool) -> Result<Verdicts, Error> {
-        let Self { features, front, kernel, power, calibration, memory, level, state, stages, raw, white, .. } = self;
-        let features = *features;
-        let count = batch.rows(features)?;
-        front.run(with_series(batch, features), state, stages);
-        let rows = front.rows(stages);
-        raw.clear();
-        kernel.score(rows, raw);
-        raise(raw, *power);
-        let mut scores = Vec::with_capacity(count);
-        let mut contributions = vec![0.0; if explain { rows.len() } else { 0 }];
-        let mut to_explain = if explain { kernel.most_explained() } else { 0 };
-        for (at, ((series, row), &raw)) in with_series(batch, features).zip(&*raw).enumerate() {
-            if !is_known(row) {
-                scores.push(f64::NAN);
-                continue;
-            }
-            let series = state.series(series);
-            let score = calibration.score(memory.average(series.score, calibration.units(raw)));
-            let place = at * features..(at + 1) * features;
-            let scaled = &stages.scaled[place.clone()];
-            let (score, held) = match level {
-                Some(level) => level.hold(scaled, score, series.highest, white),
-                None => (score, false),
-            };
-            if score > 1.0 && to_explain > 0 {
-                to_explain -= 1;
-                let contributions = &mut contributions[place.clone()];
-                match level {
-                    Some(level) if held => level.explain(scaled, white, contributions),
-                    _ => kernel.explain(&rows[place], contributions),
-                }
-            }
-            scores.push(score);
-        }
-        Ok(Verdicts { scores, contributions })
+        let mut left = self.kernel.most_explained();
+        self.run(batch, explain, &mut |_, score| {
+            let explained = score > 1.0 && left > 0;
+            left -= usize::from(explained);
+            explained
+        })
     }
 
     fn forget(&mut self, series: &[u32]) {
@@ -349,6 +332,53 @@ impl Detector for Trained {
 
     fn restore(&mut self, state: &[u8], series: &[Option<u32>]) -> Result<(), Error> {
         self.state.restore(state, series)
+    }
+}
+
+impl Trained {
+    /// Scores a batch. Contributions are those to the row's own raw score, as the kind's [`Kernel::explain`] has them. An
+    /// alarm that lasts though the row itself is ordinary has its reason in the level, where there is one: then they are
+    /// what features add to the mean square of the whitened level.
+    fn run(
+        &mut self,
+        batch: Batch<'_>,
+        explain: bool,
+        which: &mut dyn FnMut(usize, f64) -> bool,
+    ) -> Result<Verdicts, Error> {
+        let Self { features, front, kernel, power, calibration, memory, level, state, stages, raw, white, .. } = self;
+        let features = *features;
+        let count = batch.rows(features)?;
+        front.run(with_series(batch, features), state, stages);
+        let rows = front.rows(stages);
+        raw.clear();
+        kernel.score(rows, raw);
+        raise(raw, *power);
+        let mut scores = Vec::with_capacity(count);
+        let mut contributions = vec![0.0; if explain { rows.len() } else { 0 }];
+        for (at, ((series, row), &raw)) in with_series(batch, features).zip(&*raw).enumerate() {
+            if !is_known(row) {
+                scores.push(f64::NAN);
+                continue;
+            }
+            let series = state.series(series);
+            let own = calibration.units(raw);
+            let score = calibration.score(memory.average(series.score, own));
+            let place = at * features..(at + 1) * features;
+            let scaled = &stages.scaled[place.clone()];
+            let (score, held) = match level {
+                Some(level) => level.hold(scaled, score, series.highest, white),
+                None => (score, false),
+            };
+            if explain && which(at, score) {
+                let contributions = &mut contributions[place.clone()];
+                match level {
+                    Some(level) if held || (score > 1.0 && own <= 1.0) => level.explain(scaled, white, contributions),
+                    _ => kernel.explain(&rows[place], contributions),
+                }
+            }
+            scores.push(score);
+        }
+        Ok(Verdicts { scores, contributions })
     }
 }
 
