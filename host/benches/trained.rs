@@ -51,7 +51,7 @@ fn main() {
             ("zscore", shipped(zscore::KIND).expect("it is fitted"), false),
         ] {
             let mut pair = Pair::start(&trained, features);
-            for count in [1, 16, 64, 256, 1000] {
+            for count in [1, 16, 64, 256, 1000, ROWS] {
                 let (component, native) = pair.score(&values, count);
                 let theirs = sklearn.as_mut().filter(|_| beside).map(|sklearn| sklearn.score(count));
                 row(name, &count.to_string(), component, native, theirs);
@@ -163,7 +163,7 @@ impl Pair {
 
     /// Microseconds a row of the component and natively.
     fn score(&mut self, values: &[f64], count: usize) -> (f64, f64) {
-        let calls = if count == 1 { 1000 } else { TURN / count };
+        let calls = if count == 1 { 1000 } else { (TURN / count).max(1) };
         let batches: Vec<Rows> = (0..calls).map(|call| self.batch(values, call, count)).collect();
         let per_row = 1e6 / (calls * count) as f64;
         self.observe(&batches, false, per_row)
