@@ -341,9 +341,8 @@ mod tests {
         table.values[301 * 3 + 2] = f64::NAN;
         let scored = score::explain(&mut *qualm_core::open(&model).unwrap(), &table, &|_| {}).unwrap();
         let [row] = most_anomalous(&table, &scored.scores, 1)[..] else { panic!("one row") };
-        let mut contributions = [0.0; 3];
-        qualm_core::open_trained(&model).unwrap().explain(&table.values[row * 3..][..3], &mut contributions);
-        let explained = explain(&table, &scored, row, &largest(&contributions, 3), &[None, Some(reference()), None]);
+        let causes = contributions(qualm_core::open_trained(&model).unwrap(), &table, &[row]).unwrap();
+        let explained = explain(&table, &scored, row, &causes[&row], &[None, Some(reference()), None]);
         assert_eq!((explained.row, explained.entity.as_str()), (302, "host=h1"));
         assert_eq!(
             (explained.causes[0].cause.feature.as_str(), explained.causes[0].cause.typical),

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;
 
-use qualm_bundle::manifest::{Feature, Transform};
+use qualm_bundle::manifest::{self, Feature, Transform};
 use qualm_stream::vector::Shape;
 use qualm_stream::{Lane, Limits, Pipeline, Rows, Scorer, Selector, Verdicts};
 use qualm_stream::{glob, line};
@@ -173,9 +173,7 @@ impl Vectors {
     ///
     /// Names the feature whose glob is none.
     pub fn shape(&self) -> Result<Shape, String> {
-        let features = self.features.iter().map(Feature::for_pipeline).collect::<Result<_, _>>()?;
-        let interval = i64::try_from(self.interval.as_nanos()).unwrap_or(i64::MAX);
-        Ok(Shape { features, entity: self.entity.clone(), interval })
+        manifest::shape(&self.features, &self.entity, self.interval)
     }
 }
 

@@ -184,10 +184,19 @@ impl Manifest {
     ///
     /// Names the tag whose glob is none.
     pub fn vectors(&self) -> Result<vector::Shape, String> {
-        let features = self.features.iter().map(Feature::for_pipeline).collect::<Result<_, _>>()?;
-        let interval = i64::try_from(self.interval.as_nanos()).unwrap_or(i64::MAX);
-        Ok(vector::Shape { features, entity: self.entity.clone(), interval })
+        shape(&self.features, &self.entity, self.interval)
     }
+}
+
+/// How vectors of these features are put together, for the pipeline.
+///
+/// # Errors
+///
+/// Names the feature whose glob is none.
+pub fn shape(features: &[Feature], entity: &[String], interval: Duration) -> Result<vector::Shape, String> {
+    let features = features.iter().map(Feature::for_pipeline).collect::<Result<_, _>>()?;
+    let interval = i64::try_from(interval.as_nanos()).unwrap_or(i64::MAX);
+    Ok(vector::Shape { features, entity: entity.to_vec(), interval })
 }
 
 impl Feature {

@@ -68,14 +68,6 @@ impl Front {
         self.whiten(stages);
     }
 
-    /// Takes a row through that belongs to no series: one that has been where training rows were on average.
-    pub(super) fn run_alone(&self, row: &[f64], stages: &mut Stages) {
-        stages.scaled.clear();
-        self.preparation.prepare(row, &mut stages.scaled);
-        stages.changes.clone_from(&stages.scaled);
-        self.whiten(stages);
-    }
-
     fn subtract<'a>(&self, rows: impl Iterator<Item = (u32, &'a [f64])>, state: &mut State, stages: &mut Stages) {
         let Stages { scaled, changes, .. } = stages;
         scaled.clear();

@@ -233,14 +233,6 @@ impl Trained {
         self.run(batch, true, &mut which)
     }
 
-    /// How much each feature of a row (in the metrics' own units) contributes to its raw score; see [`Kernel::explain`].
-    /// It is taken alone: with a baseline, as a change from the average of the training rows.
-    pub fn explain(&self, row: &[f64], contributions: &mut [f64]) {
-        let mut stages = Stages::default();
-        self.front.run_alone(row, &mut stages);
-        self.kernel.explain(self.front.rows(&stages), contributions);
-    }
-
     /// The model that [`crate::open`] makes this detector of, with nothing remembered.
     #[must_use]
     pub fn to_model(&self) -> Vec<u8> {
