@@ -1,0 +1,1 @@
+//! qualm's HTTP service: one listener, what it serves, and its limits.
