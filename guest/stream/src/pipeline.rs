@@ -1,14 +1,16 @@
 //! The loop: bytes in, scored bytes out.
 
-use memchr::memchr;
+use std::ops::Range;
+
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
+use crate::format::{Format, Opened, Reading, Told, ToldVector};
 use crate::heads::Heads;
 use crate::join::Joined;
-use crate::lane::{Lane, Origin, Wants};
-use crate::line::{self, Field, Refusal};
+use crate::lane::{Lane, Origin, Vectors, Wants};
+use crate::line::{Field, Refusal};
+use crate::lines::Lines;
 use crate::rows::Scorer;
-use crate::splice;
 
 /// How many bytes one read may bring.
 const READ: usize = 1 << 20;
@@ -38,34 +40,35 @@ pub use crate::heads::MAX_LANES;
 /// assert_eq!(out, b"cpu,host=a usage=50,anomaly_score=0.5,is_anomaly=0i 1700000000000000000\n");
 /// ```
 #[derive(Debug)]
-pub struct Pipeline {
+pub struct Pipeline<F: Format = Lines> {
+    format: F,
     lanes: Vec<Lane>,
     heads: Heads,
     /// What was read and not yet passed on lies in `..filled`; `..passed` of it has gone out by now.
     buffer: Vec<u8>,
     filled: usize,
     passed: usize,
-    /// The last event was given up on before its end: pass bytes on until a newline. (Where that newline stands in a
-    /// string that is longer than an event may be, what follows is taken for an event. A closing quote that may never come
-    /// is no better sign.)
+    /// The last event was given up on before its end: pass bytes on until the next one begins.
     midway: bool,
     /// The fields of the event at hand.
     fields: Vec<Field>,
     /// The events of this run that have fields to be scored.
-    events: Vec<Event>,
-    /// The vectors of this run that got a score: behind which event each goes, its lane and row.
-    told: Vec<Told>,
+    events: Vec<Event<F::Place>>,
+    /// The vectors of this run that got a score.
+    vectors: Vec<Scored>,
     out: Vec<u8>,
     counts: Counts,
 }
 
 /// An event that is to be scored.
 #[derive(Debug)]
-struct Event {
+struct Event<P> {
     /// Its number since the start, counting every event that is a metric.
     number: u64,
-    /// Where in the buffer the verdict goes.
-    splice_at: usize,
+    /// Where the verdict goes.
+    place: P,
+    /// Its head: where that begins in the format's text, and its length.
+    head: (u32, u32),
     /// The largest score of its fields so far, NaN for none.
     score: f64,
     /// The largest of those that are anomalies, and that field's key.
@@ -75,7 +78,7 @@ struct Event {
 
 /// A vector that got a score.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Told {
+struct Scored {
     /// Where in the buffer the event ends that completed it.
     at: usize,
     lane: usize,
@@ -88,7 +91,7 @@ struct Told {
 pub struct Counts {
     /// Bytes.
     pub bytes: u64,
-    /// Events: lines, but for blank ones and comments.
+    /// Events that are metrics: lines, but for blank ones and comments.
     pub events: u64,
     /// Events with at least one field that a detector wants.
     pub selected: u64,
@@ -96,7 +99,7 @@ pub struct Counts {
     pub scored: u64,
     /// Events and vectors that are anomalies.
     pub anomalous: u64,
-    /// Events that are not line protocol.
+    /// Events that are not what they should be: not line protocol, for one.
     pub malformed: u64,
     /// Events that were scored upstream: they carry a field that qualm would add.
     pub upstream: u64,
@@ -120,28 +123,45 @@ pub struct Verdict<'a> {
     pub series: u32,
     /// When it was measured.
     pub time: i64,
-    /// The field's key, as it stands in the line; empty for a vector.
+    /// The head of its event, as line protocol writes it; of a vector, its entity's tags.
+    pub head: &'a [u8],
+    /// The field's key, as line protocol writes it; empty for a vector.
     pub key: &'a [u8],
     /// Its values.
     pub values: &'a [f64],
     /// Its score, NaN for none.
     pub score: f64,
+    /// How much each value contributed, where the detector explained; empty otherwise.
+    pub contributions: &'a [f64],
 }
 
 impl Pipeline {
-    /// A pipeline with these detectors. The first lane that wants a field gets it. `seed` makes the series' identities:
-    /// a random one keeps whoever writes the metrics from making two series collide on purpose.
+    /// A pipeline of line protocol with these detectors. The first lane that wants a field gets it. `seed` makes the
+    /// series' identities: a random one keeps whoever writes the metrics from making two series collide on purpose.
     ///
     /// # Panics
     ///
     /// With more than [`MAX_LANES`] lanes.
     #[must_use]
-    pub fn new(mut lanes: Vec<Lane>, seed: u64) -> Self {
+    pub fn new(lanes: Vec<Lane>, seed: u64) -> Self {
+        Self::of(Lines::default(), lanes, seed)
+    }
+}
+
+impl<F: Format> Pipeline<F> {
+    /// The same for events of another format.
+    ///
+    /// # Panics
+    ///
+    /// With more than [`MAX_LANES`] lanes.
+    #[must_use]
+    pub fn of(format: F, mut lanes: Vec<Lane>, seed: u64) -> Self {
         for lane in &mut lanes {
             lane.set_seed(seed);
         }
         assert!(lanes.len() <= MAX_LANES, "a pipeline has at most {MAX_LANES} detectors");
         Self {
+            format,
             lanes,
             heads: Heads::new(seed),
             buffer: vec![0; READ + MAX_EVENT],
@@ -150,7 +170,7 @@ impl Pipeline {
             midway: false,
             fields: Vec::new(),
             events: Vec::new(),
-            told: Vec::new(),
+            vectors: Vec::new(),
             out: Vec::new(),
             counts: Counts::default(),
         }
@@ -181,16 +201,18 @@ impl Pipeline {
         self.input();
         self.begin(now);
         if !self.midway {
-            self.take_event(0, self.filled, now);
+            self.take_event(0..self.filled, now);
         }
+        self.midway = false;
         self.pass(self.filled, scorers)
     }
 
     /// Gives up on an event whose end has not come for too long, and returns its bytes; the rest of it will pass as it is.
     pub fn let_go(&mut self) -> &[u8] {
         self.input();
-        self.midway |= self.filled > 0 && self.buffer[self.filled - 1] != b'\n';
-        self.counts.unfinished += u64::from(self.filled > 0);
+        if self.filled > 0 {
+            self.give_up(0);
+        }
         self.passed = self.filled;
         &self.buffer[..self.filled]
     }
@@ -222,6 +244,11 @@ impl Pipeline {
         self.counts
     }
 
+    /// How its events stand in bytes.
+    pub fn format_mut(&mut self) -> &mut F {
+        &mut self.format
+    }
+
     /// The detectors' parts.
     #[must_use]
     pub fn lanes(&self) -> &[Lane] {
@@ -235,23 +262,34 @@ impl Pipeline {
 
     /// Every row of the last [`run`](Self::run) or [`finish`](Self::finish), and its score.
     pub fn verdicts(&self) -> impl Iterator<Item = Verdict<'_>> {
+        let text = self.format.text(&self.buffer);
+        let part = move |(start, length): (u32, u32)| &text[start as usize..][..length as usize];
         self.lanes.iter().enumerate().flat_map(move |(number, lane)| {
             let Lane { rows, verdicts, .. } = lane;
-            let values = rows.values.chunks_exact(rows.features());
+            let features = rows.features();
+            let values = rows.values.chunks_exact(features);
             verdicts.scores.iter().zip(values).enumerate().map(move |(row, (&score, values))| {
-                let (event, key) = match &lane.wants {
+                let series = rows.series[row];
+                let (event, head, key) = match &lane.wants {
                     Wants::Fields(origins) => {
                         let Origin { event, key, key_len } = origins[row];
-                        (self.events[event as usize].number, &self.buffer[key as usize..][..key_len as usize])
+                        let event = &self.events[event as usize];
+                        (event.number, part(event.head), part((key, key_len)))
                     }
-                    Wants::Vectors(vectors) => (vectors.joiner.emissions[row].event, &[][..]),
+                    Wants::Vectors(vectors) => {
+                        let Vectors { joiner, .. } = &**vectors;
+                        (joiner.emissions[row].event, joiner.tags(series), &[][..])
+                    }
                 };
-                Verdict { event, lane: number, series: rows.series[row], time: rows.times[row], key, values, score }
+                let contributions = verdicts.contributions.get(row * features..(row + 1) * features);
+                let contributions = contributions.unwrap_or_default();
+                Verdict { event, lane: number, series, time: rows.times[row], head, key, values, score, contributions }
             })
         })
     }
 
     fn begin(&mut self, now: i64) {
+        self.format.begin();
         self.events.clear();
         self.lanes.iter_mut().for_each(|lane| lane.begin(now));
     }
@@ -261,45 +299,49 @@ impl Pipeline {
         self.begin(now);
         let mut at = 0;
         if self.midway {
-            let Some(newline) = memchr(b'\n', &self.buffer[..self.filled]) else {
+            let Some(next) = self.format.resume(&self.buffer[..self.filled]) else {
                 return self.filled;
             };
-            at = newline + 1;
+            at = next;
             self.midway = false;
         }
-        while let Some(length) = line::event_end(&self.buffer[at..self.filled]) {
-            self.take_event(at, at + length, now);
+        while let Some(length) = self.format.end(&self.buffer[at..self.filled]) {
+            self.take_event(at..at + length, now);
             at += length;
         }
         if self.filled - at > MAX_EVENT {
-            self.midway = true;
-            self.counts.unfinished += 1;
+            self.give_up(at);
             at = self.filled;
         }
         at
     }
 
-    /// Takes in the event that lies in the buffer at `start..end`: its wanted fields become rows.
-    fn take_event(&mut self, start: usize, end: usize, now: i64) {
-        let Self { lanes, heads, buffer, fields, events, counts, .. } = self;
-        let indent = buffer[start..end].iter().take_while(|byte| byte.is_ascii_whitespace()).count();
-        let start = start + indent;
-        let event = &buffer[start..end];
-        if event.first().is_none_or(|&byte| byte == b'#') {
-            return; // blank, or a comment
+    /// Gives up on the event that begins there.
+    fn give_up(&mut self, at: usize) {
+        self.midway = true;
+        self.counts.unfinished += 1;
+        self.format.give_up(&self.buffer[at..self.filled]);
+    }
+
+    /// Takes in the event that lies there in the buffer: its wanted fields become rows.
+    fn take_event(&mut self, at: Range<usize>, now: i64) {
+        let Self { format, lanes, heads, buffer, fields, events, counts, .. } = self;
+        let opened = format.open(buffer, at.clone());
+        if opened == Opened::Other {
+            return;
         }
         let number = counts.events;
         counts.events += 1;
-        let Some(head_end) = line::head_end(event) else {
+        let Opened::Metric(head_at) = opened else {
             counts.malformed += 1;
             return;
         };
-        let head = heads.look_up(&event[..head_end], lanes);
+        let head = heads.look_up(&format.text(buffer)[head_at.clone()], lanes);
         if head.lanes == 0 {
             return;
         }
-        let body = match line::read_body(event, head_end, fields) {
-            Ok(body) => body,
+        let Reading { base, time, place } = match format.read(buffer, at.clone(), now, fields) {
+            Ok(reading) => reading,
             Err(Refusal::Malformed) => {
                 counts.malformed += 1;
                 return;
@@ -309,25 +351,27 @@ impl Pipeline {
                 return;
             }
         };
-        let time = body.time.unwrap_or(now);
+        let time = time.unwrap_or(now);
+        let text = format.text(buffer);
         let mut wanted = false;
         for field in &*fields {
-            let key = field.key(event);
+            let key = field.key(&text[base..]);
             let Some(lane) = head.lanes().find(|&lane| lanes[lane].wants_field(key)) else { continue };
             let Lane { wants: Wants::Fields(origins), series, rows, .. } = &mut lanes[lane] else { continue };
             let number = series.number(xxh3_64_with_seed(key, head.identity));
             rows.add(number, time, field.value);
-            origins.push(Origin { event: events.len() as u32, key: start as u32 + field.key, key_len: field.key_len });
+            origins.push(Origin { event: events.len() as u32, key: base as u32 + field.key, key_len: field.key_len });
             counts.rows += 1;
             wanted = true;
         }
         if wanted {
-            let splice_at = start + body.fields_end;
-            events.push(Event { number, splice_at, score: f64::NAN, anomaly: f64::NAN, key: (0, 0) });
+            let head = (head_at.start as u32, head_at.len() as u32);
+            events.push(Event { number, place, head, score: f64::NAN, anomaly: f64::NAN, key: (0, 0) });
         }
         for lane in head.lanes() {
             let Lane { wants: Wants::Vectors(vectors), series, rows, .. } = &mut lanes[lane] else { continue };
-            let joined = Joined { bytes: event, head: &event[..head_end], hash: head.hash, fields, time, number, end };
+            let (bytes, head_bytes) = (&text[base..], &text[head_at.clone()]);
+            let joined = Joined { bytes, head: head_bytes, hash: head.hash, fields, time, number, end: at.end };
             let before = rows.len();
             wanted |= vectors.joiner.take(joined, series, rows);
             counts.rows += (rows.len() - before) as u64;
@@ -337,8 +381,8 @@ impl Pipeline {
 
     /// Scores what was taken in, and returns the bytes up to `end` with the verdicts in them.
     fn pass<S: Scorer>(&mut self, end: usize, scorers: &mut [S]) -> &[u8] {
-        let Self { lanes, events, told, .. } = self;
-        told.clear();
+        let Self { lanes, events, vectors: scored, .. } = self;
+        scored.clear();
         for (number, (lane, scorer)) in lanes.iter_mut().zip(scorers).enumerate() {
             lane.score(scorer);
             for row in 0..lane.verdicts.scores.len() {
@@ -349,51 +393,51 @@ impl Pipeline {
                     Wants::Vectors(_) if score.is_nan() => {}
                     Wants::Vectors(vectors) => {
                         let at = vectors.joiner.emissions[row].at;
-                        told.push(Told { at, lane: number, row, anomaly });
+                        scored.push(Scored { at, lane: number, row, anomaly });
                     }
                 }
             }
         }
-        told.sort_unstable();
+        scored.sort_unstable();
         self.passed = end;
         self.splice(end)
     }
 
     /// The bytes up to `end`, with the fields' verdicts in their events and the vectors' behind them.
     fn splice(&mut self, end: usize) -> &[u8] {
-        let Self { lanes, buffer, events, told, out, counts, .. } = self;
+        let Self { format, lanes, buffer, events, vectors, out, counts, .. } = self;
         out.clear();
+        let text = format.text(buffer);
+        let part = |(start, length): (u32, u32)| &text[start as usize..][..length as usize];
         let mut from = 0;
         let mut events = events.iter().filter(|event| !event.score.is_nan()).peekable();
-        let mut told = told.iter().peekable();
+        let mut vectors = vectors.iter().peekable();
         loop {
-            let before = told.peek().map_or(usize::MAX, |told| told.at);
-            let anomaly = if let Some(event) = events.next_if(|event| event.splice_at < before) {
-                let (key, key_len) = (event.key.0 as usize, event.key.1 as usize);
-                let cause = (!event.anomaly.is_nan()).then(|| &buffer[key..key + key_len]);
-                out.extend_from_slice(&buffer[from..event.splice_at]);
-                splice::write(out, event.score, cause);
-                from = event.splice_at;
+            let before = vectors.peek().map_or(usize::MAX, |scored| scored.at);
+            // An event's own verdict comes before that of a vector that it completed.
+            let anomaly = if let Some(event) = events.next_if(|event| F::splice_at(event.place) <= before) {
+                let at = F::splice_at(event.place);
+                let cause = (!event.anomaly.is_nan()).then(|| part(event.key));
+                out.extend_from_slice(&buffer[from..at]);
+                format.write(out, buffer, event.place, &Told { score: event.score, cause, head: part(event.head) });
+                from = at + F::replaces(event.place);
                 cause.is_some()
-            } else if let Some(&Told { at, lane, row, anomaly }) = told.next() {
+            } else if let Some(&Scored { at, lane, row, anomaly }) = vectors.next() {
                 let Lane { wants: Wants::Vectors(vectors), rows, verdicts, .. } = &lanes[lane] else { continue };
                 out.extend_from_slice(&buffer[from..at]);
                 from = at;
                 let names = vectors.joiner.shape().features.iter().map(|feature| feature.name.as_str());
                 let features = rows.features();
                 let contributions = verdicts.contributions.get(row * features..(row + 1) * features);
-                splice::write_event(
-                    out,
-                    &splice::Told {
-                        tags: vectors.joiner.tags(rows.series[row]),
-                        detector: &vectors.name,
-                        score: verdicts.scores[row],
-                        contributions: contributions.filter(|_| anomaly).unwrap_or_default(),
-                        anomaly,
-                        time: rows.times[row],
-                    },
-                    &names,
-                );
+                let told = ToldVector {
+                    tags: vectors.joiner.tags(rows.series[row]),
+                    detector: &vectors.name,
+                    score: verdicts.scores[row],
+                    contributions: contributions.filter(|_| anomaly).unwrap_or_default(),
+                    anomaly,
+                    time: rows.times[row],
+                };
+                format.write_vector(out, &told, &names);
                 anomaly
             } else {
                 break;
@@ -409,7 +453,7 @@ impl Pipeline {
     }
 }
 
-impl Event {
+impl<P> Event<P> {
     /// Takes a field's score in.
     fn take(&mut self, score: f64, anomaly: bool, field: Origin) {
         if score >= 0.0 && (score > self.score || self.score.is_nan()) {

@@ -2,6 +2,7 @@
 
 use std::io::Write as _;
 
+use crate::format::ToldVector;
 use crate::line::unescape;
 
 /// The largest score that is written; what is further out is as far out.
@@ -28,23 +29,13 @@ pub fn write(out: &mut Vec<u8>, score: f64, cause: Option<&[u8]>) {
     }
 }
 
-/// What is told of a vector.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Told<'a> {
-    /// The entity's tags, as they stand in a line: `,host=a`.
-    pub(crate) tags: &'a [u8],
-    /// The detector's name, as a tag's value stands in a line.
-    pub(crate) detector: &'a [u8],
-    pub(crate) score: f64,
-    /// How much each feature contributed; empty where that is not known.
-    pub(crate) contributions: &'a [f64],
-    pub(crate) anomaly: bool,
-    pub(crate) time: i64,
-}
-
 /// Appends the event that tells of a vector, whose features are called `names`. It stands on a line of its own, even
 /// behind an event that lacks its end.
-pub(crate) fn write_event<'a>(out: &mut Vec<u8>, told: &Told<'_>, names: &(impl Iterator<Item = &'a str> + Clone)) {
+pub(crate) fn write_event<'a>(
+    out: &mut Vec<u8>,
+    told: &ToldVector<'_>,
+    names: &(impl Iterator<Item = &'a str> + Clone),
+) {
     let ended = out.last().is_none_or(|&byte| byte == b'\n');
     if !ended {
         out.push(b'\n');

@@ -1,0 +1,116 @@
+//! How events stand in bytes, and how verdicts are written among them: what differs between one peer and another.
+
+use std::fmt::Debug;
+use std::ops::Range;
+
+use crate::line::{Field, Refusal};
+
+/// How events stand in bytes. The pipeline does the rest, the same for all.
+///
+/// Names of measurements, tags and fields are told as line protocol writes them, escapes included, so that a detector
+/// selects the same metrics whichever way they come.
+pub trait Format: Debug {
+    /// What must be known of an event to write its verdict.
+    type Place: Copy + Debug;
+
+    /// Where the event at the beginning of `bytes` ends; `None` while it is not all there.
+    fn end(&self, bytes: &[u8]) -> Option<usize>;
+
+    /// An event is given up on before its end; this is what there is of it.
+    fn give_up(&mut self, held: &[u8]);
+
+    /// Where, in what came behind an event that was given up on, the next one begins; `None` where it does not yet.
+    fn resume(&mut self, bytes: &[u8]) -> Option<usize>;
+
+    /// A new run begins: places and ranges of the last one are no longer asked about.
+    fn begin(&mut self);
+
+    /// What the event that lies in `buffer` at `event` is.
+    fn open(&mut self, buffer: &[u8], event: Range<usize>) -> Opened;
+
+    /// Reads the fields of an event that was opened last, and is a metric, into `fields`: numeric ones only. Keys are
+    /// offsets into [`text`](Self::text), counted from [`Reading::base`]. `now` is the time, in nanoseconds since 1970.
+    ///
+    /// # Errors
+    ///
+    /// Says why the event cannot be scored; `fields` then means nothing.
+    fn read(
+        &mut self,
+        buffer: &[u8],
+        event: Range<usize>,
+        now: i64,
+        fields: &mut Vec<Field>,
+    ) -> Result<Reading<Self::Place>, Refusal>;
+
+    /// The bytes in which heads and keys lie: the buffer itself, or what was written down of the events in it.
+    fn text<'a>(&'a self, buffer: &'a [u8]) -> &'a [u8];
+
+    /// Where in the buffer the verdict of an event goes.
+    fn splice_at(place: Self::Place) -> usize;
+
+    /// How many of the buffer's bytes the verdict stands in for; none, mostly.
+    fn replaces(_place: Self::Place) -> usize {
+        0
+    }
+
+    /// Appends the verdict of an event.
+    fn write(&self, out: &mut Vec<u8>, buffer: &[u8], place: Self::Place, told: &Told<'_>);
+
+    /// Appends the verdict of a vector, behind the event that completed it.
+    fn write_vector<'a>(
+        &self,
+        out: &mut Vec<u8>,
+        told: &ToldVector<'_>,
+        names: &(impl Iterator<Item = &'a str> + Clone),
+    );
+}
+
+/// What an event is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Opened {
+    /// Nothing that is measured: a blank line, a comment, a log.
+    Other,
+    /// Nothing that is understood.
+    Malformed,
+    /// A metric; its head (measurement and tags) lies there in [`Format::text`].
+    Metric(Range<usize>),
+}
+
+/// What was read of a metric.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reading<P> {
+    /// What its fields' keys are counted from.
+    pub base: usize,
+    /// Nanoseconds since 1970, where it tells.
+    pub time: Option<i64>,
+    /// What it takes to write its verdict.
+    pub place: P,
+}
+
+/// What is told of an event.
+#[derive(Debug, Clone, Copy)]
+pub struct Told<'a> {
+    /// The largest score of its fields.
+    pub score: f64,
+    /// The key, as line protocol writes it, of the field that is an anomaly, where one is.
+    pub cause: Option<&'a [u8]>,
+    /// The event's head.
+    pub head: &'a [u8],
+}
+
+/// What is told of a vector.
+#[derive(Debug, Clone, Copy)]
+pub struct ToldVector<'a> {
+    /// The entity's tags, as line protocol writes them: `,host=a`.
+    pub tags: &'a [u8],
+    /// The detector's name, as a tag's value in line protocol.
+    pub detector: &'a [u8],
+    /// Its score.
+    pub score: f64,
+    /// How much each feature contributed; empty where that is not known.
+    pub contributions: &'a [f64],
+    /// Whether it is an anomaly.
+    pub anomaly: bool,
+    /// When it was measured, in nanoseconds since 1970.
+    pub time: i64,
+}

@@ -1,0 +1,82 @@
+//! Line protocol, as Telegraf and InfluxDB's clients write it: an event is a line, its verdict more fields of it.
+
+use std::ops::Range;
+
+use memchr::memchr;
+
+use crate::format::{Format, Opened, Reading, Told, ToldVector};
+use crate::line::{self, Field, Refusal};
+use crate::splice;
+
+/// Line protocol.
+#[derive(Debug, Default)]
+pub struct Lines {
+    /// The length of the head of the event at hand.
+    head_end: usize,
+}
+
+impl Format for Lines {
+    /// Behind its last field.
+    type Place = usize;
+
+    fn end(&self, bytes: &[u8]) -> Option<usize> {
+        line::event_end(bytes)
+    }
+
+    fn give_up(&mut self, _: &[u8]) {}
+
+    /// Behind the next newline. (Where that stands in a string that is longer than an event may be, what follows is taken
+    /// for an event. A closing quote that may never come is no better sign.)
+    fn resume(&mut self, bytes: &[u8]) -> Option<usize> {
+        memchr(b'\n', bytes).map(|newline| newline + 1)
+    }
+
+    fn begin(&mut self) {}
+
+    fn open(&mut self, buffer: &[u8], event: Range<usize>) -> Opened {
+        let start = event.start + indent(&buffer[event.clone()]);
+        let event = &buffer[start..event.end];
+        if event.first().is_none_or(|&byte| byte == b'#') {
+            return Opened::Other; // blank, or a comment
+        }
+        let Some(head_end) = line::head_end(event) else { return Opened::Malformed };
+        self.head_end = start + head_end;
+        Opened::Metric(start..self.head_end)
+    }
+
+    fn read(
+        &mut self,
+        buffer: &[u8],
+        event: Range<usize>,
+        _: i64,
+        fields: &mut Vec<Field>,
+    ) -> Result<Reading<usize>, Refusal> {
+        let body = line::read_body(&buffer[event.clone()], self.head_end - event.start, fields)?;
+        Ok(Reading { base: event.start, time: body.time, place: event.start + body.fields_end })
+    }
+
+    fn text<'a>(&'a self, buffer: &'a [u8]) -> &'a [u8] {
+        buffer
+    }
+
+    fn splice_at(place: usize) -> usize {
+        place
+    }
+
+    fn write(&self, out: &mut Vec<u8>, _: &[u8], _: usize, told: &Told<'_>) {
+        splice::write(out, told.score, told.cause);
+    }
+
+    fn write_vector<'a>(
+        &self,
+        out: &mut Vec<u8>,
+        told: &ToldVector<'_>,
+        names: &(impl Iterator<Item = &'a str> + Clone),
+    ) {
+        splice::write_event(out, told, names);
+    }
+}
+
+fn indent(event: &[u8]) -> usize {
+    event.iter().take_while(|byte| byte.is_ascii_whitespace()).count()
+}
