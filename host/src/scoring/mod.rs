@@ -1,5 +1,7 @@
 //! The pipeline with its detectors and their state: what every shim drives.
 
+mod part;
+
 use std::fmt::Write as _;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::path::PathBuf;
@@ -7,16 +9,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use qualm_stream::pipeline::Verdict;
-use qualm_stream::suppress::Suppression;
-use qualm_stream::vector::Shape;
-use qualm_stream::{Counts, Lane, Pipeline};
+use qualm_stream::{Counts, Format, Lane, Lines, Pipeline};
 use tracing::{error, info};
 
+use self::part::Part;
 use crate::config::{self, Config};
-use crate::models::{Candidate, Loader, Reloader, Workshop};
-use crate::sandbox::guest::Description;
+use crate::models::Reloader;
 use crate::sandbox::supervisor::{Health, NOBODY, Rest};
-use crate::sandbox::{Failure, Limits, Recipe, Running, Sandbox, Supervisor, engine};
+use crate::sandbox::{Failure, Recipe, Supervisor, engine};
 use crate::state::{self, Saved, StateFile, Writer};
 
 /// How long a detector may take for a batch where nothing waits for it.
@@ -44,8 +44,8 @@ pub enum StartError {
 
 /// A pipeline, its detectors, and the keeping of their state.
 #[derive(Debug)]
-pub struct Scoring {
-    pipeline: Pipeline,
+pub struct Scoring<F: Format = Lines> {
+    pipeline: Pipeline<F>,
     supervisors: Vec<Supervisor>,
     /// Those of detectors with a model that may change.
     reloaders: Vec<Option<Reloader>>,
@@ -60,16 +60,16 @@ pub struct Scoring {
 }
 
 impl Scoring {
-    /// Starts the detectors of a configuration, with what they knew when they last stopped. A state directory that cannot
-    /// be used, or a model that is not to be had, is no error: metrics must flow, even if nothing is remembered or scored.
+    /// Starts the detectors of a configuration on line protocol, with what they knew when they last stopped. A state
+    /// directory that cannot be used, or a model that is not to be had, is no error: metrics must flow, even if nothing is
+    /// remembered or scored.
     ///
     /// # Errors
     ///
     /// Where a detector cannot be used.
     pub fn start(config: &Config) -> Result<Self, StartError> {
-        let workshop = workshop(config, cache_dir(config))?;
-        let parts = config.detector.iter().map(|detector| Part::live(detector, config, &workshop));
-        Ok(Self::assemble(config, parts.collect::<Result<_, _>>()?))
+        let parts = live(config, part::cache_dir(config))?;
+        Ok(Self::assemble(Lines::default(), config, parts))
     }
 
     /// As [`start`](Self::start), for what is not live: nothing is remembered of it, models stay what they are, and a
@@ -81,10 +81,10 @@ impl Scoring {
     pub fn start_offline(config: &Config) -> Result<Self, StartError> {
         let mut config = config.clone();
         config.limits.deadline = config.limits.deadline.max(PATIENCE);
-        let workshop = workshop(&config, cache_dir(&config))?;
+        let workshop = part::workshop(&config, part::cache_dir(&config))?;
         config.state.dir = None;
         let parts = config.detector.iter().map(|detector| Part::offline(detector, &config, &workshop));
-        Ok(Self::assemble(&config, parts.collect::<Result<_, _>>()?))
+        Ok(Self::assemble(Lines::default(), &config, parts.collect::<Result<_, _>>()?))
     }
 
     /// Whether [`start`](Self::start) would succeed, without leaving a trace.
@@ -94,7 +94,7 @@ impl Scoring {
     /// Why it would not, why no state would be kept, or why a model is not to be had.
     pub fn check(config: &Config) -> Result<(), StartError> {
         config.state.dir.as_deref().map_or(Ok(()), state::check)?;
-        let workshop = workshop(config, None)?;
+        let workshop = part::workshop(config, None)?;
         config.detector.iter().try_for_each(|detector| Part::offline(detector, config, &workshop).map(drop))
     }
 
@@ -105,13 +105,27 @@ impl Scoring {
     /// As [`start`](Self::start).
     pub fn with(config: &Config, recipes: Vec<Recipe>, rest: Rest) -> Result<Self, StartError> {
         let parts = config.detector.iter().zip(recipes).map(|(detector, recipe)| {
-            let running = start(&detector.name, recipe)?;
+            let running = part::start(&detector.name, recipe)?;
             Ok::<_, StartError>(Part::streaming(detector, config, running, rest))
         });
-        Ok(Self::assemble(config, parts.collect::<Result<_, _>>()?))
+        Ok(Self::assemble(Lines::default(), config, parts.collect::<Result<_, _>>()?))
+    }
+}
+
+impl<F: Format> Scoring<F> {
+    /// As [`Scoring::start`], for events of any format, with state of its own: in the directory `name` of the state's.
+    ///
+    /// # Errors
+    ///
+    /// As [`Scoring::start`].
+    pub fn start_apart(format: F, name: &str, config: &Config) -> Result<Self, StartError> {
+        let mut own = config.clone();
+        own.state.dir = config.state.dir.as_ref().map(|dir| dir.join(name));
+        let parts = live(&own, part::cache_dir(config))?;
+        Ok(Self::assemble(format, &own, parts))
     }
 
-    fn assemble(config: &Config, parts: Vec<Part>) -> Self {
+    fn assemble(format: F, config: &Config, parts: Vec<Part>) -> Self {
         let (mut lanes, mut supervisors, mut reloaders) = (Vec::new(), Vec::new(), Vec::new());
         for Part { lane, supervisor, reloader } in parts {
             lanes.push(lane);
@@ -123,11 +137,11 @@ impl Scoring {
         let seed = file.as_ref().map_or_else(random, StateFile::seed);
         let interval = config.state.interval;
         let mut scoring = Self {
-            pipeline: Pipeline::new(lanes, seed),
+            pipeline: Pipeline::of(format, lanes, seed),
             supervisors,
             reloaders,
             own: config.detector.clone(),
-            limits: series_limits(config),
+            limits: part::series_limits(config),
             writer: None,
             interval,
             next_save: Instant::now() + interval,
@@ -228,9 +242,9 @@ impl Scoring {
             let shape = candidate.shape.clone();
             let same = pipeline.lanes()[at].shape() == shape.as_ref();
             if same {
-                pipeline.lanes_mut()[at].set_suppression(suppression(&own[at], candidate.suppression));
+                pipeline.lanes_mut()[at].set_suppression(part::suppression(&own[at], candidate.suppression));
             } else {
-                pipeline.replace(at, lane(&own[at], *limits, shape, candidate.suppression));
+                pipeline.replace(at, part::lane(&own[at], *limits, shape, candidate.suppression));
             }
             let series = same.then(|| pipeline.lanes()[at].series());
             let old = supervisors[at].swap(candidate.running, series);
@@ -339,103 +353,10 @@ impl Scoring {
     }
 }
 
-/// A detector that is ready to be put into a pipeline.
-struct Part {
-    lane: Lane,
-    supervisor: Supervisor,
-    reloader: Option<Reloader>,
-}
-
-impl Part {
-    fn live(detector: &config::Detector, config: &Config, workshop: &Workshop) -> Result<Self, StartError> {
-        let Some(source) = &detector.model else { return Self::built_in(detector, config, workshop) };
-        let state = config.state.dir.as_deref();
-        // A store that cannot be used keeps no model from being used, as with other state.
-        let loader = Loader::new(&detector.name, source, state, workshop.clone()).or_else(|error| {
-            error!("detector `{}`: {error}. No model will outlive this process", detector.name);
-            Loader::new(&detector.name, source, None, workshop.clone())
-        });
-        let mut loader = loader.map_err(|error| StartError::Model(detector.name.clone(), error))?;
-        let first = loader.first(true);
-        let first = first.inspect_err(|error| {
-            let name = &detector.name;
-            if loader.is_far() {
-                info!("detector `{name}` scores nothing until it has a model: {error}");
-            } else {
-                error!("detector `{name}` scores nothing until it has a model: {error}");
-            }
-        });
-        let reloader = Some(Reloader::start(loader, config.bundles.poll));
-        Ok(Self { reloader, ..Self::with_model(detector, config, first.ok()) })
-    }
-
-    fn offline(detector: &config::Detector, config: &Config, workshop: &Workshop) -> Result<Self, StartError> {
-        let Some(source) = &detector.model else { return Self::built_in(detector, config, workshop) };
-        let first =
-            Loader::new(&detector.name, source, None, workshop.clone()).and_then(|mut loader| loader.first(false));
-        let first = first.map_err(|error| StartError::Model(detector.name.clone(), error))?;
-        Ok(Self::with_model(detector, config, Some(first)))
-    }
-
-    fn built_in(detector: &config::Detector, config: &Config, workshop: &Workshop) -> Result<Self, StartError> {
-        let recipe = workshop.built_in.with_model(detector.parameters().to_model());
-        Ok(Self::streaming(detector, config, start(&detector.name, recipe)?, Rest::default()))
-    }
-
-    fn streaming(detector: &config::Detector, config: &Config, running: Running, rest: Rest) -> Self {
-        let Description { kind, warm_up, .. } = &running.description;
-        info!("detector `{}`: {kind}, scores a series after some {warm_up} values", detector.name);
-        Self {
-            lane: lane(detector, series_limits(config), None, Suppression::default()),
-            supervisor: Supervisor::new(&detector.name, Some(running), false, rest),
-            reloader: None,
-        }
-    }
-
-    /// With a model; without one, nothing is scored.
-    fn with_model(detector: &config::Detector, config: &Config, model: Option<Candidate>) -> Self {
-        let nothing = Some(Shape { features: Vec::new(), entity: Vec::new(), interval: 0 });
-        let (shape, suppression, running) = match model {
-            None => (nothing, Suppression::default(), None),
-            Some(Candidate { title, shape, suppression, running }) => {
-                info!("detector `{}`: {title}", detector.name);
-                (shape, suppression, Some(running))
-            }
-        };
-        let lane = lane(detector, series_limits(config), shape, suppression);
-        let supervisor = Supervisor::new(&detector.name, running, detector.explain, Rest::default());
-        Self { lane, supervisor, reloader: None }
-    }
-}
-
-/// A detector's lane: for vectors of this shape, or for single fields. What the configuration suppresses comes before what
-/// the model does.
-fn lane(
-    detector: &config::Detector,
-    limits: qualm_stream::Limits,
-    shape: Option<Shape>,
-    suppression: Suppression,
-) -> Lane {
-    let selector = detector.select.selector();
-    let lane = match shape {
-        Some(shape) => Lane::vectors(&detector.name, shape, selector, limits),
-        None => Lane::new(selector, limits),
-    };
-    lane.suppress(self::suppression(detector, suppression))
-}
-
-/// Which anomalies a detector tells, where its model says `models`. (What is configured was checked when it was read.)
-fn suppression(detector: &config::Detector, models: Suppression) -> Suppression {
-    detector.suppression(models).unwrap_or(models)
-}
-
-fn series_limits(config: &Config) -> qualm_stream::Limits {
-    let ttl = i64::try_from(config.limits.series_ttl.as_nanos()).unwrap_or(i64::MAX);
-    qualm_stream::Limits { max_series: config.limits.max_series, ttl }
-}
-
-fn start(detector: &str, recipe: Recipe) -> Result<Running, StartError> {
-    Running::start(recipe, 1).map_err(|failure| StartError::Detector(detector.to_owned(), failure))
+/// The parts of a configuration's detectors, on metrics that flow now.
+fn live(config: &Config, cache: Option<PathBuf>) -> Result<Vec<Part>, StartError> {
+    let workshop = part::workshop(config, cache)?;
+    config.detector.iter().map(|detector| Part::live(detector, config, &workshop)).collect()
 }
 
 fn open_state(config: &Config) -> Option<StateFile> {
@@ -443,23 +364,7 @@ fn open_state(config: &Config) -> Option<StateFile> {
     file.inspect_err(|error| error!("{error}. Nothing that is learnt will outlive this process")).ok()
 }
 
-fn workshop(config: &Config, cache: Option<PathBuf>) -> Result<Workshop, StartError> {
-    let sandbox = Sandbox::new(cache);
-    let limits = Limits { memory: config.limits.memory, deadline: config.limits.deadline };
-    // Compiled or loaded once, however many detectors there are.
-    let built_in = Recipe::new(&sandbox, qualm_components::DETECTOR, Vec::new(), limits)?;
-    let trust = config.bundles.trust().unwrap_or_default(); // it was checked when it was read
-    Ok(Workshop { sandbox, limits, built_in, trust })
-}
-
 /// The standard library draws the keys of its hash maps at random; nothing else here needs randomness.
 fn random() -> u64 {
     RandomState::new().build_hasher().finish()
-}
-
-/// Where compiled code is kept: with the state, or with the user's other caches, or nowhere.
-fn cache_dir(config: &Config) -> Option<PathBuf> {
-    let set = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    let user = || set("XDG_CACHE_HOME").or_else(|| set("HOME").map(|home| home.join(".cache")));
-    config.state.dir.clone().or_else(user).map(|dir| dir.join("qualm").join("compiled"))
 }
