@@ -95,6 +95,16 @@ pub enum Kind {
     Streaming,
 }
 
+impl Kind {
+    /// As it is written.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Streaming => "streaming",
+        }
+    }
+}
+
 /// What a detector scores. What is left out selects everything.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]

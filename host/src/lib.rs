@@ -2,7 +2,8 @@
 //!
 //! The way of a metric begins in [`execd`] (or [`replay`], over history), which reads bytes, and leads through [`scoring`]: there a
 //! `qualm_stream::Pipeline` splits, selects and splices, and a [`sandbox`] runs each detector as a WebAssembly component
-//! that is not trusted. [`models`] makes detectors of bundles, and new ones while metrics flow; [`state`] keeps what they learnt; [`config`] says what a user may say.
+//! that is not trusted. [`models`] makes detectors of bundles, and new ones while metrics flow; [`state`] keeps what they learnt; [`config`] says what a user may say,
+//! [`view`] shows others what goes on.
 
 pub mod clock;
 pub mod config;
@@ -14,3 +15,4 @@ pub mod replay;
 pub mod sandbox;
 pub mod scoring;
 pub mod state;
+pub mod view;

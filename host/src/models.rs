@@ -23,13 +23,14 @@ use qualm_stream::vector::Shape;
 use qualm_stream::{Rows, Verdicts};
 use tracing::{info, warn};
 
+use crate::sandbox::guest::Title;
 use crate::sandbox::{Failure, Guest, Limits, Recipe, Running, Sandbox};
 
 /// A model that is ready to take over.
 #[derive(Debug)]
 pub struct Candidate {
-    /// The model's name and version, for people.
-    pub title: String,
+    /// What the model is called.
+    pub title: Arc<Title>,
     /// What its vectors are made of; none where it scores single fields.
     pub shape: Option<Shape>,
     /// Which of its anomalies are worth telling.
@@ -82,7 +83,9 @@ impl Workshop {
                 .map_err(|error| Rejected::from(format!("detector.wasm: {error}")))?,
         };
         let features = manifest.features.len();
-        let mut running = Running::start(recipe, features)?;
+        let title =
+            Arc::new(Title { name: manifest.name.clone(), version: manifest.version, kind: manifest.kind.clone() });
+        let mut running = Running::start(recipe.titled(Arc::clone(&title)), features)?;
         bundle.check_detector(&running.description.kind, features).map_err(text)?;
         let guest = running.guest();
         bundle
@@ -93,7 +96,7 @@ impl Workshop {
         let (sustained, of) = manifest.suppression.sustained()?.unwrap_or((1, 1));
         let cooldown = i64::try_from(manifest.suppression.cooldown.as_nanos()).unwrap_or(i64::MAX);
         Ok(Candidate {
-            title: format!("{} version {} ({})", manifest.name, manifest.version, manifest.kind),
+            title,
             shape: (manifest.shape == manifest::Shape::Vector).then(|| manifest.vectors()).transpose()?,
             suppression: Suppression { sustained, of, cooldown },
             running,
@@ -239,6 +242,8 @@ struct Shared {
     retired: Mutex<Vec<Guest>>,
     taken: AtomicU64,
     refused: AtomicU64,
+    /// Why what was offered last was not taken.
+    refusal: Mutex<Option<String>>,
 }
 
 impl Reloader {
@@ -287,6 +292,12 @@ impl Reloader {
     pub fn refused(&self) -> u64 {
         self.0.refused.load(Ordering::Relaxed)
     }
+
+    /// Why what was offered last was not taken, where it was not.
+    #[must_use]
+    pub fn refusal(&self) -> Option<String> {
+        self.0.refusal.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
 }
 
 /// The thread's work.
@@ -308,11 +319,13 @@ fn look(mut loader: Loader, poll: Duration, shared: &Weak<Shared>) {
                 drop(slot);
                 drop(late); // never came to run
                 told.clear();
+                *shared.refusal.lock().unwrap_or_else(PoisonError::into_inner) = None;
             }
             Err(error) => {
                 shared.refused.fetch_add(1, Ordering::Relaxed);
                 if told != error {
                     warn!("detector `{}` keeps its model: {error}", loader.name);
+                    *shared.refusal.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.clone());
                     told = error;
                 }
             }

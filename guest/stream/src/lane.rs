@@ -15,6 +15,8 @@ pub struct Lane {
     pub(crate) series: SeriesTable,
     pub(crate) rows: Rows,
     pub(crate) verdicts: Verdicts,
+    /// Which rows of the run are anomalies that are worth telling.
+    pub(crate) anomalies: Vec<bool>,
     suppressor: Suppressor,
     gone: Vec<u32>,
 }
@@ -59,6 +61,7 @@ impl Lane {
             series: SeriesTable::new(limits),
             rows: Rows::default(),
             verdicts: Verdicts::default(),
+            anomalies: Vec::new(),
             suppressor: Suppressor::default(),
             gone: Vec::new(),
         }
@@ -158,6 +161,7 @@ impl Lane {
         self.series.pass(now);
         self.rows.clear();
         self.verdicts.clear();
+        self.anomalies.clear();
         match &mut self.wants {
             Wants::Fields(origins) => origins.clear(),
             Wants::Vectors(vectors) => vectors.joiner.emissions.clear(),
@@ -192,6 +196,12 @@ impl Lane {
     /// Whether a row of this run, the next one in their order, is an anomaly that is worth telling.
     pub(crate) fn is_anomaly(&mut self, row: usize, score: f64) -> bool {
         self.suppressor.is_anomaly(self.rows.series[row], self.rows.times[row], score)
+    }
+
+    /// The series that are gone, and whose detector has not been told yet.
+    #[must_use]
+    pub fn gone(&self) -> &[u32] {
+        &self.gone
     }
 
     /// Tells the detector which series are gone, and returns how many.

@@ -131,6 +131,8 @@ pub struct Verdict<'a> {
     pub values: &'a [f64],
     /// Its score, NaN for none.
     pub score: f64,
+    /// Whether it is an anomaly that is worth telling.
+    pub anomaly: bool,
     /// How much each value contributed, where the detector explained; empty otherwise.
     pub contributions: &'a [f64],
 }
@@ -282,8 +284,18 @@ impl<F: Format> Pipeline<F> {
                     }
                 };
                 let contributions = verdicts.contributions.get(row * features..(row + 1) * features);
-                let contributions = contributions.unwrap_or_default();
-                Verdict { event, lane: number, series, time: rows.times[row], head, key, values, score, contributions }
+                Verdict {
+                    event,
+                    lane: number,
+                    series,
+                    time: rows.times[row],
+                    head,
+                    key,
+                    values,
+                    score,
+                    anomaly: lane.anomalies[row],
+                    contributions: contributions.unwrap_or_default(),
+                }
             })
         })
     }
@@ -388,6 +400,7 @@ impl<F: Format> Pipeline<F> {
             for row in 0..lane.verdicts.scores.len() {
                 let score = lane.verdicts.scores[row];
                 let anomaly = lane.is_anomaly(row, score);
+                lane.anomalies.push(anomaly);
                 match &lane.wants {
                     Wants::Fields(origins) => events[origins[row].event as usize].take(score, anomaly, origins[row]),
                     Wants::Vectors(_) if score.is_nan() => {}

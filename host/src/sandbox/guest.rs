@@ -1,5 +1,7 @@
 //! One living detector: a component in a store of its own, its calls, and the ways in which they fail.
 
+use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use qualm_stream::{Rows, Verdicts};
@@ -89,17 +91,36 @@ pub struct Description {
     pub scale: String,
 }
 
+/// What a trained model is called.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Title {
+    /// Its name.
+    pub name: String,
+    /// Its version.
+    pub version: u64,
+    /// What kind of detector it is for.
+    pub kind: String,
+}
+
+impl fmt::Display for Title {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, version, kind } = self;
+        write!(f, "{name} version {version} ({kind})")
+    }
+}
+
 /// All that it takes to start a detector, over and over.
 #[derive(Clone)]
 pub struct Recipe {
     sandbox: Sandbox,
     ready: bindings::PluginPre<Meter>,
     model: Vec<u8>,
+    title: Option<Arc<Title>>,
     limits: Limits,
 }
 
-impl std::fmt::Debug for Recipe {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for Recipe {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Recipe").field("limits", &self.limits).finish_non_exhaustive()
     }
 }
@@ -115,13 +136,25 @@ impl Recipe {
         let linker: Linker<Meter> = Linker::new(sandbox.engine()); // nothing to import
         let ready: InstancePre<Meter> = linker.instantiate_pre(&component).map_err(LoadError::Compile)?;
         let ready = bindings::PluginPre::new(ready).map_err(LoadError::Compile)?;
-        Ok(Self { sandbox: sandbox.clone(), ready, model, limits })
+        Ok(Self { sandbox: sandbox.clone(), ready, model, title: None, limits })
     }
 
     /// The same component with another model.
     #[must_use]
     pub fn with_model(&self, model: Vec<u8>) -> Self {
-        Self { model, ..self.clone() }
+        Self { model, title: None, ..self.clone() }
+    }
+
+    /// The same with what its model is called.
+    #[must_use]
+    pub fn titled(self, title: Arc<Title>) -> Self {
+        Self { title: Some(title), ..self }
+    }
+
+    /// What its model is called, where that was trained.
+    #[must_use]
+    pub fn title(&self) -> Option<&Arc<Title>> {
+        self.title.as_ref()
     }
 }
 
@@ -141,8 +174,8 @@ pub struct Guest {
     limits: Limits,
 }
 
-impl std::fmt::Debug for Guest {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for Guest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Guest").field("limits", &self.limits).finish_non_exhaustive()
     }
 }
@@ -167,7 +200,7 @@ impl Guest {
     ///
     /// Where its start traps, takes too long or too much, or it refuses its model.
     pub fn start(recipe: &Recipe) -> Result<Self, Failure> {
-        let Recipe { sandbox, ready, model, limits } = recipe;
+        let Recipe { sandbox, ready, model, title: _, limits } = recipe;
         let (sandbox, limits) = (sandbox.clone(), *limits);
         let mut store = Store::new(sandbox.engine(), Meter { limiter: Limiter::new(limits.memory), halfway: None });
         store.limiter(|meter| &mut meter.limiter);

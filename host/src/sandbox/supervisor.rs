@@ -8,7 +8,7 @@ use qualm_stream::series::SeriesTable;
 use qualm_stream::{Rows, Scorer, Verdicts};
 use tracing::{info, warn};
 
-use super::guest::{Description, Failure, Guest, Recipe};
+use super::guest::{Description, Failure, Guest, Recipe, Title};
 
 /// Series saved or restored at a time, between two batches: a third of a millisecond's work.
 const SLICE: u32 = 4096;
@@ -72,6 +72,17 @@ pub struct Health {
     pub swaps: u64,
     /// See `swaps`.
     pub fallbacks: u64,
+}
+
+/// Whether a detector scores.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// It does.
+    Scoring,
+    /// It has no model as yet.
+    Waiting,
+    /// It failed, and is not started again just yet: all passes unscored.
+    Resting,
 }
 
 /// A guest that runs, how to start it again, and what it says it is.
@@ -215,6 +226,22 @@ impl Supervisor {
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// What its model is called, where that was trained.
+    #[must_use]
+    pub fn title(&self) -> Option<&Arc<Title>> {
+        self.recipe.as_ref()?.title()
+    }
+
+    /// Whether it scores.
+    #[must_use]
+    pub fn mode(&self) -> Mode {
+        match (&self.recipe, &self.guest) {
+            (None, _) => Mode::Waiting,
+            (_, None) => Mode::Resting,
+            (_, Some(_)) => Mode::Scoring,
+        }
     }
 
     /// What became of its batches.

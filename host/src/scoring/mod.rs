@@ -13,11 +13,13 @@ use qualm_stream::{Counts, Format, Lane, Lines, Pipeline};
 use tracing::{error, info};
 
 use self::part::Part;
+use crate::clock;
 use crate::config::{self, Config};
 use crate::models::Reloader;
 use crate::sandbox::supervisor::{Health, NOBODY, Rest};
 use crate::sandbox::{Failure, Recipe, Supervisor, engine};
 use crate::state::{self, Saved, StateFile, Writer};
+use crate::view::{REFRESH, View};
 
 /// How long a detector may take for a batch where nothing waits for it.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -57,6 +59,18 @@ pub struct Scoring<F: Format = Lines> {
     interval: Duration,
     next_save: Instant,
     saving: bool,
+    watched: Option<Watched>,
+}
+
+/// How others look on.
+#[derive(Debug)]
+struct Watched {
+    view: Arc<View>,
+    /// How long the last batch took, until it has been told.
+    took: Option<Duration>,
+    /// When counts were last copied, and whether there is anything new since.
+    refreshed: Option<Instant>,
+    fresh: bool,
 }
 
 impl Scoring {
@@ -146,6 +160,7 @@ impl<F: Format> Scoring<F> {
             interval,
             next_save: Instant::now() + interval,
             saving: false,
+            watched: None,
         };
         if !saved.is_empty() {
             scoring.restore(&saved);
@@ -157,6 +172,17 @@ impl<F: Format> Scoring<F> {
         scoring
     }
 
+    /// Lets others look on.
+    pub fn watch(&mut self, view: Arc<View>) {
+        self.watched = Some(Watched { view, took: None, refreshed: None, fresh: true });
+        self.show();
+    }
+
+    /// How its events stand in bytes.
+    pub fn format_mut(&mut self) -> &mut F {
+        self.pipeline.format_mut()
+    }
+
     /// Where the next bytes go; see [`Pipeline::input`].
     pub fn input(&mut self) -> &mut [u8] {
         self.pipeline.input()
@@ -164,12 +190,22 @@ impl<F: Format> Scoring<F> {
 
     /// Scores what was read; see [`Pipeline::run`].
     pub fn run(&mut self, read: usize, now: i64) -> &[u8] {
-        self.pipeline.run(read, now, &mut self.supervisors)
+        let Self { pipeline, supervisors, watched, .. } = self;
+        let Some(watched) = watched else { return pipeline.run(read, now, supervisors) };
+        let began = Instant::now();
+        let out = pipeline.run(read, now, supervisors);
+        watched.took = Some(began.elapsed());
+        out
     }
 
     /// The end of the input; see [`Pipeline::finish`].
     pub fn finish(&mut self, now: i64) -> &[u8] {
-        self.pipeline.finish(now, &mut self.supervisors)
+        let Self { pipeline, supervisors, watched, .. } = self;
+        let Some(watched) = watched else { return pipeline.finish(now, supervisors) };
+        let began = Instant::now();
+        let out = pipeline.finish(now, supervisors);
+        watched.took = Some(began.elapsed());
+        out
     }
 
     /// Gives up on an unfinished event; see [`Pipeline::let_go`].
@@ -216,13 +252,14 @@ impl<F: Format> Scoring<F> {
 
     /// Does a little of what is to be done besides scoring. Call it between batches, after writing.
     pub fn tend(&mut self) {
+        self.show();
         self.swap();
         if !self.saving && Instant::now() >= self.next_save {
             self.supervisors.iter_mut().for_each(Supervisor::begin_saving);
             self.saving = true;
             self.next_save = Instant::now() + self.interval;
         }
-        self.pipeline.forget(&mut self.supervisors);
+        self.forget();
         self.tend_slices();
         if self.saving && !self.is_busy() {
             self.saving = false;
@@ -232,9 +269,29 @@ impl<F: Format> Scoring<F> {
         }
     }
 
+    /// Shows others what became of the last batch.
+    fn show(&mut self) {
+        let Self { pipeline, supervisors, reloaders, own, watched, .. } = self;
+        let Some(Watched { view, took, refreshed, fresh }) = watched else { return };
+        let due = refreshed.is_none_or(|then| then.elapsed() >= REFRESH);
+        if took.is_none() && !(*fresh && due) {
+            return;
+        }
+        let mut inside = view.look();
+        if let Some(took) = took.take() {
+            inside.take(pipeline, took);
+            *fresh = true;
+        }
+        if due {
+            inside.refresh(pipeline, supervisors, reloaders, own);
+            *refreshed = Some(Instant::now());
+            *fresh = false;
+        }
+    }
+
     /// Lets new models take over.
     fn swap(&mut self) {
-        let Self { pipeline, supervisors, reloaders, own, limits, .. } = self;
+        let Self { pipeline, supervisors, reloaders, own, limits, watched, .. } = self;
         for (at, reloader) in reloaders.iter().enumerate() {
             let Some(reloader) = reloader else { continue };
             let Some(candidate) = reloader.take() else { continue };
@@ -244,15 +301,34 @@ impl<F: Format> Scoring<F> {
             if same {
                 pipeline.lanes_mut()[at].set_suppression(part::suppression(&own[at], candidate.suppression));
             } else {
+                if let Some(watched) = watched {
+                    watched.view.look().recorder.forget_all(at, clock::now() / 1_000_000);
+                }
                 pipeline.replace(at, part::lane(&own[at], *limits, shape, candidate.suppression));
             }
             let series = same.then(|| pipeline.lanes()[at].series());
             let old = supervisors[at].swap(candidate.running, series);
+            if let Some(watched) = watched {
+                watched.fresh = true;
+            }
             info!("detector `{}`: {} has taken over, in {:.1?}", own[at].name, candidate.title, began.elapsed());
             if let Some(old) = old {
                 reloader.retire(old);
             }
         }
+    }
+
+    /// Tells the detectors, and those who look on, which series are gone.
+    fn forget(&mut self) {
+        let Self { pipeline, supervisors, watched, .. } = self;
+        if let Some(watched) = watched {
+            let gone = pipeline.lanes().iter().enumerate().filter(|(_, lane)| !lane.gone().is_empty());
+            for (at, lane) in gone {
+                watched.view.look().recorder.forget(at, lane.gone(), clock::now() / 1_000_000);
+                watched.fresh = true;
+            }
+        }
+        pipeline.forget(supervisors);
     }
 
     /// How long [`tend`](Self::tend) can wait.
@@ -262,7 +338,9 @@ impl<F: Format> Scoring<F> {
             return Duration::ZERO;
         }
         let models = self.reloaders.iter().any(Option::is_some).then_some(MODELS);
-        self.next_save.saturating_duration_since(Instant::now()).min(models.unwrap_or(Duration::MAX))
+        let shown = self.watched.as_ref().filter(|watched| watched.fresh).map(|_| REFRESH);
+        let soon = models.unwrap_or(Duration::MAX).min(shown.unwrap_or(Duration::MAX));
+        self.next_save.saturating_duration_since(Instant::now()).min(soon)
     }
 
     /// Saves a last time, and waits until it is on disk.

@@ -1,0 +1,318 @@
+//! Series as the live page shows them: names, the last hour's scores, what is anomalous now and what was.
+//!
+//! Of each series the largest score and the last value of every ten seconds are kept, for at most [`MOST`] series: with
+//! more of them, those that are ordinary make room for those that are not.
+
+use std::collections::VecDeque;
+
+use qualm_stream::pipeline::Verdict;
+use qualm_stream::{Counts, Format, Pipeline};
+
+/// The most series that are recorded.
+pub const MOST: usize = 2_000;
+
+/// How many steps are kept of each, and their length in milliseconds: an hour.
+pub const STEPS: usize = 360;
+
+/// See [`STEPS`].
+pub const STEP: i64 = 10_000;
+
+/// The most incidents that are remembered.
+const INCIDENTS: usize = 200;
+
+/// The longest name that is shown, in bytes.
+const LONGEST: usize = 300;
+
+/// Over how many seconds rates are taken.
+const RATE: i64 = 10;
+
+/// What is recorded of a pipeline.
+#[derive(Debug, Default)]
+pub struct Recorder {
+    tracks: Vec<Track>,
+    /// For each lane and series number: the place of its track, counted from 1; 0 for none.
+    places: Vec<Vec<u16>>,
+    /// The track that is looked at next for one to give away.
+    hand: usize,
+    /// The last incidents, the newest first.
+    incidents: VecDeque<Incident>,
+    /// Counts at the beginning of each of the last seconds: when, events, rows.
+    seconds: VecDeque<(i64, u64, u64)>,
+}
+
+/// A series.
+#[derive(Debug)]
+pub struct Track {
+    /// Which detector's it is, by its place among the lanes.
+    pub lane: usize,
+    /// Its number there.
+    pub series: u32,
+    /// What it is called.
+    pub name: Box<str>,
+    /// Its last score, NaN for none.
+    pub score: f64,
+    /// Since when it is anomalous, in milliseconds since 1970.
+    pub since: Option<i64>,
+    /// When it was last heard of.
+    pub last: i64,
+    /// What contributed to its last anomaly, by feature.
+    pub contributions: Box<[f64]>,
+    /// The largest score and the last value of each step: NaN for none. The last one belongs to `step`.
+    points: VecDeque<(f32, f32)>,
+    /// The number of the last point's step, counted from 1970.
+    step: i64,
+}
+
+/// A time during which a series was anomalous.
+#[derive(Debug, Clone)]
+pub struct Incident {
+    /// Whose.
+    pub lane: usize,
+    /// See `lane`.
+    pub series: u32,
+    /// What the series is called.
+    pub name: Box<str>,
+    /// The field, where it is one field's.
+    pub key: Box<str>,
+    /// When it began and ended, in milliseconds since 1970.
+    pub started: i64,
+    /// See `started`.
+    pub ended: Option<i64>,
+    /// The largest score.
+    pub peak: f64,
+    /// How much each feature contributed then, and its value.
+    pub contributions: Box<[(f64, f64)]>,
+}
+
+/// How much passes, in a second.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Rates {
+    /// Events.
+    pub events: f64,
+    /// Rows.
+    pub rows: f64,
+}
+
+impl Recorder {
+    /// Takes in the rows of the last batch, at `now` (milliseconds since 1970).
+    pub(crate) fn take<F: Format>(&mut self, pipeline: &Pipeline<F>, now: i64) {
+        self.places.resize_with(pipeline.lanes().len(), Vec::new);
+        for verdict in pipeline.verdicts() {
+            let Some(place) = self.place(&verdict, now) else { continue };
+            let track = &mut self.tracks[place];
+            track.add(&verdict, now);
+            match (track.since, verdict.anomaly) {
+                (None, true) => {
+                    track.since = Some(now);
+                    self.incidents.push_front(Incident::new(track, &verdict, now));
+                    self.incidents.truncate(INCIDENTS);
+                }
+                (Some(_), true) => {
+                    if let Some(incident) = open(&mut self.incidents, track.lane, track.series) {
+                        incident.rise(&verdict);
+                    }
+                }
+                // Where anomalies are suppressed, it lasts until the score is an ordinary one again.
+                (Some(_), false) if verdict.score <= 1.0 => {
+                    track.since = None;
+                    if let Some(incident) = open(&mut self.incidents, track.lane, track.series) {
+                        incident.ended = Some(now);
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// These series are gone; their numbers may come again for others.
+    pub(crate) fn forget(&mut self, lane: usize, series: &[u32], now: i64) {
+        let Some(places) = self.places.get_mut(lane) else { return };
+        for &number in series {
+            let Some(place) = places.get_mut(number as usize).filter(|place| **place > 0) else { continue };
+            let track = &mut self.tracks[usize::from(std::mem::take(place)) - 1];
+            track.retire();
+            if let Some(incident) = open(&mut self.incidents, lane, number) {
+                incident.ended = Some(now);
+            }
+        }
+    }
+
+    /// All series of a lane are others now.
+    pub(crate) fn forget_all(&mut self, lane: usize, now: i64) {
+        let known = self.tracks.iter().filter(|track| track.lane == lane && !track.is_retired());
+        let known: Vec<u32> = known.map(|track| track.series).collect();
+        self.forget(lane, &known, now);
+    }
+
+    /// Takes in how much has passed until `now`.
+    pub(crate) fn pass(&mut self, counts: Counts, now: i64) {
+        let second = now.div_euclid(1000);
+        if self.seconds.back().is_none_or(|(last, ..)| *last != second) {
+            self.seconds.push_back((second, counts.events, counts.rows));
+        }
+        while self.seconds.front().is_some_and(|(first, ..)| (second - first).abs() > RATE) {
+            self.seconds.pop_front();
+        }
+    }
+
+    /// How much passed in each of the last seconds.
+    #[must_use]
+    pub fn rates(&self, counts: Counts, now: i64) -> Rates {
+        let Some(&(first, events, rows)) = self.seconds.front() else { return Rates::default() };
+        let seconds = ((now - first * 1000) as f64 / 1e3).max(1.0);
+        let rate = |total: u64, then: u64| total.saturating_sub(then) as f64 / seconds;
+        Rates { events: rate(counts.events, events), rows: rate(counts.rows, rows) }
+    }
+
+    /// The series, in no order.
+    pub fn tracks(&self) -> impl Iterator<Item = &Track> {
+        self.tracks.iter().filter(|track| !track.is_retired())
+    }
+
+    /// One series.
+    #[must_use]
+    pub fn track(&self, lane: usize, series: u32) -> Option<&Track> {
+        let place = *self.places.get(lane)?.get(series as usize)?;
+        self.tracks.get(usize::from(place).checked_sub(1)?)
+    }
+
+    /// The last incidents, the newest first.
+    pub fn incidents(&self) -> impl Iterator<Item = &Incident> {
+        self.incidents.iter()
+    }
+
+    /// The place of a row's series among the tracks: a new one, where it has none as yet and there is room.
+    fn place(&mut self, verdict: &Verdict<'_>, now: i64) -> Option<usize> {
+        let places = &mut self.places[verdict.lane];
+        let number = verdict.series as usize;
+        if places.len() <= number {
+            places.resize(number + 1, 0);
+        }
+        if let Some(place) = usize::from(places[number]).checked_sub(1) {
+            return Some(place);
+        }
+        let place = if self.tracks.len() < MOST {
+            self.tracks.push(Track::default());
+            self.tracks.len() - 1
+        } else {
+            let place = self.hand;
+            let track = &self.tracks[place];
+            // Looked at one a row, so it costs the same however many there are.
+            self.hand = (place + 1) % MOST;
+            if !track.is_retired() && (!verdict.anomaly || track.since.is_some()) {
+                return None;
+            }
+            if !track.is_retired() {
+                self.places[track.lane][track.series as usize] = 0;
+            }
+            place
+        };
+        self.places[verdict.lane][number] = place as u16 + 1;
+        self.tracks[place] = Track::new(verdict, now);
+        Some(place)
+    }
+}
+
+/// The incident of a series that has not ended.
+fn open(incidents: &mut VecDeque<Incident>, lane: usize, series: u32) -> Option<&mut Incident> {
+    incidents.iter_mut().find(|one| one.lane == lane && one.series == series && one.ended.is_none())
+}
+
+impl Default for Track {
+    fn default() -> Self {
+        Self {
+            lane: usize::MAX,
+            series: 0,
+            name: Box::default(),
+            score: f64::NAN,
+            since: None,
+            last: 0,
+            contributions: Box::default(),
+            points: VecDeque::new(),
+            step: 0,
+        }
+    }
+}
+
+impl Track {
+    fn new(verdict: &Verdict<'_>, now: i64) -> Self {
+        let Verdict { lane, series, .. } = *verdict;
+        Self { lane, series, name: name(verdict), step: now.div_euclid(STEP), ..Self::default() }
+    }
+
+    fn retire(&mut self) {
+        *self = Self::default();
+    }
+
+    fn is_retired(&self) -> bool {
+        self.lane == usize::MAX
+    }
+
+    fn add(&mut self, verdict: &Verdict<'_>, now: i64) {
+        self.last = now;
+        self.score = verdict.score;
+        let step = now.div_euclid(STEP);
+        if self.points.is_empty() {
+            self.step = step;
+            self.points.push_back((f32::NAN, f32::NAN));
+        }
+        // A clock that was put back adds to the last step; one that leapt leaves a gap.
+        for _ in 0..step.saturating_sub(self.step).clamp(0, STEPS as i64) {
+            if self.points.len() == STEPS {
+                self.points.pop_front();
+            }
+            self.points.push_back((f32::NAN, f32::NAN));
+        }
+        self.step = self.step.max(step);
+        if let Some((score, value)) = self.points.back_mut() {
+            *score = score.max(verdict.score as f32); // NaN gives way to a number
+            *value = verdict.values.first().map_or(f32::NAN, |value| *value as f32);
+        }
+        if verdict.anomaly && !verdict.contributions.is_empty() {
+            self.contributions = verdict.contributions.into();
+        }
+    }
+
+    /// Each step's time in milliseconds since 1970, its largest score and last value.
+    pub fn points(&self) -> impl Iterator<Item = (i64, f32, f32)> {
+        let first = self.step + 1 - self.points.len() as i64;
+        self.points.iter().zip(first..).map(|(&(score, value), step)| (step * STEP, score, value))
+    }
+}
+
+impl Incident {
+    fn new(track: &Track, verdict: &Verdict<'_>, now: i64) -> Self {
+        let Track { lane, series, ref name, .. } = *track;
+        let key = shown(verdict.key).into();
+        let contributions = Box::default();
+        let mut new =
+            Self { lane, series, name: name.clone(), key, started: now, ended: None, peak: 0.0, contributions };
+        new.rise(verdict);
+        new
+    }
+
+    /// Takes in another of its rows.
+    fn rise(&mut self, verdict: &Verdict<'_>) {
+        if verdict.score > self.peak {
+            self.peak = verdict.score;
+            self.contributions = verdict.contributions.iter().copied().zip(verdict.values.iter().copied()).collect();
+        }
+    }
+}
+
+/// What a row's series is called: its event's head and field, or its entity.
+fn name(verdict: &Verdict<'_>) -> Box<str> {
+    let Verdict { head, key, .. } = verdict;
+    match (head, key) {
+        (head, []) => shown(head.strip_prefix(b",").unwrap_or(head)).into(),
+        (head, key) => shown(&[head, &b" "[..], key].concat()).into(),
+    }
+}
+
+/// A text as people read it, not too long.
+fn shown(text: &[u8]) -> String {
+    let plain = qualm_stream::line::unescape(text);
+    let plain = String::from_utf8_lossy(&plain);
+    let end = plain.char_indices().map(|(at, c)| at + c.len_utf8()).take_while(|&end| end <= LONGEST).last();
+    plain[..end.unwrap_or(0)].to_owned()
+}
