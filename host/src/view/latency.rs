@@ -45,7 +45,7 @@ impl Latency {
     /// The last minute's durations.
     pub fn last_minute(&mut self, now: i64) -> Histogram {
         self.pass(now);
-        self.parts.iter().fold(Histogram::default(), |sum, part| sum.plus(part))
+        self.parts.iter().fold(Histogram::default(), Histogram::plus)
     }
 
     /// Forgets what is more than a minute ago.

@@ -1,0 +1,226 @@
+//! One detector of the configuration, and what it selects.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use qualm_bundle::duration::{self, friendly};
+use qualm_bundle::source::Source;
+use qualm_core::streaming::Parameters;
+use qualm_stream::Selector;
+use qualm_stream::glob::Globs;
+use qualm_stream::suppress::Suppression;
+use serde::de::{self, Deserializer};
+use serde::{Deserialize, Serialize};
+
+use super::text::quoted;
+
+/// One detector.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Detector {
+    /// A name, for logs and for its state: no other detector may have it.
+    pub name: String,
+    /// What it scores; everything numeric by default.
+    pub select: Select,
+    /// Which detector it is.
+    pub kind: Kind,
+    /// The share of ordinary rows that may be called anomalies.
+    pub false_alarm_rate: f64,
+    /// After what time an observation counts half.
+    #[serde(deserialize_with = "duration::deserialize")]
+    pub half_life: Duration,
+    /// Rows of a series before its first score.
+    pub min_samples: u32,
+    /// Where a trained model's bundle is: a path or a URL. None for a detector that learns online.
+    pub model: Option<String>,
+    /// Whether a model's anomalies are explained.
+    pub explain: bool,
+    /// How many of a series' last rows must have a score above 1 for an anomaly, such as `3 of 5`. A model has its own.
+    pub sustained: Option<String>,
+    /// For how long after an anomaly its series has no other. A model has its own.
+    #[serde(deserialize_with = "some_duration")]
+    pub cooldown: Option<Duration>,
+}
+
+/// The kinds of detectors.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// Learns online; needs no training.
+    Streaming,
+}
+
+impl Kind {
+    /// As it is written.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Streaming => "streaming",
+        }
+    }
+}
+
+/// What a detector scores. What is left out selects everything.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Select {
+    /// Globs of measurements.
+    pub measurement: Patterns,
+    /// Tags that must be there, with globs of their values.
+    pub tags: BTreeMap<String, Patterns>,
+    /// Globs of fields to score.
+    pub include_fields: Patterns,
+    /// Globs of fields not to score: stronger than `include_fields`.
+    pub exclude_fields: Patterns,
+}
+
+/// A glob or a list of them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Patterns {
+    written: Vec<String>,
+    globs: Globs,
+}
+
+impl Default for Detector {
+    fn default() -> Self {
+        let Parameters { half_life, false_alarm_rate, min_samples } = Parameters::default();
+        Self {
+            name: "all".to_owned(),
+            select: Select::default(),
+            kind: Kind::Streaming,
+            false_alarm_rate,
+            half_life: Duration::from_secs_f64(half_life),
+            min_samples,
+            model: None,
+            explain: true,
+            sustained: None,
+            cooldown: None,
+        }
+    }
+}
+
+impl Detector {
+    pub(super) fn check(&self) -> Result<(), String> {
+        self.suppression(Suppression::default())?;
+        let Some(model) = &self.model else { return Ok(()) };
+        Source::parse(model).map_err(|error| format!("`model`: {error}"))?;
+        let Self { false_alarm_rate, half_life, min_samples, .. } = Self::default();
+        for (key, set) in [
+            ("false_alarm_rate", self.false_alarm_rate.to_bits() != false_alarm_rate.to_bits()),
+            ("half_life", self.half_life != half_life),
+            ("min_samples", self.min_samples != min_samples),
+        ] {
+            if set {
+                return Err(format!(
+                    "`{key}` is of no use beside `model`, which was trained with its own; leave it out"
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// Which anomalies are worth telling, where the model says `models`: what is set here comes first.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with it.
+    pub fn suppression(&self, models: Suppression) -> Result<Suppression, String> {
+        let parse = |text: &String| Suppression::parse_sustained(text).map_err(|error| format!("`sustained`: {error}"));
+        let (sustained, of) = self.sustained.as_ref().map_or(Ok((models.sustained, models.of)), parse)?;
+        let nanoseconds = |cooldown: Duration| i64::try_from(cooldown.as_nanos()).unwrap_or(i64::MAX);
+        Ok(Suppression { sustained, of, cooldown: self.cooldown.map_or(models.cooldown, nanoseconds) })
+    }
+
+    pub(super) fn effective(&self) -> String {
+        let Self { name, select, kind: Kind::Streaming, false_alarm_rate, half_life, min_samples, .. } = self;
+        let Self { model, explain, sustained, cooldown, .. } = self;
+        let mut out = format!("[[detector]]\nname = {}\nselect = {}\n", quoted(name), select.effective());
+        let _infallible = match model {
+            Some(model) => writeln!(out, "model = {}\nexplain = {explain}", quoted(model)),
+            None => writeln!(
+                out,
+                "kind = \"streaming\"\nfalse_alarm_rate = {false_alarm_rate:e}\nhalf_life = \"{}\"\nmin_samples = {min_samples}",
+                friendly(*half_life),
+            ),
+        };
+        if let Some(sustained) = sustained {
+            let _infallible = writeln!(out, "sustained = {}", quoted(sustained));
+        }
+        if let Some(cooldown) = cooldown {
+            let _infallible = writeln!(out, "cooldown = \"{}\"", friendly(*cooldown));
+        }
+        out.push('\n');
+        out
+    }
+
+    /// What the `streaming` detector is told.
+    #[must_use]
+    pub fn parameters(&self) -> Parameters {
+        Parameters {
+            half_life: self.half_life.as_secs_f64(),
+            false_alarm_rate: self.false_alarm_rate,
+            min_samples: self.min_samples,
+        }
+    }
+}
+
+impl Select {
+    /// As the pipeline takes it.
+    #[must_use]
+    pub fn selector(&self) -> Selector {
+        let Self { measurement, tags, include_fields, exclude_fields } = self;
+        Selector {
+            measurement: measurement.globs.clone(),
+            tags: tags.iter().map(|(key, values)| (key.clone(), values.globs.clone())).collect(),
+            include_fields: include_fields.globs.clone(),
+            exclude_fields: exclude_fields.globs.clone(),
+        }
+    }
+
+    fn effective(&self) -> String {
+        let Self { measurement, tags, include_fields, exclude_fields } = self;
+        let tags: Vec<_> =
+            tags.iter().map(|(key, values)| format!("{} = {}", quoted(key), values.effective())).collect();
+        let mut parts = Vec::new();
+        for (key, patterns) in
+            [("measurement", measurement), ("include_fields", include_fields), ("exclude_fields", exclude_fields)]
+        {
+            if !patterns.written.is_empty() {
+                parts.push(format!("{key} = {}", patterns.effective()));
+            }
+        }
+        if !tags.is_empty() {
+            parts.push(format!("tags = {{ {} }}", tags.join(", ")));
+        }
+        if parts.is_empty() { "{}".to_owned() } else { format!("{{ {} }}", parts.join(", ")) }
+    }
+}
+
+impl Patterns {
+    fn effective(&self) -> String {
+        let quoted: Vec<_> = self.written.iter().map(|pattern| quoted(pattern)).collect();
+        format!("[{}]", quoted.join(", "))
+    }
+}
+
+impl<'de> Deserialize<'de> for Patterns {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged, expecting = "expected a glob or a list of globs")]
+        enum OneOrMany {
+            One(String),
+            Many(Vec<String>),
+        }
+        let written = match OneOrMany::deserialize(deserializer)? {
+            OneOrMany::One(pattern) => vec![pattern],
+            OneOrMany::Many(patterns) => patterns,
+        };
+        let globs = Globs::new(&written).map_err(de::Error::custom)?;
+        Ok(Self { written, globs })
+    }
+}
+
+fn some_duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+    duration::deserialize(deserializer).map(Some)
+}

@@ -1,0 +1,263 @@
+//! The configuration: one TOML file, the same for every command.
+//!
+//! What stands in it, with its defaults, is in `sample.toml` beside this directory; `qualm --sample-config` prints that. A
+//! key that is not known is an error that names the nearest one that is.
+
+mod detector;
+mod service;
+mod text;
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use qualm_bundle::duration::{self, friendly};
+use qualm_bundle::signature::{PublicKey, Trust};
+use qualm_core::streaming::BYTES_PER_SERIES;
+use serde::Deserialize;
+
+pub use self::detector::{Detector, Kind, Patterns, Select};
+pub use self::service::{Http, Influxdb, LISTEN, Vector, Verdicts};
+use self::text::{bytes, expand, explain, quoted, size};
+use crate::sandbox;
+
+/// The commented sample, in which every option stands.
+pub const SAMPLE: &str = include_str!("../sample.toml");
+
+/// What a detector needs beside its series: its own code's data, and a full batch with its scores.
+const GUEST_BYTES: usize = 8 << 20;
+
+/// A configuration that cannot be used: where, what, and what to do.
+#[derive(Debug, thiserror::Error)]
+#[error("{place}: {what}")]
+pub struct Error {
+    place: String,
+    what: String,
+}
+
+/// All that a user may set.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// The detectors. A field goes to the first that selects it.
+    pub detector: Vec<Detector>,
+    /// What is kept over restarts.
+    pub state: State,
+    /// Trained models.
+    pub bundles: Bundles,
+    /// How much of everything there may be.
+    pub limits: Limits,
+    /// What is served over HTTP.
+    pub http: Http,
+    /// Vector's events.
+    pub vector: Vector,
+    /// Writes meant for InfluxDB.
+    pub influxdb: Influxdb,
+}
+
+/// Trained models.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Bundles {
+    /// Public keys of those who may make bundles; anyone, where there are none.
+    pub trusted_keys: Vec<String>,
+    /// How often a source is asked for a new one, besides whenever a file changes.
+    #[serde(deserialize_with = "duration::deserialize")]
+    pub poll: Duration,
+}
+
+/// What is kept over restarts.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct State {
+    /// Where the detectors' state is kept; nowhere by default.
+    pub dir: Option<PathBuf>,
+    /// How often it is saved.
+    #[serde(deserialize_with = "duration::deserialize")]
+    pub interval: Duration,
+}
+
+/// How much of everything there may be.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// Bytes of memory for each detector.
+    #[serde(deserialize_with = "bytes")]
+    pub memory: usize,
+    /// How long a detector may take for a batch.
+    #[serde(deserialize_with = "duration::deserialize")]
+    pub deadline: Duration,
+    /// Series that each detector keeps.
+    pub max_series: usize,
+    /// After what time without rows a series is dropped.
+    #[serde(deserialize_with = "duration::deserialize")]
+    pub series_ttl: Duration,
+}
+
+impl Default for Bundles {
+    fn default() -> Self {
+        Self { trusted_keys: Vec::new(), poll: Duration::from_secs(30) }
+    }
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self { dir: None, interval: Duration::from_mins(1) }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        let sandbox::Limits { memory, deadline } = sandbox::Limits::default();
+        let qualm_stream::Limits { max_series, ttl } = qualm_stream::Limits::default();
+        Self { memory, deadline, max_series, series_ttl: Duration::from_nanos(ttl as u64) }
+    }
+}
+
+impl Config {
+    /// Reads a file.
+    ///
+    /// # Errors
+    ///
+    /// Says where the file is wrong, how, and what would be right.
+    pub fn read(path: &Path) -> Result<Self, Error> {
+        let place = path.display().to_string();
+        let text = std::fs::read_to_string(path).map_err(|error| {
+            let missing = error.kind() == std::io::ErrorKind::NotFound;
+            let hint = if missing { "; `qualm --sample-config` prints a file to start from" } else { "" };
+            Error { place: place.clone(), what: format!("{error}{hint}") }
+        })?;
+        Self::parse_from(&text, &place, path.parent().unwrap_or(Path::new("")))
+    }
+
+    /// Reads a file's text; `place` names it in errors.
+    ///
+    /// # Errors
+    ///
+    /// As [`read`](Self::read).
+    pub fn parse(text: &str, place: &str) -> Result<Self, Error> {
+        Self::parse_from(text, place, Path::new(""))
+    }
+
+    /// The same, where the paths of bundles and keys are meant from `directory`, wherever the process was started.
+    fn parse_from(text: &str, place: &str, directory: &Path) -> Result<Self, Error> {
+        let text = expand(text, |name| std::env::var(name).ok()).map_err(|(line, name)| Error {
+            place: format!("{place}:{line}"),
+            what: format!("the environment has no variable `{name}`; set it, or write `$${{{name}}}` to mean the text"),
+        })?;
+        let mut config: Self = toml::from_str(&text).map_err(|error| {
+            let line = error.span().map(|span| qualm_stream::line::count_newlines(&text.as_bytes()[..span.start]) + 1);
+            Error {
+                place: line.map_or_else(|| place.to_owned(), |line| format!("{place}:{line}")),
+                what: explain(error.message(), error.span().and_then(|span| text.get(span)).unwrap_or_default()),
+            }
+        })?;
+        if config.detector.is_empty() {
+            config.detector.push(Detector::default());
+        }
+        let from_there = |path: &mut String| *path = directory.join(&*path).to_string_lossy().into_owned();
+        let models = config.detector.iter_mut().filter_map(|detector| detector.model.as_mut());
+        models.filter(|model| !model.contains("://")).for_each(from_there);
+        let Http { tls_cert, tls_key, models, .. } = &mut config.http;
+        for path in [tls_cert, tls_key, models].into_iter().flatten() {
+            *path = directory.join(&*path);
+        }
+        let keys = config.bundles.trusted_keys.iter_mut().filter(|key| PublicKey::parse(key).is_err());
+        keys.for_each(from_there);
+        config.check().map_err(|what| Error { place: place.to_owned(), what })?;
+        Ok(config)
+    }
+
+    /// One detector with this model, and all else as it is by default.
+    ///
+    /// # Errors
+    ///
+    /// Where the model cannot be one.
+    pub fn of_model(model: &str) -> Result<Self, Error> {
+        Self::parse(&format!("[[detector]]\nname = \"model\"\nmodel = {}\n", quoted(model)), "--model")
+    }
+
+    fn check(&self) -> Result<(), String> {
+        let Self { detector, state, bundles, limits, http, vector, influxdb } = self;
+        http.check()?;
+        vector.check()?;
+        influxdb.check()?;
+        if detector.len() > qualm_stream::pipeline::MAX_LANES {
+            return Err(format!("there are {} detectors; at most 64 are possible", detector.len()));
+        }
+        for (at, one) in detector.iter().enumerate() {
+            if detector[..at].iter().any(|other| other.name == one.name) {
+                return Err(format!("two detectors are called `{}`; give each a `name` of its own", one.name));
+            }
+            let parameters = one.parameters();
+            parameters.check().map_err(|(key, range)| format!("detector `{}`: `{key}` {range}", one.name))?;
+            one.check().map_err(|what| format!("detector `{}`: {what}", one.name))?;
+        }
+        bundles.trust()?;
+        let second = Duration::from_secs(1);
+        for (wrong, what) in [
+            (state.interval < second, "[state] `interval` must be a second at least"),
+            (bundles.poll < second, "[bundles] `poll` must be a second at least"),
+            (limits.memory < 1 << 20, "[limits] `memory` must be 1MiB at least"),
+            (limits.memory > 4 << 30, "[limits] `memory` must be 4GiB at most: a detector cannot use more"),
+            (limits.deadline < Duration::from_millis(5), "[limits] `deadline` must be 5ms at least"),
+            (limits.deadline > 60 * second, "[limits] `deadline` must be 60s at most: metrics wait for it"),
+            (limits.max_series == 0, "[limits] `max_series` must be 1 at least"),
+            (limits.max_series > 100_000_000, "[limits] `max_series` must be 100000000 at most"),
+            (limits.series_ttl < second, "[limits] `series_ttl` must be a second at least"),
+        ] {
+            if wrong {
+                return Err(what.to_owned());
+            }
+        }
+        let needed = limits.max_series * (BYTES_PER_SERIES + BYTES_PER_SERIES / 8) + GUEST_BYTES;
+        if needed > limits.memory {
+            return Err(format!(
+                "[limits] `memory` has no room for the {} series of `max_series`: lower that, or raise `memory` to {}MiB",
+                limits.max_series,
+                needed.div_ceil(1 << 20)
+            ));
+        }
+        Ok(())
+    }
+
+    /// The configuration as it is in force, defaults filled in, as TOML.
+    #[must_use]
+    pub fn effective(&self) -> String {
+        let Self { detector, state, bundles, limits, http, vector, influxdb } = self;
+        let mut out: String = detector.iter().map(Detector::effective).collect();
+        let Bundles { trusted_keys, poll } = bundles;
+        let keys: Vec<_> = trusted_keys.iter().map(|key| quoted(key)).collect();
+        let _infallible =
+            write!(out, "[bundles]\ntrusted_keys = [{}]\npoll = \"{}\"\n\n", keys.join(", "), friendly(*poll));
+        let State { dir, interval } = state;
+        let dir = dir.as_ref().map(|dir| format!("dir = {}\n", quoted(&dir.to_string_lossy())));
+        let Limits { memory, deadline, max_series, series_ttl } = limits;
+        let _infallible = write!(
+            out,
+            "[state]\n{}interval = \"{}\"\n\n[limits]\nmemory = \"{}\"\ndeadline = \"{}\"\n\
+             max_series = {max_series}\nseries_ttl = \"{}\"\n\n",
+            dir.unwrap_or_default(),
+            friendly(*interval),
+            size(*memory),
+            friendly(*deadline),
+            friendly(*series_ttl),
+        );
+        out + &http.effective() + &vector.effective() + &influxdb.effective()
+    }
+}
+
+impl Bundles {
+    /// Who may make bundles.
+    ///
+    /// # Errors
+    ///
+    /// Which key is none.
+    pub fn trust(&self) -> Result<Trust, String> {
+        let key = |text: &String| PublicKey::find(text).map_err(|error| format!("[bundles] `trusted_keys`: {error}"));
+        Ok(Trust { keys: self.trusted_keys.iter().map(key).collect::<Result<_, _>>()? })
+    }
+}
+
+#[cfg(test)]
+mod tests;

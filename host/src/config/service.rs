@@ -1,0 +1,181 @@
+//! What is served over HTTP, and to whom it is passed on.
+
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use qualm_bundle::duration::{self, friendly};
+use serde::{Deserialize, Serialize};
+
+use super::text::{bytes, quoted, size};
+
+/// Where to listen, unless something else is configured: on this machine alone.
+pub const LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 18_001);
+
+/// One listener for all that is served.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Http {
+    /// The address. Without it `execd` serves nothing, and `serve` at [`LISTEN`].
+    pub listen: Option<SocketAddr>,
+    /// The certificate chain and its key, PEM files, for TLS; plain HTTP without them.
+    pub tls_cert: Option<PathBuf>,
+    /// See `tls_cert`.
+    pub tls_key: Option<PathBuf>,
+    /// Who may ask: one of these must come with each request (health checks aside); anyone, where there are none.
+    pub tokens: Vec<String>,
+    /// The directory of bundles that `/api/v1/score` scores with, and where uploads are published.
+    pub models: Option<PathBuf>,
+    /// The largest body, uncompressed, in bytes.
+    #[serde(deserialize_with = "bytes")]
+    pub max_body: usize,
+    /// Bytes of bodies that may be in memory at once.
+    #[serde(deserialize_with = "bytes")]
+    pub memory: usize,
+}
+
+/// Vector: events come in over HTTP, and go back with their scores.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Vector {
+    /// The URL of the `http_server` source that scored events go to.
+    pub forward: Option<String>,
+    /// What verdicts look like.
+    pub verdicts: Verdicts,
+    /// How long that source may take for a batch.
+    #[serde(deserialize_with = "duration::deserialize")]
+    pub timeout: Duration,
+}
+
+/// What verdicts on Vector's metrics look like.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verdicts {
+    /// Metrics of their own, behind the one that they judge.
+    #[default]
+    Gauges,
+    /// Tags of the metric itself.
+    Tags,
+}
+
+/// InfluxDB: line protocol comes in as to its write API, and goes on to it with scores.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Influxdb {
+    /// The URL of the server that scored lines go to.
+    pub forward: Option<String>,
+    /// How long that may take.
+    #[serde(deserialize_with = "duration::deserialize")]
+    pub timeout: Duration,
+}
+
+impl Default for Http {
+    fn default() -> Self {
+        Self {
+            listen: None,
+            tls_cert: None,
+            tls_key: None,
+            tokens: Vec::new(),
+            models: None,
+            max_body: 128 << 20,
+            memory: 512 << 20,
+        }
+    }
+}
+
+impl Default for Vector {
+    fn default() -> Self {
+        Self { forward: None, verdicts: Verdicts::default(), timeout: Duration::from_secs(10) }
+    }
+}
+
+impl Default for Influxdb {
+    fn default() -> Self {
+        Self { forward: None, timeout: Duration::from_secs(10) }
+    }
+}
+
+impl Verdicts {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Gauges => "gauges",
+            Self::Tags => "tags",
+        }
+    }
+}
+
+impl Http {
+    pub(super) fn check(&self) -> Result<(), String> {
+        let Self { tls_cert, tls_key, tokens, max_body, memory, .. } = self;
+        if tls_cert.is_some() != tls_key.is_some() {
+            return Err("[http] `tls_cert` and `tls_key` go together".to_owned());
+        }
+        if tokens.iter().any(|token| token.len() < 8) {
+            return Err("[http] `tokens` must be 8 characters at least: they are all that keeps others out".to_owned());
+        }
+        if *max_body < 1 << 10 {
+            return Err("[http] `max_body` must be 1KiB at least".to_owned());
+        }
+        if memory < max_body {
+            return Err("[http] `memory` must have room for one `max_body` at least".to_owned());
+        }
+        Ok(())
+    }
+
+    /// As TOML, but for the tokens: nobody who reads a log should learn them.
+    pub(super) fn effective(&self) -> String {
+        let Self { listen, tls_cert, tls_key, tokens, models, max_body, memory } = self;
+        let mut out = "[http]\n".to_owned();
+        if let Some(listen) = listen {
+            let _infallible = writeln!(out, "listen = \"{listen}\"");
+        }
+        for (key, path) in [("tls_cert", tls_cert), ("tls_key", tls_key), ("models", models)] {
+            if let Some(path) = path {
+                let _infallible = writeln!(out, "{key} = {}", quoted(&path.to_string_lossy()));
+            }
+        }
+        if !tokens.is_empty() {
+            let _infallible = writeln!(out, "# tokens: {}, not shown", tokens.len());
+        }
+        let _infallible = write!(out, "max_body = \"{}\"\nmemory = \"{}\"\n\n", size(*max_body), size(*memory));
+        out
+    }
+}
+
+impl Vector {
+    pub(super) fn check(&self) -> Result<(), String> {
+        check_forward("vector", self.forward.as_deref(), self.timeout)
+    }
+
+    pub(super) fn effective(&self) -> String {
+        let Self { forward, verdicts, timeout } = self;
+        let forward = forward.as_ref().map(|url| format!("forward = {}\n", quoted(url)));
+        let (forward, timeout) = (forward.unwrap_or_default(), friendly(*timeout));
+        format!("[vector]\n{forward}verdicts = \"{}\"\ntimeout = \"{timeout}\"\n\n", verdicts.name())
+    }
+}
+
+impl Influxdb {
+    pub(super) fn check(&self) -> Result<(), String> {
+        check_forward("influxdb", self.forward.as_deref(), self.timeout)
+    }
+
+    pub(super) fn effective(&self) -> String {
+        let Self { forward, timeout } = self;
+        let forward = forward.as_ref().map(|url| format!("forward = {}\n", quoted(url)));
+        format!("[influxdb]\n{}timeout = \"{}\"\n\n", forward.unwrap_or_default(), friendly(*timeout))
+    }
+}
+
+fn check_forward(table: &str, url: Option<&str>, timeout: Duration) -> Result<(), String> {
+    let known =
+        |url: &str| ["http://", "https://"].iter().any(|scheme| url.len() > scheme.len() && url.starts_with(scheme));
+    if let Some(url) = url.filter(|url| !known(url)) {
+        return Err(format!("[{table}] `forward`: {} is no http(s) URL", quoted(url)));
+    }
+    if timeout < Duration::from_millis(100) || timeout > Duration::from_mins(5) {
+        return Err(format!("[{table}] `timeout` must be between 100ms and 5m"));
+    }
+    Ok(())
+}

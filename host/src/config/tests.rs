@@ -1,0 +1,155 @@
+use super::*;
+use qualm_stream::Selector;
+
+fn parse(text: &str) -> Result<Config, String> {
+    Config::parse(text, "q.toml").map_err(|error| error.to_string())
+}
+
+#[test]
+fn no_configuration_scores_everything() {
+    let config = parse("").unwrap();
+    assert_eq!(config.detector, [Detector::default()]);
+    assert_eq!(config.detector[0].select.selector(), Selector::default());
+}
+
+#[test]
+fn the_sample_says_what_the_defaults_are() {
+    let plain: String = SAMPLE
+        .lines()
+        .map(|line| line.strip_prefix("# ").filter(|rest| rest.contains(" = ")).unwrap_or(line).to_owned() + "\n")
+        .collect();
+    let plain = plain.replace("${QUALM_TOKEN}", "a long token");
+    let written = parse(SAMPLE).unwrap();
+    assert_eq!(written.detector, parse("").unwrap().detector);
+    let mut spelled_out = parse(&plain).expect("every option in the sample can be uncommented");
+    spelled_out.state.dir = None;
+    for detector in &mut spelled_out.detector {
+        detector.select = Select::default();
+        detector.model = None;
+        detector.sustained = None;
+        detector.cooldown = None;
+    }
+    spelled_out.bundles.trusted_keys.clear();
+    assert_eq!(spelled_out.http.listen, Some(LISTEN));
+    let Http { max_body, memory, .. } = spelled_out.http;
+    spelled_out.http = Http { max_body, memory, ..Http::default() };
+    spelled_out.vector.forward = None;
+    spelled_out.influxdb.forward = None;
+    assert_eq!(spelled_out, parse("").unwrap(), "what stands in comments is the default");
+}
+
+#[test]
+fn the_samples_for_telegraf_are_right() {
+    let config = parse(include_str!("../../../telegraf/host.toml")).unwrap();
+    assert_eq!(config.detector.len(), 2);
+    assert!(config.detector[0].select.selector().wants_event(b"cpu,cpu=cpu-total,host=a"));
+    assert!(config.detector[1].select.selector().wants_field(b"used_percent"));
+}
+
+#[test]
+fn what_is_in_force_can_be_read_again() {
+    let text = r#"
+        [[detector]]
+        name = "a \"quoted\" name"
+        select = { measurement = ["cpu", "mem*"], tags = { cpu = "cpu-total" }, include_fields = "usage_*" }
+        false_alarm_rate = 1e-6
+        half_life = "1h30m"
+        sustained = "3 of 5"
+        cooldown = "10m"
+        [[detector]]
+        name = "vitals"
+        model = "https://models/vitals.qualm"
+        explain = false
+        [bundles]
+        trusted_keys = ["RWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3"]
+        poll = "5s"
+        [state]
+        dir = "/var/lib/qualm"
+        interval = "5m"
+        [limits]
+        memory = "128MiB"
+        series_ttl = "7d"
+        [http]
+        listen = "[::1]:8080"
+        tls_cert = "/c.pem"
+        tls_key = "/k.pem"
+        models = "/models"
+        max_body = "1MiB"
+        [vector]
+        forward = "http://127.0.0.1:18002"
+        verdicts = "tags"
+        timeout = "3s"
+        [influxdb]
+        forward = "https://influx:8086"
+    "#;
+    let config = parse(text).unwrap();
+    assert_eq!(config.limits.memory, 128 << 20);
+    assert_eq!(config.limits.series_ttl, Duration::from_hours(168));
+    assert_eq!(parse(&config.effective()).unwrap(), config);
+    let secret = parse("[http]\ntokens = [\"correct horse\"]").unwrap().effective();
+    assert!(secret.contains("# tokens: 1, not shown") && !secret.contains("horse"));
+    assert_eq!(parse(&parse("").unwrap().effective()).unwrap(), parse("").unwrap());
+}
+
+#[test]
+fn errors_name_the_place_and_what_would_be_right() {
+    for (text, place, what) in [
+        ("[[detector]]\nfalse_alarm_rat = 1", "q.toml:2", "did you mean `false_alarm_rate`?"),
+        ("[detektor]\n", "q.toml:1", "did you mean `detector`?"),
+        ("[limits]\n\nmemroy = \"1MiB\"", "q.toml:3", "did you mean `memory`?"),
+        ("[[detector]]\nselect = { mesurement = \"cpu\" }", "q.toml:2", "did you mean `measurement`?"),
+        ("[[detector]]\nkind = \"steaming\"", "q.toml:2", "`streaming`"),
+        ("[[detector]]\nhalf_life = \"soon\"", "q.toml:2", "`soon` is no duration"),
+        ("[[detector]]\nhalf_life = \"-1s\"", "q.toml:2", "`-1s` is no duration"),
+        ("[[detector]]\nhalf_life = \"0s\"", "q.toml", "`half_life` must be"),
+        ("[[detector]]\nfalse_alarm_rate = 2.0", "q.toml", "detector `all`: `false_alarm_rate` must lie"),
+        ("[[detector]]\nfalse_alarm_rate = nan", "q.toml", "detector `all`: `false_alarm_rate` must lie"),
+        ("[[detector]]\nmin_samples = -1", "q.toml:2", "-1"),
+        ("[[detector]]\nmin_samples = \"10\"", "q.toml:2", "`\"10\"` must be a number, without quotes"),
+        ("[[detector]]\nhalf_life = 72", "q.toml:2", "`72` must be in quotes, with its unit"),
+        ("[[detector]]\nmodel = \"m\"\nmin_samples = 7", "q.toml", "`min_samples` is of no use beside `model`"),
+        ("[[detector]]\nmodel = \"ftp://m\"", "q.toml", "`ftp` is not known"),
+        ("[[detector]]\nsustained = \"5\"", "q.toml", "like \"3 of 5\""),
+        ("[[detector]]\ncooldown = \"long\"", "q.toml:2", "`long` is no duration"),
+        ("[bundles]\npoll = \"0s\"", "q.toml", "`poll` must be a second at least"),
+        ("[bundles]\ntrusted_keys = [\"x\"]", "q.toml", "[bundles] `trusted_keys`: "),
+        ("[detector]\nname = \"a\"", "q.toml:1", "two brackets"),
+        ("[processors]", "q.toml:1", "belongs into Telegraf's configuration"),
+        (
+            "zzzzz = 1",
+            "q.toml:1",
+            "unknown key `zzzzz`. Known here: detector, state, bundles, limits, http, vector, influxdb",
+        ),
+        ("[limits]\nmemory = \"256MB\"", "q.toml:2", "`256MB` is no size"),
+        ("[[detector]]\n[[detector]]", "q.toml", "two detectors are called `all`"),
+        ("[[detector]]\nselect = { measurement = \"[a\" }", "q.toml:2", "`[a`"),
+        ("[[detector]]\nselect = { measurement = 3 }", "q.toml:2", "a glob or a list of globs"),
+        ("[limits]\nmemory = \"64\"", "q.toml:2", "`64` is no size"),
+        ("[limits]\nmemory = \"99999999999999GiB\"", "q.toml:2", "is no size"),
+        ("[limits]\nmemory = \"8MiB\"", "q.toml", "lower that, or raise `memory` to 103MiB"),
+        ("[limits]\ndeadline = \"1ms\"", "q.toml", "`deadline` must be 5ms at least"),
+        ("[http]\nlisten = \"localhost\"", "q.toml:2", "invalid socket address"),
+        ("[http]\ntls_cert = \"c\"", "q.toml", "go together"),
+        ("[http]\ntokens = [\"short\"]", "q.toml", "8 characters"),
+        ("[http]\nmemory = \"1MiB\"", "q.toml", "one `max_body`"),
+        ("[vector]\nforward = \"127.0.0.1:1\"", "q.toml", "is no http(s) URL"),
+        ("[vector]\nverdicts = \"gauge\"", "q.toml:2", "did you mean `gauges`?"),
+        ("[influxdb]\ntimeout = \"1ms\"", "q.toml", "`timeout` must be between"),
+        ("a = \"${QUALM_NO_SUCH_VARIABLE}\"", "q.toml:1", "no variable `QUALM_NO_SUCH_VARIABLE`"),
+        ("[[detector]\n", "q.toml:1", ""),
+    ] {
+        let error = parse(text).unwrap_err();
+        assert!(error.starts_with(place) && error.contains(what), "{text:?}: {error}");
+    }
+    let error = Config::read(Path::new("/no/such/file.toml")).unwrap_err().to_string();
+    assert!(error.starts_with("/no/such/file.toml: ") && error.contains("--sample-config"), "{error}");
+}
+
+#[test]
+fn variables_are_expanded() {
+    let get = |name: &str| (name == "DIR").then(|| "/state".to_owned());
+    assert_eq!(expand("dir = \"${DIR}/x\" # $${DIR}", get).unwrap(), "dir = \"/state/x\" # ${DIR}");
+    assert_eq!(expand("a\nb ${NO}", get), Err((2, "NO".to_owned())));
+    assert_eq!(expand("# ${NO} ${NO2}\n${DIR} ${", get).unwrap(), "# ${NO} ${NO2}\n/state ${");
+    assert_eq!(expand("a = \"${DIR}#${DIR}\"", get).unwrap(), "a = \"/state#/state\"");
+}
