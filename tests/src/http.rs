@@ -1,4 +1,4 @@
-//! Just enough HTTP to ask `InfluxDB` a question.
+//! Just enough HTTP to ask a server a question.
 
 use std::io::{Read, Result, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -21,16 +21,61 @@ pub fn request(address: SocketAddr, method: &str, path: &str) -> Result<(u16, St
 ///
 /// If nobody answers at `address`, or not in HTTP.
 pub fn request_with(address: SocketAddr, method: &str, path: &str, body: &str) -> Result<(u16, String)> {
+    let Answer { status, body, .. } = send(address, method, path, &[], body.as_bytes())?;
+    Ok((status, String::from_utf8_lossy(&body).into_owned()))
+}
+
+/// What a server said.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// The status.
+    pub status: u16,
+    /// The head, as it came.
+    pub head: String,
+    /// The body.
+    pub body: Vec<u8>,
+}
+
+impl Answer {
+    /// The body as text.
+    #[must_use]
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    /// A header's value.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let lines = self.head.lines().skip(1).filter_map(|line| line.split_once(':'));
+        lines.filter(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim()).next()
+    }
+}
+
+/// The same with headers of one's own, such as `content-type: text/csv`, and a body of any bytes.
+///
+/// # Errors
+///
+/// As [`request_with`].
+pub fn send(address: SocketAddr, method: &str, path: &str, headers: &[&str], body: &[u8]) -> Result<Answer> {
     let mut stream = TcpStream::connect(address)?;
-    stream.set_read_timeout(Some(Duration::from_secs(30)))?;
+    stream.set_read_timeout(Some(Duration::from_secs(60)))?;
     let length = body.len();
-    write!(stream, "{method} {path} HTTP/1.0\r\nHost: {address}\r\nContent-Length: {length}\r\n\r\n{body}")?;
+    let mut head = format!("{method} {path} HTTP/1.0\r\nHost: {address}\r\nContent-Length: {length}\r\n");
+    for header in headers {
+        head.push_str(header);
+        head.push_str("\r\n");
+    }
+    stream.write_all(format!("{head}\r\n").as_bytes())?;
+    let sent = stream.write_all(body);
     let mut answer = Vec::new();
-    stream.read_to_end(&mut answer)?;
-    let answer = String::from_utf8_lossy(&answer);
-    let status = answer.split(' ').nth(1).and_then(|word| word.parse().ok()).unwrap_or(0);
-    let body = answer.split_once("\r\n\r\n").map_or("", |(_, body)| body);
-    Ok((status, body.to_owned()))
+    let read = stream.read_to_end(&mut answer);
+    if answer.is_empty() {
+        sent.and(read.map(drop))?; // a server that refuses early need not take all of the body
+    }
+    let end = answer.windows(4).position(|four| four == b"\r\n\r\n").unwrap_or(answer.len());
+    let head = String::from_utf8_lossy(&answer[..end]).into_owned();
+    let status = head.split(' ').nth(1).and_then(|word| word.parse().ok()).unwrap_or(0);
+    Ok(Answer { status, head, body: answer.get(end + 4..).unwrap_or_default().to_vec() })
 }
 
 /// Escapes text for use as a value in a query string.

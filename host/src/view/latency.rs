@@ -70,7 +70,9 @@ impl Histogram {
         self.most = self.most.max(took.as_secs_f64());
     }
 
-    fn plus(mut self, other: &Self) -> Self {
+    /// Both together.
+    #[must_use]
+    pub fn plus(mut self, other: &Self) -> Self {
         self.counts.iter_mut().zip(other.counts).for_each(|(a, b)| *a += b);
         self.count += other.count;
         self.sum += other.sum;

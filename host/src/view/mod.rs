@@ -4,6 +4,7 @@
 //! few times a second; whoever looks on takes a lock for as long as a copy takes.
 
 pub mod latency;
+pub mod live;
 pub mod recorder;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -13,7 +14,7 @@ use qualm_stream::join;
 use qualm_stream::{Counts, Format, Pipeline};
 
 use self::latency::Latency;
-use self::recorder::Recorder;
+use self::recorder::{Recorder, Totals};
 use crate::models::Reloader;
 use crate::sandbox::Supervisor;
 use crate::sandbox::guest::Title;
@@ -59,6 +60,12 @@ pub struct Detector {
     pub joined: join::Counts,
     /// What became of its batches.
     pub health: Health,
+    /// What it was given, and what became of it.
+    pub rows: u64,
+    /// See `rows`.
+    pub scored: u64,
+    /// See `rows`.
+    pub anomalous: u64,
     /// How many models have taken over, how many were refused, and why the last was.
     pub taken: u64,
     /// See `taken`.
@@ -113,7 +120,9 @@ impl Inside {
         self.snapshot.counts = counts;
         let parts = pipeline.lanes().iter().zip(supervisors).zip(reloaders).zip(own);
         self.snapshot.detectors.clear();
-        self.snapshot.detectors.extend(parts.map(|(((lane, supervisor), reloader), own)| {
+        let recorder = &self.recorder;
+        self.snapshot.detectors.extend(parts.enumerate().map(|(at, (((lane, supervisor), reloader), own))| {
+            let Totals { rows, scored, anomalous } = recorder.totals(at);
             let model = supervisor.title().map(|title| (**title).clone());
             let untrained = if own.model.is_some() { "" } else { own.kind.name() };
             Detector {
@@ -124,6 +133,9 @@ impl Inside {
                 series: lane.series().len(),
                 joined: lane.joined(),
                 health: supervisor.health().clone(),
+                rows,
+                scored,
+                anomalous,
                 taken: reloader.as_ref().map_or(0, Reloader::taken),
                 refused: reloader.as_ref().map_or(0, Reloader::refused),
                 refusal: reloader.as_ref().and_then(Reloader::refusal),

@@ -6,6 +6,7 @@
 use std::collections::VecDeque;
 
 use qualm_stream::pipeline::Verdict;
+use qualm_stream::vector::Shape;
 use qualm_stream::{Counts, Format, Pipeline};
 
 /// The most series that are recorded.
@@ -18,7 +19,7 @@ pub const STEPS: usize = 360;
 pub const STEP: i64 = 10_000;
 
 /// The most incidents that are remembered.
-const INCIDENTS: usize = 200;
+pub const INCIDENTS: usize = 200;
 
 /// The longest name that is shown, in bytes.
 const LONGEST: usize = 300;
@@ -36,6 +37,10 @@ pub struct Recorder {
     hand: usize,
     /// The last incidents, the newest first.
     incidents: VecDeque<Incident>,
+    /// For each lane: what its features are called; empty where it scores single fields.
+    features: Vec<Vec<String>>,
+    /// For each lane: what it was given, and what became of it.
+    totals: Vec<Totals>,
     /// Counts at the beginning of each of the last seconds: when, events, rows.
     seconds: VecDeque<(i64, u64, u64)>,
 }
@@ -84,6 +89,17 @@ pub struct Incident {
     pub contributions: Box<[(f64, f64)]>,
 }
 
+/// Rows of one detector, since the start.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// That it was given.
+    pub rows: u64,
+    /// That got a score.
+    pub scored: u64,
+    /// That are anomalies worth telling.
+    pub anomalous: u64,
+}
+
 /// How much passes, in a second.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Rates {
@@ -96,8 +112,18 @@ pub struct Rates {
 impl Recorder {
     /// Takes in the rows of the last batch, at `now` (milliseconds since 1970).
     pub(crate) fn take<F: Format>(&mut self, pipeline: &Pipeline<F>, now: i64) {
-        self.places.resize_with(pipeline.lanes().len(), Vec::new);
+        let lanes = pipeline.lanes();
+        self.places.resize_with(lanes.len(), Vec::new);
+        self.totals.resize_with(lanes.len(), Totals::default);
+        if self.features.len() != lanes.len() {
+            let names = |shape: &Shape| shape.features.iter().map(|feature| feature.name.clone()).collect();
+            self.features = lanes.iter().map(|lane| lane.shape().map(names).unwrap_or_default()).collect();
+        }
         for verdict in pipeline.verdicts() {
+            let totals = &mut self.totals[verdict.lane];
+            totals.rows += 1;
+            totals.scored += u64::from(!verdict.score.is_nan());
+            totals.anomalous += u64::from(verdict.anomaly);
             let Some(place) = self.place(&verdict, now) else { continue };
             let track = &mut self.tracks[place];
             track.add(&verdict, now);
@@ -142,6 +168,7 @@ impl Recorder {
         let known = self.tracks.iter().filter(|track| track.lane == lane && !track.is_retired());
         let known: Vec<u32> = known.map(|track| track.series).collect();
         self.forget(lane, &known, now);
+        self.features.clear(); // looked up again with the next batch
     }
 
     /// Takes in how much has passed until `now`.
@@ -174,6 +201,18 @@ impl Recorder {
     pub fn track(&self, lane: usize, series: u32) -> Option<&Track> {
         let place = *self.places.get(lane)?.get(series as usize)?;
         self.tracks.get(usize::from(place).checked_sub(1)?)
+    }
+
+    /// What a lane's features are called; none where it scores single fields.
+    #[must_use]
+    pub fn features(&self, lane: usize) -> &[String] {
+        self.features.get(lane).map_or(&[], Vec::as_slice)
+    }
+
+    /// What a lane was given, and what became of it.
+    #[must_use]
+    pub fn totals(&self, lane: usize) -> Totals {
+        self.totals.get(lane).copied().unwrap_or_default()
     }
 
     /// The last incidents, the newest first.

@@ -1,0 +1,148 @@
+//! The way on: scored bodies to whoever comes next, by HTTP.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+use ureq::Agent;
+use ureq::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode};
+use ureq::tls::{RootCerts, TlsConfig};
+
+/// Requests under way at once: each has a thread that waits for its answer.
+const AT_ONCE: usize = 32;
+
+/// The longest answer that is read.
+const MOST: u64 = 1 << 20;
+
+/// How long it may take to connect.
+const CONNECT: Duration = Duration::from_secs(5);
+
+/// Passes bodies on to one server.
+#[derive(Debug, Clone)]
+pub struct Forward {
+    agent: Agent,
+    /// Without a slash at its end.
+    url: Arc<str>,
+    slots: Arc<Semaphore>,
+    counts: Arc<Counts>,
+}
+
+/// What has been passed on, since the start.
+#[derive(Debug, Default)]
+pub struct Counts {
+    /// Bodies that were taken.
+    pub delivered: AtomicU64,
+    /// Bytes of these.
+    pub bytes: AtomicU64,
+    /// Bodies that were refused for good.
+    pub rejected: AtomicU64,
+    /// Bodies that were not taken, and may be if they come again.
+    pub failed: AtomicU64,
+}
+
+/// What the server said.
+#[derive(Debug)]
+pub struct Answer {
+    /// Its status.
+    pub status: StatusCode,
+    /// Its headers.
+    pub headers: HeaderMap,
+    /// The beginning of its body.
+    pub body: Vec<u8>,
+}
+
+impl Forward {
+    /// To the server at `url`, which may take `timeout` for each body.
+    #[must_use]
+    pub fn new(url: &str, timeout: Duration) -> Self {
+        let config = Agent::config_builder()
+            .tls_config(TlsConfig::builder().root_certs(RootCerts::WebPki).build())
+            .max_redirects(0) // a body that was not taken where it was sent was not taken
+            .http_status_as_error(false)
+            .timeout_connect(Some(CONNECT.min(timeout)))
+            .timeout_global(Some(timeout))
+            .max_idle_connections_per_host(AT_ONCE)
+            .user_agent(concat!("qualm/", env!("CARGO_PKG_VERSION")))
+            .build();
+        Self {
+            agent: config.into(),
+            url: url.trim_end_matches('/').into(),
+            slots: Arc::new(Semaphore::new(AT_ONCE)),
+            counts: Arc::default(),
+        }
+    }
+
+    /// What has been passed on.
+    #[must_use]
+    pub fn counts(&self) -> &Counts {
+        &self.counts
+    }
+
+    /// Where it leads.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Sends a body to `path_and_query` behind the URL, and waits for the answer.
+    ///
+    /// # Errors
+    ///
+    /// Where there is no answer: why, in words for people.
+    pub async fn send(
+        &self,
+        path_and_query: &str,
+        headers: Vec<(HeaderName, HeaderValue)>,
+        body: Arc<[u8]>,
+    ) -> Result<Answer, String> {
+        let counts = Arc::clone(&self.counts);
+        let length = body.len() as u64;
+        let answer = self.ask(path_and_query, headers, body).await;
+        let (counter, taken) = match &answer {
+            Ok(answer) if answer.is_delivered() => (&counts.delivered, length),
+            Ok(answer) if !answer.may_pass() => (&counts.rejected, 0),
+            _ => (&counts.failed, 0),
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+        counts.bytes.fetch_add(taken, Ordering::Relaxed);
+        answer
+    }
+
+    async fn ask(
+        &self,
+        path_and_query: &str,
+        headers: Vec<(HeaderName, HeaderValue)>,
+        body: Arc<[u8]>,
+    ) -> Result<Answer, String> {
+        let mut request = Request::builder().method(Method::POST).uri(format!("{}{path_and_query}", self.url));
+        for (name, value) in headers {
+            request = request.header(name, value);
+        }
+        let slot = Arc::clone(&self.slots).acquire_owned().await.map_err(|error| error.to_string())?;
+        let agent = self.agent.clone();
+        let asked = tokio::task::spawn_blocking(move || {
+            let _slot = slot; // even if nobody waits for the answer any more
+            let request = request.body(&body[..]).map_err(|error| error.to_string())?;
+            let mut answer = agent.run(request).map_err(|error| error.to_string())?;
+            let body = answer.body_mut().with_config().limit(MOST).read_to_vec().unwrap_or_default();
+            Ok(Answer { status: answer.status(), headers: answer.headers().clone(), body })
+        });
+        asked.await.map_err(|error| error.to_string())?.map_err(|error: String| format!("{}: {error}", self.url))
+    }
+}
+
+impl Answer {
+    /// Whether the body was taken.
+    #[must_use]
+    pub fn is_delivered(&self) -> bool {
+        self.status.is_success()
+    }
+
+    /// Whether it may be taken if it comes again.
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        matches!(self.status, StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS)
+            || (self.status.is_server_error() && self.status != StatusCode::NOT_IMPLEMENTED)
+    }
+}

@@ -1,0 +1,100 @@
+//! A pipeline on a thread of its own, through which whole bodies go, one after another.
+
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread::{self, JoinHandle};
+
+use qualm_stream::{Counts, Format};
+use tokio::sync::oneshot;
+use tracing::info;
+
+use crate::clock;
+use crate::scoring::Scoring;
+
+/// Gives bodies to the pipeline. When the last one is dropped, the pipeline saves its state and ends.
+#[derive(Debug, Clone)]
+pub struct Worker {
+    jobs: Sender<Job>,
+}
+
+/// A body that waits for its turn. There are as many as the server has memory for.
+#[derive(Debug)]
+struct Job {
+    body: Arc<[u8]>,
+    done: oneshot::Sender<Scored>,
+}
+
+/// What became of a body.
+#[derive(Debug, Clone)]
+pub struct Scored {
+    /// The body with its scores.
+    pub bytes: Vec<u8>,
+    /// Events in it that are metrics, and those of them that are malformed.
+    pub events: u64,
+    /// See `events`.
+    pub malformed: u64,
+}
+
+impl Worker {
+    /// Starts the thread. `begin` is called before each body.
+    ///
+    /// # Panics
+    ///
+    /// Where no thread can be started.
+    pub fn start<F: Format + Send + 'static>(
+        name: &str,
+        scoring: Scoring<F>,
+        begin: impl Fn(&mut F, &[u8]) + Send + 'static,
+    ) -> (Self, JoinHandle<()>) {
+        let (jobs, waiting) = channel();
+        let work = move || work(scoring, &waiting, &begin);
+        let thread = thread::Builder::new().name(format!("qualm-{name}")).spawn(work);
+        (Self { jobs }, thread.expect("a thread can be started"))
+    }
+
+    /// Scores a body. None where the pipeline is no more.
+    pub async fn score(&self, body: Arc<[u8]>) -> Option<Scored> {
+        let (done, scored) = oneshot::channel();
+        self.jobs.send(Job { body, done }).ok()?;
+        scored.await.ok()
+    }
+}
+
+fn work<F: Format>(mut scoring: Scoring<F>, jobs: &Receiver<Job>, begin: &impl Fn(&mut F, &[u8])) {
+    loop {
+        match jobs.recv_timeout(scoring.leisure()) {
+            Ok(Job { body, done }) => {
+                begin(scoring.format_mut(), &body);
+                // Whoever asked may have gone; the metrics have been seen all the same.
+                let _gone = done.send(score(&mut scoring, &body));
+            }
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => break,
+        }
+        scoring.tend();
+    }
+    info!("{}", scoring.summary());
+    scoring.close();
+}
+
+/// Puts a body through the pipeline, as much at a time as that takes.
+fn score<F: Format>(scoring: &mut Scoring<F>, body: &[u8]) -> Scored {
+    let before = scoring.counts();
+    let mut bytes = Vec::with_capacity(body.len() + body.len() / 2);
+    let mut rest = body;
+    while !rest.is_empty() {
+        let input = scoring.input();
+        let (now, later) = rest.split_at(rest.len().min(input.len()));
+        input[..now.len()].copy_from_slice(now);
+        rest = later;
+        bytes.extend_from_slice(scoring.run(now.len(), clock::now()));
+        if !rest.is_empty() {
+            scoring.tend();
+        }
+    }
+    if scoring.holds() {
+        bytes.extend_from_slice(scoring.finish(clock::now()));
+    }
+    let Counts { events, malformed, .. } = scoring.counts();
+    Scored { bytes, events: events - before.events, malformed: malformed - before.malformed }
+}

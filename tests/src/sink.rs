@@ -1,0 +1,160 @@
+//! A server that takes what it is sent, says what the test wants, and remembers it all: what stands behind qualm.
+
+use std::collections::VecDeque;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+/// A server that remembers.
+#[derive(Debug)]
+pub struct Sink {
+    address: SocketAddr,
+    inside: Arc<Inside>,
+}
+
+/// What was sent.
+#[derive(Debug, Clone)]
+pub struct Sent {
+    /// Method and path.
+    pub request: String,
+    /// Headers, names in lower case.
+    pub headers: Vec<(String, String)>,
+    /// The body.
+    pub body: Vec<u8>,
+    /// What it was told.
+    pub status: u16,
+}
+
+#[derive(Debug)]
+struct Inside {
+    sent: Mutex<Vec<Sent>>,
+    /// What the next requests are told; 200 once it is empty. 0 closes the connection without an answer.
+    says: Mutex<VecDeque<u16>>,
+    /// How long each answer takes.
+    takes: Mutex<Duration>,
+    stopped: AtomicBool,
+}
+
+impl Sink {
+    /// Starts it at a free port.
+    ///
+    /// # Panics
+    ///
+    /// If there is none.
+    #[must_use]
+    pub fn start() -> Self {
+        Self::start_at("127.0.0.1:0".parse().expect("an address"))
+    }
+
+    /// Starts it there.
+    ///
+    /// # Panics
+    ///
+    /// If that is taken.
+    #[must_use]
+    pub fn start_at(address: SocketAddr) -> Self {
+        let listener = TcpListener::bind(address).expect("a free port");
+        let address = listener.local_addr().expect("an address");
+        let inside = Arc::new(Inside {
+            sent: Mutex::default(),
+            says: Mutex::default(),
+            takes: Mutex::default(),
+            stopped: AtomicBool::new(false),
+        });
+        let theirs = Arc::clone(&inside);
+        thread::spawn(move || {
+            for stream in listener.incoming().map_while(Result::ok) {
+                if theirs.stopped.load(Ordering::Relaxed) {
+                    break;
+                }
+                let inside = Arc::clone(&theirs);
+                thread::spawn(move || serve(&stream, &inside));
+            }
+        });
+        Self { address, inside }
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// What the next requests are told, one after another; then 200 again. 0 closes the connection without an answer.
+    pub fn say(&self, statuses: &[u16]) {
+        self.inside.says.lock().unwrap_or_else(PoisonError::into_inner).extend(statuses);
+    }
+
+    /// How long each answer takes from now on.
+    pub fn take_time(&self, time: Duration) {
+        *self.inside.takes.lock().unwrap_or_else(PoisonError::into_inner) = time;
+    }
+
+    /// All that was sent so far.
+    #[must_use]
+    pub fn sent(&self) -> Vec<Sent> {
+        self.inside.sent.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The bodies of those that were told 200, as one text.
+    #[must_use]
+    pub fn taken(&self) -> String {
+        let sent = self.sent();
+        let taken = sent.iter().filter(|sent| sent.status == 200);
+        taken.map(|sent| String::from_utf8_lossy(&sent.body).into_owned()).collect()
+    }
+}
+
+impl Drop for Sink {
+    fn drop(&mut self) {
+        self.inside.stopped.store(true, Ordering::Relaxed);
+        // So that it looks.
+        drop(TcpStream::connect(self.address));
+    }
+}
+
+/// Serves one connection until its end.
+fn serve(stream: &TcpStream, inside: &Inside) {
+    let mut reader = BufReader::new(stream);
+    loop {
+        let mut request = String::new();
+        if reader.read_line(&mut request).is_err() || request.is_empty() {
+            return;
+        }
+        let mut headers = Vec::new();
+        let mut line = String::new();
+        while reader.read_line(&mut line).is_ok_and(|length| length > 2) {
+            if let Some((name, value)) = line.split_once(':') {
+                headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
+            }
+            line.clear();
+        }
+        let of = |name: &str| headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
+        let mut body = vec![0; of("content-length").and_then(|length| length.parse().ok()).unwrap_or(0)];
+        if reader.read_exact(&mut body).is_err() {
+            return;
+        }
+        thread::sleep(*inside.takes.lock().unwrap_or_else(PoisonError::into_inner));
+        let status = inside.says.lock().unwrap_or_else(PoisonError::into_inner).pop_front().unwrap_or(200);
+        let mut sent = inside.sent.lock().unwrap_or_else(PoisonError::into_inner);
+        let words = request.trim().rsplit_once(' ').map_or("", |(words, _)| words);
+        sent.push(Sent { request: words.to_owned(), headers, body, status });
+        drop(sent);
+        let answer = format!("HTTP/1.1 {status} So\r\ncontent-length: 2\r\n\r\nso");
+        if status == 0
+            || inside.stopped.load(Ordering::Relaxed)
+            || (&mut &*stream).write_all(answer.as_bytes()).is_err()
+        {
+            return;
+        }
+    }
+}
