@@ -139,11 +139,12 @@ impl Server {
         values.sum()
     }
 
-    /// Asks it to stop, and waits for its end.
+    /// Asks it to stop, and waits for its end: how it ended, and its log.
     ///
     /// # Panics
     ///
     /// If it does not end.
+    #[must_use]
     pub fn stop(mut self) -> (ExitStatus, String) {
         let pid = Pid::from_child(&self.child);
         kill_process(pid, Signal::TERM).expect("it can be asked");

@@ -50,6 +50,8 @@ pub struct Pipeline<F: Format = Lines> {
     passed: usize,
     /// The last event was given up on before its end: pass bytes on until the next one begins.
     midway: bool,
+    /// Only verdicts come out.
+    tap: bool,
     /// The fields of the event at hand.
     fields: Vec<Field>,
     /// The events of this run that have fields to be scored.
@@ -170,12 +172,19 @@ impl<F: Format> Pipeline<F> {
             filled: 0,
             passed: 0,
             midway: false,
+            tap: false,
             fields: Vec::new(),
             events: Vec::new(),
             vectors: Vec::new(),
             out: Vec::new(),
             counts: Counts::default(),
         }
+    }
+
+    /// The same, with nothing but verdicts coming out: for a format whose verdicts are events by themselves.
+    #[must_use]
+    pub fn tap(self) -> Self {
+        Self { tap: true, ..self }
     }
 
     /// Where the next bytes go: a mebibyte of room. Give [`run`](Self::run) the number that came.
@@ -216,7 +225,7 @@ impl<F: Format> Pipeline<F> {
             self.give_up(0);
         }
         self.passed = self.filled;
-        &self.buffer[..self.filled]
+        if self.tap { &[] } else { &self.buffer[..self.filled] }
     }
 
     /// Tells the detectors which series are gone. It is done before the next run, and can be done earlier, once the last
@@ -419,6 +428,7 @@ impl<F: Format> Pipeline<F> {
     /// The bytes up to `end`, with the fields' verdicts in their events and the vectors' behind them.
     fn splice(&mut self, end: usize) -> &[u8] {
         let Self { format, lanes, buffer, events, vectors, out, counts, .. } = self;
+        let original = |from: usize, to: usize| if self.tap { &[] } else { &buffer[from..to] };
         out.clear();
         let text = format.text(buffer);
         let part = |(start, length): (u32, u32)| &text[start as usize..][..length as usize];
@@ -431,13 +441,13 @@ impl<F: Format> Pipeline<F> {
             let anomaly = if let Some(event) = events.next_if(|event| F::splice_at(event.place) <= before) {
                 let at = F::splice_at(event.place);
                 let cause = (!event.anomaly.is_nan()).then(|| part(event.key));
-                out.extend_from_slice(&buffer[from..at]);
+                out.extend_from_slice(original(from, at));
                 format.write(out, buffer, event.place, &Told { score: event.score, cause, head: part(event.head) });
                 from = at + F::replaces(event.place);
                 cause.is_some()
             } else if let Some(&Scored { at, lane, row, anomaly }) = vectors.next() {
                 let Lane { wants: Wants::Vectors(vectors), rows, verdicts, .. } = &lanes[lane] else { continue };
-                out.extend_from_slice(&buffer[from..at]);
+                out.extend_from_slice(original(from, at));
                 from = at;
                 let names = vectors.joiner.shape().features.iter().map(|feature| feature.name.as_str());
                 let features = rows.features();
@@ -459,9 +469,9 @@ impl<F: Format> Pipeline<F> {
             counts.anomalous += u64::from(anomaly);
         }
         if from == 0 {
-            return &buffer[..end]; // nothing to splice: out goes what came in, uncopied
+            return original(0, end); // nothing to splice: out goes what came in, uncopied
         }
-        out.extend_from_slice(&buffer[from..end]);
+        out.extend_from_slice(original(from, end));
         out
     }
 }

@@ -43,6 +43,8 @@ pub struct Vector {
     pub forward: Option<String>,
     /// What verdicts look like.
     pub verdicts: Verdicts,
+    /// Only verdicts come back: the metrics go where they go by another way.
+    pub tap: bool,
     /// How long that source may take for a batch.
     #[serde(deserialize_with = "duration::deserialize")]
     pub timeout: Duration,
@@ -86,7 +88,7 @@ impl Default for Http {
 
 impl Default for Vector {
     fn default() -> Self {
-        Self { forward: None, verdicts: Verdicts::default(), timeout: Duration::from_secs(10) }
+        Self { forward: None, verdicts: Verdicts::default(), tap: false, timeout: Duration::from_secs(10) }
     }
 }
 
@@ -145,14 +147,19 @@ impl Http {
 
 impl Vector {
     pub(super) fn check(&self) -> Result<(), String> {
+        if self.tap && self.verdicts == Verdicts::Tags {
+            return Err(
+                "[vector] `tap` needs `verdicts = \"gauges\"`: tags do not come without their metric".to_owned()
+            );
+        }
         check_forward("vector", self.forward.as_deref(), self.timeout)
     }
 
     pub(super) fn effective(&self) -> String {
-        let Self { forward, verdicts, timeout } = self;
+        let Self { forward, verdicts, tap, timeout } = self;
         let forward = forward.as_ref().map(|url| format!("forward = {}\n", quoted(url)));
         let (forward, timeout) = (forward.unwrap_or_default(), friendly(*timeout));
-        format!("[vector]\n{forward}verdicts = \"{}\"\ntimeout = \"{timeout}\"\n\n", verdicts.name())
+        format!("[vector]\n{forward}verdicts = \"{}\"\ntap = {tap}\ntimeout = \"{timeout}\"\n\n", verdicts.name())
     }
 }
 
