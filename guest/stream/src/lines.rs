@@ -9,10 +9,26 @@ use crate::line::{self, Field, Refusal};
 use crate::splice;
 
 /// Line protocol.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Lines {
-    /// The length of the head of the event at hand.
+    /// What its times count, in nanoseconds.
+    unit: i64,
+    /// Where the head of the event at hand ends.
     head_end: usize,
+}
+
+impl Default for Lines {
+    /// Times in nanoseconds.
+    fn default() -> Self {
+        Self { unit: 1, head_end: 0 }
+    }
+}
+
+impl Lines {
+    /// From now on times count this many nanoseconds, 1 at least: InfluxDB's clients may write milliseconds, for one.
+    pub fn set_unit(&mut self, unit: i64) {
+        self.unit = unit.max(1);
+    }
 }
 
 impl Format for Lines {
@@ -52,7 +68,8 @@ impl Format for Lines {
         fields: &mut Vec<Field>,
     ) -> Result<Reading<usize>, Refusal> {
         let body = line::read_body(&buffer[event.clone()], self.head_end - event.start, fields)?;
-        Ok(Reading { base: event.start, time: body.time, place: event.start + body.fields_end })
+        let time = body.time.map(|time| time.saturating_mul(self.unit));
+        Ok(Reading { base: event.start, time, place: event.start + body.fields_end })
     }
 
     fn text<'a>(&'a self, buffer: &'a [u8]) -> &'a [u8] {
@@ -73,7 +90,7 @@ impl Format for Lines {
         told: &ToldVector<'_>,
         names: &(impl Iterator<Item = &'a str> + Clone),
     ) {
-        splice::write_event(out, told, names);
+        splice::write_event(out, &ToldVector { time: told.time.div_euclid(self.unit), ..*told }, names);
     }
 }
 

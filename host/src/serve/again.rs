@@ -4,43 +4,48 @@
 //! would teach the detectors what did not happen, so the scored body is kept until it has been delivered.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use xxhash_rust::xxh3::xxh3_128;
+use bytes::Bytes;
+use xxhash_rust::xxh3::{xxh3_64_with_seed, xxh3_128_with_seed};
 
 /// How many bytes of scored bodies are kept.
 const MOST: usize = 64 << 20;
 
-/// Which body: its digest. That two have the same is one chance in 2¹²⁸, unless somebody makes them so, and then gets
-/// their own metrics twice.
+/// Which body: its digest, by a seed that nobody else knows. That two have the same is one chance in 2¹²⁸.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Digest(u128);
 
 /// Scored bodies that wait to come again.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Again {
-    kept: Mutex<VecDeque<(Digest, Arc<[u8]>)>>,
-}
-
-impl Digest {
-    /// Of a body as it came.
-    #[must_use]
-    pub fn of(body: &[u8]) -> Self {
-        Self(xxh3_128(body))
-    }
+    seed: u64,
+    kept: Mutex<VecDeque<(Digest, Bytes)>>,
 }
 
 impl Again {
+    /// None as yet. `seed` should be a random one.
+    #[must_use]
+    pub fn new(seed: u64) -> Self {
+        Self { seed, kept: Mutex::default() }
+    }
+
+    /// The digest of a body as it came, meant for `place`: the same body for another place is another one.
+    #[must_use]
+    pub fn digest(&self, place: &str, body: &[u8]) -> Digest {
+        Digest(xxh3_128_with_seed(body, xxh3_64_with_seed(place.as_bytes(), self.seed)))
+    }
+
     /// What was made of this body when it came before. It is kept no longer.
     #[must_use]
-    pub fn take(&self, digest: Digest) -> Option<Arc<[u8]>> {
+    pub fn take(&self, digest: Digest) -> Option<Bytes> {
         let mut kept = self.kept();
         let at = kept.iter().position(|(known, _)| *known == digest)?;
         kept.remove(at).map(|(_, scored)| scored)
     }
 
     /// Keeps what was made of a body that will come again. Those that have waited longest make room.
-    pub fn keep(&self, digest: Digest, scored: Arc<[u8]>) {
+    pub fn keep(&self, digest: Digest, scored: Bytes) {
         let mut kept = self.kept();
         kept.push_back((digest, scored));
         while kept.len() > 1 && kept.iter().map(|(_, scored)| scored.len()).sum::<usize>() > MOST {
@@ -48,7 +53,7 @@ impl Again {
         }
     }
 
-    fn kept(&self) -> MutexGuard<'_, VecDeque<(Digest, Arc<[u8]>)>> {
+    fn kept(&self) -> MutexGuard<'_, VecDeque<(Digest, Bytes)>> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -59,22 +64,23 @@ mod tests {
 
     #[test]
     fn what_waits_comes_back_once() {
-        let again = Again::default();
-        let digest = Digest::of(b"body");
+        let again = Again::new(1);
+        let digest = again.digest("", b"body");
         assert!(again.take(digest).is_none());
-        again.keep(digest, b"scored".as_slice().into());
+        again.keep(digest, Bytes::from_static(b"scored"));
         assert_eq!(again.take(digest).as_deref(), Some(&b"scored"[..]));
         assert!(again.take(digest).is_none());
     }
 
     #[test]
     fn the_oldest_make_room_but_the_last_stays() {
-        let again = Again::default();
-        let big: Arc<[u8]> = vec![0; MOST / 2 + 1].into();
-        again.keep(Digest::of(b"a"), Arc::clone(&big));
-        again.keep(Digest::of(b"b"), big);
-        assert!(again.take(Digest::of(b"a")).is_none() && again.take(Digest::of(b"b")).is_some());
-        again.keep(Digest::of(b"c"), vec![0; MOST * 2].into());
-        assert!(again.take(Digest::of(b"c")).is_some());
+        let again = Again::new(1);
+        let [a, b, c] = [b"a", b"b", b"c"].map(|body| again.digest("", body));
+        let big = Bytes::from(vec![0; MOST / 2 + 1]);
+        again.keep(a, big.clone());
+        again.keep(b, big);
+        assert!(again.take(a).is_none() && again.take(b).is_some());
+        again.keep(c, Bytes::from(vec![0; MOST * 2]));
+        assert!(again.take(c).is_some());
     }
 }

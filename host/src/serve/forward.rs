@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::sync::Semaphore;
 use ureq::Agent;
 use ureq::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode};
@@ -94,7 +95,7 @@ impl Forward {
         &self,
         path_and_query: &str,
         headers: Vec<(HeaderName, HeaderValue)>,
-        body: Arc<[u8]>,
+        body: Bytes,
     ) -> Result<Answer, String> {
         let counts = Arc::clone(&self.counts);
         let length = body.len() as u64;
@@ -113,7 +114,7 @@ impl Forward {
         &self,
         path_and_query: &str,
         headers: Vec<(HeaderName, HeaderValue)>,
-        body: Arc<[u8]>,
+        body: Bytes,
     ) -> Result<Answer, String> {
         let mut request = Request::builder().method(Method::POST).uri(format!("{}{path_and_query}", self.url));
         for (name, value) in headers {

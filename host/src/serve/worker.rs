@@ -1,9 +1,9 @@
 //! A pipeline on a thread of its own, through which whole bodies go, one after another.
 
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::{self, JoinHandle};
 
+use bytes::Bytes;
 use qualm_stream::{Counts, Format};
 use tokio::sync::oneshot;
 use tracing::info;
@@ -20,7 +20,9 @@ pub struct Worker {
 /// A body that waits for its turn. There are as many as the server has memory for.
 #[derive(Debug)]
 struct Job {
-    body: Arc<[u8]>,
+    body: Bytes,
+    /// What is to be told to the format before.
+    hint: i64,
     done: oneshot::Sender<Scored>,
 }
 
@@ -36,7 +38,7 @@ pub struct Scored {
 }
 
 impl Worker {
-    /// Starts the thread. `begin` is called before each body.
+    /// Starts the thread. `begin` is called before each body, with what [`score`](Self::score) was told of it.
     ///
     /// # Panics
     ///
@@ -44,7 +46,7 @@ impl Worker {
     pub fn start<F: Format + Send + 'static>(
         name: &str,
         scoring: Scoring<F>,
-        begin: impl Fn(&mut F, &[u8]) + Send + 'static,
+        begin: impl Fn(&mut F, &[u8], i64) + Send + 'static,
     ) -> (Self, JoinHandle<()>) {
         let (jobs, waiting) = channel();
         let work = move || work(scoring, &waiting, &begin);
@@ -52,19 +54,19 @@ impl Worker {
         (Self { jobs }, thread.expect("a thread can be started"))
     }
 
-    /// Scores a body. None where the pipeline is no more.
-    pub async fn score(&self, body: Arc<[u8]>) -> Option<Scored> {
+    /// Scores a body; `hint` is for the format. None where the pipeline is no more.
+    pub async fn score(&self, body: Bytes, hint: i64) -> Option<Scored> {
         let (done, scored) = oneshot::channel();
-        self.jobs.send(Job { body, done }).ok()?;
+        self.jobs.send(Job { body, hint, done }).ok()?;
         scored.await.ok()
     }
 }
 
-fn work<F: Format>(mut scoring: Scoring<F>, jobs: &Receiver<Job>, begin: &impl Fn(&mut F, &[u8])) {
+fn work<F: Format>(mut scoring: Scoring<F>, jobs: &Receiver<Job>, begin: &impl Fn(&mut F, &[u8], i64)) {
     loop {
         match jobs.recv_timeout(scoring.leisure()) {
-            Ok(Job { body, done }) => {
-                begin(scoring.format_mut(), &body);
+            Ok(Job { body, hint, done }) => {
+                begin(scoring.format_mut(), &body, hint);
                 // Whoever asked may have gone; the metrics have been seen all the same.
                 let _gone = done.send(score(&mut scoring, &body));
             }
@@ -92,9 +94,7 @@ fn score<F: Format>(scoring: &mut Scoring<F>, body: &[u8]) -> Scored {
             scoring.tend();
         }
     }
-    if scoring.holds() {
-        bytes.extend_from_slice(scoring.finish(clock::now()));
-    }
+    bytes.extend_from_slice(scoring.finish(clock::now()));
     let Counts { events, malformed, .. } = scoring.counts();
     Scored { bytes, events: events - before.events, malformed: malformed - before.malformed }
 }

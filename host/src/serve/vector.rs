@@ -1,0 +1,184 @@
+//! Vector's events: in by HTTP from its `http` sink, back with scores to its `http_server` source, or out on stdout.
+//!
+//! The sink is answered when its events are safe: once the source has taken them, or once they are written. What the
+//! answers mean to it: 200 delivered; 503 (and other 5xx, 408, 429) try again; anything else drops the batch, so it is
+//! said only of what can never be delivered.
+
+use std::io::{self, Write};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use qualm_http::{Call, Refused, Reply, StatusCode, reply};
+use qualm_stream::native::repair::{Repaired, repair};
+use tracing::{info, warn};
+
+use super::again::Again;
+use super::forward::Forward;
+use super::worker::Worker;
+
+/// Takes Vector's events.
+#[derive(Debug)]
+pub struct Vector {
+    worker: Worker,
+    again: Again,
+    out: Out,
+    counts: Counts,
+}
+
+/// Where scored events go.
+#[derive(Debug)]
+pub enum Out {
+    /// Back to Vector.
+    Forward(Forward),
+    /// To our own stdout, which Vector reads.
+    Stdout,
+}
+
+/// What became of events, since the start.
+#[derive(Debug, Default)]
+pub struct Counts {
+    /// Events that Vector's encoder wrote so that its decoder would refuse them, and that were set right.
+    pub repaired: AtomicU64,
+    /// Those that cannot be set right, and were left out so that the rest of their batch could pass.
+    pub discarded: AtomicU64,
+    /// Bodies that came a second time, and were not scored again.
+    pub again: AtomicU64,
+    /// Whether the last body was delivered: told when that changes.
+    trouble: Mutex<Option<String>>,
+}
+
+impl Vector {
+    /// With the pipeline that scores, where scored events go, and a random number.
+    #[must_use]
+    pub fn new(worker: Worker, out: Out, seed: u64) -> Self {
+        Self { worker, again: Again::new(seed), out, counts: Counts::default() }
+    }
+
+    /// What became of events.
+    #[must_use]
+    pub fn counts(&self) -> &Counts {
+        &self.counts
+    }
+
+    /// The way back, where there is one.
+    #[must_use]
+    pub fn forward(&self) -> Option<&Forward> {
+        match &self.out {
+            Out::Forward(forward) => Some(forward),
+            Out::Stdout => None,
+        }
+    }
+
+    /// `POST /vector`: a batch of events.
+    ///
+    /// # Errors
+    ///
+    /// Where its body is not to be had.
+    pub async fn take(&self, mut call: Call) -> Result<Reply, Refused> {
+        let body = call.bytes(call.limit()).await?;
+        let digest = self.again.digest("", &body);
+        let scored = match self.again.take(digest) {
+            Some(scored) => {
+                self.counts.again.fetch_add(1, Ordering::Relaxed);
+                scored
+            }
+            None => match self.score(&body).await {
+                Ok(scored) => scored,
+                Err(refusal) => return Ok(refusal),
+            },
+        };
+        drop(body);
+        if scored.is_empty() {
+            return Ok(reply::empty(StatusCode::OK)); // nothing came, or nothing of it may go back
+        }
+        Ok(match &self.out {
+            Out::Stdout => self.print(scored).await,
+            Out::Forward(forward) => match forward.send("", Vec::new(), scored.clone()).await {
+                Ok(answer) if answer.is_delivered() => {
+                    self.fares_well();
+                    reply::empty(StatusCode::OK)
+                }
+                Ok(answer) if !answer.may_pass() => {
+                    // What the source refuses once it refuses for ever: to have it come again would stop all that follows.
+                    let said = String::from_utf8_lossy(&answer.body).chars().take(200).collect::<String>();
+                    warn!("{} refused a batch for good, with {}: {said}", forward.url(), answer.status);
+                    reply::error(StatusCode::BAD_REQUEST, "the source behind refused the batch for good", Some(&said))
+                }
+                Ok(answer) => {
+                    self.again.keep(digest, scored);
+                    self.retry(format!("{} answered {}", forward.url(), answer.status))
+                }
+                Err(error) => {
+                    self.again.keep(digest, scored);
+                    self.retry(error)
+                }
+            },
+        })
+    }
+
+    /// Scores a body, or says why not.
+    async fn score(&self, body: &Bytes) -> Result<Bytes, Reply> {
+        let Repaired { body: whole, discarded, repaired } = repair(body);
+        self.counts.discarded.fetch_add(discarded, Ordering::Relaxed);
+        self.counts.repaired.fetch_add(repaired, Ordering::Relaxed);
+        let whole = match whole {
+            std::borrow::Cow::Borrowed(_) => body.clone(),
+            std::borrow::Cow::Owned(whole) => whole.into(),
+        };
+        let scored = self.worker.score(whole, 0).await.ok_or_else(|| {
+            reply::error(StatusCode::SERVICE_UNAVAILABLE, "qualm is stopping", Some("try again in a moment"))
+        })?;
+        if scored.malformed > 0 {
+            let hint = "the sink needs `encoding: { codec: native_json }` or `native`";
+            let what = format!("{} events are neither of codec `native_json` nor `native`", scored.malformed);
+            warn!("a batch is refused: {what}; {hint}");
+            return Err(reply::error(StatusCode::BAD_REQUEST, &what, Some(hint)));
+        }
+        Ok(scored.bytes.into())
+    }
+
+    /// Writes events to stdout.
+    async fn print(&self, scored: Bytes) -> Reply {
+        let written = tokio::task::spawn_blocking(move || {
+            let mut stdout = io::stdout().lock();
+            stdout.write_all(&scored)?;
+            stdout.flush()
+        });
+        match written.await {
+            Ok(Ok(())) => {
+                self.fares_well();
+                reply::empty(StatusCode::OK)
+            }
+            Ok(Err(error)) => self.retry(format!("stdout: {error}")),
+            Err(error) => self.retry(format!("stdout: {error}")),
+        }
+    }
+
+    /// Asks the sink to try again. The log has it once, until it is over.
+    fn retry(&self, why: String) -> Reply {
+        let mut trouble = self.counts.trouble.lock().unwrap_or_else(PoisonError::into_inner);
+        if trouble.is_none() {
+            warn!("scored events do not get on: {why}. Vector is asked to try again");
+        }
+        let reply = reply::error(StatusCode::SERVICE_UNAVAILABLE, &why, Some("the same batch may pass later"));
+        *trouble = Some(why);
+        reply
+    }
+
+    fn fares_well(&self) {
+        let mut trouble = self.counts.trouble.lock().unwrap_or_else(PoisonError::into_inner);
+        if trouble.take().is_some() {
+            info!("scored events get on again");
+        }
+    }
+
+    /// Why the last body did not get on, where it did not.
+    #[must_use]
+    pub fn trouble(&self) -> Option<String> {
+        self.counts.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// Shared by all calls.
+pub type Shared = Arc<Vector>;
