@@ -13,6 +13,9 @@ pub trait Format: Debug {
     /// What must be known of an event to write its verdict.
     type Place: Copy + Debug;
 
+    /// The seed of what it remembers by hash, as in [`crate::Pipeline::new`].
+    fn set_seed(&mut self, _seed: u64) {}
+
     /// Where the event at the beginning of `bytes` ends; `None` while it is not all there.
     fn end(&self, bytes: &[u8]) -> Option<usize>;
 

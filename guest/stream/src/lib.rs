@@ -1,10 +1,10 @@
-//! Line protocol in, scored line protocol out.
+//! Line protocol in, scored line protocol out; and Vector's events likewise.
 //!
 //! This crate is the way of a metric through qualm, without any I/O: whoever has bytes (the host's `execd`, its
 //! `replay`, the WASI command) gives them to a [`Pipeline`] and writes what comes out. The modules follow the metric:
 //!
 //! 1. [`format`] says how events stand in bytes: [`lines`] for line protocol, where [`line`] splits the bytes into events
-//!    and reads an event's fields and time, without copying;
+//!    and reads an event's fields and time, without copying; [`native`] for the events of Vector;
 //! 2. [`select`] says which detector, if any, wants a field ([`glob`] matches the names; `heads` remembers);
 //! 3. [`series`] gives each series its small dense number, and takes back those of series that are gone;
 //! 4. where a detector wants several metrics at once, [`join`] makes vectors of them, as [`vector`] says;
@@ -24,6 +24,7 @@ pub mod join;
 pub mod lane;
 pub mod line;
 pub mod lines;
+pub mod native;
 pub mod pipeline;
 pub mod rows;
 pub mod select;
@@ -35,6 +36,7 @@ pub mod vector;
 pub use format::Format;
 pub use lane::Lane;
 pub use lines::Lines;
+pub use native::Native;
 pub use pipeline::{Counts, Pipeline};
 pub use rows::{Rows, Scorer, Verdicts};
 pub use select::Selector;

@@ -159,7 +159,8 @@ impl<F: Format> Pipeline<F> {
     ///
     /// With more than [`MAX_LANES`] lanes.
     #[must_use]
-    pub fn of(format: F, mut lanes: Vec<Lane>, seed: u64) -> Self {
+    pub fn of(mut format: F, mut lanes: Vec<Lane>, seed: u64) -> Self {
+        format.set_seed(seed);
         for lane in &mut lanes {
             lane.set_seed(seed);
         }

@@ -47,15 +47,7 @@ pub(crate) fn write_event<'a>(
     out.extend_from_slice(b" score=");
     write_score(out, told.score);
     out.extend_from_slice(if told.anomaly { b",is_anomaly=1i" } else { b",is_anomaly=0i" });
-    let mut below = f64::INFINITY;
-    for place in 0..MOST_TOLD {
-        // The largest below the last one. Of several that are equal only the first is told.
-        let rest = told.contributions.iter().zip(names.clone()).filter(|(share, _)| share.abs() < below);
-        let Some((share, name)) = rest.reduce(|a, b| if b.0.abs() > a.0.abs() { b } else { a }) else { break };
-        if *share == 0.0 {
-            break;
-        }
-        below = share.abs();
+    for (place, (name, share)) in largest(told.contributions, names).enumerate() {
         if place == 0 {
             out.extend_from_slice(b",cause=");
             put_string(out, name.as_bytes());
@@ -63,12 +55,27 @@ pub(crate) fn write_event<'a>(
         out.extend_from_slice(b",contribution_");
         put_name(out, name);
         // Four digits are more than anybody reads. Writing to memory does not fail.
-        let _infallible = write!(out, "={:.4}", share.clamp(-MOST, MOST));
+        let _infallible = write!(out, "={share:.4}");
     }
     let _infallible = write!(out, " {}", told.time);
     if ended {
         out.push(b'\n');
     }
+}
+
+/// The features that contributed most, the largest first, and how much. Of several that are equal only the first is told.
+pub(crate) fn largest<'a>(
+    contributions: &[f64],
+    names: &(impl Iterator<Item = &'a str> + Clone),
+) -> impl Iterator<Item = (&'a str, f64)> {
+    let mut below = f64::INFINITY;
+    std::iter::from_fn(move || {
+        let rest = contributions.iter().zip(names.clone()).filter(|(share, _)| share.abs() < below);
+        let (share, name) = rest.reduce(|a, b| if b.0.abs() > a.0.abs() { b } else { a })?;
+        below = share.abs();
+        (below > 0.0).then(|| (name, share.clamp(-MOST, MOST)))
+    })
+    .take(MOST_TOLD)
 }
 
 /// Appends a string field's value.
@@ -98,9 +105,18 @@ pub(crate) fn put_name(out: &mut Vec<u8>, name: &str) {
     }
 }
 
-/// Rounded up, so that what is above 1 still is, and what is not still is not.
-fn write_score(out: &mut Vec<u8>, score: f64) {
-    let steps = (score.clamp(0.0, MOST) * STEPS as f64).ceil() as u64;
+/// A score as it is told: rounded up, so that what is above 1 still is, and what is not still is not.
+pub(crate) fn rounded(score: f64) -> f64 {
+    steps(score) as f64 / STEPS as f64
+}
+
+fn steps(score: f64) -> u64 {
+    (score.clamp(0.0, MOST) * STEPS as f64).ceil() as u64
+}
+
+/// Appends a score, [`rounded`].
+pub(crate) fn write_score(out: &mut Vec<u8>, score: f64) {
+    let steps = steps(score);
     write_digits(out, steps / STEPS, 1);
     let mut fraction = steps % STEPS;
     if fraction > 0 {

@@ -1,0 +1,413 @@
+//! JSON, read in one pass over the bytes: no tree, no copies, no recursion that input could drive.
+
+/// How deep values may lie in one another where they are skipped: as deep as Vector's own parser goes.
+const DEEPEST: u32 = 127;
+
+/// Reads JSON from the front. Every method returns `None` where the bytes are no JSON; nothing is read after that.
+#[derive(Debug)]
+pub(super) struct Scanner<'a> {
+    bytes: &'a [u8],
+    /// How far it has read.
+    pub(super) at: usize,
+    /// Whether a `null` was skipped.
+    pub(super) nulls: bool,
+}
+
+/// A string as it stands between its quotes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Text {
+    pub(super) start: u32,
+    pub(super) end: u32,
+    /// Whether there are backslashes in it.
+    pub(super) escaped: bool,
+}
+
+impl Text {
+    pub(super) fn of(self, bytes: &[u8]) -> &[u8] {
+        &bytes[self.start as usize..self.end as usize]
+    }
+}
+
+impl<'a> Scanner<'a> {
+    /// Begins at `at`; positions are counted from the beginning of `bytes`.
+    pub(super) fn new(bytes: &'a [u8], at: usize) -> Self {
+        Self { bytes, at, nulls: false }
+    }
+
+    /// What a string says, escapes and all.
+    pub(super) fn raw(&self, text: Text) -> &'a [u8] {
+        text.of(self.bytes)
+    }
+
+    /// The next byte that is no space, not yet read.
+    pub(super) fn peek(&mut self) -> Option<u8> {
+        loop {
+            match *self.bytes.get(self.at)? {
+                b' ' | b'\t' | b'\n' | b'\r' => self.at += 1,
+                byte => return Some(byte),
+            }
+        }
+    }
+
+    /// Whether nothing but spaces is left.
+    pub(super) fn is_done(&mut self) -> bool {
+        self.peek().is_none()
+    }
+
+    fn take(&mut self, wanted: u8) -> Option<()> {
+        (self.peek()? == wanted).then(|| self.at += 1)
+    }
+
+    fn take_word(&mut self, word: &[u8]) -> Option<()> {
+        self.bytes[self.at..].starts_with(word).then(|| self.at += word.len())
+    }
+
+    /// A string.
+    pub(super) fn string(&mut self) -> Option<Text> {
+        self.take(b'"')?;
+        let start = self.at;
+        let mut escaped = false;
+        loop {
+            self.at += plain(&self.bytes[self.at..]);
+            match *self.bytes.get(self.at)? {
+                b'"' => break,
+                b'\\' => {
+                    escaped = true;
+                    self.at += match *self.bytes.get(self.at + 1)? {
+                        b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => 2,
+                        b'u' => {
+                            hex(self.bytes.get(self.at + 2..self.at + 6)?)?;
+                            6
+                        }
+                        _ => return None,
+                    };
+                }
+                _ => return None, // a control character
+            }
+        }
+        let text = Text { start: start as u32, end: self.at as u32, escaped };
+        self.at += 1;
+        Some(text)
+    }
+
+    /// A number; what is too large for a double is infinite.
+    fn number(&mut self) -> Option<f64> {
+        let start = self.at;
+        self.at += usize::from(self.bytes.get(start) == Some(&b'-'));
+        let first = self.at;
+        let integer = self.digits()?;
+        if integer > 1 && self.bytes[first] == b'0' {
+            return None;
+        }
+        if self.bytes.get(self.at) == Some(&b'.') {
+            self.at += 1;
+            self.digits()?;
+        }
+        if matches!(self.bytes.get(self.at), Some(b'e' | b'E')) {
+            self.at += 1;
+            self.at += usize::from(matches!(self.bytes.get(self.at), Some(b'+' | b'-')));
+            self.digits()?;
+        }
+        fast_float2::parse(&self.bytes[start..self.at]).ok()
+    }
+
+    /// At least one digit, and how many there are.
+    fn digits(&mut self) -> Option<usize> {
+        let count = self.bytes[self.at..].iter().take_while(|byte| byte.is_ascii_digit()).count();
+        self.at += count;
+        (count > 0).then_some(count)
+    }
+
+    /// A number, or one of the strings that Vector writes for those that JSON does not know; NaN for anything else.
+    pub(super) fn float(&mut self) -> Option<f64> {
+        match self.peek()? {
+            b'0'..=b'9' | b'-' => self.number(),
+            b'"' => {
+                let text = self.string()?;
+                Some(match self.raw(text) {
+                    b"inf" => f64::INFINITY,
+                    b"-inf" => f64::NEG_INFINITY,
+                    _ => f64::NAN,
+                })
+            }
+            _ => self.skip().map(|()| f64::NAN),
+        }
+    }
+
+    /// The members of an object: `each` gets the key and reads the value.
+    pub(super) fn members(&mut self, mut each: impl FnMut(&mut Self, Text) -> Option<()>) -> Option<()> {
+        self.take(b'{')?;
+        if self.peek()? == b'}' {
+            return self.take(b'}');
+        }
+        loop {
+            self.peek()?;
+            let key = self.string()?;
+            self.take(b':')?;
+            each(self, key)?;
+            if self.peek()? == b'}' {
+                return self.take(b'}');
+            }
+            self.take(b',')?;
+        }
+    }
+
+    /// The same where there may be something other than an object, which is skipped.
+    pub(super) fn any_members(&mut self, each: impl FnMut(&mut Self, Text) -> Option<()>) -> Option<()> {
+        if self.peek()? == b'{' { self.members(each) } else { self.skip() }
+    }
+
+    /// The values of an array, each of which `each` reads; anything else is skipped.
+    pub(super) fn items(&mut self, mut each: impl FnMut(&mut Self) -> Option<()>) -> Option<()> {
+        if self.peek()? != b'[' {
+            return self.skip();
+        }
+        self.at += 1;
+        if self.peek()? == b']' {
+            return self.take(b']');
+        }
+        loop {
+            self.peek()?;
+            each(self)?;
+            if self.peek()? == b']' {
+                return self.take(b']');
+            }
+            self.take(b',')?;
+        }
+    }
+
+    /// Any value, of which nothing is wanted.
+    pub(super) fn skip(&mut self) -> Option<()> {
+        // What each level is, an object (1) or an array (0), the innermost in the lowest bit.
+        let (mut levels, mut depth) = (0_u128, 0);
+        loop {
+            match self.peek()? {
+                open @ (b'{' | b'[') => {
+                    self.at += 1;
+                    let close = if open == b'{' { b'}' } else { b']' };
+                    if self.peek()? == close {
+                        self.at += 1;
+                    } else {
+                        depth += 1;
+                        if depth > DEEPEST {
+                            return None;
+                        }
+                        levels = levels << 1 | u128::from(open == b'{');
+                        if open == b'{' {
+                            self.key()?;
+                        }
+                        continue;
+                    }
+                }
+                b'"' => self.string().map(|_| ())?,
+                b't' => self.take_word(b"true")?,
+                b'f' => self.take_word(b"false")?,
+                b'n' => {
+                    self.take_word(b"null")?;
+                    self.nulls = true;
+                }
+                _ => self.number().map(|_| ())?,
+            }
+            // Behind a value: the next one, or the end of what it lies in.
+            loop {
+                if depth == 0 {
+                    return Some(());
+                }
+                let object = levels & 1 == 1;
+                match self.peek()? {
+                    b',' => {
+                        self.at += 1;
+                        if object {
+                            self.key()?;
+                        }
+                        break;
+                    }
+                    close if close == if object { b'}' } else { b']' } => {
+                        self.at += 1;
+                        levels >>= 1;
+                        depth -= 1;
+                    }
+                    _ => return None,
+                }
+            }
+        }
+    }
+
+    fn key(&mut self) -> Option<()> {
+        self.peek()?;
+        self.string()?;
+        self.take(b':')
+    }
+}
+
+/// How many bytes at the start of `bytes` are neither a quote nor a backslash nor a control character.
+fn plain(bytes: &[u8]) -> usize {
+    const ONES: u64 = u64::from_ne_bytes([1; 8]);
+    const HIGH: u64 = ONES << 7;
+    let mut at = 0;
+    // Eight at a time. A byte is zero where its high bit is set in `(x - 1) & !x`; a borrow may set more bits above such
+    // a byte, never below it, and it is the lowest that is asked for.
+    while let Some(chunk) = bytes[at..].first_chunk::<8>() {
+        let word = u64::from_le_bytes(*chunk);
+        let zero = |x: u64| x.wrapping_sub(ONES) & !x;
+        let control = word.wrapping_sub(ONES * 0x20) & !word;
+        let stops = (zero(word ^ (ONES * u64::from(b'"'))) | zero(word ^ (ONES * u64::from(b'\\'))) | control) & HIGH;
+        if stops != 0 {
+            return at + (stops.trailing_zeros() / 8) as usize;
+        }
+        at += 8;
+    }
+    let rest = bytes[at..].iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..0x20));
+    rest.map_or(bytes.len(), |rest| at + rest)
+}
+
+/// Four hexadecimal digits.
+fn hex(digits: &[u8]) -> Option<u32> {
+    digits.iter().try_fold(0, |sum, &digit| Some(sum << 4 | char::from(digit).to_digit(16)?))
+}
+
+/// Appends what a string says that was read by [`Scanner::string`]; a surrogate without its other half becomes U+FFFD.
+pub(super) fn unescape(out: &mut Vec<u8>, mut text: &[u8]) {
+    while let Some(at) = memchr::memchr(b'\\', text) {
+        out.extend_from_slice(&text[..at]);
+        let mut length = 2;
+        match text.get(at + 1) {
+            Some(b'b') => out.push(0x08),
+            Some(b'f') => out.push(0x0c),
+            Some(b'n') => out.push(b'\n'),
+            Some(b'r') => out.push(b'\r'),
+            Some(b't') => out.push(b'\t'),
+            Some(b'u') => {
+                let unit = |at: usize| text.get(at..at + 6)?.strip_prefix(b"\\u").and_then(hex);
+                let first = unit(at).unwrap_or(0xfffd);
+                length = 6;
+                let mut code = first;
+                if let (0xd800..=0xdbff, Some(second @ 0xdc00..=0xdfff)) = (first, unit(at + 6)) {
+                    code = 0x1_0000 + ((first - 0xd800) << 10) + (second - 0xdc00);
+                    length = 12;
+                }
+                let code = char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER);
+                out.extend_from_slice(code.encode_utf8(&mut [0; 4]).as_bytes());
+            }
+            Some(&byte) => out.push(byte),
+            None => {}
+        }
+        text = text.get(at + length..).unwrap_or_default();
+    }
+    out.extend_from_slice(text);
+}
+
+/// Appends a string with its quotes.
+pub(super) fn put_string(out: &mut Vec<u8>, text: &[u8]) {
+    out.push(b'"');
+    for &byte in text {
+        match byte {
+            b'"' | b'\\' => out.extend_from_slice(&[b'\\', byte]),
+            0..0x20 => {
+                let digit = |half: u8| b"0123456789abcdef"[usize::from(half)];
+                out.extend_from_slice(&[b'\\', b'u', b'0', b'0', digit(byte >> 4), digit(byte & 15)]);
+            }
+            _ => out.push(byte),
+        }
+    }
+    out.push(b'"');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn skips(text: &str) -> bool {
+        let mut scanner = Scanner::new(text.as_bytes(), 0);
+        scanner.skip().is_some() && scanner.is_done()
+    }
+
+    #[test]
+    fn what_is_json_is_skipped_and_nothing_else() {
+        for text in [
+            "{}",
+            "[]",
+            " [ ] ",
+            "0",
+            "-0.5e+3",
+            "1e400",
+            "\"\"",
+            "true",
+            "false",
+            "null",
+            r#"{"a":[1,{"b":{}},[]],"c":"}"}"#,
+            r#""\u00e9\"\\\/\b""#,
+            "[[[[]]]]",
+            r#"{"a" : 1 , "b" : [ 1 , 2 ] }"#,
+        ] {
+            assert!(skips(text), "{text}");
+            assert!(serde_json::from_str::<serde_json::Value>(text).is_ok() || text == "1e400", "{text}");
+        }
+        for text in [
+            "",
+            "{",
+            "}",
+            "[1,]",
+            "{,}",
+            r#"{"a"}"#,
+            r#"{"a":}"#,
+            r#"{"a":1,}"#,
+            "{1:2}",
+            "[1 2]",
+            "01",
+            "1.",
+            ".5",
+            "+1",
+            "-",
+            "1e",
+            "tru",
+            "nul",
+            "'a'",
+            "\"a",
+            "\"\n\"",
+            r#""\x""#,
+            r#""\u12""#,
+            "[}",
+            "{]",
+            r#"{"a":1]"#,
+            "1 1",
+            "NaN",
+            "inf",
+        ] {
+            assert!(!skips(text), "{text}");
+            assert!(serde_json::from_str::<serde_json::Value>(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_too_deep_is_refused() {
+        let deep = |depth: usize| "[".repeat(depth) + &"]".repeat(depth);
+        assert!(skips(&deep(127)) && !skips(&deep(129)) && !skips(&"[".repeat(1 << 20)));
+        let objects = |depth: usize| "{\"a\":".repeat(depth) + "1" + &"}".repeat(depth);
+        assert!(skips(&objects(127)) && !skips(&objects(128)));
+    }
+
+    #[test]
+    fn strings_say_what_they_say() {
+        for text in [
+            "",
+            "plain",
+            "é𝄞",
+            "a\"b\\c/d\u{8}\u{c}\n\r\t\u{1}",
+            "exactly8",
+            "longer than eight bytes \" and on",
+            "1234567\"",
+        ] {
+            let mut written = Vec::new();
+            put_string(&mut written, text.as_bytes());
+            assert_eq!(serde_json::from_slice::<String>(&written).unwrap(), text);
+            let read = Scanner::new(&written, 0).string().unwrap();
+            let mut said = Vec::new();
+            unescape(&mut said, read.of(&written));
+            assert_eq!(String::from_utf8(said).unwrap(), text);
+        }
+        let mut said = Vec::new();
+        unescape(&mut said, br"\u00e9\ud834\udd1e\ud834x\udd1e\/\b\f");
+        assert_eq!(String::from_utf8(said).unwrap(), "é𝄞\u{fffd}x\u{fffd}/\u{8}\u{c}");
+    }
+}

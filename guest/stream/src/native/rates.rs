@@ -1,0 +1,109 @@
+//! Increments that come one by one, added up: how many a second, over intervals of ten seconds.
+
+use hashbrown::HashTable;
+
+/// How long the increments of a series are added up, in nanoseconds: what sources that send one event an increment
+/// (statsd, `log_to_metric`) are mostly flushed by, and short enough for an alarm.
+pub(super) const INTERVAL: i64 = 10_000_000_000;
+
+/// How many series a generation holds: there are two, some 16 MB when full.
+const GENERATION: usize = 1 << 18;
+
+/// How far behind the interval at hand an increment may be and still count in it. One that is further behind means that a
+/// clock was put back.
+const MOST_LATE: i64 = 3_600_000_000_000;
+
+/// The intervals at hand of all series.
+///
+/// Bounded in two generations: when the young one is full, the old one, unseen for longest, is dropped, and the young one
+/// becomes the old.
+#[derive(Debug, Default)]
+pub(super) struct Rates {
+    young: HashTable<Open>,
+    old: HashTable<Open>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Open {
+    identity: u64,
+    /// When the interval at hand began.
+    start: i64,
+    sum: f64,
+}
+
+impl Rates {
+    /// Adds an increment. Where it is the first behind an interval, that one's increments a second, and its end.
+    pub(super) fn add(&mut self, identity: u64, time: i64, value: f64) -> Option<(f64, i64)> {
+        let Self { young, old } = self;
+        let start = time.saturating_sub(time.rem_euclid(INTERVAL));
+        if let Some(open) = young.find_mut(identity, |open| open.identity == identity) {
+            return open.add(start, value);
+        }
+        let mut open = match old.find_entry(identity, |open| open.identity == identity) {
+            Ok(entry) => entry.remove().0,
+            Err(_) => Open { identity, start, sum: 0.0 },
+        };
+        let closed = open.add(start, value);
+        if young.len() >= GENERATION {
+            std::mem::swap(young, old);
+            young.clear();
+        }
+        young.insert_unique(identity, open, |open| open.identity);
+        closed
+    }
+}
+
+impl Open {
+    fn add(&mut self, start: i64, value: f64) -> Option<(f64, i64)> {
+        if start <= self.start && start >= self.start.saturating_sub(MOST_LATE) {
+            self.sum += value;
+            return None;
+        }
+        let last = std::mem::replace(self, Self { start, sum: value, ..*self });
+        let rate = last.sum / (INTERVAL as f64 / 1e9);
+        (start > last.start).then_some((rate, last.start.saturating_add(INTERVAL)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: i64 = 1_000_000_000;
+
+    #[test]
+    fn increments_are_told_with_the_first_of_the_next_interval() {
+        let mut rates = Rates::default();
+        let mut add = |second: i64, value| rates.add(7, second * SECOND, value);
+        assert_eq!(add(101, 5.0), None);
+        assert_eq!(add(109, 15.0), None);
+        assert_eq!(add(110, 1.0), Some((2.0, 110 * SECOND)));
+        assert_eq!(add(108, 1.0), None, "a late one counts in the interval at hand");
+        assert_eq!(add(155, 40.0), Some((0.2, 120 * SECOND)));
+        assert_eq!(add(5_000, 1.0), Some((4.0, 160 * SECOND)));
+        assert_eq!(add(1_000, 3.0), None, "the clock was put back: what was added up is of no use");
+        assert_eq!(add(1_010, 0.0), Some((0.3, 1_010 * SECOND)));
+    }
+
+    #[test]
+    fn series_do_not_mix_and_the_longest_unseen_are_dropped() {
+        let mut rates = Rates::default();
+        let most = GENERATION as u64;
+        for identity in 0..3 * most {
+            assert_eq!(rates.add(identity, 0, 1.0), None);
+            rates.add(u64::MAX, 0, 1.0);
+        }
+        assert!(rates.young.len() + rates.old.len() <= 2 * GENERATION);
+        assert_eq!(rates.add(0, 10 * SECOND, 1.0), None, "dropped");
+        assert_eq!(rates.add(3 * most - 1, 10 * SECOND, 1.0), Some((0.1, 10 * SECOND)));
+        assert_eq!(rates.add(u64::MAX, 10 * SECOND, 1.0), Some((3.0 * most as f64 / 10.0, 10 * SECOND)));
+    }
+
+    #[test]
+    fn no_time_overflows() {
+        let mut rates = Rates::default();
+        for time in [i64::MIN, i64::MAX, 0, i64::MAX, i64::MIN] {
+            rates.add(1, time, 1.0);
+        }
+    }
+}

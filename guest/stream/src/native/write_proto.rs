@@ -1,0 +1,145 @@
+//! Verdicts in protocol buffers: gauges in frames of their own, or tags of the metric.
+
+use crate::format::{Told, ToldVector};
+use crate::line;
+use crate::native::read_proto::{Parts, Span};
+use crate::native::verdict;
+use crate::native::wire::{Message, Value, put_varint, varint_len};
+use crate::splice;
+
+/// A gauge's kind (absolute), and its value's field up to the double. The double is always written: Vector's decoder
+/// panics on a metric without a value.
+const GAUGE: [u8; 5] = [0x20, 0x01, 0x32, 0x09, 0x09];
+
+/// The bytes of that with the double.
+const GAUGE_LEN: usize = GAUGE.len() + 8;
+
+/// Appends the two gauges that tell of a metric, each in a frame of its own.
+pub(super) fn put_gauges(out: &mut Vec<u8>, buffer: &[u8], parts: &Parts, told: &Told<'_>) {
+    let start = out.len();
+    // Its time and its tags, as they stand there.
+    let mut metric = Message::new(buffer, parts.metric.0, parts.metric.1);
+    while let Ok(Some(field)) = metric.next() {
+        if matches!((field.number, field.value), (2 | 3 | 20, Value::Bytes(..))) {
+            out.extend_from_slice(&buffer[field.start..field.end]);
+        }
+    }
+    let part = |(start, end): Span| &buffer[start..end];
+    let (namespace, name) = (part(parts.namespace), part(parts.name));
+    let point = if namespace.is_empty() { &[][..] } else { b"." };
+    put_tag(out, b"metric_name", &[namespace, point, name]);
+    let same = start..out.len();
+    // The first frame's beginning goes before what is written already.
+    let header = out.len();
+    put_beginning(out, b"anomaly_score", same.len());
+    let length = out.len() - header;
+    out[start..].rotate_right(length);
+    put_value(out, splice::rounded(told.score));
+    put_beginning(out, b"is_anomaly", same.len());
+    out.extend_from_within(start + length..same.end + length);
+    put_value(out, f64::from(u8::from(told.cause.is_some())));
+}
+
+/// Appends the beginning of a frame up to the metric's name; `rest` more bytes will come before its value.
+fn put_beginning(out: &mut Vec<u8>, name: &[u8], rest: usize) {
+    put_lengths(out, 2 + name.len() + rest + GAUGE_LEN);
+    out.extend_from_slice(&[0x0a, name.len() as u8]);
+    out.extend_from_slice(name);
+}
+
+/// Appends the beginning of a frame with one metric of this length: the frame's length, then the array's, then its own.
+fn put_lengths(out: &mut Vec<u8>, metric: usize) {
+    let array = 1 + varint_len(metric as u64) + metric;
+    let frame = 1 + varint_len(array as u64) + array;
+    // A frame that is read is no longer than a mebibyte; the verdict adds little.
+    out.extend_from_slice(&(frame as u32).to_be_bytes());
+    out.push(0x12);
+    put_varint(out, array as u64);
+    out.push(0x0a);
+    put_varint(out, metric as u64);
+}
+
+fn put_value(out: &mut Vec<u8>, value: f64) {
+    out.extend_from_slice(&GAUGE);
+    out.extend_from_slice(&value.to_le_bytes());
+}
+
+/// Where the tags go that tell of a metric, and how many bytes they stand in for: all up to the metric's first field, as
+/// the lengths grow.
+pub(super) fn tags_at(parts: &Parts) -> (usize, usize) {
+    (parts.frame.0, parts.metric.0 - parts.frame.0)
+}
+
+/// Appends the tags that tell of a metric, behind lengths that count them.
+pub(super) fn put_tags(out: &mut Vec<u8>, parts: &Parts, told: &Told<'_>) {
+    let start = out.len();
+    splice::write_score(out, told.score);
+    let mut score = [0; 16]; // a score has at most seven digits before the point and four behind
+    let length = (out.len() - start).min(score.len());
+    score[..length].copy_from_slice(&out[start..][..length]);
+    out.truncate(start);
+    put_tag(out, b"anomaly_score", &[&score[..length]]);
+    put_tag(out, b"is_anomaly", &[if told.cause.is_some() { b"1" } else { b"0" }]);
+    if let Some(cause) = told.cause {
+        put_tag(out, b"anomaly_cause", &[&line::unescape(cause)]);
+    }
+    let header = out.len();
+    put_lengths(out, parts.metric.1 - parts.metric.0 + (header - start));
+    let length = out.len() - header;
+    out[start..].rotate_right(length);
+}
+
+/// Appends the gauges that tell of a vector.
+pub(super) fn put_vector<'a>(
+    out: &mut Vec<u8>,
+    told: &ToldVector<'_>,
+    names: &(impl Iterator<Item = &'a str> + Clone),
+) {
+    verdict::gauges(told, names, |name, feature, value| {
+        let start = out.len();
+        put_time(out, told.time);
+        verdict::tags(told, feature, |key, value| put_tag(out, key, &[value]));
+        let header = out.len();
+        put_beginning(out, name.as_bytes(), header - start);
+        let length = out.len() - header;
+        out[start..].rotate_right(length);
+        put_value(out, value);
+    });
+}
+
+/// Appends a metric's time.
+fn put_time(out: &mut Vec<u8>, time: i64) {
+    // Seconds may be negative; nanoseconds never are.
+    let (seconds, nanos) = (time.div_euclid(1_000_000_000) as u64, time.rem_euclid(1_000_000_000) as u64);
+    let length = 2 + varint_len(seconds) + varint_len(nanos);
+    out.extend_from_slice(&[0x12, length as u8, 0x08]);
+    put_varint(out, seconds);
+    out.push(0x10);
+    put_varint(out, nanos);
+}
+
+/// Appends a tag in the old form (field 3, a text) and in the new one (field 20, a list of them), as Vector itself does: a
+/// tag that the metric has already is replaced in both. The value comes in parts.
+fn put_tag(out: &mut Vec<u8>, key: &[u8], value: &[&[u8]]) {
+    let value_len: usize = value.iter().map(|part| part.len()).sum();
+    let text = 1 + varint_len(value_len as u64) + value_len;
+    let list = 1 + varint_len(text as u64) + text;
+    let put_length = |out: &mut Vec<u8>, tag: u8, length: usize| {
+        out.push(tag);
+        put_varint(out, length as u64);
+    };
+    // 2: the text, or 20 (of two bytes) with 2: the list of values, 1: a value, 1: its text.
+    for nested in [&[(0x12, value_len)][..], &[(0x12, list), (0x0a, text), (0x0a, value_len)]] {
+        let length = nested[0].1;
+        let key_len = 1 + varint_len(key.len() as u64) + key.len();
+        if nested.len() > 1 {
+            out.push(0xa2);
+        }
+        let tag = if nested.len() > 1 { 0x01 } else { 0x1a };
+        put_length(out, tag, key_len + 1 + varint_len(length as u64) + length);
+        put_length(out, 0x0a, key.len());
+        out.extend_from_slice(key);
+        nested.iter().for_each(|&(tag, length)| put_length(out, tag, length));
+        value.iter().for_each(|part| out.extend_from_slice(part));
+    }
+}
