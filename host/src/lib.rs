@@ -1,6 +1,6 @@
 //! qualm: anomaly scores for metrics, inline in the pipeline they already flow through.
 //!
-//! The way of a metric begins in [`execd`] (or [`replay`], over history), which reads bytes, and leads through [`scoring`]: there a
+//! The way of a metric begins in [`execd`], [`serve`] (or [`replay`], over history), which reads bytes, and leads through [`scoring`]: there a
 //! `qualm_stream::Pipeline` splits, selects and splices, and a [`sandbox`] runs each detector as a WebAssembly component
 //! that is not trusted. [`models`] makes detectors of bundles, and new ones while metrics flow; [`state`] keeps what they learnt; [`config`] says what a user may say,
 //! [`view`] shows others what goes on.
@@ -14,5 +14,6 @@ pub mod models;
 pub mod replay;
 pub mod sandbox;
 pub mod scoring;
+pub mod serve;
 pub mod state;
 pub mod view;

@@ -3,11 +3,13 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::{Args, Parser, Subcommand};
 use qualm::config::{self, Config};
 use qualm::scoring::{Scoring, StartError};
-use qualm::{demo, execd, log, replay};
+use qualm::view::View;
+use qualm::{demo, execd, log, replay, serve};
 use qualm_bundle::commands as bundle;
 use qualm_bundle::stdout::say;
 use qualm_offline::train::command as train;
@@ -32,6 +34,7 @@ const EXAMPLES: &str = "\
 Examples:
   qualm demo                                      see it find real incidents
   qualm execd < metrics.lp                        score every numeric field, with no configuration
+  qualm serve --config qualm.toml                 the same for Vector and for InfluxDB's clients, and what goes on
   qualm execd --check --config qualm.toml         is this configuration right, and what is in force?
   qualm replay --input history.csv --scores out.csv   history, exactly as if it came in live
   qualm train --input history.csv --detector pca-mahalanobis --out model   learn what is ordinary
@@ -42,6 +45,9 @@ enum Command {
     /// Score line protocol from stdin to stdout, as Telegraf's external processor
     #[command(after_help = EXECD)]
     Execd(Execd),
+    /// Score what Vector or InfluxDB's clients send, answer applications, and show what goes on
+    #[command(after_help = serve::EXAMPLES)]
+    Serve(serve::Options),
     /// Score history as fast as it can be read, exactly as if it came in live
     #[command(after_help = replay::EXAMPLES)]
     Replay(replay::Options),
@@ -98,6 +104,8 @@ enum Failure {
     #[error(transparent)]
     Start(#[from] StartError),
     #[error(transparent)]
+    Serve(#[from] serve::Error),
+    #[error(transparent)]
     Replay(#[from] replay::Error),
     #[error(transparent)]
     Demo(#[from] demo::Error),
@@ -135,8 +143,10 @@ impl Failure {
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let level = match &cli.command {
-        Some(Command::Execd(Execd { debug: true, .. })) => Level::DEBUG,
-        Some(Command::Execd(_)) => Level::INFO,
+        Some(Command::Execd(Execd { debug: true, .. }) | Command::Serve(serve::Options { debug: true, .. })) => {
+            Level::DEBUG
+        }
+        Some(Command::Execd(_) | Command::Serve(_)) => Level::INFO,
         _ => Level::WARN,
     };
     let log = log::start(level);
@@ -161,6 +171,7 @@ fn main() -> ExitCode {
 fn run(command: &Command) -> Result<(), Failure> {
     match command {
         Command::Execd(options) => execd(options),
+        Command::Serve(options) => serve(options),
         Command::Replay(options) => replay(options),
         Command::Demo(options) => Ok(demo::run(options)?),
         Command::Train(options) => Ok(train::run(options)?),
@@ -174,18 +185,48 @@ fn run(command: &Command) -> Result<(), Failure> {
 
 fn execd(options: &Execd) -> Result<(), Failure> {
     if options.check {
-        let config = config(options.config.as_deref())?;
-        Scoring::check(&config)?;
-        say(&config.effective())?;
-        info!("the configuration is right; this is what is in force");
-        return Ok(());
+        return check(options.config.as_deref());
     }
     execd::ignore_signals()?;
     let config = config(options.config.as_deref())?;
-    for table in config.effective().trim_end().split("\n\n") {
-        info!("{}", table.replace('\n', ", "));
+    tell(&config, &["[vector]", "[influxdb]"]);
+    let mut scoring = Scoring::start(&config)?;
+    if let Some(listen) = config.http.listen {
+        let view = Arc::new(View::new("execd"));
+        scoring.watch(Arc::clone(&view));
+        // Metrics must flow, even if nobody can see how.
+        if let Err(error) = serve::observe::beside(&config.http, listen, view) {
+            error!("[http] `listen`: {error}. Nothing is served");
+        }
     }
-    Ok(execd::run(Scoring::start(&config)?)?)
+    Ok(execd::run(scoring)?)
+}
+
+fn serve(options: &serve::Options) -> Result<(), Failure> {
+    if options.check {
+        return check(options.config.as_deref());
+    }
+    let config = config(options.config.as_deref())?;
+    tell(&config, &[]);
+    Ok(serve::run(options, &config)?)
+}
+
+/// Says whether a configuration is right, and what it puts in force.
+fn check(path: Option<&Path>) -> Result<(), Failure> {
+    let config = config(path)?;
+    Scoring::check(&config)?;
+    say(&config.effective())?;
+    info!("the configuration is right; this is what is in force");
+    Ok(())
+}
+
+/// Logs what is in force, but for these tables.
+fn tell(config: &Config, except: &[&str]) {
+    for table in config.effective().trim_end().split("\n\n") {
+        if !except.iter().any(|name| table.starts_with(name)) {
+            info!("{}", table.replace('\n', ", "));
+        }
+    }
 }
 
 fn replay(options: &replay::Options) -> Result<(), Failure> {

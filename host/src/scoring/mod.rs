@@ -15,7 +15,7 @@ use tracing::{error, info};
 use self::part::Part;
 use crate::clock;
 use crate::config::{self, Config};
-use crate::models::Reloader;
+use crate::models::{Reloader, Workshop};
 use crate::sandbox::supervisor::{Health, NOBODY, Rest};
 use crate::sandbox::{Failure, Recipe, Supervisor, engine};
 use crate::state::{self, Saved, StateFile, Writer};
@@ -137,6 +137,12 @@ impl<F: Format> Scoring<F> {
         own.state.dir = config.state.dir.as_ref().map(|dir| dir.join(name));
         let parts = live(&own, part::cache_dir(config))?;
         Ok(Self::assemble(format, &own, parts))
+    }
+
+    /// The same, with nothing but verdicts coming out; see [`Pipeline::tap`].
+    #[must_use]
+    pub fn tap(self) -> Self {
+        Self { pipeline: self.pipeline.tap(), ..self }
     }
 
     fn assemble(format: F, config: &Config, parts: Vec<Part>) -> Self {
@@ -442,7 +448,17 @@ fn open_state(config: &Config) -> Option<StateFile> {
     file.inspect_err(|error| error!("{error}. Nothing that is learnt will outlive this process")).ok()
 }
 
-/// The standard library draws the keys of its hash maps at random; nothing else here needs randomness.
-fn random() -> u64 {
+/// What it takes to make detectors of bundles, as a pipeline of this configuration does.
+///
+/// # Errors
+///
+/// Where the built-in detectors' component cannot be used.
+pub fn workshop(config: &Config) -> Result<Workshop, StartError> {
+    part::workshop(config, part::cache_dir(config))
+}
+
+/// A random number: the standard library draws the keys of its hash maps at random, and little here needs randomness.
+#[must_use]
+pub fn random() -> u64 {
     RandomState::new().build_hasher().finish()
 }

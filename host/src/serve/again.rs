@@ -4,6 +4,7 @@
 //! would teach the detectors what did not happen, so the scored body is kept until it has been delivered.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
@@ -21,13 +22,14 @@ pub struct Digest(u128);
 pub struct Again {
     seed: u64,
     kept: Mutex<VecDeque<(Digest, Bytes)>>,
+    came: AtomicU64,
 }
 
 impl Again {
     /// None as yet. `seed` should be a random one.
     #[must_use]
     pub fn new(seed: u64) -> Self {
-        Self { seed, kept: Mutex::default() }
+        Self { seed, kept: Mutex::default(), came: AtomicU64::new(0) }
     }
 
     /// The digest of a body as it came, meant for `place`: the same body for another place is another one.
@@ -41,7 +43,14 @@ impl Again {
     pub fn take(&self, digest: Digest) -> Option<Bytes> {
         let mut kept = self.kept();
         let at = kept.iter().position(|(known, _)| *known == digest)?;
+        self.came.fetch_add(1, Ordering::Relaxed);
         kept.remove(at).map(|(_, scored)| scored)
+    }
+
+    /// How many came again.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.came.load(Ordering::Relaxed)
     }
 
     /// Keeps what was made of a body that will come again. Those that have waited longest make room.

@@ -35,6 +35,12 @@ impl Influxdb {
         Self { worker, again: Again::new(seed), forward, passes_authorization }
     }
 
+    /// Bodies that came again.
+    #[must_use]
+    pub fn again(&self) -> &Again {
+        &self.again
+    }
+
     /// The way on.
     #[must_use]
     pub fn forward(&self) -> &Forward {
@@ -51,7 +57,7 @@ impl Influxdb {
             let hint = "one of ns, us, ms, s (and, for /write, n, u, m, h)";
             return Ok(reply::error(StatusCode::BAD_REQUEST, "`precision` is not known", Some(hint)));
         };
-        let body = call.bytes(call.limit()).await?;
+        let body = Bytes::from_owner(call.bytes(call.limit()).await?);
         let path = match call.raw_query() {
             "" => call.path().to_owned(),
             query => format!("{}?{query}", call.path()),
@@ -59,7 +65,7 @@ impl Influxdb {
         let digest = self.again.digest(&path, &body);
         let scored: Bytes = match self.again.take(digest) {
             Some(scored) => scored,
-            None => match self.worker.score(body.bytes(), unit).await {
+            None => match self.worker.score(body.clone(), unit).await {
                 Some(scored) => scored.bytes.into(),
                 None => return Ok(unavailable("qualm is stopping")),
             },

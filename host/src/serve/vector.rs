@@ -6,7 +6,8 @@
 
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use qualm_http::{Call, Refused, Reply, StatusCode, reply};
@@ -24,6 +25,8 @@ pub struct Vector {
     again: Again,
     out: Out,
     counts: Counts,
+    /// When the last events came.
+    last: Mutex<Instant>,
 }
 
 /// Where scored events go.
@@ -42,8 +45,6 @@ pub struct Counts {
     pub repaired: AtomicU64,
     /// Those that cannot be set right, and were left out so that the rest of their batch could pass.
     pub discarded: AtomicU64,
-    /// Bodies that came a second time, and were not scored again.
-    pub again: AtomicU64,
     /// Whether the last body was delivered: told when that changes.
     trouble: Mutex<Option<String>>,
 }
@@ -52,7 +53,7 @@ impl Vector {
     /// With the pipeline that scores, where scored events go, and a random number.
     #[must_use]
     pub fn new(worker: Worker, out: Out, seed: u64) -> Self {
-        Self { worker, again: Again::new(seed), out, counts: Counts::default() }
+        Self { worker, again: Again::new(seed), out, counts: Counts::default(), last: Mutex::new(Instant::now()) }
     }
 
     /// What became of events.
@@ -70,19 +71,33 @@ impl Vector {
         }
     }
 
+    /// Bodies that came again.
+    #[must_use]
+    pub fn again(&self) -> &Again {
+        &self.again
+    }
+
+    /// How long ago the last events came.
+    #[must_use]
+    pub fn quiet_for(&self) -> Duration {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner).elapsed()
+    }
+
+    fn heard(&self) {
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    }
+
     /// `POST /vector`: a batch of events.
     ///
     /// # Errors
     ///
     /// Where its body is not to be had.
     pub async fn take(&self, mut call: Call) -> Result<Reply, Refused> {
-        let body = call.bytes(call.limit()).await?;
+        let body = Bytes::from_owner(call.bytes(call.limit()).await?);
+        self.heard();
         let digest = self.again.digest("", &body);
         let scored = match self.again.take(digest) {
-            Some(scored) => {
-                self.counts.again.fetch_add(1, Ordering::Relaxed);
-                scored
-            }
+            Some(scored) => scored,
             None => match self.score(&body).await {
                 Ok(scored) => scored,
                 Err(refusal) => return Ok(refusal),
@@ -179,6 +194,3 @@ impl Vector {
         self.counts.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
-
-/// Shared by all calls.
-pub type Shared = Arc<Vector>;

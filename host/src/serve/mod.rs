@@ -1,0 +1,292 @@
+//! `qualm serve`: one HTTP service for Vector, for InfluxDB's clients, for applications, and for people.
+//!
+//! Each way in has a pipeline of its own, on a thread of its own ([`worker`]): Vector's events come in and go back
+//! ([`vector`]), lines come in and go on ([`influxdb`]), by way of [`forward`]; what did not get on is kept for when it
+//! comes [`again`]. What goes on can be seen ([`observe`]), here and in `execd`.
+
+pub mod again;
+pub mod engines;
+pub mod forward;
+pub mod influxdb;
+pub mod metrics;
+pub mod observe;
+pub mod vector;
+pub mod worker;
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+use std::{env, io};
+
+use clap::Args;
+use qualm_http::api::{self, jobs, models};
+use qualm_http::{Call, Limits, Method, Options as Listen, Router, Server, Tls};
+use qualm_stream::Lines;
+use qualm_stream::native::{Native, VerdictStyle};
+use tokio::runtime::Runtime;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing::{info, warn};
+
+use self::engines::Sandboxed;
+use self::forward::Forward;
+use self::influxdb::Influxdb;
+use self::observe::Observed;
+use self::vector::{Out, Vector};
+use self::worker::Worker;
+use crate::config::{self, Config, Http, LISTEN, Verdicts};
+use crate::scoring::{self, Scoring, StartError};
+use crate::view::View;
+
+/// How long stdout stays open, once we are to stop, after the last events came: Vector's sink in front of us may still
+/// hold some.
+const QUIET: Duration = Duration::from_millis(1500);
+
+/// How long that may go on.
+const LINGER: Duration = Duration::from_secs(30);
+
+/// Threads that answer requests; each pipeline has one of its own besides.
+const THREADS: usize = 2;
+
+/// What `qualm serve --help` shows below the options.
+pub const EXAMPLES: &str = "\
+Examples:
+  qualm serve                                   health, metrics and the live page at http://127.0.0.1:18001/
+  qualm serve --config qualm.toml               the same with what [vector], [influxdb] and [http] say
+  qualm serve --config qualm.toml --check       is this configuration right, and what is in force?
+
+In vector.yaml (vector/README.md explains each line):
+  sources:
+    scored: { type: http_server, address: \"127.0.0.1:18002\", decoding: { codec: native_json } }
+  sinks:
+    qualm: { type: http, inputs: [metrics], uri: \"http://127.0.0.1:18001/vector\", encoding: { codec: native_json } }
+and in qualm.toml:
+  [vector]
+  forward = \"http://127.0.0.1:18002\"";
+
+/// Options of `qualm serve`.
+#[derive(Debug, Clone, Args)]
+pub struct Options {
+    /// The configuration; without it every metric is scored, and nothing is passed on
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+
+    /// Where to listen, such as 127.0.0.1:18001 (over the configuration's `[http] listen`)
+    #[arg(long, value_name = "ADDRESS")]
+    pub listen: Option<SocketAddr>,
+
+    /// Write Vector's events to stdout instead of sending them back: for Vector's `exec` source
+    #[arg(long)]
+    pub stdout: bool,
+
+    /// Read the configuration, start the detectors, print what is in force, and exit
+    #[arg(long)]
+    pub check: bool,
+
+    /// Log more
+    #[arg(long)]
+    pub debug: bool,
+}
+
+/// Why nothing can be served.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A detector cannot be used.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// Nobody can be listened to.
+    #[error(transparent)]
+    Listen(#[from] qualm_http::Error),
+    /// The directory of models cannot be used.
+    #[error("[http] `models`: {0}")]
+    Models(io::Error),
+    /// The system refuses threads or signals.
+    #[error("{0}")]
+    Io(#[from] io::Error),
+}
+
+/// Serves until a signal asks to stop.
+///
+/// # Errors
+///
+/// Where it cannot begin.
+pub fn run(options: &Options, config: &Config) -> Result<(), Error> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(THREADS).enable_all().build()?;
+    let (mut views, mut threads) = (Vec::new(), Vec::new());
+    let vector = vector(options, config, &mut views, &mut threads)?;
+    let influxdb = influxdb(config, &mut views, &mut threads)?;
+    let listen = options.listen.or(config.http.listen).unwrap_or(LISTEN);
+    let server = runtime.block_on(async { Server::bind(listen_as(&config.http, listen)) })?;
+    let observed = Arc::new(Observed { mode: "serve", views, server: server.counts(), vector, influxdb });
+    let mut router = observe::routes(Router::new(), &observed);
+    router = ways_in(router, &observed);
+    let jobs;
+    (router, jobs) = api(router, config)?;
+    told(&server, config, &observed);
+    let vector = observed.vector.clone();
+    let lingers = vector.filter(|_| options.stdout);
+    runtime.block_on(server.run(router, asked_to_stop(lingers)));
+    if let Some(jobs) = jobs {
+        jobs.stop();
+    }
+    stop(runtime, observed, threads);
+    Ok(())
+}
+
+/// The listener's options.
+#[must_use]
+pub fn listen_as(http: &Http, listen: SocketAddr) -> Listen {
+    let Http { tls_cert, tls_key, tokens, max_body, memory, .. } = http;
+    let tls = tls_cert.clone().zip(tls_key.clone()).map(|(cert, key)| Tls { cert, key });
+    let limits = Limits { body: *max_body, memory: *memory, ..Limits::default() };
+    Listen { listen, tls, tokens: tokens.clone(), limits }
+}
+
+/// The way in for Vector's events, where there is a way out for them.
+fn vector(
+    options: &Options,
+    config: &Config,
+    views: &mut Vec<Arc<View>>,
+    threads: &mut Vec<JoinHandle<()>>,
+) -> Result<Option<Arc<Vector>>, Error> {
+    let config::Vector { forward, verdicts, tap, timeout } = &config.vector;
+    let out = match forward {
+        _ if options.stdout => Out::Stdout,
+        Some(url) => Out::Forward(Forward::new(url, *timeout)),
+        None => return Ok(None),
+    };
+    let style = match verdicts {
+        Verdicts::Gauges => VerdictStyle::Gauges,
+        Verdicts::Tags => VerdictStyle::Tags,
+    };
+    let mut scoring = Scoring::start_apart(Native::new(style), "vector", config)?;
+    if *tap {
+        scoring = scoring.tap();
+    }
+    let begin = |format: &mut Native, body: &[u8], _| format.begin_body(body);
+    let worker = begin_work("vector", scoring, begin, views, threads);
+    Ok(Some(Arc::new(Vector::new(worker, out, scoring::random()))))
+}
+
+/// The way in for InfluxDB's clients, where there is an InfluxDB.
+fn influxdb(
+    config: &Config,
+    views: &mut Vec<Arc<View>>,
+    threads: &mut Vec<JoinHandle<()>>,
+) -> Result<Option<Arc<Influxdb>>, Error> {
+    let config::Influxdb { forward, timeout } = &config.influxdb;
+    let Some(url) = forward else { return Ok(None) };
+    let scoring = Scoring::start_apart(Lines::default(), "influxdb", config)?;
+    let begin = |format: &mut Lines, _: &[u8], unit| format.set_unit(unit);
+    let worker = begin_work("influxdb", scoring, begin, views, threads);
+    let passes_authorization = config.http.tokens.is_empty();
+    let forward = Forward::new(url, *timeout);
+    Ok(Some(Arc::new(Influxdb::new(worker, forward, passes_authorization, scoring::random()))))
+}
+
+fn begin_work<F: qualm_stream::Format + Send + 'static>(
+    name: &'static str,
+    mut scoring: Scoring<F>,
+    begin: impl Fn(&mut F, &[u8], i64) + Send + 'static,
+    views: &mut Vec<Arc<View>>,
+    threads: &mut Vec<JoinHandle<()>>,
+) -> Worker {
+    let view = Arc::new(View::new(name));
+    scoring.watch(Arc::clone(&view));
+    views.push(view);
+    let (worker, thread) = Worker::start(name, scoring, begin);
+    threads.push(thread);
+    worker
+}
+
+/// Where metrics come in.
+fn ways_in(router: Router, observed: &Observed) -> Router {
+    let router = match &observed.vector {
+        None => router.route(Method::POST, "/vector", async |_: Call| {
+            observe::nothing_behind("vector", "http://127.0.0.1:18002")
+        }),
+        Some(vector) => {
+            let vector = Arc::clone(vector);
+            router.route(Method::POST, "/vector", move |call: Call| {
+                let vector = Arc::clone(&vector);
+                async move { vector.take(call).await }
+            })
+        }
+    };
+    ["/write", "/api/v2/write"].into_iter().fold(router, |router, path| match &observed.influxdb {
+        None => router.route(Method::POST, path, async |_: Call| {
+            observe::nothing_behind("influxdb", "http://127.0.0.1:8086")
+        }),
+        Some(influxdb) => {
+            let influxdb = Arc::clone(influxdb);
+            router.route(Method::POST, path, move |call: Call| Arc::clone(&influxdb).write(call))
+        }
+    })
+}
+
+/// Scoring on request, where there is a directory of models.
+fn api(router: Router, config: &Config) -> Result<(Router, Option<Arc<jobs::Jobs>>), Error> {
+    let Some(dir) = &config.http.models else { return Ok((router, None)) };
+    std::fs::create_dir_all(dir).map_err(Error::Models)?;
+    let workshop = scoring::workshop(config)?;
+    let trust = workshop.trust.clone();
+    let registry = models::Registry::open(models::Options { trust, ..models::Options::of(dir) }, Sandboxed(workshop));
+    let program = env::current_exe()?;
+    let jobs = jobs::Jobs::start(jobs::Options::of(program), Arc::clone(&registry)).map_err(Error::Models)?;
+    let jobs = Arc::new(jobs);
+    Ok((api::routes(router, registry, Arc::clone(&jobs)), Some(jobs)))
+}
+
+/// Says what is served.
+fn told(server: &Server, config: &Config, observed: &Observed) {
+    let scheme = if config.http.tls_cert.is_some() { "https" } else { "http" };
+    info!("listening on {scheme}://{}/", server.local_addr());
+    if !server.local_addr().ip().is_loopback() && config.http.tokens.is_empty() {
+        warn!("whoever can reach this address can use it: [http] `tokens` keeps others out");
+    }
+    match observed.vector.as_deref().map(Vector::forward) {
+        None => info!("POST /vector is off: [vector] `forward` says where Vector's events go, or --stdout"),
+        Some(None) => info!("POST /vector takes Vector's events, and stdout has them with their scores"),
+        Some(Some(forward)) => info!("POST /vector takes Vector's events; they go on to {}", forward.url()),
+    }
+    match &observed.influxdb {
+        None => info!("POST /write is off: [influxdb] `forward` says where lines go"),
+        Some(influxdb) => info!("POST /write takes line protocol; it goes on to {}", influxdb.forward().url()),
+    }
+    match &config.http.models {
+        None => info!("/api/v1/score is off: [http] `models` is the directory of the models to score with"),
+        Some(dir) => info!("/api/v1/score scores with the models in {}", dir.display()),
+    }
+}
+
+/// Ends once a signal asks for it and, where stdout must not end yet, no events come any more.
+fn asked_to_stop(lingers: Option<Arc<Vector>>) -> impl Future<Output = ()> {
+    async move {
+        let (mut term, mut int) = match (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) {
+            (Ok(term), Ok(int)) => (term, int),
+            _ => return std::future::pending().await,
+        };
+        tokio::select! { _ = term.recv() => {}, _ = int.recv() => {} }
+        info!("asked to stop");
+        if let Some(vector) = lingers {
+            let quiet = async {
+                while vector.quiet_for() < QUIET {
+                    tokio::time::sleep(QUIET / 10).await;
+                }
+            };
+            let _long_enough = tokio::time::timeout(LINGER, quiet).await;
+        }
+    }
+}
+
+/// Lets go of the pipelines, and waits until they have saved their state.
+fn stop(runtime: Runtime, observed: Arc<Observed>, threads: Vec<JoinHandle<()>>) {
+    drop(observed);
+    // What is still under way holds on to a pipeline.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    for thread in threads {
+        let _panicked = thread.join();
+    }
+}

@@ -1,0 +1,131 @@
+//! What can be seen of a running qualm: health, metrics, the live page. The same in `execd` and `serve`.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::thread;
+
+use qualm_http::exposition::{Exposition, Format};
+use qualm_http::{Call, Counts, Method, Reply, Router, Server, StatusCode, header, reply};
+use serde_json::json;
+use tokio::runtime::Builder;
+use tracing::{error, info};
+
+use super::influxdb::Influxdb;
+use super::vector::Vector;
+use super::{Error, listen_as, metrics};
+use crate::config::Http;
+use crate::sandbox::supervisor::Mode;
+use crate::view::{View, live};
+
+/// All that can be seen.
+#[derive(Debug)]
+pub struct Observed {
+    /// `execd` or `serve`.
+    pub mode: &'static str,
+    /// The pipelines.
+    pub views: Vec<Arc<View>>,
+    /// The listener's own counts.
+    pub server: Arc<Counts>,
+    /// The way in for Vector's events, where it is open.
+    pub vector: Option<Arc<Vector>>,
+    /// The way in for InfluxDB's clients, where it is open.
+    pub influxdb: Option<Arc<Influxdb>>,
+}
+
+/// Lets others see a pipeline that runs elsewhere, for as long as this process lives.
+///
+/// # Errors
+///
+/// Where nobody can be listened to.
+pub fn beside(http: &Http, listen: SocketAddr, view: Arc<View>) -> Result<(), Error> {
+    let runtime = Builder::new_current_thread().enable_all().build()?;
+    let server = runtime.block_on(async { Server::bind(listen_as(http, listen)) })?;
+    info!("listening on {}://{}/", if http.tls_cert.is_some() { "https" } else { "http" }, server.local_addr());
+    let observed = Observed { mode: "execd", views: vec![view], server: server.counts(), vector: None, influxdb: None };
+    let router = routes(Router::new(), &Arc::new(observed));
+    let serve = move || runtime.block_on(server.run(router, std::future::pending()));
+    let _detached = thread::Builder::new().name("qualm-http".to_owned()).spawn(serve)?;
+    Ok(())
+}
+
+/// Adds what can be seen.
+#[must_use]
+pub fn routes(router: Router, observed: &Arc<Observed>) -> Router {
+    let with = |answer: fn(&Observed, &Call) -> Reply| {
+        let observed = Arc::clone(observed);
+        move |call: Call| {
+            let reply = answer(&observed, &call);
+            async move { reply }
+        }
+    };
+    let router = qualm_http::live::routes(router)
+        .open(Method::GET, "/healthz", with(|_, _| reply::text(StatusCode::OK, "ok\n")))
+        .open(Method::GET, "/readyz", with(ready))
+        .open(Method::GET, "/ping", with(|_, _| pong()))
+        .route(Method::GET, "/metrics", with(exposition))
+        .route(Method::GET, "/api/v1/live", with(overview))
+        .route(Method::GET, "/api/v1/live/series/{id}", with(series));
+    match observed.mode {
+        "serve" => router.open(Method::GET, "/vector", with(|_, _| {
+            reply::text(StatusCode::OK, "POST Vector's events here: an `http` sink with `encoding: { codec: native_json }`\n")
+        })),
+        _ => router,
+    }
+}
+
+/// 404 for a way in that leads nowhere.
+#[must_use]
+pub fn nothing_behind(table: &str, example: &str) -> Reply {
+    let hint = format!("in the configuration: [{table}] forward = \"{example}\"");
+    reply::error(StatusCode::NOT_FOUND, "nothing is configured behind this", Some(&hint))
+}
+
+/// What InfluxDB's clients take for alive.
+fn pong() -> Reply {
+    let mut reply = reply::empty(StatusCode::NO_CONTENT);
+    let version = header::HeaderValue::from_static(concat!("qualm-", env!("CARGO_PKG_VERSION")));
+    reply.headers_mut().insert("x-influxdb-version", version);
+    reply
+}
+
+/// Whether metrics that come now are scored, as far as that is up to us; 200 even where a detector has no model as yet or
+/// rests, since metrics pass all the same.
+fn ready(observed: &Observed, _: &Call) -> Reply {
+    let detectors: Vec<_> = observed.views.iter().flat_map(|view| {
+        let inside = view.look();
+        let state = |mode| match mode {
+            Mode::Scoring => "scoring",
+            Mode::Waiting => "waiting for a model",
+            Mode::Resting => "resting after failures",
+        };
+        let one = |one: &crate::view::Detector| {
+            json!({ "pipeline": view.name, "detector": one.name, "state": state(one.mode) })
+        };
+        inside.snapshot.detectors.iter().map(one).collect::<Vec<_>>()
+    }).collect();
+    let trouble = observed.vector.as_ref().and_then(|vector| vector.trouble());
+    reply::json(StatusCode::OK, &json!({ "ready": true, "detectors": detectors, "way_back": trouble }))
+}
+
+fn exposition(observed: &Observed, call: &Call) -> Reply {
+    let format = Format::accepted(call.header(header::ACCEPT));
+    let mut out = Exposition::new(format);
+    metrics::expose(observed, &mut out);
+    reply::bytes(StatusCode::OK, format.content_type(), out.finish())
+}
+
+fn overview(observed: &Observed, _: &Call) -> Reply {
+    reply::json(StatusCode::OK, &live::overview(observed.mode, &observed.views))
+}
+
+fn series(observed: &Observed, call: &Call) -> Reply {
+    let id = call.parameter("id").unwrap_or_default();
+    match live::series(&observed.views, id) {
+        Some(series) => reply::json(StatusCode::OK, &series),
+        None => {
+            let hint = "GET /api/v1/live lists the series that are recorded";
+            reply::error(StatusCode::NOT_FOUND, "there is no such series, or no more", Some(hint))
+        }
+    }
+}
