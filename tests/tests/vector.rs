@@ -160,7 +160,8 @@ fn what_vector_encodes_wrongly_is_set_right() {
     let server = Server::start(&qualm, &config(&site, &source.url()), &[]);
     let good = gauge("cpu", "a", 1.0, 1);
     let nan = "{\"metric\":{\"name\":\"nan\",\"kind\":\"absolute\",\"gauge\":{\"value\":null}}}\n";
-    let bare = "{\"metric\":{\"name\":\"bare\",\"tags\":{\"t\":null},\"kind\":\"absolute\",\"gauge\":{\"value\":1.0}}}\n";
+    let bare =
+        "{\"metric\":{\"name\":\"bare\",\"tags\":{\"t\":null},\"kind\":\"absolute\",\"gauge\":{\"value\":1.0}}}\n";
     let log = "{\"log\":{\"t\":null,\"message\":\"x:null\"}}\n";
     let body = [&*good, nan, bare, log, &good].concat();
     assert_eq!(server.ask("POST", "/vector", &[], body.as_bytes()).status, 200);
@@ -209,7 +210,8 @@ fn nothing_is_lost_when_it_is_killed() {
     let mut again = 0;
     for batch in 0..200_usize {
         let events = batch * 50..(batch + 1) * 50;
-        let body: String = events.map(|event| gauge("cpu", &format!("h{}", event % 10), event as f64, event / 10)).collect();
+        let body: String =
+            events.map(|event| gauge("cpu", &format!("h{}", event % 10), event as f64, event / 10)).collect();
         if batch % 40 == 20 {
             // While a batch is under way.
             let (address, body) = (server.address(), body.clone());

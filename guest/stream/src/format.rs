@@ -11,7 +11,7 @@ use crate::line::{Field, Refusal};
 /// selects the same metrics whichever way they come.
 pub trait Format: Debug {
     /// What must be known of an event to write its verdict.
-    type Place: Copy + Debug;
+    type Place: Copy + Debug + Send;
 
     /// The seed of what it remembers by hash, as in [`crate::Pipeline::new`].
     fn set_seed(&mut self, _seed: u64) {}

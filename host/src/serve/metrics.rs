@@ -12,7 +12,7 @@ use crate::view::{Detector, Snapshot};
 /// Writes all that is known.
 pub fn expose(observed: &Observed, out: &mut Exposition) {
     out.info("qualm_build", "The version that runs.", &[("version", env!("CARGO_PKG_VERSION"))]);
-    let pipelines: Vec<_> = observed.views.iter().map(|view| {
+    let pipelines = observed.views.iter().map(|view| {
         let inside = view.look();
         Pipeline { name: view.name, snapshot: inside.snapshot.clone(), latency: inside.latency.all }
     });
@@ -21,7 +21,7 @@ pub fn expose(observed: &Observed, out: &mut Exposition) {
     detectors(&pipelines, out);
     models(&pipelines, out);
     passed_on(observed, out);
-    observed.server.expose(out);
+    observed.server.snapshot().expose(out);
 }
 
 /// One pipeline's counts.
@@ -120,7 +120,11 @@ fn models(pipelines: &[Pipeline], out: &mut Exposition) {
         }
     }
     for (family, help, count) in [
-        ("qualm_models_taken", "Models that have taken over while metrics flowed.", (|one| one.taken) as fn(&Detector) -> u64),
+        (
+            "qualm_models_taken",
+            "Models that have taken over while metrics flowed.",
+            (|one| one.taken) as fn(&Detector) -> u64,
+        ),
         ("qualm_models_refused", "How often a model was offered that was not taken.", |one| one.refused),
     ] {
         let mut family = out.counter(family, help);
@@ -143,7 +147,8 @@ fn passed_on(observed: &Observed, out: &mut Exposition) {
         let help = "Bodies that were passed on, by what became of them: delivered, rejected for good, or failed, to come again.";
         let mut family = out.counter("qualm_sent_bodies", help);
         for (name, counts) in &ways {
-            let outcomes = [("delivered", &counts.delivered), ("rejected", &counts.rejected), ("failed", &counts.failed)];
+            let outcomes =
+                [("delivered", &counts.delivered), ("rejected", &counts.rejected), ("failed", &counts.failed)];
             for (outcome, counter) in outcomes {
                 family.value(&[("pipeline", name), ("outcome", outcome)], count(counter));
             }
@@ -156,8 +161,11 @@ fn passed_on(observed: &Observed, out: &mut Exposition) {
     if let Some(vector) = vector {
         let counts = vector.counts();
         let labels = [("pipeline", "vector")];
-        out.counter("qualm_repaired_events", "Events that Vector's encoder wrote so that its decoder would refuse them.")
-            .value(&labels, count(&counts.repaired));
+        out.counter(
+            "qualm_repaired_events",
+            "Events that Vector's encoder wrote so that its decoder would refuse them.",
+        )
+        .value(&labels, count(&counts.repaired));
         out.counter("qualm_discarded_events", "Events that could not go back: metrics whose value is not a number.")
             .value(&[("pipeline", "vector"), ("intentional", "false")], count(&counts.discarded));
     }

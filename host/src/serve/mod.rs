@@ -5,7 +5,6 @@
 //! comes [`again`]. What goes on can be seen ([`observe`]), here and in `execd`.
 
 pub mod again;
-pub mod engines;
 pub mod forward;
 pub mod influxdb;
 pub mod metrics;
@@ -14,15 +13,14 @@ pub mod vector;
 pub mod worker;
 
 use std::future::Future;
+use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
-use std::{env, io};
 
 use clap::Args;
-use qualm_http::api::{self, jobs, models};
 use qualm_http::{Call, Limits, Method, Options as Listen, Router, Server, Tls};
 use qualm_stream::Lines;
 use qualm_stream::native::{Native, VerdictStyle};
@@ -30,7 +28,6 @@ use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{info, warn};
 
-use self::engines::Sandboxed;
 use self::forward::Forward;
 use self::influxdb::Influxdb;
 use self::observe::Observed;
@@ -122,15 +119,10 @@ pub fn run(options: &Options, config: &Config) -> Result<(), Error> {
     let observed = Arc::new(Observed { mode: "serve", views, server: server.counts(), vector, influxdb });
     let mut router = observe::routes(Router::new(), &observed);
     router = ways_in(router, &observed);
-    let jobs;
-    (router, jobs) = api(router, config)?;
     told(&server, config, &observed);
     let vector = observed.vector.clone();
     let lingers = vector.filter(|_| options.stdout);
     runtime.block_on(server.run(router, asked_to_stop(lingers)));
-    if let Some(jobs) = jobs {
-        jobs.stop();
-    }
     stop(runtime, observed, threads);
     Ok(())
 }
@@ -216,27 +208,13 @@ fn ways_in(router: Router, observed: &Observed) -> Router {
         }
     };
     ["/write", "/api/v2/write"].into_iter().fold(router, |router, path| match &observed.influxdb {
-        None => router.route(Method::POST, path, async |_: Call| {
-            observe::nothing_behind("influxdb", "http://127.0.0.1:8086")
-        }),
+        None => router
+            .route(Method::POST, path, async |_: Call| observe::nothing_behind("influxdb", "http://127.0.0.1:8086")),
         Some(influxdb) => {
             let influxdb = Arc::clone(influxdb);
             router.route(Method::POST, path, move |call: Call| Arc::clone(&influxdb).write(call))
         }
     })
-}
-
-/// Scoring on request, where there is a directory of models.
-fn api(router: Router, config: &Config) -> Result<(Router, Option<Arc<jobs::Jobs>>), Error> {
-    let Some(dir) = &config.http.models else { return Ok((router, None)) };
-    std::fs::create_dir_all(dir).map_err(Error::Models)?;
-    let workshop = scoring::workshop(config)?;
-    let trust = workshop.trust.clone();
-    let registry = models::Registry::open(models::Options { trust, ..models::Options::of(dir) }, Sandboxed(workshop));
-    let program = env::current_exe()?;
-    let jobs = jobs::Jobs::start(jobs::Options::of(program), Arc::clone(&registry)).map_err(Error::Models)?;
-    let jobs = Arc::new(jobs);
-    Ok((api::routes(router, registry, Arc::clone(&jobs)), Some(jobs)))
 }
 
 /// Says what is served.

@@ -1,6 +1,5 @@
 //! What can be seen of a running qualm: health, metrics, the live page. The same in `execd` and `serve`.
 
-use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread;
@@ -9,7 +8,7 @@ use qualm_http::exposition::{Exposition, Format};
 use qualm_http::{Call, Counts, Method, Reply, Router, Server, StatusCode, header, reply};
 use serde_json::json;
 use tokio::runtime::Builder;
-use tracing::{error, info};
+use tracing::info;
 
 use super::influxdb::Influxdb;
 use super::vector::Vector;
@@ -59,7 +58,7 @@ pub fn routes(router: Router, observed: &Arc<Observed>) -> Router {
             async move { reply }
         }
     };
-    let router = qualm_http::live::routes(router)
+    let router = router
         .open(Method::GET, "/healthz", with(|_, _| reply::text(StatusCode::OK, "ok\n")))
         .open(Method::GET, "/readyz", with(ready))
         .open(Method::GET, "/ping", with(|_, _| pong()))
@@ -67,9 +66,16 @@ pub fn routes(router: Router, observed: &Arc<Observed>) -> Router {
         .route(Method::GET, "/api/v1/live", with(overview))
         .route(Method::GET, "/api/v1/live/series/{id}", with(series));
     match observed.mode {
-        "serve" => router.open(Method::GET, "/vector", with(|_, _| {
-            reply::text(StatusCode::OK, "POST Vector's events here: an `http` sink with `encoding: { codec: native_json }`\n")
-        })),
+        "serve" => router.open(
+            Method::GET,
+            "/vector",
+            with(|_, _| {
+                reply::text(
+                    StatusCode::OK,
+                    "POST Vector's events here: an `http` sink with `encoding: { codec: native_json }`\n",
+                )
+            }),
+        ),
         _ => router,
     }
 }

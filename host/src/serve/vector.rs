@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use qualm_http::{Call, Refused, Reply, StatusCode, reply};
-use qualm_stream::native::repair::{Repaired, repair};
+use qualm_stream::native::{Repaired, repair};
 use tracing::{info, warn};
 
 use super::again::Again;

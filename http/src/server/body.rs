@@ -27,6 +27,12 @@ pub struct Payload {
     held: Held,
 }
 
+impl AsRef<[u8]> for Payload {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
 impl Deref for Payload {
     type Target = [u8];
 

@@ -57,6 +57,12 @@ impl Call {
         form_urlencoded::parse(self.parts.uri.query().unwrap_or_default().as_bytes())
     }
 
+    /// All that comes after the question mark, as it came.
+    #[must_use]
+    pub fn raw_query(&self) -> &str {
+        self.parts.uri.query().unwrap_or_default()
+    }
+
     /// The first such value after the question mark, decoded.
     #[must_use]
     pub fn query(&self, name: &str) -> Option<Cow<'_, str>> {
