@@ -12,7 +12,6 @@ pub mod observe;
 pub mod vector;
 pub mod worker;
 
-use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -240,22 +239,19 @@ fn told(server: &Server, config: &Config, observed: &Observed) {
 }
 
 /// Ends once a signal asks for it and, where stdout must not end yet, no events come any more.
-fn asked_to_stop(lingers: Option<Arc<Vector>>) -> impl Future<Output = ()> {
-    async move {
-        let (mut term, mut int) = match (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) {
-            (Ok(term), Ok(int)) => (term, int),
-            _ => return std::future::pending().await,
+async fn asked_to_stop(lingers: Option<Arc<Vector>>) {
+    let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
+        return std::future::pending().await;
+    };
+    tokio::select! { _ = term.recv() => {}, _ = int.recv() => {} }
+    info!("asked to stop");
+    if let Some(vector) = lingers {
+        let quiet = async {
+            while vector.quiet_for() < QUIET {
+                tokio::time::sleep(QUIET / 10).await;
+            }
         };
-        tokio::select! { _ = term.recv() => {}, _ = int.recv() => {} }
-        info!("asked to stop");
-        if let Some(vector) = lingers {
-            let quiet = async {
-                while vector.quiet_for() < QUIET {
-                    tokio::time::sleep(QUIET / 10).await;
-                }
-            };
-            let _long_enough = tokio::time::timeout(LINGER, quiet).await;
-        }
+        let _long_enough = tokio::time::timeout(LINGER, quiet).await;
     }
 }
 

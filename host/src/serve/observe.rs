@@ -127,11 +127,7 @@ fn overview(observed: &Observed, _: &Call) -> Reply {
 
 fn series(observed: &Observed, call: &Call) -> Reply {
     let id = call.parameter("id").unwrap_or_default();
-    match live::series(&observed.views, id) {
-        Some(series) => reply::json(StatusCode::OK, &series),
-        None => {
-            let hint = "GET /api/v1/live lists the series that are recorded";
-            reply::error(StatusCode::NOT_FOUND, "there is no such series, or no more", Some(hint))
-        }
-    }
+    let hint = "GET /api/v1/live lists the series that are recorded";
+    let gone = || reply::error(StatusCode::NOT_FOUND, "there is no such series, or no more", Some(hint));
+    live::series(&observed.views, id).map_or_else(gone, |series| reply::json(StatusCode::OK, &series))
 }
