@@ -36,6 +36,9 @@ const BACKLOG: i32 = 1024;
 /// Files that are not connections: models, logs, uploads, other services' connections.
 const OTHER_FILES: u64 = 512;
 
+/// How soon a connection is taken that waits for another to become idle.
+const A_MOMENT: Duration = Duration::from_millis(20);
+
 /// For the last bytes of an answer, at shutdown, and for headers that are half there.
 const LAST_BYTES: Duration = Duration::from_secs(1);
 
@@ -166,10 +169,15 @@ async fn take_connections(
 ) {
     loop {
         let (stream, peer) = accept(listener, &shared.counts).await;
-        if room.available_permits() == 0 {
-            shared.counts.evicted(all.close_longest_waiting());
-        }
-        let place = Arc::clone(room).acquire_owned().await.expect("the room is never closed");
+        let place = loop {
+            if room.available_permits() == 0 {
+                shared.counts.evicted(all.close_longest_waiting());
+            }
+            // With all busy, it is seen again and again whether one has become idle.
+            if let Ok(place) = timeout(A_MOMENT, Arc::clone(room).acquire_owned()).await {
+                break place.expect("the room is never closed");
+            }
+        };
         let entered = all.enter(peer);
         let (shared, tls, draining) = (Arc::clone(shared), tls.clone(), draining.clone());
         tokio::spawn(async move {

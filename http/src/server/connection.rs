@@ -109,8 +109,9 @@ impl Connection {
 
     fn overdue(&self, limits: &Limits) -> bool {
         let at = self.at();
-        let blocked = at.blocked + at.blocked_since.map_or(Duration::ZERO, |since| since.elapsed());
-        blocked > limits.time_for(at.sent)
+        let stalled = at.blocked_since.map_or(Duration::ZERO, |since| since.elapsed());
+        stalled > limits.body_timeout
+            || at.blocked + stalled > limits.time_for(at.sent)
             || match at.phase {
                 Phase::Waiting { head: Some(head), .. } => head.elapsed() > limits.header_timeout,
                 Phase::Waiting { since, head: None } => since.elapsed() > limits.idle_timeout,

@@ -59,9 +59,10 @@ pub struct Limits {
     pub header_bytes: usize,
     /// From a request's first byte to the end of its header, or for a TLS handshake.
     pub header_timeout: Duration,
-    /// For a body that makes no progress worth the name: all of it has to be there after this time and one second for
-    /// each 64 KiB that came, so that 10 MB over a bad line still arrive; otherwise 408. The same holds for a client
-    /// that reads its answer as slowly (the connection is closed), and for how long a body waits for memory (503).
+    /// For a body that makes no progress worth the name, otherwise 408: nothing may be missing for so long, and all of it
+    /// has to be there after this time and one second for each 64 KiB that came, so that 10 MB over a bad line still
+    /// arrive. The same holds for a client that reads its answer as slowly (the connection is closed), and for how long
+    /// a body waits for memory (503).
     pub body_timeout: Duration,
     /// How long a connection is kept without a request.
     pub idle_timeout: Duration,
