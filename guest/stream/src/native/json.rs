@@ -1,5 +1,7 @@
 //! JSON, read in one pass over the bytes: no tree, no copies, no recursion that input could drive.
 
+use crate::native::swar;
+
 /// How deep values may lie in one another where they are skipped: as deep as Vector's own parser goes.
 const DEEPEST: u32 = 127;
 
@@ -242,18 +244,11 @@ impl<'a> Scanner<'a> {
 
 /// How many bytes at the start of `bytes` are neither a quote nor a backslash nor a control character.
 fn plain(bytes: &[u8]) -> usize {
-    const ONES: u64 = u64::from_ne_bytes([1; 8]);
-    const HIGH: u64 = ONES << 7;
     let mut at = 0;
-    // Eight at a time. A byte is zero where its high bit is set in `(x - 1) & !x`; a borrow may set more bits above such
-    // a byte, never below it, and it is the lowest that is asked for.
-    while let Some(chunk) = bytes[at..].first_chunk::<8>() {
-        let word = u64::from_le_bytes(*chunk);
-        let zero = |x: u64| x.wrapping_sub(ONES) & !x;
-        let control = word.wrapping_sub(ONES * 0x20) & !word;
-        let stops = (zero(word ^ (ONES * u64::from(b'"'))) | zero(word ^ (ONES * u64::from(b'\\'))) | control) & HIGH;
+    while let Some(&word) = bytes[at..].first_chunk() {
+        let stops = swar::which_below(word, b' ') | swar::which(word, b'"') | swar::which(word, b'\\');
         if stops != 0 {
-            return at + (stops.trailing_zeros() / 8) as usize;
+            return at + swar::first(stops);
         }
         at += 8;
     }

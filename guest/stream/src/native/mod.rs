@@ -8,7 +8,7 @@
 //!
 //! Nothing that comes in is written anew: verdicts are new events behind a metric's, or tags spliced into it.
 //!
-//! - `json` and `wire` read the two notations, `read_json` and `read_proto` metrics in them;
+//! - `json` (by eight bytes at once, `swar`) and `wire` read the two notations, `read_json` and `read_proto` metrics in them;
 //! - `metric` says which numbers of a metric are scored, `rates` adds up increments, `head` writes names;
 //! - `write_json` and `write_proto` write verdicts;
 //! - [`repair`] mends what Vector's encoder writes and its decoder refuses, before a body is scored.
@@ -20,6 +20,7 @@ mod rates;
 mod read_json;
 mod read_proto;
 mod repair;
+mod swar;
 mod time;
 mod verdict;
 mod wire;

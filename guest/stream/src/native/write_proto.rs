@@ -4,7 +4,7 @@ use crate::format::{Told, ToldVector};
 use crate::line;
 use crate::native::read_proto::{Parts, Span};
 use crate::native::verdict;
-use crate::native::wire::{Message, Value, put_varint, varint_len};
+use crate::native::wire::{put_varint, varint_len};
 use crate::splice;
 
 /// A gauge's kind (absolute), and its value's field up to the double. The double is always written: Vector's decoder
@@ -18,11 +18,8 @@ const GAUGE_LEN: usize = GAUGE.len() + 8;
 pub(super) fn put_gauges(out: &mut Vec<u8>, buffer: &[u8], parts: &Parts, told: &Told<'_>) {
     let start = out.len();
     // Its time and its tags, as they stand there.
-    let mut metric = Message::new(buffer, parts.metric.0, parts.metric.1);
-    while let Ok(Some(field)) = metric.next() {
-        if matches!((field.number, field.value), (2 | 3 | 20, Value::Bytes(..))) {
-            out.extend_from_slice(&buffer[field.start..field.end]);
-        }
+    for &(start, end) in parts.shared.pieces() {
+        out.extend_from_slice(&buffer[start..end]);
     }
     let part = |(start, end): Span| &buffer[start..end];
     let (namespace, name) = (part(parts.namespace), part(parts.name));
