@@ -18,8 +18,8 @@ fn is_plain(name: &[u8]) -> bool {
     !name.iter().any(|&byte| matches!(byte, 0..=b' ' | b',' | b'='))
 }
 
-/// Appends a name with the backslashes that line protocol needs. What it cannot hold (control characters, and a backslash
-/// at the end, which would escape what follows) becomes `_`.
+/// Appends a name with the backslashes that line protocol needs. What it cannot hold (control characters, and a
+/// backslash at the end, which would escape what follows) becomes `_`.
 pub(super) fn put_name(out: &mut Vec<u8>, name: &[u8]) {
     if is_plain(name) {
         return out.extend_from_slice(name);

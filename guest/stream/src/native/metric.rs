@@ -89,12 +89,16 @@ pub(super) fn fields(value: Value, pairs: &mut Vec<(f64, f64)>, text: &mut Vec<u
             pairs.sort_unstable_by(|a, b| a.0.total_cmp(&b.0));
             let (count, sum) = pairs.iter().fold((0.0, 0.0), |(n, sum), (value, rate)| (n + rate, sum + value * rate));
             put(AVG, sum / count);
-            QUANTILES.iter().for_each(|&(at, name)| put(name, seen(pairs, at, count)));
+            for (at, name) in QUANTILES {
+                put(name, seen(pairs, at, count));
+            }
         }
         Value::Histogram { count, sum } => {
             pairs.sort_unstable_by(|a, b| a.0.total_cmp(&b.0));
             put(AVG, sum / count);
-            QUANTILES.iter().for_each(|&(at, name)| put(name, within(pairs, at, count)));
+            for (at, name) in QUANTILES {
+                put(name, within(pairs, at, count));
+            }
         }
         Value::Summary { count, sum } => {
             put(AVG, sum / count);
@@ -137,10 +141,10 @@ fn seen(samples: &[(f64, f64)], quantile: f64, count: f64) -> f64 {
     samples.iter().copied().find(reaches).or(samples.last().copied()).map_or(f64::NAN, |(value, _)| value)
 }
 
-/// The quantile of values of which only their bucket is known, as Prometheus has it: they are taken to lie evenly in it;
-/// the lowest begins at 0, unless it ends below, and what lies in the highest, without a limit, is where that begins.
-/// That one may be missing: Vector's sources for Prometheus leave it out, and only `count` tells how many lie there. NaN
-/// where nothing is known.
+/// The quantile of values of which only their bucket is known, as Prometheus has it: they are taken to lie evenly in
+/// it; the lowest begins at 0, unless it ends below, and what lies in the highest, without a limit, is where that
+/// begins. That one may be missing: Vector's sources for Prometheus leave it out, and only `count` tells how many lie
+/// there. NaN where nothing is known.
 fn within(buckets: &[(f64, f64)], quantile: f64, count: f64) -> f64 {
     let rank = quantile * buckets.iter().map(|(_, count)| count).sum::<f64>().max(count);
     let (mut below, mut lower) = (0.0, f64::NAN);

@@ -1,8 +1,8 @@
 //! Metrics in protocol buffers: a frame is the length of an `EventArray`, in four bytes, and that.
 //!
 //! A frame with one metric is scored. Vector's codec writes one event a frame; a frame with more passes as it is. So do
-//! metrics whose tags are scattered all over, as no encoder does, and metrics in forms that Vector itself gave up years ago (`distribution1`, `aggregated_histogram1`,
-//! `aggregated_summary1`).
+//! metrics whose tags are scattered all over, as no encoder does, and metrics in forms that Vector itself gave up years
+//! ago (`distribution1`, `aggregated_histogram1`, `aggregated_summary1`).
 
 use crate::native::head;
 use crate::native::metric::{Kind, Metric, Value};

@@ -3,7 +3,8 @@
 const ONES: u64 = u64::from_ne_bytes([1; 8]);
 const HIGH: u64 = ONES << 7;
 
-/// Marks the bytes that are below `limit` (at most 128). Only the first mark is certain: a borrow may add some behind it.
+/// Marks the bytes that are below `limit` (at most 128). Only the first mark is certain: a borrow may add some behind
+/// it.
 #[inline]
 pub(super) fn which_below(word: [u8; 8], limit: u8) -> u64 {
     let word = u64::from_le_bytes(word);
