@@ -2,8 +2,6 @@
 //!
 //! `cargo bench -p qualm-stream --bench native`
 
-#![expect(missing_docs, reason = "the macros of criterion make functions that have none")]
-
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use qualm_stream::native::VerdictStyle;
 use qualm_stream::{Lane, Limits, Native, Pipeline, Rows, Scorer, Selector, Verdicts};

@@ -1,7 +1,8 @@
 //! After warm-up the hot path allocates nothing per metric.
 
+use qualm_stream::native::VerdictStyle;
 use qualm_stream::vector::{Feature, Shape, Transform};
-use qualm_stream::{Lane, Limits, Pipeline, Rows, Scorer, Selector, Verdicts};
+use qualm_stream::{Lane, Limits, Native, Pipeline, Rows, Scorer, Selector, Verdicts};
 
 struct Zero;
 
@@ -63,4 +64,46 @@ fn a_warm_joiner_does_not_allocate() {
     });
     // Times grow by a digit, and with them what is written: the buffers may grow once.
     assert!(info.count_total <= 8, "{info:?}");
+}
+
+#[test]
+fn warm_events_of_vector_do_not_allocate() {
+    let line = |at: usize| {
+        let kind = match at % 4 {
+            0 => r#""kind":"absolute","gauge":{"value":1.5}"#,
+            1 => r#""kind":"incremental","counter":{"value":1.0}"#,
+            2 => r#""kind":"incremental","distribution":{"samples":[{"value":2.0,"rate":3},{"value":1.0,"rate":9}]}"#,
+            _ => {
+                r#""kind":"absolute","aggregated_summary":{"quantiles":[{"quantile":0.5,"value":2.0}],"count":3,"sum":6.0}"#
+            }
+        };
+        let (host, second) = (at % 100, at / 100);
+        format!(
+            "{{\"metric\":{{\"name\":\"m{}\",\"tags\":{{\"h\\u006fst\":\"a {host}\"}},\"timestamp\":\"2026-08-01T12:00:{second:02}Z\",{kind}}}}}\n",
+            at % 4
+        )
+    };
+    let json: String = (0..5000).map(line).collect();
+    // A gauge of protocol buffers: its name, a tag in both forms, its kind, its value.
+    let metric = b"\x0a\x01m\x1a\x06\x0a\x01t\x12\x01v\x20\x01\x32\x09\x09\0\0\0\0\0\0\x59\x40\xa2\x01\x0a\x0a\x01t\x12\x05\x0a\x03\x0a\x01v";
+    let length = metric.len() as u8;
+    let frame = [&[0, 0, 0, length + 4, 0x12, length + 2, 0x0a, length], &metric[..]].concat();
+    let proto = frame.repeat(5000);
+    for style in [VerdictStyle::Gauges, VerdictStyle::Tags] {
+        for (body, scored) in [(json.as_bytes(), 3750 + 25 * 4), (&proto, 5000)] {
+            let lanes = vec![Lane::new(Selector::default(), Limits::default())];
+            let mut pipeline = Pipeline::of(Native::new(style), lanes, 1);
+            let mut give = || {
+                pipeline.format_mut().begin_body(body);
+                pipeline.input()[..body.len()].copy_from_slice(body);
+                assert!(pipeline.run(body.len(), 0, &mut [Zero]).len() > body.len());
+                pipeline.counts().scored
+            };
+            assert_eq!(give(), scored, "all but the increments of an interval at hand");
+            let info = allocation_counter::measure(|| {
+                give();
+            });
+            assert_eq!(info.count_total, 0, "{info:?}");
+        }
+    }
 }

@@ -1,10 +1,27 @@
 //! Heads: a metric's name and tags, as line protocol writes them.
 
-/// Appends a name with the backslashes that line protocol needs. What it cannot hold (control characters, and a backslash
-/// at the end, which would escape what follows) becomes `_`.
+use crate::native::swar;
+
+/// Whether line protocol takes a name as it is.
+fn is_plain(name: &[u8]) -> bool {
+    if name.last() == Some(&b'\\') {
+        return false;
+    }
+    // Eight at a time, the last ones once more. Control characters that would do are found too: that costs time alone.
+    let special = |word| swar::which_below(word, b'!') | swar::which(word, b',') | swar::which(word, b'=');
+    if let (Some(last), (words, _)) = (name.last_chunk(), name.as_chunks()) {
+        return words.iter().fold(special(*last), |marks, &word| marks | special(word)) == 0;
+    }
+    if let (Some(&[a, b, c, d]), Some(&[e, f, g, h])) = (name.first_chunk(), name.last_chunk()) {
+        return special([a, b, c, d, e, f, g, h]) == 0;
+    }
+    !name.iter().any(|&byte| matches!(byte, 0..=b' ' | b',' | b'='))
+}
+
+/// Appends a name with the backslashes that line protocol needs. What it cannot hold (control characters, and a
+/// backslash at the end, which would escape what follows) becomes `_`.
 pub(super) fn put_name(out: &mut Vec<u8>, name: &[u8]) {
-    let (special, last) = (|byte: u8| matches!(byte, b',' | b'=' | b' ' | b'\t'..=b'\r'), name.last());
-    if last != Some(&b'\\') && !name.iter().fold(false, |any, &byte| any | special(byte)) {
+    if is_plain(name) {
         return out.extend_from_slice(name);
     }
     for &byte in name {
@@ -14,7 +31,7 @@ pub(super) fn put_name(out: &mut Vec<u8>, name: &[u8]) {
             _ => out.push(byte),
         }
     }
-    if last == Some(&b'\\') {
+    if name.last() == Some(&b'\\') {
         out.pop();
         out.push(b'_');
     }

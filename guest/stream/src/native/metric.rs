@@ -76,7 +76,8 @@ const LONGEST: usize = 24;
 pub(super) fn fields(value: Value, pairs: &mut Vec<(f64, f64)>, text: &mut Vec<u8>, fields: &mut Vec<Field>) {
     let mut put = |(key, key_len): (u32, u32), value: f64| {
         if value.is_finite() {
-            fields.push(Field { key, key_len, value });
+            // Protocol buffers do not tell -0 from 0.
+            fields.push(Field { key, key_len, value: value + 0.0 });
         }
     };
     match value {
@@ -88,13 +89,16 @@ pub(super) fn fields(value: Value, pairs: &mut Vec<(f64, f64)>, text: &mut Vec<u
             pairs.sort_unstable_by(|a, b| a.0.total_cmp(&b.0));
             let (count, sum) = pairs.iter().fold((0.0, 0.0), |(n, sum), (value, rate)| (n + rate, sum + value * rate));
             put(AVG, sum / count);
-            QUANTILES.iter().for_each(|&(at, name)| put(name, seen(pairs, at, count)));
+            for (at, name) in QUANTILES {
+                put(name, seen(pairs, at, count));
+            }
         }
         Value::Histogram { count, sum } => {
-            pairs.retain(|&(limit, count)| !limit.is_nan() && count > 0.0 || limit.is_finite());
             pairs.sort_unstable_by(|a, b| a.0.total_cmp(&b.0));
             put(AVG, sum / count);
-            QUANTILES.iter().for_each(|&(at, name)| put(name, within(pairs, at)));
+            for (at, name) in QUANTILES {
+                put(name, within(pairs, at, count));
+            }
         }
         Value::Summary { count, sum } => {
             put(AVG, sum / count);
@@ -137,26 +141,22 @@ fn seen(samples: &[(f64, f64)], quantile: f64, count: f64) -> f64 {
     samples.iter().copied().find(reaches).or(samples.last().copied()).map_or(f64::NAN, |(value, _)| value)
 }
 
-/// The quantile of values of which only their bucket is known, as Prometheus has it: they are taken to lie evenly in it;
-/// the lowest begins at 0, unless it ends below, and what lies in the highest, without a limit, is where that begins. NaN
-/// of none.
-fn within(buckets: &[(f64, f64)], quantile: f64) -> f64 {
-    let rank = quantile * buckets.iter().map(|(_, count)| count).sum::<f64>();
+/// The quantile of values of which only their bucket is known, as Prometheus has it: they are taken to lie evenly in
+/// it; the lowest begins at 0, unless it ends below, and what lies in the highest, without a limit, is where that
+/// begins. That one may be missing: Vector's sources for Prometheus leave it out, and only `count` tells how many lie
+/// there. NaN where nothing is known.
+fn within(buckets: &[(f64, f64)], quantile: f64, count: f64) -> f64 {
+    let rank = quantile * buckets.iter().map(|(_, count)| count).sum::<f64>().max(count);
     let (mut below, mut lower) = (0.0, f64::NAN);
-    for &(limit, count) in buckets {
+    for &(limit, count) in buckets.iter().filter(|(limit, _)| limit.is_finite()) {
         if count > 0.0 && below + count >= rank {
-            if !limit.is_finite() {
-                return lower;
-            }
-            if lower.is_nan() {
-                lower = limit.min(0.0);
-            }
+            let lower = if lower.is_nan() { limit.min(0.0) } else { lower };
             return lower + (limit - lower) * ((rank - below) / count);
         }
         below += count;
         lower = limit;
     }
-    f64::NAN
+    if rank > 0.0 { lower } else { f64::NAN }
 }
 
 #[cfg(test)]
@@ -206,6 +206,10 @@ mod tests {
         assert_eq!(told(value, &buckets), named(&expected));
         let beyond = [(1.0, 1.0), (f64::INFINITY, 99.0)];
         assert_eq!(told(value, &beyond)[1..], named(&[("quantile_0.95", 1.0), ("quantile_0.99", 1.0)]));
+        // The last bucket may be told by the count alone.
+        let whole = [(1.0, 90.0), (2.0, 9.0)];
+        assert_eq!(told(value, &whole), named(&expected));
+        assert_eq!(told(value, &[(1.0, 1.0)])[1..], named(&[("quantile_0.95", 1.0), ("quantile_0.99", 1.0)]));
         // The lowest bucket begins at 0, a negative one nowhere.
         assert_eq!(told(value, &[(10.0, 100.0)])[1..], named(&[("quantile_0.95", 9.5), ("quantile_0.99", 9.9)]));
         assert_eq!(told(value, &[(-1.0, 100.0)])[1..], named(&[("quantile_0.95", -1.0), ("quantile_0.99", -1.0)]));

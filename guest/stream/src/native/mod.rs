@@ -1,5 +1,5 @@
-//! The events of Vector, in both of its own codecs: `native_json` (a JSON object a line) and `native` (frames of protocol
-//! buffers).
+//! The events of Vector, in both of its own codecs: `native_json` (a JSON object a line) and `native` (frames of
+//! protocol buffers).
 //!
 //! A metric is seen as Vector's sink for InfluxDB would write it: its measurement is `namespace.name`, its tags are its
 //! tags, and its numbers are fields (`docs/vector-metrics.md` lists them). So a detector selects the same
@@ -8,7 +8,8 @@
 //!
 //! Nothing that comes in is written anew: verdicts are new events behind a metric's, or tags spliced into it.
 //!
-//! - `json` and `wire` read the two notations, `read_json` and `read_proto` metrics in them;
+//! - `json` (with `text`, and `swar` for eight bytes at once) and `wire` read the two notations, `read_json` and
+//!   `read_proto` metrics in them;
 //! - `metric` says which numbers of a metric are scored, `rates` adds up increments, `head` writes names;
 //! - `write_json` and `write_proto` write verdicts;
 //! - [`repair`] mends what Vector's encoder writes and its decoder refuses, before a body is scored.
@@ -20,6 +21,8 @@ mod rates;
 mod read_json;
 mod read_proto;
 mod repair;
+mod swar;
+mod text;
 mod time;
 mod verdict;
 mod wire;
@@ -41,12 +44,13 @@ use rates::Rates;
 /// How the verdict of a metric is told.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum VerdictStyle {
-    /// As two gauges right behind it, `anomaly_score` and `is_anomaly` (0 or 1), with its tags, its time, and its name as
-    /// the tag `metric_name`. The default: they are numbers to whichever sink comes next.
+    /// As two gauges right behind it, `anomaly_score` and `is_anomaly` (0 or 1), with its tags, its time, and its name
+    /// as the tag `metric_name`. The default: they are numbers to whichever sink comes next.
     #[default]
     Gauges,
-    /// As tags on the metric itself: `anomaly_score`, `is_anomaly` (`0` or `1`), and where that is 1 `anomaly_cause`, the
-    /// number that is anomalous. To route or filter by in Vector; most databases would make a new series of each score.
+    /// As tags on the metric itself: `anomaly_score`, `is_anomaly` (`0` or `1`), and where that is 1 `anomaly_cause`,
+    /// the number that is anomalous. To route or filter by in Vector; most databases would make a new series of each
+    /// score.
     Tags,
 }
 
@@ -107,8 +111,8 @@ impl Native {
         Self { style, ..Self::default() }
     }
 
-    /// A new body comes, which begins with these bytes: one is enough. A frame is shorter than 16 MiB, so that the first
-    /// byte of its length is 0, as no byte of JSON is.
+    /// A new body comes, which begins with these bytes: one is enough. A frame is shorter than 16 MiB, so that the
+    /// first byte of its length is 0, as no byte of JSON is.
     ///
     /// Call it when the body before has been [finished](crate::Pipeline::finish).
     pub fn begin_body(&mut self, first_bytes: &[u8]) {
@@ -132,13 +136,12 @@ impl Format for Native {
     }
 
     fn give_up(&mut self, held: &[u8]) {
-        self.given_up = match read_proto::frame_end(held) {
-            Some(end) => GivenUp::Bytes(end.saturating_sub(held.len())),
-            None => {
-                let mut length = [0; 4];
-                length[..held.len()].copy_from_slice(held);
-                GivenUp::Length(length, held.len())
-            }
+        self.given_up = if let Some(end) = read_proto::frame_end(held) {
+            GivenUp::Bytes(end.saturating_sub(held.len()))
+        } else {
+            let mut length = [0; 4];
+            length[..held.len()].copy_from_slice(held);
+            GivenUp::Length(length, held.len())
         };
     }
 

@@ -9,14 +9,14 @@ pub(super) const INTERVAL: i64 = 10_000_000_000;
 /// How many series a generation holds: there are two, some 16 MB when full.
 const GENERATION: usize = 1 << 18;
 
-/// How far behind the interval at hand an increment may be and still count in it. One that is further behind means that a
-/// clock was put back.
+/// How far behind the interval at hand an increment may be and still count in it. One that is further behind means that
+/// a clock was put back.
 const MOST_LATE: i64 = 3_600_000_000_000;
 
 /// The intervals at hand of all series.
 ///
-/// Bounded in two generations: when the young one is full, the old one, unseen for longest, is dropped, and the young one
-/// becomes the old.
+/// Bounded in two generations: when the young one is full, the old one, unseen for longest, is dropped, and the young
+/// one becomes the old.
 #[derive(Debug, Default)]
 pub(super) struct Rates {
     young: HashTable<Open>,

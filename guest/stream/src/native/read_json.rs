@@ -1,8 +1,9 @@
 //! Metrics in JSON: `{"metric":{"name":…,"kind":…,"gauge":{"value":…}}}`, one a line.
 
 use crate::native::head;
-use crate::native::json::{Scanner, Text, unescape};
+use crate::native::json::{Scanner, Text};
 use crate::native::metric::{Kind, Metric, Value};
+use crate::native::text::unescape;
 use crate::native::time;
 
 /// Where a metric's parts stand in the buffer.
@@ -51,8 +52,8 @@ pub(super) struct Reader {
 }
 
 impl Reader {
-    /// Reads the line that begins at `at` in `buffer`, which ends with it. `None` where it is no JSON. (Logs and traces are
-    /// not looked into.)
+    /// Reads the line that begins at `at` in `buffer`, which ends with it. `None` where it is no JSON. (Logs and traces
+    /// are not looked into.)
     pub(super) fn read(&mut self, buffer: &[u8], at: usize) -> Option<Read> {
         let mut scanner = Scanner::new(buffer, at);
         let mut read = Read::Other;

@@ -1,8 +1,8 @@
 //! Metrics in protocol buffers: a frame is the length of an `EventArray`, in four bytes, and that.
 //!
 //! A frame with one metric is scored. Vector's codec writes one event a frame; a frame with more passes as it is. So do
-//! metrics in forms that Vector itself gave up years ago (`distribution1`, `aggregated_histogram1`,
-//! `aggregated_summary1`).
+//! metrics whose tags are scattered all over, as no encoder does, and metrics in forms that Vector itself gave up years
+//! ago (`distribution1`, `aggregated_histogram1`, `aggregated_summary1`).
 
 use crate::native::head;
 use crate::native::metric::{Kind, Metric, Value};
@@ -25,6 +25,32 @@ pub(super) struct Parts {
     pub(super) metric: Span,
     pub(super) name: Span,
     pub(super) namespace: Span,
+    /// Its time and its tags, which its verdict has too; Vector writes them in two pieces.
+    pub(super) shared: Shared,
+}
+
+/// Pieces of a metric.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Shared {
+    pieces: [Span; 4],
+    count: usize,
+}
+
+impl Shared {
+    /// Adds one, behind all others; whether there is room for it.
+    fn add(&mut self, (start, end): Span) -> bool {
+        if let Some(last) = self.pieces[..self.count].last_mut().filter(|last| last.1 == start) {
+            last.1 = end;
+            return true;
+        }
+        let place = self.pieces.get_mut(self.count);
+        self.count += usize::from(place.is_some());
+        place.map(|place| *place = (start, end)).is_some()
+    }
+
+    pub(super) fn pieces(&self) -> &[Span] {
+        &self.pieces[..self.count]
+    }
 }
 
 /// Reads frames. It keeps its memory from one to the next.
@@ -58,6 +84,7 @@ impl Reader {
         tags.clear();
         // Tags of both forms come in the same order.
         let mut next = 0;
+        let mut strange = false;
         let mut message = Message::new(buffer, parts.metric.0, parts.metric.1);
         while let Some(field) = message.next()? {
             let wire::Value::Bytes(start, end) = field.value else {
@@ -70,6 +97,9 @@ impl Reader {
                 }
                 continue;
             };
+            if matches!(field.number, 2 | 3 | 20) {
+                strange |= !parts.shared.add((field.start, field.end));
+            }
             match field.number {
                 1 => parts.name = (start, end),
                 11 => parts.namespace = (start, end),
@@ -124,6 +154,9 @@ impl Reader {
                 8..=10 => metric.value = Value::Unknown,
                 _ => {}
             }
+        }
+        if strange {
+            metric.value = Value::Unknown;
         }
         Ok(())
     }
@@ -185,6 +218,14 @@ fn read_time(buffer: &[u8], start: usize, end: usize) -> Result<Option<i64>, Bro
 
 /// The key and the value of a map's entry.
 fn read_entry(buffer: &[u8], start: usize, end: usize) -> Result<(Span, Span), Broken> {
+    // As it mostly is: both short, in their order.
+    if let [0x0a, key @ 0..0x80, rest @ ..] = &buffer[start..end]
+        && let Some([0x12, value @ 0..0x80, rest @ ..]) = rest.get(usize::from(*key)..)
+        && rest.len() == usize::from(*value)
+    {
+        let key = start + 2..start + 2 + usize::from(*key);
+        return Ok(((key.start, key.end), (end - rest.len(), end)));
+    }
     let (mut key, mut value) = ((start, start), (start, start));
     let mut message = Message::new(buffer, start, end);
     while let Some(field) = message.next()? {

@@ -1,4 +1,5 @@
-//! What Vector's encoder for `native_json` writes and its decoder refuses: one such event, and the whole body is refused.
+//! What Vector's encoder for `native_json` writes and its decoder refuses: one such event, and the whole body is
+//! refused.
 
 use std::borrow::Cow;
 
@@ -17,8 +18,8 @@ pub struct Repaired<'a> {
     pub repaired: u64,
 }
 
-/// Mends a body of `native_json`, and looks at nothing but metrics with a `null`; a body of `native` needs nothing and gets
-/// nothing.
+/// Mends a body of `native_json`, and looks at nothing but metrics with a `null`; a body of `native` needs nothing and
+/// gets nothing.
 #[must_use]
 pub fn repair(body: &[u8]) -> Repaired<'_> {
     let mut repaired = Repaired { body: Cow::Borrowed(body), discarded: 0, repaired: 0 };
@@ -54,8 +55,8 @@ pub fn repair(body: &[u8]) -> Repaired<'_> {
     repaired
 }
 
-/// Looks at the line that begins at `start`: whether its metric's numbers are all there, and where among its tags there is
-/// a `null` by itself. `None` where it is no metric.
+/// Looks at the line that begins at `start`: whether its metric's numbers are all there, and where among its tags there
+/// is a `null` by itself. `None` where it is no metric.
 fn look_at(bytes: &[u8], start: usize, bare: &mut Vec<usize>) -> Option<bool> {
     let mut scanner = Scanner::new(bytes, start);
     let mut whole = None;
@@ -111,7 +112,8 @@ mod tests {
     #[test]
     fn a_metric_that_lost_its_number_is_left_out() {
         let nan = r#"{"metric":{"name":"m","kind":"absolute","gauge":{"value":null}}}"#;
-        let sample = r#"{"metric":{"name":"m","tags":{"t":null},"kind":"absolute","distribution":{"samples":[{"value":null,"rate":1}]}}}"#;
+        let sample =
+            r#"{"metric":{"name":"m","tags":{"t":null},"distribution":{"samples":[{"value":null,"rate":1}]}}}"#;
         let fine = r#"{"metric":{"name":"m","timestamp":null,"tags":null,"kind":"absolute","gauge":{"value":1}}}"#;
         assert_eq!(mended(&format!("{nan}\n{fine}\n{sample}")), (format!("{fine}\n"), 2, 0));
         assert_eq!(mended(&format!("{fine}\n{nan}\n{fine}")), (format!("{fine}\n{fine}"), 1, 0));

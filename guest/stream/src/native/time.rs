@@ -44,8 +44,8 @@ fn number(digits: &[u8]) -> Option<i64> {
     digits.iter().try_fold(0, |sum, &digit| digit.is_ascii_digit().then(|| sum * 10 + i64::from(digit - b'0')))
 }
 
-/// Days from 1970-01-01 to a day of the Gregorian calendar. Years begin in March, so that the day that some of them have
-/// more is their last.
+/// Days from 1970-01-01 to a day of the Gregorian calendar. Years begin in March, so that the day that some of them
+/// have more is their last.
 fn days(year: i64, month: i64, day: i64) -> i64 {
     let year = if month > 2 { year } else { year - 1 };
     let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;

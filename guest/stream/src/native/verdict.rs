@@ -14,7 +14,8 @@ pub(super) fn gauges<'a>(
     put("anomaly_score", None, splice::rounded(told.score));
     put("is_anomaly", None, f64::from(u8::from(told.anomaly)));
     for (name, share) in splice::largest(told.contributions, names) {
-        put("anomaly_contribution", Some(name), share);
+        // Four digits are more than anybody reads.
+        put("anomaly_contribution", Some(name), libm::round(share * 1e4) / 1e4);
     }
 }
 

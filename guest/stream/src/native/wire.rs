@@ -29,42 +29,43 @@ pub(super) struct Broken;
 /// Reads a message field by field.
 #[derive(Debug, Clone)]
 pub(super) struct Message<'a> {
+    /// Up to where the message ends.
     bytes: &'a [u8],
     at: usize,
-    end: usize,
 }
 
 impl<'a> Message<'a> {
     /// The message that lies at `start..end`; positions are counted from the beginning of `bytes`.
+    #[inline]
     pub(super) fn new(bytes: &'a [u8], start: usize, end: usize) -> Self {
-        Self { bytes, at: start, end }
+        Self { bytes: &bytes[..end], at: start }
     }
 
     /// The next field, if there is one.
     #[inline]
     pub(super) fn next(&mut self) -> Result<Option<Field>, Broken> {
-        if self.at >= self.end {
+        let start = self.at;
+        if start >= self.bytes.len() {
             return Ok(None);
         }
-        let start = self.at;
         let tag = self.varint()?;
         let value = match tag & 7 {
-            0 => Value::Integer(self.varint()?),
-            1 => {
-                let bytes = self.bytes[self.at..self.end].first_chunk::<8>().ok_or(Broken)?;
-                self.at += 8;
-                Value::Fixed(u64::from_le_bytes(*bytes))
-            }
             2 => {
                 let length = self.varint()?;
                 let from = self.at;
-                if length > (self.end - from) as u64 {
+                if length > (self.bytes.len() - from) as u64 {
                     return Err(Broken);
                 }
                 self.at += length as usize;
                 Value::Bytes(from, self.at)
             }
-            5 if self.end - self.at >= 4 => {
+            0 => Value::Integer(self.varint()?),
+            1 => {
+                let bytes = self.bytes[self.at..].first_chunk::<8>().ok_or(Broken)?;
+                self.at += 8;
+                Value::Fixed(u64::from_le_bytes(*bytes))
+            }
+            5 if self.bytes.len() - self.at >= 4 => {
                 self.at += 4;
                 Value::Short
             }
@@ -78,9 +79,18 @@ impl<'a> Message<'a> {
 
     #[inline]
     fn varint(&mut self) -> Result<u64, Broken> {
-        let bytes = &self.bytes[self.at..self.end];
+        match self.bytes.get(self.at) {
+            Some(&byte) if byte < 0x80 => {
+                self.at += 1;
+                Ok(byte.into())
+            }
+            _ => self.long_varint(),
+        }
+    }
+
+    fn long_varint(&mut self) -> Result<u64, Broken> {
         let mut value = 0;
-        for (place, &byte) in bytes.iter().take(10).enumerate() {
+        for (place, &byte) in self.bytes[self.at..].iter().take(10).enumerate() {
             value |= u64::from(byte & 0x7f) << (7 * place);
             if byte < 0x80 {
                 self.at += place + 1;

@@ -4,8 +4,8 @@ use std::io::Write as _;
 
 use crate::format::{Told, ToldVector};
 use crate::line;
-use crate::native::json::put_string;
 use crate::native::read_json::{Parts, Tags};
+use crate::native::text::put_string;
 use crate::native::{time, verdict};
 use crate::splice;
 

@@ -4,7 +4,7 @@ use crate::format::{Told, ToldVector};
 use crate::line;
 use crate::native::read_proto::{Parts, Span};
 use crate::native::verdict;
-use crate::native::wire::{Message, Value, put_varint, varint_len};
+use crate::native::wire::{put_varint, varint_len};
 use crate::splice;
 
 /// A gauge's kind (absolute), and its value's field up to the double. The double is always written: Vector's decoder
@@ -18,11 +18,8 @@ const GAUGE_LEN: usize = GAUGE.len() + 8;
 pub(super) fn put_gauges(out: &mut Vec<u8>, buffer: &[u8], parts: &Parts, told: &Told<'_>) {
     let start = out.len();
     // Its time and its tags, as they stand there.
-    let mut metric = Message::new(buffer, parts.metric.0, parts.metric.1);
-    while let Ok(Some(field)) = metric.next() {
-        if matches!((field.number, field.value), (2 | 3 | 20, Value::Bytes(..))) {
-            out.extend_from_slice(&buffer[field.start..field.end]);
-        }
+    for &(start, end) in parts.shared.pieces() {
+        out.extend_from_slice(&buffer[start..end]);
     }
     let part = |(start, end): Span| &buffer[start..end];
     let (namespace, name) = (part(parts.namespace), part(parts.name));
@@ -49,14 +46,11 @@ fn put_beginning(out: &mut Vec<u8>, name: &[u8], rest: usize) {
 
 /// Appends the beginning of a frame with one metric of this length: the frame's length, then the array's, then its own.
 fn put_lengths(out: &mut Vec<u8>, metric: usize) {
-    let array = 1 + varint_len(metric as u64) + metric;
-    let frame = 1 + varint_len(array as u64) + array;
+    let array = field_len(metric);
     // A frame that is read is no longer than a mebibyte; the verdict adds little.
-    out.extend_from_slice(&(frame as u32).to_be_bytes());
-    out.push(0x12);
-    put_varint(out, array as u64);
-    out.push(0x0a);
-    put_varint(out, metric as u64);
+    out.extend_from_slice(&(field_len(array) as u32).to_be_bytes());
+    put_field(out, 0x12, array);
+    put_field(out, 0x0a, metric);
 }
 
 fn put_value(out: &mut Vec<u8>, value: f64) {
@@ -64,8 +58,8 @@ fn put_value(out: &mut Vec<u8>, value: f64) {
     out.extend_from_slice(&value.to_le_bytes());
 }
 
-/// Where the tags go that tell of a metric, and how many bytes they stand in for: all up to the metric's first field, as
-/// the lengths grow.
+/// Where the tags go that tell of a metric, and how many bytes they stand in for: all up to the metric's first field,
+/// as the lengths grow.
 pub(super) fn tags_at(parts: &Parts) -> (usize, usize) {
     (parts.frame.0, parts.metric.0 - parts.frame.0)
 }
@@ -118,28 +112,35 @@ fn put_time(out: &mut Vec<u8>, time: i64) {
     put_varint(out, nanos);
 }
 
-/// Appends a tag in the old form (field 3, a text) and in the new one (field 20, a list of them), as Vector itself does: a
-/// tag that the metric has already is replaced in both. The value comes in parts.
+/// Appends a tag in the old form (field 3, a text) and in the new one (field 20, a list of values, each a text), as
+/// Vector itself does: a tag that the metric has already is replaced in both. The value comes in parts.
 fn put_tag(out: &mut Vec<u8>, key: &[u8], value: &[&[u8]]) {
-    let value_len: usize = value.iter().map(|part| part.len()).sum();
-    let text = 1 + varint_len(value_len as u64) + value_len;
-    let list = 1 + varint_len(text as u64) + text;
-    let put_length = |out: &mut Vec<u8>, tag: u8, length: usize| {
-        out.push(tag);
-        put_varint(out, length as u64);
-    };
-    // 2: the text, or 20 (of two bytes) with 2: the list of values, 1: a value, 1: its text.
-    for nested in [&[(0x12, value_len)][..], &[(0x12, list), (0x0a, text), (0x0a, value_len)]] {
-        let length = nested[0].1;
-        let key_len = 1 + varint_len(key.len() as u64) + key.len();
-        if nested.len() > 1 {
-            out.push(0xa2);
-        }
-        let tag = if nested.len() > 1 { 0x01 } else { 0x1a };
-        put_length(out, tag, key_len + 1 + varint_len(length as u64) + length);
-        put_length(out, 0x0a, key.len());
-        out.extend_from_slice(key);
-        nested.iter().for_each(|&(tag, length)| put_length(out, tag, length));
-        value.iter().for_each(|part| out.extend_from_slice(part));
-    }
+    let text = value.iter().map(|part| part.len()).sum();
+    let list = field_len(field_len(text));
+    put_entry(out, &[0x1a], key, text);
+    out.extend(value.iter().copied().flatten());
+    put_entry(out, &[0xa2, 0x01], key, list);
+    put_field(out, 0x0a, field_len(text));
+    put_field(out, 0x0a, text);
+    out.extend(value.iter().copied().flatten());
+}
+
+/// Appends a map's entry, up to its value, which will be so long.
+fn put_entry(out: &mut Vec<u8>, tag: &[u8], key: &[u8], value: usize) {
+    out.extend_from_slice(tag);
+    put_varint(out, (field_len(key.len()) + field_len(value)) as u64);
+    put_field(out, 0x0a, key.len());
+    out.extend_from_slice(key);
+    put_field(out, 0x12, value);
+}
+
+/// Appends a field's tag and length.
+fn put_field(out: &mut Vec<u8>, tag: u8, length: usize) {
+    out.push(tag);
+    put_varint(out, length as u64);
+}
+
+/// How long a field is with its tag, of one byte, and its length.
+fn field_len(length: usize) -> usize {
+    1 + varint_len(length as u64) + length
 }

@@ -1,5 +1,9 @@
 //! Vector's events, written by a plain encoder of each codec, and what tells our events from them again.
 
+#![expect(dead_code, reason = "each test uses some of it")]
+
+pub(crate) mod through;
+
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value as Json, json};
@@ -100,7 +104,8 @@ impl Metric {
                 ("aggregated_summary", json!({"quantiles": quantiles, "count": count, "sum": sum}))
             }
             Value::Sketch { count, min, max, avg } => {
-                let sketch = json!({"bins": {"k": [1], "n": [2]}, "count": count, "min": min, "max": max, "sum": 1.0, "avg": avg});
+                let bins = json!({"k": [1], "n": [2]});
+                let sketch = json!({"bins": bins, "count": count, "min": min, "max": max, "sum": 1.0, "avg": avg});
                 ("sketch", json!({"sketch": {"AgentDDSketch": sketch}}))
             }
         };
