@@ -49,6 +49,7 @@ export function charts({ scoreIn, valueIn, hovered }) {
       {
         ...look(),
         splits: (u) => ticks(u.scales.y.max),
+        filter: (_, at) => at,
         values: (_, at) => at.map((one) => (one < 1 ? String(one) : text.short(one))),
         // The threshold has a line of its own.
         grid: { ...line(), filter: (_, at) => at.map((one) => (one === THRESHOLD ? null : one)) },
@@ -103,7 +104,7 @@ function plot(box, options) {
 
 const shared = (name) => ({
   ms: 1,
-  padding: [8, 10, 0, 0],
+  padding: [8, 24, 0, 0],
   legend: { show: false },
   cursor: {
     y: false,

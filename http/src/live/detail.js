@@ -7,7 +7,7 @@ import * as text from "./text.js";
 export function detail() {
   const shares = repeat(by("shares"), makeShare);
   let history = null;
-  let now = 0;
+  let now = Date.now();
   const plots = charts({ scoreIn: by("plot-score"), valueIn: by("plot-value"), hovered: read });
 
   // The step under the pointer, or the last one.
@@ -42,9 +42,12 @@ export function detail() {
     shares(found.map((one) => ({ ...one, part: Math.abs(one.share) / most })));
   }
 
-  function clear(note) {
+  // Nothing is known yet of the series that is opened, or none is open.
+  function clear(id, note) {
     history = null;
-    plots.show({ times: [], scores: [], values: [] }, []);
+    by("detail").classList.toggle("none", id === null);
+    if (id === null) return;
+    plots.show({ times: [now - 3_600_000, now], scores: [null, null], values: [null, null] }, []);
     read(null);
     put(by("plot-note"), note);
     why(false);
@@ -79,8 +82,8 @@ export function detail() {
 
 function since(one, incidents, now) {
   if (one?.anomalous && one.since !== null) {
-    const cause = text.cause(incidents.find((incident) => incident.ended === null)?.contributions);
-    return `Anomalous since ${text.time(one.since, now)}, for ${text.duration(now - one.since)}${cause ? `: ${cause}` : ""}`;
+    const cause = text.cause(incidents.find((incident) => incident.ended === null)?.contributions, one.name);
+    return `Anomalous since ${text.time(one.since, now)}, for ${text.duration(now - one.since)}${cause ? `, ${cause}` : ""}`;
   }
   if (one && one.score === null) return `Warming up in detector ${text.clip(one.detector)}`;
   const last = incidents.find((incident) => incident.ended !== null);

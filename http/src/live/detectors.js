@@ -61,7 +61,7 @@ function makeCard() {
       put(state, words);
       state.className = `badge ${tone}`;
       model(one.model ? `${text.clip(one.model.name)}, version ${text.count(one.model.version)}` : one.state === "waiting" ? `none yet, ${text.clip(one.kind)}` : `learns online, ${text.clip(one.kind)}`);
-      scored(`${text.short(one.scored)} of ${text.many(one.rows, "row")}, ${text.count(one.series)} series, ${text.short(one.anomalous)} anomalous`);
+      scored(`${text.short(one.scored)} of ${text.many(one.rows, "row")}, ${text.short(one.series)} series, ${text.short(one.anomalous)} anomalous`);
       unscored(one.unscored > 0 ? text.many(one.unscored, "row") : "none", one.unscored > 0 ? "warn" : "");
       reloads(reloadText(one.reloads), one.reloads.last_error !== null ? "bad" : "");
       drift(...driftText(one.drift));

@@ -25,7 +25,7 @@ export function incidents({ open }) {
         put(peak, text.score(one.peak));
         put(what, tail);
         put(where, head);
-        put(sub, text.cause(one.contributions) || text.clip(one.cause));
+        put(sub, text.cause(one.contributions, one.name) || text.clip(one.cause));
         put(when, text.time(one.started, now));
         put(age, one.ended === null ? `now, ${text.duration(now - one.started)}` : text.duration(one.ended - one.started));
         button.classList.toggle("bad", one.ended === null);

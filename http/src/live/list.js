@@ -4,8 +4,6 @@ import { by, el, mark, put } from "./dom.js";
 import { fraction } from "./scale.js";
 import * as text from "./text.js";
 
-/// The height of a row in CSS pixels; page.css has it too.
-const ROW = 44;
 const SPARE = 4;
 /// While someone points at the list or moves in it, rows keep their places for this long.
 const HOLD_MS = 4_000;
@@ -25,6 +23,8 @@ export function seriesList({ open }) {
   let shown = [];
   let active = null;
   let heldUntil = 0;
+  // The height of a row is the style sheet's: rows are higher where they are narrow.
+  let rowHeight = 44;
 
   function rank() {
     const words = search.value.toLowerCase().split(/\s+/).filter(Boolean);
@@ -55,8 +55,7 @@ export function seriesList({ open }) {
     put(by("rows-empty"), emptiness());
     by("rows-empty").hidden = shown.length > 0;
     root.hidden = shown.length === 0;
-    tall.style.height = `${shown.length * ROW}px`;
-    draw();
+    measure();
   }
 
   function emptiness() {
@@ -65,9 +64,15 @@ export function seriesList({ open }) {
     return "No series fits.";
   }
 
+  function measure() {
+    rowHeight = Number.parseFloat(getComputedStyle(root).getPropertyValue("--row")) || rowHeight;
+    tall.style.height = `${shown.length * rowHeight}px`;
+    draw();
+  }
+
   function draw() {
-    const first = Math.max(0, Math.floor(root.scrollTop / ROW) - SPARE);
-    const room = Math.ceil(root.clientHeight / ROW) + 2 * SPARE;
+    const first = Math.max(0, Math.floor(root.scrollTop / rowHeight) - SPARE);
+    const room = Math.ceil(root.clientHeight / rowHeight) + 2 * SPARE;
     const last = Math.min(shown.length, first + room);
     while (pool.length < last - first) {
       const row = makeRow(pool.length);
@@ -81,19 +86,19 @@ export function seriesList({ open }) {
       if (place >= last) return;
       const one = shown[place];
       if (one.id === active) activeNode = row.node.id;
-      row.fill(one, place, shown.length, { opened: one.id === opened, active: one.id === active, now: live.now, why: causes.get(one.id) });
+      row.fill(one, place, shown.length, { opened: one.id === opened, active: one.id === active, now: live.now, why: causes.get(one.id), height: rowHeight });
     });
     mark(root, "aria-activedescendant", activeNode);
   }
 
   function reveal(place) {
-    const top = place * ROW;
+    const top = place * rowHeight;
     if (top < root.scrollTop) root.scrollTop = top;
-    else if (top + ROW > root.scrollTop + root.clientHeight) root.scrollTop = top + ROW - root.clientHeight;
+    else if (top + rowHeight > root.scrollTop + root.clientHeight) root.scrollTop = top + rowHeight - root.clientHeight;
   }
 
   function move(event) {
-    const page = Math.max(1, Math.floor(root.clientHeight / ROW) - 1);
+    const page = Math.max(1, Math.floor(root.clientHeight / rowHeight) - 1);
     const steps = { ArrowDown: 1, ArrowUp: -1, PageDown: page, PageUp: -page, Home: -Infinity, End: Infinity };
     if (event.key === "Enter" || event.key === " ") {
       event.preventDefault();
@@ -136,7 +141,7 @@ export function seriesList({ open }) {
   for (const input of [search, only, ...document.querySelectorAll("input[name=sort]")]) {
     input.addEventListener("input", () => { root.scrollTop = 0; update(false); });
   }
-  new ResizeObserver(() => draw()).observe(root);
+  new ResizeObserver(measure).observe(root);
 
   return (next, openId) => {
     live = next;
@@ -169,16 +174,16 @@ function makeRow(number) {
   return {
     node,
     id: () => id,
-    fill(one, place, all, { opened, active, now, why }) {
+    fill(one, place, all, { opened, active, now, why, height }) {
       id = one.id;
       const [head, tail] = text.nameParts(one.name);
       put(what, tail);
       put(where, head);
       put(score, text.score(one.score));
       fill.style.transform = `scaleX(${one.score === null ? 0 : fraction(one.score).toFixed(4)})`;
-      put(sub, one.anomalous ? (why && text.cause(why)) || text.clip(one.detector) : one.score === null ? "warming up" : text.clip(one.detector));
+      put(sub, one.anomalous ? (why && text.cause(why, one.name)) || text.clip(one.detector) : one.score === null ? "warming up" : text.clip(one.detector));
       put(age, one.anomalous && one.since !== null ? `${text.time(one.since, now)} · ${text.duration(now - one.since)}` : stale(one, now));
-      node.style.transform = `translateY(${place * ROW}px)`;
+      node.style.transform = `translateY(${place * height}px)`;
       node.classList.toggle("bad", one.anomalous);
       node.classList.toggle("cold", one.score === null);
       node.classList.toggle("active", active);

@@ -19,7 +19,7 @@ let live = null;
 /// The series whose history is shown. It is `chosen` by the reader, or else it is the worst one.
 let open = null;
 let chosen = false;
-let retry = { at: null, timer: 0 };
+const retry = { at: null, timer: 0 };
 
 const showSummary = summary();
 const showSeries = seriesList({ open: choose });
@@ -48,7 +48,7 @@ const pollSeries = poll({
     if (live && data.id === open) panel.take(data, live);
   },
   failed(trouble) {
-    if (trouble.kind === "gone") panel.clear("qualm has no history of this series any more.");
+    if (trouble.kind === "gone") panel.clear(open, "qualm has no history of this series any more.");
     else if (trouble.kind === "token") wantToken();
   },
 });
@@ -72,7 +72,7 @@ function follow() {
 
 function turnTo(id) {
   open = id;
-  panel.clear(id === null ? "" : "Loading its history.");
+  panel.clear(id, "Loading its history.");
   pollSeries();
 }
 
@@ -149,9 +149,15 @@ function warn(title, words, act, retryAt) {
   put(by("trouble-act"), act);
   retry.at = retryAt;
   clearInterval(retry.timer);
-  const count = () => put(by("trouble-wait"), retry.at === null ? "" : `Next try in ${text.duration(Math.max(0, retry.at - performance.now()))}`);
+  const count = () => put(by("trouble-wait"), retryIn());
   count();
   if (retryAt !== null) retry.timer = setInterval(count, 500);
+}
+
+function retryIn() {
+  if (retry.at === null) return "";
+  const left = retry.at - performance.now();
+  return left > 0 ? `Next try in ${text.duration(Math.max(1000, left))}` : "Trying";
 }
 
 function again() {
