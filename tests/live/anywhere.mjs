@@ -1,6 +1,20 @@
 // What holds for the page wherever it is served and whatever it shows: run against the stand-in and against a real qualm.
 
-import { PHONE, WIDE, barriers, ensure, isLive, leave, overflow, paint, rows, sleep, textOf, until, visit } from "./harness.mjs";
+import {
+  PHONE,
+  WIDE,
+  barriers,
+  ensure,
+  isLive,
+  leave,
+  overflow,
+  paint,
+  rows,
+  sleep,
+  textOf,
+  until,
+  visit,
+} from "./harness.mjs";
 
 export const anywhere = {
   async "its content security policy allows nothing but itself"(browser, url, more) {
@@ -17,7 +31,11 @@ export const anywhere = {
     await isLive(page);
     const told = Number((await textOf(page, "#series-count")).replace(",", "").split(" ")[0]);
     const listed = await rows(page);
-    if (told > 0) ensure(listed[0].of === told && listed[0].place === 1, `the title tells ${told}, the rows ${JSON.stringify(listed[0])}`);
+    if (told > 0)
+      ensure(
+        listed[0].of === told && listed[0].place === 1,
+        `the title tells ${told}, the rows ${JSON.stringify(listed[0])}`,
+      );
     ensure(listed.length <= 60, `${listed.length} rows are in the document`);
     await leave(page);
   },
@@ -28,25 +46,38 @@ export const anywhere = {
     const before = await rows(page);
     if (before.length === 0) return leave(page);
     const firstOrdinary = before.findIndex((row) => !row.bad);
-    ensure(before.every((row, i) => row.bad === (firstOrdinary < 0 || i < firstOrdinary)), "anomalous ones come first");
+    ensure(
+      before.every((row, i) => row.bad === (firstOrdinary < 0 || i < firstOrdinary)),
+      "anomalous ones come first",
+    );
 
     await page.check("input[value=name]");
     const [first, second] = await rows(page);
     const order = new Intl.Collator("en", { numeric: true });
-    if (second) ensure(order.compare(first.name.join(" ").trim(), second.name.join(" ").trim()) <= 0, `${first.name} before ${second.name}`);
+    if (second)
+      ensure(
+        order.compare(first.name.join(" ").trim(), second.name.join(" ").trim()) <= 0,
+        `${first.name} before ${second.name}`,
+      );
     await page.check("input[value=score]");
 
     const wanted = before.at(-1).name.join(" ").trim().split(" ").at(-1).slice(0, 60);
     await page.fill("#search", wanted.toUpperCase());
     const found = await rows(page);
     ensure(found.length > 0, `a search for ${wanted} finds nothing`);
-    ensure(found.every((row) => row.name.join(" ").toLowerCase().includes(wanted.toLowerCase())), `a search for ${wanted} finds ${JSON.stringify(found)}`);
+    ensure(
+      found.every((row) => row.name.join(" ").toLowerCase().includes(wanted.toLowerCase())),
+      `a search for ${wanted} finds ${JSON.stringify(found)}`,
+    );
     await page.fill("#search", "no such thing anywhere");
     ensure((await textOf(page, "#rows-empty")).includes("No series fits"), "a search in vain says so");
     await page.fill("#search", "");
 
     await page.check("#only");
-    ensure((await rows(page)).every((row) => row.bad), "only anomalous ones are left");
+    ensure(
+      (await rows(page)).every((row) => row.bad),
+      "only anomalous ones are left",
+    );
     await leave(page);
   },
 
@@ -75,7 +106,10 @@ export const anywhere = {
     await page.reload();
     ensure((await ground()) === light, "the choice is kept");
     await page.click("#theme");
-    ensure((await ground()) === dark && (await page.getAttribute("#theme", "aria-pressed")) === "true", "and back to dark");
+    ensure(
+      (await ground()) === dark && (await page.getAttribute("#theme", "aria-pressed")) === "true",
+      "and back to dark",
+    );
     await leave(page);
   },
 
@@ -100,7 +134,11 @@ export const anywhere = {
     const reached = [];
     for (let i = 0; i < 6; i += 1) {
       await page.keyboard.press("Tab");
-      reached.push(await page.evaluate(() => document.activeElement.id || document.activeElement.className || document.activeElement.name));
+      reached.push(
+        await page.evaluate(
+          () => document.activeElement.id || document.activeElement.className || document.activeElement.name,
+        ),
+      );
     }
     if ((await rows(page)).length < 3) return leave(page);
     ensure(reached.join(" ") === "skip theme search only sort rows", `Tab reaches ${reached.join(" ")}`);
@@ -109,7 +147,10 @@ export const anywhere = {
     await page.keyboard.press("ArrowDown");
     const active = await page.evaluate(() => {
       const row = document.getElementById(document.getElementById("rows").getAttribute("aria-activedescendant"));
-      return { place: row.getAttribute("aria-posinset"), parts: [row.querySelector(".where").textContent, row.querySelector(".what").textContent] };
+      return {
+        place: row.getAttribute("aria-posinset"),
+        parts: [row.querySelector(".where").textContent, row.querySelector(".what").textContent],
+      };
     });
     ensure(active.place === "3", `twice down is at ${active.place}`);
     await page.keyboard.press("Enter");

@@ -11,7 +11,9 @@ import { fake } from "./fake.mjs";
 import { faked } from "./faked.mjs";
 import { launch } from "./harness.mjs";
 
-const { values: options } = parseArgs({ options: { url: { type: "string" }, token: { type: "string" }, only: { type: "string", default: "" } } });
+const { values: options } = parseArgs({
+  options: { url: { type: "string" }, token: { type: "string" }, only: { type: "string", default: "" } },
+});
 const browser = await launch();
 let failed = 0;
 let done = 0;
@@ -30,11 +32,13 @@ async function run(name, check) {
 
 if (options.url) {
   const url = options.url.endsWith("/") ? options.url : `${options.url}/`;
-  for (const [name, check] of Object.entries(anywhere)) await run(name, () => check(browser, url, { token: options.token }));
+  for (const [name, check] of Object.entries(anywhere))
+    await run(name, () => check(browser, url, { token: options.token }));
 } else {
   for (const kind of ["busy", "many", "hostile", "nothing"]) {
     const stand = await fake(kind);
-    for (const [name, check] of Object.entries(anywhere)) await run(`${name} (${kind})`, () => check(browser, stand.url, {}));
+    for (const [name, check] of Object.entries(anywhere))
+      await run(`${name} (${kind})`, () => check(browser, stand.url, {}));
     await stand.stop();
   }
   for (const [name, check] of Object.entries(faked)) {

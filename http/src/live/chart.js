@@ -43,7 +43,9 @@ export function charts({ scoreIn, valueIn, hovered }) {
 
   const score = plot(scoreIn, {
     ...shared("line"),
-    scales: { y: { distr: 100, fwd: toScale, bwd: fromScale, range: (_, __, max) => [0, Math.max(1.25, (max ?? 0) * 1.15)] } },
+    scales: {
+      y: { distr: 100, fwd: toScale, bwd: fromScale, range: (_, __, max) => [0, Math.max(1.25, (max ?? 0) * 1.15)] },
+    },
     axes: [
       times(),
       {
@@ -123,15 +125,23 @@ const drawn = (name, filled) => ({
 
 const line = () => ({ stroke: () => colour("rule"), width: 1 });
 
-const look = () => ({ stroke: () => colour("dim"), font: FONT, size: AXIS_WIDTH, gap: 6, grid: line(), ticks: { show: false } });
+const look = () => ({
+  stroke: () => colour("dim"),
+  font: FONT,
+  size: AXIS_WIDTH,
+  gap: 6,
+  grid: line(),
+  ticks: { show: false },
+});
 
 function times() {
-  const values = (_, at, __, ___, step) => at.map((one, i) => {
-    if (step < 60_000) return text.seconds(one);
-    // A new day is told where it begins.
-    return i > 0 && text.day(one) !== text.day(at[i - 1]) ? text.day(one) : text.time(one, one);
-  });
-  return { ...look(), size: 30, space: 70, values };
+  const values = (_, at, __, ___, step) =>
+    at.map((one, i) => {
+      if (step < 60_000) return text.seconds(one);
+      // A new day is told where it begins.
+      return i > 0 && text.day(one) !== text.day(at[i - 1]) ? text.day(one) : text.time(one, one);
+    });
+  return { ...look(), size: 30, space: 56, values };
 }
 
 function around(min, max) {

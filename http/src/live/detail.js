@@ -38,7 +38,14 @@ export function detail() {
     const most = Math.max(1e-9, ...found.map((one) => Math.abs(one.share)));
     put(by("why-title"), anomalous || found.length === 0 ? "Why" : "Why, when it was last anomalous");
     by("shares").parentElement.hidden = found.length === 0;
-    put(by("why-none"), found.length > 0 ? "" : history ? "Nothing to explain: it has not been anomalous, or its detector does not explain." : "");
+    put(
+      by("why-none"),
+      found.length > 0
+        ? ""
+        : history
+          ? "Nothing to explain: it has not been anomalous, or its detector does not explain."
+          : "",
+    );
     shares(found.map((one) => ({ ...one, part: Math.abs(one.share) / most })));
   }
 
@@ -107,9 +114,14 @@ function summarise({ times, scores, values }) {
     if (one !== null && (peak < 0 || one > scores[peak])) peak = i;
   });
   const span = times.length ? `${text.seconds(times[0])} to ${text.seconds(times.at(-1))}` : "no time yet";
-  const highest = peak < 0 ? "nothing scored" : `highest ${text.score(scores[peak])} at ${text.seconds(times[peak])}, last ${text.score(scores.at(-1))}`;
+  const highest =
+    peak < 0
+      ? "nothing scored"
+      : `highest ${text.score(scores[peak])} at ${text.seconds(times[peak])}, last ${text.score(scores.at(-1))}`;
   const known = values.filter((one) => one !== null);
-  const range = known.length ? `from ${text.value(Math.min(...known))} to ${text.value(Math.max(...known))}` : "no values";
+  const range = known.length
+    ? `from ${text.value(Math.min(...known))} to ${text.value(Math.max(...known))}`
+    : "no values";
   mark(by("plot-score"), "aria-label", `Score history, ${span}: ${highest}`);
   mark(by("plot-value"), "aria-label", `Value history, ${span}: ${range}`);
 }

@@ -60,8 +60,16 @@ function makeCard() {
       const [words, tone] = STATES[one.state] ?? [text.clip(one.state), "warn"];
       put(state, words);
       state.className = `badge ${tone}`;
-      model(one.model ? `${text.clip(one.model.name)}, version ${text.count(one.model.version)}` : one.state === "waiting" ? `none yet, ${text.clip(one.kind)}` : `learns online, ${text.clip(one.kind)}`);
-      scored(`${text.short(one.scored)} of ${text.many(one.rows, "row")}, ${text.short(one.series)} series, ${text.short(one.anomalous)} anomalous`);
+      model(
+        one.model
+          ? `${text.clip(one.model.name)}, version ${text.count(one.model.version)}`
+          : one.state === "waiting"
+            ? `none yet, ${text.clip(one.kind)}`
+            : `learns online, ${text.clip(one.kind)}`,
+      );
+      scored(
+        `${text.short(one.scored)} of ${text.many(one.rows, "row")}, ${text.short(one.series)} series, ${text.short(one.anomalous)} anomalous`,
+      );
       unscored(one.unscored > 0 ? text.many(one.unscored, "row") : "none", one.unscored > 0 ? "warn" : "");
       reloads(reloadText(one.reloads), one.reloads.last_error !== null ? "bad" : "");
       drift(...driftText(one.drift));
@@ -87,7 +95,9 @@ function driftText(drift) {
 const total = (failures) => Object.values(failures).reduce((sum, one) => sum + one, 0);
 
 function failureText({ failures, rests, restarts }) {
-  const kinds = Object.entries(failures).filter(([, times]) => times > 0).map(([kind, times]) => `${text.clip(kind)} ${text.count(times)}`);
+  const kinds = Object.entries(failures)
+    .filter(([, times]) => times > 0)
+    .map(([kind, times]) => `${text.clip(kind)} ${text.count(times)}`);
   if (rests > 0) kinds.push(text.many(rests, "rest"));
   if (restarts > 0) kinds.push(text.many(restarts, "restart"));
   return kinds.length ? kinds.join(", ") : "none";

@@ -8,12 +8,11 @@ export function incidents({ open }) {
   let now = 0;
   const list = repeat(by("incident-list"), () => {
     const peak = el("span", "score");
-    const when = el("span", "when");
     const where = el("bdi", "where");
     const what = el("bdi", "what");
     const sub = el("bdi", "sub");
     const age = el("span", "age");
-    const button = el("button", "row", peak, el("span", "name", what, " ", where), sub, when, age);
+    const button = el("button", "row", peak, el("span", "name", what, " ", where), sub, age);
     button.type = "button";
     let id = null;
     button.addEventListener("click", () => open(id));
@@ -26,8 +25,9 @@ export function incidents({ open }) {
         put(what, tail);
         put(where, head);
         put(sub, text.cause(one.contributions, one.name) || text.clip(one.cause));
-        put(when, text.time(one.started, now));
-        put(age, one.ended === null ? `now, ${text.duration(now - one.started)}` : text.duration(one.ended - one.started));
+        const lasts =
+          one.ended === null ? `${text.duration(now - one.started)}, open` : text.duration(one.ended - one.started);
+        put(age, `${text.time(one.started, now)} · ${lasts}`);
         button.classList.toggle("bad", one.ended === null);
       },
     };
@@ -37,7 +37,10 @@ export function incidents({ open }) {
     now = live.now;
     list(live.incidents);
     const open = live.incidents.filter((one) => one.ended === null).length;
-    put(by("incidents-count"), live.incidents.length === 0 ? "" : `${text.count(open)} open, ${text.count(live.incidents.length - open)} ended`);
+    put(
+      by("incidents-count"),
+      live.incidents.length === 0 ? "" : `${text.count(open)} open, ${text.count(live.incidents.length - open)} ended`,
+    );
     put(by("incidents-empty"), "No incident since qualm started.");
     by("incidents-empty").hidden = live.incidents.length > 0;
     by("incident-list").hidden = live.incidents.length === 0;

@@ -51,7 +51,12 @@ export function seriesList({ open }) {
     shown = mayHold && performance.now() < heldUntil ? hold(ranked) : ranked;
     const listed = live.series.length;
     const more = live.series_total > listed ? `, the first of ${text.count(live.series_total)}` : "";
-    put(by("series-count"), shown.length === listed && !more ? text.count(listed) : `${text.count(shown.length)} of ${text.count(listed)}${more}`);
+    put(
+      by("series-count"),
+      shown.length === listed && !more
+        ? text.count(listed)
+        : `${text.count(shown.length)} of ${text.count(listed)}${more}`,
+    );
     put(by("rows-empty"), emptiness());
     by("rows-empty").hidden = shown.length > 0;
     root.hidden = shown.length === 0;
@@ -86,7 +91,13 @@ export function seriesList({ open }) {
       if (place >= last) return;
       const one = shown[place];
       if (one.id === active) activeNode = row.node.id;
-      row.fill(one, place, shown.length, { opened: one.id === opened, active: one.id === active, now: live.now, why: causes.get(one.id), height: rowHeight });
+      row.fill(one, place, shown.length, {
+        opened: one.id === opened,
+        active: one.id === active,
+        now: live.now,
+        why: causes.get(one.id),
+        height: rowHeight,
+      });
     });
     mark(root, "aria-activedescendant", activeNode);
   }
@@ -119,12 +130,25 @@ export function seriesList({ open }) {
     heldUntil = performance.now() + HOLD_MS;
   };
 
-  root.addEventListener("scroll", () => { touched(); draw(); }, { passive: true });
+  root.addEventListener(
+    "scroll",
+    () => {
+      touched();
+      draw();
+    },
+    { passive: true },
+  );
   root.addEventListener("pointermove", touched, { passive: true });
-  root.addEventListener("pointerleave", () => { heldUntil = 0; });
-  root.addEventListener("keydown", (event) => { touched(); move(event); });
+  root.addEventListener("pointerleave", () => {
+    heldUntil = 0;
+  });
+  root.addEventListener("keydown", (event) => {
+    touched();
+    move(event);
+  });
   root.addEventListener("focus", () => {
-    if (!shown.some((one) => one.id === active)) active = (shown.find((one) => one.id === opened) ?? shown[0])?.id ?? null;
+    if (!shown.some((one) => one.id === active))
+      active = (shown.find((one) => one.id === opened) ?? shown[0])?.id ?? null;
     draw();
   });
   root.addEventListener("click", (event) => {
@@ -139,7 +163,10 @@ export function seriesList({ open }) {
     root.focus();
   });
   for (const input of [search, only, ...document.querySelectorAll("input[name=sort]")]) {
-    input.addEventListener("input", () => { root.scrollTop = 0; update(false); });
+    input.addEventListener("input", () => {
+      root.scrollTop = 0;
+      update(false);
+    });
   }
   new ResizeObserver(measure).observe(root);
 
@@ -181,8 +208,20 @@ function makeRow(number) {
       put(where, head);
       put(score, text.score(one.score));
       fill.style.transform = `scaleX(${one.score === null ? 0 : fraction(one.score).toFixed(4)})`;
-      put(sub, one.anomalous ? (why && text.cause(why, one.name)) || text.clip(one.detector) : one.score === null ? "warming up" : text.clip(one.detector));
-      put(age, one.anomalous && one.since !== null ? `${text.time(one.since, now)} · ${text.duration(now - one.since)}` : stale(one, now));
+      put(
+        sub,
+        one.anomalous
+          ? (why && text.cause(why, one.name)) || text.clip(one.detector)
+          : one.score === null
+            ? "warming up"
+            : text.clip(one.detector),
+      );
+      put(
+        age,
+        one.anomalous && one.since !== null
+          ? `${text.time(one.since, now)} · ${text.duration(now - one.since)}`
+          : stale(one, now),
+      );
       node.style.transform = `translateY(${place * height}px)`;
       node.classList.toggle("bad", one.anomalous);
       node.classList.toggle("cold", one.score === null);

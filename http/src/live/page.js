@@ -33,19 +33,21 @@ const pollLive = poll({
   path: () => "api/v1/live",
   period: period(EVERY_MS),
   got(data) {
+    const back = live === null || document.body.dataset.state === "lost";
     live = data;
-    alive();
     if (!chosen) follow();
     show();
+    alive();
+    if (back) pollSeries();
   },
   failed: (trouble, retryAt) => (trouble.kind === "token" ? wantToken() : lost(trouble, retryAt)),
 });
 
 const pollSeries = poll({
-  path: () => (open === null ? null : `api/v1/live/series/${encodeURIComponent(open)}`),
+  path: () => (open === null || live === null ? null : `api/v1/live/series/${encodeURIComponent(open)}`),
   period: period(SERIES_EVERY_MS),
   got(data) {
-    if (live && data.id === open) panel.take(data, live);
+    if (data.id === open) panel.take(data, live);
   },
   failed(trouble) {
     if (trouble.kind === "gone") panel.clear(open, "qualm has no history of this series any more.");
@@ -107,7 +109,8 @@ function cover(is) {
   const covers = is && narrow.matches;
   const before = document.body.classList.contains("covered");
   document.body.classList.toggle("covered", covers);
-  for (const part of document.querySelectorAll("main > :not(#detail), body > header, body > footer, .skip")) part.inert = covers;
+  for (const part of document.querySelectorAll("main > :not(#detail), body > header, body > footer, .skip"))
+    part.inert = covers;
   if (before && !covers) by("rows").focus();
   return covers && !before;
 }
@@ -185,13 +188,22 @@ document.addEventListener("keydown", (event) => {
 });
 addEventListener("hashchange", readAddress);
 addEventListener("popstate", readAddress);
-narrow.addEventListener("change", () => { cover(chosen); if (live && !chosen) follow(); });
-document.addEventListener("visibilitychange", () => { if (!document.hidden) again(); });
+narrow.addEventListener("change", () => {
+  cover(chosen);
+  if (live && !chosen) follow();
+});
+document.addEventListener("visibilitychange", () => {
+  if (!document.hidden) again();
+});
 
 const dark = matchMedia("(prefers-color-scheme: dark)");
 
 function showTheme() {
-  mark(by("theme"), "aria-pressed", (document.documentElement.dataset.theme ?? (dark.matches ? "dark" : "light")) === "dark");
+  mark(
+    by("theme"),
+    "aria-pressed",
+    (document.documentElement.dataset.theme ?? (dark.matches ? "dark" : "light")) === "dark",
+  );
   panel.retheme();
 }
 

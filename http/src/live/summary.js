@@ -4,7 +4,8 @@ import { by, el, mark, put, repeat } from "./dom.js";
 import { troubles } from "./detectors.js";
 import * as text from "./text.js";
 
-const dot = (colour) => `data:image/svg+xml,${encodeURIComponent(`<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 16"><circle cx="8" cy="8" r="6" fill="${colour}"/></svg>`)}`;
+const dot = (colour) =>
+  `data:image/svg+xml,${encodeURIComponent(`<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 16"><circle cx="8" cy="8" r="6" fill="${colour}"/></svg>`)}`;
 const ICONS = { bad: dot("#d6322a"), warn: dot("#d9912b"), ok: dot("#2e8b57"), idle: dot("#8793a5") };
 
 export function summary() {
@@ -49,11 +50,16 @@ function verdict(live, troubled) {
     return {
       tone: "idle",
       headline: total > 0 ? `Nothing scored yet: warming up, 0 of ${text.count(total)}` : "Nothing scored yet",
-      subline: total > 0 ? "A series gets scores once its detector has seen enough of it." : "No series has come in. Metrics that a detector selects appear here.",
+      subline:
+        total > 0
+          ? "A series gets scores once its detector has seen enough of it."
+          : "No series has come in. Metrics that a detector selects appear here.",
     };
   }
   const last = live.incidents.find((one) => one.ended !== null);
-  const before = last ? `The last incident ended ${text.time(last.ended, now)}, ${text.duration(now - last.ended)} ago.` : "No incident since qualm started.";
+  const before = last
+    ? `The last incident ended ${text.time(last.ended, now)}, ${text.duration(now - last.ended)} ago.`
+    : "No incident since qualm started.";
   const cold = warming > 0 ? ` Warming up: ${text.count(warming)} of ${text.count(total)}.` : "";
   return {
     tone: troubled ? "warn" : "ok",

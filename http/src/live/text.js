@@ -4,7 +4,12 @@ const GAP = "\u00a0";
 const whole = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
 const plain = new Intl.NumberFormat("en", { maximumSignificantDigits: 4 });
 const clockFormat = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
-const secondsFormat = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
+const secondsFormat = new Intl.DateTimeFormat("en-GB", {
+  hour: "2-digit",
+  minute: "2-digit",
+  second: "2-digit",
+  hourCycle: "h23",
+});
 const dayFormat = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short" });
 
 const isNumber = (value) => typeof value === "number" && Number.isFinite(value);
@@ -118,7 +123,9 @@ const UNSEEN = /[\p{Cc}\p{Zl}\p{Zp}\u200b\u200e\u200f\u202a-\u202e\u2066-\u2069\
 
 /// A text from outside, as it is shown.
 export function clip(name) {
-  const all = String(name ?? "").slice(0, LONGEST + 1).replace(UNSEEN, "\ufffd");
+  const all = String(name ?? "")
+    .slice(0, LONGEST + 1)
+    .replace(UNSEEN, "\ufffd");
   return all.length > LONGEST ? `${all.slice(0, LONGEST)}…` : all;
 }
 
