@@ -5,7 +5,7 @@ TOOLS := tests/tools.sh
 # Where the labelled metrics and their scorer are, which a clone does not have.
 QUALITY ?= ../shared/quality
 
-.PHONY: build demo test lint unit e2e bench quality toolchain clean
+.PHONY: build demo test lint unit e2e page bench quality toolchain clean
 
 # All is built with the same profile and the same set of packages, so that wasmtime is compiled once.
 # The release binary is target/release/qualm, the components are target/components/*.wasm.
@@ -34,6 +34,11 @@ unit: toolchain
 e2e: build
 	for tool in telegraf influxd wasmtime; do $(TOOLS) $$tool || [ -z "$$CI" ] || exit 1; done
 	$(CARGO) test --locked --release -p qualm-tests
+
+# The live page in Chromium, with data from a stand-in; `node tests/live/page.mjs --url URL` asks a running qualm.
+# Its pictures land in target/live.
+page:
+	node tests/live/page.mjs
 
 bench: build
 	$(CARGO) bench --locked -p qualm --bench pieces

@@ -4,8 +4,8 @@
 #   tests/tools.sh TOOL           build or fetch it if needed, then print its path
 #   tests/tools.sh --where TOOL   only print its path; status 1 if it is not there yet
 #
-# A TOOL is telegraf, influxd, wasmtime, minisign, prometheus (with promtool beside it), or sklearn: a Python with
-# scikit-learn.
+# A TOOL is telegraf, influxd, wasmtime, minisign, prometheus (with promtool beside it), sklearn (a Python with
+# scikit-learn), schemathesis, or live: the Node packages that the live page's test uses.
 #
 # Everything lands in target/tools/NAME-VERSION/ (or in $QUALM_TOOLS_DIR), so a second call costs nothing and
 # `rm -rf target/tools` undoes it all. Nothing is installed into the system and nothing is started.
@@ -136,6 +136,23 @@ sklearn_make() {
     run_logged "$root.log" "$root/bin/pip" install --quiet "scikit-learn==$sklearn_version"
 }
 
+# The Node packages of the live page's test; other versions of them are another tool.
+live_path() { echo "$tools/live-$(sha256sum "$here/live/package-lock.json" | cut -c 1-12)/node_modules"; }
+live_ready() { [ -e "$(live_path)/.complete" ]; }
+
+live_make() {
+    local path root
+    path=$(live_path)
+    root=${path%/*}
+    command -v npm >/dev/null ||
+        fail "the live page's test runs in Node: install Node 20 or newer with npm (Debian: nodejs npm), and run this again."
+    rm -rf "$root"
+    mkdir -p "$root"
+    cp "$here/live/package.json" "$here/live/package-lock.json" "$root"
+    run_logged "$root.log" npm ci --prefix "$root" --ignore-scripts --no-audit --no-fund
+    touch "$path/.complete"
+}
+
 # Unpacks Debian's packages into a directory, emptied first; status 1 where this is no Debian.
 unpack_packages() {
     local name=$1 root=$2 package
@@ -171,8 +188,8 @@ if [ "${1:-}" = --where ]; then
     shift
 fi
 case ${1:-} in
-telegraf | influxd | wasmtime | minisign | prometheus | sklearn) tool=$1 ;;
-*) fail "usage: tests/tools.sh [--where] telegraf|influxd|wasmtime|minisign|prometheus|sklearn" ;;
+telegraf | influxd | wasmtime | minisign | prometheus | sklearn | schemathesis | live) tool=$1 ;;
+*) fail "usage: tests/tools.sh [--where] telegraf|influxd|wasmtime|minisign|prometheus|sklearn|schemathesis|live" ;;
 esac
 
 if ! "${tool}_ready"; then

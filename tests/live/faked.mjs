@@ -1,0 +1,336 @@
+// What needs data that are known, and a service that fails when it is told to.
+
+import { createHash } from "node:crypto";
+import { readFileSync, readdirSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { HOSTILE, TOKEN } from "./fake.mjs";
+import {
+  HUGE,
+  PHONE,
+  WIDE,
+  barriers,
+  ensure,
+  isLive,
+  leave,
+  overflow,
+  paint,
+  picture,
+  rows,
+  shows,
+  sleep,
+  state,
+  textOf,
+  until,
+  visit,
+} from "./harness.mjs";
+
+const PAGE = fileURLToPath(new URL("../../http/src/live/", import.meta.url));
+
+export const faked = {
+  async "within one look: what, since when, which metric, why"(browser, fake) {
+    const page = await visit(browser, fake.url, WIDE);
+    await isLive(page);
+    ensure((await textOf(page, "#headline")) === "3 of 43 series are anomalous", await textOf(page, "#headline"));
+    ensure(/since \d\d:\d\d, for 2[01].min/.test(await textOf(page, "#subline")), await textOf(page, "#subline"));
+    ensure(
+      (await textOf(page, "#notices")).includes("kafka-lag is resting"),
+      "a resting detector is told with the verdict",
+    );
+    ensure((await page.title()) === "(3) qualm", await page.title());
+    // The worst is open without a click.
+    ensure((await textOf(page, "#detail-name")) === "cpu,host=web-02 usage_iowait", await textOf(page, "#detail-name"));
+    await until("red above the threshold, blue below", async () => {
+      const seen = await paint(page, "#plot-score");
+      return seen.red > 500 && seen.blue > 500;
+    });
+    await until("its value is drawn", async () => (await paint(page, "#plot-value")).all > 500);
+    const [first] = await rows(page);
+    ensure(first.bad && /^at.\d/.test(first.sub), `its row says ${first.sub}`);
+    await picture(page, "desktop-light");
+    await page.emulateMedia({ colorScheme: "dark" });
+    await sleep(300);
+    await picture(page, "desktop-dark");
+    await leave(page);
+  },
+
+  async "contributions, incidents, models, drift and reloads are shown"(browser, fake) {
+    const page = await visit(browser, fake.url, WIDE);
+    await isLive(page);
+    await page.locator("#incident-list button", { hasText: "web-03" }).first().click();
+    await until(
+      "the incident's series is open",
+      async () => (await textOf(page, "#detail-name")) === "vitals host=web-03",
+    );
+    await until("five contributions", async () => (await page.locator("#shares tr").count()) === 5);
+    const why = (await page.locator("#shares tr").allInnerTexts()).map((row) => row.replace(/\s+/g, " "));
+    ensure(why[0] === "cpu_user 58 % 97.2" && why[4] === "load1 3 % 14.2", why.join("; "));
+    ensure((await textOf(page, "#plot-note")).includes("a vector of 5"), "a vector's features are told");
+    ensure(!(await shows(page, "#figure-value")), "a vector has no one value");
+    ensure((await page.locator("#incident-list li").count()) === 9, "all incidents are listed");
+    ensure((await page.locator("#incident-list .bad").count()) === 3, "three of them are open");
+    const cards = (await textOf(page, "#detector-list")).replace(/\s+/g, " ");
+    for (const words of [
+      "host-vitals, version 7",
+      "2 taken, 1 refused",
+      "suspected: mem_used 0.31",
+      "version 6 is older",
+      "resting",
+      "deadline 9, trap 1, 2 rests",
+    ])
+      ensure(cards.includes(words), `${words} is not in ${cards}`);
+    await leave(page);
+  },
+
+  async "nothing moves while data come"(browser, fake) {
+    for (const size of [WIDE, HUGE, PHONE]) {
+      const page = await visit(browser, fake.url, size);
+      await isLive(page);
+      await sleep(5000);
+      const shift = await page.evaluate(() => window.seen.shift);
+      // A hundredth is what a line of text that grows by a word makes; 0.1 is what is called good.
+      ensure(shift < 0.02, `the layout shifted by ${shift} at ${size.viewport.width} pixels`);
+      await leave(page);
+    }
+  },
+
+  async "a phone shows the series over the page"(browser, fake) {
+    const page = await visit(browser, fake.url, PHONE);
+    await isLive(page);
+    await picture(page, "phone");
+    await page.locator("#rows [role=option]").nth(2).tap();
+    await until("the chart is drawn", async () => (await paint(page, "#plot-score")).red > 200);
+    await sleep(300);
+    await picture(page, "phone-series");
+    ensure((await barriers(page)).length === 0, (await barriers(page)).join("\n"));
+    await page.tap("#close");
+    await until("it is closed", async () => !(await shows(page, "#detail")));
+    await leave(page);
+  },
+
+  async "1,000 series: few rows, quick updates, all of them in reach"(browser, fake) {
+    fake.kind = "many";
+    const page = await visit(browser, fake.url, HUGE);
+    await isLive(page);
+    const seen = await rows(page);
+    ensure(seen[0].of === 1000 && seen.length < 60, `${seen.length} rows for ${seen[0].of} series`);
+    await until("the chart is drawn", async () => (await paint(page, "#plot-score")).red > 500);
+    await picture(page, "many");
+    await page.focus("#rows");
+    await page.keyboard.press("End");
+    ensure((await rows(page)).at(-1).place === 1000, "the last one is reached");
+
+    const session = await page.context().newCDPSession(page);
+    await session.send("Performance.enable");
+    const busy = async () =>
+      (await session.send("Performance.getMetrics")).metrics.find((one) => one.name === "TaskDuration").value * 1000;
+    const frame = await page.evaluate(
+      () =>
+        new Promise((done) => {
+          const at = [];
+          const tick = (now) =>
+            at.push(now) < 40
+              ? requestAnimationFrame(tick)
+              : done(
+                  at
+                    .map((one, i) => one - at[i - 1])
+                    .slice(1)
+                    .sort((a, b) => a - b)[19],
+                );
+          requestAnimationFrame(tick);
+        }),
+    );
+    const asked = () => fake.asked.filter((path) => path.endsWith("/live")).length;
+    const [fromAsked, from] = [asked(), await busy()];
+    await until("five updates", async () => asked() - fromAsked >= 5);
+    const each = ((await busy()) - from) / (asked() - fromAsked);
+    console.log(
+      `        an update takes ${each.toFixed(1)} ms, ${(each / frame).toFixed(1)} idle frames of ${frame.toFixed(1)} ms`,
+    );
+    ensure(each < 8 * frame, `an update of 1,000 series takes ${each.toFixed(0)} ms, more than 8 frames`);
+    await leave(page);
+  },
+
+  async "hostile names are text"(browser, fake) {
+    fake.kind = "hostile";
+    const page = await visit(browser, fake.url, WIDE);
+    await isLive(page);
+    // The two parts of a name are told apart, in whichever order.
+    const texts = (await rows(page)).flatMap(({ name: [where, what] }) => [
+      `${where} ${what}`.trim(),
+      `${what} ${where}`,
+    ]);
+    ensure(texts.length === 2 * HOSTILE.length, `${texts.length / 2} rows`);
+    for (const name of HOSTILE) {
+      const shown = name.slice(0, 60).replace(/[\p{Cc}\u202a-\u202e]/gu, "\ufffd");
+      ensure(
+        texts.some((text) => text.startsWith(shown)),
+        `${shown} is not among ${texts.map((text) => text.slice(0, 60)).join(" | ")}`,
+      );
+    }
+    for (let i = 0; i < HOSTILE.length; i += 1) {
+      await page.locator("#rows [role=option]").nth(i).click();
+      await until("its history has come", async () => /\d/.test(await textOf(page, "#read-score")));
+    }
+    ensure(
+      (await page.locator("main img, main script, main b, main iframe").count()) === 0,
+      "markup came to be from a name",
+    );
+    ensure((await overflow(page)) <= 0, "a long name widens the page");
+    await picture(page, "hostile");
+    await leave(page);
+    const phone = await visit(browser, fake.url, PHONE);
+    await isLive(phone);
+    ensure((await overflow(phone)) <= 0, "a long name widens the phone's page");
+    await leave(phone);
+  },
+
+  async "nothing scored yet"(browser, fake) {
+    fake.kind = "warming";
+    const page = await visit(browser, fake.url, WIDE);
+    await isLive(page);
+    ensure(
+      (await textOf(page, "#headline")) === "Nothing scored yet: warming up, 0 of 43",
+      await textOf(page, "#headline"),
+    );
+    await picture(page, "empty");
+    fake.kind = "nothing";
+    await until("no series at all", async () => (await textOf(page, "#headline")) === "Nothing scored yet");
+    ensure((await textOf(page, "#rows-empty")) === "No series yet.", "the list says so");
+    ensure((await barriers(page)).length === 0, (await barriers(page)).join("\n"));
+    fake.kind = "quiet";
+    await until("then all is quiet", async () => (await textOf(page, "#headline")) === "Nothing is anomalous");
+    await until("and the highest is open", async () => (await paint(page, "#plot-score")).blue > 500);
+    await picture(page, "quiet");
+    await leave(page);
+  },
+
+  async "a token is asked for, sent, and kept for the tab only"(browser, fake) {
+    fake.mode = "token";
+    const page = await visit(browser, fake.url, WIDE);
+    page.expectNetworkErrors = true;
+    await until("the token is asked for", () => shows(page, "#ask"));
+    await until("the field has the focus", () => page.evaluate(() => document.activeElement.id === "token"));
+    await picture(page, "token");
+    const asked = fake.asked.length;
+    await sleep(4000);
+    ensure(fake.asked.length === asked, "it does not ask again without a token");
+    await page.fill("#token", "no good token");
+    await page.keyboard.press("Enter");
+    ensure((await textOf(page, "#ask-wrong")).includes("no spaces"), "what cannot be a token is not sent");
+    await page.fill("#token", "wrong");
+    await page.keyboard.press("Enter");
+    await until(
+      "the wrong one is refused",
+      async () => (await shows(page, "#ask")) && (await textOf(page, "#ask-wrong")).includes("not accepted"),
+    );
+    ensure((await barriers(page)).length === 0, (await barriers(page)).join("\n"));
+    await page.fill("#token", TOKEN);
+    await page.keyboard.press("Enter");
+    await isLive(page);
+    ensure(!(await shows(page, "#ask")), "the question is gone");
+    await page.reload();
+    await isLive(page);
+    const kept = await page.evaluate(
+      (token) =>
+        [JSON.stringify({ ...localStorage }), location.href, document.cookie].some((all) => all.includes(token)),
+      TOKEN,
+    );
+    ensure(!kept, "the token is kept in the tab's own storage only");
+    await leave(page);
+  },
+
+  async "a lost connection: a banner, the last data in grey, ever longer pauses, and back"(browser, fake) {
+    const page = await visit(browser, fake.url, WIDE);
+    await isLive(page);
+    page.expectNetworkErrors = true;
+    const before = (await rows(page)).length;
+    const top = () => page.evaluate(() => document.getElementById("headline").getBoundingClientRect().top);
+    const placed = await top();
+    await fake.stop();
+    await until("the banner is there", () => shows(page, "#trouble"));
+    ensure((await state(page)) === "lost" && (await rows(page)).length === before, "the last data stay");
+    ensure((await top()) === placed, "the banner moves nothing");
+    ensure((await textOf(page, "#trouble")).includes("What you see is of"), "the banner tells of when they are");
+    ensure(
+      (await page.evaluate(() => getComputedStyle(document.querySelector("main")).filter)) === "grayscale(1)",
+      "they are grey",
+    );
+    await sleep(300);
+    await picture(page, "disconnected");
+    ensure((await barriers(page)).length === 0, (await barriers(page)).join("\n"));
+    await fake.start();
+    await isLive(page);
+    ensure(!(await shows(page, "#trouble")), "the banner is gone");
+
+    fake.mode = "broken";
+    const times = [];
+    page.on("response", (answer) => {
+      if (answer.url().endsWith("/live")) times.push(performance.now());
+    });
+    await until("it is told by its status", async () => (await textOf(page, "#trouble")).includes("status 503"));
+    await until("four tries", () => times.length >= 4);
+    ensure(
+      times[3] - times[2] > 1.5 * (times[1] - times[0]),
+      `tries at ${times.map((at) => at.toFixed(0)).join(", ")} ms`,
+    );
+    fake.mode = "nonsense";
+    await page.click("#trouble-act");
+    await until("what is no JSON is told", async () => (await textOf(page, "#trouble")).includes("not JSON"));
+    fake.mode = "ok";
+    await page.click("#trouble-act");
+    await isLive(page);
+    await leave(page);
+  },
+
+  async "a hidden page asks seldom"(browser, fake) {
+    const page = await visit(browser, fake.url, WIDE);
+    await isLive(page);
+    await page.evaluate(() =>
+      Object.defineProperty(document, "hidden", { configurable: true, get: () => window.away ?? true }),
+    );
+    // What was under way when it was hidden may still come.
+    await sleep(6000);
+    const asked = fake.asked.length;
+    await sleep(6000);
+    ensure(fake.asked.length === asked, `${fake.asked.length - asked} requests in 6 s`);
+    await page.evaluate(() => {
+      window.away = false;
+      document.dispatchEvent(new Event("visibilitychange"));
+    });
+    await until("it asks at once when it is seen again", () => fake.asked.length > asked);
+    await leave(page);
+  },
+
+  async "a series that is gone is told, and the address of one opens it"(browser, fake) {
+    const page = await visit(browser, `${fake.url}#s=0-3`, WIDE);
+    await isLive(page);
+    await until(
+      "the address opens it",
+      async () => (await textOf(page, "#detail-name")) === "disk,path=/var,host=web-01 used_percent",
+    );
+    page.expectNetworkErrors = true;
+    for (const id of ["9-999", "..%2F..%2F", "%E0%A4%A", "%3Cimg%20src%3Dx%3E"]) {
+      await page.goto(`${fake.url}#s=${id}`);
+      await isLive(page);
+    }
+    await until("the one that is not is told", async () => (await textOf(page, "#plot-note")).includes("no history"));
+    await leave(page);
+  },
+
+  async "text from the server can become markup nowhere, and the library is the one that is named"() {
+    for (const name of readdirSync(PAGE).filter((file) => file.endsWith(".js"))) {
+      const found =
+        /innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function|setAttribute\("(?:style|on|href)/.exec(
+          readFileSync(PAGE + name, "utf8"),
+        );
+      ensure(!found, `${name} uses ${found}`);
+    }
+    const told = readFileSync(`${PAGE}vendor/README.md`, "utf8");
+    for (const name of ["uPlot.iife.min.js", "uPlot.min.css", "uPlot.LICENSE"]) {
+      const digest = createHash("sha256")
+        .update(readFileSync(`${PAGE}vendor/${name}`))
+        .digest("hex");
+      ensure(told.includes(digest), `vendor/README.md does not state ${name}'s sha256, ${digest}`);
+    }
+  },
+};
