@@ -1,0 +1,5 @@
+//! What applications ask: which models there are, scores for rows, and models of data of their own.
+
+pub mod models;
+pub mod problem;
+pub mod score;
