@@ -13,9 +13,9 @@ mod report;
 mod work;
 
 use std::collections::VecDeque;
-use std::fs::{self, File};
+use std::fs::{self, File, Permissions};
 use std::io;
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -193,9 +193,13 @@ impl Jobs {
     fn find(&self, owner: &str, id: &str) -> Result<Arc<Job>, Problem> {
         let book = self.shared.book.lock();
         let found = book.jobs.iter().find(|job| job.id == id && job.owner == owner).cloned();
-        found.ok_or_else(|| {
-            Problem::new(404, "there is no such upload").hint("GET /api/v1/bundles lists yours; a restart forgets them")
-        })
+        found.ok_or_else(Self::unknown)
+    }
+
+    /// There is no such job, or it is somebody else's.
+    #[must_use]
+    pub fn unknown() -> Problem {
+        Problem::new(404, "there is no such upload").hint("GET /api/v1/bundles lists yours; a restart forgets them")
     }
 
     /// Ends all jobs, and waits until nothing of them is left.
@@ -262,13 +266,12 @@ impl Upload {
     }
 }
 
-/// Gives back what was reserved, where it has not become a job. What was sent counts all the same.
+/// Gives back what was reserved, where it has not become a job.
 impl Drop for Upload {
     fn drop(&mut self) {
         let was_begun = self.dir.is_some() || self.path.as_os_str().is_empty();
         if was_begun {
-            let bytes = fs::metadata(&self.path).map_or(0, |file| file.len());
-            self.shared.book.lock().quota.end(&self.owner, self.limit, bytes, Instant::now());
+            self.shared.book.lock().quota.end(&self.owner, self.limit, 0, Instant::now());
         }
     }
 }
@@ -319,9 +322,9 @@ impl Book {
 /// Makes the directory ours, and removes what others left there.
 fn claim(dir: &Path) -> io::Result<File> {
     let at = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", dir.display()));
-    match fs::DirBuilder::new().mode(0o700).create(dir) {
+    match fs::create_dir(dir) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(at(error)),
-        _ => {}
+        _ => fs::set_permissions(dir, Permissions::from_mode(0o700)).map_err(at)?, // uploads are nobody else's business
     }
     let lock = File::options().create(true).truncate(false).write(true).open(dir.join(LOCK)).map_err(at)?;
     flock(&lock, FlockOperation::NonBlockingLockExclusive).map_err(|_| {
