@@ -1,0 +1,176 @@
+//! Metrics as Prometheus reads them: its text format 0.0.4, and OpenMetrics 1.0.
+
+use std::fmt::Write as _;
+
+/// How metrics are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// Prometheus's own text format, version 0.0.4, which everything reads.
+    Text,
+    /// OpenMetrics 1.0.
+    OpenMetrics,
+}
+
+impl Format {
+    /// What a request's `accept` header likes best; the text format where it likes both or does not say.
+    #[must_use]
+    pub fn accepted(accept: Option<&str>) -> Self {
+        let (mut text, mut open) = (None, None);
+        for range in accept.unwrap_or_default().split(',') {
+            let mut parts = range.split(';').map(|part| part.trim().to_ascii_lowercase());
+            let kind = parts.next().unwrap_or_default();
+            let (mut quality, mut version) = (1.0, None);
+            for parameter in parts {
+                match parameter.split_once('=') {
+                    // As for any number that cannot be read.
+                    Some(("q", value)) => quality = value.parse().unwrap_or(0.0),
+                    Some(("version", value)) => version = Some(value.trim_matches('"').to_owned()),
+                    _ => {}
+                }
+            }
+            let best = |known: &mut Option<f64>| *known = Some(known.unwrap_or(0.0).max(quality));
+            match (kind.as_str(), version.as_deref()) {
+                ("application/openmetrics-text", None | Some("0.0.1" | "1.0.0")) => best(&mut open),
+                ("text/plain", None | Some("0.0.4")) => best(&mut text),
+                _ => {}
+            }
+        }
+        if open.unwrap_or(0.0) > text.unwrap_or(0.0) { Self::OpenMetrics } else { Self::Text }
+    }
+
+    /// The `content-type` of what is written so.
+    #[must_use]
+    pub fn content_type(self) -> &'static str {
+        match self {
+            Self::Text => "text/plain; version=0.0.4; charset=utf-8",
+            Self::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
+        }
+    }
+}
+
+/// Writes metrics: each family once, then its values.
+///
+/// Names of families are as in OpenMetrics: with their unit (`_seconds`, `_bytes`, `_ratio`), without `_total` or `_info`,
+/// which are added where they belong. Names of families and labels are ours, and valid; values of labels may be anything.
+#[derive(Debug)]
+pub struct Exposition {
+    format: Format,
+    out: String,
+}
+
+/// One family, to be given its values.
+#[derive(Debug)]
+pub struct Family<'a> {
+    out: &'a mut Exposition,
+    name: &'a str,
+    suffix: &'static str,
+}
+
+/// The units that a name may end with.
+const UNITS: [&str; 3] = ["seconds", "bytes", "ratio"];
+
+impl Exposition {
+    /// Nothing yet.
+    #[must_use]
+    pub fn new(format: Format) -> Self {
+        Self { format, out: String::new() }
+    }
+
+    /// What only grows.
+    pub fn counter<'a>(&'a mut self, name: &'a str, help: &str) -> Family<'a> {
+        self.family(name, help, "counter", "_total")
+    }
+
+    /// What goes up and down.
+    pub fn gauge<'a>(&'a mut self, name: &'a str, help: &str) -> Family<'a> {
+        self.family(name, help, "gauge", "")
+    }
+
+    /// How often values lay between bounds.
+    pub fn histogram<'a>(&'a mut self, name: &'a str, help: &str) -> Family<'a> {
+        self.family(name, help, "histogram", "")
+    }
+
+    /// What is said by labels alone, such as a version.
+    pub fn info(&mut self, name: &str, help: &str, labels: &[(&str, &str)]) {
+        self.family(name, help, "info", "_info").value(labels, 1.0);
+    }
+
+    /// All that was written.
+    #[must_use]
+    pub fn finish(mut self) -> String {
+        if self.format == Format::OpenMetrics {
+            self.out.push_str("# EOF\n");
+        }
+        self.out
+    }
+
+    fn family<'a>(&'a mut self, name: &'a str, help: &str, kind: &str, suffix: &'static str) -> Family<'a> {
+        let help = help.replace('\\', "\\\\").replace('\n', "\\n");
+        // Writing to a string cannot fail, here and below.
+        let _ = match self.format {
+            // The text format knows no info, and types what it has by its full name.
+            Format::Text => {
+                let kind = if kind == "info" { "gauge" } else { kind };
+                write!(self.out, "# HELP {name}{suffix} {help}\n# TYPE {name}{suffix} {kind}\n")
+            }
+            Format::OpenMetrics => {
+                let help = help.replace('"', "\\\"");
+                write!(self.out, "# TYPE {name} {kind}\n# HELP {name} {help}\n")
+            }
+        };
+        let unit = UNITS.into_iter().find(|unit| name.strip_suffix(unit).is_some_and(|name| name.ends_with('_')));
+        if let (Format::OpenMetrics, Some(unit)) = (self.format, unit) {
+            let _ = writeln!(self.out, "# UNIT {name} {unit}");
+        }
+        Family { out: self, name, suffix }
+    }
+}
+
+impl Family<'_> {
+    /// A value of a counter or a gauge.
+    pub fn value(&mut self, labels: &[(&str, &str)], value: f64) {
+        let suffix = self.suffix;
+        self.sample(suffix, labels, None, value);
+    }
+
+    /// A histogram: for each upper bound, ascending and the last infinite, how many values lay between it and the one
+    /// before; and the sum of all values.
+    pub fn buckets(&mut self, labels: &[(&str, &str)], buckets: &[(f64, u64)], sum: f64) {
+        let mut count = 0;
+        for (bound, more) in buckets {
+            count += more;
+            let bound = self.number(*bound, true);
+            self.sample("_bucket", labels, Some(&bound), count as f64);
+        }
+        self.sample("_sum", labels, None, sum);
+        self.sample("_count", labels, None, count as f64);
+    }
+
+    fn sample(&mut self, suffix: &str, labels: &[(&str, &str)], bound: Option<&str>, value: f64) {
+        let labels: Vec<_> = labels
+            .iter()
+            .copied()
+            .chain(bound.map(|bound| ("le", bound)))
+            .map(|(name, value)| {
+                let value = value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
+                format!("{name}=\"{value}\"")
+            })
+            .collect();
+        let labels = if labels.is_empty() { String::new() } else { format!("{{{}}}", labels.join(",")) };
+        let value = self.number(value, false);
+        let _ = writeln!(self.out.out, "{}{suffix}{labels} {value}", self.name);
+    }
+
+    /// OpenMetrics wants bounds to look like doubles.
+    fn number(&self, value: f64, bound: bool) -> String {
+        match value {
+            value if value.is_nan() => "NaN".to_owned(),
+            f64::INFINITY => "+Inf".to_owned(),
+            f64::NEG_INFINITY => "-Inf".to_owned(),
+            value if value != 0.0 && !(1e-5..1e17).contains(&value.abs()) => format!("{value:e}"),
+            value if bound && self.out.format == Format::OpenMetrics => format!("{value:?}"),
+            value => value.to_string(),
+        }
+    }
+}

@@ -1,0 +1,25 @@
+//! The listener, its connections, and what each of them may cost.
+
+mod accept;
+mod answer;
+mod body;
+mod call;
+mod connection;
+mod counts;
+mod decode;
+mod error;
+mod guard;
+mod memory;
+mod options;
+mod refused;
+mod stream;
+mod tls;
+mod tokens;
+
+pub use accept::Server;
+pub use body::Payload;
+pub use call::Call;
+pub use counts::{Counts, RouteSnapshot, Snapshot};
+pub use error::Error;
+pub use options::{Limits, Options, Tls};
+pub use refused::Refused;

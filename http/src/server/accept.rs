@@ -1,0 +1,301 @@
+//! The listener: takes connections, serves each, and ends them all in good order.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::pin::pin;
+use std::sync::Arc;
+use std::thread::available_parallelism;
+use std::time::Duration;
+
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::sync::{Semaphore, watch};
+use tokio::time::{interval, sleep, timeout};
+use tokio_rustls::TlsAcceptor;
+
+use super::answer::{Shared, answer};
+use super::body::Means;
+use super::connection::{Connection, Connections, Entered};
+use super::counts::Counts;
+use super::error::Error;
+use super::guard::Guard;
+use super::memory::Memory;
+use super::options::{Limits, Options};
+use super::stream::Stream;
+use super::tls;
+use super::tokens::Tokens;
+use crate::router::Router;
+
+/// How many connections the kernel keeps until they are taken.
+const BACKLOG: i32 = 1024;
+
+/// Files that are not connections: models, logs, uploads, other services' connections.
+const OTHER_FILES: u64 = 512;
+
+/// For the last bytes of an answer, at shutdown, and for headers that are half there.
+const LAST_BYTES: Duration = Duration::from_secs(1);
+
+/// A listener that is bound, and serves once it [`run`](Self::run)s. Until then the kernel keeps what connects.
+pub struct Server {
+    listener: TcpListener,
+    address: SocketAddr,
+    tls: Option<TlsAcceptor>,
+    tokens: Tokens,
+    limits: Limits,
+    memory: Arc<Memory>,
+    counts: Arc<Counts>,
+}
+
+impl Server {
+    /// Listens. Raises the process's limit of open files, as far as it may, to what so many connections need.
+    ///
+    /// # Errors
+    ///
+    /// If the address cannot be had, or the certificate or a token cannot be used.
+    pub fn bind(options: Options) -> Result<Self, Error> {
+        let Options { listen, tls, tokens, mut limits } = options;
+        let tokens = Tokens::new(tokens)?;
+        let tls = tls.as_ref().map(tls::acceptor).transpose()?;
+        let bound = TcpListener::bind(listen).and_then(|listener| {
+            rustix::net::listen(&listener, BACKLOG)?;
+            listener.set_nonblocking(true)?;
+            Ok((listener.local_addr()?, listener))
+        });
+        let (address, listener) = bound.map_err(|error| Error::listen(listen, error))?;
+        limits.connections = connections_possible(limits.connections);
+        let memory = Arc::new(Memory::new(limits.memory, limits.body, limits.body_timeout));
+        let counts = Arc::new(Counts::new(Arc::clone(&memory)));
+        Ok(Self { listener, address, tls, tokens, limits, memory, counts })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn local_addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// What holds: `connections` may be fewer than asked for.
+    #[must_use]
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// What it counts, for a handler that shows it.
+    #[must_use]
+    pub fn counts(&self) -> Arc<Counts> {
+        Arc::clone(&self.counts)
+    }
+
+    /// Serves until `shutdown`. Then no more connections are taken, those that wait for a request are closed, and requests
+    /// that are under way get [`Limits::drain`] to finish. It has to run within a tokio runtime that has time and I/O.
+    pub async fn run(self, router: Router, shutdown: impl Future<Output = ()>) {
+        let Self { listener, address, tls, tokens, limits, memory, counts } = self;
+        let listener = match tokio::net::TcpListener::from_std(listener) {
+            Ok(listener) => listener,
+            Err(error) => {
+                tracing::error!("{address} cannot be served: {error}");
+                return;
+            }
+        };
+        counts.know(&router);
+        let guard = Guard::new(address, tokens.none());
+        if tokens.none() && !guard.loopback {
+            tracing::warn!("{address} answers anyone who can reach it: configure a token, or listen on 127.0.0.1");
+        }
+        let cores = Semaphore::new(available_parallelism().map_or(1, Into::into));
+        let room = Arc::new(Semaphore::new(limits.connections));
+        let (drain, draining) = watch::channel(false);
+        let all = Arc::new(Connections::default());
+        let means = Means { limits, memory, cores };
+        let shared = Arc::new(Shared { router, tokens, guard, means, counts });
+        let limits = &shared.means.limits;
+
+        let accepting = take_connections(&shared, &listener, tls, &all, &room, &draining);
+        let keeping_time = async {
+            // Often enough to be exact within a quarter.
+            let shortest = limits.header_timeout.min(limits.idle_timeout).min(limits.body_timeout) / 4;
+            let mut tick = interval(shortest.clamp(Duration::from_millis(10), Duration::from_secs(1)));
+            loop {
+                tick.tick().await;
+                all.close_overdue(limits);
+            }
+        };
+        let mut keeping_time = pin!(keeping_time);
+        tokio::select! {
+            () = accepting => {}
+            () = &mut keeping_time => {}
+            () = shutdown => {}
+        }
+
+        drop(listener);
+        let _nobody_is_left = drain.send(true);
+        let everyone = room.acquire_many(limits.connections as u32);
+        let done = async {
+            tokio::select! {
+                _left = everyone => {}
+                () = &mut keeping_time => {}
+                () = async {
+                    sleep(LAST_BYTES).await;
+                    loop {
+                        all.close(false);
+                        sleep(LAST_BYTES / 10).await;
+                    }
+                } => {}
+            }
+        };
+        if timeout(limits.drain, done).await.is_err() {
+            tracing::warn!("requests that took longer than {:?} to finish were broken off", limits.drain);
+            all.close(true);
+            let _as_good_as_done = timeout(LAST_BYTES, room.acquire_many(limits.connections as u32)).await;
+        }
+    }
+}
+
+/// Takes one connection after the other, as long as there is room or room can be made.
+async fn take_connections(
+    shared: &Arc<Shared>,
+    listener: &tokio::net::TcpListener,
+    tls: Option<TlsAcceptor>,
+    all: &Arc<Connections>,
+    room: &Arc<Semaphore>,
+    draining: &watch::Receiver<bool>,
+) {
+    loop {
+        let (stream, peer) = accept(listener, &shared.counts).await;
+        if room.available_permits() == 0 {
+            shared.counts.evicted(all.close_longest_waiting());
+        }
+        let place = Arc::clone(room).acquire_owned().await.expect("the room is never closed");
+        let entered = all.enter(peer);
+        let (shared, tls, draining) = (Arc::clone(shared), tls.clone(), draining.clone());
+        tokio::spawn(async move {
+            serve(&shared, stream, tls, &entered, draining).await;
+            drop((entered, place));
+        });
+    }
+}
+
+/// The next connection, however long that takes.
+async fn accept(listener: &tokio::net::TcpListener, counts: &Counts) -> (TcpStream, SocketAddr) {
+    loop {
+        match listener.accept().await {
+            Ok(taken) => return taken,
+            Err(error) => {
+                counts.failed();
+                tracing::debug!("a connection cannot be taken: {error}");
+                // One that is gone already concerns nobody else; a lack of files or memory lasts a while.
+                if error.kind() != io::ErrorKind::ConnectionAborted {
+                    sleep(Duration::from_millis(100)).await;
+                }
+            }
+        }
+    }
+}
+
+/// Serves one connection to its end, or until it is told to close.
+async fn serve(
+    shared: &Arc<Shared>,
+    stream: TcpStream,
+    tls: Option<TlsAcceptor>,
+    entered: &Entered,
+    draining: watch::Receiver<bool>,
+) {
+    let connection = &entered.connection;
+    shared.counts.opened();
+    let talking = async {
+        // Answers are small: they must not wait for more.
+        let _slower_without = stream.set_nodelay(true);
+        // Nothing is made for one that never says anything.
+        let mut leaving = draining.clone();
+        tokio::select! {
+            _ = stream.readable() => {}
+            () = told(&mut leaving) => return,
+        }
+        connection.received();
+        match tls {
+            None => talk(shared, stream, connection, draining).await,
+            Some(tls) => match tls.accept(stream).await {
+                Ok(stream) => {
+                    connection.wait();
+                    talk(shared, stream, connection, draining).await;
+                }
+                Err(error) => {
+                    shared.counts.failed();
+                    tracing::debug!("{}: no TLS: {error}", connection.peer);
+                }
+            },
+        }
+    };
+    tokio::select! {
+        () = talking => {}
+        () = connection.closed() => {}
+    }
+    shared.counts.closed();
+}
+
+/// Ends when the service is to end.
+async fn told(draining: &mut watch::Receiver<bool>) {
+    let _or_the_service_is_gone = draining.wait_for(|draining| *draining).await.is_ok();
+}
+
+/// Answers one request after the other.
+async fn talk<S: AsyncRead + AsyncWrite + Unpin>(
+    shared: &Arc<Shared>,
+    stream: S,
+    connection: &Arc<Connection>,
+    mut draining: watch::Receiver<bool>,
+) {
+    let stream = TokioIo::new(Stream::new(stream, Arc::clone(connection), Arc::clone(&shared.counts)));
+    let service = service_fn(|request| answer(Arc::clone(shared), Arc::clone(connection), request));
+    let serving = http1::Builder::new()
+        // Whoever has nothing more to say may still want to hear the answer.
+        .half_close(true)
+        // The connection's own times say when it is too late.
+        .header_read_timeout(None)
+        .max_buf_size(shared.means.limits.header_bytes.max(8 << 10))
+        .serve_connection(stream, service);
+    let mut serving = pin!(serving);
+    let ended = tokio::select! {
+        ended = &mut serving => ended,
+        () = told(&mut draining) => {
+            serving.as_mut().graceful_shutdown();
+            serving.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!("{}: {error}", connection.peer);
+    }
+}
+
+/// So many connections as are wanted and as the process may have files for, after raising its limit.
+fn connections_possible(wanted: usize) -> usize {
+    let wanted = wanted.clamp(1, Semaphore::MAX_PERMITS.min(u32::MAX as usize));
+    let files = wanted as u64 + OTHER_FILES;
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    if current.is_none_or(|current| current >= files) {
+        return wanted;
+    }
+    let raised = maximum.map_or(files, |maximum| maximum.min(files));
+    let current = match setrlimit(Resource::Nofile, Rlimit { current: Some(raised), maximum }) {
+        Ok(()) => raised,
+        Err(_) => current.unwrap_or(raised),
+    };
+    let possible = current.saturating_sub(OTHER_FILES).max(current / 2).max(1) as usize;
+    if possible < wanted {
+        tracing::warn!(
+            "{possible} connections at once instead of {wanted}: the system allows {current} open files \
+             (`ulimit -Hn`, or LimitNOFILE in the unit)"
+        );
+    }
+    possible.min(wanted)
+}
+
+impl std::fmt::Debug for Server {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Server").field("address", &self.address).field("limits", &self.limits).finish_non_exhaustive()
+    }
+}

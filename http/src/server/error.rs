@@ -1,0 +1,56 @@
+//! Why a server cannot start.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// Why a server cannot start: what is wrong, where, and what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Somebody else listens there.
+    #[error(
+        "{0} is in use by another program: stop that one, or listen on another port (`ss -ltnp` shows who has which)"
+    )]
+    InUse(SocketAddr),
+    /// The address is none of this machine's.
+    #[error("{0} is no address of this machine: listen on one that `ip address` shows, or on 127.0.0.1")]
+    NotHere(SocketAddr),
+    /// Low ports are for root.
+    #[error("listening on {0} is not permitted: take a port from 1024 upwards, or grant CAP_NET_BIND_SERVICE")]
+    NotPermitted(SocketAddr),
+    /// Another reason not to listen.
+    #[error("cannot listen on {0}: {1}")]
+    Listen(SocketAddr, #[source] io::Error),
+    /// A file of the certificate or the key cannot be used.
+    #[error("{}: {why}", path.display())]
+    Tls {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it, and what it should be.
+        why: String,
+    },
+    /// The certificate and the key do not make a server.
+    #[error("the certificate {} cannot be served with the key {}: {why}", cert.display(), key.display())]
+    Pair {
+        /// The certificate's file.
+        cert: PathBuf,
+        /// The key's file.
+        key: PathBuf,
+        /// What is wrong with them.
+        why: String,
+    },
+    /// A token that everybody has.
+    #[error("token {0} (counted from 1) is empty or has spaces around it: give each caller a secret of its own")]
+    Token(usize),
+}
+
+impl Error {
+    pub(crate) fn listen(at: SocketAddr, error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::AddrInUse => Self::InUse(at),
+            io::ErrorKind::AddrNotAvailable => Self::NotHere(at),
+            io::ErrorKind::PermissionDenied => Self::NotPermitted(at),
+            _ => Self::Listen(at, error),
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! Web pages of others, in a browser on this machine, must not reach a service that asks for no token.
+//!
+//! A page's own name may be made to point to this machine: its requests then come with that name as their `Host`. Or it
+//! posts here directly: then its `Origin` is another. With a token there is no need, since such a page has none.
+
+use std::net::{IpAddr, SocketAddr};
+
+use hyper::header::{HOST, ORIGIN};
+use hyper::http::request::Parts;
+use hyper::http::uri::Authority;
+use hyper::{Method, StatusCode};
+
+use crate::reply::{self, Reply};
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Guard {
+    /// The service is for programs on this machine.
+    pub(crate) loopback: bool,
+    /// The service asks for no token.
+    pub(crate) no_tokens: bool,
+}
+
+impl Guard {
+    pub(crate) fn new(listen: SocketAddr, no_tokens: bool) -> Self {
+        Self { loopback: listen.ip().to_canonical().is_loopback(), no_tokens }
+    }
+
+    /// What a request that is not welcome is answered.
+    pub(crate) fn refuses(self, parts: &Parts) -> Option<Reply> {
+        if !self.no_tokens {
+            return None;
+        }
+        let header = |name| parts.headers.get(name).map(|value| value.to_str().unwrap_or_default());
+        let host = parts.uri.authority().map(Authority::as_str).or_else(|| header(HOST));
+        // Browsers always say whom they mean.
+        if self.loopback && host.is_some_and(|host| !is_this_machine(host)) {
+            return Some(reply::error(
+                StatusCode::MISDIRECTED_REQUEST,
+                "this service answers only to names of this machine",
+                Some("call it as localhost or 127.0.0.1, or configure a token"),
+            ));
+        }
+        let changes = !matches!(parts.method, Method::GET | Method::HEAD | Method::OPTIONS);
+        let origin = header(ORIGIN).map(|origin| origin.split_once("://").map_or(origin, |(_, origin)| origin));
+        if changes && origin.is_some_and(|origin| !origin.eq_ignore_ascii_case(host.unwrap_or_default())) {
+            return Some(reply::error(
+                StatusCode::FORBIDDEN,
+                "a web page of another site must not change anything here",
+                Some("configure a token, and send it along"),
+            ));
+        }
+        None
+    }
+}
+
+fn is_this_machine(host: &str) -> bool {
+    let Ok(authority) = host.parse::<Authority>() else { return false };
+    let host = authority.host().trim_start_matches('[').trim_end_matches(']');
+    host.eq_ignore_ascii_case("localhost")
+        || host.parse::<IpAddr>().is_ok_and(|address| address.to_canonical().is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(guard: Guard, method: Method, host: &str, origin: Option<&str>) -> Option<u16> {
+        let mut request = hyper::Request::builder().method(method).uri("/").header(HOST, host);
+        if let Some(origin) = origin {
+            request = request.header(ORIGIN, origin);
+        }
+        let parts = request.body(()).unwrap().into_parts().0;
+        guard.refuses(&parts).map(|reply| reply.status().as_u16())
+    }
+
+    #[test]
+    fn only_names_of_this_machine_are_answered() {
+        let guard = Guard::new("127.0.0.1:80".parse().unwrap(), true);
+        for host in ["localhost", "LOCALHOST:8080", "127.0.0.1:80", "127.1.2.3", "[::1]:80", "[::1]"] {
+            assert_eq!(refused(guard, Method::GET, host, None), None, "{host}");
+        }
+        for host in ["evil.example", "localhost.evil.example", "127.0.0.1.evil.example:80", "10.0.0.1", "", "a b"] {
+            assert_eq!(refused(guard, Method::GET, host, None), Some(421), "{host}");
+        }
+        let open = Guard::new("192.0.2.1:80".parse().unwrap(), true);
+        assert_eq!(refused(open, Method::GET, "metrics.example", None), None);
+    }
+
+    #[test]
+    fn pages_of_others_change_nothing() {
+        let guard = Guard::new("[::1]:80".parse().unwrap(), true);
+        let post = |origin| refused(guard, Method::POST, "localhost:80", Some(origin));
+        assert_eq!(post("http://localhost:80"), None);
+        assert_eq!(post("http://localhost:81"), Some(403));
+        assert_eq!(post("https://evil.example"), Some(403));
+        assert_eq!(post("null"), Some(403));
+        assert_eq!(refused(guard, Method::GET, "localhost:80", Some("https://evil.example")), None);
+        let with_token = Guard { no_tokens: false, ..guard };
+        assert_eq!(refused(with_token, Method::POST, "x", Some("https://evil.example")), None);
+    }
+}

@@ -1,0 +1,101 @@
+//! What a server is given: where it listens, who may call, and what callers may cost.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Where to listen, and for whom.
+#[derive(Clone)]
+pub struct Options {
+    /// The address and the port; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Serves HTTPS instead of HTTP.
+    pub tls: Option<Tls>,
+    /// Whoever calls has to bring one of these; with none, anyone may call.
+    pub tokens: Vec<String>,
+    /// What callers may cost.
+    pub limits: Limits,
+}
+
+impl Options {
+    /// Plain HTTP for anyone on this address, with the usual limits.
+    #[must_use]
+    pub fn on(listen: SocketAddr) -> Self {
+        Self { listen, tls: None, tokens: Vec::new(), limits: Limits::default() }
+    }
+}
+
+/// Tokens are secrets: they do not belong into logs.
+impl std::fmt::Debug for Options {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { listen, tls, tokens, limits } = self;
+        f.debug_struct("Options")
+            .field("listen", listen)
+            .field("tls", tls)
+            .field("tokens", &tokens.len())
+            .field("limits", limits)
+            .finish()
+    }
+}
+
+/// The server's own certificate.
+#[derive(Clone, Debug)]
+pub struct Tls {
+    /// A PEM file: the certificate, then those between it and a root.
+    pub cert: PathBuf,
+    /// A PEM file with the certificate's private key.
+    pub key: PathBuf,
+}
+
+/// What callers may cost. A connection that waits costs a file descriptor and about 20 kB; what bodies cost is bounded
+/// by `memory` for all of them together.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Connections at once; fewer, if the system allows fewer open files. When there are so many and one more comes,
+    /// those that have waited longest for a request are closed: a client that keeps a connection open has to cope with
+    /// its end at any time, while one that cannot get in is lost. With none waiting, the new one waits.
+    pub connections: usize,
+    /// The longest request line and header fields together (at least 8 KiB); beyond it, 431.
+    pub header_bytes: usize,
+    /// From a request's first byte to the end of its header, or for a TLS handshake.
+    pub header_timeout: Duration,
+    /// For a body that makes no progress worth the name: all of it has to be there after this time and one second for
+    /// each 64 KiB that came, so that 10 MB over a bad line still arrive; otherwise 408. The same holds for a client
+    /// that reads its answer as slowly (the connection is closed), and for how long a body waits for memory (503).
+    pub body_timeout: Duration,
+    /// How long a connection is kept without a request.
+    pub idle_timeout: Duration,
+    /// The largest body, decompressed, for a handler that does not say otherwise; beyond it, 413.
+    pub body: usize,
+    /// All bodies that are in memory at once, of all connections. Further ones are not read until others are done.
+    pub memory: usize,
+    /// How long requests that are under way may take to finish at shutdown.
+    pub drain: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 16_384,
+            header_bytes: 16 << 10,
+            header_timeout: Duration::from_secs(10),
+            body_timeout: Duration::from_secs(30),
+            // A little more than the minute after which many clients let go of a connection by themselves.
+            idle_timeout: Duration::from_secs(75),
+            // Vector's own sources take 100 MiB.
+            body: 128 << 20,
+            memory: 512 << 20,
+            drain: Duration::from_secs(10),
+        }
+    }
+}
+
+/// What a body, or an answer, has to come at, once its timeout is used up: bytes per second.
+const RATE: u64 = 64 << 10;
+
+impl Limits {
+    /// How long `bytes` may take.
+    pub(crate) fn time_for(&self, bytes: u64) -> Duration {
+        self.body_timeout + Duration::from_millis(bytes.saturating_mul(1000) / RATE)
+    }
+}

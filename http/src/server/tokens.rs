@@ -1,0 +1,97 @@
+//! Who may call: those who bring one of the tokens.
+
+use std::borrow::Cow;
+
+use ct_codecs::{Base64, Decoder as _};
+use hyper::header::AUTHORIZATION;
+use hyper::http::request::Parts;
+use subtle::ConstantTimeEq as _;
+
+use super::error::Error;
+
+pub(crate) struct Tokens(Vec<String>);
+
+impl Tokens {
+    pub(crate) fn new(tokens: Vec<String>) -> Result<Self, Error> {
+        match tokens.iter().position(|token| token.is_empty() || token.trim() != token) {
+            Some(number) => Err(Error::Token(number + 1)),
+            None => Ok(Self(tokens)),
+        }
+    }
+
+    pub(crate) fn none(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Which token a request brings. `Bearer` is the standard's, `Token` is what InfluxDB's clients say; the older of
+    /// those have a user and a password, as `Basic`, as `Token user:password` or as `?u=user&p=password`: the
+    /// password is the token.
+    pub(crate) fn brought_by(&self, parts: &Parts) -> Option<usize> {
+        let authorization = parts.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+        let by_header = authorization.and_then(|value| value.trim().split_once(' ')).and_then(|(scheme, rest)| {
+            let rest = rest.trim();
+            match scheme.to_ascii_lowercase().as_str() {
+                "bearer" => self.find(rest),
+                "token" => self.find(rest).or_else(|| self.find(rest.split_once(':')?.1)),
+                "basic" => self.find(&password(rest)?),
+                _ => None,
+            }
+        });
+        by_header.or_else(|| {
+            let query = form_urlencoded::parse(parts.uri.query()?.as_bytes());
+            let password: Cow<'_, str> = query.into_iter().find(|(name, _)| name == "p")?.1;
+            self.find(&password)
+        })
+    }
+
+    /// All are compared, each in a time that does not depend on where it differs.
+    fn find(&self, secret: &str) -> Option<usize> {
+        let equal = |token: &String| bool::from(token.as_bytes().ct_eq(secret.as_bytes()));
+        self.0.iter().enumerate().fold(None, |found, (number, token)| if equal(token) { Some(number) } else { found })
+    }
+}
+
+/// The password of `user:password` in Base64.
+fn password(basic: &str) -> Option<String> {
+    let decoded = Base64::decode_to_vec(basic, None).ok()?;
+    Some(str::from_utf8(&decoded).ok()?.split_once(':')?.1.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_client_brings_its_token_in_its_own_way() {
+        let tokens = Tokens::new(vec!["first".to_owned(), "se:cond".to_owned()]).unwrap();
+        let brought = |authorization: &str, uri: &str| {
+            let request = hyper::Request::builder().uri(uri).header(AUTHORIZATION, authorization).body(()).unwrap();
+            tokens.brought_by(&request.into_parts().0)
+        };
+        for (authorization, expected) in [
+            ("Bearer first", Some(0)),
+            ("bearer  first ", Some(0)),
+            ("Token se:cond", Some(1)),
+            ("Token user:first", Some(0)),
+            ("Token user:se:cond", Some(1)),
+            ("Basic dXNlcjpmaXJzdA==", Some(0)),
+            ("Basic Zmlyc3Q6", None),
+            ("Basic !", None),
+            ("Bearer firs", None),
+            ("Bearer firsta", None),
+            ("Bearer ", None),
+            ("first", None),
+            ("", None),
+        ] {
+            assert_eq!(brought(authorization, "/"), expected, "{authorization}");
+        }
+        assert_eq!(brought("", "/write?db=x&u=user&p=se%3Acond"), Some(1));
+        assert_eq!(brought("", "/write?p="), None);
+    }
+
+    #[test]
+    fn a_token_that_everybody_has_is_refused() {
+        assert!(matches!(Tokens::new(vec!["a".to_owned(), String::new()]), Err(Error::Token(2))));
+        assert!(Tokens::new(vec!["a\n".to_owned()]).is_err());
+    }
+}
