@@ -4,7 +4,7 @@
 #   tests/tools.sh TOOL           build or fetch it if needed, then print its path
 #   tests/tools.sh --where TOOL   only print its path; status 1 if it is not there yet
 #
-# A TOOL is telegraf, influxd, wasmtime, minisign, or sklearn: a Python with scikit-learn.
+# A TOOL is telegraf, influxd, wasmtime, minisign, schemathesis, or sklearn: a Python with scikit-learn.
 #
 # Everything lands in target/tools/NAME-VERSION/ (or in $QUALM_TOOLS_DIR), so a second call costs nothing and
 # `rm -rf target/tools` undoes it all. Nothing is installed into the system and nothing is started.
@@ -124,6 +124,18 @@ sklearn_make() {
     run_logged "$root.log" "$root/bin/pip" install --quiet "scikit-learn==$sklearn_version"
 }
 
+# Makes up requests from an OpenAPI document, and judges the answers.
+schemathesis_version=4.32.5
+schemathesis_path() { echo "$tools/schemathesis-$schemathesis_version/bin/schemathesis"; }
+schemathesis_ready() { "$(schemathesis_path)" --version >/dev/null 2>&1; }
+
+schemathesis_make() {
+    local root=$tools/schemathesis-$schemathesis_version
+    command -v python3 >/dev/null || fail "schemathesis needs Python: install python3 and python3-venv."
+    run_logged "$root.log" python3 -m venv "$root"
+    run_logged "$root.log" "$root/bin/pip" install --quiet "schemathesis==$schemathesis_version"
+}
+
 # Unpacks Debian's packages into a directory, emptied first; status 1 where this is no Debian.
 unpack_packages() {
     local name=$1 root=$2 package
@@ -159,8 +171,8 @@ if [ "${1:-}" = --where ]; then
     shift
 fi
 case ${1:-} in
-telegraf | influxd | wasmtime | minisign | sklearn) tool=$1 ;;
-*) fail "usage: tests/tools.sh [--where] telegraf|influxd|wasmtime|minisign|sklearn" ;;
+telegraf | influxd | wasmtime | minisign | schemathesis | sklearn) tool=$1 ;;
+*) fail "usage: tests/tools.sh [--where] telegraf|influxd|wasmtime|minisign|schemathesis|sklearn" ;;
 esac
 
 if ! "${tool}_ready"; then

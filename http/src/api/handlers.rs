@@ -226,7 +226,9 @@ fn owner(call: &Call) -> String {
 fn wanted(call: &Call) -> Result<Wanted, Problem> {
     for (name, _) in call.query_pairs() {
         if !["name", "detector"].contains(&&*name) {
-            return Err(Problem::of_field(shown(&name), "there is no such parameter").hint("known are name and detector"));
+            return Err(
+                Problem::of_field(shown(&name), "there is no such parameter").hint("known are name and detector")
+            );
         }
     }
     let parameter = |name: &str, hint: &str| {
@@ -296,7 +298,8 @@ mod tests {
         let document: serde_json::Value = serde_json::from_str(OPENAPI).unwrap();
         let detector = &document["paths"]["/api/v1/bundles"]["post"]["parameters"][1];
         assert_eq!(detector["name"], "detector");
-        let mut kinds: Vec<_> = detector["schema"]["enum"].as_array().unwrap().iter().filter_map(|k| k.as_str()).collect();
+        let mut kinds: Vec<_> =
+            detector["schema"]["enum"].as_array().unwrap().iter().filter_map(|k| k.as_str()).collect();
         let mut known = qualm_offline::train::kinds::KINDS.to_vec();
         kinds.sort_unstable();
         known.sort_unstable();
