@@ -11,6 +11,8 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 url=${1:?usage: tests/schemathesis.sh URL [OPTION...]}
 shift
 
-# A document that may change under the examples' feet would be no reference: the seed is fixed.
-exec "$("$here/tools.sh" schemathesis)" run "${url%/}/api/v1/openapi.json" --url "$url" \
-    --checks all --seed 1 --max-examples "${QUALM_EXAMPLES:-200}" "$@"
+# A cancelled upload can be asked for until it is forgotten, so that it is no use after free.
+# The seed is fixed: what is found once is found again.
+export PYTHONPATH=$here PYTHONDONTWRITEBYTECODE=1
+exec "$("$here/tools.sh" schemathesis)" --config-file "$here/schemathesis.toml" run "${url%/}/api/v1/openapi.json" --url "$url" \
+    --checks all --exclude-checks use_after_free --seed 1 --max-examples "${QUALM_EXAMPLES:-200}" "$@"

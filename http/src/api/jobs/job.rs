@@ -1,6 +1,8 @@
 //! One upload on its way to a model, and what is told of it.
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -14,6 +16,9 @@ use crate::api::problem::Problem;
 
 /// The longest name of a model that is trained here.
 const LONGEST: usize = 64;
+
+/// How much of an upload is looked at before its turn comes, in bytes: the names of many columns.
+const HEAD: u64 = 256 << 10;
 
 /// What an upload is written in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,6 +38,35 @@ impl Format {
             "text/csv" | "application/csv" => Some(Self::Csv),
             "application/x-ndjson" | "application/jsonl" | "application/x-jsonlines" => Some(Self::Jsonl),
             _ => None,
+        }
+    }
+
+    /// Whether a file begins as one of this format does. Whoever sends something else altogether is told at once.
+    ///
+    /// # Errors
+    ///
+    /// What it should begin with.
+    pub(super) fn check(self, file: &Path) -> io::Result<Result<(), Problem>> {
+        let mut bytes = Vec::new();
+        File::open(file)?.take(HEAD).read_to_end(&mut bytes)?;
+        let head = String::from_utf8_lossy(&bytes);
+        let head = head.trim_start_matches('\u{feff}');
+        let refuse = |error: &str, hint: &str| Ok(Err(Problem::new(422, error).hint(hint)));
+        match self {
+            Self::Csv => {
+                let (first, rest) = head.lines().next().unwrap_or_default().split_once(',').unwrap_or_default();
+                if ["time", "timestamp"].contains(&first.trim().trim_matches('"')) && !rest.trim().is_empty() {
+                    return Ok(Ok(()));
+                }
+                refuse(
+                    "line 1: it names no columns, or not `time` first",
+                    "begin with a line such as time,cpu,mem: a column `time` or `timestamp`, then the metrics",
+                )
+            }
+            Self::Jsonl if head.trim_start().starts_with('{') => Ok(Ok(())),
+            Self::Jsonl => {
+                refuse("line 1: it is no JSON object", "write an object a line: {\"time\": 1706702400, \"cpu\": 12.5}")
+            }
         }
     }
 
@@ -289,6 +323,23 @@ mod tests {
         }
         assert_eq!(check("host", "--out").unwrap_err(), "detector");
         assert_eq!(check("host", "streaming").unwrap_err(), "detector", "it learns online");
+    }
+
+    #[test]
+    fn what_begins_as_no_history_does_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let check = |format: Format, text: &str| {
+            let path = dir.path().join("upload");
+            std::fs::write(&path, text).unwrap();
+            format.check(&path).unwrap().is_ok()
+        };
+        for text in ["time,cpu\n1,2\n", "\u{feff}timestamp , cpu\r\n", "\"time\",\"cpu\"\n", "time,a"] {
+            assert!(check(Format::Csv, text), "{text}");
+        }
+        for text in ["", "\n", "null", "time", "time,\n1,2", "cpu,time\n", "time;cpu\n", "{\"time\":1}", "\0\u{ff}"] {
+            assert!(!check(Format::Csv, text), "{text}");
+        }
+        assert!(check(Format::Jsonl, "\n {\"time\":1}") && !check(Format::Jsonl, "[]") && !check(Format::Jsonl, ""));
     }
 
     #[test]

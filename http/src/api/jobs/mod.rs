@@ -242,14 +242,13 @@ impl Upload {
     ///
     /// # Errors
     ///
-    /// 422 where the body is empty, 503 where the server stops.
+    /// 422 where the body begins as no history does, 503 where the server stops.
     pub fn submit(mut self) -> Result<Status, Problem> {
         let bytes = fs::metadata(&self.path).map_or(0, |file| file.len());
-        if bytes == 0 {
-            return Err(
-                Problem::new(422, "the body is empty").hint("send CSV: the first line names the columns, `time` first")
-            );
-        }
+        self.wanted.format.check(&self.path).unwrap_or_else(|error| {
+            warn!("{}: {error}", self.path.display());
+            Err(Problem::new(500, "the upload cannot be read again").hint("send it again"))
+        })?;
         let mut book = self.shared.book.lock();
         let Some(dir) = self.dir.take().filter(|_| !self.shared.stopping.load(Ordering::Relaxed)) else {
             return Err(Problem::new(503, "this server stops").retry_after(10));
