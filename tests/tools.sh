@@ -153,6 +153,18 @@ live_make() {
     touch "$path/.complete"
 }
 
+# Makes up requests from an OpenAPI document, and judges the answers.
+schemathesis_version=4.32.5
+schemathesis_path() { echo "$tools/schemathesis-$schemathesis_version/bin/schemathesis"; }
+schemathesis_ready() { "$(schemathesis_path)" --version >/dev/null 2>&1; }
+
+schemathesis_make() {
+    local root=$tools/schemathesis-$schemathesis_version
+    command -v python3 >/dev/null || fail "schemathesis needs Python: install python3 and python3-venv."
+    run_logged "$root.log" python3 -m venv "$root"
+    run_logged "$root.log" "$root/bin/pip" install --quiet "schemathesis==$schemathesis_version"
+}
+
 # Unpacks Debian's packages into a directory, emptied first; status 1 where this is no Debian.
 unpack_packages() {
     local name=$1 root=$2 package

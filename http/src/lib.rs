@@ -21,6 +21,7 @@
 //! # }
 //! ```
 
+pub mod api;
 pub mod exposition;
 pub mod reply;
 mod router;

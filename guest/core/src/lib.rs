@@ -72,7 +72,7 @@ pub enum Error {
 }
 
 /// A detector with its model and with the state of every series that it has seen.
-pub trait Detector: std::fmt::Debug {
+pub trait Detector: std::fmt::Debug + Send {
     /// What this is.
     fn describe(&self) -> Description;
 

@@ -295,12 +295,15 @@ impl Entity {
 }
 
 impl Transform {
-    fn needs_last(self) -> bool {
+    /// Whether the value before it is needed.
+    #[must_use]
+    pub fn needs_last(self) -> bool {
         matches!(self, Self::Rate | Self::Delta)
     }
 
     /// The feature's value, NaN where there is none as yet. `last` is the value before it, NaN for none, and its time.
-    fn apply(self, value: f64, time: i64, (last, then): (f64, i64)) -> f64 {
+    #[must_use]
+    pub fn apply(self, value: f64, time: i64, (last, then): (f64, i64)) -> f64 {
         match self {
             Self::None => value,
             Self::Log1p => libm::copysign(libm::log1p(value.abs()), value),

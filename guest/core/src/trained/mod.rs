@@ -41,7 +41,7 @@ const POWERS: std::ops::RangeInclusive<f64> = 0.1..=100.0;
 
 /// The mathematics of one kind of detector, fitted. Rows are complete (no NaN) and come from the
 /// [`front`]; nothing is remembered of them.
-pub trait Kernel: std::fmt::Debug {
+pub trait Kernel: std::fmt::Debug + Send {
     /// Appends a raw score a row to `raw`: finite, larger is more anomalous. `rows` holds rows × features doubles, row
     /// after row.
     fn score(&self, rows: &[f64], raw: &mut Vec<f64>);

@@ -1,0 +1,308 @@
+//! Requests and answers: what stands between the service's routes and what is behind them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::thread;
+
+use hyper::header::{CONTENT_TYPE, HeaderValue, LOCATION, RETRY_AFTER};
+use hyper::{Method, StatusCode};
+use serde::{Deserialize, Serialize};
+use tokio::sync::Semaphore;
+use tokio::task::spawn_blocking;
+
+use super::jobs::{Format, Jobs, Wanted};
+use super::models::Registry;
+use super::problem::{Problem, shown};
+use super::score::{Limits, Request, Rows};
+use crate::reply::{self, Reply};
+use crate::{Call, Refused, Router};
+
+/// What this answers, for those who want to know.
+const OPENAPI: &str = include_str!("openapi.json");
+
+/// The largest body that is read at once, without giving others a turn.
+const SMALL: usize = 32 << 10;
+
+/// What applications ask.
+#[derive(Debug)]
+pub struct Api {
+    registry: Arc<Registry>,
+    /// None where uploads are not taken.
+    jobs: Option<Jobs>,
+    options: Options,
+    /// Large requests at once: others wait for their turn, and small ones for none of them.
+    large: Semaphore,
+}
+
+/// How large requests may be.
+#[derive(Debug, Clone, Copy)]
+pub struct Options {
+    /// The body of a request for scores, in bytes.
+    pub body: usize,
+    /// Its rows.
+    pub rows: Limits,
+}
+
+/// 32 MiB: a hundred thousand rows of a dozen features.
+impl Default for Options {
+    fn default() -> Self {
+        Self { body: 32 << 20, rows: Limits::default() }
+    }
+}
+
+/// Why there is no answer but this.
+enum Failure {
+    Problem(Problem),
+    Refused(Refused),
+}
+
+impl From<Problem> for Failure {
+    fn from(problem: Problem) -> Self {
+        Self::Problem(problem)
+    }
+}
+
+impl From<Refused> for Failure {
+    fn from(refused: Refused) -> Self {
+        Self::Refused(refused)
+    }
+}
+
+impl From<Failure> for Reply {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Refused(refused) => refused.into(),
+            Failure::Problem(problem) => {
+                let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+                let mut reply = reply::bytes(status, "application/json", problem.to_json());
+                if let Some(seconds) = problem.retry_after {
+                    reply.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+                }
+                reply
+            }
+        }
+    }
+}
+
+type Answer = Result<Reply, Failure>;
+
+impl Api {
+    /// Serves these models and, where there are `jobs`, takes uploads.
+    #[must_use]
+    pub fn new(registry: Arc<Registry>, jobs: Option<Jobs>, options: Options) -> Arc<Self> {
+        let large = Semaphore::new(thread::available_parallelism().map_or(1, usize::from));
+        Arc::new(Self { registry, jobs, options, large })
+    }
+
+    /// Adds what this answers to a service.
+    #[must_use]
+    pub fn routes(self: &Arc<Self>, router: Router) -> Router {
+        let index = index();
+        let with = |handle: fn(Arc<Self>, Call) -> Answering| {
+            let api = Arc::clone(self);
+            move |call| handle(Arc::clone(&api), call)
+        };
+        router
+            .route(Method::GET, "/api/v1/", move |_: Call| {
+                let index = reply::json(StatusCode::OK, &index);
+                async move { index }
+            })
+            .route(Method::GET, "/api/v1/openapi.json", async |_: Call| {
+                reply::bytes(StatusCode::OK, "application/json", OPENAPI)
+            })
+            .route(Method::POST, "/api/v1/score", with(|api, call| Box::pin(api.score(call))))
+            .route(Method::GET, "/api/v1/models", with(|api, _| Box::pin(api.models())))
+            .route(Method::GET, "/api/v1/models/{name}", with(|api, call| Box::pin(api.model(call))))
+            .route(Method::GET, "/api/v1/bundles", with(|api, call| Box::pin(api.uploads(call))))
+            .route(Method::POST, "/api/v1/bundles", with(|api, call| Box::pin(api.upload(call))))
+            .route(Method::GET, "/api/v1/bundles/{id}", with(|api, call| Box::pin(api.upload_status(call))))
+            .route(Method::DELETE, "/api/v1/bundles/{id}", with(|api, call| Box::pin(api.cancel(call))))
+    }
+
+    /// Ends all jobs, and waits until nothing of them is left. It may take a moment.
+    pub fn stop(&self) {
+        if let Some(jobs) = &self.jobs {
+            jobs.stop();
+        }
+    }
+
+    async fn score(self: Arc<Self>, mut call: Call) -> Answer {
+        let kind = call.header(CONTENT_TYPE).unwrap_or("application/json");
+        if !kind.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("application/json") {
+            return Err(not_taken(kind, "send application/json").into());
+        }
+        let body = call.bytes(self.options.body).await?;
+        if body.len() <= SMALL {
+            let request = Request::parse(&body)?;
+            if let Some(model) = self.registry.find_loaded(&request.model) {
+                let rows = Rows::read(&request, &model, self.options.rows)?;
+                if rows.are_few() {
+                    return Ok(json(StatusCode::OK, rows.score(&model)?));
+                }
+            }
+        }
+        let _turn = self.large.acquire().await.map_err(|_| Problem::new(503, "this server stops"))?;
+        let api = Arc::clone(&self);
+        let scored = blocking(move || {
+            let request = Request::parse(&body)?;
+            let model = api.registry.find(&request.model)?;
+            Rows::read(&request, &model, api.options.rows)?.score(&model)
+        });
+        Ok(json(StatusCode::OK, scored.await?))
+    }
+
+    async fn models(self: Arc<Self>) -> Answer {
+        let models = blocking(move || Ok(self.registry.list())).await?;
+        Ok(reply::json(StatusCode::OK, &BTreeMap::from([("models", models)])))
+    }
+
+    async fn model(self: Arc<Self>, call: Call) -> Answer {
+        Ok(reply::json(StatusCode::OK, &self.registry.about(call.parameter("name").unwrap_or_default())?))
+    }
+
+    async fn uploads(self: Arc<Self>, call: Call) -> Answer {
+        let all = self.jobs.as_ref().map(|jobs| jobs.list(&owner(&call))).unwrap_or_default();
+        Ok(reply::json(StatusCode::OK, &BTreeMap::from([("bundles", all)])))
+    }
+
+    async fn upload(self: Arc<Self>, mut call: Call) -> Answer {
+        if self.jobs.is_none() {
+            let problem = Problem::new(403, "this server takes no uploads");
+            return Err(problem.hint("train with `qualm train`, and give the bundle to whoever runs this").into());
+        }
+        let (wanted, owner) = (wanted(&call)?, owner(&call));
+        let api = Arc::clone(&self);
+        let begun = blocking(move || match &api.jobs {
+            Some(jobs) => jobs.begin(&owner, wanted),
+            None => Err(Problem::new(403, "this server takes no uploads")),
+        });
+        let upload = begun.await?;
+        call.save(upload.path(), upload.limit()).await?;
+        let status = blocking(move || upload.submit()).await?;
+        let mut reply = reply::json(StatusCode::ACCEPTED, &status);
+        // An id is made of letters and digits.
+        if let Ok(location) = HeaderValue::from_str(&status.url) {
+            reply.headers_mut().insert(LOCATION, location);
+        }
+        Ok(reply)
+    }
+
+    async fn upload_status(self: Arc<Self>, call: Call) -> Answer {
+        let jobs = self.jobs.as_ref().ok_or_else(Jobs::unknown)?;
+        Ok(reply::json(StatusCode::OK, &jobs.get(&owner(&call), call.parameter("id").unwrap_or_default())?))
+    }
+
+    async fn cancel(self: Arc<Self>, call: Call) -> Answer {
+        let (owner, id) = (owner(&call), call.parameter("id").unwrap_or_default().to_owned());
+        let cancelled = blocking(move || self.jobs.as_ref().ok_or_else(Jobs::unknown)?.cancel(&owner, &id));
+        Ok(reply::json(StatusCode::OK, &cancelled.await?))
+    }
+}
+
+type Answering = std::pin::Pin<Box<dyn Future<Output = Answer> + Send>>;
+
+/// Does what may take its time where it keeps nobody from being answered.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Problem> + Send + 'static) -> Result<T, Problem> {
+    spawn_blocking(work).await.unwrap_or_else(|error| {
+        tracing::error!("a request was not answered: {error}");
+        Err(Problem::new(500, "something went wrong here").hint("whoever runs this server finds more in its log"))
+    })
+}
+
+fn json(status: StatusCode, body: Vec<u8>) -> Reply {
+    reply::bytes(status, "application/json", body)
+}
+
+fn not_taken(kind: &str, hint: &str) -> Problem {
+    Problem::new(415, format!("{} is not taken here", shown(kind))).hint(hint)
+}
+
+/// Whose jobs these are: those of the token.
+fn owner(call: &Call) -> String {
+    call.token().map_or_else(String::new, |token| token.to_string())
+}
+
+/// What is wanted of an upload.
+fn wanted(call: &Call) -> Result<Wanted, Problem> {
+    for (name, _) in call.query_pairs() {
+        if !["name", "detector"].contains(&&*name) {
+            return Err(
+                Problem::of_field(shown(&name), "there is no such parameter").hint("known are name and detector")
+            );
+        }
+    }
+    let parameter = |name: &str, hint: &str| {
+        let value = call.query(name).map(std::borrow::Cow::into_owned);
+        value.ok_or_else(|| Problem::of_field(name, "it is missing").hint(hint))
+    };
+    let name = parameter("name", "POST /api/v1/bundles?name=NAME&detector=KIND")?;
+    let kinds = format!("one of {}", qualm_offline::train::kinds::KINDS.join(", "));
+    let detector = parameter("detector", &kinds)?;
+    let kind = call.header(CONTENT_TYPE).unwrap_or("an upload without a content-type");
+    let format = Format::of(kind).ok_or_else(|| not_taken(kind, "send text/csv, or application/x-ndjson"))?;
+    Ok(Wanted { name, detector, format })
+}
+
+/// What there is, in short.
+#[derive(Debug, Clone, Serialize)]
+struct Index {
+    name: &'static str,
+    version: &'static str,
+    endpoints: Vec<Endpoint>,
+}
+
+#[derive(Debug, Clone, Serialize)]
+struct Endpoint {
+    method: String,
+    path: String,
+    summary: String,
+}
+
+/// What the document says of each endpoint.
+fn index() -> Index {
+    #[derive(Deserialize)]
+    struct Document {
+        paths: BTreeMap<String, BTreeMap<String, serde_json::Value>>,
+    }
+    let document: Document = serde_json::from_str(OPENAPI).expect("a test reads the very same document");
+    let operations = document.paths.into_iter().flat_map(|(path, methods)| {
+        let with_path = move |(method, operation): (String, serde_json::Value)| {
+            let summary = operation.get("summary")?.as_str()?.to_owned();
+            Some(Endpoint { method: method.to_ascii_uppercase(), path: path.clone(), summary })
+        };
+        methods.into_iter().filter_map(with_path)
+    });
+    Index { name: "qualm", version: env!("CARGO_PKG_VERSION"), endpoints: operations.collect() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::models;
+    use super::*;
+
+    #[test]
+    fn every_route_is_in_the_document_and_the_reverse() {
+        let dir = tempfile::tempdir().unwrap();
+        let registry = Registry::open(models::Options::of(dir.path()), models::Native);
+        let router = Api::new(registry, None, Options::default()).routes(Router::new());
+        let mut routes: Vec<_> = router.routes().iter().map(|r| format!("{} {}", r.method, r.path)).collect();
+        let documented = index().endpoints;
+        let mut documented: Vec<_> = documented.iter().map(|e| format!("{} {}", e.method, e.path)).collect();
+        routes.sort();
+        documented.sort();
+        assert_eq!(routes, documented);
+    }
+
+    #[test]
+    fn the_document_names_the_kinds_that_there_are() {
+        let document: serde_json::Value = serde_json::from_str(OPENAPI).unwrap();
+        let detector = &document["paths"]["/api/v1/bundles"]["post"]["parameters"][1];
+        assert_eq!(detector["name"], "detector");
+        let mut kinds: Vec<_> =
+            detector["schema"]["enum"].as_array().unwrap().iter().filter_map(|k| k.as_str()).collect();
+        let mut known = qualm_offline::train::kinds::KINDS.to_vec();
+        kinds.sort_unstable();
+        known.sort_unstable();
+        assert_eq!(kinds, known);
+    }
+}

@@ -1,0 +1,351 @@
+//! One upload on its way to a model, and what is told of it.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use jiff::Timestamp;
+use parking_lot::Mutex;
+use serde::Serialize;
+use tempfile::TempDir;
+
+use super::report::{Evaluation, Training, Validation};
+use crate::api::problem::Problem;
+
+/// The longest name of a model that is trained here.
+const LONGEST: usize = 64;
+
+/// How much of an upload is looked at before its turn comes, in bytes: the names of many columns.
+const HEAD: u64 = 256 << 10;
+
+/// What an upload is written in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// Comma-separated values, the time first.
+    Csv,
+    /// An object of JSON a line.
+    Jsonl,
+}
+
+impl Format {
+    /// What a `content-type` says.
+    #[must_use]
+    pub fn of(content_type: &str) -> Option<Self> {
+        let kind = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+        match &*kind {
+            "text/csv" | "application/csv" => Some(Self::Csv),
+            "application/x-ndjson" | "application/jsonl" | "application/x-jsonlines" => Some(Self::Jsonl),
+            _ => None,
+        }
+    }
+
+    /// Whether a file begins as one of this format does. Whoever sends something else altogether is told at once.
+    ///
+    /// # Errors
+    ///
+    /// What it should begin with.
+    pub(super) fn check(self, file: &Path) -> io::Result<Result<(), Problem>> {
+        let mut bytes = Vec::new();
+        File::open(file)?.take(HEAD).read_to_end(&mut bytes)?;
+        let head = String::from_utf8_lossy(&bytes);
+        let head = head.trim_start_matches('\u{feff}');
+        let refuse = |error: &str, hint: &str| Ok(Err(Problem::new(422, error).hint(hint)));
+        match self {
+            Self::Csv => {
+                let (first, rest) = head.lines().next().unwrap_or_default().split_once(',').unwrap_or_default();
+                if ["time", "timestamp"].contains(&first.trim().trim_matches('"')) && !rest.trim().is_empty() {
+                    return Ok(Ok(()));
+                }
+                refuse(
+                    "line 1: it names no columns, or not `time` first",
+                    "begin with a line such as time,cpu,mem: a column `time` or `timestamp`, then the metrics",
+                )
+            }
+            Self::Jsonl if head.trim_start().starts_with('{') => Ok(Ok(())),
+            Self::Jsonl => {
+                refuse("line 1: it is no JSON object", "write an object a line: {\"time\": 1706702400, \"cpu\": 12.5}")
+            }
+        }
+    }
+
+    /// What the file is called in the job's directory: its ending tells the format.
+    pub(super) fn file(self) -> &'static str {
+        match self {
+            Self::Csv => "upload.csv",
+            Self::Jsonl => "upload.jsonl",
+        }
+    }
+}
+
+/// What is wanted of an upload.
+#[derive(Debug, Clone)]
+pub struct Wanted {
+    /// What the model is called.
+    pub name: String,
+    /// The kind of detector.
+    pub detector: String,
+    /// What the upload is written in.
+    pub format: Format,
+}
+
+impl Wanted {
+    /// Checks it: nothing else of what a client says becomes part of a command or a path.
+    ///
+    /// # Errors
+    ///
+    /// 422: what is wrong, and what would be right.
+    pub fn check(&self) -> Result<(), Problem> {
+        let first = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+        let allowed = |c: char| first(c) || matches!(c, '.' | '_' | '-');
+        let Self { name, detector, .. } = self;
+        if !name.starts_with(first) || name.len() > LONGEST || !name.chars().all(allowed) {
+            return Err(Problem::of_field("name", "it is no name of a model")
+                .hint(format!("up to {LONGEST} of a-z, 0-9, `.`, `_` and `-`, a letter or digit first")));
+        }
+        let kinds = qualm_offline::train::kinds::KINDS;
+        if !kinds.contains(&detector.as_str()) {
+            let hint = format!("one of {}", kinds.join(", "));
+            return Err(Problem::of_field("detector", "there is no such kind that is trained").hint(hint));
+        }
+        Ok(())
+    }
+}
+
+/// How far a job is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum State {
+    /// Others are before it.
+    Queued,
+    /// The data are checked.
+    Validating,
+    /// The model is fitted.
+    Training,
+    /// The model is tried.
+    Evaluating,
+    /// The model is put among those that are served.
+    Publishing,
+    /// The model is there.
+    Done,
+    /// There is no model.
+    Failed,
+    /// Nobody wants the model any more.
+    Cancelled,
+}
+
+impl State {
+    /// Whether nothing more will happen.
+    #[must_use]
+    pub const fn is_end(self) -> bool {
+        matches!(self, Self::Done | Self::Failed | Self::Cancelled)
+    }
+
+    /// How much is done, about; an end says nothing of it but `Done`.
+    const fn percent(self) -> Option<u8> {
+        match self {
+            Self::Queued => Some(0),
+            Self::Validating => Some(5),
+            Self::Training => Some(20),
+            Self::Evaluating => Some(70),
+            Self::Publishing => Some(95),
+            Self::Done => Some(100),
+            Self::Failed | Self::Cancelled => None,
+        }
+    }
+}
+
+/// What is told of a job.
+#[derive(Debug, Clone, Serialize)]
+pub struct Status {
+    /// What it is asked for by.
+    pub id: String,
+    /// Where it is asked for.
+    pub url: String,
+    /// How far it is.
+    pub state: State,
+    /// How much is done, about.
+    pub percent: u8,
+    /// What the model is called.
+    pub name: String,
+    /// The kind of detector.
+    pub detector: String,
+    /// What was uploaded, unpacked.
+    pub bytes: u64,
+    /// When it was uploaded, its turn came, and it ended.
+    pub created: Timestamp,
+    /// See `created`.
+    pub started: Option<Timestamp>,
+    /// See `created`.
+    pub ended: Option<Timestamp>,
+    /// What the data are like.
+    pub validation: Option<Validation>,
+    /// What was learnt.
+    pub training: Option<Training>,
+    /// How the model does.
+    pub evaluation: Option<Evaluation>,
+    /// The model.
+    pub model: Option<Published>,
+    /// Why there is none.
+    pub error: Option<Fault>,
+}
+
+/// A model that is there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Published {
+    /// What it is called.
+    pub name: String,
+    /// Its version.
+    pub version: u64,
+    /// Where it is told of.
+    pub url: String,
+}
+
+/// Why a job came to nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Fault {
+    /// What is wrong.
+    pub error: String,
+    /// What to do.
+    pub hint: Option<String>,
+}
+
+/// One upload on its way to a model.
+#[derive(Debug)]
+pub(super) struct Job {
+    pub(super) id: String,
+    /// The token that it belongs to.
+    pub(super) owner: String,
+    pub(super) wanted: Wanted,
+    pub(super) bytes: u64,
+    cancelled: AtomicBool,
+    status: Mutex<Status>,
+    /// Everything of it on disk; gone once it has ended.
+    dir: Mutex<Option<TempDir>>,
+}
+
+impl Job {
+    pub(super) fn new(id: String, owner: String, wanted: Wanted, bytes: u64, dir: TempDir) -> Self {
+        let status = Status {
+            url: format!("/api/v1/bundles/{id}"),
+            id: id.clone(),
+            state: State::Queued,
+            percent: 0,
+            name: wanted.name.clone(),
+            detector: wanted.detector.clone(),
+            bytes,
+            created: Timestamp::now(),
+            started: None,
+            ended: None,
+            validation: None,
+            training: None,
+            evaluation: None,
+            model: None,
+            error: None,
+        };
+        let (cancelled, status, dir) = (AtomicBool::new(false), Mutex::new(status), Mutex::new(Some(dir)));
+        Self { id, owner, wanted, bytes, cancelled, status, dir }
+    }
+
+    pub(super) fn status(&self) -> Status {
+        self.status.lock().clone()
+    }
+
+    pub(super) fn dir(&self) -> Option<PathBuf> {
+        self.dir.lock().as_ref().map(|dir| Path::to_owned(dir.path()))
+    }
+
+    pub(super) fn is_cancelled(&self) -> bool {
+        self.cancelled.load(Ordering::Relaxed)
+    }
+
+    /// Goes on to the next step, unless nobody wants it any more.
+    pub(super) fn go_on(&self, state: State, change: impl FnOnce(&mut Status)) -> bool {
+        let mut status = self.status.lock();
+        if self.is_cancelled() {
+            return false;
+        }
+        status.started.get_or_insert_with(Timestamp::now);
+        status.state = state;
+        status.percent = state.percent().unwrap_or(status.percent);
+        change(&mut status);
+        true
+    }
+
+    /// Ends it: what is on disk goes first.
+    pub(super) fn end(&self, state: State, change: impl FnOnce(&mut Status)) {
+        drop(self.dir.lock().take());
+        let mut status = self.status.lock();
+        status.ended.get_or_insert_with(Timestamp::now);
+        if !status.state.is_end() {
+            status.state = state;
+            status.percent = state.percent().unwrap_or(status.percent);
+        }
+        change(&mut status);
+    }
+
+    /// Has it end as soon as it can.
+    ///
+    /// # Errors
+    ///
+    /// How far it is, where it is too late.
+    pub(super) fn cancel(&self) -> Result<(), State> {
+        let mut status = self.status.lock();
+        if status.state.is_end() || status.state == State::Publishing {
+            return Err(status.state);
+        }
+        self.cancelled.store(true, Ordering::Relaxed);
+        status.state = State::Cancelled;
+        Ok(())
+    }
+}
+
+/// Figures by name; null where there is none.
+pub type Figures = BTreeMap<String, Option<f64>>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_could_be_anything_else_are_refused() {
+        let check = |name: &str, detector: &str| {
+            let (name, detector) = (name.to_owned(), detector.to_owned());
+            Wanted { name, detector, format: Format::Csv }.check().map_err(|problem| problem.field.unwrap())
+        };
+        let longest = "a".repeat(64);
+        for name in ["host", "0", "a.b_c-d", &longest] {
+            check(name, "isolation-forest").unwrap();
+        }
+        for name in ["", ".", "..", "-v", "_", "Host", "a/b", "a b", "ä", "a\n", "a\0", &format!("{longest}a")] {
+            assert_eq!(check(name, "zscore").unwrap_err(), "name", "{name:?}");
+        }
+        assert_eq!(check("host", "--out").unwrap_err(), "detector");
+        assert_eq!(check("host", "streaming").unwrap_err(), "detector", "it learns online");
+    }
+
+    #[test]
+    fn what_begins_as_no_history_does_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let check = |format: Format, text: &str| {
+            let path = dir.path().join("upload");
+            std::fs::write(&path, text).unwrap();
+            format.check(&path).unwrap().is_ok()
+        };
+        for text in ["time,cpu\n1,2\n", "\u{feff}timestamp , cpu\r\n", "\"time\",\"cpu\"\n", "time,a"] {
+            assert!(check(Format::Csv, text), "{text}");
+        }
+        for text in ["", "\n", "null", "time", "time,\n1,2", "cpu,time\n", "time;cpu\n", "{\"time\":1}", "\0\u{ff}"] {
+            assert!(!check(Format::Csv, text), "{text}");
+        }
+        assert!(check(Format::Jsonl, "\n {\"time\":1}") && !check(Format::Jsonl, "[]") && !check(Format::Jsonl, ""));
+    }
+
+    #[test]
+    fn a_content_type_tells_the_format() {
+        assert_eq!(Format::of("text/csv; charset=utf-8"), Some(Format::Csv));
+        assert_eq!(Format::of("Application/X-NDJSON"), Some(Format::Jsonl));
+        assert_eq!(Format::of("application/json"), None);
+    }
+}

@@ -1,0 +1,353 @@
+//! Models of data of one's own: an upload is checked, learnt from, and what comes of it is served.
+//!
+//! An [`Upload`] has a directory of its own under `.jobs/` in the directory of models, where its body is saved and all
+//! work is done ([`work`]), by processes of their own ([`child`]). Whatever becomes of it, that directory goes. What is
+//! under way is known to this process only: when it stops, so do the jobs.
+
+mod child;
+mod job;
+mod options;
+mod publish;
+mod quota;
+mod report;
+mod work;
+
+use std::collections::VecDeque;
+use std::fs::{self, File, Permissions};
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::Instant;
+
+use parking_lot::{Condvar, Mutex};
+use rustix::fs::{FlockOperation, flock};
+use tempfile::TempDir;
+use tracing::{info, warn};
+
+pub use job::{Fault, Figures, Format, Published, State, Status, Wanted};
+pub use options::{Child, Options};
+pub use report::{Evaluation, Finding, Parts, Training, Validation};
+
+use super::models::Registry;
+use super::problem::Problem;
+use job::Job;
+use quota::Quota;
+use work::Workshop;
+
+/// Where jobs are done, in the directory of models.
+pub const DIR: &str = ".jobs";
+
+/// In it, what says that a process is at work there.
+const LOCK: &str = "lock";
+
+/// The jobs, and the threads that do them. Dropped, they stop.
+#[derive(Debug)]
+pub struct Jobs {
+    shared: Arc<Shared>,
+    workers: Mutex<Vec<JoinHandle<()>>>,
+    /// Held as long as this process is at work in the directory.
+    _lock: File,
+}
+
+#[derive(Debug)]
+struct Shared {
+    options: Options,
+    registry: Arc<Registry>,
+    dir: PathBuf,
+    book: Mutex<Book>,
+    /// Told when there is a job to be done, or the end has come.
+    wake: Condvar,
+    stopping: AtomicBool,
+    publishing: Mutex<()>,
+}
+
+/// What is under way.
+#[derive(Debug, Default)]
+struct Book {
+    /// All that are told of, the oldest first.
+    jobs: VecDeque<Arc<Job>>,
+    queue: VecDeque<Arc<Job>>,
+    quota: Quota,
+}
+
+/// An upload whose body is being saved. Dropped, nothing of it stays.
+#[derive(Debug)]
+pub struct Upload {
+    shared: Arc<Shared>,
+    /// Taken when it becomes a job.
+    dir: Option<TempDir>,
+    path: PathBuf,
+    owner: String,
+    wanted: Wanted,
+    limit: u64,
+}
+
+impl Jobs {
+    /// Begins: leftovers are removed, and threads wait for work.
+    ///
+    /// # Errors
+    ///
+    /// Where the directory cannot be used, or another process is at work there.
+    pub fn start(options: Options, registry: Arc<Registry>) -> io::Result<Self> {
+        let dir = registry.dir().join(DIR);
+        let lock = claim(&dir)?;
+        let workers = options.at_once.max(1);
+        let shared = Arc::new(Shared {
+            options,
+            registry,
+            dir,
+            book: Mutex::default(),
+            wake: Condvar::new(),
+            stopping: AtomicBool::new(false),
+            publishing: Mutex::new(()),
+        });
+        let this = Self { shared, workers: Mutex::default(), _lock: lock };
+        for _ in 0..workers {
+            let shared = Arc::clone(&this.shared);
+            let worker = thread::Builder::new().name("qualm-jobs".to_owned()).spawn(move || shared.work())?;
+            this.workers.lock().push(worker);
+        }
+        Ok(this)
+    }
+
+    /// Begins an upload for `owner`, if there is room for it.
+    ///
+    /// # Errors
+    ///
+    /// 422 where what is wanted cannot be, 429 where the owner has had their share, 503 where all have, 403 where
+    /// nothing may be published.
+    pub fn begin(&self, owner: &str, wanted: Wanted) -> Result<Upload, Problem> {
+        wanted.check()?;
+        let Shared { options, registry, dir, .. } = &*self.shared;
+        if options.key.is_none() && !registry.trust().keys.is_empty() {
+            return Err(Problem::new(
+                403,
+                "only signed models are served here, and this server has no key to sign with",
+            )
+            .hint(
+                "train with `qualm train`, sign with `qualm bundle sign`, and give the bundle to whoever runs this",
+            ));
+        }
+        if bytes_in(registry.dir()) >= options.models {
+            return Err(Problem::new(503, "there is no room for more models")
+                .hint("have whoever runs this server remove old versions"));
+        }
+        let limit = {
+            let mut book = self.shared.book.lock();
+            let of_owner = book.under_way().filter(|job| job.owner == owner).count();
+            let on_disk = book.under_way().map(|job| job.bytes).sum();
+            let waiting = book.queue.len();
+            book.quota.begin(owner, options, of_owner, waiting, on_disk, Instant::now())?
+        };
+        // From here on, dropping gives back what was reserved.
+        let (shared, owner) = (Arc::clone(&self.shared), owner.to_owned());
+        let mut upload = Upload { shared, dir: None, path: PathBuf::new(), owner, wanted, limit };
+        let made = tempfile::Builder::new().prefix("").rand_bytes(16).tempdir_in(dir).map_err(|error| {
+            warn!("{}: {error}", dir.display());
+            Problem::new(503, "there is no place to save the upload").retry_after(60)
+        })?;
+        upload.path = made.path().join(upload.wanted.format.file());
+        upload.dir = Some(made);
+        Ok(upload)
+    }
+
+    /// What is told of a job of this owner.
+    ///
+    /// # Errors
+    ///
+    /// 404.
+    pub fn get(&self, owner: &str, id: &str) -> Result<Status, Problem> {
+        self.find(owner, id).map(|job| job.status())
+    }
+
+    /// What is told of all jobs of this owner, the newest first.
+    #[must_use]
+    pub fn list(&self, owner: &str) -> Vec<Status> {
+        let book = self.shared.book.lock();
+        book.jobs.iter().rev().filter(|job| job.owner == owner).map(|job| job.status()).collect()
+    }
+
+    /// Ends a job of this owner.
+    ///
+    /// # Errors
+    ///
+    /// 404, and 409 where it is too late.
+    pub fn cancel(&self, owner: &str, id: &str) -> Result<Status, Problem> {
+        let job = self.find(owner, id)?;
+        job.cancel().map_err(|state| {
+            let error = if state.is_end() { "it has ended already" } else { "it is being published" };
+            Problem::new(409, error).hint("GET it to see what came of it")
+        })?;
+        let mut book = self.shared.book.lock();
+        let waiting = book.queue.iter().position(|waiting| waiting.id == id);
+        if let Some(place) = waiting {
+            book.queue.remove(place);
+            job.end(State::Cancelled, |_| {});
+        }
+        Ok(job.status())
+    }
+
+    fn find(&self, owner: &str, id: &str) -> Result<Arc<Job>, Problem> {
+        let book = self.shared.book.lock();
+        let found = book.jobs.iter().find(|job| job.id == id && job.owner == owner).cloned();
+        found.ok_or_else(Self::unknown)
+    }
+
+    /// There is no such job, or it is somebody else's.
+    #[must_use]
+    pub fn unknown() -> Problem {
+        Problem::new(404, "there is no such upload").hint("GET /api/v1/bundles lists yours; a restart forgets them")
+    }
+
+    /// Ends all jobs, and waits until nothing of them is left.
+    pub fn stop(&self) {
+        self.shared.stopping.store(true, Ordering::Relaxed);
+        let waiting: Vec<_> = {
+            let mut book = self.shared.book.lock();
+            self.shared.wake.notify_all();
+            book.queue.drain(..).collect()
+        };
+        for job in waiting {
+            job.end(State::Cancelled, |_| {});
+        }
+        for worker in self.workers.lock().drain(..) {
+            let _panicked = worker.join();
+        }
+    }
+}
+
+impl Drop for Jobs {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+impl Upload {
+    /// Where the body is to be saved.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// How many bytes it may have, unpacked.
+    #[must_use]
+    pub fn limit(&self) -> u64 {
+        self.limit
+    }
+
+    /// Makes a job of it, now that the body is saved.
+    ///
+    /// # Errors
+    ///
+    /// 422 where the body begins as no history does, 503 where the server stops.
+    pub fn submit(mut self) -> Result<Status, Problem> {
+        let bytes = fs::metadata(&self.path).map_or(0, |file| file.len());
+        self.wanted.format.check(&self.path).unwrap_or_else(|error| {
+            warn!("{}: {error}", self.path.display());
+            Err(Problem::new(500, "the upload cannot be read again").hint("send it again"))
+        })?;
+        let mut book = self.shared.book.lock();
+        let Some(dir) = self.dir.take().filter(|_| !self.shared.stopping.load(Ordering::Relaxed)) else {
+            return Err(Problem::new(503, "this server stops").retry_after(10));
+        };
+        let id = dir.path().file_name().unwrap_or_default().to_string_lossy().into_owned();
+        info!("upload {id}: {bytes} bytes for the model {} ({})", self.wanted.name, self.wanted.detector);
+        let job = Arc::new(Job::new(id, self.owner.clone(), self.wanted.clone(), bytes, dir));
+        book.quota.end(&self.owner, self.limit, bytes, Instant::now());
+        book.queue.push_back(Arc::clone(&job));
+        book.jobs.push_back(Arc::clone(&job));
+        book.forget(self.shared.options.remembered);
+        self.shared.wake.notify_one();
+        Ok(job.status())
+    }
+}
+
+/// Gives back what was reserved, where it has not become a job.
+impl Drop for Upload {
+    fn drop(&mut self) {
+        let was_begun = self.dir.is_some() || self.path.as_os_str().is_empty();
+        if was_begun {
+            self.shared.book.lock().quota.end(&self.owner, self.limit, 0, Instant::now());
+        }
+    }
+}
+
+impl Shared {
+    /// A worker's life.
+    fn work(&self) {
+        let Self { options, registry, publishing, stopping, .. } = self;
+        let stopping = || stopping.load(Ordering::Relaxed);
+        let workshop = Workshop { options, registry, publishing, stopping: &stopping };
+        while let Some(job) = self.next() {
+            workshop.run(&job);
+        }
+    }
+
+    /// The next job; none when the end has come.
+    fn next(&self) -> Option<Arc<Job>> {
+        let mut book = self.book.lock();
+        loop {
+            if self.stopping.load(Ordering::Relaxed) {
+                return None;
+            }
+            if let Some(job) = book.queue.pop_front() {
+                return Some(job);
+            }
+            self.wake.wait(&mut book);
+        }
+    }
+}
+
+impl Book {
+    /// The jobs that still take something.
+    fn under_way(&self) -> impl Iterator<Item = &Arc<Job>> {
+        self.jobs.iter().filter(|job| job.dir().is_some())
+    }
+
+    /// Forgets the oldest that have ended.
+    fn forget(&mut self, remembered: usize) {
+        let mut over = self.jobs.len().saturating_sub(remembered);
+        self.jobs.retain(|job| {
+            let goes = over > 0 && job.status().state.is_end() && job.dir().is_none();
+            over -= usize::from(goes);
+            !goes
+        });
+    }
+}
+
+/// Makes the directory ours, and removes what others left there.
+fn claim(dir: &Path) -> io::Result<File> {
+    let at = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", dir.display()));
+    match fs::create_dir(dir) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(at(error)),
+        _ => fs::set_permissions(dir, Permissions::from_mode(0o700)).map_err(at)?, // uploads are nobody else's business
+    }
+    let lock = File::options().create(true).truncate(false).write(true).open(dir.join(LOCK)).map_err(at)?;
+    flock(&lock, FlockOperation::NonBlockingLockExclusive).map_err(|_| {
+        io::Error::other(format!("{}: another process trains here; give each a directory of its own", dir.display()))
+    })?;
+    for entry in fs::read_dir(dir).map_err(at)? {
+        let path = entry.map_err(at)?.path();
+        if !path.ends_with(LOCK) {
+            let removed = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+            removed.map_err(at)?;
+        }
+    }
+    Ok(lock)
+}
+
+/// The bytes of all bundles in a directory.
+fn bytes_in(dir: &Path) -> u64 {
+    let Ok(entries) = fs::read_dir(dir) else { return 0 };
+    let visible = entries.flatten().filter(|entry| !entry.file_name().as_encoded_bytes().starts_with(b"."));
+    let size = |entry: fs::DirEntry| match entry.metadata() {
+        Ok(about) if about.is_dir() => fs::read_dir(entry.path())
+            .map_or(0, |files| files.flatten().filter_map(|file| file.metadata().ok()).map(|file| file.len()).sum()),
+        Ok(about) => about.len(),
+        Err(_) => 0,
+    };
+    visible.map(size).sum()
+}

@@ -1,0 +1,76 @@
+//! What uploads may take.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use qualm_bundle::signature::SecretKey;
+
+/// What uploads may take. A token is whoever asks; without tokens there is one caller.
+#[derive(Debug)]
+pub struct Options {
+    /// The `qualm` program, which does the work in processes of its own.
+    pub program: PathBuf,
+    /// Signs what is published. Without it, and with trusted keys, nothing that is trained here would be served.
+    pub key: Option<SecretKey>,
+    /// Models that are trained at once.
+    pub at_once: usize,
+    /// Jobs that wait at most, of all tokens.
+    pub queue: usize,
+    /// Jobs that a token may have under way, waiting ones among them.
+    pub jobs_of_token: usize,
+    /// Bytes that a token may upload in a day.
+    pub bytes_of_token: u64,
+    /// The largest upload, unpacked.
+    pub upload: u64,
+    /// Bytes that all jobs under way may take on disk.
+    pub disk: u64,
+    /// Bytes that the directory of models may have, before no upload is taken any more.
+    pub models: u64,
+    /// Jobs that have ended and are still told of.
+    pub remembered: usize,
+    /// What each process may take.
+    pub child: Child,
+}
+
+/// What a process may take.
+#[derive(Debug, Clone, Copy)]
+pub struct Child {
+    /// How long it may run, on the wall's clock and on the processor's.
+    pub time: Duration,
+    /// Its address space, in bytes.
+    pub memory: u64,
+    /// What it may print, in bytes.
+    pub output: u64,
+    /// The largest file that it may write, in bytes.
+    pub file: u64,
+    /// How much it lets others go first, as `nice` has it.
+    pub nice: i32,
+    /// Threads that it computes on.
+    pub threads: u32,
+}
+
+impl Options {
+    /// The defaults, for this program: one training at a time, 16 that wait, 3 jobs and 1 GiB a day for a token.
+    pub fn of(program: impl Into<PathBuf>) -> Self {
+        Self {
+            program: program.into(),
+            key: None,
+            at_once: 1,
+            queue: 16,
+            jobs_of_token: 3,
+            bytes_of_token: 1 << 30,
+            upload: 256 << 20,
+            disk: 4 << 30,
+            models: 8 << 30,
+            remembered: 1000,
+            child: Child::default(),
+        }
+    }
+}
+
+/// What a quarter of a gigabyte of history needs, and no more.
+impl Default for Child {
+    fn default() -> Self {
+        Self { time: Duration::from_mins(30), memory: 4 << 30, output: 16 << 20, file: 512 << 20, nice: 10, threads: 1 }
+    }
+}

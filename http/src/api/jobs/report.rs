@@ -1,0 +1,180 @@
+//! What the processes print, and what of it is told.
+
+use serde::{Deserialize, Serialize};
+
+use super::job::{Fault, Figures};
+
+/// The most findings that are told, the worst.
+const MOST: usize = 100;
+
+/// The longest text that is told.
+const LONGEST: usize = 500;
+
+/// What the data are like.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Validation {
+    /// `ok`, `warning` or `bad`.
+    pub verdict: String,
+    /// Rows.
+    pub rows: u64,
+    /// The first time.
+    pub from: Option<String>,
+    /// The last time.
+    pub until: Option<String>,
+    /// What was found, the worst first.
+    pub findings: Vec<Finding>,
+    /// Findings that are left out here.
+    pub more: usize,
+}
+
+/// What was found.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
+pub struct Finding {
+    /// By which check.
+    pub check: String,
+    /// `warning` or `bad`.
+    pub verdict: String,
+    /// What it is.
+    pub what: String,
+    /// What to do.
+    pub advice: String,
+    /// The column.
+    pub column: Option<String>,
+    /// The line where it is first, or worst.
+    pub line: Option<u64>,
+    /// How many times.
+    pub count: u64,
+}
+
+/// What was learnt.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Training {
+    /// The rows of each part.
+    pub rows: Parts,
+    /// What should be known.
+    pub warnings: Vec<String>,
+}
+
+/// How many rows were for what.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+pub struct Parts {
+    /// Learnt from.
+    pub train: u64,
+    /// To set the threshold.
+    pub validation: u64,
+    /// To try the result.
+    pub test: u64,
+}
+
+/// How the model does.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
+pub struct Evaluation {
+    /// By name.
+    pub figures: Figures,
+    /// What should be known.
+    pub notes: Vec<String>,
+}
+
+impl Validation {
+    /// Reads what `validate --json` printed.
+    pub(super) fn read(json: &[u8]) -> Result<Self, String> {
+        #[derive(Deserialize)]
+        struct Report {
+            verdict: String,
+            rows: u64,
+            from: Option<String>,
+            until: Option<String>,
+            checks: Vec<Check>,
+        }
+        #[derive(Deserialize)]
+        struct Check {
+            findings: Vec<Finding>,
+        }
+        let Report { verdict, rows, from, until, checks } =
+            serde_json::from_slice(json).map_err(|error| error.to_string())?;
+        let mut findings: Vec<_> = checks.into_iter().flat_map(|check| check.findings).collect();
+        findings.sort_by_key(|finding| finding.verdict != "bad");
+        let more = findings.len().saturating_sub(MOST);
+        findings.truncate(MOST);
+        for finding in &mut findings {
+            finding.advice = for_uploaders(&finding.advice);
+        }
+        Ok(Self { verdict, rows, from, until, findings, more })
+    }
+
+    /// Why nothing can be learnt from the data, where that is so.
+    pub(super) fn fault(&self) -> Option<Fault> {
+        let worst = self.findings.first().filter(|_| self.verdict == "bad")?;
+        let line = worst.line.map_or_else(String::new, |line| format!("line {line}: "));
+        let column = worst.column.as_ref().map_or_else(String::new, |column| format!("column `{column}`: "));
+        let hint = format!("{}; `validation` has all that was found", worst.advice);
+        Some(Fault {
+            error: format!("the data are not fit to train on: {line}{column}{}", worst.what),
+            hint: Some(hint),
+        })
+    }
+}
+
+impl Training {
+    /// Reads what `train --json` printed.
+    pub(super) fn read(json: &[u8]) -> Result<Self, String> {
+        #[derive(Deserialize)]
+        struct Outcome {
+            rows: Parts,
+            warnings: Vec<String>,
+        }
+        let Outcome { rows, warnings } = serde_json::from_slice(json).map_err(|error| error.to_string())?;
+        Ok(Self { rows, warnings })
+    }
+}
+
+impl Evaluation {
+    /// Reads what `evaluate --json` printed.
+    pub(super) fn read(json: &[u8]) -> Result<Self, String> {
+        serde_json::from_slice(json).map_err(|error| error.to_string())
+    }
+}
+
+/// An advice without the options of a command that the uploader does not see.
+fn for_uploaders(advice: &str) -> String {
+    let advice =
+        advice.replace(", leave the column out, or tolerate it with --max-missing", ", or leave the column out");
+    advice.replace(" (--min-rows)", "")
+}
+
+/// What a command said at its end, as its users see it: a file is theirs, and lies nowhere.
+pub(super) fn last_words(said: &str) -> Option<String> {
+    let last = said.lines().rfind(|line| line.starts_with("E! "))?;
+    let last = last.trim_start_matches("E! ").trim_start_matches("qualm: ");
+    let clean = |c: char| if c.is_control() { '\u{fffd}' } else { c };
+    Some(last.chars().map(clean).take(LONGEST).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn findings_are_told_in_the_uploaders_words() {
+        let json = br#"{"file":"upload.csv","verdict":"bad","rows":2,"from":null,"until":null,"checks":[
+            {"check":"missing","verdict":"warning","findings":[{"check":"missing","verdict":"warning","kind":"missing",
+              "measurement":"m","column":"cpu","series":null,"count":1,"line":null,"what":"50 % of its values are missing",
+              "advice":"collect what is missing, leave the column out, or tolerate it with --max-missing"}]},
+            {"check":"schema","verdict":"bad","findings":[{"check":"schema","verdict":"bad","kind":"text",
+              "measurement":"m","column":"cpu","series":null,"count":1,"line":3,"what":"text where numbers are",
+              "advice":"leave it empty where it is missing"}]}],"series":[],"columns":[]}"#;
+        let validation = Validation::read(json).unwrap();
+        assert_eq!(validation.findings[1].advice, "collect what is missing, or leave the column out");
+        let fault = validation.fault().unwrap();
+        assert_eq!(fault.error, "the data are not fit to train on: line 3: column `cpu`: text where numbers are");
+        assert!(fault.hint.unwrap().starts_with("leave it empty"));
+        assert!(Validation::read(b"{}").is_err());
+    }
+
+    #[test]
+    fn last_words_are_what_matters() {
+        let said = "W! qualm: slow\nE! qualm: upload.csv:3: `x` is no number\x1b[2J\n";
+        assert_eq!(last_words(said).unwrap(), "upload.csv:3: `x` is no number\u{fffd}[2J");
+        assert_eq!(last_words("thread main panicked"), None);
+    }
+}

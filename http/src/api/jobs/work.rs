@@ -1,0 +1,142 @@
+//! What is done with an upload: it is checked, learnt from, and the result tried and published.
+
+use std::path::Path;
+
+use parking_lot::Mutex;
+use tracing::{error, info};
+
+use super::child::{self, Done, Failure};
+use super::job::{Fault, Job, State};
+use super::options::Options;
+use super::publish::publish;
+use super::report::{Evaluation, Training, Validation, last_words};
+use crate::api::models::Registry;
+
+/// The bundle's directory in the job's.
+pub(super) const BUNDLE: &str = "bundle";
+
+/// Why a job ends early.
+enum End {
+    /// Nobody wants it any more, or the server stops.
+    Stopped,
+    /// It cannot be done.
+    Failed(Fault),
+}
+
+/// What jobs are done with.
+pub(super) struct Workshop<'a> {
+    pub(super) options: &'a Options,
+    pub(super) registry: &'a Registry,
+    /// Held while a model is published: versions are given one after the other.
+    pub(super) publishing: &'a Mutex<()>,
+    /// Whether the server stops.
+    pub(super) stopping: &'a dyn Fn() -> bool,
+}
+
+impl Workshop<'_> {
+    /// Does a job to its end.
+    pub(super) fn run(&self, job: &Job) {
+        let ended = match job.dir() {
+            Some(dir) => self.steps(job, &dir),
+            None => Err(End::Stopped),
+        };
+        match ended {
+            Ok(()) => {}
+            Err(End::Stopped) => job.end(State::Cancelled, |_| {}),
+            Err(End::Failed(fault)) => {
+                info!("upload {} for the model {} came to nothing: {}", job.id, job.wanted.name, fault.error);
+                job.end(State::Failed, |status| status.error = Some(fault));
+            }
+        }
+    }
+
+    fn steps(&self, job: &Job, dir: &Path) -> Result<(), End> {
+        let (name, detector) = (&*job.wanted.name, &*job.wanted.detector);
+        let input = job.wanted.format.file();
+        let go_on = |state, change: &dyn Fn(&mut super::Status)| {
+            if job.go_on(state, change) { Ok(()) } else { Err(End::Stopped) }
+        };
+
+        go_on(State::Validating, &|_| {})?;
+        let arguments = ["validate", "--json", "--input", input, "--measurement", name];
+        // 1 says that the data are found wanting, which is printed all the same.
+        let done = self.child(job, dir, "validating", &arguments, 1)?;
+        let validation = Validation::read(&done.out).map_err(|error| unreadable("validating", &error))?;
+        let fault = validation.fault();
+        if fault.is_none() && done.code != 0 {
+            return Err(unreadable("validating", "it failed, and found nothing"));
+        }
+        go_on(State::Validating, &move |status| status.validation = Some(validation.clone()))?;
+        if let Some(fault) = fault {
+            return Err(End::Failed(fault));
+        }
+        go_on(State::Training, &|_| {})?;
+
+        let known = ["--input", input, "--measurement", name, "--name", name, "--out", BUNDLE];
+        let arguments = [&["train", "--json", "--detector", detector], &known[..]].concat();
+        let done = self.child(job, dir, "training", &arguments, 0)?;
+        let training = Training::read(&done.out).map_err(|error| unreadable("training", &error))?;
+        go_on(State::Evaluating, &move |status| status.training = Some(training.clone()))?;
+
+        let arguments =
+            ["evaluate", "--json", "--bundle", BUNDLE, "--input", input, "--measurement", name, "--no-robustness"];
+        let done = self.child(job, dir, "evaluating", &arguments, 0)?;
+        let evaluation = Evaluation::read(&done.out).map_err(|error| unreadable("evaluating", &error))?;
+        // From here on there is no way back.
+        go_on(State::Publishing, &move |status| status.evaluation = Some(evaluation.clone()))?;
+
+        let one_at_a_time = self.publishing.lock();
+        let published = publish(dir, name, self.options.key.as_ref(), self.registry);
+        drop(one_at_a_time);
+        let model = published.map_err(|why| {
+            error!("upload {}: the model {name} cannot be published: {why}", job.id);
+            End::Failed(ours(&format!("the model cannot be published: {why}")))
+        })?;
+        info!("upload {} became the model {name} version {}", job.id, model.version);
+        job.end(State::Done, |status| status.model = Some(model));
+        Ok(())
+    }
+
+    /// Runs a command, whose exit code may be as large as `worst`.
+    fn child(&self, job: &Job, dir: &Path, step: &str, arguments: &[&str], worst: i32) -> Result<Done, End> {
+        let Options { program, child: limits, .. } = self.options;
+        let stopped = || job.is_cancelled() || (self.stopping)();
+        let failed = |error: String, hint: &str| End::Failed(Fault { error, hint: Some(hint.to_owned()) });
+        let done = child::run(program, arguments, dir, limits, &stopped).map_err(|failure| match failure {
+            Failure::Stopped => End::Stopped,
+            Failure::Time => failed(
+                format!("{step} took longer than {} s", limits.time.as_secs_f64()),
+                "upload fewer rows, or choose a detector that is fitted sooner, such as zscore",
+            ),
+            Failure::Memory => {
+                let most = limits.memory >> 20;
+                failed(format!("{step} took more memory than {most} MiB"), "upload fewer rows or columns")
+            }
+            Failure::Output => failed(format!("{step} wrote more than it may"), "upload fewer rows or columns"),
+            Failure::Broken(why) => {
+                error!("upload {}: {step} failed: {why}", job.id);
+                End::Failed(ours(&format!("{step} failed")))
+            }
+        })?;
+        match done.code {
+            code if code <= worst => Ok(done),
+            1 | 2 => match last_words(&done.said) {
+                Some(error) => Err(End::Failed(Fault { error: format!("{step}: {error}"), hint: None })),
+                None => Err(unreadable(step, "it failed without a word")),
+            },
+            code => Err(unreadable(step, &format!("it ended with {code}: {}", done.said.trim()))),
+        }
+    }
+}
+
+/// What a process printed is none of what it should.
+fn unreadable(step: &str, why: &str) -> End {
+    error!("{step} failed: {why}");
+    End::Failed(ours(&format!("{step} failed")))
+}
+
+/// What is not the uploader's fault.
+fn ours(error: &str) -> Fault {
+    let hint = "this is not the data's fault: try again and, if it stays so, tell whoever runs this server";
+    Fault { error: error.to_owned(), hint: Some(hint.to_owned()) }
+}

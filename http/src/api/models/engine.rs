@@ -1,0 +1,66 @@
+//! What scores: a detector with one model, wherever it runs.
+
+use qualm_bundle::Bundle;
+use qualm_core::Detector;
+use qualm_stream::{Rows, Verdicts};
+
+/// A detector with its model.
+pub trait Engine: Send {
+    /// Scores rows: `verdicts`, which is empty, gets one score a row and, where `explain` is asked for, contributions for
+    /// all rows (zeros where a row is no anomaly).
+    ///
+    /// # Errors
+    ///
+    /// Says why not. The engine is not used any more then.
+    fn score(&mut self, rows: &Rows, explain: bool, verdicts: &mut Verdicts) -> Result<(), String>;
+
+    /// Drops what is known of these series.
+    ///
+    /// # Errors
+    ///
+    /// As [`score`](Self::score).
+    fn forget(&mut self, series: &[u32]) -> Result<(), String>;
+}
+
+/// Makes engines of bundles.
+pub trait Engines: Send + Sync {
+    /// Opens a bundle that is whole and trusted, and makes sure that its golden rows get their scores.
+    ///
+    /// # Errors
+    ///
+    /// Why it cannot be used.
+    fn open(&self, bundle: &Bundle) -> Result<Box<dyn Engine>, String>;
+}
+
+/// Detectors that are built in, without a sandbox.
+#[derive(Debug, Clone, Copy)]
+pub struct Native;
+
+impl Engines for Native {
+    fn open(&self, bundle: &Bundle) -> Result<Box<dyn Engine>, String> {
+        if bundle.component.is_some() {
+            return Err("its detector is a plugin, which runs in a sandbox only".to_owned());
+        }
+        bundle.check_natively().map_err(|fault| fault.to_string())?;
+        let detector = qualm_core::open(&bundle.model).map_err(|error| error.to_string())?;
+        Ok(Box::new(InProcess(detector)))
+    }
+}
+
+/// A detector of this very program.
+struct InProcess(Box<dyn Detector>);
+
+impl Engine for InProcess {
+    fn score(&mut self, rows: &Rows, explain: bool, verdicts: &mut Verdicts) -> Result<(), String> {
+        let batch = qualm_core::Batch { series: &rows.series, times: &rows.times, values: &rows.values };
+        let qualm_core::Verdicts { scores, contributions } =
+            self.0.observe(batch, explain).map_err(|error| error.to_string())?;
+        *verdicts = Verdicts { scores, contributions };
+        Ok(())
+    }
+
+    fn forget(&mut self, series: &[u32]) -> Result<(), String> {
+        self.0.forget(series);
+        Ok(())
+    }
+}

@@ -1,0 +1,166 @@
+//! A model that is loaded, and how requests share it.
+//!
+//! Each request is a series of its own. It has the engine for a slice of its rows at a time, and whoever waits longest
+//! gets it next: a hundred thousand rows hold a single one up by no more than a slice.
+
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use parking_lot::FairMutex;
+use qualm_bundle::Bundle;
+use qualm_stream::vector::Transform;
+use qualm_stream::{Rows, Verdicts};
+
+use super::engine::Engine;
+use crate::api::score::Names;
+
+/// Rows that are scored in one go: a millisecond or so of the slowest detector.
+pub const SLICE: usize = 128;
+
+/// A model that is loaded.
+pub struct Model {
+    /// What it is called, and its version.
+    pub name: String,
+    /// See `name`.
+    pub version: u64,
+    /// The kind of detector.
+    pub kind: String,
+    /// What a row has.
+    pub names: Names,
+    /// What becomes of each value.
+    pub transforms: Vec<Transform>,
+    /// What lies between two rows.
+    pub interval: Duration,
+    /// What it takes in memory, about.
+    pub bytes: u64,
+    /// Whether the engine must not be used any more.
+    failed: AtomicBool,
+    shared: FairMutex<Shared>,
+}
+
+struct Shared {
+    engine: Box<dyn Engine>,
+    /// Numbers of series that nobody has.
+    free: Vec<u32>,
+    /// The number that nobody has had yet.
+    next: u32,
+}
+
+/// What came of a request's rows.
+#[derive(Debug, Default, PartialEq)]
+pub struct Scored {
+    /// One a row; NaN is not scored.
+    pub scores: Vec<f64>,
+    /// The anomalies that were explained, by row.
+    pub explained: Vec<usize>,
+    /// What each feature contributed to each of them.
+    pub contributions: Vec<f64>,
+}
+
+impl Model {
+    /// Of a bundle, and the engine that it was opened with.
+    ///
+    /// # Errors
+    ///
+    /// Where the bundle's features cannot be taken from metrics.
+    pub fn new(bundle: &Bundle, engine: Box<dyn Engine>) -> Result<Self, String> {
+        let manifest = &bundle.manifest;
+        let shape = manifest.vectors()?;
+        Ok(Self {
+            name: manifest.name.clone(),
+            version: manifest.version,
+            kind: manifest.kind.clone(),
+            names: Names::new(shape.features.iter().map(|feature| feature.name.clone()).collect()),
+            transforms: shape.features.iter().map(|feature| feature.transform).collect(),
+            interval: manifest.interval,
+            bytes: (bundle.model.len() + bundle.component.as_ref().map_or(0, Vec::len)) as u64,
+            failed: AtomicBool::new(false),
+            shared: FairMutex::new(Shared { engine, free: Vec::new(), next: 0 }),
+        })
+    }
+
+    /// Whether the engine must not be used any more.
+    #[must_use]
+    pub fn has_failed(&self) -> bool {
+        self.failed.load(Ordering::Relaxed)
+    }
+
+    /// Scores rows, which follow upon one another and upon nothing else.
+    ///
+    /// # Errors
+    ///
+    /// Why the engine failed; it will not be used again.
+    pub fn score(&self, times: &[i64], values: &[f64], explain: bool) -> Result<Scored, String> {
+        let result = self.try_score(times, values, explain);
+        if result.is_err() {
+            self.failed.store(true, Ordering::Relaxed);
+        }
+        result
+    }
+
+    fn try_score(&self, times: &[i64], values: &[f64], explain: bool) -> Result<Scored, String> {
+        let width = self.names.all().len();
+        let (mut rows, mut verdicts) = (Rows::new(width), Verdicts::default());
+        let mut scored = Scored { scores: Vec::with_capacity(times.len()), ..Scored::default() };
+        let mut series = None;
+        let mut slices = times.chunks(SLICE).zip(values.chunks(SLICE * width)).peekable();
+        while let Some((times, values)) = slices.next() {
+            let mut shared = self.shared.lock();
+            if self.has_failed() {
+                return Err("it failed while another request was served".to_owned());
+            }
+            let series = *series.get_or_insert_with(|| shared.take_number());
+            rows.clear();
+            rows.series.resize(times.len(), series);
+            rows.times.extend_from_slice(times);
+            rows.values.extend_from_slice(values);
+            verdicts.clear();
+            shared.engine.score(&rows, explain, &mut verdicts)?;
+            if slices.peek().is_none() {
+                shared.engine.forget(&[series])?;
+                shared.free.push(series);
+            }
+            drop(shared); // to whoever waits longest
+            scored.take(&verdicts, times.len(), width, explain)?;
+        }
+        Ok(scored)
+    }
+}
+
+impl Shared {
+    /// A number that no other request has.
+    fn take_number(&mut self) -> u32 {
+        self.free.pop().unwrap_or_else(|| {
+            self.next += 1;
+            self.next - 1
+        })
+    }
+}
+
+impl Scored {
+    /// Adds a slice's verdicts.
+    fn take(&mut self, verdicts: &Verdicts, rows: usize, width: usize, explain: bool) -> Result<(), String> {
+        let Verdicts { scores, contributions } = verdicts;
+        if scores.len() != rows || (explain && contributions.len() != rows * width) {
+            return Err(format!("{} scores and {} contributions for {rows} rows", scores.len(), contributions.len()));
+        }
+        if explain {
+            for (at, (score, row)) in scores.iter().zip(contributions.chunks_exact(width)).enumerate() {
+                // Of very many anomalies a detector may explain only the first.
+                if *score > 1.0 && row.iter().any(|one| *one != 0.0) {
+                    self.explained.push(self.scores.len() + at);
+                    self.contributions.extend_from_slice(row);
+                }
+            }
+        }
+        self.scores.extend_from_slice(scores);
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Model {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Model({} {})", self.name, self.version)
+    }
+}

@@ -1,0 +1,87 @@
+//! Scores on request: rows in, scores out, nothing remembered.
+//!
+//! 1. [`request`] finds the parts of the body, among them the model's name;
+//! 2. [`data`] and [`times`] read rows and times, as that model takes them;
+//! 3. [`rows`] makes of them what a pipeline would;
+//! 4. the model scores them, and [`answer`] says so.
+
+mod answer;
+mod data;
+mod request;
+mod rows;
+mod times;
+
+pub use data::{Limits, Names};
+pub use request::Request;
+
+use super::models::{Model, SLICE};
+use super::problem::Problem;
+use answer::{Anomalies, Answer, Contributions, Scores, Times, Title};
+
+/// Values in rows that are scored in no time.
+const FEW: usize = 2048;
+
+/// Rows that a model can score.
+#[derive(Debug)]
+pub struct Rows {
+    times: Vec<i64>,
+    /// Whether the request said when.
+    are_real: bool,
+    values: Vec<f64>,
+    explain: bool,
+}
+
+impl Rows {
+    /// Reads a request's rows.
+    ///
+    /// # Errors
+    ///
+    /// 422: which value is wrong, and what would be right.
+    pub fn read(request: &Request<'_>, model: &Model, limits: Limits) -> Result<Self, Problem> {
+        let names = &model.names;
+        let mut values = data::read(request.data, names, limits)?;
+        let rows = values.len() / names.all().len();
+        let (times, are_real) = match request.timestamps {
+            Some(timestamps) => (times::read(timestamps, rows)?, true),
+            None => (rows::made_up_times(rows, model.interval), false),
+        };
+        rows::transform(&mut values, &times, are_real, &model.transforms, names.all())?;
+        Ok(Self { times, are_real, values, explain: request.explain })
+    }
+
+    /// Whether they are scored sooner than another thread could be asked to. What an explanation takes is not known.
+    #[must_use]
+    pub fn are_few(&self) -> bool {
+        !self.explain && self.times.len() <= SLICE && self.values.len() <= FEW
+    }
+
+    /// Scores them, and writes the answer.
+    ///
+    /// # Errors
+    ///
+    /// 503 where the model failed.
+    pub fn score(&self, model: &Model) -> Result<Vec<u8>, Problem> {
+        let scored = model.score(&self.times, &self.values, self.explain).map_err(|why| {
+            tracing::error!("model {} version {} failed: {why}", model.name, model.version);
+            Problem::new(503, "the model failed; it is loaded anew").retry_after(1)
+        })?;
+        let contributions = Contributions {
+            names: &model.names,
+            explained: &scored.explained,
+            values: &scored.contributions,
+            rows: self.times.len(),
+        };
+        let answer = Answer {
+            model: Title { name: &model.name, version: model.version, kind: &model.kind },
+            features: model.names.all(),
+            scores: Scores(&scored.scores),
+            anomalies: Anomalies(&scored.scores),
+            contributions: self.explain.then_some(contributions),
+            timestamps: self.are_real.then_some(Times(&self.times)),
+        };
+        let mut body = Vec::with_capacity(256 + 32 * self.times.len());
+        serde_json::to_writer(&mut body, &answer)
+            .map_err(|error| Problem::new(500, format!("the answer cannot be written: {error}")))?;
+        Ok(body)
+    }
+}
