@@ -23,6 +23,7 @@
 
 pub mod api;
 pub mod exposition;
+pub mod live;
 pub mod reply;
 mod router;
 mod server;

@@ -5,6 +5,7 @@
 //! comes [`again`]. What goes on can be seen ([`observe`]), here and in `execd`.
 
 pub mod again;
+pub mod engines;
 pub mod forward;
 pub mod influxdb;
 pub mod metrics;
@@ -12,14 +13,15 @@ pub mod observe;
 pub mod vector;
 pub mod worker;
 
-use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
+use std::{env, io};
 
 use clap::Args;
+use qualm_http::api::{self, Api, jobs, models};
 use qualm_http::{Call, Limits, Method, Options as Listen, Router, Server, Tls};
 use qualm_stream::Lines;
 use qualm_stream::native::{Native, VerdictStyle};
@@ -27,6 +29,7 @@ use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{info, warn};
 
+use self::engines::Sandboxed;
 use self::forward::Forward;
 use self::influxdb::Influxdb;
 use self::observe::Observed;
@@ -118,10 +121,18 @@ pub fn run(options: &Options, config: &Config) -> Result<(), Error> {
     let observed = Arc::new(Observed { mode: "serve", views, server: server.counts(), vector, influxdb });
     let mut router = observe::routes(Router::new(), &observed);
     router = ways_in(router, &observed);
+    let api = api(config)?;
+    router = match &api {
+        Some(api) => api.routes(router),
+        None => observe::without_models(router),
+    };
     told(&server, config, &observed);
     let vector = observed.vector.clone();
     let lingers = vector.filter(|_| options.stdout);
     runtime.block_on(server.run(router, asked_to_stop(lingers)));
+    if let Some(api) = api {
+        api.stop();
+    }
     stop(runtime, observed, threads);
     Ok(())
 }
@@ -214,6 +225,18 @@ fn ways_in(router: Router, observed: &Observed) -> Router {
             router.route(Method::POST, path, move |call: Call| Arc::clone(&influxdb).write(call))
         }
     })
+}
+
+/// Scoring on request, where there is a directory of models.
+fn api(config: &Config) -> Result<Option<Arc<Api>>, Error> {
+    let Some(dir) = &config.http.models else { return Ok(None) };
+    std::fs::create_dir_all(dir).map_err(Error::Models)?;
+    let workshop = scoring::workshop(config)?;
+    let trust = workshop.trust.clone();
+    let registry = models::Registry::open(models::Options { trust, ..models::Options::of(dir) }, Sandboxed(workshop));
+    let options = jobs::Options::of(env::current_exe()?);
+    let jobs = jobs::Jobs::start(options, Arc::clone(&registry)).map_err(Error::Models)?;
+    Ok(Some(Api::new(registry, Some(jobs), api::Options::default())))
 }
 
 /// Says what is served.

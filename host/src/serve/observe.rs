@@ -58,7 +58,7 @@ pub fn routes(router: Router, observed: &Arc<Observed>) -> Router {
             async move { reply }
         }
     };
-    let router = router
+    let router = qualm_http::live::routes(router)
         .open(Method::GET, "/healthz", with(|_, _| reply::text(StatusCode::OK, "ok\n")))
         .open(Method::GET, "/readyz", with(ready))
         .open(Method::GET, "/ping", with(|_, _| pong()))
@@ -78,6 +78,16 @@ pub fn routes(router: Router, observed: &Arc<Observed>) -> Router {
         ),
         _ => router,
     }
+}
+
+/// Answers applications where there is no directory of models.
+#[must_use]
+pub fn without_models(router: Router) -> Router {
+    let answer = async |_: Call| {
+        let hint = "in the configuration: [http] models = \"/var/lib/qualm/models\"";
+        reply::error(StatusCode::NOT_FOUND, "there are no models to score with", Some(hint))
+    };
+    router.route(Method::POST, "/api/v1/score", answer).route(Method::POST, "/api/v1/bundles", answer)
 }
 
 /// 404 for a way in that leads nowhere.
