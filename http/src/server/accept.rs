@@ -168,7 +168,7 @@ async fn take_connections(
     draining: &watch::Receiver<bool>,
 ) {
     loop {
-        let (stream, peer) = accept(listener, &shared.counts).await;
+        let (stream, peer) = accept(listener, all, &shared.counts).await;
         let place = loop {
             if room.available_permits() == 0 {
                 shared.counts.evicted(all.close_longest_waiting());
@@ -178,7 +178,7 @@ async fn take_connections(
                 break place.expect("the room is never closed");
             }
         };
-        let entered = all.enter(peer);
+        let entered = all.enter(peer, &shared.counts);
         let (shared, tls, draining) = (Arc::clone(shared), tls.clone(), draining.clone());
         tokio::spawn(async move {
             serve(&shared, stream, tls, &entered, draining).await;
@@ -188,15 +188,17 @@ async fn take_connections(
 }
 
 /// The next connection, however long that takes.
-async fn accept(listener: &tokio::net::TcpListener, counts: &Counts) -> (TcpStream, SocketAddr) {
+async fn accept(listener: &tokio::net::TcpListener, all: &Connections, counts: &Counts) -> (TcpStream, SocketAddr) {
     loop {
         match listener.accept().await {
             Ok(taken) => return taken,
             Err(error) => {
                 counts.failed();
                 tracing::debug!("a connection cannot be taken: {error}");
-                // One that is gone already concerns nobody else; a lack of files or memory lasts a while.
+                // One that is gone already concerns nobody else; a lack of files or memory lasts a while, unless some are
+                // let go.
                 if error.kind() != io::ErrorKind::ConnectionAborted {
+                    counts.evicted(all.close_longest_waiting());
                     sleep(Duration::from_millis(100)).await;
                 }
             }
@@ -213,7 +215,6 @@ async fn serve(
     draining: watch::Receiver<bool>,
 ) {
     let connection = &entered.connection;
-    shared.counts.opened();
     let talking = async {
         // Answers are small: they must not wait for more.
         let _slower_without = stream.set_nodelay(true);
@@ -242,7 +243,6 @@ async fn serve(
         () = talking => {}
         () = connection.closed() => {}
     }
-    shared.counts.closed();
 }
 
 /// Ends when the service is to end.

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
+use super::counts::Counts;
 use super::options::Limits;
 
 /// One connection.
@@ -133,6 +134,7 @@ pub(crate) struct Entered {
     number: u64,
     pub(crate) connection: Arc<Connection>,
     among: Arc<Connections>,
+    counts: Arc<Counts>,
 }
 
 impl Connections {
@@ -140,11 +142,12 @@ impl Connections {
         self.all.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn enter(self: &Arc<Self>, peer: SocketAddr) -> Entered {
+    pub(crate) fn enter(self: &Arc<Self>, peer: SocketAddr, counts: &Arc<Counts>) -> Entered {
         let connection = Arc::new(Connection::new(peer));
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         self.all().insert(number, Arc::clone(&connection));
-        Entered { number, connection, among: Arc::clone(self) }
+        counts.opened();
+        Entered { number, connection, among: Arc::clone(self), counts: Arc::clone(counts) }
     }
 
     /// Closes those that have waited longest for a request. One in 64 at a time, so that a flood of new connections does
@@ -175,5 +178,6 @@ impl Connections {
 impl Drop for Entered {
     fn drop(&mut self) {
         self.among.all().remove(&self.number);
+        self.counts.closed();
     }
 }

@@ -47,7 +47,8 @@ pub struct Tls {
     pub key: PathBuf,
 }
 
-/// What callers may cost. A connection that waits costs a file descriptor and about 20 kB; what bodies cost is bounded
+/// What callers may cost. A connection that waits costs a file descriptor and about 20 kB, at most twice
+/// that; what bodies cost is bounded
 /// by `memory` for all of them together.
 #[derive(Clone, Debug)]
 pub struct Limits {

@@ -39,14 +39,14 @@ fn a_body_that_waits_too_long_may_come_again() {
     let server = Running::start(|options| {
         options.limits.body = 2 << 20;
         options.limits.memory = 4 << 20;
-        options.limits.body_timeout = Duration::from_secs(1);
+        options.limits.body_timeout = Duration::from_secs(2);
     });
     let body = vec![7; 2 << 20];
     thread::scope(|scope| {
         let clients: Vec<_> = [2 << 20, 4 << 20]
             .into_iter()
             .map(|memory| {
-                let client = scope.spawn(|| server.ask(post("/length?ms=6000", "", &body)));
+                let client = scope.spawn(|| server.ask(post("/length?ms=8000", "", &body)));
                 until(|| server.counts.snapshot().memory == memory);
                 client
             })
