@@ -349,3 +349,27 @@ fn the_verdict_of_a_vector_follows_the_event_that_completed_it() {
         assert_eq!((&old, &new), (&expected, &expected));
     }
 }
+
+#[test]
+fn a_mebibyte_of_tags_is_no_metric_to_be_scored() {
+    let tag = |key: usize| support::bytes(3, &support::bytes(1, key.to_string().as_bytes()));
+    let tags = |count: usize| (0..count).map(tag).collect::<Vec<_>>();
+    let again = [tags(200), vec![tag(199); 100_000]].concat();
+    let apart = support::int(18, 1);
+    let cases = [
+        (true, tags(400).concat()),
+        (false, tags(600).concat()),
+        (false, again.concat()),
+        (true, tags(4).join(&apart[..])),
+        (false, tags(9).join(&apart[..])),
+    ];
+    for (scored, tags) in cases {
+        let gauge = support::bytes(6, &support::double(1, 1.0));
+        let metric = [tags, support::bytes(1, b"m"), support::int(4, 1), gauge].concat();
+        let body = frame(&support::bytes(2, &support::bytes(1, &metric)));
+        let mut pipeline = pipeline(VerdictStyle::Gauges, "*");
+        let (out, rows) = through(&mut pipeline, &body, &[]);
+        assert!(support::without_our_frames(&out).0 == body);
+        assert_eq!((rows.len(), pipeline.counts().malformed), (usize::from(scored), 0));
+    }
+}

@@ -55,6 +55,30 @@ pub enum VerdictStyle {
 }
 
 /// The events of Vector, as bodies of either codec. Tell it where each [begins](Self::begin_body).
+///
+/// ```
+/// use qualm_stream::native::{VerdictStyle, repair};
+/// use qualm_stream::{Lane, Limits, Native, Pipeline, Rows, Scorer, Selector, Verdicts};
+///
+/// struct Far;
+/// impl Scorer for Far {
+///     fn score(&mut self, rows: &Rows, verdicts: &mut Verdicts) {
+///         verdicts.scores.extend(rows.values.iter().map(|value| value.abs() / 100.0));
+///     }
+///     fn forget(&mut self, _: &[u32]) {}
+/// }
+///
+/// let lane = Lane::new(Selector::default(), Limits::default());
+/// let mut pipeline = Pipeline::of(Native::new(VerdictStyle::Tags), vec![lane], 0);
+/// let body = br#"{"metric":{"name":"cpu","tags":{"t":null},"kind":"absolute","gauge":{"value":50.0}}}"#;
+/// let repaired = repair(body);
+/// pipeline.format_mut().begin_body(&repaired.body);
+/// pipeline.input()[..repaired.body.len()].copy_from_slice(&repaired.body);
+/// let mut out = pipeline.run(repaired.body.len(), 0, &mut [Far]).to_vec();
+/// out.extend_from_slice(pipeline.finish(0, &mut [Far])); // what has no newline behind it
+/// let tags = br#""tags":{"anomaly_score":"0.5","is_anomaly":"0","t":[null]}"#;
+/// assert!(out.windows(tags.len()).any(|part| part == tags));
+/// ```
 #[derive(Debug, Default)]
 pub struct Native {
     style: VerdictStyle,

@@ -8,8 +8,8 @@ use crate::native::head;
 use crate::native::metric::{Kind, Metric, Value};
 use crate::native::wire::{self, Broken, Message};
 
-/// The most tags of a metric that is scored: a metric's tags are compared with each other.
-const MOST_TAGS: usize = 256;
+/// The most tags of a metric that is scored, in both forms together: they are compared with each other.
+const MOST_TAGS: usize = 512;
 
 /// Seconds from 1970 and nanoseconds, as one.
 const SECOND: i64 = 1_000_000_000;
@@ -75,7 +75,7 @@ impl Reader {
         let Some(metric) = only(buffer, array, 1)? else { return Ok(false) };
         self.parts = Parts { frame: (start, end), metric, ..Parts::default() };
         self.read_metric(buffer)?;
-        Ok(self.metric.value != Value::Unknown && self.metric.kind != Kind::Unknown && self.tags.len() <= MOST_TAGS)
+        Ok(self.metric.value != Value::Unknown && self.metric.kind != Kind::Unknown)
     }
 
     fn read_metric(&mut self, buffer: &[u8]) -> Result<(), Broken> {
@@ -85,6 +85,7 @@ impl Reader {
         // Tags of both forms come in the same order.
         let mut next = 0;
         let mut strange = false;
+        let mut entries = 0;
         let mut message = Message::new(buffer, parts.metric.0, parts.metric.1);
         while let Some(field) = message.next()? {
             let wire::Value::Bytes(start, end) = field.value else {
@@ -104,7 +105,12 @@ impl Reader {
                 1 => parts.name = (start, end),
                 11 => parts.namespace = (start, end),
                 2 => metric.time = read_time(buffer, start, end)?,
-                3 | 20 if tags.len() <= MOST_TAGS => {
+                3 | 20 => {
+                    entries += 1;
+                    if entries > MOST_TAGS {
+                        strange = true;
+                        continue;
+                    }
                     let (key, value) = read_entry(buffer, start, end)?;
                     let same = |&(other, _): &(Span, Span)| buffer[other.0..other.1] == buffer[key.0..key.1];
                     let known = if tags.get(next).is_some_and(same) { Some(next) } else { tags.iter().position(same) };

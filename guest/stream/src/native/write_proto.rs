@@ -117,12 +117,17 @@ fn put_time(out: &mut Vec<u8>, time: i64) {
 fn put_tag(out: &mut Vec<u8>, key: &[u8], value: &[&[u8]]) {
     let text = value.iter().map(|part| part.len()).sum();
     let list = field_len(field_len(text));
+    let put_text = |out: &mut Vec<u8>| {
+        for part in value {
+            out.extend_from_slice(part);
+        }
+    };
     put_entry(out, &[0x1a], key, text);
-    out.extend(value.iter().copied().flatten());
+    put_text(out);
     put_entry(out, &[0xa2, 0x01], key, list);
     put_field(out, 0x0a, field_len(text));
     put_field(out, 0x0a, text);
-    out.extend(value.iter().copied().flatten());
+    put_text(out);
 }
 
 /// Appends a map's entry, up to its value, which will be so long.
