@@ -129,7 +129,10 @@ export const paint = (page, css) =>
   page.evaluate((within) => {
     const canvas = document.querySelector(`${within} canvas`);
     if (!canvas) return { all: 0, red: 0, blue: 0 };
-    const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+    // Read from a copy: Chromium warns of canvases that are drawn and read by turns.
+    const copy = new OffscreenCanvas(canvas.width, canvas.height).getContext("2d", { willReadFrequently: true });
+    copy.drawImage(canvas, 0, 0);
+    const { data } = copy.getImageData(0, 0, canvas.width, canvas.height);
     const seen = { all: 0, red: 0, blue: 0 };
     for (let i = 0; i < data.length; i += 4) {
       if (data[i + 3] === 0) continue;

@@ -10,6 +10,7 @@ import { anywhere } from "./anywhere.mjs";
 import { fake } from "./fake.mjs";
 import { faked } from "./faked.mjs";
 import { launch } from "./harness.mjs";
+import { trouble } from "./trouble.mjs";
 
 const { values: options } = parseArgs({
   options: { url: { type: "string" }, token: { type: "string" }, only: { type: "string", default: "" } },
@@ -41,7 +42,7 @@ if (options.url) {
       await run(`${name} (${kind})`, () => check(browser, stand.url, {}));
     await stand.stop();
   }
-  for (const [name, check] of Object.entries(faked)) {
+  for (const [name, check] of Object.entries({ ...faked, ...trouble })) {
     const stand = await fake("busy");
     await run(name, () => check(browser, stand));
     await stand.stop();

@@ -95,6 +95,9 @@ function since(one, incidents, now) {
   if (one && one.score === null) return `Warming up in detector ${text.clip(one.detector)}`;
   const last = incidents.find((incident) => incident.ended !== null);
   const before = last ? `; last anomalous ${text.time(last.started, now)} to ${text.time(last.ended, now)}` : "";
+  // A detector's settings may keep a high score from being an alarm.
+  if (one && one.score > 1)
+    return `Above the threshold, but no alarm by the settings of ${text.clip(one.detector)}${before}`;
   return one ? `Ordinary, by detector ${text.clip(one.detector)}${before}` : `Not among the series listed${before}`;
 }
 
