@@ -1,5 +1,7 @@
 //! The API over the wire.
 
+#![expect(clippy::unwrap_used, reason = "tests may panic")]
+
 mod support;
 
 use std::fs;
