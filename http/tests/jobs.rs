@@ -1,5 +1,7 @@
 //! Uploads, trained by a program that acts like `qualm`, or badly.
 
+#![expect(clippy::unwrap_used, reason = "tests may panic")]
+
 mod support;
 
 use std::fs;

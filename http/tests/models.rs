@@ -1,5 +1,7 @@
 //! Models from a directory, and scores for rows.
 
+#![expect(clippy::unwrap_used, reason = "tests may panic")]
+
 mod support;
 
 use std::fs;
