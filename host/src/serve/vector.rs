@@ -96,7 +96,7 @@ impl Vector {
         let body = Bytes::from_owner(call.bytes(call.limit()).await?);
         self.heard();
         let digest = self.again.digest("", &body);
-        let scored = match self.again.take(digest) {
+        let scored = match self.again.find(digest) {
             Some(scored) => scored,
             None => match self.score(&body).await {
                 Ok(scored) => scored,
@@ -104,32 +104,35 @@ impl Vector {
             },
         };
         drop(body);
-        if scored.is_empty() {
-            return Ok(reply::empty(StatusCode::OK)); // nothing came, or nothing of it may go back
+        self.again.keep(digest, scored.clone());
+        let (reply, done) = self.pass_on(scored).await;
+        if done {
+            self.again.done(digest);
         }
-        Ok(match &self.out {
-            Out::Stdout => self.print(scored).await,
-            Out::Forward(forward) => match forward.send("", Vec::new(), scored.clone()).await {
-                Ok(answer) if answer.is_delivered() => {
-                    self.fares_well();
-                    reply::empty(StatusCode::OK)
-                }
-                Ok(answer) if !answer.may_pass() => {
-                    // What the source refuses once it refuses for ever: to have it come again would stop all that follows.
-                    let said = String::from_utf8_lossy(&answer.body).chars().take(200).collect::<String>();
-                    warn!("{} refused a batch for good, with {}: {said}", forward.url(), answer.status);
-                    reply::error(StatusCode::BAD_REQUEST, "the source behind refused the batch for good", Some(&said))
-                }
-                Ok(answer) => {
-                    self.again.keep(digest, scored);
-                    self.retry(format!("{} answered {}", forward.url(), answer.status))
-                }
-                Err(error) => {
-                    self.again.keep(digest, scored);
-                    self.retry(error)
-                }
-            },
-        })
+        Ok(reply)
+    }
+
+    /// Passes scored events on; says what to tell the sink, and whether they are over with.
+    async fn pass_on(&self, scored: Bytes) -> (Reply, bool) {
+        if scored.is_empty() {
+            return (reply::empty(StatusCode::OK), true); // nothing came, or nothing of it may go back
+        }
+        let forward = match &self.out {
+            Out::Stdout => return self.print(scored).await,
+            Out::Forward(forward) => forward,
+        };
+        match forward.send("", Vec::new(), scored).await {
+            Ok(answer) if answer.is_delivered() => self.fares_well(),
+            Ok(answer) if !answer.may_pass() => {
+                // What the source refuses once it refuses for ever: to have it come again would stop all that follows.
+                let said = String::from_utf8_lossy(&answer.body).chars().take(200).collect::<String>();
+                warn!("{} refused a batch for good, with {}: {said}", forward.url(), answer.status);
+                let what = "the source behind refused the batch for good";
+                (reply::error(StatusCode::BAD_REQUEST, what, Some(&said)), true)
+            }
+            Ok(answer) => self.retry(format!("{} answered {}", forward.url(), answer.status)),
+            Err(error) => self.retry(error),
+        }
     }
 
     /// Scores a body, or says why not.
@@ -154,38 +157,36 @@ impl Vector {
     }
 
     /// Writes events to stdout.
-    async fn print(&self, scored: Bytes) -> Reply {
+    async fn print(&self, scored: Bytes) -> (Reply, bool) {
         let written = tokio::task::spawn_blocking(move || {
             let mut stdout = io::stdout().lock();
             stdout.write_all(&scored)?;
             stdout.flush()
         });
         match written.await {
-            Ok(Ok(())) => {
-                self.fares_well();
-                reply::empty(StatusCode::OK)
-            }
+            Ok(Ok(())) => self.fares_well(),
             Ok(Err(error)) => self.retry(format!("stdout: {error}")),
             Err(error) => self.retry(format!("stdout: {error}")),
         }
     }
 
     /// Asks the sink to try again. The log has it once, until it is over.
-    fn retry(&self, why: String) -> Reply {
+    fn retry(&self, why: String) -> (Reply, bool) {
         let mut trouble = self.counts.trouble.lock().unwrap_or_else(PoisonError::into_inner);
         if trouble.is_none() {
             warn!("scored events do not get on: {why}. Vector is asked to try again");
         }
         let reply = reply::error(StatusCode::SERVICE_UNAVAILABLE, &why, Some("the same batch may pass later"));
         *trouble = Some(why);
-        reply
+        (reply, false)
     }
 
-    fn fares_well(&self) {
+    fn fares_well(&self) -> (Reply, bool) {
         let mut trouble = self.counts.trouble.lock().unwrap_or_else(PoisonError::into_inner);
         if trouble.take().is_some() {
             info!("scored events get on again");
         }
+        (reply::empty(StatusCode::OK), true)
     }
 
     /// Why the last body did not get on, where it did not.
