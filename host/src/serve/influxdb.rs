@@ -71,8 +71,8 @@ impl Influxdb {
             },
         };
         self.again.keep(digest, scored.clone());
-        drop(body);
         let answer = self.forward.send(&path, self.headers(&call), scored).await;
+        drop(body); // until now it counted among what is in memory: others had to wait
         Ok(match answer {
             Ok(answer) => {
                 if !answer.may_pass() {
