@@ -79,7 +79,6 @@ fn times_are_right_in_every_precision() {
     for (precision, query, unit) in [
         ("s", "&precision=s", SECOND),
         ("ms", "&precision=ms", 1_000_000),
-        ("us", "&precision=us", 1_000),
         ("u", "&precision=u", 1_000),
         ("ns", "&precision=ns", 1),
         ("n", "&precision=n", 1),
@@ -114,6 +113,32 @@ fn times_are_right_in_every_precision() {
     // Without a time it is now, to InfluxDB and to us.
     assert_eq!(server.ask("POST", "/write?db=qualm&precision=s", &[], b"untimed value=1\n").status, 204);
     assert_eq!(influx.number("SELECT count(value) FROM untimed WHERE time > now() - 1h"), Some(1.0));
+}
+
+/// InfluxDB 2.x says `us` where 1.x says `u`; and 1.x takes what it does not know for nanoseconds.
+#[test]
+fn vectors_have_the_times_of_their_lines() {
+    let Some(qualm) = tools::qualm() else { return };
+    let (influx, site) = (Sink::start(), Site::new());
+    let model = site.path("hosts.qualm");
+    reload::publish(&model, &reload::good(1).pack());
+    let config = format!(
+        "[[detector]]\nname = \"hosts\"\nmodel = {}\n[http]\nlisten = \"127.0.0.1:0\"\n[influxdb]\nforward = {:?}\n",
+        quoted(&model),
+        influx.url()
+    );
+    let server = Server::start(&qualm, &site.write("qualm.toml", config), &[]);
+    for (precision, unit) in [("s", SECOND), ("ms", 1_000_000), ("us", 1_000), ("ns", 1)] {
+        let time = START * (SECOND / unit);
+        let body = format!(
+            "cpu,cpu=cpu-total,host={precision} usage_user=50 {time}\nmem,host={precision} used_percent=40 {time}\n"
+        );
+        let path = format!("/api/v2/write?bucket=b&precision={precision}");
+        assert_eq!(server.ask("POST", &path, &[], body.as_bytes()).status, 200);
+        let taken = String::from_utf8(influx.sent().pop().expect("it was sent").body).expect("text");
+        let added = taken.strip_prefix(&body).unwrap_or_else(|| panic!("{taken}"));
+        assert!(added.starts_with("anomaly,") && added.ends_with(&format!(" {time}\n")), "{precision}: {added}");
+    }
 }
 
 #[test]
