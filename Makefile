@@ -25,7 +25,8 @@ lint: toolchain
 
 unit: toolchain
 	$(TOOLS) minisign || [ -z "$$CI" ] # without it, what it would be compared with is skipped
-	$(CARGO) test --locked --release -p qualm-core -p qualm-stream -p qualm-components -p qualm-bundle -p qualm-offline -p qualm
+	$(TOOLS) prometheus || [ -z "$$CI" ] # likewise
+	$(CARGO) test --locked --release -p qualm-core -p qualm-stream -p qualm-components -p qualm-bundle -p qualm-offline -p qualm-http -p qualm
 	$(CARGO) test --locked -p qualm-core -p qualm-stream --lib # with overflow checks
 
 # The real peers: Telegraf from its Go module, InfluxDB from Debian, the wasmtime CLI from crates.io; kept in target/tools.

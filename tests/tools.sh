@@ -4,7 +4,8 @@
 #   tests/tools.sh TOOL           build or fetch it if needed, then print its path
 #   tests/tools.sh --where TOOL   only print its path; status 1 if it is not there yet
 #
-# A TOOL is telegraf, influxd, wasmtime, minisign, schemathesis, or sklearn: a Python with scikit-learn.
+# A TOOL is telegraf, influxd, wasmtime, minisign, prometheus (with promtool beside it), schemathesis, or sklearn: a
+# Python with scikit-learn.
 #
 # Everything lands in target/tools/NAME-VERSION/ (or in $QUALM_TOOLS_DIR), so a second call costs nothing and
 # `rm -rf target/tools` undoes it all. Nothing is installed into the system and nothing is started.
@@ -112,6 +113,17 @@ minisign_make() {
     mv "$root/minisign.new" "$root/minisign"
 }
 
+# Prometheus and its promtool, in the same way. They are linked with nothing but the C library.
+prometheus_path() {
+    command -v prometheus || echo "$tools/prometheus/usr/bin/prometheus"
+}
+prometheus_ready() { [ -x "$(prometheus_path)" ] && [ -x "$(dirname "$(prometheus_path)")/promtool" ]; }
+
+prometheus_make() {
+    unpack_packages prometheus "$tools/prometheus" prometheus ||
+        fail "Prometheus is taken from Debian's package: install it so that \`prometheus\` and \`promtool\` are on PATH."
+}
+
 # A Python with scikit-learn, to be measured beside.
 sklearn_version=1.8.0
 sklearn_path() { echo "$tools/sklearn-$sklearn_version/bin/python"; }
@@ -171,8 +183,8 @@ if [ "${1:-}" = --where ]; then
     shift
 fi
 case ${1:-} in
-telegraf | influxd | wasmtime | minisign | schemathesis | sklearn) tool=$1 ;;
-*) fail "usage: tests/tools.sh [--where] telegraf|influxd|wasmtime|minisign|schemathesis|sklearn" ;;
+telegraf | influxd | wasmtime | minisign | prometheus | schemathesis | sklearn) tool=$1 ;;
+*) fail "usage: tests/tools.sh [--where] telegraf|influxd|wasmtime|minisign|prometheus|schemathesis|sklearn" ;;
 esac
 
 if ! "${tool}_ready"; then

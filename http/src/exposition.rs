@@ -174,3 +174,92 @@ impl Family<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(format: Format) -> String {
+        let mut out = Exposition::new(format);
+        out.info("q_build", "What \"it\" is.", &[("version", "1.0")]);
+        let mut counter = out.counter("q_read_bytes", "Read\nso far.");
+        counter.value(&[("path", "C:\\ \"x\"\n")], 1e15);
+        counter.value(&[], 1e20);
+        out.gauge("q_level", "Level.").value(&[], f64::NAN);
+        out.histogram("q_time_seconds", "Time.").buckets(&[("r", "/")], &[(0.1, 2), (1.0, 0), (f64::INFINITY, 3)], 7.5);
+        out.finish()
+    }
+
+    #[test]
+    fn the_text_format_is_as_prometheus_wants_it() {
+        let expected = r#"# HELP q_build_info What "it" is.
+# TYPE q_build_info gauge
+q_build_info{version="1.0"} 1
+# HELP q_read_bytes_total Read\nso far.
+# TYPE q_read_bytes_total counter
+q_read_bytes_total{path="C:\\ \"x\"\n"} 1000000000000000
+q_read_bytes_total 1e20
+# HELP q_level Level.
+# TYPE q_level gauge
+q_level NaN
+# HELP q_time_seconds Time.
+# TYPE q_time_seconds histogram
+q_time_seconds_bucket{r="/",le="0.1"} 2
+q_time_seconds_bucket{r="/",le="1"} 2
+q_time_seconds_bucket{r="/",le="+Inf"} 5
+q_time_seconds_sum{r="/"} 7.5
+q_time_seconds_count{r="/"} 5
+"#;
+        assert_eq!(written(Format::Text), expected);
+    }
+
+    #[test]
+    fn openmetrics_is_as_its_standard_wants_it() {
+        let expected = r#"# TYPE q_build info
+# HELP q_build What \"it\" is.
+q_build_info{version="1.0"} 1
+# TYPE q_read_bytes counter
+# HELP q_read_bytes Read\nso far.
+# UNIT q_read_bytes bytes
+q_read_bytes_total{path="C:\\ \"x\"\n"} 1000000000000000
+q_read_bytes_total 1e20
+# TYPE q_level gauge
+# HELP q_level Level.
+q_level NaN
+# TYPE q_time_seconds histogram
+# HELP q_time_seconds Time.
+# UNIT q_time_seconds seconds
+q_time_seconds_bucket{r="/",le="0.1"} 2
+q_time_seconds_bucket{r="/",le="1.0"} 2
+q_time_seconds_bucket{r="/",le="+Inf"} 5
+q_time_seconds_sum{r="/"} 7.5
+q_time_seconds_count{r="/"} 5
+# EOF
+"#;
+        assert_eq!(written(Format::OpenMetrics), expected);
+    }
+
+    #[test]
+    fn whoever_reads_it_says_how() {
+        for (accept, expected) in [
+            (None, Format::Text),
+            (Some("*/*"), Format::Text),
+            (Some("text/html,*/*;q=0.8"), Format::Text),
+            (Some("application/openmetrics-text"), Format::OpenMetrics),
+            (Some("application/openmetrics-text; version=\"1.0.0\"; charset=utf-8"), Format::OpenMetrics),
+            (Some("application/openmetrics-text;version=9.0.0"), Format::Text),
+            (Some("application/openmetrics-text;q=0.5,text/plain;version=0.0.4"), Format::Text),
+            (Some("application/openmetrics-text;q=0"), Format::Text),
+            // Prometheus 2.42.
+            (
+                Some(
+                    "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,\
+                     text/plain;version=0.0.4;q=0.5,*/*;q=0.1",
+                ),
+                Format::OpenMetrics,
+            ),
+        ] {
+            assert_eq!(Format::accepted(accept), expected, "{accept:?}");
+        }
+    }
+}

@@ -39,10 +39,8 @@ pub(crate) struct Route {
 pub(crate) enum Found {
     /// The route of this number, and what its path's parameters are.
     Route(usize, Vec<(&'static str, String)>),
-    /// The path is known; it is the router itself that answers.
-    Known(Reply),
-    /// Nobody knows that path.
-    Unknown(Reply),
+    /// There is none: it is the router itself that answers.
+    None(Reply),
 }
 
 /// The longest path that an error repeats.
@@ -108,7 +106,7 @@ impl Router {
 
     pub(crate) fn find(&self, method: &Method, path: &str) -> Found {
         if method == Method::OPTIONS && path == "*" {
-            return Found::Known(reply::empty(StatusCode::NO_CONTENT));
+            return Found::None(reply::empty(StatusCode::NO_CONTENT));
         }
         let matching: Vec<_> = self
             .routes
@@ -125,7 +123,7 @@ impl Router {
             return Found::Route(*number, parameters.clone());
         }
         if matching.is_empty() {
-            return Found::Unknown(self.not_found(path));
+            return Found::None(self.not_found(path));
         }
         let allowed = allowed(matching.iter().map(|(_, route, _)| &route.method));
         let mut reply = if method == Method::OPTIONS {
@@ -136,7 +134,7 @@ impl Router {
         };
         let allowed = HeaderValue::from_str(&allowed).expect("methods are made of letters");
         reply.headers_mut().insert(ALLOW, allowed);
-        Found::Known(reply)
+        Found::None(reply)
     }
 
     fn not_found(&self, path: &str) -> Reply {
@@ -202,7 +200,7 @@ mod tests {
     }
 
     fn status(found: Found) -> (u16, Option<String>) {
-        let (Found::Known(reply) | Found::Unknown(reply)) = found else { panic!("a route was found") };
+        let Found::None(reply) = found else { panic!("a route was found") };
         let allow = reply.headers().get(ALLOW).map(|allow| allow.to_str().unwrap().to_owned());
         (reply.status().as_u16(), allow)
     }
@@ -211,7 +209,7 @@ mod tests {
     fn the_most_literal_route_answers() {
         let found = |path| match router().find(&Method::GET, path) {
             Found::Route(number, parameters) => (number, parameters),
-            other => panic!("{path}: {other:?}"),
+            Found::None(reply) => panic!("{path}: {reply:?}"),
         };
         assert_eq!(found("/bundles/new"), (1, vec![]));
         assert_eq!(found("/bundles/a%20b"), (0, vec![("id", "a b".to_owned())]));

@@ -36,6 +36,9 @@ const BACKLOG: i32 = 1024;
 /// Files that are not connections: models, logs, uploads, other services' connections.
 const OTHER_FILES: u64 = 512;
 
+/// How soon a connection is taken that waits for another to become idle.
+const A_MOMENT: Duration = Duration::from_millis(20);
+
 /// For the last bytes of an answer, at shutdown, and for headers that are half there.
 const LAST_BYTES: Duration = Duration::from_secs(1);
 
@@ -165,12 +168,17 @@ async fn take_connections(
     draining: &watch::Receiver<bool>,
 ) {
     loop {
-        let (stream, peer) = accept(listener, &shared.counts).await;
-        if room.available_permits() == 0 {
-            shared.counts.evicted(all.close_longest_waiting());
-        }
-        let place = Arc::clone(room).acquire_owned().await.expect("the room is never closed");
-        let entered = all.enter(peer);
+        let (stream, peer) = accept(listener, all, &shared.counts).await;
+        let place = loop {
+            if room.available_permits() == 0 {
+                shared.counts.evicted(all.close_longest_waiting());
+            }
+            // With all busy, it is seen again and again whether one has become idle.
+            if let Ok(place) = timeout(A_MOMENT, Arc::clone(room).acquire_owned()).await {
+                break place.expect("the room is never closed");
+            }
+        };
+        let entered = all.enter(peer, &shared.counts);
         let (shared, tls, draining) = (Arc::clone(shared), tls.clone(), draining.clone());
         tokio::spawn(async move {
             serve(&shared, stream, tls, &entered, draining).await;
@@ -180,15 +188,17 @@ async fn take_connections(
 }
 
 /// The next connection, however long that takes.
-async fn accept(listener: &tokio::net::TcpListener, counts: &Counts) -> (TcpStream, SocketAddr) {
+async fn accept(listener: &tokio::net::TcpListener, all: &Connections, counts: &Counts) -> (TcpStream, SocketAddr) {
     loop {
         match listener.accept().await {
             Ok(taken) => return taken,
             Err(error) => {
                 counts.failed();
                 tracing::debug!("a connection cannot be taken: {error}");
-                // One that is gone already concerns nobody else; a lack of files or memory lasts a while.
+                // One that is gone already concerns nobody else; a lack of files or memory lasts a while, unless some are
+                // let go.
                 if error.kind() != io::ErrorKind::ConnectionAborted {
+                    counts.evicted(all.close_longest_waiting());
                     sleep(Duration::from_millis(100)).await;
                 }
             }
@@ -205,7 +215,6 @@ async fn serve(
     draining: watch::Receiver<bool>,
 ) {
     let connection = &entered.connection;
-    shared.counts.opened();
     let talking = async {
         // Answers are small: they must not wait for more.
         let _slower_without = stream.set_nodelay(true);
@@ -234,7 +243,6 @@ async fn serve(
         () = talking => {}
         () = connection.closed() => {}
     }
-    shared.counts.closed();
 }
 
 /// Ends when the service is to end.

@@ -82,7 +82,7 @@ async fn reply_to(
         return (None, unauthorized());
     }
     match found {
-        Found::Known(reply) | Found::Unknown(reply) => (None, reply),
+        Found::None(reply) => (None, reply),
         Found::Route(number, parameters) => {
             let call = Call {
                 parts,

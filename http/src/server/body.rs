@@ -83,7 +83,8 @@ impl<'a> Arriving<'a> {
     /// The next bytes.
     pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, Refused> {
         loop {
-            let deadline = self.started + self.limits.time_for(self.received);
+            let stalled = Instant::now() + self.limits.body_timeout;
+            let deadline = stalled.min(self.started + self.limits.time_for(self.received));
             match timeout_at(deadline.into(), self.incoming.frame()).await {
                 Err(_elapsed) => return Err(Refused::TooSlow),
                 Ok(None) => {

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
+use super::counts::Counts;
 use super::options::Limits;
 
 /// One connection.
@@ -109,8 +110,9 @@ impl Connection {
 
     fn overdue(&self, limits: &Limits) -> bool {
         let at = self.at();
-        let blocked = at.blocked + at.blocked_since.map_or(Duration::ZERO, |since| since.elapsed());
-        blocked > limits.time_for(at.sent)
+        let stalled = at.blocked_since.map_or(Duration::ZERO, |since| since.elapsed());
+        stalled > limits.body_timeout
+            || at.blocked + stalled > limits.time_for(at.sent)
             || match at.phase {
                 Phase::Waiting { head: Some(head), .. } => head.elapsed() > limits.header_timeout,
                 Phase::Waiting { since, head: None } => since.elapsed() > limits.idle_timeout,
@@ -132,6 +134,7 @@ pub(crate) struct Entered {
     number: u64,
     pub(crate) connection: Arc<Connection>,
     among: Arc<Connections>,
+    counts: Arc<Counts>,
 }
 
 impl Connections {
@@ -139,11 +142,12 @@ impl Connections {
         self.all.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn enter(self: &Arc<Self>, peer: SocketAddr) -> Entered {
+    pub(crate) fn enter(self: &Arc<Self>, peer: SocketAddr, counts: &Arc<Counts>) -> Entered {
         let connection = Arc::new(Connection::new(peer));
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         self.all().insert(number, Arc::clone(&connection));
-        Entered { number, connection, among: Arc::clone(self) }
+        counts.opened();
+        Entered { number, connection, among: Arc::clone(self), counts: Arc::clone(counts) }
     }
 
     /// Closes those that have waited longest for a request. One in 64 at a time, so that a flood of new connections does
@@ -174,5 +178,6 @@ impl Connections {
 impl Drop for Entered {
     fn drop(&mut self) {
         self.among.all().remove(&self.number);
+        self.counts.closed();
     }
 }

@@ -41,7 +41,7 @@ pub(crate) struct Held {
 impl Memory {
     /// `all` bytes, of which one body of `largest` shall always find room.
     pub(crate) fn new(all: usize, largest: usize, patience: Duration) -> Self {
-        // The rest must be able to say "no" in the semaphore's own measure.
+        // The semaphore counts so far, and each part has something.
         let all = (all / UNIT).clamp(2, u32::MAX as usize);
         let aside_size = largest.div_ceil(UNIT).min(all / 2);
         let pool_size = all - aside_size;
@@ -71,7 +71,7 @@ impl Held {
     ///
     /// # Errors
     ///
-    /// [`Refused::NoMemory`] if there are not in time.
+    /// [`Refused::NoMemory`] if there are not in time, [`Refused::TooLarge`] if there never will be.
     pub(crate) async fn grow_to(&mut self, bytes: usize) -> Result<(), Refused> {
         let more = bytes.div_ceil(UNIT).saturating_sub(self.size);
         if more == 0 {
@@ -80,9 +80,12 @@ impl Held {
         let memory = Arc::clone(&self.memory);
         if !self.take_aside(more) {
             let pool = Arc::clone(&memory.pool);
-            let (in_pool, aside) = (more <= memory.pool_size, more <= memory.aside_size && self.from_aside.is_none());
+            let own = self.from_pool.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
+            let in_pool = own + more <= memory.pool_size;
+            let aside = more <= memory.aside_size && self.from_aside.is_none();
+            // Waiting is of no use where it could never be enough.
             if !in_pool && !aside {
-                return Err(Refused::NoMemory);
+                return Err(Refused::TooLarge((self.size * UNIT) as u64));
             }
             let units = more as u32;
             match Arc::clone(&pool).try_acquire_many_owned(units) {
@@ -192,7 +195,7 @@ mod tests {
         first.shrink_to(MIB);
         third.grow_to(3 * MIB).await.unwrap();
         assert_eq!(memory.used(), 5 * MIB);
-        assert!(matches!(third.grow_to(9 * MIB).await, Err(Refused::NoMemory)));
+        assert!(matches!(third.grow_to(9 * MIB).await, Err(Refused::TooLarge(_))));
         drop((first, second, third));
         assert_eq!(memory.used(), 0);
     }

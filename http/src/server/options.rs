@@ -47,7 +47,8 @@ pub struct Tls {
     pub key: PathBuf,
 }
 
-/// What callers may cost. A connection that waits costs a file descriptor and about 20 kB; what bodies cost is bounded
+/// What callers may cost. A connection that waits costs a file descriptor and about 20 kB, at most twice
+/// that; what bodies cost is bounded
 /// by `memory` for all of them together.
 #[derive(Clone, Debug)]
 pub struct Limits {
@@ -59,9 +60,10 @@ pub struct Limits {
     pub header_bytes: usize,
     /// From a request's first byte to the end of its header, or for a TLS handshake.
     pub header_timeout: Duration,
-    /// For a body that makes no progress worth the name: all of it has to be there after this time and one second for
-    /// each 64 KiB that came, so that 10 MB over a bad line still arrive; otherwise 408. The same holds for a client
-    /// that reads its answer as slowly (the connection is closed), and for how long a body waits for memory (503).
+    /// For a body that makes no progress worth the name, otherwise 408: nothing may be missing for so long, and all of it
+    /// has to be there after this time and one second for each 64 KiB that came, so that 10 MB over a bad line still
+    /// arrive. The same holds for a client that reads its answer as slowly (the connection is closed), and for how long
+    /// a body waits for memory (503).
     pub body_timeout: Duration,
     /// How long a connection is kept without a request.
     pub idle_timeout: Duration,
