@@ -250,6 +250,12 @@ impl<F: Format> Pipeline<F> {
         self.passed < self.filled
     }
 
+    /// Whether the end of the input would leave an event unfinished, be it held or passed on already.
+    #[must_use]
+    pub fn is_within_event(&self) -> bool {
+        self.midway || self.holds()
+    }
+
     /// What has passed so far.
     #[must_use]
     pub fn counts(&self) -> Counts {
