@@ -15,9 +15,10 @@ const LISTED: usize = 2_000;
 /// The most features of an incident that are told.
 const SHARES: usize = 10;
 
-/// All that goes on in these pipelines, which are parts of `mode` (`execd` or `serve`).
+/// All that goes on in these pipelines, which are parts of `mode` (`execd` or `serve`). `api` is whether applications can
+/// ask for scores.
 #[must_use]
-pub fn overview(mode: &str, views: &[Arc<View>]) -> Value {
+pub fn overview(mode: &str, api: bool, views: &[Arc<View>]) -> Value {
     let now = clock::now() / 1_000_000;
     let (mut detectors, mut series, mut incidents) = (Vec::new(), Vec::new(), Vec::new());
     let (mut throughput, mut total) = (Throughput::default(), 0);
@@ -44,7 +45,7 @@ pub fn overview(mode: &str, views: &[Arc<View>]) -> Value {
     let ms = |seconds: Option<f64>| seconds.map(|seconds| seconds * 1e3);
     json!({
         "now": now,
-        "qualm": { "version": env!("CARGO_PKG_VERSION"), "mode": mode, "uptime_seconds": uptime },
+        "qualm": { "version": env!("CARGO_PKG_VERSION"), "mode": mode, "api": api, "uptime_seconds": uptime },
         "throughput": throughput.json(),
         "latency": {
             "batches": latency.count,
