@@ -130,7 +130,9 @@ fn track(view: &View, track: &Track, detector: Option<&Detector>) -> Value {
 
 fn incident(view: &View, incident: &Incident, detector: Option<&Detector>, features: &[String]) -> Value {
     let Incident { lane, series, name, key, started, ended, peak, contributions } = incident;
-    let mut shares: Vec<_> = contributions.iter().zip(features).collect();
+    let all: f64 = contributions.iter().map(|(share, _)| share.abs()).sum();
+    let share = |(share, value): &(f64, f64)| (if all > 0.0 { share / all } else { 0.0 }, *value);
+    let mut shares: Vec<_> = contributions.iter().map(share).zip(features).collect();
     shares.sort_by(|((a, _), _), ((b, _), _)| b.abs().total_cmp(&a.abs()));
     shares.truncate(SHARES);
     let cause = shares.first().map_or(&**key, |(_, name)| name.as_str());
