@@ -119,7 +119,14 @@ pub fn run(options: &Options, config: &Config) -> Result<(), Error> {
     let influxdb = influxdb(config, &mut views, &mut threads)?;
     let listen = options.listen.or(config.http.listen).unwrap_or(LISTEN);
     let server = runtime.block_on(async { Server::bind(listen_as(&config.http, listen)) })?;
-    let observed = Arc::new(Observed { mode: "serve", views, server: server.counts(), vector, influxdb });
+    let observed = Arc::new(Observed {
+        mode: "serve",
+        api: config.http.models.is_some(),
+        views,
+        server: server.counts(),
+        vector,
+        influxdb,
+    });
     let mut router = observe::routes(Router::new(), &observed);
     router = ways_in(router, &observed);
     let api = api(config)?;
