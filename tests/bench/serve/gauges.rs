@@ -41,7 +41,6 @@ pub(crate) struct Gauges {
     series: usize,
     bodies: Vec<Body>,
     sent: usize,
-    bytes: u64,
 }
 
 #[derive(Debug, Default)]
@@ -56,7 +55,7 @@ impl Gauges {
     pub(crate) fn new(codec: Codec, series: usize) -> Self {
         let mut random = 1;
         let bodies = (0..BODIES).map(|_| body(codec, series, &mut random)).collect();
-        Self { codec, series, bodies, sent: 0, bytes: 0 }
+        Self { codec, series, bodies, sent: 0 }
     }
 
     /// The following body. Each series is a second later than when it last came.
@@ -71,13 +70,7 @@ impl Gauges {
             }
         }
         self.sent += 1;
-        self.bytes += body.bytes.len() as u64;
         &body.bytes
-    }
-
-    /// How many bytes they had so far.
-    pub(crate) fn bytes(&self) -> u64 {
-        self.bytes
     }
 }
 

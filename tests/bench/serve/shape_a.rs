@@ -17,8 +17,8 @@ use crate::wire::{Client, Drain, head};
 /// Bodies before anything is timed: each series then has the hundred values that it is not scored without.
 const WARM_UP: usize = 120;
 
-/// A body with its verdicts is longer by at least this.
-const SCORED: f64 = 1.2;
+/// The share of events that are scored once that is over, at least.
+const SCORED: f64 = 0.5;
 
 /// How many times as many events as Vector itself is to go through on one core.
 const WANTED: Wanted = Wanted::AtLeast(5.0);
@@ -37,12 +37,10 @@ enum Work {
     Qualm {
         server: Server,
         client: Client,
-        drain: Drain,
     },
     Vector {
         vector: Vector,
         client: Client,
-        _drain: Drain,
     },
     /// `serde_json` on one thread of ours.
     Parse,
@@ -68,6 +66,10 @@ const OURS: [(&str, Codec, usize, &str); 6] = [
 
 const NOTHING: &str = "[[detector]]\nselect = { measurement = \"absent\" }\n";
 
+/// Microseconds that Vector's own sink and source took for an event when they were measured for the contract with it, by
+/// either codec. For where `VECTOR_BIN` is none, or one that was built to be tested and not to be quick.
+const KNOWN: [f64; 2] = [6.7, 6.3];
+
 const PARSE: &str = "serde_json to a tree";
 const THROUGH: [&str; 2] = ["Vector, native_json", "Vector, native"];
 const IN: [&str; 2] = ["Vector's source, native_json", "Vector's source, native"];
@@ -83,16 +85,16 @@ pub(crate) fn measure(place: &Place, effort: Effort) -> Vec<Row> {
     });
     if let Some(binary) = vector::binary() {
         for (at, codec) in [Codec::NativeJson, Codec::Native].into_iter().enumerate() {
-            let drain = Drain::start();
-            let mut add = |name, vector: Vector, drain| {
+            let url = Drain::start().url();
+            let mut add = |name, way| {
+                let vector = Vector::start(&binary, place, codec, way);
                 let client = Client::connect(vector.address);
-                let work = Work::Vector { vector, client, _drain: drain };
+                let work = Work::Vector { vector, client };
                 runners.push(Runner { name, gauges: Gauges::new(codec, 1_000), work, turns: vec![] });
             };
-            let url = drain.url();
-            add(THROUGH[at], Vector::start(&binary, place, codec, Way::Through(&url)), drain);
-            add(IN[at], Vector::start(&binary, place, codec, Way::In), Drain::start());
-            add(AROUND[at], Vector::start(&binary, place, codec, Way::Around), Drain::start());
+            add(THROUGH[at], Way::Through(&url));
+            add(IN[at], Way::In);
+            add(AROUND[at], Way::Around);
         }
     }
     for runner in &mut runners {
@@ -110,31 +112,36 @@ pub(crate) fn measure(place: &Place, effort: Effort) -> Vec<Row> {
 fn rows(runners: &[Runner]) -> Vec<Row> {
     let named = |name: &str| runners.iter().find(|runner| runner.name == name);
     let mut rows = Vec::new();
-    for (at, runner) in runners.iter().enumerate().take(OURS.len()) {
-        let vector = usize::from(OURS[at].1 == Codec::Native);
+    for (runner, (_, codec, series, toml)) in runners.iter().zip(OURS) {
+        let at = usize::from(codec == Codec::Native);
         let mut beside = Vec::new();
-        if let (Some(around), Some(taken)) = (named(AROUND[vector]), named(IN[vector])) {
-            beside.push(("Vector's own sink and source", less(around, taken), WANTED));
+        if toml.is_empty() {
+            let known = Turn { cpu: KNOWN[at], events: 0.0 };
+            beside.push(("Vector's sink and source, as known", vec![known; runner.turns.len()], WANTED));
         }
-        if let Some(through) = named(THROUGH[vector]) {
-            beside.push(("Vector from source to sink", through.turns.clone(), WANTED));
+        if let (true, 1_000, Some(around), Some(taken)) = (toml.is_empty(), series, named(AROUND[at]), named(IN[at])) {
+            beside.push(("Vector's sink and source, here", less(around, taken), WANTED));
         }
-        if let Some(parse) = named(PARSE).filter(|_| vector == 0) {
+        if let (true, 1_000, Some(through)) = (toml.is_empty(), series, named(THROUGH[at])) {
+            beside.push(("Vector from source to sink, here", through.turns.clone(), WANTED));
+        }
+        if let (Codec::NativeJson, Some(parse)) = (codec, named(PARSE)) {
             beside.push((PARSE, parse.turns.clone(), Wanted::Nothing));
         }
         let mut of_runner: Vec<_> = beside.into_iter().map(|beside| row(runner, beside)).collect();
-        if vector::binary().is_none() {
-            of_runner.push(Row::missing(&format!("shape A, {}, beside Vector", runner.name), "VECTOR_BIN is not set"));
-        }
-        if let Work::Qualm { server, drain, .. } = &runner.work {
+        if let Work::Qualm { server, .. } = &runner.work {
             judge(server, &mut of_runner);
-            let sent = runner.gauges.bytes();
-            if drain.bytes() < (sent as f64 * SCORED) as u64 && !OURS[at].3.contains("absent") {
-                eprintln!("{}: most events went back without a score", runner.name);
+            let of = |name: &str| server.metric(name, "pipeline=\"vector\"");
+            let (scored, rows) = (of("qualm_detector_scored_rows_total"), of("qualm_detector_rows_total"));
+            if scored < SCORED * rows {
+                eprintln!("{}: only {scored} of {rows} rows were scored", runner.name);
                 of_runner.iter_mut().for_each(Row::is_unsound);
             }
         }
         rows.extend(of_runner);
+    }
+    if vector::binary().is_none() {
+        rows.push(Row::missing("shape A beside Vector itself", "VECTOR_BIN is not set"));
     }
     rows
 }
@@ -167,7 +174,7 @@ impl Runner {
         let drain = Drain::start();
         let server = place.serve(&format!("[vector]\nforward = \"{}\"\n{toml}", drain.url()));
         let client = Client::connect(server.address());
-        Self { name, gauges: Gauges::new(codec, series), work: Work::Qualm { server, client, drain }, turns: vec![] }
+        Self { name, gauges: Gauges::new(codec, series), work: Work::Qualm { server, client }, turns: vec![] }
     }
 
     /// Pushes bodies through, one after another, while `more` says so of their number and the time.
