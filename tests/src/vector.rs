@@ -9,6 +9,7 @@ use std::thread;
 
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
+use crate::config::quoted;
 use crate::{Site, http, until, until_some};
 
 /// A running Vector. It is killed when dropped; its log is shown if the test failed.
@@ -19,22 +20,22 @@ pub struct Vector {
 }
 
 impl Vector {
-    /// Starts it with `config`; its data go to `data/` in the site, its log to `vector.log`. It may take five seconds
-    /// to hand over what it holds once it is to stop.
+    /// Starts it with `config`; its data go to `data/` in the site, its log to `vector.log`. `more` are further arguments.
     ///
     /// # Panics
     ///
     /// If it cannot be started.
     #[must_use]
-    pub fn start(program: &Path, site: &Site, config: &str) -> Self {
+    pub fn start(program: &Path, site: &Site, config: &str, more: &[&str]) -> Self {
         let data = site.path("data");
         fs::create_dir_all(&data).expect("a directory can be made");
-        let path = site.write("vector.yaml", format!("data_dir: {data:?}\n{config}"));
+        let path = site.write("vector.yaml", format!("data_dir: {}\n{config}", quoted(&data)));
         let log = site.path("vector.log");
         let file = File::options().create(true).append(true).open(&log).expect("a log file can be opened");
         let child = Command::new(program)
-            .args(["--color", "never", "--graceful-shutdown-limit-secs", "5", "--config"])
+            .args(["--color", "never", "--config"])
             .arg(path)
+            .args(more)
             .stdin(Stdio::null())
             .stdout(file.try_clone().expect("a file handle can be cloned"))
             .stderr(file)

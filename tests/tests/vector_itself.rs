@@ -10,12 +10,16 @@ use std::thread;
 use qualm_tests::events::{Arrived, compare, events, last};
 use qualm_tests::vector::{feed, free_address};
 use qualm_tests::{Server, Site, Vector, config::quoted, tools, until};
+use rustix::process::{Pid, Signal, kill_process};
 
 /// How many events the sink sends at once, at most.
 const BATCH: u64 = 1_000;
 
-/// Values of a series before its first score.
-const WARM_UP: u64 = 10;
+/// Values of a series before its first score: `min_samples`, and one more by which series are kept from warming up in step.
+const WARM_UP: u64 = 11;
+
+/// Hosts that the events speak of, each a series.
+const HOSTS: u64 = 10;
 
 /// One Vector with qualm in between, and where they listen.
 #[derive(Debug)]
@@ -104,11 +108,11 @@ impl Loop {
         )
     }
 
-    /// qualm's configuration; `more` is what `[vector]` has besides.
-    fn toml(&self, more: &str) -> PathBuf {
+    /// qualm's configuration, with further keys of the detector and of `[vector]`.
+    fn toml(&self, detector: &str, vector: &str) -> PathBuf {
         let text = format!(
-            "[[detector]]\nmin_samples = {WARM_UP}\n[state]\ndir = {}\ninterval = \"1s\"\n\
-             [http]\nlisten = \"{}\"\n[vector]\nforward = \"http://{}\"\n{more}",
+            "[[detector]]\nmin_samples = 10\n{detector}\n[state]\ndir = {}\ninterval = \"1s\"\n\
+             [http]\nlisten = \"{}\"\n[vector]\nforward = \"http://{}\"\n{vector}\n",
             quoted(&self.site.path("state")),
             self.qualm,
             self.back
@@ -135,9 +139,10 @@ fn a_million_events_arrive_though_qualm_is_killed_twice() {
     const ALL: u64 = 1_000_000;
     let (Some(qualm), Some(vector)) = (tools::qualm(), tools::vector()) else { return };
     let the = Loop::new("native_json");
-    let toml = the.toml("");
+    // One host in ten, because Vector is slow to write files; the other events pass.
+    let toml = the.toml("select = { tags = { host = \"h0\" } }", "");
     let mut server = Server::start(&qualm, &toml, &[]);
-    let _vector = Vector::start(&vector, &the.site, &the.vector());
+    let _vector = Vector::start(&vector, &the.site, &the.vector(), &[]);
     let app = the.app;
     let fed = thread::spawn(move || (0..ALL).step_by(10_000).for_each(|n| feed(app, &events(n..n + 10_000))));
     for mark in (0..ALL).step_by(50_000) {
@@ -158,46 +163,45 @@ fn a_million_events_arrive_though_qualm_is_killed_twice() {
          killed; where the source behind had taken it, and the sink in front had not been told, it comes again: at most \
          {BATCH} for each of 2 kills"
     );
-    assert!(verdicts > ALL * 9 / 10, "{verdicts} of {ALL} have verdicts");
-    let _ignored = std::io::Write::write_all(
-        &mut std::io::stderr(),
-        format!("{events} events, {again} of them twice, {verdicts} with verdicts\n").as_bytes(),
-    );
+    // Each kill may cost what was learnt since the state was saved last; within a second, nothing has to warm up again.
+    assert!(verdicts <= ALL / HOSTS - WARM_UP && verdicts > ALL / HOSTS * 9 / 10, "{verdicts} have verdicts");
+    println!("{events} events, {again} of them once more, {verdicts} with verdicts");
 }
 
 #[test]
 fn the_codec_native_goes_the_same_way() {
     let (Some(qualm), Some(vector)) = (tools::qualm(), tools::vector()) else { return };
     let the = Loop::new("native");
-    let _server = Server::start(&qualm, &the.toml(""), &[]);
-    let _vector = Vector::start(&vector, &the.site, &the.vector());
+    let _server = Server::start(&qualm, &the.toml("", ""), &[]);
+    let _vector = Vector::start(&vector, &the.site, &the.vector(), &[]);
     feed(the.app, &events(0..5_000));
     the.arrived(4_999);
-    let warm_up = 10 * (WARM_UP - 1);
-    until("the last verdict", || the.compare() == Arrived { events: 5_000, again: 0, verdicts: 5_000 - warm_up });
+    until("the last verdict", || {
+        the.compare() == Arrived { events: 5_000, again: 0, verdicts: 5_000 - HOSTS * WARM_UP }
+    });
 }
 
 #[test]
 fn verdicts_can_be_tags() {
     let (Some(qualm), Some(vector)) = (tools::qualm(), tools::vector()) else { return };
     let the = Loop::new("native_json");
-    let _server = Server::start(&qualm, &the.toml("verdicts = \"tags\"\n"), &[]);
-    let _vector = Vector::start(&vector, &the.site, &the.vector());
+    let _server = Server::start(&qualm, &the.toml("", "verdicts = \"tags\""), &[]);
+    let _vector = Vector::start(&vector, &the.site, &the.vector(), &[]);
     feed(the.app, &events(0..5_000));
     the.arrived(4_999);
     let lines = the.site.read_text("through.ndjson").lines().count();
     assert_eq!(lines, 5_000, "no event is added");
-    assert_eq!(the.compare(), Arrived { events: 5_000, again: 0, verdicts: 5_000 - 10 * (WARM_UP - 1) });
+    assert_eq!(the.compare(), Arrived { events: 5_000, again: 0, verdicts: 5_000 - HOSTS * WARM_UP });
 }
 
 #[test]
 fn as_a_tap_it_sends_only_verdicts() {
     let (Some(qualm), Some(vector)) = (tools::qualm(), tools::vector()) else { return };
     let the = Loop::new("native_json");
-    let _server = Server::start(&qualm, &the.toml("tap = true\n"), &[]);
-    let _vector = Vector::start(&vector, &the.site, &the.vector());
+    let _server = Server::start(&qualm, &the.toml("", "tap = true"), &[]);
+    let _vector = Vector::start(&vector, &the.site, &the.vector(), &[]);
     feed(the.app, &events(0..5_000));
-    let wanted = 2 * (5_000 - 10 * (WARM_UP - 1)) as usize;
+    let wanted = 2 * (5_000 - HOSTS * WARM_UP) as usize;
     until("all verdicts", || the.site.read_text("through.ndjson").lines().count() >= wanted);
     let text = the.site.read_text("through.ndjson");
     assert_eq!(text.lines().filter(|line| qualm_tests::events::is_verdict(line)).count(), wanted);
@@ -210,14 +214,12 @@ fn as_a_tap_it_sends_only_verdicts() {
 fn vector_can_start_it() {
     let (Some(qualm), Some(vector)) = (tools::qualm(), tools::vector()) else { return };
     let the = Loop::new("native_json");
-    let running = Vector::start(&vector, &the.site, &the.vector_that_starts(&qualm, &the.toml("")));
+    let running = Vector::start(&vector, &the.site, &the.vector_that_starts(&qualm, &the.toml("", "")), &[]);
     for n in (0..50_000).step_by(1_000) {
         feed(the.app, &events(n..n + 1_000));
     }
     running.stop();
-    let Arrived { events, again, verdicts } = the.compare();
-    assert_eq!((events, again), (50_000, 0));
-    assert!(verdicts > 49_000, "{verdicts} have verdicts");
+    assert_eq!(the.compare(), Arrived { events: 50_000, again: 0, verdicts: 50_000 - HOSTS * WARM_UP });
 }
 
 /// At its end Vector closes its sources first, so that what the sink in front of qualm still holds cannot come back. It is
@@ -226,30 +228,32 @@ fn vector_can_start_it() {
 fn what_vector_holds_at_its_end_arrives_after_its_start() {
     let (Some(qualm), Some(vector)) = (tools::qualm(), tools::vector()) else { return };
     let the = Loop::new("native_json");
-    let toml = the.toml("");
+    let toml = the.toml("", "");
+    let start = || Vector::start(&vector, &the.site, &the.vector(), &["--graceful-shutdown-limit-secs", "3"]);
 
     // At once while qualm is away: all of it waits.
-    let running = Vector::start(&vector, &the.site, &the.vector());
+    let running = start();
     feed(the.app, &events(0..5_000));
     until("the events to be taken", || last(&the.without()) == Some(4_999));
     running.stop();
     assert_eq!(last(&the.through()), None, "nothing can have arrived");
 
-    // Then in the midst of it.
+    // Then in the midst of it: qualm stands still with a batch in its hands.
     let server = Server::start(&qualm, &toml, &[]);
-    let running = Vector::start(&vector, &the.site, &the.vector());
-    for n in (5_000..100_000).step_by(5_000) {
-        feed(the.app, &events(n..n + 5_000));
-    }
+    let pid = Pid::from_raw(server.pid() as i32).expect("a process id");
+    let running = start();
+    feed(the.app, &events(5_000..20_000));
+    until("events to flow", || last(&the.through()) > Some(5_000));
+    kill_process(pid, Signal::STOP).expect("qualm is running");
+    feed(the.app, &events(20_000..40_000));
+    until("the events to be taken", || last(&the.without()) == Some(39_999));
     running.stop();
-    until("the events to be taken", || last(&the.without()) == Some(99_999));
-    let there = last(&the.through());
-    assert!(there < Some(99_999), "all had arrived already, which shows nothing");
+    assert!(last(&the.through()) < Some(39_999), "the last cannot have arrived");
+    kill_process(pid, Signal::CONT).expect("qualm is running");
 
-    let _running = Vector::start(&vector, &the.site, &the.vector());
-    the.arrived(99_999);
+    let _running = start();
+    the.arrived(39_999);
     let Arrived { events, again, .. } = the.compare();
-    assert_eq!(events, 100_000);
-    assert!(again <= 2 * BATCH, "{again} arrived twice: a batch that was under way at the end, and came again");
-    drop(server);
+    assert_eq!(events, 40_000);
+    assert!(again <= 2 * BATCH, "{again} arrived twice: of a batch that was under way when Vector ended");
 }
