@@ -1,9 +1,12 @@
 //! qualm: anomaly scores for metrics, inline in the pipeline they already flow through.
 //!
-//! The way of a metric begins in [`execd`], [`serve`] (or [`replay`], over history), which reads bytes, and leads through [`scoring`]: there a
-//! `qualm_stream::Pipeline` splits, selects and splices, and a [`sandbox`] runs each detector as a WebAssembly component
-//! that is not trusted. [`models`] makes detectors of bundles, and new ones while metrics flow; [`state`] keeps what they learnt; [`config`] says what a user may say,
-//! [`view`] shows others what goes on.
+//! The way of a metric begins in [`execd`] or [`serve`] (or [`replay`], over history), which read bytes, and leads through
+//! [`scoring`]: there a `qualm_stream::Pipeline` splits, selects and splices, and a [`sandbox`] runs each detector as a
+//! WebAssembly component that is not trusted. [`models`] makes detectors of bundles, and new ones while metrics flow;
+//! [`state`] keeps what they learnt; [`config`] says what a user may say, [`view`] shows others what goes on.
+//!
+//! To have the pipeline in a program of one's own, such as a Vector that one builds, start a [`Pipeline`]; the example
+//! `transform` does.
 
 pub mod clock;
 pub mod config;
@@ -17,3 +20,6 @@ pub mod scoring;
 pub mod serve;
 pub mod state;
 pub mod view;
+
+pub use qualm_stream as stream;
+pub use scoring::Scoring as Pipeline;

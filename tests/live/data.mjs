@@ -181,7 +181,7 @@ export function live(kind, started, now) {
   const idle = kind === "nothing";
   return {
     now,
-    qualm: { version: "0.1.0", mode: "serve", uptime_seconds: up },
+    qualm: { version: "0.1.0", mode: "serve", api: true, uptime_seconds: up },
     throughput: {
       events: rows * 3,
       rows,

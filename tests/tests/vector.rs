@@ -71,7 +71,9 @@ fn events_go_back_byte_for_byte_in_order_with_their_scores() {
     }
     let sent = source.sent();
     assert!(sent.iter().all(|sent| sent.request == "POST /"), "{:?}", sent[0].request);
-    assert!(server.metric("qualm_received_events_total", "pipeline=\"vector\"") >= 200.0);
+    until("the counts to be shown", || {
+        server.metric("qualm_received_events_total", "pipeline=\"vector\"") as u64 == 200
+    });
 }
 
 #[test]

@@ -250,6 +250,12 @@ impl<F: Format> Pipeline<F> {
         self.passed < self.filled
     }
 
+    /// Whether the end of the input would leave an event unfinished, be it held or passed on already.
+    #[must_use]
+    pub fn is_within_event(&self) -> bool {
+        self.midway || self.holds()
+    }
+
     /// What has passed so far.
     #[must_use]
     pub fn counts(&self) -> Counts {
@@ -375,9 +381,10 @@ impl<F: Format> Pipeline<F> {
         };
         let time = time.unwrap_or(now);
         let text = format.text(buffer);
+        let bytes = &text[base..];
         let mut wanted = false;
         for field in &*fields {
-            let key = field.key(&text[base..]);
+            let key = field.key(bytes);
             let Some(lane) = head.lanes().find(|&lane| lanes[lane].wants_field(key)) else { continue };
             let Lane { wants: Wants::Fields(origins), series, rows, .. } = &mut lanes[lane] else { continue };
             let number = series.number(xxh3_64_with_seed(key, head.identity));
@@ -392,7 +399,7 @@ impl<F: Format> Pipeline<F> {
         }
         for lane in head.lanes() {
             let Lane { wants: Wants::Vectors(vectors), series, rows, .. } = &mut lanes[lane] else { continue };
-            let (bytes, head_bytes) = (&text[base..], &text[head_at.clone()]);
+            let head_bytes = &text[head_at.clone()];
             let joined = Joined { bytes, head: head_bytes, hash: head.hash, fields, time, number, end: at.end };
             let before = rows.len();
             wanted |= vectors.joiner.take(joined, series, rows);

@@ -101,7 +101,7 @@ fn names_are_those_of_the_sink_for_influxdb() {
 #[test]
 fn each_kind_has_its_numbers() {
     let kinds = [
-        (true, Value::Counter(7.0), vec![("value", 7.0)]),
+        (true, Value::Counter(7.0), vec![]),
         (false, Value::Gauge(7.0), vec![]),
         (false, Value::Set(vec!["a".into(), "b".into()]), vec![("value", 2.0)]),
         (
@@ -148,6 +148,21 @@ fn increments_are_a_rate() {
         let told: Vec<_> =
             rows.iter().map(|row| (&row.1[..], row.2 / 1_000_000_000 - 1_700_000_000, f64::from_bits(row.3))).collect();
         assert_eq!(told, [("rate", 9, 2.0), ("rate", 10, 2.0), ("rate", 20, 0.1)]);
+    }
+}
+
+#[test]
+fn totals_are_a_rate() {
+    let at = |seconds: i64, total| {
+        let time = Some((1_700_000_000 + seconds, 0));
+        Event::Metric(Metric { absolute: true, value: Value::Counter(total), time, ..gauge("m", 0.0) })
+    };
+    let events = [at(0, 1e6), at(10, 1e6 + 50.0), at(10, 1e6 + 60.0), at(30, 40.0), at(40, 40.0)];
+    for body in [json_body(&events), proto_body(&events)] {
+        let (_, rows) = through(&mut pipeline(VerdictStyle::Gauges, "*"), &body, &[]);
+        let told: Vec<_> =
+            rows.iter().map(|row| (&row.1[..], row.2 / 1_000_000_000 - 1_700_000_000, f64::from_bits(row.3))).collect();
+        assert_eq!(told, [("rate", 10, 5.0), ("rate", 30, 2.0), ("rate", 40, 0.0)]);
     }
 }
 

@@ -30,7 +30,7 @@ pub struct Http {
     /// The largest body, uncompressed, in bytes.
     #[serde(deserialize_with = "bytes")]
     pub max_body: usize,
-    /// Bytes of bodies that may be in memory at once.
+    /// Bytes of bodies that may be in memory at once. With their scores they are up to three times as large.
     #[serde(deserialize_with = "bytes")]
     pub memory: usize,
 }
@@ -81,7 +81,7 @@ impl Default for Http {
             tokens: Vec::new(),
             models: None,
             max_body: 128 << 20,
-            memory: 512 << 20,
+            memory: 256 << 20,
         }
     }
 }

@@ -214,6 +214,24 @@ impl<F: Format> Scoring<F> {
         out
     }
 
+    /// Scores a whole body, as much at a time as there is room for, and appends it with its scores to `out`. What there is
+    /// to [tend](Self::tend) to is done.
+    pub fn whole(&mut self, body: &[u8], now: i64, out: &mut Vec<u8>) {
+        let mut rest = body;
+        while !rest.is_empty() {
+            let input = self.input();
+            let (first, later) = rest.split_at(rest.len().min(input.len()));
+            input[..first.len()].copy_from_slice(first);
+            rest = later;
+            out.extend_from_slice(self.run(first.len(), now));
+            self.tend();
+        }
+        if self.pipeline.is_within_event() {
+            out.extend_from_slice(self.finish(now));
+            self.tend();
+        }
+    }
+
     /// Gives up on an unfinished event; see [`Pipeline::let_go`].
     pub fn let_go(&mut self) -> &[u8] {
         self.pipeline.let_go()

@@ -1,7 +1,8 @@
-//! Bodies that come again: what was scored, but not taken by whoever comes next, is not scored a second time.
+//! Bodies that come again: what was scored, but not yet taken by whoever comes next, is not scored a second time.
 //!
-//! A sender that is told to try again sends the same bytes. Its metrics have been observed already: to observe them again
-//! would teach the detectors what did not happen, so the scored body is kept until it has been delivered.
+//! A sender that is told to try again, or that waits no longer, sends the same bytes. Its metrics have been observed
+//! already: to observe them again would teach the detectors what did not happen, so the scored body is kept until it has
+//! been delivered.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,7 +15,7 @@ use xxhash_rust::xxh3::{xxh3_64_with_seed, xxh3_128_with_seed};
 const MOST: usize = 64 << 20;
 
 /// Which body: its digest, by a seed that nobody else knows. That two have the same is one chance in 2¹²⁸.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Digest(u128);
 
 /// Scored bodies that wait to come again.
@@ -38,13 +39,18 @@ impl Again {
         Digest(xxh3_128_with_seed(body, xxh3_64_with_seed(place.as_bytes(), self.seed)))
     }
 
-    /// What was made of this body when it came before. It is kept no longer.
+    /// What was made of this body when it came before, if that has not been delivered since.
     #[must_use]
-    pub fn take(&self, digest: Digest) -> Option<Bytes> {
-        let mut kept = self.kept();
-        let at = kept.iter().position(|(known, _)| *known == digest)?;
+    pub fn find(&self, digest: Digest) -> Option<Bytes> {
+        let kept = self.kept();
+        let (_, scored) = kept.iter().find(|(known, _)| *known == digest)?;
         self.came.fetch_add(1, Ordering::Relaxed);
-        kept.remove(at).map(|(_, scored)| scored)
+        Some(scored.clone())
+    }
+
+    /// It has been delivered, or never will be: the same bytes are another body from now on.
+    pub fn done(&self, digest: Digest) {
+        self.kept().retain(|(known, _)| *known != digest);
     }
 
     /// How many came again.
@@ -53,9 +59,10 @@ impl Again {
         self.came.load(Ordering::Relaxed)
     }
 
-    /// Keeps what was made of a body that will come again. Those that have waited longest make room.
+    /// Keeps what was made of a body, until that is done. Those that have waited longest make room.
     pub fn keep(&self, digest: Digest, scored: Bytes) {
         let mut kept = self.kept();
+        kept.retain(|(known, _)| *known != digest);
         kept.push_back((digest, scored));
         while kept.len() > 1 && kept.iter().map(|(_, scored)| scored.len()).sum::<usize>() > MOST {
             kept.pop_front();
@@ -72,13 +79,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_waits_comes_back_once() {
+    fn what_waits_comes_back_until_it_is_done() {
         let again = Again::new(1);
         let digest = again.digest("", b"body");
-        assert!(again.take(digest).is_none());
+        assert!(again.find(digest).is_none());
         again.keep(digest, Bytes::from_static(b"scored"));
-        assert_eq!(again.take(digest).as_deref(), Some(&b"scored"[..]));
-        assert!(again.take(digest).is_none());
+        for _ in 0..2 {
+            assert_eq!(again.find(digest).as_deref(), Some(&b"scored"[..]));
+        }
+        assert!(again.find(again.digest("elsewhere", b"body")).is_none());
+        again.done(digest);
+        assert!(again.find(digest).is_none());
+        assert_eq!(again.count(), 2);
     }
 
     #[test]
@@ -88,8 +100,8 @@ mod tests {
         let big = Bytes::from(vec![0; MOST / 2 + 1]);
         again.keep(a, big.clone());
         again.keep(b, big);
-        assert!(again.take(a).is_none() && again.take(b).is_some());
+        assert!(again.find(a).is_none() && again.find(b).is_some());
         again.keep(c, Bytes::from(vec![0; MOST * 2]));
-        assert!(again.take(c).is_some());
+        assert!(again.find(c).is_some());
     }
 }

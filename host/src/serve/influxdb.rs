@@ -63,24 +63,24 @@ impl Influxdb {
             query => format!("{}?{query}", call.path()),
         };
         let digest = self.again.digest(&path, &body);
-        let scored: Bytes = match self.again.take(digest) {
+        let scored: Bytes = match self.again.find(digest) {
             Some(scored) => scored,
             None => match self.worker.score(body.clone(), unit).await {
                 Some(scored) => scored.bytes.into(),
                 None => return Ok(unavailable("qualm is stopping")),
             },
         };
-        drop(body);
-        let answer = self.forward.send(&path, self.headers(&call), scored.clone()).await;
+        self.again.keep(digest, scored.clone());
+        let answer = self.forward.send(&path, self.headers(&call), scored).await;
+        drop(body); // until now it counted among what is in memory: others had to wait
         Ok(match answer {
             Ok(answer) => {
-                if answer.may_pass() {
-                    self.again.keep(digest, scored);
+                if !answer.may_pass() {
+                    self.again.done(digest);
                 }
                 back(answer)
             }
             Err(error) => {
-                self.again.keep(digest, scored);
                 warn!("lines do not get on: {error}. The client is asked to try again");
                 unavailable(&error)
             }

@@ -31,8 +31,11 @@ struct Pipeline {
     latency: Histogram,
 }
 
+/// A family of counters: its name, what it is, and where it comes from.
+type Counter<T> = (&'static str, &'static str, fn(&T) -> u64);
+
 fn events(pipelines: &[Pipeline], out: &mut Exposition) {
-    let families: [(&str, &str, fn(&Snapshot) -> u64); 8] = [
+    let families: [Counter<Snapshot>; 8] = [
         ("qualm_received_bytes", "Bytes that came in.", |one| one.counts.bytes),
         ("qualm_received_events", "Events that came in and are metrics.", |one| one.counts.events),
         ("qualm_selected_events", "Events with a value that a detector wants.", |one| one.counts.selected),
@@ -78,7 +81,7 @@ fn detectors(pipelines: &[Pipeline], out: &mut Exposition) {
             family.value(&labels, f64::from(u8::from(one.mode == mode)));
         }
     }
-    let families: [(&str, &str, fn(&Detector) -> u64); 11] = [
+    let families: [Counter<Detector>; 11] = [
         ("qualm_detector_rows", "Rows that a detector was given.", |one| one.rows),
         ("qualm_detector_scored_rows", "Rows that it scored.", |one| one.scored),
         ("qualm_detector_anomalous_rows", "Rows that are anomalies worth telling.", |one| one.anomalous),

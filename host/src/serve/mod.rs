@@ -2,10 +2,11 @@
 //!
 //! Each way in has a pipeline of its own, on a thread of its own ([`worker`]): Vector's events come in and go back
 //! ([`vector`]), lines come in and go on ([`influxdb`]), by way of [`forward`]; what did not get on is kept for when it
-//! comes [`again`]. What goes on can be seen ([`observe`]), here and in `execd`.
+//! comes [`again`], and what is under way ([`flights`]) is not begun twice. What goes on can be seen ([`observe`]), here and in `execd`.
 
 pub mod again;
 pub mod engines;
+pub mod flights;
 pub mod forward;
 pub mod influxdb;
 pub mod metrics;
@@ -118,7 +119,14 @@ pub fn run(options: &Options, config: &Config) -> Result<(), Error> {
     let influxdb = influxdb(config, &mut views, &mut threads)?;
     let listen = options.listen.or(config.http.listen).unwrap_or(LISTEN);
     let server = runtime.block_on(async { Server::bind(listen_as(&config.http, listen)) })?;
-    let observed = Arc::new(Observed { mode: "serve", views, server: server.counts(), vector, influxdb });
+    let observed = Arc::new(Observed {
+        mode: "serve",
+        api: config.http.models.is_some(),
+        views,
+        server: server.counts(),
+        vector,
+        influxdb,
+    });
     let mut router = observe::routes(Router::new(), &observed);
     router = ways_in(router, &observed);
     let api = api(config)?;
@@ -211,10 +219,7 @@ fn ways_in(router: Router, observed: &Observed) -> Router {
         }),
         Some(vector) => {
             let vector = Arc::clone(vector);
-            router.route(Method::POST, "/vector", move |call: Call| {
-                let vector = Arc::clone(&vector);
-                async move { vector.take(call).await }
-            })
+            router.route(Method::POST, "/vector", move |call: Call| Arc::clone(&vector).take(call))
         }
     };
     ["/write", "/api/v2/write"].into_iter().fold(router, |router, path| match &observed.influxdb {

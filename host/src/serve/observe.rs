@@ -22,6 +22,8 @@ use crate::view::{View, live};
 pub struct Observed {
     /// `execd` or `serve`.
     pub mode: &'static str,
+    /// Whether applications can ask for scores.
+    pub api: bool,
     /// The pipelines.
     pub views: Vec<Arc<View>>,
     /// The listener's own counts.
@@ -41,7 +43,14 @@ pub fn beside(http: &Http, listen: SocketAddr, view: Arc<View>) -> Result<(), Er
     let runtime = Builder::new_current_thread().enable_all().build()?;
     let server = runtime.block_on(async { Server::bind(listen_as(http, listen)) })?;
     info!("listening on {}://{}/", if http.tls_cert.is_some() { "https" } else { "http" }, server.local_addr());
-    let observed = Observed { mode: "execd", views: vec![view], server: server.counts(), vector: None, influxdb: None };
+    let observed = Observed {
+        mode: "execd",
+        api: false,
+        views: vec![view],
+        server: server.counts(),
+        vector: None,
+        influxdb: None,
+    };
     let router = routes(Router::new(), &Arc::new(observed));
     let serve = move || runtime.block_on(server.run(router, std::future::pending()));
     let _detached = thread::Builder::new().name("qualm-http".to_owned()).spawn(serve)?;
@@ -132,7 +141,7 @@ fn exposition(observed: &Observed, call: &Call) -> Reply {
 }
 
 fn overview(observed: &Observed, _: &Call) -> Reply {
-    reply::json(StatusCode::OK, &live::overview(observed.mode, &observed.views))
+    reply::json(StatusCode::OK, &live::overview(observed.mode, observed.api, &observed.views))
 }
 
 fn series(observed: &Observed, call: &Call) -> Reply {

@@ -6,7 +6,7 @@
 
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -14,7 +14,8 @@ use qualm_http::{Call, Refused, Reply, StatusCode, reply};
 use qualm_stream::native::{Repaired, repair};
 use tracing::{info, warn};
 
-use super::again::Again;
+use super::again::{Again, Digest};
+use super::flights::Flights;
 use super::forward::Forward;
 use super::worker::Worker;
 
@@ -23,6 +24,7 @@ use super::worker::Worker;
 pub struct Vector {
     worker: Worker,
     again: Again,
+    flights: Flights<Outcome>,
     out: Out,
     counts: Counts,
     /// When the last events came.
@@ -36,6 +38,29 @@ pub enum Out {
     Forward(Forward),
     /// To our own stdout, which Vector reads.
     Stdout,
+}
+
+/// How a body fared.
+#[derive(Debug, Clone)]
+enum Outcome {
+    /// It is where it should be.
+    Delivered,
+    /// It is not, and may be if it comes again: why.
+    Later(String),
+    /// It never will be: what is wrong, and more about that.
+    Never(String, String),
+}
+
+impl Outcome {
+    fn reply(self) -> Reply {
+        match self {
+            Self::Delivered => reply::empty(StatusCode::OK),
+            Self::Later(why) => {
+                reply::error(StatusCode::SERVICE_UNAVAILABLE, &why, Some("the same batch may pass later"))
+            }
+            Self::Never(what, more) => reply::error(StatusCode::BAD_REQUEST, &what, Some(&more)),
+        }
+    }
 }
 
 /// What became of events, since the start.
@@ -53,7 +78,14 @@ impl Vector {
     /// With the pipeline that scores, where scored events go, and a random number.
     #[must_use]
     pub fn new(worker: Worker, out: Out, seed: u64) -> Self {
-        Self { worker, again: Again::new(seed), out, counts: Counts::default(), last: Mutex::new(Instant::now()) }
+        Self {
+            worker,
+            again: Again::new(seed),
+            flights: Flights::default(),
+            out,
+            counts: Counts::default(),
+            last: Mutex::new(Instant::now()),
+        }
     }
 
     /// What became of events.
@@ -92,48 +124,57 @@ impl Vector {
     /// # Errors
     ///
     /// Where its body is not to be had.
-    pub async fn take(&self, mut call: Call) -> Result<Reply, Refused> {
+    pub async fn take(self: Arc<Self>, mut call: Call) -> Result<Reply, Refused> {
         let body = Bytes::from_owner(call.bytes(call.limit()).await?);
         self.heard();
         let digest = self.again.digest("", &body);
-        let scored = match self.again.take(digest) {
+        let this = Arc::clone(&self);
+        let outcome = self.flights.fly(digest, || async move { this.bring(digest, body).await }).await;
+        Ok(outcome.unwrap_or_else(|| Outcome::Later("something went wrong here".to_owned())).reply())
+    }
+
+    /// Scores a body, unless that was done before, and passes it on.
+    async fn bring(&self, digest: Digest, body: Bytes) -> Outcome {
+        let scored = match self.again.find(digest) {
             Some(scored) => scored,
             None => match self.score(&body).await {
                 Ok(scored) => scored,
-                Err(refusal) => return Ok(refusal),
+                Err(refusal) => return refusal,
             },
         };
-        drop(body);
-        if scored.is_empty() {
-            return Ok(reply::empty(StatusCode::OK)); // nothing came, or nothing of it may go back
+        self.again.keep(digest, scored.clone());
+        let outcome = self.pass_on(scored).await;
+        drop(body); // until now it counted among what is in memory: others had to wait
+        if !matches!(outcome, Outcome::Later(_)) {
+            self.again.done(digest);
         }
-        Ok(match &self.out {
-            Out::Stdout => self.print(scored).await,
-            Out::Forward(forward) => match forward.send("", Vec::new(), scored.clone()).await {
-                Ok(answer) if answer.is_delivered() => {
-                    self.fares_well();
-                    reply::empty(StatusCode::OK)
-                }
-                Ok(answer) if !answer.may_pass() => {
-                    // What the source refuses once it refuses for ever: to have it come again would stop all that follows.
-                    let said = String::from_utf8_lossy(&answer.body).chars().take(200).collect::<String>();
-                    warn!("{} refused a batch for good, with {}: {said}", forward.url(), answer.status);
-                    reply::error(StatusCode::BAD_REQUEST, "the source behind refused the batch for good", Some(&said))
-                }
-                Ok(answer) => {
-                    self.again.keep(digest, scored);
-                    self.retry(format!("{} answered {}", forward.url(), answer.status))
-                }
-                Err(error) => {
-                    self.again.keep(digest, scored);
-                    self.retry(error)
-                }
-            },
-        })
+        outcome
+    }
+
+    /// Passes scored events on.
+    async fn pass_on(&self, scored: Bytes) -> Outcome {
+        if scored.is_empty() {
+            return Outcome::Delivered; // nothing came, or nothing of it may go back
+        }
+        let forward = match &self.out {
+            Out::Stdout => return self.print(scored).await,
+            Out::Forward(forward) => forward,
+        };
+        match forward.send("", Vec::new(), scored).await {
+            Ok(answer) if answer.is_delivered() => self.fares_well(),
+            Ok(answer) if !answer.may_pass() => {
+                // What the source refuses once it refuses for ever: to have it come again would stop all that follows.
+                let said = String::from_utf8_lossy(&answer.body).chars().take(200).collect::<String>();
+                warn!("{} refused a batch for good, with {}: {said}", forward.url(), answer.status);
+                Outcome::Never("the source behind refused the batch for good".to_owned(), said)
+            }
+            Ok(answer) => self.retry(format!("{} answered {}", forward.url(), answer.status)),
+            Err(error) => self.retry(error),
+        }
     }
 
     /// Scores a body, or says why not.
-    async fn score(&self, body: &Bytes) -> Result<Bytes, Reply> {
+    async fn score(&self, body: &Bytes) -> Result<Bytes, Outcome> {
         let Repaired { body: whole, discarded, repaired } = repair(body);
         self.counts.discarded.fetch_add(discarded, Ordering::Relaxed);
         self.counts.repaired.fetch_add(repaired, Ordering::Relaxed);
@@ -141,51 +182,47 @@ impl Vector {
             std::borrow::Cow::Borrowed(_) => body.clone(),
             std::borrow::Cow::Owned(whole) => whole.into(),
         };
-        let scored = self.worker.score(whole, 0).await.ok_or_else(|| {
-            reply::error(StatusCode::SERVICE_UNAVAILABLE, "qualm is stopping", Some("try again in a moment"))
-        })?;
+        let scored = self.worker.score(whole, 0).await;
+        let scored = scored.ok_or_else(|| Outcome::Later("qualm is stopping".to_owned()))?;
         if scored.malformed > 0 {
             let hint = "the sink needs `encoding: { codec: native_json }` or `native`";
             let what = format!("{} events are neither of codec `native_json` nor `native`", scored.malformed);
             warn!("a batch is refused: {what}; {hint}");
-            return Err(reply::error(StatusCode::BAD_REQUEST, &what, Some(hint)));
+            return Err(Outcome::Never(what, hint.to_owned()));
         }
         Ok(scored.bytes.into())
     }
 
     /// Writes events to stdout.
-    async fn print(&self, scored: Bytes) -> Reply {
+    async fn print(&self, scored: Bytes) -> Outcome {
         let written = tokio::task::spawn_blocking(move || {
             let mut stdout = io::stdout().lock();
             stdout.write_all(&scored)?;
             stdout.flush()
         });
         match written.await {
-            Ok(Ok(())) => {
-                self.fares_well();
-                reply::empty(StatusCode::OK)
-            }
+            Ok(Ok(())) => self.fares_well(),
             Ok(Err(error)) => self.retry(format!("stdout: {error}")),
             Err(error) => self.retry(format!("stdout: {error}")),
         }
     }
 
     /// Asks the sink to try again. The log has it once, until it is over.
-    fn retry(&self, why: String) -> Reply {
+    fn retry(&self, why: String) -> Outcome {
         let mut trouble = self.counts.trouble.lock().unwrap_or_else(PoisonError::into_inner);
         if trouble.is_none() {
             warn!("scored events do not get on: {why}. Vector is asked to try again");
         }
-        let reply = reply::error(StatusCode::SERVICE_UNAVAILABLE, &why, Some("the same batch may pass later"));
-        *trouble = Some(why);
-        reply
+        *trouble = Some(why.clone());
+        Outcome::Later(why)
     }
 
-    fn fares_well(&self) {
+    fn fares_well(&self) -> Outcome {
         let mut trouble = self.counts.trouble.lock().unwrap_or_else(PoisonError::into_inner);
         if trouble.take().is_some() {
             info!("scored events get on again");
         }
+        Outcome::Delivered
     }
 
     /// Why the last body did not get on, where it did not.

@@ -4,7 +4,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::{self, JoinHandle};
 
 use bytes::Bytes;
-use qualm_stream::{Counts, Format};
+use qualm_stream::Format;
 use tokio::sync::oneshot;
 use tracing::info;
 
@@ -31,9 +31,7 @@ struct Job {
 pub struct Scored {
     /// The body with its scores.
     pub bytes: Vec<u8>,
-    /// Events in it that are metrics, and those of them that are malformed.
-    pub events: u64,
-    /// See `events`.
+    /// Events in it that are not what they should be.
     pub malformed: u64,
 }
 
@@ -70,31 +68,18 @@ fn work<F: Format>(mut scoring: Scoring<F>, jobs: &Receiver<Job>, begin: &impl F
                 // Whoever asked may have gone; the metrics have been seen all the same.
                 let _gone = done.send(score(&mut scoring, &body));
             }
-            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Timeout) => scoring.tend(),
             Err(RecvTimeoutError::Disconnected) => break,
         }
-        scoring.tend();
     }
     info!("{}", scoring.summary());
     scoring.close();
 }
 
-/// Puts a body through the pipeline, as much at a time as that takes.
 fn score<F: Format>(scoring: &mut Scoring<F>, body: &[u8]) -> Scored {
     let before = scoring.counts();
     let mut bytes = Vec::with_capacity(body.len() + body.len() / 2);
-    let mut rest = body;
-    while !rest.is_empty() {
-        let input = scoring.input();
-        let (now, later) = rest.split_at(rest.len().min(input.len()));
-        input[..now.len()].copy_from_slice(now);
-        rest = later;
-        bytes.extend_from_slice(scoring.run(now.len(), clock::now()));
-        if !rest.is_empty() {
-            scoring.tend();
-        }
-    }
-    bytes.extend_from_slice(scoring.finish(clock::now()));
-    let Counts { events, malformed, .. } = scoring.counts();
-    Scored { bytes, events: events - before.events, malformed: malformed - before.malformed }
+    scoring.whole(body, clock::now(), &mut bytes);
+    let malformed = scoring.counts().malformed - before.malformed;
+    Scored { bytes, malformed }
 }

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::recorder::{Incident, Track};
-use super::{Detector, Inside, View};
+use super::latency::Histogram;
+use super::recorder::{Incident, Now, Rates};
+use super::{Detector, Inside, Snapshot, View};
 use crate::clock;
 use crate::sandbox::supervisor::Mode;
 
@@ -15,26 +16,27 @@ const LISTED: usize = 2_000;
 /// The most features of an incident that are told.
 const SHARES: usize = 10;
 
-/// All that goes on in these pipelines, which are parts of `mode` (`execd` or `serve`).
+/// All that goes on in these pipelines, which are parts of `mode` (`execd` or `serve`). `api` is whether applications can
+/// ask for scores.
 #[must_use]
-pub fn overview(mode: &str, views: &[Arc<View>]) -> Value {
+pub fn overview(mode: &str, api: bool, views: &[Arc<View>]) -> Value {
     let now = clock::now() / 1_000_000;
     let (mut detectors, mut series, mut incidents) = (Vec::new(), Vec::new(), Vec::new());
     let (mut throughput, mut total) = (Throughput::default(), 0);
-    let mut latency = super::latency::Histogram::default();
+    let mut latency = Histogram::default();
     let mut uptime = 0.0_f64;
     for view in views {
-        let mut inside = view.look();
-        let Inside { snapshot, recorder, .. } = &*inside;
-        throughput.add(snapshot.counts, recorder.rates(snapshot.counts, now));
+        let (copy, minute) = Copy::of(view, now);
+        let Copy { snapshot, rates, tracks, told, features } = &copy;
+        throughput.add(snapshot.counts, *rates);
         total += snapshot.detectors.iter().map(|detector| detector.series).sum::<usize>();
         detectors.extend(snapshot.detectors.iter().map(|one| detector(view, one, views.len() > 1)));
-        series.extend(recorder.tracks().map(|one| (key(one), track(view, one, snapshot.detectors.get(one.lane)))));
-        incidents.extend(recorder.incidents().map(|one| {
-            let names = recorder.features(one.lane);
+        series.extend(tracks.iter().map(|one| (key(one), track(view, one, snapshot.detectors.get(one.lane)))));
+        incidents.extend(told.iter().map(|one| {
+            let names = features.get(one.lane).map_or(&[][..], Vec::as_slice);
             (one.started, incident(view, one, snapshot.detectors.get(one.lane), names))
         }));
-        latency = latency.plus(&inside.latency.last_minute(now));
+        latency = latency.plus(&minute);
         uptime = uptime.max(view.started.elapsed().as_secs_f64());
     }
     series.sort_by(|(a, _), (b, _)| b.0.cmp(&a.0).then(b.1.total_cmp(&a.1)));
@@ -44,7 +46,7 @@ pub fn overview(mode: &str, views: &[Arc<View>]) -> Value {
     let ms = |seconds: Option<f64>| seconds.map(|seconds| seconds * 1e3);
     json!({
         "now": now,
-        "qualm": { "version": env!("CARGO_PKG_VERSION"), "mode": mode, "uptime_seconds": uptime },
+        "qualm": { "version": env!("CARGO_PKG_VERSION"), "mode": mode, "api": api, "uptime_seconds": uptime },
         "throughput": throughput.json(),
         "latency": {
             "batches": latency.count,
@@ -73,7 +75,7 @@ pub fn series(views: &[Arc<View>], id: &str) -> Option<Value> {
     let features = inside.recorder.features(lane);
     Some(json!({
         "id": id,
-        "name": track.name,
+        "name": &*track.now.name,
         "detector": detector.name,
         "step_ms": super::recorder::STEP,
         "times": points.iter().map(|point| point.0).collect::<Vec<_>>(),
@@ -84,8 +86,29 @@ pub fn series(views: &[Arc<View>], id: &str) -> Option<Value> {
     }))
 }
 
+/// What is copied of a view: the pipeline waits while it is, and not while that is made text of.
+struct Copy {
+    snapshot: Snapshot,
+    rates: Rates,
+    tracks: Vec<Now>,
+    told: Vec<Incident>,
+    features: Vec<Vec<String>>,
+}
+
+impl Copy {
+    fn of(view: &View, now: i64) -> (Self, Histogram) {
+        let mut inside = view.look();
+        let minute = inside.latency.last_minute(now);
+        let Inside { snapshot, recorder, .. } = &*inside;
+        let features = (0..snapshot.detectors.len()).map(|lane| recorder.features(lane).to_vec()).collect();
+        let tracks = recorder.tracks().map(|track| track.now.clone()).collect();
+        let (rates, told) = (recorder.rates(snapshot.counts, now), recorder.incidents().cloned().collect());
+        (Self { snapshot: snapshot.clone(), rates, tracks, told, features }, minute)
+    }
+}
+
 /// Anomalous series first, then those with the highest scores.
-fn key(track: &Track) -> (bool, f64) {
+fn key(track: &Now) -> (bool, f64) {
     (track.since.is_some(), if track.score.is_nan() { -1.0 } else { track.score })
 }
 
@@ -114,11 +137,11 @@ fn detector(view: &View, detector: &Detector, several: bool) -> Value {
     })
 }
 
-fn track(view: &View, track: &Track, detector: Option<&Detector>) -> Value {
-    let Track { lane, series, name, score, since, last, .. } = track;
+fn track(view: &View, track: &Now, detector: Option<&Detector>) -> Value {
+    let Now { lane, series, name, score, since, last } = track;
     json!({
         "id": id(view, *lane, *series),
-        "name": name,
+        "name": &**name,
         "detector": detector.map(|detector| &detector.name),
         "score": score.is_finite().then_some(score),
         "anomalous": since.is_some(),
@@ -129,13 +152,15 @@ fn track(view: &View, track: &Track, detector: Option<&Detector>) -> Value {
 
 fn incident(view: &View, incident: &Incident, detector: Option<&Detector>, features: &[String]) -> Value {
     let Incident { lane, series, name, key, started, ended, peak, contributions } = incident;
-    let mut shares: Vec<_> = contributions.iter().zip(features).collect();
+    let all: f64 = contributions.iter().map(|(share, _)| share.abs()).sum();
+    let share = |(share, value): &(f64, f64)| (if all > 0.0 { share / all } else { 0.0 }, *value);
+    let mut shares: Vec<_> = contributions.iter().map(share).zip(features).collect();
     shares.sort_by(|((a, _), _), ((b, _), _)| b.abs().total_cmp(&a.abs()));
     shares.truncate(SHARES);
     let cause = shares.first().map_or(&**key, |(_, name)| name.as_str());
     json!({
         "id": id(view, *lane, *series),
-        "name": name,
+        "name": &**name,
         "detector": detector.map(|detector| &detector.name),
         "started": started,
         "ended": ended,
@@ -151,11 +176,11 @@ fn incident(view: &View, incident: &Incident, detector: Option<&Detector>, featu
 #[derive(Default)]
 struct Throughput {
     counts: qualm_stream::Counts,
-    rates: super::recorder::Rates,
+    rates: Rates,
 }
 
 impl Throughput {
-    fn add(&mut self, counts: qualm_stream::Counts, rates: super::recorder::Rates) {
+    fn add(&mut self, counts: qualm_stream::Counts, rates: Rates) {
         self.counts.events += counts.events;
         self.counts.rows += counts.rows;
         self.counts.scored += counts.scored;

@@ -4,6 +4,7 @@
 //! more of them, those that are ordinary make room for those that are not.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use qualm_stream::pipeline::Verdict;
 use qualm_stream::vector::Shape;
@@ -45,27 +46,34 @@ pub struct Recorder {
     seconds: VecDeque<(i64, u64, u64)>,
 }
 
-/// A series.
+/// A series, and its last hour.
 #[derive(Debug)]
 pub struct Track {
-    /// Which detector's it is, by its place among the lanes.
-    pub lane: usize,
-    /// Its number there.
-    pub series: u32,
-    /// What it is called.
-    pub name: Box<str>,
-    /// Its last score, NaN for none.
-    pub score: f64,
-    /// Since when it is anomalous, in milliseconds since 1970.
-    pub since: Option<i64>,
-    /// When it was last heard of.
-    pub last: i64,
+    /// What it is, and how it fares.
+    pub now: Now,
     /// What contributed to its last anomaly, by feature.
     pub contributions: Box<[f64]>,
     /// The largest score and the last value of each step: NaN for none. The last one belongs to `step`.
     points: VecDeque<(f32, f32)>,
     /// The number of the last point's step, counted from 1970.
     step: i64,
+}
+
+/// A series as it is now: cheap to copy.
+#[derive(Debug, Clone)]
+pub struct Now {
+    /// Which detector's it is, by its place among the lanes.
+    pub lane: usize,
+    /// Its number there.
+    pub series: u32,
+    /// What it is called.
+    pub name: Arc<str>,
+    /// Its last score, NaN for none.
+    pub score: f64,
+    /// Since when it is anomalous, in milliseconds since 1970.
+    pub since: Option<i64>,
+    /// When it was last heard of.
+    pub last: i64,
 }
 
 /// A time during which a series was anomalous.
@@ -76,9 +84,9 @@ pub struct Incident {
     /// See `lane`.
     pub series: u32,
     /// What the series is called.
-    pub name: Box<str>,
+    pub name: Arc<str>,
     /// The field, where it is one field's.
-    pub key: Box<str>,
+    pub key: Arc<str>,
     /// When it began and ended, in milliseconds since 1970.
     pub started: i64,
     /// See `started`.
@@ -86,7 +94,7 @@ pub struct Incident {
     /// The largest score.
     pub peak: f64,
     /// How much each feature contributed then, and its value.
-    pub contributions: Box<[(f64, f64)]>,
+    pub contributions: Arc<[(f64, f64)]>,
 }
 
 /// Rows of one detector, since the start.
@@ -127,21 +135,22 @@ impl Recorder {
             let Some(place) = self.place(&verdict, now) else { continue };
             let track = &mut self.tracks[place];
             track.add(&verdict, now);
-            match (track.since, verdict.anomaly) {
+            let now_is = &mut track.now;
+            match (now_is.since, verdict.anomaly) {
                 (None, true) => {
-                    track.since = Some(now);
-                    self.incidents.push_front(Incident::new(track, &verdict, now));
+                    now_is.since = Some(now);
+                    self.incidents.push_front(Incident::new(now_is, &verdict, now));
                     self.incidents.truncate(INCIDENTS);
                 }
                 (Some(_), true) => {
-                    if let Some(incident) = open(&mut self.incidents, track.lane, track.series) {
+                    if let Some(incident) = open(&mut self.incidents, now_is.lane, now_is.series) {
                         incident.rise(&verdict);
                     }
                 }
                 // Where anomalies are suppressed, it lasts until the score is an ordinary one again.
                 (Some(_), false) if verdict.score <= 1.0 => {
-                    track.since = None;
-                    if let Some(incident) = open(&mut self.incidents, track.lane, track.series) {
+                    now_is.since = None;
+                    if let Some(incident) = open(&mut self.incidents, now_is.lane, now_is.series) {
                         incident.ended = Some(now);
                     }
                 }
@@ -165,8 +174,8 @@ impl Recorder {
 
     /// All series of a lane are others now.
     pub(crate) fn forget_all(&mut self, lane: usize, now: i64) {
-        let known = self.tracks.iter().filter(|track| track.lane == lane && !track.is_retired());
-        let known: Vec<u32> = known.map(|track| track.series).collect();
+        let known = self.tracks.iter().filter(|track| track.now.lane == lane && !track.is_retired());
+        let known: Vec<u32> = known.map(|track| track.now.series).collect();
         self.forget(lane, &known, now);
         self.features.clear(); // looked up again with the next batch
     }
@@ -238,11 +247,11 @@ impl Recorder {
             let track = &self.tracks[place];
             // Looked at one a row, so it costs the same however many there are.
             self.hand = (place + 1) % MOST;
-            if !track.is_retired() && (!verdict.anomaly || track.since.is_some()) {
+            if !track.is_retired() && (!verdict.anomaly || track.now.since.is_some()) {
                 return None;
             }
             if !track.is_retired() {
-                self.places[track.lane][track.series as usize] = 0;
+                self.places[track.now.lane][track.now.series as usize] = 0;
             }
             place
         };
@@ -259,24 +268,16 @@ fn open(incidents: &mut VecDeque<Incident>, lane: usize, series: u32) -> Option<
 
 impl Default for Track {
     fn default() -> Self {
-        Self {
-            lane: usize::MAX,
-            series: 0,
-            name: Box::default(),
-            score: f64::NAN,
-            since: None,
-            last: 0,
-            contributions: Box::default(),
-            points: VecDeque::new(),
-            step: 0,
-        }
+        let now = Now { lane: usize::MAX, series: 0, name: "".into(), score: f64::NAN, since: None, last: 0 };
+        Self { now, contributions: Box::default(), points: VecDeque::new(), step: 0 }
     }
 }
 
 impl Track {
     fn new(verdict: &Verdict<'_>, now: i64) -> Self {
         let Verdict { lane, series, .. } = *verdict;
-        Self { lane, series, name: name(verdict), step: now.div_euclid(STEP), ..Self::default() }
+        let about = Now { lane, series, name: name(verdict), score: f64::NAN, since: None, last: now };
+        Self { now: about, step: now.div_euclid(STEP), ..Self::default() }
     }
 
     fn retire(&mut self) {
@@ -284,12 +285,12 @@ impl Track {
     }
 
     fn is_retired(&self) -> bool {
-        self.lane == usize::MAX
+        self.now.lane == usize::MAX
     }
 
     fn add(&mut self, verdict: &Verdict<'_>, now: i64) {
-        self.last = now;
-        self.score = verdict.score;
+        self.now.last = now;
+        self.now.score = verdict.score;
         let step = now.div_euclid(STEP);
         if self.points.is_empty() {
             self.step = step;
@@ -320,10 +321,10 @@ impl Track {
 }
 
 impl Incident {
-    fn new(track: &Track, verdict: &Verdict<'_>, now: i64) -> Self {
-        let Track { lane, series, ref name, .. } = *track;
+    fn new(of: &Now, verdict: &Verdict<'_>, now: i64) -> Self {
+        let Now { lane, series, ref name, .. } = *of;
         let key = shown(verdict.key).into();
-        let contributions = Box::default();
+        let contributions = Arc::default();
         let mut new =
             Self { lane, series, name: name.clone(), key, started: now, ended: None, peak: 0.0, contributions };
         new.rise(verdict);
@@ -340,7 +341,7 @@ impl Incident {
 }
 
 /// What a row's series is called: its event's head and field, or its entity.
-fn name(verdict: &Verdict<'_>) -> Box<str> {
+fn name(verdict: &Verdict<'_>) -> Arc<str> {
     let Verdict { head, key, .. } = verdict;
     match (head, key) {
         (head, []) => shown(head.strip_prefix(b",").unwrap_or(head)).into(),

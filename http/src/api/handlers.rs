@@ -112,10 +112,14 @@ impl Api {
             })
             .route(Method::POST, "/api/v1/score", with(|api, call| Box::pin(api.score(call))))
             .route(Method::GET, "/api/v1/models", with(|api, _| Box::pin(api.models())))
-            .route(Method::GET, "/api/v1/models/{name}", with(|api, call| Box::pin(api.model(call))))
-            .route(Method::GET, "/api/v1/bundles", with(|api, call| Box::pin(api.uploads(call))))
+            .route(Method::GET, "/api/v1/models/{name}", with(|api, call| Box::pin(async move { api.model(&call) })))
+            .route(Method::GET, "/api/v1/bundles", with(|api, call| Box::pin(async move { Ok(api.uploads(&call)) })))
             .route(Method::POST, "/api/v1/bundles", with(|api, call| Box::pin(api.upload(call))))
-            .route(Method::GET, "/api/v1/bundles/{id}", with(|api, call| Box::pin(api.upload_status(call))))
+            .route(
+                Method::GET,
+                "/api/v1/bundles/{id}",
+                with(|api, call| Box::pin(async move { api.upload_status(&call) })),
+            )
             .route(Method::DELETE, "/api/v1/bundles/{id}", with(|api, call| Box::pin(api.cancel(call))))
     }
 
@@ -156,13 +160,13 @@ impl Api {
         Ok(reply::json(StatusCode::OK, &BTreeMap::from([("models", models)])))
     }
 
-    async fn model(self: Arc<Self>, call: Call) -> Answer {
+    fn model(&self, call: &Call) -> Answer {
         Ok(reply::json(StatusCode::OK, &self.registry.about(call.parameter("name").unwrap_or_default())?))
     }
 
-    async fn uploads(self: Arc<Self>, call: Call) -> Answer {
-        let all = self.jobs.as_ref().map(|jobs| jobs.list(&owner(&call))).unwrap_or_default();
-        Ok(reply::json(StatusCode::OK, &BTreeMap::from([("bundles", all)])))
+    fn uploads(&self, call: &Call) -> Reply {
+        let all = self.jobs.as_ref().map(|jobs| jobs.list(&owner(call))).unwrap_or_default();
+        reply::json(StatusCode::OK, &BTreeMap::from([("bundles", all)]))
     }
 
     async fn upload(self: Arc<Self>, mut call: Call) -> Answer {
@@ -187,9 +191,9 @@ impl Api {
         Ok(reply)
     }
 
-    async fn upload_status(self: Arc<Self>, call: Call) -> Answer {
+    fn upload_status(&self, call: &Call) -> Answer {
         let jobs = self.jobs.as_ref().ok_or_else(Jobs::unknown)?;
-        Ok(reply::json(StatusCode::OK, &jobs.get(&owner(&call), call.parameter("id").unwrap_or_default())?))
+        Ok(reply::json(StatusCode::OK, &jobs.get(&owner(call), call.parameter("id").unwrap_or_default())?))
     }
 
     async fn cancel(self: Arc<Self>, call: Call) -> Answer {

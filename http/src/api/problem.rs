@@ -23,10 +23,10 @@ pub struct Problem {
     pub hint: Option<String>,
     /// Where in the body: the line, counted from 1.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub line: Option<usize>,
+    pub line: Option<u32>,
     /// Where in the line, in bytes, counted from 1.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub column: Option<usize>,
+    pub column: Option<u32>,
     /// After how many seconds it is worth another try; also the header `retry-after`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retry_after: Option<u64>,
@@ -45,7 +45,7 @@ impl Problem {
         let place = format!(" at line {} column {}", error.line(), error.column());
         let what = error.to_string();
         let what = what.strip_suffix(&place).unwrap_or(&what);
-        let (line, column) = (Some(error.line()), Some(error.column().max(1))); // 0 is where a line ends
+        let (line, column) = (Some(error.line() as u32), Some(error.column().max(1) as u32)); // 0 is where a line ends
         Self { line, column, ..Self::new(400, format!("the body is no JSON: {what}")) }
     }
 

@@ -25,6 +25,7 @@ export function summary() {
     mark(by("icon"), "href", ICONS[tone]);
     const bad = live.series.filter((one) => one.anomalous).length;
     document.title = bad > 0 ? `(${bad}) qualm` : "qualm";
+    by("api").hidden = !live.qualm.api;
     put(by("about"), `${live.qualm.version} ${live.qualm.mode}, up ${text.duration(live.qualm.uptime_seconds * 1000)}`);
     vitals(live);
   };

@@ -71,7 +71,7 @@ const QUANTILES: [(f64, (u32, u32)); 2] = [(0.95, (23, 13)), (0.99, (37, 13))];
 const MOST_QUANTILES: usize = 32;
 const LONGEST: usize = 24;
 
-/// Appends the fields of a metric, but for incremental counters, which are added up elsewhere. `pairs` is sorted on the
+/// Appends the fields of a metric, but for counters, whose growth is worked out elsewhere. `pairs` is sorted on the
 /// way. Names that are not in [`NAMES`] are appended to `text`.
 pub(super) fn fields(value: Value, pairs: &mut Vec<(f64, f64)>, text: &mut Vec<u8>, fields: &mut Vec<Field>) {
     let mut put = |(key, key_len): (u32, u32), value: f64| {
@@ -81,8 +81,8 @@ pub(super) fn fields(value: Value, pairs: &mut Vec<(f64, f64)>, text: &mut Vec<u
         }
     };
     match value {
-        Value::Unknown => {}
-        Value::Counter(value) | Value::Gauge(value) => put(VALUE, value),
+        Value::Unknown | Value::Counter(_) => {}
+        Value::Gauge(value) => put(VALUE, value),
         Value::Set(count) => put(VALUE, count as f64),
         Value::Distribution => {
             pairs.retain(|&(_, rate)| rate > 0.0);
@@ -122,7 +122,7 @@ pub(super) fn fields(value: Value, pairs: &mut Vec<(f64, f64)>, text: &mut Vec<u
     }
 }
 
-/// The increments a second of an incremental counter.
+/// How much a counter grows a second.
 pub(super) fn rate(fields: &mut Vec<Field>, rate: f64) {
     if rate.is_finite() {
         fields.push(Field { key: RATE.0, key_len: RATE.1, value: rate });
@@ -175,10 +175,10 @@ mod tests {
 
     #[test]
     fn one_number_is_a_value() {
-        for value in [Value::Counter(3.0), Value::Gauge(3.0), Value::Set(3)] {
+        for value in [Value::Gauge(3.0), Value::Set(3)] {
             assert_eq!(told(value, &[]), named(&[("value", 3.0)]));
         }
-        assert!(told(Value::Gauge(f64::NAN), &[]).is_empty() && told(Value::Counter(f64::INFINITY), &[]).is_empty());
+        assert!(told(Value::Gauge(f64::NAN), &[]).is_empty() && told(Value::Counter(3.0), &[]).is_empty());
         let mut out = Vec::new();
         rate(&mut out, 2.5);
         rate(&mut out, f64::NAN);

@@ -10,7 +10,7 @@
 //!
 //! - `json` (with `text`, and `swar` for eight bytes at once) and `wire` read the two notations, `read_json` and
 //!   `read_proto` metrics in them;
-//! - `metric` says which numbers of a metric are scored, `rates` adds up increments, `head` writes names;
+//! - `metric` says which numbers of a metric are scored, `rates` knows how counters grow, `head` writes names;
 //! - `write_json` and `write_proto` write verdicts;
 //! - [`repair`] mends what Vector's encoder writes and its decoder refuses, before a body is scored.
 
@@ -243,6 +243,14 @@ impl Format for Native {
                 {
                     metric::rate(fields, rate);
                     time = Some(end);
+                }
+            }
+            (Kind::Absolute, Value::Counter(total)) => {
+                let identity = xxh3_64_with_seed(&text[head.clone()], *seed);
+                if total.is_finite()
+                    && let Some(rate) = rates.grow(identity, time.unwrap_or(now), total)
+                {
+                    metric::rate(fields, rate);
                 }
             }
             // By how much a gauge changed says nothing without what it was.

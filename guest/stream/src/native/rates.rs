@@ -1,4 +1,5 @@
-//! Increments that come one by one, added up: how many a second, over intervals of ten seconds.
+//! How much counters grow a second: totals by how much they have grown since the last one, increments that come one by
+//! one by what they add up to over intervals of ten seconds.
 
 use hashbrown::HashTable;
 
@@ -13,7 +14,7 @@ const GENERATION: usize = 1 << 18;
 /// a clock was put back.
 const MOST_LATE: i64 = 3_600_000_000_000;
 
-/// The intervals at hand of all series.
+/// What is known of all counters.
 ///
 /// Bounded in two generations: when the young one is full, the old one, unseen for longest, is dropped, and the young
 /// one becomes the old.
@@ -23,37 +24,58 @@ pub(super) struct Rates {
     old: HashTable<Open>,
 }
 
+/// What is known of a counter.
 #[derive(Debug, Clone, Copy)]
 struct Open {
     identity: u64,
-    /// When the interval at hand began.
+    /// When the interval at hand began, or the last total was counted.
     start: i64,
+    /// What has been added up in it, or that total.
     sum: f64,
 }
 
 impl Rates {
     /// Adds an increment. Where it is the first behind an interval, that one's increments a second, and its end.
     pub(super) fn add(&mut self, identity: u64, time: i64, value: f64) -> Option<(f64, i64)> {
-        let Self { young, old } = self;
         let start = time.saturating_sub(time.rem_euclid(INTERVAL));
-        if let Some(open) = young.find_mut(identity, |open| open.identity == identity) {
-            return open.add(start, value);
+        self.open(identity, start, 0.0).add(start, value)
+    }
+
+    /// Takes in a total, and says how much it has grown a second since the last one. A total that is smaller than the
+    /// last has begun anew at 0.
+    pub(super) fn grow(&mut self, identity: u64, time: i64, total: f64) -> Option<f64> {
+        self.open(identity, time, f64::NAN).grow(time, total)
+    }
+
+    /// What is known of a counter; where that is nothing, `sum` at `start`.
+    fn open(&mut self, identity: u64, start: i64, sum: f64) -> &mut Open {
+        let Self { young, old } = self;
+        if young.find(identity, |open| open.identity == identity).is_none() {
+            let known = old.find_entry(identity, |open| open.identity == identity).ok();
+            let open = known.map_or(Open { identity, start, sum }, |entry| entry.remove().0);
+            if young.len() >= GENERATION {
+                std::mem::swap(young, old);
+                young.clear();
+            }
+            young.insert_unique(identity, open, |open| open.identity);
         }
-        let mut open = match old.find_entry(identity, |open| open.identity == identity) {
-            Ok(entry) => entry.remove().0,
-            Err(_) => Open { identity, start, sum: 0.0 },
-        };
-        let closed = open.add(start, value);
-        if young.len() >= GENERATION {
-            std::mem::swap(young, old);
-            young.clear();
-        }
-        young.insert_unique(identity, open, |open| open.identity);
-        closed
+        let known = young.find_mut(identity, |open| open.identity == identity);
+        known.expect("it is there by now")
     }
 }
 
 impl Open {
+    fn grow(&mut self, time: i64, total: f64) -> Option<f64> {
+        if time <= self.start && time >= self.start.saturating_sub(MOST_LATE) && !self.sum.is_nan() {
+            return None; // late, or of the same time
+        }
+        let last = std::mem::replace(self, Self { start: time, sum: total, ..*self });
+        let seconds = time.saturating_sub(last.start) as f64 / 1e9;
+        let grown = if total < last.sum { total } else { total - last.sum };
+        // A NaN is no growth: there was no last total.
+        (seconds > 0.0 && grown.is_finite()).then_some(grown / seconds)
+    }
+
     fn add(&mut self, start: i64, value: f64) -> Option<(f64, i64)> {
         if start <= self.start && start >= self.start.saturating_sub(MOST_LATE) {
             self.sum += value;
@@ -86,6 +108,20 @@ mod tests {
     }
 
     #[test]
+    fn totals_are_told_by_their_growth() {
+        let mut rates = Rates::default();
+        let mut grow = |second: i64, total| rates.grow(7, second * SECOND, total);
+        assert_eq!(grow(100, 1000.0), None, "the first");
+        assert_eq!(grow(110, 1050.0), Some(5.0));
+        assert_eq!(grow(110, 1060.0), None, "no time has passed");
+        assert_eq!(grow(105, 1020.0), None, "late");
+        assert_eq!(grow(120, 1050.0), Some(0.0));
+        assert_eq!(grow(130, 20.0), Some(2.0), "it began anew");
+        assert_eq!(grow(-9_000, 20.0), None, "the clock was put back");
+        assert_eq!(grow(-8_990, 30.0), Some(1.0));
+    }
+
+    #[test]
     fn series_do_not_mix_and_the_longest_unseen_are_dropped() {
         let mut rates = Rates::default();
         let most = GENERATION as u64;
@@ -104,6 +140,7 @@ mod tests {
         let mut rates = Rates::default();
         for time in [i64::MIN, i64::MAX, 0, i64::MAX, i64::MIN] {
             rates.add(1, time, 1.0);
+            rates.grow(2, time, 1.0);
         }
     }
 }

@@ -14,7 +14,7 @@ use super::job::Published;
 use crate::api::models::Registry;
 
 /// How often another version is tried where somebody else has just taken it.
-const ATTEMPTS: u32 = 100;
+const ATTEMPTS: u64 = 100;
 
 /// Publishes the bundle in `dir/bundle` as the next version of `name`: packed in `dir`, then put in its place at once.
 pub(super) fn publish(
@@ -28,9 +28,8 @@ pub(super) fn publish(
         return Err("it is another bundle than was to be trained".to_owned());
     }
     registry.refresh();
-    let mut version = registry.newest_version(name);
-    for _ in 0..ATTEMPTS {
-        version += 1;
+    let next = registry.newest_version(name) + 1;
+    for version in next..next + ATTEMPTS {
         let Bundle { manifest, model, golden, component, .. } = trained.clone();
         let manifest = qualm_bundle::manifest::Manifest { version, ..manifest };
         let draft = Draft { manifest, model, golden, component };

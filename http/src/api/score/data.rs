@@ -142,12 +142,11 @@ impl<'de> DeserializeSeed<'de> for Row<'_, '_> {
             }));
         }
         let before = reader.values.len();
-        json.deserialize_any(Row(reader)).map_err(|error| {
+        json.deserialize_any(Row(reader)).inspect_err(|_| {
             reader.values.truncate(before);
-            reader.fail::<D::Error>("", |_| {
+            let _said_already: D::Error = reader.fail("", |_| {
                 Problem::of_field("", "it is no row").hint("a row is a list of numbers, or an object of them")
             });
-            error
         })
     }
 }

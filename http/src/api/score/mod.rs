@@ -21,6 +21,9 @@ use answer::{Anomalies, Answer, Contributions, Scores, Times, Title};
 /// Values in rows that are scored in no time.
 const FEW: usize = 2048;
 
+/// Rows that are scored and, each of them an anomaly, explained in as little time.
+const FEW_EXPLAINED: usize = 8;
+
 /// Rows that a model can score.
 #[derive(Debug)]
 pub struct Rows {
@@ -49,10 +52,11 @@ impl Rows {
         Ok(Self { times, are_real, values, explain: request.explain })
     }
 
-    /// Whether they are scored sooner than another thread could be asked to. What an explanation takes is not known.
+    /// Whether they are scored sooner than another thread could be asked to.
     #[must_use]
     pub fn are_few(&self) -> bool {
-        !self.explain && self.times.len() <= SLICE && self.values.len() <= FEW
+        let rows = if self.explain { FEW_EXPLAINED } else { SLICE };
+        self.times.len() <= rows && self.values.len() <= FEW
     }
 
     /// Scores them, and writes the answer.

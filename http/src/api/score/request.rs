@@ -58,8 +58,8 @@ impl<'a> Request<'a> {
         let model = name(model.get())
             .ok_or_else(|| Problem::of_field("model", "it must be a text").hint("name one of GET /api/v1/models"))?;
         let explain = match explain.map(RawValue::get) {
-            None | Some("false") => false,
-            Some("true") => true,
+            None | Some("true") => true,
+            Some("false") => false,
             Some(_) => return Err(Problem::of_field("explain", "it must be true or false")),
         };
         Ok(Self { model, data, timestamps, explain })
