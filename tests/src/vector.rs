@@ -9,7 +9,6 @@ use std::thread;
 
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
-use crate::config::quoted;
 use crate::{Site, http, until, until_some};
 
 /// A running Vector. It is killed when dropped; its log is shown if the test failed.
@@ -20,16 +19,14 @@ pub struct Vector {
 }
 
 impl Vector {
-    /// Starts it with `config`; its data go to `data/` in the site, its log to `vector.log`. `more` are further arguments.
+    /// Starts it with `config`; what it prints and its log go to `vector.log` in the site. `more` are further arguments.
     ///
     /// # Panics
     ///
     /// If it cannot be started.
     #[must_use]
     pub fn start(program: &Path, site: &Site, config: &str, more: &[&str]) -> Self {
-        let data = site.path("data");
-        fs::create_dir_all(&data).expect("a directory can be made");
-        let path = site.write("vector.yaml", format!("data_dir: {}\n{config}", quoted(&data)));
+        let path = site.write("vector.yaml", config);
         let log = site.path("vector.log");
         let file = File::options().create(true).append(true).open(&log).expect("a log file can be opened");
         let child = Command::new(program)
@@ -46,7 +43,7 @@ impl Vector {
         Self { child, log }
     }
 
-    /// What it has logged so far.
+    /// What it has printed and logged so far.
     #[must_use]
     pub fn log(&self) -> String {
         String::from_utf8_lossy(&fs::read(&self.log).unwrap_or_default()).into_owned()
@@ -60,6 +57,12 @@ impl Vector {
     pub fn stop(mut self) {
         kill_process(self.group(), Signal::TERM).expect("Vector is running");
         until_some("Vector to end", || self.child.try_wait().expect("Vector can be waited for"));
+    }
+
+    /// Ends it at once, as a crash would.
+    pub fn kill(mut self) {
+        let _gone = self.child.kill();
+        let _status = self.child.wait();
     }
 
     fn group(&self) -> Pid {

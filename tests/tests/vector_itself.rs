@@ -3,6 +3,7 @@
 //!
 //! In each test the same Vector writes the events to `without.ndjson` directly, and to `through.ndjson` by way of qualm.
 
+use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -39,6 +40,13 @@ impl Loop {
         Self { site: Site::new(), codec, app: free_address(), back: free_address(), qualm: free_address() }
     }
 
+    /// Where Vector keeps its buffers.
+    fn data(&self) -> PathBuf {
+        let data = self.site.path("data");
+        fs::create_dir_all(&data).expect("a directory can be made");
+        data
+    }
+
     fn through(&self) -> PathBuf {
         self.site.path("through.ndjson")
     }
@@ -51,10 +59,11 @@ impl Loop {
     fn vector(&self) -> String {
         let Self { app, back, codec, .. } = self;
         format!(
-            "sources:\n\
+            "data_dir: {}\nsources:\n\
              \x20 app: {{ type: http_server, address: \"{app}\", decoding: {{ codec: native_json }} }}\n\
              \x20 scored: {{ type: http_server, address: \"{back}\", decoding: {{ codec: {codec} }} }}\n\
              {}",
+            quoted(&self.data()),
             self.sinks()
         )
     }
@@ -63,7 +72,7 @@ impl Loop {
     fn vector_that_starts(&self, qualm: &Path, toml: &Path) -> String {
         let Self { app, codec, .. } = self;
         format!(
-            "sources:\n\
+            "data_dir: {}\nsources:\n\
              \x20 app: {{ type: http_server, address: \"{app}\", decoding: {{ codec: native_json }} }}\n\
              \x20 scored:\n\
              \x20   type: exec\n\
@@ -72,6 +81,7 @@ impl Loop {
              \x20   include_stderr: false\n\
              \x20   decoding: {{ codec: {codec} }}\n\
              {}",
+            quoted(&self.data()),
             quoted(qualm),
             quoted(toml),
             self.sinks()
@@ -130,6 +140,11 @@ impl Loop {
     fn compare(&self) -> Arrived {
         compare(&self.through(), &self.without())
     }
+}
+
+fn signal(server: &Server, signal: Signal) {
+    let pid = Pid::from_raw(server.pid() as i32).expect("a process id");
+    kill_process(pid, signal).expect("qualm is running");
 }
 
 /// The sink keeps a batch in its disk buffer until qualm has said that it is delivered, which qualm says only when the
@@ -240,20 +255,69 @@ fn what_vector_holds_at_its_end_arrives_after_its_start() {
 
     // Then in the midst of it: qualm stands still with a batch in its hands.
     let server = Server::start(&qualm, &toml, &[]);
-    let pid = Pid::from_raw(server.pid() as i32).expect("a process id");
     let running = start();
     feed(the.app, &events(5_000..20_000));
     until("events to flow", || last(&the.through()) > Some(5_000));
-    kill_process(pid, Signal::STOP).expect("qualm is running");
+    signal(&server, Signal::STOP);
     feed(the.app, &events(20_000..40_000));
     until("the events to be taken", || last(&the.without()) == Some(39_999));
     running.stop();
     assert!(last(&the.through()) < Some(39_999), "the last cannot have arrived");
-    kill_process(pid, Signal::CONT).expect("qualm is running");
+    signal(&server, Signal::CONT);
 
     let _running = start();
     the.arrived(39_999);
     let Arrived { events, again, .. } = the.compare();
     assert_eq!(events, 40_000);
     assert!(again <= 2 * BATCH, "{again} arrived twice: of a batch that was under way when Vector ended");
+}
+
+/// What a source of Vector's has acknowledged is in the buffer.
+#[test]
+fn nothing_that_vector_has_taken_is_lost_when_it_is_killed() {
+    let (Some(qualm), Some(vector)) = (tools::qualm(), tools::vector()) else { return };
+    let the = Loop::new("native_json");
+    let server = Server::start(&qualm, &the.toml("", ""), &[]);
+    let running = Vector::start(&vector, &the.site, &the.vector(), &[]);
+    feed(the.app, &events(0..10_000));
+    until("events to flow", || last(&the.through()).is_some());
+    signal(&server, Signal::STOP);
+    feed(the.app, &events(10_000..20_000));
+    running.kill();
+    assert!(last(&the.through()) < Some(19_999), "the last cannot have arrived");
+    signal(&server, Signal::CONT);
+
+    let _running = Vector::start(&vector, &the.site, &the.vector(), &[]);
+    until("the last event", || last(&the.through()) >= Some(19_999));
+    // The other way has no buffer on disk: this is what it would have had.
+    the.site.write("without.ndjson", events(0..20_000));
+    let Arrived { events, again, .. } = the.compare();
+    assert_eq!(events, 20_000, "{again} arrived twice");
+}
+
+/// What users copy: `vector/*.yaml` with `vector/qualm.toml`, at other ports and with a short interval.
+#[test]
+fn the_samples_work() {
+    let (Some(qualm), Some(vector)) = (tools::qualm(), tools::vector()) else { return };
+    for sample in ["vector.yaml", "vector-exec.yaml", "vector-tap.yaml"] {
+        let the = Loop::new("native_json");
+        let read = |name: &str| {
+            let path = tools::workspace().join("vector").join(name);
+            let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+            text.replace("127.0.0.1:18001", &the.qualm.to_string()).replace("127.0.0.1:18002", &the.back.to_string())
+        };
+        let toml = read("qualm.toml").replace("\"/var/lib/qualm\"", &quoted(&the.site.path("state")));
+        let toml = if sample == "vector-tap.yaml" { toml.replace("# tap =", "tap =") } else { toml };
+        let toml = the.site.write("qualm.toml", format!("[[detector]]\nmin_samples = 10\n{toml}"));
+        let starts_it = sample == "vector-exec.yaml";
+        let _server = (!starts_it).then(|| Server::start(&qualm, &toml, &[]));
+        let config = read(sample)
+            .replace("/var/lib/vector", &quoted(&the.data()))
+            .replace("scrape_interval_secs: 10", "scrape_interval_secs: 0.2")
+            .replace("\"qualm\"", &quoted(&qualm))
+            .replace("\"/etc/qualm/qualm.toml\"", &quoted(&toml));
+        let running = Vector::start(&vector, &the.site, &config, &["--graceful-shutdown-limit-secs", "3"]);
+        until(&format!("a verdict from {sample}"), || running.log().contains(":\"is_anomaly\","));
+        assert!(running.log().contains("\"namespace\":\"vector\""), "{sample}: the metrics are there too");
+    }
 }
