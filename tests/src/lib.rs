@@ -9,10 +9,13 @@
 //! | `QUALM_BIN` | qualm | `target/release/qualm` |
 //! | `QUALM_CLI_WASM` | the command component | `target/components/qualm-cli.wasm` |
 //! | `TELEGRAF_BIN`, `INFLUXD_BIN`, `WASMTIME_BIN` | the peers | what `tools.sh --where` names |
+//! | `VECTOR_BIN` | Vector | `vector` on `PATH` |
 //!
-//! Where a program is missing, its tests say that they are skipped and why. With `CI` set that is a failure instead.
+//! Where a program is missing, its tests say that they are skipped and why. With `CI` set that is a failure instead, but
+//! for Vector, which `tools.sh` cannot fetch.
 
 pub mod config;
+pub mod events;
 mod feeder;
 pub mod fixtures;
 pub mod http;
@@ -26,6 +29,7 @@ mod site;
 mod splice;
 mod telegraf;
 pub mod tools;
+pub mod vector;
 mod wait;
 
 pub use feeder::Feeder;
@@ -37,4 +41,5 @@ pub use sink::{Sent, Sink};
 pub use site::Site;
 pub use splice::{Splice, unsplice};
 pub use telegraf::{Telegraf, children};
+pub use vector::Vector;
 pub use wait::{until, until_some};
