@@ -10,8 +10,10 @@
 //! | `QUALM_CLI_WASM` | the command component | `target/components/qualm-cli.wasm` |
 //! | `TELEGRAF_BIN`, `INFLUXD_BIN`, `WASMTIME_BIN`, `PROMETHEUS_BIN`, `SCHEMATHESIS_BIN` | the peers | what `tools.sh --where` names |
 //! | `NODE_BIN`, `CHROMIUM` | what the live page is tried in | the first on `PATH` |
+//! | `VECTOR_BIN` | Vector | `vector` on `PATH` |
 //!
-//! Where a program is missing, its tests say that they are skipped and why. With `CI` set that is a failure instead.
+//! Where a program is missing, its tests say that they are skipped and why. With `CI` set that is a failure instead, but
+//! for Vector, which `tools.sh` cannot fetch.
 
 pub mod config;
 pub mod events;
@@ -20,6 +22,7 @@ pub mod fixtures;
 pub mod http;
 mod influx;
 mod lines;
+pub mod native;
 mod prometheus;
 mod qualm;
 pub mod reload;
@@ -29,6 +32,7 @@ mod site;
 mod splice;
 mod telegraf;
 pub mod tools;
+pub mod vector;
 mod wait;
 
 pub use feeder::Feeder;
@@ -41,4 +45,5 @@ pub use sink::{Sent, Sink};
 pub use site::Site;
 pub use splice::{Splice, unsplice};
 pub use telegraf::{Telegraf, children};
+pub use vector::Vector;
 pub use wait::{until, until_some};

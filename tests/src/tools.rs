@@ -65,6 +65,19 @@ pub fn node() -> Option<PathBuf> {
     on_path("NODE_BIN", &["node", "nodejs"])
 }
 
+/// The real Vector. No package registry ships its binary, and to build it takes longer than all else together, so even in CI
+/// its tests are skipped where there is none; what it puts on the wire was recorded, and is played everywhere.
+#[must_use]
+pub fn vector() -> Option<PathBuf> {
+    let on_path = || env::split_paths(&env::var_os("PATH")?).map(|dir| dir.join("vector")).find(|path| path.is_file());
+    let found = env::var_os("VECTOR_BIN").map_or_else(on_path, |path| Some(PathBuf::from(path)));
+    let found = found.filter(|path| path.is_file());
+    if found.is_none() {
+        skipped("vector is not on PATH", "VECTOR_BIN");
+    }
+    found
+}
+
 /// The directory of the whole project.
 #[must_use]
 pub fn workspace() -> PathBuf {
@@ -105,9 +118,13 @@ fn present(path: PathBuf, variable: &str, hint: &str) -> Option<PathBuf> {
     }
     // A skip that nobody sees is how a test suite dies.
     assert!(env::var_os("CI").is_none(), "{hint} (or set {variable})");
+    skipped(hint, variable);
+    None
+}
+
+fn skipped(hint: &str, variable: &str) {
     let thread = thread::current();
     let test = thread.name().unwrap_or("a test");
     // Not `eprintln`, which the test harness keeps to itself when a test passes.
     let _ = writeln!(io::stderr(), "SKIPPED {test}: {hint} (or set {variable})");
-    None
 }

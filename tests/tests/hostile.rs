@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use flate2::Compression;
 use flate2::write::{GzEncoder, ZlibEncoder};
-use qualm_tests::events::gauge;
+use qualm_tests::native::gauge;
 use qualm_tests::{Server, Sink, Site, fixtures, http, tools, until};
 
 fn start(qualm: &Path, site: &Site, url: &str, http: &str) -> Server {
@@ -125,7 +125,8 @@ fn packed_bodies_do_not_wait_for_one_another_for_ever() {
             let server = &server;
             scope.spawn(move || {
                 for batch in 0..3 {
-                    let events = (0..500).map(|n| gauge("cpu", &format!("h{sender}"), fixtures::wobble(n), batch * 500 + n));
+                    let events =
+                        (0..500).map(|n| gauge("cpu", &format!("h{sender}"), fixtures::wobble(n), batch * 500 + n));
                     let mut packed = GzEncoder::new(Vec::new(), Compression::fast());
                     packed.write_all(events.collect::<String>().as_bytes()).expect("it is written to memory");
                     let packed = packed.finish().expect("it is written to memory");

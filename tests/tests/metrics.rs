@@ -9,7 +9,7 @@ use std::process::Command;
 use std::thread;
 
 use qualm_tests::config::quoted;
-use qualm_tests::events::{gauge, log};
+use qualm_tests::native::{gauge, log};
 use qualm_tests::{Prometheus, Server, Sink, Site, reload, run, tools, until};
 
 /// Rows of a series that are observed before the first is scored.

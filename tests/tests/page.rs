@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use qualm_tests::events::gauge;
+use qualm_tests::native::gauge;
 use qualm_tests::{Server, Sink, Site, fixtures, tools, until};
 use serde_json::Value;
 
