@@ -43,7 +43,7 @@ impl Memory {
     pub(crate) fn new(all: usize, largest: usize, patience: Duration) -> Self {
         // The semaphore counts so far, and each part has something.
         let all = (all / UNIT).clamp(2, u32::MAX as usize);
-        let aside_size = largest.div_ceil(UNIT).min(all / 2);
+        let aside_size = largest.div_ceil(UNIT).min(all - all.div_ceil(4));
         let pool_size = all - aside_size;
         Self {
             pool: Arc::new(Semaphore::new(pool_size)),
