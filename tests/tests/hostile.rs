@@ -127,7 +127,8 @@ fn packed_bodies_do_not_wait_for_one_another_for_ever() {
             let server = &server;
             scope.spawn(move || {
                 for batch in 0..3 {
-                    let events = (0..500).map(|n| gauge("cpu", &format!("h{sender}"), fixtures::wobble(n), batch * 500 + n));
+                    let events =
+                        (0..500).map(|n| gauge("cpu", &format!("h{sender}"), fixtures::wobble(n), batch * 500 + n));
                     let mut packed = GzEncoder::new(Vec::new(), Compression::fast());
                     packed.write_all(events.collect::<String>().as_bytes()).expect("it is written to memory");
                     let packed = packed.finish().expect("it is written to memory");

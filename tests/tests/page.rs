@@ -85,16 +85,18 @@ fn wait_for(server: &Server, series: u64) {
     assert_eq!(totals.iter().sum::<u64>(), last["throughput"]["rows"].as_u64().unwrap_or_default(), "{last:#}");
 }
 
+/// Says so when it goes, also where something panics.
+struct Done<'a>(&'a AtomicBool);
+
+impl Drop for Done<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 /// Has `send` send steps until `then` has come to its end.
 fn while_metrics_flow(send: impl Fn(String) + Sync, then: impl FnOnce()) {
     let done = AtomicBool::new(false);
-    /// Also where it panics.
-    struct Done<'a>(&'a AtomicBool);
-    impl Drop for Done<'_> {
-        fn drop(&mut self) {
-            self.0.store(true, Ordering::Relaxed);
-        }
-    }
     send((0..STEPS).map(step).collect());
     thread::scope(|scope| {
         let _ends = Done(&done);
