@@ -115,7 +115,7 @@ fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
 
 /// A process that does not outlive this.
 struct Process {
-    child: std::process::Child,
+    child: process::Child,
     has_ended: bool,
 }
 
