@@ -9,8 +9,8 @@
 //! | `QUALM_BIN` | qualm | `target/release/qualm` |
 //! | `QUALM_CLI_WASM` | the command component | `target/components/qualm-cli.wasm` |
 //! | `TELEGRAF_BIN`, `INFLUXD_BIN`, `WASMTIME_BIN`, `PROMETHEUS_BIN`, `SCHEMATHESIS_BIN` | the peers | what `tools.sh --where` names |
-//! | `VECTOR_BIN` | Vector | `vector` on `PATH` |
 //! | `NODE_BIN`, `CHROMIUM` | what the live page is tried in | the first on `PATH` |
+//! | `VECTOR_BIN` | Vector | `vector` on `PATH` |
 //!
 //! Where a program is missing, its tests say that they are skipped and why. With `CI` set that is a failure instead, but
 //! for Vector, which `tools.sh` cannot fetch.
@@ -22,6 +22,7 @@ pub mod fixtures;
 pub mod http;
 mod influx;
 mod lines;
+pub mod native;
 mod prometheus;
 mod qualm;
 pub mod reload;

@@ -37,19 +37,6 @@ pub fn wasmtime() -> Option<PathBuf> {
     fetched("WASMTIME_BIN", "wasmtime")
 }
 
-/// The real Vector. No package registry ships its binary, and to build it takes longer than all else together, so even in CI
-/// its tests are skipped where there is none; what it puts on the wire was recorded, and is played everywhere.
-#[must_use]
-pub fn vector() -> Option<PathBuf> {
-    let on_path = || env::split_paths(&env::var_os("PATH")?).map(|dir| dir.join("vector")).find(|path| path.is_file());
-    let found = env::var_os("VECTOR_BIN").map_or_else(on_path, |path| Some(PathBuf::from(path)));
-    let found = found.filter(|path| path.is_file());
-    if found.is_none() {
-        skipped("vector is not on PATH", "VECTOR_BIN");
-    }
-    found
-}
-
 /// The real Prometheus.
 #[must_use]
 pub fn prometheus() -> Option<PathBuf> {
@@ -76,6 +63,19 @@ pub fn node() -> Option<PathBuf> {
     let _there = present(packages, "LIVE_PACKAGES", "its packages are gone")?;
     let _there = on_path("CHROMIUM", &["chromium", "chromium-browser", "google-chrome"])?;
     on_path("NODE_BIN", &["node", "nodejs"])
+}
+
+/// The real Vector. No package registry ships its binary, and to build it takes longer than all else together, so even in CI
+/// its tests are skipped where there is none; what it puts on the wire was recorded, and is played everywhere.
+#[must_use]
+pub fn vector() -> Option<PathBuf> {
+    let on_path = || env::split_paths(&env::var_os("PATH")?).map(|dir| dir.join("vector")).find(|path| path.is_file());
+    let found = env::var_os("VECTOR_BIN").map_or_else(on_path, |path| Some(PathBuf::from(path)));
+    let found = found.filter(|path| path.is_file());
+    if found.is_none() {
+        skipped("vector is not on PATH", "VECTOR_BIN");
+    }
+    found
 }
 
 /// The directory of the whole project.

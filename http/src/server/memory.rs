@@ -39,7 +39,8 @@ pub(crate) struct Held {
 }
 
 impl Memory {
-    /// `all` bytes, of which one body of `largest` shall always find room.
+    /// `all` bytes, of which one body that takes `largest` in all shall always find room, if that leaves a quarter to the
+    /// others.
     pub(crate) fn new(all: usize, largest: usize, patience: Duration) -> Self {
         // The semaphore counts so far, and each part has something.
         let all = (all / UNIT).clamp(2, u32::MAX as usize);
