@@ -1,6 +1,7 @@
 //! InfluxDB's clients write to qualm instead, and qualm to the real InfluxDB: with scores, and otherwise as if it were
 //! not there.
 
+use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::Path;
 
@@ -88,9 +89,9 @@ fn times_are_right_in_every_precision() {
         for n in 0..30 {
             let time = (START + n) * (SECOND / unit);
             let load = fixtures::wobble(n);
-            body += &format!("load,host={precision} value={load} {time}\n");
-            body += &format!("cpu,cpu=cpu-total,host={precision} usage_user=50 {time}\n");
-            body += &format!("mem,host={precision} used_percent=40 {time}\n");
+            let _infallible = writeln!(body, "load,host={precision} value={load} {time}");
+            let _infallible = writeln!(body, "cpu,cpu=cpu-total,host={precision} usage_user=50 {time}");
+            let _infallible = writeln!(body, "mem,host={precision} used_percent=40 {time}");
         }
         let answer = server.ask("POST", &format!("/write?db=qualm{query}"), &[], body.as_bytes());
         assert_eq!(answer.status, 204, "{precision}: {}", answer.text());

@@ -85,7 +85,7 @@ fn wait_for(server: &Server, series: u64) {
     assert_eq!(totals.iter().sum::<u64>(), last["throughput"]["rows"].as_u64().unwrap_or_default(), "{last:#}");
 }
 
-/// Says that something is done, also where it panics.
+/// Says so when it goes, also where something panics.
 struct Done<'a>(&'a AtomicBool);
 
 impl Drop for Done<'_> {
