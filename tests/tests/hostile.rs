@@ -11,14 +11,16 @@ use std::time::{Duration, Instant};
 
 use flate2::Compression;
 use flate2::write::{GzEncoder, ZlibEncoder};
+use qualm_tests::config::quoted;
 use qualm_tests::native::gauge;
 use qualm_tests::{Server, Sink, Site, fixtures, http, tools, until};
 
 fn start(qualm: &Path, site: &Site, url: &str, http: &str) -> Server {
     let models = site.path("models");
     let config = format!(
-        "[[detector]]\nmin_samples = 10\n[http]\nlisten = \"127.0.0.1:0\"\nmodels = {models:?}\n{http}\n\
-         [vector]\nforward = \"{url}\"\ntimeout = \"2s\"\n"
+        "[[detector]]\nmin_samples = 10\n[http]\nlisten = \"127.0.0.1:0\"\nmodels = {}\n{http}\n\
+         [vector]\nforward = \"{url}\"\ntimeout = \"2s\"\n",
+        quoted(&models)
     );
     Server::start(qualm, &site.write("qualm.toml", config), &[])
 }
