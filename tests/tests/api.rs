@@ -90,13 +90,19 @@ impl Service {
     fn training(&self) -> Pid {
         until_some("a process that trains", || {
             let all = children(self.server.pid());
-            // One that has only just been forked is not to be stopped: whoever forked it waits for it to begin.
-            let is_training = |pid: &&u32| command_line(**pid).contains(" train ");
-            let pid = Pid::from_raw(i32::try_from(*all.iter().find(is_training)?).ok()?)?;
+            // Not before it is at work: it must have had the time to see to its own end.
+            let trains = |pid: &&u32| command_line(**pid).contains(" train ") && has_open(**pid, "upload.csv");
+            let pid = Pid::from_raw(i32::try_from(*all.iter().find(trains)?).ok()?)?;
             kill_process(pid, Signal::STOP).ok()?;
             runs(pid).then_some(pid)
         })
     }
+}
+
+/// Whether a process has a file of this name open.
+fn has_open(pid: u32, name: &str) -> bool {
+    let files = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
+    files.filter_map(|file| fs::read_link(file.path()).ok()).any(|file| file.ends_with(name))
 }
 
 fn command_line(pid: u32) -> String {
@@ -409,8 +415,12 @@ fn the_api_does_what_its_document_says() {
     let (_, begun) = service.upload("name=host-vitals&detector=zscore", &two);
     assert_eq!(service.ended(begun["id"].as_str().expect("an id"))["state"], "done");
     let script = tools::workspace().join("tests/schemathesis.sh");
-    let checked =
-        Command::new(script).arg(service.server.url()).env("QUALM_EXAMPLES", "15").output().expect("it starts");
+    let checked = Command::new(script)
+        .arg(service.server.url())
+        .env("QUALM_EXAMPLES", "15")
+        .current_dir(&service.site)
+        .output()
+        .expect("it starts");
     let said = String::from_utf8_lossy(&checked.stdout).into_owned() + &String::from_utf8_lossy(&checked.stderr);
     assert!(checked.status.success(), "{said}\n{}", service.server.log());
     assert_eq!(service.server.get("/healthz").status, 200);

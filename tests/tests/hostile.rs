@@ -240,3 +240,31 @@ fn a_dead_way_back_holds_little_memory_and_says_so_to_each() {
     });
     is_well(&server, &source);
 }
+
+/// A sender that has waited for too long hangs up and sends the same again: its events are observed once, and Vector's go
+/// back once.
+#[test]
+fn who_hangs_up_and_comes_again_is_not_scored_twice() {
+    let Some(qualm) = tools::qualm() else { return };
+    let (site, source, influxdb) = (Site::new(), Sink::start(), Sink::start());
+    let more = format!("[influxdb]\nforward = \"{}\"", influxdb.url());
+    let server = start(&qualm, &site, &source.url(), &more);
+    let events: String = (0..15).map(|n| gauge("cpu", "a", fixtures::wobble(n), n)).collect();
+    let lines: String = (1..16).map(|n| format!("cpu,host=a value={} {n}\n", fixtures::wobble(n))).collect();
+    for (path, sink, body, pipeline, sent) in
+        [("/vector", &source, &events, "vector", 1), ("/write?db=d", &influxdb, &lines, "influxdb", 2)]
+    {
+        sink.take_time(Duration::from_millis(1500));
+        let mut impatient = TcpStream::connect(server.address()).expect("it is let in");
+        let head =
+            format!("POST {path} HTTP/1.1\r\nHost: {}\r\nContent-Length: {}\r\n\r\n", server.address(), body.len());
+        impatient.write_all(format!("{head}{body}").as_bytes()).expect("it is read");
+        until("it to be scored", || server.metric("qualm_rows_total", pipeline) > 0.0);
+        drop(impatient);
+        assert_eq!(server.ask("POST", path, &[], body.as_bytes()).status, 200);
+        thread::sleep(Duration::from_secs(2));
+        assert_eq!(server.metric("qualm_rows_total", pipeline) as u64, 15, "{path}: observed once");
+        // InfluxDB takes the same twice for once.
+        assert!(sink.sent().len() <= sent, "{path}: sent {} times", sink.sent().len());
+    }
+}

@@ -120,7 +120,7 @@ const drawn = (name, filled) => ({
   stroke: (u) => parted(u, name, 1),
   fill: filled ? (u) => parted(u, name, 0.16) : undefined,
   width: 1.75,
-  points: { show: () => false, filter: lonely, size: 5, width: 0, fill: () => colour(name) },
+  points: { show: () => false, filter: lonely, size: 5, width: 0, fill: (u) => parted(u, name, 1) },
 });
 
 const line = () => ({ stroke: () => colour("rule"), width: 1 });
