@@ -5,10 +5,11 @@
 #   tests/tools.sh --where TOOL   only print its path; status 1 if it is not there yet
 #
 # A TOOL is telegraf, influxd, wasmtime, minisign, prometheus (with promtool beside it), sklearn (a Python with
-# scikit-learn), schemathesis, or live: the Node packages that the live page's test uses.
+# scikit-learn), schemathesis, or live: the Node packages that the live page's test uses, with Node and Chromium.
 #
 # Everything lands in target/tools/NAME-VERSION/ (or in $QUALM_TOOLS_DIR), so a second call costs nothing and
-# `rm -rf target/tools` undoes it all. Nothing is installed into the system and nothing is started.
+# `rm -rf target/tools` undoes it all. Nothing is installed into the system and nothing is started; but for Node and
+# Chromium, which need a hundred libraries: where they are missing, root installs Debian's, and others are told to.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -138,14 +139,24 @@ sklearn_make() {
 
 # The Node packages of the live page's test; other versions of them are another tool.
 live_path() { echo "$tools/live-$(sha256sum "$here/live/package-lock.json" | cut -c 1-12)/node_modules"; }
-live_ready() { [ -e "$(live_path)/.complete" ]; }
+live_ready() { [ -e "$(live_path)/.complete" ] && command -v node >/dev/null && has_chromium; }
+
+has_chromium() {
+    local name
+    for name in "${CHROMIUM:-}" chromium chromium-browser google-chrome; do
+        [ -z "$name" ] || ! command -v "$name" >/dev/null || return 0
+    done
+    return 1
+}
 
 live_make() {
     local path root
     path=$(live_path)
     root=${path%/*}
-    command -v npm >/dev/null ||
-        fail "the live page's test runs in Node: install Node 20 or newer with npm (Debian: nodejs npm), and run this again."
+    command -v npm >/dev/null || install_packages nodejs npm ||
+        fail "the live page's test runs in Node: install Node 18 or newer with npm (Debian: nodejs npm), and run this again."
+    has_chromium || install_packages chromium ||
+        fail "the live page is tried in Chromium: install it (Debian: chromium), or name one by CHROMIUM=FILE."
     rm -rf "$root"
     mkdir -p "$root"
     cp "$here/live/package.json" "$here/live/package-lock.json" "$root"
@@ -192,6 +203,20 @@ unpack_packages() {
         run_logged "$root/unpack.log" dpkg-deb -x "$package" "$root"
     done
     rm -f "$root"/*.deb
+}
+
+# Installs Debian's packages; status 1 where this is no Debian, or not root's shell.
+install_packages() {
+    local log=$tools/install.log
+    if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then
+        return 1
+    fi
+    say "installing $*"
+    export DEBIAN_FRONTEND=noninteractive
+    apt-get install -y --no-install-recommends "$@" >"$log" 2>&1 && return
+    # A fresh container has no package lists yet.
+    run_logged "$log" apt-get update
+    run_logged "$log" apt-get install -y --no-install-recommends "$@"
 }
 
 where=no

@@ -12,6 +12,7 @@ use qualm::view::View;
 use qualm::{demo, execd, log, replay, serve};
 use qualm_bundle::commands as bundle;
 use qualm_bundle::stdout::say;
+use qualm_http::api::jobs;
 use qualm_offline::train::command as train;
 use qualm_offline::{collect, evaluate, explain, validate};
 use tracing::{Level, error, info};
@@ -141,6 +142,7 @@ impl Failure {
 }
 
 fn main() -> ExitCode {
+    jobs::end_with_server();
     let cli = Cli::parse();
     let level = match &cli.command {
         Some(Command::Execd(Execd { debug: true, .. }) | Command::Serve(serve::Options { debug: true, .. })) => {

@@ -27,9 +27,20 @@ impl Influx {
     /// If it does not answer.
     #[must_use]
     pub fn start(program: &Path) -> Self {
+        Self::start_at(program, free_port)
+    }
+
+    /// The same, at an address that is known before.
+    ///
+    /// # Panics
+    ///
+    /// If it does not answer.
+    #[must_use]
+    pub fn start_at(program: &Path, place: impl Fn() -> SocketAddr) -> Self {
         let dir = TempDir::with_prefix("qualm-influx-").expect("a temporary directory");
         let (child, address) = until_some("InfluxDB to run", || {
-            let (mut child, address) = spawn(program, dir.path());
+            let address = place();
+            let mut child = spawn(program, dir.path(), address);
             // The ports were free a moment ago. If somebody else was faster, influxd ends, and the next turn takes
             // others.
             let answers = until_some("InfluxDB to answer or to end", || {
@@ -44,6 +55,12 @@ impl Influx {
             http::request(address, "POST", "/query?q=CREATE%20DATABASE%20qualm").expect("InfluxDB answers");
         assert_eq!(status, 200, "{body}");
         Self { child, address, _dir: dir }
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
     }
 
     /// Where Telegraf is to write.
@@ -95,9 +112,9 @@ impl Drop for Influx {
     }
 }
 
-/// Starts influxd on two free ports, with nothing running in it but what a write and a query need.
-fn spawn(program: &Path, dir: &Path) -> (Child, SocketAddr) {
-    let (http, backup) = (free_port(), free_port());
+/// Starts influxd there, with nothing running in it but what a write and a query need.
+fn spawn(program: &Path, dir: &Path, http: SocketAddr) -> Child {
+    let backup = free_port();
     let config = format!(
         "reporting-disabled = true\n\
          bind-address = \"{backup}\"\n\
@@ -116,18 +133,23 @@ fn spawn(program: &Path, dir: &Path) -> (Child, SocketAddr) {
     let path = dir.join("influxdb.conf");
     fs::write(&path, config).expect("a file can be written");
     let log = File::create(dir.join("influxd.log")).expect("a log file can be made");
-    let child = Command::new(program)
+    Command::new(program)
         .arg("-config")
         .arg(path)
         .stdin(Stdio::null())
         .stdout(log.try_clone().expect("a file handle can be cloned"))
         .stderr(log)
         .spawn()
-        .expect("influxd starts");
-    (child, http)
+        .expect("influxd starts")
 }
 
-fn free_port() -> SocketAddr {
+/// An address on this machine where nobody listens, now.
+///
+/// # Panics
+///
+/// If there is none.
+#[must_use]
+pub fn free_port() -> SocketAddr {
     let socket = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("there is a free port");
     socket.local_addr().expect("a bound socket has an address")
 }

@@ -8,7 +8,8 @@
 //! |---|---|---|
 //! | `QUALM_BIN` | qualm | `target/release/qualm` |
 //! | `QUALM_CLI_WASM` | the command component | `target/components/qualm-cli.wasm` |
-//! | `TELEGRAF_BIN`, `INFLUXD_BIN`, `WASMTIME_BIN` | the peers | what `tools.sh --where` names |
+//! | `TELEGRAF_BIN`, `INFLUXD_BIN`, `WASMTIME_BIN`, `PROMETHEUS_BIN`, `SCHEMATHESIS_BIN` | the peers | what `tools.sh --where` names |
+//! | `NODE_BIN`, `CHROMIUM` | what the live page is tried in | the first on `PATH` |
 //! | `VECTOR_BIN` | Vector | `vector` on `PATH` |
 //!
 //! Where a program is missing, its tests say that they are skipped and why. With `CI` set that is a failure instead, but
@@ -21,6 +22,8 @@ pub mod fixtures;
 pub mod http;
 mod influx;
 mod lines;
+pub mod native;
+mod prometheus;
 mod qualm;
 pub mod reload;
 mod server;
@@ -33,8 +36,9 @@ pub mod vector;
 mod wait;
 
 pub use feeder::Feeder;
-pub use influx::Influx;
+pub use influx::{Influx, free_port};
 pub use lines::{Numbered, numbered};
+pub use prometheus::Prometheus;
 pub use qualm::{Finished, run, run_in_pieces};
 pub use server::Server;
 pub use sink::{Sent, Sink};

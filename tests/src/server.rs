@@ -72,6 +72,12 @@ impl Server {
         self.address
     }
 
+    /// What stands before each path.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
     /// Its log so far.
     #[must_use]
     pub fn log(&self) -> String {

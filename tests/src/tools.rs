@@ -37,6 +37,34 @@ pub fn wasmtime() -> Option<PathBuf> {
     fetched("WASMTIME_BIN", "wasmtime")
 }
 
+/// The real Prometheus.
+#[must_use]
+pub fn prometheus() -> Option<PathBuf> {
+    fetched("PROMETHEUS_BIN", "prometheus")
+}
+
+/// The tool that comes with it, and judges metrics and rules.
+#[must_use]
+pub fn promtool() -> Option<PathBuf> {
+    let beside = prometheus()?.with_file_name("promtool");
+    present(beside, "PROMETHEUS_BIN", "there is no promtool beside Prometheus")
+}
+
+/// Schemathesis, which makes up requests from an `OpenAPI` document.
+#[must_use]
+pub fn schemathesis() -> Option<PathBuf> {
+    fetched("SCHEMATHESIS_BIN", "schemathesis")
+}
+
+/// Node, with what the live page's test needs: its packages, and Chromium.
+#[must_use]
+pub fn node() -> Option<PathBuf> {
+    let packages = fetched("LIVE_PACKAGES", "live")?;
+    let _there = present(packages, "LIVE_PACKAGES", "its packages are gone")?;
+    let _there = on_path("CHROMIUM", &["chromium", "chromium-browser", "google-chrome"])?;
+    on_path("NODE_BIN", &["node", "nodejs"])
+}
+
 /// The real Vector. No package registry ships its binary, and to build it takes longer than all else together, so even in CI
 /// its tests are skipped where there is none; what it puts on the wire was recorded, and is played everywhere.
 #[must_use]
@@ -75,8 +103,17 @@ fn fetched(variable: &str, name: &str) -> Option<PathBuf> {
     present(path, variable, &hint)
 }
 
+/// The first of these programs that is installed.
+fn on_path(variable: &str, names: &[&str]) -> Option<PathBuf> {
+    let hint = format!("{} is not here; run `tests/tools.sh live`", names[0]);
+    let dirs: Vec<PathBuf> = env::var_os("PATH").map(|path| env::split_paths(&path).collect()).unwrap_or_default();
+    let all = names.iter().flat_map(|name| dirs.iter().map(move |dir| dir.join(name)));
+    let found = env::var_os(variable).map(PathBuf::from).or_else(|| all.into_iter().find(|path| path.is_file()));
+    present(found.unwrap_or_default(), variable, &hint)
+}
+
 fn present(path: PathBuf, variable: &str, hint: &str) -> Option<PathBuf> {
-    if path.is_file() {
+    if path.exists() {
         return Some(path);
     }
     // A skip that nobody sees is how a test suite dies.

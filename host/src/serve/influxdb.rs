@@ -58,10 +58,7 @@ impl Influxdb {
             return Ok(reply::error(StatusCode::BAD_REQUEST, "`precision` is not known", Some(hint)));
         };
         let body = Bytes::from_owner(call.bytes(call.limit()).await?);
-        let path = match call.raw_query() {
-            "" => call.path().to_owned(),
-            query => format!("{}?{query}", call.path()),
-        };
+        let path = self.path(&call);
         let digest = self.again.digest(&path, &body);
         let scored: Bytes = match self.again.find(digest) {
             Some(scored) => scored,
@@ -85,6 +82,16 @@ impl Influxdb {
                 unavailable(&error)
             }
         })
+    }
+
+    /// Where the body goes: the client's path and query, but for a password in it that is meant for us.
+    fn path(&self, call: &Call) -> String {
+        let ours = |part: &&str| self.passes_authorization || !(part.starts_with("u=") || part.starts_with("p="));
+        let query: Vec<&str> = call.raw_query().split('&').filter(|part| !part.is_empty()).filter(ours).collect();
+        match &query[..] {
+            [] => call.path().to_owned(),
+            query => format!("{}?{}", call.path(), query.join("&")),
+        }
     }
 
     fn headers(&self, call: &Call) -> Vec<(HeaderName, HeaderValue)> {

@@ -21,6 +21,7 @@ use super::answer::{Shared, answer};
 use super::body::Means;
 use super::connection::{Connection, Connections, Entered};
 use super::counts::Counts;
+use super::decode::WINDOW;
 use super::error::Error;
 use super::guard::Guard;
 use super::memory::Memory;
@@ -70,7 +71,9 @@ impl Server {
         });
         let (address, listener) = bound.map_err(|error| Error::listen(listen, error))?;
         limits.connections = connections_possible(limits.connections);
-        let memory = Arc::new(Memory::new(limits.memory, limits.body, limits.body_timeout));
+        // As it came, mostly much smaller, and decompressed, and what that takes.
+        let largest = limits.body.saturating_add(limits.body / 8).saturating_add(WINDOW);
+        let memory = Arc::new(Memory::new(limits.memory, largest, limits.body_timeout));
         let counts = Arc::new(Counts::new(Arc::clone(&memory)));
         Ok(Self { listener, address, tls, tokens, limits, memory, counts })
     }

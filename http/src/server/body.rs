@@ -15,7 +15,7 @@ use tokio::task::spawn_blocking;
 use tokio::time::timeout_at;
 
 use super::connection::Connection;
-use super::decode::{self, Encoding, WINDOW};
+use super::decode::{self, Encoding};
 use super::memory::{Held, Memory};
 use super::options::Limits;
 use super::refused::Refused;
@@ -140,23 +140,22 @@ impl Means {
 
     /// Undoes one encoding.
     pub(crate) async fn decode(&self, payload: Payload, encoding: Encoding, limit: u64) -> Result<Payload, Refused> {
-        let Payload { bytes: encoded, held: first } = payload;
-        let mut held = Held::nothing(&self.memory);
+        // One account for all that a body needs: of two, each could wait for what the other has.
+        let Payload { bytes: encoded, mut held } = payload;
+        let beside = encoded.capacity() + encoding.window();
         if encoding == Encoding::Snappy {
             let length = decode::snappy_length(&encoded, limit)?;
-            held.grow_to(length).await?;
+            held.grow_to(beside + length).await?;
             let bytes = self.work(move || decode::snappy(&encoded, length)).await?;
             return Ok(Payload::new(bytes, held));
         }
-        let mut window = Held::nothing(&self.memory);
-        window.grow_to(WINDOW).await?;
         // One byte beyond the limit tells that there are more.
         let most = usize::try_from(limit).unwrap_or(usize::MAX).saturating_add(1);
         let mut capacity = encoded.len().saturating_mul(4).max(SMALLEST).min(most);
         let mut bytes = Vec::new();
         let mut reader = encoding.reader(Cursor::new(encoded)).map_err(|error| encoding.corrupt(&error))?;
         loop {
-            held.grow_to(capacity).await?;
+            held.grow_to(beside.saturating_add(capacity)).await?;
             let read;
             (bytes, reader, read) = self
                 .work(move || {
@@ -171,7 +170,7 @@ impl Means {
                 return Err(Refused::TooLarge(limit));
             }
             if bytes.len() < capacity {
-                drop((reader, first));
+                drop(reader);
                 return Ok(Payload::new(bytes, held));
             }
             capacity = capacity.saturating_mul(2).min(most);

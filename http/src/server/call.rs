@@ -16,7 +16,7 @@ use hyper::{HeaderMap, Method};
 use super::answer::Shared;
 use super::body::{Arriving, Payload};
 use super::connection::Connection;
-use super::decode::{self, Encoding, WINDOW};
+use super::decode::{self, Encoding};
 use super::memory::Held;
 use super::refused::Refused;
 
@@ -178,7 +178,8 @@ impl Call {
         for (number, encoding) in encodings.iter().copied().enumerate() {
             let next = Unfinished::new(path, encodings.len() - number - 1)?;
             held.shrink_to(0);
-            held.grow_to(if encoding == Encoding::Snappy { file.snappy_size(limit)? } else { WINDOW }).await?;
+            held.grow_to(if encoding == Encoding::Snappy { file.snappy_size(limit)? } else { encoding.window() })
+                .await?;
             file = shared.means.work(move || file.decode(encoding, next, limit)).await?;
         }
         file.keep()

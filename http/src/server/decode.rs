@@ -62,6 +62,15 @@ impl Encoding {
         Ok(all)
     }
 
+    /// How much memory a decoder needs beside its input and its output, at most.
+    pub(crate) fn window(self) -> usize {
+        match self {
+            Self::Gzip | Self::Deflate => 128 << 10,
+            Self::Zstd => WINDOW,
+            Self::Snappy => 0,
+        }
+    }
+
     pub(crate) fn corrupt(self, error: &io::Error) -> Refused {
         Refused::Corrupt(self.name(), error.to_string())
     }

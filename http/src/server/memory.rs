@@ -39,11 +39,12 @@ pub(crate) struct Held {
 }
 
 impl Memory {
-    /// `all` bytes, of which one body of `largest` shall always find room.
+    /// `all` bytes, of which one body that takes `largest` in all shall always find room, if that leaves a quarter to the
+    /// others.
     pub(crate) fn new(all: usize, largest: usize, patience: Duration) -> Self {
         // The semaphore counts so far, and each part has something.
         let all = (all / UNIT).clamp(2, u32::MAX as usize);
-        let aside_size = largest.div_ceil(UNIT).min(all / 2);
+        let aside_size = largest.div_ceil(UNIT).min(all - all.div_ceil(4));
         let pool_size = all - aside_size;
         Self {
             pool: Arc::new(Semaphore::new(pool_size)),

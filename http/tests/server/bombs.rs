@@ -1,6 +1,7 @@
 //! Small bodies that would become huge.
 
 use std::io::Write;
+use std::thread;
 
 use flate2::write::GzEncoder;
 use flate2::{Compress, Compression, FlushCompress};
@@ -56,5 +57,28 @@ fn bombs_end_at_the_limit() {
     let lie = post("/length", "content-encoding: snappy\r\n", &[0xff, 0xff, 0xff, 0xff, 0x0f, 0]);
     assert_eq!(server.ask(lie).status, 400);
     assert_eq!(directory.path().read_dir().unwrap().count(), 0);
+    until(|| server.counts.snapshot().memory == 0);
+}
+
+/// More of them at once than there is memory for: one after the other, each gets done.
+#[test]
+fn packed_bodies_do_not_wait_for_one_another_for_ever() {
+    let server = Running::start(|options| {
+        options.limits.body = 8 << 20;
+        options.limits.memory = 32 << 20;
+    });
+    let text = vec![b'a'; 1 << 20];
+    let mut gzip = GzEncoder::new(Vec::new(), Compression::best());
+    gzip.write_all(&text).unwrap();
+    let packed = [("gzip", gzip.finish().unwrap()), ("zstd", zstd::encode_all(text.as_slice(), 3).unwrap())];
+    thread::scope(|scope| {
+        for at in 0..60 {
+            let (server, (encoding, body)) = (&server, &packed[at % 2]);
+            scope.spawn(move || {
+                let answer = server.ask(post("/length", &format!("content-encoding: {encoding}\r\n"), body));
+                assert_eq!((answer.status, answer.text()), (200, "1048576"), "{encoding}");
+            });
+        }
+    });
     until(|| server.counts.snapshot().memory == 0);
 }

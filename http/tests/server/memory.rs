@@ -38,7 +38,7 @@ fn bodies_wait_for_memory_and_get_it() {
 fn a_body_that_waits_too_long_may_come_again() {
     let server = Running::start(|options| {
         options.limits.body = 2 << 20;
-        options.limits.memory = 4 << 20;
+        options.limits.memory = 8 << 20; // a quarter of it for all, the rest for one at a time
         options.limits.body_timeout = Duration::from_secs(2);
     });
     let body = vec![7; 2 << 20];

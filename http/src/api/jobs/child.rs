@@ -3,16 +3,18 @@
 //! It has no input, none of our environment, a directory of its own, and prints into files there, whose size bounds what
 //! is printed. It is killed when it takes too long, prints too much, or is not wanted any more, with all that it started.
 
+use std::env;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
-use std::process::{Command, ExitStatus, Stdio};
+use std::process::{self, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::process::{
-    Pid, Resource, Rlimit, Signal, WaitId, WaitIdOptions, kill_process_group, prlimit, setpriority_process, waitid,
+    Pid, Resource, Rlimit, Signal, WaitId, WaitIdOptions, getppid, kill_process_group, prlimit,
+    set_parent_process_death_signal, setpriority_process, waitid,
 };
 
 use super::options::Child as Limits;
@@ -64,6 +66,7 @@ pub(super) fn run(
     command.args(arguments).current_dir(dir).stdin(Stdio::null());
     command.stdout(File::create(&out).map_err(broken)?).stderr(File::create(&said).map_err(broken)?);
     command.env_clear().env("RAYON_NUM_THREADS", limits.threads.to_string()).env("TMPDIR", dir);
+    command.env(OF, process::id().to_string());
     command.process_group(0);
     let process = Process { child: command.spawn().map_err(broken)?, has_ended: false };
     process.limit(limits);
@@ -73,6 +76,19 @@ pub(super) fn run(
     match status.code() {
         Some(code) => Ok(Done { code, out: read(&out, limits.output).map_err(broken)?, said }),
         None => Err(killed(status, &said)),
+    }
+}
+
+/// The variable that tells a process whose work it does.
+const OF: &str = "QUALM_WORKS_FOR";
+
+/// Where this process does a server's work, it ends when that does, however that comes about: nobody else would stop it.
+/// To be called as early as can be.
+pub fn end_with_server() {
+    let Some(server) = env::var(OF).ok().and_then(|pid| Pid::from_raw(pid.parse().ok()?)) else { return };
+    let told = set_parent_process_death_signal(Some(Signal::KILL));
+    if told.is_ok() && getppid() != Some(server) {
+        process::exit(2); // it had gone before
     }
 }
 
@@ -99,7 +115,7 @@ fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
 
 /// A process that does not outlive this.
 struct Process {
-    child: std::process::Child,
+    child: process::Child,
     has_ended: bool,
 }
 

@@ -27,6 +27,7 @@ use rustix::fs::{FlockOperation, flock};
 use tempfile::TempDir;
 use tracing::{info, warn};
 
+pub use child::end_with_server;
 pub use job::{Fault, Figures, Format, Published, State, Status, Wanted};
 pub use options::{Child, Options};
 pub use report::{Evaluation, Finding, Parts, Training, Validation};

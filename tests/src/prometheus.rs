@@ -1,0 +1,94 @@
+//! The real Prometheus, which scrapes what it is told to every second and answers questions about it.
+
+use std::fs::{self, File};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::influx::free_port;
+use crate::{http, until_some};
+
+/// A running Prometheus. It is killed when dropped.
+#[derive(Debug)]
+pub struct Prometheus {
+    child: Child,
+    address: SocketAddr,
+    dir: TempDir,
+}
+
+impl Prometheus {
+    /// Starts it and waits until it answers. Each target is scraped as a job of its own; `more` goes into the scrape
+    /// configuration of each.
+    ///
+    /// # Panics
+    ///
+    /// If it does not answer.
+    #[must_use]
+    pub fn start(program: &Path, targets: &[(&str, SocketAddr)], more: &str) -> Self {
+        let dir = TempDir::with_prefix("qualm-prometheus-").expect("a temporary directory");
+        let job = |(name, target): &(&str, SocketAddr)| {
+            format!("  - job_name: {name}\n    static_configs: [{{ targets: [\"{target}\"] }}]\n{more}")
+        };
+        let jobs: String = targets.iter().map(job).collect();
+        let config = format!("global: {{ scrape_interval: 1s, scrape_timeout: 1s }}\nscrape_configs:\n{jobs}");
+        fs::write(dir.path().join("prometheus.yml"), config).expect("a file can be written");
+        let (child, address) = until_some("Prometheus to run", || {
+            let (mut child, address) = spawn(program, dir.path());
+            // As with InfluxDB: the port was free a moment ago.
+            let answers = until_some("Prometheus to answer or to end", || {
+                if http::request(address, "GET", "/-/ready").is_ok_and(|(status, _)| status == 200) {
+                    return Some(true);
+                }
+                matches!(child.try_wait(), Ok(Some(_))).then_some(false)
+            });
+            answers.then_some((child, address))
+        });
+        Self { child, address, dir }
+    }
+
+    /// The value of each series that an expression comes to now.
+    ///
+    /// # Panics
+    ///
+    /// If Prometheus does not understand it.
+    #[must_use]
+    pub fn query(&self, expression: &str) -> Vec<f64> {
+        let path = format!("/api/v1/query?query={}", http::escape(expression));
+        let (status, body) = http::request(self.address, "GET", &path).expect("Prometheus answers");
+        assert_eq!(status, 200, "{expression}: {body}");
+        let answer: Value = serde_json::from_str(&body).expect("Prometheus answers in JSON");
+        let all = answer["data"]["result"].as_array().cloned().unwrap_or_default();
+        all.iter().filter_map(|one| one["value"][1].as_str()?.parse().ok()).collect()
+    }
+
+    /// Its log.
+    #[must_use]
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.dir.path().join("log")).unwrap_or_default()
+    }
+}
+
+impl Drop for Prometheus {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn spawn(program: &Path, dir: &Path) -> (Child, SocketAddr) {
+    let address = free_port();
+    let log = File::create(dir.join("log")).expect("a log file can be made");
+    let child = Command::new(program)
+        .arg(format!("--config.file={}", dir.join("prometheus.yml").display()))
+        .arg(format!("--storage.tsdb.path={}", dir.join("data").display()))
+        .arg(format!("--web.listen-address={address}"))
+        .stdin(Stdio::null())
+        .stdout(log.try_clone().expect("a file handle can be cloned"))
+        .stderr(log)
+        .spawn()
+        .expect("Prometheus starts");
+    (child, address)
+}

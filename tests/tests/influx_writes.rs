@@ -1,0 +1,308 @@
+//! InfluxDB's clients write to qualm instead, and qualm to the real InfluxDB: with scores, and otherwise as if it were
+//! not there.
+
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::path::Path;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use qualm_tests::config::{quoted, to_influx};
+use qualm_tests::{Influx, Server, Sink, Site, Telegraf, config, fixtures, free_port, http, reload, tools, until};
+use serde_json::Value;
+
+/// A time in seconds, for all that is written.
+const START: u64 = 1_700_000_000;
+
+/// A second, in nanoseconds.
+const SECOND: u64 = 1_000_000_000;
+
+/// `qualm serve` in front of this InfluxDB.
+fn before(qualm: &Path, site: &Site, url: &str, more: &str) -> Server {
+    let config = format!(
+        "[[detector]]\nname = \"all\"\nmin_samples = 10\n[http]\nlisten = \"127.0.0.1:0\"\n{more}\n\
+         [influxdb]\nforward = {url:?}\ntimeout = \"5s\"\n"
+    );
+    Server::start(qualm, &site.write("qualm.toml", config), &[])
+}
+
+fn gzip(body: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+    encoder.write_all(body).expect("it is written to memory");
+    encoder.finish().expect("it is written to memory")
+}
+
+/// Only the URL changes in telegraf.conf.
+#[test]
+fn telegraf_writes_to_qualm_as_to_influxdb() {
+    let (Some(qualm), Some(telegraf), Some(influxd)) = (tools::qualm(), tools::telegraf(), tools::influxd()) else {
+        return;
+    };
+    let (influx, site) = (Influx::start(&influxd), Site::new());
+    let server = before(&qualm, &site, &influx.url(), "");
+    let mut history = String::new();
+    let spike = fixtures::spike(&mut history, 1_000);
+    history += "the_end value=1 1\n";
+    let conf =
+        config::from_file(&site.write("history.lp", history)) + "interval = \"1h\"\n" + &to_influx(&server.url());
+    let running = Telegraf::start(&telegraf, &site, &conf);
+    until("the whole history in InfluxDB", || influx.number("SELECT count(value) FROM the_end") == Some(1.0));
+    let log = running.log();
+    running.stop();
+
+    assert_eq!(influx.number("SELECT count(value) FROM load"), Some(1_001.0));
+    let scored = influx.number("SELECT count(anomaly_score) FROM load").unwrap_or_default();
+    assert_eq!(scored as u64, 1_001 - 11, "all but those that it warmed up with");
+    let found = influx.query("SELECT anomaly_cause, anomaly_score FROM load WHERE is_anomaly = 1");
+    let spike = found.iter().find(|row| row[0].as_u64() == Some(spike)).unwrap_or_else(|| panic!("{found:?}"));
+    assert!(spike[1] == "value" && spike[2].as_f64() > Some(1.0), "{spike:?}");
+    // Telegraf packs its bodies, and makes sure of the database first.
+    assert!(
+        server.metric("qualm_received_bytes_total", "influxdb")
+            > 3.0 * server.metric("qualm_http_received_bytes_total", "")
+    );
+    assert!(!log.contains("E! [outputs"), "{log}");
+}
+
+#[test]
+fn times_are_right_in_every_precision() {
+    let (Some(qualm), Some(influxd)) = (tools::qualm(), tools::influxd()) else { return };
+    let (influx, site) = (Influx::start(&influxd), Site::new());
+    let model = site.path("hosts.qualm");
+    reload::publish(&model, &reload::good(1).pack());
+    let config = format!(
+        "[[detector]]\nname = \"hosts\"\nmodel = {}\n[[detector]]\nname = \"all\"\nmin_samples = 10\n\
+         [http]\nlisten = \"127.0.0.1:0\"\n[influxdb]\nforward = {:?}\n",
+        quoted(&model),
+        influx.url()
+    );
+    let server = Server::start(&qualm, &site.write("qualm.toml", config), &[]);
+    for (precision, query, unit) in [
+        ("s", "&precision=s", SECOND),
+        ("ms", "&precision=ms", 1_000_000),
+        ("u", "&precision=u", 1_000),
+        ("ns", "&precision=ns", 1),
+        ("n", "&precision=n", 1),
+        ("none", "", 1),
+    ] {
+        let mut body = String::new();
+        for n in 0..30 {
+            let time = (START + n) * (SECOND / unit);
+            let load = fixtures::wobble(n);
+            let _infallible = writeln!(body, "load,host={precision} value={load} {time}");
+            let _infallible = writeln!(body, "cpu,cpu=cpu-total,host={precision} usage_user=50 {time}");
+            let _infallible = writeln!(body, "mem,host={precision} used_percent=40 {time}");
+        }
+        let answer = server.ask("POST", &format!("/write?db=qualm{query}"), &[], body.as_bytes());
+        assert_eq!(answer.status, 204, "{precision}: {}", answer.text());
+        let times = |question: &str| -> Vec<u64> {
+            influx
+                .query(&format!("{question} WHERE host = '{precision}'"))
+                .iter()
+                .filter_map(|row| row[0].as_u64())
+                .collect()
+        };
+        let all: Vec<_> = (0..30).map(|n| (START + n) * SECOND).collect();
+        assert_eq!(times("SELECT value FROM load"), all, "{precision}");
+        assert_eq!(times("SELECT anomaly_score FROM load"), all[11..], "{precision}");
+        let vectors = times("SELECT score FROM anomaly");
+        assert_eq!(vectors, all, "{precision}: times of vectors");
+    }
+    let unknown = server.ask("POST", "/write?db=qualm&precision=fortnight", &[], b"load value=1 1\n");
+    assert_eq!(unknown.status, 400, "{}", unknown.text());
+    assert!(unknown.text().contains("precision"), "{}", unknown.text());
+    // Without a time it is now, to InfluxDB and to us.
+    assert_eq!(server.ask("POST", "/write?db=qualm&precision=s", &[], b"untimed value=1\n").status, 204);
+    assert_eq!(influx.number("SELECT count(value) FROM untimed WHERE time > now() - 1h"), Some(1.0));
+}
+
+/// InfluxDB 2.x says `us` where 1.x says `u`; and 1.x takes what it does not know for nanoseconds.
+#[test]
+fn vectors_have_the_times_of_their_lines() {
+    let Some(qualm) = tools::qualm() else { return };
+    let (influx, site) = (Sink::start(), Site::new());
+    let model = site.path("hosts.qualm");
+    reload::publish(&model, &reload::good(1).pack());
+    let config = format!(
+        "[[detector]]\nname = \"hosts\"\nmodel = {}\n[http]\nlisten = \"127.0.0.1:0\"\n[influxdb]\nforward = {:?}\n",
+        quoted(&model),
+        influx.url()
+    );
+    let server = Server::start(&qualm, &site.write("qualm.toml", config), &[]);
+    for (precision, unit) in [("s", SECOND), ("ms", 1_000_000), ("us", 1_000), ("ns", 1)] {
+        let time = START * (SECOND / unit);
+        let body = format!(
+            "cpu,cpu=cpu-total,host={precision} usage_user=50 {time}\nmem,host={precision} used_percent=40 {time}\n"
+        );
+        let path = format!("/api/v2/write?bucket=b&precision={precision}");
+        assert_eq!(server.ask("POST", &path, &[], body.as_bytes()).status, 200);
+        let taken = String::from_utf8(influx.sent().pop().expect("it was sent").body).expect("text");
+        let added = taken.strip_prefix(&body).unwrap_or_else(|| panic!("{taken}"));
+        assert!(added.starts_with("anomaly,") && added.ends_with(&format!(" {time}\n")), "{precision}: {added}");
+    }
+}
+
+#[test]
+fn packed_bodies_are_scored_like_others() {
+    let Some(qualm) = tools::qualm() else { return };
+    let (influx, site) = (Sink::start(), Site::new());
+    let server = before(&qualm, &site, &influx.url(), "");
+    let body: String =
+        (0..30).map(|n| format!("load value={} {}\n", fixtures::wobble(n), (START + n) * SECOND)).collect();
+    let packed = gzip(body.as_bytes());
+    assert_eq!(server.ask("POST", "/write?db=d", &["content-encoding: gzip"], &packed).status, 200);
+    let sent = influx.sent();
+    assert_eq!(sent.len(), 1);
+    // What goes on is not packed, and must not say that it is.
+    assert!(!sent[0].headers.iter().any(|(name, _)| name == "content-encoding"), "{:?}", sent[0].headers);
+    let taken = influx.taken();
+    assert_eq!((taken.lines().count(), taken.matches("anomaly_score=").count()), (30, 19));
+    for (line, original) in taken.lines().zip(body.lines()) {
+        assert!(line.starts_with(original.rsplit_once(' ').expect("a time").0), "{line}");
+    }
+    let broken = server.ask("POST", "/write?db=d", &["content-encoding: gzip"], &packed[..packed.len() / 2]);
+    assert_eq!(broken.status, 400, "{}", broken.text());
+    assert_eq!(influx.sent().len(), 1, "half a body is none");
+}
+
+#[test]
+fn what_finds_no_influxdb_comes_again_and_is_scored_once() {
+    let (Some(qualm), Some(influxd)) = (tools::qualm(), tools::influxd()) else { return };
+    let (address, site) = (free_port(), Site::new());
+    let server = before(&qualm, &site, &format!("http://{address}"), "");
+    let body: String =
+        (0..50).map(|n| format!("load value={} {}\n", fixtures::wobble(n), (START + n) * SECOND)).collect();
+    for _ in 0..3 {
+        let answer = server.ask("POST", "/write?db=qualm", &[], body.as_bytes());
+        assert_eq!(answer.status, 503, "{}", answer.text());
+        assert_eq!(answer.header("retry-after"), Some("1"), "{}", answer.head);
+        let told: Value = serde_json::from_slice(&answer.body).expect("JSON");
+        assert!(told["error"].is_string() && told["message"].is_string() && told["code"] == "unavailable", "{told}");
+    }
+    assert_eq!(server.get("/healthz").status, 200);
+    let influx = Influx::start_at(&influxd, || address);
+    assert_eq!(server.ask("POST", "/write?db=qualm", &[], body.as_bytes()).status, 204);
+    assert_eq!(influx.number("SELECT count(value) FROM load"), Some(50.0));
+    assert_eq!(influx.number("SELECT count(anomaly_score) FROM load"), Some(39.0));
+    until("the counts", || server.metric("qualm_repeated_bodies_total", "influxdb") as u64 == 3);
+    let rows = || server.metric("qualm_rows_total", "influxdb") as u64;
+    until("the counts", || rows() > 0);
+    assert_eq!(rows(), 50, "observed once");
+    // What Telegraf does then: the next body.
+    assert_eq!(server.ask("POST", "/write?db=qualm", &[], format!("load value=5 {START}\n").as_bytes()).status, 204);
+    until("the counts", || rows() == 51);
+}
+
+/// The same body for another database is another body.
+#[test]
+fn a_body_that_waits_goes_only_where_it_was_meant_to() {
+    let Some(qualm) = tools::qualm() else { return };
+    let (influx, site) = (Sink::start(), Site::new());
+    let server = before(&qualm, &site, &influx.url(), "");
+    influx.say(&[503]);
+    let body = b"load value=1 1\n";
+    assert_eq!(server.ask("POST", "/write?db=one", &[], body).status, 503);
+    assert_eq!(server.ask("POST", "/write?db=two", &[], body).status, 200);
+    until("the counts", || server.metric("qualm_rows_total", "influxdb") as u64 == 2);
+    assert_eq!(server.ask("POST", "/write?db=one", &[], body).status, 200);
+    assert_eq!(server.metric("qualm_repeated_bodies_total", "influxdb") as u64, 1);
+    let requests: Vec<_> = influx.sent().into_iter().map(|sent| sent.request).collect();
+    assert_eq!(requests, ["POST /write?db=one", "POST /write?db=two", "POST /write?db=one"]);
+}
+
+#[test]
+fn influxdbs_own_answers_come_back_as_they_are() {
+    let (Some(qualm), Some(influxd)) = (tools::qualm(), tools::influxd()) else { return };
+    let (influx, site) = (Influx::start(&influxd), Site::new());
+    let server = before(&qualm, &site, &influx.url(), "");
+    for (path, body, status) in [
+        ("/write?db=qualm", "load value=1 1700000000000000000\n", 204),
+        ("/write?db=qualm", "load value= 1\n", 400),
+        ("/write?db=qualm", "load value=1 1\nthis is no line\nload value=2 2\n", 400),
+        ("/write?db=qualm", "load value=\"text\" 3\n", 400), // another type of field: a partial write
+        ("/write?db=nowhere", "load value=1 1\n", 404),
+        ("/write", "load value=1 1\n", 400),
+        ("/write?db=qualm&rp=nothing", "load value=1 1\n", 500),
+        ("/write?db=qualm&consistency=odd", "load value=1 1\n", 400),
+    ] {
+        let theirs = http::send(influx.address(), "POST", path, &[], body.as_bytes()).expect("InfluxDB answers");
+        let ours = server.ask("POST", path, &[], body.as_bytes());
+        assert_eq!(theirs.status, status, "{path}: {}", theirs.text());
+        assert_eq!((ours.status, ours.text()), (theirs.status, theirs.text()), "{path}: {body}");
+        for header in ["content-type", "x-influxdb-version", "x-influxdb-error"] {
+            assert_eq!(ours.header(header), theirs.header(header), "{path}: {header}");
+        }
+    }
+    // What was good of a body with a bad line is there, as InfluxDB has it.
+    assert_eq!(influx.number("SELECT count(value) FROM load WHERE time < 10"), Some(2.0));
+}
+
+#[test]
+fn an_authorization_is_for_influxdb_where_it_is_not_for_us() {
+    let Some(qualm) = tools::qualm() else { return };
+    let (influx, site) = (Sink::start(), Site::new());
+    let server = before(&qualm, &site, &influx.url(), "");
+    let told = |of: &Sink, header: &str| {
+        let last = of.sent().pop().expect("something was sent");
+        last.headers.into_iter().find(|(name, _)| name == header).map(|(_, value)| value)
+    };
+    let headers = ["authorization: Token user:secret", "user-agent: Telegraf/1.39", "cookie: a=b"];
+    assert_eq!(server.ask("POST", "/write?db=d", &headers, b"load value=1 1\n").status, 200);
+    assert_eq!(told(&influx, "authorization").as_deref(), Some("Token user:secret"));
+    assert_eq!(told(&influx, "user-agent").as_deref(), Some("Telegraf/1.39"));
+    assert_eq!(told(&influx, "cookie"), None);
+    // A user and a password in the query likewise.
+    assert_eq!(server.ask("POST", "/write?db=d&u=user&p=secret", &[], b"load value=1 1\n").status, 200);
+    assert_eq!(influx.sent().pop().expect("sent").request, "POST /write?db=d&u=user&p=secret");
+
+    let (influx, site) = (Sink::start(), Site::new());
+    let server = before(&qualm, &site, &influx.url(), "tokens = [\"our-own-token\"]");
+    assert_eq!(server.ask("POST", "/write?db=d", &headers, b"load value=1 1\n").status, 401);
+    assert!(influx.sent().is_empty());
+    let ours = ["authorization: Token our-own-token"];
+    assert_eq!(server.ask("POST", "/write?db=d", &ours, b"load value=1 1\n").status, 200);
+    assert_eq!(told(&influx, "authorization"), None, "our token is nobody else's business");
+}
+
+/// Where a client can only say it in the query, our token must not go on either.
+#[test]
+fn a_token_in_the_query_goes_no_further() {
+    let Some(qualm) = tools::qualm() else { return };
+    let (influx, site) = (Sink::start(), Site::new());
+    let server = before(&qualm, &site, &influx.url(), "tokens = [\"our-own-token\"]");
+    assert_eq!(server.ask("POST", "/write?db=d&u=x&p=our-own-token", &[], b"load value=1 1\n").status, 200);
+    let request = influx.sent().pop().expect("it was sent").request;
+    assert!(!request.contains("our-own-token"), "{request}");
+    assert!(request.contains("db=d"), "{request}");
+}
+
+#[test]
+fn both_write_apis_and_ping_are_there() {
+    let Some(qualm) = tools::qualm() else { return };
+    let (influx, site) = (Sink::start(), Site::new());
+    let server = before(&qualm, &site, &influx.url(), "");
+    for method in ["GET", "HEAD"] {
+        let ping = server.ask(method, "/ping", &[], b"");
+        assert_eq!((ping.status, ping.body.len()), (204, 0), "{method}");
+        assert!(ping.header("x-influxdb-version").is_some(), "{}", ping.head);
+    }
+    let path = "/api/v2/write?bucket=metrics%2Fautogen&org=o%20p&precision=ms";
+    let time = START * 1000;
+    let answer = server.ask(
+        "POST",
+        path,
+        &["content-type: text/plain; charset=utf-8"],
+        format!("load value=1 {time}\n").as_bytes(),
+    );
+    assert_eq!(answer.status, 200);
+    let sent = influx.sent().pop().expect("it was sent");
+    assert_eq!(sent.request, format!("POST {path}"));
+    assert_eq!(sent.body, format!("load value=1 {time}\n").as_bytes());
+    let kind = sent.headers.iter().find(|(name, _)| name == "content-type");
+    assert_eq!(kind.map(|(_, kind)| kind.as_str()), Some("text/plain; charset=utf-8"));
+    // 2.x knows fewer units, but whoever says `precision=s` means seconds in both.
+    influx.say(&[401, 404, 413, 429, 500, 503]);
+    for status in [401, 404, 413, 429, 500, 503] {
+        assert_eq!(server.ask("POST", path, &[], b"load value=1\n").status, status, "as it came");
+    }
+}

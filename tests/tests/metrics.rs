@@ -1,0 +1,325 @@
+//! What qualm says about itself: read by the real Prometheus and its `promtool`, true to what was sent, and documented.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::fs;
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::thread;
+
+use qualm_tests::config::quoted;
+use qualm_tests::native::{gauge, log};
+use qualm_tests::{Prometheus, Server, Sink, Site, reload, run, tools, until};
+
+/// Rows of a series that are observed before the first is scored.
+const WARM_UP: u64 = 11;
+
+/// Events of each kind that are sent, the last an incident.
+const SENT: u64 = 200;
+
+/// What only failures make.
+const AFTER_FAILURES: [&str; 1] = ["qualm_detector_failures_total"];
+
+/// `qualm serve` with both ways in, and something behind each.
+struct Service {
+    server: Server,
+    vector: Sink,
+    influxdb: Sink,
+    _site: Site,
+}
+
+impl Service {
+    fn start(qualm: &Path) -> Self {
+        let (site, vector, influxdb) = (Site::new(), Sink::start(), Sink::start());
+        let model = site.path("hosts.qualm");
+        reload::publish(&model, &reload::good(7).pack());
+        let config = format!(
+            "[[detector]]\nname = \"hosts\"\nmodel = {}\n[[detector]]\nname = \"all\"\nmin_samples = 10\n\
+             [http]\nlisten = \"127.0.0.1:0\"\n[vector]\nforward = \"{}\"\n[influxdb]\nforward = \"{}\"\n",
+            quoted(&model),
+            vector.url(),
+            influxdb.url()
+        );
+        let server = Server::start(qualm, &site.write("qualm.toml", config), &[]);
+        Self { server, vector, influxdb, _site: site }
+    }
+
+    /// Waits until a counter is what it should be.
+    fn expect(&self, name: &str, labels: &str, value: f64) {
+        let mut last = f64::NAN;
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
+        while std::time::Instant::now() < deadline {
+            last = self.server.metric(name, labels);
+            if (last - value).abs() < 1e-9 {
+                return;
+            }
+            thread::sleep(std::time::Duration::from_millis(50));
+        }
+        panic!("{name}{{{labels}}} is {last}, not {value}:\n{}", self.server.get("/metrics").text());
+    }
+}
+
+/// A calm history, and a leap at its end.
+fn value(n: u64) -> f64 {
+    if n + 1 == SENT { 5000.0 } else { 20.0 + (n % 7) as f64 }
+}
+
+fn line(n: u64) -> String {
+    format!("load,host=a value={} {}\n", value(n), 1_700_000_000_000_000_000 + n * 1_000_000_000)
+}
+
+/// `execd` with a listener, and what it prints.
+fn execd(qualm: &Path, site: &Site, input: &str) -> (Server, std::process::ChildStdin, thread::JoinHandle<Vec<u8>>) {
+    let config = site.write("execd.toml", "[[detector]]\nmin_samples = 10\n[http]\nlisten = \"127.0.0.1:0\"\n");
+    let mut server = Server::start_as(Command::new(qualm).arg("execd").arg("--config").arg(config));
+    let (mut stdin, mut stdout) = (server.stdin(), server.stdout());
+    let read = thread::spawn(move || {
+        let mut all = Vec::new();
+        stdout.read_to_end(&mut all).expect("stdout can be read");
+        all
+    });
+    stdin.write_all(input.as_bytes()).expect("it reads");
+    (server, stdin, read)
+}
+
+#[test]
+fn counters_are_true_to_what_was_sent() {
+    let Some(qualm) = tools::qualm() else { return };
+    let service = Service::start(&qualm);
+    let (vector, influxdb) = ("pipeline=\"vector\"", "pipeline=\"influxdb\"");
+
+    // Vector: gauges, a log beside each tenth, in bodies of 20; then a repaired and a discarded one.
+    let (mut bytes, mut bodies) = (0, 0);
+    for first in (0..SENT).step_by(20) {
+        let mut body: String = (first..first + 20).map(|n| gauge("cpu", "a", value(n), n)).collect();
+        body += &log("not for us");
+        assert_eq!(service.server.ask("POST", "/vector", &[], body.as_bytes()).status, 200);
+        bytes += body.len();
+        bodies += 1;
+    }
+    for (name, expected) in [
+        ("qualm_received_events_total", SENT),
+        ("qualm_received_bytes_total", bytes as u64),
+        ("qualm_selected_events_total", SENT),
+        ("qualm_rows_total", SENT),
+        ("qualm_scored_events_total", SENT - WARM_UP),
+        ("qualm_anomalous_events_total", 1),
+        ("qualm_upstream_scored_events_total", 0),
+        ("qualm_evicted_series_total", 0),
+        ("qualm_batch_seconds_count", bodies),
+    ] {
+        service.expect(name, vector, expected as f64);
+    }
+    for (name, expected) in [
+        ("qualm_detector_series", 1),
+        ("qualm_detector_rows_total", SENT),
+        ("qualm_detector_scored_rows_total", SENT - WARM_UP),
+        ("qualm_detector_anomalous_rows_total", 1),
+        ("qualm_detector_unscored_rows_total", 0),
+        ("qualm_detector_starts_total", 1),
+    ] {
+        service.expect(name, "pipeline=\"vector\",detector=\"all\"", expected as f64);
+    }
+    service.expect("qualm_sent_bodies_total", "pipeline=\"vector\",outcome=\"delivered\"", bodies as f64);
+    let delivered = service.vector.taken().len();
+    service.expect("qualm_sent_bytes_total", vector, delivered as f64);
+
+    service.vector.say(&[503, 400]);
+    let again = gauge("cpu", "a", 20.0, SENT);
+    for status in [503, 400] {
+        assert_eq!(service.server.ask("POST", "/vector", &[], again.as_bytes()).status, status);
+    }
+    for (outcome, count) in [("delivered", bodies), ("failed", 1), ("rejected", 1)] {
+        service.expect("qualm_sent_bodies_total", &format!("{vector},outcome=\"{outcome}\""), count as f64);
+    }
+    service.expect("qualm_repeated_bodies_total", vector, 1.0);
+    service.expect("qualm_rows_total", vector, (SENT + 1) as f64);
+    let odd = "{\"metric\":{\"name\":\"nan\",\"kind\":\"absolute\",\"gauge\":{\"value\":null}}}\n\
+               {\"metric\":{\"name\":\"bare\",\"tags\":{\"t\":null},\"kind\":\"absolute\",\"gauge\":{\"value\":1.0}}}\n";
+    assert_eq!(service.server.ask("POST", "/vector", &[], odd.as_bytes()).status, 200);
+    service.expect("qualm_repaired_events_total", vector, 1.0);
+    service.expect("qualm_discarded_events_total", vector, 1.0);
+    assert_eq!(service.server.ask("POST", "/vector", &[], b"cpu usage=1\n").status, 400);
+    service.expect("qualm_errors_total", &format!("{vector},error_type=\"malformed\""), 1.0);
+
+    // InfluxDB: lines, some scored already, one that is none; and vectors of a model.
+    let mut body: String = (0..SENT).map(line).collect();
+    body += "load,host=a value=20,anomaly_score=0.5,is_anomaly=0i 1\nload,host=a value=20,anomaly_score=9,is_anomaly=1i 1\n";
+    body += "load,host=a value=\n";
+    for n in 0..5_u64 {
+        let time = 1_700_000_000 + n;
+        let _infallible = write!(
+            body,
+            "cpu,cpu=cpu-total,host=b usage_user=50 {time}000000000\nmem,host=b used_percent=40 {time}000000000\n"
+        );
+    }
+    assert_eq!(service.server.ask("POST", "/write?db=d", &[], body.as_bytes()).status, 200);
+    for (name, expected) in [
+        ("qualm_received_bytes_total", body.len() as u64),
+        ("qualm_upstream_scored_events_total", 2),
+        ("qualm_anomalous_events_total", 1),
+        // Five vectors, and their ten fields each by itself, which the other detector wants.
+        ("qualm_rows_total", SENT + 5 + 10),
+        ("qualm_vectors_total", 5),
+    ] {
+        service.expect(name, influxdb, expected as f64);
+    }
+    service.expect("qualm_errors_total", &format!("{influxdb},error_type=\"malformed\""), 1.0);
+    service.expect("qualm_model_version", "pipeline=\"influxdb\",detector=\"hosts\",model=\"hosts\"", 7.0);
+    assert!(service.influxdb.taken().contains("is_anomaly=1i,anomaly_cause=\"value\""));
+
+    // The listener: what has just been asked.
+    service.expect("qualm_http_requests_total", "route=\"/write\",status=\"2xx\"", 1.0);
+    service.expect("qualm_http_requests_total", "route=\"/vector\",status=\"2xx\"", (bodies + 1) as f64);
+    service.expect("qualm_http_requests_total", "route=\"/vector\",status=\"4xx\"", 2.0);
+    service.expect("qualm_http_requests_total", "route=\"/vector\",status=\"5xx\"", 1.0);
+}
+
+#[test]
+fn promtool_and_prometheus_take_what_they_read() {
+    let Some(qualm) = tools::qualm() else { return };
+    let (Some(promtool), Some(prometheus)) = (tools::promtool(), tools::prometheus()) else { return };
+    let (service, site) = (Service::start(&qualm), Site::new());
+    let lines: String = (0..SENT).map(line).collect();
+    let (execd, stdin, read) = execd(&qualm, &site, &lines);
+    assert_eq!(service.server.ask("POST", "/write?db=d", &[], lines.as_bytes()).status, 200);
+    let events: String = (0..SENT).map(|n| gauge("cpu", "\\\"<a>\\n", value(n), n)).collect();
+    assert_eq!(service.server.ask("POST", "/vector", &[], events.as_bytes()).status, 200);
+
+    for server in [&service.server, &execd] {
+        let received = || server.metric("qualm_received_events_total", "");
+        until("the counts to be shown", || received() >= SENT as f64);
+        let text = server.get("/metrics");
+        assert_eq!(text.header("content-type"), Some("text/plain; version=0.0.4; charset=utf-8"));
+        let judged = run(&promtool, &["check", "metrics"], &text.body);
+        assert!(judged.status.success() && judged.stderr.is_empty(), "{}\n{}", judged.stderr, text.text());
+
+        let open = server.ask("GET", "/metrics", &["accept: application/openmetrics-text; version=1.0.0"], b"");
+        let kind = open.header("content-type");
+        assert_eq!(kind, Some("application/openmetrics-text; version=1.0.0; charset=utf-8"));
+        let open = open.text();
+        assert!(open.starts_with("# TYPE qualm_build info\n") && open.ends_with("\n# EOF\n"), "{open}");
+        assert_eq!(open.matches("# EOF").count(), 1);
+    }
+
+    let targets = [("serve", service.server.address()), ("execd", execd.address())];
+    let prometheus = Prometheus::start(&prometheus, &targets, "");
+    for (job, pipeline, events) in [("serve", "vector", SENT), ("serve", "influxdb", SENT), ("execd", "execd", SENT)] {
+        let received = format!("qualm_received_events_total{{job=\"{job}\",pipeline=\"{pipeline}\"}}");
+        until(&received, || prometheus.query(&received) == [events as f64]);
+        let anomalous = format!("qualm_anomalous_events_total{{job=\"{job}\",pipeline=\"{pipeline}\"}}");
+        assert_eq!(prometheus.query(&anomalous), [1.0], "{anomalous}");
+        assert_eq!(prometheus.query(&format!("up{{job=\"{job}\"}}")), [1.0], "{}", prometheus.log());
+        let slowest = format!(
+            "histogram_quantile(1, sum by (le) (qualm_batch_seconds_bucket{{job=\"{job}\",pipeline=\"{pipeline}\"}}))"
+        );
+        assert!(matches!(prometheus.query(&slowest)[..], [seconds] if seconds > 0.0 && seconds < 8.0));
+    }
+
+    drop(stdin);
+    let out = read.join().expect("it ends");
+    assert_eq!(String::from_utf8_lossy(&out).lines().count() as u64, SENT);
+}
+
+#[test]
+fn prometheus_brings_a_token_where_one_is_wanted() {
+    let Some(qualm) = tools::qualm() else { return };
+    let Some(prometheus) = tools::prometheus() else { return };
+    let site = Site::new();
+    let config = "[http]\nlisten = \"127.0.0.1:0\"\ntokens = [\"scraper-token\"]\n";
+    let server = Server::start(&qualm, &site.write("qualm.toml", config), &[]);
+    assert_eq!(server.get("/metrics").status, 401);
+    let token = site.write("token", "scraper-token");
+    // As docs/metrics.md has it.
+    let authorization = format!("    authorization: {{ credentials_file: {} }}\n", quoted(&token));
+    let targets = [("serve", server.address())];
+    let prometheus = Prometheus::start(&prometheus, &targets, &authorization);
+    until("it is scraped", || prometheus.query("up") == [1.0]);
+}
+
+fn documentation() -> String {
+    fs::read_to_string(tools::workspace().join("docs/metrics.md")).expect("docs/metrics.md")
+}
+
+/// The names in a text that begin with ours.
+fn names(text: &str) -> BTreeSet<String> {
+    let letter = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let words = text.split(|c| !letter(c));
+    words.filter(|word| word.starts_with("qualm_")).map(str::to_owned).collect()
+}
+
+#[test]
+fn every_metric_is_documented_and_the_reverse() {
+    let Some(qualm) = tools::qualm() else { return };
+    let service = Service::start(&qualm);
+    assert_eq!(service.server.get("/metrics").status, 200); // so that a request is counted
+    let metrics = service.server.get("/metrics").text();
+    let shown: BTreeSet<_> =
+        metrics.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).map(str::to_owned).collect();
+    let documentation = documentation();
+    let (tables, alerts) = documentation.split_once("## Alerts").expect("a part about alerts");
+    let rows: String = tables.lines().filter(|line| line.starts_with('|')).collect();
+    let documented = names(&rows);
+    assert!(shown.len() > 30, "{shown:?}");
+    let unknown: Vec<_> = shown.difference(&documented).collect();
+    assert!(unknown.is_empty(), "not in docs/metrics.md: {unknown:?}");
+    let gone: Vec<_> = documented.difference(&shown).collect();
+    assert!(gone.is_empty(), "only in docs/metrics.md: {gone:?}");
+
+    // Each has a value before anything comes in, so that a rate over it can be taken.
+    let families = shown.iter().filter(|name| !AFTER_FAILURES.contains(&name.as_str()));
+    let valued = |name: &&String| metrics.lines().any(|line| line.starts_with(name.as_str()));
+    let silent: Vec<_> = families.filter(|name| !valued(name)).collect();
+    assert!(silent.is_empty(), "without a value: {silent:?}");
+    // Alerts ask for what there is.
+    assert!(!names(alerts).is_empty() && names(alerts).is_subset(&shown), "{:?}", names(alerts));
+}
+
+/// The rules that are documented, as a file.
+fn rules(site: &Site) -> PathBuf {
+    let documentation = documentation();
+    let (_, alerts) = documentation.split_once("## Alerts").expect("a part about alerts");
+    let (_, yaml) = alerts.split_once("```yaml\n").expect("an example");
+    site.write("rules.yml", yaml.split("```").next().unwrap_or_default())
+}
+
+#[test]
+fn the_documented_alerts_are_rules() {
+    let Some(promtool) = tools::promtool() else { return };
+    let site = Site::new();
+    let judged = run(&promtool, &["check", "rules", &rules(&site).to_string_lossy()], b"");
+    let told = String::from_utf8_lossy(&judged.stdout).into_owned() + &judged.stderr;
+    assert!(judged.status.success() && told.contains("4 rules found"), "{told}");
+}
+
+/// Whether a rule speaks when it should, and only then: Prometheus' own tests of rules.
+#[test]
+fn the_documented_alerts_speak_when_they_should() {
+    let Some(promtool) = tools::promtool() else { return };
+    let site = Site::new();
+    let rules = rules(&site);
+    let mut tests = format!("rule_files: [{}]\nevaluation_interval: 1m\ntests:\n", quoted(&rules));
+    for (alert, good, bad) in [
+        ("QualmDoesNotScore", ("qualm_detector_state{state=\"scoring\"}", "1x20"), "0x20"),
+        ("QualmFails", ("qualm_detector_failures_total{reason=\"trap\"}", "3x20"), "0+1x20"),
+        ("QualmWayBackIsDown", ("qualm_sent_bodies_total{outcome=\"failed\"}", "3x20"), "0+1x20"),
+        ("QualmModelRefused", ("qualm_models_refused_total", "3x20"), "0+1x20"),
+    ] {
+        let (series, calm) = good;
+        for (values, speaks) in [(calm, false), (bad, true)] {
+            let labels = series.split_once('{').map_or("", |(_, labels)| labels.trim_end_matches('}'));
+            let labels: String = labels.split_terminator(',').map(|label| label.replace('=', ": ") + ", ").collect();
+            let expected = if speaks { format!("[{{ exp_labels: {{ {labels}}} }}]") } else { "[]".to_owned() };
+            let _infallible = write!(
+                tests,
+                "  - interval: 1m\n    input_series: [{{ series: '{series}', values: '{values}' }}]\n    alert_rule_test:\n      \
+                 - {{ eval_time: 15m, alertname: {alert}, exp_alerts: {expected} }}\n"
+            );
+        }
+    }
+    let tests = site.write("tests.yml", tests);
+    let judged = run(&promtool, &["test", "rules", &tests.to_string_lossy()], b"");
+    let told = String::from_utf8_lossy(&judged.stdout).into_owned() + &judged.stderr;
+    assert!(judged.status.success(), "{told}");
+}
