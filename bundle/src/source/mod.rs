@@ -7,6 +7,8 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+pub use url::{roots, without_password};
+
 use crate::bundle::{Bundle, Error};
 use crate::digest::sha256;
 
@@ -56,7 +58,7 @@ impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Path(path) => path.display().fmt(f),
-            Self::Url(url) => f.write_str(&url::without_password(url)),
+            Self::Url(url) => f.write_str(&without_password(url)),
         }
     }
 }

@@ -41,10 +41,7 @@ impl Remote {
     }
 
     pub(super) fn new(url: String, timeout: Duration) -> Result<Self, Fault> {
-        let roots = match env::var_os("SSL_CERT_FILE").filter(|path| !path.is_empty()) {
-            Some(path) => certificates(path.as_ref())?,
-            None => RootCerts::WebPki,
-        };
+        let roots = roots().map_err(Fault::Fetch)?;
         let config = Agent::config_builder()
             .tls_config(TlsConfig::builder().root_certs(roots).build())
             .https_only(url.starts_with("https:")) // nor be sent from there to anywhere less safe
@@ -123,8 +120,20 @@ fn refusal(status: StatusCode) -> String {
     format!("the server answers {status}{hint}")
 }
 
-fn certificates(path: &Path) -> Result<RootCerts, Fault> {
-    let bad = |what: String| Fault::Fetch(format!("SSL_CERT_FILE, {}: {what}", path.display()));
+/// Whose certificates are trusted: those in the file that `SSL_CERT_FILE` names, or else Mozilla's list.
+///
+/// # Errors
+///
+/// Where there are none in that file: why, in words for people.
+pub fn roots() -> Result<RootCerts, String> {
+    match env::var_os("SSL_CERT_FILE").filter(|path| !path.is_empty()) {
+        Some(path) => certificates(path.as_ref()),
+        None => Ok(RootCerts::WebPki),
+    }
+}
+
+fn certificates(path: &Path) -> Result<RootCerts, String> {
+    let bad = |what: String| format!("SSL_CERT_FILE, {}: {what}", path.display());
     let text = fs::read(path).map_err(|error| bad(error.to_string()))?;
     let certificates: Vec<Certificate<'static>> = parse_pem(&text)
         .filter_map(|item| match item {
@@ -136,7 +145,8 @@ fn certificates(path: &Path) -> Result<RootCerts, Fault> {
 }
 
 /// A URL as it may be logged.
-pub(super) fn without_password(url: &str) -> String {
+#[must_use]
+pub fn without_password(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
     let (host, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
     match host.rsplit_once('@') {

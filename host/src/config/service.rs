@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use qualm_bundle::duration::{self, friendly};
+use qualm_bundle::source::without_password;
 use serde::{Deserialize, Serialize};
 
 use super::text::{bytes, quoted, size};
@@ -157,7 +158,7 @@ impl Vector {
 
     pub(super) fn effective(&self) -> String {
         let Self { forward, verdicts, tap, timeout } = self;
-        let forward = forward.as_ref().map(|url| format!("forward = {}\n", quoted(url)));
+        let forward = forward.as_ref().map(|url| format!("forward = {}\n", quoted(&without_password(url))));
         let (forward, timeout) = (forward.unwrap_or_default(), friendly(*timeout));
         format!("[vector]\n{forward}verdicts = \"{}\"\ntap = {tap}\ntimeout = \"{timeout}\"\n\n", verdicts.name())
     }
@@ -170,7 +171,7 @@ impl Influxdb {
 
     pub(super) fn effective(&self) -> String {
         let Self { forward, timeout } = self;
-        let forward = forward.as_ref().map(|url| format!("forward = {}\n", quoted(url)));
+        let forward = forward.as_ref().map(|url| format!("forward = {}\n", quoted(&without_password(url))));
         format!("[influxdb]\n{}timeout = \"{}\"\n\n", forward.unwrap_or_default(), friendly(*timeout))
     }
 }
@@ -179,7 +180,7 @@ fn check_forward(table: &str, url: Option<&str>, timeout: Duration) -> Result<()
     let known =
         |url: &str| ["http://", "https://"].iter().any(|scheme| url.len() > scheme.len() && url.starts_with(scheme));
     if let Some(url) = url.filter(|url| !known(url)) {
-        return Err(format!("[{table}] `forward`: {} is no http(s) URL", quoted(url)));
+        return Err(format!("[{table}] `forward`: {} is no http(s) URL", quoted(&without_password(url))));
     }
     if timeout < Duration::from_millis(100) || timeout > Duration::from_mins(5) {
         return Err(format!("[{table}] `timeout` must be between 100ms and 5m"));

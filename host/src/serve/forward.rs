@@ -5,10 +5,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
+use qualm_bundle::source;
 use tokio::sync::Semaphore;
 use ureq::Agent;
 use ureq::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode};
-use ureq::tls::{RootCerts, TlsConfig};
+use ureq::tls::TlsConfig;
 
 /// Requests under way at once: each has a thread that waits for its answer.
 const AT_ONCE: usize = 32;
@@ -25,6 +26,8 @@ pub struct Forward {
     agent: Agent,
     /// Without a slash at its end.
     url: Arc<str>,
+    /// As it may be logged.
+    shown: Arc<str>,
     slots: Arc<Semaphore>,
     counts: Arc<Counts>,
 }
@@ -55,10 +58,14 @@ pub struct Answer {
 
 impl Forward {
     /// To the server at `url`, which may take `timeout` for each body.
-    #[must_use]
-    pub fn new(url: &str, timeout: Duration) -> Self {
+    ///
+    /// # Errors
+    ///
+    /// Where `SSL_CERT_FILE` names a file without certificates.
+    pub fn new(url: &str, timeout: Duration) -> Result<Self, String> {
+        let roots = source::roots()?;
         let config = Agent::config_builder()
-            .tls_config(TlsConfig::builder().root_certs(RootCerts::WebPki).build())
+            .tls_config(TlsConfig::builder().root_certs(roots).build())
             .max_redirects(0) // a body that was not taken where it was sent was not taken
             .http_status_as_error(false)
             .timeout_connect(Some(CONNECT.min(timeout)))
@@ -66,12 +73,13 @@ impl Forward {
             .max_idle_connections_per_host(AT_ONCE)
             .user_agent(concat!("qualm/", env!("CARGO_PKG_VERSION")))
             .build();
-        Self {
+        Ok(Self {
             agent: config.into(),
+            shown: source::without_password(url).into(),
             url: url.trim_end_matches('/').into(),
             slots: Arc::new(Semaphore::new(AT_ONCE)),
             counts: Arc::default(),
-        }
+        })
     }
 
     /// What has been passed on.
@@ -80,10 +88,10 @@ impl Forward {
         &self.counts
     }
 
-    /// Where it leads.
+    /// Where it leads, as it may be logged.
     #[must_use]
     pub fn url(&self) -> &str {
-        &self.url
+        &self.shown
     }
 
     /// Sends a body to `path_and_query` behind the URL, and waits for the answer.
@@ -129,7 +137,7 @@ impl Forward {
             let body = answer.body_mut().with_config().limit(MOST).read_to_vec().unwrap_or_default();
             Ok(Answer { status: answer.status(), headers: answer.headers().clone(), body })
         });
-        asked.await.map_err(|error| error.to_string())?.map_err(|error: String| format!("{}: {error}", self.url))
+        asked.await.map_err(|error| error.to_string())?.map_err(|error: String| format!("{}: {error}", self.shown))
     }
 }
 

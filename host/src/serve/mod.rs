@@ -99,6 +99,9 @@ pub enum Error {
     /// Nobody can be listened to.
     #[error(transparent)]
     Listen(#[from] qualm_http::Error),
+    /// Servers that are passed on to cannot be told from others.
+    #[error("{0}")]
+    Certificates(String),
     /// The directory of models cannot be used.
     #[error("[http] `models`: {0}")]
     Models(io::Error),
@@ -164,7 +167,7 @@ fn vector(
     let config::Vector { forward, verdicts, tap, timeout } = &config.vector;
     let out = match forward {
         _ if options.stdout => Out::Stdout,
-        Some(url) => Out::Forward(Forward::new(url, *timeout)),
+        Some(url) => Out::Forward(Forward::new(url, *timeout).map_err(Error::Certificates)?),
         None => return Ok(None),
     };
     let style = match verdicts {
@@ -192,7 +195,7 @@ fn influxdb(
     let begin = |format: &mut Lines, _: &[u8], unit| format.set_unit(unit);
     let worker = begin_work("influxdb", scoring, begin, views, threads);
     let passes_authorization = config.http.tokens.is_empty();
-    let forward = Forward::new(url, *timeout);
+    let forward = Forward::new(url, *timeout).map_err(Error::Certificates)?;
     Ok(Some(Arc::new(Influxdb::new(worker, forward, passes_authorization, scoring::random()))))
 }
 

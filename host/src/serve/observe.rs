@@ -75,14 +75,12 @@ pub fn routes(router: Router, observed: &Arc<Observed>) -> Router {
         .route(Method::GET, "/api/v1/live", with(overview))
         .route(Method::GET, "/api/v1/live/series/{id}", with(series));
     match observed.mode {
-        "serve" => router.open(
+        "serve" => router.route(
             Method::GET,
             "/vector",
-            with(|_, _| {
-                reply::text(
-                    StatusCode::OK,
-                    "POST Vector's events here: an `http` sink with `encoding: { codec: native_json }`\n",
-                )
+            with(|observed, _| match &observed.vector {
+                Some(_) => reply::text(StatusCode::OK, "POST Vector's events here\n"),
+                None => nothing_behind("vector", "http://127.0.0.1:18002"),
             }),
         ),
         _ => router,
@@ -99,11 +97,11 @@ pub fn without_models(router: Router) -> Router {
     router.route(Method::POST, "/api/v1/score", answer).route(Method::POST, "/api/v1/bundles", answer)
 }
 
-/// 404 for a way in that leads nowhere.
+/// For a way in that leads nowhere: 503, since senders drop what they are told is wrong, and wait for what may come.
 #[must_use]
 pub fn nothing_behind(table: &str, example: &str) -> Reply {
     let hint = format!("in the configuration: [{table}] forward = \"{example}\"");
-    reply::error(StatusCode::NOT_FOUND, "nothing is configured behind this", Some(&hint))
+    reply::error(StatusCode::SERVICE_UNAVAILABLE, "nothing is configured behind this", Some(&hint))
 }
 
 /// What InfluxDB's clients take for alive.

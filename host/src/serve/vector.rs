@@ -52,6 +52,10 @@ enum Outcome {
 }
 
 impl Outcome {
+    fn is_final(&self) -> bool {
+        !matches!(self, Self::Later(_))
+    }
+
     fn reply(self) -> Reply {
         match self {
             Self::Delivered => reply::empty(StatusCode::OK),
@@ -129,7 +133,8 @@ impl Vector {
         self.heard();
         let digest = self.again.digest("", &body);
         let this = Arc::clone(&self);
-        let outcome = self.flights.fly(digest, || async move { this.bring(digest, body).await }).await;
+        let outcome =
+            self.flights.fly(digest, Outcome::is_final, || async move { this.bring(digest, body).await }).await;
         Ok(outcome.unwrap_or_else(|| Outcome::Later("something went wrong here".to_owned())).reply())
     }
 
@@ -145,7 +150,7 @@ impl Vector {
         self.again.keep(digest, scored.clone());
         let outcome = self.pass_on(scored).await;
         drop(body); // until now it counted among what is in memory: others had to wait
-        if !matches!(outcome, Outcome::Later(_)) {
+        if outcome.is_final() {
             self.again.done(digest);
         }
         outcome
