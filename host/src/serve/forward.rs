@@ -28,6 +28,8 @@ pub struct Forward {
     url: Arc<str>,
     /// As it may be logged.
     shown: Arc<str>,
+    /// How long a body waits for its turn: as long again as its answer may take would be too long for senders.
+    patience: Duration,
     slots: Arc<Semaphore>,
     counts: Arc<Counts>,
 }
@@ -77,6 +79,7 @@ impl Forward {
             agent: config.into(),
             shown: source::without_password(url).into(),
             url: url.trim_end_matches('/').into(),
+            patience: timeout / 2,
             slots: Arc::new(Semaphore::new(AT_ONCE)),
             counts: Arc::default(),
         })
@@ -90,7 +93,7 @@ impl Forward {
 
     /// Where it leads, as it may be logged.
     #[must_use]
-    pub fn url(&self) -> &str {
+    pub fn shown(&self) -> &str {
         &self.shown
     }
 
@@ -128,7 +131,9 @@ impl Forward {
         for (name, value) in headers {
             request = request.header(name, value);
         }
-        let slot = Arc::clone(&self.slots).acquire_owned().await.map_err(|error| error.to_string())?;
+        let turn = tokio::time::timeout(self.patience, Arc::clone(&self.slots).acquire_owned());
+        let slot = turn.await.map_err(|_| format!("{}: it has not answered {AT_ONCE} others yet", self.shown))?;
+        let slot = slot.map_err(|error| error.to_string())?;
         let agent = self.agent.clone();
         let asked = tokio::task::spawn_blocking(move || {
             let _slot = slot; // even if nobody waits for the answer any more

@@ -257,11 +257,11 @@ fn told(server: &Server, config: &Config, observed: &Observed) {
     match observed.vector.as_deref().map(Vector::forward) {
         None => info!("POST /vector is off: [vector] `forward` says where Vector's events go, or --stdout"),
         Some(None) => info!("POST /vector takes Vector's events, and stdout has them with their scores"),
-        Some(Some(forward)) => info!("POST /vector takes Vector's events; they go on to {}", forward.url()),
+        Some(Some(forward)) => info!("POST /vector takes Vector's events; they go on to {}", forward.shown()),
     }
     match &observed.influxdb {
         None => info!("POST /write is off: [influxdb] `forward` says where lines go"),
-        Some(influxdb) => info!("POST /write takes line protocol; it goes on to {}", influxdb.forward().url()),
+        Some(influxdb) => info!("POST /write takes line protocol; it goes on to {}", influxdb.forward().shown()),
     }
     match &config.http.models {
         None => info!("/api/v1/score is off: [http] `models` is the directory of the models to score with"),

@@ -170,10 +170,10 @@ impl Vector {
             Ok(answer) if !answer.may_pass() => {
                 // What the source refuses once it refuses for ever: to have it come again would stop all that follows.
                 let said = String::from_utf8_lossy(&answer.body).chars().take(200).collect::<String>();
-                warn!("{} refused a batch for good, with {}: {said}", forward.url(), answer.status);
+                warn!("{} refused a batch for good, with {}: {said}", forward.shown(), answer.status);
                 Outcome::Never("the source behind refused the batch for good".to_owned(), said)
             }
-            Ok(answer) => self.retry(format!("{} answered {}", forward.url(), answer.status)),
+            Ok(answer) => self.retry(format!("{} answered {}", forward.shown(), answer.status)),
             Err(error) => self.retry(error),
         }
     }

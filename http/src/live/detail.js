@@ -43,7 +43,9 @@ export function detail() {
       found.length > 0
         ? ""
         : history
-          ? "Nothing to explain: it has not been anomalous, or its detector does not explain."
+          ? anomalous
+            ? "It is one value by itself: what is out of the ordinary is the value above."
+            : "Nothing to explain: it is not anomalous."
           : "",
     );
     shares(found.map((one) => ({ ...one, part: Math.abs(one.share) / most })));
