@@ -44,9 +44,13 @@ fn rows_get_the_scores_that_the_detector_gives() {
     let rows: Vec<[f64; 3]> = (0..1000).map(|row| [50.0 + f64::from(row % 9), 60.0, 1000.0 - f64::from(row)]).collect();
     let answer = score(&registry, &json!({"model": "host", "data": rows, "explain": false})).unwrap();
     let mut detector = qualm_core::open(&Bundle::read(&path).unwrap().model).unwrap();
-    let (series, times) = (vec![0; 1000], vec![0; 1000]);
-    let batch = qualm_core::Batch { series: &series, times: &times, values: rows.as_flattened() };
-    assert_eq!(scores(&answer), detector.observe(batch, false).unwrap().scores);
+    // Rows without times follow upon an ordinary one: what the features' medians were in training.
+    let features = Bundle::read(&path).unwrap().manifest.features;
+    let medians = features.iter().map(|feature| feature.reference.as_ref().unwrap().quantiles[5]);
+    let values: Vec<f64> = medians.chain(rows.as_flattened().iter().copied()).collect();
+    let (series, times) = (vec![0; 1001], vec![0; 1001]);
+    let batch = qualm_core::Batch { series: &series, times: &times, values: &values };
+    assert_eq!(scores(&answer), detector.observe(batch, false).unwrap().scores[1..]);
 
     assert_eq!(answer["model"], json!({"name": "host", "version": 1, "kind": "isolation-forest"}));
     assert_eq!(answer["features"], json!(["cpu", "mem", "net"]));
@@ -55,6 +59,21 @@ fn rows_get_the_scores_that_the_detector_gives() {
     assert_eq!(score(&registry, &json!({"model": "host", "data": rows, "explain": false})).unwrap(), answer);
     let objects: Vec<Value> = rows.iter().map(|[cpu, mem, net]| json!({"net": net, "cpu": cpu, "mem": mem})).collect();
     assert_eq!(score(&registry, &json!({"data": objects, "model": "host", "explain": false})).unwrap(), answer);
+}
+
+/// What most requests are.
+#[test]
+fn a_row_by_itself_is_judged_by_what_was_ordinary_in_training() {
+    let dir = tempfile::tempdir().unwrap();
+    for kind in ["isolation-forest", "extended-isolation-forest", "pca-mahalanobis", "zscore"] {
+        train(dir.path(), kind, kind, 1, kind, None);
+        let registry = open(dir.path());
+        let one = |row: [f64; 3]| {
+            let answer = score(&registry, &json!({"model": kind, "data": [row], "explain": false})).unwrap();
+            scores(&answer)[0]
+        };
+        assert!(one([1e6, -1e6, 1e6]) > 1.0, "{kind}: {}", one([1e6, -1e6, 1e6]));
+    }
 }
 
 #[test]

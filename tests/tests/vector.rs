@@ -103,10 +103,10 @@ fn what_may_pass_later_is_asked_for_again_and_nothing_else() {
         (429, 503),
         (0, 503),
         (400, 400),
-        (302, 400),
+        (302, 503),
         (413, 400),
-        (404, 400),
-        (501, 400),
+        (404, 503),
+        (501, 503),
     ] {
         source.say(&[said]);
         second += 1;

@@ -7,7 +7,7 @@
 use std::env;
 use std::fmt;
 use std::fs;
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Read as _};
 use std::path::Path;
 use std::time::Duration;
 
@@ -67,8 +67,13 @@ impl Remote {
             status => return Err(Fault::Fetch(refusal(status))),
         }
         let said = say_back(answer.headers());
-        let bytes = answer.body_mut().with_config().limit(MOST).read_to_vec();
-        let bundle = Bundle::unpack(&bytes.map_err(|error| self.explain(error))?);
+        let mut bytes = Vec::new();
+        let read = answer.body_mut().as_reader().take(MOST + 1).read_to_end(&mut bytes);
+        read.map_err(|error| self.explain(ureq::Error::Io(error)))?;
+        if bytes.len() as u64 > MOST {
+            return Err(self.explain(ureq::Error::BodyExceedsLimit(MOST)));
+        }
+        let bundle = Bundle::unpack(&bytes);
         // One that is bad may have been cut short, so it is asked for again.
         self.said = if bundle.is_ok() { said } else { Vec::new() };
         bundle.map(Some)

@@ -8,6 +8,7 @@ use std::time::Duration;
 use qualm_bundle::duration::{self, friendly};
 use qualm_bundle::source::without_password;
 use serde::{Deserialize, Serialize};
+use ureq::http::Uri;
 
 use super::text::{bytes, quoted, size};
 
@@ -177,13 +178,24 @@ impl Influxdb {
 }
 
 fn check_forward(table: &str, url: Option<&str>, timeout: Duration) -> Result<(), String> {
-    let known =
-        |url: &str| ["http://", "https://"].iter().any(|scheme| url.len() > scheme.len() && url.starts_with(scheme));
-    if let Some(url) = url.filter(|url| !known(url)) {
-        return Err(format!("[{table}] `forward`: {} is no http(s) URL", quoted(&without_password(url))));
+    if let Some(url) = url.filter(|url| !is_address(url)) {
+        let shown = quoted(&without_password(url));
+        return Err(format!("[{table}] `forward`: {shown} is no http(s) URL such as \"http://127.0.0.1:18002\""));
     }
     if timeout < Duration::from_millis(100) || timeout > Duration::from_mins(5) {
         return Err(format!("[{table}] `timeout` must be between 100ms and 5m"));
     }
     Ok(())
+}
+
+/// Whether a URL names a server that can be asked.
+fn is_address(url: &str) -> bool {
+    let Ok(uri) = url.parse::<Uri>() else { return false };
+    let Some(authority) = uri.authority() else { return false };
+    let host = authority.host();
+    let behind = authority.as_str().rsplit('@').next().and_then(|rest| rest.strip_prefix(host)).unwrap_or_default();
+    matches!(uri.scheme_str(), Some("http" | "https"))
+        && !host.is_empty()
+        && !url.contains('#')
+        && (behind.is_empty() || authority.port_u16().is_some_and(|port| port > 0))
 }

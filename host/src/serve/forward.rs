@@ -1,5 +1,6 @@
 //! The way on: scored bodies to whoever comes next, by HTTP.
 
+use std::io::Read as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -20,12 +21,16 @@ const MOST: u64 = 1 << 20;
 /// How long it may take to connect.
 const CONNECT: Duration = Duration::from_secs(5);
 
+/// The header that says who has passed a body on.
+const VIA: &str = "x-qualm-via";
+
 /// Passes bodies on to one server.
 #[derive(Debug, Clone)]
 pub struct Forward {
     agent: Agent,
-    /// Without a slash at its end.
     url: Arc<str>,
+    /// What tells this process from others, so that it notices what it has sent to itself.
+    own: u64,
     /// As it may be logged.
     shown: Arc<str>,
     /// How long a body waits for its turn: as long again as its answer may take would be too long for senders.
@@ -68,6 +73,7 @@ impl Forward {
         let roots = source::roots()?;
         let config = Agent::config_builder()
             .tls_config(TlsConfig::builder().root_certs(roots).build())
+            .proxy(None) // it mostly leads to this very machine
             .max_redirects(0) // a body that was not taken where it was sent was not taken
             .http_status_as_error(false)
             .timeout_connect(Some(CONNECT.min(timeout)))
@@ -78,7 +84,8 @@ impl Forward {
         Ok(Self {
             agent: config.into(),
             shown: source::without_password(url).into(),
-            url: url.trim_end_matches('/').into(),
+            url: url.into(),
+            own: crate::scoring::random(),
             patience: timeout / 2,
             slots: Arc::new(Semaphore::new(AT_ONCE)),
             counts: Arc::default(),
@@ -89,6 +96,12 @@ impl Forward {
     #[must_use]
     pub fn counts(&self) -> &Counts {
         &self.counts
+    }
+
+    /// Whether a request with these headers is one of our own: the way on leads back here.
+    #[must_use]
+    pub fn is_own(&self, headers: &HeaderMap) -> bool {
+        headers.get(VIA).is_some_and(|via| via.as_bytes() == self.own.to_string().as_bytes())
     }
 
     /// Where it leads, as it may be logged.
@@ -128,6 +141,7 @@ impl Forward {
         body: Bytes,
     ) -> Result<Answer, String> {
         let mut request = Request::builder().method(Method::POST).uri(format!("{}{path_and_query}", self.url));
+        request = request.header("accept-encoding", "identity").header(VIA, self.own.to_string());
         for (name, value) in headers {
             request = request.header(name, value);
         }
@@ -139,7 +153,9 @@ impl Forward {
             let _slot = slot; // even if nobody waits for the answer any more
             let request = request.body(&body[..]).map_err(|error| error.to_string())?;
             let mut answer = agent.run(request).map_err(|error| error.to_string())?;
-            let body = answer.body_mut().with_config().limit(MOST).read_to_vec().unwrap_or_default();
+            let mut body = Vec::new();
+            // What there is of it, if it breaks off: the status has been said.
+            let _broken = answer.body_mut().as_reader().take(MOST).read_to_end(&mut body);
             Ok(Answer { status: answer.status(), headers: answer.headers().clone(), body })
         });
         asked.await.map_err(|error| error.to_string())?.map_err(|error: String| format!("{}: {error}", self.shown))

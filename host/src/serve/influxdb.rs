@@ -10,6 +10,7 @@ use ureq::http::{HeaderName, HeaderValue};
 
 use super::again::Again;
 use super::forward::{Answer, Forward};
+use super::observe;
 use super::worker::Worker;
 
 /// Headers that go on to InfluxDB, besides the client's authorization.
@@ -53,6 +54,9 @@ impl Influxdb {
     ///
     /// Where its body is not to be had.
     pub async fn write(self: Arc<Self>, mut call: Call) -> Result<Reply, Refused> {
+        if self.forward.is_own(call.headers()) {
+            return Ok(observe::loops("influxdb"));
+        }
         let Some(unit) = unit(call.query("precision").as_deref()) else {
             let hint = "one of ns, us, ms, s (and, for /write, n, u, m, h)";
             return Ok(reply::error(StatusCode::BAD_REQUEST, "`precision` is not known", Some(hint)));

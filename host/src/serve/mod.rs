@@ -2,11 +2,10 @@
 //!
 //! Each way in has a pipeline of its own, on a thread of its own ([`worker`]): Vector's events come in and go back
 //! ([`vector`]), lines come in and go on ([`influxdb`]), by way of [`forward`]; what did not get on is kept for when it
-//! comes [`again`], and what is under way ([`flights`]) is not begun twice. What goes on can be seen ([`observe`]), here and in `execd`.
+//! comes [`again`]. What goes on can be seen ([`observe`]), here and in `execd`.
 
 pub mod again;
 pub mod engines;
-pub mod flights;
 pub mod forward;
 pub mod influxdb;
 pub mod metrics;
@@ -195,7 +194,7 @@ fn influxdb(
     let begin = |format: &mut Lines, _: &[u8], unit| format.set_unit(unit);
     let worker = begin_work("influxdb", scoring, begin, views, threads);
     let passes_authorization = config.http.tokens.is_empty();
-    let forward = Forward::new(url, *timeout).map_err(Error::Certificates)?;
+    let forward = Forward::new(url.trim_end_matches('/'), *timeout).map_err(Error::Certificates)?;
     Ok(Some(Arc::new(Influxdb::new(worker, forward, passes_authorization, scoring::random()))))
 }
 
@@ -274,7 +273,20 @@ async fn asked_to_stop(lingers: Option<Arc<Vector>>) {
     let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
         return std::future::pending().await;
     };
-    tokio::select! { _ = term.recv() => {}, _ = int.recv() => {} }
+    let unread = async {
+        match &lingers {
+            Some(vector) => vector.reader_gone().await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        _ = term.recv() => {}
+        _ = int.recv() => {}
+        () = unread => {
+            warn!("nobody reads stdout any more: there is nothing left to do");
+            return;
+        }
+    }
     info!("asked to stop");
     if let Some(vector) = lingers {
         let quiet = async {

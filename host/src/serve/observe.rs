@@ -104,6 +104,13 @@ pub fn nothing_behind(table: &str, example: &str) -> Reply {
     reply::error(StatusCode::SERVICE_UNAVAILABLE, "nothing is configured behind this", Some(&hint))
 }
 
+/// 508 for what we have sent to ourselves.
+#[must_use]
+pub fn loops(table: &str) -> Reply {
+    let what = format!("[{table}] `forward` leads back to qualm itself");
+    reply::error(StatusCode::LOOP_DETECTED, &what, Some("it must name who comes behind qualm"))
+}
+
 /// What InfluxDB's clients take for alive.
 fn pong() -> Reply {
     let mut reply = reply::empty(StatusCode::NO_CONTENT);

@@ -12,23 +12,28 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use qualm_http::{Call, Refused, Reply, StatusCode, reply};
 use qualm_stream::native::{Repaired, repair};
+use tokio::sync::Notify;
 use tracing::{info, warn};
 
 use super::again::{Again, Digest};
-use super::flights::Flights;
 use super::forward::Forward;
+use super::observe;
 use super::worker::Worker;
+
+/// What the source behind says of a body that it never will take: it cannot be read, or is too large. Whatever else it says
+/// (that it moved, that we may not, that there is nothing there) is said of itself, and somebody can mend it.
+const FINAL: [StatusCode; 2] = [StatusCode::BAD_REQUEST, StatusCode::PAYLOAD_TOO_LARGE];
 
 /// Takes Vector's events.
 #[derive(Debug)]
 pub struct Vector {
     worker: Worker,
     again: Again,
-    flights: Flights<Outcome>,
     out: Out,
     counts: Counts,
     /// When the last events came.
     last: Mutex<Instant>,
+    reader_gone: Notify,
 }
 
 /// Where scored events go.
@@ -82,14 +87,8 @@ impl Vector {
     /// With the pipeline that scores, where scored events go, and a random number.
     #[must_use]
     pub fn new(worker: Worker, out: Out, seed: u64) -> Self {
-        Self {
-            worker,
-            again: Again::new(seed),
-            flights: Flights::default(),
-            out,
-            counts: Counts::default(),
-            last: Mutex::new(Instant::now()),
-        }
+        let (counts, last, reader_gone) = (Counts::default(), Mutex::new(Instant::now()), Notify::new());
+        Self { worker, again: Again::new(seed), out, counts, last, reader_gone }
     }
 
     /// What became of events.
@@ -119,6 +118,11 @@ impl Vector {
         self.last.lock().unwrap_or_else(PoisonError::into_inner).elapsed()
     }
 
+    /// Ends once nobody reads stdout any more.
+    pub async fn reader_gone(&self) {
+        self.reader_gone.notified().await;
+    }
+
     fn heard(&self) {
         *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
     }
@@ -129,13 +133,13 @@ impl Vector {
     ///
     /// Where its body is not to be had.
     pub async fn take(self: Arc<Self>, mut call: Call) -> Result<Reply, Refused> {
+        if self.forward().is_some_and(|forward| forward.is_own(call.headers())) {
+            return Ok(observe::loops("vector"));
+        }
         let body = Bytes::from_owner(call.bytes(call.limit()).await?);
         self.heard();
         let digest = self.again.digest("", &body);
-        let this = Arc::clone(&self);
-        let outcome =
-            self.flights.fly(digest, Outcome::is_final, || async move { this.bring(digest, body).await }).await;
-        Ok(outcome.unwrap_or_else(|| Outcome::Later("something went wrong here".to_owned())).reply())
+        Ok(self.bring(digest, body).await.reply())
     }
 
     /// Scores a body, unless that was done before, and passes it on.
@@ -149,6 +153,9 @@ impl Vector {
         };
         self.again.keep(digest, scored.clone());
         let outcome = self.pass_on(scored).await;
+        if let Outcome::Never(..) = outcome {
+            self.fares_well(); // the way is open: it is this body alone that does not get on
+        }
         drop(body); // until now it counted among what is in memory: others had to wait
         if outcome.is_final() {
             self.again.done(digest);
@@ -167,8 +174,8 @@ impl Vector {
         };
         match forward.send("", Vec::new(), scored).await {
             Ok(answer) if answer.is_delivered() => self.fares_well(),
-            Ok(answer) if !answer.may_pass() => {
-                // What the source refuses once it refuses for ever: to have it come again would stop all that follows.
+            Ok(answer) if FINAL.contains(&answer.status) => {
+                // What the source cannot take once it never will: to have it come again would stop all that follows.
                 let said = String::from_utf8_lossy(&answer.body).chars().take(200).collect::<String>();
                 warn!("{} refused a batch for good, with {}: {said}", forward.shown(), answer.status);
                 Outcome::Never("the source behind refused the batch for good".to_owned(), said)
@@ -203,11 +210,20 @@ impl Vector {
         let written = tokio::task::spawn_blocking(move || {
             let mut stdout = io::stdout().lock();
             stdout.write_all(&scored)?;
+            // The next body must not begin in the midst of a line. (A frame of protocol buffers begins with a 0.)
+            if scored[0] != 0 && !scored.ends_with(b"\n") {
+                stdout.write_all(b"\n")?;
+            }
             stdout.flush()
         });
         match written.await {
             Ok(Ok(())) => self.fares_well(),
-            Ok(Err(error)) => self.retry(format!("stdout: {error}")),
+            Ok(Err(error)) => {
+                if error.kind() == io::ErrorKind::BrokenPipe {
+                    self.reader_gone.notify_one(); // nobody will ever read what comes: let who started us start us anew
+                }
+                self.retry(format!("stdout: {error}"))
+            }
             Err(error) => self.retry(format!("stdout: {error}")),
         }
     }

@@ -34,6 +34,8 @@ pub struct Model {
     pub interval: Duration,
     /// What it takes in memory, about.
     pub bytes: u64,
+    /// The median of each feature in training; none where the bundle does not tell.
+    ordinary: Option<Vec<f64>>,
     /// Whether the engine must not be used any more.
     failed: AtomicBool,
     shared: FairMutex<Shared>,
@@ -74,6 +76,11 @@ impl Model {
             names: Names::new(shape.features.iter().map(|feature| feature.name.clone()).collect()),
             transforms: shape.features.iter().map(|feature| feature.transform).collect(),
             interval: manifest.interval,
+            ordinary: manifest
+                .features
+                .iter()
+                .map(|feature| feature.reference.as_ref().and_then(|reference| reference.quantiles.get(5).copied()))
+                .collect(),
             bytes: (bundle.model.len() + bundle.component.as_ref().map_or(0, Vec::len)) as u64,
             failed: AtomicBool::new(false),
             shared: FairMutex::new(Shared { engine, free: Vec::new(), next: 0 }),
@@ -86,20 +93,21 @@ impl Model {
         self.failed.load(Ordering::Relaxed)
     }
 
-    /// Scores rows, which follow upon one another and upon nothing else.
+    /// Scores rows, which follow upon one another. What came before them is nothing; or, where they are `alone`, an
+    /// ordinary row: a detector that judges by what a series has just been like could not judge the first one otherwise.
     ///
     /// # Errors
     ///
     /// Why the engine failed; it will not be used again.
-    pub fn score(&self, times: &[i64], values: &[f64], explain: bool) -> Result<Scored, String> {
-        let result = self.try_score(times, values, explain);
+    pub fn score(&self, times: &[i64], values: &[f64], alone: bool, explain: bool) -> Result<Scored, String> {
+        let result = self.try_score(times, values, alone, explain);
         if result.is_err() {
             self.failed.store(true, Ordering::Relaxed);
         }
         result
     }
 
-    fn try_score(&self, times: &[i64], values: &[f64], explain: bool) -> Result<Scored, String> {
+    fn try_score(&self, times: &[i64], values: &[f64], alone: bool, explain: bool) -> Result<Scored, String> {
         let width = self.names.all().len();
         let (mut rows, mut verdicts) = (Rows::new(width), Verdicts::default());
         let mut scored = Scored { scores: Vec::with_capacity(times.len()), ..Scored::default() };
@@ -110,7 +118,12 @@ impl Model {
             if self.has_failed() {
                 return Err("it failed while another request was served".to_owned());
             }
+            let is_first = series.is_none();
             let series = *series.get_or_insert_with(|| shared.take_number());
+            if let (Some(ordinary), true) = (&self.ordinary, is_first && alone) {
+                rows.add_vector(series, times[0].saturating_sub(self.interval.as_nanos().max(1) as i64), ordinary);
+                shared.engine.score(&rows, false, &mut verdicts)?;
+            }
             rows.clear();
             rows.series.resize(times.len(), series);
             rows.times.extend_from_slice(times);

@@ -65,7 +65,7 @@ impl Rows {
     ///
     /// 503 where the model failed.
     pub fn score(&self, model: &Model) -> Result<Vec<u8>, Problem> {
-        let scored = model.score(&self.times, &self.values, self.explain).map_err(|why| {
+        let scored = model.score(&self.times, &self.values, !self.are_real, self.explain).map_err(|why| {
             tracing::error!("model {} version {} failed: {why}", model.name, model.version);
             Problem::new(503, "the model failed; it is loaded anew").retry_after(1)
         })?;
