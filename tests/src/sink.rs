@@ -143,7 +143,8 @@ fn serve(stream: &TcpStream, inside: &Inside) {
         if reader.read_exact(&mut body).is_err() {
             return;
         }
-        thread::sleep(*inside.takes.lock().unwrap_or_else(PoisonError::into_inner));
+        let takes = *inside.takes.lock().unwrap_or_else(PoisonError::into_inner);
+        thread::sleep(takes);
         let status = inside.says.lock().unwrap_or_else(PoisonError::into_inner).pop_front().unwrap_or(200);
         let mut sent = inside.sent.lock().unwrap_or_else(PoisonError::into_inner);
         let words = request.trim().rsplit_once(' ').map_or("", |(words, _)| words);

@@ -137,6 +137,35 @@ fn a_batch_that_comes_again_is_not_scored_again() {
     until("the rows of the second time", || rows() as u64 == 30);
 }
 
+/// Events without a time of their own are often equal, and each of them counts.
+#[test]
+fn equal_batches_of_several_senders_all_arrive() {
+    let Some(qualm) = tools::qualm() else { return };
+    let (site, source) = (Site::new(), Sink::start());
+    let server = Server::start(&qualm, &config(&site, &source.url()), &[]);
+    source.take_time(Duration::from_millis(1200));
+    let hit = "{\"metric\":{\"name\":\"hits\",\"kind\":\"incremental\",\"counter\":{\"value\":1.0}}}\n";
+    thread::scope(|scope| {
+        for _ in 0..5 {
+            scope.spawn(|| assert_eq!(server.ask("POST", "/vector", &[], hit.as_bytes()).status, 200));
+        }
+    });
+    assert_eq!(server.ask("POST", "/vector", &[], hit.as_bytes()).status, 200, "and again, one after another");
+    assert_eq!(source.taken(), hit.repeat(6));
+}
+
+#[test]
+fn a_way_back_that_leads_back_to_qualm_is_noticed() {
+    let Some(qualm) = tools::qualm() else { return };
+    let site = Site::new();
+    let port = TcpListener::bind("127.0.0.1:0").and_then(|port| port.local_addr()).expect("a free port");
+    let toml = config(&site, &format!("http://{port}/vector"));
+    let server = Server::start(&qualm, &toml, &["--listen", &port.to_string()]);
+    let answer = server.ask("POST", "/vector", &[], gauge("cpu", "a", 1.0, 1).as_bytes());
+    assert_eq!(answer.status, 503, "{}", answer.text());
+    assert!(answer.text().contains("508"), "{}", answer.text());
+}
+
 #[test]
 fn a_way_back_that_is_not_there_or_does_not_answer_is_waited_for() {
     let Some(qualm) = tools::qualm() else { return };
