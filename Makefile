@@ -46,6 +46,7 @@ bench: build
 	$(CARGO) bench --locked -p qualm --bench sandbox
 	SKLEARN_PYTHON=$$($(TOOLS) sklearn) $(CARGO) bench --locked -p qualm --bench trained
 	$(CARGO) bench --locked -p qualm-tests --bench process
+	$(CARGO) bench --locked -p qualm-tests --bench serve # beside Vector too, where VECTOR_BIN names one
 	$(CARGO) bench --locked -p qualm-tests --bench reload
 
 # Scores labelled metrics, writes docs/quality.md; takes a quarter of an hour. QUALM_BIN=FILE measures another binary.
