@@ -53,6 +53,7 @@ impl Bundle {
     /// Writes the files to a new directory beside `target`.
     fn write_beside(&self, target: &Path) -> io::Result<TempDir> {
         let permissions = Permissions::from_mode(0o777); // less the umask
+        fs::create_dir_all(atomic::parent(target))?;
         let new =
             tempfile::Builder::new().prefix(".qualm-").permissions(permissions).tempdir_in(atomic::parent(target))?;
         for (name, bytes) in self.files() {

@@ -78,7 +78,7 @@ fn work<F: Format>(mut scoring: Scoring<F>, jobs: &Receiver<Job>, begin: &impl F
 
 fn score<F: Format>(scoring: &mut Scoring<F>, body: &[u8]) -> Scored {
     let before = scoring.counts();
-    let mut bytes = Vec::with_capacity(body.len() + body.len() / 2);
+    let mut bytes = Vec::with_capacity(body.len() * 3); // verdicts on everything are twice as long as what they judge
     scoring.whole(body, clock::now(), &mut bytes);
     let malformed = scoring.counts().malformed - before.malformed;
     Scored { bytes, malformed }
