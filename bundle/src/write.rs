@@ -171,6 +171,14 @@ mod tests {
     }
 
     #[test]
+    fn the_directory_that_it_goes_to_is_made() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("a/b/cpu");
+        testing::bundle(1).write(&path).unwrap();
+        assert_eq!(Bundle::read(&path).unwrap(), testing::bundle(1));
+    }
+
+    #[test]
     fn what_is_no_bundle_is_not_replaced() {
         let root = tempfile::tempdir().unwrap();
         let bundle = testing::bundle(1);
@@ -183,7 +191,7 @@ mod tests {
         assert!(refused(root.path().join("file")).contains("it is a file; it is not replaced"));
         assert!(refused(root.path().join("home")).contains("it has thesis.tex in it, so it is no bundle"));
         assert!(refused(root.path().join("half")).contains("it has no bundle.toml in it"));
-        assert!(refused(root.path().join("no/where")).contains("No such file"));
+        assert!(refused(root.path().join("file/below")).contains("exists"), "what should be a directory is a file");
         assert_eq!(names(root.path()), ["file", "half", "home"], "nothing is left behind");
         assert_eq!(fs::read_to_string(root.path().join("home/thesis.tex")).unwrap(), "precious");
     }

@@ -69,7 +69,7 @@ impl Remote {
         let said = say_back(answer.headers());
         let mut bytes = Vec::new();
         let read = answer.body_mut().as_reader().take(MOST + 1).read_to_end(&mut bytes);
-        read.map_err(|error| self.explain(ureq::Error::Io(error)))?;
+        read.map_err(|error| self.explain(error.into()))?;
         if bytes.len() as u64 > MOST {
             return Err(self.explain(ureq::Error::BodyExceedsLimit(MOST)));
         }
