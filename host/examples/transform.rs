@@ -7,12 +7,13 @@ use std::io::{self, Read as _, Write as _};
 
 use qualm::config::Config;
 use qualm::stream::native::{Native, VerdictStyle};
-use qualm::{Pipeline, clock};
+use qualm::{Pipeline, clock, scoring};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     // The same configuration as everywhere; `Config::read` takes a file.
     let config = Config::parse("[[detector]]\nselect = { measurement = \"host.*\" }\n", "this example")?;
-    let mut pipeline = Pipeline::start_apart(Native::new(VerdictStyle::Gauges), "transform", &config)?;
+    let mut pipeline =
+        Pipeline::start_apart(Native::new(VerdictStyle::Gauges), "transform", &config, &scoring::workshop(&config)?)?;
 
     let mut batch = Vec::new();
     io::stdin().read_to_end(&mut batch)?;

@@ -85,6 +85,21 @@ pub enum Mode {
     Resting,
 }
 
+impl Mode {
+    /// All there are.
+    pub const ALL: [Self; 3] = [Self::Scoring, Self::Waiting, Self::Resting];
+
+    /// In a word.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Scoring => "scoring",
+            Self::Waiting => "waiting",
+            Self::Resting => "resting",
+        }
+    }
+}
+
 /// A guest that runs, how to start it again, and what it says it is.
 #[derive(Debug)]
 pub struct Running {

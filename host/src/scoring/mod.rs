@@ -4,7 +4,6 @@ mod part;
 
 use std::fmt::Write as _;
 use std::hash::{BuildHasher, Hasher, RandomState};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -82,7 +81,7 @@ impl Scoring {
     ///
     /// Where a detector cannot be used.
     pub fn start(config: &Config) -> Result<Self, StartError> {
-        let parts = live(config, part::cache_dir(config))?;
+        let parts = live(config, &workshop(config)?)?;
         Ok(Self::assemble(Lines::default(), config, parts))
     }
 
@@ -95,7 +94,7 @@ impl Scoring {
     pub fn start_offline(config: &Config) -> Result<Self, StartError> {
         let mut config = config.clone();
         config.limits.deadline = config.limits.deadline.max(PATIENCE);
-        let workshop = part::workshop(&config, part::cache_dir(&config))?;
+        let workshop = workshop(&config)?;
         config.state.dir = None;
         let parts = config.detector.iter().map(|detector| Part::offline(detector, &config, &workshop));
         Ok(Self::assemble(Lines::default(), &config, parts.collect::<Result<_, _>>()?))
@@ -127,15 +126,16 @@ impl Scoring {
 }
 
 impl<F: Format> Scoring<F> {
-    /// As [`Scoring::start`], for events of any format, with state of its own: in the directory `name` of the state's.
+    /// As [`Scoring::start`], for events of any format, with state of its own: in the directory `name` of the state's. The
+    /// [`workshop`] may serve several.
     ///
     /// # Errors
     ///
     /// As [`Scoring::start`].
-    pub fn start_apart(format: F, name: &str, config: &Config) -> Result<Self, StartError> {
+    pub fn start_apart(format: F, name: &str, config: &Config, workshop: &Workshop) -> Result<Self, StartError> {
         let mut own = config.clone();
         own.state.dir = config.state.dir.as_ref().map(|dir| dir.join(name));
-        let parts = live(&own, part::cache_dir(config))?;
+        let parts = live(&own, workshop)?;
         Ok(Self::assemble(format, &own, parts))
     }
 
@@ -197,21 +197,13 @@ impl<F: Format> Scoring<F> {
     /// Scores what was read; see [`Pipeline::run`].
     pub fn run(&mut self, read: usize, now: i64) -> &[u8] {
         let Self { pipeline, supervisors, watched, .. } = self;
-        let Some(watched) = watched else { return pipeline.run(read, now, supervisors) };
-        let began = Instant::now();
-        let out = pipeline.run(read, now, supervisors);
-        watched.took = Some(began.elapsed());
-        out
+        timed(watched, || pipeline.run(read, now, supervisors))
     }
 
     /// The end of the input; see [`Pipeline::finish`].
     pub fn finish(&mut self, now: i64) -> &[u8] {
         let Self { pipeline, supervisors, watched, .. } = self;
-        let Some(watched) = watched else { return pipeline.finish(now, supervisors) };
-        let began = Instant::now();
-        let out = pipeline.finish(now, supervisors);
-        watched.took = Some(began.elapsed());
-        out
+        timed(watched, || pipeline.finish(now, supervisors))
     }
 
     /// Scores a whole body, as much at a time as there is room for, and appends it with its scores to `out`. What there is
@@ -455,10 +447,18 @@ impl<F: Format> Scoring<F> {
     }
 }
 
+/// Takes the time, where somebody looks on.
+fn timed<T>(watched: &mut Option<Watched>, score: impl FnOnce() -> T) -> T {
+    let Some(watched) = watched else { return score() };
+    let began = Instant::now();
+    let out = score();
+    watched.took = Some(began.elapsed());
+    out
+}
+
 /// The parts of a configuration's detectors, on metrics that flow now.
-fn live(config: &Config, cache: Option<PathBuf>) -> Result<Vec<Part>, StartError> {
-    let workshop = part::workshop(config, cache)?;
-    config.detector.iter().map(|detector| Part::live(detector, config, &workshop)).collect()
+fn live(config: &Config, workshop: &Workshop) -> Result<Vec<Part>, StartError> {
+    config.detector.iter().map(|detector| Part::live(detector, config, workshop)).collect()
 }
 
 fn open_state(config: &Config) -> Option<StateFile> {

@@ -15,7 +15,7 @@ use xxhash_rust::xxh3::{xxh3_64_with_seed, xxh3_128_with_seed};
 const MOST: usize = 64 << 20;
 
 /// Which body: its digest, by a seed that nobody else knows. That two have the same is one chance in 2¹²⁸.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Digest(u128);
 
 /// Scored bodies that wait to come again.

@@ -25,7 +25,7 @@ const CONNECT: Duration = Duration::from_secs(5);
 const VIA: &str = "x-qualm-via";
 
 /// Passes bodies on to one server.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Forward {
     agent: Agent,
     url: Arc<str>,
@@ -35,8 +35,10 @@ pub struct Forward {
     shown: Arc<str>,
     /// How long a body waits for its turn: as long again as its answer may take would be too long for senders.
     patience: Duration,
+    /// Which answers are the last word on a body that was not taken.
+    is_final: fn(StatusCode) -> bool,
     slots: Arc<Semaphore>,
-    counts: Arc<Counts>,
+    counts: Counts,
 }
 
 /// What has been passed on, since the start.
@@ -52,9 +54,22 @@ pub struct Counts {
     pub failed: AtomicU64,
 }
 
+/// How a body fared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    /// It was taken.
+    Delivered,
+    /// It never will be.
+    Rejected,
+    /// It may be if it comes again.
+    Failed,
+}
+
 /// What the server said.
 #[derive(Debug)]
 pub struct Answer {
+    /// How the body fared.
+    pub fate: Fate,
     /// Its status.
     pub status: StatusCode,
     /// Its headers.
@@ -64,12 +79,13 @@ pub struct Answer {
 }
 
 impl Forward {
-    /// To the server at `url`, which may take `timeout` for each body.
+    /// To the server at `url`, which may take `timeout` for each body. `is_final` says which of its answers, but for 2xx,
+    /// are the last word on a body.
     ///
     /// # Errors
     ///
     /// Where `SSL_CERT_FILE` names a file without certificates.
-    pub fn new(url: &str, timeout: Duration) -> Result<Self, String> {
+    pub fn new(url: &str, timeout: Duration, is_final: fn(StatusCode) -> bool) -> Result<Self, String> {
         let roots = source::roots()?;
         let config = Agent::config_builder()
             .tls_config(TlsConfig::builder().root_certs(roots).build())
@@ -88,7 +104,8 @@ impl Forward {
             own: crate::scoring::random(),
             patience: timeout / 2,
             slots: Arc::new(Semaphore::new(AT_ONCE)),
-            counts: Arc::default(),
+            is_final,
+            counts: Counts::default(),
         })
     }
 
@@ -121,16 +138,18 @@ impl Forward {
         headers: Vec<(HeaderName, HeaderValue)>,
         body: Bytes,
     ) -> Result<Answer, String> {
-        let counts = Arc::clone(&self.counts);
         let length = body.len() as u64;
         let answer = self.ask(path_and_query, headers, body).await;
-        let (counter, taken) = match &answer {
-            Ok(answer) if answer.is_delivered() => (&counts.delivered, length),
-            Ok(answer) if !answer.may_pass() => (&counts.rejected, 0),
-            _ => (&counts.failed, 0),
+        let Counts { delivered, bytes, rejected, failed } = &self.counts;
+        let counter = match answer.as_ref().map_or(Fate::Failed, |answer| answer.fate) {
+            Fate::Delivered => {
+                bytes.fetch_add(length, Ordering::Relaxed);
+                delivered
+            }
+            Fate::Rejected => rejected,
+            Fate::Failed => failed,
         };
         counter.fetch_add(1, Ordering::Relaxed);
-        counts.bytes.fetch_add(taken, Ordering::Relaxed);
         answer
     }
 
@@ -148,7 +167,7 @@ impl Forward {
         let turn = tokio::time::timeout(self.patience, Arc::clone(&self.slots).acquire_owned());
         let slot = turn.await.map_err(|_| format!("{}: it has not answered {AT_ONCE} others yet", self.shown))?;
         let slot = slot.map_err(|error| error.to_string())?;
-        let agent = self.agent.clone();
+        let (agent, is_final) = (self.agent.clone(), self.is_final);
         let asked = tokio::task::spawn_blocking(move || {
             let _slot = slot; // even if nobody waits for the answer any more
             let request = request.body(&body[..]).map_err(|error| error.to_string())?;
@@ -156,23 +175,14 @@ impl Forward {
             let mut body = Vec::new();
             // What there is of it, if it breaks off: the status has been said.
             let _broken = answer.body_mut().as_reader().take(MOST).read_to_end(&mut body);
-            Ok(Answer { status: answer.status(), headers: answer.headers().clone(), body })
+            let status = answer.status();
+            let fate = match status {
+                status if status.is_success() => Fate::Delivered,
+                status if is_final(status) => Fate::Rejected,
+                _ => Fate::Failed,
+            };
+            Ok(Answer { fate, status, headers: answer.headers().clone(), body })
         });
         asked.await.map_err(|error| error.to_string())?.map_err(|error: String| format!("{}: {error}", self.shown))
-    }
-}
-
-impl Answer {
-    /// Whether the body was taken.
-    #[must_use]
-    pub fn is_delivered(&self) -> bool {
-        self.status.is_success()
-    }
-
-    /// Whether it may be taken if it comes again.
-    #[must_use]
-    pub fn may_pass(&self) -> bool {
-        matches!(self.status, StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS)
-            || (self.status.is_server_error() && self.status != StatusCode::NOT_IMPLEMENTED)
     }
 }

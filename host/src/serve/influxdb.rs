@@ -9,7 +9,7 @@ use tracing::warn;
 use ureq::http::{HeaderName, HeaderValue};
 
 use super::again::Again;
-use super::forward::{Answer, Forward};
+use super::forward::{Answer, Fate, Forward};
 use super::observe;
 use super::worker::Worker;
 
@@ -76,7 +76,7 @@ impl Influxdb {
         drop(body); // until now it counted among what is in memory: others had to wait
         Ok(match answer {
             Ok(answer) => {
-                if !answer.may_pass() {
+                if answer.fate != Fate::Failed {
                     self.again.done(digest);
                 }
                 back(answer)
@@ -124,6 +124,14 @@ fn unavailable(why: &str) -> Reply {
     let mut reply = reply::bytes(StatusCode::SERVICE_UNAVAILABLE, "application/json", text);
     reply.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
     reply
+}
+
+/// What InfluxDB means when it refuses a body, and not just now: its clients ask again after 408, 429 and 5xx but 501.
+#[must_use]
+pub fn is_final(status: StatusCode) -> bool {
+    let passes = matches!(status, StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS)
+        || (status.is_server_error() && status != StatusCode::NOT_IMPLEMENTED);
+    !passes
 }
 
 /// How many nanoseconds times count. None for a precision that is not known.

@@ -76,8 +76,8 @@ fn detectors(pipelines: &[Pipeline], out: &mut Exposition) {
     let help = "1 for what a detector does: scoring; waiting, without a model; resting, after it failed.";
     let mut family = out.gauge("qualm_detector_state", help);
     for (name, one) in all() {
-        for (state, mode) in [("scoring", Mode::Scoring), ("waiting", Mode::Waiting), ("resting", Mode::Resting)] {
-            let labels = [("pipeline", name), ("detector", &*one.name), ("state", state)];
+        for mode in Mode::ALL {
+            let labels = [("pipeline", name), ("detector", &*one.name), ("state", mode.name())];
             family.value(&labels, f64::from(u8::from(one.mode == mode)));
         }
     }

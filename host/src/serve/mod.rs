@@ -36,6 +36,7 @@ use self::observe::Observed;
 use self::vector::{Out, Vector};
 use self::worker::Worker;
 use crate::config::{self, Config, Http, LISTEN, Verdicts};
+use crate::models::Workshop;
 use crate::scoring::{self, Scoring, StartError};
 use crate::view::View;
 
@@ -117,8 +118,9 @@ pub enum Error {
 pub fn run(options: &Options, config: &Config) -> Result<(), Error> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(THREADS).enable_all().build()?;
     let (mut views, mut threads) = (Vec::new(), Vec::new());
-    let vector = vector(options, config, &mut views, &mut threads)?;
-    let influxdb = influxdb(config, &mut views, &mut threads)?;
+    let workshop = scoring::workshop(config)?;
+    let vector = vector(options, config, &workshop, &mut views, &mut threads)?;
+    let influxdb = influxdb(config, &workshop, &mut views, &mut threads)?;
     let listen = options.listen.or(config.http.listen).unwrap_or(LISTEN);
     let server = runtime.block_on(async { Server::bind(listen_as(&config.http, listen)) })?;
     let observed = Arc::new(Observed {
@@ -131,7 +133,7 @@ pub fn run(options: &Options, config: &Config) -> Result<(), Error> {
     });
     let mut router = observe::routes(Router::new(), &observed);
     router = ways_in(router, &observed);
-    let api = api(config)?;
+    let api = api(config, workshop)?;
     router = match &api {
         Some(api) => api.routes(router),
         None => observe::without_models(router),
@@ -160,20 +162,21 @@ pub fn listen_as(http: &Http, listen: SocketAddr) -> Listen {
 fn vector(
     options: &Options,
     config: &Config,
+    workshop: &Workshop,
     views: &mut Vec<Arc<View>>,
     threads: &mut Vec<JoinHandle<()>>,
 ) -> Result<Option<Arc<Vector>>, Error> {
     let config::Vector { forward, verdicts, tap, timeout } = &config.vector;
     let out = match forward {
         _ if options.stdout => Out::Stdout,
-        Some(url) => Out::Forward(Forward::new(url, *timeout).map_err(Error::Certificates)?),
+        Some(url) => Out::Forward(Forward::new(url, *timeout, vector::is_final).map_err(Error::Certificates)?),
         None => return Ok(None),
     };
     let style = match verdicts {
         Verdicts::Gauges => VerdictStyle::Gauges,
         Verdicts::Tags => VerdictStyle::Tags,
     };
-    let mut scoring = Scoring::start_apart(Native::new(style), "vector", config)?;
+    let mut scoring = Scoring::start_apart(Native::new(style), "vector", config, workshop)?;
     if *tap {
         scoring = scoring.tap();
     }
@@ -185,16 +188,17 @@ fn vector(
 /// The way in for InfluxDB's clients, where there is an InfluxDB.
 fn influxdb(
     config: &Config,
+    workshop: &Workshop,
     views: &mut Vec<Arc<View>>,
     threads: &mut Vec<JoinHandle<()>>,
 ) -> Result<Option<Arc<Influxdb>>, Error> {
     let config::Influxdb { forward, timeout } = &config.influxdb;
     let Some(url) = forward else { return Ok(None) };
-    let scoring = Scoring::start_apart(Lines::default(), "influxdb", config)?;
+    let scoring = Scoring::start_apart(Lines::default(), "influxdb", config, workshop)?;
     let begin = |format: &mut Lines, _: &[u8], unit| format.set_unit(unit);
     let worker = begin_work("influxdb", scoring, begin, views, threads);
     let passes_authorization = config.http.tokens.is_empty();
-    let forward = Forward::new(url.trim_end_matches('/'), *timeout).map_err(Error::Certificates)?;
+    let forward = Forward::new(url.trim_end_matches('/'), *timeout, influxdb::is_final).map_err(Error::Certificates)?;
     Ok(Some(Arc::new(Influxdb::new(worker, forward, passes_authorization, scoring::random()))))
 }
 
@@ -235,10 +239,9 @@ fn ways_in(router: Router, observed: &Observed) -> Router {
 }
 
 /// Scoring on request, where there is a directory of models.
-fn api(config: &Config) -> Result<Option<Arc<Api>>, Error> {
+fn api(config: &Config, workshop: Workshop) -> Result<Option<Arc<Api>>, Error> {
     let Some(dir) = &config.http.models else { return Ok(None) };
     std::fs::create_dir_all(dir).map_err(Error::Models)?;
-    let workshop = scoring::workshop(config)?;
     let trust = workshop.trust.clone();
     let registry = models::Registry::open(models::Options { trust, ..models::Options::of(dir) }, Sandboxed(workshop));
     let options = jobs::Options::of(env::current_exe()?);
@@ -246,13 +249,18 @@ fn api(config: &Config) -> Result<Option<Arc<Api>>, Error> {
     Ok(Some(Api::new(registry, Some(jobs), api::Options::default())))
 }
 
-/// Says what is served.
-fn told(server: &Server, config: &Config, observed: &Observed) {
-    let scheme = if config.http.tls_cert.is_some() { "https" } else { "http" };
+/// Says where.
+fn listening(server: &Server, http: &Http) {
+    let scheme = if http.tls_cert.is_some() { "https" } else { "http" };
     info!("listening on {scheme}://{}/", server.local_addr());
-    if !server.local_addr().ip().is_loopback() && config.http.tokens.is_empty() {
+    if !server.local_addr().ip().is_loopback() && http.tokens.is_empty() {
         warn!("whoever can reach this address can use it: [http] `tokens` keeps others out");
     }
+}
+
+/// Says what is served.
+fn told(server: &Server, config: &Config, observed: &Observed) {
+    listening(server, &config.http);
     match observed.vector.as_deref().map(Vector::forward) {
         None => info!("POST /vector is off: [vector] `forward` says where Vector's events go, or --stdout"),
         Some(None) => info!("POST /vector takes Vector's events, and stdout has them with their scores"),

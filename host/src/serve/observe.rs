@@ -8,11 +8,10 @@ use qualm_http::exposition::{Exposition, Format};
 use qualm_http::{Call, Counts, Method, Reply, Router, Server, StatusCode, header, reply};
 use serde_json::json;
 use tokio::runtime::Builder;
-use tracing::info;
 
 use super::influxdb::Influxdb;
 use super::vector::Vector;
-use super::{Error, listen_as, metrics};
+use super::{Error, listen_as, listening, metrics};
 use crate::config::Http;
 use crate::sandbox::supervisor::Mode;
 use crate::view::{View, live};
@@ -42,7 +41,7 @@ pub struct Observed {
 pub fn beside(http: &Http, listen: SocketAddr, view: Arc<View>) -> Result<(), Error> {
     let runtime = Builder::new_current_thread().enable_all().build()?;
     let server = runtime.block_on(async { Server::bind(listen_as(http, listen)) })?;
-    info!("listening on {}://{}/", if http.tls_cert.is_some() { "https" } else { "http" }, server.local_addr());
+    listening(&server, http);
     let observed = Observed {
         mode: "execd",
         api: false,

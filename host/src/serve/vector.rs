@@ -16,13 +16,16 @@ use tokio::sync::Notify;
 use tracing::{info, warn};
 
 use super::again::{Again, Digest};
-use super::forward::Forward;
+use super::forward::{Answer, Fate, Forward};
 use super::observe;
 use super::worker::Worker;
 
 /// What the source behind says of a body that it never will take: it cannot be read, or is too large. Whatever else it says
 /// (that it moved, that we may not, that there is nothing there) is said of itself, and somebody can mend it.
-const FINAL: [StatusCode; 2] = [StatusCode::BAD_REQUEST, StatusCode::PAYLOAD_TOO_LARGE];
+#[must_use]
+pub fn is_final(status: StatusCode) -> bool {
+    matches!(status, StatusCode::BAD_REQUEST | StatusCode::PAYLOAD_TOO_LARGE)
+}
 
 /// Takes Vector's events.
 #[derive(Debug)]
@@ -46,7 +49,7 @@ pub enum Out {
 }
 
 /// How a body fared.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 enum Outcome {
     /// It is where it should be.
     Delivered,
@@ -173,8 +176,8 @@ impl Vector {
             Out::Forward(forward) => forward,
         };
         match forward.send("", Vec::new(), scored).await {
-            Ok(answer) if answer.is_delivered() => self.fares_well(),
-            Ok(answer) if FINAL.contains(&answer.status) => {
+            Ok(Answer { fate: Fate::Delivered, .. }) => self.fares_well(),
+            Ok(answer) if answer.fate == Fate::Rejected => {
                 // What the source cannot take once it never will: to have it come again would stop all that follows.
                 let said = String::from_utf8_lossy(&answer.body).chars().take(200).collect::<String>();
                 warn!("{} refused a batch for good, with {}: {said}", forward.shown(), answer.status);

@@ -12,7 +12,7 @@ use crate::clock;
 use crate::scoring::Scoring;
 
 /// Gives bodies to the pipeline. When the last one is dropped, the pipeline saves its state and ends.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Worker {
     jobs: Sender<Job>,
 }
@@ -27,7 +27,7 @@ struct Job {
 }
 
 /// What became of a body.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Scored {
     /// The body with its scores.
     pub bytes: Vec<u8>,

@@ -8,7 +8,6 @@ use super::latency::Histogram;
 use super::recorder::{Incident, Now, Rates};
 use super::{Detector, Inside, Snapshot, View};
 use crate::clock;
-use crate::sandbox::supervisor::Mode;
 
 /// The most series that are listed.
 const LISTED: usize = 2_000;
@@ -122,7 +121,7 @@ fn detector(view: &View, detector: &Detector, several: bool) -> Value {
     json!({
         "name": if several { format!("{}: {name}", view.name) } else { name.clone() },
         "kind": kind,
-        "state": match mode { Mode::Scoring => "scoring", Mode::Waiting => "waiting", Mode::Resting => "resting" },
+        "state": mode.name(),
         "model": model.as_ref().map(|title| json!({ "name": title.name, "version": title.version })),
         "series": series,
         "rows": rows,
