@@ -23,6 +23,7 @@ pub mod http;
 mod influx;
 mod lines;
 pub mod native;
+mod peer;
 mod prometheus;
 mod qualm;
 pub mod reload;

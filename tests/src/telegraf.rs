@@ -4,10 +4,10 @@ use std::fs::{self, File};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::thread;
 
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
+use crate::peer::put_down;
 use crate::{Site, until_some};
 
 /// A running Telegraf. It is killed when dropped; its log is shown if the test failed.
@@ -122,16 +122,7 @@ impl Telegraf {
 
 impl Drop for Telegraf {
     fn drop(&mut self) {
-        if matches!(self.child.try_wait(), Ok(None)) {
-            // With its children: a Telegraf that is killed leaves them behind.
-            let _ = kill_process_group(self.group(), Signal::KILL);
-            let _ = self.child.wait();
-        }
-        if thread::panicking() {
-            let log = self.log();
-            let lines: Vec<&str> = log.lines().collect();
-            eprintln!("--- the end of Telegraf's log:\n{}\n---", lines[lines.len().saturating_sub(40)..].join("\n"));
-        }
+        put_down("Telegraf", &mut self.child, &self.log);
     }
 }
 

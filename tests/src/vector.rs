@@ -5,10 +5,10 @@ use std::net::{SocketAddr, TcpListener};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::thread;
 
-use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+use rustix::process::{Pid, Signal, kill_process};
 
+use crate::peer::put_down;
 use crate::{Site, http, until, until_some};
 
 /// A running Vector. It is killed when dropped; its log is shown if the test failed.
@@ -72,15 +72,7 @@ impl Vector {
 
 impl Drop for Vector {
     fn drop(&mut self) {
-        if matches!(self.child.try_wait(), Ok(None)) {
-            let _ = kill_process_group(self.group(), Signal::KILL);
-            let _ = self.child.wait();
-        }
-        if thread::panicking() {
-            let log = self.log();
-            let lines: Vec<&str> = log.lines().collect();
-            eprintln!("--- the end of Vector's log:\n{}\n---", lines[lines.len().saturating_sub(40)..].join("\n"));
-        }
+        put_down("Vector", &mut self.child, &self.log);
     }
 }
 
