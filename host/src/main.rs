@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use clap::{Args, Parser, Subcommand};
 use qualm::config::{self, Config};
+use qualm::sandbox::compiler;
 use qualm::scoring::{Scoring, StartError};
 use qualm::view::View;
 use qualm::{demo, execd, log, replay, serve};
@@ -143,6 +144,9 @@ impl Failure {
 
 fn main() -> ExitCode {
     jobs::end_with_server();
+    if let Some(code) = compiler::serve() {
+        return code;
+    }
     let cli = Cli::parse();
     let level = match &cli.command {
         Some(Command::Execd(Execd { debug: true, .. }) | Command::Serve(serve::Options { debug: true, .. })) => {

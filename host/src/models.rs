@@ -79,7 +79,7 @@ impl Workshop {
         let manifest = &bundle.manifest;
         let recipe = match &bundle.component {
             None => self.built_in.with_model(bundle.model.clone()),
-            Some(component) => Recipe::new(&self.sandbox, component, bundle.model.clone(), self.limits)
+            Some(component) => Recipe::plugin(&self.sandbox, component, bundle.model.clone(), self.limits)
                 .map_err(|error| Rejected::from(format!("detector.wasm: {error}")))?,
         };
         let features = manifest.features.len();

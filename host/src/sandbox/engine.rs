@@ -8,12 +8,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{self, Thread};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use sha2::{Digest, Sha256};
 use tracing::{debug, warn};
 use wasmtime::component::Component;
 use wasmtime::{Config, Engine, EngineWeak};
+
+use super::compiler;
+use super::inspect::{Anatomy, Unfit, inspect};
 
 /// How often the clock of deadlines ticks while a call is under way. A deadline is overrun by a few ticks at most.
 pub const TICK: Duration = Duration::from_millis(2);
@@ -28,12 +31,27 @@ const IDLE: u32 = 5;
 /// A guest's own stack. Ours is 8 MiB; a detector needs a few kilobytes.
 const GUEST_STACK: usize = 512 << 10;
 
+/// Compiled components that are kept: a Python takes 60 MiB, and every new version of qualm compiles anew.
+const MOST_KEPT: usize = 32;
+
 /// Why a component could not be made ready.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
-    /// The engine refused the component.
+    /// It is not even compiled.
+    #[error(transparent)]
+    Unfit(#[from] Unfit),
+    /// The engine refused it.
     #[error("the component cannot be compiled: {0:#}")]
     Compile(wasmtime::Error),
+    /// The engine refused it, in another process.
+    #[error("the component cannot be compiled: {0}")]
+    Refused(String),
+    /// Compiling it took more than it may.
+    #[error("the component cannot be compiled: that takes {0}")]
+    Limit(String),
+    /// The process that compiles could not do its work.
+    #[error("the component is not compiled, for the process that does it failed: {0}")]
+    Process(String),
 }
 
 /// Compiles components and runs them; the same one for all detectors.
@@ -74,27 +92,67 @@ impl Sandbox {
         self.clock.run()
     }
 
-    /// Makes a component ready to run: from the cache if it is there, else by compiling it.
+    /// Makes a component ready to run that is trusted: from the cache if it is there, else by compiling it.
     ///
     /// # Errors
     ///
     /// [`LoadError::Compile`] with the engine's reason. A cache that fails is no error: it is logged and done without.
     pub fn load(&self, component: &[u8]) -> Result<Component, LoadError> {
-        let Some(cache) = &self.cache else {
-            return Component::new(&self.engine, component).map_err(LoadError::Compile);
+        self.through_cache(component, |component| self.precompile(component))
+    }
+
+    /// The same for one that is not trusted: it is [looked at](inspect) first, and compiled in a process of its own, where
+    /// this program can [start one](compiler::serve).
+    ///
+    /// # Errors
+    ///
+    /// Why it is of no use.
+    pub fn load_plugin(&self, component: &[u8]) -> Result<(Component, Anatomy), LoadError> {
+        let anatomy = inspect(component)?;
+        let compile = |component: &[u8]| match compiler::is_there() {
+            true => compiler::compile(component),
+            false => self.precompile(component),
         };
-        let entry = cache.join(self.key(component));
-        match self.load_cached(&entry) {
-            Ok(component) => return Ok(component),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => debug!("compiling a detector, for the first time"),
-            Err(error) => warn!("compiled code in {} is not used: {error}", entry.display()),
+        Ok((self.through_cache(component, compile)?, anatomy))
+    }
+
+    /// Whether it is in the cache, so that it takes no time to make it ready.
+    #[must_use]
+    pub fn has_compiled(&self, component: &[u8]) -> bool {
+        self.cache.as_ref().is_some_and(|cache| cache.join(self.key(component)).is_file())
+    }
+
+    /// Compiles here and now.
+    ///
+    /// # Errors
+    ///
+    /// [`LoadError::Compile`] with the engine's reason.
+    pub fn precompile(&self, component: &[u8]) -> Result<Vec<u8>, LoadError> {
+        self.engine.precompile_component(component).map_err(LoadError::Compile)
+    }
+
+    fn through_cache(
+        &self,
+        component: &[u8],
+        compile: impl FnOnce(&[u8]) -> Result<Vec<u8>, LoadError>,
+    ) -> Result<Component, LoadError> {
+        let entry = self.cache.as_ref().map(|cache| cache.join(self.key(component)));
+        if let Some(entry) = &entry {
+            match self.load_cached(entry) {
+                Ok(component) => return Ok(component),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    debug!("compiling a detector, for the first time")
+                }
+                Err(error) => warn!("compiled code in {} is not used: {error}", entry.display()),
+            }
         }
-        let component = Component::new(&self.engine, component).map_err(LoadError::Compile)?;
-        if let Err(error) = component.serialize().map_err(io::Error::other).and_then(|code| store(cache, &entry, &code))
+        let code = compile(component)?;
+        if let (Some(cache), Some(entry)) = (&self.cache, &entry)
+            && let Err(error) = store(cache, entry, &code)
         {
             warn!("compiled code cannot be kept in {}: {error}; the next start compiles again", cache.display());
         }
-        Ok(component)
+        self.deserialize(&code).map_err(LoadError::Compile)
     }
 
     /// A cache entry's name: the component's digest, and the engine's version and settings.
@@ -106,7 +164,6 @@ impl Sandbox {
         format!("{digest}-{:016x}.cwasm", settings.finish())
     }
 
-    #[expect(unsafe_code, reason = "compiled code is trusted as far as its file is: argued where it is loaded")]
     fn load_cached(&self, entry: &Path) -> io::Result<Component> {
         let mut file = File::open(entry)?;
         ours(&file.metadata()?)?;
@@ -118,10 +175,18 @@ impl Sandbox {
         if Sha256::digest(code).as_slice() != digest {
             return Err(damaged());
         }
-        // SAFETY: `deserialize` runs what it is given, so it must be given only what `serialize` made. The file and its
-        // folder belong to this very user and nobody else may write to them (`ours`), so that whoever could have put
-        // other code there could as well replace this program; and the digest shows that it is whole.
-        unsafe { Component::deserialize(&self.engine, code) }.map_err(io::Error::other)
+        // The time of last use, for `prune`; a cache that cannot be written to is one that nobody prunes.
+        drop(file.set_modified(SystemTime::now()));
+        self.deserialize(code).map_err(io::Error::other)
+    }
+
+    #[expect(unsafe_code, reason = "compiled code is trusted as far as where it comes from: argued within")]
+    fn deserialize(&self, code: &[u8]) -> wasmtime::Result<Component> {
+        // SAFETY: `deserialize` runs what it is given, so it must be given only what this program's compiler made. It has
+        // just done so, here or in a process of our own, whose directory nobody else may write to; or the code is from the
+        // cache: its file and folder belong to this very user and nobody else may write to them (`ours`), so that whoever
+        // could have put other code there could as well replace this program; and its digest shows that it is whole.
+        unsafe { Component::deserialize(&self.engine, code) }
     }
 }
 
@@ -143,6 +208,22 @@ fn store(cache: &Path, entry: &Path, code: &[u8]) -> io::Result<()> {
     file.write_all(&Sha256::digest(code))?;
     file.write_all(code)?;
     file.persist(entry)?;
+    prune(cache)
+}
+
+/// Removes what was not used for longest, where there is much.
+fn prune(cache: &Path) -> io::Result<()> {
+    let mut entries = Vec::new();
+    for entry in fs::read_dir(cache)? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "cwasm") {
+            entries.push((fs::metadata(&path)?.modified()?, path));
+        }
+    }
+    entries.sort();
+    for (_, path) in entries.iter().rev().skip(MOST_KEPT) {
+        fs::remove_file(path)?;
+    }
     Ok(())
 }
 

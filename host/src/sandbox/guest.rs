@@ -6,23 +6,27 @@ use std::time::Duration;
 
 use qualm_stream::{Rows, Verdicts};
 use rustix::time::{ClockId, clock_gettime};
-use wasmtime::component::{InstancePre, Linker, ResourceAny};
+use wasmtime::component::{Component, InstancePre, ResourceAny};
 use wasmtime::{Store, Trap, UpdateDeadline};
 
+use super::bindings::exports::qualm::detector::detection::{self, Error, Observations};
 use super::engine::{LoadError, Sandbox, TICK};
-use super::limiter::Limiter;
-use bindings::exports::qualm::detector::detection::{Error, Observations};
-
-mod bindings {
-    wasmtime::component::bindgen!({
-        path: "../wit",
-        world: "plugin",
-        ownership: Borrowing { duplicate_if_necessary: true },
-    });
-}
+use super::guest_log::GuestLog;
+use super::imports::link;
+use super::inspect::Anatomy;
+use super::meter::Meter;
 
 /// How long a text of a guest's may be where people read it.
-const MOST_TEXT: usize = 300;
+pub(super) const MOST_TEXT: usize = 300;
+
+/// What a guest may hand over in one call besides what it was asked for, in bytes: texts.
+const MOST_SAID: usize = 64 << 10;
+
+/// The state of series that a guest may hand over in one call, or a model, in bytes.
+pub(super) const MOST_STATE: usize = 64 << 20;
+
+/// Handles of resources that a guest may have: one detector, and a few streams that a language's runtime keeps.
+const MOST_HANDLES: usize = 1000;
 
 /// What a guest may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -112,11 +116,15 @@ impl fmt::Display for Title {
 /// All that it takes to start a detector, over and over.
 #[derive(Clone)]
 pub struct Recipe {
-    sandbox: Sandbox,
-    ready: bindings::PluginPre<Meter>,
-    model: Vec<u8>,
+    pub(super) sandbox: Sandbox,
+    pub(super) ready: InstancePre<Meter>,
+    detection: Arc<detection::GuestIndices>,
+    /// What it may call; none for what is built in.
+    anatomy: Option<Arc<Anatomy>>,
+    pub(super) log: GuestLog,
+    model: Arc<[u8]>,
     title: Option<Arc<Title>>,
-    limits: Limits,
+    pub(super) limits: Limits,
 }
 
 impl fmt::Debug for Recipe {
@@ -126,29 +134,76 @@ impl fmt::Debug for Recipe {
 }
 
 impl Recipe {
-    /// Compiles a component, and keeps it with its model.
+    /// Compiles a component that is trusted, and keeps it with its model.
     ///
     /// # Errors
     ///
     /// Where it is no component, imports anything, or does not export the contract.
     pub fn new(sandbox: &Sandbox, component: &[u8], model: Vec<u8>, limits: Limits) -> Result<Self, LoadError> {
-        let component = sandbox.load(component)?;
-        let linker: Linker<Meter> = Linker::new(sandbox.engine()); // nothing to import
-        let ready: InstancePre<Meter> = linker.instantiate_pre(&component).map_err(LoadError::Compile)?;
-        let ready = bindings::PluginPre::new(ready).map_err(LoadError::Compile)?;
-        Ok(Self { sandbox: sandbox.clone(), ready, model, title: None, limits })
+        Self::of(sandbox, &sandbox.load(component)?, model, limits)
+    }
+
+    /// The same for a component that is not trusted, and may import what the contract says.
+    ///
+    /// # Errors
+    ///
+    /// Why it is of no use.
+    pub fn plugin(sandbox: &Sandbox, component: &[u8], model: Vec<u8>, limits: Limits) -> Result<Self, LoadError> {
+        let (component, anatomy) = sandbox.load_plugin(component)?;
+        Ok(Self { anatomy: Some(Arc::new(anatomy)), ..Self::of(sandbox, &component, model, limits)? })
+    }
+
+    fn of(sandbox: &Sandbox, component: &Component, model: Vec<u8>, limits: Limits) -> Result<Self, LoadError> {
+        let linker = link(sandbox.engine(), component).map_err(LoadError::Compile)?;
+        let ready = linker.instantiate_pre(component).map_err(LoadError::Compile)?;
+        let detection = Arc::new(detection::GuestIndices::new(&ready).map_err(LoadError::Compile)?);
+        let log = GuestLog::new("plugin");
+        Ok(Self {
+            sandbox: sandbox.clone(),
+            ready,
+            detection,
+            anatomy: None,
+            log,
+            model: model.into(),
+            title: None,
+            limits,
+        })
     }
 
     /// The same component with another model.
     #[must_use]
     pub fn with_model(&self, model: Vec<u8>) -> Self {
-        Self { model, title: None, ..self.clone() }
+        Self { model: model.into(), title: None, ..self.clone() }
+    }
+
+    /// The same with other limits.
+    #[must_use]
+    pub fn with_limits(&self, limits: Limits) -> Self {
+        Self { limits, ..self.clone() }
+    }
+
+    /// What it may use.
+    #[must_use]
+    pub fn limits(&self) -> Limits {
+        self.limits
+    }
+
+    /// What a component that is not trusted says of itself.
+    #[must_use]
+    pub fn anatomy(&self) -> Option<&Anatomy> {
+        self.anatomy.as_deref()
+    }
+
+    /// What its guests write.
+    #[must_use]
+    pub fn log(&self) -> &GuestLog {
+        &self.log
     }
 
     /// The same with what its model is called.
     #[must_use]
     pub fn titled(self, title: Arc<Title>) -> Self {
-        Self { title: Some(title), ..self }
+        Self { log: GuestLog::new(&title.name), title: Some(title), ..self }
     }
 
     /// What its model is called, where that was trained.
@@ -158,20 +213,15 @@ impl Recipe {
     }
 }
 
-/// What a guest has used.
-struct Meter {
-    limiter: Limiter,
-    /// How long this thread had run when half the time of the call at hand was over.
-    halfway: Option<Duration>,
-}
-
 /// A detector that runs.
 pub struct Guest {
     sandbox: Sandbox,
     store: Store<Meter>,
-    exports: bindings::Plugin,
+    detection: detection::Guest,
     detector: ResourceAny,
     limits: Limits,
+    /// Whether it may ask for the time.
+    has_clock: bool,
 }
 
 impl fmt::Debug for Guest {
@@ -180,14 +230,13 @@ impl fmt::Debug for Guest {
     }
 }
 
-/// Calls a method of the detector under its deadline, and tells how it failed if it did.
+/// Calls a method of the detector under its deadline, and tells how it failed if it did. It may answer with so many bytes.
 macro_rules! call {
-    ($guest:expr, $method:ident $(, $argument:expr)*) => {{
-        let Guest { sandbox, store, exports, detector, limits } = $guest;
+    ($guest:expr, $bytes:expr, $method:ident $(, $argument:expr)*) => {{
+        let Guest { sandbox, store, detection, detector, limits, .. } = $guest;
         let running = sandbox.start_clock();
-        begin(store, *limits);
-        let detection = exports.qualm_detector_detection().detector();
-        let result = detection.$method(&mut *store, *detector $(, $argument)*);
+        begin(store, $bytes);
+        let result = detection.detector().$method(&mut *store, *detector $(, $argument)*);
         drop(running);
         result.map_err(|error| failure(&error, store.data(), *limits))
     }};
@@ -200,19 +249,23 @@ impl Guest {
     ///
     /// Where its start traps, takes too long or too much, or it refuses its model.
     pub fn start(recipe: &Recipe) -> Result<Self, Failure> {
-        let Recipe { sandbox, ready, model, title: _, limits } = recipe;
+        let Recipe { sandbox, ready, detection, anatomy, log, model, title: _, limits } = recipe;
         let (sandbox, limits) = (sandbox.clone(), *limits);
-        let mut store = Store::new(sandbox.engine(), Meter { limiter: Limiter::new(limits.memory), halfway: None });
-        store.limiter(|meter| &mut meter.limiter);
-        store.epoch_deadline_callback(move |mut store| Ok(overdue(store.data_mut(), limits)));
+        let has_clock = anatomy.as_ref().is_some_and(|anatomy| !anatomy.imports.is_empty());
+        let mut store = store(&sandbox, limits, log);
         let running = sandbox.start_clock();
-        begin(&mut store, limits);
-        let exports = ready.instantiate(&mut store).map_err(|error| failure(&error, store.data(), limits))?;
-        let detection = exports.qualm_detector_detection().detector();
-        let opened = detection.call_open(&mut store, model);
+        begin(&mut store, MOST_SAID);
+        let exports = ready.instantiate(&mut store).and_then(|instance| detection.load(&mut store, &instance));
+        let detection = exports.map_err(|error| failure(&error, store.data(), limits))?;
+        let opened = detection.detector().call_open(&mut store, model);
         drop(running);
         let detector = opened.map_err(|error| failure(&error, store.data(), limits))?.map_err(refused)?;
-        Ok(Self { sandbox, store, exports, detector, limits })
+        Ok(Self { sandbox, store, detection, detector, limits, has_clock })
+    }
+
+    /// How long each call may take from now on.
+    pub fn allow(&mut self, deadline: Duration) {
+        self.store.data_mut().deadline = deadline;
     }
 
     /// What it says it is.
@@ -221,7 +274,7 @@ impl Guest {
     ///
     /// As with every call.
     pub fn describe(&mut self) -> Result<Description, Failure> {
-        let told = call!(self, call_describe)?;
+        let told = call!(self, MOST_SAID, call_describe)?;
         Ok(Description {
             kind: for_people(&told.kind),
             version: for_people(&told.version),
@@ -239,7 +292,12 @@ impl Guest {
     /// As with every call, and where the numbers are too many or too few, or some cannot be; `verdicts` is then as it was.
     pub fn observe(&mut self, rows: &Rows, explain: bool, verdicts: &mut Verdicts) -> Result<(), Failure> {
         let batch = Observations { series: &rows.series, timestamps: &rows.times, values: &rows.values };
-        let told = call!(self, call_observe, batch, explain)?.map_err(refused)?;
+        if self.has_clock {
+            self.store.data_mut().pass(&rows.times);
+        }
+        let numbers = rows.len() + if explain { rows.values.len() } else { 0 };
+        let told =
+            call!(self, numbers * size_of::<f64>() + MOST_SAID, call_observe, batch, explain)?.map_err(refused)?;
         if told.scores.len() != rows.len() {
             return Err(Failure::Nonsense(format!("{} scores for {} rows", told.scores.len(), rows.len())));
         }
@@ -265,7 +323,7 @@ impl Guest {
     ///
     /// As with every call.
     pub fn forget(&mut self, series: &[u32]) -> Result<(), Failure> {
-        call!(self, call_forget, series)
+        call!(self, MOST_SAID, call_forget, series)
     }
 
     /// What it knows of these series.
@@ -274,7 +332,7 @@ impl Guest {
     ///
     /// As with every call.
     pub fn save(&mut self, series: &[u32]) -> Result<Vec<u8>, Failure> {
-        call!(self, call_save, series)
+        call!(self, MOST_STATE, call_save, series)
     }
 
     /// Gives back what [`save`](Self::save) gave; the series have these numbers now, or are gone.
@@ -283,7 +341,7 @@ impl Guest {
     ///
     /// As with every call; [`Failure::Refused`] leaves the guest in use.
     pub fn restore(&mut self, state: &[u8], series: &[Option<u32>]) -> Result<(), Failure> {
-        call!(self, call_restore, state, series)?.map_err(refused)
+        call!(self, MOST_SAID, call_restore, state, series)?.map_err(refused)
     }
 
     /// Bytes of memory that it has.
@@ -293,20 +351,31 @@ impl Guest {
     }
 }
 
-/// Starts the time of a call.
-fn begin(store: &mut Store<Meter>, limits: Limits) {
-    let Meter { limiter, halfway } = store.data_mut();
+/// A store for one guest.
+pub(super) fn store(sandbox: &Sandbox, limits: Limits, log: &GuestLog) -> Store<Meter> {
+    let mut store = Store::new(sandbox.engine(), Meter::new(limits.memory, limits.deadline, log.clone()));
+    store.limiter(|meter| &mut meter.limiter);
+    store.set_max_component_handles(MOST_HANDLES);
+    store.epoch_deadline_callback(move |mut store| Ok(overdue(store.data_mut())));
+    store
+}
+
+/// Starts the time of a call, which may hand over so many bytes.
+pub(super) fn begin(store: &mut Store<Meter>, bytes: usize) {
+    store.set_hostcall_fuel(bytes);
+    let Meter { limiter, halfway, deadline, .. } = store.data_mut();
     limiter.begin();
     *halfway = None;
-    store.set_epoch_deadline(ticks(limits.deadline / 2));
+    let half = *deadline / 2;
+    store.set_epoch_deadline(ticks(half));
 }
 
 /// What becomes of a call that has taken half its time or more. The second half is time that this thread really runs: to
 /// ask for that costs a system call, which the calls that end in time need not pay for.
-fn overdue(meter: &mut Meter, limits: Limits) -> UpdateDeadline {
+fn overdue(meter: &mut Meter) -> UpdateDeadline {
     let now = ran();
     let since = *meter.halfway.get_or_insert(now);
-    let left = (limits.deadline / 2).saturating_sub(now.saturating_sub(since));
+    let left = (meter.deadline / 2).saturating_sub(now.saturating_sub(since));
     if left.is_zero() { UpdateDeadline::Interrupt } else { UpdateDeadline::Continue(ticks(left)) }
 }
 
@@ -320,17 +389,23 @@ fn ticks(deadline: Duration) -> u64 {
     (deadline.as_nanos().div_ceil(TICK.as_nanos()) as u64).saturating_add(1)
 }
 
-fn failure(error: &wasmtime::Error, meter: &Meter, limits: Limits) -> Failure {
+pub(super) fn failure(error: &wasmtime::Error, meter: &Meter, limits: Limits) -> Failure {
     match error.downcast_ref::<Trap>() {
-        Some(Trap::Interrupt) => Failure::Deadline(limits.deadline),
+        Some(Trap::Interrupt) => Failure::Deadline(meter.deadline),
         // A guest that is refused memory gives up by a trap of its own.
         _ if meter.limiter.refused() => Failure::Memory(limits.memory),
         Some(trap) => Failure::Trap(for_people(&trap.to_string())),
-        None => Failure::Trap(for_people(&error.root_cause().to_string())),
+        None => match error.root_cause().to_string() {
+            // The engine has no type for it.
+            text if text.contains("fuel allocated for hostcalls") => {
+                Failure::Nonsense("it handed over more than it was asked for".to_owned())
+            }
+            text => Failure::Trap(for_people(&text)),
+        },
     }
 }
 
-fn refused(error: Error) -> Failure {
+pub(super) fn refused(error: Error) -> Failure {
     Failure::Refused(match error {
         Error::BadModel(why) => for_people(&format!("bad model: {}", clip(&why))),
         Error::BadShape(why) => for_people(&format!("bad shape: {}", clip(&why))),
@@ -340,7 +415,7 @@ fn refused(error: Error) -> Failure {
 }
 
 /// A guest's text, fit for a log: one line, no control characters, not too long.
-fn for_people(text: &str) -> String {
+pub(super) fn for_people(text: &str) -> String {
     let clipped = clip(text);
     let mut fit: String = clipped.chars().map(|c| if c.is_control() { '·' } else { c }).collect();
     if clipped.len() < text.len() {
@@ -417,9 +492,10 @@ mod tests {
     }
 
     #[test]
-    fn a_component_that_imports_anything_is_refused() {
-        let error = Recipe::new(&Sandbox::new(None), qualm_components::CLI, Vec::new(), Limits::default()).unwrap_err();
-        assert!(error.to_string().contains("wasi:"), "{error}");
+    fn what_is_no_detector_is_refused() {
+        let sandbox = Sandbox::new(None);
+        let error = Recipe::plugin(&sandbox, qualm_components::CLI, Vec::new(), Limits::default()).unwrap_err();
+        assert!(error.to_string().contains("does not export `qualm:detector/detection`"), "{error}");
     }
 
     #[test]

@@ -8,6 +8,9 @@ const MOST_THINGS: usize = 64;
 /// Elements of a table: functions whose address is taken.
 const MOST_TABLE_ELEMENTS: usize = 100_000;
 
+/// What an element of a table takes, in bytes.
+const ELEMENT: usize = size_of::<usize>();
+
 /// Counts a guest's memory, and refuses what is beyond its limit.
 #[derive(Debug)]
 pub struct Limiter {
@@ -17,7 +20,7 @@ pub struct Limiter {
 }
 
 impl Limiter {
-    /// A limit of so many bytes, over all of a guest's memories.
+    /// A limit of so many bytes, over all of a guest's memories and tables.
     #[must_use]
     pub fn new(memory: usize) -> Self {
         Self { memory, used: 0, refused: false }
@@ -27,6 +30,16 @@ impl Limiter {
     #[must_use]
     pub fn used(&self) -> usize {
         self.used
+    }
+
+    /// Counts so many bytes more, if there is room for them.
+    fn take(&mut self, bytes: usize) -> bool {
+        let used = self.used.saturating_add(bytes);
+        self.refused |= used > self.memory;
+        if used <= self.memory {
+            self.used = used;
+        }
+        used <= self.memory
     }
 
     /// Begins a call.
@@ -43,17 +56,12 @@ impl Limiter {
 
 impl ResourceLimiter for Limiter {
     fn memory_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
-        let used = self.used.saturating_add(desired - current);
-        if used > self.memory {
-            self.refused = true;
-            return Ok(false);
-        }
-        self.used = used;
-        Ok(true)
+        Ok(self.take(desired.saturating_sub(current)))
     }
 
-    fn table_growing(&mut self, _: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
-        Ok(desired <= MOST_TABLE_ELEMENTS)
+    fn table_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+        let grows = desired.saturating_sub(current).saturating_mul(ELEMENT);
+        Ok(desired <= MOST_TABLE_ELEMENTS && self.take(grows))
     }
 
     fn instances(&self) -> usize {

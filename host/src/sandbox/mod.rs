@@ -1,15 +1,33 @@
 //! Running a detector that is not trusted: a WebAssembly component in a store of its own.
 //!
-//! - [`engine`]: compiles components, caches what it compiled, and keeps the clock that deadlines are measured by;
-//! - [`limiter`]: how much memory a guest may have;
-//! - [`guest`]: one living detector, its calls, and the ways in which a call can fail;
+//! - [`inspect`]: what a component says of itself, before anything of it is compiled;
+//! - [`engine`]: compiles components ([`compiler`]: in a process of its own), caches what it compiled, and keeps the clock
+//!   that deadlines are measured by;
+//! - [`limiter`]: how much memory a guest may have; `imports`: what it may call ([`guest_log`], and WASI without rights);
+//! - [`guest`]: one living detector, its calls, and the ways in which a call can fail; [`trainer`]: one that learns from
+//!   history;
 //! - [`supervisor`]: makes of guests that fail a [`Scorer`](qualm_stream::Scorer) that does not.
 
+pub mod compiler;
 pub mod engine;
 pub mod guest;
+pub mod guest_log;
+mod imports;
+pub mod inspect;
 pub mod limiter;
+mod meter;
 pub mod supervisor;
+pub mod trainer;
+mod wasi;
 
 pub use engine::Sandbox;
 pub use guest::{Failure, Guest, Limits, Recipe};
 pub use supervisor::{Running, Supervisor};
+
+mod bindings {
+    wasmtime::component::bindgen!({
+        path: "../wit",
+        world: "trainable-plugin",
+        ownership: Borrowing { duplicate_if_necessary: true },
+    });
+}

@@ -2,16 +2,26 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use qualm_stream::series::SeriesTable;
 use qualm_stream::{Rows, Scorer, Verdicts};
 use tracing::{info, warn};
 
-use super::guest::{Description, Failure, Guest, Recipe, Title};
+use super::guest::{Description, Failure, Guest, Limits, Recipe, Title};
 
-/// Series saved or restored at a time, between two batches: a third of a millisecond's work.
+/// Series saved at a time, between two batches, at most: a third of a millisecond's work for what is built in. A plugin
+/// begins with few, until it is known how long it takes.
 const SLICE: u32 = 4096;
+/// See [`SLICE`].
+const FIRST_SLICE: u32 = 64;
+
+/// How long saving a slice may take; the next one is smaller then.
+const SLICE_TIME: Duration = Duration::from_millis(1);
+
+/// Memory that is given back at once. To give back more takes longer than a batch should wait, so a thread does it.
+const SMALL: usize = 4 << 20;
 
 /// Failures after which a guest is left alone for a while.
 const STRIKES: u32 = 3;
@@ -163,6 +173,12 @@ pub struct Supervisor {
     /// Some of what was saved could not be used.
     lost_state: bool,
     task: Task,
+    /// Series to save at a time.
+    slice: u32,
+    /// How long the guest was at work since the last pause began: it has that much less time for the next batch.
+    spent: Duration,
+    /// A guest that failed and still has its memory.
+    dying: Option<JoinHandle<()>>,
     health: Health,
 }
 
@@ -170,8 +186,11 @@ pub struct Supervisor {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Task {
     None,
-    /// The next slice to save.
-    Save(u32),
+    /// The next slice to save, and the first series in it.
+    Save {
+        slice: usize,
+        first: u32,
+    },
     /// The next slice to restore.
     Restore(usize),
 }
@@ -181,6 +200,7 @@ impl Supervisor {
     #[must_use]
     pub fn new(name: &str, running: Option<Running>, explain: bool, rest: Rest) -> Self {
         let (recipe, guest) = running.map(|Running { recipe, guest, .. }| (recipe, guest)).unzip();
+        let slice = first_slice(recipe.as_ref());
         Self {
             name: name.to_owned(),
             recipe,
@@ -197,6 +217,9 @@ impl Supervisor {
             saved: Vec::new(),
             lost_state: false,
             task: Task::None,
+            slice,
+            spent: Duration::ZERO,
+            dying: None,
             health: Health { starts: 1, ..Health::default() },
         }
     }
@@ -206,13 +229,14 @@ impl Supervisor {
     /// of them: all of it where they are few; where they are many, what was last saved, a slice at a time. Returns the
     /// old guest, for whoever has the time to take it down.
     pub fn swap(&mut self, running: Running, series: Option<&SeriesTable>) -> Option<Guest> {
-        let few = series.filter(|series| series.numbers() <= SLICE);
+        let few = series.filter(|series| series.numbers() <= self.slice);
         if let Some(series) = few {
             self.finish(series);
             self.begin_saving();
             self.finish(series);
         }
         let Running { recipe, guest, .. } = running;
+        self.slice = first_slice(Some(&recipe));
         let previous = self.recipe.replace(recipe);
         self.previous = previous.filter(|_| series.is_some()).map(|recipe| (recipe, self.saved.clone()));
         if series.is_none() {
@@ -233,6 +257,7 @@ impl Supervisor {
     /// Ends what is under way.
     fn finish(&mut self, series: &SeriesTable) {
         while self.is_busy() && self.guest.is_some() {
+            self.pause();
             self.tend(series);
         }
     }
@@ -268,7 +293,7 @@ impl Supervisor {
     /// Begins to save all that the guest knows, unless something is under way.
     pub fn begin_saving(&mut self) {
         if self.task == Task::None && self.guest.is_some() {
-            self.task = Task::Save(0);
+            self.task = Task::Save { slice: 0, first: 0 };
         }
     }
 
@@ -299,14 +324,20 @@ impl Supervisor {
 
     /// Does a little of what is under way: saves or restores one slice. `series` are the lane's.
     pub fn tend(&mut self, series: &SeriesTable) {
-        if self.guest.is_none() {
+        if self.guest.is_none() || self.task == Task::None || self.leisure() < SLICE_TIME {
             return;
         }
+        let began = self.begin(self.leisure());
         let result = match self.task {
             Task::None => Ok(()),
-            Task::Save(slice) => self.save(slice, series),
+            Task::Save { slice, first } => self.save(slice, first, series),
             Task::Restore(slice) => self.restore(slice, series),
         };
+        let took = self.end(began);
+        if matches!(self.task, Task::Save { .. }) {
+            let other = if took > SLICE_TIME { self.slice / 2 } else { self.slice.saturating_mul(2) };
+            self.slice = if took > SLICE_TIME / 4 && took <= SLICE_TIME { self.slice } else { other.clamp(1, SLICE) };
+        }
         if let Err(failure) = result {
             if let Task::Restore(slice) = self.task {
                 self.lose(slice, &failure); // or it would fail each time it is started
@@ -315,16 +346,45 @@ impl Supervisor {
         }
     }
 
-    fn save(&mut self, slice: u32, series: &SeriesTable) -> Result<(), Failure> {
+    /// Begins a pause between batches: no batch waited when it began.
+    pub fn pause(&mut self) {
+        self.spent = Duration::ZERO;
+    }
+
+    /// How long the guest may still be at work before the next batch. That and the batch together take no longer than a
+    /// batch may.
+    fn leisure(&self) -> Duration {
+        (self.deadline() / 2).saturating_sub(self.spent)
+    }
+
+    fn deadline(&self) -> Duration {
+        self.recipe.as_ref().map_or(Duration::ZERO, |recipe| recipe.limits().deadline)
+    }
+
+    /// Begins a piece of work that may take so long.
+    fn begin(&mut self, deadline: Duration) -> Instant {
+        if let Some(guest) = &mut self.guest {
+            guest.allow(deadline);
+        }
+        Instant::now()
+    }
+
+    fn end(&mut self, began: Instant) -> Duration {
+        let took = began.elapsed();
+        self.spent += took;
+        took
+    }
+
+    fn save(&mut self, slice: usize, first: u32, series: &SeriesTable) -> Result<(), Failure> {
+        let end = first.saturating_add(self.slice).min(series.numbers());
         let Self { guest: Some(guest), saved, task, .. } = self else { return Ok(()) };
-        let first = slice.saturating_mul(SLICE);
-        if first >= series.numbers() {
-            saved.truncate(slice as usize);
+        if first >= end {
+            saved.truncate(slice);
             *task = Task::None;
             return Ok(());
         }
-        let known = (first..first.saturating_add(SLICE).min(series.numbers()))
-            .filter_map(|number| series.known(number).map(|(identity, age)| (number, identity, age)));
+        let known =
+            (first..end).filter_map(|number| series.known(number).map(|(identity, age)| (number, identity, age)));
         let mut slice_of = Slice { identities: Vec::new(), ages: Vec::new(), state: Vec::new() };
         let mut numbers = Vec::new();
         for (number, identity, age) in known {
@@ -334,11 +394,11 @@ impl Supervisor {
         }
         slice_of.state = guest.save(&numbers)?;
         let new = Arc::new(slice_of);
-        match saved.get_mut(slice as usize) {
+        match saved.get_mut(slice) {
             Some(old) => *old = new,
             None => saved.push(new),
         }
-        *task = Task::Save(slice + 1);
+        *task = Task::Save { slice: slice + 1, first: end };
         Ok(())
     }
 
@@ -366,25 +426,46 @@ impl Supervisor {
         self.lost_state = true;
     }
 
-    /// The guest, started anew if it failed before and has rested.
+    /// The guest, started anew if it failed before and has rested, with as much time as is left for a batch.
     fn ready(&mut self, now: Instant) -> Option<&mut Guest> {
-        if self.guest.is_none() && self.until.is_none_or(|until| until <= now) {
+        let left = self.deadline().saturating_sub(self.spent);
+        if self.guest.is_none() && self.until.is_none_or(|until| until <= now) && self.is_buried() {
             let recipe = self.recipe.as_ref()?;
             self.health.starts += 1;
-            match Guest::start(recipe) {
+            match Guest::start(&recipe.with_limits(Limits { deadline: left, ..recipe.limits() })) {
                 Ok(guest) => {
                     self.guest = Some(guest);
                     self.task = Task::Restore(0);
                 }
                 Err(failure) => self.failed(&failure, now),
             }
+            self.end(now);
         }
-        self.guest.as_mut()
+        let left = self.deadline().saturating_sub(self.spent);
+        let guest = self.guest.as_mut()?;
+        guest.allow(left);
+        Some(guest)
+    }
+
+    /// Whether the guest before has given back its memory: two at once could have twice as much as they may.
+    fn is_buried(&mut self) -> bool {
+        if self.dying.as_ref().is_none_or(JoinHandle::is_finished) {
+            self.dying = None;
+        }
+        self.dying.is_none()
+    }
+
+    /// Takes down a guest whose store a failure has poisoned.
+    fn bury(&mut self) {
+        let Some(guest) = self.guest.take() else { return };
+        if guest.memory() > SMALL {
+            self.dying = Some(thread::spawn(move || drop(guest)));
+        }
     }
 
     fn failed(&mut self, failure: &Failure, now: Instant) {
         let name = failure.name();
-        self.guest = None; // a trap poisons its store
+        self.bury();
         self.task = Task::None;
         *self.health.failures.entry(name).or_default() += 1;
         if self.works_since.take().is_some_and(|since| now.saturating_duration_since(since) > self.rest.reset) {
@@ -430,11 +511,18 @@ impl Supervisor {
     }
 }
 
+/// Series to save at first.
+fn first_slice(recipe: Option<&Recipe>) -> u32 {
+    if recipe.is_some_and(|recipe| recipe.anatomy().is_some()) { FIRST_SLICE } else { SLICE }
+}
+
 impl Scorer for Supervisor {
     fn score(&mut self, rows: &Rows, verdicts: &mut Verdicts) {
         let now = Instant::now();
         let explain = self.explain;
-        match self.ready(now).map(|guest| guest.observe(rows, explain, verdicts)) {
+        let observed = self.ready(now).map(|guest| guest.observe(rows, explain, verdicts));
+        self.pause();
+        match observed {
             Some(Ok(())) => return self.worked(now),
             Some(Err(failure)) => self.failed(&failure, now),
             None => {}
@@ -444,9 +532,11 @@ impl Scorer for Supervisor {
     }
 
     fn forget(&mut self, series: &[u32]) {
+        let began = self.begin(self.leisure());
         if let Some(Err(failure)) = self.guest.as_mut().map(|guest| guest.forget(series)) {
             self.failed(&failure, Instant::now());
         }
+        self.end(began);
     }
 }
 
@@ -455,7 +545,6 @@ mod tests {
     use qualm_core::streaming::Parameters;
 
     use super::super::engine::Sandbox;
-    use super::super::guest::Limits;
     use super::*;
 
     const QUICK: Rest =
@@ -579,7 +668,7 @@ mod tests {
         let first = supervisor.health.clone();
         assert!(first.failures["trap"] < 100, "most batches did not even try: {first:?}");
         assert!(first.rests >= 1 && first.unscored == 1000, "{first:?}");
-        std::thread::sleep(QUICK.most * 2);
+        thread::sleep(QUICK.most * 2);
         assert!(score(&mut supervisor, 0, 0, 0.5).is_nan());
         assert!(supervisor.health.failures["trap"] > first.failures["trap"], "it is tried again");
     }

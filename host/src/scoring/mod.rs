@@ -268,6 +268,7 @@ impl<F: Format> Scoring<F> {
 
     /// Does a little of what is to be done besides scoring. Call it between batches, after writing.
     pub fn tend(&mut self) {
+        self.supervisors.iter_mut().for_each(Supervisor::pause);
         self.show();
         self.swap();
         if !self.saving && Instant::now() >= self.next_save {

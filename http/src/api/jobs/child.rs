@@ -28,7 +28,7 @@ const SAID: u64 = 64 << 10;
 
 /// Why a process came to nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Failure {
+pub enum Failure {
     /// It was not wanted any more.
     Stopped,
     /// It took too long.
@@ -43,17 +43,17 @@ pub(super) enum Failure {
 
 /// What a process did to its end.
 #[derive(Debug)]
-pub(super) struct Done {
+pub struct Done {
     /// Its exit code.
-    pub(super) code: i32,
+    pub code: i32,
     /// What it printed.
-    pub(super) out: Vec<u8>,
+    pub out: Vec<u8>,
     /// What it said beside.
-    pub(super) said: String,
+    pub said: String,
 }
 
 /// Runs `program` in `dir` until it ends.
-pub(super) fn run(
+pub fn run(
     program: &Path,
     arguments: &[&str],
     dir: &Path,

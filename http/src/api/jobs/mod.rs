@@ -4,7 +4,7 @@
 //! work is done ([`work`]), by processes of their own ([`child`]). Whatever becomes of it, that directory goes. What is
 //! under way is known to this process only: when it stops, so do the jobs.
 
-mod child;
+pub mod child;
 mod job;
 mod options;
 mod publish;

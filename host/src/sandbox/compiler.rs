@@ -1,0 +1,80 @@
+//! Compiling what is not trusted: in a process of its own.
+//!
+//! A compiler can be kept busy for minutes, or made to take gigabytes, by a component that is small. So this program starts
+//! itself for it, with limits, at a lower priority, and takes nothing of it but the compiled code.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use qualm_http::api::jobs::Child;
+use qualm_http::api::jobs::child::{self, Failure};
+
+use super::engine::{LoadError, Sandbox};
+
+/// This very program, even where its file was replaced meanwhile.
+const PROGRAM: &str = "/proc/self/exe";
+
+/// The command that has it compile.
+const COMMAND: &str = "compile-component";
+
+/// What is compiled, and what comes of it, in the directory of the process.
+const INPUT: &str = "component.wasm";
+const OUTPUT: &str = "component.cwasm";
+
+/// What compiling may take. A whole Python takes some 20 seconds of one processor and 600 MiB.
+const LIMITS: Child =
+    Child { time: Duration::from_mins(3), memory: 3 << 30, output: 64 << 10, file: 512 << 20, nice: 15, threads: 1 };
+
+/// Whether this program's `main` has called [`serve`].
+static SERVES: AtomicBool = AtomicBool::new(false);
+
+/// To be called first in `main`: makes this program one that [`compile`] can start. Where it was started so, it compiles,
+/// and the exit code is returned.
+#[must_use]
+pub fn serve() -> Option<ExitCode> {
+    SERVES.store(true, Ordering::Relaxed);
+    let mut arguments = std::env::args_os().skip(1);
+    if arguments.next().as_deref() != Some(OsStr::new(COMMAND)) {
+        return None;
+    }
+    let compiled = fs::read(INPUT)
+        .map_err(|error| error.to_string())
+        .and_then(|component| Sandbox::new(None).precompile(&component).map_err(|error| error.to_string()))
+        .and_then(|code| fs::write(OUTPUT, code).map_err(|error| error.to_string()));
+    match compiled {
+        Ok(()) => Some(ExitCode::SUCCESS),
+        Err(error) => {
+            eprintln!("{error}");
+            Some(ExitCode::FAILURE)
+        }
+    }
+}
+
+/// Whether there is a program that can be started.
+pub(super) fn is_there() -> bool {
+    SERVES.load(Ordering::Relaxed)
+}
+
+/// Compiles in a process of its own.
+///
+/// # Errors
+///
+/// Why it cannot be compiled, or not within limits.
+pub(super) fn compile(component: &[u8]) -> Result<Vec<u8>, LoadError> {
+    let broken = |error: std::io::Error| LoadError::Process(error.to_string());
+    let dir = tempfile::tempdir().map_err(broken)?;
+    fs::write(dir.path().join(INPUT), component).map_err(broken)?;
+    match child::run(Path::new(PROGRAM), &[COMMAND], dir.path(), &LIMITS, &|| false) {
+        Ok(done) if done.code == 0 => fs::read(dir.path().join(OUTPUT)).map_err(broken),
+        Ok(done) => Err(LoadError::Refused(super::guest::for_people(done.said.trim()))),
+        Err(Failure::Time) => Err(LoadError::Limit(format!("more than {} s", LIMITS.time.as_secs()))),
+        Err(Failure::Memory) => Err(LoadError::Limit(format!("more than {} GiB of memory", LIMITS.memory >> 30))),
+        Err(Failure::Output) => Err(LoadError::Limit("more than its compiled code may have".to_owned())),
+        Err(Failure::Broken(why)) => Err(LoadError::Process(why)),
+        Err(Failure::Stopped) => Err(LoadError::Process("it was stopped".to_owned())),
+    }
+}

@@ -1,0 +1,48 @@
+//! What a guest may call: the log, and WASI without rights.
+
+use wasmtime::component::types::ComponentItem;
+use wasmtime::component::{Component, Linker, LinkerInstance};
+use wasmtime::{Engine, Result, StoreContextMut, bail};
+
+use super::guest_log::Level;
+use super::inspect::LOG;
+use super::meter::Meter;
+use super::wasi;
+
+/// Links what a component imports, which was [looked at](super::inspect) before.
+///
+/// # Errors
+///
+/// Where it takes something for what it is not.
+pub(super) fn link(engine: &Engine, component: &Component) -> Result<Linker<Meter>> {
+    let mut linker = Linker::new(engine);
+    for (name, import) in component.component_type().imports(engine) {
+        let ComponentItem::ComponentInstance(interface) = import.ty else {
+            bail!("it imports `{name}`, which is no interface");
+        };
+        let mut instance = linker.instance(name)?;
+        for (item, export) in interface.exports(engine) {
+            match export.ty {
+                ComponentItem::Resource(_) => instance.resource(item, wasi::resource(item), |_, _| Ok(()))?,
+                ComponentItem::ComponentFunc(_) => function(&mut instance, name, item)?,
+                _ => {} // types
+            }
+        }
+    }
+    Ok(linker)
+}
+
+fn function(instance: &mut LinkerInstance<'_, Meter>, interface: &str, function: &str) -> Result<()> {
+    if interface.starts_with(LOG) && function == "write" {
+        return instance.func_wrap(function, |store: StoreContextMut<'_, Meter>, (level, message): (Level, String)| {
+            store.data().log.write(level, &message);
+            Ok(())
+        });
+    }
+    let (unversioned, _) = interface.rsplit_once('@').unwrap_or((interface, ""));
+    if wasi::answer(instance, unversioned, function)? {
+        return Ok(());
+    }
+    let called = format!("{unversioned}#{function}");
+    instance.func_new(function, move |_, _, _, _| bail!("it called `{called}`, which no detector may"))
+}

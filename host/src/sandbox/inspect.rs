@@ -1,0 +1,173 @@
+//! What a component says of itself, read before anything of it is compiled: what it imports, and which contract it keeps.
+
+use wasmparser::{Encoding, Parser, Payload};
+
+use super::guest::for_people;
+
+/// The interface that every detector exports; behind it comes the version.
+const DETECTION: &str = "qualm:detector/detection@";
+/// The interface of those that learn from history too.
+const TRAINING: &str = "qualm:detector/training@";
+/// The interface that they may import.
+pub(super) const LOG: &str = "qualm:detector/log@";
+
+/// The versions of the contract that are known here begin with this: within them, only what is new is added.
+const KNOWN: &str = "0.1.";
+
+/// What of WASI 0.2 a language's runtime may insist on. It gets it without any rights.
+const WASI: [&str; 6] = ["wasi:cli/", "wasi:clocks/", "wasi:filesystem/", "wasi:io/", "wasi:random/", "wasi:sockets/"];
+
+/// The most bytes of a component. A whole Python takes 18 MiB.
+const MOST: usize = 96 << 20;
+
+/// Modules and components within one another: as many as tools make, and few enough for any stack.
+const MOST_DEPTH: usize = 8;
+
+/// What a component says of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Anatomy {
+    /// The interfaces that it imports.
+    pub imports: Vec<String>,
+    /// The version of the contract that it was built for.
+    pub contract: String,
+    /// Whether it learns from history too.
+    pub trains: bool,
+}
+
+/// Why a component is not even compiled.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Unfit {
+    /// It is larger than any should be.
+    #[error("it has {0} bytes; {MOST} are the most that a component may have")]
+    Large(usize),
+    /// It is no component.
+    #[error("it is no WebAssembly component ({0}); `qualm plugin new` makes a folder that builds one")]
+    Malformed(String),
+    /// It imports what nobody may.
+    #[error(
+        "it imports `{0}`, which a detector may not have: only `qualm:detector/log`, and of WASI 0.2 `cli`, `clocks`, \
+         `filesystem`, `io`, `random` and `sockets`, without any rights"
+    )]
+    Import(String),
+    /// It is no detector.
+    #[error("it does not export `qualm:detector/detection`, as a detector must; see wit/detection.wit")]
+    NoDetector,
+    /// It keeps a contract that is not known here.
+    #[error("it is built for version {version} of `qualm:detector`; known here is {KNOWN}x: {}", remedy(.version))]
+    Contract {
+        /// Its version.
+        version: String,
+    },
+}
+
+/// Reads the outermost layer of a component, in time that its size bounds.
+///
+/// # Errors
+///
+/// Why it is of no use, whatever it does.
+pub fn inspect(component: &[u8]) -> Result<Anatomy, Unfit> {
+    if component.len() > MOST {
+        return Err(Unfit::Large(component.len()));
+    }
+    let malformed = |why: &dyn std::fmt::Display| Unfit::Malformed(for_people(&why.to_string()));
+    let (mut imports, mut contract, mut trains) = (Vec::new(), None, false);
+    let mut depth = 0;
+    for payload in Parser::new(0).parse_all(component) {
+        let payload = payload.map_err(|error| malformed(&error))?;
+        match payload {
+            Payload::Version { encoding: Encoding::Module, .. } if depth == 0 => {
+                return Err(malformed(&"it is a module, and not made a component yet"));
+            }
+            Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
+            Payload::End(_) => depth -= 1, // the last one is the component's own
+            Payload::ComponentImportSection(section) if depth == 0 => {
+                for import in section {
+                    let name = import.map_err(|error| malformed(&error))?.name.name;
+                    check_import(name)?;
+                    imports.push(name.to_owned());
+                }
+            }
+            Payload::ComponentExportSection(section) if depth == 0 => {
+                for export in section {
+                    let name = export.map_err(|error| malformed(&error))?.name.name;
+                    trains |= name.starts_with(TRAINING);
+                    contract = name.strip_prefix(DETECTION).map(str::to_owned).or(contract);
+                }
+            }
+            _ => {}
+        }
+        if depth > MOST_DEPTH as i32 {
+            return Err(malformed(&format!("more than {MOST_DEPTH} components within one another")));
+        }
+    }
+    let contract = contract.ok_or(Unfit::NoDetector)?;
+    if !contract.starts_with(KNOWN) {
+        return Err(Unfit::Contract { version: for_people(&contract) });
+    }
+    Ok(Anatomy { imports, contract, trains })
+}
+
+fn check_import(name: &str) -> Result<(), Unfit> {
+    let version = |package: &str, track: &str| {
+        name.starts_with(package) && name.rsplit_once('@').is_some_and(|(_, version)| version.starts_with(track))
+    };
+    if version(LOG, KNOWN) || WASI.iter().any(|package| version(package, "0.2.")) {
+        return Ok(());
+    }
+    Err(Unfit::Import(for_people(name)))
+}
+
+/// What to do about a contract that is not known here.
+fn remedy(contract: &str) -> &'static str {
+    let number = |text: &str| text.split('.').map(|part| part.parse().unwrap_or(0_u32)).collect::<Vec<_>>();
+    if number(contract) > number(KNOWN) {
+        "a newer qualm may run it"
+    } else {
+        "build it anew against this version's wit/detection.wit"
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(component: &str) -> Result<Anatomy, Unfit> {
+        inspect(&wat::parse_str(component).unwrap())
+    }
+
+    fn exporting(version: &str) -> String {
+        format!("(component (instance $i) (export \"qualm:detector/detection@{version}\" (instance $i)))")
+    }
+
+    #[test]
+    fn our_own_detector_imports_nothing() {
+        let anatomy = inspect(qualm_components::DETECTOR).unwrap();
+        assert_eq!(anatomy, Anatomy { imports: Vec::new(), contract: "0.1.1".to_owned(), trains: false });
+    }
+
+    #[test]
+    fn what_is_no_detector_is_refused_in_words() {
+        let deep = "(component ".repeat(10) + &")".repeat(10);
+        let large = vec![0; MOST + 1];
+        for (component, what) in [
+            (inspect(b"{}"), "it is no WebAssembly component (unexpected end"),
+            (inspect(&[0; 64]), "it is no WebAssembly component (magic header not detected"),
+            (inspect(&large), "100663297 bytes"),
+            (text("(module)"), "it is a module, and not made a component yet"),
+            (text("(component)"), "does not export `qualm:detector/detection`"),
+            (text(&deep), "more than 8 components within one another"),
+            (text("(component (import \"env\" (func)))"), "it imports `env`, which"),
+            (text("(component (import \"wasi:http/types@0.2.0\" (instance)))"), "it imports `wasi:http/types@0.2.0`"),
+            (text("(component (import \"wasi:cli/stdout@0.3.0\" (instance)))"), "it imports `wasi:cli/stdout@0.3.0`"),
+            (text(&exporting("0.2.0")), "version 0.2.0 of `qualm:detector`; known here is 0.1.x: a newer qualm may"),
+            (text(&exporting("0.0.9")), "build it anew"),
+        ] {
+            let error = component.unwrap_err().to_string();
+            assert!(error.contains(what), "{error}, and not {what}");
+        }
+        let mut cut = qualm_components::DETECTOR.to_vec();
+        cut.truncate(cut.len() / 2);
+        assert!(matches!(inspect(&cut), Err(Unfit::Malformed(_))));
+        assert_eq!(text(&exporting("0.1.7")).unwrap().contract, "0.1.7");
+    }
+}
