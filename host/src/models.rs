@@ -238,8 +238,6 @@ struct Shared {
     /// Whether there is a candidate: the pipeline looks at this alone, batch after batch.
     ready: AtomicBool,
     candidate: Mutex<Option<Candidate>>,
-    /// Guests that are no longer used: to take one down takes longer than a pipeline should wait.
-    retired: Mutex<Vec<Guest>>,
     taken: AtomicU64,
     refused: AtomicU64,
     /// Why what was offered last was not taken.
@@ -276,9 +274,11 @@ impl Reloader {
         candidate
     }
 
-    /// Has a guest taken down that is no longer used.
-    pub fn retire(&self, guest: Guest) {
-        self.0.retired.lock().unwrap_or_else(PoisonError::into_inner).push(guest);
+    /// Counts a candidate that was taken, and then of no use after all.
+    pub fn refuse(&self, why: &str) {
+        self.0.taken.fetch_sub(1, Ordering::Relaxed);
+        self.0.refused.fetch_add(1, Ordering::Relaxed);
+        *self.0.refusal.lock().unwrap_or_else(PoisonError::into_inner) = Some(why.to_owned());
     }
 
     /// How many models have taken over.
@@ -330,7 +330,6 @@ fn look(mut loader: Loader, poll: Duration, shared: &Weak<Shared>) {
                 }
             }
         }
-        drop(std::mem::take(&mut *shared.retired.lock().unwrap_or_else(PoisonError::into_inner)));
         drop(shared);
         watch.wait(poll);
     }

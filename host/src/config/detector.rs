@@ -34,6 +34,10 @@ pub struct Detector {
     pub min_samples: u32,
     /// Where a trained model's bundle is: a path or a URL. None for a detector that learns online.
     pub model: Option<String>,
+    /// The members of an ensemble, and how their scores become one.
+    pub members: Vec<Member>,
+    /// See `members`.
+    pub combine: Combine,
     /// Whether a model's anomalies are explained.
     pub explain: bool,
     /// How many of a series' last rows must have a score above 1 for an anomaly, such as `3 of 5`. A model has its own.
@@ -49,6 +53,54 @@ pub struct Detector {
 pub enum Kind {
     /// Learns online; needs no training.
     Streaming,
+    /// Combines the scores of others.
+    Ensemble,
+}
+
+/// A member of an ensemble: a detector that learns online, or one with a model.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Member {
+    /// A name, for logs and for its state; by default what the model's path ends with, or the kind.
+    pub name: Option<String>,
+    /// Which detector it is, where it has no model.
+    pub kind: Kind,
+    /// As of a detector.
+    pub model: Option<String>,
+    /// How much its score counts beside the others'.
+    pub weight: f64,
+    /// As of a detector.
+    pub false_alarm_rate: f64,
+    /// As of a detector.
+    #[serde(deserialize_with = "duration::deserialize")]
+    pub half_life: Duration,
+    /// As of a detector.
+    pub min_samples: u32,
+}
+
+/// How the scores of an ensemble's members become one.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Combine {
+    /// Their mean, by weight.
+    #[default]
+    Mean,
+    /// The highest.
+    Maximum,
+    /// The weighted median: above 1 where members of more than half the weight say so.
+    Vote,
+}
+
+impl Combine {
+    /// As it is written.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Mean => "mean",
+            Self::Maximum => "maximum",
+            Self::Vote => "vote",
+        }
+    }
 }
 
 impl Kind {
@@ -57,6 +109,7 @@ impl Kind {
     pub fn name(self) -> &'static str {
         match self {
             Self::Streaming => "streaming",
+            Self::Ensemble => "ensemble",
         }
     }
 }
@@ -93,6 +146,8 @@ impl Default for Detector {
             half_life: Duration::from_secs_f64(half_life),
             min_samples,
             model: None,
+            members: Vec::new(),
+            combine: Combine::default(),
             explain: true,
             sustained: None,
             cooldown: None,
@@ -100,11 +155,105 @@ impl Default for Detector {
     }
 }
 
+impl Default for Member {
+    fn default() -> Self {
+        let Detector { kind, model, false_alarm_rate, half_life, min_samples, .. } = Detector::default();
+        Self { name: None, kind, model, weight: 1.0, false_alarm_rate, half_life, min_samples }
+    }
+}
+
+impl Member {
+    /// What it is called in its ensemble.
+    fn name(&self) -> &str {
+        let of_model =
+            || self.model.as_deref().map(|model| model.trim_end_matches('/').rsplit('/').next().unwrap_or(model));
+        self.name.as_deref().or_else(of_model).unwrap_or(self.kind.name())
+    }
+
+    /// As a detector by itself.
+    fn alone(&self, ensemble: &Detector) -> Detector {
+        let Self { name: _, kind, model, weight: _, false_alarm_rate, half_life, min_samples } = self.clone();
+        Detector {
+            name: format!("{}/{}", ensemble.name, self.name()),
+            kind,
+            model,
+            false_alarm_rate,
+            half_life,
+            min_samples,
+            members: Vec::new(),
+            combine: Combine::default(),
+            ..ensemble.clone()
+        }
+    }
+
+    fn effective(&self) -> String {
+        let Self { name: _, kind, model, weight, false_alarm_rate, half_life, min_samples } = self;
+        let what = match model {
+            Some(model) => format!("model = {}", quoted(model)),
+            None => format!(
+                "kind = \"{}\", false_alarm_rate = {false_alarm_rate:e}, half_life = \"{}\", min_samples = {min_samples}",
+                kind.name(),
+                friendly(*half_life)
+            ),
+        };
+        format!("  {{ name = {}, {what}, weight = {weight:?} }},\n", quoted(self.name()))
+    }
+}
+
 impl Detector {
-    pub(super) fn check(&self) -> Result<(), String> {
-        self.suppression(Suppression::default())?;
-        let Some(model) = &self.model else { return Ok(()) };
-        Source::parse(model).map_err(|error| format!("`model`: {error}"))?;
+    /// Its members as detectors by themselves, with their weights; itself, where it is no ensemble.
+    #[must_use]
+    pub fn members(&self) -> Vec<(Self, f64)> {
+        match self.kind {
+            Kind::Ensemble => self.members.iter().map(|member| (member.alone(self), member.weight)).collect(),
+            Kind::Streaming => vec![(self.clone(), 1.0)],
+        }
+    }
+
+    /// The sources of its models.
+    pub(super) fn models_mut(&mut self) -> impl Iterator<Item = &mut String> {
+        let Self { model, members, .. } = self;
+        model.iter_mut().chain(members.iter_mut().filter_map(|member| member.model.as_mut()))
+    }
+
+    fn check_ensemble(&self) -> Result<(), String> {
+        let Self { kind, model, members, combine, .. } = self;
+        if *kind != Kind::Ensemble {
+            if !members.is_empty() || *combine != Combine::default() {
+                return Err("`members` and `combine` are of an ensemble: write `kind = \"ensemble\"` too".to_owned());
+            }
+            return Ok(());
+        }
+        if members.len() < 2 || model.is_some() {
+            return Err(
+                "an ensemble has two or more `members` (such as `members = [{ kind = \"streaming\" }, { model = \
+                        \"models/vitals\" }]`), and no `model` of its own"
+                    .to_owned(),
+            );
+        }
+        for (at, member) in members.iter().enumerate() {
+            let name = member.name();
+            if members[..at].iter().any(|other| other.name() == name) {
+                return Err(format!("two members are called `{name}`; give each a `name` of its own"));
+            }
+            if name.is_empty() || name.contains(['/', '\n']) {
+                return Err(format!("`{name}` is no name of a member: it may have no `/` in it"));
+            }
+            if member.kind == Kind::Ensemble {
+                return Err(format!("member `{name}` is an ensemble itself; name its members here"));
+            }
+            if !(member.weight > 0.0 && member.weight.is_finite()) {
+                return Err(format!("member `{name}`: `weight` is {}; it must be above 0", member.weight));
+            }
+            let alone = member.alone(self);
+            alone.parameters().check().map_err(|(key, range)| format!("member `{name}`: `{key}` {range}"))?;
+            alone.check().map_err(|what| format!("member `{name}`: {what}"))?;
+        }
+        self.check_untouched("an ensemble, whose members have their own")
+    }
+
+    /// Whether what is set of `streaming` is as it is by default, where it is of no use.
+    fn check_untouched(&self, beside: &str) -> Result<(), String> {
         let Self { false_alarm_rate, half_life, min_samples, .. } = Self::default();
         for (key, set) in [
             ("false_alarm_rate", self.false_alarm_rate.to_bits() != false_alarm_rate.to_bits()),
@@ -112,12 +261,21 @@ impl Detector {
             ("min_samples", self.min_samples != min_samples),
         ] {
             if set {
-                return Err(format!(
-                    "`{key}` is of no use beside `model`, which was trained with its own; leave it out"
-                ));
+                return Err(format!("`{key}` is of no use beside {beside}; leave it out"));
             }
         }
         Ok(())
+    }
+
+    pub(super) fn check(&self) -> Result<(), String> {
+        self.suppression(Suppression::default())?;
+        self.check_ensemble()?;
+        if self.kind == Kind::Ensemble {
+            return Ok(());
+        }
+        let Some(model) = &self.model else { return Ok(()) };
+        Source::parse(model).map_err(|error| format!("`model`: {error}"))?;
+        self.check_untouched("`model`, which was trained with its own")
     }
 
     /// Which anomalies are worth telling, where the model says `models`: what is set here comes first.
@@ -133,12 +291,18 @@ impl Detector {
     }
 
     pub(super) fn effective(&self) -> String {
-        let Self { name, select, kind: Kind::Streaming, false_alarm_rate, half_life, min_samples, .. } = self;
-        let Self { model, explain, sustained, cooldown, .. } = self;
+        let Self { name, select, kind, false_alarm_rate, half_life, min_samples, .. } = self;
+        let Self { model, members, combine, explain, sustained, cooldown, .. } = self;
         let mut out = format!("[[detector]]\nname = {}\nselect = {}\n", quoted(name), select.effective());
-        let _infallible = match model {
-            Some(model) => writeln!(out, "model = {}\nexplain = {explain}", quoted(model)),
-            None => writeln!(
+        let _infallible = match (kind, model) {
+            (Kind::Ensemble, _) => writeln!(
+                out,
+                "kind = \"ensemble\"\ncombine = \"{}\"\nmembers = [\n{}]\nexplain = {explain}",
+                combine.name(),
+                members.iter().map(Member::effective).collect::<String>()
+            ),
+            (_, Some(model)) => writeln!(out, "model = {}\nexplain = {explain}", quoted(model)),
+            (_, None) => writeln!(
                 out,
                 "kind = \"streaming\"\nfalse_alarm_rate = {false_alarm_rate:e}\nhalf_life = \"{}\"\nmin_samples = {min_samples}",
                 friendly(*half_life),

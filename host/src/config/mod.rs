@@ -16,7 +16,7 @@ use qualm_bundle::signature::{PublicKey, Trust};
 use qualm_core::streaming::BYTES_PER_SERIES;
 use serde::Deserialize;
 
-pub use self::detector::{Detector, Kind, Patterns, Select};
+pub use self::detector::{Combine, Detector, Kind, Member, Patterns, Select};
 pub use self::service::{Http, Influxdb, LISTEN, Vector, Verdicts};
 use self::text::{bytes, expand, explain, quoted, size};
 use crate::sandbox;
@@ -156,7 +156,7 @@ impl Config {
             config.detector.push(Detector::default());
         }
         let from_there = |path: &mut String| *path = directory.join(&*path).to_string_lossy().into_owned();
-        let models = config.detector.iter_mut().filter_map(|detector| detector.model.as_mut());
+        let models = config.detector.iter_mut().flat_map(Detector::models_mut);
         models.filter(|model| !model.contains("://")).for_each(from_there);
         let Http { tls_cert, tls_key, models, .. } = &mut config.http;
         for path in [tls_cert, tls_key, models].into_iter().flatten() {

@@ -60,6 +60,11 @@ fn what_is_in_force_can_be_read_again() {
         name = "vitals"
         model = "https://models/vitals.qualm"
         explain = false
+        [[detector]]
+        name = "both"
+        kind = "ensemble"
+        combine = "vote"
+        members = [{ min_samples = 10 }, { model = "/models/leak/", weight = 0.5 }, { name = "b", model = "/b/leak" }]
         [bundles]
         trusted_keys = ["RWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3"]
         poll = "5s"
@@ -84,8 +89,15 @@ fn what_is_in_force_can_be_read_again() {
     "#;
     let config = parse(text).unwrap();
     assert_eq!(config.limits.memory, 128 << 20);
+    let members: Vec<_> = config.detector[2].members().into_iter().map(|(one, weight)| (one.name, weight)).collect();
+    assert_eq!(members, [("both/streaming".into(), 1.0), ("both/leak".into(), 0.5), ("both/b".into(), 1.0)]);
     assert_eq!(config.limits.series_ttl, Duration::from_hours(168));
-    assert_eq!(parse(&config.effective()).unwrap(), config);
+    let again = parse(&config.effective()).unwrap();
+    assert_eq!(again.effective(), config.effective());
+    assert_eq!(again.detector[2].members(), config.detector[2].members());
+    let mut named = config.clone();
+    named.detector[2].members = again.detector[2].members.clone(); // which have their names written out
+    assert_eq!(again, named);
     let secret = parse("[http]\ntokens = [\"correct horse\"]").unwrap().effective();
     assert!(secret.contains("# tokens: 1, not shown") && !secret.contains("horse"));
     assert_eq!(parse(&parse("").unwrap().effective()).unwrap(), parse("").unwrap());
@@ -98,6 +110,26 @@ fn errors_name_the_place_and_what_would_be_right() {
         ("[detektor]\n", "q.toml:1", "did you mean `detector`?"),
         ("[limits]\n\nmemroy = \"1MiB\"", "q.toml:3", "did you mean `memory`?"),
         ("[[detector]]\nselect = { mesurement = \"cpu\" }", "q.toml:2", "did you mean `measurement`?"),
+        ("[[detector]]\nkind = \"ensemble\"", "q.toml", "has two or more `members`"),
+        ("[[detector]]\nmembers = [{}, {}]", "q.toml", "write `kind = \"ensemble\"` too"),
+        ("[[detector]]\ncombine = \"vote\"", "q.toml", "write `kind = \"ensemble\"` too"),
+        ("[[detector]]\nkind = \"ensemble\"\nmembers = [{}, {}]", "q.toml", "two members are called `streaming`"),
+        ("[[detector]]\nkind = \"ensemble\"\nmembers = [{}, { name = \"a/b\" }]", "q.toml", "no name of a member"),
+        (
+            "[[detector]]\nkind = \"ensemble\"\nmembers = [{}, { name = \"b\", weight = 0 }]",
+            "q.toml",
+            "member `b`: `weight` is 0",
+        ),
+        (
+            "[[detector]]\nkind = \"ensemble\"\nmembers = [{}, { kind = \"ensemble\" }]",
+            "q.toml",
+            "member `ensemble` is an ensemble itself",
+        ),
+        (
+            "[[detector]]\nkind = \"ensemble\"\nhalf_life = \"1h\"\nmembers = [{}, { name = \"b\" }]",
+            "q.toml",
+            "leave it out",
+        ),
         ("[[detector]]\nkind = \"steaming\"", "q.toml:2", "`streaming`"),
         ("[[detector]]\nhalf_life = \"soon\"", "q.toml:2", "`soon` is no duration"),
         ("[[detector]]\nhalf_life = \"-1s\"", "q.toml:2", "`-1s` is no duration"),

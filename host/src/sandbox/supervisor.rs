@@ -141,6 +141,12 @@ impl Running {
         Ok(Self { recipe, guest, description })
     }
 
+    /// What its model is called, where that was trained.
+    #[must_use]
+    pub fn title(&self) -> Option<&Arc<Title>> {
+        self.recipe.title()
+    }
+
     /// The guest, to try it out before it is used.
     pub fn guest(&mut self) -> &mut Guest {
         &mut self.guest
@@ -226,9 +232,8 @@ impl Supervisor {
 
     /// Puts another model's guest, which runs already, in the place of this one: between two batches, and without waiting
     /// for anything. Where rows are made of the same as before, it is given the lane's `series` and takes over what is known
-    /// of them: all of it where they are few; where they are many, what was last saved, a slice at a time. Returns the
-    /// old guest, for whoever has the time to take it down.
-    pub fn swap(&mut self, running: Running, series: Option<&SeriesTable>) -> Option<Guest> {
+    /// of them: all of it where they are few; where they are many, what was last saved, a slice at a time.
+    pub fn swap(&mut self, running: Running, series: Option<&SeriesTable>) {
         let few = series.filter(|series| series.numbers() <= self.slice);
         if let Some(series) = few {
             self.finish(series);
@@ -246,12 +251,20 @@ impl Supervisor {
         self.health.swaps += 1;
         self.until = None;
         self.strikes = 0;
+        // To take the old one down takes longer than a pipeline should wait.
         let old = self.guest.replace(guest);
+        drop(old.map(|old| thread::spawn(move || drop(old))));
         self.task = Task::Restore(0);
         if let Some(series) = few {
             self.finish(series);
         }
-        old
+    }
+
+    /// Goes back to having no model.
+    pub fn dismiss(&mut self) {
+        self.recipe = None;
+        self.guest = None;
+        self.task = Task::None;
     }
 
     /// Ends what is under way.
@@ -324,7 +337,7 @@ impl Supervisor {
 
     /// Does a little of what is under way: saves or restores one slice. `series` are the lane's.
     pub fn tend(&mut self, series: &SeriesTable) {
-        if self.guest.is_none() || self.task == Task::None || self.leisure() < SLICE_TIME {
+        if self.guest.is_none() || self.task == Task::None || self.leisure() < SLICE_TIME.min(self.deadline() / 4) {
             return;
         }
         let began = self.begin(self.leisure());
@@ -610,7 +623,7 @@ mod tests {
         let limits = Limits { memory: 64 << 20, deadline: Duration::from_millis(250) };
         let recipe = Recipe::new(&Sandbox::new(None), qualm_components::DETECTOR, model, limits).unwrap();
         assert!(Running::start(recipe.clone(), 2).unwrap_err().to_string().contains("1 features, where a row has 2"));
-        assert!(swapped.swap(Running::start(recipe.clone(), 1).unwrap(), Some(&series)).is_some());
+        swapped.swap(Running::start(recipe.clone(), 1).unwrap(), Some(&series));
         let both = [&mut swapped, &mut kept].map(|one| score(one, number, 50_000_000_000, 100.0).to_bits());
         assert_eq!(both[0], both[1]);
         swapped.swap(Running::start(recipe, 1).unwrap(), None);

@@ -1,5 +1,6 @@
 //! The pipeline with its detectors and their state: what every shim drives.
 
+pub mod ensemble;
 mod part;
 
 use std::fmt::Write as _;
@@ -8,14 +9,16 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use qualm_stream::pipeline::Verdict;
+use qualm_stream::suppress::Suppression;
 use qualm_stream::{Counts, Format, Lane, Lines, Pipeline};
 use tracing::{error, info};
 
+use self::ensemble::{Ensemble, Member};
 use self::part::Part;
 use crate::clock;
 use crate::config::{self, Config};
-use crate::models::{Reloader, Workshop};
-use crate::sandbox::supervisor::{Health, NOBODY, Rest};
+use crate::models::{Candidate, Reloader, Workshop};
+use crate::sandbox::supervisor::{Health, Mode, NOBODY, Rest};
 use crate::sandbox::{Failure, Recipe, Supervisor, engine};
 use crate::state::{self, Saved, StateFile, Writer};
 use crate::view::{REFRESH, View};
@@ -38,6 +41,11 @@ pub enum StartError {
     /// A detector's model is not to be had.
     #[error("detector `{0}`: {1}")]
     Model(String, String),
+    /// A member of an ensemble scores something else than the others.
+    #[error(
+        "detector `{0}`: its rows are made of other features, entities or intervals than those of the members before"
+    )]
+    Shape(String),
     /// The state directory cannot be used.
     #[error(transparent)]
     State(#[from] state::Error),
@@ -47,9 +55,7 @@ pub enum StartError {
 #[derive(Debug)]
 pub struct Scoring<F: Format = Lines> {
     pipeline: Pipeline<F>,
-    supervisors: Vec<Supervisor>,
-    /// Those of detectors with a model that may change.
-    reloaders: Vec<Option<Reloader>>,
+    ensembles: Vec<Ensemble>,
     /// What the configuration says of each detector, and of how many series there may be.
     own: Vec<config::Detector>,
     limits: qualm_stream::Limits,
@@ -111,16 +117,15 @@ impl Scoring {
         config.detector.iter().try_for_each(|detector| Part::offline(detector, config, &workshop).map(drop))
     }
 
-    /// As [`start`](Self::start), with detectors of one's own in place of the configured ones' components.
+    /// As [`start`](Self::start), with detectors of one's own in place of the configured ones' components: one for each, or
+    /// for each member of an ensemble.
     ///
     /// # Errors
     ///
     /// As [`start`](Self::start).
     pub fn with(config: &Config, recipes: Vec<Recipe>, rest: Rest) -> Result<Self, StartError> {
-        let parts = config.detector.iter().zip(recipes).map(|(detector, recipe)| {
-            let running = part::start(&detector.name, recipe)?;
-            Ok::<_, StartError>(Part::streaming(detector, config, running, rest))
-        });
+        let mut recipes = recipes.into_iter();
+        let parts = config.detector.iter().map(|detector| Part::with(detector, config, rest, &mut recipes));
         Ok(Self::assemble(Lines::default(), config, parts.collect::<Result<_, _>>()?))
     }
 }
@@ -146,20 +151,14 @@ impl<F: Format> Scoring<F> {
     }
 
     fn assemble(format: F, config: &Config, parts: Vec<Part>) -> Self {
-        let (mut lanes, mut supervisors, mut reloaders) = (Vec::new(), Vec::new(), Vec::new());
-        for Part { lane, supervisor, reloader } in parts {
-            lanes.push(lane);
-            supervisors.push(supervisor);
-            reloaders.push(reloader);
-        }
+        let (lanes, ensembles) = parts.into_iter().map(|Part { lane, ensemble }| (lane, ensemble)).unzip();
         let file = open_state(config);
         let saved = file.as_ref().map(|file| file.read_all(config.limits.series_ttl)).unwrap_or_default();
         let seed = file.as_ref().map_or_else(random, StateFile::seed);
         let interval = config.state.interval;
         let mut scoring = Self {
             pipeline: Pipeline::of(format, lanes, seed),
-            supervisors,
-            reloaders,
+            ensembles,
             own: config.detector.clone(),
             limits: part::series_limits(config),
             writer: None,
@@ -171,7 +170,7 @@ impl<F: Format> Scoring<F> {
         if !saved.is_empty() {
             scoring.restore(&saved);
         }
-        if let Some(file) = file.as_ref().filter(|_| scoring.supervisors.iter().any(Supervisor::lost_state)) {
+        if let Some(file) = file.as_ref().filter(|_| scoring.supervisors().any(Supervisor::lost_state)) {
             file.set_aside();
         }
         scoring.writer = file.map(Writer::start);
@@ -196,14 +195,14 @@ impl<F: Format> Scoring<F> {
 
     /// Scores what was read; see [`Pipeline::run`].
     pub fn run(&mut self, read: usize, now: i64) -> &[u8] {
-        let Self { pipeline, supervisors, watched, .. } = self;
-        timed(watched, || pipeline.run(read, now, supervisors))
+        let Self { pipeline, ensembles, watched, .. } = self;
+        timed(watched, || pipeline.run(read, now, ensembles))
     }
 
     /// The end of the input; see [`Pipeline::finish`].
     pub fn finish(&mut self, now: i64) -> &[u8] {
-        let Self { pipeline, supervisors, watched, .. } = self;
-        timed(watched, || pipeline.finish(now, supervisors))
+        let Self { pipeline, ensembles, watched, .. } = self;
+        timed(watched, || pipeline.finish(now, ensembles))
     }
 
     /// Scores a whole body, as much at a time as there is room for, and appends it with its scores to `out`. What there is
@@ -263,16 +262,24 @@ impl<F: Format> Scoring<F> {
 
     /// How each detector fared, by name.
     pub fn health(&self) -> impl Iterator<Item = (&str, &Health)> {
-        self.supervisors.iter().map(|supervisor| (supervisor.name(), supervisor.health()))
+        self.supervisors().map(|supervisor| (supervisor.name(), supervisor.health()))
+    }
+
+    fn supervisors(&self) -> impl Iterator<Item = &Supervisor> {
+        self.ensembles.iter().flat_map(Ensemble::members).map(|member| &member.supervisor)
+    }
+
+    fn supervisors_mut(&mut self) -> impl Iterator<Item = &mut Supervisor> {
+        self.ensembles.iter_mut().flat_map(Ensemble::members_mut).map(|member| &mut member.supervisor)
     }
 
     /// Does a little of what is to be done besides scoring. Call it between batches, after writing.
     pub fn tend(&mut self) {
-        self.supervisors.iter_mut().for_each(Supervisor::pause);
+        self.supervisors_mut().for_each(Supervisor::pause);
         self.show();
         self.swap();
         if !self.saving && Instant::now() >= self.next_save {
-            self.supervisors.iter_mut().for_each(Supervisor::begin_saving);
+            self.supervisors_mut().for_each(Supervisor::begin_saving);
             self.saving = true;
             self.next_save = Instant::now() + self.interval;
         }
@@ -288,7 +295,7 @@ impl<F: Format> Scoring<F> {
 
     /// Shows others what became of the last batch.
     fn show(&mut self) {
-        let Self { pipeline, supervisors, reloaders, own, watched, .. } = self;
+        let Self { pipeline, ensembles, own, watched, .. } = self;
         let Some(Watched { view, took, refreshed, fresh }) = watched else { return };
         let due = refreshed.is_none_or(|then| then.elapsed() >= REFRESH);
         if took.is_none() && !(*fresh && due) {
@@ -300,7 +307,7 @@ impl<F: Format> Scoring<F> {
             *fresh = true;
         }
         if due {
-            inside.refresh(pipeline, supervisors, reloaders, own);
+            inside.refresh(pipeline, ensembles, own);
             *refreshed = Some(Instant::now());
             *fresh = false;
         }
@@ -308,36 +315,51 @@ impl<F: Format> Scoring<F> {
 
     /// Lets new models take over.
     fn swap(&mut self) {
-        let Self { pipeline, supervisors, reloaders, own, limits, watched, .. } = self;
-        for (at, reloader) in reloaders.iter().enumerate() {
-            let Some(reloader) = reloader else { continue };
-            let Some(candidate) = reloader.take() else { continue };
-            let began = Instant::now();
-            let shape = candidate.shape.clone();
-            let same = pipeline.lanes()[at].shape() == shape.as_ref();
-            if same {
-                pipeline.lanes_mut()[at].set_suppression(part::suppression(&own[at], candidate.suppression));
-            } else {
-                if let Some(watched) = watched {
-                    watched.view.look().recorder.forget_all(at, clock::now() / 1_000_000);
+        for lane in 0..self.ensembles.len() {
+            for member in 0..self.ensembles[lane].members().len() {
+                let reloader = self.ensembles[lane].members()[member].reloader.as_ref();
+                if let Some(candidate) = reloader.and_then(Reloader::take) {
+                    self.swap_one(lane, member, candidate);
                 }
-                pipeline.replace(at, part::lane(&own[at], *limits, shape, candidate.suppression));
-            }
-            let series = same.then(|| pipeline.lanes()[at].series());
-            let old = supervisors[at].swap(candidate.running, series);
-            if let Some(watched) = watched {
-                watched.fresh = true;
-            }
-            info!("detector `{}`: {} has taken over, in {:.1?}", own[at].name, candidate.title, began.elapsed());
-            if let Some(old) = old {
-                reloader.retire(old);
             }
         }
     }
 
+    fn swap_one(&mut self, at: usize, member: usize, candidate: Candidate) {
+        let Self { pipeline, ensembles, own, limits, watched, .. } = self;
+        let began = Instant::now();
+        let Candidate { title, shape, suppression, running } = candidate;
+        let same = pipeline.lanes()[at].shape() == shape.as_ref();
+        let several = ensembles[at].has_several();
+        let others = ensembles[at].members().iter().enumerate().filter(|(other, _)| *other != member);
+        let bound = others.map(|(_, other)| other.supervisor.mode()).any(|mode| mode != Mode::Waiting);
+        let Member { supervisor, reloader, .. } = &mut ensembles[at].members_mut()[member];
+        if bound && !same {
+            let why = format!("{title} has other features, entities or intervals than the other members");
+            error!("detector `{}` keeps its model: {why}", supervisor.name());
+            reloader.iter().for_each(|reloader| reloader.refuse(&why));
+            return;
+        }
+        let suppression = part::suppression(&own[at], if several { Suppression::default() } else { suppression });
+        if same {
+            pipeline.lanes_mut()[at].set_suppression(suppression);
+        } else {
+            if let Some(watched) = watched {
+                watched.view.look().recorder.forget_all(at, clock::now() / 1_000_000);
+            }
+            pipeline.replace(at, part::lane(&own[at], *limits, shape, suppression));
+        }
+        let series = same.then(|| pipeline.lanes()[at].series());
+        supervisor.swap(running, series);
+        if let Some(watched) = watched {
+            watched.fresh = true;
+        }
+        info!("detector `{}`: {title} has taken over, in {:.1?}", supervisor.name(), began.elapsed());
+    }
+
     /// Tells the detectors, and those who look on, which series are gone.
     fn forget(&mut self) {
-        let Self { pipeline, supervisors, watched, .. } = self;
+        let Self { pipeline, ensembles, watched, .. } = self;
         if let Some(watched) = watched {
             let gone = pipeline.lanes().iter().enumerate().filter(|(_, lane)| !lane.gone().is_empty());
             for (at, lane) in gone {
@@ -345,7 +367,7 @@ impl<F: Format> Scoring<F> {
                 watched.fresh = true;
             }
         }
-        pipeline.forget(supervisors);
+        pipeline.forget(ensembles);
     }
 
     /// How long [`tend`](Self::tend) can wait.
@@ -354,7 +376,8 @@ impl<F: Format> Scoring<F> {
         if self.is_busy() {
             return Duration::ZERO;
         }
-        let models = self.reloaders.iter().any(Option::is_some).then_some(MODELS);
+        let mut members = self.ensembles.iter().flat_map(Ensemble::members);
+        let models = members.any(|member| member.reloader.is_some()).then_some(MODELS);
         let shown = self.watched.as_ref().filter(|watched| watched.fresh).map(|_| REFRESH);
         let soon = models.unwrap_or(Duration::MAX).min(shown.unwrap_or(Duration::MAX));
         self.next_save.saturating_duration_since(Instant::now()).min(soon)
@@ -363,13 +386,9 @@ impl<F: Format> Scoring<F> {
     /// Saves a last time, and waits until it is on disk.
     pub fn close(mut self) {
         if let Some(writer) = self.writer.take() {
-            while self.is_busy() {
-                self.tend_slices();
-            }
-            self.supervisors.iter_mut().for_each(Supervisor::begin_saving);
-            while self.is_busy() {
-                self.tend_slices();
-            }
+            self.finish_slices();
+            self.supervisors_mut().for_each(Supervisor::begin_saving);
+            self.finish_slices();
             writer.close(self.saved());
         }
     }
@@ -416,33 +435,41 @@ impl<F: Format> Scoring<F> {
     }
 
     fn is_busy(&self) -> bool {
-        self.supervisors.iter().any(Supervisor::is_busy)
+        self.supervisors().any(Supervisor::is_busy)
     }
 
     fn tend_slices(&mut self) {
-        for (supervisor, lane) in self.supervisors.iter_mut().zip(self.pipeline.lanes()) {
-            supervisor.tend(lane.series());
+        for (ensemble, lane) in self.ensembles.iter_mut().zip(self.pipeline.lanes()) {
+            ensemble.members_mut().iter_mut().for_each(|member| member.supervisor.tend(lane.series()));
+        }
+    }
+
+    /// Saves or restores all, where no batch waits.
+    fn finish_slices(&mut self) {
+        while self.is_busy() {
+            self.supervisors_mut().for_each(Supervisor::pause);
+            self.tend_slices();
         }
     }
 
     fn saved(&self) -> Saved {
-        self.supervisors.iter().map(|one| (one.name().to_owned(), one.saved().to_vec())).collect()
+        self.supervisors().map(|one| (one.name().to_owned(), one.saved().to_vec())).collect()
     }
 
     fn restore(&mut self, saved: &Saved) {
-        for (supervisor, lane) in self.supervisors.iter_mut().zip(self.pipeline.lanes_mut()) {
-            let own = saved.iter().filter(|(name, _)| name == supervisor.name());
-            let slices: Vec<_> = own.flat_map(|(_, slices)| slices).map(Arc::clone).collect();
+        for (ensemble, lane) in self.ensembles.iter_mut().zip(self.pipeline.lanes_mut()) {
             let series = lane.series_mut();
-            let known = slices.iter().flat_map(|slice| slice.identities.iter().zip(&slice.ages));
-            for (&identity, &age) in known.filter(|(identity, _)| **identity != NOBODY) {
-                series.take_back(identity, i64::from(age) * 1_000_000_000);
+            for Member { supervisor, .. } in ensemble.members_mut() {
+                let own = saved.iter().filter(|(name, _)| name == supervisor.name());
+                let slices: Vec<_> = own.flat_map(|(_, slices)| slices).map(Arc::clone).collect();
+                let known = slices.iter().flat_map(|slice| slice.identities.iter().zip(&slice.ages));
+                for (&identity, &age) in known.filter(|(identity, _)| **identity != NOBODY) {
+                    series.take_back(identity, i64::from(age) * 1_000_000_000);
+                }
+                supervisor.adopt(slices);
             }
-            supervisor.adopt(slices);
         }
-        while self.is_busy() {
-            self.tend_slices();
-        }
+        self.finish_slices();
         let series: usize = self.pipeline.lanes().iter().map(|lane| lane.series().len()).sum();
         info!("goes on with the state of {series} series");
     }

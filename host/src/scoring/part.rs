@@ -8,6 +8,7 @@ use qualm_stream::vector::Shape;
 use tracing::{error, info};
 
 use super::StartError;
+use super::ensemble::{Ensemble, Member};
 use crate::config::{self, Config};
 use crate::models::{Candidate, Loader, Reloader, Workshop};
 use crate::sandbox::guest::Description;
@@ -17,31 +18,29 @@ use crate::sandbox::{Limits, Recipe, Running, Sandbox, Supervisor};
 /// A detector that is ready to be put into a pipeline.
 pub(super) struct Part {
     pub(super) lane: Lane,
-    pub(super) supervisor: Supervisor,
-    pub(super) reloader: Option<Reloader>,
+    pub(super) ensemble: Ensemble,
+}
+
+/// One member, ready to run, or without a model as yet.
+struct Start {
+    /// What its rows are made of; none where they are single fields.
+    shape: Option<Shape>,
+    suppression: Suppression,
+    running: Option<Running>,
+    reloader: Option<Reloader>,
 }
 
 impl Part {
     pub(super) fn live(detector: &config::Detector, config: &Config, workshop: &Workshop) -> Result<Self, StartError> {
-        let Some(source) = &detector.model else { return Self::built_in(detector, config, workshop) };
-        let state = config.state.dir.as_deref();
-        // A store that cannot be used keeps no model from being used, as with other state.
-        let loader = Loader::new(&detector.name, source, state, workshop.clone()).or_else(|error| {
-            error!("detector `{}`: {error}. No model will outlive this process", detector.name);
-            Loader::new(&detector.name, source, None, workshop.clone())
-        });
-        let mut loader = loader.map_err(|error| StartError::Model(detector.name.clone(), error))?;
-        let first = loader.first(true);
-        let first = first.inspect_err(|error| {
-            let name = &detector.name;
-            if loader.is_far() {
-                info!("detector `{name}` scores nothing until it has a model: {error}");
-            } else {
-                error!("detector `{name}` scores nothing until it has a model: {error}");
-            }
-        });
-        let reloader = Some(Reloader::start(loader, config.bundles.poll));
-        Ok(Self { reloader, ..Self::with_model(detector, config, first.ok()) })
+        let (mut part, misfits) = Self::of(detector, config, Rest::default(), |member| {
+            Start::live(member, config, &shared(workshop, detector))
+        })?;
+        // Metrics must flow, and its next model may fit.
+        for (at, error) in misfits {
+            error!("{error}. It scores nothing until it has a model that fits");
+            part.ensemble.members_mut()[at].supervisor.dismiss();
+        }
+        Ok(part)
     }
 
     pub(super) fn offline(
@@ -49,46 +48,119 @@ impl Part {
         config: &Config,
         workshop: &Workshop,
     ) -> Result<Self, StartError> {
-        let Some(source) = &detector.model else { return Self::built_in(detector, config, workshop) };
-        let first =
-            Loader::new(&detector.name, source, None, workshop.clone()).and_then(|mut loader| loader.first(false));
-        let first = first.map_err(|error| StartError::Model(detector.name.clone(), error))?;
-        Ok(Self::with_model(detector, config, Some(first)))
+        let (part, misfits) =
+            Self::of(detector, config, Rest::default(), |member| Start::offline(member, &shared(workshop, detector)))?;
+        misfits.into_iter().next().map_or(Ok(part), |(_, error)| Err(error))
     }
 
-    pub(super) fn built_in(
+    /// With detectors of one's own in place of the configured ones' components, each of which scores single fields.
+    pub(super) fn with(
         detector: &config::Detector,
         config: &Config,
-        workshop: &Workshop,
+        rest: Rest,
+        recipes: &mut impl Iterator<Item = Recipe>,
     ) -> Result<Self, StartError> {
-        let recipe = workshop.built_in.with_model(detector.parameters().to_model());
-        Ok(Self::streaming(detector, config, start(&detector.name, recipe)?, Rest::default()))
-    }
-
-    pub(super) fn streaming(detector: &config::Detector, config: &Config, running: Running, rest: Rest) -> Self {
-        let Description { kind, warm_up, .. } = &running.description;
-        info!("detector `{}`: {kind}, scores a series after some {warm_up} values", detector.name);
-        Self {
-            lane: lane(detector, series_limits(config), None, Suppression::default()),
-            supervisor: Supervisor::new(&detector.name, Some(running), false, rest),
-            reloader: None,
-        }
-    }
-
-    /// With a model; without one, nothing is scored.
-    pub(super) fn with_model(detector: &config::Detector, config: &Config, model: Option<Candidate>) -> Self {
-        let nothing = Some(Shape { features: Vec::new(), entity: Vec::new(), interval: 0 });
-        let (shape, suppression, running) = match model {
-            None => (nothing, Suppression::default(), None),
-            Some(Candidate { title, shape, suppression, running }) => {
-                info!("detector `{}`: {title}", detector.name);
-                (shape, suppression, Some(running))
-            }
+        let start = |member: &config::Detector| {
+            let recipe = recipes.next().unwrap_or_else(|| panic!("a recipe for `{}`", member.name));
+            Ok(Start::untrained(start(&member.name, recipe)?))
         };
-        let lane = lane(detector, series_limits(config), shape, suppression);
-        let supervisor = Supervisor::new(&detector.name, running, detector.explain, Rest::default());
-        Self { lane, supervisor, reloader: None }
+        Self::of(detector, config, rest, start).map(|(part, _)| part)
     }
+
+    /// A detector of its members, and which of these have another shape than those before.
+    fn of(
+        detector: &config::Detector,
+        config: &Config,
+        rest: Rest,
+        mut start: impl FnMut(&config::Detector) -> Result<Start, StartError>,
+    ) -> Result<(Self, Vec<(usize, StartError)>), StartError> {
+        let (mut members, mut misfits) = (Vec::new(), Vec::new());
+        let mut made_of: Option<(Option<Shape>, Suppression)> = None;
+        let configured = detector.members();
+        let several = configured.len() > 1;
+        for (at, (member, weight)) in configured.into_iter().enumerate() {
+            let Start { shape, suppression, running, reloader } = start(&member)?;
+            if let Some(running) = &running {
+                tell(&member, running);
+                match &made_of {
+                    None => made_of = Some((shape, if several { Suppression::default() } else { suppression })),
+                    Some((first, _)) if *first != shape => misfits.push((at, StartError::Shape(member.name.clone()))),
+                    Some(_) => {}
+                }
+            }
+            // The untrained ones look at one field each: there is nothing to explain.
+            let explain = detector.explain && member.model.is_some();
+            members.push(Member::new(Supervisor::new(&member.name, running, explain, rest), reloader, weight));
+        }
+        let nothing = Shape { features: Vec::new(), entity: Vec::new(), interval: 0 };
+        let (shape, suppression) = made_of.unwrap_or((Some(nothing), Suppression::default()));
+        let lane = lane(detector, series_limits(config), shape, suppression);
+        Ok((Self { lane, ensemble: Ensemble::new(members, detector.combine) }, misfits))
+    }
+}
+
+impl Start {
+    fn live(member: &config::Detector, config: &Config, workshop: &Workshop) -> Result<Self, StartError> {
+        let Some(source) = &member.model else { return Self::built_in(member, workshop) };
+        let state = config.state.dir.as_deref();
+        // A store that cannot be used keeps no model from being used, as with other state.
+        let loader = Loader::new(&member.name, source, state, workshop.clone()).or_else(|error| {
+            error!("detector `{}`: {error}. No model will outlive this process", member.name);
+            Loader::new(&member.name, source, None, workshop.clone())
+        });
+        let mut loader = loader.map_err(|error| StartError::Model(member.name.clone(), error))?;
+        let first = loader.first(true);
+        let first = first.inspect_err(|error| {
+            let name = &member.name;
+            if loader.is_far() {
+                info!("detector `{name}` scores nothing until it has a model: {error}");
+            } else {
+                error!("detector `{name}` scores nothing until it has a model: {error}");
+            }
+        });
+        let reloader = Some(Reloader::start(loader, config.bundles.poll));
+        Ok(Self { reloader, ..first.map_or_else(|_| Self::nothing(), Self::with_model) })
+    }
+
+    fn offline(member: &config::Detector, workshop: &Workshop) -> Result<Self, StartError> {
+        let Some(source) = &member.model else { return Self::built_in(member, workshop) };
+        let first =
+            Loader::new(&member.name, source, None, workshop.clone()).and_then(|mut loader| loader.first(false));
+        first.map(Self::with_model).map_err(|error| StartError::Model(member.name.clone(), error))
+    }
+
+    fn built_in(member: &config::Detector, workshop: &Workshop) -> Result<Self, StartError> {
+        let recipe = workshop.built_in.with_model(member.parameters().to_model()).with_limits(workshop.limits);
+        Ok(Self::untrained(start(&member.name, recipe)?))
+    }
+
+    fn untrained(running: Running) -> Self {
+        Self { running: Some(running), ..Self::nothing() }
+    }
+
+    fn with_model(Candidate { title: _, shape, suppression, running }: Candidate) -> Self {
+        Self { shape, suppression, running: Some(running), reloader: None }
+    }
+
+    fn nothing() -> Self {
+        Self { shape: None, suppression: Suppression::default(), running: None, reloader: None }
+    }
+}
+
+/// Says what runs.
+fn tell(member: &config::Detector, running: &Running) {
+    let Description { kind, warm_up, .. } = &running.description;
+    match running.title() {
+        Some(title) => info!("detector `{}`: {title}", member.name),
+        None => info!("detector `{}`: {kind}, scores a series after some {warm_up} values", member.name),
+    }
+}
+
+/// The workshop for the members of a detector: a batch has one deadline, whatever their number.
+fn shared(workshop: &Workshop, detector: &config::Detector) -> Workshop {
+    let members = detector.members.len().max(1) as u32;
+    let limits = Limits { deadline: workshop.limits.deadline / members, ..workshop.limits };
+    Workshop { limits, ..workshop.clone() }
 }
 
 /// A detector's lane: for vectors of this shape, or for single fields. What the configuration suppresses comes before what

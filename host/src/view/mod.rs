@@ -16,9 +16,9 @@ use qualm_stream::{Counts, Format, Pipeline};
 use self::latency::Latency;
 use self::recorder::{Recorder, Totals};
 use crate::models::Reloader;
-use crate::sandbox::Supervisor;
 use crate::sandbox::guest::Title;
 use crate::sandbox::supervisor::{Health, Mode};
+use crate::scoring::ensemble::{Ensemble, Member};
 use crate::{clock, config};
 
 /// How often counts are copied.
@@ -39,7 +39,7 @@ pub struct View {
 pub struct Snapshot {
     /// What has passed.
     pub counts: Counts,
-    /// Its detectors.
+    /// Its detectors, one a lane; behind them the members of ensembles, called `ENSEMBLE/MEMBER`.
     pub detectors: Vec<Detector>,
 }
 
@@ -111,35 +111,72 @@ impl Inside {
     pub(crate) fn refresh<F: Format>(
         &mut self,
         pipeline: &Pipeline<F>,
-        supervisors: &[Supervisor],
-        reloaders: &[Option<Reloader>],
+        ensembles: &[Ensemble],
         own: &[config::Detector],
     ) {
         let counts = pipeline.counts();
         self.recorder.pass(counts, clock::now() / 1_000_000);
-        self.snapshot.counts = counts;
-        let parts = pipeline.lanes().iter().zip(supervisors).zip(reloaders).zip(own);
-        self.snapshot.detectors.clear();
-        let recorder = &self.recorder;
-        self.snapshot.detectors.extend(parts.enumerate().map(|(at, (((lane, supervisor), reloader), own))| {
-            let Totals { rows, scored, anomalous } = recorder.totals(at);
-            let model = supervisor.title().map(|title| (**title).clone());
-            let untrained = if own.model.is_some() { "" } else { own.kind.name() };
-            Detector {
-                name: own.name.clone(),
-                kind: model.as_ref().map_or_else(|| untrained.to_owned(), |title| title.kind.clone()),
-                mode: supervisor.mode(),
-                model,
-                series: lane.series().len(),
-                joined: lane.joined(),
-                health: supervisor.health().clone(),
-                rows,
-                scored,
-                anomalous,
-                taken: reloader.as_ref().map_or(0, Reloader::taken),
-                refused: reloader.as_ref().map_or(0, Reloader::refused),
-                refusal: reloader.as_ref().and_then(Reloader::refusal),
-            }
-        }));
+        let Snapshot { counts: copied, detectors } = &mut self.snapshot;
+        *copied = counts;
+        detectors.clear();
+        for (at, (lane, (ensemble, own))) in pipeline.lanes().iter().zip(ensembles.iter().zip(own)).enumerate() {
+            let Totals { rows, scored, anomalous } = self.recorder.totals(at);
+            let (series, joined) = (lane.series().len(), lane.joined());
+            let one = match ensemble.members() {
+                [only] => Detector::of(only, own),
+                several => Detector::ensemble(several, own),
+            };
+            detectors.push(Detector { series, joined, rows, scored, anomalous, ..one });
+        }
+        for (at, (ensemble, own)) in ensembles.iter().zip(own).enumerate().filter(|(_, (one, _))| one.has_several()) {
+            let Totals { rows, .. } = self.recorder.totals(at);
+            let members = ensemble.members().iter().zip(own.members());
+            detectors.extend(members.map(|(member, (own, _))| Detector { rows, ..Detector::of(member, &own) }));
+        }
+    }
+}
+
+impl Detector {
+    /// A member, but for what is known of its lane.
+    fn of(member: &Member, own: &config::Detector) -> Self {
+        let Member { supervisor, reloader, scored, anomalous, .. } = member;
+        let model = supervisor.title().map(|title| (**title).clone());
+        let untrained = if own.model.is_some() { "" } else { own.kind.name() };
+        Self {
+            name: own.name.clone(),
+            kind: model.as_ref().map_or_else(|| untrained.to_owned(), |title| title.kind.clone()),
+            mode: supervisor.mode(),
+            model,
+            series: 0,
+            joined: join::Counts::default(),
+            health: supervisor.health().clone(),
+            rows: 0,
+            scored: *scored,
+            anomalous: *anomalous,
+            taken: reloader.as_ref().map_or(0, Reloader::taken),
+            refused: reloader.as_ref().map_or(0, Reloader::refused),
+            refusal: reloader.as_ref().and_then(Reloader::refusal),
+        }
+    }
+
+    /// An ensemble, but for what is known of its lane: it scores as long as one member does.
+    fn ensemble(members: &[Member], own: &config::Detector) -> Self {
+        let any = |wanted| members.iter().any(|member| member.supervisor.mode() == wanted);
+        let mode = [Mode::Scoring, Mode::Resting].into_iter().find(|mode| any(*mode)).unwrap_or(Mode::Waiting);
+        Self {
+            name: own.name.clone(),
+            kind: own.kind.name().to_owned(),
+            mode,
+            model: None,
+            series: 0,
+            joined: join::Counts::default(),
+            health: Health::default(),
+            rows: 0,
+            scored: 0,
+            anomalous: 0,
+            taken: 0,
+            refused: 0,
+            refusal: None,
+        }
     }
 }

@@ -65,7 +65,9 @@ function makeCard() {
           ? `${text.clip(one.model.name)}, version ${text.count(one.model.version)}`
           : one.state === "waiting"
             ? `none yet, ${text.clip(one.kind)}`
-            : `learns online, ${text.clip(one.kind)}`,
+            : one.kind === "ensemble"
+              ? "an ensemble of those called after it"
+              : `learns online, ${text.clip(one.kind)}`,
       );
       scored(
         `${text.short(one.scored)} of ${text.many(one.rows, "row")}, ${text.short(one.series)} series, ${text.short(one.anomalous)} anomalous`,
