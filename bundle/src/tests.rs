@@ -88,7 +88,7 @@ fn rollback(state: &Path) {
         options: commands::Options,
     }
     let arguments = ["bundle", "rollback", "cpu", "--json", "--state", state.to_str().unwrap()];
-    commands::run(&Cli::parse_from(arguments).options).unwrap();
+    commands::run(&Cli::parse_from(arguments).options, &Native).unwrap();
 }
 
 #[test]

@@ -3,6 +3,7 @@ use std::fs;
 use clap::Parser;
 
 use super::*;
+use crate::bundle::Draft;
 use crate::runtime::Native;
 use crate::store::Store;
 use crate::testing;
@@ -78,7 +79,7 @@ fn a_bundle_is_packed_signed_verified_and_compared() {
 fn a_plugin_is_verified_in_the_sandbox() {
     let root = tempfile::tempdir().unwrap();
     let path = root.path().join("cpu").into_os_string().into_string().unwrap();
-    let draft = crate::bundle::Draft { component: Some(b"\0asm".to_vec()), ..testing::draft(1) };
+    let draft = Draft { component: Some(b"\0asm".to_vec()), ..testing::draft(1) };
     draft.finish(&testing::Sandbox).unwrap().write(path.as_ref()).unwrap();
     let options = || Cli::try_parse_from(["bundle", "verify", &path]).unwrap().options;
     run(&options(), &testing::Sandbox).unwrap();

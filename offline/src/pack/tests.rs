@@ -49,7 +49,7 @@ fn a_plugin_of_several_is_told_which() {
     bundle.write(&out).unwrap();
     assert_eq!(made(&spec).manifest.version, 2, "one more than what it replaces");
     assert_eq!(made(&Spec { version: Some(9), ..spec }).manifest.version, 9);
-    fs::write(dir.path().join("in.csv"), "time,cpu,mem\n1,10,1\n2,10.5,1\n3,90,1\n").unwrap();
+    fs::write(dir.path().join("in.csv"), "time,cpu,mem\n10,10,1\n20,10.5,1\n30,90,1\n").unwrap();
     let subject = crate::subject::Subject::read(&out, &dir.path().join("in.csv"), None, &sandbox);
     assert_eq!(subject.unwrap().table.len(), 3);
 }

@@ -137,8 +137,8 @@ impl Learner for Plugged<'_> {
         let scored: Vec<f64> = raw.iter().copied().filter(|raw| !raw.is_nan()).collect();
         if scored.len() < LEAST {
             return Err(format!(
-                "the plugin scores {} of the {} rows that set the threshold, and none before {warm_up} of their series; \
-                 {LEAST} are the least that says anything. Give it a longer history",
+                "the plugin scores {} of the {} rows that set the threshold; {LEAST} are the least that says anything, and \
+                 it says that {warm_up} rows of a series come before its first score. Give it a longer history",
                 scored.len(),
                 raw.len()
             ));

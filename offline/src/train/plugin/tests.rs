@@ -101,7 +101,8 @@ fn what_is_wrong_is_named_with_its_place_and_leaves_nothing_behind() {
             "parameters = { warm_up = 400 }",
             TRAIN,
             good(),
-            "mean.wasm: the plugin scores 49 of the 450 rows that set the threshold, and none before 400",
+            "mean.wasm: the plugin scores 50 of the 450 rows that set the threshold; \
+             100 are the least that says anything, and it says that 400 rows of a series come before its first score",
         ),
         (
             "",
