@@ -24,7 +24,7 @@ pub(crate) const COMPONENT: &[u8] = b"\0asm of a mean";
 
 /// A detector of so many values a row, which scores the first once it has seen `warm_up` of a series.
 #[derive(Debug)]
-struct Mean {
+struct Distance {
     features: u32,
     warm_up: u32,
     mean: f64,
@@ -44,7 +44,7 @@ impl Runtime for Sandbox {
         let needed = |name: &str, default: f64| {
             number(name, default).ok_or_else(|| Fault::Model(format!("`{name}` must be a number")))
         };
-        Ok(Box::new(Mean {
+        Ok(Box::new(Distance {
             features: needed("features", 1.0)? as u32,
             warm_up: needed("warm_up", 0.0)? as u32,
             mean: needed("mean", 10.0)?,
@@ -100,7 +100,7 @@ impl Plugin for Learns<'_> {
     }
 }
 
-impl Detector for Mean {
+impl Detector for Distance {
     fn describe(&self) -> Description {
         Description {
             kind: "mean".to_owned(),
