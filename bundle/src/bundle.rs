@@ -2,7 +2,7 @@
 //!
 //! What is a [`Bundle`] is whole: its manifest can be, every file is the one that the manifest means, and the golden rows
 //! fit the features. What depends on more than the bundle is asked separately: whether it is [trusted](Bundle::check_trust)
-//! and still [good](Bundle::check_expiry), and whether a detector [scores](Bundle::check_natively) as it must.
+//! and still [good](Bundle::check_expiry), and whether its detector [scores](Bundle::open) as it must.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,12 +11,14 @@ use std::io;
 use std::path::Path;
 
 use jiff::Timestamp;
+use qualm_core::Detector;
 
 use crate::clean::clean;
 use crate::digest::sha256;
 use crate::files::{self, Files};
 use crate::golden::Golden;
 use crate::manifest::{FORMAT, Manifest};
+use crate::runtime::Runtime;
 use crate::signature::{SecretKey, Signed, Trust};
 use crate::{archive, directory};
 
@@ -79,6 +81,9 @@ pub enum Fault {
     /// It should not be used any more.
     #[error("it expired on {0}; train a new one")]
     Expired(Timestamp),
+    /// Its detector is a plugin, and there is no sandbox here.
+    #[error("its detector is a plugin, which runs in a sandbox only, as the `qualm` command has one")]
+    Sandbox,
     /// The model is none that can be used here, or not the one that the manifest describes.
     #[error("model.safetensors: {0}")]
     Model(String),
@@ -216,17 +221,28 @@ impl Bundle {
         Ok(())
     }
 
-    /// Whether the detectors that are built in take the model, and score the golden rows as they must. This cannot be
-    /// asked of a plugin, whose component only a WebAssembly engine runs.
+    /// Opens its detector, which must be the one that the manifest describes, and score the golden rows as it must. It
+    /// has forgotten them again.
     ///
     /// # Errors
     ///
-    /// [`Fault::Model`] or [`Fault::Golden`].
-    pub fn check_natively(&self) -> Result<(), Fault> {
-        let detector = qualm_core::open(&self.model).map_err(|error| Fault::Model(clean(&error.to_string())))?;
+    /// As [`Runtime::open`]; [`Fault::Model`] or [`Fault::Golden`].
+    pub fn open(&self, runtime: &dyn Runtime) -> Result<Box<dyn Detector>, Fault> {
+        let mut detector = runtime.open(self.component.as_deref(), &self.model)?;
         let description = detector.describe();
-        self.check_detector(description.kind, description.features as usize)?;
-        self.golden.check_natively(&self.model).map_err(Fault::Golden)
+        self.check_detector(&description.kind, description.features as usize)?;
+        let checked = self.golden.check(|rows| {
+            detector.observe(rows, false).map(|verdicts| verdicts.scores).map_err(|error| error.to_string())
+        });
+        checked.map_err(|what| Fault::Golden(clean(&what)))?;
+        detector.forget(&self.golden.series);
+        Ok(detector)
+    }
+
+    /// The version of what is to replace the bundle there: one more, and the first where there is none.
+    #[must_use]
+    pub fn next_version(path: &Path) -> u64 {
+        Self::read(path).map_or(1, |old| old.manifest.version + 1)
     }
 
     /// Signs the manifest.
@@ -285,12 +301,12 @@ pub struct Draft {
 }
 
 impl Draft {
-    /// Makes the bundle, which is then sure to load.
+    /// Makes the bundle, which is then sure to load where there is such a runtime.
     ///
     /// # Errors
     ///
     /// What would keep it from loading.
-    pub fn finish(self) -> Result<Bundle, Fault> {
+    pub fn finish(self, runtime: &dyn Runtime) -> Result<Bundle, Fault> {
         let Self { manifest, model, golden, component } = self;
         let mut bundle = Bundle { manifest, manifest_text: Vec::new(), model, golden, component, signature: None };
         bundle.manifest.format = FORMAT;
@@ -302,9 +318,7 @@ impl Draft {
         let mut read = Files::default();
         bundle.files().try_for_each(|(name, bytes)| read.read(name, bytes.len() as u64, bytes))?;
         let bundle = Bundle::of(read)?;
-        if bundle.component.is_none() {
-            bundle.check_natively()?;
-        }
+        bundle.open(runtime)?;
         Ok(bundle)
     }
 }

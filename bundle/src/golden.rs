@@ -4,8 +4,8 @@
 
 use std::fmt;
 
-use qualm_core::Batch;
 use qualm_core::model::{Model, Writer};
+use qualm_core::{Batch, Detector};
 
 /// The version of the layout.
 const VERSION: &str = "1";
@@ -28,13 +28,12 @@ pub struct Golden {
 }
 
 impl Golden {
-    /// Scores rows with a model, natively, from a fresh start.
+    /// Scores rows with a detector, which must have seen nothing yet.
     ///
     /// # Errors
     ///
-    /// What is wrong with the model or the rows.
-    pub fn of(model: &[u8], rows: Batch<'_>) -> Result<Self, String> {
-        let mut detector = qualm_core::open(model).map_err(|error| error.to_string())?;
+    /// What is wrong with the rows.
+    pub fn of(detector: &mut dyn Detector, rows: Batch<'_>) -> Result<Self, String> {
         let scores = detector.observe(rows, false).map_err(|error| error.to_string())?.scores;
         Ok(Self::new(detector.describe().features as usize, rows, &scores))
     }
@@ -123,18 +122,6 @@ impl Golden {
             Some((row, (must, got))) => Err(format!("row {} got the score {got} where it must get {must}", row + 1)),
         }
     }
-
-    /// The check with the detectors that are built in.
-    ///
-    /// # Errors
-    ///
-    /// As [`check`](Self::check); and what is wrong with the model.
-    pub fn check_natively(&self, model: &[u8]) -> Result<(), String> {
-        let mut detector = qualm_core::open(model).map_err(|error| error.to_string())?;
-        self.check(|rows| {
-            detector.observe(rows, false).map(|verdicts| verdicts.scores).map_err(|error| error.to_string())
-        })
-    }
 }
 
 /// Without all the numbers.
@@ -151,15 +138,17 @@ mod tests {
 
     #[test]
     fn rows_get_the_scores_they_must_get_or_the_row_is_named() {
-        let model = testing::model(0.0);
+        let open = |shift| qualm_core::open(&testing::model(shift)).unwrap();
+        let score =
+            |mut detector: Box<dyn Detector>| move |rows: Batch<'_>| Ok(detector.observe(rows, false).unwrap().scores);
         let batch =
             Batch { series: &[0, 1, 0], times: &[1, 2, 3], values: &[4.0, 50.0, f64::NAN, 200.0, f64::NAN, f64::NAN] };
-        let golden = Golden::of(&model, batch).unwrap();
+        let golden = Golden::of(&mut *open(0.0), batch).unwrap();
         assert!(golden.scores[2].is_nan());
         let read = Golden::read(golden.bytes().to_vec()).unwrap();
         assert_eq!((read.rows(), read.features, &read.times), (3, 2, &golden.times));
-        read.check_natively(&model).unwrap();
-        let other = read.check_natively(&testing::model(1.0)).unwrap_err();
+        read.check(score(open(0.0))).unwrap();
+        let other = read.check(score(open(1.0))).unwrap_err();
         assert!(other.starts_with("row 1 got the score"), "{other}");
         let next = |x: f64| f64::from_bits(x.to_bits() + 1);
         let off = read.check(|_| Ok(vec![read.scores[0], next(read.scores[1]), f64::NAN])).unwrap_err();

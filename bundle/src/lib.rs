@@ -19,6 +19,7 @@ pub mod duration;
 pub mod files;
 pub mod golden;
 pub mod manifest;
+pub mod runtime;
 pub mod signature;
 pub mod source;
 pub mod stdout;

@@ -10,6 +10,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::commands;
+use crate::runtime::Native;
 use crate::signature::Trust;
 use crate::source::{Fetched, Fetcher, Source, TIMEOUT};
 use crate::store::{Admission, Store};
@@ -28,7 +29,7 @@ fn pipeline(source: &Path, state: &Path, stop: &AtomicBool, tell: &Sender<Told>)
     let good = |bundle: &Bundle| -> Result<(), Fault> {
         bundle.check_trust(&trust)?;
         bundle.check_expiry(Timestamp::now())?;
-        bundle.check_natively() // where the pipeline asks its own runtime
+        bundle.open(&Native).map(drop) // where the pipeline asks its own runtime
     };
     let run =
         |bundle: &Bundle| tell.send(good(bundle).map(|()| bundle.manifest.version).map_err(|fault| fault.to_string()));
@@ -87,7 +88,7 @@ fn rollback(state: &Path) {
         options: commands::Options,
     }
     let arguments = ["bundle", "rollback", "cpu", "--json", "--state", state.to_str().unwrap()];
-    commands::run(&Cli::parse_from(arguments).options).unwrap();
+    commands::run(&Cli::parse_from(arguments).options, &Native).unwrap();
 }
 
 #[test]

@@ -12,6 +12,7 @@ use qualm::scoring::{Scoring, StartError};
 use qualm::view::View;
 use qualm::{demo, execd, log, replay, serve};
 use qualm_bundle::commands as bundle;
+use qualm_bundle::runtime::Native;
 use qualm_bundle::stdout::say;
 use qualm_http::api::jobs;
 use qualm_offline::train::command as train;
@@ -180,12 +181,12 @@ fn run(command: &Command) -> Result<(), Failure> {
         Command::Serve(options) => serve(options),
         Command::Replay(options) => replay(options),
         Command::Demo(options) => Ok(demo::run(options)?),
-        Command::Train(options) => Ok(train::run(options)?),
+        Command::Train(options) => Ok(train::run(options, &Native)?),
         Command::Validate(options) => Ok(validate::run(options)?),
         Command::Collect(options) => Ok(collect::run(options)?),
-        Command::Evaluate(options) => Ok(evaluate::run(options)?),
-        Command::Explain(options) => Ok(explain::run(options)?),
-        Command::Bundle(options) => Ok(bundle::run(options)?),
+        Command::Evaluate(options) => Ok(evaluate::run(options, &Native)?),
+        Command::Explain(options) => Ok(explain::run(options, &Native)?),
+        Command::Bundle(options) => Ok(bundle::run(options, &Native)?),
     }
 }
 

@@ -7,6 +7,7 @@ use std::io;
 use clap::Args;
 use jiff::Timestamp;
 use qualm_bundle::manifest::Reference;
+use qualm_bundle::runtime::Runtime;
 use qualm_bundle::stdout::say;
 use qualm_core::trained::Trained;
 use serde::Serialize;
@@ -134,13 +135,13 @@ const LEAST: f64 = 0.005;
 /// Characters of the longest bar.
 const BAR: f64 = 20.0;
 
-/// Scores, explains, and prints.
+/// Scores with this runtime, explains, and prints.
 ///
 /// # Errors
 ///
 /// What cannot be used, where, and what to do.
-pub fn run(options: &Options) -> Result<(), Error> {
-    let mut subject = Subject::read(&options.bundle, &options.input, options.measurement.as_deref())?;
+pub fn run(options: &Options, runtime: &dyn Runtime) -> Result<(), Error> {
+    let mut subject = Subject::read(&options.bundle, &options.input, options.measurement.as_deref(), runtime)?;
     let references = subject.references();
     let title = subject.title();
     let Subject { table, detector, bundle, .. } = &mut subject;
@@ -152,10 +153,11 @@ pub fn run(options: &Options) -> Result<(), Error> {
         (None, Some(time)) => rows_at(table, time),
         (None, None) => most_anomalous(table, &scored.scores, options.top),
     };
-    // Of one that is not trained, alarms alone are explained.
-    let causes = match qualm_core::open_trained(&bundle.model) {
-        Ok(trained) => contributions(trained, table, &rows).map_err(failed)?,
-        Err(_) => scored.causes.clone(),
+    // Of one that is not trained, and of a plugin, alarms alone are explained.
+    let trained = if bundle.component.is_none() { qualm_core::open_trained(&bundle.model).ok() } else { None };
+    let causes = match trained {
+        Some(trained) => contributions(trained, table, &rows).map_err(failed)?,
+        None => scored.causes.clone(),
     };
     let none = Vec::new();
     let explanations: Vec<Explanation> = rows

@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use qualm_bundle::Bundle;
-use qualm_bundle::manifest::Reference;
+use qualm_bundle::manifest::{Reference, Shape};
+use qualm_bundle::runtime::Runtime;
 use qualm_core::Detector;
 
 use crate::evaluate::words::thousands;
@@ -31,12 +32,12 @@ pub enum Error {
     /// The bundle cannot be used.
     #[error(transparent)]
     Bundle(#[from] qualm_bundle::Error),
-    /// The bundle's detector runs in WebAssembly only.
+    /// The bundle does not say which metrics are its features.
     #[error(
-        "{}: its detector is a plugin, which is not run here; score the history with `qualm replay --model BUNDLE --scores \
-         OUT.csv`, and evaluate that with --scores OUT.csv", .0.display()
+        "{}: it scores each field by itself, whichever; score the history with `qualm replay --model BUNDLE --scores \
+         OUT.csv`, and evaluate that with `qualm evaluate --scores OUT.csv`", .0.display()
     )]
-    Plugin(PathBuf),
+    Field(PathBuf),
     /// The history cannot be used.
     #[error(transparent)]
     History(#[from] history::Error),
@@ -51,21 +52,19 @@ pub enum Error {
 }
 
 impl Subject {
-    /// Reads both. `measurement` names the metrics of a format that does not; by default as the bundle's first feature does.
+    /// Reads both, and has the detector opened by `runtime`. `measurement` names the metrics of a format that does not; by default as the bundle's first feature does.
     ///
     /// # Errors
     ///
     /// What cannot be used, where, and what to do.
-    pub fn read(bundle: &Path, input: &Path, measurement: Option<&str>) -> Result<Self, Error> {
+    pub fn read(bundle: &Path, input: &Path, measurement: Option<&str>, runtime: &dyn Runtime) -> Result<Self, Error> {
         let paths = [bundle.to_owned(), input.to_owned()];
         let bundle = Bundle::read(bundle)?;
-        if bundle.component.is_some() {
-            return Err(Error::Plugin(paths[0].clone()));
+        if bundle.manifest.shape == Shape::Field {
+            return Err(Error::Field(paths[0].clone()));
         }
         let fault = |fault: qualm_bundle::Fault| fault.at(paths[0].display());
-        bundle.check_natively().map_err(fault)?;
-        let detector = qualm_core::open(&bundle.model);
-        let detector = detector.map_err(|error| fault(qualm_bundle::Fault::Model(error.to_string())))?;
+        let detector = bundle.open(runtime).map_err(fault)?;
         let shape = bundle.manifest.vectors().map_err(|what| fault(qualm_bundle::Fault::Manifest(what)))?;
         let measurement = measurement.unwrap_or(&bundle.manifest.features[0].measurement);
         let table = Table::read(input, measurement, &shape)?;

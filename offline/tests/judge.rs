@@ -6,6 +6,7 @@ use std::fs;
 use std::path::Path;
 
 use clap::Parser;
+use qualm_bundle::runtime::Native;
 use qualm_offline::{evaluate, explain, train};
 use tempfile::TempDir;
 
@@ -54,13 +55,16 @@ fn site() -> TempDir {
         "train --detector zscore --measurement m --input {0}/then.csv --spec {0}/spec.toml --out {0}/model",
         dir.path().display()
     );
-    train::command::run(&Train::parse_from(line.split(' ')).options).unwrap();
+    train::command::run(&Train::parse_from(line.split(' ')).options, &Native).unwrap();
     dir
 }
 
 fn run(dir: &Path, line: &str) -> Result<(), evaluate::Error> {
     let line = line.replace('@', &format!("{}/", dir.display()));
-    evaluate::run(&Evaluate::try_parse_from(std::iter::once("evaluate").chain(line.split(' '))).unwrap().options)
+    evaluate::run(
+        &Evaluate::try_parse_from(std::iter::once("evaluate").chain(line.split(' '))).unwrap().options,
+        &Native,
+    )
 }
 
 #[test]
@@ -116,7 +120,10 @@ fn rows_are_explained() {
     let dir = site();
     let run = |line: &str| {
         let line = line.replace('@', &format!("{}/", dir.path().display()));
-        explain::run(&Explain::try_parse_from(std::iter::once("explain").chain(line.split(' '))).unwrap().options)
+        explain::run(
+            &Explain::try_parse_from(std::iter::once("explain").chain(line.split(' '))).unwrap().options,
+            &Native,
+        )
     };
     run("--bundle @model --input @now.csv").unwrap();
     run("--bundle @model --input @now.csv --row 701 --json").unwrap();

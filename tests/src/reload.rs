@@ -15,6 +15,7 @@ use qualm_bundle::Bundle;
 use qualm_bundle::bundle::Draft;
 use qualm_bundle::golden::Golden;
 use qualm_bundle::manifest::{FORMAT, Feature, Manifest, Provenance, Shape, Suppression, Threshold, Transform};
+use qualm_bundle::runtime::Native;
 use qualm_core::trained::calibrate;
 use qualm_core::trained::prepare::Scaling;
 use qualm_core::{Batch, zscore};
@@ -198,10 +199,11 @@ pub fn good(version: u64) -> Bundle {
     };
     let (series, times) = (vec![0; 2000], vec![0; 2000]);
     let all = Batch { series: &series, times: &times, values: &rows };
-    let trained = zscore::fit(qualm_core::trained::Rows::new(&rows, 2), all, &settings).expect("there are rows enough");
+    let mut trained =
+        zscore::fit(qualm_core::trained::Rows::new(&rows, 2), all, &settings).expect("there are rows enough");
     let model = trained.to_model();
     let few = Batch { series: &series[..20], times: &times[..20], values: &rows[..40] };
-    let golden = Golden::of(&model, few).expect("the model is good");
+    let golden = Golden::of(&mut trained, few).expect("the model is good");
     let feature = |measurement: &str, field: &str| Feature {
         name: field.to_owned(),
         measurement: measurement.to_owned(),
@@ -227,7 +229,7 @@ pub fn good(version: u64) -> Bundle {
         provenance: Provenance::default(),
         sha256: [].into(),
     };
-    Draft { manifest, model, golden, component: None }.finish().expect("a good bundle")
+    Draft { manifest, model, golden, component: None }.finish(&Native).expect("a good bundle")
 }
 
 /// A packed bundle with something wrong with it.
@@ -260,7 +262,7 @@ fn spoil(bundle: &Bundle, flaw: Flaw) -> Vec<u8> {
             };
             let other = good(bundle.manifest.version + 45);
             draft.model = other.model;
-            let right = Draft { golden: other.golden, ..draft }.finish().expect("a good bundle");
+            let right = Draft { golden: other.golden, ..draft }.finish(&Native).expect("a good bundle");
             with(&|bundle| {
                 let digest = |bundle: &Bundle| bundle.manifest.sha256["golden.safetensors"].clone();
                 let wrong = (right.manifest.sha256["golden.safetensors"].clone(), right.golden.clone());

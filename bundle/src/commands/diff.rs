@@ -184,6 +184,7 @@ fn show(value: &Value) -> String {
 mod tests {
     use super::*;
     use crate::manifest::Transform;
+    use crate::runtime::Native;
     use crate::testing;
 
     #[test]
@@ -199,7 +200,7 @@ mod tests {
         manifest.features[0].reference.as_mut().unwrap().mean = 10.3;
         manifest.provenance.metrics.insert("f1".to_owned(), 0.5);
         manifest.provenance.parameters.clear();
-        let after = draft.finish().unwrap();
+        let after = draft.finish(&Native).unwrap();
         let differences = differences(&before, &after);
         let text = differences.for_people();
         for line in [

@@ -17,6 +17,7 @@ use super::{Error, print};
 use crate::bundle::{self, Bundle, Draft, Fault};
 use crate::golden::Golden;
 use crate::manifest::{FORMAT, Feature, Manifest, Provenance, Shape, Suppression, Threshold, Transform};
+use crate::runtime::Native;
 
 /// The form and version of what is read; `examples/sklearn/export.py` writes it, and says what is in it.
 const FORM: (&str, u32) = ("qualm-forest", 1);
@@ -96,12 +97,11 @@ pub(super) fn run(options: &Options) -> Result<(), Error> {
     let exported: Exported = serde_json::from_slice(&text)
         .map_err(|error| bad(format!("it is not what examples/sklearn/export.py writes: {error}")))?;
     let features = exported.features.iter().map(|name| options.feature(name)).collect::<Result<_, _>>().map_err(bad)?;
-    let trained = exported.trained().map_err(bad)?;
+    let mut trained = exported.trained().map_err(bad)?;
     let calibration = trained.calibration();
     let model = trained.to_model();
-    let golden = golden(&model, &exported).map_err(bad)?;
-    let version =
-        options.version.unwrap_or_else(|| Bundle::read(&options.out).map_or(1, |old| old.manifest.version + 1));
+    let golden = golden(&mut trained, &exported).map_err(bad)?;
+    let version = options.version.unwrap_or_else(|| Bundle::next_version(&options.out));
     let manifest = Manifest {
         format: FORMAT,
         name: options.name.clone(),
@@ -124,7 +124,7 @@ pub(super) fn run(options: &Options) -> Result<(), Error> {
     };
     let write = |error: bundle::Error| Error::Write(error);
     let bundle =
-        Draft { manifest, model, golden, component: None }.finish().map_err(|fault| write(fault.at(&place)))?;
+        Draft { manifest, model, golden, component: None }.finish(&Native).map_err(|fault| write(fault.at(&place)))?;
     bundle.write(&options.out).map_err(write)?;
     let (name, trees, out) = (&options.name, exported.trees.len(), options.out.display());
     let told = json!({ "bundle": options.out, "name": name, "version": version, "trees": trees });
@@ -176,7 +176,7 @@ impl Exported {
 }
 
 /// Rows around what is ordinary, near and far.
-fn golden(model: &[u8], exported: &Exported) -> Result<Golden, String> {
+fn golden(detector: &mut Trained, exported: &Exported) -> Result<Golden, String> {
     let scales = exported.scaler.as_ref().map(|scaler| scaler.scale.clone());
     let mut values = Vec::new();
     for row in 0..GOLDEN {
@@ -187,5 +187,5 @@ fn golden(model: &[u8], exported: &Exported) -> Result<Golden, String> {
         }
     }
     let times: Vec<i64> = (0..GOLDEN as i64).collect();
-    Golden::of(model, Batch { series: &[0; GOLDEN], times: &times, values: &values })
+    Golden::of(detector, Batch { series: &[0; GOLDEN], times: &times, values: &values })
 }

@@ -16,6 +16,7 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 
 use crate::bundle::{self, Bundle};
+use crate::runtime::Runtime;
 use crate::stdout::say;
 use crate::store;
 
@@ -95,15 +96,15 @@ impl Error {
     }
 }
 
-/// Does it, and prints what came of it.
+/// Does it, with this runtime where a detector has to score, and prints what came of it.
 ///
 /// # Errors
 ///
 /// Says what cannot be used, and why; or what was found wanting.
-pub fn run(options: &Options) -> Result<(), Error> {
+pub fn run(options: &Options, runtime: &dyn Runtime) -> Result<(), Error> {
     match &options.command {
         Command::Inspect(options) => inspect::run(options),
-        Command::Verify(options) => verify::run(options),
+        Command::Verify(options) => verify::run(options, runtime),
         Command::Pack(options) => pack::run(options),
         Command::Sign(options) => sign::run(options),
         Command::Diff(options) => diff::run(options),

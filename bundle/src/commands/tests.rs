@@ -3,6 +3,8 @@ use std::fs;
 use clap::Parser;
 
 use super::*;
+use crate::bundle::Draft;
+use crate::runtime::Native;
 use crate::store::Store;
 use crate::testing;
 
@@ -13,7 +15,7 @@ struct Cli {
 }
 
 fn call(arguments: &[&str]) -> Result<(), Error> {
-    run(&Cli::try_parse_from([&["bundle"], arguments].concat()).unwrap().options)
+    run(&Cli::try_parse_from([&["bundle"], arguments].concat()).unwrap().options, &Native)
 }
 
 /// What it ends with.
@@ -71,6 +73,18 @@ fn a_bundle_is_packed_signed_verified_and_compared() {
         assert_eq!(code(unusable), 2, "{unusable:?}");
     }
     assert_eq!(code(&["pack", &at("cpu-1.qualm"), "--out", &at("no/where/cpu.qualm")]), 1, "it cannot be written");
+}
+
+#[test]
+fn a_plugin_is_verified_in_the_sandbox() {
+    let root = tempfile::tempdir().unwrap();
+    let path = root.path().join("cpu").into_os_string().into_string().unwrap();
+    let draft = Draft { component: Some(b"\0asm".to_vec()), ..testing::draft(1) };
+    draft.finish(&testing::Sandbox).unwrap().write(path.as_ref()).unwrap();
+    let options = || Cli::try_parse_from(["bundle", "verify", &path]).unwrap().options;
+    run(&options(), &testing::Sandbox).unwrap();
+    let native = run(&options(), &Native).unwrap_err();
+    assert_eq!(native.exit_code(), 1);
 }
 
 #[test]

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::{Error, print, text};
 use crate::bundle::{Bundle, Fault, read_files};
+use crate::runtime::Runtime;
 use crate::signature::{PublicKey, Signed, Trust};
 
 #[derive(Debug, Args)]
@@ -48,19 +49,19 @@ enum Verdict {
     Skipped,
 }
 
-pub(super) fn run(options: &Options) -> Result<(), Error> {
+pub(super) fn run(options: &Options, runtime: &dyn Runtime) -> Result<(), Error> {
     let keys = options.key.iter().map(|key| PublicKey::find(key)).collect::<Result<_, _>>().map_err(Error::Key)?;
     if let Err(error) = options.path.metadata() {
         return Err(Error::Bundle(Fault::Io(error).at(options.path.display()))); // nothing to check
     }
     let mut report = Report { good: true, checks: Vec::new() };
-    report.check(&options.path, &Trust { keys });
+    report.check(&options.path, &Trust { keys }, runtime);
     print(&report, options.json, || report.for_people())?;
     if report.good { Ok(()) } else { Err(Error::Wanting(format!("{} is not as it must be", options.path.display()))) }
 }
 
 impl Report {
-    fn check(&mut self, path: &std::path::Path, trust: &Trust) {
+    fn check(&mut self, path: &std::path::Path, trust: &Trust, runtime: &dyn Runtime) {
         let read = read_files(path).map(|files| {
             let about = format!("{} files, {}", files.count(), text::bytes(files.size()));
             (files, about)
@@ -73,9 +74,7 @@ impl Report {
         if self.note("digests", bundle.check_whole()).is_some() {
             self.passed("digests", "every file is the one that bundle.toml means".to_owned());
         }
-        if bundle.component.is_some() {
-            self.skipped("scores", "it is a plugin: the pipeline checks the golden rows when it loads it".to_owned());
-        } else if self.note("scores", bundle.check_natively()).is_some() {
+        if self.note("scores", bundle.open(runtime)).is_some() {
             self.passed(
                 "scores",
                 format!("all golden rows ({}) get the scores that they must get", bundle.golden.rows()),

@@ -46,9 +46,9 @@ pub struct Verdicts {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Description {
     /// Its kind, such as `streaming`.
-    pub kind: &'static str,
+    pub kind: String,
     /// Changes when the same rows may get other scores.
-    pub version: &'static str,
+    pub version: String,
     /// Values in a row.
     pub features: u32,
     /// Rows of a series before its first score.
@@ -69,6 +69,9 @@ pub enum Error {
     /// The state is malformed, or was saved by another kind or version.
     #[error("the saved state cannot be used: {0}")]
     BadState(String),
+    /// Anything else. No detector in here has such a reason; one that runs elsewhere may fail in many ways.
+    #[error("{0}")]
+    Internal(String),
 }
 
 /// A detector with its model and with the state of every series that it has seen.
@@ -80,7 +83,7 @@ pub trait Detector: std::fmt::Debug + Send {
     ///
     /// # Errors
     ///
-    /// [`Error::BadShape`]: nothing was scored or learnt.
+    /// [`Error::BadShape`]: nothing was scored or learnt. With [`Error::Internal`] the detector is of no further use.
     fn observe(&mut self, batch: Batch<'_>, explain: bool) -> Result<Verdicts, Error>;
 
     /// Drops all that is known of these series.

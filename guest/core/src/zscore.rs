@@ -53,7 +53,7 @@ mod tests {
         let batch = Batch { series: &[0; 1000], times: &[0; 1000], values: &rows };
         let model = fit(Rows::new(&rows, 2), batch, &settings).unwrap().to_model();
         let mut detector = crate::open(&model).unwrap();
-        assert_eq!((detector.describe().kind, detector.describe().features), (KIND, 2));
+        assert_eq!((&*detector.describe().kind, detector.describe().features), (KIND, 2));
         let values = [4.0, 300.0, 4.0, -3000.0, f64::NAN, f64::NAN];
         let batch = Batch { series: &[0, 0, 0], times: &[0, 1, 2], values: &values };
         let verdicts = detector.observe(batch, true).unwrap();

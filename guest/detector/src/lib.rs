@@ -30,7 +30,7 @@ impl detection::GuestDetector for Detector {
 
     fn describe(&self) -> detection::Description {
         let qualm_core::Description { kind, version, features, warm_up, scale } = self.0.borrow().describe();
-        detection::Description { kind: kind.to_owned(), version: version.to_owned(), features, warm_up, scale }
+        detection::Description { kind, version, features, warm_up, scale }
     }
 
     fn observe(&self, batch: detection::Observations, explain: bool) -> Result<detection::Verdicts, detection::Error> {
@@ -59,6 +59,7 @@ impl From<qualm_core::Error> for detection::Error {
             qualm_core::Error::BadModel(why) => Self::BadModel(why),
             qualm_core::Error::BadShape(why) => Self::BadShape(why),
             qualm_core::Error::BadState(why) => Self::BadState(why),
+            qualm_core::Error::Internal(why) => Self::Internal(why),
         }
     }
 }

@@ -4,7 +4,9 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use qualm_bundle::runtime::Native;
 use qualm_offline::table::{Table, Vectors, discover};
+use qualm_offline::train::learner::BuiltIn;
 use qualm_offline::train::spec::Spec;
 use qualm_offline::train::{self, Origin};
 
@@ -39,9 +41,10 @@ pub(crate) fn train(dir: &Path, file: &str, name: &str, version: u64, detector: 
     let features = if spec.features.is_empty() { found.features } else { spec.features.clone() };
     let vectors = Vectors { features, ..found };
     let table = Table::read(&input, "host", &vectors.shape().unwrap()).unwrap();
-    let (name, kind) = (name.to_owned(), detector.to_owned());
-    let origin = Origin { name, version, kind, data_sha256: "0".repeat(64) };
+    let origin = Origin { name: name.to_owned(), version, data_sha256: "0".repeat(64) };
     let out = dir.join(file);
-    train::train(&table, &vectors, &spec, origin, || {}).unwrap().draft.finish().unwrap().write(&out).unwrap();
+    let learner = BuiltIn(detector.to_owned());
+    let outcome = train::train(&table, &vectors, &spec, origin, &learner, || {}).unwrap();
+    outcome.draft.finish(&Native).unwrap().write(&out).unwrap();
     out
 }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
+use qualm_bundle::runtime::Runtime;
 use qualm_bundle::stdout::say;
 use serde_json::json;
 
@@ -148,14 +149,14 @@ struct Outcome {
     provenance: Vec<(String, String)>,
 }
 
-/// Evaluates, writes the report, and prints what there is to say.
+/// Evaluates with this runtime, writes the report, and prints what there is to say.
 ///
 /// # Errors
 ///
 /// What cannot be used, where, and what to do; and where a figure is not what it must be.
-pub fn run(options: &Options) -> Result<(), Error> {
+pub fn run(options: &Options, runtime: &dyn Runtime) -> Result<(), Error> {
     let outcome = match (&options.scores, &options.bundle, &options.input) {
-        (None, Some(bundle), Some(input)) => of_bundle(options, bundle, input)?,
+        (None, Some(bundle), Some(input)) => of_bundle(options, bundle, input, runtime)?,
         (scores, ..) => of_scores(options, scores.as_deref().unwrap_or(Path::new("")))?,
     };
     let written = |path: &Path| {
@@ -172,8 +173,8 @@ pub fn run(options: &Options) -> Result<(), Error> {
     if wanting.is_empty() { Ok(()) } else { Err(Error::Wanting(wanting)) }
 }
 
-fn of_bundle(options: &Options, bundle: &Path, input: &Path) -> Result<Outcome, Error> {
-    let mut subject = Subject::read(bundle, input, options.measurement.as_deref())?;
+fn of_bundle(options: &Options, bundle: &Path, input: &Path, runtime: &dyn Runtime) -> Result<Outcome, Error> {
+    let mut subject = Subject::read(bundle, input, options.measurement.as_deref(), runtime)?;
     let labels = match (&options.labels, &options.label_column) {
         (Some(path), _) => Some(Labels::read(path)?.of(&subject.table)?),
         (None, Some(column)) => Some(Labels::read_column(input, column)?.of(&subject.table)?),

@@ -37,10 +37,22 @@ pub fn score(
     scored: &dyn Fn(usize),
 ) -> Result<Vec<f64>, Error> {
     let mut out = Vec::with_capacity(table.len());
-    in_batches(detector, table, values, false, |_, verdicts| {
+    let rows = Batch { values, ..table.batch(0..table.len()) };
+    in_batches(detector, table.features(), rows, false, |_, verdicts| {
         scored(verdicts.scores.len());
         out.extend(verdicts.scores);
     })?;
+    Ok(out)
+}
+
+/// Scores rows of so many features.
+///
+/// # Errors
+///
+/// Where the detector has other features.
+pub fn batch(detector: &mut dyn Detector, features: usize, rows: Batch<'_>) -> Result<Vec<f64>, Error> {
+    let mut out = Vec::with_capacity(rows.series.len());
+    in_batches(detector, features, rows, false, |_, verdicts| out.extend(verdicts.scores))?;
     Ok(out)
 }
 
@@ -53,7 +65,7 @@ pub fn explain(detector: &mut dyn Detector, table: &Table, scored: &dyn Fn(usize
     let features = table.features();
     let mut out = Scored { scores: Vec::with_capacity(table.len()), ..Scored::default() };
     let (mut sums, mut alarms) = (vec![0.0; features], 0_u64);
-    in_batches(detector, table, &table.values, true, |start, verdicts| {
+    in_batches(detector, features, table.batch(0..table.len()), true, |start, verdicts| {
         let rows = verdicts.scores.iter().zip(verdicts.contributions.chunks_exact(features.max(1)));
         for (at, (_, contributions)) in rows.enumerate().filter(|(_, (score, _))| is_alarm(**score)) {
             let size: f64 = contributions.iter().map(|contribution| contribution.abs()).sum();
@@ -83,19 +95,19 @@ pub fn largest(contributions: &[f64], most: usize) -> Vec<(usize, f64)> {
 
 fn in_batches(
     detector: &mut dyn Detector,
-    table: &Table,
-    values: &[f64],
+    features: usize,
+    rows: Batch<'_>,
     explain: bool,
     mut take: impl FnMut(usize, qualm_core::Verdicts),
 ) -> Result<(), Error> {
-    let series: Vec<u32> = (0..table.series.iter().max().map_or(0, |most| most + 1)).collect();
-    detector.forget(&series);
-    let features = table.features();
-    let rows = (BATCH / features.max(1)).clamp(1, ROWS);
-    for start in (0..table.len()).step_by(rows) {
-        let range = start..(start + rows).min(table.len());
+    let Batch { series, times, values } = rows;
+    let all: Vec<u32> = (0..series.iter().max().map_or(0, |most| most + 1)).collect();
+    detector.forget(&all);
+    let most = (BATCH / features.max(1)).clamp(1, ROWS);
+    for start in (0..series.len()).step_by(most) {
+        let range = start..(start + most).min(series.len());
         let values = &values[range.start * features..range.end * features];
-        let batch = Batch { values, ..table.batch(range) };
+        let batch = Batch { series: &series[range.clone()], times: &times[range], values };
         take(start, detector.observe(batch, explain)?);
     }
     Ok(())

@@ -1,5 +1,6 @@
 //! `qualm train`.
 
+use std::fs;
 use std::io::{self, IsTerminal, Read as _};
 use std::path::{Path, PathBuf};
 
@@ -10,6 +11,8 @@ use qualm_bundle::stdout::say;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
+use super::learner::{BuiltIn, Learner};
+use super::plugin::{Plugged, Plugins};
 use super::spec::{self, Spec};
 use super::{Origin, Outcome, grid, kinds, train};
 use crate::history;
@@ -20,6 +23,7 @@ pub const EXAMPLES: &str = "\
 Examples:
   qualm train --detector isolation-forest --input history.csv --out models/host
   qualm train --spec vitals.toml --input metrics.lp --out models/vitals --json
+  qualm train --plugin mine.wasm --input history.csv --out models/mine   a detector of your own
 
 Without --spec every column of a CSV file, or every numeric field of other files, is a feature, and values of one `host`
 belong together. A specification says more:
@@ -57,6 +61,10 @@ pub struct Options {
     /// The kind of detector
     #[arg(long, value_name = "KIND")]
     pub detector: Option<String>,
+
+    /// A plugin that learns: a component, which becomes part of the bundle
+    #[arg(long, value_name = "FILE", conflicts_with = "detector")]
+    pub plugin: Option<PathBuf>,
 
     /// What to train, in TOML
     #[arg(long, value_name = "FILE")]
@@ -113,29 +121,17 @@ pub enum Error {
     },
 }
 
-/// Trains, writes the bundle, and tells what came of it.
+/// Trains, writes the bundle, and tells what came of it. `plugins` has a plugin learn, where it is one that shall.
 ///
 /// # Errors
 ///
 /// What cannot be used, where, and what to do. No bundle is written then.
-pub fn run(options: &Options) -> Result<(), Error> {
+pub fn run(options: &Options, plugins: &dyn Plugins) -> Result<(), Error> {
     let Options { input, out, .. } = options;
-    // What is wrong with what was set is not the data's fault.
-    let failed = |what: String| {
-        let set = what.starts_with('[') || what.starts_with("name one") || what.contains("no detector that is trained");
-        match (&options.spec, set) {
-            (_, false) => Error::Train { place: input.display().to_string(), what },
-            (Some(spec), true) => Error::Train { place: spec.display().to_string(), what },
-            (None, true) => Error::Train { place: "--detector".to_owned(), what },
-        }
-    };
+    let failed = |what: String| options.failed(what);
     let spec = options.spec.as_deref().map_or_else(|| Ok(Spec::default()), Spec::read)?;
     let spec = Spec { seed: options.seed.unwrap_or(spec.seed), ..spec };
-    let known = || format!("name one with --detector: {}", kinds::KINDS.join(", "));
-    let kind = options.detector.clone().or_else(|| spec.detector.clone()).ok_or_else(|| failed(known()))?;
-    if !kinds::KINDS.contains(&kind.as_str()) {
-        return Err(failed(format!("`{kind}` is no detector that is trained; there are {}", kinds::KINDS.join(", "))));
-    }
+    let learner = options.learner(&spec, plugins)?;
     let measurement = measurement(options);
     let vectors = vectors(&spec, input, &measurement)?;
     let shape = vectors.shape().map_err(failed)?;
@@ -145,16 +141,21 @@ pub fn run(options: &Options) -> Result<(), Error> {
         move |source| Error::Io { path, source }
     };
     let origin = Origin {
-        name: options.name.clone().or_else(|| spec.name.clone()).unwrap_or_else(|| name_of(out)),
-        version: options.version.unwrap_or_else(|| Bundle::read(out).map_or(1, |old| old.manifest.version + 1)),
-        kind,
+        name: options.name.clone().unwrap_or_else(|| spec.name_for(out)),
+        version: options.version.or(spec.version).unwrap_or_else(|| Bundle::next_version(out)),
         data_sha256: digest(input).map_err(io(input))?,
     };
     let bar = progress(grid::choices(&spec.parameters).map_or(1, |choices| choices.len() as u64));
-    let outcome = train(&table, &vectors, &spec, origin, || bar.inc(1)).map_err(failed)?;
+    let outcome = train(&table, &vectors, &spec, origin, &*learner, || bar.inc(1)).map_err(failed)?;
     bar.finish_and_clear();
     let Outcome { draft, tried, warnings, split } = outcome;
-    let bundle = draft.finish().map_err(|fault| fault.at(out.display()))?;
+    // What a plugin is, only its model tells.
+    if let Some(kind) = spec.detector.as_ref().filter(|kind| options.plugin.is_some() && **kind != draft.manifest.kind)
+    {
+        let theirs = &draft.manifest.kind;
+        return Err(failed(format!("[detector] is `{kind}`, but the plugin is `{theirs}`; leave it out")));
+    }
+    let bundle = draft.finish(plugins).map_err(|fault| fault.at(out.display()))?;
     bundle.write(out)?;
     let told = if options.json {
         let tried: Vec<_> = tried
@@ -173,6 +174,37 @@ pub fn run(options: &Options) -> Result<(), Error> {
         for_people(&bundle, &tried, &warnings, out)
     };
     say(&told).map_err(io(Path::new("stdout")))
+}
+
+impl Options {
+    /// What learns.
+    fn learner<'a>(&self, spec: &Spec, plugins: &'a dyn Plugins) -> Result<Box<dyn Learner + 'a>, Error> {
+        if let Some(path) = &self.plugin {
+            let component = fs::read(path).map_err(|source| Error::Io { path: path.clone(), source })?;
+            let plugged = Plugged::new(component, plugins);
+            let place = path.display().to_string();
+            return Ok(Box::new(plugged.map_err(|what| Error::Train { place, what })?));
+        }
+        let kinds = kinds::KINDS.join(", ");
+        let kind = self.detector.as_ref().or(spec.detector.as_ref());
+        let kind = kind.ok_or_else(|| self.failed(format!("name one with --detector: {kinds}")))?;
+        if !kinds::KINDS.contains(&kind.as_str()) {
+            return Err(self.failed(format!("`{kind}` is no detector that is trained; there are {kinds}")));
+        }
+        Ok(Box::new(BuiltIn(kind.clone())))
+    }
+
+    /// What is wrong with what was set, or with the plugin, is not the data's fault.
+    fn failed(&self, what: String) -> Error {
+        let set = what.starts_with('[') || what.starts_with("name one") || what.contains("no detector that is trained");
+        let place = match (&self.plugin, &self.spec) {
+            (Some(plugin), _) if what.starts_with("the plugin") => plugin.display().to_string(),
+            (_, Some(spec)) if set => spec.display().to_string(),
+            (_, None) if set => "--detector".to_owned(),
+            _ => self.input.display().to_string(),
+        };
+        Error::Train { place, what }
+    }
 }
 
 /// What a format without measurements calls its metrics.
@@ -199,18 +231,9 @@ fn vectors(spec: &Spec, input: &Path, measurement: &str) -> Result<Vectors, Erro
     Ok(vectors)
 }
 
-/// A name for a bundle that is written there.
-fn name_of(out: &Path) -> String {
-    let last = out.file_name().unwrap_or_default().to_string_lossy();
-    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-    let name: String = last.chars().map(|c| if allowed(c) { c } else { '-' }).collect();
-    let name = name.trim_start_matches(|c: char| !c.is_ascii_alphanumeric());
-    if name.is_empty() { "model".to_owned() } else { name.to_owned() }
-}
-
 /// The digest of a file, as provenance has it.
 pub(crate) fn digest(path: &Path) -> io::Result<String> {
-    let mut file = std::fs::File::open(path)?;
+    let mut file = fs::File::open(path)?;
     let (mut digest, mut piece) = (Sha256::new(), vec![0; 1 << 20]);
     loop {
         match file.read(&mut piece)? {

@@ -7,8 +7,12 @@
 pub mod command;
 pub mod grid;
 pub mod kinds;
+pub mod learner;
+pub mod plugin;
 mod reference;
 pub mod spec;
+#[cfg(test)]
+pub(crate) mod testing;
 
 use std::ops::Range;
 
@@ -16,14 +20,16 @@ use jiff::Timestamp;
 use qualm_bundle::bundle::Draft;
 use qualm_bundle::golden::Golden;
 use qualm_bundle::manifest::{self, FORMAT, Feature, Manifest, Provenance, Shape, Transform};
-use qualm_core::Batch;
+use qualm_core::trained::Rows;
 use qualm_core::trained::calibrate::{LEAST, Threshold};
-use qualm_core::trained::{Rows, Trained};
+use qualm_core::{Batch, Detector};
 use rayon::prelude::*;
 
 use crate::evaluate::inject::{inject, objective};
+use crate::evaluate::score;
 use crate::table::{Table, Vectors};
 use grid::Choice;
+use learner::{Fitted, Learner, Lesson};
 use spec::Spec;
 
 /// Golden rows taken from the data, spread over them.
@@ -63,13 +69,11 @@ pub struct Origin {
     pub name: String,
     /// See `name`.
     pub version: u64,
-    /// The kind of detector.
-    pub kind: String,
     /// The digest of the data.
     pub data_sha256: String,
 }
 
-/// Trains a detector on a table, whose columns are the features of `vectors`. `step` is called after each fit.
+/// Has a detector learn from a table, whose columns are the features of `vectors`. `step` is called after each fit.
 ///
 /// # Errors
 ///
@@ -79,32 +83,37 @@ pub fn train(
     vectors: &Vectors,
     spec: &Spec,
     origin: Origin,
+    learner: &dyn Learner,
     step: impl Fn() + Sync,
 ) -> Result<Outcome, String> {
     let split = split(table, spec.split)?;
-    let mut warnings = check(table, vectors, &split.train)?;
+    let mut warnings = check(table, vectors, &split.train, learner)?;
     let choices = grid::choices(&spec.parameters)?;
     let (threshold, rule) = spec.threshold.resolve()?;
+    let lesson = Lesson {
+        features: &table.names,
+        train: table.batch(split.train.clone()),
+        validation: table.batch(split.validation.clone()),
+        threshold,
+        seed: spec.seed,
+    };
     let fit = |choice: &Choice| {
-        let train = table.batch(split.train.clone());
-        let train = Rows::of_series(train.series, train.values, table.features());
-        let validation = table.batch(split.validation.clone());
-        let fitted = kinds::fit(&origin.kind, choice, train, validation, threshold, spec.seed);
+        let fitted = learner.fit(choice, &lesson);
         step();
         fitted
     };
-    let (choice, trained, tried) = choose(table, &split, spec.seed, choices, fit)?;
-    let model = trained.to_model();
+    let injected = |model: &[u8], range: Range<usize>| injected(learner, model, table, range, spec.seed);
+    let measure = |fitted: &Fitted| injected(&fitted.model, split.validation.clone());
+    let (choice, Fitted { model, calibration }, tried) = choose(choices, fit, measure)?;
 
     let mut provenance = provenance(table, &split, spec.seed, &choice, origin.data_sha256);
     let tested = if split.test.is_empty() { split.validation.clone() } else { split.test.clone() };
-    let scores = scores(&model, table.batch(tested.clone()))?;
+    let scores = scores(learner, &model, table.features(), table.batch(tested.clone()))?;
     let scored = scores.iter().filter(|score| !score.is_nan()).count();
     let alarms = scores.iter().filter(|score| **score > 1.0).count();
     provenance.metrics.insert("test_rows".to_owned(), scored as f64);
     provenance.metrics.insert("test_alarm_rate".to_owned(), alarms as f64 / scored.max(1) as f64);
-    let injected = injected(&model, table, tested, spec.seed)?;
-    provenance.metrics.insert("test_injected_auc_pr".to_owned(), injected);
+    provenance.metrics.insert("test_injected_auc_pr".to_owned(), injected(&model, tested)?);
     let share = alarms as f64 / scored.max(1) as f64;
     if let Threshold::FalseAlarmRate(rate) = threshold
         && alarms > 3
@@ -118,7 +127,7 @@ pub fn train(
         ));
     }
 
-    let calibration = trained.calibration();
+    let mut detector = learner.open(&model)?;
     let reference = reference::of(table, split.train.clone());
     let features = vectors.features.iter().cloned().zip(reference);
     let manifest = Manifest {
@@ -127,7 +136,7 @@ pub fn train(
         version: origin.version,
         created: provenance.to.unwrap_or_default(),
         expires: None,
-        kind: origin.kind,
+        kind: detector.describe().kind,
         shape: Shape::Vector,
         entity: vectors.entity.clone(),
         interval: vectors.interval,
@@ -137,8 +146,9 @@ pub fn train(
         provenance,
         sha256: std::collections::BTreeMap::new(),
     };
-    let golden = golden(&model, table)?;
-    Ok(Outcome { draft: Draft { manifest, model, golden, component: None }, tried, warnings, split })
+    let golden = golden(&mut *detector, table)?;
+    let component = learner.component().map(<[u8]>::to_vec);
+    Ok(Outcome { draft: Draft { manifest, model, golden, component }, tried, warnings, split })
 }
 
 /// Parts a table, which is in order of time.
@@ -159,7 +169,7 @@ fn split(table: &Table, shares: [f64; 3]) -> Result<Split, String> {
 }
 
 /// Whether something can be learnt of every feature. Returns what is odd about some.
-fn check(table: &Table, vectors: &Vectors, train: &Range<usize>) -> Result<Vec<String>, String> {
+fn check(table: &Table, vectors: &Vectors, train: &Range<usize>, learner: &dyn Learner) -> Result<Vec<String>, String> {
     let batch = table.batch(train.clone());
     let rows = Rows::new(batch.values, table.features());
     let mut warnings = Vec::new();
@@ -188,7 +198,9 @@ fn check(table: &Table, vectors: &Vectors, train: &Range<usize>) -> Result<Vec<S
         }
         let missing = train.len() - present;
         if missing * 5 > train.len() {
-            warnings.push(format!("`{name}` is missing in {missing} of {} rows; its median stands in", train.len()));
+            // What a plugin makes of it, it alone knows.
+            let then = if learner.component().is_none() { "; its median stands in" } else { "" };
+            warnings.push(format!("`{name}` is missing in {missing} of {} rows{then}", train.len()));
         }
     }
     if varying == 0 {
@@ -211,43 +223,37 @@ fn only_grows(values: impl Iterator<Item = f64>) -> bool {
     steps * 2 > rows
 }
 
-/// The choice that finds most of the anomalies put into the validation part, the detector fitted with it, and how all did.
-type Chosen = (Choice, Trained, Vec<(Choice, f64)>);
+/// The choice that does best, what was learnt with it, and how all did.
+type Chosen = (Choice, Fitted, Vec<(Choice, f64)>);
 
 fn choose(
-    table: &Table,
-    split: &Split,
-    seed: u64,
     mut choices: Vec<Choice>,
-    fit: impl Fn(&Choice) -> Result<Trained, String> + Sync,
+    fit: impl Fn(&Choice) -> Result<Fitted, String> + Sync,
+    measure: impl Fn(&Fitted) -> Result<f64, String> + Sync,
 ) -> Result<Chosen, String> {
     if choices.len() == 1 {
         let choice = choices.remove(0);
-        let trained = fit(&choice)?;
-        return Ok((choice, trained, Vec::new()));
+        let fitted = fit(&choice)?;
+        return Ok((choice, fitted, Vec::new()));
     }
-    let measured: Result<Vec<f64>, String> = choices
-        .par_iter()
-        .map(|choice| injected(&fit(choice)?.to_model(), table, split.validation.clone(), seed))
-        .collect();
+    let measured: Result<Vec<f64>, String> = choices.par_iter().map(|choice| measure(&fit(choice)?)).collect();
     let tried: Vec<(Choice, f64)> = choices.into_iter().zip(measured?).collect();
     // The first of several that are equally good.
     let best = tried.iter().reduce(|best, next| if next.1 > best.1 { next } else { best });
     let choice = best.map(|(choice, _)| choice.clone()).unwrap_or_default();
-    let trained = fit(&choice)?;
-    Ok((choice, trained, tried))
+    let fitted = fit(&choice)?;
+    Ok((choice, fitted, tried))
 }
 
 /// How well a model tells anomalies that are put into some rows.
-fn injected(model: &[u8], table: &Table, range: Range<usize>, seed: u64) -> Result<f64, String> {
+fn injected(learner: &dyn Learner, model: &[u8], table: &Table, range: Range<usize>, seed: u64) -> Result<f64, String> {
     let (values, labels) = inject(table, range.clone(), seed);
     let batch = Batch { values: &values, ..table.batch(range) };
-    Ok(objective(&scores(model, batch)?, &labels))
+    Ok(objective(&scores(learner, model, table.features(), batch)?, &labels))
 }
 
-fn scores(model: &[u8], batch: Batch<'_>) -> Result<Vec<f64>, String> {
-    let mut detector = qualm_core::open(model).map_err(|error| error.to_string())?;
-    Ok(detector.observe(batch, false).map_err(|error| error.to_string())?.scores)
+fn scores(learner: &dyn Learner, model: &[u8], features: usize, rows: Batch<'_>) -> Result<Vec<f64>, String> {
+    score::batch(&mut *learner.open(model)?, features, rows).map_err(|error| error.to_string())
 }
 
 fn provenance(table: &Table, split: &Split, seed: u64, choice: &Choice, data_sha256: String) -> Provenance {
@@ -264,7 +270,7 @@ fn provenance(table: &Table, split: &Split, seed: u64, choice: &Choice, data_sha
 }
 
 /// Rows of the data, and some that no data have: far out, with a value missing, with all missing.
-fn golden(model: &[u8], table: &Table) -> Result<Golden, String> {
+fn golden(detector: &mut dyn Detector, table: &Table) -> Result<Golden, String> {
     let features = table.features();
     let every = (table.len() / GOLDEN).max(1);
     let row = |at: usize| &table.values[at * features..][..features];
@@ -277,7 +283,7 @@ fn golden(model: &[u8], table: &Table) -> Result<Golden, String> {
     let rows = values.len() / features;
     let series: Vec<u32> = (0..rows as u32).map(|row| row % 2).collect();
     let times: Vec<i64> = (0..rows as i64).map(|row| row * 1_000_000_000).collect();
-    Golden::of(model, Batch { series: &series, times: &times, values: &values })
+    Golden::of(detector, Batch { series: &series, times: &times, values: &values })
 }
 
 #[cfg(test)]
@@ -288,7 +294,10 @@ mod tests {
 
     use qualm_bundle::Bundle;
 
+    use qualm_bundle::runtime::Native;
+
     use super::command::{Options, run};
+    use super::learner::BuiltIn;
     use super::*;
 
     /// A day of minutes: three features that go up and down together, one that does not change.
@@ -317,6 +326,7 @@ mod tests {
             input: path("history.csv"),
             out: path("model"),
             detector: Some(detector.to_owned()),
+            plugin: None,
             spec,
             name: None,
             version: None,
@@ -331,7 +341,7 @@ mod tests {
         for kind in kinds::KINDS {
             let dir = tempfile::tempdir().unwrap();
             let options = options(dir.path(), &history(1500), kind, None);
-            run(&options).unwrap();
+            run(&options, &Native).unwrap();
             let bundle = Bundle::read(&options.out).unwrap();
             assert_eq!((bundle.manifest.version, bundle.manifest.kind.as_str()), (1, kind));
             assert!((bundle.manifest.features[3].reference.as_ref().unwrap().mean - 7.0).abs() < 1e-9);
@@ -345,9 +355,9 @@ mod tests {
             );
             let first = bundle.pack();
             fs::remove_dir_all(&options.out).unwrap();
-            run(&options).unwrap();
+            run(&options, &Native).unwrap();
             assert!(Bundle::read(&options.out).unwrap().pack() == first, "{kind}: not the same bytes");
-            run(&options).unwrap();
+            run(&options, &Native).unwrap();
             assert_eq!(Bundle::read(&options.out).unwrap().manifest.version, 2, "the next one is newer");
         }
     }
@@ -361,11 +371,11 @@ mod tests {
         let vectors = crate::table::discover(&options.input, "history", None).unwrap();
         let table = Table::read(&options.input, "history", &vectors.shape().unwrap()).unwrap();
         let steps = AtomicU32::new(0);
-        let origin = Origin { name: "vitals".into(), version: 9, kind: "zscore".into(), data_sha256: String::new() };
+        let origin = Origin { name: "vitals".into(), version: 9, data_sha256: String::new() };
         let step = || {
             steps.fetch_add(1, Ordering::Relaxed);
         };
-        let outcome = train(&table, &vectors, &spec, origin, step).unwrap();
+        let outcome = train(&table, &vectors, &spec, origin, &BuiltIn("zscore".into()), step).unwrap();
         assert_eq!((outcome.tried.len(), steps.into_inner()), (2, 3));
         assert!(
             outcome.tried[1].1 > outcome.tried[0].1,
@@ -401,7 +411,7 @@ mod tests {
         ] {
             let dir = tempfile::tempdir().unwrap();
             let options = options(dir.path(), &text, "zscore", Some(spec));
-            let error = run(&options).unwrap_err().to_string();
+            let error = run(&options, &Native).unwrap_err().to_string();
             assert!(error.contains(what), "{error}, not {what}");
             let left: Vec<_> = fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
             assert_eq!(left.len(), 2, "{left:?}");

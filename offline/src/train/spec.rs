@@ -15,6 +15,8 @@ use toml::Value;
 pub struct Spec {
     /// The bundle's name.
     pub name: Option<String>,
+    /// The bundle's version.
+    pub version: Option<u64>,
     /// The kind of detector.
     pub detector: Option<String>,
     /// Tags that tell one entity from another.
@@ -53,6 +55,7 @@ impl Default for Spec {
     fn default() -> Self {
         Self {
             name: None,
+            version: None,
             detector: None,
             entity: None,
             interval: None,
@@ -97,6 +100,19 @@ impl Spec {
         })?;
         spec.check().map_err(|what| Error { place: place.to_owned(), what })?;
         Ok(spec)
+    }
+
+    /// The name of a bundle that is written there: the one that is given or, without, the directory's.
+    #[must_use]
+    pub fn name_for(&self, out: &Path) -> String {
+        if let Some(name) = &self.name {
+            return name.clone();
+        }
+        let last = out.file_name().unwrap_or_default().to_string_lossy();
+        let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+        let name: String = last.chars().map(|c| if allowed(c) { c } else { '-' }).collect();
+        let name = name.trim_start_matches(|c: char| !c.is_ascii_alphanumeric());
+        if name.is_empty() { "model".to_owned() } else { name.to_owned() }
     }
 
     fn check(&self) -> Result<(), String> {

@@ -136,8 +136,8 @@ impl Detector for Streaming {
     fn describe(&self) -> Description {
         let rate = self.parameters.false_alarm_rate;
         Description {
-            kind: KIND,
-            version: VERSION,
+            kind: KIND.to_owned(),
+            version: VERSION.to_owned(),
             features: 1,
             warm_up: self.parameters.min_samples,
             scale: format!("the logarithm of a deviation's rarity, 1 being {rate} of ordinary observations"),

@@ -297,8 +297,8 @@ fn is_known(row: &[f64]) -> bool {
 impl Detector for Trained {
     fn describe(&self) -> Description {
         Description {
-            kind: self.kind,
-            version: VERSION,
+            kind: self.kind.to_owned(),
+            version: VERSION.to_owned(),
             features: self.features as u32,
             warm_up: 0,
             scale: "how far a row is out, 0 being the median of ordinary rows, 1 the threshold".to_owned(),

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use qualm_bundle::Bundle;
 use qualm_bundle::bundle::Draft;
+use qualm_bundle::runtime::Native;
 use qualm_bundle::signature::SecretKey;
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
@@ -33,7 +34,7 @@ pub(super) fn publish(
         let Bundle { manifest, model, golden, component, .. } = trained.clone();
         let manifest = qualm_bundle::manifest::Manifest { version, ..manifest };
         let draft = Draft { manifest, model, golden, component };
-        let mut bundle = draft.finish().map_err(|fault| fault.to_string())?;
+        let mut bundle = draft.finish(&Native).map_err(|fault| fault.to_string())?;
         if let Some(key) = key {
             bundle.sign(key).map_err(|fault| fault.to_string())?;
         }

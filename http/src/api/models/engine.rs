@@ -1,6 +1,6 @@
 //! What scores: a detector with one model, wherever it runs.
 
-use qualm_bundle::Bundle;
+use qualm_bundle::{Bundle, runtime};
 use qualm_core::Detector;
 use qualm_stream::{Rows, Verdicts};
 
@@ -38,11 +38,7 @@ pub struct Native;
 
 impl Engines for Native {
     fn open(&self, bundle: &Bundle) -> Result<Box<dyn Engine>, String> {
-        if bundle.component.is_some() {
-            return Err("its detector is a plugin, which runs in a sandbox only".to_owned());
-        }
-        bundle.check_natively().map_err(|fault| fault.to_string())?;
-        let detector = qualm_core::open(&bundle.model).map_err(|error| error.to_string())?;
+        let detector = bundle.open(&runtime::Native).map_err(|fault| fault.to_string())?;
         Ok(Box::new(InProcess(detector)))
     }
 }

@@ -1,0 +1,129 @@
+//! A plugin that needs no training, as a bundle.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use jiff::Timestamp;
+use qualm_bundle::bundle::Draft;
+use qualm_bundle::golden::Golden;
+use qualm_bundle::manifest::{FORMAT, Feature, Manifest, Provenance, Shape, Threshold, Transform};
+use qualm_bundle::runtime::Runtime;
+use qualm_bundle::{Bundle, Fault};
+use qualm_core::{Batch, Description, Detector};
+
+use crate::train::grid;
+use crate::train::plugin::{self, Value};
+use crate::train::spec::{Rule, Spec};
+
+/// Golden rows: at least so many, and as many more as the detector needs to warm up.
+const LEAST: usize = 64;
+
+/// Doubles in golden rows, about, where the detector takes very long to warm up or has very many features.
+const MOST: usize = 1 << 18;
+
+/// Makes a bundle of a component, as `spec` describes it. What is left out is found out by asking the component or, of
+/// name and version, by a look at where the bundle goes: `out`. The same component and description make the same bundle.
+///
+/// # Errors
+///
+/// What cannot be, and what to do.
+pub fn pack(component: Vec<u8>, spec: &Spec, out: &Path, runtime: &dyn Runtime) -> Result<Draft, String> {
+    if spec.threshold != Rule::default() {
+        return Err("`threshold` is the plugin's own; leave it out".to_owned());
+    }
+    let model = model(spec)?;
+    let opened = runtime.open(Some(&component), &model);
+    let mut detector = opened.map_err(|fault| match fault {
+        Fault::Model(what) => format!("the plugin does not take its parameters: {what}"),
+        other => other.to_string(),
+    })?;
+    let description = detector.describe();
+    if let Some(kind) = spec.detector.as_ref().filter(|kind| **kind != description.kind) {
+        return Err(format!("`detector` is `{kind}`, but the plugin is `{}`", description.kind));
+    }
+    let (shape, features) = features(spec, description.features)?;
+    let manifest = Manifest {
+        format: FORMAT,
+        name: spec.name_for(out),
+        version: spec.version.unwrap_or_else(|| Bundle::next_version(out)),
+        created: Timestamp::UNIX_EPOCH,
+        expires: None,
+        kind: description.kind.clone(),
+        shape,
+        entity: spec.entity.clone().unwrap_or_default(),
+        interval: spec.interval.unwrap_or_default(),
+        threshold: Threshold { rule: "the plugin's own".to_owned(), ordinary: 0.0, raw: 1.0 },
+        suppression: spec.suppression.clone(),
+        features,
+        provenance: Provenance { parameters: spec.parameters.clone(), ..Provenance::default() },
+        sha256: BTreeMap::new(),
+    };
+    let golden = golden(&mut *detector, &description)?;
+    Ok(Draft { manifest, model, golden, component: Some(component) })
+}
+
+/// What is set, as such a plugin is opened with: a JSON object.
+fn model(spec: &Spec) -> Result<Vec<u8>, String> {
+    let [choice] = &grid::choices(&spec.parameters)?[..] else {
+        return Err("[parameters] have lists of values to try; without training nothing is tried: give each one value"
+            .to_owned());
+    };
+    let json = |(name, value)| {
+        let value = match value {
+            Value::Flag(flag) => flag.into(),
+            // A whole number looks like one: many languages tell the two apart.
+            Value::Number(number) if number.fract() == 0.0 && number.abs() < 1e15 => (number as i64).into(),
+            Value::Number(number) => number.into(),
+            Value::Text(text) => text.into(),
+        };
+        (name, value)
+    };
+    let object: serde_json::Map<String, serde_json::Value> =
+        plugin::parameters(choice)?.into_iter().map(json).collect();
+    Ok(serde_json::Value::Object(object).to_string().into_bytes())
+}
+
+/// What a row is. A plugin of one value scores any field by itself, unless it is said of which.
+fn features(spec: &Spec, count: u32) -> Result<(Shape, Vec<Feature>), String> {
+    let any = "*".to_owned();
+    match (&spec.features[..], count) {
+        ([], 1) => {
+            let (name, measurement, field, tags) = ("value".to_owned(), any.clone(), any, BTreeMap::new());
+            let any = Feature { name, measurement, field, tags, transform: Transform::None, reference: None };
+            Ok((Shape::Field, vec![any]))
+        }
+        (features, count) if features.len() == count as usize => Ok((Shape::Vector, features.to_vec())),
+        (features, count) => Err(format!(
+            "the plugin takes {count} values in a row, but [[features]] are {}; list as many as it takes, in its order",
+            features.len()
+        )),
+    }
+}
+
+/// Rows of two series that go up and down a little, each feature on a level of its own; behind the first half a jump of
+/// one series, a missing value, and a row without any.
+fn golden(detector: &mut dyn Detector, description: &Description) -> Result<Golden, String> {
+    let features = (description.features as usize).max(1);
+    let most = (MOST / features).max(LEAST);
+    let rows = ((description.warm_up as usize).saturating_mul(4)).clamp(LEAST, most) / 2 * 2;
+    let half = rows / 2;
+    let value = |row: usize, feature: usize| {
+        let level = 10.0 * (feature % 10 + 1) as f64;
+        let swing = ((row * 7919 + feature * 104_729) % 101) as f64 / 101.0;
+        match row - row.min(half) {
+            4 | 6 => level * 10.0,
+            9 if feature == 0 => f64::NAN,
+            13 => f64::NAN,
+            _ => level + swing,
+        }
+    };
+    let values: Vec<f64> =
+        (0..rows).flat_map(|row| (0..features).map(move |feature| (row, feature))).map(|(r, f)| value(r, f)).collect();
+    let series: Vec<u32> = (0..rows as u32).map(|row| row % 2).collect();
+    let times: Vec<i64> = (0..rows as i64).map(|row| row / 2 * 10_000_000_000).collect();
+    let rows = Batch { series: &series, times: &times, values: &values };
+    Golden::of(detector, rows).map_err(|what| format!("the plugin does not score golden rows: {what}"))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,191 @@
+//! A plugin that learns.
+//!
+//! What is asked of it is little: a model of ordinary rows whose scores have any unit, and then the same model in units of
+//! the threshold, which is found here as for any other detector. That it keeps to this is checked on real rows: a wrong
+//! threshold would show only in the pipeline, as alarms that nobody can explain.
+
+use std::fmt;
+
+use qualm_bundle::Fault;
+use qualm_bundle::runtime::{Native, Runtime};
+use qualm_core::trained::calibrate::{Calibration, LEAST};
+use qualm_core::{Batch, Detector};
+
+use super::grid::Choice;
+use super::learner::{Fitted, Learner, Lesson};
+use crate::evaluate::score;
+
+/// How far a calibrated score may be from what it should be, as a share of it, or of the threshold where it is less: for a
+/// plugin that computes the same in another order.
+const OFF: f64 = 1e-9;
+
+/// What is asked of a plugin that learns: `training` of the contract.
+pub trait Plugin: Sync {
+    /// Learns from rows, and returns a model whose scores are of any unit.
+    ///
+    /// # Errors
+    ///
+    /// What the plugin says is wrong with the parameters or the rows, or how it failed.
+    fn fit(
+        &self,
+        rows: Batch<'_>,
+        features: &[String],
+        parameters: &[(String, Value)],
+        seed: u64,
+    ) -> Result<Vec<u8>, String>;
+
+    /// The model whose scores are those of `model`, but with 0 at `ordinary` and 1 at `threshold`.
+    ///
+    /// # Errors
+    ///
+    /// Why there is none.
+    fn calibrate(&self, model: &[u8], ordinary: f64, threshold: f64) -> Result<Vec<u8>, String>;
+}
+
+/// Who runs plugins, and has them learn.
+pub trait Plugins: Runtime {
+    /// A component as a plugin that learns.
+    ///
+    /// # Errors
+    ///
+    /// Why it is none.
+    fn plugin(&self, component: &[u8]) -> Result<Box<dyn Plugin + '_>, String>;
+}
+
+/// Without a sandbox there are none.
+impl Plugins for Native {
+    fn plugin(&self, _component: &[u8]) -> Result<Box<dyn Plugin + '_>, String> {
+        Err(Fault::Sandbox.to_string())
+    }
+}
+
+/// What a parameter is set to.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Value {
+    /// Yes or no.
+    Flag(bool),
+    /// A number; whole numbers too.
+    Number(f64),
+    /// A text.
+    Text(String),
+}
+
+/// The parameters of a choice, by name, as plugins take them.
+///
+/// # Errors
+///
+/// Names one that is nothing that a plugin takes.
+pub fn parameters(choice: &Choice) -> Result<Vec<(String, Value)>, String> {
+    let parameter = |(name, value): (&String, &toml::Value)| {
+        let value = match value {
+            toml::Value::Boolean(flag) => Value::Flag(*flag),
+            toml::Value::Integer(number) => Value::Number(*number as f64),
+            toml::Value::Float(number) if number.is_finite() => Value::Number(*number),
+            toml::Value::String(text) => Value::Text(text.clone()),
+            other => {
+                return Err(format!(
+                    "[parameters] `{name}` is {other}; it must be true or false, a number, or a text in quotes"
+                ));
+            }
+        };
+        Ok((name.clone(), value))
+    };
+    choice.0.iter().map(parameter).collect()
+}
+
+/// A plugin as what learns.
+pub struct Plugged<'a> {
+    component: Vec<u8>,
+    plugins: &'a dyn Plugins,
+    plugin: Box<dyn Plugin + 'a>,
+}
+
+impl<'a> Plugged<'a> {
+    /// Of a component, and who runs it.
+    ///
+    /// # Errors
+    ///
+    /// Why it is no plugin that learns.
+    pub fn new(component: Vec<u8>, plugins: &'a dyn Plugins) -> Result<Self, String> {
+        let plugin = plugins.plugin(&component)?;
+        Ok(Self { component, plugins, plugin })
+    }
+
+    /// The scores of the rows that set the threshold, from a fresh start.
+    fn scores(&self, model: &[u8], lesson: &Lesson<'_>) -> Result<(Vec<f64>, u32), String> {
+        let mut detector = self.open(model)?;
+        let description = detector.describe();
+        let features = lesson.features.len();
+        if description.features as usize != features {
+            let theirs = description.features;
+            return Err(format!("the plugin made a model of {theirs} features, where there are {features}"));
+        }
+        let scores = score::batch(&mut *detector, features, lesson.validation);
+        Ok((scores.map_err(|error| format!("the plugin does not score: {error}"))?, description.warm_up))
+    }
+}
+
+impl Learner for Plugged<'_> {
+    fn fit(&self, choice: &Choice, lesson: &Lesson<'_>) -> Result<Fitted, String> {
+        let with = choice.0.iter().map(|(name, value)| format!("{name} = {value}")).collect::<Vec<_>>().join(", ");
+        let with = if with.is_empty() { with } else { format!(" with {with}") };
+        let model = self
+            .plugin
+            .fit(lesson.train, lesson.features, &parameters(choice)?, lesson.seed)
+            .map_err(|what| format!("the plugin learns nothing{with}: {what}"))?;
+        let (raw, warm_up) = self.scores(&model, lesson)?;
+        let scored: Vec<f64> = raw.iter().copied().filter(|raw| !raw.is_nan()).collect();
+        if scored.len() < LEAST {
+            return Err(format!(
+                "the plugin scores {} of the {} rows that set the threshold; {LEAST} are the least that says anything, and \
+                 it says that {warm_up} rows of a series come before its first score. Give it a longer history",
+                scored.len(),
+                raw.len()
+            ));
+        }
+        let calibration = Calibration::fit(&scored, lesson.threshold).map_err(|error| error.to_string())?;
+        let Calibration { ordinary, threshold } = calibration;
+        let model = self
+            .plugin
+            .calibrate(&model, ordinary, threshold)
+            .map_err(|what| format!("the plugin does not calibrate its model: {what}"))?;
+        check(&raw, &self.scores(&model, lesson)?.0, calibration)?;
+        Ok(Fitted { model, calibration })
+    }
+
+    fn open(&self, model: &[u8]) -> Result<Box<dyn Detector>, String> {
+        let opened = self.plugins.open(Some(&self.component), model);
+        opened.map_err(|fault| format!("the plugin does not open a model that it has made: {fault}"))
+    }
+
+    fn component(&self) -> Option<&[u8]> {
+        Some(&self.component)
+    }
+}
+
+/// Whether calibrated scores are what they must be.
+fn check(raw: &[f64], calibrated: &[f64], calibration: Calibration) -> Result<(), String> {
+    let must = |raw: f64| if raw.is_nan() { raw } else { calibration.score(calibration.units(raw)) };
+    let right = |must: f64, got: f64| must.is_nan() && got.is_nan() || (must - got).abs() <= OFF * must.max(1.0);
+    let wrong = raw.iter().zip(calibrated).position(|(&raw, &got)| !right(must(raw), got));
+    let Some(row) = wrong else { return Ok(()) };
+    let Calibration { ordinary, threshold } = calibration;
+    let (raw, got) = (raw[row], calibrated[row]);
+    Err(format!(
+        "the plugin's calibrated model gives row {} of those that set the threshold the score {got}; it must be {}: \
+         (raw − ordinary) ÷ (threshold − ordinary), not below 0, with raw = {raw}, ordinary = {ordinary} and \
+         threshold = {threshold}",
+        row + 1,
+        must(raw)
+    ))
+}
+
+/// Without megabytes of code.
+impl fmt::Debug for Plugged<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Plugged({} bytes)", self.component.len())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,145 @@
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
+
+use clap::Parser;
+use qualm_bundle::Bundle;
+use qualm_bundle::manifest::Shape;
+
+use super::super::command;
+use super::super::testing::{COMPONENT, Sandbox};
+use super::*;
+use crate::{evaluate, explain};
+
+#[derive(Debug, Parser)]
+enum Cli {
+    Train(command::Options),
+    Evaluate(evaluate::Options),
+    Explain(explain::Options),
+}
+
+/// A row a minute; an hour of the last day is far out.
+fn site(spec: &str) -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    let row = |row: usize| {
+        let wave = (row as f64 / 50.0).sin() + ((row * 7919) % 101) as f64 / 101.0;
+        let cpu = if row % 400 == 399 { String::new() } else { format!("{}", 20.0 + wave) };
+        format!("{},{cpu},{}\n", 1_704_067_200 + row * 60, 50.0 - wave)
+    };
+    let text: String = ["time,cpu,mem\n".to_owned()].into_iter().chain((0..3000).map(row)).collect();
+    let write = |name: &str, bytes: &[u8]| fs::write(dir.path().join(name), bytes).unwrap();
+    write("h.csv", text.as_bytes());
+    write("spec.toml", spec.as_bytes());
+    write("mean.wasm", COMPONENT);
+    write("other.wasm", b"other");
+    dir
+}
+
+/// Runs a command; `@` stands for the directory.
+fn run(dir: &Path, line: &str, sandbox: &dyn Plugins) -> Result<(), String> {
+    let line = line.replace('@', &format!("{}/", dir.display()));
+    match Cli::try_parse_from(std::iter::once("qualm").chain(line.split(' '))).unwrap() {
+        Cli::Train(options) => command::run(&options, sandbox).map_err(|error| error.to_string()),
+        Cli::Evaluate(options) => evaluate::run(&options, sandbox).map_err(|error| error.to_string()),
+        Cli::Explain(options) => explain::run(&options, sandbox).map_err(|error| error.to_string()),
+    }
+}
+
+const TRAIN: &str = "train --plugin @mean.wasm --input @h.csv --spec @spec.toml --out @model --json";
+
+#[test]
+fn a_plugin_is_trained_to_a_bundle_that_is_evaluated_and_explained() {
+    let dir = site("version = 7\ndetector = \"mean\"\nthreshold = { contamination = 0.01 }");
+    let (dir, sandbox) = (dir.path(), Sandbox::default());
+    run(dir, TRAIN, &sandbox).unwrap();
+    let bundle = Bundle::read(&dir.join("model")).unwrap();
+    let manifest = &bundle.manifest;
+    assert_eq!((manifest.kind.as_str(), manifest.version, manifest.shape), ("mean", 7, Shape::Vector));
+    assert_eq!(bundle.component.as_deref(), Some(COMPONENT));
+    assert!(bundle.golden.rows() > 20 && bundle.golden.scores.iter().any(|score| *score > 1.0));
+    assert!(manifest.threshold.raw > manifest.threshold.ordinary && manifest.threshold.ordinary > 0.0);
+    let metrics = &manifest.provenance.metrics;
+    assert!(metrics["test_alarm_rate"] < 0.03 && metrics["test_injected_auc_pr"] > 0.1, "{metrics:?}");
+    bundle.open(&sandbox).unwrap();
+
+    run(dir, "evaluate --bundle @model --input @h.csv", &sandbox).unwrap();
+    run(dir, "explain --bundle @model --input @h.csv", &sandbox).unwrap();
+    let native = run(dir, "evaluate --bundle @model --input @h.csv", &Native).unwrap_err();
+    assert!(native.contains("its detector is a plugin, which runs in a sandbox only"), "{native}");
+}
+
+#[test]
+fn the_parameters_of_a_plugin_are_tried_and_are_its_own_affair() {
+    let dir = site("[parameters]\nweight = [1, 2.5]\nwarm_up = [0, 3]");
+    let sandbox = Sandbox::default();
+    run(dir.path(), TRAIN, &sandbox).unwrap();
+    assert_eq!(sandbox.fits.load(Ordering::Relaxed), 5, "each combination, and the best once more");
+    let first = Bundle::read(&dir.path().join("model")).unwrap();
+    assert_eq!(first.manifest.provenance.parameters["warm_up"].as_integer(), Some(0), "it scores more rows");
+    run(dir.path(), TRAIN, &sandbox).unwrap();
+    let second = Bundle::read(&dir.path().join("model")).unwrap();
+    assert_eq!((second.manifest.version, &second.model), (2, &first.model), "the same again, as the next version");
+}
+
+#[test]
+fn what_is_wrong_is_named_with_its_place_and_leaves_nothing_behind() {
+    let good = Sandbox::default;
+    for (spec, line, sandbox, what) in [
+        (
+            "parameters = { wieght = 2 }",
+            TRAIN,
+            good(),
+            "mean.wasm: the plugin learns nothing with wieght = 2: there is no parameter `wieght`",
+        ),
+        (
+            "parameters = { weight = 2024-01-01 }",
+            TRAIN,
+            good(),
+            "spec.toml: [parameters] `weight` is 2024-01-01; it must be",
+        ),
+        (
+            "parameters = { warm_up = 400 }",
+            TRAIN,
+            good(),
+            "mean.wasm: the plugin scores 50 of the 450 rows that set the threshold; \
+             100 are the least that says anything, and it says that 400 rows of a series come before its first score",
+        ),
+        (
+            "",
+            TRAIN,
+            Sandbox { off: 0.5, ..good() },
+            "mean.wasm: the plugin's calibrated model gives row 1 of those that set the threshold the score",
+        ),
+        ("detector = \"zscore\"", TRAIN, good(), "spec.toml: [detector] is `zscore`, but the plugin is `mean`"),
+        ("", "train --plugin @other.wasm --input @h.csv --out @model", good(), "other.wasm: it is no component"),
+        ("", "train --plugin @none.wasm --input @h.csv --out @model", good(), "none.wasm: No such file"),
+    ] {
+        let dir = site(spec);
+        let error = run(dir.path(), line, &sandbox).unwrap_err();
+        assert!(error.contains(what), "{error}, not {what}");
+        assert!(!dir.path().join("model").exists());
+    }
+    let dir = site("");
+    let native = run(dir.path(), TRAIN, &Native).unwrap_err();
+    assert!(native.contains("mean.wasm: its detector is a plugin, which runs in a sandbox only"), "{native}");
+    let both: PathBuf = dir.path().join("h.csv");
+    let both =
+        ["qualm", "train", "--plugin", "p", "--detector", "zscore", "--out", "o", "--input", both.to_str().unwrap()];
+    Cli::try_parse_from(both).unwrap_err();
+}
+
+#[test]
+fn calibrated_scores_must_be_what_they_must_be() {
+    let calibration = Calibration { ordinary: 2.0, threshold: 6.0 };
+    let raw = [0.0, 2.0, 4.0, f64::NAN, 10.0];
+    check(&raw, &[0.0, 0.0, 0.5 + 1e-12, f64::NAN, 2.0 - 1e-10], calibration).unwrap();
+    for (calibrated, row, must) in [
+        ([-1.0, 0.0, 0.5, f64::NAN, 2.0], "row 1 ", "must be 0:"),
+        ([0.0, 0.0, 0.5, 0.0, 2.0], "row 4 ", "must be NaN:"),
+        ([0.0, 0.0, f64::NAN, f64::NAN, 2.0], "row 3 ", "must be 0.5:"),
+        ([0.0, 0.0, 0.5, f64::NAN, 2.0 + 1e-8], "row 5 ", "with raw = 10, ordinary = 2 and threshold = 6"),
+    ] {
+        let error = check(&raw, &calibrated, calibration).unwrap_err();
+        assert!(error.contains(row) && error.contains(must), "{error}");
+    }
+}

@@ -1,0 +1,145 @@
+//! A plugin for tests: its score is how far the first value of a row is from its mean. It keeps the contract natively.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use qualm_bundle::Fault;
+use qualm_bundle::runtime::Runtime;
+use qualm_core::{Batch, Description, Detector, Error, Verdicts};
+use serde_json::json;
+
+use super::plugin::{Plugin, Plugins, Value};
+
+/// What runs it, and what it does wrong.
+#[derive(Debug, Default)]
+pub(crate) struct Sandbox {
+    /// What is added to calibrated scores.
+    pub(crate) off: f64,
+    /// How often it has learnt.
+    pub(crate) fits: AtomicU32,
+}
+
+/// The component that is run here.
+pub(crate) const COMPONENT: &[u8] = b"\0asm of a mean";
+
+/// A detector of so many values a row, which scores the first once it has seen `warm_up` of a series.
+#[derive(Debug)]
+struct Distance {
+    features: u32,
+    warm_up: u32,
+    mean: f64,
+    weight: f64,
+    ordinary: f64,
+    threshold: f64,
+    off: f64,
+    seen: HashMap<u32, u32>,
+}
+
+impl Runtime for Sandbox {
+    fn open(&self, component: Option<&[u8]>, model: &[u8]) -> Result<Box<dyn Detector>, Fault> {
+        assert_eq!(component, Some(COMPONENT));
+        let model: serde_json::Value =
+            serde_json::from_slice(model).map_err(|error| Fault::Model(error.to_string()))?;
+        let number = |name: &str, default: f64| model.get(name).map_or(Some(default), serde_json::Value::as_f64);
+        let needed = |name: &str, default: f64| {
+            number(name, default).ok_or_else(|| Fault::Model(format!("`{name}` must be a number")))
+        };
+        Ok(Box::new(Distance {
+            features: needed("features", 1.0)? as u32,
+            warm_up: needed("warm_up", 0.0)? as u32,
+            mean: needed("mean", 10.0)?,
+            weight: needed("weight", 1.0)?,
+            ordinary: needed("ordinary", 0.0)?,
+            threshold: needed("threshold", 1.0)?,
+            off: needed("off", 0.0)?,
+            seen: HashMap::new(),
+        }))
+    }
+}
+
+impl Plugins for Sandbox {
+    fn plugin(&self, component: &[u8]) -> Result<Box<dyn Plugin + '_>, String> {
+        if component != COMPONENT {
+            return Err("it is no component".to_owned());
+        }
+        Ok(Box::new(Learns(self)))
+    }
+}
+
+struct Learns<'a>(&'a Sandbox);
+
+impl Plugin for Learns<'_> {
+    fn fit(
+        &self,
+        rows: Batch<'_>,
+        features: &[String],
+        parameters: &[(String, Value)],
+        _seed: u64,
+    ) -> Result<Vec<u8>, String> {
+        self.0.fits.fetch_add(1, Ordering::Relaxed);
+        let (mut weight, mut warm_up) = (1.0, 0.0);
+        for (name, value) in parameters {
+            match (name.as_str(), value) {
+                ("weight", Value::Number(number)) => weight = *number,
+                ("warm_up", Value::Number(number)) => warm_up = *number,
+                _ => return Err(format!("there is no parameter `{name}`")),
+            }
+        }
+        let first: Vec<f64> = rows.values.iter().copied().step_by(features.len()).filter(|x| !x.is_nan()).collect();
+        let mean = first.iter().sum::<f64>() / first.len() as f64;
+        let model = json!({ "features": features.len(), "warm_up": warm_up, "mean": mean, "weight": weight });
+        Ok(model.to_string().into_bytes())
+    }
+
+    fn calibrate(&self, model: &[u8], ordinary: f64, threshold: f64) -> Result<Vec<u8>, String> {
+        let mut model: serde_json::Value = serde_json::from_slice(model).map_err(|error| error.to_string())?;
+        model["ordinary"] = ordinary.into();
+        model["threshold"] = threshold.into();
+        model["off"] = self.0.off.into();
+        Ok(model.to_string().into_bytes())
+    }
+}
+
+impl Detector for Distance {
+    fn describe(&self) -> Description {
+        Description {
+            kind: "mean".to_owned(),
+            version: "1".to_owned(),
+            features: self.features,
+            warm_up: self.warm_up,
+            scale: "how far a value is from its mean".to_owned(),
+        }
+    }
+
+    fn observe(&mut self, batch: Batch<'_>, explain: bool) -> Result<Verdicts, Error> {
+        let features = self.features as usize;
+        batch.rows(features)?;
+        let mut verdicts = Verdicts::default();
+        for (series, row) in batch.series.iter().zip(batch.values.chunks_exact(features)) {
+            let seen = self.seen.entry(*series).or_default();
+            *seen += 1;
+            let raw = (row[0] - self.mean).abs() * self.weight;
+            let score = ((raw - self.ordinary) / (self.threshold - self.ordinary)).max(0.0) + self.off;
+            let is_scored = *seen > self.warm_up && !raw.is_nan();
+            verdicts.scores.push(if is_scored { score } else { f64::NAN });
+            if explain {
+                let first = if is_scored && score > 1.0 { raw } else { 0.0 };
+                verdicts.contributions.push(first);
+                verdicts.contributions.extend(std::iter::repeat_n(0.0, features - 1));
+            }
+        }
+        Ok(verdicts)
+    }
+
+    fn forget(&mut self, series: &[u32]) {
+        self.seen.retain(|known, _| !series.contains(known));
+    }
+
+    fn save(&self, _series: &[u32]) -> Vec<u8> {
+        Vec::new()
+    }
+
+    fn restore(&mut self, _state: &[u8], _series: &[Option<u32>]) -> Result<(), Error> {
+        Ok(())
+    }
+}
