@@ -2,16 +2,32 @@
 
 CARGO ?= cargo
 TOOLS := tests/tools.sh
+PLUGINS := target/plugins
+WIT := wit/detection.wit
 # Where the labelled metrics and their scorer are, which a clone does not have.
 QUALITY ?= ../shared/quality
 
-.PHONY: build demo test lint unit e2e page bench quality toolchain clean
+.PHONY: build plugins demo test lint unit e2e page bench quality toolchain clean
 
 # All is built with the same profile and the same set of packages, so that wasmtime is compiled once.
 # The release binary is target/release/qualm, the components are target/components/*.wasm.
 build: toolchain
 	$(CARGO) build --locked --release
 	@target/release/qualm-components target/components
+
+# The plugins that others may copy, in Rust, Python and JavaScript; each README.md says how to build it without this.
+plugins: $(PLUGINS)/loda.wasm $(PLUGINS)/leak.wasm $(PLUGINS)/flatline.wasm
+
+$(PLUGINS)/loda.wasm: plugins/loda/build.sh plugins/loda/Cargo.toml plugins/loda/Cargo.lock plugins/loda/src/lib.rs $(WIT) | toolchain
+	plugins/loda/build.sh $@
+
+$(PLUGINS)/leak.wasm: plugins/leak/detection.py $(WIT)
+	@mkdir -p $(PLUGINS)
+	$$($(TOOLS) componentize-py) -d wit -w plugin componentize -p plugins/leak detection -o $@ --stub-wasi
+
+$(PLUGINS)/flatline.wasm: plugins/flatline/flatline.js plugins/flatline/package-lock.json $(WIT)
+	@mkdir -p $(PLUGINS)
+	$$($(TOOLS) componentize-qjs) -w wit -n plugin -j plugins/flatline/flatline.js -o $@ --stub-wasi --sync
 
 # See it find real incidents.
 demo: build

@@ -5,7 +5,8 @@
 #   tests/tools.sh --where TOOL   only print its path; status 1 if it is not there yet
 #
 # A TOOL is telegraf, influxd, wasmtime, minisign, prometheus (with promtool beside it), sklearn (a Python with
-# scikit-learn), schemathesis, or live: the Node packages that the live page's test uses, with Node and Chromium.
+# scikit-learn), schemathesis, componentize-py, componentize-qjs, or live: the Node packages that the live page's test
+# uses, with Node and Chromium.
 #
 # Everything lands in target/tools/NAME-VERSION/ (or in $QUALM_TOOLS_DIR), so a second call costs nothing and
 # `rm -rf target/tools` undoes it all. Nothing is installed into the system and nothing is started; but for Node and
@@ -176,6 +177,34 @@ schemathesis_make() {
     run_logged "$root.log" "$root/bin/pip" install --quiet "schemathesis==$schemathesis_version"
 }
 
+# Makes a component of a plugin in Python.
+componentize_py_version=0.25.1
+componentize-py_path() { echo "$tools/componentize-py-$componentize_py_version/bin/componentize-py"; }
+componentize-py_ready() { "$(componentize-py_path)" --version >/dev/null 2>&1; }
+
+componentize-py_make() {
+    local root=$tools/componentize-py-$componentize_py_version
+    command -v python3 >/dev/null || fail "componentize-py needs Python: install python3 and python3-venv."
+    run_logged "$root.log" python3 -m venv "$root"
+    run_logged "$root.log" "$root/bin/pip" install --quiet "componentize-py==$componentize_py_version"
+}
+
+# Makes a component of a plugin in JavaScript.
+componentize-qjs_root() { echo "$tools/componentize-qjs-$(sha256sum "$here/../plugins/flatline/package-lock.json" | cut -c 1-12)"; }
+componentize-qjs_path() { echo "$(componentize-qjs_root)/node_modules/.bin/componentize-qjs"; }
+componentize-qjs_ready() { "$(componentize-qjs_path)" --help >/dev/null 2>&1; }
+
+componentize-qjs_make() {
+    local root
+    root=$(componentize-qjs_root)
+    command -v npm >/dev/null || install_packages nodejs npm ||
+        fail "componentize-qjs runs in Node: install Node 18 or newer with npm (Debian: nodejs npm), and run this again."
+    rm -rf "$root"
+    mkdir -p "$root"
+    cp "$here/../plugins/flatline/package.json" "$here/../plugins/flatline/package-lock.json" "$root"
+    run_logged "$root.log" npm ci --prefix "$root" --ignore-scripts --no-audit --no-fund
+}
+
 # Unpacks Debian's packages into a directory, emptied first; status 1 where this is no Debian.
 unpack_packages() {
     local name=$1 root=$2 package
@@ -226,7 +255,8 @@ if [ "${1:-}" = --where ]; then
 fi
 case ${1:-} in
 telegraf | influxd | wasmtime | minisign | prometheus | sklearn | schemathesis | live) tool=$1 ;;
-*) fail "usage: tests/tools.sh [--where] telegraf|influxd|wasmtime|minisign|prometheus|sklearn|schemathesis|live" ;;
+componentize-py | componentize-qjs) tool=$1 ;;
+*) fail "usage: tests/tools.sh [--where] TOOL; the head of this file names them" ;;
 esac
 
 if ! "${tool}_ready"; then
