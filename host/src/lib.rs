@@ -14,6 +14,7 @@ pub mod demo;
 pub mod execd;
 pub mod log;
 pub mod models;
+pub mod plugin;
 pub mod replay;
 pub mod sandbox;
 pub mod scoring;

@@ -8,11 +8,10 @@ use std::sync::Arc;
 use clap::{Args, Parser, Subcommand};
 use qualm::config::{self, Config};
 use qualm::sandbox::compiler;
-use qualm::scoring::{Scoring, StartError};
+use qualm::scoring::{Scoring, StartError, offline_sandbox};
 use qualm::view::View;
-use qualm::{demo, execd, log, replay, serve};
+use qualm::{demo, execd, log, plugin, replay, serve};
 use qualm_bundle::commands as bundle;
-use qualm_bundle::runtime::Native;
 use qualm_bundle::stdout::say;
 use qualm_http::api::jobs;
 use qualm_offline::train::command as train;
@@ -75,6 +74,8 @@ enum Command {
     /// Look at a model's bundle, check, pack, sign and compare it, or go back to the one before
     #[command(after_help = bundle::EXAMPLES)]
     Bundle(bundle::Options),
+    /// Detectors that others write, in any language: begin one, check it, pack it
+    Plugin(plugin::Options),
 }
 
 const EXECD: &str = "\
@@ -124,6 +125,8 @@ enum Failure {
     Explain(#[from] explain::Error),
     #[error(transparent)]
     Bundle(#[from] bundle::Error),
+    #[error(transparent)]
+    Plugin(#[from] plugin::Error),
     #[error("{0}")]
     Io(#[from] io::Error),
 }
@@ -181,12 +184,13 @@ fn run(command: &Command) -> Result<(), Failure> {
         Command::Serve(options) => serve(options),
         Command::Replay(options) => replay(options),
         Command::Demo(options) => Ok(demo::run(options)?),
-        Command::Train(options) => Ok(train::run(options, &Native)?),
+        Command::Train(options) => Ok(train::run(options, &offline_sandbox())?),
         Command::Validate(options) => Ok(validate::run(options)?),
         Command::Collect(options) => Ok(collect::run(options)?),
-        Command::Evaluate(options) => Ok(evaluate::run(options, &Native)?),
-        Command::Explain(options) => Ok(explain::run(options, &Native)?),
-        Command::Bundle(options) => Ok(bundle::run(options, &Native)?),
+        Command::Evaluate(options) => Ok(evaluate::run(options, &offline_sandbox())?),
+        Command::Explain(options) => Ok(explain::run(options, &offline_sandbox())?),
+        Command::Plugin(options) => Ok(plugin::run(options, &offline_sandbox())?),
+        Command::Bundle(options) => Ok(bundle::run(options, &offline_sandbox())?),
     }
 }
 

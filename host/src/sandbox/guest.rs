@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use qualm_core::Batch;
 use qualm_stream::{Rows, Verdicts};
 use rustix::time::{ClockId, clock_gettime};
 use wasmtime::component::{Component, InstancePre, ResourceAny};
@@ -291,17 +292,28 @@ impl Guest {
     ///
     /// As with every call, and where the numbers are too many or too few, or some cannot be; `verdicts` is then as it was.
     pub fn observe(&mut self, rows: &Rows, explain: bool, verdicts: &mut Verdicts) -> Result<(), Failure> {
-        let batch = Observations { series: &rows.series, timestamps: &rows.times, values: &rows.values };
+        let batch = Batch { series: &rows.series, times: &rows.times, values: &rows.values };
+        self.observe_batch(batch, explain, verdicts)
+    }
+
+    /// The same for rows that stand elsewhere.
+    ///
+    /// # Errors
+    ///
+    /// As [`observe`](Self::observe).
+    pub fn observe_batch(&mut self, rows: Batch<'_>, explain: bool, verdicts: &mut Verdicts) -> Result<(), Failure> {
+        let Batch { series, times, values } = rows;
+        let batch = Observations { series, timestamps: times, values };
         if self.has_clock {
-            self.store.data_mut().pass(&rows.times);
+            self.store.data_mut().pass(times);
         }
-        let numbers = rows.len() + if explain { rows.values.len() } else { 0 };
+        let asked = if explain { values.len() } else { 0 };
+        let numbers = series.len() + asked;
         let told =
             call!(self, numbers * size_of::<f64>() + MOST_SAID, call_observe, batch, explain)?.map_err(refused)?;
-        if told.scores.len() != rows.len() {
-            return Err(Failure::Nonsense(format!("{} scores for {} rows", told.scores.len(), rows.len())));
+        if told.scores.len() != series.len() {
+            return Err(Failure::Nonsense(format!("{} scores for {} rows", told.scores.len(), series.len())));
         }
-        let asked = if explain { rows.values.len() } else { 0 };
         if told.contributions.len() != asked {
             let told = told.contributions.len();
             return Err(Failure::Nonsense(format!("{told} contributions where {asked} were asked for")));

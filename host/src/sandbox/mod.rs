@@ -6,7 +6,8 @@
 //! - [`limiter`]: how much memory a guest may have; `imports`: what it may call ([`guest_log`], and WASI without rights);
 //! - [`guest`]: one living detector, its calls, and the ways in which a call can fail; [`trainer`]: one that learns from
 //!   history;
-//! - [`supervisor`]: makes of guests that fail a [`Scorer`](qualm_stream::Scorer) that does not.
+//! - [`supervisor`]: makes of guests that fail a [`Scorer`](qualm_stream::Scorer) that does not; [`runtime`]: guests for what is done to
+//!   history.
 
 pub mod compiler;
 pub mod engine;
@@ -16,6 +17,7 @@ mod imports;
 pub mod inspect;
 pub mod limiter;
 mod meter;
+pub mod runtime;
 pub mod supervisor;
 pub mod trainer;
 mod wasi;

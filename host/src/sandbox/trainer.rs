@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use qualm_core::Batch;
-use toml::Value;
+use qualm_offline::train::plugin::Value;
 use wasmtime::Store;
 
 use super::bindings::exports::qualm::detector::detection::{Error, Observations};
@@ -50,7 +50,7 @@ impl Trainer {
         let Batch { series, times, values } = rows;
         let rows = Observations { series, timestamps: times, values };
         let features: Vec<&str> = features.iter().map(String::as_str).collect();
-        let parameters: Vec<_> = parameters.iter().map(parameter).collect::<Result<_, _>>()?;
+        let parameters: Vec<_> = parameters.iter().map(parameter).collect();
         self.call(|training, store| training.call_fit(store, rows, &features, &parameters, seed))
     }
 
@@ -79,18 +79,13 @@ impl Trainer {
 }
 
 /// As the contract has it.
-fn parameter((name, value): &(String, Value)) -> Result<Parameter<'_>, Failure> {
+fn parameter((name, value): &(String, Value)) -> Parameter<'_> {
     let value = match value {
-        Value::Boolean(flag) => training::Value::Flag(*flag),
-        Value::Integer(number) => training::Value::Number(*number as f64),
-        Value::Float(number) => training::Value::Number(*number),
-        Value::String(text) => training::Value::Text(text),
-        other => {
-            let what = format!("[parameters] `{name}` is {other}; a plugin takes numbers, texts, `true` and `false`");
-            return Err(Failure::Refused(what));
-        }
+        Value::Flag(flag) => training::Value::Flag(*flag),
+        Value::Number(number) => training::Value::Number(*number),
+        Value::Text(text) => training::Value::Text(text),
     };
-    Ok(Parameter { name, value })
+    Parameter { name, value }
 }
 
 impl std::fmt::Debug for Trainer {

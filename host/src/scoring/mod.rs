@@ -18,8 +18,9 @@ use self::part::Part;
 use crate::clock;
 use crate::config::{self, Config};
 use crate::models::{Candidate, Reloader, Workshop};
+use crate::sandbox::runtime::Sandboxed;
 use crate::sandbox::supervisor::{Health, Mode, NOBODY, Rest};
-use crate::sandbox::{Failure, Recipe, Supervisor, engine};
+use crate::sandbox::{Failure, Limits, Recipe, Sandbox, Supervisor, engine};
 use crate::state::{self, Saved, StateFile, Writer};
 use crate::view::{REFRESH, View};
 
@@ -501,6 +502,13 @@ fn open_state(config: &Config) -> Option<StateFile> {
 /// Where the built-in detectors' component cannot be used.
 pub fn workshop(config: &Config) -> Result<Workshop, StartError> {
     part::workshop(config, part::cache_dir(config))
+}
+
+/// The sandbox for what is done to history, where nothing waits for a plugin.
+#[must_use]
+pub fn offline_sandbox() -> Sandboxed {
+    let limits = Limits { deadline: PATIENCE, ..Limits::default() };
+    Sandboxed::new(Sandbox::new(part::cache_dir(&Config::default())), limits)
 }
 
 /// A random number: the standard library draws the keys of its hash maps at random, and little here needs randomness.
