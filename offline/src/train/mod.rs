@@ -146,7 +146,7 @@ pub fn train(
         provenance,
         sha256: std::collections::BTreeMap::new(),
     };
-    let golden = golden(&mut *detector, table)?;
+    let golden = golden(&mut *detector, table).map_err(|what| refused(learner, &what))?;
     let component = learner.component().map(<[u8]>::to_vec);
     Ok(Outcome { draft: Draft { manifest, model, golden, component }, tried, warnings, split })
 }
@@ -253,7 +253,13 @@ fn injected(learner: &dyn Learner, model: &[u8], table: &Table, range: Range<usi
 }
 
 fn scores(learner: &dyn Learner, model: &[u8], features: usize, rows: Batch<'_>) -> Result<Vec<f64>, String> {
-    score::batch(&mut *learner.open(model)?, features, rows).map_err(|error| error.to_string())
+    score::batch(&mut *learner.open(model)?, features, rows).map_err(|error| refused(learner, &error.to_string()))
+}
+
+/// What is told where a detector does not score.
+fn refused(learner: &dyn Learner, why: &str) -> String {
+    let who = if learner.component().is_some() { "plugin" } else { "detector" };
+    format!("the {who} does not score: {why}")
 }
 
 fn provenance(table: &Table, split: &Split, seed: u64, choice: &Choice, data_sha256: String) -> Provenance {

@@ -111,7 +111,8 @@ impl<'a> Plugged<'a> {
         Ok(Self { component, plugins, plugin })
     }
 
-    /// The scores of the rows that set the threshold, from a fresh start.
+    /// The scores of the rows that set the threshold, from a fresh start, and how many rows of a series come before the
+    /// first.
     fn scores(&self, model: &[u8], lesson: &Lesson<'_>) -> Result<(Vec<f64>, u32), String> {
         let mut detector = self.open(model)?;
         let description = detector.describe();
@@ -121,7 +122,12 @@ impl<'a> Plugged<'a> {
             return Err(format!("the plugin made a model of {theirs} features, where there are {features}"));
         }
         let scores = score::batch(&mut *detector, features, lesson.validation);
-        Ok((scores.map_err(|error| format!("the plugin does not score: {error}"))?, description.warm_up))
+        let scores = scores.map_err(|error| format!("the plugin does not score: {error}"))?;
+        if let Some(row) = scores.iter().position(|score| score.is_infinite()) {
+            let (row, score) = (row + 1, scores[row]);
+            return Err(format!("the plugin gives row {row} of those that set the threshold the score {score}"));
+        }
+        Ok((scores, description.warm_up))
     }
 }
 

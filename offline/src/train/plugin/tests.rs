@@ -110,6 +110,7 @@ fn what_is_wrong_is_named_with_its_place_and_leaves_nothing_behind() {
             Sandbox { off: 0.5, ..good() },
             "mean.wasm: the plugin's calibrated model gives row 1 of those that set the threshold the score",
         ),
+        ("parameters = { weight = 1.7e308 }", TRAIN, good(), "of those that set the threshold the score inf"),
         ("detector = \"zscore\"", TRAIN, good(), "spec.toml: [detector] is `zscore`, but the plugin is `mean`"),
         ("", "train --plugin @other.wasm --input @h.csv --out @model", good(), "other.wasm: it is no component"),
         ("", "train --plugin @none.wasm --input @h.csv --out @model", good(), "none.wasm: No such file"),
