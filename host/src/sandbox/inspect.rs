@@ -82,9 +82,7 @@ pub fn inspect(component: &[u8]) -> Result<Anatomy, Unfit> {
             Payload::End(_) => depth -= 1, // the last one is the component's own
             Payload::ComponentImportSection(section) if depth == 0 => {
                 for import in section {
-                    let name = import.map_err(|error| malformed(&error))?.name.name;
-                    check_import(name)?;
-                    imports.push(name.to_owned());
+                    imports.push(import.map_err(|error| malformed(&error))?.name.name.to_owned());
                 }
             }
             Payload::ComponentExportSection(section) if depth == 0 => {
@@ -104,6 +102,7 @@ pub fn inspect(component: &[u8]) -> Result<Anatomy, Unfit> {
     if !contract.starts_with(KNOWN) {
         return Err(Unfit::Contract { version: for_people(&contract) });
     }
+    imports.iter().try_for_each(|name| check_import(name))?;
     Ok(Anatomy { imports, contract, trains })
 }
 
@@ -139,6 +138,10 @@ mod tests {
         format!("(component (instance $i) (export \"qualm:detector/detection@{version}\" (instance $i)))")
     }
 
+    fn importing(name: &str, what: &str) -> Result<Anatomy, Unfit> {
+        text(&exporting("0.1.1").replacen("(component ", &format!("(component (import \"{name}\" ({what}))"), 1))
+    }
+
     #[test]
     fn our_own_detector_imports_nothing() {
         let anatomy = inspect(qualm_components::DETECTOR).unwrap();
@@ -156,9 +159,10 @@ mod tests {
             (text("(module)"), "it is a module, and not made a component yet"),
             (text("(component)"), "does not export `qualm:detector/detection`"),
             (text(&deep), "more than 8 components within one another"),
-            (text("(component (import \"env\" (func)))"), "it imports `env`, which"),
-            (text("(component (import \"wasi:http/types@0.2.0\" (instance)))"), "it imports `wasi:http/types@0.2.0`"),
-            (text("(component (import \"wasi:cli/stdout@0.3.0\" (instance)))"), "it imports `wasi:cli/stdout@0.3.0`"),
+            (importing("env", "func"), "it imports `env`, which"),
+            (importing("wasi:http/types@0.2.0", "instance"), "it imports `wasi:http/types@0.2.0`"),
+            (importing("wasi:cli/stdout@0.3.0", "instance"), "it imports `wasi:cli/stdout@0.3.0`"),
+            (importing("qualm:detector/log@0.2.0", "instance"), "it imports `qualm:detector/log@0.2.0`"),
             (text(&exporting("0.2.0")), "version 0.2.0 of `qualm:detector`; known here is 0.1.x: a newer qualm may"),
             (text(&exporting("0.0.9")), "build it anew"),
         ] {
