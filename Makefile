@@ -37,6 +37,7 @@ test: lint unit e2e
 
 lint: toolchain
 	$(CARGO) fmt --all --check
+	$(CARGO) fmt --manifest-path plugins/loda/Cargo.toml --check
 	$(CARGO) clippy --locked --release --workspace --all-targets -- -D warnings
 
 unit: toolchain
