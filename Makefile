@@ -18,7 +18,8 @@ build: toolchain
 # The plugins that others may copy, in Rust, Python and JavaScript; each README.md says how to build it without this.
 plugins: $(PLUGINS)/loda.wasm $(PLUGINS)/leak.wasm $(PLUGINS)/flatline.wasm
 
-$(PLUGINS)/loda.wasm: plugins/loda/build.sh plugins/loda/Cargo.toml plugins/loda/Cargo.lock plugins/loda/src/lib.rs $(WIT) | toolchain
+LODA := $(addprefix plugins/loda/,build.sh .cargo/config.toml Cargo.toml Cargo.lock src/lib.rs)
+$(PLUGINS)/loda.wasm: $(LODA) $(WIT) | toolchain
 	plugins/loda/build.sh $@
 
 $(PLUGINS)/leak.wasm: plugins/leak/detection.py $(WIT)
@@ -37,6 +38,7 @@ test: lint unit e2e
 
 lint: toolchain
 	$(CARGO) fmt --all --check
+	$(CARGO) fmt --manifest-path plugins/loda/Cargo.toml --check
 	$(CARGO) clippy --locked --release --workspace --all-targets -- -D warnings
 
 unit: toolchain

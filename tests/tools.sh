@@ -190,7 +190,9 @@ componentize-py_make() {
 }
 
 # Makes a component of a plugin in JavaScript.
-componentize-qjs_root() { echo "$tools/componentize-qjs-$(sha256sum "$here/../plugins/flatline/package-lock.json" | cut -c 1-12)"; }
+componentize-qjs_root() {
+    echo "$tools/componentize-qjs-$(sha256sum "$here/../plugins/flatline/package-lock.json" | cut -c 1-12)"
+}
 componentize-qjs_path() { echo "$(componentize-qjs_root)/node_modules/.bin/componentize-qjs"; }
 componentize-qjs_ready() { "$(componentize-qjs_path)" --help >/dev/null 2>&1; }
 

@@ -1,20 +1,20 @@
-// A value that used to vary has got stuck: how long do a series' runs of equal values last, and how improbable is the present?
+// Has a value that used to vary got stuck? How long do its runs of equal values last, how improbable is this one?
 const VERSION = 1;
 const WARM_UP = 100;
 const DEFAULTS = { false_alarm_rate: 1e-5, memory: 20000 };
 // Runs of 2^k to 2^(k+1) - 1 values are of class k; the last class has all that are longer.
 const CLASSES = 24;
-// A class that this many rows were seen in believes them as much as it believes the class before.
+// A class in which this many rows were seen believes them as much as it believes the class before.
 const PRIOR = 10;
-// What is kept of a series: value, rows seen, length and surprise of the present run; then, for each class, the rows after
-// which a run could have ended, and those after which it did.
+// What is kept of a series: value, rows seen, length and surprise of the present run; then, for each class, after how
+// many rows a run could have ended, and after how many it did.
 const [VALUE, ROWS, LENGTH, SURPRISE, COULD, DID, KEPT] = [0, 1, 2, 3, 4, 4 + CLASSES, 4 + 2 * CLASSES];
 
 const fail = (tag, val) => { throw { tag, val }; };
 const classOf = (length) => Math.min(31 - Math.clz32(length), CLASSES - 1);
 
-// How probably a run of this length ends next. What a class lacks in rows it takes from the class before, halved: then each
-// doubling of the length is as probable as the last one, which is the tail of a Pareto distribution. The first class takes 0.
+// How probably a run of this length ends next. What a class lacks in rows it takes from the class before, halved (the
+// first takes 0): then each doubling of the length is as probable as the last, the tail of a Pareto distribution.
 function hazard(known, length) {
   let ends = 0;
   for (let k = 0; k <= classOf(length); k++) ends = (known[DID + k] + PRIOR * ends / 2) / (known[COULD + k] + PRIOR);
@@ -46,7 +46,7 @@ class Detector {
       fail('bad-model', `parameters of flatline: ${error.message}`);
     }
     const unknown = Object.keys(settings).find((name) => !Object.hasOwn(DEFAULTS, name));
-    if (unknown !== undefined) fail('bad-model', `flatline has no \`${unknown}\`, but ${Object.keys(DEFAULTS).join(', ')}`);
+    if (unknown !== undefined) fail('bad-model', `no \`${unknown}\` in flatline, but ${Object.keys(DEFAULTS)}`);
     const { false_alarm_rate: rate, memory } = settings;
     if (!(rate > 0 && rate < 1)) fail('bad-model', '`false_alarm_rate` is more than 0 and less than 1');
     if (!(memory >= WARM_UP)) fail('bad-model', `\`memory\` is at least ${WARM_UP} rows`);
@@ -99,7 +99,7 @@ class Detector {
       fail('bad-state', `not ${series.length} series as version ${VERSION} of flatline saves them`);
     }
     const all = new Float64Array(state.slice(1).buffer);
-    if (!all.every((x, i) => Number.isFinite(x) && (i % KEPT === VALUE || x >= 0))) fail('bad-state', 'an impossible count');
+    if (!all.every((x, i) => Number.isFinite(x) && (i % KEPT === VALUE || x >= 0))) fail('bad-state', 'a wrong count');
     series.forEach((number, place) => {
       if (number !== null) this.series.set(number, all.slice(KEPT * place, KEPT * (place + 1)));
     });

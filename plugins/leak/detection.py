@@ -1,4 +1,4 @@
-"""Slow, steady growth: a window's blocks, their medians, and three questions about these (the README says why three)."""
+"""Slow, steady growth: the medians of a window's blocks, and three questions about them (README.md says why three)."""
 import json
 import math
 from bisect import bisect_left, bisect_right, insort

@@ -1,10 +1,10 @@
-//! LODA (Pevný 2016): sparse random projections, a histogram along each; the raw score is a row's mean surprise in them.
+//! LODA (Pevný 2016): sparse random projections, a histogram along each; the raw score is a row's mean surprise.
 use exports::qualm::detector::{detection, detection::*, training, training::Parameter, training::Value};
 wit_bindgen::generate!({ path: "../../wit", world: "trainable-plugin" });
 
-/// A model: its version, the number of features, the raw scores of 0 and 1, projections. A projection is a weight for each
-/// feature (most are 0), then where its histogram starts, then each bin's surprise: ln of how many times fuller the fullest
-/// is. A bin is 1 wide; the first and the last are for what was never seen.
+/// A model: version, number of features, raw scores that become 0 and 1, projections. A projection is a weight for each
+/// feature (most are 0), then where its histogram starts, then each bin's surprise: ln of how many times fuller the
+/// fullest is. A bin is 1 wide; the first and the last are for what was never seen.
 struct Loda(String, usize, f64, f64, Vec<Vec<f64>>);
 
 fn read(model: &[u8]) -> Option<Loda> {
