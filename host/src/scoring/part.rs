@@ -9,7 +9,7 @@ use tracing::{error, info};
 
 use super::StartError;
 use crate::config::{self, Config};
-use crate::models::{Candidate, Loader, Reloader, Workshop};
+use crate::models::{Absent, Candidate, Loader, Outline, Reloader, Workshop};
 use crate::sandbox::guest::Description;
 use crate::sandbox::supervisor::Rest;
 use crate::sandbox::{Limits, Recipe, Running, Sandbox, Supervisor};
@@ -31,17 +31,16 @@ impl Part {
             Loader::new(&detector.name, source, None, workshop.clone())
         });
         let mut loader = loader.map_err(|error| StartError::Model(detector.name.clone(), error))?;
-        let first = loader.first(true);
-        let first = first.inspect_err(|error| {
+        let first = loader.first(true).inspect_err(|Absent { why, outline }| {
             let name = &detector.name;
-            if loader.is_far() {
-                info!("detector `{name}` scores nothing until it has a model: {error}");
-            } else {
-                error!("detector `{name}` scores nothing until it has a model: {error}");
+            match outline {
+                Some(_) => info!("detector `{name}`: {why}"),
+                None if loader.is_far() => info!("detector `{name}` scores nothing until it has a model: {why}"),
+                None => error!("detector `{name}` scores nothing until it has a model: {why}"),
             }
         });
         let reloader = Some(Reloader::start(loader, config.bundles.poll));
-        Ok(Self { reloader, ..Self::with_model(detector, config, first.ok()) })
+        Ok(Self { reloader, ..Self::with_model(detector, config, first) })
     }
 
     pub(super) fn offline(
@@ -50,10 +49,10 @@ impl Part {
         workshop: &Workshop,
     ) -> Result<Self, StartError> {
         let Some(source) = &detector.model else { return Self::built_in(detector, config, workshop) };
-        let first =
-            Loader::new(&detector.name, source, None, workshop.clone()).and_then(|mut loader| loader.first(false));
+        let first = Loader::new(&detector.name, source, None, workshop.clone())
+            .and_then(|mut loader| loader.first(false).map_err(|absent| absent.why));
         let first = first.map_err(|error| StartError::Model(detector.name.clone(), error))?;
-        Ok(Self::with_model(detector, config, Some(first)))
+        Ok(Self::with_model(detector, config, Ok(first)))
     }
 
     pub(super) fn built_in(
@@ -75,12 +74,14 @@ impl Part {
         }
     }
 
-    /// With a model; without one, nothing is scored.
-    pub(super) fn with_model(detector: &config::Detector, config: &Config, model: Option<Candidate>) -> Self {
+    /// With a model; without one, nothing is scored. Of one that is not compiled yet, it is known already what it will
+    /// score: so the state that an earlier run left is kept for it.
+    pub(super) fn with_model(detector: &config::Detector, config: &Config, model: Result<Candidate, Absent>) -> Self {
         let nothing = Some(Shape { features: Vec::new(), entity: Vec::new(), interval: 0 });
         let (shape, suppression, running) = match model {
-            None => (nothing, Suppression::default(), None),
-            Some(Candidate { title, shape, suppression, running }) => {
+            Err(Absent { outline: None, .. }) => (nothing, Suppression::default(), None),
+            Err(Absent { outline: Some(Outline { shape, suppression }), .. }) => (shape, suppression, None),
+            Ok(Candidate { title, shape, suppression, running }) => {
                 info!("detector `{}`: {title}", detector.name);
                 (shape, suppression, Some(running))
             }

@@ -108,6 +108,13 @@ fn detectors(pipelines: &[Pipeline], out: &mut Exposition) {
             family.value(&[("pipeline", name), ("detector", &one.name), ("reason", reason)], *count as f64);
         }
     }
+    let help = "Lines that a detector wrote to the log: written, or dropped because they came too fast.";
+    let mut family = out.counter("qualm_detector_log_lines", help);
+    for (name, one) in all() {
+        for (outcome, count) in [("written", one.health.lines_written), ("dropped", one.health.lines_dropped)] {
+            family.value(&[("pipeline", name), ("detector", &one.name), ("outcome", outcome)], count as f64);
+        }
+    }
 }
 
 fn models(pipelines: &[Pipeline], out: &mut Exposition) {
