@@ -383,9 +383,9 @@ mod tests {
         let sandbox = Sandbox::new(None);
         let shared = &sandbox.clock.shared;
         let until = |parked: bool| {
-            let deadline = std::time::Instant::now() + Duration::from_mins(1);
+            let deadline = Instant::now() + Duration::from_mins(1);
             while shared.parked.load(Ordering::SeqCst) != parked {
-                assert!(std::time::Instant::now() < deadline, "parked never became {parked}");
+                assert!(Instant::now() < deadline, "parked never became {parked}");
                 thread::yield_now();
             }
         };

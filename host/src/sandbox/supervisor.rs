@@ -86,6 +86,8 @@ pub struct Health {
     pub lines_written: u64,
     /// See `lines_written`.
     pub lines_dropped: u64,
+    /// The most memory that a guest had, in bytes.
+    pub memory: u64,
 }
 
 /// Whether a detector scores.
@@ -273,8 +275,10 @@ impl Supervisor {
         }
     }
 
-    /// Counts what the guests have written.
+    /// Counts what the guests have written and taken.
     fn hear(&mut self) {
+        let memory = self.guest.as_ref().map_or(0, Guest::memory);
+        self.health.memory = self.health.memory.max(memory as u64);
         let Some(recipe) = &self.recipe else { return };
         let (written, dropped) = recipe.log().counts();
         self.health.lines_written += written - self.heard.0;
@@ -484,6 +488,7 @@ impl Supervisor {
 
     /// Takes down a guest whose store a failure has poisoned.
     fn bury(&mut self, remains: Remains) {
+        self.health.memory = self.health.memory.max(remains.memory() as u64);
         if remains.memory() > SMALL {
             // Where no thread can be started, it is taken down here.
             self.dying = thread::Builder::new().name("qualm-grave".to_owned()).spawn(move || drop(remains)).ok();

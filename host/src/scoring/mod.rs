@@ -363,13 +363,9 @@ impl<F: Format> Scoring<F> {
     /// Saves a last time, and waits until it is on disk.
     pub fn close(mut self) {
         if let Some(writer) = self.writer.take() {
-            while self.is_busy() {
-                self.tend_slices();
-            }
+            self.settle();
             self.supervisors.iter_mut().for_each(Supervisor::begin_saving);
-            while self.is_busy() {
-                self.tend_slices();
-            }
+            self.settle();
             writer.close(self.saved());
         }
     }
@@ -418,6 +414,14 @@ impl<F: Format> Scoring<F> {
         self.supervisors.iter().any(Supervisor::is_busy)
     }
 
+    /// Ends what is under way, where no metric waits.
+    fn settle(&mut self) {
+        while self.is_busy() {
+            self.supervisors.iter_mut().for_each(Supervisor::pause);
+            self.tend_slices();
+        }
+    }
+
     fn tend_slices(&mut self) {
         for (supervisor, lane) in self.supervisors.iter_mut().zip(self.pipeline.lanes()) {
             supervisor.tend(lane.series());
@@ -439,9 +443,7 @@ impl<F: Format> Scoring<F> {
             }
             supervisor.adopt(slices);
         }
-        while self.is_busy() {
-            self.tend_slices();
-        }
+        self.settle();
         let series: usize = self.pipeline.lanes().iter().map(|lane| lane.series().len()).sum();
         info!("goes on with the state of {series} series");
     }

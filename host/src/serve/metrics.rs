@@ -73,6 +73,11 @@ fn detectors(pipelines: &[Pipeline], out: &mut Exposition) {
     for (name, one) in all() {
         family.value(&[("pipeline", name), ("detector", &one.name)], one.series as f64);
     }
+    let help = "The most memory that a detector's guest had at a time.";
+    let mut family = out.gauge("qualm_detector_peak_memory_bytes", help);
+    for (name, one) in all() {
+        family.value(&[("pipeline", name), ("detector", &one.name)], one.health.memory as f64);
+    }
     let help = "1 for what a detector does: scoring; waiting, without a model; resting, after it failed.";
     let mut family = out.gauge("qualm_detector_state", help);
     for (name, one) in all() {
