@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use qualm_bundle::Bundle;
-use qualm_bundle::manifest;
+use qualm_bundle::manifest::{self, Manifest};
 use qualm_bundle::signature::Trust;
 use qualm_bundle::source::{Fetched, Fetcher, Source, TIMEOUT};
 use qualm_bundle::store::{Admission, Store};
@@ -39,6 +39,35 @@ pub struct Candidate {
     pub running: Running,
 }
 
+/// Why there is no model to begin with.
+#[derive(Debug)]
+pub struct Absent {
+    /// In words for people.
+    pub why: String,
+    /// A model that is good as far as can be told before it is compiled, which takes longer than metrics should wait.
+    pub outline: Option<Outline>,
+}
+
+/// What is known of a model before it runs.
+#[derive(Debug)]
+pub struct Outline {
+    /// See [`Candidate`].
+    pub shape: Option<Shape>,
+    /// See [`Candidate`].
+    pub suppression: Suppression,
+}
+
+impl Outline {
+    fn of(manifest: &Manifest) -> Result<Self, String> {
+        let (sustained, of) = manifest.suppression.sustained()?.unwrap_or((1, 1));
+        let cooldown = i64::try_from(manifest.suppression.cooldown.as_nanos()).unwrap_or(i64::MAX);
+        Ok(Self {
+            shape: (manifest.shape == manifest::Shape::Vector).then(|| manifest.vectors()).transpose()?,
+            suppression: Suppression { sustained, of, cooldown },
+        })
+    }
+}
+
 /// What it takes to make a detector of a bundle.
 #[derive(Debug, Clone)]
 pub struct Workshop {
@@ -62,7 +91,8 @@ pub struct Loader {
     store: Store,
     /// The digest of the bundle that was last made a detector of.
     last: Option<String>,
-    /// What somebody rolled back to, and this machine was too busy to try.
+    /// What was not tried yet: somebody rolled back to it and this machine was too busy, or metrics waited and it would
+    /// have to be compiled.
     pending: Option<Bundle>,
 }
 
@@ -74,8 +104,7 @@ impl Workshop {
     /// In what respect it is not.
     pub fn candidate(&self, bundle: &Bundle) -> Result<Candidate, Rejected> {
         let text = |fault: qualm_bundle::Fault| Rejected::from(fault.to_string());
-        bundle.check_expiry(Timestamp::now()).map_err(text)?;
-        bundle.check_trust(&self.trust).map_err(text)?;
+        self.check(bundle)?;
         let manifest = &bundle.manifest;
         let recipe = match &bundle.component {
             None => self.built_in.with_model(bundle.model.clone()),
@@ -93,14 +122,21 @@ impl Workshop {
             .check(|batch| golden_scores(guest, features, batch))
             .map_err(|error| format!("golden rows: {error}"))?;
         guest.forget(&bundle.golden.series)?;
-        let (sustained, of) = manifest.suppression.sustained()?.unwrap_or((1, 1));
-        let cooldown = i64::try_from(manifest.suppression.cooldown.as_nanos()).unwrap_or(i64::MAX);
-        Ok(Candidate {
-            title,
-            shape: (manifest.shape == manifest::Shape::Vector).then(|| manifest.vectors()).transpose()?,
-            suppression: Suppression { sustained, of, cooldown },
-            running,
-        })
+        let Outline { shape, suppression } = Outline::of(manifest)?;
+        Ok(Candidate { title, shape, suppression, running })
+    }
+
+    /// Whether a bundle may be used at all.
+    fn check(&self, bundle: &Bundle) -> Result<(), Rejected> {
+        let text = |fault: qualm_bundle::Fault| Rejected::from(fault.to_string());
+        bundle.check_expiry(Timestamp::now()).map_err(text)?;
+        bundle.check_trust(&self.trust).map_err(text)?;
+        Ok(())
+    }
+
+    /// Whether its detector would have to be compiled first.
+    fn must_compile(&self, bundle: &Bundle) -> bool {
+        bundle.component.as_ref().is_some_and(|component| !self.sandbox.has_compiled(component))
     }
 }
 
@@ -116,6 +152,20 @@ pub struct Rejected {
 impl From<String> for Rejected {
     fn from(why: String) -> Self {
         Self { why, may_pass: false }
+    }
+}
+
+/// Why there is no candidate.
+#[derive(Debug)]
+struct Missing {
+    why: String,
+    /// See [`Absent`].
+    outline: Option<Outline>,
+}
+
+impl From<String> for Missing {
+    fn from(why: String) -> Self {
+        Self { why, outline: None }
     }
 }
 
@@ -152,28 +202,36 @@ impl Loader {
     }
 
     /// The model to begin with: what the source offers or, where that is nothing good, the last good one. Where metrics
-    /// wait, a server is not asked yet: it may take its time.
+    /// wait, a server is not asked yet, and nothing is compiled: both may take their time.
     ///
     /// # Errors
     ///
     /// Where there is neither.
-    pub fn first(&mut self, metrics_wait: bool) -> Result<Candidate, String> {
+    pub fn first(&mut self, metrics_wait: bool) -> Result<Candidate, Absent> {
         let offered = if metrics_wait && self.is_far() {
-            Err(format!("{} has not been asked yet", self.fetcher.source()))
+            Err(Missing::from(format!("{} has not been asked yet", self.fetcher.source())))
         } else {
-            self.look()
-                .and_then(|candidate| candidate.ok_or_else(|| format!("{}: there is no bundle", self.fetcher.source())))
+            let found = self.find(metrics_wait);
+            found.and_then(|found| found.ok_or_else(|| format!("{}: there is no bundle", self.fetcher.source()).into()))
         };
-        let error = match offered {
+        let (error, outline) = match offered {
             Ok(candidate) => return Ok(candidate),
-            Err(error) => error,
+            Err(Missing { why, outline }) => (why, outline),
         };
-        let kept = self.store.current().map_err(|kept| format!("{error}; {kept}"))?;
-        let kept = kept.ok_or_else(|| error.clone())?;
+        let absent = |why: String| Absent { why, outline: None };
+        let kept = match self.store.current() {
+            Ok(kept) => kept.filter(|kept| outline.is_none() || !self.workshop.must_compile(kept)),
+            Err(kept) => return Err(Absent { why: format!("{error}; {kept}"), outline }),
+        };
+        let Some(kept) = kept else { return Err(Absent { why: error, outline }) };
+        if metrics_wait && self.workshop.must_compile(&kept) {
+            let compiled = self.later(kept).map_err(|kept| absent(format!("{error}; {kept}")))?;
+            return Err(Absent { why: format!("{error}; {}", compiled.why), outline: compiled.outline });
+        }
         let candidate = self
             .workshop
             .candidate(&kept)
-            .map_err(|kept| format!("{error}; and the last good bundle is of no use: {kept}"))?;
+            .map_err(|kept| absent(format!("{error}; and the last good bundle is of no use: {kept}")))?;
         self.last = Some(kept.digest());
         info!("detector `{}` begins with the last good model, {}: {error}", self.name, candidate.title);
         Ok(candidate)
@@ -191,12 +249,30 @@ impl Loader {
     ///
     /// Why what it offers is not taken.
     pub fn look(&mut self) -> Result<Option<Candidate>, String> {
+        self.find(false).map_err(|missing| missing.why)
+    }
+
+    /// Leaves a bundle to the next look.
+    fn later(&mut self, bundle: Bundle) -> Result<Missing, String> {
+        self.workshop.check(&bundle).map_err(|rejected| rejected.why)?;
+        let Manifest { name, version, .. } = &bundle.manifest;
+        let why = format!("{name} version {version} scores nothing until it is compiled");
+        let outline = Some(Outline::of(&bundle.manifest)?);
+        self.pending = Some(bundle);
+        Ok(Missing { why, outline })
+    }
+
+    /// As [`look`](Self::look); what would have to be compiled is left to the next look where metrics wait.
+    fn find(&mut self, metrics_wait: bool) -> Result<Option<Candidate>, Missing> {
         // A store that cannot be read keeps nobody from asking the source.
         let changed = self.store.changed().unwrap_or_else(|error| {
             warn!("detector `{}`: {error}", self.name);
             None
         });
         if let Some(bundle) = changed.or_else(|| self.pending.take()) {
+            if metrics_wait && self.workshop.must_compile(&bundle) {
+                return Err(self.later(bundle)?);
+            }
             let candidate = self.workshop.candidate(&bundle).map_err(|Rejected { why, may_pass }| {
                 self.pending = may_pass.then(|| bundle.clone());
                 why
@@ -207,13 +283,19 @@ impl Loader {
         let bundle = match self.fetcher.poll() {
             Ok(Fetched::New(bundle)) => bundle,
             Ok(Fetched::Unchanged) => return Ok(None),
-            Err(error) => return Err(error.to_string()),
+            Err(error) => return Err(error.to_string().into()),
         };
         let at = |error: String| format!("{}: {error}", self.fetcher.source());
         let admission = self.store.admits(&bundle).map_err(|refused| at(refused.to_string()))?;
         let digest = bundle.digest();
         if admission == Admission::Same && self.last.as_ref() == Some(&digest) {
             return Ok(None);
+        }
+        if metrics_wait && self.workshop.must_compile(&bundle) {
+            let later = self.later(*bundle);
+            self.pending = None;
+            self.fetcher.forget(); // it is offered again
+            return Err(later.unwrap_or_else(|why| format!("{}: {why}", self.fetcher.source()).into()));
         }
         let candidate = self.workshop.candidate(&bundle).map_err(|Rejected { why, may_pass }| {
             if may_pass {

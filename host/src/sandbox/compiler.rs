@@ -14,6 +14,7 @@ use qualm_http::api::jobs::Child;
 use qualm_http::api::jobs::child::{self, Failure};
 
 use super::engine::{LoadError, Sandbox};
+use super::guest::for_people;
 
 /// This very program, even where its file was replaced meanwhile.
 const PROGRAM: &str = "/proc/self/exe";
@@ -70,7 +71,7 @@ pub(super) fn compile(component: &[u8]) -> Result<Vec<u8>, LoadError> {
     fs::write(dir.path().join(INPUT), component).map_err(broken)?;
     match child::run(Path::new(PROGRAM), &[COMMAND], dir.path(), &LIMITS, &|| false) {
         Ok(done) if done.code == 0 => fs::read(dir.path().join(OUTPUT)).map_err(broken),
-        Ok(done) => Err(LoadError::Refused(super::guest::for_people(done.said.trim()))),
+        Ok(done) => Err(LoadError::Compile(for_people(done.said.trim()))),
         Err(Failure::Time) => Err(LoadError::Limit(format!("more than {} s", LIMITS.time.as_secs()))),
         Err(Failure::Memory) => Err(LoadError::Limit(format!("more than {} GiB of memory", LIMITS.memory >> 30))),
         Err(Failure::Output) => Err(LoadError::Limit("more than its compiled code may have".to_owned())),

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{self, Thread};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use sha2::{Digest, Sha256};
 use tracing::{debug, warn};
@@ -16,6 +16,7 @@ use wasmtime::component::Component;
 use wasmtime::{Config, Engine, EngineWeak};
 
 use super::compiler;
+use super::guest::for_people;
 use super::inspect::{Anatomy, Unfit, inspect};
 
 /// How often the clock of deadlines ticks while a call is under way. A deadline is overrun by a few ticks at most.
@@ -41,17 +42,21 @@ pub enum LoadError {
     #[error(transparent)]
     Unfit(#[from] Unfit),
     /// The engine refused it.
-    #[error("the component cannot be compiled: {0:#}")]
-    Compile(wasmtime::Error),
-    /// The engine refused it, in another process.
     #[error("the component cannot be compiled: {0}")]
-    Refused(String),
+    Compile(String),
     /// Compiling it took more than it may.
     #[error("the component cannot be compiled: that takes {0}")]
     Limit(String),
     /// The process that compiles could not do its work.
     #[error("the component is not compiled, for the process that does it failed: {0}")]
     Process(String),
+}
+
+impl From<wasmtime::Error> for LoadError {
+    /// In words for people: the engine quotes names, which are the component's.
+    fn from(error: wasmtime::Error) -> Self {
+        Self::Compile(for_people(&format!("{error:#}")))
+    }
 }
 
 /// Compiles components and runs them; the same one for all detectors.
@@ -116,10 +121,10 @@ impl Sandbox {
         Ok((self.through_cache(component, compile)?, anatomy))
     }
 
-    /// Whether it is in the cache, so that it takes no time to make it ready.
+    /// Whether it is in the cache, whole, so that it takes little time to make it ready.
     #[must_use]
     pub fn has_compiled(&self, component: &[u8]) -> bool {
-        self.cache.as_ref().is_some_and(|cache| cache.join(self.key(component)).is_file())
+        self.cache.as_ref().is_some_and(|cache| self.load_cached(cache, &self.key(component)).is_ok())
     }
 
     /// Compiles here and now.
@@ -128,7 +133,7 @@ impl Sandbox {
     ///
     /// [`LoadError::Compile`] with the engine's reason.
     pub fn precompile(&self, component: &[u8]) -> Result<Vec<u8>, LoadError> {
-        self.engine.precompile_component(component).map_err(LoadError::Compile)
+        Ok(self.engine.precompile_component(component)?)
     }
 
     fn through_cache(
@@ -136,23 +141,23 @@ impl Sandbox {
         component: &[u8],
         compile: impl FnOnce(&[u8]) -> Result<Vec<u8>, LoadError>,
     ) -> Result<Component, LoadError> {
-        let entry = self.cache.as_ref().map(|cache| cache.join(self.key(component)));
-        if let Some(entry) = &entry {
-            match self.load_cached(entry) {
+        let entry = self.cache.as_ref().map(|cache| (cache, self.key(component)));
+        if let Some((cache, key)) = &entry {
+            match self.load_cached(cache, key) {
                 Ok(component) => return Ok(component),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
                     debug!("compiling a detector, for the first time")
                 }
-                Err(error) => warn!("compiled code in {} is not used: {error}", entry.display()),
+                Err(error) => warn!("compiled code in {} is not used: {error}", cache.join(key).display()),
             }
         }
         let code = compile(component)?;
-        if let (Some(cache), Some(entry)) = (&self.cache, &entry)
-            && let Err(error) = store(cache, entry, &code)
+        if let Some((cache, key)) = &entry
+            && let Err(error) = store(cache, key, &code)
         {
             warn!("compiled code cannot be kept in {}: {error}; the next start compiles again", cache.display());
         }
-        self.deserialize(&code).map_err(LoadError::Compile)
+        Ok(self.deserialize(&code)?)
     }
 
     /// A cache entry's name: the component's digest, and the engine's version and settings.
@@ -164,15 +169,15 @@ impl Sandbox {
         format!("{digest}-{:016x}.cwasm", settings.finish())
     }
 
-    fn load_cached(&self, entry: &Path) -> io::Result<Component> {
-        let mut file = File::open(entry)?;
+    fn load_cached(&self, cache: &Path, key: &str) -> io::Result<Component> {
+        let mut file = File::open(cache.join(key))?;
         ours(&file.metadata()?)?;
-        ours(&fs::metadata(entry.parent().unwrap_or(entry))?)?;
+        ours(&fs::metadata(cache)?)?;
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes)?;
-        let damaged = || io::Error::other("it is damaged");
-        let (digest, code) = bytes.split_first_chunk::<32>().ok_or_else(damaged)?;
-        if Sha256::digest(code).as_slice() != digest {
+        let damaged = || io::Error::other("it is damaged, or another component's");
+        let (sealed, code) = bytes.split_first_chunk::<32>().ok_or_else(damaged)?;
+        if seal(key, code) != *sealed {
             return Err(damaged());
         }
         // The time of last use, for `prune`; a cache that cannot be written to is one that nobody prunes.
@@ -185,7 +190,8 @@ impl Sandbox {
         // SAFETY: `deserialize` runs what it is given, so it must be given only what this program's compiler made. It has
         // just done so, here or in a process of our own, whose directory nobody else may write to; or the code is from the
         // cache: its file and folder belong to this very user and nobody else may write to them (`ours`), so that whoever
-        // could have put other code there could as well replace this program; and its digest shows that it is whole.
+        // could have put other code there could as well replace this program; and its seal shows that it is whole, and
+        // of the very component that is asked for.
         unsafe { Component::deserialize(&self.engine, code) }
     }
 }
@@ -201,13 +207,18 @@ fn ours(metadata: &fs::Metadata) -> io::Result<()> {
     Ok(())
 }
 
+/// What tells whether a cache entry is whole, and under its own name.
+fn seal(key: &str, code: &[u8]) -> [u8; 32] {
+    Sha256::new().chain_update(key).chain_update(code).finalize().into()
+}
+
 /// Puts a cache entry in place whole, or not at all.
-fn store(cache: &Path, entry: &Path, code: &[u8]) -> io::Result<()> {
+fn store(cache: &Path, key: &str, code: &[u8]) -> io::Result<()> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(cache)?;
     let mut file = tempfile::NamedTempFile::new_in(cache)?;
-    file.write_all(&Sha256::digest(code))?;
+    file.write_all(&seal(key, code))?;
     file.write_all(code)?;
-    file.persist(entry)?;
+    file.persist(cache.join(key))?;
     prune(cache)
 }
 
@@ -281,13 +292,16 @@ impl Drop for Clock {
 fn tick(shared: &Shared, engine: &EngineWeak) {
     let Shared { begun, ended, parked, stop } = shared;
     let (mut last, mut idle) = (0, 0);
+    let mut ticked = Instant::now();
     while !stop.load(Ordering::SeqCst) {
         let under_way = begun.load(Ordering::SeqCst) != ended.load(Ordering::SeqCst);
-        let ticks = if under_way { 1 } else { STRIDE };
-        thread::sleep(TICK * ticks);
+        thread::sleep(TICK * if under_way { 1 } else { STRIDE });
         let Some(engine) = engine.upgrade() else { return };
-        for _ in 0..ticks {
+        // As many as are due: sleep takes longer than it was asked to, on a busy machine much longer, and a deadline is
+        // many ticks.
+        while ticked.elapsed() >= TICK {
             engine.increment_epoch();
+            ticked += TICK;
         }
         let calls = begun.load(Ordering::SeqCst);
         idle = if calls == last && ended.load(Ordering::SeqCst) == calls { idle + 1 } else { 0 };
@@ -299,6 +313,7 @@ fn tick(shared: &Shared, engine: &EngineWeak) {
             }
             parked.store(false, Ordering::SeqCst);
             idle = 0;
+            ticked = Instant::now();
         }
     }
 }
@@ -320,26 +335,47 @@ mod tests {
         let sandbox = Sandbox::new(Some(path.clone()));
         sandbox.load(qualm_components::DETECTOR).unwrap();
         let entry = entry(&path);
-        sandbox.load_cached(&entry).unwrap();
+        let key = sandbox.key(qualm_components::DETECTOR);
+        sandbox.load_cached(&path, &key).unwrap();
 
         let whole = fs::read(&entry).unwrap();
         for at in [0, 40, whole.len() - 1] {
             let mut damaged = whole.clone();
             damaged[at] ^= 1;
             fs::write(&entry, &damaged).unwrap();
-            assert!(sandbox.load_cached(&entry).unwrap_err().to_string().contains("damaged"));
+            assert!(sandbox.load_cached(&path, &key).unwrap_err().to_string().contains("damaged"));
+            assert!(!sandbox.has_compiled(qualm_components::DETECTOR));
             sandbox.load(qualm_components::DETECTOR).unwrap();
             assert_eq!(fs::read(&entry).unwrap(), whole, "a damaged entry is made anew");
         }
         fs::write(&entry, b"").unwrap();
-        assert!(sandbox.load_cached(&entry).is_err());
+        assert!(sandbox.load_cached(&path, &key).is_err());
 
         fs::write(&entry, &whole).unwrap();
         fs::set_permissions(&entry, fs::Permissions::from_mode(0o666)).unwrap();
-        assert!(sandbox.load_cached(&entry).unwrap_err().to_string().contains("other users"));
+        assert!(sandbox.load_cached(&path, &key).unwrap_err().to_string().contains("other users"));
         fs::set_permissions(&entry, fs::Permissions::from_mode(0o600)).unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o777)).unwrap();
-        assert!(sandbox.load_cached(&entry).unwrap_err().to_string().contains("other users"));
+        assert!(sandbox.load_cached(&path, &key).unwrap_err().to_string().contains("other users"));
+    }
+
+    #[test]
+    fn compiled_code_does_not_run_as_another_components() {
+        let cache = tempfile::tempdir().unwrap();
+        let path = cache.path().join("cache");
+        let sandbox = Sandbox::new(Some(path.clone()));
+        let (ours, theirs) = (qualm_components::DETECTOR, qualm_components::HOSTILE);
+        sandbox.load(ours).unwrap();
+        sandbox.load(theirs).unwrap();
+        let [ours_at, theirs_at] = [ours, theirs].map(|component| path.join(sandbox.key(component)));
+        let whole = fs::read(&ours_at).unwrap();
+        fs::rename(&theirs_at, &ours_at).unwrap();
+        let refused = sandbox.load_cached(&path, &sandbox.key(ours)).unwrap_err().to_string();
+        assert!(refused.contains("another component's"), "{refused}");
+        assert!(!sandbox.has_compiled(ours));
+        sandbox.load(ours).unwrap();
+        assert_eq!(fs::read(&ours_at).unwrap(), whole, "it is made anew");
+        assert!(sandbox.has_compiled(ours) && !sandbox.has_compiled(theirs));
     }
 
     #[test]
@@ -347,9 +383,9 @@ mod tests {
         let sandbox = Sandbox::new(None);
         let shared = &sandbox.clock.shared;
         let until = |parked: bool| {
-            let deadline = std::time::Instant::now() + Duration::from_mins(1);
+            let deadline = Instant::now() + Duration::from_mins(1);
             while shared.parked.load(Ordering::SeqCst) != parked {
-                assert!(std::time::Instant::now() < deadline, "parked never became {parked}");
+                assert!(Instant::now() < deadline, "parked never became {parked}");
                 thread::yield_now();
             }
         };

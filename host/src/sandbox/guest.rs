@@ -20,8 +20,8 @@ use super::meter::Meter;
 /// How long a text of a guest's may be where people read it.
 pub(super) const MOST_TEXT: usize = 300;
 
-/// What a guest may hand over in one call besides what it was asked for, in bytes: texts.
-const MOST_SAID: usize = 64 << 10;
+/// What a guest may hand over in one call besides what it was asked for, in bytes: texts. Of them we keep [`MOST_TEXT`].
+const MOST_SAID: usize = 1 << 20;
 
 /// The state of series that a guest may hand over in one call, or a model, in bytes.
 pub(super) const MOST_STATE: usize = 64 << 20;
@@ -155,9 +155,8 @@ impl Recipe {
     }
 
     fn of(sandbox: &Sandbox, component: &Component, model: Vec<u8>, limits: Limits) -> Result<Self, LoadError> {
-        let linker = link(sandbox.engine(), component).map_err(LoadError::Compile)?;
-        let ready = linker.instantiate_pre(component).map_err(LoadError::Compile)?;
-        let detection = Arc::new(detection::GuestIndices::new(&ready).map_err(LoadError::Compile)?);
+        let ready = link(sandbox.engine(), component)?.instantiate_pre(component)?;
+        let detection = Arc::new(detection::GuestIndices::new(&ready)?);
         let log = GuestLog::new("plugin");
         Ok(Self {
             sandbox: sandbox.clone(),
@@ -250,6 +249,11 @@ impl Guest {
     ///
     /// Where its start traps, takes too long or too much, or it refuses its model.
     pub fn start(recipe: &Recipe) -> Result<Self, Failure> {
+        Self::start_or_die(recipe).map_err(|(failure, _)| failure)
+    }
+
+    /// The same. What is left of one that does not start may have as much memory as any.
+    pub(super) fn start_or_die(recipe: &Recipe) -> Result<Self, (Failure, Remains)> {
         let Recipe { sandbox, ready, detection, anatomy, log, model, title: _, limits } = recipe;
         let (sandbox, limits) = (sandbox.clone(), *limits);
         let has_clock = anatomy.as_ref().is_some_and(|anatomy| !anatomy.imports.is_empty());
@@ -257,11 +261,18 @@ impl Guest {
         let running = sandbox.start_clock();
         begin(&mut store, MOST_SAID);
         let exports = ready.instantiate(&mut store).and_then(|instance| detection.load(&mut store, &instance));
-        let detection = exports.map_err(|error| failure(&error, store.data(), limits))?;
-        let opened = detection.detector().call_open(&mut store, model);
+        let opened = exports.and_then(|detection| Ok((detection.detector().call_open(&mut store, model)?, detection)));
         drop(running);
-        let detector = opened.map_err(|error| failure(&error, store.data(), limits))?.map_err(refused)?;
-        Ok(Self { sandbox, store, detection, detector, limits, has_clock })
+        let opened = opened.map_err(|error| failure(&error, store.data(), limits));
+        match opened.and_then(|(opened, detection)| Ok((opened.map_err(refused)?, detection))) {
+            Ok((detector, detection)) => Ok(Self { sandbox, store, detection, detector, limits, has_clock }),
+            Err(failure) => Err((failure, Remains(store))),
+        }
+    }
+
+    /// What is left once it is of no more use.
+    pub(super) fn into_remains(self) -> Remains {
+        Remains(self.store)
     }
 
     /// How long each call may take from now on.
@@ -338,13 +349,13 @@ impl Guest {
         call!(self, MOST_SAID, call_forget, series)
     }
 
-    /// What it knows of these series.
+    /// What it knows of these series, in so many bytes at most.
     ///
     /// # Errors
     ///
     /// As with every call.
-    pub fn save(&mut self, series: &[u32]) -> Result<Vec<u8>, Failure> {
-        call!(self, MOST_STATE, call_save, series)
+    pub fn save(&mut self, series: &[u32], most: usize) -> Result<Vec<u8>, Failure> {
+        call!(self, most.min(MOST_STATE), call_save, series)
     }
 
     /// Gives back what [`save`](Self::save) gave; the series have these numbers now, or are gone.
@@ -360,6 +371,16 @@ impl Guest {
     #[must_use]
     pub fn memory(&self) -> usize {
         self.store.data().limiter.used()
+    }
+}
+
+/// What is left of a guest that is of no more use: its memory, above all.
+pub(super) struct Remains(Store<Meter>);
+
+impl Remains {
+    /// Bytes of memory that it has.
+    pub(super) fn memory(&self) -> usize {
+        self.0.data().limiter.used()
     }
 }
 
@@ -458,7 +479,7 @@ mod tests {
         let mut rows = Rows::default();
         rows.add(0, 0, 0.5);
         let observed = guest.observe(&rows, false, &mut Verdicts::default());
-        let failed = observed.and_then(|()| guest.forget(&[0])).and_then(|()| guest.save(&[0]));
+        let failed = observed.and_then(|()| guest.forget(&[0])).and_then(|()| guest.save(&[0], MOST_STATE));
         let failure = failed.and_then(|state| guest.restore(&state, &[Some(0)])).expect_err(model);
         assert!(guest.memory() <= limits.memory);
         failure

@@ -50,16 +50,11 @@ impl GuestLog {
         })))
     }
 
-    /// Lines that were dropped.
+    /// Lines that were written, and lines that were dropped.
     #[must_use]
-    pub fn dropped(&self) -> u64 {
-        self.lines().dropped
-    }
-
-    /// Lines that were written.
-    #[must_use]
-    pub fn written(&self) -> u64 {
-        self.lines().written
+    pub fn counts(&self) -> (u64, u64) {
+        let lines = self.lines();
+        (lines.written, lines.dropped)
     }
 
     /// Writes a line.
@@ -121,14 +116,14 @@ mod tests {
     fn a_flood_is_counted_and_what_is_printed_becomes_lines() {
         let log = GuestLog::new("d");
         log.print(Level::Info, "one\ntwo\nth");
-        assert_eq!(log.written(), 2);
+        assert_eq!(log.counts(), (2, 0));
         log.print(Level::Info, "ree\n");
-        assert_eq!(log.written(), 3);
+        assert_eq!(log.counts(), (3, 0));
         for _ in 0..1000 {
             log.write(Level::Error, "again");
         }
-        assert_eq!((log.written(), log.dropped()), (u64::from(BURST), 983));
-        assert_eq!(log.clone().dropped(), 983, "who starts anew has no more lines than before");
+        assert_eq!(log.counts(), (u64::from(BURST), 983));
+        assert_eq!(log.clone().counts().1, 983, "who starts anew has no more lines than before");
         log.print(Level::Info, &"x".repeat(10_000));
         assert!(log.lines().begun.is_empty(), "a line without an end is not kept for ever");
     }

@@ -1,7 +1,7 @@
 //! What a guest may call: the log, and WASI without rights.
 
 use wasmtime::component::types::ComponentItem;
-use wasmtime::component::{Component, Linker, LinkerInstance};
+use wasmtime::component::{Component, Linker, LinkerInstance, WasmStr};
 use wasmtime::{Engine, Result, StoreContextMut, bail};
 
 use super::guest_log::Level;
@@ -34,8 +34,9 @@ pub(super) fn link(engine: &Engine, component: &Component) -> Result<Linker<Mete
 
 fn function(instance: &mut LinkerInstance<'_, Meter>, interface: &str, function: &str) -> Result<()> {
     if interface.starts_with(LOG) && function == "write" {
-        return instance.func_wrap(function, |store: StoreContextMut<'_, Meter>, (level, message): (Level, String)| {
-            store.data().log.write(level, &message);
+        return instance.func_wrap(function, |store: StoreContextMut<'_, Meter>, (level, message): (Level, WasmStr)| {
+            // Where it stands: most of a long line, and all of a flood, need not be copied.
+            store.data().log.write(level, &message.to_str(&store)?);
             Ok(())
         });
     }

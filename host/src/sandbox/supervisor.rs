@@ -9,7 +9,7 @@ use qualm_stream::series::SeriesTable;
 use qualm_stream::{Rows, Scorer, Verdicts};
 use tracing::{info, warn};
 
-use super::guest::{Description, Failure, Guest, Limits, Recipe, Title};
+use super::guest::{Description, Failure, Guest, Limits, Recipe, Remains, Title};
 
 /// Series saved at a time, between two batches, at most: a third of a millisecond's work for what is built in. A plugin
 /// begins with few, until it is known how long it takes.
@@ -82,6 +82,12 @@ pub struct Health {
     pub swaps: u64,
     /// See `swaps`.
     pub fallbacks: u64,
+    /// Lines that its guests wrote to the log, and those that were dropped because they came too fast.
+    pub lines_written: u64,
+    /// See `lines_written`.
+    pub lines_dropped: u64,
+    /// The most memory that a guest had, in bytes.
+    pub memory: u64,
 }
 
 /// Whether a detector scores.
@@ -176,6 +182,8 @@ pub struct Supervisor {
     works_since: Option<Instant>,
     told: HashMap<&'static str, Instant>,
     saved: Vec<Arc<Slice>>,
+    /// Bytes of state that were saved since saving began.
+    saved_bytes: usize,
     /// Some of what was saved could not be used.
     lost_state: bool,
     task: Task,
@@ -185,6 +193,8 @@ pub struct Supervisor {
     spent: Duration,
     /// A guest that failed and still has its memory.
     dying: Option<JoinHandle<()>>,
+    /// What the recipe's log had counted when it was last asked: lines written, and lines dropped.
+    heard: (u64, u64),
     health: Health,
 }
 
@@ -221,11 +231,13 @@ impl Supervisor {
             works_since: None,
             told: HashMap::new(),
             saved: Vec::new(),
+            saved_bytes: 0,
             lost_state: false,
             task: Task::None,
             slice,
             spent: Duration::ZERO,
             dying: None,
+            heard: (0, 0),
             health: Health { starts: 1, ..Health::default() },
         }
     }
@@ -242,6 +254,8 @@ impl Supervisor {
         }
         let Running { recipe, guest, .. } = running;
         self.slice = first_slice(Some(&recipe));
+        self.hear();
+        self.heard = (0, 0);
         let previous = self.recipe.replace(recipe);
         self.previous = previous.filter(|_| series.is_some()).map(|recipe| (recipe, self.saved.clone()));
         if series.is_none() {
@@ -267,12 +281,22 @@ impl Supervisor {
         self.task = Task::None;
     }
 
-    /// Ends what is under way.
+    /// Ends what is under way, if there is time for it.
     fn finish(&mut self, series: &SeriesTable) {
-        while self.is_busy() && self.guest.is_some() {
-            self.pause();
+        while self.is_busy() && self.guest.is_some() && self.leisure() >= SLICE_TIME {
             self.tend(series);
         }
+    }
+
+    /// Counts what the guests have written and taken.
+    fn hear(&mut self) {
+        let memory = self.guest.as_ref().map_or(0, Guest::memory);
+        self.health.memory = self.health.memory.max(memory as u64);
+        let Some(recipe) = &self.recipe else { return };
+        let (written, dropped) = recipe.log().counts();
+        self.health.lines_written += written - self.heard.0;
+        self.health.lines_dropped += dropped - self.heard.1;
+        self.heard = (written, dropped);
     }
 
     /// Its name in the configuration.
@@ -357,6 +381,7 @@ impl Supervisor {
             }
             self.failed(&failure, Instant::now());
         }
+        self.hear();
     }
 
     /// Begins a pause between batches: no batch waited when it began.
@@ -390,7 +415,7 @@ impl Supervisor {
 
     fn save(&mut self, slice: usize, first: u32, series: &SeriesTable) -> Result<(), Failure> {
         let end = first.saturating_add(self.slice).min(series.numbers());
-        let Self { guest: Some(guest), saved, task, .. } = self else { return Ok(()) };
+        let Self { guest: Some(guest), recipe: Some(recipe), saved, saved_bytes, task, .. } = self else { return Ok(()) };
         if first >= end {
             saved.truncate(slice);
             *task = Task::None;
@@ -405,7 +430,10 @@ impl Supervisor {
             slice_of.identities.push(identity);
             slice_of.ages.push(u32::try_from(age / 1_000_000_000).unwrap_or(u32::MAX));
         }
-        slice_of.state = guest.save(&numbers)?;
+        // The host keeps no more of it than the guest may have.
+        *saved_bytes = if slice == 0 { 0 } else { *saved_bytes };
+        slice_of.state = guest.save(&numbers, recipe.limits().memory.saturating_sub(*saved_bytes))?;
+        *saved_bytes += slice_of.state.len();
         let new = Arc::new(slice_of);
         match saved.get_mut(slice) {
             Some(old) => *old = new,
@@ -445,12 +473,15 @@ impl Supervisor {
         if self.guest.is_none() && self.until.is_none_or(|until| until <= now) && self.is_buried() {
             let recipe = self.recipe.as_ref()?;
             self.health.starts += 1;
-            match Guest::start(&recipe.with_limits(Limits { deadline: left, ..recipe.limits() })) {
+            match Guest::start_or_die(&recipe.with_limits(Limits { deadline: left, ..recipe.limits() })) {
                 Ok(guest) => {
                     self.guest = Some(guest);
                     self.task = Task::Restore(0);
                 }
-                Err(failure) => self.failed(&failure, now),
+                Err((failure, remains)) => {
+                    self.bury(remains);
+                    self.failed(&failure, now);
+                }
             }
             self.end(now);
         }
@@ -469,16 +500,19 @@ impl Supervisor {
     }
 
     /// Takes down a guest whose store a failure has poisoned.
-    fn bury(&mut self) {
-        let Some(guest) = self.guest.take() else { return };
-        if guest.memory() > SMALL {
-            self.dying = Some(thread::spawn(move || drop(guest)));
+    fn bury(&mut self, remains: Remains) {
+        self.health.memory = self.health.memory.max(remains.memory() as u64);
+        if remains.memory() > SMALL {
+            // Where no thread can be started, it is taken down here.
+            self.dying = thread::Builder::new().name("qualm-grave".to_owned()).spawn(move || drop(remains)).ok();
         }
     }
 
     fn failed(&mut self, failure: &Failure, now: Instant) {
         let name = failure.name();
-        self.bury();
+        if let Some(guest) = self.guest.take() {
+            self.bury(guest.into_remains());
+        }
         self.task = Task::None;
         *self.health.failures.entry(name).or_default() += 1;
         if self.works_since.take().is_some_and(|since| now.saturating_duration_since(since) > self.rest.reset) {
@@ -496,6 +530,8 @@ impl Supervisor {
         self.strikes = 0;
         if let Some((recipe, saved)) = self.previous.take() {
             warn!("detector `{}` failed {STRIKES} times in short order; it goes back to the model before", self.name);
+            self.hear();
+            self.heard = recipe.log().counts();
             self.recipe = Some(recipe);
             self.saved = saved;
             self.health.fallbacks += 1;
@@ -535,6 +571,7 @@ impl Scorer for Supervisor {
         let explain = self.explain;
         let observed = self.ready(now).map(|guest| guest.observe(rows, explain, verdicts));
         self.pause();
+        self.hear();
         match observed {
             Some(Ok(())) => return self.worked(now),
             Some(Err(failure)) => self.failed(&failure, now),
@@ -545,11 +582,13 @@ impl Scorer for Supervisor {
     }
 
     fn forget(&mut self, series: &[u32]) {
-        let began = self.begin(self.leisure());
+        // A guest that has used up its time may still forget: series' numbers come to mean others.
+        let began = self.begin(self.leisure().max(SLICE_TIME));
         if let Some(Err(failure)) = self.guest.as_mut().map(|guest| guest.forget(series)) {
             self.failed(&failure, Instant::now());
         }
         self.end(began);
+        self.hear();
     }
 }
 

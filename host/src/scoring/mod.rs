@@ -421,8 +421,7 @@ impl<F: Format> Scoring<F> {
         for (count, what) in rare.into_iter().filter(|(count, _)| *count > 0) {
             let _infallible = write!(out, ", {count} {what}");
         }
-        for (name, Health { batches: _, unscored, failures, starts: _, rests, swaps: _, fallbacks: _ }) in self.health()
-        {
+        for (name, Health { unscored, failures, rests, .. }) in self.health() {
             if !failures.is_empty() {
                 let failures: Vec<_> = failures.iter().map(|(name, count)| format!("{name} {count}")).collect();
                 let _infallible = write!(

@@ -10,7 +10,7 @@ use tracing::{error, info};
 use super::StartError;
 use super::ensemble::{Ensemble, Member};
 use crate::config::{self, Config};
-use crate::models::{Candidate, Loader, Reloader, Workshop};
+use crate::models::{Absent, Candidate, Loader, Outline, Reloader, Workshop};
 use crate::sandbox::guest::Description;
 use crate::sandbox::supervisor::Rest;
 use crate::sandbox::{Limits, Recipe, Running, Sandbox, Supervisor};
@@ -23,9 +23,9 @@ pub(super) struct Part {
 
 /// One member, ready to run, or without a model as yet.
 struct Start {
-    /// What its rows are made of; none where they are single fields.
-    shape: Option<Shape>,
-    suppression: Suppression,
+    /// What it scores, where that is known: of a model that is not compiled yet too, so that the state that an earlier run
+    /// left is kept for it.
+    outline: Option<Outline>,
     running: Option<Running>,
     reloader: Option<Reloader>,
 }
@@ -79,9 +79,9 @@ impl Part {
         let configured = detector.members();
         let several = configured.len() > 1;
         for (at, (member, weight)) in configured.into_iter().enumerate() {
-            let Start { shape, suppression, running, reloader } = start(&member)?;
-            if let Some(running) = &running {
-                tell(&member, running);
+            let Start { outline, running, reloader } = start(&member)?;
+            running.iter().for_each(|running| tell(&member, running));
+            if let Some(Outline { shape, suppression }) = outline {
                 match &made_of {
                     None => made_of = Some((shape, if several { Suppression::default() } else { suppression })),
                     Some((first, _)) if *first != shape => misfits.push((at, StartError::Shape(member.name.clone()))),
@@ -109,23 +109,23 @@ impl Start {
             Loader::new(&member.name, source, None, workshop.clone())
         });
         let mut loader = loader.map_err(|error| StartError::Model(member.name.clone(), error))?;
-        let first = loader.first(true);
-        let first = first.inspect_err(|error| {
+        let first = loader.first(true).inspect_err(|Absent { why, outline }| {
             let name = &member.name;
-            if loader.is_far() {
-                info!("detector `{name}` scores nothing until it has a model: {error}");
-            } else {
-                error!("detector `{name}` scores nothing until it has a model: {error}");
+            match outline {
+                Some(_) => info!("detector `{name}`: {why}"),
+                None if loader.is_far() => info!("detector `{name}` scores nothing until it has a model: {why}"),
+                None => error!("detector `{name}` scores nothing until it has a model: {why}"),
             }
         });
         let reloader = Some(Reloader::start(loader, config.bundles.poll));
-        Ok(Self { reloader, ..first.map_or_else(|_| Self::nothing(), Self::with_model) })
+        let absent = |Absent { outline, .. }| Self { outline, running: None, reloader: None };
+        Ok(Self { reloader, ..first.map_or_else(absent, Self::with_model) })
     }
 
     fn offline(member: &config::Detector, workshop: &Workshop) -> Result<Self, StartError> {
         let Some(source) = &member.model else { return Self::built_in(member, workshop) };
-        let first =
-            Loader::new(&member.name, source, None, workshop.clone()).and_then(|mut loader| loader.first(false));
+        let first = Loader::new(&member.name, source, None, workshop.clone())
+            .and_then(|mut loader| loader.first(false).map_err(|absent| absent.why));
         first.map(Self::with_model).map_err(|error| StartError::Model(member.name.clone(), error))
     }
 
@@ -135,15 +135,12 @@ impl Start {
     }
 
     fn untrained(running: Running) -> Self {
-        Self { running: Some(running), ..Self::nothing() }
+        let outline = Some(Outline { shape: None, suppression: Suppression::default() });
+        Self { outline, running: Some(running), reloader: None }
     }
 
     fn with_model(Candidate { title: _, shape, suppression, running }: Candidate) -> Self {
-        Self { shape, suppression, running: Some(running), reloader: None }
-    }
-
-    fn nothing() -> Self {
-        Self { shape: None, suppression: Suppression::default(), running: None, reloader: None }
+        Self { outline: Some(Outline { shape, suppression }), running: Some(running), reloader: None }
     }
 }
 

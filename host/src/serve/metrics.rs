@@ -73,6 +73,11 @@ fn detectors(pipelines: &[Pipeline], out: &mut Exposition) {
     for (name, one) in all() {
         family.value(&[("pipeline", name), ("detector", &one.name)], one.series as f64);
     }
+    let help = "The most memory that a detector's guest had at a time.";
+    let mut family = out.gauge("qualm_detector_peak_memory_bytes", help);
+    for (name, one) in all() {
+        family.value(&[("pipeline", name), ("detector", &one.name)], one.health.memory as f64);
+    }
     let help = "1 for what a detector does: scoring; waiting, without a model; resting, after it failed.";
     let mut family = out.gauge("qualm_detector_state", help);
     for (name, one) in all() {
@@ -106,6 +111,13 @@ fn detectors(pipelines: &[Pipeline], out: &mut Exposition) {
     for (name, one) in all() {
         for (reason, count) in &one.health.failures {
             family.value(&[("pipeline", name), ("detector", &one.name), ("reason", reason)], *count as f64);
+        }
+    }
+    let help = "Lines that a detector wrote to the log: written, or dropped because they came too fast.";
+    let mut family = out.counter("qualm_detector_log_lines", help);
+    for (name, one) in all() {
+        for (outcome, count) in [("written", one.health.lines_written), ("dropped", one.health.lines_dropped)] {
+            family.value(&[("pipeline", name), ("detector", &one.name), ("outcome", outcome)], count as f64);
         }
     }
 }

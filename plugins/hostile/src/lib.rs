@@ -1,6 +1,7 @@
 //! A detector that misbehaves as its model tells it to: the host must survive each way.
 //!
-//! The model is a text of the form `ATTACK` or `ATTACK N`: behave well for `N` batches, then attack, in every batch.
+//! The model is a text of the form `ATTACK` or `ATTACK N`: behave well for `N` batches, then attack, in every batch. There is
+//! one module per kind of attack; what components do before they run is not here but in `host/tests/hostile/components.rs`.
 
 #![expect(
     unsafe_code,
@@ -9,18 +10,52 @@
     reason = "the bindings that wit-bindgen generates"
 )]
 
+mod answers;
+mod attack;
+mod handles;
+mod logs;
+mod loops;
+mod memory;
+mod moods;
+mod stack;
+mod texts;
+mod traps;
+
 use std::cell::Cell;
 
+use attack::{Attack, Call};
 use exports::qualm::detector::detection;
 
 wit_bindgen::generate!({ path: "../../wit", world: "plugin" });
 
+/// All kinds of attack: each makes one of its name, if it is one of its own.
+const KINDS: [fn(&str) -> Option<Box<dyn Attack>>; 9] = [
+    answers::find,
+    handles::find,
+    logs::find,
+    loops::find,
+    memory::find,
+    moods::find,
+    stack::find,
+    texts::find,
+    traps::find,
+];
+
 struct Component;
 
 struct Detector {
-    attack: String,
+    /// None for one that behaves.
+    attack: Option<Box<dyn Attack>>,
     /// Batches until the attack.
     patience: Cell<u64>,
+}
+
+impl Detector {
+    fn act(&self, call: Call) {
+        if let Some(attack) = &self.attack {
+            attack.act(call);
+        }
+    }
 }
 
 impl detection::Guest for Component {
@@ -32,110 +67,62 @@ impl detection::GuestDetector for Detector {
         let model = String::from_utf8(model).map_err(|_| detection::Error::BadModel("not a text".to_owned()))?;
         let (attack, patience) = model.split_once(' ').unwrap_or((&model, "0"));
         let patience = patience.parse().map_err(|_| detection::Error::BadModel(format!("not a number: {patience}")))?;
-        match attack {
-            "open-trap" => trap(),
-            "open-loop" => spin(),
-            "open-error" => return Err(detection::Error::BadModel("e".repeat(32 << 20))),
-            _ => {}
+        let detector = Self { attack: KINDS.iter().find_map(|find| find(attack)), patience: Cell::new(patience) };
+        detector.act(Call::Open);
+        if let Some(why) = detector.attack.as_ref().and_then(|attack| attack.refusal(Call::Open)) {
+            return Err(detection::Error::BadModel(why));
         }
-        let detector = Self { attack: attack.to_owned(), patience: Cell::new(patience) };
         Ok(detection::Detector::new(detector))
     }
 
     fn describe(&self) -> detection::Description {
-        let features = if self.attack == "features" { 7 } else { 1 };
-        detection::Description {
+        self.act(Call::Describe);
+        let honest = detection::Description {
             kind: "hostile".to_owned(),
             version: "1".to_owned(),
-            features,
+            features: 1,
             warm_up: 0,
             scale: "none".to_owned(),
+        };
+        match &self.attack {
+            Some(attack) => attack.description(honest),
+            None => honest,
         }
     }
 
-    fn observe(&self, batch: detection::Observations, _: bool) -> Result<detection::Verdicts, detection::Error> {
-        let rows = batch.series.len();
-        let mut scores: Vec<f64> = batch.values.iter().map(|value| value.abs()).collect();
-        if self.attack == "trap-at-random" {
-            // A guest has no randomness of its own; the batch decides.
-            let time = batch.timestamps.first().copied().unwrap_or_default() as u64;
-            if (time.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 33).is_multiple_of(8) {
-                trap();
-            }
-        } else if self.patience.get() > 0 {
+    fn observe(&self, batch: detection::Observations, explain: bool) -> Result<detection::Verdicts, detection::Error> {
+        let contributions = if explain { batch.values.clone() } else { Vec::new() };
+        let honest = detection::Verdicts { scores: batch.values.iter().map(|value| value.abs()).collect(), contributions };
+        let Some(attack) = &self.attack else { return Ok(honest) };
+        if self.patience.get() > 0 {
             self.patience.set(self.patience.get() - 1);
-        } else {
-            match self.attack.as_str() {
-                "loop" => spin(),
-                "memory" => hoard(),
-                "stack" => {
-                    descend(0);
-                }
-                "trap" => trap(),
-                "short" => drop(scores.pop()),
-                "long" => scores.push(0.0),
-                "none" => scores.clear(),
-                "many" => scores = vec![0.0; rows + (1 << 20)],
-                "nan" => scores.fill(f64::NAN),
-                "infinite" => scores.fill(f64::INFINITY),
-                "negative" => scores.fill(-1.0),
-                "error" => return Err(detection::Error::Internal("e".repeat(32 << 20))),
-                "control" => return Err(detection::Error::Internal("line\nE! forged\u{1b}[2J\u{7}".to_owned())),
-                _ => {}
-            }
+            return Ok(honest);
         }
-        Ok(detection::Verdicts { scores, contributions: Vec::new() })
+        attack.act(Call::Observe { time: batch.timestamps.first().copied().unwrap_or_default() });
+        match attack.refusal(Call::OBSERVE) {
+            Some(why) => Err(detection::Error::Internal(why)),
+            None => Ok(attack.verdicts(honest)),
+        }
     }
 
     fn forget(&self, _: Vec<u32>) {
-        match self.attack.as_str() {
-            "forget-trap" => trap(),
-            "forget-loop" => spin(),
-            _ => {}
-        }
+        self.act(Call::Forget);
     }
 
     fn save(&self, series: Vec<u32>) -> Vec<u8> {
-        match self.attack.as_str() {
-            "save-trap" => trap(),
-            "save-loop" => spin(),
-            "save-memory" => hoard(),
-            _ => series.iter().flat_map(|number| number.to_le_bytes()).collect(),
+        self.act(Call::Save);
+        let honest = series.iter().flat_map(|number| number.to_le_bytes()).collect();
+        match &self.attack {
+            Some(attack) => attack.state(honest),
+            None => honest,
         }
     }
 
     fn restore(&self, _: Vec<u8>, _: Vec<Option<u32>>) -> Result<(), detection::Error> {
-        match self.attack.as_str() {
-            "restore-trap" => trap(),
-            "restore-loop" => spin(),
-            "restore-error" => Err(detection::Error::BadState("never mine".to_owned())),
-            _ => Ok(()),
-        }
+        self.act(Call::Restore);
+        let refusal = self.attack.as_ref().and_then(|attack| attack.refusal(Call::Restore));
+        refusal.map_or(Ok(()), |why| Err(detection::Error::BadState(why)))
     }
-}
-
-fn trap() -> ! {
-    panic!("on request")
-}
-
-fn spin() -> ! {
-    let mut turns = 0_u64;
-    loop {
-        turns = std::hint::black_box(turns.wrapping_add(1));
-    }
-}
-
-fn hoard() -> ! {
-    let mut hoard = Vec::new();
-    loop {
-        hoard.push(std::hint::black_box(vec![1_u8; 1 << 20]));
-    }
-}
-
-#[expect(unconditional_recursion, reason = "the attack")]
-fn descend(depth: u64) -> u64 {
-    let frame = std::hint::black_box([depth; 64]);
-    descend(depth + 1).wrapping_add(frame[(depth % 64) as usize])
 }
 
 export!(Component);

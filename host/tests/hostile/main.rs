@@ -2,6 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod components;
+mod scratch;
+
 use std::time::{Duration, Instant};
 
 use qualm::config::Config;

@@ -1,0 +1,281 @@
+//! Components whose attack is what they are, not what a model tells them.
+//!
+//! [`Core`] is a small detector in the text format, of which any part can be replaced; [`nest`] puts whatever one likes into
+//! a component, to be instantiated along with it.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use wasmparser::{Parser, Payload};
+use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
+use wit_parser::abi::{AbiVariant, WasmType};
+use wit_parser::{Resolve, WorldItem};
+
+/// The interface that a detector exports.
+const DETECTION: &str = "qualm:detector/detection@0.1.1";
+
+/// The parts of a detector: bodies of functions in the text format. By default it behaves: a value is its own score.
+#[derive(Debug, Clone)]
+pub struct Core {
+    /// Items before all others: imports.
+    pub imports: String,
+    /// What its world imports besides, in WIT.
+    pub world: String,
+    /// Pages of memory to begin with.
+    pub pages: u32,
+    /// Other items.
+    pub items: String,
+    /// What `cabi_realloc` does.
+    pub realloc: String,
+    /// What is done at the beginning of a call.
+    pub open: String,
+    pub describe: String,
+    pub observe: String,
+    pub save: String,
+    /// What is done once the host has read the answer of `observe`.
+    pub after: String,
+    /// The kind that it says it is: a pointer and a length.
+    pub kind: (u32, u32),
+    /// Where the answer of `observe` is said to be.
+    pub answer: u32,
+}
+
+impl Default for Core {
+    fn default() -> Self {
+        Self {
+            imports: String::new(),
+            world: String::new(),
+            pages: 17,
+            items: String::new(),
+            realloc: BUMP.to_owned(),
+            open: String::new(),
+            describe: String::new(),
+            observe: String::new(),
+            save: String::new(),
+            after: String::new(),
+            kind: (8, 5),
+            answer: 256,
+        }
+    }
+}
+
+/// Hands out memory, and never takes any back but after `observe`.
+const BUMP: &str = "
+    (local $at i32)
+    (local.set $at (i32.and (i32.add (global.get $next) (i32.const 15)) (i32.const -16)))
+    (global.set $next (i32.add (local.get $at) (local.get 3)))
+    (local.get $at)";
+
+impl Core {
+    /// The component.
+    pub fn build(&self) -> Vec<u8> {
+        let Self { imports, world, pages, items, realloc, open, describe, observe, save, after, kind, answer } = self;
+        let (kind, kind_length) = kind;
+        let text = format!(
+            "(module
+                (import \"[export]{DETECTION}\" \"[resource-new]detector\" (func $new (param i32) (result i32)))
+                {imports}
+                (memory (export \"memory\") {pages})
+                (data (i32.const 8) \"plain\")
+                (global $next (mut i32) (i32.const 65536))
+                {items}
+                (func (export \"cabi_realloc\") (param i32 i32 i32 i32) (result i32) {realloc})
+                (func (export \"{DETECTION}#[static]detector.open\") (param i32 i32) (result i32)
+                    {open}
+                    (i32.store8 (i32.const 64) (i32.const 0))
+                    (i32.store (i32.const 68) (call $new (i32.const 1)))
+                    (i32.const 64))
+                (func (export \"{DETECTION}#[method]detector.describe\") (param i32) (result i32)
+                    {describe}
+                    (i32.store (i32.const 128) (i32.const {kind})) (i32.store (i32.const 132) (i32.const {kind_length}))
+                    (i32.store (i32.const 136) (i32.const 8)) (i32.store (i32.const 140) (i32.const 5))
+                    (i32.store (i32.const 144) (i32.const 1)) (i32.store (i32.const 148) (i32.const 0))
+                    (i32.store (i32.const 152) (i32.const 8)) (i32.store (i32.const 156) (i32.const 5))
+                    (i32.const 128))
+                (func (export \"{DETECTION}#[method]detector.observe\")
+                    (param i32 i32 i32 i32 i32 i32 i32 i32) (result i32)
+                    {observe}
+                    (i32.store8 (i32.const 256) (i32.const 0))
+                    (i32.store (i32.const 260) (local.get 5)) (i32.store (i32.const 264) (local.get 6))
+                    (i32.store (i32.const 268) (i32.const 0)) (i32.store (i32.const 272) (i32.const 0))
+                    (i32.const {answer}))
+                (func (export \"cabi_post_{DETECTION}#[method]detector.observe\") (param i32)
+                    {after}
+                    (global.set $next (i32.const 65536)))
+                (func (export \"{DETECTION}#[method]detector.forget\") (param i32 i32 i32))
+                (func (export \"{DETECTION}#[method]detector.save\") (param i32 i32 i32) (result i32)
+                    {save}
+                    (i32.store (i32.const 512) (i32.const 0)) (i32.store (i32.const 516) (i32.const 0))
+                    (i32.const 512))
+                (func (export \"{DETECTION}#[method]detector.restore\") (param i32 i32 i32 i32 i32) (result i32)
+                    (i32.store8 (i32.const 576) (i32.const 0))
+                    (i32.const 576)))"
+        );
+        let mut module = wat::parse_str(text).expect("the text is right");
+        let (resolve, world) = resolve(world);
+        embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8).expect("it has a place for it");
+        ComponentEncoder::default().validate(true).module(&module).expect("a module").encode().expect("a component")
+    }
+
+    /// One that does this in every batch, with these imports.
+    pub fn calling(imports: &str, world: &str, observe: &str) -> Self {
+        Self {
+            imports: imports.to_owned(),
+            world: world.to_owned(),
+            observe: observe.to_owned(),
+            ..Self::default()
+        }
+    }
+
+    /// One that imports all that WASI 0.2 has for a command.
+    pub fn everything() -> Self {
+        let (resolve, world) = resolve(ALL_OF_WASI);
+        let mut imports = String::new();
+        for (key, item) in &resolve.worlds[world].imports {
+            let WorldItem::Interface { id, .. } = item else { continue };
+            let module = resolve.name_world_key(key);
+            for (name, function) in &resolve.interfaces[*id].functions {
+                let signature = resolve.wasm_signature(AbiVariant::GuestImport, function);
+                let types = |types: &[WasmType]| types.iter().map(|one| core_type(*one)).collect::<Vec<_>>().join(" ");
+                let (params, results) = (types(&signature.params), types(&signature.results));
+                let _infallible =
+                    writeln!(imports, "(import {module:?} {name:?} (func (param {params}) (result {results})))");
+            }
+        }
+        Self { imports, world: ALL_OF_WASI.to_owned(), ..Self::default() }
+    }
+}
+
+/// What `wasi:cli/command` imports.
+pub const ALL_OF_WASI: &str = "include wasi:cli/imports@0.2.12;";
+
+fn core_type(of: WasmType) -> &'static str {
+    match of {
+        WasmType::I32 | WasmType::Pointer | WasmType::Length => "i32",
+        WasmType::I64 | WasmType::PointerOrI64 => "i64",
+        WasmType::F32 => "f32",
+        WasmType::F64 => "f64",
+    }
+}
+
+/// The contract, and WASI; the world of a plugin that imports some more.
+fn resolve(more: &str) -> (Resolve, wit_parser::WorldId) {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut resolve = Resolve::default();
+    for package in ["io", "random", "clocks", "filesystem", "sockets", "cli"] {
+        resolve.push_file(here.join(format!("tests/hostile/wasi/{package}.wit"))).expect("WASI's WIT is right");
+    }
+    resolve.push_dir(here.join("../wit")).expect("the contract is right");
+    let others = "package other:others; interface thing { touch: func(); }";
+    resolve.push_str("others.wit", others).expect("it is right");
+    let text =
+        format!("package test:attack; world attack {{ include qualm:detector/plugin@0.1.1; {more} }}");
+    let package = resolve.push_str("attack.wit", &text).expect("the world is right");
+    let world = resolve.select_world(&[package], None).expect("there is one");
+    (resolve, world)
+}
+
+/// A component, and within it another, in the text format, which is instantiated once the first one is.
+pub fn nest(component: &[u8], inner: &str) -> Vec<u8> {
+    let inner = wat::parse_str(inner).expect("the text is right");
+    let (mut depth, mut components) = (0, 0);
+    for payload in Parser::new(0).parse_all(component) {
+        match payload.expect("it is right") {
+            Payload::ComponentSection { .. } => {
+                components += u32::from(depth == 0);
+                depth += 1;
+            }
+            Payload::ModuleSection { .. } => depth += 1,
+            Payload::End(_) => depth -= 1,
+            _ => {}
+        }
+    }
+    let mut out = component.to_vec();
+    section(&mut out, 4, &inner);
+    let mut instance = vec![1, 0];
+    leb(&mut instance, components as usize);
+    instance.push(0);
+    section(&mut out, 5, &instance);
+    out
+}
+
+/// A component that only looks like a detector, with these items in the text format.
+pub fn mask(items: &str) -> Vec<u8> {
+    let text = format!("(component {items} (instance $none) (export \"{DETECTION}\" (instance $none)))");
+    wat::parse_str(text).expect("the text is right")
+}
+
+fn section(out: &mut Vec<u8>, id: u8, content: &[u8]) {
+    out.push(id);
+    leb(out, content.len());
+    out.extend_from_slice(content);
+}
+
+fn leb(out: &mut Vec<u8>, mut number: usize) {
+    while number >= 0x80 {
+        out.push(number as u8 | 0x80);
+        number >>= 7;
+    }
+    out.push(number as u8);
+}
+
+/// A component whose compilation takes far longer, or far more memory, than it may.
+pub fn slow_to_compile(size: usize) -> Vec<u8> {
+    let mut body = String::new();
+    for at in 0..size {
+        let _infallible = write!(
+            body,
+            "(block $b{at} (br_if $b{at} (local.get {})) (local.set {} (i64.add (local.get {}) (local.get {}))))",
+            2000 + at % 1000,
+            at % 2000,
+            (at * 7) % 2000,
+            (at * 13) % 2000
+        );
+    }
+    let locals = "i64 ".repeat(2000) + &"i32 ".repeat(1000);
+    let text = format!("(component (core module (func (local {locals}) {body})))");
+    nest(&Core::default().build(), &text)
+}
+
+/// A component that instantiates 2^`levels` modules in a few lines.
+pub fn exponential(levels: usize) -> Vec<u8> {
+    let mut text = "(component $c0 (core module $m) (core instance (instantiate $m)))".to_owned();
+    for level in 1..=levels {
+        let below = level - 1;
+        let _infallible = write!(
+            text,
+            "(component $c{level} (alias outer 1 $c{below} (component $b)) (instance (instantiate $b)) (instance (instantiate $b)))"
+        );
+    }
+    nest(&Core::default().build(), &format!("(component {text} (instance (instantiate $c{levels})))"))
+}
+
+/// Two components, one of which hands a long text to the other, again and again, when they are instantiated: copying it is
+/// the host's work.
+pub fn transcode(from: &str, to: &str, pages: u32, length: u32) -> Vec<u8> {
+    let text = format!(
+        "(component
+            (component $callee
+                (core module $m
+                    (memory (export \"memory\") {pages})
+                    (func (export \"realloc\") (param i32 i32 i32 i32) (result i32) (i32.const 0))
+                    (func (export \"take\") (param i32 i32)))
+                (core instance $i (instantiate $m))
+                (func (export \"take\") (param \"text\" string)
+                    (canon lift (core func $i \"take\") (memory $i \"memory\") (realloc (func $i \"realloc\"))
+                        string-encoding={to})))
+            (component $caller
+                (import \"take\" (func $take (param \"text\" string)))
+                (core module $lib (memory (export \"memory\") {pages}))
+                (core instance $lib (instantiate $lib))
+                (core func $lowered (canon lower (func $take) (memory $lib \"memory\") string-encoding={from}))
+                (core module $m
+                    (import \"\" \"take\" (func $take (param i32 i32)))
+                    (func $start (loop $again (call $take (i32.const 0) (i32.const {length})) (br $again)))
+                    (start $start))
+                (core instance (instantiate $m (with \"\" (instance (export \"take\" (func $lowered)))))))
+            (instance $callee (instantiate $callee))
+            (instance (instantiate $caller (with \"take\" (func $callee \"take\")))))"
+    );
+    nest(&Core::default().build(), &text)
+}
