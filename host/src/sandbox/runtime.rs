@@ -114,7 +114,7 @@ impl Detector for Opened {
     }
 
     fn save(&self, series: &[u32]) -> Vec<u8> {
-        self.guest.borrow_mut().save(series, guest::MOST_STATE).unwrap_or_default()
+        self.guest.borrow_mut().save(series).unwrap_or_default()
     }
 
     fn restore(&mut self, state: &[u8], series: &[Option<u32>]) -> Result<(), Error> {
