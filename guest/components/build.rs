@@ -13,12 +13,12 @@ use wit_component::ComponentEncoder;
 const TARGET: &str = "wasm32-unknown-unknown";
 
 /// What becomes a component.
-const PACKAGES: [&str; 3] = ["qualm-detector", "qualm-cli", "qualm-hostile"];
+const PACKAGES: [&str; 4] = ["qualm-detector", "qualm-cli", "qualm-hostile", "qualm-flawed"];
 
 fn main() -> Result<()> {
     let out = PathBuf::from(env::var_os("OUT_DIR").context("cargo sets OUT_DIR")?);
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    for source in ["guest", "plugins/hostile", "wit", "Cargo.toml", "Cargo.lock"] {
+    for source in ["guest", "plugins/hostile", "plugins/flawed", "wit", "Cargo.toml", "Cargo.lock"] {
         println!("cargo::rerun-if-changed={}", root.join(source).display());
     }
     println!("cargo::rerun-if-env-changed=QUALM_WASM_TOOLCHAIN");

@@ -4,6 +4,7 @@
 //! [`scoring`]: there a `qualm_stream::Pipeline` splits, selects and splices, and a [`sandbox`] runs each detector as a
 //! WebAssembly component that is not trusted. [`models`] makes detectors of bundles, and new ones while metrics flow;
 //! [`state`] keeps what they learnt; [`config`] says what a user may say, [`view`] shows others what goes on.
+//! [`plugin`] is for those who write detectors of their own.
 //!
 //! To have the pipeline in a program of one's own, such as a Vector that one builds, start a [`Pipeline`]; the example
 //! `transform` does.

@@ -74,7 +74,8 @@ enum Command {
     /// Look at a model's bundle, check, pack, sign and compare it, or go back to the one before
     #[command(after_help = bundle::EXAMPLES)]
     Bundle(bundle::Options),
-    /// Detectors that others write, in any language: begin one, check it, pack it
+    /// Make a detector of your own, in any language that WebAssembly knows, and check it
+    #[command(after_help = plugin::EXAMPLES)]
     Plugin(plugin::Options),
 }
 
@@ -141,6 +142,7 @@ impl Failure {
             Self::Evaluate(error) => error.exit_code(),
             Self::Explain(error) => error.exit_code(),
             Self::Bundle(error) => error.exit_code(),
+            Self::Plugin(error) => error.exit_code(),
             _ => 2,
         }
     }

@@ -56,6 +56,32 @@ pub fn schemathesis() -> Option<PathBuf> {
     fetched("SCHEMATHESIS_BIN", "schemathesis")
 }
 
+/// What makes a component of Python.
+#[must_use]
+pub fn componentize_py() -> Option<PathBuf> {
+    fetched("COMPONENTIZE_PY", "componentize-py")
+}
+
+/// What makes a component of JavaScript.
+#[must_use]
+pub fn componentize_qjs() -> Option<PathBuf> {
+    fetched("COMPONENTIZE_QJS", "componentize-qjs")
+}
+
+/// Whether plain `cargo` can compile for WebAssembly. Where rustup cannot have the target, nobody can who calls `cargo`
+/// themselves, so even in CI this is no failure.
+#[must_use]
+pub fn wasm_target() -> bool {
+    let sysroot =
+        Command::new("rustc").args(["--print", "sysroot"]).output().map(|told| told.stdout).unwrap_or_default();
+    let sysroot = PathBuf::from(String::from_utf8_lossy(&sysroot).trim());
+    let is_there = sysroot.join("lib/rustlib/wasm32-unknown-unknown/lib").is_dir();
+    if !is_there {
+        skipped("rustup has no wasm32-unknown-unknown here", "PATH");
+    }
+    is_there
+}
+
 /// Node, with what the live page's test needs: its packages, and Chromium.
 #[must_use]
 pub fn node() -> Option<PathBuf> {

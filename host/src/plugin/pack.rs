@@ -16,8 +16,8 @@ use super::Error;
 /// What `--help` ends with.
 pub(super) const EXAMPLES: &str = "\
 Examples:
+  qualm plugin pack mine/mine.wasm --out models/mine           with mine/plugin.toml, where there is one
   qualm plugin pack target/plugins/leak.wasm --manifest plugins/leak/plugin.toml --out models/leak
-  qualm plugin pack detector.wasm --out models/mine
 
 What comes of it is a bundle, as of any model: `model = \"models/leak\"` in qualm.toml runs it. A manifest is like this:
 
@@ -37,7 +37,7 @@ pub(super) struct Options {
     #[arg(value_name = "FILE")]
     component: PathBuf,
 
-    /// What is said of it, in TOML
+    /// What is said of it, in TOML; by default `plugin.toml` beside it, where there is one
     #[arg(long, value_name = "FILE")]
     manifest: Option<PathBuf>,
 
@@ -58,6 +58,8 @@ pub(super) struct Options {
 pub(super) fn run(options: &Options, runtime: &dyn Runtime) -> Result<(), Error> {
     let Options { component, manifest, out, json } = options;
     let at = |what: String| Error::Unusable { place: component.display().to_string(), what };
+    let beside = component.with_file_name("plugin.toml");
+    let manifest = manifest.clone().or_else(|| beside.is_file().then_some(beside));
     let spec = manifest.as_deref().map_or_else(|| Ok(Spec::default()), Spec::read)?;
     let bytes = fs::read(component).map_err(|error| at(error.to_string()))?;
     let draft = pack(bytes, &spec, out, runtime).map_err(at)?;

@@ -3,6 +3,8 @@
 pub mod ensemble;
 mod part;
 
+pub(crate) use part::cache_dir;
+
 use std::fmt::Write as _;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
@@ -500,14 +502,14 @@ fn open_state(config: &Config) -> Option<StateFile> {
 ///
 /// Where the built-in detectors' component cannot be used.
 pub fn workshop(config: &Config) -> Result<Workshop, StartError> {
-    part::workshop(config, part::cache_dir(config))
+    part::workshop(config, cache_dir(config))
 }
 
 /// The sandbox for what is done to history, where nothing waits for a plugin.
 #[must_use]
 pub fn offline_sandbox() -> Sandboxed {
     let limits = Limits { deadline: PATIENCE, ..Limits::default() };
-    Sandboxed::new(Sandbox::new(part::cache_dir(&Config::default())), limits)
+    Sandboxed::new(Sandbox::new(cache_dir(&Config::default())), limits)
 }
 
 /// A random number: the standard library draws the keys of its hash maps at random, and little here needs randomness.

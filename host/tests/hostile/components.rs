@@ -119,12 +119,7 @@ impl Core {
 
     /// One that does this in every batch, with these imports.
     pub fn calling(imports: &str, world: &str, observe: &str) -> Self {
-        Self {
-            imports: imports.to_owned(),
-            world: world.to_owned(),
-            observe: observe.to_owned(),
-            ..Self::default()
-        }
+        Self { imports: imports.to_owned(), world: world.to_owned(), observe: observe.to_owned(), ..Self::default() }
     }
 
     /// One that imports all that WASI 0.2 has for a command.
@@ -168,8 +163,7 @@ fn resolve(more: &str) -> (Resolve, wit_parser::WorldId) {
     resolve.push_dir(here.join("../wit")).expect("the contract is right");
     let others = "package other:others; interface thing { touch: func(); }";
     resolve.push_str("others.wit", others).expect("it is right");
-    let text =
-        format!("package test:attack; world attack {{ include qualm:detector/plugin@0.1.1; {more} }}");
+    let text = format!("package test:attack; world attack {{ include qualm:detector/plugin@0.1.1; {more} }}");
     let package = resolve.push_str("attack.wit", &text).expect("the world is right");
     let world = resolve.select_world(&[package], None).expect("there is one");
     (resolve, world)
