@@ -65,6 +65,8 @@ pub struct Sandbox {
     engine: Engine,
     clock: Arc<Clock>,
     cache: Option<PathBuf>,
+    /// How long it may take to compile what is not trusted.
+    patience: Duration,
 }
 
 impl Sandbox {
@@ -83,7 +85,13 @@ impl Sandbox {
             .wasm_relaxed_simd(false);
         let engine = Engine::new(&config).expect("the configuration is valid on every processor that Cranelift knows");
         let clock = Arc::new(Clock::start(engine.weak()));
-        Self { engine, clock, cache }
+        Self { engine, clock, cache, patience: compiler::TIME }
+    }
+
+    /// The same, with another limit to how long it may take to compile what is not trusted.
+    #[must_use]
+    pub fn with_patience(self, patience: Duration) -> Self {
+        Self { patience, ..self }
     }
 
     /// The engine itself.
@@ -115,7 +123,7 @@ impl Sandbox {
     pub fn load_plugin(&self, component: &[u8]) -> Result<(Component, Anatomy), LoadError> {
         let anatomy = inspect(component)?;
         let compile = |component: &[u8]| match compiler::is_there() {
-            true => compiler::compile(component),
+            true => compiler::compile(component, self.patience),
             false => self.precompile(component),
         };
         Ok((self.through_cache(component, compile)?, anatomy))

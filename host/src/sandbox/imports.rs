@@ -34,11 +34,14 @@ pub(super) fn link(engine: &Engine, component: &Component) -> Result<Linker<Mete
 
 fn function(instance: &mut LinkerInstance<'_, Meter>, interface: &str, function: &str) -> Result<()> {
     if interface.starts_with(LOG) && function == "write" {
-        return instance.func_wrap(function, |store: StoreContextMut<'_, Meter>, (level, message): (Level, WasmStr)| {
-            // Where it stands: most of a long line, and all of a flood, need not be copied.
-            store.data().log.write(level, &message.to_str(&store)?);
-            Ok(())
-        });
+        return instance.func_wrap(
+            function,
+            |store: StoreContextMut<'_, Meter>, (level, message): (Level, WasmStr)| {
+                // Where it stands: most of a long line, and all of a flood, need not be copied.
+                store.data().log.write(level, &message.to_str(&store)?);
+                Ok(())
+            },
+        );
     }
     let (unversioned, _) = interface.rsplit_once('@').unwrap_or((interface, ""));
     if wasi::answer(instance, unversioned, function)? {

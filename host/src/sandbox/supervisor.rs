@@ -402,7 +402,9 @@ impl Supervisor {
 
     fn save(&mut self, slice: usize, first: u32, series: &SeriesTable) -> Result<(), Failure> {
         let end = first.saturating_add(self.slice).min(series.numbers());
-        let Self { guest: Some(guest), recipe: Some(recipe), saved, saved_bytes, task, .. } = self else { return Ok(()) };
+        let Self { guest: Some(guest), recipe: Some(recipe), saved, saved_bytes, task, .. } = self else {
+            return Ok(());
+        };
         if first >= end {
             saved.truncate(slice);
             *task = Task::None;

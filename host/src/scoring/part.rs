@@ -123,7 +123,7 @@ pub(super) fn start(detector: &str, recipe: Recipe) -> Result<Running, StartErro
 }
 
 pub(super) fn workshop(config: &Config, cache: Option<PathBuf>) -> Result<Workshop, StartError> {
-    let sandbox = Sandbox::new(cache);
+    let sandbox = Sandbox::new(cache).with_patience(config.limits.compile);
     let limits = Limits { memory: config.limits.memory, deadline: config.limits.deadline };
     // Compiled or loaded once, however many detectors there are.
     let built_in = Recipe::new(&sandbox, qualm_components::DETECTOR, Vec::new(), limits)?;

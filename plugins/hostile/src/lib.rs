@@ -92,7 +92,8 @@ impl detection::GuestDetector for Detector {
 
     fn observe(&self, batch: detection::Observations, explain: bool) -> Result<detection::Verdicts, detection::Error> {
         let contributions = if explain { batch.values.clone() } else { Vec::new() };
-        let honest = detection::Verdicts { scores: batch.values.iter().map(|value| value.abs()).collect(), contributions };
+        let honest =
+            detection::Verdicts { scores: batch.values.iter().map(|value| value.abs()).collect(), contributions };
         let Some(attack) = &self.attack else { return Ok(honest) };
         if self.patience.get() > 0 {
             self.patience.set(self.patience.get() - 1);
