@@ -405,7 +405,7 @@ fn overdue(meter: &mut Meter) -> UpdateDeadline {
 }
 
 /// How long this thread has run on a processor, in all.
-fn ran() -> Duration {
+pub(super) fn ran() -> Duration {
     Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap_or_default()
 }
 

@@ -223,7 +223,7 @@ pub(crate) static COMPONENTS: &[Attack] = &[
     ),
     component("imports HTTP", || touching("web:http/client@0.1.0"), NotCompiled("it imports `web:http/client@0.1.0`")),
     component("imports what nobody knows", || touching("other:others/thing"), NotCompiled("`other:others/thing`")),
-    component("100 MB", || vec![0; 100_000_000], NotCompiled("100000000 bytes")),
+    component("101 MB", || vec![0; 101_000_000], NotCompiled("101000000 bytes")),
     component("components within components", || deep(20), NotCompiled("more than 8 components within one another")),
     component("instantiates 2^40 components", || exponential(40), NotCompiled("it is composed of components")),
     component(

@@ -126,7 +126,7 @@ impl Running {
     /// A metric's value.
     fn metric(&self, address: &str, name: &str) -> f64 {
         let mut stream = TcpStream::connect(address).unwrap();
-        write!(stream, "GET /metrics HTTP/1.1\r\nHost: q\r\nConnection: close\r\n\r\n").unwrap();
+        write!(stream, "GET /metrics HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n").unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
         let line = answer.lines().find(|line| line.starts_with(name));

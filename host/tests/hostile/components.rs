@@ -97,7 +97,8 @@ impl Core {
                     {observe}
                     (i32.store8 (i32.const 256) (i32.const 0))
                     (i32.store (i32.const 260) (local.get 5)) (i32.store (i32.const 264) (local.get 6))
-                    (i32.store (i32.const 268) (i32.const 0)) (i32.store (i32.const 272) (i32.const 0))
+                    (i32.store (i32.const 268) (local.get 5))
+                    (i32.store (i32.const 272) (i32.mul (local.get 6) (local.get 7)))
                     (i32.const {answer}))
                 (func (export \"cabi_post_{DETECTION}#[method]detector.observe\") (param i32)
                     {after}

@@ -20,7 +20,7 @@ use qualm::sandbox::{Guest, Limits, Recipe, Running, Sandbox};
 use qualm::scoring::Scoring;
 use qualm_stream::{Rows, Verdicts};
 
-use attacks::{ANSWERS, Attack, COMPONENTS, End, GROWTH, LOOPS, TEXTS, With, component_recipe, hostile};
+use attacks::{ALL, ANSWERS, Attack, COMPONENTS, End, GROWTH, LOOPS, TEXTS, With, component_recipe, hostile};
 use components::Core;
 use support::{LIMITS, Outcome, REST, calm, pipeline, trial};
 
@@ -66,6 +66,13 @@ fn withstand(attacks: &[Attack]) {
             assert!(health.lines_written <= 25 && health.lines_dropped > 1000, "{name}: {health:?}");
         }
     }
+}
+
+#[test]
+fn attacks_have_names_of_their_own() {
+    let mut names: Vec<_> = ALL.iter().copied().flatten().map(|attack| attack.name).collect();
+    names.sort_unstable();
+    assert!(names.windows(2).all(|pair| pair[0] != pair[1]) && names.len() > 60, "{names:?}");
 }
 
 #[test]

@@ -50,6 +50,6 @@ fn whatever_is_flipped_or_cut_it_is_refused_or_behaves_or_fails() {
         }
     }
     // Names and constants may be others without harm; most of what is flipped is not.
-    assert!(refused > 200 && broken > 5 && fine > 5, "{refused} refused, {broken} failed, {fine} ran");
+    assert!(refused > 200 && broken + fine > 20, "{refused} refused, {broken} failed, {fine} ran");
     assert_eq!(refused + broken + fine, MUTANTS);
 }
