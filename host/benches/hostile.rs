@@ -1,9 +1,12 @@
 //! What each attack of `host/tests/hostile/` does to a pipeline: a Markdown table, to stand in `docs/hostile.md`.
 
+#[expect(dead_code, reason = "the tests use the rest")]
 #[path = "../tests/hostile/attacks.rs"]
 mod attacks;
+#[expect(dead_code, reason = "the tests use the rest")]
 #[path = "../tests/hostile/components.rs"]
 mod components;
+#[expect(dead_code, reason = "the tests use the rest")]
 #[path = "../tests/hostile/support.rs"]
 mod support;
 

@@ -122,9 +122,8 @@ impl Sandbox {
     /// Why it is of no use.
     pub fn load_plugin(&self, component: &[u8]) -> Result<(Component, Anatomy), LoadError> {
         let anatomy = inspect(component)?;
-        let compile = |component: &[u8]| match compiler::is_there() {
-            true => compiler::compile(component, self.patience),
-            false => self.precompile(component),
+        let compile = |component: &[u8]| {
+            if compiler::is_there() { compiler::compile(component, self.patience) } else { self.precompile(component) }
         };
         Ok((self.through_cache(component, compile)?, anatomy))
     }
@@ -154,7 +153,7 @@ impl Sandbox {
             match self.load_cached(cache, key) {
                 Ok(component) => return Ok(component),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                    debug!("compiling a detector, for the first time")
+                    debug!("compiling a detector, for the first time");
                 }
                 Err(error) => warn!("compiled code in {} is not used: {error}", cache.join(key).display()),
             }

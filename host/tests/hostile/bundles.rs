@@ -124,7 +124,7 @@ impl Running {
     }
 
     /// A metric's value.
-    fn metric(&self, address: &str, name: &str) -> f64 {
+    fn metric(address: &str, name: &str) -> f64 {
         let mut stream = TcpStream::connect(address).unwrap();
         write!(stream, "GET /metrics HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n").unwrap();
         let mut answer = String::new();
@@ -277,7 +277,7 @@ fn bundles_that_mean_harm_are_refused_and_the_model_stays() {
         assert!(running.pass(), "the model stays");
         thread::sleep(Duration::from_millis(300)); // until counts are copied
         running.pass();
-        let counted = running.metric(&address, "qualm_models_refused_total");
+        let counted = Running::metric(&address, "qualm_models_refused_total");
         assert!(counted > refused, "{what}: {counted}");
         refused = counted;
     }

@@ -26,7 +26,7 @@ fn whatever_is_flipped_or_cut_it_is_refused_or_behaves_or_fails() {
             0 => mutant.truncate(next() % whole.len()),
             1 => drop(mutant.drain(next() % whole.len()..).next()),
             _ => {
-                for _ in 0..1 + next() % 3 {
+                for _ in 0..=next() % 3 {
                     mutant[next() % whole.len()] ^= 1 << (next() % 8);
                 }
             }

@@ -68,7 +68,7 @@ pub(crate) fn pipeline(bad: Recipe) -> Outcome {
         scoring.tend();
         scoring.input()[..lines.len()].copy_from_slice(lines.as_bytes());
         let out = scoring.run(lines.len(), 0).to_vec();
-        longest = longest.max(ran() - began);
+        longest = longest.max(ran().saturating_sub(began));
         let out = String::from_utf8(out).expect("it is text");
         scored += compare(&lines, &out);
         others.extend(scoring.verdicts().filter(|verdict| verdict.lane == 1).map(|verdict| verdict.score.to_bits()));
