@@ -341,12 +341,17 @@ impl Guest {
         call!(self, MOST_SAID, call_forget, series)
     }
 
-    /// What it knows of these series, in so many bytes at most.
+    /// What it knows of these series.
     ///
     /// # Errors
     ///
     /// As with every call.
-    pub fn save(&mut self, series: &[u32], most: usize) -> Result<Vec<u8>, Failure> {
+    pub fn save(&mut self, series: &[u32]) -> Result<Vec<u8>, Failure> {
+        self.save_within(series, MOST_STATE)
+    }
+
+    /// The same, in so many bytes at most.
+    pub(super) fn save_within(&mut self, series: &[u32], most: usize) -> Result<Vec<u8>, Failure> {
         call!(self, most.min(MOST_STATE), call_save, series)
     }
 
@@ -471,7 +476,7 @@ mod tests {
         let mut rows = Rows::default();
         rows.add(0, 0, 0.5);
         let observed = guest.observe(&rows, false, &mut Verdicts::default());
-        let failed = observed.and_then(|()| guest.forget(&[0])).and_then(|()| guest.save(&[0], MOST_STATE));
+        let failed = observed.and_then(|()| guest.forget(&[0])).and_then(|()| guest.save(&[0]));
         let failure = failed.and_then(|state| guest.restore(&state, &[Some(0)])).expect_err(model);
         assert!(guest.memory() <= limits.memory);
         failure

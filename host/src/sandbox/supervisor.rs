@@ -422,7 +422,7 @@ impl Supervisor {
         }
         // The host keeps no more of it than the guest may have.
         *saved_bytes = if slice == 0 { 0 } else { *saved_bytes };
-        slice_of.state = guest.save(&numbers, recipe.limits().memory.saturating_sub(*saved_bytes))?;
+        slice_of.state = guest.save_within(&numbers, recipe.limits().memory.saturating_sub(*saved_bytes))?;
         *saved_bytes += slice_of.state.len();
         let new = Arc::new(slice_of);
         match saved.get_mut(slice) {
