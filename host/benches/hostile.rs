@@ -29,7 +29,7 @@ fn row(attack: &Attack, calm: &Outcome) -> String {
     let recipe = match trial(attack) {
         Ok(recipe) => recipe,
         Err(why) => {
-            let told = why.split(" (").next().unwrap_or_default();
+            let told = why.split(['(', ',', ';']).next().unwrap_or_default().trim();
             return match attack.end {
                 End::NotCompiled(_) => {
                     format!("refuses it before it is compiled: {told} | – | – | `qualm_models_refused_total` |")
@@ -45,7 +45,7 @@ fn row(attack: &Attack, calm: &Outcome) -> String {
         counters.push(format!("log lines dropped {}", health.lines_dropped));
     }
     let does = match attack.end {
-        End::Fails(_) => "passes its rows unscored, starts it anew, leaves it alone after three times",
+        End::Fails(_) => "its rows pass unscored, it is started anew, then left alone",
         _ => "goes on: it harms nobody",
     };
     let memory = health.memory as f64 / f64::from(1 << 20);
