@@ -88,7 +88,7 @@ fn members_are_heard_by_the_rule() {
     // The hostile one that behaves gives each value as its score.
     let value = |at: usize| if at == 50 { 40.0 } else { ((at * 37) % 11) as f64 };
     for (combine, expected) in
-        [("mean", (|a: f64, b: f64| (a + b) / 2.0) as fn(f64, f64) -> f64), ("maximum", f64::max), ("vote", f64::min)]
+        [("mean", f64::midpoint as fn(f64, f64) -> f64), ("maximum", f64::max), ("vote", f64::min)]
     {
         let both = scores(&mut scoring(combine, &[Who::Streaming, Who::Hostile("calm")]));
         for (at, (score, alone)) in both.iter().zip(&alone).enumerate() {

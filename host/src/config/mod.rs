@@ -87,6 +87,9 @@ pub struct Limits {
     /// How long a detector may take for a batch.
     #[serde(deserialize_with = "duration::deserialize")]
     pub deadline: Duration,
+    /// How long it may take to compile a plugin.
+    #[serde(deserialize_with = "duration::deserialize")]
+    pub compile: Duration,
     /// Series that each detector keeps.
     pub max_series: usize,
     /// After what time without rows a series is dropped.
@@ -110,7 +113,8 @@ impl Default for Limits {
     fn default() -> Self {
         let sandbox::Limits { memory, deadline } = sandbox::Limits::default();
         let qualm_stream::Limits { max_series, ttl } = qualm_stream::Limits::default();
-        Self { memory, deadline, max_series, series_ttl: Duration::from_nanos(ttl as u64) }
+        let compile = sandbox::compiler::TIME;
+        Self { memory, deadline, compile, max_series, series_ttl: Duration::from_nanos(ttl as u64) }
     }
 }
 
@@ -202,6 +206,7 @@ impl Config {
             (limits.memory > 4 << 30, "[limits] `memory` must be 4GiB at most: a detector cannot use more"),
             (limits.deadline < Duration::from_millis(5), "[limits] `deadline` must be 5ms at least"),
             (limits.deadline > 60 * second, "[limits] `deadline` must be 60s at most: metrics wait for it"),
+            (limits.compile < second, "[limits] `compile` must be a second at least"),
             (limits.max_series == 0, "[limits] `max_series` must be 1 at least"),
             (limits.max_series > 100_000_000, "[limits] `max_series` must be 100000000 at most"),
             (limits.series_ttl < second, "[limits] `series_ttl` must be a second at least"),
@@ -232,15 +237,16 @@ impl Config {
             write!(out, "[bundles]\ntrusted_keys = [{}]\npoll = \"{}\"\n\n", keys.join(", "), friendly(*poll));
         let State { dir, interval } = state;
         let dir = dir.as_ref().map(|dir| format!("dir = {}\n", quoted(&dir.to_string_lossy())));
-        let Limits { memory, deadline, max_series, series_ttl } = limits;
+        let Limits { memory, deadline, compile, max_series, series_ttl } = limits;
         let _infallible = write!(
             out,
-            "[state]\n{}interval = \"{}\"\n\n[limits]\nmemory = \"{}\"\ndeadline = \"{}\"\n\
+            "[state]\n{}interval = \"{}\"\n\n[limits]\nmemory = \"{}\"\ndeadline = \"{}\"\ncompile = \"{}\"\n\
              max_series = {max_series}\nseries_ttl = \"{}\"\n\n",
             dir.unwrap_or_default(),
             friendly(*interval),
             size(*memory),
             friendly(*deadline),
+            friendly(*compile),
             friendly(*series_ttl),
         );
         out + &http.effective() + &vector.effective() + &influxdb.effective()

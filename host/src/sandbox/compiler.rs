@@ -26,9 +26,11 @@ const COMMAND: &str = "compile-component";
 const INPUT: &str = "component.wasm";
 const OUTPUT: &str = "component.cwasm";
 
-/// What compiling may take. A whole Python takes some 20 seconds of one processor and 600 MiB.
-const LIMITS: Child =
-    Child { time: Duration::from_mins(3), memory: 3 << 30, output: 64 << 10, file: 512 << 20, nice: 15, threads: 1 };
+/// How long compiling may take, unless set otherwise.
+pub const TIME: Duration = Duration::from_mins(3);
+
+/// What else it may take. A whole Python takes some 20 seconds of one processor and 600 MiB.
+const LIMITS: Child = Child { time: TIME, memory: 3 << 30, output: 64 << 10, file: 512 << 20, nice: 15, threads: 1 };
 
 /// Whether this program's `main` has called [`serve`].
 static SERVES: AtomicBool = AtomicBool::new(false);
@@ -60,19 +62,20 @@ pub(super) fn is_there() -> bool {
     SERVES.load(Ordering::Relaxed)
 }
 
-/// Compiles in a process of its own.
+/// Compiles in a process of its own, which may take so long.
 ///
 /// # Errors
 ///
 /// Why it cannot be compiled, or not within limits.
-pub(super) fn compile(component: &[u8]) -> Result<Vec<u8>, LoadError> {
+pub(super) fn compile(component: &[u8], time: Duration) -> Result<Vec<u8>, LoadError> {
     let broken = |error: std::io::Error| LoadError::Process(error.to_string());
+    let limits = Child { time, ..LIMITS };
     let dir = tempfile::tempdir().map_err(broken)?;
     fs::write(dir.path().join(INPUT), component).map_err(broken)?;
-    match child::run(Path::new(PROGRAM), &[COMMAND], dir.path(), &LIMITS, &|| false) {
+    match child::run(Path::new(PROGRAM), &[COMMAND], dir.path(), &limits, &|| false) {
         Ok(done) if done.code == 0 => fs::read(dir.path().join(OUTPUT)).map_err(broken),
         Ok(done) => Err(LoadError::Compile(for_people(done.said.trim()))),
-        Err(Failure::Time) => Err(LoadError::Limit(format!("more than {} s", LIMITS.time.as_secs()))),
+        Err(Failure::Time) => Err(LoadError::Limit(format!("more than {} s", time.as_secs()))),
         Err(Failure::Memory) => Err(LoadError::Limit(format!("more than {} GiB of memory", LIMITS.memory >> 30))),
         Err(Failure::Output) => Err(LoadError::Limit("more than its compiled code may have".to_owned())),
         Err(Failure::Broken(why)) => Err(LoadError::Process(why)),

@@ -65,6 +65,8 @@ pub struct Sandbox {
     engine: Engine,
     clock: Arc<Clock>,
     cache: Option<PathBuf>,
+    /// How long it may take to compile what is not trusted.
+    patience: Duration,
 }
 
 impl Sandbox {
@@ -83,7 +85,13 @@ impl Sandbox {
             .wasm_relaxed_simd(false);
         let engine = Engine::new(&config).expect("the configuration is valid on every processor that Cranelift knows");
         let clock = Arc::new(Clock::start(engine.weak()));
-        Self { engine, clock, cache }
+        Self { engine, clock, cache, patience: compiler::TIME }
+    }
+
+    /// The same, with another limit to how long it may take to compile what is not trusted.
+    #[must_use]
+    pub fn with_patience(self, patience: Duration) -> Self {
+        Self { patience, ..self }
     }
 
     /// The engine itself.
@@ -114,9 +122,8 @@ impl Sandbox {
     /// Why it is of no use.
     pub fn load_plugin(&self, component: &[u8]) -> Result<(Component, Anatomy), LoadError> {
         let anatomy = inspect(component)?;
-        let compile = |component: &[u8]| match compiler::is_there() {
-            true => compiler::compile(component),
-            false => self.precompile(component),
+        let compile = |component: &[u8]| {
+            if compiler::is_there() { compiler::compile(component, self.patience) } else { self.precompile(component) }
         };
         Ok((self.through_cache(component, compile)?, anatomy))
     }
@@ -146,7 +153,7 @@ impl Sandbox {
             match self.load_cached(cache, key) {
                 Ok(component) => return Ok(component),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                    debug!("compiling a detector, for the first time")
+                    debug!("compiling a detector, for the first time");
                 }
                 Err(error) => warn!("compiled code in {} is not used: {error}", cache.join(key).display()),
             }

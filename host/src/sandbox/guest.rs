@@ -259,11 +259,15 @@ impl Guest {
         let has_clock = anatomy.as_ref().is_some_and(|anatomy| !anatomy.imports.is_empty());
         let mut store = store(&sandbox, limits, log);
         let running = sandbox.start_clock();
+        let began = ran();
         begin(&mut store, MOST_SAID);
         let exports = ready.instantiate(&mut store).and_then(|instance| detection.load(&mut store, &instance));
         let opened = exports.and_then(|detection| Ok((detection.detector().call_open(&mut store, model)?, detection)));
         drop(running);
         let opened = opened.map_err(|error| failure(&error, store.data(), limits));
+        // The engine's own part of it is not interrupted, and would take as long again within a batch.
+        let late = ran().saturating_sub(began) > limits.deadline;
+        let opened = opened.and_then(|opened| if late { Err(Failure::Deadline(limits.deadline)) } else { Ok(opened) });
         match opened.and_then(|(opened, detection)| Ok((opened.map_err(refused)?, detection))) {
             Ok((detector, detection)) => Ok(Self { sandbox, store, detection, detector, limits, has_clock }),
             Err(failure) => Err((failure, Remains(store))),
@@ -358,12 +362,8 @@ impl Guest {
         self.save_within(series, MOST_STATE)
     }
 
-    /// The same in so many bytes at most.
-    ///
-    /// # Errors
-    ///
-    /// As with every call.
-    pub fn save_within(&mut self, series: &[u32], most: usize) -> Result<Vec<u8>, Failure> {
+    /// The same, in so many bytes at most.
+    pub(super) fn save_within(&mut self, series: &[u32], most: usize) -> Result<Vec<u8>, Failure> {
         call!(self, most.min(MOST_STATE), call_save, series)
     }
 
@@ -422,7 +422,7 @@ fn overdue(meter: &mut Meter) -> UpdateDeadline {
 }
 
 /// How long this thread has run on a processor, in all.
-fn ran() -> Duration {
+pub(super) fn ran() -> Duration {
     Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap_or_default()
 }
 

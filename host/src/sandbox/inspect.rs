@@ -1,6 +1,6 @@
 //! What a component says of itself, read before anything of it is compiled: what it imports, and which contract it keeps.
 
-use wasmparser::{Encoding, Parser, Payload};
+use wasmparser::{CanonicalFunction, ComponentInstance, Encoding, Parser, Payload};
 
 use super::guest::for_people;
 
@@ -49,6 +49,10 @@ pub enum Unfit {
          `filesystem`, `io`, `random` and `sockets`, without any rights"
     )]
     Import(String),
+    /// It is several components that call one another. What they hand over is copied by the engine, which no deadline
+    /// interrupts.
+    #[error("it is composed of components that call one another; a detector must be one component")]
+    Composed,
     /// It is no detector.
     #[error("it does not export `qualm:detector/detection`, as a detector must; see wit/detection.wit")]
     NoDetector,
@@ -71,7 +75,7 @@ pub fn inspect(component: &[u8]) -> Result<Anatomy, Unfit> {
     }
     let malformed = |why: &dyn std::fmt::Display| Unfit::Malformed(for_people(&why.to_string()));
     let (mut imports, mut contract, mut trains) = (Vec::new(), None, false);
-    let mut depth = 0;
+    let (mut depth, mut lifted) = (0, false);
     for payload in Parser::new(0).parse_all(component) {
         let payload = payload.map_err(|error| malformed(&error))?;
         match payload {
@@ -90,6 +94,27 @@ pub fn inspect(component: &[u8]) -> Result<Anatomy, Unfit> {
                     let name = export.map_err(|error| malformed(&error))?.name.name;
                     trains |= name.starts_with(TRAINING);
                     contract = name.strip_prefix(DETECTION).map(str::to_owned).or(contract);
+                }
+            }
+            // Tools make a component's own calls before its exports, and leave what is within it to hand exports on.
+            Payload::ComponentCanonicalSection(section) => {
+                for function in section {
+                    match function.map_err(|error| malformed(&error))? {
+                        CanonicalFunction::Lift { .. } if depth == 0 => lifted = true,
+                        CanonicalFunction::Lower { .. } if depth == 0 && !lifted => {}
+                        CanonicalFunction::Lift { .. } | CanonicalFunction::Lower { .. } => {
+                            return Err(Unfit::Composed);
+                        }
+                        _ => {}
+                    }
+                }
+            }
+            // Each level could double what there is.
+            Payload::ComponentInstanceSection(section) if depth > 0 => {
+                for instance in section {
+                    if let ComponentInstance::Instantiate { .. } = instance.map_err(|error| malformed(&error))? {
+                        return Err(Unfit::Composed);
+                    }
                 }
             }
             _ => {}
@@ -152,11 +177,19 @@ mod tests {
     fn what_is_no_detector_is_refused_in_words() {
         let deep = "(component ".repeat(10) + &")".repeat(10);
         let large = vec![0; MOST + 1];
+        let lifted = "(core module $m (func (export \"f\"))) (core instance $i (instantiate $m)) \
+                      (func $f (canon lift (core func $i \"f\")))";
+        let composed = &format!("(component (component {lifted}))");
+        let around = &format!("(component {lifted} (core func (canon lower (func $f))))");
+        let doubling = "(component (component (component $c) (instance (instantiate $c)) (instance (instantiate $c))))";
         for (component, what) in [
             (inspect(b"{}"), "it is no WebAssembly component (unexpected end"),
             (inspect(&[0; 64]), "it is no WebAssembly component (magic header not detected"),
             (inspect(&large), "100663297 bytes"),
             (text("(module)"), "it is a module, and not made a component yet"),
+            (text(composed), "it is composed of components"),
+            (text(doubling), "it is composed of components"),
+            (text(around), "it is composed of components"),
             (text("(component)"), "does not export `qualm:detector/detection`"),
             (text(&deep), "more than 8 components within one another"),
             (importing("env", "func"), "it imports `env`, which"),

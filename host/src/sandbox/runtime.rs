@@ -103,7 +103,7 @@ impl Detector for Opened {
 
     fn observe(&mut self, batch: Batch<'_>, explain: bool) -> Result<Verdicts, Error> {
         let mut verdicts = qualm_stream::Verdicts::default();
-        self.guest.get_mut().observe_batch(batch, explain, &mut verdicts).map_err(error)?;
+        self.guest.get_mut().observe_batch(batch, explain, &mut verdicts).map_err(|failure| error(&failure))?;
         let qualm_stream::Verdicts { scores, contributions } = verdicts;
         Ok(Verdicts { scores, contributions })
     }
@@ -118,10 +118,10 @@ impl Detector for Opened {
     }
 
     fn restore(&mut self, state: &[u8], series: &[Option<u32>]) -> Result<(), Error> {
-        self.guest.get_mut().restore(state, series).map_err(error)
+        self.guest.get_mut().restore(state, series).map_err(|failure| error(&failure))
     }
 }
 
-fn error(failure: Failure) -> Error {
+fn error(failure: &Failure) -> Error {
     Error::Internal(failure.to_string())
 }

@@ -9,7 +9,7 @@ use qualm_stream::series::SeriesTable;
 use qualm_stream::{Rows, Scorer, Verdicts};
 use tracing::{info, warn};
 
-use super::guest::{Description, Failure, Guest, Limits, Recipe, Remains, Title};
+use super::guest::{Description, Failure, Guest, Limits, Recipe, Remains, Title, ran};
 
 /// Series saved at a time, between two batches, at most: a third of a millisecond's work for what is built in. A plugin
 /// begins with few, until it is known how long it takes.
@@ -400,15 +400,16 @@ impl Supervisor {
     }
 
     /// Begins a piece of work that may take so long.
-    fn begin(&mut self, deadline: Duration) -> Instant {
+    fn begin(&mut self, deadline: Duration) -> Duration {
         if let Some(guest) = &mut self.guest {
             guest.allow(deadline);
         }
-        Instant::now()
+        ran()
     }
 
-    fn end(&mut self, began: Instant) -> Duration {
-        let took = began.elapsed();
+    /// Ends it. Only time that this thread really ran counts: that a machine is busy is no guest's fault.
+    fn end(&mut self, began: Duration) -> Duration {
+        let took = ran().saturating_sub(began);
         self.spent += took;
         took
     }
@@ -474,6 +475,7 @@ impl Supervisor {
         let left = self.deadline().saturating_sub(self.spent);
         if self.guest.is_none() && self.until.is_none_or(|until| until <= now) && self.is_buried() {
             let recipe = self.recipe.as_ref()?;
+            let began = ran();
             self.health.starts += 1;
             match Guest::start_or_die(&recipe.with_limits(Limits { deadline: left, ..recipe.limits() })) {
                 Ok(guest) => {
@@ -485,7 +487,7 @@ impl Supervisor {
                     self.failed(&failure, now);
                 }
             }
-            self.end(now);
+            self.end(began);
         }
         let left = self.deadline().saturating_sub(self.spent);
         let guest = self.guest.as_mut()?;
@@ -640,6 +642,29 @@ mod tests {
         let scored = (0..10).filter(|_| !score(&mut supervisor, 0, 0, 0.5).is_nan()).count();
         let health = supervisor.health();
         assert_eq!((scored, health.failures["trap"], health.swaps, health.fallbacks), (7, 3, 2, 1), "{health:?}");
+    }
+
+    /// The old guest may take its time to save, and the new one to restore: together no more than a batch has, with the
+    /// next batch.
+    #[test]
+    fn whoever_is_slow_delays_a_swap_by_no_more_than_a_batch() {
+        let limits = Limits { memory: 64 << 20, deadline: Duration::from_millis(250) };
+        let recipe = |model: &str| {
+            Recipe::new(&Sandbox::new(None), qualm_components::HOSTILE, model.as_bytes().to_vec(), limits).unwrap()
+        };
+        let mut series = SeriesTable::new(qualm_stream::Limits::default());
+        let number = series.number(1);
+        let mut supervisor = supervisor(qualm_components::HOSTILE, b"save-loop");
+        score(&mut supervisor, number, 0, 0.5);
+        supervisor.adopt(vec![Arc::new(Slice { identities: vec![1], ages: vec![0], state: b"a".to_vec() })]);
+        let next = Running::start(recipe("restore-loop"), 1).unwrap();
+        let began = ran();
+        supervisor.pause();
+        supervisor.swap(next, Some(&series));
+        supervisor.tend(&series);
+        assert!(score(&mut supervisor, number, 0, 0.5).is_nan() || supervisor.guest.is_some());
+        let took = ran().saturating_sub(began);
+        assert!(took > limits.deadline / 4 && took < limits.deadline * 5 / 4, "{took:?}");
     }
 
     #[test]

@@ -169,6 +169,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::float_cmp, reason = "these numbers are exact")]
     fn scores_are_combined_as_they_should() {
         let three = [(0.5, 1.0), (4.0, 1.0), (1.5, 2.0)];
         assert_eq!(of(Combine::Mean, &three), 1.875);

@@ -340,7 +340,9 @@ impl<F: Format> Scoring<F> {
         if bound && !same {
             let why = format!("{title} has other features, entities or intervals than the other members");
             error!("detector `{}` keeps its model: {why}", supervisor.name());
-            reloader.iter().for_each(|reloader| reloader.refuse(&why));
+            if let Some(reloader) = reloader {
+                reloader.refuse(&why);
+            }
             return;
         }
         let suppression = part::suppression(&own[at], if several { Suppression::default() } else { suppression });

@@ -80,7 +80,9 @@ impl Part {
         let several = configured.len() > 1;
         for (at, (member, weight)) in configured.into_iter().enumerate() {
             let Start { outline, running, reloader } = start(&member)?;
-            running.iter().for_each(|running| tell(&member, running));
+            if let Some(running) = &running {
+                tell(&member, running);
+            }
             if let Some(Outline { shape, suppression }) = outline {
                 match &made_of {
                     None => made_of = Some((shape, if several { Suppression::default() } else { suppression })),
@@ -147,9 +149,10 @@ impl Start {
 /// Says what runs.
 fn tell(member: &config::Detector, running: &Running) {
     let Description { kind, warm_up, .. } = &running.description;
-    match running.title() {
-        Some(title) => info!("detector `{}`: {title}", member.name),
-        None => info!("detector `{}`: {kind}, scores a series after some {warm_up} values", member.name),
+    if let Some(title) = running.title() {
+        info!("detector `{}`: {title}", member.name);
+    } else {
+        info!("detector `{}`: {kind}, scores a series after some {warm_up} values", member.name);
     }
 }
 
@@ -191,7 +194,7 @@ pub(super) fn start(detector: &str, recipe: Recipe) -> Result<Running, StartErro
 }
 
 pub(super) fn workshop(config: &Config, cache: Option<PathBuf>) -> Result<Workshop, StartError> {
-    let sandbox = Sandbox::new(cache);
+    let sandbox = Sandbox::new(cache).with_patience(config.limits.compile);
     let limits = Limits { memory: config.limits.memory, deadline: config.limits.deadline };
     // Compiled or loaded once, however many detectors there are.
     let built_in = Recipe::new(&sandbox, qualm_components::DETECTOR, Vec::new(), limits)?;

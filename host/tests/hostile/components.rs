@@ -16,28 +16,28 @@ const DETECTION: &str = "qualm:detector/detection@0.1.1";
 
 /// The parts of a detector: bodies of functions in the text format. By default it behaves: a value is its own score.
 #[derive(Debug, Clone)]
-pub struct Core {
+pub(crate) struct Core {
     /// Items before all others: imports.
-    pub imports: String,
+    pub(crate) imports: String,
     /// What its world imports besides, in WIT.
-    pub world: String,
+    pub(crate) world: String,
     /// Pages of memory to begin with.
-    pub pages: u32,
+    pub(crate) pages: u32,
     /// Other items.
-    pub items: String,
+    pub(crate) items: String,
     /// What `cabi_realloc` does.
-    pub realloc: String,
+    pub(crate) realloc: String,
     /// What is done at the beginning of a call.
-    pub open: String,
-    pub describe: String,
-    pub observe: String,
-    pub save: String,
+    pub(crate) open: String,
+    pub(crate) describe: String,
+    pub(crate) observe: String,
+    pub(crate) save: String,
     /// What is done once the host has read the answer of `observe`.
-    pub after: String,
+    pub(crate) after: String,
     /// The kind that it says it is: a pointer and a length.
-    pub kind: (u32, u32),
+    pub(crate) kind: (u32, u32),
     /// Where the answer of `observe` is said to be.
-    pub answer: u32,
+    pub(crate) answer: u32,
 }
 
 impl Default for Core {
@@ -68,7 +68,7 @@ const BUMP: &str = "
 
 impl Core {
     /// The component.
-    pub fn build(&self) -> Vec<u8> {
+    pub(crate) fn build(&self) -> Vec<u8> {
         let Self { imports, world, pages, items, realloc, open, describe, observe, save, after, kind, answer } = self;
         let (kind, kind_length) = kind;
         let text = format!(
@@ -97,7 +97,8 @@ impl Core {
                     {observe}
                     (i32.store8 (i32.const 256) (i32.const 0))
                     (i32.store (i32.const 260) (local.get 5)) (i32.store (i32.const 264) (local.get 6))
-                    (i32.store (i32.const 268) (i32.const 0)) (i32.store (i32.const 272) (i32.const 0))
+                    (i32.store (i32.const 268) (local.get 5))
+                    (i32.store (i32.const 272) (i32.mul (local.get 6) (local.get 7)))
                     (i32.const {answer}))
                 (func (export \"cabi_post_{DETECTION}#[method]detector.observe\") (param i32)
                     {after}
@@ -118,12 +119,12 @@ impl Core {
     }
 
     /// One that does this in every batch, with these imports.
-    pub fn calling(imports: &str, world: &str, observe: &str) -> Self {
+    pub(crate) fn calling(imports: &str, world: &str, observe: &str) -> Self {
         Self { imports: imports.to_owned(), world: world.to_owned(), observe: observe.to_owned(), ..Self::default() }
     }
 
     /// One that imports all that WASI 0.2 has for a command.
-    pub fn everything() -> Self {
+    pub(crate) fn everything() -> Self {
         let (resolve, world) = resolve(ALL_OF_WASI);
         let mut imports = String::new();
         for (key, item) in &resolve.worlds[world].imports {
@@ -142,7 +143,7 @@ impl Core {
 }
 
 /// What `wasi:cli/command` imports.
-pub const ALL_OF_WASI: &str = "include wasi:cli/imports@0.2.12;";
+pub(crate) const ALL_OF_WASI: &str = "include wasi:cli/imports@0.2.12;";
 
 fn core_type(of: WasmType) -> &'static str {
     match of {
@@ -161,8 +162,10 @@ fn resolve(more: &str) -> (Resolve, wit_parser::WorldId) {
         resolve.push_file(here.join(format!("tests/hostile/wasi/{package}.wit"))).expect("WASI's WIT is right");
     }
     resolve.push_dir(here.join("../wit")).expect("the contract is right");
-    let others = "package other:others; interface thing { touch: func(); }";
-    resolve.push_str("others.wit", others).expect("it is right");
+    for (package, interface) in [("other:others", "thing"), ("web:http@0.1.0", "client")] {
+        let text = format!("package {package}; interface {interface} {{ touch: func(); }}");
+        resolve.push_str("other.wit", &text).expect("it is right");
+    }
     let text = format!("package test:attack; world attack {{ include qualm:detector/plugin@0.1.1; {more} }}");
     let package = resolve.push_str("attack.wit", &text).expect("the world is right");
     let world = resolve.select_world(&[package], None).expect("there is one");
@@ -170,7 +173,7 @@ fn resolve(more: &str) -> (Resolve, wit_parser::WorldId) {
 }
 
 /// A component, and within it another, in the text format, which is instantiated once the first one is.
-pub fn nest(component: &[u8], inner: &str) -> Vec<u8> {
+pub(crate) fn nest(component: &[u8], inner: &str) -> Vec<u8> {
     let inner = wat::parse_str(inner).expect("the text is right");
     let (mut depth, mut components) = (0, 0);
     for payload in Parser::new(0).parse_all(component) {
@@ -193,10 +196,10 @@ pub fn nest(component: &[u8], inner: &str) -> Vec<u8> {
     out
 }
 
-/// A component that only looks like a detector, with these items in the text format.
-pub fn mask(items: &str) -> Vec<u8> {
-    let text = format!("(component {items} (instance $none) (export \"{DETECTION}\" (instance $none)))");
-    wat::parse_str(text).expect("the text is right")
+/// Components within one another.
+pub(crate) fn deep(levels: usize) -> Vec<u8> {
+    let inner = format!("{}{}", "(component ".repeat(levels), ")".repeat(levels));
+    nest(&Core::default().build(), &inner)
 }
 
 fn section(out: &mut Vec<u8>, id: u8, content: &[u8]) {
@@ -213,26 +216,21 @@ fn leb(out: &mut Vec<u8>, mut number: usize) {
     out.push(number as u8);
 }
 
-/// A component whose compilation takes far longer, or far more memory, than it may.
-pub fn slow_to_compile(size: usize) -> Vec<u8> {
-    let mut body = String::new();
-    for at in 0..size {
-        let _infallible = write!(
-            body,
-            "(block $b{at} (br_if $b{at} (local.get {})) (local.set {} (i64.add (local.get {}) (local.get {}))))",
-            2000 + at % 1000,
-            at % 2000,
-            (at * 7) % 2000,
-            (at * 13) % 2000
-        );
-    }
-    let locals = "i64 ".repeat(2000) + &"i32 ".repeat(1000);
-    let text = format!("(component (core module (func (local {locals}) {body})))");
+/// A component whose compilation takes gigabytes: many variables, each of which may change in each of many loops.
+pub(crate) fn hungry_to_compile(variables: usize, loops: usize) -> Vec<u8> {
+    let changes: String = (0..variables)
+        .map(|at| format!("(local.set {at} (i64.add (local.get {at}) (local.get {})))", (at * 7 + 1) % variables))
+        .collect();
+    let begin: String = (0..loops).map(|at| format!("(loop $l{at} ")).collect();
+    let end: String =
+        (0..loops).rev().map(|at| format!("(br_if $l{at} (i64.eqz (local.get {}))))", at % variables)).collect();
+    let locals = "i64 ".repeat(variables);
+    let text = format!("(component (core module (func (local {locals}) {begin} {changes} {end})))");
     nest(&Core::default().build(), &text)
 }
 
 /// A component that instantiates 2^`levels` modules in a few lines.
-pub fn exponential(levels: usize) -> Vec<u8> {
+pub(crate) fn exponential(levels: usize) -> Vec<u8> {
     let mut text = "(component $c0 (core module $m) (core instance (instantiate $m)))".to_owned();
     for level in 1..=levels {
         let below = level - 1;
@@ -246,7 +244,7 @@ pub fn exponential(levels: usize) -> Vec<u8> {
 
 /// Two components, one of which hands a long text to the other, again and again, when they are instantiated: copying it is
 /// the host's work.
-pub fn transcode(from: &str, to: &str, pages: u32, length: u32) -> Vec<u8> {
+pub(crate) fn transcode(from: &str, to: &str, pages: u32, length: u32) -> Vec<u8> {
     let text = format!(
         "(component
             (component $callee

@@ -165,10 +165,14 @@ impl detection::GuestDetector for Detector {
         let mut scores: Vec<f64> =
             series.iter().zip(&values).map(|(series, value)| self.score(*series, *value)).collect();
         if self.has("batched") {
-            scores.iter_mut().for_each(|score| *score *= 1.0 + 1.0 / series.len() as f64);
+            for score in &mut scores {
+                *score *= 1.0 + 1.0 / series.len() as f64;
+            }
         }
         if self.has("explaining") && explain {
-            scores.iter_mut().for_each(|score| *score *= 1.5);
+            for score in &mut scores {
+                *score *= 1.5;
+            }
         }
         if self.has("nothing") && series.is_empty() {
             scores.push(0.0);
@@ -245,7 +249,7 @@ impl training::Guest for Component {
     fn calibrate(model: Vec<u8>, ordinary: f64, threshold: f64) -> Result<Vec<u8>, detection::Error> {
         let mut model = String::from_utf8(model).map_err(|_| detection::Error::BadModel("not a text".to_owned()))?;
         if !model.ends_with("uncalibrated") {
-            model += &format!(" {ordinary} {threshold}");
+            model = format!("{model} {ordinary} {threshold}");
         }
         Ok(model.into_bytes())
     }

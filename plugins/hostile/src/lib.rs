@@ -28,8 +28,11 @@ use exports::qualm::detector::detection;
 
 wit_bindgen::generate!({ path: "../../wit", world: "plugin" });
 
+/// Makes an attack of this name, if there is one.
+type Find = fn(&str) -> Option<Box<dyn Attack>>;
+
 /// All kinds of attack: each makes one of its name, if it is one of its own.
-const KINDS: [fn(&str) -> Option<Box<dyn Attack>>; 9] = [
+const KINDS: [Find; 9] = [
     answers::find,
     handles::find,
     logs::find,

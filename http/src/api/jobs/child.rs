@@ -53,6 +53,10 @@ pub struct Done {
 }
 
 /// Runs `program` in `dir` until it ends.
+///
+/// # Errors
+///
+/// Why it came to nothing.
 pub fn run(
     program: &Path,
     arguments: &[&str],
