@@ -9,11 +9,12 @@ use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::Duration;
 
-use qualm_bundle::Bundle;
 use qualm_bundle::bundle::Draft;
 use qualm_bundle::golden::Golden;
 use qualm_bundle::manifest::{Feature, Manifest, Provenance, Shape, Suppression, Threshold, Transform};
-use qualm_core::Batch;
+use qualm_bundle::runtime::Runtime;
+use qualm_bundle::{Bundle, Fault};
+use qualm_core::{Batch, Description, Detector, Error, Verdicts};
 use tar::{EntryType, Header};
 use tempfile::TempDir;
 
@@ -24,6 +25,37 @@ const PATIENCE: Duration = Duration::from_mins(2);
 
 /// The limit of a guest's memory, in MiB.
 const MEMORY: u64 = 64;
+
+/// Takes it for granted that a plugin scores a field with its own value: what is hostile is not opened to be packed.
+#[derive(Debug, Clone, Copy)]
+struct Unopened(&'static str);
+
+impl Runtime for Unopened {
+    fn open(&self, _: Option<&[u8]>, _: &[u8]) -> Result<Box<dyn Detector>, Fault> {
+        Ok(Box::new(*self))
+    }
+}
+
+impl Detector for Unopened {
+    fn describe(&self) -> Description {
+        let (kind, version, scale) = (self.0.to_owned(), "1".to_owned(), "none".to_owned());
+        Description { kind, version, features: 1, warm_up: 0, scale }
+    }
+
+    fn observe(&mut self, batch: Batch<'_>, _: bool) -> Result<Verdicts, Error> {
+        Ok(Verdicts { scores: batch.values.to_vec(), contributions: Vec::new() })
+    }
+
+    fn forget(&mut self, _: &[u32]) {}
+
+    fn save(&self, _: &[u32]) -> Vec<u8> {
+        Vec::new()
+    }
+
+    fn restore(&mut self, _: &[u8], _: &[Option<u32>]) -> Result<(), Error> {
+        Ok(())
+    }
+}
 
 /// A bundle of a plugin that scores a field with its own value.
 fn bundle(version: u64, component: &[u8], model: &str) -> Bundle {
@@ -36,13 +68,14 @@ fn bundle(version: u64, component: &[u8], model: &str) -> Bundle {
         transform: Transform::None,
         reference: None,
     };
+    let kind = if model == "{}" { "plain" } else { "hostile" };
     let manifest = Manifest {
         format: 1,
         name: "plugin".to_owned(),
         version,
         created: "2026-01-01T00:00:00Z".parse().unwrap(),
         expires: None,
-        kind: if model == "{}" { "plain" } else { "hostile" }.to_owned(),
+        kind: kind.to_owned(),
         shape: Shape::Field,
         entity: Vec::new(),
         interval: Duration::ZERO,
@@ -54,7 +87,7 @@ fn bundle(version: u64, component: &[u8], model: &str) -> Bundle {
     };
     let golden = Golden::new(1, rows, rows.values);
     let model = model.as_bytes().to_vec();
-    Draft { manifest, model, golden, component: Some(component.to_vec()) }.finish().unwrap()
+    Draft { manifest, model, golden, component: Some(component.to_vec()) }.finish(&Unopened(kind)).unwrap()
 }
 
 /// The program, reading lines.
