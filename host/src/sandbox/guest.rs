@@ -26,6 +26,10 @@ const MOST_SAID: usize = 1 << 20;
 /// The state of series that a guest may hand over in one call, or a model, in bytes.
 pub(super) const MOST_STATE: usize = 64 << 20;
 
+/// Memory of a component that is composed of others: half of it, handed from one to another in one piece, takes the engine
+/// some ten milliseconds, which no deadline interrupts.
+const MOST_COMPOSED: usize = 32 << 20;
+
 /// Handles of resources that a guest may have: one detector, and a few streams that a language's runtime keeps.
 const MOST_HANDLES: usize = 1000;
 
@@ -151,6 +155,8 @@ impl Recipe {
     /// Why it is of no use.
     pub fn plugin(sandbox: &Sandbox, component: &[u8], model: Vec<u8>, limits: Limits) -> Result<Self, LoadError> {
         let (component, anatomy) = sandbox.load_plugin(component)?;
+        let memory = if anatomy.composed { limits.memory.min(MOST_COMPOSED) } else { limits.memory };
+        let limits = Limits { memory, ..limits };
         Ok(Self { anatomy: Some(Arc::new(anatomy)), ..Self::of(sandbox, &component, model, limits)? })
     }
 

@@ -1,6 +1,11 @@
 //! What a component says of itself, read before anything of it is compiled: what it imports, and which contract it keeps.
 
-use wasmparser::{CanonicalFunction, ComponentInstance, Encoding, Parser, Payload};
+use std::collections::BTreeSet;
+
+use wasmparser::{
+    CanonicalFunction, CanonicalOption, ComponentAlias, ComponentExternalKind, ComponentInstance, ComponentOuterAliasKind,
+    Encoding, Parser, Payload,
+};
 
 use super::guest::for_people;
 
@@ -32,6 +37,9 @@ pub struct Anatomy {
     pub contract: String,
     /// Whether it learns from history too.
     pub trains: bool,
+    /// Whether it is several components that call one another, as tools make them that put something in WASI's place. What
+    /// they hand over is copied by the engine, which no deadline interrupts.
+    pub composed: bool,
 }
 
 /// Why a component is not even compiled.
@@ -49,10 +57,9 @@ pub enum Unfit {
          `filesystem`, `io`, `random` and `sockets`, without any rights"
     )]
     Import(String),
-    /// It is several components that call one another. What they hand over is copied by the engine, which no deadline
-    /// interrupts.
-    #[error("it is composed of components that call one another; a detector must be one component")]
-    Composed,
+    /// It is composed of components in a way that takes time without end.
+    #[error("it is composed of components that call one another, and {0}")]
+    Composed(&'static str),
     /// It is no detector.
     #[error("it does not export `qualm:detector/detection`, as a detector must; see wit/detection.wit")]
     NoDetector,
@@ -75,15 +82,23 @@ pub fn inspect(component: &[u8]) -> Result<Anatomy, Unfit> {
     }
     let malformed = |why: &dyn std::fmt::Display| Unfit::Malformed(for_people(&why.to_string()));
     let (mut imports, mut contract, mut trains) = (Vec::new(), None, false);
-    let (mut depth, mut lifted) = (0, false);
+    let (mut depth, mut lifted, mut composed, mut utf8) = (0, false, false, true);
+    // The components that are instantiated in each of those that are being read.
+    let mut instantiated = vec![BTreeSet::new()];
     for payload in Parser::new(0).parse_all(component) {
         let payload = payload.map_err(|error| malformed(&error))?;
         match payload {
             Payload::Version { encoding: Encoding::Module, .. } if depth == 0 => {
                 return Err(malformed(&"it is a module, and not made a component yet"));
             }
-            Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
-            Payload::End(_) => depth -= 1, // the last one is the component's own
+            Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => {
+                depth += 1;
+                instantiated.push(BTreeSet::new());
+            }
+            Payload::End(_) => {
+                depth -= 1; // the last one is the component's own
+                instantiated.pop();
+            }
             Payload::ComponentImportSection(section) if depth == 0 => {
                 for import in section {
                     imports.push(import.map_err(|error| malformed(&error))?.name.name.to_owned());
@@ -99,21 +114,40 @@ pub fn inspect(component: &[u8]) -> Result<Anatomy, Unfit> {
             // Tools make a component's own calls before its exports, and leave what is within it to hand exports on.
             Payload::ComponentCanonicalSection(section) => {
                 for function in section {
-                    match function.map_err(|error| malformed(&error))? {
-                        CanonicalFunction::Lift { .. } if depth == 0 => lifted = true,
-                        CanonicalFunction::Lower { .. } if depth == 0 && !lifted => {}
-                        CanonicalFunction::Lift { .. } | CanonicalFunction::Lower { .. } => {
-                            return Err(Unfit::Composed);
+                    let options = match function.map_err(|error| malformed(&error))? {
+                        CanonicalFunction::Lift { options, .. } => {
+                            lifted = true;
+                            composed |= depth > 0;
+                            options
                         }
-                        _ => {}
+                        CanonicalFunction::Lower { options, .. } => {
+                            composed |= lifted || depth > 0;
+                            options
+                        }
+                        _ => continue,
+                    };
+                    let other = [CanonicalOption::UTF16, CanonicalOption::CompactUTF16];
+                    utf8 &= !options.iter().any(|option| other.contains(option));
+                }
+            }
+            // Each level could double what there is, unless each component is instantiated once, where it stands.
+            Payload::ComponentInstanceSection(section) => {
+                for instance in section {
+                    if let ComponentInstance::Instantiate { component_index, .. } =
+                        instance.map_err(|error| malformed(&error))?
+                        && !instantiated.last_mut().is_some_and(|known| known.insert(component_index))
+                    {
+                        return Err(Unfit::Composed("one of them is there twice"));
                     }
                 }
             }
-            // Each level could double what there is.
-            Payload::ComponentInstanceSection(section) if depth > 0 => {
-                for instance in section {
-                    if let ComponentInstance::Instantiate { .. } = instance.map_err(|error| malformed(&error))? {
-                        return Err(Unfit::Composed);
+            Payload::ComponentAliasSection(section) => {
+                for alias in section {
+                    if let ComponentAlias::Outer { kind: ComponentOuterAliasKind::Component, .. }
+                    | ComponentAlias::InstanceExport { kind: ComponentExternalKind::Component, .. } =
+                        alias.map_err(|error| malformed(&error))?
+                    {
+                        return Err(Unfit::Composed("one of them has two names"));
                     }
                 }
             }
@@ -128,7 +162,11 @@ pub fn inspect(component: &[u8]) -> Result<Anatomy, Unfit> {
         return Err(Unfit::Contract { version: for_people(&contract) });
     }
     imports.iter().try_for_each(|name| check_import(name))?;
-    Ok(Anatomy { imports, contract, trains })
+    if composed && !utf8 {
+        // To turn one encoding into another takes ten times as long as to copy.
+        return Err(Unfit::Composed("hand over texts that are not UTF-8"));
+    }
+    Ok(Anatomy { imports, contract, trains, composed })
 }
 
 fn check_import(name: &str) -> Result<(), Unfit> {
@@ -170,26 +208,45 @@ mod tests {
     #[test]
     fn our_own_detector_imports_nothing() {
         let anatomy = inspect(qualm_components::DETECTOR).unwrap();
-        assert_eq!(anatomy, Anatomy { imports: Vec::new(), contract: "0.1.1".to_owned(), trains: false });
+        assert_eq!(anatomy, Anatomy { imports: Vec::new(), contract: "0.1.1".to_owned(), trains: false, composed: false });
+    }
+
+    #[test]
+    fn components_that_call_one_another_are_told_apart() {
+        let lifted = "(core module $m (func (export \"f\"))) (core instance $i (instantiate $m)) \
+                      (func $f (canon lift (core func $i \"f\")))";
+        for (within, composed) in [
+            (format!("(component {lifted})"), true),
+            (format!("{lifted} (core func (canon lower (func $f)))"), true),
+            (lifted.to_owned(), false),
+        ] {
+            let component = exporting("0.1.1").replacen("(component ", &format!("(component {within} "), 1);
+            assert_eq!(text(&component).unwrap().composed, composed, "{within}");
+        }
     }
 
     #[test]
     fn what_is_no_detector_is_refused_in_words() {
         let deep = "(component ".repeat(10) + &")".repeat(10);
         let large = vec![0; MOST + 1];
-        let lifted = "(core module $m (func (export \"f\"))) (core instance $i (instantiate $m)) \
-                      (func $f (canon lift (core func $i \"f\")))";
-        let composed = &format!("(component (component {lifted}))");
-        let around = &format!("(component {lifted} (core func (canon lower (func $f))))");
         let doubling = "(component (component (component $c) (instance (instantiate $c)) (instance (instantiate $c))))";
+        let renaming = "(component (component $c) (component (alias outer 1 $c (component))))";
+        let utf16 = exporting("0.1.1").replacen(
+            "(component ",
+            "(component (component (core module $m (memory (export \"m\") 1) (func (export \"f\") (param i32 i32)) \
+             (func (export \"r\") (param i32 i32 i32 i32) (result i32) (i32.const 0))) \
+             (core instance $i (instantiate $m)) (func (param \"t\" string) (canon lift (core func $i \"f\") \
+             (memory $i \"m\") (realloc (func $i \"r\")) string-encoding=utf16)))",
+            1,
+        );
         for (component, what) in [
             (inspect(b"{}"), "it is no WebAssembly component (unexpected end"),
             (inspect(&[0; 64]), "it is no WebAssembly component (magic header not detected"),
             (inspect(&large), "100663297 bytes"),
             (text("(module)"), "it is a module, and not made a component yet"),
-            (text(composed), "it is composed of components"),
-            (text(doubling), "it is composed of components"),
-            (text(around), "it is composed of components"),
+            (text(doubling), "it is composed of components that call one another, and one of them is there twice"),
+            (text(renaming), "one of them has two names"),
+            (text(&utf16), "hand over texts that are not UTF-8"),
             (text("(component)"), "does not export `qualm:detector/detection`"),
             (text(&deep), "more than 8 components within one another"),
             (importing("env", "func"), "it imports `env`, which"),

@@ -225,12 +225,18 @@ pub(crate) static COMPONENTS: &[Attack] = &[
     component("imports what nobody knows", || touching("other:others/thing"), NotCompiled("`other:others/thing`")),
     component("101 MB", || vec![0; 101_000_000], NotCompiled("101000000 bytes")),
     component("components within components", || deep(20), NotCompiled("more than 8 components within one another")),
-    component("instantiates 2^40 components", || exponential(40), NotCompiled("it is composed of components")),
+    component("instantiates 2^40 components", || exponential(40), NotCompiled("one of them has two names")),
     component(
-        "has a text of 40 MiB copied without end",
+        "has a text of 40 MiB turned into another encoding without end",
         || transcode("utf16", "utf8", 1900, 40 << 20),
-        NotCompiled("it is composed of components"),
+        NotCompiled("texts that are not UTF-8"),
     ),
+    component(
+        "has a text of 15 MiB copied without end",
+        || transcode("utf8", "utf8", 240, 15 << 20),
+        NotTaken("deadline"),
+    ),
+    component("hands a text of 40 MiB over", || transcode("utf8", "utf8", 700, 40 << 20), NotTaken("memory")),
 ];
 
 /// All of them.
