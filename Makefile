@@ -18,7 +18,7 @@ build: toolchain
 # The plugins that others may copy, in Rust, Python and JavaScript; each README.md says how to build it without this.
 plugins: $(PLUGINS)/loda.wasm $(PLUGINS)/leak.wasm $(PLUGINS)/flatline.wasm
 
-LODA := $(addprefix plugins/loda/,build.sh .cargo/config.toml Cargo.toml Cargo.lock src/lib.rs)
+LODA := $(addprefix plugins/loda/,build.sh .cargo/config.toml Cargo.toml Cargo.lock src/lib.rs src/loda.rs)
 $(PLUGINS)/loda.wasm: $(LODA) $(WIT) | toolchain
 	plugins/loda/build.sh $@
 
