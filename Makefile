@@ -44,6 +44,7 @@ lint: toolchain
 unit: toolchain
 	$(TOOLS) minisign || [ -z "$$CI" ] # without it, what it would be compared with is skipped
 	$(TOOLS) prometheus || [ -z "$$CI" ] # likewise
+	$(MAKE) plugins || [ -z "$$CI" ] # likewise
 	$(CARGO) test --locked --release -p qualm-core -p qualm-stream -p qualm-components -p qualm-bundle -p qualm-offline -p qualm-http -p qualm
 	$(CARGO) test --locked -p qualm-core -p qualm-stream --lib # with overflow checks
 
@@ -52,6 +53,7 @@ unit: toolchain
 # What cannot be had is said, and its tests are skipped; in CI that is a failure.
 e2e: build
 	for tool in telegraf influxd wasmtime prometheus schemathesis live; do $(TOOLS) $$tool || [ -z "$$CI" ] || exit 1; done
+	$(MAKE) plugins || [ -z "$$CI" ]
 	$(CARGO) test --locked --release -p qualm-tests
 
 # The live page in Chromium, with data from a stand-in; `node tests/live/page.mjs --url URL` asks a running qualm.
@@ -59,13 +61,14 @@ e2e: build
 page:
 	node tests/live/page.mjs
 
-bench: build
+bench: build plugins
 	$(CARGO) bench --locked -p qualm --bench pieces
 	$(CARGO) bench --locked -p qualm --bench sandbox
 	SKLEARN_PYTHON=$$($(TOOLS) sklearn) $(CARGO) bench --locked -p qualm --bench trained
 	$(CARGO) bench --locked -p qualm-tests --bench process
 	$(CARGO) bench --locked -p qualm-tests --bench serve # beside Vector too, where VECTOR_BIN names one
 	$(CARGO) bench --locked -p qualm-tests --bench reload
+	$(CARGO) bench --locked -p qualm-tests --bench plugins
 
 # Scores labelled metrics, writes docs/quality.md; takes a quarter of an hour. QUALM_BIN=FILE measures another binary.
 quality:
