@@ -6,6 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
+use qualm::sandbox::{Guest, Limits, Recipe, Sandbox};
 use qualm_bundle::Bundle;
 use qualm_tests::config::{self, quoted};
 use qualm_tests::{Finished, Site, Telegraf, run, tools, until};
@@ -154,9 +155,9 @@ fn a_newer_plugin_takes_over_while_lines_flow() {
 fn what_plugins_learnt_survives_a_restart() {
     let Some(bundles) = Bundles::get() else { return };
     let site = Site::new();
-    let scored = |state: &str, parts: &[std::ops::Range<u64>]| -> Vec<u8> {
+    let scored = |state: &str, restarts: &[u64]| -> Vec<u8> {
         let state = site.path(state);
-        bundles.share_compiled(&state);
+        share_compiled(&state);
         let toml = format!(
             "[[detector]]\nname = \"leak\"\nselect = {{ measurement = \"mem\" }}\nmodel = {}\n\
              [[detector]]\nname = \"flatline\"\nselect = {{ measurement = \"temp\" }}\nmodel = {}\n\
@@ -166,15 +167,15 @@ fn what_plugins_learnt_survives_a_restart() {
             quoted(&state)
         );
         let toml = text(&site.write("qualm.toml", toml));
-        let part = |part: &std::ops::Range<u64>| {
-            let done = run(&bundles.qualm, &["execd", "--config", &toml], lines(part.clone()).as_bytes());
+        let part = |(from, to): (&u64, &u64)| {
+            let done = run(&bundles.qualm, &["execd", "--config", &toml], lines(*from..*to).as_bytes());
             assert!(done.status.success() && !done.stderr.contains("E! "), "{}", done.stderr);
             done.stdout
         };
-        parts.iter().flat_map(part).collect()
+        [&0].into_iter().chain(restarts).zip(restarts.iter().chain([&MEMORY])).flat_map(part).collect()
     };
-    let once = scored("once", &[0..MEMORY]);
-    let twice = scored("twice", &[0..MEMORY - 301, MEMORY - 301..MEMORY]);
+    let once = scored("once", &[]);
+    let twice = scored("twice", &[MEMORY - 301]);
     // Scores alone: what was told before a restart may be told again after it.
     let [once, twice] = [&once, &twice].map(|out| String::from_utf8_lossy(out));
     let scores = |out: &str| -> Vec<String> {
@@ -189,6 +190,27 @@ fn what_plugins_learnt_survives_a_restart() {
     let differ = once.iter().zip(&twice).enumerate().find(|(_, (one, other))| one != other);
     assert_eq!(differ, None, "a restart changed scores");
     assert_eq!(once.len(), twice.len());
+}
+
+/// Whatever happened to a model: it is refused, and nothing traps.
+#[test]
+fn damaged_models_of_loda_are_refused() {
+    let Some(bundles) = Bundles::get() else { return };
+    let Bundle { component, model, .. } = Bundle::read(&bundles.site.path("loda")).expect("a bundle");
+    let component = component.expect("it has a component");
+    let good = Recipe::plugin(&Sandbox::new(None), &component, model.clone(), Limits::default()).expect("it is good");
+    Guest::start(&good).expect("it starts");
+    let last = model.len() - 1;
+    let flipped = [0, 1, 9, 20, 40, last / 2, last - 4, last].map(|at| {
+        let mut model = model.clone();
+        model[at] ^= 0x40;
+        model
+    });
+    let cut = [0, 3, 4, 100, last].map(|length| model[..length].to_vec());
+    for damaged in flipped.into_iter().chain(cut).chain([b"{}".to_vec(), vec![0xff; 1000]]) {
+        let refused = Guest::start(&good.with_model(damaged)).expect_err("it is damaged").to_string();
+        assert!(refused.contains("bad model: it is no model of loda"), "{refused}");
+    }
 }
 
 #[test]
@@ -285,15 +307,15 @@ impl Bundles {
         let first = scores.lines().skip(1).position(|line| score(line).is_some_and(|score| score > 1.0));
         first.unwrap_or_else(|| panic!("{name} finds nothing")) as u64
     }
+}
 
-    /// Has a state directory use the code that was compiled for the bundles.
-    fn share_compiled(&self, state: &Path) {
-        let set = |name| std::env::var_os(name).map(PathBuf::from);
-        let cache = set("XDG_CACHE_HOME").or_else(|| set("HOME").map(|home| home.join(".cache")));
-        let Some(compiled) = cache.map(|cache| cache.join("qualm/compiled")).filter(|dir| dir.is_dir()) else { return };
-        fs::create_dir_all(state.join("qualm")).expect("a directory can be made");
-        std::os::unix::fs::symlink(compiled, state.join("qualm/compiled")).expect("a link can be made");
-    }
+/// Has a state directory use the code that was compiled for the bundles.
+fn share_compiled(state: &Path) {
+    let set = |name| std::env::var_os(name).map(PathBuf::from);
+    let cache = set("XDG_CACHE_HOME").or_else(|| set("HOME").map(|home| home.join(".cache")));
+    let Some(compiled) = cache.map(|cache| cache.join("qualm/compiled")).filter(|dir| dir.is_dir()) else { return };
+    fs::create_dir_all(state.join("qualm")).expect("a directory can be made");
+    std::os::unix::fs::symlink(compiled, state.join("qualm/compiled")).expect("a link can be made");
 }
 
 fn manifest(name: &str) -> PathBuf {

@@ -1,4 +1,4 @@
-//! The same Python code twice: as a plugin in qualm, and in CPython as a processor that Telegraf would start.
+//! The same Python code twice: as a plugin in qualm, and in `CPython` as a processor that Telegraf would start.
 
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Write};

@@ -89,9 +89,9 @@ pub(crate) fn measure(shop: &Shop, effort: Effort) {
         for _ in 0..effort.starts {
             let start = Instant::now();
             let recipe = Recipe::plugin(&shop.sandbox(), &bytes, plugin.model.clone(), LIMITS).expect("it is there");
-            let loaded = start.elapsed();
+            let loaded = Instant::now();
             let guest = Guest::start(&recipe).expect("it starts");
-            starts.push((loaded, start.elapsed() - loaded));
+            starts.push((loaded - start, loaded.elapsed()));
             drop(guest);
         }
         let of =

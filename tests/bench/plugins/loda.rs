@@ -31,7 +31,7 @@ pub(crate) fn measure(shop: &Shop, effort: Effort) {
             effort.turns,
             effort.rows,
             [&mut || score(&mut guest, &batches), &mut || score(&mut trusted, &batches), &mut || {
-                natively(&model, &batches)
+                natively(&model, &batches);
             }],
         );
         let [ours, built_in, native] = [0, 1, 2].map(|at| median(&turns, |turn| turn[at]));

@@ -1,5 +1,5 @@
 //! What plugins cost: LODA beside the same component built in and beside itself compiled natively; what a row costs in
-//! Python and JavaScript; the Python one beside the same code in CPython, as Telegraf would run it; and starts.
+//! Python and JavaScript; the Python one beside the same code in `CPython`, as Telegraf would run it; and starts.
 //!
 //! Prints Markdown and nothing else to stdout. Figures that stand beside one another were measured by turns. `--quick`
 //! takes about a minute instead of some five.

@@ -31,7 +31,7 @@ pub(crate) fn measure(shop: &Shop, effort: Effort) {
             effort.turns,
             calls * rows,
             [&mut || score(&mut leak.guest, leak_rows.next().unwrap_or_default()), &mut || {
-                score(&mut flatline.guest, flatline_rows.next().unwrap_or_default())
+                score(&mut flatline.guest, flatline_rows.next().unwrap_or_default());
             }],
         );
         let [python, javascript] = [0, 1].map(|at| median(&turns, |turn| turn[at]) / 1e3);
