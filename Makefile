@@ -18,7 +18,7 @@ build: toolchain
 # The plugins that others may copy, in Rust, Python and JavaScript; each README.md says how to build it without this.
 plugins: $(PLUGINS)/loda.wasm $(PLUGINS)/leak.wasm $(PLUGINS)/flatline.wasm
 
-LODA := $(addprefix plugins/loda/,build.sh .cargo/config.toml Cargo.toml Cargo.lock src/lib.rs)
+LODA := $(addprefix plugins/loda/,build.sh .cargo/config.toml Cargo.toml Cargo.lock src/lib.rs src/loda.rs)
 $(PLUGINS)/loda.wasm: $(LODA) $(WIT) | toolchain
 	plugins/loda/build.sh $@
 
@@ -52,6 +52,7 @@ unit: toolchain
 # What cannot be had is said, and its tests are skipped; in CI that is a failure.
 e2e: build
 	for tool in telegraf influxd wasmtime prometheus schemathesis live componentize-py componentize-qjs; do $(TOOLS) $$tool || [ -z "$$CI" ] || exit 1; done
+	$(MAKE) plugins || [ -z "$$CI" ]
 	$(CARGO) test --locked --release -p qualm-tests
 
 # The live page in Chromium, with data from a stand-in; `node tests/live/page.mjs --url URL` asks a running qualm.
@@ -59,13 +60,14 @@ e2e: build
 page:
 	node tests/live/page.mjs
 
-bench: build
+bench: build plugins
 	$(CARGO) bench --locked -p qualm --bench pieces
 	$(CARGO) bench --locked -p qualm --bench sandbox
 	SKLEARN_PYTHON=$$($(TOOLS) sklearn) $(CARGO) bench --locked -p qualm --bench trained
 	$(CARGO) bench --locked -p qualm-tests --bench process
 	$(CARGO) bench --locked -p qualm-tests --bench serve # beside Vector too, where VECTOR_BIN names one
 	$(CARGO) bench --locked -p qualm-tests --bench reload
+	$(CARGO) bench --locked -p qualm-tests --bench plugins
 
 # Scores labelled metrics, writes docs/quality.md; takes a quarter of an hour. QUALM_BIN=FILE measures another binary.
 quality:

@@ -13,6 +13,7 @@ from wit_world.imports import log
 VERSION = 1
 BLOCKS = 60  # to a window
 HELD = 64  # values of the block that fills; when there are that many, every other one is dropped
+GOLDEN = 0x9E3779B9  # its multiples, cut to 32 bits, spread evenly
 DEFAULTS = {"direction": "up", "growth": 0.05, "significance": 1e-4, "window_hours": 24}
 SCALE = "the least of Mann-Kendall's z, the drift's t and the growth, each in units of what makes it an anomaly"
 
@@ -24,7 +25,8 @@ class Detector(detection.Detector):
         self.block = round(settings["window_hours"] * 3600e9 / BLOCKS)  # nanoseconds
         self.normal = -NormalDist().inv_cdf(settings["significance"])
         self.student = self.normal + (self.normal**3 + self.normal) / (4 * BLOCKS)  # nearly Student's quantile
-        self.series = {}  # by number: [the filling block's number, its values, [number, median] of those before, score]
+        # By number: [by how much its blocks end early, the filling block, its values, [block, median] before, score].
+        self.series = {}
 
     @classmethod
     def open(cls, model: bytes):
@@ -53,20 +55,22 @@ class Detector(detection.Detector):
     def score(self, number: int, time: int, value: float) -> float:
         if math.isnan(value):
             return value
-        at = time // self.block
         series = self.series.get(number)
-        if series is None or abs(at - series[0]) > BLOCKS:
+        # Each series' blocks end at times of their own, or else one batch would have to judge them all.
+        early = series[0] if series else (number * GOLDEN % 2**32) * self.block >> 32
+        at = (time + early) // self.block
+        if series is None or abs(at - series[1]) > BLOCKS:
             if series:
                 log.write(log.Level.WARN, "a series' time jumped by more than a window: it is learnt anew")
-            series = self.series[number] = [at, [], [], math.nan]
-        elif at > series[0]:
-            medians = [[then, middle] for then, middle in series[2] if then >= at - BLOCKS]
-            medians.append([series[0], median(series[1])])
-            series[:] = at, [], medians, self.judge([middle for _, middle in medians])
-        if len(series[1]) == HELD:
-            del series[1][::2]
-        series[1].append(self.sign * value)
-        return series[3]
+            series = self.series[number] = [early, at, [], [], math.nan]
+        elif at > series[1]:
+            medians = [[then, middle] for then, middle in series[3] if then >= at - BLOCKS]
+            medians.append([series[1], median(series[2])])
+            series[1:] = at, [], medians, self.judge([middle for _, middle in medians])
+        if len(series[2]) == HELD:
+            del series[2][::2]
+        series[2].append(self.sign * value)
+        return series[4]
 
     def judge(self, medians: list[float]) -> float:
         count, growth = len(medians), medians[-1] - medians[0]
@@ -98,9 +102,9 @@ class Detector(detection.Detector):
             version, settings, saved = json.loads(state)
             if version != VERSION or settings != self.settings or len(saved) != len(series):
                 raise ValueError("saved by another version, with other parameters, or of other series")
-            for filling, values, medians, score in filter(None, saved):
+            for early, filling, values, medians, score in filter(None, saved):
                 numbers = [score, *values, *(middle for _, middle in medians)]
-                if type(filling) is not int or not values or not all(type(number) is float for number in numbers):
+                if not type(early) is type(filling) is int or not values or set(map(type, numbers)) != {float}:
                     raise ValueError("a series of another shape")
         except (TypeError, ValueError) as why:
             raise Err(Error_BadState(f"state of leak: {why}"))

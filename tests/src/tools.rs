@@ -19,6 +19,18 @@ pub fn qualm_cli_wasm() -> Option<PathBuf> {
     built("QUALM_CLI_WASM", "target/components/qualm-cli.wasm", hint)
 }
 
+/// One of the plugins that others copy.
+#[must_use]
+pub fn plugin(name: &str) -> Option<PathBuf> {
+    let hint = format!("the plugin {name} is not built; run `make plugins`");
+    let path = workspace().join("target/plugins").join(name).with_extension("wasm");
+    present(
+        env::var_os("QUALM_PLUGINS_DIR").map_or(path, |dir| PathBuf::from(dir).join(name).with_extension("wasm")),
+        "QUALM_PLUGINS_DIR",
+        &hint,
+    )
+}
+
 /// The real Telegraf.
 #[must_use]
 pub fn telegraf() -> Option<PathBuf> {

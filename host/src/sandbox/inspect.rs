@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use wasmparser::{
-    CanonicalFunction, CanonicalOption, ComponentAlias, ComponentExternalKind, ComponentInstance, ComponentOuterAliasKind,
-    Encoding, Parser, Payload,
+    CanonicalFunction, CanonicalOption, ComponentAlias, ComponentExternalKind, ComponentInstance,
+    ComponentOuterAliasKind, Encoding, Parser, Payload,
 };
 
 use super::guest::for_people;
@@ -208,7 +208,10 @@ mod tests {
     #[test]
     fn our_own_detector_imports_nothing() {
         let anatomy = inspect(qualm_components::DETECTOR).unwrap();
-        assert_eq!(anatomy, Anatomy { imports: Vec::new(), contract: "0.1.1".to_owned(), trains: false, composed: false });
+        assert_eq!(
+            anatomy,
+            Anatomy { imports: Vec::new(), contract: "0.1.1".to_owned(), trains: false, composed: false }
+        );
     }
 
     #[test]

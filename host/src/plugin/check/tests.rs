@@ -120,7 +120,11 @@ fn what_hardly_runs_is_found_out_too() {
         format!("(component (instance $i) (export \"qualm:detector/detection@{version}\" (instance $i)))")
     };
     for (check, request, reason) in [
-        ("imports", wat("(component (import \"env\" (func)))"), "it imports `env`"),
+        (
+            "imports",
+            wat(&exporting("0.1.1").replacen("(component ", "(component (import \"env\" (func)) ", 1)),
+            "it imports `env`",
+        ),
         ("contract", wat(&exporting("7.0.0")), "it is built for version 7.0.0"),
         ("compiles", wat(&exporting("0.1.1")), "the component cannot be compiled"),
         ("bad models", hostile("nan"), "given no bytes, it opens; it must answer bad-model"),
