@@ -14,7 +14,7 @@ use qualm_http::api::jobs::Child;
 use qualm_http::api::jobs::child::{self, Failure};
 
 use super::engine::{LoadError, Sandbox};
-use super::guest::for_people;
+use super::text::for_people;
 
 /// This very program, even where its file was replaced meanwhile.
 const PROGRAM: &str = "/proc/self/exe";

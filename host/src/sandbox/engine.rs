@@ -16,8 +16,8 @@ use wasmtime::component::Component;
 use wasmtime::{Config, Engine, EngineWeak};
 
 use super::compiler;
-use super::guest::for_people;
 use super::inspect::{Anatomy, Unfit, inspect};
+use super::text::for_people;
 
 /// How often the clock of deadlines ticks while a call is under way. A deadline is overrun by a few ticks at most.
 pub const TICK: Duration = Duration::from_millis(2);

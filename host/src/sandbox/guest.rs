@@ -16,11 +16,9 @@ use super::guest_log::GuestLog;
 use super::imports::link;
 use super::inspect::Anatomy;
 use super::meter::Meter;
+use super::text::{clip, for_people};
 
-/// How long a text of a guest's may be where people read it.
-pub(super) const MOST_TEXT: usize = 300;
-
-/// What a guest may hand over in one call besides what it was asked for, in bytes: texts. Of them we keep [`MOST_TEXT`].
+/// What a guest may hand over in one call besides what it was asked for, in bytes: texts. Of them we keep [little](super::text::MOST).
 const MOST_SAID: usize = 1 << 20;
 
 /// The state of series that a guest may hand over in one call, or a model, in bytes.
@@ -460,20 +458,6 @@ pub(super) fn refused(error: Error) -> Failure {
         Error::BadState(why) => for_people(&format!("bad state: {}", clip(&why))),
         Error::Internal(why) => for_people(&format!("internal: {}", clip(&why))),
     })
-}
-
-/// A guest's text, fit for a log: one line, no control characters, not too long.
-pub(super) fn for_people(text: &str) -> String {
-    let clipped = clip(text);
-    let mut fit: String = clipped.chars().map(|c| if c.is_control() { '·' } else { c }).collect();
-    if clipped.len() < text.len() {
-        fit.push('…');
-    }
-    fit
-}
-
-fn clip(text: &str) -> &str {
-    text.char_indices().nth(MOST_TEXT).map_or(text, |(end, _)| &text[..end])
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use tracing::{debug, error, info, warn};
 
 pub(super) use super::bindings::qualm::detector::log::Level;
-use super::guest::for_people;
+use super::text::{MOST, for_people};
 
 /// Lines that may come at once, such as those that a language's runtime prints when it ends with an error.
 const BURST: u32 = 20;
@@ -67,7 +67,7 @@ impl GuestLog {
         let mut lines = self.lines();
         for piece in text.split_inclusive('\n') {
             lines.begun.push_str(piece);
-            if piece.ends_with('\n') || lines.begun.len() > super::guest::MOST_TEXT {
+            if piece.ends_with('\n') || lines.begun.len() > MOST {
                 let line = std::mem::take(&mut lines.begun);
                 lines.write(level, line.trim_end());
             }

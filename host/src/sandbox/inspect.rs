@@ -7,7 +7,7 @@ use wasmparser::{
     ComponentOuterAliasKind, Encoding, Parser, Payload,
 };
 
-use super::guest::for_people;
+use super::text::for_people;
 
 /// The interface that every detector exports; behind it comes the version.
 const DETECTION: &str = "qualm:detector/detection@";

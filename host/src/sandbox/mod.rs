@@ -19,6 +19,7 @@ pub mod limiter;
 mod meter;
 pub mod runtime;
 pub mod supervisor;
+mod text;
 pub mod trainer;
 mod wasi;
 
