@@ -24,11 +24,11 @@ $(PLUGINS)/loda.wasm: $(LODA) $(WIT) | toolchain
 
 $(PLUGINS)/leak.wasm: plugins/leak/detection.py $(WIT)
 	@mkdir -p $(PLUGINS)
-	$$($(TOOLS) componentize-py) -d wit -w plugin componentize -p plugins/leak detection -o $@ --stub-wasi
+	$$($(TOOLS) componentize-py) -d wit -w plugin componentize -p plugins/leak detection -o $@
 
 $(PLUGINS)/flatline.wasm: plugins/flatline/flatline.js plugins/flatline/package-lock.json $(WIT)
 	@mkdir -p $(PLUGINS)
-	$$($(TOOLS) componentize-qjs) -w wit -n plugin -j plugins/flatline/flatline.js -o $@ --stub-wasi --sync
+	$$($(TOOLS) componentize-qjs) -w wit -n plugin -j plugins/flatline/flatline.js -o $@ --sync
 
 # See it find real incidents.
 demo: build

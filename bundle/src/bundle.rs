@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::fs;
-use std::io;
+use std::io::{self, Read, Seek};
 use std::path::Path;
 
 use jiff::Timestamp;
@@ -270,7 +270,15 @@ pub(crate) fn read_files(path: &Path) -> Result<Files, Fault> {
     if path.ends_with(files::MANIFEST) {
         return Err(Fault::Io(io::Error::other("it is a part of a bundle; name the directory that it is in")));
     }
-    archive::unpack(fs::File::open(path)?)
+    let mut file = fs::File::open(path)?;
+    let mut magic = [0; 4];
+    if file.read_exact(&mut magic).is_ok() && &magic == b"\0asm" {
+        let path = path.display();
+        let what = format!("it is a plugin, not yet a bundle; `qualm plugin pack {path} --out DIR` makes one of it");
+        return Err(Fault::Io(io::Error::other(what)));
+    }
+    file.rewind()?;
+    archive::unpack(file)
 }
 
 /// The same files.

@@ -23,6 +23,7 @@ use qualm_stream::vector::Shape;
 use qualm_stream::{Rows, Verdicts};
 use tracing::{info, warn};
 
+use crate::sandbox::engine::LoadError;
 use crate::sandbox::guest::Title;
 use crate::sandbox::{Failure, Guest, Limits, Recipe, Running, Sandbox};
 
@@ -106,11 +107,16 @@ impl Workshop {
         let text = |fault: qualm_bundle::Fault| Rejected::from(fault.to_string());
         self.check(bundle)?;
         let manifest = &bundle.manifest;
-        let recipe = match &bundle.component {
-            None => self.built_in.with_model(bundle.model.clone()),
-            Some(component) => Recipe::plugin(&self.sandbox, component, bundle.model.clone(), self.limits)
-                .map_err(|error| Rejected::from(format!("detector.wasm: {error}")))?,
-        };
+        let recipe =
+            match &bundle.component {
+                None => self.built_in.with_model(bundle.model.clone()),
+                Some(component) => Recipe::plugin(&self.sandbox, component, bundle.model.clone(), self.limits)
+                    .map_err(|error| Rejected {
+                        // A full disk, say, is not its fault.
+                        may_pass: matches!(error, LoadError::Process(_)),
+                        why: format!("detector.wasm: {error}"),
+                    })?,
+            };
         let features = manifest.features.len();
         let title =
             Arc::new(Title { name: manifest.name.clone(), version: manifest.version, kind: manifest.kind.clone() });

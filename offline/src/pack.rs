@@ -35,12 +35,13 @@ pub fn pack(component: Vec<u8>, spec: &Spec, out: &Path, runtime: &dyn Runtime) 
         return Err("`threshold` is the plugin's own; leave it out".to_owned());
     }
     let model = model(spec)?;
-    let opened = runtime.open(Some(&component), &model);
-    let mut detector = opened.map_err(|fault| match fault {
-        Fault::Model(what) => format!("the plugin does not take its parameters: {what}"),
-        other => other.to_string(),
-    })?;
-    let description = detector.describe();
+    let open = || {
+        runtime.open(Some(&component), &model).map_err(|fault| match fault {
+            Fault::Model(what) => format!("the plugin does not take its parameters: {what}"),
+            other => other.to_string(),
+        })
+    };
+    let description = open()?.describe();
     if let Some(kind) = spec.detector.as_ref().filter(|kind| **kind != description.kind) {
         return Err(format!("`detector` is `{kind}`, but the plugin is `{}`", description.kind));
     }
@@ -61,7 +62,7 @@ pub fn pack(component: Vec<u8>, spec: &Spec, out: &Path, runtime: &dyn Runtime) 
         provenance: Provenance { parameters: spec.parameters.clone(), ..Provenance::default() },
         sha256: BTreeMap::new(),
     };
-    let golden = golden(&mut *detector, &description)?;
+    let golden = golden(open, &description)?;
     Ok(Draft { manifest, model, golden, component: Some(component) })
 }
 
@@ -105,7 +106,7 @@ fn features(spec: &Spec, count: u32) -> Result<(Shape, Vec<Feature>), String> {
 
 /// Rows of two series that go up and down a little, each feature on a level of its own; behind the first half a jump of
 /// one series, a missing value, and a row without any.
-fn golden(detector: &mut dyn Detector, description: &Description) -> Result<Golden, String> {
+fn golden(open: impl Fn() -> Result<Box<dyn Detector>, String>, description: &Description) -> Result<Golden, String> {
     let features = (description.features as usize).max(1);
     let most = (MOST / features).max(LEAST);
     let rows = ((description.warm_up as usize).saturating_mul(4)).clamp(LEAST, most) / 2 * 2;
@@ -126,11 +127,10 @@ fn golden(detector: &mut dyn Detector, description: &Description) -> Result<Gold
     let mut golden = None;
     // A detector that looks at spans of time may need longer ones before it scores at all.
     for step in STEPS {
-        detector.forget(&[0, 1]);
         let times: Vec<i64> = (0..rows as i64).map(|row| row / 2 * step).collect();
         let rows = Batch { series: &series, times: &times, values: &values };
         let made =
-            Golden::of(detector, rows).map_err(|what| format!("the plugin does not score golden rows: {what}"))?;
+            Golden::of(&mut *open()?, rows).map_err(|what| format!("the plugin does not score golden rows: {what}"))?;
         if made.scores.iter().any(|score| !score.is_nan()) {
             return Ok(made);
         }

@@ -57,7 +57,7 @@ class Detector(detection.Detector):
             return value
         series = self.series.get(number)
         # Each series' blocks end at times of their own, or else one batch would have to judge them all.
-        early = series[0] if series else (number * GOLDEN % 2**32) * self.block >> 32
+        early = series[0] if series else (hash(value) * GOLDEN % 2**32) * self.block >> 32
         at = (time + early) // self.block
         if series is None or abs(at - series[1]) > BLOCKS:
             if series:

@@ -27,6 +27,9 @@ pub const SAMPLE: &str = include_str!("../sample.toml");
 /// What a detector needs beside its series: its own code's data, and a full batch with its scores.
 const GUEST_BYTES: usize = 8 << 20;
 
+/// The shortest deadline: the clock ticks every other millisecond.
+const LEAST_DEADLINE: Duration = Duration::from_millis(5);
+
 /// A configuration that cannot be used: where, what, and what to do.
 #[derive(Debug, thiserror::Error)]
 #[error("{place}: {what}")]
@@ -190,8 +193,22 @@ impl Config {
             return Err(format!("there are {} detectors; at most 64 are possible", detector.len()));
         }
         for (at, one) in detector.iter().enumerate() {
-            if detector[..at].iter().any(|other| other.name == one.name) {
-                return Err(format!("two detectors are called `{}`; give each a `name` of its own", one.name));
+            // Members are told of, and their state is kept, under names like `careful/leak`.
+            let names = |one: &Detector| {
+                let members = one.members().into_iter().map(|(member, _)| member.name);
+                members.chain([one.name.clone()]).collect::<Vec<_>>()
+            };
+            let own = names(one);
+            if let Some(name) = detector[..at].iter().flat_map(names).find(|name| own.contains(name)) {
+                return Err(format!("two detectors are called `{name}`; give each a `name` of its own"));
+            }
+            let members = one.members.len().max(1) as u32;
+            if limits.deadline / members < LEAST_DEADLINE {
+                return Err(format!(
+                    "detector `{}`: its {members} members share [limits] `deadline`, which must be {} at least for that",
+                    one.name,
+                    friendly(LEAST_DEADLINE * members)
+                ));
             }
             let parameters = one.parameters();
             parameters.check().map_err(|(key, range)| format!("detector `{}`: `{key}` {range}", one.name))?;
@@ -204,7 +221,7 @@ impl Config {
             (bundles.poll < second, "[bundles] `poll` must be a second at least"),
             (limits.memory < 1 << 20, "[limits] `memory` must be 1MiB at least"),
             (limits.memory > 4 << 30, "[limits] `memory` must be 4GiB at most: a detector cannot use more"),
-            (limits.deadline < Duration::from_millis(5), "[limits] `deadline` must be 5ms at least"),
+            (limits.deadline < LEAST_DEADLINE, "[limits] `deadline` must be 5ms at least"),
             (limits.deadline > 60 * second, "[limits] `deadline` must be 60s at most: metrics wait for it"),
             (limits.compile < second, "[limits] `compile` must be a second at least"),
             (limits.max_series == 0, "[limits] `max_series` must be 1 at least"),

@@ -130,6 +130,16 @@ fn errors_name_the_place_and_what_would_be_right() {
             "q.toml",
             "leave it out",
         ),
+        (
+            "[[detector]]\nname = \"a/streaming\"\n[[detector]]\nname = \"a\"\nkind = \"ensemble\"\nmembers = [{}, { name = \"b\" }]",
+            "q.toml",
+            "two detectors are called `a/streaming`",
+        ),
+        (
+            "[limits]\ndeadline = \"9ms\"\n[[detector]]\nkind = \"ensemble\"\nmembers = [{}, { name = \"b\" }]",
+            "q.toml",
+            "its 2 members share [limits] `deadline`, which must be 10ms",
+        ),
         ("[[detector]]\nkind = \"steaming\"", "q.toml:2", "`streaming`"),
         ("[[detector]]\nhalf_life = \"soon\"", "q.toml:2", "`soon` is no duration"),
         ("[[detector]]\nhalf_life = \"-1s\"", "q.toml:2", "`-1s` is no duration"),

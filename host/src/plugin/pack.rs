@@ -10,6 +10,7 @@ use qualm_bundle::stdout::say;
 use qualm_offline::pack::pack;
 use qualm_offline::train::spec::Spec;
 use serde_json::json;
+use tracing::warn;
 
 use super::Error;
 
@@ -60,6 +61,9 @@ pub(super) fn run(options: &Options, runtime: &dyn Runtime) -> Result<(), Error>
     let at = |what: String| Error::Unusable { place: component.display().to_string(), what };
     let beside = component.with_file_name("plugin.toml");
     let manifest = manifest.clone().or_else(|| beside.is_file().then_some(beside));
+    if manifest.is_none() {
+        warn!("there is no plugin.toml beside {}: all is as the plugin has it by default", component.display());
+    }
     let spec = manifest.as_deref().map_or_else(|| Ok(Spec::default()), Spec::read)?;
     let bytes = fs::read(component).map_err(|error| at(error.to_string()))?;
     let draft = pack(bytes, &spec, out, runtime).map_err(at)?;

@@ -68,12 +68,19 @@ pub(super) fn is_there() -> bool {
 ///
 /// Why it cannot be compiled, or not within limits.
 pub(super) fn compile(component: &[u8], time: Duration) -> Result<Vec<u8>, LoadError> {
-    let broken = |error: std::io::Error| LoadError::Process(error.to_string());
+    let place = std::env::temp_dir();
+    let broken = |error: std::io::Error| {
+        let place = place.display();
+        LoadError::Process(format!("{error}; it works in {place}: make room there, or name another place by TMPDIR"))
+    };
     let limits = Child { time, ..LIMITS };
     let dir = tempfile::tempdir().map_err(broken)?;
     fs::write(dir.path().join(INPUT), component).map_err(broken)?;
     match child::run(Path::new(PROGRAM), &[COMMAND], dir.path(), &limits, &|| false) {
         Ok(done) if done.code == 0 => fs::read(dir.path().join(OUTPUT)).map_err(broken),
+        Ok(done) if done.said.is_empty() => {
+            Err(LoadError::Process("it ended without a word; is the disk full?".to_owned()))
+        }
         Ok(done) => Err(LoadError::Compile(for_people(done.said.trim()))),
         Err(Failure::Time) => Err(LoadError::Limit(format!("more than {} s", time.as_secs()))),
         Err(Failure::Memory) => Err(LoadError::Limit(format!("more than {} GiB of memory", LIMITS.memory >> 30))),

@@ -1,12 +1,13 @@
 //! The engine: what a guest may use, compiled code and its cache, and the clock of deadlines.
 
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -34,6 +35,9 @@ const GUEST_STACK: usize = 512 << 10;
 
 /// Compiled components that are kept: a Python takes 60 MiB, and every new version of qualm compiles anew.
 const MOST_KEPT: usize = 32;
+
+/// Held while a component that is not trusted is compiled.
+static COMPILING: Mutex<()> = Mutex::new(());
 
 /// Why a component could not be made ready.
 #[derive(Debug, thiserror::Error)]
@@ -122,6 +126,12 @@ impl Sandbox {
     /// Why it is of no use.
     pub fn load_plugin(&self, component: &[u8]) -> Result<(Component, Anatomy), LoadError> {
         let anatomy = inspect(component)?;
+        let cached = self.cache.as_ref().and_then(|cache| self.load_cached(cache, &self.key(component)).ok());
+        if let Some(component) = cached {
+            return Ok((component, anatomy));
+        }
+        // One at a time: each may take gigabytes, and who waited may find the work done.
+        let _one = COMPILING.lock().unwrap_or_else(PoisonError::into_inner);
         let compile = |component: &[u8]| {
             if compiler::is_there() { compiler::compile(component, self.patience) } else { self.precompile(component) }
         };
@@ -234,13 +244,14 @@ fn prune(cache: &Path) -> io::Result<()> {
     let mut entries = Vec::new();
     for entry in fs::read_dir(cache)? {
         let path = entry?.path();
-        if path.extension().is_some_and(|extension| extension == "cwasm") {
-            entries.push((fs::metadata(&path)?.modified()?, path));
+        // Another process may have removed it meanwhile.
+        if let (Some("cwasm"), Ok(about)) = (path.extension().and_then(OsStr::to_str), fs::metadata(&path)) {
+            entries.push((about.modified()?, path));
         }
     }
     entries.sort();
     for (_, path) in entries.iter().rev().skip(MOST_KEPT) {
-        fs::remove_file(path)?;
+        drop(fs::remove_file(path));
     }
     Ok(())
 }

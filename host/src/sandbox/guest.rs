@@ -7,6 +7,7 @@ use std::time::Duration;
 use qualm_core::Batch;
 use qualm_stream::{Rows, Verdicts};
 use rustix::time::{ClockId, clock_gettime};
+use tracing::debug;
 use wasmtime::component::{Component, InstancePre, ResourceAny};
 use wasmtime::{Store, Trap, UpdateDeadline};
 
@@ -154,6 +155,9 @@ impl Recipe {
     pub fn plugin(sandbox: &Sandbox, component: &[u8], model: Vec<u8>, limits: Limits) -> Result<Self, LoadError> {
         let (component, anatomy) = sandbox.load_plugin(component)?;
         let memory = if anatomy.composed { limits.memory.min(MOST_COMPOSED) } else { limits.memory };
+        if memory < limits.memory {
+            debug!("a component that is composed of others has {} MiB of memory at most", memory >> 20);
+        }
         let limits = Limits { memory, ..limits };
         Ok(Self { anatomy: Some(Arc::new(anatomy)), ..Self::of(sandbox, &component, model, limits)? })
     }

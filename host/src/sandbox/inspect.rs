@@ -108,7 +108,11 @@ pub fn inspect(component: &[u8]) -> Result<Anatomy, Unfit> {
                 for export in section {
                     let name = export.map_err(|error| malformed(&error))?.name.name;
                     trains |= name.starts_with(TRAINING);
-                    contract = name.strip_prefix(DETECTION).map(str::to_owned).or(contract);
+                    // Of several, one that is known here.
+                    let is_known = contract.as_ref().is_some_and(|contract: &String| contract.starts_with(KNOWN));
+                    if let (Some(version), false) = (name.strip_prefix(DETECTION), is_known) {
+                        contract = Some(version.to_owned());
+                    }
                 }
             }
             // Tools make a component's own calls before its exports, and leave what is within it to hand exports on.

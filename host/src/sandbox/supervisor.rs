@@ -17,8 +17,8 @@ const SLICE: u32 = 4096;
 /// See [`SLICE`].
 const FIRST_SLICE: u32 = 64;
 
-/// How long saving a slice may take; the next one is smaller then.
-const SLICE_TIME: Duration = Duration::from_millis(1);
+/// How long saving a slice may take; the next one is smaller then, as long as that helps.
+const SLICE_TIME: Duration = Duration::from_millis(4);
 
 /// Memory that is given back at once. To give back more takes longer than a batch should wait, so a thread does it.
 const SMALL: usize = 4 << 20;
@@ -153,6 +153,11 @@ impl Running {
         self.recipe.title()
     }
 
+    /// The guest alone.
+    pub(crate) fn into_guest(self) -> Guest {
+        self.guest
+    }
+
     /// The guest, to try it out before it is used.
     pub fn guest(&mut self) -> &mut Guest {
         &mut self.guest
@@ -184,6 +189,10 @@ pub struct Supervisor {
     saved: Vec<Arc<Slice>>,
     /// Bytes of state that were saved since saving began.
     saved_bytes: usize,
+    /// What the save under way has so far: it takes the place of `saved` when it is whole.
+    saving: Vec<Arc<Slice>>,
+    /// How long the last slice took.
+    slice_took: Duration,
     /// Some of what was saved could not be used.
     lost_state: bool,
     task: Task,
@@ -232,6 +241,8 @@ impl Supervisor {
             told: HashMap::new(),
             saved: Vec::new(),
             saved_bytes: 0,
+            saving: Vec::new(),
+            slice_took: Duration::ZERO,
             lost_state: false,
             task: Task::None,
             slice,
@@ -267,7 +278,9 @@ impl Supervisor {
         self.strikes = 0;
         // To take the old one down takes longer than a pipeline should wait.
         let old = self.guest.replace(guest);
-        drop(old.map(|old| thread::spawn(move || drop(old))));
+        if let Some(old) = old {
+            discard(old);
+        }
         self.task = Task::Restore(0);
         if let Some(series) = few {
             self.finish(series);
@@ -372,8 +385,7 @@ impl Supervisor {
         };
         let took = self.end(began);
         if matches!(self.task, Task::Save { .. }) {
-            let other = if took > SLICE_TIME { self.slice / 2 } else { self.slice.saturating_mul(2) };
-            self.slice = if took > SLICE_TIME / 4 && took <= SLICE_TIME { self.slice } else { other.clamp(1, SLICE) };
+            self.resize(took);
         }
         if let Err(failure) = result {
             if let Task::Restore(slice) = self.task {
@@ -382,6 +394,18 @@ impl Supervisor {
             self.failed(&failure, Instant::now());
         }
         self.hear();
+    }
+
+    /// Sizes the next slice by how long the last one took. What a call costs whatever its size is not to be had for less by
+    /// more calls.
+    fn resize(&mut self, took: Duration) {
+        let helped = took < self.slice_took / 4 * 3 || self.slice_took < SLICE_TIME;
+        if took > SLICE_TIME && helped {
+            self.slice = (self.slice / 2).max(1);
+        } else if took < SLICE_TIME / 4 {
+            self.slice = self.slice.saturating_mul(2).min(SLICE);
+        }
+        self.slice_took = took;
     }
 
     /// Begins a pause between batches: no batch waited when it began.
@@ -416,11 +440,15 @@ impl Supervisor {
 
     fn save(&mut self, slice: usize, first: u32, series: &SeriesTable) -> Result<(), Failure> {
         let end = first.saturating_add(self.slice).min(series.numbers());
-        let Self { guest: Some(guest), recipe: Some(recipe), saved, saved_bytes, task, .. } = self else {
+        let Self { guest: Some(guest), recipe: Some(recipe), saved, saving, saved_bytes, task, .. } = self else {
             return Ok(());
         };
+        if slice == 0 {
+            saving.clear();
+            *saved_bytes = 0;
+        }
         if first >= end {
-            saved.truncate(slice);
+            *saved = std::mem::take(saving);
             *task = Task::None;
             return Ok(());
         }
@@ -434,14 +462,9 @@ impl Supervisor {
             slice_of.ages.push(u32::try_from(age / 1_000_000_000).unwrap_or(u32::MAX));
         }
         // The host keeps no more of it than the guest may have.
-        *saved_bytes = if slice == 0 { 0 } else { *saved_bytes };
         slice_of.state = guest.save_within(&numbers, recipe.limits().memory.saturating_sub(*saved_bytes))?;
         *saved_bytes += slice_of.state.len();
-        let new = Arc::new(slice_of);
-        match saved.get_mut(slice) {
-            Some(old) => *old = new,
-            None => saved.push(new),
-        }
+        saving.push(Arc::new(slice_of));
         *task = Task::Save { slice: slice + 1, first: end };
         Ok(())
     }
@@ -562,6 +585,12 @@ impl Supervisor {
             info!("detector `{}` works again", self.name);
         }
     }
+}
+
+/// Takes a guest down beside the pipeline: to give its memory back takes longer than a batch should wait.
+pub(crate) fn discard(guest: Guest) {
+    // Where no thread can be started it is dropped here, which is late but no harm.
+    drop(thread::Builder::new().name("qualm-grave".to_owned()).spawn(move || drop(guest)));
 }
 
 /// Series to save at first.

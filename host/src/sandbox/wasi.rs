@@ -17,6 +17,9 @@ struct Error;
 struct Pollable;
 struct Terminal;
 
+/// The output stream that errors are told on.
+const STDERR: u32 = 2;
+
 /// Random bytes that may be asked for at a time.
 const MOST_RANDOM: u64 = 64 << 10;
 
@@ -71,7 +74,7 @@ pub(super) fn answer(linker: &mut LinkerInstance<'_, Meter>, interface: &str, fu
             linker.func_wrap(function, |_: Store<'_>, ()| Ok((Resource::<Output>::new_own(1),)))?;
         }
         ("wasi:cli/stderr", "get-stderr") => {
-            linker.func_wrap(function, |_: Store<'_>, ()| Ok((Resource::<Output>::new_own(2),)))?;
+            linker.func_wrap(function, |_: Store<'_>, ()| Ok((Resource::<Output>::new_own(STDERR),)))?;
         }
         ("wasi:cli/terminal-stdin" | "wasi:cli/terminal-stdout" | "wasi:cli/terminal-stderr", _) => {
             linker.func_wrap(function, |_: Store<'_>, ()| Ok((None::<Resource<Terminal>>,)))?;
@@ -87,12 +90,14 @@ pub(super) fn answer(linker: &mut LinkerInstance<'_, Meter>, interface: &str, fu
             })?;
         }
         ("wasi:io/streams", "[method]output-stream.write" | "[method]output-stream.blocking-write-and-flush") => {
-            linker.func_wrap(function, |mut store: Store<'_>, (_, bytes): (Resource<Output>, WasmList<u8>)| {
+            linker.func_wrap(function, |mut store: Store<'_>, (output, bytes): (Resource<Output>, WasmList<u8>)| {
                 if bytes.len() as u64 > MOST_PRINTED {
                     bail!("it printed more than {MOST_PRINTED} bytes at a time");
                 }
                 let text = String::from_utf8_lossy(bytes.as_le_slice(&store)).into_owned();
-                store.data_mut().log.print(Level::Info, &text);
+                // What ends a plugin is told on stderr, and must be seen wherever that is.
+                let level = if output.rep() == STDERR { Level::Warn } else { Level::Info };
+                store.data_mut().log.print(level, &text);
                 Ok((Ok::<(), StreamError>(()),))
             })?;
         }

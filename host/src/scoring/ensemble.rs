@@ -125,7 +125,7 @@ fn combined(combine: Combine, opinions: &mut [Opinion]) -> f64 {
     let all: f64 = opinions.iter().map(|one| one.weight).sum();
     opinions.sort_unstable_by(|a, b| b.score.partial_cmp(&a.score).unwrap_or(Ordering::Equal));
     match combine {
-        Combine::Mean => opinions.iter().map(|one| one.score * one.weight).sum::<f64>() / all,
+        Combine::Mean => opinions.iter().map(|one| one.score * one.weight).sum::<f64>().min(f64::MAX) / all,
         Combine::Maximum => opinions.first().map_or(f64::NAN, |one| one.score),
         Combine::Vote => {
             let mut so_far = 0.0;

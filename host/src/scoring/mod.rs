@@ -21,13 +21,16 @@ use crate::clock;
 use crate::config::{self, Config};
 use crate::models::{Candidate, Reloader, Workshop};
 use crate::sandbox::runtime::Sandboxed;
-use crate::sandbox::supervisor::{Health, Mode, NOBODY, Rest};
+use crate::sandbox::supervisor::{Health, Mode, NOBODY, Rest, discard};
 use crate::sandbox::{Failure, Limits, Recipe, Sandbox, Supervisor, engine};
 use crate::state::{self, Saved, StateFile, Writer};
 use crate::view::{REFRESH, View};
 
 /// How long a detector may take for a batch where nothing waits for it.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long saving or restoring may take at the start or end, where metrics wait or whoever stops us does.
+const FINISH: Duration = Duration::from_secs(5);
 
 /// How often an idle pipeline looks whether there is a new model.
 const MODELS: Duration = Duration::from_millis(500);
@@ -288,7 +291,8 @@ impl<F: Format> Scoring<F> {
         }
         self.forget();
         self.tend_slices();
-        if self.saving && !self.is_busy() {
+        // One that takes for ever must not keep the others' from being written.
+        if self.saving && (!self.is_busy() || Instant::now() >= self.next_save) {
             self.saving = false;
             if let Some(writer) = &self.writer {
                 writer.write_soon(self.saved());
@@ -338,11 +342,15 @@ impl<F: Format> Scoring<F> {
         let bound = others.map(|(_, other)| other.supervisor.mode()).any(|mode| mode != Mode::Waiting);
         let Member { supervisor, reloader, .. } = &mut ensembles[at].members_mut()[member];
         if bound && !same {
-            let why = format!("{title} has other features, entities or intervals than the other members");
+            let why = format!(
+                "{title} has other features, entities or intervals than the other members; to change them for all, put all \
+                 new models in place and restart qualm"
+            );
             error!("detector `{}` keeps its model: {why}", supervisor.name());
             if let Some(reloader) = reloader {
                 reloader.refuse(&why);
             }
+            discard(running.into_guest());
             return;
         }
         let suppression = part::suppression(&own[at], if several { Suppression::default() } else { suppression });
@@ -448,9 +456,10 @@ impl<F: Format> Scoring<F> {
         }
     }
 
-    /// Saves or restores all, where no batch waits.
+    /// Saves or restores all, where no batch waits; what takes too long is restored between batches, or not saved anew.
     fn finish_slices(&mut self) {
-        while self.is_busy() {
+        let end = Instant::now() + FINISH;
+        while self.is_busy() && Instant::now() < end {
             self.supervisors_mut().for_each(Supervisor::pause);
             self.tend_slices();
         }
