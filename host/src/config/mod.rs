@@ -202,8 +202,8 @@ impl Config {
             if let Some(name) = detector[..at].iter().flat_map(names).find(|name| own.contains(name)) {
                 return Err(format!("two detectors are called `{name}`; give each a `name` of its own"));
             }
-            let members = one.members.len().max(1) as u32;
-            if limits.deadline / members < LEAST_DEADLINE {
+            let members = one.members.len() as u32;
+            if members > 0 && limits.deadline / members < LEAST_DEADLINE {
                 return Err(format!(
                     "detector `{}`: its {members} members share [limits] `deadline`, which must be {} at least for that",
                     one.name,

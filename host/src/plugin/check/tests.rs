@@ -133,7 +133,7 @@ fn what_hardly_runs_is_found_out_too() {
         ("determinism", hostile("short"), "it answered nonsense"),
         ("warm-up", hostile("infinite"), "it answered nonsense"),
         ("a jump", hostile("negative"), "it answered nonsense"),
-        ("per series", hostile("save-trap"), "it answered nonsense"),
+        ("per series", hostile("save-trap"), "it trapped"),
     ] {
         let failed = outcome(check, &request).expect_err(check);
         assert!(failed.contains(reason), "{check}: {failed}");
