@@ -42,7 +42,8 @@ fn made_built_and_checked(lang: &str, features: usize, variables: &[(&str, &OsSt
         "{described}"
     );
     let imports = told["checks"][0]["measured"].as_str().unwrap_or_default();
-    assert!(!imports.contains("WASI"), "it imports {imports}");
+    // What Python and JavaScript print goes through WASI to the log: where an exception comes from must be seen.
+    assert_eq!(imports.contains("WASI"), lang != "rust", "it imports {imports}");
 
     let misspelt = check("{\"warmup\": 30}").output().expect("it can be run");
     assert_eq!(misspelt.status.code(), Some(1), "{}", String::from_utf8_lossy(&misspelt.stdout));
