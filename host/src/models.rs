@@ -161,15 +161,7 @@ impl From<String> for Rejected {
     }
 }
 
-/// Why there is no candidate.
-#[derive(Debug)]
-struct Missing {
-    why: String,
-    /// See [`Absent`].
-    outline: Option<Outline>,
-}
-
-impl From<String> for Missing {
+impl From<String> for Absent {
     fn from(why: String) -> Self {
         Self { why, outline: None }
     }
@@ -215,29 +207,28 @@ impl Loader {
     /// Where there is neither.
     pub fn first(&mut self, metrics_wait: bool) -> Result<Candidate, Absent> {
         let offered = if metrics_wait && self.is_far() {
-            Err(Missing::from(format!("{} has not been asked yet", self.fetcher.source())))
+            Err(Absent::from(format!("{} has not been asked yet", self.fetcher.source())))
         } else {
             let found = self.find(metrics_wait);
             found.and_then(|found| found.ok_or_else(|| format!("{}: there is no bundle", self.fetcher.source()).into()))
         };
         let (error, outline) = match offered {
             Ok(candidate) => return Ok(candidate),
-            Err(Missing { why, outline }) => (why, outline),
+            Err(Absent { why, outline }) => (why, outline),
         };
-        let absent = |why: String| Absent { why, outline: None };
         let kept = match self.store.current() {
             Ok(kept) => kept.filter(|kept| outline.is_none() || !self.workshop.must_compile(kept)),
             Err(kept) => return Err(Absent { why: format!("{error}; {kept}"), outline }),
         };
         let Some(kept) = kept else { return Err(Absent { why: error, outline }) };
         if metrics_wait && self.workshop.must_compile(&kept) {
-            let compiled = self.later(kept).map_err(|kept| absent(format!("{error}; {kept}")))?;
+            let compiled = self.later(kept).map_err(|kept| Absent::from(format!("{error}; {kept}")))?;
             return Err(Absent { why: format!("{error}; {}", compiled.why), outline: compiled.outline });
         }
         let candidate = self
             .workshop
             .candidate(&kept)
-            .map_err(|kept| absent(format!("{error}; and the last good bundle is of no use: {kept}")))?;
+            .map_err(|kept| Absent::from(format!("{error}; and the last good bundle is of no use: {kept}")))?;
         self.last = Some(kept.digest());
         info!("detector `{}` begins with the last good model, {}: {error}", self.name, candidate.title);
         Ok(candidate)
@@ -259,17 +250,17 @@ impl Loader {
     }
 
     /// Leaves a bundle to the next look.
-    fn later(&mut self, bundle: Bundle) -> Result<Missing, String> {
+    fn later(&mut self, bundle: Bundle) -> Result<Absent, String> {
         self.workshop.check(&bundle).map_err(|rejected| rejected.why)?;
         let Manifest { name, version, .. } = &bundle.manifest;
         let why = format!("{name} version {version} scores nothing until it is compiled");
         let outline = Some(Outline::of(&bundle.manifest)?);
         self.pending = Some(bundle);
-        Ok(Missing { why, outline })
+        Ok(Absent { why, outline })
     }
 
     /// As [`look`](Self::look); what would have to be compiled is left to the next look where metrics wait.
-    fn find(&mut self, metrics_wait: bool) -> Result<Option<Candidate>, Missing> {
+    fn find(&mut self, metrics_wait: bool) -> Result<Option<Candidate>, Absent> {
         // A store that cannot be read keeps nobody from asking the source.
         let changed = self.store.changed().unwrap_or_else(|error| {
             warn!("detector `{}`: {error}", self.name);

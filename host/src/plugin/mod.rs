@@ -110,7 +110,7 @@ impl Error {
 pub fn run(options: &Options, sandboxed: &Sandboxed) -> Result<(), Error> {
     match &options.command {
         Command::New(options) => new::run(options),
-        Command::Check(options) => check::run(options),
+        Command::Check(options) => check::run(options, sandboxed.sandbox()),
         Command::Pack(options) => pack::run(options, sandboxed),
     }
 }

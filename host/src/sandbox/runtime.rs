@@ -31,6 +31,12 @@ impl Sandboxed {
         Self { sandbox, limits, last: Mutex::new(None) }
     }
 
+    /// Where plugins run.
+    #[must_use]
+    pub fn sandbox(&self) -> &Sandbox {
+        &self.sandbox
+    }
+
     /// How to start a component, as yet without a model.
     ///
     /// # Errors

@@ -3,8 +3,6 @@
 pub mod ensemble;
 mod part;
 
-pub(crate) use part::cache_dir;
-
 use std::fmt::Write as _;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
@@ -16,7 +14,7 @@ use qualm_stream::{Counts, Format, Lane, Lines, Pipeline};
 use tracing::{error, info};
 
 use self::ensemble::{Ensemble, Member};
-use self::part::Part;
+use self::part::{Part, cache_dir};
 use crate::clock;
 use crate::config::{self, Config};
 use crate::models::{Candidate, Reloader, Workshop};

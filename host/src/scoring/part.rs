@@ -203,7 +203,7 @@ pub(super) fn workshop(config: &Config, cache: Option<PathBuf>) -> Result<Worksh
 }
 
 /// Where compiled code is kept: with the state, or with the user's other caches, or nowhere.
-pub(crate) fn cache_dir(config: &Config) -> Option<PathBuf> {
+pub(super) fn cache_dir(config: &Config) -> Option<PathBuf> {
     let set = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     let user = || set("XDG_CACHE_HOME").or_else(|| set("HOME").map(|home| home.join(".cache")));
     config.state.dir.clone().or_else(user).map(|dir| dir.join("qualm").join("compiled"))

@@ -21,9 +21,7 @@ use qualm_bundle::stdout::say;
 use serde_json::{Map, Value};
 
 use super::Error;
-use crate::config::Config;
 use crate::sandbox::Sandbox;
-use crate::scoring::cache_dir;
 use prepare::{Request, prepare};
 use report::{Outcome, Report};
 use subject::Subject;
@@ -98,7 +96,7 @@ fn object(text: &str) -> Result<Map<String, Value>, String> {
     serde_json::from_str(text).map_err(|error| format!("it must be a JSON object, such as '{{\"name\": 1}}': {error}"))
 }
 
-pub(super) fn run(options: &Options) -> Result<(), Error> {
+pub(super) fn run(options: &Options, sandbox: &Sandbox) -> Result<(), Error> {
     let read = |path: &PathBuf| std::fs::read(path).map_err(|source| Error::Read { path: path.clone(), source });
     let request = Request {
         component: read(&options.component)?,
@@ -107,9 +105,7 @@ pub(super) fn run(options: &Options) -> Result<(), Error> {
         parameters: options.parameters.clone().unwrap_or_default(),
     };
     let place = options.component.display();
-    // Compiled code is kept where a pipeline without a configuration keeps it.
-    let cache = Config::parse("", "the default configuration").ok().and_then(|config| cache_dir(&config));
-    let report = check(&request, &Sandbox::new(cache)).map_err(|why| Error::Unfit(format!("{place}: {why}")))?;
+    let report = check(&request, sandbox).map_err(|why| Error::Unfit(format!("{place}: {why}")))?;
     say(&if options.json { format!("{}\n", report.to_json()) } else { report.for_people() }).map_err(Error::Print)?;
     match report.failed() {
         0 => Ok(()),
