@@ -51,7 +51,11 @@ pub(crate) fn manifest(version: u64) -> Manifest {
         entity: vec!["host".to_owned()],
         interval: Duration::from_secs(10),
         threshold: Threshold { rule: "false_alarm_rate = 0.001".to_owned(), ordinary: 0.5, raw: 3.25 },
-        suppression: Suppression { sustained: Some("3 of 5".to_owned()), cooldown: Duration::from_mins(10) },
+        suppression: Suppression {
+            sustained: Some("3 of 5".to_owned()),
+            cooldown: Duration::from_mins(10),
+            ..Suppression::default()
+        },
         features: vec![feature("user", Transform::None), feature("system", Transform::Rate)],
         provenance: Provenance {
             data_sha256: "0".repeat(64),

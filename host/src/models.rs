@@ -46,7 +46,7 @@ pub struct Absent {
     /// In words for people.
     pub why: String,
     /// A model that is good as far as can be told before it is compiled, which takes longer than metrics should wait.
-    pub outline: Option<Outline>,
+    pub outline: Option<Box<Outline>>,
 }
 
 /// What is known of a model before it runs.
@@ -60,11 +60,9 @@ pub struct Outline {
 
 impl Outline {
     fn of(manifest: &Manifest) -> Result<Self, String> {
-        let (sustained, of) = manifest.suppression.sustained()?.unwrap_or((1, 1));
-        let cooldown = i64::try_from(manifest.suppression.cooldown.as_nanos()).unwrap_or(i64::MAX);
         Ok(Self {
             shape: (manifest.shape == manifest::Shape::Vector).then(|| manifest.vectors()).transpose()?,
-            suppression: Suppression { sustained, of, cooldown },
+            suppression: manifest.suppression.for_pipeline()?,
         })
     }
 }
@@ -254,7 +252,7 @@ impl Loader {
         self.workshop.check(&bundle).map_err(|rejected| rejected.why)?;
         let Manifest { name, version, .. } = &bundle.manifest;
         let why = format!("{name} version {version} scores nothing until it is compiled");
-        let outline = Some(Outline::of(&bundle.manifest)?);
+        let outline = Some(Box::new(Outline::of(&bundle.manifest)?));
         self.pending = Some(bundle);
         Ok(Absent { why, outline })
     }

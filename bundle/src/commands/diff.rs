@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use super::inspect::taken;
 use super::{Error, print, read, text};
 use crate::bundle::Bundle;
+use crate::duration::friendly;
 use crate::files;
 use crate::manifest::{Feature, Manifest, Reference};
 
@@ -66,17 +67,16 @@ fn differences(before: &Bundle, after: &Bundle) -> Differences {
     add("kind", json!(a.kind), json!(b.kind));
     add("shape", json!(a.shape), json!(b.shape));
     add("entity", json!(a.entity), json!(b.entity));
-    add("interval", json!(crate::duration::friendly(a.interval)), json!(crate::duration::friendly(b.interval)));
+    add("interval", json!(friendly(a.interval)), json!(friendly(b.interval)));
     add("threshold.rule", json!(a.threshold.rule), json!(b.threshold.rule));
     add("threshold.ordinary", json!(a.threshold.ordinary), json!(b.threshold.ordinary));
     add("threshold.raw", json!(a.threshold.raw), json!(b.threshold.raw));
-    let suppression = |manifest: &Manifest| {
-        let cooldown = crate::duration::friendly(manifest.suppression.cooldown);
-        (json!(manifest.suppression.sustained), json!(cooldown))
-    };
-    let ((sustained_a, cooldown_a), (sustained_b, cooldown_b)) = (suppression(a), suppression(b));
-    add("suppression.sustained", sustained_a, sustained_b);
-    add("suppression.cooldown", cooldown_a, cooldown_b);
+    let (s, t) = (&a.suppression, &b.suppression);
+    add("suppression.direction", json!(s.direction), json!(t.direction));
+    add("suppression.min_deviation", json!(s.min_deviation), json!(t.min_deviation));
+    add("suppression.expected_range", json!(s.expected_range), json!(t.expected_range));
+    add("suppression.sustained", json!(s.sustained), json!(t.sustained));
+    add("suppression.cooldown", json!(friendly(s.cooldown)), json!(friendly(t.cooldown)));
     let order = |manifest: &Manifest| manifest.features.iter().map(|feature| feature.name.clone()).collect::<Vec<_>>();
     let (order_a, order_b) = (order(a), order(b));
     if order_a.iter().collect::<BTreeSet<_>>() == order_b.iter().collect() {
@@ -182,6 +182,8 @@ fn show(value: &Value) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::manifest::Transform;
     use crate::runtime::Native;
@@ -195,6 +197,7 @@ mod tests {
         let mut draft = testing::draft(2);
         let manifest = &mut draft.manifest;
         manifest.threshold.raw = 4.125;
+        manifest.suppression.cooldown = Duration::from_mins(20);
         manifest.features[1].transform = Transform::Delta;
         manifest.features[1].name = "kernel".to_owned();
         manifest.features[0].reference.as_mut().unwrap().mean = 10.3;
@@ -208,6 +211,8 @@ mod tests {
             "1 → 2",
             "threshold.raw",
             "3.25 → 4.125",
+            "suppression.cooldown",
+            "10m → 20m",
             "feature system",
             "− cpu.usage_system cpu=cpu-total, its growth a second",
             "feature kernel",
@@ -222,7 +227,10 @@ mod tests {
         ] {
             assert!(text.contains(line), "{line} in\n{text}");
         }
-        assert!(!text.contains("kind") && !text.contains("order of features"), "{text}");
+        assert!(
+            !text.contains("kind") && !text.contains("suppression.sustained") && !text.contains("order of features"),
+            "{text}"
+        );
         assert_eq!(json!(differences)["changes"][0], json!({"what": "version", "before": 1, "after": 2}));
     }
 }

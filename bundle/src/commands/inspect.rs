@@ -10,7 +10,7 @@ use super::{Error, print, read, text};
 use crate::bundle::Bundle;
 use crate::duration::friendly;
 use crate::files;
-use crate::manifest::{Feature, Manifest, Provenance, Shape, Transform};
+use crate::manifest::{Direction, Feature, Manifest, Provenance, Shape, Suppression, Transform};
 use crate::signature::{Signed, Trust};
 
 #[derive(Debug, Args)]
@@ -80,7 +80,7 @@ fn for_people(bundle: &Bundle, summary: &Summary<'_>) -> String {
                 text::number(threshold.ordinary)
             ),
         ),
-        ("alarms", alarms(&bundle.manifest)),
+        ("alarms", alarms(&bundle.manifest.suppression)),
         ("trained", trained(&bundle.manifest.provenance)),
         ("parameters", list(&bundle.manifest.provenance.parameters, ToString::to_string)),
         ("metrics", list(&bundle.manifest.provenance.metrics, |metric| text::number(*metric))),
@@ -104,16 +104,25 @@ fn rows(manifest: &Manifest) -> String {
     }
 }
 
-fn alarms(manifest: &Manifest) -> String {
-    let suppression = &manifest.suppression;
-    let when = suppression.sustained.as_ref().map_or_else(
+fn alarms(suppression: &Suppression) -> String {
+    let Suppression { direction, min_deviation, expected_range, sustained, cooldown } = suppression;
+    let mut when = sustained.as_ref().map_or_else(
         || "at every anomalous row".to_owned(),
         |sustained| format!("when {sustained} rows are anomalous"),
     );
-    if suppression.cooldown.is_zero() {
-        return when;
+    if *direction != Direction::Both {
+        when = format!("{when}, {} what was expected", direction.name());
     }
-    format!("{when}, then none for {}", friendly(suppression.cooldown))
+    if *min_deviation > 0.0 {
+        when = format!("{when}, {} or more from what was expected", text::number(*min_deviation));
+    }
+    if let Some([least, most]) = expected_range {
+        when = format!("{when}, never from {} to {}", text::number(*least), text::number(*most));
+    }
+    if !cooldown.is_zero() {
+        when = format!("{when}, then none for {}", friendly(*cooldown));
+    }
+    when
 }
 
 fn trained(provenance: &Provenance) -> String {
@@ -153,4 +162,20 @@ pub(super) fn taken(feature: &Feature) -> String {
         Transform::Log1p => ", ln(1 + x)",
     };
     format!("{measurement}.{field}{tags}{transform}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn alarms_are_told_in_words() {
+        let read = |text| alarms(&toml::from_str(text).unwrap());
+        assert_eq!(read(""), "at every anomalous row");
+        assert_eq!(read("sustained = '3 of 5'\ncooldown = '10m'"), "when 3 of 5 rows are anomalous, then none for 10m");
+        assert_eq!(
+            read("direction = 'above'\nmin_deviation = 5\nexpected_range = [-inf, 80]"),
+            "at every anomalous row, above what was expected, 5 or more from what was expected, never from -inf to 80"
+        );
+    }
 }

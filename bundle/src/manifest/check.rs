@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use qualm_core::trained::MOST_FEATURES;
 
-use super::{FORMAT, Feature, Manifest, Reference, Shape, Suppression};
+use super::{FORMAT, Feature, Manifest, Reference, Shape};
 use crate::files;
 
 /// The longest name.
@@ -71,7 +71,8 @@ impl Manifest {
         if !threshold.ordinary.is_finite() || !threshold.raw.is_finite() {
             return Err("[threshold] is not finite".to_owned());
         }
-        suppression.sustained()?;
+        suppression.for_pipeline().map_err(|what| format!("[suppression] {what}"))?;
+        suppression.check_knowable(self).map_err(|what| format!("[suppression] {what}"))?;
         self.check_digests()
     }
 
@@ -99,17 +100,6 @@ impl Reference {
         }
         Err("its `reference` must be finite: a share of missing values, a mean, a deviation, 11 ascending quantiles"
             .into())
-    }
-}
-
-impl Suppression {
-    /// `sustained` as numbers: how many of how many rows.
-    ///
-    /// # Errors
-    ///
-    /// Says that it is none, and shows one.
-    pub fn sustained(&self) -> Result<Option<(u32, u32)>, String> {
-        self.sustained.as_deref().map(qualm_stream::suppress::Suppression::parse_sustained).transpose()
     }
 }
 
@@ -151,7 +141,5 @@ mod tests {
             let error = manifest.check().unwrap_err();
             assert!(error.contains(what), "{error}, and not {what}");
         }
-        let sustained = Suppression { sustained: Some("3 of 5".into()), ..Suppression::default() };
-        assert_eq!(sustained.sustained(), Ok(Some((3, 5))));
     }
 }

@@ -1,6 +1,7 @@
 //! `bundle.toml`: what a bundle says of itself.
 
 mod check;
+mod suppression;
 mod text;
 
 use std::collections::BTreeMap;
@@ -12,6 +13,7 @@ use qualm_stream::vector;
 use serde::{Deserialize, Serialize};
 
 pub use check::name;
+pub use suppression::{Direction, Suppression};
 
 /// The version of the format that is written and read here.
 pub const FORMAT: u32 = 1;
@@ -127,18 +129,6 @@ pub struct Threshold {
     pub raw: f64,
 }
 
-/// When an anomaly is one worth telling.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Suppression {
-    /// Only if so many of a series' last rows are anomalous, such as `3 of 5`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub sustained: Option<String>,
-    /// For how long after an alarm there is no other: one alarm an incident.
-    #[serde(with = "crate::duration", skip_serializing_if = "Duration::is_zero")]
-    pub cooldown: Duration,
-}
-
 /// Where a model comes from.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -168,12 +158,6 @@ impl Transform {
     #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
     fn is_none(&self) -> bool {
         *self == Self::None
-    }
-}
-
-impl Suppression {
-    fn is_none(&self) -> bool {
-        *self == Self::default()
     }
 }
 

@@ -66,6 +66,9 @@ pub trait Format: Debug {
         told: &ToldVector<'_>,
         names: &(impl Iterator<Item = &'a str> + Clone),
     );
+
+    /// Appends the event that tells of an anomaly rate. It comes right behind the event with which the interval ended.
+    fn write_rate(&self, out: &mut Vec<u8>, told: &ToldRate<'_>);
 }
 
 /// What an event is.
@@ -116,4 +119,27 @@ pub struct ToldVector<'a> {
     pub anomaly: bool,
     /// When it was measured, in nanoseconds since 1970.
     pub time: i64,
+}
+
+/// What is told of an entity's anomaly rate.
+#[derive(Debug, Clone, Copy)]
+pub struct ToldRate<'a> {
+    /// The entity's tags, as line protocol writes them: `,host=a`.
+    pub tags: &'a [u8],
+    /// The detector's name, as a tag's value in line protocol.
+    pub detector: &'a [u8],
+    /// How many of its series were anomalous in the interval.
+    pub anomalous: u32,
+    /// Of how many: those that got a score in it, one at least.
+    pub series: u32,
+    /// When the interval began, in nanoseconds since 1970.
+    pub time: i64,
+}
+
+impl ToldRate<'_> {
+    /// The share of the series that were anomalous.
+    #[must_use]
+    pub fn share(&self) -> f64 {
+        f64::from(self.anomalous) / f64::from(self.series)
+    }
 }

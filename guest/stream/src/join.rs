@@ -3,6 +3,7 @@
 use hashbrown::HashTable;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
+use crate::entity::{self, MOST_TAGS};
 use crate::line::{self, Field};
 use crate::rows::Rows;
 use crate::series::SeriesTable;
@@ -10,13 +11,6 @@ use crate::vector::{Shape, Transform};
 
 /// Heads whose features are remembered. Beyond this many, all are worked out anew.
 const MEMO: usize = 1 << 16;
-
-/// The longest text of an entity's tags; an event with a longer one is not joined. It is kept for each entity.
-const MOST_TAGS: usize = 1 << 10;
-
-/// How far behind its entity's vector an event may be and still be taken for late, in nanoseconds: one that is further
-/// behind means that a clock was put back, or once ran wild.
-const MOST_LATE: i64 = 3_600_000_000_000;
 
 /// Joins events into vectors.
 #[derive(Debug)]
@@ -147,7 +141,7 @@ impl Joiner {
         if entities.len() <= number as usize {
             entities.resize_with(number as usize + 1, || None);
         }
-        let start = shape.start(event.time);
+        let start = entity::interval_start(event.time, shape.interval);
         let entity = entities[number as usize].get_or_insert_with(|| Box::new(Entity::new(shape, event.head, start)));
 
         let mut emit = |entity: &mut Entity| {
@@ -157,7 +151,7 @@ impl Joiner {
             counts.missing += (entity.values.len() - entity.filled) as u64;
             entity.done = true;
         };
-        let most_late = MOST_LATE.max(shape.interval.saturating_mul(2));
+        let most_late = entity::most_late(shape.interval);
         if start > entity.start || start < entity.start.saturating_sub(most_late) {
             if start > entity.start && !entity.done && !entity.first && entity.filled > 0 {
                 emit(entity); // the next interval has begun: what is missing will not come
@@ -217,34 +211,16 @@ fn partition_point(count: usize, before: impl Fn(usize) -> bool) -> usize {
 }
 
 impl Shape {
-    /// When the interval begins that a time falls into.
-    fn start(&self, time: i64) -> i64 {
-        if self.interval > 0 { time.saturating_sub(time.rem_euclid(self.interval)) } else { time }
-    }
-
     fn route(&self, head: &[u8], hash: u64, seed: u64) -> Route {
         let wanted = self.features.iter().zip(0_u16..).filter(|(feature, _)| feature.wants(head));
         let mut features: Vec<u16> = wanted.map(|(_, number)| number).collect();
         let field = |number: u16| &self.features[usize::from(number)].field;
         features.sort_by(|&a, &b| field(a).cmp(field(b)).then(a.cmp(&b)));
-        let tags = self.tags(head);
+        let tags = entity::tags(head, &self.entity);
         if tags.len() > MOST_TAGS {
             features.clear();
         }
         Route { hash, identity: xxh3_64_with_seed(&tags, seed), features, places: Vec::new() }
-    }
-
-    /// The tags that tell the entity of an event with this head, as they stand there; one that it lacks is left out.
-    fn tags(&self, head: &[u8]) -> Vec<u8> {
-        let mut out = Vec::new();
-        for key in &self.entity {
-            let mut tags = line::head_parts(head).skip(1).filter_map(line::tag);
-            let told = tags.find(|(k, _)| line::unescape(k).as_ref() == key.as_bytes());
-            if let Some((key, value)) = told.filter(|(_, value)| !value.is_empty()) {
-                out.extend([b",", key, b"=", value].concat());
-            }
-        }
-        out
     }
 }
 
@@ -261,7 +237,7 @@ impl Entity {
         let features = shape.features.len();
         let keeps = shape.features.iter().any(|feature| feature.transform.needs_last());
         Self {
-            tags: shape.tags(head).into(),
+            tags: entity::tags(head, &shape.entity).into(),
             start,
             values: vec![f64::NAN; features].into(),
             filled: 0,

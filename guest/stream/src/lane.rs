@@ -1,10 +1,11 @@
 //! One detector's part of the pipeline: what it wants, the series that it knows, the rows that wait for it.
 
+use crate::anomaly_rate::{AnomalyRate, Census};
 use crate::join::{self, Joiner};
 use crate::rows::{Rows, Scorer, Verdicts};
 use crate::select::Selector;
 use crate::series::{Limits, SeriesTable};
-use crate::suppress::{Suppression, Suppressor};
+use crate::suppress::{Finding, Row, Suppression, Suppressor};
 use crate::vector::Shape;
 
 /// One detector's part of the pipeline.
@@ -17,6 +18,8 @@ pub struct Lane {
     pub(crate) verdicts: Verdicts,
     /// Which rows of the run are anomalies that are worth telling.
     pub(crate) anomalies: Vec<bool>,
+    /// Whose anomaly rate is told, if that is asked for; of fields alone.
+    pub(crate) census: Option<Box<Census>>,
     suppressor: Suppressor,
     gone: Vec<u32>,
 }
@@ -62,6 +65,7 @@ impl Lane {
             rows: Rows::default(),
             verdicts: Verdicts::default(),
             anomalies: Vec::new(),
+            census: None,
             suppressor: Suppressor::default(),
             gone: Vec::new(),
         }
@@ -71,17 +75,25 @@ impl Lane {
     /// detectors score the events' fields as though it were not there.
     #[must_use]
     pub fn vectors(name: &str, shape: Shape, selector: Selector, limits: Limits) -> Self {
-        let mut tag = Vec::new();
-        crate::splice::put_name(&mut tag, name);
         let rows = Rows::new(shape.features.len().max(1)); // none at all before there is a model
-        let wants = Wants::Vectors(Box::new(Vectors { joiner: Joiner::new(shape), name: tag }));
+        let wants = Wants::Vectors(Box::new(Vectors { joiner: Joiner::new(shape), name: as_tag(name) }));
         Self { wants, rows, ..Self::new(selector, limits) }
     }
 
     /// The same lane with a rule for which anomalies are worth telling.
     #[must_use]
     pub fn suppress(mut self, rule: Suppression) -> Self {
-        self.suppressor = Suppressor::new(rule);
+        self.set_suppression(rule);
+        self
+    }
+
+    /// The same lane, whose detector is called `name`, with the anomaly rates of its entities told. A lane of vectors has
+    /// none: each of its entities is one series.
+    #[must_use]
+    pub fn tell_rates(mut self, name: &str, rule: AnomalyRate) -> Self {
+        if let Wants::Fields(_) = self.wants {
+            self.census = Some(Box::new(Census::new(as_tag(name), rule)));
+        }
         self
     }
 
@@ -99,6 +111,8 @@ impl Lane {
         if self.suppressor.rule() != rule {
             self.suppressor = Suppressor::new(rule);
         }
+        // What is expected of several values at once is not one value's side or distance.
+        self.rows.explain = rule.needs_deviation() && self.rows.features() == 1;
     }
 
     /// Which anomalies it tells.
@@ -154,6 +168,9 @@ impl Lane {
         if let Wants::Vectors(vectors) = &mut self.wants {
             vectors.joiner.set_seed(seed);
         }
+        if let Some(census) = &mut self.census {
+            census.set_seed(seed);
+        }
     }
 
     /// Begins a run at this time.
@@ -162,6 +179,9 @@ impl Lane {
         self.rows.clear();
         self.verdicts.clear();
         self.anomalies.clear();
+        if let Some(census) = &mut self.census {
+            census.begin();
+        }
         match &mut self.wants {
             Wants::Fields(origins) => origins.clear(),
             Wants::Vectors(vectors) => vectors.joiner.emissions.clear(),
@@ -180,6 +200,7 @@ impl Lane {
             let (features, most) = (rows.features(), (MOST_VALUES / rows.features()).max(1));
             for first in (0..rows.len()).step_by(most) {
                 let (mut part, mut told) = (Rows::new(features), Verdicts::default());
+                part.explain = rows.explain;
                 for row in first..rows.len().min(first + most) {
                     part.add_vector(rows.series[row], rows.times[row], &rows.values[row * features..][..features]);
                 }
@@ -193,9 +214,17 @@ impl Lane {
         series.retire(rows.len(), gone);
     }
 
-    /// Whether a row of this run, the next one in their order, is an anomaly that is worth telling.
-    pub(crate) fn is_anomaly(&mut self, row: usize, score: f64) -> bool {
-        self.suppressor.is_anomaly(self.rows.series[row], self.rows.times[row], score)
+    /// What a row of this run, the next one in their order, is.
+    pub(crate) fn judge(&mut self, row: usize) -> Finding {
+        let Self { rows, verdicts, suppressor, .. } = self;
+        let alone = |of: &[f64]| if rows.features() == 1 { of.get(row).copied() } else { None };
+        suppressor.judge(Row {
+            series: rows.series[row],
+            time: rows.times[row],
+            score: verdicts.scores[row],
+            value: alone(&rows.values),
+            deviation: alone(&verdicts.contributions),
+        })
     }
 
     /// The series that are gone, and whose detector has not been told yet.
@@ -206,7 +235,7 @@ impl Lane {
 
     /// Tells the detector which series are gone, and returns how many.
     pub(crate) fn forget(&mut self, scorer: &mut impl Scorer) -> u64 {
-        let Self { gone, suppressor, wants, .. } = self;
+        let Self { gone, suppressor, wants, census, .. } = self;
         if gone.is_empty() {
             return 0;
         }
@@ -215,8 +244,18 @@ impl Lane {
         if let Wants::Vectors(vectors) = wants {
             vectors.joiner.forget(gone);
         }
+        if let Some(census) = census {
+            census.forget(gone);
+        }
         let count = gone.len() as u64;
         gone.clear();
         count
     }
+}
+
+/// A detector's name as a tag's value in a line.
+fn as_tag(name: &str) -> Vec<u8> {
+    let mut tag = Vec::new();
+    crate::splice::put_name(&mut tag, name);
+    tag
 }

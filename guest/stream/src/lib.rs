@@ -9,14 +9,16 @@
 //! 3. [`series`] gives each series its small dense number, and takes back those of series that are gone;
 //! 4. where a detector wants several metrics at once, [`join`] makes vectors of them, as [`vector`] says;
 //! 5. [`rows`] collects what is to be scored, and is what a [`Scorer`] gets, one batch a call;
-//! 6. [`suppress`] says which anomalies are worth telling;
-//! 7. [`splice`] writes the verdict into the original bytes, or a vector's behind them;
+//! 6. [`suppress`] says which anomalies are worth telling, [`anomaly_rate`] how much of an entity is anomalous;
+//! 7. [`splice`] writes the verdict into the original bytes, or a vector's or an entity's behind them;
 //! 8. [`pipeline`] does these in turn, for the [`lane`] of each detector.
 //!
 //! Whatever the bytes are, what comes out is what came in, in the same order, but for the fields that were spliced in.
 
 #![forbid(unsafe_code)]
 
+pub mod anomaly_rate;
+mod entity;
 pub mod format;
 pub mod glob;
 mod heads;
@@ -33,6 +35,7 @@ pub mod splice;
 pub mod suppress;
 pub mod vector;
 
+pub use anomaly_rate::AnomalyRate;
 pub use format::Format;
 pub use lane::Lane;
 pub use lines::Lines;

@@ -5,8 +5,8 @@
 
 use memchr::{memchr, memchr2};
 
-/// The fields that a verdict adds. An event that has one of them was scored upstream.
-pub const VERDICT_KEYS: [&[u8]; 3] = [b"anomaly_score", b"is_anomaly", b"anomaly_cause"];
+/// The fields that a verdict adds, or an anomaly rate has. An event that has one of them was scored upstream.
+pub const VERDICT_KEYS: [&[u8]; 4] = [b"anomaly_score", b"is_anomaly", b"anomaly_cause", b"anomaly_rate"];
 
 /// Where the event that starts at the beginning of `bytes` ends: the offset behind its newline. `None` while the
 /// newline has not arrived.
@@ -353,7 +353,7 @@ mod tests {
         ] {
             assert_eq!(read(event), Err(Refusal::Malformed), "{event}");
         }
-        for key in ["anomaly_score", "is_anomaly", "anomaly_cause"] {
+        for key in ["anomaly_score", "is_anomaly", "anomaly_cause", "anomaly_rate"] {
             assert_eq!(read(&format!("m v=1,{key}=0 1")), Err(Refusal::AlreadyScored));
         }
     }

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use memchr::memchr;
 
-use crate::format::{Format, Opened, Reading, Told, ToldVector};
+use crate::format::{Format, Opened, Reading, Told, ToldRate, ToldVector};
 use crate::line::{self, Field, Refusal};
 use crate::splice;
 
@@ -91,6 +91,10 @@ impl Format for Lines {
         names: &(impl Iterator<Item = &'a str> + Clone),
     ) {
         splice::write_event(out, &ToldVector { time: told.time.div_euclid(self.unit), ..*told }, names);
+    }
+
+    fn write_rate(&self, out: &mut Vec<u8>, told: &ToldRate<'_>) {
+        splice::write_rate(out, &ToldRate { time: told.time.div_euclid(self.unit), ..*told });
     }
 }
 

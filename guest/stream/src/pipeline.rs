@@ -11,6 +11,7 @@ use crate::lane::{Lane, Origin, Vectors, Wants};
 use crate::line::{Field, Refusal};
 use crate::lines::Lines;
 use crate::rows::Scorer;
+use crate::suppress::Finding;
 
 /// How many bytes one read may bring.
 const READ: usize = 1 << 20;
@@ -56,8 +57,8 @@ pub struct Pipeline<F: Format = Lines> {
     fields: Vec<Field>,
     /// The events of this run that have fields to be scored.
     events: Vec<Event<F::Place>>,
-    /// The vectors of this run that got a score.
-    vectors: Vec<Scored>,
+    /// What is told behind events of this run.
+    behind: Vec<Behind>,
     out: Vec<u8>,
     counts: Counts,
 }
@@ -69,6 +70,8 @@ struct Event<P> {
     number: u64,
     /// Where the verdict goes.
     place: P,
+    /// Where in the buffer it ends.
+    end: usize,
     /// Its head: where that begins in the format's text, and its length.
     head: (u32, u32),
     /// The largest score of its fields so far, NaN for none.
@@ -78,13 +81,14 @@ struct Event<P> {
     key: (u32, u32),
 }
 
-/// A vector that got a score.
+/// What is told behind an event: a vector that it completed, or the anomaly rate of an interval that ended with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Scored {
-    /// Where in the buffer the event ends that completed it.
+struct Behind {
+    /// Where in the buffer the event ends.
     at: usize,
     lane: usize,
-    row: usize,
+    /// Which of the lane's rows the vector is, or of the intervals that ended in its entities.
+    which: usize,
     anomaly: bool,
 }
 
@@ -176,7 +180,7 @@ impl<F: Format> Pipeline<F> {
             tap: false,
             fields: Vec::new(),
             events: Vec::new(),
-            vectors: Vec::new(),
+            behind: Vec::new(),
             out: Vec::new(),
             counts: Counts::default(),
         }
@@ -386,8 +390,11 @@ impl<F: Format> Pipeline<F> {
         for field in &*fields {
             let key = field.key(bytes);
             let Some(lane) = head.lanes().find(|&lane| lanes[lane].wants_field(key)) else { continue };
-            let Lane { wants: Wants::Fields(origins), series, rows, .. } = &mut lanes[lane] else { continue };
+            let Lane { wants: Wants::Fields(origins), series, rows, census, .. } = &mut lanes[lane] else { continue };
             let number = series.number(xxh3_64_with_seed(key, head.identity));
+            if let Some(census) = census {
+                census.meet(number, &text[head_at.clone()]);
+            }
             rows.add(number, time, field.value);
             origins.push(Origin { event: events.len() as u32, key: base as u32 + field.key, key_len: field.key_len });
             counts.rows += 1;
@@ -395,7 +402,7 @@ impl<F: Format> Pipeline<F> {
         }
         if wanted {
             let head = (head_at.start as u32, head_at.len() as u32);
-            events.push(Event { number, place, head, score: f64::NAN, anomaly: f64::NAN, key: (0, 0) });
+            events.push(Event { number, place, end: at.end, head, score: f64::NAN, anomaly: f64::NAN, key: (0, 0) });
         }
         for lane in head.lanes() {
             let Lane { wants: Wants::Vectors(vectors), series, rows, .. } = &mut lanes[lane] else { continue };
@@ -410,42 +417,54 @@ impl<F: Format> Pipeline<F> {
 
     /// Scores what was taken in, and returns the bytes up to `end` with the verdicts in them.
     fn pass<S: Scorer>(&mut self, end: usize, scorers: &mut [S]) -> &[u8] {
-        let Self { lanes, events, vectors: scored, .. } = self;
-        scored.clear();
+        let Self { lanes, events, behind, .. } = self;
+        behind.clear();
         for (number, (lane, scorer)) in lanes.iter_mut().zip(scorers).enumerate() {
             lane.score(scorer);
             for row in 0..lane.verdicts.scores.len() {
-                let score = lane.verdicts.scores[row];
-                let anomaly = lane.is_anomaly(row, score);
-                lane.anomalies.push(anomaly);
-                match &lane.wants {
-                    Wants::Fields(origins) => events[origins[row].event as usize].take(score, anomaly, origins[row]),
+                let finding = lane.judge(row);
+                let anomaly = finding == Finding::Anomaly;
+                let Lane { wants, verdicts, rows, anomalies, census, .. } = &mut *lane;
+                let score = verdicts.scores[row];
+                anomalies.push(anomaly);
+                match wants {
+                    Wants::Fields(origins) => {
+                        let event = &mut events[origins[row].event as usize];
+                        event.take(score, anomaly, origins[row]);
+                        let anomalous = finding != Finding::Ordinary; // told or not, the incident goes on
+                        let ended = census.as_mut().and_then(|census| {
+                            census.count(rows.series[row], rows.times[row], !score.is_nan(), anomalous)
+                        });
+                        if let Some(which) = ended {
+                            behind.push(Behind { at: event.end, lane: number, which, anomaly: false });
+                        }
+                    }
                     Wants::Vectors(_) if score.is_nan() => {}
                     Wants::Vectors(vectors) => {
                         let at = vectors.joiner.emissions[row].at;
-                        scored.push(Scored { at, lane: number, row, anomaly });
+                        behind.push(Behind { at, lane: number, which: row, anomaly });
                     }
                 }
             }
         }
-        scored.sort_unstable();
+        behind.sort_unstable();
         self.passed = end;
         self.splice(end)
     }
 
-    /// The bytes up to `end`, with the fields' verdicts in their events and the vectors' behind them.
+    /// The bytes up to `end`, with the fields' verdicts in their events and what else is told behind them.
     fn splice(&mut self, end: usize) -> &[u8] {
-        let Self { format, lanes, buffer, events, vectors, out, counts, .. } = self;
+        let Self { format, lanes, buffer, events, behind, out, counts, .. } = self;
         let original = |from: usize, to: usize| if self.tap { &[] } else { &buffer[from..to] };
         out.clear();
         let text = format.text(buffer);
         let part = |(start, length): (u32, u32)| &text[start as usize..][..length as usize];
         let mut from = 0;
         let mut events = events.iter().filter(|event| !event.score.is_nan()).peekable();
-        let mut vectors = vectors.iter().peekable();
+        let mut behind = behind.iter().peekable();
         loop {
-            let before = vectors.peek().map_or(usize::MAX, |scored| scored.at);
-            // An event's own verdict comes before that of a vector that it completed.
+            let before = behind.peek().map_or(usize::MAX, |next| next.at);
+            // An event's own verdict comes before what is told behind it.
             let anomaly = if let Some(event) = events.next_if(|event| F::splice_at(event.place) <= before) {
                 let at = F::splice_at(event.place);
                 let cause = (!event.anomaly.is_nan()).then(|| part(event.key));
@@ -453,20 +472,26 @@ impl<F: Format> Pipeline<F> {
                 format.write(out, buffer, event.place, &Told { score: event.score, cause, head: part(event.head) });
                 from = at + F::replaces(event.place);
                 cause.is_some()
-            } else if let Some(&Scored { at, lane, row, anomaly }) = vectors.next() {
-                let Lane { wants: Wants::Vectors(vectors), rows, verdicts, .. } = &lanes[lane] else { continue };
+            } else if let Some(&Behind { at, lane, which, anomaly }) = behind.next() {
+                let Lane { wants, rows, verdicts, census, .. } = &lanes[lane];
                 out.extend_from_slice(original(from, at));
                 from = at;
+                let Wants::Vectors(vectors) = wants else {
+                    if let Some(census) = census {
+                        format.write_rate(out, &census.told(which));
+                    }
+                    continue;
+                };
                 let names = vectors.joiner.shape().features.iter().map(|feature| feature.name.as_str());
                 let features = rows.features();
-                let contributions = verdicts.contributions.get(row * features..(row + 1) * features);
+                let contributions = verdicts.contributions.get(which * features..(which + 1) * features);
                 let told = ToldVector {
-                    tags: vectors.joiner.tags(rows.series[row]),
+                    tags: vectors.joiner.tags(rows.series[which]),
                     detector: &vectors.name,
-                    score: verdicts.scores[row],
+                    score: verdicts.scores[which],
                     contributions: contributions.filter(|_| anomaly).unwrap_or_default(),
                     anomaly,
-                    time: rows.times[row],
+                    time: rows.times[which],
                 };
                 format.write_vector(out, &told, &names);
                 anomaly

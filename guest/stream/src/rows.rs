@@ -4,6 +4,8 @@
 #[derive(Debug, Clone)]
 pub struct Rows {
     features: usize,
+    /// Whether a rule needs contributions, be anomalies explained to people or not.
+    pub explain: bool,
     /// The series of each row, by number. Its length is the number of rows.
     pub series: Vec<u32>,
     /// When each was measured: nanoseconds since 1970.
@@ -23,7 +25,7 @@ impl Rows {
     /// No rows as yet; each will have `features` values.
     #[must_use]
     pub fn new(features: usize) -> Self {
-        Self { features, series: Vec::new(), times: Vec::new(), values: Vec::new() }
+        Self { features, explain: false, series: Vec::new(), times: Vec::new(), values: Vec::new() }
     }
 
     /// How many values a row has.
@@ -59,7 +61,7 @@ impl Rows {
 
     /// Forgets the rows, keeps the memory.
     pub fn clear(&mut self) {
-        let Self { features: _, series, times, values } = self;
+        let Self { features: _, explain: _, series, times, values } = self;
         series.clear();
         times.clear();
         values.clear();
@@ -71,7 +73,8 @@ impl Rows {
 pub struct Verdicts {
     /// One a row: 0 is ordinary, 1 the threshold; NaN where there is none, and never negative or infinite.
     pub scores: Vec<f64>,
-    /// Rows × features, where the detector explains anomalies: how much each feature contributed. Otherwise empty.
+    /// Rows × features, where the detector explains anomalies: how much each feature contributed. Otherwise empty. Of a
+    /// row of one value: how far that is from what was expected, with its sign.
     pub contributions: Vec<f64>,
 }
 

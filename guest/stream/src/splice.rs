@@ -2,7 +2,7 @@
 
 use std::io::Write as _;
 
-use crate::format::ToldVector;
+use crate::format::{ToldRate, ToldVector};
 use crate::line::unescape;
 
 /// The largest score that is written; what is further out is as far out.
@@ -29,22 +29,14 @@ pub fn write(out: &mut Vec<u8>, score: f64, cause: Option<&[u8]>) {
     }
 }
 
-/// Appends the event that tells of a vector, whose features are called `names`. It stands on a line of its own, even
-/// behind an event that lacks its end.
+/// Appends the event that tells of a vector, whose features are called `names`.
 pub(crate) fn write_event<'a>(
     out: &mut Vec<u8>,
     told: &ToldVector<'_>,
     names: &(impl Iterator<Item = &'a str> + Clone),
 ) {
-    let ended = out.last().is_none_or(|&byte| byte == b'\n');
-    if !ended {
-        out.push(b'\n');
-    }
-    out.extend_from_slice(b"anomaly");
-    out.extend_from_slice(told.tags);
-    out.extend_from_slice(b",detector=");
-    out.extend_from_slice(told.detector);
-    out.extend_from_slice(b" score=");
+    let ended = open_event(out, told.tags, told.detector);
+    out.extend_from_slice(b"score=");
     write_score(out, told.score);
     out.extend_from_slice(if told.anomaly { b",is_anomaly=1i" } else { b",is_anomaly=0i" });
     for (place, (name, share)) in largest(told.contributions, names).enumerate() {
@@ -57,7 +49,37 @@ pub(crate) fn write_event<'a>(
         // Four digits are more than anybody reads. Writing to memory does not fail.
         let _infallible = write!(out, "={share:.4}");
     }
-    let _infallible = write!(out, " {}", told.time);
+    close_event(out, told.time, ended);
+}
+
+/// Appends the event that tells of an anomaly rate.
+pub(crate) fn write_rate(out: &mut Vec<u8>, told: &ToldRate<'_>) {
+    let ended = open_event(out, told.tags, told.detector);
+    out.extend_from_slice(b"anomaly_rate=");
+    write_score(out, told.share()); // rounded up: a rate of 0 is one of nothing
+    let _infallible = write!(out, ",anomalous={}i,series={}i", told.anomalous, told.series);
+    close_event(out, told.time, ended);
+}
+
+/// Begins an event about an entity, up to its first field. It stands on a line of its own, even behind an event that lacks
+/// its end; whether that had one.
+fn open_event(out: &mut Vec<u8>, tags: &[u8], detector: &[u8]) -> bool {
+    let ended = out.last().is_none_or(|&byte| byte == b'\n');
+    if !ended {
+        out.push(b'\n');
+    }
+    out.extend_from_slice(b"anomaly");
+    out.extend_from_slice(tags);
+    out.extend_from_slice(b",detector=");
+    out.extend_from_slice(detector);
+    out.push(b' ');
+    ended
+}
+
+/// Ends it, as the event before was ended.
+fn close_event(out: &mut Vec<u8>, time: i64, ended: bool) {
+    // Writing to memory does not fail.
+    let _infallible = write!(out, " {time}");
     if ended {
         out.push(b'\n');
     }

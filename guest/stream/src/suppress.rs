@@ -1,9 +1,23 @@
 //! Which anomalies are worth telling: not every score above 1 is an alarm.
+//!
+//! The rules come after the score and never change it. Those about the value and what was expected of it
+//! (`direction`, `min_deviation`, `expected_range`) say whether a row counts as anomalous at all; `sustained` looks at how
+//! many of the last rows did; `cooldown` at whether the incident was told before.
 
 /// When a score above 1 makes an anomaly. By default, always.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+///
+/// A value outside `expected_range` is left to its score. To make it an anomaly whatever its score would need a score that
+/// the detector did not give, or an anomaly whose score is ordinary; and a fixed limit needs no detector: whatever
+/// alerts on `anomaly_score > 1` can alert on the metric itself.
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Suppression {
-    /// How many of the last `of` rows of the series must have a score above 1, this one included.
+    /// On which side of what was expected a value must be.
+    pub direction: Direction,
+    /// How far from what was expected it must be at least, in its own unit.
+    pub min_deviation: f64,
+    /// From which value to which, both included, none is an anomaly. Of rows of one value alone.
+    pub expected_range: Option<[f64; 2]>,
+    /// How many of the last `of` rows of the series must be anomalous, this one included.
     pub sustained: u32,
     /// At most [`MOST_SUSTAINED`].
     pub of: u32,
@@ -11,16 +25,78 @@ pub struct Suppression {
     pub cooldown: i64,
 }
 
+/// On which side of what was expected a value is an anomaly.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Direction {
+    /// On either.
+    #[default]
+    Both,
+    /// Where it is greater.
+    Above,
+    /// Where it is less.
+    Below,
+}
+
 /// How many rows `sustained` may look back on.
 pub const MOST_SUSTAINED: u32 = 64;
 
+/// The rule by default: every score above 1.
+const EVERY: Suppression = Suppression {
+    direction: Direction::Both,
+    min_deviation: 0.0,
+    expected_range: None,
+    sustained: 1,
+    of: 1,
+    cooldown: 0,
+};
+
 impl Default for Suppression {
     fn default() -> Self {
-        Self { sustained: 1, of: 1, cooldown: 0 }
+        EVERY
     }
 }
 
 impl Suppression {
+    /// Whether it must be known how far a value is from what was expected, and to which side: the detector's contribution,
+    /// where rows have one value.
+    #[must_use]
+    pub fn needs_deviation(&self) -> bool {
+        self.direction != Direction::Both || self.min_deviation > 0.0
+    }
+
+    /// Whether the values in it can be.
+    ///
+    /// # Errors
+    ///
+    /// Which one cannot, and what would be right.
+    pub fn check(&self) -> Result<(), String> {
+        if !(self.min_deviation >= 0.0 && self.min_deviation.is_finite()) {
+            return Err(format!("`min_deviation` is {}; it must be 0 or more", self.min_deviation));
+        }
+        match self.expected_range {
+            Some([least, most]) if least.is_nan() || most.is_nan() || least > most => Err(format!(
+                "`expected_range` is [{least:?}, {most:?}]; it must be like [0.0, 80.0], the lower value first (-inf and \
+                 inf are possible)"
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether a value that has a score above 1 counts. Where the detector says nothing of what it expected, it does.
+    fn counts(&self, value: Option<f64>, deviation: Option<f64>) -> bool {
+        let Self { direction, min_deviation, expected_range, .. } = *self;
+        let expected = value.zip(expected_range).is_some_and(|(value, [least, most])| (least..=most).contains(&value));
+        let far = deviation.is_none_or(|deviation| {
+            let side = match direction {
+                Direction::Both => true,
+                Direction::Above => deviation > 0.0,
+                Direction::Below => deviation < 0.0,
+            };
+            side && deviation.abs() >= min_deviation
+        });
+        far && !expected
+    }
+
     /// Reads `3 of 5`.
     ///
     /// # Errors
@@ -46,15 +122,38 @@ pub(crate) struct Suppressor {
     past: Vec<Past>,
 }
 
+/// A row, as the rule sees it.
 #[derive(Debug, Clone, Copy)]
-struct Past {
-    /// Whether each of the last rows' scores was above 1, the last one in the lowest bit.
-    above: u64,
-    /// When the series was last anomalous.
-    anomaly: Option<i64>,
+pub(crate) struct Row {
+    pub(crate) series: u32,
+    pub(crate) time: i64,
+    pub(crate) score: f64,
+    /// Its value, where it has one alone.
+    pub(crate) value: Option<f64>,
+    /// How far that is from what was expected, with its sign; none where the detector does not say.
+    pub(crate) deviation: Option<f64>,
 }
 
-const NOTHING: Past = Past { above: 0, anomaly: None };
+/// What the rule makes of a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Finding {
+    /// No anomaly.
+    Ordinary,
+    /// An anomaly of an incident that was told already.
+    Known,
+    /// An anomaly that is worth telling.
+    Anomaly,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Past {
+    /// Whether each of the last rows was anomalous, the last one in the lowest bit.
+    anomalous: u64,
+    /// When an anomaly of the series was last told.
+    told: Option<i64>,
+}
+
+const NOTHING: Past = Past { anomalous: 0, told: None };
 
 impl Suppressor {
     pub(crate) fn new(rule: Suppression) -> Self {
@@ -65,27 +164,30 @@ impl Suppressor {
         self.rule
     }
 
-    /// Whether a series' next row is an anomaly.
-    pub(crate) fn is_anomaly(&mut self, series: u32, time: i64, score: f64) -> bool {
+    /// What a series' next row is.
+    pub(crate) fn judge(&mut self, row: Row) -> Finding {
         let Self { rule, past } = self;
-        let above = score > 1.0;
-        if *rule == Suppression::default() {
-            return above;
+        let Row { series, time, score, value, deviation } = row;
+        let anomalous = score > 1.0 && rule.counts(value, deviation);
+        if (rule.of, rule.cooldown) == (EVERY.of, EVERY.cooldown) {
+            return if anomalous { Finding::Anomaly } else { Finding::Ordinary };
         }
         let number = series as usize;
         if past.len() <= number {
             past.resize(number + 1, NOTHING);
         }
         let past = &mut past[number];
-        past.above = past.above << 1 | u64::from(above);
-        let window = past.above << (u64::BITS - rule.of);
-        // One that was told, and this row is not after it by the cooldown. (A clock that was put back ends it.)
-        let cooling = past.anomaly.is_some_and(|told| (0..rule.cooldown).contains(&time.saturating_sub(told)));
-        let anomaly = above && window.count_ones() >= rule.sustained && !cooling;
-        if anomaly {
-            past.anomaly = Some(time);
+        past.anomalous = past.anomalous << 1 | u64::from(anomalous);
+        let window = past.anomalous << (u64::BITS - rule.of);
+        if !anomalous || window.count_ones() < rule.sustained {
+            return Finding::Ordinary;
         }
-        anomaly
+        // One that was told, and this row is not after it by the cooldown. (A clock that was put back ends it.)
+        if past.told.is_some_and(|told| (0..rule.cooldown).contains(&time.saturating_sub(told))) {
+            return Finding::Known;
+        }
+        past.told = Some(time);
+        Finding::Anomaly
     }
 
     pub(crate) fn forget(&mut self, series: &[u32]) {
@@ -101,13 +203,22 @@ impl Suppressor {
 mod tests {
     use super::*;
 
-    fn told(rule: Suppression, scores: &[f64]) -> Vec<bool> {
+    /// A row of which nothing is known but its score.
+    fn row(series: u32, time: i64, score: f64) -> Row {
+        Row { series, time, score, value: None, deviation: None }
+    }
+
+    fn found(rule: Suppression, scores: &[f64]) -> Vec<Finding> {
         let mut suppressor = Suppressor::new(rule);
-        let told = scores.iter().zip(0..).map(|(&score, time)| {
-            assert!(!suppressor.is_anomaly(7, time, 0.5));
-            suppressor.is_anomaly(3, time, score)
+        let found = scores.iter().zip(0..).map(|(&score, time)| {
+            assert_eq!(suppressor.judge(row(7, time, 0.5)), Finding::Ordinary);
+            suppressor.judge(row(3, time, score))
         });
-        told.collect()
+        found.collect()
+    }
+
+    fn told(rule: Suppression, scores: &[f64]) -> Vec<bool> {
+        found(rule, scores).into_iter().map(|finding| finding == Finding::Anomaly).collect()
     }
 
     #[test]
@@ -117,21 +228,86 @@ mod tests {
 
     #[test]
     fn an_anomaly_must_last() {
-        let rule = Suppression { sustained: 2, of: 3, cooldown: 0 };
+        let rule = Suppression { sustained: 2, of: 3, ..Suppression::default() };
         let scores = [2.0, 0.0, 2.0, 0.0, 0.0, 2.0, 2.0, f64::NAN, 0.5];
         assert_eq!(told(rule, &scores), [false, false, true, false, false, false, true, false, false]);
-        let longest = Suppression { sustained: 64, of: 64, cooldown: 0 };
+        let longest = Suppression { sustained: 64, of: 64, ..Suppression::default() };
         assert_eq!(told(longest, &[2.0; 65]).iter().filter(|told| **told).count(), 2);
     }
 
     #[test]
-    fn an_incident_has_one_alarm() {
+    fn an_incident_has_one_alarm_and_goes_on() {
+        use Finding::{Anomaly, Known, Ordinary};
         let rule = Suppression { cooldown: 3, ..Suppression::default() };
-        assert_eq!(told(rule, &[2.0; 5]), [true, false, false, true, false]);
+        assert_eq!(found(rule, &[2.0, 2.0, 0.5, 2.0, 2.0]), [Anomaly, Known, Ordinary, Anomaly, Known]);
         let mut suppressor = Suppressor::new(rule);
-        assert!(suppressor.is_anomaly(0, 100, 2.0) && suppressor.is_anomaly(0, 50, 2.0), "a clock that was put back");
-        suppressor.forget(&[0]);
-        assert!(suppressor.is_anomaly(0, 51, 2.0), "another series has another past");
+        for (time, why) in [(100, "the first"), (50, "a clock that was put back"), (51, "another series' past")] {
+            assert_eq!(suppressor.judge(row(0, time, 2.0)), Anomaly, "{why}");
+            suppressor.forget(if time == 50 { &[0] } else { &[] });
+        }
+    }
+
+    #[test]
+    fn a_value_counts_on_the_side_and_from_the_distance_that_are_asked_for() {
+        let rule = |direction, min_deviation| Suppression { direction, min_deviation, ..Suppression::default() };
+        for (rule, counted) in [
+            (rule(Direction::Both, 0.0), [true, true, true, true, true]),
+            (rule(Direction::Above, 0.0), [false, false, false, true, true]),
+            (rule(Direction::Below, 0.0), [true, true, false, false, false]),
+            (rule(Direction::Both, 5.0), [true, false, false, false, true]),
+            (rule(Direction::Below, 5.0), [true, false, false, false, false]),
+        ] {
+            assert_eq!(rule.needs_deviation(), rule != Suppression::default());
+            let judge = |deviation| Suppressor::new(rule).judge(Row { deviation, ..row(0, 0, 2.0) });
+            let found = [-5.0, -1.0, 0.0, 1.0, 5.0].map(|deviation| judge(Some(deviation)) == Finding::Anomaly);
+            assert_eq!(found, counted, "{rule:?}");
+            assert_eq!(judge(None), Finding::Anomaly, "nobody knows: it is told");
+        }
+    }
+
+    #[test]
+    fn what_is_expected_is_no_anomaly_whatever_its_score() {
+        let judge = |range, value| {
+            let rule = Suppression { expected_range: Some(range), ..Suppression::default() };
+            Suppressor::new(rule).judge(Row { value, ..row(0, 0, 9.0) }) == Finding::Anomaly
+        };
+        let values = [-1.0, 0.0, 40.0, 80.0, 80.5];
+        assert_eq!(values.map(|value| judge([0.0, 80.0], Some(value))), [true, false, false, false, true]);
+        assert_eq!(
+            values.map(|value| judge([f64::NEG_INFINITY, 40.0], Some(value))),
+            [false, false, false, true, true]
+        );
+        assert!(judge([0.0, 80.0], None), "a vector is in no range");
+        let outside = Suppression { expected_range: Some([0.0, 80.0]), ..Suppression::default() };
+        let unalarming = Row { value: Some(1e9), ..row(0, 0, 0.5) };
+        assert_eq!(Suppressor::new(outside).judge(unalarming), Finding::Ordinary, "outside, the score decides");
+    }
+
+    #[test]
+    fn what_does_not_count_does_not_last_either() {
+        let rule = Suppression { direction: Direction::Above, sustained: 2, of: 2, ..Suppression::default() };
+        let mut suppressor = Suppressor::new(rule);
+        let deviations = [-1.0, 1.0, 1.0, -1.0, 1.0];
+        let mut told = |deviation| suppressor.judge(Row { deviation: Some(deviation), ..row(0, 0, 2.0) });
+        assert_eq!(deviations.map(|one| told(one) == Finding::Anomaly), [false, false, true, false, false]);
+    }
+
+    #[test]
+    fn what_cannot_be_is_named() {
+        let default = Suppression::default();
+        for (rule, what) in [
+            (Suppression { min_deviation: -1.0, ..default }, "`min_deviation` is -1; it must be 0 or more"),
+            (Suppression { min_deviation: f64::NAN, ..default }, "`min_deviation` is NaN"),
+            (
+                Suppression { expected_range: Some([2.0, 1.0]), ..default },
+                "`expected_range` is [2.0, 1.0]; it must be like",
+            ),
+            (Suppression { expected_range: Some([f64::NAN, 1.0]), ..default }, "[0.0, 80.0]"),
+        ] {
+            assert!(rule.check().unwrap_err().contains(what), "{rule:?}");
+        }
+        let open = Suppression { expected_range: Some([f64::NEG_INFINITY, 1.0]), min_deviation: 2.0, ..default };
+        assert_eq!((open.check(), default.check()), (Ok(()), Ok(())));
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! After warm-up the hot path allocates nothing per metric.
 
 use qualm_stream::native::VerdictStyle;
+use qualm_stream::suppress::{Direction, Suppression};
 use qualm_stream::vector::{Feature, Shape, Transform};
-use qualm_stream::{Lane, Limits, Native, Pipeline, Rows, Scorer, Selector, Verdicts};
+use qualm_stream::{AnomalyRate, Lane, Limits, Native, Pipeline, Rows, Scorer, Selector, Verdicts};
 
 struct Zero;
 
@@ -29,6 +30,56 @@ fn a_warm_pipeline_does_not_allocate() {
     assert!(give() > lines.len());
     let info = allocation_counter::measure(|| {
         give();
+    });
+    assert_eq!(info.count_total, 0, "{info:?}");
+}
+
+/// Scores with a sign, for rules that need one.
+struct Signed;
+
+impl Scorer for Signed {
+    fn score(&mut self, rows: &Rows, verdicts: &mut Verdicts) {
+        verdicts.scores.resize(rows.len(), 2.0);
+        verdicts.contributions.resize(rows.values.len(), -1.0);
+    }
+
+    fn forget(&mut self, _: &[u32]) {}
+}
+
+#[test]
+fn rules_and_rates_do_not_allocate() {
+    // Fifty hosts, and four intervals a round.
+    let round = |round: usize| -> String {
+        let line = |at: usize| {
+            format!(
+                "cpu,cpu=cpu{},host=h{} idle=97.{at},user=0.5 {}\n",
+                at % 2,
+                at % 50,
+                10_000_000 + round * 4000 + at
+            )
+        };
+        (0..4000).map(line).collect()
+    };
+    let rule = Suppression {
+        direction: Direction::Below,
+        min_deviation: 0.5,
+        expected_range: Some([0.0, 1.0]),
+        sustained: 2,
+        of: 3,
+        cooldown: 5,
+    };
+    let rate = AnomalyRate { by: vec!["host".to_owned()], interval: 1000 };
+    let lane = Lane::new(Selector::default(), Limits::default()).suppress(rule).tell_rates("all", rate);
+    let mut pipeline = Pipeline::new(vec![lane], 1);
+    let (first, second) = (round(0), round(1));
+    let mut give = |lines: &str| {
+        pipeline.input()[..lines.len()].copy_from_slice(lines.as_bytes());
+        pipeline.run(lines.len(), 0, &mut [Signed]).len()
+    };
+    assert!(give(&first) > first.len() && give(&second) > second.len());
+    let third = round(2);
+    let info = allocation_counter::measure(|| {
+        give(&third);
     });
     assert_eq!(info.count_total, 0, "{info:?}");
 }

@@ -198,7 +198,7 @@ fn an_entity_that_is_gone_is_forgotten() {
 
 #[test]
 fn suppression_is_told_apart_from_the_score() {
-    let rule = Suppression { sustained: 2, of: 2, cooldown: 0 };
+    let rule = Suppression { sustained: 2, of: 2, ..Suppression::default() };
     let shape = Shape { interval: 0, entity: vec![], features: vec![feature("x", "cpu", "usage")] };
     let lane = Lane::vectors("v", shape, Selector::default(), Limits::default()).suppress(rule);
     let (mut pipeline, mut sum) = (Pipeline::new(vec![lane], 7), Sum::default());

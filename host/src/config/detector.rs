@@ -5,14 +5,15 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use qualm_bundle::duration::{self, friendly};
+use qualm_bundle::manifest::Direction;
 use qualm_bundle::source::Source;
 use qualm_core::streaming::Parameters;
 use qualm_stream::Selector;
 use qualm_stream::glob::Globs;
-use qualm_stream::suppress::Suppression;
 use serde::de::{self, Deserializer};
 use serde::{Deserialize, Serialize};
 
+use super::alarms::AnomalyRate;
 use super::text::quoted;
 
 /// One detector.
@@ -40,11 +41,19 @@ pub struct Detector {
     pub combine: Combine,
     /// Whether a model's anomalies are explained.
     pub explain: bool,
+    /// On which side of what was expected a value must be for an anomaly. Of `streaming`; a model has its own.
+    pub direction: Direction,
+    /// How far from what was expected it must be at least, in its own unit. Of `streaming`; a model has its own.
+    pub min_deviation: f64,
+    /// From which value to which, both included, none is an anomaly. A model has its own.
+    pub expected_range: Option<[f64; 2]>,
     /// How many of a series' last rows must have a score above 1 for an anomaly, such as `3 of 5`. A model has its own.
     pub sustained: Option<String>,
     /// For how long after an anomaly its series has no other. A model has its own.
     #[serde(deserialize_with = "some_duration")]
     pub cooldown: Option<Duration>,
+    /// Whether, and for whom, the share of series that are anomalous is told too.
+    pub anomaly_rate: Option<AnomalyRate>,
 }
 
 /// The kinds of detectors.
@@ -149,8 +158,12 @@ impl Default for Detector {
             members: Vec::new(),
             combine: Combine::default(),
             explain: true,
+            direction: Direction::default(),
+            min_deviation: 0.0,
+            expected_range: None,
             sustained: None,
             cooldown: None,
+            anomaly_rate: None,
         }
     }
 }
@@ -182,6 +195,11 @@ impl Member {
             min_samples,
             members: Vec::new(),
             combine: Combine::default(),
+            // The ensemble's, not its members'.
+            direction: Direction::default(),
+            min_deviation: 0.0,
+            expected_range: None,
+            anomaly_rate: None,
             ..ensemble.clone()
         }
     }
@@ -268,7 +286,7 @@ impl Detector {
     }
 
     pub(super) fn check(&self) -> Result<(), String> {
-        self.suppression(Suppression::default())?;
+        self.check_alarms()?;
         self.check_ensemble()?;
         if self.kind == Kind::Ensemble {
             return Ok(());
@@ -278,21 +296,9 @@ impl Detector {
         self.check_untouched("`model`, which was trained with its own")
     }
 
-    /// Which anomalies are worth telling, where the model says `models`: what is set here comes first.
-    ///
-    /// # Errors
-    ///
-    /// What is wrong with it.
-    pub fn suppression(&self, models: Suppression) -> Result<Suppression, String> {
-        let parse = |text: &String| Suppression::parse_sustained(text).map_err(|error| format!("`sustained`: {error}"));
-        let (sustained, of) = self.sustained.as_ref().map_or(Ok((models.sustained, models.of)), parse)?;
-        let nanoseconds = |cooldown: Duration| i64::try_from(cooldown.as_nanos()).unwrap_or(i64::MAX);
-        Ok(Suppression { sustained, of, cooldown: self.cooldown.map_or(models.cooldown, nanoseconds) })
-    }
-
     pub(super) fn effective(&self) -> String {
         let Self { name, select, kind, false_alarm_rate, half_life, min_samples, .. } = self;
-        let Self { model, members, combine, explain, sustained, cooldown, .. } = self;
+        let Self { model, members, combine, explain, .. } = self;
         let mut out = format!("[[detector]]\nname = {}\nselect = {}\n", quoted(name), select.effective());
         let _infallible = match (kind, model) {
             (Kind::Ensemble, _) => writeln!(
@@ -308,12 +314,7 @@ impl Detector {
                 friendly(*half_life),
             ),
         };
-        if let Some(sustained) = sustained {
-            let _infallible = writeln!(out, "sustained = {}", quoted(sustained));
-        }
-        if let Some(cooldown) = cooldown {
-            let _infallible = writeln!(out, "cooldown = \"{}\"", friendly(*cooldown));
-        }
+        out += &self.effective_alarms();
         out.push('\n');
         out
     }

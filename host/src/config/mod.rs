@@ -3,6 +3,7 @@
 //! What stands in it, with its defaults, is in `sample.toml` beside this directory; `qualm --sample-config` prints that. A
 //! key that is not known is an error that names the nearest one that is.
 
+mod alarms;
 mod detector;
 mod service;
 mod text;
@@ -16,6 +17,7 @@ use qualm_bundle::signature::{PublicKey, Trust};
 use qualm_core::streaming::BYTES_PER_SERIES;
 use serde::Deserialize;
 
+pub use self::alarms::AnomalyRate;
 pub use self::detector::{Combine, Detector, Kind, Member, Patterns, Select};
 pub use self::service::{Http, Influxdb, LISTEN, Vector, Verdicts};
 use self::text::{bytes, expand, explain, quoted, size};

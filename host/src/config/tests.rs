@@ -26,8 +26,10 @@ fn the_sample_says_what_the_defaults_are() {
     for detector in &mut spelled_out.detector {
         detector.select = Select::default();
         detector.model = None;
+        detector.expected_range = None;
         detector.sustained = None;
         detector.cooldown = None;
+        detector.anomaly_rate = None;
     }
     spelled_out.bundles.trusted_keys.clear();
     assert_eq!(spelled_out.http.listen, Some(LISTEN));
@@ -54,15 +56,22 @@ fn what_is_in_force_can_be_read_again() {
         select = { measurement = ["cpu", "mem*"], tags = { cpu = "cpu-total" }, include_fields = "usage_*" }
         false_alarm_rate = 1e-6
         half_life = "1h30m"
+        direction = "below"
+        min_deviation = 2.5
+        expected_range = [-inf, 80]
         sustained = "3 of 5"
         cooldown = "10m"
+        anomaly_rate = { by = "host" }
         [[detector]]
         name = "vitals"
         model = "https://models/vitals.qualm"
         explain = false
+        expected_range = [0, 1]
         [[detector]]
         name = "both"
         kind = "ensemble"
+        expected_range = [0, 1]
+        anomaly_rate = { by = ["host", "rack"], interval = "30s" }
         combine = "vote"
         members = [{ min_samples = 10 }, { model = "/models/leak/", weight = 0.5 }, { name = "b", model = "/b/leak" }]
         [bundles]
@@ -152,6 +161,23 @@ fn errors_name_the_place_and_what_would_be_right() {
         ("[[detector]]\nmodel = \"m\"\nmin_samples = 7", "q.toml", "`min_samples` is of no use beside `model`"),
         ("[[detector]]\nmodel = \"ftp://m\"", "q.toml", "`ftp` is not known"),
         ("[[detector]]\nsustained = \"5\"", "q.toml", "like \"3 of 5\""),
+        ("[[detector]]\ndirection = \"up\"", "q.toml:2", "unknown value `up`. Known here: both, above, below"),
+        ("[[detector]]\nmin_deviation = -1", "q.toml", "`min_deviation` is -1; it must be 0 or more"),
+        ("[[detector]]\nexpected_range = [80, 0]", "q.toml", "the lower value first"),
+        ("[[detector]]\nexpected_range = [nan, 0]", "q.toml", "must be like [0.0, 80.0]"),
+        ("[[detector]]\nexpected_range = [80]", "q.toml:2", "an array of length 2"),
+        ("[[detector]]\nmodel = \"m\"\ndirection = \"above\"", "q.toml", "set it in the model's own [suppression]"),
+        ("[[detector]]\nmodel = \"m\"\nmin_deviation = 1", "q.toml", "`min_deviation` is of no use beside `model`"),
+        (
+            "[[detector]]\nkind = \"ensemble\"\ndirection = \"above\"\nmembers = [{}, { name = \"b\" }]",
+            "q.toml",
+            "`direction` is of no use beside an ensemble",
+        ),
+        ("[[detector]]\nanomaly_rate = true", "q.toml:2", "a table like { by = [\"host\"], interval = \"1m\" }"),
+        ("[[detector]]\nanomaly_rate = { by = 3 }", "q.toml:2", "`by` must be a tag or a list of tags"),
+        ("[[detector]]\nanomaly_rate = { every = \"1m\" }", "q.toml:2", "Known here: by, interval"),
+        ("[[detector]]\nanomaly_rate = { interval = \"0s\" }", "q.toml", "its `interval` must be a second at least"),
+        ("[[detector]]\nanomaly_rate = { by = [\"a\", \"a\"] }", "q.toml", "it must name tags, each once"),
         ("[[detector]]\ncooldown = \"long\"", "q.toml:2", "`long` is no duration"),
         ("[bundles]\npoll = \"0s\"", "q.toml", "`poll` must be a second at least"),
         ("[bundles]\ntrusted_keys = [\"x\"]", "q.toml", "[bundles] `trusted_keys`: "),
@@ -197,4 +223,27 @@ fn variables_are_expanded() {
     assert_eq!(expand("a\nb ${NO}", get), Err((2, "NO".to_owned())));
     assert_eq!(expand("# ${NO} ${NO2}\n${DIR} ${", get).unwrap(), "# ${NO} ${NO2}\n/state ${");
     assert_eq!(expand("a = \"${DIR}#${DIR}\"", get).unwrap(), "a = \"/state#/state\"");
+}
+
+#[test]
+fn what_needs_single_values_is_refused_of_vectors_once_a_model_is_there() {
+    use qualm_stream::vector::{Feature, Shape, Transform};
+    let feature = |name: &str| Feature {
+        name: name.to_owned(),
+        measurement: "m".to_owned(),
+        field: name.to_owned(),
+        tags: Vec::new(),
+        transform: Transform::None,
+    };
+    let shape = |names: &[&str]| Shape {
+        features: names.iter().map(|name| feature(name)).collect(),
+        entity: Vec::new(),
+        interval: 0,
+    };
+    for (key, what) in [("expected_range = [0, 1]", "scores 2 at once"), ("anomaly_rate = {}", "leave it out")] {
+        let config = parse(&format!("[[detector]]\nmodel = \"m\"\n{key}")).unwrap();
+        let check = |shape: Option<&Shape>| config.detector[0].check_shape(shape);
+        assert!(check(Some(&shape(&["a", "b"]))).unwrap_err().contains(what), "{key}");
+        assert_eq!((check(None), check(Some(&shape(&[])))), (Ok(()), Ok(())), "{key}");
+    }
 }

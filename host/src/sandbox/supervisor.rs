@@ -172,7 +172,7 @@ pub struct Supervisor {
     recipe: Option<Recipe>,
     /// What it was before the last swap, to fall back on, and what was saved then.
     previous: Option<(Recipe, Vec<Arc<Slice>>)>,
-    /// Whether anomalies are explained.
+    /// Whether anomalies are explained, even where no rule needs it.
     explain: bool,
     rest: Rest,
     guest: Option<Guest>,
@@ -601,7 +601,7 @@ fn first_slice(recipe: Option<&Recipe>) -> u32 {
 impl Scorer for Supervisor {
     fn score(&mut self, rows: &Rows, verdicts: &mut Verdicts) {
         let now = Instant::now();
-        let explain = self.explain;
+        let explain = self.explain || rows.explain;
         let observed = self.ready(now).map(|guest| guest.observe(rows, explain, verdicts));
         self.pause();
         self.hear();

@@ -358,6 +358,7 @@ impl<F: Format> Scoring<F> {
             if let Some(watched) = watched {
                 watched.view.look().recorder.forget_all(at, clock::now() / 1_000_000);
             }
+            part::tell_idle(&own[at], shape.as_ref());
             pipeline.replace(at, part::lane(&own[at], *limits, shape, suppression));
         }
         let series = same.then(|| pipeline.lanes()[at].series());

@@ -40,6 +40,7 @@ impl Part {
             error!("{error}. It scores nothing until it has a model that fits");
             part.ensemble.members_mut()[at].supervisor.dismiss();
         }
+        tell_idle(detector, part.lane.shape());
         Ok(part)
     }
 
@@ -50,7 +51,12 @@ impl Part {
     ) -> Result<Self, StartError> {
         let (part, misfits) =
             Self::of(detector, config, Rest::default(), |member| Start::offline(member, &shared(workshop, detector)))?;
-        misfits.into_iter().next().map_or(Ok(part), |(_, error)| Err(error))
+        if let Some((_, error)) = misfits.into_iter().next() {
+            return Err(error);
+        }
+        let unfit = |what| StartError::Model(detector.name.clone(), what);
+        detector.check_shape(part.lane.shape()).map_err(unfit)?;
+        Ok(part)
     }
 
     /// With detectors of one's own in place of the configured ones' components, each of which scores single fields.
@@ -120,7 +126,8 @@ impl Start {
             }
         });
         let reloader = Some(Reloader::start(loader, config.bundles.poll));
-        let absent = |Absent { outline, .. }| Self { outline, running: None, reloader: None };
+        let absent =
+            |Absent { outline, .. }| Self { outline: outline.map(|outline| *outline), running: None, reloader: None };
         Ok(Self { reloader, ..first.map_or_else(absent, Self::with_model) })
     }
 
@@ -156,6 +163,13 @@ fn tell(member: &config::Detector, running: &Running) {
     }
 }
 
+/// Says what is set of a detector and is of no use with its model. It scores nevertheless.
+pub(super) fn tell_idle(detector: &config::Detector, shape: Option<&Shape>) {
+    if let Err(what) = detector.check_shape(shape) {
+        error!("detector `{}`: {what}", detector.name);
+    }
+}
+
 /// The workshop for the members of a detector: a batch has one deadline, whatever their number.
 fn shared(workshop: &Workshop, detector: &config::Detector) -> Workshop {
     let members = detector.members.len().max(1) as u32;
@@ -176,7 +190,11 @@ pub(super) fn lane(
         Some(shape) => Lane::vectors(&detector.name, shape, selector, limits),
         None => Lane::new(selector, limits),
     };
-    lane.suppress(self::suppression(detector, suppression))
+    let lane = lane.suppress(self::suppression(detector, suppression));
+    match &detector.anomaly_rate {
+        Some(rate) => lane.tell_rates(&detector.name, rate.for_pipeline()),
+        None => lane,
+    }
 }
 
 /// Which anomalies a detector tells, where its model says `models`. (What is configured was checked when it was read.)

@@ -36,7 +36,7 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 pub use repair::{Repaired, repair};
 
-use crate::format::{Format, Opened, Reading, Told, ToldVector};
+use crate::format::{Format, Opened, Reading, Told, ToldRate, ToldVector};
 use crate::line::{Field, Refusal};
 use metric::{Kind, Value};
 use rates::Rates;
@@ -301,6 +301,13 @@ impl Format for Native {
         match self.codec {
             Codec::Json => write_json::put_vector(out, told, names),
             Codec::Proto => write_proto::put_vector(out, told, names),
+        }
+    }
+
+    fn write_rate(&self, out: &mut Vec<u8>, told: &ToldRate<'_>) {
+        match self.codec {
+            Codec::Json => write_json::put_rate(out, told),
+            Codec::Proto => write_proto::put_rate(out, told),
         }
     }
 }

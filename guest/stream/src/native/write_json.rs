@@ -2,10 +2,11 @@
 
 use std::io::Write as _;
 
-use crate::format::{Told, ToldVector};
+use crate::format::{Told, ToldRate, ToldVector};
 use crate::line;
 use crate::native::read_json::{Parts, Tags};
 use crate::native::text::put_string;
+use crate::native::verdict::About;
 use crate::native::{time, verdict};
 use crate::splice;
 
@@ -79,27 +80,37 @@ pub(super) fn put_vector<'a>(
     names: &(impl Iterator<Item = &'a str> + Clone),
 ) {
     let ended = open_line(out);
-    verdict::gauges(told, names, |name, feature, value| {
-        if out.last() == Some(&b'}') {
-            out.push(b'\n');
-        }
-        out.extend_from_slice(b"{\"metric\":{\"name\":\"");
-        out.extend_from_slice(name.as_bytes());
-        out.extend_from_slice(b"\",\"tags\":");
-        let mut before = b'{';
-        verdict::tags(told, feature, |key, value| {
-            out.push(before);
-            put_string(out, key);
-            out.push(b':');
-            put_string(out, value);
-            before = b',';
-        });
-        out.extend_from_slice(b"},\"timestamp\":\"");
-        time::put(out, told.time);
-        // Writing to memory does not fail.
-        let _infallible = write!(out, "\",\"kind\":\"absolute\",\"gauge\":{{\"value\":{value}}}}}}}");
-    });
+    verdict::gauges(told, names, |name, about, value| put_gauge(out, name, about, told.time, value));
     close_line(out, ended);
+}
+
+/// Appends the gauges that tell of an anomaly rate.
+pub(super) fn put_rate(out: &mut Vec<u8>, told: &ToldRate<'_>) {
+    let ended = open_line(out);
+    verdict::rate_gauges(told, |name, about, value| put_gauge(out, name, about, told.time, value));
+    close_line(out, ended);
+}
+
+/// Appends a gauge about an entity, on a new line behind another gauge.
+fn put_gauge(out: &mut Vec<u8>, name: &str, about: About<'_>, time: i64, value: f64) {
+    if out.last() == Some(&b'}') {
+        out.push(b'\n');
+    }
+    out.extend_from_slice(b"{\"metric\":{\"name\":\"");
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b"\",\"tags\":");
+    let mut before = b'{';
+    about.tags(|key, value| {
+        out.push(before);
+        put_string(out, key);
+        out.push(b':');
+        put_string(out, value);
+        before = b',';
+    });
+    out.extend_from_slice(b"},\"timestamp\":\"");
+    time::put(out, time);
+    // Writing to memory does not fail.
+    let _infallible = write!(out, "\",\"kind\":\"absolute\",\"gauge\":{{\"value\":{value}}}}}}}");
 }
 
 /// Makes sure that a line begins here; whether it did.

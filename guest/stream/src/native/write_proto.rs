@@ -1,9 +1,9 @@
 //! Verdicts in protocol buffers: gauges in frames of their own, or tags of the metric.
 
-use crate::format::{Told, ToldVector};
+use crate::format::{Told, ToldRate, ToldVector};
 use crate::line;
 use crate::native::read_proto::{Parts, Span};
-use crate::native::verdict;
+use crate::native::verdict::{self, About};
 use crate::native::wire::{put_varint, varint_len};
 use crate::splice;
 
@@ -89,16 +89,24 @@ pub(super) fn put_vector<'a>(
     told: &ToldVector<'_>,
     names: &(impl Iterator<Item = &'a str> + Clone),
 ) {
-    verdict::gauges(told, names, |name, feature, value| {
-        let start = out.len();
-        put_time(out, told.time);
-        verdict::tags(told, feature, |key, value| put_tag(out, key, &[value]));
-        let header = out.len();
-        put_beginning(out, name.as_bytes(), header - start);
-        let length = out.len() - header;
-        out[start..].rotate_right(length);
-        put_value(out, value);
-    });
+    verdict::gauges(told, names, |name, about, value| put_gauge(out, name, about, told.time, value));
+}
+
+/// Appends the gauges that tell of an anomaly rate.
+pub(super) fn put_rate(out: &mut Vec<u8>, told: &ToldRate<'_>) {
+    verdict::rate_gauges(told, |name, about, value| put_gauge(out, name, about, told.time, value));
+}
+
+/// Appends a gauge about an entity, in a frame of its own.
+fn put_gauge(out: &mut Vec<u8>, name: &str, about: About<'_>, time: i64, value: f64) {
+    let start = out.len();
+    put_time(out, time);
+    about.tags(|key, value| put_tag(out, key, &[value]));
+    let header = out.len();
+    put_beginning(out, name.as_bytes(), header - start);
+    let length = out.len() - header;
+    out[start..].rotate_right(length);
+    put_value(out, value);
 }
 
 /// Appends a metric's time.

@@ -1,0 +1,191 @@
+//! `[suppression]`: when an anomaly is one worth telling.
+
+use std::time::Duration;
+
+use qualm_core::{KINDS, zscore};
+use qualm_stream::suppress;
+use serde::{Deserialize, Serialize};
+
+use super::Manifest;
+use crate::files;
+
+/// When an anomaly is one worth telling.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Suppression {
+    /// Only where a value is greater than what was expected, or less. Of models of one feature.
+    #[serde(skip_serializing_if = "Direction::is_both")]
+    pub direction: Direction,
+    /// Only as far as that from what was expected, in the feature's own unit. Of plugins of one feature that tell it.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub min_deviation: f64,
+    /// Not from the one value to the other, both included. Of models of one feature.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expected_range: Option<[f64; 2]>,
+    /// Only if so many of a series' last rows are anomalous, such as `3 of 5`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sustained: Option<String>,
+    /// For how long after an alarm there is no other: one alarm an incident.
+    #[serde(with = "crate::duration", skip_serializing_if = "Duration::is_zero")]
+    pub cooldown: Duration,
+}
+
+/// On which side of what was expected a value is an anomaly.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Direction {
+    /// On either.
+    #[default]
+    Both,
+    /// Where it is greater.
+    Above,
+    /// Where it is less.
+    Below,
+}
+
+impl Direction {
+    /// As it is written.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Both => "both",
+            Self::Above => "above",
+            Self::Below => "below",
+        }
+    }
+
+    /// As the pipeline takes it.
+    #[must_use]
+    pub fn for_pipeline(self) -> suppress::Direction {
+        match self {
+            Self::Both => suppress::Direction::Both,
+            Self::Above => suppress::Direction::Above,
+            Self::Below => suppress::Direction::Below,
+        }
+    }
+
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+    fn is_both(&self) -> bool {
+        *self == Self::Both
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(number: &f64) -> bool {
+    *number == 0.0
+}
+
+impl Suppression {
+    pub(super) fn is_none(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// `sustained` as numbers: how many of how many rows.
+    ///
+    /// # Errors
+    ///
+    /// Says that it is none, and shows one.
+    pub fn sustained(&self) -> Result<Option<(u32, u32)>, String> {
+        self.sustained.as_deref().map(suppress::Suppression::parse_sustained).transpose()
+    }
+
+    /// As the pipeline takes it.
+    ///
+    /// # Errors
+    ///
+    /// Says what cannot be, and what would be right.
+    pub fn for_pipeline(&self) -> Result<suppress::Suppression, String> {
+        let Self { direction, min_deviation, expected_range, sustained: _, cooldown } = self;
+        let (sustained, of) = self.sustained().map_err(|error| format!("`sustained`: {error}"))?.unwrap_or((1, 1));
+        let rule = suppress::Suppression {
+            direction: direction.for_pipeline(),
+            min_deviation: *min_deviation,
+            expected_range: *expected_range,
+            sustained,
+            of,
+            cooldown: i64::try_from(cooldown.as_nanos()).unwrap_or(i64::MAX),
+        };
+        rule.check().map(|()| rule)
+    }
+
+    /// Whether the model's detector tells what the rule asks of it.
+    pub(super) fn check_knowable(&self, manifest: &Manifest) -> Result<(), String> {
+        let Self { direction, min_deviation, expected_range, .. } = self;
+        let Manifest { kind, features, sha256, .. } = manifest;
+        let built_in = !sha256.contains_key(files::COMPONENT) && KINDS.contains(&kind.as_str());
+        for (key, set, told) in [
+            ("direction", *direction != Direction::Both, !built_in || kind == zscore::KIND),
+            ("min_deviation", *min_deviation > 0.0, !built_in),
+            ("expected_range", expected_range.is_some(), true),
+        ] {
+            if set && features.len() > 1 {
+                return Err(format!(
+                    "`{key}` is about one value, and this model scores {} at once; leave it out (`sustained` and \
+                     `cooldown` are of use)",
+                    features.len()
+                ));
+            }
+            if set && !told {
+                return Err(format!(
+                    "`{key}` needs to know what was expected, which `{kind}` does not tell; leave it out, or use \
+                     `expected_range`"
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing;
+
+    fn read(text: &str) -> Suppression {
+        toml::from_str(text).expect("a suppression")
+    }
+
+    #[test]
+    fn the_pipeline_gets_what_is_written() {
+        let all = read(
+            "direction = 'above'\nmin_deviation = 5\nexpected_range = [0, 80.5]\nsustained = '3 of 5'\ncooldown = '10m'",
+        );
+        let expected = suppress::Suppression {
+            direction: suppress::Direction::Above,
+            min_deviation: 5.0,
+            expected_range: Some([0.0, 80.5]),
+            sustained: 3,
+            of: 5,
+            cooldown: 600_000_000_000,
+        };
+        assert_eq!(all.for_pipeline(), Ok(expected));
+        assert_eq!(read(&toml::to_string(&all).unwrap()), all);
+        assert_eq!(read("").for_pipeline(), Ok(suppress::Suppression::default()));
+        assert!(read("expected_range = [80, 0]").for_pipeline().unwrap_err().contains("the lower value first"));
+        assert!(toml::from_str::<Suppression>("direction = 'up'").unwrap_err().message().contains("`above`"));
+    }
+
+    #[test]
+    fn a_model_is_asked_only_for_what_it_tells() {
+        let mut manifest = testing::manifest(1);
+        let (direction, distance) = (read("direction = 'below'"), read("min_deviation = 1.0"));
+        let range = read("expected_range = [0.0, inf]");
+        for one in [&direction, &distance, &range] {
+            let error = one.check_knowable(&manifest).unwrap_err();
+            assert!(error.contains("this model scores 2 at once; leave it out"), "{error}");
+        }
+        manifest.features.truncate(1);
+        for (kind, answers) in [
+            ("zscore", [true, false, true]),
+            ("isolation-forest", [false, false, true]),
+            ("somebody-elses", [true, true, true]),
+        ] {
+            manifest.kind = kind.to_owned();
+            let told = [&direction, &distance, &range].map(|one| one.check_knowable(&manifest).is_ok());
+            assert_eq!(told, answers, "{kind}");
+        }
+        manifest.kind = "pca-mahalanobis".to_owned();
+        let error = direction.check_knowable(&manifest).unwrap_err();
+        assert!(error.contains("which `pca-mahalanobis` does not tell"), "{error}");
+    }
+}
