@@ -9,7 +9,8 @@ use std::{fs, thread};
 /// Runs `qualm execd` with this configuration of its one detector.
 fn execd(dir: &tempfile::TempDir, detector: &str, input: &str) -> Output {
     let path = dir.path().join("qualm.toml");
-    fs::write(&path, format!("[[detector]]\nmin_samples = 50\n{detector}")).unwrap();
+    let of = if detector.contains("model = ") { "" } else { "min_samples = 50\n" };
+    fs::write(&path, format!("[[detector]]\n{of}{detector}")).unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_qualm"));
     command.args(["execd", "--config", path.to_str().unwrap()]);
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
@@ -71,6 +72,42 @@ fn a_rule_says_which_anomalies_are_told_and_leaves_the_scores_as_they_are() {
             assert_eq!(line.contains("anomaly_cause"), expected, "{rule}: {line}");
         }
     }
+}
+
+/// Trains a model of these columns' history, and returns what was said.
+fn train(dir: &tempfile::TempDir, columns: &[&str], suppression: &str) -> Output {
+    let path = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
+    let value = |at: u32, column: usize| f64::from((at * 37 + column as u32 * 11) % 101) / 25.0;
+    let row = |at| {
+        let values: Vec<_> = (0..columns.len()).map(|column| value(at, column).to_string()).collect();
+        format!("{},{}\n", 1_600_000_000 + at * 60, values.join(","))
+    };
+    let rows: String = (0..2000).map(row).collect();
+    fs::write(path("h.csv"), format!("time,{}\n{rows}", columns.join(","))).unwrap();
+    fs::write(path("spec.toml"), format!("detector = \"zscore\"\nsuppression = {{ {suppression} }}\n")).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_qualm"));
+    command.args(["train", "--spec", &path("spec.toml"), "--input", &path("h.csv"), "--measurement", "m"]);
+    command.args(["--out", &path("model")]).output().unwrap()
+}
+
+#[test]
+fn a_model_brings_its_own_rules_where_it_can_keep_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let trained = train(&dir, &["v"], "direction = \"above\", expected_range = [-inf, 50]");
+    assert!(trained.status.success(), "{trained:?}");
+    let told_of = |detector: &str| -> Vec<bool> {
+        let input = "m v=2 1\nm v=40 2\nm v=100 3\nm v=-100 4\n";
+        let lines = lines(&dir, detector, input);
+        let verdicts = lines.iter().filter(|line| line.starts_with("anomaly,"));
+        verdicts.map(|line| told(line, "is_anomaly=") == "1i").collect()
+    };
+    let of_model = "model = \"model\"\n".to_owned();
+    assert_eq!(told_of(&of_model), [false, false, true, false]);
+    assert_eq!(told_of(&(of_model + "explain = false\nexpected_range = [0, 1]")), [false, true, true, false]);
+
+    let refused = train(&dir, &["v", "w"], "direction = \"above\"");
+    let why = String::from_utf8(refused.stderr).unwrap();
+    assert!(!refused.status.success() && why.contains("`direction` is about one value"), "{why}");
 }
 
 #[test]

@@ -7,7 +7,8 @@
 //!    and reads an event's fields and time, without copying; [`native`] for the events of Vector;
 //! 2. [`select`] says which detector, if any, wants a field ([`glob`] matches the names; `heads` remembers);
 //! 3. [`series`] gives each series its small dense number, and takes back those of series that are gone;
-//! 4. where a detector wants several metrics at once, [`join`] makes vectors of them, as [`vector`] says;
+//! 4. where a detector wants several metrics at once, [`join`] makes vectors of them, as [`vector`] says (`entity` tells
+//!    whose);
 //! 5. [`rows`] collects what is to be scored, and is what a [`Scorer`] gets, one batch a call;
 //! 6. [`suppress`] says which anomalies are worth telling, [`anomaly_rate`] how much of an entity is anomalous;
 //! 7. [`splice`] writes the verdict into the original bytes, or a vector's or an entity's behind them;
