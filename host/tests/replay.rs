@@ -131,7 +131,7 @@ fn what_cannot_be_used_is_named_and_nothing_is_learnt_from_history() {
     fs::write(&input, csv()).unwrap();
     let out = qualm(&["replay", "--input", input.to_str().unwrap(), "--scores", input.to_str().unwrap()], "");
     assert_eq!(out.status.code(), Some(2));
-    assert!(text(&out.stderr).contains("is the input") && fs::read_to_string(&input).unwrap() == csv(), "{out:?}");
+    assert!(text(&out.stderr).contains("is an input") && fs::read_to_string(&input).unwrap() == csv(), "{out:?}");
     let out = qualm(&["replay", "--input", input.to_str().unwrap(), "--scores", "/dev/full"], "");
     assert_eq!(out.status.code(), Some(1), "{out:?}");
     fs::write(&config, format!("[state]\ndir = {state:?}")).unwrap();
@@ -165,4 +165,101 @@ fn a_vectors_score_stands_in_its_own_row() {
     assert_eq!(scores.len(), 9000);
     let anomalous: Vec<usize> = (0..9000).filter(|row| scores[*row] > 1.0).collect();
     assert_eq!(anomalous, [4000], "scores around it: {:?}", &scores[3998..4003]);
+}
+
+/// Runs a replay of what `rows` are, against these labels; the spike of `b` is in row 333, at 1700019980.
+fn against(dir: &Path, name: &str, content: &str, labels: &str, more: &[&str]) -> Output {
+    let path = |name: &str| dir.join(name).to_string_lossy().into_owned();
+    fs::write(path(name), content).unwrap();
+    fs::write(path("labels.csv"), labels).unwrap();
+    let (input, labels) = (path(name), path("labels.csv"));
+    qualm(&[&["replay", "--input", &input, "--labels", &labels], more].concat(), "")
+}
+
+fn json(out: &Output) -> serde_json::Value {
+    assert!(out.status.success(), "{out:?}");
+    serde_json::from_slice(&out.stdout).unwrap()
+}
+
+#[test]
+fn labels_tell_hits_from_misses_and_false_alarms() {
+    let dir = tempfile::tempdir().unwrap();
+    let html = dir.path().join("why.html").to_string_lossy().into_owned();
+    let labels = "start,end,series\n1700019860,1700020040,b\n1700022000,1800000000,a\n";
+    let out = against(dir.path(), "h.csv", &csv(), labels, &["--json", "--html", &html]);
+    let told = json(&out);
+    assert_eq!(told["rows"], 400);
+    let feedback = &told["feedback"];
+    assert_eq!((&feedback["hit"], &feedback["missed"], &feedback["false_alarms"]), (&1.into(), &1.into(), &0.into()));
+    assert_eq!(feedback["series"][1]["name"], "b");
+    let event = &feedback["series"][1]["events"][0];
+    // Rows 331 to 333, a minute apart.
+    assert_eq!((&event["from"], &event["rows"]), (&"2023-11-15T03:44:20Z".into(), &3.into()));
+    assert_eq!((&event["hit"]["rows"], &event["hit"]["seconds"]), (&2.0.into(), &120.0.into()));
+    assert_eq!((&event["peak"]["value"], &event["usual"]), (&1e4.into(), &serde_json::json!([0.0, 6.0])));
+    let missed = &feedback["series"][0]["events"][0];
+    assert_eq!((&missed["hit"], &missed["goes_on"]), (&serde_json::Value::Null, &true.into()));
+    let page = fs::read_to_string(&html).unwrap();
+    assert!(page.starts_with("<!DOCTYPE html>") && page.contains("1 of 2</b>") && page.contains("10000"), "{page}");
+
+    let out = against(dir.path(), "h.csv", &csv(), "start,end\n1700010000,1700010060\n", &[]);
+    let text = text(&out.stdout);
+    for part in ["0 of 1 incident hit", "1 false alarm, ", "0.01 % configured", "2023-11-15T03:46:20Z  b  score "] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+}
+
+#[test]
+fn series_have_names_in_every_format_and_vectors_entities() {
+    let dir = tempfile::tempdir().unwrap();
+    let names = |told: &serde_json::Value| {
+        let series = told["feedback"]["series"].as_array().unwrap().iter();
+        series.map(|series| series["name"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let of_lines = "start,end,series\n1700019980,1700020040,replay b\n";
+    for (name, content) in [("h.lp", lines()), ("h.jsonl", jsonl())] {
+        let told = json(&against(dir.path(), name, &content, of_lines, &["--json"]));
+        assert_eq!(names(&told), ["replay a", "replay b"]);
+        assert_eq!((&told["feedback"]["hit"], &told["feedback"]["false_alarms"]), (&1.into(), &0.into()));
+    }
+    let path = |name: &str| dir.path().join(name).to_string_lossy().into_owned();
+    fs::write(path("h.csv"), csv()).unwrap();
+    let (input, model) = (path("h.csv"), path("model"));
+    let out = qualm(&["train", "--input", &input, "--detector", "zscore", "--out", &model], "");
+    assert!(out.status.success(), "{out:?}");
+    let told = json(&against(
+        dir.path(),
+        "h.csv",
+        &csv(),
+        "start,end\n1700019980,1700020040\n",
+        &["--json", "--model", &model],
+    ));
+    assert_eq!((names(&told), &told["feedback"]["hit"]), (vec!["model".to_owned()], &1.into()));
+    assert_eq!(told["feedback"]["series"][0]["events"][0]["feature"], "b", "the feature that explains most");
+}
+
+#[test]
+fn the_input_may_hold_its_labels_and_labels_that_do_not_fit_are_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let row = |&(time, _, b): &(i64, Option<f64>, f64)| format!("{time},{b},{}\n", u8::from(b > 100.0));
+    let content = "time,b,label\n".to_owned() + &rows().iter().map(row).collect::<String>();
+    let both = dir.path().join("both.csv").to_string_lossy().into_owned();
+    fs::write(&both, content).unwrap();
+    let told = json(&qualm(&["replay", "--input", &both, "--labels", &both, "--json"], ""));
+    assert_eq!(told["feedback"]["series"].as_array().map(Vec::len), Some(1), "the labels are no series");
+    assert_eq!((&told["feedback"]["hit"], &told["feedback"]["false_alarms"]), (&1.into(), &0.into()));
+
+    for (labels, what) in [
+        ("start,end,series\n1700019980,1700020040,bb\n", "labels.csv:2: the input has no series `bb`; "),
+        ("start,end\n1600000000,1600000060\n", "labels.csv: its windows, from 2020-09-13T12:26:40Z to "),
+        ("begin,end\n1,2\n", "labels.csv: it has neither"),
+    ] {
+        let out = against(dir.path(), "h.csv", &csv(), labels, &[]);
+        assert_eq!(out.status.code(), Some(2));
+        assert!(text(&out.stderr).contains(what), "{out:?}");
+    }
+    let labels = dir.path().join("labels.csv").to_string_lossy().into_owned();
+    let out = against(dir.path(), "h.csv", &csv(), "start,end\n1,2\n", &["--html", &labels]);
+    assert_eq!(out.status.code(), Some(2));
+    assert!(text(&out.stderr).contains("is an input; name another file for --html"), "{out:?}");
 }

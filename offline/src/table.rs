@@ -130,7 +130,7 @@ impl Table {
     }
 
     /// Puts the rows in order of time.
-    fn sort(&mut self) {
+    pub(crate) fn sort(&mut self) {
         if self.times.is_sorted() {
             return;
         }

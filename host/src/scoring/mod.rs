@@ -249,6 +249,13 @@ impl<F: Format> Scoring<F> {
         self.pipeline.lanes().iter().any(|lane| lane.shape().is_some())
     }
 
+    /// The names of what a detector's vectors are made of, where it scores vectors.
+    #[must_use]
+    pub fn features(&self, lane: usize) -> Option<Vec<String>> {
+        let shape = self.pipeline.lanes()[lane].shape()?;
+        Some(shape.features.iter().map(|feature| feature.name.clone()).collect())
+    }
+
     /// The measurement that a detector of vectors wants, where all its features are of one.
     #[must_use]
     pub fn measurement(&self) -> Option<&str> {

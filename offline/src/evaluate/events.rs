@@ -93,7 +93,7 @@ pub struct Events {
     pub tolerance: usize,
 }
 
-/// The median of delays. An alarm that was there before the event was none late.
+/// How late an event was found; the median, of several. An alarm that was there before the event was none late.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Delay {
     /// In rows of the series.
@@ -106,21 +106,13 @@ impl Events {
     /// Holds alarms against labels.
     #[must_use]
     pub fn of(sequences: &Sequences, times: &[i64], scores: &[f64], labels: &[bool], tolerance: usize) -> Self {
-        let events: Vec<Run<'_>> = sequences.runs(|row| labels[row]).collect();
-        let alarms: Vec<Run<'_>> = sequences.runs(|row| is_alarm(scores[row])).collect();
-        let right = alarms.iter().filter(|alarm| touching(&events, alarm, tolerance).next().is_some()).count();
-        let (mut rows, mut seconds) = (Vec::new(), Vec::new());
-        for event in &events {
-            if let Some(first) = touching(&alarms, event, tolerance).next() {
-                // The alarm may have begun before the event, in which case it is there at the event's first row.
-                let place = first.places.start.max(event.places.start);
-                let row = first.rows[(place - first.places.start).min(first.rows.len() - 1)];
-                rows.push((place - event.places.start) as f64);
-                seconds.push((times[row] - times[event.rows[0]]).max(0) as f64 / 1e9);
-            }
-        }
-        let (found, right) = (rows.len() as u64, right as u64);
-        let (recall, precision) = (share(found, events.len() as u64), share(right, alarms.len() as u64));
+        let met = Met::of(sequences, times, |row| is_alarm(scores[row]), labels, tolerance);
+        let right = met.alarms.iter().filter(|(_, right)| *right).count();
+        let delay = median_delay(met.events.iter().filter_map(|(_, delay)| *delay));
+        let found = met.events.iter().filter(|(_, delay)| delay.is_some()).count();
+        let (events, found, alarms, right) =
+            (met.events.len() as u64, found as u64, met.alarms.len() as u64, right as u64);
+        let (recall, precision) = (share(found, events), share(right, alarms));
         let f1 = match (recall, precision) {
             (Some(recall), Some(precision)) if recall + precision > 0.0 => {
                 Some(2.0 * recall * precision / (recall + precision))
@@ -128,14 +120,54 @@ impl Events {
             (Some(_), _) => Some(0.0),
             (None, _) => None,
         };
-        let delay = (found > 0).then(|| Delay { rows: median(&mut rows), seconds: median(&mut seconds) });
-        let (events, alarms) = (events.len() as u64, alarms.len() as u64);
         Self { events, found, alarms, right, recall, precision, f1, delay, tolerance }
     }
 }
 
+/// Which events met which alarms, one by one.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Met<'a> {
+    /// Each event and, where it was found, how long that took.
+    pub events: Vec<(Run<'a>, Option<Delay>)>,
+    /// Each alarm, and whether it touches an event.
+    pub alarms: Vec<(Run<'a>, bool)>,
+}
+
+impl<'a> Met<'a> {
+    /// Holds the rows that alarm against those that are labelled.
+    pub fn of(
+        sequences: &'a Sequences,
+        times: &[i64],
+        is_alarm: impl Fn(usize) -> bool + 'a,
+        labels: &'a [bool],
+        tolerance: usize,
+    ) -> Self {
+        let events: Vec<Run<'_>> = sequences.runs(|row| labels[row]).collect();
+        let alarms: Vec<Run<'_>> = sequences.runs(is_alarm).collect();
+        let delay = |event: &Run<'_>| {
+            let first = touching(&alarms, event, tolerance).next()?;
+            // The alarm may have begun before the event, in which case it is there at the event's first row.
+            let place = first.places.start.max(event.places.start);
+            let row = first.rows[(place - first.places.start).min(first.rows.len() - 1)];
+            Some(Delay {
+                rows: (place - event.places.start) as f64,
+                seconds: (times[row] - times[event.rows[0]]).max(0) as f64 / 1e9,
+            })
+        };
+        let delays: Vec<_> = events.iter().map(delay).collect();
+        let rights: Vec<_> = alarms.iter().map(|alarm| touching(&events, alarm, tolerance).next().is_some()).collect();
+        Self { events: events.into_iter().zip(delays).collect(), alarms: alarms.into_iter().zip(rights).collect() }
+    }
+}
+
+/// The median of delays; none of none.
+pub(crate) fn median_delay(delays: impl Iterator<Item = Delay>) -> Option<Delay> {
+    let (mut rows, mut seconds): (Vec<f64>, Vec<f64>) = delays.map(|delay| (delay.rows, delay.seconds)).unzip();
+    (!rows.is_empty()).then(|| Delay { rows: median(&mut rows), seconds: median(&mut seconds) })
+}
+
 /// Those of `runs`, which are in order, that touch `other`.
-fn touching<'a>(runs: &'a [Run<'a>], other: &'a Run<'a>, tolerance: usize) -> impl Iterator<Item = &'a Run<'a>> {
+fn touching<'a, 'b>(runs: &'b [Run<'a>], other: &'b Run<'a>, tolerance: usize) -> impl Iterator<Item = &'b Run<'a>> {
     let before = |run: &Run<'_>| (run.series, run.places.end + tolerance) <= (other.series, other.places.start);
     let first = runs.partition_point(before);
     runs[first..].iter().take_while(move |run| run.touches(other, tolerance))

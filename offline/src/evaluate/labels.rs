@@ -1,7 +1,7 @@
 //! Labels and scores from CSV files.
 //!
 //! A file of labels tells them row by row (a column `label` of 0 and 1, and a `time` where rows are to be found by it), or
-//! as windows (`start,end`, the end not in it, and `entity` where a window is of one entity only).
+//! as windows (`start,end`, the end not in it, and `entity` or `series` where a window is of one only).
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 
 use csv::{Position, Reader, ReaderBuilder, StringRecord, Trim};
 
+use super::evaluation::timestamp;
+use super::words::count;
 use crate::history::parse_time;
 use crate::table::Table;
 
@@ -44,7 +46,21 @@ struct Window {
     end: i64,
     /// Whose; of all where there is none.
     entity: Option<String>,
+    /// Where it stands in the file.
+    line: Option<u64>,
 }
+
+/// Labels of several series.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OfSeries {
+    /// A label for each row of each.
+    pub labels: Vec<Vec<bool>>,
+    /// What must be known of windows that count for nothing.
+    pub notes: Vec<String>,
+}
+
+/// Names less like one another than this (Jaro) are not meant for one another.
+const ALIKE: f64 = 0.75;
 
 impl Labels {
     /// Reads a file of labels.
@@ -55,7 +71,7 @@ impl Labels {
     pub fn read(path: &Path) -> Result<Self, Error> {
         let columns = Columns::open(path)?;
         let told = if let (Some(start), Some(end)) = (columns.find("start"), columns.find("end")) {
-            let entity = columns.find("entity");
+            let entity = columns.find("entity").or_else(|| columns.find("series"));
             let window = |cells: &StringRecord| {
                 let (start, end) = (time(cells, start)?, time(cells, end)?);
                 if start >= end {
@@ -63,7 +79,8 @@ impl Labels {
                         "the window ends before it begins, or with it; its end is the first time not in it".to_owned()
                     );
                 }
-                Ok(Window { start, end, entity: entity.map(|entity| cells[entity].to_owned()) })
+                let entity = entity.map(|entity| cells[entity].to_owned()).filter(|entity| !entity.is_empty());
+                Ok(Window { start, end, entity, line: cells.position().map(Position::line) })
             };
             Told::Windows(columns.each(window)?)
         } else if let Some(label) = columns.find("label") {
@@ -115,7 +132,7 @@ impl Labels {
                 .iter()
                 .map(|time| {
                     labels.get(time).copied().ok_or_else(|| {
-                        let time = super::evaluation::timestamp(*time);
+                        let time = timestamp(*time);
                         failed(format!(
                             "it has no label for the time {time}; time windows (`start,end`) need not be exact"
                         ))
@@ -127,12 +144,84 @@ impl Labels {
             }
         }
     }
+
+    /// A label for each row of several series, each a table of one entity with its rows in the order of their times.
+    ///
+    /// # Errors
+    ///
+    /// Where the labels do not fit, are of a series that is not there, or all of another time.
+    pub fn of_series(&self, series: &[&Table]) -> Result<OfSeries, Error> {
+        let notes = match &self.told {
+            Told::Windows(windows) => self.idle(windows, series)?,
+            Told::Rows(_) | Told::Times(_) => Vec::new(),
+        };
+        Ok(OfSeries { labels: series.iter().map(|table| self.of(table)).collect::<Result<_, _>>()?, notes })
+    }
+
+    /// What there is to say of windows that hold no row.
+    fn idle(&self, windows: &[Window], series: &[&Table]) -> Result<Vec<String>, Error> {
+        let failed = |line, what| Error { file: self.file.clone(), line, what };
+        let names = || series.iter().flat_map(|table| &table.entities).map(String::as_str);
+        for Window { entity, line, .. } in windows {
+            if let Some(entity) = entity.as_deref().filter(|entity| !names().any(|name| name == *entity)) {
+                return Err(failed(*line, unknown(entity, names())));
+            }
+        }
+        let times = || series.iter().flat_map(|table| &table.times).copied();
+        let (Some(first), Some(last)) = (times().min(), times().max()) else { return Ok(Vec::new()) };
+        let outside = windows.iter().filter(|window| window.end <= first || window.start > last).count();
+        let empty = windows.iter().filter(|window| !series.iter().any(|table| window.holds_any(table))).count();
+        if outside == windows.len() && outside > 0 {
+            let [first, last, start, end] = [
+                first,
+                last,
+                windows.iter().map(|window| window.start).min().unwrap_or_default(),
+                windows.iter().map(|window| window.end).max().unwrap_or_default(),
+            ]
+            .map(timestamp);
+            return Err(failed(
+                None,
+                format!(
+                    "its windows, from {start} to {end}, are all outside of the input's time, from {first} to {last}; a \
+                     time without a zone is UTC"
+                ),
+            ));
+        }
+        let told = |windows: usize, why: &str| {
+            let windows = count(windows as u64, "labelled window counts", "labelled windows count");
+            format!("{windows} for nothing: {why}")
+        };
+        let notes = [
+            (outside > 0).then(|| told(outside, "outside of the input's time")),
+            (empty > outside).then(|| told(empty - outside, "no row in it")),
+        ];
+        Ok(notes.into_iter().flatten().collect())
+    }
+}
+
+/// Says that there is no such series, and which one may be meant.
+fn unknown<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> String {
+    let likeness = |known: &&str| strsim::jaro(known, name);
+    let known: Vec<&str> = known.take(1000).collect();
+    let nearest = known.iter().copied().max_by(|one, other| likeness(one).total_cmp(&likeness(other)));
+    let hint = match nearest {
+        Some(nearest) if likeness(&nearest) >= ALIKE => format!("did you mean `{nearest}`?"),
+        Some(nearest) => format!("a name that it has is `{nearest}`"),
+        None => "it has none".to_owned(),
+    };
+    format!("the input has no series `{name}`; {hint}")
 }
 
 impl Window {
     fn holds(&self, table: &Table, row: usize) -> bool {
         let whose = self.entity.as_ref().is_none_or(|entity| entity == super::evaluation::entity(table, row));
         (self.start..self.end).contains(&table.times[row]) && whose
+    }
+
+    /// Whether it holds a row of one series, whose times are in order.
+    fn holds_any(&self, table: &Table) -> bool {
+        let first = table.times.partition_point(|time| *time < self.start);
+        first < table.len() && self.holds(table, first)
     }
 }
 
@@ -261,6 +350,7 @@ mod tests {
             ("start,end\n1,2\n", "..##.."),
             ("start,end\n0,1\n2,9\n", "##..##"),
             ("start,end,entity\n0,2,host=b\n", ".#.#.."),
+            ("start,end,series\n0,1,\n0,2,host=b\n", "##.#.."),
             ("start,end\n", "......"),
         ] {
             assert_eq!(labels(text).unwrap(), expected, "{text}");
@@ -284,6 +374,48 @@ mod tests {
             assert!(error.contains(what), "{text:?}: {error}");
         }
         assert!(Labels::read(Path::new("/nowhere.csv")).unwrap_err().to_string().starts_with("/nowhere.csv: "));
+    }
+
+    /// What `of_series` says of two series, a row a second from 100 on, the second of which ends after five.
+    fn of_two(text: &str) -> Result<(String, Vec<String>), String> {
+        let (_dir, path) = file(text);
+        let series = |name: &str, rows: i64| Table {
+            series: vec![0; rows as usize],
+            entities: vec![name.to_owned()],
+            times: (100..100 + rows).map(|second| second * 1_000_000_000).collect(),
+            sources: (0..rows as u64).collect(),
+            ..Table::default()
+        };
+        let (cpu, memory) = (series("cpu", 10), series("memory", 5));
+        let told = Labels::read(&path).and_then(|labels| labels.of_series(&[&cpu, &memory]));
+        let OfSeries { labels, notes } = told.map_err(|error| error.to_string())?;
+        let text = |labels: &Vec<bool>| labels.iter().map(|label| if *label { '#' } else { '.' }).collect::<String>();
+        Ok((labels.iter().map(text).collect::<Vec<_>>().join(" "), notes))
+    }
+
+    #[test]
+    fn labels_of_series_are_held_against_what_there_is() {
+        let quiet = |text: &str| of_two(text).map(|(labels, notes)| (labels, notes.len()));
+        assert_eq!(quiet("start,end\n101,103\n").unwrap(), (".##....... .##..".to_owned(), 0));
+        assert_eq!(quiet("start,end,series\n101,103,memory\n").unwrap(), (".......... .##..".to_owned(), 0));
+        assert_eq!(quiet("start,end\n108,999\n").unwrap(), ("........## .....".to_owned(), 0));
+        let (labels, notes) = of_two("start,end,series\n0,50,\n102,103,\n106,107,memory\n").unwrap();
+        assert_eq!(labels, "..#....... ..#..");
+        assert_eq!(
+            notes,
+            [
+                "1 labelled window counts for nothing: outside of the input's time",
+                "1 labelled window counts for nothing: no row in it"
+            ]
+        );
+        let error = of_two("start,end,series\n101,103,memry\n").unwrap_err();
+        assert!(error.ends_with("l.csv:2: the input has no series `memry`; did you mean `memory`?"), "{error}");
+        let error = of_two("start,end\n1,5\n200,300\n").unwrap_err();
+        assert!(
+            error.contains("from 1970-01-01T00:00:01Z to 1970-01-01T00:05:00Z, are all outside")
+                && error.contains("from 1970-01-01T00:01:40Z to 1970-01-01T00:01:49Z"),
+            "{error}"
+        );
     }
 
     #[test]

@@ -4,6 +4,7 @@ pub mod command;
 pub mod drift;
 pub mod evaluation;
 pub mod events;
+pub mod feedback;
 pub mod inject;
 pub mod labels;
 pub mod metrics;

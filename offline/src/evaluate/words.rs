@@ -29,6 +29,17 @@ pub(crate) fn number(number: f64, digits: usize) -> String {
     if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
 }
 
+/// A round number, as short as can be: thousands and more by their letter.
+pub(crate) fn short(round: f64) -> String {
+    let units = [(1e12, "T"), (1e9, "G"), (1e6, "M"), (1e4, "k")];
+    match units.into_iter().find(|(unit, _)| (*unit..unit * 1e3).contains(&round.abs())) {
+        Some((1e4, _)) => format!("{}k", number(round / 1e3, 4)),
+        Some((unit, letter)) => format!("{}{letter}", number(round / unit, 4)),
+        None if round < 0.0 => format!("-{}", number(-round, 4)),
+        None => number(round, 4),
+    }
+}
+
 /// A length of time, as one or two units: what is finer does not matter.
 pub(crate) fn seconds(seconds: f64) -> String {
     let unit = match seconds {
@@ -74,6 +85,7 @@ mod tests {
     fn numbers_are_as_long_as_they_matter() {
         let told = [0.0, 1.0, 0.123_456, 12_345.678, -2.5, 1e9, 1.5e-7, f64::NAN].map(|one| number(one, 3));
         assert_eq!(told, ["0", "1", "0.123", "12346", "-2.5", "1.00e9", "1.50e-7", "NaN"]);
+        assert_eq!([2e4, -4e7, 0.5, -5.0, 1e-9].map(short), ["20k", "-40M", "0.5", "-5", "1.000e-9"]);
         assert_eq!([percent(Some(0.012_345)), percent(None), figure(Some(0.5))], ["1.23 %", "–", "0.500"]);
         assert_eq!([0.5, 90.0, 3600.0, 200_000.0].map(seconds), ["0.5 s", "1m 30s", "1h", "56h"]);
         assert_eq!([count(1, "row", "rows"), count(12_345, "row", "rows")], ["1 row", "12\u{202f}345 rows"]);

@@ -21,6 +21,30 @@ pub(super) fn escape(text: &str) -> String {
     out
 }
 
+const STYLE: &str = include_str!("style.css");
+
+/// A whole page; title, heading and body are HTML. It may fetch nothing and run nothing.
+pub(super) fn document(title: &str, heading: &str, body: &str) -> String {
+    format!(
+        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\"/>\n\
+         <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\"/>\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n\
+         <title>{title}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<h1>{heading}</h1>\n{body}</body>\n</html>\n"
+    )
+}
+
+/// What must be known beside any figure.
+pub(super) fn notes(notes: &[String]) -> String {
+    notes.iter().map(|note| format!("<p class=\"note\">Note: {}.</p>\n", escape(note))).collect()
+}
+
+/// Where a page comes from: what, and its value.
+pub(super) fn footer(provenance: &[(String, String)]) -> String {
+    let term = |(what, value): &(String, String)| format!("<dt>{}</dt><dd>{}</dd>\n", escape(what), escape(value));
+    let terms: String = provenance.iter().map(term).collect();
+    format!("<footer>\nWhere this comes from\n<dl>\n{terms}</dl>\n</footer>\n")
+}
+
 /// A part of the page, with what it means.
 pub(super) fn section(title: &str, meaning: &str, content: &str) -> String {
     let meaning = if meaning.is_empty() { String::new() } else { format!("<p class=\"meaning\">{meaning}</p>\n") };

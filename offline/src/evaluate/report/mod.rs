@@ -3,18 +3,18 @@
 mod against_labels;
 mod alarms;
 mod features;
+pub mod feedback;
 mod html;
 mod plot;
 mod sections;
 mod series;
+mod strips;
 
-use html::escape;
+use html::{document, escape, footer, notes};
 
 use super::evaluation::Evaluation;
 use super::words::{count, thousands};
 use crate::table::Table;
-
-const STYLE: &str = include_str!("style.css");
 
 /// What a page is of.
 #[derive(Debug, Clone, Copy)]
@@ -49,16 +49,9 @@ impl Page<'_> {
             sections::robustness(self),
         ]
         .concat();
-        format!(
-            "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\"/>\n\
-             <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\"/>\n\
-             <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n\
-             <title>{title} – qualm evaluation</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n\
-             <h1>How good is {title}?</h1>\n<p class=\"under\">{}</p>\n{}{sections}{}</body>\n</html>\n",
-            self.what(),
-            self.notes(),
-            self.footer()
-        )
+        let body =
+            format!("<p class=\"under\">{}</p>\n{}{sections}{}", self.what(), self.notes(), footer(self.provenance));
+        document(&format!("{title} – qualm evaluation"), &format!("How good is {title}?"), &body)
     }
 
     /// What rows these are.
@@ -70,13 +63,7 @@ impl Page<'_> {
     }
 
     fn notes(&self) -> String {
-        self.notes.iter().map(|note| format!("<p class=\"note\">Note: {}.</p>\n", escape(note))).collect()
-    }
-
-    fn footer(&self) -> String {
-        let term = |(what, value): &(String, String)| format!("<dt>{}</dt><dd>{}</dd>\n", escape(what), escape(value));
-        let terms: String = self.provenance.iter().map(term).collect();
-        format!("<footer>\nWhere this comes from\n<dl>\n{terms}</dl>\n</footer>\n")
+        notes(self.notes)
     }
 }
 
@@ -89,10 +76,10 @@ mod tests {
     use super::super::{Settings, evaluate, evaluation};
     use super::*;
 
-    const NASTY: &str = "<script>alert('1')</script> & \"m\"";
+    pub(super) const NASTY: &str = "<script>alert('1')</script> & \"m\"";
 
     /// What is wrong with the nesting of a page's tags.
-    fn check(page: &str) -> Result<(), String> {
+    pub(super) fn check(page: &str) -> Result<(), String> {
         let mut open = Vec::new();
         let body = page.strip_prefix("<!DOCTYPE html>").ok_or("it does not say that it is HTML")?;
         for part in body.split('<').skip(1) {

@@ -12,7 +12,7 @@ use crate::table::Table;
 /// Columns of the drawing: what lies in one is drawn as its least and largest score.
 const COLUMNS: usize = 1000;
 /// What a labelled stretch is wide at least, so that it can be seen.
-const NARROWEST: f64 = 0.003;
+pub(super) const NARROWEST: f64 = 0.003;
 
 const SECOND: i64 = 1_000_000_000;
 const DAY: i64 = 86_400 * SECOND;
@@ -42,7 +42,7 @@ const MOST_TICKS: i64 = 8;
 
 /// The scores over time, the threshold, and the stretches that are labelled.
 pub(super) fn plot(table: &Table, scores: &[f64], labels: Option<&[bool]>) -> Plot {
-    let axis = Axis::of(table);
+    let axis = Axis::of(&table.times);
     let columns = columns(&axis, scores);
     let top = columns.iter().flatten().map(|column| height(*column.end())).fold(1.5, f64::max) * 1.04;
     let points = joined(&columns).map(|point| point.map(|(right, score)| (right, height(score) / top)));
@@ -73,11 +73,11 @@ pub(super) fn plot(table: &Table, scores: &[f64], labels: Option<&[bool]>) -> Pl
 }
 
 /// How high a score is drawn: even up to the threshold, above it one step for each ten times.
-fn height(score: f64) -> f64 {
+pub(super) fn height(score: f64) -> f64 {
     if score > 1.0 { 1.0 + score.log10() } else { score }
 }
 
-fn ticks_up(top: f64) -> impl Iterator<Item = (f64, String)> {
+pub(super) fn ticks_up(top: f64) -> impl Iterator<Item = (f64, String)> {
     // Where there is room, the steps between the powers of ten too.
     let fine = if top < 3.0 { &[0.5, 2.0, 5.0][..] } else { &[0.5][..] };
     let powers = (0..20).map(|power| 10_f64.powi(power));
@@ -89,20 +89,20 @@ fn ticks_up(top: f64) -> impl Iterator<Item = (f64, String)> {
 }
 
 /// Where rows stand from left to right: at their times or, where all have the same, in their order.
-struct Axis<'a> {
+pub(super) struct Axis<'a> {
     times: &'a [i64],
     first: i64,
     span: i64,
 }
 
 impl<'a> Axis<'a> {
-    fn of(table: &'a Table) -> Self {
-        let first = table.times.iter().min().copied().unwrap_or(0);
-        let span = table.times.iter().max().map_or(0, |last| last.saturating_sub(first));
-        Self { times: &table.times, first, span }
+    pub(super) fn of(times: &'a [i64]) -> Self {
+        let first = times.iter().min().copied().unwrap_or(0);
+        let span = times.iter().max().map_or(0, |last| last.saturating_sub(first));
+        Self { times, first, span }
     }
 
-    fn at(&self, row: usize) -> f64 {
+    pub(super) fn at(&self, row: usize) -> f64 {
         if self.span > 0 {
             (self.times[row] - self.first) as f64 / self.span as f64
         } else {
@@ -118,7 +118,7 @@ impl<'a> Axis<'a> {
         distances.get(distances.len() / 2).copied().unwrap_or(1.0)
     }
 
-    fn ticks(&self) -> Vec<Tick> {
+    pub(super) fn ticks(&self) -> Vec<Tick> {
         let Some(step) = STEPS.iter().map(|step| step * SECOND).find(|step| self.span / step <= MOST_TICKS) else {
             return Vec::new();
         };
@@ -148,8 +148,8 @@ fn clock(time: Timestamp, is_midnight: bool, step: i64) -> String {
     time.to_zoned(TimeZone::UTC).strftime(format).to_string()
 }
 
-/// The least and largest score in each column; `None` where there is none.
-fn columns(axis: &Axis<'_>, scores: &[f64]) -> Vec<Option<RangeInclusive<f64>>> {
+/// The least and largest score (or value) in each column; `None` where there is none.
+pub(super) fn columns(axis: &Axis<'_>, scores: &[f64]) -> Vec<Option<RangeInclusive<f64>>> {
     let mut out = vec![None; COLUMNS];
     for (row, score) in scores.iter().enumerate().filter(|(_, score)| !score.is_nan()) {
         let column: &mut Option<RangeInclusive<f64>> = &mut out[(axis.at(row) * (COLUMNS - 1) as f64) as usize];
@@ -160,7 +160,7 @@ fn columns(axis: &Axis<'_>, scores: &[f64]) -> Vec<Option<RangeInclusive<f64>>> 
 }
 
 /// The columns as points of a line, with gaps where there are far more empty columns than is common.
-fn joined(columns: &[Option<RangeInclusive<f64>>]) -> impl Iterator<Item = Option<(f64, f64)>> {
+pub(super) fn joined(columns: &[Option<RangeInclusive<f64>>]) -> impl Iterator<Item = Option<(f64, f64)>> {
     let filled: Vec<usize> = (0..columns.len()).filter(|column| columns[*column].is_some()).collect();
     let mut distances: Vec<usize> = filled.windows(2).map(|two| two[1] - two[0]).collect();
     distances.sort_unstable();
@@ -174,7 +174,10 @@ fn joined(columns: &[Option<RangeInclusive<f64>>]) -> impl Iterator<Item = Optio
         before = Some(column);
         if let Some(scores) = &columns[column] {
             let right = column as f64 / (columns.len() - 1) as f64;
-            out.extend([Some((right, *scores.start())), Some((right, *scores.end()))]);
+            out.push(Some((right, *scores.start())));
+            if scores.start() < scores.end() {
+                out.push(Some((right, *scores.end())));
+            }
         }
     }
     out.into_iter()
@@ -191,11 +194,13 @@ fn labelled(axis: &Axis<'_>, labels: &[bool]) -> String {
             None => spans.push((at, at)),
         }
     }
-    let span = |(start, end): &(f64, f64)| {
-        let lacking = (NARROWEST - (end - start)).max(0.0) / 2.0;
-        rectangle("labelled", start - lacking, 0.0, end + lacking, 1.0)
-    };
-    spans.iter().map(span).collect()
+    spans.iter().map(|(start, end)| stretch("labelled", *start, *end)).collect()
+}
+
+/// A stretch of time, wide enough to be seen.
+pub(super) fn stretch(class: &str, start: f64, end: f64) -> String {
+    let lacking = (NARROWEST - (end - start)).max(0.0) / 2.0;
+    rectangle(class, start - lacking, 0.0, end + lacking, 1.0)
 }
 
 #[cfg(test)]
@@ -205,7 +210,7 @@ mod tests {
 
     fn texts(span: i64) -> Vec<String> {
         let table = Table { times: vec![START, START + span], series: vec![0, 0], ..Table::default() };
-        Axis::of(&table).ticks().into_iter().map(|tick| tick.text).collect()
+        Axis::of(&table.times).ticks().into_iter().map(|tick| tick.text).collect()
     }
 
     #[test]
@@ -224,7 +229,7 @@ mod tests {
         let mut scores = vec![0.5; 50_000];
         scores[31_234] = 70.0;
         scores[100] = f64::NAN;
-        let columns = columns(&Axis::of(&table), &scores);
+        let columns = columns(&Axis::of(&table.times), &scores);
         assert_eq!(columns.iter().flatten().filter(|column| *column.end() > 1.0).count(), 1);
         assert_eq!(columns.iter().flatten().count(), COLUMNS);
     }
@@ -233,10 +238,10 @@ mod tests {
     fn a_gap_in_time_is_a_gap_in_the_line() {
         let times: Vec<i64> = (0..100).map(|row| if row < 50 { row } else { row + 100 }).collect();
         let table = Table { series: vec![0; 100], times, ..Table::default() };
-        let columns = columns(&Axis::of(&table), &[0.5; 100]);
+        let columns = columns(&Axis::of(&table.times), &[0.5; 100]);
         assert_eq!(joined(&columns).filter(Option::is_none).count(), 1);
         let together = Table { series: vec![0; 3], times: vec![7; 3], ..Table::default() };
-        assert_eq!(Axis::of(&together).at(1).to_bits(), 0.5_f64.to_bits());
+        assert_eq!(Axis::of(&together.times).at(1).to_bits(), 0.5_f64.to_bits());
     }
 
     #[test]
@@ -250,7 +255,7 @@ mod tests {
     fn labelled_rows_are_stretches_that_can_be_seen() {
         let table = servers(1, 1000, 1, 1);
         let labels: Vec<bool> = (0..1000).map(|row| (100..200).contains(&row) || row == 500).collect();
-        let drawn = labelled(&Axis::of(&table), &labels);
+        let drawn = labelled(&Axis::of(&table.times), &labels);
         assert_eq!(drawn.matches("<rect").count(), 2);
         assert!(drawn.contains("width=\"3.0\""), "{drawn}");
     }

@@ -1,5 +1,8 @@
 //! `qualm replay`: history through the very pipeline that scores live metrics.
 
+mod feedback;
+mod kept;
+
 use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::io::{self, BufWriter, IsTerminal, Write};
@@ -11,11 +14,16 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use jiff::Timestamp;
 use qualm_stream::Counts;
+use qualm_stream::pipeline::Verdict;
 use serde::Serialize;
+use serde_json::json;
 
+use self::kept::Kept;
 use crate::config::Config;
 use crate::scoring::{Scoring, StartError};
 use qualm_bundle::stdout::say;
+use qualm_offline::evaluate::feedback::Feedback;
+use qualm_offline::evaluate::labels::{self, Labels};
 use qualm_offline::history::{self, Input};
 
 /// What `--help` ends with.
@@ -25,10 +33,19 @@ Examples:
   qualm replay --input metrics.lp --config qualm.toml
   qualm replay --input metrics.jsonl --json
   qualm replay --input history.csv --model models/host --scores scores.csv
+  qualm replay --input history.csv --labels incidents.csv --html why.html      hit, missed, false alarms, and why
 
 SCORES has a row for each row of the input: its time, a score for each column (for each detector, where the input is
 no CSV or a detector scores vectors), and last `score`, the largest of them. A cell is empty while nothing is scored. The
-score of a vector stands in the row that brought its last value.";
+score of a vector stands in the row that brought its last value.
+
+LABELS is a CSV file of incidents: the columns `start` and `end` (the first time that is no longer in it) and, where an
+incident is of one series only, `series`; or a column `label` of 0 and 1, with a row for each row of the input or a `time`
+to find it by. It may be the input itself: then its column `label` is no series. A series is called what its column is;
+of line protocol and JSON, like `cpu,host=a usage_user`; of vectors, after their entity, like `host=a`.
+
+An event is a run of labelled rows of a series. It is hit if any row in it alarms; a run of rows that alarm and touch no
+event is a false alarm. Alarms are what has `is_anomaly=1`, so after `sustained` and `cooldown`.";
 
 /// What a user may ask for.
 #[derive(Debug, Args)]
@@ -53,7 +70,15 @@ pub struct Options {
     #[arg(long, value_name = "NAME")]
     pub measurement: Option<String>,
 
-    /// Print the summary as JSON
+    /// Known incidents: print what of them was hit, what was missed, and what was a false alarm
+    #[arg(long, value_name = "LABELS")]
+    pub labels: Option<PathBuf>,
+
+    /// Where to write the same with plots, one HTML page
+    #[arg(long, value_name = "FILE", requires = "labels")]
+    pub html: Option<PathBuf>,
+
+    /// Print all as JSON
     #[arg(long)]
     pub json: bool,
 }
@@ -67,7 +92,10 @@ pub enum Error {
     /// The detectors do not start.
     #[error(transparent)]
     Start(#[from] StartError),
-    /// The scores cannot be written.
+    /// The labels cannot be used.
+    #[error(transparent)]
+    Labels(#[from] labels::Error),
+    /// The scores or the page cannot be written.
     #[error("{}: {source}", path.display())]
     Write {
         /// The file.
@@ -75,9 +103,14 @@ pub enum Error {
         /// Why.
         source: io::Error,
     },
-    /// The scores would overwrite the history.
-    #[error("{} is the input; name another file for --scores", .0.display())]
-    IsInput(PathBuf),
+    /// What is written would overwrite what is read.
+    #[error("{} is an input; name another file for {option}", path.display())]
+    IsInput {
+        /// The file.
+        path: PathBuf,
+        /// The option that names it.
+        option: &'static str,
+    },
     /// A detector failed: scores are missing that live metrics might have got.
     #[error("a detector failed, so these scores are incomplete: {0}")]
     Failed(String),
@@ -107,9 +140,8 @@ pub struct Summary {
 /// Names the file that cannot be used, and why.
 pub fn run(options: &Options, config: &Config) -> Result<(), Error> {
     let to_stdout = options.scores.as_deref() == Some(Path::new("-"));
-    if let Some(scores) = options.scores.as_deref().filter(|scores| same_file(scores, &options.input)) {
-        return Err(Error::IsInput(scores.to_owned()));
-    }
+    spare_inputs(options)?;
+    let labels = options.labels.as_deref().map(Labels::read).transpose()?;
     let mut scoring = Scoring::start_offline(config)?;
     let measurement = options.measurement.as_deref().or_else(|| scoring.measurement()).unwrap_or("replay").to_owned();
     let mut input = Input::open(&options.input, &measurement)?;
@@ -118,21 +150,46 @@ pub fn run(options: &Options, config: &Config) -> Result<(), Error> {
     let failed = |source| Error::Write { path: options.scores.clone().unwrap_or_default(), source };
     let mut scores =
         options.scores.as_deref().map(|path| Scores::create(path, &columns)).transpose().map_err(failed)?;
-    let summary = replay(&mut input, &mut scoring, &columns, |batch| {
+    let mut kept = options.labels.as_deref().map(|labels| {
+        let by_column = input.columns().is_some() && !scoring.joins();
+        Kept::new(config, &scoring, by_column, same_file(labels, &options.input).then_some("label"))
+    });
+    let see = |verdict: &Verdict<'_>, row| {
+        if let Some(kept) = &mut kept {
+            kept.add(verdict, row);
+        }
+    };
+    let summary = replay(&mut input, &mut scoring, &columns, see, |batch| {
         bar.set_position(batch.position);
         scores.as_mut().map_or(Ok(()), |scores| scores.write(batch)).map_err(failed)
     })?;
     bar.finish_and_clear();
     scores.map_or(Ok(()), Scores::finish).map_err(failed)?;
+    let feedback = match (labels, kept) {
+        (Some(labels), Some(kept)) => Some(feedback::of(options, &labels, &kept.finish())?),
+        _ => None,
+    };
     if to_stdout {
         return Ok(()); // stdout is taken
     }
     let text = if options.json {
-        format!("{}\n", serde_json::json!(summary))
+        summary.for_machines(feedback.as_ref())
     } else {
-        summary.for_people(options, &measurement)
+        summary.for_people(options, &measurement, feedback.as_ref())
     };
     say(&text).map_err(|source| Error::Write { path: "stdout".into(), source })
+}
+
+/// Refuses to write over what is read.
+fn spare_inputs(options: &Options) -> Result<(), Error> {
+    let Options { input, labels, scores, html, .. } = options;
+    for (written, option) in [(scores, "--scores"), (html, "--html")] {
+        let read = [Some(input), labels.as_ref()].into_iter().flatten();
+        if let Some(written) = written.as_ref().filter(|written| read.clone().any(|read| same_file(written, read))) {
+            return Err(Error::IsInput { path: written.clone(), option });
+        }
+    }
+    Ok(())
 }
 
 fn same_file(one: &Path, other: &Path) -> bool {
@@ -163,7 +220,8 @@ pub fn columns(scoring: &Scoring, input: &Input, config: &Config) -> Vec<String>
 /// vector.
 const HELD: usize = 4096;
 
-/// Replays `input`, and hands each batch to `take`. `columns` are those of the scores.
+/// Replays `input`, and shows `see` each row of each series with the row of the input that brought it, counted from 0; then
+/// hands the batch to `take`. `columns` are those of the scores.
 ///
 /// # Errors
 ///
@@ -172,6 +230,7 @@ pub fn replay(
     input: &mut Input,
     scoring: &mut Scoring,
     columns: &[String],
+    mut see: impl FnMut(&Verdict<'_>, u64),
     mut take: impl FnMut(&Batch<'_>) -> Result<(), Error>,
 ) -> Result<Summary, Error> {
     let held = if scoring.joins() { HELD } else { 0 };
@@ -204,6 +263,7 @@ pub fn replay(
             waiting = input.next(&mut line)?;
         }
         scoring.run(filled, now.max(0));
+        let handed_on = rows - times.len() as u64;
         for verdict in scoring.verdicts() {
             let key = qualm_stream::line::unescape(verdict.key);
             let column = if by_field {
@@ -213,6 +273,7 @@ pub fn replay(
             };
             // A vector whose last value came so long ago that its row has been handed on has no place any more.
             let row = verdict.event.checked_sub(first).and_then(|at| events.get(at as usize));
+            see(&verdict, handed_on + row.map_or(0, |&row| row as u64));
             if let (Some(column), Some(&row)) = (column, row) {
                 scores.push((row, column, verdict.score));
             }
@@ -239,7 +300,15 @@ pub fn replay(
 }
 
 impl Summary {
-    fn for_people(&self, options: &Options, measurement: &str) -> String {
+    fn for_machines(&self, feedback: Option<&Feedback>) -> String {
+        let mut all = json!(self);
+        if let Some(feedback) = feedback {
+            all["feedback"] = json!(feedback);
+        }
+        format!("{all}\n")
+    }
+
+    fn for_people(&self, options: &Options, measurement: &str, feedback: Option<&Feedback>) -> String {
         let Self { rows, scored, anomalous, malformed, values, seconds } = self;
         let malformed = if *malformed > 0 { format!(", {malformed} malformed") } else { String::new() };
         let mut text = format!(
@@ -254,6 +323,13 @@ impl Summary {
         }
         if let Some(path) = &options.scores {
             let _infallible = writeln!(text, "scores are in {}", path.display());
+        }
+        if let Some(feedback) = feedback {
+            text += &feedback.text();
+            text += &match &options.html {
+                Some(path) => format!("\nthe page is in {}\n", path.display()),
+                None => "\n--html FILE makes a page, with plots that show why\n".to_owned(),
+            };
         }
         text
     }

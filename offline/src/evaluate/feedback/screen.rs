@@ -1,0 +1,193 @@
+//! The accounts as text, for who reads them in a terminal.
+
+use std::iter::once;
+
+use super::{Event, Feedback, Incident, Span};
+use crate::evaluate::events::Delay;
+use crate::evaluate::screen::{clean, columns};
+use crate::evaluate::words::{NONE, count, number, percent, seconds, thousands};
+
+/// Incidents and false alarms that are listed, of each kind.
+const MOST: usize = 10;
+/// Series that are listed.
+const SERIES: usize = 30;
+
+impl Feedback {
+    /// The accounts as text.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let notes: String = self.notes.iter().map(|note| format!("note: {note}\n")).collect();
+        [self.headline(), notes, self.table(), self.hits(), self.misses(), self.alarms()].concat()
+    }
+
+    fn headline(&self) -> String {
+        let Self { incidents, hit, delay, false_alarms, false_alarms_per_day, .. } = self;
+        let delay = delay.map_or_else(String::new, |delay| format!(", {} (median)", after(delay)));
+        let per_day = false_alarms_per_day.map_or_else(String::new, |alarms| format!(", {} a day", number(alarms, 2)));
+        let rate =
+            self.false_alarm_rate.map_or_else(String::new, |rate| format!(" ({} configured)", percent(Some(rate))));
+        format!(
+            "\n{hit} of {} hit{delay}\n{}{per_day}; {} of unlabelled values alarm{rate}\n",
+            count(incidents.len() as u64, "incident", "incidents"),
+            count(*false_alarms as u64, "false alarm", "false alarms"),
+            percent(self.false_alarm_share)
+        )
+    }
+
+    /// What each series has to tell; those that have nothing, in a line.
+    fn table(&self) -> String {
+        let told: Vec<_> = self.series.iter().filter(|series| !series.is_quiet()).collect();
+        if self.series.len() < 2 || told.is_empty() {
+            return String::new();
+        }
+        let heads = ["", "events", "hit", "missed", "after", "false alarms", "a day", "of values", "configured"];
+        let rows = told.iter().take(SERIES).map(|series| {
+            vec![
+                clean(&series.name),
+                series.events.len().to_string(),
+                series.hit().to_string(),
+                (series.events.len() - series.hit()).to_string(),
+                series.delay.map_or_else(|| NONE.to_owned(), |delay| seconds(delay.seconds)),
+                series.false_alarms.len().to_string(),
+                series.false_alarms_per_day.map_or_else(|| NONE.to_owned(), |alarms| number(alarms, 2)),
+                percent(series.false_alarm_share),
+                percent(series.false_alarm_rate),
+            ]
+        });
+        let rows = once(heads.map(str::to_owned).to_vec()).chain(rows);
+        let quiet = self.series.len() - told.len();
+        let quiet = match quiet {
+            0 => String::new(),
+            _ => format!("  and {} with neither events nor false alarms\n", count(quiet as u64, "series", "series")),
+        };
+        format!("\nSeries\n{}{}{quiet}", columns(rows), more(told.len(), SERIES))
+    }
+
+    fn hits(&self) -> String {
+        let all: Vec<_> = self.incidents.iter().filter(|incident| incident.hit > 0).collect();
+        let row = |incident: &&Incident| {
+            let event = self.event(incident);
+            let when = event.hit.map_or_else(String::new, after);
+            vec![incident.times(event), self.whose(incident), when, score(&event.span), values(&event.span)]
+        };
+        list("Hit", all.len(), all.iter().map(row))
+    }
+
+    fn misses(&self) -> String {
+        let all = self.worst_missed();
+        let row = |(incident, event): &(&Incident, &Event)| {
+            let when = event.span.peak.map_or_else(String::new, |peak| format!("at {}", peak.time));
+            vec![incident.times(event), self.whose(incident), score(&event.span), when, values(&event.span)]
+        };
+        list("Missed, the longest first", all.len(), all.iter().map(row))
+    }
+
+    fn alarms(&self) -> String {
+        let all = self.worst_false_alarms();
+        let row = |(series, span): &(usize, &Span)| {
+            let name = if self.series.len() > 1 { clean(&self.series[*series].name) } else { String::new() };
+            let rows = count(span.rows as u64, "row", "rows");
+            vec![span.from.to_string(), name, score(span), rows, values(span)]
+        };
+        list("False alarms, the highest score first", all.len(), all.iter().map(row))
+    }
+
+    /// The series that stands for an incident, and how many others have it.
+    fn whose(&self, incident: &Incident) -> String {
+        let Incident { series, hit, nearest, .. } = incident;
+        match (self.series.len(), series, hit) {
+            (0 | 1, ..) => String::new(),
+            (_, 1, _) => clean(nearest),
+            (_, all, 0) => format!("{} (of {all} series)", clean(nearest)),
+            (_, all, hit) => format!("{} (first of {hit} of {all} series)", clean(nearest)),
+        }
+    }
+}
+
+impl Incident {
+    fn times(&self, event: &Event) -> String {
+        let goes_on = if event.goes_on { ", goes on" } else { "" };
+        format!("{} – {}{goes_on}", self.from, self.to)
+    }
+}
+
+/// How late an event was hit.
+pub(crate) fn after(delay: Delay) -> String {
+    if delay.rows > 0.0 {
+        let rows = if delay.rows.fract() > 0.0 {
+            format!("{} rows", number(delay.rows, 3))
+        } else {
+            count(delay.rows as u64, "row", "rows")
+        };
+        format!("{} ({rows}) after its beginning", seconds(delay.seconds))
+    } else {
+        "at once".to_owned()
+    }
+}
+
+fn score(span: &Span) -> String {
+    span.peak.map_or_else(|| "no score yet".to_owned(), |peak| format!("score {}", number(peak.score, 3)))
+}
+
+/// What the values were, and what is usual.
+pub(crate) fn values(span: &Span) -> String {
+    let Some([least, most]) = span.values else { return "no value".to_owned() };
+    let feature = span.feature.as_ref().map_or_else(String::new, |feature| format!("{} ", clean(feature)));
+    let usual = span.usual.map_or_else(String::new, |[low, high]| format!(", usual before: {}", range(low, high)));
+    format!("{feature}{}{usual}", range(least, most))
+}
+
+/// Two numbers, or one where they look the same.
+fn range(low: f64, high: f64) -> String {
+    let [low, high] = [low, high].map(|end| number(end, 4));
+    if low == high { low } else { format!("{low} … {high}") }
+}
+
+/// What `MOST` of so many are.
+fn list(title: &str, all: usize, rows: impl Iterator<Item = Vec<String>>) -> String {
+    if all == 0 {
+        return String::new();
+    }
+    format!("\n{title}\n{}{}", columns(rows.take(MOST)), more(all, MOST))
+}
+
+fn more(all: usize, shown: usize) -> String {
+    match all.saturating_sub(shown) {
+        0 => String::new(),
+        more => format!("  and {} more\n", thousands(more as u64)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::super::testing::series;
+    use super::*;
+    use crate::evaluate::labels::Labels;
+
+    #[test]
+    fn all_is_told_and_no_name_moves_the_cursor() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("l.csv");
+        fs::write(&path, "start,end,series\n300,320,cpu\n350,360,cpu\n").unwrap();
+        let alarms: String = (0..400).map(|row| if [20, 305, 390].contains(&row) { '!' } else { '.' }).collect();
+        let all = [series("cpu", &alarms), series("m\u{1b}[31m", &"!.".repeat(200)), series("quiet", &".".repeat(400))];
+        let labels = Labels::read(&path).unwrap();
+        let text = Feedback::of(&all, &labels).unwrap().text();
+        for part in [
+            "\n1 of 2 incidents hit, 5s (5 rows) after its beginning (median)\n202 false alarms, ",
+            "of unlabelled values alarm (0.01 % configured)",
+            "and 1 series with neither events nor false alarms",
+            "1970-01-01T00:05:00Z – 1970-01-01T00:05:19Z  cpu  5s (5 rows) after its beginning  score 307  300 … 319, \
+             usual before: 14.95 … 284.1",
+            "Missed, the longest first\n  1970-01-01T00:05:50Z – 1970-01-01T00:05:59Z  cpu  score 0.5  at",
+            "and 192 more",
+        ] {
+            assert!(text.contains(part), "{part}\n{text}");
+        }
+        assert!(!text.contains('\u{1b}') && !text.contains("NaN"), "{text}");
+        let alone = Feedback::of(&all[..1], &labels).unwrap().text();
+        assert!(!alone.contains("cpu") && !alone.contains("Series"), "one needs no name: {alone}");
+    }
+}

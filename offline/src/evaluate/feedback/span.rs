@@ -1,0 +1,157 @@
+//! A stretch of a series: an event, or an alarm.
+
+use std::ops::Range;
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::Series;
+use crate::evaluate::evaluation::timestamp;
+use crate::evaluate::spread::quantile;
+
+/// Rows before a stretch that tell what is usual there, at least; a longer stretch is held against as many rows as it has.
+const BEFORE: usize = 300;
+/// With fewer values than this before it nobody can say what is usual.
+const FEWEST: usize = 10;
+/// The share of values below, and that above, what is called usual.
+const TAIL: f64 = 0.05;
+
+/// A stretch of a series.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Span {
+    /// When its first row was measured, and its last.
+    pub from: Timestamp,
+    /// See `from`.
+    pub to: Timestamp,
+    /// How many rows it has.
+    pub rows: usize,
+    /// The row with the highest score, where any has one.
+    pub peak: Option<Peak>,
+    /// Of a series of vectors, the feature that explains most; the following are its values.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub feature: Option<String>,
+    /// The least and the largest value in it.
+    pub values: Option<[f64; 2]>,
+    /// The least and the largest of the middle 90 % of the values before it.
+    pub usual: Option<[f64; 2]>,
+    /// The rows in the series, and the feature by its place.
+    #[serde(skip)]
+    pub(crate) places: Range<usize>,
+    #[serde(skip)]
+    pub(crate) column: usize,
+}
+
+/// The row with the highest score.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Peak {
+    /// When.
+    pub time: Timestamp,
+    /// Its score.
+    pub score: f64,
+    /// Its value; of a vector, that of the feature which explains most.
+    pub value: Option<f64>,
+}
+
+impl Span {
+    pub(super) fn of(series: &Series, places: Range<usize>) -> Self {
+        let Series { table, scores, causes, .. } = series;
+        let scored = places.clone().filter(|&row| !scores[row].is_nan());
+        let peak = scored.max_by(|&a, &b| scores[a].total_cmp(&scores[b]).then(b.cmp(&a))); // the first of equals
+        let cause = peak.and_then(|peak| causes.get(&peak).copied());
+        let column = cause.unwrap_or_else(|| furthest(series, &places));
+        let value = |row: usize| Some(table.values[row * table.features() + column]).filter(|value| value.is_finite());
+        Self {
+            from: timestamp(table.times[places.start]),
+            to: timestamp(table.times[places.end - 1]),
+            rows: places.len(),
+            peak: peak.map(|row| Peak { time: timestamp(table.times[row]), score: scores[row], value: value(row) }),
+            feature: (table.features() > 1).then(|| table.names[column].clone()),
+            values: ends(&sorted(series, places.clone(), column), 0.0),
+            usual: usual(series, &places, column),
+            places,
+            column,
+        }
+    }
+
+    /// The rows before it that tell what is usual.
+    pub(crate) fn before(&self) -> Range<usize> {
+        before(&self.places)
+    }
+
+    pub(crate) fn score(&self) -> f64 {
+        self.peak.map_or(f64::NEG_INFINITY, |peak| peak.score)
+    }
+}
+
+fn before(places: &Range<usize>) -> Range<usize> {
+    places.start.saturating_sub(BEFORE.max(places.len()))..places.start
+}
+
+fn usual(series: &Series, places: &Range<usize>, column: usize) -> Option<[f64; 2]> {
+    let values = sorted(series, before(places), column);
+    if values.len() < FEWEST { None } else { ends(&values, TAIL) }
+}
+
+/// The feature whose values get furthest away from what is usual, in widths of that.
+fn furthest(series: &Series, places: &Range<usize>) -> usize {
+    let distance = |column: usize| {
+        let values = ends(&sorted(series, places.clone(), column), 0.0);
+        values.zip(usual(series, places, column)).map_or(0.0, |([least, most], [low, high])| {
+            let width = (high - low).max(1e-9 * high.abs().max(low.abs())).max(f64::MIN_POSITIVE);
+            (most - high).max(low - least) / width
+        })
+    };
+    let features = series.table.features();
+    if features < 2 {
+        return 0;
+    }
+    (0..features).max_by(|&a, &b| distance(a).total_cmp(&distance(b)).then(b.cmp(&a))).unwrap_or(0)
+}
+
+fn sorted(series: &Series, places: Range<usize>, column: usize) -> Vec<f64> {
+    let features = series.table.features();
+    let values = places.map(|row| series.table.values[row * features + column]);
+    let mut values: Vec<f64> = values.filter(|value| value.is_finite()).collect();
+    values.sort_unstable_by(f64::total_cmp);
+    values
+}
+
+fn ends(sorted: &[f64], tail: f64) -> Option<[f64; 2]> {
+    (!sorted.is_empty()).then(|| [quantile(sorted, tail), quantile(sorted, 1.0 - tail)])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Two features: one counts up to 100 and again, the other stays.
+    fn series() -> Series {
+        let mut series = Series::new("a".to_owned(), vec!["up".to_owned(), "flat".to_owned()], None);
+        for row in 0..500_i64 {
+            let flat = if row == 450 { 9.0 } else { 5.0 };
+            let score = if row == 450 { 3.0 } else { 0.5 };
+            series.add(row * 1_000_000_000, row as u64, &[(row % 101) as f64, flat], score, score > 1.0, &[]);
+        }
+        series
+    }
+
+    #[test]
+    fn a_span_says_what_was_unusual() {
+        let span = Span::of(&series(), 449..452);
+        assert_eq!((span.rows, span.feature.as_deref(), span.values), (3, Some("flat"), Some([5.0, 9.0])));
+        assert_eq!((span.usual, span.before()), (Some([5.0, 5.0]), 149..449));
+        let peak = span.peak.unwrap();
+        assert_eq!((peak.time, peak.value), (timestamp(450_000_000_000), Some(9.0)));
+        let mut explained = series();
+        explained.causes.insert(450, 0);
+        assert_eq!(Span::of(&explained, 450..451).feature.as_deref(), Some("up"), "the detector knows best");
+    }
+
+    #[test]
+    fn of_a_new_series_nobody_knows_what_is_usual() {
+        let mut series = series();
+        series.scores[3] = f64::NAN;
+        let span = Span::of(&series, 3..4);
+        assert_eq!((span.usual, span.peak, span.values), (None, None, Some([3.0, 3.0])));
+    }
+}

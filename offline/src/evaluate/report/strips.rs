@@ -1,0 +1,226 @@
+//! A series' values over time and its scores beneath, with what was hit, missed, and a false alarm.
+
+use std::ops::Range;
+
+use jiff::Timestamp;
+
+use super::plot::{Plot, Tick, line, path, rectangle};
+use super::series::{Axis, NARROWEST, columns, height, joined, stretch, ticks_up};
+use crate::evaluate::feedback::{Event, Series, SeriesFeedback, Span};
+use crate::evaluate::words::{number, short};
+
+/// Ticks at the values' axis, about.
+const TICKS: f64 = 3.0;
+
+/// Some rows of a series, as they are drawn.
+pub(super) struct Strips<'a> {
+    pub(super) series: &'a Series,
+    pub(super) found: &'a SeriesFeedback,
+    /// Which rows.
+    pub(super) places: Range<usize>,
+    /// Which feature's values.
+    pub(super) column: usize,
+    /// What is usual there, where that is shown.
+    pub(super) usual: Option<[f64; 2]>,
+}
+
+impl Strips<'_> {
+    pub(super) fn html(&self) -> String {
+        let axis = Axis::of(&self.series.table.times[self.places.clone()]);
+        let shades = self.shades(&axis);
+        [self.values(&axis, &shades), self.scores(&axis, &shades)].concat()
+    }
+
+    fn values(&self, axis: &Axis<'_>, shades: &str) -> String {
+        let Self { series, found, places, column, usual } = self;
+        let features = series.table.features();
+        let value = |row: usize| Some(series.table.values[row * features + column]).filter(|value| value.is_finite());
+        let values: Vec<f64> = places.clone().map(|row| value(row).unwrap_or(f64::NAN)).collect();
+        let columns = columns(axis, &values);
+        let ends = columns.iter().flatten().flat_map(|column| [*column.start(), *column.end()]);
+        let (low, high) = ends
+            .chain(usual.iter().flatten().copied())
+            .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), end| (low.min(end), high.max(end)));
+        let scale = Scale::of(low, high);
+        let points = joined(&columns).map(|point| point.map(|(right, value)| (right, scale.at(value))));
+        let usual = usual.map_or_else(String::new, |[low, high]| {
+            rectangle("usual", 0.0, scale.at(low) - 0.004, 1.0, scale.at(high) + 0.004)
+        });
+        let dots = self.dots(axis, |row| value(row).map(|value| scale.at(value)));
+        let name = if features > 1 { &series.table.names[*column] } else { &found.name };
+        Plot {
+            title: format!("{name} over time"),
+            class: "values",
+            drawing: format!("{usual}{shades}<path class=\"ordinary\" d=\"{}\"/>{dots}", path(points)),
+            up: scale.ticks(),
+            up_name: "value",
+            ..Plot::default()
+        }
+        .html()
+    }
+
+    fn scores(&self, axis: &Axis<'_>, shades: &str) -> String {
+        let scores = &self.series.scores[self.places.clone()];
+        let columns = columns(axis, scores);
+        let top = columns.iter().flatten().map(|column| height(*column.end())).fold(1.5, f64::max) * 1.04;
+        let points = joined(&columns).map(|point| point.map(|(right, score)| (right, height(score) / top)));
+        let threshold = height(1.0) / top;
+        let up = ticks_up(top).filter(|(score, _)| [0.0, 1.0].contains(score) || *score >= 10.0);
+        let dots = self.dots(axis, |row| {
+            Some(self.series.scores[row]).filter(|score| !score.is_nan()).map(|score| height(score) / top)
+        });
+        Plot {
+            title: "score over time".to_owned(),
+            class: "scores",
+            drawing: format!(
+                "{shades}<path class=\"score\" d=\"{}\"/>{}{dots}",
+                path(points),
+                line("threshold", 0.0, threshold, 1.0, threshold)
+            ),
+            across: axis.ticks(),
+            up: up.map(|(score, text)| Tick { at: height(score) / top, text }).collect(),
+            up_name: "score",
+            across_name: "",
+        }
+        .html()
+    }
+
+    /// The stretches that are labelled, and those of false alarms. Of the latter there may be thousands: those that touch in
+    /// the drawing are one.
+    fn shades(&self, axis: &Axis<'_>) -> String {
+        let Self { found, .. } = self;
+        let mut shades: Vec<Shade> = Vec::new();
+        for event in &found.events {
+            let (class, what) = if event.hit.is_some() { ("hit", "hit") } else { ("missed", "missed") };
+            shades.extend(self.shade(axis, &event.span, class, what));
+        }
+        let events = shades.len();
+        for span in &found.false_alarms {
+            let Some(shade) = self.shade(axis, span, "false", "false alarm") else { continue };
+            match shades[events..].last_mut().filter(|last| shade.left - last.right < NARROWEST) {
+                Some(last) => last.join(&shade),
+                None => shades.push(shade),
+            }
+        }
+        shades.iter().map(Shade::html).collect()
+    }
+
+    fn shade(&self, axis: &Axis<'_>, span: &Span, class: &'static str, what: &'static str) -> Option<Shade> {
+        let Range { start, end } = &self.places;
+        let places = span.places.start.max(*start)..span.places.end.min(*end);
+        if places.is_empty() {
+            return None;
+        }
+        let [left, right] = [places.start, places.end - 1].map(|row| axis.at(row - start));
+        Some(Shade { class, what, left, right, from: span.from, to: span.to, score: span.score() })
+    }
+
+    /// A dot at the highest score of each false alarm, and at what hit an event; `up` says how high.
+    fn dots(&self, axis: &Axis<'_>, up: impl Fn(usize) -> Option<f64>) -> String {
+        let Self { series, found, .. } = self;
+        let dots = |class: &str, rows: &mut dyn Iterator<Item = usize>| {
+            let inside = rows.filter(|row| self.places.contains(row));
+            let points = inside.filter_map(|row| Some((axis.at(row - self.places.start), up(row)?)));
+            // What would lie on another is left out: thousands of dots make a page that no browser likes.
+            let mut points: Vec<_> = points.map(|(right, up)| ((right * 500.0) as u32, (up * 50.0) as u32)).collect();
+            points.sort_unstable();
+            points.dedup();
+            let point = |(right, up): (u32, u32)| [Some((f64::from(right) / 500.0, f64::from(up) / 50.0)), None];
+            format!("<path class=\"dot {class}\" d=\"{}\"/>", path(points.into_iter().flat_map(point)))
+        };
+        let highest = |span: &Span| {
+            span.places
+                .clone()
+                .filter(|row| series.alarms[*row])
+                .max_by(|a, b| series.scores[*a].total_cmp(&series.scores[*b]))
+        };
+        let hit = |event: &Event| {
+            let delay = event.hit?;
+            Some((event.span.places.start + delay.rows as usize).min(event.span.places.end - 1))
+        };
+        let hits = dots("hit", &mut found.events.iter().filter_map(hit));
+        hits + &dots("false", &mut found.false_alarms.iter().filter_map(highest))
+    }
+}
+
+/// A stretch in colour, that tells what it is to whoever points at it.
+struct Shade {
+    class: &'static str,
+    what: &'static str,
+    left: f64,
+    right: f64,
+    from: Timestamp,
+    to: Timestamp,
+    score: f64,
+}
+
+impl Shade {
+    fn join(&mut self, next: &Self) {
+        self.what = "false alarms";
+        self.right = next.right;
+        self.to = next.to;
+        self.score = self.score.max(next.score);
+    }
+
+    fn html(&self) -> String {
+        let Self { class, what, left, right, from, to, score } = self;
+        let score = if score.is_finite() { format!(", highest score {}", number(*score, 3)) } else { String::new() };
+        let until = if from < to { format!(" – {to}") } else { String::new() };
+        let title = format!("><title>{what}: {from}{until}{score}</title></rect>");
+        stretch(class, *left, *right).replace("/>", &title)
+    }
+}
+
+/// What the colours mean.
+pub(super) const KEY: &str = "<p class=\"key\"><i class=\"score\"></i>value<i class=\"muted\"></i>score\
+    <i class=\"hit\"></i>labelled, hit (dot: by this row)<i class=\"missed\"></i>labelled, missed\
+    <i class=\"alarm\"></i>false alarm<i class=\"usual\"></i>usual range before</p>\n";
+
+/// Where values stand from bottom to top.
+struct Scale {
+    low: f64,
+    high: f64,
+}
+
+impl Scale {
+    /// With some room above and below.
+    fn of(low: f64, high: f64) -> Self {
+        if low > high {
+            return Self { low: 0.0, high: 1.0 };
+        }
+        let room = if low < high { (high - low) * 0.06 } else { (low.abs() * 0.1).max(1.0) };
+        Self { low: low - room, high: high + room }
+    }
+
+    fn at(&self, value: f64) -> f64 {
+        // Halves: the difference of two doubles need not be one.
+        (value / 2.0 - self.low / 2.0) / (self.high / 2.0 - self.low / 2.0)
+    }
+
+    /// At round numbers.
+    fn ticks(&self) -> Vec<Tick> {
+        let rough = (self.high / 2.0 - self.low / 2.0) / TICKS * 2.0;
+        let power = 10_f64.powf(rough.log10().floor());
+        let step =
+            [1.0, 2.0, 5.0, 10.0].map(|step| step * power).into_iter().find(|step| *step >= rough).unwrap_or(rough);
+        let first = (self.low / step).ceil();
+        let ticks = (0..8).map(|at| (first + f64::from(at)) * step).take_while(|value| *value <= self.high);
+        ticks.map(|value| Tick { at: self.at(value), text: short(value) }).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_stand_between_round_numbers() {
+        let ticks = |low, high| Scale::of(low, high).ticks().into_iter().map(|tick| tick.text).collect::<Vec<_>>();
+        assert_eq!(ticks(3.0, 97.0), ["0", "50", "100"]);
+        assert_eq!(ticks(-0.2, 0.2), ["-0.2", "0", "0.2"]);
+        assert_eq!(ticks(1.0e6, 3.9e7), ["0", "20M", "40M"]);
+        assert_eq!(ticks(5.0, 5.0), ["4", "5", "6"]);
+        assert!(!ticks(-1e308, 1e308).is_empty() && ticks(f64::INFINITY, f64::NEG_INFINITY).len() > 1);
+        assert!((Scale::of(0.0, 10.0).at(5.0) - 0.5).abs() < 1e-12);
+    }
+}
