@@ -223,8 +223,9 @@ fn series_have_names_in_every_format_and_vectors_entities() {
         assert_eq!((&told["feedback"]["hit"], &told["feedback"]["false_alarms"]), (&1.into(), &0.into()));
     }
     let path = |name: &str| dir.path().join(name).to_string_lossy().into_owned();
-    fs::write(path("h.csv"), csv()).unwrap();
-    let (input, model) = (path("h.csv"), path("model"));
+    let row = |at: u32| format!("{},{},{}\n", 1_600_000_000 + at * 60, f64::from(at * 37 % 11) / 8.0, at * 13 % 7);
+    fs::write(path("ordinary.csv"), "time,a,b\n".to_owned() + &(0..1000).map(row).collect::<String>()).unwrap();
+    let (input, model) = (path("ordinary.csv"), path("model"));
     let out = qualm(&["train", "--input", &input, "--detector", "zscore", "--out", &model], "");
     assert!(out.status.success(), "{out:?}");
     let told = json(&against(

@@ -31,11 +31,10 @@ pub(crate) fn number(number: f64, digits: usize) -> String {
 
 /// A round number, as short as can be: thousands and more by their letter.
 pub(crate) fn short(round: f64) -> String {
-    let units = [(1e12, "T"), (1e9, "G"), (1e6, "M"), (1e4, "k")];
-    match units.into_iter().find(|(unit, _)| (*unit..unit * 1e3).contains(&round.abs())) {
-        Some((1e4, _)) => format!("{}k", number(round / 1e3, 4)),
-        Some((unit, letter)) => format!("{}{letter}", number(round / unit, 4)),
-        None if round < 0.0 => format!("-{}", number(-round, 4)),
+    // From where on it is told in which unit.
+    let units = [(1e12, 1e12, "T"), (1e9, 1e9, "G"), (1e6, 1e6, "M"), (1e4, 1e3, "k")];
+    match units.into_iter().find(|(from, ..)| (*from..1e15).contains(&round.abs())) {
+        Some((_, unit, letter)) => format!("{}{letter}", number(round / unit, 4)),
         None => number(round, 4),
     }
 }

@@ -22,7 +22,8 @@ impl Feedback {
 
     fn headline(&self) -> String {
         let Self { incidents, hit, delay, false_alarms, false_alarms_per_day, .. } = self;
-        let delay = delay.map_or_else(String::new, |delay| format!(", {} (median)", after(delay)));
+        let median = if *hit > 1 { " by the median" } else { "" };
+        let delay = delay.map_or_else(String::new, |delay| format!(", {}{median}", lateness(delay)));
         let per_day = false_alarms_per_day.map_or_else(String::new, |alarms| format!(", {} a day", number(alarms, 2)));
         let rate =
             self.false_alarm_rate.map_or_else(String::new, |rate| format!(" ({} configured)", percent(Some(rate))));
@@ -67,7 +68,7 @@ impl Feedback {
         let all: Vec<_> = self.incidents.iter().filter(|incident| incident.hit > 0).collect();
         let row = |incident: &&Incident| {
             let event = self.event(incident);
-            let when = event.hit.map_or_else(String::new, after);
+            let when = event.hit.map_or_else(String::new, lateness);
             vec![incident.times(event), self.whose(incident), when, score(&event.span), values(&event.span)]
         };
         list("Hit", all.len(), all.iter().map(row))
@@ -99,6 +100,7 @@ impl Feedback {
             (0 | 1, ..) => String::new(),
             (_, 1, _) => clean(nearest),
             (_, all, 0) => format!("{} (of {all} series)", clean(nearest)),
+            (_, all, 1) => format!("{} (alone of {all} series)", clean(nearest)),
             (_, all, hit) => format!("{} (first of {hit} of {all} series)", clean(nearest)),
         }
     }
@@ -112,17 +114,13 @@ impl Incident {
 }
 
 /// How late an event was hit.
-pub(crate) fn after(delay: Delay) -> String {
-    if delay.rows > 0.0 {
-        let rows = if delay.rows.fract() > 0.0 {
-            format!("{} rows", number(delay.rows, 3))
-        } else {
-            count(delay.rows as u64, "row", "rows")
-        };
-        format!("{} ({rows}) after its beginning", seconds(delay.seconds))
-    } else {
-        "at once".to_owned()
-    }
+pub(crate) fn lateness(delay: Delay) -> String {
+    let rows = match delay.rows {
+        0.0 => return "at once".to_owned(),
+        1.0 => "1 row".to_owned(),
+        rows => format!("{} rows", number(rows, 4)), // a median may lie between two
+    };
+    format!("after {} ({rows})", seconds(delay.seconds))
 }
 
 fn score(span: &Span) -> String {
@@ -130,11 +128,21 @@ fn score(span: &Span) -> String {
 }
 
 /// What the values were, and what is usual.
-pub(crate) fn values(span: &Span) -> String {
+fn values(span: &Span) -> String {
+    let usual = usual(span).map_or_else(String::new, |usual| format!(", usual before: {usual}"));
+    format!("{}{usual}", clean(&extent(span)))
+}
+
+/// Where the values lie.
+pub(crate) fn extent(span: &Span) -> String {
     let Some([least, most]) = span.values else { return "no value".to_owned() };
-    let feature = span.feature.as_ref().map_or_else(String::new, |feature| format!("{} ", clean(feature)));
-    let usual = span.usual.map_or_else(String::new, |[low, high]| format!(", usual before: {}", range(low, high)));
-    format!("{feature}{}{usual}", range(least, most))
+    let feature = span.feature.as_ref().map_or_else(String::new, |feature| format!("{feature} "));
+    format!("{feature}{}", range(least, most))
+}
+
+/// Where those before it mostly lay.
+pub(crate) fn usual(span: &Span) -> Option<String> {
+    span.usual.map(|[low, high]| range(low, high))
 }
 
 /// Two numbers, or one where they look the same.
@@ -176,10 +184,10 @@ mod tests {
         let labels = Labels::read(&path).unwrap();
         let text = Feedback::of(&all, &labels).unwrap().text();
         for part in [
-            "\n1 of 2 incidents hit, 5s (5 rows) after its beginning (median)\n202 false alarms, ",
+            "\n1 of 2 incidents hit, after 5s (5 rows)\n202 false alarms, ",
             "of unlabelled values alarm (0.01 % configured)",
             "and 1 series with neither events nor false alarms",
-            "1970-01-01T00:05:00Z – 1970-01-01T00:05:19Z  cpu  5s (5 rows) after its beginning  score 307  300 … 319, \
+            "1970-01-01T00:05:00Z – 1970-01-01T00:05:19Z  cpu  after 5s (5 rows)  score 307  300 … 319, \
              usual before: 14.95 … 284.1",
             "Missed, the longest first\n  1970-01-01T00:05:50Z – 1970-01-01T00:05:59Z  cpu  score 0.5  at",
             "and 192 more",

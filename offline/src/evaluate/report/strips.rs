@@ -10,7 +10,7 @@ use crate::evaluate::feedback::{Event, Series, SeriesFeedback, Span};
 use crate::evaluate::words::{number, short};
 
 /// Ticks at the values' axis, about.
-const TICKS: f64 = 3.0;
+const TICKS: f64 = 4.0;
 
 /// Some rows of a series, as they are drawn.
 pub(super) struct Strips<'a> {
@@ -115,7 +115,7 @@ impl Strips<'_> {
         Some(Shade { class, what, left, right, from: span.from, to: span.to, score: span.score() })
     }
 
-    /// A dot at the highest score of each false alarm, and at what hit an event; `up` says how high.
+    /// A dot at the highest score of each false alarm and each missed event, and at what hit an event; `up` says how high.
     fn dots(&self, axis: &Axis<'_>, up: impl Fn(usize) -> Option<f64>) -> String {
         let Self { series, found, .. } = self;
         let dots = |class: &str, rows: &mut dyn Iterator<Item = usize>| {
@@ -128,18 +128,21 @@ impl Strips<'_> {
             let point = |(right, up): (u32, u32)| [Some((f64::from(right) / 500.0, f64::from(up) / 50.0)), None];
             format!("<path class=\"dot {class}\" d=\"{}\"/>", path(points.into_iter().flat_map(point)))
         };
-        let highest = |span: &Span| {
-            span.places
-                .clone()
-                .filter(|row| series.alarms[*row])
-                .max_by(|a, b| series.scores[*a].total_cmp(&series.scores[*b]))
+        let highest = |span: &Span, of: &dyn Fn(usize) -> bool| {
+            let rows = span.places.clone().filter(|row| of(*row) && !series.scores[*row].is_nan());
+            rows.max_by(|a, b| series.scores[*a].total_cmp(&series.scores[*b]).then(b.cmp(a)))
         };
         let hit = |event: &Event| {
             let delay = event.hit?;
             Some((event.span.places.start + delay.rows as usize).min(event.span.places.end - 1))
         };
-        let hits = dots("hit", &mut found.events.iter().filter_map(hit));
-        hits + &dots("false", &mut found.false_alarms.iter().filter_map(highest))
+        let missed = found.events.iter().filter(|event| event.hit.is_none());
+        [
+            dots("missed", &mut missed.filter_map(|event| highest(&event.span, &|_| true))),
+            dots("hit", &mut found.events.iter().filter_map(hit)),
+            dots("false", &mut found.false_alarms.iter().filter_map(|span| highest(span, &|row| series.alarms[row]))),
+        ]
+        .concat()
     }
 }
 
@@ -173,7 +176,7 @@ impl Shade {
 
 /// What the colours mean.
 pub(super) const KEY: &str = "<p class=\"key\"><i class=\"score\"></i>value<i class=\"muted\"></i>score\
-    <i class=\"hit\"></i>labelled, hit (dot: by this row)<i class=\"missed\"></i>labelled, missed\
+    <i class=\"hit\"></i>labelled, hit (dot: by this row)<i class=\"missed\"></i>labelled, missed (dot: its highest score)\
     <i class=\"alarm\"></i>false alarm<i class=\"usual\"></i>usual range before</p>\n";
 
 /// Where values stand from bottom to top.
@@ -188,12 +191,12 @@ impl Scale {
         if low > high {
             return Self { low: 0.0, high: 1.0 };
         }
-        let room = if low < high { (high - low) * 0.06 } else { (low.abs() * 0.1).max(1.0) };
-        Self { low: low - room, high: high + room }
+        // Halves, here and below: the difference of two doubles need not be one.
+        let room = if low < high { (high / 2.0 - low / 2.0) * 0.12 } else { (low.abs() * 0.1).max(1.0) };
+        Self { low: (low - room).max(f64::MIN), high: (high + room).min(f64::MAX) }
     }
 
     fn at(&self, value: f64) -> f64 {
-        // Halves: the difference of two doubles need not be one.
         (value / 2.0 - self.low / 2.0) / (self.high / 2.0 - self.low / 2.0)
     }
 
@@ -219,7 +222,7 @@ mod tests {
         assert_eq!(ticks(3.0, 97.0), ["0", "50", "100"]);
         assert_eq!(ticks(-0.2, 0.2), ["-0.2", "0", "0.2"]);
         assert_eq!(ticks(1.0e6, 3.9e7), ["0", "20M", "40M"]);
-        assert_eq!(ticks(5.0, 5.0), ["4", "5", "6"]);
+        assert_eq!(ticks(5.0, 5.0), ["4", "4.5", "5", "5.5", "6"]);
         assert!(!ticks(-1e308, 1e308).is_empty() && ticks(f64::INFINITY, f64::NEG_INFINITY).len() > 1);
         assert!((Scale::of(0.0, 10.0).at(5.0) - 0.5).abs() < 1e-12);
     }

@@ -1,17 +1,17 @@
 //! Feedback as one HTML page: what was hit, missed, and a false alarm, drawn so that a person can see why.
 
-use std::ops::Range;
+mod closer;
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
 
 use super::html::{card, document, escape, footer, notes, section, table};
 use super::strips::{KEY, Strips};
-use crate::evaluate::feedback::screen::{after, values};
-use crate::evaluate::feedback::{Event, Feedback, Incident, Series, SeriesFeedback, Span};
-use crate::evaluate::words::{NONE, count, number, percent, seconds};
+use crate::evaluate::evaluation::timestamp;
+use crate::evaluate::feedback::screen::{extent, lateness, usual};
+use crate::evaluate::feedback::{Feedback, Incident, Series, SeriesFeedback, Span};
+use crate::evaluate::words::{NONE, count, number, percent, seconds, thousands};
 
-/// Stretches that are looked at closely, of those missed and of false alarms together.
-const PANELS: usize = 20;
-/// Of these, so many at least are kept for either.
-const EITHER: usize = 8;
 /// Incidents in the table.
 const INCIDENTS: usize = 50;
 /// Series that are drawn in full, and in the table. A drawing takes some 60 kB.
@@ -37,7 +37,7 @@ impl Page<'_> {
             notes(&self.feedback.notes),
             self.headline(),
             self.incidents(),
-            self.closer(),
+            closer::section_of(self),
             self.table_of_series(),
             self.over_time(),
             footer(self.provenance),
@@ -49,8 +49,8 @@ impl Page<'_> {
         let times =
             || self.series.iter().flat_map(|series| [series.table.times.first(), series.table.times.last()]).flatten();
         let when = times().min().zip(times().max()).map_or_else(String::new, |(from, to)| {
-            let [from, to] = [from, to].map(|time| crate::evaluate::evaluation::timestamp(*time));
-            format!(", from {from} to {to}")
+            let [from, to] = [from, to].map(|time| clock(timestamp(*time)));
+            format!(", from {from} to {to} (UTC)")
         });
         let rows = self.series.iter().map(|series| series.table.len() as u64).sum();
         let of = count(self.series.len() as u64, "series", "series");
@@ -58,22 +58,16 @@ impl Page<'_> {
     }
 
     fn headline(&self) -> String {
-        let Feedback { incidents, hit, missed, delay, false_alarms, false_alarms_per_day, false_alarm_share, .. } =
+        let Feedback { incidents, hit, missed, delay, false_alarms, false_alarm_share, false_alarm_rate, .. } =
             self.feedback;
-        let rate = self.feedback.false_alarm_rate;
-        let rate = rate.map_or_else(String::new, |rate| format!("; {} is configured", percent(Some(rate))));
+        let delay = delay.map_or_else(|| NONE.to_owned(), |delay| seconds(delay.seconds));
+        let per_day = self.feedback.false_alarms_per_day;
+        let per_day = per_day.map_or_else(String::new, |alarms| format!(", {} a day", number(alarms, 2)));
+        let rate = false_alarm_rate.map_or_else(String::new, |rate| format!("; {} configured", percent(Some(rate))));
         let cards = [
-            card(&format!("{hit} of {}", incidents.len()), "incidents hit"),
-            card(&missed.to_string(), "missed"),
-            card(
-                &delay.map_or_else(|| NONE.to_owned(), |delay| seconds(delay.seconds)),
-                "until an incident was hit (median)",
-            ),
-            card(&false_alarms.to_string(), "false alarms"),
-            card(
-                &false_alarms_per_day.map_or_else(|| NONE.to_owned(), |alarms| number(alarms, 2)),
-                "false alarms a day",
-            ),
+            card(&format!("{hit} of {}", incidents.len()), &format!("incidents hit, {missed} missed")),
+            card(&delay, "from an incident's beginning until it was hit (median)"),
+            card(&thousands(*false_alarms as u64), &format!("false alarms{per_day}")),
             card(&percent(*false_alarm_share), &format!("of unlabelled values alarm{rate}")),
         ];
         format!("<section>\n<div class=\"cards\">\n{}</div>\n</section>\n", cards.concat())
@@ -85,24 +79,31 @@ impl Page<'_> {
             return section("Incidents", "", "<p>No row is labelled, so each alarm is a false one.</p>\n");
         }
         let several = self.series.len() > 1;
-        let mut heads = vec!["From, to", "Hit?"];
+        let mut heads = vec!["From, to (UTC)", "Hit?"];
         heads.extend(several.then_some("In"));
-        heads.extend(["Highest score", "Its values, and the usual ones before"]);
+        heads.extend(["Highest score", "Values"]);
         let row = |incident: &Incident| {
             let event = self.feedback.event(incident);
             let hit = event.hit.map_or_else(
                 || "<span class=\"bad\">missed</span>".to_owned(),
-                |delay| format!("<span class=\"good\">hit</span><small>{}</small>", after(delay)),
+                |delay| format!("<span class=\"good\">hit</span><small>{}</small>", lateness(delay)),
             );
             let goes_on = if event.goes_on { ", still going on" } else { "" };
-            let mut cells = vec![format!("{}<small>{}{goes_on}</small>", incident.from, incident.to), hit];
+            let mut cells =
+                vec![format!("{}<small>{}{goes_on}</small>", clock(incident.from), clock(incident.to)), hit];
             let others = match (incident.series, incident.hit) {
                 (1, _) => String::new(),
                 (all, 0) => format!("<small>nearest of {all} series</small>"),
+                (all, 1) => format!("<small>alone of {all} series</small>"),
                 (all, hit) => format!("<small>first of {hit} hit of {all} series</small>"),
             };
             cells.extend(several.then(|| format!("<span class=\"name\">{}</span>{others}", escape(&incident.nearest))));
-            cells.extend([score(&event.span), escape(&values(&event.span))]);
+            let usual =
+                usual(&event.span).map_or_else(String::new, |usual| format!("<small>usual before: {usual}</small>"));
+            cells.extend([
+                score(&event.span),
+                format!("<span class=\"name\">{}</span>{usual}", escape(&extent(&event.span))),
+            ]);
             cells
         };
         let more = more(incidents.len(), INCIDENTS);
@@ -114,112 +115,6 @@ impl Page<'_> {
         };
         let meaning = format!("An incident is a run of labelled rows. It is hit if any row in it alarms.{joined}");
         section("Incidents", &meaning, &(table + &more))
-    }
-
-    /// The worst of what went wrong, each with what was there before.
-    fn closer(&self) -> String {
-        let missed = self.feedback.worst_missed();
-        let alarms = self.feedback.worst_false_alarms();
-        if missed.is_empty() && alarms.is_empty() {
-            return section("A closer look", "", "<p>Nothing was missed, and nothing alarmed without reason.</p>\n");
-        }
-        let room = PANELS - alarms.len().min(EITHER);
-        let panels_of_missed: Vec<String> =
-            missed.iter().take(room).map(|(incident, event)| self.missed(incident, event)).collect();
-        let mut shown: Vec<(usize, Range<usize>)> = missed
-            .iter()
-            .take(room)
-            .map(|(incident, event)| (incident.at.0, self.around(incident.at.0, &event.span)))
-            .collect();
-        let mut panels_of_alarms = Vec::new();
-        let mut seen = 0;
-        for (series, span) in &alarms {
-            // What stands in the picture of another needs none of its own.
-            if shown.iter().any(|(of, places)| of == series && places.contains(&span.places.start)) {
-                seen += 1;
-            } else if panels_of_missed.len() + panels_of_alarms.len() < PANELS {
-                panels_of_alarms.push(self.false_alarm(*series, span));
-                shown.push((*series, self.around(*series, span)));
-                seen += 1;
-            }
-        }
-        let left = [
-            ("missed incident", "missed incidents", missed.len() - panels_of_missed.len()),
-            ("false alarm", "false alarms", alarms.len() - seen),
-        ];
-        let left: Vec<String> = left
-            .into_iter()
-            .filter(|(.., left)| *left > 0)
-            .map(|(one, many, left)| count(left as u64, one, many))
-            .collect();
-        let left = if left.is_empty() {
-            String::new()
-        } else {
-            format!("<p class=\"key\">and {} more</p>\n", left.join(" and "))
-        };
-        let meaning = "What went wrong, most severe first: missed incidents, the longest first, then false alarms, the highest score \
-                       first, each once with all that lies near it. A score of 1 is the threshold (dashed); above it each step is \
-                       ten times the last. The band is where the middle 90 % of the values before lie.";
-        section(
-            "A closer look",
-            meaning,
-            &[KEY, &panels_of_missed.concat(), &panels_of_alarms.concat(), &left].concat(),
-        )
-    }
-
-    fn missed(&self, incident: &Incident, event: &Event) -> String {
-        let series = incident.at.0;
-        let others = match incident.series {
-            1 => String::new(),
-            all => format!(" All {all} series that are labelled then missed it; this one came nearest."),
-        };
-        let goes_on = if event.goes_on { " It was still going on at the end." } else { "" };
-        let why = format!("{}{others}{goes_on}", why_missed(&event.span));
-        self.panel(series, &event.span, "<span class=\"missing\">missed</span>", &why)
-    }
-
-    fn false_alarm(&self, series: usize, span: &Span) -> String {
-        let near = self.around(series, span);
-        let others = self.feedback.series[series].false_alarms.iter();
-        let others = others.filter(|other| other.places != span.places && near.contains(&other.places.start)).count();
-        let others = match others {
-            0 => String::new(),
-            _ => format!(
-                " {} in this picture as well.",
-                count(others as u64, "other false alarm is", "other false alarms are")
-            ),
-        };
-        let alarm = "<span class=\"bad\">false alarm</span>";
-        self.panel(series, span, alarm, &format!("{}{others}", why_alarmed(span)))
-    }
-
-    fn panel(&self, series: usize, span: &Span, what: &str, why: &str) -> String {
-        let found = &self.feedback.series[series];
-        let feature = span.feature.as_ref().map_or_else(String::new, |feature| format!(", {}", escape(feature)));
-        let rows = count(span.rows as u64, "row", "rows");
-        let strips = Strips {
-            series: &self.series[series],
-            found,
-            places: self.around(series, span),
-            column: span.column,
-            usual: span.usual,
-        };
-        let until = if span.rows > 1 { format!(" – {}", span.to) } else { String::new() };
-        format!(
-            "<div class=\"panel\">\n<h3>{what} <span class=\"name\">{}{feature}</span></h3>\n\
-             <p class=\"meaning\">{}{until} ({rows}). {}</p>\n{}</div>\n",
-            escape(&found.name),
-            span.from,
-            why,
-            strips.html()
-        )
-    }
-
-    /// The rows around a stretch that are shown with it: those that tell what is usual, and a third as many behind it.
-    fn around(&self, series: usize, span: &Span) -> Range<usize> {
-        let before = span.before();
-        let behind = (before.len() / 3).max(span.rows / 2).max(30);
-        before.start..(span.places.end + behind).min(self.series[series].table.len())
     }
 
     fn table_of_series(&self) -> String {
@@ -260,6 +155,9 @@ impl Page<'_> {
     fn over_time(&self) -> String {
         let told: Vec<_> =
             self.feedback.series.iter().zip(self.series).filter(|(found, _)| !found.is_quiet()).collect();
+        if told.is_empty() {
+            return String::new();
+        }
         let drawing = |(found, series): &(&SeriesFeedback, &Series)| {
             let spans = found.events.iter().map(|event| &event.span).chain(&found.false_alarms);
             let column = spans.max_by(|one, other| one.score().total_cmp(&other.score())).map_or(0, |span| span.column);
@@ -281,32 +179,9 @@ impl Page<'_> {
     }
 }
 
-/// Why an event was missed, as far as values and scores tell.
-fn why_missed(span: &Span) -> String {
-    let Some(peak) = span.peak else {
-        return "No row of it has a score: the series was too new, or its detector failed.".to_owned();
-    };
-    let value = peak.value.map_or_else(String::new, |value| format!(", when the value was {}", number(value, 4)));
-    let score = format!("Its highest score is {} at {}{value}.", number(peak.score, 3), peak.time);
-    let told = match (span.values, span.usual) {
-        (Some([least, most]), Some([low, high])) if low <= least && most <= high => {
-            " All its values lie where those before it did: what is unusual must be their shape, or another metric."
-        }
-        _ => "",
-    };
-    let suppressed =
-        if peak.score > 1.0 { " It is above the threshold, but `sustained` or `cooldown` kept it quiet." } else { "" };
-    format!("{score} Values: {}.{told}{suppressed}", escape(&values(span)))
-}
-
-fn why_alarmed(span: &Span) -> String {
-    let score = span.peak.map_or_else(String::new, |peak| {
-        let value =
-            peak.value.map_or_else(|| "a missing value".to_owned(), |value| format!("a value of {}", number(value, 4)));
-        format!("Score {} at {value}.", number(peak.score, 3))
-    });
-    let usual = span.usual.map_or_else(String::new, |_| format!(" Values: {}.", escape(&values(span))));
-    score + &usual
+/// A time in UTC, for people.
+fn clock(time: Timestamp) -> String {
+    time.to_zoned(TimeZone::UTC).strftime("%Y-%m-%d %H:%M:%S").to_string()
 }
 
 fn score(span: &Span) -> String {

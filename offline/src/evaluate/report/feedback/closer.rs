@@ -1,0 +1,160 @@
+//! A closer look at what went wrong: each missed incident and each false alarm, with what was there before.
+
+use std::ops::Range;
+
+use super::{Page, clock};
+use crate::evaluate::feedback::{Event, Incident, Span};
+use crate::evaluate::report::html::{escape, section};
+use crate::evaluate::report::strips::{KEY, Strips};
+use crate::evaluate::words::{count, number};
+
+/// Stretches that are drawn, missed incidents and false alarms together.
+const PANELS: usize = 20;
+/// Of these, so many at least are kept for either.
+const EITHER: usize = 8;
+
+const MEANING: &str = "What went wrong, most severe first: missed incidents, the longest first, then false alarms, the \
+    highest score first, each once with all that lies near it. A score of 1 is the threshold (dashed); above it each step \
+    is ten times the last. The band is where the middle 90 % of the values before lie.";
+
+/// The worst of what went wrong.
+pub(super) fn section_of(page: &Page<'_>) -> String {
+    let missed = page.feedback.worst_missed();
+    let alarms = page.feedback.worst_false_alarms();
+    if missed.is_empty() && alarms.is_empty() {
+        return section("A closer look", "", "<p>Nothing was missed, and nothing alarmed without reason.</p>\n");
+    }
+    let mut panels = Vec::new();
+    let mut shown: Vec<(usize, Range<usize>)> = Vec::new();
+    for (incident, event) in missed.iter().take(PANELS - alarms.len().min(EITHER)) {
+        panels.push(page.missed(incident, event));
+        shown.push((incident.at.0, page.around(incident.at.0, &event.span)));
+    }
+    let more_missed = missed.len() - panels.len();
+    let mut more_alarms = 0;
+    for (series, span) in &alarms {
+        // What stands in the picture of another needs none of its own.
+        if shown.iter().any(|(of, places)| of == series && places.contains(&span.places.start)) {
+            continue;
+        }
+        if panels.len() < PANELS {
+            panels.push(page.false_alarm(*series, span));
+            shown.push((*series, page.around(*series, span)));
+        } else {
+            more_alarms += 1;
+        }
+    }
+    let more = [("missed incident", "missed incidents", more_missed), ("false alarm", "false alarms", more_alarms)];
+    let more = more.into_iter().filter(|(.., more)| *more > 0);
+    let more: Vec<String> = more.map(|(one, many, more)| count(more as u64, one, many)).collect();
+    let more = match more.is_empty() {
+        true => String::new(),
+        false => format!("<p class=\"key\">and {} more</p>\n", more.join(" and ")),
+    };
+    let panels = panels.concat();
+    section("A closer look", MEANING, &format!("{KEY}<div class=\"panels\">\n{panels}</div>\n{more}"))
+}
+
+impl Page<'_> {
+    fn missed(&self, incident: &Incident, event: &Event) -> String {
+        let series = incident.at.0;
+        let others = match incident.series {
+            1 => String::new(),
+            all => format!(" All {all} series that are labelled then missed it; this one came nearest."),
+        };
+        let goes_on = if event.goes_on { " It was still going on at the end." } else { "" };
+        let why = format!("{}{others}{goes_on}", why_missed(&event.span));
+        self.panel(series, &event.span, "<span class=\"missing\">missed</span>", &why)
+    }
+
+    fn false_alarm(&self, series: usize, span: &Span) -> String {
+        let near = self.around(series, span);
+        let others = self.feedback.series[series].false_alarms.iter();
+        let others = others.filter(|other| other.places != span.places && near.contains(&other.places.start)).count();
+        let others = match others {
+            0 => String::new(),
+            _ => format!(
+                " {} in this picture as well.",
+                count(others as u64, "other false alarm is", "other false alarms are")
+            ),
+        };
+        let alarm = "<span class=\"bad\">false alarm</span>";
+        self.panel(series, span, alarm, &format!("{}{others}", why_alarmed(span)))
+    }
+
+    fn panel(&self, series: usize, span: &Span, what: &str, why: &str) -> String {
+        let found = &self.feedback.series[series];
+        let feature = span.feature.as_ref().map_or_else(String::new, |feature| format!(", {}", escape(feature)));
+        let rows = count(span.rows as u64, "row", "rows");
+        let strips = Strips {
+            series: &self.series[series],
+            found,
+            places: self.around(series, span),
+            column: span.column,
+            usual: span.usual,
+        };
+        let until = if span.rows > 1 { format!(" – {}", clock(span.to)) } else { String::new() };
+        format!(
+            "<div class=\"panel\">\n<h3>{what} <span class=\"name\">{}{feature}</span></h3>\n\
+             <p class=\"meaning\">{}{until}, {rows}. {}</p>\n{}</div>\n",
+            escape(&found.name),
+            clock(span.from),
+            why,
+            strips.html()
+        )
+    }
+
+    /// The rows around a stretch that are shown with it: those that tell what is usual, and a third as many behind it.
+    fn around(&self, series: usize, span: &Span) -> Range<usize> {
+        let before = span.before();
+        let behind = (before.len() / 3).max(span.rows / 2).max(30);
+        before.start..(span.places.end + behind).min(self.series[series].table.len())
+    }
+}
+
+/// Why an event was missed, as far as values and scores tell.
+fn why_missed(span: &Span) -> String {
+    let Some(peak) = span.peak else {
+        return "No row of it has a score: the series was too new, or its detector failed.".to_owned();
+    };
+    let value = peak.value.map_or_else(String::new, |value| format!(", at a value of {}", number(value, 4)));
+    let score = format!("Its highest score is {} ({}{value}).", number(peak.score, 3), clock(peak.time));
+    let inside = match (span.values, span.usual) {
+        (Some([least, most]), Some([low, high])) if low <= least && most <= high => {
+            " So none is unusual by itself: it is their shape that is, or another metric."
+        }
+        _ => "",
+    };
+    let suppressed = if peak.score > 1.0 {
+        " That is above the threshold, but `sustained` or `cooldown` kept it quiet."
+    } else {
+        ""
+    };
+    format!("{score}{suppressed}{}{inside}", where_values_lie(span))
+}
+
+fn why_alarmed(span: &Span) -> String {
+    let score = span.peak.map_or_else(String::new, |peak| {
+        let value =
+            peak.value.map_or_else(|| "a missing value".to_owned(), |value| format!("a value of {}", number(value, 4)));
+        format!("A score of {} at {value}.", number(peak.score, 3))
+    });
+    score + &where_values_lie(span)
+}
+
+fn where_values_lie(span: &Span) -> String {
+    let Some([least, most]) = span.values else { return " It has no value.".to_owned() };
+    let values = if span.rows > 1 {
+        format!(" Its values lie from {} to {}", number(least, 4), number(most, 4))
+    } else {
+        String::new()
+    };
+    match (values.is_empty(), span.usual) {
+        (false, None) => format!("{values}."),
+        (true, None) => String::new(),
+        (is_empty, Some([low, high])) => {
+            let before = if is_empty { " Before it," } else { "; before it," };
+            format!("{values}{before} 90 % lay from {} to {}.", number(low, 4), number(high, 4))
+        }
+    }
+}
