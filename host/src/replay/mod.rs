@@ -326,9 +326,9 @@ impl Summary {
         }
         if let Some(feedback) = feedback {
             text += &feedback.text();
-            text += &match &options.html {
-                Some(path) => format!("\nthe page is in {}\n", path.display()),
-                None => "\n--html FILE makes a page, with plots that show why\n".to_owned(),
+            let _infallible = match &options.html {
+                Some(path) => writeln!(text, "\nthe page is in {}", path.display()),
+                None => writeln!(text, "\n--html FILE makes a page, with plots that show why"),
             };
         }
         text

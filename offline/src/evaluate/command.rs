@@ -31,8 +31,8 @@ Examples:
 
 Labels are a CSV file: a column `label` of 0 and 1, with a row for each row of
 the input or a `time` to find it by; or time windows in the columns `start` and
-`end` (the first time that is no longer in it), and `entity`, such as `host=a`,
-where a window is of one only.
+`end` (the first time that is no longer in it), and `entity` (or `series`),
+such as `host=a`, where a window is of one only.
 
 A row counts for what it was called when it passed: that an incident was found
 in one row does not make its other rows found. A row without a score raises no

@@ -214,7 +214,7 @@ fn incidents(found: &[SeriesFeedback]) -> Vec<Incident> {
     let incident = |events: Vec<((usize, usize), &Event)>| {
         let first_hit = events.iter().filter(|(_, event)| event.hit.is_some()).min_by_key(|(_, event)| event.hit_at());
         let nearest = events.iter().max_by(|(_, a), (_, b)| a.span.score().total_cmp(&b.span.score()));
-        let (at, event) = *first_hit.or(nearest)?;
+        let (at, _) = *first_hit.or(nearest)?;
         let series = |of: &dyn Fn(&Event) -> bool| {
             let mut series: Vec<usize> =
                 events.iter().filter(|(_, event)| of(event)).map(|((series, _), _)| *series).collect();
@@ -223,7 +223,7 @@ fn incidents(found: &[SeriesFeedback]) -> Vec<Incident> {
             series.len()
         };
         Some(Incident {
-            from: event.span.from.min(events[0].1.span.from),
+            from: events[0].1.span.from,
             to: events.iter().map(|(_, event)| event.span.to).max()?,
             series: series(&|_| true),
             hit: series(&|event| event.hit.is_some()),

@@ -47,10 +47,8 @@ pub(super) fn section_of(page: &Page<'_>) -> String {
     let more = [("missed incident", "missed incidents", more_missed), ("false alarm", "false alarms", more_alarms)];
     let more = more.into_iter().filter(|(.., more)| *more > 0);
     let more: Vec<String> = more.map(|(one, many, more)| count(more as u64, one, many)).collect();
-    let more = match more.is_empty() {
-        true => String::new(),
-        false => format!("<p class=\"key\">and {} more</p>\n", more.join(" and ")),
-    };
+    let more =
+        if more.is_empty() { String::new() } else { format!("<p class=\"key\">and {} more</p>\n", more.join(" and ")) };
     let panels = panels.concat();
     section("A closer look", MEANING, &format!("{KEY}<div class=\"panels\">\n{panels}</div>\n{more}"))
 }
@@ -144,17 +142,17 @@ fn why_alarmed(span: &Span) -> String {
 
 fn where_values_lie(span: &Span) -> String {
     let Some([least, most]) = span.values else { return " It has no value.".to_owned() };
-    let values = if span.rows > 1 {
-        format!(" Its values lie from {} to {}", number(least, 4), number(most, 4))
-    } else {
-        String::new()
-    };
+    let values = if span.rows > 1 { format!(" Its values lie {}", between(least, most)) } else { String::new() };
     match (values.is_empty(), span.usual) {
-        (false, None) => format!("{values}."),
         (true, None) => String::new(),
-        (is_empty, Some([low, high])) => {
-            let before = if is_empty { " Before it," } else { "; before it," };
-            format!("{values}{before} 90 % lay from {} to {}.", number(low, 4), number(high, 4))
-        }
+        (false, None) => format!("{values}."),
+        (true, Some([low, high])) => format!(" Before it, 90 % lay {}.", between(low, high)),
+        (false, Some([low, high])) => format!("{values}; before it, 90 % lay {}.", between(low, high)),
     }
+}
+
+/// Where values lie that go from here to there.
+fn between(low: f64, high: f64) -> String {
+    let [low, high] = [low, high].map(|end| number(end, 4));
+    if low == high { format!("at {low}") } else { format!("from {low} to {high}") }
 }
