@@ -1,18 +1,22 @@
 #!/usr/bin/env bash
 # Measures detection quality on labelled metrics, and writes docs/quality.md.
 #
-#   tests/quality/run.sh --check   only says whether the labelled metrics are there; status 1 if not
-#   tests/quality/run.sh           measures and writes
+#   tests/quality/run.sh --check       only says whether the labelled metrics are there; status 1 if not
+#   tests/quality/run.sh               measures and writes
+#   tests/quality/run.sh --streaming   measures the streaming detector alone, the others as in an earlier run;
+#                                      what it writes is target/quality/quality.md
+#   tests/quality/run.sh --ablation    measures what each part of the streaming detector adds, for the next run's page
 #
 # From the environment:
 #   QUALITY         the folder with prepare.py and score.py, which are no part of this project
 #   QUALM_BIN       the qualm to measure; by default target/release/qualm
 #   QUALITY_PYTHON  a Python that has what score.py needs; by default one is made in target/quality/venv
 #   QUALITY_DATA    the series as prepare.py makes them; by default they are made in target/quality/data
+#   QUALITY_JOBS    how many things run at once; by default 2
 #
 # Everything lands in target/quality; `rm -rf target/quality` undoes it all.
 set -euo pipefail
-export PYTHONDONTWRITEBYTECODE=1
+export PYTHONDONTWRITEBYTECODE=1 PYTHONWARNINGS=ignore
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$(cd "$here/../.." && pwd)
@@ -31,7 +35,7 @@ done
 [ "${1:-}" != --check ] || exit 0
 
 qualm=${QUALM_BIN:-$root/target/release/qualm}
-if [ ! -x "$qualm" ]; then
+if [ ! -x "$qualm" ] && [ "${1:-}" != --ablation ]; then
     say "there is no qualm at $qualm: run \`make build\`, or set the variable QUALM_BIN."
     exit 1
 fi
@@ -54,8 +58,18 @@ if [ -z "${QUALITY_DATA:-}" ] && [ ! -d "$data" ]; then
     mv "$data.new" "$data"
 fi
 
-rm -rf "$target/models" "$target/scores" "$target/unheld" # of an earlier run
-"$python" "$here/measure.py" --qualm "$qualm" --score "$quality/score.py" --data "$data" --work "$target"
+given=(--score "$quality/score.py" --data "$data" --work "$target")
+if [ "${1:-}" = --ablation ]; then
+    exec "$python" "$here/ablation.py" "${given[@]}"
+fi
+rm -rf "$target/models" "$target/scores" "$target/inputs" "$target/resources" # of an earlier run
+# Another binary has nothing to do with what `cargo bench` measures.
+[ -n "${QUALM_BIN:-}" ] || given+=(--criterion "$root/target/criterion")
+"$python" "$here/measure.py" --qualm "$qualm" "${given[@]}" "$@"
 "$python" "$here/page.py" "$target/measured.json" >"$target/quality.md"
-mv "$target/quality.md" "$root/docs/quality.md"
-say "docs/quality.md is written"
+if [ "${1:-}" = --streaming ]; then
+    say "target/quality/quality.md is written; docs/quality.md is as it was"
+else
+    cp "$target/quality.md" "$root/docs/quality.md"
+    say "docs/quality.md is written"
+fi
