@@ -1,12 +1,12 @@
-//! What a series is used to: its level, scale and step, forgotten by a half-life in time.
+//! What a series is used to: its level and scale, forgotten by a half-life in time.
 
 use super::record::take;
 use crate::math::{max, min};
 
 /// Observations before winsorising and the tail begin: a mean absolute deviation of 16 values is good to about 20 %.
-pub(crate) const SETTLED: f32 = 16.0;
+const SETTLED: f32 = 16.0;
 /// Deviations are pulled in to this many scales before they are learned from; measured, 3 to 10 are alike.
-const WINSOR: f64 = 5.0;
+pub(crate) const WINSOR: f64 = 5.0;
 /// Least scale relative to the level, for series that are all but constant; measured, 1e-3 is alike and 1e-6 triples
 /// the false alarms of ASD.
 const RELATIVE_FLOOR: f64 = 1e-4;
@@ -17,9 +17,6 @@ const ABSOLUTE_FLOOR: f64 = 1e-12;
 const STEPS_PER_SAMPLE: f64 = 8.0;
 /// Most weight, so that a clock that stands still cannot stop the learning.
 pub(crate) const MAX_WEIGHT: f32 = 100_000.0;
-/// Least usual change from one value to the next, in scales: a series that stands still most of the time would make a
-/// sensation of every step.
-const LEAST_CHANGE: f32 = 0.1;
 /// Largest deviation told, in scales, so that the scale's floor cannot make one change outrank every other; measured,
 /// 1e3 to 1e6 are alike.
 pub(crate) const MAX_DEVIATION: f64 = 1e4;
@@ -64,7 +61,7 @@ impl Decay {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Level {
     /// Weighted mean of the winsorised values.
-    center: f64,
+    pub(crate) center: f64,
     /// Mean absolute winsorised deviation from the level.
     scale: f64,
     /// Of the last value, whichever way the clock went.
@@ -72,17 +69,13 @@ pub(crate) struct Level {
     /// Effective number of observations: 1 each, halved every half-life. 0 before the first.
     pub(crate) weight: f32,
     /// Typical step in seconds, 0 while unknown.
-    step: f32,
-    /// Deviation of the last value, in scales.
-    last: f32,
-    /// Mean absolute change of the deviation from one value to the next.
-    change: f32,
+    pub(crate) step: f32,
 }
 
 impl Level {
     /// Nothing known yet.
     pub(crate) const fn new() -> Self {
-        Self { center: 0.0, scale: 0.0, time_ns: 0, weight: 0.0, step: 0.0, last: 0.0, change: 0.0 }
+        Self { center: 0.0, scale: 0.0, time_ns: 0, weight: 0.0, step: 0.0 }
     }
 
     /// Lets time pass: fades the weight by 2^(-dt/half-life), where a backward step counts as none.
@@ -110,34 +103,30 @@ impl Level {
         ((value - self.center) / scale).clamp(-MAX_DEVIATION, MAX_DEVIATION)
     }
 
-    /// Change of the deviation since the last value, in scales, 1 being that of an average step.
-    pub(crate) fn change(&self, deviation: f64) -> f64 {
-        // A tenth of a scale is never a great change, however smooth the series was.
-        (deviation - f64::from(self.last)).abs() / f64::from(max(self.change, LEAST_CHANGE))
+    /// Whether enough was seen for the scale to mean something.
+    pub(crate) fn settled(&self) -> bool {
+        self.weight >= SETTLED
     }
 
-    /// Learns a value and its deviation in units of `scale` by a step of 1/weight, pulled in once settled.
-    pub(crate) fn learn(&mut self, value: f64, deviation: f64, scale: f64) {
+    /// Learns a value by a step of 1/weight, pulled in to a few times `scale` once settled.
+    pub(crate) fn learn(&mut self, value: f64, scale: f64) {
         if self.weight == 0.0 {
             self.center = value;
         }
-        let settled = self.weight >= SETTLED;
+        let settled = self.settled();
         self.weight = min(self.weight + 1.0, MAX_WEIGHT);
         let gain = 1.0 / f64::from(self.weight);
         let limit = if settled { WINSOR * scale } else { f64::INFINITY };
         let deviating = (value - self.center).clamp(-limit, limit);
-        let changed = min((deviation - f64::from(self.last)).abs(), WINSOR * f64::from(max(self.change, LEAST_CHANGE)));
         self.center += gain * deviating;
         self.scale += gain * (deviating.abs() - self.scale);
-        self.change += (gain * (changed - f64::from(self.change))) as f32;
-        self.last = deviation as f32;
     }
 
     /// Appends the fields, little-endian.
     pub(crate) fn write(self, out: &mut Vec<u8>) {
-        let Self { center, scale, time_ns, weight, step, last, change } = self;
+        let Self { center, scale, time_ns, weight, step } = self;
         out.extend([center.to_le_bytes(), scale.to_le_bytes(), time_ns.to_le_bytes()].as_flattened());
-        out.extend([weight, step, last, change].map(f32::to_le_bytes).as_flattened());
+        out.extend([weight, step].map(f32::to_le_bytes).as_flattened());
     }
 
     /// Takes the fields back off the front; `None` where one is impossible.
@@ -145,14 +134,11 @@ impl Level {
         let (center, scale) = (f64::from_le_bytes(take(bytes)?), f64::from_le_bytes(take(bytes)?));
         let time_ns = i64::from_le_bytes(take(bytes)?);
         let (weight, step) = (f32::from_le_bytes(take(bytes)?), f32::from_le_bytes(take(bytes)?));
-        let (last, change) = (f32::from_le_bytes(take(bytes)?), f32::from_le_bytes(take(bytes)?));
         let possible = center.abs() <= MAX_VALUE
             && (0.0..=2.0 * MAX_VALUE).contains(&scale)
             && (0.0..=MAX_WEIGHT).contains(&weight)
-            && (0.0..f32::INFINITY).contains(&step)
-            && f64::from(last).abs() <= MAX_DEVIATION
-            && (0.0..=2.0 * MAX_DEVIATION as f32).contains(&change);
-        possible.then_some(Self { center, scale, time_ns, weight, step, last, change })
+            && (0.0..f32::INFINITY).contains(&step);
+        possible.then_some(Self { center, scale, time_ns, weight, step })
     }
 }
 
@@ -164,7 +150,7 @@ mod tests {
     fn the_half_life_is_one_of_time_whatever_the_steps() {
         let run = |steps: &[i64]| {
             let (mut level, mut decay) = (Level::new(), Decay::default());
-            level.learn(0.0, 0.0, 1.0);
+            level.learn(0.0, 1.0);
             level.weight = 1000.0;
             let mut time = 0;
             for step in steps {
@@ -183,7 +169,7 @@ mod tests {
         let (mut level, mut decay) = (Level::new(), Decay::default());
         for time in (0..100).chain([1_000_000]) {
             level.advance(time * 60_000_000_000, 3600.0, 0, &mut decay);
-            level.learn(0.0, 0.0, 1.0);
+            level.learn(0.0, 1.0);
         }
         assert!((level.step - 60.0 * 17.0 / 16.0).abs() < 0.01, "{level:?}");
     }
