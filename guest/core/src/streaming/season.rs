@@ -1,33 +1,43 @@
-//! What time of day and of week explain, learned on the fly.
+//! What time explains, learned on the fly.
 //!
-//! Two profiles: the day in half hours and the week in hours, UTC, each the mean of its bins with a memory of some four
-//! periods. What a profile does not explain is looked at like a value: how far from all such rests it is. That counts
-//! only while the profile more than halves the distance from the level, and once it has seen enough periods.
+//! Three profiles: the day in half hours and the week in hours, UTC, and one shorter period, which is searched among those
+//! that clocks make (a job every five minutes, every hour): each is tried in turn until one explains the series. A profile
+//! is the mean of its bins with a memory of some periods. What it does not explain is looked at like a value: how far
+//! from all such rests it is. That counts only while the profile explains three quarters of the squared distance from the
+//! level, and once it has seen enough periods.
 
-use super::Bins;
 use super::level::{Level, MAX_VALUE, MAX_WEIGHT, WINSOR};
 use super::record::take;
 use super::visited::{Axis, Visited};
+use super::{Bins, PLACES};
 use crate::math::{max, min};
 
-/// Intervals that hold all rests.
-const SEASON_PLACES: usize = 8;
-/// Bins of the day.
+/// Bins of the day, of the week, and of a shorter period.
 const HALF_HOURS: usize = 48;
-/// Bins of the week.
 const HOURS: usize = 168;
-/// Seconds of either.
-const DAY: f64 = 86_400.0;
-const WEEK: f64 = 7.0 * DAY;
+const PARTS: usize = 60;
+/// Seconds of a day and of a week.
+const DAY: u32 = 86_400;
+const WEEK: u32 = 7 * DAY;
+/// Seconds of the shorter periods that are tried; the profile of the day shows longer ones. All divide the week.
+const SHORTER: [u32; 8] = [300, 600, 900, 1200, 1800, 3600, 5400, 7200];
+/// Rows that a period must have.
+const ROWS: f64 = 4.5;
 /// Days before the day's profile tells anything; measured, 3 to 6 are alike.
 const DAYS: f64 = 4.0;
 /// Weeks before the week's does; measured, 2 has more false alarms.
 const WEEKS: f64 = 3.0;
-/// Periods that a bin remembers; measured, NAB is 82 with 4 and 79 and 80 with 8 and 16, for two holidays on the edge.
+/// Periods before a shorter one's does; measured, 6 to 12 are alike.
+const TAUGHT: f64 = 8.0;
+/// Rows told before a shorter one is kept or given up; measured, 400 to 1,000 are alike, and 100 has more false alarms.
+const TRIAL: f32 = 600.0;
+/// Periods that a bin remembers, of a day or a week; measured, NAB is 82 with 4 and 79 and 80 with 8 and 16, for two
+/// holidays on the edge.
 const MEMORY: f64 = 4.0;
-/// Largest share of the distance from the level that may be left; measured, 0.3 to 0.5 are alike, and 0.7 has more false
-/// alarms.
-const LEFT: f64 = 0.4;
+/// Of a shorter one; measured, 4 to 30 are alike.
+const SHORTER_MEMORY: f64 = 8.0;
+/// Largest share of the squared distance from the level that may be left; measured, 0.15 to 0.4 are alike.
+const LEFT: f64 = 0.25;
 /// Rows told before its rests mean anything.
 const TOLD: f32 = 100.0;
 /// Rests and distances count up to so many scales.
@@ -35,45 +45,72 @@ const LIMIT: f64 = 8.0;
 /// Once a bin is known, values teach it so many scales at most.
 const LESSON: f64 = 6.0;
 
-/// Both profiles of one series.
+/// The profiles of one series.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Season {
     /// When learning began.
     since_ns: i64,
     day: Profile<HALF_HOURS>,
     week: Profile<HOURS>,
+    /// The one of `SHORTER` that is tried or kept, and since when.
+    shorter: Profile<PARTS>,
+    trial_ns: i64,
+    tried: u8,
 }
 
 impl Season {
-    /// Nothing known yet.
-    pub(crate) fn new(now_ns: i64) -> Self {
-        Self { since_ns: now_ns, day: Profile::new(), week: Profile::new() }
+    /// Nothing known yet. The level's step says how fine the profiles can be.
+    pub(crate) fn new(now_ns: i64, level: &Level) -> Self {
+        Self {
+            since_ns: now_ns,
+            day: Profile::new(DAY, level),
+            week: Profile::new(WEEK, level),
+            shorter: Profile::new(SHORTER[0], level),
+            trial_ns: now_ns,
+            tried: 0,
+        }
     }
 
-    /// The surprise of what neither profile explains, in nats, the larger one; 0 where they are of no use. `turn` says
-    /// that marks may be moved. Learns.
+    /// The surprise of what no profile explains, in nats, the largest one; 0 where they are of no use. `turn` says that
+    /// marks may be moved. Learns.
     pub(crate) fn observe(&mut self, level: &Level, scale: f64, time_ns: i64, value: f64, turn: bool) -> f64 {
-        let Self { since_ns, day, week } = self;
-        let age = time_ns.saturating_sub(*since_ns) as f64 * 1e-9;
-        // Into the week, which begins on a Thursday as the epoch did, and into the day.
-        let seconds = time_ns.div_euclid(1_000_000_000).rem_euclid(WEEK as i64) as u32;
-        let row = Row { level, scale, value, turn };
-        let of_day = day.observe(&row, seconds % DAY as u32, DAY, age > DAYS * DAY);
-        max(of_day, week.observe(&row, seconds, WEEK, age > WEEKS * WEEK))
+        let since = |begin: i64| time_ns.saturating_sub(begin) as f64 * 1e-9;
+        // Into the week, which begins on a Thursday as the epoch did.
+        let seconds = time_ns.div_euclid(1_000_000_000).rem_euclid(i64::from(WEEK)) as u32;
+        let row = Row { level, scale, value, turn, rate: 1.0 / f64::from(max(level.step, 1e-3)) };
+        let age = since(self.since_ns);
+        let of_day = self.day.observe(&row, seconds, DAY, MEMORY, age > DAYS * f64::from(DAY));
+        let of_week = self.week.observe(&row, seconds, WEEK, MEMORY, age > WEEKS * f64::from(WEEK));
+        let period = SHORTER[usize::from(self.tried)];
+        let taught = since(self.trial_ns) > TAUGHT * f64::from(period);
+        let of_shorter = self.shorter.observe(&row, seconds, period, SHORTER_MEMORY, taught);
+        let tried = self.shorter.told >= TRIAL;
+        if f64::from(period) * row.rate < ROWS || (tried && !self.shorter.explains()) {
+            self.tried = (self.tried + 1) % SHORTER.len() as u8;
+            self.trial_ns = time_ns;
+            self.shorter = Profile::new(SHORTER[usize::from(self.tried)], level);
+        }
+        max(max(of_day, of_week), if tried { of_shorter } else { 0.0 })
     }
 
     /// Appends the fields, little-endian.
     pub(crate) fn write(&self, out: &mut Vec<u8>) {
-        let Self { since_ns, day, week } = self;
+        let Self { since_ns, day, week, shorter, trial_ns, tried } = self;
         out.extend(since_ns.to_le_bytes());
         day.write(out);
         week.write(out);
+        shorter.write(out);
+        out.extend(trial_ns.to_le_bytes());
+        out.push(*tried);
     }
 
     /// Takes the fields back off the front; `None` where one is impossible.
     pub(crate) fn read(bytes: &mut &[u8]) -> Option<Self> {
         let since_ns = i64::from_le_bytes(take(bytes)?);
-        Some(Self { since_ns, day: Profile::read(bytes)?, week: Profile::read(bytes)? })
+        let (day, week, shorter) = (Profile::read(bytes)?, Profile::read(bytes)?, Profile::read(bytes)?);
+        let trial_ns = i64::from_le_bytes(take(bytes)?);
+        let [tried] = take(bytes)?;
+        (usize::from(tried) < SHORTER.len()).then_some(Self { since_ns, day, week, shorter, trial_ns, tried })
     }
 }
 
@@ -83,15 +120,19 @@ struct Row<'a> {
     scale: f64,
     value: f64,
     turn: bool,
+    /// Rows a second.
+    rate: f64,
 }
 
 /// The means of a period's bins, and what they leave unexplained.
 #[derive(Clone, Debug, PartialEq)]
 struct Profile<const N: usize> {
     means: [f64; N],
-    /// Rows behind each mean, up to `MEMORY` periods' worth.
+    /// Rows behind each mean, up to some periods' worth.
     rows: [u16; N],
-    /// Mean distance left by the profile, and that from the level.
+    /// Bins in use: no more than a period has rows.
+    bins: u8,
+    /// Mean squared distance left by the profile, and that from the level, in scales.
     left: f64,
     from_level: f64,
     /// Mean rest, winsorised: its scale.
@@ -99,49 +140,74 @@ struct Profile<const N: usize> {
     /// Rows told. The means above forget as the level does.
     told: f32,
     axis: Axis,
-    seen: Visited<SEASON_PLACES>,
+    seen: Visited<PLACES>,
     tail: Bins,
 }
 
 impl<const N: usize> Profile<N> {
-    const fn new() -> Self {
+    /// Of a period in seconds.
+    fn new(period: u32, level: &Level) -> Self {
         Self {
-            means: [0.0; N],
-            rows: [0; N],
-            left: 0.0,
-            from_level: 0.0,
-            rest: 0.0,
-            told: 0.0,
-            axis: Axis::new(),
-            seen: Visited::new(),
-            tail: Bins::new(),
+            bins: (f64::from(period) / f64::from(max(level.step, 1e-3)) + 0.5).clamp(1.0, N as f64) as u8,
+            ..Self::EMPTY
         }
     }
 
-    fn observe(&mut self, row: &Row<'_>, seconds: u32, period: f64, ripe: bool) -> f64 {
-        let bins = f64::from(seconds) * (N as f64 / period);
-        let at = min(bins as usize, N - 1);
-        let surprise = if ripe { self.tell(row, bins) } else { 0.0 };
-        self.learn(row, at, period);
+    const EMPTY: Self = Self {
+        means: [0.0; N],
+        rows: [0; N],
+        bins: 1,
+        left: 0.0,
+        from_level: 0.0,
+        rest: 0.0,
+        told: 0.0,
+        axis: Axis::new(),
+        seen: Visited::new(),
+        tail: Bins::new(),
+    };
+
+    /// The surprise of what the profile leaves unexplained, in nats; 0 unless `taught` and of use. Learns.
+    fn observe(&mut self, row: &Row<'_>, seconds: u32, period: u32, memory: f64, taught: bool) -> f64 {
+        let a_second = f64::from(self.bins) / f64::from(period);
+        let into = f64::from(seconds % period) * a_second;
+        let rows_a_bin = max(row.rate / a_second, 1.0);
+        let surprise = if taught { self.tell(row, into, rows_a_bin) } else { 0.0 };
+        self.learn(row, min(into as usize, N - 1), rows_a_bin, memory);
         surprise
     }
 
-    /// Judges the value by the profile, between the middles of two bins.
-    fn tell(&mut self, row: &Row<'_>, bins: f64) -> f64 {
-        let shifted = bins + N as f64 - 0.5;
-        let (first, share) = (shifted as usize, shifted - f64::from(shifted as u32));
-        let (first, second) = (first % N, (first + 1) % N);
-        if self.rows[first] == 0 || self.rows[second] == 0 {
-            return 0.0;
+    /// Whether it explains enough.
+    fn explains(&self) -> bool {
+        self.left < LEFT * self.from_level
+    }
+
+    /// The value that the profile has for so many bins into the period: between the middles of two, where each has
+    /// several rows.
+    fn expected(&self, into: f64, rows_a_bin: f64) -> Option<f64> {
+        let bins = usize::from(self.bins);
+        let of = |bin: usize| (self.rows[bin % bins] > 0).then(|| self.means[bin % bins]);
+        if rows_a_bin < 2.0 {
+            return of(into as usize);
         }
-        let expected = self.means[first] + (self.means[second] - self.means[first]) * share;
+        let shifted = into + bins as f64 - 0.5;
+        let (first, share) = (shifted as usize, shifted - f64::from(shifted as u32));
+        let (first, second) = (of(first)?, of(first + 1)?);
+        Some(first + (second - first) * share)
+    }
+
+    /// Judges the value by the profile.
+    fn tell(&mut self, row: &Row<'_>, into: f64, rows_a_bin: f64) -> f64 {
+        let Some(expected) = self.expected(into, rows_a_bin) else { return 0.0 };
         let rest = (row.value - expected).clamp(-MAX_VALUE, MAX_VALUE);
         let settled = self.told >= 16.0;
         self.told = min(self.told + 1.0, MAX_WEIGHT);
         let gain = 1.0 / f64::from(min(self.told, max(row.level.weight, TOLD)));
-        let limit = LIMIT * row.scale;
-        self.left += gain * (min(rest.abs(), limit) - self.left);
-        self.from_level += gain * (min((row.value - row.level.center).abs(), limit) - self.from_level);
+        let squared = |distance: f64| {
+            let scales = min(distance.abs() / row.scale, LIMIT);
+            scales * scales
+        };
+        self.left += gain * (squared(rest) - self.left);
+        self.from_level += gain * (squared(row.value - row.level.center) - self.from_level);
         let most = if settled { WINSOR * self.rest } else { f64::INFINITY };
         self.rest += gain * (min(rest.abs(), most) - self.rest);
         if !settled {
@@ -162,23 +228,22 @@ impl<const N: usize> Profile<N> {
             return 0.0;
         }
         let surprise = self.tail.observe(self.seen.visit(self.axis.place(rest)), true);
-        if self.told >= TOLD && self.left < LEFT * self.from_level { surprise } else { 0.0 }
+        if self.told >= TOLD && self.explains() { surprise } else { 0.0 }
     }
 
-    fn learn(&mut self, row: &Row<'_>, at: usize, period: f64) {
-        let a_period = max(period / N as f64 / f64::from(max(row.level.step, 1e-3)), 1.0);
+    fn learn(&mut self, row: &Row<'_>, at: usize, rows_a_bin: f64, memory: f64) {
         let (mean, rows) = (&mut self.means[at], &mut self.rows[at]);
-        let lesson = if f64::from(*rows) > 1.5 * a_period { LESSON * row.scale } else { f64::INFINITY };
+        let lesson = if f64::from(*rows) > 1.5 * rows_a_bin { LESSON * row.scale } else { f64::INFINITY };
         let taught = (row.value - *mean).clamp(-lesson, lesson);
-        *rows = min(f64::from(*rows) + 1.0, MEMORY * a_period) as u16;
-        *rows = max(*rows, 1);
+        *rows = max(min(f64::from(*rows) + 1.0, memory * rows_a_bin) as u16, 1);
         *mean += taught / f64::from(*rows);
     }
 
     fn write(&self, out: &mut Vec<u8>) {
-        let Self { means, rows, left, from_level, rest, told, axis, seen, tail } = self;
+        let Self { means, rows, bins, left, from_level, rest, told, axis, seen, tail } = self;
         out.extend(means.map(f64::to_le_bytes).as_flattened());
         out.extend(rows.map(u16::to_le_bytes).as_flattened());
+        out.push(*bins);
         out.extend([left, from_level, rest].map(|value| value.to_le_bytes()).as_flattened());
         out.extend(told.to_le_bytes());
         axis.write(out);
@@ -187,13 +252,14 @@ impl<const N: usize> Profile<N> {
     }
 
     fn read(bytes: &mut &[u8]) -> Option<Self> {
-        let mut profile = Self::new();
+        let mut profile = Self::EMPTY;
         for mean in &mut profile.means {
             *mean = f64::from_le_bytes(take(bytes)?);
         }
         for rows in &mut profile.rows {
             *rows = u16::from_le_bytes(take(bytes)?);
         }
+        [profile.bins] = take(bytes)?;
         for mean in [&mut profile.left, &mut profile.from_level, &mut profile.rest] {
             *mean = f64::from_le_bytes(take(bytes)?);
         }
@@ -201,9 +267,10 @@ impl<const N: usize> Profile<N> {
         profile.axis = Axis::read(bytes)?;
         profile.seen = Visited::read(bytes)?;
         profile.tail = Bins::read(bytes)?;
-        let Self { means, left, from_level, rest, told, .. } = &profile;
+        let Self { means, bins, left, from_level, rest, told, .. } = &profile;
         let possible = means.iter().all(|mean| mean.abs() <= 2.0 * MAX_VALUE)
             && [left, from_level, rest].iter().all(|mean| (0.0..=1e306).contains(*mean))
+            && (1..=N).contains(&usize::from(*bins))
             && (0.0..=MAX_WEIGHT).contains(told);
         possible.then_some(profile)
     }

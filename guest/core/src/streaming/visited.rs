@@ -13,8 +13,8 @@ const BEND: f64 = 0.4;
 const SPAN: f64 = 8.3;
 /// Steps of the axis per nat.
 const STEPS: f64 = 65_536.0 / (2.0 * SPAN);
-/// New places waiting to become known.
-const WAITING: usize = 4;
+/// New places waiting to become known; measured, 4 has a tenth more false alarms.
+const WAITING: usize = 2;
 /// How much the scale may change before the axis is drawn anew.
 const STRETCH: f64 = 2.0;
 /// How many scales the level may move before that.
