@@ -106,6 +106,13 @@ fn streaming(criterion: &mut Criterion) {
             bencher.iter(|| detectors::observe_component(&mut guest, batches.batch(), &mut verdicts));
         });
     }
+    // Ever farther out, and then from the beginning again.
+    group.throughput(Throughput::Elements(1000));
+    let (mut guest, mut verdicts) = (detectors::component(), Verdicts::default());
+    let mut batches = Batches::anomalous(1000);
+    group.bench_function("component, 1000 a batch, all anomalous", |bencher| {
+        bencher.iter(|| detectors::observe_component(&mut guest, batches.batch(), &mut verdicts));
+    });
     group.finish();
 }
 

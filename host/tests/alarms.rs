@@ -28,15 +28,15 @@ fn lines(dir: &tempfile::TempDir, detector: &str, input: &str) -> Vec<String> {
 
 /// A series that swings between 0.5 and 6.5, every ten seconds, with a peak and later a dip.
 const PEAK: u32 = 300;
-const DIP: u32 = 340;
+const DIP: u32 = 700;
 
-fn swings() -> String {
+fn swings(times: f64) -> String {
     let value = |at| match at {
         PEAK => 100.0,
         DIP => -100.0,
         _ => f64::from(at % 7) + 0.5,
     };
-    (0..380).map(|at| format!("m,host=a v={} {}0000000000\n", value(at), 170_000_000 + at)).collect()
+    (0..740).map(|at| format!("m,host=a v={} {}0000000000\n", times * value(at), 170_000_000 + at)).collect()
 }
 
 /// What stands behind `key` in a line.
@@ -51,7 +51,7 @@ fn a_rule_says_which_anomalies_are_told_and_leaves_the_scores_as_they_are() {
     let scores = |lines: &[String]| -> Vec<String> {
         lines[60..].iter().map(|line| told(line, "anomaly_score=").to_owned()).collect()
     };
-    let plain = lines(&dir, "", &swings());
+    let plain = lines(&dir, "", &swings(1.0));
     for (rule, peak, dip) in [
         ("", true, true),
         ("direction = \"above\"", true, false),
@@ -63,7 +63,7 @@ fn a_rule_says_which_anomalies_are_told_and_leaves_the_scores_as_they_are() {
         ("expected_range = [-inf, inf]", false, false),
         ("sustained = \"2 of 2\"\ndirection = \"above\"", false, false),
     ] {
-        let lines = lines(&dir, rule, &swings());
+        let lines = lines(&dir, rule, &swings(1.0));
         assert_eq!(scores(&lines), scores(&plain), "{rule}");
         for (at, expected) in [(PEAK, peak), (DIP, dip)] {
             let line = &lines[at as usize];
@@ -72,6 +72,13 @@ fn a_rule_says_which_anomalies_are_told_and_leaves_the_scores_as_they_are() {
             assert_eq!(line.contains("anomaly_cause"), expected, "{rule}: {line}");
         }
     }
+}
+
+#[test]
+fn a_least_deviation_is_in_the_metrics_own_unit() {
+    let dir = tempfile::tempdir().unwrap();
+    let lines = lines(&dir, "min_deviation = 500", &swings(1000.0));
+    assert_eq!([PEAK, DIP].map(|at| told(&lines[at as usize], "is_anomaly=")), ["1i", "1i"]);
 }
 
 /// Trains a model of these columns' history, and returns what was said.

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use qualm_bundle::duration::{self, friendly};
 use qualm_bundle::signature::{PublicKey, Trust};
-use qualm_core::streaming::BYTES_PER_SERIES;
+use qualm_core::streaming::{BYTES_PER_SEASON, BYTES_PER_SERIES, SEASONS};
 use serde::Deserialize;
 
 pub use self::alarms::AnomalyRate;
@@ -234,7 +234,8 @@ impl Config {
                 return Err(what.to_owned());
             }
         }
-        let needed = limits.max_series * (BYTES_PER_SERIES + BYTES_PER_SERIES / 8) + GUEST_BYTES;
+        let seasons = limits.max_series.min(SEASONS) * BYTES_PER_SEASON;
+        let needed = limits.max_series * (BYTES_PER_SERIES + BYTES_PER_SERIES / 8) + seasons + GUEST_BYTES;
         if needed > limits.memory {
             return Err(format!(
                 "[limits] `memory` has no room for the {} series of `max_series`: lower that, or raise `memory` to {}MiB",

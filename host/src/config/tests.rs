@@ -81,7 +81,7 @@ fn what_is_in_force_can_be_read_again() {
         dir = "/var/lib/qualm"
         interval = "5m"
         [limits]
-        memory = "128MiB"
+        memory = "768MiB"
         series_ttl = "7d"
         [http]
         listen = "[::1]:8080"
@@ -97,7 +97,7 @@ fn what_is_in_force_can_be_read_again() {
         forward = "https://influx:8086"
     "#;
     let config = parse(text).unwrap();
-    assert_eq!(config.limits.memory, 128 << 20);
+    assert_eq!(config.limits.memory, 768 << 20);
     let members: Vec<_> = config.detector[2].members().into_iter().map(|(one, weight)| (one.name, weight)).collect();
     assert_eq!(members, [("both/streaming".into(), 1.0), ("both/leak".into(), 0.5), ("both/b".into(), 1.0)]);
     assert_eq!(config.limits.series_ttl, Duration::from_hours(168));
@@ -194,7 +194,7 @@ fn errors_name_the_place_and_what_would_be_right() {
         ("[[detector]]\nselect = { measurement = 3 }", "q.toml:2", "a glob or a list of globs"),
         ("[limits]\nmemory = \"64\"", "q.toml:2", "`64` is no size"),
         ("[limits]\nmemory = \"99999999999999GiB\"", "q.toml:2", "is no size"),
-        ("[limits]\nmemory = \"8MiB\"", "q.toml", "lower that, or raise `memory` to 103MiB"),
+        ("[limits]\nmemory = \"8MiB\"", "q.toml", "lower that, or raise `memory` to 572MiB"),
         ("[limits]\ndeadline = \"1ms\"", "q.toml", "`deadline` must be 5ms at least"),
         ("[http]\nlisten = \"localhost\"", "q.toml:2", "invalid socket address"),
         ("[http]\ntls_cert = \"c\"", "q.toml", "go together"),

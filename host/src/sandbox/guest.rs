@@ -46,7 +46,7 @@ impl Default for Limits {
     /// Room for a million series of `streaming` twice over, and a tenth of a second: twenty times what a full batch
     /// takes, and short enough that nobody sees the gap.
     fn default() -> Self {
-        Self { memory: 256 << 20, deadline: Duration::from_millis(100) }
+        Self { memory: 640 << 20, deadline: Duration::from_millis(100) }
     }
 }
 

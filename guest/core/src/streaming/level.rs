@@ -17,7 +17,7 @@ const ABSOLUTE_FLOOR: f64 = 1e-12;
 const STEPS_PER_SAMPLE: f64 = 8.0;
 /// Most weight, so that a clock that stands still cannot stop the learning.
 pub(crate) const MAX_WEIGHT: f32 = 100_000.0;
-/// Largest deviation told, in scales, so that the scale's floor cannot make one change outrank every other; measured,
+/// Largest distance looked at, in scales, so that the scale's floor cannot make one change outrank every other; measured,
 /// 1e3 to 1e6 are alike.
 pub(crate) const MAX_DEVIATION: f64 = 1e4;
 
@@ -96,11 +96,6 @@ impl Level {
     /// The scale with its floor, in the metric's unit, always positive.
     pub(crate) fn scale(&self) -> f64 {
         max(self.scale, RELATIVE_FLOOR * self.center.abs() + ABSOLUTE_FLOOR)
-    }
-
-    /// Signed deviation of `value` from the level, in units of `scale`.
-    pub(crate) fn deviation(&self, value: f64, scale: f64) -> f64 {
-        ((value - self.center) / scale).clamp(-MAX_DEVIATION, MAX_DEVIATION)
     }
 
     /// Whether enough was seen for the scale to mean something.

@@ -71,7 +71,7 @@ type Scales = Tail<12, -4>;
 pub(crate) struct Verdict {
     /// 0 is ordinary, 1 the threshold, above 1 an anomaly; NaN = not scored.
     pub(crate) score: f64,
-    /// Signed distance from the level in scales; NaN where not scored.
+    /// Signed distance from the level, in the metric's own unit; NaN where not scored.
     pub(crate) deviation: f64,
 }
 
@@ -184,7 +184,7 @@ impl Series {
         if turn {
             self.move_marks(scale);
         }
-        let deviation = if self.level.weight > 0.0 { self.level.deviation(value, scale) } else { 0.0 };
+        let deviation = if self.level.weight > 0.0 { value - self.level.center } else { 0.0 };
         let (new, mut largest) = self.look(value, deviation, scale, settled);
         let mut rest = 0.0;
         if settled && self.season.is_none() && shared.seasons > 0 {
@@ -242,7 +242,8 @@ impl Series {
         if settled {
             self.run = if step < STILL { self.run.saturating_add(1) } else { 0 };
             new = OF_RUN * self.run_tail.observe(f64::from(self.run) * A_ROW, true);
-            largest = max(self.far_tail.observe(deviation.abs(), true), self.step_tail.observe(step, true));
+            let far = min(deviation.abs() / scale, MAX_DEVIATION);
+            largest = max(self.far_tail.observe(far, true), self.step_tail.observe(step, true));
         }
         if settled && self.value_axis.drawn() {
             let of_value = self.value_tail.observe(self.values_seen.visit(self.value_axis.place(value)), true);
