@@ -29,6 +29,13 @@ pub(crate) fn ln(x: f64) -> f64 {
     exponent * std::f64::consts::LN_2 + 2.0 * t * series
 }
 
+/// The binary logarithm of a positive number, exact at powers of two and straight between them: the bits of a double are
+/// just that (Mitchell, IRE Transactions on Electronic Computers 1962). Off by 0.086 at most.
+pub(crate) fn octaves(x: f64) -> f64 {
+    const ONE: i64 = 1_f64.to_bits() as i64;
+    (x.to_bits() as i64 - ONE) as f64 * (1.0 / (1_u64 << 52) as f64)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -45,6 +52,14 @@ mod tests {
             );
             x *= 1.0 + (x - 1.0).min(0.001);
         }
+    }
+
+    #[test]
+    fn octaves_are_straight_between_powers_of_two() {
+        for (x, exact) in [(1.0, 0.0), (1.5, 0.5), (2.0, 1.0), (3.0, 1.5), (0.5, -1.0), (0.75, -0.5), (1024.0, 10.0)] {
+            assert_eq!(octaves(x), exact);
+        }
+        assert!((octaves(1.44) - libm::log2(1.44)).abs() < 0.087);
     }
 
     #[test]

@@ -64,7 +64,11 @@ impl Batches {
         }
         if self.anomalous {
             let spread = 1e-3 * self.farther;
-            batch.values.iter_mut().zip(&batch.series).for_each(|(value, &of)| *value = self.farther + spread * f64::from(of));
+            batch
+                .values
+                .iter_mut()
+                .zip(&batch.series)
+                .for_each(|(value, &of)| *value = self.farther + spread * f64::from(of));
         }
         batch
     }

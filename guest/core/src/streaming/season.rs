@@ -71,7 +71,7 @@ impl Season {
         }
     }
 
-    /// The surprise of what no profile explains, in nats, the largest one; 0 where they are of no use. `turn` says that
+    /// How rare it is what no profile explains, as 1/P, the largest one; 1 where they are of no use. `turn` says that
     /// marks may be moved. Learns.
     pub(crate) fn observe(&mut self, level: &Level, scale: f64, time_ns: i64, value: f64, turn: bool) -> f64 {
         let since = |begin: i64| time_ns.saturating_sub(begin) as f64 * 1e-9;
@@ -90,7 +90,7 @@ impl Season {
             self.trial_ns = time_ns;
             self.shorter = Profile::new(SHORTER[usize::from(self.tried)], level);
         }
-        max(max(of_day, of_week), if tried { of_shorter } else { 0.0 })
+        max(max(of_day, of_week), if tried { of_shorter } else { 1.0 })
     }
 
     /// Appends the fields, little-endian.
@@ -166,14 +166,14 @@ impl<const N: usize> Profile<N> {
         tail: Bins::new(),
     };
 
-    /// The surprise of what the profile leaves unexplained, in nats; 0 unless `taught` and of use. Learns.
+    /// How rare it is what the profile leaves unexplained, as 1/P; 1 unless `taught` and of use. Learns.
     fn observe(&mut self, row: &Row<'_>, seconds: u32, period: u32, memory: f64, taught: bool) -> f64 {
         let a_second = f64::from(self.bins) / f64::from(period);
         let into = f64::from(seconds % period) * a_second;
         let rows_a_bin = max(row.rate / a_second, 1.0);
-        let surprise = if taught { self.tell(row, into, rows_a_bin) } else { 0.0 };
+        let rarity = if taught { self.tell(row, into, rows_a_bin) } else { 1.0 };
         self.learn(row, min(into as usize, N - 1), rows_a_bin, memory);
-        surprise
+        rarity
     }
 
     /// Whether it explains enough.
@@ -197,7 +197,7 @@ impl<const N: usize> Profile<N> {
 
     /// Judges the value by the profile.
     fn tell(&mut self, row: &Row<'_>, into: f64, rows_a_bin: f64) -> f64 {
-        let Some(expected) = self.expected(into, rows_a_bin) else { return 0.0 };
+        let Some(expected) = self.expected(into, rows_a_bin) else { return 1.0 };
         let rest = (row.value - expected).clamp(-MAX_VALUE, MAX_VALUE);
         let settled = self.told >= 16.0;
         self.told = min(self.told + 1.0, MAX_WEIGHT);
@@ -211,7 +211,7 @@ impl<const N: usize> Profile<N> {
         let most = if settled { WINSOR * self.rest } else { f64::INFINITY };
         self.rest += gain * (min(rest.abs(), most) - self.rest);
         if !settled {
-            return 0.0;
+            return 1.0;
         }
         if row.turn {
             self.seen.settle();
@@ -225,10 +225,10 @@ impl<const N: usize> Profile<N> {
             }
         }
         if !self.axis.drawn() {
-            return 0.0;
+            return 1.0;
         }
-        let surprise = self.tail.observe(self.seen.visit(self.axis.place(rest)), true);
-        if self.told >= TOLD && self.explains() { surprise } else { 0.0 }
+        let rarity = self.tail.observe(self.seen.visit(self.axis.place(rest)), true);
+        if self.told >= TOLD && self.explains() { rarity } else { 1.0 }
     }
 
     fn learn(&mut self, row: &Row<'_>, at: usize, rows_a_bin: f64, memory: f64) {

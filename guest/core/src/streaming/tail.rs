@@ -5,11 +5,13 @@
 //! the upper edge of its bin, and beyond that by the square of how much farther out one asks.
 
 use super::record::take;
-use crate::math::ln;
+use crate::math::max;
 
 /// Distances counted before all counts are halved: what was seen some 7,000 rows ago counts half; measured, 2,000 to
 /// 30,000 are alike.
 const MOST: u16 = 14_000;
+/// Distances before any means something.
+const LEAST: u16 = 16;
 
 /// Counts of distances: bin 0 up to 2^`LOWEST`, and from there on a bin for each doubling, the last for all beyond.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -24,14 +26,14 @@ impl<const BINS: usize, const LOWEST: i32> Tail<BINS, LOWEST> {
         Self { counts: [0; BINS], total: 0 }
     }
 
-    /// -ln P(a distance ≥ `distance`) in nats, and counts it if `learn`. Farther never surprises less; in the lowest bin
-    /// nothing is surprising. Before anything was seen the law is 1/(1 + distance), with the weight of one row.
+    /// How rare a distance ≥ `distance` is, as 1/P and from 1 on, and counts it if `learn`. Farther is never less rare; in the
+    /// lowest bin, and before `LEAST` distances, nothing is rare. A law of 1/(1 + distance) has the weight of one distance.
     pub(crate) fn observe(&mut self, distance: f64, learn: bool) -> f64 {
         const MANTISSA: u64 = (1 << 52) - 1;
         // 2^(1023 - LOWEST) in the exponent's field, so that 1 is the lowest edge.
         let scaled = distance * f64::from_bits(((1023 - LOWEST) as u64) << 52);
-        let (bin, surprise) = if scaled < 1.0 {
-            (0, 0.0)
+        let (bin, rarity) = if scaled < 1.0 {
+            (0, 1.0)
         } else {
             let bits = scaled.to_bits();
             let bin = (bits >> 52) as usize - 1022;
@@ -42,10 +44,12 @@ impl<const BINS: usize, const LOWEST: i32> Tail<BINS, LOWEST> {
             // Each bin below counts a quarter of the one above it; as integers, so that the sum has no order.
             let below: u64 = below.iter().zip(0..).map(|(&count, at)| u64::from(count) << (2 * at)).sum();
             let below = below as f64 * f64::from_bits(((1023 - 2 * (bin as i64 - 1)) as u64) << 52);
-            let survival = f64::from(from) + below / (times * times) + 1.0 / (1.0 + distance);
-            let rarity = (f64::from(self.total) + 1.0) / survival;
-            (bin, if rarity > 1.0 { ln(rarity) } else { 0.0 })
+            // (total + 1) / (from + below/times² + 1/(1 + distance)) with one division.
+            let (squared, prior) = (times * times, 1.0 + distance);
+            let survival = (f64::from(from) * squared + below) * prior + squared;
+            (bin, max((f64::from(self.total) + 1.0) * squared * prior / survival, 1.0))
         };
+        let rarity = if self.total < LEAST { 1.0 } else { rarity };
         if learn {
             self.counts[bin] += 1;
             self.total += 1;
@@ -54,7 +58,7 @@ impl<const BINS: usize, const LOWEST: i32> Tail<BINS, LOWEST> {
                 self.total = self.counts.iter().sum();
             }
         }
-        surprise
+        rarity
     }
 
     /// Appends the fields, little-endian.
@@ -79,6 +83,10 @@ mod tests {
 
     type Any = Tail<12, -6>;
 
+    fn nats(rarity: f64) -> f64 {
+        libm::log(rarity)
+    }
+
     #[test]
     fn surprise_is_continuous_and_monotone() {
         let mut tail = Any::new();
@@ -87,7 +95,7 @@ mod tests {
         }
         let mut previous = 0.0;
         for i in 0..4000 {
-            let surprise = tail.observe(0.002 * libm::exp(f64::from(i) * 0.003), false);
+            let surprise = nats(tail.observe(0.002 * libm::exp(f64::from(i) * 0.003), false));
             assert!((-1e-9..0.2).contains(&(surprise - previous)), "{i}: {previous} to {surprise}");
             previous = surprise;
         }
@@ -100,17 +108,17 @@ mod tests {
         for i in 0..10_000 {
             tail.observe(if i % 100 == 0 { 3.9 } else { 0.0 }, true);
         }
-        let surprise = tail.observe(3.9, false);
+        let surprise = nats(tail.observe(3.9, false));
         assert!((surprise - libm::log(100.0)).abs() < 0.1, "{surprise}");
-        assert!(tail.observe(15.0, false) > surprise + 2.0 * libm::log(3.0), "farther than anything is rarer");
+        assert!(nats(tail.observe(15.0, false)) > surprise + 2.0 * libm::log(3.0), "farther than anything is rarer");
     }
 
     #[test]
     fn a_rare_event_is_learned_in_a_few_occurrences() {
         let mut tail = Any::new();
         (0..1000).for_each(|_| _ = tail.observe(0.0, true));
-        let first = tail.observe(8.0, true);
-        let fifth = (0..4).fold(0.0, |_, _| tail.observe(8.0, true));
+        let first = nats(tail.observe(8.0, true));
+        let fifth = (0..4).fold(0.0, |_, _| nats(tail.observe(8.0, true)));
         assert!(first > 8.0 && fifth < 6.0, "{first} {fifth}");
     }
 
