@@ -185,7 +185,7 @@ fn much_state_is_saved_and_restored_whole() {
     let state = tempfile::tempdir().unwrap();
     let mut config = Config::parse("", "none").unwrap();
     config.state.dir = Some(state.path().to_owned());
-    config.limits.deadline = Duration::from_millis(20);
+    config.limits.deadline = Duration::from_millis(60);
     let start = || {
         let model = config.detector[0].parameters().to_model();
         let limits = Limits { deadline: config.limits.deadline, ..Limits::default() };
