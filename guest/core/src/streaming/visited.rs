@@ -119,7 +119,7 @@ impl<const MOST: usize> Visited<MOST> {
             self.waiting[usize::from(self.waits)] = place;
             self.waits += 1;
         }
-        if self.len == 0 { 0.0 } else { f64::from(near) * (1.0 / ((1 << OCTAVE) as f64 * BEND)) }
+        if self.len == 0 { 0.0 } else { f64::from(near) * (1.0 / (f64::from(1 << OCTAVE) * BEND)) }
     }
 
     /// Makes known what waits.
