@@ -18,7 +18,7 @@ from statistics import mean
 import alarms
 import scorer
 from measure import streaming
-from replay import ALONE, MAXIMUM, Data, Streaming, run, say
+from replay import ALONE, MAXIMUM, SETS, Data, Streaming, run, say
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
@@ -98,7 +98,7 @@ def run_on(program, pairs):
 def figures(program, given, work):
     say(f"without {work.name}")
     scored = partial(run_on, program)
-    measured = streaming(Streaming(scored, Data(given.data), work), given.score, [ALONE], [MAXIMUM])
+    measured = streaming(Streaming(scored, Data(given.data), work), given.score, [ALONE], [MAXIMUM], SETS)
     ranges = measured["ranges"][f"{ALONE}, {MAXIMUM}"]
     nab = measured["nab"]
     return {
