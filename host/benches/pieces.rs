@@ -109,9 +109,15 @@ fn streaming(criterion: &mut Criterion) {
     // Ever farther out, and then from the beginning again.
     group.throughput(Throughput::Elements(1000));
     let (mut guest, mut verdicts) = (detectors::component(), Verdicts::default());
-    let mut batches = Batches::anomalous(1000);
+    let (mut time, mut farther) = (0, 1.0_f64);
     group.bench_function("component, 1000 a batch, all anomalous", |bencher| {
-        bencher.iter(|| detectors::observe_component(&mut guest, batches.batch(), &mut verdicts));
+        bencher.iter(|| {
+            time += 10_000_000_000;
+            farther = if farther.abs() > 1e4 { 1.0 } else { farther * -1.3 };
+            let mut rows = Rows::default();
+            (0..1000).for_each(|series| rows.add(series, time, farther * (1.0 + 1e-3 * f64::from(series))));
+            detectors::observe_component(&mut guest, &rows, &mut verdicts);
+        });
     });
     group.finish();
 }

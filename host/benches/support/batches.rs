@@ -15,14 +15,7 @@ const STEP: i64 = 10_000_000_000;
 pub(crate) struct Batches {
     batches: Vec<Rows>,
     at: usize,
-    /// Whether each value is farther out than its series ever was, and what such values are multiplied with.
-    anomalous: bool,
-    farther: f64,
 }
-
-/// How much farther each time, and from where values begin near the level again.
-const FARTHER: f64 = -1.3;
-const FARTHEST: f64 = 1e4;
 
 impl Batches {
     /// Batches of so many rows.
@@ -43,32 +36,15 @@ impl Batches {
                 batch.add((row % SERIES) as u32, (row / SERIES) as i64 * STEP, value);
             }
         }
-        Self { batches, at: 0, anomalous: false, farther: 1.0 }
-    }
-
-    /// The same where all is anomalous.
-    pub(crate) fn anomalous(rows: usize) -> Self {
-        Self { anomalous: true, ..Self::new(rows) }
+        Self { batches, at: 0 }
     }
 
     /// The next batch. Time goes on: a look at a batch that was seen before makes its rows later ones.
     pub(crate) fn batch(&mut self) -> &Rows {
         self.at = (self.at + 1) % self.batches.len();
-        let round = self.at * self.batches[0].len() % SERIES == 0;
-        if self.anomalous && round {
-            self.farther = if self.farther.abs() > FARTHEST { 1.0 } else { self.farther * FARTHER };
-        }
         let batch = &mut self.batches[self.at];
         for time in &mut batch.times {
             *time += ROUNDS as i64 * STEP;
-        }
-        if self.anomalous {
-            let spread = 1e-3 * self.farther;
-            batch
-                .values
-                .iter_mut()
-                .zip(&batch.series)
-                .for_each(|(value, &of)| *value = self.farther + spread * f64::from(of));
         }
         batch
     }

@@ -6,6 +6,7 @@
 //! make the score ([`series`]), in units of the wanted false-alarm rate's: 1 is where that rate is aimed at. An incident
 //! is told once; what it stays at afterwards ranks below 1.
 
+mod counter;
 mod level;
 mod record;
 mod season;

@@ -7,6 +7,7 @@
 //!
 //! The sum of what is new raises alarms; the largest of all, lasting for some rows, ranks what raises none.
 
+use super::counter::{Counter, Reading};
 use super::level::{Decay, Level, MAX_DEVIATION, MAX_VALUE, WINSOR};
 use super::record::take;
 use super::season::Season;
@@ -69,8 +70,12 @@ type Scales = Tail<12, -4>;
 pub(crate) struct Verdict {
     /// 0 is ordinary, 1 the threshold, above 1 an anomaly; NaN = not scored.
     pub(crate) score: f64,
-    /// Signed distance from the level, in the metric's own unit; NaN where not scored.
+    /// Signed distance from the level, in the metric's own unit, of a counter per second; NaN where not scored.
     pub(crate) deviation: f64,
+}
+
+impl Verdict {
+    const NONE: Self = Self { score: f64::NAN, deviation: f64::NAN };
 }
 
 /// How rare a row is by each look, as 1/P and from 1 on.
@@ -112,6 +117,7 @@ pub(crate) struct Shared {
 /// The state of one series.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Series {
+    counter: Counter,
     level: Level,
     /// The last value.
     last: f64,
@@ -156,6 +162,7 @@ impl Series {
     /// A series of which nothing is known.
     pub(crate) const fn new() -> Self {
         Self {
+            counter: Counter::new(),
             level: Level::new(),
             last: 0.0,
             few: 0.0,
@@ -195,9 +202,19 @@ impl Series {
     /// Scores a value and then learns from it. Times are in nanoseconds and may stand still or go backwards.
     pub(crate) fn observe(&mut self, p: &Parameters, shared: &mut Shared, time_ns: i64, value: f64) -> Verdict {
         if !value.is_finite() {
-            return Verdict { score: f64::NAN, deviation: f64::NAN };
+            return Verdict::NONE;
         }
         let value = value.clamp(-MAX_VALUE, MAX_VALUE);
+        let value = match self.counter.read(time_ns, value) {
+            Reading::Level => value,
+            Reading::Rate(rate) => rate,
+            Reading::Nothing => return Verdict::NONE,
+            Reading::Other => {
+                shared.seasons += usize::from(self.has_season());
+                *self = Self { counter: self.counter, ..Self::new() };
+                return Verdict::NONE;
+            }
+        };
         self.level.advance(time_ns, p.half_life, p.min_samples, &mut shared.decay);
         let scored = self.level.weight >= p.min_samples as f32;
         let settled = self.level.settled();
@@ -224,7 +241,7 @@ impl Series {
         }
         self.level.learn(value, scale);
         if !scored {
-            return Verdict { score: f64::NAN, deviation: f64::NAN };
+            return Verdict::NONE;
         }
         let unit = shared.decay.unit(p.false_alarm_rate);
         Verdict { score: self.judge(&rare, 1.0 / unit, p.false_alarm_rate), deviation }
@@ -314,6 +331,7 @@ impl Series {
     /// Appends the state, little-endian.
     pub(crate) fn write(&self, out: &mut Vec<u8>) {
         let Self {
+            counter,
             level,
             last,
             few,
@@ -343,6 +361,7 @@ impl Series {
             turn,
             season,
         } = self;
+        counter.write(out);
         level.write(out);
         let means = [last, few, more, lively, usual_lively, lively_scale, apart];
         out.extend(means.map(|mean| mean.to_le_bytes()).as_flattened());
@@ -369,13 +388,15 @@ impl Series {
 
     /// Takes back off the front what `write` wrote; `None` where a value is impossible.
     pub(crate) fn read(bytes: &mut &[u8]) -> Option<Self> {
+        let counter = Counter::read_back(bytes)?;
         let level = Level::read(bytes)?;
         let mut means = [0.0; 7];
         for mean in &mut means {
             *mean = f64::from_le_bytes(take(bytes)?);
         }
         let [last, few, more, lively, usual_lively, lively_scale, apart] = means;
-        let mut series = Self { level, last, few, more, lively, usual_lively, lively_scale, apart, ..Self::new() };
+        let mut series =
+            Self { counter, level, last, few, more, lively, usual_lively, lively_scale, apart, ..Self::new() };
         for axis in [&mut series.value_axis, &mut series.apart_axis, &mut series.lively_axis] {
             *axis = Axis::read(bytes)?;
         }
@@ -747,6 +768,24 @@ mod tests {
     }
 
     #[test]
+    fn a_counter_that_runs_faster_or_stops_alarms_and_its_reset_does_not() {
+        for (begin, times, alarms) in [(None, 5.0, 1..=4), (None, 0.0, 1..=4), (Some(0.0), 1.0, 0..=0)] {
+            let (mut run, mut count) = (Run::new(USUAL), 1e6);
+            let mut counted = |rows: std::ops::Range<i64>, times: f64, begin: Option<f64>| {
+                count = begin.unwrap_or(count);
+                let raised = rows.filter(|i| {
+                    count += (times * 1000.0 * (0.9 + 0.2 * run.uniform())).floor();
+                    run.at(i * MINUTE, count).score > 1.0
+                });
+                raised.count()
+            };
+            assert!(counted(0..10_000, 1.0, None) <= 3);
+            let raised = counted(10_000..10_060, times, begin);
+            assert!(alarms.contains(&raised), "{begin:?} {times}: {raised}");
+        }
+    }
+
+    #[test]
     fn without_room_for_a_season_there_is_none() {
         let mut run = Run::new(QUICK);
         run.2.seasons = 0;
@@ -778,20 +817,22 @@ mod tests {
         run.alarms(0, 500, 10.0);
         let mut bytes = Vec::new();
         run.0.write(&mut bytes);
-        // Level, means and axes; weight, step, lasting, told, bar; the first mean of the season.
-        let doubles = [0, 8].into_iter().chain((32..136).step_by(8)).chain([390]);
+        // The last value, level, means and axes; weight, step, lasting, told, bar; the first mean of the season.
+        let doubles = [0, 19, 27].into_iter().chain((51..155).step_by(8)).chain([409]);
         let fields = doubles.map(|at| (at, f64::NAN.to_le_bytes().to_vec()));
-        let fields = fields.chain([24, 28, 368, 372, 376].map(|at| (at, f32::NAN.to_le_bytes().to_vec())));
-        // A negative scale, too many places, places out of order, counts that overflow, a turn too many, a flag, no bins of
+        let fields = fields.chain([43, 47, 387, 391, 395].map(|at| (at, f32::NAN.to_le_bytes().to_vec())));
+        // More rises than are counted, a kind that is none, a negative scale, too many places, places out of order, counts that overflow, a turn too many, a flag, no bins of
         // a day, a period that is none.
         let fields = fields.chain([
-            (8, (-1.0_f64).to_le_bytes().to_vec()),
-            (160, vec![6]),
-            (136, vec![255, 255]),
-            (228, vec![255; 4]),
-            (380, vec![16]),
-            (381, vec![2]),
-            (870, vec![0]),
+            (16, vec![65]),
+            (17, vec![3]),
+            (27, (-1.0_f64).to_le_bytes().to_vec()),
+            (179, vec![6]),
+            (155, vec![255, 255]),
+            (247, vec![255; 4]),
+            (399, vec![16]),
+            (400, vec![2]),
+            (889, vec![0]),
             (bytes.len() - 1, vec![8]),
         ]);
         for (at, corrupt) in fields {
