@@ -224,7 +224,7 @@ impl Series {
         let scale = self.level.scale();
         self.turn = (self.turn + 1) % TURN;
         let turn = self.turn == 0 && settled;
-        if turn {
+        if turn || (settled && !self.value_axis.drawn()) {
             self.move_marks(scale);
         }
         let deviation = if self.level.weight > 0.0 { value - self.level.center } else { 0.0 };

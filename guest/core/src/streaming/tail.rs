@@ -11,7 +11,7 @@ use crate::math::max;
 /// 30,000 are alike.
 const MOST: u16 = 14_000;
 /// Distances before any means something.
-const LEAST: u16 = 16;
+const LEAST: u16 = 8;
 
 /// Counts of distances: bin 0 up to 2^`LOWEST`, and from there on a bin for each doubling, the last for all beyond.
 #[derive(Clone, Copy, Debug, PartialEq)]
