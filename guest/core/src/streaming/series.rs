@@ -207,7 +207,7 @@ impl Series {
         let value = value.clamp(-MAX_VALUE, MAX_VALUE);
         let value = match self.counter.read(time_ns, value) {
             Reading::Level => value,
-            Reading::Rate(rate) => rate,
+            Reading::Rate(rate) => min(rate, MAX_VALUE), // in a nanosecond a large rise is infinitely fast
             Reading::Nothing => return Verdict::NONE,
             Reading::Other => {
                 shared.seasons += usize::from(self.has_season());
@@ -613,6 +613,17 @@ mod tests {
             let rate = alarms as f64 / rows as f64;
             assert!((5e-5..1e-2).contains(&rate), "stream {kind}: {rate}");
         }
+    }
+
+    #[test]
+    fn a_counter_that_leaps_leaves_the_state_finite() {
+        let mut run = Run::new(QUICK);
+        (0..200).for_each(|i| _ = run.at(i, i as f64 * 1e290));
+        let leap = run.at(200, f64::MAX);
+        assert!(leap.score.is_finite() && leap.deviation.is_finite(), "{leap:?}");
+        let mut bytes = Vec::new();
+        run.0.write(&mut bytes);
+        assert!(Series::read(&mut bytes.as_slice()).is_some(), "{:?}", run.0);
     }
 
     #[test]
