@@ -70,7 +70,8 @@ type Scales = Tail<12, -4>;
 pub(crate) struct Verdict {
     /// 0 is ordinary, 1 the threshold, above 1 an anomaly; NaN = not scored.
     pub(crate) score: f64,
-    /// Signed distance from the level, in the metric's own unit, of a counter per second; NaN where not scored.
+    /// Signed distance from what was expected, which is the level or what the time explains, in the metric's own unit, of a
+    /// counter per second; NaN where not scored.
     pub(crate) deviation: f64,
 }
 
@@ -227,7 +228,7 @@ impl Series {
         if turn || (settled && !self.value_axis.drawn()) {
             self.move_marks(scale);
         }
-        let deviation = if self.level.weight > 0.0 { value - self.level.center } else { 0.0 };
+        let mut deviation = if self.level.weight > 0.0 { value - self.level.center } else { 0.0 };
         // Nothing that does not change needs a season.
         let begins =
             settled && self.season.is_none() && value.to_bits() != self.last.to_bits() && is_drawn(time_ns, value);
@@ -237,14 +238,17 @@ impl Series {
             self.season = Some(Box::new(Season::new(time_ns, &self.level)));
         }
         if let Some(season) = &mut self.season {
-            rare.rest = season.observe(&self.level, scale, time_ns, value, turn);
+            if let Some(left) = season.observe(&self.level, scale, time_ns, value, turn) {
+                rare.rest = left.rarity;
+                deviation = left.rest;
+            }
         }
         self.level.learn(value, scale);
         if !scored {
             return Verdict::NONE;
         }
-        let unit = shared.decay.unit(p.false_alarm_rate);
-        Verdict { score: self.judge(&rare, 1.0 / unit, p.false_alarm_rate), deviation }
+        let bar = shared.decay.nats(p.false_alarm_rate);
+        Verdict { score: self.judge(&rare, bar, p.false_alarm_rate), deviation }
     }
 
     /// Once in a while: what waits becomes known, and each axis follows its series.
@@ -420,6 +424,7 @@ impl Series {
             && apart >= 0.0
             && [lasting, told].iter().all(|nats| (0.0..=1000.0).contains(nats))
             && bar.abs() <= 1000.0
+            && [&series.apart_axis, &series.lively_axis].iter().all(|axis| axis.drawn() == series.value_axis.drawn())
             && turn < TURN
             && has_season <= 1;
         if !possible {
@@ -750,6 +755,19 @@ mod tests {
     }
 
     #[test]
+    fn a_drop_at_the_daily_peak_is_below_what_was_expected() {
+        let mut run = Run::new(USUAL);
+        let rows = 12 * 288 + 72; // to the peak
+        for i in 0..rows {
+            let phase = i as f64 * std::f64::consts::TAU / 288.0;
+            let value = 10.0 * libm::sin(phase) + 0.3 * run.gaussian();
+            run.at(i * 5 * MINUTE, value);
+        }
+        let drop = run.at(rows * 5 * MINUTE, 6.0);
+        assert!((-4.5..-3.5).contains(&drop.deviation), "{drop:?}");
+    }
+
+    #[test]
     fn a_week_without_rows_raises_no_alarm_storm() {
         let mut run = Run::new(USUAL);
         run.alarms(0, 5000, 0.0);
@@ -832,10 +850,9 @@ mod tests {
         let doubles = [0, 19, 27].into_iter().chain((51..155).step_by(8)).chain([409]);
         let fields = doubles.map(|at| (at, f64::NAN.to_le_bytes().to_vec()));
         let fields = fields.chain([43, 47, 387, 391, 395].map(|at| (at, f32::NAN.to_le_bytes().to_vec())));
-        // More rises than are counted, a kind that is none, a negative scale, too many places, places out of order, counts that overflow, a turn too many, a flag, no bins of
+        // A kind that is none, a negative scale, too many places, places out of order, counts that overflow, a turn too many, a flag, no bins of
         // a day, a period that is none.
         let fields = fields.chain([
-            (16, vec![65]),
             (17, vec![3]),
             (27, (-1.0_f64).to_le_bytes().to_vec()),
             (179, vec![6]),
