@@ -320,7 +320,7 @@ mod tests {
         assert!(judge([0.0, 80.0], None), "a vector is in no range");
         let outside = Suppression { expected_range: Some([0.0, 80.0]), ..Suppression::default() };
         let unalarming = Row { value: Some(1e9), ..row(0, 0, 0.5) };
-        assert_eq!(Suppressor::new(outside).judge(unalarming), Finding::Ordinary, "outside, the score decides");
+        assert_eq!(of(outside).judge(unalarming), Finding::Ordinary, "outside, the score decides");
     }
 
     #[test]

@@ -73,7 +73,7 @@ impl Counter {
                 if seconds > 0.0 { Reading::Rate((value - before.last) / seconds) } else { Reading::Nothing }
             }
             Kind::Unknown if self.rises >= RISES => self.becomes_counter(),
-            Kind::Level if self.rises >= MANY_RISES => self.becomes_counter(),
+            Kind::Level if self.rises == MANY_RISES => self.becomes_counter(),
             Kind::Unknown | Kind::Level => Reading::Level,
         }
     }

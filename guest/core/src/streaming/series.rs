@@ -237,11 +237,11 @@ impl Series {
             shared.seasons -= 1;
             self.season = Some(Box::new(Season::new(time_ns, &self.level)));
         }
-        if let Some(season) = &mut self.season {
-            if let Some(left) = season.observe(&self.level, scale, time_ns, value, turn) {
-                rare.rest = left.rarity;
-                deviation = left.rest;
-            }
+        if let Some(season) = &mut self.season
+            && let Some(left) = season.observe(&self.level, scale, time_ns, value, turn)
+        {
+            rare.rest = left.rarity;
+            deviation = left.rest;
         }
         self.level.learn(value, scale);
         if !scored {
