@@ -191,8 +191,8 @@ impl Census {
             let Home::Entity(number) = home else { continue };
             let entity = &mut entities[number as usize];
             // It may come back under another number, and must not be counted twice.
-            entity.scored -= u32::from(scored == entity.round);
-            entity.anomalous -= u32::from(anomalous == entity.round);
+            entity.scored = entity.scored.saturating_sub(u32::from(scored == entity.round));
+            entity.anomalous = entity.anomalous.saturating_sub(u32::from(anomalous == entity.round));
             entity.members -= 1;
             if entity.members == 0 {
                 entity.tags = Box::default();

@@ -93,6 +93,7 @@ impl Lane {
     pub fn tell_rates(mut self, name: &str, rule: AnomalyRate) -> Self {
         if let Wants::Fields(_) = self.wants {
             self.census = Some(Box::new(Census::new(as_tag(name), rule)));
+            self.suppressor.follow();
         }
         self
     }
@@ -109,7 +110,7 @@ impl Lane {
     /// Tells other anomalies from now on, as though none had been told yet, unless the rule is the one in force.
     pub fn set_suppression(&mut self, rule: Suppression) {
         if self.suppressor.rule() != rule {
-            self.suppressor = Suppressor::new(rule);
+            self.suppressor.set_rule(rule);
         }
         // What is expected of several values at once is not one value's side or distance.
         self.rows.explain = rule.needs_deviation() && self.rows.features() == 1;

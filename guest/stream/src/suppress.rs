@@ -37,6 +37,10 @@ pub enum Direction {
     Below,
 }
 
+/// An incident begins with a score above 1 and goes on while its scores stay above this: `streaming` tells only the
+/// beginning with a score above 1.
+pub const GOES_ON: f64 = 0.5;
+
 /// How many rows `sustained` may look back on.
 pub const MOST_SUSTAINED: u32 = 64;
 
@@ -118,7 +122,9 @@ impl Suppression {
 #[derive(Debug, Default)]
 pub(crate) struct Suppressor {
     rule: Suppression,
-    /// By series; empty where the rule needs no past.
+    /// Whether somebody wants to know of incidents that go on.
+    follows: bool,
+    /// By series; empty where nothing needs a past.
     past: Vec<Past>,
 }
 
@@ -139,7 +145,7 @@ pub(crate) struct Row {
 pub(crate) enum Finding {
     /// No anomaly.
     Ordinary,
-    /// An anomaly of an incident that was told already.
+    /// A row of an incident that was told already, or must not be told so soon.
     Known,
     /// An anomaly that is worth telling.
     Anomaly,
@@ -147,29 +153,37 @@ pub(crate) enum Finding {
 
 #[derive(Debug, Clone, Copy)]
 struct Past {
-    /// Whether each of the last rows was anomalous, the last one in the lowest bit.
+    /// Whether each of the last rows was one of an incident, the last one in the lowest bit.
     anomalous: u64,
     /// When an anomaly of the series was last told.
     told: Option<i64>,
+    /// Whether the incident at hand has had its turn to be told.
+    known: bool,
 }
 
-const NOTHING: Past = Past { anomalous: 0, told: None };
+const NOTHING: Past = Past { anomalous: 0, told: None, known: false };
 
 impl Suppressor {
-    pub(crate) fn new(rule: Suppression) -> Self {
-        Self { rule, past: Vec::new() }
+    /// Tells rows of incidents that go on from ordinary ones, from now on.
+    pub(crate) fn follow(&mut self) {
+        self.follows = true;
     }
 
     pub(crate) fn rule(&self) -> Suppression {
         self.rule
     }
 
+    /// The same for another rule, as though nothing had been told yet.
+    pub(crate) fn set_rule(&mut self, rule: Suppression) {
+        *self = Self { rule, follows: self.follows, past: Vec::new() };
+    }
+
     /// What a series' next row is.
     pub(crate) fn judge(&mut self, row: Row) -> Finding {
-        let Self { rule, past } = self;
+        let Self { rule, follows, past } = self;
         let Row { series, time, score, value, deviation } = row;
         let anomalous = score > 1.0 && rule.counts(value, deviation);
-        if (rule.of, rule.cooldown) == (EVERY.of, EVERY.cooldown) {
+        if !*follows && (rule.of, rule.cooldown) == (EVERY.of, EVERY.cooldown) {
             return if anomalous { Finding::Anomaly } else { Finding::Ordinary };
         }
         let number = series as usize;
@@ -177,13 +191,19 @@ impl Suppressor {
             past.resize(number + 1, NOTHING);
         }
         let past = &mut past[number];
-        past.anomalous = past.anomalous << 1 | u64::from(anomalous);
+        let lingers = score > GOES_ON && score <= 1.0;
+        let goes_on = anomalous || (past.anomalous & 1 == 1 && lingers);
+        past.anomalous = past.anomalous << 1 | u64::from(goes_on);
+        past.known &= goes_on;
         let window = past.anomalous << (u64::BITS - rule.of);
-        if !anomalous || window.count_ones() < rule.sustained {
+        if !goes_on || window.count_ones() < rule.sustained {
             return Finding::Ordinary;
         }
+        let tell = anomalous || !past.known;
+        past.known = true;
         // One that was told, and this row is not after it by the cooldown. (A clock that was put back ends it.)
-        if past.told.is_some_and(|told| (0..rule.cooldown).contains(&time.saturating_sub(told))) {
+        let cooling = past.told.is_some_and(|told| (0..rule.cooldown).contains(&time.saturating_sub(told)));
+        if !tell || cooling {
             return Finding::Known;
         }
         past.told = Some(time);
@@ -208,8 +228,12 @@ mod tests {
         Row { series, time, score, value: None, deviation: None }
     }
 
+    fn of(rule: Suppression) -> Suppressor {
+        Suppressor { rule, ..Suppressor::default() }
+    }
+
     fn found(rule: Suppression, scores: &[f64]) -> Vec<Finding> {
-        let mut suppressor = Suppressor::new(rule);
+        let mut suppressor = of(rule);
         let found = scores.iter().zip(0..).map(|(&score, time)| {
             assert_eq!(suppressor.judge(row(7, time, 0.5)), Finding::Ordinary);
             suppressor.judge(row(3, time, score))
@@ -236,11 +260,27 @@ mod tests {
     }
 
     #[test]
+    fn an_incident_goes_on_while_its_scores_stay_high() {
+        use Finding::{Anomaly, Known, Ordinary};
+        let rule = Suppression { sustained: 3, of: 5, ..Suppression::default() };
+        let scores = [0.8, 2.0, 0.7, 0.6, 0.8, 0.2, 0.8, 3.0];
+        let told = [Ordinary, Ordinary, Ordinary, Anomaly, Known, Ordinary, Ordinary, Anomaly];
+        assert_eq!(found(rule, &scores), told);
+        let mut suppressor = Suppressor::default();
+        assert_eq!([2.0, 0.8].map(|score| suppressor.judge(row(0, 1, score))), [Anomaly, Ordinary]);
+        suppressor.follow();
+        assert_eq!(
+            [2.0, 0.8, 0.5, 0.8].map(|score| suppressor.judge(row(0, 1, score))),
+            [Anomaly, Known, Ordinary, Ordinary]
+        );
+    }
+
+    #[test]
     fn an_incident_has_one_alarm_and_goes_on() {
         use Finding::{Anomaly, Known, Ordinary};
         let rule = Suppression { cooldown: 3, ..Suppression::default() };
         assert_eq!(found(rule, &[2.0, 2.0, 0.5, 2.0, 2.0]), [Anomaly, Known, Ordinary, Anomaly, Known]);
-        let mut suppressor = Suppressor::new(rule);
+        let mut suppressor = of(rule);
         for (time, why) in [(100, "the first"), (50, "a clock that was put back"), (51, "another series' past")] {
             assert_eq!(suppressor.judge(row(0, time, 2.0)), Anomaly, "{why}");
             suppressor.forget(if time == 50 { &[0] } else { &[] });
@@ -258,7 +298,7 @@ mod tests {
             (rule(Direction::Below, 5.0), [true, false, false, false, false]),
         ] {
             assert_eq!(rule.needs_deviation(), rule != Suppression::default());
-            let judge = |deviation| Suppressor::new(rule).judge(Row { deviation, ..row(0, 0, 2.0) });
+            let judge = |deviation| of(rule).judge(Row { deviation, ..row(0, 0, 2.0) });
             let found = [-5.0, -1.0, 0.0, 1.0, 5.0].map(|deviation| judge(Some(deviation)) == Finding::Anomaly);
             assert_eq!(found, counted, "{rule:?}");
             assert_eq!(judge(None), Finding::Anomaly, "nobody knows: it is told");
@@ -269,7 +309,7 @@ mod tests {
     fn what_is_expected_is_no_anomaly_whatever_its_score() {
         let judge = |range, value| {
             let rule = Suppression { expected_range: Some(range), ..Suppression::default() };
-            Suppressor::new(rule).judge(Row { value, ..row(0, 0, 9.0) }) == Finding::Anomaly
+            of(rule).judge(Row { value, ..row(0, 0, 9.0) }) == Finding::Anomaly
         };
         let values = [-1.0, 0.0, 40.0, 80.0, 80.5];
         assert_eq!(values.map(|value| judge([0.0, 80.0], Some(value))), [true, false, false, false, true]);
@@ -280,13 +320,13 @@ mod tests {
         assert!(judge([0.0, 80.0], None), "a vector is in no range");
         let outside = Suppression { expected_range: Some([0.0, 80.0]), ..Suppression::default() };
         let unalarming = Row { value: Some(1e9), ..row(0, 0, 0.5) };
-        assert_eq!(Suppressor::new(outside).judge(unalarming), Finding::Ordinary, "outside, the score decides");
+        assert_eq!(of(outside).judge(unalarming), Finding::Ordinary, "outside, the score decides");
     }
 
     #[test]
     fn what_does_not_count_does_not_last_either() {
         let rule = Suppression { direction: Direction::Above, sustained: 2, of: 2, ..Suppression::default() };
-        let mut suppressor = Suppressor::new(rule);
+        let mut suppressor = of(rule);
         let deviations = [-1.0, 1.0, 1.0, -1.0, 1.0];
         let mut told = |deviation| suppressor.judge(Row { deviation: Some(deviation), ..row(0, 0, 2.0) });
         assert_eq!(deviations.map(|one| told(one) == Finding::Anomaly), [false, false, true, false, false]);

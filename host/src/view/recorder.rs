@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use qualm_stream::pipeline::Verdict;
+use qualm_stream::suppress::GOES_ON;
 use qualm_stream::vector::Shape;
 use qualm_stream::{Counts, Format, Pipeline};
 
@@ -147,8 +148,8 @@ impl Recorder {
                         incident.rise(&verdict);
                     }
                 }
-                // Where anomalies are suppressed, it lasts until the score is an ordinary one again.
-                (Some(_), false) if verdict.score <= 1.0 => {
+                // Told or not, it goes on until the score is an ordinary one again.
+                (Some(_), false) if verdict.score <= GOES_ON => {
                     now_is.since = None;
                     if let Some(incident) = open(&mut self.incidents, now_is.lane, now_is.series) {
                         incident.ended = Some(now);

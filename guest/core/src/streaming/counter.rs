@@ -1,12 +1,15 @@
 //! Whether a series is a counter, whose values say nothing but how fast they rise.
 //!
 //! A counter is known by whole numbers that have never fallen and have risen many times since the series began. From then
-//! on its rate is looked at, and the series learns anew. That it falls is a reset; where it falls again soon, it was none.
+//! on its rate is looked at, and the series learns anew. That it falls is a reset; where it falls again soon, it was none,
+//! until it has risen many more times without a fall: a service may be started twice in an hour.
 
 use super::record::take;
 
 /// Rises that make a counter, and that one must have between two resets.
 const RISES: u8 = 64;
+/// Rises that make a counter of a series that has fallen.
+const MANY_RISES: u8 = u8::MAX;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 enum Kind {
@@ -23,7 +26,7 @@ pub(crate) struct Counter {
     /// The last value, and when it came.
     last: f64,
     time_ns: i64,
-    /// Since the beginning or the last reset, up to `RISES`.
+    /// Since the beginning or the last fall, up to `MANY_RISES`.
     rises: u8,
     kind: Kind,
     begun: bool,
@@ -50,32 +53,34 @@ impl Counter {
 
     /// Takes in a value.
     pub(crate) fn read(&mut self, time_ns: i64, value: f64) -> Reading {
-        if self.kind == Kind::Level {
-            return Reading::Level;
-        }
         let before = std::mem::replace(self, Self { last: value, time_ns, begun: true, ..*self });
-        let (rises, falls) = (value > before.last && before.begun, value < before.last && before.begun);
-        if falls || !is_whole(value) {
-            let reset = self.kind == Kind::Counter && before.rises == RISES && is_whole(value);
-            if reset {
-                self.rises = 0;
-                return Reading::Nothing;
-            }
-            self.kind = Kind::Level;
-            return if before.kind == Kind::Counter { Reading::Other } else { Reading::Level };
+        if !is_whole(value) || (before.begun && value < before.last) {
+            let reset = before.kind == Kind::Counter && before.rises >= RISES && is_whole(value);
+            self.rises = 0;
+            self.kind = if reset { Kind::Counter } else { Kind::Level };
+            return match before.kind {
+                _ if reset => Reading::Nothing,
+                Kind::Counter => Reading::Other,
+                Kind::Unknown | Kind::Level => Reading::Level,
+            };
         }
-        self.rises = (before.rises + u8::from(rises)).min(RISES);
+        if before.begun && value > before.last {
+            self.rises = before.rises.saturating_add(1);
+        }
         match before.kind {
             Kind::Counter => {
                 let seconds = time_ns.saturating_sub(before.time_ns) as f64 * 1e-9;
                 if seconds > 0.0 { Reading::Rate((value - before.last) / seconds) } else { Reading::Nothing }
             }
-            _ if self.rises == RISES => {
-                self.kind = Kind::Counter;
-                Reading::Other
-            }
-            _ => Reading::Level,
+            Kind::Unknown if self.rises >= RISES => self.becomes_counter(),
+            Kind::Level if self.rises == MANY_RISES => self.becomes_counter(),
+            Kind::Unknown | Kind::Level => Reading::Level,
         }
+    }
+
+    fn becomes_counter(&mut self) -> Reading {
+        self.kind = Kind::Counter;
+        Reading::Other
     }
 
     /// Appends the fields, little-endian.
@@ -91,13 +96,7 @@ impl Counter {
         let (last, time_ns) = (f64::from_le_bytes(take(bytes)?), i64::from_le_bytes(take(bytes)?));
         let [rises, kind, begun] = take(bytes)?;
         let kind = [Kind::Unknown, Kind::Level, Kind::Counter].into_iter().find(|&one| one as u8 == kind)?;
-        (last.is_finite() && rises <= RISES && begun <= 1).then_some(Self {
-            last,
-            time_ns,
-            rises,
-            kind,
-            begun: begun == 1,
-        })
+        (last.is_finite() && begun <= 1).then_some(Self { last, time_ns, rises, kind, begun: begun == 1 })
     }
 }
 
@@ -134,9 +133,16 @@ mod tests {
     #[test]
     fn what_has_fallen_or_is_no_whole_number_is_a_level() {
         for begin in [[2.0, 1.0], [0.5, 1.0], [-1.0, 0.0]] {
-            let seen = readings(begin.into_iter().chain((2..200).map(f64::from)));
+            let seen = readings(begin.into_iter().chain((2..250).map(f64::from)));
             assert!(seen.iter().all(|&one| one == Reading::Level), "{begin:?}");
         }
+    }
+
+    #[test]
+    fn what_has_fallen_is_a_counter_again_after_many_more_rises() {
+        let seen = readings([5.0, 3.0].into_iter().chain((4..400).map(f64::from)));
+        assert_eq!(seen.iter().position(|&one| one == Reading::Other), Some(1 + 255));
+        assert_eq!(seen[257], Reading::Rate(1.0));
     }
 
     #[test]

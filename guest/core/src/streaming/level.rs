@@ -29,13 +29,13 @@ pub(crate) const MAX_VALUE: f64 = 1e300;
 pub(crate) struct Decay {
     /// x and 2^-x.
     exp2: (f64, f64),
-    /// A false-alarm rate and -1 over its logarithm.
-    unit: (f64, f64),
+    /// A false-alarm rate and its nats.
+    nats: (f64, f64),
 }
 
 impl Default for Decay {
     fn default() -> Self {
-        Self { exp2: (0.0, 1.0), unit: (1.0, f64::INFINITY) }
+        Self { exp2: (0.0, 1.0), nats: (1.0, 0.0) }
     }
 }
 
@@ -48,12 +48,12 @@ impl Decay {
         self.exp2.1
     }
 
-    /// -1/ln(`rate`), by which nats become a score; rate in (0, 1).
-    pub(crate) fn unit(&mut self, rate: f64) -> f64 {
-        if rate.to_bits() != self.unit.0.to_bits() {
-            self.unit = (rate, -1.0 / libm::log(rate));
+    /// -ln(`rate`), the bar of an alarm; rate in (0, 1).
+    pub(crate) fn nats(&mut self, rate: f64) -> f64 {
+        if rate.to_bits() != self.nats.0.to_bits() {
+            self.nats = (rate, -libm::log(rate));
         }
-        self.unit.1
+        self.nats.1
     }
 }
 

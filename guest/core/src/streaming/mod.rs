@@ -1,10 +1,10 @@
 //! `streaming`: the detector that needs no training.
 //!
-//! Each series has a robust level and scale that forget with time ([`level`]). Several looks at each value, from its
-//! distance to the level to that from everything the series ever did ([`visited`]), in time of day and week where that
-//! explains it ([`season`]), are each turned into how rare that is by the series' own history ([`tail`]). Together they
-//! make the score ([`series`]), in units of the wanted false-alarm rate's: 1 is where that rate is aimed at. An incident
-//! is told once; what it stays at afterwards ranks below 1.
+//! Each series has a robust level and scale that forget with time ([`level`]); a counter's rate is looked at in place of
+//! its values ([`counter`]). Several looks at each value, from its distance to the level to that from everything the series
+//! ever did ([`visited`]), with what time of day and week explains ([`season`]), are each turned into how rare that is by
+//! the series' own history ([`tail`]). Together they make the score ([`series`]), in units of the wanted false-alarm
+//! rate's: 1 is where that rate is aimed at. An incident is told once; what it stays at afterwards ranks below 1.
 
 mod counter;
 mod level;
@@ -41,7 +41,7 @@ pub const BYTES_PER_SERIES: usize = size_of::<Series>();
 /// Bytes that a season takes on top.
 pub const BYTES_PER_SEASON: usize = size_of::<season::Season>();
 
-/// Series that may have a season; the first ones to be scored do, and others do without. They take 75 MiB.
+/// Series that may have a season; the first ones to change do, and others do without. They take 96 MiB.
 pub const SEASONS: usize = 32_768;
 
 /// Intervals that hold all places a series has been; measured, 5 to 16 are alike, and 4 loses five points of NAB.

@@ -70,9 +70,16 @@ impl Season {
         }
     }
 
-    /// How rare it is what no profile explains, as 1/P, the largest one; 1 where they are of no use. `turn` says that
-    /// marks may be moved. Learns.
-    pub(crate) fn observe(&mut self, level: &Level, scale: f64, time_ns: i64, value: f64, turn: bool) -> f64 {
+    /// What the profiles leave unexplained, the rarest of it; `None` where they are of no use. `turn` says that marks may
+    /// be moved. Learns.
+    pub(crate) fn observe(
+        &mut self,
+        level: &Level,
+        scale: f64,
+        time_ns: i64,
+        value: f64,
+        turn: bool,
+    ) -> Option<Unexplained> {
         let since = |begin: i64| time_ns.saturating_sub(begin) as f64 * 1e-9;
         // Into the week, which begins on a Thursday as the epoch did.
         let seconds = time_ns.div_euclid(1_000_000_000).rem_euclid(i64::from(WEEK)) as u32;
@@ -89,7 +96,8 @@ impl Season {
             self.trial_ns = time_ns;
             self.shorter = Profile::new(SHORTER[usize::from(self.tried)], level);
         }
-        max(max(of_day, of_week), if tried { of_shorter } else { 1.0 })
+        let told = [of_day, of_week, of_shorter.filter(|_| tried)];
+        told.into_iter().flatten().reduce(|one, other| if other.rarity > one.rarity { other } else { one })
     }
 
     /// Appends the fields, little-endian.
@@ -111,6 +119,15 @@ impl Season {
         let [tried] = take(bytes)?;
         (usize::from(tried) < SHORTER.len()).then_some(Self { since_ns, day, week, shorter, trial_ns, tried })
     }
+}
+
+/// What a profile leaves of a value.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Unexplained {
+    /// The value less what the profile has for this time.
+    pub(crate) rest: f64,
+    /// How rare that is, as 1/P.
+    pub(crate) rarity: f64,
 }
 
 /// One observation.
@@ -165,14 +182,14 @@ impl<const N: usize> Profile<N> {
         tail: Bins::new(),
     };
 
-    /// How rare it is what the profile leaves unexplained, as 1/P; 1 unless `taught` and of use. Learns.
-    fn observe(&mut self, row: &Row<'_>, seconds: u32, period: u32, memory: f64, taught: bool) -> f64 {
+    /// What the profile leaves unexplained, where it is `taught` and of use. Learns.
+    fn observe(&mut self, row: &Row<'_>, seconds: u32, period: u32, memory: f64, taught: bool) -> Option<Unexplained> {
         let a_second = f64::from(self.bins) / f64::from(period);
         let into = f64::from(seconds % period) * a_second;
         let rows_a_bin = max(row.rate / a_second, 1.0);
-        let rarity = if taught { self.tell(row, into, rows_a_bin) } else { 1.0 };
+        let unexplained = if taught { self.tell(row, into, rows_a_bin) } else { None };
         self.learn(row, min(into as usize, N - 1), rows_a_bin, memory);
-        rarity
+        unexplained
     }
 
     /// Whether it explains enough.
@@ -195,9 +212,8 @@ impl<const N: usize> Profile<N> {
     }
 
     /// Judges the value by the profile.
-    fn tell(&mut self, row: &Row<'_>, into: f64, rows_a_bin: f64) -> f64 {
-        let Some(expected) = self.expected(into, rows_a_bin) else { return 1.0 };
-        let rest = (row.value - expected).clamp(-MAX_VALUE, MAX_VALUE);
+    fn tell(&mut self, row: &Row<'_>, into: f64, rows_a_bin: f64) -> Option<Unexplained> {
+        let rest = (row.value - self.expected(into, rows_a_bin)?).clamp(-MAX_VALUE, MAX_VALUE);
         let settled = self.told >= 16.0;
         self.told = min(self.told + 1.0, MAX_WEIGHT);
         let gain = 1.0 / f64::from(min(self.told, max(row.level.weight, TOLD)));
@@ -210,7 +226,7 @@ impl<const N: usize> Profile<N> {
         let most = if settled { WINSOR * self.rest } else { f64::INFINITY };
         self.rest += gain * (min(rest.abs(), most) - self.rest);
         if !settled {
-            return 1.0;
+            return None;
         }
         if row.turn {
             self.seen.settle();
@@ -224,10 +240,10 @@ impl<const N: usize> Profile<N> {
             }
         }
         if !self.axis.drawn() {
-            return 1.0;
+            return None;
         }
         let rarity = self.tail.observe(self.seen.visit(self.axis.place(rest)), true);
-        if self.told >= TOLD && self.explains() { rarity } else { 1.0 }
+        (self.told >= TOLD && self.explains()).then_some(Unexplained { rest, rarity })
     }
 
     fn learn(&mut self, row: &Row<'_>, at: usize, rows_a_bin: f64, memory: f64) {

@@ -70,7 +70,8 @@ type Scales = Tail<12, -4>;
 pub(crate) struct Verdict {
     /// 0 is ordinary, 1 the threshold, above 1 an anomaly; NaN = not scored.
     pub(crate) score: f64,
-    /// Signed distance from the level, in the metric's own unit, of a counter per second; NaN where not scored.
+    /// Signed distance from what was expected, which is the level or what the time explains, in the metric's own unit, of a
+    /// counter per second; NaN where not scored.
     pub(crate) deviation: f64,
 }
 
@@ -207,7 +208,7 @@ impl Series {
         let value = value.clamp(-MAX_VALUE, MAX_VALUE);
         let value = match self.counter.read(time_ns, value) {
             Reading::Level => value,
-            Reading::Rate(rate) => rate,
+            Reading::Rate(rate) => min(rate, MAX_VALUE), // in a nanosecond a large rise is infinitely fast
             Reading::Nothing => return Verdict::NONE,
             Reading::Other => {
                 shared.seasons += usize::from(self.has_season());
@@ -227,7 +228,7 @@ impl Series {
         if turn || (settled && !self.value_axis.drawn()) {
             self.move_marks(scale);
         }
-        let deviation = if self.level.weight > 0.0 { value - self.level.center } else { 0.0 };
+        let mut deviation = if self.level.weight > 0.0 { value - self.level.center } else { 0.0 };
         // Nothing that does not change needs a season.
         let begins =
             settled && self.season.is_none() && value.to_bits() != self.last.to_bits() && is_drawn(time_ns, value);
@@ -236,15 +237,18 @@ impl Series {
             shared.seasons -= 1;
             self.season = Some(Box::new(Season::new(time_ns, &self.level)));
         }
-        if let Some(season) = &mut self.season {
-            rare.rest = season.observe(&self.level, scale, time_ns, value, turn);
+        if let Some(season) = &mut self.season
+            && let Some(left) = season.observe(&self.level, scale, time_ns, value, turn)
+        {
+            rare.rest = left.rarity;
+            deviation = left.rest;
         }
         self.level.learn(value, scale);
         if !scored {
             return Verdict::NONE;
         }
-        let unit = shared.decay.unit(p.false_alarm_rate);
-        Verdict { score: self.judge(&rare, 1.0 / unit, p.false_alarm_rate), deviation }
+        let bar = shared.decay.nats(p.false_alarm_rate);
+        Verdict { score: self.judge(&rare, bar, p.false_alarm_rate), deviation }
     }
 
     /// Once in a while: what waits becomes known, and each axis follows its series.
@@ -420,6 +424,7 @@ impl Series {
             && apart >= 0.0
             && [lasting, told].iter().all(|nats| (0.0..=1000.0).contains(nats))
             && bar.abs() <= 1000.0
+            && [&series.apart_axis, &series.lively_axis].iter().all(|axis| axis.drawn() == series.value_axis.drawn())
             && turn < TURN
             && has_season <= 1;
         if !possible {
@@ -616,6 +621,17 @@ mod tests {
     }
 
     #[test]
+    fn a_counter_that_leaps_leaves_the_state_finite() {
+        let mut run = Run::new(QUICK);
+        (0..200).for_each(|i| _ = run.at(i, i as f64 * 1e290));
+        let leap = run.at(200, f64::MAX);
+        assert!(leap.score.is_finite() && leap.deviation.is_finite(), "{leap:?}");
+        let mut bytes = Vec::new();
+        run.0.write(&mut bytes);
+        assert!(Series::read(&mut bytes.as_slice()).is_some(), "{:?}", run.0);
+    }
+
+    #[test]
     fn missing_and_infinite_values_teach_nothing() {
         let mut run = Run::new(QUICK);
         run.alarms(0, 100, 0.0);
@@ -739,6 +755,19 @@ mod tests {
     }
 
     #[test]
+    fn a_drop_at_the_daily_peak_is_below_what_was_expected() {
+        let mut run = Run::new(USUAL);
+        let rows = 12 * 288 + 72; // to the peak
+        for i in 0..rows {
+            let phase = i as f64 * std::f64::consts::TAU / 288.0;
+            let value = 10.0 * libm::sin(phase) + 0.3 * run.gaussian();
+            run.at(i * 5 * MINUTE, value);
+        }
+        let drop = run.at(rows * 5 * MINUTE, 6.0);
+        assert!((-4.5..-3.5).contains(&drop.deviation), "{drop:?}");
+    }
+
+    #[test]
     fn a_week_without_rows_raises_no_alarm_storm() {
         let mut run = Run::new(USUAL);
         run.alarms(0, 5000, 0.0);
@@ -821,10 +850,9 @@ mod tests {
         let doubles = [0, 19, 27].into_iter().chain((51..155).step_by(8)).chain([409]);
         let fields = doubles.map(|at| (at, f64::NAN.to_le_bytes().to_vec()));
         let fields = fields.chain([43, 47, 387, 391, 395].map(|at| (at, f32::NAN.to_le_bytes().to_vec())));
-        // More rises than are counted, a kind that is none, a negative scale, too many places, places out of order, counts that overflow, a turn too many, a flag, no bins of
+        // A kind that is none, a negative scale, too many places, places out of order, counts that overflow, a turn too many, a flag, no bins of
         // a day, a period that is none.
         let fields = fields.chain([
-            (16, vec![65]),
             (17, vec![3]),
             (27, (-1.0_f64).to_le_bytes().to_vec()),
             (179, vec![6]),
