@@ -212,8 +212,16 @@ fn expected(lines: &[Line]) -> Vec<String> {
     type Counted = (i64, BTreeSet<usize>, BTreeSet<usize>);
     let mut entities: BTreeMap<usize, Counted> = BTreeMap::new();
     let mut out = Vec::new();
+    // The series with an incident that goes on: from a score above 1 until one of 0.5 at most, or none.
+    let mut incidents = BTreeSet::new();
     for line in lines {
         out.push(line.text());
+        let which = (line.host, line.series);
+        match line.value {
+            101.. => _ = incidents.insert(which),
+            51..=100 => {}
+            _ => _ = incidents.remove(&which),
+        }
         let start = line.time.div_euclid(MINUTE) * MINUTE;
         let (at, scored, anomalous) = entities.entry(line.host).or_insert((start, BTreeSet::new(), BTreeSet::new()));
         if start > *at {
@@ -230,7 +238,7 @@ fn expected(lines: &[Line]) -> Vec<String> {
         if line.value >= 0 {
             scored.insert(line.series);
         }
-        if line.value > 100 {
+        if incidents.contains(&which) {
             anomalous.insert(line.series);
         }
     }

@@ -45,7 +45,8 @@ to find it by. It may be the input itself: then its column `label` is no series.
 of line protocol and JSON, like `cpu,host=a usage_user`; of vectors, after their entity, like `host=a`.
 
 An event is a run of labelled rows of a series. It is hit if any row in it alarms; a run of rows that alarm and touch no
-event is a false alarm. Alarms are what has `is_anomaly=1`, so after `sustained` and `cooldown`.";
+event is a false alarm. Alarms are what has `is_anomaly=1`, so after `direction`,
+`min_deviation`, `expected_range`, `sustained` and `cooldown`.";
 
 /// What a user may ask for.
 #[derive(Debug, Args)]
