@@ -81,6 +81,17 @@ fn a_least_deviation_is_in_the_metrics_own_unit() {
     assert_eq!([PEAK, DIP].map(|at| told(&lines[at as usize], "is_anomaly=")), ["1i", "1i"]);
 }
 
+#[test]
+fn an_incident_that_lasts_is_told_once_by_a_rule_that_asks_for_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let value = |at: u32| f64::from(at % 7) + if (PEAK..PEAK + 30).contains(&at) { 100.0 } else { 0.5 };
+    let input: String =
+        (0..400).map(|at| format!("m,host=a v={} {}0000000000\n", value(at), 170_000_000 + at)).collect();
+    let lines = lines(&dir, "sustained = \"3 of 5\"", &input);
+    let anomalies: Vec<_> = (0_u32..).zip(&lines).filter(|(_, line)| line.contains("is_anomaly=1i")).collect();
+    assert!(matches!(anomalies[..], [(at, _)] if at == PEAK + 2), "{anomalies:?}");
+}
+
 /// Trains a model of these columns' history, and returns what was said.
 fn train(dir: &tempfile::TempDir, columns: &[&str], suppression: &str) -> Output {
     let path = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();

@@ -17,7 +17,7 @@ use super::text::quoted;
 #[serde(
     deny_unknown_fields,
     default,
-    expecting = "expected a table like { by = [\"host\"], interval = \"1m\" }, or {} for just that"
+    expecting = "a table like { by = [\"host\"], interval = \"1m\" }, or {} for just that"
 )]
 pub struct AnomalyRate {
     /// Tags that tell one entity from another; without any, all series are of one.

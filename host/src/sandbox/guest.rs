@@ -43,7 +43,7 @@ pub struct Limits {
 }
 
 impl Default for Limits {
-    /// Room for a million series of `streaming` twice over, and a tenth of a second: twenty times what a full batch
+    /// Room for a million series of `streaming` and all their seasons, and a tenth of a second: ten times what a full batch
     /// takes, and short enough that nobody sees the gap.
     fn default() -> Self {
         Self { memory: 640 << 20, deadline: Duration::from_millis(100) }
