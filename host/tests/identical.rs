@@ -130,7 +130,7 @@ fn seasons_and_counters_are_the_same_to_the_bit() {
             let phase = at as f64 * std::f64::consts::TAU / 288.0;
             count += (1000.0 * (2.0 + phase.sin()) * if odd { 20.0 } else { 1.0 + trace.uniform() }).floor();
             let swing = 10.0 * phase.sin() * if odd { -1.0 } else { 1.0 } + 0.3 * trace.uniform();
-            let job = trace.uniform() + if (at % 12 == 0) != odd { 30.0 } else { 0.0 };
+            let job = trace.uniform() + if (at % 12 == 0) == odd { 0.0 } else { 30.0 };
             for (series, value) in [swing, job, count].into_iter().enumerate() {
                 rows.add(series as u32, at * 300_000_000_000, value);
             }
