@@ -140,51 +140,56 @@ struct Row<'a> {
     rate: f64,
 }
 
-/// The means of a period's bins, and what they leave unexplained.
+/// A part of a period: the mean of its values, and the rows behind that, up to some periods' worth. Packed, so that both lie
+/// in one line of the cache.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[repr(C, packed(2))]
+struct Bin {
+    mean: f64,
+    rows: u16,
+}
+
+/// A period's bins, and what they leave unexplained. What each row needs comes first: the memory of many series is far away.
 #[derive(Clone, Debug, PartialEq)]
+#[repr(C)]
 struct Profile<const N: usize> {
-    means: [f64; N],
-    /// Rows behind each mean, up to some periods' worth.
-    rows: [u16; N],
-    /// Bins in use: no more than a period has rows.
-    bins: u8,
     /// Mean squared distance left by the profile, and that from the level, in scales.
     left: f64,
     from_level: f64,
     /// Mean rest, winsorised: its scale.
     rest: f64,
-    /// Rows told. The means above forget as the level does.
-    told: f32,
     axis: Axis,
+    /// Rows told. The means forget as the level does.
+    told: f32,
     seen: Visited<PLACES>,
     tail: Bins,
+    /// Bins in use: no more than a period has rows.
+    used: u8,
+    bins: [Bin; N],
 }
 
 impl<const N: usize> Profile<N> {
     /// Of a period in seconds.
     fn new(period: u32, level: &Level) -> Self {
-        Self {
-            bins: (f64::from(period) / f64::from(max(level.step, 1e-3)) + 0.5).clamp(1.0, N as f64) as u8,
-            ..Self::EMPTY
-        }
+        let rows = f64::from(period) / f64::from(max(level.step, 1e-3));
+        Self { used: (rows + 0.5).clamp(1.0, N as f64) as u8, ..Self::EMPTY }
     }
 
     const EMPTY: Self = Self {
-        means: [0.0; N],
-        rows: [0; N],
-        bins: 1,
         left: 0.0,
         from_level: 0.0,
         rest: 0.0,
-        told: 0.0,
         axis: Axis::new(),
+        told: 0.0,
         seen: Visited::new(),
         tail: Bins::new(),
+        used: 1,
+        bins: [Bin { mean: 0.0, rows: 0 }; N],
     };
 
     /// What the profile leaves unexplained, where it is `taught` and of use. Learns.
     fn observe(&mut self, row: &Row<'_>, seconds: u32, period: u32, memory: f64, taught: bool) -> Option<Unexplained> {
-        let a_second = f64::from(self.bins) / f64::from(period);
+        let a_second = f64::from(self.used) / f64::from(period);
         let into = f64::from(seconds % period) * a_second;
         let rows_a_bin = max(row.rate / a_second, 1.0);
         let unexplained = if taught { self.tell(row, into, rows_a_bin) } else { None };
@@ -200,12 +205,15 @@ impl<const N: usize> Profile<N> {
     /// The value that the profile has for so many bins into the period: between the middles of two, where each has
     /// several rows.
     fn expected(&self, into: f64, rows_a_bin: f64) -> Option<f64> {
-        let bins = usize::from(self.bins);
-        let of = |bin: usize| (self.rows[bin % bins] > 0).then(|| self.means[bin % bins]);
+        let used = usize::from(self.used);
+        let of = |bin: usize| {
+            let Bin { mean, rows } = self.bins[bin % used];
+            (rows > 0).then_some(mean)
+        };
         if rows_a_bin < 2.0 {
             return of(into as usize);
         }
-        let shifted = into + bins as f64 - 0.5;
+        let shifted = into + used as f64 - 0.5;
         let (first, share) = (shifted as usize, shifted - f64::from(shifted as u32));
         let (first, second) = (of(first)?, of(first + 1)?);
         Some(first + (second - first) * share)
@@ -247,45 +255,44 @@ impl<const N: usize> Profile<N> {
     }
 
     fn learn(&mut self, row: &Row<'_>, at: usize, rows_a_bin: f64, memory: f64) {
-        let (mean, rows) = (&mut self.means[at], &mut self.rows[at]);
-        let lesson = if f64::from(*rows) > 1.5 * rows_a_bin { LESSON * row.scale } else { f64::INFINITY };
-        let taught = (row.value - *mean).clamp(-lesson, lesson);
-        *rows = max(min(f64::from(*rows) + 1.0, memory * rows_a_bin) as u16, 1);
-        *mean += taught / f64::from(*rows);
+        let Bin { mean, rows } = self.bins[at];
+        let lesson = if f64::from(rows) > 1.5 * rows_a_bin { LESSON * row.scale } else { f64::INFINITY };
+        let taught = (row.value - mean).clamp(-lesson, lesson);
+        let rows = max(min(f64::from(rows) + 1.0, memory * rows_a_bin) as u16, 1);
+        self.bins[at] = Bin { mean: mean + taught / f64::from(rows), rows };
     }
 
     fn write(&self, out: &mut Vec<u8>) {
-        let Self { means, rows, bins, left, from_level, rest, told, axis, seen, tail } = self;
-        out.extend(means.map(f64::to_le_bytes).as_flattened());
-        out.extend(rows.map(u16::to_le_bytes).as_flattened());
-        out.push(*bins);
+        let Self { left, from_level, rest, axis, told, seen, tail, used, bins } = self;
         out.extend([left, from_level, rest].map(|value| value.to_le_bytes()).as_flattened());
-        out.extend(told.to_le_bytes());
         axis.write(out);
+        out.extend(told.to_le_bytes());
         seen.write(out);
         tail.write(out);
+        out.push(*used);
+        for &Bin { mean, rows } in bins {
+            out.extend(mean.to_le_bytes());
+            out.extend(rows.to_le_bytes());
+        }
     }
 
     fn read(bytes: &mut &[u8]) -> Option<Self> {
         let mut profile = Self::EMPTY;
-        for mean in &mut profile.means {
-            *mean = f64::from_le_bytes(take(bytes)?);
-        }
-        for rows in &mut profile.rows {
-            *rows = u16::from_le_bytes(take(bytes)?);
-        }
-        [profile.bins] = take(bytes)?;
         for mean in [&mut profile.left, &mut profile.from_level, &mut profile.rest] {
             *mean = f64::from_le_bytes(take(bytes)?);
         }
-        profile.told = f32::from_le_bytes(take(bytes)?);
         profile.axis = Axis::read(bytes)?;
+        profile.told = f32::from_le_bytes(take(bytes)?);
         profile.seen = Visited::read(bytes)?;
         profile.tail = Bins::read(bytes)?;
-        let Self { means, bins, left, from_level, rest, told, .. } = &profile;
-        let possible = means.iter().all(|mean| mean.abs() <= 2.0 * MAX_VALUE)
+        [profile.used] = take(bytes)?;
+        for bin in &mut profile.bins {
+            *bin = Bin { mean: f64::from_le_bytes(take(bytes)?), rows: u16::from_le_bytes(take(bytes)?) };
+        }
+        let Self { left, from_level, rest, told, used, bins, .. } = &profile;
+        let possible = bins.iter().all(|&Bin { mean, .. }| mean.abs() <= 2.0 * MAX_VALUE)
             && [left, from_level, rest].iter().all(|mean| (0.0..=1e306).contains(*mean))
-            && (1..=N).contains(&usize::from(*bins))
+            && (1..=N).contains(&usize::from(*used))
             && (0.0..=MAX_WEIGHT).contains(told);
         possible.then_some(profile)
     }

@@ -860,7 +860,7 @@ mod tests {
             (247, vec![255; 4]),
             (399, vec![16]),
             (400, vec![2]),
-            (889, vec![0]),
+            (497, vec![0]),
             (bytes.len() - 1, vec![8]),
         ]);
         for (at, corrupt) in fields {
