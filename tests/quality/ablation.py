@@ -18,7 +18,7 @@ from statistics import mean
 import alarms
 import scorer
 from measure import streaming
-from replay import ALONE, MAXIMUM, SETS, Data, Streaming, run, say
+from replay import ALONE, MAXIMUM, Data, Streaming, run, say
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
@@ -98,12 +98,12 @@ def run_on(program, pairs):
 def figures(program, given, work):
     say(f"without {work.name}")
     scored = partial(run_on, program)
-    measured = streaming(Streaming(scored, Data(given.data), work), given.score, [ALONE], [MAXIMUM], SETS)
+    measured = streaming(Streaming(scored, Data(given.data), work), given.score, [ALONE], [MAXIMUM], quick=True)
     ranges = measured["ranges"][f"{ALONE}, {MAXIMUM}"]
     nab = measured["nab"]
     return {
         "NAB": {profile: [nab[profile][at]["all"] for at in ("best", "shipped")] for profile in scorer.PROFILES},
-        "VUS-PR": {name: of["mean"]["VUS-PR"] for name, of in ranges.items()},
+        "AUC-PR": {name: of["mean"]["AUC-PR"] for name, of in ranges.items()},
         "rates": {name: mean(alarms.rates(of)) for name, of in measured["alarms"][ALONE].items()},
     }
 

@@ -230,15 +230,15 @@ def ablation(measured):
     if not FIGURES.is_file():
         return
     without = json.loads(FIGURES.read_text())["without"]
-    found = {name: of["mean"]["VUS-PR"] for name, of in measured["ranges"][f"{ALONE}, {MAXIMUM}"].items()}
-    if any(abs(without[WHOLE]["VUS-PR"][name] - vus) > 1e-6 for name, vus in found.items()):
+    found = {name: of["mean"]["AUC-PR"] for name, of in measured["ranges"][f"{ALONE}, {MAXIMUM}"].items()}
+    if any(abs(without[WHOLE]["AUC-PR"][name] - auc) > 1e-6 for name, auc in found.items()):
         heading("What each part adds", 3)
         paragraph("`make ablation` was last run on an earlier detector; run it, and this command again.")
         return
     heading("What each part adds", 3)
     paragraph(
         "Measured by `make ablation`, natively (the scores are the same to the last bit), with one part at a time "
-        "taken out of the code. NAB is the standard score at the best threshold / at 1; the sets are mean VUS-PR, "
+        "taken out of the code. NAB is the standard score at the best threshold / at 1; the sets are mean AUC-PR, "
         "untrained, by the largest score of a row; behind each the share of ordinary values in alarm."
     )
     sets = [*SETS, LONG]
@@ -247,4 +247,4 @@ def ablation(measured):
 
 def ablated(part, of, sets):
     nab = f"{slashed(of['NAB'][PROFILES[0]], '.1f')}, {rate(of['rates']['NAB'])}"
-    return [part, nab, *(f"{of['VUS-PR'][name]:.3f}, {rate(of['rates'][name])}" for name in sets)]
+    return [part, nab, *(f"{of['AUC-PR'][name]:.3f}, {rate(of['rates'][name])}" for name in sets)]
