@@ -237,20 +237,12 @@ impl<const N: usize> Profile<N> {
             return None;
         }
         if row.turn {
-            self.seen.settle();
-            let scale = max(self.rest, super::LEAST_SCALE * row.scale);
-            if !self.axis.drawn() {
-                self.axis = Axis::at(0.0, scale);
-            } else if !self.axis.fits(0.0, scale) {
-                let axis = Axis::at(0.0, scale);
-                self.seen.redraw(self.axis, axis);
-                self.axis = axis;
-            }
+            self.axis.follow(0.0, max(self.rest, super::LEAST_SCALE * row.scale), [&mut self.seen]);
         }
         if !self.axis.drawn() {
             return None;
         }
-        let rarity = self.tail.observe(self.seen.visit(self.axis.place(rest)), true);
+        let rarity = self.tail.observe(self.seen.visit(self.axis.place(rest)));
         (self.told >= TOLD && self.explains()).then_some(Unexplained { rest, rarity })
     }
 

@@ -49,8 +49,8 @@ const MOST_RANK: f64 = 0.81;
 const AGAIN: f32 = 1.25;
 const RECOVERY: f32 = 0.997;
 /// Nats by which an alarm raises the bar, and rows without one lower it, so that both balance at the wanted rate (adaptive
-/// conformal inference, Gibbs & Candès, `NeurIPS` 2021); measured, 0.1 and
-/// 0.2 are alike, and from 0.4 on NAB loses at the threshold.
+/// conformal inference, Gibbs & Candès, `NeurIPS` 2021); measured, 0.1 and 0.2 are alike, and from 0.4 on NAB loses at the
+/// threshold.
 const LEARNED_BAR: f64 = 0.2;
 /// Bounds of that, in bars.
 const LOWEST_BAR: f64 = -0.5;
@@ -251,30 +251,12 @@ impl Series {
         Verdict { score: self.judge(&rare, bar, p.false_alarm_rate), deviation }
     }
 
-    /// Once in a while: what waits becomes known, and each axis follows its series.
+    /// Once in a while each axis follows its series.
     fn move_marks(&mut self, scale: f64) {
-        let Self { level, value_axis, values_seen, few_seen, apart_axis, apart_seen, lively_axis, lively_seen, .. } =
-            self;
-        values_seen.settle();
-        few_seen.settle();
-        apart_seen.settle();
-        lively_seen.settle();
-        if !value_axis.fits(level.center, scale) {
-            let axis = Axis::at(level.center, scale);
-            values_seen.redraw(*value_axis, axis);
-            few_seen.redraw(*value_axis, axis);
-            *value_axis = axis;
-        }
-        let apart = max(self.apart, LEAST_SCALE * scale);
-        if !apart_axis.fits(0.0, apart) {
-            apart_seen.redraw(*apart_axis, Axis::at(0.0, apart));
-            *apart_axis = Axis::at(0.0, apart);
-        }
-        let lively = max(self.lively_scale, LEAST_LIVELY);
-        if !lively_axis.fits(self.usual_lively, lively) {
-            lively_seen.redraw(*lively_axis, Axis::at(self.usual_lively, lively));
-            *lively_axis = Axis::at(self.usual_lively, lively);
-        }
+        let Self { values_seen, few_seen, apart_seen, lively_seen, .. } = self;
+        self.value_axis.follow(self.level.center, scale, [values_seen, few_seen]);
+        self.apart_axis.follow(0.0, max(self.apart, LEAST_SCALE * scale), [apart_seen]);
+        self.lively_axis.follow(self.usual_lively, max(self.lively_scale, LEAST_LIVELY), [lively_seen]);
     }
 
     /// Looks at a value from all sides and learns from it.
@@ -290,15 +272,15 @@ impl Series {
         let mut rare = Rarity::NOT;
         if settled {
             self.run = if step < LEAST_STEP { self.run.saturating_add(1) } else { 0 };
-            rare.run = self.run_tail.observe(f64::from(self.run) * A_ROW, true);
-            rare.far = self.far_tail.observe(min(deviation.abs() * in_scales, MAX_DEVIATION), true);
-            rare.step = self.step_tail.observe(step, true);
+            rare.run = self.run_tail.observe(f64::from(self.run) * A_ROW);
+            rare.far = self.far_tail.observe(min(deviation.abs() * in_scales, MAX_DEVIATION));
+            rare.step = self.step_tail.observe(step);
         }
         if settled && self.value_axis.drawn() {
-            rare.value = self.value_tail.observe(self.values_seen.visit(self.value_axis.place(value)), true);
-            rare.few = self.few_tail.observe(self.few_seen.visit(self.value_axis.place(self.few)), true);
-            rare.apart = self.apart_tail.observe(self.apart_seen.visit(self.apart_axis.place(apart)), true);
-            rare.lively = self.lively_tail.observe(self.lively_seen.visit(self.lively_axis.place(self.lively)), true);
+            rare.value = self.value_tail.observe(self.values_seen.visit(self.value_axis.place(value)));
+            rare.few = self.few_tail.observe(self.few_seen.visit(self.value_axis.place(self.few)));
+            rare.apart = self.apart_tail.observe(self.apart_seen.visit(self.apart_axis.place(apart)));
+            rare.lively = self.lively_tail.observe(self.lively_seen.visit(self.lively_axis.place(self.lively)));
         }
         let limited = |distance: f64, scale: f64| if settled { min(distance, WINSOR * scale) } else { distance };
         self.apart += gain * (limited(apart.abs(), self.apart) - self.apart);

@@ -26,9 +26,21 @@ impl<const BINS: usize, const LOWEST: i32> Tail<BINS, LOWEST> {
         Self { counts: [0; BINS], total: 0 }
     }
 
-    /// How rare a distance ≥ `distance` is, as 1/P and from 1 on, and counts it if `learn`. Farther is never less rare; in the
-    /// lowest bin, and before `LEAST` distances, nothing is rare. A law of 1/(1 + distance) has the weight of one distance.
-    pub(crate) fn observe(&mut self, distance: f64, learn: bool) -> f64 {
+    /// How rare it is to be at `distance` or farther, as 1/P and from 1 on; and counts it.
+    pub(crate) fn observe(&mut self, distance: f64) -> f64 {
+        let (bin, rarity) = self.place(distance);
+        self.counts[bin] += 1;
+        self.total += 1;
+        if self.total == MOST {
+            self.counts = self.counts.map(|count| count / 2);
+            self.total = self.counts.iter().sum();
+        }
+        rarity
+    }
+
+    /// The bin of a distance, and how rare that is. Farther is never less rare; in the lowest bin, and before `LEAST`
+    /// distances, nothing is rare. A law of 1/(1 + distance) has the weight of one distance.
+    fn place(&self, distance: f64) -> (usize, f64) {
         const MANTISSA: u64 = (1 << 52) - 1;
         // 2^(1023 - LOWEST) in the exponent's field, so that 1 is the lowest edge.
         let scaled = distance * f64::from_bits(((1023 - LOWEST) as u64) << 52);
@@ -49,16 +61,7 @@ impl<const BINS: usize, const LOWEST: i32> Tail<BINS, LOWEST> {
             let survival = (f64::from(from) * squared + below) * prior + squared;
             (bin, max((f64::from(self.total) + 1.0) * squared * prior / survival, 1.0))
         };
-        let rarity = if self.total < LEAST { 1.0 } else { rarity };
-        if learn {
-            self.counts[bin] += 1;
-            self.total += 1;
-            if self.total == MOST {
-                self.counts = self.counts.map(|count| count / 2);
-                self.total = self.counts.iter().sum();
-            }
-        }
-        rarity
+        (bin, if self.total < LEAST { 1.0 } else { rarity })
     }
 
     /// Appends the fields, little-endian.
@@ -91,11 +94,11 @@ mod tests {
     fn surprise_is_continuous_and_monotone() {
         let mut tail = Any::new();
         for i in 0..5000_u32 {
-            tail.observe(f64::from(i * 617 % 1000) * 0.004, true);
+            tail.observe(f64::from(i * 617 % 1000) * 0.004);
         }
         let mut previous = 0.0;
         for i in 0..4000 {
-            let surprise = nats(tail.observe(0.002 * libm::exp(f64::from(i) * 0.003), false));
+            let surprise = nats(tail.place(0.002 * libm::exp(f64::from(i) * 0.003)).1);
             assert!((-1e-9..0.2).contains(&(surprise - previous)), "{i}: {previous} to {surprise}");
             previous = surprise;
         }
@@ -106,19 +109,19 @@ mod tests {
     fn a_frequency_is_found() {
         let mut tail = Any::new();
         for i in 0..10_000 {
-            tail.observe(if i % 100 == 0 { 3.9 } else { 0.0 }, true);
+            tail.observe(if i % 100 == 0 { 3.9 } else { 0.0 });
         }
-        let surprise = nats(tail.observe(3.9, false));
+        let surprise = nats(tail.place(3.9).1);
         assert!((surprise - libm::log(100.0)).abs() < 0.1, "{surprise}");
-        assert!(nats(tail.observe(15.0, false)) > surprise + 2.0 * libm::log(3.0), "farther than anything is rarer");
+        assert!(nats(tail.place(15.0).1) > surprise + 2.0 * libm::log(3.0), "farther than anything is rarer");
     }
 
     #[test]
     fn a_rare_event_is_learned_in_a_few_occurrences() {
         let mut tail = Any::new();
-        (0..1000).for_each(|_| _ = tail.observe(0.0, true));
-        let first = nats(tail.observe(8.0, true));
-        let fifth = (0..4).fold(0.0, |_, _| nats(tail.observe(8.0, true)));
+        (0..1000).for_each(|_| _ = tail.observe(0.0));
+        let first = nats(tail.observe(8.0));
+        let fifth = (0..4).fold(0.0, |_, _| nats(tail.observe(8.0)));
         assert!(first > 8.0 && fifth < 6.0, "{first} {fifth}");
     }
 
@@ -126,7 +129,7 @@ mod tests {
     fn counts_never_overflow() {
         let mut tail = Any::new();
         for i in 0..200_000 {
-            tail.observe(f64::from(i % 3) * 1e4, true);
+            tail.observe(f64::from(i % 3) * 1e4);
             assert!(tail.total < MOST);
         }
     }

@@ -59,15 +59,31 @@ impl Axis {
     }
 
     /// Whether it still fits a series of this level and scale.
-    pub(crate) fn fits(&self, center: f64, scale: f64) -> bool {
+    fn fits(&self, center: f64, scale: f64) -> bool {
         scale < self.scale * STRETCH
             && scale * STRETCH > self.scale
             && (center - self.center).abs() < SHIFT * self.scale
     }
 
-    /// An axis for this level and scale.
-    pub(crate) fn at(center: f64, scale: f64) -> Self {
-        Self { center, scale }
+    /// Once in a while: what waits becomes known, and where the axis no longer fits a series of this level and scale it is
+    /// drawn anew, with all that was seen on it.
+    pub(crate) fn follow<const MOST: usize, const KINDS: usize>(
+        &mut self,
+        center: f64,
+        scale: f64,
+        seen: [&mut Visited<MOST>; KINDS],
+    ) {
+        let fits = self.fits(center, scale);
+        let to = Self { center, scale };
+        for visited in seen {
+            visited.settle();
+            if !fits {
+                visited.redraw(*self, to);
+            }
+        }
+        if !fits {
+            *self = to;
+        }
     }
 
     /// Appends the fields, little-endian.
@@ -123,7 +139,7 @@ impl<const MOST: usize> Visited<MOST> {
     }
 
     /// Makes known what waits.
-    pub(crate) fn settle(&mut self) {
+    fn settle(&mut self) {
         for at in 0..usize::from(self.waits) {
             self.insert(self.waiting[at]);
         }
@@ -160,9 +176,8 @@ impl<const MOST: usize> Visited<MOST> {
         }
     }
 
-    /// Moves all places from one axis to another.
-    pub(crate) fn redraw(&mut self, from: Axis, to: Axis) {
-        self.settle();
+    /// Moves all known places from one axis to another.
+    fn redraw(&mut self, from: Axis, to: Axis) {
         for ends in &mut self.known[..usize::from(self.len)] {
             *ends = ends.map(|place| to.place(from.value(place)));
         }
