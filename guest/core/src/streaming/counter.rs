@@ -1,8 +1,9 @@
 //! Whether a series is a counter, whose values say nothing but how fast they rise.
 //!
-//! A counter is known by whole numbers that have never fallen and have risen many times since the series began. From then
-//! on its rate is looked at, and the series learns anew. That it falls is a reset; where it falls again soon, it was none,
-//! until it has risen many more times without a fall: a service may be started twice in an hour.
+//! A counter is known by numbers from 0 on that have never fallen and have risen many times since the series began, whole ones
+//! or with decimals (seconds of processor time). From then on its rate is looked at, and the series learns anew. That it
+//! falls to next to nothing is a reset; where it falls otherwise, or again soon, it was none, until it has risen many more
+//! times without a fall: a service may be started twice in an hour.
 
 use super::record::take;
 
@@ -10,6 +11,8 @@ use super::record::take;
 const RISES: u8 = 64;
 /// Rises that make a counter of a series that has fallen.
 const MANY_RISES: u8 = u8::MAX;
+/// A counter that is reset begins again below this share of where it was.
+const RESET: f64 = 0.25;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 enum Kind {
@@ -54,8 +57,9 @@ impl Counter {
     /// Takes in a value.
     pub(crate) fn read(&mut self, time_ns: i64, value: f64) -> Reading {
         let before = std::mem::replace(self, Self { last: value, time_ns, begun: true, ..*self });
-        if !is_whole(value) || (before.begun && value < before.last) {
-            let reset = before.kind == Kind::Counter && before.rises >= RISES && is_whole(value);
+        if value < 0.0 || (before.begun && value < before.last) {
+            let small = (0.0..=RESET * before.last).contains(&value);
+            let reset = before.kind == Kind::Counter && before.rises >= RISES && small;
             self.rises = 0;
             self.kind = if reset { Kind::Counter } else { Kind::Level };
             return match before.kind {
@@ -100,10 +104,6 @@ impl Counter {
     }
 }
 
-fn is_whole(value: f64) -> bool {
-    value >= 0.0 && value.fract() == 0.0
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -131,11 +131,20 @@ mod tests {
     }
 
     #[test]
-    fn what_has_fallen_or_is_no_whole_number_is_a_level() {
-        for begin in [[2.0, 1.0], [0.5, 1.0], [-1.0, 0.0]] {
+    fn what_has_fallen_is_a_level() {
+        for begin in [[2.0, 1.0], [5.5, 1.25], [-1.0, 0.0]] {
             let seen = readings(begin.into_iter().chain((2..250).map(f64::from)));
             assert!(seen.iter().all(|&one| one == Reading::Level), "{begin:?}");
         }
+    }
+
+    #[test]
+    fn decimals_make_a_counter_too_and_a_sawtooth_none() {
+        let seconds = readings((0..100).map(|at| f64::from(at) * 0.37));
+        assert!(matches!(seconds[99], Reading::Rate(_)));
+        let sawtooth = readings((0..1000).map(|at| 30.0 + f64::from(at % 80)));
+        assert_eq!(sawtooth[80..82], [Reading::Other, Reading::Level]);
+        assert!(sawtooth[82..].iter().all(|&one| one == Reading::Level));
     }
 
     #[test]

@@ -1,18 +1,21 @@
 //! `streaming`: the detector that needs no training.
 //!
-//! Each series has a robust level and scale that forget with time ([`level`]); a counter's rate is looked at in place of
-//! its values ([`counter`]). Several looks at each value, from its distance to the level to that from everything the series
-//! ever did ([`visited`]), with what time of day and week explains ([`season`]), are each turned into how rare that is by
-//! the series' own history ([`tail`]). Together they make the score ([`series`]), in units of the wanted false-alarm
-//! rate's: 1 is where that rate is aimed at. An incident is told once; what it stays at afterwards ranks below 1.
+//! Each series has a level and scale that forget with time ([`level`]), and a profile of the day once that explains it
+//! ([`season`]); a counter's rate is looked at in place of its values ([`counter`]). Six looks at what is left, from the
+//! jump of one row to the mean of 64, are each held against how often the series itself has been so far out ([`tail`]). The
+//! rarest makes the score ([`series`]), in units of the wanted false-alarm rate's: 1 is where that rate is aimed at. An
+//! incident is reported once, with a score above 1; while it goes on its rows have more than ½.
 
 mod counter;
 mod level;
 mod record;
 mod season;
 mod series;
+mod signal;
 mod tail;
-mod visited;
+mod tuning;
+
+pub use tuning::Tuning;
 
 use crate::model::{Model, Writer};
 use crate::{Batch, Description, Detector, Error, Verdicts};
@@ -22,10 +25,10 @@ use series::{Series, Shared};
 pub const KIND: &str = "streaming";
 
 /// The version of the mathematics: it changes when the same rows may get other scores.
-const VERSION: &str = "2";
+const VERSION: &str = "3";
 
 /// The first bytes of saved state: who wrote it, and which layout follows.
-const STATE: &[u8; 8] = b"qualm-s2";
+const STATE: &[u8; 8] = b"qualm-s3";
 
 /// Series in a page of state. State grows a page at a time and is never moved: growing costs the same however much
 /// there is.
@@ -41,19 +44,10 @@ pub const BYTES_PER_SERIES: usize = size_of::<Series>();
 /// Bytes that a season takes on top.
 pub const BYTES_PER_SEASON: usize = size_of::<season::Season>();
 
-/// Series that may have a season; the first ones to change do, and others do without. They take 96 MiB.
+/// Series that may have a season; the first ones to change do, and others do without. They take 40 MiB.
 pub const SEASONS: usize = 32_768;
 
-/// Intervals that hold all places a series has been; measured, 5 to 16 are alike, and 4 loses five points of NAB.
-const PLACES: usize = 5;
-
-/// Least scale of what is looked at, in scales of the values.
-const LEAST_SCALE: f64 = 0.05;
-
-/// Bins of distances from everything seen, from a 64th of a scale to 4; measured, a 32nd loses four points of NAB.
-type Bins = tail::Tail<9, -6>;
-
-const _: () = assert!(BYTES_PER_SERIES + BYTES_PER_SEASON <= 4096);
+const _: () = assert!(BYTES_PER_SEASON * SEASONS <= 40 << 20);
 
 /// What a user may set.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -119,7 +113,13 @@ impl Streaming {
     /// A detector that has seen nothing.
     #[must_use]
     pub fn new(parameters: Parameters) -> Self {
-        Self { parameters, shared: Shared { seasons: SEASONS, ..Shared::default() }, pages: Vec::new() }
+        Self::with_tuning(parameters, Tuning::SHIPPED)
+    }
+
+    /// The same with other constants, for measuring.
+    #[must_use]
+    pub fn with_tuning(parameters: Parameters, tuning: Tuning) -> Self {
+        Self { parameters, shared: Shared::new(&parameters, tuning, SEASONS), pages: Vec::new() }
     }
 
     pub(crate) fn open(model: &Model<'_>) -> Result<Self, Error> {
@@ -158,7 +158,9 @@ impl Detector for Streaming {
             version: VERSION.to_owned(),
             features: 1,
             warm_up: self.parameters.min_samples,
-            scale: format!("the logarithm of what is new together, 1 being aimed at {rate} of ordinary observations"),
+            scale: format!(
+                "how rarely the series has been so far out, as a logarithm; 1 is aimed at {rate} of ordinary observations"
+            ),
         }
     }
 

@@ -1,291 +1,248 @@
-//! What time explains, learned on the fly.
-//!
-//! Three profiles: the day in half hours and the week in hours, UTC, and one shorter period, which is searched among those
-//! that clocks make (a job every five minutes, every hour): each is tried in turn until one explains the series. A profile
-//! is the mean of its bins with a memory of some periods. What it does not explain is looked at like a value: how far
-//! from all such rests it is. That counts only while the profile explains three quarters of the squared distance from the
-//! level, and once it has seen enough periods.
+//! What the time of day explains, learned on the fly: what is usual in each quarter of an hour of a working day, and in each
+//! half hour of a weekend, and how widely it spreads.
 
-use super::level::{Level, MAX_VALUE, MAX_WEIGHT, WINSOR};
+use super::level::MAX_VALUE;
 use super::record::take;
-use super::visited::{Axis, Visited};
-use super::{Bins, PLACES};
+use super::tuning::Tuning;
 use crate::math::{max, min};
 
-/// Bins of the day, of the week, and of a shorter period.
-const HALF_HOURS: usize = 48;
-const HOURS: usize = 168;
-const PARTS: usize = 60;
-/// Seconds of a day and of a week.
-const DAY: u32 = 86_400;
-const WEEK: u32 = 7 * DAY;
-/// Seconds of the shorter periods that are tried; the profile of the day shows longer ones. All divide the week.
-const SHORTER: [u32; 8] = [300, 600, 900, 1200, 1800, 3600, 5400, 7200];
-/// Rows that a period must have.
-const ROWS: f64 = 4.5;
-/// Days before the day's profile tells anything; measured, 3 to 6 are alike.
-const DAYS: f64 = 4.0;
-/// Weeks before the week's does; measured, 2 has more false alarms.
-const WEEKS: f64 = 3.0;
-/// Periods before a shorter one's does; measured, 6 to 12 are alike.
-const TAUGHT: f64 = 8.0;
-/// Rows told before a shorter one is kept or given up; measured, 400 to 1,000 are alike, and 100 has more false alarms.
-const TRIAL: f32 = 600.0;
-/// Periods that a bin remembers, of a day or a week; measured, 8 loses three points of NAB.
-const MEMORY: f64 = 4.0;
-/// Of a shorter one; measured, 4 to 16 are alike.
-const SHORTER_MEMORY: f64 = 8.0;
-/// Largest share of the squared distance from the level that may be left; measured, 0.15 to 0.4 are alike.
-const LEFT: f64 = 0.25;
-/// Rows told before its rests mean anything.
-const TOLD: f32 = 100.0;
-/// Rests and distances count up to so many scales.
-const LIMIT: f64 = 8.0;
-/// Once a bin is known, values teach it so many scales at most.
-const LESSON: f64 = 6.0;
+/// Seconds of a day.
+const DAY: i64 = 86_400;
+/// Bins of a working day, and of a day of a weekend.
+const WORKDAY: usize = 96;
+const WEEKEND: usize = 48;
+/// Days of a weekend that judge the next one, where a working day needs more: there are two a week.
+const WEEKEND_DAYS: u8 = 2;
+/// Days that are counted.
+const DAYS: u8 = 100;
+/// Rests count so many scales of the level at most, where season and level are compared; rows before that means anything;
+/// and days that are remembered of it.
+const MOST: f64 = 32.0;
+const COMPARED: f32 = 50.0;
+const COMPARED_DAYS: f32 = 3.0;
+/// A bin that is known is taught so many of its own spreads at most.
+const LESSON: f64 = 5.0;
+/// Least spread of a bin over the usual one: what is quieter than usual is not held to that.
+const QUIETEST: f64 = 0.7;
+/// Largest mean of a bin, in units: an `f32` keeps seven digits of it, and its square is finite.
+const FARTHEST: f64 = 1e15;
 
-/// The profiles of one series.
+/// What a time of day usually has, in units from the origin. The mean square is negative before the first row.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Bin {
+    mean: f32,
+    square: f32,
+}
+
+/// The profile of one series.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Season {
-    /// When learning began.
-    since_ns: i64,
-    day: Profile<HALF_HOURS>,
-    week: Profile<HOURS>,
-    /// The one of `SHORTER` that is tried or kept, and since when.
-    shorter: Profile<PARTS>,
-    trial_ns: i64,
-    tried: u8,
+pub(super) struct Season {
+    /// Where the series was, and how widely it spread, when the season began.
+    origin: f64,
+    unit: f64,
+    /// Mean squared distance from the profile and from the level, in the metric's unit, and the rows behind them.
+    left: f64,
+    from_level: f64,
+    compared: f32,
+    /// The day of the last row, since 1970.
+    day: i32,
+    /// The bin of the last row, and rows in a row there.
+    bin: u16,
+    visits: u16,
+    /// Days seen before this one: working days, and days of weekends.
+    days: [u8; 2],
+    /// Working days first.
+    bins: [Bin; WORKDAY + WEEKEND],
+}
+
+/// What the season has for a row.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Usual {
+    /// The value that is expected.
+    pub(super) value: f64,
+    /// Its usual spread, root mean square.
+    pub(super) scale: f64,
+    /// That spread over the usual one of all times.
+    pub(super) ratio: f64,
+}
+
+/// The time of a row: its day since 1970, whether that is one of a weekend, and its bin.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Time {
+    day: i32,
+    weekend: bool,
+    bin: u16,
+}
+
+impl Time {
+    /// Of nanoseconds since 1970.
+    pub(super) fn new(time_ns: i64) -> Self {
+        let seconds = time_ns.div_euclid(1_000_000_000);
+        let (day, second) = (seconds.div_euclid(DAY), seconds.rem_euclid(DAY) as usize);
+        let weekend = is_weekend(day);
+        let bin = if weekend { WORKDAY + second * WEEKEND / DAY as usize } else { second * WORKDAY / DAY as usize };
+        Self { day: day as i32, weekend, bin: bin as u16 }
+    }
+
+    /// Seconds that its bin lasts.
+    fn bin_seconds(self) -> f32 {
+        DAY as f32 / if self.weekend { WEEKEND as f32 } else { WORKDAY as f32 }
+    }
+}
+
+/// Whether a day since 1970, which began on a Thursday, is a Saturday or Sunday.
+fn is_weekend(day: i64) -> bool {
+    matches!((day + 4).rem_euclid(7), 0 | 6)
+}
+
+/// A value, and what is known of its series without the season.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Seen {
+    pub(super) value: f64,
+    /// Its distance from the level, and the level's scale.
+    pub(super) off_level: f64,
+    pub(super) scale: f64,
+    /// Below what differences mean nothing.
+    pub(super) floor: f64,
+    /// Typical step of the series, in seconds.
+    pub(super) step: f32,
+    /// Share of what is learned.
+    pub(super) share: f64,
 }
 
 impl Season {
-    /// Nothing known yet. The level's step says how fine the profiles can be.
-    pub(crate) fn new(now_ns: i64, level: &Level) -> Self {
+    /// Nothing known yet.
+    pub(super) fn new(origin: f64, unit: f64, time: Time) -> Self {
+        let unknown = Bin { mean: 0.0, square: -1.0 };
         Self {
-            since_ns: now_ns,
-            day: Profile::new(DAY, level),
-            week: Profile::new(WEEK, level),
-            shorter: Profile::new(SHORTER[0], level),
-            trial_ns: now_ns,
-            tried: 0,
+            origin,
+            unit,
+            left: 0.0,
+            from_level: 0.0,
+            compared: 0.0,
+            day: time.day,
+            bin: time.bin,
+            visits: 0,
+            days: [0; 2],
+            bins: [unknown; WORKDAY + WEEKEND],
         }
     }
 
-    /// What the profiles leave unexplained, the rarest of it; `None` where they are of no use. `turn` says that marks may
-    /// be moved. Learns.
-    pub(crate) fn observe(
-        &mut self,
-        level: &Level,
-        scale: f64,
-        time_ns: i64,
-        value: f64,
-        turn: bool,
-    ) -> Option<Unexplained> {
-        let since = |begin: i64| time_ns.saturating_sub(begin) as f64 * 1e-9;
-        // Into the week, which begins on a Thursday as the epoch did.
-        let seconds = time_ns.div_euclid(1_000_000_000).rem_euclid(i64::from(WEEK)) as u32;
-        let row = Row { level, scale, value, turn, rate: 1.0 / f64::from(max(level.step, 1e-3)) };
-        let age = since(self.since_ns);
-        let of_day = self.day.observe(&row, seconds, DAY, MEMORY, age > DAYS * f64::from(DAY));
-        let of_week = self.week.observe(&row, seconds, WEEK, MEMORY, age > WEEKS * f64::from(WEEK));
-        let period = SHORTER[usize::from(self.tried)];
-        let taught = since(self.trial_ns) > TAUGHT * f64::from(period);
-        let of_shorter = self.shorter.observe(&row, seconds, period, SHORTER_MEMORY, taught);
-        let tried = self.shorter.told >= TRIAL;
-        if f64::from(period) * row.rate < ROWS || (tried && !self.shorter.explains()) {
-            self.tried = (self.tried + 1) % SHORTER.len() as u8;
-            self.trial_ns = time_ns;
-            self.shorter = Profile::new(SHORTER[usize::from(self.tried)], level);
+    /// What is usual at this time; `None` while that is not known, or no better than the level. Learns.
+    pub(super) fn observe(&mut self, time: Time, seen: &Seen, t: &Tuning) -> Option<Usual> {
+        self.turn(time);
+        let kind = usize::from(time.weekend);
+        let known = self.days[kind] >= if time.weekend { min(WEEKEND_DAYS, t.season_days) } else { t.season_days };
+        let bin = self.bins[usize::from(time.bin)];
+        if bin.square < 0.0 {
+            let mean = ((seen.value - self.origin) / self.unit).clamp(-FARTHEST, FARTHEST) as f32;
+            self.bins[usize::from(time.bin)] = Bin { mean, square: 0.0 };
+            return None;
         }
-        let told = [of_day, of_week, of_shorter.filter(|_| tried)];
-        told.into_iter().flatten().reduce(|one, other| if other.rarity > one.rarity { other } else { one })
+        let value = self.origin + f64::from(bin.mean) * self.unit;
+        let rest = (seen.value - value).clamp(-MAX_VALUE, MAX_VALUE);
+        let spread = f64::from(bin.square.sqrt()) * self.unit;
+        let usual = if known { self.judge(seen, rest, value, spread, t) } else { None };
+        self.learn(time, known, seen, rest, spread, t);
+        usual
+    }
+
+    /// Takes note of where in the day a row is.
+    fn turn(&mut self, time: Time) {
+        if time.day != self.day {
+            let kind = usize::from(is_weekend(self.day.into()));
+            self.days[kind] = min(self.days[kind] + 1, DAYS);
+            self.day = time.day;
+            self.visits = 0;
+        }
+        if time.bin != self.bin {
+            self.bin = time.bin;
+            self.visits = 0;
+        }
+        self.visits = self.visits.saturating_add(1);
+    }
+
+    /// Compares profile and level, and gives what the profile has where it is better.
+    fn judge(&mut self, seen: &Seen, rest: f64, value: f64, spread: f64, t: &Tuning) -> Option<Usual> {
+        let gain = seen.share / f64::from(self.compared + 1.0);
+        let most = COMPARED_DAYS * DAY as f32 / max(seen.step, 1e-3);
+        self.compared = min(self.compared + 1.0, max(most, COMPARED));
+        let squared = |distance: f64| {
+            let limited = min(distance.abs(), MOST * seen.scale);
+            limited * limited
+        };
+        self.left += gain * (squared(rest) - self.left);
+        self.from_level += gain * (squared(seen.off_level) - self.from_level);
+        if self.compared < COMPARED || self.left >= f64::from(t.season_left) * self.from_level {
+            return None;
+        }
+        let usual = self.left.sqrt();
+        let floor = t.season_floor * usual;
+        let scale = max((spread * spread + floor * floor).sqrt(), seen.floor);
+        Some(Usual { value, scale, ratio: max(scale / max(usual, seen.floor), QUIETEST) })
+    }
+
+    fn learn(&mut self, time: Time, known: bool, seen: &Seen, rest: f64, spread: f64, t: &Tuning) {
+        let a_day = max(time.bin_seconds() / max(seen.step, 1e-3), 1.0);
+        let days = f32::from(self.days[usize::from(time.weekend)]);
+        let rows = min(days * a_day + f32::from(self.visits), t.season_memory * a_day);
+        let lesson = if known {
+            LESSON * max(max(spread, t.season_floor * self.left.sqrt()), seen.floor)
+        } else {
+            f64::INFINITY
+        };
+        let rest = rest.clamp(-lesson, lesson) / self.unit;
+        let gain = seen.share / f64::from(max(rows, 1.0));
+        let bin = &mut self.bins[usize::from(time.bin)];
+        let most = FARTHEST as f32;
+        bin.mean = (f64::from(bin.mean) + gain * rest).clamp(-FARTHEST, FARTHEST) as f32;
+        let square = f64::from(bin.square);
+        bin.square = min((square + gain * (rest * rest - square)) as f32, most * most);
     }
 
     /// Appends the fields, little-endian.
-    pub(crate) fn write(&self, out: &mut Vec<u8>) {
-        let Self { since_ns, day, week, shorter, trial_ns, tried } = self;
-        out.extend(since_ns.to_le_bytes());
-        day.write(out);
-        week.write(out);
-        shorter.write(out);
-        out.extend(trial_ns.to_le_bytes());
-        out.push(*tried);
+    pub(super) fn write(&self, out: &mut Vec<u8>) {
+        let Self { origin, unit, left, from_level, compared, day, bin, visits, days, bins } = self;
+        out.extend([origin, unit, left, from_level].map(|value| value.to_le_bytes()).as_flattened());
+        out.extend(compared.to_le_bytes());
+        out.extend(day.to_le_bytes());
+        out.extend([bin, visits].map(|count| count.to_le_bytes()).as_flattened());
+        out.extend(days);
+        for &Bin { mean, square } in bins {
+            out.extend([mean, square].map(f32::to_le_bytes).as_flattened());
+        }
     }
 
     /// Takes the fields back off the front; `None` where one is impossible.
-    pub(crate) fn read(bytes: &mut &[u8]) -> Option<Self> {
-        let since_ns = i64::from_le_bytes(take(bytes)?);
-        let (day, week, shorter) = (Profile::read(bytes)?, Profile::read(bytes)?, Profile::read(bytes)?);
-        let trial_ns = i64::from_le_bytes(take(bytes)?);
-        let [tried] = take(bytes)?;
-        (usize::from(tried) < SHORTER.len()).then_some(Self { since_ns, day, week, shorter, trial_ns, tried })
-    }
-}
-
-/// What a profile leaves of a value.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Unexplained {
-    /// The value less what the profile has for this time.
-    pub(crate) rest: f64,
-    /// How rare that is, as 1/P.
-    pub(crate) rarity: f64,
-}
-
-/// One observation.
-struct Row<'a> {
-    level: &'a Level,
-    scale: f64,
-    value: f64,
-    turn: bool,
-    /// Rows a second.
-    rate: f64,
-}
-
-/// A part of a period: the mean of its values, and the rows behind that, up to some periods' worth. Packed, so that both lie
-/// in one line of the cache.
-#[derive(Clone, Copy, Debug, PartialEq)]
-#[repr(C, packed(2))]
-struct Bin {
-    mean: f64,
-    rows: u16,
-}
-
-/// A period's bins, and what they leave unexplained. What each row needs comes first: the memory of many series is far away.
-#[derive(Clone, Debug, PartialEq)]
-#[repr(C)]
-struct Profile<const N: usize> {
-    /// Mean squared distance left by the profile, and that from the level, in scales.
-    left: f64,
-    from_level: f64,
-    /// Mean rest, winsorised: its scale.
-    rest: f64,
-    axis: Axis,
-    /// Rows told. The means forget as the level does.
-    told: f32,
-    seen: Visited<PLACES>,
-    tail: Bins,
-    /// Bins in use: no more than a period has rows.
-    used: u8,
-    bins: [Bin; N],
-}
-
-impl<const N: usize> Profile<N> {
-    /// Of a period in seconds.
-    fn new(period: u32, level: &Level) -> Self {
-        let rows = f64::from(period) / f64::from(max(level.step, 1e-3));
-        Self { used: (rows + 0.5).clamp(1.0, N as f64) as u8, ..Self::EMPTY }
-    }
-
-    const EMPTY: Self = Self {
-        left: 0.0,
-        from_level: 0.0,
-        rest: 0.0,
-        axis: Axis::new(),
-        told: 0.0,
-        seen: Visited::new(),
-        tail: Bins::new(),
-        used: 1,
-        bins: [Bin { mean: 0.0, rows: 0 }; N],
-    };
-
-    /// What the profile leaves unexplained, where it is `taught` and of use. Learns.
-    fn observe(&mut self, row: &Row<'_>, seconds: u32, period: u32, memory: f64, taught: bool) -> Option<Unexplained> {
-        let a_second = f64::from(self.used) / f64::from(period);
-        let into = f64::from(seconds % period) * a_second;
-        let rows_a_bin = max(row.rate / a_second, 1.0);
-        let unexplained = if taught { self.tell(row, into, rows_a_bin) } else { None };
-        self.learn(row, min(into as usize, N - 1), rows_a_bin, memory);
-        unexplained
-    }
-
-    /// Whether it explains enough.
-    fn explains(&self) -> bool {
-        self.left < LEFT * self.from_level
-    }
-
-    /// The value that the profile has for so many bins into the period: between the middles of two, where each has
-    /// several rows.
-    fn expected(&self, into: f64, rows_a_bin: f64) -> Option<f64> {
-        let used = usize::from(self.used);
-        let of = |bin: usize| {
-            let Bin { mean, rows } = self.bins[bin % used];
-            (rows > 0).then_some(mean)
+    pub(super) fn read(bytes: &mut &[u8]) -> Option<Self> {
+        let [origin, unit, left, from_level] =
+            [take(bytes)?, take(bytes)?, take(bytes)?, take(bytes)?].map(f64::from_le_bytes);
+        let (compared, day) = (f32::from_le_bytes(take(bytes)?), i32::from_le_bytes(take(bytes)?));
+        let [bin, visits] = [take(bytes)?, take(bytes)?].map(u16::from_le_bytes);
+        let days = take(bytes)?;
+        let mut season = Self {
+            left,
+            from_level,
+            compared,
+            bin,
+            visits,
+            days,
+            ..Self::new(origin, unit, Time { day, weekend: false, bin })
         };
-        if rows_a_bin < 2.0 {
-            return of(into as usize);
+        for bin in &mut season.bins {
+            let [mean, square] = [take(bytes)?, take(bytes)?].map(f32::from_le_bytes);
+            *bin = Bin { mean, square };
         }
-        let shifted = into + used as f64 - 0.5;
-        let (first, share) = (shifted as usize, shifted - f64::from(shifted as u32));
-        let (first, second) = (of(first)?, of(first + 1)?);
-        Some(first + (second - first) * share)
-    }
-
-    /// Judges the value by the profile.
-    fn tell(&mut self, row: &Row<'_>, into: f64, rows_a_bin: f64) -> Option<Unexplained> {
-        let rest = (row.value - self.expected(into, rows_a_bin)?).clamp(-MAX_VALUE, MAX_VALUE);
-        let settled = self.told >= 16.0;
-        self.told = min(self.told + 1.0, MAX_WEIGHT);
-        let gain = 1.0 / f64::from(min(self.told, max(row.level.weight, TOLD)));
-        let squared = |distance: f64| {
-            let scales = min(distance.abs() / row.scale, LIMIT);
-            scales * scales
-        };
-        self.left += gain * (squared(rest) - self.left);
-        self.from_level += gain * (squared(row.value - row.level.center) - self.from_level);
-        let most = if settled { WINSOR * self.rest } else { f64::INFINITY };
-        self.rest += gain * (min(rest.abs(), most) - self.rest);
-        if !settled {
-            return None;
-        }
-        if row.turn {
-            self.axis.follow(0.0, max(self.rest, super::LEAST_SCALE * row.scale), [&mut self.seen]);
-        }
-        if !self.axis.drawn() {
-            return None;
-        }
-        let rarity = self.tail.observe(self.seen.visit(self.axis.place(rest)));
-        (self.told >= TOLD && self.explains()).then_some(Unexplained { rest, rarity })
-    }
-
-    fn learn(&mut self, row: &Row<'_>, at: usize, rows_a_bin: f64, memory: f64) {
-        let Bin { mean, rows } = self.bins[at];
-        let lesson = if f64::from(rows) > 1.5 * rows_a_bin { LESSON * row.scale } else { f64::INFINITY };
-        let taught = (row.value - mean).clamp(-lesson, lesson);
-        let rows = max(min(f64::from(rows) + 1.0, memory * rows_a_bin) as u16, 1);
-        self.bins[at] = Bin { mean: mean + taught / f64::from(rows), rows };
-    }
-
-    fn write(&self, out: &mut Vec<u8>) {
-        let Self { left, from_level, rest, axis, told, seen, tail, used, bins } = self;
-        out.extend([left, from_level, rest].map(|value| value.to_le_bytes()).as_flattened());
-        axis.write(out);
-        out.extend(told.to_le_bytes());
-        seen.write(out);
-        tail.write(out);
-        out.push(*used);
-        for &Bin { mean, rows } in bins {
-            out.extend(mean.to_le_bytes());
-            out.extend(rows.to_le_bytes());
-        }
-    }
-
-    fn read(bytes: &mut &[u8]) -> Option<Self> {
-        let mut profile = Self::EMPTY;
-        for mean in [&mut profile.left, &mut profile.from_level, &mut profile.rest] {
-            *mean = f64::from_le_bytes(take(bytes)?);
-        }
-        profile.axis = Axis::read(bytes)?;
-        profile.told = f32::from_le_bytes(take(bytes)?);
-        profile.seen = Visited::read(bytes)?;
-        profile.tail = Bins::read(bytes)?;
-        [profile.used] = take(bytes)?;
-        for bin in &mut profile.bins {
-            *bin = Bin { mean: f64::from_le_bytes(take(bytes)?), rows: u16::from_le_bytes(take(bytes)?) };
-        }
-        let Self { left, from_level, rest, told, used, bins, .. } = &profile;
-        let possible = bins.iter().all(|&Bin { mean, .. }| mean.abs() <= 2.0 * MAX_VALUE)
-            && [left, from_level, rest].iter().all(|mean| (0.0..=1e306).contains(*mean))
-            && (1..=N).contains(&usize::from(*used))
-            && (0.0..=MAX_WEIGHT).contains(told);
-        possible.then_some(profile)
+        let bins = season.bins.iter();
+        let possible = origin.abs() <= MAX_VALUE
+            && (0.0..f64::INFINITY).contains(&unit)
+            && unit > 0.0
+            && [left, from_level].iter().all(|mean| (0.0..f64::INFINITY).contains(mean))
+            && (0.0..f32::INFINITY).contains(&compared)
+            && usize::from(bin) < WORKDAY + WEEKEND
+            && days.iter().all(|days| *days <= DAYS)
+            && bins.clone().all(|bin| f64::from(bin.mean.abs()) <= FARTHEST)
+            && bins.clone().all(|bin| (-1.0..f32::INFINITY).contains(&bin.square));
+        possible.then_some(season)
     }
 }

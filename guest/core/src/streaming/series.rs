@@ -1,207 +1,193 @@
-//! One series of the streaming detector: how new it is what the series does, as one score.
+//! One series of the streaming detector: how unusual a value is, as one score.
 //!
-//! Seven looks at each value: how far it is from the level, and from the value before; how far it, the mean of the last
-//! few, the difference to a longer mean, and the liveliness of the last few are from everything that they ever were; and
-//! for how long it has not changed. An eighth, where time explains the series: how far the unexplained rest is from all
-//! rests ([`super::season`]). Each is turned into nats by its own history ([`super::tail`]).
+//! A value is compared with what is expected of it, by the time of day where that explains the series ([`super::season`]),
+//! else by its level ([`super::level`]). Six looks at the rest, each with how rare it is in the series' own history
+//! ([`super::tail`]): its mean over 4, 16 and 64 rows, its distance from a quick mean, how far the value lies beyond all
+//! that the series ever had, and for how long it has been the very same.
 //!
-//! The sum of what is new raises alarms; the largest of all, lasting for some rows, ranks what raises none.
+//! The rarest look decides. It is an onset where it exceeds what was reported before; from there on an incident goes on
+//! until the values have returned.
 
+use super::Parameters;
 use super::counter::{Counter, Reading};
-use super::level::{Decay, Level, MAX_DEVIATION, MAX_VALUE, WINSOR};
+use super::level::{Decay, Level, MAX_VALUE};
 use super::record::take;
-use super::season::Season;
-use super::tail::Tail;
-use super::visited::{Axis, Visited};
-use super::{Bins, LEAST_SCALE, PLACES, Parameters};
+use super::season::{Season, Seen, Time};
+use super::signal::{Row, Signal};
+use super::tail::{EVENT, Rarity, Tail};
+use super::tuning::Tuning;
 use crate::math::{ln, max, min, octaves};
 
-/// Gain of the mean of the last few values; measured, 0.15 to 0.4 are alike, within three points of NAB.
-const FEW: f64 = 0.2;
-/// Gain of a longer mean, some ten values; measured, 0.035 to 0.14 are alike, within two points of NAB.
-const MORE: f64 = 0.1;
-/// Gain of the mean log change; measured, 0.1 to 0.4 are alike.
-const LIVELY: f64 = 0.2;
-/// Steps below this many scales are as good as none; measured, 0.02 to 0.1 are alike.
-const LEAST_STEP: f64 = 0.1;
-/// Octaves of liveliness that are always ordinary; measured, 0.15 to 0.6 are alike.
-const LEAST_LIVELY: f64 = 0.3;
-/// What a row of a run without steps counts as a distance; measured, 0.1 to 1 are alike.
-const A_ROW: f64 = 0.25;
-/// Share of such a run in an alarm: it finds the flat line where there was noise. In the rank it would put idle metrics
-/// above all others, and SMD would lose a fifth.
-const OF_RUN: f64 = 0.75;
-/// Share of a rest that time does not explain: it stands alone, where a novel value shows in three ways. Measured, 1
-/// finds a little less on NAB, and 2 has a third more false alarms.
-const OF_REST: f64 = 1.5;
-/// Share of the rank in an alarm; measured, 0.4 to 0.6 are alike, with fewer and with more alarms.
-const OF_RANK: f64 = 0.5;
-/// Gain and share of the mean of recent largest surprises in the rank, so that a lasting incident outranks a blip;
-/// measured, 0.05 to 0.2 and 1 to 3 are alike.
+/// Rows that a scale remembers.
+const SCALE_ROWS: f64 = 5000.0;
+/// Rows that tails count before all counts are halved.
+const MOST_ROWS: f32 = 40_000.0;
+/// Least scale of a mean of rests, in scales of the rest.
+const LEAST_MEAN: f64 = 0.02;
+/// While an incident goes on, up to so many rows, what it has teaches a quarter.
+const LEARNING: f64 = 0.25;
+const LONGEST: u16 = 500;
+/// A value that was once the same for so many rows is one at which the series rests.
+const RESTING: u16 = 32;
+/// Time steps are told apart within e^±5 of a minute.
+const MOST_BY_TIME: f64 = 5.0;
+/// Nats of rank at which the score of what raises no alarm is at half of its most, and gain and share of the mean of
+/// recent ranks, so that what lasts outranks a blip.
+const RANK: f64 = 15.0;
 const LASTING_GAIN: f64 = 0.1;
-const LASTING: f64 = 2.0;
-/// Nats of rank at which the score without an alarm bends towards `MOST_RANK`; measured, 4 to 7 are alike.
-const RANK: f64 = 5.0;
-/// What a score without an alarm stays below.
-const MOST_RANK: f64 = 0.81;
-/// After an alarm only what is so much more alarming is told as well, which then falls row by row: by half in 230 rows.
-/// Measured, 1.1 to 1.25 and 0.99 to 0.997 are alike, and 1.5 loses four points of NAB.
-const AGAIN: f32 = 1.25;
-const RECOVERY: f32 = 0.997;
-/// Nats by which an alarm raises the bar, and rows without one lower it, so that both balance at the wanted rate (adaptive
-/// conformal inference, Gibbs & Candès, `NeurIPS` 2021); measured, 0.1 and 0.2 are alike, and from 0.4 on NAB loses at the
-/// threshold.
-const LEARNED_BAR: f64 = 0.2;
-/// Bounds of that, in bars.
-const LOWEST_BAR: f64 = -0.5;
-const HIGHEST_BAR: f64 = 1.0;
-/// How much higher the bar is for a series of which nothing is known, and the weight at which a quarter of that is left;
-/// measured, without it there are a tenth more false alarms.
-const EARLY: f64 = 0.5;
-const EARLY_ROWS: f64 = 200.0;
-/// Rows between moves of the marks, and so how long an incident stays new at most; measured, 8 to 40 are alike.
-const TURN: u8 = 16;
+const LASTING: f64 = 4.0;
+/// What a score stays below where no incident goes on, and where it lies where one does.
+const QUIET: f64 = 0.5;
+const ONGOING: (f64, f64) = (0.51, 0.44);
 
-/// Bins of distances in scales, from a sixteenth to 128.
-type Scales = Tail<12, -4>;
+/// The looks, in this order: the means, then these.
+const MEANS: usize = 3;
+const JUMP: usize = 3;
+const NOVEL: usize = 4;
+const STUCK: usize = 5;
+const LOOKS: usize = 6;
 
 /// What the detector thinks of one observation.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Verdict {
+pub(super) struct Verdict {
     /// 0 is ordinary, 1 the threshold, above 1 an anomaly; NaN = not scored.
-    pub(crate) score: f64,
-    /// Signed distance from what was expected, which is the level or what the time explains, in the metric's own unit, of a
-    /// counter per second; NaN where not scored.
-    pub(crate) deviation: f64,
+    pub(super) score: f64,
+    /// Signed distance from what was expected, in the metric's own unit, of a counter per second; NaN where not scored.
+    pub(super) deviation: f64,
 }
 
 impl Verdict {
     const NONE: Self = Self { score: f64::NAN, deviation: f64::NAN };
 }
 
-/// How rare a row is by each look, as 1/P and from 1 on.
-struct Rarity {
-    far: f64,
-    step: f64,
-    run: f64,
-    value: f64,
-    few: f64,
-    apart: f64,
-    lively: f64,
-    rest: f64,
-}
-
-impl Rarity {
-    const NOT: Self = Self { far: 1.0, step: 1.0, run: 1.0, value: 1.0, few: 1.0, apart: 1.0, lively: 1.0, rest: 1.0 };
-
-    /// Nats of all that is new, together.
-    fn novelty(&self) -> f64 {
-        // Each is below 1e9: their product has room.
-        nats(self.value * self.few * self.apart * self.lively) + OF_RUN * nats(self.run) + OF_REST * nats(self.rest)
-    }
-
-    /// Nats of the rarest. The mean of the last few is left out: it stays new for long after an incident.
-    fn largest(&self) -> f64 {
-        let Self { far, step, value, apart, lively, rest, .. } = *self;
-        nats(max(max(max(far, step), value), max(max(apart, lively), rest)))
-    }
-}
-
 /// What all series share.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Shared {
-    pub(crate) decay: Decay,
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Shared {
+    pub(super) tuning: Tuning,
+    pub(super) decay: Decay,
     /// Seasons that may still be learned.
-    pub(crate) seasons: usize,
+    pub(super) seasons: usize,
+    /// The false-alarm rate, and -ln of that, less the slack.
+    rate: f64,
+    bar: f64,
+    /// What is left after a row of what tails hold (by look), and of what was reported.
+    keep: [f32; LOOKS],
+    reported: f32,
+    /// The time of the last row: rows of a batch often share it.
+    time: (i64, Time),
+}
+
+impl Shared {
+    pub(super) fn new(p: &Parameters, tuning: Tuning, seasons: usize) -> Self {
+        let after = |half: f32| libm::exp2(-1.0 / f64::from(half));
+        let [short, middle, long] = tuning.means.map(|rows| after(max(tuning.hold, 2.0 * rows)) as f32);
+        let hold = after(tuning.hold) as f32;
+        Self {
+            tuning,
+            decay: Decay::default(),
+            seasons,
+            rate: p.false_alarm_rate,
+            bar: -libm::log(p.false_alarm_rate) - tuning.slack,
+            keep: [short, middle, long, hold, hold, hold],
+            reported: after(tuning.reported_half) as f32,
+            time: (0, Time::new(0)),
+        }
+    }
+
+    fn time(&mut self, time_ns: i64) -> Time {
+        if self.time.0 != time_ns {
+            self.time = (time_ns, Time::new(time_ns));
+        }
+        self.time.1
+    }
 }
 
 /// The state of one series.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Series {
+pub(super) struct Series {
     counter: Counter,
     level: Level,
     /// The last value.
     last: f64,
-    /// Mean of the last few, and of some more.
-    few: f64,
-    more: f64,
-    /// Mean log change, in octaves above a scale a row.
-    lively: f64,
-    /// Mean of `lively`, and its mean absolute deviation.
-    usual_lively: f64,
-    lively_scale: f64,
-    /// Mean absolute difference to the longer mean.
-    apart: f64,
-    value_axis: Axis,
-    apart_axis: Axis,
-    lively_axis: Axis,
-    values_seen: Visited<PLACES>,
-    few_seen: Visited<PLACES>,
-    apart_seen: Visited<PLACES>,
-    lively_seen: Visited<2>,
-    far_tail: Scales,
-    step_tail: Scales,
-    value_tail: Bins,
-    few_tail: Bins,
-    apart_tail: Bins,
-    lively_tail: Bins,
-    run_tail: Bins,
-    /// Rows since the last step.
+    /// All that the series ever had.
+    low: f64,
+    high: f64,
+    /// Means of the rest, in scales.
+    means: [f32; MEANS],
+    /// Quick mean of the rest, in the metric's unit, and what the season then had above the level.
+    quick: f64,
+    offset: f64,
+    mean_signals: [Signal; MEANS],
+    jump: Signal,
+    novel: Tail,
+    stuck: Tail,
+    /// The value that was the same for the longest, and for how many rows.
+    resting: f64,
+    longest: u16,
+    /// Rows for which the value has been the same, and how often it changed.
     run: u16,
-    /// Mean of recent largest surprises, in nats.
+    changes: u32,
+    /// Rows that the tails count.
+    rows: f32,
+    /// Mean of recent ranks, in nats.
     lasting: f32,
-    /// What an alarm must exceed, falling; in bars.
-    told: f32,
-    /// Nats on top of the bar.
-    bar: f32,
-    /// Counts up to `TURN`.
-    turn: u8,
+    /// Nats on top of the bar, so that reports keep to their rate.
+    learned: f32,
+    /// Nats that were reported above and below what was expected, decaying.
+    reported: [f32; 2],
+    /// The look that reported the incident that goes on, and its rows; `LOOKS` where none does.
+    cause: u8,
+    age: u16,
     season: Option<Box<Season>>,
+}
+
+/// What a row shows.
+struct Looks {
+    /// Nats by look.
+    nats: [f64; LOOKS],
+    /// Whether a look exceeds what its tail holds.
+    rises: [bool; LOOKS],
+    /// Whether a look is on the side below.
+    below: [bool; LOOKS],
 }
 
 impl Series {
     /// A series of which nothing is known.
-    pub(crate) const fn new() -> Self {
+    pub(super) const fn new() -> Self {
         Self {
             counter: Counter::new(),
             level: Level::new(),
             last: 0.0,
-            few: 0.0,
-            more: 0.0,
-            lively: 0.0,
-            usual_lively: 0.0,
-            lively_scale: 0.0,
-            apart: 0.0,
-            value_axis: Axis::new(),
-            apart_axis: Axis::new(),
-            lively_axis: Axis::new(),
-            values_seen: Visited::new(),
-            few_seen: Visited::new(),
-            apart_seen: Visited::new(),
-            lively_seen: Visited::new(),
-            far_tail: Tail::new(),
-            step_tail: Tail::new(),
-            value_tail: Tail::new(),
-            few_tail: Tail::new(),
-            apart_tail: Tail::new(),
-            lively_tail: Tail::new(),
-            run_tail: Tail::new(),
+            low: 0.0,
+            high: 0.0,
+            means: [0.0; MEANS],
+            quick: 0.0,
+            offset: 0.0,
+            mean_signals: [Signal::new(); MEANS],
+            jump: Signal::new(),
+            novel: Tail::new(),
+            stuck: Tail::new(),
+            resting: 0.0,
+            longest: 0,
             run: 0,
+            changes: 0,
+            rows: 0.0,
             lasting: 0.0,
-            told: 0.0,
-            bar: 0.0,
-            turn: 0,
+            learned: 0.0,
+            reported: [0.0; 2],
+            cause: LOOKS as u8,
+            age: 0,
             season: None,
         }
     }
 
     /// Whether it learns a season.
-    pub(crate) fn has_season(&self) -> bool {
+    pub(super) fn has_season(&self) -> bool {
         self.season.is_some()
     }
 
     /// Scores a value and then learns from it. Times are in nanoseconds and may stand still or go backwards.
-    pub(crate) fn observe(&mut self, p: &Parameters, shared: &mut Shared, time_ns: i64, value: f64) -> Verdict {
+    pub(super) fn observe(&mut self, p: &Parameters, shared: &mut Shared, time_ns: i64, value: f64) -> Verdict {
         if !value.is_finite() {
             return Verdict::NONE;
         }
@@ -217,197 +203,297 @@ impl Series {
             }
         };
         self.level.advance(time_ns, p.half_life, p.min_samples, &mut shared.decay);
+        if self.level.weight == 0.0 {
+            (self.last, self.low, self.high, self.level.center) = (value, value, value, value);
+        }
         let scored = self.level.weight >= p.min_samples as f32;
         let settled = self.level.settled();
-        if self.level.weight == 0.0 {
-            (self.last, self.few, self.more) = (value, value, value);
-        }
-        let scale = self.level.scale();
-        self.turn = (self.turn + 1) % TURN;
-        let turn = self.turn == 0 && settled;
-        if turn || (settled && !self.value_axis.drawn()) {
-            self.move_marks(scale);
-        }
-        let mut deviation = if self.level.weight > 0.0 { value - self.level.center } else { 0.0 };
-        // Nothing that does not change needs a season.
-        let begins =
-            settled && self.season.is_none() && value.to_bits() != self.last.to_bits() && is_drawn(time_ns, value);
-        let mut rare = self.look(value, deviation, scale, settled);
-        if begins && shared.seasons > 0 {
+        let t = shared.tuning;
+        self.level.resolve((value - self.last).abs());
+        let floor = self.level.floor(t.resolution);
+        let scale = self.level.scale(floor);
+        let off_level = value - self.level.center;
+        let learning = if self.ongoing() && self.age < LONGEST { LEARNING } else { 1.0 };
+        let time = shared.time(time_ns);
+        if settled && self.season.is_none() && shared.seasons > 0 && begins(time_ns, value, self.last) {
             shared.seasons -= 1;
-            self.season = Some(Box::new(Season::new(time_ns, &self.level)));
+            self.season = Some(Box::new(Season::new(self.level.center, scale, time)));
         }
-        if let Some(season) = &mut self.season
-            && let Some(left) = season.observe(&self.level, scale, time_ns, value, turn)
-        {
-            rare.rest = left.rarity;
-            deviation = left.rest;
-        }
-        self.level.learn(value, scale);
+        let seen = Seen { value, off_level, scale, floor, step: self.level.step, share: learning };
+        let usual = self.season.as_mut().and_then(|season| season.observe(time, &seen, &t));
+        let (rest, rest_scale, ratio) =
+            usual.map_or((off_level, scale, 1.0), |usual| (value - usual.value, usual.scale, usual.ratio));
+        self.follow(rest - off_level);
+        let looks = self.look(shared, value, rest, rest_scale, ratio, scale, floor, settled);
+        self.last = value;
+        self.level.learn(value, scale, learning);
         if !scored {
             return Verdict::NONE;
         }
-        let bar = shared.decay.nats(p.false_alarm_rate);
-        Verdict { score: self.judge(&rare, bar, p.false_alarm_rate), deviation }
+        Verdict { score: self.judge(shared, &looks), deviation: rest }
     }
 
-    /// Once in a while each axis follows its series.
-    fn move_marks(&mut self, scale: f64) {
-        let Self { values_seen, few_seen, apart_seen, lively_seen, .. } = self;
-        self.value_axis.follow(self.level.center, scale, [values_seen, few_seen]);
-        self.apart_axis.follow(0.0, max(self.apart, LEAST_SCALE * scale), [apart_seen]);
-        self.lively_axis.follow(self.usual_lively, max(self.lively_scale, LEAST_LIVELY), [lively_seen]);
+    /// Whether an incident goes on.
+    fn ongoing(&self) -> bool {
+        usize::from(self.cause) < LOOKS
     }
 
-    /// Looks at a value from all sides and learns from it.
-    fn look(&mut self, value: f64, deviation: f64, scale: f64, settled: bool) -> Rarity {
-        let gain = 1.0 / (f64::from(self.level.weight) + 1.0);
-        let in_scales = 1.0 / scale;
-        let step = min((value - self.last).abs() * in_scales, MAX_DEVIATION);
-        self.last = value;
-        self.few += max(FEW, gain) * (value - self.few);
-        self.more += max(MORE, gain) * (value - self.more);
-        self.lively += max(LIVELY, gain) * (octaves(max(step, LEAST_STEP)) - self.lively);
-        let apart = value - self.more;
-        let mut rare = Rarity::NOT;
+    /// Keeps the quick mean where it is on the metric's axis when what is expected changes from the level to the season's
+    /// or back.
+    fn follow(&mut self, offset: f64) {
+        if (offset == 0.0) != (self.offset == 0.0) {
+            self.quick += offset - self.offset;
+        }
+        self.offset = offset;
+    }
+
+    /// Looks at a value from all sides, and learns from it.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "each is a number that `observe` has at hand, and none belongs to another"
+    )]
+    fn look(
+        &mut self,
+        shared: &Shared,
+        value: f64,
+        rest: f64,
+        rest_scale: f64,
+        ratio: f64,
+        scale: f64,
+        floor: f64,
+        settled: bool,
+    ) -> Looks {
+        let t = &shared.tuning;
         if settled {
-            self.run = if step < LEAST_STEP { self.run.saturating_add(1) } else { 0 };
-            rare.run = self.run_tail.observe(f64::from(self.run) * A_ROW);
-            rare.far = self.far_tail.observe(min(deviation.abs() * in_scales, MAX_DEVIATION));
-            rare.step = self.step_tail.observe(step);
+            self.count_row();
         }
-        if settled && self.value_axis.drawn() {
-            rare.value = self.value_tail.observe(self.values_seen.visit(self.value_axis.place(value)));
-            rare.few = self.few_tail.observe(self.few_seen.visit(self.value_axis.place(self.few)));
-            rare.apart = self.apart_tail.observe(self.apart_seen.visit(self.apart_axis.place(apart)));
-            rare.lively = self.lively_tail.observe(self.lively_seen.visit(self.lively_axis.place(self.lively)));
+        let weight = f64::from(self.level.weight);
+        let gain = 1.0 / (weight + 1.0);
+        // Events are remembered for longer than rows: what was seen once counts against the next for long, while the rows that
+        // it was rare among are those that the level remembers. Measured, that is worth a tenth of recall.
+        let row = Row { tuning: t, rows: weight, gain: max(gain, 1.0 / SCALE_ROWS), settled };
+        let mut looks = Looks { nats: [0.0; LOOKS], rises: [false; LOOKS], below: [false; LOOKS] };
+        let mut put = |look: usize, rarity: Rarity, below: bool| {
+            (looks.nats[look], looks.rises[look], looks.below[look]) = (rarity.nats, rarity.rises, below);
+        };
+        let limit = f64::from(t.rest_limit);
+        let limited = (rest / rest_scale).clamp(-limit, limit) as f32;
+        for (look, (mean, signal)) in self.means.iter_mut().zip(&mut self.mean_signals).enumerate() {
+            *mean += max(1.0 / t.means[look], gain as f32) * (limited - *mean);
+            put(look, signal.observe(&row, (*mean).into(), LEAST_MEAN, shared.keep[look]), *mean < 0.0);
         }
-        let limited = |distance: f64, scale: f64| if settled { min(distance, WINSOR * scale) } else { distance };
-        self.apart += gain * (limited(apart.abs(), self.apart) - self.apart);
-        let livelier = self.lively - self.usual_lively;
-        let learned = limited(livelier.abs(), self.lively_scale);
-        self.usual_lively += gain * if livelier < 0.0 { -learned } else { learned };
-        self.lively_scale += gain * (learned - self.lively_scale);
-        rare
+        let jump = rest - self.quick;
+        let most = if settled { f64::from(t.jump_limit) * self.jump.scale(floor) } else { f64::INFINITY };
+        self.quick += max(t.quick, gain) * jump.clamp(-most, most);
+        put(JUMP, self.jump.observe(&row, jump / ratio, floor, shared.keep[JUMP]), jump < 0.0);
+        if settled {
+            let outside = self.outside(value, t.novel_unit * scale) * t.novel_octave;
+            let mut rarity = self.novel.observe(outside, self.rows.into(), shared.keep[NOVEL], t);
+            rarity.nats *= t.novel_weight;
+            put(NOVEL, rarity, value < self.level.center);
+        }
+        (self.low, self.high) = (min(self.low, value), max(self.high, value));
+        put(STUCK, self.stay(value, &row), false);
+        looks
+    }
+
+    /// Counts a row of the tails, and halves all counts where they are many.
+    fn count_row(&mut self) {
+        self.rows += 1.0;
+        if self.rows >= MOST_ROWS {
+            self.rows *= 0.5;
+            self.tails(Tail::halve);
+        }
+    }
+
+    /// How many octaves a value lies beyond all that the series ever had, seen from its level in units of `unit`.
+    fn outside(&self, value: f64, unit: f64) -> f32 {
+        let nearest = value.clamp(self.low, self.high);
+        if nearest.to_bits() == value.to_bits() {
+            return 0.0;
+        }
+        let place = |value: f64| {
+            let far = (value - self.level.center) / unit;
+            octaves(1.0 + min(far.abs(), 1e300)).copysign(far)
+        };
+        (place(value) - place(nearest)).abs() as f32
+    }
+
+    /// How rare it is that a value stays the very same for so long. Where there were few changes little can be said, and
+    /// nothing of the value at which a series rests, within twice the longest rest: between two bursts of errors lie many
+    /// zeros.
+    fn stay(&mut self, value: f64, row: &Row<'_>) -> Rarity {
+        if value.to_bits() != self.last.to_bits() {
+            let counts = if self.ongoing() { self.counts_reported(row.tuning) } else { EVENT };
+            self.stuck.end_run(self.run.into(), counts);
+            if self.run > self.longest {
+                (self.resting, self.longest) = (self.last, self.run);
+            }
+            self.run = 0;
+            self.changes = self.changes.saturating_add(1);
+            return Rarity::default();
+        }
+        self.run = self.run.saturating_add(1);
+        let rests = self.longest >= RESTING && value.to_bits() == self.resting.to_bits() && self.run / 2 < self.longest;
+        if !row.settled || self.run < 2 || rests {
+            return Rarity::default();
+        }
+        let nats = self.stuck.nats(self.run.into(), self.rows.into(), row.tuning);
+        let most = 2.0 * ln(f64::from(self.changes) + 1.0);
+        Rarity { nats: min(nats, most), rises: !self.ongoing() }
+    }
+
+    /// Does something to each tail of distances.
+    fn tails(&mut self, f: impl FnMut(&mut Tail)) {
+        let signals = self.mean_signals.iter_mut().chain([&mut self.jump]);
+        signals.flat_map(Signal::tails).chain([&mut self.novel, &mut self.stuck]).for_each(f);
+    }
+
+    /// What an event counts that was reported. A series of which little is known has more that is not yet seen than
+    /// incidents.
+    fn counts_reported(&self, t: &Tuning) -> u8 {
+        min(EVENT, 1 + (EVENT >> min((self.rows / t.young) as u32, 7)))
     }
 
     /// The score.
-    fn judge(&mut self, rare: &Rarity, bar: f64, rate: f64) -> f64 {
-        let largest = rare.largest();
-        let rank = largest + LASTING * f64::from(self.lasting);
-        self.lasting += (LASTING_GAIN * (largest - f64::from(self.lasting))) as f32;
-        let early = EARLY_ROWS / (EARLY_ROWS + f64::from(self.level.weight));
-        let raised = (bar + f64::from(self.bar)) * (1.0 + EARLY * early * early);
-        let alarm = (rare.novelty() + OF_RANK * rank) / raised;
-        let told = self.told * AGAIN;
-        self.told *= RECOVERY;
-        // To the fourth power: below the threshold what is ordinary is told as close to 0.
-        let fourth = |x: f64| (x * x) * (x * x);
-        let ranked = fourth(rank / RANK);
-        let mut score = MOST_RANK * ranked / (1.0 + ranked);
-        if alarm > f64::from(told) {
-            self.told = alarm as f32;
-            score = max(score, if alarm < 1.0 { fourth(alarm) } else { alarm });
+    fn judge(&mut self, shared: &Shared, looks: &Looks) -> f64 {
+        let t = &shared.tuning;
+        let Looks { nats, rises, below } = looks;
+        let early = t.early_rows / (t.early_rows + f64::from(self.rows));
+        let by_time = octaves(f64::from(max(self.level.step, 1e-3)) / 60.0) * std::f64::consts::LN_2;
+        let by_time = by_time.clamp(-MOST_BY_TIME, MOST_BY_TIME);
+        let bar =
+            (max(shared.bar - t.by_time * by_time, 1.0) + f64::from(self.learned)) * (1.0 + t.early * early * early);
+        // What shows that the incident goes on: the shortest mean, and what reported it.
+        let (mut rank, mut now) = (0.0, 0.0);
+        let mut worst = [(0.0, LOOKS); 2];
+        for look in 0..LOOKS {
+            rank = max(rank, nats[look]);
+            if look == 0 || look == usize::from(self.cause) {
+                now = max(now, nats[look]);
+            }
+            let worst = &mut worst[usize::from(below[look])];
+            if rises[look] && nats[look] > worst.0 {
+                *worst = (nats[look], look);
+            }
         }
-        let excess = f64::from(u8::from(score > 1.0)) - rate;
-        self.bar = (f64::from(self.bar) + LEARNED_BAR * excess).clamp(LOWEST_BAR * bar, HIGHEST_BAR * bar) as f32;
-        score
+        let (mut score, mut cause) = (0.0, LOOKS);
+        for (side, (nats, look)) in worst.into_iter().enumerate() {
+            let reported = max(f64::from(self.reported[side]), t.across * f64::from(self.reported[1 - side]));
+            if nats > reported * t.again && nats > score * bar {
+                (score, cause) = (nats / bar, look);
+            }
+        }
+        // What was reported is held while the incident goes on.
+        let fades = if self.ongoing() { 1.0 } else { shared.reported };
+        for (reported, (nats, _)) in self.reported.iter_mut().zip(worst) {
+            *reported *= fades;
+            if score > 1.0 {
+                *reported = max(*reported, nats as f32);
+            }
+        }
+        let lasting = f64::from(self.lasting);
+        self.lasting = (lasting + LASTING_GAIN * (rank - lasting)) as f32;
+        let rank = rank + LASTING * lasting;
+        self.age = self.age.saturating_add(1);
+        if score > 1.0 {
+            if !self.ongoing() {
+                self.age = 0;
+            }
+            self.cause = cause as u8;
+        } else if now < t.ends * bar {
+            self.cause = LOOKS as u8;
+        }
+        // Adaptive conformal inference (Gibbs & Candès, NeurIPS 2021): a report raises the bar, a row without one lowers it.
+        let excess = f64::from(u8::from(score > 1.0)) - shared.rate;
+        self.learned = (f64::from(self.learned) + t.learned * excess).clamp(0.0, shared.bar) as f32;
+        let squared = (rank / RANK) * (rank / RANK);
+        let share = squared / (1.0 + squared);
+        if !self.ongoing() {
+            return max(score, QUIET * share);
+        }
+        let counts = self.counts_reported(t);
+        self.tails(|tail| tail.report(counts));
+        max(score, ONGOING.0 + ONGOING.1 * share)
     }
 
     /// Appends the state, little-endian.
-    pub(crate) fn write(&self, out: &mut Vec<u8>) {
+    pub(super) fn write(&self, out: &mut Vec<u8>) {
         let Self {
             counter,
             level,
             last,
-            few,
-            more,
-            lively,
-            usual_lively,
-            lively_scale,
-            apart,
-            value_axis,
-            apart_axis,
-            lively_axis,
-            values_seen,
-            few_seen,
-            apart_seen,
-            lively_seen,
-            far_tail,
-            step_tail,
-            value_tail,
-            few_tail,
-            apart_tail,
-            lively_tail,
-            run_tail,
+            low,
+            high,
+            means,
+            quick,
+            offset,
+            mean_signals,
+            jump,
+            novel,
+            stuck,
+            resting,
+            longest,
             run,
+            changes,
+            rows,
             lasting,
-            told,
-            bar,
-            turn,
+            learned,
+            reported,
+            cause,
+            age,
             season,
         } = self;
         counter.write(out);
         level.write(out);
-        let means = [last, few, more, lively, usual_lively, lively_scale, apart];
-        out.extend(means.map(|mean| mean.to_le_bytes()).as_flattened());
-        for axis in [value_axis, apart_axis, lively_axis] {
-            axis.write(out);
+        out.extend([last, low, high, quick, offset, resting].map(|value| value.to_le_bytes()).as_flattened());
+        out.extend(means.map(f32::to_le_bytes).as_flattened());
+        for signal in mean_signals.iter().chain([jump]) {
+            signal.write(out);
         }
-        for seen in [values_seen, few_seen, apart_seen] {
-            seen.write(out);
-        }
-        lively_seen.write(out);
-        for tail in [far_tail, step_tail] {
-            tail.write(out);
-        }
-        for tail in [value_tail, few_tail, apart_tail, lively_tail, run_tail] {
-            tail.write(out);
-        }
-        out.extend(run.to_le_bytes());
-        out.extend([lasting, told, bar].map(|value| value.to_le_bytes()).as_flattened());
-        out.extend([*turn, u8::from(season.is_some())]);
+        novel.write(out);
+        stuck.write(out);
+        out.extend([longest, run].map(|rows| rows.to_le_bytes()).as_flattened());
+        out.extend(changes.to_le_bytes());
+        out.extend([*rows, *lasting, *learned, reported[0], reported[1]].map(f32::to_le_bytes).as_flattened());
+        out.push(*cause);
+        out.extend(age.to_le_bytes());
+        out.push(u8::from(season.is_some()));
         if let Some(season) = season {
             season.write(out);
         }
     }
 
     /// Takes back off the front what `write` wrote; `None` where a value is impossible.
-    pub(crate) fn read(bytes: &mut &[u8]) -> Option<Self> {
-        let counter = Counter::read_back(bytes)?;
-        let level = Level::read(bytes)?;
-        let mut means = [0.0; 7];
-        for mean in &mut means {
-            *mean = f64::from_le_bytes(take(bytes)?);
+    pub(super) fn read(bytes: &mut &[u8]) -> Option<Self> {
+        let (counter, level) = (Counter::read_back(bytes)?, Level::read(bytes)?);
+        let mut series = Self { counter, level, ..Self::new() };
+        let Self { last, low, high, quick, offset, resting, .. } = &mut series;
+        for value in [last, low, high, quick, offset, resting] {
+            *value = f64::from_le_bytes(take(bytes)?);
         }
-        let [last, few, more, lively, usual_lively, lively_scale, apart] = means;
-        let mut series =
-            Self { counter, level, last, few, more, lively, usual_lively, lively_scale, apart, ..Self::new() };
-        for axis in [&mut series.value_axis, &mut series.apart_axis, &mut series.lively_axis] {
-            *axis = Axis::read(bytes)?;
+        for mean in &mut series.means {
+            *mean = f32::from_le_bytes(take(bytes)?);
         }
-        for seen in [&mut series.values_seen, &mut series.few_seen, &mut series.apart_seen] {
-            *seen = Visited::read(bytes)?;
+        for signal in series.mean_signals.iter_mut().chain([&mut series.jump]) {
+            *signal = Signal::read(bytes)?;
         }
-        series.lively_seen = Visited::read(bytes)?;
-        for tail in [&mut series.far_tail, &mut series.step_tail] {
-            *tail = Tail::read(bytes)?;
-        }
-        let Self { value_tail, few_tail, apart_tail, lively_tail, run_tail, .. } = &mut series;
-        for tail in [value_tail, few_tail, apart_tail, lively_tail, run_tail] {
-            *tail = Tail::read(bytes)?;
-        }
-        series.run = u16::from_le_bytes(take(bytes)?);
-        let [lasting, told, bar] = [take(bytes)?, take(bytes)?, take(bytes)?].map(f32::from_le_bytes);
-        let [turn, has_season] = take(bytes)?;
-        (series.lasting, series.told, series.bar, series.turn) = (lasting, told, bar, turn);
-        let possible = means.iter().all(|mean| mean.abs() <= 4.0 * MAX_VALUE)
-            && lively_scale >= 0.0
-            && apart >= 0.0
-            && [lasting, told].iter().all(|nats| (0.0..=1000.0).contains(nats))
-            && bar.abs() <= 1000.0
-            && [&series.apart_axis, &series.lively_axis].iter().all(|axis| axis.drawn() == series.value_axis.drawn())
-            && turn < TURN
+        (series.novel, series.stuck) = (Tail::read(bytes)?, Tail::read(bytes)?);
+        [series.longest, series.run] = [take(bytes)?, take(bytes)?].map(u16::from_le_bytes);
+        series.changes = u32::from_le_bytes(take(bytes)?);
+        let nats = [take(bytes)?, take(bytes)?, take(bytes)?, take(bytes)?, take(bytes)?].map(f32::from_le_bytes);
+        [series.rows, series.lasting, series.learned, series.reported[0], series.reported[1]] = nats;
+        [series.cause] = take(bytes)?;
+        series.age = u16::from_le_bytes(take(bytes)?);
+        let [has_season] = take(bytes)?;
+        let Self { last, low, high, quick, offset, resting, means, rows, lasting, learned, reported, cause, .. } =
+            &series;
+        let possible = [last, low, high, resting].iter().all(|value| value.abs() <= MAX_VALUE)
+            && [quick, offset].iter().all(|value| value.abs() <= 8.0 * MAX_VALUE)
+            && means.iter().all(|mean| mean.abs() <= 1e4)
+            && (0.0..=MOST_ROWS).contains(rows)
+            && [lasting, learned, &reported[0], &reported[1]].iter().all(|nats| (0.0..=1e4).contains(*nats))
+            && usize::from(*cause) <= LOOKS
             && has_season <= 1;
         if !possible {
             return None;
@@ -419,15 +505,11 @@ impl Series {
     }
 }
 
-/// True of one row in sixteen, as drawn by the row itself (multiplicative hashing, Knuth 6.4): series that began together
-/// then do not all take the room for their seasons in one batch.
-fn is_drawn(time_ns: i64, value: f64) -> bool {
-    (value.to_bits() ^ time_ns as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 60 == 0
-}
-
-/// -ln P of a rarity.
-fn nats(rarity: f64) -> f64 {
-    if rarity > 1.0 { ln(rarity) } else { 0.0 }
+/// Whether a row begins a season: where the value changes, one in sixteen, as drawn by the row itself (multiplicative
+/// hashing, Knuth 6.4). Series that began together then do not all take the room for their seasons in one batch.
+fn begins(time_ns: i64, value: f64, last: f64) -> bool {
+    value.to_bits() != last.to_bits()
+        && (value.to_bits() ^ time_ns as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 60 == 0
 }
 
 #[cfg(test)]
@@ -442,12 +524,14 @@ mod tests {
     /// Half-life of three days, as for daily swings.
     const USUAL: Parameters = Parameters { half_life: 259_200.0, false_alarm_rate: 1e-4, min_samples: 100 };
 
+    const T: Tuning = Tuning::SHIPPED;
+
     /// A series with its parameters, and a linear congruential generator (Knuth's MMIX constants).
     struct Run(Series, Parameters, Shared, u64);
 
     impl Run {
         fn new(parameters: Parameters) -> Self {
-            Self(Series::new(), parameters, Shared { seasons: 1, ..Shared::default() }, 1)
+            Self(Series::new(), parameters, Shared::new(&parameters, T, 1), 1)
         }
 
         fn at(&mut self, time_ns: i64, value: f64) -> Verdict {
@@ -465,6 +549,10 @@ mod tests {
             (-2.0 * libm::log(self.uniform())).sqrt() * libm::cos(std::f64::consts::TAU * self.uniform())
         }
 
+        fn gaussian_at(&mut self, _: i64) -> f64 {
+            self.gaussian()
+        }
+
         /// Scores `level` plus noise, a row a minute from row `from`; the alarms among them.
         fn alarms(&mut self, from: i64, rows: i64, level: f64) -> usize {
             (from..from + rows)
@@ -474,6 +562,14 @@ mod tests {
                 })
                 .count()
         }
+    }
+
+    /// What `read` makes of what `write` wrote.
+    fn read_back(series: &Series) -> Option<Series> {
+        let mut bytes = Vec::new();
+        series.write(&mut bytes);
+        let rest = &mut bytes.as_slice();
+        Series::read(rest).filter(|_| rest.is_empty())
     }
 
     #[test]
@@ -493,17 +589,6 @@ mod tests {
         assert!(spike.score > 1.0 && spike.deviation > 20.0, "{spike:?}");
         assert!(run.at(1001 * MINUTE, -30.0).deviation < -20.0);
         assert!(run.at(1002 * MINUTE, 0.0).deviation.abs() < 1.0);
-    }
-
-    #[test]
-    fn a_value_never_seen_outranks_a_farther_one_seen_often() {
-        let mut run = Run::new(USUAL);
-        for i in 0..3000 {
-            let value = run.gaussian() + if i % 20 == 0 { 100.0 } else { 0.0 };
-            run.at(i * MINUTE, value);
-        }
-        let [between, far] = [50.0, 100.0].map(|value| Run(run.0.clone(), USUAL, run.2, 1).at(3000 * MINUTE, value));
-        assert!(between.deviation < far.deviation && between.score > 2.0 * far.score, "{between:?} {far:?}");
     }
 
     #[test]
@@ -598,7 +683,7 @@ mod tests {
                 })
                 .count();
             let rate = alarms as f64 / rows as f64;
-            assert!((5e-5..1e-2).contains(&rate), "stream {kind}: {rate}");
+            assert!((1e-3..1.2e-2).contains(&rate), "stream {kind}: {rate}");
         }
     }
 
@@ -674,39 +759,18 @@ mod tests {
     }
 
     #[test]
-    fn a_collapsed_and_a_grown_variance_alarm() {
-        for (times, within, least) in [(0.1, 30, 8), (3.0, 30, 10)] {
-            let found = (1..=10).filter(|&seed| {
-                let mut run = Run::new(USUAL);
-                run.3 = seed * 7919;
-                run.alarms(0, 5000, 0.0);
-                let alarms = (5000..5000 + within).filter(|i| {
-                    let value = times * run.gaussian();
-                    run.at(i * MINUTE, value).score > 1.0
-                });
-                alarms.count() > 0
-            });
-            let found = found.count();
-            assert!(found >= least, "{times} times the usual: {found}");
-        }
-    }
-
-    #[test]
-    fn a_job_at_another_time_than_usual_alarms() {
-        for period in [10, 15, 30, 60] {
+    fn a_variance_that_grows_is_reported() {
+        let found = (1..=10).filter(|&seed| {
             let mut run = Run::new(USUAL);
-            let rows = 80 * period + 20_000;
-            let job = |run: &mut Run, works: bool| 10.0 + 0.5 * run.gaussian() + if works { 12.0 } else { 0.0 };
-            for i in 0..rows {
-                let value = job(&mut run, i % period < 3);
-                run.at(i * MINUTE, value);
-            }
-            let alarms = (0..period).filter(|i| {
-                let value = job(&mut run, (period / 2..period / 2 + 3).contains(i));
-                run.at((rows - rows % period + period + i) * MINUTE, value).score > 1.0
+            run.3 = seed * 7919;
+            run.alarms(0, 5000, 0.0);
+            let alarms = (5000..5120).filter(|i| {
+                let value = 3.0 * run.gaussian();
+                run.at(i * MINUTE, value).score > 1.0
             });
-            assert!((1..=2).contains(&alarms.count()), "every {period} minutes");
-        }
+            alarms.count() > 0
+        });
+        assert_eq!(found.count(), 10);
     }
 
     #[test]
@@ -733,7 +797,7 @@ mod tests {
                 *alarms += usize::from(run.at(i * 5 * MINUTE, value).score > 1.0);
             }
         }
-        assert!((1..=4).contains(&alarms[0]) && alarms[1] == 0, "{alarms:?}");
+        assert!((1..=6).contains(&alarms[0]) && alarms[1] == 0, "{alarms:?}");
     }
 
     #[test]
@@ -774,7 +838,7 @@ mod tests {
                     run.at(i * MINUTE, value).score > 1.0 && i > 2000
                 })
                 .count();
-            assert!(alarms <= 6, "kind {kind}: {alarms}");
+            assert!(alarms <= if kind == 3 { 20 } else { 6 }, "kind {kind}: {alarms}"); // the last has 18 cycles
         }
     }
 
@@ -809,6 +873,188 @@ mod tests {
         assert!(run.0.has_season() && run.2.seasons == 0);
     }
 
+    /// Rows of `score`, above 1.
+    fn reported(
+        run: &mut Run,
+        rows: std::ops::Range<i64>,
+        step: i64,
+        value: impl Fn(&mut Run, i64) -> f64,
+    ) -> Vec<i64> {
+        rows.filter(|&i| {
+            let value = value(run, i);
+            run.at(i * step, value).score > 1.0
+        })
+        .collect()
+    }
+
+    /// Office hours: 0 at night, 1 at noon, and much less at weekends. 1970 began on a Thursday.
+    fn office(minute: i64) -> f64 {
+        let far = ((minute % 1440) as f64 / 1440.0 - 0.5) / 0.16;
+        libm::exp(-0.5 * far * far) * if matches!((minute / 1440 + 4) % 7, 0 | 6) { 0.4 } else { 1.0 }
+    }
+
+    #[test]
+    fn bursts_after_zeros_are_each_reported() {
+        let mut run = Run::new(USUAL);
+        let burst = |run: &mut Run, i: i64| {
+            let (day, row) = (i / 8820, i % 8820);
+            if row < 8640 {
+                0.0
+            } else {
+                (5.0 * libm::pow(10.0, (day - 1).max(0) as f64) * (1.0 + run.uniform())).floor()
+            }
+        };
+        let found = reported(&mut run, 0..6 * 8820, 10_000_000_000, burst);
+        for day in 0..6 {
+            let began = day * 8820 + 8640;
+            assert!(found.iter().any(|row| (began..began + 10).contains(row)), "day {day}: {found:?}");
+        }
+        assert!(found.len() <= 14, "{found:?}");
+    }
+
+    #[test]
+    fn one_step_after_zeros_is_reported_once() {
+        let mut run = Run::new(USUAL);
+        let found = reported(&mut run, 0..6 * 8640, 10_000_000_000, |_, i| f64::from(u8::from(i >= 8640)));
+        assert_eq!(found, [8640]);
+    }
+
+    #[test]
+    fn outages_of_what_is_else_constant_are_each_reported() {
+        let mut run = Run::new(USUAL);
+        let down = |i: i64| i % 4320 >= 4300;
+        let found = reported(&mut run, 0..8 * 4320, MINUTE, |_, i| f64::from(u8::from(!down(i))));
+        assert!((0..8).all(|outage| found.contains(&(outage * 4320 + 4300))), "{found:?}");
+        let false_ones = found.iter().filter(|&&i| !down(i) && !down(i - 10)).count();
+        assert_eq!(false_ones, 0, "{found:?}");
+    }
+
+    #[test]
+    fn an_outage_at_noon_is_reported_where_zero_is_usual_at_night() {
+        let mut run = Run::new(USUAL);
+        let noon = 17 * 1440 + 720; // a Sunday's are fewer: a Monday
+        let requests = |run: &mut Run, i: i64| {
+            let usual = 1000.0 * office(i) * (1.0 + 0.05 * run.gaussian());
+            if (noon..noon + 20).contains(&i) { 0.0 } else { usual.max(0.0).floor() }
+        };
+        let found = reported(&mut run, 0..19 * 1440, MINUTE, requests);
+        assert!(found.iter().any(|row| (noon..noon + 3).contains(row)), "{found:?}");
+        let before: Vec<_> = found.iter().filter(|&&row| (8 * 1440..noon).contains(&row)).collect();
+        assert!(before.len() <= 2, "{before:?}");
+    }
+
+    #[test]
+    fn a_daily_job_that_does_not_run_is_reported() {
+        let mut run = Run::new(USUAL);
+        let job = |run: &mut Run, i: i64| {
+            let works = (150..170).contains(&(i % 1440)) && i / 1440 != 18;
+            10.0 + run.gaussian() + if works { 40.0 } else { 0.0 }
+        };
+        let found = reported(&mut run, 0..19 * 1440, MINUTE, job);
+        let missing = 18 * 1440 + 150;
+        assert!(found.iter().any(|row| (missing..missing + 25).contains(row)), "{found:?}");
+    }
+
+    #[test]
+    fn a_frozen_value_is_reported_though_the_day_explains_the_series() {
+        let mut run = Run::new(USUAL);
+        let from = 9 * 1440 + 720;
+        let mut held = 0.0;
+        let mut found = Vec::new();
+        for i in 0..from + 720 {
+            if i < from {
+                held = 500.0 + 500.0 * office(i) * (1.0 + 0.02 * run.gaussian());
+            }
+            if run.at(i * MINUTE, held).score > 1.0 && i >= from {
+                found.push(i - from);
+            }
+        }
+        assert!(found.first().is_some_and(|&row| row < 10), "{found:?}");
+    }
+
+    #[test]
+    fn a_counter_with_decimals_is_looked_at_as_a_rate() {
+        let (mut run, mut count) = (Run::new(USUAL), 0.0);
+        let mut found = Vec::new();
+        for i in 0..30_180_i64 {
+            if matches!(i, 12_000 | 18_000) {
+                count = 0.0;
+            }
+            let times =
+                if (20_000..20_180).contains(&i) { 3.0 } else { f64::from(u8::from(!(25_000..25_180).contains(&i))) };
+            count += times * 0.0137 * (80.0 + (run.uniform() * 41.0).floor());
+            if run.at(i * 10_000_000_000, (count * 100.0).floor() / 100.0).score > 1.0 {
+                found.push(i);
+            }
+        }
+        for (from, to) in [(20_000, 20_003), (25_000, 25_003)] {
+            assert!(found.iter().any(|row| (from..to).contains(row)), "{from}: {found:?}");
+        }
+        assert!(found.iter().all(|row| !(11_990..19_000).contains(row)), "resets: {found:?}");
+    }
+
+    #[test]
+    fn minutes_full_of_errors_are_reported_though_each_was_seen() {
+        let mut run = Run::new(USUAL);
+        // A row in thirty has errors, and each further one is half as frequent.
+        let errors = |run: &mut Run, i: i64| {
+            let uniform = run.uniform();
+            match i {
+                30_000..30_003 => 8.0,
+                _ if uniform < 1.0 / 30.0 => 1.0 - libm::log2(30.0 * uniform).ceil(),
+                _ => 0.0,
+            }
+        };
+        let found = reported(&mut run, 0..30_015, MINUTE, errors);
+        assert!(found.iter().any(|&row| row >= 30_000), "{found:?}");
+        assert!(found.len() <= 6, "{found:?}");
+    }
+
+    #[test]
+    fn an_incident_on_the_other_side_is_reported_as_well() {
+        let mut run = Run::new(USUAL);
+        run.alarms(0, 5000, 0.0);
+        assert!(run.alarms(5000, 30, 15.0) >= 1);
+        run.alarms(5030, 60, 0.0);
+        assert!(run.alarms(5090, 10, -20.0) >= 1);
+    }
+
+    #[test]
+    fn while_an_incident_goes_on_scores_stay_above_a_half_and_then_fall() {
+        let mut run = Run::new(USUAL);
+        run.alarms(0, 5000, 0.0);
+        let mut during = |rows: std::ops::Range<i64>, level: f64| {
+            let scores = rows.map(|i| {
+                let value = level + run.gaussian();
+                run.at(i * MINUTE, value).score
+            });
+            scores.collect::<Vec<_>>()
+        };
+        let incident = during(5000..5090, 20.0);
+        assert!(incident[0] > 1.0 && incident.iter().all(|&score| score > 0.5), "{incident:?}");
+        let after = during(5090..5200, 0.0);
+        assert!(after[60..].iter().all(|&score| score <= 0.5), "{after:?}");
+    }
+
+    #[test]
+    fn series_of_any_kind_leave_scores_finite_and_few_above_1() {
+        type Kind = (&'static str, i64, fn(&mut Run, i64) -> f64);
+        let kinds: [Kind; 6] = [
+            ("a year of zeros, hourly", 60 * MINUTE, |_, _| 0.0),
+            ("1e15 with steps of 1", MINUTE, |run, _| 1e15 + (run.uniform() * 4.0).floor()),
+            ("denormals", MINUTE, |run, _| 5e-324 * (run.uniform() * 9.0).floor()),
+            ("alternating signs", MINUTE, |_, i| if i % 2 == 0 { 1.0 } else { -1.0 }),
+            ("100 Hz", 10_000_000, Run::gaussian_at),
+            ("a row a day", 1440 * MINUTE, Run::gaussian_at),
+        ];
+        for (name, step, value) in kinds {
+            let mut run = Run::new(USUAL);
+            let found = reported(&mut run, 0..9000, step, value);
+            assert!(found.len() <= 3, "{name}: {found:?}");
+            assert_eq!(read_back(&run.0), Some(run.0), "{name}");
+        }
+    }
+
     #[test]
     fn a_saved_series_continues_bit_for_bit() {
         let mut run = Run::new(QUICK);
@@ -828,22 +1074,23 @@ mod tests {
         run.alarms(0, 500, 10.0);
         let mut bytes = Vec::new();
         run.0.write(&mut bytes);
-        // The last value, level, means and axes; weight, step, lasting, told, bar; the first mean of the season.
-        let doubles = [0, 19, 27].into_iter().chain((51..155).step_by(8)).chain([409]);
-        let fields = doubles.map(|at| (at, f64::NAN.to_le_bytes().to_vec()));
-        let fields = fields.chain([43, 47, 387, 391, 395].map(|at| (at, f32::NAN.to_le_bytes().to_vec())));
-        // A kind that is none, a negative scale, too many places, places out of order, counts that overflow, a turn too many, a flag, no bins of
-        // a day, a period that is none.
+        // Of the counter, the level, the last value and range, a scale, and the season.
+        let doubles = [0, 19, 35, 43, 59, 67, 75, 83, 91, 99, 119, 413, 421, 429, 437];
+        let fields = doubles.into_iter().map(|at| (at, f64::NAN.to_le_bytes().to_vec()));
+        // Weight, step, means, a held distance, rows, ranks, what was reported, and rows of the season.
+        let singles = [51, 55, 107, 111, 115, 143, 389, 393, 397, 401, 405, 445];
+        let fields = fields.chain(singles.into_iter().map(|at| (at, f32::NAN.to_le_bytes().to_vec())));
+        // A kind that is none, a negative mean square, levels of a tail out of order, an event that counts nothing, a look that is
+        // none, a flag, a unit of nothing, a bin that is none.
         let fields = fields.chain([
             (17, vec![3]),
-            (27, (-1.0_f64).to_le_bytes().to_vec()),
-            (179, vec![6]),
-            (155, vec![255, 255]),
-            (247, vec![255; 4]),
-            (399, vec![16]),
-            (400, vec![2]),
-            (497, vec![0]),
-            (bytes.len() - 1, vec![8]),
+            (35, (-1.0_f64).to_le_bytes().to_vec()),
+            (147, vec![8, 7]),
+            (149, vec![0]),
+            (409, vec![7]),
+            (412, vec![2]),
+            (421, 0.0_f64.to_le_bytes().to_vec()),
+            (453, vec![255; 2]),
         ]);
         for (at, corrupt) in fields {
             let mut bytes = bytes.clone();
