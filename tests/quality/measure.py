@@ -38,9 +38,8 @@ def arguments():
     return parser.parse_args()
 
 
-def streaming(detector, score, starts=STARTS, joins=JOINS, quick=False):
-    """Of the detector that needs no training; also what `make ablation` measures, with fewer starts and joins, and
-    `quick`, without VUS-PR."""
+def streaming(detector, score):
+    """Of the detector that needs no training."""
     data = detector.data
     folder = detector.nab()
     measured = {
@@ -48,13 +47,13 @@ def streaming(detector, score, starts=STARTS, joins=JOINS, quick=False):
         "alarms": {ALONE: {"NAB": alarms.of_nab(data, folder)}},
         "ranges": {},
     }
-    for start in starts:
+    for start in STARTS:
         for name in [*SETS, LONG]:
             detector.scores(name, start)
             counted = alarms.of_set(data, name, detector.folder(name, start))
             measured["alarms"].setdefault(start, {})[name] = counted
-            for join in joins if name in SETS else joins[:1]:
-                found = scorer.ranges(score, detector.folder(name, start, join), data.labels(name), quick)
+            for join in JOINS if name in SETS else JOINS[:1]:
+                found = scorer.ranges(score, detector.folder(name, start, join), data.labels(name))
                 measured["ranges"].setdefault(f"{start}, {join}", {})[name] = found
     return measured
 

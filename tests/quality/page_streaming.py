@@ -1,13 +1,11 @@
 """What the page says of the streaming detector."""
 
-import json
 from statistics import mean, median
 
 import numpy as np
 
 import alarms
 import references
-from ablation import FIGURES, WHOLE
 from markdown import heading, paragraph, percent, slashed, table
 from replay import ALONE, JOINS, LONG, MAXIMUM, SETS, STARTS, STREAMING
 from resources import GROWTH
@@ -92,7 +90,6 @@ def sections(measured):
     false_alarms(measured["alarms"])
     delay(measured["alarms"])
     resources(measured)
-    ablation(measured)
 
 
 def nab(found):
@@ -223,30 +220,3 @@ def resources(measured):
 
 def series(memory):
     return " and ".join(f"{of['series']:,}" for of in memory.values())
-
-
-def ablation(measured):
-    """What each part adds, if that was measured of the detector that this page is about."""
-    if not FIGURES.is_file():
-        return
-    without = json.loads(FIGURES.read_text())["without"]
-    found = {name: of["mean"]["AUC-PR"] for name, of in measured["ranges"][f"{ALONE}, {MAXIMUM}"].items()}
-    if any(abs(without[WHOLE]["AUC-PR"][name] - auc) > 1e-6 for name, auc in found.items()):
-        heading("What each part adds", 3)
-        paragraph("`make ablation` was last run on an earlier detector; run it, and this command again.")
-        return
-    heading("What each part adds", 3)
-    paragraph(
-        "Measured by `make ablation`, natively (the scores are the same to the last bit), with one part at a time "
-        "taken out of the code. NAB is the standard score at the best threshold / at 1; the sets are mean AUC-PR, "
-        "untrained, by the largest score of a row; behind each the share of ordinary values in alarm. Runs without a "
-        "step and shorter periods change little here, and are kept for what these series lack: a flat line where "
-        "there was noise, and a job at another time than usual (each has a test)."
-    )
-    sets = [*SETS, LONG]
-    table(["without", "NAB", *sets], [ablated(part, of, sets) for part, of in without.items()])
-
-
-def ablated(part, of, sets):
-    nab = f"{slashed(of['NAB'][PROFILES[0]], '.1f')}, {rate(of['rates']['NAB'])}"
-    return [part, nab, *(f"{of['AUC-PR'][name]:.3f}, {rate(of['rates'][name])}" for name in sets)]

@@ -5,7 +5,6 @@
 #   tests/quality/run.sh               measures and writes
 #   tests/quality/run.sh --streaming   measures the streaming detector alone, the others as in an earlier run;
 #                                      what it writes is target/quality/quality.md
-#   tests/quality/run.sh --ablation    measures what each part of the streaming detector adds, for the next run's page
 #
 # From the environment:
 #   QUALITY         the folder with prepare.py and score.py, which are no part of this project
@@ -35,7 +34,7 @@ done
 [ "${1:-}" != --check ] || exit 0
 
 qualm=${QUALM_BIN:-$root/target/release/qualm}
-if [ ! -x "$qualm" ] && [ "${1:-}" != --ablation ]; then
+if [ ! -x "$qualm" ]; then
     say "there is no qualm at $qualm: run \`make build\`, or set the variable QUALM_BIN."
     exit 1
 fi
@@ -59,9 +58,6 @@ if [ -z "${QUALITY_DATA:-}" ] && [ ! -d "$data" ]; then
 fi
 
 given=(--score "$quality/score.py" --data "$data" --work "$target")
-if [ "${1:-}" = --ablation ]; then
-    exec "$python" "$here/ablation.py" "${given[@]}"
-fi
 rm -rf "$target/models" "$target/scores" "$target/inputs" "$target/resources" # of an earlier run
 # Another binary has nothing to do with what `cargo bench` measures.
 [ -n "${QUALM_BIN:-}" ] || given+=(--criterion "$root/target/criterion")
