@@ -6,8 +6,11 @@ import json
 from pathlib import Path
 
 import alarms
+import events
+import intervals
 import resources
 import scorer
+import sets
 from replay import ALONE, HOLDING, JOINS, LONG, SETS, STARTS, TRAINED, Data, Streaming, Trained, replayed
 
 
@@ -41,10 +44,11 @@ def arguments():
 def streaming(detector, score):
     """Of the detector that needs no training."""
     data = detector.data
-    folder = detector.nab()
+    untrained, counted = of_events(detector, scorer.load(score))
     measured = {
-        "nab": scorer.nab(score, folder, data.labels("NAB")),
-        "alarms": {ALONE: {"NAB": alarms.of_nab(data, folder)}},
+        "events": untrained,
+        "nab": scorer.nab(score, detector.folder("NAB"), data.labels("NAB")),
+        "alarms": {ALONE: counted},
         "ranges": {},
     }
     for start in STARTS:
@@ -56,6 +60,29 @@ def streaming(detector, score):
                 found = scorer.ranges(score, detector.folder(name, start, join), data.labels(name))
                 measured["ranges"].setdefault(f"{start}, {join}", {})[name] = found
     return measured
+
+
+def of_events(detector, score):
+    """The figures of the sets without a train part, and what the alarms of each of their series come to."""
+    data, figures, counted, drawn = detector.data, {"real": {}, "compared": {}}, {}, {}
+    comparable = {(one.set, one.stem) for _, found in sets.compared(data) for one in found}
+    for name in [*sets.REAL, sets.SCENARIOS]:
+        series = sets.series(data, name)
+        folder = detector.whole(name, series)
+        found = events.judged(score, data, series, lambda one: score.read_scores(folder / f"{one.stem}.csv"))
+        counted[name] = alarms.of_series(data, folder, found)
+        drawn[name] = intervals.draws(score, found, scorer.SHIPPED)
+        figures["real"][name] = {**events.figures(score, found), "interval": intervals.of(drawn[name])}
+        if some := [one for one in found if (one["series"].set, one["series"].stem) in comparable]:
+            figures["compared"][name] = events.figures(score, some)
+        if name == sets.SCENARIOS:
+            figures["scenarios"] = {"all": figures["real"].pop(name), **events.of_scenarios(score, found)}
+    without = [name for name in sets.REAL if name != sets.HARD]
+    for what, names in (("mean", sets.REAL), ("mean without", without)):
+        joined = intervals.joined([drawn[name] for name in names])
+        means = events.mean([figures["real"][name] for name in names])
+        figures[what] = {**means, "interval": intervals.of(joined)}
+    return figures, counted
 
 
 def trained(detectors, score):
