@@ -72,17 +72,22 @@ def of_events(detector, score):
         found = events.judged(score, data, series, lambda one: score.read_scores(folder / f"{one.stem}.csv"))
         counted[name] = alarms.of_series(data, folder, found)
         drawn[name] = intervals.draws(score, found, scorer.SHIPPED)
-        figures["real"][name] = {**events.figures(score, found), "interval": intervals.of(drawn[name])}
+        whole = {**events.figures(score, found), "interval": intervals.of(drawn[name])}
+        if name == sets.SCENARIOS:
+            figures["scenarios"] = {"all": whole, **events.of_scenarios(score, found)}
+        else:
+            figures["real"][name] = whole
         if some := [one for one in found if (one["series"].set, one["series"].stem) in comparable]:
             figures["compared"][name] = events.figures(score, some)
-        if name == sets.SCENARIOS:
-            figures["scenarios"] = {"all": figures["real"].pop(name), **events.of_scenarios(score, found)}
-    without = [name for name in sets.REAL if name != sets.HARD]
-    for what, names in (("mean", sets.REAL), ("mean without", without)):
-        joined = intervals.joined([drawn[name] for name in names])
-        means = events.mean([figures["real"][name] for name in names])
-        figures[what] = {**means, "interval": intervals.of(joined)}
+    figures["mean"] = mean(sets.REAL, figures["real"], drawn)
+    figures["mean without"] = mean([name for name in sets.REAL if name != sets.HARD], figures["real"], drawn)
     return figures, counted
+
+
+def mean(names, figures, drawn):
+    """The mean of sets, each of which is resampled by itself."""
+    joined = intervals.joined([drawn[name] for name in names])
+    return {**events.mean([figures[name] for name in names]), "interval": intervals.of(joined)}
 
 
 def trained(detectors, score):

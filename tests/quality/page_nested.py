@@ -1,6 +1,11 @@
 """What the page says of figures that the shipped constants had no part in, and of what each part of the detector adds.
 
-Both are measured by the native harness, which leaves a JSON file for each, and both are left out where it did not.
+Both are measured by the native harness, which leaves a JSON file for each, and both are left out where it did not. FIGURES
+are `hit`, `false_day`, `recall_1000` and `recall_10000`; any may be missing.
+
+nested.json: {"in_sample": {SET: FIGURES}, "out_of_fold": {SET: FIGURES}, "intervals": {SET: {FIGURE: [low, high]}},
+"nab": {"in_sample": [standard, low FP, low FN], "out_of_fold": [...]}}; the last two may be missing.
+ablation.json: {"parts": [{"without": TEXT, FIGURES}]}.
 """
 
 import json

@@ -80,7 +80,9 @@ def methods():
         f"variance (of {tsb.WINDOW} rows) and the squared difference to the row before are one line of code each. These "
         "five have no threshold of their own. They get values standardised by the whole series."
     )
-    paragraph(f"{AHEAD} Not causal: the score of a row depends on later rows, so it is not to be had in a live pipeline.")
+    paragraph(
+        f"{AHEAD} Not causal: the score of a row depends on later rows, so it is not to be had in a live pipeline."
+    )
 
 
 def scenarios(rows):
@@ -95,7 +97,9 @@ def scenarios(rows):
 
 
 def real(rows, names):
-    paragraph("Recall at 1 false episode in 1,000 / in 10,000 ordinary rows. The mean is that of the sets in this table.")
+    paragraph(
+        "Recall at 1 false episode in 1,000 / in 10,000 ordinary rows. The mean is that of the sets in this table."
+    )
     table(
         ["", *(f"{name} ({sample(rows, name)})" for name in names), "mean"],
         [[name, *pairs(of, names, list(BUDGETS))] for name, of in rows.items()],

@@ -38,7 +38,8 @@ class Series:
         with open(self.path) as file:
             lines = file.read().splitlines()[1:]
         cells = [line.split(",") for line in lines]
-        return [seconds(row[0]) for row in cells], np.array([[float(cell or "nan") for cell in row[1:]] for row in cells])
+        values = np.array([[float(cell or "nan") for cell in row[1:]] for row in cells])
+        return [seconds(row[0]) for row in cells], values
 
     def step(self):
         """The usual seconds from a row to the next."""

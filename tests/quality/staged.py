@@ -6,6 +6,7 @@ and `cpu--` has an observation each five minutes, where others have one each min
 """
 
 from datetime import datetime, timezone
+from math import isnan
 
 import numpy as np
 
@@ -27,8 +28,12 @@ def write(series, folder):
     if not path.is_file():
         times, values = series.rows()
         rows = zip(times, values[:, 0].tolist())
-        lines = (f"{datetime.fromtimestamp(time, timezone.utc):%Y-%m-%dT%H:%M:%SZ},{value!r}\n" for time, value in rows if value == value)
+        lines = (f"{utc(time)},{value!r}\n" for time, value in rows if not isnan(value))
         path.write_text("time,value\n" + "".join(lines))
+
+
+def utc(time):
+    return f"{datetime.fromtimestamp(time, timezone.utc):%Y-%m-%dT%H:%M:%SZ}"
 
 
 def read(score, series, folder):
