@@ -1,6 +1,7 @@
 """Which events are found, how late, and at the price of how many false episodes: counted by score.py."""
 
 import json
+from functools import cache
 from statistics import median
 
 import numpy as np
@@ -19,19 +20,27 @@ STEP = 60
 
 def judged(score, data, series, scores):
     """What score.py makes of each series: its events, its ordinary rows and its scores, which `scores` gives."""
-    found, windows = [], {}
+    found = []
     for one in series:
-        folder = data.labels(one.set)
-        if one.set not in windows:
-            file = folder / "windows.json"
-            windows[one.set] = json.loads(file.read_text()) if file.is_file() else {}
-        label, times = score.labelled(folder, one.stem, windows[one.set], STEP)
+        label, times = labels(score, data, one)
         of = scores(one)
         if len(of) != len(label):
             raise SystemExit(f"quality: {one.set} {one.stem}: {len(of)} scores for {len(label)} labels")
         dissected = score.dissect(of, label, times, TOLERANCE.get(one.set, 0), WARMUP)
         found.append({**dissected, "series": one, "label": label > 0})
     return found
+
+
+@cache
+def labels(score, data, series):
+    """Which rows are labelled, and when they were."""
+    folder = data.labels(series.set)
+    return score.labelled(folder, series.stem, windows(folder / "windows.json"), STEP)
+
+
+@cache
+def windows(file):
+    return json.loads(file.read_text()) if file.is_file() else {}
 
 
 def figures(score, found, threshold=SHIPPED, budgets=None):

@@ -78,11 +78,11 @@ def methods():
         "the last 14 days; it reports where two rows in a row lie four deviations outside. Sub-PCA, POLY and KMeansAD "
         "are the TSB-AD package's, with the parameters that it gives as the best for series of one column. The moving "
         f"variance (of {tsb.WINDOW} rows) and the squared difference to the row before are one line of code each. These "
-        "five have no threshold of their own. They get values standardised by the whole series."
+        "five have no threshold of their own. They get values standardised by the whole series; scaled, and for the three of "
+        "the package, their scores are standardised by the whole series as well, which helps them where one threshold is "
+        "to suit several series. A live pipeline cannot do either, since the rest of the series is still to come."
     )
-    paragraph(
-        f"{AHEAD} Not causal: the score of a row depends on later rows, so it is not to be had in a live pipeline."
-    )
+    paragraph(f"{AHEAD} Not causal: it looks at later rows for more than the scale, too.")
 
 
 def scenarios(rows):

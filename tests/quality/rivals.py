@@ -87,7 +87,7 @@ class Rival:
     def __init__(self, name, work):
         self.name = name
         self.staged = work / "rivals" / "series"
-        self.scores = work / "rivals" / name.replace(" ", "-").replace("'", "")
+        self.scores = work / "rivals" / "".join(letter if letter.isalnum() else "-" for letter in name)
 
     def lacks(self):
         """What it cannot do without and is not there."""
