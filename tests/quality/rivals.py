@@ -46,7 +46,7 @@ def main():
             say(f"{one.name} is left out: there is no {one.lacks()}")
             continue
         one.score(compared)
-        figures[one.name] = {"threshold": THRESHOLDS.get(one.name), "causal": one.name not in tsb.NOT_CAUSAL}
+        figures[one.name] = {"threshold": THRESHOLDS.get(one.name), "later": tsb.LATER.get(one.name)}
         figures[one.name]["sets"] = dict(measured(score, data, compared, one))
         given.out.write_text(json.dumps({"made by": "make rivals", "rivals": figures}, indent=1) + "\n")
         say(f"{one.name}: {summary(figures[one.name])}")
