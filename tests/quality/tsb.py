@@ -73,31 +73,6 @@ DETECTORS = {
 LATER = {name: "score" if name in ("Sub-PCA", "POLY", "KMeansAD") else "scale" for name in DETECTORS}
 
 
-def scores(values):
-        found = np.nan_to_num(np.asarray(detector(values), float).ravel())
-        found /= max(np.abs(found).max(), np.finfo(float).tiny)  # some are too large to be squared
-        deviation = found.std()
-        return (found - found.mean()) / deviation if deviation else found
-
-    return scores
-
-
-SCALED = ", scaled"
-# With the parameters that the package gives as the best for series of one column (`Optimal_Uni_algo_HP_dict`). Scores of
-# its detectors as they are serve several series together far worse.
-DETECTORS = {
-    "moving variance": moving_variance,
-    f"moving variance{SCALED}": scaled(moving_variance),
-    "squared difference": squared_difference,
-    f"squared difference{SCALED}": scaled(squared_difference),
-    "Sub-PCA": scaled(sub_pca),
-    "POLY": scaled(poly),
-    "KMeansAD": scaled(kmeans_ad),
-}
-# Those that look at observations that come later, but for what scales them.
-NOT_CAUSAL = ["Sub-PCA", "POLY", "KMeansAD"]
-
-
 def scores(detector, values):
     """The scores of a series, or None where the detector fails on it (of values that never change, for instance)."""
     try:
