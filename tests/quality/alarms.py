@@ -54,8 +54,8 @@ def count(scores, label, step):
 
 
 def of_metric(scores, label):
-    """Of one metric's rows outside of labels: how many are scored, how many are in alarm, how many alarms begin; and the
-    first two of the rows from SETTLED on."""
+    """Of one metric's rows outside of labels: how many are scored, how many are in alarm, how many alarms begin; and
+    the first two of the rows from SETTLED on."""
     alarm = scores > 1
     ordinary = ~label & ~np.isnan(scores)
     counts = [ordinary, alarm & ordinary, begun(alarm) & ordinary, ordinary[SETTLED:], (alarm & ordinary)[SETTLED:]]

@@ -1,7 +1,7 @@
 """How far figures may be off: 95 % intervals by the bootstrap, whose samples are series drawn with replacement.
 
-False episodes and hits of each series are counted once at each of some hundred thresholds; a sample then is a weight for
-each series, and all samples' figures are a few products of matrices.
+False episodes and hits of each series are counted once at each of some hundred thresholds; a sample then is a weight
+for each series, and all samples' figures are a few products of matrices.
 """
 
 import numpy as np

@@ -41,9 +41,9 @@ def terms():
         "`score.py events`. Nothing is trained, and each series is scored from its first row on."
     )
     paragraph(
-        f"Intervals hold 95 % of {SAMPLES} bootstrap samples, which draw series with replacement. They say how much the "
-        "choice of series matters. They do not say how much the detector was fitted to these series, and a set of one "
-        "series does not vary in them."
+        f"Intervals hold 95 % of {SAMPLES} bootstrap samples, which draw series with replacement. They say how much "
+        "the choice of series matters. They do not say how much the detector was fitted to these series, and a set of "
+        "one series does not vary in them."
     )
 
 
@@ -64,9 +64,9 @@ def scenarios(found):
     kinds = [*(kind for kind in INCIDENTS if kind in of), *(kind for kind in of if kind not in INCIDENTS)]
     table(["incident", *HEAD, *RECALL], [[INCIDENTS.get(kind, kind), *cells(of[kind])] for kind in kinds])
     paragraph(
-        "`score.py` takes a row of a scenario as a minute. CPU, disk, connections and temperature have a row every five "
-        "minutes, so their false episodes are counted as five times as many a day as there are. By the times of the "
-        f"rows there are {found['false_real_day']:.2f} a series and day over all scenarios."
+        "`score.py` takes a row of a scenario as a minute. CPU, disk, connections and temperature have a row every "
+        "five minutes, so their false episodes are counted as five times as many a day as there are. By the times of "
+        f"the rows there are {found['false_real_day']:.2f} a series and day over all scenarios."
     )
 
 

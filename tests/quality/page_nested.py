@@ -1,7 +1,7 @@
 """What the page says of figures that the shipped constants had no part in, and of what each part of the detector adds.
 
-Both are measured by the native harness, which leaves a JSON file for each, and both are left out where it did not. FIGURES
-are `hit`, `false_day`, `recall_1000` and `recall_10000`; any may be missing.
+Both are measured by the native harness, which leaves a JSON file for each, and both are left out where it did not.
+FIGURES are `hit`, `false_day`, `recall_1000` and `recall_10000`; any may be missing.
 
 nested.json: {"in_sample": {SET: FIGURES}, "out_of_fold": {SET: FIGURES}, "intervals": {SET: {FIGURE: [low, high]}},
 "nab": {"in_sample": [standard, low FP, low FN], "out_of_fold": [...]}}; the last two may be missing.
@@ -31,9 +31,9 @@ def sections():
 def nested(found):
     heading(f"`{STREAMING}` on sets that its constants were not chosen on")
     paragraph(
-        "The shipped constants were chosen with all of these sets in sight. Here they are chosen again for each set, on "
-        "the others alone, by the same search; then the set is scored with them. Each cell is the figure with the set "
-        "in sight / with the set left out. On your own metrics expect the second, not the first."
+        "The shipped constants were chosen with all of these sets in sight. Here they are chosen again for each set, "
+        "on the others alone, by the same search; then the set is scored with them. Each cell is the figure with the "
+        "set in sight / with the set left out. On your own metrics expect the second, not the first."
     )
     inside, outside = found["in_sample"], found["out_of_fold"]
     rows = [[name, *(both(inside.get(name, {}), of, figure) for figure in FIGURES)] for name, of in outside.items()]

@@ -160,10 +160,10 @@ def false_alarms(counted):
     paragraph(
         f"`false_alarm_rate` is {RATE_TEXT} by default: of 10,000 ordinary values of a metric one may be above 1. "
         "Measured on all scored values outside of labels: the share of values above 1, of all metrics of a set "
-        f"together, from row {alarms.SETTLED} on, over that rate, which is to be within {WITHIN} times of 1 either way; "
-        "the same share from the first row on, metric by metric; and how many alerts begin in a day, a run of values "
-        "above 1 being one. Not every one is false: labels are those of the people who wrote them. A row of 38 metrics "
-        "has an alert with any of them, hence the last column."
+        f"together, from row {alarms.SETTLED} on, over that rate, which is to be within {WITHIN} times of 1 either "
+        "way; the same share from the first row on, metric by metric; and how many alerts begin in a day, a run of "
+        "values above 1 being one. Not every one is false: labels are those of the people who wrote them. A row of 38 "
+        "metrics has an alert with any of them, hence the last column."
     )
     over = f"from row {alarms.SETTLED} on, over {RATE_TEXT}"
     shares = ["all rows: values above 1, mean of metrics", "median"]

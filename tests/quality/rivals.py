@@ -2,8 +2,8 @@
 """Measures other detectors on the series that `streaming` is measured on, and writes their figures as JSON.
 
 Three are run by the programs in the folder `rivals` beside score.py, the rest is in tsb.py. Each reads series of one
-column: all of the sets that have some, and the first seed of the scenarios. Scores that are there from an earlier run are
-kept, in target/quality/rivals; remove that folder to measure anew.
+column: all of the sets that have some, and the first seed of the scenarios. Scores that are there from an earlier run
+are kept, in target/quality/rivals; remove that folder to measure anew.
 """
 
 import argparse

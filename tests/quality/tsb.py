@@ -1,7 +1,7 @@
 """Detectors of the TSB-AD package, and two that are one line each, as its users run them: on a whole series at once.
 
-The package's modules import PyTorch, `hurst` and `arch` for detectors that are not used here; empty modules stand in for
-them during the import.
+The package's modules import PyTorch, `hurst` and `arch` for detectors that are not used here; empty modules stand in
+for them during the import.
 """
 
 import contextlib
@@ -46,7 +46,7 @@ def kmeans_ad(values):
 
 
 def scaled(detector):
-    """Its scores with a mean of 0 and a deviation of 1 over the series, so that one threshold may suit several series."""
+    """Its scores with a mean of 0 and a deviation of 1 over a series, so that one threshold may suit several."""
 
     def scores(values):
         found = np.nan_to_num(np.asarray(detector(values), float).ravel())
@@ -58,8 +58,8 @@ def scaled(detector):
 
 
 SCALED = ", scaled"
-# With the parameters that the package gives as the best for series of one column (`Optimal_Uni_algo_HP_dict`). Scores of
-# its detectors as they are serve several series together far worse.
+# With the parameters that the package gives as the best for series of one column (`Optimal_Uni_algo_HP_dict`). As they
+# are, its detectors' scores serve several series together far worse.
 DETECTORS = {
     "moving variance": moving_variance,
     f"moving variance{SCALED}": scaled(moving_variance),
@@ -97,7 +97,8 @@ def column(values):
 @cache
 def package():
     """The package's classes, which import what is not installed, and do not use it."""
-    import scipy.stats, sklearn.decomposition, statsmodels.api  # noqa: E401,F401: before an empty module can mislead them
+    # Before an empty module can mislead them.
+    import scipy.stats, sklearn.decomposition, statsmodels.api  # noqa: E401,F401
 
     absent = {name: ModuleType(name) for name in ABSENT if name not in sys.modules}
     for name, module in absent.items():
