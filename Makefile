@@ -69,7 +69,7 @@ bench: build plugins
 	$(CARGO) bench --locked -p qualm-tests --bench reload
 	$(CARGO) bench --locked -p qualm-tests --bench plugins
 
-# Scores labelled metrics, writes docs/quality.md; takes twenty minutes. QUALM_BIN=FILE measures another binary.
+# Scores labelled metrics, writes docs/quality.md; takes half an hour. QUALM_BIN=FILE measures another binary.
 quality:
 	@QUALITY='$(QUALITY)' tests/quality/run.sh --check
 	$(if $(QUALM_BIN),,$(MAKE) build)

@@ -215,8 +215,8 @@ def resources(measured):
     paragraph(
         "What scoring adds is the CPU time of `qualm replay` with the shipped configuration less that where nothing is "
         "selected, over lines of ten fields; finding the series and writing the scores are in it. Anomalies: each row "
-        f"is {GROWTH} times as far out as the last; {percent(cost['anomalous']['in_alarm'])} of their lines were in "
-        f"alarm, and {percent(cost['ordinary']['in_alarm'])} of the ordinary ones. The detector alone, natively and as "
+        f"is {GROWTH} times as far out as the last; {percent(cost['anomalous']['in_alarm'])} of their lines had "
+        f"an alert, and {percent(cost['ordinary']['in_alarm'])} of the ordinary ones. The detector alone, natively and as "
         "component, is timed by `cargo bench -p qualm --bench pieces`, which `make quality` runs; "
         "[benchmarks.md](benchmarks.md) has more. Memory is what the process grows by with each series at its peak, "
         f"measured with {series(memory)} series; no snapshots are taken."
