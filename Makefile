@@ -7,7 +7,7 @@ WIT := wit/detection.wit
 # Where the labelled metrics and their scorer are, which a clone does not have.
 QUALITY ?= ../shared/quality
 
-.PHONY: build plugins demo test lint unit e2e page bench quality ablation toolchain clean
+.PHONY: build plugins demo test lint unit e2e page bench quality rivals toolchain clean
 
 # All is built with the same profile and the same set of packages, so that wasmtime is compiled once.
 # The release binary is target/release/qualm, the components are target/components/*.wasm.
@@ -69,17 +69,17 @@ bench: build plugins
 	$(CARGO) bench --locked -p qualm-tests --bench reload
 	$(CARGO) bench --locked -p qualm-tests --bench plugins
 
-# Scores labelled metrics, writes docs/quality.md; takes twenty minutes. QUALM_BIN=FILE measures another binary.
+# Scores labelled metrics, writes docs/quality.md; takes half an hour. QUALM_BIN=FILE measures another binary.
 quality:
 	@QUALITY='$(QUALITY)' tests/quality/run.sh --check
 	$(if $(QUALM_BIN),,$(MAKE) build)
 	$(if $(QUALM_BIN),,$(CARGO) bench --locked -p qualm --bench pieces -- 'rows of streaming.*1000 a batch')
 	QUALITY='$(QUALITY)' QUALM_BIN='$(QUALM_BIN)' tests/quality/run.sh
 
-# What each part of the streaming detector adds, for docs/quality.md; takes some minutes for each that changed.
-ablation:
+# Scores the same metrics with other detectors, for docs/quality.md; takes an hour, and needs java, javac and mvn.
+rivals:
 	@QUALITY='$(QUALITY)' tests/quality/run.sh --check
-	QUALITY='$(QUALITY)' tests/quality/run.sh --ablation
+	QUALITY='$(QUALITY)' tests/quality/run.sh --rivals
 
 toolchain:
 	@guest/components/toolchain.sh

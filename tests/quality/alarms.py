@@ -1,12 +1,14 @@
 """What a series' alarms come to, an alarm being a score above 1: how many are false, and how soon an event is found."""
 
-import json
 import sys
 from datetime import datetime
 
 import numpy as np
 
 from replay import read
+
+# The row from which on a series is no longer new.
+SETTLED = 500
 
 
 def of_set(data, name, folder):
@@ -18,15 +20,12 @@ def of_set(data, name, folder):
     return counted
 
 
-def of_nab(data, folder):
-    """Those of each of NAB's streams; its windows are the labels."""
+def of_series(data, folder, found):
+    """Those of series that score.py has labels of, as events.py found them."""
     counted = {}
-    for name, windows in json.loads((data.labels("NAB") / "windows.json").read_text()).items():
-        times = data.times(data.nab / name)
-        label = np.zeros(len(times), bool)
-        for begin, end in windows:
-            label[times.index(begin.split(".")[0]) : times.index(end.split(".")[0]) + 1] = True
-        counted[name] = count(read(folder / name), label, minutes(times))
+    for one in found:
+        series = one["series"]
+        counted[series.stem] = count(read(folder / f"{series.stem}.csv"), one["label"], series.step() / 60)
     return counted
 
 
@@ -55,10 +54,12 @@ def count(scores, label, step):
 
 
 def of_metric(scores, label):
-    """Of one metric's rows outside of labels: how many are scored, how many are in alarm, how many alarms begin."""
+    """Of one metric's rows outside of labels: how many are scored, how many are in alarm, how many alarms begin; and
+    the first two of the rows from SETTLED on."""
     alarm = scores > 1
     ordinary = ~label & ~np.isnan(scores)
-    return [int(rows.sum()) for rows in (ordinary, alarm & ordinary, begun(alarm) & ordinary)]
+    counts = [ordinary, alarm & ordinary, begun(alarm) & ordinary, ordinary[SETTLED:], (alarm & ordinary)[SETTLED:]]
+    return [int(rows.sum()) for rows in counts]
 
 
 def begun(alarm):
@@ -67,7 +68,13 @@ def begun(alarm):
 
 def rates(counted):
     """The share of values in alarm, of each metric of a set, outside of labels."""
-    return [alarmed / scored for one in counted.values() for scored, alarmed, _ in one["metrics"] if scored]
+    return [alarmed / scored for one in counted.values() for scored, alarmed, *_ in one["metrics"] if scored]
+
+
+def settled(counted):
+    """The share of values in alarm from row SETTLED on, of all metrics of a set together, outside of labels."""
+    scored, alarmed = np.sum([metric[3:] for one in counted.values() for metric in one["metrics"]], axis=0)
+    return alarmed / scored if scored else None
 
 
 def per_day(counted):
@@ -76,7 +83,7 @@ def per_day(counted):
     return [
         began * day / (scored * one["minutes"])
         for one in counted.values()
-        for scored, _, began in one["metrics"]
+        for scored, _, began, *_ in one["metrics"]
         if scored
     ]
 

@@ -6,8 +6,11 @@ import json
 from pathlib import Path
 
 import alarms
+import events
+import intervals
 import resources
 import scorer
+import sets
 from replay import ALONE, HOLDING, JOINS, LONG, SETS, STARTS, TRAINED, Data, Streaming, Trained, replayed
 
 
@@ -38,25 +41,53 @@ def arguments():
     return parser.parse_args()
 
 
-def streaming(detector, score, starts=STARTS, joins=JOINS, quick=False):
-    """Of the detector that needs no training; also what `make ablation` measures, with fewer starts and joins, and
-    `quick`, without VUS-PR."""
+def streaming(detector, score):
+    """Of the detector that needs no training."""
     data = detector.data
-    folder = detector.nab()
+    untrained, counted = of_events(detector, scorer.load(score))
     measured = {
-        "nab": scorer.nab(score, folder, data.labels("NAB")),
-        "alarms": {ALONE: {"NAB": alarms.of_nab(data, folder)}},
+        "events": untrained,
+        "nab": scorer.nab(score, detector.folder("NAB"), data.labels("NAB")),
+        "alarms": {ALONE: counted},
         "ranges": {},
     }
-    for start in starts:
+    for start in STARTS:
         for name in [*SETS, LONG]:
             detector.scores(name, start)
             counted = alarms.of_set(data, name, detector.folder(name, start))
             measured["alarms"].setdefault(start, {})[name] = counted
-            for join in joins if name in SETS else joins[:1]:
-                found = scorer.ranges(score, detector.folder(name, start, join), data.labels(name), quick)
+            for join in JOINS if name in SETS else JOINS[:1]:
+                found = scorer.ranges(score, detector.folder(name, start, join), data.labels(name))
                 measured["ranges"].setdefault(f"{start}, {join}", {})[name] = found
     return measured
+
+
+def of_events(detector, score):
+    """The figures of the sets without a train part, and what the alarms of each of their series come to."""
+    data, figures, counted, drawn = detector.data, {"real": {}, "compared": {}}, {}, {}
+    comparable = {(one.set, one.stem) for _, found in sets.compared(data) for one in found}
+    for name in [*sets.REAL, sets.SCENARIOS]:
+        series = sets.series(data, name)
+        folder = detector.whole(name, series)
+        found = events.judged(score, data, series, lambda one: score.read_scores(folder / f"{one.stem}.csv"))
+        counted[name] = alarms.of_series(data, folder, found)
+        drawn[name] = intervals.draws(score, found, scorer.SHIPPED)
+        whole = {**events.figures(score, found), "interval": intervals.of(drawn[name])}
+        if name == sets.SCENARIOS:
+            figures["scenarios"] = {"all": whole, **events.of_scenarios(score, found)}
+        else:
+            figures["real"][name] = whole
+        if some := [one for one in found if (one["series"].set, one["series"].stem) in comparable]:
+            figures["compared"][name] = events.figures(score, some)
+    figures["mean"] = mean(sets.REAL, figures["real"], drawn)
+    figures["mean without"] = mean([name for name in sets.REAL if name != sets.HARD], figures["real"], drawn)
+    return figures, counted
+
+
+def mean(names, figures, drawn):
+    """The mean of sets, each of which is resampled by itself."""
+    joined = intervals.joined([drawn[name] for name in names])
+    return {**events.mean([figures[name] for name in names]), "interval": intervals.of(joined)}
 
 
 def trained(detectors, score):

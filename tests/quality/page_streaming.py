@@ -1,13 +1,11 @@
 """What the page says of the streaming detector."""
 
-import json
 from statistics import mean, median
 
 import numpy as np
 
 import alarms
 import references
-from ablation import FIGURES, WHOLE
 from markdown import heading, paragraph, percent, slashed, table
 from replay import ALONE, JOINS, LONG, MAXIMUM, SETS, STARTS, STREAMING
 from resources import GROWTH
@@ -35,7 +33,7 @@ def wanted(measured):
     return [
         *wanted_nab(measured["nab"]),
         *(wanted_vus(name, measured["ranges"]) for name in SETS),
-        *(wanted_rate(name, measured["alarms"]) for name in measured["alarms"][ALONE]),
+        wanted_rate(measured["alarms"][ALONE]),
         *wanted_cost(measured),
     ]
 
@@ -59,11 +57,13 @@ def wanted_vus(name, ranges):
     return what, f"> {least}", slashed(got), min(got) > least, f"Isolation Forest, trained: {forest:.3f}"
 
 
-def wanted_rate(name, counted):
-    got = [mean(alarms.rates(of[name])) for of in counted.values() if name in of]
-    what = f"`{STREAMING}`: false alarms on {name}" + (f", {BOTH}" if len(got) > 1 else "")
-    least = f"{1e4 * RATE / WITHIN:.2f}e-4 to {1e4 * RATE * WITHIN:.0f}e-4"
-    return what, least, slashed(map(rate, got), ""), all(within(one) for one in got), f"configured: {RATE_TEXT}"
+def wanted_rate(counted):
+    got = {name: alarms.settled(of) for name, of in counted.items()}
+    met = sum(map(within, got.values()))
+    what = f"`{STREAMING}`: values above 1 from row {alarms.SETTLED} on, over `false_alarm_rate`, each set"
+    least, most = (f"{pick(got.values()) / RATE:.2g}" for pick in (min, max))
+    found = f"{least} to {most}, {met} of {len(got)} within"
+    return what, f"{1 / WITHIN:.2f} to {WITHIN}", found, met == len(got), ""
 
 
 def wanted_cost(measured):
@@ -89,14 +89,13 @@ def rate(share):
 def sections(measured):
     nab(measured["nab"])
     vus(measured["ranges"], measured["alarms"][ALONE])
-    false_alarms(measured["alarms"])
     delay(measured["alarms"])
+    false_alarms(measured["alarms"])
     resources(measured)
-    ablation(measured)
 
 
 def nab(found):
-    heading(f"`{STREAMING}` on NAB")
+    heading(f"`{STREAMING}` by NAB's own score")
     paragraph(
         f"{found['files']} of the Numenta Anomaly Benchmark's 58 streams with {found['windows']} windows, each from "
         "its first row; the benchmark's score, of which 0 is to be silent and 100 to be perfect, in its three "
@@ -157,17 +156,19 @@ def cell(found):
 
 
 def false_alarms(counted):
-    heading("False alarms", 3)
+    heading("Values above 1")
     paragraph(
         f"`false_alarm_rate` is {RATE_TEXT} by default: of 10,000 ordinary values of a metric one may be above 1. "
-        "Measured on all scored values outside of labels, metric by metric: the share of values in alarm, whose mean "
-        f"is to be within {WITHIN} times of that rate either way; and how many alarms begin in a day, a run of values "
-        "in alarm being one. Not every one is false: labels are those of the people who wrote them. A row of 38 "
-        "metrics is in alarm with any of them, hence the last column."
+        "Measured on all scored values outside of labels: the share of values above 1, of all metrics of a set "
+        f"together, from row {alarms.SETTLED} on, over that rate, which is to be within {WITHIN} times of 1 either "
+        "way; the same share from the first row on, metric by metric; and how many alerts begin in a day, a run of "
+        "values above 1 being one. Not every one is false: labels are those of the people who wrote them. A row of 38 "
+        "metrics has an alert with any of them, hence the last column."
     )
-    shares = ["values in alarm, mean", "median", f"mean over {RATE_TEXT}"]
+    over = f"from row {alarms.SETTLED} on, over {RATE_TEXT}"
+    shares = ["all rows: values above 1, mean of metrics", "median"]
     table(
-        ["set", "", "metrics", *shares, "alarms a metric and day, mean", "median", "rows in alarm, mean"],
+        ["set", "", "metrics", over, *shares, "alerts a metric and day, mean", "median", "rows with an alert, mean"],
         [false_alarms_of(name, start, of) for start, sets in counted.items() for name, of in sets.items()],
     )
 
@@ -175,8 +176,9 @@ def false_alarms(counted):
 def false_alarms_of(name, start, of):
     shares, begun = alarms.rates(of), alarms.per_day(of)
     outside = percent(mean(one["outside"] for one in of.values()))
-    times = f"{mean(shares) / RATE:.2g}" + ("" if within(mean(shares)) else ": off")
-    figures = [rate(mean(shares)), rate(median(shares)), times, f"{mean(begun):.3f}", f"{median(begun):.3f}", outside]
+    late = alarms.settled(of)
+    times = f"{late / RATE:.2g}" + ("" if within(late) else ": off")
+    figures = [times, rate(mean(shares)), rate(median(shares)), f"{mean(begun):.3f}", f"{median(begun):.3f}", outside]
     return [name, start, str(len(shares)), *figures]
 
 
@@ -184,11 +186,11 @@ def delay(counted):
     heading("Delay", 3)
     paragraph(
         "Labelled events in which a row is above 1, and how long after the event's first row the first of them comes. "
-        "NAB's windows begin well before what they are drawn around, so there it is the time since the window opened."
+        "Those of the other sets are above."
     )
     table(
         ["set", "", "events found", "rows, median", "90th percentile", "minutes, median", "90th percentile"],
-        [delay_of(name, start, of) for start, sets in counted.items() for name, of in sets.items()],
+        [delay_of(name, start, sets[name]) for start, sets in counted.items() for name in [*SETS, LONG]],
     )
 
 
@@ -200,7 +202,7 @@ def delay_of(name, start, of):
 
 def resources(measured):
     cost, bench, memory = measured["cost"], measured["bench"], measured["memory"]
-    heading(f"What `{STREAMING}` takes", 3)
+    heading(f"What `{STREAMING}` takes")
     rows = [
         [f"time for a value, all that scoring adds: {what}", f"{of['ns']:.0f} ns"]
         for what, of in (("ordinary ones", cost["ordinary"]), ("anomalies", cost["anomalous"]))
@@ -213,8 +215,8 @@ def resources(measured):
     paragraph(
         "What scoring adds is the CPU time of `qualm replay` with the shipped configuration less that where nothing is "
         "selected, over lines of ten fields; finding the series and writing the scores are in it. Anomalies: each row "
-        f"is {GROWTH} times as far out as the last; {percent(cost['anomalous']['in_alarm'])} of their lines were in "
-        f"alarm, and {percent(cost['ordinary']['in_alarm'])} of the ordinary ones. The detector alone, natively and as "
+        f"is {GROWTH} times as far out as the last; {percent(cost['anomalous']['in_alarm'])} of their lines had "
+        f"an alert, and {percent(cost['ordinary']['in_alarm'])} of the ordinary ones. The detector alone, natively and as "
         "component, is timed by `cargo bench -p qualm --bench pieces`, which `make quality` runs; "
         "[benchmarks.md](benchmarks.md) has more. Memory is what the process grows by with each series at its peak, "
         f"measured with {series(memory)} series; no snapshots are taken."
@@ -223,30 +225,3 @@ def resources(measured):
 
 def series(memory):
     return " and ".join(f"{of['series']:,}" for of in memory.values())
-
-
-def ablation(measured):
-    """What each part adds, if that was measured of the detector that this page is about."""
-    if not FIGURES.is_file():
-        return
-    without = json.loads(FIGURES.read_text())["without"]
-    found = {name: of["mean"]["AUC-PR"] for name, of in measured["ranges"][f"{ALONE}, {MAXIMUM}"].items()}
-    if any(abs(without[WHOLE]["AUC-PR"][name] - auc) > 1e-6 for name, auc in found.items()):
-        heading("What each part adds", 3)
-        paragraph("`make ablation` was last run on an earlier detector; run it, and this command again.")
-        return
-    heading("What each part adds", 3)
-    paragraph(
-        "Measured by `make ablation`, natively (the scores are the same to the last bit), with one part at a time "
-        "taken out of the code. NAB is the standard score at the best threshold / at 1; the sets are mean AUC-PR, "
-        "untrained, by the largest score of a row; behind each the share of ordinary values in alarm. Runs without a "
-        "step and shorter periods change little here, and are kept for what these series lack: a flat line where "
-        "there was noise, and a job at another time than usual (each has a test)."
-    )
-    sets = [*SETS, LONG]
-    table(["without", "NAB", *sets], [ablated(part, of, sets) for part, of in without.items()])
-
-
-def ablated(part, of, sets):
-    nab = f"{slashed(of['NAB'][PROFILES[0]], '.1f')}, {rate(of['rates']['NAB'])}"
-    return [part, nab, *(f"{of['AUC-PR'][name]:.3f}, {rate(of['rates'][name])}" for name in sets)]

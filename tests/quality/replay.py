@@ -66,13 +66,9 @@ class Data:
 
     def __init__(self, folder):
         self.folder = folder
-        self.nab = folder / "NAB"
 
     def series(self, name):
         return sorted(path.name.removesuffix(".test.csv") for path in (self.folder / name).glob("*.test.csv"))
-
-    def streams(self):
-        return sorted(path.relative_to(self.nab) for path in self.nab.rglob("*.csv"))
 
     def train(self, name, series):
         return self.folder / name / f"{series}.train.csv"
@@ -147,11 +143,11 @@ class Streaming:
                 cut(folder / f"{one}.csv", rows=len(self.data.times(self.data.train(name, one))))
             average(folder / f"{one}.csv", made(self.folder(name, start, MEAN) / f"{one}.csv"))
 
-    def nab(self):
-        """Scores each stream from its first row on."""
-        say(f"{STREAMING} on NAB")
-        folder = self.folder("NAB")
-        self.score([(self.data.nab / stream, made(folder / stream)) for stream in self.data.streams()])
+    def whole(self, name, series):
+        """Scores each series of a set that has no train part, from its first row on."""
+        say(f"{STREAMING} on {name}")
+        folder = self.folder(name)
+        self.score([(one.path, made(folder / f"{one.stem}.csv")) for one in series])
         return folder
 
     def both(self, name, series):

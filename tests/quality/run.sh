@@ -5,13 +5,13 @@
 #   tests/quality/run.sh               measures and writes
 #   tests/quality/run.sh --streaming   measures the streaming detector alone, the others as in an earlier run;
 #                                      what it writes is target/quality/quality.md
-#   tests/quality/run.sh --ablation    measures what each part of the streaming detector adds, for the next run's page
+#   tests/quality/run.sh --rivals      measures other detectors on the same series, for the next run's page
 #
 # From the environment:
-#   QUALITY         the folder with prepare.py and score.py, which are no part of this project
+#   QUALITY         the folder with prepare.py, scenarios.py, score.py and rivals, which are no part of this project
 #   QUALM_BIN       the qualm to measure; by default target/release/qualm
 #   QUALITY_PYTHON  a Python that has what score.py needs; by default one is made in target/quality/venv
-#   QUALITY_DATA    the series as prepare.py makes them; by default they are made in target/quality/data
+#   QUALITY_DATA    the series as prepare.py and scenarios.py make them; by default they are made in target/quality/data
 #   QUALITY_JOBS    how many things run at once; by default 2
 #
 # Everything lands in target/quality; `rm -rf target/quality` undoes it all.
@@ -25,7 +25,7 @@ quality=${QUALITY:-$root/../shared/quality}
 
 say() { echo "quality: $*" >&2; }
 
-for script in prepare.py score.py; do
+for script in prepare.py scenarios.py score.py; do
     if [ ! -f "$quality/$script" ]; then
         say "there is no $script in $quality. The labelled metrics and their scorer are no part of this" \
             "project: set the variable QUALITY to the folder that has them, as in \`make quality QUALITY=FOLDER\`."
@@ -35,7 +35,7 @@ done
 [ "${1:-}" != --check ] || exit 0
 
 qualm=${QUALM_BIN:-$root/target/release/qualm}
-if [ ! -x "$qualm" ] && [ "${1:-}" != --ablation ]; then
+if [ ! -x "$qualm" ] && [ "${1:-}" != --rivals ]; then
     say "there is no qualm at $qualm: run \`make build\`, or set the variable QUALM_BIN."
     exit 1
 fi
@@ -47,7 +47,7 @@ if [ -z "${QUALITY_PYTHON:-}" ] && [ ! -f "$target/venv/ready" ]; then
     say "installing what score.py needs; once, it takes a minute or two"
     python3 -m venv --clear "$target/venv"
     "$python" -m pip install --quiet numpy pandas scikit-learn scipy statsmodels tqdm
-    "$python" -m pip install --quiet --no-deps TSB-AD # what it asks for, its detectors need, not its metrics
+    "$python" -m pip install --quiet --no-deps TSB-AD # what it asks for is for detectors not used here
     touch "$target/venv/ready"
 fi
 data=${QUALITY_DATA:-$target/data}
@@ -57,11 +57,19 @@ if [ -z "${QUALITY_DATA:-}" ] && [ ! -d "$data" ]; then
     "$python" "$quality/prepare.py" "$data.new"
     mv "$data.new" "$data"
 fi
-
-given=(--score "$quality/score.py" --data "$data" --work "$target")
-if [ "${1:-}" = --ablation ]; then
-    exec "$python" "$here/ablation.py" "${given[@]}"
+if [ -z "${QUALITY_DATA:-}" ] && [ ! -d "$data/scenarios" ]; then
+    say "making the scenarios"
+    rm -rf "$target/scenarios.new"
+    "$python" "$quality/scenarios.py" "$target/scenarios.new" --seeds 2
+    rm -rf "$data/labels/scenarios"
+    mv "$target/scenarios.new/labels/scenarios" "$data/labels/scenarios"
+    mv "$target/scenarios.new/scenarios" "$data/scenarios"
 fi
+
+if [ "${1:-}" = --rivals ]; then
+    exec "$python" "$here/rivals.py" --quality "$quality" --data "$data" --work "$target" --out "$here/rivals.json"
+fi
+given=(--score "$quality/score.py" --data "$data" --work "$target")
 rm -rf "$target/models" "$target/scores" "$target/inputs" "$target/resources" # of an earlier run
 # Another binary has nothing to do with what `cargo bench` measures.
 [ -n "${QUALM_BIN:-}" ] || given+=(--criterion "$root/target/criterion")

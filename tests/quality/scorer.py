@@ -26,36 +26,18 @@ def load(path):
     return module
 
 
-def with_vus(score, labels, slidingWindow):
-    """What score.py uses of TSB-AD's `get_metrics`, whose other figures take as long again."""
-    from TSB_AD.evaluation.basic_metrics import basic_metricor, generate_curve
-
-    *_, vus = generate_curve(labels.astype(int), score, slidingWindow, "opt", 250)
-    return {"VUS-PR": vus, "AUC-PR": basic_metricor().metric_PR(labels, score)}
-
-
-def without_vus(score, labels, slidingWindow):
-    """The same without VUS-PR, which takes nearly all of the time."""
-    from TSB_AD.evaluation.basic_metrics import basic_metricor
-
-    return {"VUS-PR": np.nan, "AUC-PR": basic_metricor().metric_PR(labels, score)}
-
-
-def ranges(path, folder, labels, quick=False):
+def ranges(path, folder, labels):
     """VUS-PR, AUC-PR and event F1 of each series of a folder, and their means."""
     files = sorted(folder.glob("*.csv"), key=lambda file: -file.stat().st_size)
-    say(f"{'AUC-PR' if quick else 'VUS-PR'} of {len(files)} series, {folder.relative_to(folder.parents[3])}")
+    say(f"VUS-PR of {len(files)} series, {folder.relative_to(folder.parents[3])}")
     with ProcessPoolExecutor(JOBS) as pool:
-        found = pool.map(of_one, *zip(*((path, file, labels, quick) for file in files)))
+        found = pool.map(of_one, *zip(*((path, file, labels) for file in files)))
         series = dict(sorted(zip((file.stem for file in files), found)))
     return {"mean": {metric: mean(one[metric] for one in series.values()) for metric in METRICS}, "series": series}
 
 
-def of_one(path, file, labels, quick):
+def of_one(path, file, labels):
     """score.py takes a folder, so the series gets one of its own."""
-    from TSB_AD.evaluation import metrics
-
-    metrics.get_metrics = without_vus if quick else with_vus
     with tempfile.TemporaryDirectory() as alone:
         (Path(alone) / file.name).symlink_to(file.resolve())
         return load(path).ranges(Path(alone), labels)["series"][file.stem]

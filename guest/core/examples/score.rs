@@ -1,7 +1,6 @@
 //! Scores CSV files with `streaming` and its defaults, natively: `score IN OUT [IN OUT ...]`.
 //!
-//! What it writes is what `qualm replay --input IN --scores OUT` writes, to the last bit. It takes seconds to build:
-//! `make ablation` does so once for each part that it takes out of the detector.
+//! What it writes is what `qualm replay --input IN --scores OUT` writes, to the last bit. It takes seconds to build.
 
 use std::error::Error;
 use std::fmt::Write as _;
