@@ -68,18 +68,26 @@ enum State {
 
 /// A test file for `promtool`: the series, by the minute, and the state that each alert must have at some of the minutes.
 fn rule_test(rules: &str, anomalous: &[bool], states: &BTreeMap<usize, State>) -> String {
-    let values: Vec<_> = anomalous.iter().map(|&is| if is { "1" } else { "0" }).collect();
-    let values = values.join(" ");
+    let written = |yes: &'static str, no: &'static str| {
+        let values: Vec<_> = anomalous.iter().map(|&is| if is { yes } else { no }).collect();
+        values.join(" ")
+    };
+    let values = written("1", "0");
+    // Of `disk` the cause is a label, so that an incident is a series of its own: the other one goes stale meanwhile.
+    let (with_cause, without) = (written("1", "stale"), written("stale", "0"));
     let mut out = format!(
         "rule_files: [{rules:?}]\nevaluation_interval: 1m\ntests:\n  - interval: 1m\n    input_series:\n      \
          - {{ series: 'is_anomaly{{host=\"a\",metric_name=\"load\"}}', values: '{values}' }}\n      \
          - {{ series: 'load_is_anomaly{{host=\"a\"}}', values: '{values}' }}\n      \
-         - {{ series: 'mem_is_anomaly{{host=\"a\"}}', values: '{values}' }}\n"
+         - {{ series: 'mem_is_anomaly{{host=\"a\"}}', values: '{values}' }}\n      \
+         - {{ series: 'disk_is_anomaly{{host=\"a\"}}', values: '{without}' }}\n      \
+         - {{ series: 'disk_is_anomaly{{host=\"a\",anomaly_cause=\"used\"}}', values: '{with_cause}' }}\n"
     );
     let alerts = [
         ("MetricIsAnomalous", "metric_name", "load"),
         ("MeasurementIsAnomalous", "measurement", "load"),
         ("MeasurementIsAnomalous", "measurement", "mem"),
+        ("MeasurementIsAnomalous", "measurement", "disk"),
     ];
     out += "    promql_expr_test:\n";
     for (minute, state) in states {

@@ -2,7 +2,7 @@
 //!
 //! The rules come after the score and never change it. Those about the value and what was expected of it
 //! (`direction`, `min_deviation`, `expected_range`) say which scores above 1 count, and so begin an incident; `sustained`
-//! and `cooldown` from which of its rows on it is reported. [`crate::incident`] applies them.
+//! and `cooldown` from which of its rows on it is reported. `incident` applies them.
 
 /// Which scores above 1 begin an incident, and when it is reported. By default each does, and at once.
 ///
