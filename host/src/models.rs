@@ -34,7 +34,7 @@ pub struct Candidate {
     pub title: Arc<Title>,
     /// What its vectors are made of; none where it scores single fields.
     pub shape: Option<Shape>,
-    /// Which of its anomalies are worth telling.
+    /// Which of its incidents are reported.
     pub suppression: Suppression,
     /// The detector.
     pub running: Running,

@@ -1,4 +1,4 @@
-//! Which anomalies `qualm execd` tells, and whose anomaly rate, with the detector in its sandbox.
+//! Which incidents `qualm execd` reports, and whose anomaly rate, with the detector in its sandbox.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -46,7 +46,7 @@ fn told<'a>(line: &'a str, key: &str) -> &'a str {
 }
 
 #[test]
-fn a_rule_says_which_anomalies_are_told_and_leaves_the_scores_as_they_are() {
+fn a_rule_says_which_incidents_are_reported_and_leaves_the_scores_as_they_are() {
     let dir = tempfile::tempdir().unwrap();
     let scores = |lines: &[String]| -> Vec<String> {
         lines[60..].iter().map(|line| told(line, "anomaly_score=").to_owned()).collect()
@@ -82,14 +82,20 @@ fn a_least_deviation_is_in_the_metrics_own_unit() {
 }
 
 #[test]
-fn an_incident_that_lasts_is_told_once_by_a_rule_that_asks_for_it() {
+fn an_incident_that_lasts_is_reported_by_a_rule_that_asks_for_it_and_then_until_its_end() {
     let dir = tempfile::tempdir().unwrap();
     let value = |at: u32| f64::from(at % 7) + if (PEAK..PEAK + 30).contains(&at) { 100.0 } else { 0.5 };
     let input: String =
         (0..400).map(|at| format!("m,host=a v={} {}0000000000\n", value(at), 170_000_000 + at)).collect();
     let lines = lines(&dir, "sustained = \"3 of 5\"", &input);
     let anomalies: Vec<_> = (0_u32..).zip(&lines).filter(|(_, line)| line.contains("is_anomaly=1i")).collect();
-    assert!(matches!(anomalies[..], [(at, _)] if at == PEAK + 2), "{anomalies:?}");
+    let [(first, _), .., (last, _)] = anomalies[..] else { panic!("{anomalies:?}") };
+    assert!(first == PEAK + 2 && last < 399 && last - first + 1 == anomalies.len() as u32, "{anomalies:?}");
+    assert!(anomalies.iter().all(|(_, line)| line.contains("anomaly_cause=\"v\"")), "{anomalies:?}");
+    let scores: Vec<f64> =
+        lines[first as usize..].iter().map(|line| told(line, "anomaly_score=").parse().unwrap()).collect();
+    let over = scores.iter().position(|score| *score <= 0.5).unwrap() as u32;
+    assert_eq!(first + over, last + 1, "it ends with its score");
 }
 
 /// Trains a model of these columns' history, and returns what was said.

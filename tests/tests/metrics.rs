@@ -104,7 +104,7 @@ fn counters_are_true_to_what_was_sent() {
         ("qualm_selected_events_total", SENT),
         ("qualm_rows_total", SENT),
         ("qualm_scored_events_total", SENT - WARM_UP),
-        ("qualm_anomalous_events_total", 1),
+        ("qualm_incidents_total", 1),
         ("qualm_upstream_scored_events_total", 0),
         ("qualm_evicted_series_total", 0),
         ("qualm_batch_seconds_count", bodies),
@@ -115,7 +115,7 @@ fn counters_are_true_to_what_was_sent() {
         ("qualm_detector_series", 1),
         ("qualm_detector_rows_total", SENT),
         ("qualm_detector_scored_rows_total", SENT - WARM_UP),
-        ("qualm_detector_anomalous_rows_total", 1),
+        ("qualm_detector_incidents_total", 1),
         ("qualm_detector_unscored_rows_total", 0),
         ("qualm_detector_starts_total", 1),
     ] {
@@ -158,7 +158,7 @@ fn counters_are_true_to_what_was_sent() {
     for (name, expected) in [
         ("qualm_received_bytes_total", body.len() as u64),
         ("qualm_upstream_scored_events_total", 2),
-        ("qualm_anomalous_events_total", 1),
+        ("qualm_incidents_total", 1),
         // Five vectors, and their ten fields each by itself, which the other detector wants.
         ("qualm_rows_total", SENT + 5 + 10),
         ("qualm_vectors_total", 5),
@@ -208,8 +208,8 @@ fn promtool_and_prometheus_take_what_they_read() {
     for (job, pipeline, events) in [("serve", "vector", SENT), ("serve", "influxdb", SENT), ("execd", "execd", SENT)] {
         let received = format!("qualm_received_events_total{{job=\"{job}\",pipeline=\"{pipeline}\"}}");
         until(&received, || prometheus.query(&received) == [events as f64]);
-        let anomalous = format!("qualm_anomalous_events_total{{job=\"{job}\",pipeline=\"{pipeline}\"}}");
-        assert_eq!(prometheus.query(&anomalous), [1.0], "{anomalous}");
+        let incidents = format!("qualm_incidents_total{{job=\"{job}\",pipeline=\"{pipeline}\"}}");
+        assert_eq!(prometheus.query(&incidents), [1.0], "{incidents}");
         assert_eq!(prometheus.query(&format!("up{{job=\"{job}\"}}")), [1.0], "{}", prometheus.log());
         let slowest = format!(
             "histogram_quantile(1, sum by (le) (qualm_batch_seconds_bucket{{job=\"{job}\",pipeline=\"{pipeline}\"}}))"

@@ -61,7 +61,7 @@ fn wait_for(server: &Server, series: u64) {
     let deadline = std::time::Instant::now() + Duration::from_secs(20);
     while std::time::Instant::now() < deadline {
         last = live(server);
-        if listed(&last) >= series && last["throughput"]["anomalous"].as_u64() > Some(0) {
+        if listed(&last) >= series && last["throughput"]["incidents"].as_u64() > Some(0) {
             break;
         }
         thread::sleep(Duration::from_millis(100));
@@ -192,7 +192,7 @@ fn hostile_names_are_only_text() {
         }
     }
     assert_eq!(server.ask("POST", "/write?db=d", &[], &body).status, 200);
-    until("the counts", || server.metric("qualm_anomalous_events_total", "") as usize >= names.len());
+    until("the counts", || server.metric("qualm_incidents_total", "") as usize >= names.len());
     let live = live(&server);
     let listed = live["series"].as_array().expect("series");
     assert_eq!(listed.len(), names.len(), "{live:#}");

@@ -107,8 +107,8 @@ fn rows(manifest: &Manifest) -> String {
 fn alarms(suppression: &Suppression) -> String {
     let Suppression { direction, min_deviation, expected_range, sustained, cooldown } = suppression;
     let mut when = sustained.as_ref().map_or_else(
-        || "at every anomalous row".to_owned(),
-        |sustained| format!("when {sustained} rows are anomalous"),
+        || "at every incident".to_owned(),
+        |sustained| format!("once {sustained} rows belong to an incident"),
     );
     if *direction != Direction::Both {
         when = format!("{when}, {} what was expected", direction.name());
@@ -171,11 +171,14 @@ mod tests {
     #[test]
     fn alarms_are_told_in_words() {
         let read = |text| alarms(&toml::from_str(text).unwrap());
-        assert_eq!(read(""), "at every anomalous row");
-        assert_eq!(read("sustained = '3 of 5'\ncooldown = '10m'"), "when 3 of 5 rows are anomalous, then none for 10m");
+        assert_eq!(read(""), "at every incident");
+        assert_eq!(
+            read("sustained = '3 of 5'\ncooldown = '10m'"),
+            "once 3 of 5 rows belong to an incident, then none for 10m"
+        );
         assert_eq!(
             read("direction = 'above'\nmin_deviation = 5\nexpected_range = [-inf, 80]"),
-            "at every anomalous row, above what was expected, 5 or more from what was expected, never from -inf to 80"
+            "at every incident, above what was expected, 5 or more from what was expected, never from -inf to 80"
         );
     }
 }

@@ -1,4 +1,4 @@
-//! `[suppression]`: when an anomaly is one worth telling.
+//! `[suppression]`: which incidents are reported.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::Manifest;
 use crate::files;
 
-/// When an anomaly is one worth telling.
+/// Which incidents are reported.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Suppression {
@@ -22,10 +22,10 @@ pub struct Suppression {
     /// Not from the one value to the other, both included. Of models of one feature.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expected_range: Option<[f64; 2]>,
-    /// Only if so many of a series' last rows are anomalous, such as `3 of 5`.
+    /// Only once so many of a series' last rows belong to an incident, such as `3 of 5`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sustained: Option<String>,
-    /// For how long after an alarm there is no other: one alarm an incident.
+    /// For how long after one was reported no other of its series is.
     #[serde(with = "crate::duration", skip_serializing_if = "Duration::is_zero")]
     pub cooldown: Duration,
 }

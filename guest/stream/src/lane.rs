@@ -1,11 +1,12 @@
 //! One detector's part of the pipeline: what it wants, the series that it knows, the rows that wait for it.
 
 use crate::anomaly_rate::{AnomalyRate, Census};
+use crate::incident::{Finding, Incidents, Row};
 use crate::join::{self, Joiner};
 use crate::rows::{Rows, Scorer, Verdicts};
 use crate::select::Selector;
 use crate::series::{Limits, SeriesTable};
-use crate::suppress::{Finding, Row, Suppression, Suppressor};
+use crate::suppress::Suppression;
 use crate::vector::Shape;
 
 /// One detector's part of the pipeline.
@@ -16,11 +17,11 @@ pub struct Lane {
     pub(crate) series: SeriesTable,
     pub(crate) rows: Rows,
     pub(crate) verdicts: Verdicts,
-    /// Which rows of the run are anomalies that are worth telling.
-    pub(crate) anomalies: Vec<bool>,
+    /// What became of the rows of the run.
+    pub(crate) findings: Vec<Finding>,
     /// Whose anomaly rate is told, if that is asked for; of fields alone.
     pub(crate) census: Option<Box<Census>>,
-    suppressor: Suppressor,
+    incidents: Incidents,
     gone: Vec<u32>,
 }
 
@@ -64,9 +65,9 @@ impl Lane {
             series: SeriesTable::new(limits),
             rows: Rows::default(),
             verdicts: Verdicts::default(),
-            anomalies: Vec::new(),
+            findings: Vec::new(),
             census: None,
-            suppressor: Suppressor::default(),
+            incidents: Incidents::default(),
             gone: Vec::new(),
         }
     }
@@ -80,7 +81,7 @@ impl Lane {
         Self { wants, rows, ..Self::new(selector, limits) }
     }
 
-    /// The same lane with a rule for which anomalies are worth telling.
+    /// The same lane with a rule for which incidents are reported.
     #[must_use]
     pub fn suppress(mut self, rule: Suppression) -> Self {
         self.set_suppression(rule);
@@ -93,7 +94,6 @@ impl Lane {
     pub fn tell_rates(mut self, name: &str, rule: AnomalyRate) -> Self {
         if let Wants::Fields(_) = self.wants {
             self.census = Some(Box::new(Census::new(as_tag(name), rule)));
-            self.suppressor.follow();
         }
         self
     }
@@ -107,19 +107,19 @@ impl Lane {
         }
     }
 
-    /// Tells other anomalies from now on, as though none had been told yet, unless the rule is the one in force.
+    /// Reports incidents by this rule from now on, as though there had been none yet, unless it is the one in force.
     pub fn set_suppression(&mut self, rule: Suppression) {
-        if self.suppressor.rule() != rule {
-            self.suppressor.set_rule(rule);
+        if self.incidents.rule() != rule {
+            self.incidents = Incidents::new(rule);
         }
         // What is expected of several values at once is not one value's side or distance.
         self.rows.explain = rule.needs_deviation() && self.rows.features() == 1;
     }
 
-    /// Which anomalies it tells.
+    /// Which incidents it reports.
     #[must_use]
     pub fn suppression(&self) -> Suppression {
-        self.suppressor.rule()
+        self.incidents.rule()
     }
 
     /// The tags of an entity whose vectors it joins, as they stand in a line: `,host=a`.
@@ -179,7 +179,7 @@ impl Lane {
         self.series.pass(now);
         self.rows.clear();
         self.verdicts.clear();
-        self.anomalies.clear();
+        self.findings.clear();
         if let Some(census) = &mut self.census {
             census.begin();
         }
@@ -215,17 +215,19 @@ impl Lane {
         series.retire(rows.len(), gone);
     }
 
-    /// What a row of this run, the next one in their order, is.
+    /// Finds what a row of this run is, the next one in their order.
     pub(crate) fn judge(&mut self, row: usize) -> Finding {
-        let Self { rows, verdicts, suppressor, .. } = self;
+        let Self { rows, verdicts, incidents, findings, .. } = self;
         let alone = |of: &[f64]| if rows.features() == 1 { of.get(row).copied() } else { None };
-        suppressor.judge(Row {
+        let finding = incidents.judge(Row {
             series: rows.series[row],
             time: rows.times[row],
             score: verdicts.scores[row],
             value: alone(&rows.values),
             deviation: alone(&verdicts.contributions),
-        })
+        });
+        findings.push(finding);
+        finding
     }
 
     /// The series that are gone, and whose detector has not been told yet.
@@ -236,12 +238,12 @@ impl Lane {
 
     /// Tells the detector which series are gone, and returns how many.
     pub(crate) fn forget(&mut self, scorer: &mut impl Scorer) -> u64 {
-        let Self { gone, suppressor, wants, census, .. } = self;
+        let Self { gone, incidents, wants, census, .. } = self;
         if gone.is_empty() {
             return 0;
         }
         scorer.forget(gone);
-        suppressor.forget(gone);
+        incidents.forget(gone);
         if let Wants::Vectors(vectors) = wants {
             vectors.joiner.forget(gone);
         }

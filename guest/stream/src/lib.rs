@@ -10,7 +10,7 @@
 //! 4. where a detector wants several metrics at once, [`join`] makes vectors of them, as [`vector`] says (`entity` tells
 //!    whose);
 //! 5. [`rows`] collects what is to be scored, and is what a [`Scorer`] gets, one batch a call;
-//! 6. [`suppress`] says which anomalies are worth telling, [`anomaly_rate`] how much of an entity is anomalous;
+//! 6. `incident` finds which rows are anomalies, by the rules of [`suppress`]; [`anomaly_rate`] how much of an entity is;
 //! 7. [`splice`] writes the verdict into the original bytes, or a vector's or an entity's behind them;
 //! 8. [`pipeline`] does these in turn, for the [`lane`] of each detector.
 //!
@@ -23,6 +23,7 @@ mod entity;
 pub mod format;
 pub mod glob;
 mod heads;
+mod incident;
 pub mod join;
 pub mod lane;
 pub mod line;

@@ -6,12 +6,12 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::format::{Format, Opened, Reading, Told, ToldVector};
 use crate::heads::Heads;
+use crate::incident::Finding;
 use crate::join::Joined;
 use crate::lane::{Lane, Origin, Vectors, Wants};
 use crate::line::{Field, Refusal};
 use crate::lines::Lines;
 use crate::rows::Scorer;
-use crate::suppress::Finding;
 
 /// How many bytes one read may bring.
 const READ: usize = 1 << 20;
@@ -103,8 +103,10 @@ pub struct Counts {
     pub selected: u64,
     /// Events and vectors that got a score.
     pub scored: u64,
-    /// Events and vectors that are anomalies.
+    /// Events and vectors that are anomalies: rows of incidents that were reported.
     pub anomalous: u64,
+    /// Incidents that were reported, each once: of one series, or of the vectors of one entity.
+    pub incidents: u64,
     /// Events that are not what they should be: not line protocol, for one.
     pub malformed: u64,
     /// Events that were scored upstream: they carry a field that qualm would add.
@@ -137,8 +139,10 @@ pub struct Verdict<'a> {
     pub values: &'a [f64],
     /// Its score, NaN for none.
     pub score: f64,
-    /// Whether it is an anomaly that is worth telling.
+    /// Whether it is an anomaly: a row of an incident that was reported, with this row or before.
     pub anomaly: bool,
+    /// Whether it is the row that reports its incident.
+    pub reports: bool,
     /// How much each value contributed, where the detector explained; empty otherwise.
     pub contributions: &'a [f64],
 }
@@ -313,7 +317,8 @@ impl<F: Format> Pipeline<F> {
                     key,
                     values,
                     score,
-                    anomaly: lane.anomalies[row],
+                    anomaly: lane.findings[row].is_anomaly(),
+                    reports: lane.findings[row] == Finding::Reported,
                     contributions: contributions.unwrap_or_default(),
                 }
             })
@@ -417,23 +422,22 @@ impl<F: Format> Pipeline<F> {
 
     /// Scores what was taken in, and returns the bytes up to `end` with the verdicts in them.
     fn pass<S: Scorer>(&mut self, end: usize, scorers: &mut [S]) -> &[u8] {
-        let Self { lanes, events, behind, .. } = self;
+        let Self { lanes, events, behind, counts, .. } = self;
         behind.clear();
         for (number, (lane, scorer)) in lanes.iter_mut().zip(scorers).enumerate() {
             lane.score(scorer);
             for row in 0..lane.verdicts.scores.len() {
                 let finding = lane.judge(row);
-                let anomaly = finding == Finding::Anomaly;
-                let Lane { wants, verdicts, rows, anomalies, census, .. } = &mut *lane;
+                let anomaly = finding.is_anomaly();
+                counts.incidents += u64::from(finding == Finding::Reported);
+                let Lane { wants, verdicts, rows, census, .. } = &mut *lane;
                 let score = verdicts.scores[row];
-                anomalies.push(anomaly);
                 match wants {
                     Wants::Fields(origins) => {
                         let event = &mut events[origins[row].event as usize];
                         event.take(score, anomaly, origins[row]);
-                        let anomalous = finding != Finding::Ordinary; // told or not, the incident goes on
                         let ended = census.as_mut().and_then(|census| {
-                            census.count(rows.series[row], rows.times[row], !score.is_nan(), anomalous)
+                            census.count(rows.series[row], rows.times[row], !score.is_nan(), anomaly)
                         });
                         if let Some(which) = ended {
                             behind.push(Behind { at: event.end, lane: number, which, anomaly: false });

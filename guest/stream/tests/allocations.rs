@@ -84,6 +84,35 @@ fn rules_and_rates_do_not_allocate() {
     assert_eq!(info.count_total, 0, "{info:?}");
 }
 
+/// Scores that begin an incident, go on with it, end it, and are none.
+struct Swaying;
+
+impl Scorer for Swaying {
+    fn score(&mut self, rows: &Rows, verdicts: &mut Verdicts) {
+        verdicts.scores.extend([2.0, 0.7, f64::NAN, 0.7, 0.2].iter().cycle().take(rows.len()));
+    }
+
+    fn forget(&mut self, _: &[u32]) {}
+}
+
+#[test]
+fn incidents_do_not_allocate() {
+    let lines: String = (0..5000).map(|at| format!("cpu,host=h{} idle=97,user=0.5 17{at}\n", at % 100)).collect();
+    for cooldown in [0, 1000] {
+        let rule = Suppression { cooldown, ..Suppression::default() };
+        let mut pipeline = Pipeline::new(vec![Lane::new(Selector::default(), Limits::default()).suppress(rule)], 1);
+        let mut give = || {
+            pipeline.input()[..lines.len()].copy_from_slice(lines.as_bytes());
+            pipeline.run(lines.len(), 0, &mut [Swaying]).len()
+        };
+        assert!(give() > lines.len() && give() > lines.len());
+        let info = allocation_counter::measure(|| {
+            give();
+        });
+        assert_eq!(info.count_total, 0, "{info:?}");
+    }
+}
+
 #[test]
 fn a_warm_joiner_does_not_allocate() {
     let feature = |at: usize| Feature {

@@ -80,18 +80,26 @@ fn the_event_that_ends_an_interval_is_followed_by_what_was_counted_in_it() {
 #[test]
 fn an_incident_counts_for_as_long_as_it_lasts_and_what_is_suppressed_does_not() {
     let line = |minute: i64, value: i64| format!("m,host=a v={value},w=1 {}\n", minute * MINUTE);
-    let lines: String = (1..6).map(|minute| line(minute, 300)).collect();
-    let rates = |rule: Suppression| -> Vec<String> {
+    let rates_of = |rule: Suppression, values: &[i64]| -> Vec<String> {
+        let lines: String = (1..).zip(values).map(|(minute, &value)| line(minute, value)).collect();
         let out = give(&mut Pipeline::new(vec![lane().suppress(rule)], 7), &lines);
         let rates =
             out.lines().filter_map(|line| Some(line.split_once("anomaly_rate=")?.1.split_once(',')?.0.to_owned()));
         rates.collect()
     };
+    let rates = |rule| rates_of(rule, &[300; 5]);
     let rule = Suppression::default();
     assert_eq!(rates(rule), ["0.5"; 4]);
-    assert_eq!(rates(Suppression { cooldown: i64::MAX, ..rule }), ["0.5"; 4], "told once, it still goes on");
+    assert_eq!(rates(Suppression { cooldown: i64::MAX, ..rule }), ["0.5"; 4], "reported once, it still goes on");
     assert_eq!(rates(Suppression { sustained: 3, of: 3, ..rule }), ["0", "0", "0.5", "0.5"]);
     assert_eq!(rates(Suppression { expected_range: Some([0.0, 500.0]), ..rule }), ["0"; 4]);
+    assert_eq!(rates_of(rule, &[300, 70, 10, 300, 0]), ["0.5", "0.5", "0", "0.5"]);
+    let cooling = Suppression { cooldown: 10 * MINUTE, ..rule };
+    assert_eq!(
+        rates_of(cooling, &[300, 70, 10, 300, 0]),
+        ["0.5", "0.5", "0", "0"],
+        "what is not reported does not count"
+    );
 }
 
 #[test]
@@ -212,15 +220,15 @@ fn expected(lines: &[Line]) -> Vec<String> {
     type Counted = (i64, BTreeSet<usize>, BTreeSet<usize>);
     let mut entities: BTreeMap<usize, Counted> = BTreeMap::new();
     let mut out = Vec::new();
-    // The series with an incident that goes on: from a score above 1 until one of 0.5 at most, or none.
+    // The series with an incident that goes on: from a score above 1 until one of 0.5 at most.
     let mut incidents = BTreeSet::new();
     for line in lines {
         out.push(line.text());
         let which = (line.host, line.series);
         match line.value {
             101.. => _ = incidents.insert(which),
-            51..=100 => {}
-            _ => _ = incidents.remove(&which),
+            0..=50 => _ = incidents.remove(&which),
+            _ => {}
         }
         let start = line.time.div_euclid(MINUTE) * MINUTE;
         let (at, scored, anomalous) = entities.entry(line.host).or_insert((start, BTreeSet::new(), BTreeSet::new()));
@@ -237,9 +245,9 @@ fn expected(lines: &[Line]) -> Vec<String> {
         }
         if line.value >= 0 {
             scored.insert(line.series);
-        }
-        if incidents.contains(&which) {
-            anomalous.insert(line.series);
+            if incidents.contains(&which) {
+                anomalous.insert(line.series);
+            }
         }
     }
     out

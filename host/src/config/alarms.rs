@@ -1,4 +1,4 @@
-//! Which of a detector's anomalies are told, and whose anomaly rate.
+//! Which of a detector's incidents are reported, and whose anomaly rate.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -67,7 +67,7 @@ impl AnomalyRate {
 }
 
 impl Detector {
-    /// Which anomalies are worth telling, where the model says `models`: what is set here comes first.
+    /// Which incidents are reported, where the model says `models`: what is set here comes first.
     ///
     /// # Errors
     ///

@@ -3,7 +3,7 @@
 use super::data::{Incident, MINUTE};
 use super::passes::Verdict;
 
-/// Anomalous lines closer than this belong to the same stretch: a person would be called once.
+/// Alarming lines closer than this belong to the same stretch: a person would be called once.
 const MERGE: i64 = 10 * MINUTE;
 
 /// All that was found.
@@ -30,7 +30,7 @@ pub(super) struct Finding {
     pub(super) catch: Option<Catch>,
 }
 
-/// The first anomalous line of an incident.
+/// The first alarming line of an incident.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Catch {
     /// Nanoseconds from the incident's start.
@@ -39,7 +39,7 @@ pub(super) struct Catch {
     pub(super) cause: Option<String>,
 }
 
-/// Anomalous lines with less than [`MERGE`] from each to the next.
+/// Alarming lines with less than [`MERGE`] from each to the next.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Stretch {
     pub(super) first: i64,
@@ -85,7 +85,7 @@ impl Findings {
 impl Finding {
     fn of(incident: &Incident, scored: &[(i64, &Verdict)]) -> Self {
         let within = || scored.iter().filter(|(time, _)| incident.holds(*time));
-        let first = within().find(|(_, verdict)| verdict.is_anomaly);
+        let first = within().find(|(_, verdict)| verdict.alarms());
         Self {
             incident: incident.clone(),
             tally: Tally::of(within().map(|(_, verdict)| *verdict)),
@@ -118,7 +118,7 @@ impl Tally {
 
 fn stretches(scored: &[(i64, &Verdict)]) -> Vec<Stretch> {
     let mut out: Vec<Stretch> = Vec::new();
-    for &(time, verdict) in scored.iter().filter(|(_, verdict)| verdict.is_anomaly) {
+    for &(time, verdict) in scored.iter().filter(|(_, verdict)| verdict.alarms()) {
         match out.last_mut().filter(|stretch| time - stretch.last < MERGE) {
             Some(stretch) => {
                 stretch.last = time;
@@ -135,13 +135,14 @@ fn stretches(scored: &[(i64, &Verdict)]) -> Vec<Stretch> {
 mod tests {
     use super::*;
 
-    /// A line a minute: `_` without a score, `.` ordinary, `!` anomalous.
+    /// A line a minute: `_` without a score, `.` ordinary, `!` alarming, `+` of an incident that goes on.
     fn lines(text: &str) -> Vec<(i64, Option<Verdict>)> {
         let verdict = |byte, minute: usize| match byte {
             b'_' => None,
             b'!' => {
                 Some(Verdict { score: 2.0 + minute as f64, is_anomaly: true, cause: Some(format!("m{minute:02}")) })
             }
+            b'+' => Some(Verdict { score: 0.75, is_anomaly: true, cause: Some("m00".to_owned()) }),
             _ => Some(Verdict { score: 0.25, is_anomaly: false, cause: None }),
         };
         text.bytes().enumerate().map(|(minute, byte)| (minute as i64 * MINUTE, verdict(byte, minute))).collect()
@@ -166,6 +167,13 @@ mod tests {
             found.incidents.iter().map(|finding| finding.largest).collect::<Vec<_>>(),
             [Some(5.0), Some(9.0), Some(0.25)]
         );
+    }
+
+    #[test]
+    fn what_goes_on_catches_nothing_new() {
+        let found = Findings::of(&lines("!++++!++.."), &[incident(2, 4), incident(5, 9)]);
+        assert_eq!(delays(&found), [None, Some(0)]);
+        assert_eq!((found.ordinary, found.all.anomalous), (Tally { scored: 4, anomalous: 3 }, 8));
     }
 
     #[test]

@@ -27,9 +27,11 @@ Examples:
 It replays two days of a real server, a minute at a time, through the detector
 that scores live metrics, in its default configuration. Four incidents in them
 are labelled by experts; the labels never reach the detector. An incident is
-caught if any line in it is anomalous; a false alarm is a stretch of anomalous
-lines (with less than 10 minutes between them) that touches no incident. What
-is added to a line is the time from giving it to the pipeline to having it back.
+caught if any line in it alarms: is_anomaly is 1 and the score above 1, as
+where an incident of a metric begins or becomes worse. A false alarm is a
+stretch of alarming lines (with less than 10 minutes between them) that
+touches no labelled incident. What is added to a line is the time from giving
+it to the pipeline to having it back.
 
 The data is from the Server Machine Dataset (MIT licence). It is part of this
 program: nothing is fetched, and nothing but compiled code is kept.";

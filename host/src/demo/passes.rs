@@ -18,6 +18,14 @@ pub(super) struct Verdict {
     pub(super) cause: Option<String>,
 }
 
+impl Verdict {
+    /// Whether an incident of one of its metrics begins with it, or becomes worse. The lines of one that only goes on say
+    /// nothing new: with many metrics, most of what happens would fall into one incident or another.
+    pub(super) fn alarms(&self) -> bool {
+        self.is_anomaly && self.score > 1.0
+    }
+}
+
 /// The lines one by one, each given only after the one before it came back.
 #[derive(Debug, Default)]
 pub(super) struct Live {

@@ -16,7 +16,7 @@ pub(super) struct Report<'a> {
     pub(super) live: Live,
     pub(super) bulk: Bulk,
     pub(super) findings: Findings,
-    /// The share of ordinary values that the configuration lets be called anomalies.
+    /// The share of ordinary values at which the configuration lets an incident begin.
     pub(super) false_alarm_rate: f64,
 }
 
@@ -45,7 +45,7 @@ impl<'a> Report<'a> {
         best.map_or(0, |(.., at)| at)
     }
 
-    /// Ordinary lines that the configuration lets be called anomalies.
+    /// False alarms that the configuration allows.
     pub(super) fn tolerated(&self) -> f64 {
         (self.findings.ordinary.scored * self.recording.metrics) as f64 * self.false_alarm_rate
     }
@@ -114,7 +114,7 @@ fn false_alarm(stretch: &Stretch) -> Value {
     json!({
         "start": time(*first),
         "minutes": (last - first) / MINUTE + 1,
-        "lines_anomalous": lines,
+        "lines_above_threshold": lines,
         "largest_score": largest,
     })
 }

@@ -102,7 +102,7 @@ impl Screen<'_> {
         let width = self.width.clamp(NARROWEST, WIDEST) - MARGIN - 1;
         let scores: Vec<Option<f64>> =
             live.verdicts.iter().map(|verdict| verdict.as_ref().map(|verdict| verdict.score)).collect();
-        writeln!(f, "{}", paint.bold("Score of each minute's line: above 1 is an anomaly"))?;
+        writeln!(f, "{}", paint.bold("Score of each minute's line: above 1 an incident begins"))?;
         for (row, bars) in plot::bars(&plot::columns(&scores, width)).into_iter().enumerate() {
             let bars = bars.trim_end();
             let bars = if row < plot::THRESHOLD { paint.red(bars) } else { paint.cyan(bars) };
@@ -201,7 +201,7 @@ impl Screen<'_> {
             more => format!("{more} false alarms"),
         };
         let hours = (ordinary.scored + 30) / 60;
-        let lines = format!("{} of {} lines", ordinary.anomalous, grouped(ordinary.scored));
+        let lines = format!("{} of {} lines anomalous", ordinary.anomalous, grouped(ordinary.scored));
         writeln!(f, "{} in the other {hours} hours: {lines}", paint.bold(&count))?;
         let allowed =
             format!("false_alarm_rate = {:e} a value allows {:.0}", report.false_alarm_rate, report.tolerated());
@@ -229,7 +229,7 @@ impl Screen<'_> {
         let paint = self.paint;
         writeln!(
             f,
-            "{} add this to telegraf.conf, and alert where anomaly_score > 1:",
+            "{} add this to telegraf.conf, and alert where is_anomaly is 1:",
             paint.bold("Your metrics next:")
         )?;
         writeln!(f, "  {}", paint.cyan("[[processors.execd]]"))?;
@@ -340,7 +340,7 @@ mod tests {
             "  1 day 1 03:20  100 min  caught after 17 min   1 line   cause m00, as labelled",
             "  2 day 1 12:00  720 min  caught at once        1 line   cause m01",
             "  3 day 2 09:20   11 min  missed                0 lines  largest score 0.50",
-            "1 false alarm in the other 32 hours: 1 of 1,929 lines",
+            "1 false alarm in the other 32 hours: 1 of 1,929 lines anomalous",
             "(false_alarm_rate = 1e-3 a value allows 4; the 120 min of warm-up do not count)",
             "2,880 lines in, 2,880 out, unaltered but for the score",
             "0 µs added to a line (p99 0 µs), up to 72,000 lines/s of 2 values each",

@@ -45,8 +45,8 @@ to find it by. It may be the input itself: then its column `label` is no series.
 of line protocol and JSON, like `cpu,host=a usage_user`; of vectors, after their entity, like `host=a`.
 
 An event is a run of labelled rows of a series. It is hit if any row in it alarms; a run of rows that alarm and touch no
-event is a false alarm. Alarms are what has `is_anomaly=1`, so after `direction`,
-`min_deviation`, `expected_range`, `sustained` and `cooldown`.";
+event is a false alarm. Rows alarm that have `is_anomaly=1`: those of an incident, from the row that reports it (after
+`direction`, `min_deviation`, `expected_range`, `sustained` and `cooldown`) until it ends.";
 
 /// What a user may ask for.
 #[derive(Debug, Args)]
@@ -124,8 +124,10 @@ pub struct Summary {
     pub rows: u64,
     /// Lines that got a score.
     pub scored: u64,
-    /// Lines whose score is an anomaly's.
+    /// Lines that are anomalies.
     pub anomalous: u64,
+    /// Incidents that were reported, each once, however many lines it lasts.
+    pub incidents: u64,
     /// Lines that are not line protocol.
     pub malformed: u64,
     /// Values that were given to a detector.
@@ -296,8 +298,8 @@ pub fn replay(
         }
     }
     scoring.check_whole().map_err(Error::Failed)?;
-    let Counts { scored, anomalous, malformed, rows: values, .. } = scoring.counts();
-    Ok(Summary { rows, scored, anomalous, malformed, values, seconds: began.elapsed().as_secs_f64() })
+    let Counts { scored, anomalous, incidents, malformed, rows: values, .. } = scoring.counts();
+    Ok(Summary { rows, scored, anomalous, incidents, malformed, values, seconds: began.elapsed().as_secs_f64() })
 }
 
 impl Summary {
@@ -310,10 +312,10 @@ impl Summary {
     }
 
     fn for_people(&self, options: &Options, measurement: &str, feedback: Option<&Feedback>) -> String {
-        let Self { rows, scored, anomalous, malformed, values, seconds } = self;
+        let Self { rows, scored, anomalous, incidents, malformed, values, seconds } = self;
         let malformed = if *malformed > 0 { format!(", {malformed} malformed") } else { String::new() };
         let mut text = format!(
-            "{rows} rows, {scored} scored, {anomalous} anomalous{malformed}; {values} values in {seconds:.2} s ({:.2} million a second)\n",
+            "{rows} rows, {scored} scored, {anomalous} anomalous, {incidents} incidents{malformed}; {values} values in {seconds:.2} s ({:.2} million a second)\n",
             *values as f64 / seconds / 1e6
         );
         if *values == 0 && *rows > 0 {

@@ -31,10 +31,8 @@ pub struct Member {
     weight: f64,
     /// What it thinks of the batch at hand.
     verdicts: Verdicts,
-    /// Rows that it scored, and those that it called anomalies, beside others.
+    /// Rows that it scored, beside others.
     pub scored: u64,
-    /// See `scored`.
-    pub anomalous: u64,
 }
 
 /// What a member thinks of a row.
@@ -49,7 +47,7 @@ impl Member {
     /// A member whose score counts so much.
     #[must_use]
     pub fn new(supervisor: Supervisor, reloader: Option<Reloader>, weight: f64) -> Self {
-        Self { supervisor, reloader, weight, verdicts: Verdicts::default(), scored: 0, anomalous: 0 }
+        Self { supervisor, reloader, weight, verdicts: Verdicts::default(), scored: 0 }
     }
 }
 
@@ -97,7 +95,6 @@ impl Scorer for Ensemble {
                 if !score.is_nan() {
                     opinions.push(Opinion { member: at, score, weight: member.weight });
                     member.scored += 1;
-                    member.anomalous += u64::from(score > 1.0);
                 }
             }
             let score = combined(*combine, opinions);

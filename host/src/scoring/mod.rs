@@ -425,11 +425,11 @@ impl<F: Format> Scoring<F> {
     /// What has passed and how the detectors fared, in a line for people.
     #[must_use]
     pub fn summary(&self) -> String {
-        let Counts { bytes: _, events, selected, scored, anomalous, malformed, upstream, unfinished, rows: _, evicted } =
+        let Counts { events, selected, scored, incidents, malformed, upstream, unfinished, evicted, .. } =
             self.counts();
         let series: usize = self.pipeline.lanes().iter().map(|lane| lane.series().len()).sum();
         let mut out =
-            format!("{events} lines in, {selected} selected, {scored} scored, {anomalous} anomalous, {series} series");
+            format!("{events} lines in, {selected} selected, {scored} scored, {incidents} incidents, {series} series");
         let rare = [
             (malformed, "malformed"),
             (upstream, "scored upstream"),

@@ -197,7 +197,7 @@ pub(super) fn lane(
     }
 }
 
-/// Which anomalies a detector tells, where its model says `models`. (What is configured was checked when it was read.)
+/// Which incidents a detector reports, where its model says `models`. (What is configured was checked when it was read.)
 pub(super) fn suppression(detector: &config::Detector, models: Suppression) -> Suppression {
     detector.suppression(models).unwrap_or(models)
 }

@@ -40,7 +40,7 @@ fn events(pipelines: &[Pipeline], out: &mut Exposition) {
         ("qualm_received_events", "Events that came in and are metrics.", |one| one.counts.events),
         ("qualm_selected_events", "Events with a value that a detector wants.", |one| one.counts.selected),
         ("qualm_scored_events", "Events and vectors that got a score.", |one| one.counts.scored),
-        ("qualm_anomalous_events", "Events and vectors that are anomalies.", |one| one.counts.anomalous),
+        ("qualm_incidents", "Incidents that were reported, each once.", |one| one.counts.incidents),
         ("qualm_upstream_scored_events", "Events that had a score already.", |one| one.counts.upstream),
         ("qualm_rows", "Values and vectors that were given to a detector.", |one| one.counts.rows),
         ("qualm_evicted_series", "Series that were dropped: too many, or not seen for long.", |one| one.counts.evicted),
@@ -86,10 +86,9 @@ fn detectors(pipelines: &[Pipeline], out: &mut Exposition) {
             family.value(&labels, f64::from(u8::from(one.mode == mode)));
         }
     }
-    let families: [Counter<Detector>; 11] = [
+    let families: [Counter<Detector>; 10] = [
         ("qualm_detector_rows", "Rows that a detector was given.", |one| one.rows),
         ("qualm_detector_scored_rows", "Rows that it scored.", |one| one.scored),
-        ("qualm_detector_anomalous_rows", "Rows that are anomalies worth telling.", |one| one.anomalous),
         ("qualm_detector_unscored_rows", "Rows that passed unscored because it failed or rested.", |one| {
             one.health.unscored
         }),
@@ -106,6 +105,10 @@ fn detectors(pipelines: &[Pipeline], out: &mut Exposition) {
         for (name, one) in all() {
             family.value(&[("pipeline", name), ("detector", &one.name)], count(one) as f64);
         }
+    }
+    let mut family = out.counter("qualm_detector_incidents", "Incidents that it reported, each once.");
+    for (name, one, incidents) in all().filter_map(|(name, one)| Some((name, one, one.incidents?))) {
+        family.value(&[("pipeline", name), ("detector", &one.name)], incidents as f64);
     }
     let mut family = out.counter("qualm_detector_failures", "Failures of a detector, by reason.");
     for (name, one) in all() {

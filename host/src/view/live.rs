@@ -116,7 +116,7 @@ fn id(view: &View, lane: usize, series: u32) -> String {
 }
 
 fn detector(view: &View, detector: &Detector, several: bool) -> Value {
-    let Detector { name, kind, mode, model, series, joined: _, rows, scored, anomalous, health, .. } = detector;
+    let Detector { name, kind, mode, model, series, joined: _, rows, scored, incidents, health, .. } = detector;
     let Detector { taken, refused, refusal, .. } = detector;
     json!({
         "name": if several { format!("{}: {name}", view.name) } else { name.clone() },
@@ -126,7 +126,7 @@ fn detector(view: &View, detector: &Detector, several: bool) -> Value {
         "series": series,
         "rows": rows,
         "scored": scored,
-        "anomalous": anomalous,
+        "incidents": incidents,
         "unscored": health.unscored,
         "failures": health.failures,
         "rests": health.rests,
@@ -183,16 +183,16 @@ impl Throughput {
         self.counts.events += counts.events;
         self.counts.rows += counts.rows;
         self.counts.scored += counts.scored;
-        self.counts.anomalous += counts.anomalous;
+        self.counts.incidents += counts.incidents;
         self.counts.bytes += counts.bytes;
         self.rates.events += rates.events;
         self.rates.rows += rates.rows;
     }
 
     fn json(&self) -> Value {
-        let qualm_stream::Counts { events, rows, scored, anomalous, bytes, .. } = self.counts;
+        let qualm_stream::Counts { events, rows, scored, incidents, bytes, .. } = self.counts;
         json!({
-            "events": events, "rows": rows, "scored": scored, "anomalous": anomalous, "bytes": bytes,
+            "events": events, "rows": rows, "scored": scored, "incidents": incidents, "bytes": bytes,
             "events_per_second": self.rates.events, "rows_per_second": self.rates.rows,
         })
     }

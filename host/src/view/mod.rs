@@ -64,8 +64,8 @@ pub struct Detector {
     pub rows: u64,
     /// See `rows`.
     pub scored: u64,
-    /// See `rows`.
-    pub anomalous: u64,
+    /// Incidents that it reported. A member of an ensemble reports none: its score is one of several.
+    pub incidents: Option<u64>,
     /// How many models have taken over, how many were refused, and why the last was.
     pub taken: u64,
     /// See `taken`.
@@ -120,13 +120,13 @@ impl Inside {
         *copied = counts;
         detectors.clear();
         for (at, (lane, (ensemble, own))) in pipeline.lanes().iter().zip(ensembles.iter().zip(own)).enumerate() {
-            let Totals { rows, scored, anomalous } = self.recorder.totals(at);
+            let Totals { rows, scored, incidents } = self.recorder.totals(at);
             let (series, joined) = (lane.series().len(), lane.joined());
             let one = match ensemble.members() {
                 [only] => Detector::of(only, own),
                 several => Detector::ensemble(several, own),
             };
-            detectors.push(Detector { series, joined, rows, scored, anomalous, ..one });
+            detectors.push(Detector { series, joined, rows, scored, incidents: Some(incidents), ..one });
         }
         for (at, (ensemble, own)) in ensembles.iter().zip(own).enumerate().filter(|(_, (one, _))| one.has_several()) {
             let Totals { rows, .. } = self.recorder.totals(at);
@@ -139,7 +139,7 @@ impl Inside {
 impl Detector {
     /// A member, but for what is known of its lane.
     fn of(member: &Member, own: &config::Detector) -> Self {
-        let Member { supervisor, reloader, scored, anomalous, .. } = member;
+        let Member { supervisor, reloader, scored, .. } = member;
         let model = supervisor.title().map(|title| (**title).clone());
         let untrained = if own.model.is_some() { "" } else { own.kind.name() };
         Self {
@@ -152,7 +152,7 @@ impl Detector {
             health: supervisor.health().clone(),
             rows: 0,
             scored: *scored,
-            anomalous: *anomalous,
+            incidents: None,
             taken: reloader.as_ref().map_or(0, Reloader::taken),
             refused: reloader.as_ref().map_or(0, Reloader::refused),
             refusal: reloader.as_ref().and_then(Reloader::refusal),
@@ -173,7 +173,7 @@ impl Detector {
             health: Health::default(),
             rows: 0,
             scored: 0,
-            anomalous: 0,
+            incidents: None,
             taken: 0,
             refused: 0,
             refusal: None,

@@ -7,7 +7,6 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use qualm_stream::pipeline::Verdict;
-use qualm_stream::suppress::GOES_ON;
 use qualm_stream::vector::Shape;
 use qualm_stream::{Counts, Format, Pipeline};
 
@@ -105,8 +104,8 @@ pub struct Totals {
     pub rows: u64,
     /// That got a score.
     pub scored: u64,
-    /// That are anomalies worth telling.
-    pub anomalous: u64,
+    /// That reported an incident.
+    pub incidents: u64,
 }
 
 /// How much passes, in a second.
@@ -132,7 +131,7 @@ impl Recorder {
             let totals = &mut self.totals[verdict.lane];
             totals.rows += 1;
             totals.scored += u64::from(!verdict.score.is_nan());
-            totals.anomalous += u64::from(verdict.anomaly);
+            totals.incidents += u64::from(verdict.reports);
             let Some(place) = self.place(&verdict, now) else { continue };
             let track = &mut self.tracks[place];
             track.add(&verdict, now);
@@ -148,8 +147,8 @@ impl Recorder {
                         incident.rise(&verdict);
                     }
                 }
-                // Told or not, it goes on until the score is an ordinary one again.
-                (Some(_), false) if verdict.score <= GOES_ON => {
+                // A row without a score does not end it.
+                (Some(_), false) if !verdict.score.is_nan() => {
                     now_is.since = None;
                     if let Some(incident) = open(&mut self.incidents, now_is.lane, now_is.series) {
                         incident.ended = Some(now);
@@ -309,7 +308,8 @@ impl Track {
             *score = score.max(verdict.score as f32); // NaN gives way to a number
             *value = verdict.values.first().map_or(f32::NAN, |value| *value as f32);
         }
-        if verdict.anomaly && !verdict.contributions.is_empty() {
+        // Detectors explain what is above the threshold, not all that belongs to the incident.
+        if verdict.anomaly && verdict.score > 1.0 && !verdict.contributions.is_empty() {
             self.contributions = verdict.contributions.into();
         }
     }
@@ -356,4 +356,40 @@ fn shown(text: &[u8]) -> String {
     let plain = String::from_utf8_lossy(&plain);
     let end = plain.char_indices().map(|(at, c)| at + c.len_utf8()).take_while(|&end| end <= LONGEST).last();
     plain[..end.unwrap_or(0)].to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use qualm_stream::{Lane, Limits, Rows, Scorer, Selector, Verdicts};
+
+    use super::*;
+
+    /// Scores by value; what is negative has no score.
+    struct ByValue;
+
+    impl Scorer for ByValue {
+        fn score(&mut self, rows: &Rows, verdicts: &mut Verdicts) {
+            verdicts.scores.extend(rows.values.iter().map(|value| if *value < 0.0 { f64::NAN } else { value / 100.0 }));
+        }
+
+        fn forget(&mut self, _: &[u32]) {}
+    }
+
+    #[test]
+    fn an_incident_is_open_for_as_long_as_its_rows_are_anomalies() {
+        let mut pipeline = Pipeline::new(vec![Lane::new(Selector::default(), Limits::default())], 7);
+        let mut recorder = Recorder::default();
+        let mut open = Vec::new();
+        for (now, value) in (0..).zip([10, 200, 70, -1, 300, 50, 60, 200]) {
+            let line = format!("m v={value}\n");
+            pipeline.input()[..line.len()].copy_from_slice(line.as_bytes());
+            pipeline.run(line.len(), 0, &mut [ByValue]);
+            recorder.take(&pipeline, now);
+            open.push(recorder.tracks().next().unwrap().now.since);
+        }
+        assert_eq!(open, [None, Some(1), Some(1), Some(1), Some(1), None, None, Some(7)]);
+        let incidents: Vec<_> = recorder.incidents().map(|one| (one.started, one.ended, one.peak)).collect();
+        assert_eq!(incidents, [(7, None, 2.0), (1, Some(5), 3.0)]);
+        assert_eq!(recorder.totals(0), Totals { rows: 8, scored: 7, incidents: 2 });
+    }
 }

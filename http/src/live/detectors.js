@@ -70,7 +70,7 @@ function makeCard() {
               : `learns online, ${text.clip(one.kind)}`,
       );
       scored(
-        `${text.short(one.scored)} of ${text.many(one.rows, "row")}, ${text.short(one.series)} series, ${text.short(one.anomalous)} anomalous`,
+        `${text.short(one.scored)} of ${text.many(one.rows, "row")}, ${text.short(one.series)} series${one.incidents === null ? "" : `, ${text.many(one.incidents, "incident")}`}`,
       );
       unscored(one.unscored > 0 ? text.many(one.unscored, "row") : "none", one.unscored > 0 ? "warn" : "");
       reloads(reloadText(one.reloads), one.reloads.last_error !== null ? "bad" : "");

@@ -73,7 +73,7 @@ function vitals({ throughput, latency }) {
   put(by("v-events"), text.rate(throughput.events_per_second));
   put(by("v-rows"), text.rate(throughput.rows_per_second));
   put(by("v-scored"), text.short(throughput.scored));
-  put(by("v-anomalous"), text.short(throughput.anomalous));
+  put(by("v-incidents"), text.short(throughput.incidents));
   put(by("v-p50"), text.millis(latency.p50_ms));
   put(by("v-p99"), text.millis(latency.p99_ms));
   put(by("v-max"), text.millis(latency.max_ms));

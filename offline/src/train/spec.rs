@@ -33,7 +33,7 @@ pub struct Spec {
     pub split: [f64; 3],
     /// Where the threshold lies.
     pub threshold: Rule,
-    /// Which anomalies are worth telling.
+    /// Which incidents are reported.
     pub suppression: Suppression,
     /// What is set of the detector, by name: a value, or a list of values to try.
     pub parameters: BTreeMap<String, Value>,

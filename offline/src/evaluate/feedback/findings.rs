@@ -24,7 +24,7 @@ pub struct Feedback {
     pub false_alarms: usize,
     /// So many of them in a day, of all series together.
     pub false_alarms_per_day: Option<f64>,
-    /// The share of unlabelled values that alarm.
+    /// The share of unlabelled values at which an alarm begins.
     pub false_alarm_share: Option<f64>,
     /// The share that is configured, where it is the same for all series.
     pub false_alarm_rate: Option<f64>,
@@ -69,11 +69,11 @@ pub struct SeriesFeedback {
     pub false_alarms: Vec<Span>,
     /// So many of them in a day.
     pub false_alarms_per_day: Option<f64>,
-    /// The share of unlabelled values with a score that alarm.
+    /// The share of unlabelled values with a score at which an alarm begins.
     pub false_alarm_share: Option<f64>,
     /// The share that is configured.
     pub false_alarm_rate: Option<f64>,
-    /// Unlabelled rows with a score, and those of them that alarm.
+    /// Unlabelled rows with a score, and those of them at which an alarm begins.
     #[serde(skip)]
     ordinary: [usize; 2],
 }
@@ -122,7 +122,8 @@ impl SeriesFeedback {
         let events: Vec<Event> = met.events.iter().map(event).collect();
         let false_alarms: Vec<Span> = met.alarms.iter().filter(|(_, right)| !right).map(|(run, _)| span(run)).collect();
         let ordinary = || (0..table.len()).filter(|&row| !labels[row] && !scores[row].is_nan());
-        let ordinary = [ordinary().count(), ordinary().filter(|&row| alarms[row]).count()];
+        let begins = |row: usize| alarms[row] && !row.checked_sub(1).is_some_and(|before| alarms[before]);
+        let ordinary = [ordinary().count(), ordinary().filter(|&row| begins(row)).count()];
         Self {
             name: series.name().to_owned(),
             rows: table.len(),
@@ -268,8 +269,8 @@ mod tests {
         assert_eq!(cpu.events.iter().map(|event| event.goes_on).collect::<Vec<_>>(), [false, false, true]);
         assert_eq!((cpu.false_alarms[0].rows, cpu.false_alarms[1].rows), (2, 1));
         assert_eq!(cpu.false_alarms[0].peak.map(|peak| peak.score), Some(7.0), "the higher of two");
-        // 18 rows with a score, of which 7 are labelled; 3 of the other 11 alarm. Two alarms in 19 seconds.
-        assert!((cpu.false_alarm_share.unwrap() - 3.0 / 11.0).abs() < 1e-12);
+        // 18 rows with a score, of which 7 are labelled; at 2 of the other 11 an alarm begins. Two alarms in 19 seconds.
+        assert!((cpu.false_alarm_share.unwrap() - 2.0 / 11.0).abs() < 1e-12);
         assert!((cpu.false_alarms_per_day.unwrap() - 2.0 * 86_400.0 / 19.0).abs() < 1e-6);
         assert_eq!((found.hit, found.missed, found.false_alarms, found.delay), (1, 2, 2, cpu.delay));
         assert_eq!(found.worst_false_alarms().iter().map(|(_, span)| span.places.start).collect::<Vec<_>>(), [13, 4]);

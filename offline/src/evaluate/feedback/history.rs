@@ -14,7 +14,7 @@ pub struct Series {
     pub table: Table,
     /// A score for each row; NaN for none.
     pub scores: Vec<f64>,
-    /// Whether each row alarms, after whatever keeps alarms from being told.
+    /// Whether each row alarms: those of an incident, from the one that reports it. Rows in it that have no score do too.
     pub alarms: Vec<bool>,
     /// The feature that contributed most to a row's score, where the detector said so.
     pub causes: HashMap<usize, usize>,
@@ -40,13 +40,24 @@ impl Series {
     /// each value contributed, where the detector says so.
     pub fn add(&mut self, time: i64, source: u64, values: &[f64], score: f64, alarm: bool, contributions: &[f64]) {
         let Self { table, scores, alarms, causes, .. } = self;
-        if alarm && let Some((most, _)) = contributions.iter().enumerate().max_by(|(_, a), (_, b)| a.total_cmp(b)) {
+        // A row below the threshold may belong to an incident and not be explained: then all are 0.
+        let explained = alarm && contributions.iter().any(|contribution| *contribution != 0.0);
+        let largest = contributions.iter().enumerate().max_by(|(_, a), (_, b)| a.total_cmp(b));
+        if let Some((most, _)) = largest.filter(|_| explained) {
             causes.insert(table.len(), most);
         }
         table.series.push(0);
         table.times.push(time);
         table.sources.push(source);
         table.values.extend_from_slice(values);
+        if alarm {
+            let unscored = scores.iter().rev().take_while(|score| score.is_nan()).count();
+            let scored = alarms.len() - unscored;
+            let (before, gap) = alarms.split_at_mut(scored);
+            if before.last() == Some(&true) {
+                gap.fill(true); // no row without a score ends an incident
+            }
+        }
         scores.push(score);
         alarms.push(alarm);
     }
@@ -70,6 +81,20 @@ impl Series {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_row_without_a_score_does_not_part_an_alarm() {
+        let mut series = Series::new("a".to_owned(), vec!["x".to_owned()], None);
+        for (time, (score, alarm)) in
+            [(f64::NAN, false), (2.0, true), (f64::NAN, false), (0.7, true), (f64::NAN, false), (0.1, false)]
+                .into_iter()
+                .enumerate()
+        {
+            series.add(time as i64, time as u64, &[1.0], score, alarm, &[0.0]);
+        }
+        assert_eq!(series.alarms, [false, true, true, true, false, false]);
+        assert!(series.causes.is_empty(), "nothing was explained");
+    }
 
     #[test]
     fn rows_that_came_late_stand_where_they_belong() {

@@ -28,7 +28,7 @@ impl Feedback {
         let rate =
             self.false_alarm_rate.map_or_else(String::new, |rate| format!(" ({} configured)", percent(Some(rate))));
         format!(
-            "\n{hit} of {} hit{delay}\n{}{per_day}; {} of unlabelled values alarm{rate}\n",
+            "\n{hit} of {} hit{delay}\n{}{per_day}; an alarm begins at {} of unlabelled values{rate}\n",
             count(incidents.len() as u64, "incident", "incidents"),
             count(*false_alarms as u64, "false alarm", "false alarms"),
             percent(self.false_alarm_share)
@@ -185,7 +185,7 @@ mod tests {
         let text = Feedback::of(&all, &labels).unwrap().text();
         for part in [
             "\n1 of 2 incidents hit, after 5s (5 rows)\n202 false alarms, ",
-            "of unlabelled values alarm (0.01 % configured)",
+            "of unlabelled values (0.01 % configured)",
             "and 1 series with neither events nor false alarms",
             "1970-01-01T00:05:00Z – 1970-01-01T00:05:19Z  cpu  after 5s (5 rows)  score 307  300 … 319, \
              usual before: 14.95 … 284.1",

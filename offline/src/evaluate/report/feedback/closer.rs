@@ -124,7 +124,7 @@ fn why_missed(span: &Span) -> String {
         _ => "",
     };
     let suppressed = if peak.score > 1.0 {
-        " That is above the threshold, but the rules for what is told (`direction`, `sustained` and the like) kept it quiet."
+        " That is above the threshold, but the rules for what is reported (`direction`, `sustained` and the like) kept it quiet."
     } else {
         ""
     };

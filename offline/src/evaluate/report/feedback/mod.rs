@@ -68,7 +68,7 @@ impl Page<'_> {
             card(&format!("{hit} of {}", incidents.len()), &format!("incidents hit, {missed} missed")),
             card(&delay, "from an incident's beginning until it was hit (median)"),
             card(&thousands(*false_alarms as u64), &format!("false alarms{per_day}")),
-            card(&percent(*false_alarm_share), &format!("of unlabelled values alarm{rate}")),
+            card(&percent(*false_alarm_share), &format!("of unlabelled values begin an alarm{rate}")),
         ];
         format!("<section>\n<div class=\"cards\">\n{}</div>\n</section>\n", cards.concat())
     }
