@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-use qualm_offline::collect::{self, Error, Options};
+use qualm_offline::collect::{self, Error, Options, Query};
 use serde_json::Value;
 
 /// What a server got: the method and path, the header `Authorization`, and the body.
@@ -95,18 +95,22 @@ fn options(server: &Server, out: PathBuf) -> Options {
         url: format!("{}/", server.url),
         since: "2023-11-14T22:13:20Z".to_owned(),
         until: Some("2023-11-14T22:14:20Z".to_owned()),
-        database: "telegraf".to_owned(),
-        retention: None,
-        org: Some("my org".to_owned()),
-        token: Some("secret".to_owned()),
-        user: None,
-        measurement: Vec::new(),
-        tags: Vec::new(),
-        every: None,
+        query: Query {
+            database: "telegraf".to_owned(),
+            org: Some("my org".to_owned()),
+            token: Some("secret".to_owned().into()),
+            ..Query::default()
+        },
         out,
-        api: None,
         json: false,
     }
+}
+
+/// The same, with another query.
+fn with(options: &Options, change: impl FnOnce(&mut Query)) -> Options {
+    let mut options = options.clone();
+    change(&mut options.query);
+    options
 }
 
 fn collected(options: &Options) -> Result<String, Error> {
@@ -198,12 +202,11 @@ fn annotated_csv_becomes_lines() {
     let lines = collected(&options).unwrap();
     assert_eq!(normal(&lines), normal(LINES), "{lines}");
 
-    let wanted = Options {
-        every: Some("10s".to_owned()),
-        tags: vec!["host=${1}\"".to_owned()],
-        measurement: vec!["cpu".to_owned()],
-        ..options
-    };
+    let wanted = with(&options, |query| {
+        query.every = Some("10s".to_owned());
+        query.tags = vec!["host=${1}\"".to_owned()];
+        query.measurement = vec!["cpu".to_owned()];
+    });
     collected(&wanted).unwrap();
     let question = server.questions("query").pop().unwrap();
     assert_eq!(
@@ -224,7 +227,10 @@ fn json_lines_become_lines() {
     let lines = collected(&options).unwrap();
     assert_eq!(normal(&lines), normal(LINES), "{lines}");
 
-    let wanted = Options { every: Some("10s".to_owned()), tags: vec!["host=it's".to_owned()], ..options };
+    let wanted = with(&options, |query| {
+        query.every = Some("10s".to_owned());
+        query.tags = vec!["host=it's".to_owned()];
+    });
     collected(&wanted).unwrap();
     assert_eq!(
         server.questions("q").pop().unwrap(),
@@ -248,23 +254,23 @@ fn what_is_wrong_is_said_with_what_to_do() {
     let v2 = options(&second, out.clone());
     let v3 = options(&third, out.clone());
     for (options, what) in [
-        (Options { token: Some("x".to_owned()), ..v2.clone() }, "unauthorized access); check INFLUX_TOKEN"),
-        (Options { database: "nowhere".to_owned(), ..v2.clone() }, "no `nowhere`; there is `telegraf`, `_monitoring`"),
-        (Options { tags: vec!["host=broken".to_owned()], ..v2.clone() }, "cannot query an empty range"),
-        (Options { measurement: vec!["mem".to_owned()], ..v2.clone() }, "they are `cpu`, `we ird\"m',x=y`"),
-        (Options { token: Some("x".to_owned()), ..v3.clone() }, "not authenticated); check INFLUX_TOKEN"),
-        (Options { database: "nowhere".to_owned(), ..v3.clone() }, "no `nowhere`; there is `_internal`, `telegraf`"),
-        (Options { tags: vec!["region=x".to_owned()], ..v3.clone() }, "there is nothing in `telegraf` from 2023-11-14"),
+        (with(&v2, |query| query.token = Some("x".to_owned().into())), "unauthorized access); check INFLUX_TOKEN"),
+        (with(&v2, |query| query.database = "nowhere".to_owned()), "no `nowhere`; there is `telegraf`, `_monitoring`"),
+        (with(&v2, |query| query.tags = vec!["host=broken".to_owned()]), "cannot query an empty range"),
+        (with(&v2, |query| query.measurement = vec!["mem".to_owned()]), "they are `cpu`, `we ird\"m',x=y`"),
+        (with(&v3, |query| query.token = Some("x".to_owned().into())), "not authenticated); check INFLUX_TOKEN"),
+        (with(&v3, |query| query.database = "nowhere".to_owned()), "no `nowhere`; there is `_internal`, `telegraf`"),
+        (with(&v3, |query| query.tags = vec!["region=x".to_owned()]), "there is nothing in `telegraf` from 2023-11-14"),
         (options(&other, out.clone()), "is this InfluxDB?"),
         (options(&cut, out.clone()), "not what InfluxDB 1.x says"),
         (Options { url: "http://127.0.0.1:1".to_owned(), ..v2.clone() }, "is InfluxDB there"),
         (Options { url: "localhost".to_owned(), ..v2.clone() }, "must start with http"),
         (Options { out: "a.csv".into(), ..v2.clone() }, "must end in .lp"),
-        (Options { api: Some(4), ..v2.clone() }, "must be 1, 2 or 3"),
+        (with(&v2, |query| query.api = Some(4)), "must be 1, 2 or 3"),
         (Options { since: "never".to_owned(), ..v2.clone() }, "`never`"),
         (Options { until: Some("9h".to_owned()), since: "1h".to_owned(), ..v2.clone() }, "not before the end"),
-        (Options { tags: vec!["host".to_owned()], ..v2.clone() }, "KEY=VALUE"),
-        (Options { every: Some("1ms".to_owned()), ..v2.clone() }, "whole seconds"),
+        (with(&v2, |query| query.tags = vec!["host".to_owned()]), "KEY=VALUE"),
+        (with(&v2, |query| query.every = Some("1ms".to_owned())), "whole seconds"),
     ] {
         let error = collected(&options).unwrap_err().to_string();
         assert!(error.contains(what), "{error}");
