@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-use qualm_offline::collect::{self, Error, Options, Query};
+use qualm_offline::collect::{self, Error, Options, Query, Remote, prometheus};
+use qualm_offline::history::feed::Source as _;
 use serde_json::Value;
 
 /// What a server got: the method and path, the header `Authorization`, and the body.
@@ -276,4 +277,81 @@ fn what_is_wrong_is_said_with_what_to_do() {
         assert!(error.contains(what), "{error}");
     }
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0, "nothing is left behind");
+}
+
+/// A Prometheus that has a row every ten seconds, and gives no more than so many at once.
+fn prometheus(request: &Request) -> Answer {
+    if request.authorization.as_deref() != Some("Bearer secret") {
+        return (401, "", "Unauthorized".to_owned());
+    }
+    if request.what == "GET /api/v1/metadata" {
+        let metadata = r#"{"status":"success","data":{"hits":[{"type":"counter","help":"","unit":""}]}}"#;
+        return (200, "", metadata.to_owned());
+    }
+    assert_eq!(request.what, "POST /api/v1/query_range");
+    let value = |name: &str| {
+        let values = request.body.split('&').filter_map(|pair| pair.split_once('='));
+        values.clone().find(|(key, _)| *key == name).unwrap().1.to_owned()
+    };
+    let number = |name: &str| value(name).parse::<u64>().unwrap();
+    let (start, end, step) = (number("start"), number("end"), number("step"));
+    assert_eq!((value("query").as_str(), step, start % 10), ("%7Ba%3D%22b%22%7D", 10, 0));
+    if (end - start) / step >= 100 {
+        let error = "query processing would load too many samples into memory in query execution";
+        return (422, "", format!(r#"{{"status":"error","errorType":"execution","error":"{error}"}}"#));
+    }
+    let values = |odd: bool| {
+        let row = |time: u64| {
+            let value = if odd && time % 100 == 0 { "NaN".to_owned() } else { format!("{}.5", time % 1000) };
+            format!("[{time},\"{value}\"]")
+        };
+        (start..=end).step_by(10).map(row).collect::<Vec<_>>().join(",")
+    };
+    let body = format!(
+        r#"{{"status":"success","data":{{"resultType":"matrix","result":[
+            {{"metric":{{"__name__":"hits","job":"x"}},"values":[{}]}},
+            {{"metric":{{"__name__":"odd","job":"x"}},"values":[{}]}},
+            {{"metric":{{"job":"nameless"}},"values":[[{start},"1"]]}}]}}}}"#,
+        values(false),
+        values(true)
+    );
+    (200, "Content-Type: application/json\r\n", body)
+}
+
+#[test]
+fn prometheus_is_asked_for_as_much_as_it_gives() {
+    let server = Server::start(prometheus);
+    let query = prometheus::Query {
+        matches: vec![r#"{a="b"}"#.to_owned()],
+        step: Some("10s".to_owned()),
+        metric_version: 1,
+        token: Some("secret".to_owned().into()),
+        user: None,
+    };
+    let open =
+        |query: &prometheus::Query| Remote::prometheus(&server.url, "1700000003", Some("1700006000"), query, "p");
+    let mut remote = open(&query).unwrap();
+    let mut lines = Vec::new();
+    while remote.next(&mut lines).unwrap().is_some() {}
+    let expected: String = (1_700_000_000..1_700_006_000_u64)
+        .step_by(10)
+        .flat_map(|time| {
+            let value = format!("{}.5 {time}000000000", time % 1000);
+            let odd = (time % 100 != 0).then(|| format!("odd,job=x gauge={value}\n"));
+            [Some(format!("hits,job=x counter={value}\n")), odd]
+        })
+        .flatten()
+        .collect();
+    assert_eq!(String::from_utf8(lines).unwrap(), expected);
+    assert!(remote.left_out >= 6, "what has no name: {}", remote.left_out);
+
+    let asked = server.requests.lock().unwrap().len();
+    let refused = open(&prometheus::Query { token: Some("hush".to_owned().into()), ..query.clone() }).unwrap_err();
+    assert!(
+        refused.to_string().contains("check PROMETHEUS_TOKEN") && !refused.to_string().contains("hush"),
+        "{refused}"
+    );
+    assert!(!format!("{query:?}").contains("secret") && asked > 7);
+    let odd = open(&prometheus::Query { metric_version: 3, ..query }).unwrap_err().to_string();
+    assert!(odd.starts_with("--metric-version: `3`"), "{odd}");
 }

@@ -11,15 +11,14 @@ use super::super::secret::Secret;
 const PROMETHEUS: Words = Words {
     server: "Prometheus",
     set: "PROMETHEUS_TOKEN, or PROMETHEUS_USERNAME and PROMETHEUS_PASSWORD",
-    check: "PROMETHEUS_TOKEN, or PROMETHEUS_USERNAME and PROMETHEUS_PASSWORD",
+    check: "PROMETHEUS_TOKEN, or --user and PROMETHEUS_PASSWORD",
     not_found: "is this the address before /api/v1?",
 };
 
 /// All there is.
 const EVERYTHING: &str = r#"{__name__=~".+"}"#;
 
-/// Which of the history in Prometheus, and how it is to be called. (Who asks is in the environment: `PROMETHEUS_TOKEN`,
-/// or `PROMETHEUS_USERNAME` and `PROMETHEUS_PASSWORD`.)
+/// Which of the history in Prometheus, how it is to be called, and who asks.
 #[derive(Debug, Clone, Default, Args)]
 #[group(skip)]
 pub struct Query {
@@ -34,6 +33,14 @@ pub struct Query {
     /// Name metrics as Telegraf's `inputs.prometheus` does with this `metric_version`: 1 or 2
     #[arg(long, value_name = "VERSION", default_value_t = 2)]
     pub metric_version: u8,
+
+    /// The token; also from `PROMETHEUS_TOKEN`
+    #[arg(skip)]
+    pub token: Option<Secret>,
+
+    /// The user, whose password is in `PROMETHEUS_PASSWORD`; also from `PROMETHEUS_USERNAME`
+    #[arg(skip)]
+    pub user: Option<String>,
 }
 
 /// The options, read.
@@ -46,6 +53,8 @@ pub(in super::super) struct Plan {
     pub(super) questions: Vec<String>,
     pub(super) version: u8,
     pub(super) measurement: String,
+    token: Option<Secret>,
+    user: Option<String>,
 }
 
 impl Query {
@@ -69,17 +78,17 @@ impl Query {
         }
         let questions = if self.matches.is_empty() { vec![EVERYTHING.to_owned()] } else { self.matches.clone() };
         let (version, measurement) = (self.metric_version, measurement.to_owned());
-        Ok(Plan { url, range, step: range.every.unwrap_or(1), questions, version, measurement })
+        let token = self.token.clone().or_else(|| Secret::variable("PROMETHEUS_TOKEN"));
+        let user = self.user.clone().or_else(|| variable("PROMETHEUS_USERNAME"));
+        Ok(Plan { url, range, step: range.every.unwrap_or(1), questions, version, measurement, token, user })
     }
 }
 
 impl Plan {
     /// The server, and who asks.
     pub(in super::super) fn client(&self) -> Client {
-        let token =
-            Secret::variable("PROMETHEUS_TOKEN").map(|token| Secret::from(format!("Bearer {}", token.reveal())));
-        let user = variable("PROMETHEUS_USERNAME");
-        let by_password = || Some(basic(&user?, Secret::variable("PROMETHEUS_PASSWORD").as_ref()));
-        Client::new(&self.url, &PROMETHEUS).with(token.or_else(by_password))
+        let by_token = self.token.as_ref().map(|token| Secret::from(format!("Bearer {}", token.reveal())));
+        let by_password = || Some(basic(self.user.as_ref()?, Secret::variable("PROMETHEUS_PASSWORD").as_ref()));
+        Client::new(&self.url, &PROMETHEUS).with(by_token.or_else(by_password))
     }
 }
