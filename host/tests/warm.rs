@@ -137,7 +137,7 @@ fn the_first_live_row_is_scored_as_though_history_had_come_live() {
 
 #[test]
 fn interrupted_after_each_batch_it_learns_the_same() {
-    let (history, live) = (lines(0, 40_000), lines(40_000, 40_100));
+    let (history, live) = (lines(0, 60_000), lines(60_000, 60_100));
     assert!(history.len() > 3 << 20, "several batches");
     let place = Place::new("");
     let input = place.write("history.lp", &history);
@@ -151,7 +151,7 @@ fn interrupted_after_each_batch_it_learns_the_same() {
         assert!(!place.path("state/qualm.state").exists(), "nothing is left before it ends");
     };
     assert!(stops >= 3 && summary.resumed, "{stops} stops");
-    assert_eq!((summary.rows(), summary.series, summary.ready), (80_000, 3, 3));
+    assert_eq!((summary.rows(), summary.series, summary.ready), (120_000, 3, 3));
     let bits = scores(Pipeline::start(&place.config()).unwrap(), &live);
     assert_eq!(bits, expected(&place, &history, &live));
 }
@@ -170,7 +170,10 @@ fn a_signal_or_a_kill_loses_nothing() {
     let end = |child: &std::process::Child, signal| kill_process(Pid::from_child(child), signal).unwrap();
 
     let child = start();
-    thread::sleep(Duration::from_millis(150));
+    while !place.path("state/qualm.lock").exists() {
+        thread::sleep(Duration::from_millis(1)); // until then a signal ends it at once
+    }
+    thread::sleep(Duration::from_millis(50));
     end(&child, Signal::TERM);
     let out = child.wait_with_output().unwrap();
     assert_eq!(out.status.code(), Some(1), "{out:?}");

@@ -193,6 +193,7 @@ pub fn warm(options: &Options, config: &Config, stop: &AtomicBool) -> Result<Sum
     let file = StateFile::open_alone(&dir, random())?;
     spare(&file, options)?;
     let task = options.task(way, config);
+    let changes = options.changes(way)?;
     let (before, saved) = match Progress::read(&file, &task, options.restart)? {
         Some((progress, saved)) => (Some(progress), saved),
         None => (None, Saved::new()),
@@ -205,7 +206,7 @@ pub fn warm(options: &Options, config: &Config, stop: &AtomicBool) -> Result<Sum
     let position = before.as_ref().map(|progress| progress.position);
     let rows = Rows::open(options, &scoring, position)?;
     let bar = Bar::new(&rows);
-    let feed = Feed::new(Retold::new(rows, options.changes(way)?))?;
+    let feed = Feed::new(Retold::new(rows, changes))?;
     let mut run = Run {
         progress: Progress { task, position: Position::default(), tally: Tally::default() },
         skipped: position.unwrap_or_default(),

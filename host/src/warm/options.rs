@@ -27,7 +27,7 @@ Examples:
 What is learnt is left in the configuration's [state] `dir`, and the next `qualm execd` or `qualm serve` with this
 configuration goes on from there. Stop the one that runs first, and be the user that it runs as. A series is known by its measurement, tags and field: they
 must be those that come live. Credentials are in the environment: INFLUX_TOKEN, or INFLUX_USERNAME and INFLUX_PASSWORD;
-PROMETHEUS_TOKEN, or PROMETHEUS_USERNAME and PROMETHEUS_PASSWORD.
+PROMETHEUS_TOKEN, or PROMETHEUS_USERNAME and PROMETHEUS_PASSWORD. (--token and --user are for either.)
 
 Interrupted, the same command goes on from where it was. docs/warm.md has the details.";
 
@@ -163,7 +163,7 @@ impl Options {
                 (collect::without_password(url), json!([database, retention, org, measurement, tags, every, api]))
             }
             (.., url) => {
-                let prometheus::Query { matches, step, metric_version } = of_prometheus;
+                let prometheus::Query { matches, step, metric_version, .. } = of_prometheus;
                 (collect::without_password(url.as_deref().unwrap_or_default()), json!([matches, step, metric_version]))
             }
         };

@@ -3,7 +3,7 @@
 use std::io::{self, IsTerminal};
 
 use indicatif::{ProgressBar, ProgressStyle};
-use qualm_offline::collect::Remote;
+use qualm_offline::collect::{Remote, prometheus};
 use qualm_offline::history::feed::Source;
 use qualm_offline::history::{Input, Row};
 
@@ -33,7 +33,9 @@ impl Rows {
             (_, Some(url), _) => Remote::influx(url, since, until, influxdb)?,
             (.., url) => {
                 let url = url.as_deref().unwrap_or_default();
-                Remote::prometheus(url, since, until, of_prometheus, name.as_deref().unwrap_or(PROMETHEUS))?
+                let (token, user) = (influxdb.token.clone(), influxdb.user.clone());
+                let query = prometheus::Query { token, user, ..of_prometheus.clone() };
+                Remote::prometheus(url, since, until, &query, name.as_deref().unwrap_or(PROMETHEUS))?
             }
         };
         if let Some(Position::Time(time)) = position {
