@@ -40,7 +40,7 @@ impl Place {
     fn new(more: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let place = Self { dir };
-        let state = place.path("state");
+        let state = place.path("state").display().to_string();
         fs::write(place.path("qualm.toml"), format!("[state]\ndir = {state:?}\ninterval = \"1s\"\n{more}")).unwrap();
         place
     }

@@ -302,7 +302,7 @@ fn prometheus(request: &Request) -> Answer {
     }
     let values = |odd: bool| {
         let row = |time: u64| {
-            let value = if odd && time % 100 == 0 { "NaN".to_owned() } else { format!("{}.5", time % 1000) };
+            let value = if odd && time.is_multiple_of(100) { "NaN".to_owned() } else { format!("{}.5", time % 1000) };
             format!("[{time},\"{value}\"]")
         };
         (start..=end).step_by(10).map(row).collect::<Vec<_>>().join(",")
@@ -337,7 +337,7 @@ fn prometheus_is_asked_for_as_much_as_it_gives() {
         .step_by(10)
         .flat_map(|time| {
             let value = format!("{}.5 {time}000000000", time % 1000);
-            let odd = (time % 100 != 0).then(|| format!("odd,job=x gauge={value}\n"));
+            let odd = (!time.is_multiple_of(100)).then(|| format!("odd,job=x gauge={value}\n"));
             [Some(format!("hits,job=x counter={value}\n")), odd]
         })
         .flatten()

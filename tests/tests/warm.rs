@@ -171,17 +171,13 @@ impl Past {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("it is later than 1970").as_secs();
         let until = now / STEP * STEP - 3600;
         let from = until - rows * STEP;
-        let mut openmetrics = String::from("# TYPE temp gauge\n");
-        for row in 0..rows {
-            let labels = r#"instance="a:9100",job="node",room="r 1""#;
-            openmetrics += &format!("temp{{{labels}}} {} {}\n", value(row, 37), from + row * STEP);
-        }
-        openmetrics += "# TYPE load gauge\n";
-        for row in 0..rows {
-            openmetrics +=
-                &format!("load{{instance=\"a:9100\",job=\"node\"}} {} {}\n", value(row, 11), from + row * STEP);
-        }
-        Self { openmetrics: openmetrics + "# EOF\n", from, until }
+        let gauge = |name: &str, labels: &str, by: u64| {
+            let sample = |row| format!("{name}{{{labels}}} {} {}\n", value(row, by), from + row * STEP);
+            format!("# TYPE {name} gauge\n{}", (0..rows).map(sample).collect::<String>())
+        };
+        let temp = gauge("temp", r#"instance="a:9100",job="node",room="r 1""#, 37);
+        let load = gauge("load", r#"instance="a:9100",job="node""#, 11);
+        Self { openmetrics: temp + &load + "# EOF\n", from, until }
     }
 
     fn times(&self) -> [String; 2] {
