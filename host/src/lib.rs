@@ -1,6 +1,6 @@
 //! qualm: anomaly scores for metrics, inline in the pipeline they already flow through.
 //!
-//! The way of a metric begins in [`execd`] or [`serve`] (or [`replay`], over history), which read bytes, and leads through
+//! The way of a metric begins in [`execd`] or [`serve`] (or [`replay`] and [`warm`], over history), which read bytes, and leads through
 //! [`scoring`]: there a `qualm_stream::Pipeline` splits, selects and splices, and a [`sandbox`] runs each detector as a
 //! WebAssembly component that is not trusted. [`models`] makes detectors of bundles, and new ones while metrics flow;
 //! [`state`] keeps what they learnt; [`config`] says what a user may say, [`view`] shows others what goes on.
@@ -22,6 +22,7 @@ pub mod scoring;
 pub mod serve;
 pub mod state;
 pub mod view;
+pub mod warm;
 
 pub use qualm_stream as stream;
 pub use scoring::Scoring as Pipeline;

@@ -10,7 +10,7 @@ use qualm::config::{self, Config};
 use qualm::sandbox::compiler;
 use qualm::scoring::{Scoring, StartError, offline_sandbox};
 use qualm::view::View;
-use qualm::{demo, execd, log, plugin, replay, serve};
+use qualm::{demo, execd, log, plugin, replay, serve, warm};
 use qualm_bundle::commands as bundle;
 use qualm_bundle::stdout::say;
 use qualm_http::api::jobs;
@@ -39,6 +39,7 @@ Examples:
   qualm serve --config qualm.toml                 the same for Vector and for InfluxDB's clients, and what goes on
   qualm execd --check --config qualm.toml         is this configuration right, and what is in force?
   qualm replay --input history.csv --scores out.csv   history, exactly as if it came in live
+  qualm warm --config qualm.toml --influx http://localhost:8086 --since 14d   score from the first live row on
   qualm train --input history.csv --detector pca-mahalanobis --out model   learn what is ordinary
   qualm --sample-config > qualm.toml";
 
@@ -53,6 +54,9 @@ enum Command {
     /// Score history as fast as it can be read, exactly as if it came in live
     #[command(after_help = replay::EXAMPLES)]
     Replay(replay::Options),
+    /// Learn from history, so that the first live metrics are scored
+    #[command(after_help = warm::EXAMPLES)]
+    Warm(Box<warm::Options>),
     /// Find the incidents in two days of a real server's metrics, and show them
     #[command(after_help = demo::EXAMPLES)]
     Demo(demo::Options),
@@ -113,6 +117,8 @@ enum Failure {
     #[error(transparent)]
     Replay(#[from] replay::Error),
     #[error(transparent)]
+    Warm(#[from] warm::Error),
+    #[error(transparent)]
     Demo(#[from] demo::Error),
     #[error(transparent)]
     Train(#[from] train::Error),
@@ -137,6 +143,7 @@ impl Failure {
     fn exit_code(&self) -> u8 {
         match self {
             Self::Io(_) | Self::Replay(replay::Error::Write { .. }) | Self::Demo(demo::Error::Print(_)) => 1,
+            Self::Warm(error) => error.exit_code(),
             Self::Validate(error) => error.exit_code(),
             Self::Collect(error) => error.exit_code(),
             Self::Evaluate(error) => error.exit_code(),
@@ -185,6 +192,7 @@ fn run(command: &Command) -> Result<(), Failure> {
         Command::Execd(options) => execd(options),
         Command::Serve(options) => serve(options),
         Command::Replay(options) => replay(options),
+        Command::Warm(options) => warm(options),
         Command::Demo(options) => Ok(demo::run(options)?),
         Command::Train(options) => Ok(train::run(options, &offline_sandbox())?),
         Command::Validate(options) => Ok(validate::run(options)?),
@@ -248,6 +256,11 @@ fn replay(options: &replay::Options) -> Result<(), Failure> {
         None => config(options.config.as_deref())?,
     };
     Ok(replay::run(options, &config)?)
+}
+
+fn warm(options: &warm::Options) -> Result<(), Failure> {
+    let config = config(Some(&options.config))?;
+    Ok(warm::run(options, &config)?)
 }
 
 fn config(path: Option<&Path>) -> Result<Config, config::Error> {

@@ -40,6 +40,9 @@ pub enum Error {
         /// Why.
         source: io::Error,
     },
+    /// A process keeps its state there, and nobody else may.
+    #[error("{} is in use: a qualm keeps its state there. Stop it (or the Telegraf that runs it), and try again", .0.display())]
+    Running(PathBuf),
     /// Every file in it is in use.
     #[error("the state directory {} is in use by {MOST_PROCESSES} other processes; name another under [state] dir", .0.display())]
     InUse(PathBuf),
@@ -84,6 +87,45 @@ impl StateFile {
         Err(Error::InUse(dir.to_owned()))
     }
 
+    /// Takes the first state file in `dir` on the condition that nobody has any; `seed` as in [`open`](Self::open).
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open), and where a process keeps its state there.
+    pub fn open_alone(dir: &Path, seed: u64) -> Result<Self, Error> {
+        let file = Self::open(dir, seed)?;
+        if file.path.file_name() != Some("qualm.state".as_ref()) || file.has_company() {
+            return Err(Error::Running(dir.to_owned()));
+        }
+        Ok(file)
+    }
+
+    /// Whether another process keeps its state in the same directory now.
+    #[must_use]
+    pub fn has_company(&self) -> bool {
+        let own = self.path.with_extension("lock");
+        let others = in_dir(self.dir(), "lock").into_iter().filter(|path| *path != own);
+        others.filter_map(|path| File::open(path).ok()).any(|lock| {
+            rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive) == Err(rustix::io::Errno::WOULDBLOCK)
+        })
+    }
+
+    /// The states that processes have left in the directory, and when the last of them was written: seconds since 1970,
+    /// or 0 where none says.
+    #[must_use]
+    pub fn left(&self) -> (Vec<PathBuf>, i64) {
+        let paths = in_dir(self.dir(), "state");
+        let written = |path: &PathBuf| Some(decode(&fs::read(path).ok()?, self.seed)?.written);
+        let last = paths.iter().filter_map(written).max().unwrap_or_default();
+        (paths, last)
+    }
+
+    /// The directory.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        self.path.parent().unwrap_or(Path::new("."))
+    }
+
     /// The file's path.
     #[must_use]
     pub fn path(&self) -> &Path {
@@ -100,10 +142,7 @@ impl StateFile {
     /// that was last written more than `ttl` before the newest belongs to a process that is no more, and is left out.
     #[must_use]
     pub fn read_all(&self, ttl: Duration) -> Saved {
-        let dir = self.path.parent().unwrap_or(Path::new("."));
-        let paths = fs::read_dir(dir).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path()));
-        let paths = paths.filter(|path| path.extension().is_some_and(|ending| ending == "state"));
-        let mut files: Vec<Stored> = paths.filter_map(|path| self.read(&path)).collect();
+        let mut files: Vec<Stored> = in_dir(self.dir(), "state").iter().filter_map(|path| self.read(path)).collect();
         let newest = files.iter().map(|file| file.written).max().unwrap_or_default();
         files.retain(|file| newest - file.written <= ttl.as_secs() as i64);
         if files.len() > 1 {
@@ -144,14 +183,35 @@ impl StateFile {
     ///
     /// As the file system says; the old state is then untouched.
     pub fn write(&self, saved: &Saved) -> io::Result<()> {
-        let new = self.path.with_extension("state.new"); // always the same, so that a kill leaves one at most
+        self.write_as(&self.path, b"", saved)
+    }
+
+    /// The same in another file of the directory, behind a head.
+    pub(crate) fn write_as(&self, path: &Path, head: &[u8], saved: &Saved) -> io::Result<()> {
+        // Always the same name, so that a kill leaves one at most.
+        let mut name = path.file_name().unwrap_or_default().to_owned();
+        name.push(".new");
+        let new = path.with_file_name(name);
         let mut options = OpenOptions::new();
         let mut file = options.create(true).write(true).truncate(true).mode(0o600).open(&new)?;
+        file.write_all(head)?;
         encode(saved, self.seed, now_seconds(), BufWriter::new(&mut file))?;
         file.sync_all()?;
-        fs::rename(&new, &self.path)?;
-        File::open(self.path.parent().unwrap_or(Path::new(".")))?.sync_all()
+        fs::rename(&new, path)?;
+        File::open(self.dir())?.sync_all()
     }
+
+    /// What is written behind the head of such a file; none where it is damaged.
+    pub(crate) fn read_behind(&self, bytes: &[u8]) -> Option<Saved> {
+        let detectors = decode(bytes, self.seed)?.detectors;
+        Some(detectors.into_iter().map(|(name, slices)| (name, slices.into_iter().map(Arc::new).collect())).collect())
+    }
+}
+
+/// The files in a directory whose names end so.
+fn in_dir(dir: &Path, ending: &str) -> Vec<PathBuf> {
+    let paths = fs::read_dir(dir).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path()));
+    paths.filter(|path| path.extension().is_some_and(|own| own == ending)).collect()
 }
 
 /// Writes state in the background: a disk may take its time, the pipeline may not.

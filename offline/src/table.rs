@@ -11,6 +11,7 @@ use qualm_stream::vector::Shape;
 use qualm_stream::{Lane, Limits, Pipeline, Rows, Scorer, Selector, Verdicts};
 use qualm_stream::{glob, line};
 
+use crate::history::feed::Feed;
 use crate::history::{self, Input};
 
 /// The tag that tells one entity from another where nobody says which.
@@ -75,40 +76,26 @@ impl Table {
     ///
     /// Names the file, the line and what is wrong there.
     pub fn read(path: &Path, measurement: &str, shape: &Shape) -> Result<Self, history::Error> {
-        let mut input = Input::open(path, measurement)?;
+        let mut feed = Feed::new(Input::open(path, measurement)?)?;
         let limits = Limits { max_series: usize::MAX, ttl: i64::MAX };
         let lane = Lane::vectors("table", shape.clone(), Selector::default(), limits);
         let mut pipeline = Pipeline::new(vec![lane], 0);
         let names = shape.features.iter().map(|feature| feature.name.clone()).collect();
         let mut table = Self { names, ..Self::default() };
         // The row of the input that each event was.
-        let mut rows_of_events: Vec<u64> = Vec::new();
-        let (mut line, mut rows, mut now) = (Vec::new(), 0, i64::MIN);
-        let mut waiting = input.next(&mut line)?;
+        let (mut rows_of_events, mut rows) = (Vec::new(), 0);
         loop {
-            let room = pipeline.input();
-            let mut filled = 0;
-            while let Some(row) = waiting {
-                if filled > 0 && filled + line.len() > room.len() {
-                    break;
-                }
-                now = row.time.map_or(now, |time| time.max(now));
-                if row.has_line {
-                    room[filled..][..line.len()].copy_from_slice(&line);
-                    filled += line.len();
-                    rows_of_events.push(rows);
-                }
+            let filled = feed.fill(pipeline.input(), |row, _| {
+                rows_of_events.extend(row.has_line.then_some(rows));
                 rows += 1;
-                line.clear();
-                waiting = input.next(&mut line)?;
-            }
-            if filled == 0 && waiting.is_none() {
+            })?;
+            pipeline.run(filled, feed.now().max(0), &mut [Nobody]);
+            table.take(&pipeline, &rows_of_events);
+            if feed.has_ended() {
                 break;
             }
-            pipeline.run(filled, now.max(0), &mut [Nobody]);
-            table.take(&pipeline, &rows_of_events);
         }
-        pipeline.finish(now.max(0), &mut [Nobody]);
+        pipeline.finish(feed.now().max(0), &mut [Nobody]);
         table.take(&pipeline, &rows_of_events);
         table.sort();
         Ok(table)

@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-use qualm_offline::collect::{self, Error, Options};
+use qualm_offline::collect::{self, Error, Options, Query, Remote, prometheus};
+use qualm_offline::history::feed::Source as _;
 use serde_json::Value;
 
 /// What a server got: the method and path, the header `Authorization`, and the body.
@@ -95,18 +96,22 @@ fn options(server: &Server, out: PathBuf) -> Options {
         url: format!("{}/", server.url),
         since: "2023-11-14T22:13:20Z".to_owned(),
         until: Some("2023-11-14T22:14:20Z".to_owned()),
-        database: "telegraf".to_owned(),
-        retention: None,
-        org: Some("my org".to_owned()),
-        token: Some("secret".to_owned()),
-        user: None,
-        measurement: Vec::new(),
-        tags: Vec::new(),
-        every: None,
+        query: Query {
+            database: "telegraf".to_owned(),
+            org: Some("my org".to_owned()),
+            token: Some("secret".to_owned().into()),
+            ..Query::default()
+        },
         out,
-        api: None,
         json: false,
     }
+}
+
+/// The same, with another query.
+fn with(options: &Options, change: impl FnOnce(&mut Query)) -> Options {
+    let mut options = options.clone();
+    change(&mut options.query);
+    options
 }
 
 fn collected(options: &Options) -> Result<String, Error> {
@@ -198,12 +203,11 @@ fn annotated_csv_becomes_lines() {
     let lines = collected(&options).unwrap();
     assert_eq!(normal(&lines), normal(LINES), "{lines}");
 
-    let wanted = Options {
-        every: Some("10s".to_owned()),
-        tags: vec!["host=${1}\"".to_owned()],
-        measurement: vec!["cpu".to_owned()],
-        ..options
-    };
+    let wanted = with(&options, |query| {
+        query.every = Some("10s".to_owned());
+        query.tags = vec!["host=${1}\"".to_owned()];
+        query.measurement = vec!["cpu".to_owned()];
+    });
     collected(&wanted).unwrap();
     let question = server.questions("query").pop().unwrap();
     assert_eq!(
@@ -224,7 +228,10 @@ fn json_lines_become_lines() {
     let lines = collected(&options).unwrap();
     assert_eq!(normal(&lines), normal(LINES), "{lines}");
 
-    let wanted = Options { every: Some("10s".to_owned()), tags: vec!["host=it's".to_owned()], ..options };
+    let wanted = with(&options, |query| {
+        query.every = Some("10s".to_owned());
+        query.tags = vec!["host=it's".to_owned()];
+    });
     collected(&wanted).unwrap();
     assert_eq!(
         server.questions("q").pop().unwrap(),
@@ -248,26 +255,103 @@ fn what_is_wrong_is_said_with_what_to_do() {
     let v2 = options(&second, out.clone());
     let v3 = options(&third, out.clone());
     for (options, what) in [
-        (Options { token: Some("x".to_owned()), ..v2.clone() }, "unauthorized access); check INFLUX_TOKEN"),
-        (Options { database: "nowhere".to_owned(), ..v2.clone() }, "no `nowhere`; there is `telegraf`, `_monitoring`"),
-        (Options { tags: vec!["host=broken".to_owned()], ..v2.clone() }, "cannot query an empty range"),
-        (Options { measurement: vec!["mem".to_owned()], ..v2.clone() }, "they are `cpu`, `we ird\"m',x=y`"),
-        (Options { token: Some("x".to_owned()), ..v3.clone() }, "not authenticated); check INFLUX_TOKEN"),
-        (Options { database: "nowhere".to_owned(), ..v3.clone() }, "no `nowhere`; there is `_internal`, `telegraf`"),
-        (Options { tags: vec!["region=x".to_owned()], ..v3.clone() }, "there is nothing in `telegraf` from 2023-11-14"),
+        (with(&v2, |query| query.token = Some("x".to_owned().into())), "unauthorized access); check INFLUX_TOKEN"),
+        (with(&v2, |query| query.database = "nowhere".to_owned()), "no `nowhere`; there is `telegraf`, `_monitoring`"),
+        (with(&v2, |query| query.tags = vec!["host=broken".to_owned()]), "cannot query an empty range"),
+        (with(&v2, |query| query.measurement = vec!["mem".to_owned()]), "they are `cpu`, `we ird\"m',x=y`"),
+        (with(&v3, |query| query.token = Some("x".to_owned().into())), "not authenticated); check INFLUX_TOKEN"),
+        (with(&v3, |query| query.database = "nowhere".to_owned()), "no `nowhere`; there is `_internal`, `telegraf`"),
+        (with(&v3, |query| query.tags = vec!["region=x".to_owned()]), "there is nothing in `telegraf` from 2023-11-14"),
         (options(&other, out.clone()), "is this InfluxDB?"),
         (options(&cut, out.clone()), "not what InfluxDB 1.x says"),
         (Options { url: "http://127.0.0.1:1".to_owned(), ..v2.clone() }, "is InfluxDB there"),
         (Options { url: "localhost".to_owned(), ..v2.clone() }, "must start with http"),
         (Options { out: "a.csv".into(), ..v2.clone() }, "must end in .lp"),
-        (Options { api: Some(4), ..v2.clone() }, "must be 1, 2 or 3"),
+        (with(&v2, |query| query.api = Some(4)), "must be 1, 2 or 3"),
         (Options { since: "never".to_owned(), ..v2.clone() }, "`never`"),
         (Options { until: Some("9h".to_owned()), since: "1h".to_owned(), ..v2.clone() }, "not before the end"),
-        (Options { tags: vec!["host".to_owned()], ..v2.clone() }, "KEY=VALUE"),
-        (Options { every: Some("1ms".to_owned()), ..v2.clone() }, "whole seconds"),
+        (with(&v2, |query| query.tags = vec!["host".to_owned()]), "KEY=VALUE"),
+        (with(&v2, |query| query.every = Some("1ms".to_owned())), "whole seconds"),
     ] {
         let error = collected(&options).unwrap_err().to_string();
         assert!(error.contains(what), "{error}");
     }
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0, "nothing is left behind");
+}
+
+/// A Prometheus that has a row every ten seconds, and gives no more than so many at once.
+fn prometheus(request: &Request) -> Answer {
+    if request.authorization.as_deref() != Some("Bearer secret") {
+        return (401, "", "Unauthorized".to_owned());
+    }
+    if request.what == "GET /api/v1/metadata" {
+        let metadata = r#"{"status":"success","data":{"hits":[{"type":"counter","help":"","unit":""}]}}"#;
+        return (200, "", metadata.to_owned());
+    }
+    assert_eq!(request.what, "POST /api/v1/query_range");
+    let value = |name: &str| {
+        let values = request.body.split('&').filter_map(|pair| pair.split_once('='));
+        values.clone().find(|(key, _)| *key == name).unwrap().1.to_owned()
+    };
+    let number = |name: &str| value(name).parse::<u64>().unwrap();
+    let (start, end, step) = (number("start"), number("end"), number("step"));
+    assert_eq!((value("query").as_str(), step, start % 10), ("%7Ba%3D%22b%22%7D", 10, 0));
+    if (end - start) / step >= 100 {
+        let error = "query processing would load too many samples into memory in query execution";
+        return (422, "", format!(r#"{{"status":"error","errorType":"execution","error":"{error}"}}"#));
+    }
+    let values = |odd: bool| {
+        let row = |time: u64| {
+            let value = if odd && time.is_multiple_of(100) { "NaN".to_owned() } else { format!("{}.5", time % 1000) };
+            format!("[{time},\"{value}\"]")
+        };
+        (start..=end).step_by(10).map(row).collect::<Vec<_>>().join(",")
+    };
+    let body = format!(
+        r#"{{"status":"success","data":{{"resultType":"matrix","result":[
+            {{"metric":{{"__name__":"hits","job":"x"}},"values":[{}]}},
+            {{"metric":{{"__name__":"odd","job":"x"}},"values":[{}]}},
+            {{"metric":{{"job":"nameless"}},"values":[[{start},"1"]]}}]}}}}"#,
+        values(false),
+        values(true)
+    );
+    (200, "Content-Type: application/json\r\n", body)
+}
+
+#[test]
+fn prometheus_is_asked_for_as_much_as_it_gives() {
+    let server = Server::start(prometheus);
+    let query = prometheus::Query {
+        matches: vec![r#"{a="b"}"#.to_owned()],
+        step: Some("10s".to_owned()),
+        metric_version: 1,
+        token: Some("secret".to_owned().into()),
+        user: None,
+    };
+    let open =
+        |query: &prometheus::Query| Remote::prometheus(&server.url, "1700000003", Some("1700006000"), query, "p");
+    let mut remote = open(&query).unwrap();
+    let mut lines = Vec::new();
+    while remote.next(&mut lines).unwrap().is_some() {}
+    let expected: String = (1_700_000_000..1_700_006_000_u64)
+        .step_by(10)
+        .flat_map(|time| {
+            let value = format!("{}.5 {time}000000000", time % 1000);
+            let odd = (!time.is_multiple_of(100)).then(|| format!("odd,job=x gauge={value}\n"));
+            [Some(format!("hits,job=x counter={value}\n")), odd]
+        })
+        .flatten()
+        .collect();
+    assert_eq!(String::from_utf8(lines).unwrap(), expected);
+    assert!(remote.left_out >= 6, "what has no name: {}", remote.left_out);
+
+    let asked = server.requests.lock().unwrap().len();
+    let refused = open(&prometheus::Query { token: Some("hush".to_owned().into()), ..query.clone() }).unwrap_err();
+    assert!(
+        refused.to_string().contains("check PROMETHEUS_TOKEN") && !refused.to_string().contains("hush"),
+        "{refused}"
+    );
+    assert!(!format!("{query:?}").contains("secret") && asked > 7);
+    let odd = open(&prometheus::Query { metric_version: 3, ..query }).unwrap_err().to_string();
+    assert!(odd.starts_with("--metric-version: `3`"), "{odd}");
 }

@@ -29,11 +29,35 @@ impl Prometheus {
     #[must_use]
     pub fn start(program: &Path, targets: &[(&str, SocketAddr)], more: &str) -> Self {
         let dir = TempDir::with_prefix("qualm-prometheus-").expect("a temporary directory");
+        Self::start_in(program, dir, targets, more)
+    }
+
+    /// The same with a past: metrics in the format of `OpenMetrics`, with times, which `promtool` makes blocks of.
+    ///
+    /// # Panics
+    ///
+    /// If promtool does not take them, or Prometheus does not answer.
+    #[must_use]
+    pub fn start_with(program: &Path, promtool: &Path, past: &str) -> Self {
+        let dir = TempDir::with_prefix("qualm-prometheus-").expect("a temporary directory");
+        let file = dir.path().join("past.om");
+        fs::write(&file, past).expect("a file can be written");
+        let made = Command::new(promtool)
+            .args(["tsdb", "create-blocks-from", "openmetrics"])
+            .args([file, dir.path().join("data")])
+            .output()
+            .expect("promtool starts");
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        Self::start_in(program, dir, &[], "")
+    }
+
+    fn start_in(program: &Path, dir: TempDir, targets: &[(&str, SocketAddr)], more: &str) -> Self {
         let job = |(name, target): &(&str, SocketAddr)| {
             format!("  - job_name: {name}\n    static_configs: [{{ targets: [\"{target}\"] }}]\n{more}")
         };
         let jobs: String = targets.iter().map(job).collect();
-        let config = format!("global: {{ scrape_interval: 1s, scrape_timeout: 1s }}\nscrape_configs:\n{jobs}");
+        let jobs = if jobs.is_empty() { " []".to_owned() } else { format!("\n{jobs}") };
+        let config = format!("global: {{ scrape_interval: 1s, scrape_timeout: 1s }}\nscrape_configs:{jobs}");
         fs::write(dir.path().join("prometheus.yml"), config).expect("a file can be written");
         let (child, address) = until_some("Prometheus to run", || {
             let (mut child, address) = spawn(program, dir.path());
@@ -62,6 +86,12 @@ impl Prometheus {
         let answer: Value = serde_json::from_str(&body).expect("Prometheus answers in JSON");
         let all = answer["data"]["result"].as_array().cloned().unwrap_or_default();
         all.iter().filter_map(|one| one["value"][1].as_str()?.parse().ok()).collect()
+    }
+
+    /// Where it is asked.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
     }
 
     /// Its log.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-use qualm_offline::collect::{self, Error, Options};
+use qualm_offline::collect::{self, Error, Options, Query};
 use qualm_tests::{Influx, tools};
 use tempfile::TempDir;
 
@@ -28,18 +28,17 @@ fn options(influx: &Influx, out: &Path) -> Options {
         url: influx.url(),
         since: "2023-11-14T00:00:00Z".to_owned(),
         until: Some("2023-11-17T00:00:00Z".to_owned()),
-        database: "qualm".to_owned(),
-        retention: None,
-        org: None,
-        token: None,
-        user: None,
-        measurement: Vec::new(),
-        tags: Vec::new(),
-        every: None,
+        query: Query { database: "qualm".to_owned(), ..Query::default() },
         out: out.to_owned(),
-        api: None,
         json: false,
     }
+}
+
+/// The same, with another query.
+fn with(options: &Options, change: impl FnOnce(&mut Query)) -> Options {
+    let mut options = options.clone();
+    change(&mut options.query);
+    options
 }
 
 /// The events of a file, and their times.
@@ -102,11 +101,14 @@ fn less_can_be_asked_for() {
     };
 
     assert_eq!(lines(&all).len(), 1800);
-    let mem = Options { measurement: vec!["m*".to_owned()], ..all.clone() };
+    let mem = with(&all, |query| query.measurement = vec!["m*".to_owned()]);
     assert!(lines(&mem).iter().all(|line| line.starts_with("mem v=2 ")));
-    let tagged = Options { tags: vec!["host=it's".to_owned()], ..all.clone() };
+    let tagged = with(&all, |query| query.tags = vec!["host=it's".to_owned()]);
     assert_eq!(lines(&tagged).len(), 600);
-    let minutes = Options { tags: vec!["host=a".to_owned()], every: Some("1m".to_owned()), ..all.clone() };
+    let minutes = with(&all, |query| {
+        query.tags = vec!["host=a".to_owned()];
+        query.every = Some("1m".to_owned());
+    });
     let minutes = lines(&minutes);
     // The minutes of 22:13:20 to 22:23:19 begin on the minute.
     assert_eq!(minutes.len(), 11);
@@ -127,13 +129,13 @@ fn what_is_wrong_is_said_and_the_file_stays() {
     let all = options(&influx, &out);
     let refused = |options: &Options| collect::collect(options).expect_err("it is refused");
 
-    let nowhere = refused(&Options { database: "telegraf\"; DROP DATABASE qualm".to_owned(), ..all.clone() });
+    let nowhere = refused(&with(&all, |query| query.database = "telegraf\"; DROP DATABASE qualm".to_owned()));
     assert!(nowhere.to_string().contains("there is `qualm`"), "{nowhere}");
-    let nothing = refused(&Options { measurement: vec!["mem".to_owned()], ..all.clone() });
+    let nothing = refused(&with(&all, |query| query.measurement = vec!["mem".to_owned()]));
     assert!(nothing.to_string().contains("they are `cpu`"), "{nothing}");
     let too_late = refused(&Options { since: "1h".to_owned(), until: None, ..all.clone() });
     assert!(matches!(too_late, Error::Nothing { .. }) && too_late.exit_code() == 1, "{too_late}");
-    let unheard = refused(&Options { retention: Some("no \"such".to_owned()), ..all.clone() });
+    let unheard = refused(&with(&all, |query| query.retention = Some("no \"such".to_owned())));
     assert!(unheard.to_string().contains("retention policy not found"), "{unheard}");
     assert_eq!(fs::read_to_string(&out).expect("the file is there"), "before");
     assert_eq!(influx.number("SELECT count(u) FROM cpu"), Some(1.0));

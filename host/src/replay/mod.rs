@@ -24,6 +24,7 @@ use crate::scoring::{Scoring, StartError};
 use qualm_bundle::stdout::say;
 use qualm_offline::evaluate::feedback::Feedback;
 use qualm_offline::evaluate::labels::{self, Labels};
+use qualm_offline::history::feed::Feed;
 use qualm_offline::history::{self, Input};
 
 /// What `--help` ends with.
@@ -239,34 +240,18 @@ pub fn replay(
     let held = if scoring.joins() { HELD } else { 0 };
     let by_field = !scoring.joins() && input.columns().is_some();
     let began = Instant::now();
-    let mut rows = 0;
     // Of the rows at hand: their times; which of them each event was, the first of which has the number `first`; scores.
     let (mut times, mut events, mut scores) = (Vec::new(), Vec::new(), Vec::new());
     let mut first = scoring.counts().events;
-    let mut now = i64::MIN;
-    let mut line = Vec::new();
-    let mut waiting = input.next(&mut line)?;
+    let mut feed = Feed::new(input)?;
     loop {
-        let ended = waiting.is_none();
-        let room = scoring.input();
-        let mut filled = 0;
-        while let Some(row) = waiting {
-            if filled > 0 && filled + line.len() > room.len() {
-                break;
-            }
-            now = row.time.map_or(now, |time| time.max(now));
-            if row.has_line {
-                events.push(times.len());
-                room[filled..][..line.len()].copy_from_slice(&line);
-                filled += line.len();
-            }
+        let filled = feed.fill(scoring.input(), |row, now| {
+            events.extend(row.has_line.then_some(times.len()));
             times.push(row.time.unwrap_or(now));
-            rows += 1;
-            line.clear();
-            waiting = input.next(&mut line)?;
-        }
-        scoring.run(filled, now.max(0));
-        let handed_on = rows - times.len() as u64;
+        })?;
+        let ended = feed.has_ended();
+        scoring.run(filled, feed.now().max(0));
+        let handed_on = feed.rows() - times.len() as u64;
         for verdict in scoring.verdicts() {
             let key = qualm_stream::line::unescape(verdict.key);
             let column = if by_field {
@@ -284,7 +269,7 @@ pub fn replay(
         scores.sort_by_key(|&(row, ..)| row); // stable, and nearly sorted: by detector, then by row
         let done = times.len() - if ended { 0 } else { held.min(times.len()) };
         let scored = scores.partition_point(|&(row, ..)| row < done);
-        take(&Batch { times: &times[..done], scores: &scores[..scored], position: input.position() })?;
+        take(&Batch { times: &times[..done], scores: &scores[..scored], position: feed.source().position() })?;
         let gone = events.partition_point(|&row| row < done);
         first += gone as u64;
         times.drain(..done);
@@ -299,6 +284,7 @@ pub fn replay(
     }
     scoring.check_whole().map_err(Error::Failed)?;
     let Counts { scored, anomalous, incidents, malformed, rows: values, .. } = scoring.counts();
+    let rows = feed.rows();
     Ok(Summary { rows, scored, anomalous, incidents, malformed, values, seconds: began.elapsed().as_secs_f64() })
 }
 

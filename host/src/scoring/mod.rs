@@ -102,12 +102,27 @@ impl Scoring {
     ///
     /// As [`start`](Self::start), and where a model is not to be had.
     pub fn start_offline(config: &Config) -> Result<Self, StartError> {
+        Self::start_from(config, random(), &Saved::new())
+    }
+
+    /// As [`start_offline`](Self::start_offline), with what was `saved` before, of series whose identities this seed made.
+    /// Nothing is kept of it but what a [`snapshot`](Self::snapshot) has.
+    ///
+    /// # Errors
+    ///
+    /// As [`start_offline`](Self::start_offline).
+    pub fn start_from(config: &Config, seed: u64, saved: &Saved) -> Result<Self, StartError> {
         let mut config = config.clone();
         config.limits.deadline = config.limits.deadline.max(PATIENCE);
         let workshop = workshop(&config)?;
         config.state.dir = None;
         let parts = config.detector.iter().map(|detector| Part::offline(detector, &config, &workshop));
-        Ok(Self::assemble(Lines::default(), &config, parts.collect::<Result<_, _>>()?))
+        let mut scoring = Self::of(Lines::default(), &config, parts.collect::<Result<_, _>>()?, seed);
+        if !saved.is_empty() {
+            scoring.restore(saved);
+            scoring.settle();
+        }
+        Ok(scoring)
     }
 
     /// Whether [`start`](Self::start) would succeed, without leaving a trace.
@@ -155,12 +170,24 @@ impl<F: Format> Scoring<F> {
     }
 
     fn assemble(format: F, config: &Config, parts: Vec<Part>) -> Self {
-        let (lanes, ensembles) = parts.into_iter().map(|Part { lane, ensemble }| (lane, ensemble)).unzip();
         let file = open_state(config);
         let saved = file.as_ref().map(|file| file.read_all(config.limits.series_ttl)).unwrap_or_default();
-        let seed = file.as_ref().map_or_else(random, StateFile::seed);
+        let mut scoring = Self::of(format, config, parts, file.as_ref().map_or_else(random, StateFile::seed));
+        if !saved.is_empty() {
+            scoring.restore(&saved);
+        }
+        if let Some(file) = file.as_ref().filter(|_| scoring.lost_state()) {
+            file.set_aside();
+        }
+        scoring.writer = file.map(Writer::start);
+        scoring
+    }
+
+    /// Without any past, and with nowhere to keep one.
+    fn of(format: F, config: &Config, parts: Vec<Part>, seed: u64) -> Self {
+        let (lanes, ensembles) = parts.into_iter().map(|Part { lane, ensemble }| (lane, ensemble)).unzip();
         let interval = config.state.interval;
-        let mut scoring = Self {
+        Self {
             pipeline: Pipeline::of(format, lanes, seed),
             ensembles,
             own: config.detector.clone(),
@@ -170,15 +197,7 @@ impl<F: Format> Scoring<F> {
             next_save: Instant::now() + interval,
             saving: false,
             watched: None,
-        };
-        if !saved.is_empty() {
-            scoring.restore(&saved);
         }
-        if let Some(file) = file.as_ref().filter(|_| scoring.supervisors().any(Supervisor::lost_state)) {
-            file.set_aside();
-        }
-        scoring.writer = file.map(Writer::start);
-        scoring
     }
 
     /// Lets others look on.
@@ -427,7 +446,7 @@ impl<F: Format> Scoring<F> {
     pub fn summary(&self) -> String {
         let Counts { events, selected, scored, incidents, malformed, upstream, unfinished, evicted, .. } =
             self.counts();
-        let series: usize = self.pipeline.lanes().iter().map(|lane| lane.series().len()).sum();
+        let series = self.series();
         let mut out =
             format!("{events} lines in, {selected} selected, {scored} scored, {incidents} incidents, {series} series");
         let rare = [
@@ -450,6 +469,40 @@ impl<F: Format> Scoring<F> {
             }
         }
         out
+    }
+
+    /// Whether some of what an earlier run saved could not be used.
+    #[must_use]
+    pub fn lost_state(&self) -> bool {
+        self.supervisors().any(Supervisor::lost_state)
+    }
+
+    /// All that is known now, however long it takes to save: for when nothing waits.
+    pub fn snapshot(&mut self) -> Saved {
+        self.settle();
+        self.supervisors_mut().for_each(Supervisor::begin_saving);
+        self.settle();
+        self.saved()
+    }
+
+    /// Ends what is under way.
+    fn settle(&mut self) {
+        while self.is_busy() {
+            self.supervisors_mut().for_each(Supervisor::pause);
+            self.tend_slices();
+        }
+    }
+
+    /// How many series are known.
+    #[must_use]
+    pub fn series(&self) -> usize {
+        self.pipeline.lanes().iter().map(|lane| lane.series().len()).sum()
+    }
+
+    /// The series that were dropped in the last batch, by lane and number.
+    pub fn gone(&self) -> impl Iterator<Item = (usize, u32)> {
+        let lanes = self.pipeline.lanes().iter().enumerate();
+        lanes.flat_map(|(lane, of)| of.gone().iter().map(move |&series| (lane, series)))
     }
 
     fn is_busy(&self) -> bool {
@@ -489,8 +542,7 @@ impl<F: Format> Scoring<F> {
             }
         }
         self.finish_slices();
-        let series: usize = self.pipeline.lanes().iter().map(|lane| lane.series().len()).sum();
-        info!("goes on with the state of {series} series");
+        info!("goes on with the state of {} series", self.series());
     }
 }
 

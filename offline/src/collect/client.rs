@@ -8,6 +8,7 @@ use ureq::http::{HeaderMap, Response};
 use ureq::{Agent, Body, BodyReader};
 
 use super::Error;
+use super::secret::{Secret, without_password};
 
 /// How long the server may take to begin to answer, and to end an answer.
 const FIRST_BYTE: Duration = Duration::from_mins(2);
@@ -20,15 +21,32 @@ const MOST_OF_A_REFUSAL: u64 = 64 << 10;
 pub(super) type Answer = BufReader<BodyReader<'static>>;
 
 /// A server, and what it wants to see before it answers.
-#[derive(Debug)]
 pub(super) struct Client {
     agent: Agent,
     base: String,
-    authorization: Option<String>,
+    words: &'static Words,
+    authorization: Option<Secret>,
 }
 
+/// What errors call a kind of server, and what they say of its credentials and of what it does not find.
+#[derive(Debug)]
+pub(super) struct Words {
+    pub(super) server: &'static str,
+    pub(super) set: &'static str,
+    pub(super) check: &'static str,
+    pub(super) not_found: &'static str,
+}
+
+/// What they say of `InfluxDB`.
+pub(super) const INFLUX: Words = Words {
+    server: "InfluxDB",
+    set: "INFLUX_TOKEN, or INFLUX_USERNAME and INFLUX_PASSWORD",
+    check: "INFLUX_TOKEN or --user and INFLUX_PASSWORD",
+    not_found: "check --database, and whether --api is right",
+};
+
 impl Client {
-    pub(super) fn new(base: &str) -> Self {
+    pub(super) fn new(base: &str, words: &'static Words) -> Self {
         let config = Agent::config_builder()
             .http_status_as_error(false) // the body says more than the status
             .timeout_connect(Some(Duration::from_secs(10)))
@@ -36,11 +54,11 @@ impl Client {
             .timeout_recv_body(Some(LAST_BYTE))
             .user_agent(concat!("qualm/", env!("CARGO_PKG_VERSION")))
             .build();
-        Self { agent: config.into(), base: base.to_owned(), authorization: None }
+        Self { agent: config.into(), base: base.to_owned(), words, authorization: None }
     }
 
     /// With credentials.
-    pub(super) fn with(self, authorization: Option<String>) -> Self {
+    pub(super) fn with(self, authorization: Option<Secret>) -> Self {
         Self { authorization, ..self }
     }
 
@@ -56,7 +74,7 @@ impl Client {
     pub(super) fn get(&self, path: &str) -> Result<Answer, Error> {
         let mut request = self.agent.get(format!("{}{path}", self.base));
         if let Some(authorization) = &self.authorization {
-            request = request.header("Authorization", authorization);
+            request = request.header("Authorization", authorization.reveal());
         }
         self.answer(request.call())
     }
@@ -66,7 +84,7 @@ impl Client {
         let url = format!("{}{path}", self.base);
         let mut request = self.agent.post(url).header("Content-Type", kind).header("Accept", accept);
         if let Some(authorization) = &self.authorization {
-            request = request.header("Authorization", authorization);
+            request = request.header("Authorization", authorization.reveal());
         }
         self.answer(request.send(body))
     }
@@ -82,22 +100,23 @@ impl Client {
 
     /// Something is wrong with what the server said.
     pub(super) fn failed(&self, what: impl Into<String>) -> Error {
-        Error::Server { url: self.base.clone(), what: what.into() }
+        Error::Server { url: without_password(&self.base), what: what.into() }
     }
 
     fn unreachable(&self, error: &ureq::Error) -> Error {
-        self.failed(format!("{error}; is InfluxDB there, and does it listen at this address?"))
+        self.failed(format!("{error}; is {} there, and does it listen at this address?", self.words.server))
     }
 
     fn refusal(&self, status: u16, text: &str) -> Error {
         let said = message(text);
+        let Words { set, check, not_found, .. } = self.words;
         self.failed(match status {
             401 if self.authorization.is_none() => {
-                format!("it wants credentials ({said}); set INFLUX_TOKEN, or INFLUX_USERNAME and INFLUX_PASSWORD")
+                format!("it wants credentials ({said}); set {set}")
             }
-            401 => format!("it refuses these credentials ({said}); check INFLUX_TOKEN or --user and INFLUX_PASSWORD"),
+            401 => format!("it refuses these credentials ({said}); check {check}"),
             403 => format!("these credentials may not read there ({said}); use a token that may"),
-            404 => format!("it says 404: {said}; check --database, and whether --api is right"),
+            404 => format!("it says 404: {said}; {not_found}"),
             _ => format!("it says {status}: {said}"),
         })
     }

@@ -4,18 +4,91 @@ use std::io::{self, IsTerminal};
 
 use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
 
-use super::options::Plan;
+use super::options::{Range, SECOND};
 use super::out::Out;
 use super::slice::{Slice, Stop};
-use super::{Error, Source};
+use super::{Error, Source, without_password};
 
 /// How long the first stretch is: nanoseconds.
 const FIRST: i64 = 3600 * SECOND;
-const SECOND: i64 = 1_000_000_000;
 
 /// A stretch with less than the one is followed by one twice as long, with more than the other by one half as long.
 const FEW_BYTES: usize = 8 << 20;
 const MANY_BYTES: usize = 64 << 20;
+
+/// What a server has, a stretch of time after the other.
+pub(super) struct Stretches {
+    source: Box<dyn Source>,
+    measurements: Vec<String>,
+    /// From when the next one is, and until before when there is any.
+    from: i64,
+    until: i64,
+    /// They are whole multiples of it, and how long the next one is: nanoseconds.
+    step: i64,
+    span: i64,
+    slice: Slice,
+    url: String,
+}
+
+impl Stretches {
+    pub(super) fn new(source: Box<dyn Source>, measurements: Vec<String>, range: Range, url: &str) -> Self {
+        // Whole windows of `every`, or a mean would be of a part of its time.
+        let step = range.every.map_or(1, |seconds| seconds * SECOND);
+        let Range { from, until, .. } = range;
+        let (slice, url) = (Slice::default(), url.to_owned());
+        Self { source, measurements, from, until, step, span: whole(FIRST, step), slice, url }
+    }
+
+    /// How many measurements are asked for.
+    pub(super) fn measurements(&self) -> usize {
+        self.measurements.len()
+    }
+
+    /// From when to when there is any.
+    pub(super) fn ends(&self) -> (i64, i64) {
+        (self.from, self.until)
+    }
+
+    /// Until when all has been fetched.
+    pub(super) fn reached(&self) -> i64 {
+        self.from
+    }
+
+    /// Leaves out what lies before.
+    pub(super) fn go_on_from(&mut self, time: i64) {
+        self.from = self.from.max(time);
+    }
+
+    /// Fetches the next stretch.
+    pub(super) fn next(&mut self) -> Result<Option<&mut Slice>, Error> {
+        let Self { source, measurements, from, until: end, step, span, slice, url } = self;
+        while *from < *end {
+            let until = from.saturating_add(*span).min(*end);
+            slice.clear();
+            match measurements.iter().try_for_each(|name| source.fetch(name, *from, until, slice)) {
+                Err(Stop::Full) if *span > *step && *span > 1 => {
+                    *span = whole((until - *from) / 2, *step);
+                    continue;
+                }
+                Err(Stop::Full) => return Err(too_dense(url, source.fewer())),
+                Err(Stop::Failed(error)) => return Err(error),
+                Ok(()) => {}
+            }
+            *from = until;
+            *span = match slice.bytes() {
+                ..FEW_BYTES => whole((*span * 2).min(source.longest()), *step),
+                FEW_BYTES..MANY_BYTES => *span,
+                _ => whole(*span / 2, *step),
+            };
+            return Ok(Some(slice));
+        }
+        Ok(None)
+    }
+}
+
+fn whole(span: i64, step: i64) -> i64 {
+    (span / step * step).max(step)
+}
 
 /// What was written.
 #[derive(Debug, Default)]
@@ -26,50 +99,20 @@ pub(super) struct Fetched {
 }
 
 /// Fetches all, in order of time.
-pub(super) fn all(
-    source: &mut dyn Source,
-    measurements: &[String],
-    plan: &Plan,
-    out: &mut Out,
-    progress: &Progress,
-) -> Result<Fetched, Error> {
+pub(super) fn all(stretches: &mut Stretches, out: &mut Out, progress: &Progress) -> Result<Fetched, Error> {
     let mut fetched = Fetched::default();
-    let mut slice = Slice::default();
-    // Whole windows of `every`, or a mean would be of a part of its time.
-    let step = plan.every.map_or(1, |seconds| seconds * SECOND);
-    let whole = |span: i64| (span / step * step).max(step);
-    let mut span = whole(FIRST);
-    let mut from = plan.from;
-    while from < plan.until {
-        let until = from.saturating_add(span).min(plan.until);
-        slice.clear();
-        let stretch = measurements.iter().try_for_each(|name| source.fetch(name, from, until, &mut slice));
-        match stretch {
-            Err(Stop::Full) if span > step && span > 1 => {
-                span = whole((until - from) / 2);
-                continue;
-            }
-            Err(Stop::Full) => return Err(too_dense(plan)),
-            Err(Stop::Failed(error)) => return Err(error),
-            Ok(()) => {}
-        }
+    while let Some(slice) = stretches.next()? {
         fetched.rows += slice.write(out).map_err(|error| out.failed(error))?;
         fetched.bytes = out.bytes;
         fetched.left_out += slice.left_out;
-        progress.set(until, &fetched);
-        from = until;
-        span = match slice.bytes() {
-            ..FEW_BYTES => whole((span * 2).min(source.longest())),
-            FEW_BYTES..MANY_BYTES => span,
-            _ => whole(span / 2),
-        };
+        progress.set(stretches.reached(), &fetched);
     }
     Ok(fetched)
 }
 
-fn too_dense(plan: &Plan) -> Error {
-    let what = "one instant has more than fits into memory; ask for fewer measurements (--measurement)".to_owned();
-    Error::Server { url: plan.url.clone(), what }
+fn too_dense(url: &str, fewer: &str) -> Error {
+    let what = format!("one instant has more than fits into memory; ask for less ({fewer})");
+    Error::Server { url: without_password(url), what }
 }
 
 /// How far it is, for who watches.
@@ -80,15 +123,15 @@ pub(super) struct Progress {
 }
 
 impl Progress {
-    pub(super) fn new(plan: &Plan) -> Self {
+    pub(super) fn new(range: Range) -> Self {
         let bar = if io::stderr().is_terminal() {
             let style = ProgressStyle::with_template("{wide_bar} {percent}% {msg}, {eta} left");
-            let length = plan.until.saturating_sub(plan.from).unsigned_abs();
+            let length = range.until.saturating_sub(range.from).unsigned_abs();
             ProgressBar::new(length).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
         } else {
             ProgressBar::hidden()
         };
-        Self { bar, from: plan.from }
+        Self { bar, from: range.from }
     }
 
     fn set(&self, until: i64, fetched: &Fetched) {

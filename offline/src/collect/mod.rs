@@ -5,6 +5,8 @@
 //! 3. [`slice`] holds what came for a stretch, and puts it in order;
 //! 4. [`fetch`] goes from stretch to stretch, which are as long as memory allows.
 //!
+//! [`Remote`] hands the same on to whoever wants it without a file; it can be had of [`prometheus`] as well.
+//!
 //! Values are never read as numbers on the way: their digits go from the answer into the line.
 
 mod client;
@@ -12,6 +14,9 @@ mod fetch;
 mod lines;
 mod options;
 mod out;
+pub mod prometheus;
+mod remote;
+mod secret;
 mod slice;
 mod v1;
 mod v2;
@@ -26,11 +31,13 @@ use std::time::Instant;
 use qualm_bundle::duration::friendly;
 use serde::Serialize;
 
-pub use options::{EXAMPLES, Options};
+pub use options::{EXAMPLES, Options, Query};
+pub use remote::Remote;
+pub use secret::{Secret, without_password};
 
-use client::Client;
-use fetch::Progress;
-use options::Plan;
+use client::{Client, INFLUX};
+use fetch::{Progress, Stretches};
+use options::{Plan, Range};
 use version::Api;
 
 /// Why nothing was collected.
@@ -96,6 +103,11 @@ trait Source {
         32 * 86_400 * 1_000_000_000
     }
 
+    /// The option that asks for less.
+    fn fewer(&self) -> &'static str {
+        "--measurement"
+    }
+
     /// Puts what `measurement` has in `from..until` into `slice`.
     fn fetch(&mut self, measurement: &str, from: i64, until: i64, slice: &mut slice::Slice) -> Result<(), slice::Stop>;
 }
@@ -141,33 +153,42 @@ pub fn run(options: &Options) -> Result<(), Error> {
 pub fn collect(options: &Options) -> Result<Summary, Error> {
     let began = Instant::now();
     let plan = options.plan()?;
-    let client = Client::new(&plan.url);
-    let api = match options.api {
-        Some(api) => Api::try_from(api)?,
-        None => version::detect(&client)?,
-    };
-    let mut source: Box<dyn Source> = match api {
-        Api::One => Box::new(v1::Source::new(client.with(plan.authorization(api)), &plan)),
-        Api::Two => Box::new(v2::Source::new(client.with(plan.authorization(api)), &plan)?),
-        Api::Three => Box::new(v3::Source::new(client.with(plan.authorization(api)), &plan)),
-    };
-    let measurements = selected(source.as_mut(), &plan)?;
+    let (api, mut stretches) = influx(&plan)?;
+    let measurements = stretches.measurements();
     let mut out = out::Out::create(&options.out)?;
-    let progress = Progress::new(&plan);
-    let fetched = fetch::all(source.as_mut(), &measurements, &plan, &mut out, &progress)?;
+    let progress = Progress::new(plan.range);
+    let fetched = fetch::all(&mut stretches, &mut out, &progress)?;
     if fetched.rows == 0 {
         let time = |at| lines::rfc3339(at).unwrap_or_default();
-        return Err(Error::Nothing { database: plan.database, from: time(plan.from), until: time(plan.until) });
+        let Range { from, until, .. } = plan.range;
+        return Err(Error::Nothing { database: plan.database, from: time(from), until: time(until) });
     }
     out.finish()?;
     Ok(Summary {
         api: api as u8,
-        measurements: measurements.len(),
+        measurements,
         rows: fetched.rows,
         bytes: fetched.bytes,
         left_out: fetched.left_out,
         seconds: began.elapsed().as_secs_f64(),
     })
+}
+
+/// What an `InfluxDB` has.
+fn influx(plan: &Plan) -> Result<(Api, Stretches), Error> {
+    let client = Client::new(&plan.url, &INFLUX);
+    let api = match plan.api {
+        Some(api) => Api::try_from(api)?,
+        None => version::detect(&client)?,
+    };
+    let client = client.with(plan.authorization(api));
+    let mut source: Box<dyn Source> = match api {
+        Api::One => Box::new(v1::Source::new(client, plan)),
+        Api::Two => Box::new(v2::Source::new(client, plan)?),
+        Api::Three => Box::new(v3::Source::new(client, plan)),
+    };
+    let measurements = selected(source.as_mut(), plan)?;
+    Ok((api, Stretches::new(source, measurements, plan.range, &plan.url)))
 }
 
 /// The measurements that the plan selects.
@@ -180,7 +201,7 @@ fn selected(source: &mut dyn Source, plan: &Plan) -> Result<Vec<String>, Error> 
         } else {
             format!("there is no `{}`; there is {}", plan.database, lines::listed(&known))
         };
-        return Err(Error::Server { url: plan.url.clone(), what });
+        return Err(Error::Server { url: without_password(&plan.url), what });
     }
     let chosen: Vec<String> = there.iter().filter(|name| plan.selects(name)).cloned().collect();
     if chosen.is_empty() {

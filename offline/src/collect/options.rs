@@ -10,6 +10,7 @@ use qualm_stream::glob::Globs;
 
 use super::Error;
 use super::lines::base64;
+use super::secret::Secret;
 use super::version::Api;
 use crate::history::parse_time;
 
@@ -24,7 +25,7 @@ Examples:
 The credentials are best in the environment: INFLUX_TOKEN, or INFLUX_USERNAME and INFLUX_PASSWORD (1.x).
 FILE is line protocol in order of time: what `qualm validate`, `train` and `replay` read.";
 
-const SECOND: i64 = 1_000_000_000;
+pub(super) const SECOND: i64 = 1_000_000_000;
 
 /// What a user may ask for.
 #[derive(Debug, Clone, Args)]
@@ -41,6 +42,23 @@ pub struct Options {
     #[arg(long, value_name = "WHEN")]
     pub until: Option<String>,
 
+    /// Which history, and who asks.
+    #[command(flatten)]
+    pub query: Query,
+
+    /// Where to write: a name that ends in .lp
+    #[arg(long, value_name = "FILE")]
+    pub out: PathBuf,
+
+    /// Print the summary as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Which of the history in an `InfluxDB`, and who asks for it.
+#[derive(Debug, Clone, Default, Args)]
+#[group(skip)]
+pub struct Query {
     /// The database (1.x, 3.x) or bucket (2.x)
     #[arg(long, visible_alias = "bucket", value_name = "NAME", default_value = "telegraf")]
     pub database: String,
@@ -55,7 +73,7 @@ pub struct Options {
 
     /// The token (2.x, 3.x); also from `INFLUX_TOKEN`, where no other user sees it
     #[arg(long, value_name = "TOKEN")]
-    pub token: Option<String>,
+    pub token: Option<Secret>,
 
     /// The user (1.x), whose password is in `INFLUX_PASSWORD`; also from `INFLUX_USERNAME`
     #[arg(long, value_name = "NAME")]
@@ -73,17 +91,9 @@ pub struct Options {
     #[arg(long, value_name = "DURATION")]
     pub every: Option<String>,
 
-    /// Where to write: a name that ends in .lp
-    #[arg(long, value_name = "FILE")]
-    pub out: PathBuf,
-
     /// Which API the server has: 1, 2 or 3; found out, if left out
     #[arg(long, value_name = "VERSION")]
     pub api: Option<u8>,
-
-    /// Print the summary as JSON
-    #[arg(long)]
-    pub json: bool,
 }
 
 /// The options, read.
@@ -93,55 +103,95 @@ pub(super) struct Plan {
     pub(super) database: String,
     pub(super) retention: Option<String>,
     pub(super) org: Option<String>,
+    pub(super) range: Range,
+    pub(super) tags: Vec<(String, String)>,
+    pub(super) api: Option<u8>,
+    measurement: Globs,
+    token: Option<Secret>,
+    user: Option<String>,
+}
+
+/// Which times are asked for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Range {
     /// From when, and until before when: nanoseconds since 1970.
     pub(super) from: i64,
     pub(super) until: i64,
-    pub(super) tags: Vec<(String, String)>,
-    /// In whole seconds.
+    /// One row for so long a time, in whole seconds.
     pub(super) every: Option<i64>,
-    measurement: Globs,
-    token: Option<String>,
-    user: Option<String>,
+}
+
+impl Range {
+    /// Reads times as users write them; `every` as the option of that name.
+    pub(super) fn new(
+        since: &str,
+        until: Option<&str>,
+        every: Option<&str>,
+        every_option: &'static str,
+    ) -> Result<Self, Error> {
+        let now = i64::try_from(Timestamp::now().as_nanosecond()).unwrap_or(i64::MAX);
+        let mut from = when(since, now).map_err(|what| wrong("--since", what))?;
+        let until = until.map_or(Ok(now), |until| when(until, now)).map_err(|what| wrong("--until", what))?;
+        let every = every.map(whole_seconds).transpose().map_err(|what| wrong(every_option, what))?;
+        if let Some(every) = every {
+            from -= from.rem_euclid(every * SECOND); // or the first row would be of a part of its time
+        }
+        if from >= until {
+            return Err(wrong("--since", format!("`{since}` is not before the end")));
+        }
+        Ok(Self { from, until, every })
+    }
+}
+
+/// An option is of no use.
+pub(super) fn wrong(option: &'static str, what: String) -> Error {
+    Error::Option { option, what }
+}
+
+/// A server's address, without a slash at the end.
+pub(super) fn address(option: &'static str, url: &str, example: &str) -> Result<String, Error> {
+    if !url.starts_with("http://") && !url.starts_with("https://") {
+        return Err(wrong(option, format!("`{url}` must start with http:// or https://, as in {example}")));
+    }
+    Ok(url.trim_end_matches('/').to_owned())
 }
 
 impl Options {
     /// Reads the options.
     pub(super) fn plan(&self) -> Result<Plan, Error> {
-        let wrong = |option, what: String| Error::Option { option, what };
-        if !self.url.starts_with("http://") && !self.url.starts_with("https://") {
-            let what = format!("`{}` must start with http:// or https://, as in http://localhost:8086", self.url);
-            return Err(wrong("--url", what));
-        }
         if self.out.extension().is_none_or(|ending| !ending.eq_ignore_ascii_case("lp")) {
             return Err(wrong("--out", format!("`{}` must end in .lp: it is line protocol", self.out.display())));
         }
-        let now = i64::try_from(Timestamp::now().as_nanosecond()).unwrap_or(i64::MAX);
-        let mut from = when(&self.since, now).map_err(|what| wrong("--since", what))?;
-        let until = self.until.as_deref().map_or(Ok(now), |until| when(until, now));
-        let until = until.map_err(|what| wrong("--until", what))?;
-        let every = self.every.as_deref().map(whole_seconds).transpose().map_err(|what| wrong("--every", what))?;
-        if let Some(every) = every {
-            from -= from.rem_euclid(every * SECOND); // or the first row would be of a part of its time
-        }
-        if from >= until {
-            return Err(wrong("--since", format!("`{}` is not before the end", self.since)));
-        }
+        self.query.plan("--url", &self.url, &self.since, self.until.as_deref())
+    }
+}
+
+impl Query {
+    /// Reads the options; `option` is the one that has the server's address.
+    pub(super) fn plan(
+        &self,
+        option: &'static str,
+        url: &str,
+        since: &str,
+        until: Option<&str>,
+    ) -> Result<Plan, Error> {
+        let url = address(option, url, "http://localhost:8086")?;
+        let range = Range::new(since, until, self.every.as_deref(), "--every")?;
         let tags = self.tags.iter().map(|tag| {
             let pair = tag.split_once('=').filter(|(key, value)| !key.is_empty() && !value.is_empty());
             pair.map(|(key, value)| (key.to_owned(), value.to_owned()))
                 .ok_or_else(|| wrong("--tags", format!("`{tag}` must be KEY=VALUE, as in host=web1")))
         });
         Ok(Plan {
-            url: self.url.trim_end_matches('/').to_owned(),
+            url,
             database: self.database.clone(),
             retention: self.retention.clone(),
             org: self.org.clone().or_else(|| variable("INFLUX_ORG")),
-            from,
-            until,
+            range,
             tags: tags.collect::<Result<_, _>>()?,
-            every,
+            api: self.api,
             measurement: Globs::new(&self.measurement).map_err(|bad| wrong("--measurement", bad.to_string()))?,
-            token: self.token.clone().or_else(|| variable("INFLUX_TOKEN")),
+            token: self.token.clone().or_else(|| Secret::variable("INFLUX_TOKEN")),
             user: self.user.clone().or_else(|| variable("INFLUX_USERNAME")),
         })
     }
@@ -154,17 +204,22 @@ impl Plan {
     }
 
     /// What goes into the header `Authorization`.
-    pub(super) fn authorization(&self, api: Api) -> Option<String> {
+    pub(super) fn authorization(&self, api: Api) -> Option<Secret> {
         if let (Api::One, Some(user)) = (api, &self.user) {
-            let password = variable("INFLUX_PASSWORD").unwrap_or_default();
-            return Some(format!("Basic {}", base64(format!("{user}:{password}").as_bytes())));
+            return Some(basic(user, Secret::variable("INFLUX_PASSWORD").as_ref()));
         }
         let scheme = if api == Api::Three { "Bearer" } else { "Token" };
-        self.token.as_ref().map(|token| format!("{scheme} {token}"))
+        self.token.as_ref().map(|token| Secret::from(format!("{scheme} {}", token.reveal())))
     }
 }
 
-fn variable(name: &str) -> Option<String> {
+/// What goes there for a user and a password.
+pub(super) fn basic(user: &str, password: Option<&Secret>) -> Secret {
+    let password = password.map_or("", Secret::reveal);
+    Secret::from(format!("Basic {}", base64(format!("{user}:{password}").as_bytes())))
+}
+
+pub(super) fn variable(name: &str) -> Option<String> {
     env::var(name).ok().filter(|value| !value.is_empty())
 }
 
@@ -178,7 +233,7 @@ fn when(text: &str, now: i64) -> Result<i64, String> {
         .ok_or_else(|| format!("`{text}` is neither a duration such as 24h nor a time such as 2024-01-31T12:00:00Z"))
 }
 
-fn whole_seconds(text: &str) -> Result<i64, String> {
+pub(super) fn whole_seconds(text: &str) -> Result<i64, String> {
     let duration = duration::parse(text)?;
     let seconds = i64::try_from(duration.as_secs()).ok().filter(|seconds| (1..=31 * 86_400).contains(seconds));
     seconds

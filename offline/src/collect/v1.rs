@@ -55,7 +55,7 @@ impl Source {
             database: plan.database.clone(),
             retention: plan.retention.clone(),
             tags: plan.tags.clone(),
-            every: plan.every,
+            every: plan.range.every,
             fields: BTreeMap::new(),
         }
     }

@@ -41,8 +41,8 @@ impl Source {
             path: format!("/api/v2/query?org={}", encode(&org)),
             org,
             tags: plan.tags.clone(),
-            every: plan.every,
-            from: plan.from,
+            every: plan.range.every,
+            from: plan.range.from,
         })
     }
 

@@ -39,7 +39,7 @@ impl Source {
             client,
             database: plan.database.clone(),
             tags: plan.tags.clone(),
-            every: plan.every,
+            every: plan.range.every,
             columns: BTreeMap::new(),
         }
     }

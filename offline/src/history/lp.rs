@@ -64,12 +64,12 @@ impl<R: BufRead> Events<R> {
     }
 }
 
-pub(super) struct Lp<R> {
+pub(crate) struct Lp<R> {
     events: Events<R>,
 }
 
 impl<R: BufRead> Lp<R> {
-    pub(super) fn new(reader: R) -> Self {
+    pub(crate) fn new(reader: R) -> Self {
         Self { events: Events::new(reader) }
     }
 }

@@ -1,8 +1,10 @@
 //! History from files, as the line protocol that it would have been: `.lp`, `.csv`, `.jsonl`.
 
 mod csv;
+pub mod feed;
 pub(crate) mod jsonl;
 pub(crate) mod lp;
+pub mod retell;
 pub(crate) mod source;
 mod time;
 
@@ -114,6 +116,11 @@ impl Input {
 
 /// Appends a measurement's name; see [`put_name`].
 fn put_measurement(out: &mut Vec<u8>, name: &str) -> Result<(), String> {
+    if name.is_empty() {
+        return Err(
+            "nothing says what is measured here; name it with --measurement (of `qualm warm`: --name)".to_owned()
+        );
+    }
     if name.starts_with('#') {
         return Err(format!("a measurement cannot be called `{name}`: line protocol would take it for a comment"));
     }

@@ -1,0 +1,94 @@
+//! What a user may ask of Prometheus, and what that means.
+
+use clap::Args;
+
+use super::super::Error;
+use super::super::client::{Client, Words};
+use super::super::options::{Range, address, basic, variable, wrong};
+use super::super::secret::Secret;
+
+/// What errors say.
+const PROMETHEUS: Words = Words {
+    server: "Prometheus",
+    set: "PROMETHEUS_TOKEN, or PROMETHEUS_USERNAME and PROMETHEUS_PASSWORD",
+    check: "PROMETHEUS_TOKEN, or --user and PROMETHEUS_PASSWORD",
+    not_found: "is this the address before /api/v1?",
+};
+
+/// All there is.
+const EVERYTHING: &str = r#"{__name__=~".+"}"#;
+
+/// Which of the history in Prometheus, how it is to be called, and who asks.
+#[derive(Debug, Clone, Default, Args)]
+#[group(skip)]
+pub struct Query {
+    /// Only these series, such as '{job="node"}': selectors, or expressions whose results have a name
+    #[arg(long = "match", visible_alias = "query", value_name = "PROMQL", num_args = 1..)]
+    pub matches: Vec<String>,
+
+    /// How far apart the rows are: as far as live ones will be, so Telegraf's `interval`
+    #[arg(long, value_name = "DURATION")]
+    pub step: Option<String>,
+
+    /// Name metrics as Telegraf's `inputs.prometheus` does with this `metric_version`: 1 or 2
+    #[arg(long, value_name = "VERSION", default_value_t = 2)]
+    pub metric_version: u8,
+
+    /// The token; also from `PROMETHEUS_TOKEN`
+    #[arg(skip)]
+    pub token: Option<Secret>,
+
+    /// The user, whose password is in `PROMETHEUS_PASSWORD`; also from `PROMETHEUS_USERNAME`
+    #[arg(skip)]
+    pub user: Option<String>,
+}
+
+/// The options, read.
+#[derive(Debug)]
+pub(in super::super) struct Plan {
+    pub(in super::super) url: String,
+    pub(in super::super) range: Range,
+    /// Seconds.
+    pub(super) step: i64,
+    pub(super) questions: Vec<String>,
+    pub(super) version: u8,
+    pub(super) measurement: String,
+    token: Option<Secret>,
+    user: Option<String>,
+}
+
+impl Query {
+    /// Reads the options; `measurement` is what all is called with `metric_version = 2`.
+    pub(in super::super) fn plan(
+        &self,
+        url: &str,
+        since: &str,
+        until: Option<&str>,
+        measurement: &str,
+    ) -> Result<Plan, Error> {
+        let url = address("--prometheus", url, "http://localhost:9090")?;
+        let missing = || {
+            let what = "say how far apart live rows will be, so Telegraf's `interval`: --step 10s";
+            wrong("--step", what.to_owned())
+        };
+        let range = Range::new(since, until, Some(self.step.as_deref().ok_or_else(missing)?), "--step")?;
+        if !matches!(self.metric_version, 1 | 2) {
+            let what = format!("`{}` must be 1 or 2, as in telegraf.conf", self.metric_version);
+            return Err(wrong("--metric-version", what));
+        }
+        let questions = if self.matches.is_empty() { vec![EVERYTHING.to_owned()] } else { self.matches.clone() };
+        let (version, measurement) = (self.metric_version, measurement.to_owned());
+        let token = self.token.clone().or_else(|| Secret::variable("PROMETHEUS_TOKEN"));
+        let user = self.user.clone().or_else(|| variable("PROMETHEUS_USERNAME"));
+        Ok(Plan { url, range, step: range.every.unwrap_or(1), questions, version, measurement, token, user })
+    }
+}
+
+impl Plan {
+    /// The server, and who asks.
+    pub(in super::super) fn client(&self) -> Client {
+        let by_token = self.token.as_ref().map(|token| Secret::from(format!("Bearer {}", token.reveal())));
+        let by_password = || Some(basic(self.user.as_ref()?, Secret::variable("PROMETHEUS_PASSWORD").as_ref()));
+        Client::new(&self.url, &PROMETHEUS).with(by_token.or_else(by_password))
+    }
+}

@@ -1,0 +1,166 @@
+//! History on its way into a pipeline: as many rows at a time as that has room for.
+
+use super::{Error, Input, Row};
+
+/// Rows, one after the other.
+pub trait Source {
+    /// Why there are no more.
+    type Error;
+
+    /// Appends the next row to `out` as a line of line protocol with its end. `None` after the last.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with it.
+    fn next(&mut self, out: &mut Vec<u8>) -> Result<Option<Row>, Self::Error>;
+
+    /// Whether the row that came last begins a new stretch, and those before are to be handed on without it.
+    fn breaks(&self) -> bool {
+        false
+    }
+}
+
+impl Source for Input {
+    type Error = Error;
+
+    fn next(&mut self, out: &mut Vec<u8>) -> Result<Option<Row>, Error> {
+        Self::next(self, out)
+    }
+}
+
+impl<S: Source> Source for &mut S {
+    type Error = S::Error;
+
+    fn next(&mut self, out: &mut Vec<u8>) -> Result<Option<Row>, S::Error> {
+        S::next(self, out)
+    }
+
+    fn breaks(&self) -> bool {
+        S::breaks(self)
+    }
+}
+
+/// A source, read one row ahead: whether there is room for a row is known only once it is there.
+#[derive(Debug)]
+pub struct Feed<S> {
+    source: S,
+    waiting: Option<Row>,
+    /// The row that waits, if it has a line.
+    line: Vec<u8>,
+    rows: u64,
+    now: i64,
+}
+
+impl<S: Source> Feed<S> {
+    /// Reads the first row.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with it.
+    pub fn new(mut source: S) -> Result<Self, S::Error> {
+        let mut line = Vec::new();
+        let waiting = source.next(&mut line)?;
+        Ok(Self { source, waiting, line, rows: 0, now: i64::MIN })
+    }
+
+    /// Puts the lines of the next rows into `room`, as many as fit or come before a [break](Source::breaks), and returns how
+    /// many bytes they take: none where no row has a line. `see` is shown each row, and the latest time so far.
+    ///
+    /// # Errors
+    ///
+    /// As [`Source::next`].
+    ///
+    /// # Panics
+    ///
+    /// Where there is no room for a single line: they are as long as `MAX_EVENT` at most.
+    pub fn fill(&mut self, room: &mut [u8], mut see: impl FnMut(&Row, i64)) -> Result<usize, S::Error> {
+        let Self { source, waiting, line, rows, now } = self;
+        let mut filled = 0;
+        while let Some(row) = *waiting {
+            if filled > 0 && filled + line.len() > room.len() {
+                break;
+            }
+            *now = row.time.map_or(*now, |time| time.max(*now));
+            if row.has_line {
+                room[filled..][..line.len()].copy_from_slice(line);
+                filled += line.len();
+            }
+            *rows += 1;
+            see(&row, *now);
+            line.clear();
+            *waiting = source.next(line)?;
+            if source.breaks() {
+                break;
+            }
+        }
+        Ok(filled)
+    }
+
+    /// Whether all rows were handed on.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        self.waiting.is_none()
+    }
+
+    /// How many were.
+    #[must_use]
+    pub fn rows(&self) -> u64 {
+        self.rows
+    }
+
+    /// The latest time of those, in nanoseconds since 1970; the least there is before the first.
+    #[must_use]
+    pub fn now(&self) -> i64 {
+        self.now
+    }
+
+    /// Where they come from. One more has been read than was handed on.
+    #[must_use]
+    pub fn source(&self) -> &S {
+        &self.source
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use super::*;
+
+    /// So many lines of four bytes, every third of which begins a stretch, and every fifth of which is none.
+    struct Lines(i64, i64);
+
+    impl Source for Lines {
+        type Error = Infallible;
+
+        fn next(&mut self, out: &mut Vec<u8>) -> Result<Option<Row>, Infallible> {
+            if self.0 == self.1 {
+                return Ok(None);
+            }
+            self.0 += 1;
+            let has_line = self.0 % 5 != 0;
+            if has_line {
+                out.extend_from_slice(b"abc\n");
+            }
+            Ok(Some(Row { time: Some(self.0), has_line }))
+        }
+
+        fn breaks(&self) -> bool {
+            self.0 % 3 == 1
+        }
+    }
+
+    #[test]
+    fn each_row_is_handed_on_once_up_to_a_break() {
+        let mut feed = Feed::new(Lines(0, 10)).unwrap();
+        let (mut rows, mut filled, mut ends) = (Vec::new(), Vec::new(), Vec::new());
+        let mut room = [0; 9];
+        while !feed.has_ended() {
+            filled.push(feed.fill(&mut room, |row, now| rows.push((row.time.unwrap(), now))).unwrap());
+            ends.push(feed.rows());
+        }
+        assert_eq!(rows, (1..=10).map(|row| (row, row)).collect::<Vec<_>>());
+        assert_eq!(ends, [2, 3, 6, 8, 9, 10]);
+        assert_eq!(filled, [8, 4, 8, 8, 4, 0]);
+    }
+}
