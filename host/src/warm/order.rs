@@ -102,6 +102,7 @@ mod tests {
                 values: &[],
                 score,
                 anomaly: false,
+                reports: false,
                 contributions: &[],
             });
         }

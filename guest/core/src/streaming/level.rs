@@ -21,23 +21,27 @@ const RELATIVE_FLOOR: f64 = 1e-9;
 /// Least scale around zero, in the metric's own unit: a picosecond or a thousandth of a part per billion.
 const ABSOLUTE_FLOOR: f64 = 1e-12;
 
-/// The exponential that most observations of a detector share, of the last argument: a cache, not a state.
+/// The exponential that most observations of a detector share, of the last arguments: a cache, not a state.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Decay(f64, f64);
+pub(super) struct Decay {
+    time: f64,
+    half_life: f64,
+    left: f64,
+}
 
 impl Default for Decay {
     fn default() -> Self {
-        Self(0.0, 1.0)
+        Self { time: 0.0, half_life: 1.0, left: 1.0 }
     }
 }
 
 impl Decay {
-    /// 2^-`x`, x ≥ 0: what is left of a weight after x half-lives.
-    fn after(&mut self, x: f64) -> f64 {
-        if x.to_bits() != self.0.to_bits() {
-            *self = Self(x, libm::exp2(-x));
+    /// What is left of a weight after some time, 0 or more.
+    fn after(&mut self, time: f64, half_life: f64) -> f64 {
+        if (time.to_bits(), half_life.to_bits()) != (self.time.to_bits(), self.half_life.to_bits()) {
+            *self = Self { time, half_life, left: libm::exp2(-time / half_life) };
         }
-        self.1
+        self.left
     }
 }
 
@@ -73,7 +77,7 @@ impl Level {
                 self.step = dt as f32;
             }
             let half_life = max(half_life, STEPS_PER_SAMPLE * f64::from(min_samples) * f64::from(self.step));
-            self.weight *= decay.after(dt / half_life) as f32;
+            self.weight *= decay.after(dt, half_life) as f32;
             // A gap counts as two steps, so that it raises the typical step by a sixteenth at most.
             self.step += (min(dt as f32, 2.0 * self.step) - self.step) / 16.0;
         }

@@ -1,5 +1,5 @@
 //! What the time of day explains, learned on the fly: what is usual in each quarter of an hour of a working day, and in each
-//! half hour of a weekend, and how widely it spreads.
+//! hour of a weekend, and how widely it spreads.
 
 use super::level::MAX_VALUE;
 use super::record::take;
@@ -10,7 +10,7 @@ use crate::math::{max, min};
 const DAY: i64 = 86_400;
 /// Bins of a working day, and of a day of a weekend.
 const WORKDAY: usize = 96;
-const WEEKEND: usize = 48;
+const WEEKEND: usize = 24;
 /// Days of a weekend that judge the next one, where a working day needs more: there are two a week.
 const WEEKEND_DAYS: u8 = 2;
 /// Days that are counted.
@@ -141,9 +141,9 @@ impl Season {
         }
         let value = self.origin + f64::from(bin.mean) * self.unit;
         let rest = (seen.value - value).clamp(-MAX_VALUE, MAX_VALUE);
-        let spread = f64::from(bin.square.sqrt()) * self.unit;
-        let usual = if known { self.judge(seen, rest, value, spread, t) } else { None };
-        self.learn(time, known, seen, rest, spread, t);
+        let square = f64::from(bin.square) * self.unit * self.unit;
+        let usual = if known { self.judge(seen, rest, value, square, t) } else { None };
+        self.learn(time, known, seen, rest, square, t);
         usual
     }
 
@@ -163,41 +163,35 @@ impl Season {
     }
 
     /// Compares profile and level, and gives what the profile has where it is better.
-    fn judge(&mut self, seen: &Seen, rest: f64, value: f64, spread: f64, t: &Tuning) -> Option<Usual> {
+    fn judge(&mut self, seen: &Seen, rest: f64, value: f64, square: f64, t: &Tuning) -> Option<Usual> {
         let gain = seen.share / f64::from(self.compared + 1.0);
         let most = COMPARED_DAYS * DAY as f32 / max(seen.step, 1e-3);
         self.compared = min(self.compared + 1.0, max(most, COMPARED));
-        let squared = |distance: f64| {
-            let limited = min(distance.abs(), MOST * seen.scale);
-            limited * limited
-        };
+        let most = MOST * MOST * seen.scale * seen.scale;
+        let squared = |distance: f64| min(distance * distance, most);
         self.left += gain * (squared(rest) - self.left);
         self.from_level += gain * (squared(seen.off_level) - self.from_level);
         if self.compared < COMPARED || self.left >= f64::from(t.season_left) * self.from_level {
             return None;
         }
-        let usual = self.left.sqrt();
-        let floor = t.season_floor * usual;
-        let scale = max((spread * spread + floor * floor).sqrt(), seen.floor);
-        Some(Usual { value, scale, ratio: max(scale / max(usual, seen.floor), QUIETEST) })
+        let floor = seen.floor * seen.floor;
+        let scale = max(square + t.season_floor * t.season_floor * self.left, floor);
+        let ratio = max((scale / max(self.left, floor)).sqrt(), QUIETEST);
+        Some(Usual { value, scale: scale.sqrt(), ratio })
     }
 
-    fn learn(&mut self, time: Time, known: bool, seen: &Seen, rest: f64, spread: f64, t: &Tuning) {
+    fn learn(&mut self, time: Time, known: bool, seen: &Seen, rest: f64, square: f64, t: &Tuning) {
         let a_day = max(time.bin_seconds() / max(seen.step, 1e-3), 1.0);
         let days = f32::from(self.days[usize::from(time.weekend)]);
         let rows = min(days * a_day + f32::from(self.visits), t.season_memory * a_day);
-        let lesson = if known {
-            LESSON * max(max(spread, t.season_floor * self.left.sqrt()), seen.floor)
-        } else {
-            f64::INFINITY
-        };
-        let rest = rest.clamp(-lesson, lesson) / self.unit;
+        let least = max(max(square, t.season_floor * t.season_floor * self.left), seen.floor * seen.floor);
+        let most = LESSON * LESSON * least;
+        let rest = if known && rest * rest > most { most.sqrt().copysign(rest) } else { rest } / self.unit;
         let gain = seen.share / f64::from(max(rows, 1.0));
         let bin = &mut self.bins[usize::from(time.bin)];
-        let most = FARTHEST as f32;
         bin.mean = (f64::from(bin.mean) + gain * rest).clamp(-FARTHEST, FARTHEST) as f32;
         let square = f64::from(bin.square);
-        bin.square = min((square + gain * (rest * rest - square)) as f32, most * most);
+        bin.square = min((square + gain * (rest * rest - square)) as f32, (FARTHEST * FARTHEST) as f32);
     }
 
     /// Appends the fields, little-endian.

@@ -12,7 +12,7 @@ use super::Parameters;
 use super::counter::{Counter, Reading};
 use super::level::{Decay, Level, MAX_VALUE};
 use super::record::take;
-use super::season::{Season, Seen, Time};
+use super::season::{Season, Seen, Time, Usual};
 use super::signal::{Row, Signal};
 use super::tail::{EVENT, Rarity, Tail};
 use super::tuning::Tuning;
@@ -73,6 +73,8 @@ pub(super) struct Shared {
     /// What is left after a row of what tails hold (by look), and of what was reported.
     keep: [f32; LOOKS],
     reported: f32,
+    /// Gains of the means.
+    gains: [f32; MEANS],
     /// The time of the last row: rows of a batch often share it.
     time: (i64, Time),
 }
@@ -90,6 +92,7 @@ impl Shared {
             bar: -libm::log(p.false_alarm_rate) - tuning.slack,
             keep: [short, middle, long, hold, hold, hold],
             reported: after(tuning.reported_half) as f32,
+            gains: tuning.means.map(|rows| 1.0 / rows),
             time: (0, Time::new(0)),
         }
     }
@@ -208,9 +211,8 @@ impl Series {
         }
         let scored = self.level.weight >= p.min_samples as f32;
         let settled = self.level.settled();
-        let t = shared.tuning;
         self.level.resolve((value - self.last).abs());
-        let floor = self.level.floor(t.resolution);
+        let floor = self.level.floor(shared.tuning.resolution);
         let scale = self.level.scale(floor);
         let off_level = value - self.level.center;
         let learning = if self.ongoing() && self.age < LONGEST { LEARNING } else { 1.0 };
@@ -220,11 +222,11 @@ impl Series {
             self.season = Some(Box::new(Season::new(self.level.center, scale, time)));
         }
         let seen = Seen { value, off_level, scale, floor, step: self.level.step, share: learning };
-        let usual = self.season.as_mut().and_then(|season| season.observe(time, &seen, &t));
-        let (rest, rest_scale, ratio) =
-            usual.map_or((off_level, scale, 1.0), |usual| (value - usual.value, usual.scale, usual.ratio));
+        let usual = self.season.as_mut().and_then(|season| season.observe(time, &seen, &shared.tuning));
+        let usual = usual.unwrap_or(Usual { value: self.level.center, scale, ratio: 1.0 });
+        let rest = value - usual.value;
         self.follow(rest - off_level);
-        let looks = self.look(shared, value, rest, rest_scale, ratio, scale, floor, settled);
+        let looks = self.look(shared, &seen, &usual, settled);
         self.last = value;
         self.level.learn(value, scale, learning);
         if !scored {
@@ -248,22 +250,10 @@ impl Series {
     }
 
     /// Looks at a value from all sides, and learns from it.
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "each is a number that `observe` has at hand, and none belongs to another"
-    )]
-    fn look(
-        &mut self,
-        shared: &Shared,
-        value: f64,
-        rest: f64,
-        rest_scale: f64,
-        ratio: f64,
-        scale: f64,
-        floor: f64,
-        settled: bool,
-    ) -> Looks {
+    fn look(&mut self, shared: &Shared, seen: &Seen, usual: &Usual, settled: bool) -> Looks {
         let t = &shared.tuning;
+        let &Seen { value, scale, floor, .. } = seen;
+        let rest = value - usual.value;
         if settled {
             self.count_row();
         }
@@ -277,15 +267,15 @@ impl Series {
             (looks.nats[look], looks.rises[look], looks.below[look]) = (rarity.nats, rarity.rises, below);
         };
         let limit = f64::from(t.rest_limit);
-        let limited = (rest / rest_scale).clamp(-limit, limit) as f32;
+        let limited = (rest / usual.scale).clamp(-limit, limit) as f32;
         for (look, (mean, signal)) in self.means.iter_mut().zip(&mut self.mean_signals).enumerate() {
-            *mean += max(1.0 / t.means[look], gain as f32) * (limited - *mean);
+            *mean = settle(*mean + max(shared.gains[look], gain as f32) * (limited - *mean));
             put(look, signal.observe(&row, (*mean).into(), LEAST_MEAN, shared.keep[look]), *mean < 0.0);
         }
         let jump = rest - self.quick;
-        let most = if settled { f64::from(t.jump_limit) * self.jump.scale(floor) } else { f64::INFINITY };
-        self.quick += max(t.quick, gain) * jump.clamp(-most, most);
-        put(JUMP, self.jump.observe(&row, jump / ratio, floor, shared.keep[JUMP]), jump < 0.0);
+        let limited = if settled { self.jump.limit(jump, t.jump_limit, floor) } else { jump };
+        self.quick += max(t.quick, gain) * limited;
+        put(JUMP, self.jump.observe(&row, jump / usual.ratio, floor, shared.keep[JUMP]), jump < 0.0);
         if settled {
             let outside = self.outside(value, t.novel_unit * scale) * t.novel_octave;
             let mut rarity = self.novel.observe(outside, self.rows.into(), shared.keep[NOVEL], t);
@@ -355,66 +345,71 @@ impl Series {
         min(EVENT, 1 + (EVENT >> min((self.rows / t.young) as u32, 7)))
     }
 
+    /// What an alarm must exceed, in nats.
+    fn bar(&self, shared: &Shared) -> f64 {
+        let t = &shared.tuning;
+        let early = t.early_rows / (t.early_rows + f64::from(self.rows));
+        let by_time = octaves(f64::from(max(self.level.step, 1e-3)) / 60.0) * std::f64::consts::LN_2;
+        let bar = max(shared.bar - t.by_time * by_time.clamp(-MOST_BY_TIME, MOST_BY_TIME), 1.0);
+        (bar + f64::from(self.learned)) * (1.0 + t.early * early * early)
+    }
+
     /// The score.
     fn judge(&mut self, shared: &Shared, looks: &Looks) -> f64 {
         let t = &shared.tuning;
-        let Looks { nats, rises, below } = looks;
-        let early = t.early_rows / (t.early_rows + f64::from(self.rows));
-        let by_time = octaves(f64::from(max(self.level.step, 1e-3)) / 60.0) * std::f64::consts::LN_2;
-        let by_time = by_time.clamp(-MOST_BY_TIME, MOST_BY_TIME);
-        let bar =
-            (max(shared.bar - t.by_time * by_time, 1.0) + f64::from(self.learned)) * (1.0 + t.early * early * early);
-        // What shows that the incident goes on: the shortest mean, and what reported it.
-        let (mut rank, mut now) = (0.0, 0.0);
-        let mut worst = [(0.0, LOOKS); 2];
-        for look in 0..LOOKS {
-            rank = max(rank, nats[look]);
-            if look == 0 || look == usize::from(self.cause) {
-                now = max(now, nats[look]);
-            }
-            let worst = &mut worst[usize::from(below[look])];
-            if rises[look] && nats[look] > worst.0 {
-                *worst = (nats[look], look);
-            }
-        }
-        let (mut score, mut cause) = (0.0, LOOKS);
-        for (side, (nats, look)) in worst.into_iter().enumerate() {
-            let reported = max(f64::from(self.reported[side]), t.across * f64::from(self.reported[1 - side]));
-            if nats > reported * t.again && nats > score * bar {
-                (score, cause) = (nats / bar, look);
-            }
-        }
-        // What was reported is held while the incident goes on.
-        let fades = if self.ongoing() { 1.0 } else { shared.reported };
-        for (reported, (nats, _)) in self.reported.iter_mut().zip(worst) {
-            *reported *= fades;
-            if score > 1.0 {
-                *reported = max(*reported, nats as f32);
-            }
-        }
+        let rank = looks.nats.iter().fold(0.0, |most, &nats| max(most, nats));
         let lasting = f64::from(self.lasting);
-        self.lasting = (lasting + LASTING_GAIN * (rank - lasting)) as f32;
-        let rank = rank + LASTING * lasting;
+        self.lasting = settle((lasting + LASTING_GAIN * (rank - lasting)) as f32);
+        let squared = (rank + LASTING * lasting) * (rank + LASTING * lasting) * (1.0 / (RANK * RANK));
+        let share = squared / (1.0 + squared);
+        self.learned = max(self.learned - shared.rate as f32 * t.learned as f32, 0.0);
+        // What was reported is held while the incident goes on.
+        if !self.ongoing() {
+            self.reported = self.reported.map(|nats| settle(nats * shared.reported));
+            if rank == 0.0 {
+                return QUIET * share; // as most rows are
+            }
+        }
+        let bar = self.bar(shared);
+        let onset = self.onset(looks, t);
+        let score = onset.map_or(0.0, |(nats, _)| nats / bar);
         self.age = self.age.saturating_add(1);
-        if score > 1.0 {
+        // What shows that the incident goes on: the shortest mean, and what reported it.
+        let now = max(looks.nats[0], looks.nats.get(usize::from(self.cause)).copied().unwrap_or(0.0));
+        if let Some((nats, look)) = onset
+            && score > 1.0
+        {
+            // Adaptive conformal inference (Gibbs & Candès, NeurIPS 2021): a report raises the bar, rows without lower it.
+            self.learned = min(self.learned + t.learned as f32, shared.bar as f32);
+            let side = usize::from(looks.below[look]);
+            self.reported[side] = max(self.reported[side], nats as f32);
             if !self.ongoing() {
                 self.age = 0;
             }
-            self.cause = cause as u8;
+            self.cause = look as u8;
         } else if now < t.ends * bar {
             self.cause = LOOKS as u8;
         }
-        // Adaptive conformal inference (Gibbs & Candès, NeurIPS 2021): a report raises the bar, a row without one lowers it.
-        let excess = f64::from(u8::from(score > 1.0)) - shared.rate;
-        self.learned = (f64::from(self.learned) + t.learned * excess).clamp(0.0, shared.bar) as f32;
-        let squared = (rank / RANK) * (rank / RANK);
-        let share = squared / (1.0 + squared);
         if !self.ongoing() {
             return max(score, QUIET * share);
         }
         let counts = self.counts_reported(t);
         self.tails(|tail| tail.report(counts));
         max(score, ONGOING.0 + ONGOING.1 * share)
+    }
+
+    /// The rarest look that is more than what its tail holds and than what was reported, and its nats.
+    fn onset(&self, looks: &Looks, t: &Tuning) -> Option<(f64, usize)> {
+        let Looks { nats, rises, below } = looks;
+        let mut onset = None;
+        for look in (0..LOOKS).filter(|&look| rises[look]) {
+            let side = usize::from(below[look]);
+            let reported = max(f64::from(self.reported[side]), t.across * f64::from(self.reported[1 - side]));
+            if nats[look] > max(reported * t.again, onset.map_or(0.0, |(most, _)| most)) {
+                onset = Some((nats[look], look));
+            }
+        }
+        onset
     }
 
     /// Appends the state, little-endian.
@@ -503,6 +498,11 @@ impl Series {
         }
         Some(series)
     }
+}
+
+/// What decays to nothing, without the numbers next to zero: they take a processor a hundred times as long.
+fn settle(value: f32) -> f32 {
+    if value.abs() < 1e-9 { 0.0 } else { value }
 }
 
 /// Whether a row begins a season: where the value changes, one in sixteen, as drawn by the row itself (multiplicative

@@ -37,26 +37,31 @@ impl Signal {
         Self { square: 0.0, above: Tail::new(), below: Tail::new() }
     }
 
-    /// Root mean square, at least `floor`.
-    pub(super) fn scale(&self, floor: f64) -> f64 {
-        max(self.square.sqrt(), floor)
-    }
-
     /// How rare `value` is on its side; learns. What tails hold decays to a share of `keep`.
     pub(super) fn observe(&mut self, row: &Row<'_>, value: f64, floor: f64, keep: f32) -> Rarity {
         let least = max(self.square, floor * floor);
         let squared = value * value;
         let mut rarity = Rarity::default();
         if row.settled {
-            let distance = min((squared / least).sqrt(), MAX_DISTANCE) as f32;
             let (this, other) =
                 if value < 0.0 { (&mut self.below, &mut self.above) } else { (&mut self.above, &mut self.below) };
             other.fade(keep);
-            rarity = this.observe(distance, row.rows, keep, row.tuning);
+            if squared < least {
+                this.fade(keep); // within its scale nothing is told apart: most rows leave here
+            } else {
+                let distance = min((squared / least).sqrt(), MAX_DISTANCE) as f32;
+                rarity = this.observe(distance, row.rows, keep, row.tuning);
+            }
         }
         let most = if row.settled { LIMIT * LIMIT * least } else { f64::INFINITY };
         self.square += row.gain * (min(squared, most) - self.square);
         rarity
+    }
+
+    /// A value pulled in to so many scales, of `floor` at least.
+    pub(super) fn limit(&self, value: f64, scales: f64, floor: f64) -> f64 {
+        let most = scales * scales * max(self.square, floor * floor);
+        if value * value > most { most.sqrt().copysign(value) } else { value }
     }
 
     /// Both tails.

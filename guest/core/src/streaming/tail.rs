@@ -49,7 +49,8 @@ impl Tail {
 
     /// Lets a row pass: what is held decays to a share of `keep`. A cluster ends when it lies below the level it reached.
     pub(super) fn fade(&mut self, keep: f32) {
-        self.held *= keep;
+        // Below 1 nothing is held; and numbers next to zero take a processor long.
+        self.held = if self.held < 0.1 { 0.0 } else { self.held * keep };
         if self.to > 0 && self.held < 0.5 * (1_u32 << self.to) as f32 {
             (self.from, self.to, self.counting) = (0, 0, EVENT);
         }

@@ -9,7 +9,7 @@ pub struct Tuning {
     /// Gain of the quick mean that a jump is measured from.
     pub quick: f64,
     /// Jumps teach the quick mean so many of their own scales at most.
-    pub jump_limit: f32,
+    pub jump_limit: f64,
     /// The rest counts so many scales at most in a mean.
     pub rest_limit: f32,
     /// Half-life, in rows, of what a cluster of exceedances holds: rows within it are one event. Means hold for twice
