@@ -264,7 +264,8 @@ impl Series {
         let row = Row { tuning: t, rows: weight, gain: max(gain, 1.0 / SCALE_ROWS), settled };
         let mut looks = Looks { nats: [0.0; LOOKS], rises: [false; LOOKS], below: [false; LOOKS] };
         let mut put = |look: usize, rarity: Rarity, below: bool| {
-            (looks.nats[look], looks.rises[look], looks.below[look]) = (rarity.nats, rarity.rises, below);
+            let nats = rarity.nats * t.weights[look];
+            (looks.nats[look], looks.rises[look], looks.below[look]) = (nats, rarity.rises, below);
         };
         let limit = f64::from(t.rest_limit);
         let limited = (rest / usual.scale).clamp(-limit, limit) as f32;
@@ -278,8 +279,7 @@ impl Series {
         put(JUMP, self.jump.observe(&row, jump / usual.ratio, floor, shared.keep[JUMP]), jump < 0.0);
         if settled {
             let outside = self.outside(value, t.novel_unit * scale) * t.novel_octave;
-            let mut rarity = self.novel.observe(outside, self.rows.into(), shared.keep[NOVEL], t);
-            rarity.nats *= t.novel_weight;
+            let rarity = self.novel.observe(outside, self.rows.into(), shared.keep[NOVEL], t);
             put(NOVEL, rarity, value < self.level.center);
         }
         (self.low, self.high) = (min(self.low, value), max(self.high, value));

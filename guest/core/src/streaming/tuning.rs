@@ -47,8 +47,9 @@ pub struct Tuning {
     pub novel_unit: f64,
     /// Distances that an octave beyond the range is worth.
     pub novel_octave: f32,
-    /// Share of novelty beside the other looks.
-    pub novel_weight: f64,
+    /// What each look's nats count: the means of 4, 16 and 64 rows, jump, novelty and the same value again. With 0 a look
+    /// is left out.
+    pub weights: [f64; 6],
     /// Largest share of the mean squared distance from the level that a season may leave, to be of use.
     pub season_left: f32,
     /// Working days before a season judges them.
@@ -86,7 +87,7 @@ impl Tuning {
         young: 1000.0,
         novel_unit: 0.5,
         novel_octave: 8.0,
-        novel_weight: 1.2,
+        weights: [1.0, 1.0, 1.0, 1.0, 1.2, 1.0],
         season_left: 0.8,
         season_days: 3,
         season_memory: 10.0,
