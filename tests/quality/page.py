@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Prints docs/quality.md, given what measure.py measured."""
+"""Prints a page given what measure.py measured: `page.py MEASURED streaming` docs/quality.md, `… trained` the other."""
 
 import json
 import sys
@@ -15,27 +15,51 @@ from markdown import heading, paragraph, table
 
 def main():
     measured = json.loads(Path(sys.argv[1]).read_text())
-    streaming, trained = measured["streaming"], measured.get("trained")
-    print("# How well it finds anomalies\n")
+    {"streaming": of_streaming, "trained": of_trained}[sys.argv[2]](measured[sys.argv[2]])
+
+
+def of_streaming(measured):
+    """The page on the detector that needs no training."""
+    print("# How well it finds incidents untrained\n")
+    made_by("quality.md")
     paragraph(
-        "Made by `make quality`, which writes this page in full. It trains and scores with the binary itself, `qualm "
-        "train` and `qualm replay`, with defaults throughout: one shipped configuration for all. A scorer that is no "
-        "part of this project (`score.py`; VUS-PR and AUC-PR are the TSB-AD package's) says how good the scores are; "
-        "nothing is point-adjusted. The labelled metrics are no part of it either: `make quality QUALITY=FOLDER` says "
-        "where both are. Figures in italics are for reference: published ones, or measured once on the same series "
-        "by those who wrote the scorer, not by this command. Those of other detectors on the same series are measured "
-        "by `make rivals`."
+        "Those of other detectors on the same series are measured by `make rivals`. "
+        "[Trained detectors](quality-trained.md) have a page of their own."
     )
     paragraph(
-        "**Expect less on your own metrics.** The constants of all detectors were chosen with these very files in "
-        "sight, labels included."
+        "**Expect less on your own metrics.** The constants were chosen with these very files in sight, labels "
+        "included."
     )
+    summary([*page_rivals.wanted(measured["events"]["compared"]), *page_streaming.wanted(measured)])
+    page_events.sections(measured["events"])
+    page_nested.sections()
+    page_rivals.section(measured["events"]["compared"])
+    page_streaming.sections(measured)
+
+
+def of_trained(measured):
+    """The page on those that learn from history."""
+    print("# How well trained detectors rank anomalies\n")
+    made_by("quality-trained.md")
+    paragraph("**Expect less on your own metrics.** Defaults were chosen with these very files in sight.")
+    summary([*page_trained.wanted(measured)])
+    page_trained.sections(measured)
+
+
+def made_by(page):
+    paragraph(
+        f"Made by `make quality`, which writes docs/{page} in full. It scores with the binary itself, with defaults "
+        "throughout: one shipped configuration for all. A scorer that is no part of this project (`score.py`; VUS-PR "
+        "and AUC-PR are the TSB-AD package's) says how good the scores are; nothing is point-adjusted. The labelled "
+        "metrics are no part of it either: `make quality QUALITY=FOLDER` says where both are. Figures in italics are "
+        "for reference: published ones, or measured once on the same series by those who wrote the scorer, not by "
+        "this command."
+    )
+
+
+def summary(wanted):
+    """What is wanted, and what is reached."""
     heading("What is wanted, and what is reached")
-    wanted = [
-        *page_rivals.wanted(streaming["events"]["compared"]),
-        *page_streaming.wanted(streaming),
-        *(page_trained.wanted(trained) if trained else []),
-    ]
     table(
         ["what", "wanted", "measured", "reached", "reference"],
         [
@@ -44,12 +68,6 @@ def main():
         ],
     )
     paragraph(f"{sum(met for *_, met, _ in wanted)} of {len(wanted)} are reached; each is explained below.")
-    page_events.sections(streaming["events"])
-    page_nested.sections()
-    page_rivals.section(streaming["events"]["compared"])
-    page_streaming.sections(streaming)
-    if trained:
-        page_trained.sections(trained, streaming)
 
 
 if __name__ == "__main__":

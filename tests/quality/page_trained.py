@@ -1,16 +1,15 @@
-"""What the page says of the detectors that are trained."""
+"""The page on the detectors that are trained."""
 
 from statistics import mean, median
 
 import references
 from markdown import heading, paragraph, percent, slashed, table
-from replay import ALONE, HOLDING, LONG, MAXIMUM, SETS, STREAMING, TRAINED
+from replay import HOLDING, LONG, SETS, TRAINED
 from scorer import METRICS
 
 # VUS-PR that the best shipped default is to reach, and forests: that of scikit-learn's.
 WANTED = {"SMD": 0.28, "ASD": 0.39, "JumpStarter": 0.31}
 FORESTS = [detector for detector in TRAINED if detector.endswith("isolation-forest")]
-DETECTORS = [*TRAINED, STREAMING]
 RATE = 1e-4
 
 
@@ -36,27 +35,21 @@ def vus(ranges, detector, name):
     return ranges[name][detector]["mean"]["VUS-PR"]
 
 
-def sections(measured, streaming):
-    """The streaming detector, of which the test part is all it sees, stands beside those that are trained."""
-    alone = streaming["ranges"][f"{ALONE}, {MAXIMUM}"]
-    ranges = {name: {**of, STREAMING: alone[name]} for name, of in measured["ranges"].items()}
-    alarms = {name: {**of, STREAMING: streaming["alarms"][ALONE][name]} for name, of in measured["alarms"].items()}
-    quality(ranges, alarms)
-    one_by_one(ranges)
-    at_threshold(alarms, measured["unheld"])
+def sections(measured):
+    quality(measured["ranges"], measured["alarms"])
+    one_by_one(measured["ranges"])
+    at_threshold(measured["alarms"], measured["unheld"])
 
 
 def quality(ranges, alarms):
-    heading("Trained detectors")
+    heading("Ranking")
     paragraph(
-        "They learn from the first part of each series, without labels, and score the second one; "
-        f"`{STREAMING}` sees the second part alone, and its score of a row is the largest of its metrics'. Each cell "
-        "is VUS-PR / AUC-PR / event F1, the mean over a set's series; event F1 is at the best threshold there is, not "
-        "at 1."
+        "They learn from the first part of each series, without labels, and score the second one. Each cell is VUS-PR / "
+        "AUC-PR / event F1, the mean over a set's series; event F1 is at the best threshold there is, not at 1."
     )
     table(
-        ["", *(f"{name} ({len(alarms[name][STREAMING])} series)" for name in SETS)],
-        [[f"`{detector}`", *(three(ranges[name][detector]["mean"]) for name in SETS)] for detector in DETECTORS],
+        ["", *(f"{name} ({len(alarms[name][TRAINED[0]])} series)" for name in SETS)],
+        [[f"`{detector}`", *(three(ranges[name][detector]["mean"]) for name in SETS)] for detector in TRAINED],
         [[f"*{what}*", *(f"*{one}*" for one in references.cells(what))] for what in references.RANGES],
     )
     paragraph(
@@ -77,20 +70,20 @@ def quality(ranges, alarms):
 
 
 def one_by_one(ranges):
-    heading("Series by series", 3)
+    heading("Series by series")
     print("VUS-PR.\n")
     table(
-        ["", *(f"`{detector}`" for detector in DETECTORS)],
+        ["", *(f"`{detector}`" for detector in TRAINED)],
         [
-            [f"{name} {one}", *(f"{ranges[name][detector]['series'][one]['VUS-PR']:.3f}" for detector in DETECTORS)]
+            [f"{name} {one}", *(f"{ranges[name][detector]['series'][one]['VUS-PR']:.3f}" for detector in TRAINED)]
             for name in SETS
-            for one in ranges[name][STREAMING]["series"]
+            for one in ranges[name][TRAINED[0]]["series"]
         ],
     )
 
 
 def at_threshold(alarms, unheld):
-    heading("Alarms at the threshold", 3)
+    heading("Alarms at the threshold")
     paragraph(
         "Here an alarm is a score above 1, as in an alert rule. The first figures are the share of rows outside of "
         "labels that are in alarm: the mean and the median over a set's series, to be held against the configured "
@@ -104,7 +97,7 @@ def at_threshold(alarms, unheld):
     head = ["set", "detector", "rows in alarm, mean / median", "not held", "begun in 10,000", "silent series"]
     rows = []
     for name, of in alarms.items():
-        for detector in DETECTORS:
+        for detector in TRAINED:
             counted = of[detector].values()
             delays = [delay for one in counted for delay in one["delays"]]
             rows.append(
@@ -137,7 +130,7 @@ def at_threshold(alarms, unheld):
         "1. Not every alarm outside of a label is false, either: labels are those of the people who wrote them."
     )
     paragraph(
-        f"{LONG}, {len(alarms[LONG][STREAMING])} service indicators of one metric each and a row a minute, is here for "
+        f"{LONG}, {len(alarms[LONG][TRAINED[0]])} service indicators of one metric each and a row a minute, is here for "
         "alarms alone."
     )
 

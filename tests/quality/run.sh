@@ -1,10 +1,9 @@
 #!/usr/bin/env bash
-# Measures detection quality on labelled metrics, and writes docs/quality.md.
+# Measures detection quality on labelled metrics, and writes docs/quality.md and docs/quality-trained.md.
 #
 #   tests/quality/run.sh --check       only says whether the labelled metrics are there; status 1 if not
 #   tests/quality/run.sh               measures and writes
-#   tests/quality/run.sh --streaming   measures the streaming detector alone, the others as in an earlier run;
-#                                      what it writes is target/quality/quality.md
+#   tests/quality/run.sh --streaming   measures the streaming detector alone, and writes docs/quality.md
 #   tests/quality/run.sh --rivals      measures other detectors on the same series, for the next run's page
 #
 # From the environment:
@@ -74,10 +73,11 @@ rm -rf "$target/models" "$target/scores" "$target/inputs" "$target/resources" # 
 # Another binary has nothing to do with what `cargo bench` measures.
 [ -n "${QUALM_BIN:-}" ] || given+=(--criterion "$root/target/criterion")
 "$python" "$here/measure.py" --qualm "$qualm" "${given[@]}" "$@"
-"$python" "$here/page.py" "$target/measured.json" >"$target/quality.md"
-if [ "${1:-}" = --streaming ]; then
-    say "target/quality/quality.md is written; docs/quality.md is as it was"
-else
-    cp "$target/quality.md" "$root/docs/quality.md"
-    say "docs/quality.md is written"
+"$python" "$here/page.py" "$target/measured.json" streaming >"$target/quality.md"
+cp "$target/quality.md" "$root/docs/quality.md"
+say "docs/quality.md is written"
+if [ "${1:-}" != --streaming ]; then
+    "$python" "$here/page.py" "$target/measured.json" trained >"$target/quality-trained.md"
+    cp "$target/quality-trained.md" "$root/docs/quality-trained.md"
+    say "docs/quality-trained.md is written"
 fi
