@@ -44,7 +44,7 @@ fn scores(scoring: &mut Scoring) -> Vec<f64> {
     let mut scores = Vec::new();
     for batch in 0..60_i64 {
         let value = if batch == 50 { 40 } else { (batch * 37) % 11 };
-        let line = format!("m v={value} {}\n", batch * 1_000_000_000);
+        let line = format!("m v={value} {}\n", batch * 60_000_000_000);
         scoring.input()[..line.len()].copy_from_slice(line.as_bytes());
         let out = std::str::from_utf8(scoring.run(line.len(), 0)).unwrap();
         assert!(out.starts_with(&format!("m v={value}")), "{out}");
