@@ -7,7 +7,7 @@ WIT := wit/detection.wit
 # Where the labelled metrics and their scorer are, which a clone does not have.
 QUALITY ?= ../shared/quality
 
-.PHONY: build plugins demo test lint unit e2e page bench quality rivals toolchain clean
+.PHONY: build plugins demo test lint unit e2e page bench quality rivals tune toolchain clean
 
 # All is built with the same profile and the same set of packages, so that wasmtime is compiled once.
 # The release binary is target/release/qualm, the components are target/components/*.wasm.
@@ -80,6 +80,13 @@ quality:
 rivals:
 	@QUALITY='$(QUALITY)' tests/quality/run.sh --check
 	QUALITY='$(QUALITY)' tests/quality/run.sh --rivals
+
+# Measures the streaming detector natively, as it is, with one part less at a time, and on sets that its constants were
+# not chosen on: writes tests/quality/ablation.json and nested.json, for docs/quality.md; takes minutes.
+tune:
+	@QUALITY='$(QUALITY)' tests/quality/run.sh --check
+	QUALITY='$(QUALITY)' tests/quality/run.sh --pack
+	for what in table ablation nested; do $(CARGO) run --quiet --locked --release -p qualm-core --example quality -- $$what target/quality/packed || exit 1; done
 
 toolchain:
 	@guest/components/toolchain.sh

@@ -5,6 +5,7 @@
 #   tests/quality/run.sh               measures and writes
 #   tests/quality/run.sh --streaming   measures the streaming detector alone, and writes docs/quality.md
 #   tests/quality/run.sh --rivals      measures other detectors on the same series, for the next run's page
+#   tests/quality/run.sh --pack        packs the series for the native harness, guest/core/examples/quality/
 #
 # From the environment:
 #   QUALITY         the folder with prepare.py, scenarios.py, score.py and rivals, which are no part of this project
@@ -34,7 +35,7 @@ done
 [ "${1:-}" != --check ] || exit 0
 
 qualm=${QUALM_BIN:-$root/target/release/qualm}
-if [ ! -x "$qualm" ] && [ "${1:-}" != --rivals ]; then
+if [ ! -x "$qualm" ] && [[ ${1:-} != --rivals && ${1:-} != --pack ]]; then
     say "there is no qualm at $qualm: run \`make build\`, or set the variable QUALM_BIN."
     exit 1
 fi
@@ -67,6 +68,9 @@ fi
 
 if [ "${1:-}" = --rivals ]; then
     exec "$python" "$here/rivals.py" --quality "$quality" --data "$data" --work "$target" --out "$here/rivals.json"
+fi
+if [ "${1:-}" = --pack ]; then
+    exec "$python" "$here/pack.py" --score "$quality/score.py" --data "$data" --out "$target/packed"
 fi
 given=(--score "$quality/score.py" --data "$data" --work "$target")
 rm -rf "$target/models" "$target/scores" "$target/inputs" "$target/resources" # of an earlier run

@@ -1,0 +1,79 @@
+//! `quality ablation`: what each part of the detector adds.
+
+use std::path::Path;
+
+use qualm_core::streaming::Tuning;
+use serde::Serialize;
+
+use crate::data::{HARD, NAB, REAL, SCENARIOS, each, load};
+use crate::events::Figures;
+use crate::score::Scores;
+use crate::table::{FIGURES, cells, profiles};
+use crate::{Failure, nab};
+
+/// The looks, as `Tuning::weights` has them.
+const LOOKS: [&str; 6] =
+    ["mean of 4 rows", "mean of 16 rows", "mean of 64 rows", "jump", "novelty", "the same value again"];
+
+/// What the page is made of.
+#[derive(Serialize)]
+pub(crate) struct Ablation {
+    parts: Vec<Part>,
+}
+
+#[derive(Serialize)]
+struct Part {
+    without: String,
+    #[serde(flatten)]
+    figures: Figures,
+}
+
+/// What is left out, and the constants that do so.
+fn variants() -> Vec<(&'static str, Tuning)> {
+    let mut variants = vec![("nothing", Tuning::SHIPPED)];
+    for (look, name) in LOOKS.into_iter().enumerate() {
+        let mut tuning = Tuning::SHIPPED;
+        tuning.weights[look] = 0.0;
+        variants.push((name, tuning));
+    }
+    // More days than any series has.
+    variants.push(("season", Tuning { season_days: 250, ..Tuning::SHIPPED }));
+    variants.push(("learned bar", Tuning { learned: 0.0, ..Tuning::SHIPPED }));
+    variants.push(("caution with new series", Tuning { early: 0.0, ..Tuning::SHIPPED }));
+    variants.push(("worth of time between rows", Tuning { by_time: 0.0, ..Tuning::SHIPPED }));
+    variants
+}
+
+/// Measures the scenarios, and the mean of the other sets.
+pub(crate) fn measure(folder: &Path) -> Result<Ablation, Failure> {
+    let generated = load(folder, [SCENARIOS])?.remove(0);
+    let real = load(folder, REAL)?;
+    let variants = variants();
+    let found = each(&variants, |(_, tuning)| {
+        let mut by_nab = [f64::NAN; 3];
+        let mut figures = Vec::new();
+        for set in &real {
+            let scores = Scores::of(set, *tuning)?;
+            if set.name == NAB {
+                by_nab = nab::of(set, &scores.rows, |_| true);
+            }
+            figures.push(scores.figures(set));
+        }
+        let apart = REAL.iter().zip(&figures).filter(|(name, _)| **name != HARD).map(|(_, of)| *of);
+        let apart = Figures::mean(&apart.collect::<Vec<_>>()).false_day;
+        Ok((Scores::of(&generated, *tuning)?.figures(&generated), Figures::mean(&figures), apart, by_nab))
+    })?;
+
+    println!("{:<28}{FIGURES}", format!("{SCENARIOS}, without"));
+    for ((without, _), (scenarios, ..)) in variants.iter().zip(&found) {
+        println!("{without:<28}{}", cells(scenarios));
+    }
+    println!("\n{:<28}{FIGURES}  false/day without {HARD}  NAB", "seven sets, without");
+    for ((without, _), (_, mean, apart, by_nab)) in variants.iter().zip(&found) {
+        println!("{without:<28}{}{apart:>25.3}  {}", cells(mean), profiles(*by_nab));
+    }
+    let part = |without: &str, on: &str, figures| Part { without: format!("{without}, on {on}"), figures };
+    let scenarios = variants.iter().zip(&found).map(|((without, _), (of, ..))| part(without, SCENARIOS, *of));
+    let mean = variants.iter().zip(&found).map(|((without, _), (_, of, ..))| part(without, "the seven sets", *of));
+    Ok(Ablation { parts: scenarios.chain(mean).collect() })
+}
