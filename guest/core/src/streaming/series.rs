@@ -484,6 +484,7 @@ impl Series {
         let Self { last, low, high, quick, offset, resting, means, rows, lasting, learned, reported, cause, .. } =
             &series;
         let possible = [last, low, high, resting].iter().all(|value| value.abs() <= MAX_VALUE)
+            && low <= high
             && [quick, offset].iter().all(|value| value.abs() <= 8.0 * MAX_VALUE)
             && means.iter().all(|mean| mean.abs() <= 1e4)
             && (0.0..=MOST_ROWS).contains(rows)
@@ -1091,6 +1092,7 @@ mod tests {
             (412, vec![2]),
             (421, 0.0_f64.to_le_bytes().to_vec()),
             (453, vec![255; 2]),
+            (75, (-1e9_f64).to_le_bytes().to_vec()), // a range that ends before it begins
         ]);
         for (at, corrupt) in fields {
             let mut bytes = bytes.clone();
