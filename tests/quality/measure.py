@@ -19,7 +19,12 @@ def main():
     data = Data(given.data)
     out = given.work / "measured.json"
     earlier = json.loads(out.read_text()) if out.is_file() else {}
-    measured = {"streaming": streaming(Streaming(replayed(given.qualm), data, given.work), given.score)}
+    detector = Streaming(replayed(given.qualm), data, given.work)
+    measured = {"streaming": incidents(detector, given.score)}
+    if given.events:
+        out.write_text(json.dumps({**earlier, **measured}, indent=1))
+        return
+    rows(detector, given.score, measured["streaming"])
     measured["streaming"]["cost"] = resources.cost(given.qualm, given.work)
     measured["streaming"]["memory"] = resources.memory(given.qualm, given.work)
     measured["streaming"]["bench"] = given.criterion and resources.bench(given.criterion, given.qualm)
@@ -37,20 +42,22 @@ def arguments():
     parser.add_argument("--data", type=Path, required=True, help="what prepare.py made")
     parser.add_argument("--work", type=Path, required=True, help="where models, scores and measured.json go")
     parser.add_argument("--criterion", type=Path, help="where `cargo bench` keeps its figures of this binary's code")
+    parser.add_argument("--events", action="store_true", help="only what needs minutes: incidents of the untrained sets")
     parser.add_argument("--streaming", action="store_true", help="keep the others' figures of an earlier run")
     return parser.parse_args()
 
 
-def streaming(detector, score):
-    """Of the detector that needs no training."""
-    data = detector.data
+def incidents(detector, score):
+    """Of the detector that needs no training: what it reports of sets without a train part."""
     untrained, counted = of_events(detector, scorer.load(score))
-    measured = {
-        "events": untrained,
-        "nab": scorer.nab(score, detector.folder("NAB"), data.labels("NAB")),
-        "alarms": {ALONE: counted},
-        "ranges": {},
-    }
+    nab = scorer.nab(score, detector.folder("NAB"), detector.data.labels("NAB"))
+    return {"events": untrained, "nab": nab, "alarms": {ALONE: counted}}
+
+
+def rows(detector, score, measured):
+    """Adds how well it ranks the rows of the other sets, with and without their train part."""
+    data = detector.data
+    measured["ranges"] = {}
     for start in STARTS:
         for name in [*SETS, LONG]:
             detector.scores(name, start)
@@ -59,7 +66,6 @@ def streaming(detector, score):
             for join in JOINS if name in SETS else JOINS[:1]:
                 found = scorer.ranges(score, detector.folder(name, start, join), data.labels(name))
                 measured["ranges"].setdefault(f"{start}, {join}", {})[name] = found
-    return measured
 
 
 def of_events(detector, score):

@@ -32,9 +32,9 @@ def wanted(measured):
     """What is to be reached: what, how much, what was measured, whether that is enough, and the reference."""
     return [
         *wanted_nab(measured["nab"]),
-        *(wanted_vus(name, measured["ranges"]) for name in SETS),
+        *(wanted_vus(name, measured["ranges"]) for name in SETS if "ranges" in measured),
         wanted_rate(measured["alarms"][ALONE]),
-        *wanted_cost(measured),
+        *(wanted_cost(measured) if "cost" in measured else []),
     ]
 
 
@@ -88,10 +88,12 @@ def rate(share):
 
 def sections(measured):
     nab(measured["nab"])
-    vus(measured["ranges"], measured["alarms"][ALONE])
+    if "ranges" in measured:
+        vus(measured["ranges"], measured["alarms"][ALONE])
     delay(measured["alarms"])
     false_alarms(measured["alarms"])
-    resources(measured)
+    if "cost" in measured:
+        resources(measured)
 
 
 def nab(found):
@@ -190,7 +192,7 @@ def delay(counted):
     )
     table(
         ["set", "", "events found", "rows, median", "90th percentile", "minutes, median", "90th percentile"],
-        [delay_of(name, start, sets[name]) for start, sets in counted.items() for name in [*SETS, LONG]],
+        [delay_of(name, start, sets[name]) for start, sets in counted.items() for name in [*SETS, LONG] if name in sets],
     )
 
 

@@ -3,6 +3,7 @@
 #
 #   tests/quality/run.sh --check       only says whether the labelled metrics are there; status 1 if not
 #   tests/quality/run.sh               measures and writes
+#   tests/quality/run.sh --events      measures incidents alone, in three minutes, and writes docs/quality.md
 #   tests/quality/run.sh --streaming   measures the streaming detector alone, and writes docs/quality.md
 #   tests/quality/run.sh --rivals      measures other detectors on the same series, for the next run's page
 #   tests/quality/run.sh --pack        packs the series for the native harness, guest/core/examples/quality/
@@ -80,7 +81,7 @@ rm -rf "$target/models" "$target/scores" "$target/inputs" "$target/resources" # 
 "$python" "$here/page.py" "$target/measured.json" streaming >"$target/quality.md"
 cp "$target/quality.md" "$root/docs/quality.md"
 say "docs/quality.md is written"
-if [ "${1:-}" != --streaming ]; then
+if [ -z "${1:-}" ]; then
     "$python" "$here/page.py" "$target/measured.json" trained >"$target/quality-trained.md"
     cp "$target/quality-trained.md" "$root/docs/quality-trained.md"
     say "docs/quality-trained.md is written"
