@@ -742,7 +742,7 @@ mod tests {
     }
 
     #[test]
-    fn an_incident_is_told_once() {
+    fn an_incident_is_reported_once() {
         let mut run = Run::new(USUAL);
         run.alarms(0, 5000, 0.0);
         let begin = run.alarms(5000, 5, 100.0);
