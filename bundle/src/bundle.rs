@@ -11,7 +11,7 @@ use std::io::{self, Read, Seek};
 use std::path::Path;
 
 use jiff::Timestamp;
-use qualm_core::Detector;
+use qualm_core::{Detector, Wanted};
 
 use crate::clean::clean;
 use crate::digest::sha256;
@@ -232,7 +232,7 @@ impl Bundle {
         let description = detector.describe();
         self.check_detector(&description.kind, description.features as usize)?;
         let checked = self.golden.check(|rows| {
-            detector.observe(rows, false).map(|verdicts| verdicts.scores).map_err(|error| error.to_string())
+            detector.observe(rows, Wanted::SCORES).map(|verdicts| verdicts.scores).map_err(|error| error.to_string())
         });
         checked.map_err(|what| Fault::Golden(clean(&what)))?;
         detector.forget(&self.golden.series);

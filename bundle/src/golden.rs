@@ -5,7 +5,7 @@
 use std::fmt;
 
 use qualm_core::model::{Model, Writer};
-use qualm_core::{Batch, Detector};
+use qualm_core::{Batch, Detector, Wanted};
 
 /// The version of the layout.
 const VERSION: &str = "1";
@@ -34,7 +34,7 @@ impl Golden {
     ///
     /// What is wrong with the rows.
     pub fn of(detector: &mut dyn Detector, rows: Batch<'_>) -> Result<Self, String> {
-        let scores = detector.observe(rows, false).map_err(|error| error.to_string())?.scores;
+        let scores = detector.observe(rows, Wanted::SCORES).map_err(|error| error.to_string())?.scores;
         Ok(Self::new(detector.describe().features as usize, rows, &scores))
     }
 
@@ -139,8 +139,9 @@ mod tests {
     #[test]
     fn rows_get_the_scores_they_must_get_or_the_row_is_named() {
         let open = |shift| qualm_core::open(&testing::model(shift)).unwrap();
-        let score =
-            |mut detector: Box<dyn Detector>| move |rows: Batch<'_>| Ok(detector.observe(rows, false).unwrap().scores);
+        let score = |mut detector: Box<dyn Detector>| {
+            move |rows: Batch<'_>| Ok(detector.observe(rows, Wanted::SCORES).unwrap().scores)
+        };
         let batch =
             Batch { series: &[0, 1, 0], times: &[1, 2, 3], values: &[4.0, 50.0, f64::NAN, 200.0, f64::NAN, f64::NAN] };
         let golden = Golden::of(&mut *open(0.0), batch).unwrap();

@@ -13,7 +13,7 @@ use qualm::sandbox::supervisor::Rest;
 use qualm::sandbox::{Guest, Limits, Recipe, Running, Sandbox, Supervisor};
 use qualm_core::trained::calibrate::Threshold;
 use qualm_core::trained::{Rows as Training, Settings, Trained};
-use qualm_core::{Batch, Detector, forest, pca, zscore};
+use qualm_core::{Batch, Detector, Wanted, forest, pca, zscore};
 use qualm_offline::train::{grid::Choice, kinds};
 use qualm_stream::vector::{Feature, Shape, Transform};
 use qualm_stream::{Lane, Pipeline, Rows, Selector, Verdicts};
@@ -180,7 +180,7 @@ impl Pair {
         let batches: Vec<Rows> = (0..4).map(|call| self.batch(&far, call, 100)).collect();
         let anomalies = batches.iter().map(|rows| {
             let batch = Batch { series: &rows.series, times: &rows.times, values: &rows.values };
-            let scores = self.native.observe(batch, false).expect("the batch is good").scores;
+            let scores = self.native.observe(batch, Wanted::SCORES).expect("the batch is good").scores;
             scores.iter().filter(|score| **score > 1.0).count()
         });
         let per_anomaly = 1e6 / anomalies.sum::<usize>() as f64;
@@ -197,7 +197,11 @@ impl Pair {
                 unit * timed(|| {
                     for rows in batches {
                         let batch = Batch { series: &rows.series, times: &rows.times, values: &rows.values };
-                        black_box(self.native.observe(batch, explain).expect("the batch is good"));
+                        black_box(
+                            self.native
+                                .observe(batch, Wanted { contributions: explain, bands: false })
+                                .expect("the batch is good"),
+                        );
                     }
                 }),
             );

@@ -7,7 +7,7 @@ use std::time::Duration;
 use qualm::sandbox::{Guest, Limits, Recipe, Sandbox};
 use qualm_core::streaming::Parameters;
 use qualm_core::trained::calibrate::Threshold;
-use qualm_core::{Batch, Detector};
+use qualm_core::{Batch, Detector, Wanted};
 use qualm_offline::train::{grid, kinds};
 use qualm_stream::{Rows, Verdicts};
 
@@ -63,19 +63,33 @@ fn start(model: &[u8]) -> Guest {
 
 fn native(detector: &mut dyn Detector, rows: &Rows) -> Vec<u64> {
     let batch = Batch { series: &rows.series, times: &rows.times, values: &rows.values };
-    let qualm_core::Verdicts { scores, contributions } = detector.observe(batch, true).unwrap();
-    bits(&scores, &contributions)
+    let verdicts = detector.observe(batch, Wanted { contributions: true, bands: true }).unwrap();
+    let reasons = verdicts.reasons.iter().map(|reason| *reason as u64);
+    let bands = verdicts.bands.iter().flat_map(|band| [band.expected, band.lower, band.upper]);
+    bits(&verdicts.scores, &verdicts.contributions, reasons, bands)
 }
 
 fn component(guest: &mut Guest, rows: &Rows) -> Vec<u64> {
     let mut verdicts = Verdicts::default();
-    guest.observe(rows, true, &mut verdicts).unwrap();
-    bits(&verdicts.scores, &verdicts.contributions)
+    let mut rows = rows.clone();
+    rows.bands = true;
+    guest.observe(&rows, true, &mut verdicts).unwrap();
+    let reasons = verdicts.reasons.iter().map(|reason| *reason as u64);
+    let bands = verdicts.bands.iter().flat_map(|band| [band.expected, band.lower, band.upper]);
+    bits(&verdicts.scores, &verdicts.contributions, reasons, bands)
 }
 
-fn bits(scores: &[f64], contributions: &[f64]) -> Vec<u64> {
-    // Which NaN says "not scored" does not matter.
-    scores.iter().chain(contributions).map(|score| if score.is_nan() { u64::MAX } else { score.to_bits() }).collect()
+/// All that is said of a batch, the scores first.
+fn bits(
+    scores: &[f64],
+    contributions: &[f64],
+    reasons: impl Iterator<Item = u64>,
+    bands: impl Iterator<Item = f64>,
+) -> Vec<u64> {
+    // Which NaN says "not scored" does not matter, nor whether a detector that knows no bands says so of each row.
+    let bands = bands.filter(|number| !number.is_nan());
+    let numbers = scores.iter().chain(contributions).copied().chain(bands);
+    numbers.map(|number| if number.is_nan() { u64::MAX } else { number.to_bits() }).chain(reasons).collect()
 }
 
 #[test]
@@ -164,7 +178,7 @@ fn state_that_was_tampered_with_is_refused_or_harmless() {
             let mut detector = qualm_core::open(&model).unwrap();
             if detector.restore(&state, &[Some(0), Some(1), Some(2)]).is_ok() {
                 let batch = Batch { series: &rows.series, times: &rows.times, values: &rows.values };
-                let scores = detector.observe(batch, false).unwrap().scores;
+                let scores = detector.observe(batch, Wanted::SCORES).unwrap().scores;
                 assert!(scores.iter().all(|score| score.is_nan() || (*score >= 0.0 && score.is_finite())), "byte {at}");
             }
         }

@@ -50,7 +50,7 @@ fn rows_get_the_scores_that_the_detector_gives() {
     let values: Vec<f64> = medians.chain(rows.as_flattened().iter().copied()).collect();
     let (series, times) = (vec![0; 1001], vec![0; 1001]);
     let batch = qualm_core::Batch { series: &series, times: &times, values: &values };
-    assert_eq!(scores(&answer), detector.observe(batch, false).unwrap().scores[1..]);
+    assert_eq!(scores(&answer), detector.observe(batch, qualm_core::Wanted::SCORES).unwrap().scores[1..]);
 
     assert_eq!(answer["model"], json!({"name": "host", "version": 1, "kind": "isolation-forest"}));
     assert_eq!(answer["features"], json!(["cpu", "mem", "net"]));

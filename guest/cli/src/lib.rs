@@ -4,8 +4,8 @@
 //! its own runs here in one.
 
 use qualm_core::streaming::{Parameters, Streaming};
-use qualm_core::{Batch, Detector as _};
-use qualm_stream::{Lane, Limits, Pipeline, Rows, Scorer, Selector, Verdicts};
+use qualm_core::{Batch, Detector as _, Wanted};
+use qualm_stream::{Lane, Limits, Pipeline, Reason, Rows, Scorer, Selector, Verdicts};
 use wasip2::cli::{environment, stderr, stdin, stdout};
 use wasip2::clocks::wall_clock;
 use wasip2::exports::cli::run::Guest;
@@ -57,13 +57,27 @@ struct Native(Streaming);
 impl Scorer for Native {
     fn score(&mut self, rows: &Rows, verdicts: &mut Verdicts) {
         let batch = Batch { series: &rows.series, times: &rows.times, values: &rows.values };
-        if let Ok(qualm_core::Verdicts { scores, .. }) = self.0.observe(batch, false) {
+        if let Ok(qualm_core::Verdicts { scores, reasons, .. }) = self.0.observe(batch, Wanted::SCORES) {
             verdicts.scores = scores;
+            verdicts.reasons.extend(reasons.into_iter().map(reason));
         }
     }
 
     fn forget(&mut self, series: &[u32]) {
         self.0.forget(series);
+    }
+}
+
+/// As the pipeline has it.
+fn reason(reason: qualm_core::Reason) -> Reason {
+    match reason {
+        qualm_core::Reason::None => Reason::None,
+        qualm_core::Reason::OutsideBand => Reason::OutsideBand,
+        qualm_core::Reason::LevelShift => Reason::LevelShift,
+        qualm_core::Reason::Stuck => Reason::Stuck,
+        qualm_core::Reason::Novel => Reason::Novel,
+        qualm_core::Reason::Rate => Reason::Rate,
+        qualm_core::Reason::Variance => Reason::Variance,
     }
 }
 

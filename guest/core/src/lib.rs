@@ -32,6 +32,59 @@ pub struct Batch<'a> {
     pub values: &'a [f64],
 }
 
+/// What is wanted of a batch besides scores and reasons.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Wanted {
+    /// How much each feature contributed to an anomaly.
+    pub contributions: bool,
+    /// What would have been ordinary.
+    pub bands: bool,
+}
+
+impl Wanted {
+    /// Nothing else.
+    pub const SCORES: Self = Self { contributions: false, bands: false };
+    /// Contributions too.
+    pub const CONTRIBUTIONS: Self = Self { contributions: true, bands: false };
+}
+
+/// Why a row is an anomaly.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Reason {
+    /// It is ordinary, or nothing can be said.
+    #[default]
+    None,
+    /// The value lies outside of what is ordinary.
+    OutsideBand,
+    /// The values have been higher or lower than usual for a while.
+    LevelShift,
+    /// The value is the very same for longer than usual.
+    Stuck,
+    /// The value is of a kind that the series never had.
+    Novel,
+    /// A counter rises faster or more slowly than usual.
+    Rate,
+    /// The values vary more or less than usual.
+    Variance,
+}
+
+/// What would have been ordinary for a row of one value: in the metric's own unit, of a counter per second. Each number is
+/// finite, or NaN where it is not known.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Band {
+    /// The value that was expected.
+    pub expected: f64,
+    /// The least ordinary value.
+    pub lower: f64,
+    /// The greatest ordinary value.
+    pub upper: f64,
+}
+
+impl Band {
+    /// Nothing is known.
+    pub const UNKNOWN: Self = Self { expected: f64::NAN, lower: f64::NAN, upper: f64::NAN };
+}
+
 /// What a detector thinks of a batch.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Verdicts {
@@ -40,6 +93,10 @@ pub struct Verdicts {
     /// Where asked for, rows × features: how much each feature contributed, for anomalies; zeros for other rows. Otherwise
     /// empty.
     pub contributions: Vec<f64>,
+    /// One a row; empty where no row has any.
+    pub reasons: Vec<Reason>,
+    /// Where asked for, one a row; empty too where the detector knows none.
+    pub bands: Vec<Band>,
 }
 
 /// What a detector is.
@@ -84,7 +141,7 @@ pub trait Detector: std::fmt::Debug + Send {
     /// # Errors
     ///
     /// [`Error::BadShape`]: nothing was scored or learnt. With [`Error::Internal`] the detector is of no further use.
-    fn observe(&mut self, batch: Batch<'_>, explain: bool) -> Result<Verdicts, Error>;
+    fn observe(&mut self, batch: Batch<'_>, wanted: Wanted) -> Result<Verdicts, Error>;
 
     /// Drops all that is known of these series.
     fn forget(&mut self, series: &[u32]);

@@ -44,6 +44,7 @@ impl Kernel for ZScore {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Wanted;
     use crate::trained::calibrate::Threshold;
 
     #[test]
@@ -56,7 +57,7 @@ mod tests {
         assert_eq!((&*detector.describe().kind, detector.describe().features), (KIND, 2));
         let values = [4.0, 300.0, 4.0, -3000.0, f64::NAN, f64::NAN];
         let batch = Batch { series: &[0, 0, 0], times: &[0, 1, 2], values: &values };
-        let verdicts = detector.observe(batch, true).unwrap();
+        let verdicts = detector.observe(batch, Wanted::CONTRIBUTIONS).unwrap();
         assert!(verdicts.scores[0] < 0.5 && verdicts.scores[1] > 1.0 && verdicts.scores[2].is_nan(), "{verdicts:?}");
         let contributions = &verdicts.contributions;
         assert_eq!(

@@ -8,7 +8,7 @@ use qualm_core::model::Writer;
 use qualm_core::trained::calibrate::Threshold;
 use qualm_core::trained::prepare::Scaling;
 use qualm_core::trained::{Kernel, Rows, Settings};
-use qualm_core::{Batch, Error};
+use qualm_core::{Batch, Error, Wanted};
 
 /// Pseudo-random numbers (Marsaglia's xorshift64) in 0..1.
 fn random(seed: u64) -> impl Iterator<Item = f64> {
@@ -164,7 +164,8 @@ fn used(model: &[u8]) -> Result<Vec<f64>, Error> {
     let mut detector = qualm_core::open(model)?;
     let features = detector.describe().features as usize;
     let values: Vec<f64> = random(7).map(|x| x * 20.0 - 10.0).take(20 * features).collect();
-    let verdicts = detector.observe(Batch { series: &[0; 20], times: &[0; 20], values: &values }, true)?;
+    let verdicts =
+        detector.observe(Batch { series: &[0; 20], times: &[0; 20], values: &values }, Wanted::CONTRIBUTIONS)?;
     Ok([verdicts.scores, verdicts.contributions].concat())
 }
 
@@ -183,7 +184,7 @@ fn what_was_written_scores_the_same() {
             use qualm_core::Detector as _;
             let mut read = qualm_core::open(&grown.to_model()).unwrap();
             assert_eq!(read.describe().kind, kind);
-            assert_eq!(read.observe(batch, true), grown.observe(batch, true));
+            assert_eq!(read.observe(batch, Wanted::CONTRIBUTIONS), grown.observe(batch, Wanted::CONTRIBUTIONS));
         }
     }
 }
@@ -221,7 +222,7 @@ fn where_all_is_anomalous_the_first_rows_are_explained() {
     let trained = forest::fit(Rows::new(&rows, 2), ordinary, &settings, &Parameters::default()).unwrap();
     let mut detector = qualm_core::open(&trained.to_model()).unwrap();
     let far = vec![1e6; 2000];
-    let verdicts = detector.observe(Batch { values: &far, ..ordinary }, true).unwrap();
+    let verdicts = detector.observe(Batch { values: &far, ..ordinary }, Wanted::CONTRIBUTIONS).unwrap();
     assert!(verdicts.scores.iter().all(|score| *score > 1.0));
     let explained = verdicts.contributions.chunks(2).filter(|shares| shares.iter().any(|share| *share != 0.0));
     assert_eq!(explained.count(), 100);

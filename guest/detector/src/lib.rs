@@ -1,4 +1,4 @@
-//! The component that exports `qualm:detector/detection`: `qualm-core` behind the contract, and nothing else.
+//! The component that exports `qualm:detector/detection` and `details`: `qualm-core` behind the contract, and nothing else.
 
 #![expect(
     unsafe_code,
@@ -9,10 +9,10 @@
 
 use std::cell::RefCell;
 
-use exports::qualm::detector::detection;
-use qualm_core::Batch;
+use exports::qualm::detector::{details, detection};
+use qualm_core::{Batch, Wanted};
 
-wit_bindgen::generate!({ path: "../../wit", world: "plugin" });
+wit_bindgen::generate!({ path: "../../wit", world: "detailed-plugin" });
 
 struct Component;
 
@@ -34,9 +34,8 @@ impl detection::GuestDetector for Detector {
     }
 
     fn observe(&self, batch: detection::Observations, explain: bool) -> Result<detection::Verdicts, detection::Error> {
-        let detection::Observations { series, timestamps, values } = &batch;
-        let batch = Batch { series, times: timestamps, values };
-        let qualm_core::Verdicts { scores, contributions } = self.0.borrow_mut().observe(batch, explain)?;
+        let wanted = Wanted { contributions: explain, bands: false };
+        let qualm_core::Verdicts { scores, contributions, .. } = self.observe_wanted(&batch, wanted)?;
         Ok(detection::Verdicts { scores, contributions })
     }
 
@@ -51,6 +50,56 @@ impl detection::GuestDetector for Detector {
     fn restore(&self, state: Vec<u8>, series: Vec<Option<u32>>) -> Result<(), detection::Error> {
         Ok(self.0.borrow_mut().restore(&state, &series)?)
     }
+}
+
+impl details::Guest for Component {
+    fn observe(
+        of: detection::DetectorBorrow<'_>,
+        batch: detection::Observations,
+        wanted: details::Wanted,
+    ) -> Result<details::Judgement, detection::Error> {
+        let details::Wanted { contributions, bands } = wanted;
+        let wanted = Wanted { contributions, bands };
+        let qualm_core::Verdicts { scores, contributions, reasons, mut bands } =
+            of.get::<Detector>().observe_wanted(&batch, wanted)?;
+        // A detector that knows none has a band of which nothing is known.
+        bands.resize(if wanted.bands { scores.len() } else { 0 }, qualm_core::Band::UNKNOWN);
+        Ok(details::Judgement {
+            verdicts: detection::Verdicts { scores, contributions },
+            reasons: reasons.into_iter().map(reason).collect(),
+            bands: bands.into_iter().map(band).collect(),
+        })
+    }
+}
+
+impl Detector {
+    fn observe_wanted(
+        &self,
+        batch: &detection::Observations,
+        wanted: Wanted,
+    ) -> Result<qualm_core::Verdicts, detection::Error> {
+        let detection::Observations { series, timestamps, values } = batch;
+        Ok(self.0.borrow_mut().observe(Batch { series, times: timestamps, values }, wanted)?)
+    }
+}
+
+/// As the contract has it.
+fn reason(reason: qualm_core::Reason) -> details::Reason {
+    match reason {
+        qualm_core::Reason::None => details::Reason::None,
+        qualm_core::Reason::OutsideBand => details::Reason::OutsideBand,
+        qualm_core::Reason::LevelShift => details::Reason::LevelShift,
+        qualm_core::Reason::Stuck => details::Reason::Stuck,
+        qualm_core::Reason::Novel => details::Reason::Novel,
+        qualm_core::Reason::Rate => details::Reason::Rate,
+        qualm_core::Reason::Variance => details::Reason::Variance,
+    }
+}
+
+/// As the contract has it.
+fn band(band: qualm_core::Band) -> details::Band {
+    let qualm_core::Band { expected, lower, upper } = band;
+    details::Band { expected, lower, upper }
 }
 
 impl From<qualm_core::Error> for detection::Error {

@@ -3,6 +3,7 @@
 use std::fmt::Debug;
 use std::ops::Range;
 
+use crate::band::Band;
 use crate::line::{Field, Refusal};
 
 /// How events stand in bytes. The pipeline does the rest, the same for all.
@@ -100,6 +101,10 @@ pub struct Told<'a> {
     pub score: f64,
     /// The key, as line protocol writes it, of the field that is an anomaly, where one is.
     pub cause: Option<&'a [u8]>,
+    /// Why it is one, in a word.
+    pub reason: Option<&'static str>,
+    /// What would have been ordinary: of the one field that has a band, or of the field that is an anomaly where several have.
+    pub band: Band,
     /// The event's head.
     pub head: &'a [u8],
 }
@@ -117,6 +122,10 @@ pub struct ToldVector<'a> {
     pub contributions: &'a [f64],
     /// Whether it is an anomaly.
     pub anomaly: bool,
+    /// Why it is one, in a word.
+    pub reason: Option<&'static str>,
+    /// What would have been ordinary, where it has one value.
+    pub band: Band,
     /// When it was measured, in nanoseconds since 1970.
     pub time: i64,
 }

@@ -1,8 +1,10 @@
 //! One detector's part of the pipeline: what it wants, the series that it knows, the rows that wait for it.
 
 use crate::anomaly_rate::{AnomalyRate, Census};
+use crate::band::Band;
 use crate::incident::{Finding, Incidents, Row};
 use crate::join::{self, Joiner};
+use crate::reason::Reason;
 use crate::rows::{Rows, Scorer, Verdicts};
 use crate::select::Selector;
 use crate::series::{Limits, SeriesTable};
@@ -98,6 +100,13 @@ impl Lane {
         self
     }
 
+    /// The same lane, with bands shown or not: of rows of one value alone, since a band is of one.
+    #[must_use]
+    pub fn show_bands(mut self, shown: bool) -> Self {
+        self.rows.bands = shown && self.rows.features() == 1;
+        self
+    }
+
     /// What its vectors are made of; none where it scores fields.
     #[must_use]
     pub fn shape(&self) -> Option<&Shape> {
@@ -165,6 +174,14 @@ impl Lane {
         matches!(self.wants, Wants::Fields(_)) && self.selector.wants_field(key)
     }
 
+    /// Where in the input the key of a row's field lies, and its length. A vector has none.
+    pub(crate) fn key(&self, row: usize) -> (u32, u32) {
+        match &self.wants {
+            Wants::Fields(origins) => origins.get(row).map_or((0, 0), |origin| (origin.key, origin.key_len)),
+            Wants::Vectors(_) => (0, 0),
+        }
+    }
+
     pub(crate) fn set_seed(&mut self, seed: u64) {
         if let Wants::Vectors(vectors) = &mut self.wants {
             vectors.joiner.set_seed(seed);
@@ -201,15 +218,19 @@ impl Lane {
             let (features, most) = (rows.features(), (MOST_VALUES / rows.features()).max(1));
             for first in (0..rows.len()).step_by(most) {
                 let (mut part, mut told) = (Rows::new(features), Verdicts::default());
-                part.explain = rows.explain;
+                (part.explain, part.bands) = (rows.explain, rows.bands);
                 for row in first..rows.len().min(first + most) {
                     part.add_vector(rows.series[row], rows.times[row], &rows.values[row * features..][..features]);
                 }
                 scorer.score(&part, &mut told);
                 verdicts.scores.append(&mut told.scores);
-                // All parts have contributions, or those that have none have zeros in their place.
+                // All parts have contributions, or those that have none have zeros in their place; and the like.
                 told.contributions.resize(part.values.len(), 0.0);
                 verdicts.contributions.append(&mut told.contributions);
+                told.reasons.resize(part.len(), Reason::None);
+                verdicts.reasons.append(&mut told.reasons);
+                told.bands.resize(if part.bands { part.len() } else { 0 }, Band::UNKNOWN);
+                verdicts.bands.append(&mut told.bands);
             }
         }
         series.retire(rows.len(), gone);

@@ -11,7 +11,7 @@
 //!    whose);
 //! 5. [`rows`] collects what is to be scored, and is what a [`Scorer`] gets, one batch a call;
 //! 6. `incident` finds which rows are anomalies, by the rules of [`suppress`]; [`anomaly_rate`] how much of an entity is;
-//! 7. [`splice`] writes the verdict into the original bytes, or a vector's or an entity's behind them;
+//! 7. [`splice`] writes the verdict, with its [`reason`] and [`band`], into the original bytes, or a vector's or an entity's behind them;
 //! 8. [`pipeline`] does these in turn, for the [`lane`] of each detector.
 //!
 //! Whatever the bytes are, what comes out is what came in, in the same order, but for the fields that were spliced in.
@@ -19,6 +19,7 @@
 #![forbid(unsafe_code)]
 
 pub mod anomaly_rate;
+pub mod band;
 mod entity;
 pub mod format;
 pub mod glob;
@@ -30,6 +31,7 @@ pub mod line;
 pub mod lines;
 pub mod native;
 pub mod pipeline;
+pub mod reason;
 pub mod rows;
 pub mod select;
 pub mod series;
@@ -38,11 +40,13 @@ pub mod suppress;
 pub mod vector;
 
 pub use anomaly_rate::AnomalyRate;
+pub use band::Band;
 pub use format::Format;
 pub use lane::Lane;
 pub use lines::Lines;
 pub use native::Native;
 pub use pipeline::{Counts, Pipeline};
+pub use reason::Reason;
 pub use rows::{Rows, Scorer, Verdicts};
 pub use select::Selector;
 pub use series::Limits;

@@ -6,7 +6,22 @@
 use memchr::{memchr, memchr2};
 
 /// The fields that a verdict adds, or an anomaly rate has. An event that has one of them was scored upstream.
-pub const VERDICT_KEYS: [&[u8]; 4] = [b"anomaly_score", b"is_anomaly", b"anomaly_cause", b"anomaly_rate"];
+pub const VERDICT_KEYS: [&[u8]; 8] = [
+    b"anomaly_score",
+    b"is_anomaly",
+    b"anomaly_cause",
+    b"anomaly_rate",
+    b"anomaly_reason",
+    b"anomaly_expected",
+    b"anomaly_lower",
+    b"anomaly_upper",
+];
+
+/// Whether a field of this key says that an event was scored upstream.
+#[must_use]
+pub fn is_verdict(key: &[u8]) -> bool {
+    matches!(key, [b'a' | b'i', ..]) && VERDICT_KEYS.contains(&key)
+}
 
 /// Where the event that starts at the beginning of `bytes` ends: the offset behind its newline. `None` while the
 /// newline has not arrived.
@@ -144,7 +159,7 @@ pub fn read_body(event: &[u8], head_end: usize, fields: &mut Vec<Field>) -> Resu
     let mut at = skip_spaces(event, head_end);
     loop {
         let equals = key_end(event, at).ok_or(Refusal::Malformed)?;
-        if VERDICT_KEYS.contains(&&event[at..equals]) {
+        if is_verdict(&event[at..equals]) {
             return Err(Refusal::AlreadyScored);
         }
         let (value, end) = read_value(event, equals + 1).ok_or(Refusal::Malformed)?;
@@ -353,7 +368,7 @@ mod tests {
         ] {
             assert_eq!(read(event), Err(Refusal::Malformed), "{event}");
         }
-        for key in ["anomaly_score", "is_anomaly", "anomaly_cause", "anomaly_rate"] {
+        for key in VERDICT_KEYS.map(|key| std::str::from_utf8(key).unwrap()) {
             assert_eq!(read(&format!("m v=1,{key}=0 1")), Err(Refusal::AlreadyScored));
         }
     }

@@ -81,7 +81,7 @@ impl Format for Lines {
     }
 
     fn write(&self, out: &mut Vec<u8>, _: &[u8], _: usize, told: &Told<'_>) {
-        splice::write(out, told.score, told.cause);
+        splice::write(out, told);
     }
 
     fn write_vector<'a>(

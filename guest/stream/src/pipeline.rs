@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
+use crate::band::Band;
 use crate::format::{Format, Opened, Reading, Told, ToldVector};
 use crate::heads::Heads;
 use crate::incident::Finding;
@@ -11,6 +12,7 @@ use crate::join::Joined;
 use crate::lane::{Lane, Origin, Vectors, Wants};
 use crate::line::{Field, Refusal};
 use crate::lines::Lines;
+use crate::reason::Reason;
 use crate::rows::Scorer;
 
 /// How many bytes one read may bring.
@@ -76,9 +78,27 @@ struct Event<P> {
     head: (u32, u32),
     /// The largest score of its fields so far, NaN for none.
     score: f64,
-    /// The largest of those that are anomalies, and that field's key.
+    /// The largest of those that are anomalies, and that field's row.
     anomaly: f64,
-    key: (u32, u32),
+    cause: RowAt,
+    /// Of its fields, those that have a band.
+    banded: Banded,
+}
+
+/// One of the run's rows: its lane, and its number there.
+#[derive(Debug, Clone, Copy)]
+struct RowAt {
+    lane: u32,
+    row: u32,
+}
+
+/// The fields of an event that have a band. In a line of several, a band would say nothing to whoever does not know which
+/// field it is of.
+#[derive(Debug, Clone, Copy)]
+enum Banded {
+    None,
+    One(RowAt),
+    Several,
 }
 
 /// What is told behind an event: a vector that it completed, or the anomaly rate of an interval that ended with it.
@@ -145,6 +165,10 @@ pub struct Verdict<'a> {
     pub reports: bool,
     /// How much each value contributed, where the detector explained; empty otherwise.
     pub contributions: &'a [f64],
+    /// Why it is an anomaly, where it is one.
+    pub reason: Reason,
+    /// What would have been ordinary, where bands are shown.
+    pub band: Band,
 }
 
 impl Pipeline {
@@ -308,6 +332,7 @@ impl<F: Format> Pipeline<F> {
                     }
                 };
                 let contributions = verdicts.contributions.get(row * features..(row + 1) * features);
+                let anomaly = lane.findings[row].is_anomaly();
                 Verdict {
                     event,
                     lane: number,
@@ -317,9 +342,11 @@ impl<F: Format> Pipeline<F> {
                     key,
                     values,
                     score,
-                    anomaly: lane.findings[row].is_anomaly(),
+                    anomaly,
                     reports: lane.findings[row] == Finding::Reported,
                     contributions: contributions.unwrap_or_default(),
+                    reason: if anomaly { verdicts.reason(row) } else { Reason::None },
+                    band: verdicts.band(row),
                 }
             })
         })
@@ -391,7 +418,7 @@ impl<F: Format> Pipeline<F> {
         let time = time.unwrap_or(now);
         let text = format.text(buffer);
         let bytes = &text[base..];
-        let mut wanted = false;
+        let (mut wanted, mut banded) = (false, Banded::None);
         for field in &*fields {
             let key = field.key(bytes);
             let Some(lane) = head.lanes().find(|&lane| lanes[lane].wants_field(key)) else { continue };
@@ -400,6 +427,10 @@ impl<F: Format> Pipeline<F> {
             if let Some(census) = census {
                 census.meet(number, &text[head_at.clone()]);
             }
+            if rows.bands {
+                let at = RowAt { lane: lane as u32, row: rows.len() as u32 };
+                banded = if let Banded::None = banded { Banded::One(at) } else { Banded::Several };
+            }
             rows.add(number, time, field.value);
             origins.push(Origin { event: events.len() as u32, key: base as u32 + field.key, key_len: field.key_len });
             counts.rows += 1;
@@ -407,7 +438,9 @@ impl<F: Format> Pipeline<F> {
         }
         if wanted {
             let head = (head_at.start as u32, head_at.len() as u32);
-            events.push(Event { number, place, end: at.end, head, score: f64::NAN, anomaly: f64::NAN, key: (0, 0) });
+            let cause = RowAt { lane: 0, row: 0 };
+            let (score, anomaly) = (f64::NAN, f64::NAN);
+            events.push(Event { number, place, end: at.end, head, score, anomaly, cause, banded });
         }
         for lane in head.lanes() {
             let Lane { wants: Wants::Vectors(vectors), series, rows, .. } = &mut lanes[lane] else { continue };
@@ -435,7 +468,7 @@ impl<F: Format> Pipeline<F> {
                 match wants {
                     Wants::Fields(origins) => {
                         let event = &mut events[origins[row].event as usize];
-                        event.take(score, anomaly, origins[row]);
+                        event.take(score, anomaly, RowAt { lane: number as u32, row: row as u32 });
                         let ended = census.as_mut().and_then(|census| {
                             census.count(rows.series[row], rows.times[row], !score.is_nan(), anomaly)
                         });
@@ -471,9 +504,22 @@ impl<F: Format> Pipeline<F> {
             // An event's own verdict comes before what is told behind it.
             let anomaly = if let Some(event) = events.next_if(|event| F::splice_at(event.place) <= before) {
                 let at = F::splice_at(event.place);
-                let cause = (!event.anomaly.is_nan()).then(|| part(event.key));
+                let cause = (!event.anomaly.is_nan()).then_some(event.cause);
+                let banded = match event.banded {
+                    Banded::None => None,
+                    Banded::One(at) => Some(at),
+                    Banded::Several => cause,
+                };
+                let verdicts = |at: RowAt| (&lanes[at.lane as usize].verdicts, at.row as usize);
+                let told = Told {
+                    score: event.score,
+                    cause: cause.map(|at| part(lanes[at.lane as usize].key(at.row as usize))),
+                    reason: cause.map(verdicts).and_then(|(verdicts, row)| verdicts.reason(row).word()),
+                    band: banded.map(verdicts).map_or(Band::UNKNOWN, |(verdicts, row)| verdicts.band(row)),
+                    head: part(event.head),
+                };
                 out.extend_from_slice(original(from, at));
-                format.write(out, buffer, event.place, &Told { score: event.score, cause, head: part(event.head) });
+                format.write(out, buffer, event.place, &told);
                 from = at + F::replaces(event.place);
                 cause.is_some()
             } else if let Some(&Behind { at, lane, which, anomaly }) = behind.next() {
@@ -495,6 +541,8 @@ impl<F: Format> Pipeline<F> {
                     score: verdicts.scores[which],
                     contributions: contributions.filter(|_| anomaly).unwrap_or_default(),
                     anomaly,
+                    reason: verdicts.reason(which).word().filter(|_| anomaly),
+                    band: verdicts.band(which),
                     time: rows.times[which],
                 };
                 format.write_vector(out, &told, &names);
@@ -515,13 +563,13 @@ impl<F: Format> Pipeline<F> {
 
 impl<P> Event<P> {
     /// Takes a field's score in.
-    fn take(&mut self, score: f64, anomaly: bool, field: Origin) {
+    fn take(&mut self, score: f64, anomaly: bool, field: RowAt) {
         if score >= 0.0 && (score > self.score || self.score.is_nan()) {
             self.score = score;
         }
         if anomaly && (score > self.anomaly || self.anomaly.is_nan()) {
             self.anomaly = score;
-            self.key = (field.key, field.key_len);
+            self.cause = field;
         }
     }
 }

@@ -1,11 +1,16 @@
 //! What is to be scored, and who scores it.
 
+use crate::band::Band;
+use crate::reason::Reason;
+
 /// A batch of rows for one detector, in order of arrival.
 #[derive(Debug, Clone)]
 pub struct Rows {
     features: usize,
     /// Whether a rule needs contributions, be anomalies explained to people or not.
     pub explain: bool,
+    /// Whether bands are shown.
+    pub bands: bool,
     /// The series of each row, by number. Its length is the number of rows.
     pub series: Vec<u32>,
     /// When each was measured: nanoseconds since 1970.
@@ -25,7 +30,7 @@ impl Rows {
     /// No rows as yet; each will have `features` values.
     #[must_use]
     pub fn new(features: usize) -> Self {
-        Self { features, explain: false, series: Vec::new(), times: Vec::new(), values: Vec::new() }
+        Self { features, explain: false, bands: false, series: Vec::new(), times: Vec::new(), values: Vec::new() }
     }
 
     /// How many values a row has.
@@ -61,7 +66,7 @@ impl Rows {
 
     /// Forgets the rows, keeps the memory.
     pub fn clear(&mut self) {
-        let Self { features: _, explain: _, series, times, values } = self;
+        let Self { features: _, explain: _, bands: _, series, times, values } = self;
         series.clear();
         times.clear();
         values.clear();
@@ -76,6 +81,10 @@ pub struct Verdicts {
     /// Rows × features, where the detector explains anomalies: how much each feature contributed. Otherwise empty. Of a
     /// row of one value: how far that is from what was expected, with its sign.
     pub contributions: Vec<f64>,
+    /// One a row; empty where no row has any.
+    pub reasons: Vec<Reason>,
+    /// One a row where [`Rows::bands`] asks for them and the detector knows any. Otherwise empty.
+    pub bands: Vec<Band>,
 }
 
 impl Verdicts {
@@ -83,6 +92,19 @@ impl Verdicts {
     pub fn clear(&mut self) {
         self.scores.clear();
         self.contributions.clear();
+        self.reasons.clear();
+        self.bands.clear();
+    }
+
+    /// Why a row is an anomaly.
+    pub(crate) fn reason(&self, row: usize) -> Reason {
+        self.reasons.get(row).copied().unwrap_or_default()
+    }
+
+    /// What would have been ordinary for a row. One without a score has no band.
+    pub(crate) fn band(&self, row: usize) -> Band {
+        let scored = self.scores.get(row).is_some_and(|score| !score.is_nan());
+        self.bands.get(row).copied().filter(|_| scored).unwrap_or(Band::UNKNOWN)
     }
 }
 
@@ -90,7 +112,7 @@ impl Verdicts {
 ///
 /// It never fails, as far as the pipeline is concerned: what cannot be scored has no score.
 pub trait Scorer {
-    /// Puts one score a row into `verdicts`, which is empty, and contributions for all rows or for none.
+    /// Puts one score a row into `verdicts`, which is empty; contributions, reasons and bands for all rows or for none.
     fn score(&mut self, rows: &Rows, verdicts: &mut Verdicts);
 
     /// Drops what is known of these series; their numbers may come again for others.

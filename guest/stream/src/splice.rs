@@ -1,8 +1,10 @@
-//! The verdict as it stands in the line: `,anomaly_score=0.31,is_anomaly=0i`, and the cause where it is an anomaly.
+//! The verdict as it stands in the line: `,anomaly_score=0.31,is_anomaly=0i`; where it is an anomaly, the cause and the reason;
+//! and the band, where one is asked for.
 
 use std::io::Write as _;
 
-use crate::format::{ToldRate, ToldVector};
+use crate::band::{Band, write_number};
+use crate::format::{Told, ToldRate, ToldVector};
 use crate::line::unescape;
 
 /// The largest score that is written; what is further out is as far out.
@@ -15,17 +17,34 @@ const STEPS: u64 = 10_000;
 /// How many of an anomaly's contributions are told.
 const MOST_TOLD: usize = 3;
 
-/// Appends the fields that say `score` and, for an anomaly, its `cause`: the key, as it stands in the line, of the field
-/// that has it.
-pub fn write(out: &mut Vec<u8>, score: f64, cause: Option<&[u8]>) {
+/// Appends the fields that make up the verdict.
+pub fn write(out: &mut Vec<u8>, told: &Told<'_>) {
     out.extend_from_slice(b",anomaly_score=");
-    write_score(out, score);
-    match cause {
+    write_score(out, told.score);
+    match told.cause {
         Some(cause) => {
             out.extend_from_slice(b",is_anomaly=1i,anomaly_cause=");
             put_string(out, &unescape(cause));
         }
         None => out.extend_from_slice(b",is_anomaly=0i"),
+    }
+    if let Some(reason) = told.reason {
+        out.extend_from_slice(b",anomaly_reason=");
+        put_string(out, reason.as_bytes());
+    }
+    write_band(out, b",anomaly_", told.band);
+}
+
+/// Appends what is known of a band, each number as a field whose key begins like this.
+fn write_band(out: &mut Vec<u8>, prefix: &[u8], band: Band) {
+    if !band.is_known() {
+        return; // as mostly
+    }
+    for (name, value) in band.told() {
+        out.extend_from_slice(prefix);
+        out.extend_from_slice(name.as_bytes());
+        out.push(b'=');
+        write_number(out, value);
     }
 }
 
@@ -49,6 +68,11 @@ pub(crate) fn write_event<'a>(
         // Four digits are more than anybody reads. Writing to memory does not fail.
         let _infallible = write!(out, "={share:.4}");
     }
+    if let Some(reason) = told.reason {
+        out.extend_from_slice(b",reason=");
+        put_string(out, reason.as_bytes());
+    }
+    write_band(out, b",", told.band);
     close_event(out, told.time, ended);
 }
 
@@ -168,10 +192,15 @@ fn write_digits(out: &mut Vec<u8>, mut number: u64, width: usize) {
 mod tests {
     use super::*;
 
-    fn written(score: f64, cause: &[u8]) -> String {
+    fn told(told: &Told<'_>) -> String {
         let mut out = Vec::new();
-        write(&mut out, score, (score > 1.0).then_some(cause));
+        write(&mut out, told);
         String::from_utf8(out).unwrap()
+    }
+
+    fn written(score: f64, cause: &[u8]) -> String {
+        let cause = (score > 1.0).then_some(cause);
+        told(&Told { score, cause, reason: None, band: Band::UNKNOWN, head: b"m" })
     }
 
     #[test]
@@ -192,6 +221,22 @@ mod tests {
         for (score, text) in [(1.000_000_1, "1.0001"), (12.5, "12.5"), (f64::MAX, "1000000"), (1e6, "1000000")] {
             assert_eq!(written(score, b"v"), format!(",anomaly_score={text},is_anomaly=1i,anomaly_cause=\"v\""));
         }
+    }
+
+    #[test]
+    fn a_reason_and_a_band_follow_what_is_always_there() {
+        let band = Band { expected: 42.0, lower: 35.5, upper: 48.5 };
+        let anomaly = Told { score: 2.0, cause: Some(b"v"), reason: Some("level_shift"), band, head: b"m" };
+        assert_eq!(
+            told(&anomaly),
+            ",anomaly_score=2,is_anomaly=1i,anomaly_cause=\"v\",anomaly_reason=\"level_shift\",\
+             anomaly_expected=42,anomaly_lower=35.5,anomaly_upper=48.5"
+        );
+        let half = Band { lower: f64::NAN, ..band };
+        assert_eq!(
+            told(&Told { score: 0.25, cause: None, reason: None, band: half, head: b"m" }),
+            ",anomaly_score=0.25,is_anomaly=0i,anomaly_expected=42,anomaly_upper=48.5"
+        );
     }
 
     #[test]

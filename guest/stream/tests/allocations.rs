@@ -3,7 +3,7 @@
 use qualm_stream::native::VerdictStyle;
 use qualm_stream::suppress::{Direction, Suppression};
 use qualm_stream::vector::{Feature, Shape, Transform};
-use qualm_stream::{AnomalyRate, Lane, Limits, Native, Pipeline, Rows, Scorer, Selector, Verdicts};
+use qualm_stream::{AnomalyRate, Band, Lane, Limits, Native, Pipeline, Reason, Rows, Scorer, Selector, Verdicts};
 
 struct Zero;
 
@@ -28,6 +28,38 @@ fn a_warm_pipeline_does_not_allocate() {
         pipeline.run(lines.len(), 0, &mut [Zero]).len()
     };
     assert!(give() > lines.len());
+    let info = allocation_counter::measure(|| {
+        give();
+    });
+    assert_eq!(info.count_total, 0, "{info:?}");
+}
+
+/// Says all there is to say.
+struct Talkative;
+
+impl Scorer for Talkative {
+    fn score(&mut self, rows: &Rows, verdicts: &mut Verdicts) {
+        verdicts.scores.resize(rows.len(), 2.0);
+        verdicts.reasons.resize(rows.len(), Reason::LevelShift);
+        verdicts.bands.extend(rows.values.iter().map(|value| Band {
+            expected: *value,
+            lower: 0.5 * value,
+            upper: 1e3,
+        }));
+    }
+
+    fn forget(&mut self, _: &[u32]) {}
+}
+
+#[test]
+fn reasons_and_bands_do_not_allocate() {
+    let lines: String = (0..5000).map(|at| format!("cpu,cpu=cpu{} usage=97.{at} 17{at}\n", at % 100)).collect();
+    let mut pipeline = Pipeline::new(vec![Lane::new(Selector::default(), Limits::default()).show_bands(true)], 1);
+    let mut give = || {
+        pipeline.input()[..lines.len()].copy_from_slice(lines.as_bytes());
+        pipeline.run(lines.len(), 0, &mut [Talkative]).len()
+    };
+    assert!(give() > lines.len() + 5000 * ",anomaly_reason=\"level_shift\",anomaly_upper=1000".len());
     let info = allocation_counter::measure(|| {
         give();
     });

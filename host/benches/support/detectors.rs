@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use qualm::sandbox::{Guest, Limits, Recipe, Sandbox};
 use qualm_core::streaming::Parameters;
-use qualm_core::{Batch, Detector};
+use qualm_core::{Batch, Detector, Wanted};
 use qualm_stream::{Rows, Verdicts};
 
 /// What it takes to start the component. A deadline that no busy machine makes it miss: a figure is wanted, however late.
@@ -28,7 +28,7 @@ pub(crate) fn native() -> Box<dyn Detector> {
 /// Scores a batch natively.
 pub(crate) fn observe_native(detector: &mut dyn Detector, rows: &Rows) {
     let batch = Batch { series: &rows.series, times: &rows.times, values: &rows.values };
-    black_box(detector.observe(batch, false).expect("the batch is good").scores);
+    black_box(detector.observe(batch, Wanted::SCORES).expect("the batch is good").scores);
 }
 
 /// Scores a batch in the component.

@@ -41,6 +41,8 @@ pub struct Detector {
     pub combine: Combine,
     /// Whether a model's anomalies are explained.
     pub explain: bool,
+    /// Whether it is shown what would have been ordinary.
+    pub band: bool,
     /// On which side of what was expected a value must be for an anomaly. Of `streaming`; a model has its own.
     pub direction: Direction,
     /// How far from what was expected it must be at least, in its own unit. Of `streaming`; a model has its own.
@@ -158,6 +160,7 @@ impl Default for Detector {
             members: Vec::new(),
             combine: Combine::default(),
             explain: true,
+            band: false,
             direction: Direction::default(),
             min_deviation: 0.0,
             expected_range: None,
@@ -314,6 +317,9 @@ impl Detector {
                 friendly(*half_life),
             ),
         };
+        if self.band {
+            out += "band = true\n";
+        }
         out += &self.effective_alarms();
         out.push('\n');
         out

@@ -62,6 +62,7 @@ fn what_is_in_force_can_be_read_again() {
         sustained = "3 of 5"
         cooldown = "10m"
         anomaly_rate = { by = "host" }
+        band = true
         [[detector]]
         name = "vitals"
         model = "https://models/vitals.qualm"

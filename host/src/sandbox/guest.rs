@@ -4,13 +4,14 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use qualm_core::Batch;
-use qualm_stream::{Rows, Verdicts};
+use qualm_core::{Batch, Wanted};
+use qualm_stream::{Band, Reason, Rows, Verdicts};
 use rustix::time::{ClockId, clock_gettime};
 use tracing::debug;
 use wasmtime::component::{Component, InstancePre, ResourceAny};
 use wasmtime::{Store, Trap, UpdateDeadline};
 
+use super::bindings::exports::qualm::detector::details;
 use super::bindings::exports::qualm::detector::detection::{self, Error, Observations};
 use super::engine::{LoadError, Sandbox, TICK};
 use super::guest_log::GuestLog;
@@ -18,6 +19,9 @@ use super::imports::link;
 use super::inspect::Anatomy;
 use super::meter::Meter;
 use super::text::{clip, for_people};
+
+/// The interface of reasons and bands, as it is called here; a component may have it in an older version of the same.
+const DETAILS: &str = "qualm:detector/details@0.1.2";
 
 /// What a guest may hand over in one call besides what it was asked for, in bytes: texts. Of them we keep [little](super::text::MOST).
 const MOST_SAID: usize = 1 << 20;
@@ -123,6 +127,8 @@ pub struct Recipe {
     pub(super) sandbox: Sandbox,
     pub(super) ready: InstancePre<Meter>,
     detection: Arc<detection::GuestIndices>,
+    /// Where it gives reasons and bands.
+    details: Option<Arc<details::GuestIndices>>,
     /// What it may call; none for what is built in.
     anatomy: Option<Arc<Anatomy>>,
     pub(super) log: GuestLog,
@@ -165,11 +171,14 @@ impl Recipe {
     fn of(sandbox: &Sandbox, component: &Component, model: Vec<u8>, limits: Limits) -> Result<Self, LoadError> {
         let ready = link(sandbox.engine(), component)?.instantiate_pre(component)?;
         let detection = Arc::new(detection::GuestIndices::new(&ready)?);
+        let has_details = component.get_export_index(None, DETAILS).is_some();
+        let details = has_details.then(|| details::GuestIndices::new(&ready)).transpose()?.map(Arc::new);
         let log = GuestLog::new("plugin");
         Ok(Self {
             sandbox: sandbox.clone(),
             ready,
             detection,
+            details,
             anatomy: None,
             log,
             model: model.into(),
@@ -188,6 +197,12 @@ impl Recipe {
     #[must_use]
     pub fn with_limits(&self, limits: Limits) -> Self {
         Self { limits, ..self.clone() }
+    }
+
+    /// Whether it gives reasons and bands.
+    #[must_use]
+    pub fn has_details(&self) -> bool {
+        self.details.is_some()
     }
 
     /// What it may use.
@@ -226,6 +241,7 @@ pub struct Guest {
     sandbox: Sandbox,
     store: Store<Meter>,
     detection: detection::Guest,
+    details: Option<details::Guest>,
     detector: ResourceAny,
     limits: Limits,
     /// Whether it may ask for the time.
@@ -238,15 +254,23 @@ impl fmt::Debug for Guest {
     }
 }
 
+/// Calls something of the detector under its deadline, and says how it failed if it did. It may answer with so many bytes.
+macro_rules! timed {
+    ($guest:expr, $bytes:expr, |$store:ident, $detector:ident| $call:expr) => {{
+        let Guest { sandbox, store, detector, limits, .. } = $guest;
+        let running = sandbox.start_clock();
+        begin(store, $bytes);
+        let ($store, $detector) = (&mut *store, *detector);
+        let result = $call;
+        drop(running);
+        result.map_err(|error| failure(&error, store.data(), *limits))
+    }};
+}
+
 /// Calls a method of the detector under its deadline, and tells how it failed if it did. It may answer with so many bytes.
 macro_rules! call {
     ($guest:expr, $bytes:expr, $method:ident $(, $argument:expr)*) => {{
-        let Guest { sandbox, store, detection, detector, limits, .. } = $guest;
-        let running = sandbox.start_clock();
-        begin(store, $bytes);
-        let result = detection.detector().$method(&mut *store, *detector $(, $argument)*);
-        drop(running);
-        result.map_err(|error| failure(&error, store.data(), *limits))
+        timed!($guest, $bytes, |store, detector| $guest.detection.detector().$method(store, detector $(, $argument)*))
     }};
 }
 
@@ -262,22 +286,27 @@ impl Guest {
 
     /// The same. What is left of one that does not start may have as much memory as any.
     pub(super) fn start_or_die(recipe: &Recipe) -> Result<Self, (Failure, Remains)> {
-        let Recipe { sandbox, ready, detection, anatomy, log, model, title: _, limits } = recipe;
+        let Recipe { sandbox, ready, detection, details, anatomy, log, model, title: _, limits } = recipe;
         let (sandbox, limits) = (sandbox.clone(), *limits);
         let has_clock = anatomy.as_ref().is_some_and(|anatomy| !anatomy.imports.is_empty());
         let mut store = store(&sandbox, limits, log);
         let running = sandbox.start_clock();
         let began = ran();
         begin(&mut store, MOST_SAID);
-        let exports = ready.instantiate(&mut store).and_then(|instance| detection.load(&mut store, &instance));
-        let opened = exports.and_then(|detection| Ok((detection.detector().call_open(&mut store, model)?, detection)));
+        let exports = ready.instantiate(&mut store).and_then(|instance| {
+            let details = details.as_ref().map(|details| details.load(&mut store, &instance)).transpose()?;
+            Ok((detection.load(&mut store, &instance)?, details))
+        });
+        let opened = exports.and_then(|exports| Ok((exports.0.detector().call_open(&mut store, model)?, exports)));
         drop(running);
         let opened = opened.map_err(|error| failure(&error, store.data(), limits));
         // The engine's own part of it is not interrupted, and would take as long again within a batch.
         let late = ran().saturating_sub(began) > limits.deadline;
         let opened = opened.and_then(|opened| if late { Err(Failure::Deadline(limits.deadline)) } else { Ok(opened) });
-        match opened.and_then(|(opened, detection)| Ok((opened.map_err(refused)?, detection))) {
-            Ok((detector, detection)) => Ok(Self { sandbox, store, detection, detector, limits, has_clock }),
+        match opened.and_then(|(opened, exports)| Ok((opened.map_err(refused)?, exports))) {
+            Ok((detector, (detection, details))) => {
+                Ok(Self { sandbox, store, detection, details, detector, limits, has_clock })
+            }
             Err(failure) => Err((failure, Remains(store))),
         }
     }
@@ -309,14 +338,14 @@ impl Guest {
     }
 
     /// Scores rows, and has the anomalies among them explained where asked to: `verdicts`, which is empty, gets one score
-    /// a row, and contributions.
+    /// a row, and contributions, reasons and bands.
     ///
     /// # Errors
     ///
     /// As with every call, and where the numbers are too many or too few, or some cannot be; `verdicts` is then as it was.
     pub fn observe(&mut self, rows: &Rows, explain: bool, verdicts: &mut Verdicts) -> Result<(), Failure> {
         let batch = Batch { series: &rows.series, times: &rows.times, values: &rows.values };
-        self.observe_batch(batch, explain, verdicts)
+        self.observe_batch(batch, Wanted { contributions: explain, bands: rows.bands }, verdicts)
     }
 
     /// The same for rows that stand elsewhere.
@@ -324,31 +353,31 @@ impl Guest {
     /// # Errors
     ///
     /// As [`observe`](Self::observe).
-    pub fn observe_batch(&mut self, rows: Batch<'_>, explain: bool, verdicts: &mut Verdicts) -> Result<(), Failure> {
+    pub fn observe_batch(&mut self, rows: Batch<'_>, wanted: Wanted, verdicts: &mut Verdicts) -> Result<(), Failure> {
         let Batch { series, times, values } = rows;
         let batch = Observations { series, timestamps: times, values };
         if self.has_clock {
             self.store.data_mut().pass(times);
         }
-        let asked = if explain { values.len() } else { 0 };
-        let numbers = series.len() + asked;
-        let told =
-            call!(self, numbers * size_of::<f64>() + MOST_SAID, call_observe, batch, explain)?.map_err(refused)?;
-        if told.scores.len() != series.len() {
-            return Err(Failure::Nonsense(format!("{} scores for {} rows", told.scores.len(), series.len())));
-        }
-        if told.contributions.len() != asked {
-            let told = told.contributions.len();
-            return Err(Failure::Nonsense(format!("{told} contributions where {asked} were asked for")));
-        }
-        if let Some(score) = told.scores.iter().find(|score| **score < 0.0 || score.is_infinite()) {
-            return Err(Failure::Nonsense(format!("a score of {score}")));
-        }
-        if let Some(share) = told.contributions.iter().find(|share| !share.is_finite()) {
-            return Err(Failure::Nonsense(format!("a contribution of {share}")));
-        }
-        verdicts.scores.extend_from_slice(&told.scores);
-        verdicts.contributions.extend_from_slice(&told.contributions);
+        let asked = if wanted.contributions { values.len() } else { 0 };
+        let numbers = (series.len() + asked) * size_of::<f64>() + MOST_SAID;
+        let Some(details) = &self.details else {
+            let told = call!(self, numbers, call_observe, batch, wanted.contributions)?.map_err(refused)?;
+            check_scores(&told, series.len(), asked)?;
+            take_scores(&told, verdicts);
+            return Ok(());
+        };
+        let banded = if wanted.bands { series.len() } else { 0 };
+        let numbers = numbers + series.len() * size_of::<details::Reason>() + banded * size_of::<details::Band>();
+        let Wanted { contributions, bands } = wanted;
+        let wanted = details::Wanted { contributions, bands };
+        let told = timed!(self, numbers, |store, detector| details.call_observe(store, detector, batch, wanted))?;
+        let details::Judgement { verdicts: told, reasons, bands } = told.map_err(refused)?;
+        check_scores(&told, series.len(), asked)?;
+        check_details(&reasons, &bands, series.len(), banded)?;
+        take_scores(&told, verdicts);
+        verdicts.reasons.extend(reasons.into_iter().map(reason));
+        verdicts.bands.extend(bands.into_iter().map(band));
         Ok(())
     }
 
@@ -389,6 +418,71 @@ impl Guest {
     pub fn memory(&self) -> usize {
         self.store.data().limiter.used()
     }
+}
+
+/// Refuses scores and contributions that are too many or too few, or cannot be.
+fn check_scores(told: &detection::Verdicts, rows: usize, contributions: usize) -> Result<(), Failure> {
+    if told.scores.len() != rows {
+        return Err(Failure::Nonsense(format!("{} scores for {rows} rows", told.scores.len())));
+    }
+    if told.contributions.len() != contributions {
+        let told = told.contributions.len();
+        return Err(Failure::Nonsense(format!("{told} contributions where {contributions} were asked for")));
+    }
+    if let Some(score) = told.scores.iter().find(|score| **score < 0.0 || score.is_infinite()) {
+        return Err(Failure::Nonsense(format!("a score of {score}")));
+    }
+    if let Some(share) = told.contributions.iter().find(|share| !share.is_finite()) {
+        return Err(Failure::Nonsense(format!("a contribution of {share}")));
+    }
+    Ok(())
+}
+
+fn take_scores(told: &detection::Verdicts, verdicts: &mut Verdicts) {
+    verdicts.scores.extend_from_slice(&told.scores);
+    verdicts.contributions.extend_from_slice(&told.contributions);
+}
+
+/// The same for reasons and bands.
+fn check_details(
+    reasons: &[details::Reason],
+    bands: &[details::Band],
+    rows: usize,
+    banded: usize,
+) -> Result<(), Failure> {
+    if !reasons.is_empty() && reasons.len() != rows {
+        return Err(Failure::Nonsense(format!("{} reasons for {rows} rows", reasons.len())));
+    }
+    if bands.len() != banded {
+        return Err(Failure::Nonsense(format!("{} bands where {banded} were asked for", bands.len())));
+    }
+    let cannot_be = |band: &&details::Band| {
+        let details::Band { expected, lower, upper } = **band;
+        lower > upper || [expected, lower, upper].iter().any(|value| value.is_infinite())
+    };
+    if let Some(details::Band { expected, lower, upper }) = bands.iter().find(cannot_be) {
+        return Err(Failure::Nonsense(format!("a band from {lower} to {upper}, with {expected} expected")));
+    }
+    Ok(())
+}
+
+/// As the pipeline has it.
+fn reason(reason: details::Reason) -> Reason {
+    match reason {
+        details::Reason::None => Reason::None,
+        details::Reason::OutsideBand => Reason::OutsideBand,
+        details::Reason::LevelShift => Reason::LevelShift,
+        details::Reason::Stuck => Reason::Stuck,
+        details::Reason::Novel => Reason::Novel,
+        details::Reason::Rate => Reason::Rate,
+        details::Reason::Variance => Reason::Variance,
+    }
+}
+
+/// As the pipeline has it.
+fn band(band: details::Band) -> Band {
+    let details::Band { expected, lower, upper } = band;
+    Band { expected, lower, upper }
 }
 
 /// What is left of a guest that is of no more use: its memory, above all.
@@ -480,7 +574,8 @@ mod tests {
             Err(failure) => return failure,
         };
         let mut rows = Rows::default();
-        rows.add(0, 0, 0.5);
+        rows.bands = true;
+        (0..3).for_each(|time| rows.add(0, time, 0.5));
         let observed = guest.observe(&rows, false, &mut Verdicts::default());
         let failed = observed.and_then(|()| guest.forget(&[0])).and_then(|()| guest.save(&[0]));
         let failure = failed.and_then(|state| guest.restore(&state, &[Some(0)])).expect_err(model);
@@ -510,6 +605,12 @@ mod tests {
             ("many", "nonsense"),
             ("infinite", "nonsense"),
             ("negative", "nonsense"),
+            ("few-reasons", "nonsense"),
+            ("many-reasons", "nonsense"),
+            ("few-bands", "nonsense"),
+            ("many-bands", "nonsense"),
+            ("crossed-bands", "nonsense"),
+            ("infinite-bands", "nonsense"),
             ("open-error", "memory"),
             ("error", "memory"),
             ("control", "refused"),

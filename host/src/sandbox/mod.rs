@@ -30,7 +30,14 @@ pub use supervisor::{Running, Supervisor};
 mod bindings {
     wasmtime::component::bindgen!({
         path: "../wit",
-        world: "trainable-plugin",
+        inline: "
+            package qualm:host;
+            world host {
+                include qualm:detector/trainable-plugin@0.1.2;
+                include qualm:detector/detailed-plugin@0.1.2;
+            }
+        ",
+        world: "qualm:host/host",
         ownership: Borrowing { duplicate_if_necessary: true },
     });
 }

@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 
 use qualm_bundle::runtime::{Native, Runtime};
 use qualm_bundle::{Fault, files};
-use qualm_core::{Batch, Description, Detector, Error, Verdicts};
+use qualm_core::{Batch, Description, Detector, Error, Verdicts, Wanted};
 use qualm_offline::train::plugin::{Plugin, Plugins, Value};
 
 use super::Sandbox;
@@ -107,11 +107,11 @@ impl Detector for Opened {
         Description { kind, version, features, warm_up, scale }
     }
 
-    fn observe(&mut self, batch: Batch<'_>, explain: bool) -> Result<Verdicts, Error> {
+    fn observe(&mut self, batch: Batch<'_>, wanted: Wanted) -> Result<Verdicts, Error> {
         let mut verdicts = qualm_stream::Verdicts::default();
-        self.guest.get_mut().observe_batch(batch, explain, &mut verdicts).map_err(|failure| error(&failure))?;
-        let qualm_stream::Verdicts { scores, contributions } = verdicts;
-        Ok(Verdicts { scores, contributions })
+        self.guest.get_mut().observe_batch(batch, wanted, &mut verdicts).map_err(|failure| error(&failure))?;
+        let qualm_stream::Verdicts { scores, contributions, .. } = verdicts;
+        Ok(Verdicts { scores, contributions, ..Verdicts::default() })
     }
 
     fn forget(&mut self, series: &[u32]) {

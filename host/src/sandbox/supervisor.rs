@@ -116,6 +116,17 @@ impl Mode {
     }
 }
 
+/// Whether a detector says what would have been ordinary.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Bands {
+    /// It does.
+    Given,
+    /// A plugin that does not.
+    NotOfPlugin,
+    /// A trained model: none does.
+    NotOfModel,
+}
+
 /// A guest that runs, how to start it again, and what it says it is.
 #[derive(Debug)]
 pub struct Running {
@@ -151,6 +162,18 @@ impl Running {
     #[must_use]
     pub fn title(&self) -> Option<&Arc<Title>> {
         self.recipe.title()
+    }
+
+    /// Whether it gives bands.
+    #[must_use]
+    pub fn bands(&self) -> Bands {
+        let Description { kind, features, .. } = &self.description;
+        match self.recipe.anatomy() {
+            Some(_) if self.recipe.has_details() && *features == 1 => Bands::Given,
+            Some(_) => Bands::NotOfPlugin,
+            None if kind == qualm_core::streaming::KIND => Bands::Given,
+            None => Bands::NotOfModel,
+        }
     }
 
     /// The guest alone.

@@ -1,11 +1,12 @@
 //! A detector of the pipeline: one, or several whose scores are combined.
 //!
 //! Each member has a guest of its own, which fails, rests, is saved and is given new models by itself. A member without a
-//! score (it warms up, waits for a model, or failed) is left out, so that the others go on without it.
+//! score (it warms up, waits for a model, or failed) is left out, so that the others go on without it. Reason and band are
+//! those of the member with the highest score that gives one.
 
 use std::cmp::Ordering;
 
-use qualm_stream::{Rows, Scorer, Verdicts};
+use qualm_stream::{Band, Reason, Rows, Scorer, Verdicts};
 
 use crate::config::Combine;
 use crate::models::Reloader;
@@ -88,6 +89,8 @@ impl Scorer for Ensemble {
         }
         let explained = members.iter().any(|member| !member.verdicts.contributions.is_empty());
         verdicts.contributions.resize(if explained { rows.values.len() } else { 0 }, 0.0);
+        let reasoned = members.iter().any(|member| !member.verdicts.reasons.is_empty());
+        let banded = members.iter().any(|member| !member.verdicts.bands.is_empty());
         for row in 0..rows.len() {
             opinions.clear();
             for (at, member) in members.iter_mut().enumerate() {
@@ -99,6 +102,16 @@ impl Scorer for Ensemble {
             }
             let score = combined(*combine, opinions);
             verdicts.scores.push(score);
+            // The highest score comes first.
+            let mut told = opinions.iter().map(|one| &members[one.member].verdicts);
+            if reasoned {
+                let reasons = told.clone().filter_map(|verdicts| verdicts.reasons.get(row));
+                verdicts.reasons.push(reasons.copied().find(|reason| *reason != Reason::None).unwrap_or_default());
+            }
+            if banded {
+                let band = told.find_map(|verdicts| verdicts.bands.get(row).filter(|band| band.is_known()));
+                verdicts.bands.push(band.copied().unwrap_or(Band::UNKNOWN));
+            }
             if explained && score > 1.0 {
                 let features = rows.features();
                 let row = row * features..(row + 1) * features;

@@ -185,7 +185,7 @@ impl<F: Format> Scoring<F> {
 
     /// Without any past, and with nowhere to keep one.
     fn of(format: F, config: &Config, parts: Vec<Part>, seed: u64) -> Self {
-        let (lanes, ensembles) = parts.into_iter().map(|Part { lane, ensemble }| (lane, ensemble)).unzip();
+        let (lanes, ensembles) = parts.into_iter().map(|Part { lane, ensemble, .. }| (lane, ensemble)).unzip();
         let interval = config.state.interval;
         Self {
             pipeline: Pipeline::of(format, lanes, seed),
@@ -386,6 +386,9 @@ impl<F: Format> Scoring<F> {
             }
             part::tell_idle(&own[at], shape.as_ref());
             pipeline.replace(at, part::lane(&own[at], *limits, shape, suppression));
+        }
+        if !several && let Err(what) = part::check_bands(&own[at], &[Some(running.bands())]) {
+            error!("detector `{}`: {what}", supervisor.name());
         }
         let series = same.then(|| pipeline.lanes()[at].series());
         supervisor.swap(running, series);

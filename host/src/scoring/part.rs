@@ -5,20 +5,22 @@ use std::path::PathBuf;
 use qualm_stream::Lane;
 use qualm_stream::suppress::Suppression;
 use qualm_stream::vector::Shape;
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 use super::StartError;
 use super::ensemble::{Ensemble, Member};
 use crate::config::{self, Config};
 use crate::models::{Absent, Candidate, Loader, Outline, Reloader, Workshop};
 use crate::sandbox::guest::Description;
-use crate::sandbox::supervisor::Rest;
+use crate::sandbox::supervisor::{Bands, Rest};
 use crate::sandbox::{Limits, Recipe, Running, Sandbox, Supervisor};
 
 /// A detector that is ready to be put into a pipeline.
 pub(super) struct Part {
     pub(super) lane: Lane,
     pub(super) ensemble: Ensemble,
+    /// Whether each member gives bands; none where it has no model as yet.
+    bands: Vec<Option<Bands>>,
 }
 
 /// One member, ready to run, or without a model as yet.
@@ -41,6 +43,9 @@ impl Part {
             part.ensemble.members_mut()[at].supervisor.dismiss();
         }
         tell_idle(detector, part.lane.shape());
+        if let Err(what) = check_bands(detector, &part.bands) {
+            error!("detector `{}`: {what}", detector.name);
+        }
         Ok(part)
     }
 
@@ -56,6 +61,7 @@ impl Part {
         }
         let unfit = |what| StartError::Model(detector.name.clone(), what);
         detector.check_shape(part.lane.shape()).map_err(unfit)?;
+        check_bands(detector, &part.bands).map_err(unfit)?;
         Ok(part)
     }
 
@@ -80,7 +86,7 @@ impl Part {
         rest: Rest,
         mut start: impl FnMut(&config::Detector) -> Result<Start, StartError>,
     ) -> Result<(Self, Vec<(usize, StartError)>), StartError> {
-        let (mut members, mut misfits) = (Vec::new(), Vec::new());
+        let (mut members, mut misfits, mut bands) = (Vec::new(), Vec::new(), Vec::new());
         let mut made_of: Option<(Option<Shape>, Suppression)> = None;
         let configured = detector.members();
         let several = configured.len() > 1;
@@ -89,6 +95,7 @@ impl Part {
             if let Some(running) = &running {
                 tell(&member, running);
             }
+            bands.push(running.as_ref().map(Running::bands));
             if let Some(Outline { shape, suppression }) = outline {
                 match &made_of {
                     None => made_of = Some((shape, if several { Suppression::default() } else { suppression })),
@@ -103,7 +110,7 @@ impl Part {
         let nothing = Shape { features: Vec::new(), entity: Vec::new(), interval: 0 };
         let (shape, suppression) = made_of.unwrap_or((Some(nothing), Suppression::default()));
         let lane = lane(detector, series_limits(config), shape, suppression);
-        Ok((Self { lane, ensemble: Ensemble::new(members, detector.combine) }, misfits))
+        Ok((Self { lane, ensemble: Ensemble::new(members, detector.combine), bands }, misfits))
     }
 }
 
@@ -163,6 +170,28 @@ fn tell(member: &config::Detector, running: &Running) {
     }
 }
 
+/// Whether bands that are asked for are given by any member. A plugin that gives none is worth a warning: its next version may.
+///
+/// # Errors
+///
+/// What is of no use, and what to do.
+pub(super) fn check_bands(detector: &config::Detector, members: &[Option<Bands>]) -> Result<(), String> {
+    if !detector.band || members.iter().any(|bands| matches!(bands, None | Some(Bands::Given))) {
+        return Ok(());
+    }
+    if members.contains(&Some(Bands::NotOfPlugin)) {
+        warn!(
+            "detector `{}`: `band` does nothing, for its plugin gives no bands: a plugin does that exports \
+             `qualm:detector/details`, for rows of one value (see wit/detection.wit)",
+            detector.name
+        );
+        return Ok(());
+    }
+    Err("`band` is of no use beside a trained model, which expects no value of any one feature; leave it out (`explain` says \
+         which features an anomaly is of)"
+        .to_owned())
+}
+
 /// Says what is set of a detector and is of no use with its model. It scores nevertheless.
 pub(super) fn tell_idle(detector: &config::Detector, shape: Option<&Shape>) {
     if let Err(what) = detector.check_shape(shape) {
@@ -190,7 +219,7 @@ pub(super) fn lane(
         Some(shape) => Lane::vectors(&detector.name, shape, selector, limits),
         None => Lane::new(selector, limits),
     };
-    let lane = lane.suppress(self::suppression(detector, suppression));
+    let lane = lane.suppress(self::suppression(detector, suppression)).show_bands(detector.band);
     match &detector.anomaly_rate {
         Some(rate) => lane.tell_rates(&detector.name, rate.for_pipeline()),
         None => lane,

@@ -85,6 +85,8 @@ impl Order {
 
 #[cfg(test)]
 mod tests {
+    use qualm_stream::{Band, Reason};
+
     use super::*;
 
     fn order_of(rows: &[(u32, i64)]) -> Order {
@@ -104,6 +106,8 @@ mod tests {
                 anomaly: false,
                 reports: false,
                 contributions: &[],
+                reason: Reason::None,
+                band: Band::UNKNOWN,
             });
         }
         order

@@ -14,7 +14,7 @@ use qualm_bundle::golden::Golden;
 use qualm_bundle::manifest::{Feature, Manifest, Provenance, Shape, Suppression, Threshold, Transform};
 use qualm_bundle::runtime::Runtime;
 use qualm_bundle::{Bundle, Fault};
-use qualm_core::{Batch, Description, Detector, Error, Verdicts};
+use qualm_core::{Batch, Description, Detector, Error, Verdicts, Wanted};
 use tar::{EntryType, Header};
 use tempfile::TempDir;
 
@@ -42,8 +42,8 @@ impl Detector for Unopened {
         Description { kind, version, features: 1, warm_up: 0, scale }
     }
 
-    fn observe(&mut self, batch: Batch<'_>, _: bool) -> Result<Verdicts, Error> {
-        Ok(Verdicts { scores: batch.values.to_vec(), contributions: Vec::new() })
+    fn observe(&mut self, batch: Batch<'_>, _: Wanted) -> Result<Verdicts, Error> {
+        Ok(Verdicts { scores: batch.values.to_vec(), ..Verdicts::default() })
     }
 
     fn forget(&mut self, _: &[u32]) {}

@@ -12,7 +12,7 @@ use wit_parser::abi::{AbiVariant, WasmType};
 use wit_parser::{Resolve, WorldItem};
 
 /// The interface that a detector exports.
-const DETECTION: &str = "qualm:detector/detection@0.1.1";
+const DETECTION: &str = "qualm:detector/detection@0.1.2";
 
 /// The parts of a detector: bodies of functions in the text format. By default it behaves: a value is its own score.
 #[derive(Debug, Clone)]
@@ -166,7 +166,7 @@ fn resolve(more: &str) -> (Resolve, wit_parser::WorldId) {
         let text = format!("package {package}; interface {interface} {{ touch: func(); }}");
         resolve.push_str("other.wit", &text).expect("it is right");
     }
-    let text = format!("package test:attack; world attack {{ include qualm:detector/plugin@0.1.1; {more} }}");
+    let text = format!("package test:attack; world attack {{ include qualm:detector/plugin@0.1.2; {more} }}");
     let package = resolve.push_str("attack.wit", &text).expect("the world is right");
     let world = resolve.select_world(&[package], None).expect("there is one");
     (resolve, world)

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use qualm_core::{Batch, Detector, Error};
+use qualm_core::{Batch, Detector, Error, Wanted};
 
 use super::metrics::is_alarm;
 use crate::table::Table;
@@ -108,7 +108,7 @@ fn in_batches(
         let range = start..(start + most).min(series.len());
         let values = &values[range.start * features..range.end * features];
         let batch = Batch { series: &series[range.clone()], times: &times[range], values };
-        take(start, detector.observe(batch, explain)?);
+        take(start, detector.observe(batch, Wanted { contributions: explain, bands: false })?);
     }
     Ok(())
 }

@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 
-use qualm_stream::line::{self, Refusal, VERDICT_KEYS, read_body};
+use qualm_stream::line::{self, Refusal, is_verdict, read_body};
 
 use super::Row;
 use super::feed::Source;
@@ -209,7 +209,7 @@ fn put_unscored(body: &[u8], out: &mut Vec<u8>) -> bool {
         let end = field_end(body, at);
         let field = &body[at..end];
         let key = &field[..field.iter().position(|byte| *byte == b'=').unwrap_or(field.len())];
-        if !VERDICT_KEYS.contains(&key) {
+        if !is_verdict(key) {
             if any {
                 out.push(b',');
             }

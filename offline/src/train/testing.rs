@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use qualm_bundle::Fault;
 use qualm_bundle::runtime::Runtime;
-use qualm_core::{Batch, Description, Detector, Error, Verdicts};
+use qualm_core::{Batch, Description, Detector, Error, Verdicts, Wanted};
 use serde_json::json;
 
 use super::plugin::{Plugin, Plugins, Value};
@@ -111,7 +111,7 @@ impl Detector for Distance {
         }
     }
 
-    fn observe(&mut self, batch: Batch<'_>, explain: bool) -> Result<Verdicts, Error> {
+    fn observe(&mut self, batch: Batch<'_>, wanted: Wanted) -> Result<Verdicts, Error> {
         let features = self.features as usize;
         batch.rows(features)?;
         let mut verdicts = Verdicts::default();
@@ -122,7 +122,7 @@ impl Detector for Distance {
             let score = ((raw - self.ordinary) / (self.threshold - self.ordinary)).max(0.0) + self.off;
             let is_scored = *seen > self.warm_up && !raw.is_nan();
             verdicts.scores.push(if is_scored { score } else { f64::NAN });
-            if explain {
+            if wanted.contributions {
                 let first = if is_scored && score > 1.0 { raw } else { 0.0 };
                 verdicts.contributions.push(first);
                 verdicts.contributions.extend(std::iter::repeat_n(0.0, features - 1));

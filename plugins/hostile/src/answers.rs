@@ -1,9 +1,31 @@
 //! Answers that cannot be: too few, too many, and numbers that are none.
 
 use crate::attack::Attack;
+use crate::details::{Band, Judgement};
 use crate::detection::{Description, Verdicts};
 
 pub(crate) fn find(name: &str) -> Option<Box<dyn Attack>> {
+    find_details(name).or_else(|| find_verdicts(name))
+}
+
+fn find_details(name: &str) -> Option<Box<dyn Attack>> {
+    let change: fn(&mut Judgement) = match name {
+        "few-reasons" => |told| told.reasons.truncate(told.reasons.len() / 2 + 1),
+        "many-reasons" => |told| told.reasons.extend_from_within(..),
+        "few-bands" => |told| drop(told.bands.pop()),
+        "many-bands" => |told| told.bands.push(band(-1.0, 1.0)),
+        "crossed-bands" => |told| told.bands.fill(band(1.0, -1.0)),
+        "infinite-bands" => |told| told.bands.fill(band(-1.0, f64::INFINITY)),
+        _ => return None,
+    };
+    Some(Box::new(WrongDetails(change)))
+}
+
+fn band(lower: f64, upper: f64) -> Band {
+    Band { expected: 0.0, lower, upper }
+}
+
+fn find_verdicts(name: &str) -> Option<Box<dyn Attack>> {
     let change: fn(&mut Verdicts) = match name {
         "short" => |told| told.scores.truncate(told.scores.len().saturating_sub(1)),
         "long" => |told| told.scores.push(0.0),
@@ -24,6 +46,15 @@ struct Wrong(fn(&mut Verdicts));
 
 impl Attack for Wrong {
     fn verdicts(&self, mut honest: Verdicts) -> Verdicts {
+        (self.0)(&mut honest);
+        honest
+    }
+}
+
+struct WrongDetails(fn(&mut Judgement));
+
+impl Attack for WrongDetails {
+    fn judgement(&self, mut honest: Judgement) -> Judgement {
         (self.0)(&mut honest);
         honest
     }

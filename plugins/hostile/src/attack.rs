@@ -1,5 +1,6 @@
 //! What all attacks have in common: in which call they happen, and what they change.
 
+use crate::details::Judgement;
 use crate::detection::{Description, Verdicts};
 
 /// A call of the host's.
@@ -55,6 +56,11 @@ pub(crate) trait Attack {
     /// What it thinks of a batch, made of what it should think.
     fn verdicts(&self, honest: Verdicts) -> Verdicts {
         honest
+    }
+
+    /// The same with details.
+    fn judgement(&self, honest: Judgement) -> Judgement {
+        Judgement { verdicts: self.verdicts(honest.verdicts), ..honest }
     }
 
     /// What it knows, made of what it should say.

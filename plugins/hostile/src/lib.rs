@@ -24,9 +24,9 @@ mod traps;
 use std::cell::Cell;
 
 use attack::{Attack, Call};
-use exports::qualm::detector::detection;
+use exports::qualm::detector::{details, detection};
 
-wit_bindgen::generate!({ path: "../../wit", world: "plugin" });
+wit_bindgen::generate!({ path: "../../wit", world: "detailed-plugin" });
 
 /// Makes an attack of this name, if there is one.
 type Find = fn(&str) -> Option<Box<dyn Attack>>;
@@ -58,6 +58,50 @@ impl Detector {
         if let Some(attack) = &self.attack {
             attack.act(call);
         }
+    }
+}
+
+impl Detector {
+    /// What `observe` answers, with its details.
+    fn judge(
+        &self,
+        batch: &detection::Observations,
+        wanted: details::Wanted,
+    ) -> Result<details::Judgement, detection::Error> {
+        let values = &batch.values;
+        let honest = details::Judgement {
+            verdicts: detection::Verdicts {
+                scores: values.iter().map(|value| value.abs()).collect(),
+                contributions: if wanted.contributions { values.clone() } else { Vec::new() },
+            },
+            reasons: values.iter().map(|_| details::Reason::OutsideBand).collect(),
+            bands: if wanted.bands { values.iter().map(band).collect() } else { Vec::new() },
+        };
+        let Some(attack) = &self.attack else { return Ok(honest) };
+        if self.patience.get() > 0 {
+            self.patience.set(self.patience.get() - 1);
+            return Ok(honest);
+        }
+        attack.act(Call::Observe { time: batch.timestamps.first().copied().unwrap_or_default() });
+        match attack.refusal(Call::OBSERVE) {
+            Some(why) => Err(detection::Error::Internal(why)),
+            None => Ok(attack.judgement(honest)),
+        }
+    }
+}
+
+/// Within 1 of nothing all is ordinary.
+fn band(_: &f64) -> details::Band {
+    details::Band { expected: 0.0, lower: -1.0, upper: 1.0 }
+}
+
+impl details::Guest for Component {
+    fn observe(
+        of: detection::DetectorBorrow<'_>,
+        batch: detection::Observations,
+        wanted: details::Wanted,
+    ) -> Result<details::Judgement, detection::Error> {
+        of.get::<Detector>().judge(&batch, wanted)
     }
 }
 
@@ -94,19 +138,7 @@ impl detection::GuestDetector for Detector {
     }
 
     fn observe(&self, batch: detection::Observations, explain: bool) -> Result<detection::Verdicts, detection::Error> {
-        let contributions = if explain { batch.values.clone() } else { Vec::new() };
-        let honest =
-            detection::Verdicts { scores: batch.values.iter().map(|value| value.abs()).collect(), contributions };
-        let Some(attack) = &self.attack else { return Ok(honest) };
-        if self.patience.get() > 0 {
-            self.patience.set(self.patience.get() - 1);
-            return Ok(honest);
-        }
-        attack.act(Call::Observe { time: batch.timestamps.first().copied().unwrap_or_default() });
-        match attack.refusal(Call::OBSERVE) {
-            Some(why) => Err(detection::Error::Internal(why)),
-            None => Ok(attack.verdicts(honest)),
-        }
+        Ok(self.judge(&batch, details::Wanted { contributions: explain, bands: false })?.verdicts)
     }
 
     fn forget(&self, _: Vec<u32>) {

@@ -2,9 +2,9 @@
 
 use super::form::{Form, Parts};
 use super::*;
-use crate::Detector;
 use crate::trained::Kernel;
 use crate::trained::calibrate::Threshold;
+use crate::{Detector, Wanted};
 
 /// Random numbers: xorshift64*.
 pub(crate) struct Random(pub(crate) u64);
@@ -74,7 +74,7 @@ fn fitted(train: &[f64], features: usize, scaling: Scaling, parameters: &Paramet
 fn observed(detector: &mut dyn Detector, values: &[f64]) -> crate::Verdicts {
     let count = values.len() / detector.describe().features as usize;
     let batch = Batch { series: &vec![0; count], times: &vec![0; count], values };
-    detector.observe(batch, true).unwrap()
+    detector.observe(batch, Wanted::CONTRIBUTIONS).unwrap()
 }
 
 /// Each index with each way to add up errors, and what else changes the way of a row.

@@ -18,7 +18,7 @@ mod tuning;
 pub use tuning::Tuning;
 
 use crate::model::{Model, Writer};
-use crate::{Batch, Description, Detector, Error, Verdicts};
+use crate::{Batch, Description, Detector, Error, Reason, Verdicts, Wanted};
 use series::{Series, Shared};
 
 /// The name of this kind of detector.
@@ -164,19 +164,31 @@ impl Detector for Streaming {
         }
     }
 
-    fn observe(&mut self, batch: Batch<'_>, explain: bool) -> Result<Verdicts, Error> {
+    fn observe(&mut self, batch: Batch<'_>, wanted: Wanted) -> Result<Verdicts, Error> {
         let rows = batch.rows(1)?;
         let Self { parameters, shared, pages } = self;
         let mut scores = Vec::with_capacity(rows);
-        let mut contributions = Vec::with_capacity(if explain { rows } else { 0 });
+        let mut contributions = Vec::with_capacity(if wanted.contributions { rows } else { 0 });
+        let mut bands = Vec::with_capacity(if wanted.bands { rows } else { 0 });
+        let mut reasons = Vec::new(); // most batches have none
         for ((&number, &time), &value) in batch.series.iter().zip(batch.times).zip(batch.values) {
-            let verdict = series_mut(pages, number).observe(parameters, shared, time, value);
+            let verdict = series_mut(pages, number).observe(parameters, shared, time, value, wanted.bands);
+            if verdict.reason != Reason::None {
+                reasons.resize(scores.len(), Reason::None);
+                reasons.push(verdict.reason);
+            }
             scores.push(verdict.score);
-            if explain {
+            if wanted.contributions {
                 contributions.push(if verdict.score > 1.0 { verdict.deviation } else { 0.0 });
             }
+            if wanted.bands {
+                bands.push(verdict.band);
+            }
         }
-        Ok(Verdicts { scores, contributions })
+        if !reasons.is_empty() {
+            reasons.resize(rows, Reason::None);
+        }
+        Ok(Verdicts { scores, contributions, reasons, bands })
     }
 
     fn forget(&mut self, series: &[u32]) {

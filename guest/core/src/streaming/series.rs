@@ -17,6 +17,7 @@ use super::signal::{Row, Signal};
 use super::tail::{EVENT, Rarity, Tail};
 use super::tuning::Tuning;
 use crate::math::{ln, max, min, octaves};
+use crate::{Band, Reason};
 
 /// Rows that a scale remembers.
 const SCALE_ROWS: f64 = 5000.0;
@@ -47,6 +48,9 @@ const NOVEL: usize = 4;
 const STUCK: usize = 5;
 const LOOKS: usize = 6;
 
+/// So many scales from what is expected, a value is still ordinary.
+const BAND: f64 = 4.0;
+
 /// What the detector thinks of one observation.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Verdict {
@@ -54,10 +58,14 @@ pub(super) struct Verdict {
     pub(super) score: f64,
     /// Signed distance from what was expected, in the metric's own unit, of a counter per second; NaN where not scored.
     pub(super) deviation: f64,
+    /// Why, while an incident goes on.
+    pub(super) reason: Reason,
+    /// Where asked for, what would have been ordinary.
+    pub(super) band: Band,
 }
 
 impl Verdict {
-    const NONE: Self = Self { score: f64::NAN, deviation: f64::NAN };
+    const NONE: Self = Self { score: f64::NAN, deviation: f64::NAN, reason: Reason::None, band: Band::UNKNOWN };
 }
 
 /// What all series share.
@@ -144,6 +152,14 @@ pub(super) struct Series {
     season: Option<Box<Season>>,
 }
 
+impl Usual {
+    /// What is ordinary.
+    fn band(&self) -> Band {
+        let Self { value, scale, .. } = *self;
+        Band { expected: value, lower: value - BAND * scale, upper: value + BAND * scale }
+    }
+}
+
 /// What a row shows.
 struct Looks {
     /// Nats by look.
@@ -189,13 +205,22 @@ impl Series {
         self.season.is_some()
     }
 
-    /// Scores a value and then learns from it. Times are in nanoseconds and may stand still or go backwards.
-    pub(super) fn observe(&mut self, p: &Parameters, shared: &mut Shared, time_ns: i64, value: f64) -> Verdict {
+    /// Scores a value and then learns from it. Times are in nanoseconds and may stand still or go backwards. The band is
+    /// worked out where it is `banded`.
+    pub(super) fn observe(
+        &mut self,
+        p: &Parameters,
+        shared: &mut Shared,
+        time_ns: i64,
+        value: f64,
+        banded: bool,
+    ) -> Verdict {
         if !value.is_finite() {
             return Verdict::NONE;
         }
         let value = value.clamp(-MAX_VALUE, MAX_VALUE);
-        let value = match self.counter.read(time_ns, value) {
+        let reading = self.counter.read(time_ns, value);
+        let value = match reading {
             Reading::Level => value,
             Reading::Rate(rate) => min(rate, MAX_VALUE), // in a nanosecond a large rise is infinitely fast
             Reading::Nothing => return Verdict::NONE,
@@ -232,7 +257,25 @@ impl Series {
         if !scored {
             return Verdict::NONE;
         }
-        Verdict { score: self.judge(shared, &looks), deviation: rest }
+        let score = self.judge(shared, &looks);
+        let reason = match self.reason() {
+            Reason::None => Reason::None,
+            _ if matches!(reading, Reading::Rate(_)) => Reason::Rate,
+            reason => reason,
+        };
+        let band = if banded { usual.band() } else { Band::UNKNOWN };
+        Verdict { score, deviation: rest, reason, band }
+    }
+
+    /// Why the incident that goes on was reported.
+    fn reason(&self) -> Reason {
+        match usize::from(self.cause) {
+            JUMP => Reason::OutsideBand,
+            NOVEL => Reason::Novel,
+            STUCK => Reason::Stuck,
+            LOOKS => Reason::None,
+            _ => Reason::LevelShift,
+        }
     }
 
     /// Whether an incident goes on.
@@ -537,7 +580,7 @@ mod tests {
         }
 
         fn at(&mut self, time_ns: i64, value: f64) -> Verdict {
-            self.0.observe(&self.1, &mut self.2, time_ns, value)
+            self.0.observe(&self.1, &mut self.2, time_ns, value, true)
         }
 
         /// Uniform in (0, 1).
@@ -739,6 +782,48 @@ mod tests {
             most = max(most, score);
         }
         assert!(most > 1.0);
+    }
+
+    #[test]
+    fn each_look_has_its_reason_and_what_is_over_has_none() {
+        // The reason of the first score above 1 after so much of what is ordinary.
+        let reason = |ordinary: &dyn Fn(&mut Run, i64) -> f64, odd: &dyn Fn(&mut Run, i64) -> f64| {
+            let mut run = Run::new(USUAL);
+            for at in 0..4000 {
+                let value = ordinary(&mut run, at);
+                let verdict = run.at(at * MINUTE, value);
+                let quiet = verdict.score.is_nan() || verdict.score <= QUIET;
+                assert!(!quiet || verdict.reason == Reason::None, "{verdict:?}");
+            }
+            let first = (4000..4400).find_map(|at| {
+                let value = odd(&mut run, at);
+                Some(run.at(at * MINUTE, value)).filter(|verdict| verdict.score > 1.0)
+            });
+            first.expect("it is an anomaly").reason
+        };
+        let noise = |run: &mut Run, _| 10.0 + run.uniform();
+        assert_eq!(reason(&noise, &|_, _| 10.5), Reason::Stuck);
+        assert_eq!(reason(&noise, &|run, _| 10.6 + 0.4 * run.uniform()), Reason::LevelShift);
+        assert!(matches!(reason(&noise, &|_, _| 30.0), Reason::OutsideBand | Reason::Novel));
+        let count = |_: &mut Run, at: i64| (at * 100 + at % 3) as f64;
+        assert_eq!(reason(&count, &|_, at| (at * 100 + (at - 3999) * 9000) as f64), Reason::Rate);
+    }
+
+    #[test]
+    fn a_band_holds_what_is_ordinary_and_is_of_scored_rows_alone() {
+        let mut run = Run::new(USUAL);
+        let (mut scored, mut within) = (0, 0);
+        for at in 0..4000 {
+            let value = 10.0 + run.uniform();
+            let Verdict { score, band: Band { expected, lower, upper }, .. } = run.at(at * MINUTE, value);
+            assert_eq!(score.is_nan(), expected.is_nan() && lower.is_nan() && upper.is_nan());
+            if !score.is_nan() {
+                scored += 1;
+                within += usize::from((lower..=upper).contains(&value));
+                assert!(lower <= expected && expected <= upper && upper < lower + 5.0, "{lower} {expected} {upper}");
+            }
+        }
+        assert!(scored > 3800 && within >= scored * 999 / 1000, "{within} of {scored}");
     }
 
     #[test]

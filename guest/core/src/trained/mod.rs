@@ -21,7 +21,7 @@ mod state;
 pub(crate) mod whiten;
 
 use crate::model::{Model, Writer};
-use crate::{Batch, Description, Detector, Error, Verdicts};
+use crate::{Batch, Description, Detector, Error, Verdicts, Wanted};
 use calibrate::{Calibration, Threshold};
 use front::{Front, Stages};
 use level::Level;
@@ -305,9 +305,10 @@ impl Detector for Trained {
         }
     }
 
-    fn observe(&mut self, batch: Batch<'_>, explain: bool) -> Result<Verdicts, Error> {
+    /// It gives no reasons and no bands: its rows have several values, whose contributions say more.
+    fn observe(&mut self, batch: Batch<'_>, wanted: Wanted) -> Result<Verdicts, Error> {
         let mut left = self.kernel.most_explained();
-        self.run(batch, explain, &mut |_, score| {
+        self.run(batch, wanted.contributions, &mut |_, score| {
             let explained = score > 1.0 && left > 0;
             left -= usize::from(explained);
             explained
@@ -370,7 +371,7 @@ impl Trained {
             }
             scores.push(score);
         }
-        Ok(Verdicts { scores, contributions })
+        Ok(Verdicts { scores, contributions, ..Verdicts::default() })
     }
 }
 

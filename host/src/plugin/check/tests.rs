@@ -2,6 +2,7 @@
 
 use std::sync::OnceLock;
 
+use qualm_stream::Verdicts;
 use serde_json::json;
 
 use super::*;
@@ -145,7 +146,8 @@ fn what_hardly_runs_is_found_out_too() {
 
 #[test]
 fn answers_that_differ_in_one_bit_are_not_the_same() {
-    let answer = |score: f64, share: f64| qualm_stream::Verdicts { scores: vec![score], contributions: vec![share] };
+    let answer =
+        |score: f64, share: f64| Verdicts { scores: vec![score], contributions: vec![share], ..Verdicts::default() };
     assert!(subject::same(&answer(f64::NAN, 1.0), &answer(-f64::NAN, 1.0), "NaN").is_ok());
     assert!(subject::same(&answer(0.0, 1.0), &answer(-0.0, 1.0), "zeros").is_err());
     assert!(subject::same(&answer(1.0, 1.0), &answer(1.0, 1.0_f64.next_up()), "shares").is_err());

@@ -1,7 +1,7 @@
 //! What scores: a detector with one model, wherever it runs.
 
 use qualm_bundle::{Bundle, runtime};
-use qualm_core::Detector;
+use qualm_core::{Detector, Wanted};
 use qualm_stream::{Rows, Verdicts};
 
 /// A detector with its model.
@@ -49,9 +49,10 @@ struct InProcess(Box<dyn Detector>);
 impl Engine for InProcess {
     fn score(&mut self, rows: &Rows, explain: bool, verdicts: &mut Verdicts) -> Result<(), String> {
         let batch = qualm_core::Batch { series: &rows.series, times: &rows.times, values: &rows.values };
-        let qualm_core::Verdicts { scores, contributions } =
-            self.0.observe(batch, explain).map_err(|error| error.to_string())?;
-        *verdicts = Verdicts { scores, contributions };
+        let wanted = Wanted { contributions: explain, bands: false };
+        let qualm_core::Verdicts { scores, contributions, .. } =
+            self.0.observe(batch, wanted).map_err(|error| error.to_string())?;
+        *verdicts = Verdicts { scores, contributions, ..Verdicts::default() };
         Ok(())
     }
 

@@ -154,7 +154,7 @@ impl Shared {
 impl Scored {
     /// Adds a slice's verdicts.
     fn take(&mut self, verdicts: &Verdicts, rows: usize, width: usize, explain: bool) -> Result<(), String> {
-        let Verdicts { scores, contributions } = verdicts;
+        let Verdicts { scores, contributions, .. } = verdicts;
         if scores.len() != rows || (explain && contributions.len() != rows * width) {
             return Err(format!("{} scores and {} contributions for {rows} rows", scores.len(), contributions.len()));
         }

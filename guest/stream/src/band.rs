@@ -1,0 +1,96 @@
+//! What a detector would have called ordinary, and how it is written.
+
+use std::io::Write as _;
+
+/// What would have been ordinary for a row of one value: in the metric's own unit, of a counter per second. Each number is
+/// finite, or NaN where it is not known.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Band {
+    /// The value that was expected.
+    pub expected: f64,
+    /// The least ordinary value.
+    pub lower: f64,
+    /// The greatest ordinary value.
+    pub upper: f64,
+}
+
+/// The steps in which a band is told: a thousandth of its width, or up to ten times less. Nobody sees more of it in a plot, and
+/// each digit costs storage in every row.
+const STEPS: f64 = 1e3;
+
+/// Powers of ten that doubles hold exactly, which makes a rounded number the double that is nearest to its digits.
+const EXACT: f64 = 22.0;
+
+impl Band {
+    /// Nothing is known.
+    pub const UNKNOWN: Self = Self { expected: f64::NAN, lower: f64::NAN, upper: f64::NAN };
+
+    /// Whether anything is known.
+    #[must_use]
+    pub fn is_known(self) -> bool {
+        self.expected.is_finite() || self.lower.is_finite() || self.upper.is_finite()
+    }
+
+    /// What is known of it, as it is told: each number with its name.
+    pub(crate) fn told(self) -> impl Iterator<Item = (&'static str, f64)> {
+        let Self { expected, lower, upper } = self;
+        let power = libm::floor(libm::log10((upper - lower) / STEPS));
+        let rounded = move |value: f64| {
+            let at = libm::pow(10.0, power.abs());
+            let rounded = if power < 0.0 { libm::round(value * at) / at } else { libm::round(value / at) * at };
+            // A band without a width, or one that is too wide or too narrow for this, is told as it is.
+            if power.abs() <= EXACT && rounded.is_finite() { rounded + 0.0 } else { value }
+        };
+        let known = [("expected", expected), ("lower", lower), ("upper", upper)];
+        known.into_iter().filter(|(_, value)| value.is_finite()).map(move |(name, value)| (name, rounded(value)))
+    }
+}
+
+/// Appends a number with the fewest digits that read back as it.
+pub(crate) fn write_number(out: &mut Vec<u8>, value: f64) {
+    // Writing to memory does not fail.
+    let _infallible = match value.abs() {
+        0.0 | 1e-5..1e15 => write!(out, "{value}"),
+        _ => write!(out, "{value:e}"),
+    };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(expected: f64, lower: f64, upper: f64) -> String {
+        let mut out = Vec::new();
+        for (name, value) in (Band { expected, lower, upper }).told() {
+            out.extend_from_slice(format!("{name}=").as_bytes());
+            write_number(&mut out, value);
+            out.push(b' ');
+        }
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn digits_go_by_the_width() {
+        let third = 1.0 / 3.0;
+        assert_eq!(told(third, 0.0, 1.0), "expected=0.333 lower=0 upper=1 ");
+        assert_eq!(
+            told(1e9 + third, 1e9, 1e9 + 2.0 * third),
+            "expected=1000000000.3333 lower=1000000000 upper=1000000000.6667 "
+        );
+        assert_eq!(told(1234.567, -98765.4, 98765.4), "expected=1200 lower=-98800 upper=98800 ");
+        assert_eq!(told(-1e-9, -1e-6, 1e-6), "expected=-1e-9 lower=-1e-6 upper=1e-6 ");
+        assert_eq!(told(-0.0, -1.0, 1.0), "expected=0 lower=-1 upper=1 ");
+    }
+
+    #[test]
+    fn what_cannot_be_rounded_is_told_as_it_is_and_what_is_not_known_is_not() {
+        let third = 1.0 / 3.0;
+        assert_eq!(
+            told(third, third, third),
+            "expected=0.3333333333333333 lower=0.3333333333333333 upper=0.3333333333333333 "
+        );
+        assert_eq!(told(0.5e300, -1e300, 1e300), "expected=5e299 lower=-1e300 upper=1e300 ");
+        assert_eq!(told(f64::NAN, f64::NAN, third), "upper=0.3333333333333333 ");
+        assert_eq!(told(f64::INFINITY, f64::NAN, f64::NEG_INFINITY), "");
+    }
+}
