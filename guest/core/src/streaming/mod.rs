@@ -7,11 +7,16 @@
 //! incident is reported once, with a score above 1; while it goes on its rows have more than ½.
 
 mod counter;
+mod judge;
 mod level;
+mod looks;
+mod means;
+mod range;
 mod record;
 mod season;
 mod series;
 mod signal;
+mod stuck;
 mod tail;
 mod tuning;
 
@@ -25,10 +30,10 @@ use series::{Series, Shared};
 pub const KIND: &str = "streaming";
 
 /// The version of the mathematics: it changes when the same rows may get other scores.
-const VERSION: &str = "3";
+const VERSION: &str = "4";
 
 /// The first bytes of saved state: who wrote it, and which layout follows.
-const STATE: &[u8; 8] = b"qualm-s3";
+const STATE: &[u8; 8] = b"qualm-s4";
 
 /// Series in a page of state. State grows a page at a time and is never moved: growing costs the same however much
 /// there is.
@@ -144,10 +149,15 @@ impl Streaming {
 /// The state of a series, made where there is none yet.
 fn series_mut(pages: &mut Vec<Box<[Series]>>, number: u32) -> &mut Series {
     let page = number as usize / PAGE;
-    while pages.len() <= page {
-        pages.push(vec![Series::new(); PAGE].into_boxed_slice());
+    if pages.len() <= page {
+        grow(pages, page + 1);
     }
     &mut pages[page][number as usize % PAGE]
+}
+
+#[cold]
+fn grow(pages: &mut Vec<Box<[Series]>>, to: usize) {
+    pages.resize_with(to, || vec![Series::new(); PAGE].into_boxed_slice());
 }
 
 impl Detector for Streaming {

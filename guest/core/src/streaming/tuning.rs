@@ -77,7 +77,7 @@ impl Tuning {
         prior_rows: 500.0,
         prior_share: 0.1,
         by_time: 0.4,
-        slack: 1.4,
+        slack: 1.22,
         learned: 0.05,
         early: 0.5,
         early_rows: 500.0,
