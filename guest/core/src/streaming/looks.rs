@@ -1,11 +1,11 @@
 //! The looks at a row: what each is called, what it is worth, and which of them see something.
 
 /// The means are the first looks.
-pub(super) const MEANS: usize = 3;
-pub(super) const JUMP: usize = 3;
-pub(super) const NOVEL: usize = 4;
-pub(super) const STUCK: usize = 5;
-pub(super) const LOOKS: usize = 6;
+pub(super) const MEANS: usize = 2;
+pub(super) const JUMP: usize = 2;
+pub(super) const NOVEL: usize = 3;
+pub(super) const STUCK: usize = 4;
+pub(super) const LOOKS: usize = 5;
 
 /// What the looks see of a row. Most rows are ordinary by all of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]

@@ -1,8 +1,8 @@
 //! `streaming`: the detector that needs no training.
 //!
 //! Each series has a level and scale that forget with time ([`level`]), and a profile of the day once that explains it
-//! ([`season`]); a counter's rate is looked at in place of its values ([`counter`]). Six looks at what is left, from the
-//! jump of one row to the mean of 64, are each held against how often the series itself has been so far out ([`tail`]). The
+//! ([`season`]); a counter's rate is looked at in place of its values ([`counter`]). Five looks at what is left, from the
+//! jump of one row to the mean of 32, are each held against how often the series itself has been so far out ([`tail`]). The
 //! rarest makes the score ([`series`]), in units of the wanted false-alarm rate's: 1 is where that rate is aimed at. An
 //! incident is reported once, with a score above 1; while it goes on its rows have more than ½.
 

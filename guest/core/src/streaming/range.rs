@@ -45,11 +45,6 @@ impl Range {
         }
     }
 
-    /// Whether it was never below 0.
-    pub(super) fn is_positive(&self) -> bool {
-        self.low >= 0.0
-    }
-
     pub(super) fn tail(&mut self) -> &mut Tail {
         &mut self.tail
     }

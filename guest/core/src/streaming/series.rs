@@ -1,8 +1,8 @@
 //! One series of the streaming detector: how unusual a value is, as one score.
 //!
 //! A value is compared with what is expected of it, by the time of day where that explains the series ([`super::season`]),
-//! else by its level ([`super::level`]). Six looks at the rest, each with how rare it is in the series' own history
-//! ([`super::tail`]): its mean over 4, 16 and 64 rows ([`super::means`]), its distance from a quick mean
+//! else by its level ([`super::level`]). Five looks at the rest, each with how rare it is in the series' own history
+//! ([`super::tail`]): its mean over 4 and 32 rows ([`super::means`]), its distance from a quick mean
 //! ([`super::signal`]), how far the value lies beyond all that the series ever had ([`super::range`]), and for how long it
 //! has been the very same ([`super::stuck`]).
 //!
@@ -62,14 +62,14 @@ pub(super) struct Shared {
 
 impl Shared {
     pub(super) fn new(p: &Parameters, tuning: Tuning, seasons: usize) -> Self {
-        let [short, middle, long] = tuning.means.map(|rows| Hold::new(max(tuning.hold, 2.0 * rows)));
+        let [short, long] = tuning.means.map(|rows| Hold::new(max(tuning.hold, 2.0 * rows)));
         let hold = Hold::new(tuning.hold);
         Self {
             tuning,
             decay: Decay::default(),
             seasons,
             bar: Bar::new(p, &tuning),
-            holds: [short, middle, long, hold, hold, hold],
+            holds: [short, long, hold, hold, hold],
             gains: tuning.means.map(|rows| 1.0 / rows),
             time: (0, Time::new(0)),
         }

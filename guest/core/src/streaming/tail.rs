@@ -163,20 +163,6 @@ impl Curve {
         let far = f64::from(distance);
         here * libm::exp2(slope * octaves_in) + self.prior / (far * far * far)
     }
-
-    /// The distance from which on events are as rare as so many nats: the inverse of [`nats`](Self::nats), to a hundredth.
-    pub(super) fn distance(&self, nats: f64) -> f32 {
-        let allowed = self.rows * libm::exp(-nats);
-        let (mut near, mut far) = (LEAST, LEAST);
-        while far < FARTHEST && self.events(far) > allowed {
-            (near, far) = (far, 2.0 * far);
-        }
-        while far - near > 0.01 * near {
-            let middle = 0.5 * (near + far);
-            *if self.events(middle) > allowed { &mut near } else { &mut far } = middle;
-        }
-        far
-    }
 }
 
 impl Tail {
@@ -265,9 +251,8 @@ impl Tail {
     }
 }
 
-/// The highest level, and a distance that is beyond all that matters.
+/// The highest level.
 const LAST: f32 = (1_u32 << LEVELS) as f32;
-const FARTHEST: f32 = 1e6;
 
 /// The highest of the levels below `to`.
 fn reached(to: u8) -> f32 {
@@ -313,17 +298,6 @@ mod tests {
             before = nats;
         }
         assert!(before > 10.0, "{before}");
-    }
-
-    #[test]
-    fn a_distance_is_found_by_its_nats() {
-        let curve = seen(9.0, 300, 20_000).counts.curve(20_000.0, &T);
-        for nats in [6.0, 7.0, 9.0, 12.0] {
-            let distance = curve.distance(nats);
-            assert!(curve.nats(distance) >= nats && curve.nats(distance / 1.02) < nats, "{nats}: {distance}");
-        }
-        assert_eq!(curve.distance(0.0).to_bits(), LEAST.to_bits());
-        assert!(curve.distance(1e3) >= FARTHEST);
     }
 
     #[test]
