@@ -16,6 +16,7 @@ use super::season::{Season, Seen, Time, Usual};
 use super::signal::{Row, Signal};
 use super::tail::{EVENT, Rarity, Tail};
 use super::tuning::Tuning;
+use super::zone::Clock;
 use crate::math::{ln, max, min, octaves};
 
 /// Rows that a scale remembers.
@@ -61,7 +62,7 @@ impl Verdict {
 }
 
 /// What all series share.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Shared {
     pub(super) tuning: Tuning,
     pub(super) decay: Decay,
@@ -75,7 +76,8 @@ pub(super) struct Shared {
     reported: f32,
     /// Gains of the means.
     gains: [f32; MEANS],
-    /// The time of the last row: rows of a batch often share it.
+    /// Local time, and the time of the last row: rows of a batch often share it.
+    clock: Clock,
     time: (i64, Time),
 }
 
@@ -84,6 +86,8 @@ impl Shared {
         let after = |half: f32| libm::exp2(-1.0 / f64::from(half));
         let [short, middle, long] = tuning.means.map(|rows| after(max(tuning.hold, 2.0 * rows)) as f32);
         let hold = after(tuning.hold) as f32;
+        let mut clock = Clock::new(p.zone.clone());
+        let time = (0, Time::new(0, &mut clock));
         Self {
             tuning,
             decay: Decay::default(),
@@ -93,13 +97,14 @@ impl Shared {
             keep: [short, middle, long, hold, hold, hold],
             reported: after(tuning.reported_half) as f32,
             gains: tuning.means.map(|rows| 1.0 / rows),
-            time: (0, Time::new(0)),
+            clock,
+            time,
         }
     }
 
     fn time(&mut self, time_ns: i64) -> Time {
         if self.time.0 != time_ns {
-            self.time = (time_ns, Time::new(time_ns));
+            self.time = (time_ns, Time::new(time_ns, &mut self.clock));
         }
         self.time.1
     }
@@ -516,15 +521,17 @@ fn begins(time_ns: i64, value: f64, last: f64) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Zone;
     use super::*;
 
     const MINUTE: i64 = 60_000_000_000;
     const YEAR: i64 = 525_600 * MINUTE;
     /// Half-life of an hour, rows of a minute.
-    const QUICK: Parameters = Parameters { half_life: 3600.0, false_alarm_rate: 1e-4, min_samples: 7 };
+    const QUICK: Parameters = Parameters { half_life: 3600.0, false_alarm_rate: 1e-4, min_samples: 7, zone: Zone::UTC };
 
     /// Half-life of three days, as for daily swings.
-    const USUAL: Parameters = Parameters { half_life: 259_200.0, false_alarm_rate: 1e-4, min_samples: 100 };
+    const USUAL: Parameters =
+        Parameters { half_life: 259_200.0, false_alarm_rate: 1e-4, min_samples: 100, zone: Zone::UTC };
 
     const T: Tuning = Tuning::SHIPPED;
 
@@ -533,7 +540,8 @@ mod tests {
 
     impl Run {
         fn new(parameters: Parameters) -> Self {
-            Self(Series::new(), parameters, Shared::new(&parameters, T, 1), 1)
+            let shared = Shared::new(&parameters, T, 1);
+            Self(Series::new(), parameters, shared, 1)
         }
 
         fn at(&mut self, time_ns: i64, value: f64) -> Verdict {
@@ -733,7 +741,7 @@ mod tests {
         run.alarms(0, 500, 0.0);
         let mut most = 0.0;
         for i in 0..2000 {
-            let score = Run(run.0.clone(), QUICK, run.2, 1).at(500 * MINUTE, 8.0 + f64::from(i) * 0.02).score;
+            let score = Run(run.0.clone(), QUICK, run.2.clone(), 1).at(500 * MINUTE, 8.0 + f64::from(i) * 0.02).score;
             // But for the liveliness, which may reach where it once was.
             assert!(score > most - 0.1 && (i == 0 || score - most < 0.3), "{i}: {most} {score}");
             most = max(most, score);
@@ -788,7 +796,7 @@ mod tests {
             early += usize::from(run.at(i * 5 * MINUTE, value).score > 1.0);
         }
         assert!(early <= 2, "{early}");
-        let mut without = Run(run.0.clone(), USUAL, run.2, run.3);
+        let mut without = Run(run.0.clone(), USUAL, run.2.clone(), run.3);
         without.0.season = None;
         without.2.seasons = 0;
         // The trough's value, reached as smoothly as ever, but at the time of the peak.
