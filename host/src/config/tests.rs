@@ -161,20 +161,6 @@ fn errors_name_the_place_and_what_would_be_right() {
         ("[[detector]]\nmin_samples = -1", "q.toml:2", "-1"),
         ("[[detector]]\nmin_samples = \"10\"", "q.toml:2", "`\"10\"` must be a number, without quotes"),
         ("[[detector]]\nhalf_life = 72", "q.toml:2", "`72` must be in quotes, with its unit"),
-        ("[[detector]]\ntimezone = \"Europe/Belin\"", "q.toml:2", "no time zone; did you mean `Europe/Berlin`"),
-        (
-            "[[detector]]\ntimezone = \"nowhere at all\"",
-            "q.toml:2",
-            "wikipedia.org/wiki/List_of_tz_database_time_zones",
-        ),
-        ("[[detector]]\ntimezone = 2", "q.toml:2", "`2` must be in quotes"),
-        ("[[detector]]\ntime_zone = \"UTC\"", "q.toml:2", "did you mean `timezone`?"),
-        ("[[detector]]\nmodel = \"m\"\ntimezone = \"Asia/Tokyo\"", "q.toml", "`timezone` is of no use beside `model`"),
-        (
-            "[[detector]]\nkind = \"ensemble\"\ntimezone = \"Asia/Tokyo\"\nmembers = [{}, { name = \"b\" }]",
-            "q.toml",
-            "`timezone` is of no use beside an ensemble",
-        ),
         ("[[detector]]\nmodel = \"m\"\nmin_samples = 7", "q.toml", "`min_samples` is of no use beside `model`"),
         ("[[detector]]\nmodel = \"ftp://m\"", "q.toml", "`ftp` is not known"),
         ("[[detector]]\nsustained = \"5\"", "q.toml", "like \"3 of 5\""),
@@ -231,6 +217,29 @@ fn errors_name_the_place_and_what_would_be_right() {
     }
     let error = Config::read(Path::new("/no/such/file.toml")).unwrap_err().to_string();
     assert!(error.starts_with("/no/such/file.toml: ") && error.contains("--sample-config"), "{error}");
+}
+
+#[test]
+fn a_time_zone_that_cannot_be_is_an_error_that_says_what_would_be_right() {
+    for (text, place, what) in [
+        ("[[detector]]\ntimezone = \"Europe/Belin\"", "q.toml:2", "no time zone; did you mean `Europe/Berlin`"),
+        (
+            "[[detector]]\ntimezone = \"nowhere at all\"",
+            "q.toml:2",
+            "wikipedia.org/wiki/List_of_tz_database_time_zones",
+        ),
+        ("[[detector]]\ntimezone = 2", "q.toml:2", "`2` must be in quotes"),
+        ("[[detector]]\ntime_zone = \"UTC\"", "q.toml:2", "did you mean `timezone`?"),
+        ("[[detector]]\nmodel = \"m\"\ntimezone = \"Asia/Tokyo\"", "q.toml", "`timezone` is of no use beside `model`"),
+        (
+            "[[detector]]\nkind = \"ensemble\"\ntimezone = \"Asia/Tokyo\"\nmembers = [{}, { name = \"b\" }]",
+            "q.toml",
+            "`timezone` is of no use beside an ensemble",
+        ),
+    ] {
+        let error = parse(text).unwrap_err();
+        assert!(error.starts_with(place) && error.contains(what), "{text:?}: {error}");
+    }
 }
 
 #[test]
