@@ -19,8 +19,10 @@ mod signal;
 mod stuck;
 mod tail;
 mod tuning;
+mod zone;
 
 pub use tuning::Tuning;
+pub use zone::Zone;
 
 use crate::model::{Model, Writer};
 use crate::{Batch, Description, Detector, Error, Verdicts};
@@ -55,7 +57,7 @@ pub const SEASONS: usize = 32_768;
 const _: () = assert!(BYTES_PER_SEASON * SEASONS <= 40 << 20);
 
 /// What a user may set.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Parameters {
     /// Seconds after which an observation counts half.
     pub half_life: f64,
@@ -63,12 +65,14 @@ pub struct Parameters {
     pub false_alarm_rate: f64,
     /// Observations of a series before its first score.
     pub min_samples: u32,
+    /// Where days begin and end.
+    pub zone: Zone,
 }
 
 impl Default for Parameters {
     /// Measured on labelled metrics, half-lives of one to ten days are alike. With fewer rows than 100 the tail is a guess.
     fn default() -> Self {
-        Self { half_life: 3.0 * 86_400.0, false_alarm_rate: 1e-4, min_samples: 100 }
+        Self { half_life: 3.0 * 86_400.0, false_alarm_rate: 1e-4, min_samples: 100, zone: Zone::UTC }
     }
 }
 
@@ -79,7 +83,7 @@ impl Parameters {
     ///
     /// Names the parameter that is out of its range, and the range.
     pub fn check(&self) -> Result<(), (&'static str, &'static str)> {
-        let Self { half_life, false_alarm_rate, min_samples } = *self;
+        let Self { half_life, false_alarm_rate, min_samples, zone: _ } = *self;
         if !(half_life.is_finite() && half_life >= 1e-3) {
             return Err(("half_life", "must be a millisecond at least"));
         }
@@ -98,10 +102,11 @@ impl Parameters {
     /// The model that [`crate::open`] makes such a detector of.
     #[must_use]
     pub fn to_model(&self) -> Vec<u8> {
-        let Self { half_life, false_alarm_rate, min_samples } = self;
+        let Self { half_life, false_alarm_rate, min_samples, zone } = self;
         let mut model = Writer::default();
         model.set("kind", KIND).set("version", VERSION).set("half_life", half_life);
         model.set("false_alarm_rate", false_alarm_rate).set("min_samples", min_samples);
+        zone.put(&mut model);
         model.finish()
     }
 }
@@ -124,7 +129,8 @@ impl Streaming {
     /// The same with other constants, for measuring.
     #[must_use]
     pub fn with_tuning(parameters: Parameters, tuning: Tuning) -> Self {
-        Self { parameters, shared: Shared::new(&parameters, tuning, SEASONS), pages: Vec::new() }
+        let shared = Shared::new(&parameters, tuning, SEASONS);
+        Self { parameters, shared, pages: Vec::new() }
     }
 
     pub(crate) fn open(model: &Model<'_>) -> Result<Self, Error> {
@@ -136,6 +142,7 @@ impl Streaming {
             half_life: model.number("half_life")?,
             false_alarm_rate: model.number("false_alarm_rate")?,
             min_samples: model.number("min_samples")?,
+            zone: Zone::of(model)?,
         };
         parameters.check().map_err(|(name, range)| Error::BadModel(format!("its `{name}` {range}")))?;
         Ok(Self::new(parameters))
@@ -201,6 +208,7 @@ impl Detector for Streaming {
     fn save(&self, series: &[u32]) -> Vec<u8> {
         let mut state = Vec::with_capacity(STATE.len() + series.len() * BYTES_PER_SERIES);
         state.extend_from_slice(STATE);
+        self.parameters.zone.write(&mut state);
         for &number in series {
             match self.series(number) {
                 Some(known) => known.write(&mut state),
@@ -214,6 +222,11 @@ impl Detector for Streaming {
         let bad = |what: &str| Error::BadState(what.to_owned());
         let mut records =
             state.strip_prefix(STATE).ok_or_else(|| bad("it was not saved by this version of `streaming`"))?;
+        let zone = Zone::read(&mut records).ok_or_else(|| bad("it does not say where its days begin"))?;
+        if zone != self.parameters.zone.name() {
+            let now = self.parameters.zone.name();
+            return Err(Error::BadState(format!("its days are those of {zone}, and now those of {now} count")));
+        }
         let mut read = Vec::with_capacity(series.len());
         for _ in series {
             read.push(

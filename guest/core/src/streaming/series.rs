@@ -22,6 +22,7 @@ use super::signal::{Row, Signal};
 use super::stuck::Runs;
 use super::tail::{EVENT, Hold, Tail};
 use super::tuning::Tuning;
+use super::zone::Clock;
 use crate::math::{max, min};
 
 /// Rows that a scale remembers.
@@ -45,7 +46,7 @@ impl Verdict {
 }
 
 /// What all series share.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Shared {
     pub(super) tuning: Tuning,
     pub(super) decay: Decay,
@@ -56,7 +57,8 @@ pub(super) struct Shared {
     holds: [Hold; LOOKS],
     /// Gains of the means.
     gains: [f32; MEANS],
-    /// The time of the last row: rows of a batch often share it.
+    /// Local time, and the time of the last row: rows of a batch often share it.
+    clock: Clock,
     time: (i64, Time),
 }
 
@@ -64,6 +66,8 @@ impl Shared {
     pub(super) fn new(p: &Parameters, tuning: Tuning, seasons: usize) -> Self {
         let [short, long] = tuning.means.map(|rows| Hold::new(max(tuning.hold, 2.0 * rows)));
         let hold = Hold::new(tuning.hold);
+        let mut clock = Clock::new(p.zone.clone());
+        let time = (0, Time::new(0, &mut clock));
         Self {
             tuning,
             decay: Decay::default(),
@@ -71,13 +75,14 @@ impl Shared {
             bar: Bar::new(p, &tuning),
             holds: [short, long, hold, hold, hold],
             gains: tuning.means.map(|rows| 1.0 / rows),
-            time: (0, Time::new(0)),
+            clock,
+            time,
         }
     }
 
     fn time(&mut self, time_ns: i64) -> Time {
         if self.time.0 != time_ns {
-            self.time = (time_ns, Time::new(time_ns));
+            self.time = (time_ns, Time::new(time_ns, &mut self.clock));
         }
         self.time.1
     }
@@ -250,7 +255,9 @@ impl Series {
     /// Does something to each tail, given its look.
     fn tails(&mut self, mut f: impl FnMut(usize, &mut Tail)) {
         for (look, tails) in self.means.tails().iter_mut().enumerate() {
-            tails.iter_mut().for_each(|tail| f(look, tail));
+            for tail in tails {
+                f(look, tail);
+            }
         }
         self.jump.tails().into_iter().for_each(|tail| f(JUMP, tail));
         f(NOVEL, self.range.tail());

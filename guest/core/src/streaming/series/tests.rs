@@ -1,12 +1,14 @@
+use super::super::Zone;
 use super::*;
 
 const MINUTE: i64 = 60_000_000_000;
 const YEAR: i64 = 525_600 * MINUTE;
 /// Half-life of an hour, rows of a minute.
-const QUICK: Parameters = Parameters { half_life: 3600.0, false_alarm_rate: 1e-4, min_samples: 7 };
+const QUICK: Parameters = Parameters { half_life: 3600.0, false_alarm_rate: 1e-4, min_samples: 7, zone: Zone::UTC };
 
 /// Half-life of three days, as for daily swings.
-const USUAL: Parameters = Parameters { half_life: 259_200.0, false_alarm_rate: 1e-4, min_samples: 100 };
+const USUAL: Parameters =
+    Parameters { half_life: 259_200.0, false_alarm_rate: 1e-4, min_samples: 100, zone: Zone::UTC };
 
 const T: Tuning = Tuning::SHIPPED;
 
@@ -15,7 +17,8 @@ struct Run(Series, Parameters, Shared, u64);
 
 impl Run {
     fn new(parameters: Parameters) -> Self {
-        Self(Series::new(), parameters, Shared::new(&parameters, T, 1), 1)
+        let shared = Shared::new(&parameters, T, 1);
+        Self(Series::new(), parameters, shared, 1)
     }
 
     fn at(&mut self, time_ns: i64, value: f64) -> Verdict {
@@ -214,7 +217,7 @@ fn farther_beyond_everything_seen_scores_no_less() {
     run.alarms(0, 500, 0.0);
     let mut most = 0.0;
     for i in 0..2000 {
-        let score = Run(run.0.clone(), QUICK, run.2, 1).at(500 * MINUTE, 8.0 + f64::from(i) * 0.02).score;
+        let score = Run(run.0.clone(), QUICK, run.2.clone(), 1).at(500 * MINUTE, 8.0 + f64::from(i) * 0.02).score;
         // But for the liveliness, which may reach where it once was.
         assert!(score > most - 0.1 && (i == 0 || score - most < 0.3), "{i}: {most} {score}");
         most = max(most, score);
@@ -269,7 +272,7 @@ fn what_is_usual_by_day_is_new_at_night() {
         early += usize::from(run.at(i * 5 * MINUTE, value).score > 1.0);
     }
     assert!(early <= 2, "{early}");
-    let mut without = Run(run.0.clone(), USUAL, run.2, run.3);
+    let mut without = Run(run.0.clone(), USUAL, run.2.clone(), run.3);
     without.0.season = None;
     without.2.seasons = 0;
     // The trough's value, reached as smoothly as ever, but at the time of the peak.
