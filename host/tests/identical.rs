@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use qualm::sandbox::{Guest, Limits, Recipe, Sandbox};
-use qualm_core::streaming::Parameters;
+use qualm_core::streaming::{Parameters, Zone};
 use qualm_core::trained::calibrate::Threshold;
 use qualm_core::{Batch, Detector, Wanted};
 use qualm_offline::train::{grid, kinds};
@@ -55,6 +55,12 @@ impl Trace {
     }
 }
 
+/// UTC, and a zone whose clocks are put forward and back every few hours of the first month: rows meet all of it.
+fn zones() -> [Zone; 2] {
+    let offsets = (0..200).map(|at| (at * 13_500, [0, 3600, -19_800, 50_400][at as usize % 4])).collect();
+    [Zone::UTC, Zone::new("Some/Where", offsets).unwrap()]
+}
+
 fn start(model: &[u8]) -> Guest {
     let limits = Limits { deadline: Duration::from_mins(1), ..Limits::default() };
     Guest::start(&Recipe::new(&Sandbox::new(None), qualm_components::DETECTOR, model.to_vec(), limits).unwrap())
@@ -94,10 +100,15 @@ fn bits(
 
 #[test]
 fn native_component_and_restored_scores_are_the_same_to_the_bit() {
-    let model = Parameters { min_samples: 20, ..Parameters::default() }.to_model();
-    let mut detector = qualm_core::open(&model).unwrap();
-    let mut guest = start(&model);
-    let mut restored = qualm_core::open(&model).unwrap();
+    for zone in zones() {
+        native_component_and_restored(&Parameters { min_samples: 20, zone, ..Parameters::default() }.to_model());
+    }
+}
+
+fn native_component_and_restored(model: &[u8]) {
+    let mut detector = qualm_core::open(model).unwrap();
+    let mut guest = start(model);
+    let mut restored = qualm_core::open(model).unwrap();
     let everyone: Vec<u32> = (0..SERIES).collect();
     let all: Vec<Option<u32>> = everyone.iter().copied().map(Some).collect();
     let mut trace = Trace(1);
@@ -111,12 +122,12 @@ fn native_component_and_restored_scores_are_the_same_to_the_bit() {
         assert_eq!(native(&mut *restored, &rows), expected, "the restored detector differs in batch {batch}");
         if batch % 7 == 0 {
             let state = if batch % 2 == 0 { restored.save(&everyone) } else { guest.save(&everyone).unwrap() };
-            restored = qualm_core::open(&model).unwrap();
+            restored = qualm_core::open(model).unwrap();
             restored.restore(&state, &all).unwrap();
         }
         if batch % 100 == 99 {
             let state = detector.save(&everyone);
-            guest = start(&model);
+            guest = start(model);
             guest.restore(&state, &all).unwrap();
             let gone = [batch as u32 % SERIES];
             detector.forget(&gone);
@@ -133,8 +144,13 @@ fn native_component_and_restored_scores_are_the_same_to_the_bit() {
 /// Weeks of a daily swing, an hourly job and a counter, every five minutes: all that time explains is in force.
 #[test]
 fn seasons_and_counters_are_the_same_to_the_bit() {
-    let model = Parameters::default().to_model();
-    let (mut detector, mut guest) = (qualm_core::open(&model).unwrap(), start(&model));
+    for zone in zones() {
+        seasons_and_counters(&Parameters { zone, ..Parameters::default() }.to_model());
+    }
+}
+
+fn seasons_and_counters(model: &[u8]) {
+    let (mut detector, mut guest) = (qualm_core::open(model).unwrap(), start(model));
     let mut trace = Trace(2);
     let (mut count, mut anomalous) = (0.0, 0);
     for day in 0..30_i64 {
@@ -153,7 +169,7 @@ fn seasons_and_counters_are_the_same_to_the_bit() {
         assert_eq!(component(&mut guest, &rows), expected, "day {day}");
         if day % 5 == 4 {
             let state = guest.save(&[0, 1, 2]).unwrap();
-            guest = start(&model);
+            guest = start(model);
             guest.restore(&state, &[Some(0), Some(1), Some(2)]).unwrap();
         }
         anomalous += expected[..rows.len()].iter().filter(|&&bits| f64::from_bits(bits) > 1.0).count();

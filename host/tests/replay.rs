@@ -264,3 +264,32 @@ fn the_input_may_hold_its_labels_and_labels_that_do_not_fit_are_refused() {
     assert_eq!(out.status.code(), Some(2));
     assert!(text(&out.stderr).contains("is an input; name another file for --html"), "{out:?}");
 }
+
+/// Office hours in Berlin, every five minutes, from five weeks before clocks are put forward until a week after.
+#[test]
+fn days_are_those_of_the_time_zone_that_is_configured() {
+    let dir = tempfile::tempdir().unwrap();
+    let change = 1_774_746_000; // 1:00 UTC on Sunday, 29 March 2026
+    let day = 86_400;
+    let rows = (change - 35 * day..change + 7 * day).step_by(300).map(|time: i64| {
+        let local = time + if time < change { 3600 } else { 7200 };
+        let weekend = matches!((local / day + 4) % 7, 0 | 6);
+        let works = (8 * 3600..18 * 3600).contains(&(local % day));
+        let usual = if works { 1000 } else { 50 } * if weekend { 4 } else { 10 };
+        format!("{time},{}\n", usual * (95 + time / 300 * 7919 % 11))
+    });
+    let input = dir.path().join("office.csv");
+    fs::write(&input, "time,v\n".to_owned() + &rows.collect::<String>()).unwrap();
+    let reported = |zone: &str| {
+        let (config, scores) = (dir.path().join("qualm.toml"), dir.path().join("scores.csv"));
+        fs::write(&config, format!("[[detector]]\ntimezone = \"{zone}\"\n")).unwrap();
+        let [config, scores, input] = [&config, &scores, &input].map(|path| path.to_str().unwrap());
+        let out = qualm(&["replay", "--input", input, "--config", config, "--scores", scores], "");
+        assert!(out.status.success(), "{out:?}");
+        let after = fs::read_to_string(scores).unwrap();
+        let after = after.lines().skip(1 + 35 * 288).map(|line| line.rsplit(',').next().unwrap().parse().unwrap());
+        after.filter(|score: &f64| *score > 1.0).count()
+    };
+    let (berlin, utc) = (reported("Europe/Berlin"), reported("UTC"));
+    assert!(berlin == 0 && utc >= 3, "{berlin} in Berlin, {utc} in UTC");
+}

@@ -136,6 +136,25 @@ fn the_first_live_row_is_scored_as_though_history_had_come_live() {
 }
 
 #[test]
+fn what_was_learnt_in_another_time_zone_is_learnt_anew() {
+    let place = Place::new("[[detector]]\ntimezone = \"Europe/Berlin\"\n");
+    let input = place.write("history.lp", &lines(0, 500));
+    assert!(place.qualm("warm", &["--input", &input], "").status.success());
+    let same = place.qualm("execd", &[], &lines(500, 510));
+    assert!(text(&same.stdout).lines().all(|line| line.contains(",anomaly_score=")), "{same:?}");
+    assert!(!text(&same.stderr).contains("learns"), "{same:?}");
+
+    let toml = fs::read_to_string(place.path("qualm.toml")).unwrap();
+    place.write("qualm.toml", &toml.replace("Europe/Berlin", "UTC"));
+    let other = place.qualm("execd", &[], &lines(510, 520));
+    assert_eq!(text(&other.stdout), lines(510, 520), "nothing is scored");
+    let log = text(&other.stderr);
+    assert!(log.contains("detector `all` learns 3 series or more anew: "), "{log}");
+    assert!(log.contains("its days are those of Europe/Berlin, and now those of UTC count"), "{log}");
+    assert!(place.path("state/qualm.state.damaged").exists(), "whoever goes back to the zone can have it back");
+}
+
+#[test]
 fn interrupted_after_each_batch_it_learns_the_same() {
     let (history, live) = (lines(0, 60_000), lines(60_000, 60_100));
     assert!(history.len() > 3 << 20, "several batches");

@@ -40,8 +40,13 @@ impl<'a> Model<'a> {
     ///
     /// [`Error::BadModel`] where it is missing.
     pub fn text(&self, name: &str) -> Result<&str, Error> {
-        let value = self.parameters.get(name).map(String::as_str);
-        value.ok_or_else(|| Error::BadModel(format!("its metadata has no `{name}`")))
+        self.optional(name).ok_or_else(|| Error::BadModel(format!("its metadata has no `{name}`")))
+    }
+
+    /// A parameter as it stands there, where there is one.
+    #[must_use]
+    pub fn optional(&self, name: &str) -> Option<&str> {
+        self.parameters.get(name).map(String::as_str)
     }
 
     /// A parameter as a number.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use qualm_bundle::duration::{self, friendly};
 use qualm_bundle::manifest::Direction;
 use qualm_bundle::source::Source;
-use qualm_core::streaming::Parameters;
+use qualm_core::streaming::{Parameters, Zone};
 use qualm_stream::Selector;
 use qualm_stream::glob::Globs;
 use serde::de::{self, Deserializer};
@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use super::alarms::AnomalyRate;
 use super::text::quoted;
+use super::timezone;
 
 /// One detector.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -33,6 +34,9 @@ pub struct Detector {
     pub half_life: Duration,
     /// Rows of a series before its first score.
     pub min_samples: u32,
+    /// Where its days begin and end.
+    #[serde(deserialize_with = "timezone::deserialize")]
+    pub timezone: Zone,
     /// Where a trained model's bundle is: a path or a URL. None for a detector that learns online.
     pub model: Option<String>,
     /// The members of an ensemble, and how their scores become one.
@@ -87,6 +91,9 @@ pub struct Member {
     pub half_life: Duration,
     /// As of a detector.
     pub min_samples: u32,
+    /// As of a detector.
+    #[serde(deserialize_with = "timezone::deserialize")]
+    pub timezone: Zone,
 }
 
 /// How the scores of an ensemble's members become one.
@@ -148,7 +155,7 @@ pub struct Patterns {
 
 impl Default for Detector {
     fn default() -> Self {
-        let Parameters { half_life, false_alarm_rate, min_samples } = Parameters::default();
+        let Parameters { half_life, false_alarm_rate, min_samples, zone } = Parameters::default();
         Self {
             name: "all".to_owned(),
             select: Select::default(),
@@ -156,6 +163,7 @@ impl Default for Detector {
             false_alarm_rate,
             half_life: Duration::from_secs_f64(half_life),
             min_samples,
+            timezone: zone,
             model: None,
             members: Vec::new(),
             combine: Combine::default(),
@@ -173,8 +181,8 @@ impl Default for Detector {
 
 impl Default for Member {
     fn default() -> Self {
-        let Detector { kind, model, false_alarm_rate, half_life, min_samples, .. } = Detector::default();
-        Self { name: None, kind, model, weight: 1.0, false_alarm_rate, half_life, min_samples }
+        let Detector { kind, model, false_alarm_rate, half_life, min_samples, timezone, .. } = Detector::default();
+        Self { name: None, kind, model, weight: 1.0, false_alarm_rate, half_life, min_samples, timezone }
     }
 }
 
@@ -188,7 +196,7 @@ impl Member {
 
     /// As a detector by itself.
     fn alone(&self, ensemble: &Detector) -> Detector {
-        let Self { name: _, kind, model, weight: _, false_alarm_rate, half_life, min_samples } = self.clone();
+        let Self { name: _, kind, model, weight: _, false_alarm_rate, half_life, min_samples, timezone } = self.clone();
         Detector {
             name: format!("{}/{}", ensemble.name, self.name()),
             kind,
@@ -196,6 +204,7 @@ impl Member {
             false_alarm_rate,
             half_life,
             min_samples,
+            timezone,
             members: Vec::new(),
             combine: Combine::default(),
             // The ensemble's, not its members'.
@@ -208,13 +217,15 @@ impl Member {
     }
 
     fn effective(&self) -> String {
-        let Self { name: _, kind, model, weight, false_alarm_rate, half_life, min_samples } = self;
+        let Self { name: _, kind, model, weight, false_alarm_rate, half_life, min_samples, timezone } = self;
         let what = match model {
             Some(model) => format!("model = {}", quoted(model)),
             None => format!(
-                "kind = \"{}\", false_alarm_rate = {false_alarm_rate:e}, half_life = \"{}\", min_samples = {min_samples}",
+                "kind = \"{}\", false_alarm_rate = {false_alarm_rate:e}, half_life = \"{}\", \
+                 min_samples = {min_samples}, timezone = \"{}\"",
                 kind.name(),
-                friendly(*half_life)
+                friendly(*half_life),
+                timezone.name()
             ),
         };
         format!("  {{ name = {}, {what}, weight = {weight:?} }},\n", quoted(self.name()))
@@ -275,11 +286,12 @@ impl Detector {
 
     /// Whether what is set of `streaming` is as it is by default, where it is of no use.
     fn check_untouched(&self, beside: &str) -> Result<(), String> {
-        let Self { false_alarm_rate, half_life, min_samples, .. } = Self::default();
+        let Self { false_alarm_rate, half_life, min_samples, timezone, .. } = Self::default();
         for (key, set) in [
             ("false_alarm_rate", self.false_alarm_rate.to_bits() != false_alarm_rate.to_bits()),
             ("half_life", self.half_life != half_life),
             ("min_samples", self.min_samples != min_samples),
+            ("timezone", self.timezone != timezone),
         ] {
             if set {
                 return Err(format!("`{key}` is of no use beside {beside}; leave it out"));
@@ -300,7 +312,7 @@ impl Detector {
     }
 
     pub(super) fn effective(&self) -> String {
-        let Self { name, select, kind, false_alarm_rate, half_life, min_samples, .. } = self;
+        let Self { name, select, kind, false_alarm_rate, half_life, min_samples, timezone, .. } = self;
         let Self { model, members, combine, explain, .. } = self;
         let mut out = format!("[[detector]]\nname = {}\nselect = {}\n", quoted(name), select.effective());
         let _infallible = match (kind, model) {
@@ -313,8 +325,10 @@ impl Detector {
             (_, Some(model)) => writeln!(out, "model = {}\nexplain = {explain}", quoted(model)),
             (_, None) => writeln!(
                 out,
-                "kind = \"streaming\"\nfalse_alarm_rate = {false_alarm_rate:e}\nhalf_life = \"{}\"\nmin_samples = {min_samples}",
+                "kind = \"streaming\"\nfalse_alarm_rate = {false_alarm_rate:e}\nhalf_life = \"{}\"\n\
+                 min_samples = {min_samples}\ntimezone = \"{}\"",
                 friendly(*half_life),
+                timezone.name(),
             ),
         };
         if self.band {
@@ -332,6 +346,7 @@ impl Detector {
             half_life: self.half_life.as_secs_f64(),
             false_alarm_rate: self.false_alarm_rate,
             min_samples: self.min_samples,
+            zone: self.timezone.clone(),
         }
     }
 }

@@ -7,6 +7,7 @@ mod alarms;
 mod detector;
 mod service;
 mod text;
+mod timezone;
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};

@@ -56,6 +56,7 @@ fn what_is_in_force_can_be_read_again() {
         select = { measurement = ["cpu", "mem*"], tags = { cpu = "cpu-total" }, include_fields = "usage_*" }
         false_alarm_rate = 1e-6
         half_life = "1h30m"
+        timezone = "Europe/Berlin"
         direction = "below"
         min_deviation = 2.5
         expected_range = [-inf, 80]
@@ -74,7 +75,7 @@ fn what_is_in_force_can_be_read_again() {
         expected_range = [0, 1]
         anomaly_rate = { by = ["host", "rack"], interval = "30s" }
         combine = "vote"
-        members = [{ min_samples = 10 }, { model = "/models/leak/", weight = 0.5 }, { name = "b", model = "/b/leak" }]
+        members = [{ min_samples = 10, timezone = "asia/kolkata" }, { model = "/models/leak/", weight = 0.5 }, { name = "b", model = "/b/leak" }]
         [bundles]
         trusted_keys = ["RWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3"]
         poll = "5s"
@@ -102,6 +103,8 @@ fn what_is_in_force_can_be_read_again() {
     let members: Vec<_> = config.detector[2].members().into_iter().map(|(one, weight)| (one.name, weight)).collect();
     assert_eq!(members, [("both/streaming".into(), 1.0), ("both/leak".into(), 0.5), ("both/b".into(), 1.0)]);
     assert_eq!(config.limits.series_ttl, Duration::from_hours(168));
+    assert_eq!(config.detector[0].parameters().zone.name(), "Europe/Berlin");
+    assert_eq!(config.detector[2].members()[0].0.parameters().zone.name(), "Asia/Kolkata");
     let again = parse(&config.effective()).unwrap();
     assert_eq!(again.effective(), config.effective());
     assert_eq!(again.detector[2].members(), config.detector[2].members());
@@ -215,6 +218,29 @@ fn errors_name_the_place_and_what_would_be_right() {
     }
     let error = Config::read(Path::new("/no/such/file.toml")).unwrap_err().to_string();
     assert!(error.starts_with("/no/such/file.toml: ") && error.contains("--sample-config"), "{error}");
+}
+
+#[test]
+fn a_time_zone_that_cannot_be_is_an_error_that_says_what_would_be_right() {
+    for (text, place, what) in [
+        ("[[detector]]\ntimezone = \"Europe/Belin\"", "q.toml:2", "no time zone; did you mean `Europe/Berlin`"),
+        (
+            "[[detector]]\ntimezone = \"nowhere at all\"",
+            "q.toml:2",
+            "wikipedia.org/wiki/List_of_tz_database_time_zones",
+        ),
+        ("[[detector]]\ntimezone = 2", "q.toml:2", "`2` must be in quotes"),
+        ("[[detector]]\ntime_zone = \"UTC\"", "q.toml:2", "did you mean `timezone`?"),
+        ("[[detector]]\nmodel = \"m\"\ntimezone = \"Asia/Tokyo\"", "q.toml", "`timezone` is of no use beside `model`"),
+        (
+            "[[detector]]\nkind = \"ensemble\"\ntimezone = \"Asia/Tokyo\"\nmembers = [{}, { name = \"b\" }]",
+            "q.toml",
+            "`timezone` is of no use beside an ensemble",
+        ),
+    ] {
+        let error = parse(text).unwrap_err();
+        assert!(error.starts_with(place) && error.contains(what), "{text:?}: {error}");
+    }
 }
 
 #[test]

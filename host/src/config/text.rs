@@ -60,7 +60,7 @@ pub(super) fn expand(text: &str, get: impl Fn(&str) -> Option<String>) -> Result
 
 /// How alike two names must be for the one to be meant by the other: `mesurement` and `measurement` are at 0.97, names
 /// that share some letters by chance at 0.6.
-const ALIKE: f64 = 0.75;
+pub(super) const ALIKE: f64 = 0.75;
 
 /// Serde's message in words for people, with the nearest known name where a key or a choice is not known. `written` is
 /// what stands in the file.

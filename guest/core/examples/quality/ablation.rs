@@ -12,8 +12,7 @@ use crate::table::{FIGURES, cells, profiles};
 use crate::{Failure, nab};
 
 /// The looks, as `Tuning::weights` has them.
-const LOOKS: [&str; 6] =
-    ["mean of 4 rows", "mean of 16 rows", "mean of 64 rows", "jump", "novelty", "the same value again"];
+const LOOKS: [&str; 5] = ["mean of 4 rows", "mean of 32 rows", "jump", "novelty", "the same value again"];
 
 /// What the page is made of.
 #[derive(Serialize)]

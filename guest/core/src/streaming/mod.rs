@@ -1,21 +1,29 @@
 //! `streaming`: the detector that needs no training.
 //!
 //! Each series has a level and scale that forget with time ([`level`]), and a profile of the day once that explains it
-//! ([`season`]); a counter's rate is looked at in place of its values ([`counter`]). Six looks at what is left, from the
-//! jump of one row to the mean of 64, are each held against how often the series itself has been so far out ([`tail`]). The
+//! ([`season`]); a counter's rate is looked at in place of its values ([`counter`]). Five looks at what is left, from the
+//! jump of one row to the mean of 32, are each held against how often the series itself has been so far out ([`tail`]). The
 //! rarest makes the score ([`series`]), in units of the wanted false-alarm rate's: 1 is where that rate is aimed at. An
 //! incident is reported once, with a score above 1; while it goes on its rows have more than ½.
 
+mod band;
 mod counter;
+mod judge;
 mod level;
+mod looks;
+mod means;
+mod range;
 mod record;
 mod season;
 mod series;
 mod signal;
+mod stuck;
 mod tail;
 mod tuning;
+mod zone;
 
 pub use tuning::Tuning;
+pub use zone::Zone;
 
 use crate::model::{Model, Writer};
 use crate::{Batch, Description, Detector, Error, Reason, Verdicts, Wanted};
@@ -25,10 +33,10 @@ use series::{Series, Shared};
 pub const KIND: &str = "streaming";
 
 /// The version of the mathematics: it changes when the same rows may get other scores.
-const VERSION: &str = "3";
+const VERSION: &str = "4";
 
 /// The first bytes of saved state: who wrote it, and which layout follows.
-const STATE: &[u8; 8] = b"qualm-s3";
+const STATE: &[u8; 8] = b"qualm-s4";
 
 /// Series in a page of state. State grows a page at a time and is never moved: growing costs the same however much
 /// there is.
@@ -50,7 +58,7 @@ pub const SEASONS: usize = 32_768;
 const _: () = assert!(BYTES_PER_SEASON * SEASONS <= 40 << 20);
 
 /// What a user may set.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Parameters {
     /// Seconds after which an observation counts half.
     pub half_life: f64,
@@ -58,12 +66,14 @@ pub struct Parameters {
     pub false_alarm_rate: f64,
     /// Observations of a series before its first score.
     pub min_samples: u32,
+    /// Where days begin and end.
+    pub zone: Zone,
 }
 
 impl Default for Parameters {
     /// Measured on labelled metrics, half-lives of one to ten days are alike. With fewer rows than 100 the tail is a guess.
     fn default() -> Self {
-        Self { half_life: 3.0 * 86_400.0, false_alarm_rate: 1e-4, min_samples: 100 }
+        Self { half_life: 3.0 * 86_400.0, false_alarm_rate: 1e-4, min_samples: 100, zone: Zone::UTC }
     }
 }
 
@@ -74,7 +84,7 @@ impl Parameters {
     ///
     /// Names the parameter that is out of its range, and the range.
     pub fn check(&self) -> Result<(), (&'static str, &'static str)> {
-        let Self { half_life, false_alarm_rate, min_samples } = *self;
+        let Self { half_life, false_alarm_rate, min_samples, zone: _ } = *self;
         if !(half_life.is_finite() && half_life >= 1e-3) {
             return Err(("half_life", "must be a millisecond at least"));
         }
@@ -93,10 +103,11 @@ impl Parameters {
     /// The model that [`crate::open`] makes such a detector of.
     #[must_use]
     pub fn to_model(&self) -> Vec<u8> {
-        let Self { half_life, false_alarm_rate, min_samples } = self;
+        let Self { half_life, false_alarm_rate, min_samples, zone } = self;
         let mut model = Writer::default();
         model.set("kind", KIND).set("version", VERSION).set("half_life", half_life);
         model.set("false_alarm_rate", false_alarm_rate).set("min_samples", min_samples);
+        zone.put(&mut model);
         model.finish()
     }
 }
@@ -119,7 +130,8 @@ impl Streaming {
     /// The same with other constants, for measuring.
     #[must_use]
     pub fn with_tuning(parameters: Parameters, tuning: Tuning) -> Self {
-        Self { parameters, shared: Shared::new(&parameters, tuning, SEASONS), pages: Vec::new() }
+        let shared = Shared::new(&parameters, tuning, SEASONS);
+        Self { parameters, shared, pages: Vec::new() }
     }
 
     pub(crate) fn open(model: &Model<'_>) -> Result<Self, Error> {
@@ -131,6 +143,7 @@ impl Streaming {
             half_life: model.number("half_life")?,
             false_alarm_rate: model.number("false_alarm_rate")?,
             min_samples: model.number("min_samples")?,
+            zone: Zone::of(model)?,
         };
         parameters.check().map_err(|(name, range)| Error::BadModel(format!("its `{name}` {range}")))?;
         Ok(Self::new(parameters))
@@ -144,10 +157,15 @@ impl Streaming {
 /// The state of a series, made where there is none yet.
 fn series_mut(pages: &mut Vec<Box<[Series]>>, number: u32) -> &mut Series {
     let page = number as usize / PAGE;
-    while pages.len() <= page {
-        pages.push(vec![Series::new(); PAGE].into_boxed_slice());
+    if pages.len() <= page {
+        grow(pages, page + 1);
     }
     &mut pages[page][number as usize % PAGE]
+}
+
+#[cold]
+fn grow(pages: &mut Vec<Box<[Series]>>, to: usize) {
+    pages.resize_with(to, || vec![Series::new(); PAGE].into_boxed_slice());
 }
 
 impl Detector for Streaming {
@@ -203,6 +221,7 @@ impl Detector for Streaming {
     fn save(&self, series: &[u32]) -> Vec<u8> {
         let mut state = Vec::with_capacity(STATE.len() + series.len() * BYTES_PER_SERIES);
         state.extend_from_slice(STATE);
+        self.parameters.zone.write(&mut state);
         for &number in series {
             match self.series(number) {
                 Some(known) => known.write(&mut state),
@@ -216,6 +235,11 @@ impl Detector for Streaming {
         let bad = |what: &str| Error::BadState(what.to_owned());
         let mut records =
             state.strip_prefix(STATE).ok_or_else(|| bad("it was not saved by this version of `streaming`"))?;
+        let zone = Zone::read(&mut records).ok_or_else(|| bad("it does not say where its days begin"))?;
+        if zone != self.parameters.zone.name() {
+            let now = self.parameters.zone.name();
+            return Err(Error::BadState(format!("its days are those of {zone}, and now those of {now} count")));
+        }
         let mut read = Vec::with_capacity(series.len());
         for _ in series {
             read.push(

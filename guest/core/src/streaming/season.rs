@@ -1,9 +1,10 @@
 //! What the time of day explains, learned on the fly: what is usual in each quarter of an hour of a working day, and in each
-//! hour of a weekend, and how widely it spreads.
+//! hour of a weekend, and how widely it spreads. Days are local ([`super::zone`]).
 
 use super::level::MAX_VALUE;
 use super::record::take;
 use super::tuning::Tuning;
+use super::zone::Clock;
 use crate::math::{max, min};
 
 /// Seconds of a day.
@@ -44,7 +45,7 @@ pub(super) struct Season {
     left: f64,
     from_level: f64,
     compared: f32,
-    /// The day of the last row, since 1970.
+    /// The day, since 1970.
     day: i32,
     /// The bin of the last row, and rows in a row there.
     bin: u16,
@@ -66,7 +67,7 @@ pub(super) struct Usual {
     pub(super) ratio: f64,
 }
 
-/// The time of a row: its day since 1970, whether that is one of a weekend, and its bin.
+/// The local time of a row: its day since 1970, whether that is one of a weekend, and its bin.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Time {
     day: i32,
@@ -75,9 +76,9 @@ pub(super) struct Time {
 }
 
 impl Time {
-    /// Of nanoseconds since 1970.
-    pub(super) fn new(time_ns: i64) -> Self {
-        let seconds = time_ns.div_euclid(1_000_000_000);
+    /// Of nanoseconds since 1970, as this clock has them.
+    pub(super) fn new(time_ns: i64, clock: &mut Clock) -> Self {
+        let seconds = clock.local(time_ns.div_euclid(1_000_000_000));
         let (day, second) = (seconds.div_euclid(DAY), seconds.rem_euclid(DAY) as usize);
         let weekend = is_weekend(day);
         let bin = if weekend { WORKDAY + second * WEEKEND / DAY as usize } else { second * WORKDAY / DAY as usize };
@@ -147,11 +148,15 @@ impl Season {
         usual
     }
 
-    /// Takes note of where in the day a row is.
+    /// Takes note of where in the day a row is. A day counts when a later one begins. A row of the day before ends none:
+    /// it is late, or the clock was put back around midnight. Where times go back farther, days are counted from there.
     fn turn(&mut self, time: Time) {
-        if time.day != self.day {
+        let ahead = time.day.saturating_sub(self.day);
+        if ahead > 0 {
             let kind = usize::from(is_weekend(self.day.into()));
             self.days[kind] = min(self.days[kind] + 1, DAYS);
+        }
+        if !(-1..=0).contains(&ahead) {
             self.day = time.day;
             self.visits = 0;
         }
@@ -238,5 +243,125 @@ impl Season {
             && bins.clone().all(|bin| f64::from(bin.mean.abs()) <= FARTHEST)
             && bins.clone().all(|bin| (-1.0..f32::INFINITY).contains(&bin.square));
         possible.then_some(season)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Zone;
+    use super::super::zone::tests::{AUTUMN, SPRING, berlin};
+    use super::*;
+
+    const HOUR: i64 = 3600;
+    /// 0:00 UTC on Monday, 5 January 2026.
+    const MONDAY: i64 = 1_767_571_200;
+
+    fn zone(offsets: &[(i64, i64)]) -> Zone {
+        Zone::new("Some/Where", offsets.to_vec()).unwrap()
+    }
+
+    /// The time of day in a zone at these seconds: its bin, counted from the first of its kind of day, and that kind.
+    fn bin(zone: &Zone, seconds: i64) -> (usize, bool) {
+        let Time { bin, weekend, .. } = Time::new(seconds * 1_000_000_000, &mut Clock::new(zone.clone()));
+        (usize::from(bin) - if weekend { WORKDAY } else { 0 }, weekend)
+    }
+
+    /// What a season has seen after rows at these seconds, in order.
+    fn turned(zone: &Zone, seconds: impl IntoIterator<Item = i64>) -> Season {
+        let mut clock = Clock::new(zone.clone());
+        let mut times = seconds.into_iter().map(|seconds| Time::new(seconds * 1_000_000_000, &mut clock));
+        let mut season = Season::new(0.0, 1.0, times.next().expect("a first row"));
+        times.for_each(|time| season.turn(time));
+        season
+    }
+
+    #[test]
+    fn quarters_of_an_hour_are_local() {
+        let noon = MONDAY + 12 * HOUR;
+        assert_eq!(bin(&Zone::UTC, noon), (48, false));
+        assert_eq!(bin(&berlin(), noon), (52, false));
+        assert_eq!(bin(&zone(&[(0, 19_800)]), noon), (48 + 22, false), "5:30 ahead, as Asia/Kolkata");
+        assert_eq!(bin(&zone(&[(0, 20_700)]), noon), (48 + 23, false), "5:45 ahead, as Asia/Kathmandu");
+        assert_eq!(bin(&zone(&[(0, -12_600)]), noon), (48 - 14, false), "3:30 behind, as America/St_Johns");
+        assert_eq!(bin(&zone(&[(0, 19_800)]), -1), (21, false), "before 1970 too: 5:29:59 on a Thursday");
+    }
+
+    #[test]
+    fn weekends_begin_and_end_at_local_midnight() {
+        let saturday = MONDAY + 5 * DAY;
+        for (zone, ahead) in
+            [(Zone::UTC, 0), (berlin(), 3600), (zone(&[(0, 19_800)]), 19_800), (zone(&[(0, -36_000)]), -36_000)]
+        {
+            let (begins, ends) = (saturday - ahead, saturday + 2 * DAY - ahead);
+            assert_eq!(bin(&zone, begins - 1), (95, false), "{ahead}");
+            assert_eq!(bin(&zone, begins), (0, true), "{ahead}");
+            assert_eq!(bin(&zone, ends - 1), (23, true), "{ahead}");
+            assert_eq!(bin(&zone, ends), (0, false), "{ahead}");
+        }
+    }
+
+    #[test]
+    fn local_noon_stays_noon_when_summer_time_begins_and_ends() {
+        // Mondays before and after.
+        for (change, utc_before, utc_after) in [(SPRING, 11, 10), (AUTUMN, 10, 11)] {
+            let midnight = change.div_euclid(DAY) * DAY; // UTC, of the Sunday
+            assert_eq!(bin(&berlin(), midnight - 6 * DAY + utc_before * HOUR), (48, false));
+            assert_eq!(bin(&berlin(), midnight + DAY + utc_after * HOUR), (48, false));
+        }
+        // Sydney's summer ends while Berlin's begins: 5 April 2026, 16:00 UTC on the day before.
+        let sydney = zone(&[(0, 11 * HOUR), (1_775_318_400, 10 * HOUR)]);
+        let noon = MONDAY + 12 * HOUR;
+        assert_eq!(bin(&sydney, noon - 11 * HOUR), (48, false));
+        assert_eq!(bin(&sydney, noon - 10 * HOUR + 182 * DAY), (48, false));
+    }
+
+    #[test]
+    fn an_hour_is_missing_in_spring_and_comes_twice_in_autumn() {
+        let hours = |from: i64| (0..4).map(move |hour| bin(&berlin(), from + hour * HOUR).0).collect::<Vec<_>>();
+        assert_eq!(hours(SPRING - 2 * HOUR), [0, 1, 3, 4]);
+        assert_eq!(hours(AUTUMN - 2 * HOUR), [1, 2, 2, 3]);
+    }
+
+    #[test]
+    fn a_day_counts_once_however_many_hours_it_has() {
+        for change in [SPRING, AUTUMN] {
+            // From noon on Friday before to noon on Tuesday after.
+            let noon = change.div_euclid(DAY) * DAY - 2 * DAY + 12 * HOUR;
+            let season = turned(&berlin(), (0..=4 * 24).map(|hour| noon + hour * HOUR));
+            assert_eq!(season.days, [2, 2], "Friday and Monday, Saturday and Sunday");
+        }
+    }
+
+    #[test]
+    fn a_day_counts_once_where_midnight_comes_twice() {
+        // St. John's put its clocks back from 0:01 to 23:01 until 2011: here on the night to a Wednesday.
+        let change = MONDAY + 2 * DAY + 150 * 60 + 60;
+        let johns = zone(&[(0, -9000), (change, -12_600)]);
+        assert_eq!(bin(&johns, change - 1), (0, false));
+        assert_eq!(bin(&johns, change), (92, false));
+        let season = turned(&johns, (-600..600).map(|minute| change + minute * 60));
+        assert_eq!(season.days, [1, 0], "Tuesday");
+    }
+
+    #[test]
+    fn late_rows_count_no_day_and_a_clock_set_right_goes_on() {
+        let midnight = MONDAY + DAY;
+        let late = (0..1000).map(|row| if row % 2 == 0 { midnight + row } else { midnight - row });
+        assert_eq!(turned(&Zone::UTC, [MONDAY].into_iter().chain(late)).days, [1, 0]);
+        // One row of the year 2099, then days as before.
+        let days = (0..5).map(|day| MONDAY + day * DAY);
+        let far = turned(&Zone::UTC, [MONDAY, MONDAY + 74 * 365 * DAY].into_iter().chain(days));
+        assert_eq!(far.days, [5, 0]);
+        // Before 1970, where days are negative.
+        assert_eq!(turned(&berlin(), (0..5).map(|day| day * DAY - 70 * DAY)).days.iter().sum::<u8>(), 4);
+        assert_eq!(turned(&berlin(), [i64::MIN / 1_000_000_000, i64::MAX / 1_000_000_000]).days.iter().sum::<u8>(), 1);
+    }
+
+    #[test]
+    fn the_hour_that_comes_twice_is_one_visit() {
+        // From 1:50 on, every ten minutes; the clock shows 2:00 to 2:59 twice.
+        let season = |rows: i64| turned(&berlin(), (-7..rows - 7).map(|row| AUTUMN + row * 600));
+        assert_eq!((season(13).bin, season(13).visits), ((WORKDAY + 2) as u16, 12));
+        assert_eq!((season(14).bin, season(14).visits), ((WORKDAY + 3) as u16, 1));
     }
 }

@@ -1,13 +1,17 @@
 //! One look at a series: a signed number that should be near 0, in units of its own scale, and how rare that is on
 //! each side.
 
+use super::band::{Limits, Needed};
+use super::looks::{JUMP, LOOKS, Looks};
 use super::record::take;
-use super::tail::{Rarity, Tail};
+use super::tail::{Hold, LEAST, Moment, Tail};
 use super::tuning::Tuning;
 use crate::math::{max, min};
 
 /// Values that teach a scale count so many scales at most.
-const LIMIT: f64 = 4.0;
+pub(super) const LIMIT: f64 = 4.0;
+/// The square of the distance from which on a tail is asked.
+pub(super) const NEAR: f64 = (LEAST * LEAST) as f64;
 /// The largest distance there is, in scales.
 const MAX_DISTANCE: f64 = 1e9;
 
@@ -24,12 +28,24 @@ pub(super) struct Signal {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Row<'a> {
     pub(super) tuning: &'a Tuning,
-    /// Rows that the tails count.
-    pub(super) rows: f64,
     /// Share of what is learned.
     pub(super) gain: f64,
     /// Whether scales mean anything yet.
     pub(super) settled: bool,
+    /// By look.
+    pub(super) holds: &'a [Hold; LOOKS],
+    /// The series' clock, rows behind the counts, and what an event counts.
+    pub(super) clock: u16,
+    pub(super) rows: f64,
+    pub(super) counting: u8,
+}
+
+impl Row<'_> {
+    /// When a look meets a distance.
+    pub(super) fn moment(&self, look: usize) -> Moment {
+        let &Self { clock, rows, counting, holds, .. } = self;
+        Moment { clock, rows, counting, hold: holds[look] }
+    }
 }
 
 impl Signal {
@@ -37,25 +53,31 @@ impl Signal {
         Self { square: 0.0, above: Tail::new(), below: Tail::new() }
     }
 
-    /// How rare `value` is on its side; learns. What tails hold decays to a share of `keep`.
-    pub(super) fn observe(&mut self, row: &Row<'_>, value: f64, floor: f64, keep: f32) -> Rarity {
+    /// Looks at `value`, and learns from it.
+    pub(super) fn observe(&mut self, row: &Row<'_>, look: usize, value: f64, floor: f64, looks: &mut Looks) {
         let least = max(self.square, floor * floor);
         let squared = value * value;
-        let mut rarity = Rarity::default();
-        if row.settled {
-            let (this, other) =
-                if value < 0.0 { (&mut self.below, &mut self.above) } else { (&mut self.above, &mut self.below) };
-            other.fade(keep);
-            if squared < least {
-                this.fade(keep); // within its scale nothing is told apart: most rows leave here
-            } else {
-                let distance = min((squared / least).sqrt(), MAX_DISTANCE) as f32;
-                rarity = this.observe(distance, row.rows, keep, row.tuning);
-            }
+        if squared >= NEAR * least && row.settled {
+            self.look(row, look, value, (squared / least).sqrt(), looks);
         }
         let most = if row.settled { LIMIT * LIMIT * least } else { f64::INFINITY };
         self.square += row.gain * (min(squared, most) - self.square);
-        rarity
+    }
+
+    #[inline(never)]
+    fn look(&mut self, row: &Row<'_>, look: usize, value: f64, distance: f64, looks: &mut Looks) {
+        let below = value < 0.0;
+        let tail = if below { &mut self.below } else { &mut self.above };
+        let rarity = tail.observe(min(distance, MAX_DISTANCE) as f32, &row.moment(look), row.tuning);
+        looks.set(look, rarity.nats * row.tuning.weights[look], rarity.rises, below);
+    }
+
+    /// Where it is reported, with a scale of `floor` at least, after so many rows.
+    pub(super) fn limits(&self, needed: Needed, floor: f64, rows: f64, t: &Tuning) -> Limits {
+        let scale = max(self.square, floor * floor).sqrt();
+        let [below, above] = [(&self.below, needed.below), (&self.above, needed.above)]
+            .map(|(tail, nats)| scale * f64::from(tail.distance(nats / t.weights[JUMP], rows, t)));
+        Limits::at(below, above)
     }
 
     /// A value pulled in to so many scales, of `floor` at least.

@@ -2,8 +2,8 @@
 //!
 //! Exceedances come in clusters, and a cluster is one event, however long it lasts (declustering: Leadbetter, Lindgren &
 //! Rootzén, Extremes and Related Properties of Random Sequences, 1983). So what is counted is upcrossings: a distance
-//! that stays out, or comes back before `held` has decayed, is not counted again. Rows over events is then how many rows
-//! lie between two events of that size.
+//! that stays out, or comes back before what the cluster holds has decayed, is not counted again. Rows over events is
+//! then how many rows lie between two events of that size.
 //!
 //! Beyond what was seen the counts fall by a power law (peaks over threshold, Pickands 1975), whose exponent is
 //! estimated from the counts themselves (Hill, Annals of Statistics 1975) and drawn towards a prior. Events that were
@@ -13,24 +13,49 @@ use super::record::take;
 use super::tuning::Tuning;
 use crate::math::{ln, max, min, octaves};
 
-/// Levels that are told apart: 1, 2, 4, … 128 scales.
-const LEVELS: usize = 8;
+/// Levels that are counted: 2, 4, 8, … 128 scales. Nearer than the first nothing is rare, and a tail is not touched.
+const LEVELS: usize = 7;
+pub(super) const LEAST: f32 = 2.0;
 /// What an event counts. One that was reported counts less.
 pub(super) const EVENT: u8 = 4;
-/// Distances below this are never rare.
-const LEAST: f32 = 2.0;
 
-/// The upcrossings of each level by one distance.
+/// The events that reach each level, in units of 1/[`EVENT`].
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Counts([u16; LEVELS]);
+
+/// The events of one distance, and the cluster at hand.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Tail {
-    counts: [u16; LEVELS],
-    /// The largest distance of the cluster at hand, decaying.
+    counts: Counts,
+    /// The row of the cluster's last exceedance, by the series' clock.
+    at: u16,
+    /// The largest distance of the cluster, as of that row.
     held: f32,
-    /// The levels that the cluster at hand has crossed and that were counted in full; none where `to` is 0.
+    /// The levels that the cluster has crossed and that were counted in full; none where `to` is 0.
     from: u8,
     to: u8,
-    /// What the cluster at hand counts.
+    /// What the cluster counts.
     counting: u8,
+}
+
+/// When a distance is met.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Moment {
+    /// The series' clock: rows, wrapping.
+    pub(super) clock: u16,
+    /// How what a cluster holds decays.
+    pub(super) hold: Hold,
+    /// Rows that the counts are of.
+    pub(super) rows: f64,
+    /// What an event counts now.
+    pub(super) counting: u8,
+}
+
+/// How what a cluster holds decays: halvings a row, and the share that is left after one.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Hold {
+    halvings: f32,
+    left: f32,
 }
 
 /// What a distance is worth.
@@ -42,132 +67,221 @@ pub(super) struct Rarity {
     pub(super) rises: bool,
 }
 
+/// How the events of a tail fall with distance.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Curve {
+    /// Those that reach each level, at least as many as the law leaves of those that reach the one below.
+    events: [f64; LEVELS],
+    /// By which they fall from one octave to the next, beyond the last one that was seen.
+    exponent: f64,
+    /// Rows behind them, those of the prior among them; and the events of the prior that reach 1.
+    rows: f64,
+    prior: f64,
+}
+
+impl Hold {
+    /// Decays to half within so many rows.
+    pub(super) fn new(half_life: f32) -> Self {
+        Self { halvings: 1.0 / half_life, left: libm::exp2f(-1.0 / half_life) }
+    }
+}
+
+impl Counts {
+    pub(super) const fn new() -> Self {
+        Self([0; LEVELS])
+    }
+
+    /// An event that crosses all levels up to `distance`.
+    pub(super) fn add(&mut self, distance: f32, counting: u8) {
+        if distance >= LEAST {
+            self.add_levels(0, level(distance) + 1, counting);
+        }
+    }
+
+    fn add_levels(&mut self, from: usize, to: usize, counting: u8) {
+        for count in &mut self.0[from.min(to)..to] {
+            *count = count.saturating_add(counting.into());
+        }
+    }
+
+    /// How events fall with distance, after so many rows.
+    pub(super) fn curve(&self, rows: f64, t: &Tuning) -> Curve {
+        let event = 1.0 / f64::from(EVENT);
+        let counted = self.0.map(|count| f64::from(count) * event);
+        // The tail proper begins where events are rarer than one in 32 rows.
+        let begins = counted.iter().position(|events| events * 32.0 <= rows).unwrap_or(LEVELS - 1);
+        let beyond: f64 = counted[begins + 1..].iter().sum();
+        let first = counted[begins];
+        // Sum of ln(distance/level) over events, as the integral of the counts over ln of the level.
+        let logs = std::f64::consts::LN_2 * (beyond + 0.5 * first);
+        let exponent = (first + t.exponent_weight) / (logs + t.exponent_weight / t.exponent);
+        let fall = libm::exp2(-exponent);
+        let mut least = 0.0;
+        let events = counted.map(|counted| {
+            let events = max(counted, least);
+            least = events * fall;
+            events
+        });
+        Curve { events, exponent, rows: rows + t.prior_rows, prior: t.prior_rows * t.prior_share }
+    }
+
+    /// Halves all counts.
+    pub(super) fn halve(&mut self) {
+        self.0 = self.0.map(|count| count / 2);
+    }
+
+    /// Appends the fields, little-endian.
+    pub(super) fn write(&self, out: &mut Vec<u8>) {
+        out.extend(self.0.map(u16::to_le_bytes).as_flattened());
+    }
+
+    /// Takes the fields back off the front.
+    pub(super) fn read(bytes: &mut &[u8]) -> Option<Self> {
+        let mut counts = [0; LEVELS];
+        for count in &mut counts {
+            *count = u16::from_le_bytes(take(bytes)?);
+        }
+        Some(Self(counts))
+    }
+}
+
+impl Curve {
+    /// -ln of the events a row that reach `distance`, of [`LEAST`] or more.
+    pub(super) fn nats(&self, distance: f32) -> f64 {
+        ln(max(self.rows / self.events(distance), 1.0))
+    }
+
+    /// The events that reach `distance`: those that were seen, and a few more.
+    fn events(&self, distance: f32) -> f64 {
+        let at = level(distance);
+        let here = self.events[at];
+        // Straight between two levels, of the logarithms of both; beyond the last one by the law itself.
+        let (slope, octaves_in) = match self.events.get(at + 1) {
+            Some(next) if here > 0.0 => (max(octaves(next / here), -self.exponent), mantissa(distance)),
+            _ => (-self.exponent, octaves(f64::from(distance / LAST))),
+        };
+        let far = f64::from(distance);
+        here * libm::exp2(slope * octaves_in) + self.prior / (far * far * far)
+    }
+
+    /// The distance from which on events are as rare as so many nats: the inverse of [`nats`](Self::nats), to a hundredth.
+    pub(super) fn distance(&self, nats: f64) -> f32 {
+        let allowed = self.rows * libm::exp(-nats);
+        let (mut near, mut far) = (LEAST, LEAST);
+        while far < FARTHEST && self.events(far) > allowed {
+            (near, far) = (far, 2.0 * far);
+        }
+        while far - near > 0.01 * near {
+            let middle = 0.5 * (near + far);
+            *if self.events(middle) > allowed { &mut near } else { &mut far } = middle;
+        }
+        far
+    }
+}
+
 impl Tail {
     pub(super) const fn new() -> Self {
-        Self { counts: [0; LEVELS], held: 0.0, from: 0, to: 0, counting: EVENT }
+        Self { counts: Counts::new(), at: 0, held: 0.0, from: 0, to: 0, counting: EVENT }
     }
 
-    /// Lets a row pass: what is held decays to a share of `keep`. A cluster ends when it lies below the level it reached.
-    pub(super) fn fade(&mut self, keep: f32) {
-        // Below 1 nothing is held; and numbers next to zero take a processor long.
-        self.held = if self.held < 0.1 { 0.0 } else { self.held * keep };
-        if self.to > 0 && self.held < 0.5 * (1_u32 << self.to) as f32 {
-            (self.from, self.to, self.counting) = (0, 0, EVENT);
-        }
-    }
-
-    /// How rare `distance` is after so many rows; counts it. What is held decays where it is not held up.
-    pub(super) fn observe(&mut self, distance: f32, rows: f64, keep: f32, t: &Tuning) -> Rarity {
+    /// How rare `distance`, of [`LEAST`] or more, is; counts it. Other rows need not be shown to a tail.
+    pub(super) fn observe(&mut self, distance: f32, now: &Moment, t: &Tuning) -> Rarity {
+        self.fade(now.clock.wrapping_sub(1), now.hold);
+        let nats = self.counts.curve(now.rows, t).nats(distance);
         let rises = distance > self.held;
-        if distance < self.held * keep {
-            self.fade(keep);
-        }
-        let nats = self.nats(distance, rows, t);
         if rises {
-            if distance >= 1.0 {
-                let from = if self.held >= 1.0 { level(self.held) + 1 } else { 0 };
-                self.count(from, level(distance) + 1);
-            }
-            self.held = distance;
+            self.rise(distance, now.counting);
+        }
+        if distance >= self.held * now.hold.left {
+            self.at = now.clock; // it is held up
         }
         Rarity { nats, rises }
     }
 
-    /// Counts the levels `from..to` as crossed.
-    fn count(&mut self, from: usize, to: usize) {
-        for count in &mut self.counts[from.min(to)..to] {
-            *count = count.saturating_add(self.counting.into());
+    /// The distance from which on an event is as rare as so many nats.
+    pub(super) fn distance(&self, nats: f64, rows: f64, t: &Tuning) -> f32 {
+        self.counts.curve(rows, t).distance(nats)
+    }
+
+    /// Brings what the cluster holds up to date. It has ended where that lies below the highest level it crossed.
+    fn fade(&mut self, clock: u16, hold: Hold) {
+        let rows = clock.wrapping_sub(self.at);
+        if rows > 0 {
+            self.at = clock;
+            self.held *= libm::exp2f(-hold.halvings * f32::from(rows));
         }
+        if self.held < reached(self.to) {
+            (self.from, self.to, self.counting) = (0, 0, EVENT);
+        }
+        if self.held < 1.0 {
+            self.held = 0.0; // numbers next to zero take a processor long
+        }
+    }
+
+    /// The cluster, which may be a new one, reaches `distance`.
+    fn rise(&mut self, distance: f32, counting: u8) {
+        let from = if self.held >= LEAST { level(self.held) + 1 } else { 0 };
+        let to = level(distance) + 1;
         if self.to == 0 {
-            self.from = from as u8;
+            (self.from, self.counting) = (from as u8, counting);
         }
-        if self.counting == EVENT {
-            self.from = min(self.from, from as u8);
-        }
+        self.from = min(self.from, from as u8);
         self.to = max(self.to, to as u8);
+        self.counts.add_levels(from, to, self.counting);
+        self.held = distance;
     }
 
     /// The cluster at hand is part of what was reported: from its beginning it counts as little as `counting`.
-    pub(super) fn report(&mut self, counting: u8) {
+    pub(super) fn report(&mut self, clock: u16, hold: Hold, counting: u8) {
+        self.fade(clock, hold);
         if self.to > 0 && self.counting == EVENT {
-            for count in &mut self.counts[usize::from(self.from)..usize::from(self.to)] {
+            for count in &mut self.counts.0[usize::from(self.from)..usize::from(self.to)] {
                 *count = count.saturating_sub((EVENT - counting).into());
             }
             self.counting = counting;
         }
     }
 
-    /// A run of equal values that has ended after `length` rows, and what it counts.
-    pub(super) fn end_run(&mut self, length: f32, counting: u8) {
-        if length >= 1.0 {
-            self.counting = counting;
-            self.count(0, level(length) + 1);
-        }
-        (self.from, self.to, self.counting) = (0, 0, EVENT);
-    }
-
-    /// -ln of the events a row that reach `distance`.
-    pub(super) fn nats(&self, distance: f32, rows: f64, t: &Tuning) -> f64 {
-        if distance < LEAST {
-            return 0.0;
-        }
-        let event = 1.0 / f64::from(EVENT);
-        let of = |count: u16| f64::from(count) * event;
-        // The tail proper begins where events are rarer than one in 32 rows.
-        let begins = self.counts.iter().position(|&count| of(count) * 32.0 <= rows).unwrap_or(LEVELS - 1);
-        let beyond: u32 = self.counts[begins + 1..].iter().map(|&count| u32::from(count)).sum();
-        let first = of(self.counts[begins]);
-        // Sum of ln(distance/level) over events, as the integral of the counts over ln of the level.
-        let logs = std::f64::consts::LN_2 * (f64::from(beyond) * event + 0.5 * first);
-        let exponent = (first + t.exponent_weight) / (logs + t.exponent_weight / t.exponent);
-        let fall = libm::exp2(-exponent);
-        let at = level(distance);
-        // The most that any level says: one below falls by the power law, one above was seen more often.
-        let below = self.counts[..at].iter().fold(0.0, |most, &count| max(most * fall, of(count))) * fall;
-        let here = self.counts[at..].iter().fold(below, |most, &count| max(most, of(count)));
-        let next = self.counts[(at + 1).min(LEVELS)..].iter().fold(here * fall, |most, &count| max(most, of(count)));
-        // Straight between two levels, of the logarithms of both; beyond the last one by the law itself.
-        let octaves_in =
-            if at + 1 < LEVELS { mantissa(distance) } else { octaves(f64::from(distance) / f64::from(1_u32 << at)) };
-        let slope = if at + 1 < LEVELS && here > 0.0 { octaves(next / here) } else { -exponent };
-        let events = here * libm::exp2(max(slope, -exponent) * octaves_in);
-        let far = f64::from(distance);
-        let prior = t.prior_rows * t.prior_share / (far * far * far);
-        ln(max((rows + t.prior_rows) / (events + prior), 1.0))
-    }
-
-    /// Halves all counts.
-    pub(super) fn halve(&mut self) {
-        self.counts = self.counts.map(|count| count / 2);
+    /// Halves all counts. Done often enough, the clock of no cluster laps it.
+    pub(super) fn halve(&mut self, clock: u16, hold: Hold) {
+        self.fade(clock, hold);
+        self.counts.halve();
     }
 
     /// Appends the fields, little-endian.
     pub(super) fn write(&self, out: &mut Vec<u8>) {
-        let Self { counts, held, from, to, counting } = self;
-        out.extend(counts.map(u16::to_le_bytes).as_flattened());
+        let Self { counts, at, held, from, to, counting } = self;
+        counts.write(out);
+        out.extend(at.to_le_bytes());
         out.extend(held.to_le_bytes());
         out.extend([*from, *to, *counting]);
     }
 
     /// Takes the fields back off the front; `None` where one is impossible.
     pub(super) fn read(bytes: &mut &[u8]) -> Option<Self> {
-        let mut counts = [0; LEVELS];
-        for count in &mut counts {
-            *count = u16::from_le_bytes(take(bytes)?);
-        }
-        let held = f32::from_le_bytes(take(bytes)?);
+        let counts = Counts::read(bytes)?;
+        let (at, held) = (u16::from_le_bytes(take(bytes)?), f32::from_le_bytes(take(bytes)?));
         let [from, to, counting] = take(bytes)?;
         let possible = (0.0..f32::INFINITY).contains(&held)
             && from <= to
             && usize::from(to) <= LEVELS
             && (1..=EVENT).contains(&counting);
-        possible.then_some(Self { counts, held, from, to, counting })
+        possible.then_some(Self { counts, at, held, from, to, counting })
     }
 }
 
-/// The highest level that a distance of 1 or more reaches: its exponent.
+/// The highest level, and a distance that is beyond all that matters.
+const LAST: f32 = (1_u32 << LEVELS) as f32;
+const FARTHEST: f32 = 1e6;
+
+/// The highest of the levels below `to`.
+fn reached(to: u8) -> f32 {
+    (1_u32 << to) as f32
+}
+
+/// The highest level that a distance of [`LEAST`] or more reaches, by its exponent.
 fn level(distance: f32) -> usize {
-    (((distance.to_bits() >> 23) as usize).saturating_sub(127)).min(LEVELS - 1)
+    (((distance.to_bits() >> 23) as usize).saturating_sub(128)).min(LEVELS - 1)
 }
 
 /// How far a distance is into its octave, 0 to 1.
@@ -180,23 +294,26 @@ mod tests {
     use super::*;
 
     const T: Tuning = Tuning::SHIPPED;
-    const KEEP: f32 = 0.957;
+    /// In row `row`, all told.
+    fn moment(row: usize) -> Moment {
+        Moment { clock: row as u16, hold: Hold::new(16.0), rows: row as f64, counting: EVENT }
+    }
 
     /// A tail that saw `distance` for a row in each `every` of `rows`.
     fn seen(distance: f32, every: usize, rows: usize) -> Tail {
         let mut tail = Tail::new();
-        for row in 0..rows {
-            tail.observe(if row % every == 0 { distance } else { 0.5 }, row as f64, KEEP, &T);
+        for row in (0..rows).step_by(every) {
+            tail.observe(distance, &moment(row + 1), &T);
         }
         tail
     }
 
     #[test]
     fn farther_is_never_less_rare_and_nothing_jumps() {
-        let tail = seen(9.0, 300, 20_000);
+        let curve = seen(9.0, 300, 20_000).counts.curve(20_000.0, &T);
         let mut before = 0.0;
         for step in 0..6000 {
-            let nats = tail.nats(2.0 * libm::expf(0.002 * step as f32), 20_000.0, &T);
+            let nats = curve.nats(2.0 * libm::expf(0.002 * step as f32));
             assert!((0.0..0.6).contains(&(nats - before)) || step == 0, "{step}: {before} to {nats}");
             before = nats;
         }
@@ -204,40 +321,54 @@ mod tests {
     }
 
     #[test]
+    fn a_distance_is_found_by_its_nats() {
+        let curve = seen(9.0, 300, 20_000).counts.curve(20_000.0, &T);
+        for nats in [6.0, 7.0, 9.0, 12.0] {
+            let distance = curve.distance(nats);
+            assert!(curve.nats(distance) >= nats && curve.nats(distance / 1.02) < nats, "{nats}: {distance}");
+        }
+        assert_eq!(curve.distance(0.0).to_bits(), LEAST.to_bits());
+        assert!(curve.distance(1e3) >= FARTHEST);
+    }
+
+    #[test]
     fn events_a_row_are_found() {
-        let nats = seen(9.0, 300, 30_000).nats(8.0, 30_000.0, &T);
+        let nats = seen(9.0, 300, 30_000).counts.curve(30_000.0, &T).nats(8.0);
         assert!((nats - libm::log(300.0)).abs() < 0.1, "{nats}");
     }
 
     #[test]
     fn a_cluster_is_one_event_however_long() {
         let mut tail = Tail::new();
-        for row in 0..5000 {
-            tail.observe(
-                if (1000..1500).contains(&row) { 20.0 + (row % 7) as f32 } else { 0.1 },
-                f64::from(row),
-                KEEP,
-                &T,
-            );
+        for row in 1000..1500 {
+            tail.observe(20.0 + (row % 7) as f32, &moment(row), &T);
         }
-        assert_eq!(tail.counts[4], u16::from(EVENT));
-        assert_eq!(tail.counts[5], 0);
+        assert_eq!(tail.counts.0, [4, 4, 4, 4, 0, 0, 0]);
+    }
+
+    #[test]
+    fn a_cluster_ends_when_what_it_holds_has_decayed() {
+        for (pause, events) in [(10, 1), (20, 2)] {
+            let mut tail = Tail::new();
+            for row in [0, pause] {
+                tail.observe(31.0, &moment(1000 + row), &T);
+            }
+            assert_eq!(tail.counts.0[3], events * u16::from(EVENT), "{pause}");
+        }
     }
 
     #[test]
     fn what_was_reported_counts_less_and_stays_rarer() {
-        let (mut told, mut untold) = (Tail::new(), Tail::new());
-        for _ in 0..3 {
-            for tail in [&mut told, &mut untold] {
-                tail.observe(20.0, 5000.0, KEEP, &T);
+        let (mut reported, mut not) = (Tail::new(), Tail::new());
+        for row in [1000, 1200, 1400] {
+            for tail in [&mut reported, &mut not] {
+                tail.observe(20.0, &moment(row), &T);
             }
-            told.report(1);
-            for tail in [&mut told, &mut untold] {
-                (0..200).for_each(|_| tail.fade(KEEP));
-            }
+            let Moment { clock, hold, .. } = moment(row);
+            reported.report(clock, hold, 1);
         }
-        let [told, untold] = [told, untold].map(|tail| tail.nats(20.0, 5000.0, &T));
-        assert!(told > untold + 0.8, "{told} {untold}");
+        let [reported, not] = [reported, not].map(|tail| tail.counts.curve(5000.0, &T).nats(20.0));
+        assert!(reported > not + 0.8, "{reported} {not}");
     }
 
     #[test]
@@ -246,7 +377,7 @@ mod tests {
         let mut bytes = Vec::new();
         tail.write(&mut bytes);
         assert_eq!(Tail::read(&mut bytes.as_slice()), Some(tail));
-        for (at, byte) in [(2 * LEVELS + 3, 0xff), (2 * LEVELS + 4, 9), (2 * LEVELS + 5, 9), (2 * LEVELS + 6, 5)] {
+        for (at, byte) in [(2 * LEVELS + 5, 0xff), (2 * LEVELS + 6, 9), (2 * LEVELS + 7, 9), (2 * LEVELS + 8, 5)] {
             let mut bytes = bytes.clone();
             bytes[at] = byte;
             assert_eq!(Tail::read(&mut bytes.as_slice()), None, "{at}");

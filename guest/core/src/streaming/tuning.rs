@@ -4,8 +4,8 @@
 /// held-out sets move by less than their intervals.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Tuning {
-    /// Rows over which the means of the unexplained rest are taken: 2², 2⁴ and 2⁶.
-    pub means: [f32; 3],
+    /// Rows over which the means of the unexplained rest are taken.
+    pub means: [f32; 2],
     /// Gain of the quick mean that a jump is measured from.
     pub quick: f64,
     /// Jumps teach the quick mean so many of their own scales at most.
@@ -47,9 +47,9 @@ pub struct Tuning {
     pub novel_unit: f64,
     /// Distances that an octave beyond the range is worth.
     pub novel_octave: f32,
-    /// What each look's nats count: the means of 4, 16 and 64 rows, jump, novelty and the same value again. With 0 a look
+    /// What each look's nats count: the means of 4 and 32 rows, jump, novelty and the same value again. With 0 a look
     /// is left out.
-    pub weights: [f64; 6],
+    pub weights: [f64; 5],
     /// Largest share of the mean squared distance from the level that a season may leave, to be of use.
     pub season_left: f32,
     /// Working days before a season judges them.
@@ -67,7 +67,7 @@ pub struct Tuning {
 impl Tuning {
     /// What every detector uses.
     pub const SHIPPED: Self = Self {
-        means: [4.0, 16.0, 64.0],
+        means: [4.0, 32.0],
         quick: 0.2,
         jump_limit: 4.0,
         rest_limit: 12.0,
@@ -77,7 +77,7 @@ impl Tuning {
         prior_rows: 500.0,
         prior_share: 0.1,
         by_time: 0.4,
-        slack: 1.4,
+        slack: 1.25,
         learned: 0.05,
         early: 0.5,
         early_rows: 500.0,
@@ -87,7 +87,7 @@ impl Tuning {
         young: 1000.0,
         novel_unit: 0.5,
         novel_octave: 8.0,
-        weights: [1.0, 1.0, 1.0, 1.0, 1.2, 1.0],
+        weights: [1.0, 1.0, 1.0, 1.2, 1.0],
         season_left: 0.8,
         season_days: 3,
         season_memory: 10.0,

@@ -1,0 +1,71 @@
+//! How far a value lies beyond all that its series ever had.
+
+use super::level::MAX_VALUE;
+use super::looks::{Looks, NOVEL};
+use super::record::take;
+use super::signal::Row;
+use super::tail::{LEAST, Moment, Tail};
+use crate::math::{max, min, octaves};
+
+/// All that a series ever had, and how often it left that.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Range {
+    low: f64,
+    high: f64,
+    tail: Tail,
+}
+
+impl Range {
+    /// Of one value.
+    pub(super) const fn of(value: f64) -> Self {
+        Self { low: value, high: value, tail: Tail::new() }
+    }
+
+    /// Takes in a value, and looks at how many octaves it lies beyond the others, seen from `center` in units of `scale`.
+    /// `rows` are those that the tail counts.
+    pub(super) fn observe(&mut self, row: &Row<'_>, value: f64, center: f64, scale: f64, rows: f32, looks: &mut Looks) {
+        if value >= self.low && value <= self.high {
+            return;
+        }
+        let nearest = value.clamp(self.low, self.high);
+        (self.low, self.high) = (min(self.low, value), max(self.high, value));
+        if !row.settled {
+            return;
+        }
+        let t = row.tuning;
+        let place = |value: f64| {
+            let far = (value - center) / (t.novel_unit * scale);
+            octaves(1.0 + min(far.abs(), 1e300)).copysign(far)
+        };
+        let outside = (place(value) - place(nearest)).abs() as f32 * t.novel_octave;
+        if outside >= LEAST {
+            let moment = Moment { rows: rows.into(), ..row.moment(NOVEL) };
+            let rarity = self.tail.observe(outside, &moment, t);
+            looks.set(NOVEL, rarity.nats * t.weights[NOVEL], rarity.rises, value < center);
+        }
+    }
+
+    /// Whether it was never below 0.
+    pub(super) fn is_positive(&self) -> bool {
+        self.low >= 0.0
+    }
+
+    pub(super) fn tail(&mut self) -> &mut Tail {
+        &mut self.tail
+    }
+
+    /// Appends the fields, little-endian.
+    pub(super) fn write(&self, out: &mut Vec<u8>) {
+        let Self { low, high, tail } = self;
+        out.extend([low, high].map(|value| value.to_le_bytes()).as_flattened());
+        tail.write(out);
+    }
+
+    /// Takes the fields back off the front; `None` where one is impossible.
+    pub(super) fn read(bytes: &mut &[u8]) -> Option<Self> {
+        let [low, high] = [take(bytes)?, take(bytes)?].map(f64::from_le_bytes);
+        let tail = Tail::read(bytes)?;
+        let possible = [low, high].iter().all(|value| value.abs() <= MAX_VALUE) && low <= high;
+        possible.then_some(Self { low, high, tail })
+    }
+}

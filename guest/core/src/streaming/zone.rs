@@ -1,0 +1,242 @@
+//! Local time: how far it is ahead of UTC, and when that changes.
+//!
+//! A guest has no database of time zones. The host looks a zone's changes up and hands them over with the model.
+
+use super::record::take;
+use crate::Error;
+use crate::model::{Model, Writer};
+
+/// The zone of a detector that was not given another.
+const UTC: &str = "UTC";
+
+/// The names of what a model has of a zone: its name, and from when on local time is so many seconds ahead of UTC.
+const NAME: &str = "timezone";
+const FROM: &str = "offset_from";
+const OFFSET: &str = "offset";
+
+/// Most offsets. Two a year from 1970 to 2100 make 261; Hebron, whose clocks also change for Ramadan, has 301.
+const MOST_OFFSETS: usize = 512;
+
+/// The largest offset, in seconds: more than any zone has.
+const FARTHEST: i64 = 26 * 3600;
+
+/// The longest name, in bytes.
+const LONGEST_NAME: usize = 64;
+
+/// A time zone: its name, and its offsets from UTC over time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Zone {
+    /// Empty for UTC.
+    name: String,
+    /// From when on, in seconds since 1970, local time is so many seconds ahead. Empty for UTC. What the first one has
+    /// holds before it as well.
+    offsets: Vec<(i64, i64)>,
+}
+
+impl Default for Zone {
+    fn default() -> Self {
+        Self::UTC
+    }
+}
+
+impl Zone {
+    /// UTC, where no clock is ever put forward or back.
+    pub const UTC: Self = Self { name: String::new(), offsets: Vec::new() };
+
+    /// A zone of this name whose local time is, from each of these times on (seconds since 1970), so many seconds ahead of
+    /// UTC.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the name or the offsets.
+    pub fn new(name: &str, offsets: Vec<(i64, i64)>) -> Result<Self, String> {
+        if !(1..=LONGEST_NAME).contains(&name.len()) || !name.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(format!("`{name}` is no name of a time zone"));
+        }
+        if name == UTC {
+            return Err("UTC has no offsets".to_owned());
+        }
+        if !(1..=MOST_OFFSETS).contains(&offsets.len()) {
+            return Err(format!("{name} has {} offsets; 1 to {MOST_OFFSETS} are possible", offsets.len()));
+        }
+        if let Some((_, offset)) = offsets.iter().find(|(_, offset)| !(-FARTHEST..=FARTHEST).contains(offset)) {
+            return Err(format!("{name} is {offset} seconds ahead of UTC; 26 hours are possible either way"));
+        }
+        if !offsets.is_sorted_by(|(one, _), (next, _)| one < next) {
+            return Err(format!("the offsets of {name} are not in the order of time"));
+        }
+        Ok(Self { name: name.to_owned(), offsets })
+    }
+
+    /// What it is called.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        if self.offsets.is_empty() { UTC } else { &self.name }
+    }
+
+    /// Puts it into a model; UTC needs nothing there.
+    pub(super) fn put(&self, model: &mut Writer) {
+        if !self.offsets.is_empty() {
+            let (from, ahead): (Vec<_>, Vec<_>) = self.offsets.iter().copied().unzip();
+            model.set(NAME, &self.name).times(FROM, &from).times(OFFSET, &ahead);
+        }
+    }
+
+    /// The zone of a model.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::BadModel`] where it has one that is impossible.
+    pub(super) fn of(model: &Model<'_>) -> Result<Self, Error> {
+        let Some(name) = model.optional(NAME) else { return Ok(Self::UTC) };
+        let (from, ahead) = (model.times(FROM)?, model.times(OFFSET)?);
+        if from.len() != ahead.len() {
+            let what = format!("its `{FROM}` has {} times for {} offsets", from.len(), ahead.len());
+            return Err(Error::BadModel(what));
+        }
+        Self::new(name, from.into_iter().zip(ahead).collect())
+            .map_err(|what| Error::BadModel(format!("its zone: {what}")))
+    }
+
+    /// Appends the name to saved state. What is usual at a time of day is so in this zone alone; it stays so when the
+    /// zone's rules change.
+    pub(super) fn write(&self, out: &mut Vec<u8>) {
+        let name = self.name();
+        out.push(name.len() as u8); // at most `LONGEST_NAME`
+        out.extend_from_slice(name.as_bytes());
+    }
+
+    /// Takes such a name back off the front of saved state; `None` where there is none.
+    pub(super) fn read<'a>(bytes: &mut &'a [u8]) -> Option<&'a str> {
+        let [length] = take(bytes)?;
+        let (name, rest) = bytes.split_at_checked(length.into())?;
+        *bytes = rest;
+        std::str::from_utf8(name).ok()
+    }
+}
+
+/// Tells local time. For rows in order, or nearly so, it looks into the offsets only where they change.
+#[derive(Debug, Clone)]
+pub(super) struct Clock {
+    zone: Zone,
+    /// The last offset, and from when on and until when it holds.
+    offset: i64,
+    from: i64,
+    to: i64,
+}
+
+impl Clock {
+    pub(super) fn new(zone: Zone) -> Self {
+        Self { zone, offset: 0, from: 0, to: 0 }
+    }
+
+    /// Seconds since 1970, in local time.
+    pub(super) fn local(&mut self, seconds: i64) -> i64 {
+        if !(self.from..self.to).contains(&seconds) {
+            self.turn(seconds);
+        }
+        seconds.saturating_add(self.offset)
+    }
+
+    /// Finds the offset that holds at a time.
+    fn turn(&mut self, seconds: i64) {
+        let offsets = &self.zone.offsets;
+        let next = offsets.partition_point(|(from, _)| *from <= seconds).max(1);
+        self.from = if next == 1 { i64::MIN } else { offsets[next - 1].0 };
+        self.to = offsets.get(next).map_or(i64::MAX, |(from, _)| *from);
+        self.offset = offsets.get(next - 1).map_or(0, |(_, offset)| *offset);
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    /// 1:00 UTC on 29 March 2026 and on 25 October 2026: summer time begins and ends in the European Union.
+    pub(in super::super) const SPRING: i64 = 1_774_746_000;
+    pub(in super::super) const AUTUMN: i64 = 1_792_890_000;
+
+    pub(in super::super) fn berlin() -> Zone {
+        Zone::new("Europe/Berlin", vec![(0, 3600), (SPRING, 7200), (AUTUMN, 3600)]).unwrap()
+    }
+
+    #[test]
+    fn local_time_changes_to_the_second_whichever_way_times_go() {
+        let mut clock = Clock::new(berlin());
+        let mut ahead = |time: i64| clock.local(time) - time;
+        let times = [
+            (-i64::from(i32::MAX), 3600),
+            (-1, 3600),
+            (0, 3600),
+            (SPRING - 1, 3600),
+            (SPRING, 7200),
+            (AUTUMN - 1, 7200),
+            (AUTUMN, 3600),
+            (AUTUMN + 1_000_000_000, 3600),
+        ];
+        for (time, offset) in times.into_iter().chain(times.into_iter().rev()) {
+            assert_eq!(ahead(time), offset, "{time}");
+        }
+        assert_eq!((ahead(i64::MIN), ahead(SPRING)), (3600, 7200));
+    }
+
+    #[test]
+    fn utc_is_never_ahead() {
+        let mut clock = Clock::new(Zone::UTC);
+        for time in [0, -1, SPRING, i64::MAX, i64::MIN] {
+            assert_eq!(clock.local(time), time);
+        }
+        assert_eq!(Zone::default().name(), "UTC");
+    }
+
+    #[test]
+    fn a_zone_comes_back_from_a_model() {
+        for zone in [Zone::UTC, berlin(), Zone::new("Etc/GMT-14", vec![(0, 50_400)]).unwrap()] {
+            let mut writer = Writer::default();
+            zone.put(&mut writer);
+            assert_eq!(Zone::of(&Model::read(&writer.finish()).unwrap()).unwrap(), zone);
+        }
+    }
+
+    #[test]
+    fn a_zone_that_cannot_be_is_a_bad_model() {
+        let (many, ordered): (Vec<_>, Vec<_>) = (0..513).map(|at| (0, at)).unzip();
+        let long = "x".repeat(65);
+        for (name, from, offsets, what) in [
+            ("", &[0][..], &[0][..], "no name"),
+            ("Europe/Ber lin", &[0], &[0], "no name"),
+            ("Europe/Bérlin", &[0], &[0], "no name"),
+            (&long, &[0], &[0], "no name"),
+            ("UTC", &[0], &[3600], "UTC has no offsets"),
+            ("A", &[], &[], "has 0 offsets"),
+            ("A", &ordered, &many, "has 513 offsets"),
+            ("A", &[0], &[93_601], "93601 seconds ahead"),
+            ("A", &[0], &[-93_601], "-93601 seconds ahead"),
+            ("A", &[0], &[i64::MIN], "seconds ahead"),
+            ("A", &[1, 0], &[0, 0], "not in the order of time"),
+            ("A", &[1, 1], &[0, 0], "not in the order of time"),
+            ("A", &[0, 1], &[0], "2 times for 1 offsets"),
+        ] {
+            let mut writer = Writer::default();
+            writer.set(NAME, name).times(FROM, from).times(OFFSET, offsets);
+            let bytes = writer.finish();
+            let error = Zone::of(&Model::read(&bytes).unwrap()).unwrap_err();
+            assert!(matches!(&error, Error::BadModel(text) if text.contains(what)), "{name} {from:?}: {error:?}");
+        }
+        let mut writer = Writer::default();
+        writer.set(NAME, "A");
+        assert!(matches!(Zone::of(&Model::read(&writer.finish()).unwrap()), Err(Error::BadModel(_))), "no offsets");
+    }
+
+    #[test]
+    fn a_name_comes_back_from_saved_state() {
+        let mut bytes = Vec::new();
+        berlin().write(&mut bytes);
+        bytes.push(7);
+        let rest = &mut bytes.as_slice();
+        assert_eq!((Zone::read(rest), *rest), (Some("Europe/Berlin"), &[7][..]));
+        for damaged in [&[][..], &[3, b'U'], &[1, 0xff]] {
+            assert_eq!(Zone::read(&mut &*damaged), None);
+        }
+    }
+}
