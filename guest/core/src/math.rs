@@ -36,6 +36,12 @@ pub(crate) fn octaves(x: f64) -> f64 {
     (x.to_bits() as i64 - ONE) as f64 * (1.0 / (1_u64 << 52) as f64)
 }
 
+/// The number of so many octaves, from 0 to 1023: the inverse of [`octaves`].
+pub(crate) fn from_octaves(octaves: f64) -> f64 {
+    let bits = max(min(octaves, 1023.0), 0.0) * (1_u64 << 52) as f64;
+    f64::from_bits(1_f64.to_bits() + bits as u64)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -60,6 +66,14 @@ mod tests {
             assert_eq!(octaves(x).to_bits(), f64::to_bits(exact));
         }
         assert!((octaves(1.44) - libm::log2(1.44)).abs() < 0.087);
+    }
+
+    #[test]
+    fn octaves_and_back_are_the_same() {
+        for x in [1.0, 1.25, 3.7, 1e9, 1e300] {
+            assert!((from_octaves(octaves(x)) / x - 1.0).abs() < 1e-9, "{x}");
+        }
+        assert!(from_octaves(5000.0).is_finite());
     }
 
     #[test]

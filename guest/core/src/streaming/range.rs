@@ -1,11 +1,13 @@
 //! How far a value lies beyond all that its series ever had.
 
+use super::band::{Limits, Needed};
 use super::level::MAX_VALUE;
 use super::looks::{Looks, NOVEL};
 use super::record::take;
 use super::signal::Row;
 use super::tail::{LEAST, Moment, Tail};
-use crate::math::{max, min, octaves};
+use super::tuning::Tuning;
+use crate::math::{from_octaves, max, min, octaves};
 
 /// All that a series ever had, and how often it left that.
 #[derive(Clone, Debug, PartialEq)]
@@ -43,6 +45,17 @@ impl Range {
             let rarity = self.tail.observe(outside, &moment, t);
             looks.set(NOVEL, rarity.nats * t.weights[NOVEL], rarity.rises, value < center);
         }
+    }
+
+    /// Where a value is reported as new, after so many rows; seen from `center`, in the metric's unit.
+    pub(super) fn limits(&self, needed: Needed, center: f64, scale: f64, rows: f32, t: &Tuning) -> Limits {
+        let unit = t.novel_unit * scale;
+        let beyond = |nearest: f64, nats: f64| {
+            let outside = self.tail.distance(nats / t.weights[NOVEL], rows.into(), t) / t.novel_octave;
+            let place = octaves(1.0 + min((nearest - center).abs() / unit, 1e300));
+            unit * (from_octaves(place + f64::from(outside)) - 1.0)
+        };
+        Limits::at(beyond(self.low, needed.below), beyond(self.high, needed.above))
     }
 
     /// Whether it was never below 0.

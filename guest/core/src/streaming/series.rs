@@ -186,7 +186,7 @@ impl Series {
         let usual = usual.unwrap_or(Usual { value: self.level.center, scale, ratio: 1.0 });
         let rest = value - usual.value;
         self.follow(rest - off_level);
-        let band = if banded && scored { self.band(shared, &usual, floor) } else { Band::UNKNOWN };
+        let band = if banded && scored { self.band(shared, &usual, scale, floor) } else { Band::UNKNOWN };
         let looks = self.look(shared, &seen, &usual, settled);
         self.last = value;
         self.level.learn(value, scale, learning);
@@ -218,18 +218,20 @@ impl Series {
         }
     }
 
-    /// What would be ordinary for the next value: what neither jumps so far that it is reported nor, if it stayed, moves the
-    /// shortest mean so far. While an incident goes on, what it jumps from is not ordinary.
+    /// What would be ordinary for the next value: what neither jumps so far nor is so new that it is reported. While an
+    /// incident goes on, what it jumps from is not ordinary: then what, if it stayed, would not move the shortest mean so far.
     #[inline(never)]
-    fn band(&self, shared: &Shared, usual: &Usual, floor: f64) -> Band {
-        let (t, rows) = (&shared.tuning, f64::from(self.level.weight));
+    fn band(&self, shared: &Shared, usual: &Usual, scale: f64, floor: f64) -> Band {
+        let (t, rows, center) = (&shared.tuning, f64::from(self.level.weight), self.level.center);
         let needed = self.judge.needed(&shared.bar, t, self.known());
-        let mut limits = self.means.limits(needed, rows, t).scaled(usual.scale);
-        if self.judge.cause().is_none() {
+        let limits = if self.judge.cause().is_some() {
+            self.means.limits(needed, rows, t).scaled(usual.scale).around(usual.value)
+        } else {
             let jump = self.jump.limits(needed, floor, rows, t).scaled(usual.ratio);
-            limits = limits.narrowed(jump.around(self.quick));
-        }
-        let Limits { below, above } = limits.around(usual.value);
+            let new = self.range.limits(needed, center, scale, self.rows, t);
+            jump.around(usual.value + self.quick).narrowed(new.around(center))
+        };
+        let Limits { below, above } = limits;
         let lower = if self.range.is_positive() { max(below, 0.0) } else { below };
         Band { expected: usual.value, lower: min(lower, usual.value), upper: max(above, usual.value) }
     }
