@@ -46,6 +46,15 @@ impl Band {
     }
 }
 
+/// What the gauge of a number of a band is called.
+pub(crate) fn gauge(name: &'static str) -> &'static str {
+    match name {
+        "expected" => "anomaly_expected",
+        "lower" => "anomaly_lower",
+        _ => "anomaly_upper",
+    }
+}
+
 /// Appends a number with the fewest digits that read back as it.
 pub(crate) fn write_number(out: &mut Vec<u8>, value: f64) {
     // Writing to memory does not fail.

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use qualm_stream::native::VerdictStyle;
 use qualm_stream::vector::{Feature, Shape, Transform};
-use qualm_stream::{Lane, Limits, Native, Pipeline, Rows, Scorer, Selector, Verdicts};
+use qualm_stream::{Band, Lane, Limits, Native, Pipeline, Reason, Rows, Scorer, Selector, Verdicts};
 use support::through::{ByValue, pipeline, through};
 use support::{Event, Metric, Value, frame, gauge, json_body, message, metric_of, proto_body, tags_of};
 
@@ -79,6 +79,77 @@ fn a_gauge_in_a_frame_is_followed_by_frames() {
         let expected =
             |host| BTreeMap::from([("host".to_owned(), host), ("metric_name".to_owned(), some(&["host.cpu"]))]);
         assert_eq!((old, new), (expected(some(&["b"])), expected(some(&["a", "b"]))));
+    }
+}
+
+/// Takes everything for a shift out of a band.
+struct Shifted;
+
+impl Scorer for Shifted {
+    fn score(&mut self, rows: &Rows, verdicts: &mut Verdicts) {
+        for _ in 0..rows.len() {
+            verdicts.scores.push(2.5);
+            verdicts.reasons.push(Reason::LevelShift);
+            verdicts.bands.push(Band { expected: 100.0, lower: -1.5, upper: f64::NAN });
+        }
+    }
+
+    fn forget(&mut self, _: &[u32]) {}
+}
+
+/// What comes out of a body where bands are shown.
+fn banded(style: VerdictStyle, body: &[u8]) -> Vec<u8> {
+    let lane = Lane::new(Selector::default(), Limits::default()).show_bands(true);
+    let mut pipeline = Pipeline::of(Native::new(style), vec![lane], 7);
+    pipeline.format_mut().begin_body(body);
+    pipeline.input()[..body.len()].copy_from_slice(body);
+    let mut out = pipeline.run(body.len(), 5, &mut [Shifted]).to_vec();
+    out.extend_from_slice(pipeline.finish(5, &mut [Shifted]));
+    out
+}
+
+#[test]
+fn a_band_is_more_gauges_and_a_reason_is_a_tag() {
+    let metric =
+        r#"{"metric":{"name":"m","tags":{"a":"b"},"kind":"absolute","gauge":{"value":250}}}"#.to_owned() + "\n";
+    let of = |name: &str, value: &str| {
+        format!(
+            r#"{{"metric":{{"name":"{name}","tags":{{"a":"b","metric_name":"m"}},"kind":"absolute","gauge":{{"value":{value}}}}}}}"#
+        ) + "\n"
+    };
+    let gauges =
+        [("anomaly_score", "2.5"), ("is_anomaly", "1"), ("anomaly_expected", "100"), ("anomaly_lower", "-1.5")];
+    let gauges: String = gauges.map(|(name, value)| of(name, value)).concat();
+    let out = banded(VerdictStyle::Gauges, metric.as_bytes());
+    assert_eq!(String::from_utf8(out.clone()).unwrap(), format!("{metric}{gauges}"));
+    let again = banded(VerdictStyle::Gauges, &out);
+    assert_eq!(again.len(), out.len() + gauges.len(), "a verdict is not scored");
+    let tags = banded(VerdictStyle::Tags, metric.as_bytes());
+    let expected = r#""anomaly_cause":"value","anomaly_reason":"level_shift","anomaly_expected":"100","anomaly_lower":"-1.5","a":"b""#;
+    assert!(String::from_utf8(tags).unwrap().contains(expected));
+}
+
+#[test]
+fn a_band_in_frames_is_more_frames() {
+    let body = proto_body(&[Event::Metric(gauge("cpu", 250.0).tag("host", &[Some("a")]))]);
+    let out = banded(VerdictStyle::Gauges, &body);
+    let (frames, rest) = support::frames(&out);
+    assert!(rest.is_empty() && frames[0] == body);
+    let told = frames[1..].iter().map(|frame| {
+        let metric = metric_of(frame);
+        let part = |number: u64| &metric.iter().find(|(n, _)| *n == number).unwrap().1;
+        let support::Part::Double(value) = message(part(6).bytes())[0].1 else { panic!("no double") };
+        let [_, tags] = tags_of(&metric);
+        assert_eq!(tags.len(), 2, "{tags:?}");
+        (part(1).text().to_owned(), value)
+    });
+    let expected = [("anomaly_score", 2.5), ("is_anomaly", 1.0), ("anomaly_expected", 100.0), ("anomaly_lower", -1.5)];
+    assert_eq!(told.collect::<Vec<_>>(), expected.map(|(name, value)| (name.to_owned(), value)));
+    let tagged = banded(VerdictStyle::Tags, &body);
+    let (frames, _) = support::frames(&tagged);
+    let [_, tags] = tags_of(&metric_of(frames[0]));
+    for (tag, value) in [("anomaly_reason", "level_shift"), ("anomaly_expected", "100"), ("anomaly_lower", "-1.5")] {
+        assert_eq!(tags[tag], [Some(value.to_owned())], "{tag}");
     }
 }
 

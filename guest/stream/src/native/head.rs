@@ -39,7 +39,8 @@ pub(super) fn put_name(out: &mut Vec<u8>, name: &[u8]) {
 
 /// Whether a metric or a tag of this name is a verdict, or an anomaly rate with its counts.
 pub(super) fn is_verdict(name: &[u8]) -> bool {
-    matches!(name, b"anomaly_score" | b"is_anomaly" | b"anomaly_contribution")
+    matches!(name, b"anomaly_score" | b"is_anomaly" | b"anomaly_contribution" | b"anomaly_reason")
+        || matches!(name, b"anomaly_expected" | b"anomaly_lower" | b"anomaly_upper")
         || matches!(name, b"anomaly_rate" | b"anomaly_rate_anomalous" | b"anomaly_rate_series")
 }
 

@@ -44,12 +44,12 @@ use rates::Rates;
 /// How the verdict of a metric is told.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum VerdictStyle {
-    /// As two gauges right behind it, `anomaly_score` and `is_anomaly` (0 or 1), with its tags, its time, and its name
-    /// as the tag `metric_name`. The default: they are numbers to whichever sink comes next.
+    /// As gauges right behind it, `anomaly_score` and `is_anomaly` (0 or 1) and, where bands are shown, `anomaly_expected`,
+    /// `anomaly_lower` and `anomaly_upper`, with its tags, its time, and its name as the tag `metric_name`. The default: they are numbers to whichever sink comes next.
     #[default]
     Gauges,
     /// As tags on the metric itself: `anomaly_score`, `is_anomaly` (`0` or `1`), and where that is 1 `anomaly_cause`,
-    /// the number that is anomalous. To route or filter by in Vector; most databases would make a new series of each
+    /// the number that is anomalous, and `anomaly_reason`; a band likewise. To route or filter by in Vector; most databases would make a new series of each
     /// score.
     Tags,
 }

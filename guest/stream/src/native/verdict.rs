@@ -1,5 +1,6 @@
 //! What is told of a vector, and of an anomaly rate, the same in both codecs.
 
+use crate::band;
 use crate::format::{ToldRate, ToldVector};
 use crate::line;
 use crate::splice;
@@ -26,6 +27,9 @@ pub(super) fn gauges<'a>(
     for (name, share) in splice::largest(told.contributions, names) {
         // Four digits are more than anybody reads.
         put("anomaly_contribution", about(Some(name)), libm::round(share * 1e4) / 1e4);
+    }
+    for (name, value) in told.band.told() {
+        put(band::gauge(name), about(None), value);
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::io::Write as _;
 
+use crate::band;
 use crate::format::{Told, ToldRate, ToldVector};
 use crate::line;
 use crate::native::read_json::{Parts, Tags};
@@ -10,7 +11,7 @@ use crate::native::verdict::About;
 use crate::native::{time, verdict};
 use crate::splice;
 
-/// Appends the two gauges that tell of a metric, each on a line of its own, even behind a metric that lacks its end.
+/// Appends the gauges that tell of a metric, each on a line of its own, even behind a metric that lacks its end.
 pub(super) fn put_gauges(out: &mut Vec<u8>, buffer: &[u8], parts: &Parts, told: &Told<'_>) {
     let part = |(start, end): (u32, u32)| &buffer[start as usize..end as usize];
     let ended = open_line(out);
@@ -36,8 +37,14 @@ pub(super) fn put_gauges(out: &mut Vec<u8>, buffer: &[u8], parts: &Parts, told: 
     let same = start..out.len();
     splice::write_score(out, told.score);
     out.extend_from_slice(b"}}}\n{\"metric\":{\"name\":\"is_anomaly");
-    out.extend_from_within(same);
+    out.extend_from_within(same.clone());
     out.push(if told.cause.is_some() { b'1' } else { b'0' });
+    for (name, value) in told.band.told() {
+        out.extend_from_slice(b"}}}\n{\"metric\":{\"name\":\"");
+        out.extend_from_slice(band::gauge(name).as_bytes());
+        out.extend_from_within(same.clone());
+        band::write_number(out, value);
+    }
     out.extend_from_slice(b"}}}");
     close_line(out, ended);
 }
@@ -64,6 +71,17 @@ pub(super) fn put_tags(out: &mut Vec<u8>, parts: &Parts, told: &Told<'_>) {
             put_string(out, &line::unescape(cause));
         }
         None => out.extend_from_slice(b"0\""),
+    }
+    if let Some(reason) = told.reason {
+        out.extend_from_slice(b",\"anomaly_reason\":");
+        put_string(out, reason.as_bytes());
+    }
+    for (name, value) in told.band.told() {
+        out.extend_from_slice(b",\"");
+        out.extend_from_slice(band::gauge(name).as_bytes());
+        out.extend_from_slice(b"\":\"");
+        band::write_number(out, value);
+        out.push(b'"');
     }
     out.extend_from_slice(match parts.tags_are {
         Tags::Missing => b"},",

@@ -1,5 +1,6 @@
 //! Verdicts in protocol buffers: gauges in frames of their own, or tags of the metric.
 
+use crate::band;
 use crate::format::{Told, ToldRate, ToldVector};
 use crate::line;
 use crate::native::read_proto::{Parts, Span};
@@ -14,7 +15,7 @@ const GAUGE: [u8; 5] = [0x20, 0x01, 0x32, 0x09, 0x09];
 /// The bytes of that with the double.
 const GAUGE_LEN: usize = GAUGE.len() + 8;
 
-/// Appends the two gauges that tell of a metric, each in a frame of its own.
+/// Appends the gauges that tell of a metric, each in a frame of its own.
 pub(super) fn put_gauges(out: &mut Vec<u8>, buffer: &[u8], parts: &Parts, told: &Told<'_>) {
     let start = out.len();
     // Its time and its tags, as they stand there.
@@ -33,8 +34,14 @@ pub(super) fn put_gauges(out: &mut Vec<u8>, buffer: &[u8], parts: &Parts, told: 
     out[start..].rotate_right(length);
     put_value(out, splice::rounded(told.score));
     put_beginning(out, b"is_anomaly", same.len());
-    out.extend_from_within(start + length..same.end + length);
+    let same = start + length..same.end + length;
+    out.extend_from_within(same.clone());
     put_value(out, f64::from(u8::from(told.cause.is_some())));
+    for (name, value) in told.band.told() {
+        put_beginning(out, band::gauge(name).as_bytes(), same.len());
+        out.extend_from_within(same.clone());
+        put_value(out, value);
+    }
 }
 
 /// Appends the beginning of a frame up to the metric's name; `rest` more bytes will come before its value.
@@ -76,6 +83,18 @@ pub(super) fn put_tags(out: &mut Vec<u8>, parts: &Parts, told: &Told<'_>) {
     put_tag(out, b"is_anomaly", &[if told.cause.is_some() { b"1" } else { b"0" }]);
     if let Some(cause) = told.cause {
         put_tag(out, b"anomaly_cause", &[&line::unescape(cause)]);
+    }
+    if let Some(reason) = told.reason {
+        put_tag(out, b"anomaly_reason", &[reason.as_bytes()]);
+    }
+    for (name, value) in told.band.told() {
+        let start = out.len();
+        band::write_number(out, value);
+        let mut text = [0; 32]; // the fewest digits that read back, and an exponent
+        let length = (out.len() - start).min(text.len());
+        text[..length].copy_from_slice(&out[start..][..length]);
+        out.truncate(start);
+        put_tag(out, band::gauge(name).as_bytes(), &[&text[..length]]);
     }
     let header = out.len();
     put_lengths(out, parts.metric.1 - parts.metric.0 + (header - start));
