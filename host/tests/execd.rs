@@ -69,7 +69,7 @@ fn without_configuration_every_numeric_field_is_scored() {
     assert_eq!(lines[..5], input.lines().collect::<Vec<_>>()[..5], "nothing is scored before the warm-up ends");
     assert!(lines[299].contains(",anomaly_score=0") && lines[299].contains(",is_anomaly=0i 17"), "{}", lines[299]);
     assert_eq!(lines[300..302], ["# comment", "bad line"]);
-    assert!(lines[302].contains(",is_anomaly=1i,anomaly_cause=\"v\" 17"), "{}", lines[302]);
+    assert!(lines[302].contains(",is_anomaly=1i,anomaly_cause=\"v\",anomaly_reason=\""), "{}", lines[302]);
     let log = text(&out.stderr);
     assert!(log.lines().all(|line| line.starts_with("I! qualm: ")), "{log}");
     assert!(log.contains("302 lines in, 301 selected") && log.contains("1 malformed"), "{log}");

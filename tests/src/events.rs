@@ -108,12 +108,12 @@ pub fn compare(through: &Path, without: &Path) -> Arrived {
 /// The line without the verdict's tags, and whether it had both.
 fn untagged(line: &str) -> (String, bool) {
     let (mut line, mut found) = (line.to_owned(), 0);
-    for tag in ["\"anomaly_cause\":\"", "\"anomaly_score\":\"", "\"is_anomaly\":\""] {
+    for tag in ["\"anomaly_cause\":\"", "\"anomaly_reason\":\"", "\"anomaly_score\":\"", "\"is_anomaly\":\""] {
         let Some(from) = line.find(tag) else { continue };
         let value = from + tag.len();
         let end = value + line[value..].find('"').expect("a tag's value ends") + 1;
         line.replace_range(from..end + usize::from(line[end..].starts_with(',')), "");
-        found += usize::from(!tag.contains("cause"));
+        found += usize::from(!tag.contains("cause") && !tag.contains("reason"));
     }
     (line.replace(",}", "}"), found == 2)
 }

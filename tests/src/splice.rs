@@ -11,6 +11,8 @@ pub struct Splice {
     pub is_anomaly: bool,
     /// The value of `anomaly_cause`, escapes and all.
     pub cause: Option<Vec<u8>>,
+    /// The value of `anomaly_reason`.
+    pub reason: Option<String>,
 }
 
 /// Walks input and output in step. Returns the verdicts if they are all that the output has and the input has not.
@@ -42,7 +44,7 @@ pub fn unsplice(input: &[u8], output: &[u8]) -> Result<Vec<Splice>, String> {
     Ok(splices)
 }
 
-/// Parses `,anomaly_score=<float>,is_anomaly=<0|1>i[,anomaly_cause="…"]`, and says how long it is.
+/// Parses `,anomaly_score=<float>,is_anomaly=<0|1>i[,anomaly_cause="…"[,anomaly_reason="…"]]`, and says how long it is.
 fn verdict(bytes: &[u8], at: usize) -> Option<(Splice, usize)> {
     let rest = bytes.strip_prefix(b",anomaly_score=")?;
     let comma = rest.iter().position(|&b| b == b',')?;
@@ -59,7 +61,13 @@ fn verdict(bytes: &[u8], at: usize) -> Option<(Splice, usize)> {
         cause = Some(text[..end].to_vec());
         rest = &text[end + 1..];
     }
-    Some((Splice { at, score, is_anomaly, cause }, bytes.len() - rest.len()))
+    let mut reason = None;
+    if let Some(text) = rest.strip_prefix(b",anomaly_reason=\"") {
+        let end = end_of_string(text)?;
+        reason = Some(std::str::from_utf8(&text[..end]).ok()?.to_owned());
+        rest = &text[end + 1..];
+    }
+    Some((Splice { at, score, is_anomaly, cause, reason }, bytes.len() - rest.len()))
 }
 
 /// The offset of the first quote that no backslash escapes.
@@ -85,9 +93,10 @@ mod tests {
     fn finds_every_verdict_and_where_it_stands() {
         let input = b"cpu a=1 5\nmem b=2\nmem b=2";
         let output = b"cpu a=1,anomaly_score=0.5,is_anomaly=0i 5\nmem b=2\n\
-            mem b=2,anomaly_score=3,is_anomaly=1i,anomaly_cause=\"b \\\"c\\\"\"";
-        let quiet = Splice { at: 7, score: 0.5, is_anomaly: false, cause: None };
-        let loud = Splice { at: 25, score: 3.0, is_anomaly: true, cause: Some(b"b \\\"c\\\"".to_vec()) };
+            mem b=2,anomaly_score=3,is_anomaly=1i,anomaly_cause=\"b \\\"c\\\"\",anomaly_reason=\"novel\"";
+        let quiet = Splice { at: 7, score: 0.5, is_anomaly: false, cause: None, reason: None };
+        let (cause, reason) = (Some(b"b \\\"c\\\"".to_vec()), Some("novel".to_owned()));
+        let loud = Splice { at: 25, score: 3.0, is_anomaly: true, cause, reason };
         assert_eq!(unsplice(input, output), Ok(vec![quiet, loud]));
     }
 

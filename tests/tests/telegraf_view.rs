@@ -67,7 +67,7 @@ def apply(metric):
         metric.time = 0
     if metric.name == "scored_upstream" or "anomaly_score" not in metric.fields:
         return metric
-    for key in ["anomaly_score", "is_anomaly", "anomaly_cause"]:
+    for key in ["anomaly_score", "is_anomaly", "anomaly_cause", "anomaly_reason"]:
         metric.fields.pop(key, None)
     verdict = Metric("verdict")
     verdict.fields["n"] = 1

@@ -12,7 +12,7 @@ fn find_details(name: &str) -> Option<Box<dyn Attack>> {
     let change: fn(&mut Judgement) = match name {
         "few-reasons" => |told| told.reasons.truncate(told.reasons.len() / 2 + 1),
         "many-reasons" => |told| told.reasons.extend_from_within(..),
-        "few-bands" => |told| drop(told.bands.pop()),
+        "few-bands" => |told| _ = told.bands.pop(),
         "many-bands" => |told| told.bands.push(band(-1.0, 1.0)),
         "crossed-bands" => |told| told.bands.fill(band(1.0, -1.0)),
         "infinite-bands" => |told| told.bands.fill(band(-1.0, f64::INFINITY)),
