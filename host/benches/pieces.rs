@@ -7,9 +7,10 @@ use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main};
 use qualm::sandbox::Running;
 use qualm::sandbox::supervisor::{Rest, Supervisor};
+use qualm_stream::format::Told;
 use qualm_stream::glob::Globs;
 use qualm_stream::series::SeriesTable;
-use qualm_stream::{Lane, Limits, Pipeline, Rows, Scorer, Selector, Verdicts, splice};
+use qualm_stream::{Band, Lane, Limits, Pipeline, Rows, Scorer, Selector, Verdicts, splice};
 
 use support::batches::Batches;
 use support::detectors;
@@ -132,7 +133,9 @@ fn splices(criterion: &mut Criterion) {
                 out.clear();
                 for number in 0..1000 {
                     let score = least + f64::from(number) / 1000.0;
-                    splice::write(&mut out, score, (score > 1.0).then_some(b"usage_idle"));
+                    let cause = (score > 1.0).then_some(&b"usage_idle"[..]);
+                    let reason = cause.map(|_| "outside_band");
+                    splice::write(&mut out, &Told { score, cause, reason, band: Band::UNKNOWN, head: b"cpu" });
                 }
                 black_box(out.len())
             });
