@@ -20,7 +20,7 @@ impl Scorer for Hundred {
             let band = |value: &f64| Band {
                 expected: 100.0,
                 lower: 90.0,
-                upper: if *value == 1.0 { f64::NAN } else { 110.0 },
+                upper: if *value < 2.0 { f64::NAN } else { 110.0 },
             };
             verdicts.bands.extend(rows.values.iter().map(band));
         }
