@@ -141,7 +141,7 @@ fn a_band_in_frames_is_more_frames() {
         let support::Part::Double(value) = message(part(6).bytes())[0].1 else { panic!("no double") };
         let [_, tags] = tags_of(&metric);
         assert_eq!(tags.len(), 2, "{tags:?}");
-        (part(1).text().to_owned(), value)
+        (part(1).text().clone(), value)
     });
     let expected = [("anomaly_score", 2.5), ("is_anomaly", 1.0), ("anomaly_expected", 100.0), ("anomaly_lower", -1.5)];
     assert_eq!(told.collect::<Vec<_>>(), expected.map(|(name, value)| (name.to_owned(), value)));
