@@ -293,3 +293,33 @@ fn days_are_those_of_the_time_zone_that_is_configured() {
     let (berlin, utc) = (reported("Europe/Berlin"), reported("UTC"));
     assert!(berlin == 0 && utc >= 3, "{berlin} in Berlin, {utc} in UTC");
 }
+
+#[test]
+fn with_bands_each_column_says_what_would_have_been_ordinary_and_why_it_was_not() {
+    let dir = tempfile::tempdir().unwrap();
+    let rows = (0..600).map(|row| {
+        let value = if row >= 590 { 500 } else { 100 + row * 7919 % 11 };
+        format!("{},{value},7\n", 1_700_000_000 + row * 60)
+    });
+    let [input, config, scores] = ["in.csv", "qualm.toml", "scores.csv"].map(|name| dir.path().join(name));
+    fs::write(&input, "time,a,b\n".to_owned() + &rows.collect::<String>()).unwrap();
+    fs::write(&config, "[[detector]]\nband = true\n").unwrap();
+    let [input, config, out] = [&input, &config, &scores].map(|path| path.to_str().unwrap());
+    let done = qualm(&["replay", "--input", input, "--config", config, "--scores", out], "");
+    assert!(done.status.success(), "{done:?}");
+    let text = fs::read_to_string(&scores).unwrap();
+    let lines: Vec<Vec<&str>> = text.lines().map(|line| line.split(',').collect()).collect();
+    assert_eq!(
+        lines[0].join(","),
+        "time,a,b,a expected,a lower,a upper,a reason,b expected,b lower,b upper,b reason,score"
+    );
+    assert_eq!(lines[50][1..], [""; 11], "nothing is scored in the warm-up");
+    let number = |line: usize, column: usize| lines[line][column].parse::<f64>().unwrap();
+    for line in 200..590 {
+        let value = f64::from(100 + (line as u32 - 1) * 7919 % 11);
+        assert!(number(line, 4) < value && value < number(line, 5), "{:?}", lines[line]);
+        assert_eq!((lines[line][6], lines[line][10]), ("", ""));
+    }
+    assert!(number(591, 1) > 1.0 && number(591, 5) < 500.0, "{:?}", lines[591]);
+    assert!(["outside_band", "novel"].contains(&lines[591][6]), "{:?}", lines[591]);
+}

@@ -17,11 +17,8 @@ impl Scorer for Hundred {
         let reason = |score: &f64| if *score > 0.5 { Reason::OutsideBand } else { Reason::None };
         verdicts.reasons.extend(verdicts.scores.iter().map(reason));
         if rows.bands {
-            let band = |value: &f64| Band {
-                expected: 100.0,
-                lower: 90.0,
-                upper: if *value < 2.0 { f64::NAN } else { 110.0 },
-            };
+            let band =
+                |value: &f64| Band { expected: 100.0, lower: 90.0, upper: if *value < 2.0 { f64::NAN } else { 110.0 } };
             verdicts.bands.extend(rows.values.iter().map(band));
         }
     }

@@ -2,23 +2,24 @@
 
 mod feedback;
 mod kept;
+mod scores;
 
 use std::fmt::Write as _;
-use std::fs::{self, File};
-use std::io::{self, BufWriter, IsTerminal, Write};
+use std::fs;
+use std::io::{self, IsTerminal};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
-use jiff::Timestamp;
-use qualm_stream::Counts;
 use qualm_stream::pipeline::Verdict;
+use qualm_stream::{Band, Counts, Reason};
 use serde::Serialize;
 use serde_json::json;
 
 use self::kept::Kept;
+use self::scores::Scores;
 use crate::config::Config;
 use crate::scoring::{Scoring, StartError};
 use qualm_bundle::stdout::say;
@@ -38,7 +39,8 @@ Examples:
 
 SCORES has a row for each row of the input: its time, a score for each column (for each detector, where the input is
 no CSV or a detector scores vectors), and last `score`, the largest of them. A cell is empty while nothing is scored. The
-score of a vector stands in the row that brought its last value.
+score of a vector stands in the row that brought its last value. With `band = true` in the configuration each column has four
+more: `COLUMN expected`, `COLUMN lower`, `COLUMN upper` and, of an anomaly, `COLUMN reason`.
 
 LABELS is a CSV file of incidents: the columns `start` and `end` (the first time that is no longer in it) and, where an
 incident is of one series only, `series`; or a column `label` of 0 and 1, with a row for each row of the input or a `time`
@@ -151,9 +153,10 @@ pub fn run(options: &Options, config: &Config) -> Result<(), Error> {
     let mut input = Input::open(&options.input, &measurement)?;
     let bar = progress(input.size);
     let columns = columns(&scoring, &input, config);
+    let banded = config.detector.iter().any(|detector| detector.band);
     let failed = |source| Error::Write { path: options.scores.clone().unwrap_or_default(), source };
     let mut scores =
-        options.scores.as_deref().map(|path| Scores::create(path, &columns)).transpose().map_err(failed)?;
+        options.scores.as_deref().map(|path| Scores::create(path, &columns, banded)).transpose().map_err(failed)?;
     let mut kept = options.labels.as_deref().map(|labels| {
         let by_column = input.columns().is_some() && !scoring.joins();
         Kept::new(config, &scoring, by_column, same_file(labels, &options.input).then_some("label"))
@@ -206,11 +209,25 @@ fn same_file(one: &Path, other: &Path) -> bool {
 pub struct Batch<'a> {
     /// The time of each row of the input.
     pub times: &'a [i64],
-    /// The scores by row: row, column (of the input where it has columns, else the detector), score. NaN where there is
-    /// none.
-    pub scores: &'a [(usize, usize, f64)],
+    /// What was scored, by row.
+    pub cells: &'a [Cell],
     /// How far the input has been read, in bytes.
     pub position: u64,
+}
+
+/// What was scored in a row.
+#[derive(Debug, Clone, Copy)]
+pub struct Cell {
+    /// The row of the batch.
+    pub row: usize,
+    /// The column of the input where it has columns, else the detector.
+    pub column: usize,
+    /// The score, NaN for none.
+    pub score: f64,
+    /// Why it is an anomaly, where it is one.
+    pub reason: Reason,
+    /// What would have been ordinary, where bands are shown.
+    pub band: Band,
 }
 
 /// What there is a score of, each in a column of its own: each column of the input, or each detector.
@@ -241,7 +258,7 @@ pub fn replay(
     let by_field = !scoring.joins() && input.columns().is_some();
     let began = Instant::now();
     // Of the rows at hand: their times; which of them each event was, the first of which has the number `first`; scores.
-    let (mut times, mut events, mut scores) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut times, mut events, mut cells) = (Vec::new(), Vec::new(), Vec::<Cell>::new());
     let mut first = scoring.counts().events;
     let mut feed = Feed::new(input)?;
     loop {
@@ -263,19 +280,20 @@ pub fn replay(
             let row = verdict.event.checked_sub(first).and_then(|at| events.get(at as usize));
             see(&verdict, handed_on + row.map_or(0, |&row| row as u64));
             if let (Some(column), Some(&row)) = (column, row) {
-                scores.push((row, column, verdict.score));
+                let Verdict { score, reason, band, .. } = verdict;
+                cells.push(Cell { row, column, score, reason, band });
             }
         }
-        scores.sort_by_key(|&(row, ..)| row); // stable, and nearly sorted: by detector, then by row
+        cells.sort_by_key(|cell| cell.row); // stable, and nearly sorted: by detector, then by row
         let done = times.len() - if ended { 0 } else { held.min(times.len()) };
-        let scored = scores.partition_point(|&(row, ..)| row < done);
-        take(&Batch { times: &times[..done], scores: &scores[..scored], position: feed.source().position() })?;
+        let scored = cells.partition_point(|cell| cell.row < done);
+        take(&Batch { times: &times[..done], cells: &cells[..scored], position: feed.source().position() })?;
         let gone = events.partition_point(|&row| row < done);
         first += gone as u64;
         times.drain(..done);
         events.drain(..gone);
-        scores.drain(..scored);
-        for row in events.iter_mut().chain(scores.iter_mut().map(|(row, ..)| row)) {
+        cells.drain(..scored);
+        for row in events.iter_mut().chain(cells.iter_mut().map(|cell| &mut cell.row)) {
             *row -= done;
         }
         if ended {
@@ -321,52 +339,6 @@ impl Summary {
             };
         }
         text
-    }
-}
-
-/// The file of scores.
-struct Scores {
-    out: BufWriter<Box<dyn Write>>,
-    /// Of the row at hand.
-    cells: Vec<f64>,
-}
-
-impl Scores {
-    fn create(path: &Path, columns: &[String]) -> io::Result<Self> {
-        let out: Box<dyn Write> =
-            if path == Path::new("-") { Box::new(io::stdout().lock()) } else { Box::new(File::create(path)?) };
-        let mut out = BufWriter::new(out);
-        let mut header = csv::Writer::from_writer(&mut out);
-        header.write_record(["time"].into_iter().chain(columns.iter().map(String::as_str)).chain(["score"]))?;
-        header.flush()?;
-        drop(header);
-        Ok(Self { out, cells: vec![f64::NAN; columns.len()] })
-    }
-
-    fn write(&mut self, batch: &Batch<'_>) -> io::Result<()> {
-        let Self { out, cells } = self;
-        let mut scores = batch.scores.iter().copied().peekable();
-        for (row, &time) in batch.times.iter().enumerate() {
-            cells.fill(f64::NAN);
-            while let Some((_, column, score)) = scores.next_if(|&(of, ..)| of == row) {
-                cells[column] = cells[column].max(score); // `max` prefers a number to NaN
-            }
-            match Timestamp::from_nanosecond(time.into()) {
-                Ok(_) if time == i64::MIN => {} // no row has told a time yet
-                Ok(time) => write!(out, "{time}")?,
-                Err(_) => write!(out, "{time}")?,
-            }
-            let largest = cells.iter().copied().fold(f64::NAN, f64::max);
-            for cell in cells.iter().chain([&largest]) {
-                if cell.is_nan() { out.write_all(b",")? } else { write!(out, ",{cell}")? }
-            }
-            out.write_all(b"\n")?;
-        }
-        Ok(())
-    }
-
-    fn finish(mut self) -> io::Result<()> {
-        self.out.flush()
     }
 }
 
