@@ -15,7 +15,7 @@ pub(super) struct Scores {
     /// Whether bands and reasons stand there too.
     banded: bool,
     /// Of the row at hand, by column.
-    scores: Vec<f64>,
+    largest: Vec<f64>,
     details: Vec<(Band, Reason)>,
 }
 
@@ -34,11 +34,11 @@ impl Scores {
         header.flush()?;
         drop(header);
         let details = vec![(Band::UNKNOWN, Reason::None); columns.len()];
-        Ok(Self { out, banded, scores: vec![f64::NAN; columns.len()], details })
+        Ok(Self { out, banded, largest: vec![f64::NAN; columns.len()], details })
     }
 
     pub(super) fn write(&mut self, batch: &Batch<'_>) -> io::Result<()> {
-        let Self { out, banded, scores, details } = self;
+        let Self { out, banded, largest: scores, details } = self;
         let mut cells = batch.cells.iter().peekable();
         for (row, &time) in batch.times.iter().enumerate() {
             scores.fill(f64::NAN);
