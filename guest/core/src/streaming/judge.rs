@@ -162,9 +162,12 @@ impl Judge {
         max(this, t.across * other) * t.again
     }
 
-    /// What a row must exceed on each side to be reported, in nats.
+    /// What a row must exceed on each side to be reported, in nats; while an incident goes on, for it not to end.
     pub(super) fn needed(&self, bar: &Bar, t: &Tuning, known: Known) -> Needed {
         let least = self.least(bar, t, known);
+        if self.cause().is_some() {
+            return Needed { below: t.ends * least, above: t.ends * least };
+        }
         let [above, below] = [false, true].map(|below| max(least, self.known_already(below, t)));
         Needed { below, above }
     }

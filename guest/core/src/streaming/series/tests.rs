@@ -288,6 +288,19 @@ fn what_leaves_the_band_is_reported_and_what_does_not_is_not() {
 }
 
 #[test]
+fn while_an_incident_goes_on_the_band_is_where_the_series_was() {
+    let mut run = Run::new(USUAL);
+    (0..4030).for_each(|at| {
+        let value = run.gaussian() + if at < 4000 { 100.0 } else { 120.0 };
+        let Verdict { reason, band: Band { expected, lower, upper }, .. } = run.at(at * MINUTE, value);
+        if at > 4000 {
+            assert!(reason != Reason::None && (99.0..101.0).contains(&expected), "{at}: {reason:?} {expected}");
+            assert!((90.0..100.0).contains(&lower) && (100.0..110.0).contains(&upper), "{at}: {lower} {upper}");
+        }
+    });
+}
+
+#[test]
 fn an_incident_is_reported_once() {
     let mut run = Run::new(USUAL);
     run.alarms(0, 5000, 0.0);
