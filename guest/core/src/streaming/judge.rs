@@ -71,14 +71,6 @@ pub(super) struct Known {
     pub(super) step: f32,
 }
 
-/// What a row comes to.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Judgement {
-    pub(super) score: f64,
-    /// Whether an incident is reported, or a worsening of the one that goes on.
-    pub(super) reports: bool,
-}
-
 impl Judge {
     pub(super) const fn new() -> Self {
         Self { lasting: 0.0, learned: 0.0, reported: [0.0; 2], age: 0, cause: NONE }
@@ -94,8 +86,8 @@ impl Judge {
         self.cause().is_some() && self.age < LONGEST
     }
 
-    /// Judges a row.
-    pub(super) fn judge(&mut self, bar: &Bar, t: &Tuning, known: Known, looks: &Looks) -> Judgement {
+    /// The score of a row: above 1 an incident is reported, or a worsening of the one that goes on.
+    pub(super) fn judge(&mut self, bar: &Bar, t: &Tuning, known: Known, looks: &Looks) -> f64 {
         let rank = looks.most();
         let share = self.share(rank);
         self.learned = max(self.learned - bar.lowered, 0.0);
@@ -103,7 +95,7 @@ impl Judge {
         if self.cause().is_none() {
             self.reported = self.reported.map(|nats| if nats < FORGOTTEN { 0.0 } else { nats * bar.left });
             if rank == 0.0 {
-                return Judgement { score: QUIET * share, reports: false }; // as most rows are
+                return QUIET * share; // as most rows are
             }
         }
         self.weigh(bar, t, known, looks, share)
@@ -123,14 +115,13 @@ impl Judge {
     }
 
     #[inline(never)]
-    fn weigh(&mut self, bar: &Bar, t: &Tuning, known: Known, looks: &Looks, share: f64) -> Judgement {
+    fn weigh(&mut self, bar: &Bar, t: &Tuning, known: Known, looks: &Looks, share: f64) -> f64 {
         let least = self.least(bar, t, known);
         let onset = self.onset(looks, t);
         let score = onset.map_or(0.0, |onset| onset.nats / least);
         self.age = self.age.saturating_add(1);
-        let reports = score > 1.0;
         if let Some(Onset { look, nats, below }) = onset
-            && reports
+            && score > 1.0
         {
             // Adaptive conformal inference (Gibbs & Candès, NeurIPS 2021): a report raises the bar, rows without lower it.
             self.learned = min(self.learned + bar.raised, bar.nats as f32);
@@ -145,7 +136,7 @@ impl Judge {
             self.cause = NONE;
         }
         let rest = if self.cause().is_some() { ONGOING.0 + ONGOING.1 * share } else { QUIET * share };
-        Judgement { score: max(score, rest), reports }
+        max(score, rest)
     }
 
     /// What an alarm must exceed, in nats.

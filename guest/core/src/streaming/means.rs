@@ -4,7 +4,7 @@ use super::band::{Limits, Needed};
 use super::looks::{Looks, MEANS};
 use super::record::take;
 use super::signal::{LIMIT, NEAR, Row};
-use super::tail::Tail;
+use super::sides::Sides;
 use super::tuning::Tuning;
 use crate::math::{max, min};
 
@@ -19,13 +19,12 @@ pub(super) struct Means {
     values: [f32; MEANS],
     /// Mean squares of the values, limited.
     squares: [f32; MEANS],
-    /// Above and below 0.
-    tails: [[Tail; 2]; MEANS],
+    sides: [Sides; MEANS],
 }
 
 impl Means {
     pub(super) const fn new() -> Self {
-        Self { values: [0.0; MEANS], squares: [0.0; MEANS], tails: [[Tail::new(); 2]; MEANS] }
+        Self { values: [0.0; MEANS], squares: [0.0; MEANS], sides: [Sides::new(); MEANS] }
     }
 
     /// Takes in a rest, with the gain of each mean, and looks at them.
@@ -52,33 +51,27 @@ impl Means {
         for (look, (value, scale)) in self.values.into_iter().zip(scales).enumerate() {
             let squared = value * value;
             if squared >= NEAR as f32 * scale {
-                let below = value < 0.0;
-                let tail = &mut self.tails[look][usize::from(below)];
-                let rarity = tail.observe((squared / scale).sqrt(), &row.moment(look), row.tuning);
-                looks.set(look, rarity.nats * row.tuning.weights[look], rarity.rises, below);
+                self.sides[look].look(row, look, value < 0.0, (squared / scale).sqrt(), looks);
             }
         }
     }
 
     /// Where the shortest mean is reported, in scales of the rest, after so many rows.
     pub(super) fn limits(&self, needed: Needed, rows: f64, t: &Tuning) -> Limits {
-        let [above, below] = &self.tails[0];
         let scale = max(self.squares[0], LEAST * LEAST).sqrt();
-        let [below, above] = [(below, needed.below), (above, needed.above)]
-            .map(|(tail, nats)| f64::from(scale * tail.distance(nats / t.weights[0], rows, t)));
-        Limits::at(below, above)
+        self.sides[0].limits(0, needed, rows, t).scaled(scale.into())
     }
 
-    /// Each mean's tails.
-    pub(super) fn tails(&mut self) -> &mut [[Tail; 2]; MEANS] {
-        &mut self.tails
+    /// Of each mean.
+    pub(super) fn sides(&mut self) -> &mut [Sides; MEANS] {
+        &mut self.sides
     }
 
     /// Appends the fields, little-endian.
     pub(super) fn write(&self, out: &mut Vec<u8>) {
-        let Self { values, squares, tails } = self;
+        let Self { values, squares, sides } = self;
         out.extend(values.iter().chain(squares).flat_map(|value| value.to_le_bytes()));
-        tails.as_flattened().iter().for_each(|tail| tail.write(out));
+        sides.iter().for_each(|sides| sides.write(out));
     }
 
     /// Takes the fields back off the front; `None` where one is impossible.
@@ -87,8 +80,8 @@ impl Means {
         for value in means.values.iter_mut().chain(&mut means.squares) {
             *value = f32::from_le_bytes(take(bytes)?);
         }
-        for tail in means.tails.as_flattened_mut() {
-            *tail = Tail::read(bytes)?;
+        for sides in &mut means.sides {
+            *sides = Sides::read(bytes)?;
         }
         let possible = means.values.iter().all(|value| value.abs() <= LARGEST)
             && means.squares.iter().all(|square| (0.0..=LARGEST * LARGEST).contains(square));

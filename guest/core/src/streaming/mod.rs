@@ -16,6 +16,7 @@ mod range;
 mod record;
 mod season;
 mod series;
+mod sides;
 mod signal;
 mod stuck;
 mod tail;

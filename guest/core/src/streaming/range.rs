@@ -35,11 +35,8 @@ impl Range {
             return;
         }
         let t = row.tuning;
-        let place = |value: f64| {
-            let far = (value - center) / (t.novel_unit * scale);
-            octaves(1.0 + min(far.abs(), 1e300)).copysign(far)
-        };
-        let outside = (place(value) - place(nearest)).abs() as f32 * t.novel_octave;
+        let unit = t.novel_unit * scale;
+        let outside = (place(value - center, unit) - place(nearest - center, unit)).abs() as f32 * t.novel_octave;
         if outside >= LEAST {
             let moment = Moment { rows: rows.into(), ..row.moment(NOVEL) };
             let rarity = self.tail.observe(outside, &moment, t);
@@ -52,8 +49,8 @@ impl Range {
         let unit = t.novel_unit * scale;
         let beyond = |nearest: f64, nats: f64| {
             let outside = self.tail.distance(nats / t.weights[NOVEL], rows.into(), t) / t.novel_octave;
-            let place = octaves(1.0 + min((nearest - center).abs() / unit, 1e300));
-            unit * (from_octaves(place + f64::from(outside)) - 1.0)
+            let place = place(nearest - center, unit).abs() + f64::from(outside);
+            unit * (from_octaves(place) - 1.0)
         };
         Limits::at(beyond(self.low, needed.below), beyond(self.high, needed.above))
     }
@@ -81,4 +78,10 @@ impl Range {
         let possible = [low, high].iter().all(|value| value.abs() <= MAX_VALUE) && low <= high;
         possible.then_some(Self { low, high, tail })
     }
+}
+
+/// How many octaves a distance is, with its sign; within `unit` of 0 it is hardly any.
+fn place(distance: f64, unit: f64) -> f64 {
+    let far = distance / unit;
+    octaves(1.0 + min(far.abs(), 1e300)).copysign(far)
 }

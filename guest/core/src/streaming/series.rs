@@ -193,12 +193,12 @@ impl Series {
         if !scored {
             return Verdict::NONE;
         }
-        let judgement = self.judge.judge(&shared.bar, &shared.tuning, self.known(), &looks);
-        if judgement.reports {
+        let score = self.judge.judge(&shared.bar, &shared.tuning, self.known(), &looks);
+        if score > 1.0 {
             self.report(shared);
         }
         let reason = self.reason(matches!(reading, Reading::Rate(_)));
-        Verdict { score: judgement.score, deviation: rest, reason, band }
+        Verdict { score, deviation: rest, reason, band }
     }
 
     /// What moves its bar.
@@ -227,7 +227,7 @@ impl Series {
         let limits = if self.judge.cause().is_some() {
             self.means.limits(needed, rows, t).scaled(usual.scale).around(usual.value)
         } else {
-            let jump = self.jump.limits(needed, floor, rows, t).scaled(usual.ratio);
+            let jump = self.jump.limits(JUMP, needed, floor, rows, t).scaled(usual.ratio);
             let new = self.range.limits(needed, center, scale, self.rows, t);
             jump.around(usual.value + self.quick).narrowed(new.around(center))
         };
@@ -305,12 +305,9 @@ impl Series {
 
     /// Does something to each tail, given its look.
     fn tails(&mut self, mut f: impl FnMut(usize, &mut Tail)) {
-        for (look, tails) in self.means.tails().iter_mut().enumerate() {
-            for tail in tails {
-                f(look, tail);
-            }
+        for (look, sides) in self.means.sides().iter_mut().chain([self.jump.sides()]).enumerate() {
+            sides.tails().into_iter().for_each(|tail| f(look, tail));
         }
-        self.jump.tails().into_iter().for_each(|tail| f(JUMP, tail));
         f(NOVEL, self.range.tail());
     }
 

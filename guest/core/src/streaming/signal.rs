@@ -2,9 +2,10 @@
 //! each side.
 
 use super::band::{Limits, Needed};
-use super::looks::{JUMP, LOOKS, Looks};
+use super::looks::{LOOKS, Looks};
 use super::record::take;
-use super::tail::{Hold, LEAST, Moment, Tail};
+use super::sides::Sides;
+use super::tail::{Hold, LEAST, Moment};
 use super::tuning::Tuning;
 use crate::math::{max, min};
 
@@ -20,8 +21,7 @@ const MAX_DISTANCE: f64 = 1e9;
 pub(super) struct Signal {
     /// Mean square, values limited.
     square: f64,
-    above: Tail,
-    below: Tail,
+    sides: Sides,
 }
 
 /// What a row needs of its series to look at a signal.
@@ -50,7 +50,7 @@ impl Row<'_> {
 
 impl Signal {
     pub(super) const fn new() -> Self {
-        Self { square: 0.0, above: Tail::new(), below: Tail::new() }
+        Self { square: 0.0, sides: Sides::new() }
     }
 
     /// Looks at `value`, and learns from it.
@@ -58,26 +58,16 @@ impl Signal {
         let least = max(self.square, floor * floor);
         let squared = value * value;
         if squared >= NEAR * least && row.settled {
-            self.look(row, look, value, (squared / least).sqrt(), looks);
+            let distance = min((squared / least).sqrt(), MAX_DISTANCE) as f32;
+            self.sides.look(row, look, value < 0.0, distance, looks);
         }
         let most = if row.settled { LIMIT * LIMIT * least } else { f64::INFINITY };
         self.square += row.gain * (min(squared, most) - self.square);
     }
 
-    #[inline(never)]
-    fn look(&mut self, row: &Row<'_>, look: usize, value: f64, distance: f64, looks: &mut Looks) {
-        let below = value < 0.0;
-        let tail = if below { &mut self.below } else { &mut self.above };
-        let rarity = tail.observe(min(distance, MAX_DISTANCE) as f32, &row.moment(look), row.tuning);
-        looks.set(look, rarity.nats * row.tuning.weights[look], rarity.rises, below);
-    }
-
-    /// Where it is reported, with a scale of `floor` at least, after so many rows.
-    pub(super) fn limits(&self, needed: Needed, floor: f64, rows: f64, t: &Tuning) -> Limits {
-        let scale = max(self.square, floor * floor).sqrt();
-        let [below, above] = [(&self.below, needed.below), (&self.above, needed.above)]
-            .map(|(tail, nats)| scale * f64::from(tail.distance(nats / t.weights[JUMP], rows, t)));
-        Limits::at(below, above)
+    /// Where a look reports it, with a scale of `floor` at least, after so many rows.
+    pub(super) fn limits(&self, look: usize, needed: Needed, floor: f64, rows: f64, t: &Tuning) -> Limits {
+        self.sides.limits(look, needed, rows, t).scaled(max(self.square, floor * floor).sqrt())
     }
 
     /// A value pulled in to so many scales, of `floor` at least.
@@ -86,23 +76,21 @@ impl Signal {
         if value * value > most { most.sqrt().copysign(value) } else { value }
     }
 
-    /// Both tails.
-    pub(super) fn tails(&mut self) -> [&mut Tail; 2] {
-        [&mut self.above, &mut self.below]
+    pub(super) fn sides(&mut self) -> &mut Sides {
+        &mut self.sides
     }
 
     /// Appends the fields, little-endian.
     pub(super) fn write(&self, out: &mut Vec<u8>) {
-        let Self { square, above, below } = self;
+        let Self { square, sides } = self;
         out.extend(square.to_le_bytes());
-        above.write(out);
-        below.write(out);
+        sides.write(out);
     }
 
     /// Takes the fields back off the front; `None` where one is impossible.
     pub(super) fn read(bytes: &mut &[u8]) -> Option<Self> {
         let square = f64::from_le_bytes(take(bytes)?);
-        let (above, below) = (Tail::read(bytes)?, Tail::read(bytes)?);
-        (0.0..f64::INFINITY).contains(&square).then_some(Self { square, above, below })
+        let sides = Sides::read(bytes)?;
+        (0.0..f64::INFINITY).contains(&square).then_some(Self { square, sides })
     }
 }
