@@ -5,8 +5,8 @@ That is `guest/core/examples/quality/`, which scores all of them in seconds; `da
 numbers are little-endian:
 
     set     u32 series, u32 tolerance: rows after the end of an event in which a report still hits it
-    series  u32 bytes of the name, u32 rows, u32 columns, f64 seconds from a row to the next as score.py has them,
-            the name, rows x i64 nanoseconds since 1970, columns x rows x f64, rows x u8: 1 is labelled
+    series  u32 bytes of the name, u32 rows, u32 columns, u32 window of VUS-PR as score.py takes it, f64 seconds from a row to
+            the next as score.py has them, the name, rows x i64 nanoseconds since 1970, columns x rows x f64, rows x u8: 1 is labelled
 """
 
 import argparse
@@ -14,6 +14,7 @@ import struct
 from pathlib import Path
 
 import numpy as np
+from TSB_AD.utils.slidingWindows import find_length_rank
 
 import scorer
 import sets
@@ -51,7 +52,8 @@ def packed(score, data, one):
         raise SystemExit(f"quality: {one.set} {one.stem}: {len(label)} labels for {len(times)} rows")
     step = float(np.median(np.diff(seconds))) if len(seconds) > 1 else 0.0
     name = one.stem.encode()
-    head = struct.pack("<IIId", len(name), len(times), values.shape[1], step) + name
+    window = int(find_length_rank(np.nan_to_num(values[:, :1]), rank=1))
+    head = struct.pack("<IIIId", len(name), len(times), values.shape[1], window, step) + name
     nanoseconds = np.array(times, dtype="<i8") * 1_000_000_000
     return head + nanoseconds.tobytes() + values.T.astype("<f8").tobytes() + (label > 0).astype("u1").tobytes()
 

@@ -14,6 +14,8 @@ pub(crate) const REAL: [&str; 7] =
 pub(crate) const SCENARIOS: &str = "scenarios";
 /// Of several metrics, or without labels of events.
 pub(crate) const OTHERS: [&str; 4] = ["SMD", "ASD", "JumpStarter", "AIOPS-KPI"];
+/// Of which VUS-PR is known of other detectors.
+pub(crate) const RANKED: [&str; 3] = ["SMD", "ASD", "JumpStarter"];
 /// Numenta's benchmark, which has a score of its own.
 pub(crate) const NAB: &str = "NAB";
 /// Most of its false episodes are faults elsewhere, which have no label.
@@ -32,6 +34,8 @@ pub(crate) struct Series {
     pub(crate) times: Vec<i64>,
     pub(crate) columns: Vec<Vec<f64>>,
     pub(crate) labels: Vec<bool>,
+    /// Rows of the widest buffer around an event in VUS-PR.
+    pub(crate) window: usize,
     pub(crate) truth: Truth,
 }
 
@@ -54,7 +58,7 @@ fn unpack(name: &str, mut bytes: &[u8]) -> Option<Set> {
 }
 
 fn series(rest: &mut &[u8], tolerance: usize) -> Option<Series> {
-    let (length, rows, columns) = (number(rest)?, number(rest)?, number(rest)?);
+    let [length, rows, columns, window] = [number(rest)?, number(rest)?, number(rest)?, number(rest)?];
     let step = f64::from_le_bytes(*rest.split_off(..8)?.first_chunk()?);
     let name = String::from_utf8(rest.split_off(..length)?.to_vec()).ok()?;
     let times = words(rest, rows)?.map(i64::from_le_bytes).collect();
@@ -62,7 +66,7 @@ fn series(rest: &mut &[u8], tolerance: usize) -> Option<Series> {
     let columns = columns.collect::<Option<_>>()?;
     let labels: Vec<bool> = rest.split_off(..rows)?.iter().map(|label| *label > 0).collect();
     let truth = Truth::new(&labels, step, tolerance);
-    Some(Series { name, times, columns, labels, truth })
+    Some(Series { name, times, columns, labels, window, truth })
 }
 
 fn number(rest: &mut &[u8]) -> Option<usize> {

@@ -21,6 +21,7 @@ mod nested;
 mod score;
 mod table;
 mod tuning;
+mod vus;
 
 use std::path::{Path, PathBuf};
 use std::{env, fs};

@@ -17,6 +17,8 @@ const BATCH: usize = 1000;
 pub(crate) struct Scores {
     /// Of each series' rows the largest score; -∞ where nothing is scored.
     pub(crate) rows: Vec<Vec<f64>>,
+    /// And their mean score, over the metrics that have one.
+    pub(crate) means: Vec<Vec<f64>>,
     /// Values outside of events, of settled series: how many are scored, and how many of them are in alarm.
     ordinary: usize,
     alarms: usize,
@@ -28,14 +30,19 @@ impl Scores {
         let mut scores = Self::default();
         for series in &set.series {
             let mut rows = vec![f64::NEG_INFINITY; series.labels.len()];
+            let mut sums = vec![(0.0, 0.0); series.labels.len()];
             for column in &series.columns {
                 let found = column_of(series, column, tuning)?;
                 scores.count(series, &found);
-                for (row, score) in rows.iter_mut().zip(found) {
+                for ((row, (sum, count)), score) in rows.iter_mut().zip(&mut sums).zip(found) {
                     *row = row.max(score); // which no NaN is
+                    if !score.is_nan() {
+                        (*sum, *count) = (*sum + score, *count + 1.0);
+                    }
                 }
             }
             scores.rows.push(rows);
+            scores.means.push(sums.into_iter().map(|(sum, count)| sum / count).collect());
         }
         Ok(scores)
     }

@@ -4,10 +4,10 @@ use std::path::Path;
 
 use qualm_core::streaming::Tuning;
 
-use crate::data::{HARD, NAB, OTHERS, REAL, SCENARIOS, Set, each, load};
+use crate::data::{HARD, NAB, OTHERS, RANKED, REAL, SCENARIOS, Set, each, load};
 use crate::events::Figures;
 use crate::score::Scores;
-use crate::{Failure, nab, tuning};
+use crate::{Failure, nab, tuning, vus};
 
 /// Prints a row for each set, and the means of those that are not generated.
 pub(crate) fn print(folder: &Path, rest: &[String]) -> Result<(), Failure> {
@@ -23,7 +23,7 @@ pub(crate) fn print(folder: &Path, rest: &[String]) -> Result<(), Failure> {
     if names.is_empty() {
         names = [SCENARIOS].into_iter().chain(REAL).chain(OTHERS).collect();
     }
-    println!("{:<22}{:>7}{:>7}{FIGURES}{:>12}  NAB", "set", "series", "events", "above, 1e-4");
+    println!("{:<22}{:>7}{:>7}{FIGURES}{:>12}  NAB, or VUS-PR by maximum / mean", "set", "series", "events", "above, 1e-4");
     let rows = each(&names, |name| {
         let set = load(folder, [*name])?.remove(0);
         Ok(row(&set, &Scores::of(&set, constants)?))
@@ -58,8 +58,14 @@ pub(crate) fn profiles([standard, low_fp, low_fn]: [f64; 3]) -> String {
 fn row(set: &Set, scores: &Scores) -> (String, Figures) {
     let figures = scores.figures(set);
     let events: usize = set.series.iter().map(|one| one.truth.events.len()).sum();
-    let by_nab = if set.name == NAB { profiles(nab::of(set, &scores.rows, |_| true)) } else { String::new() };
+    let other = match set.name.as_str() {
+        NAB => profiles(nab::of(set, &scores.rows, |_| true)),
+        name if RANKED.contains(&name) => {
+            format!("{:.3} / {:.3}", vus::of(set, &scores.rows), vus::of(set, &scores.means))
+        }
+        _ => String::new(),
+    };
     let (name, series, above) = (&set.name, set.series.len(), 1e4 * scores.alarm_rate());
-    let row = format!("{name:<22}{series:>7}{events:>7}{}{above:>12.2}  {by_nab}", cells(&figures));
+    let row = format!("{name:<22}{series:>7}{events:>7}{}{above:>12.2}  {other}", cells(&figures));
     (row.trim_end().to_owned(), figures)
 }
