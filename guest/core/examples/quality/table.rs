@@ -23,7 +23,10 @@ pub(crate) fn print(folder: &Path, rest: &[String]) -> Result<(), Failure> {
     if names.is_empty() {
         names = [SCENARIOS].into_iter().chain(REAL).chain(OTHERS).collect();
     }
-    println!("{:<22}{:>7}{:>7}{FIGURES}{:>12}  NAB, or VUS-PR by maximum / mean", "set", "series", "events", "above, 1e-4");
+    println!(
+        "{:<22}{:>7}{:>7}{FIGURES}{:>12}  NAB, or VUS-PR by maximum / mean",
+        "set", "series", "events", "above, 1e-4"
+    );
     let rows = each(&names, |name| {
         let set = load(folder, [*name])?.remove(0);
         Ok(row(&set, &Scores::of(&set, constants)?))

@@ -16,23 +16,24 @@ const RESET: f64 = 0.25;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 enum Kind {
-    /// Has never fallen.
+    /// Has no value yet.
     #[default]
+    New,
+    /// Has never fallen.
     Unknown,
     Level,
     Counter,
 }
 
-/// What is known of a series' values as they come.
+/// What is known of a series' values as they come. Packed, so that a series fits into four cache lines.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[repr(Rust, packed(2))]
 pub(crate) struct Counter {
-    /// The last value, and when it came.
+    /// The last value.
     last: f64,
-    time_ns: i64,
     /// Since the beginning or the last fall, up to `MANY_RISES`.
     rises: u8,
     kind: Kind,
-    begun: bool,
 }
 
 /// What to look at.
@@ -51,13 +52,18 @@ pub(crate) enum Reading {
 impl Counter {
     /// Nothing known yet.
     pub(crate) const fn new() -> Self {
-        Self { last: 0.0, time_ns: 0, rises: 0, kind: Kind::Unknown, begun: false }
+        Self { last: 0.0, rises: 0, kind: Kind::New }
     }
 
-    /// Takes in a value.
-    pub(crate) fn read(&mut self, time_ns: i64, value: f64) -> Reading {
-        let before = std::mem::replace(self, Self { last: value, time_ns, begun: true, ..*self });
-        if value < 0.0 || (before.begun && value < before.last) {
+    /// Takes in a value, so many seconds after the one before.
+    pub(crate) fn read(&mut self, seconds: f64, value: f64) -> Reading {
+        let before = *self;
+        self.last = value;
+        if before.kind == Kind::New {
+            self.kind = if value < 0.0 { Kind::Level } else { Kind::Unknown };
+            return Reading::Level;
+        }
+        if value < 0.0 || value < before.last {
             let small = (0.0..=RESET * before.last).contains(&value);
             let reset = before.kind == Kind::Counter && before.rises >= RISES && small;
             self.rises = 0;
@@ -65,20 +71,18 @@ impl Counter {
             return match before.kind {
                 _ if reset => Reading::Nothing,
                 Kind::Counter => Reading::Other,
-                Kind::Unknown | Kind::Level => Reading::Level,
+                Kind::New | Kind::Unknown | Kind::Level => Reading::Level,
             };
         }
-        if before.begun && value > before.last {
+        if value > before.last {
             self.rises = before.rises.saturating_add(1);
         }
         match before.kind {
-            Kind::Counter => {
-                let seconds = time_ns.saturating_sub(before.time_ns) as f64 * 1e-9;
-                if seconds > 0.0 { Reading::Rate((value - before.last) / seconds) } else { Reading::Nothing }
-            }
+            Kind::Counter if seconds > 0.0 => Reading::Rate((value - before.last) / seconds),
+            Kind::Counter => Reading::Nothing,
             Kind::Unknown if self.rises >= RISES => self.becomes_counter(),
             Kind::Level if self.rises == MANY_RISES => self.becomes_counter(),
-            Kind::Unknown | Kind::Level => Reading::Level,
+            Kind::New | Kind::Unknown | Kind::Level => Reading::Level,
         }
     }
 
@@ -89,18 +93,17 @@ impl Counter {
 
     /// Appends the fields, little-endian.
     pub(crate) fn write(self, out: &mut Vec<u8>) {
-        let Self { last, time_ns, rises, kind, begun } = self;
+        let Self { last, rises, kind } = self;
         out.extend(last.to_le_bytes());
-        out.extend(time_ns.to_le_bytes());
-        out.extend([rises, kind as u8, u8::from(begun)]);
+        out.extend([rises, kind as u8]);
     }
 
     /// Takes the fields back off the front; `None` where one is impossible.
     pub(crate) fn read_back(bytes: &mut &[u8]) -> Option<Self> {
-        let (last, time_ns) = (f64::from_le_bytes(take(bytes)?), i64::from_le_bytes(take(bytes)?));
-        let [rises, kind, begun] = take(bytes)?;
-        let kind = [Kind::Unknown, Kind::Level, Kind::Counter].into_iter().find(|&one| one as u8 == kind)?;
-        (last.is_finite() && begun <= 1).then_some(Self { last, time_ns, rises, kind, begun: begun == 1 })
+        let last = f64::from_le_bytes(take(bytes)?);
+        let [rises, kind] = take(bytes)?;
+        let kind = [Kind::New, Kind::Unknown, Kind::Level, Kind::Counter].into_iter().find(|&one| one as u8 == kind)?;
+        last.is_finite().then_some(Self { last, rises, kind })
     }
 }
 
@@ -111,7 +114,7 @@ mod tests {
     /// What is read of one value a second.
     fn readings(values: impl IntoIterator<Item = f64>) -> Vec<Reading> {
         let mut counter = Counter::new();
-        values.into_iter().zip(0..).map(|(value, at)| counter.read(at * 1_000_000_000, value)).collect()
+        values.into_iter().map(|value| counter.read(1.0, value)).collect()
     }
 
     #[test]
@@ -158,8 +161,8 @@ mod tests {
     fn what_stands_is_no_counter_and_a_clock_that_stands_gives_no_rate() {
         assert!(readings([5.0; 500]).iter().all(|&one| one == Reading::Level));
         let mut counter = Counter::new();
-        (0..=64).for_each(|at| _ = counter.read(at * 1_000_000_000, at as f64));
-        assert_eq!(counter.read(64_000_000_000, 70.0), Reading::Nothing);
-        assert_eq!(counter.read(66_000_000_000, 80.0), Reading::Rate(5.0));
+        (0..=64).for_each(|at| _ = counter.read(1.0, f64::from(at)));
+        assert_eq!(counter.read(0.0, 70.0), Reading::Nothing);
+        assert_eq!(counter.read(2.0, 80.0), Reading::Rate(5.0));
     }
 }

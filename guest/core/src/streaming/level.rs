@@ -50,8 +50,6 @@ impl Decay {
 pub(super) struct Level {
     /// Weighted mean of the values, limited.
     pub(super) center: f64,
-    /// Of the last value, whichever way the clock went.
-    time_ns: i64,
     /// Weighted mean square of the deviations, limited.
     square: f64,
     /// The smallest step between two values ever seen; 0 before any.
@@ -65,13 +63,11 @@ pub(super) struct Level {
 impl Level {
     /// Nothing known yet.
     pub(super) const fn new() -> Self {
-        Self { center: 0.0, time_ns: 0, square: 0.0, resolution: 0.0, weight: 0.0, step: 0.0 }
+        Self { center: 0.0, square: 0.0, resolution: 0.0, weight: 0.0, step: 0.0 }
     }
 
-    /// Lets time pass: fades the weight by 2^(-dt/half-life), where a backward step counts as none.
-    pub(super) fn advance(&mut self, time_ns: i64, half_life: f64, min_samples: u32, decay: &mut Decay) {
-        let dt = time_ns.saturating_sub(self.time_ns).max(0) as f64 * 1e-9;
-        self.time_ns = time_ns;
+    /// Lets so many seconds pass: fades the weight by 2^(-dt/half-life), where a backward step counts as none.
+    pub(super) fn advance(&mut self, dt: f64, half_life: f64, min_samples: u32, decay: &mut Decay) {
         if dt > 0.0 && self.weight > 0.0 {
             if self.step == 0.0 {
                 self.step = dt as f32;
@@ -122,25 +118,21 @@ impl Level {
 
     /// Appends the fields, little-endian.
     pub(super) fn write(self, out: &mut Vec<u8>) {
-        let Self { center, time_ns, square, resolution, weight, step } = self;
-        out.extend(center.to_le_bytes());
-        out.extend(time_ns.to_le_bytes());
-        out.extend([square, resolution].map(f64::to_le_bytes).as_flattened());
+        let Self { center, square, resolution, weight, step } = self;
+        out.extend([center, square, resolution].map(f64::to_le_bytes).as_flattened());
         out.extend([weight, step].map(f32::to_le_bytes).as_flattened());
     }
 
     /// Takes the fields back off the front; `None` where one is impossible.
     pub(super) fn read(bytes: &mut &[u8]) -> Option<Self> {
-        let center = f64::from_le_bytes(take(bytes)?);
-        let time_ns = i64::from_le_bytes(take(bytes)?);
-        let (square, resolution) = (f64::from_le_bytes(take(bytes)?), f64::from_le_bytes(take(bytes)?));
+        let [center, square, resolution] = [take(bytes)?, take(bytes)?, take(bytes)?].map(f64::from_le_bytes);
         let (weight, step) = (f32::from_le_bytes(take(bytes)?), f32::from_le_bytes(take(bytes)?));
         let possible = center.abs() <= MAX_VALUE
             && (0.0..f64::INFINITY).contains(&square)
             && (0.0..f64::INFINITY).contains(&resolution)
             && (0.0..=MAX_WEIGHT).contains(&weight)
             && (0.0..f32::INFINITY).contains(&step);
-        possible.then_some(Self { center, time_ns, square, resolution, weight, step })
+        possible.then_some(Self { center, square, resolution, weight, step })
     }
 }
 
@@ -150,18 +142,16 @@ mod tests {
 
     #[test]
     fn the_half_life_is_one_of_time_whatever_the_steps() {
-        let run = |steps: &[i64]| {
+        let run = |steps: &[f64]| {
             let (mut level, mut decay) = (Level::new(), Decay::default());
             level.learn(0.0, 1.0, 1.0);
             level.weight = 1000.0;
-            let mut time = 0;
             for step in steps {
-                time += step;
-                level.advance(time * 1_000_000_000, 3600.0, 0, &mut decay);
+                level.advance(*step, 3600.0, 0, &mut decay);
             }
             level.weight
         };
-        for steps in [vec![60; 60], vec![3600], [1, 119].repeat(30), [600, 600, 2400].to_vec()] {
+        for steps in [vec![60.0; 60], vec![3600.0], [1.0, 119.0].repeat(30), [600.0, 600.0, 2400.0].to_vec()] {
             assert!((run(&steps) - 500.0).abs() < 0.01, "{}", run(&steps));
         }
     }
@@ -169,8 +159,8 @@ mod tests {
     #[test]
     fn a_gap_hardly_moves_the_typical_step() {
         let (mut level, mut decay) = (Level::new(), Decay::default());
-        for time in (0..100).chain([1_000_000]) {
-            level.advance(time * 60_000_000_000, 3600.0, 0, &mut decay);
+        for step in [60.0; 100].into_iter().chain([1e6]) {
+            level.advance(step, 3600.0, 0, &mut decay);
             level.learn(0.0, 1.0, 1.0);
         }
         assert!((level.step - 60.0 * 17.0 / 16.0).abs() < 0.01, "{level:?}");

@@ -3,8 +3,8 @@
 use super::band::{Limits, Needed};
 use super::looks::{Looks, MEANS};
 use super::record::take;
-use super::signal::{LIMIT, NEAR, Row};
 use super::sides::Sides;
+use super::signal::{LIMIT, NEAR, Row};
 use super::tuning::Tuning;
 use crate::math::{max, min};
 

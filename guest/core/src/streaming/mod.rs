@@ -8,6 +8,8 @@
 
 mod band;
 mod counter;
+mod counts;
+mod curve;
 mod judge;
 mod level;
 mod looks;
@@ -34,10 +36,10 @@ use series::{Series, Shared};
 pub const KIND: &str = "streaming";
 
 /// The version of the mathematics: it changes when the same rows may get other scores.
-const VERSION: &str = "4";
+const VERSION: &str = "5";
 
 /// The first bytes of saved state: who wrote it, and which layout follows.
-const STATE: &[u8; 8] = b"qualm-s4";
+const STATE: &[u8; 8] = b"qualm-s5";
 
 /// Series in a page of state. State grows a page at a time and is never moved: growing costs the same however much
 /// there is.
@@ -56,6 +58,7 @@ pub const BYTES_PER_SEASON: usize = size_of::<season::Season>();
 /// Series that may have a season; the first ones to change do, and others do without. They take 40 MiB.
 pub const SEASONS: usize = 32_768;
 
+const _: () = assert!(BYTES_PER_SERIES == 256);
 const _: () = assert!(BYTES_PER_SEASON * SEASONS <= 40 << 20);
 
 /// What a user may set.

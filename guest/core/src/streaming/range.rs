@@ -1,11 +1,12 @@
 //! How far a value lies beyond all that its series ever had.
 
 use super::band::{Limits, Needed};
+use super::counts::LEAST;
 use super::level::MAX_VALUE;
 use super::looks::{Looks, NOVEL};
 use super::record::take;
 use super::signal::Row;
-use super::tail::{LEAST, Moment, Tail};
+use super::tail::{Moment, Tail};
 use super::tuning::Tuning;
 use crate::math::{from_octaves, max, min, octaves};
 

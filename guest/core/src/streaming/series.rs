@@ -12,6 +12,7 @@
 use super::Parameters;
 use super::band::Limits;
 use super::counter::{Counter, Reading};
+use super::counts::EVENT;
 use super::judge::{Bar, Judge, Known};
 use super::level::{Decay, Level, MAX_VALUE};
 use super::looks::{JUMP, LOOKS, Looks, MEANS, NOVEL, STUCK};
@@ -21,7 +22,7 @@ use super::record::take;
 use super::season::{Season, Seen, Time, Usual};
 use super::signal::{Row, Signal};
 use super::stuck::Runs;
-use super::tail::{EVENT, Hold, Tail};
+use super::tail::{Hold, Tail};
 use super::tuning::Tuning;
 use super::zone::Clock;
 use crate::math::{max, min};
@@ -31,6 +32,8 @@ use crate::{Band, Reason};
 const SCALE_ROWS: f64 = 5000.0;
 /// Rows that tails count before all counts are halved. The clock of 16 bits does not lap them.
 const MOST_ROWS: f32 = 40_000.0;
+/// What single precision holds of an offset, which is some scales of the level at most.
+const LARGEST_OFFSET: f64 = f32::MAX as f64;
 /// While an incident goes on what it has teaches a quarter.
 const LEARNING: f64 = 0.25;
 
@@ -97,14 +100,16 @@ impl Shared {
 /// The state of one series: what each row needs comes first, the tails that few rows ask come last.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Series {
+    /// When the last value came, whichever way the clock went.
+    time_ns: i64,
     counter: Counter,
     level: Level,
     season: Option<Box<Season>>,
-    /// The last value.
+    /// The last value, or rate.
     last: f64,
     /// Quick mean of the rest, in the metric's unit, and what the season then had above the level.
     quick: f64,
-    offset: f64,
+    offset: f32,
     /// Rows that the tails count, and all since scales mean anything, wrapping.
     rows: f32,
     clock: u16,
@@ -119,6 +124,7 @@ impl Series {
     /// A series of which nothing is known.
     pub(super) const fn new() -> Self {
         Self {
+            time_ns: 0,
             counter: Counter::new(),
             level: Level::new(),
             season: None,
@@ -154,18 +160,20 @@ impl Series {
             return Verdict::NONE;
         }
         let value = value.clamp(-MAX_VALUE, MAX_VALUE);
-        let reading = self.counter.read(time_ns, value);
+        let seconds = time_ns.saturating_sub(self.time_ns) as f64 * 1e-9;
+        self.time_ns = time_ns;
+        let reading = self.counter.read(seconds, value);
         let value = match reading {
             Reading::Level => value,
             Reading::Rate(rate) => min(rate, MAX_VALUE), // in a nanosecond a large rise is infinitely fast
             Reading::Nothing => return Verdict::NONE,
             Reading::Other => {
                 shared.seasons += usize::from(self.has_season());
-                *self = Self { counter: self.counter, ..Self::new() };
+                *self = Self { time_ns, counter: self.counter, ..Self::new() };
                 return Verdict::NONE;
             }
         };
-        self.level.advance(time_ns, p.half_life, p.min_samples, &mut shared.decay);
+        self.level.advance(seconds, p.half_life, p.min_samples, &mut shared.decay);
         if self.level.weight == 0.0 {
             (self.last, self.range, self.level.center) = (value, Range::of(value), value);
         }
@@ -239,10 +247,11 @@ impl Series {
     /// Keeps the quick mean where it is on the metric's axis when what is expected changes from the level to the season's
     /// or back.
     fn follow(&mut self, offset: f64) {
-        if (offset == 0.0) != (self.offset == 0.0) {
-            self.quick += offset - self.offset;
+        let before = f64::from(self.offset);
+        if (offset == 0.0) != (before == 0.0) {
+            self.quick += offset - before;
         }
-        self.offset = offset;
+        self.offset = offset.clamp(-LARGEST_OFFSET, LARGEST_OFFSET) as f32;
     }
 
     /// Looks at a value from all sides, and learns from it.
@@ -280,7 +289,7 @@ impl Series {
         if value.to_bits() == self.last.to_bits() {
             self.runs.repeat(&row, value, self.rows, ongoing, &mut looks);
         } else {
-            self.runs.end(self.last, row.counting);
+            self.runs.end(&row, self.last);
         }
         looks
     }
@@ -319,11 +328,13 @@ impl Series {
 
     /// Appends the state, little-endian.
     pub(super) fn write(&self, out: &mut Vec<u8>) {
-        let Self { counter, level, season, last, quick, offset, rows, clock, judge, runs, range, jump, means } = self;
+        let Self { time_ns, counter, level, season, last, quick, offset, rows, clock, judge, runs, range, jump, means } =
+            self;
+        out.extend(time_ns.to_le_bytes());
         counter.write(out);
         level.write(out);
-        out.extend([last, quick, offset].map(|value| value.to_le_bytes()).as_flattened());
-        out.extend(rows.to_le_bytes());
+        out.extend([last, quick].map(|value| value.to_le_bytes()).as_flattened());
+        out.extend([offset, rows].map(|value| value.to_le_bytes()).as_flattened());
         out.extend(clock.to_le_bytes());
         judge.write(out);
         runs.write(out);
@@ -338,9 +349,11 @@ impl Series {
 
     /// Takes back off the front what `write` wrote; `None` where a value is impossible.
     pub(super) fn read(bytes: &mut &[u8]) -> Option<Self> {
+        let time_ns = i64::from_le_bytes(take(bytes)?);
         let (counter, level) = (Counter::read_back(bytes)?, Level::read(bytes)?);
-        let [last, quick, offset] = [take(bytes)?, take(bytes)?, take(bytes)?].map(f64::from_le_bytes);
-        let (rows, clock) = (f32::from_le_bytes(take(bytes)?), u16::from_le_bytes(take(bytes)?));
+        let [last, quick] = [take(bytes)?, take(bytes)?].map(f64::from_le_bytes);
+        let [offset, rows] = [take(bytes)?, take(bytes)?].map(f32::from_le_bytes);
+        let clock = u16::from_le_bytes(take(bytes)?);
         let (judge, runs, range) = (Judge::read(bytes)?, Runs::read(bytes)?, Range::read(bytes)?);
         let (jump, means) = (Signal::read(bytes)?, Means::read(bytes)?);
         let season = match take(bytes)? {
@@ -349,9 +362,11 @@ impl Series {
             _ => return None,
         };
         let possible = last.abs() <= MAX_VALUE
-            && [quick, offset].iter().all(|value| value.abs() <= 8.0 * MAX_VALUE)
+            && quick.abs() <= 8.0 * MAX_VALUE
+            && offset.is_finite()
             && (0.0..=MOST_ROWS).contains(&rows);
         possible.then_some(Self {
+            time_ns,
             counter,
             level,
             season,

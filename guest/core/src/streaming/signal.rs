@@ -2,10 +2,11 @@
 //! each side.
 
 use super::band::{Limits, Needed};
+use super::counts::LEAST;
 use super::looks::{LOOKS, Looks};
 use super::record::take;
 use super::sides::Sides;
-use super::tail::{Hold, LEAST, Moment};
+use super::tail::{Hold, Moment};
 use super::tuning::Tuning;
 use crate::math::{max, min};
 

@@ -1,10 +1,10 @@
 //! For how long the value has been the very same, and how rare that is.
 
+use super::counts::{Counts, LEVELS};
 use super::level::MAX_VALUE;
 use super::looks::{Looks, STUCK};
 use super::record::take;
 use super::signal::Row;
-use super::tail::Counts;
 use crate::math::{ln, min};
 
 /// A value that was once the same for so many rows is one at which the series rests.
@@ -29,9 +29,10 @@ impl Runs {
     }
 
     /// A value that differs from the one before.
-    pub(super) fn end(&mut self, last: f64, counting: u8) {
+    pub(super) fn end(&mut self, row: &Row<'_>, last: f64) {
         if self.run > 0 {
-            self.counts.add(self.run.into(), counting);
+            let levels = (self.run.ilog2() as usize).min(LEVELS);
+            self.counts.add(0..levels, row.counting, row.clock);
             if self.run > self.longest {
                 (self.resting, self.longest) = (last, self.run);
             }
