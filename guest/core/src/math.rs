@@ -10,6 +10,11 @@ pub(crate) fn max<T: PartialOrd>(a: T, b: T) -> T {
     if b > a { b } else { a }
 }
 
+/// A value pulled in to what has this square.
+pub(crate) fn pulled_in(value: f64, square: f64) -> f64 {
+    if value * value > square { square.sqrt().copysign(value) } else { value }
+}
+
 /// The natural logarithm of a finite number from 1 on, to ten digits: a score is told to four.
 ///
 /// x = 2ᵉ·m with m in [√½, √2], and ln m = 2·artanh t with t = (m−1)/(m+1), by the first six terms of its series

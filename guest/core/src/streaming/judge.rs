@@ -93,7 +93,9 @@ impl Judge {
         self.learned = max(self.learned - bar.lowered, 0.0);
         // What was reported is held while the incident goes on.
         if self.cause().is_none() {
-            self.reported = self.reported.map(|nats| if nats < FORGOTTEN { 0.0 } else { nats * bar.left });
+            if self.reported != [0.0; 2] {
+                self.reported = self.reported.map(|nats| if nats < FORGOTTEN { 0.0 } else { nats * bar.left });
+            }
             if rank == 0.0 {
                 return QUIET * share; // as most rows are
             }

@@ -1,7 +1,7 @@
 //! What a series is used to: its level and scale, forgotten by a half-life in time.
 
 use super::record::take;
-use crate::math::{max, min};
+use crate::math::{max, min, pulled_in};
 
 /// Observations before scales mean anything: one of 16 values is good to about 20 %.
 const SETTLED: f32 = 16.0;
@@ -86,9 +86,14 @@ impl Level {
         max(share * self.resolution, relative * self.center.abs() + ABSOLUTE_FLOOR)
     }
 
-    /// Root mean square of the deviations, at least `floor`.
-    pub(super) fn scale(&self, floor: f64) -> f64 {
-        max(self.square.sqrt(), floor)
+    /// Mean square of the deviations, at least that of `floor`.
+    pub(super) fn square(&self, floor: f64) -> f64 {
+        max(self.square, floor * floor)
+    }
+
+    /// The share that a row has among those that are remembered.
+    pub(super) fn gain(&self) -> f64 {
+        1.0 / f64::from(self.weight + 1.0)
     }
 
     /// Whether enough was seen for the scale to mean something.
@@ -103,15 +108,12 @@ impl Level {
         }
     }
 
-    /// Learns a value, by a `share` of a step of 1/weight, pulled in to a few scales once settled.
-    pub(super) fn learn(&mut self, value: f64, scale: f64, share: f64) {
-        if self.weight == 0.0 {
-            self.center = value;
-        }
-        let limit = if self.settled() && self.square > 0.0 { LIMIT * scale } else { f64::INFINITY };
+    /// Learns a value that is so far from the center, by this gain; once settled it is pulled in to a few scales, given their
+    /// mean square.
+    pub(super) fn learn(&mut self, deviation: f64, square: f64, gain: f64) {
+        let most = if self.settled() && self.square > 0.0 { LIMIT * LIMIT * square } else { f64::INFINITY };
         self.weight = min(self.weight + 1.0, MAX_WEIGHT);
-        let gain = share / f64::from(self.weight);
-        let deviation = (value - self.center).clamp(-limit, limit);
+        let deviation = pulled_in(deviation, most);
         self.center += gain * deviation;
         self.square += gain * (deviation * deviation - self.square);
     }
@@ -144,7 +146,6 @@ mod tests {
     fn the_half_life_is_one_of_time_whatever_the_steps() {
         let run = |steps: &[f64]| {
             let (mut level, mut decay) = (Level::new(), Decay::default());
-            level.learn(0.0, 1.0, 1.0);
             level.weight = 1000.0;
             for step in steps {
                 level.advance(*step, 3600.0, 0, &mut decay);
@@ -161,7 +162,7 @@ mod tests {
         let (mut level, mut decay) = (Level::new(), Decay::default());
         for step in [60.0; 100].into_iter().chain([1e6]) {
             level.advance(step, 3600.0, 0, &mut decay);
-            level.learn(0.0, 1.0, 1.0);
+            level.learn(0.0, 1.0, level.gain());
         }
         assert!((level.step - 60.0 * 17.0 / 16.0).abs() < 0.01, "{level:?}");
     }
@@ -170,9 +171,9 @@ mod tests {
     fn after_zeros_the_scale_is_that_of_the_data() {
         let mut level = Level::new();
         for _ in 0..1000 {
-            level.learn(0.0, level.scale(level.floor(0.5)), 1.0);
+            level.learn(0.0, level.square(level.floor(0.5)), level.gain());
         }
         level.resolve(5.0);
-        assert!((level.scale(level.floor(0.5)) - 2.5).abs() < 1e-9, "{level:?}");
+        assert!((level.square(level.floor(0.5)) - 6.25).abs() < 1e-9, "{level:?}");
     }
 }

@@ -24,9 +24,9 @@ impl Range {
         Self { low: value, high: value, tail: Tail::new() }
     }
 
-    /// Takes in a value, and looks at how many octaves it lies beyond the others, seen from `center` in units of `scale`.
-    /// `rows` are those that the tail counts.
-    pub(super) fn observe(&mut self, row: &Row<'_>, value: f64, center: f64, scale: f64, rows: f32, looks: &mut Looks) {
+    /// Takes in a value, and looks at how many octaves it lies beyond the others, seen from `center` in units of the scale
+    /// that has this `square`. `rows` are those that the tail counts.
+    pub(super) fn observe(&mut self, row: &Row<'_>, value: f64, center: f64, square: f64, rows: f32, looks: &mut Looks) {
         if value >= self.low && value <= self.high {
             return;
         }
@@ -36,7 +36,7 @@ impl Range {
             return;
         }
         let t = row.tuning;
-        let unit = t.novel_unit * scale;
+        let unit = t.novel_unit * square.sqrt();
         let outside = (place(value - center, unit) - place(nearest - center, unit)).abs() as f32 * t.novel_octave;
         if outside >= LEAST {
             let moment = Moment { rows: rows.into(), ..row.moment(NOVEL) };

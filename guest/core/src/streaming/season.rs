@@ -5,7 +5,7 @@ use super::level::MAX_VALUE;
 use super::record::take;
 use super::tuning::Tuning;
 use super::zone::Clock;
-use crate::math::{max, min};
+use crate::math::{max, min, pulled_in};
 
 /// Seconds of a day.
 const DAY: i64 = 86_400;
@@ -23,8 +23,8 @@ const COMPARED: f32 = 50.0;
 const COMPARED_DAYS: f32 = 3.0;
 /// A bin that is known is taught so many of its own spreads at most.
 const LESSON: f64 = 5.0;
-/// Least spread of a bin over the usual one: what is quieter than usual is not held to that.
-const QUIETEST: f64 = 0.7;
+/// Least spread of a bin over the usual one, mean square: what is quieter than usual is not held to that.
+const QUIETEST: f64 = 0.5;
 /// Largest mean of a bin, in units: an `f32` keeps seven digits of it, and its square is finite.
 const FARTHEST: f64 = 1e15;
 
@@ -61,8 +61,8 @@ pub(super) struct Season {
 pub(super) struct Usual {
     /// The value that is expected.
     pub(super) value: f64,
-    /// Its usual spread, root mean square.
-    pub(super) scale: f64,
+    /// Its usual spread, mean square.
+    pub(super) square: f64,
     /// That spread over the usual one of all times.
     pub(super) ratio: f64,
 }
@@ -100,13 +100,13 @@ fn is_weekend(day: i64) -> bool {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Seen {
     pub(super) value: f64,
-    /// Its distance from the level, and the level's scale.
+    /// Its distance from the level, and the level's mean square.
     pub(super) off_level: f64,
-    pub(super) scale: f64,
+    pub(super) square: f64,
     /// Below what differences mean nothing.
     pub(super) floor: f64,
-    /// Typical step of the series, in seconds.
-    pub(super) step: f32,
+    /// Typical rows of the series in a second.
+    pub(super) rate: f32,
     /// Share of what is learned.
     pub(super) share: f64,
 }
@@ -170,9 +170,9 @@ impl Season {
     /// Compares profile and level, and gives what the profile has where it is better.
     fn judge(&mut self, seen: &Seen, rest: f64, value: f64, square: f64, t: &Tuning) -> Option<Usual> {
         let gain = seen.share / f64::from(self.compared + 1.0);
-        let most = COMPARED_DAYS * DAY as f32 / max(seen.step, 1e-3);
+        let most = COMPARED_DAYS * DAY as f32 * seen.rate;
         self.compared = min(self.compared + 1.0, max(most, COMPARED));
-        let most = MOST * MOST * seen.scale * seen.scale;
+        let most = MOST * MOST * seen.square;
         let squared = |distance: f64| min(distance * distance, most);
         self.left += gain * (squared(rest) - self.left);
         self.from_level += gain * (squared(seen.off_level) - self.from_level);
@@ -180,18 +180,17 @@ impl Season {
             return None;
         }
         let floor = seen.floor * seen.floor;
-        let scale = max(square + t.season_floor * t.season_floor * self.left, floor);
-        let ratio = max((scale / max(self.left, floor)).sqrt(), QUIETEST);
-        Some(Usual { value, scale: scale.sqrt(), ratio })
+        let square = max(square + t.season_floor * t.season_floor * self.left, floor);
+        Some(Usual { value, square, ratio: max(square / max(self.left, floor), QUIETEST) })
     }
 
     fn learn(&mut self, time: Time, known: bool, seen: &Seen, rest: f64, square: f64, t: &Tuning) {
-        let a_day = max(time.bin_seconds() / max(seen.step, 1e-3), 1.0);
+        let a_day = max(time.bin_seconds() * seen.rate, 1.0);
         let days = f32::from(self.days[usize::from(time.weekend)]);
         let rows = min(days * a_day + f32::from(self.visits), t.season_memory * a_day);
         let least = max(max(square, t.season_floor * t.season_floor * self.left), seen.floor * seen.floor);
         let most = LESSON * LESSON * least;
-        let rest = if known && rest * rest > most { most.sqrt().copysign(rest) } else { rest } / self.unit;
+        let rest = if known { pulled_in(rest, most) } else { rest } / self.unit;
         let gain = seen.share / f64::from(max(rows, 1.0));
         let bin = &mut self.bins[usize::from(time.bin)];
         bin.mean = (f64::from(bin.mean) + gain * rest).clamp(-FARTHEST, FARTHEST) as f32;

@@ -34,6 +34,8 @@ const SCALE_ROWS: f64 = 5000.0;
 const MOST_ROWS: f32 = 40_000.0;
 /// What single precision holds of an offset, which is some scales of the level at most.
 const LARGEST_OFFSET: f64 = f32::MAX as f64;
+/// Least typical step, in seconds.
+const LEAST_STEP: f32 = 1e-3;
 /// While an incident goes on what it has teaches a quarter.
 const LEARNING: f64 = 0.25;
 
@@ -181,23 +183,25 @@ impl Series {
         let settled = self.level.settled();
         self.level.resolve((value - self.last).abs());
         let floor = self.level.floor(shared.tuning.resolution);
-        let scale = self.level.scale(floor);
+        let square = self.level.square(floor);
         let off_level = value - self.level.center;
         let learning = if self.judge.is_new() { LEARNING } else { 1.0 };
         let time = shared.time(time_ns);
         if settled && self.season.is_none() && shared.seasons > 0 && begins(time_ns, value, self.last) {
             shared.seasons -= 1;
-            self.season = Some(Box::new(Season::new(self.level.center, scale, time)));
+            self.season = Some(Box::new(Season::new(self.level.center, square.sqrt(), time)));
         }
-        let seen = Seen { value, off_level, scale, floor, step: self.level.step, share: learning };
+        let rate = 1.0 / max(self.level.step, LEAST_STEP);
+        let seen = Seen { value, off_level, square, floor, rate, share: learning };
         let usual = self.season.as_mut().and_then(|season| season.observe(time, &seen, &shared.tuning));
-        let usual = usual.unwrap_or(Usual { value: self.level.center, scale, ratio: 1.0 });
+        let usual = usual.unwrap_or(Usual { value: self.level.center, square, ratio: 1.0 });
         let rest = value - usual.value;
         self.follow(rest - off_level);
-        let band = if banded && scored { self.band(shared, &usual, scale, floor) } else { Band::UNKNOWN };
-        let looks = self.look(shared, &seen, &usual, settled);
+        let band = if banded && scored { self.band(shared, &usual, square, floor) } else { Band::UNKNOWN };
+        let gain = self.level.gain();
+        let looks = self.look(shared, &seen, &usual, gain, settled);
         self.last = value;
-        self.level.learn(value, scale, learning);
+        self.level.learn(off_level, square, learning * gain);
         if !scored {
             return Verdict::NONE;
         }
@@ -229,14 +233,14 @@ impl Series {
     /// What would be ordinary for the next value: what neither jumps so far nor is so new that it is reported. While an
     /// incident goes on, what it jumps from is not ordinary: then what, if it stayed, would not move the shortest mean so far.
     #[inline(never)]
-    fn band(&self, shared: &Shared, usual: &Usual, scale: f64, floor: f64) -> Band {
+    fn band(&self, shared: &Shared, usual: &Usual, square: f64, floor: f64) -> Band {
         let (t, rows, center) = (&shared.tuning, f64::from(self.level.weight), self.level.center);
         let needed = self.judge.needed(&shared.bar, t, self.known());
         let limits = if self.judge.cause().is_some() {
-            self.means.limits(needed, rows, t).scaled(usual.scale).around(usual.value)
+            self.means.limits(needed, rows, t).scaled(usual.square.sqrt()).around(usual.value)
         } else {
-            let jump = self.jump.limits(JUMP, needed, floor, rows, t).scaled(usual.ratio);
-            let new = self.range.limits(needed, center, scale, self.rows, t);
+            let jump = self.jump.limits(JUMP, needed, floor, rows, t).scaled(usual.ratio.sqrt());
+            let new = self.range.limits(needed, center, square.sqrt(), self.rows, t);
             jump.around(usual.value + self.quick).narrowed(new.around(center))
         };
         let Limits { below, above } = limits;
@@ -255,15 +259,14 @@ impl Series {
     }
 
     /// Looks at a value from all sides, and learns from it.
-    fn look(&mut self, shared: &Shared, seen: &Seen, usual: &Usual, settled: bool) -> Looks {
+    fn look(&mut self, shared: &Shared, seen: &Seen, usual: &Usual, gain: f64, settled: bool) -> Looks {
         let t = &shared.tuning;
-        let &Seen { value, scale, floor, .. } = seen;
+        let &Seen { value, square, floor, .. } = seen;
         let rest = value - usual.value;
         if settled {
             self.count_row(&shared.holds);
         }
         let weight = f64::from(self.level.weight);
-        let gain = 1.0 / (weight + 1.0);
         let ongoing = self.judge.cause().is_some();
         let row = Row {
             tuning: t,
@@ -279,13 +282,13 @@ impl Series {
         };
         let mut looks = Looks::default();
         let limit = f64::from(t.rest_limit);
-        let limited = (rest / usual.scale).clamp(-limit, limit) as f32;
+        let limited = max(min(rest / usual.square.sqrt(), limit), -limit) as f32;
         self.means.observe(&row, limited, shared.gains.map(|least| max(least, gain as f32)), &mut looks);
         let jump = rest - self.quick;
         let limited = if settled { self.jump.limit(jump, t.jump_limit, floor) } else { jump };
         self.quick += max(t.quick, gain) * limited;
-        self.jump.observe(&row, JUMP, jump / usual.ratio, floor, &mut looks);
-        self.range.observe(&row, value, self.level.center, scale, self.rows, &mut looks);
+        self.jump.observe(&row, JUMP, jump * jump / usual.ratio, jump < 0.0, floor, &mut looks);
+        self.range.observe(&row, value, self.level.center, square, self.rows, &mut looks);
         if value.to_bits() == self.last.to_bits() {
             self.runs.repeat(&row, value, self.rows, ongoing, &mut looks);
         } else {

@@ -8,7 +8,7 @@ use super::record::take;
 use super::sides::Sides;
 use super::tail::{Hold, Moment};
 use super::tuning::Tuning;
-use crate::math::{max, min};
+use crate::math::{max, min, pulled_in};
 
 /// Values that teach a scale count so many scales at most.
 pub(super) const LIMIT: f64 = 4.0;
@@ -54,13 +54,20 @@ impl Signal {
         Self { square: 0.0, sides: Sides::new() }
     }
 
-    /// Looks at `value`, and learns from it.
-    pub(super) fn observe(&mut self, row: &Row<'_>, look: usize, value: f64, floor: f64, looks: &mut Looks) {
+    /// Looks at a value, given its square and its side, and learns from it.
+    pub(super) fn observe(
+        &mut self,
+        row: &Row<'_>,
+        look: usize,
+        squared: f64,
+        below: bool,
+        floor: f64,
+        looks: &mut Looks,
+    ) {
         let least = max(self.square, floor * floor);
-        let squared = value * value;
         if squared >= NEAR * least && row.settled {
             let distance = min((squared / least).sqrt(), MAX_DISTANCE) as f32;
-            self.sides.look(row, look, value < 0.0, distance, looks);
+            self.sides.look(row, look, below, distance, looks);
         }
         let most = if row.settled { LIMIT * LIMIT * least } else { f64::INFINITY };
         self.square += row.gain * (min(squared, most) - self.square);
@@ -73,8 +80,7 @@ impl Signal {
 
     /// A value pulled in to so many scales, of `floor` at least.
     pub(super) fn limit(&self, value: f64, scales: f64, floor: f64) -> f64 {
-        let most = scales * scales * max(self.square, floor * floor);
-        if value * value > most { most.sqrt().copysign(value) } else { value }
+        pulled_in(value, scales * scales * max(self.square, floor * floor))
     }
 
     pub(super) fn sides(&mut self) -> &mut Sides {
