@@ -41,10 +41,10 @@ pub(crate) fn octaves(x: f64) -> f64 {
     (x.to_bits() as i64 - ONE) as f64 * (1.0 / (1_u64 << 52) as f64)
 }
 
-/// The number of so many octaves, from 0 to 1023: the inverse of [`octaves`].
+/// The number of so many octaves, from -1022 to 1023: the inverse of [`octaves`].
 pub(crate) fn from_octaves(octaves: f64) -> f64 {
-    let bits = max(min(octaves, 1023.0), 0.0) * (1_u64 << 52) as f64;
-    f64::from_bits(1_f64.to_bits() + bits as u64)
+    let bits = max(min(octaves, 1023.0), -1022.0) * (1_u64 << 52) as f64;
+    f64::from_bits(1_f64.to_bits().wrapping_add_signed(bits as i64))
 }
 
 #[cfg(test)]
@@ -75,10 +75,10 @@ mod tests {
 
     #[test]
     fn octaves_and_back_are_the_same() {
-        for x in [1.0, 1.25, 3.7, 1e9, 1e300] {
+        for x in [1.0, 1.25, 3.7, 1e9, 1e300, 0.75, 0.1, 1e-300] {
             assert!((from_octaves(octaves(x)) / x - 1.0).abs() < 1e-9, "{x}");
         }
-        assert!(from_octaves(5000.0).is_finite());
+        assert!(from_octaves(5000.0).is_finite() && from_octaves(-5000.0) > 0.0);
     }
 
     #[test]

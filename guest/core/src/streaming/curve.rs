@@ -2,7 +2,7 @@
 
 use super::counts::{LEAST, LEVELS};
 use super::tuning::Tuning;
-use crate::math::{ln, max, octaves};
+use crate::math::{from_octaves, ln, max, octaves};
 
 /// The highest level, and a distance that is beyond all that matters.
 const LAST: f32 = (1_u32 << LEVELS) as f32;
@@ -55,7 +55,7 @@ impl Curve {
             _ => (-self.exponent, octaves(f64::from(distance / LAST))),
         };
         let far = f64::from(distance);
-        here * libm::exp2(slope * octaves_in) + self.prior / (far * far * far)
+        here * from_octaves(slope * octaves_in) + self.prior / (far * far * far)
     }
 
     /// The distance from which on events are as rare as so many nats: the inverse of [`nats`](Self::nats), to a hundredth.

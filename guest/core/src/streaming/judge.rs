@@ -112,8 +112,8 @@ impl Judge {
         if nats == 0.0 {
             return 0.0;
         }
-        let squared = nats * nats * (1.0 / (RANK * RANK));
-        squared / (1.0 + squared)
+        let squared = (nats * nats * (1.0 / (RANK * RANK))) as f32;
+        (squared / (1.0 + squared)).into()
     }
 
     #[inline(never)]

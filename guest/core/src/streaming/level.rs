@@ -93,7 +93,7 @@ impl Level {
 
     /// The share that a row has among those that are remembered.
     pub(super) fn gain(&self) -> f64 {
-        1.0 / f64::from(self.weight + 1.0)
+        f64::from(1.0 / (self.weight + 1.0))
     }
 
     /// Whether enough was seen for the scale to mean something.

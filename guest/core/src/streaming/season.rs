@@ -23,8 +23,8 @@ const COMPARED: f32 = 50.0;
 const COMPARED_DAYS: f32 = 3.0;
 /// A bin that is known is taught so many of its own spreads at most.
 const LESSON: f64 = 5.0;
-/// Least spread of a bin over the usual one, mean square: what is quieter than usual is not held to that.
-const QUIETEST: f64 = 0.5;
+/// What the square of a distance counts at most in a bin that is quieter than usual.
+const QUIETEST: f64 = 2.0;
 /// Largest mean of a bin, in units: an `f32` keeps seven digits of it, and its square is finite.
 const FARTHEST: f64 = 1e15;
 
@@ -41,6 +41,8 @@ pub(super) struct Season {
     /// Where the series was, and how widely it spread, when the season began.
     origin: f64,
     unit: f64,
+    /// Units in one of the metric's.
+    units: f64,
     /// Mean squared distance from the profile and from the level, in the metric's unit, and the rows behind them.
     left: f64,
     from_level: f64,
@@ -63,8 +65,8 @@ pub(super) struct Usual {
     pub(super) value: f64,
     /// Its usual spread, mean square.
     pub(super) square: f64,
-    /// That spread over the usual one of all times.
-    pub(super) ratio: f64,
+    /// What is usual at all times over that, mean square: what the square of a distance counts at this time.
+    pub(super) counts: f64,
 }
 
 /// The local time of a row: its day since 1970, whether that is one of a weekend, and its bin.
@@ -118,6 +120,7 @@ impl Season {
         Self {
             origin,
             unit,
+            units: 1.0 / unit,
             left: 0.0,
             from_level: 0.0,
             compared: 0.0,
@@ -136,7 +139,7 @@ impl Season {
         let known = self.days[kind] >= if time.weekend { min(WEEKEND_DAYS, t.season_days) } else { t.season_days };
         let bin = self.bins[usize::from(time.bin)];
         if bin.square < 0.0 {
-            let mean = ((seen.value - self.origin) / self.unit).clamp(-FARTHEST, FARTHEST) as f32;
+            let mean = ((seen.value - self.origin) * self.units).clamp(-FARTHEST, FARTHEST) as f32;
             self.bins[usize::from(time.bin)] = Bin { mean, square: 0.0 };
             return None;
         }
@@ -169,7 +172,7 @@ impl Season {
 
     /// Compares profile and level, and gives what the profile has where it is better.
     fn judge(&mut self, seen: &Seen, rest: f64, value: f64, square: f64, t: &Tuning) -> Option<Usual> {
-        let gain = seen.share / f64::from(self.compared + 1.0);
+        let gain = seen.share * f64::from(1.0 / (self.compared + 1.0));
         let most = COMPARED_DAYS * DAY as f32 * seen.rate;
         self.compared = min(self.compared + 1.0, max(most, COMPARED));
         let most = MOST * MOST * seen.square;
@@ -181,7 +184,7 @@ impl Season {
         }
         let floor = seen.floor * seen.floor;
         let square = max(square + t.season_floor * t.season_floor * self.left, floor);
-        Some(Usual { value, square, ratio: max(square / max(self.left, floor), QUIETEST) })
+        Some(Usual { value, square, counts: min(max(self.left, floor) / square, QUIETEST) })
     }
 
     fn learn(&mut self, time: Time, known: bool, seen: &Seen, rest: f64, square: f64, t: &Tuning) {
@@ -190,8 +193,8 @@ impl Season {
         let rows = min(days * a_day + f32::from(self.visits), t.season_memory * a_day);
         let least = max(max(square, t.season_floor * t.season_floor * self.left), seen.floor * seen.floor);
         let most = LESSON * LESSON * least;
-        let rest = if known { pulled_in(rest, most) } else { rest } / self.unit;
-        let gain = seen.share / f64::from(max(rows, 1.0));
+        let rest = if known { pulled_in(rest, most) } else { rest } * self.units;
+        let gain = seen.share * f64::from(1.0 / max(rows, 1.0));
         let bin = &mut self.bins[usize::from(time.bin)];
         bin.mean = (f64::from(bin.mean) + gain * rest).clamp(-FARTHEST, FARTHEST) as f32;
         let square = f64::from(bin.square);
@@ -200,7 +203,7 @@ impl Season {
 
     /// Appends the fields, little-endian.
     pub(super) fn write(&self, out: &mut Vec<u8>) {
-        let Self { origin, unit, left, from_level, compared, day, bin, visits, days, bins } = self;
+        let Self { origin, unit, units: _, left, from_level, compared, day, bin, visits, days, bins } = self;
         out.extend([origin, unit, left, from_level].map(|value| value.to_le_bytes()).as_flattened());
         out.extend(compared.to_le_bytes());
         out.extend(day.to_le_bytes());
@@ -234,7 +237,7 @@ impl Season {
         let bins = season.bins.iter();
         let possible = origin.abs() <= MAX_VALUE
             && (0.0..f64::INFINITY).contains(&unit)
-            && unit > 0.0
+            && unit >= f64::MIN_POSITIVE
             && [left, from_level].iter().all(|mean| (0.0..f64::INFINITY).contains(mean))
             && (0.0..f32::INFINITY).contains(&compared)
             && usize::from(bin) < WORKDAY + WEEKEND

@@ -194,7 +194,7 @@ impl Series {
         let rate = 1.0 / max(self.level.step, LEAST_STEP);
         let seen = Seen { value, off_level, square, floor, rate, share: learning };
         let usual = self.season.as_mut().and_then(|season| season.observe(time, &seen, &shared.tuning));
-        let usual = usual.unwrap_or(Usual { value: self.level.center, square, ratio: 1.0 });
+        let usual = usual.unwrap_or(Usual { value: self.level.center, square, counts: 1.0 });
         let rest = value - usual.value;
         self.follow(rest - off_level);
         let band = if banded && scored { self.band(shared, &usual, square, floor) } else { Band::UNKNOWN };
@@ -239,7 +239,7 @@ impl Series {
         let limits = if self.judge.cause().is_some() {
             self.means.limits(needed, rows, t).scaled(usual.square.sqrt()).around(usual.value)
         } else {
-            let jump = self.jump.limits(JUMP, needed, floor, rows, t).scaled(usual.ratio.sqrt());
+            let jump = self.jump.limits(JUMP, needed, floor, rows, t).scaled(1.0 / usual.counts.sqrt());
             let new = self.range.limits(needed, center, square.sqrt(), self.rows, t);
             jump.around(usual.value + self.quick).narrowed(new.around(center))
         };
@@ -281,13 +281,13 @@ impl Series {
             counting: if ongoing { self.counts_reported(t) } else { EVENT },
         };
         let mut looks = Looks::default();
-        let limit = f64::from(t.rest_limit);
-        let limited = max(min(rest / usual.square.sqrt(), limit), -limit) as f32;
+        let limited = min((rest * rest / usual.square) as f32, t.rest_limit * t.rest_limit).sqrt();
+        let limited = if rest < 0.0 { -limited } else { limited };
         self.means.observe(&row, limited, shared.gains.map(|least| max(least, gain as f32)), &mut looks);
         let jump = rest - self.quick;
         let limited = if settled { self.jump.limit(jump, t.jump_limit, floor) } else { jump };
         self.quick += max(t.quick, gain) * limited;
-        self.jump.observe(&row, JUMP, jump * jump / usual.ratio, jump < 0.0, floor, &mut looks);
+        self.jump.observe(&row, JUMP, jump * jump * usual.counts, jump < 0.0, floor, &mut looks);
         self.range.observe(&row, value, self.level.center, square, self.rows, &mut looks);
         if value.to_bits() == self.last.to_bits() {
             self.runs.repeat(&row, value, self.rows, ongoing, &mut looks);
