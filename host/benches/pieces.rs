@@ -95,15 +95,17 @@ fn pipelines(criterion: &mut Criterion) {
 }
 
 fn streaming(criterion: &mut Criterion) {
-    let mut group = criterion.benchmark_group("rows of streaming, 1,000 series");
-    for rows in [1, 64, 1000] {
+    let mut group = criterion.benchmark_group("rows of streaming");
+    // Few series stay in the caches, many do not.
+    for (series, rows) in [(1000, 1), (1000, 64), (10, 1000), (1000, 1000), (10_000, 1000)] {
         group.throughput(Throughput::Elements(rows as u64));
-        let (mut native, mut batches) = (detectors::native(), Batches::new(rows));
-        group.bench_function(format!("native, {rows} a batch"), |bencher| {
+        let (mut native, mut batches) = (detectors::native(), Batches::new(series, rows));
+        group.bench_function(format!("native, {series} series, {rows} a batch"), |bencher| {
             bencher.iter(|| detectors::observe_native(&mut *native, batches.batch()));
         });
-        let (mut guest, mut batches, mut verdicts) = (detectors::component(), Batches::new(rows), Verdicts::default());
-        group.bench_function(format!("component, {rows} a batch"), |bencher| {
+        let (mut guest, mut batches) = (detectors::component(), Batches::new(series, rows));
+        let mut verdicts = Verdicts::default();
+        group.bench_function(format!("component, {series} series, {rows} a batch"), |bencher| {
             bencher.iter(|| detectors::observe_component(&mut guest, batches.batch(), &mut verdicts));
         });
     }

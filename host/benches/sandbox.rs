@@ -19,6 +19,9 @@ const ROWS: usize = 64_000;
 const MOST: f64 = 1.3;
 const FROM: usize = 64;
 
+/// Series in turn.
+const SERIES: usize = 1000;
+
 fn main() {
     println!("| what | ours | beside | ratio | wanted |\n|---|---|---|---|---|");
     for rows in [1, 16, 64, 256, 1000] {
@@ -37,7 +40,7 @@ fn main() {
 /// Nanoseconds a row of the component, of the native detector, and their ratio: the median of each.
 fn measure(rows: usize) -> (f64, f64, f64) {
     let (mut native, mut guest, mut verdicts) = (detectors::native(), detectors::component(), Verdicts::default());
-    let (mut for_native, mut for_guest) = (Batches::new(rows), Batches::new(rows));
+    let (mut for_native, mut for_guest) = (Batches::new(SERIES, rows), Batches::new(SERIES, rows));
     let calls = ROWS.div_ceil(rows);
     let per_row = 1e9 / (calls * rows) as f64;
     let mut pairs = Vec::new();

@@ -1,9 +1,6 @@
-//! Rows for a detector: a thousand series, one after the other, ten seconds a round.
+//! Rows for a detector: of some series, one after the other, ten seconds a round.
 
 use qualm_stream::Rows;
-
-/// How many series there are.
-const SERIES: usize = 1000;
 
 /// Rounds before the values come again, at later times.
 const ROUNDS: usize = 64;
@@ -18,11 +15,11 @@ pub(crate) struct Batches {
 }
 
 impl Batches {
-    /// Batches of so many rows.
-    pub(crate) fn new(rows: usize) -> Self {
+    /// Batches of so many rows, of so many series.
+    pub(crate) fn new(series: usize, rows: usize) -> Self {
         let mut batches = vec![Rows::default()];
         let mut random = 1_u64;
-        for row in 0..SERIES * ROUNDS {
+        for row in 0..series * ROUNDS {
             // Knuth's MMIX generator; four of its numbers add up to something like a bell.
             let mut draw = || {
                 random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
@@ -33,7 +30,7 @@ impl Batches {
                 batches.push(Rows::default());
             }
             if let Some(batch) = batches.last_mut() {
-                batch.add((row % SERIES) as u32, (row / SERIES) as i64 * STEP, value);
+                batch.add((row % series) as u32, (row / series) as i64 * STEP, value);
             }
         }
         Self { batches, at: 0 }

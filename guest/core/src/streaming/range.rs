@@ -26,7 +26,15 @@ impl Range {
 
     /// Takes in a value, and looks at how many octaves it lies beyond the others, seen from `center` in units of the scale
     /// that has this `square`. `rows` are those that the tail counts.
-    pub(super) fn observe(&mut self, row: &Row<'_>, value: f64, center: f64, square: f64, rows: f32, looks: &mut Looks) {
+    pub(super) fn observe(
+        &mut self,
+        row: &Row<'_>,
+        value: f64,
+        center: f64,
+        square: f64,
+        rows: f32,
+        looks: &mut Looks,
+    ) {
         if value >= self.low && value <= self.high {
             return;
         }
