@@ -9,12 +9,12 @@ use crate::events::Figures;
 use crate::nab::{self, group};
 use crate::score::Scores;
 
-const SLACK: [f64; 3] = [0.8, 1.4, 2.0];
+const SLACK: [f64; 3] = [0.8, 1.1, 1.4];
 const NOVELTY: [f64; 3] = [1.0, 1.2, 1.4];
-const HOLD: [f32; 3] = [8.0, 16.0, 32.0];
-const EXPONENT_WEIGHT: [f64; 3] = [5.0, 10.0, 20.0];
+const SCALE_LIMIT: [f64; 3] = [1.75, 2.5, 4.0];
+const BY_TIME: [f64; 3] = [0.3, 0.5, 0.7];
 /// The look that is novelty.
-const NOVEL: usize = 4;
+const NOVEL: usize = 3;
 
 /// False episodes a series and day that cost nothing, and what each more of them costs.
 const FREE: f64 = 0.1;
@@ -25,8 +25,8 @@ const COST: f64 = 2.0;
 pub(crate) struct Constants {
     slack: f64,
     novelty: f64,
-    hold: f32,
-    exponent_weight: f64,
+    scale_limit: f64,
+    by_time: f64,
 }
 
 /// What constants come to.
@@ -55,8 +55,8 @@ impl Point {
     }
 
     pub(crate) fn constants(&self) -> Constants {
-        let Tuning { slack, weights, hold, exponent_weight, .. } = self.tuning;
-        Constants { slack, novelty: weights[NOVEL], hold, exponent_weight }
+        let Tuning { slack, weights, scale_limit, by_time, .. } = self.tuning;
+        Constants { slack, novelty: weights[NOVEL], scale_limit, by_time }
     }
 }
 
@@ -116,9 +116,9 @@ fn tunings() -> Vec<Tuning> {
     let mut tunings = vec![Tuning::SHIPPED];
     for slack in SLACK {
         for novelty in NOVELTY {
-            for hold in HOLD {
-                for exponent_weight in EXPONENT_WEIGHT {
-                    let mut tuning = Tuning { slack, hold, exponent_weight, ..Tuning::SHIPPED };
+            for scale_limit in SCALE_LIMIT {
+                for by_time in BY_TIME {
+                    let mut tuning = Tuning { slack, scale_limit, by_time, ..Tuning::SHIPPED };
                     tuning.weights[NOVEL] = novelty;
                     tunings.push(tuning);
                 }

@@ -14,11 +14,13 @@ pub(crate) fn set(tuning: &mut Tuning, assignment: &str) -> Result<(), Failure> 
     match name {
         "quick" => tuning.quick = value,
         "jump_limit" => tuning.jump_limit = value,
+        "scale_limit" => tuning.scale_limit = value,
         "rest_limit" => tuning.rest_limit = value as f32,
         "hold" => tuning.hold = value as f32,
         "exponent" => tuning.exponent = value,
         "exponent_weight" => tuning.exponent_weight = value,
         "prior_rows" => tuning.prior_rows = value,
+        "least_rows" => tuning.least_rows = value as f32,
         "prior_share" => tuning.prior_share = value,
         "by_time" => tuning.by_time = value,
         "slack" => tuning.slack = value,

@@ -9,8 +9,8 @@ use crate::math::{max, min, octaves};
 
 /// Rows of an incident in which it teaches less than other rows.
 const LONGEST: u16 = 500;
-/// Time steps are told apart within e^±5 of a minute.
-const MOST_BY_TIME: f64 = 5.0;
+/// Time steps are told apart within e^±4 of a minute, about an hour.
+const MOST_BY_TIME: f64 = 4.0;
 /// Nats of rank at which the score of what raises no alarm is at half of its most; gain and share of the mean of recent
 /// ranks, so that what lasts outranks a blip; and below what it is nothing.
 const RANK: f64 = 15.0;

@@ -7,9 +7,10 @@ use crate::math::{max, min, pulled_in};
 const SETTLED: f32 = 16.0;
 /// Deviations are pulled in to this many scales before they are learned from.
 const LIMIT: f64 = 5.0;
-/// Least half-life in typical steps per observation of warm-up, so that hourly rows can ever warm up: the weight of a
-/// steady series tends to 1.44 half-lives and reaches `min_samples` after 1.05 `min_samples` rows.
+/// Least half-life in typical steps per observation of warm-up, so that hourly rows can ever warm up: the weight of a steady
+/// series tends to 1.44 half-lives. While it warms up hardly anything is forgotten, and `min_samples` rows are just that.
 const STEPS_PER_SAMPLE: f64 = 8.0;
+const STEPS_PER_SAMPLE_AT_FIRST: f64 = 128.0;
 /// Most weight, so that a clock that stands still cannot stop the learning.
 pub(super) const MAX_WEIGHT: f32 = 100_000.0;
 /// Largest magnitude of a value: leaves room for squares of differences before infinity.
@@ -72,7 +73,9 @@ impl Level {
             if self.step == 0.0 {
                 self.step = dt as f32;
             }
-            let half_life = max(half_life, STEPS_PER_SAMPLE * f64::from(min_samples) * f64::from(self.step));
+            let warm = self.is_warm(min_samples);
+            let steps = if warm { STEPS_PER_SAMPLE } else { STEPS_PER_SAMPLE_AT_FIRST };
+            let half_life = max(half_life, steps * f64::from(min_samples) * f64::from(self.step));
             self.weight *= decay.after(dt, half_life) as f32;
             // A gap counts as two steps, so that it raises the typical step by a sixteenth at most.
             self.step += (min(dt as f32, 2.0 * self.step) - self.step) / 16.0;
@@ -94,6 +97,11 @@ impl Level {
     /// The share that a row has among those that are remembered.
     pub(super) fn gain(&self) -> f64 {
         f64::from(1.0 / (self.weight + 1.0))
+    }
+
+    /// Whether enough was seen for a score.
+    pub(super) fn is_warm(&self, min_samples: u32) -> bool {
+        self.weight >= min_samples as f32 - 0.5
     }
 
     /// Whether enough was seen for the scale to mean something.

@@ -4,7 +4,7 @@ use super::band::{Limits, Needed};
 use super::looks::{Looks, MEANS};
 use super::record::take;
 use super::sides::Sides;
-use super::signal::{LIMIT, NEAR, Row};
+use super::signal::{NEAR, Row};
 use super::tuning::Tuning;
 use crate::math::{max, min};
 
@@ -29,7 +29,7 @@ impl Means {
 
     /// Takes in a rest, with the gain of each mean, and looks at them.
     pub(super) fn observe(&mut self, row: &Row<'_>, rest: f32, gains: [f32; MEANS], looks: &mut Looks) {
-        let (gain, limit) = (row.gain as f32, if row.settled { (LIMIT * LIMIT) as f32 } else { f32::MAX });
+        let (gain, limit) = (row.gain as f32, if row.settled { row.limit as f32 } else { f32::MAX });
         let mut scales = [0.0; MEANS];
         let mut far = false;
         for (at, scale) in scales.iter_mut().enumerate() {

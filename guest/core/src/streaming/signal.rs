@@ -10,8 +10,6 @@ use super::tail::{Hold, Moment};
 use super::tuning::Tuning;
 use crate::math::{max, min, pulled_in};
 
-/// Values that teach a scale count so many scales at most.
-pub(super) const LIMIT: f64 = 4.0;
 /// The square of the distance from which on a tail is asked.
 pub(super) const NEAR: f64 = (LEAST * LEAST) as f64;
 /// The largest distance there is, in scales.
@@ -29,8 +27,9 @@ pub(super) struct Signal {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Row<'a> {
     pub(super) tuning: &'a Tuning,
-    /// Share of what is learned.
+    /// Share of what is learned, and the square of the scales that count in it at most.
     pub(super) gain: f64,
+    pub(super) limit: f64,
     /// Whether scales mean anything yet.
     pub(super) settled: bool,
     /// By look.
@@ -69,7 +68,7 @@ impl Signal {
             let distance = min((squared / least).sqrt(), MAX_DISTANCE) as f32;
             self.sides.look(row, look, below, distance, looks);
         }
-        let most = if row.settled { LIMIT * LIMIT * least } else { f64::INFINITY };
+        let most = if row.settled { row.limit * least } else { f64::INFINITY };
         self.square += row.gain * (min(squared, most) - self.square);
     }
 

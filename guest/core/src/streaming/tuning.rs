@@ -10,6 +10,8 @@ pub struct Tuning {
     pub quick: f64,
     /// Jumps teach the quick mean so many of their own scales at most.
     pub jump_limit: f64,
+    /// What a look sees teaches its scale so many scales at most: an incident that lasts must not become the measure.
+    pub scale_limit: f64,
     /// The rest counts so many scales at most in a mean.
     pub rest_limit: f32,
     /// Half-life, in rows, of what a cluster of exceedances holds: rows within it are one event. Means hold for twice
@@ -21,6 +23,9 @@ pub struct Tuning {
     pub exponent_weight: f64,
     /// Rows that the prior tail is worth.
     pub prior_rows: f64,
+    /// Rows among which events are counted at least, where a series has had as many: a row each five minutes is soon
+    /// forgotten by the level.
+    pub least_rows: f32,
     /// By the prior, this share of rows times a⁻³ is an event that reaches a scales.
     pub prior_share: f64,
     /// What a row is worth more, in nats, for each e-fold by which rows are farther apart than a minute: people count
@@ -68,16 +73,18 @@ impl Tuning {
     /// What every detector uses.
     pub const SHIPPED: Self = Self {
         means: [4.0, 32.0],
-        quick: 0.2,
-        jump_limit: 4.0,
+        quick: 0.1,
+        jump_limit: 3.0,
+        scale_limit: 2.0,
         rest_limit: 12.0,
         hold: 16.0,
         exponent: 3.0,
         exponent_weight: 10.0,
         prior_rows: 500.0,
+        least_rows: 3000.0,
         prior_share: 0.1,
-        by_time: 0.4,
-        slack: 1.25,
+        by_time: 0.5,
+        slack: 1.1,
         learned: 0.05,
         early: 0.5,
         early_rows: 500.0,
@@ -88,7 +95,7 @@ impl Tuning {
         novel_unit: 0.5,
         novel_octave: 8.0,
         weights: [1.0, 1.0, 1.0, 1.2, 1.0],
-        season_left: 0.8,
+        season_left: 0.7,
         season_days: 3,
         season_memory: 10.0,
         season_floor: 0.5,
