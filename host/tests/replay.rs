@@ -323,6 +323,16 @@ fn with_bands_each_column_says_what_would_have_been_ordinary_and_why_it_was_not(
     let first = &lines[591];
     assert!(number(first, 1) > 1.0 && number(first, 5) < 500.0, "{first:?}");
     assert!(["outside_band", "novel"].contains(&first[6]), "{first:?}");
+
+    let labels = dir.path().join("labels.csv");
+    let html = dir.path().join("why.html");
+    fs::write(&labels, "start,end\n1700035400,1700040000\n").unwrap();
+    let [labels, page] = [&labels, &html].map(|path| path.to_str().unwrap());
+    let more = ["--labels", labels, "--html", page, "--json"];
+    let told = json(&qualm(&[&["replay", "--input", input, "--config", config], &more[..]].concat(), ""));
+    assert_eq!(told["feedback"]["series"][0]["events"][0]["reason"], first[6], "{told}");
+    let page = fs::read_to_string(&html).unwrap();
+    assert!(page.contains("<path class=\"band\"") && page.contains(&first[6].replace('_', " ")), "{page}");
 }
 
 /// Without columns of its own, all fields of a line stand in the column of the detector that scores them.

@@ -2,6 +2,8 @@
 
 use std::io::Write as _;
 
+use crate::incident::OVER;
+
 /// What would have been ordinary for a row of one value: in the metric's own unit, of a counter per second. Each number is
 /// finite, or NaN where it is not known.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -47,6 +49,23 @@ impl Band {
     }
 }
 
+/// What a series' bands are measured in: its values' own unit or, of a counter, that per second. Detectors do not say which,
+/// but no ordinary value lies outside of a band of its own unit.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Unit {
+    is_rate: bool,
+}
+
+impl Unit {
+    /// The band of the series' next row, to be drawn around its value: nothing is known where it is not of that.
+    pub fn around(&mut self, value: f64, score: f64, band: Band) -> Band {
+        if score <= OVER && band.is_known() {
+            self.is_rate = value < band.lower || value > band.upper;
+        }
+        if self.is_rate { Band::UNKNOWN } else { band }
+    }
+}
+
 /// Appends a number with the fewest digits that read back as it.
 pub(crate) fn write_number(out: &mut Vec<u8>, value: f64) {
     // Writing to memory does not fail.
@@ -84,6 +103,15 @@ mod tests {
         );
         assert_eq!(told(-1e-9, -1e-6, 1e-6), "anomaly_expected=-1e-9 anomaly_lower=-1e-6 anomaly_upper=1e-6 ");
         assert_eq!(told(-0.0, -1.0, 1.0), "anomaly_expected=0 anomaly_lower=-1 anomaly_upper=1 ");
+    }
+
+    #[test]
+    fn the_band_of_a_rate_is_not_drawn_around_a_counter() {
+        let (mut unit, band) = (Unit::default(), Band { expected: 5.0, lower: f64::NAN, upper: 9.0 });
+        let mut is_drawn = |value, score| unit.around(value, score, band).is_known();
+        assert!(is_drawn(4.0, 0.1) && is_drawn(1000.0, 2.0) && is_drawn(1000.0, 0.7), "an anomaly is outside");
+        assert!(!is_drawn(1000.0, 0.1) && !is_drawn(1010.0, 2.0) && !is_drawn(1020.0, f64::NAN), "a counter");
+        assert!(is_drawn(4.0, 0.5), "it is none any more");
     }
 
     #[test]
