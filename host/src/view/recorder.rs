@@ -356,7 +356,7 @@ impl Track {
     /// Whether a band is known of any step.
     #[must_use]
     pub fn has_bands(&self) -> bool {
-        !self.bands.is_empty()
+        self.bands.iter().flatten().any(|number| !number.is_nan())
     }
 }
 

@@ -32,6 +32,11 @@ impl Bands {
         Self { ends, expected }
     }
 
+    /// Whether nothing is known there.
+    pub(super) fn is_empty(&self) -> bool {
+        self.ends.iter().chain(&self.expected).all(Option::is_none)
+    }
+
     /// The numbers that the drawing must have room for: the middle ones of its ends. After an incident a band may be a hundred
     /// times as wide for a while, and values drawn to its scale would be a straight line.
     pub(super) fn typical(&self) -> impl Iterator<Item = f64> {

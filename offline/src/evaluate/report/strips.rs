@@ -40,7 +40,7 @@ impl Strips<'_> {
         let values: Vec<f64> = places.clone().map(|row| value(row).unwrap_or(f64::NAN)).collect();
         let columns = columns(axis, &values);
         let bands = Bands::of(axis, series, places);
-        let usual = usual.filter(|_| !series.has_bands());
+        let usual = usual.filter(|_| bands.is_empty());
         let ends = columns.iter().flatten().flat_map(|column| [*column.start(), *column.end()]);
         let (low, high) = ends
             .chain(usual.into_iter().flatten())
