@@ -5,7 +5,8 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::latency::Histogram;
-use super::recorder::{Incident, Now, Point, Rates};
+use super::recorder::{Incident, Rates};
+use super::track::{Now, Point, STEP};
 use super::{Detector, Inside, Snapshot, View};
 use crate::clock;
 
@@ -85,7 +86,7 @@ pub fn series(views: &[Arc<View>], id: &str) -> Option<Value> {
         "id": id,
         "name": &*track.now.name,
         "detector": detector.name,
-        "step_ms": super::recorder::STEP,
+        "step_ms": STEP,
         "times": points.iter().map(|point| point.time).collect::<Vec<_>>(),
         "scores": finite(|point| point.score),
         "values": finite(|point| point.value),

@@ -8,22 +8,15 @@ use std::sync::Arc;
 
 use qualm_stream::pipeline::Verdict;
 use qualm_stream::vector::Shape;
-use qualm_stream::{Band, Counts, Format, Pipeline, Reason, Unit};
+use qualm_stream::{Counts, Format, Pipeline, Reason};
+
+use super::track::{Now, Track, shown};
 
 /// The most series that are recorded.
 pub const MOST: usize = 2_000;
 
-/// How many steps are kept of each, and their length in milliseconds: an hour.
-pub const STEPS: usize = 360;
-
-/// See [`STEPS`].
-pub const STEP: i64 = 10_000;
-
 /// The most incidents that are remembered.
 pub const INCIDENTS: usize = 200;
-
-/// The longest name that is shown, in bytes.
-const LONGEST: usize = 300;
 
 /// Over how many seconds rates are taken.
 const RATE: i64 = 10;
@@ -44,55 +37,6 @@ pub struct Recorder {
     totals: Vec<Totals>,
     /// Counts at the beginning of each of the last seconds: when, events, rows.
     seconds: VecDeque<(i64, u64, u64)>,
-}
-
-/// A series, and its last hour.
-#[derive(Debug)]
-pub struct Track {
-    /// What it is, and how it fares.
-    pub now: Now,
-    /// What contributed to its last anomaly, by feature.
-    pub contributions: Box<[f64]>,
-    /// The largest score and the last value of each step: NaN for none. The last one belongs to `step`.
-    points: VecDeque<(f32, f32)>,
-    /// What would have been ordinary, in the values' unit: of the last points, since a band was first known.
-    bands: VecDeque<[f32; 3]>,
-    unit: Unit,
-    /// The number of the last point's step, counted from 1970.
-    step: i64,
-}
-
-/// A step of a series.
-#[derive(Debug, Clone, Copy)]
-pub struct Point {
-    /// When it began, in milliseconds since 1970.
-    pub time: i64,
-    /// Its largest score; NaN for none, here and below.
-    pub score: f32,
-    /// Its last value.
-    pub value: f32,
-    /// What would have been ordinary then: what was expected, the least, and the greatest.
-    pub band: [f32; 3],
-}
-
-/// A band of which nothing is known.
-const UNKNOWN: [f32; 3] = [f32::NAN; 3];
-
-/// A series as it is now: cheap to copy.
-#[derive(Debug, Clone)]
-pub struct Now {
-    /// Which detector's it is, by its place among the lanes.
-    pub lane: usize,
-    /// Its number there.
-    pub series: u32,
-    /// What it is called.
-    pub name: Arc<str>,
-    /// Its last score, NaN for none.
-    pub score: f64,
-    /// Since when it is anomalous, in milliseconds since 1970.
-    pub since: Option<i64>,
-    /// When it was last heard of.
-    pub last: i64,
 }
 
 /// A time during which a series was anomalous.
@@ -287,87 +231,6 @@ fn open(incidents: &mut VecDeque<Incident>, lane: usize, series: u32) -> Option<
     incidents.iter_mut().find(|one| one.lane == lane && one.series == series && one.ended.is_none())
 }
 
-impl Default for Track {
-    fn default() -> Self {
-        let now = Now { lane: usize::MAX, series: 0, name: "".into(), score: f64::NAN, since: None, last: 0 };
-        let (points, bands, unit) = (VecDeque::new(), VecDeque::new(), Unit::default());
-        Self { now, contributions: Box::default(), points, bands, unit, step: 0 }
-    }
-}
-
-impl Track {
-    fn new(verdict: &Verdict<'_>, now: i64) -> Self {
-        let Verdict { lane, series, .. } = *verdict;
-        let about = Now { lane, series, name: name(verdict), score: f64::NAN, since: None, last: now };
-        Self { now: about, step: now.div_euclid(STEP), ..Self::default() }
-    }
-
-    fn retire(&mut self) {
-        *self = Self::default();
-    }
-
-    fn is_retired(&self) -> bool {
-        self.now.lane == usize::MAX
-    }
-
-    fn add(&mut self, verdict: &Verdict<'_>, now: i64) {
-        self.now.last = now;
-        self.now.score = verdict.score;
-        let step = now.div_euclid(STEP);
-        if self.points.is_empty() {
-            self.step = step;
-            self.points.push_back((f32::NAN, f32::NAN));
-        }
-        // A clock that was put back adds to the last step; one that leapt leaves a gap.
-        for _ in 0..step.saturating_sub(self.step).clamp(0, STEPS as i64) {
-            push(&mut self.points, (f32::NAN, f32::NAN));
-            if !self.bands.is_empty() {
-                push(&mut self.bands, UNKNOWN);
-            }
-        }
-        self.step = self.step.max(step);
-        let last = verdict.values.first().copied().unwrap_or(f64::NAN);
-        if let Some((score, value)) = self.points.back_mut() {
-            *score = score.max(verdict.score as f32); // NaN gives way to a number
-            *value = last as f32;
-        }
-        let band = self.unit.around(last, verdict.score, verdict.band);
-        if band.is_known() && self.bands.is_empty() {
-            self.bands.push_back(UNKNOWN);
-        }
-        if let Some(known) = self.bands.back_mut() {
-            let Band { expected, lower, upper } = band;
-            *known = [expected, lower, upper].map(|number| number as f32);
-        }
-        // Detectors explain what is above the threshold, not all that belongs to the incident.
-        if verdict.anomaly && verdict.score > 1.0 && !verdict.contributions.is_empty() {
-            self.contributions = verdict.contributions.into();
-        }
-    }
-
-    /// Its steps, the first one first.
-    pub fn points(&self) -> impl Iterator<Item = Point> {
-        let first = self.step + 1 - self.points.len() as i64;
-        let before = std::iter::repeat_n(&UNKNOWN, self.points.len() - self.bands.len());
-        let points = self.points.iter().zip(before.chain(&self.bands)).zip(first..);
-        points.map(|((&(score, value), &band), step)| Point { time: step * STEP, score, value, band })
-    }
-
-    /// Whether a band is known of any step.
-    #[must_use]
-    pub fn has_bands(&self) -> bool {
-        self.bands.iter().flatten().any(|number| !number.is_nan())
-    }
-}
-
-/// Adds what belongs to the next step, where need be in place of the first.
-fn push<T>(steps: &mut VecDeque<T>, next: T) {
-    if steps.len() == STEPS {
-        steps.pop_front();
-    }
-    steps.push_back(next);
-}
-
 impl Incident {
     fn new(of: &Now, verdict: &Verdict<'_>, now: i64) -> Self {
         let Now { lane, series, ref name, .. } = *of;
@@ -387,40 +250,19 @@ impl Incident {
     }
 }
 
-/// What a row's series is called: its event's head and field, or its entity.
-fn name(verdict: &Verdict<'_>) -> Arc<str> {
-    let Verdict { head, key, .. } = verdict;
-    match (head, key) {
-        (head, []) => shown(head.strip_prefix(b",").unwrap_or(head)).into(),
-        (head, key) => shown(&[head, &b" "[..], key].concat()).into(),
-    }
-}
-
-/// A text as people read it, not too long.
-fn shown(text: &[u8]) -> String {
-    let plain = qualm_stream::line::unescape(text);
-    let plain = String::from_utf8_lossy(&plain);
-    let end = plain.char_indices().map(|(at, c)| at + c.len_utf8()).take_while(|&end| end <= LONGEST).last();
-    plain[..end.unwrap_or(0)].to_owned()
-}
-
 #[cfg(test)]
 mod tests {
     use qualm_stream::{Lane, Limits, Rows, Scorer, Selector, Verdicts};
 
     use super::*;
 
-    /// Scores by value; what is negative has no score. What is large is novel, and up to 40 is ordinary.
+    /// Scores by value; what is negative has no score. All is novel.
     struct ByValue;
 
     impl Scorer for ByValue {
         fn score(&mut self, rows: &Rows, verdicts: &mut Verdicts) {
             verdicts.scores.extend(rows.values.iter().map(|value| if *value < 0.0 { f64::NAN } else { value / 100.0 }));
             verdicts.reasons.extend(rows.values.iter().map(|_| Reason::Novel));
-            if rows.bands {
-                let band = |value: &f64| Band { expected: 20.0, lower: 0.0, upper: value.max(40.0) };
-                verdicts.bands.extend(rows.values.iter().map(band));
-            }
         }
 
         fn forget(&mut self, _: &[u32]) {}
@@ -443,32 +285,5 @@ mod tests {
         assert_eq!(incidents, [(7, None, 2.0), (1, Some(5), 3.0)]);
         assert_eq!(recorder.totals(0), Totals { rows: 8, scored: 7, incidents: 2 });
         assert!(recorder.incidents().all(|one| one.reason == Reason::Novel));
-        assert!(!recorder.tracks().next().unwrap().has_bands(), "nobody asked for them");
-    }
-
-    #[test]
-    fn a_band_stands_at_the_step_of_its_value() {
-        let mut pipeline = Pipeline::new(vec![Lane::new(Selector::default(), Limits::default()).show_bands(true)], 7);
-        let mut recorder = Recorder::default();
-        let mut take = |recorder: &mut Recorder, step: i64, value: i64| {
-            let line = format!("m v={value}\n");
-            pipeline.input()[..line.len()].copy_from_slice(line.as_bytes());
-            pipeline.run(line.len(), 0, &mut [ByValue]);
-            recorder.take(&pipeline, step * STEP);
-        };
-        // No score, no band; then two values in a step, and a gap.
-        for (step, value) in [(0, -1), (1, 10), (2, 20), (2, 30), (5, 200)] {
-            take(&mut recorder, step, value);
-        }
-        let track = recorder.tracks().next().unwrap();
-        let points: Vec<_> = track.points().map(|point| (point.time / STEP, point.value, point.band[2])).collect();
-        let known = points.iter().filter(|(.., upper)| !upper.is_nan());
-        assert_eq!(known.copied().collect::<Vec<_>>(), [(1, 10.0, 40.0), (2, 30.0, 40.0), (5, 200.0, 200.0)]);
-        assert_eq!(points.len(), 6);
-        for step in 6..2 * STEPS as i64 {
-            take(&mut recorder, step, 10);
-        }
-        let track = recorder.tracks().next().unwrap();
-        assert_eq!((track.points().count(), track.bands.len()), (STEPS, STEPS));
     }
 }
