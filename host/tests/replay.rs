@@ -323,4 +323,36 @@ fn with_bands_each_column_says_what_would_have_been_ordinary_and_why_it_was_not(
     let first = &lines[591];
     assert!(number(first, 1) > 1.0 && number(first, 5) < 500.0, "{first:?}");
     assert!(["outside_band", "novel"].contains(&first[6]), "{first:?}");
+
+    let labels = dir.path().join("labels.csv");
+    let html = dir.path().join("why.html");
+    fs::write(&labels, "start,end\n1700035400,1700040000\n").unwrap();
+    let [labels, page] = [&labels, &html].map(|path| path.to_str().unwrap());
+    let more = ["--labels", labels, "--html", page, "--json"];
+    let told = json(&qualm(&[&["replay", "--input", input, "--config", config], &more[..]].concat(), ""));
+    assert_eq!(told["feedback"]["series"][0]["events"][0]["reason"], first[6], "{told}");
+    let page = fs::read_to_string(&html).unwrap();
+    assert!(page.contains("<path class=\"band\"") && page.contains(&first[6].replace('_', " ")), "{page}");
+}
+
+/// Without columns of its own, all fields of a line stand in the column of the detector that scores them.
+#[test]
+fn of_several_fields_the_one_with_the_largest_score_is_told_with_its_band_and_its_reason() {
+    let dir = tempfile::tempdir().unwrap();
+    let line = |row: i64| {
+        let first = if row >= 590 { 500 } else { 100 + row * 7919 % 11 };
+        format!("m a={first},b={} {}000000000\n", 7 + row % 3, 1_700_000_000 + row * 60)
+    };
+    let [input, config] = ["in.lp", "qualm.toml"].map(|name| dir.path().join(name));
+    fs::write(&input, (0..600).map(line).collect::<String>()).unwrap();
+    fs::write(&config, "[[detector]]\nband = true\n").unwrap();
+    let [input, config] = [&input, &config].map(|path| path.to_str().unwrap());
+    let done = qualm(&["replay", "--input", input, "--config", config, "--scores", "-"], "");
+    let text = text(&done.stdout);
+    let lines: Vec<Vec<&str>> = text.lines().map(|line| line.split(',').collect()).collect();
+    assert_eq!(lines[0].join(","), "time,all,all expected,all lower,all upper,all reason,score");
+    let onset = &lines[591];
+    assert!(["outside_band", "novel"].contains(&onset[5]), "the reason of `a`, not of `b`: {onset:?}");
+    let [expected, upper] = [2, 4].map(|column| onset[column].parse::<f64>().unwrap());
+    assert!((100.0..111.0).contains(&expected) && (110.0..500.0).contains(&upper), "the band of `a`: {onset:?}");
 }

@@ -34,6 +34,7 @@ const FILES: &[(&str, &str, &str)] = files![
     "/live/incidents.js" JS "incidents.js",
     "/live/list.js" JS "list.js",
     "/live/page.js" JS "page.js",
+    "/live/ordinary.js" JS "ordinary.js",
     "/live/scale.js" JS "scale.js",
     "/live/summary.js" JS "summary.js",
     "/live/text.js" JS "text.js",

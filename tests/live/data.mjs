@@ -95,6 +95,7 @@ function history(one, id, now, kind) {
   let calm = 0.2;
   const scores = [];
   const values = [];
+  const band = one.detector === "cpu" ? { expected: [], lower: [], upper: [] } : null;
   times.forEach((at, i) => {
     calm = Math.min(0.93, Math.max(0.02, calm + (next() - 0.52) * 0.16));
     const shape = at < since ? 0 : Math.min(1, (at - since + STEP) / 50_000) * (0.75 + 0.25 * next());
@@ -106,9 +107,16 @@ function history(one, id, now, kind) {
         ? null
         : one.level * (1 + 0.04 * (next() - 0.5) + 0.05 * Math.sin(i / 40) + shape * 1.8 + burst * 0.2),
     );
+    const expected = gone ? null : one.level * (1 + 0.05 * Math.sin(i / 40));
+    band?.expected.push(expected);
+    band?.lower.push(gone ? null : expected - 0.4 * one.level);
+    band?.upper.push(gone ? null : expected + 0.4 * one.level);
   });
-  return { times, scores, values, since };
+  return { times, scores, values, band, since };
 }
+
+// A model of several features says no reason.
+const reason = (one) => (one.level === null ? null : one.level > 100 ? "level_shift" : "outside_band");
 
 const VITALS = ["cpu_user", "mem_used", "net_in", "disk_io", "load1"];
 
@@ -156,6 +164,7 @@ export function live(kind, started, now) {
       started: since,
       ended: null,
       peak,
+      reason: reason(one),
       cause: contributions(one, value)[0].feature,
       contributions: contributions(one, value),
     }));
@@ -172,6 +181,7 @@ export function live(kind, started, now) {
             started: now - (46 + 97 * i) * 60_000,
             ended: now - (45 + 97 * i - (i % 3) * 4) * 60_000,
             peak: 1.2 + 0.7 * i,
+            reason: reason(one),
             cause: "usage",
             contributions: [{ feature: one.name.split(" ").at(-1), share: 1, value }],
           }));
@@ -289,7 +299,7 @@ export function oneSeries(kind, id, now) {
   const at = site(kind).findIndex((_, i) => `${i % 3}-${i}` === id);
   if (at < 0) return null;
   const one = site(kind)[at];
-  const { times, scores, values } = history(one, id, now, kind);
+  const { times, scores, values, band } = history(one, id, now, kind);
   return {
     id,
     name: one.name,
@@ -298,6 +308,7 @@ export function oneSeries(kind, id, now) {
     times,
     scores,
     values,
+    band,
     features: one.level === null ? VITALS : null,
     contributions: contributions(one, values.at(-1)),
   };

@@ -44,7 +44,7 @@ export const faked = {
     });
     await until("its value is drawn", async () => (await paint(page, "#plot-value")).all > 500);
     const [first] = await rows(page);
-    ensure(first.bad && /^at.\d/.test(first.sub), `its row says ${first.sub}`);
+    ensure(first.bad && /^outside band, at.\d/.test(first.sub), `its row says ${first.sub}`);
     await picture(page, "desktop-light");
     await page.emulateMedia({ colorScheme: "dark" });
     await sleep(300);
@@ -98,6 +98,29 @@ export const faked = {
       "deadline 9, trap 1, 2 rests",
     ])
       ensure(cards.includes(words), `${words} is not in ${cards}`);
+    await leave(page);
+  },
+
+  async "what would have been ordinary is drawn where it is known, and the reason is told"(browser, fake) {
+    const page = await visit(browser, fake.url, WIDE);
+    await isLive(page);
+    await until("the band is drawn", async () => (await paint(page, "#plot-value")).blue > 5000);
+    ensure((await textOf(page, "#legend-band")).includes("ordinary"), "what is shaded is told");
+    ensure(/ordinary at last/.test(await page.getAttribute("#plot-value", "aria-label")), "the band is told in words");
+    ensure(/for 7.min: outside band, at.\d/.test(await textOf(page, "#detail-since")), await textOf(page, "#detail-since"));
+    ensure(
+      (await textOf(page, "#why-reason")).startsWith("Outside band: the value lies outside"),
+      await textOf(page, "#why-reason"),
+    );
+    const told = (await page.locator("#incident-list .sub").allInnerTexts()).join("; ");
+    ensure(/outside band, at.\d/.test(told) && /level shift, at.\d/.test(told), `incidents say ${told}`);
+    ensure(/^cpu_user at|; cpu_user at/.test(told), `where none is told there is none: ${told}`);
+    await page.locator("#rows [role=option]", { hasText: "blks_read" }).first().click();
+    await until("its reason is told", async () => (await textOf(page, "#why-reason")).startsWith("Level shift: "));
+    await until("its value is drawn", async () => (await paint(page, "#plot-value")).all > 500);
+    const { blue } = await paint(page, "#plot-value");
+    ensure(blue < 500, `without a band none is drawn, but ${blue} points`);
+    ensure(!(await shows(page, "#legend-band")), "nor is one told");
     await leave(page);
   },
 

@@ -54,8 +54,8 @@ fn live(server: &Server) -> Value {
     serde_json::from_slice(&answer.body).expect("JSON")
 }
 
-/// What the page is made of is there before it is looked at.
-fn wait_for(server: &Server, series: u64) {
+/// What the page is made of is there before it is looked at: what would have been ordinary too, where that is `banded`.
+fn wait_for(server: &Server, series: u64, banded: bool) {
     let listed = |live: &Value| live["series"].as_array().map_or(0, Vec::len) as u64;
     let mut last = Value::Null;
     let deadline = std::time::Instant::now() + Duration::from_secs(20);
@@ -76,6 +76,10 @@ fn wait_for(server: &Server, series: u64) {
     let highest = one["scores"].as_array().into_iter().flatten().filter_map(Value::as_f64).fold(0.0, f64::max);
     assert!(highest > 1.0, "{one:#}");
     assert_eq!(last["incidents"][0]["cause"], "used_percent", "{:#}", last["incidents"]);
+    let reason = last["incidents"][0]["reason"].as_str();
+    assert!(matches!(reason, Some("novel" | "outside_band")), "{:#}", last["incidents"]);
+    let upper = one["band"]["upper"].as_array().into_iter().flatten().filter_map(Value::as_f64).fold(0.0, f64::max);
+    assert_eq!(upper > 0.0 && upper < 99_000.0, banded, "{one:#}");
     assert!(
         last["throughput"]["scored"].as_u64() > Some(0) && last["latency"]["p50_ms"].as_f64() > Some(0.0),
         "{last:#}"
@@ -118,7 +122,7 @@ fn the_page_of_serve_shows_what_goes_on() {
     let Some(qualm) = tools::qualm() else { return };
     let (site, influxdb, vector) = (Site::new(), Sink::start(), Sink::start());
     let config = format!(
-        "[[detector]]\nname = \"hosts\"\nmin_samples = 50\n[http]\nlisten = \"127.0.0.1:0\"\n\
+        "[[detector]]\nname = \"hosts\"\nmin_samples = 50\nband = true\n[http]\nlisten = \"127.0.0.1:0\"\n\
          [influxdb]\nforward = \"{}\"\n[vector]\nforward = \"{}\"\n",
         influxdb.url(),
         vector.url()
@@ -128,7 +132,7 @@ fn the_page_of_serve_shows_what_goes_on() {
         assert_eq!(server.ask("POST", "/write?db=d", &[], lines.as_bytes()).status, 200);
     };
     while_metrics_flow(send, || {
-        wait_for(&server, 3 * HOSTS);
+        wait_for(&server, 3 * HOSTS, true);
         // Vector's are listed beside them.
         let events: String = (0..100).map(|n| gauge("queue", "web-0", fixtures::wobble(n), n)).collect();
         assert_eq!(server.ask("POST", "/vector", &[], events.as_bytes()).status, 200);
@@ -149,7 +153,7 @@ fn the_page_of_execd_shows_what_goes_on() {
     thread::spawn(move || std::io::copy(&mut stdout, &mut std::io::sink()));
     let send = |lines: String| (&stdin).write_all(lines.as_bytes()).expect("it reads");
     while_metrics_flow(send, || {
-        wait_for(&server, 3 * HOSTS);
+        wait_for(&server, 3 * HOSTS, false);
         let Some(node) = tools::node() else { return };
         check(&node, &server, "real-execd");
     });

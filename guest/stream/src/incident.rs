@@ -9,7 +9,7 @@ use crate::suppress::Suppression;
 
 /// A score with which an incident ends: this or less. `streaming` gives only the onset of an incident, and its worsening,
 /// a score above 1, and keeps the others between the two.
-const OVER: f64 = 0.5;
+pub(crate) const OVER: f64 = 0.5;
 
 /// The incidents of each series of a detector. They are lost at a restart.
 #[derive(Debug, Default)]

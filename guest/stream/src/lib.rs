@@ -40,7 +40,7 @@ pub mod suppress;
 pub mod vector;
 
 pub use anomaly_rate::AnomalyRate;
-pub use band::Band;
+pub use band::{Band, Unit};
 pub use format::Format;
 pub use lane::Lane;
 pub use lines::Lines;

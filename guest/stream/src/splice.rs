@@ -32,17 +32,14 @@ pub fn write(out: &mut Vec<u8>, told: &Told<'_>) {
         out.extend_from_slice(b",anomaly_reason=");
         put_string(out, reason.as_bytes());
     }
-    write_band(out, b",anomaly_", told.band);
+    write_band(out, "", told.band);
 }
 
-/// Appends what is known of a band, each number as a field whose key begins like this.
-fn write_band(out: &mut Vec<u8>, prefix: &[u8], band: Band) {
-    if !band.is_known() {
-        return; // as mostly
-    }
+/// Appends what is known of a band, each number as a field whose key is its name without this beginning.
+fn write_band(out: &mut Vec<u8>, beginning: &str, band: Band) {
     for (name, value) in band.told() {
-        out.extend_from_slice(prefix);
-        out.extend_from_slice(name.as_bytes());
+        out.push(b',');
+        out.extend_from_slice(name.strip_prefix(beginning).unwrap_or(name).as_bytes());
         out.push(b'=');
         write_number(out, value);
     }
@@ -72,7 +69,7 @@ pub(crate) fn write_event<'a>(
         out.extend_from_slice(b",reason=");
         put_string(out, reason.as_bytes());
     }
-    write_band(out, b",", told.band);
+    write_band(out, "anomaly_", told.band); // the measurement is called so
     close_event(out, told.time, ended);
 }
 

@@ -5,6 +5,14 @@ fn parse(text: &str) -> Result<Config, String> {
     Config::parse(text, "q.toml").map_err(|error| error.to_string())
 }
 
+/// Each of these texts is refused in words that begin with the place, and say this.
+fn all_are_refused(cases: &[(&str, &str, &str)]) {
+    for (text, place, what) in cases {
+        let error = parse(text).unwrap_err();
+        assert!(error.starts_with(place) && error.contains(what), "{text:?}: {error}");
+    }
+}
+
 #[test]
 fn no_configuration_scores_everything() {
     let config = parse("").unwrap();
@@ -118,7 +126,7 @@ fn what_is_in_force_can_be_read_again() {
 
 #[test]
 fn errors_name_the_place_and_what_would_be_right() {
-    for (text, place, what) in [
+    all_are_refused(&[
         ("[[detector]]\nfalse_alarm_rat = 1", "q.toml:2", "did you mean `false_alarm_rate`?"),
         ("[detektor]\n", "q.toml:1", "did you mean `detector`?"),
         ("[limits]\n\nmemroy = \"1MiB\"", "q.toml:3", "did you mean `memory`?"),
@@ -212,17 +220,14 @@ fn errors_name_the_place_and_what_would_be_right() {
         ("[influxdb]\ntimeout = \"1ms\"", "q.toml", "`timeout` must be between"),
         ("a = \"${QUALM_NO_SUCH_VARIABLE}\"", "q.toml:1", "no variable `QUALM_NO_SUCH_VARIABLE`"),
         ("[[detector]\n", "q.toml:1", ""),
-    ] {
-        let error = parse(text).unwrap_err();
-        assert!(error.starts_with(place) && error.contains(what), "{text:?}: {error}");
-    }
+    ]);
     let error = Config::read(Path::new("/no/such/file.toml")).unwrap_err().to_string();
     assert!(error.starts_with("/no/such/file.toml: ") && error.contains("--sample-config"), "{error}");
 }
 
 #[test]
 fn a_time_zone_that_cannot_be_is_an_error_that_says_what_would_be_right() {
-    for (text, place, what) in [
+    all_are_refused(&[
         ("[[detector]]\ntimezone = \"Europe/Belin\"", "q.toml:2", "no time zone; did you mean `Europe/Berlin`"),
         (
             "[[detector]]\ntimezone = \"nowhere at all\"",
@@ -237,10 +242,7 @@ fn a_time_zone_that_cannot_be_is_an_error_that_says_what_would_be_right() {
             "q.toml",
             "`timezone` is of no use beside an ensemble",
         ),
-    ] {
-        let error = parse(text).unwrap_err();
-        assert!(error.starts_with(place) && error.contains(what), "{text:?}: {error}");
-    }
+    ]);
 }
 
 #[test]

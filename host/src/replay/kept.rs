@@ -48,7 +48,7 @@ impl Kept {
     /// Keeps a row that the row `source` of the input brought.
     pub(super) fn add(&mut self, verdict: &Verdict<'_>, source: u64) {
         let Self { detectors, series, by_column, labels } = self;
-        let Verdict { lane, time, values, score, anomaly, contributions, .. } = *verdict;
+        let Verdict { lane, time, values, score, anomaly, contributions, reason, band, .. } = *verdict;
         let Detector { name, features, false_alarm_rate, places } = &mut detectors[lane];
         let key = identity(verdict, *by_column);
         if *by_column && labels.is_some_and(|labels| labels.as_bytes() == key) {
@@ -62,7 +62,9 @@ impl Kept {
             places.insert(key, series.len() - 1);
             series.len() - 1
         });
-        series[place].add(time, source, values, score, anomaly, contributions);
+        let series = &mut series[place];
+        series.add(time, source, values, score, anomaly, contributions);
+        series.add_details(reason, band);
     }
 
     /// The series, each with its rows in the order of their times.

@@ -7,16 +7,15 @@ use std::path::Path;
 use jiff::Timestamp;
 use qualm_stream::{Band, Reason};
 
-use super::Batch;
+use super::{Batch, Cell};
 
 /// The file, with a column for whatever has a score, and `score` as the last one.
 pub(super) struct Scores {
     out: BufWriter<Box<dyn Write>>,
     /// Whether bands and reasons stand there too.
     banded: bool,
-    /// Of the row at hand, by column.
-    largest: Vec<f64>,
-    details: Vec<(Band, Reason)>,
+    /// The cell with the largest score in each column of the row at hand: a detector may score several fields of a line.
+    largest: Vec<Option<Cell>>,
 }
 
 impl Scores {
@@ -33,31 +32,35 @@ impl Scores {
         header.write_record(names)?;
         header.flush()?;
         drop(header);
-        let details = vec![(Band::UNKNOWN, Reason::None); columns.len()];
-        Ok(Self { out, banded, largest: vec![f64::NAN; columns.len()], details })
+        Ok(Self { out, banded, largest: vec![None; columns.len()] })
     }
 
     pub(super) fn write(&mut self, batch: &Batch<'_>) -> io::Result<()> {
-        let Self { out, banded, largest: scores, details } = self;
+        let Self { out, banded, largest } = self;
         let mut cells = batch.cells.iter().peekable();
         for (row, &time) in batch.times.iter().enumerate() {
-            scores.fill(f64::NAN);
-            details.fill((Band::UNKNOWN, Reason::None));
+            largest.fill(None);
             while let Some(cell) = cells.next_if(|cell| cell.row == row) {
-                scores[cell.column] = scores[cell.column].max(cell.score); // `max` prefers a number to NaN
-                details[cell.column] = (cell.band, cell.reason);
+                let known = &mut largest[cell.column];
+                // One without a score gives way to any other.
+                if known.is_none_or(|known| known.score.is_nan() || known.score < cell.score) {
+                    *known = Some(*cell);
+                }
             }
             match Timestamp::from_nanosecond(time.into()) {
                 Ok(_) if time == i64::MIN => {} // no row has told a time yet
                 Ok(time) => write!(out, "{time}")?,
                 Err(_) => write!(out, "{time}")?,
             }
-            scores.iter().try_for_each(|score| number(out, *score))?;
-            for (Band { expected, lower, upper }, reason) in details.iter().filter(|_| *banded) {
-                [expected, lower, upper].into_iter().try_for_each(|value| number(out, *value))?;
+            let scores = || largest.iter().map(|cell| cell.map_or(f64::NAN, |cell| cell.score));
+            scores().try_for_each(|score| number(out, score))?;
+            for cell in largest.iter().filter(|_| *banded) {
+                let (band, reason) = cell.map_or((Band::UNKNOWN, Reason::None), |cell| (cell.band, cell.reason));
+                let Band { expected, lower, upper } = band;
+                [expected, lower, upper].into_iter().try_for_each(|value| number(out, value))?;
                 write!(out, ",{}", reason.word().unwrap_or_default())?;
             }
-            number(out, scores.iter().copied().fold(f64::NAN, f64::max))?;
+            number(out, scores().fold(f64::NAN, f64::max))?; // `max` prefers a number to NaN
             out.write_all(b"\n")?;
         }
         Ok(())

@@ -193,6 +193,12 @@ impl Recipe {
         Self { model: model.into(), title: None, ..self.clone() }
     }
 
+    /// The same component, asked by `detection` alone, whatever else it exports.
+    #[must_use]
+    pub fn without_details(&self) -> Self {
+        Self { details: None, ..self.clone() }
+    }
+
     /// The same with other limits.
     #[must_use]
     pub fn with_limits(&self, limits: Limits) -> Self {

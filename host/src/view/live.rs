@@ -5,7 +5,8 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::latency::Histogram;
-use super::recorder::{Incident, Now, Rates};
+use super::recorder::{Incident, Rates};
+use super::track::{Now, Point, STEP};
 use super::{Detector, Inside, Snapshot, View};
 use crate::clock;
 
@@ -70,16 +71,26 @@ pub fn series(views: &[Arc<View>], id: &str) -> Option<Value> {
     let track = inside.recorder.track(lane, number)?;
     let detector = inside.snapshot.detectors.get(lane)?;
     let points: Vec<_> = track.points().collect();
-    let finite = |value: f32| value.is_finite().then_some(value);
+    let finite = |number: fn(&Point) -> f32| {
+        points.iter().map(number).map(|number| number.is_finite().then_some(number)).collect::<Vec<_>>()
+    };
+    let band = || {
+        json!({
+            "expected": finite(|point| point.band[0]),
+            "lower": finite(|point| point.band[1]),
+            "upper": finite(|point| point.band[2]),
+        })
+    };
     let features = inside.recorder.features(lane);
     Some(json!({
         "id": id,
         "name": &*track.now.name,
         "detector": detector.name,
-        "step_ms": super::recorder::STEP,
-        "times": points.iter().map(|point| point.0).collect::<Vec<_>>(),
-        "scores": points.iter().map(|point| finite(point.1)).collect::<Vec<_>>(),
-        "values": points.iter().map(|point| finite(point.2)).collect::<Vec<_>>(),
+        "step_ms": STEP,
+        "times": points.iter().map(|point| point.time).collect::<Vec<_>>(),
+        "scores": finite(|point| point.score),
+        "values": finite(|point| point.value),
+        "band": track.has_bands().then(band),
         "features": (!features.is_empty()).then_some(features),
         "contributions": track.contributions,
     }))
@@ -150,7 +161,7 @@ fn track(view: &View, track: &Now, detector: Option<&Detector>) -> Value {
 }
 
 fn incident(view: &View, incident: &Incident, detector: Option<&Detector>, features: &[String]) -> Value {
-    let Incident { lane, series, name, key, started, ended, peak, contributions } = incident;
+    let Incident { lane, series, name, key, started, ended, peak, reason, contributions } = incident;
     let all: f64 = contributions.iter().map(|(share, _)| share.abs()).sum();
     let share = |(share, value): &(f64, f64)| (if all > 0.0 { share / all } else { 0.0 }, *value);
     let mut shares: Vec<_> = contributions.iter().map(share).zip(features).collect();
@@ -164,6 +175,7 @@ fn incident(view: &View, incident: &Incident, detector: Option<&Detector>, featu
         "started": started,
         "ended": ended,
         "peak": peak,
+        "reason": reason.word(),
         "cause": cause,
         "contributions": shares.iter().map(|((share, value), name)| {
             json!({ "feature": name, "share": share, "value": value.is_finite().then_some(value) })

@@ -6,6 +6,7 @@
 pub mod latency;
 pub mod live;
 pub mod recorder;
+pub mod track;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};

@@ -8,22 +8,15 @@ use std::sync::Arc;
 
 use qualm_stream::pipeline::Verdict;
 use qualm_stream::vector::Shape;
-use qualm_stream::{Counts, Format, Pipeline};
+use qualm_stream::{Counts, Format, Pipeline, Reason};
+
+use super::track::{Now, Track, shown};
 
 /// The most series that are recorded.
 pub const MOST: usize = 2_000;
 
-/// How many steps are kept of each, and their length in milliseconds: an hour.
-pub const STEPS: usize = 360;
-
-/// See [`STEPS`].
-pub const STEP: i64 = 10_000;
-
 /// The most incidents that are remembered.
 pub const INCIDENTS: usize = 200;
-
-/// The longest name that is shown, in bytes.
-const LONGEST: usize = 300;
 
 /// Over how many seconds rates are taken.
 const RATE: i64 = 10;
@@ -46,36 +39,6 @@ pub struct Recorder {
     seconds: VecDeque<(i64, u64, u64)>,
 }
 
-/// A series, and its last hour.
-#[derive(Debug)]
-pub struct Track {
-    /// What it is, and how it fares.
-    pub now: Now,
-    /// What contributed to its last anomaly, by feature.
-    pub contributions: Box<[f64]>,
-    /// The largest score and the last value of each step: NaN for none. The last one belongs to `step`.
-    points: VecDeque<(f32, f32)>,
-    /// The number of the last point's step, counted from 1970.
-    step: i64,
-}
-
-/// A series as it is now: cheap to copy.
-#[derive(Debug, Clone)]
-pub struct Now {
-    /// Which detector's it is, by its place among the lanes.
-    pub lane: usize,
-    /// Its number there.
-    pub series: u32,
-    /// What it is called.
-    pub name: Arc<str>,
-    /// Its last score, NaN for none.
-    pub score: f64,
-    /// Since when it is anomalous, in milliseconds since 1970.
-    pub since: Option<i64>,
-    /// When it was last heard of.
-    pub last: i64,
-}
-
 /// A time during which a series was anomalous.
 #[derive(Debug, Clone)]
 pub struct Incident {
@@ -93,6 +56,8 @@ pub struct Incident {
     pub ended: Option<i64>,
     /// The largest score.
     pub peak: f64,
+    /// Why, as its detector says.
+    pub reason: Reason,
     /// How much each feature contributed then, and its value.
     pub contributions: Arc<[(f64, f64)]>,
 }
@@ -266,68 +231,12 @@ fn open(incidents: &mut VecDeque<Incident>, lane: usize, series: u32) -> Option<
     incidents.iter_mut().find(|one| one.lane == lane && one.series == series && one.ended.is_none())
 }
 
-impl Default for Track {
-    fn default() -> Self {
-        let now = Now { lane: usize::MAX, series: 0, name: "".into(), score: f64::NAN, since: None, last: 0 };
-        Self { now, contributions: Box::default(), points: VecDeque::new(), step: 0 }
-    }
-}
-
-impl Track {
-    fn new(verdict: &Verdict<'_>, now: i64) -> Self {
-        let Verdict { lane, series, .. } = *verdict;
-        let about = Now { lane, series, name: name(verdict), score: f64::NAN, since: None, last: now };
-        Self { now: about, step: now.div_euclid(STEP), ..Self::default() }
-    }
-
-    fn retire(&mut self) {
-        *self = Self::default();
-    }
-
-    fn is_retired(&self) -> bool {
-        self.now.lane == usize::MAX
-    }
-
-    fn add(&mut self, verdict: &Verdict<'_>, now: i64) {
-        self.now.last = now;
-        self.now.score = verdict.score;
-        let step = now.div_euclid(STEP);
-        if self.points.is_empty() {
-            self.step = step;
-            self.points.push_back((f32::NAN, f32::NAN));
-        }
-        // A clock that was put back adds to the last step; one that leapt leaves a gap.
-        for _ in 0..step.saturating_sub(self.step).clamp(0, STEPS as i64) {
-            if self.points.len() == STEPS {
-                self.points.pop_front();
-            }
-            self.points.push_back((f32::NAN, f32::NAN));
-        }
-        self.step = self.step.max(step);
-        if let Some((score, value)) = self.points.back_mut() {
-            *score = score.max(verdict.score as f32); // NaN gives way to a number
-            *value = verdict.values.first().map_or(f32::NAN, |value| *value as f32);
-        }
-        // Detectors explain what is above the threshold, not all that belongs to the incident.
-        if verdict.anomaly && verdict.score > 1.0 && !verdict.contributions.is_empty() {
-            self.contributions = verdict.contributions.into();
-        }
-    }
-
-    /// Each step's time in milliseconds since 1970, its largest score and last value.
-    pub fn points(&self) -> impl Iterator<Item = (i64, f32, f32)> {
-        let first = self.step + 1 - self.points.len() as i64;
-        self.points.iter().zip(first..).map(|(&(score, value), step)| (step * STEP, score, value))
-    }
-}
-
 impl Incident {
     fn new(of: &Now, verdict: &Verdict<'_>, now: i64) -> Self {
         let Now { lane, series, ref name, .. } = *of;
         let key = shown(verdict.key).into();
-        let contributions = Arc::default();
-        let mut new =
-            Self { lane, series, name: name.clone(), key, started: now, ended: None, peak: 0.0, contributions };
+        let (name, reason, contributions) = (name.clone(), verdict.reason, Arc::default());
+        let mut new = Self { lane, series, name, key, started: now, ended: None, peak: 0.0, reason, contributions };
         new.rise(verdict);
         new
     }
@@ -341,35 +250,19 @@ impl Incident {
     }
 }
 
-/// What a row's series is called: its event's head and field, or its entity.
-fn name(verdict: &Verdict<'_>) -> Arc<str> {
-    let Verdict { head, key, .. } = verdict;
-    match (head, key) {
-        (head, []) => shown(head.strip_prefix(b",").unwrap_or(head)).into(),
-        (head, key) => shown(&[head, &b" "[..], key].concat()).into(),
-    }
-}
-
-/// A text as people read it, not too long.
-fn shown(text: &[u8]) -> String {
-    let plain = qualm_stream::line::unescape(text);
-    let plain = String::from_utf8_lossy(&plain);
-    let end = plain.char_indices().map(|(at, c)| at + c.len_utf8()).take_while(|&end| end <= LONGEST).last();
-    plain[..end.unwrap_or(0)].to_owned()
-}
-
 #[cfg(test)]
 mod tests {
     use qualm_stream::{Lane, Limits, Rows, Scorer, Selector, Verdicts};
 
     use super::*;
 
-    /// Scores by value; what is negative has no score.
+    /// Scores by value; what is negative has no score. All is novel.
     struct ByValue;
 
     impl Scorer for ByValue {
         fn score(&mut self, rows: &Rows, verdicts: &mut Verdicts) {
             verdicts.scores.extend(rows.values.iter().map(|value| if *value < 0.0 { f64::NAN } else { value / 100.0 }));
+            verdicts.reasons.extend(rows.values.iter().map(|_| Reason::Novel));
         }
 
         fn forget(&mut self, _: &[u32]) {}
@@ -391,5 +284,6 @@ mod tests {
         let incidents: Vec<_> = recorder.incidents().map(|one| (one.started, one.ended, one.peak)).collect();
         assert_eq!(incidents, [(7, None, 2.0), (1, Some(5), 3.0)]);
         assert_eq!(recorder.totals(0), Totals { rows: 8, scored: 7, incidents: 2 });
+        assert!(recorder.incidents().all(|one| one.reason == Reason::Novel));
     }
 }

@@ -1,6 +1,7 @@
 // The two charts of an open series: its score over time, and below it, on the same times, its value.
 
 /* global uPlot */
+import { drawBand, typical } from "./ordinary.js";
 import { THRESHOLD, fromScale, ticks, toScale } from "./scale.js";
 import * as text from "./text.js";
 
@@ -27,12 +28,13 @@ function colour(name) {
 /// `hovered(index)` is called with the step under the pointer, or null. Returns `{show, redraw}`.
 export function charts({ scoreIn, valueIn, hovered }) {
   let spans = [];
+  let band = null;
 
   // When it was anomalous, from top to bottom of both charts.
-  function bands(u) {
+  function incidents(u) {
     const { left, top, width, height } = u.bbox;
     u.ctx.save();
-    u.ctx.fillStyle = colour("band");
+    u.ctx.fillStyle = colour("incident");
     for (const [from, to] of spans) {
       const start = Math.max(left, u.valToPos(from, "x", true));
       const end = Math.min(left + width, u.valToPos(to, "x", true));
@@ -58,21 +60,25 @@ export function charts({ scoreIn, valueIn, hovered }) {
       },
     ],
     series: [{}, drawn("line", true)],
-    hooks: { drawClear: [bands], draw: [threshold], setCursor: [(u) => hovered(u.cursor.idx ?? null)] },
+    hooks: { drawClear: [incidents], draw: [threshold], setCursor: [(u) => hovered(u.cursor.idx ?? null)] },
   });
 
   const value = plot(valueIn, {
     ...shared("value"),
-    scales: { y: { range: (_, min, max) => around(min, max) } },
+    scales: { y: { range: (_, min, max) => around(min, max, band ? typical(band) : []) } },
     axes: [times(), { ...look(), space: 28, values: (_, at) => at.map(text.value) }],
     series: [{}, drawn("value", false)],
-    hooks: { drawClear: [bands] },
+    hooks: {
+      drawClear: [incidents, (u) => band && drawBand(u, band, { area: colour("ordinary"), line: colour("expected") })],
+    },
   });
 
   return {
-    /// Draws `times`, `scores`, `values` (null where there is none) and the spans `[from, to]` in which it was anomalous.
-    show({ times: at, scores, values }, anomalous) {
+    /// Draws `times`, `scores`, `values` (null where there is none), what would have been ordinary (null where that is not
+    /// known), and the spans `[from, to]` in which it was anomalous.
+    show({ times: at, scores, values, band: ordinary }, anomalous) {
       spans = anomalous;
+      band = ordinary;
       score.show([at, scores]);
       value.show([at, values]);
     },
@@ -144,8 +150,9 @@ function times() {
   return { ...look(), size: 30, space: 56, values };
 }
 
-function around(min, max) {
-  if (min === null || max === null) return [0, 1];
+function around(least, most, more) {
+  if (least === null || most === null) return [0, 1];
+  const [min, max] = [Math.min(least, ...more), Math.max(most, ...more)];
   const room = (max - min) * 0.1 || Math.abs(max) * 0.1 || 1;
   return [min - room, max + room];
 }

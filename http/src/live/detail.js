@@ -33,14 +33,16 @@ export function detail() {
     return incidents;
   }
 
-  function why(anomalous) {
+  function why(anomalous, reason) {
     const found = text.byWeight(history?.contributions);
+    const told = found.length > 0 || Boolean(reason);
     const most = Math.max(1e-9, ...found.map((one) => Math.abs(one.share)));
-    put(by("why-title"), anomalous || found.length === 0 ? "Why" : "Why, when it was last anomalous");
+    put(by("why-title"), anomalous || !told ? "Why" : "Why, when it was last anomalous");
+    put(by("why-reason"), text.meaning(reason));
     by("shares").parentElement.hidden = found.length === 0;
     put(
       by("why-none"),
-      found.length > 0
+      told
         ? ""
         : history
           ? anomalous
@@ -56,10 +58,11 @@ export function detail() {
     history = null;
     by("detail").classList.toggle("none", id === null);
     if (id === null) return;
-    plots.show({ times: [now - 3_600_000, now], scores: [null, null], values: [null, null] }, []);
+    plots.show({ times: [now - 3_600_000, now], scores: [null, null], values: [null, null], band: null }, []);
+    by("legend-band").hidden = true;
     read(null);
     put(by("plot-note"), note);
-    why(false);
+    why(false, null);
   }
 
   return {
@@ -78,7 +81,8 @@ export function detail() {
       read(null);
       put(by("plot-note"), note(history));
       by("figure-value").hidden = !history.values.some((one) => one !== null);
-      why(by("detail").classList.contains("bad"));
+      by("legend-band").hidden = history.band === null;
+      why(by("detail").classList.contains("bad"), incidents[0]?.reason ?? null);
       summarise(history);
     },
     clear,
@@ -91,8 +95,9 @@ export function detail() {
 
 function since(one, incidents, now) {
   if (one?.anomalous && one.since !== null) {
-    const cause = text.cause(incidents.find((incident) => incident.ended === null)?.contributions, one.name);
-    return `Anomalous since ${text.time(one.since, now)}, for ${text.duration(now - one.since)}${cause ? `, ${cause}` : ""}`;
+    const open = incidents.find((incident) => incident.ended === null);
+    const why = open ? text.incident(open) : "";
+    return `Anomalous since ${text.time(one.since, now)}, for ${text.duration(now - one.since)}${why ? `: ${why}` : ""}`;
   }
   if (one && one.score === null) return `Warming up in detector ${text.clip(one.detector)}`;
   const last = incidents.find((incident) => incident.ended !== null);
@@ -113,7 +118,7 @@ function note(history) {
 }
 
 // What the charts show, for those who do not see them.
-function summarise({ times, scores, values }) {
+function summarise({ times, scores, values, band }) {
   let peak = -1;
   scores.forEach((one, i) => {
     if (one !== null && (peak < 0 || one > scores[peak])) peak = i;
@@ -128,7 +133,9 @@ function summarise({ times, scores, values }) {
     ? `from ${text.value(Math.min(...known))} to ${text.value(Math.max(...known))}`
     : "no values";
   mark(by("plot-score"), "aria-label", `Score history, ${span}: ${highest}`);
-  mark(by("plot-value"), "aria-label", `Value history, ${span}: ${range}`);
+  const [lower, upper] = [band?.lower.at(-1), band?.upper.at(-1)].map(text.value);
+  const ordinary = band ? `; ordinary at last would be from ${lower} to ${upper}` : "";
+  mark(by("plot-value"), "aria-label", `Value history, ${span}: ${range}${ordinary}`);
 }
 
 function makeShare() {

@@ -24,7 +24,7 @@ export function incidents({ open }) {
         put(peak, text.score(one.peak));
         put(what, tail);
         put(where, head);
-        put(sub, text.cause(one.contributions, one.name) || text.clip(one.cause));
+        put(sub, text.incident(one) || text.clip(one.cause));
         const lasts =
           one.ended === null ? `${text.duration(now - one.started)}, open` : text.duration(one.ended - one.started);
         put(age, `${text.time(one.started, now)} · ${lasts}`);

@@ -18,7 +18,7 @@ export function seriesList({ open }) {
   const only = by("only");
   const pool = [];
   let live = null;
-  let causes = new Map();
+  let incidents = new Map();
   let opened = null;
   let shown = [];
   let active = null;
@@ -95,7 +95,7 @@ export function seriesList({ open }) {
         opened: one.id === opened,
         active: one.id === active,
         now: live.now,
-        why: causes.get(one.id),
+        why: incidents.get(one.id),
         height: rowHeight,
       });
     });
@@ -173,7 +173,7 @@ export function seriesList({ open }) {
   return (next, openId) => {
     live = next;
     opened = openId;
-    causes = new Map(live.incidents.filter((one) => one.ended === null).map((one) => [one.id, one.contributions]));
+    incidents = new Map(live.incidents.filter((one) => one.ended === null).map((one) => [one.id, one]));
     update(true);
   };
 }
@@ -211,7 +211,7 @@ function makeRow(number) {
       put(
         sub,
         one.anomalous
-          ? (why && text.cause(why, one.name)) || text.clip(one.detector)
+          ? (why && text.incident(why)) || text.clip(one.detector)
           : one.score === null
             ? "warming up"
             : text.clip(one.detector),

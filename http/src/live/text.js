@@ -139,6 +139,25 @@ export function cause(contributions, name) {
   return `${clip(first.feature)} ${at}`.trim() + (contributions.length > 1 ? ` (${percent(first.share)})` : "");
 }
 
+/// What an incident is, in words: why, and what weighs most.
+export function incident(one) {
+  return [reason(one.reason), cause(one.contributions, one.name)].filter(Boolean).join(", ");
+}
+
+const reason = (word) => (word ? clip(word).replaceAll("_", " ") : "");
+
+const MEANINGS = {
+  outside_band: "the value lies outside of what is ordinary.",
+  level_shift: "the values have been higher or lower than usual for a while.",
+  stuck: "the value is the very same for longer than usual.",
+  novel: "the value is of a kind that the series never had.",
+  rate: "a counter rises faster or more slowly than usual.",
+  variance: "the values vary more or less than usual.",
+};
+
+/// A reason with what it means.
+export const meaning = (word) => (word ? `${reason(word)}: ${MEANINGS[word] ?? ""}` : "");
+
 export function byWeight(contributions) {
   return [...(contributions ?? [])].sort((a, b) => Math.abs(b.share) - Math.abs(a.share));
 }

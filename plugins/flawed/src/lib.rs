@@ -13,11 +13,22 @@
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 
-use exports::qualm::detector::{detection, training};
+use exports::qualm::detector::{details, detection, training};
 
-wit_bindgen::generate!({ path: "../../wit", world: "trainable-plugin" });
+wit_bindgen::generate!({
+    path: "../../wit",
+    inline: "
+        package qualm:flawed;
+        world flawed {
+            include qualm:detector/trainable-plugin@0.1.2;
+            include qualm:detector/detailed-plugin@0.1.2;
+        }
+    ",
+    world: "qualm:flawed/flawed",
+    generate_all,
+});
 
-const FLAWS: [&str; 24] = [
+const FLAWS: [&str; 26] = [
     "none",
     "kind",
     "moody",
@@ -42,6 +53,8 @@ const FLAWS: [&str; 24] = [
     "slow",
     "hoarder",
     "clinging",
+    "twofaced",
+    "rhetorical",
 ];
 
 /// Flaws in training.
@@ -222,6 +235,26 @@ impl detection::GuestDetector for Detector {
             }
         }
         Ok(())
+    }
+}
+
+impl details::Guest for Component {
+    fn observe(
+        of: detection::DetectorBorrow<'_>,
+        batch: detection::Observations,
+        wanted: details::Wanted,
+    ) -> Result<details::Judgement, detection::Error> {
+        let detector = of.get::<Detector>();
+        let mut verdicts = detection::GuestDetector::observe(detector, batch, wanted.contributions)?;
+        for score in verdicts.scores.iter_mut().filter(|_| detector.has("twofaced")) {
+            *score = score.next_up();
+        }
+        for share in verdicts.contributions.iter_mut().filter(|share| **share > 0.0 && detector.has("rhetorical")) {
+            *share = share.next_up();
+        }
+        let unknown = details::Band { expected: f64::NAN, lower: f64::NAN, upper: f64::NAN };
+        let bands = if wanted.bands { vec![unknown; verdicts.scores.len()] } else { Vec::new() };
+        Ok(details::Judgement { verdicts, reasons: Vec::new(), bands })
     }
 }
 

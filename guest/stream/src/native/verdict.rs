@@ -1,6 +1,5 @@
 //! What is told of a vector, and of an anomaly rate, the same in both codecs.
 
-use crate::band;
 use crate::format::{ToldRate, ToldVector};
 use crate::line;
 use crate::splice;
@@ -29,7 +28,7 @@ pub(super) fn gauges<'a>(
         put("anomaly_contribution", about(Some(name)), libm::round(share * 1e4) / 1e4);
     }
     for (name, value) in told.band.told() {
-        put(band::gauge(name), about(None), value);
+        put(name, about(None), value);
     }
 }
 

@@ -41,7 +41,7 @@ pub(super) fn put_gauges(out: &mut Vec<u8>, buffer: &[u8], parts: &Parts, told: 
     out.push(if told.cause.is_some() { b'1' } else { b'0' });
     for (name, value) in told.band.told() {
         out.extend_from_slice(b"}}}\n{\"metric\":{\"name\":\"");
-        out.extend_from_slice(band::gauge(name).as_bytes());
+        out.extend_from_slice(name.as_bytes());
         out.extend_from_within(same.clone());
         band::write_number(out, value);
     }
@@ -78,7 +78,7 @@ pub(super) fn put_tags(out: &mut Vec<u8>, parts: &Parts, told: &Told<'_>) {
     }
     for (name, value) in told.band.told() {
         out.extend_from_slice(b",\"");
-        out.extend_from_slice(band::gauge(name).as_bytes());
+        out.extend_from_slice(name.as_bytes());
         out.extend_from_slice(b"\":\"");
         band::write_number(out, value);
         out.push(b'"');

@@ -38,7 +38,7 @@ pub(super) fn put_gauges(out: &mut Vec<u8>, buffer: &[u8], parts: &Parts, told: 
     out.extend_from_within(same.clone());
     put_value(out, f64::from(u8::from(told.cause.is_some())));
     for (name, value) in told.band.told() {
-        put_beginning(out, band::gauge(name).as_bytes(), same.len());
+        put_beginning(out, name.as_bytes(), same.len());
         out.extend_from_within(same.clone());
         put_value(out, value);
     }
@@ -94,7 +94,7 @@ pub(super) fn put_tags(out: &mut Vec<u8>, parts: &Parts, told: &Told<'_>) {
         let length = (out.len() - start).min(text.len());
         text[..length].copy_from_slice(&out[start..][..length]);
         out.truncate(start);
-        put_tag(out, band::gauge(name).as_bytes(), &[&text[..length]]);
+        put_tag(out, name.as_bytes(), &[&text[..length]]);
     }
     let header = out.len();
     put_lengths(out, parts.metric.1 - parts.metric.0 + (header - start));

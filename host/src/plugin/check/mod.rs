@@ -1,6 +1,7 @@
 //! `qualm plugin check`: whether a plugin keeps the contract.
 
 mod cost;
+mod details;
 mod prepare;
 mod repeats;
 mod report;
@@ -28,6 +29,9 @@ use subject::Subject;
 
 /// Tries one thing.
 type Check = fn(&Subject) -> Outcome;
+
+/// What is tried first of one that exports `details`.
+const DETAILS: (&str, Check) = ("details", details::agrees);
 
 /// What is tried of a plugin that opens, and what each is called.
 const CHECKS: [(&str, Check); 22] = [
@@ -124,7 +128,7 @@ fn check(request: &Request, sandbox: &Sandbox) -> Result<Report, String> {
     bar.set_message("compiles");
     let subject = prepare(request, sandbox, &mut report)?;
     if let Some(subject) = subject {
-        for (name, check) in CHECKS {
+        for (name, check) in subject.has_details().then_some(DETAILS).into_iter().chain(CHECKS) {
             bar.set_message(name);
             report.add(name, check(&subject));
             bar.inc(1);

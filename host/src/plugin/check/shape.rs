@@ -3,7 +3,7 @@
 use qualm_stream::{Rows, Verdicts};
 
 use super::report::{Fault, Found, Outcome};
-use super::source::{Shape, Source, sigma};
+use super::source::{Shape, Source};
 use super::subject::{BATCH, Subject, feed, same, scored};
 use crate::sandbox::Failure;
 
@@ -41,12 +41,7 @@ pub(super) fn description(subject: &Subject) -> Outcome {
 
 /// As many scores as rows, and contributions where they were asked for: zeros where a row is no anomaly.
 pub(super) fn shapes(subject: &Subject) -> Outcome {
-    let mut rows = subject.ordinary(5, 2, 2);
-    // Some that are worth explaining.
-    let features = subject.features();
-    for row in (0..rows.len()).skip(rows.len() / 2).step_by(37) {
-        rows.values[row * features] += 50.0 * sigma(0);
-    }
+    let (rows, features) = (subject.spiked(2, 2), subject.features());
     let explained = feed(&mut subject.start()?, &rows, BATCH)?;
     let mut plain = Verdicts::default();
     let mut guest = subject.start()?;

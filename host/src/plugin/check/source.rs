@@ -152,6 +152,7 @@ pub(super) fn sigma(feature: usize) -> f64 {
 /// Some of these rows.
 pub(super) fn part(rows: &Rows, range: Range<usize>) -> Rows {
     let mut part = Rows::new(rows.features());
+    part.bands = rows.bands;
     let values = range.start * rows.features()..range.end * rows.features();
     part.series.extend_from_slice(&rows.series[range.clone()]);
     part.times.extend_from_slice(&rows.times[range]);

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use qualm_stream::{Rows, Verdicts};
 
 use super::report::Fault;
-use super::source::{MINUTE, Shape, Source, part};
+use super::source::{MINUTE, Shape, Source, part, sigma};
 use crate::sandbox::guest::Description;
 use crate::sandbox::{Failure, Guest, Limits, Recipe, Sandbox};
 
@@ -62,8 +62,18 @@ impl Subject {
         self.description.features as usize
     }
 
+    /// Whether it exports `details`.
+    pub(super) fn has_details(&self) -> bool {
+        self.recipe.has_details()
+    }
+
     pub(super) fn start(&self) -> Result<Guest, Failure> {
         Guest::start(&self.recipe)
+    }
+
+    /// One that is asked by `detection` alone.
+    pub(super) fn start_plain(&self) -> Result<Guest, Failure> {
+        Guest::start(&self.recipe.without_details())
     }
 
     /// A window of time may have to fill before anything is scored: finds rows that are far enough apart.
@@ -90,6 +100,15 @@ impl Subject {
         let each = (2 * self.description.warm_up as usize + 100).clamp(200, 3000);
         let rows = self.affordable(each * series as usize, CHECK / times as f64);
         Source::new(self.features(), series, Shape::Noise, seed).each(self.step).rows(rows)
+    }
+
+    /// The same of five series, the second half of them with some that are worth explaining.
+    pub(super) fn spiked(&self, times: usize, seed: u64) -> Rows {
+        let mut rows = self.ordinary(5, times, seed);
+        for row in (0..rows.len()).skip(rows.len() / 2).step_by(37) {
+            rows.values[row * self.features()] += 50.0 * sigma(0);
+        }
+        rows
     }
 }
 
@@ -121,9 +140,13 @@ pub(super) fn scored(verdicts: &Verdicts) -> usize {
     verdicts.scores.iter().filter(|score| !score.is_nan()).count()
 }
 
+/// Whether two numbers are the same to the last bit.
+pub(super) fn alike(one: f64, other: f64) -> bool {
+    one.to_bits() == other.to_bits() || one.is_nan() && other.is_nan()
+}
+
 /// Makes sure that two answers are the same to the last bit; `what` says how they came about.
 pub(super) fn same(one: &Verdicts, other: &Verdicts, what: &str) -> Result<(), Fault> {
-    let alike = |one: f64, other: f64| one.to_bits() == other.to_bits() || one.is_nan() && other.is_nan();
     let mut rows = one.scores.iter().zip(&other.scores);
     if let Some(row) = rows.position(|(one, other)| !alike(*one, *other)) {
         let (one, other) = (one.scores[row], other.scores[row]);

@@ -25,7 +25,8 @@ fn sandbox() -> &'static Sandbox {
 fn outcome(name: &str, request: &Request) -> Result<String, String> {
     let mut report = Report::default();
     let subject = prepare(request, sandbox(), &mut report).unwrap();
-    if let (Some(subject), Some((name, check))) = (subject, CHECKS.iter().find(|(check, _)| *check == name)) {
+    let check = CHECKS.iter().chain([&DETAILS]).find(|(check, _)| *check == name);
+    if let (Some(subject), Some((name, check))) = (subject, check) {
         report.add(name, check(&subject));
     }
     match report.failures().into_iter().find(|(check, _)| *check == name) {
@@ -46,6 +47,8 @@ fn the_built_in_detector_keeps_the_contract() {
         |name: &str| told["checks"].as_array().unwrap().iter().find(|row| row["check"] == name).unwrap().clone();
     assert_eq!(told["good"], true);
     assert_eq!(named("imports")["measured"], "none");
+    let details = named("details")["measured"].as_str().unwrap().to_owned();
+    assert!(!details.contains(" 0 a reason") && !details.contains(" 0 a band"), "{details}");
     assert!(named("a jump")["figures"]["score"].as_f64().unwrap() > 1.0, "{told}");
     assert!(named("per series")["figures"]["saved_bytes"].as_f64().unwrap() > 8.0, "{told}");
     assert_eq!(named("ordinary scores")["figures"]["rows"], 100_000.0);
@@ -90,10 +93,30 @@ fn every_flaw_is_found_by_the_check_that_is_for_it() {
         ("speed", "slow", "1000 rows take"),
         ("memory", "hoarder", "it still grows in the second half"),
         ("series that go", "clinging", "it still grows in the second half"),
+        ("details", "twofaced", "has a score of "),
+        ("details", "rhetorical", "has a contribution of "),
     ] {
         let failed = outcome(check, &flawed(flaw)).expect_err(flaw);
         assert!(failed.contains(reason), "{check}, {flaw}: {failed}");
     }
+}
+
+#[test]
+fn details_that_differ_are_told_by_row_and_by_number() {
+    let failed = outcome("details", &flawed("twofaced")).unwrap_err();
+    // Five series in turn, each with 20 rows before its first score.
+    assert!(failed.starts_with("row 100 has a score of ") && failed.contains(" others; they must"), "{failed}");
+    assert!(!failed.contains("contribution"), "only what differs: {failed}");
+    let told = outcome("details", &flawed("none")).unwrap();
+    assert!(told.contains("get the scores and contributions of `detection`; 0 a reason, 0 a band"), "{told}");
+}
+
+#[test]
+fn one_without_details_has_no_line_of_them() {
+    let component = include_bytes!("../../../../tests/fixtures/plugin-0.1.0/bundle/detector.wasm").to_vec();
+    let request = Request { component, model: Some(b"{}".to_vec()), features: None, parameters: Map::new() };
+    let report = check(&request, sandbox()).unwrap().for_people();
+    assert!(report.contains("  opens ") && !report.contains("  details "), "{report}");
 }
 
 #[test]

@@ -124,13 +124,19 @@ pub(crate) fn lateness(delay: Delay) -> String {
 }
 
 fn score(span: &Span) -> String {
-    span.peak.map_or_else(|| "no score yet".to_owned(), |peak| format!("score {}", number(peak.score, 3)))
+    let why = reason(span).map_or_else(String::new, |why| format!(" ({why})"));
+    span.peak.map_or_else(|| "no score yet".to_owned(), |peak| format!("score {}{why}", number(peak.score, 3)))
 }
 
 /// What the values were, and what is usual.
 fn values(span: &Span) -> String {
     let usual = usual(span).map_or_else(String::new, |usual| format!(", usual before: {usual}"));
     format!("{}{usual}", clean(&extent(span)))
+}
+
+/// Why it alarmed, as people read it.
+pub(crate) fn reason(span: &Span) -> Option<String> {
+    span.reason.map(|word| word.replace('_', " "))
 }
 
 /// Where the values lie.

@@ -27,6 +27,9 @@ pub struct Span {
     pub rows: usize,
     /// The row with the highest score, where any has one.
     pub peak: Option<Peak>,
+    /// Why it alarmed, where it did and the detector said so: of several incidents in it, that with the highest score.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<&'static str>,
     /// Of a series of vectors, the feature that explains most; the following are its values.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub feature: Option<String>,
@@ -54,9 +57,13 @@ pub struct Peak {
 
 impl Span {
     pub(super) fn of(series: &Series, places: Range<usize>) -> Self {
-        let Series { table, scores, causes, .. } = series;
-        let scored = places.clone().filter(|&row| !scores[row].is_nan());
-        let peak = scored.max_by(|&a, &b| scores[a].total_cmp(&scores[b]).then(b.cmp(&a))); // the first of equals
+        let Series { table, scores, causes, reasons, .. } = series;
+        let highest = |of: &dyn Fn(&usize) -> bool| {
+            let scored = places.clone().filter(|row| !scores[*row].is_nan() && of(row));
+            scored.max_by(|&a, &b| scores[a].total_cmp(&scores[b]).then(b.cmp(&a))) // the first of equals
+        };
+        let peak = highest(&|_| true);
+        let reason = highest(&|row| reasons.contains_key(row)).and_then(|row| reasons[&row].word());
         let cause = peak.and_then(|peak| causes.get(&peak).copied());
         let column = cause.unwrap_or_else(|| furthest(series, &places));
         let value = |row: usize| Some(table.values[row * table.features() + column]).filter(|value| value.is_finite());
@@ -65,6 +72,7 @@ impl Span {
             to: timestamp(table.times[places.end - 1]),
             rows: places.len(),
             peak: peak.map(|row| Peak { time: timestamp(table.times[row]), score: scores[row], value: value(row) }),
+            reason,
             feature: (table.features() > 1).then(|| table.names[column].clone()),
             values: ends(&sorted(series, places.clone(), column), 0.0),
             usual: usual(series, &places, column),
@@ -122,6 +130,8 @@ fn ends(sorted: &[f64], tail: f64) -> Option<[f64; 2]> {
 
 #[cfg(test)]
 mod tests {
+    use qualm_stream::Reason;
+
     use super::*;
 
     /// Two features: one counts up to 100 and again, the other stays.
@@ -145,6 +155,16 @@ mod tests {
         let mut explained = series();
         explained.causes.insert(450, 0);
         assert_eq!(Span::of(&explained, 450..451).feature.as_deref(), Some("up"), "the detector knows best");
+    }
+
+    #[test]
+    fn a_span_has_the_reason_of_its_highest_row_that_has_one() {
+        let mut series = series();
+        series.reasons.extend([(449, Reason::LevelShift), (451, Reason::Stuck)]);
+        assert_eq!(Span::of(&series, 449..452).reason, Some("level_shift"), "450 has a higher score and none");
+        series.scores[451] = 0.7;
+        assert_eq!(Span::of(&series, 449..452).reason, Some("stuck"));
+        assert_eq!(Span::of(&series, 450..451).reason, None);
     }
 
     #[test]

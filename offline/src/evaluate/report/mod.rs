@@ -2,6 +2,7 @@
 
 mod against_labels;
 mod alarms;
+mod bands;
 mod features;
 pub mod feedback;
 mod html;

@@ -161,19 +161,12 @@ pub(super) fn columns(axis: &Axis<'_>, scores: &[f64]) -> Vec<Option<RangeInclus
 
 /// The columns as points of a line, with gaps where there are far more empty columns than is common.
 pub(super) fn joined(columns: &[Option<RangeInclusive<f64>>]) -> impl Iterator<Item = Option<(f64, f64)>> {
-    let filled: Vec<usize> = (0..columns.len()).filter(|column| columns[*column].is_some()).collect();
-    let mut distances: Vec<usize> = filled.windows(2).map(|two| two[1] - two[0]).collect();
-    distances.sort_unstable();
-    let far = distances.get(distances.len() / 2).map_or(1, |common| 4 * common + 1);
-    let mut before = None;
     let mut out = Vec::new();
-    for column in filled {
-        if before.is_some_and(|before| column - before > far) {
+    for run in runs(columns) {
+        if !out.is_empty() {
             out.push(None);
         }
-        before = Some(column);
-        if let Some(scores) = &columns[column] {
-            let right = column as f64 / (columns.len() - 1) as f64;
+        for (right, scores) in run {
             out.push(Some((right, *scores.start())));
             if scores.start() < scores.end() {
                 out.push(Some((right, *scores.end())));
@@ -181,6 +174,18 @@ pub(super) fn joined(columns: &[Option<RangeInclusive<f64>>]) -> impl Iterator<I
         }
     }
     out.into_iter()
+}
+
+/// The columns that have something in them, each with its place from left to right, parted where there are far more empty
+/// ones than is common.
+pub(super) fn runs<T>(columns: &[Option<T>]) -> Vec<Vec<(f64, &T)>> {
+    let filled = columns.iter().enumerate().filter_map(|(at, column)| Some((at, column.as_ref()?)));
+    let filled: Vec<(usize, &T)> = filled.collect();
+    let mut distances: Vec<usize> = filled.windows(2).map(|two| two[1].0 - two[0].0).collect();
+    distances.sort_unstable();
+    let far = distances.get(distances.len() / 2).map_or(1, |common| 4 * common + 1);
+    let place = |&(at, column): &(usize, _)| (at as f64 / (columns.len() - 1) as f64, column);
+    filled.chunk_by(|one, next| next.0 - one.0 <= far).map(|run| run.iter().map(place).collect()).collect()
 }
 
 /// The labelled stretches, those that touch in the drawing as one.

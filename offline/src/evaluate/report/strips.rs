@@ -4,8 +4,10 @@ use std::ops::Range;
 
 use jiff::Timestamp;
 
+use super::bands::Bands;
 use super::plot::{Plot, Tick, line, path, rectangle};
 use super::series::{Axis, NARROWEST, columns, height, joined, stretch, ticks_up};
+use crate::evaluate::feedback::screen::reason;
 use crate::evaluate::feedback::{Event, Series, SeriesFeedback, Span};
 use crate::evaluate::words::{number, short};
 
@@ -20,7 +22,7 @@ pub(super) struct Strips<'a> {
     pub(super) places: Range<usize>,
     /// Which feature's values.
     pub(super) column: usize,
-    /// What is usual there, where that is shown.
+    /// What is usual there: shown where no band is known.
     pub(super) usual: Option<[f64; 2]>,
 }
 
@@ -37,21 +39,25 @@ impl Strips<'_> {
         let value = |row: usize| Some(series.table.values[row * features + column]).filter(|value| value.is_finite());
         let values: Vec<f64> = places.clone().map(|row| value(row).unwrap_or(f64::NAN)).collect();
         let columns = columns(axis, &values);
+        let bands = Bands::of(axis, series, places);
+        let usual = usual.filter(|_| bands.is_empty());
         let ends = columns.iter().flatten().flat_map(|column| [*column.start(), *column.end()]);
         let (low, high) = ends
-            .chain(usual.iter().flatten().copied())
+            .chain(usual.into_iter().flatten())
+            .chain(bands.typical())
             .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), end| (low.min(end), high.max(end)));
         let scale = Scale::of(low, high);
         let points = joined(&columns).map(|point| point.map(|(right, value)| (right, scale.at(value))));
         let usual = usual.map_or_else(String::new, |[low, high]| {
             rectangle("usual", 0.0, scale.at(low) - 0.004, 1.0, scale.at(high) + 0.004)
         });
+        let bands = bands.svg(|value| scale.at(value));
         let dots = self.dots(axis, |row| value(row).map(|value| scale.at(value)));
         let name = if features > 1 { &series.table.names[*column] } else { &found.name };
         Plot {
             title: format!("{name} over time"),
             class: "values",
-            drawing: format!("{usual}{shades}<path class=\"ordinary\" d=\"{}\"/>{dots}", path(points)),
+            drawing: format!("{usual}{bands}{shades}<path class=\"ordinary\" d=\"{}\"/>{dots}", path(points)),
             up: scale.ticks(),
             up_name: "value",
             ..Plot::default()
@@ -98,7 +104,7 @@ impl Strips<'_> {
         for span in &found.false_alarms {
             let Some(shade) = self.shade(axis, span, "false", "false alarm") else { continue };
             match shades[events..].last_mut().filter(|last| shade.left - last.right < NARROWEST) {
-                Some(last) => last.join(&shade),
+                Some(last) => last.join(shade),
                 None => shades.push(shade),
             }
         }
@@ -112,7 +118,8 @@ impl Strips<'_> {
             return None;
         }
         let [left, right] = [places.start, places.end - 1].map(|row| axis.at(row - start));
-        Some(Shade { class, what, left, right, from: span.from, to: span.to, score: span.score() })
+        let reasons = Vec::from_iter(reason(span));
+        Some(Shade { class, what, left, right, from: span.from, to: span.to, score: span.score(), reasons })
     }
 
     /// A dot at the highest score of each false alarm and each missed event, and at what hit an event; `up` says how high.
@@ -155,29 +162,44 @@ struct Shade {
     from: Timestamp,
     to: Timestamp,
     score: f64,
+    reasons: Vec<String>,
 }
 
 impl Shade {
-    fn join(&mut self, next: &Self) {
+    fn join(&mut self, next: Self) {
         self.what = "false alarms";
         self.right = next.right;
         self.to = next.to;
         self.score = self.score.max(next.score);
+        let new = next.reasons.into_iter().filter(|reason| !self.reasons.contains(reason));
+        self.reasons.extend(new.collect::<Vec<_>>());
     }
 
     fn html(&self) -> String {
-        let Self { class, what, left, right, from, to, score } = self;
+        let Self { class, what, left, right, from, to, score, reasons } = self;
         let score = if score.is_finite() { format!(", highest score {}", number(*score, 3)) } else { String::new() };
         let until = if from < to { format!(" – {to}") } else { String::new() };
-        let title = format!("><title>{what}: {from}{until}{score}</title></rect>");
+        let why: String = reasons.iter().map(|reason| format!(", {reason}")).collect();
+        let title = format!("><title>{what}: {from}{until}{score}{why}</title></rect>");
         stretch(class, *left, *right).replace("/>", &title)
     }
 }
 
-/// What the colours mean.
-pub(super) const KEY: &str = "<p class=\"key\"><i class=\"score\"></i>value<i class=\"muted\"></i>score\
-    <i class=\"hit\"></i>labelled, hit (dot: by this row)<i class=\"missed\"></i>labelled, missed (dot: its highest score)\
-    <i class=\"alarm\"></i>false alarm<i class=\"usual\"></i>usual range before</p>\n";
+/// What the colours mean in drawings of these series.
+pub(super) fn key(series: &[Series]) -> String {
+    let bands = if series.iter().any(Series::has_bands) {
+        "<i class=\"band\"></i>what would have been ordinary (line: what was expected)"
+    } else {
+        ""
+    };
+    let usual = if series.iter().all(Series::has_bands) { "" } else { "<i class=\"usual\"></i>usual range before" };
+    format!(
+        "<p class=\"key\"><i class=\"score\"></i>value<i class=\"muted\"></i>score\
+         <i class=\"hit\"></i>labelled, hit (dot: by this row)\
+         <i class=\"missed\"></i>labelled, missed (dot: its highest score)\
+         <i class=\"alarm\"></i>false alarm{bands}{usual}</p>\n"
+    )
+}
 
 /// Where values stand from bottom to top.
 struct Scale {

@@ -3,9 +3,10 @@
 use std::ops::Range;
 
 use super::{Page, clock};
+use crate::evaluate::feedback::screen::reason;
 use crate::evaluate::feedback::{Event, Incident, Span};
 use crate::evaluate::report::html::{escape, section};
-use crate::evaluate::report::strips::{KEY, Strips};
+use crate::evaluate::report::strips::{Strips, key};
 use crate::evaluate::words::{count, number};
 
 /// Stretches that are drawn, missed incidents and false alarms together.
@@ -15,7 +16,8 @@ const EITHER: usize = 8;
 
 const MEANING: &str = "What went wrong, most severe first: missed incidents, the longest first, then false alarms, the \
     highest score first, each once with all that lies near it. A score of 1 is the threshold (dashed); above it each step \
-    is ten times the last. The band is where the middle 90 % of the values before lie.";
+    is ten times the last. Behind the values stands what was usual: where the middle 90 % of those before lie or, with \
+    <code>band = true</code>, what the detector would have called ordinary.";
 
 /// The worst of what went wrong.
 pub(super) fn section_of(page: &Page<'_>) -> String {
@@ -50,7 +52,7 @@ pub(super) fn section_of(page: &Page<'_>) -> String {
     let more =
         if more.is_empty() { String::new() } else { format!("<p class=\"key\">and {} more</p>\n", more.join(" and ")) };
     let panels = panels.concat();
-    section("A closer look", MEANING, &format!("{KEY}<div class=\"panels\">\n{panels}</div>\n{more}"))
+    section("A closer look", MEANING, &format!("{}<div class=\"panels\">\n{panels}</div>\n{more}", key(page.series)))
 }
 
 impl Page<'_> {
@@ -135,7 +137,8 @@ fn why_alarmed(span: &Span) -> String {
     let score = span.peak.map_or_else(String::new, |peak| {
         let value =
             peak.value.map_or_else(|| "a missing value".to_owned(), |value| format!("a value of {}", number(value, 4)));
-        format!("A score of {} at {value}.", number(peak.score, 3))
+        let why = reason(span).map_or_else(String::new, |why| format!(" ({why})"));
+        format!("A score of {} at {value}{why}.", number(peak.score, 3))
     });
     score + &where_values_lie(span)
 }

@@ -6,15 +6,15 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use super::html::{card, document, escape, footer, notes, section, table};
-use super::strips::{KEY, Strips};
+use super::strips::{Strips, key};
 use crate::evaluate::evaluation::timestamp;
-use crate::evaluate::feedback::screen::{extent, lateness, usual};
+use crate::evaluate::feedback::screen::{extent, lateness, reason, usual};
 use crate::evaluate::feedback::{Feedback, Incident, Series, SeriesFeedback, Span};
 use crate::evaluate::words::{NONE, count, number, percent, seconds, thousands};
 
 /// Incidents in the table.
 const INCIDENTS: usize = 50;
-/// Series that are drawn in full, and in the table. A drawing takes some 60 kB.
+/// Series that are drawn in full, and in the table. A drawing takes some 60 kB, with bands 100.
 const SERIES: usize = 60;
 
 /// What a page is of.
@@ -175,7 +175,7 @@ impl Page<'_> {
         };
         let drawings: String = told.iter().take(SERIES).map(drawing).collect();
         let meaning = "All rows. What lies too close to be told apart is drawn from its least to its largest, so that no spike is lost.";
-        section("Over time", meaning, &[KEY, &drawings, &more(told.len(), SERIES)].concat())
+        section("Over time", meaning, &[key(self.series), drawings, more(told.len(), SERIES)].concat())
     }
 }
 
@@ -185,7 +185,8 @@ fn clock(time: Timestamp) -> String {
 }
 
 fn score(span: &Span) -> String {
-    span.peak.map_or_else(|| NONE.to_owned(), |peak| number(peak.score, 3))
+    let why = reason(span).map_or_else(String::new, |why| format!("<small>{why}</small>"));
+    span.peak.map_or_else(|| NONE.to_owned(), |peak| number(peak.score, 3) + &why)
 }
 
 fn more(all: usize, shown: usize) -> String {
@@ -198,6 +199,8 @@ fn more(all: usize, shown: usize) -> String {
 #[cfg(test)]
 mod tests {
     use std::fs;
+
+    use qualm_stream::{Band, Reason};
 
     use super::super::tests::{NASTY, check};
     use super::*;
@@ -238,6 +241,39 @@ mod tests {
             1 + 2 + 2,
             "missed, two pictures of three false alarms, two series"
         );
+    }
+
+    #[test]
+    fn a_page_shades_what_would_have_been_ordinary_and_tells_reasons() {
+        let alarms: String = (0..2000).map(|row| if [505, 1500, 1502].contains(&row) { '!' } else { '.' }).collect();
+        let plain = series("cpu", &alarms);
+        let mut banded = Series::new("cpu".to_owned(), vec!["cpu".to_owned()], None);
+        for row in 0..2000 {
+            let (value, alarm) = (plain.table.values[row], plain.alarms[row]);
+            banded.add(plain.table.times[row], row as u64, &[value], plain.scores[row], alarm, &[]);
+            let reason = match row {
+                505 => Reason::LevelShift,
+                1500 => Reason::Novel,
+                1502 => Reason::Stuck,
+                _ => Reason::None,
+            };
+            banded.add_details(reason, Band { expected: value, lower: value - 50.0, upper: value + 50.0 });
+        }
+        let labels = "start,end\n500,520\n";
+        let html = page(std::slice::from_ref(&banded), labels);
+        check(&html).unwrap();
+        assert_eq!(html.matches("<path class=\"band\"").count(), 2, "one false alarm, and the series in full");
+        assert_eq!(html.matches("<path class=\"expected\"").count(), 2);
+        assert!(html.contains("what would have been ordinary") && !html.contains("usual range before"));
+        assert!(!html.contains("class=\"usual\""), "the band says more");
+        for part in [", level shift</title>", "<small>level shift</small>", "(stuck).", ", novel, stuck</title>"] {
+            assert!(html.contains(part), "{part}: {html}");
+        }
+        let without = page(std::slice::from_ref(&plain), labels);
+        assert!(!without.contains("class=\"band\"") && without.contains("usual range before"));
+        assert!(html.len() - without.len() < 90_000, "{} bytes, without bands {}", html.len(), without.len());
+        let both = page(&[banded, plain], labels);
+        assert!(both.contains("what would have been ordinary") && both.contains("usual range before"));
     }
 
     #[test]
