@@ -121,7 +121,8 @@ mod tests {
     #[test]
     fn as_tsb_ad_has_it() {
         // `generate_curve(label, score, window, "opt", 250)[-1]` of TSB-AD 1.5.
-        let cases: [(usize, &[(usize, usize)], usize, f64); 2] = [
+        type Case<'a> = (usize, &'a [(usize, usize)], usize, f64);
+        let cases: [Case<'_>; 2] = [
             (2000, &[(0, 4), (300, 340), (355, 360), (1500, 1500), (1990, 1999)], 40, 0.332_555_752_888_220_76),
             (700, &[(100, 180), (400, 402)], 7, 0.377_063_691_645_619_87),
         ];

@@ -47,12 +47,12 @@ impl Counts {
     }
 
     /// How events fall with distance, after so many rows.
-    pub(super) fn curve(&self, rows: f64, t: &Tuning) -> Curve {
+    pub(super) fn curve(self, rows: f64, t: &Tuning) -> Curve {
         Curve::new(self.0.map(|code| f64::from(decode(code)) * (1.0 / f64::from(EVENT))), rows, t)
     }
 
     /// Appends the fields.
-    pub(super) fn write(&self, out: &mut Vec<u8>) {
+    pub(super) fn write(self, out: &mut Vec<u8>) {
         out.extend(self.0);
     }
 
@@ -64,7 +64,7 @@ impl Counts {
 
 /// The steps of a code that add so much to its number: on average just that, where its steps are larger.
 fn steps(code: u8, much: u8, clock: u16) -> u8 {
-    let step = if code < EXACT { 0 } else { (code - EXACT >> DIGITS) + 1 };
+    let step = if code < EXACT { 0 } else { ((code - EXACT) >> DIGITS) + 1 };
     // Multiplicative hashing (Knuth 6.4): its high bits are spread evenly over rows that are evenly spaced.
     let chance = u32::from(clock.wrapping_mul(40_503)) >> (16 - step);
     ((u32::from(much) + chance) >> step) as u8
@@ -74,7 +74,7 @@ fn decode(code: u8) -> u16 {
     if code < EXACT {
         return code.into();
     }
-    let (octave, digits) = (code - EXACT >> DIGITS, code - EXACT & 31);
+    let (octave, digits) = ((code - EXACT) >> DIGITS, (code - EXACT) & 31);
     (32 + u16::from(digits)) << (octave + 1)
 }
 

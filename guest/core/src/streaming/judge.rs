@@ -93,7 +93,7 @@ impl Judge {
         self.learned = max(self.learned - bar.lowered, 0.0);
         // What was reported is held while the incident goes on.
         if self.cause().is_none() {
-            if self.reported != [0.0; 2] {
+            if max(self.reported[0], self.reported[1]) > 0.0 {
                 self.reported = self.reported.map(|nats| if nats < FORGOTTEN { 0.0 } else { nats * bar.left });
             }
             if rank == 0.0 {

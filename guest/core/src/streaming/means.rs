@@ -71,7 +71,9 @@ impl Means {
     pub(super) fn write(&self, out: &mut Vec<u8>) {
         let Self { values, squares, sides } = self;
         out.extend(values.iter().chain(squares).flat_map(|value| value.to_le_bytes()));
-        sides.iter().for_each(|sides| sides.write(out));
+        for sides in sides {
+            sides.write(out);
+        }
     }
 
     /// Takes the fields back off the front; `None` where one is impossible.

@@ -58,7 +58,7 @@ pub(super) struct Hold(u16);
 impl Hold {
     /// Decays to half within so many rows.
     pub(super) fn new(half_life: f32) -> Self {
-        Self(max((1_u16 << Octaves::BITS) as f32 / half_life + 0.5, 1.0) as u16)
+        Self(max(f32::from(1_u16 << Octaves::BITS) / half_life + 0.5, 1.0) as u16)
     }
 }
 
