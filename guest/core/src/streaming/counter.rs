@@ -54,6 +54,24 @@ impl Counter {
         Self { last: 0.0, time_ns: 0, rises: 0, kind: Kind::Unknown, begun: false }
     }
 
+    /// No value yet, and known to be one.
+    pub(crate) const KNOWN: Self = Self { kind: Kind::Counter, rises: RISES, ..Self::new() };
+
+    /// Whether there was no value yet.
+    pub(crate) fn is_new(self) -> bool {
+        !self.begun
+    }
+
+    /// The last value.
+    pub(crate) fn last(self) -> Option<f64> {
+        self.begun.then_some(self.last)
+    }
+
+    /// Whether it is known to be one.
+    pub(crate) fn counts_up(self) -> bool {
+        self.kind == Kind::Counter
+    }
+
     /// Takes in a value.
     pub(crate) fn read(&mut self, time_ns: i64, value: f64) -> Reading {
         let before = std::mem::replace(self, Self { last: value, time_ns, begun: true, ..*self });
@@ -74,7 +92,11 @@ impl Counter {
         match before.kind {
             Kind::Counter => {
                 let seconds = time_ns.saturating_sub(before.time_ns) as f64 * 1e-9;
-                if seconds > 0.0 { Reading::Rate((value - before.last) / seconds) } else { Reading::Nothing }
+                if seconds > 0.0 && before.begun {
+                    Reading::Rate((value - before.last) / seconds)
+                } else {
+                    Reading::Nothing
+                }
             }
             Kind::Unknown if self.rises >= RISES => self.becomes_counter(),
             Kind::Level if self.rises == MANY_RISES => self.becomes_counter(),

@@ -55,7 +55,7 @@ pub(super) struct Level {
     /// Weighted mean square of the deviations, limited.
     square: f64,
     /// The smallest step between two values ever seen; 0 before any.
-    resolution: f64,
+    pub(super) resolution: f64,
     /// Effective number of observations: 1 each, halved every half-life. 0 before the first.
     pub(super) weight: f32,
     /// Typical step in seconds, 0 while unknown.
@@ -118,6 +118,18 @@ impl Level {
         let deviation = (value - self.center).clamp(-limit, limit);
         self.center += gain * deviation;
         self.square += gain * (deviation * deviation - self.square);
+    }
+
+    /// Takes in what siblings tell of its scale, as though so many rows had shown it, and of its resolution where it has not
+    /// changed yet. Returns the share that siblings have in what is known then.
+    pub(super) fn start(&mut self, scale: f64, resolution: f64, rows: f32) -> f64 {
+        self.weight = min(self.weight + rows, MAX_WEIGHT);
+        let share = min(f64::from(rows / self.weight), 1.0);
+        self.square += share * (scale * scale - self.square);
+        if self.resolution == 0.0 {
+            self.resolution = resolution;
+        }
+        share
     }
 
     /// Appends the fields, little-endian.

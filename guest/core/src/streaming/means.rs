@@ -2,16 +2,17 @@
 
 use super::band::{Limits, Needed};
 use super::looks::{Looks, MEANS};
+use super::lore::Loan;
 use super::record::take;
 use super::signal::{LIMIT, NEAR, Row};
-use super::tail::Tail;
+use super::tail::{Counts, Tail};
 use super::tuning::Tuning;
 use crate::math::{max, min};
 
 /// Least scale of a mean, in scales of the rest.
 const LEAST: f32 = 0.02;
 /// Largest mean, in scales of the rest, for which there is room.
-const LARGEST: f32 = 1e4;
+pub(super) const LARGEST: f32 = 1e4;
 
 /// The means, lengths side by side: of the rest in its scales, which single precision holds well.
 #[derive(Clone, Debug, PartialEq)]
@@ -54,19 +55,37 @@ impl Means {
             if squared >= NEAR as f32 * scale {
                 let below = value < 0.0;
                 let tail = &mut self.tails[look][usize::from(below)];
-                let rarity = tail.observe((squared / scale).sqrt(), &row.moment(look), row.tuning);
+                let rarity = tail.observe((squared / scale).sqrt(), &row.moment(look, below), row.tuning);
                 looks.set(look, rarity.nats * row.tuning.weights[look], rarity.rises, below);
             }
         }
     }
 
     /// Where the shortest mean is reported, in scales of the rest, after so many rows.
-    pub(super) fn limits(&self, needed: Needed, rows: f64, t: &Tuning) -> Limits {
+    pub(super) fn limits(&self, needed: Needed, rows: f64, loan: Option<Loan<'_>>, t: &Tuning) -> Limits {
         let [above, below] = &self.tails[0];
         let scale = max(self.squares[0], LEAST * LEAST).sqrt();
-        let [below, above] = [(below, needed.below), (above, needed.above)]
-            .map(|(tail, nats)| f64::from(scale * tail.distance(nats / t.weights[0], rows, t)));
-        Limits::at(below, above)
+        let limit = |tail: &Tail, nats: f64, below: bool| {
+            let lent = loan.map(|loan| loan.of(0, below));
+            f64::from(scale * tail.distance(nats / t.weights[0], rows, lent, t))
+        };
+        Limits::at(limit(below, needed.below, true), limit(above, needed.above, false))
+    }
+
+    /// Mean squares, limited.
+    pub(super) fn squares(&self) -> [f32; MEANS] {
+        self.squares
+    }
+
+    /// Begins anew with siblings' mean squares: a series' first rows are told in scales that mean nothing yet.
+    pub(super) fn start(&mut self, squares: [f32; MEANS]) {
+        (self.values, self.squares) = ([0.0; MEANS], squares);
+    }
+
+    /// What each mean's tails have counted, above and below.
+    pub(super) fn counts(&self) -> [&Counts; 2 * MEANS] {
+        let [[short, shorter], [long, longer]] = &self.tails;
+        [short.counts(), shorter.counts(), long.counts(), longer.counts()]
     }
 
     /// Each mean's tails.

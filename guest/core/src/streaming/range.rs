@@ -3,9 +3,10 @@
 use super::band::{Limits, Needed};
 use super::level::MAX_VALUE;
 use super::looks::{Looks, NOVEL};
+use super::lore::Loan;
 use super::record::take;
 use super::signal::Row;
-use super::tail::{LEAST, Moment, Tail};
+use super::tail::{Counts, LEAST, Moment, Tail};
 use super::tuning::Tuning;
 use crate::math::{from_octaves, max, min, octaves};
 
@@ -41,17 +42,25 @@ impl Range {
         };
         let outside = (place(value) - place(nearest)).abs() as f32 * t.novel_octave;
         if outside >= LEAST {
-            let moment = Moment { rows: rows.into(), ..row.moment(NOVEL) };
+            let moment = Moment { rows: rows.into(), ..row.moment(NOVEL, false) };
             let rarity = self.tail.observe(outside, &moment, t);
             looks.set(NOVEL, rarity.nats * t.weights[NOVEL], rarity.rises, value < center);
         }
     }
 
     /// Where a value is reported as new, after so many rows; seen from `center`, in the metric's unit.
-    pub(super) fn limits(&self, needed: Needed, center: f64, scale: f64, rows: f32, t: &Tuning) -> Limits {
+    pub(super) fn limits(
+        &self,
+        needed: Needed,
+        (center, scale): (f64, f64),
+        rows: f32,
+        loan: Option<Loan<'_>>,
+        t: &Tuning,
+    ) -> Limits {
+        let lent = loan.map(|loan| loan.of(NOVEL, false));
         let unit = t.novel_unit * scale;
         let beyond = |nearest: f64, nats: f64| {
-            let outside = self.tail.distance(nats / t.weights[NOVEL], rows.into(), t) / t.novel_octave;
+            let outside = self.tail.distance(nats / t.weights[NOVEL], rows.into(), lent, t) / t.novel_octave;
             let place = octaves(1.0 + min((nearest - center).abs() / unit, 1e300));
             unit * (from_octaves(place + f64::from(outside)) - 1.0)
         };
@@ -61,6 +70,11 @@ impl Range {
     /// Whether it was never below 0.
     pub(super) fn is_positive(&self) -> bool {
         self.low >= 0.0
+    }
+
+    /// What its tail has counted.
+    pub(super) fn counts(&self) -> &Counts {
+        self.tail.counts()
     }
 
     pub(super) fn tail(&mut self) -> &mut Tail {

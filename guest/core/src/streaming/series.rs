@@ -15,10 +15,12 @@ use super::counter::{Counter, Reading};
 use super::judge::{Bar, Judge, Known};
 use super::level::{Decay, Level, MAX_VALUE};
 use super::looks::{JUMP, LOOKS, Looks, MEANS, NOVEL, STUCK};
+use super::lore::Loan;
 use super::means::Means;
 use super::range::Range;
 use super::record::take;
 use super::season::{Season, Seen, Time, Usual};
+use super::siblings::Kinship;
 use super::signal::{Row, Signal};
 use super::stuck::Runs;
 use super::tail::{EVENT, Hold, Tail};
@@ -135,17 +137,23 @@ impl Series {
         }
     }
 
+    /// Whether it had a value that says something.
+    pub(super) fn has_past(&self) -> bool {
+        !self.counter.is_new()
+    }
+
     /// Whether it learns a season.
     pub(super) fn has_season(&self) -> bool {
         self.season.is_some()
     }
 
     /// Scores a value and then learns from it. Times are in nanoseconds and may stand still or go backwards. The band is
-    /// worked out where it is `banded`.
+    /// worked out where it is `banded`. One that has siblings learns from them, and teaches them.
     pub(super) fn observe(
         &mut self,
         p: &Parameters,
         shared: &mut Shared,
+        mut kinship: Option<Kinship<'_>>,
         time_ns: i64,
         value: f64,
         banded: bool,
@@ -154,7 +162,10 @@ impl Series {
             return Verdict::NONE;
         }
         let value = value.clamp(-MAX_VALUE, MAX_VALUE);
-        let reading = self.counter.read(time_ns, value);
+        let reading = match &mut kinship {
+            None => self.counter.read(time_ns, value),
+            Some(kinship) => kinship.read(&mut self.counter, time_ns, value),
+        };
         let value = match reading {
             Reading::Level => value,
             Reading::Rate(rate) => min(rate, MAX_VALUE), // in a nanosecond a large rise is infinitely fast
@@ -169,7 +180,10 @@ impl Series {
         if self.level.weight == 0.0 {
             (self.last, self.range, self.level.center) = (value, Range::of(value), value);
         }
-        let scored = self.level.weight >= p.min_samples as f32;
+        let loan = kinship.as_ref().and_then(|kinship| kinship.loan(&shared.tuning));
+        let lent = loan.map_or(0.0, |loan| loan.rows);
+        let scored = self.level.weight + lent >= p.min_samples as f32;
+        let taught = kinship.as_ref().filter(|kinship| kinship.teaches(&shared.tuning)).map(|_| self.counts());
         let settled = self.level.settled();
         self.level.resolve((value - self.last).abs());
         let floor = self.level.floor(shared.tuning.resolution);
@@ -186,24 +200,25 @@ impl Series {
         let usual = usual.unwrap_or(Usual { value: self.level.center, scale, ratio: 1.0 });
         let rest = value - usual.value;
         self.follow(rest - off_level);
-        let band = if banded && scored { self.band(shared, &usual, scale, floor) } else { Band::UNKNOWN };
-        let looks = self.look(shared, &seen, &usual, settled);
+        let band = if banded && scored { self.band(shared, loan, &usual, scale, floor) } else { Band::UNKNOWN };
+        let looks = self.look(shared, loan, &seen, &usual, settled);
         self.last = value;
         self.level.learn(value, scale, learning);
-        if !scored {
-            return Verdict::NONE;
+        let judgement = scored.then(|| self.judge.judge(&shared.bar, &shared.tuning, self.known(lent), &looks));
+        if judgement.is_some_and(|judgement| judgement.reports) {
+            self.report(shared, lent);
         }
-        let judgement = self.judge.judge(&shared.bar, &shared.tuning, self.known(), &looks);
-        if judgement.reports {
-            self.report(shared);
+        if let Some(kinship) = kinship {
+            self.grow(p, &shared.tuning, kinship, taught.as_ref().filter(|_| settled));
         }
+        let Some(judgement) = judgement else { return Verdict::NONE };
         let reason = self.reason(matches!(reading, Reading::Rate(_)));
         Verdict { score: judgement.score, deviation: rest, reason, band }
     }
 
-    /// What moves its bar.
-    fn known(&self) -> Known {
-        Known { rows: self.rows, step: self.level.step }
+    /// What moves its bar, after so many rows that siblings lend.
+    fn known(&self, lent: f32) -> Known {
+        Known { rows: self.rows + lent, step: self.level.step }
     }
 
     /// Why the incident that goes on was reported.
@@ -221,14 +236,15 @@ impl Series {
     /// What would be ordinary for the next value: what neither jumps so far nor is so new that it is reported. While an
     /// incident goes on, what it jumps from is not ordinary: then what, if it stayed, would not move the shortest mean so far.
     #[inline(never)]
-    fn band(&self, shared: &Shared, usual: &Usual, scale: f64, floor: f64) -> Band {
-        let (t, rows, center) = (&shared.tuning, f64::from(self.level.weight), self.level.center);
-        let needed = self.judge.needed(&shared.bar, t, self.known());
+    fn band(&self, shared: &Shared, loan: Option<Loan<'_>>, usual: &Usual, scale: f64, floor: f64) -> Band {
+        let lent = loan.map_or(0.0, |loan| loan.rows);
+        let (t, rows, center) = (&shared.tuning, f64::from(self.level.weight + lent), self.level.center);
+        let needed = self.judge.needed(&shared.bar, t, self.known(lent));
         let limits = if self.judge.cause().is_some() {
-            self.means.limits(needed, rows, t).scaled(usual.scale).around(usual.value)
+            self.means.limits(needed, rows, loan, t).scaled(usual.scale).around(usual.value)
         } else {
-            let jump = self.jump.limits(needed, floor, rows, t).scaled(usual.ratio);
-            let new = self.range.limits(needed, center, scale, self.rows, t);
+            let jump = self.jump.limits(needed, floor, rows, loan, t).scaled(usual.ratio);
+            let new = self.range.limits(needed, (center, scale), self.rows + lent, loan, t);
             jump.around(usual.value + self.quick).narrowed(new.around(center))
         };
         let Limits { below, above } = limits;
@@ -246,13 +262,14 @@ impl Series {
     }
 
     /// Looks at a value from all sides, and learns from it.
-    fn look(&mut self, shared: &Shared, seen: &Seen, usual: &Usual, settled: bool) -> Looks {
+    fn look(&mut self, shared: &Shared, loan: Option<Loan<'_>>, seen: &Seen, usual: &Usual, settled: bool) -> Looks {
         let t = &shared.tuning;
         let &Seen { value, scale, floor, .. } = seen;
         let rest = value - usual.value;
         if settled {
             self.count_row(&shared.holds);
         }
+        let lent = loan.map_or(0.0, |loan| loan.rows);
         let weight = f64::from(self.level.weight);
         let gain = 1.0 / (weight + 1.0);
         let ongoing = self.judge.cause().is_some();
@@ -265,8 +282,9 @@ impl Series {
             // Events are remembered for longer than rows: what was seen once counts against the next for long, while the rows that
             // it was rare among are those that the level remembers. Measured on scenarios, that is worth 0.07 of recall at one
             // false episode in 10,000 rows.
-            rows: weight,
-            counting: if ongoing { self.counts_reported(t) } else { EVENT },
+            rows: weight + f64::from(lent),
+            counting: if ongoing { self.counts_reported(lent, t) } else { EVENT },
+            loan,
         };
         let mut looks = Looks::default();
         let limit = f64::from(t.rest_limit);
@@ -276,9 +294,9 @@ impl Series {
         let limited = if settled { self.jump.limit(jump, t.jump_limit, floor) } else { jump };
         self.quick += max(t.quick, gain) * limited;
         self.jump.observe(&row, JUMP, jump / usual.ratio, floor, &mut looks);
-        self.range.observe(&row, value, self.level.center, scale, self.rows, &mut looks);
+        self.range.observe(&row, value, self.level.center, scale, self.rows + lent, &mut looks);
         if value.to_bits() == self.last.to_bits() {
-            self.runs.repeat(&row, value, self.rows, ongoing, &mut looks);
+            self.runs.repeat(&row, value, self.rows + lent, ongoing, &mut looks);
         } else {
             self.runs.end(self.last, row.counting);
         }
@@ -298,8 +316,8 @@ impl Series {
     }
 
     /// The clusters at hand are part of what is reported.
-    fn report(&mut self, shared: &Shared) {
-        let (clock, counting) = (self.clock, self.counts_reported(&shared.tuning));
+    fn report(&mut self, shared: &Shared, lent: f32) {
+        let (clock, counting) = (self.clock, self.counts_reported(lent, &shared.tuning));
         self.tails(|look, tail| tail.report(clock, shared.holds[look], counting));
     }
 
@@ -314,10 +332,10 @@ impl Series {
         f(NOVEL, self.range.tail());
     }
 
-    /// What an event counts that was reported. A series of which little is known has more that is not yet seen than
-    /// incidents.
-    fn counts_reported(&self, t: &Tuning) -> u8 {
-        min(EVENT, 1 + (EVENT >> min((self.rows / t.young) as u32, 7)))
+    /// What an event counts that was reported, after so many rows that siblings lend. A series of which little is known has more
+    /// that is not yet seen than incidents.
+    fn counts_reported(&self, lent: f32, t: &Tuning) -> u8 {
+        min(EVENT, 1 + (EVENT >> min(((self.rows + lent) / t.young) as u32, 7)))
     }
 
     /// Appends the state, little-endian.
@@ -379,5 +397,6 @@ fn begins(time_ns: i64, value: f64, last: f64) -> bool {
         && (value.to_bits() ^ time_ns as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 60 == 0
 }
 
+mod start;
 #[cfg(test)]
 mod tests;

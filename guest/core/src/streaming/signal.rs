@@ -3,8 +3,9 @@
 
 use super::band::{Limits, Needed};
 use super::looks::{JUMP, LOOKS, Looks};
+use super::lore::Loan;
 use super::record::take;
-use super::tail::{Hold, LEAST, Moment, Tail};
+use super::tail::{Counts, Hold, LEAST, Moment, Tail};
 use super::tuning::Tuning;
 use crate::math::{max, min};
 
@@ -38,13 +39,15 @@ pub(super) struct Row<'a> {
     pub(super) clock: u16,
     pub(super) rows: f64,
     pub(super) counting: u8,
+    /// What siblings lend it.
+    pub(super) loan: Option<Loan<'a>>,
 }
 
-impl Row<'_> {
-    /// When a look meets a distance.
-    pub(super) fn moment(&self, look: usize) -> Moment {
-        let &Self { clock, rows, counting, holds, .. } = self;
-        Moment { clock, rows, counting, hold: holds[look] }
+impl<'a> Row<'a> {
+    /// When a look meets a distance on a side.
+    pub(super) fn moment(&self, look: usize, below: bool) -> Moment<'a> {
+        let &Self { clock, rows, counting, holds, loan, .. } = self;
+        Moment { clock, rows, counting, hold: holds[look], lent: loan.map(|loan| loan.of(look, below)) }
     }
 }
 
@@ -68,15 +71,18 @@ impl Signal {
     fn look(&mut self, row: &Row<'_>, look: usize, value: f64, distance: f64, looks: &mut Looks) {
         let below = value < 0.0;
         let tail = if below { &mut self.below } else { &mut self.above };
-        let rarity = tail.observe(min(distance, MAX_DISTANCE) as f32, &row.moment(look), row.tuning);
+        let rarity = tail.observe(min(distance, MAX_DISTANCE) as f32, &row.moment(look, below), row.tuning);
         looks.set(look, rarity.nats * row.tuning.weights[look], rarity.rises, below);
     }
 
     /// Where it is reported, with a scale of `floor` at least, after so many rows.
-    pub(super) fn limits(&self, needed: Needed, floor: f64, rows: f64, t: &Tuning) -> Limits {
+    pub(super) fn limits(&self, needed: Needed, floor: f64, rows: f64, loan: Option<Loan<'_>>, t: &Tuning) -> Limits {
         let scale = max(self.square, floor * floor).sqrt();
-        let [below, above] = [(&self.below, needed.below), (&self.above, needed.above)]
-            .map(|(tail, nats)| scale * f64::from(tail.distance(nats / t.weights[JUMP], rows, t)));
+        let limit = |tail: &Tail, nats: f64, below: bool| {
+            let lent = loan.map(|loan| loan.of(JUMP, below));
+            scale * f64::from(tail.distance(nats / t.weights[JUMP], rows, lent, t))
+        };
+        let (below, above) = (limit(&self.below, needed.below, true), limit(&self.above, needed.above, false));
         Limits::at(below, above)
     }
 
@@ -84,6 +90,21 @@ impl Signal {
     pub(super) fn limit(&self, value: f64, scales: f64, floor: f64) -> f64 {
         let most = scales * scales * max(self.square, floor * floor);
         if value * value > most { most.sqrt().copysign(value) } else { value }
+    }
+
+    /// Root mean square.
+    pub(super) fn scale(&self) -> f64 {
+        self.square.sqrt()
+    }
+
+    /// Takes in what siblings tell of its scale: this share of what is known then.
+    pub(super) fn start(&mut self, scale: f64, share: f64) {
+        self.square += share * (scale * scale - self.square);
+    }
+
+    /// What its tails have counted, above and below.
+    pub(super) fn counts(&self) -> [&Counts; 2] {
+        [self.above.counts(), self.below.counts()]
     }
 
     /// Both tails.

@@ -38,15 +38,23 @@ pub(super) struct Tail {
     counting: u8,
 }
 
+/// What siblings lend a tail: what they counted, of which this share counts here too.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Lent<'a> {
+    pub(super) counts: &'a Counts,
+    pub(super) share: f64,
+}
+
 /// When a distance is met.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Moment {
+pub(super) struct Moment<'a> {
     /// The series' clock: rows, wrapping.
     pub(super) clock: u16,
     /// How what a cluster holds decays.
     pub(super) hold: Hold,
-    /// Rows that the counts are of.
+    /// Rows that the counts are of, those that siblings lend among them.
     pub(super) rows: f64,
+    pub(super) lent: Option<Lent<'a>>,
     /// What an event counts now.
     pub(super) counting: u8,
 }
@@ -105,9 +113,14 @@ impl Counts {
     }
 
     /// How events fall with distance, after so many rows.
-    pub(super) fn curve(&self, rows: f64, t: &Tuning) -> Curve {
+    pub(super) fn curve(&self, rows: f64, lent: Option<Lent<'_>>, t: &Tuning) -> Curve {
         let event = 1.0 / f64::from(EVENT);
-        let counted = self.0.map(|count| f64::from(count) * event);
+        let mut counted = self.0.map(|count| f64::from(count) * event);
+        if let Some(Lent { counts, share }) = lent {
+            for (own, theirs) in counted.iter_mut().zip(counts.0) {
+                *own += f64::from(theirs) * event * share;
+            }
+        }
         // The tail proper begins where events are rarer than one in 32 rows.
         let begins = counted.iter().position(|events| events * 32.0 <= rows).unwrap_or(LEVELS - 1);
         let beyond: f64 = counted[begins + 1..].iter().sum();
@@ -123,6 +136,18 @@ impl Counts {
             events
         });
         Curve { events, exponent, rows: rows + t.prior_rows, prior: t.prior_rows * t.prior_share }
+    }
+
+    /// Takes in what a sibling counted in a row, as long as it has had no more than an event and twice its `share` of those that
+    /// are here. What it takes back is taken back here.
+    pub(super) fn learn(&mut self, before: &Self, after: &Self, share: f32) {
+        for (count, (&before, &after)) in self.0.iter_mut().zip(before.0.iter().zip(&after.0)) {
+            let most = f32::from(EVENT) + 2.0 * share * f32::from(*count);
+            if f32::from(after) <= most {
+                *count = count.saturating_add(after.saturating_sub(before));
+            }
+            *count = count.saturating_sub(before.saturating_sub(after));
+        }
     }
 
     /// Halves all counts.
@@ -185,9 +210,9 @@ impl Tail {
     }
 
     /// How rare `distance`, of [`LEAST`] or more, is; counts it. Other rows need not be shown to a tail.
-    pub(super) fn observe(&mut self, distance: f32, now: &Moment, t: &Tuning) -> Rarity {
+    pub(super) fn observe(&mut self, distance: f32, now: &Moment<'_>, t: &Tuning) -> Rarity {
         self.fade(now.clock.wrapping_sub(1), now.hold);
-        let nats = self.counts.curve(now.rows, t).nats(distance);
+        let nats = self.counts.curve(now.rows, now.lent, t).nats(distance);
         let rises = distance > self.held;
         if rises {
             self.rise(distance, now.counting);
@@ -199,8 +224,13 @@ impl Tail {
     }
 
     /// The distance from which on an event is as rare as so many nats.
-    pub(super) fn distance(&self, nats: f64, rows: f64, t: &Tuning) -> f32 {
-        self.counts.curve(rows, t).distance(nats)
+    pub(super) fn distance(&self, nats: f64, rows: f64, lent: Option<Lent<'_>>, t: &Tuning) -> f32 {
+        self.counts.curve(rows, lent, t).distance(nats)
+    }
+
+    /// What it has counted.
+    pub(super) fn counts(&self) -> &Counts {
+        &self.counts
     }
 
     /// Brings what the cluster holds up to date. It has ended where that lies below the highest level it crossed.
@@ -295,8 +325,8 @@ mod tests {
 
     const T: Tuning = Tuning::SHIPPED;
     /// In row `row`, all told.
-    fn moment(row: usize) -> Moment {
-        Moment { clock: row as u16, hold: Hold::new(16.0), rows: row as f64, counting: EVENT }
+    fn moment(row: usize) -> Moment<'static> {
+        Moment { clock: row as u16, hold: Hold::new(16.0), rows: row as f64, lent: None, counting: EVENT }
     }
 
     /// A tail that saw `distance` for a row in each `every` of `rows`.
@@ -310,7 +340,7 @@ mod tests {
 
     #[test]
     fn farther_is_never_less_rare_and_nothing_jumps() {
-        let curve = seen(9.0, 300, 20_000).counts.curve(20_000.0, &T);
+        let curve = seen(9.0, 300, 20_000).counts.curve(20_000.0, None, &T);
         let mut before = 0.0;
         for step in 0..6000 {
             let nats = curve.nats(2.0 * libm::expf(0.002 * step as f32));
@@ -322,7 +352,7 @@ mod tests {
 
     #[test]
     fn a_distance_is_found_by_its_nats() {
-        let curve = seen(9.0, 300, 20_000).counts.curve(20_000.0, &T);
+        let curve = seen(9.0, 300, 20_000).counts.curve(20_000.0, None, &T);
         for nats in [6.0, 7.0, 9.0, 12.0] {
             let distance = curve.distance(nats);
             assert!(curve.nats(distance) >= nats && curve.nats(distance / 1.02) < nats, "{nats}: {distance}");
@@ -333,7 +363,7 @@ mod tests {
 
     #[test]
     fn events_a_row_are_found() {
-        let nats = seen(9.0, 300, 30_000).counts.curve(30_000.0, &T).nats(8.0);
+        let nats = seen(9.0, 300, 30_000).counts.curve(30_000.0, None, &T).nats(8.0);
         assert!((nats - libm::log(300.0)).abs() < 0.1, "{nats}");
     }
 
@@ -367,7 +397,7 @@ mod tests {
             let Moment { clock, hold, .. } = moment(row);
             reported.report(clock, hold, 1);
         }
-        let [reported, not] = [reported, not].map(|tail| tail.counts.curve(5000.0, &T).nats(20.0));
+        let [reported, not] = [reported, not].map(|tail| tail.counts.curve(5000.0, None, &T).nats(20.0));
         assert!(reported > not + 0.8, "{reported} {not}");
     }
 
