@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use qualm::sandbox::{Guest, Limits, Recipe, Sandbox};
-use qualm_core::streaming::{Parameters, Zone};
+use qualm_core::streaming::{Parameters, Prior, Zone};
 use qualm_core::trained::calibrate::Threshold;
 use qualm_core::{Batch, Detector, Wanted};
 use qualm_offline::train::{grid, kinds};
@@ -139,6 +139,40 @@ fn native_component_and_restored(model: &[u8]) {
         anomalous += scores.filter(|score| *score > 1.0).count();
     }
     assert!(scored > 100_000 && anomalous > 30, "the trace tests little: {scored} scored, {anomalous} anomalous");
+}
+
+/// Series that come and go, and their siblings: whoever is told of them scores them alike.
+#[test]
+fn siblings_are_the_same_to_the_bit() {
+    let model = &Parameters { min_samples: 20, prior: Prior::Siblings, ..Parameters::default() }.to_model();
+    let (mut detector, mut guest) = (qualm_core::open(model).unwrap(), start(model));
+    let mut restored = qualm_core::open(model).unwrap();
+    let everyone: Vec<u32> = (0..SERIES).collect();
+    let groups: Vec<u64> = everyone.iter().map(|series| u64::from(series % 10) << 40).collect();
+    let all: Vec<Option<u32>> = everyone.iter().copied().map(Some).collect();
+    let mut trace = Trace(3);
+    let mut scored = [0; 2];
+    let mut deaf = qualm_core::open(model).unwrap();
+    for batch in 0..400 {
+        let rows = trace.batch(batch);
+        guest.relate(&everyone, &groups).unwrap();
+        [&mut detector, &mut restored].into_iter().for_each(|detector| detector.relate(&everyone, &groups));
+        let expected = native(&mut *detector, &rows);
+        assert_eq!(component(&mut guest, &rows), expected, "the component differs in batch {batch}");
+        assert_eq!(native(&mut *restored, &rows), expected, "the restored detector differs in batch {batch}");
+        if batch % 7 == 0 {
+            let state = if batch % 2 == 0 { restored.save(&everyone) } else { guest.save(&everyone).unwrap() };
+            restored = qualm_core::open(model).unwrap();
+            restored.restore(&state, &all).unwrap();
+        }
+        let gone = [batch as u32 % SERIES, (batch * 7) as u32 % SERIES];
+        [&mut detector, &mut restored, &mut deaf].into_iter().for_each(|detector| detector.forget(&gone));
+        guest.forget(&gone).unwrap();
+        for (scored, told) in scored.iter_mut().zip([expected, native(&mut *deaf, &rows)]) {
+            *scored += told[..rows.len()].iter().filter(|bits| **bits != u64::MAX).count();
+        }
+    }
+    assert!(scored[0] > scored[1] + 5000, "siblings change little: {scored:?}");
 }
 
 /// Weeks of a daily swing, an hourly job and a counter, every five minutes: all that time explains is in force.

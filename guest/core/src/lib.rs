@@ -143,6 +143,10 @@ pub trait Detector: std::fmt::Debug + Send {
     /// [`Error::BadShape`]: nothing was scored or learnt. With [`Error::Internal`] the detector is of no further use.
     fn observe(&mut self, batch: Batch<'_>, wanted: Wanted) -> Result<Verdicts, Error>;
 
+    /// Tells that each of these series is one of a group of siblings, before its first row; a detector may start it from what
+    /// they know. One that does not listen loses nothing.
+    fn relate(&mut self, _series: &[u32], _groups: &[u64]) {}
+
     /// Drops all that is known of these series.
     fn forget(&mut self, series: &[u32]);
 

@@ -1,4 +1,5 @@
-//! The component that exports `qualm:detector/detection` and `details`: `qualm-core` behind the contract, and nothing else.
+//! The component that exports `qualm:detector/detection`, `details` and `siblings`: `qualm-core` behind the contract, and nothing
+//! else.
 
 #![expect(
     unsafe_code,
@@ -9,10 +10,21 @@
 
 use std::cell::RefCell;
 
-use exports::qualm::detector::{details, detection};
+use exports::qualm::detector::{details, detection, siblings};
 use qualm_core::{Batch, Wanted};
 
-wit_bindgen::generate!({ path: "../../wit", world: "detailed-plugin" });
+wit_bindgen::generate!({
+    path: "../../wit",
+    inline: "
+        package qualm:built-in;
+        world built-in {
+            include qualm:detector/detailed-plugin@0.1.2;
+            include qualm:detector/related-plugin@0.1.2;
+        }
+    ",
+    world: "qualm:built-in/built-in",
+    generate_all,
+});
 
 struct Component;
 
@@ -69,6 +81,12 @@ impl details::Guest for Component {
             reasons: reasons.into_iter().map(reason).collect(),
             bands: bands.into_iter().map(band).collect(),
         })
+    }
+}
+
+impl siblings::Guest for Component {
+    fn relate(of: detection::DetectorBorrow<'_>, series: Vec<u32>, groups: Vec<u64>) {
+        of.get::<Detector>().0.borrow_mut().relate(&series, &groups);
     }
 }
 

@@ -26,6 +26,8 @@ pub(crate) struct Head {
     pub(crate) hash: u64,
     /// The hash of what it says, in whichever order its tags stand.
     pub(crate) identity: u64,
+    /// The hash of its measurement.
+    pub(crate) measurement: u64,
     /// The lanes that want it, as a set of bits.
     pub(crate) lanes: u64,
 }
@@ -69,7 +71,8 @@ impl Heads {
             let identity = parts.fold(0_u64, |sum, (at, part)| {
                 sum.wrapping_add(xxh3_64_with_seed(part, self.seed.wrapping_add(u64::from(at > 0))))
             });
-            *entry = Head { hash, identity, lanes };
+            let measurement = line::head_parts(head).next().map_or(0, |name| xxh3_64_with_seed(name, self.seed));
+            *entry = Head { hash, identity, measurement, lanes };
         }
         *entry
     }

@@ -27,6 +27,9 @@ pub struct Lane {
     gone: Vec<u32>,
 }
 
+/// The group of all vectors of a detector: they are made of the same features.
+const VECTORS: u64 = 0;
+
 /// The most values that a detector is given at once.
 const MOST_VALUES: usize = 1 << 20;
 
@@ -104,6 +107,13 @@ impl Lane {
     #[must_use]
     pub fn show_bands(mut self, shown: bool) -> Self {
         self.rows.bands = shown && self.rows.features() == 1;
+        self
+    }
+
+    /// The same lane, whose detector is told which series are siblings, or not.
+    #[must_use]
+    pub fn relate(mut self, related: bool) -> Self {
+        self.rows.related = related;
         self
     }
 
@@ -208,7 +218,10 @@ impl Lane {
 
     /// Has the run's rows scored.
     pub(crate) fn score(&mut self, scorer: &mut impl Scorer) {
-        let Self { rows, verdicts, series, gone, .. } = self;
+        let Self { rows, verdicts, series, gone, wants, .. } = self;
+        if let (true, Wants::Vectors(_)) = (rows.related, wants) {
+            rows.groups.resize(rows.len(), VECTORS);
+        }
         if rows.values.len() <= MOST_VALUES.max(rows.features()) {
             if !rows.is_empty() {
                 scorer.score(rows, verdicts);
@@ -218,7 +231,8 @@ impl Lane {
             let (features, most) = (rows.features(), (MOST_VALUES / rows.features()).max(1));
             for first in (0..rows.len()).step_by(most) {
                 let (mut part, mut told) = (Rows::new(features), Verdicts::default());
-                (part.explain, part.bands) = (rows.explain, rows.bands);
+                (part.explain, part.bands, part.related) = (rows.explain, rows.bands, rows.related);
+                part.groups.extend(rows.groups.iter().skip(first).take(most));
                 for row in first..rows.len().min(first + most) {
                     part.add_vector(rows.series[row], rows.times[row], &rows.values[row * features..][..features]);
                 }

@@ -432,6 +432,9 @@ impl<F: Format> Pipeline<F> {
                 banded = if let Banded::None = banded { Banded::One(at) } else { Banded::Several };
             }
             rows.add(number, time, field.value);
+            if rows.related {
+                rows.groups.push(xxh3_64_with_seed(key, head.measurement));
+            }
             origins.push(Origin { event: events.len() as u32, key: base as u32 + field.key, key_len: field.key_len });
             counts.rows += 1;
             wanted = true;

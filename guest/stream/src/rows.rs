@@ -11,12 +11,17 @@ pub struct Rows {
     pub explain: bool,
     /// Whether bands are shown.
     pub bands: bool,
+    /// Whether it is told which series are siblings.
+    pub related: bool,
     /// The series of each row, by number. Its length is the number of rows.
     pub series: Vec<u32>,
     /// When each was measured: nanoseconds since 1970.
     pub times: Vec<i64>,
     /// Row after row, as many values each as there are features. NaN is missing.
     pub values: Vec<f64>,
+    /// Where siblings are told: the group of each row's series, the same for all of one field of one measurement. Otherwise
+    /// empty.
+    pub groups: Vec<u64>,
 }
 
 impl Default for Rows {
@@ -30,7 +35,16 @@ impl Rows {
     /// No rows as yet; each will have `features` values.
     #[must_use]
     pub fn new(features: usize) -> Self {
-        Self { features, explain: false, bands: false, series: Vec::new(), times: Vec::new(), values: Vec::new() }
+        Self {
+            features,
+            explain: false,
+            bands: false,
+            related: false,
+            series: Vec::new(),
+            times: Vec::new(),
+            values: Vec::new(),
+            groups: Vec::new(),
+        }
     }
 
     /// How many values a row has.
@@ -66,10 +80,11 @@ impl Rows {
 
     /// Forgets the rows, keeps the memory.
     pub fn clear(&mut self) {
-        let Self { features: _, explain: _, bands: _, series, times, values } = self;
+        let Self { features: _, explain: _, bands: _, related: _, series, times, values, groups } = self;
         series.clear();
         times.clear();
         values.clear();
+        groups.clear();
     }
 }
 

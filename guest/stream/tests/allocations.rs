@@ -66,6 +66,21 @@ fn reasons_and_bands_do_not_allocate() {
     assert_eq!(info.count_total, 0, "{info:?}");
 }
 
+#[test]
+fn groups_do_not_allocate() {
+    let lines: String = (0..5000).map(|at| format!("cpu,cpu=cpu{} usage=97.{at} 17{at}\n", at % 100)).collect();
+    let mut pipeline = Pipeline::new(vec![Lane::new(Selector::default(), Limits::default()).relate(true)], 1);
+    let mut give = || {
+        pipeline.input()[..lines.len()].copy_from_slice(lines.as_bytes());
+        pipeline.run(lines.len(), 0, &mut [Zero]).len()
+    };
+    assert!(give() > lines.len());
+    let info = allocation_counter::measure(|| {
+        give();
+    });
+    assert_eq!(info.count_total, 0, "{info:?}");
+}
+
 /// Scores with a sign, for rules that need one.
 struct Signed;
 

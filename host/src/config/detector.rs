@@ -7,7 +7,7 @@ use std::time::Duration;
 use qualm_bundle::duration::{self, friendly};
 use qualm_bundle::manifest::Direction;
 use qualm_bundle::source::Source;
-use qualm_core::streaming::{Parameters, Zone};
+use qualm_core::streaming::{Parameters, Prior, Zone};
 use qualm_stream::Selector;
 use qualm_stream::glob::Globs;
 use serde::de::{self, Deserializer};
@@ -37,6 +37,9 @@ pub struct Detector {
     /// Where its days begin and end.
     #[serde(deserialize_with = "timezone::deserialize")]
     pub timezone: Zone,
+    /// What a new series starts from.
+    #[serde(deserialize_with = "prior")]
+    pub prior: Prior,
     /// Where a trained model's bundle is: a path or a URL. None for a detector that learns online.
     pub model: Option<String>,
     /// The members of an ensemble, and how their scores become one.
@@ -94,6 +97,9 @@ pub struct Member {
     /// As of a detector.
     #[serde(deserialize_with = "timezone::deserialize")]
     pub timezone: Zone,
+    /// As of a detector.
+    #[serde(deserialize_with = "prior")]
+    pub prior: Prior,
 }
 
 /// How the scores of an ensemble's members become one.
@@ -155,7 +161,7 @@ pub struct Patterns {
 
 impl Default for Detector {
     fn default() -> Self {
-        let Parameters { half_life, false_alarm_rate, min_samples, zone } = Parameters::default();
+        let Parameters { half_life, false_alarm_rate, min_samples, zone, prior } = Parameters::default();
         Self {
             name: "all".to_owned(),
             select: Select::default(),
@@ -164,6 +170,7 @@ impl Default for Detector {
             half_life: Duration::from_secs_f64(half_life),
             min_samples,
             timezone: zone,
+            prior,
             model: None,
             members: Vec::new(),
             combine: Combine::default(),
@@ -181,8 +188,9 @@ impl Default for Detector {
 
 impl Default for Member {
     fn default() -> Self {
-        let Detector { kind, model, false_alarm_rate, half_life, min_samples, timezone, .. } = Detector::default();
-        Self { name: None, kind, model, weight: 1.0, false_alarm_rate, half_life, min_samples, timezone }
+        let Detector { kind, model, false_alarm_rate, half_life, min_samples, timezone, prior, .. } =
+            Detector::default();
+        Self { name: None, kind, model, weight: 1.0, false_alarm_rate, half_life, min_samples, timezone, prior }
     }
 }
 
@@ -196,7 +204,8 @@ impl Member {
 
     /// As a detector by itself.
     fn alone(&self, ensemble: &Detector) -> Detector {
-        let Self { name: _, kind, model, weight: _, false_alarm_rate, half_life, min_samples, timezone } = self.clone();
+        let Self { name: _, kind, model, weight: _, false_alarm_rate, half_life, min_samples, timezone, prior } =
+            self.clone();
         Detector {
             name: format!("{}/{}", ensemble.name, self.name()),
             kind,
@@ -205,6 +214,7 @@ impl Member {
             half_life,
             min_samples,
             timezone,
+            prior,
             members: Vec::new(),
             combine: Combine::default(),
             // The ensemble's, not its members'.
@@ -217,15 +227,16 @@ impl Member {
     }
 
     fn effective(&self) -> String {
-        let Self { name: _, kind, model, weight, false_alarm_rate, half_life, min_samples, timezone } = self;
+        let Self { name: _, kind, model, weight, false_alarm_rate, half_life, min_samples, timezone, prior } = self;
         let what = match model {
-            Some(model) => format!("model = {}", quoted(model)),
+            Some(model) => format!("model = {}{}", quoted(model), of_model(*prior, ", ")),
             None => format!(
                 "kind = \"{}\", false_alarm_rate = {false_alarm_rate:e}, half_life = \"{}\", \
-                 min_samples = {min_samples}, timezone = \"{}\"",
+                 min_samples = {min_samples}, timezone = \"{}\", prior = \"{}\"",
                 kind.name(),
                 friendly(*half_life),
-                timezone.name()
+                timezone.name(),
+                prior.name()
             ),
         };
         format!("  {{ name = {}, {what}, weight = {weight:?} }},\n", quoted(self.name()))
@@ -281,7 +292,11 @@ impl Detector {
             alone.parameters().check().map_err(|(key, range)| format!("member `{name}`: `{key}` {range}"))?;
             alone.check().map_err(|what| format!("member `{name}`: {what}"))?;
         }
-        self.check_untouched("an ensemble, whose members have their own")
+        let members = "an ensemble, whose members have their own";
+        if self.prior != Prior::None {
+            return Err(format!("`prior` is of no use beside {members}; leave it out"));
+        }
+        self.check_untouched(members)
     }
 
     /// Whether what is set of `streaming` is as it is by default, where it is of no use.
@@ -313,7 +328,7 @@ impl Detector {
 
     pub(super) fn effective(&self) -> String {
         let Self { name, select, kind, false_alarm_rate, half_life, min_samples, timezone, .. } = self;
-        let Self { model, members, combine, explain, .. } = self;
+        let Self { model, members, combine, explain, prior, .. } = self;
         let mut out = format!("[[detector]]\nname = {}\nselect = {}\n", quoted(name), select.effective());
         let _infallible = match (kind, model) {
             (Kind::Ensemble, _) => writeln!(
@@ -322,13 +337,16 @@ impl Detector {
                 combine.name(),
                 members.iter().map(Member::effective).collect::<String>()
             ),
-            (_, Some(model)) => writeln!(out, "model = {}\nexplain = {explain}", quoted(model)),
+            (_, Some(model)) => {
+                writeln!(out, "model = {}{}\nexplain = {explain}", quoted(model), of_model(*prior, "\n"))
+            }
             (_, None) => writeln!(
                 out,
                 "kind = \"streaming\"\nfalse_alarm_rate = {false_alarm_rate:e}\nhalf_life = \"{}\"\n\
-                 min_samples = {min_samples}\ntimezone = \"{}\"",
+                 min_samples = {min_samples}\ntimezone = \"{}\"\nprior = \"{}\"",
                 friendly(*half_life),
                 timezone.name(),
+                prior.name(),
             ),
         };
         if self.band {
@@ -347,8 +365,20 @@ impl Detector {
             false_alarm_rate: self.false_alarm_rate,
             min_samples: self.min_samples,
             zone: self.timezone.clone(),
+            prior: self.prior,
         }
     }
+}
+
+/// The prior of what has a model, where there is one: few have.
+fn of_model(prior: Prior, before: &str) -> String {
+    if prior == Prior::None { String::new() } else { format!("{before}prior = \"{}\"", prior.name()) }
+}
+
+fn prior<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Prior, D::Error> {
+    let name = String::deserialize(deserializer)?;
+    let known = Prior::ALL.map(Prior::name).join("` or `");
+    Prior::named(&name).ok_or_else(|| de::Error::custom(format!("`prior` is `{name}`; it can be `{known}`")))
 }
 
 impl Select {

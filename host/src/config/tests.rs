@@ -1,4 +1,5 @@
 use super::*;
+use qualm_core::streaming::Prior;
 use qualm_stream::Selector;
 
 fn parse(text: &str) -> Result<Config, String> {
@@ -65,6 +66,7 @@ fn what_is_in_force_can_be_read_again() {
         false_alarm_rate = 1e-6
         half_life = "1h30m"
         timezone = "Europe/Berlin"
+        prior = "siblings"
         direction = "below"
         min_deviation = 2.5
         expected_range = [-inf, 80]
@@ -75,6 +77,7 @@ fn what_is_in_force_can_be_read_again() {
         [[detector]]
         name = "vitals"
         model = "https://models/vitals.qualm"
+        prior = "siblings"
         explain = false
         expected_range = [0, 1]
         [[detector]]
@@ -83,7 +86,7 @@ fn what_is_in_force_can_be_read_again() {
         expected_range = [0, 1]
         anomaly_rate = { by = ["host", "rack"], interval = "30s" }
         combine = "vote"
-        members = [{ min_samples = 10, timezone = "asia/kolkata" }, { model = "/models/leak/", weight = 0.5 }, { name = "b", model = "/b/leak" }]
+        members = [{ min_samples = 10, timezone = "asia/kolkata", prior = "siblings" }, { model = "/models/leak/", prior = "siblings", weight = 0.5 }, { name = "b", model = "/b/leak" }]
         [bundles]
         trusted_keys = ["RWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3"]
         poll = "5s"
@@ -113,6 +116,9 @@ fn what_is_in_force_can_be_read_again() {
     assert_eq!(config.limits.series_ttl, Duration::from_hours(168));
     assert_eq!(config.detector[0].parameters().zone.name(), "Europe/Berlin");
     assert_eq!(config.detector[2].members()[0].0.parameters().zone.name(), "Asia/Kolkata");
+    assert_eq!(config.detector[0].parameters().prior, Prior::Siblings);
+    let priors = config.detector[2].members().into_iter().map(|(member, _)| member.prior);
+    assert!(priors.eq([Prior::Siblings, Prior::Siblings, Prior::None]));
     let again = parse(&config.effective()).unwrap();
     assert_eq!(again.effective(), config.effective());
     assert_eq!(again.detector[2].members(), config.detector[2].members());
@@ -243,6 +249,22 @@ fn a_time_zone_that_cannot_be_is_an_error_that_says_what_would_be_right() {
             "`timezone` is of no use beside an ensemble",
         ),
     ]);
+}
+
+#[test]
+fn a_prior_that_cannot_be_is_an_error_that_says_what_can() {
+    for (text, place, what) in [
+        ("[[detector]]\nprior = \"cousins\"", "q.toml:2", "`prior` is `cousins`; it can be `none` or `siblings`"),
+        ("[[detector]]\npriors = \"none\"", "q.toml:2", "did you mean `prior`?"),
+        (
+            "[[detector]]\nkind = \"ensemble\"\nprior = \"siblings\"\nmembers = [{}, { name = \"b\" }]",
+            "q.toml",
+            "`prior` is of no use beside an ensemble",
+        ),
+    ] {
+        let error = parse(text).unwrap_err();
+        assert!(error.starts_with(place) && error.contains(what), "{text:?}: {error}");
+    }
 }
 
 #[test]

@@ -11,8 +11,8 @@ use tracing::debug;
 use wasmtime::component::{Component, InstancePre, ResourceAny};
 use wasmtime::{Store, Trap, UpdateDeadline};
 
-use super::bindings::exports::qualm::detector::details;
 use super::bindings::exports::qualm::detector::detection::{self, Error, Observations};
+use super::bindings::exports::qualm::detector::{details, siblings};
 use super::engine::{LoadError, Sandbox, TICK};
 use super::guest_log::GuestLog;
 use super::imports::link;
@@ -22,6 +22,8 @@ use super::text::{clip, for_people};
 
 /// The interface of reasons and bands, as it is called here; a component may have it in an older version of the same.
 const DETAILS: &str = "qualm:detector/details@0.1.2";
+/// The same of siblings.
+const SIBLINGS: &str = "qualm:detector/siblings@0.1.2";
 
 /// What a guest may hand over in one call besides what it was asked for, in bytes: texts. Of them we keep [little](super::text::MOST).
 const MOST_SAID: usize = 1 << 20;
@@ -129,6 +131,8 @@ pub struct Recipe {
     detection: Arc<detection::GuestIndices>,
     /// Where it gives reasons and bands.
     details: Option<Arc<details::GuestIndices>>,
+    /// Where it is told of siblings.
+    siblings: Option<Arc<siblings::GuestIndices>>,
     /// What it may call; none for what is built in.
     anatomy: Option<Arc<Anatomy>>,
     pub(super) log: GuestLog,
@@ -173,12 +177,15 @@ impl Recipe {
         let detection = Arc::new(detection::GuestIndices::new(&ready)?);
         let has_details = component.get_export_index(None, DETAILS).is_some();
         let details = has_details.then(|| details::GuestIndices::new(&ready)).transpose()?.map(Arc::new);
+        let has_siblings = component.get_export_index(None, SIBLINGS).is_some();
+        let siblings = has_siblings.then(|| siblings::GuestIndices::new(&ready)).transpose()?.map(Arc::new);
         let log = GuestLog::new("plugin");
         Ok(Self {
             sandbox: sandbox.clone(),
             ready,
             detection,
             details,
+            siblings,
             anatomy: None,
             log,
             model: model.into(),
@@ -209,6 +216,12 @@ impl Recipe {
     #[must_use]
     pub fn has_details(&self) -> bool {
         self.details.is_some()
+    }
+
+    /// Whether it can be told of siblings.
+    #[must_use]
+    pub fn has_siblings(&self) -> bool {
+        self.siblings.is_some()
     }
 
     /// What it may use.
@@ -248,6 +261,7 @@ pub struct Guest {
     store: Store<Meter>,
     detection: detection::Guest,
     details: Option<details::Guest>,
+    siblings: Option<siblings::Guest>,
     detector: ResourceAny,
     limits: Limits,
     /// Whether it may ask for the time.
@@ -292,7 +306,7 @@ impl Guest {
 
     /// The same. What is left of one that does not start may have as much memory as any.
     pub(super) fn start_or_die(recipe: &Recipe) -> Result<Self, (Failure, Remains)> {
-        let Recipe { sandbox, ready, detection, details, anatomy, log, model, title: _, limits } = recipe;
+        let Recipe { sandbox, ready, detection, details, siblings, anatomy, log, model, title: _, limits } = recipe;
         let (sandbox, limits) = (sandbox.clone(), *limits);
         let has_clock = anatomy.as_ref().is_some_and(|anatomy| !anatomy.imports.is_empty());
         let mut store = store(&sandbox, limits, log);
@@ -301,7 +315,8 @@ impl Guest {
         begin(&mut store, MOST_SAID);
         let exports = ready.instantiate(&mut store).and_then(|instance| {
             let details = details.as_ref().map(|details| details.load(&mut store, &instance)).transpose()?;
-            Ok((detection.load(&mut store, &instance)?, details))
+            let siblings = siblings.as_ref().map(|siblings| siblings.load(&mut store, &instance)).transpose()?;
+            Ok((detection.load(&mut store, &instance)?, details, siblings))
         });
         let opened = exports.and_then(|exports| Ok((exports.0.detector().call_open(&mut store, model)?, exports)));
         drop(running);
@@ -310,8 +325,8 @@ impl Guest {
         let late = ran().saturating_sub(began) > limits.deadline;
         let opened = opened.and_then(|opened| if late { Err(Failure::Deadline(limits.deadline)) } else { Ok(opened) });
         match opened.and_then(|(opened, exports)| Ok((opened.map_err(refused)?, exports))) {
-            Ok((detector, (detection, details))) => {
-                Ok(Self { sandbox, store, detection, details, detector, limits, has_clock })
+            Ok((detector, (detection, details, siblings))) => {
+                Ok(Self { sandbox, store, detection, details, siblings, detector, limits, has_clock })
             }
             Err(failure) => Err((failure, Remains(store))),
         }
@@ -385,6 +400,16 @@ impl Guest {
         verdicts.reasons.extend(reasons.into_iter().map(reason));
         verdicts.bands.extend(bands.into_iter().map(band));
         Ok(())
+    }
+
+    /// Tells it which of these series are siblings, where it can be told.
+    ///
+    /// # Errors
+    ///
+    /// As with every call.
+    pub fn relate(&mut self, series: &[u32], groups: &[u64]) -> Result<(), Failure> {
+        let Some(siblings) = &self.siblings else { return Ok(()) };
+        timed!(self, MOST_SAID, |store, detector| siblings.call_relate(store, detector, series, groups))
     }
 
     /// Drops what it knows of these series.
@@ -582,7 +607,8 @@ mod tests {
         let mut rows = Rows::default();
         rows.bands = true;
         (0..3).for_each(|time| rows.add(0, time, 0.5));
-        let observed = guest.observe(&rows, false, &mut Verdicts::default());
+        let related = guest.relate(&[0], &[1]);
+        let observed = related.and_then(|()| guest.observe(&rows, false, &mut Verdicts::default()));
         let failed = observed.and_then(|()| guest.forget(&[0])).and_then(|()| guest.save(&[0]));
         let failure = failed.and_then(|state| guest.restore(&state, &[Some(0)])).expect_err(model);
         assert!(guest.memory() <= limits.memory);
@@ -594,11 +620,13 @@ mod tests {
         for (model, name) in [
             ("loop", "deadline"),
             ("open-loop", "deadline"),
+            ("relate-loop", "deadline"),
             ("forget-loop", "deadline"),
             ("save-loop", "deadline"),
             ("restore-loop", "deadline"),
             ("trap", "trap"),
             ("open-trap", "trap"),
+            ("relate-trap", "trap"),
             ("forget-trap", "trap"),
             ("save-trap", "trap"),
             ("restore-trap", "trap"),

@@ -17,6 +17,7 @@ mod imports;
 pub mod inspect;
 pub mod limiter;
 mod meter;
+mod related;
 pub mod runtime;
 pub mod supervisor;
 mod text;
@@ -35,6 +36,7 @@ mod bindings {
             world host {
                 include qualm:detector/trainable-plugin@0.1.2;
                 include qualm:detector/detailed-plugin@0.1.2;
+                include qualm:detector/related-plugin@0.1.2;
             }
         ",
         world: "qualm:host/host",

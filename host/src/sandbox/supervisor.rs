@@ -10,6 +10,7 @@ use qualm_stream::{Rows, Scorer, Verdicts};
 use tracing::{info, warn};
 
 use super::guest::{Description, Failure, Guest, Limits, Recipe, Remains, Title, ran};
+use super::related::Related;
 
 /// Series saved at a time, between two batches, at most: a third of a millisecond's work for what is built in. A plugin
 /// begins with few, until it is known how long it takes.
@@ -127,6 +128,17 @@ pub enum Bands {
     NotOfModel,
 }
 
+/// Whether a detector starts a new series from what its siblings know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Siblings {
+    /// It can.
+    Known,
+    /// A plugin that cannot.
+    NotOfPlugin,
+    /// A trained model: it knows all from the beginning.
+    NotOfModel,
+}
+
 /// A guest that runs, how to start it again, and what it says it is.
 #[derive(Debug)]
 pub struct Running {
@@ -176,6 +188,17 @@ impl Running {
         }
     }
 
+    /// Whether it starts a new series from what its siblings know.
+    #[must_use]
+    pub fn siblings(&self) -> Siblings {
+        match self.recipe.anatomy() {
+            Some(_) if self.recipe.has_siblings() => Siblings::Known,
+            Some(_) => Siblings::NotOfPlugin,
+            None if self.description.kind == qualm_core::streaming::KIND => Siblings::Known,
+            None => Siblings::NotOfModel,
+        }
+    }
+
     /// The guest alone.
     pub(crate) fn into_guest(self) -> Guest {
         self.guest
@@ -197,6 +220,9 @@ pub struct Supervisor {
     previous: Option<(Recipe, Vec<Arc<Slice>>)>,
     /// Whether anomalies are explained, even where no rule needs it.
     explain: bool,
+    /// Whether it is told which series are siblings, and which it was told of.
+    relates: bool,
+    related: Related,
     rest: Rest,
     guest: Option<Guest>,
     /// Failures with less than a spell of good batches between them, and the good batches since the last.
@@ -254,6 +280,8 @@ impl Supervisor {
             recipe,
             previous: None,
             explain,
+            relates: false,
+            related: Related::default(),
             rest,
             guest,
             strikes: 0,
@@ -274,6 +302,13 @@ impl Supervisor {
             heard: (0, 0),
             health: Health { starts: 1, ..Health::default() },
         }
+    }
+
+    /// The same detector, which is told which series are siblings, or not.
+    #[must_use]
+    pub fn relating(mut self, relates: bool) -> Self {
+        self.relates = relates;
+        self
     }
 
     /// Puts another model's guest, which runs already, in the place of this one: between two batches, and without waiting
@@ -301,6 +336,7 @@ impl Supervisor {
         self.strikes = 0;
         // To take the old one down takes longer than a pipeline should wait.
         let old = self.guest.replace(guest);
+        self.related.clear();
         if let Some(old) = old {
             discard(old);
         }
@@ -526,6 +562,7 @@ impl Supervisor {
             match Guest::start_or_die(&recipe.with_limits(Limits { deadline: left, ..recipe.limits() })) {
                 Ok(guest) => {
                     self.guest = Some(guest);
+                    self.related.clear();
                     self.task = Task::Restore(0);
                 }
                 Err((failure, remains)) => {
@@ -539,6 +576,22 @@ impl Supervisor {
         let guest = self.guest.as_mut()?;
         guest.allow(left);
         Some(guest)
+    }
+
+    /// Tells the guest which series of these rows are siblings, where it does not know yet. Few batches have any.
+    fn relate(&mut self, rows: &Rows, now: Instant) -> Result<(), Failure> {
+        if !self.relates || self.ready(now).is_none() {
+            return Ok(());
+        }
+        let Self { related, guest: Some(guest), .. } = self else { return Ok(()) };
+        let (series, groups) = related.news(rows);
+        if series.is_empty() {
+            return Ok(());
+        }
+        let began = ran();
+        let told = guest.relate(series, groups);
+        self.end(began);
+        told
     }
 
     /// Whether the guest before has given back its memory: two at once could have twice as much as they may.
@@ -625,7 +678,10 @@ impl Scorer for Supervisor {
     fn score(&mut self, rows: &Rows, verdicts: &mut Verdicts) {
         let now = Instant::now();
         let explain = self.explain || rows.explain;
-        let observed = self.ready(now).map(|guest| guest.observe(rows, explain, verdicts));
+        let observed = match self.relate(rows, now) {
+            Ok(()) => self.ready(now).map(|guest| guest.observe(rows, explain, verdicts)),
+            Err(failure) => Some(Err(failure)),
+        };
         self.pause();
         self.hear();
         match observed {
@@ -638,6 +694,7 @@ impl Scorer for Supervisor {
     }
 
     fn forget(&mut self, series: &[u32]) {
+        self.related.forget(series);
         // A guest that has used up its time may still forget: series' numbers come to mean others.
         let began = self.begin(self.leisure().max(SLICE_TIME));
         if let Some(Err(failure)) = self.guest.as_mut().map(|guest| guest.forget(series)) {
@@ -650,7 +707,7 @@ impl Scorer for Supervisor {
 
 #[cfg(test)]
 mod tests {
-    use qualm_core::streaming::Parameters;
+    use qualm_core::streaming::{Parameters, Prior};
 
     use super::super::engine::Sandbox;
     use super::*;
@@ -842,6 +899,61 @@ mod tests {
         }
         assert_eq!(score(&mut supervisor, kept, 50 * second, 100.0).to_bits(), expected.to_bits());
         assert!(score(&mut supervisor, other, 50 * second, 100.0).is_nan(), "the third series has no past");
+    }
+
+    /// Scores a row of a pod, whose siblings are all the others.
+    fn score_pod(supervisor: &mut Supervisor, series: u32, row: i64, value: f64) -> f64 {
+        let (mut rows, mut verdicts) = (Rows::default(), Verdicts::default());
+        rows.add(series, row * 10_000_000_000, value);
+        rows.groups.push(1);
+        supervisor.score(&rows, &mut verdicts);
+        verdicts.scores[0]
+    }
+
+    #[test]
+    fn a_new_series_starts_from_its_siblings_after_the_guest_was_started_anew_too() {
+        let model = Parameters { prior: Prior::Siblings, ..Parameters::default() }.to_model();
+        let mut series = SeriesTable::new(qualm_stream::Limits::default());
+        for relates in [true, false] {
+            let mut supervisor = supervisor(qualm_components::DETECTOR, &model).relating(relates);
+            let mut scored = |supervisor: &mut Supervisor, pods: std::ops::Range<u64>| -> Vec<bool> {
+                pods.map(|pod| {
+                    let number = series.number(pod + 1);
+                    let scores = (0..11).map(|row| {
+                        let row = 100 * pod as i64 + row;
+                        score_pod(supervisor, number, row, (row * 7919 % 13 + 5) as f64)
+                    });
+                    !scores.last().unwrap().is_nan()
+                })
+                .collect()
+            };
+            let first = scored(&mut supervisor, 0..150);
+            assert_eq!((first[0], first[149]), (false, relates), "{first:?}");
+            supervisor.begin_saving();
+            while supervisor.is_busy() {
+                supervisor.tend(&series_of(150));
+            }
+            supervisor.failed(&Failure::Trap("for the test".to_owned()), Instant::now());
+            score_pod(&mut supervisor, 9999, 0, 0.0); // starts it
+            while supervisor.is_busy() {
+                supervisor.tend(&series_of(150));
+            }
+            assert_eq!(scored(&mut supervisor, 150..152), [relates; 2]);
+        }
+    }
+
+    /// A table in which so many series have the numbers that they have elsewhere.
+    fn series_of(count: u64) -> SeriesTable {
+        let mut series = SeriesTable::new(qualm_stream::Limits::default());
+        (0..count).for_each(|pod| _ = series.number(pod + 1));
+        series
+    }
+
+    #[test]
+    fn whoever_fails_when_told_of_siblings_leaves_the_batch_unscored() {
+        let mut supervisor = supervisor(qualm_components::HOSTILE, b"relate-trap").relating(true);
+        assert!(score_pod(&mut supervisor, 0, 0, 0.5).is_nan());
+        assert_eq!(supervisor.health().failures["trap"], 1);
     }
 
     #[test]

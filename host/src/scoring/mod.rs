@@ -390,6 +390,10 @@ impl<F: Format> Scoring<F> {
         if !several && let Err(what) = part::check_bands(&own[at], &[Some(running.bands())]) {
             error!("detector `{}`: {what}", supervisor.name());
         }
+        let (configured, _) = &own[at].members()[member];
+        if let Err(what) = part::check_prior(configured, &running) {
+            error!("detector `{}`: {what}", configured.name);
+        }
         let series = same.then(|| pipeline.lanes()[at].series());
         supervisor.swap(running, series);
         if let Some(watched) = watched {

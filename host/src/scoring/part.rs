@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use qualm_core::streaming::Prior;
 use qualm_stream::Lane;
 use qualm_stream::suppress::Suppression;
 use qualm_stream::vector::Shape;
@@ -12,7 +13,7 @@ use super::ensemble::{Ensemble, Member};
 use crate::config::{self, Config};
 use crate::models::{Absent, Candidate, Loader, Outline, Reloader, Workshop};
 use crate::sandbox::guest::Description;
-use crate::sandbox::supervisor::{Bands, Rest};
+use crate::sandbox::supervisor::{Bands, Rest, Siblings};
 use crate::sandbox::{Limits, Recipe, Running, Sandbox, Supervisor};
 
 /// A detector that is ready to be put into a pipeline.
@@ -21,6 +22,8 @@ pub(super) struct Part {
     pub(super) ensemble: Ensemble,
     /// Whether each member gives bands; none where it has no model as yet.
     bands: Vec<Option<Bands>>,
+    /// What is set of members and is of no use with their models.
+    idle: Vec<String>,
 }
 
 /// One member, ready to run, or without a model as yet.
@@ -46,6 +49,7 @@ impl Part {
         if let Err(what) = check_bands(detector, &part.bands) {
             error!("detector `{}`: {what}", detector.name);
         }
+        part.idle.iter().for_each(|what| error!("detector `{}`: {what}", detector.name));
         Ok(part)
     }
 
@@ -62,6 +66,7 @@ impl Part {
         let unfit = |what| StartError::Model(detector.name.clone(), what);
         detector.check_shape(part.lane.shape()).map_err(unfit)?;
         check_bands(detector, &part.bands).map_err(unfit)?;
+        part.idle.first().map_or(Ok(()), |what| Err(unfit(what.clone())))?;
         Ok(part)
     }
 
@@ -86,7 +91,7 @@ impl Part {
         rest: Rest,
         mut start: impl FnMut(&config::Detector) -> Result<Start, StartError>,
     ) -> Result<(Self, Vec<(usize, StartError)>), StartError> {
-        let (mut members, mut misfits, mut bands) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut members, mut misfits, mut bands, mut idle) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         let mut made_of: Option<(Option<Shape>, Suppression)> = None;
         let configured = detector.members();
         let several = configured.len() > 1;
@@ -94,6 +99,7 @@ impl Part {
             let Start { outline, running, reloader } = start(&member)?;
             if let Some(running) = &running {
                 tell(&member, running);
+                idle.extend(check_prior(&member, running).err());
             }
             bands.push(running.as_ref().map(Running::bands));
             if let Some(Outline { shape, suppression }) = outline {
@@ -105,12 +111,14 @@ impl Part {
             }
             // The untrained ones look at one field each: there is nothing to explain.
             let explain = detector.explain && member.model.is_some();
-            members.push(Member::new(Supervisor::new(&member.name, running, explain, rest), reloader, weight));
+            let supervisor =
+                Supervisor::new(&member.name, running, explain, rest).relating(member.prior == Prior::Siblings);
+            members.push(Member::new(supervisor, reloader, weight));
         }
         let nothing = Shape { features: Vec::new(), entity: Vec::new(), interval: 0 };
         let (shape, suppression) = made_of.unwrap_or((Some(nothing), Suppression::default()));
         let lane = lane(detector, series_limits(config), shape, suppression);
-        Ok((Self { lane, ensemble: Ensemble::new(members, detector.combine), bands }, misfits))
+        Ok((Self { lane, ensemble: Ensemble::new(members, detector.combine), bands, idle }, misfits))
     }
 }
 
@@ -192,6 +200,30 @@ pub(super) fn check_bands(detector: &config::Detector, members: &[Option<Bands>]
         .to_owned())
 }
 
+/// Whether a prior that is asked for is one that it can have. A plugin that cannot is worth a warning: its next version may.
+///
+/// # Errors
+///
+/// What is of no use, and what to do.
+pub(super) fn check_prior(member: &config::Detector, running: &Running) -> Result<(), String> {
+    match (member.prior, running.siblings()) {
+        (Prior::None, _) | (Prior::Siblings, Siblings::Known) => Ok(()),
+        (Prior::Siblings, Siblings::NotOfPlugin) => {
+            warn!(
+                "detector `{}`: `prior = \"siblings\"` does nothing, for its plugin does not ask who they are: a plugin does \
+                 that exports `qualm:detector/siblings` (see wit/detection.wit)",
+                member.name
+            );
+            Ok(())
+        }
+        (Prior::Siblings, Siblings::NotOfModel) => {
+            Err("`prior` is of no use beside a trained model, which scores a series \
+             from its first row; leave it out"
+                .to_owned())
+        }
+    }
+}
+
 /// Says what is set of a detector and is of no use with its model. It scores nevertheless.
 pub(super) fn tell_idle(detector: &config::Detector, shape: Option<&Shape>) {
     if let Err(what) = detector.check_shape(shape) {
@@ -220,6 +252,8 @@ pub(super) fn lane(
         None => Lane::new(selector, limits),
     };
     let lane = lane.suppress(self::suppression(detector, suppression)).show_bands(detector.band);
+    let related = detector.members().iter().any(|(member, _)| member.prior == Prior::Siblings);
+    let lane = lane.relate(related);
     match &detector.anomaly_rate {
         Some(rate) => lane.tell_rates(&detector.name, rate.for_pipeline()),
         None => lane,

@@ -12,6 +12,7 @@ pub(crate) enum Call {
         /// Of the batch's first row: a guest has no randomness of its own, so the batch decides.
         time: i64,
     },
+    Relate,
     Forget,
     Save,
     Restore,
@@ -25,6 +26,7 @@ impl Call {
         let calls = [
             ("open-", Self::Open),
             ("describe-", Self::Describe),
+            ("relate-", Self::Relate),
             ("forget-", Self::Forget),
             ("save-", Self::Save),
             ("restore-", Self::Restore),

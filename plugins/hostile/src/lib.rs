@@ -24,9 +24,20 @@ mod traps;
 use std::cell::Cell;
 
 use attack::{Attack, Call};
-use exports::qualm::detector::{details, detection};
+use exports::qualm::detector::{details, detection, siblings};
 
-wit_bindgen::generate!({ path: "../../wit", world: "detailed-plugin" });
+wit_bindgen::generate!({
+    path: "../../wit",
+    inline: "
+        package qualm:hostile;
+        world hostile {
+            include qualm:detector/detailed-plugin@0.1.2;
+            include qualm:detector/related-plugin@0.1.2;
+        }
+    ",
+    world: "qualm:hostile/hostile",
+    generate_all,
+});
 
 /// Makes an attack of this name, if there is one.
 type Find = fn(&str) -> Option<Box<dyn Attack>>;
@@ -100,6 +111,12 @@ impl details::Guest for Component {
         wanted: details::Wanted,
     ) -> Result<details::Judgement, detection::Error> {
         of.get::<Detector>().judge(&batch, wanted)
+    }
+}
+
+impl siblings::Guest for Component {
+    fn relate(of: detection::DetectorBorrow<'_>, _: Vec<u32>, _: Vec<u64>) {
+        of.get::<Detector>().act(Call::Relate);
     }
 }
 

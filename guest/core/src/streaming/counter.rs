@@ -55,6 +55,24 @@ impl Counter {
         Self { last: 0.0, rises: 0, kind: Kind::New }
     }
 
+    /// No value yet, and known to be one.
+    pub(crate) const KNOWN: Self = Self { last: f64::NAN, rises: RISES, kind: Kind::Counter };
+
+    /// Whether there was no value yet.
+    pub(crate) fn is_new(self) -> bool {
+        self.kind == Kind::New
+    }
+
+    /// The last value.
+    pub(crate) fn last(self) -> Option<f64> {
+        (self.kind != Kind::New && !self.last.is_nan()).then_some(self.last)
+    }
+
+    /// Whether it is known to be one.
+    pub(crate) fn counts_up(self) -> bool {
+        self.kind == Kind::Counter
+    }
+
     /// Takes in a value, so many seconds after the one before.
     pub(crate) fn read(&mut self, seconds: f64, value: f64) -> Reading {
         let before = *self;
@@ -78,7 +96,7 @@ impl Counter {
             self.rises = before.rises.saturating_add(1);
         }
         match before.kind {
-            Kind::Counter if seconds > 0.0 => Reading::Rate((value - before.last) / seconds),
+            Kind::Counter if seconds > 0.0 && before.last().is_some() => Reading::Rate((value - before.last) / seconds),
             Kind::Counter => Reading::Nothing,
             Kind::Unknown if self.rises >= RISES => self.becomes_counter(),
             Kind::Level if self.rises == MANY_RISES => self.becomes_counter(),

@@ -18,6 +18,13 @@ pub(super) const EVENT: u8 = 4;
 const EXACT: u8 = 64;
 const DIGITS: u32 = 5;
 
+/// What siblings lend: the events that they counted at each level, in units of 1/[`EVENT`], of which this share counts here too.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Lent<'a> {
+    pub(super) counts: &'a [u16; LEVELS],
+    pub(super) share: f64,
+}
+
 /// The events that reach each level, in units of 1/[`EVENT`], as codes.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Counts([u8; LEVELS]);
@@ -46,9 +53,21 @@ impl Counts {
         self.0 = self.0.map(|code| encode(decode(code) / 2));
     }
 
-    /// How events fall with distance, after so many rows.
-    pub(super) fn curve(self, rows: f64, t: &Tuning) -> Curve {
-        Curve::new(self.0.map(|code| f64::from(decode(code)) * (1.0 / f64::from(EVENT))), rows, t)
+    /// What the codes stand for.
+    pub(super) fn numbers(self) -> [u16; LEVELS] {
+        self.0.map(decode)
+    }
+
+    /// How events fall with distance, after so many rows, those that siblings lend among them.
+    pub(super) fn curve(self, rows: f64, lent: Option<Lent<'_>>, t: &Tuning) -> Curve {
+        let event = 1.0 / f64::from(EVENT);
+        let mut counted = self.numbers().map(|count| f64::from(count) * event);
+        if let Some(Lent { counts, share }) = lent {
+            for (own, theirs) in counted.iter_mut().zip(counts) {
+                *own += f64::from(*theirs) * event * share;
+            }
+        }
+        Curve::new(counted, rows, t)
     }
 
     /// Appends the fields.

@@ -54,7 +54,7 @@ pub(super) struct Level {
     /// Weighted mean square of the deviations, limited.
     square: f64,
     /// The smallest step between two values ever seen; 0 before any.
-    resolution: f64,
+    pub(super) resolution: f64,
     /// Effective number of observations: 1 each, halved every half-life. 0 before the first.
     pub(super) weight: f32,
     /// Typical step in seconds, 0 while unknown.
@@ -73,7 +73,7 @@ impl Level {
             if self.step == 0.0 {
                 self.step = dt as f32;
             }
-            let warm = self.is_warm(min_samples);
+            let warm = self.is_warm(min_samples, 0.0);
             let steps = if warm { STEPS_PER_SAMPLE } else { STEPS_PER_SAMPLE_AT_FIRST };
             let half_life = max(half_life, steps * f64::from(min_samples) * f64::from(self.step));
             self.weight *= decay.after(dt, half_life) as f32;
@@ -99,9 +99,9 @@ impl Level {
         f64::from(1.0 / (self.weight + 1.0))
     }
 
-    /// Whether enough was seen for a score.
-    pub(super) fn is_warm(&self, min_samples: u32) -> bool {
-        self.weight >= min_samples as f32 - 0.5
+    /// Whether enough was seen for a score, with the rows that siblings lend.
+    pub(super) fn is_warm(&self, min_samples: u32, lent: f32) -> bool {
+        self.weight + lent >= min_samples as f32 - 0.5
     }
 
     /// Whether enough was seen for the scale to mean something.
@@ -124,6 +124,18 @@ impl Level {
         let deviation = pulled_in(deviation, most);
         self.center += gain * deviation;
         self.square += gain * (deviation * deviation - self.square);
+    }
+
+    /// Takes in what siblings tell of its scale, as though so many rows had shown it, and of its resolution where it has not
+    /// changed yet. Returns the share that siblings have in what is known then.
+    pub(super) fn start(&mut self, scale: f64, resolution: f64, rows: f32) -> f64 {
+        self.weight = min(self.weight + rows, MAX_WEIGHT);
+        let share = min(f64::from(rows / self.weight), 1.0);
+        self.square += share * (scale * scale - self.square);
+        if self.resolution == 0.0 {
+            self.resolution = resolution;
+        }
+        share
     }
 
     /// Appends the fields, little-endian.

@@ -1,7 +1,9 @@
 //! Means of the unexplained rest over several lengths: in them adds up what no single row shows.
 
 use super::band::{Limits, Needed};
+use super::counts::Counts;
 use super::looks::{Looks, MEANS};
+use super::lore::Loan;
 use super::record::take;
 use super::sides::Sides;
 use super::signal::{NEAR, Row};
@@ -11,7 +13,7 @@ use crate::math::{max, min};
 /// Least scale of a mean, in scales of the rest.
 const LEAST: f32 = 0.02;
 /// Largest mean, in scales of the rest, for which there is room.
-const LARGEST: f32 = 1e4;
+pub(super) const LARGEST: f32 = 1e4;
 
 /// The means, lengths side by side: of the rest in its scales, which single precision holds well.
 #[derive(Clone, Debug, PartialEq)]
@@ -57,9 +59,24 @@ impl Means {
     }
 
     /// Where the shortest mean is reported, in scales of the rest, after so many rows.
-    pub(super) fn limits(&self, needed: Needed, rows: f64, t: &Tuning) -> Limits {
+    pub(super) fn limits(&self, needed: Needed, rows: f64, loan: Option<Loan<'_>>, t: &Tuning) -> Limits {
         let scale = max(self.squares[0], LEAST * LEAST).sqrt();
-        self.sides[0].limits(0, needed, rows, t).scaled(scale.into())
+        self.sides[0].limits(0, needed, rows, loan, t).scaled(scale.into())
+    }
+
+    /// Mean squares, limited.
+    pub(super) fn squares(&self) -> [f32; MEANS] {
+        self.squares
+    }
+
+    /// Begins anew with siblings' mean squares: a series' first rows are told in scales that mean nothing yet.
+    pub(super) fn start(&mut self, squares: [f32; MEANS]) {
+        (self.values, self.squares) = ([0.0; MEANS], squares);
+    }
+
+    /// What each mean's tails have counted, above and below.
+    pub(super) fn counts(&self) -> [[Counts; 2]; MEANS] {
+        self.sides.map(|sides| sides.counts())
     }
 
     /// Of each mean.

@@ -13,11 +13,13 @@ mod curve;
 mod judge;
 mod level;
 mod looks;
+mod lore;
 mod means;
 mod range;
 mod record;
 mod season;
 mod series;
+mod siblings;
 mod sides;
 mod signal;
 mod stuck;
@@ -31,6 +33,7 @@ pub use zone::Zone;
 use crate::model::{Model, Writer};
 use crate::{Batch, Description, Detector, Error, Reason, Verdicts, Wanted};
 use series::{Series, Shared};
+use siblings::{Kept, Siblings};
 
 /// The name of this kind of detector.
 pub const KIND: &str = "streaming";
@@ -72,12 +75,30 @@ pub struct Parameters {
     pub min_samples: u32,
     /// Where days begin and end.
     pub zone: Zone,
+    /// What a new series starts from.
+    pub prior: Prior,
+}
+
+/// What a new series starts from.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Prior {
+    /// Nothing.
+    #[default]
+    None,
+    /// What its siblings know: series of the same field of the same measurement.
+    Siblings,
 }
 
 impl Default for Parameters {
     /// Measured on labelled metrics, half-lives of one to ten days are alike. With fewer rows than 100 the tail is a guess.
     fn default() -> Self {
-        Self { half_life: 3.0 * 86_400.0, false_alarm_rate: 1e-4, min_samples: 100, zone: Zone::UTC }
+        Self {
+            half_life: 3.0 * 86_400.0,
+            false_alarm_rate: 1e-4,
+            min_samples: 100,
+            zone: Zone::UTC,
+            prior: Prior::None,
+        }
     }
 }
 
@@ -88,7 +109,7 @@ impl Parameters {
     ///
     /// Names the parameter that is out of its range, and the range.
     pub fn check(&self) -> Result<(), (&'static str, &'static str)> {
-        let Self { half_life, false_alarm_rate, min_samples, zone: _ } = *self;
+        let Self { half_life, false_alarm_rate, min_samples, zone: _, prior: _ } = *self;
         if !(half_life.is_finite() && half_life >= 1e-3) {
             return Err(("half_life", "must be a millisecond at least"));
         }
@@ -107,12 +128,47 @@ impl Parameters {
     /// The model that [`crate::open`] makes such a detector of.
     #[must_use]
     pub fn to_model(&self) -> Vec<u8> {
-        let Self { half_life, false_alarm_rate, min_samples, zone } = self;
+        let Self { half_life, false_alarm_rate, min_samples, zone, prior } = self;
         let mut model = Writer::default();
         model.set("kind", KIND).set("version", VERSION).set("half_life", half_life);
         model.set("false_alarm_rate", false_alarm_rate).set("min_samples", min_samples);
         zone.put(&mut model);
+        prior.put(&mut model);
         model.finish()
+    }
+}
+
+impl Prior {
+    /// All there are.
+    pub const ALL: [Self; 2] = [Self::None, Self::Siblings];
+
+    /// The one that is written so.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|one| one.name() == name)
+    }
+
+    /// As it is written.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Siblings => "siblings",
+        }
+    }
+
+    /// Puts it into a model; none needs nothing there.
+    fn put(self, model: &mut Writer) {
+        if self != Self::None {
+            model.set("prior", self.name());
+        }
+    }
+
+    /// The prior of a model.
+    fn of(model: &Model<'_>) -> Result<Self, Error> {
+        let Some(name) = model.optional("prior") else { return Ok(Self::None) };
+        Self::named(name)
+            .ok_or_else(|| Error::BadModel(format!("its `prior` is `{name}`; known here are none and siblings")))
     }
 }
 
@@ -122,6 +178,7 @@ pub struct Streaming {
     parameters: Parameters,
     shared: Shared,
     pages: Vec<Box<[Series]>>,
+    siblings: Siblings,
 }
 
 impl Streaming {
@@ -135,7 +192,7 @@ impl Streaming {
     #[must_use]
     pub fn with_tuning(parameters: Parameters, tuning: Tuning) -> Self {
         let shared = Shared::new(&parameters, tuning, SEASONS);
-        Self { parameters, shared, pages: Vec::new() }
+        Self { parameters, shared, pages: Vec::new(), siblings: Siblings::default() }
     }
 
     pub(crate) fn open(model: &Model<'_>) -> Result<Self, Error> {
@@ -148,6 +205,7 @@ impl Streaming {
             false_alarm_rate: model.number("false_alarm_rate")?,
             min_samples: model.number("min_samples")?,
             zone: Zone::of(model)?,
+            prior: Prior::of(model)?,
         };
         parameters.check().map_err(|(name, range)| Error::BadModel(format!("its `{name}` {range}")))?;
         Ok(Self::new(parameters))
@@ -188,13 +246,14 @@ impl Detector for Streaming {
 
     fn observe(&mut self, batch: Batch<'_>, wanted: Wanted) -> Result<Verdicts, Error> {
         let rows = batch.rows(1)?;
-        let Self { parameters, shared, pages } = self;
+        let Self { parameters, shared, pages, siblings } = self;
         let mut scores = Vec::with_capacity(rows);
         let mut contributions = Vec::with_capacity(if wanted.contributions { rows } else { 0 });
         let mut bands = Vec::with_capacity(if wanted.bands { rows } else { 0 });
         let mut reasons = Vec::new(); // most batches have none
         for ((&number, &time), &value) in batch.series.iter().zip(batch.times).zip(batch.values) {
-            let verdict = series_mut(pages, number).observe(parameters, shared, time, value, wanted.bands);
+            let kinship = siblings.of(number);
+            let verdict = series_mut(pages, number).observe(parameters, shared, kinship, time, value, wanted.bands);
             if verdict.reason != Reason::None {
                 reasons.resize(scores.len(), Reason::None);
                 reasons.push(verdict.reason);
@@ -213,8 +272,18 @@ impl Detector for Streaming {
         Ok(Verdicts { scores, contributions, reasons, bands })
     }
 
+    fn relate(&mut self, series: &[u32], groups: &[u64]) {
+        if self.parameters.prior == Prior::Siblings {
+            for (&number, &group) in series.iter().zip(groups) {
+                let has_past = self.series(number).is_some_and(Series::has_past);
+                self.siblings.relate(number, group, has_past);
+            }
+        }
+    }
+
     fn forget(&mut self, series: &[u32]) {
         for &number in series {
+            self.siblings.forget(number);
             if let Some(page) = self.pages.get_mut(number as usize / PAGE) {
                 let known = std::mem::replace(&mut page[number as usize % PAGE], Series::new());
                 self.shared.seasons += usize::from(known.has_season());
@@ -231,6 +300,9 @@ impl Detector for Streaming {
                 Some(known) => known.write(&mut state),
                 None => Series::new().write(&mut state),
             }
+        }
+        if self.parameters.prior == Prior::Siblings {
+            self.siblings.write(series, &mut state);
         }
         state
     }
@@ -252,6 +324,13 @@ impl Detector for Streaming {
                 })?,
             );
         }
+        // Written where siblings are told apart, and of use where they still are.
+        let kept = match records {
+            [] => None,
+            _ => Some(
+                Kept::read(&mut records, series.len()).ok_or_else(|| bad("what it says of siblings is impossible"))?,
+            ),
+        };
         if !records.is_empty() {
             return Err(bad("it is longer than the series in it"));
         }
@@ -263,6 +342,9 @@ impl Detector for Streaming {
                 // More than there may be were never saved.
                 self.shared.seasons = seasons.saturating_sub(usize::from(now));
             }
+        }
+        if let (Some(kept), Prior::Siblings) = (kept, self.parameters.prior) {
+            self.siblings.restore(kept, series);
         }
         Ok(())
     }

@@ -1,9 +1,10 @@
 //! How far a value lies beyond all that its series ever had.
 
 use super::band::{Limits, Needed};
-use super::counts::LEAST;
+use super::counts::{Counts, LEAST};
 use super::level::MAX_VALUE;
 use super::looks::{Looks, NOVEL};
+use super::lore::Loan;
 use super::record::take;
 use super::signal::Row;
 use super::tail::{Moment, Tail};
@@ -47,17 +48,25 @@ impl Range {
         let unit = t.novel_unit * square.sqrt();
         let outside = (place(value - center, unit) - place(nearest - center, unit)).abs() as f32 * t.novel_octave;
         if outside >= LEAST {
-            let moment = Moment { rows: rows.into(), ..row.moment(NOVEL) };
+            let moment = Moment { rows: rows.into(), ..row.moment(NOVEL, false) };
             let rarity = self.tail.observe(outside, &moment, t);
             looks.set(NOVEL, rarity.nats * t.weights[NOVEL], rarity.rises, value < center);
         }
     }
 
     /// Where a value is reported as new, after so many rows; seen from `center`, in the metric's unit.
-    pub(super) fn limits(&self, needed: Needed, center: f64, scale: f64, rows: f32, t: &Tuning) -> Limits {
+    pub(super) fn limits(
+        &self,
+        needed: Needed,
+        (center, scale): (f64, f64),
+        rows: f32,
+        loan: Option<Loan<'_>>,
+        t: &Tuning,
+    ) -> Limits {
+        let lent = loan.map(|loan| loan.of(NOVEL, false));
         let unit = t.novel_unit * scale;
         let beyond = |nearest: f64, nats: f64| {
-            let outside = self.tail.distance(nats / t.weights[NOVEL], rows.into(), t) / t.novel_octave;
+            let outside = self.tail.distance(nats / t.weights[NOVEL], rows.into(), lent, t) / t.novel_octave;
             let place = place(nearest - center, unit).abs() + f64::from(outside);
             unit * (from_octaves(place) - 1.0)
         };
@@ -67,6 +76,11 @@ impl Range {
     /// Whether it was never below 0.
     pub(super) fn is_positive(&self) -> bool {
         self.low >= 0.0
+    }
+
+    /// What its tail has counted.
+    pub(super) fn counts(&self) -> Counts {
+        self.tail.counts()
     }
 
     pub(super) fn tail(&mut self) -> &mut Tail {

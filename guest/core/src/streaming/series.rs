@@ -16,10 +16,12 @@ use super::counts::EVENT;
 use super::judge::{Bar, Judge, Known};
 use super::level::{Decay, Level, MAX_VALUE};
 use super::looks::{JUMP, LOOKS, Looks, MEANS, NOVEL, STUCK};
+use super::lore::Loan;
 use super::means::Means;
 use super::range::Range;
 use super::record::take;
 use super::season::{Season, Seen, Time, Usual};
+use super::siblings::Kinship;
 use super::signal::{Row, Signal};
 use super::stuck::Runs;
 use super::tail::{Hold, Tail};
@@ -143,17 +145,23 @@ impl Series {
         }
     }
 
+    /// Whether it had a value that says something.
+    pub(super) fn has_past(&self) -> bool {
+        !self.counter.is_new()
+    }
+
     /// Whether it learns a season.
     pub(super) fn has_season(&self) -> bool {
         self.season.is_some()
     }
 
     /// Scores a value and then learns from it. Times are in nanoseconds and may stand still or go backwards. The band is
-    /// worked out where it is `banded`.
+    /// worked out where it is `banded`. One that has siblings learns from them, and teaches them.
     pub(super) fn observe(
         &mut self,
         p: &Parameters,
         shared: &mut Shared,
+        mut kinship: Option<Kinship<'_>>,
         time_ns: i64,
         value: f64,
         banded: bool,
@@ -164,7 +172,10 @@ impl Series {
         let value = value.clamp(-MAX_VALUE, MAX_VALUE);
         let seconds = time_ns.saturating_sub(self.time_ns) as f64 * 1e-9;
         self.time_ns = time_ns;
-        let reading = self.counter.read(seconds, value);
+        let reading = match &mut kinship {
+            None => self.counter.read(seconds, value),
+            Some(kinship) => kinship.read(&mut self.counter, seconds, value),
+        };
         let value = match reading {
             Reading::Level => value,
             Reading::Rate(rate) => min(rate, MAX_VALUE), // in a nanosecond a large rise is infinitely fast
@@ -179,7 +190,10 @@ impl Series {
         if self.level.weight == 0.0 {
             (self.last, self.range, self.level.center) = (value, Range::of(value), value);
         }
-        let scored = self.level.is_warm(p.min_samples);
+        let loan = kinship.as_ref().and_then(|kinship| kinship.loan(&shared.tuning));
+        let lent = loan.map_or(0.0, |loan| loan.rows);
+        let scored = self.level.is_warm(p.min_samples, lent);
+        let taught = kinship.as_ref().filter(|kinship| kinship.teaches(&shared.tuning)).map(|_| self.counts());
         let settled = self.level.settled();
         self.level.resolve((value - self.last).abs());
         let floor = self.level.floor(shared.tuning.resolution);
@@ -197,25 +211,33 @@ impl Series {
         let usual = usual.unwrap_or(Usual { value: self.level.center, square, counts: 1.0 });
         let rest = value - usual.value;
         self.follow(rest - off_level);
-        let band = if banded && scored { self.band(shared, &usual, square, floor) } else { Band::UNKNOWN };
+        let band = if banded && scored { self.band(shared, loan, &usual, square, floor) } else { Band::UNKNOWN };
         let gain = self.level.gain();
-        let looks = self.look(shared, &seen, &usual, gain, settled);
+        let looks = self.look(shared, loan, &seen, &usual, gain, settled);
         self.last = value;
         self.level.learn(off_level, square, learning * gain);
-        if !scored {
-            return Verdict::NONE;
+        let score = scored.then(|| self.judge.judge(&shared.bar, &shared.tuning, self.known(lent), &looks));
+        if score.is_some_and(|score| score > 1.0) {
+            self.report(shared, lent);
         }
-        let score = self.judge.judge(&shared.bar, &shared.tuning, self.known(), &looks);
-        if score > 1.0 {
-            self.report(shared);
+        if let Some(kinship) = kinship {
+            self.grow(p, &shared.tuning, kinship, taught.as_ref().filter(|_| settled));
         }
+        let Some(score) = score else { return Verdict::NONE };
         let reason = self.reason(matches!(reading, Reading::Rate(_)));
         Verdict { score, deviation: rest, reason, band }
     }
 
-    /// What moves its bar.
-    fn known(&self) -> Known {
-        Known { rows: self.rows, step: self.level.step }
+    /// What moves its bar, after so many rows that siblings lend.
+    fn known(&self, lent: f32) -> Known {
+        Known { rows: self.rows + lent, step: self.level.step }
+    }
+
+    /// The rows that events are counted among, with those that siblings lend. Events are remembered for longer than rows: what
+    /// was seen once counts against the next for long, while the rows that it was rare among are those that the level
+    /// remembers, or a few thousand where it remembers fewer.
+    fn counted(&self, lent: f32, t: &Tuning) -> f64 {
+        f64::from(max(self.level.weight, min(self.rows, t.least_rows)) + lent)
     }
 
     /// Why the incident that goes on was reported.
@@ -233,14 +255,15 @@ impl Series {
     /// What would be ordinary for the next value: what neither jumps so far nor is so new that it is reported. While an
     /// incident goes on, what it jumps from is not ordinary: then what, if it stayed, would not move the shortest mean so far.
     #[inline(never)]
-    fn band(&self, shared: &Shared, usual: &Usual, square: f64, floor: f64) -> Band {
-        let (t, rows, center) = (&shared.tuning, f64::from(self.level.weight), self.level.center);
-        let needed = self.judge.needed(&shared.bar, t, self.known());
+    fn band(&self, shared: &Shared, loan: Option<Loan<'_>>, usual: &Usual, square: f64, floor: f64) -> Band {
+        let (t, center, lent) = (&shared.tuning, self.level.center, loan.map_or(0.0, |loan| loan.rows));
+        let rows = self.counted(lent, t);
+        let needed = self.judge.needed(&shared.bar, t, self.known(lent));
         let limits = if self.judge.cause().is_some() {
-            self.means.limits(needed, rows, t).scaled(usual.square.sqrt()).around(usual.value)
+            self.means.limits(needed, rows, loan, t).scaled(usual.square.sqrt()).around(usual.value)
         } else {
-            let jump = self.jump.limits(JUMP, needed, floor, rows, t).scaled(1.0 / usual.counts.sqrt());
-            let new = self.range.limits(needed, center, square.sqrt(), self.rows, t);
+            let jump = self.jump.limits(JUMP, needed, floor, rows, loan, t).scaled(1.0 / usual.counts.sqrt());
+            let new = self.range.limits(needed, (center, square.sqrt()), self.rows + lent, loan, t);
             jump.around(usual.value + self.quick).narrowed(new.around(center))
         };
         let Limits { below, above } = limits;
@@ -259,14 +282,22 @@ impl Series {
     }
 
     /// Looks at a value from all sides, and learns from it.
-    fn look(&mut self, shared: &Shared, seen: &Seen, usual: &Usual, gain: f64, settled: bool) -> Looks {
+    fn look(
+        &mut self,
+        shared: &Shared,
+        loan: Option<Loan<'_>>,
+        seen: &Seen,
+        usual: &Usual,
+        gain: f64,
+        settled: bool,
+    ) -> Looks {
         let t = &shared.tuning;
         let &Seen { value, square, floor, .. } = seen;
         let rest = value - usual.value;
         if settled {
             self.count_row(&shared.holds);
         }
-        let weight = f64::from(self.level.weight);
+        let lent = loan.map_or(0.0, |loan| loan.rows);
         let ongoing = self.judge.cause().is_some();
         let row = Row {
             tuning: t,
@@ -275,10 +306,9 @@ impl Series {
             settled,
             holds: &shared.holds,
             clock: self.clock,
-            // Events are remembered for longer than rows: what was seen once counts against the next for long, while the rows that
-            // it was rare among are those that the level remembers, or a few thousand where it remembers fewer.
-            rows: max(weight, f64::from(min(self.rows, t.least_rows))),
-            counting: if ongoing { self.counts_reported(t) } else { EVENT },
+            rows: self.counted(lent, t),
+            counting: if ongoing { self.counts_reported(lent, t) } else { EVENT },
+            loan,
         };
         let mut looks = Looks::default();
         let limited = min((rest * rest / usual.square) as f32, t.rest_limit * t.rest_limit).sqrt();
@@ -288,9 +318,9 @@ impl Series {
         let limited = if settled { self.jump.limit(jump, t.jump_limit, floor) } else { jump };
         self.quick += max(t.quick, gain) * limited;
         self.jump.observe(&row, JUMP, jump * jump * usual.counts, jump < 0.0, floor, &mut looks);
-        self.range.observe(&row, value, self.level.center, square, self.rows, &mut looks);
+        self.range.observe(&row, value, self.level.center, square, self.rows + lent, &mut looks);
         if value.to_bits() == self.last.to_bits() {
-            self.runs.repeat(&row, value, self.rows, ongoing, &mut looks);
+            self.runs.repeat(&row, value, self.rows + lent, ongoing, &mut looks);
         } else {
             self.runs.end(&row, self.last);
         }
@@ -310,8 +340,8 @@ impl Series {
     }
 
     /// The clusters at hand are part of what is reported.
-    fn report(&mut self, shared: &Shared) {
-        let (clock, counting) = (self.clock, self.counts_reported(&shared.tuning));
+    fn report(&mut self, shared: &Shared, lent: f32) {
+        let (clock, counting) = (self.clock, self.counts_reported(lent, &shared.tuning));
         self.tails(|look, tail| tail.report(clock, shared.holds[look], counting));
     }
 
@@ -323,10 +353,10 @@ impl Series {
         f(NOVEL, self.range.tail());
     }
 
-    /// What an event counts that was reported. A series of which little is known has more that is not yet seen than
-    /// incidents.
-    fn counts_reported(&self, t: &Tuning) -> u8 {
-        min(EVENT, 1 + (EVENT >> min((self.rows / t.young) as u32, 7)))
+    /// What an event counts that was reported, after so many rows that siblings lend. A series of which little is known has more
+    /// that is not yet seen than incidents.
+    fn counts_reported(&self, lent: f32, t: &Tuning) -> u8 {
+        min(EVENT, 1 + (EVENT >> min(((self.rows + lent) / t.young) as u32, 7)))
     }
 
     /// Appends the state, little-endian.
@@ -394,5 +424,6 @@ fn begins(time_ns: i64, value: f64, last: f64) -> bool {
         && (value.to_bits() ^ time_ns as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 60 == 0
 }
 
+mod start;
 #[cfg(test)]
 mod tests;

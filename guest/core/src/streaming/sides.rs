@@ -1,7 +1,9 @@
 //! The two sides of a look: how rare a distance is above what was expected, and below it.
 
 use super::band::{Limits, Needed};
+use super::counts::Counts;
 use super::looks::Looks;
+use super::lore::Loan;
 use super::signal::Row;
 use super::tail::Tail;
 use super::tuning::Tuning;
@@ -22,14 +24,22 @@ impl Sides {
     #[inline(never)]
     pub(super) fn look(&mut self, row: &Row<'_>, look: usize, below: bool, distance: f32, looks: &mut Looks) {
         let tail = if below { &mut self.below } else { &mut self.above };
-        let rarity = tail.observe(distance, &row.moment(look), row.tuning);
+        let rarity = tail.observe(distance, &row.moment(look, below), row.tuning);
         looks.set(look, rarity.nats * row.tuning.weights[look], rarity.rises, below);
     }
 
     /// The distances at which a look has the nats that are needed, after so many rows.
-    pub(super) fn limits(&self, look: usize, needed: Needed, rows: f64, t: &Tuning) -> Limits {
-        let distance = |tail: &Tail, nats: f64| f64::from(tail.distance(nats / t.weights[look], rows, t));
-        Limits::at(distance(&self.below, needed.below), distance(&self.above, needed.above))
+    pub(super) fn limits(&self, look: usize, needed: Needed, rows: f64, loan: Option<Loan<'_>>, t: &Tuning) -> Limits {
+        let distance = |tail: &Tail, nats: f64, below: bool| {
+            let lent = loan.map(|loan| loan.of(look, below));
+            f64::from(tail.distance(nats / t.weights[look], rows, lent, t))
+        };
+        Limits::at(distance(&self.below, needed.below, true), distance(&self.above, needed.above, false))
+    }
+
+    /// What both tails have counted, above and below.
+    pub(super) fn counts(&self) -> [Counts; 2] {
+        [self.above.counts(), self.below.counts()]
     }
 
     /// Both tails.

@@ -2,8 +2,9 @@
 //! each side.
 
 use super::band::{Limits, Needed};
-use super::counts::LEAST;
+use super::counts::{Counts, LEAST};
 use super::looks::{LOOKS, Looks};
+use super::lore::Loan;
 use super::record::take;
 use super::sides::Sides;
 use super::tail::{Hold, Moment};
@@ -38,13 +39,15 @@ pub(super) struct Row<'a> {
     pub(super) clock: u16,
     pub(super) rows: f64,
     pub(super) counting: u8,
+    /// What siblings lend it.
+    pub(super) loan: Option<Loan<'a>>,
 }
 
-impl Row<'_> {
-    /// When a look meets a distance.
-    pub(super) fn moment(&self, look: usize) -> Moment {
-        let &Self { clock, rows, counting, holds, .. } = self;
-        Moment { clock, rows, counting, hold: holds[look] }
+impl<'a> Row<'a> {
+    /// When a look meets a distance on a side.
+    pub(super) fn moment(&self, look: usize, below: bool) -> Moment<'a> {
+        let &Self { clock, rows, counting, holds, loan, .. } = self;
+        Moment { clock, rows, counting, hold: holds[look], lent: loan.map(|loan| loan.of(look, below)) }
     }
 }
 
@@ -73,8 +76,31 @@ impl Signal {
     }
 
     /// Where a look reports it, with a scale of `floor` at least, after so many rows.
-    pub(super) fn limits(&self, look: usize, needed: Needed, floor: f64, rows: f64, t: &Tuning) -> Limits {
-        self.sides.limits(look, needed, rows, t).scaled(max(self.square, floor * floor).sqrt())
+    pub(super) fn limits(
+        &self,
+        look: usize,
+        needed: Needed,
+        floor: f64,
+        rows: f64,
+        loan: Option<Loan<'_>>,
+        t: &Tuning,
+    ) -> Limits {
+        self.sides.limits(look, needed, rows, loan, t).scaled(max(self.square, floor * floor).sqrt())
+    }
+
+    /// Root mean square.
+    pub(super) fn scale(&self) -> f64 {
+        self.square.sqrt()
+    }
+
+    /// Takes in what siblings tell of its scale: this share of what is known then.
+    pub(super) fn start(&mut self, scale: f64, share: f64) {
+        self.square += share * (scale * scale - self.square);
+    }
+
+    /// What its tails have counted, above and below.
+    pub(super) fn counts(&self) -> [Counts; 2] {
+        self.sides.counts()
     }
 
     /// A value pulled in to so many scales, of `floor` at least.

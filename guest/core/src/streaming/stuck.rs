@@ -50,9 +50,15 @@ impl Runs {
         if !row.settled || self.run < 2 || rests {
             return;
         }
-        let nats = self.counts.curve(rows.into(), row.tuning).nats(self.run.into());
+        let lent = row.loan.map(|loan| loan.of(STUCK, false));
+        let nats = self.counts.curve(rows.into(), lent, row.tuning).nats(self.run.into());
         let most = 2.0 * ln(f64::from(self.changes) + 1.0);
         looks.set(STUCK, min(nats, most) * row.tuning.weights[STUCK], !ongoing, false);
+    }
+
+    /// What it has counted.
+    pub(super) fn counts(&self) -> Counts {
+        self.counts
     }
 
     pub(super) fn halve(&mut self) {

@@ -9,7 +9,7 @@
 //! is estimated from the counts themselves (Hill, Annals of Statistics 1975) and drawn towards a prior. Events that were
 //! reported count a quarter, so that an incident does not make its successor ordinary (as in SPOT, Siffer et al., KDD 2017).
 
-use super::counts::{Counts, EVENT, LEVELS};
+use super::counts::{Counts, EVENT, LEVELS, Lent};
 use super::record::take;
 use super::tuning::Tuning;
 use crate::math::{max, min};
@@ -85,13 +85,14 @@ impl Cluster {
 
 /// When a distance is met.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Moment {
+pub(super) struct Moment<'a> {
     /// The series' clock: rows, wrapping.
     pub(super) clock: u16,
     /// How what a cluster holds decays.
     pub(super) hold: Hold,
-    /// Rows that the counts are of.
+    /// Rows that the counts are of, those that siblings lend among them.
     pub(super) rows: f64,
+    pub(super) lent: Option<Lent<'a>>,
     /// What an event counts now.
     pub(super) counting: u8,
 }
@@ -111,9 +112,9 @@ impl Tail {
     }
 
     /// How rare `distance`, of [`super::counts::LEAST`] or more, is; counts it. Other rows need not be shown to a tail.
-    pub(super) fn observe(&mut self, distance: f32, now: &Moment, t: &Tuning) -> Rarity {
+    pub(super) fn observe(&mut self, distance: f32, now: &Moment<'_>, t: &Tuning) -> Rarity {
         self.fade(now.clock.wrapping_sub(1), now.hold);
-        let nats = self.counts.curve(now.rows, t).nats(distance);
+        let nats = self.counts.curve(now.rows, now.lent, t).nats(distance);
         let distance = Octaves::of(distance);
         let rises = distance > self.held;
         if rises {
@@ -126,8 +127,13 @@ impl Tail {
     }
 
     /// The distance from which on an event is as rare as so many nats.
-    pub(super) fn distance(&self, nats: f64, rows: f64, t: &Tuning) -> f32 {
-        self.counts.curve(rows, t).distance(nats)
+    pub(super) fn distance(&self, nats: f64, rows: f64, lent: Option<Lent<'_>>, t: &Tuning) -> f32 {
+        self.counts.curve(rows, lent, t).distance(nats)
+    }
+
+    /// What it has counted.
+    pub(super) fn counts(&self) -> Counts {
+        self.counts
     }
 
     /// Brings what the cluster holds up to date. It has ended where that lies below the highest level it crossed.
@@ -140,7 +146,7 @@ impl Tail {
     }
 
     /// The cluster, which may be a new one, reaches `distance`.
-    fn rise(&mut self, distance: Octaves, now: &Moment) {
+    fn rise(&mut self, distance: Octaves, now: &Moment<'_>) {
         let (from, to) = (self.held.levels(), distance.levels());
         let known = self.cluster.levels();
         let (first, counting) =
@@ -190,8 +196,8 @@ mod tests {
     const T: Tuning = Tuning::SHIPPED;
 
     /// In row `row`, all told.
-    fn moment(row: usize) -> Moment {
-        Moment { clock: row as u16, hold: Hold::new(16.0), rows: row as f64, counting: EVENT }
+    fn moment(row: usize) -> Moment<'static> {
+        Moment { clock: row as u16, hold: Hold::new(16.0), rows: row as f64, lent: None, counting: EVENT }
     }
 
     /// A tail that saw `distance` for a row in each `every` of `rows`.
@@ -227,7 +233,7 @@ mod tests {
 
     #[test]
     fn events_a_row_are_found() {
-        let nats = seen(9.0, 300, 30_000).counts.curve(30_000.0, &T).nats(8.0);
+        let nats = seen(9.0, 300, 30_000).counts.curve(30_000.0, None, &T).nats(8.0);
         assert!((nats - libm::log(300.0)).abs() < 0.1, "{nats}");
     }
 
@@ -261,7 +267,7 @@ mod tests {
             let Moment { clock, hold, .. } = moment(row);
             reported.report(clock, hold, 1);
         }
-        let [reported, not] = [reported, not].map(|tail| tail.counts.curve(5000.0, &T).nats(20.0));
+        let [reported, not] = [reported, not].map(|tail| tail.counts.curve(5000.0, None, &T).nats(20.0));
         assert!(reported > not + 0.8, "{reported} {not}");
     }
 

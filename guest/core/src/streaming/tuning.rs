@@ -65,6 +65,12 @@ pub struct Tuning {
     pub season_floor: f64,
     /// Share of the smallest step ever seen below which differences mean nothing.
     pub resolution: f64,
+    /// Rows that a new series has of its own before it starts from its siblings; what these tell of its scale counts as much.
+    pub own_rows: u16,
+    /// Rows of its life, the first ones, in which a series teaches its siblings.
+    pub teaches: u16,
+    /// Rows that siblings lend a series at most.
+    pub lent: f64,
     /// An incident goes on while what shows it has this share of the bar.
     pub ends: f64,
 }
@@ -100,6 +106,9 @@ impl Tuning {
         season_memory: 10.0,
         season_floor: 0.5,
         resolution: 0.5,
+        own_rows: 10,
+        teaches: 100,
+        lent: 2000.0,
         ends: 0.5,
     };
 }

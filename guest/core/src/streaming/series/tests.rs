@@ -1,15 +1,16 @@
-use super::super::Zone;
 use super::super::judge::QUIET;
+use super::super::{Prior, Zone};
 use super::*;
 
 const MINUTE: i64 = 60_000_000_000;
 const YEAR: i64 = 525_600 * MINUTE;
 /// Half-life of an hour, rows of a minute.
-const QUICK: Parameters = Parameters { half_life: 3600.0, false_alarm_rate: 1e-4, min_samples: 7, zone: Zone::UTC };
+const QUICK: Parameters =
+    Parameters { half_life: 3600.0, false_alarm_rate: 1e-4, min_samples: 7, zone: Zone::UTC, prior: Prior::None };
 
 /// Half-life of three days, as for daily swings.
 const USUAL: Parameters =
-    Parameters { half_life: 259_200.0, false_alarm_rate: 1e-4, min_samples: 100, zone: Zone::UTC };
+    Parameters { half_life: 259_200.0, false_alarm_rate: 1e-4, min_samples: 100, zone: Zone::UTC, prior: Prior::None };
 
 const T: Tuning = Tuning::SHIPPED;
 
@@ -23,7 +24,7 @@ impl Run {
     }
 
     fn at(&mut self, time_ns: i64, value: f64) -> Verdict {
-        self.0.observe(&self.1, &mut self.2, time_ns, value, true)
+        self.0.observe(&self.1, &mut self.2, None, time_ns, value, true)
     }
 
     /// Uniform in (0, 1).
