@@ -13,10 +13,6 @@ use super::text::for_people;
 const DETECTION: &str = "qualm:detector/detection@";
 /// The interface of those that learn from history too.
 const TRAINING: &str = "qualm:detector/training@";
-/// The interface of those that give reasons and bands too.
-const DETAILS: &str = "qualm:detector/details@";
-/// The interface of those that start a new series from what its siblings know.
-const SIBLINGS: &str = "qualm:detector/siblings@";
 /// The interface that they may import.
 pub(super) const LOG: &str = "qualm:detector/log@";
 
@@ -41,10 +37,6 @@ pub struct Anatomy {
     pub contract: String,
     /// Whether it learns from history too.
     pub trains: bool,
-    /// Whether it gives reasons and bands.
-    pub has_details: bool,
-    /// Whether it starts a new series from what its siblings know.
-    pub has_siblings: bool,
     /// Whether it is several components that call one another, as tools make them that put something in WASI's place. What
     /// they hand over is copied by the engine, which no deadline interrupts.
     pub composed: bool,
@@ -89,8 +81,7 @@ pub fn inspect(component: &[u8]) -> Result<Anatomy, Unfit> {
         return Err(Unfit::Large(component.len()));
     }
     let malformed = |why: &dyn std::fmt::Display| Unfit::Malformed(for_people(&why.to_string()));
-    let (mut imports, mut contract) = (Vec::new(), None);
-    let (mut trains, mut has_details, mut has_siblings) = (false, false, false);
+    let (mut imports, mut contract, mut trains) = (Vec::new(), None, false);
     let (mut depth, mut lifted, mut composed, mut utf8) = (0, false, false, true);
     // The components that are instantiated in each of those that are being read.
     let mut instantiated = vec![BTreeSet::new()];
@@ -117,8 +108,6 @@ pub fn inspect(component: &[u8]) -> Result<Anatomy, Unfit> {
                 for export in section {
                     let name = export.map_err(|error| malformed(&error))?.name.name;
                     trains |= name.starts_with(TRAINING);
-                    has_details |= name.starts_with(DETAILS);
-                    has_siblings |= name.starts_with(SIBLINGS);
                     // Of several, one that is known here.
                     let is_known = contract.as_ref().is_some_and(|contract: &String| contract.starts_with(KNOWN));
                     if let (Some(version), false) = (name.strip_prefix(DETECTION), is_known) {
@@ -181,7 +170,7 @@ pub fn inspect(component: &[u8]) -> Result<Anatomy, Unfit> {
         // To turn one encoding into another takes ten times as long as to copy.
         return Err(Unfit::Composed("hand over texts that are not UTF-8"));
     }
-    Ok(Anatomy { imports, contract, trains, has_details, has_siblings, composed })
+    Ok(Anatomy { imports, contract, trains, composed })
 }
 
 fn check_import(name: &str) -> Result<(), Unfit> {
@@ -225,14 +214,7 @@ mod tests {
         let anatomy = inspect(qualm_components::DETECTOR).unwrap();
         assert_eq!(
             anatomy,
-            Anatomy {
-                imports: Vec::new(),
-                contract: "0.1.2".to_owned(),
-                trains: false,
-                has_details: true,
-                has_siblings: true,
-                composed: false
-            }
+            Anatomy { imports: Vec::new(), contract: "0.1.2".to_owned(), trains: false, composed: false }
         );
     }
 
