@@ -156,7 +156,9 @@ fn siblings_are_the_same_to_the_bit() {
     for batch in 0..400 {
         let rows = trace.batch(batch);
         guest.relate(&everyone, &groups).unwrap();
-        [&mut detector, &mut restored].into_iter().for_each(|detector| detector.relate(&everyone, &groups));
+        for detector in [&mut detector, &mut restored] {
+            detector.relate(&everyone, &groups);
+        }
         let expected = native(&mut *detector, &rows);
         assert_eq!(component(&mut guest, &rows), expected, "the component differs in batch {batch}");
         assert_eq!(native(&mut *restored, &rows), expected, "the restored detector differs in batch {batch}");
@@ -166,7 +168,9 @@ fn siblings_are_the_same_to_the_bit() {
             restored.restore(&state, &all).unwrap();
         }
         let gone = [batch as u32 % SERIES, (batch * 7) as u32 % SERIES];
-        [&mut detector, &mut restored, &mut deaf].into_iter().for_each(|detector| detector.forget(&gone));
+        for detector in [&mut detector, &mut restored, &mut deaf] {
+            detector.forget(&gone);
+        }
         guest.forget(&gone).unwrap();
         for (scored, told) in scored.iter_mut().zip([expected, native(&mut *deaf, &rows)]) {
             *scored += told[..rows.len()].iter().filter(|bits| **bits != u64::MAX).count();
