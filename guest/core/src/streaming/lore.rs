@@ -11,11 +11,11 @@
 
 use std::ops::RangeInclusive;
 
+use super::counts::{Counts, EVENT, LEVELS, Lent};
 use super::level::MAX_VALUE;
 use super::looks::{MEANS, NOVEL};
 use super::means::LARGEST;
 use super::record::take;
-use super::counts::{Counts, EVENT, LEVELS, Lent};
 use crate::math::{max, min, octaves};
 
 /// Tails of all looks: means and jumps above and below, what is new, and what is the same again.

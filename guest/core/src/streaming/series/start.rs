@@ -3,9 +3,9 @@
 use super::Series;
 use crate::math::min;
 use crate::streaming::Parameters;
+use crate::streaming::counts::Counts;
 use crate::streaming::lore::{Lore, MOST_JUMP, Portrait, TAILS};
 use crate::streaming::siblings::Kinship;
-use crate::streaming::counts::Counts;
 use crate::streaming::tuning::Tuning;
 
 impl Series {
