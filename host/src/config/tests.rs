@@ -212,7 +212,7 @@ fn errors_name_the_place_and_what_would_be_right() {
         ("[[detector]]\nselect = { measurement = 3 }", "q.toml:2", "a glob or a list of globs"),
         ("[limits]\nmemory = \"64\"", "q.toml:2", "`64` is no size"),
         ("[limits]\nmemory = \"99999999999999GiB\"", "q.toml:2", "is no size"),
-        ("[limits]\nmemory = \"8MiB\"", "q.toml", "lower that, or raise `memory` to 435MiB"),
+        ("[limits]\nmemory = \"8MiB\"", "q.toml", "lower that, or raise `memory` to 315MiB"),
         ("[limits]\ndeadline = \"1ms\"", "q.toml", "`deadline` must be 5ms at least"),
         ("[http]\nlisten = \"localhost\"", "q.toml:2", "invalid socket address"),
         ("[http]\ntls_cert = \"c\"", "q.toml", "go together"),
