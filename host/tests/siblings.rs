@@ -24,14 +24,15 @@ fn execd(config: &Path, input: String) -> Vec<String> {
     String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect()
 }
 
-/// The lines of pods that live one after another. Each has a level of its own; the last one falls to nothing in row `falls`.
-fn pods(pods: std::ops::Range<u32>, falls: u32) -> String {
+/// The lines of pods that live one after another. Each has a level of its own; the last one has so many times its values from row
+/// `begins` on.
+fn pods(pods: std::ops::Range<u32>, begins: u32, times: f64) -> String {
     let mut lines = String::new();
     for pod in pods.clone() {
         for row in 0..ROWS {
             let noise = f64::from((row * 7919 + pod * 104_729) % 1009) / 1009.0 - 0.5;
-            let alive = pod + 1 < pods.end || row < falls;
-            let value = if alive { f64::from(20 + pod * 37 % 100) * (1.0 + 0.3 * noise) } else { 0.0 };
+            let usual = f64::from(20 + pod * 37 % 100) * (1.0 + 0.3 * noise);
+            let value = if pod + 1 < pods.end || row < begins { usual } else { times * usual };
             let time = 1_700_000_000 + u64::from(pod * ROWS + row) * 10;
             writeln!(lines, "cpu,pod=web-{pod} usage={value:.3} {time}000000000").unwrap();
         }
@@ -51,13 +52,13 @@ fn a_pod_is_scored_from_its_eleventh_row_and_its_incident_is_reported() {
     let config = dir.path().join("qualm.toml");
     let state = dir.path().join("state");
     fs::write(&config, format!("[[detector]]\nprior = \"siblings\"\n[state]\ndir = {state:?}\n")).unwrap();
-    let lines = execd(&config, pods(0..12, 13));
+    let lines = execd(&config, pods(0..12, 13, 0.0));
     assert_eq!(first(&lines, 0), [None, None], "nobody was there before");
     for pod in 4..11 {
         assert_eq!(first(&lines, pod), [Some(10), None], "{pod}");
     }
     assert_eq!(first(&lines, 11), [Some(10), Some(13)]);
-    let lines = execd(&config, pods(12..14, 40));
+    let lines = execd(&config, pods(12..14, 40, 5.0));
     assert_eq!([first(&lines, 12), first(&lines, 13)], [[Some(10), None], [Some(10), Some(40)]], "after a restart");
 }
 
@@ -66,7 +67,7 @@ fn without_it_a_pod_of_a_quarter_of_an_hour_has_no_score() {
     let dir = tempfile::tempdir().unwrap();
     let config = dir.path().join("qualm.toml");
     fs::write(&config, "[[detector]]\nprior = \"none\"\n").unwrap();
-    let lines = execd(&config, pods(0..12, 13));
+    let lines = execd(&config, pods(0..12, 13, 0.0));
     assert!((0..12).all(|pod| first(&lines, pod) == [None, None]));
 }
 
