@@ -246,15 +246,6 @@ fn a_time_zone_that_cannot_be_is_an_error_that_says_what_would_be_right() {
 }
 
 #[test]
-fn variables_are_expanded() {
-    let get = |name: &str| (name == "DIR").then(|| "/state".to_owned());
-    assert_eq!(expand("dir = \"${DIR}/x\" # $${DIR}", get).unwrap(), "dir = \"/state/x\" # ${DIR}");
-    assert_eq!(expand("a\nb ${NO}", get), Err((2, "NO".to_owned())));
-    assert_eq!(expand("# ${NO} ${NO2}\n${DIR} ${", get).unwrap(), "# ${NO} ${NO2}\n/state ${");
-    assert_eq!(expand("a = \"${DIR}#${DIR}\"", get).unwrap(), "a = \"/state#/state\"");
-}
-
-#[test]
 fn what_needs_single_values_is_refused_of_vectors_once_a_model_is_there() {
     use qualm_stream::vector::{Feature, Shape, Transform};
     let feature = |name: &str| Feature {
