@@ -1,15 +1,17 @@
 //! A bundle as a directory.
 //!
 //! The directory is opened once and its files are opened in it, so that they are all of one bundle even while another is
-//! put in its place. One that went away under our eyes is read again: what replaced it is there already.
+//! put in its place. Kubernetes mounts a ConfigMap or a Secret as links into a directory that its link `..data` leads to, and
+//! exchanges that link: there, that directory is the bundle. One that went away under our eyes is read again: what replaced it is there already.
 
 use std::fs::{self, File};
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Component, Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
 use rustix::fs::{Dir, Mode, OFlags, open, openat};
+use rustix::io::Errno;
 
 use crate::bundle::Fault;
 use crate::clean::clean;
@@ -18,20 +20,42 @@ use crate::files::Files;
 /// How often a directory is read that is replaced again and again.
 const ATTEMPTS: u32 = 50;
 
+/// The link of a mounted ConfigMap or Secret that leads to its files.
+const MOUNTED: &str = "..data";
+
 /// Reads the files, without a look at what is in them.
 pub(crate) fn read(path: &Path) -> Result<Files, Fault> {
     let mut attempt = 0;
     loop {
         attempt += 1;
-        let directory =
-            File::from(open(path, OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).map_err(std::io::Error::from)?);
+        let mounted = mounted(path);
+        // What the link of a mount leads to must be a directory itself.
+        let (named, at, flags) = match &mounted {
+            Some(target) => (path.join(MOUNTED), path.join(target), OFlags::NOFOLLOW),
+            None => (path.to_owned(), path.to_owned(), OFlags::empty()),
+        };
+        let directory = match open(&at, OFlags::DIRECTORY | OFlags::CLOEXEC | flags, Mode::empty()) {
+            Ok(directory) => File::from(directory),
+            // Exchanged since the link was read.
+            Err(Errno::NOENT) if mounted.is_some() && attempt < ATTEMPTS => continue,
+            Err(error) => return Err(std::io::Error::from(error).into()),
+        };
         let result = read_open(&directory);
         // Of one that was being removed, some files may be missing.
-        if attempt == ATTEMPTS || is_still(path, &directory) {
+        if attempt == ATTEMPTS || is_still(&named, &directory) {
             return result;
         }
         thread::sleep(Duration::from_millis(1));
     }
+}
+
+/// Where the link of a mount leads, if there is one: to a directory beside it, and nowhere else.
+fn mounted(path: &Path) -> Option<PathBuf> {
+    let target = fs::read_link(path.join(MOUNTED)).ok()?;
+    let mut parts = target.components();
+    let beside = matches!((parts.next(), parts.next()), (Some(Component::Normal(name)), None)
+        if name.as_encoded_bytes().starts_with(b".."));
+    beside.then_some(target)
 }
 
 /// Whether the directory is still the one that `path` leads to. As long as it is open, no other has its number.
@@ -53,7 +77,7 @@ fn read_open(directory: &File) -> Result<Files, Fault> {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let file = match openat(directory, entry.file_name(), flags, Mode::empty()) {
             Ok(file) => File::from(file),
-            Err(rustix::io::Errno::LOOP) => return Err(bad("it is a symbolic link; copy the file itself".to_owned())),
+            Err(Errno::LOOP) => return Err(bad("it is a symbolic link; copy the file itself".to_owned())),
             Err(error) => return Err(bad(error.to_string())),
         };
         let about = file.metadata()?;
@@ -127,5 +151,71 @@ mod tests {
         bundle.write(&root.path().join("v1")).unwrap();
         symlink("v1", &link).unwrap();
         assert_eq!(Bundle::read(&link).unwrap(), bundle);
+    }
+
+    /// As the kubelet does it: a new directory, a new link to it, put in the old one's place.
+    fn mount(at: &Path, bundle: &Bundle, stamp: &str) {
+        let files = at.join(stamp);
+        fs::create_dir_all(&files).unwrap();
+        for (name, bytes) in bundle.files() {
+            fs::write(files.join(name), bytes).unwrap();
+            if !at.join(name).is_symlink() {
+                symlink(Path::new(MOUNTED).join(name), at.join(name)).unwrap();
+            }
+        }
+        symlink(stamp, at.join("..data_tmp")).unwrap();
+        let old = fs::read_link(at.join(MOUNTED));
+        fs::rename(at.join("..data_tmp"), at.join(MOUNTED)).unwrap();
+        if let Ok(old) = old {
+            fs::remove_dir_all(at.join(old)).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_mounted_config_map_is_a_bundle_and_its_exchange_is_one_change() {
+        let root = tempfile::tempdir().unwrap();
+        let at = root.path().join("cpu");
+        let bundles = [testing::bundle(1), testing::bundle(2)];
+        mount(&at, &bundles[0], "..2024_0");
+        assert_eq!(Bundle::read(&at).unwrap(), bundles[0]);
+        let done = std::sync::atomic::AtomicBool::new(false);
+        thread::scope(|scope| {
+            let reader = scope.spawn(|| {
+                while !done.load(std::sync::atomic::Ordering::Relaxed) {
+                    let read = Bundle::read(&at).unwrap();
+                    assert!(bundles.contains(&read), "the one or the other");
+                }
+            });
+            for turn in 1..=100 {
+                mount(&at, &bundles[turn % 2], &format!("..2024_{turn}"));
+            }
+            done.store(true, std::sync::atomic::Ordering::Relaxed);
+            reader.join().unwrap();
+        });
+        let mut watch = crate::watch::Watch::on([at.clone()]);
+        let source = crate::source::Source::Path(at.clone());
+        let mut fetcher = crate::source::Fetcher::new(source, Duration::from_secs(1)).unwrap();
+        let version = |fetched| match fetched {
+            crate::source::Fetched::New(bundle) => Some(bundle.manifest.version),
+            crate::source::Fetched::Unchanged => None,
+        };
+        assert_eq!(version(fetcher.poll().unwrap()), Some(1));
+        mount(&at, &bundles[1], "..2025_1");
+        assert!(watch.wait(Duration::from_secs(20)));
+        assert_eq!(version(fetcher.poll().unwrap()), Some(2));
+        assert_eq!(version(fetcher.poll().unwrap()), None);
+    }
+
+    #[test]
+    fn what_only_looks_like_a_mount_is_none() {
+        let root = tempfile::tempdir().unwrap();
+        testing::bundle(1).write(&root.path().join("elsewhere")).unwrap();
+        for target in ["../elsewhere", "elsewhere", "..", "/"] {
+            let at = root.path().join("cpu");
+            testing::bundle(2).write(&at).unwrap();
+            symlink(target, at.join(MOUNTED)).unwrap();
+            assert!(Bundle::read(&at).unwrap_err().to_string().contains("..data"), "{target}");
+            fs::remove_dir_all(at).unwrap();
+        }
     }
 }

@@ -9,7 +9,7 @@
 //! whether it may be taken, and keeps the last good ones. What people do with bundles is in [`commands`].
 
 pub mod archive;
-mod atomic;
+pub mod atomic;
 pub mod bundle;
 mod clean;
 pub mod commands;
@@ -19,7 +19,9 @@ pub mod duration;
 pub mod files;
 pub mod golden;
 pub mod manifest;
+pub mod own;
 pub mod runtime;
+pub mod secret;
 pub mod signature;
 pub mod source;
 pub mod stdout;

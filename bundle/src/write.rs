@@ -36,7 +36,7 @@ impl Bundle {
 
     fn try_write(&self, path: &Path) -> io::Result<()> {
         let target = target(path)?;
-        let new = self.write_beside(&target)?;
+        let (new, _held) = self.write_beside(&target)?;
         if target.symlink_metadata().is_ok() {
             check_replaceable(&target)?;
         }
@@ -50,19 +50,23 @@ impl Bundle {
         atomic::sync(atomic::parent(&target))
     }
 
-    /// Writes the files to a new directory beside `target`.
-    fn write_beside(&self, target: &Path) -> io::Result<TempDir> {
+    /// Writes the files to a new directory beside `target`, which is held for as long as the file is open.
+    fn write_beside(&self, target: &Path) -> io::Result<(TempDir, File)> {
         let permissions = Permissions::from_mode(0o777); // less the umask
         fs::create_dir_all(atomic::parent(target))?;
-        let new =
-            tempfile::Builder::new().prefix(".qualm-").permissions(permissions).tempdir_in(atomic::parent(target))?;
+        let new = tempfile::Builder::new()
+            .prefix(atomic::MARK)
+            .permissions(permissions)
+            .tempdir_in(atomic::parent(target))?;
+        let held = File::open(new.path())?;
+        atomic::hold(&held);
         for (name, bytes) in self.files() {
             let mut file = File::create_new(new.path().join(name))?;
             file.write_all(bytes)?;
             file.sync_all()?;
         }
         atomic::sync(new.path())?;
-        Ok(new)
+        Ok((new, held))
     }
 }
 
@@ -83,7 +87,9 @@ fn replace(new: TempDir, target: &Path) -> io::Result<()> {
 
 /// For file systems that cannot exchange: for an instant, there is nothing.
 fn replace_in_two_steps(new: TempDir, target: &Path) -> io::Result<()> {
-    let aside = tempfile::Builder::new().prefix(".qualm-").tempdir_in(atomic::parent(target))?;
+    let aside = tempfile::Builder::new().prefix(atomic::MARK).tempdir_in(atomic::parent(target))?;
+    let held = File::open(aside.path())?;
+    atomic::hold(&held);
     let old = aside.path().join("old");
     let was_there = match fs::rename(target, &old) {
         Ok(()) => true,
@@ -202,7 +208,7 @@ mod tests {
         let path = root.path().join("cpu");
         for version in 1..=2 {
             let bundle = testing::bundle(version);
-            replace_in_two_steps(bundle.write_beside(&path).unwrap(), &path).unwrap();
+            replace_in_two_steps(bundle.write_beside(&path).unwrap().0, &path).unwrap();
             assert_eq!(Bundle::read(&path).unwrap(), bundle);
         }
         assert_eq!(names(root.path()), ["cpu"]);

@@ -22,6 +22,6 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     pipeline.whole(&batch, clock::now(), &mut scored);
     io::stdout().write_all(&scored)?;
 
-    pipeline.close(); // at the end: what was learnt is saved
+    pipeline.close()?; // at the end: what was learnt is saved
     Ok(())
 }

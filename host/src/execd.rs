@@ -4,14 +4,14 @@ use std::fs::File;
 use std::io::{self, IsTerminal};
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::FileType;
 use rustix::io::Errno;
-use signal_hook::consts::{SIGINT, SIGTERM};
-use tracing::{info, warn};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use tracing::{error, info, warn};
 
 use crate::clock::now;
 use crate::scoring::Scoring;
@@ -30,20 +30,41 @@ const DRAIN_LOG: Duration = Duration::from_millis(200);
 /// of a pipe that is closed under its reader.
 const GOODBYE: Duration = Duration::from_millis(20);
 
-/// From now on only the end of the input ends this process: Telegraf closes our stdin when it stops, and a signal before
-/// that, such as the Ctrl-C that its whole process group gets, must not cost the metrics that are on their way. A person
-/// at a terminal can still interrupt it.
-///
-/// # Errors
-///
-/// As the system says.
-pub fn ignore_signals() -> io::Result<()> {
-    if !io::stdin().is_terminal() {
-        for signal in [SIGINT, SIGTERM] {
-            signal_hook::flag::register(signal, Arc::new(AtomicBool::new(false)))?;
+/// The signals that have come since they were last looked at.
+#[derive(Debug, Default)]
+pub struct Signals(Vec<(&'static str, Arc<AtomicBool>)>);
+
+impl Signals {
+    /// From now on only the end of the input ends this process: Telegraf closes our stdin when it stops, and a signal before
+    /// that, such as the Ctrl-C that its whole process group gets or a SIGHUP that is meant for its configuration, must not
+    /// cost the metrics that are on their way. A person at a terminal can still interrupt it; when the terminal goes away,
+    /// so does the input.
+    ///
+    /// # Errors
+    ///
+    /// As the system says.
+    pub fn ignore() -> io::Result<Self> {
+        let mut signals = vec![("SIGHUP", SIGHUP)];
+        if !io::stdin().is_terminal() {
+            signals.extend([("SIGINT", SIGINT), ("SIGTERM", SIGTERM)]);
+        }
+        let mut this = Self::default();
+        for (name, signal) in signals {
+            let came = Arc::new(AtomicBool::new(false));
+            signal_hook::flag::register(signal, Arc::clone(&came))?;
+            this.0.push((name, came));
+        }
+        Ok(this)
+    }
+
+    /// Says of those that came what they do: nothing.
+    fn tell(&self) {
+        for (name, came) in &self.0 {
+            if came.swap(false, Ordering::Relaxed) {
+                info!("{name} is ignored: only the end of stdin ends this process");
+            }
         }
     }
-    Ok(())
 }
 
 /// Scores stdin to stdout until it ends.
@@ -51,13 +72,16 @@ pub fn ignore_signals() -> io::Result<()> {
 /// # Errors
 ///
 /// Where stdin cannot be read or stdout cannot be written. Bad input is no error.
-pub fn run(mut scoring: Scoring) -> io::Result<()> {
+pub fn run(mut scoring: Scoring, signals: &Signals) -> io::Result<()> {
     if io::stdin().is_terminal() {
         info!("reading line protocol from the terminal; Ctrl-D ends it");
     }
-    let result = pump(&mut scoring, rustix::stdio::stdin(), rustix::stdio::stdout());
+    let result = pump(&mut scoring, signals, rustix::stdio::stdin(), rustix::stdio::stdout());
     info!("{}", scoring.summary());
-    scoring.close();
+    // Telegraf has what it gave us, whatever comes of that.
+    if let Err(error) = scoring.close() {
+        error!("{error}. What was learnt since it was last saved is lost");
+    }
     result
 }
 
@@ -76,9 +100,10 @@ pub fn leave() {
     }
 }
 
-fn pump(scoring: &mut Scoring, stdin: BorrowedFd<'_>, stdout: BorrowedFd<'_>) -> io::Result<()> {
+fn pump(scoring: &mut Scoring, signals: &Signals, stdin: BorrowedFd<'_>, stdout: BorrowedFd<'_>) -> io::Result<()> {
     // Since when the event that is held lacks its end.
     let mut held: Option<Instant> = None;
+    let terminal = io::stdin().is_terminal();
     loop {
         let patience = held.map_or(Duration::MAX, |since| HOLD.saturating_sub(since.elapsed()));
         if wait(stdin, PollFlags::IN, scoring.leisure().min(patience))? {
@@ -91,6 +116,8 @@ fn pump(scoring: &mut Scoring, stdin: BorrowedFd<'_>, stdout: BorrowedFd<'_>) ->
                     held = scoring.holds().then(|| same.unwrap_or_else(Instant::now));
                 }
                 Err(Errno::INTR | Errno::AGAIN) => {}
+                // A terminal that went away has nothing more to say.
+                Err(Errno::IO) if terminal => break,
                 Err(error) => return Err(error.into()),
             }
         }
@@ -99,8 +126,10 @@ fn pump(scoring: &mut Scoring, stdin: BorrowedFd<'_>, stdout: BorrowedFd<'_>) ->
             write(stdout, scoring.let_go())?;
             held = None;
         }
+        signals.tell();
         scoring.tend();
     }
+    signals.tell();
     write(stdout, scoring.finish(now()))
 }
 

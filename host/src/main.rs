@@ -142,7 +142,10 @@ impl Failure {
     /// 1 where a check failed, or reading or writing did; 2 where input or configuration cannot be used.
     fn exit_code(&self) -> u8 {
         match self {
-            Self::Io(_) | Self::Replay(replay::Error::Write { .. }) | Self::Demo(demo::Error::Print(_)) => 1,
+            Self::Io(_)
+            | Self::Serve(serve::Error::Unsaved(_))
+            | Self::Replay(replay::Error::Write { .. })
+            | Self::Demo(demo::Error::Print(_)) => 1,
             Self::Warm(error) => error.exit_code(),
             Self::Validate(error) => error.exit_code(),
             Self::Collect(error) => error.exit_code(),
@@ -208,7 +211,7 @@ fn execd(options: &Execd) -> Result<(), Failure> {
     if options.check {
         return check(options.config.as_deref());
     }
-    execd::ignore_signals()?;
+    let signals = execd::Signals::ignore()?;
     let config = config(options.config.as_deref())?;
     tell(&config, &["[vector]", "[influxdb]"]);
     let mut scoring = Scoring::start(&config)?;
@@ -220,7 +223,7 @@ fn execd(options: &Execd) -> Result<(), Failure> {
             error!("[http] `listen`: {error}. Nothing is served");
         }
     }
-    Ok(execd::run(scoring)?)
+    Ok(execd::run(scoring, &signals)?)
 }
 
 fn serve(options: &serve::Options) -> Result<(), Failure> {

@@ -4,15 +4,16 @@
 //! of them comes first is chance. What a process reads and never sees again ages out.
 
 use std::collections::{BTreeMap, HashMap};
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use qualm_bundle::{atomic, own};
 use rustix::fs::{Access, FlockOperation};
 use sha2::{Digest, Sha256};
 use tracing::{info, warn};
@@ -22,6 +23,9 @@ use crate::sandbox::supervisor::{NOBODY, Slice};
 
 /// The file's first bytes: who wrote it, and which layout follows.
 const MAGIC: &[u8; 16] = b"qualm state  v1\n";
+
+/// How far ahead a file may be written, in seconds: clocks are put right by so much while one restarts.
+const SKEW: i64 = 60;
 
 /// Processes that may share a directory: Telegraf starts two, one of them behind its aggregators.
 const MOST_PROCESSES: u32 = 16;
@@ -54,7 +58,7 @@ pub struct StateFile {
     path: PathBuf,
     seed: u64,
     /// Locked; the kernel lets go of it however the process ends.
-    _lock: File,
+    lock: Mutex<File>,
 }
 
 impl StateFile {
@@ -71,14 +75,16 @@ impl StateFile {
         for process in 1..=MOST_PROCESSES {
             let name = if process == 1 { "qualm".to_owned() } else { format!("qualm-{process}") };
             let lock = dir.join(format!("{name}.lock"));
-            let lock = OpenOptions::new().create(true).truncate(false).write(true).open(lock).map_err(failed)?;
+            let lock = own::open_or_create(&lock).map_err(|error| failed(at(&lock, &error)))?;
             match rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive) {
                 Ok(()) => {
                     let path = dir.join(format!("{name}.state"));
                     if process > 1 {
                         info!("another process uses {}; this one keeps its state in {}", dir.display(), path.display());
                     }
-                    return Ok(Self { path, seed, _lock: lock });
+                    atomic::sweep(dir);
+                    sweep_former(&path);
+                    return Ok(Self { path, seed, lock: Mutex::new(lock) });
                 }
                 Err(rustix::io::Errno::WOULDBLOCK) => {}
                 Err(error) => return Err(failed(error.into())),
@@ -105,7 +111,7 @@ impl StateFile {
     pub fn has_company(&self) -> bool {
         let own = self.path.with_extension("lock");
         let others = in_dir(self.dir(), "lock").into_iter().filter(|path| *path != own);
-        others.filter_map(|path| File::open(path).ok()).any(|lock| {
+        others.filter_map(|path| own::open(&path).ok()).any(|lock| {
             rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive) == Err(rustix::io::Errno::WOULDBLOCK)
         })
     }
@@ -115,7 +121,7 @@ impl StateFile {
     #[must_use]
     pub fn left(&self) -> (Vec<PathBuf>, i64) {
         let paths = in_dir(self.dir(), "state");
-        let written = |path: &PathBuf| Some(decode(&fs::read(path).ok()?, self.seed)?.written);
+        let written = |path: &PathBuf| Some(decode(&own::read(path).ok()?, self.seed)?.written.min(now_seconds()));
         let last = paths.iter().filter_map(written).max().unwrap_or_default();
         (paths, last)
     }
@@ -140,11 +146,11 @@ impl StateFile {
 
     /// What all processes with this directory knew. Where several knew a series, the one that saw it last counts. A file
     /// that was last written more than `ttl` before the newest belongs to a process that is no more, and is left out.
+    /// The newest is the last that was written before now: one from the future leaves out no other.
     #[must_use]
     pub fn read_all(&self, ttl: Duration) -> Saved {
         let mut files: Vec<Stored> = in_dir(self.dir(), "state").iter().filter_map(|path| self.read(path)).collect();
-        let newest = files.iter().map(|file| file.written).max().unwrap_or_default();
-        files.retain(|file| newest - file.written <= ttl.as_secs() as i64);
+        retain_recent(&mut files, now_seconds(), i64::try_from(ttl.as_secs()).unwrap_or(i64::MAX));
         if files.len() > 1 {
             supersede(&mut files);
         }
@@ -158,7 +164,7 @@ impl StateFile {
     /// What is in a state file. One that is not there is a fresh start; one that is damaged is set aside, with a warning,
     /// and is one too.
     fn read(&self, path: &Path) -> Option<Stored> {
-        let bytes = match fs::read(path) {
+        let bytes = match own::read(path) {
             Ok(bytes) => bytes,
             Err(error) => {
                 warn!("the state in {} cannot be read: {error}; starting afresh", path.display());
@@ -166,6 +172,14 @@ impl StateFile {
             }
         };
         let stored = decode(&bytes, self.seed);
+        if let Some(ahead) =
+            stored.as_ref().map(|stored| stored.written.saturating_sub(now_seconds())).filter(|ahead| *ahead > SKEW)
+        {
+            warn!(
+                "{} was written {ahead} seconds from now, says its clock or ours; others count before it",
+                path.display()
+            );
+        }
         if stored.is_none() {
             set_aside(path, "it is damaged, or of another version");
         }
@@ -188,23 +202,67 @@ impl StateFile {
 
     /// The same in another file of the directory, behind a head.
     pub(crate) fn write_as(&self, path: &Path, head: &[u8], saved: &Saved) -> io::Result<()> {
-        // Always the same name, so that a kill leaves one at most.
-        let mut name = path.file_name().unwrap_or_default().to_owned();
-        name.push(".new");
-        let new = path.with_file_name(name);
-        let mut options = OpenOptions::new();
-        let mut file = options.create(true).write(true).truncate(true).mode(0o600).open(&new)?;
-        file.write_all(head)?;
-        encode(saved, self.seed, now_seconds(), BufWriter::new(&mut file))?;
-        file.sync_all()?;
-        fs::rename(&new, path)?;
-        File::open(self.dir())?.sync_all()
+        self.keep_place()?;
+        atomic::write_with(path, 0o600, |file| {
+            file.write_all(head)?;
+            encode(saved, self.seed, now_seconds(), BufWriter::new(file))
+        })
+    }
+
+    /// Makes sure that the directory, the seed and the lock are still there: somebody may have removed them.
+    fn keep_place(&self) -> io::Result<()> {
+        let mut lock = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
+        let path = self.path.with_extension("lock");
+        let number = |about: &fs::Metadata| (about.dev(), about.ino());
+        let same = fs::symlink_metadata(&path)
+            .is_ok_and(|there| lock.metadata().is_ok_and(|ours| number(&there) == number(&ours)));
+        if same {
+            return Ok(());
+        }
+        fs::create_dir_all(self.dir())?;
+        let new = own::open_or_create(&path).map_err(|error| at(&path, &error))?;
+        rustix::fs::flock(&new, FlockOperation::NonBlockingLockExclusive).map_err(|error| match error {
+            rustix::io::Errno::WOULDBLOCK => io::Error::other(format!("{} is another process' now", path.display())),
+            error => error.into(),
+        })?;
+        if common_seed(self.dir(), self.seed)? != self.seed {
+            return Err(io::Error::other("others have begun anew there, with another seed; restart this process"));
+        }
+        warn!("{} had been removed, and is made again", self.dir().display());
+        *lock = new;
+        Ok(())
     }
 
     /// What is written behind the head of such a file; none where it is damaged.
     pub(crate) fn read_behind(&self, bytes: &[u8]) -> Option<Saved> {
         let detectors = decode(bytes, self.seed)?.detectors;
         Some(detectors.into_iter().map(|(name, slices)| (name, slices.into_iter().map(Arc::new).collect())).collect())
+    }
+}
+
+/// An error with the file that it is about.
+fn at(path: &Path, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{}: {error}", path.display()))
+}
+
+/// Removes what a killed process of an earlier version left half written.
+fn sweep_former(state: &Path) {
+    let half = state.with_extension("state.new");
+    if own::open(&half).is_ok() {
+        let _stays = fs::remove_file(&half);
+    }
+}
+
+/// Leaves out what was written more than `ttl` seconds before the newest, as far as times can be trusted. A file from the
+/// future, or all of them after the clock was set back, is as likely the freshest as not: it stays, and counts behind all
+/// whose time is real.
+fn retain_recent(files: &mut Vec<Stored>, now: i64, ttl: i64) {
+    let newest = files.iter().map(|file| file.written).filter(|written| *written <= now + SKEW).max();
+    let Some(newest) = newest else { return };
+    let oldest = newest.saturating_sub(ttl);
+    files.retain(|file| file.written >= oldest);
+    for file in files.iter_mut().filter(|file| file.written > now + SKEW) {
+        file.written = oldest;
     }
 }
 
@@ -218,7 +276,7 @@ fn in_dir(dir: &Path, ending: &str) -> Vec<PathBuf> {
 #[derive(Debug)]
 pub struct Writer {
     queue: Option<SyncSender<Saved>>,
-    thread: Option<JoinHandle<()>>,
+    thread: Option<JoinHandle<Result<(), Unsaved>>>,
 }
 
 impl Writer {
@@ -231,14 +289,16 @@ impl Writer {
     pub fn start(file: StateFile) -> Self {
         let (queue, due) = sync_channel::<Saved>(1);
         let thread = thread::Builder::new().name("qualm-state".to_owned()).spawn(move || {
-            let mut failing = false;
+            let mut last = Ok(());
             for saved in due {
                 let result = file.write(&saved);
-                if let (Err(error), false) = (&result, failing) {
-                    warn!("the state cannot be written to {}: {error}; it will be tried again", file.path().display());
+                let result = result.map_err(|source| Unsaved { path: file.path().to_owned(), source });
+                if let (Err(error), true) = (&result, last.is_ok()) {
+                    warn!("{error}; it will be tried again");
                 }
-                failing = result.is_err();
+                last = result;
             }
+            last
         });
         Self { queue: Some(queue), thread: Some(thread.expect("a thread can be started")) }
     }
@@ -251,13 +311,30 @@ impl Writer {
     }
 
     /// Writes a last state, and waits until it is on disk.
-    pub fn close(mut self, saved: Saved) {
+    ///
+    /// # Errors
+    ///
+    /// Where it is not.
+    pub fn close(mut self, saved: Saved) -> Result<(), Unsaved> {
         if let Some(queue) = self.queue.take() {
             let _ended = queue.send(saved);
         }
-        if let Some(Err(_)) = self.thread.take().map(JoinHandle::join) {
-            warn!("the thread that writes state has failed; the last state may be lost");
-        }
+        self.thread.take().map_or(Ok(()), |thread| thread.join().unwrap_or_else(|_panic| Err(Unsaved::ended())))
+    }
+}
+
+/// The last state is not on disk.
+#[derive(Debug, thiserror::Error)]
+#[error("the state cannot be written to {}: {source}", path.display())]
+pub struct Unsaved {
+    path: PathBuf,
+    source: io::Error,
+}
+
+impl Unsaved {
+    /// A thread that should have saved has panicked.
+    pub(crate) fn ended() -> Self {
+        Self { path: PathBuf::new(), source: io::Error::other("the thread that writes it has failed") }
     }
 }
 
@@ -280,7 +357,7 @@ fn supersede(files: &mut [Stored]) {
                 for Slice { identities, ages, .. } in slices {
                     let known = identities.iter_mut().zip(ages).filter(|(identity, _)| **identity != NOBODY);
                     for (identity, age) in known {
-                        let seen = *written - i64::from(*age);
+                        let seen = written.saturating_sub(i64::from(*age));
                         if !strike {
                             let latest = latest.entry(*identity).or_insert(seen);
                             *latest = seen.max(*latest);
@@ -314,14 +391,17 @@ fn now_seconds() -> i64 {
 /// The seed that the processes of a directory have in common: `own`, if there is none yet.
 fn common_seed(dir: &Path, own: u64) -> io::Result<u64> {
     let path = dir.join("qualm.seed");
-    let read = || fs::read_to_string(&path).map(|text| u64::from_str_radix(text.trim(), 16).ok());
+    let read = || {
+        let text = own::read(&path).map_err(|error| at(&path, &error))?;
+        Ok::<_, io::Error>(str::from_utf8(&text).ok().and_then(|text| u64::from_str_radix(text.trim(), 16).ok()))
+    };
     match read() {
         Ok(Some(seed)) => return Ok(seed),
         Ok(None) => set_aside(&path, "it is no seed"),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => return Err(error),
     }
-    let mut file = tempfile::NamedTempFile::new_in(dir)?;
+    let mut file = tempfile::Builder::new().prefix(atomic::MARK).tempfile_in(dir)?;
     write!(file, "{own:016x}")?;
     file.as_file().sync_all()?;
     // Whoever comes first puts it there whole; everybody reads what is there.
@@ -518,13 +598,104 @@ mod tests {
     }
 
     #[test]
+    fn a_time_that_cannot_be_leaves_out_nothing_real() {
+        let (now, ttl, year) = (2_000_000_000, 3600, 31_536_000);
+        let kept = |written: &[i64]| {
+            let mut files: Vec<_> = written.iter().map(|&written| Stored { written, detectors: Vec::new() }).collect();
+            retain_recent(&mut files, now, ttl);
+            files.iter().map(|file| file.written).collect::<Vec<_>>()
+        };
+        assert_eq!(kept(&[now - 10, now + year]), [now - 10, now - 10 - ttl], "one from the future counts last");
+        assert_eq!(kept(&[now - year, now + year]), [now - year, now - year - ttl], "however old the real one is");
+        assert_eq!(kept(&[now + 5, now - 10, now - 7200]), [now + 5, now - 10], "clocks differ a little");
+        assert_eq!(kept(&[now + year, now + 2 * year]), [now + year, now + 2 * year], "the clock was set back");
+        assert_eq!(kept(&[i64::MAX, 0, i64::MIN]), [-ttl, 0]);
+        assert!(kept(&[]).is_empty());
+    }
+
+    #[test]
+    fn the_freshest_real_state_survives_one_from_the_future() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = StateFile::open(dir.path(), 1).unwrap();
+        fs::write(dir.path().join("qualm-2.state"), encoded(&saved("a", 2, 0), 1, now_seconds() + 31_536_000)).unwrap();
+        fs::write(dir.path().join("qualm-3.state"), encoded(&saved("a", 3, 0), 1, i64::MAX)).unwrap();
+        for _start in 0..2 {
+            file.write(&saved("a", 1, 5)).unwrap();
+            let read = file.read_all(TTL);
+            let known: Vec<u64> = read[0].1.iter().flat_map(|slice| slice.identities.clone()).collect();
+            assert!([1, 2, 3].iter().all(|identity| known.contains(identity)), "{known:?}");
+            let real = read[0].1.iter().find(|slice| slice.identities[0] == 1).unwrap();
+            assert_eq!(real.identities[1], 77, "what all know is known best by the one whose time is real");
+        }
+        assert!(file.left().1 <= now_seconds());
+    }
+
+    #[test]
+    fn a_directory_that_was_removed_is_made_again() {
+        let root = tempfile::tempdir().unwrap();
+        let dir = root.path().join("state");
+        let file = StateFile::open(&dir, 1).unwrap();
+        file.write(&saved("a", 1, 0)).unwrap();
+        fs::remove_dir_all(&dir).unwrap();
+        file.write(&saved("a", 2, 0)).unwrap();
+        let other = StateFile::open(&dir, 2).unwrap();
+        assert_eq!(
+            (other.path(), other.seed()),
+            (dir.join("qualm-2.state").as_path(), 1),
+            "lock and seed are there too"
+        );
+        assert_eq!(other.read_all(TTL), saved("a", 2, 0));
+        drop(other);
+        // Others have begun anew there.
+        fs::remove_dir_all(&dir).unwrap();
+        let _other = StateFile::open(&dir, 3).unwrap();
+        assert!(file.write(&saved("a", 2, 0)).unwrap_err().to_string().contains("another process'"));
+    }
+
+    #[test]
+    fn links_are_not_followed() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        fs::write(at("target"), "precious").unwrap();
+        for name in ["qualm.state", "qualm.state.new", "qualm-2.state"] {
+            std::os::unix::fs::symlink("target", at(name)).unwrap();
+        }
+        let file = StateFile::open(dir.path(), 1).unwrap();
+        assert_eq!(file.read_all(TTL), []);
+        assert!(at("qualm.state.new").is_symlink());
+        file.write(&saved("a", 1, 0)).unwrap();
+        assert_eq!(fs::read_to_string(at("target")).unwrap(), "precious");
+        assert_eq!(file.read_all(TTL), saved("a", 1, 0));
+        for name in ["qualm.seed", "qualm-2.lock"] {
+            let _none = fs::remove_file(at(name));
+            std::os::unix::fs::symlink("target", at(name)).unwrap();
+            let error = StateFile::open(dir.path(), 1).unwrap_err().to_string();
+            assert!(error.contains(name) && error.contains("symbolic link"), "{error}");
+            fs::remove_file(at(name)).unwrap();
+            fs::write(at("qualm.seed"), "1").unwrap();
+        }
+        assert_eq!(fs::read_to_string(at("target")).unwrap(), "precious");
+    }
+
+    #[test]
+    fn a_last_state_that_cannot_be_written_is_an_error() {
+        let root = tempfile::tempdir().unwrap();
+        let dir = root.path().join("state");
+        let writer = Writer::start(StateFile::open(&dir, 1).unwrap());
+        fs::remove_dir_all(&dir).unwrap();
+        fs::write(&dir, "a file").unwrap();
+        let error = writer.close(saved("a", 1, 0)).unwrap_err().to_string();
+        assert!(error.contains("qualm.state"), "{error}");
+    }
+
+    #[test]
     fn the_writer_ends_with_the_last_state_on_disk() {
         let dir = tempfile::tempdir().unwrap();
         let writer = Writer::start(StateFile::open(dir.path(), 1).unwrap());
         for identity in 1..100 {
             writer.write_soon(saved("a", identity, 0));
         }
-        writer.close(saved("a", 1000, 0));
+        writer.close(saved("a", 1000, 0)).unwrap();
         assert_eq!(StateFile::open(dir.path(), 1).unwrap().read_all(TTL), saved("a", 1000, 0));
         let mut left: Vec<_> = fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         left.sort_unstable();

@@ -32,4 +32,6 @@ pub use exposition::Exposition;
 pub use hyper::{Method, StatusCode, header};
 pub use reply::{Body, IntoReply, Reply};
 pub use router::Router;
-pub use server::{Call, Counts, Error, Limits, Options, Payload, Refused, RouteSnapshot, Server, Snapshot, Tls};
+pub use server::{
+    Call, Counts, Error, Limits, Options, Payload, Refused, Renewal, RouteSnapshot, Server, Snapshot, Tls,
+};

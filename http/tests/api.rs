@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use qualm_bundle::secret::Secret;
 use qualm_http::api::jobs::{self, Jobs};
 use qualm_http::api::models::{self, Native, Registry};
 use qualm_http::api::score::Limits;
@@ -48,7 +49,7 @@ impl Service {
         let jobs = Jobs::start(uploads, Arc::clone(&registry)).unwrap();
         let limits = Limits { rows: 1000, ..Limits::default() };
         let api = Api::new(registry, Some(jobs), api::Options { body: 100_000, rows: limits });
-        let tokens = tokens.iter().map(|&token| token.to_owned()).collect();
+        let tokens = tokens.iter().map(|&token| Secret::token(token)).collect();
         let server = Server::bind(Options { tokens, ..Options::on(([127, 0, 0, 1], 0).into()) }).unwrap();
         let address = server.local_addr();
         thread::spawn(move || {

@@ -234,6 +234,29 @@ fn leftovers_are_removed_and_nobody_elses_work() {
 }
 
 #[test]
+fn only_what_is_ours_is_removed_and_no_link_is_followed() {
+    let place = Place::new();
+    let elsewhere = tempfile::tempdir().unwrap();
+    let precious = elsewhere.path().join("Zq3kW9xY1aBcD2eF/thesis.tex");
+    fs::create_dir_all(precious.parent().unwrap()).unwrap();
+    fs::write(&precious, "precious").unwrap();
+    let jobs = place.models.path().join(".jobs");
+    std::os::unix::fs::symlink(elsewhere.path(), &jobs).unwrap();
+    let error = Jobs::start(Options::of("qualm"), Arc::clone(&place.registry)).unwrap_err().to_string();
+    assert!(error.contains(".jobs") && error.contains("a link"), "{error}");
+    fs::remove_file(&jobs).unwrap();
+    fs::create_dir_all(jobs.join("not-a-job")).unwrap();
+    std::os::unix::fs::symlink(precious.parent().unwrap(), jobs.join("link")).unwrap();
+    std::os::unix::fs::symlink(&precious, jobs.join("lock")).unwrap();
+    let error = Jobs::start(Options::of("qualm"), Arc::clone(&place.registry)).unwrap_err().to_string();
+    assert!(error.contains("symbolic link"), "{error}");
+    fs::remove_file(jobs.join("lock")).unwrap();
+    drop(Jobs::start(Options::of("qualm"), Arc::clone(&place.registry)).unwrap());
+    assert!(jobs.join("not-a-job").is_dir() && jobs.join("link").is_symlink());
+    assert_eq!(fs::read_to_string(&precious).unwrap(), "precious");
+}
+
+#[test]
 fn each_has_their_share() {
     let place = Place::new();
     let options = Options { jobs_of_token: 2, queue: 3, ..place.options("sleep 600", TRAIN, EVALUATE) };

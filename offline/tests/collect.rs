@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
+use qualm_bundle::secret::Secret;
 use qualm_offline::collect::{self, Error, Options, Query, Remote, prometheus};
 use qualm_offline::history::feed::Source as _;
 use serde_json::Value;
@@ -93,13 +94,13 @@ fn fixture(name: &str) -> String {
 
 fn options(server: &Server, out: PathBuf) -> Options {
     Options {
-        url: format!("{}/", server.url),
+        url: Secret::address(format!("{}/", server.url)),
         since: "2023-11-14T22:13:20Z".to_owned(),
         until: Some("2023-11-14T22:14:20Z".to_owned()),
         query: Query {
             database: "telegraf".to_owned(),
             org: Some("my org".to_owned()),
-            token: Some("secret".to_owned().into()),
+            token: Some(Secret::token("secret")),
             ..Query::default()
         },
         out,
@@ -255,17 +256,17 @@ fn what_is_wrong_is_said_with_what_to_do() {
     let v2 = options(&second, out.clone());
     let v3 = options(&third, out.clone());
     for (options, what) in [
-        (with(&v2, |query| query.token = Some("x".to_owned().into())), "unauthorized access); check INFLUX_TOKEN"),
+        (with(&v2, |query| query.token = Some(Secret::token("x"))), "unauthorized access); check INFLUX_TOKEN"),
         (with(&v2, |query| query.database = "nowhere".to_owned()), "no `nowhere`; there is `telegraf`, `_monitoring`"),
         (with(&v2, |query| query.tags = vec!["host=broken".to_owned()]), "cannot query an empty range"),
         (with(&v2, |query| query.measurement = vec!["mem".to_owned()]), "they are `cpu`, `we ird\"m',x=y`"),
-        (with(&v3, |query| query.token = Some("x".to_owned().into())), "not authenticated); check INFLUX_TOKEN"),
+        (with(&v3, |query| query.token = Some(Secret::token("x"))), "not authenticated); check INFLUX_TOKEN"),
         (with(&v3, |query| query.database = "nowhere".to_owned()), "no `nowhere`; there is `_internal`, `telegraf`"),
         (with(&v3, |query| query.tags = vec!["region=x".to_owned()]), "there is nothing in `telegraf` from 2023-11-14"),
         (options(&other, out.clone()), "is this InfluxDB?"),
         (options(&cut, out.clone()), "not what InfluxDB 1.x says"),
-        (Options { url: "http://127.0.0.1:1".to_owned(), ..v2.clone() }, "is InfluxDB there"),
-        (Options { url: "localhost".to_owned(), ..v2.clone() }, "must start with http"),
+        (Options { url: Secret::address("http://127.0.0.1:1"), ..v2.clone() }, "is InfluxDB there"),
+        (Options { url: Secret::address("localhost"), ..v2.clone() }, "must start with http"),
         (Options { out: "a.csv".into(), ..v2.clone() }, "must end in .lp"),
         (with(&v2, |query| query.api = Some(4)), "must be 1, 2 or 3"),
         (Options { since: "never".to_owned(), ..v2.clone() }, "`never`"),
@@ -325,11 +326,12 @@ fn prometheus_is_asked_for_as_much_as_it_gives() {
         matches: vec![r#"{a="b"}"#.to_owned()],
         step: Some("10s".to_owned()),
         metric_version: 1,
-        token: Some("secret".to_owned().into()),
+        token: Some(Secret::token("secret")),
         user: None,
     };
-    let open =
-        |query: &prometheus::Query| Remote::prometheus(&server.url, "1700000003", Some("1700006000"), query, "p");
+    let open = |query: &prometheus::Query| {
+        Remote::prometheus(&Secret::address(&*server.url), "1700000003", Some("1700006000"), query, "p")
+    };
     let mut remote = open(&query).unwrap();
     let mut lines = Vec::new();
     while remote.next(&mut lines).unwrap().is_some() {}
@@ -346,7 +348,7 @@ fn prometheus_is_asked_for_as_much_as_it_gives() {
     assert!(remote.left_out >= 6, "what has no name: {}", remote.left_out);
 
     let asked = server.requests.lock().unwrap().len();
-    let refused = open(&prometheus::Query { token: Some("hush".to_owned().into()), ..query.clone() }).unwrap_err();
+    let refused = open(&prometheus::Query { token: Some(Secret::token("hush")), ..query.clone() }).unwrap_err();
     assert!(
         refused.to_string().contains("check PROMETHEUS_TOKEN") && !refused.to_string().contains("hush"),
         "{refused}"

@@ -120,3 +120,42 @@ fn a_rollback_is_made_where_the_pipeline_keeps_its_bundles() {
     assert_eq!(store.changed().unwrap(), Some(testing::bundle(1)));
     assert_eq!(code(&["rollback", "cpu", "--state", state, "--to", "9"]), 2);
 }
+
+#[test]
+fn one_rollback_is_made_for_all_ways_in_or_for_none() {
+    let root = tempfile::tempdir().unwrap();
+    let state = root.path().to_str().unwrap();
+    let mut stores = ["vector", "influxdb"].map(|way| Store::open(&root.path().join(way), "cpu").unwrap());
+    for store in &mut stores {
+        for version in 1..=2 {
+            store.keep(&testing::bundle(version)).unwrap();
+        }
+    }
+    stores[0].keep(&testing::bundle(3)).unwrap();
+    let versions = |stores: &mut [Store; 2]| {
+        stores.each_mut().map(|store| {
+            store.changed().unwrap();
+            store.version().unwrap()
+        })
+    };
+    let other = call(&["rollback", "memory", "--state", state]).unwrap_err().to_string();
+    assert!(other.contains("influxdb keeps those of cpu; ") && other.contains("vector keeps those of cpu"), "{other}");
+    assert_eq!(code(&["rollback", "cpu", "--state", state, "--to", "3"]), 2, "one of them does not have it");
+    assert_eq!(versions(&mut stores), [3, 2]);
+    call(&["rollback", "cpu", "--state", state]).unwrap();
+    assert_eq!(versions(&mut stores), [2, 1]);
+    call(&["rollback", "cpu", "--state", state, "--to", "1", "--json"]).unwrap();
+    assert_eq!(versions(&mut stores), [1, 1]);
+}
+
+#[test]
+fn a_store_that_is_a_link_is_not_followed() {
+    let root = tempfile::tempdir().unwrap();
+    let elsewhere = root.path().join("elsewhere");
+    fs::create_dir_all(&elsewhere).unwrap();
+    fs::create_dir_all(root.path().join("bundles")).unwrap();
+    std::os::unix::fs::symlink(&elsewhere, root.path().join("bundles/cpu")).unwrap();
+    let error = Store::open(root.path(), "cpu").unwrap_err().to_string();
+    assert!(error.contains("bundles/cpu") && error.contains("symbolic link"), "{error}");
+    assert_eq!(fs::read_dir(&elsewhere).unwrap().count(), 0);
+}

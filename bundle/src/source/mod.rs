@@ -7,21 +7,22 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-pub use url::{roots, without_password};
+pub use url::roots;
 
 use crate::bundle::{Bundle, Error};
 use crate::digest::sha256;
+use crate::secret::Secret;
 
 /// For how long a server may take to send a bundle, unless set otherwise.
 pub const TIMEOUT: Duration = Duration::from_mins(2);
 
 /// Where bundles come from.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
     /// A directory or a packed bundle.
     Path(PathBuf),
-    /// A packed bundle on a server, by http or https. The URL may have a user and a password in it.
-    Url(String),
+    /// A packed bundle on a server, by http or https. The URL may have a password in it.
+    Url(Secret),
 }
 
 impl Source {
@@ -35,10 +36,10 @@ impl Source {
             None if text.is_empty() => Err("it is empty; write a path or an http(s) URL".to_owned()),
             None => Ok(Self::Path(text.into())),
             Some(("http" | "https", rest)) if !rest.is_empty() && !rest.starts_with('/') => {
-                Ok(Self::Url(text.to_owned()))
+                Ok(Self::Url(Secret::address(text)))
             }
-            Some(("http" | "https", _)) => Err(format!("`{text}` names no host")),
-            Some(("file", path)) => Err(format!("`{text}`: write the path itself, `{path}`")),
+            Some(("http" | "https", _)) => Err(format!("`{}` names no host", Secret::address(text))),
+            Some(("file", path)) => Err(format!("`file` is not known here: write the path itself, `{path}`")),
             Some((scheme, _)) => Err(format!("`{scheme}` is not known here; write a path or an http(s) URL")),
         }
     }
@@ -53,19 +54,13 @@ impl Source {
     }
 }
 
-/// For logs: without password.
+/// For logs: without secrets.
 impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Path(path) => path.display().fmt(f),
-            Self::Url(url) => f.write_str(&without_password(url)),
+            Self::Url(url) => url.fmt(f),
         }
-    }
-}
-
-impl fmt::Debug for Source {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Source({self})")
     }
 }
 
@@ -153,7 +148,7 @@ mod tests {
         let path = |text: &str| Source::Path(text.into());
         assert_eq!(Source::parse("models/cpu"), Ok(path("models/cpu")));
         assert_eq!(Source::parse("C:model"), Ok(path("C:model")));
-        assert_eq!(Source::parse("https://host/cpu.qualm"), Ok(Source::Url("https://host/cpu.qualm".to_owned())));
+        assert_eq!(Source::parse("https://host/cpu.qualm"), Ok(Source::Url(Secret::address("https://host/cpu.qualm"))));
         for (text, what) in [
             ("", "it is empty"),
             ("ftp://host/cpu", "`ftp` is not known"),
@@ -169,8 +164,8 @@ mod tests {
     #[test]
     fn no_password_gets_into_logs() {
         let source = Source::parse("https://me:secret@host:8443/cpu.qualm?at=1").unwrap();
-        assert_eq!(source.to_string(), "https://me:***@host:8443/cpu.qualm?at=1");
-        assert_eq!(format!("{source:?}"), "Source(https://me:***@host:8443/cpu.qualm?at=1)");
+        assert_eq!(source.to_string(), "https://***@host:8443/cpu.qualm?at=***");
+        assert!(!format!("{source:?}").contains("secret"), "{source:?}");
         let fetcher = Fetcher::new(source, TIMEOUT).unwrap();
         assert!(!format!("{fetcher:?}").contains("secret"), "{fetcher:?}");
         assert_eq!(Source::parse("https://host/a@b").unwrap().to_string(), "https://host/a@b");

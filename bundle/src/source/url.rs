@@ -5,7 +5,6 @@
 //! one; proxies are those of the environment (`HTTPS_PROXY` and so on).
 
 use std::env;
-use std::fmt;
 use std::fs;
 use std::io::{ErrorKind, Read as _};
 use std::path::Path;
@@ -18,6 +17,7 @@ use ureq::{Agent, Timeout};
 
 use crate::bundle::{Bundle, Fault};
 use crate::files::MOST;
+use crate::secret::Secret;
 
 /// How long it may take to reach the server.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -26,8 +26,9 @@ const CONNECT: Duration = Duration::from_secs(10);
 const REDIRECTS: u32 = 5;
 
 /// Asks a server.
+#[derive(Debug)]
 pub(super) struct Remote {
-    url: String,
+    url: Secret,
     timeout: Duration,
     agent: Agent,
     /// What the server said of the last bundle, to be said back to it: header of the answer, of the question, value.
@@ -40,11 +41,11 @@ impl Remote {
         self.said.clear();
     }
 
-    pub(super) fn new(url: String, timeout: Duration) -> Result<Self, Fault> {
+    pub(super) fn new(url: Secret, timeout: Duration) -> Result<Self, Fault> {
         let roots = roots().map_err(Fault::Fetch)?;
         let config = Agent::config_builder()
             .tls_config(TlsConfig::builder().root_certs(roots).build())
-            .https_only(url.starts_with("https:")) // nor be sent from there to anywhere less safe
+            .https_only(url.reveal().starts_with("https:")) // nor be sent from there to anywhere less safe
             .max_redirects(REDIRECTS)
             .http_status_as_error(false)
             .timeout_connect(Some(CONNECT.min(timeout)))
@@ -56,7 +57,7 @@ impl Remote {
 
     /// The bundle, unless the server says that it is still the last one.
     pub(super) fn poll(&mut self) -> Result<Option<Bundle>, Fault> {
-        let mut question = self.agent.get(&self.url);
+        let mut question = self.agent.get(self.url.reveal());
         for (name, value) in &self.said {
             question = question.header(name, value);
         }
@@ -96,15 +97,8 @@ impl Remote {
             ureq::Error::Io(error) if error.to_string().contains("UnknownIssuer") => {
                 format!("{error}; SSL_CERT_FILE can name the file of a private authority's certificates")
             }
-            ureq::Error::Io(error) => error.to_string(),
-            error => error.to_string(),
+            error => self.url.hide_in(&error.to_string()),
         })
-    }
-}
-
-impl fmt::Debug for Remote {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Remote({}, {:?})", without_password(&self.url), self.said)
     }
 }
 
@@ -147,20 +141,6 @@ fn certificates(path: &Path) -> Result<RootCerts, String> {
         })
         .collect();
     if certificates.is_empty() { Err(bad("there is no certificate in it".to_owned())) } else { Ok(certificates.into()) }
-}
-
-/// A URL as it may be logged.
-#[must_use]
-pub fn without_password(url: &str) -> String {
-    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
-    let (host, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
-    match host.rsplit_once('@') {
-        Some((who, host)) => {
-            let user = who.split(':').next().unwrap_or_default();
-            format!("{scheme}://{user}:***@{host}{path}")
-        }
-        None => url.to_owned(),
-    }
 }
 
 #[cfg(test)]

@@ -18,6 +18,7 @@ use tracing::warn;
 use crate::archive::EXTENSION;
 use crate::atomic;
 use crate::bundle::{self, Bundle, Fault};
+use crate::own;
 use state::{Current, State};
 
 /// How many bundles are kept.
@@ -138,6 +139,14 @@ impl Store {
     pub fn open(state_directory: &Path, detector: &str) -> Result<Self, Error> {
         let path = directory(state_directory, detector);
         fs::create_dir_all(&path).map_err(|source| Error::Io { path: path.clone(), source })?;
+        // What is removed here must be ours, and not what somebody has a link lead to.
+        for path in [root(state_directory), path.clone()] {
+            if path.is_symlink() {
+                let source = io::Error::other("it is a symbolic link, which is not followed here; remove it");
+                return Err(Error::Io { path, source });
+            }
+        }
+        atomic::sweep(&path);
         let mut this = Self { directory: Some(path), state: State::default() };
         this.locked(|_| Ok(()))?;
         Ok(this)
@@ -273,25 +282,36 @@ impl Store {
     /// Where that version is not kept, or not good.
     pub fn rollback(&mut self, to: Option<u64>) -> Result<Bundle, Error> {
         self.locked(|this| {
-            let (kept, now) = (this.kept(), this.version());
-            let before = |version: &&u64| now.is_some_and(|now| **version < now);
-            let previous = this.state.previous.filter(|version| kept.contains(version));
-            let version = match to {
-                Some(version) => Some(version).filter(|version| kept.contains(version)),
-                None => previous.or_else(|| kept.iter().rev().find(before).copied()),
-            };
-            let Some(version) = version else {
-                let wanted = to.map_or_else(|| "before the current one".to_owned(), |version| version.to_string());
-                let kept: Vec<_> = kept.iter().map(u64::to_string).collect();
-                let kept = if kept.is_empty() { "none".to_owned() } else { kept.join(", ") };
-                return Err(Error::NotKept { path: this.directory.clone().unwrap_or_default(), wanted, kept });
-            };
-            let bundle = Bundle::read(&this.path(version))?;
+            let now = this.version();
+            let bundle = this.to_roll_back_to(to)?;
+            let version = bundle.manifest.version;
             let rolled_back_from = now.max(this.state.rolled_back_from).filter(|&from| from > version);
             this.state = State { current: Some(Current::of(&bundle)), previous: None, rolled_back_from };
             this.write_state()?;
             Ok(bundle)
         })
+    }
+
+    /// The bundle that [`rollback`](Self::rollback) would make the current one.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn to_roll_back_to(&self, to: Option<u64>) -> Result<Bundle, Error> {
+        let (kept, now) = (self.kept(), self.version());
+        let before = |version: &&u64| now.is_some_and(|now| **version < now);
+        let previous = self.state.previous.filter(|version| kept.contains(version));
+        let version = match to {
+            Some(version) => Some(version).filter(|version| kept.contains(version)),
+            None => previous.or_else(|| kept.iter().rev().find(before).copied()),
+        };
+        let Some(version) = version else {
+            let wanted = to.map_or_else(|| "before the current one".to_owned(), |version| version.to_string());
+            let kept: Vec<_> = kept.iter().map(u64::to_string).collect();
+            let kept = if kept.is_empty() { "none".to_owned() } else { kept.join(", ") };
+            return Err(Error::NotKept { path: self.directory.clone().unwrap_or_default(), wanted, kept });
+        };
+        Ok(Bundle::read(&self.path(version))?)
     }
 
     /// The current bundle, if another process has made another one current since this one last looked.
@@ -350,9 +370,9 @@ impl Store {
     /// What stands in the file; none where there is no file or it is damaged.
     fn read_state(&self) -> Result<Option<State>, Error> {
         let Some(path) = self.watched() else { return Ok(None) };
-        match fs::read_to_string(&path) {
-            Ok(text) => Ok(State::parse(&text)),
-            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::InvalidData) => Ok(None),
+        match own::read(&path) {
+            Ok(text) => Ok(str::from_utf8(&text).ok().and_then(State::parse)),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
             Err(source) => Err(Error::Io { path, source }),
         }
     }

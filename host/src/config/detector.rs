@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use qualm_bundle::duration::{self, friendly};
 use qualm_bundle::manifest::Direction;
+use qualm_bundle::secret::{self, Secret};
 use qualm_bundle::source::Source;
 use qualm_core::streaming::{Parameters, Prior, Zone};
 use qualm_stream::Selector;
@@ -41,7 +42,8 @@ pub struct Detector {
     #[serde(deserialize_with = "prior")]
     pub prior: Prior,
     /// Where a trained model's bundle is: a path or a URL. None for a detector that learns online.
-    pub model: Option<String>,
+    #[serde(deserialize_with = "secret::some_address")]
+    pub model: Option<Secret>,
     /// The members of an ensemble, and how their scores become one.
     pub members: Vec<Member>,
     /// See `members`.
@@ -84,7 +86,8 @@ pub struct Member {
     /// Which detector it is, where it has no model.
     pub kind: Kind,
     /// As of a detector.
-    pub model: Option<String>,
+    #[serde(deserialize_with = "secret::some_address")]
+    pub model: Option<Secret>,
     /// How much its score counts beside the others'.
     pub weight: f64,
     /// As of a detector.
@@ -197,8 +200,12 @@ impl Default for Member {
 impl Member {
     /// What it is called in its ensemble.
     fn name(&self) -> &str {
-        let of_model =
-            || self.model.as_deref().map(|model| model.trim_end_matches('/').rsplit('/').next().unwrap_or(model));
+        let of_model = || {
+            self.model
+                .as_ref()
+                .map(|model| model.shown().trim_end_matches('/').rsplit('/').next().unwrap_or_default())
+                .map(|name| name.split('?').next().unwrap_or(name))
+        };
         self.name.as_deref().or_else(of_model).unwrap_or(self.kind.name())
     }
 
@@ -229,7 +236,7 @@ impl Member {
     fn effective(&self) -> String {
         let Self { name: _, kind, model, weight, false_alarm_rate, half_life, min_samples, timezone, prior } = self;
         let what = match model {
-            Some(model) => format!("model = {}{}", quoted(model), of_model(*prior, ", ")),
+            Some(model) => format!("model = {}{}", quoted(model.shown()), of_model(*prior, ", ")),
             None => format!(
                 "kind = \"{}\", false_alarm_rate = {false_alarm_rate:e}, half_life = \"{}\", \
                  min_samples = {min_samples}, timezone = \"{}\", prior = \"{}\"",
@@ -254,7 +261,7 @@ impl Detector {
     }
 
     /// The sources of its models.
-    pub(super) fn models_mut(&mut self) -> impl Iterator<Item = &mut String> {
+    pub(super) fn models_mut(&mut self) -> impl Iterator<Item = &mut Secret> {
         let Self { model, members, .. } = self;
         model.iter_mut().chain(members.iter_mut().filter_map(|member| member.model.as_mut()))
     }
@@ -322,7 +329,7 @@ impl Detector {
             return Ok(());
         }
         let Some(model) = &self.model else { return Ok(()) };
-        Source::parse(model).map_err(|error| format!("`model`: {error}"))?;
+        Source::parse(model.reveal()).map_err(|error| format!("`model`: {error}"))?;
         self.check_untouched("`model`, which was trained with its own")
     }
 
@@ -338,7 +345,7 @@ impl Detector {
                 members.iter().map(Member::effective).collect::<String>()
             ),
             (_, Some(model)) => {
-                writeln!(out, "model = {}{}\nexplain = {explain}", quoted(model), of_model(*prior, "\n"))
+                writeln!(out, "model = {}{}\nexplain = {explain}", quoted(model.shown()), of_model(*prior, "\n"))
             }
             (_, None) => writeln!(
                 out,

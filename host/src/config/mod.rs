@@ -8,20 +8,23 @@ mod detector;
 mod service;
 mod text;
 mod timezone;
+mod variables;
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use qualm_bundle::duration::{self, friendly};
+use qualm_bundle::secret::Secret;
 use qualm_bundle::signature::{PublicKey, Trust};
 use qualm_core::streaming::{BYTES_PER_SEASON, BYTES_PER_SERIES, SEASONS};
 use serde::Deserialize;
+use toml::de::{DeTable, Deserializer};
 
 pub use self::alarms::AnomalyRate;
 pub use self::detector::{Combine, Detector, Kind, Member, Patterns, Select};
 pub use self::service::{Http, Influxdb, LISTEN, Vector, Verdicts};
-use self::text::{bytes, expand, explain, quoted, size};
+use self::text::{bytes, explain, quoted, size};
 use crate::sandbox;
 
 /// The commented sample, in which every option stands.
@@ -151,30 +154,34 @@ impl Config {
 
     /// The same, where the paths of bundles and keys are meant from `directory`, wherever the process was started.
     fn parse_from(text: &str, place: &str, directory: &Path) -> Result<Self, Error> {
-        let text = expand(text, |name| std::env::var(name).ok()).map_err(|(line, name)| Error {
-            place: format!("{place}:{line}"),
-            what: format!("the environment has no variable `{name}`; set it, or write `$${{{name}}}` to mean the text"),
-        })?;
-        let mut config: Self = toml::from_str(&text).map_err(|error| {
-            let line = error.span().map(|span| qualm_stream::line::count_newlines(&text.as_bytes()[..span.start]) + 1);
-            Error {
-                place: line.map_or_else(|| place.to_owned(), |line| format!("{place}:{line}")),
-                what: explain(error.message(), error.span().and_then(|span| text.get(span)).unwrap_or_default()),
-            }
-        })?;
+        let at = |offset: usize| {
+            let before = text.as_bytes().get(..offset).unwrap_or_default();
+            format!("{place}:{}", qualm_stream::line::count_newlines(before) + 1)
+        };
+        let wrong = |error: &toml::de::Error, hide: &dyn Fn(String) -> String| Error {
+            place: error.span().map_or_else(|| place.to_owned(), |span| at(span.start)),
+            what: hide(explain(error.message(), error.span().and_then(|span| text.get(span)).unwrap_or_default())),
+        };
+        let mut document = DeTable::parse(text).map_err(|error| wrong(&error, &|what| what))?;
+        let used = variables::expand(document.get_mut(), text, &variables::of_environment)
+            .map_err(|fault| Error { place: at(fault.at), what: fault.what })?;
+        let hide = |what: String| variables::hide(&used, what);
+        let mut config = Self::deserialize(Deserializer::from(document)).map_err(|error| wrong(&error, &hide))?;
         if config.detector.is_empty() {
             config.detector.push(Detector::default());
         }
         let from_there = |path: &mut String| *path = directory.join(&*path).to_string_lossy().into_owned();
         let models = config.detector.iter_mut().flat_map(Detector::models_mut);
-        models.filter(|model| !model.contains("://")).for_each(from_there);
+        for model in models.filter(|model| !model.reveal().contains("://")) {
+            *model = Secret::address(directory.join(model.reveal()).to_string_lossy());
+        }
         let Http { tls_cert, tls_key, models, .. } = &mut config.http;
         for path in [tls_cert, tls_key, models].into_iter().flatten() {
             *path = directory.join(&*path);
         }
         let keys = config.bundles.trusted_keys.iter_mut().filter(|key| PublicKey::parse(key).is_err());
         keys.for_each(from_there);
-        config.check().map_err(|what| Error { place: place.to_owned(), what })?;
+        config.check().map_err(|what| Error { place: place.to_owned(), what: hide(what) })?;
         Ok(config)
     }
 
@@ -183,8 +190,11 @@ impl Config {
     /// # Errors
     ///
     /// Where the model cannot be one.
-    pub fn of_model(model: &str) -> Result<Self, Error> {
-        Self::parse(&format!("[[detector]]\nname = \"model\"\nmodel = {}\n", quoted(model)), "--model")
+    pub fn of_model(model: &Secret) -> Result<Self, Error> {
+        Self::parse(
+            &format!("[[detector]]\nname = \"model\"\nmodel = {}\n", quoted(&model.reveal().replace('$', "$$"))),
+            "--model",
+        )
     }
 
     fn check(&self) -> Result<(), String> {

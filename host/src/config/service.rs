@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use qualm_bundle::duration::{self, friendly};
-use qualm_bundle::source::without_password;
+use qualm_bundle::secret::{self, Secret};
 use serde::{Deserialize, Serialize};
 use ureq::http::Uri;
 
@@ -26,7 +26,8 @@ pub struct Http {
     /// See `tls_cert`.
     pub tls_key: Option<PathBuf>,
     /// Who may ask: one of these must come with each request (health checks aside); anyone, where there are none.
-    pub tokens: Vec<String>,
+    #[serde(deserialize_with = "secret::tokens")]
+    pub tokens: Vec<Secret>,
     /// The directory of bundles that `/api/v1/score` scores with, and where uploads are published.
     pub models: Option<PathBuf>,
     /// The largest body, uncompressed, in bytes.
@@ -42,7 +43,8 @@ pub struct Http {
 #[serde(deny_unknown_fields, default)]
 pub struct Vector {
     /// The URL of the `http_server` source that scored events go to.
-    pub forward: Option<String>,
+    #[serde(deserialize_with = "secret::some_address")]
+    pub forward: Option<Secret>,
     /// What verdicts look like.
     pub verdicts: Verdicts,
     /// Only verdicts come back: the metrics go where they go by another way.
@@ -68,7 +70,8 @@ pub enum Verdicts {
 #[serde(deny_unknown_fields, default)]
 pub struct Influxdb {
     /// The URL of the server that scored lines go to.
-    pub forward: Option<String>,
+    #[serde(deserialize_with = "secret::some_address")]
+    pub forward: Option<Secret>,
     /// How long that may take.
     #[serde(deserialize_with = "duration::deserialize")]
     pub timeout: Duration,
@@ -115,7 +118,7 @@ impl Http {
         if tls_cert.is_some() != tls_key.is_some() {
             return Err("[http] `tls_cert` and `tls_key` go together".to_owned());
         }
-        if tokens.iter().any(|token| token.len() < 8) {
+        if tokens.iter().any(|token| token.reveal().len() < 8) {
             return Err("[http] `tokens` must be 8 characters at least: they are all that keeps others out".to_owned());
         }
         if *max_body < 1 << 10 {
@@ -154,12 +157,12 @@ impl Vector {
                 "[vector] `tap` needs `verdicts = \"gauges\"`: tags do not come without their metric".to_owned()
             );
         }
-        check_forward("vector", self.forward.as_deref(), self.timeout)
+        check_forward("vector", self.forward.as_ref(), self.timeout)
     }
 
     pub(super) fn effective(&self) -> String {
         let Self { forward, verdicts, tap, timeout } = self;
-        let forward = forward.as_ref().map(|url| format!("forward = {}\n", quoted(&without_password(url))));
+        let forward = forward.as_ref().map(|url| format!("forward = {}\n", quoted(url.shown())));
         let (forward, timeout) = (forward.unwrap_or_default(), friendly(*timeout));
         format!("[vector]\n{forward}verdicts = \"{}\"\ntap = {tap}\ntimeout = \"{timeout}\"\n\n", verdicts.name())
     }
@@ -167,19 +170,19 @@ impl Vector {
 
 impl Influxdb {
     pub(super) fn check(&self) -> Result<(), String> {
-        check_forward("influxdb", self.forward.as_deref(), self.timeout)
+        check_forward("influxdb", self.forward.as_ref(), self.timeout)
     }
 
     pub(super) fn effective(&self) -> String {
         let Self { forward, timeout } = self;
-        let forward = forward.as_ref().map(|url| format!("forward = {}\n", quoted(&without_password(url))));
+        let forward = forward.as_ref().map(|url| format!("forward = {}\n", quoted(url.shown())));
         format!("[influxdb]\n{}timeout = \"{}\"\n\n", forward.unwrap_or_default(), friendly(*timeout))
     }
 }
 
-fn check_forward(table: &str, url: Option<&str>, timeout: Duration) -> Result<(), String> {
-    if let Some(url) = url.filter(|url| !is_address(url)) {
-        let shown = quoted(&without_password(url));
+fn check_forward(table: &str, url: Option<&Secret>, timeout: Duration) -> Result<(), String> {
+    if let Some(url) = url.filter(|url| !is_address(url.reveal())) {
+        let shown = quoted(url.shown());
         return Err(format!("[{table}] `forward`: {shown} is no http(s) URL such as \"http://127.0.0.1:18002\""));
     }
     if timeout < Duration::from_millis(100) || timeout > Duration::from_mins(5) {

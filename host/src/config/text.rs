@@ -28,36 +28,6 @@ pub(super) fn size(bytes: usize) -> String {
     if bytes.is_multiple_of(1 << 20) { format!("{}MiB", bytes >> 20) } else { format!("{bytes}B") }
 }
 
-/// Puts the environment's variables in place of `${NAME}`; `$${` stands for `${`. A name that is not set is returned
-/// with its line.
-pub(super) fn expand(text: &str, get: impl Fn(&str) -> Option<String>) -> Result<String, (usize, String)> {
-    let mut out = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(at) = rest.find("${") {
-        out.push_str(&rest[..at]);
-        let behind = &rest[at + 2..];
-        let before = &text[..text.len() - rest.len() + at];
-        let comment = before.rsplit('\n').next().unwrap_or_default().trim_start().starts_with('#');
-        match behind.find('}') {
-            _ if out.ends_with('$') => {
-                out.push('{');
-                rest = behind;
-            }
-            Some(end) if !comment => {
-                let line = before.matches('\n').count() + 1;
-                out.push_str(&get(&behind[..end]).ok_or_else(|| (line, behind[..end].to_owned()))?);
-                rest = &behind[end + 1..];
-            }
-            _ => {
-                out.push_str("${");
-                rest = behind;
-            }
-        }
-    }
-    out.push_str(rest);
-    Ok(out)
-}
-
 /// How alike two names must be for the one to be meant by the other: `mesurement` and `measurement` are at 0.97, names
 /// that share some letters by chance at 0.6.
 pub(super) const ALIKE: f64 = 0.75;
@@ -65,7 +35,7 @@ pub(super) const ALIKE: f64 = 0.75;
 /// Serde's message in words for people, with the nearest known name where a key or a choice is not known. `written` is
 /// what stands in the file.
 pub(super) fn explain(message: &str, written: &str) -> String {
-    if message.contains("expected a sequence") {
+    if message.ends_with("expected a sequence") {
         return "this needs two brackets, as there may be several: `[[detector]]`".to_owned();
     }
     if message.starts_with("invalid type") {
@@ -77,7 +47,11 @@ pub(super) fn explain(message: &str, written: &str) -> String {
                     "`{written}` must be in quotes, with its unit if it is a duration or a size: \"72h\", \"64MiB\""
                 )
             }
-            false => message.to_owned(),
+            // Not what stands there: it may be a secret that got into the wrong place.
+            false => message.rsplit_once(", expected ").map_or_else(
+                || "this is of the wrong type".to_owned(),
+                |(_, expected)| format!("this is of the wrong type; expected {expected}"),
+            ),
         };
     }
     let mut names = message.split('`').skip(1).step_by(2);

@@ -22,7 +22,7 @@ pub(super) fn of(options: &Options, labels: &Labels, series: &[Series]) -> Resul
 fn provenance(options: &Options) -> Vec<(String, String)> {
     let file = |path: &Path| path.display().to_string();
     let scored_by = match (&options.model, &options.config) {
-        (Some(model), _) => model.clone(),
+        (Some(model), _) => model.to_string(),
         (None, Some(config)) => file(config),
         (None, None) => "the default configuration".to_owned(),
     };

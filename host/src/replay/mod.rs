@@ -13,6 +13,7 @@ use std::time::Instant;
 
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
+use qualm_bundle::secret::Secret;
 use qualm_stream::pipeline::Verdict;
 use qualm_stream::{Band, Counts, Reason};
 use serde::Serialize;
@@ -67,8 +68,8 @@ pub struct Options {
     pub config: Option<PathBuf>,
 
     /// Score with this model alone: a bundle's path or URL
-    #[arg(long, value_name = "BUNDLE", conflicts_with = "config")]
-    pub model: Option<String>,
+    #[arg(long, value_name = "BUNDLE", conflicts_with = "config", value_parser = Secret::parse_address)]
+    pub model: Option<Secret>,
 
     /// What the metrics of a CSV or JSON file are called; by default `replay` or, with --model, what the model wants
     #[arg(long, value_name = "NAME")]

@@ -232,10 +232,11 @@ fn seal(key: &str, code: &[u8]) -> [u8; 32] {
 /// Puts a cache entry in place whole, or not at all.
 fn store(cache: &Path, key: &str, code: &[u8]) -> io::Result<()> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(cache)?;
-    let mut file = tempfile::NamedTempFile::new_in(cache)?;
-    file.write_all(&seal(key, code))?;
-    file.write_all(code)?;
-    file.persist(cache.join(key))?;
+    qualm_bundle::atomic::sweep(cache);
+    qualm_bundle::atomic::write_with(&cache.join(key), 0o600, |file| {
+        file.write_all(&seal(key, code))?;
+        file.write_all(code)
+    })?;
     prune(cache)
 }
 

@@ -429,13 +429,18 @@ impl<F: Format> Scoring<F> {
     }
 
     /// Saves a last time, and waits until it is on disk.
-    pub fn close(mut self) {
+    ///
+    /// # Errors
+    ///
+    /// Where it is not.
+    pub fn close(mut self) -> Result<(), state::Unsaved> {
         if let Some(writer) = self.writer.take() {
             self.finish_slices();
             self.supervisors_mut().for_each(Supervisor::begin_saving);
             self.finish_slices();
-            writer.close(self.saved());
+            writer.close(self.saved())?;
         }
+        Ok(())
     }
 
     /// Whether no detector failed: metrics that passed unscored would otherwise be taken for ordinary ones.

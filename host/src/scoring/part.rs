@@ -127,9 +127,9 @@ impl Start {
         let Some(source) = &member.model else { return Self::built_in(member, workshop) };
         let state = config.state.dir.as_deref();
         // A store that cannot be used keeps no model from being used, as with other state.
-        let loader = Loader::new(&member.name, source, state, workshop.clone()).or_else(|error| {
+        let loader = Loader::new(&member.name, source.reveal(), state, workshop.clone()).or_else(|error| {
             error!("detector `{}`: {error}. No model will outlive this process", member.name);
-            Loader::new(&member.name, source, None, workshop.clone())
+            Loader::new(&member.name, source.reveal(), None, workshop.clone())
         });
         let mut loader = loader.map_err(|error| StartError::Model(member.name.clone(), error))?;
         let first = loader.first(true).inspect_err(|Absent { why, outline }| {
@@ -148,7 +148,7 @@ impl Start {
 
     fn offline(member: &config::Detector, workshop: &Workshop) -> Result<Self, StartError> {
         let Some(source) = &member.model else { return Self::built_in(member, workshop) };
-        let first = Loader::new(&member.name, source, None, workshop.clone())
+        let first = Loader::new(&member.name, source.reveal(), None, workshop.clone())
             .and_then(|mut loader| loader.first(false).map_err(|absent| absent.why));
         first.map(Self::with_model).map_err(|error| StartError::Model(member.name.clone(), error))
     }

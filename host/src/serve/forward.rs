@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
+use qualm_bundle::secret::Secret;
 use qualm_bundle::source;
 use tokio::sync::Semaphore;
 use ureq::Agent;
@@ -28,11 +29,9 @@ const VIA: &str = "x-qualm-via";
 #[derive(Debug)]
 pub struct Forward {
     agent: Agent,
-    url: Arc<str>,
+    url: Arc<Secret>,
     /// What tells this process from others, so that it notices what it has sent to itself.
     own: u64,
-    /// As it may be logged.
-    shown: Arc<str>,
     /// How long a body waits for its turn: as long again as its answer may take would be too long for senders.
     patience: Duration,
     /// Which answers are the last word on a body that was not taken.
@@ -85,7 +84,7 @@ impl Forward {
     /// # Errors
     ///
     /// Where `SSL_CERT_FILE` names a file without certificates.
-    pub fn new(url: &str, timeout: Duration, is_final: fn(StatusCode) -> bool) -> Result<Self, String> {
+    pub fn new(url: &Secret, timeout: Duration, is_final: fn(StatusCode) -> bool) -> Result<Self, String> {
         let roots = source::roots()?;
         let config = Agent::config_builder()
             .tls_config(TlsConfig::builder().root_certs(roots).build())
@@ -99,8 +98,7 @@ impl Forward {
             .build();
         Ok(Self {
             agent: config.into(),
-            shown: source::without_password(url).into(),
-            url: url.into(),
+            url: Arc::new(url.clone()),
             own: crate::scoring::random(),
             patience: timeout / 2,
             slots: Arc::new(Semaphore::new(AT_ONCE)),
@@ -124,7 +122,7 @@ impl Forward {
     /// Where it leads, as it may be logged.
     #[must_use]
     pub fn shown(&self) -> &str {
-        &self.shown
+        self.url.shown()
     }
 
     /// Sends a body to `path_and_query` behind the URL, and waits for the answer.
@@ -159,13 +157,13 @@ impl Forward {
         headers: Vec<(HeaderName, HeaderValue)>,
         body: Bytes,
     ) -> Result<Answer, String> {
-        let mut request = Request::builder().method(Method::POST).uri(format!("{}{path_and_query}", self.url));
+        let mut request = Request::builder().method(Method::POST).uri(format!("{}{path_and_query}", self.url.reveal()));
         request = request.header("accept-encoding", "identity").header(VIA, self.own.to_string());
         for (name, value) in headers {
             request = request.header(name, value);
         }
         let turn = tokio::time::timeout(self.patience, Arc::clone(&self.slots).acquire_owned());
-        let slot = turn.await.map_err(|_| format!("{}: it has not answered {AT_ONCE} others yet", self.shown))?;
+        let slot = turn.await.map_err(|_| format!("{}: it has not answered {AT_ONCE} others yet", self.url))?;
         let slot = slot.map_err(|error| error.to_string())?;
         let (agent, is_final) = (self.agent.clone(), self.is_final);
         let asked = tokio::task::spawn_blocking(move || {
@@ -183,6 +181,9 @@ impl Forward {
             };
             Ok(Answer { fate, status, headers: answer.headers().clone(), body })
         });
-        asked.await.map_err(|error| error.to_string())?.map_err(|error: String| format!("{}: {error}", self.shown))
+        asked
+            .await
+            .map_err(|error| error.to_string())?
+            .map_err(|error: String| format!("{}: {}", self.url, self.url.hide_in(&error)))
     }
 }

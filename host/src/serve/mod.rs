@@ -10,6 +10,7 @@ pub mod forward;
 pub mod influxdb;
 pub mod metrics;
 pub mod observe;
+mod signals;
 pub mod vector;
 pub mod worker;
 
@@ -21,23 +22,25 @@ use std::time::Duration;
 use std::{env, io};
 
 use clap::Args;
+use qualm_bundle::secret::Secret;
 use qualm_http::api::{self, Api, jobs, models};
 use qualm_http::{Call, Limits, Method, Options as Listen, Router, Server, Tls};
 use qualm_stream::Lines;
 use qualm_stream::native::{Native, VerdictStyle};
 use tokio::runtime::Runtime;
-use tokio::signal::unix::{SignalKind, signal};
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use self::engines::Sandboxed;
 use self::forward::Forward;
 use self::influxdb::Influxdb;
 use self::observe::Observed;
+use self::signals::{Reload, Signals};
 use self::vector::{Out, Vector};
 use self::worker::Worker;
 use crate::config::{self, Config, Http, LISTEN, Verdicts};
 use crate::models::Workshop;
 use crate::scoring::{self, Scoring, StartError};
+use crate::state::Unsaved;
 use crate::view::View;
 
 /// How long stdout stays open, once we are to stop, after the last events came: Vector's sink in front of us may still
@@ -105,6 +108,9 @@ pub enum Error {
     /// The directory of models cannot be used.
     #[error("[http] `models`: {0}")]
     Models(io::Error),
+    /// All was served, and what was learnt is lost.
+    #[error("{0}. What was learnt since it was last saved is lost")]
+    Unsaved(#[from] Unsaved),
     /// The system refuses threads or signals.
     #[error("{0}")]
     Io(#[from] io::Error),
@@ -114,9 +120,13 @@ pub enum Error {
 ///
 /// # Errors
 ///
-/// Where it cannot begin.
+/// Where it cannot begin, or its last state cannot be saved.
 pub fn run(options: &Options, config: &Config) -> Result<(), Error> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(THREADS).enable_all().build()?;
+    let signals = {
+        let _within = runtime.enter();
+        Signals::catch()?
+    };
     let (mut views, mut threads) = (Vec::new(), Vec::new());
     let workshop = scoring::workshop(config)?;
     let vector = vector(options, config, &workshop, &mut views, &mut threads)?;
@@ -141,12 +151,18 @@ pub fn run(options: &Options, config: &Config) -> Result<(), Error> {
     told(&server, config, &observed);
     let vector = observed.vector.clone();
     let lingers = vector.filter(|_| options.stdout);
-    runtime.block_on(server.run(router, asked_to_stop(lingers)));
+    let reload = Reload {
+        path: options.config.clone(),
+        config: config.clone(),
+        listen,
+        renewal: server.renewal(),
+        registry: api.as_ref().map(|api| Arc::clone(api.registry())),
+    };
+    runtime.block_on(server.run(router, asked_to_stop(lingers, signals, reload)));
     if let Some(api) = api {
         api.stop();
     }
-    stop(runtime, observed, threads);
-    Ok(())
+    stop(runtime, observed, threads)
 }
 
 /// The listener's options.
@@ -164,7 +180,7 @@ fn vector(
     config: &Config,
     workshop: &Workshop,
     views: &mut Vec<Arc<View>>,
-    threads: &mut Vec<JoinHandle<()>>,
+    threads: &mut Vec<JoinHandle<Result<(), Unsaved>>>,
 ) -> Result<Option<Arc<Vector>>, Error> {
     let config::Vector { forward, verdicts, tap, timeout } = &config.vector;
     let out = match forward {
@@ -190,7 +206,7 @@ fn influxdb(
     config: &Config,
     workshop: &Workshop,
     views: &mut Vec<Arc<View>>,
-    threads: &mut Vec<JoinHandle<()>>,
+    threads: &mut Vec<JoinHandle<Result<(), Unsaved>>>,
 ) -> Result<Option<Arc<Influxdb>>, Error> {
     let config::Influxdb { forward, timeout } = &config.influxdb;
     let Some(url) = forward else { return Ok(None) };
@@ -198,7 +214,8 @@ fn influxdb(
     let begin = |format: &mut Lines, _: &[u8], unit| format.set_unit(unit);
     let worker = begin_work("influxdb", scoring, begin, views, threads);
     let passes_authorization = config.http.tokens.is_empty();
-    let forward = Forward::new(url.trim_end_matches('/'), *timeout, influxdb::is_final).map_err(Error::Certificates)?;
+    let forward = Forward::new(&Secret::address(url.reveal().trim_end_matches('/')), *timeout, influxdb::is_final)
+        .map_err(Error::Certificates)?;
     Ok(Some(Arc::new(Influxdb::new(worker, forward, passes_authorization, scoring::random()))))
 }
 
@@ -207,7 +224,7 @@ fn begin_work<F: qualm_stream::Format + Send + 'static>(
     mut scoring: Scoring<F>,
     begin: impl Fn(&mut F, &[u8], i64) + Send + 'static,
     views: &mut Vec<Arc<View>>,
-    threads: &mut Vec<JoinHandle<()>>,
+    threads: &mut Vec<JoinHandle<Result<(), Unsaved>>>,
 ) -> Worker {
     let view = Arc::new(View::new(name));
     scoring.watch(Arc::clone(&view));
@@ -242,6 +259,7 @@ fn ways_in(router: Router, observed: &Observed) -> Router {
 fn api(config: &Config, workshop: Workshop) -> Result<Option<Arc<Api>>, Error> {
     let Some(dir) = &config.http.models else { return Ok(None) };
     std::fs::create_dir_all(dir).map_err(Error::Models)?;
+    qualm_bundle::atomic::sweep(dir);
     let trust = workshop.trust.clone();
     let registry = models::Registry::open(models::Options { trust, ..models::Options::of(dir) }, Sandboxed(workshop));
     let options = jobs::Options::of(env::current_exe()?);
@@ -277,10 +295,7 @@ fn told(server: &Server, config: &Config, observed: &Observed) {
 }
 
 /// Ends once a signal asks for it and, where stdout must not end yet, no events come any more.
-async fn asked_to_stop(lingers: Option<Arc<Vector>>) {
-    let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
-        return std::future::pending().await;
-    };
+async fn asked_to_stop(lingers: Option<Arc<Vector>>, mut signals: Signals, reload: Reload) {
     let unread = async {
         match &lingers {
             Some(vector) => vector.reader_gone().await,
@@ -288,8 +303,7 @@ async fn asked_to_stop(lingers: Option<Arc<Vector>>) {
         }
     };
     tokio::select! {
-        _ = term.recv() => {}
-        _ = int.recv() => {}
+        () = signals.stop(reload) => {}
         () = unread => {
             warn!("nobody reads stdout any more: there is nothing left to do");
             return;
@@ -307,11 +321,19 @@ async fn asked_to_stop(lingers: Option<Arc<Vector>>) {
 }
 
 /// Lets go of the pipelines, and waits until they have saved their state.
-fn stop(runtime: Runtime, observed: Arc<Observed>, threads: Vec<JoinHandle<()>>) {
+fn stop(runtime: Runtime, observed: Arc<Observed>, threads: Vec<JoinHandle<Result<(), Unsaved>>>) -> Result<(), Error> {
     drop(observed);
     // What is still under way holds on to a pipeline.
     runtime.shutdown_timeout(Duration::from_secs(1));
+    let mut saved = Ok(());
     for thread in threads {
-        let _panicked = thread.join();
+        let ended = thread.join().unwrap_or_else(|_panic| Err(Unsaved::ended()));
+        // The first is returned; each is said.
+        match (ended, &saved) {
+            (Ok(()), _) => {}
+            (Err(error), Ok(())) => saved = Err(error.into()),
+            (Err(error), Err(_)) => error!("{error}"),
+        }
     }
+    saved
 }

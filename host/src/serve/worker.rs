@@ -10,6 +10,7 @@ use tracing::info;
 
 use crate::clock;
 use crate::scoring::Scoring;
+use crate::state::Unsaved;
 
 /// Gives bodies to the pipeline. When the last one is dropped, the pipeline saves its state and ends.
 #[derive(Debug)]
@@ -45,7 +46,7 @@ impl Worker {
         name: &str,
         scoring: Scoring<F>,
         begin: impl Fn(&mut F, &[u8], i64) + Send + 'static,
-    ) -> (Self, JoinHandle<()>) {
+    ) -> (Self, JoinHandle<Result<(), Unsaved>>) {
         let (jobs, waiting) = channel();
         let work = move || work(scoring, &waiting, &begin);
         let thread = thread::Builder::new().name(format!("qualm-{name}")).spawn(work);
@@ -60,7 +61,11 @@ impl Worker {
     }
 }
 
-fn work<F: Format>(mut scoring: Scoring<F>, jobs: &Receiver<Job>, begin: &impl Fn(&mut F, &[u8], i64)) {
+fn work<F: Format>(
+    mut scoring: Scoring<F>,
+    jobs: &Receiver<Job>,
+    begin: &impl Fn(&mut F, &[u8], i64),
+) -> Result<(), Unsaved> {
     loop {
         match jobs.recv_timeout(scoring.leisure()) {
             Ok(Job { body, hint, done }) => {
@@ -73,7 +78,7 @@ fn work<F: Format>(mut scoring: Scoring<F>, jobs: &Receiver<Job>, begin: &impl F
         }
     }
     info!("{}", scoring.summary());
-    scoring.close();
+    scoring.close()
 }
 
 fn score<F: Format>(scoring: &mut Scoring<F>, body: &[u8]) -> Scored {

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
 use clap::{Args, ValueEnum};
+use qualm_bundle::secret::Secret;
 use qualm_offline::collect::{self, prometheus};
 use qualm_offline::history::retell::Changes;
 use serde_json::json;
@@ -47,12 +48,12 @@ pub struct Options {
     pub input: Option<PathBuf>,
 
     /// Learn from an InfluxDB, such as `http://localhost:8086`
-    #[arg(long, value_name = "URL", requires = "since")]
-    pub influx: Option<String>,
+    #[arg(long, value_name = "URL", requires = "since", value_parser = Secret::parse_address)]
+    pub influx: Option<Secret>,
 
     /// Learn from a Prometheus, such as `http://localhost:9090`
-    #[arg(long, value_name = "URL", requires = "since")]
-    pub prometheus: Option<String>,
+    #[arg(long, value_name = "URL", requires = "since", value_parser = Secret::parse_address)]
+    pub prometheus: Option<Secret>,
 
     /// Of a server: where to begin: how long ago (24h, 7d), or a time (2024-01-31T12:00:00Z)
     #[arg(long, visible_alias = "start", value_name = "WHEN", conflicts_with = "input")]
@@ -160,11 +161,11 @@ impl Options {
             (Some(path), ..) => (path.display().to_string(), identity(path)),
             (_, Some(url), _) => {
                 let collect::Query { database, retention, org, measurement, tags, every, api, .. } = influxdb;
-                (collect::without_password(url), json!([database, retention, org, measurement, tags, every, api]))
+                (url.to_string(), json!([database, retention, org, measurement, tags, every, api]))
             }
             (.., url) => {
                 let prometheus::Query { matches, step, metric_version, .. } = of_prometheus;
-                (collect::without_password(url.as_deref().unwrap_or_default()), json!([matches, step, metric_version]))
+                (url.as_ref().map(Secret::to_string).unwrap_or_default(), json!([matches, step, metric_version]))
             }
         };
         let detectors = config.effective();

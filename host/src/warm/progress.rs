@@ -4,6 +4,7 @@
 use std::fs;
 use std::path::PathBuf;
 
+use qualm_bundle::own;
 use qualm_offline::collect::Remote;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -126,7 +127,7 @@ impl Progress {
             remove(file);
             return Ok(None);
         }
-        let bytes = match fs::read(&path) {
+        let bytes = match own::read(&path) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(source) => return Err(Error::Write { path, source }),

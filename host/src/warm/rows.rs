@@ -3,6 +3,7 @@
 use std::io::{self, IsTerminal};
 
 use indicatif::{ProgressBar, ProgressStyle};
+use qualm_bundle::secret::Secret;
 use qualm_offline::collect::{Remote, prometheus};
 use qualm_offline::history::feed::Source;
 use qualm_offline::history::{Input, Row};
@@ -32,7 +33,8 @@ impl Rows {
             (Some(_), ..) => return Self::open_file(options, scoring, position),
             (_, Some(url), _) => Remote::influx(url, since, until, influxdb)?,
             (.., url) => {
-                let url = url.as_deref().unwrap_or_default();
+                let nowhere = Secret::address("");
+                let url = url.as_ref().unwrap_or(&nowhere);
                 let (token, user) = (influxdb.token.clone(), influxdb.user.clone());
                 let query = prometheus::Query { token, user, ..of_prometheus.clone() };
                 Remote::prometheus(url, since, until, &query, name.as_deref().unwrap_or(PROMETHEUS))?

@@ -166,7 +166,7 @@ fn state_that_breaks_a_guest_harms_no_line() {
         let line = "m v=0.5 1\n";
         before.input()[..line.len()].copy_from_slice(line.as_bytes());
         before.run(line.len(), 0);
-        before.close();
+        before.close().unwrap();
         let mut after = Scoring::with(&config, vec![hostile(attack)], REST).unwrap();
         for _ in 0..3 {
             after.tend();
@@ -196,10 +196,10 @@ fn much_state_is_saved_and_restored_whole() {
     let mut out = Vec::new();
     let lines: String = (0..400_000).map(|at| format!("m,t={at} v=0.5 1\n")).collect();
     scoring.whole(lines.as_bytes(), 0, &mut out);
-    scoring.close();
+    scoring.close().unwrap();
     let after = start();
     assert!(after.summary().contains("400000 series"), "{}", after.summary());
-    after.close();
+    after.close().unwrap();
 }
 
 #[test]

@@ -94,6 +94,12 @@ impl Api {
         Arc::new(Self { registry, jobs, options, large })
     }
 
+    /// The models that it serves.
+    #[must_use]
+    pub fn registry(&self) -> &Arc<Registry> {
+        &self.registry
+    }
+
     /// Adds what this answers to a service.
     #[must_use]
     pub fn routes(self: &Arc<Self>, router: Router) -> Router {

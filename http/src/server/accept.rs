@@ -15,7 +15,6 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, watch};
 use tokio::time::{interval, sleep, timeout};
-use tokio_rustls::TlsAcceptor;
 
 use super::answer::{Shared, answer};
 use super::body::Means;
@@ -26,9 +25,8 @@ use super::error::Error;
 use super::guard::Guard;
 use super::memory::Memory;
 use super::options::{Limits, Options};
+use super::renewal::{Access, Renewal};
 use super::stream::Stream;
-use super::tls;
-use super::tokens::Tokens;
 use crate::router::Router;
 
 /// How many connections the kernel keeps until they are taken.
@@ -47,8 +45,7 @@ const LAST_BYTES: Duration = Duration::from_secs(1);
 pub struct Server {
     listener: TcpListener,
     address: SocketAddr,
-    tls: Option<TlsAcceptor>,
-    tokens: Tokens,
+    access: Arc<Access>,
     limits: Limits,
     memory: Arc<Memory>,
     counts: Arc<Counts>,
@@ -61,9 +58,8 @@ impl Server {
     ///
     /// If the address cannot be had, or the certificate or a token cannot be used.
     pub fn bind(options: Options) -> Result<Self, Error> {
-        let Options { listen, tls, tokens, mut limits } = options;
-        let tokens = Tokens::new(tokens)?;
-        let tls = tls.as_ref().map(tls::acceptor).transpose()?;
+        let access = Arc::new(Access::new(&options)?);
+        let Options { listen, mut limits, .. } = options;
         let bound = TcpListener::bind(listen).and_then(|listener| {
             rustix::net::listen(&listener, BACKLOG)?;
             listener.set_nonblocking(true)?;
@@ -75,7 +71,7 @@ impl Server {
         let largest = limits.body.saturating_add(limits.body / 8).saturating_add(WINDOW);
         let memory = Arc::new(Memory::new(limits.memory, largest, limits.body_timeout));
         let counts = Arc::new(Counts::new(Arc::clone(&memory)));
-        Ok(Self { listener, address, tls, tokens, limits, memory, counts })
+        Ok(Self { listener, address, access, limits, memory, counts })
     }
 
     /// Where it listens.
@@ -90,6 +86,12 @@ impl Server {
         &self.limits
     }
 
+    /// What renews its tokens and its certificate.
+    #[must_use]
+    pub fn renewal(&self) -> Renewal {
+        Renewal(Arc::clone(&self.access))
+    }
+
     /// What it counts, for a handler that shows it.
     #[must_use]
     pub fn counts(&self) -> Arc<Counts> {
@@ -99,7 +101,7 @@ impl Server {
     /// Serves until `shutdown`. Then no more connections are taken, those that wait for a request are closed, and requests
     /// that are under way get [`Limits::drain`] to finish. It has to run within a tokio runtime that has time and I/O.
     pub async fn run(self, router: Router, shutdown: impl Future<Output = ()>) {
-        let Self { listener, address, tls, tokens, limits, memory, counts } = self;
+        let Self { listener, address, access, limits, memory, counts } = self;
         let listener = match tokio::net::TcpListener::from_std(listener) {
             Ok(listener) => listener,
             Err(error) => {
@@ -108,8 +110,8 @@ impl Server {
             }
         };
         counts.know(&router);
-        let guard = Guard::new(address, tokens.none());
-        if tokens.none() && !guard.loopback {
+        let guard = Guard::new(address, access.tokens.read().none());
+        if guard.no_tokens && !guard.loopback {
             tracing::warn!("{address} answers anyone who can reach it: configure a token, or listen on 127.0.0.1");
         }
         let cores = Semaphore::new(available_parallelism().map_or(1, Into::into));
@@ -117,10 +119,10 @@ impl Server {
         let (drain, draining) = watch::channel(false);
         let all = Arc::new(Connections::default());
         let means = Means { limits, memory, cores };
-        let shared = Arc::new(Shared { router, tokens, guard, means, counts });
+        let shared = Arc::new(Shared { router, access, guard, means, counts });
         let limits = &shared.means.limits;
 
-        let accepting = take_connections(&shared, &listener, tls, &all, &room, &draining);
+        let accepting = take_connections(&shared, &listener, &all, &room, &draining);
         let keeping_time = async {
             // Often enough to be exact within a quarter.
             let shortest = limits.header_timeout.min(limits.idle_timeout).min(limits.body_timeout) / 4;
@@ -165,7 +167,6 @@ impl Server {
 async fn take_connections(
     shared: &Arc<Shared>,
     listener: &tokio::net::TcpListener,
-    tls: Option<TlsAcceptor>,
     all: &Arc<Connections>,
     room: &Arc<Semaphore>,
     draining: &watch::Receiver<bool>,
@@ -182,9 +183,9 @@ async fn take_connections(
             }
         };
         let entered = all.enter(peer, &shared.counts);
-        let (shared, tls, draining) = (Arc::clone(shared), tls.clone(), draining.clone());
+        let (shared, draining) = (Arc::clone(shared), draining.clone());
         tokio::spawn(async move {
-            serve(&shared, stream, tls, &entered, draining).await;
+            serve(&shared, stream, &entered, draining).await;
             drop((entered, place));
         });
     }
@@ -210,13 +211,7 @@ async fn accept(listener: &tokio::net::TcpListener, all: &Connections, counts: &
 }
 
 /// Serves one connection to its end, or until it is told to close.
-async fn serve(
-    shared: &Arc<Shared>,
-    stream: TcpStream,
-    tls: Option<TlsAcceptor>,
-    entered: &Entered,
-    draining: watch::Receiver<bool>,
-) {
+async fn serve(shared: &Arc<Shared>, stream: TcpStream, entered: &Entered, draining: watch::Receiver<bool>) {
     let connection = &entered.connection;
     let talking = async {
         // Answers are small: they must not wait for more.
@@ -228,7 +223,7 @@ async fn serve(
             () = told(&mut leaving) => return,
         }
         connection.received();
-        match tls {
+        match shared.access.tls() {
             None => talk(shared, stream, connection, draining).await,
             Some(tls) => match tls.accept(stream).await {
                 Ok(stream) => {

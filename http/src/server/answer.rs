@@ -21,14 +21,14 @@ use super::call::Call;
 use super::connection::Connection;
 use super::counts::Counts;
 use super::guard::Guard;
-use super::tokens::Tokens;
+use super::renewal::Access;
 use crate::reply::{self, Body, Reply};
 use crate::router::{Found, Router};
 
 /// What all requests need.
 pub(crate) struct Shared {
     pub(crate) router: Router,
-    pub(crate) tokens: Tokens,
+    pub(crate) access: Arc<Access>,
     pub(crate) guard: Guard,
     pub(crate) means: Means,
     pub(crate) counts: Arc<Counts>,
@@ -75,9 +75,9 @@ async fn reply_to(
         return (None, reply);
     }
     let found = shared.router.find(&parts.method, parts.uri.path());
-    let token = shared.tokens.brought_by(&parts);
+    let token = shared.access.tokens.read().brought_by(&parts);
     let open = matches!(found, Found::Route(number, _) if shared.router.routes()[number].open);
-    if token.is_none() && !open && !shared.tokens.none() {
+    if token.is_none() && !open && !shared.guard.no_tokens {
         shared.counts.unauthorized();
         return (None, unauthorized());
     }

@@ -86,8 +86,8 @@ impl Call {
         self.connection.peer
     }
 
-    /// Which of the tokens the caller brought, by its place in [`Options::tokens`](crate::Options::tokens); None where
-    /// none is asked for.
+    /// Which of the tokens the caller brought, by a number that stays the token's own when they are [renewed](crate::Renewal); None
+    /// where none is asked for.
     #[must_use]
     pub fn token(&self) -> Option<usize> {
         self.token

@@ -42,6 +42,9 @@ pub enum Error {
     /// A token that everybody has.
     #[error("token {0} (counted from 1) is empty or has spaces around it: give each caller a secret of its own")]
     Token(usize),
+    /// A renewal would make all the difference.
+    #[error("whether tokens are asked for, and whether it is HTTPS, changes with a restart only")]
+    Restart,
 }
 
 impl Error {

@@ -4,15 +4,17 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use qualm_bundle::secret::Secret;
+
 /// Where to listen, and for whom.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Options {
     /// The address and the port; port 0 takes a free one.
     pub listen: SocketAddr,
     /// Serves HTTPS instead of HTTP.
     pub tls: Option<Tls>,
     /// Whoever calls has to bring one of these; with none, anyone may call.
-    pub tokens: Vec<String>,
+    pub tokens: Vec<Secret>,
     /// What callers may cost.
     pub limits: Limits,
 }
@@ -22,19 +24,6 @@ impl Options {
     #[must_use]
     pub fn on(listen: SocketAddr) -> Self {
         Self { listen, tls: None, tokens: Vec::new(), limits: Limits::default() }
-    }
-}
-
-/// Tokens are secrets: they do not belong into logs.
-impl std::fmt::Debug for Options {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { listen, tls, tokens, limits } = self;
-        f.debug_struct("Options")
-            .field("listen", listen)
-            .field("tls", tls)
-            .field("tokens", &tokens.len())
-            .field("limits", limits)
-            .finish()
     }
 }
 

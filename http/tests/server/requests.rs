@@ -1,5 +1,7 @@
 //! Requests and what they are answered.
 
+use qualm_bundle::secret::Secret;
+
 use crate::harness::{Running, get, post};
 
 #[test]
@@ -107,7 +109,7 @@ fn foreign_pages_are_kept_out_of_an_open_service() {
 
 #[test]
 fn only_those_with_a_token_come_in() {
-    let server = Running::start(|options| options.tokens = vec!["one".to_owned(), "two".to_owned()]);
+    let server = Running::start(|options| options.tokens = ["one", "two"].map(Secret::token).to_vec());
     assert_eq!(server.ask(get("/healthz")).status, 200);
     for field in
         ["", "authorization: Bearer three\r\n", "authorization: Bearer\r\n", "authorization: Bearer \u{e9}\r\n"]

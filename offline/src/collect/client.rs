@@ -3,12 +3,12 @@
 use std::io::{BufReader, Read as _};
 use std::time::Duration;
 
+use qualm_bundle::secret::Secret;
 use serde_json::Value;
 use ureq::http::{HeaderMap, Response};
 use ureq::{Agent, Body, BodyReader};
 
 use super::Error;
-use super::secret::{Secret, without_password};
 
 /// How long the server may take to begin to answer, and to end an answer.
 const FIRST_BYTE: Duration = Duration::from_mins(2);
@@ -23,7 +23,7 @@ pub(super) type Answer = BufReader<BodyReader<'static>>;
 /// A server, and what it wants to see before it answers.
 pub(super) struct Client {
     agent: Agent,
-    base: String,
+    base: Secret,
     words: &'static Words,
     authorization: Option<Secret>,
 }
@@ -46,7 +46,7 @@ pub(super) const INFLUX: Words = Words {
 };
 
 impl Client {
-    pub(super) fn new(base: &str, words: &'static Words) -> Self {
+    pub(super) fn new(base: &Secret, words: &'static Words) -> Self {
         let config = Agent::config_builder()
             .http_status_as_error(false) // the body says more than the status
             .timeout_connect(Some(Duration::from_secs(10)))
@@ -54,7 +54,7 @@ impl Client {
             .timeout_recv_body(Some(LAST_BYTE))
             .user_agent(concat!("qualm/", env!("CARGO_PKG_VERSION")))
             .build();
-        Self { agent: config.into(), base: base.to_owned(), words, authorization: None }
+        Self { agent: config.into(), base: base.clone(), words, authorization: None }
     }
 
     /// With credentials.
@@ -65,14 +65,14 @@ impl Client {
     /// A path's status, headers and text, whatever they are.
     pub(super) fn look(&self, path: &str) -> Result<(u16, HeaderMap, String), Error> {
         let response =
-            self.agent.get(format!("{}{path}", self.base)).call().map_err(|error| self.unreachable(&error))?;
+            self.agent.get(format!("{}{path}", self.base.reveal())).call().map_err(|error| self.unreachable(&error))?;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         Ok((status, headers, text_of(response)))
     }
 
     /// What a path has, if the server gives it.
     pub(super) fn get(&self, path: &str) -> Result<Answer, Error> {
-        let mut request = self.agent.get(format!("{}{path}", self.base));
+        let mut request = self.agent.get(format!("{}{path}", self.base.reveal()));
         if let Some(authorization) = &self.authorization {
             request = request.header("Authorization", authorization.reveal());
         }
@@ -81,7 +81,7 @@ impl Client {
 
     /// The answer to a question.
     pub(super) fn post(&self, path: &str, kind: &str, accept: &str, body: &str) -> Result<Answer, Error> {
-        let url = format!("{}{path}", self.base);
+        let url = format!("{}{path}", self.base.reveal());
         let mut request = self.agent.post(url).header("Content-Type", kind).header("Accept", accept);
         if let Some(authorization) = &self.authorization {
             request = request.header("Authorization", authorization.reveal());
@@ -100,7 +100,7 @@ impl Client {
 
     /// Something is wrong with what the server said.
     pub(super) fn failed(&self, what: impl Into<String>) -> Error {
-        Error::Server { url: without_password(&self.base), what: what.into() }
+        Error::Server { url: self.base.clone(), what: self.base.hide_in(&what.into()) }
     }
 
     fn unreachable(&self, error: &ureq::Error) -> Error {

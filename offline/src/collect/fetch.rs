@@ -3,11 +3,12 @@
 use std::io::{self, IsTerminal};
 
 use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
+use qualm_bundle::secret::Secret;
 
 use super::options::{Range, SECOND};
 use super::out::Out;
 use super::slice::{Slice, Stop};
-use super::{Error, Source, without_password};
+use super::{Error, Source};
 
 /// How long the first stretch is: nanoseconds.
 const FIRST: i64 = 3600 * SECOND;
@@ -27,15 +28,15 @@ pub(super) struct Stretches {
     step: i64,
     span: i64,
     slice: Slice,
-    url: String,
+    url: Secret,
 }
 
 impl Stretches {
-    pub(super) fn new(source: Box<dyn Source>, measurements: Vec<String>, range: Range, url: &str) -> Self {
+    pub(super) fn new(source: Box<dyn Source>, measurements: Vec<String>, range: Range, url: &Secret) -> Self {
         // Whole windows of `every`, or a mean would be of a part of its time.
         let step = range.every.map_or(1, |seconds| seconds * SECOND);
         let Range { from, until, .. } = range;
-        let (slice, url) = (Slice::default(), url.to_owned());
+        let (slice, url) = (Slice::default(), url.clone());
         Self { source, measurements, from, until, step, span: whole(FIRST, step), slice, url }
     }
 
@@ -110,9 +111,9 @@ pub(super) fn all(stretches: &mut Stretches, out: &mut Out, progress: &Progress)
     Ok(fetched)
 }
 
-fn too_dense(url: &str, fewer: &str) -> Error {
+fn too_dense(url: &Secret, fewer: &str) -> Error {
     let what = format!("one instant has more than fits into memory; ask for less ({fewer})");
-    Error::Server { url: without_password(url), what }
+    Error::Server { url: url.clone(), what }
 }
 
 /// How far it is, for who watches.

@@ -16,7 +16,6 @@ mod options;
 mod out;
 pub mod prometheus;
 mod remote;
-mod secret;
 mod slice;
 mod v1;
 mod v2;
@@ -29,11 +28,11 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use qualm_bundle::duration::friendly;
+use qualm_bundle::secret::Secret;
 use serde::Serialize;
 
 pub use options::{EXAMPLES, Options, Query};
 pub use remote::Remote;
-pub use secret::{Secret, without_password};
 
 use client::{Client, INFLUX};
 use fetch::{Progress, Stretches};
@@ -55,7 +54,7 @@ pub enum Error {
     #[error("{url}: {what}")]
     Server {
         /// Where.
-        url: String,
+        url: Secret,
         /// What happened, and what to do.
         what: String,
     },
@@ -201,7 +200,7 @@ fn selected(source: &mut dyn Source, plan: &Plan) -> Result<Vec<String>, Error> 
         } else {
             format!("there is no `{}`; there is {}", plan.database, lines::listed(&known))
         };
-        return Err(Error::Server { url: without_password(&plan.url), what });
+        return Err(Error::Server { url: plan.url.clone(), what });
     }
     let chosen: Vec<String> = there.iter().filter(|name| plan.selects(name)).cloned().collect();
     if chosen.is_empty() {

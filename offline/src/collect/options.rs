@@ -6,11 +6,11 @@ use std::path::PathBuf;
 use clap::Args;
 use jiff::Timestamp;
 use qualm_bundle::duration;
+use qualm_bundle::secret::Secret;
 use qualm_stream::glob::Globs;
 
 use super::Error;
 use super::lines::base64;
-use super::secret::Secret;
 use super::version::Api;
 use crate::history::parse_time;
 
@@ -31,8 +31,8 @@ pub(super) const SECOND: i64 = 1_000_000_000;
 #[derive(Debug, Clone, Args)]
 pub struct Options {
     /// Where the server is, such as `http://localhost:8086`
-    #[arg(long, visible_alias = "influx", value_name = "URL")]
-    pub url: String,
+    #[arg(long, visible_alias = "influx", value_name = "URL", value_parser = Secret::parse_address)]
+    pub url: Secret,
 
     /// Where to begin: how long ago (24h, 7d), or a time (2024-01-31T12:00:00Z)
     #[arg(long, value_name = "WHEN")]
@@ -72,7 +72,7 @@ pub struct Query {
     pub org: Option<String>,
 
     /// The token (2.x, 3.x); also from `INFLUX_TOKEN`, where no other user sees it
-    #[arg(long, value_name = "TOKEN")]
+    #[arg(long, value_name = "TOKEN", value_parser = Secret::parse_token)]
     pub token: Option<Secret>,
 
     /// The user (1.x), whose password is in `INFLUX_PASSWORD`; also from `INFLUX_USERNAME`
@@ -99,7 +99,7 @@ pub struct Query {
 /// The options, read.
 #[derive(Debug)]
 pub(super) struct Plan {
-    pub(super) url: String,
+    pub(super) url: Secret,
     pub(super) database: String,
     pub(super) retention: Option<String>,
     pub(super) org: Option<String>,
@@ -149,11 +149,12 @@ pub(super) fn wrong(option: &'static str, what: String) -> Error {
 }
 
 /// A server's address, without a slash at the end.
-pub(super) fn address(option: &'static str, url: &str, example: &str) -> Result<String, Error> {
-    if !url.starts_with("http://") && !url.starts_with("https://") {
+pub(super) fn address(option: &'static str, url: &Secret, example: &str) -> Result<Secret, Error> {
+    let text = url.reveal();
+    if !text.starts_with("http://") && !text.starts_with("https://") {
         return Err(wrong(option, format!("`{url}` must start with http:// or https://, as in {example}")));
     }
-    Ok(url.trim_end_matches('/').to_owned())
+    Ok(Secret::address(text.trim_end_matches('/')))
 }
 
 impl Options {
@@ -171,7 +172,7 @@ impl Query {
     pub(super) fn plan(
         &self,
         option: &'static str,
-        url: &str,
+        url: &Secret,
         since: &str,
         until: Option<&str>,
     ) -> Result<Plan, Error> {
@@ -209,14 +210,14 @@ impl Plan {
             return Some(basic(user, Secret::variable("INFLUX_PASSWORD").as_ref()));
         }
         let scheme = if api == Api::Three { "Bearer" } else { "Token" };
-        self.token.as_ref().map(|token| Secret::from(format!("{scheme} {}", token.reveal())))
+        self.token.as_ref().map(|token| Secret::token(format!("{scheme} {}", token.reveal())))
     }
 }
 
 /// What goes there for a user and a password.
 pub(super) fn basic(user: &str, password: Option<&Secret>) -> Secret {
     let password = password.map_or("", Secret::reveal);
-    Secret::from(format!("Basic {}", base64(format!("{user}:{password}").as_bytes())))
+    Secret::token(format!("Basic {}", base64(format!("{user}:{password}").as_bytes())))
 }
 
 pub(super) fn variable(name: &str) -> Option<String> {

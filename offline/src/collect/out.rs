@@ -5,6 +5,7 @@ use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use qualm_bundle::atomic;
 use tempfile::{Builder, NamedTempFile};
 
 use super::Error;
@@ -23,10 +24,11 @@ impl Out {
         let failed = |source| Error::Write { path: path.to_owned(), source };
         let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let file = Builder::new()
-            .prefix(".qualm-collect-")
+            .prefix(atomic::MARK)
             .permissions(Permissions::from_mode(0o666)) // less the umask, as for any file that a user makes
             .tempfile_in(dir)
             .map_err(failed)?;
+        atomic::hold(file.as_file());
         Ok(Self { file: BufWriter::with_capacity(1 << 20, file), path: path.to_owned(), bytes: 0 })
     }
 

@@ -2,6 +2,8 @@
 
 use std::io::Cursor;
 
+use qualm_bundle::secret::Secret;
+
 use super::fetch::Stretches;
 use super::{Error, Query, influx, prometheus};
 use crate::history::History as _;
@@ -36,7 +38,7 @@ impl Remote {
     /// # Errors
     ///
     /// Where an option is of no use, or the server is not.
-    pub fn influx(url: &str, since: &str, until: Option<&str>, query: &Query) -> Result<Self, Error> {
+    pub fn influx(url: &Secret, since: &str, until: Option<&str>, query: &Query) -> Result<Self, Error> {
         let plan = query.plan("--influx", url, since, until)?;
         let (_, stretches) = influx(&plan)?;
         Ok(Self::new(stretches))
@@ -48,7 +50,7 @@ impl Remote {
     ///
     /// Where an option is of no use, or the server is not.
     pub fn prometheus(
-        url: &str,
+        url: &Secret,
         since: &str,
         until: Option<&str>,
         query: &prometheus::Query,

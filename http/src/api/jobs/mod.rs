@@ -15,7 +15,7 @@ mod work;
 use std::collections::VecDeque;
 use std::fs::{self, File, Permissions};
 use std::io;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -23,7 +23,9 @@ use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
 use parking_lot::{Condvar, Mutex};
-use rustix::fs::{FlockOperation, flock};
+use qualm_bundle::own;
+use rustix::fs::{FlockOperation, Mode, OFlags, flock};
+use rustix::io::Errno;
 use tempfile::TempDir;
 use tracing::{info, warn};
 
@@ -146,7 +148,7 @@ impl Jobs {
         // From here on, dropping gives back what was reserved.
         let (shared, owner) = (Arc::clone(&self.shared), owner.to_owned());
         let mut upload = Upload { shared, dir: None, path: PathBuf::new(), owner, wanted, limit };
-        let made = tempfile::Builder::new().prefix("").rand_bytes(16).tempdir_in(dir).map_err(|error| {
+        let made = tempfile::Builder::new().prefix("").rand_bytes(NAME).tempdir_in(dir).map_err(|error| {
             warn!("{}: {error}", dir.display());
             Problem::new(503, "there is no place to save the upload").retry_after(60)
         })?;
@@ -319,22 +321,41 @@ impl Book {
     }
 }
 
-/// Makes the directory ours, and removes what others left there.
+/// How long the names of jobs' directories are, letters and digits: nothing else that lies there is ever removed.
+const NAME: usize = 16;
+
+/// Makes the directory ours, and removes the jobs that others left there. The directory of models may be one that others
+/// can write to: what lies there under our name is looked at before it is touched, and no link is followed.
 fn claim(dir: &Path) -> io::Result<File> {
     let at = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", dir.display()));
-    match fs::create_dir(dir) {
+    match fs::DirBuilder::new().mode(0o700).create(dir) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(at(error)),
-        _ => fs::set_permissions(dir, Permissions::from_mode(0o700)).map_err(at)?, // uploads are nobody else's business
+        _ => {}
     }
-    let lock = File::options().create(true).truncate(false).write(true).open(dir.join(LOCK)).map_err(at)?;
+    let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let opened = rustix::fs::open(dir, flags, Mode::empty()).map(File::from).map_err(|error| match error {
+        Errno::LOOP | Errno::NOTDIR => at(io::Error::other("it is no directory, but a link or a file; remove it")),
+        error => at(error.into()),
+    })?;
+    let this = rustix::process::geteuid().as_raw();
+    let owner = opened.metadata().map_err(at)?.uid();
+    if owner != this {
+        return Err(at(io::Error::other(format!("it belongs to user {owner}, and not to user {this}; remove it"))));
+    }
+    opened.set_permissions(Permissions::from_mode(0o700)).map_err(at)?; // uploads are nobody else's business
+    let lock = own::open_or_create(&dir.join(LOCK)).map_err(at)?;
     flock(&lock, FlockOperation::NonBlockingLockExclusive).map_err(|_| {
         io::Error::other(format!("{}: another process trains here; give each a directory of its own", dir.display()))
     })?;
     for entry in fs::read_dir(dir).map_err(at)? {
-        let path = entry.map_err(at)?.path();
-        if !path.ends_with(LOCK) {
-            let removed = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
-            removed.map_err(at)?;
+        let entry = entry.map_err(at)?;
+        let name = entry.file_name();
+        let is_job = name.len() <= NAME && name.as_encoded_bytes().iter().all(u8::is_ascii_alphanumeric);
+        // Which of a link would say that it is one.
+        if is_job && entry.file_type().map_err(at)?.is_dir() {
+            fs::remove_dir_all(entry.path()).map_err(at)?;
+        } else if name != LOCK {
+            warn!("{} is no job's, and stays", entry.path().display());
         }
     }
     Ok(lock)

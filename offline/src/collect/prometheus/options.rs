@@ -1,11 +1,11 @@
 //! What a user may ask of Prometheus, and what that means.
 
 use clap::Args;
+use qualm_bundle::secret::Secret;
 
 use super::super::Error;
 use super::super::client::{Client, Words};
 use super::super::options::{Range, address, basic, variable, wrong};
-use super::super::secret::Secret;
 
 /// What errors say.
 const PROMETHEUS: Words = Words {
@@ -46,7 +46,7 @@ pub struct Query {
 /// The options, read.
 #[derive(Debug)]
 pub(in super::super) struct Plan {
-    pub(in super::super) url: String,
+    pub(in super::super) url: Secret,
     pub(in super::super) range: Range,
     /// Seconds.
     pub(super) step: i64,
@@ -61,7 +61,7 @@ impl Query {
     /// Reads the options; `measurement` is what all is called with `metric_version = 2`.
     pub(in super::super) fn plan(
         &self,
-        url: &str,
+        url: &Secret,
         since: &str,
         until: Option<&str>,
         measurement: &str,
@@ -87,7 +87,7 @@ impl Query {
 impl Plan {
     /// The server, and who asks.
     pub(in super::super) fn client(&self) -> Client {
-        let by_token = self.token.as_ref().map(|token| Secret::from(format!("Bearer {}", token.reveal())));
+        let by_token = self.token.as_ref().map(|token| Secret::token(format!("Bearer {}", token.reveal())));
         let by_password = || Some(basic(self.user.as_ref()?, Secret::variable("PROMETHEUS_PASSWORD").as_ref()));
         Client::new(&self.url, &PROMETHEUS).with(by_token.or_else(by_password))
     }

@@ -1,0 +1,165 @@
+//! What signals do to `qualm execd` and `qualm serve`, and what `serve` says when it could not save.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
+use std::thread;
+
+const SIGNALS: [&str; 3] = ["HUP", "TERM", "INT"];
+
+fn qualm(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_qualm"));
+    command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+fn signal(child: &Child, name: &str) {
+    let sent = Command::new("kill").args(["-s", name, &child.id().to_string()]).status().unwrap();
+    assert!(sent.success());
+}
+
+#[test]
+fn no_signal_costs_execd_a_line() {
+    let mut child = qualm(&["execd"]).spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    let mut stdout = child.stdout.take().unwrap();
+    let reader = thread::spawn(move || {
+        let mut out = String::new();
+        stdout.read_to_string(&mut out).unwrap();
+        out
+    });
+    let mut log = Log::of(&mut child);
+    log.until("");
+    for turn in 0..30 {
+        let lines: String = (0..1000).map(|at| format!("m v={at} {turn}{at:09}\n")).collect();
+        stdin.write_all(lines.as_bytes()).unwrap();
+        signal(&child, SIGNALS[turn % 3]);
+    }
+    drop(stdin);
+    assert!(child.wait().unwrap().success());
+    assert_eq!(reader.join().unwrap().lines().count(), 30_000);
+    let told = log.rest();
+    for name in SIGNALS {
+        assert!(told.contains(&format!("SIG{name} is ignored: only the end of stdin")), "{name}: {told}");
+    }
+}
+
+/// A service's log, as far as it has been read.
+struct Log {
+    lines: BufReader<ChildStderr>,
+    told: String,
+}
+
+impl Log {
+    fn of(child: &mut Child) -> Self {
+        Self { lines: BufReader::new(child.stderr.take().unwrap()), told: String::new() }
+    }
+
+    /// What the next line that says so has behind it.
+    fn until(&mut self, what: &str) -> String {
+        loop {
+            let begin = self.told.len();
+            assert!(self.lines.read_line(&mut self.told).unwrap() > 0, "it ended without `{what}`: {}", self.told);
+            if let Some((_, behind)) = self.told[begin..].split_once(what) {
+                return behind.trim_end().to_owned();
+            }
+        }
+    }
+
+    fn rest(&mut self) -> String {
+        self.lines.read_to_string(&mut self.told).unwrap();
+        std::mem::take(&mut self.told)
+    }
+}
+
+struct Service {
+    child: Child,
+    log: Log,
+    address: String,
+}
+
+impl Service {
+    fn start(config: &str) -> Self {
+        let mut child = qualm(&["serve", "--config", config]).spawn().unwrap();
+        let mut log = Log::of(&mut child);
+        let address = log.until("listening on http://").trim_end_matches('/').to_owned();
+        Self { child, log, address }
+    }
+
+    /// The status of an answer.
+    fn ask(&self, token: &str) -> u16 {
+        let mut stream = TcpStream::connect(&self.address).unwrap();
+        let head = format!("host: 127.0.0.1\r\nconnection: close\r\nauthorization: Bearer {token}");
+        write!(stream, "GET /metrics HTTP/1.1\r\n{head}\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer.split(' ').nth(1).unwrap().parse().unwrap()
+    }
+
+    fn stop(mut self, with: &str) -> (ExitStatus, String) {
+        signal(&self.child, with);
+        let told = self.log.rest();
+        (self.child.wait().unwrap(), told)
+    }
+}
+
+fn write(dir: &Path, tokens: &str, more: &str) -> String {
+    let path = dir.join("qualm.toml");
+    let state = dir.join("state");
+    let text = format!(
+        "[http]\nlisten = \"127.0.0.1:0\"\ntokens = {tokens}\n[state]\ndir = \"{}\"\n[vector]\nforward = \"http://127.0.0.1:1\"\n{more}",
+        state.display()
+    );
+    fs::write(&path, text).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+#[test]
+fn a_hangup_has_serve_read_its_tokens_again_and_nothing_is_lost() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = write(dir.path(), "[\"first-token\", \"both-token\"]", "");
+    let mut service = Service::start(&config);
+    assert_eq!([service.ask("first-token"), service.ask("both-token"), service.ask("second-token")], [200, 200, 401]);
+    write(dir.path(), "[\"second-token\", \"both-token\"]", "[limits]\nmax_series = 10\n");
+    signal(&service.child, "HUP");
+    service.log.until("its tokens and its certificate are in force");
+    service.log.until("what else has changed");
+    assert_eq!([service.ask("first-token"), service.ask("both-token"), service.ask("second-token")], [401, 200, 200]);
+    for (tokens, what) in [("[\"short\"]", "8 characters"), ("[]", "changes with a restart only")] {
+        write(dir.path(), tokens, "");
+        signal(&service.child, "HUP");
+        service.log.until(what);
+        assert_eq!(service.ask("second-token"), 200, "all stays as it is");
+    }
+    let (status, told) = service.stop("TERM");
+    assert!(status.success(), "{told}");
+    assert!(dir.path().join("state/vector/qualm.state").exists(), "{told}");
+}
+
+#[test]
+fn without_a_configuration_a_hangup_is_ignored() {
+    let mut child = qualm(&["serve", "--listen", "127.0.0.1:0"]).spawn().unwrap();
+    let mut log = Log::of(&mut child);
+    log.until("/api/v1/score is off");
+    signal(&child, "HUP");
+    log.until("SIGHUP is ignored: there is no configuration file");
+    signal(&child, "INT");
+    assert!(child.wait().unwrap().success());
+}
+
+#[test]
+fn serve_says_that_its_last_state_is_lost_and_fails() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = write(dir.path(), "[]", "");
+    let service = Service::start(&config);
+    let state = dir.path().join("state/vector");
+    fs::remove_dir_all(&state).unwrap();
+    fs::write(&state, "no directory").unwrap();
+    let (status, told) = service.stop("TERM");
+    assert_eq!(status.code(), Some(1), "{told}");
+    assert!(told.contains("E! ") && told.contains("What was learnt since it was last saved is lost"), "{told}");
+}
