@@ -100,10 +100,10 @@ def fields(values):
 
 def bench(criterion, binary):
     """Nanoseconds a value, 1,000 a batch, if `cargo bench` measured that since the binary was built."""
-    group = criterion / "rows of streaming, 1,000 series"
+    group = criterion / "rows of streaming"
     found = {}
     for what in ("native", "component"):
-        file = Path(group / f"{what}, 1000 a batch" / "new" / "estimates.json")
+        file = Path(group / f"{what}, 1000 series, 1000 a batch" / "new" / "estimates.json")
         if not file.is_file() or file.stat().st_mtime < binary.stat().st_mtime:
             return None
         found[what] = json.loads(file.read_text())["mean"]["point_estimate"] / 1000
