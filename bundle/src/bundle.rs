@@ -19,6 +19,7 @@ use crate::files::{self, Files};
 use crate::golden::Golden;
 use crate::manifest::{FORMAT, Manifest};
 use crate::runtime::Runtime;
+use crate::secret::Secret;
 use crate::signature::{SecretKey, Signed, Trust};
 use crate::{archive, directory};
 
@@ -95,7 +96,10 @@ pub enum Fault {
 impl Fault {
     /// The fault of what is at `place`.
     pub fn at(self, place: impl fmt::Display) -> Error {
-        Error { place: place.to_string(), fault: self }
+        // A URL where a path should be may have a password in it.
+        let place = place.to_string();
+        let shown = if place.contains("://") { Secret::address(place).to_string() } else { place };
+        Error { place: shown, fault: self }
     }
 }
 

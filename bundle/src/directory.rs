@@ -1,7 +1,7 @@
 //! A bundle as a directory.
 //!
 //! The directory is opened once and its files are opened in it, so that they are all of one bundle even while another is
-//! put in its place. Kubernetes mounts a ConfigMap or a Secret as links into a directory that its link `..data` leads to, and
+//! put in its place. Kubernetes mounts a `ConfigMap` or a `Secret` as links into a directory that its link `..data` leads to, and
 //! exchanges that link: there, that directory is the bundle. One that went away under our eyes is read again: what replaced it is there already.
 
 use std::fs::{self, File};
@@ -20,7 +20,7 @@ use crate::files::Files;
 /// How often a directory is read that is replaced again and again.
 const ATTEMPTS: u32 = 50;
 
-/// The link of a mounted ConfigMap or Secret that leads to its files.
+/// The link of a mounted `ConfigMap` or `Secret` that leads to its files.
 const MOUNTED: &str = "..data";
 
 /// Reads the files, without a look at what is in them.

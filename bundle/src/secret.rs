@@ -42,6 +42,7 @@ impl Secret {
     /// # Errors
     ///
     /// None.
+    #[must_use = "it is what was read"]
     pub fn parse_address(text: &str) -> Result<Self, convert::Infallible> {
         Ok(Self::address(text))
     }
@@ -51,6 +52,7 @@ impl Secret {
     /// # Errors
     ///
     /// None.
+    #[must_use = "it is what was read"]
     pub fn parse_token(text: &str) -> Result<Self, convert::Infallible> {
         Ok(Self::token(text))
     }

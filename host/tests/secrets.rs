@@ -69,8 +69,8 @@ fn no_command_prints_a_secret() {
         &["bundle", "inspect", URL],
         &["bundle", "verify", URL],
         &["bundle", "diff", URL, URL],
-        &["evaluate", "--input", &rows, "--model", URL],
-        &["explain", "--input", &rows, "--model", URL],
+        &["evaluate", "--input", &rows, "--bundle", URL],
+        &["explain", "--input", &rows, "--bundle", URL],
     ] {
         let printed = printed(arguments);
         assert!(!printed.is_empty() && !printed.contains(MARK), "{arguments:?}: {printed}");

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
+use qualm_bundle::secret::Secret;
 use qualm_offline::collect::{self, Error, Options, Query};
 use qualm_tests::{Influx, tools};
 use tempfile::TempDir;
@@ -25,7 +26,7 @@ const LINES: &[&str] = &[
 
 fn options(influx: &Influx, out: &Path) -> Options {
     Options {
-        url: influx.url(),
+        url: Secret::address(influx.url()),
         since: "2023-11-14T00:00:00Z".to_owned(),
         until: Some("2023-11-17T00:00:00Z".to_owned()),
         query: Query { database: "qualm".to_owned(), ..Query::default() },

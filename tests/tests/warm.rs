@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use qualm_bundle::secret::Secret;
 use qualm_offline::collect::{Query, Remote};
 use qualm_offline::history::feed::Source as _;
 use qualm_tests::config::quoted;
@@ -114,7 +115,7 @@ fn a_server_is_read_on_from_the_end_of_any_stretch() {
     influx.write(&lines(0..3000));
     let open = || {
         let query = Query { database: "qualm".to_owned(), ..Query::default() };
-        Remote::influx(&influx.url(), "1700000000", Some("1700030000"), &query).expect("it is there")
+        Remote::influx(&Secret::address(influx.url()), "1700000000", Some("1700030000"), &query).expect("it is there")
     };
     let mut all = Vec::new();
     let mut reader = open();
