@@ -17,7 +17,7 @@ use rustix::process::{Pid, Signal, kill_process};
 const BATCH: u64 = 1_000;
 
 /// Values of a series before its first score: `min_samples`, and one more by which series are kept from warming up in step.
-const WARM_UP: u64 = 11;
+const WARM_UP: u64 = 10;
 
 /// Hosts that the events speak of, each a series.
 const HOSTS: u64 = 10;
