@@ -4,8 +4,7 @@ use super::counts::{LEAST, LEVELS};
 use super::tuning::Tuning;
 use crate::math::{from_octaves, ln, max, octaves};
 
-/// The highest level, and a distance that is beyond all that matters.
-const LAST: f32 = (1_u32 << LEVELS) as f32;
+/// A distance that is beyond all that matters.
 const FARTHEST: f32 = 1e6;
 
 /// How the events of a tail fall with distance.
@@ -45,17 +44,18 @@ impl Curve {
         ln(max(self.rows / self.events(distance), 1.0))
     }
 
-    /// The events that reach `distance`: those that were seen, and a few more.
+    /// The events that reach `distance`: those that were seen, and a few more. Straight between two levels, of the logarithms of
+    /// both; beyond the last one by the law itself.
     fn events(&self, distance: f32) -> f64 {
-        let at = level(distance);
-        let here = self.events[at];
-        // Straight between two levels, of the logarithms of both; beyond the last one by the law itself.
-        let (slope, octaves_in) = match self.events.get(at + 1) {
-            Some(next) if here > 0.0 => (max(octaves(next / here), -self.exponent), mantissa(distance)),
-            _ => (-self.exponent, octaves(f64::from(distance / LAST))),
-        };
         let far = f64::from(distance);
-        here * from_octaves(slope * octaves_in) + self.prior / (far * far * far)
+        let place = octaves(far);
+        let at = (place as usize).clamp(1, LEVELS) - 1;
+        let here = self.events[at];
+        let slope = match self.events.get(at + 1) {
+            Some(next) if here > 0.0 => max(octaves(next / here), -self.exponent),
+            _ => -self.exponent,
+        };
+        here * from_octaves(slope * (place - (at + 1) as f64)) + self.prior / (far * far * far)
     }
 
     /// The distance from which on events are as rare as so many nats: the inverse of [`nats`](Self::nats), to a hundredth.
@@ -71,16 +71,6 @@ impl Curve {
         }
         far
     }
-}
-
-/// The highest level that a distance of [`LEAST`] or more reaches, by its exponent.
-fn level(distance: f32) -> usize {
-    (((distance.to_bits() >> 23) as usize).saturating_sub(128)).min(LEVELS - 1)
-}
-
-/// How far a distance is into its octave, 0 to 1.
-fn mantissa(distance: f32) -> f64 {
-    f64::from(f32::from_bits(distance.to_bits() & 0x007f_ffff | 1_f32.to_bits())) - 1.0
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@
 use super::counts::{Counts, EVENT, LEVELS, Lent};
 use super::record::take;
 use super::tuning::Tuning;
-use crate::math::{max, min};
+use crate::math::{max, min, octaves};
 
 /// The events of one distance, and the cluster at hand.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -33,11 +33,9 @@ struct Octaves(u16);
 impl Octaves {
     const BITS: u32 = 11;
 
-    /// The bits of a float are just that, straight between powers of two (Mitchell, IRE Transactions on Electronic
-    /// Computers 1962).
+    /// Those of a distance; 0 where it is nearer than 1.
     fn of(distance: f32) -> Self {
-        let above_one = distance.to_bits().saturating_sub(1_f32.to_bits());
-        Self(min(above_one >> (23 - Self::BITS), u16::MAX.into()) as u16)
+        Self((octaves(distance.into()) * f64::from(1_u16 << Self::BITS)) as u16) // `as` keeps within the type
     }
 
     /// Less what so many rows take.
