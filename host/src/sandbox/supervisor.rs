@@ -117,25 +117,15 @@ impl Mode {
     }
 }
 
-/// Whether a detector says what would have been ordinary.
+/// Whether a detector can do something that not all can: say what would have been ordinary, or start a new series from what its
+/// siblings know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Bands {
-    /// It does.
-    Given,
-    /// A plugin that does not.
-    NotOfPlugin,
-    /// A trained model: none does.
-    NotOfModel,
-}
-
-/// Whether a detector starts a new series from what its siblings know.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Siblings {
+pub enum Ability {
     /// It can.
-    Known,
+    Has,
     /// A plugin that cannot.
     NotOfPlugin,
-    /// A trained model: it knows all from the beginning.
+    /// A trained model: none can.
     NotOfModel,
 }
 
@@ -178,24 +168,23 @@ impl Running {
 
     /// Whether it gives bands.
     #[must_use]
-    pub fn bands(&self) -> Bands {
-        let Description { kind, features, .. } = &self.description;
-        match self.recipe.anatomy() {
-            Some(_) if self.recipe.has_details() && *features == 1 => Bands::Given,
-            Some(_) => Bands::NotOfPlugin,
-            None if kind == qualm_core::streaming::KIND => Bands::Given,
-            None => Bands::NotOfModel,
-        }
+    pub fn bands(&self) -> Ability {
+        self.ability(self.recipe.has_details() && self.description.features == 1)
     }
 
     /// Whether it starts a new series from what its siblings know.
     #[must_use]
-    pub fn siblings(&self) -> Siblings {
+    pub fn siblings(&self) -> Ability {
+        self.ability(self.recipe.has_siblings())
+    }
+
+    /// What the untrained detector can, and a plugin where it `exports` what that takes.
+    fn ability(&self, exports: bool) -> Ability {
         match self.recipe.anatomy() {
-            Some(_) if self.recipe.has_siblings() => Siblings::Known,
-            Some(_) => Siblings::NotOfPlugin,
-            None if self.description.kind == qualm_core::streaming::KIND => Siblings::Known,
-            None => Siblings::NotOfModel,
+            Some(_) if exports => Ability::Has,
+            Some(_) => Ability::NotOfPlugin,
+            None if self.description.kind == qualm_core::streaming::KIND => Ability::Has,
+            None => Ability::NotOfModel,
         }
     }
 

@@ -13,7 +13,7 @@ use super::ensemble::{Ensemble, Member};
 use crate::config::{self, Config};
 use crate::models::{Absent, Candidate, Loader, Outline, Reloader, Workshop};
 use crate::sandbox::guest::Description;
-use crate::sandbox::supervisor::{Bands, Rest, Siblings};
+use crate::sandbox::supervisor::{Ability, Rest};
 use crate::sandbox::{Limits, Recipe, Running, Sandbox, Supervisor};
 
 /// A detector that is ready to be put into a pipeline.
@@ -21,7 +21,7 @@ pub(super) struct Part {
     pub(super) lane: Lane,
     pub(super) ensemble: Ensemble,
     /// Whether each member gives bands; none where it has no model as yet.
-    bands: Vec<Option<Bands>>,
+    bands: Vec<Option<Ability>>,
     /// What is set of members and is of no use with their models.
     idle: Vec<String>,
 }
@@ -183,11 +183,11 @@ fn tell(member: &config::Detector, running: &Running) {
 /// # Errors
 ///
 /// What is of no use, and what to do.
-pub(super) fn check_bands(detector: &config::Detector, members: &[Option<Bands>]) -> Result<(), String> {
-    if !detector.band || members.iter().any(|bands| matches!(bands, None | Some(Bands::Given))) {
+pub(super) fn check_bands(detector: &config::Detector, members: &[Option<Ability>]) -> Result<(), String> {
+    if !detector.band || members.iter().any(|bands| matches!(bands, None | Some(Ability::Has))) {
         return Ok(());
     }
-    if members.contains(&Some(Bands::NotOfPlugin)) {
+    if members.contains(&Some(Ability::NotOfPlugin)) {
         warn!(
             "detector `{}`: `band` does nothing, for its plugin gives no bands: a plugin does that exports \
              `qualm:detector/details`, for rows of one value (see wit/detection.wit)",
@@ -207,8 +207,8 @@ pub(super) fn check_bands(detector: &config::Detector, members: &[Option<Bands>]
 /// What is of no use, and what to do.
 pub(super) fn check_prior(member: &config::Detector, running: &Running) -> Result<(), String> {
     match (member.prior, running.siblings()) {
-        (Prior::None, _) | (Prior::Siblings, Siblings::Known) => Ok(()),
-        (Prior::Siblings, Siblings::NotOfPlugin) => {
+        (Prior::None, _) | (Prior::Siblings, Ability::Has) => Ok(()),
+        (Prior::Siblings, Ability::NotOfPlugin) => {
             warn!(
                 "detector `{}`: `prior = \"siblings\"` does nothing, for its plugin does not ask who they are: a plugin does \
                  that exports `qualm:detector/siblings` (see wit/detection.wit)",
@@ -216,7 +216,7 @@ pub(super) fn check_prior(member: &config::Detector, running: &Running) -> Resul
             );
             Ok(())
         }
-        (Prior::Siblings, Siblings::NotOfModel) => {
+        (Prior::Siblings, Ability::NotOfModel) => {
             Err("`prior` is of no use beside a trained model, which scores a series \
              from its first row; leave it out"
                 .to_owned())
