@@ -9,10 +9,10 @@ use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{FlockOperation, OFlags, flock};
+use rustix::fs::{FlockOperation, flock};
 use tracing::{debug, info};
 
-use crate::files;
+use crate::{files, own};
 
 /// How the names of unfinished files begin.
 pub const MARK: &str = ".qualm-";
@@ -64,8 +64,7 @@ pub fn sweep(dir: &Path) {
 
 /// Whether an unfinished file or directory is our user's, and has no writer any more.
 fn is_left(entry: &fs::DirEntry) -> bool {
-    let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
-    let Ok(file) = File::options().read(true).custom_flags(flags).open(entry.path()) else { return false };
+    let Ok(file) = File::options().read(true).custom_flags(own::no_follow()).open(entry.path()) else { return false };
     let ours = file
         .metadata()
         .is_ok_and(|about| (about.is_file() || about.is_dir()) && about.uid() == rustix::process::geteuid().as_raw());

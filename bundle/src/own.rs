@@ -41,10 +41,13 @@ pub fn read(path: &Path) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
+/// What opens no link, and does not wait for the other end of a pipe.
+pub(crate) fn no_follow() -> i32 {
+    (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed()
+}
+
 fn checked(options: &mut std::fs::OpenOptions, path: &Path) -> io::Result<File> {
-    // Nor waiting for the other end of a pipe.
-    let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
-    let file = options.custom_flags(flags).open(path).map_err(|error| match Errno::from_io_error(&error) {
+    let file = options.custom_flags(no_follow()).open(path).map_err(|error| match Errno::from_io_error(&error) {
         Some(Errno::LOOP) => io::Error::other("it is a symbolic link, which is not followed here; remove it"),
         _ => error,
     })?;
