@@ -115,16 +115,7 @@ fn native_component_and_restored(model: &[u8]) {
     let (mut scored, mut anomalous) = (0, 0);
     for batch in 0..BATCHES {
         let rows = trace.batch(batch);
-        let expected = native(&mut *detector, &rows);
-
-        assert_eq!(component(&mut guest, &rows), expected, "the component differs in batch {batch}");
-
-        assert_eq!(native(&mut *restored, &rows), expected, "the restored detector differs in batch {batch}");
-        if batch % 7 == 0 {
-            let state = if batch % 2 == 0 { restored.save(&everyone) } else { guest.save(&everyone).unwrap() };
-            restored = qualm_core::open(model).unwrap();
-            restored.restore(&state, &all).unwrap();
-        }
+        let expected = score_alike(model, batch, &rows, &mut *detector, &mut guest, &mut restored);
         if batch % 100 == 99 {
             let state = detector.save(&everyone);
             guest = start(model);
@@ -141,6 +132,28 @@ fn native_component_and_restored(model: &[u8]) {
     assert!(scored > 100_000 && anomalous > 30, "the trace tests little: {scored} scored, {anomalous} anomalous");
 }
 
+/// Scores a batch by all three, which agree; the restored one goes on from what it or the component saved, now and then.
+fn score_alike(
+    model: &[u8],
+    batch: u64,
+    rows: &Rows,
+    detector: &mut dyn Detector,
+    guest: &mut Guest,
+    restored: &mut Box<dyn Detector>,
+) -> Vec<u64> {
+    let expected = native(detector, rows);
+    assert_eq!(component(guest, rows), expected, "the component differs in batch {batch}");
+    assert_eq!(native(&mut **restored, rows), expected, "the restored detector differs in batch {batch}");
+    if batch.is_multiple_of(7) {
+        let everyone: Vec<u32> = (0..SERIES).collect();
+        let all: Vec<Option<u32>> = everyone.iter().copied().map(Some).collect();
+        let state = if batch.is_multiple_of(2) { restored.save(&everyone) } else { guest.save(&everyone).unwrap() };
+        *restored = qualm_core::open(model).unwrap();
+        restored.restore(&state, &all).unwrap();
+    }
+    expected
+}
+
 /// Series that come and go, and their siblings: whoever is told of them scores them alike.
 #[test]
 fn siblings_are_the_same_to_the_bit() {
@@ -149,7 +162,6 @@ fn siblings_are_the_same_to_the_bit() {
     let mut restored = qualm_core::open(model).unwrap();
     let everyone: Vec<u32> = (0..SERIES).collect();
     let groups: Vec<u64> = everyone.iter().map(|series| u64::from(series % 10) << 40).collect();
-    let all: Vec<Option<u32>> = everyone.iter().copied().map(Some).collect();
     let mut trace = Trace(3);
     let mut scored = [0; 2];
     let mut deaf = qualm_core::open(model).unwrap();
@@ -159,14 +171,7 @@ fn siblings_are_the_same_to_the_bit() {
         for detector in [&mut detector, &mut restored] {
             detector.relate(&everyone, &groups);
         }
-        let expected = native(&mut *detector, &rows);
-        assert_eq!(component(&mut guest, &rows), expected, "the component differs in batch {batch}");
-        assert_eq!(native(&mut *restored, &rows), expected, "the restored detector differs in batch {batch}");
-        if batch % 7 == 0 {
-            let state = if batch % 2 == 0 { restored.save(&everyone) } else { guest.save(&everyone).unwrap() };
-            restored = qualm_core::open(model).unwrap();
-            restored.restore(&state, &all).unwrap();
-        }
+        let expected = score_alike(model, batch, &rows, &mut *detector, &mut guest, &mut restored);
         let gone = [batch as u32 % SERIES, (batch * 7) as u32 % SERIES];
         for detector in [&mut detector, &mut restored, &mut deaf] {
             detector.forget(&gone);

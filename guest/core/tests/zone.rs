@@ -3,6 +3,10 @@
 use qualm_core::streaming::{Parameters, Streaming, Zone};
 use qualm_core::{Batch, Detector, Wanted};
 
+use noise::Noise;
+
+mod noise;
+
 const HOUR: i64 = 3600;
 const DAY: i64 = 24 * HOUR;
 const STEP: i64 = 300;
@@ -32,22 +36,6 @@ fn smooth(hour: f64) -> f64 {
 /// Begins at eight, and ends at six.
 fn sharp(hour: f64) -> f64 {
     if (8.0..18.0).contains(&hour) { 1.0 } else { 0.05 }
-}
-
-/// A linear congruential generator (Knuth's MMIX constants).
-struct Noise(u64);
-
-impl Noise {
-    /// Uniform in (0, 1).
-    fn uniform(&mut self) -> f64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        ((self.0 >> 11) as f64 + 0.5) / (1_u64 << 53) as f64
-    }
-
-    /// Standard Gaussian (Box & Muller 1958).
-    fn gaussian(&mut self) -> f64 {
-        (-2.0 * libm::log(self.uniform())).sqrt() * libm::cos(std::f64::consts::TAU * self.uniform())
-    }
 }
 
 /// What is reported of a series.
