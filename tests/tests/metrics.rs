@@ -13,7 +13,7 @@ use qualm_tests::native::{gauge, log};
 use qualm_tests::{Prometheus, Server, Sink, Site, reload, run, tools, until};
 
 /// Rows of a series that are observed before the first is scored.
-const WARM_UP: u64 = 11;
+const WARM_UP: u64 = 10;
 
 /// Events of each kind that are sent, the last an incident.
 const SENT: u64 = 200;

@@ -16,8 +16,8 @@ use rustix::process::{Pid, Signal, kill_process};
 /// How many events the sink sends at once, at most.
 const BATCH: u64 = 1_000;
 
-/// Values of a series before its first score: `min_samples`, and one more by which series are kept from warming up in step.
-const WARM_UP: u64 = 11;
+/// Values of a series before its first score: `min_samples`.
+const WARM_UP: u64 = 10;
 
 /// Hosts that the events speak of, each a series.
 const HOSTS: u64 = 10;
