@@ -37,6 +37,12 @@ pub fn telegraf() -> Option<PathBuf> {
     fetched("TELEGRAF_BIN", "telegraf")
 }
 
+/// Telegraf's own parser of line protocol, alone: `tests/telegraf/grammar`.
+#[must_use]
+pub fn grammar() -> Option<PathBuf> {
+    fetched("GRAMMAR_BIN", "grammar")
+}
+
 /// The real `InfluxDB` 1.x.
 #[must_use]
 pub fn influxd() -> Option<PathBuf> {

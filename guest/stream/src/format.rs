@@ -32,7 +32,13 @@ pub trait Format: Debug {
     /// What the event that lies in `buffer` at `event` is.
     fn open(&mut self, buffer: &[u8], event: Range<usize>) -> Opened;
 
-    /// Reads the fields of an event that was opened last, and is a metric, into `fields`: numeric ones only. Keys are
+    /// What the event that was opened last is, by a closer look. It is asked for where a head is not known yet, so that
+    /// [`open`](Self::open) may guess; `head` is what that said.
+    fn confirm(&mut self, _buffer: &[u8], _event: Range<usize>, head: Range<usize>) -> Opened {
+        Opened::Metric(head)
+    }
+
+    /// Reads the fields of an event that was opened last, and is a metric, into `fields`: numbers and booleans. Keys are
     /// offsets into [`text`](Self::text), counted from [`Reading::base`]. `now` is the time, in nanoseconds since 1970.
     ///
     /// # Errors

@@ -396,11 +396,21 @@ impl<F: Format> Pipeline<F> {
         }
         let number = counts.events;
         counts.events += 1;
-        let Opened::Metric(head_at) = opened else {
+        let Opened::Metric(mut head_at) = opened else {
             counts.malformed += 1;
             return;
         };
-        let head = heads.look_up(&format.text(buffer)[head_at.clone()], lanes);
+        let known = heads.find(&format.text(buffer)[head_at.clone()]);
+        let head = if let Some(head) = known {
+            head
+        } else {
+            let Opened::Metric(confirmed) = format.confirm(buffer, at.clone(), head_at) else {
+                counts.malformed += 1;
+                return;
+            };
+            head_at = confirmed;
+            heads.learn(&format.text(buffer)[head_at.clone()], lanes)
+        };
         if head.lanes == 0 {
             return;
         }
@@ -421,7 +431,7 @@ impl<F: Format> Pipeline<F> {
         let (mut wanted, mut banded) = (false, Banded::None);
         for field in &*fields {
             let key = field.key(bytes);
-            let Some(lane) = head.lanes().find(|&lane| lanes[lane].wants_field(key)) else { continue };
+            let Some(lane) = head.lanes().find(|&lane| lanes[lane].wants_field(key, field.boolean)) else { continue };
             let Lane { wants: Wants::Fields(origins), series, rows, census, .. } = &mut lanes[lane] else { continue };
             let number = series.number(xxh3_64_with_seed(key, head.identity));
             if let Some(census) = census {
