@@ -146,6 +146,16 @@ pub enum Refusal {
     AlreadyScored,
 }
 
+/// Reads an event that begins with its head, as Telegraf does: where that ends, and what [`read_body`] finds behind it.
+///
+/// # Errors
+///
+/// Says why the event cannot be scored; `fields` then means nothing.
+pub fn read_event(event: &[u8], fields: &mut Vec<Field>) -> Result<(usize, Body), Refusal> {
+    let head = Grammar::Telegraf.head_end(event).ok_or(Refusal::Malformed)?;
+    Ok((head, read_body(event, head, Grammar::Telegraf, fields)?))
+}
+
 /// Reads the fields and the time of `event`, whose head ends at `head_end`, into `fields`: numbers and booleans. Of
 /// several with one key the last one counts, as in Telegraf and InfluxDB.
 ///
