@@ -57,6 +57,9 @@ pub fn run(mut scoring: Scoring) -> io::Result<()> {
     }
     let result = pump(&mut scoring, rustix::stdio::stdin(), rustix::stdio::stdout());
     info!("{}", scoring.summary());
+    if let Some(why) = scoring.why_nothing() {
+        info!("NOTICE: {why}");
+    }
     scoring.close();
     result
 }

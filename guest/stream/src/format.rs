@@ -14,6 +14,9 @@ pub trait Format: Debug {
     /// What must be known of an event to write its verdict.
     type Place: Copy + Debug + Send;
 
+    /// Whether what is malformed goes on as it is, or is refused by whoever took it in.
+    const PASSES_MALFORMED: bool = true;
+
     /// The seed of what it remembers by hash, as in [`crate::Pipeline::new`].
     fn set_seed(&mut self, _seed: u64) {}
 
@@ -85,6 +88,8 @@ pub enum Opened {
     Other,
     /// Nothing that is understood.
     Malformed,
+    /// Something well-formed of a kind that is not known. It passes as it is, and is counted.
+    Unknown,
     /// A metric; its head (measurement and tags) lies there in [`Format::text`].
     Metric(Range<usize>),
 }

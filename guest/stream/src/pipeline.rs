@@ -129,6 +129,8 @@ pub struct Counts {
     pub incidents: u64,
     /// Events that are not what they should be: not line protocol, for one.
     pub malformed: u64,
+    /// Events that are well-formed, but nothing that is known: they pass as they are, and are not among `events`.
+    pub unknown: u64,
     /// Events that were scored upstream: they carry a field that qualm would add.
     pub upstream: u64,
     /// Events that were longer than 1 MiB, or whose end did not come in time.
@@ -391,8 +393,13 @@ impl<F: Format> Pipeline<F> {
     fn take_event(&mut self, at: Range<usize>, now: i64) {
         let Self { format, lanes, heads, buffer, fields, events, counts, .. } = self;
         let opened = format.open(buffer, at.clone());
-        if opened == Opened::Other {
-            return;
+        match opened {
+            Opened::Other => return,
+            Opened::Unknown => {
+                counts.unknown += 1;
+                return;
+            }
+            Opened::Malformed | Opened::Metric(_) => {}
         }
         let number = counts.events;
         counts.events += 1;

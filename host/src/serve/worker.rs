@@ -73,6 +73,9 @@ fn work<F: Format>(mut scoring: Scoring<F>, jobs: &Receiver<Job>, begin: &impl F
         }
     }
     info!("{}", scoring.summary());
+    if let Some(why) = scoring.why_nothing() {
+        info!("NOTICE: {why}");
+    }
     scoring.close();
 }
 
