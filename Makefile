@@ -51,7 +51,7 @@ unit: toolchain
 # schemathesis and componentize-py from PyPI, componentize-qjs from npm, Chromium for the live page; kept in target/tools.
 # What cannot be had is said, and its tests are skipped; in CI that is a failure.
 e2e: build
-	for tool in telegraf grammar influxd wasmtime prometheus schemathesis live componentize-py componentize-qjs; do $(TOOLS) $$tool || [ -z "$$CI" ] || exit 1; done
+	for tool in telegraf grammar influxd wasmtime prometheus sklearn schemathesis live componentize-py componentize-qjs; do $(TOOLS) $$tool || [ -z "$$CI" ] || exit 1; done
 	$(MAKE) plugins || [ -z "$$CI" ]
 	$(CARGO) test --locked --release -p qualm-tests
 

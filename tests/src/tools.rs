@@ -43,6 +43,12 @@ pub fn grammar() -> Option<PathBuf> {
     fetched("GRAMMAR_BIN", "grammar")
 }
 
+/// A Python with scikit-learn.
+#[must_use]
+pub fn sklearn() -> Option<PathBuf> {
+    fetched("SKLEARN_PYTHON", "sklearn")
+}
+
 /// The real `InfluxDB` 1.x.
 #[must_use]
 pub fn influxd() -> Option<PathBuf> {
