@@ -25,9 +25,10 @@ pub(super) fn check(column: &Profile, findings: &mut Vec<Finding>) {
     let infinite = Share { count: column.infinite, first_line: column.infinite_line, first_value: None };
     found(Verdict::Warning, "infinite", &infinite, "infinite", "they count as missing; leave them empty");
     let overflows = column.max.max(-column.min) > MOST;
-    let (verdict, what) = match overflows {
-        true => (Verdict::Bad, "larger than 1e15, and one too large to learn from"),
-        false => (Verdict::Warning, "larger than 1e15"),
+    let (verdict, what) = if overflows {
+        (Verdict::Bad, "larger than 1e15, and one too large to learn from")
+    } else {
+        (Verdict::Warning, "larger than 1e15")
     };
     let advice = "no measurement is: is it a time, or a mark for what is missing?";
     found(verdict, "huge", &column.huge, what, advice);
