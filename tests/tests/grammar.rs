@@ -216,13 +216,13 @@ fn line(rng: &mut Rng) -> Vec<u8> {
             text.push_str(pick(rng, &NAMES, 2));
             for _ in 0..rng.usize(..3) {
                 let (key, value) = (pick(rng, &NAMES, 4), pick(rng, &NAMES, 4));
-                text.push_str(&format!(",{key}={value}"));
+                text += &[",", key, "=", value].concat();
             }
             text.push_str(pick(rng, &[" ", " ", "\t", "\x0b", "\x0c", "  ", ", "], 2));
             for at in 0..rng.usize(1..5) {
                 let (comma, key) = (if at > 0 { "," } else { "" }, pick(rng, &NAMES, 4));
                 let key = if rng.u8(..60) == 0 { "anomaly_score" } else { key };
-                text.push_str(&format!("{comma}{key}={}", pick(rng, &VALUES, 9)));
+                text += &[comma, key, "=", pick(rng, &VALUES, 9)].concat();
             }
             text.push_str(pick(rng, &SPACES, 4));
             text.push_str(pick(rng, &TIMES, 4));
