@@ -61,7 +61,7 @@ fn events_go_back_byte_for_byte_in_order_with_their_scores() {
     }
     let taken = source.taken();
     assert_eq!(without_verdicts(&taken), all);
-    assert_eq!(verdicts(&taken), 189, "all but those that it warmed up with");
+    assert_eq!(verdicts(&taken), 190, "all but those that it warmed up with");
     let spike = taken.lines().position(|line| line.contains("\"value\":500")).expect("the spike came through");
     let next: Vec<_> = taken.lines().skip(spike + 1).take(2).collect();
     assert!(next[1].contains("\"name\":\"is_anomaly\"") && next[1].contains("\"value\":1"), "{next:#?}");
@@ -128,7 +128,7 @@ fn a_batch_that_comes_again_is_not_scored_again() {
     }
     let sent = source.sent();
     assert!(sent.windows(2).all(|two| two[0].body == two[1].body), "each time the same");
-    assert_eq!(verdicts(&source.taken()), 4);
+    assert_eq!(verdicts(&source.taken()), 5);
     let rows = || server.metric("qualm_rows_total", "pipeline=\"vector\"");
     until("the counts to be shown", || rows() > 0.0);
     assert_eq!(rows() as u64, 15, "fifteen rows were observed, once");
@@ -302,7 +302,7 @@ fn events_can_leave_by_stdout() {
     assert!(status.success(), "{status}: {log}");
     let out = read.join().expect("it ends").expect("text");
     assert_eq!(without_verdicts(&out), body + &late);
-    assert_eq!(verdicts(&out), 5);
+    assert_eq!(verdicts(&out), 6);
 }
 
 /// Raw metrics go their own way; only verdicts come from us.
@@ -318,5 +318,5 @@ fn as_a_tap_it_sends_verdicts_alone() {
     let body: String = (0..15).map(|second| gauge("cpu", "a", 20.0, second)).collect();
     assert_eq!(server.ask("POST", "/vector", &[], body.as_bytes()).status, 200);
     let taken = source.taken();
-    assert_eq!((verdicts(&taken), without_verdicts(&taken).len()), (4, 0), "{taken}");
+    assert_eq!((verdicts(&taken), without_verdicts(&taken).len()), (5, 0), "{taken}");
 }
