@@ -7,7 +7,7 @@ WIT := wit/detection.wit
 # Where the labelled metrics and their scorer are, which a clone does not have.
 QUALITY ?= ../shared/quality
 
-.PHONY: build plugins demo test lint unit e2e page bench quality rivals tune toolchain clean
+.PHONY: build plugins demo test lint unit e2e soak page bench quality rivals tune toolchain clean
 
 # All is built with the same profile and the same set of packages, so that wasmtime is compiled once.
 # The release binary is target/release/qualm, the components are target/components/*.wasm.
@@ -51,9 +51,14 @@ unit: toolchain
 # schemathesis and componentize-py from PyPI, componentize-qjs from npm, Chromium for the live page; kept in target/tools.
 # What cannot be had is said, and its tests are skipped; in CI that is a failure.
 e2e: build
-	for tool in telegraf influxd wasmtime prometheus schemathesis live componentize-py componentize-qjs; do $(TOOLS) $$tool || [ -z "$$CI" ] || exit 1; done
+	for tool in telegraf grammar influxd wasmtime prometheus sklearn schemathesis live componentize-py componentize-qjs; do $(TOOLS) $$tool || [ -z "$$CI" ] || exit 1; done
 	$(MAKE) plugins || [ -z "$$CI" ]
 	$(CARGO) test --locked --release -p qualm-tests
+
+# Ten million generated lines, read as Telegraf's own parser reads them; takes a few minutes. Another GRAMMAR_SEED has others.
+soak: build
+	$(TOOLS) grammar
+	GRAMMAR_LINES=10000000 $(CARGO) test --locked --release -p qualm-tests --test grammar
 
 # The live page in Chromium, with data from a stand-in; `node tests/live/page.mjs --url URL` asks a running qualm.
 # Its pictures land in target/live.

@@ -4,9 +4,9 @@
 #   tests/tools.sh TOOL           build or fetch it if needed, then print its path
 #   tests/tools.sh --where TOOL   only print its path; status 1 if it is not there yet
 #
-# A TOOL is telegraf, influxd, wasmtime, minisign, prometheus (with promtool beside it), sklearn (a Python with
-# scikit-learn), schemathesis, componentize-py, componentize-qjs, or live: the Node packages that the live page's test
-# uses, with Node and Chromium.
+# A TOOL is telegraf, grammar (Telegraf's parser alone), influxd, wasmtime, minisign, prometheus (with promtool beside
+# it), sklearn (a Python with scikit-learn), schemathesis, componentize-py, componentize-qjs, or live: the Node packages
+# that the live page's test uses, with Node and Chromium.
 #
 # Everything lands in target/tools/NAME-VERSION/ (or in $QUALM_TOOLS_DIR), so a second call costs nothing and
 # `rm -rf target/tools` undoes it all. Nothing is installed into the system and nothing is started; but for Node and
@@ -62,6 +62,23 @@ telegraf_make() {
         -tags "$telegraf_tags" -o "$path.new" github.com/influxdata/telegraf/cmd/telegraf
     mv "$path.new" "$path"
     echo "$telegraf_tags" >"$path.parts"
+}
+
+grammar_path() { echo "$tools/grammar-$(telegraf_version)/grammar"; }
+grammar_parts() { cat "$here"/telegraf/grammar/*.go | cksum; }
+grammar_ready() { built_with "$(grammar_path)" "$(grammar_parts)"; }
+
+grammar_make() {
+    local path
+    path=$(grammar_path)
+    command -v go >/dev/null ||
+        fail "Telegraf's parser is built from its Go module, and there is no Go here:" \
+            "install Go 1.26 or newer (https://go.dev/dl/) and run this again."
+    mkdir -p "${path%/*}"
+    say "building the parser of Telegraf $(telegraf_version)"
+    CGO_ENABLED=0 run_logged "$path.log" go build -C "$here/telegraf" -trimpath -o "$path.new" ./grammar
+    mv "$path.new" "$path"
+    grammar_parts >"$path.parts"
 }
 
 wasmtime_path() { echo "$tools/wasmtime-$wasmtime_version/bin/wasmtime"; }
@@ -256,7 +273,7 @@ if [ "${1:-}" = --where ]; then
     shift
 fi
 case ${1:-} in
-telegraf | influxd | wasmtime | minisign | prometheus | sklearn | schemathesis | live) tool=$1 ;;
+telegraf | grammar | influxd | wasmtime | minisign | prometheus | sklearn | schemathesis | live) tool=$1 ;;
 componentize-py | componentize-qjs) tool=$1 ;;
 *) fail "usage: tests/tools.sh [--where] TOOL; the head of this file names them" ;;
 esac

@@ -10,7 +10,7 @@ use std::path::{Component, Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
-use rustix::fs::{Dir, Mode, OFlags, open, openat};
+use rustix::fs::{AtFlags, Dir, Mode, OFlags, open, openat, statat};
 use rustix::io::Errno;
 
 use crate::bundle::Fault;
@@ -65,6 +65,12 @@ fn is_still(path: &Path, directory: &File) -> bool {
 }
 
 fn read_open(directory: &File) -> Result<Files, Fault> {
+    if statat(directory, "bundle.toml", AtFlags::empty()).is_err() {
+        let what = "it is missing, so this is no bundle; `qualm train` makes one, and `qualm plugin pack FILE.wasm --out DIR` of a \
+                    plugin that is built"
+            .to_owned();
+        return Err(Fault::File { file: "bundle.toml".to_owned(), what });
+    }
     let mut files = Files::default();
     for entry in Dir::read_from(directory).map_err(std::io::Error::from)? {
         let entry = entry.map_err(std::io::Error::from)?;
@@ -140,6 +146,13 @@ mod tests {
                     File::options().write(true).open(d.join("bundle.toml")).unwrap().set_len(1 << 40).unwrap();
                 }),
                 "bundle.toml: its 1099511627776 bytes are more",
+            ),
+            (
+                damaged("sources", &|d| {
+                    fs::remove_file(d.join("bundle.toml")).unwrap();
+                    fs::create_dir(d.join("src")).unwrap();
+                }),
+                "bundle.toml: it is missing, so this is no bundle; `qualm train` makes one, and `qualm plugin pack",
             ),
             (Bundle::read(&root.path().join("unlisted/bundle.toml")).unwrap_err().to_string(), "name the directory"),
             (Bundle::read(&root.path().join("none")).unwrap_err().to_string(), "none: No such file"),

@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 """Writes an isolation forest that scikit-learn fitted as JSON that qualm can import.
 
-    export.py model.joblib forest.json [--rows rows.csv]
+    export.py model.joblib forest.json --rows rows.csv
 
 The model is an IsolationForest, or a Pipeline of one StandardScaler, RobustScaler or MinMaxScaler and an
 IsolationForest, saved by joblib (only open files that you trust: loading one runs what is in it). `rows.csv` holds rows
 of the kind it was fitted to, a column a feature, with a header: by them qualm knows what an ordinary score is, and what
-stands for a missing value. From Python, `export(model, rows)` gives the same as a dictionary.
+stands for a missing value. Where the model knows the names of its features, columns are matched by name, in whatever
+order they stand; otherwise the header names them. From Python, `export(model, rows)` gives the same as a dictionary.
 
 The form, "qualm forest JSON" version 1:
 
@@ -18,7 +19,8 @@ The form, "qualm forest JSON" version 1:
     fill            what stands for a missing value, for each feature, before scaling
     max_samples     rows that each tree was grown of (max_samples_)
     offset          offset_: rows with score_samples below it are anomalies
-    ordinary        the median of score_samples over the rows, or null without rows
+    ordinary        the median of score_samples over the rows; where that is no better than the offset (a contamination
+                    of 0.5), over those that are no anomalies
     trees           for each tree children_left, children_right, feature, threshold and n_node_samples as in its tree_,
                     and features, its estimators_features_: which feature of a row each feature of the tree is
 
@@ -35,30 +37,63 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import MinMaxScaler, RobustScaler, StandardScaler
 
 
-def export(model, rows=None, names=None):
-    """The form as a dictionary; `rows` are as the model takes them."""
+def export(model, rows, names=None):
+    """The form as a dictionary; `rows` are as the model takes them, `names` those of their columns."""
     scaler, forest = parts(model)
     count = forest.n_features_in_
     if names is None:
-        names = getattr(model, "feature_names_in_", [f"feature_{at}" for at in range(count)])
-    if rows is not None:
-        rows = np.asarray(rows, dtype=float)
-        if rows.shape[1] != count:
-            raise SystemExit(f"the rows have {rows.shape[1]} columns, the model {count} features")
+        names = getattr(rows, "columns", None)
+    rows = np.asarray(rows, dtype=float)
+    if rows.ndim != 2 or len(rows) == 0:
+        raise SystemExit("there are no rows; give some that are ordinary")
+    if names is not None and len(names) != rows.shape[1]:
+        raise SystemExit(f"the rows have {rows.shape[1]} columns, and {len(names)} names")
+    known = getattr(model, "feature_names_in_", None)
+    if known is not None and names is not None:
+        rows = rows[:, places(list(known), list(names))]
+        names = known
+    if rows.shape[1] != count:
+        raise SystemExit(f"the rows have {rows.shape[1]} columns, the model {count} features")
+    if names is None:
+        names = [f"feature_{at}" for at in range(count)] if known is None else known
     return {
         "format": "qualm-forest",
         "version": 1,
         "features": [str(name) for name in names],
         "scaler": scaling(scaler, count),
-        "fill": fill(forest, scaler, rows),
+        "fill": fill(rows),
         "max_samples": int(forest.max_samples_),
         "offset": float(forest.offset_),
-        "ordinary": None if rows is None else float(np.median(scores(scaler, forest, rows))),
+        "ordinary": ordinary(scores(scaler, forest, rows), forest.offset_),
         "trees": [
             tree(estimator.tree_, features)
             for estimator, features in zip(forest.estimators_, forest.estimators_features_)
         ],
     }
+
+
+def places(known, names):
+    """Where each feature of the model stands among the rows' columns."""
+    twice = sorted({name for name in names if names.count(name) > 1})
+    missing = [name for name in known if name not in names]
+    unknown = [name for name in names if name not in known]
+    wrong = [("has twice", twice), ("lacks", missing), ("has what the model does not know,", unknown)]
+    for what, of in wrong:
+        if of:
+            shown, known = (", ".join(map(repr, map(str, names))) for names in (of, known))
+            raise SystemExit(f"the table of rows {what} {shown}; the model has {known}")
+    return [names.index(name) for name in known]
+
+
+def ordinary(scored, offset):
+    """What an ordinary row scores: always better than what sets anomalies apart."""
+    middle = np.median(scored)
+    if middle <= offset:
+        better = scored[scored > offset]
+        if len(better) == 0:
+            raise SystemExit("the model takes all of the rows for anomalies; give rows that are ordinary")
+        middle = np.median(better)
+    return float(middle)
 
 
 def parts(model):
@@ -90,21 +125,13 @@ def scaling(scaler, count):
     return {"kind": KINDS[type(scaler)], "center": center.tolist(), "scale": scale.tolist()}
 
 
-def fill(forest, scaler, rows):
-    """Medians: of the rows or, without any, of the thresholds, which lie where the rows did."""
-    if rows is not None:
-        return np.nan_to_num(np.nanmedian(rows, axis=0)).tolist()
-    thresholds = [[] for _ in range(forest.n_features_in_)]
-    for estimator, features in zip(forest.estimators_, forest.estimators_features_):
-        grown = estimator.tree_
-        for node in np.flatnonzero(grown.children_left != -1):
-            thresholds[features[grown.feature[node]]].append(grown.threshold[node])
-    medians = np.array([np.median(of) if of else 0.0 for of in thresholds])
-    return (medians if scaler is None else scaler.inverse_transform([medians])[0]).tolist()
+def fill(rows):
+    """The medians of the rows."""
+    return np.nan_to_num(np.nanmedian(rows, axis=0)).tolist()
 
 
 def scores(scaler, forest, rows):
-    complete = np.where(np.isnan(rows), fill(forest, scaler, rows), rows)
+    complete = np.where(np.isnan(rows), fill(rows), rows)
     return forest.score_samples(complete if scaler is None else scaler.transform(complete))
 
 
@@ -117,16 +144,15 @@ def main():
     arguments = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     arguments.add_argument("model", help="saved by joblib")
     arguments.add_argument("out", help="the JSON that is written")
-    arguments.add_argument("--rows", help="CSV of rows like those it was fitted to")
+    arguments.add_argument("--rows", required=True, help="CSV of rows like those it was fitted to")
     arguments = arguments.parse_args()
 
     import joblib
 
-    names = rows = None
-    if arguments.rows:
-        with open(arguments.rows, newline="") as file:
-            names, *lines = csv.reader(file)
-        rows = [[float(value) if value else float("nan") for value in line] for line in lines]
+    # What Excel puts before the first name is none of it.
+    with open(arguments.rows, newline="", encoding="utf-8-sig") as file:
+        names, *lines = csv.reader(file)
+    rows = [[float(value) if value else float("nan") for value in line] for line in lines]
     model = joblib.load(arguments.model)
     with open(arguments.out, "w") as file:
         json.dump(export(model, rows, names), file, separators=(",", ":"))

@@ -78,6 +78,9 @@ pub fn run(mut scoring: Scoring, signals: &Signals) -> io::Result<()> {
     }
     let result = pump(&mut scoring, signals, rustix::stdio::stdin(), rustix::stdio::stdout());
     info!("{}", scoring.summary());
+    if let Some(why) = scoring.why_nothing() {
+        info!("NOTICE: {why}");
+    }
     // Telegraf has what it gave us, whatever comes of that.
     if let Err(error) = scoring.close() {
         error!("{error}. What was learnt since it was last saved is lost");

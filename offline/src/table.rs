@@ -217,8 +217,9 @@ struct Found {
 impl Found {
     fn take(&mut self, event: &[u8], time: Option<i64>) {
         let mut fields = Vec::new();
-        let Some(head_end) = line::head_end(event) else { return };
-        if line::read_body(event, head_end, &mut fields).is_err() || fields.is_empty() {
+        let Ok((head_end, _)) = line::read_event(event, &mut fields) else { return };
+        fields.retain(|field| !field.boolean);
+        if fields.is_empty() {
             return;
         }
         let head = &event[..head_end];

@@ -81,6 +81,31 @@ fn a_good_file_is_good_in_each_format() {
     assert_eq!(found(&good), []);
 }
 
+/// What `train` refuses of a header or a value is found here too.
+#[test]
+fn what_cannot_be_learnt_from_is_bad() {
+    let good = csv("cpu,mem", 1000, |row| format!("{},{}", noise(row), noise(row + 9999)));
+    for header in ["time,c\0pu,mem", "time,c\u{1}pu,mem", "time,\"c\npu\",mem"] {
+        let report = report("a.csv", good.replacen("time,cpu,mem", header, 1));
+        assert_eq!(report.verdict(), Verdict::Bad, "{header:?}");
+        assert!(report.to_table().contains("control character"), "{}", report.to_table());
+    }
+    let latin = good.replacen("cpu", "cp?", 1).into_bytes();
+    let latin: Vec<u8> = latin.into_iter().map(|byte| if byte == b'?' { 0xfc } else { byte }).collect();
+    assert_eq!(report("a.csv", latin).verdict(), Verdict::Bad);
+    let huge = good + "1704127200,";
+    assert_eq!(report("a.csv", huge + "1e308,1\n").verdict(), Verdict::Bad);
+}
+
+#[test]
+fn what_others_call_times_and_missing_values_is_known() {
+    let two = |row| format!("{},{}", noise(row), if row % 9 == 0 { "null" } else { "true" });
+    for time in ["Time", "_time", "TIMESTAMP", "date"] {
+        let report = report("a.csv", csv("cpu,up", 1000, two).replacen("time", time, 1));
+        assert!(found(&report).iter().all(|found| found.0 != Check::Schema), "{time}: {}", report.to_table());
+    }
+}
+
 #[test]
 fn schema() {
     use Verdict::{Bad, Warning};

@@ -37,6 +37,18 @@ pub fn telegraf() -> Option<PathBuf> {
     fetched("TELEGRAF_BIN", "telegraf")
 }
 
+/// Telegraf's own parser of line protocol, alone: `tests/telegraf/grammar`.
+#[must_use]
+pub fn grammar() -> Option<PathBuf> {
+    fetched("GRAMMAR_BIN", "grammar")
+}
+
+/// A Python with scikit-learn.
+#[must_use]
+pub fn sklearn() -> Option<PathBuf> {
+    fetched("SKLEARN_PYTHON", "sklearn")
+}
+
 /// The real `InfluxDB` 1.x.
 #[must_use]
 pub fn influxd() -> Option<PathBuf> {

@@ -209,7 +209,13 @@ fn what_is_no_event_is_refused_for_good() {
     let Some(qualm) = tools::qualm() else { return };
     let (site, source) = (Site::new(), Sink::start());
     let server = Server::start(&qualm, &config(&site, &source.url()), &[]);
-    for body in [&b"cpu,host=a usage=1 1\n"[..], b"\xff\xfe{}\n", b"{\"metric\":", b"\0\0\xff\xff\x0a\x01"] {
+    // As the sink's `character_delimited` framing has them.
+    let event = r#"{"metric":{"name":"m","kind":"absolute","gauge":{"value":1}}}"#;
+    let [array, in_pieces] = [format!("[{event},{event}]"), format!("[{event}\n,{event}\n]")];
+    let (array, in_pieces) = (array.as_bytes(), in_pieces.as_bytes());
+    for body in
+        [&b"cpu,host=a usage=1 1\n"[..], b"\xff\xfe{}\n", b"{\"metric\":", b"\0\0\xff\xff\x0a\x01", array, in_pieces]
+    {
         let answer = server.ask("POST", "/vector", &[], body);
         assert_eq!(answer.status, 400, "{body:?}: {}", answer.text());
         assert!(answer.text().contains("native_json"), "{}", answer.text());

@@ -14,6 +14,9 @@ pub trait Format: Debug {
     /// What must be known of an event to write its verdict.
     type Place: Copy + Debug + Send;
 
+    /// Whether what is malformed goes on as it is, or is refused by whoever took it in.
+    const PASSES_MALFORMED: bool = true;
+
     /// The seed of what it remembers by hash, as in [`crate::Pipeline::new`].
     fn set_seed(&mut self, _seed: u64) {}
 
@@ -32,7 +35,13 @@ pub trait Format: Debug {
     /// What the event that lies in `buffer` at `event` is.
     fn open(&mut self, buffer: &[u8], event: Range<usize>) -> Opened;
 
-    /// Reads the fields of an event that was opened last, and is a metric, into `fields`: numeric ones only. Keys are
+    /// What the event that was opened last is, by a closer look. It is asked for where a head is not known yet, so that
+    /// [`open`](Self::open) may guess; `head` is what that said.
+    fn confirm(&mut self, _buffer: &[u8], _event: Range<usize>, head: Range<usize>) -> Opened {
+        Opened::Metric(head)
+    }
+
+    /// Reads the fields of an event that was opened last, and is a metric, into `fields`: numbers and booleans. Keys are
     /// offsets into [`text`](Self::text), counted from [`Reading::base`]. `now` is the time, in nanoseconds since 1970.
     ///
     /// # Errors
@@ -79,6 +88,8 @@ pub enum Opened {
     Other,
     /// Nothing that is understood.
     Malformed,
+    /// Something well-formed of a kind that is not known. It passes as it is, and is counted.
+    Unknown,
     /// A metric; its head (measurement and tags) lies there in [`Format::text`].
     Metric(Range<usize>),
 }

@@ -58,22 +58,36 @@ impl Heads {
         self.memo.fill(Head::default());
     }
 
-    /// What the lanes want of events with this head.
-    pub(crate) fn look_up(&mut self, head: &[u8], lanes: &[Lane]) -> Head {
-        // Never 0, which is how an empty entry looks.
-        let hash = xxh3_64_with_seed(head, self.seed) | 1;
-        let entry = &mut self.memo[(hash >> 32) as usize % MEMO];
-        if entry.hash != hash {
-            let bits = lanes.iter().enumerate().filter(|(_, lane)| lane.wants_event(head));
-            let lanes = bits.fold(0, |lanes, (bit, _)| lanes | 1 << bit);
-            // Each part hashed alone and added up: the order of the tags does not matter.
-            let parts = line::head_parts(head).enumerate();
-            let identity = parts.fold(0_u64, |sum, (at, part)| {
-                sum.wrapping_add(xxh3_64_with_seed(part, self.seed.wrapping_add(u64::from(at > 0))))
-            });
-            let measurement = line::head_parts(head).next().map_or(0, |name| xxh3_64_with_seed(name, self.seed));
-            *entry = Head { hash, identity, measurement, lanes };
-        }
-        *entry
+    /// What is remembered of this head; nothing where it is to be [learnt](Self::learn).
+    pub(crate) fn find(&self, head: &[u8]) -> Option<Head> {
+        let hash = self.hash(head);
+        let entry = self.memo[place(hash)];
+        (entry.hash == hash).then_some(entry)
     }
+
+    /// Works out what the lanes want of events with this head, and remembers it.
+    pub(crate) fn learn(&mut self, head: &[u8], lanes: &[Lane]) -> Head {
+        let hash = self.hash(head);
+        let bits = lanes.iter().enumerate().filter(|(_, lane)| lane.wants_event(head));
+        let lanes = bits.fold(0, |lanes, (bit, _)| lanes | 1 << bit);
+        // Each part hashed alone and added up: the order of the tags does not matter.
+        let parts = line::head_parts(head).enumerate();
+        let identity = parts.fold(0_u64, |sum, (at, part)| {
+            sum.wrapping_add(xxh3_64_with_seed(part, self.seed.wrapping_add(u64::from(at > 0))))
+        });
+        let measurement = line::head_parts(head).next().map_or(0, |name| xxh3_64_with_seed(name, self.seed));
+        let entry = Head { hash, identity, measurement, lanes };
+        self.memo[place(hash)] = entry;
+        entry
+    }
+
+    /// A head's hash: never 0, which is how an empty entry looks.
+    fn hash(&self, head: &[u8]) -> u64 {
+        xxh3_64_with_seed(head, self.seed) | 1
+    }
+}
+
+/// Where a head of this hash is remembered.
+fn place(hash: u64) -> usize {
+    (hash >> 32) as usize % MEMO
 }

@@ -179,9 +179,10 @@ impl Lane {
             }
     }
 
-    /// Whether a field of such an event is a row by itself.
-    pub(crate) fn wants_field(&self, key: &[u8]) -> bool {
-        matches!(self.wants, Wants::Fields(_)) && self.selector.wants_field(key)
+    /// Whether a field of such an event is a row by itself. A boolean is one where it is asked for by name.
+    pub(crate) fn wants_field(&self, key: &[u8], boolean: bool) -> bool {
+        let asked = !boolean || !self.selector.include_fields.is_empty();
+        asked && matches!(self.wants, Wants::Fields(_)) && self.selector.wants_field(key)
     }
 
     /// Where in the input the key of a row's field lies, and its length. A vector has none.

@@ -1,9 +1,12 @@
 //! Line protocol: where an event ends, and what stands in it. Views into the input; nothing is copied.
 //!
-//! The grammar is that of Telegraf's parser, which reads what we write; a few escapes that it refuses are taken here. An
-//! event that is not understood passes through as it is, so a refusal costs a score and nothing else.
+//! The grammar is that of Telegraf's parser, which reads what we write, to the byte (`tests/tests/grammar.rs` compares the
+//! two). An event that is not understood passes through as it is, so a refusal costs a score and nothing else.
 
 use memchr::{memchr, memchr2};
+
+use crate::grammar::{Grammar, StringEnd};
+use crate::seen::Seen;
 
 /// The fields that a verdict adds, or an anomaly rate has. An event that has one of them was scored upstream.
 pub const VERDICT_KEYS: [&[u8]; 8] = [
@@ -29,26 +32,31 @@ pub fn is_verdict(key: &[u8]) -> bool {
 /// A raw newline inside a string field belongs to the event. A quote opens a string only where a field's value starts;
 /// anywhere else (in a tag, in a field's key) it is an ordinary character.
 #[must_use]
-pub fn event_end(bytes: &[u8]) -> Option<usize> {
+pub fn event_end(bytes: &[u8], grammar: Grammar) -> Option<usize> {
     let first = memchr2(b'\n', b'"', bytes)?;
-    if bytes[first] == b'\n' { Some(first + 1) } else { event_end_quoted(bytes) }
+    if bytes[first] == b'\n' { Some(first + 1) } else { event_end_quoted(bytes, grammar) }
 }
 
 /// [`event_end`] for an event that has a quote before its first newline: its fields are walked, so that a string is known
 /// for one. Where they are malformed, the event ends at the next newline, as Telegraf's parser has it.
-fn event_end_quoted(bytes: &[u8]) -> Option<usize> {
+fn event_end_quoted(bytes: &[u8], grammar: Grammar) -> Option<usize> {
     let newline_from = |at: usize| memchr(b'\n', &bytes[at..]).map(|newline| at + newline + 1);
     let line = &bytes[..newline_from(0).unwrap_or(bytes.len())];
     let indent = skip_spaces(line, 0);
-    let head = head_end(&line[indent..]).filter(|_| line.get(indent) != Some(&b'#'));
+    let head = grammar.head_end(&line[indent..]).filter(|_| line.get(indent) != Some(&b'#'));
     let Some(head) = head else { return newline_from(0) };
     let mut at = skip_spaces(bytes, indent + head);
     loop {
         let Some(equals) = key_end(bytes, at) else { return newline_from(at) };
-        at = match read_value(bytes, equals + 1) {
-            Some((_, end)) => end,
-            None if bytes.get(equals + 1) == Some(&b'"') => return None, // the string goes on
-            None => return newline_from(equals + 1),
+        at = if bytes.get(equals + 1) == Some(&b'"') {
+            match grammar.string_end(bytes, equals + 1) {
+                StringEnd::Closed(end) => end,
+                StringEnd::Broken(at) => return newline_from(at),
+                StringEnd::Open => return None,
+            }
+        } else {
+            let Some((_, end)) = read_value(bytes, equals + 1, grammar) else { return newline_from(equals + 1) };
+            end
         };
         if bytes.get(at) != Some(&b',') {
             return newline_from(at);
@@ -57,22 +65,10 @@ fn event_end_quoted(bytes: &[u8]) -> Option<usize> {
     }
 }
 
-/// The offset behind the quote that closes the string which opens at `open`. `None` while it has not arrived.
-fn string_end(bytes: &[u8], open: usize) -> Option<usize> {
-    let mut at = open + 1;
-    loop {
-        at += memchr2(b'"', b'\\', bytes.get(at..)?)?;
-        if bytes[at] == b'"' {
-            return Some(at + 1);
-        }
-        at += 2; // a backslash and what it escapes
-    }
-}
-
-/// The length of the head (measurement and tags) of an event that starts with it: the offset of the first space that no
-/// backslash precedes. A backslash before the backslash does not undo the escape (so Telegraf's tags are read).
+/// Where the head (measurement and tags) of an event that starts with it most likely ends: at the first space that no
+/// backslash precedes. It is one look at the bytes; a head is [`Grammar::head_end`]'s to confirm.
 #[must_use]
-pub fn head_end(event: &[u8]) -> Option<usize> {
+pub fn head_guess(event: &[u8]) -> Option<usize> {
     memchr::memchr_iter(b' ', event).find(|&at| at == 0 || event[at - 1] != b'\\')
 }
 
@@ -111,14 +107,16 @@ pub fn unescape(name: &[u8]) -> std::borrow::Cow<'_, [u8]> {
     plain.into()
 }
 
-/// A numeric field of an event.
+/// A numeric or boolean field of an event.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Field {
     /// Where its key starts, as an offset into the event.
     pub key: u32,
     /// The key's length in bytes, escapes included.
     pub key_len: u32,
-    /// Its value. Integers beyond 2⁵³ lose their last digits.
+    /// It is true or false, which is a number only to whoever asks for it by name.
+    pub boolean: bool,
+    /// Its value: of a boolean 0 or 1. Integers beyond 2⁵³ lose their last digits.
     pub value: f64,
 }
 
@@ -148,13 +146,25 @@ pub enum Refusal {
     AlreadyScored,
 }
 
-/// Reads the fields and the time of `event`, whose head ends at `head_end`, into `fields`, numeric fields only.
+/// Reads an event that begins with its head, as Telegraf does: where that ends, and what [`read_body`] finds behind it.
 ///
 /// # Errors
 ///
 /// Says why the event cannot be scored; `fields` then means nothing.
-pub fn read_body(event: &[u8], head_end: usize, fields: &mut Vec<Field>) -> Result<Body, Refusal> {
+pub fn read_event(event: &[u8], fields: &mut Vec<Field>) -> Result<(usize, Body), Refusal> {
+    let head = Grammar::Telegraf.head_end(event).ok_or(Refusal::Malformed)?;
+    Ok((head, read_body(event, head, Grammar::Telegraf, fields)?))
+}
+
+/// Reads the fields and the time of `event`, whose head ends at `head_end`, into `fields`: numbers and booleans. Of
+/// several with one key the last one counts, as in Telegraf and InfluxDB.
+///
+/// # Errors
+///
+/// Says why the event cannot be scored; `fields` then means nothing.
+pub fn read_body(event: &[u8], head_end: usize, grammar: Grammar, fields: &mut Vec<Field>) -> Result<Body, Refusal> {
     fields.clear();
+    let mut seen = Seen::default();
     let event = trim_newline(event);
     let mut at = skip_spaces(event, head_end);
     loop {
@@ -162,21 +172,20 @@ pub fn read_body(event: &[u8], head_end: usize, fields: &mut Vec<Field>) -> Resu
         if is_verdict(&event[at..equals]) {
             return Err(Refusal::AlreadyScored);
         }
-        let (value, end) = read_value(event, equals + 1).ok_or(Refusal::Malformed)?;
-        if let Some(value) = value {
-            fields.push(Field { key: at as u32, key_len: (equals - at) as u32, value });
-        }
+        let (value, end) = read_value(event, equals + 1, grammar).ok_or(Refusal::Malformed)?;
+        seen.put(event, fields, &event[at..equals], at, value);
         at = end;
         if event.get(at) != Some(&b',') {
             break;
         }
         at += 1;
     }
+    Seen::finish(event, fields);
     let time = read_time(&event[at..])?;
     Ok(Body { fields_end: at, time })
 }
 
-/// The event without its line end, `\n` or `\r\n`.
+/// The event without its line end, `\n` or `\r\n`; at the end of the input half of that does.
 fn trim_newline(event: &[u8]) -> &[u8] {
     let event = event.strip_suffix(b"\n").unwrap_or(event);
     event.strip_suffix(b"\r").unwrap_or(event)
@@ -186,7 +195,7 @@ fn skip_spaces(event: &[u8], from: usize) -> usize {
     from + event[from..].iter().take_while(|b| is_space(**b)).count()
 }
 
-const fn is_space(byte: u8) -> bool {
+pub(crate) const fn is_space(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | 0x0b | 0x0c)
 }
 
@@ -204,18 +213,29 @@ fn key_end(event: &[u8], from: usize) -> Option<usize> {
     }
 }
 
-/// The field value at `from`, if it is a number, and the offset behind it. `None` where it is no value at all.
-fn read_value(event: &[u8], from: usize) -> Option<(Option<f64>, usize)> {
+/// The value of a field.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Value {
+    Number(f64),
+    Boolean(bool),
+    Text,
+}
+
+/// The field value at `from`, and the offset behind it. `None` where it is no value at all.
+fn read_value(event: &[u8], from: usize, grammar: Grammar) -> Option<(Value, usize)> {
     let text = event.get(from..)?;
     match *text.first()? {
-        b'"' => Some((None, string_end(event, from)?)),
+        b'"' => match grammar.string_end(event, from) {
+            StringEnd::Closed(end) => Some((Value::Text, end)),
+            StringEnd::Broken(_) | StringEnd::Open => None,
+        },
         b'0'..=b'9' | b'-' | b'.' => {
             let (value, length) = read_float(text).or_else(|| read_integer(text))?;
-            Some((Some(value), from + length))
+            Some((Value::Number(value), from + length))
         }
         _ => {
             let length = value_length(text);
-            is_boolean(&text[..length]).then_some((None, from + length))
+            Some((Value::Boolean(read_boolean(&text[..length])?), from + length))
         }
     }
 }
@@ -258,9 +278,16 @@ fn read_integer(text: &[u8]) -> Option<(f64, usize)> {
     Some((value, length))
 }
 
-fn is_boolean(text: &[u8]) -> bool {
-    matches!(text, b"t" | b"T" | b"true" | b"True" | b"TRUE" | b"f" | b"F" | b"false" | b"False" | b"FALSE")
+fn read_boolean(text: &[u8]) -> Option<bool> {
+    match text {
+        b"t" | b"T" | b"true" | b"True" | b"TRUE" => Some(true),
+        b"f" | b"F" | b"false" | b"False" | b"FALSE" => Some(false),
+        _ => None,
+    }
 }
+
+/// The most digits of a timestamp, zeros before it included.
+const MOST_DIGITS: usize = 19;
 
 /// The timestamp in what follows the fields; none where nothing follows.
 fn read_time(rest: &[u8]) -> Result<Option<i64>, Refusal> {
@@ -272,7 +299,7 @@ fn read_time(rest: &[u8]) -> Result<Option<i64>, Refusal> {
     let digits = &rest[start..start + length];
     let unsigned = digits.strip_prefix(b"-").unwrap_or(digits);
     let alone = start > 0 && skip_spaces(rest, start + length) == rest.len();
-    if !alone || unsigned.is_empty() || !unsigned.iter().all(u8::is_ascii_digit) {
+    if !alone || !(1..=MOST_DIGITS).contains(&unsigned.len()) || !unsigned.iter().all(u8::is_ascii_digit) {
         return Err(Refusal::Malformed);
     }
     let digits = std::str::from_utf8(digits).map_err(|_| Refusal::Malformed)?;
@@ -294,10 +321,14 @@ mod tests {
 
     fn read(event: &str) -> Result<Read, Refusal> {
         let bytes = event.as_bytes();
-        let head = head_end(bytes).ok_or(Refusal::Malformed)?;
+        let head = Grammar::Telegraf.head_end(bytes).ok_or(Refusal::Malformed)?;
         let mut fields = Vec::new();
-        let body = read_body(bytes, head, &mut fields)?;
-        let named = fields.iter().map(|f| (String::from_utf8_lossy(f.key(bytes)).into_owned(), f.value)).collect();
+        let body = read_body(bytes, head, Grammar::Telegraf, &mut fields)?;
+        let named = fields
+            .iter()
+            .filter(|f| !f.boolean)
+            .map(|f| (String::from_utf8_lossy(f.key(bytes)).into_owned(), f.value))
+            .collect();
         Ok((named, body.time, body.fields_end))
     }
 
@@ -350,6 +381,17 @@ mod tests {
             "m v=1 1.5",
             "m v=1 1 2",
             "m v=1 99999999999999999999",
+            "m v=1 00000000000000000001",
+            "m v=1,s=\"a\\b\" 1",
+            "m,a=1, v=1 1",
+            ",a=1 v=1 1",
+            "m,a= v=1 1",
+            "m,=1 v=1 1",
+            "m,a v=1 1",
+            "m,a=b=c v=1 1",
+            "m\\\tx v=1 1",
+            "m,a=b\\\tc v=1 1",
+            "m\rx v=1 1",
             "m v=1 -",
             "m v=0x10 1",
             "m v=1_000 1",
@@ -391,6 +433,33 @@ mod tests {
     }
 
     #[test]
+    fn whatever_parts_words_ends_the_head() {
+        for space in ["\t", "\x0b", "\x0c", " \t "] {
+            let event = format!("m,a=b{space}v=1{space}5{space}\n");
+            let (named, time, end) = read(&event).unwrap();
+            assert_eq!((named, time, end), (vec![("v".to_owned(), 1.0)], Some(5), 8 + space.len()), "{event:?}");
+        }
+        // In a measurement a backslash takes the next byte with it, in a tag it does not take a backslash.
+        assert_eq!(read(r"m\\ v=1 5").unwrap().2, 7);
+        assert_eq!(read(r"m,a=b\\ v=1 5"), Err(Refusal::Malformed));
+        assert_eq!(read(r"m\\\ x v=1 5").unwrap().2, 10);
+    }
+
+    #[test]
+    fn of_several_fields_with_one_key_the_last_one_counts() {
+        let named = |fields: &[(&str, f64)]| fields.iter().map(|&(k, v)| (k.to_owned(), v)).collect::<Vec<_>>();
+        assert_eq!(fields("m v=1,w=2,v=3 1"), named(&[("v", 3.0), ("w", 2.0)]));
+        assert_eq!(fields("m v=1,v=\"x\" 1"), []);
+        assert_eq!(fields("m v=\"x\",v=1 1"), named(&[("v", 1.0)]));
+        assert_eq!(fields("m v=1,v=t 1"), [], "then it is no number any more");
+        // Many fields take another way.
+        let many: String = (0..1000).map(|at| format!("f{}={at},", at % 400)).collect();
+        let read = fields(&format!("m {many}f7=\"x\" 1"));
+        assert_eq!(read.len(), 399);
+        assert!(read.iter().all(|(key, value)| *key == format!("f{}", value % 400.0) && *value >= 600.0));
+    }
+
+    #[test]
     fn escapes_belong_to_names() {
         assert_eq!(fields(r"m,a=b\ c,d=e\,f v\ w=1,x\,y=2,z\\=3 1").len(), 3);
         let head = br"m\ x,a=b\,c,d\=e=f";
@@ -424,10 +493,17 @@ mod tests {
             "m v,message=\"open\n|m v=1\n\"",
             "m a=1 message=\"open\n|m v=1\n\"",
             "m v\\\n|s=\"\n\"",
+            "m\ts=\"a\nb\" 1\n|x",
+            "m\x0bs=\"a\nb\" 1\n|x",
+            "m s=\"a\\x\n|b\"\n",
+            "m,a=1, s=\"a\n|b\"\n",
+            ",a=1 s=\"a\n|b\"\n",
+            "m\\\\ s=\"a\nb\"\n|",
+            "m,a=1\\\\ s=\"a\n|b\"\n",
             "",
         ] {
             let end = marked.find('|');
-            assert_eq!(event_end(marked.replace('|', "").as_bytes()), end, "{marked:?}");
+            assert_eq!(event_end(marked.replace('|', "").as_bytes(), Grammar::Telegraf), end, "{marked:?}");
         }
     }
 }

@@ -5,6 +5,7 @@ use std::ops::Range;
 use memchr::memchr;
 
 use crate::format::{Format, Opened, Reading, Told, ToldRate, ToldVector};
+use crate::grammar::Grammar;
 use crate::line::{self, Field, Refusal};
 use crate::splice;
 
@@ -15,16 +16,24 @@ pub struct Lines {
     unit: i64,
     /// Where the head of the event at hand ends.
     head_end: usize,
+    /// Who reads them again.
+    grammar: Grammar,
 }
 
 impl Default for Lines {
-    /// Times in nanoseconds.
+    /// Telegraf's, with times in nanoseconds.
     fn default() -> Self {
-        Self { unit: 1, head_end: 0 }
+        Self::of(Grammar::Telegraf)
     }
 }
 
 impl Lines {
+    /// Lines that this reader takes, with times in nanoseconds.
+    #[must_use]
+    pub fn of(grammar: Grammar) -> Self {
+        Self { unit: 1, head_end: 0, grammar }
+    }
+
     /// From now on times count this many nanoseconds, 1 at least: InfluxDB's clients may write milliseconds, for one.
     pub fn set_unit(&mut self, unit: i64) {
         self.unit = unit.max(1);
@@ -36,7 +45,7 @@ impl Format for Lines {
     type Place = usize;
 
     fn end(&self, bytes: &[u8]) -> Option<usize> {
-        line::event_end(bytes)
+        line::event_end(bytes, self.grammar)
     }
 
     fn give_up(&mut self, _: &[u8]) {}
@@ -52,12 +61,19 @@ impl Format for Lines {
     fn open(&mut self, buffer: &[u8], event: Range<usize>) -> Opened {
         let start = event.start + indent(&buffer[event.clone()]);
         let event = &buffer[start..event.end];
-        if event.first().is_none_or(|&byte| byte == b'#') {
+        if let [] | [b'\n' | b'#', ..] | b"\r\n" = event {
             return Opened::Other; // blank, or a comment
         }
-        let Some(head_end) = line::head_end(event) else { return Opened::Malformed };
+        let guess = line::head_guess(event).or_else(|| self.grammar.head_end(event));
+        let Some(head_end) = guess else { return Opened::Malformed };
         self.head_end = start + head_end;
         Opened::Metric(start..self.head_end)
+    }
+
+    fn confirm(&mut self, buffer: &[u8], event: Range<usize>, head: Range<usize>) -> Opened {
+        let Some(length) = self.grammar.head_end(&buffer[head.start..event.end]) else { return Opened::Malformed };
+        self.head_end = head.start + length;
+        Opened::Metric(head.start..self.head_end)
     }
 
     fn read(
@@ -67,7 +83,7 @@ impl Format for Lines {
         _: i64,
         fields: &mut Vec<Field>,
     ) -> Result<Reading<usize>, Refusal> {
-        let body = line::read_body(&buffer[event.clone()], self.head_end - event.start, fields)?;
+        let body = line::read_body(&buffer[event.clone()], self.head_end - event.start, self.grammar, fields)?;
         let time = body.time.map(|time| time.saturating_mul(self.unit));
         Ok(Reading { base: event.start, time, place: event.start + body.fields_end })
     }
@@ -99,5 +115,5 @@ impl Format for Lines {
 }
 
 fn indent(event: &[u8]) -> usize {
-    event.iter().take_while(|byte| byte.is_ascii_whitespace()).count()
+    event.iter().take_while(|&&byte| line::is_space(byte)).count()
 }

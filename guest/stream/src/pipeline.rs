@@ -129,6 +129,8 @@ pub struct Counts {
     pub incidents: u64,
     /// Events that are not what they should be: not line protocol, for one.
     pub malformed: u64,
+    /// Events that are well-formed, but nothing that is known: they pass as they are, and are not among `events`.
+    pub unknown: u64,
     /// Events that were scored upstream: they carry a field that qualm would add.
     pub upstream: u64,
     /// Events that were longer than 1 MiB, or whose end did not come in time.
@@ -391,16 +393,31 @@ impl<F: Format> Pipeline<F> {
     fn take_event(&mut self, at: Range<usize>, now: i64) {
         let Self { format, lanes, heads, buffer, fields, events, counts, .. } = self;
         let opened = format.open(buffer, at.clone());
-        if opened == Opened::Other {
-            return;
+        match opened {
+            Opened::Other => return,
+            Opened::Unknown => {
+                counts.unknown += 1;
+                return;
+            }
+            Opened::Malformed | Opened::Metric(_) => {}
         }
         let number = counts.events;
         counts.events += 1;
-        let Opened::Metric(head_at) = opened else {
+        let Opened::Metric(mut head_at) = opened else {
             counts.malformed += 1;
             return;
         };
-        let head = heads.look_up(&format.text(buffer)[head_at.clone()], lanes);
+        let known = heads.find(&format.text(buffer)[head_at.clone()]);
+        let head = if let Some(head) = known {
+            head
+        } else {
+            let Opened::Metric(confirmed) = format.confirm(buffer, at.clone(), head_at) else {
+                counts.malformed += 1;
+                return;
+            };
+            head_at = confirmed;
+            heads.learn(&format.text(buffer)[head_at.clone()], lanes)
+        };
         if head.lanes == 0 {
             return;
         }
@@ -421,7 +438,7 @@ impl<F: Format> Pipeline<F> {
         let (mut wanted, mut banded) = (false, Banded::None);
         for field in &*fields {
             let key = field.key(bytes);
-            let Some(lane) = head.lanes().find(|&lane| lanes[lane].wants_field(key)) else { continue };
+            let Some(lane) = head.lanes().find(|&lane| lanes[lane].wants_field(key, field.boolean)) else { continue };
             let Lane { wants: Wants::Fields(origins), series, rows, census, .. } = &mut lanes[lane] else { continue };
             let number = series.number(xxh3_64_with_seed(key, head.identity));
             if let Some(census) = census {

@@ -10,7 +10,7 @@ pub struct Selector {
     pub measurement: Globs,
     /// Tags that an event must have, each with a value that matches, or with any where there are no globs.
     pub tags: Vec<(String, Globs)>,
-    /// Fields to take, by name.
+    /// Fields to take, by name. Booleans are taken only where this names them.
     pub include_fields: Globs,
     /// Fields to leave, by name: stronger than `include_fields`.
     pub exclude_fields: Globs,

@@ -238,20 +238,20 @@ fn totals_are_a_rate() {
 }
 
 #[test]
-fn what_is_not_known_passes_unscored() {
-    for line in [
-        r#"{"metric":{"name":"m","kind":"absolute","exponential_histogram":{"scale":1}}}"#,
-        r#"{"metric":{"name":"m","kind":"sideways","gauge":{"value":1}}}"#,
-        r#"{"metric":{"kind":"absolute","gauge":{"value":1}}}"#,
-        r#"{"log":{"message":"x"}}"#,
-        r#"{"profile":{}}"#,
-        r#"[{"metric":{"name":"m","kind":"absolute","gauge":{"value":1}}}]"#,
-        "",
-        "7",
+fn what_is_not_known_passes_unscored_and_is_counted() {
+    for (line, unknown) in [
+        (r#"{"metric":{"name":"m","kind":"absolute","exponential_histogram":{"scale":1}}}"#, 1),
+        (r#"{"metric":{"name":"m","kind":"sideways","gauge":{"value":1}}}"#, 1),
+        (r#"{"metric":{"kind":"absolute","gauge":{"value":1}}}"#, 1),
+        (r#"{"log":{"message":"x"}}"#, 0),
+        (r#"{"trace":{"message":"x"}}"#, 0),
+        (r#"{"profile":{}}"#, 1),
+        ("", 0),
     ] {
         let mut scored = pipeline(VerdictStyle::Gauges, "*");
         assert_eq!(through(&mut scored, format!("{line}\n").as_bytes(), &[]).0, format!("{line}\n").as_bytes());
-        assert_eq!((scored.counts().events, scored.counts().malformed), (0, 0), "{line}");
+        let counts = scored.counts();
+        assert_eq!((counts.events, counts.malformed, counts.unknown), (0, 0, unknown), "{line}");
     }
     let gauge = |value: f64| {
         support::bytes(1, &[support::bytes(1, b"m"), support::bytes(6, &support::double(1, value))].concat())
@@ -264,8 +264,20 @@ fn what_is_not_known_passes_unscored() {
     body.extend([frame(&[]), frame(&support::bytes(9, b""))].concat());
     let mut scored = pipeline(VerdictStyle::Gauges, "*");
     assert_eq!(through(&mut scored, &body, &[]).0, body);
-    assert_eq!((scored.counts().events, scored.counts().malformed), (0, 0));
-    for line in [r#"{"metric":{"name":"m""#, "{", "}", "nothing", r#"{"metric":{}} x"#, &("[".repeat(100_000) + "\n")] {
+    assert_eq!((scored.counts().events, scored.counts().malformed, scored.counts().unknown), (0, 0, 2));
+    // An array of events is what Vector's `character_delimited` framing makes of them.
+    let array = r#"[{"metric":{"name":"m","kind":"absolute","gauge":{"value":1}}}]"#;
+    for line in [
+        array,
+        "7",
+        "\"text\"",
+        r#"{"metric":{"name":"m""#,
+        "{",
+        "}",
+        "nothing",
+        r#"{"metric":{}} x"#,
+        &("[".repeat(100_000) + "\n"),
+    ] {
         let mut scored = pipeline(VerdictStyle::Gauges, "*");
         assert_eq!(through(&mut scored, line.as_bytes(), &[]).0, line.as_bytes());
         assert_eq!(scored.counts().malformed, 1, "{line}");

@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use proptest::prelude::*;
-use qualm_stream::{Lane, Limits, Pipeline, Rows, Scorer, Selector, Verdicts, glob::Globs};
+use qualm_stream::{Grammar, Lane, Limits, Lines, Pipeline, Rows, Scorer, Selector, Verdicts, glob::Globs};
 
 /// Scores every row, so that every line that can be scored is: by its value, from 0 to 3.
 struct ByValue;
@@ -158,6 +158,52 @@ fn whole_lines_are_scored() {
     assert!(splices(input, &out[1..]).is_err() && splices(&input[..20], &out).is_err(), "the check can fail");
 }
 
+/// Whatever parts the head from the fields: what then is a string stays one.
+#[test]
+fn nothing_is_spliced_into_a_string() {
+    for space in ["\t", "\x0b", "\x0c", " ", "\t "] {
+        let line = format!("m{space}s=\"l1\nm v=1 2\nl3\",w=1 5\n");
+        let out = through(&mut pipeline("*"), line.repeat(2).as_bytes(), &[7]);
+        let scored = line.replace("w=1", "w=1,anomaly_score=0.01,is_anomaly=0i").repeat(2);
+        assert_eq!(String::from_utf8(out).unwrap(), scored);
+    }
+}
+
+#[test]
+fn what_telegraf_refuses_is_untouched_and_counted() {
+    for line in ["cpu,host=a, v=1\n", ",host=a v=1\n", "m,a=b\\\\ v=1\n", "m s=\"a\\b\",v=1\n", "\rm v=1\n"] {
+        let mut pipeline = pipeline("*");
+        assert_eq!(through(&mut pipeline, line.as_bytes(), &[]), line.as_bytes());
+        assert_eq!((pipeline.counts().malformed, pipeline.counts().scored), (1, 0), "{line}");
+    }
+}
+
+/// InfluxDB takes what Telegraf refuses, and reads alone what its clients write.
+#[test]
+fn influxdbs_lines_are_read_as_influxdb_reads_them() {
+    let lane = Lane::new(Selector::default(), Limits::default());
+    let mut pipeline = Pipeline::of(Lines::of(Grammar::Influxdb), vec![lane], 7);
+    let line = b"m,t=a\tb path=\"C:\\temp\",v=1 5\n";
+    pipeline.input()[..line.len()].copy_from_slice(line);
+    let out = pipeline.run(line.len(), 0, &mut [ByValue]);
+    assert_eq!(splices(line, out), Ok(1));
+}
+
+/// A boolean is a number only to whoever asks for it by name.
+#[test]
+fn booleans_count_where_they_are_named() {
+    let line = b"m up=true,v=1 5\n";
+    for (include, keys) in [(vec![], vec!["v"]), (vec!["up"], vec!["up"])] {
+        let selector = Selector { include_fields: Globs::new(include).unwrap(), ..Selector::default() };
+        let mut pipeline = Pipeline::new(vec![Lane::new(selector, Limits::default())], 7);
+        pipeline.input()[..line.len()].copy_from_slice(line);
+        pipeline.run(line.len(), 0, &mut [ByValue]);
+        let told: Vec<_> =
+            pipeline.verdicts().map(|v| (String::from_utf8_lossy(v.key).into_owned(), v.values[0])).collect();
+        assert_eq!(told, keys.into_iter().map(|key| (key.to_owned(), 1.0)).collect::<Vec<_>>());
+    }
+}
+
 #[test]
 fn a_line_without_an_end_is_let_go_and_its_rest_passes() {
     let mut pipeline = pipeline("*");
@@ -187,7 +233,7 @@ fn a_line_longer_than_a_mebibyte_passes() {
 #[test]
 fn the_order_of_tags_does_not_make_a_series() {
     let mut pipeline = Pipeline::new(vec![Lane::new(Selector::default(), Limits::default())], 7);
-    through(&mut pipeline, b"m,a=1,b=2 v=1 1\nm,b=2,a=1 v=1 2\nm,a=2,b=1 v=1 3\nm=1,a b=2 1\nm,a=1,b=2 w=1 1\n", &[]);
+    through(&mut pipeline, b"m,a=1,b=2 v=1 1\nm,b=2,a=1 v=1 2\nm,a=2,b=1 v=1 3\nm=1,a=3 b=2 1\nm,a=1,b=2 w=1 1\n", &[]);
     assert_eq!(pipeline.lanes()[0].series().len(), 4);
 }
 

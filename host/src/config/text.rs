@@ -35,7 +35,13 @@ pub(super) const ALIKE: f64 = 0.75;
 /// Serde's message in words for people, with the nearest known name where a key or a choice is not known. `written` is
 /// what stands in the file.
 pub(super) fn explain(message: &str, written: &str) -> String {
-    if message.ends_with("expected a sequence") {
+    if message.contains("expected a sequence") && !message.contains("map") {
+        return "this must be a list, in brackets: [\"…\"]".to_owned(); // what stands there may be a secret
+    }
+    if message.contains("expected an array of length 2") {
+        return format!("`{written}` must be two numbers, from which to which: [0.0, 80.0]");
+    }
+    if message.contains("expected a sequence") {
         return "this needs two brackets, as there may be several: `[[detector]]`".to_owned();
     }
     if message.starts_with("invalid type") {
@@ -44,7 +50,8 @@ pub(super) fn explain(message: &str, written: &str) -> String {
             true => format!("`{written}` must be a number, without quotes"),
             false if message.ends_with("expected a string") => {
                 format!(
-                    "`{written}` must be in quotes, with its unit if it is a duration or a size: \"72h\", \"64MiB\""
+                    "`{written}` must be in quotes, with its unit if it is a duration or a size: \"72h\", \"64MiB\"; and \
+                     `sustained` is like \"3 of 5\""
                 )
             }
             // Not what stands there: it may be a secret that got into the wrong place.
@@ -61,6 +68,13 @@ pub(super) fn explain(message: &str, written: &str) -> String {
     let known: Vec<&str> = names.collect();
     let nearest = known.iter().max_by(|a, b| strsim::jaro(a, wrong).total_cmp(&strsim::jaro(b, wrong)));
     let what = if message.starts_with("unknown field") { "key" } else { "value" };
+    if what == "value" && known.contains(&"ensemble") {
+        return format!(
+            "unknown value `{wrong}`. Known here: {}; a detector that was trained or is a plugin has no kind, but \
+             `model = \"BUNDLE\"`",
+            known.join(", ")
+        );
+    }
     match nearest.filter(|nearest| strsim::jaro(nearest, wrong) >= ALIKE) {
         _ if ["agent", "inputs", "outputs", "processors", "aggregators"].contains(&wrong) => {
             format!(

@@ -18,6 +18,7 @@ use qualm_stream::pipeline::Verdict;
 use qualm_stream::{Band, Counts, Reason};
 use serde::Serialize;
 use serde_json::json;
+use tracing::warn;
 
 use self::kept::Kept;
 use self::scores::Scores;
@@ -262,8 +263,10 @@ pub fn replay(
     let (mut times, mut events, mut cells) = (Vec::new(), Vec::new(), Vec::<Cell>::new());
     let mut first = scoring.counts().events;
     let mut feed = Feed::new(input)?;
+    let mut backwards = 0_u64;
     loop {
         let filled = feed.fill(scoring.input(), |row, now| {
+            backwards += u64::from(row.time.is_some_and(|time| time < now));
             events.extend(row.has_line.then_some(times.len()));
             times.push(row.time.unwrap_or(now));
         })?;
@@ -300,6 +303,9 @@ pub fn replay(
         if ended {
             break;
         }
+    }
+    if backwards > 0 {
+        warn!("{backwards} rows go back in time: their scores mean little; sort the rows by time");
     }
     scoring.check_whole().map_err(Error::Failed)?;
     let Counts { scored, anomalous, incidents, malformed, rows: values, .. } = scoring.counts();

@@ -1,6 +1,7 @@
 //! The pipeline with its detectors and their state: what every shim drives.
 
 pub mod ensemble;
+mod nothing;
 mod part;
 
 use std::fmt::Write as _;
@@ -11,7 +12,7 @@ use std::time::{Duration, Instant};
 use qualm_stream::pipeline::Verdict;
 use qualm_stream::suppress::Suppression;
 use qualm_stream::{Counts, Format, Lane, Lines, Pipeline};
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 use self::ensemble::{Ensemble, Member};
 use self::part::{Part, cache_dir};
@@ -69,6 +70,8 @@ pub struct Scoring<F: Format = Lines> {
     next_save: Instant,
     saving: bool,
     watched: Option<Watched>,
+    /// Whether the log has it that something passes without having been understood.
+    told_strange: bool,
 }
 
 /// How others look on.
@@ -197,6 +200,7 @@ impl<F: Format> Scoring<F> {
             next_save: Instant::now() + interval,
             saving: false,
             watched: None,
+            told_strange: false,
         }
     }
 
@@ -307,6 +311,7 @@ impl<F: Format> Scoring<F> {
     pub fn tend(&mut self) {
         self.supervisors_mut().for_each(Supervisor::pause);
         self.show();
+        self.tell_strange();
         self.swap();
         if !self.saving && Instant::now() >= self.next_save {
             self.supervisors_mut().for_each(Supervisor::begin_saving);
@@ -321,6 +326,18 @@ impl<F: Format> Scoring<F> {
             if let Some(writer) = &self.writer {
                 writer.write_soon(self.saved());
             }
+        }
+    }
+
+    /// Tells, once, that something passes without having been understood: nobody would look for it among the counts.
+    fn tell_strange(&mut self) {
+        let Counts { malformed, unknown, .. } = self.counts();
+        let strange = unknown + if F::PASSES_MALFORMED { malformed } else { 0 };
+        if strange > 0 && !std::mem::replace(&mut self.told_strange, true) {
+            warn!(
+                "{strange} of what came in so far was not understood: it passes as it is, without a score; qualm_errors_total \
+                 counts it, and this is not said again"
+            );
         }
     }
 
@@ -456,13 +473,14 @@ impl<F: Format> Scoring<F> {
     /// What has passed and how the detectors fared, in a line for people.
     #[must_use]
     pub fn summary(&self) -> String {
-        let Counts { events, selected, scored, incidents, malformed, upstream, unfinished, evicted, .. } =
+        let Counts { events, selected, scored, incidents, malformed, unknown, upstream, unfinished, evicted, .. } =
             self.counts();
         let series = self.series();
         let mut out =
             format!("{events} lines in, {selected} selected, {scored} scored, {incidents} incidents, {series} series");
         let rare = [
             (malformed, "malformed"),
+            (unknown, "of no known kind"),
             (upstream, "scored upstream"),
             (unfinished, "unfinished"),
             (evicted, "series evicted"),
@@ -481,6 +499,14 @@ impl<F: Format> Scoring<F> {
             }
         }
         out
+    }
+
+    /// Why nothing was scored, by reason and count, where something came in and nothing was.
+    #[must_use]
+    pub fn why_nothing(&self) -> Option<String> {
+        let least = self.own.iter().filter(|own| own.model.is_none()).map(|own| own.min_samples).min();
+        let left = self.health().map(|(_, health)| health.unscored).sum();
+        nothing::why(&self.counts(), self.series() as u64, least.map(u64::from), left)
     }
 
     /// Whether some of what an earlier run saved could not be used.

@@ -51,11 +51,13 @@ fn events(pipelines: &[Pipeline], out: &mut Exposition) {
             family.value(&[("pipeline", name)], count(snapshot) as f64);
         }
     }
-    let help = "Events that could not be scored, and passed as they are (or, of Vector, were refused): malformed, or \
-                unfinished (longer than 1 MiB, or without an end in time).";
+    let help = "Events that could not be scored, and passed as they are (or, of Vector, were refused): malformed, \
+                unknown (well-formed, of no kind that is known), or unfinished (longer than 1 MiB, or without an end in \
+                time).";
     let mut family = out.counter("qualm_errors", help);
     for Pipeline { name, snapshot, .. } in pipelines {
-        for (kind, count) in [("malformed", snapshot.counts.malformed), ("unfinished", snapshot.counts.unfinished)] {
+        let qualm_stream::Counts { malformed, unknown, unfinished, .. } = snapshot.counts;
+        for (kind, count) in [("malformed", malformed), ("unknown", unknown), ("unfinished", unfinished)] {
             let labels = [("pipeline", *name), ("error_type", kind), ("stage", "receiving")];
             family.value(&labels, count as f64);
         }

@@ -25,8 +25,8 @@ use clap::Args;
 use qualm_bundle::secret::Secret;
 use qualm_http::api::{self, Api, jobs, models};
 use qualm_http::{Call, Limits, Method, Options as Listen, Router, Server, Tls};
-use qualm_stream::Lines;
 use qualm_stream::native::{Native, VerdictStyle};
+use qualm_stream::{Grammar, Lines};
 use tokio::runtime::Runtime;
 use tracing::{error, info, warn};
 
@@ -210,7 +210,7 @@ fn influxdb(
 ) -> Result<Option<Arc<Influxdb>>, Error> {
     let config::Influxdb { forward, timeout } = &config.influxdb;
     let Some(url) = forward else { return Ok(None) };
-    let scoring = Scoring::start_apart(Lines::default(), "influxdb", config, workshop)?;
+    let scoring = Scoring::start_apart(Lines::of(Grammar::Influxdb), "influxdb", config, workshop)?;
     let begin = |format: &mut Lines, _: &[u8], unit| format.set_unit(unit);
     let worker = begin_work("influxdb", scoring, begin, views, threads);
     let passes_authorization = config.http.tokens.is_empty();

@@ -200,7 +200,8 @@ impl Vector {
         let scored = self.worker.score(whole, 0).await;
         let scored = scored.ok_or_else(|| Outcome::Later("qualm is stopping".to_owned()))?;
         if scored.malformed > 0 {
-            let hint = "the sink needs `encoding: { codec: native_json }` or `native`";
+            let hint = "the sink needs `encoding: { codec: native_json }` or `native`, and with native_json `framing: { method: \
+                        newline_delimited }` and neither `payload_prefix` nor `payload_suffix`: an event a line, no array";
             let what = format!("{} events are neither of codec `native_json` nor `native`", scored.malformed);
             warn!("a batch is refused: {what}; {hint}");
             return Err(Outcome::Never(what, hint.to_owned()));

@@ -78,6 +78,9 @@ fn work<F: Format>(
         }
     }
     info!("{}", scoring.summary());
+    if let Some(why) = scoring.why_nothing() {
+        info!("NOTICE: {why}");
+    }
     scoring.close()
 }
 

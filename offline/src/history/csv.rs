@@ -4,7 +4,7 @@ use std::io::Read;
 
 use ::csv::{Position, Reader, ReaderBuilder, StringRecord, Trim};
 
-use super::{History, Row, parse_time, put_field, put_measurement, put_time};
+use super::{History, Row, cell, parse_time, put_field, put_measurement, put_time};
 
 pub(super) struct Csv<R> {
     reader: Reader<R>,
@@ -17,18 +17,20 @@ impl<R: Read> Csv<R> {
     /// Reads the header.
     pub(super) fn open(input: R, measurement: &str) -> Result<Self, String> {
         let mut reader = ReaderBuilder::new().trim(Trim::All).from_reader(input);
-        let header = reader.headers().map_err(|error| error.to_string())?.clone();
-        let mut names = header.iter();
+        let header = reader.byte_headers().map_err(|error| error.to_string())?.clone();
+        let header = header.iter().map(cell::name).collect::<Result<Vec<_>, _>>()?;
+        let mut names = header.into_iter();
         match names.next() {
             None => return Err("it has no header; the first line must name the columns, `time` first".to_owned()),
-            Some("time" | "timestamp") => {}
+            Some(name) if cell::is_time(&name) => {}
             Some(other) => {
                 return Err(format!(
-                    "the first column must be `time` or `timestamp`, and is `{other}`; columns are separated by commas"
+                    "the first column must be `time`, `_time`, `timestamp` or `date`, and is `{other}`; columns are \
+                     separated by commas"
                 ));
             }
         }
-        let columns: Vec<String> = names.map(str::to_owned).collect();
+        let columns: Vec<String> = names.collect();
         if columns.is_empty() {
             return Err("it has no column besides the time; each other column is a metric to score".to_owned());
         }
@@ -54,10 +56,10 @@ impl<R: Read> History for Csv<R> {
         let start = out.len();
         put_measurement(out, measurement).map_err(|what| (line, what))?;
         let mut first = true;
-        for (name, cell) in columns.iter().zip(cells).filter(|(_, cell)| !cell.is_empty()) {
+        for (name, cell) in columns.iter().zip(cells) {
             let number =
                 || (line, format!("column `{name}`: `{cell}` is no number; leave the cell empty where it is missing"));
-            let value: f64 = cell.parse().map_err(|_| number())?;
+            let value = cell::number(cell).ok_or_else(number)?;
             if value.is_finite() {
                 put_field(out, first, name, value).map_err(|what| (line, what))?;
                 first = false;

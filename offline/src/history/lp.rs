@@ -2,8 +2,8 @@
 
 use std::io::{BufRead, Read as _};
 
-use qualm_stream::line;
 use qualm_stream::pipeline::MAX_EVENT;
+use qualm_stream::{Grammar, line};
 
 use super::{History, Row};
 
@@ -46,7 +46,7 @@ impl<R: BufRead> Events<R> {
                 }
                 // What goes on is a string, and only a quote ends it: without one there is no need to look again.
                 let may_end = before == 0 || held[before..].contains(&b'"');
-                if may_end && line::event_end(held).is_some() {
+                if may_end && line::event_end(held, Grammar::Telegraf).is_some() {
                     break;
                 }
             }
@@ -78,12 +78,12 @@ impl<R: BufRead> History for Lp<R> {
     fn next(&mut self, out: &mut Vec<u8>) -> Result<Option<Row>, (u64, String)> {
         let Some((_, event)) = self.events.next()? else { return Ok(None) };
         let mut fields = Vec::new();
-        let body = line::head_end(event).map(|head| line::read_body(event, head, &mut fields));
+        let body = line::read_event(event, &mut fields);
         out.extend_from_slice(event);
         if !event.ends_with(b"\n") {
             out.push(b'\n');
         }
-        Ok(Some(Row { time: body.and_then(Result::ok).and_then(|body| body.time), has_line: true }))
+        Ok(Some(Row { time: body.ok().and_then(|(_, body)| body.time), has_line: true }))
     }
 
     fn columns(&self) -> Option<&[String]> {

@@ -1,9 +1,11 @@
 //! History from files, as the line protocol that it would have been: `.lp`, `.csv`, `.jsonl`.
 
+pub(crate) mod cell;
 mod csv;
 pub mod feed;
 pub(crate) mod jsonl;
 pub(crate) mod lp;
+pub mod order;
 pub mod retell;
 pub(crate) mod source;
 mod time;
@@ -12,6 +14,7 @@ use std::path::{Path, PathBuf};
 
 use qualm_stream::pipeline::MAX_EVENT;
 
+pub use cell::is_time;
 pub use time::parse as parse_time;
 
 use source::{Format, Position, Source};
@@ -195,6 +198,16 @@ mod tests {
     }
 
     #[test]
+    fn what_others_call_times_and_missing_values_is_known() {
+        for time in ["time", "Time", "_time", "TIMESTAMP", "timestamp", "Date"] {
+            let text = format!("\u{feff}{time},cpu,up\n1,null,true\n2,None,FALSE\n3,NA,\n4,1,null\n");
+            let (lines, rows) = read("a.csv", &text).unwrap();
+            assert_eq!(lines, "m up=1 1000000000\nm up=0 2000000000\nm cpu=1 4000000000\n", "{time}");
+            assert_eq!(rows.len(), 4);
+        }
+    }
+
+    #[test]
     fn jsonl_rows_become_lines() {
         let flat = r#"{"time":"2024-01-01T00:00:00Z","host":"a b","cpu":0.5,"up":true,"n":null}"#;
         let telegraf = r#"{"fields":{"cpu":1},"name":"sys","tags":{"host":"b"},"timestamp":1458229140}"#;
@@ -220,12 +233,14 @@ mod tests {
             ("A.CSV", "", "A.CSV", "no header"),
             ("a.csv", "time;cpu\n1;2\n", "a.csv", "separated by commas"),
             ("a.csv", "", "a.csv", "no header"),
-            ("a.csv", "cpu,mem\n1,2\n", "a.csv", "first column must be `time` or `timestamp`"),
+            ("a.csv", "cpu,mem\n1,2\n", "a.csv", "first column must be `time`, `_time`, `timestamp` or `date`"),
             ("a.csv", "time\n1\n", "a.csv", "no column besides"),
             ("a.csv", "time,cpu,cpu\n1,1,1\n", "a.csv", "`cpu` twice"),
             ("a.csv", "time,cpu\n1,2\n2,x\n", "a.csv:3", "column `cpu`: `x` is no number"),
             ("a.csv", "time,cpu\n1,2\nsoon,2\n", "a.csv:3", "`soon` is no time"),
             ("a.csv", "time,cpu\n1,2,3\n", "a.csv:2", "3"),
+            ("a.csv", "time,c\0pu\n1,2\n", "a.csv", "control character"),
+            ("a.csv", "time,\"c\npu\"\n1,2\n", "a.csv", "control character"),
             ("a.jsonl", "{\"time\":1,\"a\":1}\n[]\n", "a.jsonl:2", "each line must be a JSON object"),
             ("a.jsonl", "{\"a\":1}\n", "a.jsonl:1", "no `time`"),
             ("a.jsonl", "{\"time\":1,\"a\":[1]}\n", "a.jsonl:1", "`a`"),

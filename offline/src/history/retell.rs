@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 
+use qualm_stream::Grammar;
 use qualm_stream::line::{self, Refusal, is_verdict, read_body};
 
 use super::Row;
@@ -155,7 +156,7 @@ impl<S: Source> Source for Retold<S> {
         if !row.has_line {
             return Ok(Some(row));
         }
-        let Some(head_end) = line::head_end(line) else {
+        let Some(head_end) = Grammar::Telegraf.head_end(line) else {
             out.append(line); // malformed: the pipeline will count it
             return Ok(Some(row));
         };
@@ -176,7 +177,7 @@ impl<S: Source> Source for Retold<S> {
         let head_end = out.len() - start;
         out.extend_from_slice(body);
         let mut fields = Vec::new();
-        let mut read = read_body(&out[start..], head_end, &mut fields);
+        let mut read = read_body(&out[start..], head_end, Grammar::Telegraf, &mut fields);
         if read == Err(Refusal::AlreadyScored) {
             out.truncate(start + head_end);
             let is_own = line::head_parts(head).next() == Some(OWN);
@@ -186,7 +187,7 @@ impl<S: Source> Source for Retold<S> {
                 return Ok(Some(Row { has_line: false, ..row }));
             }
             *scored_before += 1;
-            read = read_body(&out[start..], head_end, &mut fields);
+            read = read_body(&out[start..], head_end, Grammar::Telegraf, &mut fields);
         }
         if let Ok(body) = read {
             row.time = body.time;

@@ -15,7 +15,8 @@ use super::learner::{BuiltIn, Learner};
 use super::plugin::{Plugged, Plugins};
 use super::spec::{self, Spec};
 use super::{Origin, Outcome, grid, kinds, train};
-use crate::history;
+use crate::history::cell::MOST;
+use crate::history::{self, order};
 use crate::table::{self, Table, Vectors};
 
 /// What `--help` ends with.
@@ -135,7 +136,18 @@ pub fn run(options: &Options, plugins: &dyn Plugins) -> Result<(), Error> {
     let measurement = measurement(options);
     let vectors = vectors(&spec, input, &measurement)?;
     let shape = vectors.shape().map_err(failed)?;
+    // A few late rows are what live metrics have as well; of a file that runs backwards hardly a row would be learnt.
+    let backwards = order::backwards(input, &measurement)?;
+    if backwards.count * 100 > backwards.rows {
+        return Err(failed(backwards.to_string()));
+    }
     let table = Table::read(input, &measurement, &shape)?;
+    if let Some(at) = table.values.iter().position(|value| value.abs() > MOST) {
+        let (name, value) = (&table.names[at % table.features()], table.values[at]);
+        return Err(failed(format!(
+            "column `{name}`: {value:e} is too large to learn from; is it a mark for what is missing? Then leave it empty"
+        )));
+    }
     let io = |path: &Path| {
         let path = path.to_owned();
         move |source| Error::Io { path, source }
@@ -148,7 +160,10 @@ pub fn run(options: &Options, plugins: &dyn Plugins) -> Result<(), Error> {
     let bar = progress(grid::choices(&spec.parameters).map_or(1, |choices| choices.len() as u64));
     let outcome = train(&table, &vectors, &spec, origin, &*learner, || bar.inc(1)).map_err(failed)?;
     bar.finish_and_clear();
-    let Outcome { draft, tried, warnings, split } = outcome;
+    let Outcome { draft, tried, mut warnings, split } = outcome;
+    if backwards.count > 0 {
+        warnings.push(backwards.to_string());
+    }
     // What a plugin is, only its model tells.
     if let Some(kind) = spec.detector.as_ref().filter(|kind| options.plugin.is_some() && **kind != draft.manifest.kind)
     {

@@ -404,8 +404,15 @@ mod tests {
             .chars()
             .chain((0..700).flat_map(|row| format!("{row},{row},\n").into_bytes()).map(char::from))
             .collect();
+        let good = history(700);
+        let (header, rows) = good.split_once('\n').unwrap();
+        let newest_first: String = rows.lines().rev().map(|row| format!("{row}\n")).collect();
+        let newest_first = format!("{header}\n{newest_first}");
         for (text, spec, what) in [
             (history(400), "", "there are 400 rows"),
+            (newest_first, "", "699 of 700 rows go back in time, first row 2; sort the rows by time"),
+            (history(700).replacen(",version", ",ver\0sion", 1), "", "has a control character in its name"),
+            (history(700).replacen(",7\n", ",1e308\n", 1), "", "column `version`: 1e308 is too large to learn from"),
             (constant, "", "no feature ever changes"),
             (empty, "", "`b` has no value in the first 489 rows, which are learnt from: is history.b what"),
             (history(700).replace(",7\n", ",seven\n"), "", "history.csv:2: column `version`: `seven` is no number"),

@@ -77,7 +77,7 @@ pub(super) fn fields(value: Value, pairs: &mut Vec<(f64, f64)>, text: &mut Vec<u
     let mut put = |(key, key_len): (u32, u32), value: f64| {
         if value.is_finite() {
             // Protocol buffers do not tell -0 from 0.
-            fields.push(Field { key, key_len, value: value + 0.0 });
+            fields.push(Field { key, key_len, boolean: false, value: value + 0.0 });
         }
     };
     match value {
@@ -125,7 +125,7 @@ pub(super) fn fields(value: Value, pairs: &mut Vec<(f64, f64)>, text: &mut Vec<u
 /// How much a counter grows a second.
 pub(super) fn rate(fields: &mut Vec<Field>, rate: f64) {
     if rate.is_finite() {
-        fields.push(Field { key: RATE.0, key_len: RATE.1, value: rate });
+        fields.push(Field { key: RATE.0, key_len: RATE.1, boolean: false, value: rate });
     }
 }
 

@@ -38,6 +38,7 @@ pub use repair::{Repaired, repair};
 
 use crate::format::{Format, Opened, Reading, Told, ToldRate, ToldVector};
 use crate::line::{Field, Refusal};
+use crate::native::read_json::Read;
 use metric::{Kind, Value};
 use rates::Rates;
 
@@ -146,6 +147,8 @@ impl Native {
 }
 
 impl Format for Native {
+    const PASSES_MALFORMED: bool = false; // a body with such events is refused
+
     type Place = Place;
 
     fn set_seed(&mut self, seed: u64) {
@@ -201,15 +204,16 @@ impl Format for Native {
     fn open(&mut self, buffer: &[u8], event: Range<usize>) -> Opened {
         let Self { codec, json, proto, text, head, .. } = self;
         let start = text.len();
-        let is_metric = match codec {
-            Codec::Json => json.read(&buffer[..event.end], event.start).map(|read| read == read_json::Read::Metric),
+        let read = match codec {
+            Codec::Json => json.read(&buffer[..event.end], event.start),
             Codec::Proto => proto.read(buffer, event.start, event.end).ok(),
         };
-        match (is_metric, codec) {
+        match (read, codec) {
             (None, _) => return Opened::Malformed,
-            (Some(false), _) => return Opened::Other,
-            (Some(true), Codec::Json) => json.put_head(buffer, text),
-            (Some(true), Codec::Proto) => proto.put_head(buffer, text),
+            (Some(Read::Other), _) => return Opened::Other,
+            (Some(Read::Unknown), _) => return Opened::Unknown,
+            (Some(Read::Metric), Codec::Json) => json.put_head(buffer, text),
+            (Some(Read::Metric), Codec::Proto) => proto.put_head(buffer, text),
         }
         *head = start..text.len();
         Opened::Metric(head.clone())

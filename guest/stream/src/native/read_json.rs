@@ -37,8 +37,10 @@ pub(super) enum Tags {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Read {
     Metric,
-    /// A log, a trace, a metric of a kind that is not known.
+    /// A log, a trace.
     Other,
+    /// A metric of a kind that is not known, an object of another make.
+    Unknown,
 }
 
 /// Reads lines. It keeps its memory from one to the next.
@@ -52,18 +54,15 @@ pub(super) struct Reader {
 }
 
 impl Reader {
-    /// Reads the line that begins at `at` in `buffer`, which ends with it. `None` where it is no JSON. (Logs and traces
-    /// are not looked into.)
+    /// Reads the line that begins at `at` in `buffer`, which ends with it. `None` where it is no object of JSON. (Logs and
+    /// traces are not looked into.)
     pub(super) fn read(&mut self, buffer: &[u8], at: usize) -> Option<Read> {
         let mut scanner = Scanner::new(buffer, at);
-        let mut read = Read::Other;
+        let mut read = Read::Unknown;
         match scanner.peek() {
             None => return Some(Read::Other), // a blank line
             Some(b'{') => {}
-            Some(_) => {
-                scanner.skip()?;
-                return scanner.is_done().then_some(Read::Other);
-            }
+            Some(_) => return None, // an array of events, for one: `native_json` is an object a line
         }
         let (mut members, mut log) = (0, false);
         let whole = scanner.members(|scanner, key| {
@@ -86,7 +85,7 @@ impl Reader {
         whole?;
         let Self { metric, parts, .. } = self;
         let known = metric.value != Value::Unknown && metric.kind != Kind::Unknown && parts.name != Text::default();
-        scanner.is_done().then_some(if known && members == 1 { read } else { Read::Other })
+        scanner.is_done().then_some(if known && members == 1 { read } else { Read::Unknown })
     }
 
     fn read_metric(&mut self, scanner: &mut Scanner<'_>) -> Option<()> {

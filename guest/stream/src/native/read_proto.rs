@@ -6,6 +6,7 @@
 
 use crate::native::head;
 use crate::native::metric::{Kind, Metric, Value};
+use crate::native::read_json::Read;
 use crate::native::wire::{self, Broken, Message};
 
 /// The most tags of a metric that is scored, in both forms together: they are compared with each other.
@@ -63,19 +64,20 @@ pub(super) struct Reader {
 }
 
 impl Reader {
-    /// Reads the frame that lies at `start..end`; whether it is a metric to be scored.
-    pub(super) fn read(&mut self, buffer: &[u8], start: usize, end: usize) -> Result<bool, Broken> {
+    /// Reads the frame that lies at `start..end`.
+    pub(super) fn read(&mut self, buffer: &[u8], start: usize, end: usize) -> Result<Read, Broken> {
         if end == start {
-            return Ok(false);
+            return Ok(Read::Other);
         }
         if frame_end(&buffer[start..end]) != Some(end - start) {
             return Err(Broken);
         }
-        let Some(array) = only(buffer, (start + 4, end), 2)? else { return Ok(false) };
-        let Some(metric) = only(buffer, array, 1)? else { return Ok(false) };
+        let Some(array) = only(buffer, (start + 4, end), 2)? else { return Ok(Read::Other) };
+        let Some(metric) = only(buffer, array, 1)? else { return Ok(Read::Unknown) };
         self.parts = Parts { frame: (start, end), metric, ..Parts::default() };
         self.read_metric(buffer)?;
-        Ok(self.metric.value != Value::Unknown && self.metric.kind != Kind::Unknown)
+        let known = self.metric.value != Value::Unknown && self.metric.kind != Kind::Unknown;
+        Ok(if known { Read::Metric } else { Read::Unknown })
     }
 
     fn read_metric(&mut self, buffer: &[u8]) -> Result<(), Broken> {

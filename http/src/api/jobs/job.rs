@@ -55,12 +55,12 @@ impl Format {
         match self {
             Self::Csv => {
                 let (first, rest) = head.lines().next().unwrap_or_default().split_once(',').unwrap_or_default();
-                if ["time", "timestamp"].contains(&first.trim().trim_matches('"')) && !rest.trim().is_empty() {
+                if qualm_offline::history::is_time(first.trim().trim_matches('"')) && !rest.trim().is_empty() {
                     return Ok(Ok(()));
                 }
                 refuse(
                     "line 1: it names no columns, or not `time` first",
-                    "begin with a line such as time,cpu,mem: a column `time` or `timestamp`, then the metrics",
+                    "begin with a line such as time,cpu,mem: a column `time`, `_time`, `timestamp` or `date`, then the metrics",
                 )
             }
             Self::Jsonl if head.trim_start().starts_with('{') => Ok(Ok(())),

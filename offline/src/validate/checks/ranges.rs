@@ -3,6 +3,7 @@
 use super::super::profile::{Profile, Share};
 use super::super::report::{Check, Finding, Verdict};
 use super::{in_line, short, times};
+use crate::history::cell::MOST;
 
 /// Negative values that are fewer than this share, and farther than so many spreads, are none of the others.
 const FEW: f64 = 0.01;
@@ -23,13 +24,14 @@ pub(super) fn check(column: &Profile, findings: &mut Vec<Finding>) {
     }
     let infinite = Share { count: column.infinite, first_line: column.infinite_line, first_value: None };
     found(Verdict::Warning, "infinite", &infinite, "infinite", "they count as missing; leave them empty");
-    found(
-        Verdict::Warning,
-        "huge",
-        &column.huge,
-        "larger than 1e15",
-        "no measurement is: is it a time, or a mark for what is missing?",
-    );
+    let overflows = column.max.max(-column.min) > MOST;
+    let (verdict, what) = if overflows {
+        (Verdict::Bad, "larger than 1e15, and one too large to learn from")
+    } else {
+        (Verdict::Warning, "larger than 1e15")
+    };
+    let advice = "no measurement is: is it a time, or a mark for what is missing?";
+    found(verdict, "huge", &column.huge, what, advice);
     let percentage = column.is_percentage() && column.resets.is_none();
     if percentage {
         found(Verdict::Warning, "percentage", &column.above_100, "a percentage above 100", "is that possible there?");

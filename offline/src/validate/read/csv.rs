@@ -6,7 +6,7 @@ use ::csv::{ByteRecord, ReaderBuilder};
 
 use super::super::data::{Data, NO_TIME};
 use super::{excerpt, hash};
-use crate::history::parse_time;
+use crate::history::{cell, parse_time};
 
 /// What each column of the file is.
 enum Column {
@@ -53,7 +53,6 @@ pub(super) fn read(input: impl Read, measurement: &str, data: &mut Data, step: &
                     None if cell.is_empty() => data.faults.untimed.add(line, String::new),
                     None => data.faults.time.add(line, || excerpt(cell)),
                 },
-                Column::Number(column) if cell.is_empty() => cells.push((*column, f64::NAN)),
                 Column::Number(column) => match number(cell) {
                     Some(number) => cells.push((*column, number)),
                     None => data.groups[group].texts[*column].add(line, || excerpt(cell)),
@@ -65,7 +64,7 @@ pub(super) fn read(input: impl Read, measurement: &str, data: &mut Data, step: &
 }
 
 fn number(cell: &[u8]) -> Option<f64> {
-    std::str::from_utf8(cell).ok()?.parse().ok()
+    cell::number(std::str::from_utf8(cell).ok()?)
 }
 
 /// Of the cells: `1,23` is another row than `12,3`.
@@ -78,21 +77,24 @@ fn fingerprint(record: &ByteRecord) -> u64 {
 /// Reads the header: what is wrong with it is a fault, and as much as can be is read all the same.
 fn columns(header: &ByteRecord, data: &mut Data, group: usize) -> Vec<Column> {
     let names: Vec<String> = header.iter().map(|name| String::from_utf8_lossy(name).trim().to_owned()).collect();
-    let is_time = |name: &String| name == "time" || name == "timestamp";
-    let time = names.iter().position(is_time);
+    let time = names.iter().position(|name| cell::is_time(name));
     let other = |separator: char| names.len() == 1 && names[0].contains(separator);
     data.faults.header = match time {
         _ if names.is_empty() => {
             Some("there is no header; the first line must name the columns, `time` first".to_owned())
         }
         _ if other(';') || other('\t') => Some("columns must be separated by commas".to_owned()),
+        _ if header.iter().any(|name| cell::name(name).is_err()) => {
+            header.iter().find_map(|name| cell::name(name).err())
+        }
         Some(0) if names.len() == 1 => {
             Some("there is no column besides the time; each other one is a metric".to_owned())
         }
         Some(0) => None,
         Some(at) => Some(format!("`{}` must be the first column, and is number {}", names[at], at + 1)),
         None => {
-            Some(format!("the first column must be `time` or `timestamp`, and is `{}`", excerpt(names[0].as_bytes())))
+            let first = excerpt(names[0].as_bytes());
+            Some(format!("the first column must be `time`, `_time`, `timestamp` or `date`, and is `{first}`"))
         }
     };
     let mut columns = Vec::new();

@@ -21,19 +21,18 @@ pub(super) fn read(input: impl BufRead, data: &mut Data, step: &mut dyn FnMut())
             }
         };
         step();
-        let head = line::head_end(event).filter(|head| *head > 0);
-        let body = head.ok_or(Refusal::Malformed).and_then(|head| line::read_body(event, head, &mut fields));
-        let (head, body) = match (head, body) {
-            (Some(head), Ok(body)) => (&event[..head], body),
-            (_, Err(Refusal::AlreadyScored)) => {
+        let (head, body) = match line::read_event(event, &mut fields) {
+            Ok((head, body)) => (&event[..head], body),
+            Err(Refusal::AlreadyScored) => {
                 data.faults.scored.add(at, String::new);
                 continue;
             }
-            _ => {
+            Err(Refusal::Malformed) => {
                 data.faults.malformed.add(at, || excerpt(event));
                 continue;
             }
         };
+        fields.retain(|field| !field.boolean);
         if fields.is_empty() {
             continue; // texts and booleans only
         }

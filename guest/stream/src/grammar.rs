@@ -1,0 +1,113 @@
+//! Whose line protocol it is. Telegraf's parser is the measure for what Telegraf will read again; what InfluxDB's clients
+//! write, InfluxDB alone reads, and that takes a little more.
+
+use memchr::memchr2;
+
+use crate::line::is_space;
+
+/// Who reads the lines that come out.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Grammar {
+    /// Telegraf: `plugins/parsers/influx/machine.go.rl` in its source.
+    #[default]
+    Telegraf,
+    /// InfluxDB: a backslash in a string may stand before anything, as in `"C:\temp"`, and a head ends at a space alone.
+    Influxdb,
+}
+
+/// Where a string ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum StringEnd {
+    /// Behind its closing quote.
+    Closed(usize),
+    /// It does not: there is an escape that the grammar does not know, up to here.
+    Broken(usize),
+    /// That has not arrived yet.
+    Open,
+}
+
+impl Grammar {
+    /// The length of the head (measurement and tags) of an event that starts with it. `None` where there is none, or where
+    /// it does not end.
+    #[must_use]
+    pub fn head_end(self, event: &[u8]) -> Option<usize> {
+        let mut at = 0;
+        // In a measurement a backslash takes the next byte with it, whatever that is.
+        loop {
+            match *event.get(at)? {
+                b'\\' if self.is_forbidden(*event.get(at + 1)?) => return None,
+                b'\\' => at += 2,
+                b',' if at > 0 => break,
+                byte if self.ends_head(byte) => return (at > 0).then_some(at),
+                byte if byte == b',' || self.is_forbidden(byte) => return None,
+                _ => at += 1,
+            }
+        }
+        loop {
+            let equals = self.tag_part_end(event, at + 1)?;
+            if event[equals] != b'=' {
+                return None;
+            }
+            at = self.tag_part_end(event, equals + 1)?;
+            match event[at] {
+                b',' => {}
+                b'=' => return None,
+                _ => return Some(at),
+            }
+        }
+    }
+
+    /// Where a tag's key or value that begins at `from` ends: at a comma, an equals sign, or the end of the head. In it a
+    /// backslash takes the next byte with it unless that is another backslash. `None` where it is empty.
+    fn tag_part_end(self, event: &[u8], from: usize) -> Option<usize> {
+        let mut at = from;
+        loop {
+            match *event.get(at)? {
+                b'\\' => match *event.get(at + 1)? {
+                    b'\\' => at += 1,
+                    byte if self.is_forbidden(byte) => return None,
+                    _ => at += 2,
+                },
+                byte if matches!(byte, b',' | b'=') || self.ends_head(byte) => return (at > from).then_some(at),
+                byte if self.is_forbidden(byte) => return None,
+                _ => at += 1,
+            }
+        }
+    }
+
+    /// The end of the string that opens at `open`.
+    pub(crate) fn string_end(self, bytes: &[u8], open: usize) -> StringEnd {
+        let mut at = open + 1;
+        loop {
+            let Some(next) = bytes.get(at..).and_then(|rest| memchr2(b'"', b'\\', rest)) else {
+                return StringEnd::Open;
+            };
+            at += next;
+            if bytes[at] == b'"' {
+                return StringEnd::Closed(at + 1);
+            }
+            match bytes.get(at + 1) {
+                None => return StringEnd::Open,
+                Some(b'"' | b'\\') => {}
+                Some(_) if self == Self::Influxdb => {}
+                Some(_) => return StringEnd::Broken(at + 1),
+            }
+            at += 2; // a backslash and what it escapes
+        }
+    }
+
+    const fn ends_head(self, byte: u8) -> bool {
+        match self {
+            Self::Telegraf => is_space(byte),
+            Self::Influxdb => byte == b' ',
+        }
+    }
+
+    /// Whether a byte cannot stand in a head, not even behind a backslash.
+    const fn is_forbidden(self, byte: u8) -> bool {
+        match self {
+            Self::Telegraf => matches!(byte, b'\t'..=b'\r'),
+            Self::Influxdb => byte == b'\n',
+        }
+    }
+}
