@@ -1,6 +1,7 @@
 //! All of it together, as a running pipeline uses it.
 
 use std::fs;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -68,11 +69,13 @@ fn while_it_runs(source: &Path, state: &Path, what: impl FnOnce(&Receiver<Told>)
     let (stop, (tell, told)) = (AtomicBool::new(false), channel());
     thread::scope(|scope| {
         let running = scope.spawn(|| pipeline(source, state, &stop, &tell));
-        what(&told);
+        let done = catch_unwind(AssertUnwindSafe(|| what(&told)));
+        // Whatever became of it, or the test would wait for ever.
         stop.store(true, Ordering::Relaxed);
         fs::write(source.with_extension("new"), "").unwrap();
         fs::rename(source.with_extension("new"), state.join("bundles/cpu/store.toml")).unwrap(); // it wakes up
         running.join().unwrap();
+        done.unwrap_or_else(|panic| resume_unwind(panic));
     });
 }
 

@@ -135,7 +135,7 @@ fn a_service_in_trouble_tells_nobody_a_secret() {
         stream.read_to_string(&mut answer).unwrap();
         answer
     };
-    let event = "[{\"metric\":{\"name\":\"m\",\"kind\":\"absolute\",\"gauge\":{\"value\":1}}}]";
+    let event = "{\"metric\":{\"name\":\"m\",\"kind\":\"absolute\",\"gauge\":{\"value\":1}}}\n";
     let mut answers = ask("POST /vector", event);
     assert!(answers.contains(" 503 "), "{answers}");
     answers += &ask("POST /write?db=x&u=hush-me&p=hush-token", "m v=1 1\n");

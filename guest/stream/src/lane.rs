@@ -1,10 +1,8 @@
 //! One detector's part of the pipeline: what it wants, the series that it knows, the rows that wait for it.
 
 use crate::anomaly_rate::{AnomalyRate, Census};
-use crate::band::Band;
 use crate::incident::{Finding, Incidents, Row};
 use crate::join::{self, Joiner};
-use crate::reason::Reason;
 use crate::rows::{Rows, Scorer, Verdicts};
 use crate::select::Selector;
 use crate::series::{Limits, SeriesTable};
@@ -29,9 +27,6 @@ pub struct Lane {
 
 /// The group of all vectors of a detector: they are made of the same features.
 const VECTORS: u64 = 0;
-
-/// The most values that a detector is given at once.
-const MOST_VALUES: usize = 1 << 20;
 
 /// What a detector's rows are made of.
 #[derive(Debug)]
@@ -223,30 +218,8 @@ impl Lane {
         if let (true, Wants::Vectors(_)) = (rows.related, wants) {
             rows.groups.resize(rows.len(), VECTORS);
         }
-        if rows.values.len() <= MOST_VALUES.max(rows.features()) {
-            if !rows.is_empty() {
-                scorer.score(rows, verdicts);
-            }
-        } else {
-            // Wide vectors that come in masses: a detector has only so much memory.
-            let (features, most) = (rows.features(), (MOST_VALUES / rows.features()).max(1));
-            for first in (0..rows.len()).step_by(most) {
-                let (mut part, mut told) = (Rows::new(features), Verdicts::default());
-                (part.explain, part.bands, part.related) = (rows.explain, rows.bands, rows.related);
-                part.groups.extend(rows.groups.iter().skip(first).take(most));
-                for row in first..rows.len().min(first + most) {
-                    part.add_vector(rows.series[row], rows.times[row], &rows.values[row * features..][..features]);
-                }
-                scorer.score(&part, &mut told);
-                verdicts.scores.append(&mut told.scores);
-                // All parts have contributions, or those that have none have zeros in their place; and the like.
-                told.contributions.resize(part.values.len(), 0.0);
-                verdicts.contributions.append(&mut told.contributions);
-                told.reasons.resize(part.len(), Reason::None);
-                verdicts.reasons.append(&mut told.reasons);
-                told.bands.resize(if part.bands { part.len() } else { 0 }, Band::UNKNOWN);
-                verdicts.bands.append(&mut told.bands);
-            }
+        if !rows.is_empty() {
+            scorer.score(rows, verdicts);
         }
         series.retire(rows.len(), gone);
     }

@@ -111,6 +111,21 @@ impl Verdicts {
         self.bands.clear();
     }
 
+    /// Says of all rows after those that have a score that they have none.
+    pub fn leave(&mut self, rows: &Rows) {
+        let Self { scores, contributions, reasons, bands } = self;
+        scores.resize(rows.len(), f64::NAN);
+        if !contributions.is_empty() {
+            contributions.resize(rows.values.len(), 0.0);
+        }
+        if !reasons.is_empty() {
+            reasons.resize(rows.len(), Reason::None);
+        }
+        if !bands.is_empty() {
+            bands.resize(rows.len(), Band::UNKNOWN);
+        }
+    }
+
     /// Why a row is an anomaly.
     pub(crate) fn reason(&self, row: usize) -> Reason {
         self.reasons.get(row).copied().unwrap_or_default()

@@ -285,7 +285,7 @@ fn fields_may_come_in_any_order_and_among_others() {
 }
 
 #[test]
-fn wide_vectors_in_masses_are_scored_in_parts() {
+fn wide_vectors_in_masses_are_scored() {
     let features = (0..1000).map(|at| feature(&format!("f{at}"), "m", &format!("f{at}"))).collect();
     let (mut pipeline, mut sum) = (pipeline(Shape { interval: 1, entity: vec![], features }), Sum::default());
     let input: String = (1..5001).map(|time| format!("m f0={time} {time}\n")).collect();

@@ -183,7 +183,7 @@ fn errors_name_the_place_and_what_would_be_right() {
         ("[[detector]]\nmin_deviation = -1", "q.toml", "`min_deviation` is -1; it must be 0 or more"),
         ("[[detector]]\nexpected_range = [80, 0]", "q.toml", "the lower value first"),
         ("[[detector]]\nexpected_range = [nan, 0]", "q.toml", "must be like [0.0, 80.0]"),
-        ("[[detector]]\nexpected_range = [80]", "q.toml:2", "an array of length 2"),
+        ("[[detector]]\nexpected_range = [80]", "q.toml:2", "two numbers, from which to which"),
         ("[[detector]]\nmodel = \"m\"\ndirection = \"above\"", "q.toml", "set it in the model's own [suppression]"),
         ("[[detector]]\nmodel = \"m\"\nmin_deviation = 1", "q.toml", "`min_deviation` is of no use beside `model`"),
         (
@@ -240,7 +240,7 @@ fn a_time_zone_that_cannot_be_is_an_error_that_says_what_would_be_right() {
             "q.toml:2",
             "wikipedia.org/wiki/List_of_tz_database_time_zones",
         ),
-        ("[http]\ntokens = \"x\"", "q.toml:2", "must be a list, in brackets"),
+        ("[http]\ntokens = \"x\"", "q.toml:2", "must be a list of texts in quotes, such as"),
         ("[[detector]]\nexpected_range = [80.0]", "q.toml:2", "two numbers, from which to which: [0.0, 80.0]"),
         ("[[detector]]\nsustained = 3", "q.toml:2", "`sustained` is like \"3 of 5\""),
         ("[[detector]]\nkind = \"mine\"", "q.toml:2", "`model = \"BUNDLE\"`"),

@@ -68,14 +68,15 @@ pub(super) fn explain(message: &str, written: &str) -> String {
     let known: Vec<&str> = names.collect();
     let nearest = known.iter().max_by(|a, b| strsim::jaro(a, wrong).total_cmp(&strsim::jaro(b, wrong)));
     let what = if message.starts_with("unknown field") { "key" } else { "value" };
-    if what == "value" && known.contains(&"ensemble") {
-        return format!(
-            "unknown value `{wrong}`. Known here: {}; a detector that was trained or is a plugin has no kind, but \
-             `model = \"BUNDLE\"`",
-            known.join(", ")
-        );
-    }
-    match nearest.filter(|nearest| strsim::jaro(nearest, wrong) >= ALIKE) {
+    let nearest = nearest.filter(|nearest| strsim::jaro(nearest, wrong) >= ALIKE);
+    match nearest {
+        None if what == "value" && known.contains(&"ensemble") => {
+            format!(
+                "unknown value `{wrong}`. Known here: {}; a detector that was trained or is a plugin has no kind, but \
+                 `model = \"BUNDLE\"`",
+                known.join(", ")
+            )
+        }
         _ if ["agent", "inputs", "outputs", "processors", "aggregators"].contains(&wrong) => {
             format!(
                 "`{wrong}` belongs into Telegraf's configuration; this is qualm's. Known here: {}",

@@ -18,6 +18,7 @@ use super::guest_log::GuestLog;
 use super::imports::link;
 use super::inspect::Anatomy;
 use super::meter::Meter;
+use super::pace::{Pace, SERIES, Total};
 use super::text::{clip, for_people};
 
 /// The interface of reasons and bands, as it is called here; a component may have it in an older version of the same.
@@ -56,7 +57,7 @@ impl Default for Limits {
     }
 }
 
-/// Why a call failed. The guest is of no more use.
+/// Why a call failed. But for [`Slow`](Self::Slow), the guest is of no more use.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Failure {
     /// It trapped.
@@ -65,6 +66,16 @@ pub enum Failure {
     /// It did not answer in time.
     #[error("it took longer than its deadline of {0:?}")]
     Deadline(Duration),
+    /// A batch was more than it can score in the time of one. It did nothing wrong, and goes on.
+    #[error("it scored {scored} rows of {rows} in the time of a batch, {limit:?}")]
+    Slow {
+        /// Rows of the batch.
+        rows: usize,
+        /// Those that have a score.
+        scored: usize,
+        /// How long a batch may take.
+        limit: Duration,
+    },
     /// It wanted more memory than it may have.
     #[error("it wanted more than its {} MiB of memory", .0 >> 20)]
     Memory(usize),
@@ -83,6 +94,7 @@ impl Failure {
         match self {
             Self::Trap(_) => "trap",
             Self::Deadline(_) => "deadline",
+            Self::Slow { .. } => "slow",
             Self::Memory(_) => "memory",
             Self::Nonsense(_) => "nonsense",
             Self::Refused(_) => "refused",
@@ -264,6 +276,7 @@ pub struct Guest {
     siblings: Option<siblings::Guest>,
     detector: ResourceAny,
     limits: Limits,
+    pace: Pace,
     /// Whether it may ask for the time.
     has_clock: bool,
 }
@@ -326,7 +339,8 @@ impl Guest {
         let opened = opened.and_then(|opened| if late { Err(Failure::Deadline(limits.deadline)) } else { Ok(opened) });
         match opened.and_then(|(opened, exports)| Ok((opened.map_err(refused)?, exports))) {
             Ok((detector, (detection, details, siblings))) => {
-                Ok(Self { sandbox, store, detection, details, siblings, detector, limits, has_clock })
+                let pace = Pace::default();
+                Ok(Self { sandbox, store, detection, details, siblings, detector, limits, pace, has_clock })
             }
             Err(failure) => Err((failure, Remains(store))),
         }
@@ -358,22 +372,60 @@ impl Guest {
         })
     }
 
-    /// Scores rows, and has the anomalies among them explained where asked to: `verdicts`, which is empty, gets one score
-    /// a row, and contributions, reasons and bands.
+    /// Scores rows, in as many calls as fit the deadline well, and has the anomalies among them explained where asked to:
+    /// `verdicts`, which is empty, gets one score a row, and contributions, reasons and bands.
+    ///
+    /// # Errors
+    ///
+    /// As with every call, and where the numbers are too many or too few, or some cannot be. [`Failure::Slow`] leaves the
+    /// guest in use. `verdicts` has then what the calls before gave, for the first rows.
+    pub fn observe(&mut self, rows: &Rows, explain: bool, verdicts: &mut Verdicts) -> Result<(), Failure> {
+        self.observe_within(&self.begin_batch(rows), rows, explain, verdicts)
+    }
+
+    /// Begins the time that all calls for these rows may take together.
+    pub(super) fn begin_batch(&self, rows: &Rows) -> Total {
+        Total::start(self.limits.deadline, rows.len() > self.pace.rows(rows.len(), rows.features()))
+    }
+
+    /// As [`observe`](Self::observe), within time that has begun.
+    pub(super) fn observe_within(
+        &mut self,
+        total: &Total,
+        rows: &Rows,
+        explain: bool,
+        verdicts: &mut Verdicts,
+    ) -> Result<(), Failure> {
+        let (features, wanted) = (rows.features(), Wanted { contributions: explain, bands: rows.bands });
+        let mut at = 0;
+        loop {
+            let part = at..at + self.pace.rows(rows.len() - at, features);
+            let batch = Batch {
+                series: &rows.series[part.clone()],
+                times: &rows.times[part.clone()],
+                values: &rows.values[part.start * features..part.end * features],
+            };
+            let began = self.pace.is_telling(part.len()).then(ran);
+            self.observe_batch(batch, wanted, verdicts)?;
+            if let Some(began) = began {
+                self.pace.took(part.len(), ran().saturating_sub(began), self.limits.deadline);
+            }
+            at = part.end;
+            if at == rows.len() {
+                return Ok(());
+            }
+            if total.is_spent() {
+                return Err(Failure::Slow { rows: rows.len(), scored: at, limit: total.limit() });
+            }
+        }
+    }
+
+    /// Scores rows in one call, however many there are: for history, where nothing waits. Their verdicts come behind those
+    /// that are there.
     ///
     /// # Errors
     ///
     /// As with every call, and where the numbers are too many or too few, or some cannot be; `verdicts` is then as it was.
-    pub fn observe(&mut self, rows: &Rows, explain: bool, verdicts: &mut Verdicts) -> Result<(), Failure> {
-        let batch = Batch { series: &rows.series, times: &rows.times, values: &rows.values };
-        self.observe_batch(batch, Wanted { contributions: explain, bands: rows.bands }, verdicts)
-    }
-
-    /// The same for rows that stand elsewhere.
-    ///
-    /// # Errors
-    ///
-    /// As [`observe`](Self::observe).
     pub fn observe_batch(&mut self, rows: Batch<'_>, wanted: Wanted, verdicts: &mut Verdicts) -> Result<(), Failure> {
         let Batch { series, times, values } = rows;
         let batch = Observations { series, timestamps: times, values };
@@ -396,29 +448,48 @@ impl Guest {
         let details::Judgement { verdicts: told, reasons, bands } = told.map_err(refused)?;
         check_scores(&told, series.len(), asked)?;
         check_details(&reasons, &bands, series.len(), banded)?;
+        if !reasons.is_empty() {
+            verdicts.reasons.resize(verdicts.scores.len(), Reason::None); // a call before may have had none
+            verdicts.reasons.extend(reasons.into_iter().map(reason));
+        }
         take_scores(&told, verdicts);
-        verdicts.reasons.extend(reasons.into_iter().map(reason));
         verdicts.bands.extend(bands.into_iter().map(band));
         Ok(())
     }
 
-    /// Tells it which of these series are siblings, where it can be told.
+    /// Tells it which of these series are siblings, where it can be told, thousands a call: as many as there is time for, and
+    /// how many these are.
     ///
     /// # Errors
     ///
     /// As with every call.
-    pub fn relate(&mut self, series: &[u32], groups: &[u64]) -> Result<(), Failure> {
-        let Some(siblings) = &self.siblings else { return Ok(()) };
-        timed!(self, MOST_SAID, |store, detector| siblings.call_relate(store, detector, series, groups))
+    pub(super) fn relate(&mut self, total: &Total, series: &[u32], groups: &[u64]) -> Result<usize, Failure> {
+        let Some(siblings) = &self.siblings else { return Ok(series.len()) };
+        let mut told = 0;
+        for (series, groups) in series.chunks(SERIES).zip(groups.chunks(SERIES)) {
+            timed!(self, MOST_SAID, |store, detector| siblings.call_relate(store, detector, series, groups))?;
+            told += series.len();
+            if total.is_spent() {
+                break;
+            }
+        }
+        Ok(told)
     }
 
-    /// Drops what it knows of these series.
+    /// Drops what it knows of these series: thousands a call, and no longer than a batch may take in all.
     ///
     /// # Errors
     ///
     /// As with every call.
     pub fn forget(&mut self, series: &[u32]) -> Result<(), Failure> {
-        call!(self, MOST_SAID, call_forget, series)
+        let total = Total::start(self.limits.deadline, series.len() > SERIES);
+        for series in series.chunks(SERIES) {
+            if total.is_spent() {
+                return Err(Failure::Deadline(total.limit()));
+            }
+            call!(self, MOST_SAID, call_forget, series)?;
+        }
+        Ok(())
     }
 
     /// What it knows of these series.
@@ -607,8 +678,8 @@ mod tests {
         let mut rows = Rows::default();
         rows.bands = true;
         (0..3).for_each(|time| rows.add(0, time, 0.5));
-        let related = guest.relate(&[0], &[1]);
-        let observed = related.and_then(|()| guest.observe(&rows, false, &mut Verdicts::default()));
+        let related = guest.relate(&guest.begin_batch(&rows), &[0], &[1]);
+        let observed = related.and_then(|_| guest.observe(&rows, false, &mut Verdicts::default()));
         let failed = observed.and_then(|()| guest.forget(&[0])).and_then(|()| guest.save(&[0]));
         let failure = failed.and_then(|state| guest.restore(&state, &[Some(0)])).expect_err(model);
         assert!(guest.memory() <= limits.memory);
@@ -652,6 +723,52 @@ mod tests {
         ] {
             assert_eq!(attack(model).name(), name, "{model}");
         }
+    }
+
+    fn rows(count: i64, features: usize) -> Rows {
+        let mut rows = Rows::new(features);
+        (0..count).for_each(|time| rows.add_vector(0, time, &vec![0.5; features]));
+        rows
+    }
+
+    #[test]
+    fn a_deadline_is_for_a_call_and_a_batch_has_as_many_as_it_needs_up_to_a_limit() {
+        let sandbox = Sandbox::new(None);
+        let limits = Limits { memory: 64 << 20, deadline: Duration::from_secs(10) };
+        let slow = Recipe::new(&sandbox, qualm_components::HOSTILE, b"slow".to_vec(), limits).unwrap();
+        let mut guest = Guest::start(&slow).unwrap();
+        let began = ran();
+        guest.observe(&rows(50, 1), false, &mut Verdicts::default()).unwrap();
+        let deadline = (ran() - began) * 2; // of a hundred rows
+        let mut guest = Guest::start(&slow.with_limits(Limits { deadline, ..limits })).unwrap();
+        let mut verdicts = Verdicts::default();
+        guest.observe(&rows(250, 1), true, &mut verdicts).unwrap();
+        assert_eq!((verdicts.scores.len(), verdicts.contributions.len()), (250, 250));
+
+        verdicts.clear();
+        let failure = guest.observe(&rows(2000, 1), false, &mut verdicts).unwrap_err();
+        let Failure::Slow { rows: 2000, scored, limit } = failure else { panic!("{failure}") };
+        assert!(limit == deadline * 4 && scored == verdicts.scores.len() && scored > 100, "{failure}");
+        guest.observe(&rows(1, 1), false, &mut Verdicts::default()).expect("it goes on");
+    }
+
+    #[test]
+    fn wide_rows_in_masses_take_no_more_memory_than_some() {
+        let table = rows(2000, 1000);
+        let batch = Batch { series: &table.series, times: &table.times, values: &table.values };
+        let fitted = qualm_core::zscore::fit(
+            qualm_core::trained::Rows::new(&table.values, 1000),
+            batch,
+            &qualm_core::trained::Settings::default(),
+        );
+        let limits = Limits { memory: 48 << 20, deadline: Duration::from_secs(10) };
+        let mut guest = start(qualm_components::DETECTOR, &fitted.unwrap().to_model(), limits).unwrap();
+        let mut verdicts = Verdicts::default();
+        for _ in 0..8 {
+            verdicts.clear();
+            guest.observe(&rows(10_000, 1000), false, &mut verdicts).unwrap(); // 80 MB of values
+        }
+        assert_eq!(verdicts.scores.len(), 10_000);
     }
 
     #[test]

@@ -4,7 +4,8 @@
 //! - [`engine`]: compiles components ([`compiler`]: in a process of its own), caches what it compiled, and keeps the clock
 //!   that deadlines are measured by;
 //! - [`limiter`]: how much memory a guest may have; `imports`: what it may call ([`guest_log`], and WASI without rights);
-//! - [`guest`]: one living detector, its calls, and the ways in which a call can fail; [`trainer`]: one that learns from
+//! - [`guest`]: one living detector, its calls, and the ways in which a call can fail; `pace`: how much one call is given;
+//!   [`trainer`]: one that learns from
 //!   history;
 //! - [`supervisor`]: makes of guests that fail a [`Scorer`](qualm_stream::Scorer) that does not; [`runtime`]: guests for what is done to
 //!   history.
@@ -17,6 +18,7 @@ mod imports;
 pub mod inspect;
 pub mod limiter;
 mod meter;
+mod pace;
 mod related;
 pub mod runtime;
 pub mod supervisor;

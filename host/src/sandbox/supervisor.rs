@@ -567,20 +567,25 @@ impl Supervisor {
         Some(guest)
     }
 
-    /// Tells the guest which series of these rows are siblings, where it does not know yet. Few batches have any.
-    fn relate(&mut self, rows: &Rows, now: Instant) -> Result<(), Failure> {
-        if !self.relates || self.ready(now).is_none() {
-            return Ok(());
+    /// Has the guest score these rows, where it does not rest.
+    fn observe(&mut self, rows: &Rows, now: Instant, verdicts: &mut Verdicts) -> Option<Result<(), Failure>> {
+        self.ready(now)?;
+        let Self { relates, related, guest: Some(guest), explain, .. } = self else { return None };
+        let total = guest.begin_batch(rows);
+        if *relates {
+            // Few batches have any that it was not told of.
+            let (series, groups) = related.news(rows);
+            match guest.relate(&total, series, groups) {
+                Ok(told) if told < series.len() => {
+                    let rest = series[told..].to_vec();
+                    related.forget(&rest);
+                    return Some(Err(Failure::Slow { rows: rows.len(), scored: 0, limit: total.limit() }));
+                }
+                Ok(_) => {}
+                Err(failure) => return Some(Err(failure)),
+            }
         }
-        let Self { related, guest: Some(guest), .. } = self else { return Ok(()) };
-        let (series, groups) = related.news(rows);
-        if series.is_empty() {
-            return Ok(());
-        }
-        let began = ran();
-        let told = guest.relate(series, groups);
-        self.end(began);
-        told
+        Some(guest.observe_within(&total, rows, *explain || rows.explain, verdicts))
     }
 
     /// Whether the guest before has given back its memory: two at once could have twice as much as they may.
@@ -612,8 +617,7 @@ impl Supervisor {
         }
         self.good = 0;
         self.strikes += 1;
-        if self.told.get(name).is_none_or(|told| now - *told > SILENCE) {
-            self.told.insert(name, now);
+        if self.is_news(name, now) {
             warn!("detector `{}` failed: {failure}; its metrics pass unscored until it works again", self.name);
         }
         if self.strikes < STRIKES {
@@ -633,10 +637,31 @@ impl Supervisor {
         self.rests += 1;
         self.health.rests += 1;
         self.until = Some(now + rest);
-        if self.told.get("rest").is_none_or(|told| now - *told > SILENCE) {
-            self.told.insert("rest", now);
+        if self.is_news("rest", now) {
             warn!("detector `{}` failed {STRIKES} times in short order and is left alone for {rest:?}", self.name);
         }
+    }
+
+    /// It scores, but not all that comes. What is built in is not left alone for that: it takes no longer than it may.
+    fn lags(&mut self, failure: &Failure, now: Instant) {
+        *self.health.failures.entry(failure.name()).or_default() += 1;
+        if self.is_news(failure.name(), now) {
+            warn!("detector `{}` lags behind: {failure}; the others pass unscored", self.name);
+        }
+        self.worked(now);
+    }
+
+    /// Whether the log has been silent about this for long enough.
+    fn is_news(&mut self, what: &'static str, now: Instant) -> bool {
+        let news = self.told.get(what).is_none_or(|told| now - *told > SILENCE);
+        if news {
+            self.told.insert(what, now);
+        }
+        news
+    }
+
+    fn is_plugin(&self) -> bool {
+        self.recipe.as_ref().is_some_and(|recipe| recipe.anatomy().is_some())
     }
 
     fn worked(&mut self, now: Instant) {
@@ -666,20 +691,17 @@ fn first_slice(recipe: Option<&Recipe>) -> u32 {
 impl Scorer for Supervisor {
     fn score(&mut self, rows: &Rows, verdicts: &mut Verdicts) {
         let now = Instant::now();
-        let explain = self.explain || rows.explain;
-        let observed = match self.relate(rows, now) {
-            Ok(()) => self.ready(now).map(|guest| guest.observe(rows, explain, verdicts)),
-            Err(failure) => Some(Err(failure)),
-        };
+        let observed = self.observe(rows, now, verdicts);
         self.pause();
         self.hear();
+        self.health.unscored += (rows.len() - verdicts.scores.len()) as u64;
+        verdicts.leave(rows);
         match observed {
-            Some(Ok(())) => return self.worked(now),
+            Some(Ok(())) => self.worked(now),
+            Some(Err(failure)) if !self.is_plugin() && matches!(failure, Failure::Slow { .. }) => self.lags(&failure, now),
             Some(Err(failure)) => self.failed(&failure, now),
             None => {}
         }
-        self.health.unscored += rows.len() as u64;
-        verdicts.scores.resize(rows.len(), f64::NAN);
     }
 
     fn forget(&mut self, series: &[u32]) {
@@ -800,6 +822,36 @@ mod tests {
         let scored = (0..9).filter(|_| !score(&mut supervisor, 0, 0, 0.5).is_nan()).count();
         assert_eq!((scored, supervisor.health().rests), (6, 1), "{:?}", supervisor.health());
         assert!(score(&mut supervisor, 0, 0, 0.5).is_nan(), "it is left alone");
+    }
+
+    /// What is built in never fails for the number of rows: there may be as many in a batch as a mebibyte has bytes for, and
+    /// where they do not fit a short deadline, the rest of them passes unscored.
+    #[test]
+    fn what_is_built_in_never_rests_however_much_comes() {
+        let model = Parameters { min_samples: 2, prior: Prior::Siblings, ..Parameters::default() }.to_model();
+        for (deadline, whole) in [(Duration::from_millis(100), true), (Duration::from_millis(5), false)] {
+            let limits = Limits { deadline, ..Limits::default() };
+            let sandbox = Sandbox::new(None);
+            let recipe = Recipe::new(&sandbox, qualm_components::DETECTOR, model.clone(), limits).unwrap();
+            let running = Running::start(recipe, 1).unwrap();
+            let mut supervisor = Supervisor::new("d", Some(running), false, QUICK).relating(true);
+            let series: Vec<u32> = (0..200_000).collect();
+            let mut verdicts = Verdicts::default();
+            for time in 0..5 {
+                let mut rows = Rows::default();
+                for &series in &series {
+                    rows.add(series, time * 10_000_000_000, f64::from(series) + time as f64);
+                    rows.groups.push(u64::from(series));
+                }
+                verdicts.clear();
+                supervisor.score(&rows, &mut verdicts);
+            }
+            let scored = verdicts.scores.iter().filter(|score| !score.is_nan()).count();
+            assert!(scored == series.len() || !whole && scored > 1000, "{deadline:?}: {scored}");
+            supervisor.forget(&series);
+            let Health { starts, rests, ref failures, .. } = *supervisor.health();
+            assert_eq!((starts, rests, failures.keys().all(|name| *name == "slow")), (1, 0, true), "{failures:?}");
+        }
     }
 
     #[test]

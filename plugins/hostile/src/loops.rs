@@ -1,6 +1,7 @@
-//! Loops without end, in every call.
+//! Loops without end, in every call; and long ones, for every row.
 
 use crate::attack::{Attack, Call, In};
+use crate::detection::Verdicts;
 
 pub(crate) fn find(name: &str) -> Option<Box<dyn Attack>> {
     let (call, deed) = Call::of(name);
@@ -8,6 +9,7 @@ pub(crate) fn find(name: &str) -> Option<Box<dyn Attack>> {
         "loop" => spin,
         // Each turn is one operation on as much memory as may be had.
         "fill" => fill,
+        "slow" => return Some(Box::new(Slow)),
         _ => return None,
     };
     Some(Box::new(In { call, deed }))
@@ -25,5 +27,15 @@ fn fill() {
     loop {
         let byte = std::hint::black_box(1);
         std::hint::black_box(&mut large).fill(byte);
+    }
+}
+
+/// Takes its time for every row: no call is too long by itself, but for how much it is given.
+struct Slow;
+
+impl Attack for Slow {
+    fn verdicts(&self, honest: Verdicts) -> Verdicts {
+        (0..honest.scores.len() as u64 * 100_000).for_each(|turn| _ = std::hint::black_box(turn));
+        honest
     }
 }

@@ -1,5 +1,6 @@
 //! What it answers fits what it was asked.
 
+use qualm_core::{Batch, Wanted};
 use qualm_stream::{Rows, Verdicts};
 
 use super::report::{Fault, Found, Outcome};
@@ -101,7 +102,9 @@ pub(super) fn misfits(subject: &Subject) -> Outcome {
         ("twice the values", bent(|rows| rows.values.extend_from_within(..))),
         ("values without rows", bent(|rows| (rows.series.clear(), rows.times.clear()).1)),
     ] {
-        match guest.observe(&bent, true, &mut Verdicts::default()) {
+        let bent = Batch { series: &bent.series, times: &bent.times, values: &bent.values };
+        let wanted = Wanted { contributions: true, bands: false };
+        match guest.observe_batch(bent, wanted, &mut Verdicts::default()) {
             Err(Failure::Refused(why)) if why.starts_with("bad shape") => {}
             Err(failure) => return Err(Fault::new(format!("with {what}, {failure}; it must answer bad-shape"))),
             Ok(()) => return Err(Fault::new(format!("with {what}, it scored the batch; it must answer bad-shape"))),
