@@ -13,7 +13,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     // The same configuration as everywhere; `Config::read` takes a file.
     let config = Config::parse("[[detector]]\nselect = { measurement = \"host.*\" }\n", "this example")?;
     let mut pipeline =
-        Pipeline::start_apart(Native::new(VerdictStyle::Gauges), "transform", &config, &scoring::workshop(&config)?)?;
+        Pipeline::start_apart(Native::new(VerdictStyle::Gauges), "transform", &config, &scoring::workshop(&config))?;
 
     let mut batch = Vec::new();
     io::stdin().read_to_end(&mut batch)?;

@@ -74,8 +74,8 @@ pub struct Workshop {
     pub sandbox: Sandbox,
     /// What they may use.
     pub limits: Limits,
-    /// The detectors that are built in, as yet without a model.
-    pub built_in: Recipe,
+    /// The detectors that are built in, as yet without a model, or why they cannot be made ready.
+    pub built_in: Result<Recipe, Arc<LoadError>>,
     /// Who may make bundles.
     pub trust: Trust,
 }
@@ -107,7 +107,11 @@ impl Workshop {
         let manifest = &bundle.manifest;
         let recipe =
             match &bundle.component {
-                None => self.built_in.with_model(bundle.model.clone()),
+                None => self
+                    .built_in
+                    .as_ref()
+                    .map_err(|error| Rejected { may_pass: true, why: error.to_string() })?
+                    .with_model(bundle.model.clone()),
                 Some(component) => Recipe::plugin(&self.sandbox, component, bundle.model.clone(), self.limits)
                     .map_err(|error| Rejected {
                         // A full disk, say, is not its fault.
@@ -167,7 +171,7 @@ impl From<String> for Absent {
 
 impl From<Failure> for Rejected {
     fn from(failure: Failure) -> Self {
-        Self { why: failure.to_string(), may_pass: matches!(failure, Failure::Deadline(_)) }
+        Self { why: failure.to_string(), may_pass: matches!(failure, Failure::Deadline(_) | Failure::Space(_)) }
     }
 }
 

@@ -16,7 +16,12 @@ fn qualm(arguments: &[&str]) -> Command {
 }
 
 fn output(arguments: &[&str], input: &[u8]) -> Output {
-    let mut child = start(qualm(arguments).stderr(Stdio::piped()));
+    fed(&mut qualm(arguments), input)
+}
+
+/// What becomes of a command that is given this input.
+fn fed(command: &mut Command, input: &[u8]) -> Output {
+    let mut child = start(command.stderr(Stdio::piped()));
     let mut stdin = child.stdin.take().unwrap();
     let input = input.to_vec();
     let writer = thread::spawn(move || stdin.write_all(&input));
@@ -72,7 +77,10 @@ fn without_configuration_every_numeric_field_is_scored() {
     assert!(lines[302].contains(",is_anomaly=1i,anomaly_cause=\"v\",anomaly_reason=\""), "{}", lines[302]);
     let log = text(&out.stderr);
     let warnings: Vec<_> = log.lines().filter(|line| !line.starts_with("I! qualm: ")).collect();
-    assert!(matches!(warnings[..], [one] if one.starts_with("W! qualm: 1 of what came in so far was not understood")), "{log}");
+    assert!(
+        matches!(warnings[..], [one] if one.starts_with("W! qualm: 1 of what came in so far was not understood")),
+        "{log}"
+    );
     assert!(log.contains("302 lines in, 301 selected") && log.contains("1 malformed"), "{log}");
 }
 
@@ -288,4 +296,23 @@ fn state_is_saved_while_it_runs_so_that_even_a_kill_loses_little() {
     assert!(read_until(child.stdout.as_mut().unwrap(), "\n").contains("anomaly_score"));
     drop(child.stdin.take());
     assert!(child.wait().unwrap().success());
+}
+
+/// As systemd's `LimitAS=` does. Where there is little, all is scored all the same; where there is so little that nothing can
+/// be compiled, all passes.
+#[test]
+fn where_address_space_is_limited_lines_flow() {
+    let input = lines(0, 300);
+    let dir = tempfile::tempdir().unwrap();
+    for (kilobytes, scores) in [(2_000_000, true), (500_000, true), (70_000, false)] {
+        let script = format!("ulimit -v {kilobytes}; exec {} execd", env!("CARGO_BIN_EXE_qualm"));
+        let mut child = Command::new("sh");
+        child.args(["-c", &script]).env("XDG_CACHE_HOME", dir.path().join(kilobytes.to_string()));
+        let out = fed(&mut child, input.as_bytes());
+        assert!(out.status.success(), "{out:?}");
+        let (scored, log) = (text(&out.stdout), text(&out.stderr));
+        assert_eq!(scored.lines().count(), 300, "{log}");
+        assert_eq!(scored.contains("anomaly_score"), scores, "{kilobytes}: {log}");
+        assert_eq!(log.contains("this process may have 68 MiB of address space"), !scores, "{log}");
+    }
 }

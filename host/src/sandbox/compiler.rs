@@ -14,6 +14,7 @@ use qualm_http::api::jobs::Child;
 use qualm_http::api::jobs::child::{self, Failure};
 
 use super::engine::{LoadError, Sandbox};
+use super::space::{self, Reservation};
 use super::text::for_people;
 
 /// This very program, even where its file was replaced meanwhile.
@@ -26,7 +27,7 @@ const COMMAND: &str = "compile-component";
 const INPUT: &str = "component.wasm";
 const OUTPUT: &str = "component.cwasm";
 
-/// How long compiling may take, unless set otherwise.
+/// How long compiling may take, unless set otherwise: time of a processor, so that a busy machine refuses nothing.
 pub const TIME: Duration = Duration::from_mins(3);
 
 /// What else it may take. A whole Python takes some 20 seconds of one processor and 600 MiB.
@@ -44,11 +45,8 @@ pub fn serve() -> Option<ExitCode> {
     if arguments.next().as_deref() != Some(OsStr::new(COMMAND)) {
         return None;
     }
-    let compiled = fs::read(INPUT)
-        .map_err(|error| error.to_string())
-        .and_then(|component| Sandbox::new(None).precompile(&component).map_err(|error| error.to_string()))
-        .and_then(|code| fs::write(OUTPUT, code).map_err(|error| error.to_string()));
-    match compiled {
+    let reservation = arguments.next().and_then(|text| text.to_str()?.parse().ok());
+    match reservation.map_or_else(|| Err("it is not said what for".to_owned()), compile_here) {
         Ok(()) => Some(ExitCode::SUCCESS),
         Err(error) => {
             eprintln!("{error}");
@@ -57,17 +55,24 @@ pub fn serve() -> Option<ExitCode> {
     }
 }
 
+/// Compiles in this process, for one whose memories reserve so much.
+fn compile_here(reservation: Reservation) -> Result<(), String> {
+    let component = fs::read(INPUT).map_err(|error| error.to_string())?;
+    let code = Sandbox::reserving(None, reservation).precompile(&component).map_err(|error| error.to_string())?;
+    fs::write(OUTPUT, code).map_err(|error| error.to_string())
+}
+
 /// Whether there is a program that can be started.
 pub(super) fn is_there() -> bool {
     SERVES.load(Ordering::Relaxed)
 }
 
-/// Compiles in a process of its own, which may take so long.
+/// Compiles in a process of its own, which may take so much time of a processor.
 ///
 /// # Errors
 ///
 /// Why it cannot be compiled, or not within limits.
-pub(super) fn compile(component: &[u8], time: Duration) -> Result<Vec<u8>, LoadError> {
+pub(super) fn compile(component: &[u8], reservation: Reservation, time: Duration) -> Result<Vec<u8>, LoadError> {
     let place = std::env::temp_dir();
     let broken = |error: std::io::Error| {
         let place = place.display();
@@ -76,13 +81,16 @@ pub(super) fn compile(component: &[u8], time: Duration) -> Result<Vec<u8>, LoadE
     let limits = Child { time, ..LIMITS };
     let dir = tempfile::tempdir().map_err(broken)?;
     fs::write(dir.path().join(INPUT), component).map_err(broken)?;
-    match child::run(Path::new(PROGRAM), &[COMMAND], dir.path(), &limits, &|| false) {
+    match child::run(Path::new(PROGRAM), &[COMMAND, &reservation.to_string()], dir.path(), &limits, &|| false) {
         Ok(done) if done.code == 0 => fs::read(dir.path().join(OUTPUT)).map_err(broken),
         Ok(done) if done.said.is_empty() => {
             Err(LoadError::Process("it ended without a word; is the disk full?".to_owned()))
         }
         Ok(done) => Err(LoadError::Compile(for_people(done.said.trim()))),
-        Err(Failure::Time) => Err(LoadError::Limit(format!("more than {} s", time.as_secs()))),
+        Err(Failure::Time) => Err(LoadError::Limit(format!("more than {} s of a processor", time.as_secs()))),
+        Err(Failure::Memory) if reservation.is_scarce() => {
+            Err(LoadError::Limit(format!("more memory than there is: {}", space::advice())))
+        }
         Err(Failure::Memory) => Err(LoadError::Limit(format!("more than {} GiB of memory", LIMITS.memory >> 30))),
         Err(Failure::Output) => Err(LoadError::Limit("more than its compiled code may have".to_owned())),
         Err(Failure::Broken(why)) => Err(LoadError::Process(why)),

@@ -18,6 +18,7 @@ use wasmtime::{Config, Engine, EngineWeak};
 
 use super::compiler;
 use super::inspect::{Anatomy, Unfit, inspect};
+use super::space::Reservation;
 use super::text::for_people;
 
 /// How often the clock of deadlines ticks while a call is under way. A deadline is overrun by a few ticks at most.
@@ -69,6 +70,7 @@ pub struct Sandbox {
     engine: Engine,
     clock: Arc<Clock>,
     cache: Option<PathBuf>,
+    reservation: Reservation,
     /// How long it may take to compile what is not trusted.
     patience: Duration,
 }
@@ -81,18 +83,24 @@ impl Sandbox {
     /// Where this processor is none that the compiler knows, or no thread can be started.
     #[must_use]
     pub fn new(cache: Option<PathBuf>) -> Self {
+        Self::reserving(cache, Reservation::here())
+    }
+
+    /// The same, with memories that reserve so much.
+    pub(super) fn reserving(cache: Option<PathBuf>, reservation: Reservation) -> Self {
         let mut config = Config::new();
         config
             .epoch_interruption(true)
             .max_wasm_stack(GUEST_STACK)
             // Its results differ between processors.
             .wasm_relaxed_simd(false);
+        reservation.apply(&mut config);
         let engine = Engine::new(&config).expect("the configuration is valid on every processor that Cranelift knows");
         let clock = Arc::new(Clock::start(engine.weak()));
-        Self { engine, clock, cache, patience: compiler::TIME }
+        Self { engine, clock, cache, reservation, patience: compiler::TIME }
     }
 
-    /// The same, with another limit to how long it may take to compile what is not trusted.
+    /// The same, with another limit to how long it may take to compile what is not trusted: time of a processor.
     #[must_use]
     pub fn with_patience(self, patience: Duration) -> Self {
         Self { patience, ..self }
@@ -115,7 +123,8 @@ impl Sandbox {
     ///
     /// [`LoadError::Compile`] with the engine's reason. A cache that fails is no error: it is logged and done without.
     pub fn load(&self, component: &[u8]) -> Result<Component, LoadError> {
-        self.through_cache(component, |component| self.precompile(component))
+        let elsewhere = self.reservation.is_scarce();
+        self.through_cache(component, |component| self.compile(component, elsewhere))
     }
 
     /// The same for one that is not trusted: it is [looked at](inspect) first, and compiled in a process of its own, where
@@ -132,10 +141,16 @@ impl Sandbox {
         }
         // One at a time: each may take gigabytes, and who waited may find the work done.
         let _one = COMPILING.lock().unwrap_or_else(PoisonError::into_inner);
-        let compile = |component: &[u8]| {
-            if compiler::is_there() { compiler::compile(component, self.patience) } else { self.precompile(component) }
-        };
-        Ok((self.through_cache(component, compile)?, anatomy))
+        Ok((self.through_cache(component, |component| self.compile(component, true))?, anatomy))
+    }
+
+    /// Compiles, in a process of its own where that is wanted and can be: whoever runs out of memory there harms nobody.
+    fn compile(&self, component: &[u8], elsewhere: bool) -> Result<Vec<u8>, LoadError> {
+        if elsewhere && compiler::is_there() {
+            compiler::compile(component, self.reservation, self.patience)
+        } else {
+            self.precompile(component)
+        }
     }
 
     /// Whether it is in the cache, whole, so that it takes little time to make it ready.

@@ -19,6 +19,7 @@ use super::imports::link;
 use super::inspect::Anatomy;
 use super::meter::Meter;
 use super::pace::{Pace, SERIES, Total};
+use super::space;
 use super::text::{clip, for_people};
 
 /// The interface of reasons and bands, as it is called here; a component may have it in an older version of the same.
@@ -79,6 +80,9 @@ pub enum Failure {
     /// It wanted more memory than it may have.
     #[error("it wanted more than its {} MiB of memory", .0 >> 20)]
     Memory(usize),
+    /// There is no room for the memory that it may have: that is this process' fault, or the machine's, and may pass.
+    #[error("there is no room for its memory: {0}")]
+    Space(String),
     /// It answered what cannot be.
     #[error("it answered nonsense: {0}")]
     Nonsense(String),
@@ -96,6 +100,7 @@ impl Failure {
             Self::Deadline(_) => "deadline",
             Self::Slow { .. } => "slow",
             Self::Memory(_) => "memory",
+            Self::Space(_) => "space",
             Self::Nonsense(_) => "nonsense",
             Self::Refused(_) => "refused",
         }
@@ -640,6 +645,7 @@ pub(super) fn failure(error: &wasmtime::Error, meter: &Meter, limits: Limits) ->
         Some(Trap::Interrupt) => Failure::Deadline(meter.deadline),
         // A guest that is refused memory gives up by a trap of its own.
         _ if meter.limiter.refused() => Failure::Memory(limits.memory),
+        _ if meter.limiter.found_no_room() || space::is_short(error) => Failure::Space(space::advice()),
         Some(trap) => Failure::Trap(for_people(&trap.to_string())),
         None => match error.root_cause().to_string() {
             // The engine has no type for it.

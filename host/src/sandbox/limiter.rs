@@ -17,13 +17,14 @@ pub struct Limiter {
     memory: usize,
     used: usize,
     refused: bool,
+    no_room: bool,
 }
 
 impl Limiter {
     /// A limit of so many bytes, over all of a guest's memories and tables.
     #[must_use]
     pub fn new(memory: usize) -> Self {
-        Self { memory, used: 0, refused: false }
+        Self { memory, used: 0, refused: false, no_room: false }
     }
 
     /// Bytes that the guest has.
@@ -45,6 +46,13 @@ impl Limiter {
     /// Begins a call.
     pub fn begin(&mut self) {
         self.refused = false;
+        self.no_room = false;
+    }
+
+    /// Whether it was to get memory in the call at hand, and the system had none.
+    #[must_use]
+    pub fn found_no_room(&self) -> bool {
+        self.no_room
     }
 
     /// Whether the guest was refused memory in the call at hand.
@@ -57,6 +65,12 @@ impl Limiter {
 impl ResourceLimiter for Limiter {
     fn memory_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
         Ok(self.take(desired.saturating_sub(current)))
+    }
+
+    fn memory_grow_failed(&mut self, _: wasmtime::Error) -> wasmtime::Result<()> {
+        // Where it was refused, that is what its failure is called.
+        self.no_room = !self.refused;
+        Ok(())
     }
 
     fn table_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {

@@ -293,6 +293,14 @@ impl Supervisor {
         }
     }
 
+    /// One that did not start: it is tried again, like one that failed.
+    #[must_use]
+    pub fn resting(name: &str, recipe: Recipe, explain: bool, rest: Rest) -> Self {
+        let slice = first_slice(Some(&recipe));
+        let until = Some(Instant::now() + rest.first);
+        Self { recipe: Some(recipe), slice, until, ..Self::new(name, None, explain, rest) }
+    }
+
     /// The same detector, which is told which series are siblings, or not.
     #[must_use]
     pub fn relating(mut self, relates: bool) -> Self {
@@ -698,7 +706,9 @@ impl Scorer for Supervisor {
         verdicts.leave(rows);
         match observed {
             Some(Ok(())) => self.worked(now),
-            Some(Err(failure)) if !self.is_plugin() && matches!(failure, Failure::Slow { .. }) => self.lags(&failure, now),
+            Some(Err(failure)) if !self.is_plugin() && matches!(failure, Failure::Slow { .. }) => {
+                self.lags(&failure, now)
+            }
             Some(Err(failure)) => self.failed(&failure, now),
             None => {}
         }
@@ -785,6 +795,16 @@ mod tests {
         assert!(score(&mut supervisor, number, 0, 0.5).is_nan() || supervisor.guest.is_some());
         let took = ran().saturating_sub(began);
         assert!(took > limits.deadline / 4 && took < limits.deadline * 5 / 4, "{took:?}");
+    }
+
+    #[test]
+    fn one_that_did_not_start_is_tried_again() {
+        let limits = Limits { memory: 64 << 20, deadline: Duration::from_millis(250) };
+        let recipe = Recipe::new(&Sandbox::new(None), qualm_components::HOSTILE, b"fine".to_vec(), limits).unwrap();
+        let mut supervisor = Supervisor::resting("d", recipe, false, QUICK);
+        assert!(score(&mut supervisor, 0, 0, 0.5).is_nan() && supervisor.mode() == Mode::Resting);
+        thread::sleep(QUICK.first * 2);
+        assert_eq!(score(&mut supervisor, 0, 0, 0.5).to_bits(), 0.5_f64.to_bits());
     }
 
     #[test]

@@ -37,9 +37,9 @@ const MODELS: Duration = Duration::from_millis(500);
 /// Why scoring cannot begin.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The detectors' component cannot be used.
-    #[error(transparent)]
-    Load(#[from] engine::LoadError),
+    /// The component of what is built in cannot be used.
+    #[error("detector `{0}`: {1}")]
+    Load(String, Arc<engine::LoadError>),
     /// A detector does not start.
     #[error("detector `{0}`: {1}")]
     Detector(String, Failure),
@@ -94,7 +94,7 @@ impl Scoring {
     ///
     /// Where a detector cannot be used.
     pub fn start(config: &Config) -> Result<Self, StartError> {
-        let parts = live(config, &workshop(config)?)?;
+        let parts = live(config, &workshop(config))?;
         Ok(Self::assemble(Lines::default(), config, parts))
     }
 
@@ -117,7 +117,7 @@ impl Scoring {
     pub fn start_from(config: &Config, seed: u64, saved: &Saved) -> Result<Self, StartError> {
         let mut config = config.clone();
         config.limits.deadline = config.limits.deadline.max(PATIENCE);
-        let workshop = workshop(&config)?;
+        let workshop = workshop(&config);
         config.state.dir = None;
         let parts = config.detector.iter().map(|detector| Part::offline(detector, &config, &workshop));
         let mut scoring = Self::of(Lines::default(), &config, parts.collect::<Result<_, _>>()?, seed);
@@ -135,7 +135,7 @@ impl Scoring {
     /// Why it would not, why no state would be kept, or why a model is not to be had.
     pub fn check(config: &Config) -> Result<(), StartError> {
         config.state.dir.as_deref().map_or(Ok(()), state::check)?;
-        let workshop = part::workshop(config, None)?;
+        let workshop = part::workshop(config, None);
         config.detector.iter().try_for_each(|detector| Part::offline(detector, config, &workshop).map(drop))
     }
 
@@ -608,7 +608,7 @@ fn open_state(config: &Config) -> Option<StateFile> {
 /// # Errors
 ///
 /// Where the built-in detectors' component cannot be used.
-pub fn workshop(config: &Config) -> Result<Workshop, StartError> {
+pub fn workshop(config: &Config) -> Workshop {
     part::workshop(config, cache_dir(config))
 }
 

@@ -1,6 +1,7 @@
 //! A detector as it is put into a pipeline: its lane there, who looks after it, and where its models come from.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use qualm_core::streaming::Prior;
 use qualm_stream::Lane;
@@ -26,12 +27,20 @@ pub(super) struct Part {
     idle: Vec<String>,
 }
 
+/// What the untrained score: single fields.
+fn single() -> Outline {
+    Outline { shape: None, suppression: Suppression::default() }
+}
+
 /// One member, ready to run, or without a model as yet.
+#[derive(Default)]
 struct Start {
     /// What it scores, where that is known: of a model that is not compiled yet too, so that the state that an earlier run
     /// left is kept for it.
     outline: Option<Outline>,
     running: Option<Running>,
+    /// How to start it, where that failed and is tried again.
+    resting: Option<Recipe>,
     reloader: Option<Reloader>,
 }
 
@@ -96,7 +105,7 @@ impl Part {
         let configured = detector.members();
         let several = configured.len() > 1;
         for (at, (member, weight)) in configured.into_iter().enumerate() {
-            let Start { outline, running, reloader } = start(&member)?;
+            let Start { outline, running, resting, reloader } = start(&member)?;
             if let Some(running) = &running {
                 tell(&member, running);
                 idle.extend(check_prior(&member, running).err());
@@ -111,8 +120,11 @@ impl Part {
             }
             // The untrained ones look at one field each: there is nothing to explain.
             let explain = detector.explain && member.model.is_some();
-            let supervisor =
-                Supervisor::new(&member.name, running, explain, rest).relating(member.prior == Prior::Siblings);
+            let supervisor = match resting {
+                Some(recipe) => Supervisor::resting(&member.name, recipe, explain, rest),
+                None => Supervisor::new(&member.name, running, explain, rest),
+            };
+            let supervisor = supervisor.relating(member.prior == Prior::Siblings);
             members.push(Member::new(supervisor, reloader, weight));
         }
         let nothing = Shape { features: Vec::new(), entity: Vec::new(), interval: 0 };
@@ -124,7 +136,7 @@ impl Part {
 
 impl Start {
     fn live(member: &config::Detector, config: &Config, workshop: &Workshop) -> Result<Self, StartError> {
-        let Some(source) = &member.model else { return Self::built_in(member, workshop) };
+        let Some(source) = &member.model else { return Ok(Self::built_in_live(member, workshop)) };
         let state = config.state.dir.as_deref();
         // A store that cannot be used keeps no model from being used, as with other state.
         let loader = Loader::new(&member.name, source.reveal(), state, workshop.clone()).or_else(|error| {
@@ -141,30 +153,43 @@ impl Start {
             }
         });
         let reloader = Some(Reloader::start(loader, config.bundles.poll));
-        let absent =
-            |Absent { outline, .. }| Self { outline: outline.map(|outline| *outline), running: None, reloader: None };
+        let absent = |Absent { outline, .. }| Self { outline: outline.map(|outline| *outline), ..Self::default() };
         Ok(Self { reloader, ..first.map_or_else(absent, Self::with_model) })
     }
 
     fn offline(member: &config::Detector, workshop: &Workshop) -> Result<Self, StartError> {
-        let Some(source) = &member.model else { return Self::built_in(member, workshop) };
+        let Some(source) = &member.model else {
+            return Ok(Self::untrained(start(&member.name, built_in(member, workshop)?)?));
+        };
         let first = Loader::new(&member.name, source.reveal(), None, workshop.clone())
             .and_then(|mut loader| loader.first(false).map_err(|absent| absent.why));
         first.map(Self::with_model).map_err(|error| StartError::Model(member.name.clone(), error))
     }
 
-    fn built_in(member: &config::Detector, workshop: &Workshop) -> Result<Self, StartError> {
-        let recipe = workshop.built_in.with_model(member.parameters().to_model()).with_limits(workshop.limits);
-        Ok(Self::untrained(start(&member.name, recipe)?))
+    /// What is built in, where metrics must flow whether it starts or not.
+    fn built_in_live(member: &config::Detector, workshop: &Workshop) -> Self {
+        let recipe = match built_in(member, workshop) {
+            Ok(recipe) => recipe,
+            Err(error) => {
+                error!("{error}. Metrics pass unscored; once that is mended, restart qualm");
+                return Self { outline: Some(single()), ..Self::default() };
+            }
+        };
+        match start(&member.name, recipe.clone()) {
+            Ok(running) => Self::untrained(running),
+            Err(error) => {
+                error!("{error}. Metrics pass unscored until it starts, which is tried again");
+                Self { outline: Some(single()), resting: Some(recipe), ..Self::default() }
+            }
+        }
     }
 
     fn untrained(running: Running) -> Self {
-        let outline = Some(Outline { shape: None, suppression: Suppression::default() });
-        Self { outline, running: Some(running), reloader: None }
+        Self { outline: Some(single()), running: Some(running), ..Self::default() }
     }
 
     fn with_model(Candidate { title: _, shape, suppression, running }: Candidate) -> Self {
-        Self { outline: Some(Outline { shape, suppression }), running: Some(running), reloader: None }
+        Self { outline: Some(Outline { shape, suppression }), running: Some(running), ..Self::default() }
     }
 }
 
@@ -270,17 +295,25 @@ pub(super) fn series_limits(config: &Config) -> qualm_stream::Limits {
     qualm_stream::Limits { max_series: config.limits.max_series, ttl }
 }
 
+/// How to start what is built in, with a detector's parameters.
+fn built_in(member: &config::Detector, workshop: &Workshop) -> Result<Recipe, StartError> {
+    match &workshop.built_in {
+        Ok(recipe) => Ok(recipe.with_model(member.parameters().to_model()).with_limits(workshop.limits)),
+        Err(error) => Err(StartError::Load(member.name.clone(), Arc::clone(error))),
+    }
+}
+
 pub(super) fn start(detector: &str, recipe: Recipe) -> Result<Running, StartError> {
     Running::start(recipe, 1).map_err(|failure| StartError::Detector(detector.to_owned(), failure))
 }
 
-pub(super) fn workshop(config: &Config, cache: Option<PathBuf>) -> Result<Workshop, StartError> {
+pub(super) fn workshop(config: &Config, cache: Option<PathBuf>) -> Workshop {
     let sandbox = Sandbox::new(cache).with_patience(config.limits.compile);
     let limits = Limits { memory: config.limits.memory, deadline: config.limits.deadline };
     // Compiled or loaded once, however many detectors there are.
-    let built_in = Recipe::new(&sandbox, qualm_components::DETECTOR, Vec::new(), limits)?;
+    let built_in = Recipe::new(&sandbox, qualm_components::DETECTOR, Vec::new(), limits).map_err(Arc::new);
     let trust = config.bundles.trust().unwrap_or_default(); // it was checked when it was read
-    Ok(Workshop { sandbox, limits, built_in, trust })
+    Workshop { sandbox, limits, built_in, trust }
 }
 
 /// Where compiled code is kept: with the state, or with the user's other caches, or nowhere.

@@ -128,7 +128,7 @@ pub fn run(options: &Options, config: &Config) -> Result<(), Error> {
         Signals::catch()?
     };
     let (mut views, mut threads) = (Vec::new(), Vec::new());
-    let workshop = scoring::workshop(config)?;
+    let workshop = scoring::workshop(config);
     let vector = vector(options, config, &workshop, &mut views, &mut threads)?;
     let influxdb = influxdb(config, &workshop, &mut views, &mut threads)?;
     let listen = options.listen.or(config.http.listen).unwrap_or(LISTEN);

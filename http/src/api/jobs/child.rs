@@ -19,6 +19,12 @@ use rustix::process::{
 
 use super::options::Child as Limits;
 
+/// How much longer than its time of a processor a process may take in all: one that sleeps must end, too.
+const PATIENCE: u32 = 10;
+
+/// Between the signal that tells a process that its time is over, and the end, in seconds.
+const GRACE: u64 = 2;
+
 /// How often it is looked at: soon at first, then seldom.
 const FIRST_LOOK: Duration = Duration::from_millis(2);
 const LOOK: Duration = Duration::from_millis(50);
@@ -132,14 +138,15 @@ impl Process {
     fn limit(&self, limits: &Limits) {
         let &Limits { time, memory, file, nice, .. } = limits;
         let Some(pid) = self.pid() else { return };
-        for (resource, most) in [
-            (Resource::As, memory),
-            (Resource::Fsize, file),
-            (Resource::Core, 0),
-            // It ends by itself even where nobody is left to watch it. The threads' times add up.
-            (Resource::Cpu, time.as_secs().max(1).saturating_mul(u64::from(limits.threads.max(1)))),
+        // It ends by itself even where nobody is left to watch it. The threads' times add up.
+        let seconds = time.as_secs().max(1).saturating_mul(u64::from(limits.threads.max(1)));
+        for (resource, most, grace) in [
+            (Resource::As, memory, 0),
+            (Resource::Fsize, file, 0),
+            (Resource::Core, 0, 0),
+            (Resource::Cpu, seconds, GRACE),
         ] {
-            let limit = Rlimit { current: Some(most), maximum: Some(most) };
+            let limit = Rlimit { current: Some(most), maximum: Some(most.saturating_add(grace)) };
             let _had_ended = prlimit(Some(pid), resource, limit);
         }
         let _had_ended = setpriority_process(Some(pid), nice);
@@ -147,7 +154,7 @@ impl Process {
 
     fn wait(mut self, limits: &Limits, printed: &[&Path], stopped: &dyn Fn() -> bool) -> Result<ExitStatus, Failure> {
         let lost = |error: io::Error| Failure::Broken(format!("it cannot be waited for: {error}"));
-        let end = Instant::now() + limits.time;
+        let end = Instant::now() + limits.time * PATIENCE;
         let mut look = FIRST_LOOK;
         loop {
             let is_over = self.is_over().map_err(lost)?;
@@ -221,6 +228,9 @@ mod tests {
         let short = Limits { time: Duration::from_millis(100), ..limits() };
         let begun = Instant::now();
         assert_eq!(sh("sleep 60", &short, &|| false).unwrap_err(), Failure::Time);
+        assert_eq!(sh("sleep 0.3; exit 0", &short, &|| false).unwrap().code, 0, "who waits for a processor has time");
+        let busy = Limits { time: Duration::from_secs(1), ..limits() };
+        assert_eq!(sh("while :; do :; done", &busy, &|| false).unwrap_err(), Failure::Time);
         assert_eq!(sh("sleep 60 & sleep 60", &limits(), &|| true).unwrap_err(), Failure::Stopped);
         assert_eq!(
             sh("while :; do echo yyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy; done", &limits(), &|| false)

@@ -35,7 +35,8 @@ pub struct Options {
 /// What a process may take.
 #[derive(Debug, Clone, Copy)]
 pub struct Child {
-    /// How long it may run, on the wall's clock and on the processor's.
+    /// How long each of its threads may run on a processor. A machine that is busy lets it take ten times as long by the
+    /// clock on the wall.
     pub time: Duration,
     /// Its address space, in bytes.
     pub memory: u64,
