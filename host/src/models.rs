@@ -5,10 +5,10 @@
 //! runs a [`Reloader`] does it on a thread of its own; between two batches the pipeline asks for the last candidate and
 //! swaps. What is not good never gets that far.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -85,6 +85,8 @@ pub struct Workshop {
 pub struct Loader {
     /// The detector's name in the configuration.
     name: String,
+    /// Where what has been good is kept, if anywhere.
+    state: Option<PathBuf>,
     workshop: Workshop,
     fetcher: Fetcher,
     store: Store,
@@ -198,7 +200,15 @@ impl Loader {
             None => Store::in_memory(),
             Some(state) => Store::open(state, name).map_err(|error| error.to_string())?,
         };
-        Ok(Self { name: name.to_owned(), workshop, fetcher, store, last: None, pending: None })
+        Ok(Self {
+            name: name.to_owned(),
+            state: state.map(Path::to_owned),
+            workshop,
+            fetcher,
+            store,
+            last: None,
+            pending: None,
+        })
     }
 
     /// The model to begin with: what the source offers or, where that is nothing good, the last good one. Where metrics
@@ -312,7 +322,14 @@ impl Loader {
 
 /// Looks for new models on a thread of its own.
 #[derive(Debug)]
-pub struct Reloader(Arc<Shared>);
+pub struct Reloader {
+    shared: Arc<Shared>,
+    /// The detector, and where what it has run is kept.
+    detector: String,
+    state: Option<PathBuf>,
+    /// Writes down that a model failed.
+    fallback: Option<JoinHandle<()>>,
+}
 
 #[derive(Debug, Default)]
 struct Shared {
@@ -334,50 +351,76 @@ impl Reloader {
     #[must_use]
     pub fn start(loader: Loader, poll: Duration) -> Self {
         let shared = Arc::new(Shared::default());
+        let (detector, state) = (loader.name.clone(), loader.state.clone());
         let theirs = Arc::downgrade(&shared);
         let thread = thread::Builder::new().name("qualm-models".to_owned()).spawn(move || look(loader, poll, &theirs));
         drop(thread.expect("a thread can be started")); // it ends by itself once nobody asks any more
-        Self(shared)
+        Self { shared, detector, state, fallback: None }
+    }
+
+    /// Keeps it from being taken again that a model failed and gave way to the one before: not by the next start either. A
+    /// thread does it, since a disk may take its time.
+    pub fn fell_back(&mut self, from: &Title) {
+        let (Some(state), detector, version) = (self.state.clone(), self.detector.clone(), from.version) else {
+            return;
+        };
+        let write = move || {
+            let fallen = Store::open(&state, &detector).and_then(|mut store| store.fall_back(version));
+            if let Err(error) = fallen {
+                warn!(
+                    "detector `{detector}`: the next start tries version {version} again, for that it failed cannot be kept: {error}"
+                );
+            }
+        };
+        self.finish();
+        self.fallback = thread::Builder::new().name("qualm-fallback".to_owned()).spawn(write).ok();
+    }
+
+    /// Waits until what is to be written down stands on disk.
+    pub fn finish(&mut self) {
+        if let Some(fallback) = self.fallback.take() {
+            let _panicked = fallback.join();
+        }
     }
 
     /// The last candidate, if there is a new one. It never waits.
     #[must_use]
     pub fn take(&self) -> Option<Candidate> {
-        if !self.0.ready.load(Ordering::Acquire) {
+        if !self.shared.ready.load(Ordering::Acquire) {
             return None;
         }
         // The other side holds it for no longer than a move takes; if it does just now, the next batch is early enough.
-        let mut slot = self.0.candidate.try_lock().ok()?;
+        let mut slot = self.shared.candidate.try_lock().ok()?;
         let candidate = slot.take();
-        self.0.ready.store(false, Ordering::Release);
+        self.shared.ready.store(false, Ordering::Release);
         drop(slot);
-        self.0.taken.fetch_add(u64::from(candidate.is_some()), Ordering::Relaxed);
+        self.shared.taken.fetch_add(u64::from(candidate.is_some()), Ordering::Relaxed);
         candidate
     }
 
     /// Counts a candidate that was taken, and then of no use after all.
     pub fn refuse(&self, why: &str) {
-        self.0.taken.fetch_sub(1, Ordering::Relaxed);
-        self.0.refused.fetch_add(1, Ordering::Relaxed);
-        *self.0.refusal.lock().unwrap_or_else(PoisonError::into_inner) = Some(why.to_owned());
+        self.shared.taken.fetch_sub(1, Ordering::Relaxed);
+        self.shared.refused.fetch_add(1, Ordering::Relaxed);
+        *self.shared.refusal.lock().unwrap_or_else(PoisonError::into_inner) = Some(why.to_owned());
     }
 
     /// How many models have taken over.
     #[must_use]
     pub fn taken(&self) -> u64 {
-        self.0.taken.load(Ordering::Relaxed)
+        self.shared.taken.load(Ordering::Relaxed)
     }
 
     /// How often something was offered that was not taken.
     #[must_use]
     pub fn refused(&self) -> u64 {
-        self.0.refused.load(Ordering::Relaxed)
+        self.shared.refused.load(Ordering::Relaxed)
     }
 
     /// Why what was offered last was not taken, where it was not.
     #[must_use]
     pub fn refusal(&self) -> Option<String> {
-        self.0.refusal.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.shared.refusal.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 

@@ -34,6 +34,8 @@ pub struct Store {
     directory: Option<PathBuf>,
     /// As it was when last read or written.
     state: State,
+    /// What this process runs. Where that cannot be kept, its versions count all the same.
+    runs: Option<Current>,
 }
 
 /// What to do with a bundle that a source offers.
@@ -147,7 +149,7 @@ impl Store {
             }
         }
         atomic::sweep(&path);
-        let mut this = Self { directory: Some(path), state: State::default() };
+        let mut this = Self { directory: Some(path), state: State::default(), runs: None };
         this.locked(|_| Ok(()))?;
         Ok(this)
     }
@@ -155,7 +157,7 @@ impl Store {
     /// One that keeps nothing.
     #[must_use]
     pub fn in_memory() -> Self {
-        Self { directory: None, state: State::default() }
+        Self { directory: None, state: State::default(), runs: None }
     }
 
     /// The file that changes when somebody rolls back.
@@ -205,7 +207,10 @@ impl Store {
                 let Some(Current { version, sha256, .. }) = this.state.current.clone() else { return Ok(None) };
                 let path = this.path(version);
                 match Bundle::read(&path) {
-                    Ok(bundle) if bundle.digest() == sha256 => return Ok(Some(bundle)),
+                    Ok(bundle) if bundle.digest() == sha256 => {
+                        this.runs = this.state.current.clone();
+                        return Ok(Some(bundle));
+                    }
                     Ok(_) => warn!("{}: it is not the bundle that was kept there", path.display()),
                     // That it cannot be read now does not mean that it is damaged.
                     Err(error) if matches!(error.fault, Fault::Io(_)) && path.exists() => return Err(error.into()),
@@ -227,7 +232,7 @@ impl Store {
     ///
     /// Says why not.
     pub fn admits(&self, bundle: &Bundle) -> Result<Admission, Refused> {
-        let Some(current) = &self.state.current else { return Ok(Admission::New) };
+        let Some(current) = self.runs.as_ref().or(self.state.current.as_ref()) else { return Ok(Admission::New) };
         if current.name != bundle.manifest.name {
             let (offered, current) = (bundle.manifest.name.clone(), current.name.clone());
             return Err(Refused::OtherModel { offered, current });
@@ -250,8 +255,9 @@ impl Store {
     ///
     /// Where the store cannot be written.
     pub fn keep(&mut self, bundle: &Bundle) -> Result<(), Error> {
+        let current = Current::of(bundle);
+        self.runs = Some(current.clone());
         self.locked(|this| {
-            let current = Current::of(bundle);
             if this.state.current.as_ref() == Some(&current) {
                 return Ok(()); // what was rolled back to stays so
             }
@@ -281,15 +287,29 @@ impl Store {
     ///
     /// Where that version is not kept, or not good.
     pub fn rollback(&mut self, to: Option<u64>) -> Result<Bundle, Error> {
-        self.locked(|this| {
-            let now = this.version();
-            let bundle = this.to_roll_back_to(to)?;
-            let version = bundle.manifest.version;
-            let rolled_back_from = now.max(this.state.rolled_back_from).filter(|&from| from > version);
-            this.state = State { current: Some(Current::of(&bundle)), previous: None, rolled_back_from };
-            this.write_state()?;
-            Ok(bundle)
-        })
+        self.locked(|this| this.go_back(to))
+    }
+
+    /// The same to the version that ran before, because `from` failed while it ran; nothing where another one is current by
+    /// now.
+    ///
+    /// # Errors
+    ///
+    /// As [`rollback`](Self::rollback).
+    pub fn fall_back(&mut self, from: u64) -> Result<Option<Bundle>, Error> {
+        self.locked(|this| if this.version() == Some(from) { this.go_back(None).map(Some) } else { Ok(None) })
+    }
+
+    fn go_back(&mut self, to: Option<u64>) -> Result<Bundle, Error> {
+        let now = self.version();
+        let bundle = self.to_roll_back_to(to)?;
+        let version = bundle.manifest.version;
+        let rolled_back_from = now.max(self.state.rolled_back_from).filter(|&from| from > version);
+        let current = Current::of(&bundle);
+        self.state = State { current: Some(current.clone()), previous: None, rolled_back_from };
+        self.write_state()?;
+        self.runs = Some(current);
+        Ok(bundle)
     }
 
     /// The bundle that [`rollback`](Self::rollback) would make the current one.

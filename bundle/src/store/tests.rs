@@ -44,6 +44,32 @@ fn only_what_is_newer_is_taken() {
 }
 
 #[test]
+fn versions_only_grow_where_nothing_can_be_kept_either() {
+    let root = tempfile::tempdir().unwrap();
+    let mut store = open(&root);
+    let place = directory(root.path(), "cpu");
+    fs::remove_dir_all(&place).unwrap();
+    fs::write(&place, b"in the way").unwrap();
+    assert_eq!(store.admits(&testing::bundle(5)), Ok(Admission::New));
+    store.keep(&testing::bundle(5)).unwrap_err();
+    assert_eq!(store.admits(&testing::bundle(5)), Ok(Admission::Same));
+    assert_eq!(store.admits(&testing::bundle(4)), Err(Refused::Older { offered: 4, current: 5 }));
+}
+
+#[test]
+fn a_model_that_failed_is_not_taken_again() {
+    let root = tempfile::tempdir().unwrap();
+    let mut store = open(&root);
+    (1..=3).for_each(|version| _ = offer(&mut store, version));
+    assert_eq!(open(&root).fall_back(2).unwrap(), None, "another is current");
+    assert_eq!(open(&root).fall_back(3).unwrap().unwrap().manifest.version, 2);
+    let mut store = open(&root);
+    assert_eq!(current(&mut store), Some(2));
+    assert_eq!(offer(&mut store, 3), Err(Refused::RolledBack { offered: 3, from: 3 }));
+    assert_eq!(offer(&mut store, 4), Ok(Admission::New));
+}
+
+#[test]
 fn the_last_few_are_kept() {
     let root = tempfile::tempdir().unwrap();
     let mut store = open(&root);

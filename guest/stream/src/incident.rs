@@ -5,13 +5,15 @@
 //! reports it. That row and all behind it are anomalies, so that an alert rule that waits for some minutes sees them
 //! without a gap, and sees the end. A row without a score says nothing: the incident neither goes on nor ends with it.
 
+use crate::kept::Kept;
+use crate::series::SeriesTable;
 use crate::suppress::Suppression;
 
 /// A score with which an incident ends: this or less. `streaming` gives only the onset of an incident, and its worsening,
 /// a score above 1, and keeps the others between the two.
 pub(crate) const OVER: f64 = 0.5;
 
-/// The incidents of each series of a detector. They are lost at a restart.
+/// The incidents of each series of a detector.
 #[derive(Debug, Default)]
 pub(crate) struct Incidents {
     rule: Suppression,
@@ -62,7 +64,7 @@ enum Phase {
 }
 
 /// What a rule looks back on.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Past {
     /// Whether each of the last scored rows belonged to an incident, the last one in the lowest bit.
     belonged: u64,
@@ -71,6 +73,9 @@ struct Past {
 }
 
 const NOTHING: Past = Past { belonged: 0, reported: None };
+
+/// Bytes of a series that are kept over a restart: its phase, and what a rule looks back on.
+const KEPT: usize = 17;
 
 impl Incidents {
     /// None as yet, and a rule for those to come.
@@ -124,6 +129,39 @@ impl Incidents {
         Finding::Reported
     }
 
+    /// What is to be kept of these series over a restart: most have nothing.
+    pub(crate) fn keep(&self, series: &SeriesTable) -> Kept {
+        let mut kept = Kept::default();
+        for number in 0..self.phases.len() {
+            let (phase, past) = (self.phases[number], self.past.get(number).copied().unwrap_or(NOTHING));
+            if phase == Phase::Calm && past.belonged == 0 && past.reported.is_none() {
+                continue;
+            }
+            if let Some((identity, age)) = series.known(number as u32) {
+                kept.add(identity, age, &encode(phase, past));
+            }
+        }
+        kept
+    }
+
+    /// Goes on with what was kept of series that are known again.
+    pub(crate) fn restore(&mut self, kept: &Kept, series: &SeriesTable) {
+        for (identity, bytes) in kept.each::<KEPT>() {
+            let (Some(number), Some((phase, past))) = (series.find(identity), decode(bytes)) else { continue };
+            let number = number as usize;
+            if self.phases.len() <= number {
+                self.phases.resize(number + 1, Phase::Calm);
+            }
+            self.phases[number] = phase;
+            if self.rule.looks_back() {
+                if self.past.len() <= number {
+                    self.past.resize(number + 1, NOTHING);
+                }
+                self.past[number] = past;
+            }
+        }
+    }
+
     /// These series are gone; their numbers may come again for others.
     pub(crate) fn forget(&mut self, series: &[u32]) {
         let Self { rule: _, phases, past } = self;
@@ -136,6 +174,22 @@ impl Incidents {
             }
         }
     }
+}
+
+fn encode(phase: Phase, past: Past) -> [u8; KEPT] {
+    let mut bytes = [0; KEPT];
+    bytes[0] = phase as u8;
+    bytes[1..9].copy_from_slice(&past.belonged.to_le_bytes());
+    bytes[9..].copy_from_slice(&past.reported.unwrap_or(i64::MIN).to_le_bytes());
+    bytes
+}
+
+fn decode(bytes: &[u8; KEPT]) -> Option<(Phase, Past)> {
+    let [phase, rest @ ..] = bytes;
+    let phase = [Phase::Calm, Phase::Unreported, Phase::Reported].into_iter().find(|one| *one as u8 == *phase)?;
+    let (belonged, reported) = rest.split_first_chunk::<8>()?;
+    let reported = Some(i64::from_le_bytes(*reported.first_chunk()?)).filter(|reported| *reported != i64::MIN);
+    Some((phase, Past { belonged: u64::from_le_bytes(*belonged), reported }))
 }
 
 impl Past {
@@ -190,6 +244,39 @@ mod tests {
         assert_eq!(drawn(rule, &[0.0, 0.7, 1.0, 1.1, 0.9, 0.6, 0.5, 0.6]), "...!++..");
         assert_eq!(drawn(rule, &[2.0, 0.8, 3.0, 0.8]), "!+++", "what becomes worse is the same incident");
         assert_eq!(drawn(rule, &[2.0, 0.1, 2.0, 0.1]), "!.!.");
+    }
+
+    /// As though there had been no restart, after each row.
+    #[test]
+    fn what_is_kept_goes_on() {
+        use crate::series::{Limits, SeriesTable};
+        let rule = Suppression { sustained: 2, of: 3, cooldown: 4, ..Suppression::default() };
+        let scores = [2.0, 0.0, 2.0, 0.7, 0.1, 2.0, 2.0, 0.7, 0.7, 0.0, NAN, 3.0];
+        let without = drawn(rule, &scores);
+        for restart in 0..scores.len() {
+            let (mut before, mut after) = (Incidents::new(rule), Incidents::new(rule));
+            let mut series = SeriesTable::new(Limits::default());
+            let [other, number] = [10, 11].map(|identity| series.number(identity));
+            let mut again = SeriesTable::new(Limits::default());
+            assert_eq!([11, 10].map(|identity| again.number(identity)), [other, number], "numbers come to mean others");
+            let mut told = String::new();
+            for (&score, time) in scores.iter().zip(0..) {
+                if time as usize == restart {
+                    after.restore(&before.keep(&series), &again);
+                }
+                let (incidents, number) =
+                    if (time as usize) < restart { (&mut before, number) } else { (&mut after, other) };
+                told.push(match incidents.judge(row(number, time, score)) {
+                    Ordinary => '.',
+                    Reported => '!',
+                    GoesOn => '+',
+                });
+            }
+            assert_eq!(told, without, "after {restart}");
+        }
+        let cut = Kept { identities: vec![1], ages: vec![0], state: vec![9; KEPT] };
+        Incidents::new(rule).restore(&cut, &SeriesTable::new(Limits::default()));
+        assert_eq!(decode(&[9; KEPT]), None);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use crate::anomaly_rate::{AnomalyRate, Census};
 use crate::incident::{Finding, Incidents, Row};
 use crate::join::{self, Joiner};
+use crate::kept::Kept;
 use crate::rows::{Rows, Scorer, Verdicts};
 use crate::select::Selector;
 use crate::series::{Limits, SeriesTable};
@@ -163,6 +164,17 @@ impl Lane {
     /// The series that it knows, to restore those of an earlier run.
     pub fn series_mut(&mut self) -> &mut SeriesTable {
         &mut self.series
+    }
+
+    /// What is to be kept of its incidents over a restart.
+    #[must_use]
+    pub fn keep(&self) -> Kept {
+        self.incidents.keep(&self.series)
+    }
+
+    /// Goes on with incidents of series that are known again.
+    pub fn restore(&mut self, kept: &Kept) {
+        self.incidents.restore(kept, &self.series);
     }
 
     /// Whether events with this head may bring rows.

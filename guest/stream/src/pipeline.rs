@@ -297,6 +297,11 @@ impl<F: Format> Pipeline<F> {
     }
 
     /// How its events stand in bytes.
+    pub fn format(&self) -> &F {
+        &self.format
+    }
+
+    /// How its events stand in bytes, to change it.
     pub fn format_mut(&mut self) -> &mut F {
         &mut self.format
     }

@@ -462,17 +462,25 @@ impl Guest {
         Ok(())
     }
 
-    /// Tells it which of these series are siblings, where it can be told, thousands a call: as many as there is time for, and
-    /// how many these are.
+    /// Tells it which of these series are siblings, where it can be told, in one call.
     ///
     /// # Errors
     ///
     /// As with every call.
-    pub(super) fn relate(&mut self, total: &Total, series: &[u32], groups: &[u64]) -> Result<usize, Failure> {
-        let Some(siblings) = &self.siblings else { return Ok(series.len()) };
+    pub fn relate(&mut self, series: &[u32], groups: &[u64]) -> Result<(), Failure> {
+        let Some(siblings) = &self.siblings else { return Ok(()) };
+        timed!(self, MOST_SAID, |store, detector| siblings.call_relate(store, detector, series, groups))
+    }
+
+    /// The same, thousands a call: as many as there is time for, and how many these are.
+    ///
+    /// # Errors
+    ///
+    /// As with every call.
+    pub(super) fn relate_within(&mut self, total: &Total, series: &[u32], groups: &[u64]) -> Result<usize, Failure> {
         let mut told = 0;
         for (series, groups) in series.chunks(SERIES).zip(groups.chunks(SERIES)) {
-            timed!(self, MOST_SAID, |store, detector| siblings.call_relate(store, detector, series, groups))?;
+            self.relate(series, groups)?;
             told += series.len();
             if total.is_spent() {
                 break;
@@ -684,8 +692,8 @@ mod tests {
         let mut rows = Rows::default();
         rows.bands = true;
         (0..3).for_each(|time| rows.add(0, time, 0.5));
-        let related = guest.relate(&guest.begin_batch(&rows), &[0], &[1]);
-        let observed = related.and_then(|_| guest.observe(&rows, false, &mut Verdicts::default()));
+        let related = guest.relate(&[0], &[1]);
+        let observed = related.and_then(|()| guest.observe(&rows, false, &mut Verdicts::default()));
         let failed = observed.and_then(|()| guest.forget(&[0])).and_then(|()| guest.save(&[0]));
         let failure = failed.and_then(|state| guest.restore(&state, &[Some(0)])).expect_err(model);
         assert!(guest.memory() <= limits.memory);

@@ -207,6 +207,8 @@ pub struct Supervisor {
     recipe: Option<Recipe>,
     /// What it was before the last swap, to fall back on, and what was saved then.
     previous: Option<(Recipe, Vec<Arc<Slice>>)>,
+    /// The model that failed and gave way to the one before, until somebody asks.
+    fell_from: Option<Arc<Title>>,
     /// Whether anomalies are explained, even where no rule needs it.
     explain: bool,
     /// Whether it is told which series are siblings, and which it was told of.
@@ -268,6 +270,7 @@ impl Supervisor {
             name: name.to_owned(),
             recipe,
             previous: None,
+            fell_from: None,
             explain,
             relates: false,
             related: Related::default(),
@@ -388,6 +391,11 @@ impl Supervisor {
             (_, None) => Mode::Resting,
             (_, Some(_)) => Mode::Scoring,
         }
+    }
+
+    /// The model that failed and gave way to the one before, where that happened since somebody last asked.
+    pub fn take_fallback(&mut self) -> Option<Arc<Title>> {
+        self.fell_from.take()
     }
 
     /// What became of its batches.
@@ -583,7 +591,7 @@ impl Supervisor {
         if *relates {
             // Few batches have any that it was not told of.
             let (series, groups) = related.news(rows);
-            match guest.relate(&total, series, groups) {
+            match guest.relate_within(&total, series, groups) {
                 Ok(told) if told < series.len() => {
                     let rest = series[told..].to_vec();
                     related.forget(&rest);
@@ -636,7 +644,7 @@ impl Supervisor {
             warn!("detector `{}` failed {STRIKES} times in short order; it goes back to the model before", self.name);
             self.hear();
             self.heard = recipe.log().counts();
-            self.recipe = Some(recipe);
+            self.fell_from = self.recipe.replace(recipe).and_then(|failed| failed.title().cloned());
             self.saved = saved;
             self.health.fallbacks += 1;
             return;

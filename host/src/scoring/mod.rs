@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use qualm_stream::pipeline::Verdict;
 use qualm_stream::suppress::Suppression;
-use qualm_stream::{Counts, Format, Lane, Lines, Pipeline};
+use qualm_stream::{Counts, Format, Kept, Lane, Lines, Pipeline};
 use tracing::{error, info, warn};
 
 use self::ensemble::{Ensemble, Member};
@@ -20,7 +20,7 @@ use crate::clock;
 use crate::config::{self, Config};
 use crate::models::{Candidate, Reloader, Workshop};
 use crate::sandbox::runtime::Sandboxed;
-use crate::sandbox::supervisor::{Health, Mode, NOBODY, Rest, discard};
+use crate::sandbox::supervisor::{Health, Mode, NOBODY, Rest, Slice, discard};
 use crate::sandbox::{Failure, Limits, Recipe, Sandbox, Supervisor, engine};
 use crate::state::{self, Saved, StateFile, Writer};
 use crate::view::{REFRESH, View};
@@ -312,6 +312,7 @@ impl<F: Format> Scoring<F> {
         self.supervisors_mut().for_each(Supervisor::pause);
         self.show();
         self.tell_strange();
+        self.fall_back();
         self.swap();
         if !self.saving && Instant::now() >= self.next_save {
             self.supervisors_mut().for_each(Supervisor::begin_saving);
@@ -358,6 +359,15 @@ impl<F: Format> Scoring<F> {
             inside.refresh(pipeline, ensembles, own);
             *refreshed = Some(Instant::now());
             *fresh = false;
+        }
+    }
+
+    /// Has it kept which models failed.
+    fn fall_back(&mut self) {
+        for Member { supervisor, reloader, .. } in self.ensembles.iter_mut().flat_map(Ensemble::members_mut) {
+            if let (Some(failed), Some(reloader)) = (supervisor.take_fallback(), reloader) {
+                reloader.fell_back(&failed);
+            }
         }
     }
 
@@ -451,6 +461,9 @@ impl<F: Format> Scoring<F> {
     ///
     /// Where it is not.
     pub fn close(mut self) -> Result<(), state::Unsaved> {
+        self.fall_back();
+        let members = self.ensembles.iter_mut().flat_map(Ensemble::members_mut);
+        members.filter_map(|member| member.reloader.as_mut()).for_each(Reloader::finish);
         if let Some(writer) = self.writer.take() {
             self.finish_slices();
             self.supervisors_mut().for_each(Supervisor::begin_saving);
@@ -563,7 +576,15 @@ impl<F: Format> Scoring<F> {
     }
 
     fn saved(&self) -> Saved {
-        self.supervisors().map(|one| (one.name().to_owned(), one.saved().to_vec())).collect()
+        let detectors = self.supervisors().map(|one| (one.name().to_owned(), one.saved().to_vec()));
+        let lanes = self.own.iter().zip(self.pipeline.lanes()).map(|(own, lane)| (incidents_of(own), lane.keep()));
+        let format = (COUNTERS.to_owned(), self.pipeline.format().keep(clock::now()));
+        let kept = lanes.chain([format]).filter(|(_, kept)| !kept.identities.is_empty());
+        detectors
+            .chain(kept.map(|(name, Kept { identities, ages, state })| {
+                (name, vec![Arc::new(Slice { identities, ages, state })])
+            }))
+            .collect()
     }
 
     fn restore(&mut self, saved: &Saved) {
@@ -579,9 +600,31 @@ impl<F: Format> Scoring<F> {
                 supervisor.adopt(slices);
             }
         }
+        for (own, lane) in self.own.iter().zip(self.pipeline.lanes_mut()) {
+            kept(saved, &incidents_of(own)).for_each(|kept| lane.restore(&kept));
+        }
+        kept(saved, COUNTERS).for_each(|kept| self.pipeline.format_mut().restore(&kept));
         self.finish_slices();
         info!("goes on with the state of {} series", self.series());
     }
+}
+
+/// What a state file calls what the pipeline itself knows of counters. No detector is called so.
+const COUNTERS: &str = "\0counters";
+
+/// The same of the incidents of a detector's series.
+fn incidents_of(detector: &config::Detector) -> String {
+    format!("\0incidents of {}", detector.name)
+}
+
+/// What was saved under one of these names. A series that another process saw later is nobody there.
+fn kept(saved: &Saved, name: &str) -> impl Iterator<Item = Kept> {
+    let slices = saved.iter().filter(move |(of, _)| of == name).flat_map(|(_, slices)| slices);
+    slices.map(|slice| Kept {
+        identities: slice.identities.clone(),
+        ages: slice.ages.clone(),
+        state: slice.state.clone(),
+    })
 }
 
 /// Takes the time, where somebody looks on.

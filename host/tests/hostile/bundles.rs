@@ -223,6 +223,26 @@ fn a_plugin_is_compiled_once_and_then_there_from_the_first_line() {
     running.end();
 }
 
+/// One that is good when it is tried out, and then fails: the next start would try it again, and have none to go back to.
+#[test]
+fn a_model_that_failed_gives_way_after_a_restart_too() {
+    let dir = tempfile::tempdir().unwrap();
+    publish(&dir, &bundle(1, qualm_components::HOSTILE, "calm").pack());
+    let mut running = Running::start(&dir, "");
+    running.pass_until("plugin version 1 (hostile) has taken over");
+    publish(&dir, &bundle(2, qualm_components::HOSTILE, "trap 3").pack());
+    running.pass_until("plugin version 2 (hostile) has taken over");
+    running.pass_until("goes back to the model before");
+    running.end();
+    let mut running = Running::start(&dir, "");
+    for _ in 0..20 {
+        assert!(running.pass(), "the model before scores from the first line on");
+    }
+    running.end();
+    let store = fs::read_to_string(dir.path().join("state/bundles/d/store.toml")).unwrap();
+    assert!(store.contains("rolled_back_from = 2"), "{store}");
+}
+
 #[test]
 fn golden_rows_find_out_who_has_moods() {
     let dir = tempfile::tempdir().unwrap();

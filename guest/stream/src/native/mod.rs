@@ -37,6 +37,7 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 pub use repair::{Repaired, repair};
 
 use crate::format::{Format, Opened, Reading, Told, ToldRate, ToldVector};
+use crate::kept::Kept;
 use crate::line::{Field, Refusal};
 use crate::native::read_json::Read;
 use metric::{Kind, Value};
@@ -153,6 +154,14 @@ impl Format for Native {
 
     fn set_seed(&mut self, seed: u64) {
         self.seed = seed;
+    }
+
+    fn keep(&self, now: i64) -> Kept {
+        self.rates.keep(now)
+    }
+
+    fn restore(&mut self, kept: &Kept) {
+        self.rates.restore(kept);
     }
 
     fn end(&self, bytes: &[u8]) -> Option<usize> {

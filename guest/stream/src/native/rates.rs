@@ -3,6 +3,8 @@
 
 use hashbrown::HashTable;
 
+use crate::kept::Kept;
+
 /// How long the increments of a series are added up, in nanoseconds: what sources that send one event an increment
 /// (statsd, `log_to_metric`) are mostly flushed by, and short enough for an alarm.
 pub(super) const INTERVAL: i64 = 10_000_000_000;
@@ -13,6 +15,9 @@ const GENERATION: usize = 1 << 18;
 /// How far behind the interval at hand an increment may be and still count in it. One that is further behind means that
 /// a clock was put back.
 const MOST_LATE: i64 = 3_600_000_000_000;
+
+/// Bytes of a counter that are kept over a restart.
+const KEPT: usize = 16;
 
 /// What is known of all counters.
 ///
@@ -45,6 +50,25 @@ impl Rates {
     /// last has begun anew at 0.
     pub(super) fn grow(&mut self, identity: u64, time: i64, total: f64) -> Option<f64> {
         self.open(identity, time, f64::NAN).grow(time, total)
+    }
+
+    /// What is to be kept over a restart: for each counter when its interval began, or its last total was, and the sum.
+    pub(super) fn keep(&self, now: i64) -> Kept {
+        let mut kept = Kept::default();
+        // Those unseen for longest first, as they are restored.
+        for &Open { identity, start, sum } in self.old.iter().chain(&self.young) {
+            let both = u128::from(start as u64) << 64 | u128::from(sum.to_bits());
+            kept.add(identity, now.saturating_sub(start), &both.to_le_bytes());
+        }
+        kept
+    }
+
+    /// Goes on with what was kept, of counters of which nothing is known yet.
+    pub(super) fn restore(&mut self, kept: &Kept) {
+        for (identity, bytes) in kept.each::<KEPT>() {
+            let both = u128::from_le_bytes(*bytes);
+            self.open(identity, (both >> 64) as i64, f64::from_bits(both as u64));
+        }
     }
 
     /// What is known of a counter; where that is nothing, `sum` at `start`.
@@ -133,6 +157,24 @@ mod tests {
         assert_eq!(rates.add(0, 10 * SECOND, 1.0), None, "dropped");
         assert_eq!(rates.add(3 * most - 1, 10 * SECOND, 1.0), Some((0.1, 10 * SECOND)));
         assert_eq!(rates.add(u64::MAX, 10 * SECOND, 1.0), Some((3.0 * most as f64 / 10.0, 10 * SECOND)));
+    }
+
+    #[test]
+    fn what_is_kept_goes_on() {
+        let mut rates = Rates::default();
+        rates.grow(7, 100 * SECOND, 1000.0);
+        rates.add(8, 101 * SECOND, 30.0);
+        rates.grow(9, -1, f64::NAN);
+        let kept = rates.keep(105 * SECOND);
+        assert_eq!(kept.ages.iter().max(), Some(&105));
+        let mut later = Rates::default();
+        later.grow(8, 0, 0.0);
+        later.restore(&kept);
+        assert_eq!(later.grow(7, 110 * SECOND, 1050.0), Some(5.0));
+        assert_eq!(later.grow(9, SECOND, 3.0), None);
+        assert_eq!(later.grow(8, 10 * SECOND, 10.0), Some(1.0), "what is known already counts");
+        let cut = Kept { state: kept.state[1..].to_vec(), ..kept };
+        Rates::default().restore(&cut);
     }
 
     #[test]
