@@ -105,26 +105,31 @@ impl Workshop {
         let text = |fault: qualm_bundle::Fault| Rejected::from(fault.to_string());
         self.check(bundle)?;
         let manifest = &bundle.manifest;
-        let recipe =
-            match &bundle.component {
-                None => self.built_in.with_model(bundle.model.clone()),
-                Some(component) => Recipe::plugin(&self.sandbox, component, bundle.model.clone(), self.limits)
-                    .map_err(|error| Rejected {
-                        // A full disk, say, is not its fault.
-                        may_pass: matches!(error, LoadError::Process(_)),
-                        why: format!("detector.wasm: {error}"),
-                    })?,
-            };
+        let recipe = match &bundle.component {
+            None => self.built_in.with_model(bundle.model.clone()),
+            Some(component) => {
+                Recipe::plugin(&self.sandbox, component, bundle.model.clone(), self.limits).map_err(|error| {
+                    // A full disk, say, is not its fault.
+                    let lacks = matches!(error, LoadError::Process(_) | LoadError::System(_));
+                    let blame = if lacks { Blame::Machine } else { Blame::Bundle };
+                    Rejected { blame, why: format!("detector.wasm: {error}") }
+                })?
+            }
+        };
         let features = manifest.features.len();
         let title =
             Arc::new(Title { name: manifest.name.clone(), version: manifest.version, kind: manifest.kind.clone() });
         let mut running = Running::start(recipe.titled(Arc::clone(&title)), features)?;
         bundle.check_detector(&running.description.kind, features).map_err(text)?;
         let guest = running.guest();
-        bundle
+        let mut failed = None;
+        let golden = bundle
             .golden
-            .check(|batch| golden_scores(guest, features, batch))
-            .map_err(|error| format!("golden rows: {error}"))?;
+            .check(|batch| golden_scores(guest, features, batch).map_err(|failure| failed.insert(failure).to_string()));
+        golden.map_err(|error| {
+            let blame = failed.map_or(Blame::Bundle, |failure| Rejected::from(failure).blame);
+            Rejected { blame, why: format!("golden rows: {error}") }
+        })?;
         guest.forget(&bundle.golden.series)?;
         let Outline { shape, suppression } = Outline::of(manifest)?;
         Ok(Candidate { title, shape, suppression, running })
@@ -149,13 +154,37 @@ impl Workshop {
 #[error("{why}")]
 pub struct Rejected {
     why: String,
-    /// It may be good at another time: this machine was too busy to tell.
-    may_pass: bool,
+    blame: Blame,
+}
+
+/// What is to blame where a bundle is not taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Blame {
+    /// The bundle: it will never be good.
+    Bundle,
+    /// The bundle, or this machine, which was too busy for it to be in time.
+    Deadline,
+    /// This machine, which lacks something. Why that is so is for its own people alone.
+    Machine,
+}
+
+impl Rejected {
+    /// What is to blame.
+    #[must_use]
+    pub fn blame(&self) -> Blame {
+        self.blame
+    }
+
+    /// Whether it may be good at another time.
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        self.blame != Blame::Bundle
+    }
 }
 
 impl From<String> for Rejected {
     fn from(why: String) -> Self {
-        Self { why, may_pass: false }
+        Self { why, blame: Blame::Bundle }
     }
 }
 
@@ -167,18 +196,23 @@ impl From<String> for Absent {
 
 impl From<Failure> for Rejected {
     fn from(failure: Failure) -> Self {
-        Self { why: failure.to_string(), may_pass: matches!(failure, Failure::Deadline(_)) }
+        let blame = match failure {
+            Failure::Deadline(_) => Blame::Deadline,
+            Failure::System(_) => Blame::Machine,
+            _ => Blame::Bundle,
+        };
+        Self { why: failure.to_string(), blame }
     }
 }
 
 /// The scores that a guest gives golden rows.
-fn golden_scores(guest: &mut Guest, features: usize, batch: qualm_core::Batch<'_>) -> Result<Vec<f64>, String> {
+fn golden_scores(guest: &mut Guest, features: usize, batch: qualm_core::Batch<'_>) -> Result<Vec<f64>, Failure> {
     let mut rows = Rows::new(features);
     for ((&series, &time), values) in batch.series.iter().zip(batch.times).zip(batch.values.chunks_exact(features)) {
         rows.add_vector(series, time, values);
     }
     let mut verdicts = Verdicts::default();
-    guest.observe(&rows, false, &mut verdicts).map_err(|failure| failure.to_string())?;
+    guest.observe(&rows, false, &mut verdicts)?;
     Ok(verdicts.scores)
 }
 
@@ -268,9 +302,9 @@ impl Loader {
             if metrics_wait && self.workshop.must_compile(&bundle) {
                 return Err(self.later(bundle)?);
             }
-            let candidate = self.workshop.candidate(&bundle).map_err(|Rejected { why, may_pass }| {
-                self.pending = may_pass.then(|| bundle.clone());
-                why
+            let candidate = self.workshop.candidate(&bundle).map_err(|rejected| {
+                self.pending = rejected.may_pass().then(|| bundle.clone());
+                rejected.why
             })?;
             self.last = Some(bundle.digest());
             return Ok(Some(candidate));
@@ -292,11 +326,11 @@ impl Loader {
             self.fetcher.forget(); // it is offered again
             return Err(later.unwrap_or_else(|why| format!("{}: {why}", self.fetcher.source()).into()));
         }
-        let candidate = self.workshop.candidate(&bundle).map_err(|Rejected { why, may_pass }| {
-            if may_pass {
+        let candidate = self.workshop.candidate(&bundle).map_err(|rejected| {
+            if rejected.may_pass() {
                 self.fetcher.forget();
             }
-            format!("{}: {why}", self.fetcher.source())
+            format!("{}: {rejected}", self.fetcher.source())
         })?;
         self.last = Some(digest);
         if let Err(error) = self.store.keep(&bundle) {

@@ -26,6 +26,9 @@ const COMMAND: &str = "compile-component";
 const INPUT: &str = "component.wasm";
 const OUTPUT: &str = "component.cwasm";
 
+/// The exit code of the process where it is not the component's fault that it is not compiled.
+const BROKEN: u8 = 3;
+
 /// How long compiling may take, unless set otherwise.
 pub const TIME: Duration = Duration::from_mins(3);
 
@@ -44,12 +47,17 @@ pub fn serve() -> Option<ExitCode> {
     if arguments.next().as_deref() != Some(OsStr::new(COMMAND)) {
         return None;
     }
+    let broken = |error: std::io::Error| LoadError::Process(error.to_string());
     let compiled = fs::read(INPUT)
-        .map_err(|error| error.to_string())
-        .and_then(|component| Sandbox::new(None).precompile(&component).map_err(|error| error.to_string()))
-        .and_then(|code| fs::write(OUTPUT, code).map_err(|error| error.to_string()));
+        .map_err(broken)
+        .and_then(|component| Sandbox::new(None).precompile(&component))
+        .and_then(|code| fs::write(OUTPUT, code).map_err(broken));
     match compiled {
         Ok(()) => Some(ExitCode::SUCCESS),
+        Err(LoadError::Process(why) | LoadError::System(why)) => {
+            eprintln!("{why}");
+            Some(ExitCode::from(BROKEN))
+        }
         Err(error) => {
             eprintln!("{error}");
             Some(ExitCode::FAILURE)
@@ -81,6 +89,7 @@ pub(super) fn compile(component: &[u8], time: Duration) -> Result<Vec<u8>, LoadE
         Ok(done) if done.said.is_empty() => {
             Err(LoadError::Process("it ended without a word; is the disk full?".to_owned()))
         }
+        Ok(done) if done.code == i32::from(BROKEN) => Err(LoadError::Process(for_people(done.said.trim()))),
         Ok(done) => Err(LoadError::Compile(for_people(done.said.trim()))),
         Err(Failure::Time) => Err(LoadError::Limit(format!("more than {} s", time.as_secs()))),
         Err(Failure::Memory) => Err(LoadError::Limit(format!("more than {} GiB of memory", LIMITS.memory >> 30))),

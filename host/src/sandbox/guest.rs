@@ -13,7 +13,7 @@ use wasmtime::{Store, Trap, UpdateDeadline};
 
 use super::bindings::exports::qualm::detector::detection::{self, Error, Observations};
 use super::bindings::exports::qualm::detector::{details, siblings};
-use super::engine::{LoadError, Sandbox, TICK};
+use super::engine::{LoadError, Sandbox, TICK, is_of_system};
 use super::guest_log::GuestLog;
 use super::imports::link;
 use super::inspect::Anatomy;
@@ -74,6 +74,9 @@ pub enum Failure {
     /// It refused, with an error of its own.
     #[error("it refused: {0}")]
     Refused(String),
+    /// This machine refused what it needs.
+    #[error("this machine lacks what it needs: {0}")]
+    System(String),
 }
 
 impl Failure {
@@ -86,6 +89,7 @@ impl Failure {
             Self::Memory(_) => "memory",
             Self::Nonsense(_) => "nonsense",
             Self::Refused(_) => "refused",
+            Self::System(_) => "system",
         }
     }
 }
@@ -569,6 +573,8 @@ pub(super) fn failure(error: &wasmtime::Error, meter: &Meter, limits: Limits) ->
         Some(Trap::Interrupt) => Failure::Deadline(meter.deadline),
         // A guest that is refused memory gives up by a trap of its own.
         _ if meter.limiter.refused() => Failure::Memory(limits.memory),
+        // So does one that would have been given it, if there were any.
+        _ if is_of_system(error) || meter.limiter.lacks() => Failure::System(for_people(&format!("{error:#}"))),
         Some(trap) => Failure::Trap(for_people(&trap.to_string())),
         None => match error.root_cause().to_string() {
             // The engine has no type for it.

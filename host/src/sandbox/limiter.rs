@@ -2,6 +2,8 @@
 
 use wasmtime::ResourceLimiter;
 
+use super::engine::is_of_system;
+
 /// Linear memories, tables and instances that a component may have. Ours has one of each; a language runtime has a few.
 const MOST_THINGS: usize = 64;
 
@@ -17,13 +19,15 @@ pub struct Limiter {
     memory: usize,
     used: usize,
     refused: bool,
+    /// It was granted memory, and there was none.
+    lacks: bool,
 }
 
 impl Limiter {
     /// A limit of so many bytes, over all of a guest's memories and tables.
     #[must_use]
     pub fn new(memory: usize) -> Self {
-        Self { memory, used: 0, refused: false }
+        Self { memory, used: 0, refused: false, lacks: false }
     }
 
     /// Bytes that the guest has.
@@ -44,7 +48,13 @@ impl Limiter {
 
     /// Begins a call.
     pub fn begin(&mut self) {
-        self.refused = false;
+        (self.refused, self.lacks) = (false, false);
+    }
+
+    /// Whether there was no memory in the call at hand that the guest might have had.
+    #[must_use]
+    pub fn lacks(&self) -> bool {
+        self.lacks
     }
 
     /// Whether the guest was refused memory in the call at hand.
@@ -57,6 +67,11 @@ impl Limiter {
 impl ResourceLimiter for Limiter {
     fn memory_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
         Ok(self.take(desired.saturating_sub(current)))
+    }
+
+    fn memory_grow_failed(&mut self, error: wasmtime::Error) -> wasmtime::Result<()> {
+        self.lacks |= is_of_system(&error);
+        Ok(())
     }
 
     fn table_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {

@@ -90,7 +90,7 @@ impl Workshop<'_> {
         drop(one_at_a_time);
         let model = published.map_err(|why| {
             error!("upload {}: the model {name} cannot be published: {why}", job.id);
-            End::Failed(ours(&format!("the model cannot be published: {why}")))
+            End::Failed(ours("the model cannot be published"))
         })?;
         info!("upload {} became the model {name} version {}", job.id, model.version);
         job.end(State::Done, |status| status.model = Some(model));
@@ -120,7 +120,7 @@ impl Workshop<'_> {
         })?;
         match done.code {
             code if code <= worst => Ok(done),
-            1 | 2 => match last_words(&done.said) {
+            1 | 2 => match last_words(&done.said, dir) {
                 Some(error) => Err(End::Failed(Fault { error: format!("{step}: {error}"), hint: None })),
                 None => Err(unreadable(step, "it failed without a word")),
             },
