@@ -43,8 +43,10 @@ pub struct Candidate {
 /// Why there is no model to begin with.
 #[derive(Debug)]
 pub struct Absent {
-    /// In words for people.
+    /// Why, for the log.
     pub why: String,
+    /// Why, for whoever asks over the network: without what is known of this machine, such as where its files are.
+    pub told: String,
     /// A model that is good as far as can be told before it is compiled, which takes longer than metrics should wait.
     pub outline: Option<Box<Outline>>,
 }
@@ -190,7 +192,24 @@ impl From<String> for Rejected {
 
 impl From<String> for Absent {
     fn from(why: String) -> Self {
-        Self { why, outline: None }
+        Self { told: why.clone(), why, outline: None }
+    }
+}
+
+impl From<Rejected> for Absent {
+    fn from(rejected: Rejected) -> Self {
+        let told = match rejected.blame {
+            Blame::Bundle | Blame::Deadline => rejected.why.clone(),
+            Blame::Machine => "this machine failed to load it; the log says why, and it is tried again".to_owned(),
+        };
+        Self { why: rejected.why, told, outline: None }
+    }
+}
+
+impl Absent {
+    /// The same, with where it comes from.
+    fn at(self, source: &Source) -> Self {
+        Self { why: format!("{source}: {}", self.why), ..self }
     }
 }
 
@@ -242,20 +261,22 @@ impl Loader {
             Err(Absent::from(format!("{} has not been asked yet", self.fetcher.source())))
         } else {
             let found = self.find(metrics_wait);
-            found.and_then(|found| found.ok_or_else(|| format!("{}: there is no bundle", self.fetcher.source()).into()))
+            let none = || Absent::from("there is no bundle".to_owned()).at(self.fetcher.source());
+            found.and_then(|found| found.ok_or_else(none))
         };
-        let (error, outline) = match offered {
+        let absent = match offered {
             Ok(candidate) => return Ok(candidate),
-            Err(Absent { why, outline }) => (why, outline),
+            Err(absent) => absent,
         };
+        let error = absent.why.clone();
         let kept = match self.store.current() {
-            Ok(kept) => kept.filter(|kept| outline.is_none() || !self.workshop.must_compile(kept)),
-            Err(kept) => return Err(Absent { why: format!("{error}; {kept}"), outline }),
+            Ok(kept) => kept.filter(|kept| absent.outline.is_none() || !self.workshop.must_compile(kept)),
+            Err(kept) => return Err(Absent { why: format!("{error}; {kept}"), ..absent }),
         };
-        let Some(kept) = kept else { return Err(Absent { why: error, outline }) };
+        let Some(kept) = kept else { return Err(absent) };
         if metrics_wait && self.workshop.must_compile(&kept) {
-            let compiled = self.later(kept).map_err(|kept| Absent::from(format!("{error}; {kept}")))?;
-            return Err(Absent { why: format!("{error}; {}", compiled.why), outline: compiled.outline });
+            let compiled = self.later(kept).unwrap_or_else(Absent::from);
+            return Err(Absent { why: format!("{error}; {}", compiled.why), ..compiled });
         }
         let candidate = self
             .workshop
@@ -277,8 +298,8 @@ impl Loader {
     /// # Errors
     ///
     /// Why what it offers is not taken.
-    pub fn look(&mut self) -> Result<Option<Candidate>, String> {
-        self.find(false).map_err(|missing| missing.why)
+    pub fn look(&mut self) -> Result<Option<Candidate>, Absent> {
+        self.find(false)
     }
 
     /// Leaves a bundle to the next look.
@@ -288,7 +309,7 @@ impl Loader {
         let why = format!("{name} version {version} scores nothing until it is compiled");
         let outline = Some(Box::new(Outline::of(&bundle.manifest)?));
         self.pending = Some(bundle);
-        Ok(Absent { why, outline })
+        Ok(Absent { outline, ..why.into() })
     }
 
     /// As [`look`](Self::look); what would have to be compiled is left to the next look where metrics wait.
@@ -304,7 +325,7 @@ impl Loader {
             }
             let candidate = self.workshop.candidate(&bundle).map_err(|rejected| {
                 self.pending = rejected.may_pass().then(|| bundle.clone());
-                rejected.why
+                rejected
             })?;
             self.last = Some(bundle.digest());
             return Ok(Some(candidate));
@@ -312,10 +333,12 @@ impl Loader {
         let bundle = match self.fetcher.poll() {
             Ok(Fetched::New(bundle)) => bundle,
             Ok(Fetched::Unchanged) => return Ok(None),
-            Err(error) => return Err(error.to_string().into()),
+            Err(error) => {
+                return Err(Absent { why: error.to_string(), ..error.fault.to_string().into() });
+            }
         };
-        let at = |error: String| format!("{}: {error}", self.fetcher.source());
-        let admission = self.store.admits(&bundle).map_err(|refused| at(refused.to_string()))?;
+        let at = |absent: Absent| absent.at(self.fetcher.source());
+        let admission = self.store.admits(&bundle).map_err(|refused| at(refused.to_string().into()))?;
         let digest = bundle.digest();
         if admission == Admission::Same && self.last.as_ref() == Some(&digest) {
             return Ok(None);
@@ -324,13 +347,13 @@ impl Loader {
             let later = self.later(*bundle);
             self.pending = None;
             self.fetcher.forget(); // it is offered again
-            return Err(later.unwrap_or_else(|why| format!("{}: {why}", self.fetcher.source()).into()));
+            return Err(later.unwrap_or_else(|why| Absent::from(why).at(self.fetcher.source())));
         }
         let candidate = self.workshop.candidate(&bundle).map_err(|rejected| {
             if rejected.may_pass() {
                 self.fetcher.forget();
             }
-            format!("{}: {rejected}", self.fetcher.source())
+            Absent::from(rejected).at(self.fetcher.source())
         })?;
         self.last = Some(digest);
         if let Err(error) = self.store.keep(&bundle) {
@@ -415,7 +438,7 @@ impl Reloader {
 fn look(mut loader: Loader, poll: Duration, shared: &Weak<Shared>) {
     let watched = loader.fetcher.source().watched().map(Path::to_owned);
     let mut watch = Watch::on(watched.into_iter().chain(loader.store.watched()));
-    let mut told = String::new();
+    let mut said = String::new();
     loop {
         // Looked at before the first wait as well: what came since the start may have come unseen.
         let next = loader.look();
@@ -429,15 +452,15 @@ fn look(mut loader: Loader, poll: Duration, shared: &Weak<Shared>) {
                 shared.ready.store(true, Ordering::Release);
                 drop(slot);
                 drop(late); // never came to run
-                told.clear();
+                said.clear();
                 *shared.refusal.lock().unwrap_or_else(PoisonError::into_inner) = None;
             }
-            Err(error) => {
+            Err(Absent { why, told, .. }) => {
                 shared.refused.fetch_add(1, Ordering::Relaxed);
-                if told != error {
-                    warn!("detector `{}` keeps its model: {error}", loader.name);
-                    *shared.refusal.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.clone());
-                    told = error;
+                if said != told {
+                    warn!("detector `{}` keeps its model: {why}", loader.name);
+                    *shared.refusal.lock().unwrap_or_else(PoisonError::into_inner) = Some(told.clone());
+                    said = told;
                 }
             }
         }

@@ -9,6 +9,9 @@ use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 
+/// Bytes that are looked through in no time.
+const FEW: usize = 64 << 10;
+
 /// So many threads at most. More work waits, and no thread waits with it.
 #[derive(Debug)]
 pub struct Pool {
@@ -45,6 +48,15 @@ impl Pool {
             // The runtime ends, and with it whoever waits here.
             Err(Err(_cancelled)) => std::future::pending().await,
         }
+    }
+
+    /// The same for work that is as much as there are `bytes`: of few of them, it is done here and now.
+    ///
+    /// # Panics
+    ///
+    /// Where the work does.
+    pub async fn run_over<T: Send + 'static>(&self, bytes: usize, work: impl FnOnce() -> T + Send + 'static) -> T {
+        if bytes <= FEW { work() } else { self.run(work).await }
     }
 }
 

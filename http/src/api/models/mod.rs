@@ -15,8 +15,10 @@ mod tried;
 use std::collections::HashMap;
 use std::fmt;
 use std::mem;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -24,7 +26,7 @@ use parking_lot::{Mutex, RwLock};
 use qualm_bundle::Bundle;
 use qualm_bundle::signature::Trust;
 use qualm_bundle::watch::Watch;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 pub use engine::{Engine, Engines, Native, OpenError};
 pub use info::{About, FeatureInfo, Info, State};
@@ -74,6 +76,7 @@ pub struct Registry {
     /// One request at a time loads a model; others wait for it, without a thread.
     turns: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
     loading: Pool,
+    refused: AtomicU64,
 }
 
 /// Whether the directory could be looked at last.
@@ -95,6 +98,7 @@ impl Registry {
             tried: Mutex::default(),
             turns: Mutex::default(),
             loading: Pool::new(LOADING),
+            refused: AtomicU64::new(0),
         });
         this.refresh();
         let theirs = Arc::downgrade(&this);
@@ -102,7 +106,10 @@ impl Registry {
         let look = move || {
             let mut watch = Watch::on([dir]);
             while let Some(this) = theirs.upgrade() {
-                this.refresh();
+                // A fault of ours must not keep all models that are still to come from being found.
+                if catch_unwind(AssertUnwindSafe(|| this.refresh())).is_err() {
+                    error!("the look for models panicked: this is a fault, report it");
+                }
                 drop(this);
                 watch.wait(LOOK);
             }
@@ -195,6 +202,12 @@ impl Registry {
         told
     }
 
+    /// How often a bundle could not be loaded.
+    #[must_use]
+    pub fn refused(&self) -> u64 {
+        self.refused.load(Ordering::Relaxed)
+    }
+
     /// The largest version that anything of this name has, 0 where there is nothing.
     #[must_use]
     pub fn newest_version(&self, name: &str) -> u64 {
@@ -279,6 +292,7 @@ impl Registry {
     fn load(&self, entry: &Entry) -> Found {
         let last = self.tried.lock().again(entry);
         let outcome = self.try_load(entry, last).map(Arc::new);
+        self.refused.fetch_add(u64::from(outcome.is_err()), Ordering::Relaxed);
         let mut tried = self.tried.lock();
         let found = tried.keep(entry, outcome);
         let gone = tried.make_room(&self.options);
