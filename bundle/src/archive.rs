@@ -9,7 +9,7 @@ use tar::{Archive, EntryType, Header};
 use zstd::stream::read::Decoder;
 use zstd::stream::write::Encoder;
 
-use crate::bundle::{Bundle, Fault};
+use crate::bundle::{Bundle, Fault, is_of_system};
 use crate::clean::clean;
 use crate::files::{Files, MOST, NAMES};
 
@@ -65,7 +65,10 @@ impl Bundle {
 
 /// Unpacks, without a look at what is in the files.
 pub(crate) fn unpack(packed: impl Read) -> Result<Files, Fault> {
-    let damaged = |error: io::Error| Fault::Archive(error.to_string());
+    let damaged = |error: io::Error| match is_of_system(&error) {
+        true => Fault::Io(error),
+        false => Fault::Archive(error.to_string()),
+    };
     let mut decoder = Decoder::with_buffer(BufReader::new(packed)).map_err(damaged)?;
     decoder.window_log_max(WINDOW).map_err(damaged)?;
     let mut unpacked = decoder.take(MOST + OVERHEAD);

@@ -50,7 +50,7 @@ pub struct Error {
     pub fault: Fault,
 }
 
-/// What is the matter with a bundle.
+/// What is the matter with a bundle. No path outside it is named: who asks over the network must not learn any.
 #[derive(Debug, thiserror::Error)]
 pub enum Fault {
     /// It cannot be read or written.
@@ -69,6 +69,14 @@ pub enum Fault {
         file: String,
         /// What is wrong with it.
         what: String,
+    },
+    /// One of its files cannot be read.
+    #[error("{file}: it cannot be read: {source}")]
+    Read {
+        /// What it is called.
+        file: String,
+        /// Why not.
+        source: io::Error,
     },
     /// What the manifest says cannot be.
     #[error("bundle.toml: {0}")]
@@ -94,6 +102,17 @@ pub enum Fault {
 }
 
 impl Fault {
+    /// Whether this machine is at fault rather than the bundle: it lacks memory or files, or a disk cannot be read. The
+    /// bundle may be as good as any, at another time.
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::Io(error) | Self::Read { source: error, .. } => is_of_system(error),
+            Self::Fetch(_) => true,
+            _ => false,
+        }
+    }
+
     /// The fault of what is at `place`.
     pub fn at(self, place: impl fmt::Display) -> Error {
         // A URL where a path should be may have a password in it.
@@ -262,6 +281,29 @@ impl Bundle {
     }
 }
 
+/// What zstd says where it gets no memory: it knows no type for it.
+const NO_MEMORY: &str = "not enough memory";
+
+/// Whether it was the system that refused something, and not what was read that is wrong or not there.
+#[must_use]
+pub fn is_of_system(error: &io::Error) -> bool {
+    match error.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => return false,
+        io::ErrorKind::OutOfMemory => return true,
+        _ if error.raw_os_error().is_some() => return true,
+        _ => {}
+    }
+    // Readers of archives wrap what those below them say.
+    let mut cause = error.get_ref().map(|inner| inner as &(dyn std::error::Error + 'static));
+    while let Some(inner) = cause {
+        if inner.downcast_ref::<io::Error>().is_some_and(is_of_system) || inner.to_string().contains(NO_MEMORY) {
+            return true;
+        }
+        cause = inner.source();
+    }
+    false
+}
+
 /// The files of a directory or a packed bundle.
 pub(crate) fn read_files(path: &Path) -> Result<Files, Fault> {
     let file = fs::metadata(path)?;
@@ -277,8 +319,7 @@ pub(crate) fn read_files(path: &Path) -> Result<Files, Fault> {
     let mut file = fs::File::open(path)?;
     let mut magic = [0; 4];
     if file.read_exact(&mut magic).is_ok() && &magic == b"\0asm" {
-        let path = path.display();
-        let what = format!("it is a plugin, not yet a bundle; `qualm plugin pack {path} --out DIR` makes one of it");
+        let what = "it is a plugin, not yet a bundle; `qualm plugin pack FILE --out DIR` makes one of it";
         return Err(Fault::Io(io::Error::other(what)));
     }
     file.rewind()?;

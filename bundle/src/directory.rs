@@ -65,7 +65,7 @@ fn is_still(path: &Path, directory: &File) -> bool {
 }
 
 fn read_open(directory: &File) -> Result<Files, Fault> {
-    if statat(directory, "bundle.toml", AtFlags::empty()).is_err() {
+    if statat(directory, "bundle.toml", AtFlags::empty()).is_err_and(|error| error == Errno::NOENT) {
         let what = "it is missing, so this is no bundle; `qualm train` makes one, and `qualm plugin pack FILE.wasm --out DIR` of a \
                     plugin that is built"
             .to_owned();
@@ -84,7 +84,7 @@ fn read_open(directory: &File) -> Result<Files, Fault> {
         let file = match openat(directory, entry.file_name(), flags, Mode::empty()) {
             Ok(file) => File::from(file),
             Err(Errno::LOOP) => return Err(bad("it is a symbolic link; copy the file itself".to_owned())),
-            Err(error) => return Err(bad(error.to_string())),
+            Err(error) => return Err(Fault::Read { file: clean(&name), source: error.into() }),
         };
         let about = file.metadata()?;
         if !about.is_file() {

@@ -53,7 +53,7 @@ impl Files {
             return Err(bad(format!("its {size} bytes are more than the {most} that it may have")));
         }
         let mut bytes = Vec::new(); // grows with what is there, not with what is claimed
-        from.take(size).read_to_end(&mut bytes).map_err(|error| bad(format!("it cannot be read: {error}")))?;
+        from.take(size).read_to_end(&mut bytes).map_err(|source| Fault::Read { file: clean(name), source })?;
         if bytes.len() as u64 != size {
             return Err(bad(format!("it ends after {} of its {size} bytes", bytes.len())));
         }

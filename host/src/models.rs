@@ -43,8 +43,10 @@ pub struct Candidate {
 /// Why there is no model to begin with.
 #[derive(Debug)]
 pub struct Absent {
-    /// In words for people.
+    /// Why, for the log.
     pub why: String,
+    /// Why, for whoever asks over the network: without what is known of this machine, such as where its files are.
+    pub told: String,
     /// A model that is good as far as can be told before it is compiled, which takes longer than metrics should wait.
     pub outline: Option<Box<Outline>>,
 }
@@ -107,30 +109,35 @@ impl Workshop {
         let text = |fault: qualm_bundle::Fault| Rejected::from(fault.to_string());
         self.check(bundle)?;
         let manifest = &bundle.manifest;
-        let recipe =
-            match &bundle.component {
-                None => self
-                    .built_in
-                    .as_ref()
-                    .map_err(|error| Rejected { may_pass: true, why: error.to_string() })?
-                    .with_model(bundle.model.clone()),
-                Some(component) => Recipe::plugin(&self.sandbox, component, bundle.model.clone(), self.limits)
-                    .map_err(|error| Rejected {
-                        // A full disk, say, is not its fault.
-                        may_pass: matches!(error, LoadError::Process(_)),
-                        why: format!("detector.wasm: {error}"),
-                    })?,
-            };
+        let recipe = match &bundle.component {
+            None => {
+                let built_in = self.built_in.as_ref();
+                let blame = |error: &Arc<LoadError>| Rejected { blame: Blame::Machine, why: error.to_string() };
+                built_in.map_err(blame)?.with_model(bundle.model.clone())
+            }
+            Some(component) => {
+                Recipe::plugin(&self.sandbox, component, bundle.model.clone(), self.limits).map_err(|error| {
+                    // A full disk, say, is not its fault.
+                    let lacks = matches!(error, LoadError::Process(_) | LoadError::System(_));
+                    let blame = if lacks { Blame::Machine } else { Blame::Bundle };
+                    Rejected { blame, why: format!("detector.wasm: {error}") }
+                })?
+            }
+        };
         let features = manifest.features.len();
         let title =
             Arc::new(Title { name: manifest.name.clone(), version: manifest.version, kind: manifest.kind.clone() });
         let mut running = Running::start(recipe.titled(Arc::clone(&title)), features)?;
         bundle.check_detector(&running.description.kind, features).map_err(text)?;
         let guest = running.guest();
-        bundle
+        let mut failed = None;
+        let golden = bundle
             .golden
-            .check(|batch| golden_scores(guest, features, batch))
-            .map_err(|error| format!("golden rows: {error}"))?;
+            .check(|batch| golden_scores(guest, features, batch).map_err(|failure| failed.insert(failure).to_string()));
+        golden.map_err(|error| {
+            let blame = failed.map_or(Blame::Bundle, |failure| Rejected::from(failure).blame);
+            Rejected { blame, why: format!("golden rows: {error}") }
+        })?;
         guest.forget(&bundle.golden.series)?;
         let Outline { shape, suppression } = Outline::of(manifest)?;
         Ok(Candidate { title, shape, suppression, running })
@@ -155,36 +162,82 @@ impl Workshop {
 #[error("{why}")]
 pub struct Rejected {
     why: String,
-    /// It may be good at another time: this machine was too busy to tell.
-    may_pass: bool,
+    blame: Blame,
+}
+
+/// What is to blame where a bundle is not taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Blame {
+    /// The bundle: it will never be good.
+    Bundle,
+    /// The bundle, or this machine, which was too busy for it to be in time.
+    Deadline,
+    /// This machine, which lacks something. Why that is so is for its own people alone.
+    Machine,
+}
+
+impl Rejected {
+    /// What is to blame.
+    #[must_use]
+    pub fn blame(&self) -> Blame {
+        self.blame
+    }
+
+    /// Whether it may be good at another time.
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        self.blame != Blame::Bundle
+    }
 }
 
 impl From<String> for Rejected {
     fn from(why: String) -> Self {
-        Self { why, may_pass: false }
+        Self { why, blame: Blame::Bundle }
     }
 }
 
 impl From<String> for Absent {
     fn from(why: String) -> Self {
-        Self { why, outline: None }
+        Self { told: why.clone(), why, outline: None }
+    }
+}
+
+impl From<Rejected> for Absent {
+    fn from(rejected: Rejected) -> Self {
+        let told = match rejected.blame {
+            Blame::Bundle | Blame::Deadline => rejected.why.clone(),
+            Blame::Machine => "this machine failed to load it; the log says why, and it is tried again".to_owned(),
+        };
+        Self { why: rejected.why, told, outline: None }
+    }
+}
+
+impl Absent {
+    /// The same, with where it comes from.
+    fn at(self, source: &Source) -> Self {
+        Self { why: format!("{source}: {}", self.why), ..self }
     }
 }
 
 impl From<Failure> for Rejected {
     fn from(failure: Failure) -> Self {
-        Self { why: failure.to_string(), may_pass: matches!(failure, Failure::Deadline(_) | Failure::Space(_)) }
+        let blame = match failure {
+            Failure::Deadline(_) => Blame::Deadline,
+            Failure::System(_) => Blame::Machine,
+            _ => Blame::Bundle,
+        };
+        Self { why: failure.to_string(), blame }
     }
 }
 
 /// The scores that a guest gives golden rows.
-fn golden_scores(guest: &mut Guest, features: usize, batch: qualm_core::Batch<'_>) -> Result<Vec<f64>, String> {
+fn golden_scores(guest: &mut Guest, features: usize, batch: qualm_core::Batch<'_>) -> Result<Vec<f64>, Failure> {
     let mut rows = Rows::new(features);
     for ((&series, &time), values) in batch.series.iter().zip(batch.times).zip(batch.values.chunks_exact(features)) {
         rows.add_vector(series, time, values);
     }
     let mut verdicts = Verdicts::default();
-    guest.observe(&rows, false, &mut verdicts).map_err(|failure| failure.to_string())?;
+    guest.observe(&rows, false, &mut verdicts)?;
     Ok(verdicts.scores)
 }
 
@@ -222,20 +275,22 @@ impl Loader {
             Err(Absent::from(format!("{} has not been asked yet", self.fetcher.source())))
         } else {
             let found = self.find(metrics_wait);
-            found.and_then(|found| found.ok_or_else(|| format!("{}: there is no bundle", self.fetcher.source()).into()))
+            let none = || Absent::from("there is no bundle".to_owned()).at(self.fetcher.source());
+            found.and_then(|found| found.ok_or_else(none))
         };
-        let (error, outline) = match offered {
+        let absent = match offered {
             Ok(candidate) => return Ok(candidate),
-            Err(Absent { why, outline }) => (why, outline),
+            Err(absent) => absent,
         };
+        let error = absent.why.clone();
         let kept = match self.store.current() {
-            Ok(kept) => kept.filter(|kept| outline.is_none() || !self.workshop.must_compile(kept)),
-            Err(kept) => return Err(Absent { why: format!("{error}; {kept}"), outline }),
+            Ok(kept) => kept.filter(|kept| absent.outline.is_none() || !self.workshop.must_compile(kept)),
+            Err(kept) => return Err(Absent { why: format!("{error}; {kept}"), ..absent }),
         };
-        let Some(kept) = kept else { return Err(Absent { why: error, outline }) };
+        let Some(kept) = kept else { return Err(absent) };
         if metrics_wait && self.workshop.must_compile(&kept) {
-            let compiled = self.later(kept).map_err(|kept| Absent::from(format!("{error}; {kept}")))?;
-            return Err(Absent { why: format!("{error}; {}", compiled.why), outline: compiled.outline });
+            let compiled = self.later(kept).unwrap_or_else(Absent::from);
+            return Err(Absent { why: format!("{error}; {}", compiled.why), ..compiled });
         }
         let candidate = self
             .workshop
@@ -257,8 +312,8 @@ impl Loader {
     /// # Errors
     ///
     /// Why what it offers is not taken.
-    pub fn look(&mut self) -> Result<Option<Candidate>, String> {
-        self.find(false).map_err(|missing| missing.why)
+    pub fn look(&mut self) -> Result<Option<Candidate>, Absent> {
+        self.find(false)
     }
 
     /// Leaves a bundle to the next look.
@@ -268,7 +323,7 @@ impl Loader {
         let why = format!("{name} version {version} scores nothing until it is compiled");
         let outline = Some(Box::new(Outline::of(&bundle.manifest)?));
         self.pending = Some(bundle);
-        Ok(Absent { why, outline })
+        Ok(Absent { outline, ..why.into() })
     }
 
     /// As [`look`](Self::look); what would have to be compiled is left to the next look where metrics wait.
@@ -282,9 +337,9 @@ impl Loader {
             if metrics_wait && self.workshop.must_compile(&bundle) {
                 return Err(self.later(bundle)?);
             }
-            let candidate = self.workshop.candidate(&bundle).map_err(|Rejected { why, may_pass }| {
-                self.pending = may_pass.then(|| bundle.clone());
-                why
+            let candidate = self.workshop.candidate(&bundle).map_err(|rejected| {
+                self.pending = rejected.may_pass().then(|| bundle.clone());
+                rejected
             })?;
             self.last = Some(bundle.digest());
             return Ok(Some(candidate));
@@ -292,10 +347,12 @@ impl Loader {
         let bundle = match self.fetcher.poll() {
             Ok(Fetched::New(bundle)) => bundle,
             Ok(Fetched::Unchanged) => return Ok(None),
-            Err(error) => return Err(error.to_string().into()),
+            Err(error) => {
+                return Err(Absent { why: error.to_string(), ..error.fault.to_string().into() });
+            }
         };
-        let at = |error: String| format!("{}: {error}", self.fetcher.source());
-        let admission = self.store.admits(&bundle).map_err(|refused| at(refused.to_string()))?;
+        let at = |absent: Absent| absent.at(self.fetcher.source());
+        let admission = self.store.admits(&bundle).map_err(|refused| at(refused.to_string().into()))?;
         let digest = bundle.digest();
         if admission == Admission::Same && self.last.as_ref() == Some(&digest) {
             return Ok(None);
@@ -304,13 +361,13 @@ impl Loader {
             let later = self.later(*bundle);
             self.pending = None;
             self.fetcher.forget(); // it is offered again
-            return Err(later.unwrap_or_else(|why| format!("{}: {why}", self.fetcher.source()).into()));
+            return Err(later.unwrap_or_else(|why| Absent::from(why).at(self.fetcher.source())));
         }
-        let candidate = self.workshop.candidate(&bundle).map_err(|Rejected { why, may_pass }| {
-            if may_pass {
+        let candidate = self.workshop.candidate(&bundle).map_err(|rejected| {
+            if rejected.may_pass() {
                 self.fetcher.forget();
             }
-            format!("{}: {why}", self.fetcher.source())
+            Absent::from(rejected).at(self.fetcher.source())
         })?;
         self.last = Some(digest);
         if let Err(error) = self.store.keep(&bundle) {
@@ -428,7 +485,7 @@ impl Reloader {
 fn look(mut loader: Loader, poll: Duration, shared: &Weak<Shared>) {
     let watched = loader.fetcher.source().watched().map(Path::to_owned);
     let mut watch = Watch::on(watched.into_iter().chain(loader.store.watched()));
-    let mut told = String::new();
+    let mut said = String::new();
     loop {
         // Looked at before the first wait as well: what came since the start may have come unseen.
         let next = loader.look();
@@ -442,15 +499,15 @@ fn look(mut loader: Loader, poll: Duration, shared: &Weak<Shared>) {
                 shared.ready.store(true, Ordering::Release);
                 drop(slot);
                 drop(late); // never came to run
-                told.clear();
+                said.clear();
                 *shared.refusal.lock().unwrap_or_else(PoisonError::into_inner) = None;
             }
-            Err(error) => {
+            Err(Absent { why, told, .. }) => {
                 shared.refused.fetch_add(1, Ordering::Relaxed);
-                if told != error {
-                    warn!("detector `{}` keeps its model: {error}", loader.name);
-                    *shared.refusal.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.clone());
-                    told = error;
+                if said != told {
+                    warn!("detector `{}` keeps its model: {why}", loader.name);
+                    *shared.refusal.lock().unwrap_or_else(PoisonError::into_inner) = Some(told.clone());
+                    said = told;
                 }
             }
         }

@@ -8,6 +8,7 @@ use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
 use std::thread;
+use std::time::Duration;
 
 const SIGNALS: [&str; 3] = ["HUP", "TERM", "INT"];
 
@@ -93,6 +94,7 @@ impl Service {
     /// The status of an answer.
     fn ask(&self, token: &str) -> u16 {
         let mut stream = TcpStream::connect(&self.address).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
         let head = format!("host: 127.0.0.1\r\nconnection: close\r\nauthorization: Bearer {token}");
         write!(stream, "GET /metrics HTTP/1.1\r\n{head}\r\n\r\n").unwrap();
         let mut answer = String::new();
@@ -138,6 +140,36 @@ fn a_hangup_has_serve_read_its_tokens_again_and_nothing_is_lost() {
     let (status, told) = service.stop("TERM");
     assert!(status.success(), "{told}");
     assert!(dir.path().join("state/vector/qualm.state").exists(), "{told}");
+}
+
+#[test]
+fn a_configuration_that_takes_its_time_holds_up_nobody() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = write(dir.path(), "[\"first-token\"]", "");
+    let service = Service::start(&config);
+    // Who opens it waits for who writes to it.
+    fs::remove_file(&config).unwrap();
+    assert!(Command::new("mkfifo").arg(&config).status().unwrap().success());
+    signal(&service.child, "HUP");
+    // The other end can be opened for writing without waiting as soon as somebody reads.
+    let open = || {
+        let flags = rustix::fs::OFlags::WRONLY | rustix::fs::OFlags::NONBLOCK;
+        rustix::fs::open(&config, flags, rustix::fs::Mode::empty())
+    };
+    let writer = loop {
+        match open() {
+            Ok(writer) => break writer,
+            Err(error) => assert_eq!(error, rustix::io::Errno::NXIO),
+        }
+        thread::yield_now();
+    };
+    // It reads, and there is nothing to be read.
+    for _ in 0..10 {
+        assert_eq!(service.ask("first-token"), 200);
+    }
+    drop(writer);
+    let (status, told) = service.stop("TERM");
+    assert!(status.success(), "{told}");
 }
 
 #[test]

@@ -24,12 +24,14 @@
 pub mod api;
 pub mod exposition;
 pub mod live;
+mod pool;
 pub mod reply;
 mod router;
 mod server;
 
 pub use exposition::Exposition;
 pub use hyper::{Method, StatusCode, header};
+pub use pool::Pool;
 pub use reply::{Body, IntoReply, Reply};
 pub use router::Router;
 pub use server::{

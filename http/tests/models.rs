@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use qualm_bundle::Bundle;
 use qualm_bundle::signature::{PublicKey, Trust};
-use qualm_http::api::models::{Engine, Engines, Native, Options, Registry, State};
+use qualm_http::api::models::{Engine, Engines, Native, OpenError, Options, Registry, State};
 use qualm_http::api::problem::Problem;
 use qualm_http::api::score::{Limits, Request, Rows};
 use serde_json::{Value, json};
@@ -177,11 +177,12 @@ fn what_nobody_asks_for_makes_room() {
         train(dir.path(), name, name, 1, "zscore", None);
     }
     let registry = Registry::open(Options { most_loaded: 2, ..Options::of(dir.path()) }, Native);
-    assert!(registry.find_loaded("a").is_none());
+    assert!(registry.find_loaded("a").unwrap().is_none());
     for name in ["a", "b", "a", "c"] {
         registry.find(name).unwrap();
     }
-    let loaded: Vec<_> = ["a", "b", "c"].into_iter().filter(|name| registry.find_loaded(name).is_some()).collect();
+    let loaded: Vec<_> =
+        ["a", "b", "c"].into_iter().filter(|name| registry.find_loaded(name).unwrap().is_some()).collect();
     assert_eq!(loaded, ["a", "c"]);
 }
 
@@ -200,7 +201,7 @@ struct SlowEngine {
 }
 
 impl Engines for Slow {
-    fn open(&self, bundle: &Bundle) -> Result<Box<dyn Engine>, String> {
+    fn open(&self, bundle: &Bundle) -> Result<Box<dyn Engine>, OpenError> {
         self.opened.fetch_add(1, Ordering::Relaxed);
         let (fails, alive) = (Arc::clone(&self.fails), Arc::clone(&self.alive));
         Ok(Box::new(SlowEngine { engine: Native.open(bundle)?, fails, alive }))

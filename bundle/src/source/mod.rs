@@ -7,6 +7,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+pub use path::{Stamp, stamps};
 pub use url::roots;
 
 use crate::bundle::{Bundle, Error};

@@ -21,7 +21,7 @@ pub(super) struct Local {
 
 /// What changes whenever a file does: device, number, size, and time of modification and of change in seconds and
 /// nanoseconds. (The time of change, because copying may set the time of modification to an old one.)
-type Stamp = (u64, u64, u64, [i64; 2], [i64; 2]);
+pub type Stamp = (u64, u64, u64, [i64; 2], [i64; 2]);
 
 impl Local {
     pub(super) fn new(path: PathBuf) -> Self {
@@ -43,15 +43,22 @@ impl Local {
         let clock = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs() as i64);
         let settled = now.iter().flatten().all(|(.., [changed, _])| changed + TICK < clock);
         self.seen = settled.then_some(now);
-        Bundle::of(read_files(&self.path)?).map(Some)
+        let read = read_files(&self.path).and_then(Bundle::of);
+        if read.as_ref().is_err_and(Fault::may_pass) {
+            self.forget(); // nothing need change there for it to be good next time
+        }
+        read.map(Some)
     }
 }
 
-/// Of the path, and of all files that may be in it.
-fn stamps(path: &Path) -> Vec<Option<Stamp>> {
-    let within = files::NAMES.map(|name| path.join(name));
-    let all = [path].into_iter().chain(within.iter().map(PathBuf::as_path));
-    all.map(|path| fs::metadata(path).ok().as_ref().map(stamp)).collect()
+/// Of the path, and of all files that may be in it; none for what is not there.
+#[must_use]
+pub fn stamps(path: &Path) -> Vec<Option<Stamp>> {
+    let of = |path: &Path| fs::metadata(path).ok().as_ref().map(stamp);
+    let own = fs::metadata(path).ok();
+    let within = own.as_ref().is_some_and(Metadata::is_dir).then_some(files::NAMES);
+    let within = within.into_iter().flatten().map(|name| of(&path.join(name)));
+    [own.as_ref().map(stamp)].into_iter().chain(within).collect()
 }
 
 fn stamp(file: &Metadata) -> Stamp {

@@ -27,6 +27,9 @@ const COMMAND: &str = "compile-component";
 const INPUT: &str = "component.wasm";
 const OUTPUT: &str = "component.cwasm";
 
+/// The exit code of the process where it is not the component's fault that it is not compiled.
+const BROKEN: u8 = 3;
+
 /// How long compiling may take, unless set otherwise: time of a processor, so that a busy machine refuses nothing.
 pub const TIME: Duration = Duration::from_mins(3);
 
@@ -46,8 +49,13 @@ pub fn serve() -> Option<ExitCode> {
         return None;
     }
     let reservation = arguments.next().and_then(|text| text.to_str()?.parse().ok());
-    match reservation.map_or_else(|| Err("it is not said what for".to_owned()), compile_here) {
+    let unsaid = || Err(LoadError::Process("it is not said what for".to_owned()));
+    match reservation.map_or_else(unsaid, compile_here) {
         Ok(()) => Some(ExitCode::SUCCESS),
+        Err(LoadError::Process(why) | LoadError::System(why)) => {
+            eprintln!("{why}");
+            Some(ExitCode::from(BROKEN))
+        }
         Err(error) => {
             eprintln!("{error}");
             Some(ExitCode::FAILURE)
@@ -56,10 +64,11 @@ pub fn serve() -> Option<ExitCode> {
 }
 
 /// Compiles in this process, for one whose memories reserve so much.
-fn compile_here(reservation: Reservation) -> Result<(), String> {
-    let component = fs::read(INPUT).map_err(|error| error.to_string())?;
-    let code = Sandbox::reserving(None, reservation).precompile(&component).map_err(|error| error.to_string())?;
-    fs::write(OUTPUT, code).map_err(|error| error.to_string())
+fn compile_here(reservation: Reservation) -> Result<(), LoadError> {
+    let broken = |error: std::io::Error| LoadError::Process(error.to_string());
+    let component = fs::read(INPUT).map_err(broken)?;
+    let code = Sandbox::reserving(None, reservation).precompile(&component)?;
+    fs::write(OUTPUT, code).map_err(broken)
 }
 
 /// Whether there is a program that can be started.
@@ -86,10 +95,11 @@ pub(super) fn compile(component: &[u8], reservation: Reservation, time: Duration
         Ok(done) if done.said.is_empty() => {
             Err(LoadError::Process("it ended without a word; is the disk full?".to_owned()))
         }
+        Ok(done) if done.code == i32::from(BROKEN) => Err(LoadError::Process(for_people(done.said.trim()))),
         Ok(done) => Err(LoadError::Compile(for_people(done.said.trim()))),
         Err(Failure::Time) => Err(LoadError::Limit(format!("more than {} s of a processor", time.as_secs()))),
         Err(Failure::Memory) if reservation.is_scarce() => {
-            Err(LoadError::Limit(format!("more memory than there is: {}", space::advice())))
+            Err(LoadError::Process(format!("it needs more memory than there is{}", space::advice())))
         }
         Err(Failure::Memory) => Err(LoadError::Limit(format!("more than {} GiB of memory", LIMITS.memory >> 30))),
         Err(Failure::Output) => Err(LoadError::Limit("more than its compiled code may have".to_owned())),

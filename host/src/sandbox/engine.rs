@@ -55,13 +55,25 @@ pub enum LoadError {
     /// The process that compiles could not do its work.
     #[error("the component is not compiled, for the process that does it failed: {0}")]
     Process(String),
+    /// This machine refused what it takes.
+    #[error("the component cannot be made ready, for this machine lacks what that takes: {0}")]
+    System(String),
 }
 
 impl From<wasmtime::Error> for LoadError {
     /// In words for people: the engine quotes names, which are the component's.
     fn from(error: wasmtime::Error) -> Self {
-        Self::Compile(for_people(&format!("{error:#}")))
+        let why = for_people(&format!("{error:#}"));
+        if is_of_system(&error) { Self::System(why) } else { Self::Compile(why) }
     }
+}
+
+/// Whether it was the system that refused the engine something, such as memory or a file descriptor.
+pub(super) fn is_of_system(error: &wasmtime::Error) -> bool {
+    error.chain().any(|cause| {
+        cause.downcast_ref::<io::Error>().is_some_and(qualm_bundle::bundle::is_of_system)
+            || cause.is::<rustix::io::Errno>()
+    })
 }
 
 /// Compiles components and runs them; the same one for all detectors.

@@ -13,7 +13,7 @@ use wasmtime::{Store, Trap, UpdateDeadline};
 
 use super::bindings::exports::qualm::detector::detection::{self, Error, Observations};
 use super::bindings::exports::qualm::detector::{details, siblings};
-use super::engine::{LoadError, Sandbox, TICK};
+use super::engine::{LoadError, Sandbox, TICK, is_of_system};
 use super::guest_log::GuestLog;
 use super::imports::link;
 use super::inspect::Anatomy;
@@ -80,15 +80,15 @@ pub enum Failure {
     /// It wanted more memory than it may have.
     #[error("it wanted more than its {} MiB of memory", .0 >> 20)]
     Memory(usize),
-    /// There is no room for the memory that it may have: that is this process' fault, or the machine's, and may pass.
-    #[error("there is no room for its memory: {0}")]
-    Space(String),
     /// It answered what cannot be.
     #[error("it answered nonsense: {0}")]
     Nonsense(String),
     /// It refused, with an error of its own.
     #[error("it refused: {0}")]
     Refused(String),
+    /// This machine refused what it needs.
+    #[error("this machine lacks what it needs: {0}")]
+    System(String),
 }
 
 impl Failure {
@@ -100,9 +100,9 @@ impl Failure {
             Self::Deadline(_) => "deadline",
             Self::Slow { .. } => "slow",
             Self::Memory(_) => "memory",
-            Self::Space(_) => "space",
             Self::Nonsense(_) => "nonsense",
             Self::Refused(_) => "refused",
+            Self::System(_) => "system",
         }
     }
 }
@@ -653,7 +653,10 @@ pub(super) fn failure(error: &wasmtime::Error, meter: &Meter, limits: Limits) ->
         Some(Trap::Interrupt) => Failure::Deadline(meter.deadline),
         // A guest that is refused memory gives up by a trap of its own.
         _ if meter.limiter.refused() => Failure::Memory(limits.memory),
-        _ if meter.limiter.found_no_room() || space::is_short(error) => Failure::Space(space::advice()),
+        // So does one that would have been given it, if there were any.
+        _ if is_of_system(error) || meter.limiter.lacks() => {
+            Failure::System(for_people(&format!("{error:#}{}", space::advice())))
+        }
         Some(trap) => Failure::Trap(for_people(&trap.to_string())),
         None => match error.root_cause().to_string() {
             // The engine has no type for it.

@@ -2,6 +2,8 @@
 
 use wasmtime::ResourceLimiter;
 
+use super::engine::is_of_system;
+
 /// Linear memories, tables and instances that a component may have. Ours has one of each; a language runtime has a few.
 const MOST_THINGS: usize = 64;
 
@@ -17,14 +19,15 @@ pub struct Limiter {
     memory: usize,
     used: usize,
     refused: bool,
-    no_room: bool,
+    /// It was granted memory, and there was none.
+    lacks: bool,
 }
 
 impl Limiter {
     /// A limit of so many bytes, over all of a guest's memories and tables.
     #[must_use]
     pub fn new(memory: usize) -> Self {
-        Self { memory, used: 0, refused: false, no_room: false }
+        Self { memory, used: 0, refused: false, lacks: false }
     }
 
     /// Bytes that the guest has.
@@ -45,14 +48,13 @@ impl Limiter {
 
     /// Begins a call.
     pub fn begin(&mut self) {
-        self.refused = false;
-        self.no_room = false;
+        (self.refused, self.lacks) = (false, false);
     }
 
-    /// Whether it was to get memory in the call at hand, and the system had none.
+    /// Whether there was no memory in the call at hand that the guest might have had.
     #[must_use]
-    pub fn found_no_room(&self) -> bool {
-        self.no_room
+    pub fn lacks(&self) -> bool {
+        self.lacks
     }
 
     /// Whether the guest was refused memory in the call at hand.
@@ -67,9 +69,8 @@ impl ResourceLimiter for Limiter {
         Ok(self.take(desired.saturating_sub(current)))
     }
 
-    fn memory_grow_failed(&mut self, _: wasmtime::Error) -> wasmtime::Result<()> {
-        // Where it was refused, that is what its failure is called.
-        self.no_room = !self.refused;
+    fn memory_grow_failed(&mut self, error: wasmtime::Error) -> wasmtime::Result<()> {
+        self.lacks |= is_of_system(&error);
         Ok(())
     }
 

@@ -347,7 +347,7 @@ impl<F: Format> Scoring<F> {
         let Self { pipeline, ensembles, own, watched, .. } = self;
         let Some(Watched { view, took, refreshed, fresh }) = watched else { return };
         let due = refreshed.is_none_or(|then| then.elapsed() >= REFRESH);
-        if took.is_none() && !(*fresh && due) {
+        if took.is_none() && !due {
             return;
         }
         let mut inside = view.look();

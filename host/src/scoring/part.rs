@@ -144,7 +144,7 @@ impl Start {
             Loader::new(&member.name, source.reveal(), None, workshop.clone())
         });
         let mut loader = loader.map_err(|error| StartError::Model(member.name.clone(), error))?;
-        let first = loader.first(true).inspect_err(|Absent { why, outline }| {
+        let first = loader.first(true).inspect_err(|Absent { why, outline, .. }| {
             let name = &member.name;
             match outline {
                 Some(_) => info!("detector `{name}`: {why}"),

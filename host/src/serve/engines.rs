@@ -1,10 +1,10 @@
 //! The models that `/api/v1/score` scores with run in the same sandbox as those of a pipeline.
 
 use qualm_bundle::Bundle;
-use qualm_http::api::models::{Engine, Engines};
+use qualm_http::api::models::{Engine, Engines, OpenError};
 use qualm_stream::{Rows, Verdicts};
 
-use crate::models::Workshop;
+use crate::models::{Blame, Workshop};
 use crate::sandbox::Running;
 
 /// Opens bundles in the sandbox.
@@ -15,8 +15,12 @@ pub struct Sandboxed(pub Workshop);
 struct Guest(Running);
 
 impl Engines for Sandboxed {
-    fn open(&self, bundle: &Bundle) -> Result<Box<dyn Engine>, String> {
-        let candidate = self.0.candidate(bundle).map_err(|rejected| rejected.to_string())?;
+    fn open(&self, bundle: &Bundle) -> Result<Box<dyn Engine>, OpenError> {
+        let candidate = self.0.candidate(bundle).map_err(|rejected| match rejected.blame() {
+            Blame::Bundle => OpenError::Bundle(rejected.to_string()),
+            Blame::Deadline => OpenError::Slow(rejected.to_string()),
+            Blame::Machine => OpenError::Machine(rejected.to_string()),
+        })?;
         Ok(Box::new(Guest(candidate.running)))
     }
 }

@@ -4,13 +4,14 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use qualm_http::{Call, Refused, Reply, StatusCode, header, reply};
+use qualm_http::{Call, Pool, Refused, Reply, StatusCode, header, reply};
 use tracing::warn;
 use ureq::http::{HeaderName, HeaderValue};
 
 use super::again::Again;
 use super::forward::{Answer, Fate, Forward};
 use super::observe;
+use super::vitals::Vitals;
 use super::worker::Worker;
 
 /// Headers that go on to InfluxDB, besides the client's authorization.
@@ -24,6 +25,8 @@ const BACK: [&str; 5] = ["content-type", "retry-after", "x-influxdb-version", "x
 pub struct Influxdb {
     worker: Worker,
     again: Again,
+    /// Where bodies are looked through before they are scored.
+    preparing: Pool,
     forward: Forward,
     /// Whether the client's authorization is meant for InfluxDB: it is not where it is meant for us.
     passes_authorization: bool,
@@ -33,13 +36,19 @@ impl Influxdb {
     /// With the pipeline that scores, where scored lines go, and a random number.
     #[must_use]
     pub fn new(worker: Worker, forward: Forward, passes_authorization: bool, seed: u64) -> Self {
-        Self { worker, again: Again::new(seed), forward, passes_authorization }
+        Self { worker, again: Again::new(seed), preparing: Pool::of_cores(), forward, passes_authorization }
     }
 
     /// Bodies that came again.
     #[must_use]
     pub fn again(&self) -> &Again {
         &self.again
+    }
+
+    /// Whether its pipeline works.
+    #[must_use]
+    pub fn vitals(&self) -> &Vitals {
+        self.worker.vitals()
     }
 
     /// The way on.
@@ -63,11 +72,12 @@ impl Influxdb {
         };
         let body = Bytes::from_owner(call.bytes(call.limit()).await?);
         let path = self.path(&call);
-        let digest = self.again.digest(&path, &body);
+        let (this, place, whole) = (Arc::clone(&self), path.clone(), body.clone());
+        let digest = self.preparing.run_over(body.len(), move || this.again.digest(&place, &whole)).await;
         let scored: Bytes = match self.again.find(digest) {
             Some(scored) => scored,
             None => match self.worker.score(body.clone(), unit).await {
-                Some(scored) => scored.bytes.into(),
+                Some(scored) => scored.bytes,
                 None => return Ok(unavailable("qualm is stopping")),
             },
         };

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use qualm_http::Exposition;
 
 use super::observe::Observed;
+use super::vitals::Vitals;
 use crate::sandbox::supervisor::Mode;
 use crate::view::latency::{BUCKETS, Histogram};
 use crate::view::{Detector, Snapshot};
@@ -20,6 +21,11 @@ pub fn expose(observed: &Observed, out: &mut Exposition) {
     events(&pipelines, out);
     detectors(&pipelines, out);
     models(&pipelines, out);
+    if let Some(registry) = &observed.registry {
+        let help = "How often a model could not be loaded that applications ask for scores.";
+        out.counter("qualm_api_models_refused", help).value(&[], registry.refused() as f64);
+    }
+    vitals(observed, out);
     passed_on(observed, out);
     observed.server.snapshot().expose(out);
 }
@@ -148,6 +154,28 @@ fn models(pipelines: &[Pipeline], out: &mut Exposition) {
         let mut family = out.counter(family, help);
         for (name, one) in all() {
             family.value(&[("pipeline", name), ("detector", &one.name)], count(one) as f64);
+        }
+    }
+}
+
+/// Whether pipelines work.
+fn vitals(observed: &Observed, out: &mut Exposition) {
+    if observed.vitals().next().is_none() {
+        return;
+    }
+    let mut family =
+        out.gauge("qualm_pipeline_up", "1 while a pipeline works, 0 after a panic until it is started again.");
+    for (name, vitals) in observed.vitals() {
+        family.value(&[("pipeline", name)], f64::from(u8::from(vitals.is_up())));
+    }
+    let families: [Counter<Vitals>; 2] = [
+        ("qualm_pipeline_panics", "How often a pipeline panicked, a fault of qualm.", Vitals::panics),
+        ("qualm_pipeline_unscored_bodies", "Bodies that passed unscored on account of that.", Vitals::unscored),
+    ];
+    for (family, help, count) in families {
+        let mut family = out.counter(family, help);
+        for (name, vitals) in observed.vitals() {
+            family.value(&[("pipeline", name)], count(vitals) as f64);
         }
     }
 }

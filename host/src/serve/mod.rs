@@ -12,6 +12,7 @@ pub mod metrics;
 pub mod observe;
 mod signals;
 pub mod vector;
+pub mod vitals;
 pub mod worker;
 
 use std::net::SocketAddr;
@@ -36,7 +37,7 @@ use self::influxdb::Influxdb;
 use self::observe::Observed;
 use self::signals::{Reload, Signals};
 use self::vector::{Out, Vector};
-use self::worker::Worker;
+use self::worker::{Plan, Worker};
 use crate::config::{self, Config, Http, LISTEN, Verdicts};
 use crate::models::Workshop;
 use crate::scoring::{self, Scoring, StartError};
@@ -127,15 +128,18 @@ pub fn run(options: &Options, config: &Config) -> Result<(), Error> {
         let _within = runtime.enter();
         Signals::catch()?
     };
-    let (mut views, mut threads) = (Vec::new(), Vec::new());
     let workshop = scoring::workshop(config);
-    let vector = vector(options, config, &workshop, &mut views, &mut threads)?;
-    let influxdb = influxdb(config, &workshop, &mut views, &mut threads)?;
+    let mut pipelines = Pipelines { config, workshop: &workshop, views: Vec::new(), threads: Vec::new() };
+    let vector = vector(options, &mut pipelines)?;
+    let influxdb = influxdb(&mut pipelines)?;
+    let Pipelines { views, threads, .. } = pipelines;
     let listen = options.listen.or(config.http.listen).unwrap_or(LISTEN);
     let server = runtime.block_on(async { Server::bind(listen_as(&config.http, listen)) })?;
+    let api = api(config, workshop)?;
+    let registry = api.as_ref().map(|api| Arc::clone(api.registry()));
     let observed = Arc::new(Observed {
         mode: "serve",
-        api: config.http.models.is_some(),
+        registry: registry.clone(),
         views,
         server: server.counts(),
         vector,
@@ -143,7 +147,6 @@ pub fn run(options: &Options, config: &Config) -> Result<(), Error> {
     });
     let mut router = observe::routes(Router::new(), &observed);
     router = ways_in(router, &observed);
-    let api = api(config, workshop)?;
     router = match &api {
         Some(api) => api.routes(router),
         None => observe::without_models(router),
@@ -151,13 +154,8 @@ pub fn run(options: &Options, config: &Config) -> Result<(), Error> {
     told(&server, config, &observed);
     let vector = observed.vector.clone();
     let lingers = vector.filter(|_| options.stdout);
-    let reload = Reload {
-        path: options.config.clone(),
-        config: config.clone(),
-        listen,
-        renewal: server.renewal(),
-        registry: api.as_ref().map(|api| Arc::clone(api.registry())),
-    };
+    let reload =
+        Reload { path: options.config.clone(), config: config.clone(), listen, renewal: server.renewal(), registry };
     runtime.block_on(server.run(router, asked_to_stop(lingers, signals, reload)));
     if let Some(api) = api {
         api.stop();
@@ -174,15 +172,42 @@ pub fn listen_as(http: &Http, listen: SocketAddr) -> Listen {
     Listen { listen, tls, tokens: tokens.clone(), limits }
 }
 
+/// The pipelines that have been started.
+struct Pipelines<'a> {
+    config: &'a Config,
+    workshop: &'a Workshop,
+    views: Vec<Arc<View>>,
+    threads: Vec<JoinHandle<Result<(), Unsaved>>>,
+}
+
+impl Pipelines<'_> {
+    /// Starts one for events of this format; `begin` is told of each body. Where it `taps`, only verdicts come out.
+    fn begin<F: qualm_stream::Format + Send + 'static>(
+        &mut self,
+        name: &'static str,
+        format: impl Fn() -> F + Send + Sync + 'static,
+        begin: impl Fn(&mut F, &[u8], i64) + Send + 'static,
+        taps: bool,
+    ) -> Result<Worker, StartError> {
+        let view = Arc::new(View::new(name));
+        let (config, workshop, watched) = (self.config.clone(), self.workshop.clone(), Arc::clone(&view));
+        let start = move || {
+            let scoring = Scoring::start_apart(format(), name, &config, &workshop)?;
+            let mut scoring = if taps { scoring.tap() } else { scoring };
+            watched.clear();
+            scoring.watch(Arc::clone(&watched));
+            Ok(scoring)
+        };
+        let (worker, thread) = Worker::start(name, Plan { start: Arc::new(start), begin: Box::new(begin), taps })?;
+        self.views.push(view);
+        self.threads.push(thread);
+        Ok(worker)
+    }
+}
+
 /// The way in for Vector's events, where there is a way out for them.
-fn vector(
-    options: &Options,
-    config: &Config,
-    workshop: &Workshop,
-    views: &mut Vec<Arc<View>>,
-    threads: &mut Vec<JoinHandle<Result<(), Unsaved>>>,
-) -> Result<Option<Arc<Vector>>, Error> {
-    let config::Vector { forward, verdicts, tap, timeout } = &config.vector;
+fn vector(options: &Options, pipelines: &mut Pipelines<'_>) -> Result<Option<Arc<Vector>>, Error> {
+    let config::Vector { forward, verdicts, tap, timeout } = &pipelines.config.vector;
     let out = match forward {
         _ if options.stdout => Out::Stdout,
         Some(url) => Out::Forward(Forward::new(url, *timeout, vector::is_final).map_err(Error::Certificates)?),
@@ -192,46 +217,21 @@ fn vector(
         Verdicts::Gauges => VerdictStyle::Gauges,
         Verdicts::Tags => VerdictStyle::Tags,
     };
-    let mut scoring = Scoring::start_apart(Native::new(style), "vector", config, workshop)?;
-    if *tap {
-        scoring = scoring.tap();
-    }
     let begin = |format: &mut Native, body: &[u8], _| format.begin_body(body);
-    let worker = begin_work("vector", scoring, begin, views, threads);
+    let worker = pipelines.begin("vector", move || Native::new(style), begin, *tap)?;
     Ok(Some(Arc::new(Vector::new(worker, out, scoring::random()))))
 }
 
 /// The way in for InfluxDB's clients, where there is an InfluxDB.
-fn influxdb(
-    config: &Config,
-    workshop: &Workshop,
-    views: &mut Vec<Arc<View>>,
-    threads: &mut Vec<JoinHandle<Result<(), Unsaved>>>,
-) -> Result<Option<Arc<Influxdb>>, Error> {
-    let config::Influxdb { forward, timeout } = &config.influxdb;
+fn influxdb(pipelines: &mut Pipelines<'_>) -> Result<Option<Arc<Influxdb>>, Error> {
+    let config::Influxdb { forward, timeout } = &pipelines.config.influxdb;
     let Some(url) = forward else { return Ok(None) };
-    let scoring = Scoring::start_apart(Lines::of(Grammar::Influxdb), "influxdb", config, workshop)?;
-    let begin = |format: &mut Lines, _: &[u8], unit| format.set_unit(unit);
-    let worker = begin_work("influxdb", scoring, begin, views, threads);
-    let passes_authorization = config.http.tokens.is_empty();
     let forward = Forward::new(&Secret::address(url.reveal().trim_end_matches('/')), *timeout, influxdb::is_final)
         .map_err(Error::Certificates)?;
+    let passes_authorization = pipelines.config.http.tokens.is_empty();
+    let begin = |format: &mut Lines, _: &[u8], unit| format.set_unit(unit);
+    let worker = pipelines.begin("influxdb", || Lines::of(Grammar::Influxdb), begin, false)?;
     Ok(Some(Arc::new(Influxdb::new(worker, forward, passes_authorization, scoring::random()))))
-}
-
-fn begin_work<F: qualm_stream::Format + Send + 'static>(
-    name: &'static str,
-    mut scoring: Scoring<F>,
-    begin: impl Fn(&mut F, &[u8], i64) + Send + 'static,
-    views: &mut Vec<Arc<View>>,
-    threads: &mut Vec<JoinHandle<Result<(), Unsaved>>>,
-) -> Worker {
-    let view = Arc::new(View::new(name));
-    scoring.watch(Arc::clone(&view));
-    views.push(view);
-    let (worker, thread) = Worker::start(name, scoring, begin);
-    threads.push(thread);
-    worker
 }
 
 /// Where metrics come in.
@@ -295,7 +295,7 @@ fn told(server: &Server, config: &Config, observed: &Observed) {
 }
 
 /// Ends once a signal asks for it and, where stdout must not end yet, no events come any more.
-async fn asked_to_stop(lingers: Option<Arc<Vector>>, mut signals: Signals, reload: Reload) {
+async fn asked_to_stop(lingers: Option<Arc<Vector>>, signals: Signals, reload: Reload) {
     let unread = async {
         match &lingers {
             Some(vector) => vector.reader_gone().await,

@@ -4,25 +4,30 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread;
 
+use qualm_http::api::models::Registry;
 use qualm_http::exposition::{Exposition, Format};
-use qualm_http::{Call, Counts, Method, Reply, Router, Server, StatusCode, header, reply};
+use qualm_http::{Call, Counts, Method, Pool, Reply, Router, Server, StatusCode, header, reply};
 use serde_json::json;
 use tokio::runtime::Builder;
 
 use super::influxdb::Influxdb;
 use super::vector::Vector;
+use super::vitals::Vitals;
 use super::{Error, listen_as, listening, metrics};
 use crate::config::Http;
 use crate::sandbox::supervisor::Mode;
 use crate::view::{View, live};
+
+/// Threads that make what the live page shows.
+const PAGES: usize = 2;
 
 /// All that can be seen.
 #[derive(Debug)]
 pub struct Observed {
     /// `execd` or `serve`.
     pub mode: &'static str,
-    /// Whether applications can ask for scores.
-    pub api: bool,
+    /// The models that applications can ask for scores.
+    pub registry: Option<Arc<Registry>>,
     /// The pipelines.
     pub views: Vec<Arc<View>>,
     /// The listener's own counts.
@@ -44,7 +49,7 @@ pub fn beside(http: &Http, listen: SocketAddr, view: Arc<View>) -> Result<(), Er
     listening(&server, http);
     let observed = Observed {
         mode: "execd",
-        api: false,
+        registry: None,
         views: vec![view],
         server: server.counts(),
         vector: None,
@@ -66,13 +71,22 @@ pub fn routes(router: Router, observed: &Arc<Observed>) -> Router {
             async move { reply }
         }
     };
+    // What the page asks for is a lot of text. Health and metrics are told at once: nothing that takes a while is in them.
+    let pool = Arc::new(Pool::new(PAGES));
+    let with_time = |answer: fn(&Observed, &Call) -> Reply| {
+        let (observed, pool) = (Arc::clone(observed), Arc::clone(&pool));
+        move |call: Call| {
+            let (observed, pool) = (Arc::clone(&observed), Arc::clone(&pool));
+            async move { pool.run(move || answer(&observed, &call)).await }
+        }
+    };
     let router = qualm_http::live::routes(router)
-        .open(Method::GET, "/healthz", with(|_, _| reply::text(StatusCode::OK, "ok\n")))
+        .open(Method::GET, "/healthz", with(health))
         .open(Method::GET, "/readyz", with(ready))
         .open(Method::GET, "/ping", with(|_, _| pong()))
         .route(Method::GET, "/metrics", with(exposition))
-        .route(Method::GET, "/api/v1/live", with(overview))
-        .route(Method::GET, "/api/v1/live/series/{id}", with(series));
+        .route(Method::GET, "/api/v1/live", with_time(overview))
+        .route(Method::GET, "/api/v1/live/series/{id}", with_time(series));
     match observed.mode {
         "serve" => router.route(
             Method::GET,
@@ -118,6 +132,25 @@ fn pong() -> Reply {
     reply
 }
 
+impl Observed {
+    /// The pipelines that may fail without this process, by name.
+    pub(super) fn vitals(&self) -> impl Iterator<Item = (&'static str, &Vitals)> {
+        let vector = self.vector.as_ref().map(|vector| ("vector", vector.vitals()));
+        let influxdb = self.influxdb.as_ref().map(|influxdb| ("influxdb", influxdb.vitals()));
+        vector.into_iter().chain(influxdb)
+    }
+}
+
+/// Whether all pipelines work.
+fn health(observed: &Observed, _: &Call) -> Reply {
+    let troubles = observed.vitals().filter_map(|(name, vitals)| Some((name, vitals.trouble()?)));
+    let text: String = troubles.map(|(name, trouble)| format!("pipeline `{name}`: {trouble}\n")).collect();
+    match text.as_str() {
+        "" => reply::text(StatusCode::OK, "ok\n"),
+        _ => reply::text(StatusCode::SERVICE_UNAVAILABLE, text),
+    }
+}
+
 /// Whether metrics that come now are scored, as far as that is up to us; 200 even where a detector has no model as yet or
 /// rests, since metrics pass all the same.
 fn ready(observed: &Observed, _: &Call) -> Reply {
@@ -134,7 +167,14 @@ fn ready(observed: &Observed, _: &Call) -> Reply {
         inside.snapshot.detectors.iter().map(one).collect::<Vec<_>>()
     }).collect();
     let trouble = observed.vector.as_ref().and_then(|vector| vector.trouble());
-    reply::json(StatusCode::OK, &json!({ "ready": true, "detectors": detectors, "way_back": trouble }))
+    let broken: Vec<_> = observed
+        .vitals()
+        .filter_map(|(name, vitals)| Some(json!({ "pipeline": name, "error": vitals.trouble()? })))
+        .collect();
+    let ready = broken.is_empty();
+    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let told = json!({ "ready": ready, "pipelines": broken, "detectors": detectors, "way_back": trouble });
+    reply::json(status, &told)
 }
 
 fn exposition(observed: &Observed, call: &Call) -> Reply {
@@ -145,7 +185,7 @@ fn exposition(observed: &Observed, call: &Call) -> Reply {
 }
 
 fn overview(observed: &Observed, _: &Call) -> Reply {
-    reply::json(StatusCode::OK, &live::overview(observed.mode, observed.api, &observed.views))
+    reply::json(StatusCode::OK, &live::overview(observed.mode, observed.registry.is_some(), &observed.views))
 }
 
 fn series(observed: &Observed, call: &Call) -> Reply {

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use qualm_http::Renewal;
 use qualm_http::api::models::Registry;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::spawn_blocking;
 use tracing::{error, info, warn};
 
 use super::listen_as;
@@ -35,13 +36,30 @@ impl Signals {
     }
 
     /// Waits for one that asks to stop; meanwhile, each SIGHUP renews what can be.
-    pub(super) async fn stop(&mut self, mut reload: Reload) {
-        loop {
-            tokio::select! {
-                _ = self.term.recv() => return,
-                _ = self.int.recv() => return,
-                _ = self.hup.recv() => reload.now(),
+    pub(super) async fn stop(mut self, mut reload: Reload) {
+        let (mut term, mut int) = (self.term, self.int);
+        let reloading = async {
+            loop {
+                self.hup.recv().await;
+                // Files are read, and certificates checked: not where requests are answered.
+                let again = move || {
+                    reload.now();
+                    reload
+                };
+                match spawn_blocking(again).await {
+                    Ok(done) => reload = done,
+                    Err(error) => {
+                        error!("SIGHUP: {error}; it is ignored from now on");
+                        std::future::pending::<()>().await;
+                        return;
+                    }
+                }
             }
+        };
+        tokio::select! {
+            _ = term.recv() => {}
+            _ = int.recv() => {}
+            () = reloading => {}
         }
     }
 }

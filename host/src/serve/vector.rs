@@ -4,13 +4,14 @@
 //! answers mean to it: 200 delivered; 503 (and other 5xx, 408, 429) try again; anything else drops the batch, so it is
 //! said only of what can never be delivered.
 
+use std::borrow::Cow;
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use qualm_http::{Call, Refused, Reply, StatusCode, reply};
+use qualm_http::{Call, Pool, Refused, Reply, StatusCode, reply};
 use qualm_stream::native::{Repaired, repair};
 use tokio::sync::Notify;
 use tracing::{info, warn};
@@ -18,6 +19,7 @@ use tracing::{info, warn};
 use super::again::{Again, Digest};
 use super::forward::{Answer, Fate, Forward};
 use super::observe;
+use super::vitals::Vitals;
 use super::worker::Worker;
 
 /// What the source behind says of a body that it never will take: it cannot be read, or is too large. Whatever else it says
@@ -32,6 +34,8 @@ pub fn is_final(status: StatusCode) -> bool {
 pub struct Vector {
     worker: Worker,
     again: Again,
+    /// Where bodies are looked through before they are scored.
+    preparing: Pool,
     out: Out,
     counts: Counts,
     /// When the last events came.
@@ -91,7 +95,7 @@ impl Vector {
     #[must_use]
     pub fn new(worker: Worker, out: Out, seed: u64) -> Self {
         let (counts, last, reader_gone) = (Counts::default(), Mutex::new(Instant::now()), Notify::new());
-        Self { worker, again: Again::new(seed), out, counts, last, reader_gone }
+        Self { worker, again: Again::new(seed), preparing: Pool::of_cores(), out, counts, last, reader_gone }
     }
 
     /// What became of events.
@@ -113,6 +117,12 @@ impl Vector {
     #[must_use]
     pub fn again(&self) -> &Again {
         &self.again
+    }
+
+    /// Whether its pipeline works.
+    #[must_use]
+    pub fn vitals(&self) -> &Vitals {
+        self.worker.vitals()
     }
 
     /// How long ago the last events came.
@@ -141,7 +151,8 @@ impl Vector {
         }
         let body = Bytes::from_owner(call.bytes(call.limit()).await?);
         self.heard();
-        let digest = self.again.digest("", &body);
+        let (this, whole) = (Arc::clone(&self), body.clone());
+        let digest = self.preparing.run_over(body.len(), move || this.again.digest("", &whole)).await;
         Ok(self.bring(digest, body).await.reply())
     }
 
@@ -190,13 +201,18 @@ impl Vector {
 
     /// Scores a body, or says why not.
     async fn score(&self, body: &Bytes) -> Result<Bytes, Outcome> {
-        let Repaired { body: whole, discarded, repaired } = repair(body);
+        let came = body.clone();
+        let repairing = self.preparing.run_over(body.len(), move || {
+            let Repaired { body: whole, discarded, repaired } = repair(&came);
+            let whole = match whole {
+                Cow::Borrowed(_) => None,
+                Cow::Owned(whole) => Some(Bytes::from(whole)),
+            };
+            (whole.unwrap_or(came), discarded, repaired)
+        });
+        let (whole, discarded, repaired) = repairing.await;
         self.counts.discarded.fetch_add(discarded, Ordering::Relaxed);
         self.counts.repaired.fetch_add(repaired, Ordering::Relaxed);
-        let whole = match whole {
-            std::borrow::Cow::Borrowed(_) => body.clone(),
-            std::borrow::Cow::Owned(whole) => whole.into(),
-        };
         let scored = self.worker.score(whole, 0).await;
         let scored = scored.ok_or_else(|| Outcome::Later("qualm is stopping".to_owned()))?;
         if scored.malformed > 0 {
@@ -206,7 +222,7 @@ impl Vector {
             warn!("a batch is refused: {what}; {hint}");
             return Err(Outcome::Never(what, hint.to_owned()));
         }
-        Ok(scored.bytes.into())
+        Ok(scored.bytes)
     }
 
     /// Writes events to stdout.

@@ -76,7 +76,7 @@ pub struct Detector {
 }
 
 /// What a [`View`] guards.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Inside {
     /// The counts, as they were last copied.
     pub snapshot: Snapshot,
@@ -90,8 +90,12 @@ impl View {
     /// Of a pipeline that begins now.
     #[must_use]
     pub fn new(name: &'static str) -> Self {
-        let (snapshot, latency, recorder) = (Snapshot::default(), Latency::default(), Recorder::default());
-        Self { name, started: Instant::now(), inside: Mutex::new(Inside { snapshot, latency, recorder }) }
+        Self { name, started: Instant::now(), inside: Mutex::default() }
+    }
+
+    /// Forgets all that was seen: another pipeline takes the place of one that panicked.
+    pub fn clear(&self) {
+        *self.look() = Inside::default();
     }
 
     /// What is to be seen. The pipeline waits meanwhile: be quick.

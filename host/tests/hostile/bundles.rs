@@ -59,6 +59,11 @@ impl Detector for Unopened {
 
 /// A bundle of a plugin that scores a field with its own value.
 fn bundle(version: u64, component: &[u8], model: &str) -> Bundle {
+    named("plugin", version, component, model)
+}
+
+/// The same of another name.
+pub(crate) fn named(name: &str, version: u64, component: &[u8], model: &str) -> Bundle {
     let rows = Batch { series: &[0, 1, 0], times: &[0, 1, 2], values: &[0.25, 0.5, 0.75] };
     let feature = Feature {
         name: "v".to_owned(),
@@ -71,7 +76,7 @@ fn bundle(version: u64, component: &[u8], model: &str) -> Bundle {
     let kind = if model == "{}" { "plain" } else { "hostile" };
     let manifest = Manifest {
         format: 1,
-        name: "plugin".to_owned(),
+        name: name.to_owned(),
         version,
         created: "2026-01-01T00:00:00Z".parse().unwrap(),
         expires: None,

@@ -2,7 +2,7 @@
 //! and the counters say why there is no score.
 //!
 //! `attacks.rs` has every attack, `plugins/hostile` and `components.rs` what they are made of. What only the whole program
-//! does (compiling, taking bundles) is in `bundles.rs`.
+//! does (compiling, taking bundles) is in `bundles.rs`, and what its service does in `service.rs`.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -10,6 +10,7 @@ mod attacks;
 mod bundles;
 mod components;
 mod mutants;
+mod service;
 mod support;
 
 use std::time::Duration;

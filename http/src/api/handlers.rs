@@ -2,26 +2,29 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::thread;
 
+use super::jobs::{Format, Jobs, Wanted};
+use super::models::{Model, Registry};
+use super::problem::{Problem, shown};
+use super::score::{Limits, Request, Rows};
+use crate::pool::Pool;
+use crate::reply::{self, Reply};
+use crate::{Call, Payload, Refused, Router};
 use hyper::header::{CONTENT_TYPE, HeaderValue, LOCATION, RETRY_AFTER};
 use hyper::{Method, StatusCode};
 use serde::{Deserialize, Serialize};
-use tokio::sync::Semaphore;
-use tokio::task::spawn_blocking;
-
-use super::jobs::{Format, Jobs, Wanted};
-use super::models::Registry;
-use super::problem::{Problem, shown};
-use super::score::{Limits, Request, Rows};
-use crate::reply::{self, Reply};
-use crate::{Call, Refused, Router};
 
 /// What this answers, for those who want to know.
 const OPENAPI: &str = include_str!("openapi.json");
 
-/// The largest body that is read at once, without giving others a turn.
+/// The largest body that is read without waiting for others.
 const SMALL: usize = 32 << 10;
+
+/// Threads that score at once: each model has two at most, so that it takes many slow ones to hold up the others.
+const SCORING: usize = 64;
+
+/// Threads for what else is asked: the directory of models, and the book of jobs with its files.
+const OTHERS: usize = 8;
 
 /// What applications ask.
 #[derive(Debug)]
@@ -30,8 +33,22 @@ pub struct Api {
     /// None where uploads are not taken.
     jobs: Option<Jobs>,
     options: Options,
-    /// Large requests at once: others wait for their turn, and small ones for none of them.
-    large: Semaphore,
+    /// Where large requests are read. Small ones wait for none of them.
+    reading: Pool,
+    /// Where small requests are read, and all are scored.
+    scoring: Pool,
+    /// Where all else is done.
+    others: Pool,
+}
+
+/// How far a request for scores has come.
+enum Step {
+    /// Its model is to be loaded first.
+    Load(String),
+    /// Its rows are to be scored, once it is their turn.
+    Score(Rows, Arc<Model>),
+    /// The answer is there.
+    Done(Vec<u8>),
 }
 
 /// How large requests may be.
@@ -90,8 +107,8 @@ impl Api {
     /// Serves these models and, where there are `jobs`, takes uploads.
     #[must_use]
     pub fn new(registry: Arc<Registry>, jobs: Option<Jobs>, options: Options) -> Arc<Self> {
-        let large = Semaphore::new(thread::available_parallelism().map_or(1, usize::from));
-        Arc::new(Self { registry, jobs, options, large })
+        let (reading, scoring, others) = (Pool::of_cores(), Pool::new(SCORING), Pool::new(OTHERS));
+        Arc::new(Self { registry, jobs, options, reading, scoring, others })
     }
 
     /// The models that it serves.
@@ -118,14 +135,10 @@ impl Api {
             })
             .route(Method::POST, "/api/v1/score", with(|api, call| Box::pin(api.score(call))))
             .route(Method::GET, "/api/v1/models", with(|api, _| Box::pin(api.models())))
-            .route(Method::GET, "/api/v1/models/{name}", with(|api, call| Box::pin(async move { api.model(&call) })))
-            .route(Method::GET, "/api/v1/bundles", with(|api, call| Box::pin(async move { Ok(api.uploads(&call)) })))
+            .route(Method::GET, "/api/v1/models/{name}", with(|api, call| Box::pin(api.model(call))))
+            .route(Method::GET, "/api/v1/bundles", with(|api, call| Box::pin(api.uploads(call))))
             .route(Method::POST, "/api/v1/bundles", with(|api, call| Box::pin(api.upload(call))))
-            .route(
-                Method::GET,
-                "/api/v1/bundles/{id}",
-                with(|api, call| Box::pin(async move { api.upload_status(&call) })),
-            )
+            .route(Method::GET, "/api/v1/bundles/{id}", with(|api, call| Box::pin(api.upload_status(call))))
             .route(Method::DELETE, "/api/v1/bundles/{id}", with(|api, call| Box::pin(api.cancel(call))))
     }
 
@@ -141,38 +154,64 @@ impl Api {
         if !kind.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("application/json") {
             return Err(not_taken(kind, "send application/json").into());
         }
-        let body = call.bytes(self.options.body).await?;
-        if body.len() <= SMALL {
-            let request = Request::parse(&body)?;
-            if let Some(model) = self.registry.find_loaded(&request.model) {
-                let rows = Rows::read(&request, &model, self.options.rows)?;
-                if rows.are_few() {
-                    return Ok(json(StatusCode::OK, rows.score(&model)?));
+        let body = Arc::new(call.bytes(self.options.body).await?);
+        let mut model = None;
+        loop {
+            match self.step(Arc::clone(&body), model.take()).await? {
+                Step::Load(name) => model = Some(self.registry.find_soon(&name).await?),
+                Step::Done(answer) => return Ok(json(StatusCode::OK, answer)),
+                Step::Score(rows, model) => {
+                    let turn = model.turn(rows.are_few()).await;
+                    drop(body); // its memory is others' now
+                    let scored = move || {
+                        let _turn = turn; // not over before that is done, even where nobody waits for it any more
+                        rows.score(&model)
+                    };
+                    return Ok(json(StatusCode::OK, self.scoring.run(scored).await?));
                 }
             }
         }
-        let _turn = self.large.acquire().await.map_err(|_| Problem::new(503, "this server stops"))?;
-        let api = Arc::clone(&self);
-        let scored = blocking(move || {
+    }
+
+    /// Takes a request as far as it comes without waiting for others, with its `model`, if that has been found.
+    async fn step(self: &Arc<Self>, body: Arc<Payload>, model: Option<Arc<Model>>) -> Result<Step, Problem> {
+        let is_small = body.len() <= SMALL;
+        let api = Arc::clone(self);
+        let step = move || {
             let request = Request::parse(&body)?;
-            let model = api.registry.find(&request.model)?;
-            Rows::read(&request, &model, api.options.rows)?.score(&model)
-        });
-        Ok(json(StatusCode::OK, scored.await?))
+            let model = match model {
+                Some(model) => Some(model),
+                None => api.registry.find_loaded(&request.model)?,
+            };
+            let Some(model) = model else { return Ok(Step::Load(request.model.into_owned())) };
+            let rows = Rows::read(&request, &model, api.options.rows)?;
+            let turn = if is_small { model.turn_now(rows.are_few()) } else { None };
+            match turn {
+                Some(_turn) => Ok(Step::Done(rows.score(&model)?)),
+                None => Ok(Step::Score(rows, model)),
+            }
+        };
+        if is_small { self.scoring.run(step).await } else { self.reading.run(step).await }
     }
 
     async fn models(self: Arc<Self>) -> Answer {
-        let models = blocking(move || Ok(self.registry.list())).await?;
-        Ok(reply::json(StatusCode::OK, &BTreeMap::from([("models", models)])))
+        let api = Arc::clone(&self);
+        Ok(self
+            .others
+            .run(move || reply::json(StatusCode::OK, &BTreeMap::from([("models", api.registry.list())])))
+            .await)
     }
 
-    fn model(&self, call: &Call) -> Answer {
-        Ok(reply::json(StatusCode::OK, &self.registry.about(call.parameter("name").unwrap_or_default())?))
+    async fn model(self: Arc<Self>, call: Call) -> Answer {
+        let api = Arc::clone(&self);
+        let about = move || api.registry.about(call.parameter("name").unwrap_or_default());
+        Ok(reply::json(StatusCode::OK, &self.others.run(about).await?))
     }
 
-    fn uploads(&self, call: &Call) -> Reply {
-        let all = self.jobs.as_ref().map(|jobs| jobs.list(&owner(call))).unwrap_or_default();
-        reply::json(StatusCode::OK, &BTreeMap::from([("bundles", all)]))
+    async fn uploads(self: Arc<Self>, call: Call) -> Answer {
+        let api = Arc::clone(&self);
+        let list = move || api.jobs.as_ref().map(|jobs| jobs.list(&owner(&call))).unwrap_or_default();
+        Ok(reply::json(StatusCode::OK, &BTreeMap::from([("bundles", self.others.run(list).await)])))
     }
 
     async fn upload(self: Arc<Self>, mut call: Call) -> Answer {
@@ -182,13 +221,13 @@ impl Api {
         }
         let (wanted, owner) = (wanted(&call)?, owner(&call));
         let api = Arc::clone(&self);
-        let begun = blocking(move || match &api.jobs {
+        let begin = move || match &api.jobs {
             Some(jobs) => jobs.begin(&owner, wanted),
             None => Err(Problem::new(403, "this server takes no uploads")),
-        });
-        let upload = begun.await?;
+        };
+        let upload = self.others.run(begin).await?;
         call.save(upload.path(), upload.limit()).await?;
-        let status = blocking(move || upload.submit()).await?;
+        let status = self.others.run(move || upload.submit()).await?;
         let mut reply = reply::json(StatusCode::ACCEPTED, &status);
         // An id is made of letters and digits.
         if let Ok(location) = HeaderValue::from_str(&status.url) {
@@ -197,27 +236,20 @@ impl Api {
         Ok(reply)
     }
 
-    fn upload_status(&self, call: &Call) -> Answer {
-        let jobs = self.jobs.as_ref().ok_or_else(Jobs::unknown)?;
-        Ok(reply::json(StatusCode::OK, &jobs.get(&owner(call), call.parameter("id").unwrap_or_default())?))
+    async fn upload_status(self: Arc<Self>, call: Call) -> Answer {
+        let (api, owner, id) = (Arc::clone(&self), owner(&call), id(&call));
+        let status = move || api.jobs.as_ref().ok_or_else(Jobs::unknown)?.get(&owner, &id);
+        Ok(reply::json(StatusCode::OK, &self.others.run(status).await?))
     }
 
     async fn cancel(self: Arc<Self>, call: Call) -> Answer {
-        let (owner, id) = (owner(&call), call.parameter("id").unwrap_or_default().to_owned());
-        let cancelled = blocking(move || self.jobs.as_ref().ok_or_else(Jobs::unknown)?.cancel(&owner, &id));
-        Ok(reply::json(StatusCode::OK, &cancelled.await?))
+        let (api, owner, id) = (Arc::clone(&self), owner(&call), id(&call));
+        let cancel = move || api.jobs.as_ref().ok_or_else(Jobs::unknown)?.cancel(&owner, &id);
+        Ok(reply::json(StatusCode::OK, &self.others.run(cancel).await?))
     }
 }
 
 type Answering = std::pin::Pin<Box<dyn Future<Output = Answer> + Send>>;
-
-/// Does what may take its time where it keeps nobody from being answered.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Problem> + Send + 'static) -> Result<T, Problem> {
-    spawn_blocking(work).await.unwrap_or_else(|error| {
-        tracing::error!("a request was not answered: {error}");
-        Err(Problem::new(500, "something went wrong here").hint("whoever runs this server finds more in its log"))
-    })
-}
 
 fn json(status: StatusCode, body: Vec<u8>) -> Reply {
     reply::bytes(status, "application/json", body)
@@ -230,6 +262,11 @@ fn not_taken(kind: &str, hint: &str) -> Problem {
 /// Whose jobs these are: those of the token.
 fn owner(call: &Call) -> String {
     call.token().map_or_else(String::new, |token| token.to_string())
+}
+
+/// Which job is meant.
+fn id(call: &Call) -> String {
+    call.parameter("id").unwrap_or_default().to_owned()
 }
 
 /// What is wanted of an upload.

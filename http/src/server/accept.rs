@@ -4,7 +4,6 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::pin::pin;
 use std::sync::Arc;
-use std::thread::available_parallelism;
 use std::time::Duration;
 
 use hyper::server::conn::http1;
@@ -27,6 +26,7 @@ use super::memory::Memory;
 use super::options::{Limits, Options};
 use super::renewal::{Access, Renewal};
 use super::stream::Stream;
+use crate::pool::Pool;
 use crate::router::Router;
 
 /// How many connections the kernel keeps until they are taken.
@@ -114,11 +114,10 @@ impl Server {
         if guard.no_tokens && !guard.loopback {
             tracing::warn!("{address} answers anyone who can reach it: configure a token, or listen on 127.0.0.1");
         }
-        let cores = Semaphore::new(available_parallelism().map_or(1, Into::into));
         let room = Arc::new(Semaphore::new(limits.connections));
         let (drain, draining) = watch::channel(false);
         let all = Arc::new(Connections::default());
-        let means = Means { limits, memory, cores };
+        let means = Means { limits, memory, pool: Pool::of_cores() };
         let shared = Arc::new(Shared { router, access, guard, means, counts });
         let limits = &shared.means.limits;
 

@@ -10,8 +10,6 @@ use http_body_util::BodyExt as _;
 use hyper::HeaderMap;
 use hyper::body::{Body as _, Incoming};
 use hyper::header::CONTENT_LENGTH;
-use tokio::sync::Semaphore;
-use tokio::task::spawn_blocking;
 use tokio::time::timeout_at;
 
 use super::connection::Connection;
@@ -19,6 +17,7 @@ use super::decode::{self, Encoding};
 use super::memory::{Held, Memory};
 use super::options::Limits;
 use super::refused::Refused;
+use crate::pool::Pool;
 
 /// A whole body, decompressed. While it lives, it counts among the memory of all bodies: let go of it early.
 #[derive(Debug)]
@@ -49,8 +48,8 @@ const SMALLEST: usize = 16 << 10;
 pub(crate) struct Means {
     pub(crate) limits: Limits,
     pub(crate) memory: Arc<Memory>,
-    /// One for each core: decompression is nothing but work.
-    pub(crate) cores: Semaphore,
+    /// For decompression, and for files that bodies become.
+    pub(crate) pool: Pool,
 }
 
 /// A body as it comes.
@@ -146,7 +145,7 @@ impl Means {
         if encoding == Encoding::Snappy {
             let length = decode::snappy_length(&encoded, limit)?;
             held.grow_to(beside + length).await?;
-            let bytes = self.work(move || decode::snappy(&encoded, length)).await?;
+            let bytes = self.pool.run(move || decode::snappy(&encoded, length)).await?;
             return Ok(Payload::new(bytes, held));
         }
         // One byte beyond the limit tells that there are more.
@@ -158,7 +157,8 @@ impl Means {
             held.grow_to(beside.saturating_add(capacity)).await?;
             let read;
             (bytes, reader, read) = self
-                .work(move || {
+                .pool
+                .run(move || {
                     bytes.reserve_exact(capacity - bytes.len());
                     let room = (capacity - bytes.len()) as u64;
                     let read = reader.by_ref().take(room).read_to_end(&mut bytes);
@@ -174,16 +174,6 @@ impl Means {
                 return Ok(Payload::new(bytes, held));
             }
             capacity = capacity.saturating_mul(2).min(most);
-        }
-    }
-
-    /// Does what takes a while where it does not hold up other connections.
-    pub(crate) async fn work<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> T {
-        let _core = self.cores.acquire().await.expect("the cores are never closed");
-        match spawn_blocking(work).await {
-            Ok(done) => done,
-            // Whoever answers catches it.
-            Err(error) => std::panic::resume_unwind(error.into_panic()),
         }
     }
 }

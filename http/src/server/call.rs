@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, BufReader, Read as _, Write as _};
+use std::mem;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,6 +13,7 @@ use hyper::body::Incoming;
 use hyper::header::AsHeaderName;
 use hyper::http::request::Parts;
 use hyper::{HeaderMap, Method};
+use qualm_bundle::bundle::is_of_system;
 
 use super::answer::Shared;
 use super::body::{Arriving, Payload};
@@ -19,6 +21,7 @@ use super::connection::Connection;
 use super::decode::{self, Encoding};
 use super::memory::Held;
 use super::refused::Refused;
+use crate::pool::tidy;
 
 /// A request. Its body has not been read yet: [`bytes`](Self::bytes) or [`save`](Self::save) takes it, once.
 pub struct Call {
@@ -111,7 +114,7 @@ impl Call {
     }
 
     /// Streams the body, decompressed, to a new file; returns its length in bytes. No file is left if that fails, or if
-    /// the call ends before it is done. The file is not synced to the disk.
+    /// the call ends before it is done, but for a moment. The file is not synced to the disk.
     ///
     /// # Errors
     ///
@@ -145,7 +148,9 @@ impl Call {
     async fn stream_to(&mut self, path: &Path, limit: u64) -> Result<u64, Refused> {
         let encodings = Encoding::of(&self.parts.headers)?;
         let shared = Arc::clone(&self.shared);
-        let mut file = Unfinished::new(path, encodings.len())?;
+        let (path, pool) = (path.to_owned(), &shared.means.pool);
+        let (place, encoded) = (path.clone(), encodings.len());
+        let mut file = pool.run(move || Unfinished::new(&place, encoded)).await?;
         let mut arriving = self.arriving(limit)?;
         let mut held = Held::nothing(&shared.means.memory);
         let mut step = Vec::new();
@@ -158,16 +163,13 @@ impl Call {
             let done = more.is_none();
             let more = more.unwrap_or_default();
             if done || step.len() + more.len() > STEP {
-                let written;
-                (file, step, written) = shared
-                    .means
-                    .work(move || {
+                (file, step) = pool
+                    .run(move || {
                         let written = file.file.write_all(&step);
                         step.clear();
-                        (file, step, written)
+                        file.disk(written).map(|()| (file, step))
                     })
-                    .await;
-                written.map_err(|error| Refused::Disk(file.path.clone(), error))?;
+                    .await?;
             }
             step.extend_from_slice(&more);
             if done {
@@ -176,13 +178,14 @@ impl Call {
         }
         drop(step);
         for (number, encoding) in encodings.iter().copied().enumerate() {
-            let next = Unfinished::new(path, encodings.len() - number - 1)?;
+            let needed;
+            (file, needed) = pool.run(move || file.decoding_takes(encoding, limit).map(|takes| (file, takes))).await?;
             held.shrink_to(0);
-            held.grow_to(if encoding == Encoding::Snappy { file.snappy_size(limit)? } else { encoding.window() })
-                .await?;
-            file = shared.means.work(move || file.decode(encoding, next, limit)).await?;
+            held.grow_to(needed).await?;
+            let (place, encoded) = (path.clone(), encodings.len() - number - 1);
+            file = pool.run(move || file.decode(encoding, Unfinished::new(&place, encoded)?, limit)).await?;
         }
-        file.keep()
+        pool.run(move || file.keep()).await
     }
 }
 
@@ -220,8 +223,11 @@ impl Unfinished {
         Ok(BufReader::with_capacity(STEP, self.disk(File::open(&self.path))?))
     }
 
-    /// A block and what becomes of it have to be in memory at once.
-    fn snappy_size(&self, limit: u64) -> Result<usize, Refused> {
+    /// How much memory it takes to decode it. Of Snappy, a block and what becomes of it have to be there at once.
+    fn decoding_takes(&self, encoding: Encoding, limit: u64) -> Result<usize, Refused> {
+        if encoding != Encoding::Snappy {
+            return Ok(encoding.window());
+        }
         // The length takes at most five bytes.
         let mut head = Vec::new();
         self.disk(self.reader()?.take(5).read_to_end(&mut head))?;
@@ -241,11 +247,16 @@ impl Unfinished {
             into.disk(written)?;
             return Ok(into);
         }
-        let mut decoded = encoding.reader(self.reader()?).map_err(|error| encoding.corrupt(&error))?;
+        // A disk that cannot be read is not the sender's fault.
+        let failed = |error: io::Error| match is_of_system(&error) {
+            true => Refused::Disk(self.path.clone(), error),
+            false => encoding.corrupt(&error),
+        };
+        let mut decoded = encoding.reader(self.reader()?).map_err(failed)?;
         let mut step = vec![0; STEP];
         let mut length = 0;
         loop {
-            let read = decoded.read(&mut step).map_err(|error| encoding.corrupt(&error))?;
+            let read = decoded.read(&mut step).map_err(failed)?;
             length += read as u64;
             if length > limit {
                 return Err(Refused::TooLarge(limit));
@@ -267,11 +278,15 @@ impl Unfinished {
 
 impl Drop for Unfinished {
     fn drop(&mut self) {
-        if !self.kept
-            && let Err(error) = fs::remove_file(&self.path)
-        {
-            tracing::warn!("{} is left over and cannot be removed: {error}", self.path.display());
+        if self.kept {
+            return;
         }
+        let path = mem::take(&mut self.path);
+        tidy(move || {
+            if let Err(error) = fs::remove_file(&path) {
+                tracing::warn!("{} is left over and cannot be removed: {error}", path.display());
+            }
+        });
     }
 }
 

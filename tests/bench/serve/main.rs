@@ -2,7 +2,7 @@
 //!
 //! Prints one Markdown table and nothing else to stdout. As in the `process` bench, each figure stands beside one that was
 //! measured in the same run, by turns. With `VECTOR_BIN` Vector is measured too. `--quick` takes about a minute
-//! instead of some five.
+//! instead of some five, `--health` measures only how soon health is told.
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -13,6 +13,7 @@ use table::{Row, Table};
 mod busy;
 mod echo;
 mod gauges;
+mod health;
 mod load;
 mod memory;
 mod place;
@@ -54,7 +55,11 @@ fn main() -> ExitCode {
     };
     let place = Place::new(qualm);
     let mut rows: Vec<Row> = Vec::new();
-    for measure in [score::measure, shape_a::measure, memory::measure] {
+    if std::env::args().any(|argument| argument == "--health") {
+        print!("{}", Table(health::measure(&place, effort)));
+        return ExitCode::SUCCESS;
+    }
+    for measure in [score::measure, health::measure, shape_a::measure, memory::measure] {
         rows.extend(measure(&place, effort));
     }
     print!("{}", Table(rows));

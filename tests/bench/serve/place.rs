@@ -27,9 +27,10 @@ impl Place {
     }
 
     /// The same with the models in this directory.
-    pub(crate) fn serve_models(&self, models: &str) -> Server {
+    pub(crate) fn serve_models(&self, models: &str, toml: &str) -> Server {
         let dir = qualm_tests::config::quoted(&self.site.path(models));
-        let config = self.site.write("qualm.toml", format!("[http]\nlisten = \"127.0.0.1:0\"\nmodels = {dir}\n"));
+        let text = format!("{toml}\n[http]\nlisten = \"127.0.0.1:0\"\nmodels = {dir}\n");
+        let config = self.site.write("qualm.toml", text);
         Server::start_as(self.command("serve").arg("--config").arg(config))
     }
 

@@ -35,7 +35,7 @@ struct Turn {
 pub(crate) fn measure(place: &Place, effort: Effort) -> Vec<Row> {
     let mut random = Random(1);
     place.train(&random.history(), SPEC, "models", "host");
-    let qualm = place.serve_models("models");
+    let qualm = place.serve_models("models", "");
     let requests: Vec<_> = (0..ASKED).map(|_| request(&random.row())).collect();
     let answer = Client::connect(qualm.address()).ask(&[&requests[0]]);
     let echo = Echo::start(answer.len());
@@ -112,10 +112,11 @@ fn request(row: &[f64]) -> Vec<u8> {
 }
 
 /// Rows whose features go together (Knuth's MMIX generator).
-struct Random(u64);
+#[derive(Debug)]
+pub(crate) struct Random(pub(crate) u64);
 
 impl Random {
-    fn row(&mut self) -> Vec<f64> {
+    pub(crate) fn row(&mut self) -> Vec<f64> {
         let load = self.draw() * 40.0;
         (1..=FEATURES).map(|feature| load * feature as f64 + self.draw() * 5.0).collect()
     }
@@ -125,7 +126,7 @@ impl Random {
         (self.0 >> 33) as f64 / f64::from(1_u32 << 31)
     }
 
-    fn history(&mut self) -> String {
+    pub(crate) fn history(&mut self) -> String {
         let mut text = "time".to_owned();
         for feature in 0..FEATURES {
             let _infallible = write!(text, ",f{feature}");

@@ -36,6 +36,7 @@ pub use report::{Evaluation, Finding, Parts, Training, Validation};
 
 use super::models::Registry;
 use super::problem::Problem;
+use crate::pool::tidy;
 use job::Job;
 use quota::Quota;
 use work::Workshop;
@@ -274,6 +275,8 @@ impl Drop for Upload {
         let was_begun = self.dir.is_some() || self.path.as_os_str().is_empty();
         if was_begun {
             self.shared.book.lock().quota.end(&self.owner, self.limit, 0, Instant::now());
+            let dir = self.dir.take();
+            tidy(move || drop(dir));
         }
     }
 }

@@ -1,5 +1,7 @@
 //! What the processes print, and what of it is told.
 
+use std::path::Path;
+
 use serde::{Deserialize, Serialize};
 
 use super::job::{Fault, Figures};
@@ -142,8 +144,10 @@ fn for_uploaders(advice: &str) -> String {
     advice.replace(" (--min-rows)", "")
 }
 
-/// What a command said at its end, as its users see it: a file is theirs, and lies nowhere.
-pub(super) fn last_words(said: &str) -> Option<String> {
+/// What a command that worked in `dir` said at its end, as its users see it: a file is theirs, and lies nowhere.
+pub(super) fn last_words(said: &str, dir: &Path) -> Option<String> {
+    let dir = dir.to_string_lossy();
+    let said = said.replace(&format!("{dir}/"), "").replace(&*dir, ".");
     let last = said.lines().rfind(|line| line.starts_with("E! "))?;
     let last = last.trim_start_matches("E! ").trim_start_matches("qualm: ");
     let clean = |c: char| if c.is_control() { '\u{fffd}' } else { c };
@@ -174,7 +178,10 @@ mod tests {
     #[test]
     fn last_words_are_what_matters() {
         let said = "W! qualm: slow\nE! qualm: upload.csv:3: `x` is no number\x1b[2J\n";
-        assert_eq!(last_words(said).unwrap(), "upload.csv:3: `x` is no number\u{fffd}[2J");
-        assert_eq!(last_words("thread main panicked"), None);
+        let dir = Path::new("/var/lib/models/.jobs/x");
+        assert_eq!(last_words(said, dir).unwrap(), "upload.csv:3: `x` is no number\u{fffd}[2J");
+        assert_eq!(last_words("thread main panicked", dir), None);
+        let said = "E! no room at path \"/var/lib/models/.jobs/x/.tmp1\", in /var/lib/models/.jobs/x";
+        assert_eq!(last_words(said, dir).unwrap(), "no room at path \".tmp1\", in .");
     }
 }

@@ -1,5 +1,6 @@
 //! What is done with an upload: it is checked, learnt from, and the result tried and published.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use parking_lot::Mutex;
@@ -36,10 +37,15 @@ pub(super) struct Workshop<'a> {
 impl Workshop<'_> {
     /// Does a job to its end.
     pub(super) fn run(&self, job: &Job) {
-        let ended = match job.dir() {
+        let steps = || match job.dir() {
             Some(dir) => self.steps(job, &dir),
             None => Err(End::Stopped),
         };
+        // A fault of ours ends one job, and not all that come after it.
+        let ended = catch_unwind(AssertUnwindSafe(steps)).unwrap_or_else(|_panic| {
+            error!("upload {}: the work on it panicked: this is a fault, report it", job.id);
+            Err(End::Failed(ours("the work on it broke off")))
+        });
         match ended {
             Ok(()) => {}
             Err(End::Stopped) => job.end(State::Cancelled, |_| {}),
@@ -90,7 +96,7 @@ impl Workshop<'_> {
         drop(one_at_a_time);
         let model = published.map_err(|why| {
             error!("upload {}: the model {name} cannot be published: {why}", job.id);
-            End::Failed(ours(&format!("the model cannot be published: {why}")))
+            End::Failed(ours("the model cannot be published"))
         })?;
         info!("upload {} became the model {name} version {}", job.id, model.version);
         job.end(State::Done, |status| status.model = Some(model));
@@ -120,7 +126,7 @@ impl Workshop<'_> {
         })?;
         match done.code {
             code if code <= worst => Ok(done),
-            1 | 2 => match last_words(&done.said) {
+            1 | 2 => match last_words(&done.said, dir) {
                 Some(error) => Err(End::Failed(Fault { error: format!("{step}: {error}"), hint: None })),
                 None => Err(unreadable(step, "it failed without a word")),
             },

@@ -22,6 +22,20 @@ pub trait Engine: Send {
     fn forget(&mut self, series: &[u32]) -> Result<(), String>;
 }
 
+/// Why a bundle cannot be opened.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum OpenError {
+    /// It is of no use: why, as anybody may know who asks.
+    #[error("{0}")]
+    Bundle(String),
+    /// It was too slow, which it may not be next time: this machine was busy, perhaps.
+    #[error("{0}")]
+    Slow(String),
+    /// This machine failed, and may not next time: why, for the log alone.
+    #[error("{0}")]
+    Machine(String),
+}
+
 /// Makes engines of bundles.
 pub trait Engines: Send + Sync {
     /// Opens a bundle that is whole and trusted, and makes sure that its golden rows get their scores.
@@ -29,7 +43,7 @@ pub trait Engines: Send + Sync {
     /// # Errors
     ///
     /// Why it cannot be used.
-    fn open(&self, bundle: &Bundle) -> Result<Box<dyn Engine>, String>;
+    fn open(&self, bundle: &Bundle) -> Result<Box<dyn Engine>, OpenError>;
 }
 
 /// Detectors that are built in, without a sandbox.
@@ -37,8 +51,8 @@ pub trait Engines: Send + Sync {
 pub struct Native;
 
 impl Engines for Native {
-    fn open(&self, bundle: &Bundle) -> Result<Box<dyn Engine>, String> {
-        let detector = bundle.open(&runtime::Native).map_err(|fault| fault.to_string())?;
+    fn open(&self, bundle: &Bundle) -> Result<Box<dyn Engine>, OpenError> {
+        let detector = bundle.open(&runtime::Native).map_err(|fault| OpenError::Bundle(fault.to_string()))?;
         Ok(Box::new(InProcess(detector)))
     }
 }

@@ -2,37 +2,48 @@
 //!
 //! Every `NAME-VERSION.qualm` and every bundle's directory in it is one; of each name the newest that can be used serves.
 //! What lies there is looked at again when it changes ([`scan`]), a model is loaded when it is first asked for, and those
-//! that nobody has asked for the longest make room for others.
+//! that nobody has asked for the longest make room for others ([`tried`]). One that is bad, or has expired, leaves its
+//! place to the one before; where this machine is to blame, it is tried again ([`fault`]).
 
 mod engine;
+mod fault;
 mod info;
 mod model;
 mod scan;
+mod tried;
 
 use std::collections::HashMap;
 use std::fmt;
+use std::mem;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use jiff::Timestamp;
 use parking_lot::{Mutex, RwLock};
 use qualm_bundle::Bundle;
 use qualm_bundle::signature::Trust;
 use qualm_bundle::watch::Watch;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
-pub use engine::{Engine, Engines, Native};
+pub use engine::{Engine, Engines, Native, OpenError};
 pub use info::{About, FeatureInfo, Info, State};
-pub use model::{Model, SLICE, Scored};
+pub use model::{Model, SLICE, Scored, Turn};
 pub use scan::MOST_BUNDLES;
 
 use super::problem::{Problem, did_you_mean, shown};
-use scan::{Catalogue, Entry, Stamp};
+use crate::pool::Pool;
+use fault::{Again, Fault};
+use scan::{Catalogue, Entry};
+use tried::{Found, Tried};
 
 /// How often the directory is looked at where the file system does not tell of changes.
 const LOOK: Duration = Duration::from_secs(1);
+
+/// Models that are loaded at the same time: bundles are large.
+const LOADING: usize = 4;
 
 /// Where models come from.
 #[derive(Debug, Clone)]
@@ -59,38 +70,46 @@ pub struct Registry {
     options: Options,
     engines: Box<dyn Engines>,
     catalogue: RwLock<Arc<Catalogue>>,
-    /// Held while the directory is looked at, or a model is loaded: one after the other.
-    slow: Mutex<()>,
-    loaded: Mutex<Loaded>,
+    /// Held while the directory is looked at.
+    looking: Mutex<Sight>,
+    tried: Mutex<Tried>,
+    /// One request at a time loads a model; others wait for it, without a thread.
+    turns: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
+    loading: Pool,
+    refused: AtomicU64,
 }
 
-#[derive(Default)]
-struct Loaded {
-    models: HashMap<PathBuf, Cached>,
-    /// Counts uses, to tell which was the last.
-    clock: u64,
-}
-
-struct Cached {
-    stamp: Stamp,
-    /// The model, or why it cannot be loaded.
-    model: Result<Arc<Model>, String>,
-    used: u64,
+/// Whether the directory could be looked at last.
+#[derive(Debug, PartialEq, Eq)]
+enum Sight {
+    Clear,
+    Blind,
 }
 
 impl Registry {
     /// Looks at the directory, and keeps looking on a thread of its own, which ends with the registry.
     #[must_use]
     pub fn open(options: Options, engines: impl Engines + 'static) -> Arc<Self> {
-        let catalogue = RwLock::new(Arc::new(Catalogue::scan(&options.dir, &options.trust, &Catalogue::default())));
-        let (slow, loaded) = (Mutex::default(), Mutex::default());
-        let this = Arc::new(Self { options, engines: Box::new(engines), catalogue, slow, loaded });
+        let this = Arc::new(Self {
+            options,
+            engines: Box::new(engines),
+            catalogue: RwLock::default(),
+            looking: Mutex::new(Sight::Clear),
+            tried: Mutex::default(),
+            turns: Mutex::default(),
+            loading: Pool::new(LOADING),
+            refused: AtomicU64::new(0),
+        });
+        this.refresh();
         let theirs = Arc::downgrade(&this);
         let dir = this.options.dir.clone();
         let look = move || {
             let mut watch = Watch::on([dir]);
             while let Some(this) = theirs.upgrade() {
-                this.refresh();
+                // A fault of ours must not keep all models that are still to come from being found.
+                if catch_unwind(AssertUnwindSafe(|| this.refresh())).is_err() {
+                    error!("the look for models panicked: this is a fault, report it");
+                }
                 drop(this);
                 watch.wait(LOOK);
             }
@@ -113,34 +132,38 @@ impl Registry {
         &self.options.trust
     }
 
-    /// Looks at the directory now.
+    /// Looks at the directory now. Where that cannot be done, all stays as it was.
     pub fn refresh(&self) {
-        let _one_at_a_time = self.slow.lock();
+        let mut sight = self.looking.lock();
         let last = Arc::clone(&self.catalogue.read());
-        let next = Catalogue::scan(&self.options.dir, &self.options.trust, &last);
-        if next.is_same(&last) {
-            return;
-        }
-        for (name, entry) in &next.serving {
-            if last.serving.get(name).is_none_or(|last| last.info.version != entry.info.version) {
-                info!("model {name} version {} serves", entry.info.version.unwrap_or_default());
+        let dir = &self.options.dir;
+        let next = match Catalogue::scan(dir, &self.options.trust, &last) {
+            Ok(next) => next,
+            Err(error) => {
+                if mem::replace(&mut *sight, Sight::Blind) == Sight::Clear {
+                    warn!("{}: models cannot be looked for: {error}. Those that are known serve on", dir.display());
+                }
+                return;
             }
+        };
+        if mem::replace(&mut *sight, Sight::Clear) == Sight::Blind {
+            info!("{}: models can be looked for again", dir.display());
         }
-        self.loaded
-            .lock()
-            .models
-            .retain(|path, cached| next.entries.iter().any(|entry| entry.path == *path && entry.stamp == cached.stamp));
-        *self.catalogue.write() = Arc::new(next);
+        if !next.is_same(&last) {
+            let gone = self.tried.lock().retain(&next);
+            self.turns.lock().retain(|name, _| next.named(name).next().is_some());
+            *self.catalogue.write() = Arc::new(next);
+            drop(gone);
+        }
     }
 
     /// What serves and what is broken, by name.
     #[must_use]
     pub fn list(&self) -> Vec<Info> {
         let catalogue = Arc::clone(&self.catalogue.read());
-        let serving =
-            |entry: &Arc<Entry>| catalogue.serving.get(&entry.info.name).is_some_and(|e| Arc::ptr_eq(e, entry));
-        let told = catalogue.entries.iter().filter(|entry| entry.info.state == State::Broken || serving(entry));
-        told.map(|entry| self.info(entry)).collect()
+        let mut tried = self.tried.lock();
+        let of_name = |name| Self::told_of(&catalogue, &mut tried, name);
+        catalogue.names().flat_map(of_name).collect()
     }
 
     /// What is told of the model of this name: the one that serves or, where none does, the newest that is broken.
@@ -150,127 +173,152 @@ impl Registry {
     /// 404 with the nearest name.
     pub fn about(&self, name: &str) -> Result<Info, Problem> {
         let catalogue = Arc::clone(&self.catalogue.read());
-        let broken = || catalogue.entries.iter().rfind(|entry| entry.info.name == name);
-        let entry = catalogue.serving.get(name).or_else(broken).ok_or_else(|| unknown(&catalogue, name))?;
-        Ok(self.info(entry))
+        let mut told = Self::told_of(&catalogue, &mut self.tried.lock(), name);
+        let place = told.iter().position(|info| info.state == State::Ready).or(told.len().checked_sub(1));
+        place.map(|place| told.swap_remove(place)).ok_or_else(|| unknown(&catalogue, name))
+    }
+
+    /// Of a name: what is broken, and of all else the newest, as far as is known now; by version.
+    fn told_of(catalogue: &Catalogue, tried: &mut Tried, name: &str) -> Vec<Info> {
+        let mut told = Vec::new();
+        let mut serves = false;
+        for entry in catalogue.named(name) {
+            let (former, fault) = match tried.look(entry) {
+                Found::Former(model, fault) => (Some(model.version), Some(fault)),
+                Found::Unusable(fault) => (None, Some(fault)),
+                Found::Ready(_) | Found::Untried if serves => continue,
+                Found::Ready(_) | Found::Untried => (None, None),
+            };
+            serves |= fault.is_none() || former.is_some();
+            let error = fault.map(|fault| match former {
+                Some(version) => format!("{}; version {version}, which was there before, serves on", fault.told),
+                None => fault.told,
+            });
+            let state = if error.is_some() { State::Broken } else { State::Ready };
+            let (name, version, about) = (entry.name.clone(), entry.version, entry.about.clone());
+            told.push(Info { name, version, state, error, file: entry.file(), about });
+        }
+        told.reverse();
+        told
+    }
+
+    /// How often a bundle could not be loaded.
+    #[must_use]
+    pub fn refused(&self) -> u64 {
+        self.refused.load(Ordering::Relaxed)
     }
 
     /// The largest version that anything of this name has, 0 where there is nothing.
     #[must_use]
     pub fn newest_version(&self, name: &str) -> u64 {
         let catalogue = Arc::clone(&self.catalogue.read());
-        let versions = catalogue.entries.iter().filter(|entry| entry.info.name == name);
-        versions.filter_map(|entry| entry.info.version).max().unwrap_or(0)
+        catalogue.named(name).filter_map(|entry| entry.version).max().unwrap_or(0)
     }
 
-    /// The model of this name, if it is loaded. It never waits for a disk.
-    #[must_use]
-    pub fn find_loaded(&self, name: &str) -> Option<Arc<Model>> {
-        let catalogue = Arc::clone(&self.catalogue.read());
-        let entry = catalogue.serving.get(name)?;
-        expired(entry).is_none().then(|| self.cached(entry)?.ok()).flatten()
-    }
-
-    /// The model of this name, loaded if it is not yet. That may take seconds.
+    /// The newest model of this name that can be used, if it is loaded: it never waits for a disk or a guest. None where it
+    /// is to be [found](Self::find) first.
     ///
     /// # Errors
     ///
-    /// 404 with the nearest name, 503 where the model cannot be used.
+    /// As [`find`](Self::find), as far as is known now.
+    pub fn find_loaded(&self, name: &str) -> Result<Option<Arc<Model>>, Problem> {
+        self.newest(name, |_| None)
+    }
+
+    /// The newest model of this name that can be used, loaded if it is not yet. That may take seconds, and minutes where a
+    /// plugin has to be compiled.
+    ///
+    /// # Errors
+    ///
+    /// 404 with the nearest name, 503 where none can be used.
     pub fn find(&self, name: &str) -> Result<Arc<Model>, Problem> {
+        let found = self.newest(name, |entry| Some(self.load(entry)))?;
+        Ok(found.expect("what is not loaded is loaded"))
+    }
+
+    /// The newest that can be used; none where `load` gives nothing for one that is to be loaded.
+    fn newest(&self, name: &str, load: impl Fn(&Entry) -> Option<Found>) -> Result<Option<Arc<Model>>, Problem> {
         let catalogue = Arc::clone(&self.catalogue.read());
-        let Some(entry) = catalogue.serving.get(name) else {
-            let broken = catalogue.entries.iter().rfind(|entry| entry.info.name == name);
-            let why = |entry: &Arc<Entry>| unusable(name, entry.info.error.as_deref().unwrap_or_default());
-            return Err(broken.map_or_else(|| unknown(&catalogue, name), why));
-        };
-        if let Some(error) = expired(entry) {
-            return Err(unusable(name, &error));
-        }
-        let model = self.cached(entry).unwrap_or_else(|| {
-            let _one_at_a_time = self.slow.lock();
-            self.cached(entry).unwrap_or_else(|| self.load(entry))
-        });
-        model.map_err(|error| unusable(name, &error))
-    }
-
-    /// What came of loading a bundle, if that was tried.
-    fn cached(&self, entry: &Entry) -> Option<Result<Arc<Model>, String>> {
-        let mut loaded = self.loaded.lock();
-        loaded.clock += 1;
-        let clock = loaded.clock;
-        let cached = loaded.models.get_mut(&entry.path).filter(|cached| cached.stamp == entry.stamp)?;
-        if matches!(&cached.model, Ok(model) if model.has_failed()) {
-            loaded.models.remove(&entry.path);
-            return None;
-        }
-        cached.used = clock;
-        Some(cached.model.clone())
-    }
-
-    fn load(&self, entry: &Entry) -> Result<Arc<Model>, String> {
-        let model = self.try_load(entry).map(Arc::new);
-        if let Err(error) = &model {
-            warn!("{}: {error}", entry.path.display());
-        }
-        let mut loaded = self.loaded.lock();
-        loaded.clock += 1;
-        let cached = Cached { stamp: entry.stamp, model: model.clone(), used: loaded.clock };
-        loaded.models.insert(entry.path.clone(), cached);
-        loaded.make_room(&self.options);
-        model
-    }
-
-    fn try_load(&self, entry: &Entry) -> Result<Model, String> {
-        let bundle = Bundle::read(&entry.path).map_err(|error| error.fault.to_string())?;
-        // It may be another one than was looked at.
-        bundle.check_trust(&self.options.trust).map_err(|fault| fault.to_string())?;
-        if bundle.manifest.name != entry.info.name || Some(bundle.manifest.version) != entry.info.version {
-            return Err("it has just been replaced; try again".to_owned());
-        }
-        Model::new(&bundle, self.engines.open(&bundle)?)
-    }
-
-    /// What is told of a bundle now: it may have expired since it was looked at, or be of no use to the engine.
-    fn info(&self, entry: &Entry) -> Info {
-        let loaded = self.loaded.lock();
-        let tried = loaded.models.get(&entry.path).filter(|cached| cached.stamp == entry.stamp);
-        let failed = tried.and_then(|cached| cached.model.as_ref().err().cloned());
-        let error = entry.info.error.clone().or(failed).or_else(|| expired(entry));
-        let state = if error.is_some() { State::Broken } else { State::Ready };
-        Info { state, error, ..entry.info.clone() }
-    }
-}
-
-impl Loaded {
-    /// Lets go of what nobody has asked for the longest.
-    fn make_room(&mut self, options: &Options) {
-        let bytes = |cached: &Cached| cached.model.as_ref().map_or(0, |model| model.bytes);
-        while self.models.len() > 1 {
-            let all: u64 = self.models.values().map(bytes).sum();
-            if self.models.len() <= options.most_loaded && all <= options.most_bytes {
-                return;
+        let mut faults = Vec::new();
+        for entry in catalogue.named(name) {
+            let mut found = self.tried.lock().look(entry);
+            if let Found::Untried = found {
+                let Some(loaded) = load(entry) else { return Ok(None) };
+                found = loaded;
             }
-            let oldest = self.models.iter().min_by_key(|(_, cached)| cached.used).map(|(path, _)| path.clone());
-            oldest.and_then(|path| self.models.remove(&path));
+            let (model, fault) = match found {
+                Found::Ready(model) => (Some(model), None),
+                Found::Former(model, fault) => (Some(model), Some(fault)),
+                Found::Unusable(fault) => (None, Some(fault)),
+                Found::Untried => (None, None),
+            };
+            faults.extend(fault.map(|fault| (entry.version, fault)));
+            if let Some(model) = model {
+                self.tried.lock().say(name, Some(model.version), &faults);
+                return Ok(Some(model));
+            }
         }
+        let (_, newest) = faults.first().ok_or_else(|| unknown(&catalogue, name))?;
+        self.tried.lock().say(name, None, &faults);
+        let problem = Problem::new(503, format!("the model `{}` cannot be used: {}", shown(name), newest.told));
+        let retry_after = faults.iter().filter_map(|(_, fault)| fault.retry_after()).min();
+        Err(Problem { retry_after, ..problem })
     }
-}
 
-/// Why a bundle is too old to be used.
-fn expired(entry: &Entry) -> Option<String> {
-    let expires = entry.info.about.as_ref()?.expires.filter(|expires| *expires <= Timestamp::now())?;
-    Some(qualm_bundle::Fault::Expired(expires).to_string())
+    /// The same where other requests are answered: those that ask for a model while it is loaded wait without a thread.
+    ///
+    /// # Errors
+    ///
+    /// As [`find`](Self::find).
+    pub async fn find_soon(self: &Arc<Self>, name: &str) -> Result<Arc<Model>, Problem> {
+        let (this, name) = (Arc::clone(self), name.to_owned());
+        let turn = self.catalogue.read().named(&name).next().map(|_| {
+            // Only names that there are get one.
+            Arc::clone(self.turns.lock().entry(name.clone()).or_default())
+        });
+        let turn = match turn {
+            Some(turn) => Some(turn.lock_owned().await),
+            None => None,
+        };
+        self.loading
+            .run(move || {
+                let _turn = turn; // held until it is loaded, even where nobody waits for that any more
+                this.find(&name)
+            })
+            .await
+    }
+
+    /// Loads a bundle.
+    fn load(&self, entry: &Entry) -> Found {
+        let last = self.tried.lock().again(entry);
+        let outcome = self.try_load(entry, last).map(Arc::new);
+        self.refused.fetch_add(u64::from(outcome.is_err()), Ordering::Relaxed);
+        let mut tried = self.tried.lock();
+        let found = tried.keep(entry, outcome);
+        let gone = tried.make_room(&self.options);
+        drop(tried);
+        drop(gone); // to unmap a guest's memory takes a while
+        found
+    }
+
+    fn try_load(&self, entry: &Entry, last: Option<Again>) -> Result<Model, Fault> {
+        let of_bundle = |fault: &qualm_bundle::Fault| Fault::of_bundle(fault, last);
+        let bundle = Bundle::read(&entry.path).map_err(|error| of_bundle(&error.fault))?;
+        // It may be another one than was looked at.
+        bundle.check_trust(&self.options.trust).map_err(|fault| of_bundle(&fault))?;
+        if bundle.manifest.name != entry.name || Some(bundle.manifest.version) != entry.version {
+            return Err(Fault::machine("it has just been replaced", last));
+        }
+        let engine = self.engines.open(&bundle).map_err(|error| Fault::of_engine(error, last))?;
+        Model::new(&bundle, engine).map_err(Fault::bad)
+    }
 }
 
 fn unknown(catalogue: &Catalogue, name: &str) -> Problem {
-    let nearest = did_you_mean(name, catalogue.serving.keys().map(String::as_str));
-    let hint = nearest.unwrap_or_else(|| "GET /api/v1/models lists what there is".to_owned());
+    let hint =
+        did_you_mean(name, catalogue.names()).unwrap_or_else(|| "GET /api/v1/models lists what there is".to_owned());
     let problem = Problem::new(404, format!("there is no model `{}`", shown(name))).hint(hint);
     Problem { field: Some("model".to_owned()), ..problem }
-}
-
-fn unusable(name: &str, why: &str) -> Problem {
-    Problem::new(503, format!("the model `{}` cannot be used: {why}", shown(name)))
 }
 
 impl fmt::Debug for Registry {

@@ -1,16 +1,20 @@
 //! A model that is loaded, and how requests share it.
 //!
 //! Each request is a series of its own. It has the engine for a slice of its rows at a time, and whoever waits longest
-//! gets it next: a hundred thousand rows hold a single one up by no more than a slice.
+//! gets it next: a hundred thousand rows hold a single one up by no more than a slice. Before that it waits for its
+//! [turn](Model::turn), so that a model has two threads at most, however slow it is and however many ask.
 
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use parking_lot::FairMutex;
 use qualm_bundle::Bundle;
 use qualm_stream::vector::Transform;
 use qualm_stream::{Rows, Verdicts};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::engine::Engine;
 use crate::api::score::Names;
@@ -32,13 +36,25 @@ pub struct Model {
     pub transforms: Vec<Transform>,
     /// What lies between two rows.
     pub interval: Duration,
+    /// After which time it is not used.
+    pub expires: Option<Timestamp>,
     /// What it takes in memory, about.
     pub bytes: u64,
     /// The median of each feature in training; none where the bundle does not tell.
     ordinary: Option<Vec<f64>>,
     /// Whether the engine must not be used any more.
     failed: AtomicBool,
+    /// Whether it has scored anything.
+    scored: AtomicBool,
+    /// For one large request at a time, and beside it for a small one: who waits has no thread yet.
+    turns: [Arc<Semaphore>; 2],
     shared: FairMutex<Shared>,
+}
+
+/// The right to score with a model.
+#[derive(Debug)]
+pub struct Turn {
+    _permit: OwnedSemaphorePermit,
 }
 
 struct Shared {
@@ -76,6 +92,7 @@ impl Model {
             names: Names::new(shape.features.iter().map(|feature| feature.name.clone()).collect()),
             transforms: shape.features.iter().map(|feature| feature.transform).collect(),
             interval: manifest.interval,
+            expires: manifest.expires,
             ordinary: manifest
                 .features
                 .iter()
@@ -83,6 +100,8 @@ impl Model {
                 .collect(),
             bytes: (bundle.model.len() + bundle.component.as_ref().map_or(0, Vec::len)) as u64,
             failed: AtomicBool::new(false),
+            scored: AtomicBool::new(false),
+            turns: [(); 2].map(|()| Arc::new(Semaphore::new(1))),
             shared: FairMutex::new(Shared { engine, free: Vec::new(), next: 0 }),
         })
     }
@@ -93,6 +112,28 @@ impl Model {
         self.failed.load(Ordering::Relaxed)
     }
 
+    /// Whether it has scored anything.
+    pub(super) fn has_scored(&self) -> bool {
+        self.scored.load(Ordering::Relaxed)
+    }
+
+    /// Waits until a request that is small, or not, may score: a thread that scores keeps no other waiting for longer than
+    /// a slice takes.
+    ///
+    /// # Panics
+    ///
+    /// Never: turns do not end.
+    pub async fn turn(&self, is_small: bool) -> Turn {
+        let turns = Arc::clone(&self.turns[usize::from(is_small)]);
+        Turn { _permit: turns.acquire_owned().await.expect("it is never closed") }
+    }
+
+    /// The same where nobody else is before this one.
+    #[must_use]
+    pub fn turn_now(&self, is_small: bool) -> Option<Turn> {
+        Some(Turn { _permit: Arc::clone(&self.turns[usize::from(is_small)]).try_acquire_owned().ok()? })
+    }
+
     /// Scores rows, which follow upon one another. What came before them is nothing; or, where they are `alone`, an
     /// ordinary row: a detector that judges by what a series has just been like could not judge the first one otherwise.
     ///
@@ -101,9 +142,8 @@ impl Model {
     /// Why the engine failed; it will not be used again.
     pub fn score(&self, times: &[i64], values: &[f64], alone: bool, explain: bool) -> Result<Scored, String> {
         let result = self.try_score(times, values, alone, explain);
-        if result.is_err() {
-            self.failed.store(true, Ordering::Relaxed);
-        }
+        let tells = if result.is_ok() { &self.scored } else { &self.failed };
+        tells.store(true, Ordering::Relaxed);
         result
     }
 

@@ -2,64 +2,91 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::os::unix::fs::MetadataExt;
+use std::io;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use jiff::Timestamp;
 use qualm_bundle::archive::EXTENSION;
 use qualm_bundle::files::MANIFEST;
+use qualm_bundle::manifest::Manifest;
 use qualm_bundle::signature::Trust;
-use qualm_bundle::{Bundle, Fault};
+use qualm_bundle::source::{Stamp, stamps};
+use qualm_bundle::{Bundle, Fault as BundleFault};
+use rustix::io::Errno;
 use tracing::warn;
 
-use super::info::{About, Info, State};
+use super::fault::Fault;
+use super::info::About;
 use crate::api::problem::shown;
 
 /// The most bundles that a directory may have.
 pub const MOST_BUNDLES: usize = 10_000;
 
 /// A bundle, whole or not.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) struct Entry {
     pub(super) path: PathBuf,
     /// Changes when the bundle does.
-    pub(super) stamp: Stamp,
-    pub(super) info: Info,
+    pub(super) stamp: Vec<Option<Stamp>>,
+    /// What it is called; where it cannot be read, what it was called before, or what its file's name says.
+    pub(super) name: String,
+    pub(super) version: Option<u64>,
+    /// What its manifest says.
+    pub(super) about: Option<About>,
+    /// Why it is not served, as far as can be told without opening it.
+    pub(super) fault: Option<Fault>,
 }
-
-/// What the file system says of a file: changed, size, number.
-pub(super) type Stamp = [i64; 5];
 
 /// What lay in the directory at some time.
 #[derive(Debug, Default)]
 pub(super) struct Catalogue {
     /// By name and version.
     pub(super) entries: Vec<Arc<Entry>>,
-    /// For each name, the newest version that can be used.
-    pub(super) serving: BTreeMap<String, Arc<Entry>>,
+    /// Where those of each name are.
+    names: BTreeMap<String, Range<usize>>,
 }
 
 impl Catalogue {
-    /// Looks; what has not changed since the `last` look is not read again.
-    pub(super) fn scan(dir: &Path, trust: &Trust, last: &Self) -> Self {
+    /// Looks; what has not changed since the `last` look is not read again, unless reading it failed and it is time to try
+    /// again.
+    ///
+    /// # Errors
+    ///
+    /// Where the directory cannot be looked at.
+    pub(super) fn scan(dir: &Path, trust: &Trust, last: &Self) -> io::Result<Self> {
         let known: BTreeMap<&Path, &Arc<Entry>> = last.entries.iter().map(|entry| (&*entry.path, entry)).collect();
-        let mut found = bundles(dir);
+        let mut found = bundles(dir)?;
         found.sort();
         if found.len() > MOST_BUNDLES {
             warn!("{}: only the first {MOST_BUNDLES} of {} bundles are served", dir.display(), found.len());
             found.truncate(MOST_BUNDLES);
         }
-        let entry = |(path, stamp): (PathBuf, Stamp)| match known.get(&*path) {
-            Some(entry) if entry.stamp == stamp => Arc::clone(entry),
-            _ => Arc::new(Entry { info: look_at(&path, trust), path, stamp }),
+        let entry = |path: PathBuf| {
+            let (stamp, known) = (stamps(&path), known.get(&*path).copied());
+            match known {
+                Some(entry) if entry.stamp == stamp && !entry.is_due() => Arc::clone(entry),
+                _ => Arc::new(Entry::look(path, stamp, trust, known)),
+            }
         };
         let mut entries: Vec<_> = found.into_iter().map(entry).collect();
-        entries.sort_by(|a, b| (&a.info.name, a.info.version).cmp(&(&b.info.name, b.info.version)));
-        // Of the same name the last one stays: the newest.
-        let ready = entries.iter().filter(|entry| entry.info.state == State::Ready);
-        let serving = ready.map(|entry| (entry.info.name.clone(), Arc::clone(entry))).collect();
-        Self { entries, serving }
+        entries.sort_by(|a, b| (&a.name, a.version).cmp(&(&b.name, b.version)));
+        let mut names = BTreeMap::new();
+        for (at, entry) in entries.iter().enumerate() {
+            names.entry(entry.name.clone()).or_insert(at..at).end = at + 1;
+        }
+        Ok(Self { entries, names })
+    }
+
+    /// The bundles of this name, the newest first.
+    pub(super) fn named(&self, name: &str) -> impl Iterator<Item = &Arc<Entry>> {
+        let range = self.names.get(name).cloned().unwrap_or_default();
+        self.entries[range].iter().rev()
+    }
+
+    /// All names.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.names.keys().map(String::as_str)
     }
 
     /// Whether it is the same as `other`.
@@ -69,59 +96,72 @@ impl Catalogue {
     }
 }
 
-/// The paths of bundles, each with its stamp. One that goes away meanwhile is none.
-fn bundles(dir: &Path) -> Vec<(PathBuf, Stamp)> {
-    let entries = match fs::read_dir(dir) {
-        Ok(entries) => entries,
-        Err(error) => {
-            warn!("{}: models cannot be looked for: {error}", dir.display());
-            return Vec::new();
-        }
-    };
-    entries
-        .filter_map(|entry| {
-            let entry = entry.ok()?;
-            let (path, name) = (entry.path(), entry.file_name());
-            if name.as_encoded_bytes().starts_with(b".") {
-                return None; // being written, or a job's
+impl Entry {
+    /// Reads a bundle, and keeps what is to be told of it. What is wrong with it is logged, unless it was before.
+    fn look(path: PathBuf, stamp: Vec<Option<Stamp>>, trust: &Trust, last: Option<&Arc<Self>>) -> Self {
+        let told = last.and_then(|last| last.fault.as_ref());
+        let fault = |fault: &BundleFault| Fault::of_bundle(fault, told.and_then(|told| told.again));
+        let entry = match Bundle::read(&path) {
+            Ok(bundle) => {
+                let Manifest { name, version, .. } = &bundle.manifest;
+                let (name, version, about) = (name.clone(), Some(*version), Some(About::of(&bundle.manifest)));
+                let fault = bundle.check_trust(trust).err().as_ref().map(fault);
+                Self { path, stamp, name, version, about, fault }
             }
-            let about = fs::metadata(&path).ok()?;
-            let inside = about.is_dir().then(|| fs::metadata(path.join(MANIFEST))).transpose().ok()?;
-            let packed = about.is_file() && path.extension().is_some_and(|extension| extension == EXTENSION);
-            (packed || inside.is_some()).then(|| {
-                let of = inside.as_ref().unwrap_or(&about);
-                (path, [of.mtime(), of.mtime_nsec(), of.size() as i64, of.ino() as i64, about.ino() as i64])
-            })
-        })
-        .collect()
+            Err(error) => {
+                let known = last.map(|last| (last.name.clone(), last.version));
+                let (name, version) = known.unwrap_or_else(|| guess(&file_name(&path)));
+                Self { path, stamp, name, version, about: None, fault: Some(fault(&error.fault)) }
+            }
+        };
+        if let Some(fault) = entry.fault.as_ref().filter(|fault| told.is_none_or(|last| last.told != fault.told)) {
+            warn!("{} is not served: {}", entry.path.display(), fault.why);
+        }
+        entry
+    }
+
+    /// What its file is called.
+    pub(super) fn file(&self) -> String {
+        file_name(&self.path)
+    }
+
+    fn is_due(&self) -> bool {
+        self.fault.as_ref().is_some_and(Fault::is_due)
+    }
 }
 
-/// Reads a bundle, and keeps what is to be told of it.
-fn look_at(path: &Path, trust: &Trust) -> Info {
-    let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let broken = |info: Info, fault: &Fault| Info { state: State::Broken, error: Some(fault.to_string()), ..info };
-    match Bundle::read(path) {
-        Ok(bundle) => {
-            let manifest = &bundle.manifest;
-            let info = Info {
-                name: manifest.name.clone(),
-                version: Some(manifest.version),
-                state: State::Ready,
-                error: None,
-                file,
-                about: Some(About::of(manifest)),
-            };
-            match bundle.check_trust(trust).and_then(|_| bundle.check_expiry(Timestamp::now())) {
-                Ok(()) => info,
-                Err(fault) => broken(info, &fault),
-            }
+fn file_name(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+/// The paths of bundles. One that goes away meanwhile is none.
+fn bundles(dir: &Path) -> io::Result<Vec<PathBuf>> {
+    let entries = match fs::read_dir(dir) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+    };
+    let mut found = Vec::new();
+    for entry in entries {
+        let entry = entry?;
+        if entry.file_name().as_encoded_bytes().starts_with(b".") {
+            continue; // being written, or a job's
         }
-        Err(error) => {
-            let (name, version) = guess(&file);
-            let info = Info { name, version, state: State::Broken, error: None, file, about: None };
-            broken(info, &error.fault)
+        let path = entry.path();
+        let is_dir = match fs::metadata(&path) {
+            Ok(about) if about.is_dir() => true,
+            Ok(about) if about.is_file() => false,
+            Ok(_) => continue,
+            Err(error) => match Errno::from_io_error(&error) {
+                Some(Errno::NOMEM | Errno::IO | Errno::NFILE) => return Err(error),
+                _ => continue, // gone, or never to be had
+            },
+        };
+        if if is_dir { path.join(MANIFEST).exists() } else { path.extension().is_some_and(|own| own == EXTENSION) } {
+            found.push(path);
         }
     }
+    Ok(found)
 }
 
 /// What a file's name says of the bundle in it.

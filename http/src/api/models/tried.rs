@@ -1,0 +1,206 @@
+//! What came of loading bundles: the models that are loaded, and why others are not.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use qualm_bundle::Fault as BundleFault;
+use qualm_bundle::source::Stamp;
+use tracing::{info, warn};
+
+use super::Options;
+use super::fault::{Again, Fault};
+use super::model::Model;
+use super::scan::{Catalogue, Entry};
+
+/// Requests in a row that a model fails at before it is left alone for a while. One may be the request's own doing.
+const STRIKES: u32 = 3;
+
+/// What came of loading bundles.
+#[derive(Debug, Default)]
+pub(super) struct Tried {
+    bundles: HashMap<PathBuf, Trial>,
+    /// Counts uses, to tell which was the last.
+    clock: u64,
+    /// The version that serves for each name, and why none before it does, as the log has it.
+    said: HashMap<String, (Option<u64>, Vec<String>)>,
+}
+
+/// What came of loading a bundle.
+#[derive(Debug)]
+struct Trial {
+    stamp: Vec<Option<Stamp>>,
+    /// None where it is to be loaded anew.
+    outcome: Option<Result<Arc<Model>, Fault>>,
+    /// What was at the same place before, and was good.
+    former: Option<Arc<Model>>,
+    used: u64,
+    /// Failures in a row.
+    failures: u32,
+    /// The last pause after a fault.
+    again: Option<Again>,
+}
+
+/// What is known of a bundle.
+#[derive(Debug)]
+pub(super) enum Found {
+    /// It is loaded.
+    Ready(Arc<Model>),
+    /// It cannot be used, but what was at its place before is loaded still.
+    Former(Arc<Model>, Fault),
+    /// It cannot be used.
+    Unusable(Fault),
+    /// It is to be loaded.
+    Untried,
+}
+
+impl Tried {
+    /// What is known of a bundle now.
+    pub(super) fn look(&mut self, entry: &Entry) -> Found {
+        self.clock += 1;
+        let mut trial = self.bundles.get_mut(&entry.path);
+        if let Some(trial) = &mut trial {
+            trial.used = self.clock;
+            trial.see_to();
+        }
+        let trial = trial.map(|trial| &*trial);
+        if let Some(fault) = &entry.fault {
+            return unusable(entry, fault.clone(), trial.and_then(Trial::any));
+        }
+        if let Some(fault) = entry.about.as_ref().and_then(|about| expired(about.expires)) {
+            return Found::Unusable(fault);
+        }
+        match trial.filter(|trial| trial.stamp == entry.stamp).and_then(|trial| trial.outcome.as_ref()) {
+            None => Found::Untried,
+            Some(Err(fault)) if fault.is_due() => Found::Untried,
+            Some(Err(fault)) => unusable(entry, fault.clone(), trial.and_then(Trial::any)),
+            Some(Ok(model)) => Found::Ready(Arc::clone(model)),
+        }
+    }
+
+    /// The last pause after a fault of this bundle.
+    pub(super) fn again(&self, entry: &Entry) -> Option<Again> {
+        self.bundles.get(&entry.path).filter(|trial| trial.stamp == entry.stamp)?.again
+    }
+
+    /// Keeps what came of loading a bundle. A fault is logged, unless it was before.
+    pub(super) fn keep(&mut self, entry: &Entry, outcome: Result<Arc<Model>, Fault>) -> Found {
+        self.clock += 1;
+        let last = self.bundles.remove(&entry.path);
+        let (last, former) = match last {
+            Some(last) if last.stamp == entry.stamp => (Some(last), None),
+            Some(last) => (None, last.any()),
+            None => (None, None),
+        };
+        let failures = last.as_ref().map_or(0, |last| last.failures);
+        let again = last.as_ref().and_then(|last| last.again);
+        let trial =
+            Trial { stamp: entry.stamp.clone(), outcome: None, former: None, used: self.clock, failures, again };
+        let (trial, found) = match outcome {
+            Ok(model) => {
+                let again = again.filter(|_| failures > 0);
+                (Trial { outcome: Some(Ok(Arc::clone(&model))), again, ..trial }, Found::Ready(model))
+            }
+            Err(fault) => {
+                if !last.as_ref().is_some_and(|last| last.fault().is_some_and(|last| last.told == fault.told)) {
+                    warn!("{} cannot be used: {}", entry.path.display(), fault.why);
+                }
+                let (again, former) = (fault.again, former.or_else(|| last?.former));
+                let found = unusable(entry, fault.clone(), former.clone());
+                (Trial { outcome: Some(Err(fault)), former, again, ..trial }, found)
+            }
+        };
+        self.bundles.insert(entry.path.clone(), trial);
+        found
+    }
+
+    /// Says, once, which version of a model serves, if any. `faults` are those of newer ones.
+    pub(super) fn say(&mut self, name: &str, version: Option<u64>, faults: &[(Option<u64>, Fault)]) {
+        let (mut told, now) = (faults.iter().map(|(_, fault)| &fault.told), self.said.get(name));
+        if now.is_some_and(|(said, whys)| *said == version && whys.iter().eq(told.by_ref())) {
+            return;
+        }
+        match (version, faults.first()) {
+            (Some(version), None) => info!("model {name} version {version} serves"),
+            (Some(version), Some((newest, fault))) => {
+                let newest = newest.map_or_else(|| "a newer one".to_owned(), |newest| format!("version {newest}"));
+                warn!("model {name} version {version} serves in place of {newest}: {}", fault.why);
+            }
+            (None, Some((_, fault))) => warn!("model {name} has no version that can be used: {}", fault.why),
+            (None, None) => {}
+        }
+        let whys = faults.iter().map(|(_, fault)| fault.told.clone()).collect();
+        self.said.insert(name.to_owned(), (version, whys));
+    }
+
+    /// Forgets what is no more there, and hands over the models among that: what is broken now may have been good.
+    pub(super) fn retain(&mut self, catalogue: &Catalogue) -> impl Sized + use<> {
+        let there: HashMap<_, _> = catalogue.entries.iter().map(|entry| (&*entry.path, entry)).collect();
+        self.said.retain(|name, _| catalogue.named(name).next().is_some());
+        self.bundles.extract_if(|path, _| !there.contains_key(&**path)).collect::<Vec<_>>()
+    }
+
+    /// Lets go of the models that nobody has asked for the longest, and hands them over.
+    pub(super) fn make_room(&mut self, options: &Options) -> impl Sized + use<> {
+        let mut gone = Vec::new();
+        loop {
+            let loaded = || self.bundles.iter().filter_map(|(path, trial)| Some((path, trial, trial.any()?.bytes)));
+            let (count, bytes) = loaded().fold((0, 0), |(count, all), (_, _, bytes)| (count + 1, all + bytes));
+            if count <= 1 || (count <= options.most_loaded && bytes <= options.most_bytes) {
+                return gone;
+            }
+            let oldest = loaded().min_by_key(|(_, trial, _)| trial.used).map(|(path, ..)| path.clone());
+            gone.extend(oldest.and_then(|path| self.bundles.remove(&path)));
+        }
+    }
+}
+
+impl Trial {
+    /// The model that is loaded, whichever it is.
+    fn any(&self) -> Option<Arc<Model>> {
+        let model = self.outcome.as_ref().and_then(|outcome| outcome.as_ref().ok());
+        model.or(self.former.as_ref()).cloned()
+    }
+
+    fn fault(&self) -> Option<&Fault> {
+        self.outcome.as_ref()?.as_ref().err()
+    }
+
+    /// Lets go of what has expired, and has a model that failed be loaded anew; one that does nothing but fail is left alone
+    /// for a while.
+    fn see_to(&mut self) {
+        self.former.take_if(|former| former.has_failed() || expired(former.expires).is_some());
+        let Some(Ok(model)) = &self.outcome else { return };
+        if expired(model.expires).is_some() {
+            self.outcome = None;
+            return;
+        }
+        if !model.has_failed() {
+            return;
+        }
+        if model.has_scored() {
+            (self.failures, self.again) = (0, None);
+        }
+        self.failures += 1;
+        self.outcome = (self.failures >= STRIKES).then(|| {
+            let fault = Fault::failing(self.again);
+            self.again = fault.again;
+            Err(fault)
+        });
+    }
+}
+
+/// A bundle that cannot be used, and what was at its place before.
+fn unusable(entry: &Entry, fault: Fault, former: Option<Arc<Model>>) -> Found {
+    match former.filter(|former| former.name == entry.name) {
+        Some(model) => Found::Former(model, fault),
+        None => Found::Unusable(fault),
+    }
+}
+
+/// Why what expires then is not used now, where that is so.
+fn expired(expires: Option<Timestamp>) -> Option<Fault> {
+    let expires = expires.filter(|expires| *expires <= Timestamp::now())?;
+    Some(Fault::bad(BundleFault::Expired(expires).to_string()))
+}

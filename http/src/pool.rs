@@ -1,0 +1,108 @@
+//! Threads for whatever takes a while: guests' calls, files, compression, large bodies. Those that answer requests do nothing
+//! of the kind, so that health and metrics are told however busy the others are.
+
+use std::panic::resume_unwind;
+use std::sync::Arc;
+use std::thread::available_parallelism;
+
+use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
+use tokio::task::spawn_blocking;
+
+/// Bytes that are looked through in no time.
+const FEW: usize = 64 << 10;
+
+/// So many threads at most. More work waits, and no thread waits with it.
+#[derive(Debug)]
+pub struct Pool {
+    places: Arc<Semaphore>,
+}
+
+impl Pool {
+    /// A pool of so many threads, all of the runtime's own: it has 512 of them for all pools and what else blocks.
+    #[must_use]
+    pub fn new(threads: usize) -> Self {
+        Self { places: Arc::new(Semaphore::new(threads)) }
+    }
+
+    /// One thread a core: for what is nothing but work.
+    #[must_use]
+    pub fn of_cores() -> Self {
+        Self::new(available_parallelism().map_or(1, Into::into))
+    }
+
+    /// Does a piece of work, once there is a thread for it. Its panic is the caller's.
+    ///
+    /// # Panics
+    ///
+    /// Where the work does.
+    pub async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> T {
+        let place = Arc::clone(&self.places).acquire_owned().await.expect("the pool is never closed");
+        let working = spawn_blocking(move || {
+            let _place = place; // taken until the work ends, even where nobody waits for it any more
+            work()
+        });
+        match working.await.map_err(tokio::task::JoinError::try_into_panic) {
+            Ok(done) => done,
+            Err(Ok(panic)) => resume_unwind(panic),
+            // The runtime ends, and with it whoever waits here.
+            Err(Err(_cancelled)) => std::future::pending().await,
+        }
+    }
+
+    /// The same for work that is as much as there are `bytes`: of few of them, it is done here and now.
+    ///
+    /// # Panics
+    ///
+    /// Where the work does.
+    pub async fn run_over<T: Send + 'static>(&self, bytes: usize, work: impl FnOnce() -> T + Send + 'static) -> T {
+        if bytes <= FEW { work() } else { self.run(work).await }
+    }
+}
+
+/// Tidies up, on a thread of its own where this is one that answers requests: to remove a large file takes a while.
+pub(crate) fn tidy(work: impl FnOnce() + Send + 'static) {
+    match Handle::try_current() {
+        Ok(runtime) => drop(runtime.spawn_blocking(work)),
+        Err(_none) => work(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::channel;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn work_that_nobody_waits_for_any_more_keeps_its_place() {
+        let pool = Arc::new(Pool::new(1));
+        let ((begun, begins), (end, ends)) = (channel(), channel::<()>());
+        let theirs = Arc::clone(&pool);
+        let first = tokio::spawn(async move {
+            theirs
+                .run(move || {
+                    begun.send(()).unwrap();
+                    let _ended = ends.recv();
+                })
+                .await;
+        });
+        // The runtime of this test has one thread, which must not wait itself.
+        spawn_blocking(move || begins.recv().unwrap()).await.unwrap();
+        first.abort();
+        assert!(first.await.unwrap_err().is_cancelled());
+        assert_eq!(pool.places.available_permits(), 0, "it is still at work");
+        drop(end);
+        pool.run(|| ()).await;
+        assert_eq!(pool.places.available_permits(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_panic_comes_out_and_gives_its_place_back() {
+        let pool = Arc::new(Pool::new(1));
+        let theirs = Arc::clone(&pool);
+        let panicked = tokio::spawn(async move { theirs.run(|| panic!("for the test")).await });
+        assert!(panicked.await.unwrap_err().is_panic());
+        assert_eq!(pool.run(|| 7).await, 7);
+    }
+}
