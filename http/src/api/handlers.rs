@@ -171,21 +171,19 @@ impl Api {
     }
 
     fn uploads(&self, call: &Call) -> Reply {
-        let all = self.jobs.as_ref().map(|jobs| jobs.list(&owner(call))).unwrap_or_default();
+        let all = self.jobs.as_ref().map(|jobs| jobs.list(&jobs.owner(call.token()))).unwrap_or_default();
         reply::json(StatusCode::OK, &BTreeMap::from([("bundles", all)]))
     }
 
     async fn upload(self: Arc<Self>, mut call: Call) -> Answer {
-        if self.jobs.is_none() {
-            let problem = Problem::new(403, "this server takes no uploads");
-            return Err(problem.hint("train with `qualm train`, and give the bundle to whoever runs this").into());
-        }
-        let (wanted, owner) = (wanted(&call)?, owner(&call));
+        let no_uploads = || {
+            Problem::new(403, "this server takes no uploads")
+                .hint("train with `qualm train`, and give the bundle to whoever runs this")
+        };
+        let owner = self.jobs.as_ref().ok_or_else(no_uploads)?.owner(call.token());
+        let wanted = wanted(&call)?;
         let api = Arc::clone(&self);
-        let begun = blocking(move || match &api.jobs {
-            Some(jobs) => jobs.begin(&owner, wanted),
-            None => Err(Problem::new(403, "this server takes no uploads")),
-        });
+        let begun = blocking(move || api.jobs.as_ref().ok_or_else(no_uploads)?.begin(&owner, wanted));
         let upload = begun.await?;
         call.save(upload.path(), upload.limit()).await?;
         let status = blocking(move || upload.submit()).await?;
@@ -199,12 +197,14 @@ impl Api {
 
     fn upload_status(&self, call: &Call) -> Answer {
         let jobs = self.jobs.as_ref().ok_or_else(Jobs::unknown)?;
-        Ok(reply::json(StatusCode::OK, &jobs.get(&owner(call), call.parameter("id").unwrap_or_default())?))
+        Ok(reply::json(StatusCode::OK, &jobs.get(&jobs.owner(call.token()), call.parameter("id").unwrap_or_default())?))
     }
 
     async fn cancel(self: Arc<Self>, call: Call) -> Answer {
-        let (owner, id) = (owner(&call), call.parameter("id").unwrap_or_default().to_owned());
-        let cancelled = blocking(move || self.jobs.as_ref().ok_or_else(Jobs::unknown)?.cancel(&owner, &id));
+        let cancelled = blocking(move || {
+            let jobs = self.jobs.as_ref().ok_or_else(Jobs::unknown)?;
+            jobs.cancel(&jobs.owner(call.token()), call.parameter("id").unwrap_or_default())
+        });
         Ok(reply::json(StatusCode::OK, &cancelled.await?))
     }
 }
@@ -225,11 +225,6 @@ fn json(status: StatusCode, body: Vec<u8>) -> Reply {
 
 fn not_taken(kind: &str, hint: &str) -> Problem {
     Problem::new(415, format!("{} is not taken here", shown(kind))).hint(hint)
-}
-
-/// Whose jobs these are: those of the token.
-fn owner(call: &Call) -> String {
-    call.token().map_or_else(String::new, |token| token.to_string())
 }
 
 /// What is wanted of an upload.
