@@ -1,13 +1,13 @@
 //! `qualm serve`: one HTTP service for Vector, for InfluxDB's clients, for applications, and for people.
 //!
 //! Each way in has a pipeline of its own, on a thread of its own ([`worker`]): Vector's events come in and go back
-//! ([`vector`]), lines come in and go on ([`influxdb`]), by way of [`forward`]; what did not get on is kept for when it
-//! comes [`again`]. What goes on can be seen ([`observe`]), here and in `execd`.
+//! ([`vector`]), lines come in and go on ([`influxdb`]), by way of [`forward`]; what comes [`again`] is scored once. What goes on can be seen ([`observe`]), here and in `execd`.
 
 pub mod again;
 pub mod engines;
 pub mod forward;
 pub mod influxdb;
+mod influxql;
 pub mod metrics;
 pub mod observe;
 mod signals;
@@ -196,7 +196,7 @@ fn vector(
     if *tap {
         scoring = scoring.tap();
     }
-    let begin = |format: &mut Native, body: &[u8], _| format.begin_body(body);
+    let begin = |format: &mut Native, body: &[u8], _: Option<i64>| format.begin_body(body);
     let worker = begin_work("vector", scoring, begin, views, threads);
     Ok(Some(Arc::new(Vector::new(worker, out, scoring::random()))))
 }
@@ -211,7 +211,7 @@ fn influxdb(
     let config::Influxdb { forward, timeout } = &config.influxdb;
     let Some(url) = forward else { return Ok(None) };
     let scoring = Scoring::start_apart(Lines::of(Grammar::Influxdb), "influxdb", config, workshop)?;
-    let begin = |format: &mut Lines, _: &[u8], unit| format.set_unit(unit);
+    let begin = |format: &mut Lines, _: &[u8], unit: Option<i64>| format.set_unit(unit);
     let worker = begin_work("influxdb", scoring, begin, views, threads);
     let passes_authorization = config.http.tokens.is_empty();
     let forward = Forward::new(&Secret::address(url.reveal().trim_end_matches('/')), *timeout, influxdb::is_final)
@@ -222,7 +222,7 @@ fn influxdb(
 fn begin_work<F: qualm_stream::Format + Send + 'static>(
     name: &'static str,
     mut scoring: Scoring<F>,
-    begin: impl Fn(&mut F, &[u8], i64) + Send + 'static,
+    begin: impl Fn(&mut F, &[u8], Option<i64>) + Send + 'static,
     views: &mut Vec<Arc<View>>,
     threads: &mut Vec<JoinHandle<Result<(), Unsaved>>>,
 ) -> Worker {
@@ -245,13 +245,23 @@ fn ways_in(router: Router, observed: &Observed) -> Router {
             router.route(Method::POST, "/vector", move |call: Call| Arc::clone(&vector).take(call))
         }
     };
-    ["/write", "/api/v2/write"].into_iter().fold(router, |router, path| match &observed.influxdb {
-        None => router
-            .route(Method::POST, path, async |_: Call| observe::nothing_behind("influxdb", "http://127.0.0.1:8086")),
-        Some(influxdb) => {
-            let influxdb = Arc::clone(influxdb);
-            router.route(Method::POST, path, move |call: Call| Arc::clone(&influxdb).write(call))
-        }
+    let takes_lines = observed.influxdb.is_some();
+    let router = router.open(Method::GET, "/health", move |_: Call| {
+        let health = influxdb::health(takes_lines);
+        async move { health }
+    });
+    let Some(influxdb) = &observed.influxdb else {
+        let nothing = async |_: Call| observe::nothing_behind("influxdb", "http://127.0.0.1:8086");
+        return influxdb::WRITES
+            .into_iter()
+            .chain(["/query"])
+            .fold(router, |router, path| router.route(Method::POST, path, nothing));
+    };
+    let queries = Arc::clone(influxdb);
+    let router = router.route(Method::POST, "/query", move |call: Call| Arc::clone(&queries).query(call));
+    influxdb::WRITES.into_iter().fold(router, |router, path| {
+        let influxdb = Arc::clone(influxdb);
+        router.route(Method::POST, path, move |call: Call| Arc::clone(&influxdb).write(call))
     })
 }
 

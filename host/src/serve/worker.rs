@@ -23,7 +23,7 @@ pub struct Worker {
 struct Job {
     body: Bytes,
     /// What is to be told to the format before.
-    hint: i64,
+    hint: Option<i64>,
     done: oneshot::Sender<Scored>,
 }
 
@@ -45,7 +45,7 @@ impl Worker {
     pub fn start<F: Format + Send + 'static>(
         name: &str,
         scoring: Scoring<F>,
-        begin: impl Fn(&mut F, &[u8], i64) + Send + 'static,
+        begin: impl Fn(&mut F, &[u8], Option<i64>) + Send + 'static,
     ) -> (Self, JoinHandle<Result<(), Unsaved>>) {
         let (jobs, waiting) = channel();
         let work = move || work(scoring, &waiting, &begin);
@@ -54,7 +54,7 @@ impl Worker {
     }
 
     /// Scores a body; `hint` is for the format. None where the pipeline is no more.
-    pub async fn score(&self, body: Bytes, hint: i64) -> Option<Scored> {
+    pub async fn score(&self, body: Bytes, hint: Option<i64>) -> Option<Scored> {
         let (done, scored) = oneshot::channel();
         self.jobs.send(Job { body, hint, done }).ok()?;
         scored.await.ok()
@@ -64,7 +64,7 @@ impl Worker {
 fn work<F: Format>(
     mut scoring: Scoring<F>,
     jobs: &Receiver<Job>,
-    begin: &impl Fn(&mut F, &[u8], i64),
+    begin: &impl Fn(&mut F, &[u8], Option<i64>),
 ) -> Result<(), Unsaved> {
     loop {
         match jobs.recv_timeout(scoring.leisure()) {
