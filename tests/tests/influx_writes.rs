@@ -206,7 +206,7 @@ fn what_comes_again_while_it_is_under_way_is_scored_and_written_once() {
     influx.take_time(Duration::from_millis(1500));
     let body: String =
         (0..100_000).map(|n| format!("load value={} {}\n", fixtures::wobble(n), (START + n) * SECOND)).collect();
-    let path = "/api/v3/write_lp?db=d";
+    let path = "/write?db=d";
     let impatient = || {
         let mut stream = TcpStream::connect(server.address()).expect("qualm listens");
         let length = body.len();

@@ -10,7 +10,6 @@ use std::hash::{BuildHasher as _, RandomState};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
-use parking_lot::Mutex;
 use qualm_bundle::secret::Secret;
 use qualm_bundle::{Bundle, atomic, own};
 use serde::{Deserialize, Serialize};
@@ -30,12 +29,11 @@ const MOST: usize = 1000;
 #[serde(transparent)]
 pub struct Owner(String);
 
-/// Whose models are whose.
+/// Whose models are whose. The file is read each time, so that whoever runs the server can change it.
 #[derive(Debug)]
 pub(super) struct Owners {
     path: PathBuf,
     salt: String,
-    models: Mutex<Models>,
 }
 
 /// By name.
@@ -57,22 +55,15 @@ struct Record {
 }
 
 impl Owners {
-    /// What is written down in a directory of models.
+    /// Of the models in a directory.
     ///
     /// # Errors
     ///
     /// Where the file cannot be used: then nobody knows what belongs to whom.
     pub(super) fn open(dir: &Path) -> io::Result<Self> {
         let path = dir.join(FILE);
-        let at = |error: &dyn std::fmt::Display| io::Error::other(format!("{}: {error}", path.display()));
-        let Record { salt, models } = match own::read(&path) {
-            Ok(bytes) => serde_json::from_slice(&bytes).map_err(|error| {
-                at(&format!("{error}; without it no upload may replace what is there: mend or remove it"))
-            })?,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Record { salt: salt(), models: Models::new() },
-            Err(error) => return Err(at(&error)),
-        };
-        Ok(Self { path, salt, models: Mutex::new(models) })
+        let salt = read(&path)?.map_or_else(new_salt, |record| record.salt);
+        Ok(Self { path, salt })
     }
 
     /// Who brings this token, or none.
@@ -86,37 +77,63 @@ impl Owners {
     ///
     /// # Errors
     ///
-    /// 403 where it is another's, or of whoever runs the server.
+    /// 403 where it is another's, or of whoever runs the server; 500 where that is not known.
     pub(super) fn check(&self, registry: &Registry, name: &str, owner: &Owner) -> Result<(), Problem> {
-        allowed(self.models.lock().get(name), registry, name, owner)
+        allowed(self.models()?.get(name), registry, name, owner)
     }
 
-    /// Writes down that a bundle is about to be published for an owner, whose name it becomes where it is nobody's.
+    /// Writes down that a bundle is about to be published for an owner, whose name it becomes where it is nobody's. To be
+    /// called by one at a time.
     ///
     /// # Errors
     ///
     /// As [`check`](Self::check); 500 where it cannot be written down.
     pub(super) fn claim(&self, registry: &Registry, name: &str, owner: &Owner, digest: String) -> Result<(), Problem> {
-        let mut models = self.models.lock();
+        let mut models = self.models()?;
         allowed(models.get(name), registry, name, owner)?;
-        let mut next = models.clone();
         let of_nobody = || Owned { owner: owner.clone(), bundles: Vec::new() };
-        let Owned { bundles, .. } = next.entry(name.to_owned()).or_insert_with(of_nobody);
+        let Owned { bundles, .. } = models.entry(name.to_owned()).or_insert_with(of_nobody);
         bundles.push(digest);
         bundles.drain(..bundles.len().saturating_sub(MOST));
-        self.write(&next).map_err(|error| {
-            tracing::error!("{}: {error}", self.path.display());
-            Problem::new(500, "it cannot be written down whose the model is").hint("tell whoever runs this server")
-        })?;
-        *models = next;
-        Ok(())
+        let written = serde_json::to_vec_pretty(&Record { salt: self.salt.clone(), models })
+            .map_err(io::Error::other)
+            .and_then(|text| atomic::write_with(&self.path, 0o600, |file| file.write_all(&text)));
+        written.map_err(|error| unknown(&at(&self.path, &error)))
     }
 
-    fn write(&self, models: &Models) -> io::Result<()> {
-        let record = Record { salt: self.salt.clone(), models: models.clone() };
-        let text = serde_json::to_vec_pretty(&record).map_err(io::Error::other)?;
-        atomic::write_with(&self.path, 0o600, |file| file.write_all(&text))
+    fn models(&self) -> Result<Models, Problem> {
+        match read(&self.path).map_err(|error| unknown(&error))? {
+            Some(Record { salt, .. }) if salt != self.salt => Err(unknown(&at(
+                &self.path,
+                &"its `salt` is another than at the start, so that it tells of others' tokens",
+            ))),
+            Some(Record { models, .. }) => Ok(models),
+            None => Ok(Models::new()),
+        }
     }
+}
+
+/// What is written down, if anything is.
+fn read(path: &Path) -> io::Result<Option<Record>> {
+    match own::read(path) {
+        Ok(bytes) => match serde_json::from_slice(&bytes) {
+            Ok(record) => Ok(Some(record)),
+            Err(error) => {
+                Err(at(path, &format!("{error}; without it no upload replaces what is there: mend or remove it")))
+            }
+        },
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(at(path, &error)),
+    }
+}
+
+fn at(path: &Path, error: &dyn std::fmt::Display) -> io::Error {
+    io::Error::other(format!("{}: {error}", path.display()))
+}
+
+fn unknown(error: &io::Error) -> Problem {
+    tracing::error!("an upload is refused: {error}");
+    Problem::new(500, "whose model that is cannot be told").hint("tell whoever runs this server, whose log says more")
 }
 
 fn allowed(owned: Option<&Owned>, registry: &Registry, name: &str, owner: &Owner) -> Result<(), Problem> {
@@ -147,7 +164,7 @@ fn has_other(registry: &Registry, name: &str, published: &[String]) -> bool {
 }
 
 /// A new one: the standard library draws the keys of its hash maps at random.
-fn salt() -> String {
+fn new_salt() -> String {
     [(); 2].map(|()| format!("{:016x}", RandomState::new().hash_one(0))).concat()
 }
 
@@ -187,6 +204,10 @@ mod tests {
             assert_eq!(again.check(&registry, name, owner).err().map(|problem| problem.status), status, "{name}");
         }
         assert!(again.claim(&registry, "host", &theirs, "digest".to_owned()).is_err());
+        // Whoever runs the server can free a name.
+        fs::write(&path, text.replace("\"host\"", "\"another\"")).unwrap();
+        again.check(&registry, "host", &theirs).unwrap();
+        assert_eq!(again.check(&registry, "another", &theirs).unwrap_err().status, 403);
         let elsewhere = Owners::open(tempfile::tempdir().unwrap().path()).unwrap();
         assert_ne!(elsewhere.owner(Some(&tokens[0])), mine, "a digest tells nothing elsewhere");
     }
@@ -199,6 +220,16 @@ mod tests {
             fs::write(&path, text).unwrap();
             let error = Owners::open(dir.path()).unwrap_err().to_string();
             assert!(error.contains(FILE) && error.contains("mend or remove it"), "{error}");
+        }
+        fs::remove_file(&path).unwrap();
+        let registry = Registry::open(Options::of(dir.path()), Native);
+        let owners = Owners::open(dir.path()).unwrap();
+        let owner = owners.owner(None);
+        for text in ["nonsense", "{\"salt\":\"another\",\"models\":{}}"] {
+            fs::write(&path, text).unwrap();
+            assert_eq!(owners.check(&registry, "host", &owner).unwrap_err().status, 500);
+            assert_eq!(owners.claim(&registry, "host", &owner, String::new()).unwrap_err().status, 500);
+            assert_eq!(fs::read_to_string(&path).unwrap(), text, "it stays");
         }
         fs::rename(&path, dir.path().join("elsewhere")).unwrap();
         symlink("elsewhere", &path).unwrap();

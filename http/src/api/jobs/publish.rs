@@ -22,9 +22,9 @@ const ATTEMPTS: u64 = 100;
 /// Why nothing was published.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Error {
-    /// The uploader may not publish under this name.
+    /// It must not be published under this name; why, as the uploader is told.
     #[error("{0}")]
-    NotTheirs(Problem),
+    Refused(Problem),
     /// Whatever else.
     #[error("{0}")]
     Broken(String),
@@ -58,7 +58,7 @@ pub(super) fn publish(
         }
         let packed = dir.join("packed");
         bundle.write_packed(&packed).map_err(|error| broken(&error.fault))?;
-        owners.claim(registry, name, &job.owner, bundle.digest()).map_err(Error::NotTheirs)?;
+        owners.claim(registry, name, &job.owner, bundle.digest()).map_err(Error::Refused)?;
         let place = registry.dir().join(bundle.archive_name());
         let misplaced = |error: io::Error| broken(&format!("it cannot be put among the models: {error}"));
         if put(&packed, &place).map_err(misplaced)? {

@@ -92,7 +92,7 @@ impl Workshop<'_> {
         let published = publish(job, dir, self.options.key.as_ref(), self.registry, self.owners);
         drop(one_at_a_time);
         let model = published.map_err(|error| match error {
-            publish::Error::NotTheirs(Problem { error, hint, .. }) => End::Failed(Fault { error, hint }),
+            publish::Error::Refused(Problem { error, hint, .. }) => End::Failed(Fault { error, hint }),
             publish::Error::Broken(why) => {
                 error!("upload {}: the model {name} cannot be published: {why}", job.id);
                 End::Failed(ours(&format!("the model cannot be published: {why}")))
