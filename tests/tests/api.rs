@@ -376,7 +376,8 @@ fn only_who_brings_a_token_is_answered() {
             assert_eq!(ask("GET", path, &[&format!("authorization: {wrong}")]).status, 401, "{path}: {wrong}");
         }
     }
-    for path in ["/vector", "/write", "/api/v2/write", "/api/v1/score", "/api/v1/bundles"] {
+    for path in ["/vector", "/write", "/api/v2/write", "/api/v3/write_lp", "/query", "/api/v1/score", "/api/v1/bundles"]
+    {
         assert_eq!(ask("POST", path, &[]).status, 401, "{path}");
     }
     // user:second-token
@@ -385,9 +386,15 @@ fn only_who_brings_a_token_is_answered() {
     {
         assert_eq!(ask("GET", "/api/v1/models", &[&format!("authorization: {right}")]).status, 200, "{right}");
     }
+    // A page of another site has a browser send what that knows as a password.
+    let of_page = ["origin: https://evil.example", "authorization: Basic dXNlcjpzZWNvbmQtdG9rZW4="];
+    for path in ["/vector", "/write", "/api/v1/score", "/api/v1/bundles?name=mine&detector=zscore"] {
+        assert_eq!(ask("POST", path, &of_page).status, 403, "{path}");
+    }
+    assert_eq!(ask("DELETE", "/api/v1/bundles/x", &of_page).status, 403);
     // Health, and the page's own files, are no secret.
-    for path in ["/healthz", "/readyz", "/ping", "/"] {
-        assert!([200, 204].contains(&ask("GET", path, &[]).status), "{path}");
+    for path in ["/healthz", "/readyz", "/ping", "/health", "/"] {
+        assert!([200, 204, 503].contains(&ask("GET", path, &[]).status), "{path}");
     }
     assert!(!service.server.log().contains("-token"), "tokens do not belong into a log: {}", service.server.log());
 
