@@ -48,10 +48,11 @@ unit: toolchain
 	$(CARGO) test --locked -p qualm-core -p qualm-stream --lib # with overflow checks
 
 # The real peers: Telegraf from its Go module, InfluxDB and Prometheus from Debian, the wasmtime CLI from crates.io,
-# schemathesis and componentize-py from PyPI, componentize-qjs from npm, Chromium for the live page; kept in target/tools.
+# schemathesis, InfluxDB's clients and componentize-py from PyPI, componentize-qjs from npm, Chromium for the live page; kept in
+# target/tools.
 # What cannot be had is said, and its tests are skipped; in CI that is a failure.
 e2e: build
-	for tool in telegraf grammar influxd wasmtime prometheus sklearn schemathesis live componentize-py componentize-qjs; do $(TOOLS) $$tool || [ -z "$$CI" ] || exit 1; done
+	for tool in telegraf grammar influxd wasmtime prometheus sklearn schemathesis influx-clients live componentize-py componentize-qjs; do $(TOOLS) $$tool || [ -z "$$CI" ] || exit 1; done
 	$(MAKE) plugins || [ -z "$$CI" ]
 	$(CARGO) test --locked --release -p qualm-tests
 

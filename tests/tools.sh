@@ -5,8 +5,9 @@
 #   tests/tools.sh --where TOOL   only print its path; status 1 if it is not there yet
 #
 # A TOOL is telegraf, grammar (Telegraf's parser alone), influxd, wasmtime, minisign, prometheus (with promtool beside
-# it), sklearn (a Python with scikit-learn), schemathesis, componentize-py, componentize-qjs, or live: the Node packages
-# that the live page's test uses, with Node and Chromium.
+# it), sklearn (a Python with scikit-learn), schemathesis, influx-clients (a Python with InfluxDB's clients for 1.x, 2.x
+# and 3.x), componentize-py, componentize-qjs, or live: the Node packages that the live page's test uses, with Node and
+# Chromium.
 #
 # Everything lands in target/tools/NAME-VERSION/ (or in $QUALM_TOOLS_DIR), so a second call costs nothing and
 # `rm -rf target/tools` undoes it all. Nothing is installed into the system and nothing is started; but for Node and
@@ -21,7 +22,8 @@ tools=$(cd "$tools" && pwd)
 # Only what the tests use: a full Telegraf takes minutes to link and is ten times the size.
 telegraf_tags=custom,inputs.file,inputs.tail,inputs.cpu,inputs.mem,inputs.mock,inputs.http_listener_v2
 telegraf_tags+=,processors.execd,processors.starlark,aggregators.minmax
-telegraf_tags+=,outputs.file,outputs.influxdb,parsers.influx,serializers.influx
+telegraf_tags+=,outputs.file,outputs.influxdb,outputs.influxdb_v2,outputs.influxdb_v3
+telegraf_tags+=,parsers.influx,serializers.influx
 
 wasmtime_version=48.0.8
 wasmtime_features=run,cranelift,component-model
@@ -194,6 +196,21 @@ schemathesis_make() {
     run_logged "$root.log" "$root/bin/pip" install --quiet "schemathesis==$schemathesis_version"
 }
 
+# A Python with InfluxDB's clients: for 1.x, 2.x and 3.x.
+influx_clients="influxdb==5.3.2 influxdb-client==1.50.0 influxdb3-python==0.21.0"
+influx-clients_path() { echo "$tools/influx-clients/bin/python"; }
+influx-clients_ready() { built_with "$(influx-clients_path)" "$influx_clients"; }
+
+influx-clients_make() {
+    local root=$tools/influx-clients
+    command -v python3 >/dev/null || fail "InfluxDB's clients need Python: install python3 and python3-venv."
+    rm -rf "$root"
+    run_logged "$root.log" python3 -m venv "$root"
+    # shellcheck disable=SC2086 # one word each
+    run_logged "$root.log" "$root/bin/pip" install --quiet $influx_clients
+    echo "$influx_clients" >"$(influx-clients_path).parts"
+}
+
 # Makes a component of a plugin in Python.
 componentize_py_version=0.25.1
 componentize-py_path() { echo "$tools/componentize-py-$componentize_py_version/bin/componentize-py"; }
@@ -274,7 +291,7 @@ if [ "${1:-}" = --where ]; then
 fi
 case ${1:-} in
 telegraf | grammar | influxd | wasmtime | minisign | prometheus | sklearn | schemathesis | live) tool=$1 ;;
-componentize-py | componentize-qjs) tool=$1 ;;
+influx-clients | componentize-py | componentize-qjs) tool=$1 ;;
 *) fail "usage: tests/tools.sh [--where] TOOL; the head of this file names them" ;;
 esac
 

@@ -28,13 +28,13 @@ const MINE: &[u8] = b"mine v=1 1\n";
 /// How long anything may take that is waited for.
 const PATIENCE: Duration = Duration::from_mins(1);
 
-fn begin(_: &mut Lines, body: &[u8], _: i64) {
+fn begin(_: &mut Lines, body: &[u8], _: Option<i64>) {
     assert!(body != MINE, "for the test");
 }
 
 /// Starts pipelines, but not the second one at the first try. The number of tries is counted.
 fn plan(config: Config, view: Arc<View>, tries: Arc<AtomicUsize>, taps: bool) -> Plan<Lines> {
-    let workshop = scoring::workshop(&config).unwrap();
+    let workshop = scoring::workshop(&config);
     let start = move || {
         if tries.fetch_add(1, Ordering::Relaxed) == 1 {
             return Err(StartError::Shape("for the test".to_owned()));
@@ -182,7 +182,7 @@ fn where_only_verdicts_come_out_nothing_does_without_them() {
     let plan = plan(config(dir.path()), Arc::new(View::new("influxdb")), Arc::default(), true);
     let (worker, ended) = Worker::start("influxdb", plan).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    let scored = runtime.block_on(worker.score(Bytes::from_static(MINE), 1)).unwrap();
+    let scored = runtime.block_on(worker.score(Bytes::from_static(MINE), Some(1))).unwrap();
     assert!(scored.bytes.is_empty() && !worker.vitals().is_up());
     assert_eq!((worker.vitals().panics(), worker.vitals().unscored()), (1, 1));
     drop(worker);

@@ -13,6 +13,9 @@ const MARK: &str = "hush";
 /// Nobody listens at port 1.
 const URL: &str = "http://hush-me:hush-pass@127.0.0.1:1/m.qualm?X-Signature=hush-sig&key=hush-key";
 
+/// The same where paths go behind it.
+const BASE: &str = "http://hush-me:hush-pass@127.0.0.1:1";
+
 fn qualm() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_qualm"));
     command.env("QUALM_TEST_TOKEN", "hush-\"variable\\").stdin(Stdio::null());
@@ -32,11 +35,9 @@ fn configuration(dir: &std::path::Path) -> String {
          [[detector]]\nname = \"both\"\nkind = \"ensemble\"\nmembers = [{{ model = \"{URL}\", name = \"a\" }}, {{ model = \"{URL}\", name = \"b\" }}]\n\
          [state]\ndir = \"{}\"\n\
          [http]\nlisten = \"127.0.0.1:0\"\ntokens = [\"hush-token\", \"${{QUALM_TEST_TOKEN}}\"]\n\
-         [vector]\nforward = \"{URL}\"\n",
+         [vector]\nforward = \"{BASE}\"\n[influxdb]\nforward = \"{BASE}\"\n",
         dir.join("state").display()
     );
-    // InfluxDB's paths go behind its URL.
-    let text = text + "[influxdb]\nforward = \"http://hush-me:hush-pass@127.0.0.1:1\"\n";
     let path = dir.join("qualm.toml");
     fs::write(&path, text).unwrap();
     path.to_str().unwrap().to_owned()
@@ -60,10 +61,13 @@ fn no_command_prints_a_secret() {
         &["replay", "--input", &rows, "--model", "https:///hush-me:hush-pass@x"],
         &["replay", "--input", &rows, "--labels", &labels, "--html", &html, "--model", URL],
         &["warm", "--config", &config, "--for", "vector", "--influx", URL, "--since", "1h"],
+        &["warm", "--config", &config, "--for", "vector", "--influx", BASE, "--since", "1h"],
         &["warm", "--config", &config, "--for", "vector", "--influx", database, "--since", "1h"],
         &["warm", "--config", &config, "--for", "vector", "--prometheus", URL, "--since", "1h", "--step", "10s"],
+        &["warm", "--config", &config, "--for", "vector", "--prometheus", BASE, "--since", "1h", "--step", "10s"],
         &["warm", "--config", &config, "--for", "vector", "--prometheus", database, "--since", "1h", "--step", "10s"],
         &["collect", "--url", URL, "--since", "1h", "--out", &out, "--token", "hush-token"],
+        &["collect", "--url", BASE, "--since", "1h", "--out", &out, "--token", "hush-token"],
         &["collect", "--url", database, "--since", "1h", "--out", &out],
         &["collect", "--url", "hush-me:hush-pass@127.0.0.1", "--since", "1h", "--out", &out],
         &["bundle", "inspect", URL],
@@ -103,6 +107,9 @@ fn no_error_of_the_configuration_prints_a_secret() {
         "[vector]\nforward = 'hush-me:hush-pass@127.0.0.1:18002'",
         "[vector]\nforward = 'influx://hush-me:hush-pass@127.0.0.1:18002'",
         "[influxdb]\nforward = 'http://hush-me:hush/pass@127.0.0.1:18002'",
+        "[influxdb]\nforward = 'http://127.0.0.1:8086?u=hush-me&p=hush-pass'",
+        "[influxdb]\nforward = 'http://127.0.0.1:8086/#hush-hush'",
+        "[vector]\nforward = 'http://hush-me:hush-pass@127.0.0.1:18002/?hush-hush'",
         "[influxdb]\nforward = { url = 'http://hush-me:hush-pass@127.0.0.1:18002' }",
     ] {
         fs::write(&path, text).unwrap();
@@ -140,7 +147,7 @@ fn a_service_in_trouble_tells_nobody_a_secret() {
     assert!(answers.contains(" 503 "), "{answers}");
     answers += &ask("POST /write?db=x&u=hush-me&p=hush-token", "m v=1 1\n");
     let ready = ask("GET /readyz", "");
-    assert!(ready.contains("127.0.0.1:1/m.qualm"), "it says what is wrong: {ready}");
+    assert!(ready.contains("http://***@127.0.0.1:1: "), "it says what is wrong: {ready}");
     answers += &ready;
     for path in ["/metrics", "/api/v1/live", "/vector", "/healthz"] {
         answers += &ask(&format!("GET {path}"), "");

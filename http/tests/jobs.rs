@@ -4,17 +4,19 @@
 
 mod support;
 
-use std::fs;
+use std::fs::{self, File};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use qualm_bundle::Bundle;
+use qualm_bundle::secret::Secret;
 use qualm_bundle::signature::{PublicKey, Trust};
-use qualm_http::api::jobs::{Child, Format, Jobs, Options, State, Status, Wanted};
+use qualm_http::api::jobs::{Child, Format, Jobs, OWNERS, Options, Owner, State, Status, Wanted};
 use qualm_http::api::models::{self, Native, Registry};
 use qualm_http::api::problem::Problem;
+use rustix::fs::{FlockOperation, flock};
 use tempfile::TempDir;
 
 /// A program, and a directory of models.
@@ -53,6 +55,11 @@ impl Place {
     }
 
     fn start(&self, options: Options) -> Jobs {
+        // What another test has just forked holds the lock of the jobs before, until it begins its own program.
+        if let Ok(lock) = File::open(self.models.path().join(".jobs/lock")) {
+            flock(&lock, FlockOperation::LockExclusive).unwrap();
+            flock(&lock, FlockOperation::Unlock).unwrap();
+        }
         Jobs::start(options, Arc::clone(&self.registry)).unwrap()
     }
 
@@ -72,7 +79,7 @@ impl Place {
 fn names(dir: &Path) -> Vec<String> {
     let entries = fs::read_dir(dir).unwrap();
     let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
-    names.retain(|name| name != ".jobs");
+    names.retain(|name| name != ".jobs" && name != OWNERS);
     names.sort();
     names
 }
@@ -81,16 +88,25 @@ fn wanted() -> Wanted {
     Wanted { name: "host".to_owned(), detector: "zscore".to_owned(), format: Format::Csv }
 }
 
-fn submit(jobs: &Jobs, owner: &str) -> Result<Status, Problem> {
-    let upload = jobs.begin(owner, wanted())?;
+/// Whoever has this token.
+fn of(jobs: &Jobs, token: &str) -> Owner {
+    jobs.owner(Some(&Secret::token(token)))
+}
+
+fn submit(jobs: &Jobs, token: &str) -> Result<Status, Problem> {
+    let upload = jobs.begin(&of(jobs, token), wanted())?;
     fs::write(upload.path(), support::history(2000)).unwrap();
     upload.submit()
 }
 
 fn until(jobs: &Jobs, id: &str, wanted: impl Fn(State) -> bool) -> Status {
+    until_of(jobs, "me", id, wanted)
+}
+
+fn until_of(jobs: &Jobs, token: &str, id: &str, wanted: impl Fn(State) -> bool) -> Status {
     let end = Instant::now() + Duration::from_mins(1);
     loop {
-        let status = jobs.get("me", id).unwrap();
+        let status = jobs.get(&of(jobs, token), id).unwrap();
         if wanted(status.state) || Instant::now() > end {
             return status;
         }
@@ -121,6 +137,88 @@ fn an_upload_becomes_the_next_version() {
     assert_eq!(place.names(), ["host-1.qualm", "host-2.qualm"]);
     let bundle = Bundle::read(&place.models.path().join("host-2.qualm")).unwrap();
     assert_eq!(bundle.manifest.version, 2);
+}
+
+#[test]
+fn a_name_belongs_to_the_first_who_publishes_it() {
+    let place = Place::new();
+    assert_eq!(run(&place, place.options(VALIDATE, TRAIN, EVALUATE)).state, State::Done);
+    // After a restart, with whatever other tokens there are.
+    let jobs = place.start(place.options(VALIDATE, TRAIN, EVALUATE));
+    let refused = submit(&jobs, "other").unwrap_err();
+    assert_eq!((refused.status, refused.field.as_deref()), (403, Some("name")), "{refused}");
+    assert!(refused.to_string().contains("uploaded with another token"), "{refused}");
+    assert_eq!(jobs.begin(&jobs.owner(None), wanted()).unwrap_err().status, 403);
+    assert!(place.left().is_empty(), "{:?}", place.left());
+    let id = submit(&jobs, "me").unwrap().id;
+    assert_eq!(until(&jobs, &id, State::is_end).model.unwrap().version, 2);
+    assert_eq!(place.names(), ["host-1.qualm", "host-2.qualm"]);
+}
+
+#[test]
+fn of_two_who_want_the_same_new_name_one_gets_it() {
+    let place = Place::new();
+    let wait = format!("while [ ! -e \"$TRAINED.go\" ]; do sleep 0.01; done; {TRAIN}");
+    let jobs = place.start(Options { at_once: 2, ..place.options(VALIDATE, &wait, EVALUATE) });
+    let ids = ["me", "other"].map(|token| (token, submit(&jobs, token).unwrap().id));
+    fs::write(place.tools.path().join("trained.go"), "").unwrap();
+    let ends = ids.map(|(token, id)| until_of(&jobs, token, &id, State::is_end));
+    let done = ends.iter().filter(|status| status.state == State::Done).count();
+    let failed = ends.iter().find(|status| status.state == State::Failed).unwrap();
+    assert_eq!((done, place.names()), (1, vec!["host-1.qualm".to_owned()]));
+    let error = &failed.error.as_ref().unwrap().error;
+    assert!(error.contains("uploaded with another token"), "{error}");
+}
+
+#[test]
+fn what_the_operator_put_there_is_never_replaced() {
+    for theirs in [
+        |place: &Place| {
+            support::train(place.models.path(), "mine", "host", 7, "zscore", None);
+        },
+        |place: &Place| {
+            let bundle = support::train(place.tools.path(), "theirs", "host", 3, "zscore", None);
+            let bundle = Bundle::read(&bundle).unwrap();
+            bundle.write_packed(&place.models.path().join(bundle.archive_name())).unwrap();
+        },
+        // It is being copied, it seems.
+        |place: &Place| fs::write(place.models.path().join("host-9.qualm"), "half a bundle").unwrap(),
+    ] {
+        // Before anything was uploaded, and after.
+        for uploads in [0, 2] {
+            let place = Place::new();
+            for version in 1..=uploads {
+                let status = run(&place, place.options(VALIDATE, TRAIN, EVALUATE));
+                assert_eq!(status.model.map(|model| model.version), Some(version));
+            }
+            if uploads > 0 {
+                fs::remove_file(place.models.path().join("host-2.qualm")).unwrap();
+                fs::remove_file(place.models.path().join("host-1.qualm")).unwrap();
+            }
+            theirs(&place);
+            place.registry.refresh();
+            let names = place.names();
+            let jobs = place.start(place.options(VALIDATE, TRAIN, EVALUATE));
+            for token in ["me", "other"] {
+                let refused = submit(&jobs, token).unwrap_err();
+                assert_eq!(refused.status, 403, "{names:?}");
+            }
+            assert_eq!(place.names(), names);
+        }
+    }
+}
+
+#[test]
+fn what_the_operator_puts_there_while_an_upload_is_trained_stays() {
+    let place = Place::new();
+    let wait = format!("while [ ! -e \"$TRAINED.go\" ]; do sleep 0.01; done; {TRAIN}");
+    let jobs = place.start(place.options(VALIDATE, &wait, EVALUATE));
+    let id = submit(&jobs, "me").unwrap().id;
+    support::train(place.models.path(), "mine", "host", 7, "zscore", None);
+    fs::write(place.tools.path().join("trained.go"), "").unwrap();
+    let error = until(&jobs, &id, State::is_end).error.unwrap().error;
+    assert!(error.contains("whoever runs this server"), "{error}");
+    assert_eq!(place.names(), ["mine"]);
 }
 
 #[test]
@@ -178,20 +276,20 @@ fn a_job_can_be_cancelled_at_any_time_but_the_last() {
     let running = submit(&jobs, "me").unwrap().id;
     until(&jobs, &running, |state| state == State::Training);
     let waiting = submit(&jobs, "me").unwrap().id;
-    assert_eq!(jobs.cancel("other", &waiting).unwrap_err().status, 404);
+    assert_eq!(jobs.cancel(&of(&jobs, "other"), &waiting).unwrap_err().status, 404);
     for id in [&waiting, &running] {
-        assert_eq!(jobs.cancel("me", id).unwrap().state, State::Cancelled);
+        assert_eq!(jobs.cancel(&of(&jobs, "me"), id).unwrap().state, State::Cancelled);
     }
     let end = Instant::now() + Duration::from_mins(1);
     while !place.left().is_empty() && Instant::now() < end {
         std::thread::sleep(Duration::from_millis(5));
     }
     assert!(place.left().is_empty());
-    assert_eq!(jobs.get("me", &running).unwrap().state, State::Cancelled);
-    assert_eq!(jobs.cancel("me", &running).unwrap_err().status, 409);
-    let told: Vec<_> = jobs.list("me").into_iter().map(|status| status.id).collect();
+    assert_eq!(jobs.get(&of(&jobs, "me"), &running).unwrap().state, State::Cancelled);
+    assert_eq!(jobs.cancel(&of(&jobs, "me"), &running).unwrap_err().status, 409);
+    let told: Vec<_> = jobs.list(&of(&jobs, "me")).into_iter().map(|status| status.id).collect();
     assert_eq!(told, [waiting, running]);
-    assert!(jobs.list("other").is_empty());
+    assert!(jobs.list(&of(&jobs, "other")).is_empty());
 }
 
 #[test]
@@ -200,7 +298,7 @@ fn stopping_ends_all_and_leaves_nothing() {
     let jobs = place.start(place.options(VALIDATE, "echo $$ > \"$TRAINED.pid\"; sleep 600", EVALUATE));
     let id = submit(&jobs, "me").unwrap().id;
     submit(&jobs, "me").unwrap();
-    let unfinished = jobs.begin("me", wanted()).unwrap();
+    let unfinished = jobs.begin(&of(&jobs, "me"), wanted()).unwrap();
     fs::write(unfinished.path(), "time,cpu\n").unwrap();
     let pid = place.tools.path().join("trained.pid");
     let end = Instant::now() + Duration::from_mins(1);
@@ -208,7 +306,7 @@ fn stopping_ends_all_and_leaves_nothing() {
         std::thread::sleep(Duration::from_millis(5));
     }
     jobs.stop();
-    assert_eq!(jobs.get("me", &id).unwrap().state, State::Cancelled);
+    assert_eq!(jobs.get(&of(&jobs, "me"), &id).unwrap().state, State::Cancelled);
     let process = format!("/proc/{}", fs::read_to_string(&pid).unwrap().trim());
     assert!(!Path::new(&process).exists());
     assert_eq!(unfinished.submit().unwrap_err().status, 503);
@@ -223,7 +321,7 @@ fn leftovers_are_removed_and_nobody_elses_work() {
     fs::write(left.join("upload.csv"), "half").unwrap();
     let jobs = place.start(place.options(VALIDATE, TRAIN, EVALUATE));
     assert!(place.left().is_empty());
-    let upload = jobs.begin("me", wanted()).unwrap();
+    let upload = jobs.begin(&of(&jobs, "me"), wanted()).unwrap();
     let again = Jobs::start(Options::of("qualm"), Arc::clone(&place.registry)).unwrap_err().to_string();
     assert!(again.contains("another process trains here"), "{again}");
     assert_eq!(place.left().len(), 1);
@@ -267,12 +365,12 @@ fn each_has_their_share() {
     assert_eq!(status(submit(&jobs, "me")), Ok(State::Queued));
     assert_eq!(status(submit(&jobs, "me")), Err(429));
     assert_eq!(status(submit(&jobs, "other")), Ok(State::Queued));
-    let uploading = jobs.begin("other", wanted()).unwrap();
+    let uploading = jobs.begin(&of(&jobs, "other"), wanted()).unwrap();
     assert_eq!(status(submit(&jobs, "third")), Err(503), "three wait");
     drop(uploading);
-    jobs.cancel("me", &jobs.list("me")[0].id).unwrap();
+    jobs.cancel(&of(&jobs, "me"), &jobs.list(&of(&jobs, "me"))[0].id).unwrap();
     assert_eq!(status(submit(&jobs, "me")), Ok(State::Queued), "what is cancelled makes room");
-    let empty = jobs.begin("third", wanted()).unwrap();
+    let empty = jobs.begin(&of(&jobs, "third"), wanted()).unwrap();
     fs::write(empty.path(), "").unwrap();
     assert_eq!(status(empty.submit()), Err(422));
 }
@@ -283,7 +381,7 @@ fn where_only_signed_models_serve_and_there_is_no_key_nothing_is_taken() {
     let key = PublicKey::parse("RWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3").unwrap();
     let trusting = models::Options { trust: Trust { keys: vec![key] }, ..models::Options::of(place.models.path()) };
     let jobs = Jobs::start(Options::of("qualm"), Registry::open(trusting, Native)).unwrap();
-    assert_eq!(jobs.begin("me", wanted()).unwrap_err().status, 403);
+    assert_eq!(jobs.begin(&of(&jobs, "me"), wanted()).unwrap_err().status, 403);
 }
 
 #[test]
@@ -291,5 +389,5 @@ fn a_full_directory_takes_no_more() {
     let place = Place::new();
     fs::write(place.models.path().join("x.qualm"), vec![0; 5000]).unwrap();
     let jobs = place.start(Options { models: 5000, ..Options::of("qualm") });
-    assert_eq!(jobs.begin("me", wanted()).unwrap_err().status, 503);
+    assert_eq!(jobs.begin(&of(&jobs, "me"), wanted()).unwrap_err().status, 503);
 }

@@ -267,6 +267,7 @@ fn what_is_wrong_is_said_with_what_to_do() {
         (options(&cut, out.clone()), "not what InfluxDB 1.x says"),
         (Options { url: Secret::address("http://127.0.0.1:1"), ..v2.clone() }, "is InfluxDB there"),
         (Options { url: Secret::address("localhost"), ..v2.clone() }, "must start with http"),
+        (Options { url: Secret::address("http://localhost/?db=x"), ..v2.clone() }, "must have no query"),
         (Options { out: "a.csv".into(), ..v2.clone() }, "must end in .lp"),
         (with(&v2, |query| query.api = Some(4)), "must be 1, 2 or 3"),
         (Options { since: "never".to_owned(), ..v2.clone() }, "`never`"),

@@ -80,6 +80,12 @@ pub fn schemathesis() -> Option<PathBuf> {
     fetched("SCHEMATHESIS_BIN", "schemathesis")
 }
 
+/// A Python with the clients of `InfluxDB` 1.x, 2.x and 3.x.
+#[must_use]
+pub fn influx_clients() -> Option<PathBuf> {
+    fetched("INFLUX_CLIENTS_PYTHON", "influx-clients")
+}
+
 /// What makes a component of Python.
 #[must_use]
 pub fn componentize_py() -> Option<PathBuf> {

@@ -236,7 +236,7 @@ fn ones_own_data_become_a_model_that_scores() {
     assert!(service.left().is_empty(), "{:?}", service.left());
     let mut models = names(&service.models);
     models.sort();
-    assert_eq!(models, [".jobs", "mine-1.qualm", "mine-2.qualm"]);
+    assert_eq!(models, [".jobs", ".owners", "mine-1.qualm", "mine-2.qualm"]);
     // And qualm itself takes what was published.
     let published = service.models.join("mine-2.qualm");
     assert!(run(&qualm, &["bundle", "verify", &published.to_string_lossy()], b"").status.success());
@@ -376,7 +376,8 @@ fn only_who_brings_a_token_is_answered() {
             assert_eq!(ask("GET", path, &[&format!("authorization: {wrong}")]).status, 401, "{path}: {wrong}");
         }
     }
-    for path in ["/vector", "/write", "/api/v2/write", "/api/v1/score", "/api/v1/bundles"] {
+    for path in ["/vector", "/write", "/api/v2/write", "/api/v3/write_lp", "/query", "/api/v1/score", "/api/v1/bundles"]
+    {
         assert_eq!(ask("POST", path, &[]).status, 401, "{path}");
     }
     // user:second-token
@@ -385,9 +386,15 @@ fn only_who_brings_a_token_is_answered() {
     {
         assert_eq!(ask("GET", "/api/v1/models", &[&format!("authorization: {right}")]).status, 200, "{right}");
     }
+    // A page of another site has a browser send what that knows as a password.
+    let of_page = ["origin: https://evil.example", "authorization: Basic dXNlcjpzZWNvbmQtdG9rZW4="];
+    for path in ["/vector", "/write", "/api/v1/score", "/api/v1/bundles?name=mine&detector=zscore"] {
+        assert_eq!(ask("POST", path, &of_page).status, 403, "{path}");
+    }
+    assert_eq!(ask("DELETE", "/api/v1/bundles/x", &of_page).status, 403);
     // Health, and the page's own files, are no secret.
-    for path in ["/healthz", "/readyz", "/ping", "/"] {
-        assert!([200, 204].contains(&ask("GET", path, &[]).status), "{path}");
+    for path in ["/healthz", "/readyz", "/ping", "/health", "/"] {
+        assert!([200, 204, 503].contains(&ask("GET", path, &[]).status), "{path}");
     }
     assert!(!service.server.log().contains("-token"), "tokens do not belong into a log: {}", service.server.log());
 
@@ -400,6 +407,58 @@ fn only_who_brings_a_token_is_answered() {
     let url = begun["url"].as_str().expect("where it is");
     assert_eq!((ask("GET", url, &[first]).status, ask("GET", url, &[second]).status), (200, 404));
     assert_eq!(ask("DELETE", url, &[second]).status, 404);
+}
+
+/// After a restart, with the tokens in another order, and one more.
+#[test]
+fn an_upload_replaces_nobody_elses_model() {
+    let Some(qualm) = tools::qualm() else { return };
+    let (first, second) = ("authorization: Bearer first-token", "authorization: Bearer second-token");
+    let body = csv(&history(2_000), 0);
+    let upload = |service: &Service, token: &str, name: &str| {
+        let path = format!("/api/v1/bundles?name={name}&detector=zscore");
+        let (status, begun) =
+            told(&service.server.ask("POST", &path, &["content-type: text/csv", token], body.as_bytes()));
+        if status != 202 {
+            return (status, begun);
+        }
+        let url = begun["url"].as_str().expect("where it is").to_owned();
+        let ended = until_some("the upload to end", || {
+            let (_, told) = told(&service.server.ask("GET", &url, &[token], b""));
+            (!told["ended"].is_null()).then_some(told)
+        });
+        (status, ended)
+    };
+    let service = Service::start(&qualm, "tokens = [\"first-token\", \"second-token\"]");
+    let (_, ended) = upload(&service, first, "mine");
+    assert_eq!(ended["model"]["version"], 1, "{ended}");
+    let (status, refused) = upload(&service, second, "mine");
+    assert_eq!((status, &refused["field"]), (403, &json!("name")), "{refused}");
+    let Service { server, site, models } = service;
+    let (status, log) = server.stop();
+    assert!(status.success(), "{log}");
+
+    // The operator's own.
+    let (input, out) = (site.write("history.csv", &body), models.join("ours"));
+    let (input, out) = (input.to_string_lossy(), out.to_string_lossy());
+    let train = ["train", "--detector", "zscore", "--input", &input, "--name", "ours", "--out", &out];
+    let trained = run(&qualm, &train, b"");
+    assert!(trained.status.success(), "{}", trained.stderr);
+    let tokens = "tokens = [\"third-token\", \"second-token\", \"first-token\"]";
+    let service = Service::start_in(&qualm, site, tokens);
+    assert_eq!(upload(&service, second, "mine").0, 403);
+    for token in [first, second] {
+        let (status, refused) = upload(&service, token, "ours");
+        assert_eq!(status, 403, "{refused}");
+        assert!(refused["error"].as_str().is_some_and(|error| error.contains("whoever runs this server")), "{refused}");
+    }
+    let (_, ended) = upload(&service, first, "mine");
+    assert_eq!(ended["model"]["version"], 2, "{ended}");
+    let mut all = names(&models);
+    all.sort();
+    assert_eq!(all, [".jobs", ".owners", "mine-1.qualm", "mine-2.qualm", "ours"]);
+    let owners = fs::read_to_string(models.join(".owners")).expect("it is written down");
+    assert!(owners.contains("\"mine\"") && !owners.contains("-token") && !owners.contains("ours"), "{owners}");
 }
 
 /// Made-up requests by the thousand, and each answer held against the document.

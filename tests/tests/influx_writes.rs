@@ -3,7 +3,10 @@
 
 use std::fmt::Write as _;
 use std::io::Write as _;
+use std::net::TcpStream;
 use std::path::Path;
+use std::thread;
+use std::time::Duration;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -84,6 +87,7 @@ fn times_are_right_in_every_precision() {
         ("ns", "&precision=ns", 1),
         ("n", "&precision=n", 1),
         ("none", "", 1),
+        ("empty", "&precision=", 1),
     ] {
         let mut body = String::new();
         for n in 0..30 {
@@ -193,6 +197,60 @@ fn what_finds_no_influxdb_comes_again_and_is_scored_once() {
     until("the counts", || rows() == 51);
 }
 
+/// A client that waits no longer sends the same again, while the first is still under way.
+#[test]
+fn what_comes_again_while_it_is_under_way_is_scored_and_written_once() {
+    let Some(qualm) = tools::qualm() else { return };
+    let (influx, site) = (Sink::start(), Site::new());
+    let server = before(&qualm, &site, &influx.url(), "");
+    influx.take_time(Duration::from_millis(1500));
+    let body: String =
+        (0..100_000).map(|n| format!("load value={} {}\n", fixtures::wobble(n), (START + n) * SECOND)).collect();
+    let path = "/write?db=d";
+    let impatient = || {
+        let mut stream = TcpStream::connect(server.address()).expect("qualm listens");
+        let length = body.len();
+        write!(stream, "POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-length: {length}\r\n\r\n{body}")
+            .expect("qualm reads");
+    };
+    thread::scope(|scope| {
+        // One is gone before there is an answer.
+        scope.spawn(impatient);
+        for _ in 0..2 {
+            scope.spawn(|| assert_eq!(server.ask("POST", path, &[], body.as_bytes()).status, 200));
+        }
+    });
+    let count = |name| server.metric(name, "influxdb") as u64;
+    until("the counts", || count("qualm_repeated_bodies_total") == 2 && count("qualm_rows_total") > 0);
+    assert_eq!((count("qualm_rows_total"), influx.sent().len()), (100_000, 1));
+    // What another user sends is another body: the answer is theirs alone.
+    let before = influx.sent().len();
+    influx.say(&[401]);
+    let small = format!("load value=1 {}\n", (START + 200_000) * SECOND);
+    let ask = |user: &'static str| server.ask("POST", path, &[user], small.as_bytes()).status;
+    thread::scope(|scope| {
+        let wrong = scope.spawn(|| ask("authorization: Token wrong"));
+        until("the first to be there", || influx.sent().len() > before || count("qualm_rows_total") > 100_000);
+        let right = scope.spawn(|| ask("authorization: Token right"));
+        assert_eq!([wrong, right].map(|one| one.join().expect("an answer")), [401, 200]);
+    });
+}
+
+/// Without times nobody can tell whether two mean the same.
+#[test]
+fn equal_lines_without_a_time_are_all_written() {
+    let Some(qualm) = tools::qualm() else { return };
+    let (influx, site) = (Sink::start(), Site::new());
+    let server = before(&qualm, &site, &influx.url(), "");
+    influx.take_time(Duration::from_millis(700));
+    thread::scope(|scope| {
+        for _ in 0..5 {
+            scope.spawn(|| assert_eq!(server.ask("POST", "/write?db=d", &[], b"deploys count=1\n").status, 200));
+        }
+    });
+    assert_eq!(influx.taken(), "deploys count=1\n".repeat(5));
+}
+
 /// The same body for another database is another body.
 #[test]
 fn a_body_that_waits_goes_only_where_it_was_meant_to() {
@@ -264,16 +322,123 @@ fn an_authorization_is_for_influxdb_where_it_is_not_for_us() {
     assert_eq!(told(&influx, "authorization"), None, "our token is nobody else's business");
 }
 
-/// Where a client can only say it in the query, our token must not go on either.
+/// However a client says it in the query: our token must not go on, and only where it stands there as it is does it count.
 #[test]
 fn a_token_in_the_query_goes_no_further() {
     let Some(qualm) = tools::qualm() else { return };
     let (influx, site) = (Sink::start(), Site::new());
     let server = before(&qualm, &site, &influx.url(), "tokens = [\"our-own-token\"]");
-    assert_eq!(server.ask("POST", "/write?db=d&u=x&p=our-own-token", &[], b"load value=1 1\n").status, 200);
-    let request = influx.sent().pop().expect("it was sent").request;
-    assert!(!request.contains("our-own-token"), "{request}");
-    assert!(request.contains("db=d"), "{request}");
+    let body = b"load value=1 1\n";
+    assert_eq!(server.ask("POST", "/write?db=d&u=x&p=our-own-token", &[], body).status, 200);
+    assert_eq!(influx.sent().pop().expect("it was sent").request, "POST /write?db=d");
+    for query in ["%75=x&%70=our-own-token", "%74oken=our-own-token", "token=our-own-token", "x=our%2down-token"] {
+        for (path, body) in [("/write?db=d", &body[..]), ("/query?q=CREATE%20DATABASE%20d", b"")] {
+            let path = format!("{path}&{query}");
+            let before = influx.sent().len();
+            assert_eq!(server.ask("POST", &path, &[], body).status, 401, "{path}");
+            assert_eq!(influx.sent().len(), before, "{path}");
+            assert_eq!(server.ask("POST", &path, &["authorization: Bearer our-own-token"], body).status, 200, "{path}");
+            let request = influx.sent().pop().expect("it was sent").request;
+            assert!(["POST /write?db=d", "POST /query?q=CREATE+DATABASE+d"].contains(&&*request), "{request}");
+        }
+    }
+}
+
+#[test]
+fn a_database_is_created_before_anything_is_written() {
+    let (Some(qualm), Some(influxd)) = (tools::qualm(), tools::influxd()) else { return };
+    let (influx, site) = (Influx::start(&influxd), Site::new());
+    let server = before(&qualm, &site, &influx.url(), "");
+    // As Telegraf asks, and as the client of Python does.
+    let form = ["content-type: application/x-www-form-urlencoded"];
+    for (path, headers, body, database) in [
+        ("/query", &form[..], "q=CREATE+DATABASE+%22first%22", "first"),
+        ("/query?q=CREATE%20DATABASE%20%22second%22&db=x", &[], "", "second"),
+    ] {
+        let theirs = http::send(influx.address(), "POST", "/query?q=CREATE%20DATABASE%20other", &[], b"");
+        let ours = server.ask("POST", path, headers, body.as_bytes());
+        assert_eq!((ours.status, ours.text()), (200, theirs.expect("InfluxDB answers").text()));
+        let there = influx.query("SHOW DATABASES");
+        assert!(there.iter().any(|row| row[0] == database), "{there:?}");
+    }
+    for (query, status) in [
+        ("q=DROP%20DATABASE%20first", 400),
+        ("q=CREATE%20DATABASE%20third%3B%20DROP%20DATABASE%20first", 400),
+        ("q=SHOW%20DATABASES", 400),
+        ("", 400),
+    ] {
+        let answer = server.ask("POST", &format!("/query?{query}"), &[], b"");
+        assert_eq!(answer.status, status, "{query}: {}", answer.text());
+        assert!(answer.text().contains("\"error\""), "{query}: {}", answer.text());
+    }
+    let there = influx.query("SHOW DATABASES");
+    assert!(there.iter().any(|row| row[0] == "first") && !there.iter().any(|row| row[0] == "third"), "{there:?}");
+    assert_eq!(server.metric("qualm_sent_bodies_total", "influxdb") as u64, 0, "these are no metrics");
+
+    // Where there are no databases to create, and where nobody is.
+    let (sink, site) = (Sink::start(), Site::new());
+    let server = before(&qualm, &site, &sink.url(), "");
+    let create = || server.ask("POST", "/query?q=CREATE%20DATABASE%20d", &[], b"");
+    for status in [404, 405, 501] {
+        sink.say(&[status]);
+        let answer = create();
+        assert_eq!((answer.status, answer.text()), (200, r#"{"results":[{"statement_id":0}]}"#.to_owned()), "{status}");
+    }
+    sink.say(&[401, 0]);
+    assert_eq!([create().status, create().status], [401, 503]);
+}
+
+/// InfluxDB 3 takes a time without a precision for what it looks like.
+#[test]
+fn times_without_a_precision_tell_it_by_their_size_where_influxdb_3_is_written_to() {
+    let Some(qualm) = tools::qualm() else { return };
+    let (influx, site) = (Sink::start(), Site::new());
+    let model = site.path("hosts.qualm");
+    reload::publish(&model, &reload::good(1).pack());
+    let config = format!(
+        "[[detector]]\nname = \"hosts\"\nmodel = {}\n[http]\nlisten = \"127.0.0.1:0\"\n[influxdb]\nforward = {:?}\n",
+        quoted(&model),
+        influx.url()
+    );
+    let server = Server::start(&qualm, &site.write("qualm.toml", config), &[]);
+    let cases = [
+        ("", SECOND, START * SECOND),
+        ("&precision=", 1_000_000, START * SECOND),
+        ("&precision=auto", 1_000, START * SECOND),
+        ("", 1, START * SECOND),
+        ("&precision=second", SECOND, START),
+        ("&precision=nanosecond", 1, START * SECOND),
+    ];
+    for (host, (precision, unit, expected)) in cases.into_iter().enumerate() {
+        let time = START * (SECOND / unit);
+        let body =
+            format!("cpu,cpu=cpu-total,host=h{host} usage_user=50 {time}\nmem,host=h{host} used_percent=40 {time}\n");
+        let path = format!("/api/v3/write_lp?db=d{precision}");
+        assert_eq!(server.ask("POST", &path, &[], body.as_bytes()).status, 200);
+        let sent = influx.sent().pop().expect("it was sent");
+        assert_eq!(sent.request, format!("POST {path}"));
+        let taken = String::from_utf8(sent.body).expect("text");
+        let added = taken.strip_prefix(&body).unwrap_or_else(|| panic!("{taken}"));
+        assert!(added.starts_with("anomaly,") && added.ends_with(&format!(" {expected}\n")), "{path}: {added}");
+    }
+}
+
+#[test]
+fn health_says_whether_lines_can_be_written() {
+    let Some(qualm) = tools::qualm() else { return };
+    let (influx, site) = (Sink::start(), Site::new());
+    let server = before(&qualm, &site, &influx.url(), "tokens = [\"our-own-token\"]");
+    let health = server.get("/health");
+    let told: Value = serde_json::from_slice(&health.body).expect("JSON");
+    assert_eq!((health.status, &told["status"]), (200, &"pass".into()), "{told}");
+    let site = Site::new();
+    let server = Server::start(&qualm, &site.write("qualm.toml", "[http]\nlisten = \"127.0.0.1:0\"\n"), &[]);
+    let health = server.get("/health");
+    let told: Value = serde_json::from_slice(&health.body).expect("JSON");
+    assert_eq!((health.status, &told["status"]), (503, &"fail".into()), "{told}");
+    for path in ["/write", "/api/v2/write", "/api/v3/write_lp", "/query"] {
+        assert_eq!(server.ask("POST", path, &[], b"").status, 503, "{path}: clients try again");
+    }
 }
 
 #[test]

@@ -137,6 +137,25 @@ fn a_batch_that_comes_again_is_not_scored_again() {
     until("the rows of the second time", || rows() as u64 == 30);
 }
 
+#[test]
+fn a_batch_that_comes_again_while_it_is_under_way_is_scored_and_delivered_once() {
+    let Some(qualm) = tools::qualm() else { return };
+    let (site, source) = (Site::new(), Sink::start());
+    let server = Server::start(&qualm, &config(&site, &source.url()), &[]);
+    source.take_time(Duration::from_millis(1200));
+    let body: String = (0..3000).map(|second| gauge("cpu", "a", 20.0, second)).collect();
+    thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| assert_eq!(server.ask("POST", "/vector", &[], body.as_bytes()).status, 200));
+        }
+    });
+    assert_eq!(source.sent().len(), 1);
+    assert_eq!(without_verdicts(&source.taken()), body);
+    let count = |name| server.metric(name, "pipeline=\"vector\"") as u64;
+    until("the counts to be shown", || count("qualm_rows_total") > 0);
+    assert_eq!((count("qualm_rows_total"), count("qualm_repeated_bodies_total")), (3000, 3));
+}
+
 /// Events without a time of their own are often equal, and each of them counts.
 #[test]
 fn equal_batches_of_several_senders_all_arrive() {

@@ -18,6 +18,27 @@ fn json_out(style: VerdictStyle, body: &str) -> String {
 }
 
 #[test]
+fn a_body_with_an_event_that_tells_no_time_is_another_each_time() {
+    let timed = || Event::Metric(gauge("cpu", 1.0));
+    let untimed = || Event::Metric(Metric { time: None, ..gauge("cpu", 1.0) });
+    for (events, expected) in [
+        (vec![], true),
+        (vec![timed(), timed()], true),
+        (vec![timed(), untimed(), timed()], false),
+        (vec![untimed()], false),
+        (vec![timed(), Event::Log("a".to_owned())], false),
+    ] {
+        for body in [json_body(&events), proto_body(&events)] {
+            assert_eq!(Native::all_have_times(&body), expected, "{}", String::from_utf8_lossy(&body));
+        }
+    }
+    let line = String::from_utf8(json_body(&[timed()])).unwrap();
+    assert!(Native::all_have_times(format!("\n{line}\n{}", line.trim_end()).as_bytes()));
+    assert!(!Native::all_have_times(format!("{line}nonsense\n").as_bytes()));
+    assert!(!Native::all_have_times(&proto_body(&[timed()])[..9]), "half a frame");
+}
+
+#[test]
 fn a_gauge_is_followed_by_its_verdict() {
     let metric = r#"{"metric":{"name":"cpu","namespace":"host","tags":{"host":"a","t":[null,"é\"x"]},"timestamp":"2026-08-01T12:00:00Z","kind":"absolute","gauge":{"value":250.0}}}"#;
     let verdict = |name: &str, value: &str| {

@@ -181,9 +181,17 @@ impl Influxdb {
 }
 
 fn check_forward(table: &str, url: Option<&Secret>, timeout: Duration) -> Result<(), String> {
-    if let Some(url) = url.filter(|url| !is_address(url.reveal())) {
+    if let Some(url) = url {
         let shown = quoted(url.shown());
-        return Err(format!("[{table}] `forward`: {shown} is no http(s) URL such as \"http://127.0.0.1:18002\""));
+        if !is_address(url.reveal()) {
+            return Err(format!("[{table}] `forward`: {shown} is no http(s) URL such as \"http://127.0.0.1:18002\""));
+        }
+        if url.reveal().contains(['?', '#']) {
+            return Err(format!(
+                "[{table}] `forward`: {shown} has a query or a fragment, which would not get there; leave it out, with its `?` \
+                 or `#`"
+            ));
+        }
     }
     if timeout < Duration::from_millis(100) || timeout > Duration::from_mins(5) {
         return Err(format!("[{table}] `timeout` must be between 100ms and 5m"));
@@ -199,6 +207,5 @@ fn is_address(url: &str) -> bool {
     let behind = authority.as_str().rsplit('@').next().and_then(|rest| rest.strip_prefix(host)).unwrap_or_default();
     matches!(uri.scheme_str(), Some("http" | "https"))
         && !host.is_empty()
-        && !url.contains('#')
         && (behind.is_empty() || authority.port_u16().is_some_and(|port| port > 0))
 }

@@ -65,7 +65,7 @@ pub enum Fate {
 }
 
 /// What the server said.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Answer {
     /// How the body fared.
     pub fate: Fate,
@@ -74,7 +74,7 @@ pub struct Answer {
     /// Its headers.
     pub headers: HeaderMap,
     /// The beginning of its body.
-    pub body: Vec<u8>,
+    pub body: Bytes,
 }
 
 impl Forward {
@@ -125,7 +125,7 @@ impl Forward {
         self.url.shown()
     }
 
-    /// Sends a body to `path_and_query` behind the URL, and waits for the answer.
+    /// Sends a body of metrics to `path_and_query` behind the URL, waits for the answer, and counts what became of it.
     ///
     /// # Errors
     ///
@@ -151,7 +151,12 @@ impl Forward {
         answer
     }
 
-    async fn ask(
+    /// The same with what is no metrics, and does not count.
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send).
+    pub async fn ask(
         &self,
         path_and_query: &str,
         headers: Vec<(HeaderName, HeaderValue)>,
@@ -179,7 +184,7 @@ impl Forward {
                 status if is_final(status) => Fate::Rejected,
                 _ => Fate::Failed,
             };
-            Ok(Answer { fate, status, headers: answer.headers().clone(), body })
+            Ok(Answer { fate, status, headers: answer.headers().clone(), body: body.into() })
         });
         asked
             .await

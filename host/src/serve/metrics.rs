@@ -216,11 +216,11 @@ fn passed_on(observed: &Observed, out: &mut Exposition) {
             .value(&[("pipeline", "vector"), ("intentional", "false")], count(&counts.discarded));
     }
     let again = [
-        ("vector", vector.map(|vector| vector.again())),
-        ("influxdb", observed.influxdb.as_ref().map(|influxdb| influxdb.again())),
+        ("vector", vector.map(|vector| vector.again().count())),
+        ("influxdb", observed.influxdb.as_ref().map(|influxdb| influxdb.again().count())),
     ];
     let mut family = out.counter("qualm_repeated_bodies", "Bodies that came again, and were not scored a second time.");
-    for (name, again) in again.into_iter().filter_map(|(name, again)| Some((name, again?))) {
-        family.value(&[("pipeline", name)], again.count() as f64);
+    for (name, count) in again.into_iter().filter_map(|(name, count)| Some((name, count?))) {
+        family.value(&[("pipeline", name)], count as f64);
     }
 }

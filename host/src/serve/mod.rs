@@ -1,13 +1,13 @@
 //! `qualm serve`: one HTTP service for Vector, for InfluxDB's clients, for applications, and for people.
 //!
 //! Each way in has a pipeline of its own, on a thread of its own ([`worker`]): Vector's events come in and go back
-//! ([`vector`]), lines come in and go on ([`influxdb`]), by way of [`forward`]; what did not get on is kept for when it
-//! comes [`again`]. What goes on can be seen ([`observe`]), here and in `execd`.
+//! ([`vector`]), lines come in and go on ([`influxdb`]), by way of [`forward`]; what comes [`again`] is scored once. What goes on can be seen ([`observe`]), here and in `execd`.
 
 pub mod again;
 pub mod engines;
 pub mod forward;
 pub mod influxdb;
+mod influxql;
 pub mod metrics;
 pub mod observe;
 mod signals;
@@ -186,7 +186,7 @@ impl Pipelines<'_> {
         &mut self,
         name: &'static str,
         format: impl Fn() -> F + Send + Sync + 'static,
-        begin: impl Fn(&mut F, &[u8], i64) + Send + 'static,
+        begin: impl Fn(&mut F, &[u8], Option<i64>) + Send + 'static,
         taps: bool,
     ) -> Result<Worker, StartError> {
         let view = Arc::new(View::new(name));
@@ -217,7 +217,7 @@ fn vector(options: &Options, pipelines: &mut Pipelines<'_>) -> Result<Option<Arc
         Verdicts::Gauges => VerdictStyle::Gauges,
         Verdicts::Tags => VerdictStyle::Tags,
     };
-    let begin = |format: &mut Native, body: &[u8], _| format.begin_body(body);
+    let begin = |format: &mut Native, body: &[u8], _: Option<i64>| format.begin_body(body);
     let worker = pipelines.begin("vector", move || Native::new(style), begin, *tap)?;
     Ok(Some(Arc::new(Vector::new(worker, out, scoring::random()))))
 }
@@ -229,7 +229,7 @@ fn influxdb(pipelines: &mut Pipelines<'_>) -> Result<Option<Arc<Influxdb>>, Erro
     let forward = Forward::new(&Secret::address(url.reveal().trim_end_matches('/')), *timeout, influxdb::is_final)
         .map_err(Error::Certificates)?;
     let passes_authorization = pipelines.config.http.tokens.is_empty();
-    let begin = |format: &mut Lines, _: &[u8], unit| format.set_unit(unit);
+    let begin = |format: &mut Lines, _: &[u8], unit: Option<i64>| format.set_unit(unit);
     let worker = pipelines.begin("influxdb", || Lines::of(Grammar::Influxdb), begin, false)?;
     Ok(Some(Arc::new(Influxdb::new(worker, forward, passes_authorization, scoring::random()))))
 }
@@ -245,13 +245,23 @@ fn ways_in(router: Router, observed: &Observed) -> Router {
             router.route(Method::POST, "/vector", move |call: Call| Arc::clone(&vector).take(call))
         }
     };
-    ["/write", "/api/v2/write"].into_iter().fold(router, |router, path| match &observed.influxdb {
-        None => router
-            .route(Method::POST, path, async |_: Call| observe::nothing_behind("influxdb", "http://127.0.0.1:8086")),
-        Some(influxdb) => {
-            let influxdb = Arc::clone(influxdb);
-            router.route(Method::POST, path, move |call: Call| Arc::clone(&influxdb).write(call))
-        }
+    let takes_lines = observed.influxdb.is_some();
+    let router = router.open(Method::GET, "/health", move |_: Call| {
+        let health = influxdb::health(takes_lines);
+        async move { health }
+    });
+    let Some(influxdb) = &observed.influxdb else {
+        let nothing = async |_: Call| observe::nothing_behind("influxdb", "http://127.0.0.1:8086");
+        return influxdb::WRITES
+            .into_iter()
+            .chain(["/query"])
+            .fold(router, |router, path| router.route(Method::POST, path, nothing));
+    };
+    let queries = Arc::clone(influxdb);
+    let router = router.route(Method::POST, "/query", move |call: Call| Arc::clone(&queries).query(call));
+    influxdb::WRITES.into_iter().fold(router, |router, path| {
+        let influxdb = Arc::clone(influxdb);
+        router.route(Method::POST, path, move |call: Call| Arc::clone(&influxdb).write(call))
     })
 }
 

@@ -12,11 +12,12 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use qualm_http::{Call, Pool, Refused, Reply, StatusCode, reply};
+use qualm_stream::Native;
 use qualm_stream::native::{Repaired, repair};
 use tokio::sync::Notify;
 use tracing::{info, warn};
 
-use super::again::{Again, Digest};
+use super::again::{Again, Delivery};
 use super::forward::{Answer, Fate, Forward};
 use super::observe;
 use super::vitals::Vitals;
@@ -33,7 +34,7 @@ pub fn is_final(status: StatusCode) -> bool {
 #[derive(Debug)]
 pub struct Vector {
     worker: Worker,
-    again: Again,
+    again: Again<Outcome>,
     /// Where bodies are looked through before they are scored.
     preparing: Pool,
     out: Out,
@@ -53,8 +54,8 @@ pub enum Out {
 }
 
 /// How a body fared.
-#[derive(Debug)]
-enum Outcome {
+#[derive(Debug, Clone)]
+pub enum Outcome {
     /// It is where it should be.
     Delivered,
     /// It is not, and may be if it comes again: why.
@@ -64,10 +65,6 @@ enum Outcome {
 }
 
 impl Outcome {
-    fn is_final(&self) -> bool {
-        !matches!(self, Self::Later(_))
-    }
-
     fn reply(self) -> Reply {
         match self {
             Self::Delivered => reply::empty(StatusCode::OK),
@@ -76,6 +73,37 @@ impl Outcome {
             }
             Self::Never(what, more) => reply::error(StatusCode::BAD_REQUEST, &what, Some(&more)),
         }
+    }
+}
+
+fn stopping() -> Outcome {
+    Outcome::Later("qualm is stopping".to_owned())
+}
+
+/// A body on its way.
+#[derive(Debug)]
+struct Events {
+    body: Bytes,
+    to: Arc<Vector>,
+}
+
+impl Delivery for Events {
+    type Outcome = Outcome;
+
+    fn all_have_times(&self) -> bool {
+        Native::all_have_times(&self.body)
+    }
+
+    async fn score(&self) -> Result<Bytes, Outcome> {
+        self.to.score(&self.body).await
+    }
+
+    async fn pass_on(&self, scored: Bytes) -> Outcome {
+        self.to.pass_on(scored).await
+    }
+
+    fn is_final(outcome: &Outcome) -> bool {
+        !matches!(outcome, Outcome::Later(_))
     }
 }
 
@@ -115,7 +143,7 @@ impl Vector {
 
     /// Bodies that came again.
     #[must_use]
-    pub fn again(&self) -> &Again {
+    pub fn again(&self) -> &Again<Outcome> {
         &self.again
     }
 
@@ -151,30 +179,10 @@ impl Vector {
         }
         let body = Bytes::from_owner(call.bytes(call.limit()).await?);
         self.heard();
-        let (this, whole) = (Arc::clone(&self), body.clone());
-        let digest = self.preparing.run_over(body.len(), move || this.again.digest("", &whole)).await;
-        Ok(self.bring(digest, body).await.reply())
-    }
-
-    /// Scores a body, unless that was done before, and passes it on.
-    async fn bring(&self, digest: Digest, body: Bytes) -> Outcome {
-        let scored = match self.again.find(digest) {
-            Some(scored) => scored,
-            None => match self.score(&body).await {
-                Ok(scored) => scored,
-                Err(refusal) => return refusal,
-            },
-        };
-        self.again.keep(digest, scored.clone());
-        let outcome = self.pass_on(scored).await;
-        if let Outcome::Never(..) = outcome {
-            self.fares_well(); // the way is open: it is this body alone that does not get on
-        }
-        drop(body); // until now it counted among what is in memory: others had to wait
-        if outcome.is_final() {
-            self.again.done(digest);
-        }
-        outcome
+        let (again, whole) = (self.again.clone(), body.clone());
+        let digest = self.preparing.run_over(body.len(), move || again.digest(b"", &whole)).await;
+        let events = Events { body, to: Arc::clone(&self) };
+        Ok(self.again.bring(digest, events).await.unwrap_or_else(stopping).reply())
     }
 
     /// Passes scored events on.
@@ -192,6 +200,7 @@ impl Vector {
                 // What the source cannot take once it never will: to have it come again would stop all that follows.
                 let said = String::from_utf8_lossy(&answer.body).chars().take(200).collect::<String>();
                 warn!("{} refused a batch for good, with {}: {said}", forward.shown(), answer.status);
+                self.fares_well(); // the way is open: it is this body alone that does not get on
                 Outcome::Never("the source behind refused the batch for good".to_owned(), said)
             }
             Ok(answer) => self.retry(format!("{} answered {}", forward.shown(), answer.status)),
@@ -213,8 +222,8 @@ impl Vector {
         let (whole, discarded, repaired) = repairing.await;
         self.counts.discarded.fetch_add(discarded, Ordering::Relaxed);
         self.counts.repaired.fetch_add(repaired, Ordering::Relaxed);
-        let scored = self.worker.score(whole, 0).await;
-        let scored = scored.ok_or_else(|| Outcome::Later("qualm is stopping".to_owned()))?;
+        let scored = self.worker.score(whole, None).await;
+        let scored = scored.ok_or_else(stopping)?;
         if scored.malformed > 0 {
             let hint = "the sink needs `encoding: { codec: native_json }` or `native`, and with native_json `framing: { method: \
                         newline_delimited }` and neither `payload_prefix` nor `payload_suffix`: an event a line, no array";

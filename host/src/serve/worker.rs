@@ -44,7 +44,7 @@ pub struct Plan<F: Format> {
     /// Makes it.
     pub start: Arc<Start<F>>,
     /// Called before each body, with what [`Worker::score`] was told of it.
-    pub begin: Box<dyn Fn(&mut F, &[u8], i64) + Send>,
+    pub begin: Box<dyn Fn(&mut F, &[u8], Option<i64>) + Send>,
     /// Whether nothing but verdicts comes out, so that of a body that is not scored nothing does.
     pub taps: bool,
 }
@@ -54,7 +54,7 @@ pub struct Plan<F: Format> {
 struct Job {
     body: Bytes,
     /// What is to be told to the format before.
-    hint: i64,
+    hint: Option<i64>,
     done: oneshot::Sender<Scored>,
 }
 
@@ -90,7 +90,7 @@ impl Worker {
     }
 
     /// Scores a body; `hint` is for the format. None where the pipeline has ended.
-    pub async fn score(&self, body: Bytes, hint: i64) -> Option<Scored> {
+    pub async fn score(&self, body: Bytes, hint: Option<i64>) -> Option<Scored> {
         let (done, scored) = oneshot::channel();
         self.jobs.send(Job { body, hint, done }).ok()?;
         scored.await.ok()
@@ -145,7 +145,7 @@ impl<F: Format + Send + 'static> Tended<F> {
         scoring.close()
     }
 
-    fn score(&mut self, body: &Bytes, hint: i64) -> Scored {
+    fn score(&mut self, body: &Bytes, hint: Option<i64>) -> Scored {
         let scored = self.attempt(|scoring, begin| {
             begin(scoring.format_mut(), body, hint);
             score(scoring, body)
@@ -157,7 +157,10 @@ impl<F: Format + Send + 'static> Tended<F> {
     }
 
     /// Has the pipeline do something. None where it is down, or is so now.
-    fn attempt<T>(&mut self, work: impl FnOnce(&mut Scoring<F>, &dyn Fn(&mut F, &[u8], i64)) -> T) -> Option<T> {
+    fn attempt<T>(
+        &mut self,
+        work: impl FnOnce(&mut Scoring<F>, &dyn Fn(&mut F, &[u8], Option<i64>)) -> T,
+    ) -> Option<T> {
         let State::Up(scoring, since) = &mut self.state else { return None };
         let begin = &*self.plan.begin;
         // Of what it leaves half done nothing is used any more.

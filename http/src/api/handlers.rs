@@ -210,21 +210,19 @@ impl Api {
 
     async fn uploads(self: Arc<Self>, call: Call) -> Answer {
         let api = Arc::clone(&self);
-        let list = move || api.jobs.as_ref().map(|jobs| jobs.list(&owner(&call))).unwrap_or_default();
+        let list = move || api.jobs.as_ref().map(|jobs| jobs.list(&jobs.owner(call.token()))).unwrap_or_default();
         Ok(reply::json(StatusCode::OK, &BTreeMap::from([("bundles", self.others.run(list).await)])))
     }
 
     async fn upload(self: Arc<Self>, mut call: Call) -> Answer {
-        if self.jobs.is_none() {
-            let problem = Problem::new(403, "this server takes no uploads");
-            return Err(problem.hint("train with `qualm train`, and give the bundle to whoever runs this").into());
-        }
-        let (wanted, owner) = (wanted(&call)?, owner(&call));
-        let api = Arc::clone(&self);
-        let begin = move || match &api.jobs {
-            Some(jobs) => jobs.begin(&owner, wanted),
-            None => Err(Problem::new(403, "this server takes no uploads")),
+        let no_uploads = || {
+            Problem::new(403, "this server takes no uploads")
+                .hint("train with `qualm train`, and give the bundle to whoever runs this")
         };
+        let owner = self.jobs.as_ref().ok_or_else(no_uploads)?.owner(call.token());
+        let wanted = wanted(&call)?;
+        let api = Arc::clone(&self);
+        let begin = move || api.jobs.as_ref().ok_or_else(no_uploads)?.begin(&owner, wanted);
         let upload = self.others.run(begin).await?;
         call.save(upload.path(), upload.limit()).await?;
         let status = self.others.run(move || upload.submit()).await?;
@@ -237,14 +235,20 @@ impl Api {
     }
 
     async fn upload_status(self: Arc<Self>, call: Call) -> Answer {
-        let (api, owner, id) = (Arc::clone(&self), owner(&call), id(&call));
-        let status = move || api.jobs.as_ref().ok_or_else(Jobs::unknown)?.get(&owner, &id);
+        let api = Arc::clone(&self);
+        let status = move || {
+            let jobs = api.jobs.as_ref().ok_or_else(Jobs::unknown)?;
+            jobs.get(&jobs.owner(call.token()), call.parameter("id").unwrap_or_default())
+        };
         Ok(reply::json(StatusCode::OK, &self.others.run(status).await?))
     }
 
     async fn cancel(self: Arc<Self>, call: Call) -> Answer {
-        let (api, owner, id) = (Arc::clone(&self), owner(&call), id(&call));
-        let cancel = move || api.jobs.as_ref().ok_or_else(Jobs::unknown)?.cancel(&owner, &id);
+        let api = Arc::clone(&self);
+        let cancel = move || {
+            let jobs = api.jobs.as_ref().ok_or_else(Jobs::unknown)?;
+            jobs.cancel(&jobs.owner(call.token()), call.parameter("id").unwrap_or_default())
+        };
         Ok(reply::json(StatusCode::OK, &self.others.run(cancel).await?))
     }
 }
@@ -257,16 +261,6 @@ fn json(status: StatusCode, body: Vec<u8>) -> Reply {
 
 fn not_taken(kind: &str, hint: &str) -> Problem {
     Problem::new(415, format!("{} is not taken here", shown(kind))).hint(hint)
-}
-
-/// Whose jobs these are: those of the token.
-fn owner(call: &Call) -> String {
-    call.token().map_or_else(String::new, |token| token.to_string())
-}
-
-/// Which job is meant.
-fn id(call: &Call) -> String {
-    call.parameter("id").unwrap_or_default().to_owned()
 }
 
 /// What is wanted of an upload.

@@ -14,6 +14,7 @@ use hyper::header::AsHeaderName;
 use hyper::http::request::Parts;
 use hyper::{HeaderMap, Method};
 use qualm_bundle::bundle::is_of_system;
+use qualm_bundle::secret::Secret;
 
 use super::answer::Shared;
 use super::body::{Arriving, Payload};
@@ -28,7 +29,7 @@ pub struct Call {
     pub(crate) parts: Parts,
     pub(crate) body: Option<Incoming>,
     pub(crate) parameters: Vec<(&'static str, String)>,
-    pub(crate) token: Option<usize>,
+    pub(crate) token: Option<Arc<Secret>>,
     pub(crate) connection: Arc<Connection>,
     pub(crate) shared: Arc<Shared>,
 }
@@ -66,6 +67,12 @@ impl Call {
         self.parts.uri.query().unwrap_or_default()
     }
 
+    /// The same without what says who calls, however that is encoded: what may go on to others.
+    #[must_use]
+    pub fn query_without_credentials(&self) -> String {
+        self.shared.access.tokens.read().left_out_of(self.raw_query())
+    }
+
     /// The first such value after the question mark, decoded.
     #[must_use]
     pub fn query(&self, name: &str) -> Option<Cow<'_, str>> {
@@ -89,11 +96,10 @@ impl Call {
         self.connection.peer
     }
 
-    /// Which of the tokens the caller brought, by a number that stays the token's own when they are [renewed](crate::Renewal); None
-    /// where none is asked for.
+    /// Which of the tokens the caller brought; None where none is asked for.
     #[must_use]
-    pub fn token(&self) -> Option<usize> {
-        self.token
+    pub fn token(&self) -> Option<&Secret> {
+        self.token.as_deref()
     }
 
     /// How large a body may be that has no limit of its own: [`Limits::body`](crate::Limits::body).

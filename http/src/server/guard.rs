@@ -1,7 +1,8 @@
-//! Web pages of others, in a browser on this machine, must not reach a service that asks for no token.
+//! Web pages of others, in a browser that can reach this service, must not change anything here.
 //!
-//! A page's own name may be made to point to this machine: its requests then come with that name as their `Host`. Or it
-//! posts here directly: then its `Origin` is another. With a token there is no need, since such a page has none.
+//! Such a page posts here directly: then its `Origin` is another. A token does not keep it out, since a browser that was
+//! told one as a password sends it along by itself. Or the page's own name is made to point to this machine: its requests
+//! then come with that name as their `Host`. Under that name a browser knows no password, so that a token does keep it out.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -27,13 +28,10 @@ impl Guard {
 
     /// What a request that is not welcome is answered.
     pub(crate) fn refuses(self, parts: &Parts) -> Option<Reply> {
-        if !self.no_tokens {
-            return None;
-        }
         let header = |name| parts.headers.get(name).map(|value| value.to_str().unwrap_or_default());
         let host = parts.uri.authority().map(Authority::as_str).or_else(|| header(HOST));
         // Browsers always say whom they mean.
-        if self.loopback && host.is_some_and(|host| !is_this_machine(host)) {
+        if self.loopback && self.no_tokens && host.is_some_and(|host| !is_this_machine(host)) {
             return Some(reply::error(
                 StatusCode::MISDIRECTED_REQUEST,
                 "this service answers only to names of this machine",
@@ -46,7 +44,7 @@ impl Guard {
             return Some(reply::error(
                 StatusCode::FORBIDDEN,
                 "a web page of another site must not change anything here",
-                Some("configure a token, and send it along"),
+                Some("send it from a program, or from a page of this very host and port"),
             ));
         }
         None
@@ -95,7 +93,20 @@ mod tests {
         assert_eq!(post("https://evil.example"), Some(403));
         assert_eq!(post("null"), Some(403));
         assert_eq!(refused(guard, Method::GET, "localhost:80", Some("https://evil.example")), None);
-        let with_token = Guard { no_tokens: false, ..guard };
-        assert_eq!(refused(with_token, Method::POST, "x", Some("https://evil.example")), None);
+    }
+
+    /// A browser sends a password that it knows with whatever a page has it send.
+    #[test]
+    fn a_token_does_not_let_pages_of_others_change_anything() {
+        for guard in ["127.0.0.1:80", "192.0.2.1:80"].map(|listen| Guard::new(listen.parse().unwrap(), false)) {
+            let ask = |method, origin| refused(guard, method, "metrics.example", origin);
+            for method in [Method::POST, Method::DELETE, Method::PUT] {
+                assert_eq!(ask(method.clone(), Some("https://evil.example")), Some(403), "{method}");
+                assert_eq!(ask(method.clone(), Some("null")), Some(403), "{method}");
+                assert_eq!(ask(method.clone(), Some("https://metrics.example")), None, "{method}");
+                assert_eq!(ask(method, None), None, "a program has no origin");
+            }
+            assert_eq!(ask(Method::GET, Some("https://evil.example")), None);
+        }
     }
 }

@@ -48,7 +48,7 @@ impl Renewal {
         if now.none() != tokens.none() || self.0.tls.read().is_some() != tls.is_some() {
             return Err(Error::Restart);
         }
-        *now = now.renewed(tokens);
+        *now = tokens;
         *self.0.tls.write() = tls;
         Ok(())
     }

@@ -1,6 +1,7 @@
 //! Who may call: those who bring one of the tokens.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use ct_codecs::{Base64, Decoder as _};
 use hyper::header::AUTHORIZATION;
@@ -10,11 +11,11 @@ use subtle::ConstantTimeEq as _;
 
 use super::error::Error;
 
+/// The parameters of a query that have the user and the password, which is the token.
+const CREDENTIALS: [&str; 2] = ["u", "p"];
+
 pub(crate) struct Tokens {
-    /// Each with its number.
-    known: Vec<(usize, Secret)>,
-    /// How many numbers have been given.
-    given: usize,
+    known: Vec<Arc<Secret>>,
 }
 
 impl Tokens {
@@ -22,24 +23,8 @@ impl Tokens {
         let unusable = |token: &str| token.is_empty() || token.trim() != token;
         match tokens.iter().map(Secret::reveal).position(unusable) {
             Some(number) => Err(Error::Token(number + 1)),
-            None => Ok(Self { given: tokens.len(), known: tokens.into_iter().enumerate().collect() }),
+            None => Ok(Self { known: tokens.into_iter().map(Arc::new).collect() }),
         }
-    }
-
-    /// The tokens that are to count from now on. Those that have counted keep their numbers, and no other ever gets them:
-    /// what belongs to a caller stays theirs.
-    pub(crate) fn renewed(&self, next: Self) -> Self {
-        let mut given = self.given;
-        let number = |(_, token): (usize, Secret)| {
-            let known = self.known.iter().find(|(_, known)| *known == token).map(|(number, _)| *number);
-            let number = known.unwrap_or_else(|| {
-                given += 1;
-                given - 1
-            });
-            (number, token)
-        };
-        let known = next.known.into_iter().map(number).collect();
-        Self { known, given }
     }
 
     pub(crate) fn none(&self) -> bool {
@@ -48,8 +33,9 @@ impl Tokens {
 
     /// Which token a request brings. `Bearer` is the standard's, `Token` is what InfluxDB's clients say; the older of
     /// those have a user and a password, as `Basic`, as `Token user:password` or as `?u=user&p=password`: the
-    /// password is the token.
-    pub(crate) fn brought_by(&self, parts: &Parts) -> Option<usize> {
+    /// password is the token. The parameter counts only where its name stands there as it is: whatever looks for secrets
+    /// in addresses, in order to hide them, looks for that.
+    pub(crate) fn brought_by(&self, parts: &Parts) -> Option<Arc<Secret>> {
         let authorization = parts.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
         let by_header = authorization.and_then(|value| value.trim().split_once(' ')).and_then(|(scheme, rest)| {
             let rest = rest.trim();
@@ -60,18 +46,36 @@ impl Tokens {
                 _ => None,
             }
         });
-        by_header.or_else(|| {
-            let query = form_urlencoded::parse(parts.uri.query()?.as_bytes());
-            let password: Cow<'_, str> = query.into_iter().find(|(name, _)| name == "p")?.1;
-            self.find(&password)
-        })
+        let by_query = || {
+            let password = parts.uri.query()?.split('&').find(|pair| pair.starts_with("p="))?;
+            self.find(&decoded(password).1)
+        };
+        by_header.or_else(by_query).cloned()
+    }
+
+    /// A query as it came, but for what says who calls: user and password, however their names are encoded, and whatever
+    /// is set to a token.
+    pub(crate) fn left_out_of(&self, query: &str) -> String {
+        // What a semicolon parts is another pair to some servers.
+        let is_ours = |pair: &&str| {
+            pair.split(';').any(|pair| {
+                let (name, value) = decoded(pair);
+                CREDENTIALS.contains(&&*name) || self.find(&name).is_some() || self.find(&value).is_some()
+            })
+        };
+        query.split('&').filter(|pair| !pair.is_empty() && !is_ours(pair)).collect::<Vec<_>>().join("&")
     }
 
     /// All are compared, each in a time that does not depend on where it differs.
-    fn find(&self, secret: &str) -> Option<usize> {
+    fn find(&self, secret: &str) -> Option<&Arc<Secret>> {
         let equal = |token: &Secret| bool::from(token.reveal().as_bytes().ct_eq(secret.as_bytes()));
-        self.known.iter().fold(None, |found, (number, token)| if equal(token) { Some(*number) } else { found })
+        self.known.iter().fold(None, |found, token| if equal(token) { Some(token) } else { found })
     }
+}
+
+/// The name and the value of one pair of a query.
+fn decoded(pair: &str) -> (Cow<'_, str>, Cow<'_, str>) {
+    form_urlencoded::parse(pair.as_bytes()).next().unwrap_or_default()
 }
 
 /// The password of `user:password` in Base64.
@@ -84,20 +88,24 @@ fn password(basic: &str) -> Option<String> {
 mod tests {
     use super::*;
 
+    fn tokens(texts: &[&str]) -> Tokens {
+        Tokens::new(texts.iter().map(|text| Secret::token(*text)).collect()).unwrap()
+    }
+
     #[test]
     fn each_client_brings_its_token_in_its_own_way() {
-        let tokens = Tokens::new(vec![Secret::token("first"), Secret::token("se:cond")]).unwrap();
+        let tokens = tokens(&["first", "se:cond"]);
         let brought = |authorization: &str, uri: &str| {
             let request = hyper::Request::builder().uri(uri).header(AUTHORIZATION, authorization).body(()).unwrap();
-            tokens.brought_by(&request.into_parts().0)
+            tokens.brought_by(&request.into_parts().0).map(|token| token.reveal().to_owned())
         };
         for (authorization, expected) in [
-            ("Bearer first", Some(0)),
-            ("bearer  first ", Some(0)),
-            ("Token se:cond", Some(1)),
-            ("Token user:first", Some(0)),
-            ("Token user:se:cond", Some(1)),
-            ("Basic dXNlcjpmaXJzdA==", Some(0)),
+            ("Bearer first", Some("first")),
+            ("bearer  first ", Some("first")),
+            ("Token se:cond", Some("se:cond")),
+            ("Token user:first", Some("first")),
+            ("Token user:se:cond", Some("se:cond")),
+            ("Basic dXNlcjpmaXJzdA==", Some("first")),
             ("Basic Zmlyc3Q6", None),
             ("Basic !", None),
             ("Bearer firs", None),
@@ -106,20 +114,37 @@ mod tests {
             ("first", None),
             ("", None),
         ] {
-            assert_eq!(brought(authorization, "/"), expected, "{authorization}");
+            assert_eq!(brought(authorization, "/").as_deref(), expected, "{authorization}");
         }
-        assert_eq!(brought("", "/write?db=x&u=user&p=se%3Acond"), Some(1));
-        assert_eq!(brought("", "/write?p="), None);
+        assert_eq!(brought("", "/write?db=x&u=user&p=se%3Acond").as_deref(), Some("se:cond"));
+        for none in ["p=", "%70=first", "token=first", "%74oken=first", "P=first", "x;p=first", "p", "up=first"] {
+            assert_eq!(brought("", &format!("/write?{none}")), None, "{none}");
+        }
     }
 
     #[test]
-    fn a_renewed_token_keeps_its_number_and_a_new_one_has_its_own() {
-        let tokens = |texts: &[&str]| Tokens::new(texts.iter().map(|text| Secret::token(*text)).collect()).unwrap();
-        let first = tokens(&["a", "b"]);
-        let second = first.renewed(tokens(&["b", "c"]));
-        let third = second.renewed(tokens(&["a", "b"]));
-        assert_eq!((second.find("a"), second.find("b"), second.find("c")), (None, Some(1), Some(2)));
-        assert_eq!((third.find("a"), third.find("b"), third.find("c")), (Some(3), Some(1), None));
+    fn no_credentials_stay_in_a_query_however_they_are_written() {
+        let tokens = tokens(&["our-own-token"]);
+        for credentials in [
+            "u=x",
+            "p=our-own-token",
+            "p=another",
+            "%75=x",
+            "%70=our-own-token",
+            "%2570=our-own-token",
+            "token=our-own-token",
+            "%74oken=our-own-token",
+            "x=our%2Down%2dtoken",
+            "our-own-token",
+            "our-own-token=",
+            "x=y;p=our-own-token",
+            "p",
+        ] {
+            let query = format!("db=a%20b&{credentials}&&precision=s");
+            assert_eq!(tokens.left_out_of(&query), "db=a%20b&precision=s", "{credentials}");
+        }
+        let others = "db=d&rp=our-own&up=1&pretty=true&user=x&x=y;z";
+        assert_eq!(tokens.left_out_of(others), others);
     }
 
     #[test]

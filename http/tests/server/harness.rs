@@ -224,7 +224,7 @@ async fn item(call: Call) -> Reply {
     let value = serde_json::json!({
         "id": call.parameter("id"),
         "bucket": call.query("bucket"),
-        "token": call.token(),
+        "token": call.token().map(|token| token.reveal() == "two"),
         "agent": call.header(header::USER_AGENT),
     });
     reply::json(StatusCode::OK, &value)

@@ -154,6 +154,9 @@ pub(super) fn address(option: &'static str, url: &Secret, example: &str) -> Resu
     if !text.starts_with("http://") && !text.starts_with("https://") {
         return Err(wrong(option, format!("`{url}` must start with http:// or https://, as in {example}")));
     }
+    if text.contains(['?', '#']) {
+        return Err(wrong(option, format!("`{url}` must have no query and no fragment, as in {example}")));
+    }
     Ok(Secret::address(text.trim_end_matches('/')))
 }
 

@@ -145,6 +145,32 @@ impl Native {
         self.codec = if first_bytes.first() == Some(&0) { Codec::Proto } else { Codec::Json };
         self.given_up = GivenUp::default();
     }
+
+    /// Whether each event of a whole body is a metric that tells its time, so that whoever stores metrics has the same after
+    /// the body came twice.
+    #[must_use]
+    pub fn all_have_times(body: &[u8]) -> bool {
+        let (mut native, mut at) = (Self::default(), 0);
+        native.begin_body(body);
+        while at < body.len() {
+            let event = at..native.end(&body[at..]).map_or(body.len(), |end| at + end);
+            at = event.end;
+            let blank = body[event.clone()].trim_ascii().is_empty();
+            native.begin();
+            let metric = match native.open(body, event) {
+                Opened::Metric(_) => match native.codec {
+                    Codec::Json => &native.json.metric,
+                    Codec::Proto => &native.proto.metric,
+                },
+                Opened::Other if blank => continue,
+                _ => return false,
+            };
+            if metric.time.is_none() {
+                return false;
+            }
+        }
+        true
+    }
 }
 
 impl Format for Native {

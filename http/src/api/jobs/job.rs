@@ -11,6 +11,7 @@ use parking_lot::Mutex;
 use serde::Serialize;
 use tempfile::TempDir;
 
+use super::owners::Owner;
 use super::report::{Evaluation, Training, Validation};
 use crate::api::problem::Problem;
 
@@ -215,8 +216,7 @@ pub struct Fault {
 #[derive(Debug)]
 pub(super) struct Job {
     pub(super) id: String,
-    /// The token that it belongs to.
-    pub(super) owner: String,
+    pub(super) owner: Owner,
     pub(super) wanted: Wanted,
     pub(super) bytes: u64,
     cancelled: AtomicBool,
@@ -226,7 +226,7 @@ pub(super) struct Job {
 }
 
 impl Job {
-    pub(super) fn new(id: String, owner: String, wanted: Wanted, bytes: u64, dir: TempDir) -> Self {
+    pub(super) fn new(id: String, owner: Owner, wanted: Wanted, bytes: u64, dir: TempDir) -> Self {
         let status = Status {
             url: format!("/api/v1/bundles/{id}"),
             id: id.clone(),

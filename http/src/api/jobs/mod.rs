@@ -2,11 +2,12 @@
 //!
 //! An [`Upload`] has a directory of its own under `.jobs/` in the directory of models, where its body is saved and all
 //! work is done ([`work`]), by processes of their own ([`child`]). Whatever becomes of it, that directory goes. What is
-//! under way is known to this process only: when it stops, so do the jobs.
+//! under way is known to this process only: when it stops, so do the jobs. Whose models are whose outlives it ([`owners`]).
 
 pub mod child;
 mod job;
 mod options;
+mod owners;
 mod publish;
 mod quota;
 mod report;
@@ -24,6 +25,7 @@ use std::time::Instant;
 
 use parking_lot::{Condvar, Mutex};
 use qualm_bundle::own;
+use qualm_bundle::secret::Secret;
 use rustix::fs::{FlockOperation, Mode, OFlags, flock};
 use rustix::io::Errno;
 use tempfile::TempDir;
@@ -32,12 +34,14 @@ use tracing::{info, warn};
 pub use child::end_with_server;
 pub use job::{Fault, Figures, Format, Published, State, Status, Wanted};
 pub use options::{Child, Options};
+pub use owners::{FILE as OWNERS, Owner};
 pub use report::{Evaluation, Finding, Parts, Training, Validation};
 
 use super::models::Registry;
 use super::problem::Problem;
 use crate::pool::tidy;
 use job::Job;
+use owners::Owners;
 use quota::Quota;
 use work::Workshop;
 
@@ -65,6 +69,7 @@ struct Shared {
     /// Told when there is a job to be done, or the end has come.
     wake: Condvar,
     stopping: AtomicBool,
+    owners: Owners,
     publishing: Mutex<()>,
 }
 
@@ -84,7 +89,7 @@ pub struct Upload {
     /// Taken when it becomes a job.
     dir: Option<TempDir>,
     path: PathBuf,
-    owner: String,
+    owner: Owner,
     wanted: Wanted,
     limit: u64,
 }
@@ -98,6 +103,7 @@ impl Jobs {
     pub fn start(options: Options, registry: Arc<Registry>) -> io::Result<Self> {
         let dir = registry.dir().join(DIR);
         let lock = claim(&dir)?;
+        let owners = Owners::open(registry.dir())?;
         let workers = options.at_once.max(1);
         let shared = Arc::new(Shared {
             options,
@@ -106,6 +112,7 @@ impl Jobs {
             book: Mutex::default(),
             wake: Condvar::new(),
             stopping: AtomicBool::new(false),
+            owners,
             publishing: Mutex::new(()),
         });
         let this = Self { shared, workers: Mutex::default(), _lock: lock };
@@ -117,15 +124,21 @@ impl Jobs {
         Ok(this)
     }
 
+    /// Whose uploads those are that come with this token, or with none.
+    #[must_use]
+    pub fn owner(&self, token: Option<&Secret>) -> Owner {
+        self.shared.owners.owner(token)
+    }
+
     /// Begins an upload for `owner`, if there is room for it.
     ///
     /// # Errors
     ///
     /// 422 where what is wanted cannot be, 429 where the owner has had their share, 503 where all have, 403 where
-    /// nothing may be published.
-    pub fn begin(&self, owner: &str, wanted: Wanted) -> Result<Upload, Problem> {
+    /// nothing may be published, or nothing of that name.
+    pub fn begin(&self, owner: &Owner, wanted: Wanted) -> Result<Upload, Problem> {
         wanted.check()?;
-        let Shared { options, registry, dir, .. } = &*self.shared;
+        let Shared { options, registry, dir, owners, .. } = &*self.shared;
         if options.key.is_none() && !registry.trust().keys.is_empty() {
             return Err(Problem::new(
                 403,
@@ -135,19 +148,20 @@ impl Jobs {
                 "train with `qualm train`, sign with `qualm bundle sign`, and give the bundle to whoever runs this",
             ));
         }
+        owners.check(registry, &wanted.name, owner)?;
         if bytes_in(registry.dir()) >= options.models {
             return Err(Problem::new(503, "there is no room for more models")
                 .hint("have whoever runs this server remove old versions"));
         }
         let limit = {
             let mut book = self.shared.book.lock();
-            let of_owner = book.under_way().filter(|job| job.owner == owner).count();
+            let of_owner = book.under_way().filter(|job| job.owner == *owner).count();
             let on_disk = book.under_way().map(|job| job.bytes).sum();
             let waiting = book.queue.len();
             book.quota.begin(owner, options, of_owner, waiting, on_disk, Instant::now())?
         };
         // From here on, dropping gives back what was reserved.
-        let (shared, owner) = (Arc::clone(&self.shared), owner.to_owned());
+        let (shared, owner) = (Arc::clone(&self.shared), owner.clone());
         let mut upload = Upload { shared, dir: None, path: PathBuf::new(), owner, wanted, limit };
         let made = tempfile::Builder::new().prefix("").rand_bytes(NAME).tempdir_in(dir).map_err(|error| {
             warn!("{}: {error}", dir.display());
@@ -163,15 +177,15 @@ impl Jobs {
     /// # Errors
     ///
     /// 404.
-    pub fn get(&self, owner: &str, id: &str) -> Result<Status, Problem> {
+    pub fn get(&self, owner: &Owner, id: &str) -> Result<Status, Problem> {
         self.find(owner, id).map(|job| job.status())
     }
 
     /// What is told of all jobs of this owner, the newest first.
     #[must_use]
-    pub fn list(&self, owner: &str) -> Vec<Status> {
+    pub fn list(&self, owner: &Owner) -> Vec<Status> {
         let book = self.shared.book.lock();
-        book.jobs.iter().rev().filter(|job| job.owner == owner).map(|job| job.status()).collect()
+        book.jobs.iter().rev().filter(|job| job.owner == *owner).map(|job| job.status()).collect()
     }
 
     /// Ends a job of this owner.
@@ -179,7 +193,7 @@ impl Jobs {
     /// # Errors
     ///
     /// 404, and 409 where it is too late.
-    pub fn cancel(&self, owner: &str, id: &str) -> Result<Status, Problem> {
+    pub fn cancel(&self, owner: &Owner, id: &str) -> Result<Status, Problem> {
         let job = self.find(owner, id)?;
         job.cancel().map_err(|state| {
             let error = if state.is_end() { "it has ended already" } else { "it is being published" };
@@ -194,9 +208,9 @@ impl Jobs {
         Ok(job.status())
     }
 
-    fn find(&self, owner: &str, id: &str) -> Result<Arc<Job>, Problem> {
+    fn find(&self, owner: &Owner, id: &str) -> Result<Arc<Job>, Problem> {
         let book = self.shared.book.lock();
-        let found = book.jobs.iter().find(|job| job.id == id && job.owner == owner).cloned();
+        let found = book.jobs.iter().find(|job| job.id == id && job.owner == *owner).cloned();
         found.ok_or_else(Self::unknown)
     }
 
@@ -284,9 +298,9 @@ impl Drop for Upload {
 impl Shared {
     /// A worker's life.
     fn work(&self) {
-        let Self { options, registry, publishing, stopping, .. } = self;
+        let Self { options, registry, owners, publishing, stopping, .. } = self;
         let stopping = || stopping.load(Ordering::Relaxed);
-        let workshop = Workshop { options, registry, publishing, stopping: &stopping };
+        let workshop = Workshop { options, registry, owners, publishing, stopping: &stopping };
         while let Some(job) = self.next() {
             workshop.run(&job);
         }

@@ -11,44 +11,63 @@ use qualm_bundle::signature::SecretKey;
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
 
-use super::job::Published;
+use super::job::{Job, Published};
+use super::owners::Owners;
 use crate::api::models::Registry;
+use crate::api::problem::Problem;
 
 /// How often another version is tried where somebody else has just taken it.
 const ATTEMPTS: u64 = 100;
 
-/// Publishes the bundle in `dir/bundle` as the next version of `name`: packed in `dir`, then put in its place at once.
+/// Why nothing was published.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Error {
+    /// It must not be published under this name; why, as the uploader is told.
+    #[error("{0}")]
+    Refused(Problem),
+    /// Whatever else.
+    #[error("{0}")]
+    Broken(String),
+}
+
+/// Publishes the bundle in `dir/bundle` as the next version of what the job is for: packed in `dir`, then put in its place
+/// at once.
 pub(super) fn publish(
+    job: &Job,
     dir: &Path,
-    name: &str,
     key: Option<&SecretKey>,
     registry: &Registry,
-) -> Result<Published, String> {
-    let trained = Bundle::read(&dir.join(super::work::BUNDLE)).map_err(|error| error.fault.to_string())?;
-    if trained.manifest.name != name || trained.component.is_some() {
-        return Err("it is another bundle than was to be trained".to_owned());
+    owners: &Owners,
+) -> Result<Published, Error> {
+    let name = &job.wanted.name;
+    let broken = |fault: &dyn std::fmt::Display| Error::Broken(fault.to_string());
+    let trained = Bundle::read(&dir.join(super::work::BUNDLE)).map_err(|error| broken(&error.fault))?;
+    if trained.manifest.name != *name || trained.component.is_some() {
+        return Err(broken(&"it is another bundle than was to be trained"));
     }
-    registry.refresh();
-    let next = registry.newest_version(name) + 1;
-    for version in next..next + ATTEMPTS {
+    let mut version = 0;
+    for _ in 0..ATTEMPTS {
+        registry.refresh();
+        version = (version + 1).max(registry.newest_version(name) + 1);
         let Bundle { manifest, model, golden, component, .. } = trained.clone();
         let manifest = qualm_bundle::manifest::Manifest { version, ..manifest };
         let draft = Draft { manifest, model, golden, component };
-        let mut bundle = draft.finish(&Native).map_err(|fault| fault.to_string())?;
+        let mut bundle = draft.finish(&Native).map_err(|fault| broken(&fault))?;
         if let Some(key) = key {
-            bundle.sign(key).map_err(|fault| fault.to_string())?;
+            bundle.sign(key).map_err(|fault| broken(&fault))?;
         }
         let packed = dir.join("packed");
-        bundle.write_packed(&packed).map_err(|error| error.fault.to_string())?;
+        bundle.write_packed(&packed).map_err(|error| broken(&error.fault))?;
+        owners.claim(registry, name, &job.owner, bundle.digest()).map_err(Error::Refused)?;
         let place = registry.dir().join(bundle.archive_name());
-        let text = |error: io::Error| format!("it cannot be put among the models: {error}");
-        if put(&packed, &place).map_err(text)? {
-            File::open(registry.dir()).and_then(|models| models.sync_all()).map_err(text)?;
+        let misplaced = |error: io::Error| broken(&format!("it cannot be put among the models: {error}"));
+        if put(&packed, &place).map_err(misplaced)? {
+            File::open(registry.dir()).and_then(|models| models.sync_all()).map_err(misplaced)?;
             registry.refresh();
-            return Ok(Published { name: name.to_owned(), version, url: format!("/api/v1/models/{name}") });
+            return Ok(Published { name: name.clone(), version, url: format!("/api/v1/models/{name}") });
         }
     }
-    Err("others publish faster than this could".to_owned())
+    Err(broken(&"others publish faster than this could"))
 }
 
 /// Renames a file; false where something of that name is there already.

@@ -4,6 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use super::options::Options;
+use super::owners::Owner;
 use crate::api::problem::Problem;
 
 /// Uploads older than this count no more.
@@ -15,13 +16,14 @@ const LEAST: u64 = 1024;
 /// What owners have uploaded, and are about to.
 #[derive(Debug, Default)]
 pub(super) struct Quota {
-    owners: HashMap<String, Owner>,
+    shares: HashMap<Owner, Share>,
     /// Bytes that uploads under way may still come to.
     reserved: u64,
 }
 
+/// What one owner has had.
 #[derive(Debug, Default)]
-struct Owner {
+struct Share {
     /// Uploads under way, and the bytes that they may come to.
     uploading: usize,
     reserved: u64,
@@ -38,15 +40,15 @@ impl Quota {
     /// 429 where the owner has had their share, 503 where all have.
     pub(super) fn begin(
         &mut self,
-        owner: &str,
+        owner: &Owner,
         options: &Options,
         of_owner: usize,
         waiting: usize,
         on_disk: u64,
         now: Instant,
     ) -> Result<u64, Problem> {
-        let uploading: usize = self.owners.values().map(|owner| owner.uploading).sum();
-        let this = self.owners.entry(owner.to_owned()).or_default();
+        let uploading: usize = self.shares.values().map(|share| share.uploading).sum();
+        let this = self.shares.entry(owner.clone()).or_default();
         while this.uploads.front().is_some_and(|(when, _)| now.duration_since(*when) >= DAY) {
             this.uploads.pop_front();
         }
@@ -82,9 +84,9 @@ impl Quota {
     }
 
     /// An upload of at most `limit` bytes has come to an end: so many were saved.
-    pub(super) fn end(&mut self, owner: &str, limit: u64, bytes: u64, now: Instant) {
+    pub(super) fn end(&mut self, owner: &Owner, limit: u64, bytes: u64, now: Instant) {
         self.reserved = self.reserved.saturating_sub(limit);
-        let this = self.owners.entry(owner.to_owned()).or_default();
+        let this = self.shares.entry(owner.clone()).or_default();
         this.uploading = this.uploading.saturating_sub(1);
         this.reserved = this.reserved.saturating_sub(limit);
         if bytes > 0 {
@@ -108,17 +110,18 @@ mod tests {
     fn each_has_their_share() {
         let (options, now, mut quota) = (options(), Instant::now(), Quota::default());
         let status = |result: Result<u64, Problem>| result.map_err(|problem| problem.status);
-        assert_eq!(status(quota.begin("a", &options, 0, 0, 0, now)), Ok(6_000));
-        assert_eq!(status(quota.begin("a", &options, 0, 0, 0, now)), Ok(4_000), "what is left of the day");
-        assert_eq!(status(quota.begin("a", &options, 0, 0, 0, now)), Err(429), "two at once");
-        quota.end("a", 4_000, 4_000, now);
-        quota.end("a", 6_000, 6_000, now);
-        let problem = quota.begin("a", &options, 0, 0, 0, now).unwrap_err();
+        let [a, b] = ["\"a\"", "\"b\""].map(|owner| serde_json::from_str::<Owner>(owner).unwrap());
+        assert_eq!(status(quota.begin(&a, &options, 0, 0, 0, now)), Ok(6_000));
+        assert_eq!(status(quota.begin(&a, &options, 0, 0, 0, now)), Ok(4_000), "what is left of the day");
+        assert_eq!(status(quota.begin(&a, &options, 0, 0, 0, now)), Err(429), "two at once");
+        quota.end(&a, 4_000, 4_000, now);
+        quota.end(&a, 6_000, 6_000, now);
+        let problem = quota.begin(&a, &options, 0, 0, 0, now).unwrap_err();
         assert_eq!((problem.status, problem.retry_after), (429, Some(DAY.as_secs())), "{problem}");
-        assert_eq!(status(quota.begin("a", &options, 0, 0, 0, now + DAY)), Ok(6_000));
-        assert_eq!(status(quota.begin("b", &options, 2, 0, 0, now)), Err(429));
-        assert_eq!(status(quota.begin("b", &options, 0, 2, 0, now)), Err(503), "the queue is full");
-        assert_eq!(status(quota.begin("b", &options, 0, 0, 9_000, now)), Err(503), "the disk is full");
-        assert_eq!(status(quota.begin("b", &options, 0, 0, 8_000, now)), Ok(6_000));
+        assert_eq!(status(quota.begin(&a, &options, 0, 0, 0, now + DAY)), Ok(6_000));
+        assert_eq!(status(quota.begin(&b, &options, 2, 0, 0, now)), Err(429));
+        assert_eq!(status(quota.begin(&b, &options, 0, 2, 0, now)), Err(503), "the queue is full");
+        assert_eq!(status(quota.begin(&b, &options, 0, 0, 9_000, now)), Err(503), "the disk is full");
+        assert_eq!(status(quota.begin(&b, &options, 0, 0, 8_000, now)), Ok(6_000));
     }
 }

@@ -9,9 +9,11 @@ use tracing::{error, info};
 use super::child::{self, Done, Failure};
 use super::job::{Fault, Job, State};
 use super::options::Options;
-use super::publish::publish;
+use super::owners::Owners;
+use super::publish::{self, publish};
 use super::report::{Evaluation, Training, Validation, last_words};
 use crate::api::models::Registry;
+use crate::api::problem::Problem;
 
 /// The bundle's directory in the job's.
 pub(super) const BUNDLE: &str = "bundle";
@@ -28,6 +30,7 @@ enum End {
 pub(super) struct Workshop<'a> {
     pub(super) options: &'a Options,
     pub(super) registry: &'a Registry,
+    pub(super) owners: &'a Owners,
     /// Held while a model is published: versions are given one after the other.
     pub(super) publishing: &'a Mutex<()>,
     /// Whether the server stops.
@@ -92,11 +95,14 @@ impl Workshop<'_> {
         go_on(State::Publishing, &move |status| status.evaluation = Some(evaluation.clone()))?;
 
         let one_at_a_time = self.publishing.lock();
-        let published = publish(dir, name, self.options.key.as_ref(), self.registry);
+        let published = publish(job, dir, self.options.key.as_ref(), self.registry, self.owners);
         drop(one_at_a_time);
-        let model = published.map_err(|why| {
-            error!("upload {}: the model {name} cannot be published: {why}", job.id);
-            End::Failed(ours("the model cannot be published"))
+        let model = published.map_err(|error| match error {
+            publish::Error::Refused(Problem { error, hint, .. }) => End::Failed(Fault { error, hint }),
+            publish::Error::Broken(why) => {
+                error!("upload {}: the model {name} cannot be published: {why}", job.id);
+                End::Failed(ours("the model cannot be published"))
+            }
         })?;
         info!("upload {} became the model {name} version {}", job.id, model.version);
         job.end(State::Done, |status| status.model = Some(model));
