@@ -15,6 +15,7 @@ use tracing::{error, info, warn};
 
 use crate::clock::now;
 use crate::scoring::Scoring;
+use crate::state;
 
 /// How long an event may lack its end before its bytes are passed on as they are: a writer that is alive finishes its
 /// line at once.
@@ -44,6 +45,7 @@ impl Signals {
     ///
     /// As the system says.
     pub fn ignore() -> io::Result<Self> {
+        state::outlive_large_files()?;
         let mut signals = vec![("SIGHUP", SIGHUP)];
         if !io::stdin().is_terminal() {
             signals.extend([("SIGINT", SIGINT), ("SIGTERM", SIGTERM)]);

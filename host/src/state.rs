@@ -412,6 +412,16 @@ fn common_seed(dir: &Path, own: u64) -> io::Result<u64> {
     }
 }
 
+/// From now on a write beyond the largest file that this process may have (`ulimit -f`, systemd's `LimitFSIZE=`) fails like one
+/// to a full disk. By itself the system ends the process, and the metrics that are on their way with it.
+///
+/// # Errors
+///
+/// As the system says.
+pub fn outlive_large_files() -> io::Result<()> {
+    signal_hook::flag::register(signal_hook::consts::SIGXFSZ, Arc::default()).map(drop)
+}
+
 /// Whether this user could keep state in `dir`; nothing is made there.
 ///
 /// # Errors

@@ -49,6 +49,30 @@ fn no_signal_costs_execd_a_line() {
     }
 }
 
+/// Where a file may not grow, as on a full disk: the save fails, is said, and leaves nothing half-written behind.
+#[test]
+fn a_state_that_cannot_be_written_costs_no_line() {
+    let dir = tempfile::tempdir().unwrap();
+    let (state, config) = (dir.path().join("state"), dir.path().join("qualm.toml"));
+    fs::write(&config, format!("[[detector]]\nmin_samples = 2\n[state]\ndir = {state:?}\n")).unwrap();
+    let script = format!("ulimit -f 1; exec {} execd --config {}", env!("CARGO_BIN_EXE_qualm"), config.display());
+    let mut child = Command::new("sh");
+    child.args(["-c", &script]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = child.spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    let lines: String = (0..500).map(|at| format!("m,host=h{} v={at} {at}000000000\n", at % 100)).collect();
+    let writer = thread::spawn(move || stdin.write_all(lines.as_bytes()));
+    let out = child.wait_with_output().unwrap();
+    writer.join().unwrap().unwrap();
+    let (scored, log) = (String::from_utf8(out.stdout).unwrap(), String::from_utf8(out.stderr).unwrap());
+    assert!(out.status.success(), "{log}");
+    assert_eq!((scored.lines().count(), scored.matches("anomaly_score").count()), (500, 300), "{log}");
+    assert!(log.contains("the state cannot be written to") && log.contains("File too large"), "{log}");
+    let mut left: Vec<_> = fs::read_dir(&state).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    left.retain(|name| name != "qualm.lock" && name != "qualm.seed" && name != "qualm");
+    assert!(left.is_empty(), "{left:?}");
+}
+
 /// A service's log, as far as it has been read.
 struct Log {
     lines: BufReader<ChildStderr>,

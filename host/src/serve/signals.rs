@@ -16,6 +16,7 @@ use tracing::{error, info, warn};
 
 use super::listen_as;
 use crate::config::{Config, Http};
+use crate::state;
 
 /// The signals, caught from now on.
 #[derive(Debug)]
@@ -28,6 +29,7 @@ pub(super) struct Signals {
 impl Signals {
     /// Catches them. It has to be called within a runtime.
     pub(super) fn catch() -> io::Result<Self> {
+        state::outlive_large_files()?;
         Ok(Self {
             term: signal(SignalKind::terminate())?,
             int: signal(SignalKind::interrupt())?,
