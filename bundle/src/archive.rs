@@ -65,9 +65,8 @@ impl Bundle {
 
 /// Unpacks, without a look at what is in the files.
 pub(crate) fn unpack(packed: impl Read) -> Result<Files, Fault> {
-    let damaged = |error: io::Error| match is_of_system(&error) {
-        true => Fault::Io(error),
-        false => Fault::Archive(error.to_string()),
+    let damaged = |error: io::Error| {
+        if is_of_system(&error) { Fault::Io(error) } else { Fault::Archive(error.to_string()) }
     };
     let mut decoder = Decoder::with_buffer(BufReader::new(packed)).map_err(damaged)?;
     decoder.window_log_max(WINDOW).map_err(damaged)?;

@@ -337,9 +337,8 @@ impl Loader {
             if metrics_wait && self.workshop.must_compile(&bundle) {
                 return Err(self.later(bundle)?);
             }
-            let candidate = self.workshop.candidate(&bundle).map_err(|rejected| {
+            let candidate = self.workshop.candidate(&bundle).inspect_err(|rejected| {
                 self.pending = rejected.may_pass().then(|| bundle.clone());
-                rejected
             })?;
             self.last = Some(bundle.digest());
             return Ok(Some(candidate));

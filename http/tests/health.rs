@@ -109,7 +109,9 @@ impl Service {
         let engines = Stuck { opening, gate: Arc::clone(&gate), begins };
         let registry = Registry::open(Options::of(dir.path()), engines);
         if !opening {
-            names.iter().for_each(|name| drop(registry.find(name).unwrap()));
+            for name in names {
+                registry.find(name).unwrap();
+            }
         }
         let api = Api::new(registry, None, api::Options::default());
         let server = Server::bind(Listen::on(([127, 0, 0, 1], 0).into())).unwrap();

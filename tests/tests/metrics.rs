@@ -36,8 +36,9 @@ impl Service {
         reload::publish(&model, &reload::good(7).pack());
         let config = format!(
             "[[detector]]\nname = \"hosts\"\nmodel = {}\n[[detector]]\nname = \"all\"\nmin_samples = 10\n\
-             [http]\nlisten = \"127.0.0.1:0\"\n[vector]\nforward = \"{}\"\n[influxdb]\nforward = \"{}\"\n",
+             [http]\nlisten = \"127.0.0.1:0\"\nmodels = {}\n[vector]\nforward = \"{}\"\n[influxdb]\nforward = \"{}\"\n",
             quoted(&model),
+            quoted(&site.path("models")),
             vector.url(),
             influxdb.url()
         );

@@ -142,7 +142,7 @@ fn a_batch_that_comes_again_while_it_is_under_way_is_scored_and_delivered_once()
     let Some(qualm) = tools::qualm() else { return };
     let (site, source) = (Site::new(), Sink::start());
     let server = Server::start(&qualm, &config(&site, &source.url()), &[]);
-    source.take_time(Duration::from_millis(1200));
+    source.take_time(Duration::from_millis(1500));
     let body: String = (0..3000).map(|second| gauge("cpu", "a", 20.0, second)).collect();
     thread::scope(|scope| {
         for _ in 0..4 {

@@ -1,7 +1,8 @@
 //! `qualm serve`: one HTTP service for Vector, for InfluxDB's clients, for applications, and for people.
 //!
 //! Each way in has a pipeline of its own, on a thread of its own ([`worker`]): Vector's events come in and go back
-//! ([`vector`]), lines come in and go on ([`influxdb`]), by way of [`forward`]; what comes [`again`] is scored once. What goes on can be seen ([`observe`]), here and in `execd`.
+//! ([`vector`]), lines come in and go on ([`influxdb`]), by way of [`forward`]; what comes [`again`] is scored once. What
+//! goes on can be seen ([`observe`]), here and in `execd`.
 
 pub mod again;
 pub mod engines;

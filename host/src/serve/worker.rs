@@ -39,12 +39,15 @@ pub struct Worker {
 /// Makes a pipeline.
 type Start<F> = dyn Fn() -> Result<Scoring<F>, StartError> + Send + Sync;
 
+/// Is told of a body before it is scored.
+type Begin<F> = dyn Fn(&mut F, &[u8], Option<i64>) + Send;
+
 /// What a pipeline is made of, each time it is started.
 pub struct Plan<F: Format> {
     /// Makes it.
     pub start: Arc<Start<F>>,
     /// Called before each body, with what [`Worker::score`] was told of it.
-    pub begin: Box<dyn Fn(&mut F, &[u8], Option<i64>) + Send>,
+    pub begin: Box<Begin<F>>,
     /// Whether nothing but verdicts comes out, so that of a body that is not scored nothing does.
     pub taps: bool,
 }
@@ -83,7 +86,7 @@ impl Worker {
     ) -> Result<(Self, JoinHandle<Result<(), Unsaved>>), StartError> {
         let (jobs, waiting) = channel();
         let vitals = Arc::new(Vitals::default());
-        let state = State::Up((plan.start)()?, Instant::now());
+        let state = State::Up(Box::new((plan.start)()?), Instant::now());
         let tended = Tended { name, plan, state, pause: SOON, vitals: Arc::clone(&vitals) };
         let thread = thread::Builder::new().name(format!("qualm-{name}")).spawn(move || tended.work(&waiting));
         Ok((Self { jobs, vitals }, thread.expect("a thread can be started")))
@@ -115,7 +118,7 @@ struct Tended<F: Format> {
 /// What a pipeline does.
 enum State<F: Format> {
     /// It scores, since then.
-    Up(Scoring<F>, Instant),
+    Up(Box<Scoring<F>>, Instant),
     /// It is started anew then.
     Down(Instant),
     /// It is being started, on a thread of its own: that may take a while, and bodies must not wait.
@@ -199,7 +202,7 @@ impl<F: Format + Send + 'static> Tended<F> {
                 };
                 match starting.join() {
                     Ok(Ok(scoring)) => {
-                        self.state = State::Up(scoring, Instant::now());
+                        self.state = State::Up(Box::new(scoring), Instant::now());
                         self.vitals.restarted();
                         info!("the pipeline `{}` has been started again", self.name);
                     }

@@ -26,7 +26,7 @@ impl Service {
     /// With the models in `models`, work on plugins in `tmp`, compiled code in `cache`, and more of a configuration.
     fn start(dir: &TempDir, more: &str) -> Self {
         let path = |name: &str| dir.path().join(name);
-        let models = path("models");
+        let models = path("models").to_string_lossy().into_owned();
         let text = format!("{more}\n[http]\nlisten = \"127.0.0.1:0\"\nmodels = {models:?}\n");
         fs::write(path("qualm.toml"), text).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_qualm"));

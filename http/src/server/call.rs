@@ -254,9 +254,8 @@ impl Unfinished {
             return Ok(into);
         }
         // A disk that cannot be read is not the sender's fault.
-        let failed = |error: io::Error| match is_of_system(&error) {
-            true => Refused::Disk(self.path.clone(), error),
-            false => encoding.corrupt(&error),
+        let failed = |error: io::Error| {
+            if is_of_system(&error) { Refused::Disk(self.path.clone(), error) } else { encoding.corrupt(&error) }
         };
         let mut decoded = encoding.reader(self.reader()?).map_err(failed)?;
         let mut step = vec![0; STEP];

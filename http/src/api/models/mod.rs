@@ -231,6 +231,10 @@ impl Registry {
     /// # Errors
     ///
     /// 404 with the nearest name, 503 where none can be used.
+    ///
+    /// # Panics
+    ///
+    /// Never: what is not loaded is loaded.
     pub fn find(&self, name: &str) -> Result<Arc<Model>, Problem> {
         let found = self.newest(name, |entry| Some(self.load(entry)))?;
         Ok(found.expect("what is not loaded is loaded"))

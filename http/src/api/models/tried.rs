@@ -103,7 +103,7 @@ impl Tried {
                 (Trial { outcome: Some(Ok(Arc::clone(&model))), again, ..trial }, Found::Ready(model))
             }
             Err(fault) => {
-                if !last.as_ref().is_some_and(|last| last.fault().is_some_and(|last| last.told == fault.told)) {
+                if last.as_ref().is_none_or(|last| last.fault().is_none_or(|last| last.told != fault.told)) {
                     warn!("{} cannot be used: {}", entry.path.display(), fault.why);
                 }
                 let (again, former) = (fault.again, former.or_else(|| last?.former));
