@@ -11,10 +11,11 @@ use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use rustix::fs::inotify::{self, CreateFlags, ReadFlags, Reader, WatchFlags};
 use tracing::debug;
 
@@ -34,6 +35,23 @@ pub struct Watch {
     inotify: Option<OwnedFd>,
     /// The names that matter in each directory that is watched, by its number; all, where there are none.
     watched: BTreeMap<i32, BTreeSet<OsString>>,
+    /// What a bell rings; none where nobody has one, or the kernel no more to give.
+    ear: Option<Arc<OwnedFd>>,
+}
+
+/// Ends the waits of all that heed it: somebody wants them to look now.
+#[derive(Debug, Clone, Default)]
+pub struct Bell(Arc<Mutex<Vec<Weak<OwnedFd>>>>);
+
+impl Bell {
+    /// Ends them.
+    pub fn ring(&self) {
+        let mut ears = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        ears.retain(|ear| {
+            // That it was rung so often that its counter is full cannot be; and if it were, it would be rung already.
+            ear.upgrade().is_some_and(|ear| rustix::io::write(&*ear, &1_u64.to_ne_bytes()).is_ok())
+        });
+    }
 }
 
 impl Watch {
@@ -42,9 +60,17 @@ impl Watch {
         let inotify = inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC)
             .inspect_err(|error| debug!("changes of files are found by looking only: {error}"))
             .ok();
-        let mut this = Self { paths: paths.into_iter().collect(), inotify, watched: BTreeMap::new() };
+        let mut this = Self { paths: paths.into_iter().collect(), inotify, watched: BTreeMap::new(), ear: None };
         this.arm();
         this
+    }
+
+    /// The same, whose waits end when this bell is rung, too.
+    #[must_use]
+    pub fn heeding(mut self, bell: &Bell) -> Self {
+        self.ear = eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC).map(Arc::new).ok();
+        bell.0.lock().unwrap_or_else(PoisonError::into_inner).extend(self.ear.as_ref().map(Arc::downgrade));
+        self
     }
 
     /// Waits until something has changed, and is quiet again, or for `timeout`. Says whether anything has.
@@ -68,9 +94,14 @@ impl Watch {
         loop {
             let left = end.saturating_duration_since(Instant::now());
             let left = Timespec { tv_sec: left.as_secs() as i64, tv_nsec: left.subsec_nanos().into() };
-            match poll(&mut [PollFd::new(inotify, PollFlags::IN)], Some(&left)) {
+            let mut waits: Vec<_> = [Some(inotify), self.ear.as_deref()]
+                .into_iter()
+                .flatten()
+                .map(|one| PollFd::new(one, PollFlags::IN))
+                .collect();
+            match poll(&mut waits, Some(&left)) {
                 Ok(0) => return false,
-                Ok(_) if self.anything_that_matters(inotify) => return true,
+                Ok(_) if self.was_rung() | self.anything_that_matters(inotify) => return true,
                 Ok(_) | Err(rustix::io::Errno::INTR) => {}
                 Err(error) => {
                     debug!("changes of files cannot be waited for: {error}");
@@ -79,6 +110,11 @@ impl Watch {
                 }
             }
         }
+    }
+
+    /// Whether its bell was rung since it was last asked.
+    fn was_rung(&self) -> bool {
+        self.ear.as_deref().is_some_and(|ear| rustix::io::read(ear, &mut [0; 8]).is_ok())
     }
 
     /// Takes all that the kernel has to tell.
@@ -180,6 +216,22 @@ mod tests {
 
     const LONG: Duration = Duration::from_secs(20);
     const SHORT: Duration = Duration::from_millis(150);
+
+    #[test]
+    fn a_bell_ends_every_wait_once() {
+        let (root, bell) = (tempfile::tempdir().unwrap(), Bell::default());
+        let mut watches = [1, 2].map(|_| Watch::on([root.path().join("m")]).heeding(&bell));
+        drop(Watch::on([]).heeding(&bell));
+        for _ in 0..2 {
+            bell.ring();
+            bell.ring();
+            for watch in &mut watches {
+                let began = Instant::now();
+                assert!(watch.wait(LONG) && began.elapsed() < LONG / 2);
+                assert!(!watch.wait(SHORT), "once only");
+            }
+        }
+    }
 
     #[test]
     fn whatever_changes_on_the_way_is_noticed() {

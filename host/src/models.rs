@@ -17,7 +17,7 @@ use qualm_bundle::manifest::{self, Manifest};
 use qualm_bundle::signature::Trust;
 use qualm_bundle::source::{Fetched, Fetcher, Source, TIMEOUT};
 use qualm_bundle::store::{Admission, Store};
-use qualm_bundle::watch::Watch;
+use qualm_bundle::watch::{Bell, Watch};
 use qualm_stream::suppress::Suppression;
 use qualm_stream::vector::Shape;
 use qualm_stream::{Rows, Verdicts};
@@ -80,6 +80,8 @@ pub struct Workshop {
     pub built_in: Result<Recipe, Arc<LoadError>>,
     /// Who may make bundles.
     pub trust: Trust,
+    /// Has all that look for new models look now.
+    pub bell: Bell,
 }
 
 /// Makes candidates of what one detector's source offers.
@@ -483,7 +485,8 @@ impl Reloader {
 /// The thread's work.
 fn look(mut loader: Loader, poll: Duration, shared: &Weak<Shared>) {
     let watched = loader.fetcher.source().watched().map(Path::to_owned);
-    let mut watch = Watch::on(watched.into_iter().chain(loader.store.watched()));
+    let watch = Watch::on(watched.into_iter().chain(loader.store.watched()));
+    let mut watch = watch.heeding(&loader.workshop.bell);
     let mut said = String::new();
     loop {
         // Looked at before the first wait as well: what came since the start may have come unseen.

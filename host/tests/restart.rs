@@ -36,8 +36,8 @@ fn lines(at: std::ops::Range<u32>, odd: &[(u32, f64)]) -> String {
 
 #[test]
 fn an_incident_is_not_reported_again_within_its_cooldown() {
-    let (before, after) = (lines(0..400, &[(390, 900.0)]), lines(400..440, &[(420, 5000.0)]));
-    for (cooldown, again) in [("", true), ("cooldown = \"1h\"", false)] {
+    let (before, after) = (lines(0..600, &[(300, 100.0)]), lines(600..720, &[(700, -100.0)]));
+    for (cooldown, again) in [("", true), ("cooldown = \"2h\"", false)] {
         let dir = tempfile::tempdir().unwrap();
         let first = execd(dir.path(), cooldown, before.clone());
         assert!(first.contains("is_anomaly=1i"), "{first}");

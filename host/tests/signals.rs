@@ -4,7 +4,7 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
 use std::thread;
@@ -164,6 +164,28 @@ fn a_hangup_has_serve_read_its_tokens_again_and_nothing_is_lost() {
     let (status, told) = service.stop("TERM");
     assert!(status.success(), "{told}");
     assert!(dir.path().join("state/vector/qualm.state").exists(), "{told}");
+}
+
+#[test]
+fn a_hangup_has_the_detectors_look_for_new_models() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = TcpListener::bind("127.0.0.1:0").unwrap();
+    let model = format!("http://{}/m.qualm", server.local_addr().unwrap());
+    let more = format!("[bundles]\npoll = \"1h\"\n[[detector]]\nname = \"m\"\nmodel = \"{model}\"\n");
+    let config = write(dir.path(), "[\"first-token\"]", &more);
+    let service = Service::start(&config);
+    for turn in ["the start", "a hangup", "another one"] {
+        // It is not asked again before the hour is over, or this waits for so long.
+        let (mut asked, _) = server.accept().unwrap();
+        asked.write_all(b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\nconnection: close\r\n\r\n").unwrap();
+        drop(asked);
+        thread::sleep(Duration::from_millis(300));
+        if turn != "another one" {
+            signal(&service.child, "HUP");
+        }
+    }
+    let (status, told) = service.stop("TERM");
+    assert!(status.success(), "{told}");
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use qualm_bundle::watch::Bell;
 use qualm_core::streaming::Prior;
 use qualm_stream::Lane;
 use qualm_stream::suppress::Suppression;
@@ -313,7 +314,7 @@ pub(super) fn workshop(config: &Config, cache: Option<PathBuf>) -> Workshop {
     // Compiled or loaded once, however many detectors there are.
     let built_in = Recipe::new(&sandbox, qualm_components::DETECTOR, Vec::new(), limits).map_err(Arc::new);
     let trust = config.bundles.trust().unwrap_or_default(); // it was checked when it was read
-    Workshop { sandbox, limits, built_in, trust }
+    Workshop { sandbox, limits, built_in, trust, bell: Bell::default() }
 }
 
 /// Where compiled code is kept: with the state, or with the user's other caches, or nowhere.

@@ -136,6 +136,7 @@ pub fn run(options: &Options, config: &Config) -> Result<(), Error> {
     let Pipelines { views, threads, .. } = pipelines;
     let listen = options.listen.or(config.http.listen).unwrap_or(LISTEN);
     let server = runtime.block_on(async { Server::bind(listen_as(&config.http, listen)) })?;
+    let bell = workshop.bell.clone();
     let api = api(config, workshop)?;
     let registry = api.as_ref().map(|api| Arc::clone(api.registry()));
     let observed = Arc::new(Observed {
@@ -155,8 +156,8 @@ pub fn run(options: &Options, config: &Config) -> Result<(), Error> {
     told(&server, config, &observed);
     let vector = observed.vector.clone();
     let lingers = vector.filter(|_| options.stdout);
-    let reload =
-        Reload { path: options.config.clone(), config: config.clone(), listen, renewal: server.renewal(), registry };
+    let (path, config, renewal) = (options.config.clone(), config.clone(), server.renewal());
+    let reload = Reload { path, config, listen, renewal, registry, bell };
     runtime.block_on(server.run(router, asked_to_stop(lingers, signals, reload)));
     if let Some(api) = api {
         api.stop();

@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use qualm_bundle::watch::Bell;
 use qualm_http::Renewal;
 use qualm_http::api::models::Registry;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -76,10 +77,13 @@ pub(super) struct Reload {
     pub(super) listen: SocketAddr,
     pub(super) renewal: Renewal,
     pub(super) registry: Option<Arc<Registry>>,
+    /// Has the pipelines' detectors look for new models.
+    pub(super) bell: Bell,
 }
 
 impl Reload {
     fn now(&mut self) {
+        self.bell.ring();
         if let Some(registry) = &self.registry {
             registry.refresh();
         }
@@ -98,7 +102,10 @@ impl Reload {
             error!("SIGHUP: [http]: {error}. All stays as it is");
             return;
         }
-        info!("SIGHUP: {} has been read again; its tokens and its certificate are in force", path.display());
+        info!(
+            "SIGHUP: {} has been read again; its tokens and its certificate are in force, and models are looked for",
+            path.display()
+        );
         let Http { tls_cert, tls_key, tokens, .. } = next.http.clone();
         self.config.http = Http { tls_cert, tls_key, tokens, ..self.config.http.clone() };
         if self.config != next {
