@@ -8,6 +8,8 @@ WIT := wit/detection.wit
 QUALITY ?= ../shared/quality
 # All that is compiled of crates from elsewhere.
 LOCKS := Cargo.lock plugins/loda/Cargo.lock
+# How long the soak lasts, in seconds.
+SOAK_SECONDS ?= 3600
 
 .PHONY: build plugins demo test lint supply advisories sbom unit e2e soak page bench quality rivals tune toolchain clean
 
@@ -47,11 +49,7 @@ lint: toolchain
 # Whether what comes from elsewhere may come in: deny.toml says what may. Costs seconds. The advisories are those of today
 # where their repository can be reached, else the copy in supply/advisories, and it says which.
 supply:
-	@$(TOOLS) supply >/dev/null || [ -z "$$CI" ]
-	$(CARGO) fetch --quiet --locked
-	database=$$(supply/advisories.sh) && tools=$$($(TOOLS) --where supply) && \
-	CARGO=$(CARGO) $$tools/cargo-deny --locked --offline check --hide-inclusion-graph -D warnings && \
-	for lock in $(LOCKS); do $$tools/cargo-audit audit --quiet --db $$database --no-fetch --stale --no-yanked -D warnings --file $$lock || exit 1; done
+	CARGO=$(CARGO) supply/check.sh $(LOCKS)
 
 # What the program and its components are made of, as CycloneDX has it; checked against its schema and against cargo.
 sbom: toolchain
@@ -75,10 +73,12 @@ e2e: build
 	$(MAKE) plugins || [ -z "$$CI" ]
 	$(CARGO) test --locked --release -p qualm-tests
 
-# Ten million generated lines, read as Telegraf's own parser reads them; takes a few minutes. Another GRAMMAR_SEED has others.
+# Ten million generated lines, read as Telegraf's own parser reads them, which takes a few minutes; then an hour of mixed load
+# with injected faults. It fails where a line is lost, changed or out of order. Another GRAMMAR_SEED, SOAK_SEED has others.
 soak: build
 	$(TOOLS) grammar
 	GRAMMAR_LINES=10000000 $(CARGO) test --locked --release -p qualm-tests --test grammar
+	SOAK_SECONDS=$(SOAK_SECONDS) $(CARGO) run --locked --release -p qualm-tests --example soak
 
 # The live page in Chromium, with data from a stand-in; `node tests/live/page.mjs --url URL` asks a running qualm.
 # Its pictures land in target/live.
