@@ -80,6 +80,12 @@ pub fn schemathesis() -> Option<PathBuf> {
     fetched("SCHEMATHESIS_BIN", "schemathesis")
 }
 
+/// The directory of the programs that look at what comes from elsewhere.
+#[must_use]
+pub fn supply() -> Option<PathBuf> {
+    fetched("SUPPLY_BIN", "supply")
+}
+
 /// What makes a component of Python.
 #[must_use]
 pub fn componentize_py() -> Option<PathBuf> {
