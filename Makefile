@@ -6,8 +6,13 @@ PLUGINS := target/plugins
 WIT := wit/detection.wit
 # Where the labelled metrics and their scorer are, which a clone does not have.
 QUALITY ?= ../shared/quality
+# All that is compiled of crates from elsewhere.
+LOCKS := Cargo.lock plugins/loda/Cargo.lock fuzz/libfuzzer/Cargo.lock
+# For how long each target is fuzzed, and how long the soak lasts, in seconds.
+FUZZ_SECONDS ?= 600
+SOAK_SECONDS ?= 3600
 
-.PHONY: build plugins demo test lint unit e2e soak page bench quality rivals tune toolchain clean
+.PHONY: build plugins demo test lint supply advisories sbom unit e2e fuzz soak page bench quality rivals tune toolchain clean
 
 # All is built with the same profile and the same set of packages, so that wasmtime is compiled once.
 # The release binary is target/release/qualm, the components are target/components/*.wasm.
@@ -39,12 +44,27 @@ test: lint unit e2e
 lint: toolchain
 	$(CARGO) fmt --all --check
 	$(CARGO) fmt --manifest-path plugins/loda/Cargo.toml --check
+	$(CARGO) fmt --manifest-path fuzz/libfuzzer/Cargo.toml --check
 	$(CARGO) clippy --locked --release --workspace --all-targets -- -D warnings
+	$(MAKE) supply
+
+# Whether what comes from elsewhere may come in: deny.toml says what may. Costs seconds. The advisories are those of today
+# where their repository can be reached, else the copy in supply/advisories, and it says which.
+supply:
+	CARGO=$(CARGO) supply/check.sh $(LOCKS)
+
+# What the program and its components are made of, as CycloneDX has it; checked against its schema and against cargo.
+sbom: toolchain
+	$$($(TOOLS) cyclonedx) supply/sbom.py target/sbom.cdx.json
+
+# Renews the copy of the advisories; CLONE=DIR takes them from a clone of their repository.
+advisories:
+	supply/advisories.sh --renew $(CLONE)
 
 unit: toolchain
 	$(TOOLS) minisign || [ -z "$$CI" ] # without it, what it would be compared with is skipped
 	$(TOOLS) prometheus || [ -z "$$CI" ] # likewise
-	$(CARGO) test --locked --release -p qualm-core -p qualm-stream -p qualm-components -p qualm-bundle -p qualm-offline -p qualm-http -p qualm
+	$(CARGO) test --locked --release -p qualm-core -p qualm-stream -p qualm-components -p qualm-bundle -p qualm-offline -p qualm-http -p qualm -p qualm-fuzz
 	$(CARGO) test --locked -p qualm-core -p qualm-stream --lib # with overflow checks
 
 # The real peers: Telegraf from its Go module, InfluxDB and Prometheus from Debian, the wasmtime CLI from crates.io,
@@ -52,14 +72,22 @@ unit: toolchain
 # target/tools.
 # What cannot be had is said, and its tests are skipped; in CI that is a failure.
 e2e: build
-	for tool in telegraf grammar influxd wasmtime prometheus sklearn schemathesis influx-clients live componentize-py componentize-qjs; do $(TOOLS) $$tool || [ -z "$$CI" ] || exit 1; done
+	for tool in telegraf grammar influxd wasmtime prometheus sklearn schemathesis influx-clients live componentize-py componentize-qjs supply; do $(TOOLS) $$tool || [ -z "$$CI" ] || exit 1; done
 	$(MAKE) plugins || [ -z "$$CI" ]
 	$(CARGO) test --locked --release -p qualm-tests
 
-# Ten million generated lines, read as Telegraf's own parser reads them; takes a few minutes. Another GRAMMAR_SEED has others.
+# Ten million generated lines, read as Telegraf's own parser reads them, which takes a few minutes; then an hour of mixed load
+# with injected faults. It fails where a line is lost, changed or out of order. Another GRAMMAR_SEED, SOAK_SEED has others.
 soak: build
 	$(TOOLS) grammar
 	GRAMMAR_LINES=10000000 $(CARGO) test --locked --release -p qualm-tests --test grammar
+	SOAK_SECONDS=$(SOAK_SECONDS) $(CARGO) run --locked --release -p qualm-tests --example soak
+
+# Looks for bytes that break a promise, for each target in turn; what is new and worth keeping goes into fuzz/corpus, which
+# `make unit` replays. Takes an hour and a half. TARGET=line has one alone; stable Rust does, with nightly's options.
+TARGET ?= line native_json native archive manifest safetensors state config request
+fuzz: toolchain
+	PATH=$$($(TOOLS) supply):$$PATH fuzz/run.sh $(FUZZ_SECONDS) $(TARGET)
 
 # The live page in Chromium, with data from a stand-in; `node tests/live/page.mjs --url URL` asks a running qualm.
 # Its pictures land in target/live.

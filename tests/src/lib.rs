@@ -11,6 +11,7 @@
 //! | `QUALM_PLUGINS_DIR` | the plugins to copy, as components | `target/plugins` |
 //! | `TELEGRAF_BIN`, `INFLUXD_BIN`, `WASMTIME_BIN`, `PROMETHEUS_BIN`, `SCHEMATHESIS_BIN` | the peers | what `tools.sh --where` names |
 //! | `INFLUX_CLIENTS_PYTHON` | a Python with InfluxDB's clients | likewise |
+//! | `SUPPLY_BIN` | the directory of `cargo-deny` and `cargo-audit` | likewise |
 //! | `COMPONENTIZE_PY`, `COMPONENTIZE_QJS` | what makes components of Python and JavaScript | likewise |
 //! | `NODE_BIN`, `CHROMIUM` | what the live page is tried in | the first on `PATH` |
 //! | `VECTOR_BIN` | Vector | `vector` on `PATH` |

@@ -105,6 +105,12 @@ impl Sink {
         self.inside.sent.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// The same, and forgets it.
+    #[must_use]
+    pub fn take_sent(&self) -> Vec<Sent> {
+        std::mem::take(&mut *self.inside.sent.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
     /// The bodies of those that were told 200, as one text.
     #[must_use]
     pub fn taken(&self) -> String {

@@ -86,6 +86,12 @@ pub fn influx_clients() -> Option<PathBuf> {
     fetched("INFLUX_CLIENTS_PYTHON", "influx-clients")
 }
 
+/// The directory of the programs that look at what comes from elsewhere.
+#[must_use]
+pub fn supply() -> Option<PathBuf> {
+    fetched("SUPPLY_BIN", "supply")
+}
+
 /// What makes a component of Python.
 #[must_use]
 pub fn componentize_py() -> Option<PathBuf> {

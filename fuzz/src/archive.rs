@@ -1,0 +1,20 @@
+//! Packed bundles.
+
+use qualm_bundle::Bundle;
+
+/// What a file compressed with zstd begins with.
+const ZSTD: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
+
+/// Whatever is unpacked packs to the same bundle again. Bytes that are not compressed are what is in an archive, so that
+/// the fuzzer does not have to find checksums.
+pub(crate) fn archive(bytes: &[u8]) {
+    let bundle = if bytes.starts_with(&ZSTD) {
+        Bundle::unpack(bytes)
+    } else {
+        Bundle::unpack(&zstd::encode_all(bytes, 1).expect("bytes can be compressed"))
+    };
+    let Ok(bundle) = bundle else { return };
+    let packed = bundle.pack();
+    let again = Bundle::unpack(&packed).expect("what was packed can be unpacked");
+    assert!(again == bundle && again.pack() == packed, "{bundle:?}");
+}

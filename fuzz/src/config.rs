@@ -1,0 +1,23 @@
+//! The configuration.
+
+use qualm::config::Config;
+
+/// A configuration that can be read is one that can be shown and read again: what is in force is the same. One that cannot
+/// says where.
+pub(crate) fn config(bytes: &[u8]) {
+    let Ok(text) = str::from_utf8(bytes) else { return };
+    let config = match Config::parse(text, "qualm.toml") {
+        Ok(config) => config,
+        Err(error) => {
+            assert!(error.to_string().starts_with("qualm.toml"), "{error}");
+            return;
+        }
+    };
+    let shown = config.effective();
+    if shown.contains("***") {
+        return; // secrets are not shown, so it cannot be read again
+    }
+    // What is shown is what is meant: a dollar is a dollar.
+    let again = Config::parse(&shown.replace('$', "$$"), "shown").unwrap_or_else(|error| panic!("{error}: {shown}"));
+    assert_eq!(again.effective(), shown);
+}

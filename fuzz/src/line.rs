@@ -1,0 +1,95 @@
+//! Line protocol through the pipeline.
+
+use std::cell::RefCell;
+
+use qualm_stream::{Format, Grammar, Lane, Limits, Lines, Pipeline, Rows, Scorer, Selector, Verdicts, glob::Globs};
+use qualm_tests::unsplice;
+
+/// What series' identities begin from.
+pub(crate) const SEED: u64 = 7;
+
+/// Scores every row by its value, from 0 to 3: so that each line that can be scored is, some of them as anomalies.
+struct ByValue;
+
+impl Scorer for ByValue {
+    fn score(&mut self, rows: &Rows, verdicts: &mut Verdicts) {
+        verdicts.scores.extend(rows.values.iter().map(|value| (value.abs() / 100.0).min(3.0)));
+    }
+
+    fn forget(&mut self, _: &[u32]) {}
+}
+
+/// One that takes every field of these measurements.
+pub(crate) fn lane(measurement: &str) -> Lane {
+    let measurement = Globs::new([measurement]).expect("a glob");
+    Lane::new(Selector { measurement, ..Selector::default() }, Limits::default())
+}
+
+/// How bytes may arrive: whole, in small pieces (one by one where they are few), or split at places that they say themselves.
+pub(crate) fn arrivals(bytes: &[u8]) -> [Vec<usize>; 3] {
+    let small = if bytes.len() < 500 { 1 } else { 61 };
+    let odd = bytes.iter().rev().take(4).map(|byte| usize::from(*byte) + 1).collect();
+    [vec![usize::MAX], vec![small], odd]
+}
+
+/// The pieces of these lengths, again and again.
+fn pieces<'a>(mut bytes: &'a [u8], lengths: &'a [usize]) -> impl Iterator<Item = &'a [u8]> {
+    let mut lengths = lengths.iter().cycle();
+    std::iter::from_fn(move || {
+        let length = lengths.next().map_or(bytes.len(), |length| bytes.len().min(*length));
+        let (piece, rest) = bytes.split_at(length);
+        bytes = rest;
+        (!piece.is_empty()).then_some(piece)
+    })
+}
+
+/// Lines come out as they came in but for what was spliced into them, however they arrive; and those that nobody selects
+/// come out as they came in.
+pub(crate) fn line(bytes: &[u8]) {
+    for grammar in [Grammar::Telegraf, Grammar::Influxdb] {
+        let whole = through(grammar, "*", bytes, &[usize::MAX]);
+        let splices = unsplice(bytes, &whole.0).unwrap_or_else(|error| panic!("{grammar:?}: {error}"));
+        assert_eq!(splices.len() as u64, whole.1, "{grammar:?}: each line that is scored has a verdict");
+        for lengths in arrivals(bytes) {
+            let out = through(grammar, "*", bytes, &lengths);
+            assert!(out == whole, "{grammar:?}, {lengths:?}: {} and {}", shown(&out.0), shown(&whole.0));
+        }
+        let untouched = through(grammar, "none such", bytes, &[usize::MAX]).0;
+        assert!(untouched == bytes, "{grammar:?}: {}", shown(&untouched));
+    }
+}
+
+thread_local! {
+    static LINES: RefCell<Pipeline<Lines>> = RefCell::new(Pipeline::of(Lines::default(), vec![lane("*")], SEED));
+}
+
+/// What comes out, and how many lines were scored.
+fn through(grammar: Grammar, measurement: &str, bytes: &[u8], lengths: &[usize]) -> (Vec<u8>, u64) {
+    LINES.with_borrow_mut(|pipeline| {
+        *pipeline.format_mut() = Lines::of(grammar);
+        pump(pipeline, measurement, bytes, lengths)
+    })
+}
+
+/// What comes out of a pipeline that knows nothing yet, and how many events were scored. One is used again and again: to
+/// make its buffers takes longer than what is done with them.
+pub(crate) fn pump<F: Format>(
+    pipeline: &mut Pipeline<F>,
+    measurement: &str,
+    bytes: &[u8],
+    lengths: &[usize],
+) -> (Vec<u8>, u64) {
+    pipeline.replace(0, lane(measurement));
+    let (mut out, before) = (Vec::new(), pipeline.counts().scored);
+    for piece in pieces(bytes, lengths) {
+        pipeline.input()[..piece.len()].copy_from_slice(piece);
+        out.extend_from_slice(pipeline.run(piece.len(), 5, &mut [ByValue]));
+    }
+    out.extend_from_slice(pipeline.finish(5, &mut [ByValue]));
+    (out, pipeline.counts().scored - before)
+}
+
+/// Bytes to look at.
+fn shown(bytes: &[u8]) -> String {
+    bytes.escape_ascii().to_string()
+}

@@ -1,0 +1,13 @@
+//! What a bundle says of itself.
+
+use qualm_bundle::manifest::Manifest;
+
+/// A manifest that can be read is written and read again as the same, and its features can be looked for.
+pub(crate) fn manifest(bytes: &[u8]) {
+    let Ok(manifest) = Manifest::parse(bytes) else { return };
+    manifest.vectors().expect("what was checked can be used");
+    let text = manifest.to_text().expect("what was read can be written");
+    let again = Manifest::parse(text.as_bytes()).unwrap_or_else(|error| panic!("{error}: {text}"));
+    assert_eq!(again, manifest);
+    assert_eq!(again.to_text().as_deref(), Ok(&*text));
+}

@@ -1,0 +1,127 @@
+//! Vector's events through the pipeline.
+
+use std::cell::RefCell;
+
+use qualm_stream::native::{VerdictStyle, repair};
+use qualm_stream::{Format as _, Native, Pipeline};
+use serde_json::Value;
+
+use crate::line::{SEED, arrivals, lane, pump};
+
+/// Lines of JSON come out as they came in but for our lines behind them, or for tags of ours in them; a repair leaves
+/// nothing to be repaired.
+pub(crate) fn native_json(bytes: &[u8]) {
+    if bytes.first() == Some(&0) {
+        return; // a body of the other codec
+    }
+    let repaired = repair(bytes).body;
+    let again = repair(&repaired);
+    assert!(again.body == repaired && again.discarded == 0 && again.repaired == 0, "{}", shown(&repaired));
+    holds(bytes, |bytes| bytes.split_inclusive(|&byte| byte == b'\n').collect(), is_our_line);
+
+    let tagged = through(VerdictStyle::Tags, "*", bytes, &[usize::MAX]).0;
+    let lines = |bytes| <[u8]>::split(bytes, |&byte| byte == b'\n');
+    assert_eq!(lines(bytes).count(), lines(&tagged).count());
+    for (before, after) in lines(bytes).zip(lines(&tagged)).filter(|(before, after)| before != after) {
+        let Ok(before) = serde_json::from_slice::<Value>(before) else { continue };
+        let mut after: Value =
+            serde_json::from_slice(after).unwrap_or_else(|error| panic!("{error}: {}", shown(after)));
+        assert!(without_our_tags(&mut after), "{after}");
+        let mut before = before;
+        without_our_tags(&mut before);
+        assert_eq!(before, after);
+    }
+}
+
+/// Frames of protocol buffers come out as they came in but for our frames behind them. Bytes that begin with another byte
+/// than 0 are what is in a frame, so that the fuzzer does not have to find its length.
+pub(crate) fn native(bytes: &[u8]) {
+    let framed = [&(bytes.len() as u32).to_be_bytes(), bytes].concat();
+    let body = if bytes.first() == Some(&0) { bytes } else { &framed };
+    holds(body, frames, is_our_frame);
+}
+
+/// However the body arrives, all comes out, in order, with our events between, and nothing else.
+fn holds(body: &[u8], events: impl Fn(&[u8]) -> Vec<&[u8]>, is_ours: impl Fn(&[u8]) -> bool) {
+    let whole = through(VerdictStyle::Gauges, "*", body, &[usize::MAX]);
+    let mut came = events(body).into_iter().peekable();
+    let mut told = 0;
+    for event in events(&whole.0) {
+        // The last line of a body has no newline unless something comes behind it.
+        let is_next = came.peek().is_some_and(|next| *next == event || [*next, b"\n"].concat() == event);
+        if is_next {
+            came.next();
+        } else {
+            assert!(is_ours(event), "{} came out of {}", shown(event), shown(body));
+            told += 1;
+        }
+    }
+    assert_eq!(came.next(), None, "lost from {}", shown(body));
+    assert_eq!(told, whole.1 * 2, "a score and whether it is an anomaly: {}", shown(body));
+    for style in [VerdictStyle::Gauges, VerdictStyle::Tags] {
+        let whole = through(style, "*", body, &[usize::MAX]);
+        for lengths in arrivals(body) {
+            assert!(through(style, "*", body, &lengths) == whole, "{style:?}, {lengths:?}: {}", shown(body));
+        }
+        assert!(through(style, "none such", body, &[usize::MAX]).0 == body, "{style:?}: {}", shown(body));
+    }
+}
+
+thread_local! {
+    static EVENTS: RefCell<Pipeline<Native>> =
+        RefCell::new(Pipeline::of(Native::new(VerdictStyle::Gauges), vec![lane("*")], SEED));
+}
+
+/// What comes out, and how many events were scored.
+fn through(style: VerdictStyle, measurement: &str, body: &[u8], lengths: &[usize]) -> (Vec<u8>, u64) {
+    EVENTS.with_borrow_mut(|pipeline| {
+        *pipeline.format_mut() = Native::new(style);
+        pipeline.format_mut().set_seed(SEED);
+        pipeline.format_mut().begin_body(body);
+        pump(pipeline, measurement, body, lengths)
+    })
+}
+
+/// The frames of a body; what is behind the last whole one counts as one.
+fn frames(mut body: &[u8]) -> Vec<&[u8]> {
+    let mut frames = Vec::new();
+    while !body.is_empty() {
+        let length = body.first_chunk().map_or(usize::MAX, |length| 4 + u32::from_be_bytes(*length) as usize);
+        let (frame, rest) = body.split_at(length.min(body.len()));
+        frames.push(frame);
+        body = rest;
+    }
+    frames
+}
+
+fn is_our_line(line: &[u8]) -> bool {
+    let line = String::from_utf8_lossy(line); // names are as their senders wrote them
+    serde_json::from_str(&line).is_ok_and(|event: Value| {
+        let metric = &event["metric"];
+        (metric["name"] == "anomaly_score" || metric["name"] == "is_anomaly") && metric["gauge"]["value"].is_number()
+    })
+}
+
+fn is_our_frame(frame: &[u8]) -> bool {
+    let named = |name: &[u8]| frame.windows(name.len()).take(32).any(|at| at == name);
+    named(b"anomaly_score") || named(b"is_anomaly")
+}
+
+/// Takes our tags out of an event; says whether there were any.
+fn without_our_tags(event: &mut Value) -> bool {
+    let Some(metric) = event.get_mut("metric").and_then(Value::as_object_mut) else { return false };
+    let mut found = false;
+    if let Some(tags) = metric.get_mut("tags").and_then(Value::as_object_mut) {
+        for ours in ["anomaly_score", "is_anomaly", "anomaly_cause"] {
+            found |= tags.remove(ours).is_some();
+        }
+        if tags.is_empty() {
+            metric.remove("tags");
+        }
+    }
+    found
+}
+
+fn shown(bytes: &[u8]) -> String {
+    bytes.escape_ascii().to_string()
+}

@@ -1,0 +1,100 @@
+//! What is known against crates is found: by both tools, whether the advisories are of today or the copy in the tree.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use qualm_tests::config::quoted;
+use qualm_tests::{Finished, Site, tools};
+
+/// An advisory against every version of a crate that we have.
+const ADVISORY: &str = "```toml\n[advisory]\nid = \"RUSTSEC-2000-0001\"\npackage = \"memchr\"\ndate = \"2000-01-01\"\n\
+                        [versions]\npatched = [\">= 99\"]\n```\n# Planted\n\nPlanted.\n";
+
+/// What is in the tree, for a place of its own.
+fn copy(site: &Site) {
+    let of = |name: &str| tools::workspace().join(name).to_string_lossy().into_owned();
+    command("cp", &["-r", &of("supply"), &of("Cargo.lock"), "."], site.as_ref());
+    command("git", &["init", "--quiet"], site.as_ref());
+    command("git", &["add", "Cargo.lock"], site.as_ref());
+}
+
+fn command(program: &str, arguments: &[&str], within: &Path) -> Finished {
+    let told = Command::new(program).args(arguments).current_dir(within).output().expect("the program starts");
+    let stderr = String::from_utf8_lossy(&told.stderr).into_owned();
+    Finished { status: told.status, stdout: told.stdout, stderr }
+}
+
+/// Runs the script where `RustSec`'s repository is this one. Where the database is, and what was said.
+fn advisories(site: &Site, repository: &Path) -> (String, String) {
+    let told = Command::new(site.path("supply/advisories.sh"))
+        .env("GIT_CONFIG_COUNT", "1")
+        .env("GIT_CONFIG_KEY_0", format!("url.file://{}.insteadOf", repository.display()))
+        .env("GIT_CONFIG_VALUE_0", "https://github.com/RustSec/advisory-db")
+        .output()
+        .expect("the script runs");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
+    assert!(told.status.success(), "{}", text(&told.stderr));
+    (text(&told.stdout), text(&told.stderr))
+}
+
+/// What both tools say of our crates, by this database.
+fn judged(site: &Site, database: &str) -> [Finished; 2] {
+    let tool = |name: &str| tools::supply().expect("it was there").join(name).to_string_lossy().into_owned();
+    let rules = format!(
+        "[advisories]\ndb-path = {}\nmaximum-db-staleness = \"P100Y\"\n",
+        quoted(&site.path("target/advisories"))
+    );
+    let rules = site.write("deny.toml", rules).to_string_lossy().into_owned();
+    let deny = ["--locked", "--offline", "--config", &rules, "check", "advisories"];
+    let audit = ["audit", "--db", database, "--no-fetch", "--stale", "--no-yanked"];
+    [command(&tool("cargo-deny"), &deny, &tools::workspace()), command(&tool("cargo-audit"), &audit, site.as_ref())]
+}
+
+#[test]
+fn an_advisory_is_found_where_the_repository_can_be_reached() {
+    let Some(_) = tools::supply() else { return };
+    let (site, rustsec) = (Site::new(), Site::new());
+    copy(&site);
+    fs::create_dir_all(rustsec.path("crates/memchr")).expect("a directory can be made");
+    rustsec.write("crates/memchr/RUSTSEC-2000-0001.md", ADVISORY);
+    rustsec.write("support.toml", "");
+    for arguments in [
+        &["init", "--quiet"][..],
+        &["add", "."],
+        &["-c", "user.name=test", "-c", "user.email=", "commit", "--quiet", "--message", "planted"],
+    ] {
+        assert!(command("git", arguments, rustsec.as_ref()).status.success());
+    }
+    let (database, said) = advisories(&site, rustsec.as_ref());
+    assert_eq!(said, "", "nothing is to be said of today's");
+    for told in judged(&site, &database) {
+        let text = String::from_utf8_lossy(&told.stdout).into_owned() + &told.stderr;
+        assert!(!told.status.success() && text.contains("RUSTSEC-2000-0001"), "{told:?}");
+    }
+}
+
+#[test]
+fn where_it_cannot_the_copy_is_used_and_it_says_so() {
+    let Some(_) = tools::supply() else { return };
+    let (site, nowhere) = (Site::new(), Path::new("/nonexistent/repository"));
+    copy(&site);
+    let (database, said) = advisories(&site, nowhere);
+    let of = site.read_text("supply/advisories/of");
+    assert!(said.contains(&format!("the copy in the tree is used, of {}", of.trim())), "{said}");
+    assert!(!said.contains("nothing is known"), "{said}");
+    for told in judged(&site, &database) {
+        assert!(told.status.success(), "{told:?}");
+    }
+    fs::create_dir_all(site.path("supply/advisories/crates/memchr")).expect("a directory can be made");
+    site.write("supply/advisories/crates/memchr/RUSTSEC-2000-0001.md", ADVISORY);
+    site.write(
+        "Cargo.lock",
+        site.read_text("Cargo.lock") + "\n[[package]]\nname = \"newcomer\"\nversion = \"1.0.0\"\n",
+    );
+    let (database, said) = advisories(&site, nowhere);
+    assert!(said.contains("nothing is known of what came in since: newcomer"), "{said}");
+    for told in judged(&site, &database) {
+        assert!(!told.status.success(), "{told:?}");
+    }
+}
