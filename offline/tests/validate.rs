@@ -138,7 +138,7 @@ fn schema() {
         ("a.csv", "", "header", "no header"),
         ("a.csv", "time;cpu\n1;2\n", "header", "separated by commas"),
         ("a.csv", "cpu,time\n1,2\n", "header", "must be the first column"),
-        ("a.csv", "cpu,mem\n1,2\n", "header", "`time` or `timestamp`, and is `cpu`"),
+        ("a.csv", "cpu,mem\n1,2\n", "header", "`timestamp` or `date`, and is `cpu`"),
         ("a.csv", "time\n1\n", "header", "no column besides"),
         ("a.csv", "time,cpu\n", "empty", "nothing in it"),
         ("a.lp", "# nothing\n", "empty", "nothing in it"),

@@ -14,7 +14,7 @@ use qualm_http::api::jobs::Child;
 use qualm_http::api::jobs::child::{self, Failure};
 
 use super::engine::{LoadError, Sandbox};
-use super::space::{self, Reservation};
+use super::space::{self, Room};
 use super::text::for_people;
 
 /// This very program, even where its file was replaced meanwhile.
@@ -48,9 +48,9 @@ pub fn serve() -> Option<ExitCode> {
     if arguments.next().as_deref() != Some(OsStr::new(COMMAND)) {
         return None;
     }
-    let reservation = arguments.next().and_then(|text| text.to_str()?.parse().ok());
+    let told: Vec<String> = arguments.filter_map(|one| one.into_string().ok()).collect();
     let unsaid = || Err(LoadError::Process("it is not said what for".to_owned()));
-    match reservation.map_or_else(unsaid, compile_here) {
+    match Room::from_arguments(&told).map_or_else(unsaid, compile_here) {
         Ok(()) => Some(ExitCode::SUCCESS),
         Err(LoadError::Process(why) | LoadError::System(why)) => {
             eprintln!("{why}");
@@ -63,11 +63,11 @@ pub fn serve() -> Option<ExitCode> {
     }
 }
 
-/// Compiles in this process, for one whose memories reserve so much.
-fn compile_here(reservation: Reservation) -> Result<(), LoadError> {
+/// Compiles in this process, for one that has so much room.
+fn compile_here(room: Room) -> Result<(), LoadError> {
     let broken = |error: std::io::Error| LoadError::Process(error.to_string());
     let component = fs::read(INPUT).map_err(broken)?;
-    let code = Sandbox::reserving(None, reservation).precompile(&component)?;
+    let code = Sandbox::within(None, room).precompile(&component)?;
     fs::write(OUTPUT, code).map_err(broken)
 }
 
@@ -81,7 +81,7 @@ pub(super) fn is_there() -> bool {
 /// # Errors
 ///
 /// Why it cannot be compiled, or not within limits.
-pub(super) fn compile(component: &[u8], reservation: Reservation, time: Duration) -> Result<Vec<u8>, LoadError> {
+pub(super) fn compile(component: &[u8], room: Room, time: Duration) -> Result<Vec<u8>, LoadError> {
     let place = std::env::temp_dir();
     let broken = |error: std::io::Error| {
         let place = place.display();
@@ -90,7 +90,8 @@ pub(super) fn compile(component: &[u8], reservation: Reservation, time: Duration
     let limits = Child { time, ..LIMITS };
     let dir = tempfile::tempdir().map_err(broken)?;
     fs::write(dir.path().join(INPUT), component).map_err(broken)?;
-    match child::run(Path::new(PROGRAM), &[COMMAND, &reservation.to_string()], dir.path(), &limits, &|| false) {
+    let [reservation, images] = room.to_arguments();
+    match child::run(Path::new(PROGRAM), &[COMMAND, &reservation, &images], dir.path(), &limits, &|| false) {
         Ok(done) if done.code == 0 => fs::read(dir.path().join(OUTPUT)).map_err(broken),
         Ok(done) if done.said.is_empty() => {
             Err(LoadError::Process("it ended without a word; is the disk full?".to_owned()))
@@ -98,7 +99,7 @@ pub(super) fn compile(component: &[u8], reservation: Reservation, time: Duration
         Ok(done) if done.code == i32::from(BROKEN) => Err(LoadError::Process(for_people(done.said.trim()))),
         Ok(done) => Err(LoadError::Compile(for_people(done.said.trim()))),
         Err(Failure::Time) => Err(LoadError::Limit(format!("more than {} s of a processor", time.as_secs()))),
-        Err(Failure::Memory) if reservation.is_scarce() => {
+        Err(Failure::Memory) if room.is_scarce() => {
             Err(LoadError::Process(format!("it needs more memory than there is{}", space::advice())))
         }
         Err(Failure::Memory) => Err(LoadError::Limit(format!("more than {} GiB of memory", LIMITS.memory >> 30))),

@@ -18,7 +18,7 @@ use wasmtime::{Config, Engine, EngineWeak};
 
 use super::compiler;
 use super::inspect::{Anatomy, Unfit, inspect};
-use super::space::Reservation;
+use super::space::Room;
 use super::text::for_people;
 
 /// How often the clock of deadlines ticks while a call is under way. A deadline is overrun by a few ticks at most.
@@ -82,7 +82,7 @@ pub struct Sandbox {
     engine: Engine,
     clock: Arc<Clock>,
     cache: Option<PathBuf>,
-    reservation: Reservation,
+    room: Room,
     /// How long it may take to compile what is not trusted.
     patience: Duration,
 }
@@ -95,21 +95,21 @@ impl Sandbox {
     /// Where this processor is none that the compiler knows, or no thread can be started.
     #[must_use]
     pub fn new(cache: Option<PathBuf>) -> Self {
-        Self::reserving(cache, Reservation::here())
+        Self::within(cache, Room::here())
     }
 
-    /// The same, with memories that reserve so much.
-    pub(super) fn reserving(cache: Option<PathBuf>, reservation: Reservation) -> Self {
+    /// The same, where there is so much room.
+    pub(super) fn within(cache: Option<PathBuf>, room: Room) -> Self {
         let mut config = Config::new();
         config
             .epoch_interruption(true)
             .max_wasm_stack(GUEST_STACK)
             // Its results differ between processors.
             .wasm_relaxed_simd(false);
-        reservation.apply(&mut config);
+        room.apply(&mut config);
         let engine = Engine::new(&config).expect("the configuration is valid on every processor that Cranelift knows");
         let clock = Arc::new(Clock::start(engine.weak()));
-        Self { engine, clock, cache, reservation, patience: compiler::TIME }
+        Self { engine, clock, cache, room, patience: compiler::TIME }
     }
 
     /// The same, with another limit to how long it may take to compile what is not trusted: time of a processor.
@@ -135,7 +135,7 @@ impl Sandbox {
     ///
     /// [`LoadError::Compile`] with the engine's reason. A cache that fails is no error: it is logged and done without.
     pub fn load(&self, component: &[u8]) -> Result<Component, LoadError> {
-        let elsewhere = self.reservation.is_scarce();
+        let elsewhere = self.room.is_scarce();
         self.through_cache(component, |component| self.compile(component, elsewhere))
     }
 
@@ -159,7 +159,7 @@ impl Sandbox {
     /// Compiles, in a process of its own where that is wanted and can be: whoever runs out of memory there harms nobody.
     fn compile(&self, component: &[u8], elsewhere: bool) -> Result<Vec<u8>, LoadError> {
         if elsewhere && compiler::is_there() {
-            compiler::compile(component, self.reservation, self.patience)
+            compiler::compile(component, self.room, self.patience)
         } else {
             self.precompile(component)
         }

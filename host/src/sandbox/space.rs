@@ -1,11 +1,8 @@
-//! Address space: how much of it the memories of guests reserve.
+//! What the system has room for: how much address space the memories of guests reserve, above all.
 //!
 //! By itself the engine reserves 4 GiB for each, of which nothing is used before the guest grows into it. Where the process
 //! may not have that much (`ulimit -v`, systemd's `LimitAS=`), a memory reserves a part of what there is, and is moved where
 //! it grows beyond.
-
-use std::fmt;
-use std::str::FromStr;
 
 use rustix::process::{Resource, getrlimit};
 use wasmtime::Config;
@@ -20,25 +17,34 @@ const GROWTH: u64 = 32 << 20;
 /// What catches an access beyond a memory's end, where the engine need not keep 32 MiB for it.
 const GUARD: u64 = 64 << 10;
 
-/// Bytes that a memory reserves; as many as the engine likes where nothing is said.
+/// What there is room for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Reservation(Option<u64>);
+pub(super) struct Room {
+    /// Bytes that a memory reserves; as many as the engine likes where nothing is said.
+    reservation: Option<u64>,
+    /// Whether a memory's first contents may lie in a file that is only in memory, which starts a guest sooner. Not where files
+    /// are limited (`ulimit -f`, `LimitFSIZE=`): that counts as one.
+    images: bool,
+}
 
-impl Reservation {
-    /// What fits this process.
+impl Room {
+    /// What there is for this process.
     pub(super) fn here() -> Self {
         // A power of two, so that compiled code serves more than one limit.
-        Self(limit().map(|limit| 1 << (limit / PART).max(GUARD).ilog2()))
+        let reservation = limit().map(|limit| 1 << (limit / PART).max(GUARD).ilog2());
+        Self { reservation, images: getrlimit(Resource::Fsize).current.is_none() }
     }
 
     /// Whether there is so little that even a compiler must be expected to run out of it.
     pub(super) fn is_scarce(self) -> bool {
-        self.0.is_some()
+        self.reservation.is_some()
     }
 
     /// Has an engine keep to it. It is a part of what compiled code is made for.
     pub(super) fn apply(self, config: &mut Config) {
-        if let Self(Some(bytes)) = self {
+        let Self { reservation, images } = self;
+        config.memory_init_cow(images);
+        if let Some(bytes) = reservation {
             config
                 .memory_reservation(bytes)
                 .memory_reservation_for_growth(GROWTH)
@@ -46,25 +52,23 @@ impl Reservation {
                 .guard_before_linear_memory(false);
         }
     }
-}
 
-impl fmt::Display for Reservation {
     /// As it is handed to a process that compiles.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            Some(bytes) => write!(f, "{bytes}"),
-            None => f.write_str("any"),
-        }
+    pub(super) fn to_arguments(self) -> [String; 2] {
+        let Self { reservation, images } = self;
+        [reservation.map_or_else(|| ANY.to_owned(), |bytes| bytes.to_string()), images.to_string()]
+    }
+
+    /// What was handed over; none where that is nothing of the kind.
+    pub(super) fn from_arguments(arguments: &[String]) -> Option<Self> {
+        let [reservation, images] = arguments else { return None };
+        let reservation = if reservation == ANY { None } else { Some(reservation.parse().ok()?) };
+        Some(Self { reservation, images: images.parse().ok()? })
     }
 }
 
-impl FromStr for Reservation {
-    type Err = std::num::ParseIntError;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        if text == "any" { Ok(Self(None)) } else { text.parse().map(|bytes| Self(Some(bytes))) }
-    }
-}
+/// What a process that compiles is told where nothing is said of how much is reserved.
+const ANY: &str = "any";
 
 /// Bytes of address space that this process may have, where that is limited.
 fn limit() -> Option<u64> {
@@ -86,10 +90,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_reservation_is_handed_on_as_it_is() {
-        for reservation in [Reservation(None), Reservation(Some(256 << 20))] {
-            assert_eq!(reservation.to_string().parse(), Ok(reservation));
+    fn it_is_handed_on_as_it_is() {
+        for room in [Room { reservation: None, images: true }, Room { reservation: Some(256 << 20), images: false }] {
+            assert_eq!(Room::from_arguments(&room.to_arguments()), Some(room));
         }
-        assert!("much".parse::<Reservation>().is_err());
+        for odd in [vec![], vec!["any"], vec!["much", "true"], vec!["1", "maybe"]] {
+            assert_eq!(Room::from_arguments(&odd.into_iter().map(str::to_owned).collect::<Vec<_>>()), None);
+        }
     }
 }
