@@ -378,7 +378,7 @@ impl Guest {
     }
 
     /// Scores rows, in as many calls as fit the deadline well, and has the anomalies among them explained where asked to:
-    /// `verdicts`, which is empty, gets one score a row, and contributions, reasons and bands.
+    /// `verdicts` gets one score a row, and contributions, reasons and bands, behind what is there.
     ///
     /// # Errors
     ///
@@ -417,7 +417,9 @@ impl Guest {
             }
             at = part.end;
             if at == rows.len() {
-                verdicts.leave(rows); // where the last calls had no reasons
+                if !verdicts.reasons.is_empty() {
+                    verdicts.reasons.resize(verdicts.scores.len(), Reason::None); // the last calls may have had none
+                }
                 return Ok(());
             }
             if total.is_spent() {
