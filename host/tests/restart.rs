@@ -16,7 +16,8 @@ use qualm_stream::native::VerdictStyle;
 fn execd(dir: &Path, detector: &str, input: String) -> String {
     let path = dir.join("qualm.toml");
     let state = dir.join("state");
-    fs::write(&path, format!("[[detector]]\nmin_samples = 50\n{detector}\n[state]\ndir = {state:?}\n")).unwrap();
+    let state = state.display();
+    fs::write(&path, format!("[[detector]]\nmin_samples = 50\n{detector}\n[state]\ndir = \"{state}\"\n")).unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_qualm"));
     command.args(["execd", "--config", path.to_str().unwrap()]);
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
@@ -66,7 +67,7 @@ fn an_incident_that_must_last_is_reported_where_the_restart_came_in_between() {
 fn vectors_counters_go_on_growing() {
     let dir = tempfile::tempdir().unwrap();
     let state = dir.path().join("state");
-    let config = Config::parse(&format!("[state]\ndir = {state:?}"), "q.toml").unwrap();
+    let config = Config::parse(&format!("[state]\ndir = \"{}\"", state.display()), "q.toml").unwrap();
     let total = |at: i64| {
         format!(
             "{{\"metric\":{{\"name\":\"hits\",\"kind\":\"absolute\",\"timestamp\":\"2026-03-01T12:00:{at:02}Z\",\

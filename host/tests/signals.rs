@@ -54,7 +54,7 @@ fn no_signal_costs_execd_a_line() {
 fn a_state_that_cannot_be_written_costs_no_line() {
     let dir = tempfile::tempdir().unwrap();
     let (state, config) = (dir.path().join("state"), dir.path().join("qualm.toml"));
-    fs::write(&config, format!("[[detector]]\nmin_samples = 2\n[state]\ndir = {state:?}\n")).unwrap();
+    fs::write(&config, format!("[[detector]]\nmin_samples = 2\n[state]\ndir = \"{}\"\n", state.display())).unwrap();
     let script = format!("ulimit -f 1; exec {} execd --config {}", env!("CARGO_BIN_EXE_qualm"), config.display());
     let mut child = Command::new("sh");
     child.args(["-c", &script]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());

@@ -759,7 +759,7 @@ mod tests {
         let mut guest = Guest::start(&slow).unwrap();
         let began = ran();
         guest.observe(&rows(50, 1), false, &mut Verdicts::default()).unwrap();
-        let deadline = (ran() - began) * 2; // of a hundred rows
+        let deadline = ran().saturating_sub(began) * 2; // of a hundred rows
         let mut guest = Guest::start(&slow.with_limits(Limits { deadline, ..limits })).unwrap();
         let mut verdicts = Verdicts::default();
         guest.observe(&rows(250, 1), true, &mut verdicts).unwrap();

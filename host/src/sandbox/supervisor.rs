@@ -715,7 +715,7 @@ impl Scorer for Supervisor {
         match observed {
             Some(Ok(())) => self.worked(now),
             Some(Err(failure)) if !self.is_plugin() && matches!(failure, Failure::Slow { .. }) => {
-                self.lags(&failure, now)
+                self.lags(&failure, now);
             }
             Some(Err(failure)) => self.failed(&failure, now),
             None => {}

@@ -647,10 +647,7 @@ fn open_state(config: &Config) -> Option<StateFile> {
 }
 
 /// What it takes to make detectors of bundles, as a pipeline of this configuration does.
-///
-/// # Errors
-///
-/// Where the built-in detectors' component cannot be used.
+#[must_use]
 pub fn workshop(config: &Config) -> Workshop {
     part::workshop(config, cache_dir(config))
 }
