@@ -191,10 +191,7 @@ impl Config {
     ///
     /// Where the model cannot be one.
     pub fn of_model(model: &Secret) -> Result<Self, Error> {
-        Self::parse(
-            &format!("[[detector]]\nname = \"model\"\nmodel = {}\n", quoted(&model.reveal().replace('$', "$$"))),
-            "--model",
-        )
+        Self::parse(&format!("[[detector]]\nname = \"model\"\nmodel = {}\n", quoted(model.reveal())), "--model")
     }
 
     fn check(&self) -> Result<(), String> {

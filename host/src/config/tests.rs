@@ -119,6 +119,8 @@ fn what_is_in_force_can_be_read_again() {
     assert_eq!(config.detector[0].parameters().prior, Prior::Siblings);
     let priors = config.detector[2].members().into_iter().map(|(member, _)| member.prior);
     assert!(priors.eq([Prior::Siblings, Prior::Siblings, Prior::None]));
+    let odd = parse("[[detector]]\nname = 'a$$b$${HOME}'\n[state]\ndir = '/s$${NO}'").unwrap();
+    assert_eq!(parse(&odd.effective()).unwrap(), odd, "a dollar is no variable");
     let again = parse(&config.effective()).unwrap();
     assert_eq!(again.effective(), config.effective());
     assert_eq!(again.detector[2].members(), config.detector[2].members());

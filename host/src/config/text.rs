@@ -3,9 +3,9 @@
 use serde::Deserialize;
 use serde::de::{self, Deserializer};
 
-/// A text as TOML writes it.
+/// A text as the configuration writes it: a dollar in it is one, and no variable.
 pub(super) fn quoted(text: &str) -> String {
-    toml::Value::String(text.to_owned()).to_string()
+    toml::Value::String(text.replace('$', "$$")).to_string()
 }
 
 /// A number of bytes such as `64MiB`.
