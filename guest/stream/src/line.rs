@@ -3,7 +3,7 @@
 //! The grammar is that of Telegraf's parser, which reads what we write, to the byte (`tests/tests/grammar.rs` compares the
 //! two). An event that is not understood passes through as it is, so a refusal costs a score and nothing else.
 
-use memchr::{memchr, memchr2};
+use memchr::{memchr, memchr2, memrchr};
 
 use crate::grammar::{Grammar, StringEnd};
 use crate::seen::Seen;
@@ -38,10 +38,17 @@ pub fn event_end(bytes: &[u8], grammar: Grammar) -> Option<usize> {
 }
 
 /// [`event_end`] for an event that has a quote before its first newline: its fields are walked, so that a string is known
-/// for one. Where they are malformed, the event ends at the next newline, as Telegraf's parser has it.
+/// for one, unless the last quote tells that none is open. Where they are malformed, the event ends at the next newline, as
+/// Telegraf's parser has it.
 fn event_end_quoted(bytes: &[u8], grammar: Grammar) -> Option<usize> {
     let newline_from = |at: usize| memchr(b'\n', &bytes[at..]).map(|newline| at + newline + 1);
-    let line = &bytes[..newline_from(0).unwrap_or(bytes.len())];
+    let end = newline_from(0)?;
+    let line = &bytes[..end];
+    // Within a string that is still open, the last quote has opened it, behind an `=`, or is escaped.
+    let last = memrchr(b'"', line).filter(|&last| last > 0);
+    if last.is_some_and(|last| !matches!(line[last - 1], b'=' | b'\\')) {
+        return Some(end);
+    }
     let indent = skip_spaces(line, 0);
     let head = grammar.head_end(&line[indent..]).filter(|_| line.get(indent) != Some(&b'#'));
     let Some(head) = head else { return newline_from(0) };

@@ -15,10 +15,12 @@ pub(crate) struct Seen {
 
 impl Seen {
     /// Takes a field in: its key, which begins at `at` in `event`, and its value.
+    #[inline]
     pub(crate) fn put(&mut self, event: &[u8], fields: &mut Vec<Field>, key: &[u8], at: usize, value: Value) {
         let (value, boolean) = match value {
             Value::Number(value) => (value, false),
             Value::Boolean(value) => (f64::from(u8::from(value)), true),
+            Value::Text if fields.is_empty() => return, // nothing came before it that it could take the place of
             Value::Text => (f64::NAN, false),
         };
         let hash = hash(key);
