@@ -759,16 +759,16 @@ mod tests {
         let mut guest = Guest::start(&slow).unwrap();
         let began = ran();
         guest.observe(&rows(50, 1), false, &mut Verdicts::default()).unwrap();
-        let deadline = ran().saturating_sub(began) * 2; // of a hundred rows
+        let deadline = ran().saturating_sub(began) * 6; // of three hundred rows
         let mut guest = Guest::start(&slow.with_limits(Limits { deadline, ..limits })).unwrap();
         let mut verdicts = Verdicts::default();
-        guest.observe(&rows(250, 1), true, &mut verdicts).unwrap();
-        assert_eq!((verdicts.scores.len(), verdicts.contributions.len()), (250, 250));
+        guest.observe(&rows(900, 1), true, &mut verdicts).unwrap();
+        assert_eq!((verdicts.scores.len(), verdicts.contributions.len()), (900, 900));
 
         verdicts.clear();
-        let failure = guest.observe(&rows(2000, 1), false, &mut verdicts).unwrap_err();
-        let Failure::Slow { rows: 2000, scored, limit } = failure else { panic!("{failure}") };
-        assert!(limit == deadline * 4 && scored == verdicts.scores.len() && scored > 100, "{failure}");
+        let failure = guest.observe(&rows(9000, 1), false, &mut verdicts).unwrap_err();
+        let Failure::Slow { rows: 9000, scored, limit } = failure else { panic!("{failure}") };
+        assert!(limit == deadline * 4 && scored == verdicts.scores.len() && scored > 300, "{failure}");
         guest.observe(&rows(1, 1), false, &mut Verdicts::default()).expect("it goes on");
     }
 

@@ -3,7 +3,7 @@
 //! - [`inspect`]: what a component says of itself, before anything of it is compiled;
 //! - [`engine`]: compiles components ([`compiler`]: in a process of its own), caches what it compiled, and keeps the clock
 //!   that deadlines are measured by;
-//! - [`limiter`]: how much memory a guest may have; `space`: how much address space is reserved for it; `imports`: what it may call ([`guest_log`], and WASI without rights);
+//! - [`limiter`]: how much memory a guest may have; `space`: what the system has room for; `imports`: what it may call ([`guest_log`], and WASI without rights);
 //! - [`guest`]: one living detector, its calls, and the ways in which a call can fail; `pace`: how much one call is given;
 //!   [`trainer`]: one that learns from
 //!   history;

@@ -857,7 +857,7 @@ mod tests {
     #[test]
     fn what_is_built_in_never_rests_however_much_comes() {
         let model = Parameters { min_samples: 2, prior: Prior::Siblings, ..Parameters::default() }.to_model();
-        for (deadline, whole) in [(Duration::from_millis(100), true), (Duration::from_millis(5), false)] {
+        for (deadline, whole) in [(Duration::from_millis(100), true), (Duration::from_millis(20), false)] {
             let limits = Limits { deadline, ..Limits::default() };
             let sandbox = Sandbox::new(None);
             let recipe = Recipe::new(&sandbox, qualm_components::DETECTOR, model.clone(), limits).unwrap();
