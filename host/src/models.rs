@@ -224,7 +224,7 @@ impl Absent {
 impl From<Failure> for Rejected {
     fn from(failure: Failure) -> Self {
         let blame = match failure {
-            Failure::Deadline(_) => Blame::Deadline,
+            Failure::Deadline(_) | Failure::Slow { .. } => Blame::Deadline,
             Failure::System(_) => Blame::Machine,
             _ => Blame::Bundle,
         };

@@ -15,7 +15,7 @@ use qualm_tests::{Site, fixtures};
 use rustix::process::Signal;
 
 use crate::check::{Check, Counts, Kind};
-use crate::faults::{Models, pause, remove_state, signal};
+use crate::faults::{Models, OF_FILES, of_files, pause, signal};
 
 /// Lines that are written at once, and how often.
 const BATCH: u64 = 200;
@@ -113,26 +113,7 @@ pub(crate) fn run(qualm: &Path, end: Instant, seed: u64) -> Counts {
 
 fn fault(rng: &mut Rng, models: &mut Models, child: &Child, state: &Path, shared: &Shared) -> &'static str {
     match rng.u8(..9) {
-        0 => {
-            models.publish_good();
-            "good models"
-        }
-        1 => {
-            models.publish_bad(rng);
-            "bad models"
-        }
-        2 => {
-            models.publish_plugin("trap 200");
-            "plugins that trap"
-        }
-        3 => {
-            models.publish_plugin("loop 200");
-            "plugins that loop"
-        }
-        4 => {
-            remove_state(state);
-            "state removed"
-        }
+        which @ ..OF_FILES => of_files(which, rng, models, 200, state),
         5 => {
             shared.stall.store(true, Ordering::Relaxed);
             "slow readers"

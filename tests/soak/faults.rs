@@ -43,20 +43,20 @@ impl Models {
         )
     }
 
-    pub(crate) fn publish_good(&mut self) {
+    fn publish_good(&mut self) {
         self.version += 1;
         reload::publish(&self.hosts, &reload::good(self.version).pack());
     }
 
     /// One that is cut off, or older than what is there.
-    pub(crate) fn publish_bad(&mut self, rng: &mut Rng) {
+    fn publish_bad(&mut self, rng: &mut Rng) {
         let whole = reload::good(self.version + 1).pack();
         let bad = if rng.bool() { whole[..rng.usize(..whole.len())].to_vec() } else { reload::good(1).pack() };
         reload::publish(&self.hosts, &bad);
     }
 
     /// A plugin that does this, such as `trap 200`: behave for 200 batches, then trap in each.
-    pub(crate) fn publish_plugin(&mut self, attack: &str) {
+    fn publish_plugin(&mut self, attack: &str) {
         self.version += 1;
         let mut manifest = reload::good(self.version).manifest;
         "plugin".clone_into(&mut manifest.name);
@@ -73,6 +73,35 @@ impl Models {
     }
 }
 
+/// Faults of files: so many.
+pub(crate) const OF_FILES: u8 = 5;
+
+/// One of them: models, plugins that behave for so many batches, and the state; and what it is called.
+pub(crate) fn of_files(which: u8, rng: &mut Rng, models: &mut Models, batches: u32, state: &Path) -> &'static str {
+    match which {
+        0 => {
+            models.publish_good();
+            "good models"
+        }
+        1 => {
+            models.publish_bad(rng);
+            "bad models"
+        }
+        2 => {
+            models.publish_plugin(&format!("trap {batches}"));
+            "plugins that trap"
+        }
+        3 => {
+            models.publish_plugin(&format!("loop {batches}"));
+            "plugins that loop"
+        }
+        _ => {
+            remove_state(state);
+            "state removed"
+        }
+    }
+}
+
 /// Sends a signal to a process.
 pub(crate) fn signal(process: u32, signal: Signal) {
     let process = Pid::from_raw(process as i32).expect("a process");
@@ -80,7 +109,7 @@ pub(crate) fn signal(process: u32, signal: Signal) {
 }
 
 /// Takes all that was learnt away.
-pub(crate) fn remove_state(state: &Path) {
+fn remove_state(state: &Path) {
     // A process may write there at the same time.
     let _not_all = fs::remove_dir_all(state);
 }

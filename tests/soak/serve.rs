@@ -13,7 +13,7 @@ use rustix::process::Signal;
 
 use crate::check::{Check, Counts, Kind};
 use crate::execd::LINES;
-use crate::faults::{Models, pause, remove_state, signal};
+use crate::faults::{Models, OF_FILES, of_files, pause, signal};
 
 /// Lines of a body, and how often one is sent.
 const BATCH: u64 = 500;
@@ -121,26 +121,7 @@ fn fault(
 ) -> &'static str {
     let running = server.as_ref().expect("it runs");
     match rng.u8(..12) {
-        0 => {
-            models.publish_good();
-            "good models"
-        }
-        1 => {
-            models.publish_bad(rng);
-            "bad models"
-        }
-        2 => {
-            models.publish_plugin("trap 50");
-            "plugins that trap"
-        }
-        3 => {
-            models.publish_plugin("loop 50");
-            "plugins that loop"
-        }
-        4 => {
-            remove_state(state);
-            "state removed"
-        }
+        which @ ..OF_FILES => of_files(which, rng, models, 50, state),
         5 => {
             signal(running.pid(), Signal::HUP);
             "SIGHUP"

@@ -30,6 +30,17 @@ fn before(qualm: &Path, site: &Site, url: &str, more: &str) -> Server {
     Server::start(qualm, &site.write("qualm.toml", config), &[])
 }
 
+/// The same with a model that joins two metrics of a host, and with `more` detectors.
+fn joining(qualm: &Path, site: &Site, url: &str, more: &str) -> Server {
+    let model = site.path("hosts.qualm");
+    reload::publish(&model, &reload::good(1).pack());
+    let config = format!(
+        "[[detector]]\nname = \"hosts\"\nmodel = {}\n{more}[http]\nlisten = \"127.0.0.1:0\"\n[influxdb]\nforward = {url:?}\n",
+        quoted(&model)
+    );
+    Server::start(qualm, &site.write("qualm.toml", config), &[])
+}
+
 fn gzip(body: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
     encoder.write_all(body).expect("it is written to memory");
@@ -72,15 +83,7 @@ fn telegraf_writes_to_qualm_as_to_influxdb() {
 fn times_are_right_in_every_precision() {
     let (Some(qualm), Some(influxd)) = (tools::qualm(), tools::influxd()) else { return };
     let (influx, site) = (Influx::start(&influxd), Site::new());
-    let model = site.path("hosts.qualm");
-    reload::publish(&model, &reload::good(1).pack());
-    let config = format!(
-        "[[detector]]\nname = \"hosts\"\nmodel = {}\n[[detector]]\nname = \"all\"\nmin_samples = 10\n\
-         [http]\nlisten = \"127.0.0.1:0\"\n[influxdb]\nforward = {:?}\n",
-        quoted(&model),
-        influx.url()
-    );
-    let server = Server::start(&qualm, &site.write("qualm.toml", config), &[]);
+    let server = joining(&qualm, &site, &influx.url(), "[[detector]]\nname = \"all\"\nmin_samples = 10\n");
     for (precision, query, unit) in [
         ("s", "&precision=s", SECOND),
         ("ms", "&precision=ms", 1_000_000),
@@ -126,14 +129,7 @@ fn times_are_right_in_every_precision() {
 fn vectors_have_the_times_of_their_lines() {
     let Some(qualm) = tools::qualm() else { return };
     let (influx, site) = (Sink::start(), Site::new());
-    let model = site.path("hosts.qualm");
-    reload::publish(&model, &reload::good(1).pack());
-    let config = format!(
-        "[[detector]]\nname = \"hosts\"\nmodel = {}\n[http]\nlisten = \"127.0.0.1:0\"\n[influxdb]\nforward = {:?}\n",
-        quoted(&model),
-        influx.url()
-    );
-    let server = Server::start(&qualm, &site.write("qualm.toml", config), &[]);
+    let server = joining(&qualm, &site, &influx.url(), "");
     for (precision, unit) in [("s", SECOND), ("ms", 1_000_000), ("us", 1_000), ("ns", 1)] {
         let time = START * (SECOND / unit);
         let body = format!(
@@ -400,14 +396,7 @@ fn a_database_is_created_before_anything_is_written() {
 fn times_without_a_precision_tell_it_by_their_size_where_influxdb_3_is_written_to() {
     let Some(qualm) = tools::qualm() else { return };
     let (influx, site) = (Sink::start(), Site::new());
-    let model = site.path("hosts.qualm");
-    reload::publish(&model, &reload::good(1).pack());
-    let config = format!(
-        "[[detector]]\nname = \"hosts\"\nmodel = {}\n[http]\nlisten = \"127.0.0.1:0\"\n[influxdb]\nforward = {:?}\n",
-        quoted(&model),
-        influx.url()
-    );
-    let server = Server::start(&qualm, &site.write("qualm.toml", config), &[]);
+    let server = joining(&qualm, &site, &influx.url(), "");
     let cases = [
         ("", SECOND, START * SECOND),
         ("&precision=", 1_000_000, START * SECOND),

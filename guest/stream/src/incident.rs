@@ -95,19 +95,9 @@ impl Incidents {
             return Finding::Ordinary;
         }
         let number = series as usize;
-        if phases.len() <= number {
-            phases.resize(number + 1, Phase::Calm);
-        }
-        let phase = &mut phases[number];
+        let phase = of(phases, number, Phase::Calm);
         let belongs = if score > 1.0 { rule.counts(value, deviation) } else { score > OVER && *phase != Phase::Calm };
-        let mut past = if rule.looks_back() {
-            if past.len() <= number {
-                past.resize(number + 1, NOTHING);
-            }
-            Some(&mut past[number])
-        } else {
-            None
-        };
+        let mut past = if rule.looks_back() { Some(of(past, number, NOTHING)) } else { None };
         if let Some(past) = &mut past {
             past.belonged = past.belonged << 1 | u64::from(belongs);
         }
@@ -134,7 +124,7 @@ impl Incidents {
         let mut kept = Kept::default();
         for number in 0..self.phases.len() {
             let (phase, past) = (self.phases[number], self.past.get(number).copied().unwrap_or(NOTHING));
-            if phase == Phase::Calm && past.belonged == 0 && past.reported.is_none() {
+            if phase == Phase::Calm && past == NOTHING {
                 continue;
             }
             if let Some((identity, age)) = series.known(number as u32) {
@@ -148,16 +138,9 @@ impl Incidents {
     pub(crate) fn restore(&mut self, kept: &Kept, series: &SeriesTable) {
         for (identity, bytes) in kept.each::<KEPT>() {
             let (Some(number), Some((phase, past))) = (series.find(identity), decode(bytes)) else { continue };
-            let number = number as usize;
-            if self.phases.len() <= number {
-                self.phases.resize(number + 1, Phase::Calm);
-            }
-            self.phases[number] = phase;
+            *of(&mut self.phases, number as usize, Phase::Calm) = phase;
             if self.rule.looks_back() {
-                if self.past.len() <= number {
-                    self.past.resize(number + 1, NOTHING);
-                }
-                self.past[number] = past;
+                *of(&mut self.past, number as usize, NOTHING) = past;
             }
         }
     }
@@ -174,6 +157,15 @@ impl Incidents {
             }
         }
     }
+}
+
+/// What is noted of a series; of one that is new, this.
+#[inline]
+fn of<T: Copy>(noted: &mut Vec<T>, number: usize, new: T) -> &mut T {
+    if noted.len() <= number {
+        noted.resize(number + 1, new);
+    }
+    &mut noted[number]
 }
 
 fn encode(phase: Phase, past: Past) -> [u8; KEPT] {

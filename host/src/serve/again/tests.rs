@@ -3,6 +3,7 @@ use std::time::Duration;
 
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::Semaphore;
+use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use super::*;
@@ -64,6 +65,12 @@ fn runtime() -> Runtime {
     Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
 }
 
+/// Sends a body, all of whose events have a time or not.
+fn send(again: &Again<u16>, place: &Arc<Place>, timed: bool) -> JoinHandle<Option<u16>> {
+    let (again, sent, digest) = (again.clone(), Sent(Arc::clone(place), timed), again.digest(b"", b"body"));
+    tokio::spawn(async move { again.bring(digest, sent).await })
+}
+
 /// Waits until something is so.
 async fn until(so: impl Fn() -> bool) {
     let waited = async {
@@ -79,11 +86,7 @@ fn while_a_body_is_scored_a_second_copy_waits_and_is_told_the_same() {
     for (says, then) in [(200, (2, 2)), (400, (2, 2)), (503, (1, 2))] {
         runtime().block_on(async {
             let (again, place) = (Again::new(1), Place::new(0, 0, &[says]));
-            let digest = again.digest(b"", b"body");
-            let send = || {
-                let (again, sent) = (again.clone(), Sent(Arc::clone(&place), true));
-                tokio::spawn(async move { again.bring(digest, sent).await })
-            };
+            let send = || send(&again, &place, true);
             let first = send();
             until(|| place.done() == (1, 0)).await;
             let copies = [send(), send()];
@@ -112,11 +115,7 @@ fn while_a_body_is_scored_a_second_copy_waits_and_is_told_the_same() {
 fn a_sender_that_goes_away_takes_nobodys_answer_with_it() {
     runtime().block_on(async {
         let (again, place) = (Again::new(1), Place::new(0, 1, &[]));
-        let digest = again.digest(b"", b"body");
-        let send = || {
-            let (again, sent) = (again.clone(), Sent(Arc::clone(&place), true));
-            tokio::spawn(async move { again.bring(digest, sent).await })
-        };
+        let send = || send(&again, &place, true);
         let first = send();
         until(|| place.done() == (1, 0)).await;
         first.abort();
@@ -133,11 +132,7 @@ fn a_sender_that_goes_away_takes_nobodys_answer_with_it() {
 fn what_was_meant_by_two_goes_on_twice_and_is_scored_once() {
     runtime().block_on(async {
         let (again, place) = (Again::new(1), Place::new(0, 0, &[]));
-        let digest = again.digest(b"", b"body without a time");
-        let send = || {
-            let (again, sent) = (again.clone(), Sent(Arc::clone(&place), false));
-            tokio::spawn(async move { again.bring(digest, sent).await })
-        };
+        let send = || send(&again, &place, false);
         let first = send();
         until(|| place.done() == (1, 0)).await;
         let second = send();
