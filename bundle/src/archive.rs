@@ -9,9 +9,10 @@ use tar::{Archive, EntryType, Header};
 use zstd::stream::read::Decoder;
 use zstd::stream::write::Encoder;
 
-use crate::bundle::{Bundle, Fault, is_of_system};
+use crate::bundle::{Bundle, Fault};
 use crate::clean::clean;
 use crate::files::{Files, MOST, NAMES};
+use qualm_system::fault::is_of_system;
 
 /// What the name of a packed bundle ends with.
 pub const EXTENSION: &str = "qualm";

@@ -11,17 +11,17 @@ use std::io::{self, Read, Seek};
 use std::path::Path;
 
 use jiff::Timestamp;
-use qualm_core::{Detector, Wanted};
+use qualm_contract::{Detector, ModelFactory, ModelSource, Wanted};
 
 use crate::clean::clean;
 use crate::digest::sha256;
 use crate::files::{self, Files};
 use crate::golden::Golden;
 use crate::manifest::{FORMAT, Manifest};
-use crate::runtime::Runtime;
 use crate::secret::Secret;
 use crate::signature::{SecretKey, Signed, Trust};
 use crate::{archive, directory};
+use qualm_system::fault::is_of_system;
 
 /// A model and all that must come with it.
 #[derive(Clone)]
@@ -96,6 +96,12 @@ pub enum Fault {
     /// The model is none that can be used here, or not the one that the manifest describes.
     #[error("model.safetensors: {0}")]
     Model(String),
+    /// Its detector took longer than it may, which it may not another time.
+    #[error("{0}")]
+    Deadline(String),
+    /// This machine lacks what its detector needs.
+    #[error("{0}")]
+    System(String),
     /// The golden rows do not get their scores.
     #[error("golden.safetensors: {0}")]
     Golden(String),
@@ -108,7 +114,7 @@ impl Fault {
     pub fn may_pass(&self) -> bool {
         match self {
             Self::Io(error) | Self::Read { source: error, .. } => is_of_system(error),
-            Self::Fetch(_) => true,
+            Self::Fetch(_) | Self::Deadline(_) | Self::System(_) => true,
             _ => false,
         }
     }
@@ -119,6 +125,18 @@ impl Fault {
         let place = place.to_string();
         let shown = if place.contains("://") { Secret::address(place).to_string() } else { place };
         Error { place: shown, fault: self }
+    }
+}
+
+impl From<qualm_contract::Error> for Fault {
+    fn from(error: qualm_contract::Error) -> Self {
+        match error {
+            qualm_contract::Error::NoSandbox => Self::Sandbox,
+            qualm_contract::Error::BadComponent(what) => Self::File { file: files::COMPONENT.to_owned(), what },
+            qualm_contract::Error::Deadline(what) => Self::Deadline(clean(&what)),
+            qualm_contract::Error::System(what) => Self::System(clean(&what)),
+            other => Self::Model(clean(&other.to_string())),
+        }
     }
 }
 
@@ -244,22 +262,44 @@ impl Bundle {
         Ok(())
     }
 
-    /// Opens its detector, which must be the one that the manifest describes, and score the golden rows as it must. It
-    /// has forgotten them again.
+    /// Opens its detector, and makes sure that it [is the one that it must be](Self::verify).
     ///
     /// # Errors
     ///
-    /// As [`Runtime::open`]; [`Fault::Model`] or [`Fault::Golden`].
-    pub fn open(&self, runtime: &dyn Runtime) -> Result<Box<dyn Detector>, Fault> {
-        let mut detector = runtime.open(self.component.as_deref(), &self.model)?;
+    /// As [`ModelFactory::open_model`] and [`verify`](Self::verify).
+    pub fn open(&self, factory: &dyn ModelFactory) -> Result<Box<dyn Detector>, Fault> {
+        let mut detector = factory.open_model(self.source())?;
+        self.verify(&mut *detector)?;
+        Ok(detector)
+    }
+
+    /// What its detector is opened of.
+    #[must_use]
+    pub fn source(&self) -> ModelSource<'_> {
+        let Manifest { name, version, .. } = &self.manifest;
+        ModelSource { name, version: *version, component: self.component.as_deref(), model: &self.model }
+    }
+
+    /// Whether a detector that has seen nothing yet is the one that the manifest describes, and scores the golden rows as it
+    /// must. It has forgotten them again.
+    ///
+    /// # Errors
+    ///
+    /// [`Fault::Model`] or [`Fault::Golden`]; [`Fault::Deadline`] or [`Fault::System`] where this machine kept it from
+    /// scoring them.
+    pub fn verify(&self, detector: &mut dyn Detector) -> Result<(), Fault> {
         let description = detector.describe();
         self.check_detector(&description.kind, description.features as usize)?;
-        let checked = self.golden.check(|rows| {
-            detector.observe(rows, Wanted::SCORES).map(|verdicts| verdicts.scores).map_err(|error| error.to_string())
+        let mut failed = None;
+        let checked = self.golden.check(|rows| match detector.verdicts_of(rows, Wanted::SCORES) {
+            Ok(verdicts) => Ok(verdicts.scores),
+            Err(error) => Err(failed.insert(error).to_string()),
         });
-        checked.map_err(|what| Fault::Golden(clean(&what)))?;
-        detector.forget(&self.golden.series);
-        Ok(detector)
+        checked.map_err(|what| match failed.filter(qualm_contract::Error::is_transient) {
+            Some(error) => Fault::from(error),
+            None => Fault::Golden(clean(&what)),
+        })?;
+        Ok(detector.forget_series(&self.golden.series)?)
     }
 
     /// The version of what is to replace the bundle there: one more, and the first where there is none.
@@ -279,29 +319,6 @@ impl Bundle {
         self.signature = Some(key.sign(&self.manifest_text, &comment).map_err(Fault::Signature)?);
         Ok(())
     }
-}
-
-/// What zstd says where it gets no memory: it knows no type for it.
-const NO_MEMORY: &str = "not enough memory";
-
-/// Whether it was the system that refused something, and not what was read that is wrong or not there.
-#[must_use]
-pub fn is_of_system(error: &io::Error) -> bool {
-    match error.kind() {
-        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => return false,
-        io::ErrorKind::OutOfMemory => return true,
-        _ if error.raw_os_error().is_some() => return true,
-        _ => {}
-    }
-    // Readers of archives wrap what those below them say.
-    let mut cause = error.get_ref().map(|inner| inner as &(dyn std::error::Error + 'static));
-    while let Some(inner) = cause {
-        if inner.downcast_ref::<io::Error>().is_some_and(is_of_system) || inner.to_string().contains(NO_MEMORY) {
-            return true;
-        }
-        cause = inner.source();
-    }
-    false
 }
 
 /// The files of a directory or a packed bundle.
@@ -354,12 +371,12 @@ pub struct Draft {
 }
 
 impl Draft {
-    /// Makes the bundle, which is then sure to load where there is such a runtime.
+    /// Makes the bundle, which is then sure to load where there is such a factory.
     ///
     /// # Errors
     ///
     /// What would keep it from loading.
-    pub fn finish(self, runtime: &dyn Runtime) -> Result<Bundle, Fault> {
+    pub fn finish(self, factory: &dyn ModelFactory) -> Result<Bundle, Fault> {
         let Self { manifest, model, golden, component } = self;
         let mut bundle = Bundle { manifest, manifest_text: Vec::new(), model, golden, component, signature: None };
         bundle.manifest.format = FORMAT;
@@ -371,7 +388,7 @@ impl Draft {
         let mut read = Files::default();
         bundle.files().try_for_each(|(name, bytes)| read.read(name, bytes.len() as u64, bytes))?;
         let bundle = Bundle::of(read)?;
-        bundle.open(runtime)?;
+        bundle.open(factory)?;
         Ok(bundle)
     }
 }

@@ -4,8 +4,8 @@
 
 use std::fmt;
 
+use qualm_contract::{Batch, Detector, Wanted};
 use qualm_core::model::{Model, Writer};
-use qualm_core::{Batch, Detector, Wanted};
 
 /// The version of the layout.
 const VERSION: &str = "1";
@@ -34,7 +34,7 @@ impl Golden {
     ///
     /// What is wrong with the rows.
     pub fn of(detector: &mut dyn Detector, rows: Batch<'_>) -> Result<Self, String> {
-        let scores = detector.observe(rows, Wanted::SCORES).map_err(|error| error.to_string())?.scores;
+        let scores = detector.verdicts_of(rows, Wanted::SCORES).map_err(|error| error.to_string())?.scores;
         Ok(Self::new(detector.describe().features as usize, rows, &scores))
     }
 
@@ -60,8 +60,8 @@ impl Golden {
     ///
     /// What is wrong with the bytes.
     pub fn read(bytes: Vec<u8>) -> Result<Self, String> {
-        let plain = |error: qualm_core::Error| match error {
-            qualm_core::Error::BadModel(what) => what,
+        let plain = |error: qualm_contract::Error| match error {
+            qualm_contract::Error::BadModel(what) => what,
             other => other.to_string(),
         };
         let file = Model::read(&bytes).map_err(plain)?;
@@ -140,7 +140,7 @@ mod tests {
     fn rows_get_the_scores_they_must_get_or_the_row_is_named() {
         let open = |shift| qualm_core::open(&testing::model(shift)).unwrap();
         let score = |mut detector: Box<dyn Detector>| {
-            move |rows: Batch<'_>| Ok(detector.observe(rows, Wanted::SCORES).unwrap().scores)
+            move |rows: Batch<'_>| Ok(detector.verdicts_of(rows, Wanted::SCORES).unwrap().scores)
         };
         let batch =
             Batch { series: &[0, 1, 0], times: &[1, 2, 3], values: &[4.0, 50.0, f64::NAN, 200.0, f64::NAN, f64::NAN] };

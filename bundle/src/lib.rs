@@ -9,7 +9,6 @@
 //! whether it may be taken, and keeps the last good ones. What people do with bundles is in [`commands`].
 
 pub mod archive;
-pub mod atomic;
 pub mod bundle;
 mod clean;
 pub mod commands;
@@ -19,8 +18,6 @@ pub mod duration;
 pub mod files;
 pub mod golden;
 pub mod manifest;
-pub mod own;
-pub mod runtime;
 pub mod secret;
 pub mod signature;
 pub mod source;

@@ -8,14 +8,16 @@ use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
+use qualm_contract::{Batch, Detector};
 use qualm_core::trained::calibrate::Threshold as Rule;
 use qualm_core::trained::{Rows, Settings};
-use qualm_core::{Batch, Detector};
 
 use crate::bundle::{Bundle, Draft, Fault};
 use crate::golden::Golden;
-use crate::manifest::{FORMAT, Feature, Manifest, Provenance, Reference, Shape, Suppression, Threshold, Transform};
-use crate::runtime::{Native, Runtime};
+use crate::manifest::{FORMAT, Feature, Manifest, Provenance, Reference, Shape, Suppression, Threshold};
+use qualm_contract::ModelFactory;
+use qualm_contract::Transform;
+use qualm_core::BuiltIn;
 
 /// A model of two features; another for another `shift`.
 pub(crate) fn model(shift: f64) -> Vec<u8> {
@@ -72,7 +74,7 @@ pub(crate) fn manifest(version: u64) -> Manifest {
 
 /// A bundle of which every version has another model.
 pub(crate) fn bundle(version: u64) -> Bundle {
-    draft(version).finish(&Native).unwrap()
+    draft(version).finish(&BuiltIn).unwrap()
 }
 
 pub(crate) fn draft(version: u64) -> Draft {
@@ -87,11 +89,16 @@ pub(crate) fn draft(version: u64) -> Draft {
 }
 
 /// Pretends to run components: the model is one that is built in.
+#[derive(Debug)]
 pub(crate) struct Sandbox;
 
-impl Runtime for Sandbox {
-    fn open(&self, _component: Option<&[u8]>, model: &[u8]) -> Result<Box<dyn Detector>, Fault> {
-        Native.open(None, model)
+impl ModelFactory for Sandbox {
+    fn open_model(&self, source: ModelSource<'_>) -> Result<Box<dyn Detector>, Error> {
+        BuiltIn.open_model(ModelSource { component: None, ..source })
+    }
+
+    fn open_trainer(&self, _component: &[u8]) -> Result<Box<dyn Trainer + '_>, Error> {
+        Err(Error::NoSandbox)
     }
 }
 

@@ -11,26 +11,26 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::commands;
-use crate::runtime::Native;
 use crate::signature::Trust;
 use crate::source::{Fetched, Fetcher, Source, TIMEOUT};
 use crate::store::{Admission, Store};
 use crate::testing;
 use crate::watch::Watch;
 use crate::{Bundle, Fault};
+use qualm_core::BuiltIn;
 
 /// What a pipeline tells: which version it runs, or why it does not take one.
-type Told = Result<u64, String>;
+type EventVerdict = Result<u64, String>;
 
 /// Takes up what is good until it is told to stop.
-fn pipeline(source: &Path, state: &Path, stop: &AtomicBool, tell: &Sender<Told>) {
+fn pipeline(source: &Path, state: &Path, stop: &AtomicBool, tell: &Sender<EventVerdict>) {
     let trust = Trust::default();
     let source = Source::Path(source.to_owned());
     let mut store = Store::open(state, "cpu").unwrap();
     let good = |bundle: &Bundle| -> Result<(), Fault> {
         bundle.check_trust(&trust)?;
         bundle.check_expiry(Timestamp::now())?;
-        bundle.open(&Native).map(drop) // where the pipeline asks its own runtime
+        bundle.open(&BuiltIn).map(drop) // where the pipeline asks its own runtime
     };
     let run =
         |bundle: &Bundle| tell.send(good(bundle).map(|()| bundle.manifest.version).map_err(|fault| fault.to_string()));
@@ -65,7 +65,7 @@ fn pipeline(source: &Path, state: &Path, stop: &AtomicBool, tell: &Sender<Told>)
 }
 
 /// Runs a pipeline while `what` is done.
-fn while_it_runs(source: &Path, state: &Path, what: impl FnOnce(&Receiver<Told>)) {
+fn while_it_runs(source: &Path, state: &Path, what: impl FnOnce(&Receiver<EventVerdict>)) {
     let (stop, (tell, told)) = (AtomicBool::new(false), channel());
     thread::scope(|scope| {
         let running = scope.spawn(|| pipeline(source, state, &stop, &tell));
@@ -79,7 +79,7 @@ fn while_it_runs(source: &Path, state: &Path, what: impl FnOnce(&Receiver<Told>)
     });
 }
 
-fn next(told: &Receiver<Told>) -> Told {
+fn next(told: &Receiver<EventVerdict>) -> EventVerdict {
     told.recv_timeout(Duration::from_secs(10)).expect("sooner than it looks by itself")
 }
 
@@ -91,7 +91,7 @@ fn rollback(state: &Path) {
         options: commands::Options,
     }
     let arguments = ["bundle", "rollback", "cpu", "--json", "--state", state.to_str().unwrap()];
-    commands::run(&Cli::parse_from(arguments).options, &Native).unwrap();
+    commands::run(&Cli::parse_from(arguments).options, &BuiltIn).unwrap();
 }
 
 #[test]

@@ -10,7 +10,9 @@ use rustix::io::Errno;
 use tempfile::TempDir;
 
 use crate::bundle::{Bundle, Error, Fault};
-use crate::{atomic, files};
+use qualm_system::atomic;
+
+use crate::files;
 
 impl Bundle {
     /// Writes the packed bundle to a file, or replaces it.

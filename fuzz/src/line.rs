@@ -2,7 +2,8 @@
 
 use std::cell::RefCell;
 
-use qualm_stream::{Format, Grammar, Lane, Limits, Lines, Pipeline, Rows, Scorer, Selector, Verdicts, glob::Globs};
+use qualm_contract::{Batch, BatchScorer, Error, Verdicts, Wanted};
+use qualm_pipeline::{Format, Grammar, Lane, Limits, Lines, Pipeline, Selector, glob::Globs};
 use qualm_tests::unsplice;
 
 /// What series' identities begin from.
@@ -11,12 +12,15 @@ pub(crate) const SEED: u64 = 7;
 /// Scores every row by its value, from 0 to 3: so that each line that can be scored is, some of them as anomalies.
 struct ByValue;
 
-impl Scorer for ByValue {
-    fn score(&mut self, rows: &Rows, verdicts: &mut Verdicts) {
-        verdicts.scores.extend(rows.values.iter().map(|value| (value.abs() / 100.0).min(3.0)));
+impl BatchScorer for ByValue {
+    fn score_batch(&mut self, batch: Batch<'_>, _: Wanted, verdicts: &mut Verdicts) -> Result<(), Error> {
+        verdicts.scores.extend(batch.values.iter().map(|value| (value.abs() / 100.0).min(3.0)));
+        Ok(())
     }
 
-    fn forget(&mut self, _: &[u32]) {}
+    fn forget_series(&mut self, _: &[u32]) -> Result<(), Error> {
+        Ok(())
+    }
 }
 
 /// One that takes every field of these measurements.

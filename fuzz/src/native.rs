@@ -2,8 +2,9 @@
 
 use std::cell::RefCell;
 
-use qualm_stream::native::{VerdictStyle, repair};
-use qualm_stream::{Format as _, Native, Pipeline};
+use qualm_pipeline::{Format as _, Pipeline};
+use qualm_vector_codec::VectorEvents;
+use qualm_vector_codec::{VerdictStyle, repair};
 use serde_json::Value;
 
 use crate::line::{SEED, arrivals, lane, pump};
@@ -68,14 +69,14 @@ fn holds(body: &[u8], events: impl Fn(&[u8]) -> Vec<&[u8]>, is_ours: impl Fn(&[u
 }
 
 thread_local! {
-    static EVENTS: RefCell<Pipeline<Native>> =
-        RefCell::new(Pipeline::of(Native::new(VerdictStyle::Gauges), vec![lane("*")], SEED));
+    static EVENTS: RefCell<Pipeline<VectorEvents>> =
+        RefCell::new(Pipeline::of(VectorEvents::new(VerdictStyle::Gauges), vec![lane("*")], SEED));
 }
 
 /// What comes out, and how many events were scored.
 fn through(style: VerdictStyle, measurement: &str, body: &[u8], lengths: &[usize]) -> (Vec<u8>, u64) {
     EVENTS.with_borrow_mut(|pipeline| {
-        *pipeline.format_mut() = Native::new(style);
+        *pipeline.format_mut() = VectorEvents::new(style);
         pipeline.format_mut().set_seed(SEED);
         pipeline.format_mut().begin_body(body);
         pump(pipeline, measurement, body, lengths)

@@ -6,7 +6,8 @@ use std::sync::{Arc, LazyLock};
 use std::thread;
 use std::time::Duration;
 
-use qualm_http::api::models::{self, Native, Registry};
+use qualm_core::BuiltIn;
+use qualm_http::api::models::{self, Registry};
 use qualm_http::api::{self, Api};
 use qualm_http::{Call, Counts, Method, Options, Refused, Reply, Router, Server, StatusCode, reply};
 
@@ -21,7 +22,7 @@ struct Service {
 
 static SERVICE: LazyLock<Service> = LazyLock::new(|| {
     let models = tempfile::tempdir().expect("a directory for a test");
-    let registry = Registry::open(models::Options::of(models.path()), Native);
+    let registry = Registry::open(models::Options::of(models.path()), BuiltIn);
     let api = Api::new(registry, None, api::Options::default());
     let server = Server::bind(Options::on(([127, 0, 0, 1], 0).into())).expect("a port is free");
     let (address, counts) = (server.local_addr(), server.counts());

@@ -1,7 +1,7 @@
 //! Models, and the detectors that they make.
 
 use qualm_bundle::golden::Golden;
-use qualm_core::{Batch, Detector, Wanted};
+use qualm_contract::{Batch, Detector, Wanted};
 
 /// More features than a row needs to be looked at.
 const MOST_FEATURES: u32 = 1000;
@@ -17,13 +17,13 @@ pub(crate) fn safetensors(bytes: &[u8]) {
         return;
     }
     let scores = observe(&mut *detector);
-    let state = detector.save(&SERIES);
+    let state = detector.save_series(&SERIES).expect("what is built in can save");
     let mut other = qualm_core::open(bytes).expect("what was opened can be opened again");
     assert_eq!(other.describe(), detector.describe());
     assert_eq!(observe(&mut *other), scores, "the same model scores alike");
     let mut restored = qualm_core::open(bytes).expect("what was opened can be opened again");
-    restored.restore(&state, &SERIES.map(Some)).expect("what was saved can be restored");
-    assert_eq!(restored.save(&SERIES), state);
+    restored.restore_series(&state, &SERIES.map(Some)).expect("what was saved can be restored");
+    assert_eq!(restored.save_series(&SERIES).expect("what is built in can save"), state);
     assert_eq!(observe(&mut *restored), observe(&mut *detector), "what was restored scores alike");
 }
 
@@ -39,7 +39,7 @@ pub(crate) fn observe(detector: &mut dyn Detector) -> Vec<u64> {
     let values: Vec<f64> = numbers.into_iter().cycle().take(12 * features).collect();
     let batch = Batch { series: &series, times: &times, values: &values };
     let wanted = Wanted { contributions: true, bands: true };
-    let verdicts = detector.observe(batch, wanted).expect("rows of the right shape are taken");
+    let verdicts = detector.verdicts_of(batch, wanted).expect("rows of the right shape are taken");
     assert_eq!(verdicts.scores.len(), series.len());
     assert!(verdicts.scores.iter().all(|score| score.is_nan() || score.is_finite() && *score >= 0.0), "{verdicts:?}");
     assert_eq!(verdicts.contributions.len(), values.len());

@@ -4,7 +4,7 @@ use std::fs;
 use std::time::Duration;
 
 use qualm::state::StateFile;
-use qualm_core::Detector;
+use qualm_contract::Detector;
 use qualm_core::streaming::{Parameters, Streaming};
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
@@ -47,14 +47,14 @@ fn restore(state: &[u8], series: usize) {
     let numbered: Vec<_> = numbers.iter().copied().map(Some).collect();
     let mut detector = Streaming::new(Parameters::default());
     observe(&mut detector);
-    let before = detector.save(&SERIES);
-    if detector.restore(state, &numbered).is_err() {
-        assert_eq!(detector.save(&SERIES), before, "what is refused changes nothing");
+    let before = detector.save_series(&SERIES).expect("what is built in can save");
+    if detector.restore_series(state, &numbered).is_err() {
+        assert_eq!(detector.save_series(&SERIES).expect("what is built in can save"), before, "what is refused changes nothing");
         return;
     }
-    let restored = detector.save(&numbers);
+    let restored = detector.save_series(&numbers).expect("what is built in can save");
     let mut other = Streaming::new(Parameters::default());
-    other.restore(&restored, &numbered).expect("what was saved can be restored");
-    assert_eq!(other.save(&numbers), restored);
+    other.restore_series(&restored, &numbered).expect("what was saved can be restored");
+    assert_eq!(other.save_series(&numbers).expect("what is built in can save"), restored);
     observe(&mut detector);
 }

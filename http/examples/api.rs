@@ -9,8 +9,9 @@ use std::error::Error;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use qualm_core::BuiltIn;
 use qualm_http::api::jobs::{self, Jobs};
-use qualm_http::api::models::{self, Native, Registry};
+use qualm_http::api::models::{self, Registry};
 use qualm_http::api::{self, Api};
 use qualm_http::{Options, Router, Server};
 
@@ -22,7 +23,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         Some(address) => address.to_str().unwrap_or_default().parse()?,
         None => ([127, 0, 0, 1], 8086).into(),
     };
-    let registry = Registry::open(models::Options::of(models), Native);
+    let registry = Registry::open(models::Options::of(models), BuiltIn);
     let jobs = arguments.next().map(|program| Jobs::start(jobs::Options::of(program), registry.clone())).transpose()?;
     let api = Api::new(registry, jobs, api::Options::default());
     let server = Server::bind(Options::on(listen))?;

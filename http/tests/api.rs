@@ -14,8 +14,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use qualm_bundle::secret::Secret;
+use qualm_core::BuiltIn;
 use qualm_http::api::jobs::{self, Jobs};
-use qualm_http::api::models::{self, Native, Registry};
+use qualm_http::api::models::{self, Registry};
 use qualm_http::api::score::Limits;
 use qualm_http::api::{self, Api};
 use qualm_http::{Options, Router, Server};
@@ -44,7 +45,7 @@ impl Service {
         let program = tools.path().join("qualm");
         fs::write(&program, "#!/bin/sh\nexec /bin/sleep 600\n").unwrap();
         fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
-        let registry = Registry::open(models::Options::of(models.path()), Native);
+        let registry = Registry::open(models::Options::of(models.path()), BuiltIn);
         let uploads = jobs::Options { upload: 10_000, jobs_of_token: 2, ..jobs::Options::of(program) };
         let jobs = Jobs::start(uploads, Arc::clone(&registry)).unwrap();
         let limits = Limits { rows: 1000, ..Limits::default() };

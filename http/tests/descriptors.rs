@@ -9,7 +9,8 @@ use std::fs::File;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use qualm_http::api::models::{Native, Options, Registry, State};
+use qualm_core::BuiltIn;
+use qualm_http::api::models::{Options, Registry, State};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use support::train;
 
@@ -18,7 +19,7 @@ fn models_survive_a_time_without_descriptors() {
     let dir = tempfile::tempdir().unwrap();
     train(dir.path(), "host-1", "host", 1, "zscore", None);
     train(dir.path(), "other-1", "other", 1, "zscore", None);
-    let registry = Registry::open(Options::of(dir.path()), Native);
+    let registry = Registry::open(Options::of(dir.path()), BuiltIn);
     assert_eq!(registry.find("host").unwrap().version, 1);
     train(dir.path(), "host-2", "host", 2, "zscore", None);
     let usual = getrlimit(Resource::Nofile);

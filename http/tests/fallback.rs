@@ -3,6 +3,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+#[path = "support/hooked.rs"]
+mod hooked;
 mod support;
 
 use std::fs;
@@ -12,12 +14,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use hooked::Hooked;
 use jiff::Timestamp;
 use qualm_bundle::Bundle;
 use qualm_bundle::bundle::Draft;
 use qualm_bundle::manifest::Manifest;
-use qualm_bundle::runtime;
-use qualm_http::api::models::{Engine, Engines, Info, Native, OpenError, Options, Registry, State};
+use qualm_contract::{Batch, Detector, Error, ModelFactory, ModelSource, Trainer};
+use qualm_core::BuiltIn;
+use qualm_http::api::models::{Info, Options, Registry, State};
 use support::train;
 
 /// A bundle whose golden rows do not get their scores: `m1`, version 5.
@@ -25,24 +29,28 @@ const MISMATCH: &[u8] = include_bytes!("fixtures/golden-mismatch-5.qualm");
 
 /// Opens bundles, but those of a version that fails: as often as `fails` says this machine is to blame, and from then on
 /// none.
-#[derive(Clone, Default)]
+#[derive(Debug, Clone, Default)]
 struct Unsteady {
     version: u64,
     fails: Arc<AtomicUsize>,
     opened: Arc<AtomicUsize>,
 }
 
-impl Engines for Unsteady {
-    fn open(&self, bundle: &Bundle) -> Result<Box<dyn Engine>, OpenError> {
-        if bundle.manifest.version != self.version {
-            return Native.open(bundle);
+impl ModelFactory for Unsteady {
+    fn open_model(&self, source: ModelSource<'_>) -> Result<Box<dyn Detector>, Error> {
+        if source.version != self.version {
+            return BuiltIn.open_model(source);
         }
         self.opened.fetch_add(1, Ordering::Relaxed);
         let left = |fails: usize| fails.checked_sub(1);
         match self.fails.fetch_update(Ordering::Relaxed, Ordering::Relaxed, left) {
-            Ok(_) => Err(OpenError::Machine("no room in /var/tmp/qualm".to_owned())),
-            Err(_) => Native.open(bundle),
+            Ok(_) => Err(Error::System("no room in /var/tmp/qualm".to_owned())),
+            Err(_) => BuiltIn.open_model(source),
         }
+    }
+
+    fn open_trainer(&self, component: &[u8]) -> Result<Box<dyn Trainer + '_>, Error> {
+        BuiltIn.open_trainer(component)
     }
 }
 
@@ -73,9 +81,9 @@ fn a_bad_one_leaves_its_place_to_the_one_before() {
     put(dir.path(), 4);
     fs::write(dir.path().join("m1-5.qualm"), MISMATCH).unwrap();
     fs::write(dir.path().join("m1-6.qualm"), "half a bundle").unwrap();
-    let engines = Unsteady { version: 5, ..Unsteady::default() };
-    let opened = Arc::clone(&engines.opened);
-    let registry = Registry::open(Options::of(dir.path()), engines);
+    let factory = Unsteady { version: 5, ..Unsteady::default() };
+    let opened = Arc::clone(&factory.opened);
+    let registry = Registry::open(Options::of(dir.path()), factory);
     assert_eq!(serves(&registry), Ok(4));
     for _ in 0..10 {
         assert_eq!(registry.find_loaded("m1").unwrap().unwrap().version, 4);
@@ -104,9 +112,9 @@ fn one_that_expires_while_it_serves_leaves_its_place_to_the_one_before() {
     let Bundle { manifest, model, golden, component, .. } = Bundle::read(&put(work.path(), 2)).unwrap();
     let expires = Timestamp::now() + Duration::from_secs(3);
     let manifest = Manifest { expires: Some(expires), ..manifest };
-    let bundle = Draft { manifest, model, golden, component }.finish(&runtime::Native).unwrap();
+    let bundle = Draft { manifest, model, golden, component }.finish(&BuiltIn).unwrap();
     bundle.write_packed(&dir.path().join("m1-2.qualm")).unwrap();
-    let registry = Registry::open(Options::of(dir.path()), Native);
+    let registry = Registry::open(Options::of(dir.path()), BuiltIn);
     if serves(&registry) != Ok(2) {
         assert!(Timestamp::now() >= expires, "it is good for some seconds");
     }
@@ -123,9 +131,9 @@ fn where_this_machine_is_to_blame_it_is_tried_again_and_the_one_before_serves_me
     let dir = tempfile::tempdir().unwrap();
     put(dir.path(), 1);
     put(dir.path(), 2);
-    let engines = Unsteady { version: 2, fails: Arc::new(AtomicUsize::new(2)), ..Unsteady::default() };
-    let opened = Arc::clone(&engines.opened);
-    let registry = Registry::open(Options::of(dir.path()), engines);
+    let factory = Unsteady { version: 2, fails: Arc::new(AtomicUsize::new(2)), ..Unsteady::default() };
+    let opened = Arc::clone(&factory.opened);
+    let registry = Registry::open(Options::of(dir.path()), factory);
     assert_eq!(serves(&registry), Ok(1));
     assert_eq!(serves(&registry), Ok(1));
     assert_eq!(opened.load(Ordering::Relaxed), 1, "there is a pause before it is tried again");
@@ -140,8 +148,8 @@ fn where_this_machine_is_to_blame_it_is_tried_again_and_the_one_before_serves_me
 fn where_nothing_else_is_there_the_client_is_told_when_to_come_again() {
     let dir = tempfile::tempdir().unwrap();
     put(dir.path(), 2);
-    let engines = Unsteady { version: 2, fails: Arc::new(AtomicUsize::new(1)), ..Unsteady::default() };
-    let registry = Registry::open(Options::of(dir.path()), engines);
+    let factory = Unsteady { version: 2, fails: Arc::new(AtomicUsize::new(1)), ..Unsteady::default() };
+    let registry = Registry::open(Options::of(dir.path()), factory);
     let problem = registry.find("m1").unwrap_err();
     assert!(problem.status == 503 && problem.retry_after.is_some(), "{problem:?}");
     assert!(!problem.error.contains("/var/tmp"), "{problem}");
@@ -155,7 +163,7 @@ fn what_was_good_serves_on_when_something_bad_is_put_in_its_place() {
     let place = dir.path().join("m1.qualm");
     let good = Bundle::read(&put(tempfile::tempdir().unwrap().path(), 4)).unwrap();
     good.write_packed(&place).unwrap();
-    let registry = Registry::open(Options::of(dir.path()), Native);
+    let registry = Registry::open(Options::of(dir.path()), BuiltIn);
     assert_eq!(serves(&registry), Ok(4));
     for bad in [MISMATCH, b"no bundle", b"\0asm: a plugin"] {
         fs::write(&place, bad).unwrap();
@@ -175,7 +183,7 @@ fn what_was_good_serves_on_when_something_bad_is_put_in_its_place() {
 fn a_directory_that_is_copied_file_by_file_serves_once_it_is_whole() {
     let dir = tempfile::tempdir().unwrap();
     let bundle = Bundle::read(&put(tempfile::tempdir().unwrap().path(), 1)).unwrap();
-    let registry = Registry::open(Options::of(dir.path()), Native);
+    let registry = Registry::open(Options::of(dir.path()), BuiltIn);
     fs::create_dir(dir.path().join("m1-1")).unwrap();
     for (name, bytes) in bundle.files() {
         registry.refresh();
@@ -186,25 +194,19 @@ fn a_directory_that_is_copied_file_by_file_serves_once_it_is_whole() {
     assert_eq!(serves(&registry), Ok(1));
 }
 
-/// An engine that scores nothing: not the rows that it is asked for.
-struct Hopeless;
-
-impl Engine for Hopeless {
-    fn score(&mut self, _: &qualm_stream::Rows, _: bool, _: &mut qualm_stream::Verdicts) -> Result<(), String> {
-        Err("it trapped".to_owned())
-    }
-
-    fn forget(&mut self, _: &[u32]) -> Result<(), String> {
-        Ok(())
-    }
-}
-
 /// Opens version 2 as one that scores nothing.
+#[derive(Debug)]
 struct Trapping;
 
-impl Engines for Trapping {
-    fn open(&self, bundle: &Bundle) -> Result<Box<dyn Engine>, OpenError> {
-        if bundle.manifest.version == 2 { Ok(Box::new(Hopeless)) } else { Native.open(bundle) }
+impl ModelFactory for Trapping {
+    fn open_model(&self, source: ModelSource<'_>) -> Result<Box<dyn Detector>, Error> {
+        let detector = BuiltIn.open_model(source)?;
+        let trap = |_: Batch<'_>| Err(Error::Internal("it trapped".to_owned()));
+        Ok(if source.version == 2 { Hooked::new(detector, trap) } else { detector })
+    }
+
+    fn open_trainer(&self, component: &[u8]) -> Result<Box<dyn Trainer + '_>, Error> {
+        BuiltIn.open_trainer(component)
     }
 }
 

@@ -1,8 +1,10 @@
-//! Health is told whatever models do: an engine that does not come back, or a bundle that is not opened, holds up only who
+//! Health is told whatever models do: a detector that does not come back, or a bundle that is not opened, holds up only who
 //! asked for it.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+#[path = "support/hooked.rs"]
+mod hooked;
 mod support;
 
 use std::io::{Read, Write};
@@ -12,9 +14,11 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 use std::time::Duration;
 
+use hooked::Hooked;
 use parking_lot::{Condvar, Mutex};
-use qualm_bundle::Bundle;
-use qualm_http::api::models::{Engine, Engines, Native, OpenError, Options, Registry};
+use qualm_contract::{Batch, Detector, Error, ModelFactory, ModelSource, Trainer};
+use qualm_core::BuiltIn;
+use qualm_http::api::models::{Options, Registry};
 use qualm_http::api::{self, Api};
 use qualm_http::{Call, Method, Options as Listen, Router, Server, StatusCode, reply};
 use support::train;
@@ -25,8 +29,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// Threads that answer requests.
 const WORKERS: usize = 2;
 
-/// Where engines stop until they may go on.
-#[derive(Default)]
+/// Where detectors stop until they may go on.
+#[derive(Debug, Default)]
 struct Gate {
     open: Mutex<bool>,
     opened: Condvar,
@@ -46,7 +50,8 @@ impl Gate {
     }
 }
 
-/// Engines that say when they begin, and do not end before they may.
+/// Opens detectors that say when they begin, and do not end before they may.
+#[derive(Debug)]
 struct Stuck {
     /// Whether it is the opening that does not end, or the scoring.
     opening: bool,
@@ -54,40 +59,29 @@ struct Stuck {
     begins: Sender<String>,
 }
 
-struct StuckEngine {
-    engine: Box<dyn Engine>,
-    name: String,
-    gate: Arc<Gate>,
-    begins: Sender<String>,
-}
-
-impl Engines for Stuck {
-    fn open(&self, bundle: &Bundle) -> Result<Box<dyn Engine>, OpenError> {
-        let (gate, begins, name) = (Arc::clone(&self.gate), self.begins.clone(), bundle.manifest.name.clone());
-        let engine = Native.open(bundle)?;
-        if self.opening && name != "good" {
-            begins.send(name).unwrap();
-            gate.pass();
-            return Ok(engine);
+impl ModelFactory for Stuck {
+    fn open_model(&self, source: ModelSource<'_>) -> Result<Box<dyn Detector>, Error> {
+        let (gate, begins, name) = (Arc::clone(&self.gate), self.begins.clone(), source.name.to_owned());
+        let detector = BuiltIn.open_model(source)?;
+        if name == "good" {
+            return Ok(detector);
         }
-        Ok(if name == "good" { engine } else { Box::new(StuckEngine { engine, name, gate, begins }) })
-    }
-}
-
-impl Engine for StuckEngine {
-    fn score(
-        &mut self,
-        rows: &qualm_stream::Rows,
-        explain: bool,
-        verdicts: &mut qualm_stream::Verdicts,
-    ) -> Result<(), String> {
-        self.begins.send(self.name.clone()).unwrap();
-        self.gate.pass();
-        self.engine.score(rows, explain, verdicts)
+        let wait = move || {
+            begins.send(name.clone()).unwrap();
+            gate.pass();
+        };
+        if self.opening {
+            wait();
+            return Ok(detector);
+        }
+        Ok(Hooked::new(detector, move |_: Batch<'_>| {
+            wait();
+            Ok(())
+        }))
     }
 
-    fn forget(&mut self, series: &[u32]) -> Result<(), String> {
-        self.engine.forget(series)
+    fn open_trainer(&self, component: &[u8]) -> Result<Box<dyn Trainer + '_>, Error> {
+        BuiltIn.open_trainer(component)
     }
 }
 
@@ -106,8 +100,8 @@ impl Service {
             train(dir.path(), name, name, 1, "zscore", None);
         }
         let (gate, (begins, begun)) = (Arc::new(Gate::default()), channel());
-        let engines = Stuck { opening, gate: Arc::clone(&gate), begins };
-        let registry = Registry::open(Options::of(dir.path()), engines);
+        let factory = Stuck { opening, gate: Arc::clone(&gate), begins };
+        let registry = Registry::open(Options::of(dir.path()), factory);
         if !opening {
             for name in names {
                 registry.find(name).unwrap();

@@ -13,9 +13,11 @@ use std::time::{Duration, Instant};
 use qualm_bundle::Bundle;
 use qualm_bundle::secret::Secret;
 use qualm_bundle::signature::{PublicKey, Trust};
-use qualm_http::api::jobs::{Child, Format, Jobs, OWNERS, Options, Owner, State, Status, Wanted};
-use qualm_http::api::models::{self, Native, Registry};
+use qualm_core::BuiltIn;
+use qualm_http::api::jobs::{Format, Jobs, OWNERS, Options, Owner, State, Status, Wanted};
+use qualm_http::api::models::{self, Registry};
 use qualm_http::api::problem::Problem;
+use qualm_system::child;
 use rustix::fs::{FlockOperation, flock};
 use tempfile::TempDir;
 
@@ -36,7 +38,7 @@ impl Place {
     fn new() -> Self {
         let (tools, models) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         support::train(tools.path(), "trained", "host", 1, "zscore", None);
-        let registry = Registry::open(models::Options::of(models.path()), Native);
+        let registry = Registry::open(models::Options::of(models.path()), BuiltIn);
         Self { tools, models, registry }
     }
 
@@ -243,7 +245,8 @@ fn what_is_wrong_with_the_data_is_told() {
 #[test]
 fn whatever_a_process_does_the_job_ends_and_nothing_is_left() {
     let place = Place::new();
-    let limits = Child { time: Duration::from_secs(1), output: 1 << 16, memory: 1 << 30, ..Child::default() };
+    let limits =
+        child::Limits { time: Duration::from_secs(1), output: 1 << 16, memory: 1 << 30, ..child::Limits::default() };
     for (train, what) in [
         ("sleep 600", "training took longer than 1 s"),
         ("while :; do echo yyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy; done", "training wrote more than it may"),
@@ -380,7 +383,7 @@ fn where_only_signed_models_serve_and_there_is_no_key_nothing_is_taken() {
     let place = Place::new();
     let key = PublicKey::parse("RWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3").unwrap();
     let trusting = models::Options { trust: Trust { keys: vec![key] }, ..models::Options::of(place.models.path()) };
-    let jobs = Jobs::start(Options::of("qualm"), Registry::open(trusting, Native)).unwrap();
+    let jobs = Jobs::start(Options::of("qualm"), Registry::open(trusting, BuiltIn)).unwrap();
     assert_eq!(jobs.begin(&of(&jobs, "me"), wanted()).unwrap_err().status, 403);
 }
 

@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+#[path = "support/hooked.rs"]
+mod hooked;
 mod support;
 
 use std::fs;
@@ -11,16 +13,19 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
+use hooked::Hooked;
 use qualm_bundle::Bundle;
 use qualm_bundle::signature::{PublicKey, Trust};
-use qualm_http::api::models::{Engine, Engines, Native, OpenError, Options, Registry, State};
+use qualm_contract::{Batch, Detector, Error, ModelFactory, ModelSource, Trainer};
+use qualm_core::BuiltIn;
+use qualm_http::api::models::{Options, Registry, State};
 use qualm_http::api::problem::Problem;
 use qualm_http::api::score::{Limits, Request, Rows};
 use serde_json::{Value, json};
 use support::train;
 
 fn open(dir: &Path) -> Arc<Registry> {
-    Registry::open(Options::of(dir), Native)
+    Registry::open(Options::of(dir), BuiltIn)
 }
 
 fn score(registry: &Registry, body: &Value) -> Result<Value, Problem> {
@@ -49,8 +54,8 @@ fn rows_get_the_scores_that_the_detector_gives() {
     let medians = features.iter().map(|feature| feature.reference.as_ref().unwrap().quantiles[5]);
     let values: Vec<f64> = medians.chain(rows.as_flattened().iter().copied()).collect();
     let (series, times) = (vec![0; 1001], vec![0; 1001]);
-    let batch = qualm_core::Batch { series: &series, times: &times, values: &values };
-    assert_eq!(scores(&answer), detector.observe(batch, qualm_core::Wanted::SCORES).unwrap().scores[1..]);
+    let batch = Batch { series: &series, times: &times, values: &values };
+    assert_eq!(scores(&answer), detector.verdicts_of(batch, qualm_contract::Wanted::SCORES).unwrap().scores[1..]);
 
     assert_eq!(answer["model"], json!({"name": "host", "version": 1, "kind": "isolation-forest"}));
     assert_eq!(answer["features"], json!(["cpu", "mem", "net"]));
@@ -165,7 +170,7 @@ fn only_what_is_trusted_serves() {
     train(dir.path(), "host", "host", 1, "zscore", None);
     let key = PublicKey::parse("RWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3").unwrap();
     let options = Options { trust: Trust { keys: vec![key] }, ..Options::of(dir.path()) };
-    let registry = Registry::open(options, Native);
+    let registry = Registry::open(options, BuiltIn);
     let problem = registry.find("host").unwrap_err();
     assert!(problem.status == 503 && problem.error.contains("not signed"), "{problem}");
 }
@@ -176,7 +181,7 @@ fn what_nobody_asks_for_makes_room() {
     for name in ["a", "b", "c"] {
         train(dir.path(), name, name, 1, "zscore", None);
     }
-    let registry = Registry::open(Options { most_loaded: 2, ..Options::of(dir.path()) }, Native);
+    let registry = Registry::open(Options { most_loaded: 2, ..Options::of(dir.path()) }, BuiltIn);
     assert!(registry.find_loaded("a").unwrap().is_none());
     for name in ["a", "b", "a", "c"] {
         registry.find(name).unwrap();
@@ -186,45 +191,30 @@ fn what_nobody_asks_for_makes_room() {
     assert_eq!(loaded, ["a", "c"]);
 }
 
-/// Engines that take their time, and fail when told to.
-#[derive(Default)]
+/// Opens detectors that take their time, and fail when told to.
+#[derive(Debug, Default)]
 struct Slow {
     opened: Arc<AtomicUsize>,
     fails: Arc<AtomicBool>,
     alive: Arc<AtomicUsize>,
 }
 
-struct SlowEngine {
-    engine: Box<dyn Engine>,
-    fails: Arc<AtomicBool>,
-    alive: Arc<AtomicUsize>,
-}
-
-impl Engines for Slow {
-    fn open(&self, bundle: &Bundle) -> Result<Box<dyn Engine>, OpenError> {
+impl ModelFactory for Slow {
+    fn open_model(&self, source: ModelSource<'_>) -> Result<Box<dyn Detector>, Error> {
         self.opened.fetch_add(1, Ordering::Relaxed);
         let (fails, alive) = (Arc::clone(&self.fails), Arc::clone(&self.alive));
-        Ok(Box::new(SlowEngine { engine: Native.open(bundle)?, fails, alive }))
-    }
-}
-
-impl Engine for SlowEngine {
-    fn score(
-        &mut self,
-        rows: &qualm_stream::Rows,
-        explain: bool,
-        verdicts: &mut qualm_stream::Verdicts,
-    ) -> Result<(), String> {
-        if self.fails.swap(false, Ordering::Relaxed) {
-            return Err("it trapped".to_owned());
-        }
-        thread::sleep(Duration::from_micros(rows.len() as u64 * 50));
-        self.alive.fetch_max(rows.series[0] as usize + 1, Ordering::Relaxed);
-        self.engine.score(rows, explain, verdicts)
+        Ok(Hooked::new(BuiltIn.open_model(source)?, move |batch: Batch<'_>| {
+            if fails.swap(false, Ordering::Relaxed) {
+                return Err(Error::Internal("it trapped".to_owned()));
+            }
+            thread::sleep(Duration::from_micros(batch.len() as u64 * 50));
+            alive.fetch_max(batch.series[0] as usize + 1, Ordering::Relaxed);
+            Ok(())
+        }))
     }
 
-    fn forget(&mut self, series: &[u32]) -> Result<(), String> {
-        self.engine.forget(series)
+    fn open_trainer(&self, component: &[u8]) -> Result<Box<dyn Trainer + '_>, Error> {
+        BuiltIn.open_trainer(component)
     }
 }
 
@@ -256,7 +246,7 @@ fn a_large_request_does_not_hold_up_a_small_one() {
 }
 
 #[test]
-fn an_engine_that_failed_is_opened_anew() {
+fn a_detector_that_failed_is_opened_anew() {
     let dir = tempfile::tempdir().unwrap();
     train(dir.path(), "host", "host", 1, "zscore", None);
     let slow = Slow::default();

@@ -11,9 +11,9 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 use std::{env, fs};
 
+use qualm_contract::{Batch, Wanted};
 use qualm_core::trained::Rows;
 use qualm_core::trained::calibrate::Threshold;
-use qualm_core::{Batch, Wanted};
 use qualm_offline::train::grid::Choice;
 use qualm_offline::train::kinds;
 
@@ -44,7 +44,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         for values in test.values.chunks(BATCH * test.features) {
             let zeros = vec![0; values.len() / test.features];
             let times = vec![0; zeros.len()];
-            scores.extend(detector.observe(Batch { series: &zeros, times: &times, values }, Wanted::SCORES)?.scores);
+            scores
+                .extend(detector.verdicts_of(Batch { series: &zeros, times: &times, values }, Wanted::SCORES)?.scores);
         }
         let micros = start.elapsed().as_secs_f64() * 1e6 / scores.len() as f64;
         let alarms = scores.iter().filter(|score| **score > 1.0).count() as f64 / scores.len() as f64;

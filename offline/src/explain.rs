@@ -7,8 +7,8 @@ use std::io;
 use clap::Args;
 use jiff::Timestamp;
 use qualm_bundle::manifest::Reference;
-use qualm_bundle::runtime::Runtime;
 use qualm_bundle::stdout::say;
+use qualm_contract::ModelFactory;
 use qualm_core::trained::Trained;
 use serde::Serialize;
 use serde_json::json;
@@ -84,7 +84,7 @@ pub enum Error {
         /// The bundle.
         bundle: String,
         /// Why.
-        source: qualm_core::Error,
+        source: qualm_contract::Error,
     },
     /// The explanation cannot be printed.
     #[error("stdout: {0}")]
@@ -135,13 +135,13 @@ const LEAST: f64 = 0.005;
 /// Characters of the longest bar.
 const BAR: f64 = 20.0;
 
-/// Scores with this runtime, explains, and prints.
+/// Scores with this factory, explains, and prints.
 ///
 /// # Errors
 ///
 /// What cannot be used, where, and what to do.
-pub fn run(options: &Options, runtime: &dyn Runtime) -> Result<(), Error> {
-    let mut subject = Subject::read(&options.bundle, &options.input, options.measurement.as_deref(), runtime)?;
+pub fn run(options: &Options, factory: &dyn ModelFactory) -> Result<(), Error> {
+    let mut subject = Subject::read(&options.bundle, &options.input, options.measurement.as_deref(), factory)?;
     let references = subject.references();
     let title = subject.title();
     let Subject { table, detector, bundle, .. } = &mut subject;
@@ -177,12 +177,13 @@ fn contributions(
     mut trained: Trained,
     table: &Table,
     rows: &[usize],
-) -> Result<BTreeMap<usize, Vec<(usize, f64)>>, qualm_core::Error> {
+) -> Result<BTreeMap<usize, Vec<(usize, f64)>>, qualm_contract::Error> {
     let features = table.features().max(1);
     let mut causes = BTreeMap::new();
     for first in (0..table.len()).step_by(BATCH) {
         let range = first..table.len().min(first + BATCH);
-        let verdicts = trained.observe_explaining(table.batch(range.clone()), |at, _| rows.contains(&(first + at)))?;
+        let verdicts =
+            trained.score_batch_explaining(table.batch(range.clone()), |at, _| rows.contains(&(first + at)))?;
         for row in range.filter(|row| rows.contains(row)) {
             let shares = &verdicts.contributions[(row - first) * features..][..features];
             causes.insert(row, largest(shares, features));

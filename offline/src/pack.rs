@@ -6,14 +6,16 @@ use std::path::Path;
 use jiff::Timestamp;
 use qualm_bundle::bundle::Draft;
 use qualm_bundle::golden::Golden;
-use qualm_bundle::manifest::{FORMAT, Feature, Manifest, Provenance, Shape, Threshold, Transform};
-use qualm_bundle::runtime::Runtime;
+use qualm_bundle::manifest::{FORMAT, Feature, Manifest, Provenance, Shape, Threshold};
 use qualm_bundle::{Bundle, Fault};
-use qualm_core::{Batch, Description, Detector};
+use qualm_contract::Transform;
+use qualm_contract::{Batch, Description, Detector};
+use qualm_contract::{ModelFactory, ModelSource};
 
 use crate::train::grid;
-use crate::train::plugin::{self, Value};
+use crate::train::plugin;
 use crate::train::spec::{Rule, Spec};
+use qualm_contract::ParameterValue;
 
 /// Golden rows: at least so many, and as many more as the detector needs to warm up.
 const LEAST: usize = 64;
@@ -30,14 +32,17 @@ const MOST: usize = 1 << 18;
 /// # Errors
 ///
 /// What cannot be, and what to do.
-pub fn pack(component: Vec<u8>, spec: &Spec, out: &Path, runtime: &dyn Runtime) -> Result<Draft, String> {
+pub fn pack(component: Vec<u8>, spec: &Spec, out: &Path, factory: &dyn ModelFactory) -> Result<Draft, String> {
     if spec.threshold != Rule::default() {
         return Err("`threshold` is the plugin's own; leave it out".to_owned());
     }
     let model = model(spec)?;
     let open = || {
-        runtime.open(Some(&component), &model).map_err(|fault| match fault {
-            Fault::Model(what) => format!("the plugin does not take its parameters: {what}"),
+        let source = ModelSource::unnamed(Some(&component), &model);
+        factory.open_model(source).map_err(|error| match Fault::from(error) {
+            Fault::Model(what) | Fault::Deadline(what) | Fault::System(what) => {
+                format!("the plugin does not take its parameters: {what}")
+            }
             other => other.to_string(),
         })
     };
@@ -74,11 +79,11 @@ fn model(spec: &Spec) -> Result<Vec<u8>, String> {
     };
     let json = |(name, value)| {
         let value = match value {
-            Value::Flag(flag) => flag.into(),
+            ParameterValue::Flag(flag) => flag.into(),
             // A whole number looks like one: many languages tell the two apart.
-            Value::Number(number) if number.fract() == 0.0 && number.abs() < 1e15 => (number as i64).into(),
-            Value::Number(number) => number.into(),
-            Value::Text(text) => text.into(),
+            ParameterValue::Number(number) if number.fract() == 0.0 && number.abs() < 1e15 => (number as i64).into(),
+            ParameterValue::Number(number) => number.into(),
+            ParameterValue::Text(text) => text.into(),
         };
         (name, value)
     };

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use qualm_bundle::Bundle;
 use qualm_bundle::manifest::{Reference, Shape};
-use qualm_bundle::runtime::Runtime;
-use qualm_core::Detector;
+use qualm_contract::Detector;
+use qualm_contract::ModelFactory;
 
 use crate::evaluate::words::thousands;
 use crate::history;
@@ -57,14 +57,19 @@ impl Subject {
     /// # Errors
     ///
     /// What cannot be used, where, and what to do.
-    pub fn read(bundle: &Path, input: &Path, measurement: Option<&str>, runtime: &dyn Runtime) -> Result<Self, Error> {
+    pub fn read(
+        bundle: &Path,
+        input: &Path,
+        measurement: Option<&str>,
+        factory: &dyn ModelFactory,
+    ) -> Result<Self, Error> {
         let paths = [bundle.to_owned(), input.to_owned()];
         let bundle = Bundle::read(bundle)?;
         if bundle.manifest.shape == Shape::Field {
             return Err(Error::Field(paths[0].clone()));
         }
         let fault = |fault: qualm_bundle::Fault| fault.at(paths[0].display());
-        let detector = bundle.open(runtime).map_err(fault)?;
+        let detector = bundle.open(factory).map_err(fault)?;
         let shape = bundle.manifest.vectors().map_err(|what| fault(qualm_bundle::Fault::Manifest(what)))?;
         let measurement = measurement.unwrap_or(&bundle.manifest.features[0].measurement);
         let table = Table::read(input, measurement, &shape)?;

@@ -6,10 +6,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;
 
-use qualm_bundle::manifest::{self, Feature, Transform};
-use qualm_stream::vector::Shape;
-use qualm_stream::{Lane, Limits, Pipeline, Rows, Scorer, Selector, Verdicts};
-use qualm_stream::{glob, line};
+use qualm_bundle::manifest::{self, Feature};
+use qualm_contract::{Batch, BatchScorer, Error, Transform, Verdicts, Wanted};
+use qualm_pipeline::vector::Shape;
+use qualm_pipeline::{Lane, Limits, Pipeline, Selector};
+use qualm_pipeline::{glob, line};
 
 use crate::history::feed::Feed;
 use crate::history::{self, Input};
@@ -55,9 +56,9 @@ impl Table {
 
     /// The rows in `range`, as a detector takes them.
     #[must_use]
-    pub fn batch(&self, range: std::ops::Range<usize>) -> qualm_core::Batch<'_> {
+    pub fn batch(&self, range: std::ops::Range<usize>) -> Batch<'_> {
         let features = self.features();
-        qualm_core::Batch {
+        Batch {
             series: &self.series[range.clone()],
             times: &self.times[range.clone()],
             values: &self.values[range.start * features..range.end * features],
@@ -89,13 +90,13 @@ impl Table {
                 rows_of_events.extend(row.has_line.then_some(rows));
                 rows += 1;
             })?;
-            pipeline.run(filled, feed.now().max(0), &mut [Nobody]);
+            pipeline.run(filled, feed.now().max(0), &mut [Unscored]);
             table.take(&pipeline, &rows_of_events);
             if feed.has_ended() {
                 break;
             }
         }
-        pipeline.finish(feed.now().max(0), &mut [Nobody]);
+        pipeline.finish(feed.now().max(0), &mut [Unscored]);
         table.take(&pipeline, &rows_of_events);
         table.sort();
         Ok(table)
@@ -132,14 +133,16 @@ impl Table {
 }
 
 /// A detector that scores nothing: only the rows are wanted.
-struct Nobody;
+struct Unscored;
 
-impl Scorer for Nobody {
-    fn score(&mut self, rows: &Rows, verdicts: &mut Verdicts) {
-        verdicts.scores.resize(rows.len(), f64::NAN);
+impl BatchScorer for Unscored {
+    fn score_batch(&mut self, _: Batch<'_>, _: Wanted, _: &mut Verdicts) -> Result<(), Error> {
+        Ok(())
     }
 
-    fn forget(&mut self, _: &[u32]) {}
+    fn forget_series(&mut self, _: &[u32]) -> Result<(), Error> {
+        Ok(())
+    }
 }
 
 /// What vectors are made of, as a bundle says it.

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 
 use clap::Parser;
-use qualm_bundle::runtime::Native;
+use qualm_core::BuiltIn;
 use qualm_offline::{evaluate, explain, train};
 use tempfile::TempDir;
 
@@ -55,7 +55,7 @@ fn site() -> TempDir {
         "train --detector zscore --measurement m --input {0}/then.csv --spec {0}/spec.toml --out {0}/model",
         dir.path().display()
     );
-    train::command::run(&Train::parse_from(line.split(' ')).options, &Native).unwrap();
+    train::command::run(&Train::parse_from(line.split(' ')).options, &BuiltIn).unwrap();
     dir
 }
 
@@ -63,7 +63,7 @@ fn run(dir: &Path, line: &str) -> Result<(), evaluate::Error> {
     let line = line.replace('@', &format!("{}/", dir.display()));
     evaluate::run(
         &Evaluate::try_parse_from(std::iter::once("evaluate").chain(line.split(' '))).unwrap().options,
-        &Native,
+        &BuiltIn,
     )
 }
 
@@ -122,7 +122,7 @@ fn rows_are_explained() {
         let line = line.replace('@', &format!("{}/", dir.path().display()));
         explain::run(
             &Explain::try_parse_from(std::iter::once("explain").chain(line.split(' '))).unwrap().options,
-            &Native,
+            &BuiltIn,
         )
     };
     run("--bundle @model --input @now.csv").unwrap();

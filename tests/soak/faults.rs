@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use fastrand::Rng;
-use qualm::sandbox::runtime::Sandboxed;
-use qualm::sandbox::{Limits, Sandbox};
 use qualm_bundle::bundle::Draft;
 use qualm_bundle::golden::Golden;
 use qualm_bundle::manifest::Shape;
-use qualm_core::Batch;
+use qualm_contract::Batch;
+use qualm_sandbox::SandboxFactory;
+use qualm_sandbox::{Limits, Sandbox};
 use qualm_tests::config::quoted;
 use qualm_tests::{Site, reload};
 use rustix::process::{Pid, Signal, kill_process};
@@ -66,7 +66,7 @@ impl Models {
         manifest.interval = Duration::ZERO;
         manifest.features.truncate(1);
         let rows = Batch { series: &[0, 1, 0], times: &[0, 1, 2], values: &[0.25, 0.5, 0.75] };
-        let (golden, component) = (Golden::new(1, rows, rows.values), Some(qualm_components::HOSTILE.to_vec()));
+        let (golden, component) = (Golden::new(1, rows, rows.values), Some(qualm_test_plugins::HOSTILE.to_vec()));
         let draft = Draft { manifest, model: attack.as_bytes().to_vec(), golden, component };
         let sandbox = Sandboxed::new(Sandbox::new(None), Limits::default());
         reload::publish(&self.plugin, &draft.finish(&sandbox).expect("it behaves at first").pack());

@@ -14,11 +14,13 @@ use std::time::Duration;
 use qualm_bundle::Bundle;
 use qualm_bundle::bundle::Draft;
 use qualm_bundle::golden::Golden;
-use qualm_bundle::manifest::{FORMAT, Feature, Manifest, Provenance, Shape, Suppression, Threshold, Transform};
-use qualm_bundle::runtime::Native;
+use qualm_bundle::manifest::{FORMAT, Feature, Manifest, Provenance, Shape, Suppression, Threshold};
+use qualm_contract::Batch;
+use qualm_contract::Transform;
+use qualm_core::BuiltIn;
 use qualm_core::trained::calibrate;
 use qualm_core::trained::prepare::Scaling;
-use qualm_core::{Batch, zscore};
+use qualm_core::zscore;
 
 use crate::Site;
 use crate::config::quoted;
@@ -229,7 +231,7 @@ pub fn good(version: u64) -> Bundle {
         provenance: Provenance::default(),
         sha256: [].into(),
     };
-    Draft { manifest, model, golden, component: None }.finish(&Native).expect("a good bundle")
+    Draft { manifest, model, golden, component: None }.finish(&BuiltIn).expect("a good bundle")
 }
 
 /// A packed bundle with something wrong with it.
@@ -262,7 +264,7 @@ fn spoil(bundle: &Bundle, flaw: Flaw) -> Vec<u8> {
             };
             let other = good(bundle.manifest.version + 45);
             draft.model = other.model;
-            let right = Draft { golden: other.golden, ..draft }.finish(&Native).expect("a good bundle");
+            let right = Draft { golden: other.golden, ..draft }.finish(&BuiltIn).expect("a good bundle");
             with(&|bundle| {
                 let digest = |bundle: &Bundle| bundle.manifest.sha256["golden.safetensors"].clone();
                 let wrong = (right.manifest.sha256["golden.safetensors"].clone(), right.golden.clone());

@@ -8,9 +8,10 @@ use std::io::{BufReader, Read, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use fastrand::Rng;
-use qualm_stream::glob::Globs;
-use qualm_stream::line::is_verdict;
-use qualm_stream::{Lane, Limits, Pipeline, Rows, Scorer, Selector, Verdicts};
+use qualm_contract::{Batch, BatchScorer, Error, Verdicts, Wanted};
+use qualm_pipeline::glob::Globs;
+use qualm_pipeline::line::is_verdict;
+use qualm_pipeline::{Lane, Limits, Pipeline, Rows, Selector};
 use qualm_tests::tools;
 
 /// How many lines, where nobody says.
@@ -86,19 +87,22 @@ fn expected(events: &[Event]) -> (Vec<usize>, Vec<Row>) {
 
 struct Half;
 
-impl Scorer for Half {
-    fn score(&mut self, rows: &Rows, verdicts: &mut Verdicts) {
-        verdicts.scores.resize(rows.len(), 0.5);
+impl BatchScorer for Half {
+    fn score_batch(&mut self, batch: Batch<'_>, _: Wanted, verdicts: &mut Verdicts) -> Result<(), Error> {
+        verdicts.scores.resize(batch.len(), 0.5);
+        Ok(())
     }
 
-    fn forget(&mut self, _: &[u32]) {}
+    fn forget_series(&mut self, _: &[u32]) -> Result<(), Error> {
+        Ok(())
+    }
 }
 
 /// What comes out, and the rows that were scored on the way.
 fn through(pipeline: &mut Pipeline, pieces: &[&[u8]]) -> (Vec<u8>, Vec<Row>) {
     let (mut out, mut rows) = (Vec::new(), Vec::new());
     let mut take = |pipeline: &Pipeline| {
-        let row = |v: &qualm_stream::pipeline::Verdict<'_>| {
+        let row = |v: &qualm_pipeline::pipeline::Verdict<'_>| {
             (String::from_utf8_lossy(v.key).into_owned(), v.values[0].to_bits(), v.time)
         };
         let mut told: Vec<(u64, Row)> = pipeline.verdicts().map(|v| (v.event, row(&v))).collect();

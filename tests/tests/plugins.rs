@@ -6,8 +6,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use qualm::sandbox::{Guest, Limits, Recipe, Sandbox};
 use qualm_bundle::Bundle;
+use qualm_sandbox::{Guest, Limits, Recipe, Sandbox};
 use qualm_tests::config::{self, quoted};
 use qualm_tests::{Finished, Site, Telegraf, run, tools, until};
 use serde_json::Value;

@@ -1,8 +1,8 @@
 use std::collections::BTreeMap;
 
 use super::*;
-use crate::runtime::Native;
 use crate::testing;
+use qualm_core::BuiltIn;
 
 #[test]
 fn what_does_not_belong_together_is_named() {
@@ -31,16 +31,16 @@ fn what_does_not_belong_together_is_named() {
 #[test]
 fn a_model_must_be_the_one_that_is_described() {
     let good = testing::bundle(1);
-    good.open(&Native).unwrap();
+    good.open(&BuiltIn).unwrap();
     assert!(good.check_detector("zscore", 2).is_ok());
     let kind = good.check_detector("pca", 2).unwrap_err().to_string();
     assert_eq!(kind, "model.safetensors: it is of the kind `pca`, but bundle.toml says `zscore`");
     let features = good.check_detector("zscore", 3).unwrap_err().to_string();
     assert_eq!(features, "model.safetensors: it takes 3 features, but bundle.toml has 2");
     let other = Bundle { model: testing::model(9.0), ..good.clone() };
-    assert!(matches!(other.open(&Native), Err(Fault::Golden(_))));
+    assert!(matches!(other.open(&BuiltIn), Err(Fault::Golden(_))));
     let none = Bundle { model: b"weights".to_vec(), ..good };
-    assert!(matches!(none.open(&Native), Err(Fault::Model(_))));
+    assert!(matches!(none.open(&BuiltIn), Err(Fault::Model(_))));
 }
 
 #[test]
@@ -62,7 +62,7 @@ fn a_draft_that_would_not_load_is_refused_at_once() {
     let finished = |change: &dyn Fn(&mut Draft)| {
         let mut draft = testing::draft(1);
         change(&mut draft);
-        draft.finish(&Native)
+        draft.finish(&BuiltIn)
     };
     // What is filled in need not be right.
     let filled_in = |draft: &mut Draft| {
@@ -79,7 +79,7 @@ fn a_draft_that_would_not_load_is_refused_at_once() {
 #[test]
 fn a_plugin_is_opened_by_who_can_run_it() {
     let draft = || Draft { component: Some(b"\0asm".to_vec()), ..testing::draft(1) };
-    let refused = draft().finish(&Native).unwrap_err();
+    let refused = draft().finish(&BuiltIn).unwrap_err();
     assert!(matches!(refused, Fault::Sandbox), "{refused}");
     let plugin = draft().finish(&testing::Sandbox).unwrap();
     assert_eq!(Bundle::unpack(&plugin.pack()).unwrap(), plugin);

@@ -185,9 +185,9 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::manifest::Transform;
-    use crate::runtime::Native;
     use crate::testing;
+    use qualm_contract::Transform;
+    use qualm_core::BuiltIn;
 
     #[test]
     fn what_is_different_is_told_in_words() {
@@ -203,7 +203,7 @@ mod tests {
         manifest.features[0].reference.as_mut().unwrap().mean = 10.3;
         manifest.provenance.metrics.insert("f1".to_owned(), 0.5);
         manifest.provenance.parameters.clear();
-        let after = draft.finish(&Native).unwrap();
+        let after = draft.finish(&BuiltIn).unwrap();
         let differences = differences(&before, &after);
         let text = differences.for_people();
         for line in [

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::Args;
 use jiff::Timestamp;
-use qualm_core::Batch;
+use qualm_contract::Batch;
 use qualm_core::forest::{self, import::Parts, import::TreeParts};
 use qualm_core::trained::Trained;
 use qualm_core::trained::prepare::Preparation;
@@ -16,8 +16,9 @@ use serde_json::json;
 use super::{Error, print};
 use crate::bundle::{self, Bundle, Draft, Fault};
 use crate::golden::Golden;
-use crate::manifest::{FORMAT, Feature, Manifest, Provenance, Shape, Suppression, Threshold, Transform};
-use crate::runtime::Native;
+use crate::manifest::{FORMAT, Feature, Manifest, Provenance, Shape, Suppression, Threshold};
+use qualm_contract::Transform;
+use qualm_core::BuiltIn;
 
 /// The form and version of what is read; `examples/sklearn/export.py` writes it, and says what is in it.
 const FORM: (&str, u32) = ("qualm-forest", 1);
@@ -124,7 +125,7 @@ pub(super) fn run(options: &Options) -> Result<(), Error> {
     };
     let write = |error: bundle::Error| Error::Write(error);
     let bundle =
-        Draft { manifest, model, golden, component: None }.finish(&Native).map_err(|fault| write(fault.at(&place)))?;
+        Draft { manifest, model, golden, component: None }.finish(&BuiltIn).map_err(|fault| write(fault.at(&place)))?;
     bundle.write(&options.out).map_err(write)?;
     let (name, trees, out) = (&options.name, exported.trees.len(), options.out.display());
     let told = json!({ "bundle": options.out, "name": name, "version": version, "trees": trees });
@@ -168,7 +169,7 @@ impl Exported {
             features: tree.features.clone(),
         });
         let parts = Parts { features: self.features.len(), max_samples: self.max_samples, trees: trees.collect() };
-        let text = |error: qualm_core::Error| error.to_string();
+        let text = |error: qualm_contract::Error| error.to_string();
         let preparation = Preparation::from_parts(self.fill.clone(), center, scale).map_err(text)?;
         // Scores have their sign turned: here, larger is stranger.
         forest::import::assemble(&parts, preparation, -ordinary, -self.offset).map_err(text)

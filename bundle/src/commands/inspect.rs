@@ -10,8 +10,9 @@ use super::{Error, print, read, text};
 use crate::bundle::Bundle;
 use crate::duration::friendly;
 use crate::files;
-use crate::manifest::{Direction, Feature, Manifest, Provenance, Shape, Suppression, Transform};
+use crate::manifest::{Direction, Feature, Manifest, Provenance, Shape, Suppression};
 use crate::signature::{Signed, Trust};
+use qualm_contract::Transform;
 
 #[derive(Debug, Args)]
 pub(super) struct Options {

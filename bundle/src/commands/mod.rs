@@ -16,9 +16,9 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 
 use crate::bundle::{self, Bundle};
-use crate::runtime::Runtime;
 use crate::stdout::say;
 use crate::store;
+use qualm_contract::ModelFactory;
 
 /// What `--help` ends with.
 pub const EXAMPLES: &str = "\
@@ -101,10 +101,10 @@ impl Error {
 /// # Errors
 ///
 /// Says what cannot be used, and why; or what was found wanting.
-pub fn run(options: &Options, runtime: &dyn Runtime) -> Result<(), Error> {
+pub fn run(options: &Options, factory: &dyn ModelFactory) -> Result<(), Error> {
     match &options.command {
         Command::Inspect(options) => inspect::run(options),
-        Command::Verify(options) => verify::run(options, runtime),
+        Command::Verify(options) => verify::run(options, factory),
         Command::Pack(options) => pack::run(options),
         Command::Sign(options) => sign::run(options),
         Command::Diff(options) => diff::run(options),

@@ -4,9 +4,9 @@ use clap::Parser;
 
 use super::*;
 use crate::bundle::Draft;
-use crate::runtime::Native;
 use crate::store::Store;
 use crate::testing;
+use qualm_core::BuiltIn;
 
 #[derive(Debug, Parser)]
 struct Cli {
@@ -15,7 +15,7 @@ struct Cli {
 }
 
 fn call(arguments: &[&str]) -> Result<(), Error> {
-    run(&Cli::try_parse_from([&["bundle"], arguments].concat()).unwrap().options, &Native)
+    run(&Cli::try_parse_from([&["bundle"], arguments].concat()).unwrap().options, &BuiltIn)
 }
 
 /// What it ends with.
@@ -83,7 +83,7 @@ fn a_plugin_is_verified_in_the_sandbox() {
     draft.finish(&testing::Sandbox).unwrap().write(path.as_ref()).unwrap();
     let options = || Cli::try_parse_from(["bundle", "verify", &path]).unwrap().options;
     run(&options(), &testing::Sandbox).unwrap();
-    let native = run(&options(), &Native).unwrap_err();
+    let native = run(&options(), &BuiltIn).unwrap_err();
     assert_eq!(native.exit_code(), 1);
 }
 

@@ -8,8 +8,8 @@ use serde::Serialize;
 
 use super::{Error, print, text};
 use crate::bundle::{Bundle, Fault, read_files};
-use crate::runtime::Runtime;
 use crate::signature::{PublicKey, Signed, Trust};
+use qualm_contract::ModelFactory;
 
 #[derive(Debug, Args)]
 pub(super) struct Options {
@@ -49,19 +49,19 @@ enum Verdict {
     Skipped,
 }
 
-pub(super) fn run(options: &Options, runtime: &dyn Runtime) -> Result<(), Error> {
+pub(super) fn run(options: &Options, factory: &dyn ModelFactory) -> Result<(), Error> {
     let keys = options.key.iter().map(|key| PublicKey::find(key)).collect::<Result<_, _>>().map_err(Error::Key)?;
     if let Err(error) = options.path.metadata() {
         return Err(Error::Bundle(Fault::Io(error).at(options.path.display()))); // nothing to check
     }
     let mut report = Report { good: true, checks: Vec::new() };
-    report.check(&options.path, &Trust { keys }, runtime);
+    report.check(&options.path, &Trust { keys }, factory);
     print(&report, options.json, || report.for_people())?;
     if report.good { Ok(()) } else { Err(Error::Wanting(format!("{} is not as it must be", options.path.display()))) }
 }
 
 impl Report {
-    fn check(&mut self, path: &std::path::Path, trust: &Trust, runtime: &dyn Runtime) {
+    fn check(&mut self, path: &std::path::Path, trust: &Trust, factory: &dyn ModelFactory) {
         let read = read_files(path).map(|files| {
             let about = format!("{} files, {}", files.count(), text::bytes(files.size()));
             (files, about)
@@ -74,7 +74,7 @@ impl Report {
         if self.note("digests", bundle.check_whole()).is_some() {
             self.passed("digests", "every file is the one that bundle.toml means".to_owned());
         }
-        if self.note("scores", bundle.open(runtime)).is_some() {
+        if self.note("scores", bundle.open(factory)).is_some() {
             self.passed(
                 "scores",
                 format!("all golden rows ({}) get the scores that they must get", bundle.golden.rows()),

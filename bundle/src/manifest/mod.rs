@@ -8,8 +8,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use qualm_stream::glob::Globs;
-use qualm_stream::vector;
+use qualm_contract::Transform;
+use qualm_pipeline::glob::Globs;
+use qualm_pipeline::vector;
 use serde::{Deserialize, Serialize};
 
 pub use check::name;
@@ -88,21 +89,6 @@ pub struct Feature {
     pub reference: Option<Reference>,
 }
 
-/// What becomes of a value before it is a feature's.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Transform {
-    /// Nothing.
-    #[default]
-    None,
-    /// Growth a second, for counters.
-    Rate,
-    /// Change since the last one.
-    Delta,
-    /// ln(1 + x).
-    Log1p,
-}
-
 /// A feature's values in training.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -154,13 +140,6 @@ pub struct Provenance {
     pub metrics: BTreeMap<String, f64>,
 }
 
-impl Transform {
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
-    fn is_none(&self) -> bool {
-        *self == Self::None
-    }
-}
-
 impl Manifest {
     /// How vectors are put together, for the pipeline.
     ///
@@ -200,12 +179,7 @@ impl Feature {
             measurement: self.measurement.clone(),
             field: self.field.clone(),
             tags: self.tags.iter().map(glob).collect::<Result<_, String>>()?,
-            transform: match self.transform {
-                Transform::None => vector::Transform::None,
-                Transform::Rate => vector::Transform::Rate,
-                Transform::Delta => vector::Transform::Delta,
-                Transform::Log1p => vector::Transform::Log1p,
-            },
+            transform: self.transform,
         })
     }
 }

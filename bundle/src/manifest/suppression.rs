@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use qualm_core::{KINDS, zscore};
-use qualm_stream::suppress;
+use qualm_pipeline::suppress;
 use serde::{Deserialize, Serialize};
 
 use super::Manifest;

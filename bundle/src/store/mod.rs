@@ -16,9 +16,11 @@ use rustix::fs::{FlockOperation, flock};
 use tracing::warn;
 
 use crate::archive::EXTENSION;
-use crate::atomic;
 use crate::bundle::{self, Bundle, Fault};
-use crate::own;
+use qualm_system::atomic;
+
+use crate::files;
+use qualm_system::own;
 use state::{Current, State};
 
 /// How many bundles are kept.
@@ -148,7 +150,7 @@ impl Store {
                 return Err(Error::Io { path, source });
             }
         }
-        atomic::sweep(&path);
+        atomic::sweep(&path, &files::NAMES);
         let mut this = Self { directory: Some(path), state: State::default(), runs: None };
         this.locked(|_| Ok(()))?;
         Ok(this)

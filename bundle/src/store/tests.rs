@@ -1,6 +1,6 @@
 use super::*;
-use crate::runtime::Native;
 use crate::testing;
+use qualm_core::BuiltIn;
 
 fn open(root: &tempfile::TempDir) -> Store {
     Store::open(root.path(), "cpu").unwrap()
@@ -30,7 +30,7 @@ fn only_what_is_newer_is_taken() {
         assert_eq!(offer(&mut store, 4), Err(Refused::Older { offered: 4, current: 5 }));
         let mut other = testing::draft(5);
         other.manifest.provenance.seed = 8;
-        assert_eq!(store.admits(&other.finish(&Native).unwrap()), Err(Refused::SameVersion(5)));
+        assert_eq!(store.admits(&other.finish(&BuiltIn).unwrap()), Err(Refused::SameVersion(5)));
         assert_eq!(offer(&mut store, 7), Ok(Admission::New));
         assert!(store.directory.is_some() || store.current().unwrap().is_none(), "nothing is kept in memory");
         assert_eq!(store.version(), Some(7));
@@ -146,7 +146,7 @@ fn another_model_is_refused() {
     offer(&mut store, 9).unwrap();
     let mut other = testing::draft(10);
     other.manifest.name = "memory".to_owned();
-    let refused = store.admits(&other.finish(&Native).unwrap()).unwrap_err();
+    let refused = store.admits(&other.finish(&BuiltIn).unwrap()).unwrap_err();
     assert!(matches!(refused, Refused::OtherModel { .. }) && refused.to_string().contains("`memory`"), "{refused}");
 }
 

@@ -1,11 +1,9 @@
 //! Lines in, scored lines out, as a WASI 0.2 command: `wasmtime run qualm-cli.wasm < metrics.lp`.
 //!
-//! The same pipeline and the same detector as the host's, with nothing between them: what the host gives a component of
-//! its own runs here in one.
+//! The same pipeline and the same detector as the qualm command's, with nothing between them.
 
 use qualm_core::streaming::{Parameters, Streaming};
-use qualm_core::{Batch, Detector as _, Wanted};
-use qualm_stream::{Lane, Limits, Pipeline, Reason, Rows, Scorer, Selector, Verdicts};
+use qualm_pipeline::{Lane, Limits, Pipeline, Selector};
 use wasip2::cli::{environment, stderr, stdin, stdout};
 use wasip2::clocks::wall_clock;
 use wasip2::exports::cli::run::Guest;
@@ -37,47 +35,17 @@ impl Guest for Command {
 fn score_stdin() -> Result<(), ()> {
     let (input, output) = (stdin::get_stdin(), stdout::get_stdout());
     let mut pipeline = Pipeline::new(vec![Lane::new(Selector::default(), Limits::default())], 0);
-    let mut scorers = [Native(Streaming::new(Parameters::default()))];
+    let mut detectors = [Streaming::new(Parameters::default())];
     loop {
         let room = pipeline.input();
         match input.blocking_read(room.len() as u64) {
             Ok(bytes) => {
                 room[..bytes.len()].copy_from_slice(&bytes);
-                write(&output, pipeline.run(bytes.len(), now(), &mut scorers))?;
+                write(&output, pipeline.run(bytes.len(), now(), &mut detectors))?;
             }
-            Err(StreamError::Closed) => return write(&output, pipeline.finish(now(), &mut scorers)),
+            Err(StreamError::Closed) => return write(&output, pipeline.finish(now(), &mut detectors)),
             Err(StreamError::LastOperationFailed(_)) => return Err(()),
         }
-    }
-}
-
-/// The detector, called directly.
-struct Native(Streaming);
-
-impl Scorer for Native {
-    fn score(&mut self, rows: &Rows, verdicts: &mut Verdicts) {
-        let batch = Batch { series: &rows.series, times: &rows.times, values: &rows.values };
-        if let Ok(qualm_core::Verdicts { scores, reasons, .. }) = self.0.observe(batch, Wanted::SCORES) {
-            verdicts.scores = scores;
-            verdicts.reasons.extend(reasons.into_iter().map(reason));
-        }
-    }
-
-    fn forget(&mut self, series: &[u32]) {
-        self.0.forget(series);
-    }
-}
-
-/// As the pipeline has it.
-fn reason(reason: qualm_core::Reason) -> Reason {
-    match reason {
-        qualm_core::Reason::None => Reason::None,
-        qualm_core::Reason::OutsideBand => Reason::OutsideBand,
-        qualm_core::Reason::LevelShift => Reason::LevelShift,
-        qualm_core::Reason::Stuck => Reason::Stuck,
-        qualm_core::Reason::Novel => Reason::Novel,
-        qualm_core::Reason::Rate => Reason::Rate,
-        qualm_core::Reason::Variance => Reason::Variance,
     }
 }
 

@@ -6,8 +6,8 @@ use std::error::Error;
 use std::fmt::Write as _;
 use std::fs;
 
+use qualm_contract::{Batch, Detector, Wanted};
 use qualm_core::streaming::Parameters;
-use qualm_core::{Batch, Detector, Wanted};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let files: Vec<String> = std::env::args().skip(1).collect();
@@ -54,7 +54,7 @@ fn one(detector: &mut dyn Detector, series: u32, time: i64, cell: &str) -> Resul
         return Ok(f64::NAN);
     }
     let batch = Batch { series: &[series], times: &[time], values: &[cell.parse()?] };
-    Ok(detector.observe(batch, Wanted::SCORES)?.scores[0])
+    Ok(detector.verdicts_of(batch, Wanted::SCORES)?.scores[0])
 }
 
 fn put(out: &mut String, score: f64) -> Result<(), std::fmt::Error> {

@@ -10,7 +10,7 @@ use std::str::FromStr;
 use safetensors::SafeTensors;
 use safetensors::tensor::Dtype;
 
-use crate::Error;
+use qualm_contract::Error;
 
 /// A model that was read: its parameters and arrays, by name.
 #[derive(Debug)]

@@ -3,9 +3,10 @@
 //! The scaling does the work: scaled by mean and standard deviation, or by median and interquartile range, a value is its
 //! own z-score. The raw score is the largest |z| of the row; a feature's contribution is its z, with its sign.
 
+use crate::math;
 use crate::model::{Model, Writer};
 use crate::trained::{FitError, Kernel, Rows, Settings, Trained};
-use crate::{Batch, Error, math};
+use qualm_contract::{Batch, Error};
 
 /// The name of this kind of detector.
 pub const KIND: &str = "zscore";
@@ -44,8 +45,8 @@ impl Kernel for ZScore {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Wanted;
     use crate::trained::calibrate::Threshold;
+    use qualm_contract::Wanted;
 
     #[test]
     fn a_value_far_out_is_an_anomaly_and_its_z_says_so() {
@@ -57,7 +58,7 @@ mod tests {
         assert_eq!((&*detector.describe().kind, detector.describe().features), (KIND, 2));
         let values = [4.0, 300.0, 4.0, -3000.0, f64::NAN, f64::NAN];
         let batch = Batch { series: &[0, 0, 0], times: &[0, 1, 2], values: &values };
-        let verdicts = detector.observe(batch, Wanted::CONTRIBUTIONS).unwrap();
+        let verdicts = detector.verdicts_of(batch, Wanted::CONTRIBUTIONS).unwrap();
         assert!(verdicts.scores[0] < 0.5 && verdicts.scores[1] > 1.0 && verdicts.scores[2].is_nan(), "{verdicts:?}");
         let contributions = &verdicts.contributions;
         assert_eq!(

@@ -2,13 +2,13 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+use qualm_contract::{Batch, Error, Wanted};
 use qualm_core::forest::extended::{self, Extended};
 use qualm_core::forest::{self, Forest, Parameters};
 use qualm_core::model::Writer;
 use qualm_core::trained::calibrate::Threshold;
 use qualm_core::trained::prepare::Scaling;
 use qualm_core::trained::{Kernel, Rows, Settings};
-use qualm_core::{Batch, Error, Wanted};
 
 /// Pseudo-random numbers (Marsaglia's xorshift64) in 0..1.
 fn random(seed: u64) -> impl Iterator<Item = f64> {
@@ -165,7 +165,7 @@ fn used(model: &[u8]) -> Result<Vec<f64>, Error> {
     let features = detector.describe().features as usize;
     let values: Vec<f64> = random(7).map(|x| x * 20.0 - 10.0).take(20 * features).collect();
     let verdicts =
-        detector.observe(Batch { series: &[0; 20], times: &[0; 20], values: &values }, Wanted::CONTRIBUTIONS)?;
+        detector.verdicts_of(Batch { series: &[0; 20], times: &[0; 20], values: &values }, Wanted::CONTRIBUTIONS)?;
     Ok([verdicts.scores, verdicts.contributions].concat())
 }
 
@@ -181,10 +181,10 @@ fn what_was_written_scores_the_same() {
         let plain = forest::fit(Rows::new(&rows, 3), batch, &settings, &parameters).unwrap();
         let extended = extended::fit(Rows::new(&rows, 3), batch, &settings, &parameters, 1).unwrap();
         for (mut grown, kind) in [(plain, forest::KIND), (extended, extended::KIND)] {
-            use qualm_core::Detector as _;
+            use qualm_contract::Detector as _;
             let mut read = qualm_core::open(&grown.to_model()).unwrap();
             assert_eq!(read.describe().kind, kind);
-            assert_eq!(read.observe(batch, Wanted::CONTRIBUTIONS), grown.observe(batch, Wanted::CONTRIBUTIONS));
+            assert_eq!(read.verdicts_of(batch, Wanted::CONTRIBUTIONS), grown.verdicts_of(batch, Wanted::CONTRIBUTIONS));
         }
     }
 }
@@ -222,7 +222,7 @@ fn where_all_is_anomalous_the_first_rows_are_explained() {
     let trained = forest::fit(Rows::new(&rows, 2), ordinary, &settings, &Parameters::default()).unwrap();
     let mut detector = qualm_core::open(&trained.to_model()).unwrap();
     let far = vec![1e6; 2000];
-    let verdicts = detector.observe(Batch { values: &far, ..ordinary }, Wanted::CONTRIBUTIONS).unwrap();
+    let verdicts = detector.verdicts_of(Batch { values: &far, ..ordinary }, Wanted::CONTRIBUTIONS).unwrap();
     assert!(verdicts.scores.iter().all(|score| *score > 1.0));
     let explained = verdicts.contributions.chunks(2).filter(|shares| shares.iter().any(|share| *share != 0.0));
     assert_eq!(explained.count(), 100);

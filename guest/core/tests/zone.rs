@@ -1,7 +1,7 @@
 //! People live by local time: what the untrained detector makes of office hours when clocks are put forward or back.
 
+use qualm_contract::{Batch, Detector, Wanted};
 use qualm_core::streaming::{Parameters, Streaming, Zone};
-use qualm_core::{Batch, Detector, Wanted};
 
 use noise::Noise;
 
@@ -64,7 +64,7 @@ fn score(zone: &Zone, shape: Shape, change: i64) -> Found {
             let out = (noon..noon + HOUR / 2).contains(&time);
             let value = if out { 0.0 } else { usual * (1.0 + 0.05 * noise.gaussian()) };
             let batch = Batch { series: &[0], times: &[time * 1_000_000_000], values: &[value] };
-            let reported = detector.observe(batch, Wanted::SCORES).expect("a row of one value").scores[0] > 1.0;
+            let reported = detector.verdicts_of(batch, Wanted::SCORES).expect("a row of one value").scores[0] > 1.0;
             found.before += usize::from(reported && (change - 14 * DAY..change).contains(&time));
             found.after += usize::from(reported && (change..change + 7 * DAY).contains(&time));
             outage |= reported && (noon..noon + HOUR / 4).contains(&time);
@@ -100,13 +100,13 @@ fn what_was_learned_in_another_zone_is_refused_by_name() {
     };
     let everyone = [Some(0)];
     for (learned, now) in [(berlin(), Zone::UTC), (Zone::UTC, berlin())] {
-        let state = open(learned.clone()).save(&[0]);
-        let error = open(now.clone()).restore(&state, &everyone).expect_err("it is of another zone").to_string();
+        let state = open(learned.clone()).save_series(&[0]).expect("no error");
+        let error = open(now.clone()).restore_series(&state, &everyone).expect_err("it is of another zone").to_string();
         assert!(error.contains(learned.name()) && error.contains(now.name()), "{error}");
-        open(learned).restore(&state, &everyone).expect("it is its own");
+        open(learned).restore_series(&state, &everyone).expect("it is its own");
     }
     // Rules that change, as in a later database, change nothing of what is usual by the clock.
     let summer_for_ever = Zone::new("Europe/Berlin", vec![(0, HOUR), (SPRING, 2 * HOUR)]).expect("it is right");
-    let state = open(berlin()).save(&[0]);
-    open(summer_for_ever).restore(&state, &everyone).expect("it is of the same zone");
+    let state = open(berlin()).save_series(&[0]).expect("no error");
+    open(summer_for_ever).restore_series(&state, &everyone).expect("it is of the same zone");
 }

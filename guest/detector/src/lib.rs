@@ -11,7 +11,7 @@
 use std::cell::RefCell;
 
 use exports::qualm::detector::{details, detection, siblings};
-use qualm_core::{Batch, Wanted};
+use qualm_contract::{Batch, Wanted};
 
 wit_bindgen::generate!({
     path: "../../wit",
@@ -29,7 +29,7 @@ wit_bindgen::generate!({
 struct Component;
 
 /// A detector as the contract's resource. The component model never calls it from two sides at once.
-struct Detector(RefCell<Box<dyn qualm_core::Detector>>);
+struct Detector(RefCell<Box<dyn qualm_contract::Detector>>);
 
 impl detection::Guest for Component {
     type Detector = Detector;
@@ -41,26 +41,26 @@ impl detection::GuestDetector for Detector {
     }
 
     fn describe(&self) -> detection::Description {
-        let qualm_core::Description { kind, version, features, warm_up, scale } = self.0.borrow().describe();
+        let qualm_contract::Description { kind, version, features, warm_up, scale } = self.0.borrow().describe();
         detection::Description { kind, version, features, warm_up, scale }
     }
 
     fn observe(&self, batch: detection::Observations, explain: bool) -> Result<detection::Verdicts, detection::Error> {
         let wanted = Wanted { contributions: explain, bands: false };
-        let qualm_core::Verdicts { scores, contributions, .. } = self.observe_wanted(&batch, wanted)?;
+        let qualm_contract::Verdicts { scores, contributions, .. } = self.score(&batch, wanted)?;
         Ok(detection::Verdicts { scores, contributions })
     }
 
     fn forget(&self, series: Vec<u32>) {
-        self.0.borrow_mut().forget(&series);
+        self.0.borrow_mut().forget_series(&series).expect("what is built in can always forget");
     }
 
     fn save(&self, series: Vec<u32>) -> Vec<u8> {
-        self.0.borrow().save(&series)
+        self.0.borrow_mut().save_series(&series).expect("what is built in can always save")
     }
 
     fn restore(&self, state: Vec<u8>, series: Vec<Option<u32>>) -> Result<(), detection::Error> {
-        Ok(self.0.borrow_mut().restore(&state, &series)?)
+        Ok(self.0.borrow_mut().restore_series(&state, &series)?)
     }
 }
 
@@ -72,10 +72,10 @@ impl details::Guest for Component {
     ) -> Result<details::Judgement, detection::Error> {
         let details::Wanted { contributions, bands } = wanted;
         let wanted = Wanted { contributions, bands };
-        let qualm_core::Verdicts { scores, contributions, reasons, mut bands } =
-            of.get::<Detector>().observe_wanted(&batch, wanted)?;
+        let qualm_contract::Verdicts { scores, contributions, reasons, mut bands } =
+            of.get::<Detector>().score(&batch, wanted)?;
         // A detector that knows none has a band of which nothing is known.
-        bands.resize(if wanted.bands { scores.len() } else { 0 }, qualm_core::Band::UNKNOWN);
+        bands.resize(if wanted.bands { scores.len() } else { 0 }, qualm_contract::Band::UNKNOWN);
         Ok(details::Judgement {
             verdicts: detection::Verdicts { scores, contributions },
             reasons: reasons.into_iter().map(reason).collect(),
@@ -86,47 +86,47 @@ impl details::Guest for Component {
 
 impl siblings::Guest for Component {
     fn relate(of: detection::DetectorBorrow<'_>, series: Vec<u32>, groups: Vec<u64>) {
-        of.get::<Detector>().0.borrow_mut().relate(&series, &groups);
+        of.get::<Detector>().0.borrow_mut().relate_series(&series, &groups);
     }
 }
 
 impl Detector {
-    fn observe_wanted(
+    fn score(
         &self,
         batch: &detection::Observations,
         wanted: Wanted,
-    ) -> Result<qualm_core::Verdicts, detection::Error> {
+    ) -> Result<qualm_contract::Verdicts, detection::Error> {
         let detection::Observations { series, timestamps, values } = batch;
-        Ok(self.0.borrow_mut().observe(Batch { series, times: timestamps, values }, wanted)?)
+        Ok(self.0.borrow_mut().verdicts_of(Batch { series, times: timestamps, values }, wanted)?)
     }
 }
 
 /// As the contract has it.
-fn reason(reason: qualm_core::Reason) -> details::Reason {
+fn reason(reason: qualm_contract::Reason) -> details::Reason {
     match reason {
-        qualm_core::Reason::None => details::Reason::None,
-        qualm_core::Reason::OutsideBand => details::Reason::OutsideBand,
-        qualm_core::Reason::LevelShift => details::Reason::LevelShift,
-        qualm_core::Reason::Stuck => details::Reason::Stuck,
-        qualm_core::Reason::Novel => details::Reason::Novel,
-        qualm_core::Reason::Rate => details::Reason::Rate,
-        qualm_core::Reason::Variance => details::Reason::Variance,
+        qualm_contract::Reason::None => details::Reason::None,
+        qualm_contract::Reason::OutsideBand => details::Reason::OutsideBand,
+        qualm_contract::Reason::LevelShift => details::Reason::LevelShift,
+        qualm_contract::Reason::Stuck => details::Reason::Stuck,
+        qualm_contract::Reason::Novel => details::Reason::Novel,
+        qualm_contract::Reason::Rate => details::Reason::Rate,
+        qualm_contract::Reason::Variance => details::Reason::Variance,
     }
 }
 
 /// As the contract has it.
-fn band(band: qualm_core::Band) -> details::Band {
-    let qualm_core::Band { expected, lower, upper } = band;
+fn band(band: qualm_contract::Band) -> details::Band {
+    let qualm_contract::Band { expected, lower, upper } = band;
     details::Band { expected, lower, upper }
 }
 
-impl From<qualm_core::Error> for detection::Error {
-    fn from(error: qualm_core::Error) -> Self {
+impl From<qualm_contract::Error> for detection::Error {
+    fn from(error: qualm_contract::Error) -> Self {
         match error {
-            qualm_core::Error::BadModel(why) => Self::BadModel(why),
-            qualm_core::Error::BadShape(why) => Self::BadShape(why),
-            qualm_core::Error::BadState(why) => Self::BadState(why),
-            qualm_core::Error::Internal(why) => Self::Internal(why),
+            qualm_contract::Error::BadModel(why) => Self::BadModel(why),
+            qualm_contract::Error::BadShape(why) => Self::BadShape(why),
+            qualm_contract::Error::BadState(why) => Self::BadState(why),
+            other => Self::Internal(other.to_string()),
         }
     }
 }

@@ -324,7 +324,7 @@ mod tests {
     #[test]
     fn every_route_is_in_the_document_and_the_reverse() {
         let dir = tempfile::tempdir().unwrap();
-        let registry = Registry::open(models::Options::of(dir.path()), models::Native);
+        let registry = Registry::open(models::Options::of(dir.path()), qualm_core::BuiltIn);
         let router = Api::new(registry, None, Options::default()).routes(Router::new());
         let mut routes: Vec<_> = router.routes().iter().map(|r| format!("{} {}", r.method, r.path)).collect();
         let documented = index().endpoints;

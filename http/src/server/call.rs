@@ -13,8 +13,8 @@ use hyper::body::Incoming;
 use hyper::header::AsHeaderName;
 use hyper::http::request::Parts;
 use hyper::{HeaderMap, Method};
-use qualm_bundle::bundle::is_of_system;
 use qualm_bundle::secret::Secret;
+use qualm_system::fault::is_of_system;
 
 use super::answer::Shared;
 use super::body::{Arriving, Payload};

@@ -4,9 +4,9 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use qualm_bundle::runtime::Native;
+use qualm_core::BuiltIn;
 use qualm_offline::table::{Table, Vectors, discover};
-use qualm_offline::train::learner::BuiltIn;
+use qualm_offline::train::learner::KindLearner;
 use qualm_offline::train::spec::Spec;
 use qualm_offline::train::{self, Origin};
 
@@ -43,8 +43,8 @@ pub(crate) fn train(dir: &Path, file: &str, name: &str, version: u64, detector: 
     let table = Table::read(&input, "host", &vectors.shape().unwrap()).unwrap();
     let origin = Origin { name: name.to_owned(), version, data_sha256: "0".repeat(64) };
     let out = dir.join(file);
-    let learner = BuiltIn(detector.to_owned());
+    let learner = KindLearner(detector.to_owned());
     let outcome = train::train(&table, &vectors, &spec, origin, &learner, || {}).unwrap();
-    outcome.draft.finish(&Native).unwrap().write(&out).unwrap();
+    outcome.draft.finish(&BuiltIn).unwrap().write(&out).unwrap();
     out
 }

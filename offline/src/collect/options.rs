@@ -7,7 +7,7 @@ use clap::Args;
 use jiff::Timestamp;
 use qualm_bundle::duration;
 use qualm_bundle::secret::Secret;
-use qualm_stream::glob::Globs;
+use qualm_pipeline::glob::Globs;
 
 use super::Error;
 use super::lines::base64;

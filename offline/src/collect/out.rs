@@ -5,7 +5,7 @@ use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use qualm_bundle::atomic;
+use qualm_system::atomic;
 use tempfile::{Builder, NamedTempFile};
 
 use super::Error;

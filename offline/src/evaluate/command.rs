@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
-use qualm_bundle::runtime::Runtime;
 use qualm_bundle::stdout::say;
+use qualm_contract::ModelFactory;
 use serde_json::json;
 
 use super::evaluation::{assess, passes};
@@ -112,7 +112,7 @@ pub enum Error {
         /// The bundle.
         bundle: PathBuf,
         /// Why.
-        source: qualm_core::Error,
+        source: qualm_contract::Error,
     },
     /// Something cannot be written.
     #[error("{}: {source}", path.display())]
@@ -149,14 +149,14 @@ struct Outcome {
     provenance: Vec<(String, String)>,
 }
 
-/// Evaluates with this runtime, writes the report, and prints what there is to say.
+/// Evaluates with this factory, writes the report, and prints what there is to say.
 ///
 /// # Errors
 ///
 /// What cannot be used, where, and what to do; and where a figure is not what it must be.
-pub fn run(options: &Options, runtime: &dyn Runtime) -> Result<(), Error> {
+pub fn run(options: &Options, factory: &dyn ModelFactory) -> Result<(), Error> {
     let outcome = match (&options.scores, &options.bundle, &options.input) {
-        (None, Some(bundle), Some(input)) => of_bundle(options, bundle, input, runtime)?,
+        (None, Some(bundle), Some(input)) => of_bundle(options, bundle, input, factory)?,
         (scores, ..) => of_scores(options, scores.as_deref().unwrap_or(Path::new("")))?,
     };
     let written = |path: &Path| {
@@ -173,8 +173,8 @@ pub fn run(options: &Options, runtime: &dyn Runtime) -> Result<(), Error> {
     if wanting.is_empty() { Ok(()) } else { Err(Error::Wanting(wanting)) }
 }
 
-fn of_bundle(options: &Options, bundle: &Path, input: &Path, runtime: &dyn Runtime) -> Result<Outcome, Error> {
-    let mut subject = Subject::read(bundle, input, options.measurement.as_deref(), runtime)?;
+fn of_bundle(options: &Options, bundle: &Path, input: &Path, factory: &dyn ModelFactory) -> Result<Outcome, Error> {
+    let mut subject = Subject::read(bundle, input, options.measurement.as_deref(), factory)?;
     let labels = match (&options.labels, &options.label_column) {
         (Some(path), _) => Some(Labels::read(path)?.of(&subject.table)?),
         (None, Some(column)) => Some(Labels::read_column(input, column)?.of(&subject.table)?),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use qualm_bundle::manifest::Reference;
-use qualm_core::{Detector, Error};
+use qualm_contract::{Detector, Error};
 use serde::Serialize;
 
 use super::drift::Drift;

@@ -28,11 +28,11 @@ pub struct Error {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Labels {
     file: PathBuf,
-    told: Told,
+    told: EventVerdict,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Told {
+enum EventVerdict {
     /// One for each row of the input, in their order.
     Rows(Vec<bool>),
     /// By time.
@@ -82,7 +82,7 @@ impl Labels {
                 let entity = entity.map(|entity| cells[entity].to_owned()).filter(|entity| !entity.is_empty());
                 Ok(Window { start, end, entity, line: cells.position().map(Position::line) })
             };
-            Told::Windows(columns.each(window)?)
+            EventVerdict::Windows(columns.each(window)?)
         } else if let Some(label) = columns.find("label") {
             columns.labels(label)?
         } else {
@@ -103,7 +103,7 @@ impl Labels {
         let Some(label) = columns.find(column) else {
             return Err(columns.failed(&format!("it has no column `{column}`; --label-column names one of a CSV file")));
         };
-        Ok(Self { file: path.to_owned(), told: Told::Rows(columns.each(|cells| is_anomaly(&cells[label]))?) })
+        Ok(Self { file: path.to_owned(), told: EventVerdict::Rows(columns.each(|cells| is_anomaly(&cells[label]))?) })
     }
 
     /// A label for each row of a table.
@@ -114,7 +114,7 @@ impl Labels {
     pub fn of(&self, table: &Table) -> Result<Vec<bool>, Error> {
         let failed = |what| Error { file: self.file.clone(), line: None, what };
         match &self.told {
-            Told::Rows(labels) => {
+            EventVerdict::Rows(labels) => {
                 // Not every row of the input completes one of the table.
                 let label = |source: &u64| labels.get(*source as usize).copied();
                 let all: Option<Vec<bool>> = table.sources.iter().map(label).collect();
@@ -127,7 +127,7 @@ impl Labels {
                     ))
                 })
             }
-            Told::Times(labels) => table
+            EventVerdict::Times(labels) => table
                 .times
                 .iter()
                 .map(|time| {
@@ -139,7 +139,7 @@ impl Labels {
                     })
                 })
                 .collect(),
-            Told::Windows(windows) => {
+            EventVerdict::Windows(windows) => {
                 Ok((0..table.len()).map(|row| windows.iter().any(|it| it.holds(table, row))).collect())
             }
         }
@@ -152,8 +152,8 @@ impl Labels {
     /// Where the labels do not fit, are of a series that is not there, or all of another time.
     pub fn of_series(&self, series: &[&Table]) -> Result<OfSeries, Error> {
         let notes = match &self.told {
-            Told::Windows(windows) => self.idle(windows, series)?,
-            Told::Rows(_) | Told::Times(_) => Vec::new(),
+            EventVerdict::Windows(windows) => self.idle(windows, series)?,
+            EventVerdict::Rows(_) | EventVerdict::Times(_) => Vec::new(),
         };
         Ok(OfSeries { labels: series.iter().map(|table| self.of(table)).collect::<Result<_, _>>()?, notes })
     }
@@ -283,13 +283,15 @@ impl Columns {
         Error { file: self.path.clone(), line: None, what: what.to_owned() }
     }
 
-    fn labels(self, label: usize) -> Result<Told, Error> {
-        let Some(when) = self.time() else { return Ok(Told::Rows(self.each(|cells| is_anomaly(&cells[label]))?)) };
+    fn labels(self, label: usize) -> Result<EventVerdict, Error> {
+        let Some(when) = self.time() else {
+            return Ok(EventVerdict::Rows(self.each(|cells| is_anomaly(&cells[label]))?));
+        };
         let mut times = HashMap::new();
         for (time, label) in self.each(|cells| Ok((time(cells, when)?, is_anomaly(&cells[label])?)))? {
             *times.entry(time).or_insert(false) |= label; // a time may come up once for each entity
         }
-        Ok(Told::Times(times))
+        Ok(EventVerdict::Times(times))
     }
 
     fn each<T>(mut self, row: impl Fn(&StringRecord) -> Result<T, String>) -> Result<Vec<T>, Error> {

@@ -1,6 +1,6 @@
 //! How much verdicts move when rows are not quite what they were.
 
-use qualm_core::Detector;
+use qualm_contract::Detector;
 use serde::Serialize;
 
 use super::metrics::{Figures, is_alarm, share};
@@ -37,7 +37,7 @@ pub(crate) fn effect(
     labels: Option<&[bool]>,
     seed: u64,
     scored: &dyn Fn(usize),
-) -> Result<Effect, qualm_core::Error> {
+) -> Result<Effect, qualm_contract::Error> {
     let spreads = Spread::of_each(&table.values, table.features());
     let values = perturbation.apply(&table.values, &spreads, seed);
     let after = score(detector, table, &values, scored)?;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use qualm_core::{Batch, Detector, Error, Wanted};
+use qualm_contract::{Batch, Detector, Error, Wanted};
 
 use super::metrics::is_alarm;
 use crate::table::Table;
@@ -98,17 +98,17 @@ fn in_batches(
     features: usize,
     rows: Batch<'_>,
     explain: bool,
-    mut take: impl FnMut(usize, qualm_core::Verdicts),
+    mut take: impl FnMut(usize, qualm_contract::Verdicts),
 ) -> Result<(), Error> {
     let Batch { series, times, values } = rows;
     let all: Vec<u32> = (0..series.iter().max().map_or(0, |most| most + 1)).collect();
-    detector.forget(&all);
+    detector.forget_series(&all)?;
     let most = (BATCH / features.max(1)).clamp(1, ROWS);
     for start in (0..series.len()).step_by(most) {
         let range = start..(start + most).min(series.len());
         let values = &values[range.start * features..range.end * features];
         let batch = Batch { series: &series[range.clone()], times: &times[range], values };
-        take(start, detector.observe(batch, Wanted { contributions: explain, bands: false })?);
+        take(start, detector.verdicts_of(batch, Wanted { contributions: explain, bands: false })?);
     }
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use std::f64::consts::TAU;
 
-use qualm_core::Batch;
+use qualm_contract::Batch;
 use qualm_core::trained::calibrate::Threshold;
 use qualm_core::trained::{Rows, Settings};
 use qualm_core::zscore;

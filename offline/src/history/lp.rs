@@ -2,8 +2,8 @@
 
 use std::io::{BufRead, Read as _};
 
-use qualm_stream::pipeline::MAX_EVENT;
-use qualm_stream::{Grammar, line};
+use qualm_pipeline::pipeline::MAX_EVENT;
+use qualm_pipeline::{Grammar, line};
 
 use super::{History, Row};
 

@@ -12,7 +12,7 @@ mod time;
 
 use std::path::{Path, PathBuf};
 
-use qualm_stream::pipeline::MAX_EVENT;
+use qualm_pipeline::pipeline::MAX_EVENT;
 
 pub use cell::is_time;
 pub use time::parse as parse_time;

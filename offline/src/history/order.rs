@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use qualm_stream::Grammar;
+use qualm_pipeline::Grammar;
 
 use super::{Error, Input};
 

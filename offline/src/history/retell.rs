@@ -5,8 +5,8 @@
 
 use std::collections::HashMap;
 
-use qualm_stream::Grammar;
-use qualm_stream::line::{self, Refusal, is_verdict, read_body};
+use qualm_pipeline::Grammar;
+use qualm_pipeline::line::{self, Refusal, is_verdict, read_body};
 
 use super::Row;
 use super::feed::Source;

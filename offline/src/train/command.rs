@@ -11,13 +11,14 @@ use qualm_bundle::stdout::say;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
-use super::learner::{BuiltIn, Learner};
-use super::plugin::{Plugged, Plugins};
+use super::learner::{KindLearner, Learner};
+use super::plugin::Plugged;
 use super::spec::{self, Spec};
 use super::{Origin, Outcome, grid, kinds, train};
 use crate::history::cell::MOST;
 use crate::history::{self, order};
 use crate::table::{self, Table, Vectors};
+use qualm_contract::ModelFactory;
 
 /// What `--help` ends with.
 pub const EXAMPLES: &str = "\
@@ -122,17 +123,17 @@ pub enum Error {
     },
 }
 
-/// Trains, writes the bundle, and tells what came of it. `plugins` has a plugin learn, where it is one that shall.
+/// Trains, writes the bundle, and tells what came of it. `factory` has a plugin learn, where it is one that shall.
 ///
 /// # Errors
 ///
 /// What cannot be used, where, and what to do. No bundle is written then.
-pub fn run(options: &Options, plugins: &dyn Plugins) -> Result<(), Error> {
+pub fn run(options: &Options, factory: &dyn ModelFactory) -> Result<(), Error> {
     let Options { input, out, .. } = options;
     let failed = |what: String| options.failed(what);
     let spec = options.spec.as_deref().map_or_else(|| Ok(Spec::default()), Spec::read)?;
     let spec = Spec { seed: options.seed.unwrap_or(spec.seed), ..spec };
-    let learner = options.learner(&spec, plugins)?;
+    let learner = options.learner(&spec, factory)?;
     let measurement = measurement(options);
     let vectors = vectors(&spec, input, &measurement)?;
     let shape = vectors.shape().map_err(failed)?;
@@ -170,7 +171,7 @@ pub fn run(options: &Options, plugins: &dyn Plugins) -> Result<(), Error> {
         let theirs = &draft.manifest.kind;
         return Err(failed(format!("[detector] is `{kind}`, but the plugin is `{theirs}`; leave it out")));
     }
-    let bundle = draft.finish(plugins).map_err(|fault| fault.at(out.display()))?;
+    let bundle = draft.finish(factory).map_err(|fault| fault.at(out.display()))?;
     bundle.write(out)?;
     let told = if options.json {
         let tried: Vec<_> = tried
@@ -193,10 +194,10 @@ pub fn run(options: &Options, plugins: &dyn Plugins) -> Result<(), Error> {
 
 impl Options {
     /// What learns.
-    fn learner<'a>(&self, spec: &Spec, plugins: &'a dyn Plugins) -> Result<Box<dyn Learner + 'a>, Error> {
+    fn learner<'a>(&self, spec: &Spec, factory: &'a dyn ModelFactory) -> Result<Box<dyn Learner + 'a>, Error> {
         if let Some(path) = &self.plugin {
             let component = fs::read(path).map_err(|source| Error::Io { path: path.clone(), source })?;
-            let plugged = Plugged::new(component, plugins);
+            let plugged = Plugged::new(component, factory);
             let place = path.display().to_string();
             return Ok(Box::new(plugged.map_err(|what| Error::Train { place, what })?));
         }
@@ -206,7 +207,7 @@ impl Options {
         if !kinds::KINDS.contains(&kind.as_str()) {
             return Err(self.failed(format!("`{kind}` is no detector that is trained; there are {kinds}")));
         }
-        Ok(Box::new(BuiltIn(kind.clone())))
+        Ok(Box::new(KindLearner(kind.clone())))
     }
 
     /// What is wrong with what was set, or with the plugin, is not the data's fault.

@@ -1,9 +1,10 @@
 //! What may be set of each kind of detector, and how it is fitted.
 
+use qualm_contract::Batch;
 use qualm_core::trained::calibrate::Threshold;
 use qualm_core::trained::prepare::Scaling;
 use qualm_core::trained::{Rows, Settings, Trained};
-use qualm_core::{Batch, forest, pca, zscore};
+use qualm_core::{forest, pca, zscore};
 use toml::Value;
 
 use super::grid::Choice;

@@ -1,9 +1,8 @@
 //! What learns: a kind of detector that is built in, or a [plugin](super::plugin).
 
-use qualm_bundle::runtime::{Native, Runtime as _};
+use qualm_contract::{Batch, Detector};
 use qualm_core::trained::Rows;
 use qualm_core::trained::calibrate::{Calibration, Threshold};
-use qualm_core::{Batch, Detector};
 
 use super::grid::Choice;
 use super::kinds;
@@ -54,9 +53,9 @@ pub trait Learner: Sync {
 
 /// A kind of detector that is built in, one of [`kinds::KINDS`].
 #[derive(Debug, Clone)]
-pub struct BuiltIn(pub String);
+pub struct KindLearner(pub String);
 
-impl Learner for BuiltIn {
+impl Learner for KindLearner {
     fn fit(&self, choice: &Choice, lesson: &Lesson<'_>) -> Result<Fitted, String> {
         let Lesson { features, train, validation, threshold, seed } = *lesson;
         let train = Rows::of_series(train.series, train.values, features.len());
@@ -65,7 +64,7 @@ impl Learner for BuiltIn {
     }
 
     fn open(&self, model: &[u8]) -> Result<Box<dyn Detector>, String> {
-        Native.open(None, model).map_err(|fault| fault.to_string())
+        qualm_core::open(model).map_err(|error| error.to_string())
     }
 
     fn component(&self) -> Option<&[u8]> {

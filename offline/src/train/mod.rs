@@ -19,10 +19,11 @@ use std::ops::Range;
 use jiff::Timestamp;
 use qualm_bundle::bundle::Draft;
 use qualm_bundle::golden::Golden;
-use qualm_bundle::manifest::{self, FORMAT, Feature, Manifest, Provenance, Shape, Transform};
+use qualm_bundle::manifest::{self, FORMAT, Feature, Manifest, Provenance, Shape};
+use qualm_contract::Transform;
+use qualm_contract::{Batch, Detector};
 use qualm_core::trained::Rows;
 use qualm_core::trained::calibrate::{LEAST, Threshold};
-use qualm_core::{Batch, Detector};
 use rayon::prelude::*;
 
 use crate::evaluate::inject::{inject, objective};
@@ -300,10 +301,10 @@ mod tests {
 
     use qualm_bundle::Bundle;
 
-    use qualm_bundle::runtime::Native;
+    use qualm_core::BuiltIn;
 
     use super::command::{Options, run};
-    use super::learner::BuiltIn;
+    use super::learner::KindLearner;
     use super::*;
 
     /// A day of minutes: three features that go up and down together, one that does not change.
@@ -347,7 +348,7 @@ mod tests {
         for kind in kinds::KINDS {
             let dir = tempfile::tempdir().unwrap();
             let options = options(dir.path(), &history(1500), kind, None);
-            run(&options, &Native).unwrap();
+            run(&options, &BuiltIn).unwrap();
             let bundle = Bundle::read(&options.out).unwrap();
             assert_eq!((bundle.manifest.version, bundle.manifest.kind.as_str()), (1, kind));
             assert!((bundle.manifest.features[3].reference.as_ref().unwrap().mean - 7.0).abs() < 1e-9);
@@ -361,9 +362,9 @@ mod tests {
             );
             let first = bundle.pack();
             fs::remove_dir_all(&options.out).unwrap();
-            run(&options, &Native).unwrap();
+            run(&options, &BuiltIn).unwrap();
             assert!(Bundle::read(&options.out).unwrap().pack() == first, "{kind}: not the same bytes");
-            run(&options, &Native).unwrap();
+            run(&options, &BuiltIn).unwrap();
             assert_eq!(Bundle::read(&options.out).unwrap().manifest.version, 2, "the next one is newer");
         }
     }
@@ -381,7 +382,7 @@ mod tests {
         let step = || {
             steps.fetch_add(1, Ordering::Relaxed);
         };
-        let outcome = train(&table, &vectors, &spec, origin, &BuiltIn("zscore".into()), step).unwrap();
+        let outcome = train(&table, &vectors, &spec, origin, &KindLearner("zscore".into()), step).unwrap();
         assert_eq!((outcome.tried.len(), steps.into_inner()), (2, 3));
         assert!(
             outcome.tried[1].1 > outcome.tried[0].1,
@@ -424,7 +425,7 @@ mod tests {
         ] {
             let dir = tempfile::tempdir().unwrap();
             let options = options(dir.path(), &text, "zscore", Some(spec));
-            let error = run(&options, &Native).unwrap_err().to_string();
+            let error = run(&options, &BuiltIn).unwrap_err().to_string();
             assert!(error.contains(what), "{error}, not {what}");
             let left: Vec<_> = fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
             assert_eq!(left.len(), 2, "{left:?}");

@@ -6,10 +6,8 @@
 
 use std::fmt;
 
-use qualm_bundle::Fault;
-use qualm_bundle::runtime::{Native, Runtime};
+use qualm_contract::{Detector, ModelFactory, ModelSource, ParameterValue, Trainer};
 use qualm_core::trained::calibrate::{Calibration, LEAST};
-use qualm_core::{Batch, Detector};
 
 use super::grid::Choice;
 use super::learner::{Fitted, Learner, Lesson};
@@ -19,69 +17,18 @@ use crate::evaluate::score;
 /// plugin that computes the same in another order.
 const OFF: f64 = 1e-9;
 
-/// What is asked of a plugin that learns: `training` of the contract.
-pub trait Plugin: Sync {
-    /// Learns from rows, and returns a model whose scores are of any unit.
-    ///
-    /// # Errors
-    ///
-    /// What the plugin says is wrong with the parameters or the rows, or how it failed.
-    fn fit(
-        &self,
-        rows: Batch<'_>,
-        features: &[String],
-        parameters: &[(String, Value)],
-        seed: u64,
-    ) -> Result<Vec<u8>, String>;
-
-    /// The model whose scores are those of `model`, but with 0 at `ordinary` and 1 at `threshold`.
-    ///
-    /// # Errors
-    ///
-    /// Why there is none.
-    fn calibrate(&self, model: &[u8], ordinary: f64, threshold: f64) -> Result<Vec<u8>, String>;
-}
-
-/// Who runs plugins, and has them learn.
-pub trait Plugins: Runtime {
-    /// A component as a plugin that learns.
-    ///
-    /// # Errors
-    ///
-    /// Why it is none.
-    fn plugin(&self, component: &[u8]) -> Result<Box<dyn Plugin + '_>, String>;
-}
-
-/// Without a sandbox there are none.
-impl Plugins for Native {
-    fn plugin(&self, _component: &[u8]) -> Result<Box<dyn Plugin + '_>, String> {
-        Err(Fault::Sandbox.to_string())
-    }
-}
-
-/// What a parameter is set to.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Value {
-    /// Yes or no.
-    Flag(bool),
-    /// A number; whole numbers too.
-    Number(f64),
-    /// A text.
-    Text(String),
-}
-
 /// The parameters of a choice, by name, as plugins take them.
 ///
 /// # Errors
 ///
 /// Names one that is nothing that a plugin takes.
-pub fn parameters(choice: &Choice) -> Result<Vec<(String, Value)>, String> {
+pub fn parameters(choice: &Choice) -> Result<Vec<(String, ParameterValue)>, String> {
     let parameter = |(name, value): (&String, &toml::Value)| {
         let value = match value {
-            toml::Value::Boolean(flag) => Value::Flag(*flag),
-            toml::Value::Integer(number) => Value::Number(*number as f64),
-            toml::Value::Float(number) if number.is_finite() => Value::Number(*number),
-            toml::Value::String(text) => Value::Text(text.clone()),
+            toml::Value::Boolean(flag) => ParameterValue::Flag(*flag),
+            toml::Value::Integer(number) => ParameterValue::Number(*number as f64),
+            toml::Value::Float(number) if number.is_finite() => ParameterValue::Number(*number),
+            toml::Value::String(text) => ParameterValue::Text(text.clone()),
             other => {
                 return Err(format!(
                     "[parameters] `{name}` is {other}; it must be true or false, a number, or a text in quotes"
@@ -96,8 +43,8 @@ pub fn parameters(choice: &Choice) -> Result<Vec<(String, Value)>, String> {
 /// A plugin as what learns.
 pub struct Plugged<'a> {
     component: Vec<u8>,
-    plugins: &'a dyn Plugins,
-    plugin: Box<dyn Plugin + 'a>,
+    factory: &'a dyn ModelFactory,
+    trainer: Box<dyn Trainer + 'a>,
 }
 
 impl<'a> Plugged<'a> {
@@ -106,9 +53,9 @@ impl<'a> Plugged<'a> {
     /// # Errors
     ///
     /// Why it is no plugin that learns.
-    pub fn new(component: Vec<u8>, plugins: &'a dyn Plugins) -> Result<Self, String> {
-        let plugin = plugins.plugin(&component)?;
-        Ok(Self { component, plugins, plugin })
+    pub fn new(component: Vec<u8>, factory: &'a dyn ModelFactory) -> Result<Self, String> {
+        let trainer = factory.open_trainer(&component).map_err(|error| error.to_string())?;
+        Ok(Self { component, factory, trainer })
     }
 
     /// The scores of the rows that set the threshold, from a fresh start, and how many rows of a series come before the
@@ -136,7 +83,7 @@ impl Learner for Plugged<'_> {
         let with = choice.0.iter().map(|(name, value)| format!("{name} = {value}")).collect::<Vec<_>>().join(", ");
         let with = if with.is_empty() { with } else { format!(" with {with}") };
         let model = self
-            .plugin
+            .trainer
             .fit(lesson.train, lesson.features, &parameters(choice)?, lesson.seed)
             .map_err(|what| format!("the plugin learns nothing{with}: {what}"))?;
         let (raw, warm_up) = self.scores(&model, lesson)?;
@@ -152,7 +99,7 @@ impl Learner for Plugged<'_> {
         let calibration = Calibration::fit(&scored, lesson.threshold).map_err(|error| error.to_string())?;
         let Calibration { ordinary, threshold } = calibration;
         let model = self
-            .plugin
+            .trainer
             .calibrate(&model, ordinary, threshold)
             .map_err(|what| format!("the plugin does not calibrate its model: {what}"))?;
         check(&raw, &self.scores(&model, lesson)?.0, calibration)?;
@@ -160,7 +107,7 @@ impl Learner for Plugged<'_> {
     }
 
     fn open(&self, model: &[u8]) -> Result<Box<dyn Detector>, String> {
-        let opened = self.plugins.open(Some(&self.component), model);
+        let opened = self.factory.open_model(ModelSource::unnamed(Some(&self.component), model));
         opened.map_err(|fault| format!("the plugin does not open a model that it has made: {fault}"))
     }
 

@@ -3,12 +3,11 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use qualm_bundle::Fault;
-use qualm_bundle::runtime::Runtime;
-use qualm_core::{Batch, Description, Detector, Error, Verdicts, Wanted};
+use qualm_contract::{
+    Batch, BatchScorer, Description, Detector, Error, ModelFactory, ModelSource, ParameterValue, Trainer, Verdicts,
+    Wanted,
+};
 use serde_json::json;
-
-use super::plugin::{Plugin, Plugins, Value};
 
 /// What runs it, and what it does wrong.
 #[derive(Debug, Default)]
@@ -35,14 +34,14 @@ struct Distance {
     seen: HashMap<u32, u32>,
 }
 
-impl Runtime for Sandbox {
-    fn open(&self, component: Option<&[u8]>, model: &[u8]) -> Result<Box<dyn Detector>, Fault> {
-        assert_eq!(component, Some(COMPONENT));
+impl ModelFactory for Sandbox {
+    fn open_model(&self, source: ModelSource<'_>) -> Result<Box<dyn Detector>, Error> {
+        assert_eq!(source.component, Some(COMPONENT));
         let model: serde_json::Value =
-            serde_json::from_slice(model).map_err(|error| Fault::Model(error.to_string()))?;
+            serde_json::from_slice(source.model).map_err(|error| Error::BadModel(error.to_string()))?;
         let number = |name: &str, default: f64| model.get(name).map_or(Some(default), serde_json::Value::as_f64);
         let needed = |name: &str, default: f64| {
-            number(name, default).ok_or_else(|| Fault::Model(format!("`{name}` must be a number")))
+            number(name, default).ok_or_else(|| Error::BadModel(format!("`{name}` must be a number")))
         };
         Ok(Box::new(Distance {
             features: needed("features", 1.0)? as u32,
@@ -55,12 +54,10 @@ impl Runtime for Sandbox {
             seen: HashMap::new(),
         }))
     }
-}
 
-impl Plugins for Sandbox {
-    fn plugin(&self, component: &[u8]) -> Result<Box<dyn Plugin + '_>, String> {
+    fn open_trainer(&self, component: &[u8]) -> Result<Box<dyn Trainer + '_>, Error> {
         if component != COMPONENT {
-            return Err("it is no component".to_owned());
+            return Err(Error::BadComponent("it is no component".to_owned()));
         }
         Ok(Box::new(Learns(self)))
     }
@@ -68,21 +65,21 @@ impl Plugins for Sandbox {
 
 struct Learns<'a>(&'a Sandbox);
 
-impl Plugin for Learns<'_> {
+impl Trainer for Learns<'_> {
     fn fit(
         &self,
         rows: Batch<'_>,
         features: &[String],
-        parameters: &[(String, Value)],
+        parameters: &[(String, ParameterValue)],
         _seed: u64,
-    ) -> Result<Vec<u8>, String> {
+    ) -> Result<Vec<u8>, Error> {
         self.0.fits.fetch_add(1, Ordering::Relaxed);
         let (mut weight, mut warm_up) = (1.0, 0.0);
         for (name, value) in parameters {
             match (name.as_str(), value) {
-                ("weight", Value::Number(number)) => weight = *number,
-                ("warm_up", Value::Number(number)) => warm_up = *number,
-                _ => return Err(format!("there is no parameter `{name}`")),
+                ("weight", ParameterValue::Number(number)) => weight = *number,
+                ("warm_up", ParameterValue::Number(number)) => warm_up = *number,
+                _ => return Err(Error::Internal(format!("there is no parameter `{name}`"))),
             }
         }
         let first: Vec<f64> = rows.values.iter().copied().step_by(features.len()).filter(|x| !x.is_nan()).collect();
@@ -91,12 +88,39 @@ impl Plugin for Learns<'_> {
         Ok(model.to_string().into_bytes())
     }
 
-    fn calibrate(&self, model: &[u8], ordinary: f64, threshold: f64) -> Result<Vec<u8>, String> {
-        let mut model: serde_json::Value = serde_json::from_slice(model).map_err(|error| error.to_string())?;
+    fn calibrate(&self, model: &[u8], ordinary: f64, threshold: f64) -> Result<Vec<u8>, Error> {
+        let mut model: serde_json::Value =
+            serde_json::from_slice(model).map_err(|error| Error::Internal(error.to_string()))?;
         model["ordinary"] = ordinary.into();
         model["threshold"] = threshold.into();
         model["off"] = self.0.off.into();
         Ok(model.to_string().into_bytes())
+    }
+}
+
+impl BatchScorer for Distance {
+    fn score_batch(&mut self, batch: Batch<'_>, wanted: Wanted, verdicts: &mut Verdicts) -> Result<(), Error> {
+        let features = self.features as usize;
+        batch.rows(features)?;
+        for (series, row) in batch.series.iter().zip(batch.values.chunks_exact(features)) {
+            let seen = self.seen.entry(*series).or_default();
+            *seen += 1;
+            let raw = (row[0] - self.mean).abs() * self.weight;
+            let score = ((raw - self.ordinary) / (self.threshold - self.ordinary)).max(0.0) + self.off;
+            let is_scored = *seen > self.warm_up && !raw.is_nan();
+            verdicts.scores.push(if is_scored { score } else { f64::NAN });
+            if wanted.contributions {
+                let first = if is_scored && score > 1.0 { raw } else { 0.0 };
+                verdicts.contributions.push(first);
+                verdicts.contributions.extend(std::iter::repeat_n(0.0, features - 1));
+            }
+        }
+        Ok(())
+    }
+
+    fn forget_series(&mut self, series: &[u32]) -> Result<(), Error> {
+        self.seen.retain(|known, _| !series.contains(known));
+        Ok(())
     }
 }
 
@@ -111,35 +135,11 @@ impl Detector for Distance {
         }
     }
 
-    fn observe(&mut self, batch: Batch<'_>, wanted: Wanted) -> Result<Verdicts, Error> {
-        let features = self.features as usize;
-        batch.rows(features)?;
-        let mut verdicts = Verdicts::default();
-        for (series, row) in batch.series.iter().zip(batch.values.chunks_exact(features)) {
-            let seen = self.seen.entry(*series).or_default();
-            *seen += 1;
-            let raw = (row[0] - self.mean).abs() * self.weight;
-            let score = ((raw - self.ordinary) / (self.threshold - self.ordinary)).max(0.0) + self.off;
-            let is_scored = *seen > self.warm_up && !raw.is_nan();
-            verdicts.scores.push(if is_scored { score } else { f64::NAN });
-            if wanted.contributions {
-                let first = if is_scored && score > 1.0 { raw } else { 0.0 };
-                verdicts.contributions.push(first);
-                verdicts.contributions.extend(std::iter::repeat_n(0.0, features - 1));
-            }
-        }
-        Ok(verdicts)
+    fn save_series(&mut self, _series: &[u32]) -> Result<Vec<u8>, Error> {
+        Ok(Vec::new())
     }
 
-    fn forget(&mut self, series: &[u32]) {
-        self.seen.retain(|known, _| !series.contains(known));
-    }
-
-    fn save(&self, _series: &[u32]) -> Vec<u8> {
-        Vec::new()
-    }
-
-    fn restore(&mut self, _state: &[u8], _series: &[Option<u32>]) -> Result<(), Error> {
+    fn restore_series(&mut self, _state: &[u8], _series: &[Option<u32>]) -> Result<(), Error> {
         Ok(())
     }
 }

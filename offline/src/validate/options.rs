@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use qualm_stream::glob::Globs;
+use qualm_pipeline::glob::Globs;
 
 use super::Error;
 

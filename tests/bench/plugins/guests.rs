@@ -4,9 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use qualm::sandbox::trainer::Trainer;
-use qualm::sandbox::{Guest, Limits, Recipe, Sandbox};
-use qualm_core::Batch;
+use qualm_contract::Batch;
+use qualm_sandbox::trainer::PluginTrainer;
+use qualm_sandbox::{Guest, Limits, Recipe, Sandbox};
 use qualm_tests::{Site, tools};
 
 use crate::rows::Vectors;

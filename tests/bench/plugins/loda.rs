@@ -2,8 +2,9 @@
 
 use std::hint::black_box;
 
-use qualm::sandbox::{Guest, Recipe};
-use qualm_stream::{Rows, Verdicts};
+use qualm_contract::Verdicts;
+use qualm_pipeline::Rows;
+use qualm_sandbox::{Guest, Recipe};
 
 use crate::guests::{LIMITS, Shop};
 use crate::rows::Vectors;

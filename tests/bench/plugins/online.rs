@@ -2,8 +2,9 @@
 
 use std::time::Instant;
 
-use qualm::sandbox::Guest;
-use qualm_stream::{Rows, Verdicts};
+use qualm_contract::Verdicts;
+use qualm_pipeline::Rows;
+use qualm_sandbox::Guest;
 
 use crate::guests::Shop;
 use crate::loda::score;

@@ -1,6 +1,6 @@
 //! Rows to be scored.
 
-use qualm_stream::Rows;
+use qualm_pipeline::Rows;
 
 /// How many series single values are of.
 pub(crate) const SERIES: usize = 1000;

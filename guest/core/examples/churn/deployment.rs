@@ -1,7 +1,7 @@
 //! A deployment: so many pods at a time, each of which gives way to the next.
 
+use qualm_contract::{Batch, BatchScorer, Detector, Wanted};
 use qualm_core::streaming::{Parameters, Prior, Streaming, Tuning};
-use qualm_core::{Batch, Detector, Wanted};
 
 use crate::found::Found;
 use crate::noise::Noise;
@@ -52,14 +52,14 @@ impl Deployment {
                         *rest -= 1;
                     } else if found.pods < self.pods {
                         *place = Some(Alive { pod: self.begin(&mut found, &mut noise), hit: false });
-                        detector.relate(&[number], &[0]);
+                        detector.relate_series(&[number], &[0]);
                     }
                     continue;
                 };
                 let (value, age) = (pod.next(), pod.row - 1);
                 let times = [(f64::from(row) * self.step * 1e9) as i64 + at as i64];
                 let batch = Batch { series: &[number], times: &times, values: &[value] };
-                let score = detector.observe(batch, Wanted::SCORES).map_or(f64::NAN, |verdicts| verdicts.scores[0]);
+                let score = detector.verdicts_of(batch, Wanted::SCORES).map_or(f64::NAN, |verdicts| verdicts.scores[0]);
                 let during = pod.incident.as_ref().is_some_and(|incident| incident.rows.contains(&age));
                 let after = pod
                     .incident
@@ -81,7 +81,7 @@ impl Deployment {
                 }
                 *place = None;
                 *rest = noise.between(0.0, 5.0) as usize;
-                detector.forget(&[number]);
+                detector.forget_series(&[number]).expect("no error");
             }
         }
         (found, by_trouble)

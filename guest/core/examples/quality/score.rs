@@ -1,7 +1,7 @@
 //! What the detector says of a set.
 
+use qualm_contract::{Batch, Detector, Wanted};
 use qualm_core::streaming::{Parameters, Streaming, Tuning};
-use qualm_core::{Batch, Detector, Wanted};
 
 use crate::Failure;
 use crate::data::{Series, Set};
@@ -73,7 +73,7 @@ fn column_of(series: &Series, column: &[f64], tuning: Tuning) -> Result<Vec<f64>
     let mut scores = Vec::with_capacity(column.len());
     for (times, values) in series.times.chunks(BATCH).zip(column.chunks(BATCH)) {
         let batch = Batch { series: &[0; BATCH][..times.len()], times, values };
-        scores.extend(detector.observe(batch, Wanted::SCORES)?.scores);
+        scores.extend(detector.verdicts_of(batch, Wanted::SCORES)?.scores);
     }
     Ok(scores)
 }

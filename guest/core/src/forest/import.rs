@@ -3,9 +3,9 @@
 use super::grow::floor;
 use super::tree::{Node, Split, Tree};
 use super::{Forest, MOST_TREES};
-use crate::Error;
 use crate::trained::prepare::Preparation;
 use crate::trained::{MOST_FEATURES, Trained};
+use qualm_contract::Error;
 
 /// A fitted `sklearn.ensemble.IsolationForest`.
 #[derive(Debug, Clone, Default, PartialEq)]

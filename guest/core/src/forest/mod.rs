@@ -22,8 +22,8 @@ mod tree;
 
 use crate::model::{Model, Writer};
 use crate::trained::{FitError, Kernel, MOST_FEATURES, Rows, Settings, Trained};
-use crate::{Batch, Error};
 use heap::Heaps;
+use qualm_contract::{Batch, Error};
 use tree::{Split, Tree};
 
 /// The name of this kind of detector.

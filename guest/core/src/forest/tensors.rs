@@ -10,8 +10,8 @@
 
 use super::Forest;
 use super::tree::{Node, Split, Tree};
-use crate::Error;
 use crate::model::{Model, Writer};
+use qualm_contract::Error;
 
 pub(super) fn write(forest: &Forest, model: &mut Writer) {
     let (mut nodes, mut thresholds, mut counts) = (Vec::new(), Vec::new(), Vec::new());

@@ -15,9 +15,10 @@
 
 use super::lanes::{Blocks, LANES, Lanes, padded};
 use super::{MOST_FEATURES, NO_CLIP};
+use crate::math;
 use crate::model::{Model, Writer};
 use crate::trained::Kernel;
-use crate::{Error, math};
+use qualm_contract::Error;
 
 /// The largest weight that is believed, and the largest clip of an error: with them nothing can overflow.
 pub(super) const MOST_WEIGHT: f64 = 1e40;

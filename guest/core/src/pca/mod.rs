@@ -21,7 +21,7 @@ use std::str::FromStr;
 use crate::model::Model;
 use crate::trained::prepare::Scaling;
 use crate::trained::{FitError, Rows, Settings, Trained};
-use crate::{Batch, Error};
+use qualm_contract::{Batch, Error};
 use whitened::Whitened;
 
 /// The name of this kind of detector.

@@ -4,7 +4,7 @@ use super::form::{Form, Parts};
 use super::*;
 use crate::trained::Kernel;
 use crate::trained::calibrate::Threshold;
-use crate::{Detector, Wanted};
+use qualm_contract::{Detector, Wanted};
 
 /// Random numbers: xorshift64*.
 pub(crate) struct Random(pub(crate) u64);
@@ -71,10 +71,10 @@ fn fitted(train: &[f64], features: usize, scaling: Scaling, parameters: &Paramet
     fit(Rows::new(train, features), batch, &settings(scaling), parameters)
 }
 
-fn observed(detector: &mut dyn Detector, values: &[f64]) -> crate::Verdicts {
+fn observed(detector: &mut dyn Detector, values: &[f64]) -> qualm_contract::Verdicts {
     let count = values.len() / detector.describe().features as usize;
     let batch = Batch { series: &vec![0; count], times: &vec![0; count], values };
-    detector.observe(batch, Wanted::CONTRIBUTIONS).unwrap()
+    detector.verdicts_of(batch, Wanted::CONTRIBUTIONS).unwrap()
 }
 
 /// Each index with each way to add up errors, and what else changes the way of a row.

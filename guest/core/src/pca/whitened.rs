@@ -7,10 +7,10 @@
 //! score of a [`super::form`], this one is a square: it is averaged over rows, and there, what is far out shall count.
 
 use super::NO_CLIP;
-use crate::Error;
 use crate::model::{Model, Writer};
 use crate::trained::Kernel;
 use crate::trained::whiten::{mean_square, shares};
+use qualm_contract::Error;
 
 #[derive(Debug)]
 pub(super) struct Whitened {

@@ -31,7 +31,7 @@ pub use tuning::Tuning;
 pub use zone::Zone;
 
 use crate::model::{Model, Writer};
-use crate::{Batch, Description, Detector, Error, Reason, Verdicts, Wanted};
+use qualm_contract::{Batch, BatchScorer, Description, Detector, Error, Reason, Verdicts, Wanted};
 use series::{Series, Shared};
 use siblings::{Kept, Siblings};
 
@@ -230,30 +230,18 @@ fn grow(pages: &mut Vec<Box<[Series]>>, to: usize) {
     pages.resize_with(to, || vec![Series::new(); PAGE].into_boxed_slice());
 }
 
-impl Detector for Streaming {
-    fn describe(&self) -> Description {
-        let rate = self.parameters.false_alarm_rate;
-        Description {
-            kind: KIND.to_owned(),
-            version: VERSION.to_owned(),
-            features: 1,
-            warm_up: self.parameters.min_samples,
-            scale: format!(
-                "how rarely the series has been so far out, as a logarithm; 1 is aimed at {rate} of ordinary observations"
-            ),
-        }
-    }
-
-    fn observe(&mut self, batch: Batch<'_>, wanted: Wanted) -> Result<Verdicts, Error> {
+impl BatchScorer for Streaming {
+    fn score_batch(&mut self, batch: Batch<'_>, wanted: Wanted, verdicts: &mut Verdicts) -> Result<(), Error> {
         let rows = batch.rows(1)?;
         let Self { parameters, shared, pages, siblings } = self;
-        let mut scores = Vec::with_capacity(rows);
-        let mut contributions = Vec::with_capacity(if wanted.contributions { rows } else { 0 });
-        let mut bands = Vec::with_capacity(if wanted.bands { rows } else { 0 });
-        let mut reasons = Vec::new(); // most batches have none
+        let Verdicts { scores, contributions, reasons, bands } = verdicts;
+        scores.reserve(rows);
+        contributions.reserve(if wanted.contributions { rows } else { 0 });
+        bands.reserve(if wanted.bands { rows } else { 0 });
         for ((&number, &time), &value) in batch.series.iter().zip(batch.times).zip(batch.values) {
             let kinship = siblings.of(number);
             let verdict = series_mut(pages, number).observe(parameters, shared, kinship, time, value, wanted.bands);
+            // Most batches have none.
             if verdict.reason != Reason::None {
                 reasons.resize(scores.len(), Reason::None);
                 reasons.push(verdict.reason);
@@ -269,10 +257,10 @@ impl Detector for Streaming {
         if !reasons.is_empty() {
             reasons.resize(rows, Reason::None);
         }
-        Ok(Verdicts { scores, contributions, reasons, bands })
+        Ok(())
     }
 
-    fn relate(&mut self, series: &[u32], groups: &[u64]) {
+    fn relate_series(&mut self, series: &[u32], groups: &[u64]) {
         if self.parameters.prior == Prior::Siblings {
             for (&number, &group) in series.iter().zip(groups) {
                 let has_past = self.series(number).is_some_and(Series::has_past);
@@ -281,7 +269,7 @@ impl Detector for Streaming {
         }
     }
 
-    fn forget(&mut self, series: &[u32]) {
+    fn forget_series(&mut self, series: &[u32]) -> Result<(), Error> {
         for &number in series {
             self.siblings.forget(number);
             if let Some(page) = self.pages.get_mut(number as usize / PAGE) {
@@ -289,9 +277,25 @@ impl Detector for Streaming {
                 self.shared.seasons += usize::from(known.has_season());
             }
         }
+        Ok(())
+    }
+}
+
+impl Detector for Streaming {
+    fn describe(&self) -> Description {
+        let rate = self.parameters.false_alarm_rate;
+        Description {
+            kind: KIND.to_owned(),
+            version: VERSION.to_owned(),
+            features: 1,
+            warm_up: self.parameters.min_samples,
+            scale: format!(
+                "how rarely the series has been so far out, as a logarithm; 1 is aimed at {rate} of ordinary observations"
+            ),
+        }
     }
 
-    fn save(&self, series: &[u32]) -> Vec<u8> {
+    fn save_series(&mut self, series: &[u32]) -> Result<Vec<u8>, Error> {
         let mut state = Vec::with_capacity(STATE.len() + series.len() * BYTES_PER_SERIES);
         state.extend_from_slice(STATE);
         self.parameters.zone.write(&mut state);
@@ -304,10 +308,10 @@ impl Detector for Streaming {
         if self.parameters.prior == Prior::Siblings {
             self.siblings.write(series, &mut state);
         }
-        state
+        Ok(state)
     }
 
-    fn restore(&mut self, state: &[u8], series: &[Option<u32>]) -> Result<(), Error> {
+    fn restore_series(&mut self, state: &[u8], series: &[Option<u32>]) -> Result<(), Error> {
         let bad = |what: &str| Error::BadState(what.to_owned());
         let mut records =
             state.strip_prefix(STATE).ok_or_else(|| bad("it was not saved by this version of `streaming`"))?;

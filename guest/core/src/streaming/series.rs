@@ -28,7 +28,7 @@ use super::tail::{Hold, Tail};
 use super::tuning::Tuning;
 use super::zone::Clock;
 use crate::math::{max, min};
-use crate::{Band, Reason};
+use qualm_contract::{Band, Reason};
 
 /// Rows that a scale remembers.
 const SCALE_ROWS: f64 = 5000.0;

@@ -3,8 +3,8 @@
 //! A guest has no database of time zones. The host looks a zone's changes up and hands them over with the model.
 
 use super::record::take;
-use crate::Error;
 use crate::model::{Model, Writer};
+use qualm_contract::Error;
 
 /// The zone of a detector that was not given another.
 const UTC: &str = "UTC";

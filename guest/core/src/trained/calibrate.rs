@@ -2,8 +2,8 @@
 
 use super::FitError;
 use super::prepare::quantile;
-use crate::Error;
 use crate::model::{Model, Writer};
+use qualm_contract::Error;
 
 /// Raw scores that a threshold needs: with fewer, the tail is a guess.
 pub const LEAST: usize = 100;

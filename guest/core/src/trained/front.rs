@@ -7,8 +7,8 @@ use super::prepare::Preparation;
 use super::state::State;
 use super::whiten::Whitening;
 use super::{FitError, Rows, Settings};
-use crate::Error;
 use crate::model::{Model, Writer};
+use qualm_contract::Error;
 
 /// The stages, fitted.
 #[derive(Debug)]

@@ -8,9 +8,9 @@
 use super::calibrate::{Calibration, Threshold};
 use super::whiten::{Whitening, mean_square, shares};
 use super::{FitError, Rows};
-use crate::Error;
 use crate::math::min;
 use crate::model::{Model, Writer};
+use qualm_contract::Error;
 
 /// The largest clip: squares of what is within are summed.
 const MOST_CLIP: f64 = 1e12;

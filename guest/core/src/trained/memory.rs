@@ -4,8 +4,8 @@
 //! rows counts more than what is over at once, and yet a row that is far out is seen when it comes.
 
 use super::FitError;
-use crate::Error;
 use crate::model::{Model, Writer};
+use qualm_contract::Error;
 
 /// The longest span.
 const MOST_SPAN: f64 = 1e6;

@@ -21,12 +21,12 @@ mod state;
 pub(crate) mod whiten;
 
 use crate::model::{Model, Writer};
-use crate::{Batch, Description, Detector, Error, Verdicts, Wanted};
 use calibrate::{Calibration, Threshold};
 use front::{Front, Stages};
 use level::Level;
 use memory::Memory;
 use prepare::{Preparation, Scaling};
+use qualm_contract::{Batch, BatchScorer, Description, Detector, Error, Verdicts, Wanted};
 pub use rows::Rows;
 use state::State;
 
@@ -219,18 +219,20 @@ impl Trained {
         self.calibration
     }
 
-    /// Scores a batch as [`observe`](Detector::observe) does, and explains the rows that `which` names, given their place and
+    /// Scores a batch as [`score_batch`](BatchScorer::score_batch) does, and explains the rows that `which` names, given their place and
     /// score: anomalies or not, and however many.
     ///
     /// # Errors
     ///
     /// [`Error::BadShape`]: nothing was scored or learnt.
-    pub fn observe_explaining(
+    pub fn score_batch_explaining(
         &mut self,
         batch: Batch<'_>,
         mut which: impl FnMut(usize, f64) -> bool,
     ) -> Result<Verdicts, Error> {
-        self.run(batch, true, &mut which)
+        let mut verdicts = Verdicts::default();
+        self.run(batch, true, &mut which, &mut verdicts)?;
+        Ok(verdicts)
     }
 
     /// The model that [`crate::open`] makes this detector of, with nothing remembered.
@@ -294,6 +296,24 @@ fn is_known(row: &[f64]) -> bool {
     !row.iter().all(|value| value.is_nan())
 }
 
+impl BatchScorer for Trained {
+    /// It gives no reasons and no bands: its rows have several values, whose contributions say more.
+    fn score_batch(&mut self, batch: Batch<'_>, wanted: Wanted, verdicts: &mut Verdicts) -> Result<(), Error> {
+        let mut left = self.kernel.most_explained();
+        let mut which = |_, score| {
+            let explained = score > 1.0 && left > 0;
+            left -= usize::from(explained);
+            explained
+        };
+        self.run(batch, wanted.contributions, &mut which, verdicts)
+    }
+
+    fn forget_series(&mut self, series: &[u32]) -> Result<(), Error> {
+        self.state.forget(series);
+        Ok(())
+    }
+}
+
 impl Detector for Trained {
     fn describe(&self) -> Description {
         Description {
@@ -305,25 +325,11 @@ impl Detector for Trained {
         }
     }
 
-    /// It gives no reasons and no bands: its rows have several values, whose contributions say more.
-    fn observe(&mut self, batch: Batch<'_>, wanted: Wanted) -> Result<Verdicts, Error> {
-        let mut left = self.kernel.most_explained();
-        self.run(batch, wanted.contributions, &mut |_, score| {
-            let explained = score > 1.0 && left > 0;
-            left -= usize::from(explained);
-            explained
-        })
+    fn save_series(&mut self, series: &[u32]) -> Result<Vec<u8>, Error> {
+        Ok(self.state.save(series))
     }
 
-    fn forget(&mut self, series: &[u32]) {
-        self.state.forget(series);
-    }
-
-    fn save(&self, series: &[u32]) -> Vec<u8> {
-        self.state.save(series)
-    }
-
-    fn restore(&mut self, state: &[u8], series: &[Option<u32>]) -> Result<(), Error> {
+    fn restore_series(&mut self, state: &[u8], series: &[Option<u32>]) -> Result<(), Error> {
         self.state.restore(state, series)
     }
 }
@@ -337,7 +343,8 @@ impl Trained {
         batch: Batch<'_>,
         explain: bool,
         which: &mut dyn FnMut(usize, f64) -> bool,
-    ) -> Result<Verdicts, Error> {
+        verdicts: &mut Verdicts,
+    ) -> Result<(), Error> {
         let Self { features, front, kernel, power, calibration, memory, level, state, stages, raw, white, .. } = self;
         let features = *features;
         let count = batch.rows(features)?;
@@ -346,8 +353,9 @@ impl Trained {
         raw.clear();
         kernel.score(rows, raw);
         raise(raw, *power);
-        let mut scores = Vec::with_capacity(count);
-        let mut contributions = vec![0.0; if explain { rows.len() } else { 0 }];
+        let Verdicts { scores, contributions, .. } = verdicts;
+        scores.reserve(count);
+        contributions.resize(if explain { rows.len() } else { 0 }, 0.0);
         for (at, ((series, row), &raw)) in with_series(batch, features).zip(&*raw).enumerate() {
             if !is_known(row) {
                 scores.push(f64::NAN);
@@ -371,7 +379,7 @@ impl Trained {
             }
             scores.push(score);
         }
-        Ok(Verdicts { scores, contributions, ..Verdicts::default() })
+        Ok(())
     }
 }
 

@@ -3,8 +3,8 @@
 use std::str::FromStr;
 
 use super::{FitError, Rows};
-use crate::Error;
 use crate::model::{Model, Writer};
+use qualm_contract::Error;
 
 /// The farthest that a scaled value may lie out: what is farther is as far, so that no later sum can overflow.
 const MOST: f64 = 1e12;

@@ -7,7 +7,7 @@
 //!
 //! in little-endian order. Each number means the same under another model, so that a new one goes on with it.
 
-use crate::Error;
+use qualm_contract::Error;
 
 /// The first bytes of saved state: who wrote it, and which layout follows.
 const STATE: &[u8; 8] = b"qualm-t2";

@@ -97,13 +97,13 @@ fn however_rows_are_cut_into_batches_scores_are_the_same() {
     for settings in variety() {
         let model = fitted(&settings).to_model();
         let mut whole = crate::open(&model).unwrap();
-        let expected = whole.observe(stream.batch(0, stream.len()), Wanted::CONTRIBUTIONS).unwrap();
+        let expected = whole.verdicts_of(stream.batch(0, stream.len()), Wanted::CONTRIBUTIONS).unwrap();
         for size in [1, 3, 64, 401] {
             let mut detector = crate::open(&model).unwrap();
             let (mut scores, mut contributions) = (Vec::new(), Vec::new());
             for from in (0..stream.len()).step_by(size) {
                 let verdicts = detector
-                    .observe(stream.batch(from, (from + size).min(stream.len())), Wanted::CONTRIBUTIONS)
+                    .verdicts_of(stream.batch(from, (from + size).min(stream.len())), Wanted::CONTRIBUTIONS)
                     .unwrap();
                 scores.extend(verdicts.scores);
                 contributions.extend(verdicts.contributions);
@@ -120,18 +120,18 @@ fn a_restored_detector_goes_on_to_the_bit() {
     for settings in variety() {
         let model = fitted(&settings).to_model();
         let mut whole = crate::open(&model).unwrap();
-        let expected = whole.observe(stream.batch(0, stream.len()), Wanted::SCORES).unwrap().scores;
+        let expected = whole.verdicts_of(stream.batch(0, stream.len()), Wanted::SCORES).unwrap().scores;
         for at in [1, 200, 410, 899] {
             let mut before = crate::open(&model).unwrap();
-            before.observe(stream.batch(0, at), Wanted::SCORES).unwrap();
-            let state = before.save(&[2, 0, 1]);
+            before.verdicts_of(stream.batch(0, at), Wanted::SCORES).unwrap();
+            let state = before.save_series(&[2, 0, 1]).unwrap();
             // In the other process series have other numbers.
             let mut after = crate::open(&model).unwrap();
-            after.restore(&state, &[Some(0), Some(1), Some(2)]).unwrap();
-            assert_eq!(after.save(&[0, 1, 2]), state);
+            after.restore_series(&state, &[Some(0), Some(1), Some(2)]).unwrap();
+            assert_eq!(after.save_series(&[0, 1, 2]).unwrap(), state);
             let mut renumbered = stream.clone();
             renumbered.series.iter_mut().for_each(|series| *series = (*series + 1) % 3);
-            let scores = after.observe(renumbered.batch(at, stream.len()), Wanted::SCORES).unwrap().scores;
+            let scores = after.verdicts_of(renumbered.batch(at, stream.len()), Wanted::SCORES).unwrap().scores;
             assert_eq!(bits(&scores), bits(&expected[at..]), "{settings:?} from {at}");
         }
     }
@@ -143,14 +143,14 @@ fn series_do_not_mix() {
     for settings in variety() {
         let model = fitted(&settings).to_model();
         let together =
-            crate::open(&model).unwrap().observe(stream.batch(0, stream.len()), Wanted::SCORES).unwrap().scores;
+            crate::open(&model).unwrap().verdicts_of(stream.batch(0, stream.len()), Wanted::SCORES).unwrap().scores;
         for series in 0..3 {
             let rows = || stream.series.iter().enumerate().filter(|(_, other)| **other == series).map(|(at, _)| at);
             let values: Vec<f64> =
                 rows().flat_map(|at| &stream.values[at * FEATURES..(at + 1) * FEATURES]).copied().collect();
             let zeros = vec![0; rows().count()];
             let batch = Batch { series: &zeros, times: stream.batch(0, zeros.len()).times, values: &values };
-            let alone = crate::open(&model).unwrap().observe(batch, Wanted::SCORES).unwrap().scores;
+            let alone = crate::open(&model).unwrap().verdicts_of(batch, Wanted::SCORES).unwrap().scores;
             assert_eq!(bits(&alone), rows().map(|at| together[at].to_bits()).collect::<Vec<_>>());
         }
     }
@@ -165,9 +165,9 @@ fn training_rows_of_several_series_do_not_mix_either() {
     let batch = Batch { series: &series, times: &[0; 2000], values: &values };
     let model = pca::fit(Rows::of_series(&series, &values, 1), batch, &all(), &parameters()).unwrap().to_model();
     let mut detector = crate::open(&model).unwrap();
-    detector.observe(batch, Wanted::SCORES).unwrap();
+    detector.verdicts_of(batch, Wanted::SCORES).unwrap();
     let jump = Batch { series: &[0], times: &[0], values: &[30.0] };
-    assert!(detector.observe(jump, Wanted::SCORES).unwrap().scores[0] > 1.0);
+    assert!(detector.verdicts_of(jump, Wanted::SCORES).unwrap().scores[0] > 1.0);
 }
 
 #[test]
@@ -178,7 +178,7 @@ fn a_fault_that_lasts_stays_an_alarm_until_it_is_over() {
     }
     let alarms = |settings: &Settings, from: usize, to: usize| {
         let mut detector = crate::open(&fitted(settings).to_model()).unwrap();
-        let scores = detector.observe(stream.batch(0, stream.len()), Wanted::SCORES).unwrap().scores;
+        let scores = detector.verdicts_of(stream.batch(0, stream.len()), Wanted::SCORES).unwrap().scores;
         scores[from..to].iter().filter(|score| **score > 1.0).count()
     };
     assert_eq!(alarms(&all(), 410, 2000), 1590);
@@ -192,7 +192,7 @@ fn contributions_add_up_to_the_row_itself() {
     let trained = fitted(&Settings { memory: 1.0, ..all() });
     let calibration = trained.calibration();
     let mut detector = crate::open(&trained.to_model()).unwrap();
-    let verdicts = detector.observe(stream.batch(0, stream.len()), Wanted::CONTRIBUTIONS).unwrap();
+    let verdicts = detector.verdicts_of(stream.batch(0, stream.len()), Wanted::CONTRIBUTIONS).unwrap();
     let (mut changes, mut levels) = (0, 0);
     for ((row, score), contributions) in
         stream.values.chunks_exact(FEATURES).zip(&verdicts.scores).zip(verdicts.contributions.chunks_exact(FEATURES))
@@ -224,11 +224,11 @@ fn rows_without_values_are_not_scored_and_change_nothing() {
     let stream = faulty();
     let model = fitted(&all()).to_model();
     let (mut one, mut other) = (crate::open(&model).unwrap(), crate::open(&model).unwrap());
-    one.observe(stream.batch(0, 500), Wanted::SCORES).unwrap();
-    other.observe(stream.batch(0, 500), Wanted::SCORES).unwrap();
+    one.verdicts_of(stream.batch(0, 500), Wanted::SCORES).unwrap();
+    other.verdicts_of(stream.batch(0, 500), Wanted::SCORES).unwrap();
     let nothing = Batch { series: &[1], times: &[0], values: &[f64::NAN; FEATURES] };
-    assert!(one.observe(nothing, Wanted::CONTRIBUTIONS).unwrap().scores[0].is_nan());
-    assert_eq!(one.save(&[0, 1, 2]), other.save(&[0, 1, 2]));
+    assert!(one.verdicts_of(nothing, Wanted::CONTRIBUTIONS).unwrap().scores[0].is_nan());
+    assert_eq!(one.save_series(&[0, 1, 2]).unwrap(), other.save_series(&[0, 1, 2]).unwrap());
 }
 
 #[test]
@@ -236,7 +236,7 @@ fn a_change_of_what_never_changed_is_seen() {
     let mut stream = Stream::new(6, 300, false);
     stream.values[299 * FEATURES + 4] = 4.001;
     let mut detector = crate::open(&fitted(&Settings { memory: 1.0, ..all() }).to_model()).unwrap();
-    let verdicts = detector.observe(stream.batch(0, 300), Wanted::CONTRIBUTIONS).unwrap();
+    let verdicts = detector.verdicts_of(stream.batch(0, 300), Wanted::CONTRIBUTIONS).unwrap();
     let contributions = &verdicts.contributions[299 * FEATURES..];
     assert!(verdicts.scores[299] > 1.0 && contributions[4] > 10.0 * contributions[0], "{contributions:?}");
 }
@@ -245,17 +245,25 @@ fn a_change_of_what_never_changed_is_seen() {
 fn another_model_goes_on_where_the_last_one_was() {
     let stream = faulty();
     let mut old = crate::open(&fitted(&all()).to_model()).unwrap();
-    old.observe(stream.batch(0, 300), Wanted::SCORES).unwrap();
+    old.verdicts_of(stream.batch(0, 300), Wanted::SCORES).unwrap();
     // The same metrics, in training half as wide.
     let mut narrow = Stream::new(1, 3000, true);
     narrow.values.iter_mut().for_each(|value| *value /= 2.0);
     let rows = Rows::of_series(&narrow.series, &narrow.values, FEATURES);
     let new = pca::fit(rows, narrow.batch(0, 3000), &all(), &parameters()).unwrap().to_model();
     let mut new = crate::open(&new).unwrap();
-    new.restore(&old.save(&[0, 1, 2]), &[Some(0), Some(1), Some(2)]).unwrap();
-    assert_eq!(new.save(&[0, 1, 2]), old.save(&[0, 1, 2]), "means are in the metrics' own units");
+    new.restore_series(&old.save_series(&[0, 1, 2]).unwrap(), &[Some(0), Some(1), Some(2)]).unwrap();
+    assert_eq!(
+        new.save_series(&[0, 1, 2]).unwrap(),
+        old.save_series(&[0, 1, 2]).unwrap(),
+        "means are in the metrics' own units"
+    );
     assert!(
-        new.observe(stream.batch(300, 400), Wanted::SCORES).unwrap().scores.iter().all(|score| !score.is_infinite())
+        new.verdicts_of(stream.batch(300, 400), Wanted::SCORES)
+            .unwrap()
+            .scores
+            .iter()
+            .all(|score| !score.is_infinite())
     );
 }
 
@@ -300,7 +308,7 @@ fn a_damaged_model_is_refused_or_scores_all_the_same() {
         };
         opened += 1;
         if detector.describe().features as usize == FEATURES {
-            let verdicts = detector.observe(stream.batch(390, 450), Wanted::CONTRIBUTIONS).unwrap();
+            let verdicts = detector.verdicts_of(stream.batch(390, 450), Wanted::CONTRIBUTIONS).unwrap();
             let finite = verdicts.scores.iter().chain(&verdicts.contributions).all(|number| number.is_finite());
             assert!(finite, "{verdicts:?}");
         }

@@ -11,10 +11,11 @@
 use super::{FitError, Rows};
 use crate::math::min;
 use crate::model::{Model, Writer};
+use crate::pca;
 use crate::pca::covariance::products;
 use crate::pca::eigen;
 use crate::pca::lanes::{Blocks, LANES, Lanes, padded};
-use crate::{Error, pca};
+use qualm_contract::Error;
 
 /// The least ridge: of rows that do not vary at all.
 const LEAST_RIDGE: f64 = 1e-6;

@@ -4,7 +4,6 @@
 //! work is done ([`work`]), by processes of their own ([`child`]). Whatever becomes of it, that directory goes. What is
 //! under way is known to this process only: when it stops, so do the jobs. Whose models are whose outlives it ([`owners`]).
 
-pub mod child;
 mod job;
 mod options;
 mod owners;
@@ -24,16 +23,15 @@ use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
 use parking_lot::{Condvar, Mutex};
-use qualm_bundle::own;
 use qualm_bundle::secret::Secret;
+use qualm_system::own;
 use rustix::fs::{FlockOperation, Mode, OFlags, flock};
 use rustix::io::Errno;
 use tempfile::TempDir;
 use tracing::{info, warn};
 
-pub use child::end_with_server;
 pub use job::{Fault, Figures, Format, Published, State, Status, Wanted};
-pub use options::{Child, Options};
+pub use options::Options;
 pub use owners::{FILE as OWNERS, Owner};
 pub use report::{Evaluation, Finding, Parts, Training, Validation};
 
@@ -66,7 +64,7 @@ struct Shared {
     registry: Arc<Registry>,
     dir: PathBuf,
     book: Mutex<Book>,
-    /// Told when there is a job to be done, or the end has come.
+    /// EventVerdict when there is a job to be done, or the end has come.
     wake: Condvar,
     stopping: AtomicBool,
     owners: Owners,

@@ -1,9 +1,9 @@
 //! What uploads may take.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use qualm_bundle::signature::SecretKey;
+use qualm_system::child;
 
 /// What uploads may take. A token is whoever asks; without tokens there is one caller.
 #[derive(Debug)]
@@ -29,25 +29,7 @@ pub struct Options {
     /// Jobs that have ended and are still told of.
     pub remembered: usize,
     /// What each process may take.
-    pub child: Child,
-}
-
-/// What a process may take.
-#[derive(Debug, Clone, Copy)]
-pub struct Child {
-    /// How long each of its threads may run on a processor. A machine that is busy lets it take ten times as long by the
-    /// clock on the wall.
-    pub time: Duration,
-    /// Its address space, in bytes.
-    pub memory: u64,
-    /// What it may print, in bytes.
-    pub output: u64,
-    /// The largest file that it may write, in bytes.
-    pub file: u64,
-    /// How much it lets others go first, as `nice` has it.
-    pub nice: i32,
-    /// Threads that it computes on.
-    pub threads: u32,
+    pub child: child::Limits,
 }
 
 impl Options {
@@ -64,14 +46,7 @@ impl Options {
             disk: 4 << 30,
             models: 8 << 30,
             remembered: 1000,
-            child: Child::default(),
+            child: child::Limits::default(),
         }
-    }
-}
-
-/// What a quarter of a gigabyte of history needs, and no more.
-impl Default for Child {
-    fn default() -> Self {
-        Self { time: Duration::from_mins(30), memory: 4 << 30, output: 16 << 20, file: 512 << 20, nice: 10, threads: 1 }
     }
 }

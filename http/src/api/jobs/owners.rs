@@ -10,8 +10,9 @@ use std::hash::{BuildHasher as _, RandomState};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
+use qualm_bundle::Bundle;
 use qualm_bundle::secret::Secret;
-use qualm_bundle::{Bundle, atomic, own};
+use qualm_system::{atomic, own};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
@@ -174,12 +175,13 @@ mod tests {
     use std::os::unix::fs::{PermissionsExt as _, symlink};
 
     use super::*;
-    use crate::api::models::{Native, Options};
+    use crate::api::models::Options;
+    use qualm_core::BuiltIn;
 
     #[test]
     fn an_owner_is_the_same_after_a_restart_and_no_token_is_written_down() {
         let dir = tempfile::tempdir().unwrap();
-        let registry = Registry::open(Options::of(dir.path()), Native);
+        let registry = Registry::open(Options::of(dir.path()), BuiltIn);
         let tokens = ["correct horse", "battery staple"].map(Secret::token);
         let owners = Owners::open(dir.path()).unwrap();
         let [mine, theirs] = [0, 1].map(|at| owners.owner(Some(&tokens[at])));
@@ -222,7 +224,7 @@ mod tests {
             assert!(error.contains(FILE) && error.contains("mend or remove it"), "{error}");
         }
         fs::remove_file(&path).unwrap();
-        let registry = Registry::open(Options::of(dir.path()), Native);
+        let registry = Registry::open(Options::of(dir.path()), BuiltIn);
         let owners = Owners::open(dir.path()).unwrap();
         let owner = owners.owner(None);
         for text in ["nonsense", "{\"salt\":\"another\",\"models\":{}}"] {

@@ -6,8 +6,8 @@ use std::path::Path;
 
 use qualm_bundle::Bundle;
 use qualm_bundle::bundle::Draft;
-use qualm_bundle::runtime::Native;
 use qualm_bundle::signature::SecretKey;
+use qualm_core::BuiltIn;
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
 
@@ -52,7 +52,7 @@ pub(super) fn publish(
         let Bundle { manifest, model, golden, component, .. } = trained.clone();
         let manifest = qualm_bundle::manifest::Manifest { version, ..manifest };
         let draft = Draft { manifest, model, golden, component };
-        let mut bundle = draft.finish(&Native).map_err(|fault| broken(&fault))?;
+        let mut bundle = draft.finish(&BuiltIn).map_err(|fault| broken(&fault))?;
         if let Some(key) = key {
             bundle.sign(key).map_err(|fault| broken(&fault))?;
         }

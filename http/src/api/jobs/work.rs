@@ -6,7 +6,6 @@ use std::path::Path;
 use parking_lot::Mutex;
 use tracing::{error, info};
 
-use super::child::{self, Done, Failure};
 use super::job::{Fault, Job, State};
 use super::options::Options;
 use super::owners::Owners;
@@ -14,6 +13,7 @@ use super::publish::{self, publish};
 use super::report::{Evaluation, Training, Validation, last_words};
 use crate::api::models::Registry;
 use crate::api::problem::Problem;
+use qualm_system::child::{self, Done, Failure};
 
 /// The bundle's directory in the job's.
 pub(super) const BUNDLE: &str = "bundle";

@@ -4,8 +4,6 @@ use std::time::{Duration, Instant};
 
 use qualm_bundle::Fault as BundleFault;
 
-use super::engine::OpenError;
-
 /// How soon what may pass is tried again, at first and at last: each time twice as late.
 const SOON: Duration = Duration::from_secs(1);
 const LATE: Duration = Duration::from_mins(1);
@@ -59,18 +57,13 @@ impl Fault {
         Self { told: why.clone(), why, again: Some(Again::after(last)) }
     }
 
-    /// Of a bundle that could not be read.
+    /// Of a bundle that cannot be used.
     pub(super) fn of_bundle(fault: &BundleFault, last: Option<Again>) -> Self {
         let why = fault.to_string();
-        if fault.may_pass() { Self::machine(why, last) } else { Self::bad(why) }
-    }
-
-    /// Of a bundle that could not be opened.
-    pub(super) fn of_engine(error: OpenError, last: Option<Again>) -> Self {
-        match error {
-            OpenError::Bundle(why) => Self::bad(why),
-            OpenError::Slow(why) => Self { again: Some(Again::after(last)), ..Self::bad(why) },
-            OpenError::Machine(why) => Self::machine(why, last),
+        match fault {
+            BundleFault::Deadline(_) => Self { again: Some(Again::after(last)), ..Self::bad(why) },
+            _ if fault.may_pass() => Self::machine(why, last),
+            _ => Self::bad(why),
         }
     }
 

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use qualm_bundle::manifest::{Feature, Manifest, Transform};
+use qualm_bundle::manifest::{Feature, Manifest};
+use qualm_contract::Transform;
 use serde::Serialize;
 
 /// What is told of a model.

@@ -5,7 +5,6 @@
 //! that nobody has asked for the longest make room for others ([`tried`]). One that is bad, or has expired, leaves its
 //! place to the one before; where this machine is to blame, it is tried again ([`fault`]).
 
-mod engine;
 mod fault;
 mod info;
 mod model;
@@ -22,13 +21,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use parking_lot::{Mutex, RwLock};
 use qualm_bundle::Bundle;
 use qualm_bundle::signature::Trust;
 use qualm_bundle::watch::Watch;
+use qualm_contract::ModelFactory;
 use tracing::{error, info, warn};
 
-pub use engine::{Engine, Engines, Native, OpenError};
 pub use info::{About, FeatureInfo, Info, State};
 pub use model::{Model, SLICE, Scored, Turn};
 pub use scan::MOST_BUNDLES;
@@ -68,7 +68,7 @@ impl Options {
 /// The models that are served.
 pub struct Registry {
     options: Options,
-    engines: Box<dyn Engines>,
+    factory: Box<dyn ModelFactory>,
     catalogue: RwLock<Arc<Catalogue>>,
     /// Held while the directory is looked at.
     looking: Mutex<Sight>,
@@ -89,10 +89,10 @@ enum Sight {
 impl Registry {
     /// Looks at the directory, and keeps looking on a thread of its own, which ends with the registry.
     #[must_use]
-    pub fn open(options: Options, engines: impl Engines + 'static) -> Arc<Self> {
+    pub fn open(options: Options, factory: impl ModelFactory + 'static) -> Arc<Self> {
         let this = Arc::new(Self {
             options,
-            engines: Box::new(engines),
+            factory: Box::new(factory),
             catalogue: RwLock::default(),
             looking: Mutex::new(Sight::Clear),
             tried: Mutex::default(),
@@ -313,8 +313,9 @@ impl Registry {
         if bundle.manifest.name != entry.name || Some(bundle.manifest.version) != entry.version {
             return Err(Fault::machine("it has just been replaced", last));
         }
-        let engine = self.engines.open(&bundle).map_err(|error| Fault::of_engine(error, last))?;
-        Model::new(&bundle, engine).map_err(Fault::bad)
+        bundle.check_expiry(Timestamp::now()).map_err(|fault| of_bundle(&fault))?;
+        let detector = bundle.open(&*self.factory).map_err(|fault| of_bundle(&fault))?;
+        Model::new(&bundle, detector).map_err(Fault::bad)
     }
 }
 

@@ -1,6 +1,6 @@
 //! A model that is loaded, and how requests share it.
 //!
-//! Each request is a series of its own. It has the engine for a slice of its rows at a time, and whoever waits longest
+//! Each request is a series of its own. It has the detector for a slice of its rows at a time, and whoever waits longest
 //! gets it next: a hundred thousand rows hold a single one up by no more than a slice. Before that it waits for its
 //! [turn](Model::turn), so that a model has two threads at most, however slow it is and however many ask.
 
@@ -12,11 +12,10 @@ use std::time::Duration;
 use jiff::Timestamp;
 use parking_lot::FairMutex;
 use qualm_bundle::Bundle;
-use qualm_stream::vector::Transform;
-use qualm_stream::{Rows, Verdicts};
+use qualm_contract::{Detector, Transform, Verdicts, Wanted};
+use qualm_pipeline::Rows;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::engine::Engine;
 use crate::api::score::Names;
 
 /// Rows that are scored in one go: a millisecond or so of the slowest detector.
@@ -42,7 +41,7 @@ pub struct Model {
     pub bytes: u64,
     /// The median of each feature in training; none where the bundle does not tell.
     ordinary: Option<Vec<f64>>,
-    /// Whether the engine must not be used any more.
+    /// Whether the detector must not be used any more.
     failed: AtomicBool,
     /// Whether it has scored anything.
     scored: AtomicBool,
@@ -58,7 +57,7 @@ pub struct Turn {
 }
 
 struct Shared {
-    engine: Box<dyn Engine>,
+    detector: Box<dyn Detector>,
     /// Numbers of series that nobody has.
     free: Vec<u32>,
     /// The number that nobody has had yet.
@@ -77,12 +76,12 @@ pub struct Scored {
 }
 
 impl Model {
-    /// Of a bundle, and the engine that it was opened with.
+    /// Of a bundle, and the detector that it was opened with.
     ///
     /// # Errors
     ///
     /// Where the bundle's features cannot be taken from metrics.
-    pub fn new(bundle: &Bundle, engine: Box<dyn Engine>) -> Result<Self, String> {
+    pub fn new(bundle: &Bundle, detector: Box<dyn Detector>) -> Result<Self, String> {
         let manifest = &bundle.manifest;
         let shape = manifest.vectors()?;
         Ok(Self {
@@ -102,11 +101,11 @@ impl Model {
             failed: AtomicBool::new(false),
             scored: AtomicBool::new(false),
             turns: [(); 2].map(|()| Arc::new(Semaphore::new(1))),
-            shared: FairMutex::new(Shared { engine, free: Vec::new(), next: 0 }),
+            shared: FairMutex::new(Shared { detector, free: Vec::new(), next: 0 }),
         })
     }
 
-    /// Whether the engine must not be used any more.
+    /// Whether the detector must not be used any more.
     #[must_use]
     pub fn has_failed(&self) -> bool {
         self.failed.load(Ordering::Relaxed)
@@ -139,7 +138,7 @@ impl Model {
     ///
     /// # Errors
     ///
-    /// Why the engine failed; it will not be used again.
+    /// Why the detector failed; it will not be used again.
     pub fn score(&self, times: &[i64], values: &[f64], alone: bool, explain: bool) -> Result<Scored, String> {
         let result = self.try_score(times, values, alone, explain);
         let tells = if result.is_ok() { &self.scored } else { &self.failed };
@@ -148,7 +147,8 @@ impl Model {
     }
 
     fn try_score(&self, times: &[i64], values: &[f64], alone: bool, explain: bool) -> Result<Scored, String> {
-        let width = self.names.all().len();
+        let why = |error: qualm_contract::Error| error.to_string();
+        let (width, wanted) = (self.names.all().len(), Wanted { contributions: explain, bands: false });
         let (mut rows, mut verdicts) = (Rows::new(width), Verdicts::default());
         let mut scored = Scored { scores: Vec::with_capacity(times.len()), ..Scored::default() };
         let mut series = None;
@@ -162,16 +162,16 @@ impl Model {
             let series = *series.get_or_insert_with(|| shared.take_number());
             if let (Some(ordinary), true) = (&self.ordinary, is_first && alone) {
                 rows.add_vector(series, times[0].saturating_sub(self.interval.as_nanos().max(1) as i64), ordinary);
-                shared.engine.score(&rows, false, &mut verdicts)?;
+                shared.detector.score_batch(rows.batch(), Wanted::SCORES, &mut verdicts).map_err(why)?;
             }
             rows.clear();
             rows.series.resize(times.len(), series);
             rows.times.extend_from_slice(times);
             rows.values.extend_from_slice(values);
             verdicts.clear();
-            shared.engine.score(&rows, explain, &mut verdicts)?;
+            shared.detector.score_batch(rows.batch(), wanted, &mut verdicts).map_err(why)?;
             if slices.peek().is_none() {
-                shared.engine.forget(&[series])?;
+                shared.detector.forget_series(&[series]).map_err(why)?;
                 shared.free.push(series);
             }
             drop(shared); // to whoever waits longest

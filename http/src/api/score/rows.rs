@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use qualm_stream::vector::Transform;
+use qualm_pipeline::vector::Transform;
 
 use crate::api::problem::Problem;
 

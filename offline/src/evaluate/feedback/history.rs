@@ -2,7 +2,8 @@
 
 use std::collections::HashMap;
 
-use qualm_stream::{Band, Reason, Unit};
+use qualm_contract::{Band, Reason};
+use qualm_pipeline::Unit;
 
 use crate::table::Table;
 

@@ -63,7 +63,7 @@ impl Span {
             scored.max_by(|&a, &b| scores[a].total_cmp(&scores[b]).then(b.cmp(&a))) // the first of equals
         };
         let peak = highest(&|_| true);
-        let reason = highest(&|row| reasons.contains_key(row)).and_then(|row| reasons[&row].word());
+        let reason = highest(&|row| reasons.contains_key(row)).and_then(|row| reasons[&row].name());
         let cause = peak.and_then(|peak| causes.get(&peak).copied());
         let column = cause.unwrap_or_else(|| furthest(series, &places));
         let value = |row: usize| Some(table.values[row * table.features() + column]).filter(|value| value.is_finite());
@@ -130,7 +130,7 @@ fn ends(sorted: &[f64], tail: f64) -> Option<[f64; 2]> {
 
 #[cfg(test)]
 mod tests {
-    use qualm_stream::Reason;
+    use qualm_contract::Reason;
 
     use super::*;
 

@@ -2,7 +2,7 @@
 
 use std::ops::{Range, RangeInclusive};
 
-use qualm_stream::Band;
+use qualm_contract::Band;
 
 use super::plot::path;
 use super::series::{Axis, columns, joined, runs};
@@ -73,7 +73,7 @@ fn open(band: Band, end: f64, beyond: f64) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use qualm_stream::Reason;
+    use qualm_contract::Reason;
 
     use super::*;
     use crate::evaluate::feedback::testing::series;

@@ -36,7 +36,7 @@ fn site(spec: &str) -> tempfile::TempDir {
 }
 
 /// Runs a command; `@` stands for the directory.
-fn run(dir: &Path, line: &str, sandbox: &dyn Plugins) -> Result<(), String> {
+fn run(dir: &Path, line: &str, sandbox: &dyn ModelFactory) -> Result<(), String> {
     let line = line.replace('@', &format!("{}/", dir.display()));
     match Cli::try_parse_from(std::iter::once("qualm").chain(line.split(' '))).unwrap() {
         Cli::Train(options) => command::run(&options, sandbox).map_err(|error| error.to_string()),
@@ -64,7 +64,7 @@ fn a_plugin_is_trained_to_a_bundle_that_is_evaluated_and_explained() {
 
     run(dir, "evaluate --bundle @model --input @h.csv", &sandbox).unwrap();
     run(dir, "explain --bundle @model --input @h.csv", &sandbox).unwrap();
-    let native = run(dir, "evaluate --bundle @model --input @h.csv", &Native).unwrap_err();
+    let native = run(dir, "evaluate --bundle @model --input @h.csv", &BuiltIn).unwrap_err();
     assert!(native.contains("its detector is a plugin, which runs in a sandbox only"), "{native}");
 }
 
@@ -121,7 +121,7 @@ fn what_is_wrong_is_named_with_its_place_and_leaves_nothing_behind() {
         assert!(!dir.path().join("model").exists());
     }
     let dir = site("");
-    let native = run(dir.path(), TRAIN, &Native).unwrap_err();
+    let native = run(dir.path(), TRAIN, &BuiltIn).unwrap_err();
     assert!(native.contains("mean.wasm: its detector is a plugin, which runs in a sandbox only"), "{native}");
     let both: PathBuf = dir.path().join("h.csv");
     let both =

@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, Read as _};
 
-use qualm_stream::pipeline::MAX_EVENT;
+use qualm_pipeline::pipeline::MAX_EVENT;
 use serde_json::Value;
 
 use super::super::data::{Data, NO_TIME};

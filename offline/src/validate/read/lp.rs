@@ -2,7 +2,7 @@
 
 use std::io::BufRead;
 
-use qualm_stream::line::{self, Refusal};
+use qualm_pipeline::line::{self, Refusal};
 
 use super::super::data::{Data, NO_TIME};
 use super::{excerpt, hash};

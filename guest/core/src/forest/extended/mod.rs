@@ -14,8 +14,8 @@ use super::tree::{Node, Tree};
 use super::{Forest, MOST_TREES, Parameters};
 use crate::model::{Model, Writer};
 use crate::trained::{FitError, Kernel, Rows, Settings, Trained};
-use crate::{Batch, Error};
 use plane::Planes;
+use qualm_contract::{Batch, Error};
 
 /// The name of this kind of detector.
 pub const KIND: &str = "extended-isolation-forest";

@@ -3,10 +3,10 @@
 
 use super::Extended;
 use super::plane::Planes;
-use crate::Error;
 use crate::forest::tensors::trees;
 use crate::forest::tree::{Node, Tree};
 use crate::model::{Model, Writer};
+use qualm_contract::Error;
 
 pub(super) fn write(forest: &Extended, model: &mut Writer) {
     let (mut nodes, mut counts) = (Vec::new(), Vec::new());

@@ -200,7 +200,7 @@ fn more(all: usize, shown: usize) -> String {
 mod tests {
     use std::fs;
 
-    use qualm_stream::{Band, Reason};
+    use qualm_contract::{Band, Reason};
 
     use super::super::tests::{NASTY, check};
     use super::*;

@@ -1,0 +1,166 @@
+//! The recording through the pipeline: line by line as it would come in live, and in bulk as it would from a backlog.
+
+use std::time::{Duration, Instant};
+
+use super::Error;
+use super::data::Line;
+use qualm::config::Config;
+use qualm::scoring::Scoring;
+
+/// What a pipe holds, and so the most that one read brings where the writer is ahead.
+const READ: usize = 64 << 10;
+
+/// What a line says of itself when it comes out.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Verdict {
+    pub(super) score: f64,
+    pub(super) is_anomaly: bool,
+    pub(super) cause: Option<String>,
+}
+
+impl Verdict {
+    /// Whether an incident of one of its metrics begins with it, or becomes worse. The lines of one that only goes on say
+    /// nothing new: with many metrics, most of what happens would fall into one incident or another.
+    pub(super) fn alarms(&self) -> bool {
+        self.is_anomaly && self.score > 1.0
+    }
+}
+
+/// The lines one by one, each given only after the one before it came back.
+#[derive(Debug, Default)]
+pub(super) struct Live {
+    /// What came out for each line.
+    pub(super) out: Vec<String>,
+    /// By line; `None` where a line came back without a score.
+    pub(super) verdicts: Vec<Option<Verdict>>,
+    /// Lines that came out.
+    pub(super) lines_out: usize,
+    /// Lines that came out otherwise than they went in, the spliced fields aside.
+    pub(super) altered: usize,
+    /// From giving a line to having it back, the shortest first.
+    latencies: Vec<Duration>,
+}
+
+/// All lines, as fast as they pass.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Bulk {
+    pub(super) lines: usize,
+    pub(super) bytes: usize,
+    pub(super) took: Duration,
+}
+
+impl Live {
+    pub(super) fn pass(lines: &[Line], config: &Config) -> Result<Self, Error> {
+        let mut scoring = Scoring::start_offline(config)?;
+        let mut live = Self::default();
+        for line in lines {
+            let given = Instant::now();
+            let out = give(&mut scoring, line.text.as_bytes(), line.time);
+            live.latencies.push(given.elapsed());
+            live.take(&line.text, &String::from_utf8_lossy(out));
+            scoring.tend();
+        }
+        live.latencies.sort_unstable();
+        scoring.check_whole().map_err(Error::Failed)?;
+        Ok(live)
+    }
+
+    /// Takes what came out for a line.
+    pub(super) fn take(&mut self, given: &str, out: &str) {
+        let (rest, verdict) = unsplice(out);
+        self.lines_out += out.matches('\n').count();
+        self.altered += usize::from(rest != given);
+        self.verdicts.push(verdict);
+        self.out.push(out.to_owned());
+    }
+
+    /// The time within which this share of the lines came back.
+    pub(super) fn latency(&self, share: f64) -> Duration {
+        let at = (self.latencies.len() as f64 * share).ceil() as usize;
+        self.latencies.get(at.saturating_sub(1)).copied().unwrap_or_default()
+    }
+}
+
+impl Bulk {
+    pub(super) fn pass(lines: &[Line], config: &Config) -> Result<Self, Error> {
+        let mut scoring = Scoring::start_offline(config)?;
+        let text: Vec<u8> = lines.iter().flat_map(|line| line.text.bytes()).collect();
+        let now = lines.last().map_or(0, |line| line.time);
+        let began = Instant::now();
+        for read in text.chunks(READ) {
+            give(&mut scoring, read, now);
+        }
+        let took = began.elapsed();
+        scoring.check_whole().map_err(Error::Failed)?;
+        Ok(Self { lines: lines.len(), bytes: text.len(), took })
+    }
+
+    pub(super) fn lines_per_second(&self) -> f64 {
+        self.lines as f64 / self.took.as_secs_f64()
+    }
+
+    pub(super) fn megabytes_per_second(&self) -> f64 {
+        self.bytes as f64 / self.took.as_secs_f64() / 1e6
+    }
+}
+
+fn give<'a>(scoring: &'a mut Scoring, bytes: &[u8], now: i64) -> &'a [u8] {
+    scoring.input()[..bytes.len()].copy_from_slice(bytes);
+    scoring.run(bytes.len(), now)
+}
+
+/// A line as it was before it was scored, and what its scored fields say. No text in it holds a blank.
+fn unsplice(line: &str) -> (String, Option<Verdict>) {
+    let Some((before, after)) = line.split_once(",anomaly_score=") else { return (line.to_owned(), None) };
+    let Some((spliced, time)) = after.split_once(' ') else { return (line.to_owned(), None) };
+    let mut fields = spliced.split(',');
+    let score = fields.next().and_then(|score| score.parse().ok());
+    let mut verdict = score.map(|score| Verdict { score, is_anomaly: false, cause: None });
+    for field in fields {
+        match (&mut verdict, field.split_once('=')) {
+            (Some(verdict), Some(("is_anomaly", value))) => verdict.is_anomaly = value == "1i",
+            (Some(verdict), Some(("anomaly_cause", value))) => verdict.cause = Some(value.trim_matches('"').to_owned()),
+            _ => {}
+        }
+    }
+    (format!("{before} {time}"), verdict)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_comes_apart_into_itself_and_its_verdict() {
+        let ordinary = Verdict { score: 0.31, is_anomaly: false, cause: None };
+        assert_eq!(
+            unsplice("m,h=a x=1,y=2,anomaly_score=0.31,is_anomaly=0i 5\n"),
+            ("m,h=a x=1,y=2 5\n".to_owned(), Some(ordinary))
+        );
+        let anomaly = Verdict { score: 2.5, is_anomaly: true, cause: Some("y".to_owned()) };
+        assert_eq!(
+            unsplice("m,h=a x=1,y=2,anomaly_score=2.5,is_anomaly=1i,anomaly_cause=\"y\" 5\n"),
+            ("m,h=a x=1,y=2 5\n".to_owned(), Some(anomaly))
+        );
+        assert_eq!(unsplice("m,h=a x=1 5\n"), ("m,h=a x=1 5\n".to_owned(), None));
+    }
+
+    #[test]
+    fn a_lost_a_doubled_and_an_altered_line_are_noticed() {
+        let mut live = Live::default();
+        live.take("m x=1 5\n", "m x=1,anomaly_score=0,is_anomaly=0i 5\n");
+        assert_eq!((live.lines_out, live.altered), (1, 0));
+        live.take("m x=1 6\n", "");
+        live.take("m x=1 7\n", "m x=1 7\nm x=1 7\n");
+        live.take("m x=1 8\n", "m x=1.0,anomaly_score=0,is_anomaly=0i 8\n");
+        assert_eq!((live.lines_out, live.altered), (4, 3));
+    }
+
+    #[test]
+    fn a_latency_is_one_that_this_share_of_lines_did_not_exceed() {
+        let live = Live { latencies: (1..=200).map(Duration::from_micros).collect(), ..Live::default() };
+        let micros = |share| live.latency(share).as_micros();
+        assert_eq!((micros(0.5), micros(0.99), micros(1.0)), (100, 198, 200));
+        assert_eq!(Live::default().latency(0.5), Duration::ZERO);
+    }
+}

@@ -1,0 +1,183 @@
+//! `qualm execd`: Telegraf's external processor. Line protocol on stdin, the same with scores on stdout.
+
+use std::fs::File;
+use std::io::{self, IsTerminal};
+use std::os::fd::BorrowedFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::FileType;
+use rustix::io::Errno;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use tracing::{error, info, warn};
+
+use qualm::clock::now;
+use qualm::scoring::Scoring;
+use qualm::state;
+
+/// How long an event may lack its end before its bytes are passed on as they are: a writer that is alive finishes its
+/// line at once.
+const HOLD: Duration = Duration::from_secs(1);
+
+/// How long to wait, at the end, for a reader that takes nothing more.
+const DRAIN: Duration = Duration::from_secs(30);
+
+/// How long to wait for one that reads no more of the log.
+const DRAIN_LOG: Duration = Duration::from_millis(200);
+
+/// How long Telegraf gets, at the end, to see that both our streams have ended before it sees that we have: it complains
+/// of a pipe that is closed under its reader.
+const GOODBYE: Duration = Duration::from_millis(20);
+
+/// The signals that have come since they were last looked at.
+#[derive(Debug, Default)]
+pub struct Signals(Vec<(&'static str, Arc<AtomicBool>)>);
+
+impl Signals {
+    /// From now on only the end of the input ends this process: Telegraf closes our stdin when it stops, and a signal before
+    /// that, such as the Ctrl-C that its whole process group gets or a SIGHUP that is meant for its configuration, must not
+    /// cost the metrics that are on their way. A person at a terminal can still interrupt it; when the terminal goes away,
+    /// so does the input.
+    ///
+    /// # Errors
+    ///
+    /// As the system says.
+    pub fn ignore() -> io::Result<Self> {
+        state::outlive_large_files()?;
+        let mut signals = vec![("SIGHUP", SIGHUP)];
+        if !io::stdin().is_terminal() {
+            signals.extend([("SIGINT", SIGINT), ("SIGTERM", SIGTERM)]);
+        }
+        let mut this = Self::default();
+        for (name, signal) in signals {
+            let came = Arc::new(AtomicBool::new(false));
+            signal_hook::flag::register(signal, Arc::clone(&came))?;
+            this.0.push((name, came));
+        }
+        Ok(this)
+    }
+
+    /// Says of those that came what they do: nothing.
+    fn tell(&self) {
+        for (name, came) in &self.0 {
+            if came.swap(false, Ordering::Relaxed) {
+                info!("{name} is ignored: only the end of stdin ends this process");
+            }
+        }
+    }
+}
+
+/// Scores stdin to stdout until it ends.
+///
+/// # Errors
+///
+/// Where stdin cannot be read or stdout cannot be written. Bad input is no error.
+pub fn run(mut scoring: Scoring, signals: &Signals) -> io::Result<()> {
+    if io::stdin().is_terminal() {
+        info!("reading line protocol from the terminal; Ctrl-D ends it");
+    }
+    let result = pump(&mut scoring, signals, rustix::stdio::stdin(), rustix::stdio::stdout());
+    info!("{}", scoring.summary());
+    if let Some(why) = scoring.why_nothing() {
+        info!("NOTICE: {why}");
+    }
+    // Telegraf has what it gave us, whatever comes of that.
+    if let Err(error) = scoring.close() {
+        error!("{error}. What was learnt since it was last saved is lost");
+    }
+    result
+}
+
+/// Waits until all that was written has been read, and lets go of stdout, then of stderr.
+pub fn leave() {
+    let Ok(nothing) = File::options().write(true).open("/dev/null") else { return };
+    let (stdout, stderr) = (rustix::stdio::stdout(), rustix::stdio::stderr());
+    if is_pipe(stdout) {
+        drain(stdout, DRAIN);
+        let _still_open = rustix::stdio::dup2_stdout(&nothing);
+    }
+    if is_pipe(stderr) {
+        drain(stderr, DRAIN_LOG);
+        let _still_open = rustix::stdio::dup2_stderr(&nothing);
+        std::thread::sleep(GOODBYE);
+    }
+}
+
+fn pump(scoring: &mut Scoring, signals: &Signals, stdin: BorrowedFd<'_>, stdout: BorrowedFd<'_>) -> io::Result<()> {
+    // Since when the event that is held lacks its end.
+    let mut held: Option<Instant> = None;
+    let terminal = io::stdin().is_terminal();
+    loop {
+        let patience = held.map_or(Duration::MAX, |since| HOLD.saturating_sub(since.elapsed()));
+        if wait(stdin, PollFlags::IN, scoring.leisure().min(patience))? {
+            match rustix::io::read(stdin, scoring.input()) {
+                Ok(0) => break,
+                Ok(read) => {
+                    let out = scoring.run(read, now());
+                    let same = held.filter(|_| out.is_empty());
+                    write(stdout, out)?;
+                    held = scoring.holds().then(|| same.unwrap_or_else(Instant::now));
+                }
+                Err(Errno::INTR | Errno::AGAIN) => {}
+                // A terminal that went away has nothing more to say.
+                Err(Errno::IO) if terminal => break,
+                Err(error) => return Err(error.into()),
+            }
+        }
+        if held.is_some_and(|since| since.elapsed() >= HOLD) {
+            warn!("a line lacks its end; what there is of it passes as it is");
+            write(stdout, scoring.let_go())?;
+            held = None;
+        }
+        signals.tell();
+        scoring.tend();
+    }
+    signals.tell();
+    write(stdout, scoring.finish(now()))
+}
+
+/// Waits until a stream is ready, at most so long. Whether it is.
+fn wait(stream: BorrowedFd<'_>, what: PollFlags, patience: Duration) -> io::Result<bool> {
+    let mut ready = [PollFd::from_borrowed_fd(stream, what)];
+    let timeout = Timespec { tv_sec: patience.as_secs().min(3600) as i64, tv_nsec: patience.subsec_nanos().into() };
+    match poll(&mut ready, Some(&timeout)) {
+        Ok(count) => Ok(count > 0),
+        Err(Errno::INTR) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Writes all of it, even where whoever started us made the stream one that does not wait.
+fn write(stream: BorrowedFd<'_>, mut bytes: &[u8]) -> io::Result<()> {
+    while !bytes.is_empty() {
+        match rustix::io::write(stream, bytes) {
+            Ok(written) => bytes = &bytes[written..],
+            Err(Errno::AGAIN) => drop(wait(stream, PollFlags::OUT, Duration::MAX)?),
+            Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}
+
+/// Waits until the reader of a pipe has taken all that was written to it, or takes nothing for so long. Telegraf stops
+/// reading when we exit, even what is in the pipe.
+fn drain(pipe: BorrowedFd<'_>, patience: Duration) {
+    let mut last = (u64::MAX, Instant::now());
+    while let Ok(left) = rustix::io::ioctl_fionread(pipe) {
+        let gone = wait(pipe, PollFlags::empty(), Duration::ZERO).unwrap_or(true);
+        if left == 0 || gone || last.1.elapsed() > patience {
+            break;
+        }
+        if left != last.0 {
+            last = (left, Instant::now());
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+fn is_pipe(stream: BorrowedFd<'_>) -> bool {
+    rustix::fs::fstat(stream).is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Fifo)
+}

@@ -1,0 +1,14 @@
+//! What the `qualm` command does: each of its commands, over the pipeline that the crate `qualm` is.
+//!
+//! - [`execd`] and [`serve`]: metrics in, scored metrics out, for as long as they flow;
+//! - [`replay`], [`warm`] and [`demo`]: the same over history;
+//! - [`plugin`]: for those who write detectors of their own;
+//! - [`log`]: where what is logged goes.
+
+pub mod demo;
+pub mod execd;
+pub mod log;
+pub mod plugin;
+pub mod replay;
+pub mod serve;
+pub mod warm;

@@ -1,0 +1,152 @@
+//! `qualm plugin check`: whether a plugin keeps the contract.
+
+mod cost;
+mod details;
+mod prepare;
+mod repeats;
+mod report;
+mod scale;
+mod shape;
+mod source;
+mod state;
+mod subject;
+mod training;
+mod values;
+
+use std::io::{self, IsTerminal};
+use std::path::PathBuf;
+
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+use qualm_bundle::stdout::say;
+use serde_json::{Map, Value};
+
+use super::Error;
+use prepare::{Request, prepare};
+use qualm_sandbox::Sandbox;
+use report::{Outcome, Report};
+use subject::Subject;
+
+/// Tries one thing.
+type Check = fn(&Subject) -> Outcome;
+
+/// What is tried first of one that exports `details`.
+const DETAILS: (&str, Check) = ("details", details::agrees);
+
+/// What is tried of a plugin that opens, and what each is called.
+const CHECKS: [(&str, Check); 22] = [
+    ("description", shape::description),
+    ("shapes", shape::shapes),
+    ("one row", shape::single),
+    ("empty batch", shape::empty),
+    ("bad shapes", shape::misfits),
+    ("many series", shape::many),
+    ("missing values", values::missing),
+    ("extreme values", values::extreme),
+    ("odd times", values::times),
+    ("determinism", repeats::deterministic),
+    ("batches", repeats::batches),
+    ("save, restore", state::continues),
+    ("bad state", state::refuses),
+    ("forget", repeats::forget),
+    ("ordinary scores", scale::ordinary),
+    ("warm-up", scale::warm_up),
+    ("a jump", scale::jump),
+    ("start", cost::start),
+    ("speed", cost::speed),
+    ("memory", cost::growth),
+    ("series that go", cost::churn),
+    ("per series", cost::per_series),
+];
+
+const EXAMPLES: &str = "\
+Examples:
+  qualm plugin check mine.wasm
+  qualm plugin check mine.wasm --parameters '{\"half_life\": 60}'
+  qualm plugin check mine.wasm --features 5        one that is trained, on rows of 5 values
+  qualm plugin check mine.wasm --model model.bin --json
+
+Without --model, a plugin that exports `training` is trained on rows that are made up, and any
+other opens with what --parameters says. Rows are the same every time. A slow plugin is given
+fewer, so that it ends within about a minute; each line says how many. What is a `note` is for you
+to judge. Exit codes: 0 it keeps the contract, 1 something failed, 2 it is no plugin.";
+
+/// What a user may ask for.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Options {
+    /// The component
+    #[arg(value_name = "FILE.wasm")]
+    component: PathBuf,
+
+    /// The model to open it with, whatever bytes it takes
+    #[arg(long, value_name = "FILE", conflicts_with = "parameters")]
+    model: Option<PathBuf>,
+
+    /// How many values a row has: those of the table to train on, or else what it must say of itself
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=4096))]
+    features: Option<u32>,
+
+    /// What is set of it, as a JSON object
+    #[arg(long, value_name = "JSON", value_parser = object)]
+    parameters: Option<Map<String, Value>>,
+
+    /// Print the checks as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+fn object(text: &str) -> Result<Map<String, Value>, String> {
+    serde_json::from_str(text).map_err(|error| format!("it must be a JSON object, such as '{{\"name\": 1}}': {error}"))
+}
+
+pub(super) fn run(options: &Options, sandbox: &Sandbox) -> Result<(), Error> {
+    let read = |path: &PathBuf| std::fs::read(path).map_err(|source| Error::Read { path: path.clone(), source });
+    let request = Request {
+        component: read(&options.component)?,
+        model: options.model.as_ref().map(read).transpose()?,
+        features: options.features.map(|features| features as usize),
+        parameters: options.parameters.clone().unwrap_or_default(),
+    };
+    let place = options.component.display();
+    let report = check(&request, sandbox).map_err(|why| Error::Unfit(format!("{place}: {why}")))?;
+    say(&if options.json { format!("{}\n", report.to_json()) } else { report.for_people() }).map_err(Error::Print)?;
+    match report.failed() {
+        0 => Ok(()),
+        failed => Err(Error::Wanting { place: place.to_string(), failed }),
+    }
+}
+
+/// Makes it run, then tries all there is to try.
+///
+/// # Errors
+///
+/// Where it is no plugin at all, or what was set cannot be.
+fn check(request: &Request, sandbox: &Sandbox) -> Result<Report, String> {
+    let bar = progress();
+    let mut report = Report::default();
+    bar.set_message("compiles");
+    let subject = prepare(request, sandbox, &mut report)?;
+    if let Some(subject) = subject {
+        for (name, check) in subject.has_details().then_some(DETAILS).into_iter().chain(CHECKS) {
+            bar.set_message(name);
+            report.add(name, check(&subject));
+            bar.inc(1);
+        }
+    }
+    bar.finish_and_clear();
+    Ok(report)
+}
+
+fn progress() -> ProgressBar {
+    if !io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let style = ProgressStyle::with_template("{wide_bar} {pos}/{len} {msg}");
+    let bar = ProgressBar::new(CHECKS.len() as u64).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+    bar.enable_steady_tick(std::time::Duration::from_millis(200));
+    bar
+}
+
+#[cfg(test)]
+mod tests;

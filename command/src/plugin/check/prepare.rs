@@ -1,0 +1,131 @@
+//! From a file to a detector that runs: each step needs the one before.
+
+use qualm_contract::ParameterValue;
+use serde_json::{Map, Value as Json};
+
+use super::report::{Fault, Found, Outcome, Report, size};
+use super::source::Random;
+use super::subject::{Subject, limits};
+use super::training;
+use qualm_sandbox::engine::LoadError;
+use qualm_sandbox::inspect::{Anatomy, Unfit};
+use qualm_sandbox::{Failure, Guest, Recipe, Sandbox};
+
+/// Features of the table that a plugin is trained on, where none are named.
+const FEATURES: usize = 3;
+
+/// A parameter that no plugin has.
+const UNKNOWN: &str = r#"{"no-such-parameter": 1}"#;
+
+/// What is to be checked.
+#[derive(Debug)]
+pub(super) struct Request {
+    pub(super) component: Vec<u8>,
+    /// Its model, where that is given.
+    pub(super) model: Option<Vec<u8>>,
+    pub(super) features: Option<usize>,
+    pub(super) parameters: Map<String, Json>,
+}
+
+/// Makes it run, and notes what each step came to.
+///
+/// # Errors
+///
+/// Where it is no detector at all, or what was set cannot be.
+pub(super) fn prepare(request: &Request, sandbox: &Sandbox, report: &mut Report) -> Result<Option<Subject>, String> {
+    let recipe = match Recipe::plugin(sandbox, &request.component, Vec::new(), limits()) {
+        Ok(recipe) => recipe,
+        Err(LoadError::Unfit(why @ Unfit::Import(_))) => return Ok(failed(report, "imports", &why)),
+        Err(LoadError::Unfit(why @ Unfit::Contract { .. })) => return Ok(failed(report, "contract", &why)),
+        Err(LoadError::Unfit(why)) => return Err(why.to_string()),
+        Err(why) => return Ok(failed(report, "compiles", &why)),
+    };
+    let Some(anatomy) = recipe.anatomy().cloned() else { return Ok(None) };
+    report.add("imports", Ok(imports(&anatomy)));
+    report.add("contract", Ok(contract(&anatomy)));
+    report.add("compiles", Ok(Found::ok(size(request.component.len()))));
+    let trains = anatomy.trains && request.model.is_none();
+    let model = match &request.model {
+        Some(model) => Some(model.clone()),
+        None if trains => {
+            let parameters = parameters(&request.parameters)?;
+            training::train(&recipe, request.features.unwrap_or(FEATURES), &parameters, report)
+        }
+        None => Some(Json::from(request.parameters.clone()).to_string().into_bytes()),
+    };
+    let Some(model) = model else { return Ok(None) };
+    let is_set = request.model.is_none() && !trains;
+    report.add("bad models", bad_models(&recipe, &model, is_set));
+    Ok(report.step("opens", open(sandbox, recipe.with_model(model), trains, request.features)))
+}
+
+fn failed(report: &mut Report, check: &'static str, why: &dyn std::fmt::Display) -> Option<Subject> {
+    report.add(check, Err(Fault::new(why.to_string())));
+    None
+}
+
+fn imports(anatomy: &Anatomy) -> Found {
+    let (wasi, ours): (Vec<_>, Vec<_>) = anatomy.imports.iter().partition(|name| name.starts_with("wasi:"));
+    let ours: Vec<&str> = ours.iter().map(|name| name.as_str()).collect();
+    Found::ok(match (ours.join(", "), wasi.len()) {
+        (ours, 0) if ours.is_empty() => "none".to_owned(),
+        (ours, 0) => ours,
+        (ours, wasi) if ours.is_empty() => format!("{wasi} of WASI 0.2"),
+        (ours, wasi) => format!("{ours}, and {wasi} of WASI 0.2"),
+    })
+}
+
+fn contract(anatomy: &Anatomy) -> Found {
+    let trains = if anatomy.trains { ", and it learns from history" } else { "" };
+    Found::ok(format!("qualm:detector {}{trains}", anatomy.contract))
+}
+
+/// What is set, as the contract has it.
+fn parameters(set: &Map<String, Json>) -> Result<Vec<(String, ParameterValue)>, String> {
+    let value = |(name, value): (&String, &Json)| {
+        let value = match value {
+            Json::Bool(flag) => ParameterValue::Flag(*flag),
+            Json::String(text) => ParameterValue::Text(text.clone()),
+            Json::Number(number) => ParameterValue::Number(number.as_f64().unwrap_or(f64::NAN)),
+            _ => {
+                return Err(format!(
+                    "--parameters: `{name}` is {value}; training takes numbers, texts, true and false"
+                ));
+            }
+        };
+        Ok((name.clone(), value))
+    };
+    set.iter().map(value).collect()
+}
+
+/// What is no model is refused. Where a model is what was set, an unknown parameter is none.
+fn bad_models(recipe: &Recipe, model: &[u8], is_set: bool) -> Outcome {
+    let mut bad = vec![
+        ("no bytes", Vec::new()),
+        ("noise", Random::new(71).bytes(100)),
+        ("half a model", model[..model.len() / 2].to_vec()),
+    ];
+    if is_set {
+        bad.push(("a parameter that nobody knows", UNKNOWN.as_bytes().to_vec()));
+    }
+    let count = bad.len();
+    for (what, model) in bad {
+        match Guest::start(&recipe.with_model(model)) {
+            Err(Failure::Refused(why)) if why.starts_with("bad model") => {}
+            Err(failure) => return Err(Fault::new(format!("given {what}, {failure}; it must answer bad-model"))),
+            Ok(_) => return Err(Fault::new(format!("given {what}, it opens; it must answer bad-model"))),
+        }
+    }
+    Ok(Found::ok(format!("{count} kinds are refused")))
+}
+
+fn open(sandbox: &Sandbox, recipe: Recipe, trained: bool, features: Option<usize>) -> Result<(Subject, Found), Fault> {
+    let subject = Subject::open(sandbox, recipe, trained)?;
+    match features {
+        Some(features) if features != subject.features() => Err(Fault::new(format!(
+            "it describes itself as having {} features, where {features} were asked for",
+            subject.features()
+        ))),
+        _ => Ok((subject, Found::ok("with its model"))),
+    }
+}

@@ -1,0 +1,226 @@
+//! What `/metrics` says. `docs/metrics.md` explains each name.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use qualm_http::Exposition;
+
+use super::observe::Observed;
+use super::vitals::Vitals;
+use qualm::supervisor::Mode;
+use qualm::view::latency::{BUCKETS, Histogram};
+use qualm::view::{Detector, Snapshot};
+
+/// Writes all that is known.
+pub fn expose(observed: &Observed, out: &mut Exposition) {
+    out.info("qualm_build", "The version that runs.", &[("version", env!("CARGO_PKG_VERSION"))]);
+    let pipelines = observed.views.iter().map(|view| {
+        let inside = view.look();
+        Pipeline { name: view.name, snapshot: inside.snapshot.clone(), latency: inside.latency.all }
+    });
+    let pipelines: Vec<_> = pipelines.collect();
+    events(&pipelines, out);
+    detectors(&pipelines, out);
+    models(&pipelines, out);
+    if let Some(registry) = &observed.registry {
+        let help = "How often a model could not be loaded that applications ask for scores.";
+        out.counter("qualm_api_models_refused", help).value(&[], registry.refused() as f64);
+    }
+    vitals(observed, out);
+    passed_on(observed, out);
+    observed.server.snapshot().expose(out);
+}
+
+/// One pipeline's counts.
+struct Pipeline {
+    name: &'static str,
+    snapshot: Snapshot,
+    latency: Histogram,
+}
+
+/// A family of counters: its name, what it is, and where it comes from.
+type Counter<T> = (&'static str, &'static str, fn(&T) -> u64);
+
+fn events(pipelines: &[Pipeline], out: &mut Exposition) {
+    let families: [Counter<Snapshot>; 8] = [
+        ("qualm_received_bytes", "Bytes that came in.", |one| one.counts.bytes),
+        ("qualm_received_events", "Events that came in and are metrics.", |one| one.counts.events),
+        ("qualm_selected_events", "Events with a value that a detector wants.", |one| one.counts.selected),
+        ("qualm_scored_events", "Events and vectors that got a score.", |one| one.counts.scored),
+        ("qualm_incidents", "Incidents that were reported, each once.", |one| one.counts.incidents),
+        ("qualm_upstream_scored_events", "Events that had a score already.", |one| one.counts.upstream),
+        ("qualm_rows", "Values and vectors that were given to a detector.", |one| one.counts.rows),
+        ("qualm_evicted_series", "Series that were dropped: too many, or not seen for long.", |one| one.counts.evicted),
+    ];
+    for (name, help, count) in families {
+        let mut family = out.counter(name, help);
+        for Pipeline { name, snapshot, .. } in pipelines {
+            family.value(&[("pipeline", name)], count(snapshot) as f64);
+        }
+    }
+    let help = "Events that could not be scored, and passed as they are (or, of Vector, were refused): malformed, \
+                unknown (well-formed, of no kind that is known), or unfinished (longer than 1 MiB, or without an end in \
+                time).";
+    let mut family = out.counter("qualm_errors", help);
+    for Pipeline { name, snapshot, .. } in pipelines {
+        let qualm_pipeline::Counts { malformed, unknown, unfinished, .. } = snapshot.counts;
+        for (kind, count) in [("malformed", malformed), ("unknown", unknown), ("unfinished", unfinished)] {
+            let labels = [("pipeline", *name), ("error_type", kind), ("stage", "receiving")];
+            family.value(&labels, count as f64);
+        }
+    }
+    let mut family = out.histogram("qualm_batch_seconds", "How long batches took, from read to scored.");
+    for Pipeline { name, latency, .. } in pipelines {
+        let bucket = |at: usize| (Histogram::bound(at), latency.counts[at]);
+        family.buckets(&[("pipeline", name)], &(0..BUCKETS).map(bucket).collect::<Vec<_>>(), latency.sum);
+    }
+}
+
+fn detectors(pipelines: &[Pipeline], out: &mut Exposition) {
+    let all = || pipelines.iter().flat_map(|one| one.snapshot.detectors.iter().map(|detector| (one.name, detector)));
+    let mut family = out.gauge("qualm_detector_series", "Series that a detector knows.");
+    for (name, one) in all() {
+        family.value(&[("pipeline", name), ("detector", &one.name)], one.series as f64);
+    }
+    let help = "The most memory that a detector's guest had at a time.";
+    let mut family = out.gauge("qualm_detector_peak_memory_bytes", help);
+    for (name, one) in all() {
+        family.value(&[("pipeline", name), ("detector", &one.name)], one.health.memory as f64);
+    }
+    let help = "1 for what a detector does: scoring; waiting, without a model; resting, after it failed.";
+    let mut family = out.gauge("qualm_detector_state", help);
+    for (name, one) in all() {
+        for mode in Mode::ALL {
+            let labels = [("pipeline", name), ("detector", &*one.name), ("state", mode.name())];
+            family.value(&labels, f64::from(u8::from(one.mode == mode)));
+        }
+    }
+    let families: [Counter<Detector>; 10] = [
+        ("qualm_detector_rows", "Rows that a detector was given.", |one| one.rows),
+        ("qualm_detector_scored_rows", "Rows that it scored.", |one| one.scored),
+        ("qualm_detector_unscored_rows", "Rows that passed unscored because it failed or rested.", |one| {
+            one.health.unscored
+        }),
+        ("qualm_detector_batches", "Batches that it scored.", |one| one.health.batches),
+        ("qualm_detector_starts", "How often it was started.", |one| one.health.starts),
+        ("qualm_detector_rests", "How often it was left alone after failing time and again.", |one| one.health.rests),
+        ("qualm_detector_fallbacks", "How often it went back to the model before.", |one| one.health.fallbacks),
+        ("qualm_vectors", "Vectors that were joined for it.", |one| one.joined.vectors),
+        ("qualm_vector_missing_values", "Values that were missing in them.", |one| one.joined.missing),
+        ("qualm_vector_late_events", "Events that came after their vector was complete.", |one| one.joined.late),
+    ];
+    for (family, help, count) in families {
+        let mut family = out.counter(family, help);
+        for (name, one) in all() {
+            family.value(&[("pipeline", name), ("detector", &one.name)], count(one) as f64);
+        }
+    }
+    let mut family = out.counter("qualm_detector_incidents", "Incidents that it reported, each once.");
+    for (name, one, incidents) in all().filter_map(|(name, one)| Some((name, one, one.incidents?))) {
+        family.value(&[("pipeline", name), ("detector", &one.name)], incidents as f64);
+    }
+    let mut family = out.counter("qualm_detector_failures", "Failures of a detector, by reason.");
+    for (name, one) in all() {
+        for (reason, count) in &one.health.failures {
+            family.value(&[("pipeline", name), ("detector", &one.name), ("reason", reason)], *count as f64);
+        }
+    }
+    let help = "Lines that a detector wrote to the log: written, or dropped because they came too fast.";
+    let mut family = out.counter("qualm_detector_log_lines", help);
+    for (name, one) in all() {
+        for (outcome, count) in [("written", one.health.lines_written), ("dropped", one.health.lines_dropped)] {
+            family.value(&[("pipeline", name), ("detector", &one.name), ("outcome", outcome)], count as f64);
+        }
+    }
+}
+
+fn models(pipelines: &[Pipeline], out: &mut Exposition) {
+    let all = || pipelines.iter().flat_map(|one| one.snapshot.detectors.iter().map(|detector| (one.name, detector)));
+    let mut family = out.gauge("qualm_model_version", "The version of the model that a detector scores with.");
+    for (name, one) in all() {
+        if let Some(model) = &one.model {
+            let labels =
+                [("pipeline", name), ("detector", &*one.name), ("model", &*model.name), ("kind", &*model.kind)];
+            family.value(&labels, model.version as f64);
+        }
+    }
+    for (family, help, count) in [
+        (
+            "qualm_models_taken",
+            "Models that have taken over while metrics flowed.",
+            (|one| one.taken) as fn(&Detector) -> u64,
+        ),
+        ("qualm_models_refused", "How often a model was offered that was not taken.", |one| one.refused),
+    ] {
+        let mut family = out.counter(family, help);
+        for (name, one) in all() {
+            family.value(&[("pipeline", name), ("detector", &one.name)], count(one) as f64);
+        }
+    }
+}
+
+/// Whether pipelines work.
+fn vitals(observed: &Observed, out: &mut Exposition) {
+    if observed.vitals().next().is_none() {
+        return;
+    }
+    let mut family =
+        out.gauge("qualm_pipeline_up", "1 while a pipeline works, 0 after a panic until it is started again.");
+    for (name, vitals) in observed.vitals() {
+        family.value(&[("pipeline", name)], f64::from(u8::from(vitals.is_up())));
+    }
+    let families: [Counter<Vitals>; 2] = [
+        ("qualm_pipeline_panics", "How often a pipeline panicked, a fault of qualm.", Vitals::panics),
+        ("qualm_pipeline_unscored_bodies", "Bodies that passed unscored on account of that.", Vitals::unscored),
+    ];
+    for (family, help, count) in families {
+        let mut family = out.counter(family, help);
+        for (name, vitals) in observed.vitals() {
+            family.value(&[("pipeline", name)], count(vitals) as f64);
+        }
+    }
+}
+
+/// What became of bodies behind the pipelines.
+fn passed_on(observed: &Observed, out: &mut Exposition) {
+    let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed) as f64;
+    let vector = observed.vector.as_ref();
+    let ways = [
+        ("vector", vector.and_then(|vector| vector.forward())),
+        ("influxdb", observed.influxdb.as_ref().map(|influxdb| influxdb.forward())),
+    ];
+    let ways: Vec<_> = ways.into_iter().filter_map(|(name, way)| Some((name, way?.counts()))).collect();
+    if !ways.is_empty() {
+        let help = "Bodies that were passed on, by what became of them: delivered, rejected for good, or failed, to come again.";
+        let mut family = out.counter("qualm_sent_bodies", help);
+        for (name, counts) in &ways {
+            let outcomes =
+                [("delivered", &counts.delivered), ("rejected", &counts.rejected), ("failed", &counts.failed)];
+            for (outcome, counter) in outcomes {
+                family.value(&[("pipeline", name), ("outcome", outcome)], count(counter));
+            }
+        }
+        let mut family = out.counter("qualm_sent_bytes", "Bytes of bodies that were delivered.");
+        for (name, counts) in &ways {
+            family.value(&[("pipeline", name)], count(&counts.bytes));
+        }
+    }
+    if let Some(vector) = vector {
+        let counts = vector.counts();
+        let labels = [("pipeline", "vector")];
+        out.counter(
+            "qualm_repaired_events",
+            "Events that Vector's encoder wrote so that its decoder would refuse them.",
+        )
+        .value(&labels, count(&counts.repaired));
+        out.counter("qualm_discarded_events", "Events that could not go back: metrics whose value is not a number.")
+            .value(&[("pipeline", "vector"), ("intentional", "false")], count(&counts.discarded));
+    }
+    let again = [
+        ("vector", vector.map(|vector| vector.again().count())),
+        ("influxdb", observed.influxdb.as_ref().map(|influxdb| influxdb.again().count())),
+    ];
+    let mut family = out.counter("qualm_repeated_bodies", "Bodies that came again, and were not scored a second time.");
+    for (name, count) in again.into_iter().filter_map(|(name, count)| Some((name, count?))) {
+        family.value(&[("pipeline", name)], count as f64);
+    }
+}

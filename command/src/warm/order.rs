@@ -1,0 +1,128 @@
+//! What became of each row: whether its series is in order of time, and whether it is scored by now.
+
+use qualm_pipeline::pipeline::Verdict;
+
+use super::{Error, time};
+
+/// Rows after which it is clear whether they are in order at all.
+const ENOUGH: u64 = 1000;
+
+/// Where more than one row in so many is before the one before, nothing is learnt that is worth keeping.
+const ONE_IN: u64 = 10;
+
+/// The rows so far.
+#[derive(Debug, Default)]
+pub(super) struct Order {
+    /// The series' last rows, by lane and number.
+    lanes: Vec<Vec<Seen>>,
+    rows: u64,
+    /// Rows that are before the one before them in their series, and the first of them.
+    pub(super) backwards: u64,
+    pub(super) first: Option<String>,
+    pub(super) earliest: Option<i64>,
+    pub(super) latest: Option<i64>,
+}
+
+/// A series' last row.
+#[derive(Debug, Clone, Copy)]
+struct Seen {
+    time: i64,
+    scored: bool,
+}
+
+const UNSEEN: Seen = Seen { time: i64::MIN, scored: false };
+
+impl Order {
+    pub(super) fn see(&mut self, verdict: &Verdict<'_>) {
+        let Verdict { lane, series, time: at, .. } = *verdict;
+        if self.lanes.len() <= lane {
+            self.lanes.resize(lane + 1, Vec::new());
+        }
+        let of = &mut self.lanes[lane];
+        if of.len() <= series as usize {
+            of.resize(series as usize + 1, UNSEEN);
+        }
+        let seen = &mut of[series as usize];
+        self.rows += 1;
+        if at < seen.time {
+            self.backwards += 1;
+            let what = [verdict.head, verdict.key].map(|part| String::from_utf8_lossy(part).into_owned());
+            self.first.get_or_insert_with(|| {
+                format!("first `{}` at {} after {}", what.join(" ").trim(), time(at), time(seen.time))
+            });
+        }
+        *seen = Seen { time: at, scored: !verdict.score.is_nan() };
+        self.earliest = Some(self.earliest.map_or(at, |earliest| earliest.min(at)));
+        self.latest = Some(self.latest.map_or(at, |latest| latest.max(at)));
+    }
+
+    /// A series is gone: its number may come to mean another.
+    pub(super) fn forget(&mut self, lane: usize, series: u32) {
+        if let Some(seen) = self.lanes.get_mut(lane).and_then(|of| of.get_mut(series as usize)) {
+            *seen = UNSEEN;
+        }
+    }
+
+    /// How many series had a score in their last row.
+    pub(super) fn ready(&self) -> u64 {
+        self.lanes.iter().flatten().filter(|seen| seen.scored).count() as u64
+    }
+
+    /// Whether the rows are in order, but for a few; `at_end` there are no more.
+    ///
+    /// # Errors
+    ///
+    /// Where they are not.
+    pub(super) fn check(&self, at_end: bool) -> Result<(), Error> {
+        let Self { rows, backwards, first, .. } = self;
+        if backwards * ONE_IN > *rows && (at_end || *rows >= ENOUGH) {
+            let first = first.clone().unwrap_or_default();
+            return Err(Error::Order { backwards: *backwards, rows: *rows, first });
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use qualm_contract::{Band, Reason};
+
+    use super::*;
+
+    fn order_of(rows: &[(u32, i64)]) -> Order {
+        let mut order = Order::default();
+        for &(series, time) in rows {
+            let (head, key): (&[u8], &[u8]) = (b"m", b"v");
+            let score = if time > 2 { 0.5 } else { f64::NAN };
+            order.see(&Verdict {
+                event: 0,
+                lane: 1,
+                series,
+                time,
+                head,
+                key,
+                values: &[],
+                score,
+                anomaly: false,
+                reports: false,
+                contributions: &[],
+                reason: Reason::None,
+                band: Band::UNKNOWN,
+            });
+        }
+        order
+    }
+
+    #[test]
+    fn each_series_has_an_order_of_its_own() {
+        let mut order = order_of(&[(0, 1), (0, 2), (0, 3), (3, 1), (3, 2)]);
+        assert_eq!((order.backwards, order.ready(), order.earliest, order.latest), (0, 1, Some(1), Some(3)));
+        order.check(true).unwrap();
+        order.forget(1, 0);
+        assert_eq!(order.ready(), 0);
+        let order = order_of(&[(0, 3), (0, 2), (0, 1)]);
+        assert_eq!((order.backwards, order.first.as_deref().unwrap().contains("`m v`")), (2, true));
+        order.check(false).unwrap();
+        assert!(order.check(true).unwrap_err().to_string().contains("2 of 3 values"));
+    }
+}

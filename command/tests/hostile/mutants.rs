@@ -1,0 +1,56 @@
+//! Components that were damaged: cut off, or with other bits.
+
+use qualm_contract::Verdicts;
+use qualm_pipeline::Rows;
+use qualm_sandbox::{Limits, Recipe, Running, Sandbox};
+
+use crate::components::Core;
+use crate::support::LIMITS;
+
+/// Damaged components that are tried.
+const MUTANTS: u64 = 500;
+
+/// None makes the host panic; of those that still are detectors, each call ends as any other.
+#[test]
+fn whatever_is_flipped_or_cut_it_is_refused_or_behaves_or_fails() {
+    let whole = Core::default().build();
+    let sandbox = Sandbox::new(None);
+    let (mut refused, mut broken, mut fine) = (0, 0, 0);
+    let mut seed = 1_u64;
+    let mut next = move || {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (seed >> 33) as usize
+    };
+    for at in 0..MUTANTS {
+        let mut mutant = whole.clone();
+        match at % 5 {
+            0 => mutant.truncate(next() % whole.len()),
+            1 => drop(mutant.drain(next() % whole.len()..).next()),
+            _ => {
+                for _ in 0..=next() % 3 {
+                    mutant[next() % whole.len()] ^= 1 << (next() % 8);
+                }
+            }
+        }
+        let limits = Limits { memory: 8 << 20, ..LIMITS };
+        let Ok(recipe) = Recipe::plugin(&sandbox, &mutant, b"{}".to_vec(), limits) else {
+            refused += 1;
+            continue;
+        };
+        let mut rows = Rows::default();
+        rows.add(0, 0, 0.5);
+        let mut verdicts = Verdicts::default();
+        let ran =
+            Running::start(recipe, 1).and_then(|mut running| running.guest().observe(&rows, false, &mut verdicts));
+        match ran {
+            Ok(()) => fine += 1,
+            Err(failure) => {
+                assert!(failure.to_string().len() < 600, "{failure}");
+                broken += 1;
+            }
+        }
+    }
+    // Names and constants may be others without harm; most of what is flipped is not.
+    assert!(refused > 200 && broken + fine > 20, "{refused} refused, {broken} failed, {fine} ran");
+    assert_eq!(refused + broken + fine, MUTANTS);
+}

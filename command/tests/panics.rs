@@ -1,0 +1,190 @@
+//! A pipeline that panics costs scores and nothing else: its metrics flow, health says so, and it is started again.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use qualm::config::Config;
+use qualm::scoring::{self, Scoring, StartError};
+use qualm::view::View;
+use qualm_bundle::secret::Secret;
+use qualm_command::serve::forward::Forward;
+use qualm_command::serve::influxdb::{self, Influxdb};
+use qualm_command::serve::observe::{self, Observed};
+use qualm_command::serve::worker::{Plan, Worker};
+use qualm_http::{Call, Method, Options, Router, Server};
+use qualm_pipeline::{Grammar, Lines};
+
+/// A body that has it panic: nothing that is known does, so the hook before each body does it.
+const MINE: &[u8] = b"mine v=1 1\n";
+
+/// How long anything may take that is waited for.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+fn begin(_: &mut Lines, body: &[u8], _: Option<i64>) {
+    assert!(body != MINE, "for the test");
+}
+
+/// Starts pipelines, but not the second one at the first try. The number of tries is counted.
+fn plan(config: Config, view: Arc<View>, tries: Arc<AtomicUsize>, taps: bool) -> Plan<Lines> {
+    let workshop = scoring::workshop(&config);
+    let start = move || {
+        if tries.fetch_add(1, Ordering::Relaxed) == 1 {
+            return Err(StartError::Shape("for the test".to_owned()));
+        }
+        let mut scoring = Scoring::start_apart(Lines::of(Grammar::Influxdb), "influxdb", &config, &workshop)?;
+        view.clear();
+        scoring.watch(Arc::clone(&view));
+        Ok(scoring)
+    };
+    Plan { start: Arc::new(start), begin: Box::new(begin), taps }
+}
+
+fn config(dir: &std::path::Path) -> Config {
+    let path = dir.join("qualm.toml");
+    std::fs::write(&path, "[[detector]]\nmin_samples = 10\n").unwrap();
+    let mut config = Config::read(&path).unwrap();
+    config.state.dir = Some(dir.join("state"));
+    config
+}
+
+/// Who comes behind: takes all, and hands over bodies.
+fn sink() -> (SocketAddr, Receiver<Vec<u8>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let (takes, taken) = channel();
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let (mut stream, takes) = (stream.unwrap(), takes.clone());
+            thread::spawn(move || {
+                let mut request = Vec::new();
+                let mut piece = [0; 4096];
+                loop {
+                    let read = stream.read(&mut piece).unwrap_or(0);
+                    if read == 0 {
+                        return;
+                    }
+                    request.extend_from_slice(&piece[..read]);
+                    let Some(head) = request.windows(4).position(|four| four == b"\r\n\r\n") else { continue };
+                    let text = String::from_utf8_lossy(&request[..head]).to_ascii_lowercase();
+                    let length = text.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap();
+                    let end = head + 4 + length.trim().parse::<usize>().unwrap();
+                    if request.len() >= end {
+                        takes.send(request[head + 4..end].to_vec()).unwrap();
+                        request.drain(..end);
+                        stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").unwrap();
+                    }
+                }
+            });
+        }
+    });
+    (address, taken)
+}
+
+/// The status of an answer, and all of it.
+fn ask(address: SocketAddr, request: &str, body: &[u8]) -> (u16, String) {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    write!(
+        stream,
+        "{request} HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    )
+    .unwrap();
+    stream.write_all(body).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    (answer.split(' ').nth(1).unwrap().parse().unwrap(), answer)
+}
+
+fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !holds() {
+        assert!(begun.elapsed() < PATIENCE, "{what}");
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn a_panic_costs_scores_and_nothing_else_and_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let (behind, taken) = sink();
+    let (view, tries) = (Arc::new(View::new("influxdb")), Arc::new(AtomicUsize::new(0)));
+    let plan = plan(config(dir.path()), Arc::clone(&view), Arc::clone(&tries), false);
+    let (worker, ended) = Worker::start("influxdb", plan).unwrap();
+    let url = Secret::address(format!("http://{behind}"));
+    let forward = Forward::new(&url, Duration::from_secs(10), influxdb::is_final).unwrap();
+    let influxdb = Arc::new(Influxdb::new(worker, forward, true, 1));
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let server = runtime.block_on(async { Server::bind(Options::on(([127, 0, 0, 1], 0).into())) }).unwrap();
+    let address = server.local_addr();
+    let observed = Observed {
+        mode: "serve",
+        registry: None,
+        views: vec![view],
+        server: server.counts(),
+        vector: None,
+        influxdb: Some(Arc::clone(&influxdb)),
+    };
+    let router = observe::routes(Router::new(), &Arc::new(observed));
+    let router = router.route(Method::POST, "/write", move |call: Call| Arc::clone(&influxdb).write(call));
+    let _serving = runtime.spawn(server.run(router, std::future::pending()));
+
+    let mut number = 0_u64;
+    // Each line comes out once, in order, scored or as it is.
+    let mut pass = || {
+        number += 1;
+        let line = format!("m v={} {number}\n", number % 7);
+        assert_eq!(ask(address, "POST /write", line.as_bytes()).0, 204);
+        let came = String::from_utf8(taken.recv_timeout(PATIENCE).unwrap()).unwrap();
+        let (head, time) = line.trim_end().rsplit_once(' ').unwrap();
+        assert!(came.starts_with(head) && came.trim_end().ends_with(&format!(" {time}")), "{came}");
+        came.contains("anomaly_score=")
+    };
+    let status = |path: &str| ask(address, &format!("GET {path}"), b"").0;
+    let metric = |line: &str| ask(address, "GET /metrics", b"").1.lines().any(|own| own == line);
+    until("lines are scored", &mut pass);
+    assert_eq!((status("/healthz"), status("/readyz")), (200, 200));
+
+    assert_eq!(ask(address, "POST /write", MINE).0, 204, "the sender need not try again: it would happen again");
+    assert_eq!(taken.recv_timeout(PATIENCE).unwrap(), MINE, "it has come out, unscored");
+    let (health, told) = ask(address, "GET /healthz", b"");
+    assert!(health == 503 && told.contains("pipeline `influxdb`: it panicked"), "{told}");
+    let (ready, told) = ask(address, "GET /readyz", b"");
+    assert!(ready == 503 && told.contains("\"ready\":false"), "{told}");
+    assert!(metric("qualm_pipeline_panics_total{pipeline=\"influxdb\"} 1"));
+    assert!(metric("qualm_pipeline_up{pipeline=\"influxdb\"} 0"));
+    assert!(!pass(), "metrics flow unscored meanwhile");
+
+    until("it works again", || {
+        pass();
+        metric("qualm_pipeline_up{pipeline=\"influxdb\"} 1")
+    });
+    assert_eq!(tries.load(Ordering::Relaxed), 3, "it failed to start once, and was tried again");
+    assert_eq!(status("/healthz"), 503, "a probe that comes now sees that it panicked");
+    until("lines are scored again", &mut pass);
+    until("health is green again", || (status("/healthz"), status("/readyz")) == (200, 200));
+    assert!(metric("qualm_pipeline_panics_total{pipeline=\"influxdb\"} 1"), "it is counted all the same");
+    assert!(!ended.is_finished());
+    drop(runtime);
+}
+
+#[test]
+fn where_only_verdicts_come_out_nothing_does_without_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let plan = plan(config(dir.path()), Arc::new(View::new("influxdb")), Arc::default(), true);
+    let (worker, ended) = Worker::start("influxdb", plan).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let scored = runtime.block_on(worker.score(Bytes::from_static(MINE), Some(1))).unwrap();
+    assert!(scored.bytes.is_empty() && !worker.vitals().is_up());
+    assert_eq!((worker.vitals().panics(), worker.vitals().unscored()), (1, 1));
+    drop(worker);
+    ended.join().unwrap().unwrap();
+}

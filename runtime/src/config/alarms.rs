@@ -1,0 +1,170 @@
+//! Which of a detector's incidents are reported, and whose anomaly rate.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use qualm_bundle::duration::{self, friendly};
+use qualm_bundle::manifest::Direction;
+use qualm_pipeline::suppress::Suppression;
+use qualm_pipeline::vector::Shape;
+use serde::{Deserialize, Deserializer};
+
+use super::detector::{Detector, Kind};
+use super::text::quoted;
+
+/// Whose anomaly rate is told, and how often.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(
+    deny_unknown_fields,
+    default,
+    expecting = "a table like { by = [\"host\"], interval = \"1m\" }, or {} for just that"
+)]
+pub struct AnomalyRate {
+    /// Tags that tell one entity from another; without any, all series are of one.
+    #[serde(deserialize_with = "one_or_many")]
+    pub by: Vec<String>,
+    /// How long the intervals are of which it is told.
+    #[serde(deserialize_with = "duration::deserialize")]
+    pub interval: Duration,
+}
+
+impl Default for AnomalyRate {
+    /// Telegraf's tag, and some readings of each series at its usual interval of ten seconds.
+    fn default() -> Self {
+        Self { by: vec!["host".to_owned()], interval: Duration::from_mins(1) }
+    }
+}
+
+impl AnomalyRate {
+    /// As the pipeline takes it.
+    #[must_use]
+    pub fn for_pipeline(&self) -> qualm_pipeline::AnomalyRate {
+        let interval = i64::try_from(self.interval.as_nanos()).unwrap_or(i64::MAX);
+        qualm_pipeline::AnomalyRate { by: self.by.clone(), interval }
+    }
+
+    fn check(&self) -> Result<(), String> {
+        let Self { by, interval } = self;
+        if *interval < Duration::from_secs(1) {
+            return Err("`anomaly_rate`: its `interval` must be a second at least".to_owned());
+        }
+        for (at, tag) in by.iter().enumerate() {
+            if tag.is_empty() || tag == "detector" || tag.contains(char::is_control) || by[..at].contains(tag) {
+                return Err(format!(
+                    "`anomaly_rate`: `by` has {} in it; it must name tags, each once, and not `detector`, which \
+                     says whose rate it is",
+                    quoted(tag)
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    fn effective(&self) -> String {
+        let by: Vec<_> = self.by.iter().map(|tag| quoted(tag)).collect();
+        format!("{{ by = [{}], interval = \"{}\" }}", by.join(", "), friendly(self.interval))
+    }
+}
+
+impl Detector {
+    /// Which incidents are reported, where the model says `models`: what is set here comes first.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with it.
+    pub fn suppression(&self, models: Suppression) -> Result<Suppression, String> {
+        let Self { direction, min_deviation, expected_range, sustained, cooldown, .. } = self;
+        let parse = |text: &String| Suppression::parse_sustained(text).map_err(|error| format!("`sustained`: {error}"));
+        let (sustained, of) = sustained.as_ref().map_or(Ok((models.sustained, models.of)), parse)?;
+        let nanoseconds = |cooldown: Duration| i64::try_from(cooldown.as_nanos()).unwrap_or(i64::MAX);
+        // Both are set of what has no model alone.
+        let (direction, min_deviation) = match self.model {
+            Some(_) => (models.direction, models.min_deviation),
+            None => (direction.for_pipeline(), *min_deviation),
+        };
+        let rule = Suppression {
+            direction,
+            min_deviation,
+            expected_range: expected_range.or(models.expected_range),
+            sustained,
+            of,
+            cooldown: cooldown.map_or(models.cooldown, nanoseconds),
+        };
+        rule.check().map(|()| rule)
+    }
+
+    pub(super) fn check_alarms(&self) -> Result<(), String> {
+        let Self { direction, min_deviation, model, kind, anomaly_rate, .. } = self;
+        self.suppression(Suppression::default())?;
+        for (key, set) in [("direction", *direction != Direction::Both), ("min_deviation", *min_deviation > 0.0)] {
+            if set && model.is_some() {
+                return Err(format!(
+                    "`{key}` is of no use beside `model`: what was expected, and whether of one value, is for the model \
+                     to know; set it in the model's own [suppression]"
+                ));
+            }
+            if set && *kind == Kind::Ensemble {
+                return Err(format!(
+                    "`{key}` is of no use beside an ensemble, whose members expect each something else; set it of a \
+                     `streaming` detector by itself, or use `expected_range`"
+                ));
+            }
+        }
+        anomaly_rate.as_ref().map_or(Ok(()), AnomalyRate::check)
+    }
+
+    /// Whether what is set can be done, where rows are made like this: how, is known once there is a model.
+    ///
+    /// # Errors
+    ///
+    /// What cannot, and what to do.
+    pub fn check_shape(&self, shape: Option<&Shape>) -> Result<(), String> {
+        let Some(Shape { features, .. }) = shape else { return Ok(()) };
+        if self.expected_range.is_some() && features.len() > 1 {
+            return Err(format!(
+                "`expected_range` is about one value, and its model scores {} at once; leave it out (`sustained` and \
+                 `cooldown` are of use)",
+                features.len()
+            ));
+        }
+        if self.anomaly_rate.is_some() && !features.is_empty() {
+            return Err(
+                "`anomaly_rate` counts an entity's series, and its model joins those to one; leave it out: the \
+                        model's own score is of the whole entity"
+                    .to_owned(),
+            );
+        }
+        Ok(())
+    }
+
+    /// What is set of these, as it stands in the file.
+    pub(super) fn effective_alarms(&self) -> String {
+        let Self { direction, min_deviation, expected_range, sustained, cooldown, anomaly_rate, .. } = self;
+        let mut out = String::new();
+        let mut put = |key: &str, value: Option<String>| {
+            if let Some(value) = value {
+                let _infallible = writeln!(out, "{key} = {value}");
+            }
+        };
+        put("direction", (*direction != Direction::Both).then(|| quoted(direction.name())));
+        put("min_deviation", (*min_deviation > 0.0).then(|| format!("{min_deviation:?}")));
+        put("expected_range", expected_range.map(|[least, most]| format!("[{least:?}, {most:?}]")));
+        put("sustained", sustained.as_deref().map(quoted));
+        put("cooldown", cooldown.map(|cooldown| quoted(&friendly(cooldown))));
+        put("anomaly_rate", anomaly_rate.as_ref().map(AnomalyRate::effective));
+        out
+    }
+}
+
+fn one_or_many<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "`by` must be a tag or a list of tags")]
+    enum OneOrMany {
+        One(String),
+        Many(Vec<String>),
+    }
+    Ok(match OneOrMany::deserialize(deserializer)? {
+        OneOrMany::One(tag) => vec![tag],
+        OneOrMany::Many(tags) => tags,
+    })
+}

@@ -1,0 +1,297 @@
+//! The configuration: one TOML file, the same for every command.
+//!
+//! What stands in it, with its defaults, is in `sample.toml` beside this directory; `qualm --sample-config` prints that. A
+//! key that is not known is an error that names the nearest one that is.
+
+mod alarms;
+mod detector;
+mod service;
+mod text;
+mod timezone;
+mod variables;
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use qualm_bundle::duration::{self, friendly};
+use qualm_bundle::secret::Secret;
+use qualm_bundle::signature::{PublicKey, Trust};
+use qualm_core::streaming::{BYTES_PER_SEASON, BYTES_PER_SERIES, SEASONS};
+use serde::Deserialize;
+use toml::de::{DeTable, Deserializer};
+
+pub use self::alarms::AnomalyRate;
+pub use self::detector::{Combine, Detector, Kind, Member, Patterns, Select};
+pub use self::service::{Http, Influxdb, LISTEN, Vector, Verdicts};
+use self::text::{bytes, explain, quoted, size};
+use qualm_sandbox as sandbox;
+
+/// The commented sample, in which every option stands.
+pub const SAMPLE: &str = include_str!("../sample.toml");
+
+/// What a detector needs beside its series: its own code's data, and a full batch with its scores.
+const GUEST_BYTES: usize = 8 << 20;
+
+/// The shortest deadline: the clock ticks every other millisecond.
+const LEAST_DEADLINE: Duration = Duration::from_millis(5);
+
+/// A configuration that cannot be used: where, what, and what to do.
+#[derive(Debug, thiserror::Error)]
+#[error("{place}: {what}")]
+pub struct Error {
+    place: String,
+    what: String,
+}
+
+/// All that a user may set.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// The detectors. A field goes to the first that selects it.
+    pub detector: Vec<Detector>,
+    /// What is kept over restarts.
+    pub state: State,
+    /// Trained models.
+    pub bundles: Bundles,
+    /// How much of everything there may be.
+    pub limits: Limits,
+    /// What is served over HTTP.
+    pub http: Http,
+    /// Vector's events.
+    pub vector: Vector,
+    /// Writes meant for InfluxDB.
+    pub influxdb: Influxdb,
+}
+
+/// Trained models.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Bundles {
+    /// Public keys of those who may make bundles; anyone, where there are none.
+    pub trusted_keys: Vec<String>,
+    /// How often a source is asked for a new one, besides whenever a file changes.
+    #[serde(deserialize_with = "duration::deserialize")]
+    pub poll: Duration,
+}
+
+/// What is kept over restarts.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct State {
+    /// Where the detectors' state is kept; nowhere by default.
+    pub dir: Option<PathBuf>,
+    /// How often it is saved.
+    #[serde(deserialize_with = "duration::deserialize")]
+    pub interval: Duration,
+}
+
+/// How much of everything there may be.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// Bytes of memory for each detector.
+    #[serde(deserialize_with = "bytes")]
+    pub memory: usize,
+    /// How long a detector may take for a batch.
+    #[serde(deserialize_with = "duration::deserialize")]
+    pub deadline: Duration,
+    /// How long it may take to compile a plugin.
+    #[serde(deserialize_with = "duration::deserialize")]
+    pub compile: Duration,
+    /// Series that each detector keeps.
+    pub max_series: usize,
+    /// After what time without rows a series is dropped.
+    #[serde(deserialize_with = "duration::deserialize")]
+    pub series_ttl: Duration,
+}
+
+impl Default for Bundles {
+    fn default() -> Self {
+        Self { trusted_keys: Vec::new(), poll: Duration::from_secs(30) }
+    }
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self { dir: None, interval: Duration::from_mins(1) }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        let sandbox::Limits { memory, deadline } = sandbox::Limits::default();
+        let qualm_pipeline::Limits { max_series, ttl } = qualm_pipeline::Limits::default();
+        let compile = sandbox::compiler::TIME;
+        Self { memory, deadline, compile, max_series, series_ttl: Duration::from_nanos(ttl as u64) }
+    }
+}
+
+impl Config {
+    /// Reads a file.
+    ///
+    /// # Errors
+    ///
+    /// Says where the file is wrong, how, and what would be right.
+    pub fn read(path: &Path) -> Result<Self, Error> {
+        let place = path.display().to_string();
+        let text = std::fs::read_to_string(path).map_err(|error| {
+            let missing = error.kind() == std::io::ErrorKind::NotFound;
+            let hint = if missing { "; `qualm --sample-config` prints a file to start from" } else { "" };
+            Error { place: place.clone(), what: format!("{error}{hint}") }
+        })?;
+        Self::parse_from(&text, &place, path.parent().unwrap_or(Path::new("")))
+    }
+
+    /// Reads a file's text; `place` names it in errors.
+    ///
+    /// # Errors
+    ///
+    /// As [`read`](Self::read).
+    pub fn parse(text: &str, place: &str) -> Result<Self, Error> {
+        Self::parse_from(text, place, Path::new(""))
+    }
+
+    /// The same, where the paths of bundles and keys are meant from `directory`, wherever the process was started.
+    fn parse_from(text: &str, place: &str, directory: &Path) -> Result<Self, Error> {
+        let at = |offset: usize| {
+            let before = text.as_bytes().get(..offset).unwrap_or_default();
+            format!("{place}:{}", qualm_pipeline::line::count_newlines(before) + 1)
+        };
+        let wrong = |error: &toml::de::Error, hide: &dyn Fn(String) -> String| Error {
+            place: error.span().map_or_else(|| place.to_owned(), |span| at(span.start)),
+            what: hide(explain(error.message(), error.span().and_then(|span| text.get(span)).unwrap_or_default())),
+        };
+        let mut document = DeTable::parse(text).map_err(|error| wrong(&error, &|what| what))?;
+        let used = variables::expand(document.get_mut(), text, &variables::of_environment)
+            .map_err(|fault| Error { place: at(fault.at), what: fault.what })?;
+        let hide = |what: String| variables::hide(&used, what);
+        let mut config = Self::deserialize(Deserializer::from(document)).map_err(|error| wrong(&error, &hide))?;
+        if config.detector.is_empty() {
+            config.detector.push(Detector::default());
+        }
+        let from_there = |path: &mut String| *path = directory.join(&*path).to_string_lossy().into_owned();
+        let models = config.detector.iter_mut().flat_map(Detector::models_mut);
+        for model in models.filter(|model| !model.reveal().contains("://")) {
+            *model = Secret::address(directory.join(model.reveal()).to_string_lossy());
+        }
+        let Http { tls_cert, tls_key, models, .. } = &mut config.http;
+        for path in [tls_cert, tls_key, models].into_iter().flatten() {
+            *path = directory.join(&*path);
+        }
+        let keys = config.bundles.trusted_keys.iter_mut().filter(|key| PublicKey::parse(key).is_err());
+        keys.for_each(from_there);
+        config.check().map_err(|what| Error { place: place.to_owned(), what: hide(what) })?;
+        Ok(config)
+    }
+
+    /// One detector with this model, and all else as it is by default.
+    ///
+    /// # Errors
+    ///
+    /// Where the model cannot be one.
+    pub fn of_model(model: &Secret) -> Result<Self, Error> {
+        Self::parse(&format!("[[detector]]\nname = \"model\"\nmodel = {}\n", quoted(model.reveal())), "--model")
+    }
+
+    fn check(&self) -> Result<(), String> {
+        let Self { detector, state, bundles, limits, http, vector, influxdb } = self;
+        http.check()?;
+        vector.check()?;
+        influxdb.check()?;
+        if detector.len() > qualm_pipeline::pipeline::MAX_LANES {
+            return Err(format!("there are {} detectors; at most 64 are possible", detector.len()));
+        }
+        for (at, one) in detector.iter().enumerate() {
+            // Members are told of, and their state is kept, under names like `careful/leak`.
+            let names = |one: &Detector| {
+                let members = one.members().into_iter().map(|(member, _)| member.name);
+                members.chain([one.name.clone()]).collect::<Vec<_>>()
+            };
+            let own = names(one);
+            if let Some(name) = detector[..at].iter().flat_map(names).find(|name| own.contains(name)) {
+                return Err(format!("two detectors are called `{name}`; give each a `name` of its own"));
+            }
+            let members = one.members.len() as u32;
+            if members > 0 && limits.deadline / members < LEAST_DEADLINE {
+                return Err(format!(
+                    "detector `{}`: its {members} members share [limits] `deadline`, which must be {} at least for that",
+                    one.name,
+                    friendly(LEAST_DEADLINE * members)
+                ));
+            }
+            let parameters = one.parameters();
+            parameters.check().map_err(|(key, range)| format!("detector `{}`: `{key}` {range}", one.name))?;
+            one.check().map_err(|what| format!("detector `{}`: {what}", one.name))?;
+        }
+        bundles.trust()?;
+        let second = Duration::from_secs(1);
+        for (wrong, what) in [
+            (state.interval < second, "[state] `interval` must be a second at least"),
+            (bundles.poll < second, "[bundles] `poll` must be a second at least"),
+            (limits.memory < 1 << 20, "[limits] `memory` must be 1MiB at least"),
+            (limits.memory > 4 << 30, "[limits] `memory` must be 4GiB at most: a detector cannot use more"),
+            (limits.deadline < LEAST_DEADLINE, "[limits] `deadline` must be 5ms at least"),
+            (limits.deadline > 60 * second, "[limits] `deadline` must be 60s at most: metrics wait for it"),
+            (limits.compile < second, "[limits] `compile` must be a second at least"),
+            (limits.max_series == 0, "[limits] `max_series` must be 1 at least"),
+            (limits.max_series > 100_000_000, "[limits] `max_series` must be 100000000 at most"),
+            (limits.series_ttl < second, "[limits] `series_ttl` must be a second at least"),
+        ] {
+            if wrong {
+                return Err(what.to_owned());
+            }
+        }
+        let seasons = limits.max_series.min(SEASONS) * BYTES_PER_SEASON;
+        let needed = limits.max_series * (BYTES_PER_SERIES + BYTES_PER_SERIES / 8) + seasons + GUEST_BYTES;
+        if needed > limits.memory {
+            return Err(format!(
+                "[limits] `memory` has no room for the {} series of `max_series`: lower that, or raise `memory` to {}MiB",
+                limits.max_series,
+                needed.div_ceil(1 << 20)
+            ));
+        }
+        Ok(())
+    }
+
+    /// The configuration as it is in force, defaults filled in, as TOML.
+    #[must_use]
+    pub fn effective(&self) -> String {
+        let Self { detector, state, bundles, limits, http, vector, influxdb } = self;
+        let mut out: String = detector.iter().map(Detector::effective).collect();
+        let Bundles { trusted_keys, poll } = bundles;
+        let keys: Vec<_> = trusted_keys.iter().map(|key| quoted(key)).collect();
+        let _infallible =
+            write!(out, "[bundles]\ntrusted_keys = [{}]\npoll = \"{}\"\n\n", keys.join(", "), friendly(*poll));
+        let State { dir, interval } = state;
+        let dir = dir.as_ref().map(|dir| format!("dir = {}\n", quoted(&dir.to_string_lossy())));
+        let Limits { memory, deadline, compile, max_series, series_ttl } = limits;
+        let _infallible = write!(
+            out,
+            "[state]\n{}interval = \"{}\"\n\n[limits]\nmemory = \"{}\"\ndeadline = \"{}\"\ncompile = \"{}\"\n\
+             max_series = {max_series}\nseries_ttl = \"{}\"\n\n",
+            dir.unwrap_or_default(),
+            friendly(*interval),
+            size(*memory),
+            friendly(*deadline),
+            friendly(*compile),
+            friendly(*series_ttl),
+        );
+        out + &http.effective() + &vector.effective() + &influxdb.effective()
+    }
+}
+
+impl Bundles {
+    /// Who may make bundles.
+    ///
+    /// # Errors
+    ///
+    /// Which key is none.
+    pub fn trust(&self) -> Result<Trust, String> {
+        let key = |text: &String| PublicKey::find(text).map_err(|error| format!("[bundles] `trusted_keys`: {error}"));
+        Ok(Trust { keys: self.trusted_keys.iter().map(key).collect::<Result<_, _>>()? })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,202 @@
+//! A detector of the pipeline: one, or several whose scores are combined.
+//!
+//! Each member has a guest of its own, which fails, rests, is saved and is given new models by itself. A member without a
+//! score (it warms up, waits for a model, or failed) is left out, so that the others go on without it. Reason and band are
+//! those of the member with the highest score that gives one.
+
+use std::cmp::Ordering;
+
+use qualm_contract::{Band, Batch, BatchScorer, Error, Reason, Verdicts, Wanted};
+
+use crate::config::Combine;
+use crate::models::Reloader;
+use crate::supervisor::Supervisor;
+
+/// Members whose scores are combined.
+#[derive(Debug)]
+pub struct Ensemble {
+    members: Vec<Member>,
+    combine: Combine,
+    /// Whose opinion a row is: scores and weights of those that have one.
+    opinions: Vec<Opinion>,
+}
+
+/// One member.
+#[derive(Debug)]
+pub struct Member {
+    /// Who looks after its guest.
+    pub supervisor: Supervisor,
+    /// Where its models come from; none where it has no model that may change.
+    pub reloader: Option<Reloader>,
+    /// How much its score counts.
+    weight: f64,
+    /// What it thinks of the batch at hand.
+    verdicts: Verdicts,
+    /// Rows that it scored, beside others.
+    pub scored: u64,
+}
+
+/// What a member thinks of a row.
+#[derive(Debug, Clone, Copy)]
+struct Opinion {
+    member: usize,
+    score: f64,
+    weight: f64,
+}
+
+impl Member {
+    /// A member whose score counts so much.
+    #[must_use]
+    pub fn new(supervisor: Supervisor, reloader: Option<Reloader>, weight: f64) -> Self {
+        Self { supervisor, reloader, weight, verdicts: Verdicts::default(), scored: 0 }
+    }
+}
+
+impl Ensemble {
+    /// Of these members; one alone is what it is, whatever `combine`.
+    #[must_use]
+    pub fn new(members: Vec<Member>, combine: Combine) -> Self {
+        Self { members, combine, opinions: Vec::new() }
+    }
+
+    /// Its members.
+    #[must_use]
+    pub fn members(&self) -> &[Member] {
+        &self.members
+    }
+
+    /// Its members, to look after.
+    pub fn members_mut(&mut self) -> &mut [Member] {
+        &mut self.members
+    }
+
+    /// Whether there is something to combine.
+    #[must_use]
+    pub fn has_several(&self) -> bool {
+        self.members.len() > 1
+    }
+}
+
+impl BatchScorer for Ensemble {
+    fn score_batch(&mut self, rows: Batch<'_>, wanted: Wanted, verdicts: &mut Verdicts) -> Result<(), Error> {
+        let Self { members, combine, opinions } = self;
+        if let [only] = members.as_mut_slice() {
+            return only.supervisor.score_batch(rows, wanted, verdicts);
+        }
+        for member in &mut *members {
+            member.verdicts.clear();
+            member.supervisor.score_batch(rows, wanted, &mut member.verdicts)?;
+        }
+        let explained = members.iter().any(|member| !member.verdicts.contributions.is_empty());
+        verdicts.contributions.resize(if explained { rows.values.len() } else { 0 }, 0.0);
+        let reasoned = members.iter().any(|member| !member.verdicts.reasons.is_empty());
+        let banded = members.iter().any(|member| !member.verdicts.bands.is_empty());
+        for row in 0..rows.len() {
+            opinions.clear();
+            for (at, member) in members.iter_mut().enumerate() {
+                let score = member.verdicts.scores[row];
+                if !score.is_nan() {
+                    opinions.push(Opinion { member: at, score, weight: member.weight });
+                    member.scored += 1;
+                }
+            }
+            let score = combined(*combine, opinions);
+            verdicts.scores.push(score);
+            // The highest score comes first.
+            let mut told = opinions.iter().map(|one| &members[one.member].verdicts);
+            if reasoned {
+                let reasons = told.clone().filter_map(|verdicts| verdicts.reasons.get(row));
+                verdicts.reasons.push(reasons.copied().find(|reason| *reason != Reason::None).unwrap_or_default());
+            }
+            if banded {
+                let band = told.find_map(|verdicts| verdicts.bands.get(row).filter(|band| band.is_known()));
+                verdicts.bands.push(band.copied().unwrap_or(Band::UNKNOWN));
+            }
+            if explained && score > 1.0 {
+                let features = rows.features();
+                let row = row * features..(row + 1) * features;
+                explain(*combine, opinions, members, row.clone(), &mut verdicts.contributions[row]);
+            }
+        }
+        Ok(())
+    }
+
+    fn relate_series(&mut self, series: &[u32], groups: &[u64]) {
+        for member in &mut self.members {
+            member.supervisor.relate_series(series, groups);
+        }
+    }
+
+    fn forget_series(&mut self, series: &[u32]) -> Result<(), Error> {
+        self.members.iter_mut().try_for_each(|member| member.supervisor.forget_series(series))
+    }
+}
+
+/// The score of a row that members think this of, the highest first afterwards.
+fn combined(combine: Combine, opinions: &mut [Opinion]) -> f64 {
+    match opinions {
+        [] => return f64::NAN,
+        [only] => return only.score,
+        _ => {}
+    }
+    let all: f64 = opinions.iter().map(|one| one.weight).sum();
+    opinions.sort_unstable_by(|a, b| b.score.partial_cmp(&a.score).unwrap_or(Ordering::Equal));
+    match combine {
+        Combine::Mean => opinions.iter().map(|one| one.score * one.weight).sum::<f64>().min(f64::MAX) / all,
+        Combine::Maximum => opinions.first().map_or(f64::NAN, |one| one.score),
+        Combine::Vote => {
+            let mut so_far = 0.0;
+            let majority = opinions.iter().find(|one| {
+                so_far += one.weight;
+                so_far * 2.0 > all
+            });
+            majority.map_or(f64::NAN, |one| one.score)
+        }
+    }
+}
+
+/// Why a row is an anomaly: what those who say so name, by share, each as much as its score counted.
+fn explain(
+    combine: Combine,
+    opinions: &[Opinion],
+    members: &[Member],
+    row: std::ops::Range<usize>,
+    contributions: &mut [f64],
+) {
+    let who = if combine == Combine::Maximum { &opinions[..1] } else { opinions };
+    for Opinion { member, score, weight } in who {
+        let Some(own) = members[*member].verdicts.contributions.get(row.clone()) else { continue };
+        let size: f64 = own.iter().map(|one| one.abs()).sum();
+        if size > 0.0 && size.is_finite() {
+            for (sum, one) in contributions.iter_mut().zip(own) {
+                *sum += weight * score * one / size;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(combine: Combine, opinions: &[(f64, f64)]) -> f64 {
+        let opinion =
+            |(at, (score, weight)): (usize, &(f64, f64))| Opinion { member: at, score: *score, weight: *weight };
+        combined(combine, &mut opinions.iter().enumerate().map(opinion).collect::<Vec<_>>())
+    }
+
+    #[test]
+    #[expect(clippy::float_cmp, reason = "these numbers are exact")]
+    fn scores_are_combined_as_they_should() {
+        let three = [(0.5, 1.0), (4.0, 1.0), (1.5, 2.0)];
+        assert_eq!(of(Combine::Mean, &three), 1.875);
+        assert_eq!(of(Combine::Maximum, &three), 4.0);
+        assert_eq!(of(Combine::Vote, &three), 1.5, "more than half of the weight says 1.5 or more");
+        assert_eq!(of(Combine::Vote, &[(0.5, 1.0), (4.0, 1.0)]), 0.5, "half is no majority");
+        assert_eq!(of(Combine::Vote, &[(0.5, 1.0), (4.0, 1.1)]), 4.0);
+        for combine in [Combine::Mean, Combine::Maximum, Combine::Vote] {
+            assert!(of(combine, &[]).is_nan());
+            assert_eq!(of(combine, &[(3.0, 0.1)]), 3.0, "the others have no score: {combine:?}");
+        }
+    }
+}

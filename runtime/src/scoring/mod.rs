@@ -1,0 +1,667 @@
+//! The pipeline with its detectors and their state: what every shim drives.
+
+pub mod ensemble;
+mod nothing;
+mod part;
+
+use std::fmt::Write as _;
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use qualm_pipeline::pipeline::Verdict;
+use qualm_pipeline::suppress::Suppression;
+use qualm_pipeline::{Counts, Format, Kept, Lane, Lines, Pipeline};
+use tracing::{error, info, warn};
+
+use self::ensemble::{Ensemble, Member};
+use self::part::{Part, cache_dir};
+use crate::clock;
+use crate::config::{self, Config};
+use crate::models::{Candidate, ModelBuilder, Reloader};
+use crate::state::{self, Saved, StateFile, Writer};
+use crate::supervisor::Supervisor;
+use crate::supervisor::{self, Health, Mode, NOBODY, Rest, Slice, discard};
+use crate::view::{REFRESH, View};
+use qualm_sandbox::{BuiltInModels, Failure, Limits, Recipe, Sandbox, SandboxFactory};
+
+/// How long a detector may take for a batch where nothing waits for it.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long saving or restoring may take at the start or end, where metrics wait or whoever stops us does.
+const FINISH: Duration = Duration::from_secs(5);
+
+/// How often an idle pipeline looks whether there is a new model.
+const MODELS: Duration = Duration::from_millis(500);
+
+/// Why scoring cannot begin.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The component of what is built in cannot be used.
+    #[error("detector `{0}`: {1}")]
+    Load(String, qualm_contract::Error),
+    /// A detector does not start.
+    #[error("detector `{0}`: {1}")]
+    Detector(String, Failure),
+    /// A detector's model is not to be had.
+    #[error("detector `{0}`: {1}")]
+    Model(String, String),
+    /// A member of an ensemble scores something else than the others.
+    #[error(
+        "detector `{0}`: its rows are made of other features, entities or intervals than those of the members before"
+    )]
+    Shape(String),
+    /// The state directory cannot be used.
+    #[error(transparent)]
+    State(#[from] state::Error),
+}
+
+/// A pipeline, its detectors, and the keeping of their state.
+#[derive(Debug)]
+pub struct Scoring<F: Format = Lines> {
+    pipeline: Pipeline<F>,
+    ensembles: Vec<Ensemble>,
+    /// What the configuration says of each detector, and of how many series there may be.
+    own: Vec<config::Detector>,
+    limits: qualm_pipeline::Limits,
+    writer: Option<Writer>,
+    /// How often state is saved, when it is next, and whether that is under way.
+    interval: Duration,
+    next_save: Instant,
+    saving: bool,
+    watched: Option<Watched>,
+    /// Whether the log has it that something passes without having been understood.
+    told_strange: bool,
+}
+
+/// How others look on.
+#[derive(Debug)]
+struct Watched {
+    view: Arc<View>,
+    /// How long the last batch took, until it has been told.
+    took: Option<Duration>,
+    /// When counts were last copied, and whether there is anything new since.
+    refreshed: Option<Instant>,
+    fresh: bool,
+}
+
+impl Scoring {
+    /// Starts the detectors of a configuration on line protocol, with what they knew when they last stopped. A state
+    /// directory that cannot be used, or a model that is not to be had, is no error: metrics must flow, even if nothing is
+    /// remembered or scored.
+    ///
+    /// # Errors
+    ///
+    /// Where a detector cannot be used.
+    pub fn start(config: &Config) -> Result<Self, StartError> {
+        let parts = live(config, &model_builder(config))?;
+        Ok(Self::assemble(Lines::default(), config, parts))
+    }
+
+    /// As [`start`](Self::start), for what is not live: nothing is remembered of it, models stay what they are, and a
+    /// detector may take its time, since nothing waits for it and its scores must not depend on how busy this machine is.
+    ///
+    /// # Errors
+    ///
+    /// As [`start`](Self::start), and where a model is not to be had.
+    pub fn start_offline(config: &Config) -> Result<Self, StartError> {
+        Self::start_from(config, random(), &Saved::new())
+    }
+
+    /// As [`start_offline`](Self::start_offline), with what was `saved` before, of series whose identities this seed made.
+    /// Nothing is kept of it but what a [`snapshot`](Self::snapshot) has.
+    ///
+    /// # Errors
+    ///
+    /// As [`start_offline`](Self::start_offline).
+    pub fn start_from(config: &Config, seed: u64, saved: &Saved) -> Result<Self, StartError> {
+        let mut config = config.clone();
+        config.limits.deadline = config.limits.deadline.max(PATIENCE);
+        let builder = model_builder(&config);
+        config.state.dir = None;
+        let parts = config.detector.iter().map(|detector| Part::offline(detector, &config, &builder));
+        let mut scoring = Self::of(Lines::default(), &config, parts.collect::<Result<_, _>>()?, seed);
+        if !saved.is_empty() {
+            scoring.restore(saved);
+            scoring.settle();
+        }
+        Ok(scoring)
+    }
+
+    /// Whether [`start`](Self::start) would succeed, without leaving a trace.
+    ///
+    /// # Errors
+    ///
+    /// Why it would not, why no state would be kept, or why a model is not to be had.
+    pub fn check(config: &Config) -> Result<(), StartError> {
+        config.state.dir.as_deref().map_or(Ok(()), state::check)?;
+        let builder = part::model_builder(config, None);
+        config.detector.iter().try_for_each(|detector| Part::offline(detector, config, &builder).map(drop))
+    }
+
+    /// As [`start`](Self::start), with detectors of one's own in place of the configured ones' components: one for each, or
+    /// for each member of an ensemble.
+    ///
+    /// # Errors
+    ///
+    /// As [`start`](Self::start).
+    pub fn with(config: &Config, recipes: Vec<Recipe>, rest: Rest) -> Result<Self, StartError> {
+        let mut recipes = recipes.into_iter();
+        let parts = config.detector.iter().map(|detector| Part::with(detector, config, rest, &mut recipes));
+        Ok(Self::assemble(Lines::default(), config, parts.collect::<Result<_, _>>()?))
+    }
+}
+
+impl<F: Format> Scoring<F> {
+    /// As [`Scoring::start`], for events of any format, with state of its own: in the directory `name` of the state's. The
+    /// [`model_builder`] may serve several.
+    ///
+    /// # Errors
+    ///
+    /// As [`Scoring::start`].
+    pub fn start_apart(format: F, name: &str, config: &Config, builder: &ModelBuilder) -> Result<Self, StartError> {
+        let mut own = config.clone();
+        own.state.dir = config.state.dir.as_ref().map(|dir| dir.join(name));
+        let parts = live(&own, builder)?;
+        Ok(Self::assemble(format, &own, parts))
+    }
+
+    /// The same, with nothing but verdicts coming out; see [`Pipeline::tap`].
+    #[must_use]
+    pub fn tap(self) -> Self {
+        Self { pipeline: self.pipeline.tap(), ..self }
+    }
+
+    fn assemble(format: F, config: &Config, parts: Vec<Part>) -> Self {
+        let file = open_state(config);
+        let saved = file.as_ref().map(|file| file.read_all(config.limits.series_ttl)).unwrap_or_default();
+        let mut scoring = Self::of(format, config, parts, file.as_ref().map_or_else(random, StateFile::seed));
+        if !saved.is_empty() {
+            scoring.restore(&saved);
+        }
+        if let Some(file) = file.as_ref().filter(|_| scoring.lost_state()) {
+            file.set_aside();
+        }
+        scoring.writer = file.map(Writer::start);
+        scoring
+    }
+
+    /// Without any past, and with nowhere to keep one.
+    fn of(format: F, config: &Config, parts: Vec<Part>, seed: u64) -> Self {
+        let (lanes, ensembles) = parts.into_iter().map(|Part { lane, ensemble, .. }| (lane, ensemble)).unzip();
+        let interval = config.state.interval;
+        Self {
+            pipeline: Pipeline::of(format, lanes, seed),
+            ensembles,
+            own: config.detector.clone(),
+            limits: part::series_limits(config),
+            writer: None,
+            interval,
+            next_save: Instant::now() + interval,
+            saving: false,
+            watched: None,
+            told_strange: false,
+        }
+    }
+
+    /// Lets others look on.
+    pub fn watch(&mut self, view: Arc<View>) {
+        self.watched = Some(Watched { view, took: None, refreshed: None, fresh: true });
+        self.show();
+    }
+
+    /// How its events stand in bytes.
+    pub fn format_mut(&mut self) -> &mut F {
+        self.pipeline.format_mut()
+    }
+
+    /// Where the next bytes go; see [`Pipeline::input`].
+    pub fn input(&mut self) -> &mut [u8] {
+        self.pipeline.input()
+    }
+
+    /// Scores what was read; see [`Pipeline::run`].
+    pub fn run(&mut self, read: usize, now: i64) -> &[u8] {
+        let Self { pipeline, ensembles, watched, .. } = self;
+        timed(watched, || pipeline.run(read, now, ensembles))
+    }
+
+    /// The end of the input; see [`Pipeline::finish`].
+    pub fn finish(&mut self, now: i64) -> &[u8] {
+        let Self { pipeline, ensembles, watched, .. } = self;
+        timed(watched, || pipeline.finish(now, ensembles))
+    }
+
+    /// Scores a whole body, as much at a time as there is room for, and appends it with its scores to `out`. What there is
+    /// to [tend](Self::tend) to is done.
+    pub fn whole(&mut self, body: &[u8], now: i64, out: &mut Vec<u8>) {
+        let mut rest = body;
+        while !rest.is_empty() {
+            let input = self.input();
+            let (first, later) = rest.split_at(rest.len().min(input.len()));
+            input[..first.len()].copy_from_slice(first);
+            rest = later;
+            out.extend_from_slice(self.run(first.len(), now));
+            self.tend();
+        }
+        if self.pipeline.is_within_event() {
+            out.extend_from_slice(self.finish(now));
+            self.tend();
+        }
+    }
+
+    /// Gives up on an unfinished event; see [`Pipeline::let_go`].
+    pub fn let_go(&mut self) -> &[u8] {
+        self.pipeline.let_go()
+    }
+
+    /// Whether bytes wait for the rest of their event.
+    #[must_use]
+    pub fn holds(&self) -> bool {
+        self.pipeline.holds()
+    }
+
+    /// The rows of the last batch; see [`Pipeline::verdicts`].
+    pub fn verdicts(&self) -> impl Iterator<Item = Verdict<'_>> {
+        self.pipeline.verdicts()
+    }
+
+    /// Whether any detector scores vectors.
+    #[must_use]
+    pub fn joins(&self) -> bool {
+        self.pipeline.lanes().iter().any(|lane| lane.shape().is_some())
+    }
+
+    /// The names of what a detector's vectors are made of, where it scores vectors.
+    #[must_use]
+    pub fn features(&self, lane: usize) -> Option<Vec<String>> {
+        let shape = self.pipeline.lanes()[lane].shape()?;
+        Some(shape.features.iter().map(|feature| feature.name.clone()).collect())
+    }
+
+    /// The measurement that a detector of vectors wants, where all its features are of one.
+    #[must_use]
+    pub fn measurement(&self) -> Option<&str> {
+        let mut shapes = self.pipeline.lanes().iter().filter_map(Lane::shape);
+        let mut names = shapes.next()?.features.iter().map(|feature| feature.measurement.as_str());
+        let first = names.next()?;
+        names.all(|name| name == first).then_some(first)
+    }
+
+    /// What has passed.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        self.pipeline.counts()
+    }
+
+    /// How each detector fared, by name.
+    pub fn health(&self) -> impl Iterator<Item = (&str, &Health)> {
+        self.supervisors().map(|supervisor| (supervisor.name(), supervisor.health()))
+    }
+
+    fn supervisors(&self) -> impl Iterator<Item = &Supervisor> {
+        self.ensembles.iter().flat_map(Ensemble::members).map(|member| &member.supervisor)
+    }
+
+    fn supervisors_mut(&mut self) -> impl Iterator<Item = &mut Supervisor> {
+        self.ensembles.iter_mut().flat_map(Ensemble::members_mut).map(|member| &mut member.supervisor)
+    }
+
+    /// Does a little of what is to be done besides scoring. Call it between batches, after writing.
+    pub fn tend(&mut self) {
+        self.supervisors_mut().for_each(Supervisor::pause);
+        self.show();
+        self.tell_strange();
+        self.fall_back();
+        self.swap();
+        if !self.saving && Instant::now() >= self.next_save {
+            self.supervisors_mut().for_each(Supervisor::begin_saving);
+            self.saving = true;
+            self.next_save = Instant::now() + self.interval;
+        }
+        self.forget();
+        self.tend_slices();
+        // One that takes for ever must not keep the others' from being written.
+        if self.saving && (!self.is_busy() || Instant::now() >= self.next_save) {
+            self.saving = false;
+            if let Some(writer) = &self.writer {
+                writer.write_soon(self.saved());
+            }
+        }
+    }
+
+    /// Tells, once, that something passes without having been understood: nobody would look for it among the counts.
+    fn tell_strange(&mut self) {
+        let Counts { malformed, unknown, .. } = self.counts();
+        let strange = unknown + if F::PASSES_MALFORMED { malformed } else { 0 };
+        if strange > 0 && !std::mem::replace(&mut self.told_strange, true) {
+            warn!(
+                "{strange} of what came in so far was not understood: it passes as it is, without a score; qualm_errors_total \
+                 counts it, and this is not said again"
+            );
+        }
+    }
+
+    /// Shows others what became of the last batch.
+    fn show(&mut self) {
+        let Self { pipeline, ensembles, own, watched, .. } = self;
+        let Some(Watched { view, took, refreshed, fresh }) = watched else { return };
+        let due = refreshed.is_none_or(|then| then.elapsed() >= REFRESH);
+        if took.is_none() && !due {
+            return;
+        }
+        let mut inside = view.look();
+        if let Some(took) = took.take() {
+            inside.take(pipeline, took);
+            *fresh = true;
+        }
+        if due {
+            inside.refresh(pipeline, ensembles, own);
+            *refreshed = Some(Instant::now());
+            *fresh = false;
+        }
+    }
+
+    /// Has it kept which models failed.
+    fn fall_back(&mut self) {
+        for Member { supervisor, reloader, .. } in self.ensembles.iter_mut().flat_map(Ensemble::members_mut) {
+            if let (Some(failed), Some(reloader)) = (supervisor.take_fallback(), reloader) {
+                reloader.fell_back(&failed);
+            }
+        }
+    }
+
+    /// Lets new models take over.
+    fn swap(&mut self) {
+        for lane in 0..self.ensembles.len() {
+            for member in 0..self.ensembles[lane].members().len() {
+                let reloader = self.ensembles[lane].members()[member].reloader.as_ref();
+                if let Some(candidate) = reloader.and_then(Reloader::take) {
+                    self.swap_one(lane, member, candidate);
+                }
+            }
+        }
+    }
+
+    fn swap_one(&mut self, at: usize, member: usize, candidate: Candidate) {
+        let Self { pipeline, ensembles, own, limits, watched, .. } = self;
+        let began = Instant::now();
+        let Candidate { title, shape, suppression, running } = candidate;
+        let same = pipeline.lanes()[at].shape() == shape.as_ref();
+        let several = ensembles[at].has_several();
+        let others = ensembles[at].members().iter().enumerate().filter(|(other, _)| *other != member);
+        let bound = others.map(|(_, other)| other.supervisor.mode()).any(|mode| mode != Mode::Waiting);
+        let Member { supervisor, reloader, .. } = &mut ensembles[at].members_mut()[member];
+        if bound && !same {
+            let why = format!(
+                "{title} has other features, entities or intervals than the other members; to change them for all, put all \
+                 new models in place and restart qualm"
+            );
+            error!("detector `{}` keeps its model: {why}", supervisor.name());
+            if let Some(reloader) = reloader {
+                reloader.refuse(&why);
+            }
+            discard(running.into_parts().1);
+            return;
+        }
+        let suppression = part::suppression(&own[at], if several { Suppression::default() } else { suppression });
+        if same {
+            pipeline.lanes_mut()[at].set_suppression(suppression);
+        } else {
+            if let Some(watched) = watched {
+                watched.view.look().recorder.forget_all(at, clock::now() / 1_000_000);
+            }
+            part::tell_idle(&own[at], shape.as_ref());
+            pipeline.replace(at, part::lane(&own[at], *limits, shape, suppression));
+        }
+        if !several && let Err(what) = part::check_bands(&own[at], &[Some(supervisor::bands(&running))]) {
+            error!("detector `{}`: {what}", supervisor.name());
+        }
+        let (configured, _) = &own[at].members()[member];
+        if let Err(what) = part::check_prior(configured, &running) {
+            error!("detector `{}`: {what}", configured.name);
+        }
+        let series = same.then(|| pipeline.lanes()[at].series());
+        supervisor.swap(running, series);
+        if let Some(watched) = watched {
+            watched.fresh = true;
+        }
+        info!("detector `{}`: {title} has taken over, in {:.1?}", supervisor.name(), began.elapsed());
+    }
+
+    /// Tells the detectors, and those who look on, which series are gone.
+    fn forget(&mut self) {
+        let Self { pipeline, ensembles, watched, .. } = self;
+        if let Some(watched) = watched {
+            let gone = pipeline.lanes().iter().enumerate().filter(|(_, lane)| !lane.gone().is_empty());
+            for (at, lane) in gone {
+                watched.view.look().recorder.forget(at, lane.gone(), clock::now() / 1_000_000);
+                watched.fresh = true;
+            }
+        }
+        pipeline.forget(ensembles);
+    }
+
+    /// How long [`tend`](Self::tend) can wait.
+    #[must_use]
+    pub fn leisure(&self) -> Duration {
+        if self.is_busy() {
+            return Duration::ZERO;
+        }
+        let mut members = self.ensembles.iter().flat_map(Ensemble::members);
+        let models = members.any(|member| member.reloader.is_some()).then_some(MODELS);
+        let shown = self.watched.as_ref().filter(|watched| watched.fresh).map(|_| REFRESH);
+        let soon = models.unwrap_or(Duration::MAX).min(shown.unwrap_or(Duration::MAX));
+        self.next_save.saturating_duration_since(Instant::now()).min(soon)
+    }
+
+    /// Saves a last time, and waits until it is on disk.
+    ///
+    /// # Errors
+    ///
+    /// Where it is not.
+    pub fn close(mut self) -> Result<(), state::Unsaved> {
+        self.fall_back();
+        let members = self.ensembles.iter_mut().flat_map(Ensemble::members_mut);
+        members.filter_map(|member| member.reloader.as_mut()).for_each(Reloader::finish);
+        if let Some(writer) = self.writer.take() {
+            self.finish_slices();
+            self.supervisors_mut().for_each(Supervisor::begin_saving);
+            self.finish_slices();
+            writer.close(self.saved())?;
+        }
+        Ok(())
+    }
+
+    /// Whether no detector failed: metrics that passed unscored would otherwise be taken for ordinary ones.
+    ///
+    /// # Errors
+    ///
+    /// The [`summary`](Self::summary), where one did.
+    pub fn check_whole(&self) -> Result<(), String> {
+        let whole = self.health().all(|(_, health)| health.failures.is_empty());
+        if whole { Ok(()) } else { Err(self.summary()) }
+    }
+
+    /// What has passed and how the detectors fared, in a line for people.
+    #[must_use]
+    pub fn summary(&self) -> String {
+        let Counts { events, selected, scored, incidents, malformed, unknown, upstream, unfinished, evicted, .. } =
+            self.counts();
+        let series = self.series();
+        let mut out =
+            format!("{events} lines in, {selected} selected, {scored} scored, {incidents} incidents, {series} series");
+        let rare = [
+            (malformed, "malformed"),
+            (unknown, "of no known kind"),
+            (upstream, "scored upstream"),
+            (unfinished, "unfinished"),
+            (evicted, "series evicted"),
+        ];
+        for (count, what) in rare.into_iter().filter(|(count, _)| *count > 0) {
+            let _infallible = write!(out, ", {count} {what}");
+        }
+        for (name, Health { unscored, failures, rests, .. }) in self.health() {
+            if !failures.is_empty() {
+                let failures: Vec<_> = failures.iter().map(|(name, count)| format!("{name} {count}")).collect();
+                let _infallible = write!(
+                    out,
+                    "; detector `{name}` failed ({}), rested {rests} times, left {unscored} rows unscored",
+                    failures.join(", ")
+                );
+            }
+        }
+        out
+    }
+
+    /// Why nothing was scored, by reason and count, where something came in and nothing was.
+    #[must_use]
+    pub fn why_nothing(&self) -> Option<String> {
+        let least = self.own.iter().filter(|own| own.model.is_none()).map(|own| own.min_samples).min();
+        let left = self.health().map(|(_, health)| health.unscored).sum();
+        nothing::why(&self.counts(), self.series() as u64, least.map(u64::from), left)
+    }
+
+    /// Whether some of what an earlier run saved could not be used.
+    #[must_use]
+    pub fn lost_state(&self) -> bool {
+        self.supervisors().any(Supervisor::lost_state)
+    }
+
+    /// All that is known now, however long it takes to save: for when nothing waits.
+    pub fn snapshot(&mut self) -> Saved {
+        self.settle();
+        self.supervisors_mut().for_each(Supervisor::begin_saving);
+        self.settle();
+        self.saved()
+    }
+
+    /// Ends what is under way.
+    fn settle(&mut self) {
+        while self.is_busy() {
+            self.supervisors_mut().for_each(Supervisor::pause);
+            self.tend_slices();
+        }
+    }
+
+    /// How many series are known.
+    #[must_use]
+    pub fn series(&self) -> usize {
+        self.pipeline.lanes().iter().map(|lane| lane.series().len()).sum()
+    }
+
+    /// The series that were dropped in the last batch, by lane and number.
+    pub fn gone(&self) -> impl Iterator<Item = (usize, u32)> {
+        let lanes = self.pipeline.lanes().iter().enumerate();
+        lanes.flat_map(|(lane, of)| of.gone().iter().map(move |&series| (lane, series)))
+    }
+
+    fn is_busy(&self) -> bool {
+        self.supervisors().any(Supervisor::is_busy)
+    }
+
+    fn tend_slices(&mut self) {
+        for (ensemble, lane) in self.ensembles.iter_mut().zip(self.pipeline.lanes()) {
+            ensemble.members_mut().iter_mut().for_each(|member| member.supervisor.tend(lane.series()));
+        }
+    }
+
+    /// Saves or restores all, where no batch waits; what takes too long is restored between batches, or not saved anew.
+    fn finish_slices(&mut self) {
+        let end = Instant::now() + FINISH;
+        while self.is_busy() && Instant::now() < end {
+            self.supervisors_mut().for_each(Supervisor::pause);
+            self.tend_slices();
+        }
+    }
+
+    fn saved(&self) -> Saved {
+        let detectors = self.supervisors().map(|one| (one.name().to_owned(), one.saved().to_vec()));
+        let lanes = self.own.iter().zip(self.pipeline.lanes()).map(|(own, lane)| (incidents_of(own), lane.keep()));
+        let format = (COUNTERS.to_owned(), self.pipeline.format().keep(clock::now()));
+        let kept = lanes.chain([format]).filter(|(_, kept)| !kept.identities.is_empty());
+        detectors
+            .chain(kept.map(|(name, Kept { identities, ages, state })| {
+                (name, vec![Arc::new(Slice { identities, ages, state })])
+            }))
+            .collect()
+    }
+
+    fn restore(&mut self, saved: &Saved) {
+        for (ensemble, lane) in self.ensembles.iter_mut().zip(self.pipeline.lanes_mut()) {
+            let series = lane.series_mut();
+            for Member { supervisor, .. } in ensemble.members_mut() {
+                let own = saved.iter().filter(|(name, _)| name == supervisor.name());
+                let slices: Vec<_> = own.flat_map(|(_, slices)| slices).map(Arc::clone).collect();
+                let known = slices.iter().flat_map(|slice| slice.identities.iter().zip(&slice.ages));
+                for (&identity, &age) in known.filter(|(identity, _)| **identity != NOBODY) {
+                    series.take_back(identity, i64::from(age) * 1_000_000_000);
+                }
+                supervisor.adopt(slices);
+            }
+        }
+        for (own, lane) in self.own.iter().zip(self.pipeline.lanes_mut()) {
+            kept(saved, &incidents_of(own)).for_each(|kept| lane.restore(&kept));
+        }
+        kept(saved, COUNTERS).for_each(|kept| self.pipeline.format_mut().restore(&kept));
+        self.finish_slices();
+        info!("goes on with the state of {} series", self.series());
+    }
+}
+
+/// What a state file calls what the pipeline itself knows of counters. No detector is called so.
+const COUNTERS: &str = "\0counters";
+
+/// The same of the incidents of a detector's series.
+fn incidents_of(detector: &config::Detector) -> String {
+    format!("\0incidents of {}", detector.name)
+}
+
+/// What was saved under one of these names. A series that another process saw later is nobody there.
+fn kept(saved: &Saved, name: &str) -> impl Iterator<Item = Kept> {
+    let slices = saved.iter().filter(move |(of, _)| of == name).flat_map(|(_, slices)| slices);
+    slices.map(|slice| Kept {
+        identities: slice.identities.clone(),
+        ages: slice.ages.clone(),
+        state: slice.state.clone(),
+    })
+}
+
+/// Takes the time, where somebody looks on.
+fn timed<T>(watched: &mut Option<Watched>, score: impl FnOnce() -> T) -> T {
+    let Some(watched) = watched else { return score() };
+    let began = Instant::now();
+    let out = score();
+    watched.took = Some(began.elapsed());
+    out
+}
+
+/// The parts of a configuration's detectors, on metrics that flow now.
+fn live(config: &Config, builder: &ModelBuilder) -> Result<Vec<Part>, StartError> {
+    config.detector.iter().map(|detector| Part::live(detector, config, builder)).collect()
+}
+
+fn open_state(config: &Config) -> Option<StateFile> {
+    let file = StateFile::open(config.state.dir.as_deref()?, random());
+    file.inspect_err(|error| error!("{error}. Nothing that is learnt will outlive this process")).ok()
+}
+
+/// What it takes to make detectors of bundles, as a pipeline of this configuration does.
+#[must_use]
+pub fn model_builder(config: &Config) -> ModelBuilder {
+    part::model_builder(config, cache_dir(config))
+}
+
+/// What opens models for history, where nothing waits for a plugin.
+#[must_use]
+pub fn offline_factory() -> SandboxFactory {
+    let limits = Limits { deadline: PATIENCE, ..Limits::default() };
+    let native = BuiltInModels::Native(Arc::new(qualm_core::BuiltIn));
+    SandboxFactory::new(Sandbox::new(cache_dir(&Config::default())), limits, native)
+}
+
+/// A random number: the standard library draws the keys of its hash maps at random, and little here needs randomness.
+#[must_use]
+pub fn random() -> u64 {
+    RandomState::new().build_hasher().finish()
+}

@@ -1,0 +1,330 @@
+//! A detector as it is put into a pipeline: its lane there, who looks after it, and where its models come from.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use qualm_bundle::watch::Bell;
+use qualm_core::streaming::Prior;
+use qualm_pipeline::Lane;
+use qualm_pipeline::suppress::Suppression;
+use qualm_pipeline::vector::Shape;
+use tracing::{error, info, warn};
+
+use super::StartError;
+use super::ensemble::{Ensemble, Member};
+use crate::config::{self, Config};
+use crate::models::{Absent, Candidate, Loader, ModelBuilder, Outline, Reloader};
+use crate::supervisor::Supervisor;
+use crate::supervisor::{self, Ability, Rest};
+use qualm_contract::Description;
+use qualm_sandbox::{BuiltInModels, Limits, Recipe, Running, Sandbox, SandboxFactory};
+
+/// A detector that is ready to be put into a pipeline.
+pub(super) struct Part {
+    pub(super) lane: Lane,
+    pub(super) ensemble: Ensemble,
+    /// Whether each member gives bands; none where it has no model as yet.
+    bands: Vec<Option<Ability>>,
+    /// What is set of members and is of no use with their models.
+    idle: Vec<String>,
+}
+
+/// What the untrained score: single fields.
+fn single() -> Outline {
+    Outline { shape: None, suppression: Suppression::default() }
+}
+
+/// One member, ready to run, or without a model as yet.
+#[derive(Default)]
+struct Start {
+    /// What it scores, where that is known: of a model that is not compiled yet too, so that the state that an earlier run
+    /// left is kept for it.
+    outline: Option<Outline>,
+    running: Option<Running>,
+    /// How to start it, where that failed and is tried again.
+    resting: Option<Recipe>,
+    reloader: Option<Reloader>,
+}
+
+impl Part {
+    pub(super) fn live(
+        detector: &config::Detector,
+        config: &Config,
+        builder: &ModelBuilder,
+    ) -> Result<Self, StartError> {
+        let (mut part, misfits) = Self::of(detector, config, Rest::default(), |member| {
+            Start::live(member, config, &shared(builder, detector))
+        })?;
+        // Metrics must flow, and its next model may fit.
+        for (at, error) in misfits {
+            error!("{error}. It scores nothing until it has a model that fits");
+            part.ensemble.members_mut()[at].supervisor.dismiss();
+        }
+        tell_idle(detector, part.lane.shape());
+        if let Err(what) = check_bands(detector, &part.bands) {
+            error!("detector `{}`: {what}", detector.name);
+        }
+        part.idle.iter().for_each(|what| error!("detector `{}`: {what}", detector.name));
+        Ok(part)
+    }
+
+    pub(super) fn offline(
+        detector: &config::Detector,
+        config: &Config,
+        builder: &ModelBuilder,
+    ) -> Result<Self, StartError> {
+        let (part, misfits) =
+            Self::of(detector, config, Rest::default(), |member| Start::offline(member, &shared(builder, detector)))?;
+        if let Some((_, error)) = misfits.into_iter().next() {
+            return Err(error);
+        }
+        let unfit = |what| StartError::Model(detector.name.clone(), what);
+        detector.check_shape(part.lane.shape()).map_err(unfit)?;
+        check_bands(detector, &part.bands).map_err(unfit)?;
+        part.idle.first().map_or(Ok(()), |what| Err(unfit(what.clone())))?;
+        Ok(part)
+    }
+
+    /// With detectors of one's own in place of the configured ones' components, each of which scores single fields.
+    pub(super) fn with(
+        detector: &config::Detector,
+        config: &Config,
+        rest: Rest,
+        recipes: &mut impl Iterator<Item = Recipe>,
+    ) -> Result<Self, StartError> {
+        let start = |member: &config::Detector| {
+            let recipe = recipes.next().unwrap_or_else(|| panic!("a recipe for `{}`", member.name));
+            Ok(Start::untrained(start(&member.name, recipe)?))
+        };
+        Self::of(detector, config, rest, start).map(|(part, _)| part)
+    }
+
+    /// A detector of its members, and which of these have another shape than those before.
+    fn of(
+        detector: &config::Detector,
+        config: &Config,
+        rest: Rest,
+        mut start: impl FnMut(&config::Detector) -> Result<Start, StartError>,
+    ) -> Result<(Self, Vec<(usize, StartError)>), StartError> {
+        let (mut members, mut misfits, mut bands, mut idle) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let mut made_of: Option<(Option<Shape>, Suppression)> = None;
+        let configured = detector.members();
+        let several = configured.len() > 1;
+        for (at, (member, weight)) in configured.into_iter().enumerate() {
+            let Start { outline, running, resting, reloader } = start(&member)?;
+            if let Some(running) = &running {
+                tell(&member, running);
+                idle.extend(check_prior(&member, running).err());
+            }
+            bands.push(running.as_ref().map(supervisor::bands));
+            if let Some(Outline { shape, suppression }) = outline {
+                match &made_of {
+                    None => made_of = Some((shape, if several { Suppression::default() } else { suppression })),
+                    Some((first, _)) if *first != shape => misfits.push((at, StartError::Shape(member.name.clone()))),
+                    Some(_) => {}
+                }
+            }
+            // The untrained ones look at one field each: there is nothing to explain.
+            let explain = detector.explain && member.model.is_some();
+            let supervisor = match resting {
+                Some(recipe) => Supervisor::resting(&member.name, recipe, explain, rest),
+                None => Supervisor::new(&member.name, running, explain, rest),
+            };
+            let supervisor = supervisor.relating(member.prior == Prior::Siblings);
+            members.push(Member::new(supervisor, reloader, weight));
+        }
+        let nothing = Shape { features: Vec::new(), entity: Vec::new(), interval: 0 };
+        let (shape, suppression) = made_of.unwrap_or((Some(nothing), Suppression::default()));
+        let lane = lane(detector, series_limits(config), shape, suppression);
+        Ok((Self { lane, ensemble: Ensemble::new(members, detector.combine), bands, idle }, misfits))
+    }
+}
+
+impl Start {
+    fn live(member: &config::Detector, config: &Config, builder: &ModelBuilder) -> Result<Self, StartError> {
+        let Some(source) = &member.model else { return Ok(Self::built_in_live(member, builder)) };
+        let state = config.state.dir.as_deref();
+        // A store that cannot be used keeps no model from being used, as with other state.
+        let loader = Loader::new(&member.name, source.reveal(), state, builder.clone()).or_else(|error| {
+            error!("detector `{}`: {error}. No model will outlive this process", member.name);
+            Loader::new(&member.name, source.reveal(), None, builder.clone())
+        });
+        let mut loader = loader.map_err(|error| StartError::Model(member.name.clone(), error))?;
+        let first = loader.first(true).inspect_err(|Absent { why, outline, .. }| {
+            let name = &member.name;
+            match outline {
+                Some(_) => info!("detector `{name}`: {why}"),
+                None if loader.is_far() => info!("detector `{name}` scores nothing until it has a model: {why}"),
+                None => error!("detector `{name}` scores nothing until it has a model: {why}"),
+            }
+        });
+        let reloader = Some(Reloader::start(loader, config.bundles.poll));
+        let absent = |Absent { outline, .. }| Self { outline: outline.map(|outline| *outline), ..Self::default() };
+        Ok(Self { reloader, ..first.map_or_else(absent, Self::with_model) })
+    }
+
+    fn offline(member: &config::Detector, builder: &ModelBuilder) -> Result<Self, StartError> {
+        let Some(source) = &member.model else {
+            return Ok(Self::untrained(start(&member.name, built_in(member, builder)?)?));
+        };
+        let first = Loader::new(&member.name, source.reveal(), None, builder.clone())
+            .and_then(|mut loader| loader.first(false).map_err(|absent| absent.why));
+        first.map(Self::with_model).map_err(|error| StartError::Model(member.name.clone(), error))
+    }
+
+    /// What is built in, where metrics must flow whether it starts or not.
+    fn built_in_live(member: &config::Detector, builder: &ModelBuilder) -> Self {
+        let recipe = match built_in(member, builder) {
+            Ok(recipe) => recipe,
+            Err(error) => {
+                error!("{error}. Metrics pass unscored; once that is mended, restart qualm");
+                return Self { outline: Some(single()), ..Self::default() };
+            }
+        };
+        match start(&member.name, recipe.clone()) {
+            Ok(running) => Self::untrained(running),
+            Err(error) => {
+                error!("{error}. Metrics pass unscored until it starts, which is tried again");
+                Self { outline: Some(single()), resting: Some(recipe), ..Self::default() }
+            }
+        }
+    }
+
+    fn untrained(running: Running) -> Self {
+        Self { outline: Some(single()), running: Some(running), ..Self::default() }
+    }
+
+    fn with_model(Candidate { title: _, shape, suppression, running }: Candidate) -> Self {
+        Self { outline: Some(Outline { shape, suppression }), running: Some(running), ..Self::default() }
+    }
+}
+
+/// Says what runs.
+fn tell(member: &config::Detector, running: &Running) {
+    let Description { kind, warm_up, .. } = running.description();
+    if let Some(title) = running.title() {
+        info!("detector `{}`: {title}", member.name);
+    } else {
+        info!("detector `{}`: {kind}, scores a series after some {warm_up} values", member.name);
+    }
+}
+
+/// Whether bands that are asked for are given by any member. A plugin that gives none is worth a warning: its next version may.
+///
+/// # Errors
+///
+/// What is of no use, and what to do.
+pub(super) fn check_bands(detector: &config::Detector, members: &[Option<Ability>]) -> Result<(), String> {
+    if !detector.band || members.iter().any(|bands| matches!(bands, None | Some(Ability::Has))) {
+        return Ok(());
+    }
+    if members.contains(&Some(Ability::NotOfPlugin)) {
+        warn!(
+            "detector `{}`: `band` does nothing, for its plugin gives no bands: a plugin does that exports \
+             `qualm:detector/details`, for rows of one value (see wit/detection.wit)",
+            detector.name
+        );
+        return Ok(());
+    }
+    Err("`band` is of no use beside a trained model, which expects no value of any one feature; leave it out (`explain` says \
+         which features an anomaly is of)"
+        .to_owned())
+}
+
+/// Whether a prior that is asked for is one that it can have. A plugin that cannot is worth a warning: its next version may.
+///
+/// # Errors
+///
+/// What is of no use, and what to do.
+pub(super) fn check_prior(member: &config::Detector, running: &Running) -> Result<(), String> {
+    match (member.prior, supervisor::siblings(running)) {
+        (Prior::None, _) | (Prior::Siblings, Ability::Has) => Ok(()),
+        (Prior::Siblings, Ability::NotOfPlugin) => {
+            warn!(
+                "detector `{}`: `prior = \"siblings\"` does nothing, for its plugin does not ask who they are: a plugin does \
+                 that exports `qualm:detector/siblings` (see wit/detection.wit)",
+                member.name
+            );
+            Ok(())
+        }
+        (Prior::Siblings, Ability::NotOfModel) => {
+            Err("`prior` is of no use beside a trained model, which scores a series \
+             from its first row; leave it out"
+                .to_owned())
+        }
+    }
+}
+
+/// Says what is set of a detector and is of no use with its model. It scores nevertheless.
+pub(super) fn tell_idle(detector: &config::Detector, shape: Option<&Shape>) {
+    if let Err(what) = detector.check_shape(shape) {
+        error!("detector `{}`: {what}", detector.name);
+    }
+}
+
+/// What builds the members of a detector: a batch has one deadline, whatever their number.
+fn shared(builder: &ModelBuilder, detector: &config::Detector) -> ModelBuilder {
+    let members = detector.members.len().max(1) as u32;
+    let limits = builder.factory.limits();
+    let factory = builder.factory.with_limits(Limits { deadline: limits.deadline / members, ..limits });
+    ModelBuilder { factory, ..builder.clone() }
+}
+
+/// A detector's lane: for vectors of this shape, or for single fields. What the configuration suppresses comes before what
+/// the model does.
+pub(super) fn lane(
+    detector: &config::Detector,
+    limits: qualm_pipeline::Limits,
+    shape: Option<Shape>,
+    suppression: Suppression,
+) -> Lane {
+    let selector = detector.select.selector();
+    let lane = match shape {
+        Some(shape) => Lane::vectors(&detector.name, shape, selector, limits),
+        None => Lane::new(selector, limits),
+    };
+    let lane = lane.suppress(self::suppression(detector, suppression)).show_bands(detector.band);
+    let related = detector.members().iter().any(|(member, _)| member.prior == Prior::Siblings);
+    let lane = lane.relate(related);
+    match &detector.anomaly_rate {
+        Some(rate) => lane.tell_rates(&detector.name, rate.for_pipeline()),
+        None => lane,
+    }
+}
+
+/// Which incidents a detector reports, where its model says `models`. (What is configured was checked when it was read.)
+pub(super) fn suppression(detector: &config::Detector, models: Suppression) -> Suppression {
+    detector.suppression(models).unwrap_or(models)
+}
+
+pub(super) fn series_limits(config: &Config) -> qualm_pipeline::Limits {
+    let ttl = i64::try_from(config.limits.series_ttl.as_nanos()).unwrap_or(i64::MAX);
+    qualm_pipeline::Limits { max_series: config.limits.max_series, ttl }
+}
+
+/// How to start what is built in, with a detector's parameters.
+fn built_in(member: &config::Detector, builder: &ModelBuilder) -> Result<Recipe, StartError> {
+    let recipe = builder.factory.built_in(&member.parameters().to_model());
+    recipe.map_err(|error| StartError::Load(member.name.clone(), error))
+}
+
+pub(super) fn start(detector: &str, recipe: Recipe) -> Result<Running, StartError> {
+    Running::start_for(recipe, 1).map_err(|failure| StartError::Detector(detector.to_owned(), failure))
+}
+
+pub(super) fn model_builder(config: &Config, cache: Option<PathBuf>) -> ModelBuilder {
+    let sandbox = Sandbox::new(cache).with_patience(config.limits.compile);
+    let limits = Limits { memory: config.limits.memory, deadline: config.limits.deadline };
+    // Compiled or loaded once, however many detectors there are.
+    let built_in = Recipe::new(&sandbox, qualm_components::DETECTOR, Vec::new(), limits).map_err(Arc::new);
+    let factory = SandboxFactory::new(sandbox, limits, BuiltInModels::Component(built_in));
+    let trust = config.bundles.trust().unwrap_or_default(); // it was checked when it was read
+    ModelBuilder { factory, trust, bell: Bell::default() }
+}
+
+/// Where compiled code is kept: with the state, or with the user's other caches, or nowhere.
+pub(super) fn cache_dir(config: &Config) -> Option<PathBuf> {
+    let set = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let user = || set("XDG_CACHE_HOME").or_else(|| set("HOME").map(|home| home.join(".cache")));
+    config.state.dir.clone().or_else(user).map(|dir| dir.join("qualm").join("compiled"))
+}

@@ -1,0 +1,187 @@
+//! What others may see of a pipeline while it runs: its counts for `/metrics`, its series and incidents for the live page.
+//!
+//! The pipeline's thread tells a [`View`] what became of each batch after it has been written, and copies its counts a
+//! few times a second; whoever looks on takes a lock for as long as a copy takes.
+
+pub mod latency;
+pub mod live;
+pub mod recorder;
+pub mod track;
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use qualm_pipeline::join;
+use qualm_pipeline::{Counts, Format, Pipeline};
+
+use self::latency::Latency;
+use self::recorder::{Recorder, Totals};
+use crate::models::Reloader;
+use crate::scoring::ensemble::{Ensemble, Member};
+use crate::supervisor::{Health, Mode};
+use crate::{clock, config};
+use qualm_sandbox::Title;
+
+/// How often counts are copied.
+pub const REFRESH: Duration = Duration::from_millis(200);
+
+/// A pipeline as others see it.
+#[derive(Debug)]
+pub struct View {
+    /// Which pipeline it is, such as `execd`.
+    pub name: &'static str,
+    /// Since when it runs.
+    pub started: Instant,
+    inside: Mutex<Inside>,
+}
+
+/// What is copied of a pipeline.
+#[derive(Debug, Clone, Default)]
+pub struct Snapshot {
+    /// What has passed.
+    pub counts: Counts,
+    /// Its detectors, one a lane; behind them the members of ensembles, called `ENSEMBLE/MEMBER`.
+    pub detectors: Vec<Detector>,
+}
+
+/// A detector as others see it.
+#[derive(Debug, Clone)]
+pub struct Detector {
+    /// Its name in the configuration.
+    pub name: String,
+    /// What kind it is.
+    pub kind: String,
+    /// Whether it scores.
+    pub mode: Mode,
+    /// What its model is called, where that was trained.
+    pub model: Option<Title>,
+    /// How many series it knows.
+    pub series: usize,
+    /// The vectors that were joined for it.
+    pub joined: join::Counts,
+    /// What became of its batches.
+    pub health: Health,
+    /// What it was given, and what became of it.
+    pub rows: u64,
+    /// See `rows`.
+    pub scored: u64,
+    /// Incidents that it reported. A member of an ensemble reports none: its score is one of several.
+    pub incidents: Option<u64>,
+    /// How many models have taken over, how many were refused, and why the last was.
+    pub taken: u64,
+    /// See `taken`.
+    pub refused: u64,
+    /// See `taken`.
+    pub refusal: Option<String>,
+}
+
+/// What a [`View`] guards.
+#[derive(Debug, Default)]
+pub struct Inside {
+    /// The counts, as they were last copied.
+    pub snapshot: Snapshot,
+    /// How long batches took.
+    pub latency: Latency,
+    /// Series, their scores, and incidents.
+    pub recorder: Recorder,
+}
+
+impl View {
+    /// Of a pipeline that begins now.
+    #[must_use]
+    pub fn new(name: &'static str) -> Self {
+        Self { name, started: Instant::now(), inside: Mutex::default() }
+    }
+
+    /// Forgets all that was seen: another pipeline takes the place of one that panicked.
+    pub fn clear(&self) {
+        *self.look() = Inside::default();
+    }
+
+    /// What is to be seen. The pipeline waits meanwhile: be quick.
+    pub fn look(&self) -> MutexGuard<'_, Inside> {
+        self.inside.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inside {
+    /// Takes in the batch that was just written, which took so long to score.
+    pub(crate) fn take<F: Format>(&mut self, pipeline: &Pipeline<F>, took: Duration) {
+        let now = clock::now() / 1_000_000;
+        self.latency.add(took, now);
+        self.recorder.take(pipeline, now);
+    }
+
+    /// Copies the counts.
+    pub(crate) fn refresh<F: Format>(
+        &mut self,
+        pipeline: &Pipeline<F>,
+        ensembles: &[Ensemble],
+        own: &[config::Detector],
+    ) {
+        let counts = pipeline.counts();
+        self.recorder.pass(counts, clock::now() / 1_000_000);
+        let Snapshot { counts: copied, detectors } = &mut self.snapshot;
+        *copied = counts;
+        detectors.clear();
+        for (at, (lane, (ensemble, own))) in pipeline.lanes().iter().zip(ensembles.iter().zip(own)).enumerate() {
+            let Totals { rows, scored, incidents } = self.recorder.totals(at);
+            let (series, joined) = (lane.series().len(), lane.joined());
+            let one = match ensemble.members() {
+                [only] => Detector::of(only, own),
+                several => Detector::ensemble(several, own),
+            };
+            detectors.push(Detector { series, joined, rows, scored, incidents: Some(incidents), ..one });
+        }
+        for (at, (ensemble, own)) in ensembles.iter().zip(own).enumerate().filter(|(_, (one, _))| one.has_several()) {
+            let Totals { rows, .. } = self.recorder.totals(at);
+            let members = ensemble.members().iter().zip(own.members());
+            detectors.extend(members.map(|(member, (own, _))| Detector { rows, ..Detector::of(member, &own) }));
+        }
+    }
+}
+
+impl Detector {
+    /// A member, but for what is known of its lane.
+    fn of(member: &Member, own: &config::Detector) -> Self {
+        let Member { supervisor, reloader, scored, .. } = member;
+        let model = supervisor.title().map(|title| (**title).clone());
+        let untrained = if own.model.is_some() { "" } else { own.kind.name() };
+        Self {
+            name: own.name.clone(),
+            kind: model.as_ref().map_or_else(|| untrained.to_owned(), |title| title.kind.clone()),
+            mode: supervisor.mode(),
+            model,
+            series: 0,
+            joined: join::Counts::default(),
+            health: supervisor.health().clone(),
+            rows: 0,
+            scored: *scored,
+            incidents: None,
+            taken: reloader.as_ref().map_or(0, Reloader::taken),
+            refused: reloader.as_ref().map_or(0, Reloader::refused),
+            refusal: reloader.as_ref().and_then(Reloader::refusal),
+        }
+    }
+
+    /// An ensemble, but for what is known of its lane: it scores as long as one member does.
+    fn ensemble(members: &[Member], own: &config::Detector) -> Self {
+        let any = |wanted| members.iter().any(|member| member.supervisor.mode() == wanted);
+        let mode = [Mode::Scoring, Mode::Resting].into_iter().find(|mode| any(*mode)).unwrap_or(Mode::Waiting);
+        Self {
+            name: own.name.clone(),
+            kind: own.kind.name().to_owned(),
+            mode,
+            model: None,
+            series: 0,
+            joined: join::Counts::default(),
+            health: Health::default(),
+            rows: 0,
+            scored: 0,
+            incidents: None,
+            taken: 0,
+            refused: 0,
+            refusal: None,
+        }
+    }
+}

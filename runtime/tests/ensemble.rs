@@ -1,0 +1,99 @@
+//! Several detectors as one: what their scores become, and that one that fails costs no more than itself.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use std::time::Duration;
+
+use qualm::config::Config;
+use qualm::scoring::Scoring;
+use qualm::supervisor::Rest;
+use qualm_sandbox::{Limits, Recipe, Sandbox};
+
+const REST: Rest =
+    Rest { first: Duration::from_millis(1), most: Duration::from_millis(4), reset: Duration::from_mins(1) };
+
+/// A hostile member scores a value by its size; what it is told follows its name.
+enum Who {
+    Streaming,
+    Hostile(&'static str),
+}
+
+fn scoring(combine: &str, members: &[Who]) -> Scoring {
+    let names: Vec<_> = (0..members.len()).map(|at| format!("{{ name = \"m{at}\", min_samples = 10 }}")).collect();
+    let text = match members {
+        [_] => "[[detector]]\nmin_samples = 10".to_owned(),
+        _ => format!("[[detector]]\nkind = \"ensemble\"\ncombine = \"{combine}\"\nmembers = [{}]", names.join(", ")),
+    };
+    let config = Config::parse(&text, "none").unwrap();
+    let sandbox = Sandbox::new(None);
+    let limits = Limits { memory: 64 << 20, deadline: Duration::from_millis(250) };
+    let recipe = |(who, (member, _)): (&Who, (qualm::config::Detector, f64))| match who {
+        Who::Streaming => {
+            Recipe::new(&sandbox, qualm_components::DETECTOR, member.parameters().to_model(), limits).unwrap()
+        }
+        Who::Hostile(attack) => {
+            Recipe::new(&sandbox, qualm_test_plugins::HOSTILE, attack.as_bytes().to_vec(), limits).unwrap()
+        }
+    };
+    let recipes = members.iter().zip(config.detector[0].members()).map(recipe).collect();
+    Scoring::with(&config, recipes, REST).unwrap()
+}
+
+/// The scores of a series that is ordinary, with one jump.
+fn scores(scoring: &mut Scoring) -> Vec<f64> {
+    let mut scores = Vec::new();
+    for batch in 0..60_i64 {
+        let value = if batch == 50 { 40 } else { (batch * 37) % 11 };
+        let line = format!("m v={value} {}\n", batch * 60_000_000_000);
+        scoring.input()[..line.len()].copy_from_slice(line.as_bytes());
+        let out = std::str::from_utf8(scoring.run(line.len(), 0)).unwrap();
+        assert!(out.starts_with(&format!("m v={value}")), "{out}");
+        scores.extend(scoring.verdicts().map(|verdict| verdict.score));
+        scoring.tend();
+    }
+    scores
+}
+
+fn bits(scores: &[f64]) -> Vec<u64> {
+    scores.iter().map(|score| score.to_bits()).collect()
+}
+
+#[test]
+fn twins_agree_whatever_the_rule() {
+    let alone = scores(&mut scoring("", &[Who::Streaming]));
+    assert!(alone[50] > 1.0 && alone[5].is_nan(), "{alone:?}");
+    for combine in ["mean", "maximum", "vote"] {
+        let twins = scores(&mut scoring(combine, &[Who::Streaming, Who::Streaming]));
+        assert_eq!(bits(&twins), bits(&alone), "{combine}");
+    }
+}
+
+#[test]
+fn a_member_that_fails_is_left_out_and_counted() {
+    let alone = scores(&mut scoring("", &[Who::Streaming]));
+    for combine in ["mean", "maximum", "vote"] {
+        for attack in ["trap", "short", "memory"] {
+            let mut ensemble = scoring(combine, &[Who::Hostile(attack), Who::Streaming]);
+            assert_eq!(bits(&scores(&mut ensemble)), bits(&alone), "{combine}, {attack}");
+            let health: Vec<_> = ensemble.health().map(|(name, health)| (name.to_owned(), health.clone())).collect();
+            assert_eq!((health[0].0.as_str(), health[1].0.as_str()), ("all/m0", "all/m1"));
+            assert!(!health[0].1.failures.is_empty() && health[1].1.failures.is_empty(), "{health:?}");
+        }
+    }
+}
+
+#[test]
+fn members_are_heard_by_the_rule() {
+    let alone = scores(&mut scoring("", &[Who::Streaming]));
+    // The hostile one that behaves gives each value as its score.
+    let value = |at: usize| if at == 50 { 40.0 } else { ((at * 37) % 11) as f64 };
+    for (combine, expected) in
+        [("mean", f64::midpoint as fn(f64, f64) -> f64), ("maximum", f64::max), ("vote", f64::min)]
+    {
+        let both = scores(&mut scoring(combine, &[Who::Streaming, Who::Hostile("calm")]));
+        for (at, (score, alone)) in both.iter().zip(&alone).enumerate() {
+            let expected = if alone.is_nan() { value(at) } else { expected(*alone, value(at)) };
+            assert!((score - expected).abs() < 1e-12, "{combine}, row {at}: {score}, not {expected}");
+        }
+    }
+}

@@ -1,0 +1,445 @@
+//! The engine: what a guest may use, compiled code and its cache, and the clock of deadlines.
+
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, Thread};
+use std::time::{Duration, Instant, SystemTime};
+
+use sha2::{Digest, Sha256};
+use tracing::{debug, warn};
+use wasmtime::component::Component;
+use wasmtime::{Config, Engine, EngineWeak};
+
+use crate::compiler;
+use crate::inspect::{Anatomy, Unfit, inspect};
+use crate::space::Room;
+use crate::text::for_people;
+
+/// How often the clock of deadlines ticks while a call is under way. A deadline is overrun by a few ticks at most.
+pub const TICK: Duration = Duration::from_millis(2);
+
+/// Ticks that are made at once while calls end before anybody looks: a clock that ran all the time would get in the way of
+/// the very metrics it watches over. A call's deadline may so come this much early.
+const STRIDE: u32 = 5;
+
+/// Looks without a call after which the clock stops, so that an idle pipeline wakes nobody.
+const IDLE: u32 = 5;
+
+/// A guest's own stack. Ours is 8 MiB; a detector needs a few kilobytes.
+const GUEST_STACK: usize = 512 << 10;
+
+/// Compiled components that are kept: a Python takes 60 MiB, and every new version of qualm compiles anew.
+const MOST_KEPT: usize = 32;
+
+/// Held while a component that is not trusted is compiled.
+static COMPILING: Mutex<()> = Mutex::new(());
+
+/// Why a component could not be made ready.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// It is not even compiled.
+    #[error(transparent)]
+    Unfit(#[from] Unfit),
+    /// The engine refused it.
+    #[error("the component cannot be compiled: {0}")]
+    Compile(String),
+    /// Compiling it took more than it may.
+    #[error("the component cannot be compiled: that takes {0}")]
+    Limit(String),
+    /// The process that compiles could not do its work.
+    #[error("the component is not compiled, for the process that does it failed: {0}")]
+    Process(String),
+    /// This machine refused what it takes.
+    #[error("the component cannot be made ready, for this machine lacks what that takes: {0}")]
+    System(String),
+}
+
+impl From<wasmtime::Error> for LoadError {
+    /// In words for people: the engine quotes names, which are the component's.
+    fn from(error: wasmtime::Error) -> Self {
+        let why = for_people(&format!("{error:#}"));
+        if is_of_system(&error) { Self::System(why) } else { Self::Compile(why) }
+    }
+}
+
+/// Whether it was the system that refused the engine something, such as memory or a file descriptor.
+pub(crate) fn is_of_system(error: &wasmtime::Error) -> bool {
+    error.chain().any(|cause| {
+        cause.downcast_ref::<io::Error>().is_some_and(qualm_system::fault::is_of_system)
+            || cause.is::<rustix::io::Errno>()
+    })
+}
+
+/// Compiles components and runs them; the same one for all detectors.
+#[derive(Debug, Clone)]
+pub struct Sandbox {
+    engine: Engine,
+    clock: Arc<Clock>,
+    cache: Option<PathBuf>,
+    room: Room,
+    /// How long it may take to compile what is not trusted.
+    patience: Duration,
+}
+
+impl Sandbox {
+    /// An engine with its clock. Compiled code is kept in `cache`, if given.
+    ///
+    /// # Panics
+    ///
+    /// Where this processor is none that the compiler knows, or no thread can be started.
+    #[must_use]
+    pub fn new(cache: Option<PathBuf>) -> Self {
+        Self::within(cache, Room::here())
+    }
+
+    /// The same, where there is so much room.
+    pub(crate) fn within(cache: Option<PathBuf>, room: Room) -> Self {
+        let mut config = Config::new();
+        config
+            .epoch_interruption(true)
+            .max_wasm_stack(GUEST_STACK)
+            // Its results differ between processors.
+            .wasm_relaxed_simd(false);
+        room.apply(&mut config);
+        let engine = Engine::new(&config).expect("the configuration is valid on every processor that Cranelift knows");
+        let clock = Arc::new(Clock::start(engine.weak()));
+        Self { engine, clock, cache, room, patience: compiler::TIME }
+    }
+
+    /// The same, with another limit to how long it may take to compile what is not trusted: time of a processor.
+    #[must_use]
+    pub fn with_patience(self, patience: Duration) -> Self {
+        Self { patience, ..self }
+    }
+
+    /// The engine itself.
+    #[must_use]
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// Starts the clock for one call; it may stop again once the result is dropped.
+    pub(crate) fn start_clock(&self) -> Running<'_> {
+        self.clock.run()
+    }
+
+    /// Makes a component ready to run that is trusted: from the cache if it is there, else by compiling it.
+    ///
+    /// # Errors
+    ///
+    /// [`LoadError::Compile`] with the engine's reason. A cache that fails is no error: it is logged and done without.
+    pub fn load(&self, component: &[u8]) -> Result<Component, LoadError> {
+        let elsewhere = self.room.is_scarce();
+        self.through_cache(component, |component| self.compile(component, elsewhere))
+    }
+
+    /// The same for one that is not trusted: it is [looked at](inspect) first, and compiled in a process of its own, where
+    /// this program can [start one](compiler::serve).
+    ///
+    /// # Errors
+    ///
+    /// Why it is of no use.
+    pub fn load_plugin(&self, component: &[u8]) -> Result<(Component, Anatomy), LoadError> {
+        let anatomy = inspect(component)?;
+        let cached = self.cache.as_ref().and_then(|cache| self.load_cached(cache, &self.key(component)).ok());
+        if let Some(component) = cached {
+            return Ok((component, anatomy));
+        }
+        // One at a time: each may take gigabytes, and who waited may find the work done.
+        let _one = COMPILING.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok((self.through_cache(component, |component| self.compile(component, true))?, anatomy))
+    }
+
+    /// Compiles, in a process of its own where that is wanted and can be: whoever runs out of memory there harms nobody.
+    fn compile(&self, component: &[u8], elsewhere: bool) -> Result<Vec<u8>, LoadError> {
+        if elsewhere && compiler::is_there() {
+            compiler::compile(component, self.room, self.patience)
+        } else {
+            self.precompile(component)
+        }
+    }
+
+    /// Whether it is in the cache, whole, so that it takes little time to make it ready.
+    #[must_use]
+    pub fn has_compiled(&self, component: &[u8]) -> bool {
+        self.cache.as_ref().is_some_and(|cache| self.load_cached(cache, &self.key(component)).is_ok())
+    }
+
+    /// Compiles here and now.
+    ///
+    /// # Errors
+    ///
+    /// [`LoadError::Compile`] with the engine's reason.
+    pub fn precompile(&self, component: &[u8]) -> Result<Vec<u8>, LoadError> {
+        Ok(self.engine.precompile_component(component)?)
+    }
+
+    fn through_cache(
+        &self,
+        component: &[u8],
+        compile: impl FnOnce(&[u8]) -> Result<Vec<u8>, LoadError>,
+    ) -> Result<Component, LoadError> {
+        let entry = self.cache.as_ref().map(|cache| (cache, self.key(component)));
+        if let Some((cache, key)) = &entry {
+            match self.load_cached(cache, key) {
+                Ok(component) => return Ok(component),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    debug!("compiling a detector, for the first time");
+                }
+                Err(error) => warn!("compiled code in {} is not used: {error}", cache.join(key).display()),
+            }
+        }
+        let code = compile(component)?;
+        if let Some((cache, key)) = &entry
+            && let Err(error) = store(cache, key, &code)
+        {
+            warn!("compiled code cannot be kept in {}: {error}; the next start compiles again", cache.display());
+        }
+        Ok(self.deserialize(&code)?)
+    }
+
+    /// A cache entry's name: the component's digest, and the engine's version and settings.
+    fn key(&self, component: &[u8]) -> String {
+        let mut settings = DefaultHasher::new();
+        self.engine.precompile_compatibility_hash().hash(&mut settings);
+        let digest = Sha256::digest(component);
+        let digest: String = digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+        format!("{digest}-{:016x}.cwasm", settings.finish())
+    }
+
+    fn load_cached(&self, cache: &Path, key: &str) -> io::Result<Component> {
+        let mut file = File::open(cache.join(key))?;
+        ours(&file.metadata()?)?;
+        ours(&fs::metadata(cache)?)?;
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes)?;
+        let damaged = || io::Error::other("it is damaged, or another component's");
+        let (sealed, code) = bytes.split_first_chunk::<32>().ok_or_else(damaged)?;
+        if seal(key, code) != *sealed {
+            return Err(damaged());
+        }
+        // The time of last use, for `prune`; a cache that cannot be written to is one that nobody prunes.
+        drop(file.set_modified(SystemTime::now()));
+        self.deserialize(code).map_err(io::Error::other)
+    }
+
+    #[expect(unsafe_code, reason = "compiled code is trusted as far as where it comes from: argued within")]
+    fn deserialize(&self, code: &[u8]) -> wasmtime::Result<Component> {
+        // SAFETY: `deserialize` runs what it is given, so it must be given only what this program's compiler made. It has
+        // just done so, here or in a process of our own, whose directory nobody else may write to; or the code is from the
+        // cache: its file and folder belong to this very user and nobody else may write to them (`ours`), so that whoever
+        // could have put other code there could as well replace this program; and its seal shows that it is whole, and
+        // of the very component that is asked for.
+        unsafe { Component::deserialize(&self.engine, code) }
+    }
+}
+
+/// Refuses what anybody but this process' user could have written.
+fn ours(metadata: &fs::Metadata) -> io::Result<()> {
+    if metadata.uid() != rustix::process::geteuid().as_raw() {
+        return Err(io::Error::other("it belongs to another user"));
+    }
+    if metadata.mode() & 0o022 != 0 {
+        return Err(io::Error::other("other users may write to it"));
+    }
+    Ok(())
+}
+
+/// What tells whether a cache entry is whole, and under its own name.
+fn seal(key: &str, code: &[u8]) -> [u8; 32] {
+    Sha256::new().chain_update(key).chain_update(code).finalize().into()
+}
+
+/// Puts a cache entry in place whole, or not at all.
+fn store(cache: &Path, key: &str, code: &[u8]) -> io::Result<()> {
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(cache)?;
+    qualm_system::atomic::sweep(cache, &[]);
+    qualm_system::atomic::write_with(&cache.join(key), 0o600, |file| {
+        file.write_all(&seal(key, code))?;
+        file.write_all(code)
+    })?;
+    prune(cache)
+}
+
+/// Removes what was not used for longest, where there is much.
+fn prune(cache: &Path) -> io::Result<()> {
+    let mut entries = Vec::new();
+    for entry in fs::read_dir(cache)? {
+        let path = entry?.path();
+        // Another process may have removed it meanwhile.
+        if let (Some("cwasm"), Ok(about)) = (path.extension().and_then(OsStr::to_str), fs::metadata(&path)) {
+            entries.push((about.modified()?, path));
+        }
+    }
+    entries.sort();
+    for (_, path) in entries.iter().rev().skip(MOST_KEPT) {
+        drop(fs::remove_file(path));
+    }
+    Ok(())
+}
+
+/// Moves the engine's epoch on while a guest runs, and sleeps while none does.
+#[derive(Debug)]
+struct Clock {
+    shared: Arc<Shared>,
+    thread: Thread,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    /// Calls that have begun, and those that have ended.
+    begun: AtomicU64,
+    ended: AtomicU64,
+    parked: AtomicBool,
+    stop: AtomicBool,
+}
+
+/// A call under way.
+pub(crate) struct Running<'a>(&'a Clock);
+
+impl Clock {
+    fn start(engine: EngineWeak) -> Self {
+        let shared = Arc::new(Shared::default());
+        let ticking = Arc::clone(&shared);
+        let thread = thread::Builder::new().name("qualm-clock".to_owned()).spawn(move || tick(&ticking, &engine));
+        Self { shared, thread: thread.expect("a thread can be started").thread().clone() }
+    }
+
+    fn run(&self) -> Running<'_> {
+        // Either this sees `parked`, or the thread sees the new number before it parks: both sides write, then read,
+        // in one total order.
+        self.shared.begun.fetch_add(1, Ordering::SeqCst);
+        if self.shared.parked.load(Ordering::SeqCst) {
+            self.thread.unpark();
+        }
+        Running(self)
+    }
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        self.0.shared.ended.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+impl Drop for Clock {
+    fn drop(&mut self) {
+        self.shared.stop.store(true, Ordering::SeqCst);
+        self.thread.unpark();
+    }
+}
+
+fn tick(shared: &Shared, engine: &EngineWeak) {
+    let Shared { begun, ended, parked, stop } = shared;
+    let (mut last, mut idle) = (0, 0);
+    let mut ticked = Instant::now();
+    while !stop.load(Ordering::SeqCst) {
+        let under_way = begun.load(Ordering::SeqCst) != ended.load(Ordering::SeqCst);
+        thread::sleep(TICK * if under_way { 1 } else { STRIDE });
+        let Some(engine) = engine.upgrade() else { return };
+        // As many as are due: sleep takes longer than it was asked to, on a busy machine much longer, and a deadline is
+        // many ticks.
+        while ticked.elapsed() >= TICK {
+            engine.increment_epoch();
+            ticked += TICK;
+        }
+        let calls = begun.load(Ordering::SeqCst);
+        idle = if calls == last && ended.load(Ordering::SeqCst) == calls { idle + 1 } else { 0 };
+        last = calls;
+        if idle > IDLE {
+            parked.store(true, Ordering::SeqCst);
+            while begun.load(Ordering::SeqCst) == last && !stop.load(Ordering::SeqCst) {
+                thread::park();
+            }
+            parked.store(false, Ordering::SeqCst);
+            idle = 0;
+            ticked = Instant::now();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    fn entry(cache: &Path) -> PathBuf {
+        fs::read_dir(cache).unwrap().next().unwrap().unwrap().path()
+    }
+
+    #[test]
+    fn compiled_code_is_kept_and_used_only_if_whole_and_ours() {
+        let cache = tempfile::tempdir().unwrap();
+        let path = cache.path().join("cache");
+        let sandbox = Sandbox::new(Some(path.clone()));
+        sandbox.load(qualm_components::DETECTOR).unwrap();
+        let entry = entry(&path);
+        let key = sandbox.key(qualm_components::DETECTOR);
+        sandbox.load_cached(&path, &key).unwrap();
+
+        let whole = fs::read(&entry).unwrap();
+        for at in [0, 40, whole.len() - 1] {
+            let mut damaged = whole.clone();
+            damaged[at] ^= 1;
+            fs::write(&entry, &damaged).unwrap();
+            assert!(sandbox.load_cached(&path, &key).unwrap_err().to_string().contains("damaged"));
+            assert!(!sandbox.has_compiled(qualm_components::DETECTOR));
+            sandbox.load(qualm_components::DETECTOR).unwrap();
+            assert_eq!(fs::read(&entry).unwrap(), whole, "a damaged entry is made anew");
+        }
+        fs::write(&entry, b"").unwrap();
+        assert!(sandbox.load_cached(&path, &key).is_err());
+
+        fs::write(&entry, &whole).unwrap();
+        fs::set_permissions(&entry, fs::Permissions::from_mode(0o666)).unwrap();
+        assert!(sandbox.load_cached(&path, &key).unwrap_err().to_string().contains("other users"));
+        fs::set_permissions(&entry, fs::Permissions::from_mode(0o600)).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o777)).unwrap();
+        assert!(sandbox.load_cached(&path, &key).unwrap_err().to_string().contains("other users"));
+    }
+
+    #[test]
+    fn compiled_code_does_not_run_as_another_components() {
+        let cache = tempfile::tempdir().unwrap();
+        let path = cache.path().join("cache");
+        let sandbox = Sandbox::new(Some(path.clone()));
+        let (ours, theirs) = (qualm_components::DETECTOR, qualm_test_plugins::HOSTILE);
+        sandbox.load(ours).unwrap();
+        sandbox.load(theirs).unwrap();
+        let [ours_at, theirs_at] = [ours, theirs].map(|component| path.join(sandbox.key(component)));
+        let whole = fs::read(&ours_at).unwrap();
+        fs::rename(&theirs_at, &ours_at).unwrap();
+        let refused = sandbox.load_cached(&path, &sandbox.key(ours)).unwrap_err().to_string();
+        assert!(refused.contains("another component's"), "{refused}");
+        assert!(!sandbox.has_compiled(ours));
+        sandbox.load(ours).unwrap();
+        assert_eq!(fs::read(&ours_at).unwrap(), whole, "it is made anew");
+        assert!(sandbox.has_compiled(ours) && !sandbox.has_compiled(theirs));
+    }
+
+    #[test]
+    fn the_clock_stops_and_starts() {
+        let sandbox = Sandbox::new(None);
+        let shared = &sandbox.clock.shared;
+        let until = |parked: bool| {
+            let deadline = Instant::now() + Duration::from_mins(1);
+            while shared.parked.load(Ordering::SeqCst) != parked {
+                assert!(Instant::now() < deadline, "parked never became {parked}");
+                thread::yield_now();
+            }
+        };
+        for _ in 0..3 {
+            until(true);
+            let running = sandbox.start_clock();
+            until(false);
+            drop(running);
+        }
+    }
+}

@@ -1,0 +1,823 @@
+//! One living detector: a component in a store of its own, its calls, and the ways in which they fail.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use qualm_contract::{Band, Batch, Description, Reason, Verdicts, Wanted};
+use rustix::time::{ClockId, clock_gettime};
+use tracing::debug;
+use wasmtime::component::{Component, InstancePre, ResourceAny};
+use wasmtime::{Store, Trap, UpdateDeadline};
+
+use crate::bindings::exports::qualm::detector::detection::{self, Error, Observations};
+use crate::bindings::exports::qualm::detector::{details, siblings};
+use crate::engine::{LoadError, Sandbox, TICK, is_of_system};
+use crate::guest_log::GuestLog;
+use crate::imports::link;
+use crate::inspect::Anatomy;
+use crate::meter::Meter;
+use crate::pace::{Pace, SERIES, Total};
+use crate::space;
+use crate::text::{clip, for_people};
+
+/// The interface of reasons and bands, as it is called here; a component may have it in an older version of the same.
+const DETAILS: &str = "qualm:detector/details@0.1.2";
+/// The same of siblings.
+const SIBLINGS: &str = "qualm:detector/siblings@0.1.2";
+
+/// What a guest may hand over in one call besides what it was asked for, in bytes: texts. Of them we keep [little](crate::text::MOST).
+const MOST_SAID: usize = 1 << 20;
+
+/// The state of series that a guest may hand over in one call, or a model, in bytes.
+pub(crate) const MOST_STATE: usize = 64 << 20;
+
+/// Memory of a component that is composed of others: half of it, handed from one to another in one piece, takes the engine
+/// some ten milliseconds, which no deadline interrupts.
+const MOST_COMPOSED: usize = 32 << 20;
+
+/// Handles of resources that a guest may have: one detector, and a few streams that a language's runtime keeps.
+const MOST_HANDLES: usize = 1000;
+
+/// What a guest may use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of memory.
+    pub memory: usize,
+    /// How long a call may take. On a machine that is too busy to run it, it gets more: half of this is time that it really
+    /// ran.
+    pub deadline: Duration,
+}
+
+impl Default for Limits {
+    /// Room for a million series of `streaming` and all their seasons, and a tenth of a second: ten times what a full batch
+    /// takes, and short enough that nobody sees the gap.
+    fn default() -> Self {
+        Self { memory: 640 << 20, deadline: Duration::from_millis(100) }
+    }
+}
+
+/// Why a call failed. But for [`Slow`](Self::Slow), the guest is of no more use.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Failure {
+    /// It trapped.
+    #[error("it trapped: {0}")]
+    Trap(String),
+    /// It did not answer in time.
+    #[error("it took longer than its deadline of {0:?}")]
+    Deadline(Duration),
+    /// A batch was more than it can score in the time of one. It did nothing wrong, and goes on.
+    #[error("it scored {scored} rows of {rows} in the time of a batch, {limit:?}")]
+    Slow {
+        /// Rows of the batch.
+        rows: usize,
+        /// Those that have a score.
+        scored: usize,
+        /// How long a batch may take.
+        limit: Duration,
+    },
+    /// It wanted more memory than it may have.
+    #[error("it wanted more than its {} MiB of memory", .0 >> 20)]
+    Memory(usize),
+    /// It answered what cannot be.
+    #[error("it answered nonsense: {0}")]
+    Nonsense(String),
+    /// It refused, with an error of its own.
+    #[error("it refused: {0}")]
+    Refused(String),
+    /// This machine refused what it needs.
+    #[error("this machine lacks what it needs: {0}")]
+    System(String),
+}
+
+impl Failure {
+    /// A short name, to count it by.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Trap(_) => "trap",
+            Self::Deadline(_) => "deadline",
+            Self::Slow { .. } => "slow",
+            Self::Memory(_) => "memory",
+            Self::Nonsense(_) => "nonsense",
+            Self::Refused(_) => "refused",
+            Self::System(_) => "system",
+        }
+    }
+}
+
+/// What a trained model is called.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Title {
+    /// Its name.
+    pub name: String,
+    /// Its version.
+    pub version: u64,
+    /// What kind of detector it is for.
+    pub kind: String,
+}
+
+impl fmt::Display for Title {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, version, kind } = self;
+        write!(f, "{name} version {version} ({kind})")
+    }
+}
+
+/// All that it takes to start a detector, over and over.
+#[derive(Clone)]
+pub struct Recipe {
+    pub(crate) sandbox: Sandbox,
+    pub(crate) ready: InstancePre<Meter>,
+    detection: Arc<detection::GuestIndices>,
+    /// Where it gives reasons and bands.
+    details: Option<Arc<details::GuestIndices>>,
+    /// Where it is told of siblings.
+    siblings: Option<Arc<siblings::GuestIndices>>,
+    /// What it may call; none for what is built in.
+    anatomy: Option<Arc<Anatomy>>,
+    pub(crate) log: GuestLog,
+    model: Arc<[u8]>,
+    title: Option<Arc<Title>>,
+    pub(crate) limits: Limits,
+}
+
+impl fmt::Debug for Recipe {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Recipe").field("limits", &self.limits).finish_non_exhaustive()
+    }
+}
+
+impl Recipe {
+    /// Compiles a component that is trusted, and keeps it with its model.
+    ///
+    /// # Errors
+    ///
+    /// Where it is no component, imports anything, or does not export the contract.
+    pub fn new(sandbox: &Sandbox, component: &[u8], model: Vec<u8>, limits: Limits) -> Result<Self, LoadError> {
+        Self::of(sandbox, &sandbox.load(component)?, model, limits)
+    }
+
+    /// The same for a component that is not trusted, and may import what the contract says.
+    ///
+    /// # Errors
+    ///
+    /// Why it is of no use.
+    pub fn plugin(sandbox: &Sandbox, component: &[u8], model: Vec<u8>, limits: Limits) -> Result<Self, LoadError> {
+        let (component, anatomy) = sandbox.load_plugin(component)?;
+        let memory = if anatomy.composed { limits.memory.min(MOST_COMPOSED) } else { limits.memory };
+        if memory < limits.memory {
+            debug!("a component that is composed of others has {} MiB of memory at most", memory >> 20);
+        }
+        let limits = Limits { memory, ..limits };
+        Ok(Self { anatomy: Some(Arc::new(anatomy)), ..Self::of(sandbox, &component, model, limits)? })
+    }
+
+    fn of(sandbox: &Sandbox, component: &Component, model: Vec<u8>, limits: Limits) -> Result<Self, LoadError> {
+        let ready = link(sandbox.engine(), component)?.instantiate_pre(component)?;
+        let detection = Arc::new(detection::GuestIndices::new(&ready)?);
+        let has_details = component.get_export_index(None, DETAILS).is_some();
+        let details = has_details.then(|| details::GuestIndices::new(&ready)).transpose()?.map(Arc::new);
+        let has_siblings = component.get_export_index(None, SIBLINGS).is_some();
+        let siblings = has_siblings.then(|| siblings::GuestIndices::new(&ready)).transpose()?.map(Arc::new);
+        let log = GuestLog::new("plugin");
+        Ok(Self {
+            sandbox: sandbox.clone(),
+            ready,
+            detection,
+            details,
+            siblings,
+            anatomy: None,
+            log,
+            model: model.into(),
+            title: None,
+            limits,
+        })
+    }
+
+    /// The same component with another model.
+    #[must_use]
+    pub fn with_model(&self, model: Vec<u8>) -> Self {
+        Self { model: model.into(), title: None, ..self.clone() }
+    }
+
+    /// The same component, asked by `detection` alone, whatever else it exports.
+    #[must_use]
+    pub fn without_details(&self) -> Self {
+        Self { details: None, ..self.clone() }
+    }
+
+    /// The same with other limits.
+    #[must_use]
+    pub fn with_limits(&self, limits: Limits) -> Self {
+        Self { limits, ..self.clone() }
+    }
+
+    /// Whether it gives reasons and bands.
+    #[must_use]
+    pub fn has_details(&self) -> bool {
+        self.details.is_some()
+    }
+
+    /// Whether it can be told of siblings.
+    #[must_use]
+    pub fn has_siblings(&self) -> bool {
+        self.siblings.is_some()
+    }
+
+    /// What it may use.
+    #[must_use]
+    pub fn limits(&self) -> Limits {
+        self.limits
+    }
+
+    /// What a component that is not trusted says of itself.
+    #[must_use]
+    pub fn anatomy(&self) -> Option<&Anatomy> {
+        self.anatomy.as_deref()
+    }
+
+    /// What its guests write.
+    #[must_use]
+    pub fn log(&self) -> &GuestLog {
+        &self.log
+    }
+
+    /// The same with what its model is called.
+    #[must_use]
+    pub fn titled(self, title: Arc<Title>) -> Self {
+        Self { log: GuestLog::new(&title.name), title: Some(title), ..self }
+    }
+
+    /// What its model is called, where that was trained.
+    #[must_use]
+    pub fn title(&self) -> Option<&Arc<Title>> {
+        self.title.as_ref()
+    }
+}
+
+/// A detector that runs.
+pub struct Guest {
+    sandbox: Sandbox,
+    store: Store<Meter>,
+    detection: detection::Guest,
+    details: Option<details::Guest>,
+    siblings: Option<siblings::Guest>,
+    detector: ResourceAny,
+    limits: Limits,
+    pace: Pace,
+    /// Whether it may ask for the time.
+    has_clock: bool,
+}
+
+impl fmt::Debug for Guest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Guest").field("limits", &self.limits).finish_non_exhaustive()
+    }
+}
+
+/// Calls something of the detector under its deadline, and says how it failed if it did. It may answer with so many bytes.
+macro_rules! timed {
+    ($guest:expr, $bytes:expr, |$store:ident, $detector:ident| $call:expr) => {{
+        let Guest { sandbox, store, detector, limits, .. } = $guest;
+        let running = sandbox.start_clock();
+        begin(store, $bytes);
+        let ($store, $detector) = (&mut *store, *detector);
+        let result = $call;
+        drop(running);
+        result.map_err(|error| failure(&error, store.data(), *limits))
+    }};
+}
+
+/// Calls a method of the detector under its deadline, and tells how it failed if it did. It may answer with so many bytes.
+macro_rules! call {
+    ($guest:expr, $bytes:expr, $method:ident $(, $argument:expr)*) => {{
+        timed!($guest, $bytes, |store, detector| $guest.detection.detector().$method(store, detector $(, $argument)*))
+    }};
+}
+
+impl Guest {
+    /// Starts a detector.
+    ///
+    /// # Errors
+    ///
+    /// Where its start traps, takes too long or too much, or it refuses its model.
+    pub fn start(recipe: &Recipe) -> Result<Self, Failure> {
+        Self::start_or_die(recipe).map_err(|(failure, _)| failure)
+    }
+
+    /// The same. What is left of one that does not start may have as much memory as any.
+    pub fn start_or_die(recipe: &Recipe) -> Result<Self, (Failure, Remains)> {
+        let Recipe { sandbox, ready, detection, details, siblings, anatomy, log, model, title: _, limits } = recipe;
+        let (sandbox, limits) = (sandbox.clone(), *limits);
+        let has_clock = anatomy.as_ref().is_some_and(|anatomy| !anatomy.imports.is_empty());
+        let mut store = store(&sandbox, limits, log);
+        let running = sandbox.start_clock();
+        let began = ran();
+        begin(&mut store, MOST_SAID);
+        let exports = ready.instantiate(&mut store).and_then(|instance| {
+            let details = details.as_ref().map(|details| details.load(&mut store, &instance)).transpose()?;
+            let siblings = siblings.as_ref().map(|siblings| siblings.load(&mut store, &instance)).transpose()?;
+            Ok((detection.load(&mut store, &instance)?, details, siblings))
+        });
+        let opened = exports.and_then(|exports| Ok((exports.0.detector().call_open(&mut store, model)?, exports)));
+        drop(running);
+        let opened = opened.map_err(|error| failure(&error, store.data(), limits));
+        // The engine's own part of it is not interrupted, and would take as long again within a batch.
+        let late = ran().saturating_sub(began) > limits.deadline;
+        let opened = opened.and_then(|opened| if late { Err(Failure::Deadline(limits.deadline)) } else { Ok(opened) });
+        match opened.and_then(|(opened, exports)| Ok((opened.map_err(refused)?, exports))) {
+            Ok((detector, (detection, details, siblings))) => {
+                let pace = Pace::default();
+                Ok(Self { sandbox, store, detection, details, siblings, detector, limits, pace, has_clock })
+            }
+            Err(failure) => Err((failure, Remains(store))),
+        }
+    }
+
+    /// What is left once it is of no more use.
+    pub fn into_remains(self) -> Remains {
+        Remains(self.store)
+    }
+
+    /// How long each call may take from now on.
+    pub fn allow(&mut self, deadline: Duration) {
+        self.store.data_mut().deadline = deadline;
+    }
+
+    /// What it says it is.
+    ///
+    /// # Errors
+    ///
+    /// As with every call.
+    pub fn describe(&mut self) -> Result<Description, Failure> {
+        let told = call!(self, MOST_SAID, call_describe)?;
+        Ok(Description {
+            kind: for_people(&told.kind),
+            version: for_people(&told.version),
+            features: told.features,
+            warm_up: told.warm_up,
+            scale: for_people(&told.scale),
+        })
+    }
+
+    /// Scores rows, in as many calls as fit the deadline well, and has the anomalies among them explained where asked to:
+    /// `verdicts` gets one score a row, and contributions, reasons and bands, behind what is there.
+    ///
+    /// # Errors
+    ///
+    /// As with every call, and where the numbers are too many or too few, or some cannot be. [`Failure::Slow`] leaves the
+    /// guest in use. `verdicts` has then what the calls before gave, for the first rows.
+    pub fn score_batch(&mut self, rows: Batch<'_>, wanted: Wanted, verdicts: &mut Verdicts) -> Result<(), Failure> {
+        self.score_within(&self.begin_batch(rows), rows, wanted, verdicts)
+    }
+
+    /// Begins the time that all calls for these rows may take together.
+    #[must_use]
+    pub fn begin_batch(&self, rows: Batch<'_>) -> Total {
+        Total::start(self.limits.deadline, rows.len() > self.pace.rows(rows.len(), rows.features()))
+    }
+
+    /// As [`score_batch`](Self::score_batch), within time that has begun.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn score_within(
+        &mut self,
+        total: &Total,
+        rows: Batch<'_>,
+        wanted: Wanted,
+        verdicts: &mut Verdicts,
+    ) -> Result<(), Failure> {
+        let features = rows.features();
+        let mut at = 0;
+        loop {
+            let part = at..at + self.pace.rows(rows.len() - at, features);
+            let batch = Batch {
+                series: &rows.series[part.clone()],
+                times: &rows.times[part.clone()],
+                values: &rows.values[part.start * features..part.end * features],
+            };
+            let began = self.pace.is_telling(part.len()).then(ran);
+            self.score_in_one_call(batch, wanted, verdicts)?;
+            if let Some(began) = began {
+                self.pace.took(part.len(), ran().saturating_sub(began), self.limits.deadline);
+            }
+            at = part.end;
+            if at == rows.len() {
+                if !verdicts.reasons.is_empty() {
+                    verdicts.reasons.resize(verdicts.scores.len(), Reason::None); // the last calls may have had none
+                }
+                return Ok(());
+            }
+            if total.is_spent() {
+                return Err(Failure::Slow { rows: rows.len(), scored: at, limit: total.limit() });
+            }
+        }
+    }
+
+    /// Scores rows in one call, however many there are: for history, where nothing waits. Their verdicts come behind those
+    /// that are there.
+    ///
+    /// # Errors
+    ///
+    /// As with every call, and where the numbers are too many or too few, or some cannot be; `verdicts` is then as it was.
+    pub fn score_in_one_call(
+        &mut self,
+        rows: Batch<'_>,
+        wanted: Wanted,
+        verdicts: &mut Verdicts,
+    ) -> Result<(), Failure> {
+        let Batch { series, times, values } = rows;
+        let batch = Observations { series, timestamps: times, values };
+        if self.has_clock {
+            self.store.data_mut().pass(times);
+        }
+        let asked = if wanted.contributions { values.len() } else { 0 };
+        let numbers = (series.len() + asked) * size_of::<f64>() + MOST_SAID;
+        let Some(details) = &self.details else {
+            let told = call!(self, numbers, call_observe, batch, wanted.contributions)?.map_err(refused)?;
+            check_scores(&told, series.len(), asked)?;
+            take_scores(&told, verdicts);
+            return Ok(());
+        };
+        let banded = if wanted.bands { series.len() } else { 0 };
+        let numbers = numbers + series.len() * size_of::<details::Reason>() + banded * size_of::<details::Band>();
+        let Wanted { contributions, bands } = wanted;
+        let wanted = details::Wanted { contributions, bands };
+        let told = timed!(self, numbers, |store, detector| details.call_observe(store, detector, batch, wanted))?;
+        let details::Judgement { verdicts: told, reasons, bands } = told.map_err(refused)?;
+        check_scores(&told, series.len(), asked)?;
+        check_details(&reasons, &bands, series.len(), banded)?;
+        if !reasons.is_empty() {
+            verdicts.reasons.resize(verdicts.scores.len(), Reason::None); // a call before may have had none
+            verdicts.reasons.extend(reasons.into_iter().map(reason));
+        }
+        take_scores(&told, verdicts);
+        verdicts.bands.extend(bands.into_iter().map(band));
+        Ok(())
+    }
+
+    /// Tells it which of these series are siblings, where it can be told, in one call.
+    ///
+    /// # Errors
+    ///
+    /// As with every call.
+    pub fn relate(&mut self, series: &[u32], groups: &[u64]) -> Result<(), Failure> {
+        let Some(siblings) = &self.siblings else { return Ok(()) };
+        timed!(self, MOST_SAID, |store, detector| siblings.call_relate(store, detector, series, groups))
+    }
+
+    /// The same, thousands a call: as many as there is time for, and how many these are.
+    ///
+    /// # Errors
+    ///
+    /// As with every call.
+    pub fn relate_within(&mut self, total: &Total, series: &[u32], groups: &[u64]) -> Result<usize, Failure> {
+        let mut told = 0;
+        for (series, groups) in series.chunks(SERIES).zip(groups.chunks(SERIES)) {
+            self.relate(series, groups)?;
+            told += series.len();
+            if total.is_spent() {
+                break;
+            }
+        }
+        Ok(told)
+    }
+
+    /// Drops what it knows of these series: thousands a call, and no longer than a batch may take in all.
+    ///
+    /// # Errors
+    ///
+    /// As with every call.
+    pub fn forget(&mut self, series: &[u32]) -> Result<(), Failure> {
+        let total = Total::start(self.limits.deadline, series.len() > SERIES);
+        for series in series.chunks(SERIES) {
+            if total.is_spent() {
+                return Err(Failure::Deadline(total.limit()));
+            }
+            call!(self, MOST_SAID, call_forget, series)?;
+        }
+        Ok(())
+    }
+
+    /// What it knows of these series.
+    ///
+    /// # Errors
+    ///
+    /// As with every call.
+    pub fn save(&mut self, series: &[u32]) -> Result<Vec<u8>, Failure> {
+        self.save_within(series, MOST_STATE)
+    }
+
+    /// The same, in so many bytes at most.
+    ///
+    /// # Errors
+    ///
+    /// As with every call.
+    pub fn save_within(&mut self, series: &[u32], most: usize) -> Result<Vec<u8>, Failure> {
+        call!(self, most.min(MOST_STATE), call_save, series)
+    }
+
+    /// Gives back what [`save`](Self::save) gave; the series have these numbers now, or are gone.
+    ///
+    /// # Errors
+    ///
+    /// As with every call; [`Failure::Refused`] leaves the guest in use.
+    pub fn restore(&mut self, state: &[u8], series: &[Option<u32>]) -> Result<(), Failure> {
+        call!(self, MOST_SAID, call_restore, state, series)?.map_err(refused)
+    }
+
+    /// Bytes of memory that it has.
+    #[must_use]
+    pub fn memory(&self) -> usize {
+        self.store.data().limiter.used()
+    }
+}
+
+/// Refuses scores and contributions that are too many or too few, or cannot be.
+fn check_scores(told: &detection::Verdicts, rows: usize, contributions: usize) -> Result<(), Failure> {
+    if told.scores.len() != rows {
+        return Err(Failure::Nonsense(format!("{} scores for {rows} rows", told.scores.len())));
+    }
+    if told.contributions.len() != contributions {
+        let told = told.contributions.len();
+        return Err(Failure::Nonsense(format!("{told} contributions where {contributions} were asked for")));
+    }
+    if let Some(score) = told.scores.iter().find(|score| **score < 0.0 || score.is_infinite()) {
+        return Err(Failure::Nonsense(format!("a score of {score}")));
+    }
+    if let Some(share) = told.contributions.iter().find(|share| !share.is_finite()) {
+        return Err(Failure::Nonsense(format!("a contribution of {share}")));
+    }
+    Ok(())
+}
+
+fn take_scores(told: &detection::Verdicts, verdicts: &mut Verdicts) {
+    verdicts.scores.extend_from_slice(&told.scores);
+    verdicts.contributions.extend_from_slice(&told.contributions);
+}
+
+/// The same for reasons and bands.
+fn check_details(
+    reasons: &[details::Reason],
+    bands: &[details::Band],
+    rows: usize,
+    banded: usize,
+) -> Result<(), Failure> {
+    if !reasons.is_empty() && reasons.len() != rows {
+        return Err(Failure::Nonsense(format!("{} reasons for {rows} rows", reasons.len())));
+    }
+    if bands.len() != banded {
+        return Err(Failure::Nonsense(format!("{} bands where {banded} were asked for", bands.len())));
+    }
+    let cannot_be = |band: &&details::Band| {
+        let details::Band { expected, lower, upper } = **band;
+        lower > upper || [expected, lower, upper].iter().any(|value| value.is_infinite())
+    };
+    if let Some(details::Band { expected, lower, upper }) = bands.iter().find(cannot_be) {
+        return Err(Failure::Nonsense(format!("a band from {lower} to {upper}, with {expected} expected")));
+    }
+    Ok(())
+}
+
+/// As the pipeline has it.
+fn reason(reason: details::Reason) -> Reason {
+    match reason {
+        details::Reason::None => Reason::None,
+        details::Reason::OutsideBand => Reason::OutsideBand,
+        details::Reason::LevelShift => Reason::LevelShift,
+        details::Reason::Stuck => Reason::Stuck,
+        details::Reason::Novel => Reason::Novel,
+        details::Reason::Rate => Reason::Rate,
+        details::Reason::Variance => Reason::Variance,
+    }
+}
+
+/// As the pipeline has it.
+fn band(band: details::Band) -> Band {
+    let details::Band { expected, lower, upper } = band;
+    Band { expected, lower, upper }
+}
+
+/// What is left of a guest that is of no more use: its memory, above all.
+pub struct Remains(Store<Meter>);
+
+impl fmt::Debug for Remains {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Remains({} bytes)", self.memory())
+    }
+}
+
+impl Remains {
+    /// Bytes of memory that it has.
+    pub fn memory(&self) -> usize {
+        self.0.data().limiter.used()
+    }
+}
+
+/// A store for one guest.
+pub(crate) fn store(sandbox: &Sandbox, limits: Limits, log: &GuestLog) -> Store<Meter> {
+    let mut store = Store::new(sandbox.engine(), Meter::new(limits.memory, limits.deadline, log.clone()));
+    store.limiter(|meter| &mut meter.limiter);
+    store.set_max_component_handles(MOST_HANDLES);
+    store.epoch_deadline_callback(move |mut store| Ok(overdue(store.data_mut())));
+    store
+}
+
+/// Starts the time of a call, which may hand over so many bytes.
+pub(crate) fn begin(store: &mut Store<Meter>, bytes: usize) {
+    store.set_hostcall_fuel(bytes);
+    let Meter { limiter, halfway, deadline, .. } = store.data_mut();
+    limiter.begin();
+    *halfway = None;
+    let half = *deadline / 2;
+    store.set_epoch_deadline(ticks(half));
+}
+
+/// What becomes of a call that has taken half its time or more. The second half is time that this thread really runs: to
+/// ask for that costs a system call, which the calls that end in time need not pay for.
+fn overdue(meter: &mut Meter) -> UpdateDeadline {
+    let now = ran();
+    let since = *meter.halfway.get_or_insert(now);
+    let left = (meter.deadline / 2).saturating_sub(now.saturating_sub(since));
+    if left.is_zero() { UpdateDeadline::Interrupt } else { UpdateDeadline::Continue(ticks(left)) }
+}
+
+/// How long this thread has run on a processor, in all.
+#[must_use]
+pub fn ran() -> Duration {
+    Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap_or_default()
+}
+
+fn ticks(deadline: Duration) -> u64 {
+    // One more, since the first tick may come at once.
+    (deadline.as_nanos().div_ceil(TICK.as_nanos()) as u64).saturating_add(1)
+}
+
+pub(crate) fn failure(error: &wasmtime::Error, meter: &Meter, limits: Limits) -> Failure {
+    match error.downcast_ref::<Trap>() {
+        Some(Trap::Interrupt) => Failure::Deadline(meter.deadline),
+        // A guest that is refused memory gives up by a trap of its own.
+        _ if meter.limiter.refused() => Failure::Memory(limits.memory),
+        // So does one that would have been given it, if there were any.
+        _ if is_of_system(error) || meter.limiter.lacks() => {
+            Failure::System(for_people(&format!("{error:#}{}", space::advice())))
+        }
+        Some(trap) => Failure::Trap(for_people(&trap.to_string())),
+        None => match error.root_cause().to_string() {
+            // The engine has no type for it.
+            text if text.contains("fuel allocated for hostcalls") => {
+                Failure::Nonsense("it handed over more than it was asked for".to_owned())
+            }
+            text => Failure::Trap(for_people(&text)),
+        },
+    }
+}
+
+pub(crate) fn refused(error: Error) -> Failure {
+    Failure::Refused(match error {
+        Error::BadModel(why) => for_people(&format!("bad model: {}", clip(&why))),
+        Error::BadShape(why) => for_people(&format!("bad shape: {}", clip(&why))),
+        Error::BadState(why) => for_people(&format!("bad state: {}", clip(&why))),
+        Error::Internal(why) => for_people(&format!("internal: {}", clip(&why))),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::*;
+
+    fn start(component: &[u8], model: &[u8], limits: Limits) -> Result<Guest, Failure> {
+        let sandbox = Sandbox::new(None);
+        Guest::start(&Recipe::new(&sandbox, component, model.to_vec(), limits).unwrap())
+    }
+
+    fn attack(model: &str) -> Failure {
+        let limits = Limits { memory: 32 << 20, deadline: Duration::from_millis(250) };
+        let mut guest = match start(qualm_test_plugins::HOSTILE, model.as_bytes(), limits) {
+            Ok(guest) => guest,
+            Err(failure) => return failure,
+        };
+        let mut rows = Rows::default();
+        rows.bands = true;
+        (0..3).for_each(|time| rows.add(0, time, 0.5));
+        let related = guest.relate(&[0], &[1]);
+        let observed = related.and_then(|()| guest.observe(&rows, false, &mut Verdicts::default()));
+        let failed = observed.and_then(|()| guest.forget(&[0])).and_then(|()| guest.save(&[0]));
+        let failure = failed.and_then(|state| guest.restore(&state, &[Some(0)])).expect_err(model);
+        assert!(guest.memory() <= limits.memory);
+        failure
+    }
+
+    #[test]
+    fn every_attack_ends_in_a_failure_that_names_it() {
+        for (model, name) in [
+            ("loop", "deadline"),
+            ("open-loop", "deadline"),
+            ("relate-loop", "deadline"),
+            ("forget-loop", "deadline"),
+            ("save-loop", "deadline"),
+            ("restore-loop", "deadline"),
+            ("trap", "trap"),
+            ("open-trap", "trap"),
+            ("relate-trap", "trap"),
+            ("forget-trap", "trap"),
+            ("save-trap", "trap"),
+            ("restore-trap", "trap"),
+            ("stack", "trap"),
+            ("memory", "memory"),
+            ("save-memory", "memory"),
+            ("short", "nonsense"),
+            ("long", "nonsense"),
+            ("none", "nonsense"),
+            ("many", "nonsense"),
+            ("infinite", "nonsense"),
+            ("negative", "nonsense"),
+            ("few-reasons", "nonsense"),
+            ("many-reasons", "nonsense"),
+            ("few-bands", "nonsense"),
+            ("many-bands", "nonsense"),
+            ("crossed-bands", "nonsense"),
+            ("infinite-bands", "nonsense"),
+            ("open-error", "memory"),
+            ("error", "memory"),
+            ("control", "refused"),
+            ("restore-error", "refused"),
+        ] {
+            assert_eq!(attack(model).name(), name, "{model}");
+        }
+    }
+
+    fn rows(count: i64, features: usize) -> Rows {
+        let mut rows = Rows::new(features);
+        (0..count).for_each(|time| rows.add_vector(0, time, &vec![0.5; features]));
+        rows
+    }
+
+    #[test]
+    fn a_deadline_is_for_a_call_and_a_batch_has_as_many_as_it_needs_up_to_a_limit() {
+        let sandbox = Sandbox::new(None);
+        let limits = Limits { memory: 64 << 20, deadline: Duration::from_secs(10) };
+        let slow = Recipe::new(&sandbox, qualm_test_plugins::HOSTILE, b"slow".to_vec(), limits).unwrap();
+        let mut guest = Guest::start(&slow).unwrap();
+        let began = ran();
+        guest.observe(&rows(50, 1), false, &mut Verdicts::default()).unwrap();
+        let deadline = ran().saturating_sub(began) * 6; // of three hundred rows
+        let mut guest = Guest::start(&slow.with_limits(Limits { deadline, ..limits })).unwrap();
+        let mut verdicts = Verdicts::default();
+        guest.observe(&rows(900, 1), true, &mut verdicts).unwrap();
+        assert_eq!((verdicts.scores.len(), verdicts.contributions.len()), (900, 900));
+
+        verdicts.clear();
+        let failure = guest.observe(&rows(9000, 1), false, &mut verdicts).unwrap_err();
+        let Failure::Slow { rows: 9000, scored, limit } = failure else { panic!("{failure}") };
+        assert!(limit == deadline * 4 && scored == verdicts.scores.len() && scored > 300, "{failure}");
+        guest.observe(&rows(1, 1), false, &mut Verdicts::default()).expect("it goes on");
+    }
+
+    #[test]
+    fn wide_rows_in_masses_take_no_more_memory_than_some() {
+        let table = rows(2000, 1000);
+        let batch = Batch { series: &table.series, times: &table.times, values: &table.values };
+        let fitted = qualm_core::zscore::fit(
+            qualm_core::trained::Rows::new(&table.values, 1000),
+            batch,
+            &qualm_core::trained::Settings::default(),
+        );
+        let limits = Limits { memory: 48 << 20, deadline: Duration::from_secs(10) };
+        let mut guest = start(qualm_components::DETECTOR, &fitted.unwrap().to_model(), limits).unwrap();
+        let mut verdicts = Verdicts::default();
+        for _ in 0..8 {
+            verdicts.clear();
+            guest.observe(&rows(10_000, 1000), false, &mut verdicts).unwrap(); // 80 MB of values
+        }
+        assert_eq!(verdicts.scores.len(), 10_000);
+    }
+
+    #[test]
+    fn a_guests_texts_are_fit_for_a_log() {
+        assert_eq!(attack("control").to_string(), "it refused: internal: line·E! forged·[2J·");
+        let limits = Limits::default();
+        let failure = start(qualm_test_plugins::HOSTILE, b"open-error", limits).unwrap_err();
+        assert!(failure.to_string().len() < 400, "an error of 32 MiB is cut short");
+    }
+
+    #[test]
+    fn what_is_no_detector_is_refused() {
+        let sandbox = Sandbox::new(None);
+        let error = Recipe::plugin(&sandbox, qualm_components::CLI, Vec::new(), Limits::default()).unwrap_err();
+        assert!(error.to_string().contains("does not export `qualm:detector/detection`"), "{error}");
+    }
+
+    #[test]
+    fn the_detector_describes_itself() {
+        let model = qualm_core::streaming::Parameters::default().to_model();
+        let mut guest = start(qualm_components::DETECTOR, &model, Limits::default()).unwrap();
+        let description = guest.describe().unwrap();
+        assert_eq!((description.kind.as_str(), description.features), ("streaming", 1));
+        let failure = start(qualm_components::DETECTOR, b"no model", Limits::default()).unwrap_err();
+        assert!(failure.to_string().contains("not a safetensors file"), "{failure}");
+    }
+}

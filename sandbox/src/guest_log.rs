@@ -1,0 +1,130 @@
+//! What guests write: few lines, cleaned, in our log; the rest is counted.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use tracing::{debug, error, info, warn};
+
+pub(crate) use crate::bindings::qualm::detector::log::Level;
+use crate::text::{MOST, for_people};
+
+/// Lines that may come at once, such as those that a language's runtime prints when it ends with an error.
+const BURST: u32 = 20;
+
+/// How long it takes until one more may come.
+const PACE: Duration = Duration::from_secs(6);
+
+/// What the guests of one recipe write, one after another: who starts anew has no more lines than before.
+#[derive(Debug, Clone)]
+pub struct GuestLog(Arc<Mutex<Lines>>);
+
+#[derive(Debug)]
+struct Lines {
+    /// Who writes.
+    name: String,
+    /// Lines that may come now, and since when no more were added.
+    left: u32,
+    since: Instant,
+    /// Lines that were written, that were dropped, and those of the latter that were not told of yet.
+    written: u64,
+    dropped: u64,
+    untold: u64,
+    /// What was printed and has no end yet.
+    begun: String,
+}
+
+impl GuestLog {
+    /// Of a guest that people call so.
+    #[must_use]
+    pub fn new(name: &str) -> Self {
+        let name = name.to_owned();
+        let begun = String::new();
+        Self(Arc::new(Mutex::new(Lines {
+            name,
+            left: BURST,
+            since: Instant::now(),
+            written: 0,
+            dropped: 0,
+            untold: 0,
+            begun,
+        })))
+    }
+
+    /// Lines that were written, and lines that were dropped.
+    #[must_use]
+    pub fn counts(&self) -> (u64, u64) {
+        let lines = self.lines();
+        (lines.written, lines.dropped)
+    }
+
+    /// Writes a line.
+    pub(crate) fn write(&self, level: Level, message: &str) {
+        self.lines().write(level, message);
+    }
+
+    /// Writes what was printed as soon as its lines end.
+    pub(crate) fn print(&self, level: Level, text: &str) {
+        let mut lines = self.lines();
+        for piece in text.split_inclusive('\n') {
+            lines.begun.push_str(piece);
+            if piece.ends_with('\n') || lines.begun.len() > MOST {
+                let line = std::mem::take(&mut lines.begun);
+                lines.write(level, line.trim_end());
+            }
+        }
+    }
+
+    fn lines(&self) -> MutexGuard<'_, Lines> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Lines {
+    fn write(&mut self, level: Level, message: &str) {
+        let more = self.since.elapsed().as_secs() / PACE.as_secs();
+        if more > 0 {
+            self.left = BURST.min(self.left.saturating_add(more as u32));
+            self.since = Instant::now();
+        }
+        if self.left == 0 {
+            self.dropped += 1;
+            self.untold += 1;
+            return;
+        }
+        self.left -= 1;
+        self.written += 1;
+        let Self { name, untold, .. } = self;
+        let message = for_people(message);
+        let line = match std::mem::take(untold) {
+            0 => format!("`{name}` says: {message}"),
+            lines => format!("`{name}` says, after {lines} lines that came too fast: {message}"),
+        };
+        match level {
+            Level::Debug => debug!("{line}"),
+            Level::Info => info!("{line}"),
+            Level::Warn => warn!("{line}"),
+            Level::Error => error!("{line}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flood_is_counted_and_what_is_printed_becomes_lines() {
+        let log = GuestLog::new("d");
+        log.print(Level::Info, "one\ntwo\nth");
+        assert_eq!(log.counts(), (2, 0));
+        log.print(Level::Info, "ree\n");
+        assert_eq!(log.counts(), (3, 0));
+        for _ in 0..1000 {
+            log.write(Level::Error, "again");
+        }
+        assert_eq!(log.counts(), (u64::from(BURST), 983));
+        assert_eq!(log.clone().counts().1, 983, "who starts anew has no more lines than before");
+        log.print(Level::Info, &"x".repeat(10_000));
+        assert!(log.lines().begun.is_empty(), "a line without an end is not kept for ever");
+    }
+}

@@ -1,0 +1,274 @@
+//! What a component says of itself, read before anything of it is compiled: what it imports, and which contract it keeps.
+
+use std::collections::BTreeSet;
+
+use wasmparser::{
+    CanonicalFunction, CanonicalOption, ComponentAlias, ComponentExternalKind, ComponentInstance,
+    ComponentOuterAliasKind, Encoding, Parser, Payload,
+};
+
+use crate::text::for_people;
+
+/// The interface that every detector exports; behind it comes the version.
+const DETECTION: &str = "qualm:detector/detection@";
+/// The interface of those that learn from history too.
+const TRAINING: &str = "qualm:detector/training@";
+/// The interface that they may import.
+pub(crate) const LOG: &str = "qualm:detector/log@";
+
+/// The versions of the contract that are known here begin with this: within them, only what is new is added.
+const KNOWN: &str = "0.1.";
+
+/// What of WASI 0.2 a language's runtime may insist on. It gets it without any rights.
+const WASI: [&str; 6] = ["wasi:cli/", "wasi:clocks/", "wasi:filesystem/", "wasi:io/", "wasi:random/", "wasi:sockets/"];
+
+/// The most bytes of a component. A whole Python takes 18 MiB.
+const MOST: usize = 96 << 20;
+
+/// Modules and components within one another: as many as tools make, and few enough for any stack.
+const MOST_DEPTH: usize = 8;
+
+/// What a component says of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Anatomy {
+    /// The interfaces that it imports.
+    pub imports: Vec<String>,
+    /// The version of the contract that it was built for.
+    pub contract: String,
+    /// Whether it learns from history too.
+    pub trains: bool,
+    /// Whether it is several components that call one another, as tools make them that put something in WASI's place. What
+    /// they hand over is copied by the engine, which no deadline interrupts.
+    pub composed: bool,
+}
+
+/// Why a component is not even compiled.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Unfit {
+    /// It is larger than any should be.
+    #[error("it has {0} bytes; {MOST} are the most that a component may have")]
+    Large(usize),
+    /// It is no component.
+    #[error("it is no WebAssembly component ({0}); `qualm plugin new` makes a folder that builds one")]
+    Malformed(String),
+    /// It imports what nobody may.
+    #[error(
+        "it imports `{0}`, which a detector may not have: only `qualm:detector/log`, and of WASI 0.2 `cli`, `clocks`, \
+         `filesystem`, `io`, `random` and `sockets`, without any rights"
+    )]
+    Import(String),
+    /// It is composed of components in a way that takes time without end.
+    #[error("it is composed of components that call one another, and {0}")]
+    Composed(&'static str),
+    /// It is no detector.
+    #[error("it does not export `qualm:detector/detection`, as a detector must; see wit/detection.wit")]
+    NoDetector,
+    /// It keeps a contract that is not known here.
+    #[error("it is built for version {version} of `qualm:detector`; known here is {KNOWN}x: {}", remedy(.version))]
+    Contract {
+        /// Its version.
+        version: String,
+    },
+}
+
+/// Reads the outermost layer of a component, in time that its size bounds.
+///
+/// # Errors
+///
+/// Why it is of no use, whatever it does.
+pub fn inspect(component: &[u8]) -> Result<Anatomy, Unfit> {
+    if component.len() > MOST {
+        return Err(Unfit::Large(component.len()));
+    }
+    let malformed = |why: &dyn std::fmt::Display| Unfit::Malformed(for_people(&why.to_string()));
+    let (mut imports, mut contract, mut trains) = (Vec::new(), None, false);
+    let (mut depth, mut lifted, mut composed, mut utf8) = (0, false, false, true);
+    // The components that are instantiated in each of those that are being read.
+    let mut instantiated = vec![BTreeSet::new()];
+    for payload in Parser::new(0).parse_all(component) {
+        let payload = payload.map_err(|error| malformed(&error))?;
+        match payload {
+            Payload::Version { encoding: Encoding::Module, .. } if depth == 0 => {
+                return Err(malformed(&"it is a module, and not made a component yet"));
+            }
+            Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => {
+                depth += 1;
+                instantiated.push(BTreeSet::new());
+            }
+            Payload::End(_) => {
+                depth -= 1; // the last one is the component's own
+                instantiated.pop();
+            }
+            Payload::ComponentImportSection(section) if depth == 0 => {
+                for import in section {
+                    imports.push(import.map_err(|error| malformed(&error))?.name.name.to_owned());
+                }
+            }
+            Payload::ComponentExportSection(section) if depth == 0 => {
+                for export in section {
+                    let name = export.map_err(|error| malformed(&error))?.name.name;
+                    trains |= name.starts_with(TRAINING);
+                    // Of several, one that is known here.
+                    let is_known = contract.as_ref().is_some_and(|contract: &String| contract.starts_with(KNOWN));
+                    if let (Some(version), false) = (name.strip_prefix(DETECTION), is_known) {
+                        contract = Some(version.to_owned());
+                    }
+                }
+            }
+            // Tools make a component's own calls before its exports, and leave what is within it to hand exports on.
+            Payload::ComponentCanonicalSection(section) => {
+                for function in section {
+                    let options = match function.map_err(|error| malformed(&error))? {
+                        CanonicalFunction::Lift { options, .. } => {
+                            lifted = true;
+                            composed |= depth > 0;
+                            options
+                        }
+                        CanonicalFunction::Lower { options, .. } => {
+                            composed |= lifted || depth > 0;
+                            options
+                        }
+                        _ => continue,
+                    };
+                    let other = [CanonicalOption::UTF16, CanonicalOption::CompactUTF16];
+                    utf8 &= !options.iter().any(|option| other.contains(option));
+                }
+            }
+            // Each level could double what there is, unless each component is instantiated once, where it stands.
+            Payload::ComponentInstanceSection(section) => {
+                for instance in section {
+                    if let ComponentInstance::Instantiate { component_index, .. } =
+                        instance.map_err(|error| malformed(&error))?
+                        && !instantiated.last_mut().is_some_and(|known| known.insert(component_index))
+                    {
+                        return Err(Unfit::Composed("one of them is there twice"));
+                    }
+                }
+            }
+            Payload::ComponentAliasSection(section) => {
+                for alias in section {
+                    if let ComponentAlias::Outer { kind: ComponentOuterAliasKind::Component, .. }
+                    | ComponentAlias::InstanceExport { kind: ComponentExternalKind::Component, .. } =
+                        alias.map_err(|error| malformed(&error))?
+                    {
+                        return Err(Unfit::Composed("one of them has two names"));
+                    }
+                }
+            }
+            _ => {}
+        }
+        if depth > MOST_DEPTH as i32 {
+            return Err(malformed(&format!("more than {MOST_DEPTH} components within one another")));
+        }
+    }
+    let contract = contract.ok_or(Unfit::NoDetector)?;
+    if !contract.starts_with(KNOWN) {
+        return Err(Unfit::Contract { version: for_people(&contract) });
+    }
+    imports.iter().try_for_each(|name| check_import(name))?;
+    if composed && !utf8 {
+        // To turn one encoding into another takes ten times as long as to copy.
+        return Err(Unfit::Composed("hand over texts that are not UTF-8"));
+    }
+    Ok(Anatomy { imports, contract, trains, composed })
+}
+
+fn check_import(name: &str) -> Result<(), Unfit> {
+    let version = |package: &str, track: &str| {
+        name.starts_with(package) && name.rsplit_once('@').is_some_and(|(_, version)| version.starts_with(track))
+    };
+    if version(LOG, KNOWN) || WASI.iter().any(|package| version(package, "0.2.")) {
+        return Ok(());
+    }
+    Err(Unfit::Import(for_people(name)))
+}
+
+/// What to do about a contract that is not known here.
+fn remedy(contract: &str) -> &'static str {
+    let number = |text: &str| text.split('.').map(|part| part.parse().unwrap_or(0_u32)).collect::<Vec<_>>();
+    if number(contract) > number(KNOWN) {
+        "a newer qualm may run it"
+    } else {
+        "build it anew against this version's wit/detection.wit"
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(component: &str) -> Result<Anatomy, Unfit> {
+        inspect(&wat::parse_str(component).unwrap())
+    }
+
+    fn exporting(version: &str) -> String {
+        format!("(component (instance $i) (export \"qualm:detector/detection@{version}\" (instance $i)))")
+    }
+
+    fn importing(name: &str, what: &str) -> Result<Anatomy, Unfit> {
+        text(&exporting("0.1.1").replacen("(component ", &format!("(component (import \"{name}\" ({what}))"), 1))
+    }
+
+    #[test]
+    fn our_own_detector_imports_nothing() {
+        let anatomy = inspect(qualm_components::DETECTOR).unwrap();
+        assert_eq!(
+            anatomy,
+            Anatomy { imports: Vec::new(), contract: "0.1.2".to_owned(), trains: false, composed: false }
+        );
+    }
+
+    #[test]
+    fn components_that_call_one_another_are_told_apart() {
+        let lifted = "(core module $m (func (export \"f\"))) (core instance $i (instantiate $m)) \
+                      (func $f (canon lift (core func $i \"f\")))";
+        for (within, composed) in [
+            (format!("(component {lifted})"), true),
+            (format!("{lifted} (core func (canon lower (func $f)))"), true),
+            (lifted.to_owned(), false),
+        ] {
+            let component = exporting("0.1.1").replacen("(component ", &format!("(component {within} "), 1);
+            assert_eq!(text(&component).unwrap().composed, composed, "{within}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_detector_is_refused_in_words() {
+        let deep = "(component ".repeat(10) + &")".repeat(10);
+        let large = vec![0; MOST + 1];
+        let doubling = "(component (component (component $c) (instance (instantiate $c)) (instance (instantiate $c))))";
+        let renaming = "(component (component $c) (component (alias outer 1 $c (component))))";
+        let utf16 = exporting("0.1.1").replacen(
+            "(component ",
+            "(component (component (core module $m (memory (export \"m\") 1) (func (export \"f\") (param i32 i32)) \
+             (func (export \"r\") (param i32 i32 i32 i32) (result i32) (i32.const 0))) \
+             (core instance $i (instantiate $m)) (func (param \"t\" string) (canon lift (core func $i \"f\") \
+             (memory $i \"m\") (realloc (func $i \"r\")) string-encoding=utf16)))",
+            1,
+        );
+        for (component, what) in [
+            (inspect(b"{}"), "it is no WebAssembly component (unexpected end"),
+            (inspect(&[0; 64]), "it is no WebAssembly component (magic header not detected"),
+            (inspect(&large), "100663297 bytes"),
+            (text("(module)"), "it is a module, and not made a component yet"),
+            (text(doubling), "it is composed of components that call one another, and one of them is there twice"),
+            (text(renaming), "one of them has two names"),
+            (text(&utf16), "hand over texts that are not UTF-8"),
+            (text("(component)"), "does not export `qualm:detector/detection`"),
+            (text(&deep), "more than 8 components within one another"),
+            (importing("env", "func"), "it imports `env`, which"),
+            (importing("wasi:http/types@0.2.0", "instance"), "it imports `wasi:http/types@0.2.0`"),
+            (importing("wasi:cli/stdout@0.3.0", "instance"), "it imports `wasi:cli/stdout@0.3.0`"),
+            (importing("qualm:detector/log@0.2.0", "instance"), "it imports `qualm:detector/log@0.2.0`"),
+            (text(&exporting("0.2.0")), "version 0.2.0 of `qualm:detector`; known here is 0.1.x: a newer qualm may"),
+            (text(&exporting("0.0.9")), "build it anew"),
+        ] {
+            let error = component.unwrap_err().to_string();
+            assert!(error.contains(what), "{error}, and not {what}");
+        }
+        let mut cut = qualm_components::DETECTOR.to_vec();
+        cut.truncate(cut.len() / 2);
+        assert!(matches!(inspect(&cut), Err(Unfit::Malformed(_))));
+        assert_eq!(text(&exporting("0.1.7")).unwrap().contract, "0.1.7");
+    }
+}

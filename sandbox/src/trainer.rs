@@ -1,0 +1,88 @@
+//! A plugin that learns from history: each call has a guest of its own.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use qualm_contract::{self as contract, Batch, ParameterValue};
+use wasmtime::Store;
+
+use crate::bindings::exports::qualm::detector::detection::{Error, Observations};
+use crate::bindings::exports::qualm::detector::training::{self, GuestIndices, Parameter};
+use crate::guest::{Failure, Limits, MOST_STATE, Recipe, begin, failure, refused, store};
+use crate::meter::Meter;
+
+/// What learning may take.
+const LIMITS: Limits = Limits { memory: 2 << 30, deadline: Duration::from_mins(10) };
+
+/// A component that exports `training`.
+#[derive(Clone)]
+pub struct PluginTrainer {
+    recipe: Recipe,
+    training: Arc<GuestIndices>,
+}
+
+impl PluginTrainer {
+    /// Of a component that was compiled.
+    ///
+    /// # Errors
+    ///
+    /// Where it learns nothing from history.
+    pub fn of(recipe: &Recipe) -> Result<Self, contract::Error> {
+        let training = GuestIndices::new(&recipe.ready).map_err(|_| {
+            let why = "it does not export `qualm:detector/training`, so it learns online only: `qualm plugin pack` makes a \
+                       bundle of it";
+            contract::Error::BadComponent(why.to_owned())
+        })?;
+        Ok(Self { recipe: recipe.with_limits(LIMITS), training: training.into() })
+    }
+
+    fn call<T>(
+        &self,
+        call: impl FnOnce(&training::Guest, &mut Store<Meter>) -> wasmtime::Result<Result<T, Error>>,
+    ) -> Result<T, Failure> {
+        let Recipe { sandbox, ready, log, limits, .. } = &self.recipe;
+        let mut store = store(sandbox, *limits, log);
+        let running = sandbox.start_clock();
+        begin(&mut store, MOST_STATE);
+        let training = ready.instantiate(&mut store).and_then(|instance| self.training.load(&mut store, &instance));
+        let answer = training.and_then(|training| call(&training, &mut store));
+        drop(running);
+        answer.map_err(|error| failure(&error, store.data(), *limits))?.map_err(refused)
+    }
+}
+
+impl contract::Trainer for PluginTrainer {
+    fn fit(
+        &self,
+        rows: Batch<'_>,
+        features: &[String],
+        parameters: &[(String, ParameterValue)],
+        seed: u64,
+    ) -> Result<Vec<u8>, contract::Error> {
+        let Batch { series, times, values } = rows;
+        let rows = Observations { series, timestamps: times, values };
+        let features: Vec<&str> = features.iter().map(String::as_str).collect();
+        let parameters: Vec<_> = parameters.iter().map(parameter).collect();
+        Ok(self.call(|training, store| training.call_fit(store, rows, &features, &parameters, seed))?)
+    }
+
+    fn calibrate(&self, model: &[u8], ordinary: f64, threshold: f64) -> Result<Vec<u8>, contract::Error> {
+        Ok(self.call(|training, store| training.call_calibrate(store, model, ordinary, threshold))?)
+    }
+}
+
+/// As the contract has it.
+fn parameter((name, value): &(String, ParameterValue)) -> Parameter<'_> {
+    let value = match value {
+        ParameterValue::Flag(flag) => training::Value::Flag(*flag),
+        ParameterValue::Number(number) => training::Value::Number(*number),
+        ParameterValue::Text(text) => training::Value::Text(text),
+    };
+    Parameter { name, value }
+}
+
+impl std::fmt::Debug for PluginTrainer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PluginTrainer").field("recipe", &self.recipe).finish_non_exhaustive()
+    }
+}

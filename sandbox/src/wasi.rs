@@ -1,0 +1,147 @@
+//! WASI 0.2 without rights, for language runtimes that insist on it.
+//!
+//! There are no files, no sockets, no environment and no arguments. The clock stands at the batch's latest timestamp, the
+//! random numbers are the same every time, and what is printed goes to the log. Whatever else is called ends the guest: no
+//! call of these ever waits for anything.
+
+use wasmtime::component::{ComponentType, Lift, LinkerInstance, Lower, Resource, ResourceType, WasmList};
+use wasmtime::{Result, StoreContextMut, bail};
+
+use crate::guest_log::Level;
+use crate::meter::Meter;
+
+/// Resources: none has anything behind it.
+struct Input;
+struct Output;
+struct Error;
+struct Pollable;
+struct Terminal;
+
+/// The output stream that errors are told on.
+const STDERR: u32 = 2;
+
+/// Random bytes that may be asked for at a time.
+const MOST_RANDOM: u64 = 64 << 10;
+
+/// Bytes that may be printed at a time.
+const MOST_PRINTED: u64 = 4096;
+
+#[derive(Debug, ComponentType, Lower, Lift)]
+#[component(record)]
+struct Datetime {
+    seconds: u64,
+    nanoseconds: u32,
+}
+
+#[derive(ComponentType, Lower, Lift)]
+#[component(variant)]
+enum StreamError {
+    #[component(name = "last-operation-failed")]
+    Failed(Resource<Error>),
+    #[component(name = "closed")]
+    Closed,
+}
+
+/// The type behind a resource of some interface.
+pub(crate) fn resource(name: &str) -> ResourceType {
+    match name {
+        "input-stream" => ResourceType::host::<Input>(),
+        "output-stream" => ResourceType::host::<Output>(),
+        "error" => ResourceType::host::<Error>(),
+        "pollable" => ResourceType::host::<Pollable>(),
+        "terminal-input" | "terminal-output" => ResourceType::host::<Terminal>(),
+        _ => ResourceType::host::<()>(),
+    }
+}
+
+/// Defines a function, if it is one of those that have an answer. `interface` is without its version.
+pub(crate) fn answer(linker: &mut LinkerInstance<'_, Meter>, interface: &str, function: &str) -> Result<bool> {
+    type Store<'a> = StoreContextMut<'a, Meter>;
+    match (interface, function) {
+        ("wasi:cli/environment", "get-environment") => {
+            linker.func_wrap(function, |_: Store<'_>, ()| Ok((Vec::<(String, String)>::new(),)))?;
+        }
+        ("wasi:cli/environment", "get-arguments") => {
+            linker.func_wrap(function, |_: Store<'_>, ()| Ok((Vec::<String>::new(),)))?;
+        }
+        ("wasi:cli/environment", "initial-cwd") => {
+            linker.func_wrap(function, |_: Store<'_>, ()| Ok((None::<String>,)))?;
+        }
+        ("wasi:cli/stdin", "get-stdin") => {
+            linker.func_wrap(function, |_: Store<'_>, ()| Ok((Resource::<Input>::new_own(0),)))?;
+        }
+        ("wasi:cli/stdout", "get-stdout") => {
+            linker.func_wrap(function, |_: Store<'_>, ()| Ok((Resource::<Output>::new_own(1),)))?;
+        }
+        ("wasi:cli/stderr", "get-stderr") => {
+            linker.func_wrap(function, |_: Store<'_>, ()| Ok((Resource::<Output>::new_own(STDERR),)))?;
+        }
+        ("wasi:cli/terminal-stdin" | "wasi:cli/terminal-stdout" | "wasi:cli/terminal-stderr", _) => {
+            linker.func_wrap(function, |_: Store<'_>, ()| Ok((None::<Resource<Terminal>>,)))?;
+        }
+        ("wasi:io/streams", "[method]input-stream.read" | "[method]input-stream.blocking-read") => {
+            linker.func_wrap(function, |_: Store<'_>, _: (Resource<Input>, u64)| {
+                Ok((Err::<Vec<u8>, _>(StreamError::Closed),))
+            })?;
+        }
+        ("wasi:io/streams", "[method]output-stream.check-write") => {
+            linker.func_wrap(function, |_: Store<'_>, _: (Resource<Output>,)| {
+                Ok((Ok::<u64, StreamError>(MOST_PRINTED),))
+            })?;
+        }
+        ("wasi:io/streams", "[method]output-stream.write" | "[method]output-stream.blocking-write-and-flush") => {
+            linker.func_wrap(function, |mut store: Store<'_>, (output, bytes): (Resource<Output>, WasmList<u8>)| {
+                if bytes.len() as u64 > MOST_PRINTED {
+                    bail!("it printed more than {MOST_PRINTED} bytes at a time");
+                }
+                let text = String::from_utf8_lossy(bytes.as_le_slice(&store)).into_owned();
+                // What ends a plugin is told on stderr, and must be seen wherever that is.
+                let level = if output.rep() == STDERR { Level::Warn } else { Level::Info };
+                store.data_mut().log.print(level, &text);
+                Ok((Ok::<(), StreamError>(()),))
+            })?;
+        }
+        ("wasi:io/streams", "[method]output-stream.flush" | "[method]output-stream.blocking-flush") => {
+            linker.func_wrap(function, |_: Store<'_>, _: (Resource<Output>,)| Ok((Ok::<(), StreamError>(()),)))?;
+        }
+        ("wasi:clocks/wall-clock", "now") => {
+            linker.func_wrap(function, |store: Store<'_>, ()| Ok((datetime(store.data().time()),)))?;
+        }
+        ("wasi:clocks/wall-clock", "resolution") => {
+            linker.func_wrap(function, |_: Store<'_>, ()| Ok((datetime(1),)))?;
+        }
+        ("wasi:clocks/monotonic-clock", "now") => {
+            linker.func_wrap(function, |store: Store<'_>, ()| Ok((store.data().time(),)))?;
+        }
+        ("wasi:clocks/monotonic-clock", "resolution") => {
+            linker.func_wrap(function, |_: Store<'_>, ()| Ok((1_u64,)))?;
+        }
+        ("wasi:filesystem/preopens", "get-directories") => {
+            linker.func_wrap(function, |_: Store<'_>, ()| Ok((Vec::<(Resource<()>, String)>::new(),)))?;
+        }
+        ("wasi:random/random", "get-random-bytes") | ("wasi:random/insecure", "get-insecure-random-bytes") => {
+            linker.func_wrap(function, |mut store: Store<'_>, (count,): (u64,)| {
+                if count > MOST_RANDOM {
+                    bail!("it asked for {count} random bytes; it may have {MOST_RANDOM} at a time");
+                }
+                let random = &mut store.data_mut().random;
+                Ok(((0..count).map(|_| random.next().to_le_bytes()[0]).collect::<Vec<u8>>(),))
+            })?;
+        }
+        ("wasi:random/random", "get-random-u64") | ("wasi:random/insecure", "get-insecure-random-u64") => {
+            linker.func_wrap(function, |mut store: Store<'_>, ()| Ok((store.data_mut().random.next(),)))?;
+        }
+        ("wasi:random/insecure-seed", "insecure-seed") => {
+            linker.func_wrap(function, |mut store: Store<'_>, ()| {
+                let random = &mut store.data_mut().random;
+                Ok(((random.next(), random.next()),))
+            })?;
+        }
+        _ => return Ok(false),
+    }
+    Ok(true)
+}
+
+fn datetime(time: u64) -> Datetime {
+    Datetime { seconds: time / 1_000_000_000, nanoseconds: (time % 1_000_000_000) as u32 }
+}

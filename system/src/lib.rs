@@ -1,0 +1,11 @@
+//! What qualm asks of the operating system.
+//!
+//! - [`child`]: a process with limits, which is killed when it exceeds them;
+//! - [`atomic`]: files that are there as a whole or not at all;
+//! - [`own`]: files that nobody else can have planted;
+//! - [`fault`]: whether an error is the machine's or the file's.
+
+pub mod atomic;
+pub mod child;
+pub mod fault;
+pub mod own;

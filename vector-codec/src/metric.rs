@@ -1,0 +1,236 @@
+//! What a metric says, whichever way it was written, and the numbers of it that are scored.
+
+use std::io::Write as _;
+
+use qualm_pipeline::line::Field;
+
+/// A metric, as either codec reads it. Where its parts stand is for the codec to know.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Metric {
+    pub(super) kind: Kind,
+    /// Milliseconds that its value is of; 0 where it does not tell.
+    pub(super) interval: f64,
+    /// Nanoseconds since 1970.
+    pub(super) time: Option<i64>,
+    pub(super) value: Value,
+    /// It is a verdict, or carries one.
+    pub(super) scored: bool,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Kind {
+    #[default]
+    Unknown,
+    Incremental,
+    Absolute,
+}
+
+/// What it measures. The parts of a distribution, histogram or summary are pairs that lie apart.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(super) enum Value {
+    /// None, or one of a kind that is not known.
+    #[default]
+    Unknown,
+    Counter(f64),
+    Gauge(f64),
+    /// How many values there are.
+    Set(usize),
+    /// Pairs of a value and how often it was seen.
+    Distribution,
+    /// Pairs of an upper limit and how many values lie below it and above the last one.
+    Histogram {
+        count: f64,
+        sum: f64,
+    },
+    /// Pairs of a quantile and its value.
+    Summary {
+        count: f64,
+        sum: f64,
+    },
+    Sketch {
+        count: f64,
+        min: f64,
+        max: f64,
+        avg: f64,
+    },
+}
+
+/// The names of fields. They stand at the beginning of the text, so that they are written once.
+pub(super) const NAMES: &[u8] = b"value rate avg min max quantile_0.95 quantile_0.99 ";
+
+/// Where each stands there, and its length.
+const VALUE: (u32, u32) = (0, 5);
+const RATE: (u32, u32) = (6, 4);
+const AVG: (u32, u32) = (11, 3);
+const MIN: (u32, u32) = (15, 3);
+const MAX: (u32, u32) = (19, 3);
+const QUANTILES: [(f64, (u32, u32)); 2] = [(0.95, (23, 13)), (0.99, (37, 13))];
+
+/// The most quantiles of a summary that are scored, and the longest name of one: what is beyond is no summary that
+/// somebody made to look at.
+const MOST_QUANTILES: usize = 32;
+const LONGEST: usize = 24;
+
+/// Appends the fields of a metric, but for counters, whose growth is worked out elsewhere. `pairs` is sorted on the
+/// way. Names that are not in [`NAMES`] are appended to `text`.
+pub(super) fn fields(value: Value, pairs: &mut Vec<(f64, f64)>, text: &mut Vec<u8>, fields: &mut Vec<Field>) {
+    let mut put = |(key, key_len): (u32, u32), value: f64| {
+        if value.is_finite() {
+            // Protocol buffers do not tell -0 from 0.
+            fields.push(Field { key, key_len, boolean: false, value: value + 0.0 });
+        }
+    };
+    match value {
+        Value::Unknown | Value::Counter(_) => {}
+        Value::Gauge(value) => put(VALUE, value),
+        Value::Set(count) => put(VALUE, count as f64),
+        Value::Distribution => {
+            pairs.retain(|&(_, rate)| rate > 0.0);
+            pairs.sort_unstable_by(|a, b| a.0.total_cmp(&b.0));
+            let (count, sum) = pairs.iter().fold((0.0, 0.0), |(n, sum), (value, rate)| (n + rate, sum + value * rate));
+            put(AVG, sum / count);
+            for (at, name) in QUANTILES {
+                put(name, seen(pairs, at, count));
+            }
+        }
+        Value::Histogram { count, sum } => {
+            pairs.sort_unstable_by(|a, b| a.0.total_cmp(&b.0));
+            put(AVG, sum / count);
+            for (at, name) in QUANTILES {
+                put(name, within(pairs, at, count));
+            }
+        }
+        Value::Summary { count, sum } => {
+            put(AVG, sum / count);
+            for &(quantile, value) in pairs.iter().take(MOST_QUANTILES).filter(|(at, _)| (0.0..=1.0).contains(at)) {
+                let start = text.len();
+                // As Vector's sink for InfluxDB names them. Writing to memory does not fail.
+                let _infallible = write!(text, "quantile_{quantile}");
+                if text.len() - start > LONGEST {
+                    text.truncate(start);
+                } else {
+                    put((start as u32, (text.len() - start) as u32), value);
+                }
+            }
+        }
+        Value::Sketch { count, min, max, avg } if count > 0.0 => {
+            put(AVG, avg);
+            put(MIN, min);
+            put(MAX, max);
+        }
+        Value::Sketch { .. } => {}
+    }
+}
+
+/// How much a counter grows a second.
+pub(super) fn rate(fields: &mut Vec<Field>, rate: f64) {
+    if rate.is_finite() {
+        fields.push(Field { key: RATE.0, key_len: RATE.1, boolean: false, value: rate });
+    }
+}
+
+/// The quantile of values that were seen so and so often, in order: the value whose rank is nearest, as Vector's sinks
+/// have it. NaN of none.
+fn seen(samples: &[(f64, f64)], quantile: f64, count: f64) -> f64 {
+    let rank = libm::round(quantile * count);
+    let mut below = 0.0;
+    let reaches = |&(_, rate): &(f64, f64)| {
+        below += rate;
+        below >= rank
+    };
+    samples.iter().copied().find(reaches).or(samples.last().copied()).map_or(f64::NAN, |(value, _)| value)
+}
+
+/// The quantile of values of which only their bucket is known, as Prometheus has it: they are taken to lie evenly in
+/// it; the lowest begins at 0, unless it ends below, and what lies in the highest, without a limit, is where that
+/// begins. That one may be missing: Vector's sources for Prometheus leave it out, and only `count` tells how many lie
+/// there. NaN where nothing is known.
+fn within(buckets: &[(f64, f64)], quantile: f64, count: f64) -> f64 {
+    let rank = quantile * buckets.iter().map(|(_, count)| count).sum::<f64>().max(count);
+    let (mut below, mut lower) = (0.0, f64::NAN);
+    for &(limit, count) in buckets.iter().filter(|(limit, _)| limit.is_finite()) {
+        if count > 0.0 && below + count >= rank {
+            let lower = if lower.is_nan() { limit.min(0.0) } else { lower };
+            return lower + (limit - lower) * ((rank - below) / count);
+        }
+        below += count;
+        lower = limit;
+    }
+    if rank > 0.0 { lower } else { f64::NAN }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(value: Value, pairs: &[(f64, f64)]) -> Vec<(String, f64)> {
+        let (mut text, mut out) = (NAMES.to_vec(), Vec::new());
+        fields(value, &mut pairs.to_vec(), &mut text, &mut out);
+        out.iter().map(|field| (String::from_utf8_lossy(field.key(&text)).into_owned(), field.value)).collect()
+    }
+
+    fn named(expected: &[(&str, f64)]) -> Vec<(String, f64)> {
+        expected.iter().map(|&(name, value)| (name.to_owned(), value)).collect()
+    }
+
+    #[test]
+    fn one_number_is_a_value() {
+        for value in [Value::Gauge(3.0), Value::Set(3)] {
+            assert_eq!(told(value, &[]), named(&[("value", 3.0)]));
+        }
+        assert!(told(Value::Gauge(f64::NAN), &[]).is_empty() && told(Value::Counter(3.0), &[]).is_empty());
+        let mut out = Vec::new();
+        rate(&mut out, 2.5);
+        rate(&mut out, f64::NAN);
+        assert_eq!((out.len(), out[0].key(NAMES), out[0].value.to_bits()), (1, &b"rate"[..], 2.5_f64.to_bits()));
+    }
+
+    #[test]
+    fn samples_are_weighed() {
+        // Of 100 values the 95th and the 99th: 90 ones, 8 twos, 2 nines.
+        let samples = [(9.0, 2.0), (1.0, 90.0), (2.0, 8.0), (77.0, 0.0)];
+        let expected = [("avg", 1.24), ("quantile_0.95", 2.0), ("quantile_0.99", 9.0)];
+        assert_eq!(told(Value::Distribution, &samples), named(&expected));
+        let expected = [("avg", 5.0), ("quantile_0.95", 5.0), ("quantile_0.99", 5.0)];
+        assert_eq!(told(Value::Distribution, &[(5.0, 3.0)]), named(&expected));
+        assert!(told(Value::Distribution, &[]).is_empty());
+        assert!(told(Value::Distribution, &[(f64::NAN, 1.0)]).is_empty());
+    }
+
+    #[test]
+    fn values_lie_evenly_in_their_bucket() {
+        // 100 values: 90 to 1, 9 to 2, 1 beyond.
+        let buckets = [(1.0, 90.0), (2.0, 9.0), (f64::INFINITY, 1.0)];
+        let value = Value::Histogram { count: 100.0, sum: 250.0 };
+        let expected = [("avg", 2.5), ("quantile_0.95", 1.0 + 5.0 / 9.0), ("quantile_0.99", 2.0)];
+        assert_eq!(told(value, &buckets), named(&expected));
+        let beyond = [(1.0, 1.0), (f64::INFINITY, 99.0)];
+        assert_eq!(told(value, &beyond)[1..], named(&[("quantile_0.95", 1.0), ("quantile_0.99", 1.0)]));
+        // The last bucket may be told by the count alone.
+        let whole = [(1.0, 90.0), (2.0, 9.0)];
+        assert_eq!(told(value, &whole), named(&expected));
+        assert_eq!(told(value, &[(1.0, 1.0)])[1..], named(&[("quantile_0.95", 1.0), ("quantile_0.99", 1.0)]));
+        // The lowest bucket begins at 0, a negative one nowhere.
+        assert_eq!(told(value, &[(10.0, 100.0)])[1..], named(&[("quantile_0.95", 9.5), ("quantile_0.99", 9.9)]));
+        assert_eq!(told(value, &[(-1.0, 100.0)])[1..], named(&[("quantile_0.95", -1.0), ("quantile_0.99", -1.0)]));
+        let empty = [(1.0, 0.0), (f64::INFINITY, 0.0)];
+        assert!(told(Value::Histogram { count: 0.0, sum: 0.0 }, &empty).is_empty());
+        // Only the bucket without a limit: nothing is known but the mean.
+        assert_eq!(told(value, &[(f64::INFINITY, 100.0)]), named(&[("avg", 2.5)]));
+    }
+
+    #[test]
+    fn a_summary_has_its_own_quantiles() {
+        let value = Value::Summary { count: 4.0, sum: 10.0 };
+        let pairs = [(0.5, 2.0), (0.999, 7.0), (1e-300, 1.0), (1.5, 1.0), (0.9, f64::NAN), (1.0, 8.0)];
+        let expected = [("avg", 2.5), ("quantile_0.5", 2.0), ("quantile_0.999", 7.0), ("quantile_1", 8.0)];
+        assert_eq!(told(value, &pairs), named(&expected));
+    }
+
+    #[test]
+    fn an_empty_sketch_says_nothing() {
+        let sketch = |count| Value::Sketch { count, min: 1.0, max: 9.0, avg: 4.0 };
+        assert_eq!(told(sketch(3.0), &[]), named(&[("avg", 4.0), ("min", 1.0), ("max", 9.0)]));
+        assert!(told(sketch(0.0), &[]).is_empty());
+    }
+}
