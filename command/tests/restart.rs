@@ -78,7 +78,7 @@ fn vectors_counters_go_on_growing() {
     // A total that is the first of its counter has no rate yet, and is no row.
     for (restart, rows) in [1, 2].into_iter().enumerate() {
         let native = VectorEvents::new(VerdictStyle::Gauges);
-        let mut scoring = Scoring::start_apart(native, "vector", &config, &scoring::workshop(&config)).unwrap();
+        let mut scoring = Scoring::start_apart(native, "vector", &config, &scoring::model_builder(&config)).unwrap();
         for at in [10, 20] {
             let mut out = Vec::new();
             scoring.whole(total(20 * restart as i64 + at).as_bytes(), 1_772_366_400_000_000_000, &mut out);

@@ -183,7 +183,7 @@ impl Pair {
         let batches: Vec<Rows> = (0..4).map(|call| self.batch(&far, call, 100)).collect();
         let anomalies = batches.iter().map(|rows| {
             let batch = Batch { series: &rows.series, times: &rows.times, values: &rows.values };
-            let scores = self.native.observe(batch, Wanted::SCORES).expect("the batch is good").scores;
+            let scores = self.native.verdicts_of(batch, Wanted::SCORES).expect("the batch is good").scores;
             scores.iter().filter(|score| **score > 1.0).count()
         });
         let per_anomaly = 1e6 / anomalies.sum::<usize>() as f64;
@@ -202,7 +202,7 @@ impl Pair {
                         let batch = Batch { series: &rows.series, times: &rows.times, values: &rows.values };
                         black_box(
                             self.native
-                                .observe(batch, Wanted { contributions: explain, bands: false })
+                                .verdicts_of(batch, Wanted { contributions: explain, bands: false })
                                 .expect("the batch is good"),
                         );
                     }
@@ -212,7 +212,7 @@ impl Pair {
                 unit * timed(|| {
                     for rows in batches {
                         verdicts.clear();
-                        self.component.observe(rows, explain, &mut verdicts).expect("it works");
+                        self.component.score_batch(rows.batch(), Wanted { contributions: explain, bands: false }, &mut verdicts).expect("it works");
                         black_box(&verdicts);
                     }
                 }),

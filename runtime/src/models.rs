@@ -105,7 +105,7 @@ impl ModelBuilder {
         let Manifest { name, version, kind, features, .. } = &bundle.manifest;
         let title = Arc::new(Title { name: name.clone(), version: *version, kind: kind.clone() });
         let recipe = self.factory.recipe(bundle.source(), Arc::clone(&title)).map_err(Fault::from)?;
-        let mut running = Running::start_for(recipe, features.len())?;
+        let mut running = Running::start(recipe, features.len())?;
         bundle.verify(&mut running)?;
         let Outline { shape, suppression } = Outline::of(&bundle.manifest)?;
         Ok(Candidate { title, shape, suppression, running })

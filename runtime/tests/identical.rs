@@ -70,7 +70,7 @@ fn start(model: &[u8]) -> Guest {
 
 fn native(detector: &mut dyn Detector, rows: &Rows) -> Vec<u64> {
     let batch = Batch { series: &rows.series, times: &rows.times, values: &rows.values };
-    let verdicts = detector.observe(batch, Wanted { contributions: true, bands: true }).unwrap();
+    let verdicts = detector.verdicts_of(batch, Wanted { contributions: true, bands: true }).unwrap();
     let reasons = verdicts.reasons.iter().map(|reason| *reason as u64);
     let bands = verdicts.bands.iter().flat_map(|band| [band.expected, band.lower, band.upper]);
     bits(&verdicts.scores, &verdicts.contributions, reasons, bands)
@@ -80,7 +80,7 @@ fn component(guest: &mut Guest, rows: &Rows) -> Vec<u64> {
     let mut verdicts = Verdicts::default();
     let mut rows = rows.clone();
     rows.bands = true;
-    guest.observe(&rows, true, &mut verdicts).unwrap();
+    guest.score_batch(rows.batch(), Wanted { contributions: true, ..rows.wanted() }, &mut verdicts).unwrap();
     let reasons = verdicts.reasons.iter().map(|reason| *reason as u64);
     let bands = verdicts.bands.iter().flat_map(|band| [band.expected, band.lower, band.upper]);
     bits(&verdicts.scores, &verdicts.contributions, reasons, bands)
@@ -118,12 +118,12 @@ fn native_component_and_restored(model: &[u8]) {
         let rows = trace.batch(batch);
         let expected = score_alike(model, batch, &rows, &mut *detector, &mut guest, &mut restored);
         if batch % 100 == 99 {
-            let state = detector.save(&everyone);
+            let state = detector.save_series(&everyone).unwrap();
             guest = start(model);
             guest.restore(&state, &all).unwrap();
             let gone = [batch as u32 % SERIES];
-            detector.forget(&gone);
-            restored.forget(&gone);
+            detector.forget_series(&gone).unwrap();
+            restored.forget_series(&gone).unwrap();
             guest.forget(&gone).unwrap();
         }
         let scores = expected[..rows.len()].iter().filter(|bits| **bits != u64::MAX).map(|bits| f64::from_bits(*bits));
@@ -148,9 +148,9 @@ fn score_alike(
     if batch.is_multiple_of(7) {
         let everyone: Vec<u32> = (0..SERIES).collect();
         let all: Vec<Option<u32>> = everyone.iter().copied().map(Some).collect();
-        let state = if batch.is_multiple_of(2) { restored.save(&everyone) } else { guest.save(&everyone).unwrap() };
+        let state = if batch.is_multiple_of(2) { restored.save_series(&everyone).unwrap() } else { guest.save(&everyone).unwrap() };
         *restored = qualm_core::open(model).unwrap();
-        restored.restore(&state, &all).unwrap();
+        restored.restore_series(&state, &all).unwrap();
     }
     expected
 }
@@ -170,12 +170,12 @@ fn siblings_are_the_same_to_the_bit() {
         let rows = trace.batch(batch);
         guest.relate(&everyone, &groups).unwrap();
         for detector in [&mut detector, &mut restored] {
-            detector.relate(&everyone, &groups);
+            detector.relate_series(&everyone, &groups);
         }
         let expected = score_alike(model, batch, &rows, &mut *detector, &mut guest, &mut restored);
         let gone = [batch as u32 % SERIES, (batch * 7) as u32 % SERIES];
         for detector in [&mut detector, &mut restored, &mut deaf] {
-            detector.forget(&gone);
+            detector.forget_series(&gone).unwrap();
         }
         guest.forget(&gone).unwrap();
         for (scored, told) in scored.iter_mut().zip([expected, native(&mut *deaf, &rows)]) {
@@ -229,16 +229,16 @@ fn state_that_was_tampered_with_is_refused_or_harmless() {
     for batch in 0..50 {
         native(&mut *detector, &trace.batch(batch));
     }
-    let whole = detector.save(&[0, 1, 2]);
+    let whole = detector.save_series(&[0, 1, 2]).unwrap();
     let rows = trace.batch(50);
     for at in 0..whole.len() {
         for bit in [0x01, 0x80] {
             let mut state = whole.clone();
             state[at] ^= bit;
             let mut detector = qualm_core::open(&model).unwrap();
-            if detector.restore(&state, &[Some(0), Some(1), Some(2)]).is_ok() {
+            if detector.restore_series(&state, &[Some(0), Some(1), Some(2)]).is_ok() {
                 let batch = Batch { series: &rows.series, times: &rows.times, values: &rows.values };
-                let scores = detector.observe(batch, Wanted::SCORES).unwrap().scores;
+                let scores = detector.verdicts_of(batch, Wanted::SCORES).unwrap().scores;
                 assert!(scores.iter().all(|score| score.is_nan() || (*score >= 0.0 && score.is_finite())), "byte {at}");
             }
         }
@@ -247,7 +247,7 @@ fn state_that_was_tampered_with_is_refused_or_harmless() {
         let mut fresh = qualm_core::open(&model).unwrap();
         assert!(fresh.restore(&whole[..cut], &[Some(0), Some(1), Some(2)]).is_err(), "cut to {cut} bytes");
     }
-    assert!(detector.restore(&whole, &[Some(0)]).is_err());
+    assert!(detector.restore_series(&whole, &[Some(0)]).is_err());
 }
 
 #[test]
@@ -259,7 +259,7 @@ fn restored_series_may_have_other_numbers() {
         native(&mut *detector, &trace.batch(batch));
     }
     let mut moved = qualm_core::open(&model).unwrap();
-    moved.restore(&detector.save(&[4, 0, 7]), &[Some(1), None, Some(2)]).unwrap();
+    moved.restore(&detector.save_series(&[4, 0, 7]).unwrap(), &[Some(1), None, Some(2)]).unwrap();
     let score = |detector: &mut dyn Detector, series: u32| {
         let mut rows = Rows::default();
         rows.add(series, 510_000_000_000, 12.5);
@@ -319,7 +319,7 @@ fn trained_detectors_are_the_same_to_the_bit_in_the_component() {
                 assert_eq!(component(&mut guest, &rows), expected, "{kind}, batch {batch}");
                 anomalous += expected[..rows.len()].iter().filter(|bits| f64::from_bits(**bits) > 1.0).count();
                 if batch % 5 == 4 {
-                    let state = detector.save(&everyone);
+                    let state = detector.save_series(&everyone).unwrap();
                     assert_eq!(guest.save(&everyone).unwrap(), state, "{kind}");
                     guest = start(&model);
                     guest.restore(&state, &all).unwrap();

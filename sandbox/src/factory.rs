@@ -110,7 +110,7 @@ impl ModelFactory for SandboxFactory {
             None => self.built_in(source.model)?,
         };
         let title = Title { name: source.name.to_owned(), version: source.version, kind: String::new() };
-        Ok(Box::new(Running::start(recipe.titled(Arc::new(title)))?))
+        Ok(Box::new(Running::open(recipe.titled(Arc::new(title)))?))
     }
 
     fn open_trainer(&self, component: &[u8]) -> Result<Box<dyn Trainer + '_>, Error> {

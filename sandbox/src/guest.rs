@@ -687,7 +687,9 @@ pub(crate) fn refused(error: Error) -> Failure {
 
 #[cfg(test)]
 mod tests {
-    use crate::*;
+    use qualm_pipeline::Rows;
+
+    use super::*;
 
     fn start(component: &[u8], model: &[u8], limits: Limits) -> Result<Guest, Failure> {
         let sandbox = Sandbox::new(None);
@@ -704,7 +706,7 @@ mod tests {
         rows.bands = true;
         (0..3).for_each(|time| rows.add(0, time, 0.5));
         let related = guest.relate(&[0], &[1]);
-        let observed = related.and_then(|()| guest.observe(&rows, false, &mut Verdicts::default()));
+        let observed = related.and_then(|()| guest.score_batch(rows.batch(), rows.wanted(), &mut Verdicts::default()));
         let failed = observed.and_then(|()| guest.forget(&[0])).and_then(|()| guest.save(&[0]));
         let failure = failed.and_then(|state| guest.restore(&state, &[Some(0)])).expect_err(model);
         assert!(guest.memory() <= limits.memory);
@@ -763,18 +765,18 @@ mod tests {
         let slow = Recipe::new(&sandbox, qualm_test_plugins::HOSTILE, b"slow".to_vec(), limits).unwrap();
         let mut guest = Guest::start(&slow).unwrap();
         let began = ran();
-        guest.observe(&rows(50, 1), false, &mut Verdicts::default()).unwrap();
+        guest.score_batch(rows(50, 1).batch(), Wanted::SCORES, &mut Verdicts::default()).unwrap();
         let deadline = ran().saturating_sub(began) * 6; // of three hundred rows
         let mut guest = Guest::start(&slow.with_limits(Limits { deadline, ..limits })).unwrap();
         let mut verdicts = Verdicts::default();
-        guest.observe(&rows(900, 1), true, &mut verdicts).unwrap();
+        guest.score_batch(rows(900, 1).batch(), Wanted::CONTRIBUTIONS, &mut verdicts).unwrap();
         assert_eq!((verdicts.scores.len(), verdicts.contributions.len()), (900, 900));
 
         verdicts.clear();
-        let failure = guest.observe(&rows(9000, 1), false, &mut verdicts).unwrap_err();
+        let failure = guest.score_batch(rows(9000, 1).batch(), Wanted::SCORES, &mut verdicts).unwrap_err();
         let Failure::Slow { rows: 9000, scored, limit } = failure else { panic!("{failure}") };
         assert!(limit == deadline * 4 && scored == verdicts.scores.len() && scored > 300, "{failure}");
-        guest.observe(&rows(1, 1), false, &mut Verdicts::default()).expect("it goes on");
+        guest.score_batch(rows(1, 1).batch(), Wanted::SCORES, &mut Verdicts::default()).expect("it goes on");
     }
 
     #[test]
@@ -791,7 +793,7 @@ mod tests {
         let mut verdicts = Verdicts::default();
         for _ in 0..8 {
             verdicts.clear();
-            guest.observe(&rows(10_000, 1000), false, &mut verdicts).unwrap(); // 80 MB of values
+            guest.score_batch(rows(10_000, 1000).batch(), Wanted::SCORES, &mut verdicts).unwrap(); // 80 MB of values
         }
         assert_eq!(verdicts.scores.len(), 10_000);
     }

@@ -23,7 +23,7 @@ impl Running {
     /// # Errors
     ///
     /// Where even that fails.
-    pub fn start(recipe: Recipe) -> Result<Self, Failure> {
+    pub fn open(recipe: Recipe) -> Result<Self, Failure> {
         let busy = |result: &Result<Guest, Failure>| matches!(result, Err(Failure::Deadline(_)));
         let mut started = Guest::start(&recipe);
         for _ in 1..TRIES {
@@ -38,9 +38,9 @@ impl Running {
     ///
     /// # Errors
     ///
-    /// As [`start`](Self::start), and where it is not one for such rows.
-    pub fn start_for(recipe: Recipe, features: usize) -> Result<Self, Failure> {
-        let running = Self::start(recipe)?;
+    /// As [`open`](Self::open), and where it is not one for such rows.
+    pub fn start(recipe: Recipe, features: usize) -> Result<Self, Failure> {
+        let running = Self::open(recipe)?;
         let has = running.description.features;
         if has as usize != features {
             return Err(Failure::Nonsense(format!("{has} features, where a row has {features}")));

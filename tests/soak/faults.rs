@@ -9,7 +9,6 @@ use qualm_bundle::bundle::Draft;
 use qualm_bundle::golden::Golden;
 use qualm_bundle::manifest::Shape;
 use qualm_contract::Batch;
-use qualm_sandbox::SandboxFactory;
 use qualm_sandbox::{Limits, Sandbox};
 use qualm_tests::config::quoted;
 use qualm_tests::{Site, reload};
@@ -68,8 +67,9 @@ impl Models {
         let rows = Batch { series: &[0, 1, 0], times: &[0, 1, 2], values: &[0.25, 0.5, 0.75] };
         let (golden, component) = (Golden::new(1, rows, rows.values), Some(qualm_test_plugins::HOSTILE.to_vec()));
         let draft = Draft { manifest, model: attack.as_bytes().to_vec(), golden, component };
-        let sandbox = Sandboxed::new(Sandbox::new(None), Limits::default());
-        reload::publish(&self.plugin, &draft.finish(&sandbox).expect("it behaves at first").pack());
+        let native = BuiltInModels::Native(Arc::new(BuiltIn));
+        let factory = SandboxFactory::new(Sandbox::new(None), Limits::default(), native);
+        reload::publish(&self.plugin, &draft.finish(&factory).expect("it behaves at first").pack());
     }
 }
 

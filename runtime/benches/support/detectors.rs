@@ -29,12 +29,12 @@ pub(crate) fn native() -> Box<dyn Detector> {
 /// Scores a batch natively.
 pub(crate) fn observe_native(detector: &mut dyn Detector, rows: &Rows) {
     let batch = Batch { series: &rows.series, times: &rows.times, values: &rows.values };
-    black_box(detector.observe(batch, Wanted::SCORES).expect("the batch is good").scores);
+    black_box(detector.verdicts_of(batch, Wanted::SCORES).expect("the batch is good").scores);
 }
 
 /// Scores a batch in the component.
 pub(crate) fn observe_component(guest: &mut Guest, rows: &Rows, verdicts: &mut Verdicts) {
     verdicts.clear();
-    guest.observe(rows, false, verdicts).expect("it works");
+    guest.score_batch(rows.batch(), rows.wanted(), verdicts).expect("it works");
     black_box(verdicts);
 }

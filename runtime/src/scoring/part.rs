@@ -309,7 +309,7 @@ fn built_in(member: &config::Detector, builder: &ModelBuilder) -> Result<Recipe,
 }
 
 pub(super) fn start(detector: &str, recipe: Recipe) -> Result<Running, StartError> {
-    Running::start_for(recipe, 1).map_err(|failure| StartError::Detector(detector.to_owned(), failure))
+    Running::start(recipe, 1).map_err(|failure| StartError::Detector(detector.to_owned(), failure))
 }
 
 pub(super) fn model_builder(config: &Config, cache: Option<PathBuf>) -> ModelBuilder {

@@ -253,10 +253,8 @@ impl Incident {
 
 #[cfg(test)]
 mod tests {
-    use qualm_contract::{BatchScorer, Verdicts};
-    use qualm_pipeline::{Lane, Limits, Rows, Selector};
-
     use qualm_contract::{Batch, BatchScorer, Error, Verdicts, Wanted};
+    use qualm_pipeline::{Lane, Limits, Selector};
 
     use super::*;
 
