@@ -5,8 +5,7 @@ use std::time::{Duration, Instant};
 
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main};
-use qualm::sandbox::Running;
-use qualm::sandbox::supervisor::{Rest, Supervisor};
+use qualm::supervisor::{Backoff, Running, Supervisor};
 use qualm_stream::format::Told;
 use qualm_stream::glob::Globs;
 use qualm_stream::series::SeriesTable;
@@ -89,7 +88,7 @@ fn pipelines(criterion: &mut Criterion) {
     pipeline(&mut group, "not selected", absent, Nothing);
     pipeline(&mut group, "selected, nothing to score with", Selector::default(), Nothing);
     let running = Running::start(detectors::recipe(), 1).expect("the detector starts");
-    let supervisor = Supervisor::new("all", Some(running), false, Rest::default());
+    let supervisor = Supervisor::new("all", Some(running), false, Backoff::default());
     pipeline(&mut group, "scored by the component", Selector::default(), supervisor);
     group.finish();
 }

@@ -9,8 +9,8 @@ use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use qualm::sandbox::supervisor::Rest;
-use qualm::sandbox::{Guest, Limits, Recipe, Running, Sandbox, Supervisor};
+use qualm::sandbox::{Guest, Limits, Recipe, Sandbox};
+use qualm::supervisor::{Backoff, Running, Supervisor};
 use qualm_core::trained::calibrate::Threshold;
 use qualm_core::trained::{Rows as Training, Settings, Trained};
 use qualm_core::{Batch, Detector, Wanted, forest, pca, zscore};
@@ -89,7 +89,7 @@ fn pipelines() {
         let limits = Limits { deadline: Duration::from_secs(10), ..Limits::default() };
         let recipe = Recipe::new(&Sandbox::new(None), qualm_components::DETECTOR, model, limits).expect("it compiles");
         let running = Running::start(recipe, features).expect("it starts");
-        let mut supervisors = [Supervisor::new("bench", Some(running), true, Rest::default())];
+        let mut supervisors = [Supervisor::new("bench", Some(running), true, Backoff::default())];
         let feature = |at: usize| Feature {
             name: format!("f{at}"),
             measurement: format!("m{}", at / 10),

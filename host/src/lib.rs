@@ -2,7 +2,7 @@
 //!
 //! The way of a metric begins in [`execd`] or [`serve`] (or [`replay`] and [`warm`], over history), which read bytes, and leads through
 //! [`scoring`]: there a `qualm_stream::Pipeline` splits, selects and splices, and a [`sandbox`] runs each detector as a
-//! WebAssembly component that is not trusted. [`models`] makes detectors of bundles, and new ones while metrics flow;
+//! WebAssembly component that is not trusted. Where that fails, its [`supervisor`] starts it again. [`models`] makes detectors of bundles, and new ones while metrics flow;
 //! [`state`] keeps what they learnt; [`config`] says what a user may say, [`view`] shows others what goes on.
 //! [`plugin`] is for those who write detectors of their own.
 //!
@@ -21,6 +21,7 @@ pub mod sandbox;
 pub mod scoring;
 pub mod serve;
 pub mod state;
+pub mod supervisor;
 pub mod view;
 pub mod warm;
 

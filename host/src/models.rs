@@ -25,7 +25,8 @@ use tracing::{info, warn};
 
 use crate::sandbox::engine::LoadError;
 use crate::sandbox::guest::Title;
-use crate::sandbox::{Failure, Guest, Limits, Recipe, Running, Sandbox};
+use crate::sandbox::{Failure, Guest, Limits, Recipe, Sandbox};
+use crate::supervisor::Running;
 
 /// A model that is ready to take over.
 #[derive(Debug)]

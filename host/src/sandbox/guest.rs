@@ -319,11 +319,15 @@ impl Guest {
     ///
     /// Where its start traps, takes too long or too much, or it refuses its model.
     pub fn start(recipe: &Recipe) -> Result<Self, Failure> {
-        Self::start_or_die(recipe).map_err(|(failure, _)| failure)
+        Self::try_start(recipe).map_err(|(failure, _)| failure)
     }
 
-    /// The same. What is left of one that does not start may have as much memory as any.
-    pub(super) fn start_or_die(recipe: &Recipe) -> Result<Self, (Failure, Remains)> {
+    /// The same. The store of one that does not start may have as much memory as any.
+    ///
+    /// # Errors
+    ///
+    /// As [`start`](Self::start), with the store, which takes a while to drop.
+    pub fn try_start(recipe: &Recipe) -> Result<Self, (Failure, RetiredStore)> {
         let Recipe { sandbox, ready, detection, details, siblings, anatomy, log, model, title: _, limits } = recipe;
         let (sandbox, limits) = (sandbox.clone(), *limits);
         let has_clock = anatomy.as_ref().is_some_and(|anatomy| !anatomy.imports.is_empty());
@@ -347,13 +351,14 @@ impl Guest {
                 let pace = Pace::default();
                 Ok(Self { sandbox, store, detection, details, siblings, detector, limits, pace, has_clock })
             }
-            Err(failure) => Err((failure, Remains(store))),
+            Err(failure) => Err((failure, RetiredStore(store))),
         }
     }
 
-    /// What is left once it is of no more use.
-    pub(super) fn into_remains(self) -> Remains {
-        Remains(self.store)
+    /// Its store alone, once it is of no more use.
+    #[must_use]
+    pub fn retire(self) -> RetiredStore {
+        RetiredStore(self.store)
     }
 
     /// How long each call may take from now on.
@@ -389,12 +394,17 @@ impl Guest {
     }
 
     /// Begins the time that all calls for these rows may take together.
-    pub(super) fn begin_batch(&self, rows: &Rows) -> Total {
+    #[must_use]
+    pub fn begin_batch(&self, rows: &Rows) -> Total {
         Total::start(self.limits.deadline, rows.len() > self.pace.rows(rows.len(), rows.features()))
     }
 
     /// As [`observe`](Self::observe), within time that has begun.
-    pub(super) fn observe_within(
+    ///
+    /// # Errors
+    ///
+    /// As [`observe`](Self::observe).
+    pub fn observe_within(
         &mut self,
         total: &Total,
         rows: &Rows,
@@ -480,7 +490,7 @@ impl Guest {
     /// # Errors
     ///
     /// As with every call.
-    pub(super) fn relate_within(&mut self, total: &Total, series: &[u32], groups: &[u64]) -> Result<usize, Failure> {
+    pub fn relate_within(&mut self, total: &Total, series: &[u32], groups: &[u64]) -> Result<usize, Failure> {
         let mut told = 0;
         for (series, groups) in series.chunks(SERIES).zip(groups.chunks(SERIES)) {
             self.relate(series, groups)?;
@@ -518,7 +528,11 @@ impl Guest {
     }
 
     /// The same, in so many bytes at most.
-    pub(super) fn save_within(&mut self, series: &[u32], most: usize) -> Result<Vec<u8>, Failure> {
+    ///
+    /// # Errors
+    ///
+    /// As with every call.
+    pub fn save_within(&mut self, series: &[u32], most: usize) -> Result<Vec<u8>, Failure> {
         call!(self, most.min(MOST_STATE), call_save, series)
     }
 
@@ -603,12 +617,19 @@ fn band(band: details::Band) -> Band {
     Band { expected, lower, upper }
 }
 
-/// What is left of a guest that is of no more use: its memory, above all.
-pub(super) struct Remains(Store<Meter>);
+/// The store of a guest that is of no more use. It has the guest's memory until it is dropped.
+pub struct RetiredStore(Store<Meter>);
 
-impl Remains {
+impl fmt::Debug for RetiredStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RetiredStore").field("memory", &self.memory()).finish_non_exhaustive()
+    }
+}
+
+impl RetiredStore {
     /// Bytes of memory that it has.
-    pub(super) fn memory(&self) -> usize {
+    #[must_use]
+    pub fn memory(&self) -> usize {
         self.0.data().limiter.used()
     }
 }
@@ -642,7 +663,8 @@ fn overdue(meter: &mut Meter) -> UpdateDeadline {
 }
 
 /// How long this thread has run on a processor, in all.
-pub(super) fn ran() -> Duration {
+#[must_use]
+pub fn ran() -> Duration {
     Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap_or_default()
 }
 

@@ -7,8 +7,9 @@
 //! - [`guest`]: one living detector, its calls, and the ways in which a call can fail; `pace`: how much one call is given;
 //!   [`trainer`]: one that learns from
 //!   history;
-//! - [`supervisor`]: makes of guests that fail a [`Scorer`](qualm_stream::Scorer) that does not; [`runtime`]: guests for what is done to
-//!   history.
+//! - [`runtime`]: guests for what is done to history.
+//!
+//! A call that fails is the caller's to deal with: in a pipeline that is the supervisor.
 
 pub mod compiler;
 pub mod engine;
@@ -19,17 +20,15 @@ pub mod inspect;
 pub mod limiter;
 mod meter;
 mod pace;
-mod related;
 pub mod runtime;
 mod space;
-pub mod supervisor;
 mod text;
 pub mod trainer;
 mod wasi;
 
 pub use engine::Sandbox;
-pub use guest::{Failure, Guest, Limits, Recipe};
-pub use supervisor::{Running, Supervisor};
+pub use guest::{Failure, Guest, Limits, Recipe, RetiredStore};
+pub use pace::Total;
 
 mod bindings {
     wasmtime::component::bindgen!({

@@ -64,7 +64,7 @@ impl Pace {
 
 /// How long the calls take that a batch needs.
 #[derive(Debug)]
-pub(super) struct Total {
+pub struct Total {
     began: Option<Duration>,
     limit: Duration,
 }
@@ -81,7 +81,8 @@ impl Total {
     }
 
     /// How long they may take before no further one begins.
-    pub(super) fn limit(&self) -> Duration {
+    #[must_use]
+    pub fn limit(&self) -> Duration {
         self.limit
     }
 }

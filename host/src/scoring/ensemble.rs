@@ -10,7 +10,7 @@ use qualm_stream::{Band, Reason, Rows, Scorer, Verdicts};
 
 use crate::config::Combine;
 use crate::models::Reloader;
-use crate::sandbox::Supervisor;
+use crate::supervisor::Supervisor;
 
 /// Members whose scores are combined.
 #[derive(Debug)]

@@ -5,7 +5,7 @@ use qualm_http::api::models::{Engine, Engines, OpenError};
 use qualm_stream::{Rows, Verdicts};
 
 use crate::models::{Blame, Workshop};
-use crate::sandbox::Running;
+use crate::supervisor::Running;
 
 /// Opens bundles in the sandbox.
 #[derive(Debug)]

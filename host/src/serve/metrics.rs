@@ -6,7 +6,7 @@ use qualm_http::Exposition;
 
 use super::observe::Observed;
 use super::vitals::Vitals;
-use crate::sandbox::supervisor::Mode;
+use crate::supervisor::Mode;
 use crate::view::latency::{BUCKETS, Histogram};
 use crate::view::{Detector, Snapshot};
 

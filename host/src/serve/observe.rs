@@ -15,7 +15,7 @@ use super::vector::Vector;
 use super::vitals::Vitals;
 use super::{Error, listen_as, listening, metrics};
 use crate::config::Http;
-use crate::sandbox::supervisor::Mode;
+use crate::supervisor::Mode;
 use crate::view::{View, live};
 
 /// Threads that make what the live page shows.

@@ -18,8 +18,8 @@ use self::latency::Latency;
 use self::recorder::{Recorder, Totals};
 use crate::models::Reloader;
 use crate::sandbox::guest::Title;
-use crate::sandbox::supervisor::{Health, Mode};
 use crate::scoring::ensemble::{Ensemble, Member};
+use crate::supervisor::{Health, Mode};
 use crate::{clock, config};
 
 /// How often counts are copied.

@@ -1,6 +1,7 @@
 //! Components that were damaged: cut off, or with other bits.
 
-use qualm::sandbox::{Limits, Recipe, Running, Sandbox};
+use qualm::sandbox::{Limits, Recipe, Sandbox};
+use qualm::supervisor::Running;
 use qualm_stream::{Rows, Verdicts};
 
 use crate::components::Core;

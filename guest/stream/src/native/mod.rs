@@ -37,9 +37,9 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 pub use repair::{Repaired, repair};
 
 use crate::format::{Format, Opened, Reading, Told, ToldRate, ToldVector};
-use crate::kept::Kept;
 use crate::line::{Field, Refusal};
 use crate::native::read_json::Read;
+use crate::snapshot::SeriesSnapshot;
 use metric::{Kind, Value};
 use rates::Rates;
 
@@ -182,12 +182,12 @@ impl Format for Native {
         self.seed = seed;
     }
 
-    fn keep(&self, now: i64) -> Kept {
+    fn keep(&self, now: i64) -> SeriesSnapshot {
         self.rates.keep(now)
     }
 
-    fn restore(&mut self, kept: &Kept) {
-        self.rates.restore(kept);
+    fn restore(&mut self, snapshot: &SeriesSnapshot) {
+        self.rates.restore(snapshot);
     }
 
     fn end(&self, bytes: &[u8]) -> Option<usize> {
