@@ -60,6 +60,11 @@ impl Breaker {
         Self { open_until: Some(now + backoff.first), ..Self::new(backoff) }
     }
 
+    /// Whether it is open, or half open: nothing has been scored since it opened.
+    pub(super) fn is_open(&self) -> bool {
+        self.open_until.is_some()
+    }
+
     /// Whether a guest may be started now.
     pub(super) fn allows(&self, now: Instant) -> bool {
         self.open_until.is_none_or(|until| until <= now)
@@ -221,6 +226,23 @@ mod tests {
         bench.succeed(1);
         bench.pass(BACKOFF.reset + Duration::from_nanos(1));
         assert_eq!(bench.open(), BACKOFF.first);
+    }
+
+    #[test]
+    fn it_is_open_until_a_batch_is_scored() {
+        let mut bench = Bench::new();
+        for _ in 0..2 {
+            assert!(!bench.breaker.is_open());
+            assert_eq!(bench.fail(2), None);
+            assert!(!bench.breaker.is_open(), "two failures do not open it");
+            let backoff = bench.fail(1).unwrap();
+            assert!(bench.breaker.is_open() && !bench.allows());
+            bench.pass(backoff);
+            assert!(bench.breaker.is_open() && bench.allows(), "half open");
+            bench.fail(1);
+            assert!(bench.breaker.is_open());
+            bench.succeed(RECOVERED);
+        }
     }
 
     #[test]

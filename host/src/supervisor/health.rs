@@ -34,7 +34,8 @@ pub enum Mode {
     Scoring,
     /// It has no model as yet.
     Waiting,
-    /// It failed, and is not started again just yet: all passes unscored.
+    /// Its circuit breaker is open: it failed time and again, or did not start at all, and has scored nothing since. All passes
+    /// unscored.
     Resting,
 }
 

@@ -175,10 +175,12 @@ impl Supervisor {
     /// Whether it scores.
     #[must_use]
     pub fn mode(&self) -> Mode {
-        match (&self.recipe, &self.guest) {
-            (None, _) => Mode::Waiting,
-            (_, None) => Mode::Resting,
-            (_, Some(_)) => Mode::Scoring,
+        if self.recipe.is_none() {
+            Mode::Waiting
+        } else if self.breaker.is_open() {
+            Mode::Resting
+        } else {
+            Mode::Scoring
         }
     }
 

@@ -196,6 +196,30 @@ fn what_fails_every_time_is_left_alone_and_tried_again() {
 }
 
 #[test]
+fn only_what_fails_time_and_again_is_resting() {
+    let mut supervisor = supervisor(qualm_components::HOSTILE, b"trap");
+    let now = Instant::now();
+    for (failures, mode) in [(1, Mode::Scoring), (2, Mode::Scoring), (3, Mode::Resting)] {
+        assert!(score_at(&mut supervisor, now).is_nan());
+        assert_eq!((supervisor.health().failures["trap"], supervisor.mode()), (failures, mode));
+    }
+    assert!(score_at(&mut supervisor, now + QUICK.first).is_nan());
+    assert_eq!(supervisor.health().failures["trap"], 4);
+    assert_eq!(supervisor.mode(), Mode::Resting, "it has not scored anything since");
+}
+
+#[test]
+fn what_traps_once_is_not_resting() {
+    let mut supervisor = supervisor(qualm_components::HOSTILE, b"trap 2");
+    let scores = [(); 3].map(|()| {
+        let score = score(&mut supervisor, 0, 0, 0.5);
+        assert_eq!(supervisor.mode(), Mode::Scoring);
+        score.is_nan()
+    });
+    assert_eq!(scores.iter().filter(|nan| **nan).count(), 1, "{scores:?}");
+}
+
+#[test]
 fn a_guest_that_was_started_anew_goes_on_from_what_was_saved() {
     let model = Parameters { min_samples: 10, ..Parameters::default() }.to_model();
     let mut series = SeriesTable::new(qualm_stream::Limits { ttl: 40_000_000_000, ..Default::default() });
