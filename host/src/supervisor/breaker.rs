@@ -99,12 +99,6 @@ impl Breaker {
         Some(backoff)
     }
 
-    /// Closes it.
-    pub(super) fn close(&mut self) {
-        self.failures = 0;
-        self.open_until = None;
-    }
-
     /// Begins anew, for another model.
     pub(super) fn reset(&mut self) {
         *self = Self::new(self.backoff);
@@ -226,6 +220,20 @@ mod tests {
         bench.succeed(1);
         bench.pass(BACKOFF.reset + Duration::from_nanos(1));
         assert_eq!(bench.open(), BACKOFF.first);
+    }
+
+    #[test]
+    fn a_new_model_has_a_fresh_one() {
+        let mut bench = Bench::new();
+        bench.open();
+        bench.open();
+        bench.succeed(1);
+        assert_eq!(bench.fail(2), None);
+        bench.breaker.reset();
+        assert_eq!(bench.fail(2), None, "failures of the model before do not count");
+        assert_eq!(bench.fail(1), Some(BACKOFF.first), "nor does how often it opened");
+        bench.breaker.reset();
+        assert!(bench.allows() && !bench.breaker.is_open());
     }
 
     #[test]

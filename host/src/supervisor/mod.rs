@@ -125,7 +125,7 @@ impl Supervisor {
         }
         self.health.starts += 1;
         self.health.swaps += 1;
-        self.breaker.close();
+        self.breaker.reset();
         if let Some(old) = self.guest.replace(guest) {
             drop_in_background(old);
         }

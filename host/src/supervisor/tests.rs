@@ -220,6 +220,28 @@ fn what_traps_once_is_not_resting() {
 }
 
 #[test]
+fn a_new_model_has_a_breaker_of_its_own() {
+    let limits = Limits { memory: 64 << 20, deadline: Duration::from_millis(250) };
+    let recipe = Recipe::new(&Sandbox::new(None), qualm_components::HOSTILE, b"trap".to_vec(), limits).unwrap();
+    let mut supervisor = supervisor(qualm_components::HOSTILE, b"trap");
+    let mut now = Instant::now();
+    for rests in 1..=3 {
+        while supervisor.health().rests < rests {
+            score_at(&mut supervisor, now);
+        }
+        now += QUICK.longest;
+    }
+    supervisor.swap(Running::start(recipe, 1).unwrap(), None);
+    for _ in 0..5 {
+        score_at(&mut supervisor, now);
+    }
+    let Health { rests, ref failures, .. } = *supervisor.health();
+    assert_eq!((failures["trap"], rests), (12, 4), "the new one failed three times, and is left alone");
+    score_at(&mut supervisor, now + QUICK.first);
+    assert_eq!(supervisor.health().failures["trap"], 13, "for the first backoff, as the old one was at first");
+}
+
+#[test]
 fn a_guest_that_was_started_anew_goes_on_from_what_was_saved() {
     let model = Parameters { min_samples: 10, ..Parameters::default() }.to_model();
     let mut series = SeriesTable::new(qualm_stream::Limits { ttl: 40_000_000_000, ..Default::default() });
