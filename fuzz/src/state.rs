@@ -49,7 +49,11 @@ fn restore(state: &[u8], series: usize) {
     observe(&mut detector);
     let before = detector.save_series(&SERIES).expect("what is built in can save");
     if detector.restore_series(state, &numbered).is_err() {
-        assert_eq!(detector.save_series(&SERIES).expect("what is built in can save"), before, "what is refused changes nothing");
+        assert_eq!(
+            detector.save_series(&SERIES).expect("what is built in can save"),
+            before,
+            "what is refused changes nothing"
+        );
         return;
     }
     let restored = detector.save_series(&numbers).expect("what is built in can save");

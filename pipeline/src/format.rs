@@ -5,8 +5,8 @@ use std::ops::Range;
 
 use qualm_contract::Band;
 
-use crate::kept::Kept;
 use crate::line::{Field, Refusal};
+use crate::snapshot::SeriesSnapshot;
 
 /// How events stand in bytes. The pipeline does the rest, the same for all.
 ///
@@ -23,12 +23,12 @@ pub trait Format: Debug {
     fn set_seed(&mut self, _seed: u64) {}
 
     /// What it remembers of series, to be kept over a restart; `now` is in nanoseconds since 1970.
-    fn keep(&self, _now: i64) -> Kept {
-        Kept::default()
+    fn keep(&self, _now: i64) -> SeriesSnapshot {
+        SeriesSnapshot::default()
     }
 
     /// Goes on with what was kept.
-    fn restore(&mut self, _kept: &Kept) {}
+    fn restore(&mut self, _snapshot: &SeriesSnapshot) {}
 
     /// Where the event at the beginning of `bytes` ends; `None` while it is not all there.
     fn end(&self, bytes: &[u8]) -> Option<usize>;

@@ -5,8 +5,8 @@
 //! reports it. That row and all behind it are anomalies, so that an alert rule that waits for some minutes sees them
 //! without a gap, and sees the end. A row without a score says nothing: the incident neither goes on nor ends with it.
 
-use crate::kept::Kept;
 use crate::series::SeriesTable;
+use crate::snapshot::SeriesSnapshot;
 use crate::suppress::Suppression;
 
 /// A score with which an incident ends: this or less. `streaming` gives only the onset of an incident, and its worsening,
@@ -120,23 +120,23 @@ impl Incidents {
     }
 
     /// What is to be kept of these series over a restart: most have nothing.
-    pub(crate) fn keep(&self, series: &SeriesTable) -> Kept {
-        let mut kept = Kept::default();
+    pub(crate) fn keep(&self, series: &SeriesTable) -> SeriesSnapshot {
+        let mut snapshot = SeriesSnapshot::default();
         for number in 0..self.phases.len() {
             let (phase, past) = (self.phases[number], self.past.get(number).copied().unwrap_or(NOTHING));
             if phase == Phase::Calm && past == NOTHING {
                 continue;
             }
             if let Some((identity, age)) = series.known(number as u32) {
-                kept.add(identity, age, &encode(phase, past));
+                snapshot.add(identity, age, &encode(phase, past));
             }
         }
-        kept
+        snapshot
     }
 
     /// Goes on with what was kept of series that are known again.
-    pub(crate) fn restore(&mut self, kept: &Kept, series: &SeriesTable) {
-        for (identity, bytes) in kept.each::<KEPT>() {
+    pub(crate) fn restore(&mut self, snapshot: &SeriesSnapshot, series: &SeriesTable) {
+        for (identity, bytes) in snapshot.each::<KEPT>() {
             let (Some(number), Some((phase, past))) = (series.find(identity), decode(bytes)) else { continue };
             *of(&mut self.phases, number as usize, Phase::Calm) = phase;
             if self.rule.looks_back() {
@@ -266,7 +266,7 @@ mod tests {
             }
             assert_eq!(told, without, "after {restart}");
         }
-        let cut = Kept { identities: vec![1], ages: vec![0], state: vec![9; KEPT] };
+        let cut = SeriesSnapshot { identities: vec![1], ages: vec![0], state: vec![9; KEPT] };
         Incidents::new(rule).restore(&cut, &SeriesTable::new(Limits::default()));
         assert_eq!(decode(&[9; KEPT]), None);
     }

@@ -5,10 +5,10 @@ use qualm_contract::{BatchScorer, Verdicts};
 use crate::anomaly_rate::{AnomalyRate, Census};
 use crate::incident::{Finding, Incidents, Row};
 use crate::join::{self, Joiner};
-use crate::kept::Kept;
 use crate::rows::Rows;
 use crate::select::Selector;
 use crate::series::{Limits, SeriesTable};
+use crate::snapshot::SeriesSnapshot;
 use crate::suppress::Suppression;
 use crate::vector::Shape;
 
@@ -170,13 +170,13 @@ impl Lane {
 
     /// What is to be kept of its incidents over a restart.
     #[must_use]
-    pub fn keep(&self) -> Kept {
+    pub fn keep(&self) -> SeriesSnapshot {
         self.incidents.keep(&self.series)
     }
 
     /// Goes on with incidents of series that are known again.
-    pub fn restore(&mut self, kept: &Kept) {
-        self.incidents.restore(kept, &self.series);
+    pub fn restore(&mut self, snapshot: &SeriesSnapshot) {
+        self.incidents.restore(snapshot, &self.series);
     }
 
     /// Whether events with this head may bring rows.

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main};
-use qualm::supervisor::{Rest, Supervisor};
+use qualm::supervisor::{Backoff, Supervisor};
 use qualm_contract::{Band, Batch, BatchScorer, Error, Verdicts, Wanted};
 use qualm_pipeline::format::EventVerdict;
 use qualm_pipeline::glob::Globs;
@@ -93,7 +93,7 @@ fn pipelines(criterion: &mut Criterion) {
     pipeline(&mut group, "not selected", absent, Nothing);
     pipeline(&mut group, "selected, nothing to score with", Selector::default(), Nothing);
     let running = Running::start(detectors::recipe(), 1).expect("the detector starts");
-    let supervisor = Supervisor::new("all", Some(running), false, Rest::default());
+    let supervisor = Supervisor::new("all", Some(running), false, Backoff::default());
     pipeline(&mut group, "scored by the component", Selector::default(), supervisor);
     group.finish();
 }

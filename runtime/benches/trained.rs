@@ -9,7 +9,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use qualm::supervisor::Rest;
+use qualm::supervisor::Backoff;
 use qualm::supervisor::Supervisor;
 use qualm_contract::Verdicts;
 use qualm_contract::{Batch, Detector, Wanted};
@@ -92,7 +92,7 @@ fn pipelines() {
         let limits = Limits { deadline: Duration::from_secs(10), ..Limits::default() };
         let recipe = Recipe::new(&Sandbox::new(None), qualm_components::DETECTOR, model, limits).expect("it compiles");
         let running = Running::start(recipe, features).expect("it starts");
-        let mut supervisors = [Supervisor::new("bench", Some(running), true, Rest::default())];
+        let mut supervisors = [Supervisor::new("bench", Some(running), true, Backoff::default())];
         let feature = |at: usize| Feature {
             name: format!("f{at}"),
             measurement: format!("m{}", at / 10),
@@ -212,7 +212,9 @@ impl Pair {
                 unit * timed(|| {
                     for rows in batches {
                         verdicts.clear();
-                        self.component.score_batch(rows.batch(), Wanted { contributions: explain, bands: false }, &mut verdicts).expect("it works");
+                        self.component
+                            .score_batch(rows.batch(), Wanted { contributions: explain, bands: false }, &mut verdicts)
+                            .expect("it works");
                         black_box(&verdicts);
                     }
                 }),

@@ -6,8 +6,8 @@
 use std::io::{self, Read as _, Write as _};
 
 use qualm::config::Config;
-use qualm::stream::native::{VectorEvents, VerdictStyle};
 use qualm::{Pipeline, clock, scoring};
+use qualm_vector_codec::{VectorEvents, VerdictStyle};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     // The same configuration as everywhere; `Config::read` takes a file.
@@ -16,7 +16,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         VectorEvents::new(VerdictStyle::Gauges),
         "transform",
         &config,
-        &scoring::workshop(&config),
+        &scoring::model_builder(&config),
     )?;
 
     let mut batch = Vec::new();

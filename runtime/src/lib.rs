@@ -11,11 +11,10 @@
 pub mod clock;
 pub mod config;
 pub mod models;
-mod related;
+
 pub mod scoring;
 pub mod state;
 pub mod supervisor;
 pub mod view;
 
-pub use qualm_pipeline as stream;
 pub use scoring::Scoring as Pipeline;

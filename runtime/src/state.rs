@@ -13,13 +13,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use qualm_pipeline::SeriesSnapshot;
 use qualm_system::{atomic, own};
 use rustix::fs::{Access, FlockOperation};
 use sha2::{Digest, Sha256};
 use tracing::{info, warn};
 
 use crate::clock::now;
-use crate::supervisor::{NOBODY, Slice};
 
 /// The file's first bytes: who wrote it, and which layout follows.
 const MAGIC: &[u8; 16] = b"qualm state  v1\n";
@@ -31,7 +31,7 @@ const SKEW: i64 = 60;
 const MOST_PROCESSES: u32 = 16;
 
 /// What the detectors knew: each one's name, and its state.
-pub type Saved = Vec<(String, Vec<Arc<Slice>>)>;
+pub type Saved = Vec<(String, Vec<Arc<SeriesSnapshot>>)>;
 
 /// Why a state directory cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -154,7 +154,7 @@ impl StateFile {
         if files.len() > 1 {
             supersede(&mut files);
         }
-        let mut saved: BTreeMap<String, Vec<Arc<Slice>>> = BTreeMap::new();
+        let mut saved: BTreeMap<String, Vec<Arc<SeriesSnapshot>>> = BTreeMap::new();
         for (name, slices) in files.into_iter().flat_map(|file| file.detectors) {
             saved.entry(name).or_default().extend(slices.into_iter().map(Arc::new));
         }
@@ -349,7 +349,7 @@ impl Unsaved {
 struct Stored {
     /// When it was written, in seconds since 1970.
     written: i64,
-    detectors: Vec<(String, Vec<Slice>)>,
+    detectors: Vec<(String, Vec<SeriesSnapshot>)>,
 }
 
 /// Leaves each series only where it was seen last.
@@ -360,8 +360,11 @@ fn supersede(files: &mut [Stored]) {
         for Stored { written, detectors } in files.iter_mut() {
             for (name, slices) in detectors {
                 let latest = latest.entry(name.clone()).or_default();
-                for Slice { identities, ages, .. } in slices {
-                    let known = identities.iter_mut().zip(ages).filter(|(identity, _)| **identity != NOBODY);
+                for SeriesSnapshot { identities, ages, .. } in slices {
+                    let known = identities
+                        .iter_mut()
+                        .zip(ages)
+                        .filter(|(identity, _)| **identity != SeriesSnapshot::SUPERSEDED);
                     for (identity, age) in known {
                         let seen = written.saturating_sub(i64::from(*age));
                         if !strike {
@@ -370,7 +373,7 @@ fn supersede(files: &mut [Stored]) {
                         } else if latest.get(identity) == Some(&seen) {
                             latest.remove(identity);
                         } else {
-                            *identity = NOBODY;
+                            *identity = SeriesSnapshot::SUPERSEDED;
                         }
                     }
                 }
@@ -453,7 +456,7 @@ fn encode(saved: &Saved, seed: u64, written: i64, out: impl Write) -> io::Result
         out.put_bytes(name.as_bytes())?;
         out.put_number(slices.len() as u64)?;
         for slice in slices {
-            let Slice { identities, ages, state } = &**slice;
+            let SeriesSnapshot { identities, ages, state } = &**slice;
             out.put_number(identities.len() as u64)?;
             for (identity, age) in identities.iter().zip(ages) {
                 out.put_number(*identity)?;
@@ -504,7 +507,7 @@ fn decode(bytes: &[u8], seed: u64) -> Option<Stored> {
         let name = String::from_utf8(take_bytes(&mut rest)?.to_vec()).ok()?;
         let mut slices = Vec::new();
         for _ in 0..take_number(&mut rest)? {
-            let mut slice = Slice { identities: Vec::new(), ages: Vec::new(), state: Vec::new() };
+            let mut slice = SeriesSnapshot::default();
             for _ in 0..take_number(&mut rest)? {
                 slice.identities.push(take_number(&mut rest)?);
                 slice.ages.push(u32::from_le_bytes(take(&mut rest)?));
@@ -541,7 +544,7 @@ mod tests {
     const TTL: Duration = Duration::from_hours(1);
 
     fn saved(name: &str, identity: u64, age: u32) -> Saved {
-        let slice = Slice { identities: vec![identity, 77], ages: vec![age, age], state: b"state".to_vec() };
+        let slice = SeriesSnapshot { identities: vec![identity, 77], ages: vec![age, age], state: b"state".to_vec() };
         vec![(name.to_owned(), vec![Arc::new(slice)])]
     }
 
@@ -610,7 +613,11 @@ mod tests {
         let read = file.read_all(TTL);
         let mut identities: Vec<_> = read[0].1.iter().map(|slice| slice.identities.clone()).collect();
         identities.sort_unstable();
-        assert_eq!(identities, [vec![1, 77], vec![2, NOBODY]], "and a process that is no more is left out");
+        assert_eq!(
+            identities,
+            [vec![1, 77], vec![2, SeriesSnapshot::SUPERSEDED]],
+            "and a process that is no more is left out"
+        );
     }
 
     #[test]

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use qualm::config::Config;
 use qualm::scoring::Scoring;
-use qualm::supervisor::Rest;
+use qualm::supervisor::Backoff;
 use qualm_sandbox::{Limits, Recipe, Sandbox};
 
-const REST: Rest =
-    Rest { first: Duration::from_millis(1), most: Duration::from_millis(4), reset: Duration::from_mins(1) };
+const BACKOFF: Backoff =
+    Backoff { first: Duration::from_millis(1), longest: Duration::from_millis(4), reset: Duration::from_mins(1) };
 
 /// A hostile member scores a value by its size; what it is told follows its name.
 enum Who {
@@ -36,7 +36,7 @@ fn scoring(combine: &str, members: &[Who]) -> Scoring {
         }
     };
     let recipes = members.iter().zip(config.detector[0].members()).map(recipe).collect();
-    Scoring::with(&config, recipes, REST).unwrap()
+    Scoring::with(&config, recipes, BACKOFF).unwrap()
 }
 
 /// The scores of a series that is ordinary, with one jump.

@@ -148,7 +148,11 @@ fn score_alike(
     if batch.is_multiple_of(7) {
         let everyone: Vec<u32> = (0..SERIES).collect();
         let all: Vec<Option<u32>> = everyone.iter().copied().map(Some).collect();
-        let state = if batch.is_multiple_of(2) { restored.save_series(&everyone).unwrap() } else { guest.save(&everyone).unwrap() };
+        let state = if batch.is_multiple_of(2) {
+            restored.save_series(&everyone).unwrap()
+        } else {
+            guest.save(&everyone).unwrap()
+        };
         *restored = qualm_core::open(model).unwrap();
         restored.restore_series(&state, &all).unwrap();
     }

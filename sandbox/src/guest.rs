@@ -303,11 +303,15 @@ impl Guest {
     ///
     /// Where its start traps, takes too long or too much, or it refuses its model.
     pub fn start(recipe: &Recipe) -> Result<Self, Failure> {
-        Self::start_or_die(recipe).map_err(|(failure, _)| failure)
+        Self::try_start(recipe).map_err(|(failure, _)| failure)
     }
 
-    /// The same. What is left of one that does not start may have as much memory as any.
-    pub fn start_or_die(recipe: &Recipe) -> Result<Self, (Failure, Remains)> {
+    /// The same. The store of one that does not start may have as much memory as any.
+    ///
+    /// # Errors
+    ///
+    /// As [`start`](Self::start), with the store, which takes a while to drop.
+    pub fn try_start(recipe: &Recipe) -> Result<Self, (Failure, RetiredStore)> {
         let Recipe { sandbox, ready, detection, details, siblings, anatomy, log, model, title: _, limits } = recipe;
         let (sandbox, limits) = (sandbox.clone(), *limits);
         let has_clock = anatomy.as_ref().is_some_and(|anatomy| !anatomy.imports.is_empty());
@@ -331,13 +335,14 @@ impl Guest {
                 let pace = Pace::default();
                 Ok(Self { sandbox, store, detection, details, siblings, detector, limits, pace, has_clock })
             }
-            Err(failure) => Err((failure, Remains(store))),
+            Err(failure) => Err((failure, RetiredStore(store))),
         }
     }
 
-    /// What is left once it is of no more use.
-    pub fn into_remains(self) -> Remains {
-        Remains(self.store)
+    /// Its store alone, once it is of no more use.
+    #[must_use]
+    pub fn retire(self) -> RetiredStore {
+        RetiredStore(self.store)
     }
 
     /// How long each call may take from now on.
@@ -601,17 +606,18 @@ fn band(band: details::Band) -> Band {
     Band { expected, lower, upper }
 }
 
-/// What is left of a guest that is of no more use: its memory, above all.
-pub struct Remains(Store<Meter>);
+/// The store of a guest that is of no more use. It has the guest's memory until it is dropped.
+pub struct RetiredStore(Store<Meter>);
 
-impl fmt::Debug for Remains {
+impl fmt::Debug for RetiredStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Remains({} bytes)", self.memory())
+        f.debug_struct("RetiredStore").field("memory", &self.memory()).finish_non_exhaustive()
     }
 }
 
-impl Remains {
+impl RetiredStore {
     /// Bytes of memory that it has.
+    #[must_use]
     pub fn memory(&self) -> usize {
         self.0.data().limiter.used()
     }

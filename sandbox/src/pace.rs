@@ -81,6 +81,7 @@ impl Total {
     }
 
     /// How long they may take before no further one begins.
+    #[must_use]
     pub fn limit(&self) -> Duration {
         self.limit
     }

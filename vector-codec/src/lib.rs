@@ -38,8 +38,8 @@ pub use repair::{Repaired, repair};
 
 use metric::{Kind, Value};
 use qualm_pipeline::format::{EntityRate, EventVerdict, Format, Opened, Reading, VectorVerdict};
-use qualm_pipeline::kept::Kept;
 use qualm_pipeline::line::{Field, Refusal};
+use qualm_pipeline::snapshot::SeriesSnapshot;
 use rates::Rates;
 use read_json::Read;
 
@@ -186,12 +186,12 @@ impl Format for VectorEvents {
         self.seed = seed;
     }
 
-    fn keep(&self, now: i64) -> Kept {
+    fn keep(&self, now: i64) -> SeriesSnapshot {
         self.rates.keep(now)
     }
 
-    fn restore(&mut self, kept: &Kept) {
-        self.rates.restore(kept);
+    fn restore(&mut self, snapshot: &SeriesSnapshot) {
+        self.rates.restore(snapshot);
     }
 
     fn end(&self, bytes: &[u8]) -> Option<usize> {

@@ -3,7 +3,7 @@
 
 use hashbrown::HashTable;
 
-use qualm_pipeline::kept::Kept;
+use qualm_pipeline::snapshot::SeriesSnapshot;
 
 /// How long the increments of a series are added up, in nanoseconds: what sources that send one event an increment
 /// (statsd, `log_to_metric`) are mostly flushed by, and short enough for an alarm.
@@ -53,19 +53,19 @@ impl Rates {
     }
 
     /// What is to be kept over a restart: for each counter when its interval began, or its last total was, and the sum.
-    pub(super) fn keep(&self, now: i64) -> Kept {
-        let mut kept = Kept::default();
+    pub(super) fn keep(&self, now: i64) -> SeriesSnapshot {
+        let mut snapshot = SeriesSnapshot::default();
         // Those unseen for longest first, as they are restored.
         for &Open { identity, start, sum } in self.old.iter().chain(&self.young) {
             let both = u128::from(start as u64) << 64 | u128::from(sum.to_bits());
-            kept.add(identity, now.saturating_sub(start), &both.to_le_bytes());
+            snapshot.add(identity, now.saturating_sub(start), &both.to_le_bytes());
         }
-        kept
+        snapshot
     }
 
     /// Goes on with what was kept, of counters of which nothing is known yet.
-    pub(super) fn restore(&mut self, kept: &Kept) {
-        for (identity, bytes) in kept.each::<KEPT>() {
+    pub(super) fn restore(&mut self, snapshot: &SeriesSnapshot) {
+        for (identity, bytes) in snapshot.each::<KEPT>() {
             let both = u128::from_le_bytes(*bytes);
             self.open(identity, (both >> 64) as i64, f64::from_bits(both as u64));
         }
@@ -165,15 +165,15 @@ mod tests {
         rates.grow(7, 100 * SECOND, 1000.0);
         rates.add(8, 101 * SECOND, 30.0);
         rates.grow(9, -1, f64::NAN);
-        let kept = rates.keep(105 * SECOND);
-        assert_eq!(kept.ages.iter().max(), Some(&105));
+        let snapshot = rates.keep(105 * SECOND);
+        assert_eq!(snapshot.ages.iter().max(), Some(&105));
         let mut later = Rates::default();
         later.grow(8, 0, 0.0);
-        later.restore(&kept);
+        later.restore(&snapshot);
         assert_eq!(later.grow(7, 110 * SECOND, 1050.0), Some(5.0));
         assert_eq!(later.grow(9, SECOND, 3.0), None);
         assert_eq!(later.grow(8, 10 * SECOND, 10.0), Some(1.0), "what is known already counts");
-        let cut = Kept { state: kept.state[1..].to_vec(), ..kept };
+        let cut = SeriesSnapshot { state: snapshot.state[1..].to_vec(), ..snapshot };
         Rates::default().restore(&cut);
     }
 

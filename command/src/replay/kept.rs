@@ -11,7 +11,7 @@ use qualm::scoring::Scoring;
 
 /// The series of all detectors, with every row that was given to one: [`Series`] says what that takes.
 #[derive(Debug)]
-pub(super) struct Kept {
+pub(super) struct SeriesSnapshot {
     detectors: Vec<Detector>,
     series: Vec<Series>,
     /// Whether each series is a column of the input.
@@ -30,7 +30,7 @@ struct Detector {
     places: HashMap<Vec<u8>, usize>,
 }
 
-impl Kept {
+impl SeriesSnapshot {
     /// Nothing yet. `by_column` says that each series is a column of the input; `labels` is one that is none.
     pub(super) fn new(config: &Config, scoring: &Scoring, by_column: bool, labels: Option<&'static str>) -> Self {
         let detector = |(lane, detector): (usize, &qualm::config::Detector)| Detector {

@@ -86,7 +86,8 @@ fn detectors(pipelines: &[Pipeline], out: &mut Exposition) {
     for (name, one) in all() {
         family.value(&[("pipeline", name), ("detector", &one.name)], one.health.memory as f64);
     }
-    let help = "1 for what a detector does: scoring; waiting, without a model; resting, after it failed.";
+    let help =
+        "1 for what a detector does: scoring; waiting, without a model; resting, after it failed time and again.";
     let mut family = out.gauge("qualm_detector_state", help);
     for (name, one) in all() {
         for mode in Mode::ALL {

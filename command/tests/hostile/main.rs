@@ -24,7 +24,7 @@ use qualm_sandbox::{Guest, Limits, Recipe, Running, Sandbox};
 
 use attacks::{ALL, ANSWERS, Attack, COMPONENTS, End, GROWTH, LOOPS, TEXTS, With, component_recipe, hostile};
 use components::Core;
-use support::{LIMITS, Outcome, REST, calm, pipeline, trial};
+use support::{BACKOFF, LIMITS, Outcome, calm, pipeline, trial};
 
 /// What a batch may take: its deadline and 10 ms, and half a deadline more for a machine on which the clock of deadlines has
 /// to wait for its turn. Without deadlines it would never end; if each call had its own, it would take two.
@@ -164,12 +164,12 @@ fn state_that_breaks_a_guest_harms_no_line() {
         let state = tempfile::tempdir().unwrap();
         let mut config = Config::parse("", "none").unwrap();
         config.state.dir = Some(state.path().to_owned());
-        let mut before = Scoring::with(&config, vec![hostile("calm")], REST).unwrap();
+        let mut before = Scoring::with(&config, vec![hostile("calm")], BACKOFF).unwrap();
         let line = "m v=0.5 1\n";
         before.input()[..line.len()].copy_from_slice(line.as_bytes());
         before.run(line.len(), 0);
         before.close().unwrap();
-        let mut after = Scoring::with(&config, vec![hostile(attack)], REST).unwrap();
+        let mut after = Scoring::with(&config, vec![hostile(attack)], BACKOFF).unwrap();
         for _ in 0..3 {
             after.tend();
             after.input()[..line.len()].copy_from_slice(line.as_bytes());
@@ -192,7 +192,7 @@ fn much_state_is_saved_and_restored_whole() {
         let model = config.detector[0].parameters().to_model();
         let limits = Limits { deadline: config.limits.deadline, ..Limits::default() };
         let recipe = Recipe::new(&Sandbox::new(None), qualm_components::DETECTOR, model, limits).unwrap();
-        Scoring::with(&config, vec![recipe], REST).unwrap()
+        Scoring::with(&config, vec![recipe], BACKOFF).unwrap()
     };
     let mut scoring = start();
     let mut out = Vec::new();
@@ -207,7 +207,7 @@ fn much_state_is_saved_and_restored_whole() {
 #[test]
 fn ten_million_lines_pass_a_guest_that_traps_at_random() {
     let config = Config::parse("", "none").unwrap();
-    let mut scoring = Scoring::with(&config, vec![hostile("trap-at-random")], REST).unwrap();
+    let mut scoring = Scoring::with(&config, vec![hostile("trap-at-random")], BACKOFF).unwrap();
     // Each batch begins with a line of its own time, which decides whether it is one to trap on.
     let rest: String = (0..4999).map(|line| format!("m,t={} v=0.5 {line}\n", line % 100)).collect();
     for round in 0..2000 {

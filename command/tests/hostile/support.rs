@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use qualm::config::Config;
 use qualm::scoring::Scoring;
-use qualm::supervisor::{Health, Rest};
+use qualm::supervisor::{Backoff, Health};
 use qualm_sandbox::{Limits, Recipe, Running, Sandbox};
 use rustix::time::{ClockId, clock_gettime};
 
@@ -13,9 +13,9 @@ use crate::attacks::{Attack, hostile};
 /// What an attacker may use.
 pub(crate) const LIMITS: Limits = Limits { memory: 32 << 20, deadline: Duration::from_millis(100) };
 
-/// Rests that are as good as none: it attacks again and again.
-pub(crate) const REST: Rest =
-    Rest { first: Duration::from_millis(1), most: Duration::from_millis(4), reset: Duration::from_mins(1) };
+/// As good as none: it attacks again and again.
+pub(crate) const BACKOFF: Backoff =
+    Backoff { first: Duration::from_millis(1), longest: Duration::from_millis(4), reset: Duration::from_mins(1) };
 
 /// Batches that a pipeline is given; and lines of each.
 const BATCHES: usize = 30;
@@ -60,7 +60,7 @@ pub(crate) fn pipeline(bad: Recipe) -> Outcome {
     let model = config.detector[1].parameters().to_model();
     let sandbox = Sandbox::new(None);
     let good = Recipe::new(&sandbox, qualm_components::DETECTOR, model, Limits::default()).expect("it is ours");
-    let mut scoring = Scoring::with(&config, vec![bad, good], REST).expect("it begins well");
+    let mut scoring = Scoring::with(&config, vec![bad, good], BACKOFF).expect("it begins well");
     let (mut others, mut scored, mut longest) = (Vec::new(), 0, Duration::ZERO);
     for batch in 0..BATCHES {
         let lines: String = (0..LINES).map(|at| line(batch, at)).collect();

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use qualm_pipeline::pipeline::Verdict;
 use qualm_pipeline::suppress::Suppression;
-use qualm_pipeline::{Counts, Format, Kept, Lane, Lines, Pipeline};
+use qualm_pipeline::{Counts, Format, Lane, Lines, Pipeline, SeriesSnapshot};
 use tracing::{error, info, warn};
 
 use self::ensemble::{Ensemble, Member};
@@ -20,8 +20,7 @@ use crate::clock;
 use crate::config::{self, Config};
 use crate::models::{Candidate, ModelBuilder, Reloader};
 use crate::state::{self, Saved, StateFile, Writer};
-use crate::supervisor::Supervisor;
-use crate::supervisor::{self, Health, Mode, NOBODY, Rest, Slice, discard};
+use crate::supervisor::{Ability, Backoff, Health, Mode, Supervisor, drop_in_background};
 use crate::view::{REFRESH, View};
 use qualm_sandbox::{BuiltInModels, Failure, Limits, Recipe, Sandbox, SandboxFactory};
 
@@ -145,9 +144,9 @@ impl Scoring {
     /// # Errors
     ///
     /// As [`start`](Self::start).
-    pub fn with(config: &Config, recipes: Vec<Recipe>, rest: Rest) -> Result<Self, StartError> {
+    pub fn with(config: &Config, recipes: Vec<Recipe>, backoff: Backoff) -> Result<Self, StartError> {
         let mut recipes = recipes.into_iter();
-        let parts = config.detector.iter().map(|detector| Part::with(detector, config, rest, &mut recipes));
+        let parts = config.detector.iter().map(|detector| Part::with(detector, config, backoff, &mut recipes));
         Ok(Self::assemble(Lines::default(), config, parts.collect::<Result<_, _>>()?))
     }
 }
@@ -309,7 +308,7 @@ impl<F: Format> Scoring<F> {
 
     /// Does a little of what is to be done besides scoring. Call it between batches, after writing.
     pub fn tend(&mut self) {
-        self.supervisors_mut().for_each(Supervisor::pause);
+        self.supervisors_mut().for_each(Supervisor::start_pause);
         self.show();
         self.tell_strange();
         self.fall_back();
@@ -401,7 +400,7 @@ impl<F: Format> Scoring<F> {
             if let Some(reloader) = reloader {
                 reloader.refuse(&why);
             }
-            discard(running.into_parts().1);
+            drop_in_background(running.into_parts().1);
             return;
         }
         let suppression = part::suppression(&own[at], if several { Suppression::default() } else { suppression });
@@ -414,7 +413,7 @@ impl<F: Format> Scoring<F> {
             part::tell_idle(&own[at], shape.as_ref());
             pipeline.replace(at, part::lane(&own[at], *limits, shape, suppression));
         }
-        if !several && let Err(what) = part::check_bands(&own[at], &[Some(supervisor::bands(&running))]) {
+        if !several && let Err(what) = part::check_bands(&own[at], &[Some(Ability::bands(&running))]) {
             error!("detector `{}`: {what}", supervisor.name());
         }
         let (configured, _) = &own[at].members()[member];
@@ -539,7 +538,7 @@ impl<F: Format> Scoring<F> {
     /// Ends what is under way.
     fn settle(&mut self) {
         while self.is_busy() {
-            self.supervisors_mut().for_each(Supervisor::pause);
+            self.supervisors_mut().for_each(Supervisor::start_pause);
             self.tend_slices();
         }
     }
@@ -562,7 +561,7 @@ impl<F: Format> Scoring<F> {
 
     fn tend_slices(&mut self) {
         for (ensemble, lane) in self.ensembles.iter_mut().zip(self.pipeline.lanes()) {
-            ensemble.members_mut().iter_mut().for_each(|member| member.supervisor.tend(lane.series()));
+            ensemble.members_mut().iter_mut().for_each(|member| member.supervisor.save_or_restore_slice(lane.series()));
         }
     }
 
@@ -570,7 +569,7 @@ impl<F: Format> Scoring<F> {
     fn finish_slices(&mut self) {
         let end = Instant::now() + FINISH;
         while self.is_busy() && Instant::now() < end {
-            self.supervisors_mut().for_each(Supervisor::pause);
+            self.supervisors_mut().for_each(Supervisor::start_pause);
             self.tend_slices();
         }
     }
@@ -579,12 +578,8 @@ impl<F: Format> Scoring<F> {
         let detectors = self.supervisors().map(|one| (one.name().to_owned(), one.saved().to_vec()));
         let lanes = self.own.iter().zip(self.pipeline.lanes()).map(|(own, lane)| (incidents_of(own), lane.keep()));
         let format = (COUNTERS.to_owned(), self.pipeline.format().keep(clock::now()));
-        let kept = lanes.chain([format]).filter(|(_, kept)| !kept.identities.is_empty());
-        detectors
-            .chain(kept.map(|(name, Kept { identities, ages, state })| {
-                (name, vec![Arc::new(Slice { identities, ages, state })])
-            }))
-            .collect()
+        let own = lanes.chain([format]).filter(|(_, snapshot)| !snapshot.identities.is_empty());
+        detectors.chain(own.map(|(name, snapshot)| (name, vec![Arc::new(snapshot)]))).collect()
     }
 
     fn restore(&mut self, saved: &Saved) {
@@ -594,16 +589,16 @@ impl<F: Format> Scoring<F> {
                 let own = saved.iter().filter(|(name, _)| name == supervisor.name());
                 let slices: Vec<_> = own.flat_map(|(_, slices)| slices).map(Arc::clone).collect();
                 let known = slices.iter().flat_map(|slice| slice.identities.iter().zip(&slice.ages));
-                for (&identity, &age) in known.filter(|(identity, _)| **identity != NOBODY) {
+                for (&identity, &age) in known.filter(|(identity, _)| **identity != SeriesSnapshot::SUPERSEDED) {
                     series.take_back(identity, i64::from(age) * 1_000_000_000);
                 }
-                supervisor.adopt(slices);
+                supervisor.restore_from(slices);
             }
         }
         for (own, lane) in self.own.iter().zip(self.pipeline.lanes_mut()) {
-            kept(saved, &incidents_of(own)).for_each(|kept| lane.restore(&kept));
+            snapshots(saved, &incidents_of(own)).for_each(|snapshot| lane.restore(snapshot));
         }
-        kept(saved, COUNTERS).for_each(|kept| self.pipeline.format_mut().restore(&kept));
+        snapshots(saved, COUNTERS).for_each(|snapshot| self.pipeline.format_mut().restore(snapshot));
         self.finish_slices();
         info!("goes on with the state of {} series", self.series());
     }
@@ -617,14 +612,9 @@ fn incidents_of(detector: &config::Detector) -> String {
     format!("\0incidents of {}", detector.name)
 }
 
-/// What was saved under one of these names. A series that another process saw later is nobody there.
-fn kept(saved: &Saved, name: &str) -> impl Iterator<Item = Kept> {
-    let slices = saved.iter().filter(move |(of, _)| of == name).flat_map(|(_, slices)| slices);
-    slices.map(|slice| Kept {
-        identities: slice.identities.clone(),
-        ages: slice.ages.clone(),
-        state: slice.state.clone(),
-    })
+/// What was saved under one of these names. A series that another process saw later is superseded there.
+fn snapshots<'a>(saved: &'a Saved, name: &'a str) -> impl Iterator<Item = &'a SeriesSnapshot> {
+    saved.iter().filter(move |(of, _)| of == name).flat_map(|(_, slices)| slices).map(|slice| &**slice)
 }
 
 /// Takes the time, where somebody looks on.

@@ -14,8 +14,7 @@ use super::StartError;
 use super::ensemble::{Ensemble, Member};
 use crate::config::{self, Config};
 use crate::models::{Absent, Candidate, Loader, ModelBuilder, Outline, Reloader};
-use crate::supervisor::Supervisor;
-use crate::supervisor::{self, Ability, Rest};
+use crate::supervisor::{Ability, Backoff, Supervisor};
 use qualm_contract::Description;
 use qualm_sandbox::{BuiltInModels, Limits, Recipe, Running, Sandbox, SandboxFactory};
 
@@ -42,7 +41,7 @@ struct Start {
     outline: Option<Outline>,
     running: Option<Running>,
     /// How to start it, where that failed and is tried again.
-    resting: Option<Recipe>,
+    not_started: Option<Recipe>,
     reloader: Option<Reloader>,
 }
 
@@ -52,13 +51,13 @@ impl Part {
         config: &Config,
         builder: &ModelBuilder,
     ) -> Result<Self, StartError> {
-        let (mut part, misfits) = Self::of(detector, config, Rest::default(), |member| {
+        let (mut part, misfits) = Self::of(detector, config, Backoff::default(), |member| {
             Start::live(member, config, &shared(builder, detector))
         })?;
         // Metrics must flow, and its next model may fit.
         for (at, error) in misfits {
             error!("{error}. It scores nothing until it has a model that fits");
-            part.ensemble.members_mut()[at].supervisor.dismiss();
+            part.ensemble.members_mut()[at].supervisor.remove_model();
         }
         tell_idle(detector, part.lane.shape());
         if let Err(what) = check_bands(detector, &part.bands) {
@@ -73,8 +72,9 @@ impl Part {
         config: &Config,
         builder: &ModelBuilder,
     ) -> Result<Self, StartError> {
-        let (part, misfits) =
-            Self::of(detector, config, Rest::default(), |member| Start::offline(member, &shared(builder, detector)))?;
+        let (part, misfits) = Self::of(detector, config, Backoff::default(), |member| {
+            Start::offline(member, &shared(builder, detector))
+        })?;
         if let Some((_, error)) = misfits.into_iter().next() {
             return Err(error);
         }
@@ -89,21 +89,21 @@ impl Part {
     pub(super) fn with(
         detector: &config::Detector,
         config: &Config,
-        rest: Rest,
+        backoff: Backoff,
         recipes: &mut impl Iterator<Item = Recipe>,
     ) -> Result<Self, StartError> {
         let start = |member: &config::Detector| {
             let recipe = recipes.next().unwrap_or_else(|| panic!("a recipe for `{}`", member.name));
             Ok(Start::untrained(start(&member.name, recipe)?))
         };
-        Self::of(detector, config, rest, start).map(|(part, _)| part)
+        Self::of(detector, config, backoff, start).map(|(part, _)| part)
     }
 
     /// A detector of its members, and which of these have another shape than those before.
     fn of(
         detector: &config::Detector,
         config: &Config,
-        rest: Rest,
+        backoff: Backoff,
         mut start: impl FnMut(&config::Detector) -> Result<Start, StartError>,
     ) -> Result<(Self, Vec<(usize, StartError)>), StartError> {
         let (mut members, mut misfits, mut bands, mut idle) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
@@ -111,12 +111,12 @@ impl Part {
         let configured = detector.members();
         let several = configured.len() > 1;
         for (at, (member, weight)) in configured.into_iter().enumerate() {
-            let Start { outline, running, resting, reloader } = start(&member)?;
+            let Start { outline, running, not_started, reloader } = start(&member)?;
             if let Some(running) = &running {
                 tell(&member, running);
                 idle.extend(check_prior(&member, running).err());
             }
-            bands.push(running.as_ref().map(supervisor::bands));
+            bands.push(running.as_ref().map(Ability::bands));
             if let Some(Outline { shape, suppression }) = outline {
                 match &made_of {
                     None => made_of = Some((shape, if several { Suppression::default() } else { suppression })),
@@ -126,9 +126,9 @@ impl Part {
             }
             // The untrained ones look at one field each: there is nothing to explain.
             let explain = detector.explain && member.model.is_some();
-            let supervisor = match resting {
-                Some(recipe) => Supervisor::resting(&member.name, recipe, explain, rest),
-                None => Supervisor::new(&member.name, running, explain, rest),
+            let supervisor = match not_started {
+                Some(recipe) => Supervisor::not_started(&member.name, recipe, explain, backoff),
+                None => Supervisor::new(&member.name, running, explain, backoff),
             };
             let supervisor = supervisor.relating(member.prior == Prior::Siblings);
             members.push(Member::new(supervisor, reloader, weight));
@@ -185,7 +185,7 @@ impl Start {
             Ok(running) => Self::untrained(running),
             Err(error) => {
                 error!("{error}. Metrics pass unscored until it starts, which is tried again");
-                Self { outline: Some(single()), resting: Some(recipe), ..Self::default() }
+                Self { outline: Some(single()), not_started: Some(recipe), ..Self::default() }
             }
         }
     }
@@ -237,7 +237,7 @@ pub(super) fn check_bands(detector: &config::Detector, members: &[Option<Ability
 ///
 /// What is of no use, and what to do.
 pub(super) fn check_prior(member: &config::Detector, running: &Running) -> Result<(), String> {
-    match (member.prior, supervisor::siblings(running)) {
+    match (member.prior, Ability::siblings(running)) {
         (Prior::None, _) | (Prior::Siblings, Ability::Has) => Ok(()),
         (Prior::Siblings, Ability::NotOfPlugin) => {
             warn!(

@@ -2,7 +2,7 @@
 
 /// What one guest was told.
 #[derive(Debug, Default)]
-pub(crate) struct Related {
+pub(super) struct Related {
     /// A bit a series, by number: whether the guest knows its group.
     known: Vec<u64>,
     /// The series of the batch to come, and their groups.
@@ -14,13 +14,13 @@ pub(crate) struct Related {
 
 impl Related {
     /// Takes in the series of the batch to come, and their groups.
-    pub(crate) fn set_batch(&mut self, series: &[u32], groups: &[u64]) {
+    pub(super) fn set_batch(&mut self, series: &[u32], groups: &[u64]) {
         self.batch.clear();
         self.batch.extend(series.iter().copied().zip(groups.iter().copied()));
     }
 
     /// The series of the batch whose group the guest does not know yet, and these groups: it knows them now.
-    pub(crate) fn take_unknown(&mut self) -> (&[u32], &[u64]) {
+    pub(super) fn take_unknown(&mut self) -> (&[u32], &[u64]) {
         let Self { known, batch, series: unknown, groups } = self;
         unknown.clear();
         groups.clear();
@@ -39,13 +39,13 @@ impl Related {
     }
 
     /// Only so many of those that [`take_unknown`](Self::take_unknown) gave last were passed on.
-    pub(crate) fn passed_on(&mut self, count: usize) {
+    pub(super) fn passed_on(&mut self, count: usize) {
         let rest = self.series.split_off(count.min(self.series.len()));
         self.forget(&rest);
     }
 
     /// These series' numbers come to mean others.
-    pub(crate) fn forget(&mut self, series: &[u32]) {
+    pub(super) fn forget(&mut self, series: &[u32]) {
         for (at, bit) in series.iter().map(|&series| place(series)) {
             if let Some(bits) = self.known.get_mut(at) {
                 *bits &= !bit;
@@ -54,7 +54,7 @@ impl Related {
     }
 
     /// It is another guest now, which knows no group.
-    pub(crate) fn clear(&mut self) {
+    pub(super) fn clear(&mut self) {
         self.known.fill(0);
     }
 }

@@ -1,0 +1,39 @@
+//! What a detector can that not all can.
+
+use qualm_sandbox::Running;
+
+/// Whether a detector can do something that not all can: say what would have been ordinary, or start a new series from what
+/// its siblings know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ability {
+    /// It can.
+    Has,
+    /// A plugin that cannot.
+    NotOfPlugin,
+    /// A trained model: none can.
+    NotOfModel,
+}
+
+impl Ability {
+    /// Whether a detector gives bands.
+    #[must_use]
+    pub fn bands(running: &Running) -> Self {
+        Self::of(running, running.recipe().has_details() && running.description().features == 1)
+    }
+
+    /// Whether a detector starts a new series from what its siblings know.
+    #[must_use]
+    pub fn siblings(running: &Running) -> Self {
+        Self::of(running, running.recipe().has_siblings())
+    }
+
+    /// What the untrained detector can, and a plugin where it `exports` what that takes.
+    fn of(running: &Running, exports: bool) -> Self {
+        match running.recipe().anatomy() {
+            Some(_) if exports => Self::Has,
+            Some(_) => Self::NotOfPlugin,
+            None if running.description().kind == qualm_core::streaming::KIND => Self::Has,
+            None => Self::NotOfModel,
+        }
+    }
+}
