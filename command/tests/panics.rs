@@ -34,12 +34,12 @@ fn begin(_: &mut Lines, body: &[u8], _: Option<i64>) {
 
 /// Starts pipelines, but not the second one at the first try. The number of tries is counted.
 fn plan(config: Config, view: Arc<View>, tries: Arc<AtomicUsize>, taps: bool) -> Plan<Lines> {
-    let workshop = scoring::workshop(&config);
+    let builder = scoring::model_builder(&config);
     let start = move || {
         if tries.fetch_add(1, Ordering::Relaxed) == 1 {
             return Err(StartError::Shape("for the test".to_owned()));
         }
-        let mut scoring = Scoring::start_apart(Lines::of(Grammar::Influxdb), "influxdb", &config, &workshop)?;
+        let mut scoring = Scoring::start_apart(Lines::of(Grammar::Influxdb), "influxdb", &config, &builder)?;
         view.clear();
         scoring.watch(Arc::clone(&view));
         Ok(scoring)
