@@ -11,9 +11,9 @@
 pub mod archive;
 pub mod atomic;
 pub mod bundle;
-mod clean;
+pub mod clean;
 pub mod commands;
-mod digest;
+pub mod digest;
 pub mod directory;
 pub mod duration;
 pub mod files;
