@@ -72,7 +72,7 @@ unit: toolchain
 # target/tools.
 # What cannot be had is said, and its tests are skipped; in CI that is a failure.
 e2e: build
-	for tool in telegraf grammar influxd wasmtime prometheus sklearn schemathesis influx-clients live componentize-py componentize-qjs supply; do $(TOOLS) $$tool || [ -z "$$CI" ] || exit 1; done
+	for tool in telegraf grammar globs influxd wasmtime prometheus sklearn schemathesis influx-clients live componentize-py componentize-qjs supply; do $(TOOLS) $$tool || [ -z "$$CI" ] || exit 1; done
 	$(MAKE) plugins || [ -z "$$CI" ]
 	$(CARGO) test --locked --release -p qualm-tests
 

@@ -4,11 +4,11 @@
 #   tests/tools.sh TOOL           build or fetch it if needed, then print its path
 #   tests/tools.sh --where TOOL   only print its path; status 1 if it is not there yet
 #
-# A TOOL is telegraf, grammar (Telegraf's parser alone), influxd, wasmtime, minisign, prometheus (with promtool beside
-# it), sklearn (a Python with scikit-learn), schemathesis, influx-clients (a Python with InfluxDB's clients for 1.x, 2.x
-# and 3.x), componentize-py, componentize-qjs, live (the Node packages that the live page's test uses, with Node and
-# Chromium), supply (the directory of cargo-deny, cargo-audit and cargo-fuzz), or cyclonedx: a Python that writes and checks
-# lists of components.
+# A TOOL is telegraf, grammar (Telegraf's parser alone), globs (what its filters match), influxd, wasmtime, minisign,
+# prometheus (with promtool beside it), sklearn (a Python with scikit-learn), schemathesis, influx-clients (a Python
+# with InfluxDB's clients for 1.x, 2.x and 3.x), componentize-py, componentize-qjs, live (the Node packages that the
+# live page's test uses, with Node and Chromium), supply (the directory of cargo-deny, cargo-audit and cargo-fuzz), or
+# cyclonedx: a Python that writes and checks lists of components.
 #
 # Everything lands in target/tools/NAME-VERSION/ (or in $QUALM_TOOLS_DIR), so a second call costs nothing and
 # `rm -rf target/tools` undoes it all. Nothing is installed into the system and nothing is started; but for Node and
@@ -67,22 +67,31 @@ telegraf_make() {
     echo "$telegraf_tags" >"$path.parts"
 }
 
-grammar_path() { echo "$tools/grammar-$(telegraf_version)/grammar"; }
-grammar_parts() { cat "$here"/telegraf/grammar/*.go | cksum; }
-grammar_ready() { built_with "$(grammar_path)" "$(grammar_parts)"; }
+# Parts of Telegraf, each behind a small program of its own: tests/telegraf/NAME.
+telegraf_part_path() { echo "$tools/$1-$(telegraf_version)/$1"; }
+telegraf_part_parts() { cat "$here/telegraf/$1"/*.go | cksum; }
+telegraf_part_ready() { built_with "$(telegraf_part_path "$1")" "$(telegraf_part_parts "$1")"; }
 
-grammar_make() {
-    local path
-    path=$(grammar_path)
+telegraf_part_make() {
+    local name=$1 what=$2 path
+    path=$(telegraf_part_path "$name")
     command -v go >/dev/null ||
-        fail "Telegraf's parser is built from its Go module, and there is no Go here:" \
+        fail "$what is built from its Go module, and there is no Go here:" \
             "install Go 1.26 or newer (https://go.dev/dl/) and run this again."
     mkdir -p "${path%/*}"
-    say "building the parser of Telegraf $(telegraf_version)"
-    CGO_ENABLED=0 run_logged "$path.log" go build -C "$here/telegraf" -trimpath -o "$path.new" ./grammar
+    say "building $name: $what, as in Telegraf $(telegraf_version)"
+    CGO_ENABLED=0 run_logged "$path.log" go build -C "$here/telegraf" -trimpath -o "$path.new" "./$name"
     mv "$path.new" "$path"
-    grammar_parts >"$path.parts"
+    telegraf_part_parts "$name" >"$path.parts"
 }
+
+grammar_path() { telegraf_part_path grammar; }
+grammar_ready() { telegraf_part_ready grammar; }
+grammar_make() { telegraf_part_make grammar "Telegraf's parser"; }
+
+globs_path() { telegraf_part_path globs; }
+globs_ready() { telegraf_part_ready globs; }
+globs_make() { telegraf_part_make globs "the library of Telegraf's filters"; }
 
 wasmtime_path() { echo "$tools/wasmtime-$wasmtime_version/bin/wasmtime"; }
 wasmtime_ready() { built_with "$(wasmtime_path)" "$wasmtime_features"; }
@@ -316,7 +325,7 @@ if [ "${1:-}" = --where ]; then
     shift
 fi
 case ${1:-} in
-telegraf | grammar | influxd | wasmtime | minisign | prometheus | sklearn | schemathesis | live) tool=$1 ;;
+telegraf | grammar | globs | influxd | wasmtime | minisign | prometheus | sklearn | schemathesis | live) tool=$1 ;;
 influx-clients | componentize-py | componentize-qjs | supply | cyclonedx) tool=$1 ;;
 *) fail "usage: tests/tools.sh [--where] TOOL; the head of this file names them" ;;
 esac

@@ -1,10 +1,22 @@
-//! SHA-256 as people compare it.
+//! Digests as people compare them.
 
+use ct_codecs::{Encoder as _, Hex};
 use sha2::{Digest, Sha256};
 
-/// The digest in hexadecimal digits.
-pub(crate) fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+/// A digest in hexadecimal digits.
+///
+/// # Panics
+///
+/// Where there is no memory for it.
+#[must_use]
+pub fn hex(digest: &[u8]) -> String {
+    Hex::encode_to_string(digest).expect("twice its length is a length")
+}
+
+/// The SHA-256 of these bytes, in hexadecimal digits.
+#[must_use]
+pub fn sha256(bytes: &[u8]) -> String {
+    hex(&Sha256::digest(bytes))
 }
 
 #[cfg(test)]

@@ -10,9 +10,9 @@
 
 pub mod archive;
 pub mod bundle;
-mod clean;
+pub mod clean;
 pub mod commands;
-mod digest;
+pub mod digest;
 pub mod directory;
 pub mod duration;
 pub mod files;

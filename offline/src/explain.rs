@@ -6,6 +6,7 @@ use std::io;
 
 use clap::Args;
 use jiff::Timestamp;
+use qualm_bundle::clean::visible;
 use qualm_bundle::manifest::Reference;
 use qualm_bundle::stdout::say;
 use qualm_contract::ModelFactory;
@@ -17,7 +18,7 @@ use crate::evaluate::evaluation::{Cause, entity, name, timestamp};
 use crate::evaluate::events::Sequences;
 use crate::evaluate::metrics::is_alarm;
 use crate::evaluate::score::{self, CAUSES, Scored, largest};
-use crate::evaluate::screen::{clean, columns};
+use crate::evaluate::screen::columns;
 use crate::evaluate::words::{NONE, number, percent};
 use crate::history::parse_time;
 use crate::subject::{self, Subject};
@@ -257,7 +258,7 @@ fn meaning(value: Option<f64>, reference: Option<&Reference>) -> String {
 impl Explanation {
     fn text(&self) -> String {
         let Self { time, entity, row, score, causes } = self;
-        let of = if entity.is_empty() { String::new() } else { format!(", {}", clean(entity)) };
+        let of = if entity.is_empty() { String::new() } else { format!(", {}", visible(entity)) };
         let verdict = match score {
             Some(score) if is_alarm(*score) => format!("score {}: an anomaly", number(*score, 3)),
             Some(score) => format!("score {}: ordinary", number(*score, 3)),
@@ -288,7 +289,7 @@ impl Explained {
         let Self { cause, share, meaning } = self;
         let told = |value: Option<f64>| value.map_or_else(|| NONE.to_owned(), |value| number(value, 4));
         vec![
-            clean(&cause.feature),
+            visible(&cause.feature),
             percent(Some(*share)),
             "█".repeat(((share / most * BAR).round() as usize).max(1)),
             format!("{}{}", if cause.contribution > 0.0 { "+" } else { "" }, number(cause.contribution, 3)),

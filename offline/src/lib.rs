@@ -6,6 +6,7 @@ pub mod evaluate;
 pub mod explain;
 pub mod history;
 pub mod pack;
+pub mod progress;
 pub mod subject;
 pub mod table;
 pub mod train;

@@ -249,7 +249,7 @@ fn state_that_was_tampered_with_is_refused_or_harmless() {
     }
     for cut in 0..whole.len() {
         let mut fresh = qualm_core::open(&model).unwrap();
-        assert!(fresh.restore(&whole[..cut], &[Some(0), Some(1), Some(2)]).is_err(), "cut to {cut} bytes");
+        assert!(fresh.restore_series(&whole[..cut], &[Some(0), Some(1), Some(2)]).is_err(), "cut to {cut} bytes");
     }
     assert!(detector.restore_series(&whole, &[Some(0)]).is_err());
 }
@@ -263,7 +263,7 @@ fn restored_series_may_have_other_numbers() {
         native(&mut *detector, &trace.batch(batch));
     }
     let mut moved = qualm_core::open(&model).unwrap();
-    moved.restore(&detector.save_series(&[4, 0, 7]).unwrap(), &[Some(1), None, Some(2)]).unwrap();
+    moved.restore_series(&detector.save_series(&[4, 0, 7]).unwrap(), &[Some(1), None, Some(2)]).unwrap();
     let score = |detector: &mut dyn Detector, series: u32| {
         let mut rows = Rows::default();
         rows.add(series, 510_000_000_000, 12.5);

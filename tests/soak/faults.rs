@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use fastrand::Rng;
@@ -9,7 +10,8 @@ use qualm_bundle::bundle::Draft;
 use qualm_bundle::golden::Golden;
 use qualm_bundle::manifest::Shape;
 use qualm_contract::Batch;
-use qualm_sandbox::{Limits, Sandbox};
+use qualm_core::BuiltIn;
+use qualm_sandbox::{BuiltInModels, Limits, Sandbox, SandboxFactory};
 use qualm_tests::config::quoted;
 use qualm_tests::{Site, reload};
 use rustix::process::{Pid, Signal, kill_process};

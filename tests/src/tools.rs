@@ -43,6 +43,12 @@ pub fn grammar() -> Option<PathBuf> {
     fetched("GRAMMAR_BIN", "grammar")
 }
 
+/// The library that Telegraf's filters are made of, which writes down what it matches: `tests/telegraf/globs`.
+#[must_use]
+pub fn globs() -> Option<PathBuf> {
+    fetched("GLOBS_BIN", "globs")
+}
+
 /// A Python with scikit-learn.
 #[must_use]
 pub fn sklearn() -> Option<PathBuf> {

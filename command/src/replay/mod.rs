@@ -6,13 +6,12 @@ mod scores;
 
 use std::fmt::Write as _;
 use std::fs;
-use std::io::{self, IsTerminal};
+use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use clap::Args;
-use indicatif::{ProgressBar, ProgressStyle};
 use qualm_bundle::secret::Secret;
 use qualm_contract::{Band, Reason};
 use qualm_pipeline::Counts;
@@ -30,6 +29,7 @@ use qualm_offline::evaluate::feedback::Feedback;
 use qualm_offline::evaluate::labels::{self, Labels};
 use qualm_offline::history::feed::Feed;
 use qualm_offline::history::{self, Input};
+use qualm_offline::progress;
 
 /// What `--help` ends with.
 pub const EXAMPLES: &str = "\
@@ -154,7 +154,7 @@ pub fn run(options: &Options, config: &Config) -> Result<(), Error> {
     let mut scoring = Scoring::start_offline(config)?;
     let measurement = options.measurement.as_deref().or_else(|| scoring.measurement()).unwrap_or("replay").to_owned();
     let mut input = Input::open(&options.input, &measurement)?;
-    let bar = progress(input.size);
+    let bar = progress::bar(input.size, progress::BYTES);
     let columns = columns(&scoring, &input, config);
     let banded = config.detector.iter().any(|detector| detector.band);
     let failed = |source| Error::Write { path: options.scores.clone().unwrap_or_default(), source };
@@ -348,12 +348,4 @@ impl Summary {
         }
         text
     }
-}
-
-fn progress(size: u64) -> ProgressBar {
-    if !io::stderr().is_terminal() {
-        return ProgressBar::hidden();
-    }
-    let style = ProgressStyle::with_template("{wide_bar} {bytes}/{total_bytes} {bytes_per_sec}, {eta} left");
-    ProgressBar::new(size).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }

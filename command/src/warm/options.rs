@@ -1,11 +1,11 @@
 //! What a user may ask for.
 
-use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
 use clap::{Args, ValueEnum};
+use qualm_bundle::digest::hex;
 use qualm_bundle::secret::Secret;
 use qualm_offline::collect::{self, prometheus};
 use qualm_offline::history::retell::Changes;
@@ -170,10 +170,7 @@ impl Options {
         };
         let detectors = config.effective();
         let detectors = detectors.split("[bundles]").next().unwrap_or_default();
-        let digest = Sha256::digest(detectors).iter().take(8).fold(String::new(), |mut text, byte| {
-            let _infallible = write!(text, "{byte:02x}");
-            text
-        });
+        let digest = hex(&Sha256::digest(detectors)[..8]);
         let how = json!([since, until, self.name, way.name(), self.drop_tag, self.add_tag, digest]);
         Task { from, what: json!([what, how]) }
     }

@@ -1,12 +1,11 @@
 //! Where history comes from: a file, an `InfluxDB`, a Prometheus.
 
-use std::io::{self, IsTerminal};
-
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use qualm_bundle::secret::Secret;
 use qualm_offline::collect::{Remote, prometheus};
 use qualm_offline::history::feed::Source;
 use qualm_offline::history::{Input, Row};
+use qualm_offline::progress;
 
 use super::progress::Position;
 use super::{Error, Options};
@@ -105,18 +104,14 @@ pub(super) struct Bar(ProgressBar);
 
 impl Bar {
     pub(super) fn new(rows: &Rows) -> Self {
-        if !io::stderr().is_terminal() {
-            return Self(ProgressBar::hidden());
-        }
         let (length, template) = match rows {
-            Rows::File(input) => (input.size, "{wide_bar} {bytes}/{total_bytes} {bytes_per_sec}, {eta} left"),
+            Rows::File(input) => (input.size, progress::BYTES),
             Rows::Server(remote) => {
                 let (from, until) = remote.ends();
                 (until.saturating_sub(from).unsigned_abs(), "{wide_bar} {percent}%, {eta} left")
             }
         };
-        let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
-        Self(ProgressBar::new(length).with_style(style))
+        Self(progress::bar(length, template))
     }
 
     pub(super) fn set(&self, rows: &Rows) {

@@ -9,13 +9,13 @@ use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::Duration;
 
+use qualm_bundle::Bundle;
 use qualm_bundle::bundle::Draft;
 use qualm_bundle::golden::Golden;
 use qualm_bundle::manifest::{Feature, Manifest, Provenance, Shape, Suppression, Threshold};
-use qualm_bundle::{Bundle, Fault};
-use qualm_contract::ModelFactory;
-use qualm_contract::Transform;
-use qualm_contract::{Batch, Description, Detector, Error, Verdicts, Wanted};
+use qualm_contract::{
+    Batch, BatchScorer, Description, Detector, Error, ModelFactory, ModelSource, Trainer, Transform, Verdicts, Wanted,
+};
 use tar::{EntryType, Header};
 use tempfile::TempDir;
 
@@ -32,8 +32,23 @@ const MEMORY: u64 = 64;
 struct Unopened(&'static str);
 
 impl ModelFactory for Unopened {
-    fn open(&self, _: Option<&[u8]>, _: &[u8]) -> Result<Box<dyn Detector>, Fault> {
+    fn open_model(&self, _: ModelSource<'_>) -> Result<Box<dyn Detector>, Error> {
         Ok(Box::new(*self))
+    }
+
+    fn open_trainer(&self, _: &[u8]) -> Result<Box<dyn Trainer + '_>, Error> {
+        Err(Error::NoSandbox)
+    }
+}
+
+impl BatchScorer for Unopened {
+    fn score_batch(&mut self, batch: Batch<'_>, _: Wanted, verdicts: &mut Verdicts) -> Result<(), Error> {
+        verdicts.scores.extend_from_slice(batch.values);
+        Ok(())
+    }
+
+    fn forget_series(&mut self, _: &[u32]) -> Result<(), Error> {
+        Ok(())
     }
 }
 
@@ -43,17 +58,11 @@ impl Detector for Unopened {
         Description { kind, version, features: 1, warm_up: 0, scale }
     }
 
-    fn observe(&mut self, batch: Batch<'_>, _: Wanted) -> Result<Verdicts, Error> {
-        Ok(Verdicts { scores: batch.values.to_vec(), ..Verdicts::default() })
+    fn save_series(&mut self, _: &[u32]) -> Result<Vec<u8>, Error> {
+        Ok(Vec::new())
     }
 
-    fn forget(&mut self, _: &[u32]) {}
-
-    fn save(&self, _: &[u32]) -> Vec<u8> {
-        Vec::new()
-    }
-
-    fn restore(&mut self, _: &[u8], _: &[Option<u32>]) -> Result<(), Error> {
+    fn restore_series(&mut self, _: &[u8], _: &[Option<u32>]) -> Result<(), Error> {
         Ok(())
     }
 }
@@ -255,7 +264,7 @@ fn golden_rows_find_out_who_has_moods() {
     publish(&dir, &bundle(1, qualm_test_plugins::HOSTILE, "moods").pack());
     let mut running = Running::start(&dir, "");
     let (refused, _) = running.pass_until("keeps its model");
-    assert!(refused.contains("golden rows: "), "{refused}");
+    assert!(refused.contains("golden.safetensors: "), "{refused}");
     running.end();
 }
 

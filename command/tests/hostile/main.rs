@@ -115,7 +115,8 @@ fn whoever_calls_what_it_may_not_is_told_so() {
         let mut running = Running::start(attack.recipe().unwrap(), 1).unwrap();
         let mut rows = Rows::default();
         rows.add(0, 0, 0.5);
-        let failure = running.guest().observe(&rows, false, &mut Verdicts::default()).unwrap_err().to_string();
+        let failure =
+            running.guest().score_batch(rows.batch(), rows.wanted(), &mut Verdicts::default()).unwrap_err().to_string();
         assert!(failure.contains(called), "{name}: {failure}");
     }
 }
@@ -134,7 +135,7 @@ fn a_gigabyte_that_is_there_is_not_taken() {
 
 #[test]
 fn what_a_guest_says_of_itself_is_fit_for_people() {
-    let description = Running::start(hostile("describe-control"), 1).unwrap().description;
+    let description = Running::start(hostile("describe-control"), 1).unwrap().description().clone();
     assert_eq!(description.kind, "line·E! forged·[2J·");
     assert_eq!(description.scale, description.version);
     let failure = Guest::start(&hostile("open-control")).unwrap_err().to_string();
@@ -151,7 +152,7 @@ fn the_same_calls_give_the_same_scores_even_of_the_moody() {
         let mut running = Running::start(hostile("moods"), 1).unwrap();
         let (mut rows, mut verdicts) = (Rows::default(), Verdicts::default());
         (0..10).for_each(|at| rows.add(0, at, 0.5));
-        (0..3).for_each(|_| running.guest().observe(&rows, false, &mut verdicts).unwrap());
+        (0..3).for_each(|_| running.guest().score_batch(rows.batch(), rows.wanted(), &mut verdicts).unwrap());
         verdicts.scores
     };
     assert_eq!(scores(), scores());

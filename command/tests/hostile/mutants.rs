@@ -40,8 +40,8 @@ fn whatever_is_flipped_or_cut_it_is_refused_or_behaves_or_fails() {
         let mut rows = Rows::default();
         rows.add(0, 0, 0.5);
         let mut verdicts = Verdicts::default();
-        let ran =
-            Running::start(recipe, 1).and_then(|mut running| running.guest().observe(&rows, false, &mut verdicts));
+        let ran = Running::start(recipe, 1)
+            .and_then(|mut running| running.guest().score_batch(rows.batch(), rows.wanted(), &mut verdicts));
         match ran {
             Ok(()) => fine += 1,
             Err(failure) => {

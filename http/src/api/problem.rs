@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use qualm_bundle::clean::shortened;
 use serde::Serialize;
 
 /// The most letters of a request's own text that are said again.
@@ -91,11 +92,7 @@ impl fmt::Display for Problem {
 
 /// A text of the request as it may be said again: short, and without what a terminal would obey.
 pub(crate) fn shown(text: &str) -> String {
-    let mut short: String = text.chars().take(MOST).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
-    if text.chars().nth(MOST).is_some() {
-        short.push('…');
-    }
-    short
+    shortened(text, MOST)
 }
 
 /// What to do about a name that is not known.

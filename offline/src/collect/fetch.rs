@@ -1,14 +1,13 @@
 //! From stretch to stretch.
 
-use std::io::{self, IsTerminal};
-
-use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
+use indicatif::{HumanBytes, ProgressBar};
 use qualm_bundle::secret::Secret;
 
 use super::options::{Range, SECOND};
 use super::out::Out;
 use super::slice::{Slice, Stop};
 use super::{Error, Source};
+use crate::progress;
 
 /// How long the first stretch is: nanoseconds.
 const FIRST: i64 = 3600 * SECOND;
@@ -125,14 +124,8 @@ pub(super) struct Progress {
 
 impl Progress {
     pub(super) fn new(range: Range) -> Self {
-        let bar = if io::stderr().is_terminal() {
-            let style = ProgressStyle::with_template("{wide_bar} {percent}% {msg}, {eta} left");
-            let length = range.until.saturating_sub(range.from).unsigned_abs();
-            ProgressBar::new(length).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
-        } else {
-            ProgressBar::hidden()
-        };
-        Self { bar, from: range.from }
+        let length = range.until.saturating_sub(range.from).unsigned_abs();
+        Self { bar: progress::bar(length, "{wide_bar} {percent}% {msg}, {eta} left"), from: range.from }
     }
 
     fn set(&self, until: i64, fetched: &Fetched) {

@@ -107,20 +107,6 @@ pub(super) fn listed(names: &[String]) -> String {
     text
 }
 
-/// Base 64, for user and password.
-pub(super) fn base64(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut text = String::new();
-    for three in bytes.chunks(3) {
-        let group = three.iter().chain([&0; 2]).take(3).fold(0_u32, |group, &byte| group << 8 | u32::from(byte));
-        for digit in 0..4_usize {
-            let six = group >> (18 - 6 * digit) & 63;
-            text.push(if digit <= three.len() { char::from(DIGITS[six as usize]) } else { '=' });
-        }
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -149,13 +135,6 @@ mod tests {
             let mut out = Vec::new();
             put_value(&mut out, kind, value);
             assert_eq!(String::from_utf8(out).unwrap(), line);
-        }
-    }
-
-    #[test]
-    fn base_64_is_as_in_rfc_4648() {
-        for (text, encoded) in [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foobar", "Zm9vYmFy")] {
-            assert_eq!(base64(text.as_bytes()), encoded);
         }
     }
 }

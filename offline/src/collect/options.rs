@@ -4,13 +4,13 @@ use std::env;
 use std::path::PathBuf;
 
 use clap::Args;
+use ct_codecs::{Base64, Encoder as _};
 use jiff::Timestamp;
 use qualm_bundle::duration;
 use qualm_bundle::secret::Secret;
 use qualm_pipeline::glob::Globs;
 
 use super::Error;
-use super::lines::base64;
 use super::version::Api;
 use crate::history::parse_time;
 
@@ -220,7 +220,8 @@ impl Plan {
 /// What goes there for a user and a password.
 pub(super) fn basic(user: &str, password: Option<&Secret>) -> Secret {
     let password = password.map_or("", Secret::reveal);
-    Secret::token(format!("Basic {}", base64(format!("{user}:{password}").as_bytes())))
+    let both = Base64::encode_to_string(format!("{user}:{password}")).expect("a password fits in memory");
+    Secret::token(format!("Basic {both}"))
 }
 
 pub(super) fn variable(name: &str) -> Option<String> {

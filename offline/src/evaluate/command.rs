@@ -2,11 +2,10 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::io::{self, IsTerminal};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use indicatif::{ProgressBar, ProgressStyle};
 use qualm_bundle::stdout::say;
 use qualm_contract::ModelFactory;
 use serde_json::json;
@@ -17,6 +16,7 @@ use super::report::Page;
 use super::require::Requirement;
 use super::score::Scored;
 use super::{Evaluation, Settings, evaluate, screen};
+use crate::progress;
 use crate::subject::{self, Subject};
 use crate::table::Table;
 
@@ -182,7 +182,8 @@ fn of_bundle(options: &Options, bundle: &Path, input: &Path, factory: &dyn Model
     };
     let settings =
         Settings { references: subject.references(), robustness: !options.no_robustness, ..settings(options) };
-    let bar = progress((passes(labels.is_some(), &settings) * subject.table.len()) as u64);
+    let rows = passes(labels.is_some(), &settings) * subject.table.len();
+    let bar = progress::bar(rows as u64, "{wide_bar} {human_pos}/{human_len} rows, {eta} left");
     let scored = |rows: usize| bar.inc(rows as u64);
     let evaluation = evaluate(&mut *subject.detector, &subject.table, labels.as_deref(), &settings, &scored)
         .map_err(|source| Error::Detector { bundle: bundle.to_owned(), source })?;
@@ -253,12 +254,4 @@ impl Outcome {
         }
         out
     }
-}
-
-fn progress(rows: u64) -> ProgressBar {
-    if !io::stderr().is_terminal() {
-        return ProgressBar::hidden();
-    }
-    let style = ProgressStyle::with_template("{wide_bar} {human_pos}/{human_len} rows, {eta} left");
-    ProgressBar::new(rows).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }

@@ -7,10 +7,10 @@
 
 use std::ops::Range;
 
+use qualm_core::trained::prepare::quantile;
 use serde::Serialize;
 
 use super::metrics::{is_alarm, share};
-use super::spread::quantile;
 
 /// The rows of each series, in the order of their times.
 #[derive(Debug, Clone, PartialEq, Eq)]

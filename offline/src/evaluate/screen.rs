@@ -1,5 +1,7 @@
 //! An evaluation as text, for who reads it in a terminal.
 
+use qualm_bundle::clean::visible;
+
 use super::Evaluation;
 use super::evaluation::{Alarm, Cause, Feature, Injected, Labelled};
 use super::metrics::share;
@@ -121,11 +123,11 @@ fn alarms(alarms: &[Alarm]) -> String {
         let why: Vec<&str> = alarm.causes.iter().take(3).map(|cause: &Cause| cause.feature.as_str()).collect();
         vec![
             alarm.from.to_string(),
-            clean(&alarm.entity),
+            visible(&alarm.entity),
             number(alarm.score, 3),
             count(alarm.rows as u64, "row", "rows"),
             mark.to_owned(),
-            clean(&why.join(", ")),
+            visible(&why.join(", ")),
         ]
     };
     format!("\nLargest alarms\n{}", columns(alarms.iter().take(MOST).map(row)))
@@ -154,7 +156,7 @@ fn moved(feature: &Feature) -> Option<(f64, Vec<String>)> {
         Some(shift) => (shift.abs(), format!("{shift:+.1} deviations")),
         None => (f64::INFINITY, "did not vary in training".to_owned()),
     };
-    Some((by, vec![clean(&feature.name), told, means]))
+    Some((by, vec![visible(&feature.name), told, means]))
 }
 
 fn robustness(evaluation: &Evaluation) -> String {
@@ -195,11 +197,6 @@ pub(crate) fn columns(rows: impl Iterator<Item = Vec<String>>) -> String {
         format!("  {}", cells.join("  ")).trim_end().to_owned() + "\n"
     };
     rows.iter().map(line).collect()
-}
-
-/// A name without what would move the cursor or colour the rest.
-pub(crate) fn clean(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 
 #[cfg(test)]

@@ -1,12 +1,6 @@
 //! Where a feature's values lie, told so that a few wild ones among them do not matter.
 
-/// A quantile of sorted numbers, linear between two of them (Hyndman & Fan 1996, type 7). NaN of none.
-pub(crate) fn quantile(sorted: &[f64], share: f64) -> f64 {
-    let Some(last) = sorted.len().checked_sub(1) else { return f64::NAN };
-    let at = share * last as f64;
-    let (low, high) = (sorted[at.floor() as usize], sorted[at.ceil() as usize]);
-    low + (at - at.floor()) * (high - low)
-}
+use qualm_core::trained::prepare::quantile;
 
 /// A feature's values, in short.
 #[derive(Debug, Clone, Copy, PartialEq)]

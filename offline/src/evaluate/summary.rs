@@ -1,10 +1,10 @@
 //! What scores say by themselves, without labels.
 
+use qualm_core::trained::prepare::quantile;
 use serde::Serialize;
 
 use super::events::{Run, Sequences};
 use super::metrics::{is_alarm, share};
-use super::spread::quantile;
 
 /// The shares whose quantiles are told.
 pub const QUANTILES: [f64; 6] = [0.0, 0.5, 0.9, 0.99, 0.999, 1.0];

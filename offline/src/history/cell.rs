@@ -1,5 +1,10 @@
 //! What a table's header and cells say, the same to whoever reads them.
 
+use qualm_bundle::clean::shortened;
+
+/// The most letters of a name that are shown.
+const MOST_SHOWN: usize = 60;
+
 /// Whether a column of this name holds times, in whatever case it is written: as Telegraf, InfluxDB and pandas name it.
 #[must_use]
 pub fn is_time(name: &str) -> bool {
@@ -24,6 +29,45 @@ pub(crate) fn name(bytes: &[u8]) -> Result<String, String> {
         return Err(format!("the column `{shown}` has a control character in its name; take it out"));
     }
     Ok(name.trim().to_owned())
+}
+
+/// What is wrong with a table's header.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum BadHeader {
+    #[error("there is no header; the first line must name the columns, `time` first")]
+    None,
+    #[error("columns must be separated by commas")]
+    Separator,
+    #[error("{0}")]
+    Name(String),
+    #[error("there is no column besides the time; each other column is a metric to score")]
+    Alone,
+    #[error("`{0}` must be the first column, and is number {1}")]
+    Place(String, usize),
+    #[error("the first column must be `time`, `_time`, `timestamp` or `date`, and is `{0}`")]
+    First(String),
+}
+
+/// The names that a header gives, its time's first.
+///
+/// # Errors
+///
+/// What is wrong with them; that one stands there twice is not said.
+pub(crate) fn names<'a>(header: impl IntoIterator<Item = &'a [u8]>) -> Result<Vec<String>, BadHeader> {
+    let header: Vec<&[u8]> = header.into_iter().collect();
+    if let [only] = header[..]
+        && only.iter().any(|byte| b";\t".contains(byte))
+    {
+        return Err(BadHeader::Separator);
+    }
+    let names = header.into_iter().map(name).collect::<Result<Vec<_>, _>>().map_err(BadHeader::Name)?;
+    match names.iter().position(|name| is_time(name)) {
+        _ if names.is_empty() => Err(BadHeader::None),
+        Some(0) if names.len() == 1 => Err(BadHeader::Alone),
+        Some(0) => Ok(names),
+        Some(at) => Err(BadHeader::Place(names[at].clone(), at + 1)),
+        None => Err(BadHeader::First(shortened(&names[0], MOST_SHOWN))),
+    }
 }
 
 /// A cell's number: NaN where it says that there is none, 1 and 0 for true and false. `None` where it is no number.

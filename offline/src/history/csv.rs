@@ -18,22 +18,8 @@ impl<R: Read> Csv<R> {
     pub(super) fn open(input: R, measurement: &str) -> Result<Self, String> {
         let mut reader = ReaderBuilder::new().trim(Trim::All).from_reader(input);
         let header = reader.byte_headers().map_err(|error| error.to_string())?.clone();
-        let header = header.iter().map(cell::name).collect::<Result<Vec<_>, _>>()?;
-        let mut names = header.into_iter();
-        match names.next() {
-            None => return Err("it has no header; the first line must name the columns, `time` first".to_owned()),
-            Some(name) if cell::is_time(&name) => {}
-            Some(other) => {
-                return Err(format!(
-                    "the first column must be `time`, `_time`, `timestamp` or `date`, and is `{other}`; columns are \
-                     separated by commas"
-                ));
-            }
-        }
-        let columns: Vec<String> = names.collect();
-        if columns.is_empty() {
-            return Err("it has no column besides the time; each other column is a metric to score".to_owned());
-        }
+        let mut columns = cell::names(&header).map_err(|bad| bad.to_string())?;
+        columns.remove(0); // the time
         if let Some(twice) = columns.iter().enumerate().find(|(at, name)| columns[..*at].contains(name)) {
             return Err(format!("it has the column `{}` twice; rename one", twice.1));
         }

@@ -67,7 +67,7 @@ mod tests {
         }
         assert_eq!(parse("-1"), Ok(-1_000_000_000));
         assert_eq!(parse("1.5"), Ok(1_500_000_000));
-        for text in ["", "soon", "1e300", "2024-13-01", "NaN", "12:00"] {
+        for text in ["", "soon", "1e300", "2024-13-01", "2024-02-31 12:00:00", "2023-02-29T12:00:00Z", "NaN", "12:00"] {
             assert!(parse(text).unwrap_err().contains(text), "{text}");
         }
     }

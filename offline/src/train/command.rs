@@ -1,12 +1,13 @@
 //! `qualm train`.
 
 use std::fs;
-use std::io::{self, IsTerminal, Read as _};
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use qualm_bundle::Bundle;
+use qualm_bundle::digest::hex;
 use qualm_bundle::stdout::say;
 use serde_json::json;
 use sha2::{Digest, Sha256};
@@ -17,6 +18,7 @@ use super::spec::{self, Spec};
 use super::{Origin, Outcome, grid, kinds, train};
 use crate::history::cell::MOST;
 use crate::history::{self, order};
+use crate::progress;
 use crate::table::{self, Table, Vectors};
 use qualm_contract::ModelFactory;
 
@@ -158,7 +160,7 @@ pub fn run(options: &Options, factory: &dyn ModelFactory) -> Result<(), Error> {
         version: options.version.or(spec.version).unwrap_or_else(|| Bundle::next_version(out)),
         data_sha256: digest(input).map_err(io(input))?,
     };
-    let bar = progress(grid::choices(&spec.parameters).map_or(1, |choices| choices.len() as u64));
+    let bar = bar(grid::choices(&spec.parameters).map_or(1, |choices| choices.len() as u64));
     let outcome = train(&table, &vectors, &spec, origin, &*learner, || bar.inc(1)).map_err(failed)?;
     bar.finish_and_clear();
     let Outcome { draft, tried, mut warnings, split } = outcome;
@@ -257,7 +259,7 @@ pub(crate) fn digest(path: &Path) -> io::Result<String> {
             read => digest.update(&piece[..read]),
         }
     }
-    Ok(digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(hex(&digest.finalize()))
 }
 
 fn for_people(bundle: &Bundle, tried: &[(grid::Choice, f64)], warnings: &[String], out: &Path) -> String {
@@ -288,10 +290,9 @@ fn for_people(bundle: &Bundle, tried: &[(grid::Choice, f64)], warnings: &[String
     )
 }
 
-fn progress(fits: u64) -> ProgressBar {
-    if fits < 2 || !io::stderr().is_terminal() {
-        return ProgressBar::hidden();
+fn bar(fits: u64) -> ProgressBar {
+    match fits {
+        ..2 => ProgressBar::hidden(),
+        _ => progress::bar(fits + 1, "{wide_bar} {pos}/{len} models, {eta} left"),
     }
-    let style = ProgressStyle::with_template("{wide_bar} {pos}/{len} models, {eta} left");
-    ProgressBar::new(fits + 1).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }

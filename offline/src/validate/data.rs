@@ -5,6 +5,8 @@
 
 use std::collections::HashMap;
 
+use crate::history::cell::BadHeader;
+
 /// A row without a readable time.
 pub(super) const NO_TIME: i64 = i64::MIN;
 
@@ -37,7 +39,7 @@ impl Tally {
 #[derive(Debug, Default)]
 pub(super) struct Faults {
     /// What the header lacks: a time column, in its place.
-    pub(super) header: Option<String>,
+    pub(super) header: Option<BadHeader>,
     /// Columns that are there twice.
     pub(super) twice: Vec<String>,
     /// Times that are none.

@@ -14,15 +14,13 @@ mod read;
 mod report;
 mod table;
 
-use std::io::{self, IsTerminal, Write as _};
+use std::io::{self, Write as _};
 use std::path::PathBuf;
-
-use indicatif::{ProgressBar, ProgressStyle};
 
 pub use options::{EXAMPLES, Options};
 pub use report::{Check, Finding, Report, Verdict};
 
-use crate::history;
+use crate::{history, progress};
 
 /// Why a file is not valid.
 #[derive(Debug, thiserror::Error)]
@@ -88,7 +86,7 @@ pub fn run(options: &Options) -> Result<(), Error> {
 /// Where it cannot be read, or an option is of no use.
 pub fn validate(options: &Options) -> Result<Report, Error> {
     let limits = options.limits()?;
-    let bar = if io::stderr().is_terminal() { bar() } else { ProgressBar::hidden() };
+    let bar = progress::bar(0, progress::BYTES);
     let data = read::read(&options.input, &options.measurement(), &|size, position| {
         bar.set_length(size);
         bar.set_position(position);
@@ -99,9 +97,4 @@ pub fn validate(options: &Options) -> Result<Report, Error> {
     let clocks = clock::all(&data);
     let findings = checks::all(&data, &columns, &clocks, &limits);
     Ok(Report::new(&options.input, &data, columns, clocks, &findings))
-}
-
-fn bar() -> ProgressBar {
-    let style = ProgressStyle::with_template("{wide_bar} {bytes}/{total_bytes} {bytes_per_sec}, {eta} left");
-    ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }

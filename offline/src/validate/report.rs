@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use jiff::Timestamp;
+use qualm_bundle::clean::shortened;
 use serde::Serialize;
 
 use super::clock::Clock;
@@ -202,12 +203,7 @@ impl Report {
 /// A text from a file, as it may be shown: short, and without what a terminal would obey.
 pub(super) fn shown(text: &str) -> String {
     const MOST: usize = 60;
-    let text = text.trim();
-    let mut short: String = text.chars().take(MOST).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
-    if text.chars().nth(MOST).is_some() {
-        short.push('…');
-    }
-    short
+    shortened(text.trim(), MOST)
 }
 
 /// A time as people write it.

@@ -13,12 +13,12 @@ mod subject;
 mod training;
 mod values;
 
-use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 
 use clap::Args;
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use qualm_bundle::stdout::say;
+use qualm_offline::progress;
 use serde_json::{Map, Value};
 
 use super::Error;
@@ -123,7 +123,7 @@ pub(super) fn run(options: &Options, sandbox: &Sandbox) -> Result<(), Error> {
 ///
 /// Where it is no plugin at all, or what was set cannot be.
 fn check(request: &Request, sandbox: &Sandbox) -> Result<Report, String> {
-    let bar = progress();
+    let bar = watched();
     let mut report = Report::default();
     bar.set_message("compiles");
     let subject = prepare(request, sandbox, &mut report)?;
@@ -138,13 +138,11 @@ fn check(request: &Request, sandbox: &Sandbox) -> Result<Report, String> {
     Ok(report)
 }
 
-fn progress() -> ProgressBar {
-    if !io::stderr().is_terminal() {
-        return ProgressBar::hidden();
+fn watched() -> ProgressBar {
+    let bar = progress::bar(CHECKS.len() as u64, "{wide_bar} {pos}/{len} {msg}");
+    if !bar.is_hidden() {
+        bar.enable_steady_tick(std::time::Duration::from_millis(200));
     }
-    let style = ProgressStyle::with_template("{wide_bar} {pos}/{len} {msg}");
-    let bar = ProgressBar::new(CHECKS.len() as u64).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-    bar.enable_steady_tick(std::time::Duration::from_millis(200));
     bar
 }
 

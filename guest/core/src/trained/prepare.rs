@@ -176,9 +176,11 @@ impl Preparation {
     }
 }
 
-/// A quantile of sorted numbers, linear between two of them (Hyndman & Fan 1996, type 7).
-pub(crate) fn quantile(sorted: &[f64], share: f64) -> f64 {
-    let at = share * (sorted.len() - 1) as f64;
+/// A quantile of sorted numbers, linear between two of them (Hyndman & Fan 1996, type 7). NaN of none.
+#[must_use]
+pub fn quantile(sorted: &[f64], share: f64) -> f64 {
+    let Some(last) = sorted.len().checked_sub(1) else { return f64::NAN };
+    let at = share * last as f64;
     let below = libm::floor(at);
     let (low, high) = (sorted[below as usize], sorted[libm::ceil(at) as usize]);
     low + (at - below) * (high - low)

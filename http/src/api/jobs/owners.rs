@@ -11,6 +11,7 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use qualm_bundle::Bundle;
+use qualm_bundle::digest::hex;
 use qualm_bundle::secret::Secret;
 use qualm_system::{atomic, own};
 use serde::{Deserialize, Serialize};
@@ -71,7 +72,7 @@ impl Owners {
     pub(super) fn owner(&self, token: Option<&Secret>) -> Owner {
         let Some(token) = token else { return Owner("anybody".to_owned()) };
         let digest = Sha256::new().chain_update(&self.salt).chain_update(token.reveal()).finalize();
-        Owner(digest.iter().map(|byte| format!("{byte:02x}")).collect())
+        Owner(hex(&digest))
     }
 
     /// Whether an owner may publish a model of this name.

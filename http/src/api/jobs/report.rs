@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use qualm_bundle::clean::shortened;
 use serde::{Deserialize, Serialize};
 
 use super::job::{Fault, Figures};
@@ -150,8 +151,7 @@ pub(super) fn last_words(said: &str, dir: &Path) -> Option<String> {
     let said = said.replace(&format!("{dir}/"), "").replace(&*dir, ".");
     let last = said.lines().rfind(|line| line.starts_with("E! "))?;
     let last = last.trim_start_matches("E! ").trim_start_matches("qualm: ");
-    let clean = |c: char| if c.is_control() { '\u{fffd}' } else { c };
-    Some(last.chars().map(clean).take(LONGEST).collect())
+    Some(shortened(last, LONGEST))
 }
 
 #[cfg(test)]

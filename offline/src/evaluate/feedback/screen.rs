@@ -2,9 +2,11 @@
 
 use std::iter::once;
 
+use qualm_bundle::clean::visible;
+
 use super::{Event, Feedback, Incident, Span};
 use crate::evaluate::events::Delay;
-use crate::evaluate::screen::{clean, columns};
+use crate::evaluate::screen::columns;
 use crate::evaluate::words::{NONE, count, number, percent, seconds, thousands};
 
 /// Incidents and false alarms that are listed, of each kind.
@@ -44,7 +46,7 @@ impl Feedback {
         let heads = ["", "events", "hit", "missed", "after", "false alarms", "a day", "of values", "configured"];
         let rows = told.iter().take(SERIES).map(|series| {
             vec![
-                clean(&series.name),
+                visible(&series.name),
                 series.events.len().to_string(),
                 series.hit().to_string(),
                 (series.events.len() - series.hit()).to_string(),
@@ -86,7 +88,7 @@ impl Feedback {
     fn alarms(&self) -> String {
         let all = self.worst_false_alarms();
         let row = |(series, span): &(usize, &Span)| {
-            let name = if self.series.len() > 1 { clean(&self.series[*series].name) } else { String::new() };
+            let name = if self.series.len() > 1 { visible(&self.series[*series].name) } else { String::new() };
             let rows = count(span.rows as u64, "row", "rows");
             vec![span.from.to_string(), name, score(span), rows, values(span)]
         };
@@ -98,10 +100,10 @@ impl Feedback {
         let Incident { series, hit, nearest, .. } = incident;
         match (self.series.len(), series, hit) {
             (0 | 1, ..) => String::new(),
-            (_, 1, _) => clean(nearest),
-            (_, all, 0) => format!("{} (of {all} series)", clean(nearest)),
-            (_, all, 1) => format!("{} (alone of {all} series)", clean(nearest)),
-            (_, all, hit) => format!("{} (first of {hit} of {all} series)", clean(nearest)),
+            (_, 1, _) => visible(nearest),
+            (_, all, 0) => format!("{} (of {all} series)", visible(nearest)),
+            (_, all, 1) => format!("{} (alone of {all} series)", visible(nearest)),
+            (_, all, hit) => format!("{} (first of {hit} of {all} series)", visible(nearest)),
         }
     }
 }
@@ -131,7 +133,7 @@ fn score(span: &Span) -> String {
 /// What the values were, and what is usual.
 fn values(span: &Span) -> String {
     let usual = usual(span).map_or_else(String::new, |usual| format!(", usual before: {usual}"));
-    format!("{}{usual}", clean(&extent(span)))
+    format!("{}{usual}", visible(&extent(span)))
 }
 
 /// Why it alarmed, as people read it.

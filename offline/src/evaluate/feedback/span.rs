@@ -3,11 +3,11 @@
 use std::ops::Range;
 
 use jiff::Timestamp;
+use qualm_core::trained::prepare::quantile;
 use serde::Serialize;
 
 use super::Series;
 use crate::evaluate::evaluation::timestamp;
-use crate::evaluate::spread::quantile;
 
 /// Rows before a stretch that tell what is usual there, at least; a longer stretch is held against as many rows as it has.
 const BEFORE: usize = 300;

@@ -1,8 +1,10 @@
 //! What the labels say: incident by incident, row by row, and at every threshold.
 
+use maud::{Markup, html};
+
 use super::Page;
 use super::html::{section, table};
-use super::plot::{Plot, line, path, unit_ticks};
+use super::plot::{Plot, line, path, stroke, unit_ticks};
 use crate::evaluate::evaluation::Labelled;
 use crate::evaluate::events::Events;
 use crate::evaluate::metrics::share;
@@ -12,8 +14,8 @@ use crate::evaluate::words::{NONE, count, figure, number, percent, seconds, thou
 const POINTS: f64 = 500.0;
 
 /// Confusion, and curves over all thresholds.
-pub(super) fn sections(page: &Page<'_>) -> String {
-    let Some(labelled) = &page.evaluation.labelled else { return String::new() };
+pub(super) fn sections(page: &Page<'_>) -> Markup {
+    let Some(labelled) = &page.evaluation.labelled else { return Markup::default() };
     let Labelled { events, figures, best, .. } = labelled;
     let verdict = if labelled.anomalous == 0 {
         "No row is labelled as an incident, so nothing can be found; each alarm is a false one.".to_owned()
@@ -40,17 +42,19 @@ pub(super) fn sections(page: &Page<'_>) -> String {
         figure(figures.recall),
         figure(figures.f1)
     );
-    [
-        section("Incidents", &verdict, &table_of_events(events)),
-        section("Row by row", &rows, &confusion(labelled)),
-        section(
-            "At every threshold",
-            "What a lower or a higher threshold would find, and at what price. The dot is the threshold of this model, the \
-             dotted line is what scores that know nothing would do.",
-            &format!("<div class=\"pair\">\n{}{}</div>\n", precision_recall(labelled), roc(labelled)),
-        ),
-    ]
-    .concat()
+    let curves = "What a lower or a higher threshold would find, and at what price. The dot is the threshold of this model, \
+                  the dotted line is what scores that know nothing would do.";
+    let pair = html! {
+        div.pair {
+            (precision_recall(labelled))
+            (roc(labelled))
+        }
+    };
+    html! {
+        (section("Incidents", verdict, table_of_events(events)))
+        (section("Row by row", rows, confusion(labelled)))
+        (section("At every threshold", curves, pair))
+    }
 }
 
 fn in_words(events: &Events) -> String {
@@ -65,7 +69,7 @@ fn in_words(events: &Events) -> String {
     )
 }
 
-fn table_of_events(events: &Events) -> String {
+fn table_of_events(events: &Events) -> Markup {
     let delay = events.delay.map_or_else(
         || NONE.to_owned(),
         |delay| {
@@ -77,28 +81,24 @@ fn table_of_events(events: &Events) -> String {
             )
         },
     );
-    let found = format!("{} <small>{} of {}</small>", percent(events.recall), events.found, events.events);
-    let right = format!("{} <small>{} of {}</small>", percent(events.precision), events.right, events.alarms);
+    let found = html! { (percent(events.recall)) " " small { (events.found) " of " (events.events) } };
+    let right = html! { (percent(events.precision)) " " small { (events.right) " of " (events.alarms) } };
     let rows = [
-        vec!["Incidents found".to_owned(), found],
-        vec!["Alarms that were right".to_owned(), right],
-        vec!["Both in one (F1)".to_owned(), figure(events.f1)],
-        vec!["From an incident's start to its first alarm, median".to_owned(), delay],
+        vec!["Incidents found".into(), found.into()],
+        vec!["Alarms that were right".into(), right.into()],
+        vec!["Both in one (F1)".into(), figure(events.f1).into()],
+        vec!["From an incident's start to its first alarm, median".into(), delay.into()],
     ];
     table("short", &["", ""], rows.into_iter())
 }
 
-fn confusion(labelled: &Labelled) -> String {
+fn confusion(labelled: &Labelled) -> Markup {
     let it = labelled.confusion;
-    let cell = |rows: u64, class: &str, what: &str| format!("<b class=\"{class}\">{}</b>{what}", thousands(rows));
+    let cell = |rows: u64, class: &str, what: &str| html! { b class=(class) { (thousands(rows)) } (what) }.into();
     let rows = [
+        vec!["labelled".into(), cell(it.true_positives, "good", "found"), cell(it.false_negatives, "bad", "not found")],
         vec![
-            "labelled".to_owned(),
-            cell(it.true_positives, "good", "found"),
-            cell(it.false_negatives, "bad", "not found"),
-        ],
-        vec![
-            "ordinary".to_owned(),
+            "ordinary".into(),
             cell(it.false_positives, "bad", "false alarms"),
             cell(it.true_negatives, "good", "left alone"),
         ],
@@ -106,7 +106,7 @@ fn confusion(labelled: &Labelled) -> String {
     table("confusion", &["rows that are", "called anomalous", "called ordinary"], rows.into_iter())
 }
 
-fn precision_recall(labelled: &Labelled) -> String {
+fn precision_recall(labelled: &Labelled) -> Markup {
     // Between two thresholds the area is that of the later's precision: steps, as its sum is made of.
     let mut steps = Vec::new();
     let mut before = 0.0;
@@ -116,43 +116,57 @@ fn precision_recall(labelled: &Labelled) -> String {
     }
     let confusion = labelled.confusion;
     let chance = share(labelled.anomalous, confusion.true_negatives + confusion.false_positives + labelled.anomalous);
-    let chance = chance.map_or_else(String::new, |chance| line("chance", 0.0, chance, 1.0, chance));
     let here = labelled.figures.recall.zip(labelled.figures.precision);
     let plot = Plot {
         title: "Precision and recall at every threshold".to_owned(),
         class: "square",
-        drawing: format!("{chance}<path class=\"ordinary\" d=\"{}\"/>{}", path(steps.into_iter()), dot(here)),
+        drawing: html! {
+            @if let Some(chance) = chance {
+                (line("chance", 0.0, chance, 1.0, chance))
+            }
+            (stroke("ordinary", &path(steps.into_iter())))
+            (dot(here))
+        },
         across: unit_ticks(),
         up: unit_ticks(),
         across_name: "recall: share of labelled rows found",
         up_name: "precision: share of alarming rows that are labelled",
     };
-    format!("<div><h3>Precision and recall: AUC-PR {}</h3>\n{}</div>\n", figure(labelled.figures.auc_pr), plot.html())
+    html! {
+        div {
+            h3 { "Precision and recall: AUC-PR " (figure(labelled.figures.auc_pr)) }
+            (plot.html())
+        }
+    }
 }
 
-fn roc(labelled: &Labelled) -> String {
+fn roc(labelled: &Labelled) -> Markup {
     let points = sparse(labelled.ranking.roc()).into_iter().map(Some);
     let confusion = labelled.confusion;
     let false_alarms = share(confusion.false_positives, confusion.false_positives + confusion.true_negatives);
     let plot = Plot {
         title: "Rows found and false alarms at every threshold".to_owned(),
         class: "square",
-        drawing: format!(
-            "{}<path class=\"ordinary\" d=\"{}\"/>{}",
-            line("chance", 0.0, 0.0, 1.0, 1.0),
-            path(points),
-            dot(false_alarms.zip(labelled.figures.recall))
-        ),
+        drawing: html! {
+            (line("chance", 0.0, 0.0, 1.0, 1.0))
+            (stroke("ordinary", &path(points)))
+            (dot(false_alarms.zip(labelled.figures.recall)))
+        },
         across: unit_ticks(),
         up: unit_ticks(),
         across_name: "share of ordinary rows that alarm",
         up_name: "share of labelled rows found",
     };
-    format!("<div><h3>Found and false: ROC-AUC {}</h3>\n{}</div>\n", figure(labelled.figures.roc_auc), plot.html())
+    html! {
+        div {
+            h3 { "Found and false: ROC-AUC " (figure(labelled.figures.roc_auc)) }
+            (plot.html())
+        }
+    }
 }
 
-fn dot(at: Option<(f64, f64)>) -> String {
-    at.map_or_else(String::new, |at| format!("<path class=\"here\" d=\"{}\"/>", path([Some(at)].into_iter())))
+fn dot(at: Option<(f64, f64)>) -> Markup {
+    at.map_or_else(Markup::default, |at| stroke("here", &path([Some(at)].into_iter())))
 }
 
 /// Points of a curve without those that would lie on another.

@@ -1,7 +1,9 @@
 //! The alarms with the largest scores.
 
+use maud::{Markup, html};
+
 use super::Page;
-use super::html::{bar, escape, section, table};
+use super::html::{Cell, bar, name, paragraph, section, table};
 use crate::evaluate::evaluation::{Alarm, Cause, Evaluation};
 use crate::evaluate::words::{count, lasted, number};
 
@@ -11,11 +13,11 @@ const ALARMS: usize = 10;
 const CAUSES: usize = 3;
 
 /// The alarms with the largest scores.
-pub(super) fn section_of(page: &Page<'_>) -> String {
+pub(super) fn section_of(page: &Page<'_>) -> Markup {
     let Evaluation { alarms, summary, entities, .. } = page.evaluation;
     let alarms = &alarms[..alarms.len().min(ALARMS)];
     if alarms.is_empty() {
-        return section("Alarms", "", "<p>No row is above the threshold.</p>\n");
+        return section("Alarms", "", paragraph("No row is above the threshold."));
     }
     let has_labels = page.labels.is_some();
     let has_causes = alarms.iter().any(|alarm| !alarm.causes.is_empty());
@@ -27,15 +29,15 @@ pub(super) fn section_of(page: &Page<'_>) -> String {
     let row = |alarm: &Alarm| {
         let time = (alarm.to.as_nanosecond() - alarm.from.as_nanosecond()) as f64 / 1e9;
         let lasted = lasted(alarm.rows as u64, time);
-        let mut cells = vec![clock(alarm.from)];
-        cells.extend((*entities > 1).then(|| format!("<span class=\"name\">{}</span>", escape(&alarm.entity))));
-        cells.push(number(alarm.score, 3));
-        cells.push(format!("{lasted}<small>{}</small>", count(alarm.rows as u64, "row", "rows")));
+        let mut cells: Vec<Cell> = vec![clock(alarm.from).into()];
+        cells.extend((*entities > 1).then(|| name(&alarm.entity).into()));
+        cells.push(number(alarm.score, 3).into());
+        cells.push(html! { (lasted) small { (count(alarm.rows as u64, "row", "rows")) } }.into());
         cells.extend(alarm.labelled.map(|labelled| {
             let (class, text) = if labelled { ("good", "yes") } else { ("bad", "no") };
-            format!("<span class=\"{class}\">{text}</span>")
+            html! { span class=(class) { (text) } }.into()
         }));
-        cells.extend(has_causes.then(|| why(&alarm.causes)));
+        cells.extend(has_causes.then(|| Cell::wide(why(&alarm.causes))));
         cells
     };
     let shown = if (alarms.len() as u64) < summary.alarms {
@@ -51,27 +53,29 @@ pub(super) fn section_of(page: &Page<'_>) -> String {
             ""
         }
     );
-    section("Alarms", &meaning, &table("stacked", &heads, alarms.iter().map(row)))
+    section("Alarms", meaning, table("stacked", &heads, alarms.iter().map(row)))
 }
 
 /// A time on two lines, so that a table of times stays narrow.
-fn clock(time: jiff::Timestamp) -> String {
+fn clock(time: jiff::Timestamp) -> Markup {
     let time = time.to_zoned(jiff::tz::TimeZone::UTC);
-    format!("{}<small>{} UTC</small>", time.strftime("%Y-%m-%d"), time.strftime("%H:%M:%S"))
+    let [day, second] = ["%Y-%m-%d", "%H:%M:%S UTC"].map(|format| time.strftime(format).to_string());
+    html! { (day) small { (second) } }
 }
 
 /// What contributed most to a score. The first has the longest bar.
-fn why(causes: &[Cause]) -> String {
+fn why(causes: &[Cause]) -> Markup {
     let most = causes.iter().map(|cause| cause.contribution.abs()).fold(0.0, f64::max);
-    let cause = |cause: &Cause| {
+    let line = |cause: &Cause| {
         let value = cause.value.map_or_else(|| "missing".to_owned(), |value| number(value, 3));
         let typical = cause.typical.map_or_else(String::new, |typical| format!(", commonly {}", number(typical, 3)));
-        let name = escape(&cause.feature);
-        bar(
-            cause.contribution.abs() / most,
-            "alarm",
-            &format!("<span class=\"name\">{name}</span> = {value}{typical}<br/>"),
-        )
+        html! { (name(&cause.feature)) " = " (value) (typical) br; }
     };
-    format!("<div class=\"causes\">{}</div>", causes.iter().take(CAUSES).map(cause).collect::<String>())
+    html! {
+        div.causes {
+            @for cause in causes.iter().take(CAUSES) {
+                (bar(cause.contribution.abs() / most, "alarm", line(cause)))
+            }
+        }
+    }
 }

@@ -2,9 +2,10 @@
 
 use std::ops::{Range, RangeInclusive};
 
+use maud::{Markup, html};
 use qualm_contract::Band;
 
-use super::plot::path;
+use super::plot::{path, stroke};
 use super::series::{Axis, columns, joined, runs};
 use crate::evaluate::feedback::Series;
 
@@ -50,7 +51,7 @@ impl Bands {
     }
 
     /// An area, and a line in it; `up` says how high a number is.
-    pub(super) fn svg(&self, up: impl Fn(f64) -> f64) -> String {
+    pub(super) fn svg(&self, up: impl Fn(f64) -> f64) -> Markup {
         let Self { ends, expected } = self;
         let area = |run: Vec<(f64, &RangeInclusive<f64>)>| {
             let there = run.iter().map(|(right, ends)| Some((*right, up(*ends.start()))));
@@ -59,10 +60,13 @@ impl Bands {
         };
         let areas: String = runs(ends).into_iter().map(area).collect();
         let line = path(joined(expected).map(|point| point.map(|(right, value)| (right, up(value)))));
-        let drawn = |class: &str, path: String| {
-            if path.is_empty() { path } else { format!("<path class=\"{class}\" d=\"{path}\"/>") }
-        };
-        drawn("band", areas) + &drawn("expected", line)
+        html! {
+            @for (class, path) in [("band", areas), ("expected", line)] {
+                @if !path.is_empty() {
+                    (stroke(class, &path))
+                }
+            }
+        }
     }
 }
 
@@ -87,7 +91,7 @@ mod tests {
             series.add_details(Reason::None, band);
         }
         let bands = Bands::of(&Axis::of(&series.table.times), &series, &(0..rows));
-        bands.svg(|value| value / 1000.0)
+        bands.svg(|value| value / 1000.0).into_string()
     }
 
     #[test]
@@ -104,7 +108,7 @@ mod tests {
     #[test]
     fn an_end_that_is_not_known_is_at_the_edge() {
         let drawn = svg(&[(2, Band { upper: 500.0, ..Band::UNKNOWN }), (3, Band { upper: 500.0, ..Band::UNKNOWN })], 4);
-        assert_eq!(drawn, "<path class=\"band\" d=\"M666.7 1000.0h0L1000.0 1000.0L1000.0 500.0L666.7 500.0Z\"/>");
+        assert_eq!(drawn, "<path class=\"band\" d=\"M666.7 1000.0h0L1000.0 1000.0L1000.0 500.0L666.7 500.0Z\"></path>");
     }
 
     #[test]

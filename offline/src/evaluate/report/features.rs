@@ -2,8 +2,10 @@
 
 use std::fmt::Write as _;
 
+use maud::Markup;
+
 use super::Page;
-use super::html::{bar, escape, section, table};
+use super::html::{Cell, bar, name, section, table};
 use crate::evaluate::evaluation::Feature;
 use crate::evaluate::words::{NONE, number, percent};
 
@@ -11,12 +13,12 @@ use crate::evaluate::words::{NONE, number, percent};
 const FEATURES: usize = 25;
 
 /// What each feature has to do with alarms, and how far it is from what it was in training.
-pub(super) fn section_of(page: &Page<'_>) -> String {
+pub(super) fn section_of(page: &Page<'_>) -> Markup {
     let mut features: Vec<&Feature> = page.evaluation.features.iter().collect();
     let has_shares = features.iter().any(|feature| feature.share.is_some());
     let has_drift = features.iter().any(|feature| feature.drift.is_some());
     if !has_shares && !has_drift {
-        return String::new();
+        return Markup::default();
     }
     let shift = |feature: &Feature| feature.drift.map(|drift| drift.shift.unwrap_or(f64::INFINITY));
     let rank = |feature: &Feature| {
@@ -37,8 +39,9 @@ pub(super) fn section_of(page: &Page<'_>) -> String {
             .flatten(),
     );
     let rows = features.iter().take(FEATURES).map(|feature| {
-        let mut cells = vec![format!("<span class=\"name\">{}</span>", escape(&feature.name))];
-        cells.extend(has_shares.then(|| bar(feature.share.unwrap_or(0.0) / most, "alarm", &percent(feature.share))));
+        let mut cells: Vec<Cell> = vec![name(&feature.name).into()];
+        let share = || bar(feature.share.unwrap_or(0.0) / most, "alarm", percent(feature.share)).into();
+        cells.extend(has_shares.then(share));
         if has_drift {
             cells.extend(drift(feature));
         }
@@ -55,22 +58,23 @@ pub(super) fn section_of(page: &Page<'_>) -> String {
     if features.len() > FEATURES {
         let _infallible = write!(meaning, "The first {FEATURES} of {}.", features.len());
     }
-    section("Features", meaning.trim_end(), &table("", &heads, rows))
+    section("Features", meaning.trim_end(), table("", &heads, rows))
 }
 
-fn drift(feature: &Feature) -> [String; 4] {
-    let Some(drift) = &feature.drift else { return [NONE; 4].map(str::to_owned) };
+fn drift(feature: &Feature) -> [Cell; 4] {
+    let Some(drift) = &feature.drift else { return [NONE; 4].map(Cell::from) };
     let now = drift.now.map_or_else(|| NONE.to_owned(), |now| number(now, 3));
     let shift = match drift.shift {
         Some(shift) => {
             let sign = if shift > 0.0 { "+" } else { "" };
             let class = if shift.abs() >= 1.0 { "alarm" } else { "" };
             // Four deviations fill the bar.
-            bar(shift.abs() / 4.0, class, &format!("{sign}{}", number(shift, 2)))
+            bar(shift.abs() / 4.0, class, format!("{sign}{}", number(shift, 2))).into()
         }
-        None if drift.now.is_none() => "no value".to_owned(),
-        None => bar(1.0, "alarm", "did not vary"),
+        None if drift.now.is_none() => "no value".into(),
+        None => bar(1.0, "alarm", "did not vary").into(),
     };
     let missing = format!("{} → {}", percent(Some(drift.missing_then)), percent(drift.missing_now));
-    [shift, format!("{} → {now}", number(drift.then, 3)), percent(drift.outside), missing]
+    let moved = format!("{} → {now}", number(drift.then, 3));
+    [shift, moved.into(), percent(drift.outside).into(), missing.into()]
 }

@@ -4,7 +4,9 @@
 
 use std::fmt::Write as _;
 
-use super::html::escape;
+use maud::{Markup, html};
+
+use super::html::Foreign;
 
 /// How far a drawing goes, to the right and down.
 pub(super) const SIZE: f64 = 1000.0;
@@ -25,7 +27,7 @@ pub(super) struct Plot {
     /// Extra classes of its frame.
     pub(super) class: &'static str,
     /// SVG.
-    pub(super) drawing: String,
+    pub(super) drawing: Markup,
     pub(super) across: Vec<Tick>,
     pub(super) up: Vec<Tick>,
     /// What the axes are.
@@ -34,21 +36,32 @@ pub(super) struct Plot {
 }
 
 impl Plot {
-    pub(super) fn html(&self) -> String {
+    pub(super) fn html(&self) -> Markup {
         let Self { title, class, drawing, across, up, across_name, up_name } = self;
-        let lines: String = up.iter().map(|tick| line("grid", 0.0, tick.at, 1.0, tick.at)).collect();
-        let label = |side: &str, tick: &Tick| {
-            let text = escape(&tick.text);
-            format!("<span style=\"{side}:{:.2}%\">{text}</span>", tick.at * 100.0)
+        let labels = |side: &str, ticks: &[Tick]| {
+            html! {
+                @for Tick { at, text } in ticks {
+                    span style={ (side) ":" (format_args!("{:.2}", at * 100.0)) "%" } { (text) }
+                }
+            }
         };
-        let across: String = across.iter().map(|tick| label("left", tick)).collect();
-        let up: String = up.iter().map(|tick| label("bottom", tick)).collect();
-        format!(
-            "<div class=\"plot {class}\"><p class=\"axis\">{up_name}</p><div class=\"area\"><div class=\"up\">{up}</div>\
-             <svg viewBox=\"0 0 1000 1000\" preserveAspectRatio=\"none\" role=\"img\"><title>{}</title>{lines}{drawing}</svg>\
-             <div class=\"across\">{across}</div></div><p class=\"axis right\">{across_name}</p></div>\n",
-            escape(title)
-        )
+        html! {
+            div.plot.(class) {
+                p.axis { (up_name) }
+                div.area {
+                    div.up { (labels("bottom", up)) }
+                    svg viewBox="0 0 1000 1000" preserveAspectRatio="none" role="img" {
+                        title { (Foreign(title)) }
+                        @for tick in up {
+                            (line("grid", 0.0, tick.at, 1.0, tick.at))
+                        }
+                        (drawing)
+                    }
+                    div.across { (labels("left", across)) }
+                }
+                p.axis.right { (across_name) }
+            }
+        }
     }
 }
 
@@ -58,16 +71,23 @@ pub(super) fn place(right: f64, up: f64) -> (f64, f64) {
 }
 
 /// A straight line.
-pub(super) fn line(class: &str, right: f64, up: f64, to_right: f64, to_up: f64) -> String {
+pub(super) fn line(class: &str, right: f64, up: f64, to_right: f64, to_up: f64) -> Markup {
     let ((x, y), (to_x, to_y)) = (place(right, up), place(to_right, to_up));
-    format!("<path class=\"{class}\" d=\"M{x:.1} {y:.1}L{to_x:.1} {to_y:.1}\"/>")
+    stroke(class, &format!("M{x:.1} {y:.1}L{to_x:.1} {to_y:.1}"))
 }
 
-/// A rectangle.
-pub(super) fn rectangle(class: &str, right: f64, up: f64, to_right: f64, to_up: f64) -> String {
+/// A line along a [`path`].
+pub(super) fn stroke(class: &str, path: &str) -> Markup {
+    html! { path class=(class) d=(path) {} }
+}
+
+/// A rectangle; `inside` is empty, or tells what it is to whoever points at it.
+pub(super) fn rectangle(class: &str, [right, up]: [f64; 2], [to_right, to_up]: [f64; 2], inside: &Markup) -> Markup {
     let ((x, y), (to_x, to_y)) = (place(right, to_up), place(to_right, up));
-    let (width, height) = (to_x - x, to_y - y);
-    format!("<rect class=\"{class}\" x=\"{x:.1}\" y=\"{y:.1}\" width=\"{width:.1}\" height=\"{height:.1}\"/>")
+    let number = |number: f64| format!("{number:.1}");
+    html! {
+        rect class=(class) x=(number(x)) y=(number(y)) width=(number(to_x - x)) height=(number(to_y - y)) { (inside) }
+    }
 }
 
 /// A line through points; `None` is a gap.
@@ -108,9 +128,12 @@ mod tests {
     #[test]
     fn shapes_stand_where_they_should() {
         assert!(
-            rectangle("a", 0.1, 0.0, 0.3, 0.25).contains("x=\"100.0\" y=\"750.0\" width=\"200.0\" height=\"250.0\"")
+            rectangle("a", [0.1, 0.0], [0.3, 0.25], &Markup::default())
+                .into_string()
+                .contains("x=\"100.0\" y=\"750.0\" width=\"200.0\" height=\"250.0\"")
         );
         let plot = Plot { title: "<b>".to_owned(), up: unit_ticks(), ..Plot::default() };
-        assert!(plot.html().contains("&lt;b&gt;") && plot.html().contains("bottom:50.00%"));
+        let html = plot.html().into_string();
+        assert!(html.contains("&lt;b&gt;") && html.contains("bottom:50.00%"));
     }
 }

@@ -2,8 +2,10 @@
 
 use std::fmt::Write as _;
 
+use maud::{Markup, html};
+
 use super::Page;
-use super::html::{bar, card, section, table};
+use super::html::{Cell, bar, caption, card, cards, section, table};
 use super::plot::{Plot, Tick, line, rectangle};
 use super::series;
 use crate::evaluate::evaluation::{Evaluation, Labelled};
@@ -13,33 +15,33 @@ use crate::evaluate::summary::Summary;
 use crate::evaluate::words::{NONE, count, figure, lasted, number, percent, seconds};
 
 /// The figures that matter most, as cards.
-pub(super) fn headline(page: &Page<'_>) -> String {
+pub(super) fn headline(page: &Page<'_>) -> Markup {
     let Evaluation { summary, labelled, injected, .. } = page.evaluation;
-    let mut cards = Vec::new();
+    let mut all = Vec::new();
     if let Some(Labelled { events, figures, .. }) = labelled {
-        cards.push(card(&format!("{} of {}", events.found, events.events), "incidents found"));
-        cards.push(card(&format!("{} of {}", events.right, events.alarms), "alarms that were right"));
+        all.push(card(format!("{} of {}", events.found, events.events), "incidents found"));
+        all.push(card(format!("{} of {}", events.right, events.alarms), "alarms that were right"));
         let delay = events.delay.map_or_else(|| NONE.to_owned(), |delay| seconds(delay.seconds));
-        cards.push(card(&delay, "until an incident was found (median)"));
-        cards.push(card(&figure(figures.auc_pr), "AUC-PR: how well scores rank rows, 1 being perfect"));
+        all.push(card(delay, "until an incident was found (median)"));
+        all.push(card(figure(figures.auc_pr), "AUC-PR: how well scores rank rows, 1 being perfect"));
     }
     if let Some(injected) = injected {
-        cards.push(card(&figure(injected.figures.auc_pr), "AUC-PR on anomalies put in, 1 being perfect"));
+        all.push(card(figure(injected.figures.auc_pr), "AUC-PR on anomalies put in, 1 being perfect"));
     }
     let per_day = summary.alarms_per_day.map_or_else(|| NONE.to_owned(), |alarms| number(alarms, 2));
-    cards.push(card(&per_day, "alarms a day"));
-    cards.push(card(&percent(summary.alarm_rate), "of rows alarm"));
+    all.push(card(per_day, "alarms a day"));
+    all.push(card(percent(summary.alarm_rate), "of rows alarm"));
     if labelled.is_none() {
         let longest = summary.longest.map(|longest| lasted(longest.rows, longest.seconds));
         let longest = longest.unwrap_or_else(|| NONE.to_owned());
-        cards.push(card(&longest, "was the longest alarm"));
+        all.push(card(longest, "was the longest alarm"));
     }
-    cards.push(card(&percent(share(summary.rows - summary.unscored, summary.rows)), "of rows have a score"));
-    format!("<section>\n<div class=\"cards\">\n{}</div>\n</section>\n", cards.concat())
+    all.push(card(percent(share(summary.rows - summary.unscored, summary.rows)), "of rows have a score"));
+    cards(&all)
 }
 
 /// The scores over time.
-pub(super) fn over_time(page: &Page<'_>) -> String {
+pub(super) fn over_time(page: &Page<'_>) -> Markup {
     let Page { evaluation, labels, .. } = page;
     let mut meaning =
         "A score of 0 is ordinary, 1 is the threshold (dashed), and what is above is an alarm. Above the \
@@ -49,20 +51,29 @@ pub(super) fn over_time(page: &Page<'_>) -> String {
         meaning +=
             " All entities share the plot: where they differ, the line is a band from the least score to the largest.";
     }
-    let mut key = "<i class=\"score\"></i>ordinary<i class=\"alarm\"></i>alarm".to_owned();
-    if labels.is_some() {
-        key += "<i class=\"soft\"></i>labelled as an incident";
-    }
-    let plot = series::plot(page.table, &evaluation.scores, *labels).html();
-    section("Scores over time", &meaning, &format!("{plot}<p class=\"key\">{key}</p>\n"))
+    let content = html! {
+        (series::plot(page.table, &evaluation.scores, *labels).html())
+        (key_of_scores(labels.map(|_| "soft")))
+    };
+    section("Scores over time", meaning, content)
+}
+
+/// What the colours mean; `labelled` is that of labelled rows, where there are any.
+fn key_of_scores(labelled: Option<&str>) -> Markup {
+    caption(html! {
+        i.score {} "ordinary" i.alarm {} "alarm"
+        @if let Some(colour) = labelled {
+            i.(colour) {} "labelled as an incident"
+        }
+    })
 }
 
 /// What was found of anomalies put in.
-pub(super) fn injected(page: &Page<'_>) -> String {
-    let Some(injected) = &page.evaluation.injected else { return String::new() };
+pub(super) fn injected(page: &Page<'_>) -> Markup {
+    let Some(injected) = &page.evaluation.injected else { return Markup::default() };
     let rows = injected.kinds.iter().map(|found| {
         let share = share(found.found, found.injected).unwrap_or(0.0);
-        vec![found.kind.name().to_owned(), bar(share, "", &format!("{} of {}", found.found, found.injected))]
+        vec![found.kind.name().into(), bar(share, "", format!("{} of {}", found.found, found.injected)).into()]
     });
     let meaning = format!(
         "There are no labels, so anomalies of these shapes were put into a copy of the rows, in one to three features each \
@@ -71,29 +82,34 @@ pub(super) fn injected(page: &Page<'_>) -> String {
         figure(injected.figures.auc_pr),
         figure(injected.figures.roc_auc)
     );
-    section("Anomalies put in", &meaning, &table("short", &["Shape", "Found (any row of it alarms)"], rows))
+    section("Anomalies put in", meaning, table("short", &["Shape", "Found (any row of it alarms)"], rows))
 }
 
 /// How many rows have which score.
-pub(super) fn histogram(page: &Page<'_>) -> String {
+pub(super) fn histogram(page: &Page<'_>) -> Markup {
     let Evaluation { summary: Summary { histogram, quantiles, unscored, .. }, labelled, .. } = page.evaluation;
     let most = histogram.iter().copied().max().unwrap_or(0).max(9);
     let height = |rows: u64| (1.0 + rows as f64).log10() / (1.0 + most as f64).log10();
     let width = 1.0 / histogram.len() as f64;
-    let bars = |class: &dyn Fn(usize) -> &'static str, rows: &[u64], (from, to): (f64, f64)| -> String {
-        let filled = rows.iter().enumerate().filter(|(_, rows)| **rows > 0);
-        let bar = |(at, rows): (usize, &u64)| {
-            rectangle(class(at), (at as f64 + from) * width, 0.0, (at as f64 + to) * width, height(*rows))
+    let bars = |class: &dyn Fn(usize) -> &'static str, rows: &[u64], (from, to): (f64, f64)| {
+        let bar = |at: usize, rows: u64| {
+            let [left, right] = [from, to].map(|within| (at as f64 + within) * width);
+            rectangle(class(at), [left, 0.0], [right, height(rows)], &Markup::default())
         };
-        filled.map(bar).collect()
+        html! {
+            @for (at, rows) in rows.iter().enumerate().filter(|(_, rows)| **rows > 0) {
+                (bar(at, *rows))
+            }
+        }
     };
     let side = |at: usize| if at < 10 { "ordinary" } else { "alarm" };
-    let real = labelled.as_ref().map_or_else(String::new, |it| bars(&|_| "real", &it.histogram, (0.3, 0.7)));
-    let drawing = format!(
-        "{}{real}{}",
-        bars(&side, histogram, (0.04, 0.96)),
-        line("threshold", 10.0 * width, 0.0, 10.0 * width, 1.0)
-    );
+    let drawing = html! {
+        (bars(&side, histogram, (0.04, 0.96)))
+        @if let Some(labelled) = labelled {
+            (bars(&|_| "real", &labelled.histogram, (0.3, 0.7)))
+        }
+        (line("threshold", 10.0 * width, 0.0, 10.0 * width, 1.0))
+    };
     let tick = |at: f64, text: String| Tick { at, text };
     let powers = (0..20).map(|power| 10_u64.pow(power.min(19))).take_while(|rows| *rows <= most);
     let plot = Plot {
@@ -105,10 +121,6 @@ pub(super) fn histogram(page: &Page<'_>) -> String {
         across_name: "score; the last bar is all above 4",
         up_name: "rows, each step ten times the last",
     };
-    let mut key = "<i class=\"score\"></i>ordinary<i class=\"alarm\"></i>alarm".to_owned();
-    if labelled.is_some() {
-        key += "<i class=\"label\"></i>labelled as an incident";
-    }
     let mut meaning = quantiles.map_or_else(
         || "No row has a score.".to_owned(),
         |[_, half, _, percent, thousandth, largest]| {
@@ -125,7 +137,11 @@ pub(super) fn histogram(page: &Page<'_>) -> String {
     if *unscored > 0 {
         let _infallible = write!(meaning, " {} no score.", count(*unscored, "row has", "rows have"));
     }
-    section("How scores are spread", &meaning, &format!("{}<p class=\"key\">{key}</p>\n", plot.html()))
+    let content = html! {
+        (plot.html())
+        (key_of_scores(labelled.as_ref().map(|_| "label")))
+    };
+    section("How scores are spread", meaning, content)
 }
 
 /// A power of ten where there is little room: `10k` for 10 000.
@@ -138,27 +154,29 @@ fn short(power: u64) -> String {
 }
 
 /// What perturbed rows do.
-pub(super) fn robustness(page: &Page<'_>) -> String {
+pub(super) fn robustness(page: &Page<'_>) -> Markup {
     let Evaluation { robustness, summary, labelled, .. } = page.evaluation;
     if robustness.is_empty() {
-        return String::new();
+        return Markup::default();
     }
     let mut heads = vec!["What was done to the rows", "Verdicts that changed", "Rows that alarm", "Order kept"];
     heads.extend(labelled.as_ref().map(|_| ["AUC-PR", "F1"]).into_iter().flatten());
     let asis = |figure: Option<String>| figure.unwrap_or_else(|| NONE.to_owned());
-    let mut rows = vec![vec!["nothing".to_owned(), NONE.to_owned(), percent(summary.alarm_rate), NONE.to_owned()]];
+    let mut rows: Vec<Vec<Cell>> =
+        vec![vec!["nothing".into(), NONE.into(), percent(summary.alarm_rate).into(), NONE.into()]];
     if let Some(Labelled { figures, .. }) = labelled {
-        rows[0].extend([figure(figures.auc_pr), figure(figures.f1)]);
+        rows[0].extend([figure(figures.auc_pr), figure(figures.f1)].map(Cell::from));
     }
     rows.extend(robustness.iter().map(|effect: &Effect| {
         let flipped = effect.flipped.unwrap_or(0.0);
         let mut cells = vec![
-            effect.perturbation.clone(),
-            bar(flipped, if flipped >= 0.05 { "alarm" } else { "" }, &percent(effect.flipped)),
-            percent(effect.alarm_rate),
-            asis(effect.rank_correlation.map(|correlation| format!("{correlation:.2}"))),
+            effect.perturbation.as_str().into(),
+            bar(flipped, if flipped >= 0.05 { "alarm" } else { "" }, percent(effect.flipped)).into(),
+            percent(effect.alarm_rate).into(),
+            asis(effect.rank_correlation.map(|correlation| format!("{correlation:.2}"))).into(),
         ];
-        cells.extend(effect.labelled.map(|it| [figure(it.auc_pr), figure(it.f1)]).into_iter().flatten());
+        let labelled = effect.labelled.map(|it| [figure(it.auc_pr), figure(it.f1)]);
+        cells.extend(labelled.into_iter().flatten().map(Cell::from));
         cells
     }));
     section(
@@ -167,6 +185,6 @@ pub(super) fn robustness(page: &Page<'_>) -> String {
          Small noise and a few gaps should change few verdicts. A shift should change many: a system that has moved by two \
          spreads is another one, and the model should be trained anew. Order kept: 1 if rows rank as before (Spearman), 0 if \
          not at all.",
-        &table("", &heads, rows.into_iter()),
+        table("", &heads, rows.into_iter()),
     )
 }

@@ -4,6 +4,7 @@ use std::ops::RangeInclusive;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use maud::{Markup, html};
 
 use super::plot::{Plot, Tick, line, path, rectangle};
 use crate::evaluate::evaluation::timestamp;
@@ -48,18 +49,19 @@ pub(super) fn plot(table: &Table, scores: &[f64], labels: Option<&[bool]>) -> Pl
     let points = joined(&columns).map(|point| point.map(|(right, score)| (right, height(score) / top)));
     let line_of_scores = path(points);
     let threshold = height(1.0) / top;
-    let marks: String = labels.map_or_else(String::new, |labels| labelled(&axis, labels));
     // The same line twice: what is above the threshold is of another colour.
     let (above, below) = ((1.0 - threshold) * 1000.0, threshold * 1000.0);
-    let drawing = format!(
-        "{marks}<clipPath id=\"above\"><rect x=\"-9\" y=\"-9\" width=\"1018\" height=\"{:.1}\"/></clipPath>\
-         <clipPath id=\"below\"><rect x=\"-9\" y=\"{above:.1}\" width=\"1018\" height=\"{:.1}\"/></clipPath>\
-         <path class=\"ordinary\" clip-path=\"url(#below)\" d=\"{line_of_scores}\"/>\
-         <path class=\"alarm\" clip-path=\"url(#above)\" d=\"{line_of_scores}\"/>{}",
-        above + 9.0,
-        below + 9.0,
-        line("threshold", 0.0, threshold, 1.0, threshold)
-    );
+    let number = |number: f64| format!("{number:.1}");
+    let drawing = html! {
+        @if let Some(labels) = labels {
+            (labelled(&axis, labels))
+        }
+        clipPath id="above" { rect x="-9" y="-9" width="1018" height=(number(above + 9.0)) {} }
+        clipPath id="below" { rect x="-9" y=(number(above)) width="1018" height=(number(below + 9.0)) {} }
+        path.ordinary clip-path="url(#below)" d=(line_of_scores) {}
+        path.alarm clip-path="url(#above)" d=(line_of_scores) {}
+        (line("threshold", 0.0, threshold, 1.0, threshold))
+    };
     let up = ticks_up(top).map(|(score, text)| Tick { at: height(score) / top, text }).collect();
     Plot {
         title: "Scores over time".to_owned(),
@@ -189,7 +191,7 @@ pub(super) fn runs<T>(columns: &[Option<T>]) -> Vec<Vec<(f64, &T)>> {
 }
 
 /// The labelled stretches, those that touch in the drawing as one.
-fn labelled(axis: &Axis<'_>, labels: &[bool]) -> String {
+fn labelled(axis: &Axis<'_>, labels: &[bool]) -> Markup {
     let near = f64::max(1.5 * axis.spacing(), NARROWEST);
     let mut spans: Vec<(f64, f64)> = Vec::new();
     for row in (0..labels.len()).filter(|row| labels[*row]) {
@@ -199,13 +201,17 @@ fn labelled(axis: &Axis<'_>, labels: &[bool]) -> String {
             None => spans.push((at, at)),
         }
     }
-    spans.iter().map(|(start, end)| stretch("labelled", *start, *end)).collect()
+    html! {
+        @for (start, end) in spans {
+            (stretch("labelled", start, end, &Markup::default()))
+        }
+    }
 }
 
-/// A stretch of time, wide enough to be seen.
-pub(super) fn stretch(class: &str, start: f64, end: f64) -> String {
+/// A stretch of time, wide enough to be seen; `inside` is as for [`rectangle`].
+pub(super) fn stretch(class: &str, start: f64, end: f64, inside: &Markup) -> Markup {
     let lacking = (NARROWEST - (end - start)).max(0.0) / 2.0;
-    rectangle(class, start - lacking, 0.0, end + lacking, 1.0)
+    rectangle(class, [start - lacking, 0.0], [end + lacking, 1.0], inside)
 }
 
 #[cfg(test)]
@@ -260,7 +266,7 @@ mod tests {
     fn labelled_rows_are_stretches_that_can_be_seen() {
         let table = servers(1, 1000, 1, 1);
         let labels: Vec<bool> = (0..1000).map(|row| (100..200).contains(&row) || row == 500).collect();
-        let drawn = labelled(&Axis::of(&table.times), &labels);
+        let drawn = labelled(&Axis::of(&table.times), &labels).into_string();
         assert_eq!(drawn.matches("<rect").count(), 2);
         assert!(drawn.contains("width=\"3.0\""), "{drawn}");
     }

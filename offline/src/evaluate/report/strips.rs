@@ -3,9 +3,11 @@
 use std::ops::Range;
 
 use jiff::Timestamp;
+use maud::{Markup, html};
 
 use super::bands::Bands;
-use super::plot::{Plot, Tick, line, path, rectangle};
+use super::html::caption;
+use super::plot::{Plot, Tick, line, path, rectangle, stroke};
 use super::series::{Axis, NARROWEST, columns, height, joined, stretch, ticks_up};
 use crate::evaluate::feedback::screen::reason;
 use crate::evaluate::feedback::{Event, Series, SeriesFeedback, Span};
@@ -27,13 +29,16 @@ pub(super) struct Strips<'a> {
 }
 
 impl Strips<'_> {
-    pub(super) fn html(&self) -> String {
+    pub(super) fn html(&self) -> Markup {
         let axis = Axis::of(&self.series.table.times[self.places.clone()]);
         let shades = self.shades(&axis);
-        [self.values(&axis, &shades), self.scores(&axis, &shades)].concat()
+        html! {
+            (self.values(&axis, &shades))
+            (self.scores(&axis, &shades))
+        }
     }
 
-    fn values(&self, axis: &Axis<'_>, shades: &str) -> String {
+    fn values(&self, axis: &Axis<'_>, shades: &Markup) -> Markup {
         let Self { series, found, places, column, usual } = self;
         let features = series.table.features();
         let value = |row: usize| Some(series.table.values[row * features + column]).filter(|value| value.is_finite());
@@ -48,16 +53,19 @@ impl Strips<'_> {
             .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), end| (low.min(end), high.max(end)));
         let scale = Scale::of(low, high);
         let points = joined(&columns).map(|point| point.map(|(right, value)| (right, scale.at(value))));
-        let usual = usual.map_or_else(String::new, |[low, high]| {
-            rectangle("usual", 0.0, scale.at(low) - 0.004, 1.0, scale.at(high) + 0.004)
-        });
-        let bands = bands.svg(|value| scale.at(value));
-        let dots = self.dots(axis, |row| value(row).map(|value| scale.at(value)));
         let name = if features > 1 { &series.table.names[*column] } else { &found.name };
         Plot {
             title: format!("{name} over time"),
             class: "values",
-            drawing: format!("{usual}{bands}{shades}<path class=\"ordinary\" d=\"{}\"/>{dots}", path(points)),
+            drawing: html! {
+                @if let Some([low, high]) = usual {
+                    (rectangle("usual", [0.0, scale.at(low) - 0.004], [1.0, scale.at(high) + 0.004], &Markup::default()))
+                }
+                (bands.svg(|value| scale.at(value)))
+                (shades)
+                (stroke("ordinary", &path(points)))
+                (self.dots(axis, |row| value(row).map(|value| scale.at(value))))
+            },
             up: scale.ticks(),
             up_name: "value",
             ..Plot::default()
@@ -65,7 +73,7 @@ impl Strips<'_> {
         .html()
     }
 
-    fn scores(&self, axis: &Axis<'_>, shades: &str) -> String {
+    fn scores(&self, axis: &Axis<'_>, shades: &Markup) -> Markup {
         let scores = &self.series.scores[self.places.clone()];
         let columns = columns(axis, scores);
         let top = columns.iter().flatten().map(|column| height(*column.end())).fold(1.5, f64::max) * 1.04;
@@ -78,11 +86,12 @@ impl Strips<'_> {
         Plot {
             title: "score over time".to_owned(),
             class: "scores",
-            drawing: format!(
-                "{shades}<path class=\"score\" d=\"{}\"/>{}{dots}",
-                path(points),
-                line("threshold", 0.0, threshold, 1.0, threshold)
-            ),
+            drawing: html! {
+                (shades)
+                (stroke("score", &path(points)))
+                (line("threshold", 0.0, threshold, 1.0, threshold))
+                (dots)
+            },
             across: axis.ticks(),
             up: up.map(|(score, text)| Tick { at: height(score) / top, text }).collect(),
             up_name: "score",
@@ -93,7 +102,7 @@ impl Strips<'_> {
 
     /// The stretches that are labelled, and those of false alarms. Of the latter there may be thousands: those that touch in
     /// the drawing are one.
-    fn shades(&self, axis: &Axis<'_>) -> String {
+    fn shades(&self, axis: &Axis<'_>) -> Markup {
         let Self { found, .. } = self;
         let mut shades: Vec<Shade> = Vec::new();
         for event in &found.events {
@@ -108,7 +117,11 @@ impl Strips<'_> {
                 None => shades.push(shade),
             }
         }
-        shades.iter().map(Shade::html).collect()
+        html! {
+            @for shade in &shades {
+                (shade.html())
+            }
+        }
     }
 
     fn shade(&self, axis: &Axis<'_>, span: &Span, class: &'static str, what: &'static str) -> Option<Shade> {
@@ -123,7 +136,7 @@ impl Strips<'_> {
     }
 
     /// A dot at the highest score of each false alarm and each missed event, and at what hit an event; `up` says how high.
-    fn dots(&self, axis: &Axis<'_>, up: impl Fn(usize) -> Option<f64>) -> String {
+    fn dots(&self, axis: &Axis<'_>, up: impl Fn(usize) -> Option<f64>) -> Markup {
         let Self { series, found, .. } = self;
         let dots = |class: &str, rows: &mut dyn Iterator<Item = usize>| {
             let inside = rows.filter(|row| self.places.contains(row));
@@ -133,7 +146,7 @@ impl Strips<'_> {
             points.sort_unstable();
             points.dedup();
             let point = |(right, up): (u32, u32)| [Some((f64::from(right) / 500.0, f64::from(up) / 50.0)), None];
-            format!("<path class=\"dot {class}\" d=\"{}\"/>", path(points.into_iter().flat_map(point)))
+            stroke(class, &path(points.into_iter().flat_map(point)))
         };
         let highest = |span: &Span, of: &dyn Fn(usize) -> bool| {
             let rows = span.places.clone().filter(|row| of(*row) && !series.scores[*row].is_nan());
@@ -144,12 +157,14 @@ impl Strips<'_> {
             Some((event.span.places.start + delay.rows as usize).min(event.span.places.end - 1))
         };
         let missed = found.events.iter().filter(|event| event.hit.is_none());
-        [
-            dots("missed", &mut missed.filter_map(|event| highest(&event.span, &|_| true))),
-            dots("hit", &mut found.events.iter().filter_map(hit)),
-            dots("false", &mut found.false_alarms.iter().filter_map(|span| highest(span, &|row| series.alarms[row]))),
-        ]
-        .concat()
+        let mut missed = missed.filter_map(|event| highest(&event.span, &|_| true));
+        let false_alarms = found.false_alarms.iter();
+        let mut false_alarms = false_alarms.filter_map(|span| highest(span, &|row| series.alarms[row]));
+        html! {
+            (dots("dot missed", &mut missed))
+            (dots("dot hit", &mut found.events.iter().filter_map(hit)))
+            (dots("dot false", &mut false_alarms))
+        }
     }
 }
 
@@ -175,30 +190,30 @@ impl Shade {
         self.reasons.extend(new.collect::<Vec<_>>());
     }
 
-    fn html(&self) -> String {
+    fn html(&self) -> Markup {
         let Self { class, what, left, right, from, to, score, reasons } = self;
         let score = if score.is_finite() { format!(", highest score {}", number(*score, 3)) } else { String::new() };
         let until = if from < to { format!(" – {to}") } else { String::new() };
         let why: String = reasons.iter().map(|reason| format!(", {reason}")).collect();
-        let title = format!("><title>{what}: {from}{until}{score}{why}</title></rect>");
-        stretch(class, *left, *right).replace("/>", &title)
+        let title = format!("{what}: {from}{until}{score}{why}");
+        stretch(class, *left, *right, &html! { title { (title) } })
     }
 }
 
 /// What the colours mean in drawings of these series.
-pub(super) fn key(series: &[Series]) -> String {
-    let bands = if series.iter().any(Series::has_bands) {
-        "<i class=\"band\"></i>what would have been ordinary (line: what was expected)"
-    } else {
-        ""
-    };
-    let usual = if series.iter().all(Series::has_bands) { "" } else { "<i class=\"usual\"></i>usual range before" };
-    format!(
-        "<p class=\"key\"><i class=\"score\"></i>value<i class=\"muted\"></i>score\
-         <i class=\"hit\"></i>labelled, hit (dot: by this row)\
-         <i class=\"missed\"></i>labelled, missed (dot: its highest score)\
-         <i class=\"alarm\"></i>false alarm{bands}{usual}</p>\n"
-    )
+pub(super) fn key(series: &[Series]) -> Markup {
+    caption(html! {
+        i.score {} "value" i.muted {} "score"
+        i.hit {} "labelled, hit (dot: by this row)"
+        i.missed {} "labelled, missed (dot: its highest score)"
+        i.alarm {} "false alarm"
+        @if series.iter().any(Series::has_bands) {
+            i.band {} "what would have been ordinary (line: what was expected)"
+        }
+        @if !series.iter().all(Series::has_bands) {
+            i.usual {} "usual range before"
+        }
+    })
 }
 
 /// Where values stand from bottom to top.

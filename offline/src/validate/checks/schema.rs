@@ -11,8 +11,9 @@ pub(super) fn check(data: &Data, columns: &[Profile], findings: &mut Vec<Finding
     let faults = &data.faults;
     let bad = |kind, what: String, advice| Finding::new(Check::Schema, Verdict::Bad, kind, what, advice);
     if let Some(what) = &faults.header {
-        findings
-            .push(bad("header", what.clone(), "the first line names the columns: time,cpu,mem,...").times(1, Some(1)));
+        findings.push(
+            bad("header", what.to_string(), "the first line names the columns: time,cpu,mem,...").times(1, Some(1)),
+        );
     }
     if let Some((line, what)) = &faults.broken_off {
         let what = format!("reading ends in line {line}: {what}");

@@ -78,25 +78,7 @@ fn fingerprint(record: &ByteRecord) -> u64 {
 fn columns(header: &ByteRecord, data: &mut Data, group: usize) -> Vec<Column> {
     let names: Vec<String> = header.iter().map(|name| String::from_utf8_lossy(name).trim().to_owned()).collect();
     let time = names.iter().position(|name| cell::is_time(name));
-    let other = |separator: char| names.len() == 1 && names[0].contains(separator);
-    data.faults.header = match time {
-        _ if names.is_empty() => {
-            Some("there is no header; the first line must name the columns, `time` first".to_owned())
-        }
-        _ if other(';') || other('\t') => Some("columns must be separated by commas".to_owned()),
-        _ if header.iter().any(|name| cell::name(name).is_err()) => {
-            header.iter().find_map(|name| cell::name(name).err())
-        }
-        Some(0) if names.len() == 1 => {
-            Some("there is no column besides the time; each other one is a metric".to_owned())
-        }
-        Some(0) => None,
-        Some(at) => Some(format!("`{}` must be the first column, and is number {}", names[at], at + 1)),
-        None => {
-            let first = excerpt(names[0].as_bytes());
-            Some(format!("the first column must be `time`, `_time`, `timestamp` or `date`, and is `{first}`"))
-        }
-    };
+    data.faults.header = cell::names(header).err();
     let mut columns = Vec::new();
     for (at, name) in names.into_iter().enumerate() {
         columns.push(if Some(at) == time {

@@ -2,10 +2,12 @@
 
 use std::ops::Range;
 
-use super::{Page, clock};
+use maud::{Markup, html};
+
+use super::{Page, clock, name_of};
 use crate::evaluate::feedback::screen::reason;
 use crate::evaluate::feedback::{Event, Incident, Span};
-use crate::evaluate::report::html::{escape, section};
+use crate::evaluate::report::html::{caption, paragraph, section};
 use crate::evaluate::report::strips::{Strips, key};
 use crate::evaluate::words::{count, number};
 
@@ -16,15 +18,14 @@ const EITHER: usize = 8;
 
 const MEANING: &str = "What went wrong, most severe first: missed incidents, the longest first, then false alarms, the \
     highest score first, each once with all that lies near it. A score of 1 is the threshold (dashed); above it each step \
-    is ten times the last. Behind the values stands what was usual: where the middle 90 % of those before lie or, with \
-    <code>band = true</code>, what the detector would have called ordinary.";
+    is ten times the last. Behind the values stands what was usual: where the middle 90 % of those before lie or, with ";
 
 /// The worst of what went wrong.
-pub(super) fn section_of(page: &Page<'_>) -> String {
+pub(super) fn section_of(page: &Page<'_>) -> Markup {
     let missed = page.feedback.worst_missed();
     let alarms = page.feedback.worst_false_alarms();
     if missed.is_empty() && alarms.is_empty() {
-        return section("A closer look", "", "<p>Nothing was missed, and nothing alarmed without reason.</p>\n");
+        return section("A closer look", "", paragraph("Nothing was missed, and nothing alarmed without reason."));
     }
     let mut panels = Vec::new();
     let mut shown: Vec<(usize, Range<usize>)> = Vec::new();
@@ -49,14 +50,23 @@ pub(super) fn section_of(page: &Page<'_>) -> String {
     let more = [("missed incident", "missed incidents", more_missed), ("false alarm", "false alarms", more_alarms)];
     let more = more.into_iter().filter(|(.., more)| *more > 0);
     let more: Vec<String> = more.map(|(one, many, more)| count(more as u64, one, many)).collect();
-    let more =
-        if more.is_empty() { String::new() } else { format!("<p class=\"key\">and {} more</p>\n", more.join(" and ")) };
-    let panels = panels.concat();
-    section("A closer look", MEANING, &format!("{}<div class=\"panels\">\n{panels}</div>\n{more}", key(page.series)))
+    let meaning = html! { (MEANING) code { "band = true" } ", what the detector would have called ordinary." };
+    let content = html! {
+        (key(page.series))
+        div.panels {
+            @for panel in &panels {
+                (panel)
+            }
+        }
+        @if !more.is_empty() {
+            (caption(format!("and {} more", more.join(" and "))))
+        }
+    };
+    section("A closer look", meaning, content)
 }
 
 impl Page<'_> {
-    fn missed(&self, incident: &Incident, event: &Event) -> String {
+    fn missed(&self, incident: &Incident, event: &Event) -> Markup {
         let series = incident.at.0;
         let others = match incident.series {
             1 => String::new(),
@@ -64,10 +74,10 @@ impl Page<'_> {
         };
         let goes_on = if event.goes_on { " It was still going on at the end." } else { "" };
         let why = format!("{}{others}{goes_on}", why_missed(&event.span));
-        self.panel(series, &event.span, "<span class=\"missing\">missed</span>", &why)
+        self.panel(series, &event.span, &html! { span.missing { "missed" } }, &why)
     }
 
-    fn false_alarm(&self, series: usize, span: &Span) -> String {
+    fn false_alarm(&self, series: usize, span: &Span) -> Markup {
         let near = self.around(series, span);
         let others = self.feedback.series[series].false_alarms.iter();
         let others = others.filter(|other| other.places != span.places && near.contains(&other.places.start)).count();
@@ -78,13 +88,12 @@ impl Page<'_> {
                 count(others as u64, "other false alarm is", "other false alarms are")
             ),
         };
-        let alarm = "<span class=\"bad\">false alarm</span>";
-        self.panel(series, span, alarm, &format!("{}{others}", why_alarmed(span)))
+        let alarm = html! { span.bad { "false alarm" } };
+        self.panel(series, span, &alarm, &format!("{}{others}", why_alarmed(span)))
     }
 
-    fn panel(&self, series: usize, span: &Span, what: &str, why: &str) -> String {
+    fn panel(&self, series: usize, span: &Span, what: &Markup, why: &str) -> Markup {
         let found = &self.feedback.series[series];
-        let feature = span.feature.as_ref().map_or_else(String::new, |feature| format!(", {}", escape(feature)));
         let rows = count(span.rows as u64, "row", "rows");
         let strips = Strips {
             series: &self.series[series],
@@ -94,14 +103,13 @@ impl Page<'_> {
             usual: span.usual,
         };
         let until = if span.rows > 1 { format!(" – {}", clock(span.to)) } else { String::new() };
-        format!(
-            "<div class=\"panel\">\n<h3>{what} <span class=\"name\">{}{feature}</span></h3>\n\
-             <p class=\"meaning\">{}{until}, {rows}. {}</p>\n{}</div>\n",
-            escape(&found.name),
-            clock(span.from),
-            why,
-            strips.html()
-        )
+        html! {
+            div.panel {
+                h3 { (what) " " (name_of(&found.name, span.feature.as_deref())) }
+                p.meaning { (clock(span.from)) (until) ", " (rows) ". " (why) }
+                (strips.html())
+            }
+        }
     }
 
     /// The rows around a stretch that are shown with it: those that tell what is usual, and a third as many behind it.

@@ -4,8 +4,9 @@ mod closer;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use maud::{Markup, html};
 
-use super::html::{card, document, escape, footer, notes, section, table};
+use super::html::{Cell, caption, card, cards, document, footer, name, notes, paragraph, section, table};
 use super::strips::{Strips, key};
 use crate::evaluate::evaluation::timestamp;
 use crate::evaluate::feedback::screen::{extent, lateness, reason, usual};
@@ -32,17 +33,17 @@ impl Page<'_> {
     /// The page.
     #[must_use]
     pub fn html(&self) -> String {
-        let body = [
-            self.under(),
-            notes(&self.feedback.notes),
-            self.headline(),
-            self.incidents(),
-            closer::section_of(self),
-            self.table_of_series(),
-            self.over_time(),
-            footer(self.provenance),
-        ];
-        document("Hit, missed, false alarms – qualm", "What was hit, what was missed, and why", &body.concat())
+        let body = html! {
+            p.under { (self.under()) }
+            (notes(&self.feedback.notes))
+            (self.headline())
+            (self.incidents())
+            (closer::section_of(self))
+            (self.table_of_series())
+            (self.over_time())
+            (footer(self.provenance))
+        };
+        document("Hit, missed, false alarms – qualm", "What was hit, what was missed, and why", &body)
     }
 
     fn under(&self) -> String {
@@ -54,29 +55,28 @@ impl Page<'_> {
         });
         let rows = self.series.iter().map(|series| series.table.len() as u64).sum();
         let of = count(self.series.len() as u64, "series", "series");
-        format!("<p class=\"under\">{} of {of}{when}</p>\n", count(rows, "value", "values"))
+        format!("{} of {of}{when}", count(rows, "value", "values"))
     }
 
-    fn headline(&self) -> String {
+    fn headline(&self) -> Markup {
         let Feedback { incidents, hit, missed, delay, false_alarms, false_alarm_share, false_alarm_rate, .. } =
             self.feedback;
         let delay = delay.map_or_else(|| NONE.to_owned(), |delay| seconds(delay.seconds));
         let per_day = self.feedback.false_alarms_per_day;
         let per_day = per_day.map_or_else(String::new, |alarms| format!(", {} a day", number(alarms, 2)));
         let rate = false_alarm_rate.map_or_else(String::new, |rate| format!("; {} configured", percent(Some(rate))));
-        let cards = [
-            card(&format!("{hit} of {}", incidents.len()), &format!("incidents hit, {missed} missed")),
-            card(&delay, "from an incident's beginning until it was hit (median)"),
-            card(&thousands(*false_alarms as u64), &format!("false alarms{per_day}")),
-            card(&percent(*false_alarm_share), &format!("of unlabelled values begin an alarm{rate}")),
-        ];
-        format!("<section>\n<div class=\"cards\">\n{}</div>\n</section>\n", cards.concat())
+        cards(&[
+            card(format!("{hit} of {}", incidents.len()), format!("incidents hit, {missed} missed")),
+            card(delay, "from an incident's beginning until it was hit (median)"),
+            card(thousands(*false_alarms as u64), format!("false alarms{per_day}")),
+            card(percent(*false_alarm_share), format!("of unlabelled values begin an alarm{rate}")),
+        ])
     }
 
-    fn incidents(&self) -> String {
+    fn incidents(&self) -> Markup {
         let Feedback { incidents, .. } = self.feedback;
         if incidents.is_empty() {
-            return section("Incidents", "", "<p>No row is labelled, so each alarm is a false one.</p>\n");
+            return section("Incidents", "", paragraph("No row is labelled, so each alarm is a false one."));
         }
         let several = self.series.len() > 1;
         let mut heads = vec!["From, to (UTC)", "Hit?"];
@@ -84,29 +84,25 @@ impl Page<'_> {
         heads.extend(["Highest score", "Values"]);
         let row = |incident: &Incident| {
             let event = self.feedback.event(incident);
-            let hit = event.hit.map_or_else(
-                || "<span class=\"bad\">missed</span>".to_owned(),
-                |delay| format!("<span class=\"good\">hit</span><small>{}</small>", lateness(delay)),
-            );
-            let goes_on = if event.goes_on { ", still going on" } else { "" };
-            let mut cells =
-                vec![format!("{}<small>{}{goes_on}</small>", clock(incident.from), clock(incident.to)), hit];
-            let others = match (incident.series, incident.hit) {
-                (1, _) => String::new(),
-                (all, 0) => format!("<small>nearest of {all} series</small>"),
-                (all, 1) => format!("<small>alone of {all} series</small>"),
-                (all, hit) => format!("<small>first of {hit} hit of {all} series</small>"),
+            let hit = match event.hit {
+                None => html! { span.bad { "missed" } },
+                Some(delay) => html! { span.good { "hit" } small { (lateness(delay)) } },
             };
-            cells.extend(several.then(|| format!("<span class=\"name\">{}</span>{others}", escape(&incident.nearest))));
-            let usual =
-                usual(&event.span).map_or_else(String::new, |usual| format!("<small>usual before: {usual}</small>"));
-            cells.extend([
-                score(&event.span),
-                format!("<span class=\"name\">{}</span>{usual}", escape(&extent(&event.span))),
-            ]);
+            let goes_on = if event.goes_on { ", still going on" } else { "" };
+            let when = html! { (clock(incident.from)) small { (clock(incident.to)) (goes_on) } };
+            let others = match (incident.series, incident.hit) {
+                (1, _) => None,
+                (all, 0) => Some(format!("nearest of {all} series")),
+                (all, 1) => Some(format!("alone of {all} series")),
+                (all, hit) => Some(format!("first of {hit} hit of {all} series")),
+            };
+            let usual = usual(&event.span).map(|usual| format!("usual before: {usual}"));
+            let mut cells: Vec<Cell> = vec![when.into(), hit.into()];
+            cells.extend(several.then(|| html! { (name(&incident.nearest)) (small(others)) }.into()));
+            cells.push(score(&event.span).into());
+            cells.push(html! { (name(&extent(&event.span))) (small(usual)) }.into());
             cells
         };
-        let more = more(incidents.len(), INCIDENTS);
         let table = table("stacked", &heads, incidents.iter().take(INCIDENTS).map(row));
         let joined = if several {
             " What is labelled at one time, in whichever series, is one incident; it is hit if it is in any."
@@ -114,68 +110,70 @@ impl Page<'_> {
             ""
         };
         let meaning = format!("An incident is a run of labelled rows. It is hit if any row in it alarms.{joined}");
-        section("Incidents", &meaning, &(table + &more))
+        section("Incidents", meaning, html! { (table) (more(incidents.len(), INCIDENTS)) })
     }
 
-    fn table_of_series(&self) -> String {
+    fn table_of_series(&self) -> Markup {
         let told: Vec<&SeriesFeedback> = self.feedback.series.iter().filter(|found| !found.is_quiet()).collect();
         if self.series.len() < 2 || told.is_empty() {
-            return String::new();
+            return Markup::default();
         }
         let heads = ["Series", "Events hit", "Median delay", "False alarms", "A day", "Of unlabelled values"];
         let row = |found: &&SeriesFeedback| {
-            let rate = found
-                .false_alarm_rate
-                .map_or_else(String::new, |rate| format!("<small>{} configured</small>", percent(Some(rate))));
+            let rate = found.false_alarm_rate.map(|rate| format!("{} configured", percent(Some(rate))));
+            let hit = match found.events.len() {
+                0 => NONE.to_owned(),
+                events => format!("{} of {events}", found.hit()),
+            };
             vec![
-                format!("<span class=\"name\">{}</span>", escape(&found.name)),
-                if found.events.is_empty() {
-                    NONE.to_owned()
-                } else {
-                    format!("{} of {}", found.hit(), found.events.len())
-                },
-                found.delay.map_or_else(|| NONE.to_owned(), |delay| seconds(delay.seconds)),
-                found.false_alarms.len().to_string(),
-                found.false_alarms_per_day.map_or_else(|| NONE.to_owned(), |alarms| number(alarms, 2)),
-                format!("{}{rate}", percent(found.false_alarm_share)),
+                name(&found.name).into(),
+                hit.into(),
+                found.delay.map_or_else(|| NONE.to_owned(), |delay| seconds(delay.seconds)).into(),
+                found.false_alarms.len().into(),
+                found.false_alarms_per_day.map_or_else(|| NONE.to_owned(), |alarms| number(alarms, 2)).into(),
+                html! { (percent(found.false_alarm_share)) (small(rate)) }.into(),
             ]
         };
-        let quiet = match self.series.len() - told.len() {
-            0 => String::new(),
-            quiet => format!(
-                "<p class=\"key\">and {} with neither events nor false alarms</p>\n",
-                count(quiet as u64, "series", "series")
-            ),
+        let quiet = self.series.len() - told.len();
+        let content = html! {
+            (table("stacked", &heads, told.iter().take(SERIES).map(row)))
+            (more(told.len(), SERIES))
+            @if quiet > 0 {
+                @let quiet = count(quiet as u64, "series", "series");
+                (caption(format!("and {quiet} with neither events nor false alarms")))
+            }
         };
-        let table = table("stacked", &heads, told.iter().take(SERIES).map(row));
-        section("Series", "", &[table, more(told.len(), SERIES), quiet].concat())
+        section("Series", "", content)
     }
 
     /// Each series in full.
-    fn over_time(&self) -> String {
+    fn over_time(&self) -> Markup {
         let told: Vec<_> =
             self.feedback.series.iter().zip(self.series).filter(|(found, _)| !found.is_quiet()).collect();
         if told.is_empty() {
-            return String::new();
+            return Markup::default();
         }
         let drawing = |(found, series): &(&SeriesFeedback, &Series)| {
             let spans = found.events.iter().map(|event| &event.span).chain(&found.false_alarms);
             let column = spans.max_by(|one, other| one.score().total_cmp(&other.score())).map_or(0, |span| span.column);
-            let feature = if series.table.features() > 1 {
-                format!(", {}", escape(&series.table.names[column]))
-            } else {
-                String::new()
-            };
+            let feature = (series.table.features() > 1).then(|| series.table.names[column].as_str());
             let strips = Strips { series, found, places: 0..series.table.len(), column, usual: None };
-            format!(
-                "<div class=\"panel\">\n<h3 class=\"name\">{}{feature}</h3>\n{}</div>\n",
-                escape(&found.name),
-                strips.html()
-            )
+            html! {
+                div.panel {
+                    h3 { (name_of(&found.name, feature)) }
+                    (strips.html())
+                }
+            }
         };
-        let drawings: String = told.iter().take(SERIES).map(drawing).collect();
         let meaning = "All rows. What lies too close to be told apart is drawn from its least to its largest, so that no spike is lost.";
-        section("Over time", meaning, &[key(self.series), drawings, more(told.len(), SERIES)].concat())
+        let content = html! {
+            (key(self.series))
+            @for one in told.iter().take(SERIES) {
+                (drawing(one))
+            }
+            (more(told.len(), SERIES))
+        };
+        section("Over time", meaning, content)
     }
 }
 
@@ -184,15 +182,32 @@ fn clock(time: Timestamp) -> String {
     time.to_zoned(TimeZone::UTC).strftime("%Y-%m-%d %H:%M:%S").to_string()
 }
 
-fn score(span: &Span) -> String {
-    let why = reason(span).map_or_else(String::new, |why| format!("<small>{why}</small>"));
-    span.peak.map_or_else(|| NONE.to_owned(), |peak| number(peak.score, 3) + &why)
+/// A series' name and, where it has several, that of the feature.
+fn name_of(series: &str, feature: Option<&str>) -> Markup {
+    let name = feature.map_or_else(|| series.to_owned(), |feature| format!("{series}, {feature}"));
+    super::html::name(&name)
 }
 
-fn more(all: usize, shown: usize) -> String {
+fn score(span: &Span) -> Markup {
+    match span.peak {
+        Some(peak) => html! { (number(peak.score, 3)) (small(reason(span))) },
+        None => html! { (NONE) },
+    }
+}
+
+/// What is said in small below something, if anything is.
+fn small(text: Option<impl maud::Render>) -> Markup {
+    html! {
+        @if let Some(text) = text {
+            small { (text) }
+        }
+    }
+}
+
+fn more(all: usize, shown: usize) -> Markup {
     match all.saturating_sub(shown) {
-        0 => String::new(),
-        more => format!("<p class=\"key\">and {more} more</p>\n"),
+        0 => Markup::default(),
+        more => caption(format!("and {more} more")),
     }
 }
 
