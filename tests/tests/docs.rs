@@ -1,4 +1,4 @@
-//! What README.md and `docs/` show of the command line is what the binary prints, and their links lead somewhere.
+//! Pages show what the binary prints, their links lead somewhere, and the index of `docs/` lists every page.
 //!
 //! A marker, an HTML comment alone on its line, says what a page shows:
 //!
@@ -28,7 +28,17 @@ fn pages() -> Vec<PathBuf> {
     let mut pages: Vec<_> = docs.map(|entry| entry.expect("an entry of docs/").path()).collect();
     pages.retain(|path| path.extension().is_some_and(|extension| extension == "md"));
     pages.sort();
-    let beside = ["README.md", "SECURITY.md", "telegraf/README.md", "vector/README.md"];
+    let beside = [
+        "README.md",
+        "SECURITY.md",
+        "telegraf/README.md",
+        "vector/README.md",
+        "examples/demo/README.md",
+        "plugins/flatline/README.md",
+        "plugins/leak/README.md",
+        "plugins/loda/README.md",
+        "supply/README.md",
+    ];
     beside.iter().map(|name| root.join(name)).chain(pages).collect()
 }
 
