@@ -114,16 +114,23 @@ impl Shell {
         while let Some(line) = lines.next() {
             let Some(first) = line.strip_prefix("$ ") else { continue };
             let mut command = first.to_owned();
-            text += &format!("{line}\n");
+            push_line(&mut text, line);
             while command.ends_with('\\') {
                 let Some(more) = lines.next() else { break };
-                command += &format!("\n{more}");
-                text += &format!("{more}\n");
+                command.push('\n');
+                command += more;
+                push_line(&mut text, more);
             }
             text += &ended(self.run(&command).0);
         }
         text
     }
+}
+
+/// Adds a line to a text.
+fn push_line(text: &mut String, line: &str) {
+    text.push_str(line);
+    text.push('\n');
 }
 
 /// A text whose last line has an end.
@@ -141,7 +148,7 @@ fn expected(page: &str, name: &str, qualm: &Path) -> String {
     let mut text = String::new();
     let mut lines = page.lines();
     while let Some(line) = lines.next() {
-        text += &format!("{line}\n");
+        push_line(&mut text, line);
         let Some(marker) = Marker::parse(line) else { continue };
         if let Marker::Setup(command) = marker {
             let (printed, good) = shell.run(command);
@@ -160,7 +167,9 @@ fn expected(page: &str, name: &str, qualm: &Path) -> String {
             }
             Marker::Setup(_) => block,
         };
-        text += &format!("{fence}\n{block}```\n");
+        push_line(&mut text, fence);
+        text += &block;
+        push_line(&mut text, "```");
     }
     text
 }
