@@ -107,6 +107,13 @@ impl Shell {
         (printed.replace(&format!("{}/", self.site.as_ref().display()), ""), done.status.success())
     }
 
+    /// What a command prints. One that prints nothing, such as a `grep` for a word that is gone, is a mistake of the page.
+    fn shown(&self, command: &str) -> String {
+        let (printed, _) = self.run(command);
+        assert!(!printed.is_empty(), "`{command}` prints nothing to show");
+        ended(printed)
+    }
+
     /// What a block with commands is to be.
     fn console(&self, block: &str) -> String {
         let mut text = String::new();
@@ -121,7 +128,7 @@ impl Shell {
                 command += more;
                 push_line(&mut text, more);
             }
-            text += &ended(self.run(&command).0);
+            text += &self.shown(&command);
         }
         text
     }
@@ -159,7 +166,7 @@ fn expected(page: &str, name: &str, qualm: &Path) -> String {
         assert!(fence.starts_with("```"), "{name}: no fenced block follows `{line}`");
         let block: String = lines.by_ref().take_while(|line| *line != "```").map(|line| format!("{line}\n")).collect();
         let block = match marker {
-            Marker::Run(command) => ended(shell.run(command).0),
+            Marker::Run(command) => shell.shown(command),
             Marker::Console => shell.console(&block),
             Marker::File(path) => {
                 shell.site.write(path, &block);
