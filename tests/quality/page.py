@@ -20,14 +20,18 @@ def main():
 
 def of_streaming(measured):
     """The page on the detector that needs no training."""
-    print("# How well it finds incidents untrained\n")
+    print("# How well `streaming` detects incidents\n")
+    paragraph(
+        "After reading this page you can judge how many incidents `streaming` detects, how many false alarms that "
+        "costs, and how it compares with other detectors."
+    )
     made_by("quality.md")
     paragraph(
-        "Those of other detectors on the same series are measured by `make rivals`. "
-        "[Trained detectors](quality-trained.md) have a page of their own."
+        "`make rivals` measures other detectors on the same series. [quality-trained.md](quality-trained.md) covers "
+        "trained detectors."
     )
     paragraph(
-        "**Expect less on your own metrics.** The constants were chosen with these very files in sight, labels "
+        "**Expect less on your own metrics.** The constants were chosen with knowledge of these files, labels "
         "included."
     )
     summary([*page_rivals.wanted(measured["events"]["compared"]), *page_streaming.wanted(measured)])
@@ -40,34 +44,37 @@ def of_streaming(measured):
 def of_trained(measured):
     """The page on those that learn from history."""
     print("# How well trained detectors rank anomalies\n")
+    paragraph(
+        "After reading this page you can choose a trained detector, and judge how many false alarms to expect from it."
+    )
     made_by("quality-trained.md")
-    paragraph("**Expect less on your own metrics.** Defaults were chosen with these very files in sight.")
+    paragraph("**Expect less on your own metrics.** The defaults were chosen with knowledge of these files.")
     summary([*page_trained.wanted(measured)])
     page_trained.sections(measured)
 
 
 def made_by(page):
     paragraph(
-        f"Made by `make quality`, which writes docs/{page} in full. It scores with the binary itself, with defaults "
-        "throughout: one shipped configuration for all. A scorer that is no part of this project (`score.py`; VUS-PR "
-        "and AUC-PR are the TSB-AD package's) says how good the scores are; nothing is point-adjusted. The labelled "
-        "metrics are no part of it either: `make quality QUALITY=FOLDER` says where both are. Figures in italics are "
-        "for reference: published ones, or measured once on the same series by those who wrote the scorer, not by "
-        "this command."
+        f"`make quality` writes docs/{page} in full. It runs the qualm binary with the default configuration on all "
+        "sets. A separate scorer, which is not part of this project (`score.py`; VUS-PR and AUC-PR come from the "
+        "TSB-AD package), rates the scores; nothing is point-adjusted. The labelled metrics are not part of this "
+        "project either: `make quality QUALITY=FOLDER` names the folder that contains both. Figures in italics are "
+        "references: published ones, or measured once on the same series by the authors of the scorer, not by this "
+        "command."
     )
 
 
 def summary(wanted):
-    """What is wanted, and what is reached."""
-    heading("What is wanted, and what is reached")
+    """The targets, and which of them are met."""
+    heading("Targets and results")
     table(
-        ["what", "wanted", "measured", "reached", "reference"],
+        ["figure", "target", "measured", "met", "reference"],
         [
             [what, least, got, "yes" if met else "**no**", f"*{by}*" if by else ""]
             for what, least, got, met, by in wanted
         ],
     )
-    paragraph(f"{sum(met for *_, met, _ in wanted)} of {len(wanted)} are reached; each is explained below.")
+    paragraph(f"{sum(met for *_, met, _ in wanted)} of {len(wanted)} targets are met.")
 
 
 if __name__ == "__main__":

@@ -32,18 +32,19 @@ def sections(found):
 def terms():
     heading("How incidents are counted")
     paragraph(
-        "An event is a labelled run of rows. It is hit if at least one of its rows has a score above 1, which is where "
-        "an alert rule is set. The delay is the number of rows from the event's first one to the first of those. A "
-        "false episode is a run of rows outside of events with scores above 1; runs with fewer than ten rows between "
-        "them are one episode, and an episode counts again every 100 rows. Recall at 1 in 1,000 (10,000) is the share "
-        "of events hit at the lowest threshold that leaves at most one false episode in 1,000 (10,000) ordinary rows; "
-        f"a set has one threshold for all its series. The first {WARMUP} rows of each series do not count. This is "
-        "`score.py events`. Nothing is trained, and each series is scored from its first row on."
+        "An *event* is a labelled run of rows. It is *hit* if at least one of its rows has a score above 1, the "
+        "threshold of an alert rule. The *delay* is the number of rows from the event's first row to the first row "
+        "above 1. A *false episode* is a run of rows outside of events with scores above 1; runs with fewer than ten "
+        "rows between them are one episode, and an episode counts again every 100 rows. *Recall at 1 in 1,000 "
+        "(10,000)* is the share of events hit at the lowest threshold that leaves at most one false episode in 1,000 "
+        f"(10,000) ordinary rows; a set has one threshold for all its series. The first {WARMUP} rows of each series "
+        "do not count. `score.py events` computes these figures. Nothing is trained, and each series is scored from "
+        "its first row on."
     )
     paragraph(
-        f"Intervals hold 95 % of {SAMPLES} bootstrap samples, which draw series with replacement. They say how much "
-        "the choice of series matters. They do not say how much the detector was fitted to these series, and a set of "
-        "one series does not vary in them."
+        f"Intervals hold 95 % of {SAMPLES} bootstrap samples, which draw series with replacement. They show how much "
+        "the choice of series matters, not how much the detector was fitted to these series. A set of one series has "
+        "no interval."
     )
 
 
@@ -52,9 +53,9 @@ def scenarios(found):
     heading(f"`{STREAMING}` on scenarios")
     paragraph(
         f"{everything['series']} generated series of 28 days (`scenarios.py`, {len(SEEDS)} seeds): twelve kinds of "
-        "metric as services have them, with eight kinds of incident as operators know them, and exact labels. Deploys, "
+        "metric that services have, with eight kinds of incident that operators know, and exact labels. Deploys, "
         "nightly jobs, weekends, garbage collection, restarts and gaps are ordinary. A report up to "
-        f"{TOLERANCE[SCENARIOS]} rows after an event's end still hits it. Kinds and incidents have the recall at the "
+        f"{TOLERANCE[SCENARIOS]} rows after an event's end still hits it. The tables by metric and by incident use the "
         "thresholds of all scenarios together, since users have one threshold, too."
     )
     table(["", *HEAD, *RECALL], [["**all**", *cells(everything)]])
@@ -64,20 +65,20 @@ def scenarios(found):
     kinds = [*(kind for kind in INCIDENTS if kind in of), *(kind for kind in of if kind not in INCIDENTS)]
     table(["incident", *HEAD, *RECALL], [[INCIDENTS.get(kind, kind), *cells(of[kind])] for kind in kinds])
     paragraph(
-        "`score.py` takes a row of a scenario as a minute. CPU, disk, connections and temperature have a row every "
-        "five minutes, so their false episodes are counted as five times as many a day as there are. By the times of "
-        f"the rows there are {found['false_real_day']:.2f} a series and day over all scenarios."
+        "`score.py` assumes a row a minute. CPU, disk, connections and temperature have a row every five minutes, so "
+        "their false episodes a day are overstated five times. By the actual times there are "
+        f"{found['false_real_day']:.2f} a series and day over all scenarios."
     )
 
 
 def real(found):
     heading(f"`{STREAMING}` on seven labelled sets")
     paragraph(
-        "Series of servers, services, devices and generators, with the labels of those who published them; a report "
-        f"after an event's end does not hit it. NAB's windows begin well before what they are drawn around. {HARD}'s "
-        "labels are the times at which faults were injected. Many of these faults do not reach the metric that is "
-        "scored, and faults elsewhere do without being labelled, so its false episodes are an upper bound. The mean "
-        "of false episodes is given without it as well."
+        "Series of servers, services, devices and generators, with the labels of their publishers; a report after an "
+        f"event's end does not hit it. NAB's windows begin well before the anomaly that they contain. {HARD}'s labels "
+        "are the times at which faults were injected. Many of these faults do not affect the scored metric, and "
+        "unlabelled faults elsewhere do, so its false episodes are an upper bound. The mean of false episodes is "
+        "therefore also given without this set."
     )
     of = found["real"]
     means = [["**mean**", *cells(found["mean"])], [f"**mean without {HARD}**", *cells(found["mean without"])]]

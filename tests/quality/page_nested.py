@@ -32,13 +32,13 @@ def sections():
 
 
 def nested(found):
-    heading(f"`{STREAMING}` on sets that its constants were not chosen on")
+    heading(f"`{STREAMING}` with constants chosen without the set")
     paragraph(
-        "The shipped constants were chosen with all of these sets in sight. Here four of them are chosen again by one "
-        "search over a small grid: with all sets in sight, and for each set on the others alone, the scenarios among "
-        "them. Each cell is the set's figure with the set in sight / left out. What is lost from the first to the "
-        "second is what choosing these four was fitted to the set. Neither is the shipped figure: the search weighs "
-        "false episodes otherwise."
+        "The shipped constants were chosen with knowledge of all these sets. Here four of them are chosen again by "
+        "one search over a small grid: once with all sets, and once for each set without it (the scenarios are one of "
+        "the sets). Each cell is the set's figure with the set in sight / left out. The difference between the two "
+        "shows how much these four constants were fitted to the set. Neither is the shipped figure, because the "
+        "search weighs false episodes differently."
     )
     inside, outside = found["in_sample"], found["out_of_fold"]
     rows = [[name, *(both(inside.get(name, {}), of, figure) for figure in FIGURES)] for name, of in outside.items()]
@@ -73,7 +73,8 @@ def ranged(interval):
 def parts(found):
     heading("What each part adds", 3)
     paragraph(
-        "Measured by the native harness, with one part of the detector switched off at a time and all else as shipped."
+        "Measured by the native harness with one part of the detector switched off at a time, and everything else as "
+        "shipped."
     )
     rows = [[one["without"], *(number(one.get(figure)) for figure in ["hit", "false_day", *BUDGETS])] for one in found]
     table(["without", *COLUMNS], rows)

@@ -58,7 +58,7 @@ def section(compared):
         return
     ours = {"threshold": 1, "later": None, "sets": compared}
     rows = {f"**`{STREAMING}`**": ours, **{named(name, of): of for name, of in others.items()}}
-    heading(f"`{STREAMING}` beside other detectors")
+    heading(f"`{STREAMING}` compared with other detectors")
     methods()
     scenarios(rows)
     real(rows, others_have(compared))
@@ -66,30 +66,30 @@ def section(compared):
 
 def methods():
     paragraph(
-        "Each detector scores the same series, and the same scorer counts. The others were measured by `make rivals`. "
-        "Their figures are on series with one column: of the scenarios the first seed, and all such series of the "
+        "Each detector scores the same series, and the same scorer rates them. `make rivals` measured the others. "
+        "Their figures are for series with one column: the first seed of the scenarios, and all such series of the "
         "seven sets; hence OpenSearch is missing, and of Nezha there are 14 series. A cell is empty where a detector "
         "needs longer series than the set has. Counters are given to the others as differences."
     )
     paragraph(
-        "Random Cut Forest is its authors' library (4.4.0) set up as OpenSearch does; it reports where the anomaly "
-        "grade is above 0. Netdata's method and the seasonal band are short programs by those who wrote the scorer. "
-        "The first is what Netdata documents: 18 k-means models of the last days, all of which must agree; it reports "
-        "where 60 % of the last five rows are anomalous. The second is the range of the same quarter of an hour over "
-        "the last 14 days; it reports where two rows in a row lie four deviations outside. Sub-PCA, POLY and KMeansAD "
-        "are the TSB-AD package's, with the parameters that it gives as the best for series of one column. The moving "
-        f"variance (of {tsb.WINDOW} rows) and the squared difference to the row before are one line of code each. "
-        "These five have no threshold of their own. They get values standardised by the whole series. Where it says "
-        "scaled, and for the three of the package, the scores are standardised by the whole series as well, which "
-        "helps where one threshold is to suit several series."
+        "Random Cut Forest is its authors' library (4.4.0) configured as in OpenSearch; it reports where the anomaly "
+        "grade is above 0. Netdata's method and the seasonal band are short programs by the authors of the scorer. "
+        "The first follows Netdata's documentation: 18 k-means models of the last days, all of which must agree; it "
+        "reports where 60 % of the last five rows are anomalous. The second is the range of the same quarter of an "
+        "hour over the last 14 days; it reports where two rows in a row lie four deviations outside. Sub-PCA, POLY "
+        "and KMeansAD come from the TSB-AD package, with the parameters that it recommends for series of one column. "
+        f"The moving variance (of {tsb.WINDOW} rows) and the squared difference to the row before are one line of code "
+        "each. These five have no threshold. They get values standardised over the whole series. In rows marked "
+        "scaled, and for the three of the package, the scores are standardised over the whole series as well, which "
+        "helps where one threshold applies to several series."
     )
     paragraph(
-        "Netdata's method takes a row as a minute, unless it is five. The constants of "
-        f"`{STREAMING}` were chosen with these sets in sight, those of the others were not."
+        f"Netdata's method takes a row as a minute, unless it is five. The constants of `{STREAMING}` were chosen with "
+        "knowledge of these sets, those of the others were not."
     )
     paragraph(
-        "Not causal, so not to be had in a live pipeline: ¹ the scale comes from the whole series, later rows "
-        "included; ² the score itself depends on later rows, too."
+        "Marked detectors are not causal, so a live pipeline cannot use them: ¹ the scale comes from the whole "
+        "series, later rows included; ² the score itself depends on later rows."
     )
 
 

@@ -74,7 +74,7 @@ def wanted_cost(measured):
         what, ns = "cost of a value, all that scoring adds", cost["ordinary"]["ns"]
     yield f"`{STREAMING}`: {what}", f"< {NS_WANTED} ns", f"{ns:.0f} ns", ns < NS_WANTED, ""
     ratio = cost["anomalous"]["ns"] / cost["ordinary"]["ns"]
-    what = f"`{STREAMING}`: a stream of nothing but anomalies, over an ordinary one"
+    what = f"`{STREAMING}`: cost of a stream of only anomalies, relative to an ordinary one"
     yield what, f"≤ {ANOMALOUS_WANTED}", f"{ratio:.2f}", ratio <= ANOMALOUS_WANTED, ""
 
 
@@ -97,12 +97,12 @@ def sections(measured):
 
 
 def nab(found):
-    heading(f"`{STREAMING}` by NAB's own score")
+    heading(f"`{STREAMING}` by NAB's score")
     paragraph(
         f"{found['files']} of the Numenta Anomaly Benchmark's 58 streams with {found['windows']} windows, each from "
-        "its first row; the benchmark's score, of which 0 is to be silent and 100 to be perfect, in its three "
-        "profiles: standard / low FP / low FN. By the benchmark's rules one threshold for all streams is the best "
-        "there is, for each profile; the shipped one is 1, as in an alert rule."
+        "its first row. The benchmark's score is 0 for a silent detector and 100 for a perfect one, in three "
+        "profiles: standard / low FP / low FN. By its rules the best threshold for all streams together is used, for "
+        "each profile; the shipped threshold is 1, as in an alert rule."
     )
     at = slashed((found[profile]["at"] for profile in PROFILES), ".2f")
     table(
@@ -110,7 +110,9 @@ def nab(found):
         [[f"`{STREAMING}`", *(of_group(found, threshold, "all") for threshold in ("best", "shipped"))]],
         [[f"*{what}*", f"*{figures}*", ""] for what, figures in references.NAB.items()],
     )
-    paragraph("Group by group, at the same thresholds. Streams without a window have no score: they can only cost.")
+    paragraph(
+        "By group, at the same thresholds. Streams without a window have no score; they can only lower the total."
+    )
     table(
         ["group", "streams", "windows", "at the best thresholds", "at the shipped one"],
         [
@@ -128,11 +130,11 @@ def of_group(found, threshold, name):
 def vus(ranges, counted):
     heading(f"`{STREAMING}` on {', '.join(SETS)} and {LONG}")
     paragraph(
-        "Servers and services with 19 to 38 metrics each, and service indicators of one. Each metric is scored alone; "
-        "a row's score is the largest of its metrics', which is what an alert rule sees, or, to compare, their mean. "
-        "Nothing is trained: either the test part is all that is ever seen, from its first row on (alone), or the "
-        "train part was streamed before it (after train). Each cell is VUS-PR / AUC-PR / event F1, the mean over a "
-        "set's series; event F1 is at the best threshold there is, not at 1."
+        "Servers and services with 19 to 38 metrics each, and service indicators of one. Each metric is scored "
+        "separately; a row's score is the largest of its metrics', which is what an alert rule uses, or, for "
+        "comparison, their mean. Nothing is trained: the detector gets either only the test part, from its first row "
+        "on (alone), or the train part before it (after train). Each cell is VUS-PR / AUC-PR / event F1, the mean "
+        "over a set's series; event F1 is at the best possible threshold, not at 1."
     )
     names = [*SETS, LONG]
     table(
@@ -148,8 +150,8 @@ def vus(ranges, counted):
         ],
     )
     paragraph(
-        "The TSB-AD leaderboard has, over other and more series of several metrics, *0.31 for the best (CNN, "
-        "OmniAnomaly, PCA, LSTM-AD) and 0.20 for Isolation Forest* as mean VUS-PR."
+        "For comparison, the TSB-AD leaderboard, on other and more series of several metrics: *0.31 for the best "
+        "(CNN, OmniAnomaly, PCA, LSTM-AD) and 0.20 for Isolation Forest* as mean VUS-PR."
     )
 
 
@@ -160,12 +162,12 @@ def cell(found):
 def false_alarms(counted):
     heading("Values above 1")
     paragraph(
-        f"`false_alarm_rate` is {RATE_TEXT} by default: of 10,000 ordinary values of a metric one may be above 1. "
-        "Measured on all scored values outside of labels: the share of values above 1, of all metrics of a set "
-        f"together, from row {alarms.SETTLED} on, over that rate, which is to be within {WITHIN} times of 1 either "
-        "way; the same share from the first row on, metric by metric; and how many alerts begin in a day, a run of "
-        "values above 1 being one. Not every one is false: labels are those of the people who wrote them. A row of 38 "
-        "metrics has an alert with any of them, hence the last column."
+        f"`false_alarm_rate` is {RATE_TEXT} by default: of 10,000 ordinary values of a metric one may be above 1. The "
+        "table is for all scored values outside of labels: the share of values above 1, for all metrics of a set "
+        f"together, from row {alarms.SETTLED} on, divided by that rate, which should be within {WITHIN} times of 1 "
+        "either way; the same share from the first row on, metric by metric; and how many alerts begin in a day, "
+        "where a run of values above 1 is one alert. Not all of them are false: the labels may be incomplete. A row "
+        "of 38 metrics has an alert if any of them has one, hence the last column."
     )
     over = f"from row {alarms.SETTLED} on, over {RATE_TEXT}"
     shares = ["all rows: values above 1, mean of metrics", "median"]
@@ -187,8 +189,8 @@ def false_alarms_of(name, start, of):
 def delay(counted):
     heading("Delay", 3)
     paragraph(
-        "Labelled events in which a row is above 1, and how long after the event's first row the first of them comes. "
-        "Those of the other sets are above."
+        "Labelled events with a row above 1, and the time from the event's first row to the first of these rows. The "
+        "tables above have the delays of the other sets."
     )
     table(
         ["set", "", "events found", "rows, median", "90th percentile", "minutes, median", "90th percentile"],
@@ -204,7 +206,7 @@ def delay_of(name, start, of):
 
 def resources(measured):
     cost, bench, memory = measured["cost"], measured["bench"], measured["memory"]
-    heading(f"What `{STREAMING}` takes")
+    heading(f"What `{STREAMING}` costs")
     rows = [
         [f"time for a value, all that scoring adds: {what}", f"{of['ns']:.0f} ns"]
         for what, of in (("ordinary ones", cost["ordinary"]), ("anomalies", cost["anomalous"]))
@@ -215,12 +217,13 @@ def resources(measured):
         rows.append([f"memory for a series, {of['rows']} rows of each seen", f"{of['bytes']:.0f} B"])
     table(["what", "measured"], rows)
     paragraph(
-        "What scoring adds is the CPU time of `qualm replay` with the shipped configuration less that where nothing is "
-        "selected, over lines of ten fields; finding the series and writing the scores are in it. Anomalies: each row "
-        f"is {GROWTH} times as far out as the last; {percent(cost['anomalous']['in_alarm'])} of their lines had "
-        f"an alert, and {percent(cost['ordinary']['in_alarm'])} of the ordinary ones. The detector alone, natively and as "
+        "What scoring adds is the CPU time of `qualm replay` with the shipped configuration minus the time where "
+        "nothing is selected, for lines of ten fields; it includes finding the series and writing the scores. "
+        f"Anomalies: each row is {GROWTH} times as far out as the previous one; "
+        f"{percent(cost['anomalous']['in_alarm'])} of their lines had an alert, and "
+        f"{percent(cost['ordinary']['in_alarm'])} of the ordinary ones. The detector alone, natively and as a "
         "component, is timed by `cargo bench -p qualm --bench pieces`, which `make quality` runs; "
-        "[benchmarks.md](benchmarks.md) has more. Memory is what the process grows by with each series at its peak, "
+        "[benchmarks.md](benchmarks.md) has more. Memory is the growth of the process's peak for each series, "
         f"measured with {series(memory)} series; no snapshots are taken."
     )
 

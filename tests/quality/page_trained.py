@@ -44,8 +44,9 @@ def sections(measured):
 def quality(ranges, alarms):
     heading("Ranking")
     paragraph(
-        "They learn from the first part of each series, without labels, and score the second one. Each cell is VUS-PR / "
-        "AUC-PR / event F1, the mean over a set's series; event F1 is at the best threshold there is, not at 1."
+        "Trained detectors learn from the first part of each series, without labels, and score the second part. Each "
+        "cell is VUS-PR / AUC-PR / event F1, the mean over a set's series; event F1 is at the best possible "
+        "threshold, not at 1."
     )
     table(
         ["", *(f"{name} ({len(alarms[name][TRAINED[0]])} series)" for name in SETS)],
@@ -53,19 +54,17 @@ def quality(ranges, alarms):
         [[f"*{what}*", *(f"*{one}*" for one in references.cells(what))] for what in references.RANGES],
     )
     paragraph(
-        "Rows in italics are with scikit-learn, on standardised columns. The sketches show where simple things already "
-        "reach."
+        "Rows in italics use scikit-learn on standardised columns. The sketches show what simple methods achieve."
     )
     paragraph(
-        "Forests and PCA beside their namesakes in italics are not like beside like: by default all trained kinds but "
-        "`zscore` are shown how a row differs from the last ones, with its directions whitened, and average their "
-        "scores over some 40 rows, where most references take each row as it is."
+        "Forests and PCA are not directly comparable with the rows of the same name in italics: by default all "
+        "trained kinds except `zscore` get the difference of a row to the last ones, with whitened directions, and "
+        "average their scores over some 40 rows, while most references use each row as it is."
     )
     one = best(ranges)
     paragraph(
-        f"Of one trained kind for all sets `{one}` does best, with a mean VUS-PR of "
-        f"{mean(vus(ranges, one, name) for name in SETS):.3f} over the three. That it is the best was seen on these "
-        "very series, too."
+        f"The best single kind for all sets is `{one}`, with a mean VUS-PR of "
+        f"{mean(vus(ranges, one, name) for name in SETS):.3f} over the three. This choice was made on the same series."
     )
 
 
@@ -85,14 +84,13 @@ def one_by_one(ranges):
 def at_threshold(alarms, unheld):
     heading("Alarms at the threshold")
     paragraph(
-        "Here an alarm is a score above 1, as in an alert rule. The first figures are the share of rows outside of "
-        "labels that are in alarm: the mean and the median over a set's series, to be held against the configured "
-        f"`false_alarm_rate` of 1e-4, which is {percent(RATE)}. The second are the same for models that do not hold "
-        "alarms (more on that below). The third is how many alarms begin there in 10,000 such rows, a run of rows in "
-        "alarm being one; at 1e-4 it would be at most 1. Then the series in which nothing at all is above 1, the "
-        "labelled events in which something is, and how many rows after their beginning that comes (the median of the "
-        "events found). A detector that is always in alarm would find every event at once, so read all of a line "
-        "together."
+        "Here an *alarm* is a score above 1, as in an alert rule. \"Rows in alarm\" is the share of rows outside of "
+        "labels above 1, mean and median over a set's series; compare it with the configured `false_alarm_rate` of "
+        f"1e-4, which is {percent(RATE)}. \"Not held\" is the same for models that do not hold alarms (see below). "
+        "\"Begun in 10,000\" is the number of alarms that begin in 10,000 such rows, where a run of rows is one "
+        "alarm; at 1e-4 it would be at most 1. \"Silent series\" have no row above 1. \"Events found\" are labelled "
+        "events with a row above 1, \"rows later\" the median number of rows from their beginning to that row. A "
+        "detector that is always in alarm would find every event at once, so read a line as a whole."
     )
     head = ["set", "detector", "rows in alarm, mean / median", "not held", "begun in 10,000", "silent series"]
     rows = []
@@ -114,24 +112,24 @@ def at_threshold(alarms, unheld):
             )
     table([*head, "events found", "rows later"], rows)
     paragraph(
-        "**Alarm rates on metrics that drift exceed what is set, by far.** A threshold is set by the last part of the "
-        "training rows, and its rate holds as long as what is ordinary stays as it was then. In these sets it often "
-        "does not: what came later is elsewhere, or changes more, without a label. `zscore` judges the level itself, "
-        "and is in alarm for as long as it is elsewhere. The other trained kinds look at changes, so a new level "
-        "alone raises no alarm; but an alarm once raised is held while the level stays out, and where the level "
-        "hardly returns to what was learnt, one alarm lasts for thousands of rows. How much that makes up is the "
-        "difference to the figures of models that do not hold (trained with `level = 0`); what remains is changes "
-        "larger than those that set the threshold. A few series make up most of a mean that lies far above its "
-        "median. Where metrics move for good, train anew."
+        "**On metrics that drift, alarm rates exceed the configured rate by far.** The last part of the training rows "
+        "sets the threshold, and the rate holds as long as ordinary behaviour stays as it was then. In these sets it "
+        "often does not: later values have another level, or change more, without a label. `zscore` scores the level "
+        "itself, and is in alarm for as long as the level differs. The other trained kinds score changes, so a new "
+        "level alone raises no alarm; but they hold an alarm until the level is ordinary again, and if it hardly "
+        "returns to the learned one, a single alarm lasts for thousands of rows. The difference to models that do not "
+        "hold (trained with `level = 0`) shows how much that is; the rest are changes larger than those that set the "
+        "threshold. A few series make up most of a mean that lies far above its median. If metrics change "
+        "permanently, train again."
     )
     paragraph(
-        "**The threshold may lie too far out as well**, where the rows that set it were livelier than those that "
-        "followed: in silent series events may well be ranked first, as VUS-PR has it, and yet none of them reaches "
-        "1. Not every alarm outside of a label is false, either: labels are those of the people who wrote them."
+        "**The threshold may also be too high**, if the rows that set it varied more than those that followed: in "
+        "silent series the events may rank first, which VUS-PR measures, and still none of them reaches 1. Not every "
+        "alarm outside of a label is false: the labels may be incomplete."
     )
     paragraph(
-        f"{LONG}, {len(alarms[LONG][TRAINED[0]])} service indicators of one metric each and a row a minute, is here for "
-        "alarms alone."
+        f"{LONG}, {len(alarms[LONG][TRAINED[0]])} service indicators of one metric each with a row a minute, is "
+        "included for alarms only."
     )
 
 
