@@ -12,6 +12,10 @@ LOCKS := Cargo.lock plugins/loda/Cargo.lock fuzz/libfuzzer/Cargo.lock
 FUZZ_SECONDS ?= 600
 SOAK_SECONDS ?= 3600
 
+# The crates whose tests need no peer.
+UNIT := $(addprefix -p ,qualm-contract qualm-core qualm-pipeline qualm-vector-codec qualm-components qualm-system qualm-sandbox \
+	qualm-bundle qualm-offline qualm-http qualm qualm-command qualm-fuzz)
+
 .PHONY: build plugins demo test lint supply advisories sbom unit e2e fuzz soak page bench quality rivals tune toolchain clean
 
 # All is built with the same profile and the same set of packages, so that wasmtime is compiled once.
@@ -64,8 +68,8 @@ advisories:
 unit: toolchain
 	$(TOOLS) minisign || [ -z "$$CI" ] # without it, what it would be compared with is skipped
 	$(TOOLS) prometheus || [ -z "$$CI" ] # likewise
-	$(CARGO) test --locked --release -p qualm-core -p qualm-stream -p qualm-components -p qualm-bundle -p qualm-offline -p qualm-http -p qualm -p qualm-fuzz
-	$(CARGO) test --locked -p qualm-core -p qualm-stream --lib # with overflow checks
+	$(CARGO) test --locked --release $(UNIT)
+	$(CARGO) test --locked -p qualm-contract -p qualm-core -p qualm-pipeline -p qualm-vector-codec --lib # with overflow checks
 
 # The real peers: Telegraf from its Go module, InfluxDB and Prometheus from Debian, the wasmtime CLI from crates.io,
 # schemathesis, InfluxDB's clients and componentize-py from PyPI, componentize-qjs from npm, Chromium for the live page; kept in

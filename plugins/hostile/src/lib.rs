@@ -1,7 +1,7 @@
 //! A detector that misbehaves as its model tells it to: the host must survive each way.
 //!
 //! The model is a text of the form `ATTACK` or `ATTACK N`: behave well for `N` batches, then attack, in every batch. There is
-//! one module per kind of attack; what components do before they run is not here but in `host/tests/hostile/components.rs`.
+//! one module per kind of attack; what components do before they run is not here but in `command/tests/hostile/components.rs`.
 
 #![expect(
     unsafe_code,
