@@ -14,8 +14,8 @@ use qualm::view::{Detector, Snapshot};
 pub fn expose(observed: &Observed, out: &mut Exposition) {
     out.info("qualm_build", "The version that runs.", &[("version", env!("CARGO_PKG_VERSION"))]);
     let pipelines = observed.views.iter().map(|view| {
-        let inside = view.look();
-        Pipeline { name: view.name, snapshot: inside.snapshot.clone(), latency: inside.latency.all }
+        let (snapshot, latency) = view.copy(|inside| (inside.snapshot.clone(), inside.latency.all));
+        Pipeline { name: view.name, snapshot, latency }
     });
     let pipelines: Vec<_> = pipelines.collect();
     events(&pipelines, out);

@@ -155,7 +155,7 @@ fn health(observed: &Observed, _: &Call) -> Reply {
 /// rests, since metrics pass all the same.
 fn ready(observed: &Observed, _: &Call) -> Reply {
     let detectors: Vec<_> = observed.views.iter().flat_map(|view| {
-        let inside = view.look();
+        let snapshot = view.copy(|inside| inside.snapshot.clone());
         let state = |mode| match mode {
             Mode::Scoring => "scoring",
             Mode::Waiting => "waiting for a model",
@@ -164,7 +164,7 @@ fn ready(observed: &Observed, _: &Call) -> Reply {
         let one = |one: &qualm::view::Detector| {
             json!({ "pipeline": view.name, "detector": one.name, "state": state(one.mode) })
         };
-        inside.snapshot.detectors.iter().map(one).collect::<Vec<_>>()
+        snapshot.detectors.iter().map(one).collect::<Vec<_>>()
     }).collect();
     let trouble = observed.vector.as_ref().and_then(|vector| vector.trouble());
     let broken: Vec<_> = observed

@@ -349,12 +349,11 @@ impl<F: Format> Scoring<F> {
         if took.is_none() && !due {
             return;
         }
-        let mut inside = view.look();
         if let Some(took) = took.take() {
-            inside.take(pipeline, took);
+            view.lock().take(pipeline, took);
             *fresh = true;
         }
-        if due {
+        if due && let Some(mut inside) = view.try_lock() {
             inside.refresh(pipeline, ensembles, own);
             *refreshed = Some(Instant::now());
             *fresh = false;
@@ -408,7 +407,7 @@ impl<F: Format> Scoring<F> {
             pipeline.lanes_mut()[at].set_suppression(suppression);
         } else {
             if let Some(watched) = watched {
-                watched.view.look().recorder.forget_all(at, clock::now() / 1_000_000);
+                watched.view.lock().recorder.forget_all(at, clock::now() / 1_000_000);
             }
             part::tell_idle(&own[at], shape.as_ref());
             pipeline.replace(at, part::lane(&own[at], *limits, shape, suppression));
@@ -434,7 +433,7 @@ impl<F: Format> Scoring<F> {
         if let Some(watched) = watched {
             let gone = pipeline.lanes().iter().enumerate().filter(|(_, lane)| !lane.gone().is_empty());
             for (at, lane) in gone {
-                watched.view.look().recorder.forget(at, lane.gone(), clock::now() / 1_000_000);
+                watched.view.lock().recorder.forget(at, lane.gone(), clock::now() / 1_000_000);
                 watched.fresh = true;
             }
         }

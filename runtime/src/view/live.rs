@@ -26,7 +26,7 @@ pub fn overview(mode: &str, api: bool, views: &[Arc<View>]) -> Value {
     let mut latency = Histogram::default();
     let mut uptime = 0.0_f64;
     for view in views {
-        let (copy, minute) = Copy::of(view, now);
+        let (copy, minute) = view.copy(|inside| Copy::of(inside, now));
         let Copy { snapshot, rates, tracks, told, features } = &copy;
         throughput.add(snapshot.counts, *rates);
         total += snapshot.detectors.iter().map(|detector| detector.series).sum::<usize>();
@@ -67,10 +67,8 @@ pub fn series(views: &[Arc<View>], id: &str) -> Option<Value> {
     let mut parts = id.rsplitn(3, '-');
     let (number, lane, name) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?, parts.next()?);
     let view = views.iter().find(|view| view.name == name)?;
-    let inside = view.look();
-    let track = inside.recorder.track(lane, number)?;
-    let detector = inside.snapshot.detectors.get(lane)?;
-    let points: Vec<_> = track.points().collect();
+    let SeriesCopy { name, detector, points, has_bands, features, contributions } =
+        view.copy(|inside| SeriesCopy::of(inside, lane, number))?;
     let finite = |number: fn(&Point) -> f32| {
         points.iter().map(number).map(|number| number.is_finite().then_some(number)).collect::<Vec<_>>()
     };
@@ -81,22 +79,45 @@ pub fn series(views: &[Arc<View>], id: &str) -> Option<Value> {
             "upper": finite(|point| point.band[2]),
         })
     };
-    let features = inside.recorder.features(lane);
     Some(json!({
         "id": id,
-        "name": &*track.now.name,
-        "detector": detector.name,
+        "name": &*name,
+        "detector": detector,
         "step_ms": STEP,
         "times": points.iter().map(|point| point.time).collect::<Vec<_>>(),
         "scores": finite(|point| point.score),
         "values": finite(|point| point.value),
-        "band": track.has_bands().then(band),
+        "band": has_bands.then(band),
         "features": (!features.is_empty()).then_some(features),
-        "contributions": track.contributions,
+        "contributions": contributions,
     }))
 }
 
-/// What is copied of a view: the pipeline waits while it is, and not while that is made text of.
+/// What is copied of one series.
+struct SeriesCopy {
+    name: Arc<str>,
+    detector: String,
+    points: Vec<Point>,
+    has_bands: bool,
+    features: Vec<String>,
+    contributions: Box<[f64]>,
+}
+
+impl SeriesCopy {
+    fn of(inside: &Inside, lane: usize, series: u32) -> Option<Self> {
+        let track = inside.recorder.track(lane, series)?;
+        Some(Self {
+            name: Arc::clone(&track.now.name),
+            detector: inside.snapshot.detectors.get(lane)?.name.clone(),
+            points: track.points().collect(),
+            has_bands: track.has_bands(),
+            features: inside.recorder.features(lane).to_vec(),
+            contributions: track.contributions.clone(),
+        })
+    }
+}
+
+/// What is copied of a view.
 struct Copy {
     snapshot: Snapshot,
     rates: Rates,
@@ -106,10 +127,9 @@ struct Copy {
 }
 
 impl Copy {
-    fn of(view: &View, now: i64) -> (Self, Histogram) {
-        let mut inside = view.look();
+    fn of(inside: &mut Inside, now: i64) -> (Self, Histogram) {
         let minute = inside.latency.last_minute(now);
-        let Inside { snapshot, recorder, .. } = &*inside;
+        let Inside { snapshot, recorder, .. } = inside;
         let features = (0..snapshot.detectors.len()).map(|lane| recorder.features(lane).to_vec()).collect();
         let tracks = recorder.tracks().map(|track| track.now.clone()).collect();
         let (rates, told) = (recorder.rates(snapshot.counts, now), recorder.incidents().cloned().collect());

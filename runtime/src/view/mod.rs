@@ -1,14 +1,15 @@
 //! What others may see of a pipeline while it runs: its counts for `/metrics`, its series and incidents for the live page.
 //!
-//! The pipeline's thread tells a [`View`] what became of each batch after it has been written, and copies its counts a
-//! few times a second; whoever looks on takes a lock for as long as a copy takes.
+//! The pipeline's thread records each batch in a [`View`] after it has been written, and copies its counts a few times a
+//! second. Readers [copy](View::copy) what they need under a lock, and make text of the copy without it: the pipeline never
+//! waits for longer than a copy takes, and refreshes its counts later where the lock is taken.
 
 pub mod latency;
 pub mod live;
 pub mod recorder;
 pub mod track;
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
 use qualm_pipeline::join;
@@ -95,12 +96,26 @@ impl View {
 
     /// Forgets all that was seen: another pipeline takes the place of one that panicked.
     pub fn clear(&self) {
-        *self.look() = Inside::default();
+        *self.lock() = Inside::default();
     }
 
-    /// What is to be seen. The pipeline waits meanwhile: be quick.
-    pub fn look(&self) -> MutexGuard<'_, Inside> {
+    /// Copies something out. The pipeline waits meanwhile, so `copy` does nothing else.
+    pub fn copy<T>(&self, copy: impl FnOnce(&mut Inside) -> T) -> T {
+        copy(&mut self.lock())
+    }
+
+    /// For the pipeline's thread, to record what must not be lost.
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Inside> {
         self.inside.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// For the pipeline's thread, to record what can be recorded later: none while somebody copies.
+    pub(crate) fn try_lock(&self) -> Option<MutexGuard<'_, Inside>> {
+        match self.inside.try_lock() {
+            Ok(inside) => Some(inside),
+            Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        }
     }
 }
 
