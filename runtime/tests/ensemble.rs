@@ -27,9 +27,9 @@ fn scoring(combine: &str, members: &[Who]) -> Scoring {
     let config = Config::parse(&text, "none").unwrap();
     let sandbox = Sandbox::new(None);
     let limits = Limits { memory: 64 << 20, deadline: Duration::from_millis(250) };
-    let recipe = |(who, (member, _)): (&Who, (qualm::config::Detector, f64))| match who {
+    let recipe = |(who, (member, _)): (&Who, (&qualm::config::Detector, f64))| match who {
         Who::Streaming => {
-            Recipe::new(&sandbox, qualm_components::DETECTOR, member.parameters().to_model(), limits).unwrap()
+            Recipe::new(&sandbox, qualm_components::DETECTOR, member.parameters().unwrap().to_model(), limits).unwrap()
         }
         Who::Hostile(attack) => {
             Recipe::new(&sandbox, qualm_test_plugins::HOSTILE, attack.as_bytes().to_vec(), limits).unwrap()

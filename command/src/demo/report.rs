@@ -28,7 +28,8 @@ impl<'a> Report<'a> {
         let times = recording.lines.iter().map(|line| line.time);
         let verdicts: Vec<_> = times.zip(live.verdicts.iter().cloned()).collect();
         let findings = Findings::of(&verdicts, &recording.incidents);
-        let false_alarm_rate = config.detector.first().map_or(0.0, |detector| detector.false_alarm_rate);
+        let false_alarm_rate =
+            config.detector.first().and_then(|one| one.parameters()).map_or(0.0, |one| one.false_alarm_rate);
         Ok(Self { recording, live, bulk, findings, false_alarm_rate })
     }
 

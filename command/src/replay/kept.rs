@@ -6,12 +6,12 @@ use qualm_offline::evaluate::feedback::Series;
 use qualm_pipeline::line::unescape;
 use qualm_pipeline::pipeline::Verdict;
 
-use qualm::config::{Config, Kind};
+use qualm::config::Config;
 use qualm::scoring::Scoring;
 
 /// The series of all detectors, with every row that was given to one: [`Series`] says what that takes.
 #[derive(Debug)]
-pub(super) struct SeriesSnapshot {
+pub(super) struct ReplayedSeries {
     detectors: Vec<Detector>,
     series: Vec<Series>,
     /// Whether each series is a column of the input.
@@ -30,15 +30,14 @@ struct Detector {
     places: HashMap<Vec<u8>, usize>,
 }
 
-impl SeriesSnapshot {
+impl ReplayedSeries {
     /// Nothing yet. `by_column` says that each series is a column of the input; `labels` is one that is none.
     pub(super) fn new(config: &Config, scoring: &Scoring, by_column: bool, labels: Option<&'static str>) -> Self {
         let detector = |(lane, detector): (usize, &qualm::config::Detector)| Detector {
             name: detector.name.clone(),
             features: scoring.features(lane),
             // A model has a threshold of its own, and so have the members of an ensemble.
-            false_alarm_rate: (detector.model.is_none() && detector.kind == Kind::Streaming)
-                .then_some(detector.false_alarm_rate),
+            false_alarm_rate: detector.parameters().map(|parameters| parameters.false_alarm_rate),
             places: HashMap::new(),
         };
         let detectors = config.detector.iter().enumerate().map(detector).collect();

@@ -20,7 +20,7 @@ use serde::Serialize;
 use serde_json::json;
 use tracing::warn;
 
-use self::kept::SeriesSnapshot;
+use self::kept::ReplayedSeries;
 use self::scores::Scores;
 use qualm::config::Config;
 use qualm::scoring::{Scoring, StartError};
@@ -162,7 +162,7 @@ pub fn run(options: &Options, config: &Config) -> Result<(), Error> {
         options.scores.as_deref().map(|path| Scores::create(path, &columns, banded)).transpose().map_err(failed)?;
     let mut kept = options.labels.as_deref().map(|labels| {
         let by_column = input.columns().is_some() && !scoring.joins();
-        SeriesSnapshot::new(config, &scoring, by_column, same_file(labels, &options.input).then_some("label"))
+        ReplayedSeries::new(config, &scoring, by_column, same_file(labels, &options.input).then_some("label"))
     });
     let see = |verdict: &Verdict<'_>, row| {
         if let Some(kept) = &mut kept {

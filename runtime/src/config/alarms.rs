@@ -1,70 +1,16 @@
-//! Which of a detector's incidents are reported, and whose anomaly rate.
+//! Which of a detector's incidents are reported.
 
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use qualm_bundle::duration::{self, friendly};
+use qualm_bundle::duration::friendly;
 use qualm_bundle::manifest::Direction;
 use qualm_pipeline::suppress::Suppression;
 use qualm_pipeline::vector::Shape;
-use serde::{Deserialize, Deserializer};
 
+use super::anomaly_rate::AnomalyRate;
 use super::detector::{Detector, Kind};
 use super::text::quoted;
-
-/// Whose anomaly rate is told, and how often.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(
-    deny_unknown_fields,
-    default,
-    expecting = "a table like { by = [\"host\"], interval = \"1m\" }, or {} for just that"
-)]
-pub struct AnomalyRate {
-    /// Tags that tell one entity from another; without any, all series are of one.
-    #[serde(deserialize_with = "one_or_many")]
-    pub by: Vec<String>,
-    /// How long the intervals are of which it is told.
-    #[serde(deserialize_with = "duration::deserialize")]
-    pub interval: Duration,
-}
-
-impl Default for AnomalyRate {
-    /// Telegraf's tag, and some readings of each series at its usual interval of ten seconds.
-    fn default() -> Self {
-        Self { by: vec!["host".to_owned()], interval: Duration::from_mins(1) }
-    }
-}
-
-impl AnomalyRate {
-    /// As the pipeline takes it.
-    #[must_use]
-    pub fn for_pipeline(&self) -> qualm_pipeline::AnomalyRate {
-        let interval = i64::try_from(self.interval.as_nanos()).unwrap_or(i64::MAX);
-        qualm_pipeline::AnomalyRate { by: self.by.clone(), interval }
-    }
-
-    fn check(&self) -> Result<(), String> {
-        let Self { by, interval } = self;
-        if *interval < Duration::from_secs(1) {
-            return Err("`anomaly_rate`: its `interval` must be a second at least".to_owned());
-        }
-        for (at, tag) in by.iter().enumerate() {
-            if tag.is_empty() || tag == "detector" || tag.contains(char::is_control) || by[..at].contains(tag) {
-                return Err(format!(
-                    "`anomaly_rate`: `by` has {} in it; it must name tags, each once, and not `detector`, which \
-                     says whose rate it is",
-                    quoted(tag)
-                ));
-            }
-        }
-        Ok(())
-    }
-
-    fn effective(&self) -> String {
-        let by: Vec<_> = self.by.iter().map(|tag| quoted(tag)).collect();
-        format!("{{ by = [{}], interval = \"{}\" }}", by.join(", "), friendly(self.interval))
-    }
-}
 
 impl Detector {
     /// Which incidents are reported, where the model says `models`: what is set here comes first.
@@ -78,9 +24,9 @@ impl Detector {
         let (sustained, of) = sustained.as_ref().map_or(Ok((models.sustained, models.of)), parse)?;
         let nanoseconds = |cooldown: Duration| i64::try_from(cooldown.as_nanos()).unwrap_or(i64::MAX);
         // Both are set of what has no model alone.
-        let (direction, min_deviation) = match self.model {
-            Some(_) => (models.direction, models.min_deviation),
-            None => (direction.for_pipeline(), *min_deviation),
+        let (direction, min_deviation) = match self.kind {
+            Kind::Model(_) => (models.direction, models.min_deviation),
+            Kind::Streaming(_) | Kind::Ensemble(_) => (direction.for_pipeline(), *min_deviation),
         };
         let rule = Suppression {
             direction,
@@ -94,16 +40,16 @@ impl Detector {
     }
 
     pub(super) fn check_alarms(&self) -> Result<(), String> {
-        let Self { direction, min_deviation, model, kind, anomaly_rate, .. } = self;
+        let Self { direction, min_deviation, kind, anomaly_rate, .. } = self;
         self.suppression(Suppression::default())?;
         for (key, set) in [("direction", *direction != Direction::Both), ("min_deviation", *min_deviation > 0.0)] {
-            if set && model.is_some() {
+            if set && matches!(kind, Kind::Model(_)) {
                 return Err(format!(
                     "`{key}` is of no use beside `model`: what was expected, and whether of one value, is for the model \
                      to know; set it in the model's own [suppression]"
                 ));
             }
-            if set && *kind == Kind::Ensemble {
+            if set && matches!(kind, Kind::Ensemble(_)) {
                 return Err(format!(
                     "`{key}` is of no use beside an ensemble, whose members expect each something else; set it of a \
                      `streaming` detector by itself, or use `expected_range`"
@@ -154,17 +100,4 @@ impl Detector {
         put("anomaly_rate", anomaly_rate.as_ref().map(AnomalyRate::effective));
         out
     }
-}
-
-fn one_or_many<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged, expecting = "`by` must be a tag or a list of tags")]
-    enum OneOrMany {
-        One(String),
-        Many(Vec<String>),
-    }
-    Ok(match OneOrMany::deserialize(deserializer)? {
-        OneOrMany::One(tag) => vec![tag],
-        OneOrMany::Many(tags) => tags,
-    })
 }

@@ -4,8 +4,11 @@
 //! key that is not known is an error that names the nearest one that is.
 
 mod alarms;
+mod anomaly_rate;
 mod detector;
+mod select;
 mod service;
+mod table;
 mod text;
 mod timezone;
 mod variables;
@@ -21,9 +24,11 @@ use qualm_core::streaming::{BYTES_PER_SEASON, BYTES_PER_SERIES, SEASONS};
 use serde::Deserialize;
 use toml::de::{DeTable, Deserializer};
 
-pub use self::alarms::AnomalyRate;
-pub use self::detector::{Combine, Detector, Kind, Member, Patterns, Select};
+pub use self::anomaly_rate::AnomalyRate;
+pub use self::detector::{Combine, Detector, Ensemble, Kind, Member, Model};
+pub use self::select::{Patterns, Select};
 pub use self::service::{Http, Influxdb, LISTEN, Vector, Verdicts};
+use self::table::DetectorTable;
 use self::text::{bytes, explain, quoted, size};
 use qualm_sandbox as sandbox;
 
@@ -44,9 +49,21 @@ pub struct Error {
     what: String,
 }
 
-/// All that a user may set.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+/// The file.
+#[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
+struct Document {
+    detector: Vec<DetectorTable>,
+    state: State,
+    bundles: Bundles,
+    limits: Limits,
+    http: Http,
+    vector: Vector,
+    influxdb: Influxdb,
+}
+
+/// All that a user may set.
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Config {
     /// The detectors. A field goes to the first that selects it.
     pub detector: Vec<Detector>,
@@ -127,6 +144,18 @@ impl Default for Limits {
     }
 }
 
+impl Document {
+    fn into_config(self) -> Result<Config, String> {
+        let Self { detector, state, bundles, limits, http, vector, influxdb } = self;
+        let build = |table: DetectorTable| {
+            let name = table.name().to_owned();
+            table.into_detector().map_err(|what| format!("detector `{name}`: {what}"))
+        };
+        let detector = detector.into_iter().map(build).collect::<Result<_, _>>()?;
+        Ok(Config { detector, state, bundles, limits, http, vector, influxdb })
+    }
+}
+
 impl Config {
     /// Reads a file.
     ///
@@ -166,23 +195,23 @@ impl Config {
         let used = variables::expand(document.get_mut(), text, &variables::of_environment)
             .map_err(|fault| Error { place: at(fault.at), what: fault.what })?;
         let hide = |what: String| variables::hide(&used, what);
-        let mut config = Self::deserialize(Deserializer::from(document)).map_err(|error| wrong(&error, &hide))?;
-        if config.detector.is_empty() {
-            config.detector.push(Detector::default());
+        let mut document = Document::deserialize(Deserializer::from(document)).map_err(|error| wrong(&error, &hide))?;
+        if document.detector.is_empty() {
+            document.detector.push(DetectorTable::default());
         }
         let from_there = |path: &mut String| *path = directory.join(&*path).to_string_lossy().into_owned();
-        let models = config.detector.iter_mut().flat_map(Detector::models_mut);
+        let models = document.detector.iter_mut().flat_map(DetectorTable::models_mut);
         for model in models.filter(|model| !model.reveal().contains("://")) {
             *model = Secret::address(directory.join(model.reveal()).to_string_lossy());
         }
-        let Http { tls_cert, tls_key, models, .. } = &mut config.http;
+        let Http { tls_cert, tls_key, models, .. } = &mut document.http;
         for path in [tls_cert, tls_key, models].into_iter().flatten() {
             *path = directory.join(&*path);
         }
-        let keys = config.bundles.trusted_keys.iter_mut().filter(|key| PublicKey::parse(key).is_err());
+        let keys = document.bundles.trusted_keys.iter_mut().filter(|key| PublicKey::parse(key).is_err());
         keys.for_each(from_there);
-        config.check().map_err(|what| Error { place: place.to_owned(), what: hide(what) })?;
-        Ok(config)
+        let config = document.into_config().and_then(|config| config.check().map(|()| config));
+        config.map_err(|what| Error { place: place.to_owned(), what: hide(what) })
     }
 
     /// One detector with this model, and all else as it is by default.
@@ -205,24 +234,21 @@ impl Config {
         for (at, one) in detector.iter().enumerate() {
             // Members are told of, and their state is kept, under names like `careful/leak`.
             let names = |one: &Detector| {
-                let members = one.members().into_iter().map(|(member, _)| member.name);
+                let members = one.members().map(|(member, _)| member.name.clone());
                 members.chain([one.name.clone()]).collect::<Vec<_>>()
             };
             let own = names(one);
             if let Some(name) = detector[..at].iter().flat_map(names).find(|name| own.contains(name)) {
                 return Err(format!("two detectors are called `{name}`; give each a `name` of its own"));
             }
-            let members = one.members.len() as u32;
-            if members > 0 && limits.deadline / members < LEAST_DEADLINE {
+            let members = one.members().len() as u32;
+            if members > 1 && limits.deadline / members < LEAST_DEADLINE {
                 return Err(format!(
                     "detector `{}`: its {members} members share [limits] `deadline`, which must be {} at least for that",
                     one.name,
                     friendly(LEAST_DEADLINE * members)
                 ));
             }
-            let parameters = one.parameters();
-            parameters.check().map_err(|(key, range)| format!("detector `{}`: `{key}` {range}", one.name))?;
-            one.check().map_err(|what| format!("detector `{}`: {what}", one.name))?;
         }
         bundles.trust()?;
         let second = Duration::from_secs(1);

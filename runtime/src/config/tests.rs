@@ -1,5 +1,5 @@
 use super::*;
-use qualm_core::streaming::Prior;
+use qualm_core::streaming::{Parameters, Prior};
 use qualm_pipeline::Selector;
 
 fn parse(text: &str) -> Result<Config, String> {
@@ -34,7 +34,7 @@ fn the_sample_says_what_the_defaults_are() {
     spelled_out.state.dir = None;
     for detector in &mut spelled_out.detector {
         detector.select = Select::default();
-        detector.model = None;
+        detector.kind = Kind::Streaming(Parameters::default());
         detector.expected_range = None;
         detector.sustained = None;
         detector.cooldown = None;
@@ -111,22 +111,19 @@ fn what_is_in_force_can_be_read_again() {
     "#;
     let config = parse(text).unwrap();
     assert_eq!(config.limits.memory, 768 << 20);
-    let members: Vec<_> = config.detector[2].members().into_iter().map(|(one, weight)| (one.name, weight)).collect();
+    let members: Vec<_> = config.detector[2].members().map(|(one, weight)| (one.name.clone(), weight)).collect();
     assert_eq!(members, [("both/streaming".into(), 1.0), ("both/leak".into(), 0.5), ("both/b".into(), 1.0)]);
     assert_eq!(config.limits.series_ttl, Duration::from_hours(168));
-    assert_eq!(config.detector[0].parameters().zone.name(), "Europe/Berlin");
-    assert_eq!(config.detector[2].members()[0].0.parameters().zone.name(), "Asia/Kolkata");
-    assert_eq!(config.detector[0].parameters().prior, Prior::Siblings);
-    let priors = config.detector[2].members().into_iter().map(|(member, _)| member.prior);
+    assert_eq!(config.detector[0].parameters().unwrap().zone.name(), "Europe/Berlin");
+    assert_eq!(config.detector[2].members().next().unwrap().0.parameters().unwrap().zone.name(), "Asia/Kolkata");
+    assert_eq!(config.detector[0].prior(), Prior::Siblings);
+    let priors = config.detector[2].members().map(|(member, _)| member.prior());
     assert!(priors.eq([Prior::Siblings, Prior::Siblings, Prior::None]));
     let odd = parse("[[detector]]\nname = 'a$$b$${HOME}'\n[state]\ndir = '/s$${NO}'").unwrap();
     assert_eq!(parse(&odd.effective()).unwrap(), odd, "a dollar is no variable");
     let again = parse(&config.effective()).unwrap();
     assert_eq!(again.effective(), config.effective());
-    assert_eq!(again.detector[2].members(), config.detector[2].members());
-    let mut named = config.clone();
-    named.detector[2].members = again.detector[2].members.clone(); // which have their names written out
-    assert_eq!(again, named);
+    assert_eq!(again, config);
     let secret = parse("[http]\ntokens = [\"correct horse\"]").unwrap().effective();
     assert!(secret.contains("# tokens: 1, not shown") && !secret.contains("horse"));
     assert_eq!(parse(&parse("").unwrap().effective()).unwrap(), parse("").unwrap());

@@ -2,6 +2,7 @@
 
 pub mod ensemble;
 mod nothing;
+mod overview;
 mod part;
 
 use std::fmt::Write as _;
@@ -354,7 +355,7 @@ impl<F: Format> Scoring<F> {
             *fresh = true;
         }
         if due && let Some(mut inside) = view.try_lock() {
-            inside.refresh(pipeline, ensembles, own);
+            inside.refresh(pipeline.counts(), overview::detectors(pipeline.lanes(), ensembles, own));
             *refreshed = Some(Instant::now());
             *fresh = false;
         }
@@ -415,7 +416,7 @@ impl<F: Format> Scoring<F> {
         if !several && let Err(what) = part::check_bands(&own[at], &[Some(Ability::bands(&running))]) {
             error!("detector `{}`: {what}", supervisor.name());
         }
-        let (configured, _) = &own[at].members()[member];
+        let Some((configured, _)) = own[at].members().nth(member) else { return };
         if let Err(what) = part::check_prior(configured, &running) {
             error!("detector `{}`: {what}", configured.name);
         }
@@ -515,7 +516,8 @@ impl<F: Format> Scoring<F> {
     /// Why nothing was scored, by reason and count, where something came in and nothing was.
     #[must_use]
     pub fn why_nothing(&self) -> Option<String> {
-        let least = self.own.iter().filter(|own| own.model.is_none()).map(|own| own.min_samples).min();
+        let members = self.own.iter().flat_map(config::Detector::members);
+        let least = members.filter_map(|(member, _)| Some(member.parameters()?.min_samples)).min();
         let left = self.health().map(|(_, health)| health.unscored).sum();
         nothing::why(&self.counts(), self.series() as u64, least.map(u64::from), left)
     }

@@ -110,11 +110,11 @@ impl Part {
         let mut made_of: Option<(Option<Shape>, Suppression)> = None;
         let configured = detector.members();
         let several = configured.len() > 1;
-        for (at, (member, weight)) in configured.into_iter().enumerate() {
-            let Start { outline, running, not_started, reloader } = start(&member)?;
+        for (at, (member, weight)) in configured.enumerate() {
+            let Start { outline, running, not_started, reloader } = start(member)?;
             if let Some(running) = &running {
-                tell(&member, running);
-                idle.extend(check_prior(&member, running).err());
+                tell(member, running);
+                idle.extend(check_prior(member, running).err());
             }
             bands.push(running.as_ref().map(Ability::bands));
             if let Some(Outline { shape, suppression }) = outline {
@@ -125,24 +125,24 @@ impl Part {
                 }
             }
             // The untrained ones look at one field each: there is nothing to explain.
-            let explain = detector.explain && member.model.is_some();
+            let explain = detector.explain && member.model().is_some();
             let supervisor = match not_started {
                 Some(recipe) => Supervisor::not_started(&member.name, recipe, explain, backoff),
                 None => Supervisor::new(&member.name, running, explain, backoff),
             };
-            let supervisor = supervisor.relating(member.prior == Prior::Siblings);
+            let supervisor = supervisor.relating(member.prior() == Prior::Siblings);
             members.push(Member::new(supervisor, reloader, weight));
         }
         let nothing = Shape { features: Vec::new(), entity: Vec::new(), interval: 0 };
         let (shape, suppression) = made_of.unwrap_or((Some(nothing), Suppression::default()));
         let lane = lane(detector, series_limits(config), shape, suppression);
-        Ok((Self { lane, ensemble: Ensemble::new(members, detector.combine), bands, idle }, misfits))
+        Ok((Self { lane, ensemble: Ensemble::new(members, detector.combine()), bands, idle }, misfits))
     }
 }
 
 impl Start {
     fn live(member: &config::Detector, config: &Config, builder: &ModelBuilder) -> Result<Self, StartError> {
-        let Some(source) = &member.model else { return Ok(Self::built_in_live(member, builder)) };
+        let Some(source) = member.model() else { return Ok(Self::built_in_live(member, builder)) };
         let state = config.state.dir.as_deref();
         // A store that cannot be used keeps no model from being used, as with other state.
         let loader = Loader::new(&member.name, source.reveal(), state, builder.clone()).or_else(|error| {
@@ -164,7 +164,7 @@ impl Start {
     }
 
     fn offline(member: &config::Detector, builder: &ModelBuilder) -> Result<Self, StartError> {
-        let Some(source) = &member.model else {
+        let Some(source) = member.model() else {
             return Ok(Self::untrained(start(&member.name, built_in(member, builder)?)?));
         };
         let first = Loader::new(&member.name, source.reveal(), None, builder.clone())
@@ -237,7 +237,7 @@ pub(super) fn check_bands(detector: &config::Detector, members: &[Option<Ability
 ///
 /// What is of no use, and what to do.
 pub(super) fn check_prior(member: &config::Detector, running: &Running) -> Result<(), String> {
-    match (member.prior, Ability::siblings(running)) {
+    match (member.prior(), Ability::siblings(running)) {
         (Prior::None, _) | (Prior::Siblings, Ability::Has) => Ok(()),
         (Prior::Siblings, Ability::NotOfPlugin) => {
             warn!(
@@ -264,7 +264,7 @@ pub(super) fn tell_idle(detector: &config::Detector, shape: Option<&Shape>) {
 
 /// What builds the members of a detector: a batch has one deadline, whatever their number.
 fn shared(builder: &ModelBuilder, detector: &config::Detector) -> ModelBuilder {
-    let members = detector.members.len().max(1) as u32;
+    let members = detector.members().len() as u32;
     let limits = builder.factory.limits();
     let factory = builder.factory.with_limits(Limits { deadline: limits.deadline / members, ..limits });
     ModelBuilder { factory, ..builder.clone() }
@@ -284,7 +284,7 @@ pub(super) fn lane(
         None => Lane::new(selector, limits),
     };
     let lane = lane.suppress(self::suppression(detector, suppression)).show_bands(detector.band);
-    let related = detector.members().iter().any(|(member, _)| member.prior == Prior::Siblings);
+    let related = detector.members().any(|(member, _)| member.prior() == Prior::Siblings);
     let lane = lane.relate(related);
     match &detector.anomaly_rate {
         Some(rate) => lane.tell_rates(&detector.name, rate.for_pipeline()),
@@ -304,7 +304,9 @@ pub(super) fn series_limits(config: &Config) -> qualm_pipeline::Limits {
 
 /// How to start what is built in, with a detector's parameters.
 fn built_in(member: &config::Detector, builder: &ModelBuilder) -> Result<Recipe, StartError> {
-    let recipe = builder.factory.built_in(&member.parameters().to_model());
+    // A member that has no model has parameters.
+    let parameters = member.parameters().cloned().unwrap_or_default();
+    let recipe = builder.factory.built_in(&parameters.to_model());
     recipe.map_err(|error| StartError::Load(member.name.clone(), error))
 }
 

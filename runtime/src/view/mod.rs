@@ -17,10 +17,8 @@ use qualm_pipeline::{Counts, Format, Pipeline};
 
 use self::latency::Latency;
 use self::recorder::{Recorder, Totals};
-use crate::models::Reloader;
-use crate::scoring::ensemble::{Ensemble, Member};
+use crate::clock;
 use crate::supervisor::{Health, Mode};
-use crate::{clock, config};
 use qualm_sandbox::Title;
 
 /// How often counts are copied.
@@ -48,6 +46,10 @@ pub struct Snapshot {
 /// A detector as others see it.
 #[derive(Debug, Clone)]
 pub struct Detector {
+    /// The lane that it scores, by its place in the pipeline.
+    pub lane: usize,
+    /// Whether it is that lane's detector, and not a member of its ensemble.
+    pub is_lane: bool,
     /// Its name in the configuration.
     pub name: String,
     /// What kind it is.
@@ -127,76 +129,17 @@ impl Inside {
         self.recorder.take(pipeline, now);
     }
 
-    /// Copies the counts.
-    pub(crate) fn refresh<F: Format>(
-        &mut self,
-        pipeline: &Pipeline<F>,
-        ensembles: &[Ensemble],
-        own: &[config::Detector],
-    ) {
-        let counts = pipeline.counts();
+    /// Takes in the counts, and the detectors as they are now. What became of a lane's rows is filled in here.
+    pub(crate) fn refresh(&mut self, counts: Counts, mut detectors: Vec<Detector>) {
         self.recorder.pass(counts, clock::now() / 1_000_000);
-        let Snapshot { counts: copied, detectors } = &mut self.snapshot;
-        *copied = counts;
-        detectors.clear();
-        for (at, (lane, (ensemble, own))) in pipeline.lanes().iter().zip(ensembles.iter().zip(own)).enumerate() {
-            let Totals { rows, scored, incidents } = self.recorder.totals(at);
-            let (series, joined) = (lane.series().len(), lane.joined());
-            let one = match ensemble.members() {
-                [only] => Detector::of(only, own),
-                several => Detector::ensemble(several, own),
-            };
-            detectors.push(Detector { series, joined, rows, scored, incidents: Some(incidents), ..one });
+        for detector in &mut detectors {
+            let Totals { rows, scored, incidents } = self.recorder.totals(detector.lane);
+            detector.rows = rows;
+            if detector.is_lane {
+                detector.scored = scored;
+                detector.incidents = Some(incidents);
+            }
         }
-        for (at, (ensemble, own)) in ensembles.iter().zip(own).enumerate().filter(|(_, (one, _))| one.has_several()) {
-            let Totals { rows, .. } = self.recorder.totals(at);
-            let members = ensemble.members().iter().zip(own.members());
-            detectors.extend(members.map(|(member, (own, _))| Detector { rows, ..Detector::of(member, &own) }));
-        }
-    }
-}
-
-impl Detector {
-    /// A member, but for what is known of its lane.
-    fn of(member: &Member, own: &config::Detector) -> Self {
-        let Member { supervisor, reloader, scored, .. } = member;
-        let model = supervisor.title().map(|title| (**title).clone());
-        let untrained = if own.model.is_some() { "" } else { own.kind.name() };
-        Self {
-            name: own.name.clone(),
-            kind: model.as_ref().map_or_else(|| untrained.to_owned(), |title| title.kind.clone()),
-            mode: supervisor.mode(),
-            model,
-            series: 0,
-            joined: join::Counts::default(),
-            health: supervisor.health().clone(),
-            rows: 0,
-            scored: *scored,
-            incidents: None,
-            taken: reloader.as_ref().map_or(0, Reloader::taken),
-            refused: reloader.as_ref().map_or(0, Reloader::refused),
-            refusal: reloader.as_ref().and_then(Reloader::refusal),
-        }
-    }
-
-    /// An ensemble, but for what is known of its lane: it scores as long as one member does.
-    fn ensemble(members: &[Member], own: &config::Detector) -> Self {
-        let any = |wanted| members.iter().any(|member| member.supervisor.mode() == wanted);
-        let mode = [Mode::Scoring, Mode::Resting].into_iter().find(|mode| any(*mode)).unwrap_or(Mode::Waiting);
-        Self {
-            name: own.name.clone(),
-            kind: own.kind.name().to_owned(),
-            mode,
-            model: None,
-            series: 0,
-            joined: join::Counts::default(),
-            health: Health::default(),
-            rows: 0,
-            scored: 0,
-            incidents: None,
-            taken: 0,
-            refused: 0,
-            refusal: None,
-        }
+        self.snapshot = Snapshot { counts, detectors };
     }
 }
