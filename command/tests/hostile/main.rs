@@ -190,7 +190,7 @@ fn much_state_is_saved_and_restored_whole() {
     config.state.dir = Some(state.path().to_owned());
     config.limits.deadline = Duration::from_millis(60);
     let start = || {
-        let model = config.detector[0].parameters().to_model();
+        let model = config.detector[0].parameters().unwrap().to_model();
         let limits = Limits { deadline: config.limits.deadline, ..Limits::default() };
         let recipe = Recipe::new(&Sandbox::new(None), qualm_components::DETECTOR, model, limits).unwrap();
         Scoring::with(&config, vec![recipe], BACKOFF).unwrap()
