@@ -16,7 +16,7 @@ SOAK_SECONDS ?= 3600
 UNIT := $(addprefix -p ,qualm-contract qualm-core qualm-pipeline qualm-vector-codec qualm-components qualm-system qualm-sandbox \
 	qualm-bundle qualm-offline qualm-http qualm qualm-command qualm-fuzz)
 
-.PHONY: build plugins demo test lint supply advisories sbom unit e2e fuzz soak page bench quality rivals tune toolchain clean
+.PHONY: build plugins demo test lint typos msrv supply advisories sbom unit e2e fuzz soak page bench quality rivals tune toolchain clean
 
 # All is built with the same profile and the same set of packages, so that wasmtime is compiled once.
 # The release binary is target/release/qualm, the components are target/components/*.wasm.
@@ -50,7 +50,17 @@ lint: toolchain
 	$(CARGO) fmt --manifest-path plugins/loda/Cargo.toml --check
 	$(CARGO) fmt --manifest-path fuzz/libfuzzer/Cargo.toml --check
 	$(CARGO) clippy --locked --release --workspace --all-targets -- -D warnings
-	$(MAKE) supply
+	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --release --no-deps --quiet $(UNIT)
+	$(MAKE) typos msrv supply
+
+# Words that are misspelt; typos.toml has those that are meant to be.
+typos:
+	tools=$$($(TOOLS) supply) || [ -z "$$CI" ] || exit 1; [ -z "$$tools" ] || "$$tools/typos" --format brief
+
+# The oldest Rust that Cargo.toml promises. Where that is the Rust in use, all of CI is the test.
+msrv:
+	@oldest=$$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml); \
+	rustc --version | grep -q "^rustc $$oldest\." || $(CARGO) +$$oldest check --locked --workspace --exclude qualm-detector --exclude qualm-cli --exclude qualm-hostile --exclude qualm-flawed
 
 # Whether what comes from elsewhere may come in: deny.toml says what may. Costs seconds. The advisories are those of today
 # where their repository can be reached, else the copy in supply/advisories, and it says which.

@@ -7,7 +7,7 @@
 # A TOOL is telegraf, grammar (Telegraf's parser alone), globs (what its filters match), influxd, wasmtime, minisign,
 # prometheus (with promtool beside it), sklearn (a Python with scikit-learn), schemathesis, influx-clients (a Python
 # with InfluxDB's clients for 1.x, 2.x and 3.x), componentize-py, componentize-qjs, live (the Node packages that the
-# live page's test uses, with Node and Chromium), supply (the directory of cargo-deny, cargo-audit and cargo-fuzz), or
+# live page's test uses, with Node and Chromium), supply (the directory of cargo-deny, cargo-audit, cargo-fuzz and typos), or
 # cyclonedx: a Python that writes and checks lists of components.
 #
 # Everything lands in target/tools/NAME-VERSION/ (or in $QUALM_TOOLS_DIR), so a second call costs nothing and
@@ -223,7 +223,7 @@ influx-clients_make() {
 
 # What looks at what comes from elsewhere: supply/requirements.txt names it, with digests.
 supply_path() { echo "$tools/supply-$(sha256sum "$here/../supply/requirements.txt" | cut -c 1-12)/bin"; }
-supply_ready() { [ -x "$(supply_path)/cargo-fuzz" ]; }
+supply_ready() { [ -x "$(supply_path)/cargo-fuzz" ] && [ -x "$(supply_path)/typos" ]; }
 
 supply_make() {
     local root

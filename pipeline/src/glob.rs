@@ -105,7 +105,11 @@ fn expand(pattern: &str) -> Result<Vec<Vec<Token>>, &'static str> {
             ('?', _) => append(&mut plain, &[Token::One]),
             ('[', _) => append(&mut plain, &[class(&mut chars)?]),
             // At the very end it escapes nothing, and is nothing.
-            ('\\', _) => chars.next().into_iter().for_each(|char| append(&mut plain, &bytes(char))),
+            ('\\', _) => {
+                if let Some(char) = chars.next() {
+                    append(&mut plain, &bytes(char));
+                }
+            }
             (char, _) => append(&mut plain, &bytes(char)),
         }
     }
@@ -127,7 +131,9 @@ fn close(outer: &mut Vec<Outer>, last: Vec<Vec<Token>>) -> Result<Vec<Vec<Token>
 }
 
 fn append(plain: &mut [Vec<Token>], tokens: &[Token]) {
-    plain.iter_mut().for_each(|pattern| pattern.extend_from_slice(tokens));
+    for pattern in plain {
+        pattern.extend_from_slice(tokens);
+    }
 }
 
 fn bytes(char: char) -> Vec<Token> {

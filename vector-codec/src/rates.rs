@@ -181,8 +181,10 @@ mod tests {
     fn no_time_overflows() {
         let mut rates = Rates::default();
         for time in [i64::MIN, i64::MAX, 0, i64::MAX, i64::MIN] {
-            rates.add(1, time, 1.0);
-            rates.grow(2, time, 1.0);
+            let told = [rates.add(1, time, 1.0).map(|(rate, _)| rate), rates.grow(2, time, 1.0)];
+            assert!(told.iter().flatten().all(|rate| rate.is_finite() && *rate >= 0.0), "{time}: {told:?}");
         }
+        let snapshot = rates.keep(i64::MIN);
+        assert_eq!(snapshot.identities.len(), snapshot.ages.len());
     }
 }

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use qualm_bundle::Bundle;
 use qualm_bundle::bundle::Draft;
@@ -343,10 +343,13 @@ fn bundles_that_mean_harm_are_refused_and_the_model_stays() {
         let told = said.contains(what) || (what.starts_with("unpacks") && said.contains("model"));
         assert!(told, "{said}, and not {what}");
         assert!(running.pass(), "the model stays");
-        thread::sleep(Duration::from_millis(300)); // until counts are copied
-        running.pass();
-        let counted = Running::metric(&address, "qualm_models_refused_total");
-        assert!(counted > refused, "{what}: {counted}");
+        let end = Instant::now() + PATIENCE;
+        let mut counted = refused;
+        while counted <= refused {
+            assert!(Instant::now() < end, "{what}: it is not counted");
+            assert!(running.pass(), "counts are copied while lines flow");
+            counted = Running::metric(&address, "qualm_models_refused_total");
+        }
         refused = counted;
     }
     let grown = running.peak() - before;

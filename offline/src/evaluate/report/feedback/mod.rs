@@ -189,9 +189,12 @@ fn name_of(series: &str, feature: Option<&str>) -> Markup {
 }
 
 fn score(span: &Span) -> Markup {
-    match span.peak {
-        Some(peak) => html! { (number(peak.score, 3)) (small(reason(span))) },
-        None => html! { (NONE) },
+    html! {
+        @if let Some(peak) = span.peak {
+            (number(peak.score, 3)) (small(reason(span)))
+        } @else {
+            (NONE)
+        }
     }
 }
 
