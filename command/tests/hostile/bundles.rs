@@ -150,7 +150,7 @@ impl Running {
 
     /// Passes lines until the log says this; what it said, and how many lines passed meanwhile.
     fn pass_until(&mut self, text: &str) -> (String, u32) {
-        let (began, before) = (std::time::Instant::now(), self.sent);
+        let (began, before) = (Instant::now(), self.sent);
         let mut heard = Vec::new();
         while began.elapsed() < PATIENCE {
             self.pass();
