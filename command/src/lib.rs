@@ -3,12 +3,16 @@
 //! - [`execd`] and [`serve`]: metrics in, scored metrics out, for as long as they flow;
 //! - [`replay`], [`warm`] and [`demo`]: the same over history;
 //! - [`plugin`]: for those who write detectors of their own;
-//! - [`log`]: where what is logged goes.
+//! - [`bundle`]: what people do with a model's bundle;
+//! - [`log`]: where what is logged goes, [`stdout`]: what is printed, and [`failure`]: what a command ends with.
 
+pub mod bundle;
 pub mod demo;
 pub mod execd;
+pub mod failure;
 pub mod log;
 pub mod plugin;
 pub mod replay;
 pub mod serve;
+pub mod stdout;
 pub mod warm;

@@ -1,17 +1,16 @@
 //! The `qualm` command.
 
-use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::{Args, Parser, Subcommand};
 use qualm::config::{self, Config};
-use qualm::scoring::{Scoring, StartError, offline_factory};
+use qualm::scoring::{Scoring, offline_factory};
 use qualm::view::View;
-use qualm_bundle::commands as bundle;
-use qualm_bundle::stdout::say;
-use qualm_command::{demo, execd, log, plugin, replay, serve, warm};
+use qualm_command::failure::Failure;
+use qualm_command::stdout::say;
+use qualm_command::{bundle, demo, execd, log, plugin, replay, serve, warm};
 use qualm_offline::train::command as train;
 use qualm_offline::{collect, evaluate, explain, validate};
 use qualm_sandbox::compiler;
@@ -103,59 +102,6 @@ struct Execd {
     /// Log more
     #[arg(long)]
     debug: bool,
-}
-
-/// Why a command ended early, in words for people.
-#[derive(Debug, thiserror::Error)]
-enum Failure {
-    #[error(transparent)]
-    Config(#[from] config::Error),
-    #[error(transparent)]
-    Start(#[from] StartError),
-    #[error(transparent)]
-    Serve(#[from] serve::Error),
-    #[error(transparent)]
-    Replay(#[from] replay::Error),
-    #[error(transparent)]
-    Warm(#[from] warm::Error),
-    #[error(transparent)]
-    Demo(#[from] demo::Error),
-    #[error(transparent)]
-    Train(#[from] train::Error),
-    #[error(transparent)]
-    Validate(#[from] validate::Error),
-    #[error(transparent)]
-    Collect(#[from] collect::Error),
-    #[error(transparent)]
-    Evaluate(#[from] evaluate::Error),
-    #[error(transparent)]
-    Explain(#[from] explain::Error),
-    #[error(transparent)]
-    Bundle(#[from] bundle::Error),
-    #[error(transparent)]
-    Plugin(#[from] plugin::Error),
-    #[error("{0}")]
-    Io(#[from] io::Error),
-}
-
-impl Failure {
-    /// 1 where a check failed, or reading or writing did; 2 where input or configuration cannot be used.
-    fn exit_code(&self) -> u8 {
-        match self {
-            Self::Io(_)
-            | Self::Serve(serve::Error::Unsaved(_))
-            | Self::Replay(replay::Error::Write { .. })
-            | Self::Demo(demo::Error::Print(_)) => 1,
-            Self::Warm(error) => error.exit_code(),
-            Self::Validate(error) => error.exit_code(),
-            Self::Collect(error) => error.exit_code(),
-            Self::Evaluate(error) => error.exit_code(),
-            Self::Explain(error) => error.exit_code(),
-            Self::Bundle(error) => error.exit_code(),
-            Self::Plugin(error) => error.exit_code(),
-            _ => 2,
-        }
-    }
 }
 
 fn main() -> ExitCode {

@@ -4,8 +4,8 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
+use crate::stdout::say;
 use clap::{Args, ValueEnum};
-use qualm_bundle::stdout::say;
 
 use super::Error;
 

@@ -22,9 +22,9 @@ use tracing::warn;
 
 use self::kept::SeriesSnapshot;
 use self::scores::Scores;
+use crate::stdout::say;
 use qualm::config::Config;
 use qualm::scoring::{Scoring, StartError};
-use qualm_bundle::stdout::say;
 use qualm_offline::evaluate::feedback::Feedback;
 use qualm_offline::evaluate::labels::{self, Labels};
 use qualm_offline::history::feed::Feed;

@@ -20,8 +20,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::stdout::say;
 use jiff::Timestamp;
-use qualm_bundle::stdout::say;
 use qualm_offline::history::feed::Feed;
 use qualm_offline::history::retell::Retold;
 use qualm_offline::{collect, history};
