@@ -22,7 +22,6 @@ pub mod rollback;
 pub mod secret;
 pub mod signature;
 pub mod source;
-pub mod stdout;
 pub mod store;
 #[cfg(test)]
 extern crate self as qualm_bundle; // `testing` is compiled by the command's tests too

@@ -4,9 +4,8 @@ use std::io;
 
 use qualm::config;
 use qualm::scoring::StartError;
-use qualm_offline::{collect, evaluate, explain, train, validate};
 
-use crate::{bundle, demo, plugin, replay, serve, warm};
+use crate::{bundle, collect, demo, evaluate, explain, plugin, replay, serve, train, validate, warm};
 
 /// Why a command ended early, in words for people.
 #[derive(Debug, thiserror::Error)]
@@ -31,7 +30,7 @@ pub enum Failure {
     Demo(#[from] demo::Error),
     /// Of `qualm train`.
     #[error(transparent)]
-    Train(#[from] train::command::Error),
+    Train(#[from] train::Error),
     /// Of `qualm validate`.
     #[error(transparent)]
     Validate(#[from] validate::Error),
@@ -65,13 +64,21 @@ impl Failure {
             | Self::Serve(serve::Error::Unsaved(_))
             | Self::Replay(replay::Error::Write { .. })
             | Self::Demo(demo::Error::Print(_))
-            | Self::Bundle(bundle::Error::Wanting(_) | bundle::Error::Write(_) | bundle::Error::Print(_)) => 1,
-            Self::Warm(error) => error.exit_code(),
-            Self::Validate(error) => error.exit_code(),
-            Self::Collect(error) => error.exit_code(),
-            Self::Evaluate(error) => error.exit_code(),
-            Self::Explain(error) => error.exit_code(),
-            Self::Plugin(error) => error.exit_code(),
+            | Self::Evaluate(evaluate::Error::Wanting(_) | evaluate::Error::Write { .. })
+            | Self::Explain(explain::Error::Print(_))
+            | Self::Validate(validate::Error::Wanting { .. } | validate::Error::Print(_))
+            | Self::Bundle(bundle::Error::Wanting(_) | bundle::Error::Write(_) | bundle::Error::Print(_))
+            | Self::Plugin(plugin::Error::Wanting { .. } | plugin::Error::Write { .. } | plugin::Error::Print(_))
+            | Self::Warm(
+                warm::Error::Nothing { .. }
+                | warm::Error::Order { .. }
+                | warm::Error::Failed(_)
+                | warm::Error::Stopped { .. }
+                | warm::Error::Write { .. }
+                | warm::Error::Io(_),
+            )
+            | Self::Collect(collect::Error::Nothing { .. } | collect::Error::Write { .. })
+            | Self::Warm(warm::Error::Collect(collect::Error::Nothing { .. } | collect::Error::Write { .. })) => 1,
             _ => 2,
         }
     }

@@ -7,12 +7,18 @@
 //! - [`log`]: where what is logged goes, [`stdout`]: what is printed, and [`failure`]: what a command ends with.
 
 pub mod bundle;
+pub mod collect;
 pub mod demo;
+pub mod evaluate;
 pub mod execd;
+pub mod explain;
 pub mod failure;
 pub mod log;
 pub mod plugin;
+pub mod progress;
 pub mod replay;
 pub mod serve;
 pub mod stdout;
+pub mod train;
+pub mod validate;
 pub mod warm;

@@ -10,9 +10,9 @@ use qualm::scoring::{Scoring, offline_factory};
 use qualm::view::View;
 use qualm_command::failure::Failure;
 use qualm_command::stdout::say;
-use qualm_command::{bundle, demo, execd, log, plugin, replay, serve, warm};
-use qualm_offline::train::command as train;
-use qualm_offline::{collect, evaluate, explain, validate};
+use qualm_command::{
+    bundle, collect, demo, evaluate, execd, explain, log, plugin, replay, serve, train, validate, warm,
+};
 use qualm_sandbox::compiler;
 use qualm_system::child;
 use tracing::{Level, error, info};

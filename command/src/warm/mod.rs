@@ -148,20 +148,6 @@ pub enum Error {
     Io(#[from] io::Error),
 }
 
-impl Error {
-    /// The exit code: 1 where history was found wanting, or reading or writing it ended early; 2 where options,
-    /// configuration or input are of no use.
-    #[must_use]
-    pub const fn exit_code(&self) -> u8 {
-        match self {
-            Self::Nothing { .. } | Self::Order { .. } | Self::Failed(_) | Self::Stopped { .. } => 1,
-            Self::Write { .. } | Self::Io(_) => 1,
-            Self::Collect(error) => error.exit_code(),
-            _ => 2,
-        }
-    }
-}
-
 /// Learns from history, and prints what there was.
 ///
 /// # Errors
