@@ -50,6 +50,9 @@ lint: toolchain
 	$(CARGO) fmt --manifest-path plugins/loda/Cargo.toml --check
 	$(CARGO) fmt --manifest-path fuzz/libfuzzer/Cargo.toml --check
 	$(CARGO) clippy --locked --release --workspace --all-targets -- -D warnings
+	# The agent alone, without the features `serve` and `history`, has no HTTP service and no training in it.
+	$(CARGO) clippy --locked --release -p qualm-command --no-default-features -- -D warnings
+	! $(CARGO) tree --locked -p qualm-command --no-default-features -e normal | grep -E ' (hyper|tokio|qualm-http|qualm-offline) '
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --release --no-deps --quiet $(UNIT)
 	$(MAKE) typos msrv supply
 

@@ -166,8 +166,12 @@ impl Bundle {
         Ok(bundle)
     }
 
-    /// Makes one of its files, without a look at whether they belong together.
-    pub(crate) fn parse(mut files: Files) -> Result<Self, Fault> {
+    /// Makes one of its files, without a look at whether they belong together: [`check_whole`](Self::check_whole) does that.
+    ///
+    /// # Errors
+    ///
+    /// Names the file that is missing or cannot be read.
+    pub fn parse(mut files: Files) -> Result<Self, Fault> {
         let manifest_text = files.take(files::MANIFEST)?;
         let manifest = Manifest::parse(&manifest_text).map_err(|what| Fault::Manifest(clean(&what)))?;
         let signature = files.take_if_there(files::SIGNATURE).map(String::from_utf8).transpose();
@@ -182,7 +186,11 @@ impl Bundle {
     }
 
     /// Whether every file is the one that the manifest means, and all fit together.
-    pub(crate) fn check_whole(&self) -> Result<(), Fault> {
+    ///
+    /// # Errors
+    ///
+    /// Names the file that does not.
+    pub fn check_whole(&self) -> Result<(), Fault> {
         let mut listed = self.manifest.sha256.clone();
         for (name, bytes) in self.digested() {
             match listed.remove(name) {
@@ -322,7 +330,11 @@ impl Bundle {
 }
 
 /// The files of a directory or a packed bundle.
-pub(crate) fn read_files(path: &Path) -> Result<Files, Fault> {
+///
+/// # Errors
+///
+/// Where there is no bundle, a file of it cannot be read, or is none that a bundle may have.
+pub fn read_files(path: &Path) -> Result<Files, Fault> {
     let file = fs::metadata(path)?;
     if file.is_dir() {
         return directory::read(path);

@@ -19,7 +19,8 @@ pub fn shortened(text: &str, most: usize) -> String {
 }
 
 /// A text in which nothing moves the cursor or begins a line, of bounded length.
-pub(crate) fn clean(text: &str) -> String {
+#[must_use]
+pub fn clean(text: &str) -> String {
     shortened(text, MOST)
 }
 

@@ -32,7 +32,7 @@ pub const MOST_SIGNATURE: u64 = 16 << 10;
 
 /// The files that have been read.
 #[derive(Debug, Default)]
-pub(crate) struct Files(BTreeMap<&'static str, Vec<u8>>);
+pub struct Files(BTreeMap<&'static str, Vec<u8>>);
 
 impl Files {
     /// Reads a file of which it is known what it is called and how large it is.
@@ -73,12 +73,14 @@ impl Files {
     }
 
     /// How many there are.
-    pub(crate) fn count(&self) -> usize {
+    #[must_use]
+    pub fn count(&self) -> usize {
         self.0.len()
     }
 
     /// Their bytes, all together.
-    pub(crate) fn size(&self) -> u64 {
+    #[must_use]
+    pub fn size(&self) -> u64 {
         self.0.values().map(|bytes| bytes.len() as u64).sum()
     }
 }

@@ -6,23 +6,25 @@
 //! [writes](mod@write) it.
 //!
 //! A running pipeline has a [`source::Fetcher`], which tells when there is a new one, and a [`store::Store`], which decides
-//! whether it may be taken, and keeps the last good ones. What people do with bundles is in [`commands`].
+//! whether it may be taken, and keeps the last good ones; [`rollback`] goes back to one of them.
 
 pub mod archive;
 pub mod bundle;
 pub mod clean;
-pub mod commands;
 pub mod digest;
 pub mod directory;
 pub mod duration;
 pub mod files;
 pub mod golden;
+pub mod import;
 pub mod manifest;
+pub mod rollback;
 pub mod secret;
 pub mod signature;
 pub mod source;
-pub mod stdout;
 pub mod store;
+#[cfg(test)]
+extern crate self as qualm_bundle; // `testing` is compiled by the command's tests too
 #[cfg(test)]
 mod testing;
 #[cfg(test)]

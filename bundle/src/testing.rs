@@ -1,4 +1,4 @@
-//! Bundles for tests.
+//! Bundles for tests, of this crate and of the command's: no path in here depends on which one compiles it.
 
 use std::collections::BTreeMap;
 use std::env;
@@ -8,16 +8,13 @@ use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
-use qualm_contract::{Batch, Detector};
+use qualm_bundle::bundle::{Bundle, Draft};
+use qualm_bundle::golden::Golden;
+use qualm_bundle::manifest::{FORMAT, Feature, Manifest, Provenance, Reference, Shape, Suppression, Threshold};
+use qualm_contract::{Batch, Detector, Error, ModelFactory, ModelSource, Trainer, Transform};
+use qualm_core::BuiltIn;
 use qualm_core::trained::calibrate::Threshold as Rule;
 use qualm_core::trained::{Rows, Settings};
-
-use crate::bundle::{Bundle, Draft, Fault};
-use crate::golden::Golden;
-use crate::manifest::{FORMAT, Feature, Manifest, Provenance, Reference, Shape, Suppression, Threshold};
-use qualm_contract::ModelFactory;
-use qualm_contract::Transform;
-use qualm_core::BuiltIn;
 
 /// A model of two features; another for another `shift`.
 pub(crate) fn model(shift: f64) -> Vec<u8> {

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::commands;
+use crate::rollback::roll_back;
 use crate::signature::Trust;
 use crate::source::{Fetched, Fetcher, Source, TIMEOUT};
 use crate::store::{Admission, Store};
@@ -84,14 +84,7 @@ fn next(told: &Receiver<EventVerdict>) -> EventVerdict {
 }
 
 fn rollback(state: &Path) {
-    use clap::Parser;
-    #[derive(Debug, Parser)]
-    struct Cli {
-        #[command(flatten)]
-        options: commands::Options,
-    }
-    let arguments = ["bundle", "rollback", "cpu", "--json", "--state", state.to_str().unwrap()];
-    commands::run(&Cli::parse_from(arguments).options, &BuiltIn).unwrap();
+    roll_back(state, "cpu", None).unwrap();
 }
 
 #[test]

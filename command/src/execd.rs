@@ -3,10 +3,12 @@
 use std::fs::File;
 use std::io::{self, IsTerminal};
 use std::os::fd::BorrowedFd;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use clap::Args;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::FileType;
 use rustix::io::Errno;
@@ -14,8 +16,36 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use tracing::{error, info, warn};
 
 use qualm::clock::now;
+use qualm::config::Http;
 use qualm::scoring::Scoring;
 use qualm::state;
+
+use crate::configuration;
+use crate::failure::Failure;
+
+/// What `--help` ends with.
+pub const EXAMPLES: &str = "\
+In telegraf.conf:
+  [[processors.execd]]
+    command = [\"qualm\", \"execd\", \"--config\", \"/etc/qualm/qualm.toml\"]
+
+Each line comes out as it came in, with `anomaly_score` and `is_anomaly` behind its fields. It ends when stdin does.";
+
+/// What a user may ask for.
+#[derive(Debug, Clone, Args)]
+pub struct Options {
+    /// The configuration; without it every numeric field is scored
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+
+    /// Read the configuration, start the detectors, print what is in force, and exit
+    #[arg(long)]
+    pub check: bool,
+
+    /// Log more
+    #[arg(long)]
+    pub debug: bool,
+}
 
 /// How long an event may lack its end before its bytes are passed on as they are: a writer that is alive finishes its
 /// line at once.
@@ -33,18 +63,14 @@ const GOODBYE: Duration = Duration::from_millis(20);
 
 /// The signals that have come since they were last looked at.
 #[derive(Debug, Default)]
-pub struct Signals(Vec<(&'static str, Arc<AtomicBool>)>);
+struct Signals(Vec<(&'static str, Arc<AtomicBool>)>);
 
 impl Signals {
     /// From now on only the end of the input ends this process: Telegraf closes our stdin when it stops, and a signal before
     /// that, such as the Ctrl-C that its whole process group gets or a SIGHUP that is meant for its configuration, must not
     /// cost the metrics that are on their way. A person at a terminal can still interrupt it; when the terminal goes away,
     /// so does the input.
-    ///
-    /// # Errors
-    ///
-    /// As the system says.
-    pub fn ignore() -> io::Result<Self> {
+    fn ignore() -> io::Result<Self> {
         state::outlive_large_files()?;
         let mut signals = vec![("SIGHUP", SIGHUP)];
         if !io::stdin().is_terminal() {
@@ -69,12 +95,47 @@ impl Signals {
     }
 }
 
-/// Scores stdin to stdout until it ends.
+/// Scores stdin to stdout until it ends, as the configuration says; or checks the configuration.
 ///
 /// # Errors
 ///
-/// Where stdin cannot be read or stdout cannot be written. Bad input is no error.
-pub fn run(mut scoring: Scoring, signals: &Signals) -> io::Result<()> {
+/// Where the configuration cannot be used, stdin not be read or stdout not be written. Bad input is no error.
+pub fn run(options: &Options) -> Result<(), Failure> {
+    if options.check {
+        return configuration::check(options.config.as_deref());
+    }
+    let signals = Signals::ignore()?;
+    let config = configuration::read(options.config.as_deref())?;
+    configuration::tell(&config, &["[vector]", "[influxdb]"]);
+    let mut scoring = Scoring::start(&config)?;
+    show(&config.http, &mut scoring);
+    Ok(score(scoring, &signals)?)
+}
+
+/// Lets others see what goes on, where the configuration says so.
+#[cfg(feature = "serve")]
+fn show(http: &Http, scoring: &mut Scoring) {
+    use qualm::view::View;
+
+    let Some(listen) = http.listen else { return };
+    let view = Arc::new(View::new("execd"));
+    scoring.watch(Arc::clone(&view));
+    // Metrics must flow, even if nobody can see how.
+    if let Err(error) = crate::serve::observe::beside(http, listen, view) {
+        error!("[http] `listen`: {error}. Nothing is served");
+    }
+}
+
+/// There is nothing to serve it with.
+#[cfg(not(feature = "serve"))]
+fn show(http: &Http, _: &mut Scoring) {
+    if http.listen.is_some() {
+        error!("[http] `listen`: this qualm was built without the feature `serve`. Nothing is served");
+    }
+}
+
+/// Scores stdin to stdout until it ends.
+fn score(mut scoring: Scoring, signals: &Signals) -> io::Result<()> {
     if io::stdin().is_terminal() {
         info!("reading line protocol from the terminal; Ctrl-D ends it");
     }

@@ -1,28 +1,28 @@
 //! The `qualm` command.
 
-use std::io;
-use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
 
-use clap::{Args, Parser, Subcommand};
-use qualm::config::{self, Config};
-use qualm::scoring::{Scoring, StartError, offline_factory};
-use qualm::view::View;
-use qualm_bundle::commands as bundle;
-use qualm_bundle::stdout::say;
-use qualm_command::{demo, execd, log, plugin, replay, serve, warm};
-use qualm_offline::train::command as train;
-use qualm_offline::{collect, evaluate, explain, validate};
+use clap::{Parser, Subcommand};
+use qualm::config;
+use qualm::scoring::offline_factory;
+#[cfg(any(feature = "serve", feature = "history"))]
+use qualm_command::configuration;
+use qualm_command::failure::Failure;
+#[cfg(feature = "serve")]
+use qualm_command::serve;
+use qualm_command::stdout::say;
+use qualm_command::{bundle, execd, log};
+#[cfg(feature = "history")]
+use qualm_command::{collect, demo, evaluate, explain, plugin, replay, train, validate, warm};
 use qualm_sandbox::compiler;
 use qualm_system::child;
-use tracing::{Level, error, info};
+use tracing::{Level, error};
 
 /// Anomaly scores for metrics, inline in the pipeline they already flow through.
 ///
 /// A score of 0 is ordinary, 1 is the threshold, above 1 is an anomaly.
 #[derive(Debug, Parser)]
-#[command(version, arg_required_else_help = true, max_term_width = 120, after_help = EXAMPLES)]
+#[command(version, arg_required_else_help = true, max_term_width = 120, after_help = examples())]
 struct Cli {
     /// Print a configuration file in which every option is explained
     #[arg(long)]
@@ -32,130 +32,78 @@ struct Cli {
     command: Option<Command>,
 }
 
-const EXAMPLES: &str = "\
-Examples:
-  qualm demo                                      see it find real incidents
-  qualm execd < metrics.lp                        score every numeric field, with no configuration
-  qualm serve --config qualm.toml                 the same for Vector and for InfluxDB's clients, and what goes on
-  qualm execd --check --config qualm.toml         is this configuration right, and what is in force?
-  qualm replay --input history.csv --scores out.csv   history, exactly as if it came in live
-  qualm warm --config qualm.toml --influx http://localhost:8086 --since 14d   score from the first live row on
-  qualm train --input history.csv --detector pca-mahalanobis --out model   learn what is ordinary
-  qualm --sample-config > qualm.toml";
+/// What `--help` ends with: an example of each command that this binary has.
+fn examples() -> String {
+    const SERVE: bool = cfg!(feature = "serve");
+    const HISTORY: bool = cfg!(feature = "history");
+    let lines = [
+        (true, "Examples:"),
+        (HISTORY, "  qualm demo                                      see it find real incidents"),
+        (true, "  qualm execd < metrics.lp                        score every numeric field, with no configuration"),
+        (
+            SERVE,
+            "  qualm serve --config qualm.toml                 the same for Vector and for InfluxDB's clients, and what goes on",
+        ),
+        (true, "  qualm execd --check --config qualm.toml         is this configuration right, and what is in force?"),
+        (HISTORY, "  qualm replay --input history.csv --scores out.csv   history, exactly as if it came in live"),
+        (
+            HISTORY,
+            "  qualm warm --config qualm.toml --influx http://localhost:8086 --since 14d   score from the first live row on",
+        ),
+        (HISTORY, "  qualm train --input history.csv --detector pca-mahalanobis --out model   learn what is ordinary"),
+        (true, "  qualm --sample-config > qualm.toml"),
+    ];
+    lines.into_iter().filter(|(has, _)| *has).map(|(_, line)| line).collect::<Vec<_>>().join("\n")
+}
 
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Score line protocol from stdin to stdout, as Telegraf's external processor
-    #[command(after_help = EXECD)]
-    Execd(Execd),
+    #[command(after_help = execd::EXAMPLES)]
+    Execd(execd::Options),
     /// Score what Vector or InfluxDB's clients send, answer applications, and show what goes on
+    #[cfg(feature = "serve")]
     #[command(after_help = serve::EXAMPLES)]
     Serve(serve::Options),
     /// Score history as fast as it can be read, exactly as if it came in live
+    #[cfg(feature = "history")]
     #[command(after_help = replay::EXAMPLES)]
     Replay(replay::Options),
     /// Learn from history, so that the first live metrics are scored
+    #[cfg(feature = "history")]
     #[command(after_help = warm::EXAMPLES)]
     Warm(Box<warm::Options>),
     /// Find the incidents in two days of a real server's metrics, and show them
+    #[cfg(feature = "history")]
     #[command(after_help = demo::EXAMPLES)]
     Demo(demo::Options),
     /// Download history from InfluxDB, as line protocol
+    #[cfg(feature = "history")]
     #[command(after_help = collect::EXAMPLES)]
     Collect(collect::Options),
     /// Check whether history is fit to train on
+    #[cfg(feature = "history")]
     #[command(after_help = validate::EXAMPLES)]
     Validate(validate::Options),
     /// Learn from history what is ordinary, and make a model of it
+    #[cfg(feature = "history")]
     #[command(after_help = train::EXAMPLES)]
     Train(train::Options),
     /// Say how good a model is: with labels or without, and when its input is disturbed
+    #[cfg(feature = "history")]
     #[command(after_help = evaluate::EXAMPLES)]
     Evaluate(evaluate::Options),
     /// Say why rows are anomalies: how much each feature contributes
+    #[cfg(feature = "history")]
     #[command(after_help = explain::EXAMPLES)]
     Explain(explain::Options),
     /// Look at a model's bundle, check, pack, sign and compare it, or go back to the one before
     #[command(after_help = bundle::EXAMPLES)]
     Bundle(bundle::Options),
     /// Make a detector of your own, in any language that WebAssembly knows, and check it
+    #[cfg(feature = "history")]
     #[command(after_help = plugin::EXAMPLES)]
     Plugin(plugin::Options),
-}
-
-const EXECD: &str = "\
-In telegraf.conf:
-  [[processors.execd]]
-    command = [\"qualm\", \"execd\", \"--config\", \"/etc/qualm/qualm.toml\"]
-
-Each line comes out as it came in, with `anomaly_score` and `is_anomaly` behind its fields. It ends when stdin does.";
-
-#[derive(Debug, Args)]
-struct Execd {
-    /// The configuration; without it every numeric field is scored
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
-
-    /// Read the configuration, start the detectors, print what is in force, and exit
-    #[arg(long)]
-    check: bool,
-
-    /// Log more
-    #[arg(long)]
-    debug: bool,
-}
-
-/// Why a command ended early, in words for people.
-#[derive(Debug, thiserror::Error)]
-enum Failure {
-    #[error(transparent)]
-    Config(#[from] config::Error),
-    #[error(transparent)]
-    Start(#[from] StartError),
-    #[error(transparent)]
-    Serve(#[from] serve::Error),
-    #[error(transparent)]
-    Replay(#[from] replay::Error),
-    #[error(transparent)]
-    Warm(#[from] warm::Error),
-    #[error(transparent)]
-    Demo(#[from] demo::Error),
-    #[error(transparent)]
-    Train(#[from] train::Error),
-    #[error(transparent)]
-    Validate(#[from] validate::Error),
-    #[error(transparent)]
-    Collect(#[from] collect::Error),
-    #[error(transparent)]
-    Evaluate(#[from] evaluate::Error),
-    #[error(transparent)]
-    Explain(#[from] explain::Error),
-    #[error(transparent)]
-    Bundle(#[from] bundle::Error),
-    #[error(transparent)]
-    Plugin(#[from] plugin::Error),
-    #[error("{0}")]
-    Io(#[from] io::Error),
-}
-
-impl Failure {
-    /// 1 where a check failed, or reading or writing did; 2 where input or configuration cannot be used.
-    fn exit_code(&self) -> u8 {
-        match self {
-            Self::Io(_)
-            | Self::Serve(serve::Error::Unsaved(_))
-            | Self::Replay(replay::Error::Write { .. })
-            | Self::Demo(demo::Error::Print(_)) => 1,
-            Self::Warm(error) => error.exit_code(),
-            Self::Validate(error) => error.exit_code(),
-            Self::Collect(error) => error.exit_code(),
-            Self::Evaluate(error) => error.exit_code(),
-            Self::Explain(error) => error.exit_code(),
-            Self::Bundle(error) => error.exit_code(),
-            Self::Plugin(error) => error.exit_code(),
-            _ => 2,
-        }
-    }
 }
 
 fn main() -> ExitCode {
@@ -164,14 +112,7 @@ fn main() -> ExitCode {
         return code;
     }
     let cli = Cli::parse();
-    let level = match &cli.command {
-        Some(Command::Execd(Execd { debug: true, .. }) | Command::Serve(serve::Options { debug: true, .. })) => {
-            Level::DEBUG
-        }
-        Some(Command::Execd(_) | Command::Serve(_)) => Level::INFO,
-        _ => Level::WARN,
-    };
-    let log = log::start(level);
+    let log = log::start(level(cli.command.as_ref()));
     let result = match (cli.sample_config, &cli.command) {
         (true, _) | (_, None) => say(config::SAMPLE).map_err(Failure::from),
         (_, Some(command)) => run(command),
@@ -190,82 +131,65 @@ fn main() -> ExitCode {
     code
 }
 
+/// What is logged: of what runs for long, more.
+fn level(command: Option<&Command>) -> Level {
+    let debug = match command {
+        Some(Command::Execd(options)) => options.debug,
+        #[cfg(feature = "serve")]
+        Some(Command::Serve(options)) => options.debug,
+        _ => return Level::WARN,
+    };
+    if debug { Level::DEBUG } else { Level::INFO }
+}
+
 fn run(command: &Command) -> Result<(), Failure> {
     match command {
-        Command::Execd(options) => execd(options),
+        Command::Execd(options) => execd::run(options),
+        #[cfg(feature = "serve")]
         Command::Serve(options) => serve(options),
+        #[cfg(feature = "history")]
         Command::Replay(options) => replay(options),
+        #[cfg(feature = "history")]
         Command::Warm(options) => warm(options),
+        #[cfg(feature = "history")]
         Command::Demo(options) => Ok(demo::run(options)?),
+        #[cfg(feature = "history")]
         Command::Train(options) => Ok(train::run(options, &offline_factory())?),
+        #[cfg(feature = "history")]
         Command::Validate(options) => Ok(validate::run(options)?),
+        #[cfg(feature = "history")]
         Command::Collect(options) => Ok(collect::run(options)?),
+        #[cfg(feature = "history")]
         Command::Evaluate(options) => Ok(evaluate::run(options, &offline_factory())?),
+        #[cfg(feature = "history")]
         Command::Explain(options) => Ok(explain::run(options, &offline_factory())?),
+        #[cfg(feature = "history")]
         Command::Plugin(options) => Ok(plugin::run(options, &offline_factory())?),
         Command::Bundle(options) => Ok(bundle::run(options, &offline_factory())?),
     }
 }
 
-fn execd(options: &Execd) -> Result<(), Failure> {
-    if options.check {
-        return check(options.config.as_deref());
-    }
-    let signals = execd::Signals::ignore()?;
-    let config = config(options.config.as_deref())?;
-    tell(&config, &["[vector]", "[influxdb]"]);
-    let mut scoring = Scoring::start(&config)?;
-    if let Some(listen) = config.http.listen {
-        let view = Arc::new(View::new("execd"));
-        scoring.watch(Arc::clone(&view));
-        // Metrics must flow, even if nobody can see how.
-        if let Err(error) = serve::observe::beside(&config.http, listen, view) {
-            error!("[http] `listen`: {error}. Nothing is served");
-        }
-    }
-    Ok(execd::run(scoring, &signals)?)
-}
-
+#[cfg(feature = "serve")]
 fn serve(options: &serve::Options) -> Result<(), Failure> {
     if options.check {
-        return check(options.config.as_deref());
+        return configuration::check(options.config.as_deref());
     }
-    let config = config(options.config.as_deref())?;
-    tell(&config, &[]);
+    let config = configuration::read(options.config.as_deref())?;
+    configuration::tell(&config, &[]);
     Ok(serve::run(options, &config)?)
 }
 
-/// Says whether a configuration is right, and what it puts in force.
-fn check(path: Option<&Path>) -> Result<(), Failure> {
-    let config = config(path)?;
-    Scoring::check(&config)?;
-    say(&config.effective())?;
-    info!("the configuration is right; this is what is in force");
-    Ok(())
-}
-
-/// Logs what is in force, but for these tables.
-fn tell(config: &Config, except: &[&str]) {
-    for table in config.effective().trim_end().split("\n\n") {
-        if !except.iter().any(|name| table.starts_with(name)) {
-            info!("{}", table.replace('\n', ", "));
-        }
-    }
-}
-
+#[cfg(feature = "history")]
 fn replay(options: &replay::Options) -> Result<(), Failure> {
     let config = match &options.model {
-        Some(model) => Config::of_model(model)?,
-        None => config(options.config.as_deref())?,
+        Some(model) => config::Config::of_model(model)?,
+        None => configuration::read(options.config.as_deref())?,
     };
     Ok(replay::run(options, &config)?)
 }
 
+#[cfg(feature = "history")]
 fn warm(options: &warm::Options) -> Result<(), Failure> {
-    let config = config(Some(&options.config))?;
+    let config = configuration::read(Some(&options.config))?;
     Ok(warm::run(options, &config)?)
-}
-
-fn config(path: Option<&Path>) -> Result<Config, config::Error> {
-    path.map_or_else(|| Config::parse("", "the default configuration"), Config::read)
 }

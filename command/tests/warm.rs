@@ -14,6 +14,7 @@ use clap::Parser;
 use qualm::Pipeline;
 use qualm::config::Config;
 use qualm::state::StateFile;
+use qualm_command::failure::Failure;
 use qualm_command::warm::{Error, Options, Summary, warm};
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -252,7 +253,7 @@ fn another_users_directory_is_left_alone() {
         return; // only root can give a directory away, and needs to be told
     }
     let input = place.write("history.lp", &lines(0, 200));
-    let refused = place.warm(&["--input", &input], false).unwrap_err();
+    let refused = Failure::from(place.warm(&["--input", &input], false).unwrap_err());
     assert!(refused.exit_code() == 2 && refused.to_string().contains("sudo -u '#12345'"), "{refused}");
     assert_eq!(fs::read_dir(&state).unwrap().count(), 0);
 }

@@ -1,18 +1,15 @@
-//! `qualm explain`: why rows have the scores that they have.
+//! Why rows have the scores that they have.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::io;
+use std::path::PathBuf;
 
-use clap::Args;
 use jiff::Timestamp;
 use qualm_bundle::clean::visible;
 use qualm_bundle::manifest::Reference;
-use qualm_bundle::stdout::say;
 use qualm_contract::ModelFactory;
 use qualm_core::trained::Trained;
 use serde::Serialize;
-use serde_json::json;
 
 use crate::evaluate::evaluation::{Cause, entity, name, timestamp};
 use crate::evaluate::events::Sequences;
@@ -20,49 +17,31 @@ use crate::evaluate::metrics::is_alarm;
 use crate::evaluate::score::{self, CAUSES, Scored, largest};
 use crate::evaluate::screen::columns;
 use crate::evaluate::words::{NONE, number, percent};
-use crate::history::parse_time;
 use crate::subject::{self, Subject};
 use crate::table::Table;
 
-/// What `--help` ends with.
-pub const EXAMPLES: &str = "\
-Examples:
-  qualm explain --bundle models/host --input week.csv                    the five most anomalous moments
-  qualm explain --bundle models/host --input week.csv --at '2024-01-31 12:00:00'
-  qualm explain --bundle models/host --input week.csv --row 1441 --json
-
-A contribution is in the detector's own units; a share is that of the size of all of them.";
-
-/// What a user may ask for.
-#[derive(Debug, Args)]
+/// What is explained.
+#[derive(Debug, Clone)]
 pub struct Options {
-    /// The model: a bundle's directory or .qualm file
-    #[arg(long, value_name = "BUNDLE")]
-    pub bundle: std::path::PathBuf,
-
-    /// The history: CSV with a time column (.csv), line protocol (.lp), or JSON lines (.jsonl)
-    #[arg(long, value_name = "FILE")]
-    pub input: std::path::PathBuf,
-
-    /// Explain the rows of this time or, where there is none, of the time closest to it
-    #[arg(long, value_name = "TIME", value_parser = parse_time, conflicts_with_all = ["row", "top"])]
-    pub at: Option<i64>,
-
-    /// Explain this row, the first being 1, as `qualm evaluate` tells it
-    #[arg(long, value_name = "N", conflicts_with = "top")]
-    pub row: Option<usize>,
-
-    /// Explain so many rows with the largest scores, one of each alarm
-    #[arg(long, value_name = "N", default_value_t = 5)]
-    pub top: usize,
-
-    /// Print all as JSON
-    #[arg(long)]
-    pub json: bool,
-
-    /// What the metrics of a CSV or JSON file are called; by default what the bundle's first feature is of
-    #[arg(long, value_name = "NAME")]
+    /// The model: a bundle's directory or .qualm file.
+    pub bundle: PathBuf,
+    /// The history: CSV with a time column (.csv), line protocol (.lp), or JSON lines (.jsonl).
+    pub input: PathBuf,
+    /// Which of its rows.
+    pub rows: Which,
+    /// What the metrics of a CSV or JSON file are called; by default what the bundle's first feature is of.
     pub measurement: Option<String>,
+}
+
+/// Which rows are explained.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Which {
+    /// Those of this time or, where there is none, of the time closest to it.
+    At(i64),
+    /// This one, the first being 1.
+    Row(usize),
+    /// So many with the largest scores, one of each alarm.
+    Top(usize),
 }
 
 /// Why there is no explanation.
@@ -87,17 +66,15 @@ pub enum Error {
         /// Why.
         source: qualm_contract::Error,
     },
-    /// The explanation cannot be printed.
-    #[error("stdout: {0}")]
-    Print(io::Error),
 }
 
-impl Error {
-    /// The process's exit code: 1 where nothing can be printed, 2 where something cannot be used.
-    #[must_use]
-    pub fn exit_code(&self) -> u8 {
-        if matches!(self, Self::Print(_)) { 1 } else { 2 }
-    }
+/// What was explained, and of which model.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Explanations {
+    /// The model's name and version.
+    pub title: String,
+    /// The rows.
+    pub rows: Vec<Explanation>,
 }
 
 /// A row, its score, and why.
@@ -136,23 +113,23 @@ const LEAST: f64 = 0.005;
 /// Characters of the longest bar.
 const BAR: f64 = 20.0;
 
-/// Scores with this factory, explains, and prints.
+/// Scores with this factory, and explains.
 ///
 /// # Errors
 ///
 /// What cannot be used, where, and what to do.
-pub fn run(options: &Options, factory: &dyn ModelFactory) -> Result<(), Error> {
+pub fn explain(options: &Options, factory: &dyn ModelFactory) -> Result<Explanations, Error> {
     let mut subject = Subject::read(&options.bundle, &options.input, options.measurement.as_deref(), factory)?;
     let references = subject.references();
     let title = subject.title();
     let Subject { table, detector, bundle, .. } = &mut subject;
     let failed = |source| Error::Detector { bundle: options.bundle.display().to_string(), source };
     let scored = score::explain(&mut **detector, table, &|_| {}).map_err(failed)?;
-    let rows = match (options.row, options.at) {
-        (Some(row), _) if (1..=table.len()).contains(&row) => vec![row - 1],
-        (Some(row), _) => return Err(Error::Row { row, rows: table.len() }),
-        (None, Some(time)) => rows_at(table, time),
-        (None, None) => most_anomalous(table, &scored.scores, options.top),
+    let rows = match options.rows {
+        Which::Row(row) if (1..=table.len()).contains(&row) => vec![row - 1],
+        Which::Row(row) => return Err(Error::Row { row, rows: table.len() }),
+        Which::At(time) => rows_at(table, time),
+        Which::Top(most) => most_anomalous(table, &scored.scores, most),
     };
     // Of one that is not trained, and of a plugin, alarms alone are explained.
     let trained = if bundle.component.is_none() { qualm_core::open_trained(&bundle.model).ok() } else { None };
@@ -161,16 +138,8 @@ pub fn run(options: &Options, factory: &dyn ModelFactory) -> Result<(), Error> {
         None => scored.causes.clone(),
     };
     let none = Vec::new();
-    let explanations: Vec<Explanation> = rows
-        .into_iter()
-        .map(|row| explain(table, &scored, row, causes.get(&row).unwrap_or(&none), &references))
-        .collect();
-    let told = if options.json {
-        format!("{}\n", json!({ "title": title, "rows": explanations }))
-    } else {
-        explanations.iter().map(Explanation::text).collect::<Vec<_>>().join("\n")
-    };
-    say(&told).map_err(Error::Print)
+    let of = |row| explain_row(table, &scored, row, causes.get(&row).unwrap_or(&none), &references);
+    Ok(Explanations { title, rows: rows.into_iter().map(of).collect() })
 }
 
 /// What contributed to the scores of some rows, each in the light of those before it.
@@ -211,7 +180,7 @@ fn most_anomalous(table: &Table, scores: &[f64], most: usize) -> Vec<usize> {
     rows
 }
 
-fn explain(
+fn explain_row(
     table: &Table,
     scored: &Scored,
     row: usize,
@@ -256,7 +225,9 @@ fn meaning(value: Option<f64>, reference: Option<&Reference>) -> String {
 }
 
 impl Explanation {
-    fn text(&self) -> String {
+    /// A few lines for a terminal.
+    #[must_use]
+    pub fn text(&self) -> String {
         let Self { time, entity, row, score, causes } = self;
         let of = if entity.is_empty() { String::new() } else { format!(", {}", visible(entity)) };
         let verdict = match score {
@@ -346,7 +317,7 @@ mod tests {
         let scored = score::explain(&mut *qualm_core::open(&model).unwrap(), &table, &|_| {}).unwrap();
         let [row] = most_anomalous(&table, &scored.scores, 1)[..] else { panic!("one row") };
         let causes = contributions(qualm_core::open_trained(&model).unwrap(), &table, &[row]).unwrap();
-        let explained = explain(&table, &scored, row, &causes[&row], &[None, Some(reference()), None]);
+        let explained = explain_row(&table, &scored, row, &causes[&row], &[None, Some(reference()), None]);
         assert_eq!((explained.row, explained.entity.as_str()), (302, "host=h1"));
         assert_eq!(
             (explained.causes[0].cause.feature.as_str(), explained.causes[0].cause.typical),
@@ -355,7 +326,7 @@ mod tests {
         let text = explained.text();
         assert!(text.contains("row 302: score") && text.contains("an anomaly") && !text.contains('\u{7}'), "{text}");
         assert!(text.contains("more than ever in training") && text.contains("████"), "{text}");
-        let nothing = explain(&table, &scored, row, &[], &[]).text();
+        let nothing = explain_row(&table, &scored, row, &[], &[]).text();
         assert!(nothing.contains("nothing to explain"));
     }
 }

@@ -11,7 +11,7 @@ use qualm_contract::ModelFactory;
 use crate::evaluate::words::thousands;
 use crate::history;
 use crate::table::Table;
-use crate::train::command::digest;
+use crate::train::digest;
 
 /// A bundle with rows that it can score.
 #[derive(Debug)]

@@ -1,4 +1,4 @@
-//! `qualm collect` from `InfluxDB` 2.x and 3.x, whose answers are in `fixtures/collect`. (1.x is in the end-to-end tests,
+//! Collecting from `InfluxDB` 2.x and 3.x, whose answers are in `fixtures/collect`. (1.x is in the end-to-end tests,
 //! with the real one.)
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
@@ -104,7 +104,6 @@ fn options(server: &Server, out: PathBuf) -> Options {
             ..Query::default()
         },
         out,
-        json: false,
     }
 }
 
@@ -116,7 +115,7 @@ fn with(options: &Options, change: impl FnOnce(&mut Query)) -> Options {
 }
 
 fn collected(options: &Options) -> Result<String, Error> {
-    collect::collect(options)?;
+    collect::collect(options, &|_| {})?;
     Ok(fs::read_to_string(&options.out).unwrap())
 }
 

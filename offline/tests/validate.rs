@@ -1,11 +1,11 @@
-//! `qualm validate`: what is wrong with a file is found, and nothing is wrong with a good one.
+//! What is wrong with a file is found, and nothing is wrong with a good one.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use std::fs;
 use std::path::Path;
 
-use qualm_offline::validate::{self, Check, Error, Options, Report, Verdict};
+use qualm_offline::validate::{self, Check, Options, Report, Verdict};
 use serde_json::Value;
 
 fn options(input: &Path) -> Options {
@@ -16,8 +16,6 @@ fn options(input: &Path) -> Options {
         max_outliers: 0.02,
         min_rows: 500,
         expect: Vec::new(),
-        strict: false,
-        json: false,
     }
 }
 
@@ -27,7 +25,7 @@ fn report_with(name: &str, content: impl AsRef<[u8]>, change: impl FnOnce(&mut O
     fs::write(&path, content).unwrap();
     let mut options = options(&path);
     change(&mut options);
-    validate::validate(&options).unwrap()
+    validate::validate(&options, &|_, _| {}).unwrap()
 }
 
 fn report(name: &str, content: impl AsRef<[u8]>) -> Report {
@@ -296,30 +294,6 @@ fn statistics() {
     let jumpy = (0..600).map(|row| format!("m v={} {}\n", noise(row), row * 100 + (noise(row + 3) * 99.0) as usize));
     let jumpy = report("a.lp", jumpy.collect::<String>());
     assert_eq!(found(&jumpy), [(Check::Statistics, Warning, "irregular", "", 600, None)]);
-}
-
-#[test]
-fn the_exit_code_says_what_came_of_it() {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("a.csv");
-    fs::write(&path, csv("cpu,fan", 600, |row| format!("{},1", noise(row)))).unwrap();
-    let run = |options: Options| validate::run(&options);
-    run(options(&path)).unwrap();
-    let strict = run(Options { strict: true, ..options(&path) }).unwrap_err();
-    assert_eq!(strict.exit_code(), 1);
-    assert!(strict.to_string().ends_with("a.csv is not fit to train on: statistics is warning"), "{strict}");
-    let few = run(Options { min_rows: 601, ..options(&path) }).unwrap_err();
-    assert!(matches!(few, Error::Wanting { .. }) && few.exit_code() == 1);
-    for (options, what) in [
-        (options(&dir.path().join("none.csv")), "No such file"),
-        (options(&dir.path().join("a.txt")), "a.txt"),
-        (options(dir.path()), "must end in .lp"),
-        (Options { max_missing: 2.0, ..options(&path) }, "--max-missing: `2` must be a share"),
-        (Options { expect: vec!["cpu".to_owned()], ..options(&path) }, "--expect: `cpu` must be COLUMN=FROM..TO"),
-    ] {
-        let error = run(options).unwrap_err();
-        assert!(error.exit_code() == 2 && error.to_string().contains(what), "{error}");
-    }
 }
 
 #[test]

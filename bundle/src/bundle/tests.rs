@@ -85,5 +85,5 @@ fn a_plugin_is_opened_by_who_can_run_it() {
     assert_eq!(Bundle::unpack(&plugin.pack()).unwrap(), plugin);
     assert_eq!(plugin.files().count(), 4);
     let mut detector = plugin.open(&testing::Sandbox).unwrap();
-    plugin.golden.check(|rows| Ok(detector.observe(rows, Wanted::SCORES).unwrap().scores)).unwrap(); // as though it had seen nothing
+    plugin.golden.check(|rows| Ok(detector.verdicts_of(rows, Wanted::SCORES).unwrap().scores)).unwrap(); // as though it had seen nothing
 }

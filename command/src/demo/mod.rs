@@ -11,10 +11,10 @@ use std::io::{self, IsTerminal};
 
 use clap::Args;
 
+use crate::stdout::say;
 use data::Recording;
 use qualm::config::{self, Config};
 use qualm::scoring::StartError;
-use qualm_bundle::stdout::say;
 use report::Report;
 use screen::{Paint, Screen};
 

@@ -90,18 +90,6 @@ pub enum Error {
     Print(io::Error),
 }
 
-impl Error {
-    /// What the process should end with: 1 where a check found something wanting or the result cannot be written, 2 where
-    /// the input cannot be used.
-    #[must_use]
-    pub fn exit_code(&self) -> u8 {
-        match self {
-            Self::Wanting { .. } | Self::Write { .. } | Self::Print(_) => 1,
-            _ => 2,
-        }
-    }
-}
-
 /// Does it, and prints what came of it.
 ///
 /// # Errors

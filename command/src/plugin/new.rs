@@ -4,8 +4,8 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
+use crate::stdout::say;
 use clap::{Args, ValueEnum};
-use qualm_bundle::stdout::say;
 
 use super::Error;
 
@@ -136,6 +136,7 @@ fn fill(text: &str, name: &str, features: u32) -> String {
 
 #[cfg(test)]
 mod tests {
+    use crate::failure::Failure;
     use qualm_offline::train::spec::Spec;
 
     use super::*;
@@ -162,6 +163,7 @@ mod tests {
                 read(".gitignore").contains("wasm") && read("wit/detection.wit").contains("package qualm:detector")
             );
             let again = make(lang, &folder, "disk-pressure", 3).unwrap_err();
+            let again = Failure::from(again);
             assert!(again.to_string().contains("not empty") && again.exit_code() == 2, "{again}");
         }
     }
@@ -172,7 +174,7 @@ mod tests {
             assert!(name(Path::new(good)).is_ok(), "{good}");
         }
         for bad in ["", "Disk", "disk_pressure", "2fast", "a--b", "-a", "..", "a b"] {
-            assert_eq!(name(Path::new(bad)).unwrap_err().exit_code(), 2, "{bad}");
+            assert_eq!(Failure::from(name(Path::new(bad)).unwrap_err()).exit_code(), 2, "{bad}");
         }
     }
 }

@@ -3,9 +3,9 @@
 use std::fs;
 use std::path::PathBuf;
 
+use crate::stdout::say;
 use clap::Args;
 use qualm_bundle::Bundle;
-use qualm_bundle::stdout::say;
 use qualm_contract::ModelFactory;
 use qualm_offline::pack::pack;
 use qualm_offline::train::spec::Spec;

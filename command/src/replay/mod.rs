@@ -22,14 +22,14 @@ use tracing::warn;
 
 use self::kept::ReplayedSeries;
 use self::scores::Scores;
+use crate::progress;
+use crate::stdout::say;
 use qualm::config::Config;
 use qualm::scoring::{Scoring, StartError};
-use qualm_bundle::stdout::say;
 use qualm_offline::evaluate::feedback::Feedback;
 use qualm_offline::evaluate::labels::{self, Labels};
 use qualm_offline::history::feed::Feed;
 use qualm_offline::history::{self, Input};
-use qualm_offline::progress;
 
 /// What `--help` ends with.
 pub const EXAMPLES: &str = "\

@@ -20,8 +20,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::stdout::say;
 use jiff::Timestamp;
-use qualm_bundle::stdout::say;
 use qualm_offline::history::feed::Feed;
 use qualm_offline::history::retell::Retold;
 use qualm_offline::{collect, history};
@@ -146,20 +146,6 @@ pub enum Error {
     /// The system refuses signals.
     #[error("{0}")]
     Io(#[from] io::Error),
-}
-
-impl Error {
-    /// The exit code: 1 where history was found wanting, or reading or writing it ended early; 2 where options,
-    /// configuration or input are of no use.
-    #[must_use]
-    pub const fn exit_code(&self) -> u8 {
-        match self {
-            Self::Nothing { .. } | Self::Order { .. } | Self::Failed(_) | Self::Stopped { .. } => 1,
-            Self::Write { .. } | Self::Io(_) => 1,
-            Self::Collect(error) => error.exit_code(),
-            _ => 2,
-        }
-    }
 }
 
 /// Learns from history, and prints what there was.

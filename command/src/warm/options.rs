@@ -4,10 +4,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
+use crate::collect::{self, prometheus};
 use clap::{Args, ValueEnum};
 use qualm_bundle::digest::hex;
 use qualm_bundle::secret::Secret;
-use qualm_offline::collect::{self, prometheus};
 use qualm_offline::history::retell::Changes;
 use serde_json::json;
 use sha2::{Digest, Sha256};

@@ -1,11 +1,11 @@
 //! Where history comes from: a file, an `InfluxDB`, a Prometheus.
 
+use crate::progress;
 use indicatif::ProgressBar;
 use qualm_bundle::secret::Secret;
 use qualm_offline::collect::{Remote, prometheus};
 use qualm_offline::history::feed::Source;
 use qualm_offline::history::{Input, Row};
-use qualm_offline::progress;
 
 use super::progress::Position;
 use super::{Error, Options};
@@ -30,12 +30,12 @@ impl Rows {
         let (since, until) = (since.as_deref().unwrap_or_default(), until.as_deref());
         let mut remote = match (input, influx, prometheus) {
             (Some(_), ..) => return Self::open_file(options, scoring, position),
-            (_, Some(url), _) => Remote::influx(url, since, until, influxdb)?,
+            (_, Some(url), _) => Remote::influx(url, since, until, &influxdb.into())?,
             (.., url) => {
                 let nowhere = Secret::address("");
                 let url = url.as_ref().unwrap_or(&nowhere);
                 let (token, user) = (influxdb.token.clone(), influxdb.user.clone());
-                let query = prometheus::Query { token, user, ..of_prometheus.clone() };
+                let query = prometheus::Query { token, user, ..of_prometheus.into() };
                 Remote::prometheus(url, since, until, &query, name.as_deref().unwrap_or(PROMETHEUS))?
             }
         };

@@ -1,13 +1,11 @@
 //! From stretch to stretch.
 
-use indicatif::{HumanBytes, ProgressBar};
 use qualm_bundle::secret::Secret;
 
 use super::options::{Range, SECOND};
 use super::out::Out;
 use super::slice::{Slice, Stop};
 use super::{Error, Source};
-use crate::progress;
 
 /// How long the first stretch is: nanoseconds.
 const FIRST: i64 = 3600 * SECOND;
@@ -99,13 +97,16 @@ pub(super) struct Fetched {
 }
 
 /// Fetches all, in order of time.
-pub(super) fn all(stretches: &mut Stretches, out: &mut Out, progress: &Progress) -> Result<Fetched, Error> {
+pub(super) fn all(stretches: &mut Stretches, out: &mut Out, progress: &dyn Fn(&Progress)) -> Result<Fetched, Error> {
+    let (from, until) = stretches.ends();
+    let passed = |to: i64| to.saturating_sub(from).unsigned_abs();
     let mut fetched = Fetched::default();
     while let Some(slice) = stretches.next()? {
         fetched.rows += slice.write(out).map_err(|error| out.failed(error))?;
         fetched.bytes = out.bytes;
         fetched.left_out += slice.left_out;
-        progress.set(stretches.reached(), &fetched);
+        let (done, total) = (passed(stretches.reached()), passed(until));
+        progress(&Progress { done, total, rows: fetched.rows, bytes: fetched.bytes });
     }
     Ok(fetched)
 }
@@ -115,27 +116,15 @@ fn too_dense(url: &Secret, fewer: &str) -> Error {
     Error::Server { url: url.clone(), what }
 }
 
-/// How far it is, for who watches.
-#[derive(Debug)]
-pub(super) struct Progress {
-    bar: ProgressBar,
-    from: i64,
-}
-
-impl Progress {
-    pub(super) fn new(range: Range) -> Self {
-        let length = range.until.saturating_sub(range.from).unsigned_abs();
-        Self { bar: progress::bar(length, "{wide_bar} {percent}% {msg}, {eta} left"), from: range.from }
-    }
-
-    fn set(&self, until: i64, fetched: &Fetched) {
-        self.bar.set_position(until.saturating_sub(self.from).unsigned_abs());
-        self.bar.set_message(format!("{} rows, {}", fetched.rows, HumanBytes(fetched.bytes)));
-    }
-}
-
-impl Drop for Progress {
-    fn drop(&mut self) {
-        self.bar.finish_and_clear();
-    }
+/// How far it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Progress {
+    /// Nanoseconds of history that have been fetched.
+    pub done: u64,
+    /// Nanoseconds of history that were asked for.
+    pub total: u64,
+    /// Rows written.
+    pub rows: u64,
+    /// Bytes written.
+    pub bytes: u64,
 }

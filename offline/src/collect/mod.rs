@@ -1,4 +1,4 @@
-//! `qualm collect`: history out of `InfluxDB`, as line protocol in order of time.
+//! History out of `InfluxDB`, as line protocol in order of time.
 //!
 //! 1. [`client`] speaks HTTP, and [`version`] finds out which of the three APIs the server has;
 //! 2. [`v1`], [`v2`] and [`v3`] ask it, each in its language, for one measurement and one stretch of time;
@@ -22,20 +22,19 @@ mod v2;
 mod v3;
 mod version;
 
-use std::fmt::Write as _;
-use std::io::{self, Write as _};
+use std::io;
 use std::path::PathBuf;
 use std::time::Instant;
 
-use qualm_bundle::duration::friendly;
 use qualm_bundle::secret::Secret;
 use serde::Serialize;
 
-pub use options::{EXAMPLES, Options, Query};
+pub use fetch::Progress;
+pub use options::{Options, Query};
 pub use remote::Remote;
 
 use client::{Client, INFLUX};
-use fetch::{Progress, Stretches};
+use fetch::Stretches;
 use options::{Plan, Range};
 use version::Api;
 
@@ -78,17 +77,6 @@ pub enum Error {
     },
 }
 
-impl Error {
-    /// The exit code: 1 where there is nothing, or writing failed; 2 where the options or the server are of no use.
-    #[must_use]
-    pub const fn exit_code(&self) -> u8 {
-        match self {
-            Self::Nothing { .. } | Self::Write { .. } => 1,
-            Self::Option { .. } | Self::Server { .. } => 2,
-        }
-    }
-}
-
 /// What one of the APIs can do.
 trait Source {
     /// The measurements there are.
@@ -128,35 +116,18 @@ pub struct Summary {
     pub seconds: f64,
 }
 
-/// Collects, and prints what there was.
+/// Collects. `progress` is told how far it is, again and again.
 ///
 /// # Errors
 ///
 /// Says what failed, and what to do. The file that was there before, if any, is then as it was.
-pub fn run(options: &Options) -> Result<(), Error> {
-    let summary = collect(options)?;
-    let text = if options.json { format!("{}\n", serde_json::json!(summary)) } else { summary.for_people(options) };
-    match io::stdout().write_all(text.as_bytes()) {
-        Err(source) if source.kind() != io::ErrorKind::BrokenPipe => {
-            Err(Error::Write { path: "stdout".into(), source })
-        }
-        _ => Ok(()),
-    }
-}
-
-/// Collects.
-///
-/// # Errors
-///
-/// As [`run`].
-pub fn collect(options: &Options) -> Result<Summary, Error> {
+pub fn collect(options: &Options, progress: &dyn Fn(&Progress)) -> Result<Summary, Error> {
     let began = Instant::now();
     let plan = options.plan()?;
     let (api, mut stretches) = influx(&plan)?;
     let measurements = stretches.measurements();
     let mut out = out::Out::create(&options.out)?;
-    let progress = Progress::new(plan.range);
-    let fetched = fetch::all(&mut stretches, &mut out, &progress)?;
+    let fetched = fetch::all(&mut stretches, &mut out, progress)?;
     if fetched.rows == 0 {
         let time = |at| lines::rfc3339(at).unwrap_or_default();
         let Range { from, until, .. } = plan.range;
@@ -209,22 +180,4 @@ fn selected(source: &mut dyn Source, plan: &Plan) -> Result<Vec<String>, Error> 
         return Err(Error::Option { option: "--measurement", what });
     }
     Ok(chosen)
-}
-
-impl Summary {
-    fn for_people(&self, options: &Options) -> String {
-        let Self { api, measurements, rows, bytes, left_out, seconds } = self;
-        let duration = friendly(std::time::Duration::from_millis((seconds * 1e3) as u64));
-        let mut text = format!(
-            "{rows} rows ({:.1} MB) of {measurements} measurement{}, from InfluxDB {api}.x in {duration}, are in {}\n",
-            *bytes as f64 / 1e6,
-            if *measurements == 1 { "" } else { "s" },
-            options.out.display()
-        );
-        if *left_out > 0 {
-            let _infallible =
-                writeln!(text, "{left_out} rows are left out: line protocol cannot say their names or tags");
-        }
-        text
-    }
 }

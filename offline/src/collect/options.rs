@@ -1,9 +1,8 @@
-//! What a user may ask for, and what that means.
+//! What may be asked for, and what that means.
 
 use std::env;
 use std::path::PathBuf;
 
-use clap::Args;
 use ct_codecs::{Base64, Encoder as _};
 use jiff::Timestamp;
 use qualm_bundle::duration;
@@ -14,85 +13,55 @@ use super::Error;
 use super::version::Api;
 use crate::history::parse_time;
 
-/// What `--help` ends with.
-pub const EXAMPLES: &str = "\
-Examples:
-  qualm collect --url http://localhost:8086 --since 7d --out week.lp
-  qualm collect --url http://localhost:8086 --since 30d --every 1m --measurement cpu 'disk*' --out month.lp
-  qualm collect --url https://influx:8086 --bucket telegraf --org ops --since 24h --out day.lp    (2.x)
-  qualm collect --url https://influx:8181 --database telegraf --since 24h --out day.lp            (3.x)
-
-The credentials are best in the environment: INFLUX_TOKEN, or INFLUX_USERNAME and INFLUX_PASSWORD (1.x).
-FILE is line protocol in order of time: what `qualm validate`, `train` and `replay` read.";
-
 pub(super) const SECOND: i64 = 1_000_000_000;
 
-/// What a user may ask for.
-#[derive(Debug, Clone, Args)]
+/// What is to be collected, and where it goes. Times are as users write them.
+#[derive(Debug, Clone)]
 pub struct Options {
-    /// Where the server is, such as `http://localhost:8086`
-    #[arg(long, visible_alias = "influx", value_name = "URL", value_parser = Secret::parse_address)]
+    /// Where the server is, such as `http://localhost:8086`.
     pub url: Secret,
 
-    /// Where to begin: how long ago (24h, 7d), or a time (2024-01-31T12:00:00Z)
-    #[arg(long, value_name = "WHEN")]
+    /// Where to begin: how long ago (24h, 7d), or a time (2024-01-31T12:00:00Z).
     pub since: String,
 
-    /// Where to end, likewise; now, if left out
-    #[arg(long, value_name = "WHEN")]
+    /// Where to end, likewise; now, if left out.
     pub until: Option<String>,
 
     /// Which history, and who asks.
-    #[command(flatten)]
     pub query: Query,
 
-    /// Where to write: a name that ends in .lp
-    #[arg(long, value_name = "FILE")]
+    /// Where to write: a name that ends in .lp.
     pub out: PathBuf,
-
-    /// Print the summary as JSON
-    #[arg(long)]
-    pub json: bool,
 }
 
 /// Which of the history in an `InfluxDB`, and who asks for it.
-#[derive(Debug, Clone, Default, Args)]
-#[group(skip)]
+#[derive(Debug, Clone, Default)]
 pub struct Query {
-    /// The database (1.x, 3.x) or bucket (2.x)
-    #[arg(long, visible_alias = "bucket", value_name = "NAME", default_value = "telegraf")]
+    /// The database (1.x, 3.x) or bucket (2.x).
     pub database: String,
 
-    /// The retention policy, where it is not the database's default (1.x)
-    #[arg(long, value_name = "NAME")]
+    /// The retention policy, where it is not the database's default (1.x).
     pub retention: Option<String>,
 
-    /// The organization (2.x); also from `INFLUX_ORG`
-    #[arg(long, value_name = "NAME")]
+    /// The organization (2.x); also from `INFLUX_ORG`.
     pub org: Option<String>,
 
-    /// The token (2.x, 3.x); also from `INFLUX_TOKEN`, where no other user sees it
-    #[arg(long, value_name = "TOKEN", value_parser = Secret::parse_token)]
+    /// The token (2.x, 3.x); also from `INFLUX_TOKEN`, where no other user sees it.
     pub token: Option<Secret>,
 
-    /// The user (1.x), whose password is in `INFLUX_PASSWORD`; also from `INFLUX_USERNAME`
-    #[arg(long, value_name = "NAME")]
+    /// The user (1.x), whose password is in `INFLUX_PASSWORD`; also from `INFLUX_USERNAME`.
     pub user: Option<String>,
 
-    /// Only these measurements: globs as Telegraf writes them
-    #[arg(long, value_name = "GLOB", num_args = 1..)]
+    /// Only these measurements: globs as Telegraf writes them.
     pub measurement: Vec<String>,
 
-    /// Only series with these tags
-    #[arg(long, value_name = "KEY=VALUE", num_args = 1..)]
+    /// Only series with these tags.
     pub tags: Vec<String>,
 
-    /// One row for so long a time: the mean of each number (texts and booleans have none, and are left out)
-    #[arg(long, value_name = "DURATION")]
+    /// One row for so long a time: the mean of each number (texts and booleans have none, and are left out).
     pub every: Option<String>,
 
-    /// Which API the server has: 1, 2 or 3; found out, if left out
-    #[arg(long, value_name = "VERSION")]
+    /// Which API the server has: 1, 2 or 3; found out, if left out.
     pub api: Option<u8>,
 }
 

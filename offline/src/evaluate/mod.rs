@@ -1,6 +1,5 @@
-//! `qualm evaluate`: how good a detector is on some rows.
+//! How good a detector is on some rows.
 
-pub mod command;
 pub mod drift;
 pub mod evaluation;
 pub mod events;
@@ -8,6 +7,7 @@ pub mod feedback;
 pub mod inject;
 pub mod labels;
 pub mod metrics;
+mod outcome;
 pub mod perturb;
 mod random;
 pub mod report;
@@ -21,5 +21,5 @@ pub mod summary;
 pub(crate) mod testing;
 pub(crate) mod words;
 
-pub use command::{EXAMPLES, Error, Options, run};
 pub use evaluation::{Evaluation, Settings, evaluate};
+pub use outcome::{Error, LabelSource, Options, Outcome, Scores, evaluate_files};

@@ -4,7 +4,7 @@
 //! the threshold, its last shows how the result does on rows that nothing was fitted to. The same data, specification and
 //! seed make the same bundle, byte for byte.
 
-pub mod command;
+mod from_file;
 pub mod grid;
 pub mod kinds;
 pub mod learner;
@@ -29,6 +29,9 @@ use rayon::prelude::*;
 use crate::evaluate::inject::{inject, objective};
 use crate::evaluate::score;
 use crate::table::{Table, Vectors};
+pub(crate) use from_file::digest;
+pub use from_file::{Error, Options, Trained, from_file};
+
 use grid::Choice;
 use learner::{Fitted, Learner, Lesson};
 use spec::Spec;
@@ -303,7 +306,6 @@ mod tests {
 
     use qualm_core::BuiltIn;
 
-    use super::command::{Options, run};
     use super::learner::KindLearner;
     use super::*;
 
@@ -339,7 +341,6 @@ mod tests {
             version: None,
             seed: None,
             measurement: None,
-            json: true,
         }
     }
 
@@ -348,7 +349,7 @@ mod tests {
         for kind in kinds::KINDS {
             let dir = tempfile::tempdir().unwrap();
             let options = options(dir.path(), &history(1500), kind, None);
-            run(&options, &BuiltIn).unwrap();
+            from_file(&options, &BuiltIn, &|_, _| {}).unwrap();
             let bundle = Bundle::read(&options.out).unwrap();
             assert_eq!((bundle.manifest.version, bundle.manifest.kind.as_str()), (1, kind));
             assert!((bundle.manifest.features[3].reference.as_ref().unwrap().mean - 7.0).abs() < 1e-9);
@@ -362,9 +363,9 @@ mod tests {
             );
             let first = bundle.pack();
             fs::remove_dir_all(&options.out).unwrap();
-            run(&options, &BuiltIn).unwrap();
+            from_file(&options, &BuiltIn, &|_, _| {}).unwrap();
             assert!(Bundle::read(&options.out).unwrap().pack() == first, "{kind}: not the same bytes");
-            run(&options, &BuiltIn).unwrap();
+            from_file(&options, &BuiltIn, &|_, _| {}).unwrap();
             assert_eq!(Bundle::read(&options.out).unwrap().manifest.version, 2, "the next one is newer");
         }
     }
@@ -425,7 +426,7 @@ mod tests {
         ] {
             let dir = tempfile::tempdir().unwrap();
             let options = options(dir.path(), &text, "zscore", Some(spec));
-            let error = run(&options, &BuiltIn).unwrap_err().to_string();
+            let error = from_file(&options, &BuiltIn, &|_, _| {}).unwrap_err().to_string();
             assert!(error.contains(what), "{error}, not {what}");
             let left: Vec<_> = fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
             assert_eq!(left.len(), 2, "{left:?}");

@@ -1,57 +1,31 @@
-//! What a user may ask for.
+//! What may be asked for.
 
 use std::path::PathBuf;
 
-use clap::Args;
 use qualm_pipeline::glob::Globs;
 
 use super::Error;
 
-/// What `--help` ends with.
-pub const EXAMPLES: &str = "\
-Examples:
-  qualm validate --input history.csv
-  qualm validate --input week.lp --max-missing 0.05 --strict
-  qualm validate --input history.csv --expect 'usage_*=0..100' --expect 'temperature=-40..125'
-  qualm validate --input metrics.jsonl --json | jq '.columns[] | select(.outliers > 0)'
-
-Six checks: schema, ranges, missing, duplicates, outliers, statistics. Each is ok, a warning, or bad.
-Exit code: 0; 1 where something is bad (with --strict: or a warning); 2 where the file cannot be read.";
-
-/// What a user may ask for.
-#[derive(Debug, Clone, Args)]
+/// A file, and what it must be like.
+#[derive(Debug, Clone)]
 pub struct Options {
-    /// The history: line protocol (.lp), CSV with a time column (.csv), or JSON lines (.jsonl)
-    #[arg(long, value_name = "FILE")]
+    /// The history: line protocol (.lp), CSV with a time column (.csv), or JSON lines (.jsonl).
     pub input: PathBuf,
 
-    /// What the metrics of a CSV or JSON file are called; the file's name without its ending, if left out
-    #[arg(long, value_name = "NAME")]
+    /// What the metrics of a CSV or JSON file are called; the file's name without its ending, if left out.
     pub measurement: Option<String>,
 
-    /// The share of a column's values that may be missing
-    #[arg(long, value_name = "SHARE", default_value_t = 0.2)]
+    /// The share of a column's values that may be missing.
     pub max_missing: f64,
 
-    /// The share of a column's values that may lie beyond six spreads of its median
-    #[arg(long, value_name = "SHARE", default_value_t = 0.02)]
+    /// The share of a column's values that may lie beyond six spreads of its median.
     pub max_outliers: f64,
 
-    /// Rows of a measurement that it takes to train
-    #[arg(long, value_name = "ROWS", default_value_t = 500)]
+    /// Rows of a measurement that it takes to train.
     pub min_rows: u64,
 
-    /// The range that columns must keep to; a glob names them
-    #[arg(long, value_name = "COLUMN=FROM..TO", num_args = 1..)]
+    /// The range that columns must keep to; a glob names them.
     pub expect: Vec<String>,
-
-    /// Warnings are failures too
-    #[arg(long)]
-    pub strict: bool,
-
-    /// Print the report as JSON, with every number
-    #[arg(long)]
-    pub json: bool,
 }
 
 /// The options, read.

@@ -185,8 +185,9 @@ impl Report {
         self.checks.iter().flat_map(|outcome| &outcome.findings)
     }
 
-    /// The checks that ended worse than may be tolerated.
-    pub(super) fn wanting(&self, tolerated: Verdict) -> String {
+    /// The checks that ended worse than may be tolerated, and how.
+    #[must_use]
+    pub fn wanting(&self, tolerated: Verdict) -> String {
         let worse = self.checks.iter().filter(|outcome| outcome.verdict > tolerated);
         let named = worse.map(|outcome| format!("{} is {}", outcome.check.name(), outcome.verdict.name()));
         named.collect::<Vec<_>>().join(", ")

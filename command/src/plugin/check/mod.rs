@@ -15,10 +15,10 @@ mod values;
 
 use std::path::PathBuf;
 
+use crate::progress;
+use crate::stdout::say;
 use clap::Args;
 use indicatif::ProgressBar;
-use qualm_bundle::stdout::say;
-use qualm_offline::progress;
 use serde_json::{Map, Value};
 
 use super::Error;

@@ -1,6 +1,5 @@
-//! What a user may ask of Prometheus, and what that means.
+//! What may be asked of Prometheus, and what that means.
 
-use clap::Args;
 use qualm_bundle::secret::Secret;
 
 use super::super::Error;
@@ -19,27 +18,21 @@ const PROMETHEUS: Words = Words {
 const EVERYTHING: &str = r#"{__name__=~".+"}"#;
 
 /// Which of the history in Prometheus, how it is to be called, and who asks.
-#[derive(Debug, Clone, Default, Args)]
-#[group(skip)]
+#[derive(Debug, Clone, Default)]
 pub struct Query {
-    /// Only these series, such as '{job="node"}': selectors, or expressions whose results have a name
-    #[arg(long = "match", visible_alias = "query", value_name = "PROMQL", num_args = 1..)]
+    /// Only these series, such as '{job="node"}': selectors, or expressions whose results have a name.
     pub matches: Vec<String>,
 
-    /// How far apart the rows are: as far as live ones will be, so Telegraf's `interval`
-    #[arg(long, value_name = "DURATION")]
+    /// How far apart the rows are: as far as live ones will be, so Telegraf's `interval`.
     pub step: Option<String>,
 
-    /// Name metrics as Telegraf's `inputs.prometheus` does with this `metric_version`: 1 or 2
-    #[arg(long, value_name = "VERSION", default_value_t = 2)]
+    /// Name metrics as Telegraf's `inputs.prometheus` does with this `metric_version`: 1 or 2.
     pub metric_version: u8,
 
-    /// The token; also from `PROMETHEUS_TOKEN`
-    #[arg(skip)]
+    /// The token; also from `PROMETHEUS_TOKEN`.
     pub token: Option<Secret>,
 
-    /// The user, whose password is in `PROMETHEUS_PASSWORD`; also from `PROMETHEUS_USERNAME`
-    #[arg(skip)]
+    /// The user, whose password is in `PROMETHEUS_PASSWORD`; also from `PROMETHEUS_USERNAME`.
     pub user: Option<String>,
 }
 

@@ -1,22 +1,16 @@
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::Ordering;
 
-use clap::Parser;
 use qualm_bundle::Bundle;
 use qualm_bundle::manifest::Shape;
+use qualm_core::BuiltIn;
 
-use super::super::command;
 use super::super::testing::{COMPONENT, Sandbox};
 use super::*;
-use crate::{evaluate, explain};
-
-#[derive(Debug, Parser)]
-enum Cli {
-    Train(command::Options),
-    Evaluate(evaluate::Options),
-    Explain(explain::Options),
-}
+use crate::evaluate::{self, Scores};
+use crate::explain::{self, Which};
+use crate::train::{self, Options};
 
 /// A row a minute; an hour of the last day is far out.
 fn site(spec: &str) -> tempfile::TempDir {
@@ -35,23 +29,34 @@ fn site(spec: &str) -> tempfile::TempDir {
     dir
 }
 
-/// Runs a command; `@` stands for the directory.
-fn run(dir: &Path, line: &str, sandbox: &dyn ModelFactory) -> Result<(), String> {
-    let line = line.replace('@', &format!("{}/", dir.display()));
-    match Cli::try_parse_from(std::iter::once("qualm").chain(line.split(' '))).unwrap() {
-        Cli::Train(options) => command::run(&options, sandbox).map_err(|error| error.to_string()),
-        Cli::Evaluate(options) => evaluate::run(&options, sandbox).map_err(|error| error.to_string()),
-        Cli::Explain(options) => explain::run(&options, sandbox).map_err(|error| error.to_string()),
-    }
+/// What is trained: `plugin`, with the specification.
+fn options(dir: &Path, plugin: &str) -> Options {
+    let at = |name: &str| dir.join(name);
+    let (plugin, spec) = (Some(at(plugin)), Some(at("spec.toml")));
+    Options { input: at("h.csv"), out: at("model"), plugin, spec, ..Options::default() }
 }
 
-const TRAIN: &str = "train --plugin @mean.wasm --input @h.csv --spec @spec.toml --out @model --json";
+fn train(options: &Options, sandbox: &dyn ModelFactory) -> Result<(), train::Error> {
+    train::from_file(options, sandbox, &|_, _| {}).map(drop)
+}
+
+fn evaluate(dir: &Path, sandbox: &dyn ModelFactory) -> Result<(), evaluate::Error> {
+    let scores = Scores::Bundle { bundle: dir.join("model"), input: dir.join("h.csv"), measurement: None };
+    let options = evaluate::Options { scores, labels: None, tolerance: 0, robustness: true, seed: 1 };
+    evaluate::evaluate_files(&options, sandbox, &|_, _| {}).map(drop)
+}
+
+fn explain(dir: &Path, sandbox: &dyn ModelFactory) -> Result<(), explain::Error> {
+    let (bundle, input) = (dir.join("model"), dir.join("h.csv"));
+    let options = explain::Options { bundle, input, rows: Which::Top(5), measurement: None };
+    explain::explain(&options, sandbox).map(drop)
+}
 
 #[test]
 fn a_plugin_is_trained_to_a_bundle_that_is_evaluated_and_explained() {
     let dir = site("version = 7\ndetector = \"mean\"\nthreshold = { contamination = 0.01 }");
     let (dir, sandbox) = (dir.path(), Sandbox::default());
-    run(dir, TRAIN, &sandbox).unwrap();
+    train(&options(dir, "mean.wasm"), &sandbox).unwrap();
     let bundle = Bundle::read(&dir.join("model")).unwrap();
     let manifest = &bundle.manifest;
     assert_eq!((manifest.kind.as_str(), manifest.version, manifest.shape), ("mean", 7, Shape::Vector));
@@ -62,9 +67,9 @@ fn a_plugin_is_trained_to_a_bundle_that_is_evaluated_and_explained() {
     assert!(metrics["test_alarm_rate"] < 0.03 && metrics["test_injected_auc_pr"] > 0.1, "{metrics:?}");
     bundle.open(&sandbox).unwrap();
 
-    run(dir, "evaluate --bundle @model --input @h.csv", &sandbox).unwrap();
-    run(dir, "explain --bundle @model --input @h.csv", &sandbox).unwrap();
-    let native = run(dir, "evaluate --bundle @model --input @h.csv", &BuiltIn).unwrap_err();
+    evaluate(dir, &sandbox).unwrap();
+    explain(dir, &sandbox).unwrap();
+    let native = evaluate(dir, &BuiltIn).unwrap_err().to_string();
     assert!(native.contains("its detector is a plugin, which runs in a sandbox only"), "{native}");
 }
 
@@ -72,11 +77,11 @@ fn a_plugin_is_trained_to_a_bundle_that_is_evaluated_and_explained() {
 fn the_parameters_of_a_plugin_are_tried_and_are_its_own_affair() {
     let dir = site("[parameters]\nweight = [1, 2.5]\nwarm_up = [0, 3]");
     let sandbox = Sandbox::default();
-    run(dir.path(), TRAIN, &sandbox).unwrap();
+    train(&options(dir.path(), "mean.wasm"), &sandbox).unwrap();
     assert_eq!(sandbox.fits.load(Ordering::Relaxed), 5, "each combination, and the best once more");
     let first = Bundle::read(&dir.path().join("model")).unwrap();
     assert_eq!(first.manifest.provenance.parameters["warm_up"].as_integer(), Some(0), "it scores more rows");
-    run(dir.path(), TRAIN, &sandbox).unwrap();
+    train(&options(dir.path(), "mean.wasm"), &sandbox).unwrap();
     let second = Bundle::read(&dir.path().join("model")).unwrap();
     assert_eq!((second.manifest.version, &second.model), (2, &first.model), "the same again, as the next version");
 }
@@ -84,49 +89,45 @@ fn the_parameters_of_a_plugin_are_tried_and_are_its_own_affair() {
 #[test]
 fn what_is_wrong_is_named_with_its_place_and_leaves_nothing_behind() {
     let good = Sandbox::default;
-    for (spec, line, sandbox, what) in [
+    for (spec, plugin, sandbox, what) in [
         (
             "parameters = { wieght = 2 }",
-            TRAIN,
+            "mean.wasm",
             good(),
             "mean.wasm: the plugin learns nothing with wieght = 2: there is no parameter `wieght`",
         ),
         (
             "parameters = { weight = 2024-01-01 }",
-            TRAIN,
+            "mean.wasm",
             good(),
             "spec.toml: [parameters] `weight` is 2024-01-01; it must be",
         ),
         (
             "parameters = { warm_up = 400 }",
-            TRAIN,
+            "mean.wasm",
             good(),
             "mean.wasm: the plugin scores 50 of the 450 rows that set the threshold; \
              100 are the least that says anything, and it says that 400 rows of a series come before its first score",
         ),
         (
             "",
-            TRAIN,
+            "mean.wasm",
             Sandbox { off: 0.5, ..good() },
             "mean.wasm: the plugin's calibrated model gives row 1 of those that set the threshold the score",
         ),
-        ("parameters = { weight = 1.7e308 }", TRAIN, good(), "of those that set the threshold the score inf"),
-        ("detector = \"zscore\"", TRAIN, good(), "spec.toml: [detector] is `zscore`, but the plugin is `mean`"),
-        ("", "train --plugin @other.wasm --input @h.csv --out @model", good(), "other.wasm: it is no component"),
-        ("", "train --plugin @none.wasm --input @h.csv --out @model", good(), "none.wasm: No such file"),
+        ("parameters = { weight = 1.7e308 }", "mean.wasm", good(), "of those that set the threshold the score inf"),
+        ("detector = \"zscore\"", "mean.wasm", good(), "spec.toml: [detector] is `zscore`, but the plugin is `mean`"),
+        ("", "other.wasm", good(), "other.wasm: it is no component"),
+        ("", "none.wasm", good(), "none.wasm: No such file"),
     ] {
         let dir = site(spec);
-        let error = run(dir.path(), line, &sandbox).unwrap_err();
+        let error = train(&options(dir.path(), plugin), &sandbox).unwrap_err().to_string();
         assert!(error.contains(what), "{error}, not {what}");
         assert!(!dir.path().join("model").exists());
     }
     let dir = site("");
-    let native = run(dir.path(), TRAIN, &BuiltIn).unwrap_err();
+    let native = train(&options(dir.path(), "mean.wasm"), &BuiltIn).unwrap_err().to_string();
     assert!(native.contains("mean.wasm: its detector is a plugin, which runs in a sandbox only"), "{native}");
-    let both: PathBuf = dir.path().join("h.csv");
-    let both =
-        ["qualm", "train", "--plugin", "p", "--detector", "zscore", "--out", "o", "--input", both.to_str().unwrap()];
-    Cli::try_parse_from(both).unwrap_err();
 }
 
 #[test]

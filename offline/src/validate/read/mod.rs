@@ -11,19 +11,20 @@ use super::data::Data;
 use super::report::shown;
 use crate::history::Error;
 use crate::history::source::{Format, Source};
+use crate::progress::Progress;
 
 /// Rows between two looks at the progress.
 const ROWS: u64 = 4096;
 
-/// Reads a file; `measurement` names what does not say its own. `progress` is told the size and how far it is.
-pub(super) fn read(path: &Path, measurement: &str, progress: &dyn Fn(u64, u64)) -> Result<Data, Error> {
+/// Reads a file; `measurement` names what does not say its own. `progress` is told how far it is, and the size.
+pub(super) fn read(path: &Path, measurement: &str, progress: Progress<'_>) -> Result<Data, Error> {
     let Source { format, reader, size, read } = Source::open(path)?;
     let mut data = Data::new();
     let mut rows = 0_u64;
     let mut step = || {
         rows += 1;
         if rows.is_multiple_of(ROWS) {
-            progress(size, read.get());
+            progress(read.get(), size);
         }
     };
     match format {

@@ -1,6 +1,6 @@
 //! How numbers and rows look to people.
 
-use crate::clean::clean;
+use qualm_bundle::clean::clean;
 
 /// A number with four digits that matter.
 pub(super) fn number(number: f64) -> String {

@@ -1,24 +1,19 @@
-//! `qualm bundle import`: a forest that scikit-learn fitted, as a bundle.
+//! A forest that scikit-learn fitted, as a bundle.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::Path;
 use std::time::Duration;
 
-use clap::Args;
 use jiff::Timestamp;
-use qualm_contract::Batch;
+use qualm_contract::{Batch, Transform};
 use qualm_core::forest::{self, import::Parts, import::TreeParts};
 use qualm_core::trained::Trained;
 use qualm_core::trained::prepare::Preparation;
 use serde::Deserialize;
-use serde_json::json;
 
-use super::{Error, print};
-use crate::bundle::{self, Bundle, Draft, Fault};
+use crate::bundle::{Draft, Error, Fault};
 use crate::golden::Golden;
 use crate::manifest::{FORMAT, Feature, Manifest, Provenance, Shape, Suppression, Threshold};
-use qualm_contract::Transform;
-use qualm_core::BuiltIn;
 
 /// The form and version of what is read; `examples/sklearn/export.py` writes it, and says what is in it.
 const FORM: (&str, u32) = ("qualm-forest", 1);
@@ -26,39 +21,28 @@ const FORM: (&str, u32) = ("qualm-forest", 1);
 /// Golden rows.
 const GOLDEN: usize = 32;
 
-#[derive(Debug, Args)]
-pub(super) struct Options {
-    /// What `examples/sklearn/export.py` wrote
-    #[arg(value_name = "FOREST.json")]
-    forest: PathBuf,
+/// What the file does not say of the bundle.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Options {
+    /// The bundle's name.
+    pub name: String,
+    /// The bundle's version.
+    pub version: u64,
+    /// The measurement whose fields the features are; without it they must be named MEASUREMENT.FIELD.
+    pub measurement: Option<String>,
+    /// The tags that tell one entity from another.
+    pub entity: Vec<String>,
+    /// Values within the same interval make one vector.
+    pub interval: Duration,
+}
 
-    /// Where the bundle goes: a directory
-    #[arg(long, value_name = "DIR")]
-    out: PathBuf,
-
-    /// The bundle's name
-    #[arg(long, value_name = "NAME", default_value = "imported")]
-    name: String,
-
-    /// The bundle's version; by default one more than that of the bundle it replaces, or 1
-    #[arg(long, value_name = "N")]
-    version: Option<u64>,
-
-    /// The measurement whose fields the features are; without it they must be named MEASUREMENT.FIELD
-    #[arg(long, value_name = "NAME")]
-    measurement: Option<String>,
-
-    /// A tag that tells one entity from another, such as `host`; may be given several times
-    #[arg(long, value_name = "TAG")]
-    entity: Vec<String>,
-
-    /// Values within the same interval make one vector, such as 10s; by default those of the very same time
-    #[arg(long, value_name = "DURATION", value_parser = crate::duration::parse)]
-    interval: Option<Duration>,
-
-    /// Print the outcome as JSON
-    #[arg(long)]
-    json: bool,
+/// A forest, and the bundle that can be made of it.
+#[derive(Debug, Clone)]
+pub struct Imported {
+    /// The bundle, yet to be made.
+    pub draft: Draft,
+    /// How many trees the forest has.
+    pub trees: usize,
 }
 
 /// What the file says. Keys that are not named here are for people.
@@ -91,28 +75,34 @@ struct Tree {
     features: Vec<u32>,
 }
 
-pub(super) fn run(options: &Options) -> Result<(), Error> {
-    let place = options.forest.display();
-    let bad = |what: String| Error::Bundle(Fault::Model(what).at(&place));
-    let text = fs::read(&options.forest).map_err(|error| Error::Bundle(Fault::Io(error).at(&place)))?;
-    let exported: Exported = serde_json::from_slice(&text)
+/// Reads what `examples/sklearn/export.py` wrote.
+///
+/// # Errors
+///
+/// Names the file, and says what is wrong with it.
+pub fn read(path: &Path, options: &Options) -> Result<Imported, Error> {
+    parse(path, options).map_err(|fault| fault.at(path.display()))
+}
+
+fn parse(path: &Path, options: &Options) -> Result<Imported, Fault> {
+    let bad = Fault::Model;
+    let exported: Exported = serde_json::from_slice(&fs::read(path)?)
         .map_err(|error| bad(format!("it is not what examples/sklearn/export.py writes: {error}")))?;
-    let features = exported.features.iter().map(|name| options.feature(name)).collect::<Result<_, _>>().map_err(bad)?;
-    let mut trained = exported.trained().map_err(bad)?;
+    let features = exported.features.iter().map(|name| options.feature(name)).collect::<Result<_, _>>()?;
+    let mut trained = exported.trained()?;
     let calibration = trained.calibration();
     let model = trained.to_model();
-    let golden = golden(&mut trained, &exported).map_err(bad)?;
-    let version = options.version.unwrap_or_else(|| Bundle::next_version(&options.out));
+    let golden = golden(&mut trained, &exported)?;
     let manifest = Manifest {
         format: FORMAT,
         name: options.name.clone(),
-        version,
+        version: options.version,
         created: Timestamp::now(),
         expires: None,
         kind: forest::KIND.to_owned(),
         shape: Shape::Vector,
         entity: options.entity.clone(),
-        interval: options.interval.unwrap_or_default(),
+        interval: options.interval,
         threshold: Threshold {
             rule: format!("offset_ = {}", exported.offset),
             ordinary: calibration.ordinary,
@@ -123,25 +113,17 @@ pub(super) fn run(options: &Options) -> Result<(), Error> {
         provenance: Provenance::default(),
         sha256: [].into(),
     };
-    let write = |error: bundle::Error| Error::Write(error);
-    let bundle =
-        Draft { manifest, model, golden, component: None }.finish(&BuiltIn).map_err(|fault| write(fault.at(&place)))?;
-    bundle.write(&options.out).map_err(write)?;
-    let (name, trees, out) = (&options.name, exported.trees.len(), options.out.display());
-    let told = json!({ "bundle": options.out, "name": name, "version": version, "trees": trees });
-    print(&told, options.json, || {
-        format!("{name} {version}: {trees} trees, {} features; the bundle is in {out}\n", exported.features.len())
-    })
+    Ok(Imported { draft: Draft { manifest, model, golden, component: None }, trees: exported.trees.len() })
 }
 
 impl Options {
-    fn feature(&self, name: &str) -> Result<Feature, String> {
+    fn feature(&self, name: &str) -> Result<Feature, Fault> {
         let split = name.split_once('.').map(|(measurement, field)| (measurement.to_owned(), field.to_owned()));
         let (measurement, field) =
             self.measurement.clone().map(|measurement| (measurement, name.to_owned())).or(split).ok_or_else(|| {
-                format!(
+                Fault::Model(format!(
                     "the feature `{name}` is not named MEASUREMENT.FIELD; say with --measurement what it is a field of"
-                )
+                ))
             })?;
         let name = name.to_owned();
         Ok(Feature { name, measurement, field, tags: [].into(), transform: Transform::None, reference: None })
@@ -149,17 +131,18 @@ impl Options {
 }
 
 impl Exported {
-    fn trained(&self) -> Result<Trained, String> {
+    fn trained(&self) -> Result<Trained, Fault> {
         let form = (self.format.as_str(), self.version);
         if form != FORM {
-            return Err(format!("it is of the form {form:?}; known here is {FORM:?}"));
+            return Err(Fault::Model(format!("it is of the form {form:?}; known here is {FORM:?}")));
         }
         let none = || (vec![0.0; self.features.len()], vec![1.0; self.features.len()]);
         let (center, scale) =
             self.scaler.as_ref().map_or_else(none, |scaler| (scaler.center.clone(), scaler.scale.clone()));
-        let ordinary = self.ordinary.ok_or(
-            "it does not say what an ordinary score is; export it once more with --rows, and some rows that are ordinary",
-        )?;
+        let ordinary = self.ordinary.ok_or_else(|| {
+            let what = "it does not say what an ordinary score is; export it once more with --rows, and some rows that are ordinary";
+            Fault::Model(what.to_owned())
+        })?;
         let trees = self.trees.iter().map(|tree| TreeParts {
             children_left: tree.children_left.clone(),
             children_right: tree.children_right.clone(),
@@ -169,15 +152,15 @@ impl Exported {
             features: tree.features.clone(),
         });
         let parts = Parts { features: self.features.len(), max_samples: self.max_samples, trees: trees.collect() };
-        let text = |error: qualm_contract::Error| error.to_string();
-        let preparation = Preparation::from_parts(self.fill.clone(), center, scale).map_err(text)?;
+        let bad = |error: qualm_contract::Error| Fault::Model(error.to_string());
+        let preparation = Preparation::from_parts(self.fill.clone(), center, scale).map_err(bad)?;
         // Scores have their sign turned: here, larger is stranger.
-        forest::import::assemble(&parts, preparation, -ordinary, -self.offset).map_err(text)
+        forest::import::assemble(&parts, preparation, -ordinary, -self.offset).map_err(bad)
     }
 }
 
 /// Rows around what is ordinary, near and far.
-fn golden(detector: &mut Trained, exported: &Exported) -> Result<Golden, String> {
+fn golden(detector: &mut Trained, exported: &Exported) -> Result<Golden, Fault> {
     let scales = exported.scaler.as_ref().map(|scaler| scaler.scale.clone());
     let mut values = Vec::new();
     for row in 0..GOLDEN {
@@ -189,4 +172,5 @@ fn golden(detector: &mut Trained, exported: &Exported) -> Result<Golden, String>
     }
     let times: Vec<i64> = (0..GOLDEN as i64).collect();
     Golden::of(detector, Batch { series: &[0; GOLDEN], times: &times, values: &values })
+        .map_err(|what| Fault::Model(what.to_string()))
 }

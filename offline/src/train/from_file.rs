@@ -1,98 +1,67 @@
-//! `qualm train`.
+//! Training from a file: history in, a bundle out, with a specification in between.
 
 use std::fs;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use clap::Args;
-use indicatif::ProgressBar;
 use qualm_bundle::Bundle;
 use qualm_bundle::digest::hex;
-use qualm_bundle::stdout::say;
-use serde_json::json;
 use sha2::{Digest, Sha256};
 
+use super::grid::Choice;
 use super::learner::{KindLearner, Learner};
 use super::plugin::Plugged;
 use super::spec::{self, Spec};
-use super::{Origin, Outcome, grid, kinds, train};
+use super::{Origin, Outcome, Split, grid, kinds, train};
 use crate::history::cell::MOST;
 use crate::history::{self, order};
-use crate::progress;
+use crate::progress::Progress;
 use crate::table::{self, Table, Vectors};
 use qualm_contract::ModelFactory;
 
-/// What `--help` ends with.
-pub const EXAMPLES: &str = "\
-Examples:
-  qualm train --detector isolation-forest --input history.csv --out models/host
-  qualm train --spec vitals.toml --input metrics.lp --out models/vitals --json
-  qualm train --plugin mine.wasm --input history.csv --out models/mine   a detector of your own
-
-Without --spec every column of a CSV file, or every numeric field of other files, is a feature, and values of one `host`
-belong together. A specification says more:
-
-  detector = \"pca-mahalanobis\"
-  entity = [\"host\"]
-  interval = \"10s\"
-  threshold = { false_alarm_rate = 1e-4 }
-  suppression = { sustained = \"3 of 5\", cooldown = \"10m\" }
-
-  [[features]]
-  name = \"received\"
-  measurement = \"net\"
-  field = \"bytes_recv\"
-  tags = { interface = \"eth0\" }
-  transform = \"rate\"                        # none, rate, delta, log1p
-
-  [parameters]
-  scaling = [\"standard\", \"robust\"]          # a list is tried value by value
-  memory = [1, 10]
-
-The rows are parted by time: 70 % are learnt from, 15 % choose parameters and set the threshold, 15 % show how it does.";
-
-/// What a user may ask for.
-#[derive(Debug, Args)]
+/// What is learnt from, what learns, and where the bundle goes.
+#[derive(Debug, Clone, Default)]
 pub struct Options {
-    /// The history: CSV with a time column (.csv), line protocol (.lp), or JSON lines (.jsonl)
-    #[arg(long, value_name = "FILE")]
+    /// The history: CSV with a time column (.csv), line protocol (.lp), or JSON lines (.jsonl).
     pub input: PathBuf,
 
-    /// Where the bundle goes: a directory, which it replaces if it is a bundle already
-    #[arg(long, value_name = "DIR")]
+    /// Where the bundle goes: a directory, which it replaces if it is a bundle already.
     pub out: PathBuf,
 
-    /// The kind of detector
-    #[arg(long, value_name = "KIND")]
+    /// The kind of detector.
     pub detector: Option<String>,
 
-    /// A plugin that learns: a component, which becomes part of the bundle
-    #[arg(long, value_name = "FILE", conflicts_with = "detector")]
+    /// A plugin that learns: a component, which becomes part of the bundle.
     pub plugin: Option<PathBuf>,
 
-    /// What to train, in TOML
-    #[arg(long, value_name = "FILE")]
+    /// What to train, in TOML.
     pub spec: Option<PathBuf>,
 
-    /// The bundle's name; by default the directory's
-    #[arg(long, value_name = "NAME")]
+    /// The bundle's name; by default the directory's.
     pub name: Option<String>,
 
-    /// The bundle's version; by default one more than that of the bundle it replaces, or 1
-    #[arg(long, value_name = "N")]
+    /// The bundle's version; by default one more than that of the bundle it replaces, or 1.
     pub version: Option<u64>,
 
-    /// The seed of all randomness
-    #[arg(long, value_name = "N")]
+    /// The seed of all randomness.
     pub seed: Option<u64>,
 
-    /// What the metrics of a CSV or JSON file are called; by default the file's name without its ending
-    #[arg(long, value_name = "NAME")]
+    /// What the metrics of a CSV or JSON file are called; by default the file's name without its ending.
     pub measurement: Option<String>,
+}
 
-    /// Print the outcome as JSON
-    #[arg(long)]
-    pub json: bool,
+/// What came of it: a bundle, which has been written.
+#[derive(Debug)]
+pub struct Trained {
+    /// The bundle.
+    pub bundle: Bundle,
+    /// Every choice of parameters that was tried, with the objective that it reached.
+    pub tried: Vec<(Choice, f64)>,
+    /// What people should know.
+    pub warnings: Vec<String>,
+    /// The parts of the history.
+    pub split: Split,
 }
 
 /// Why nothing was trained.
@@ -115,7 +84,7 @@ pub enum Error {
     /// The bundle cannot be made or written.
     #[error(transparent)]
     Bundle(#[from] qualm_bundle::Error),
-    /// A file cannot be read, or the outcome not be printed.
+    /// A file cannot be read.
     #[error("{}: {source}", path.display())]
     Io {
         /// The file.
@@ -125,12 +94,13 @@ pub enum Error {
     },
 }
 
-/// Trains, writes the bundle, and tells what came of it. `factory` has a plugin learn, where it is one that shall.
+/// Trains, and writes the bundle. `factory` has a plugin learn, where it is one that shall; `progress` is told how many
+/// models have been fitted, and of how many.
 ///
 /// # Errors
 ///
 /// What cannot be used, where, and what to do. No bundle is written then.
-pub fn run(options: &Options, factory: &dyn ModelFactory) -> Result<(), Error> {
+pub fn from_file(options: &Options, factory: &dyn ModelFactory, progress: Progress<'_>) -> Result<Trained, Error> {
     let Options { input, out, .. } = options;
     let failed = |what: String| options.failed(what);
     let spec = options.spec.as_deref().map_or_else(|| Ok(Spec::default()), Spec::read)?;
@@ -151,18 +121,16 @@ pub fn run(options: &Options, factory: &dyn ModelFactory) -> Result<(), Error> {
             "column `{name}`: {value:e} is too large to learn from; is it a mark for what is missing? Then leave it empty"
         )));
     }
-    let io = |path: &Path| {
-        let path = path.to_owned();
-        move |source| Error::Io { path, source }
-    };
     let origin = Origin {
         name: options.name.clone().unwrap_or_else(|| spec.name_for(out)),
         version: options.version.or(spec.version).unwrap_or_else(|| Bundle::next_version(out)),
-        data_sha256: digest(input).map_err(io(input))?,
+        data_sha256: digest(input).map_err(|source| Error::Io { path: input.clone(), source })?,
     };
-    let bar = bar(grid::choices(&spec.parameters).map_or(1, |choices| choices.len() as u64));
-    let outcome = train(&table, &vectors, &spec, origin, &*learner, || bar.inc(1)).map_err(failed)?;
-    bar.finish_and_clear();
+    // The best is fitted once more where there is a choice.
+    let choices = grid::choices(&spec.parameters).map_or(1, |choices| choices.len() as u64);
+    let (fitted, fits) = (AtomicU64::new(0), if choices < 2 { 1 } else { choices + 1 });
+    let step = || progress(fitted.fetch_add(1, Ordering::Relaxed) + 1, fits);
+    let outcome = train(&table, &vectors, &spec, origin, &*learner, step).map_err(failed)?;
     let Outcome { draft, tried, mut warnings, split } = outcome;
     if backwards.count > 0 {
         warnings.push(backwards.to_string());
@@ -175,23 +143,7 @@ pub fn run(options: &Options, factory: &dyn ModelFactory) -> Result<(), Error> {
     }
     let bundle = draft.finish(factory).map_err(|fault| fault.at(out.display()))?;
     bundle.write(out)?;
-    let told = if options.json {
-        let tried: Vec<_> = tried
-            .iter()
-            .map(|(choice, objective)| json!({ "parameters": choice.0, "validation_injected_auc_pr": objective }))
-            .collect();
-        let told = json!({
-            "bundle": out,
-            "manifest": bundle.manifest,
-            "warnings": warnings,
-            "tried": tried,
-            "rows": { "train": split.train.len(), "validation": split.validation.len(), "test": split.test.len() },
-        });
-        format!("{told}\n")
-    } else {
-        for_people(&bundle, &tried, &warnings, out)
-    };
-    say(&told).map_err(io(Path::new("stdout")))
+    Ok(Trained { bundle, tried, warnings, split })
 }
 
 impl Options {
@@ -260,39 +212,4 @@ pub(crate) fn digest(path: &Path) -> io::Result<String> {
         }
     }
     Ok(hex(&digest.finalize()))
-}
-
-fn for_people(bundle: &Bundle, tried: &[(grid::Choice, f64)], warnings: &[String], out: &Path) -> String {
-    let manifest = &bundle.manifest;
-    let metric = |name: &str| manifest.provenance.metrics.get(name).copied().unwrap_or(f64::NAN);
-    let path = out.display().to_string();
-    let set = manifest.provenance.parameters.iter().map(|(name, value)| format!("{name} = {value}"));
-    let set = set.collect::<Vec<_>>().join(", ");
-    let notes: String = warnings.iter().map(|warning| format!("note: {warning}\n")).collect();
-    let tried = match tried.len() {
-        0 => String::new(),
-        tried => format!("tried {tried} combinations of parameters; taken: {set}\n"),
-    };
-    format!(
-        "{notes}{tried}{} {} ({}), {} features, learnt from {} rows\n\
-         on the last {} rows, which it had not seen: {:.4} % alarms; anomalies put in among them are told apart with an \
-         AUC-PR of {:.3}\n\
-         the bundle is in {path}\n\
-         next: qualm evaluate --bundle {path} --input HISTORY, or in qualm.toml: model = {path:?}\n",
-        manifest.name,
-        manifest.version,
-        manifest.kind,
-        manifest.features.len(),
-        manifest.provenance.rows,
-        metric("test_rows"),
-        metric("test_alarm_rate") * 100.0,
-        metric("test_injected_auc_pr"),
-    )
-}
-
-fn bar(fits: u64) -> ProgressBar {
-    match fits {
-        ..2 => ProgressBar::hidden(),
-        _ => progress::bar(fits + 1, "{wide_bar} {pos}/{len} models, {eta} left"),
-    }
 }

@@ -7,11 +7,11 @@ use clap::Args;
 use serde::Serialize;
 
 use super::{Error, print, read, text};
-use crate::bundle::Bundle;
-use crate::duration::friendly;
-use crate::files;
-use crate::manifest::{Direction, Feature, Manifest, Provenance, Shape, Suppression};
-use crate::signature::{Signed, Trust};
+use qualm_bundle::bundle::Bundle;
+use qualm_bundle::duration::friendly;
+use qualm_bundle::files;
+use qualm_bundle::manifest::{Direction, Feature, Manifest, Provenance, Shape, Suppression};
+use qualm_bundle::signature::{Signed, Trust};
 use qualm_contract::Transform;
 
 #[derive(Debug, Args)]

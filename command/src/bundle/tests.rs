@@ -2,11 +2,12 @@ use std::fs;
 
 use clap::Parser;
 
-use super::*;
-use crate::bundle::Draft;
-use crate::store::Store;
-use crate::testing;
+use qualm_bundle::bundle::Draft;
+use qualm_bundle::store::Store;
 use qualm_core::BuiltIn;
+
+use super::*;
+use crate::failure::Failure;
 
 #[derive(Debug, Parser)]
 struct Cli {
@@ -20,7 +21,7 @@ fn call(arguments: &[&str]) -> Result<(), Error> {
 
 /// What it ends with.
 fn code(arguments: &[&str]) -> u8 {
-    call(arguments).map_or_else(|error| error.exit_code(), |()| 0)
+    call(arguments).map_or_else(|error| Failure::from(error).exit_code(), |()| 0)
 }
 
 #[test]
@@ -49,7 +50,7 @@ fn a_bundle_is_packed_signed_verified_and_compared() {
     assert_eq!(code(&["diff", &cpu, &at("cpu-1.qualm")]), 0);
 
     // The password is where a script can put it; here the key is opened as the command does.
-    let secret = crate::signature::SecretKey::read(key.as_ref(), || Ok("horse".to_owned())).unwrap();
+    let secret = qualm_bundle::signature::SecretKey::read(key.as_ref(), || Ok("horse".to_owned())).unwrap();
     let mut bundle = signed;
     bundle.sign(&secret).unwrap();
     bundle.write(cpu.as_ref()).unwrap();
@@ -84,7 +85,7 @@ fn a_plugin_is_verified_in_the_sandbox() {
     let options = || Cli::try_parse_from(["bundle", "verify", &path]).unwrap().options;
     run(&options(), &testing::Sandbox).unwrap();
     let native = run(&options(), &BuiltIn).unwrap_err();
-    assert_eq!(native.exit_code(), 1);
+    assert_eq!(Failure::from(native).exit_code(), 1);
 }
 
 #[test]

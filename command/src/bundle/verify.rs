@@ -7,8 +7,8 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::{Error, print, text};
-use crate::bundle::{Bundle, Fault, read_files};
-use crate::signature::{PublicKey, Signed, Trust};
+use qualm_bundle::bundle::{Bundle, Fault, read_files};
+use qualm_bundle::signature::{PublicKey, Signed, Trust};
 use qualm_contract::ModelFactory;
 
 #[derive(Debug, Args)]

@@ -6,14 +6,15 @@ use std::fs;
 use std::path::Path;
 
 use clap::Parser;
+use qualm_command::failure::Failure;
+use qualm_command::{evaluate, explain, train};
 use qualm_core::BuiltIn;
-use qualm_offline::{evaluate, explain, train};
 use tempfile::TempDir;
 
 #[derive(Debug, Parser)]
 struct Train {
     #[command(flatten)]
-    options: train::command::Options,
+    options: train::Options,
 }
 
 #[derive(Debug, Parser)]
@@ -55,7 +56,7 @@ fn site() -> TempDir {
         "train --detector zscore --measurement m --input {0}/then.csv --spec {0}/spec.toml --out {0}/model",
         dir.path().display()
     );
-    train::command::run(&Train::parse_from(line.split(' ')).options, &BuiltIn).unwrap();
+    train::run(&Train::parse_from(line.split(' ')).options, &BuiltIn).unwrap();
     dir
 }
 
@@ -85,7 +86,8 @@ fn a_model_that_is_not_good_enough_and_what_cannot_be_used_have_their_exit_codes
     let dir = dir.path();
     let code = |line: &str| {
         let error = run(dir, line).unwrap_err();
-        (error.exit_code(), error.to_string())
+        let failure = Failure::from(error);
+        (failure.exit_code(), failure.to_string())
     };
     let (exit, why) = code("--bundle @model --input @now.csv --no-robustness --require alarms_per_day<=0.001");
     assert!(exit == 1 && why.contains("`alarms_per_day` is") && why.contains("at most 0.001"), "{why}");
@@ -128,6 +130,12 @@ fn rows_are_explained() {
     run("--bundle @model --input @now.csv").unwrap();
     run("--bundle @model --input @now.csv --row 701 --json").unwrap();
     run("--bundle @model --input @now.csv --at 2024-01-01T11:45:00Z").unwrap();
-    let error = run("--bundle @model --input @now.csv --row 0").unwrap_err();
+    let error = Failure::from(run("--bundle @model --input @now.csv --row 0").unwrap_err());
     assert!(error.exit_code() == 2 && error.to_string().contains("from 1 to 2000"), "{error}");
+}
+
+#[test]
+fn a_plugin_is_its_own_detector() {
+    let line = "train --plugin p --detector zscore --out o --input h.csv";
+    Train::try_parse_from(line.split(' ')).unwrap_err();
 }

@@ -9,10 +9,10 @@ use serde_json::{Value, json};
 
 use super::inspect::taken;
 use super::{Error, print, read, text};
-use crate::bundle::Bundle;
-use crate::duration::friendly;
-use crate::files;
-use crate::manifest::{Feature, Manifest, Reference};
+use qualm_bundle::bundle::Bundle;
+use qualm_bundle::duration::friendly;
+use qualm_bundle::files;
+use qualm_bundle::manifest::{Feature, Manifest, Reference};
 
 #[derive(Debug, Args)]
 pub(super) struct Options {
@@ -184,8 +184,8 @@ fn show(value: &Value) -> String {
 mod tests {
     use std::time::Duration;
 
+    use super::super::testing;
     use super::*;
-    use crate::testing;
     use qualm_contract::Transform;
     use qualm_core::BuiltIn;
 

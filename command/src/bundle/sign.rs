@@ -7,7 +7,7 @@ use clap::Args;
 use serde::Serialize;
 
 use super::{Error, print, read};
-use crate::signature::SecretKey;
+use qualm_bundle::signature::SecretKey;
 
 /// Where the password may be, so that nobody has to be there to type it.
 const PASSWORD: &str = "QUALM_KEY_PASSWORD";

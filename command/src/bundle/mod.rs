@@ -15,10 +15,10 @@ use std::path::Path;
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
-use crate::bundle::{self, Bundle};
-use crate::stdout::say;
-use crate::store;
+use qualm_bundle::bundle::{self, Bundle};
 use qualm_contract::ModelFactory;
+
+use crate::stdout::say;
 
 /// What `--help` ends with.
 pub const EXAMPLES: &str = "\
@@ -69,10 +69,7 @@ pub enum Error {
     Key(String),
     /// There is nothing to roll back.
     #[error(transparent)]
-    Store(#[from] store::Error),
-    /// There is no such detector.
-    #[error("{0}")]
-    NoSuchDetector(String),
+    Rollback(#[from] qualm_bundle::rollback::Error),
     /// A bundle cannot be written.
     #[error(transparent)]
     Write(bundle::Error),
@@ -82,18 +79,6 @@ pub enum Error {
     /// A check found the bundle wanting.
     #[error("{0}")]
     Wanting(String),
-}
-
-impl Error {
-    /// What the process should end with: 1 where a check found something wanting or the result cannot be written, 2 where
-    /// the input cannot be used.
-    #[must_use]
-    pub fn exit_code(&self) -> u8 {
-        match self {
-            Self::Wanting(_) | Self::Write(_) | Self::Print(_) => 1,
-            Self::Bundle(_) | Self::Key(_) | Self::Store(_) | Self::NoSuchDetector(_) => 2,
-        }
-    }
 }
 
 /// Does it, with this runtime where a detector has to score, and prints what came of it.
@@ -122,5 +107,8 @@ fn print(result: &impl Serialize, json: bool, for_people: impl FnOnce() -> Strin
     Ok(say(&if json { format!("{}\n", serde_json::json!(result)) } else { for_people() })?)
 }
 
+#[cfg(test)]
+#[path = "../../../bundle/src/testing.rs"]
+mod testing;
 #[cfg(test)]
 mod tests;
