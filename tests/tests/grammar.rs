@@ -11,7 +11,7 @@ use fastrand::Rng;
 use qualm_contract::{Batch, BatchScorer, Error, Verdicts, Wanted};
 use qualm_pipeline::glob::Globs;
 use qualm_pipeline::line::is_verdict;
-use qualm_pipeline::{Lane, Limits, Pipeline, Rows, Selector};
+use qualm_pipeline::{Lane, Limits, Pipeline, Selector};
 use qualm_tests::tools;
 
 /// How many lines, where nobody says.

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use qualm_contract::Batch;
+use qualm_contract::Trainer as _;
 use qualm_sandbox::trainer::PluginTrainer;
 use qualm_sandbox::{Guest, Limits, Recipe, Sandbox};
 use qualm_tests::{Site, tools};
@@ -71,7 +72,7 @@ impl Plugin {
 
 /// A model as `qualm train` would make one: of 100 directions and 50 bins.
 fn learnt(recipe: &Recipe) -> Vec<u8> {
-    let trainer = Trainer::of(recipe).expect("it learns");
+    let trainer = PluginTrainer::of(recipe).expect("it learns");
     let rows = Vectors::new(5_000);
     let batch = Batch { series: &rows.0.series, times: &rows.0.times, values: &rows.0.values };
     let names: Vec<String> = (0..rows.0.features()).map(|feature| format!("f{feature}")).collect();

@@ -2,7 +2,7 @@
 
 use std::hint::black_box;
 
-use qualm_contract::Verdicts;
+use qualm_contract::{Verdicts, Wanted};
 use qualm_pipeline::Rows;
 use qualm_sandbox::{Guest, Recipe};
 
@@ -48,7 +48,7 @@ pub(crate) fn score(guest: &mut Guest, batches: &[Rows]) {
     let mut verdicts = Verdicts::default();
     for batch in batches {
         verdicts.clear();
-        guest.observe(batch, false, &mut verdicts).expect("it scores");
+        guest.score_batch(batch.batch(), Wanted::SCORES, &mut verdicts).expect("it scores");
         black_box(&verdicts);
     }
 }
