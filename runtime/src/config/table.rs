@@ -244,7 +244,11 @@ impl MemberTable {
                 .map(|model| model.shown().trim_end_matches('/').rsplit('/').next().unwrap_or_default())
                 .map(|name| name.split('?').next().unwrap_or(name))
         };
-        self.name.as_deref().or_else(of_model).unwrap_or("streaming")
+        let of_kind = match self.kind {
+            KindName::Streaming => "streaming",
+            KindName::Ensemble => "ensemble",
+        };
+        self.name.as_deref().or_else(of_model).unwrap_or(of_kind)
     }
 
     /// As a detector by itself. What concerns alarms is the ensemble's.
