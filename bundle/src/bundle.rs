@@ -16,8 +16,8 @@ use qualm_contract::{Detector, ModelFactory, ModelSource, Wanted};
 use crate::clean::clean;
 use crate::digest::sha256;
 use crate::files::{self, Files};
-use crate::golden::Golden;
-use crate::manifest::{FORMAT, Manifest};
+use crate::golden::{self, Golden};
+use crate::manifest::{self, FORMAT, Manifest};
 use crate::secret::Secret;
 use crate::signature::{SecretKey, Signed, Trust};
 use crate::{archive, directory};
@@ -173,13 +173,14 @@ impl Bundle {
     /// Names the file that is missing or cannot be read.
     pub fn parse(mut files: Files) -> Result<Self, Fault> {
         let manifest_text = files.take(files::MANIFEST)?;
-        let manifest = Manifest::parse(&manifest_text).map_err(|what| Fault::Manifest(clean(&what)))?;
+        let manifest = Manifest::parse(&manifest_text).map_err(|error| Fault::Manifest(clean(&error.to_string())))?;
         let signature = files.take_if_there(files::SIGNATURE).map(String::from_utf8).transpose();
         Ok(Self {
             manifest,
             manifest_text,
             model: files.take(files::MODEL)?,
-            golden: Golden::read(files.take(files::GOLDEN)?).map_err(|what| Fault::Golden(clean(&what)))?,
+            golden: Golden::read(files.take(files::GOLDEN)?)
+                .map_err(|error| Fault::Golden(clean(&error.to_string())))?,
             component: files.take_if_there(files::COMPONENT),
             signature: signature.map_err(|_| Fault::Signature(format!("{} is not UTF-8", files::SIGNATURE)))?,
         })
@@ -298,14 +299,10 @@ impl Bundle {
     pub fn verify(&self, detector: &mut dyn Detector) -> Result<(), Fault> {
         let description = detector.describe();
         self.check_detector(&description.kind, description.features as usize)?;
-        let mut failed = None;
-        let checked = self.golden.check(|rows| match detector.verdicts_of(rows, Wanted::SCORES) {
-            Ok(verdicts) => Ok(verdicts.scores),
-            Err(error) => Err(failed.insert(error).to_string()),
-        });
-        checked.map_err(|what| match failed.filter(qualm_contract::Error::is_transient) {
-            Some(error) => Fault::from(error),
-            None => Fault::Golden(clean(&what)),
+        let checked = self.golden.check(|rows| Ok(detector.verdicts_of(rows, Wanted::SCORES)?.scores));
+        checked.map_err(|error| match error {
+            golden::Error::Detector(error) if error.is_transient() => Fault::from(error),
+            error => Fault::Golden(clean(&error.to_string())),
         })?;
         Ok(detector.forget_series(&self.golden.series)?)
     }
@@ -324,7 +321,8 @@ impl Bundle {
     pub fn sign(&mut self, key: &SecretKey) -> Result<(), Fault> {
         let Manifest { name, version, .. } = &self.manifest;
         let comment = format!("qualm bundle {name}, version {version}");
-        self.signature = Some(key.sign(&self.manifest_text, &comment).map_err(Fault::Signature)?);
+        let signed = key.sign(&self.manifest_text, &comment);
+        self.signature = Some(signed.map_err(|error| Fault::Signature(error.to_string()))?);
         Ok(())
     }
 }
@@ -394,8 +392,9 @@ impl Draft {
         bundle.manifest.format = FORMAT;
         let digests: BTreeMap<_, _> = bundle.digested().map(|(name, file)| (name.to_owned(), sha256(file))).collect();
         bundle.manifest.sha256 = digests;
-        bundle.manifest.check().map_err(Fault::Manifest)?;
-        bundle.manifest_text = bundle.manifest.to_text().map_err(Fault::Manifest)?.into_bytes();
+        let cannot = |error: manifest::Error| Fault::Manifest(error.to_string());
+        bundle.manifest.check().map_err(cannot)?;
+        bundle.manifest_text = bundle.manifest.to_text().map_err(cannot)?.into_bytes();
         // Through the same door as any other: what is too large or does not read back is found now.
         let mut read = Files::default();
         bundle.files().try_for_each(|(name, bytes)| read.read(name, bytes.len() as u64, bytes))?;

@@ -6,17 +6,23 @@ use jiff::{SignedDuration, Span, SpanRelativeTo};
 use serde::de::{self, Deserialize as _, Deserializer};
 use serde::ser::Serializer;
 
+/// A text is no duration.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{text}` is no duration; write one like \"30s\", \"5m\" or \"1h\"")]
+pub struct Error {
+    /// The text.
+    pub text: String,
+}
+
 /// Reads one.
 ///
 /// # Errors
 ///
 /// Says that it is none, and shows one.
-pub fn parse(text: &str) -> Result<Duration, String> {
+pub fn parse(text: &str) -> Result<Duration, Error> {
     let span: Option<Span> = text.parse().ok();
     let duration = span.and_then(|span| span.to_duration(SpanRelativeTo::days_are_24_hours()).ok());
-    duration
-        .and_then(|duration| Duration::try_from(duration).ok())
-        .ok_or_else(|| format!("`{text}` is no duration; write one like \"30s\", \"5m\" or \"1h\""))
+    duration.and_then(|duration| Duration::try_from(duration).ok()).ok_or_else(|| Error { text: text.to_owned() })
 }
 
 /// Writes one as a person would, such as `72h`.

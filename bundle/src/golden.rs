@@ -27,14 +27,64 @@ pub struct Golden {
     bytes: Vec<u8>,
 }
 
+/// Why rows are no golden rows, or do not get their scores.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The detector does not score them.
+    #[error(transparent)]
+    Detector(#[from] qualm_contract::Error),
+    /// The file is not laid out as it must be.
+    #[error("{0}")]
+    Layout(String),
+    /// The file is another one.
+    #[error("it holds no golden rows, but `{0}`")]
+    Kind(String),
+    /// The file is of another version of qualm.
+    #[error("it is of version {0}; known here is {VERSION}")]
+    Version(String),
+    /// A series has a number that is too large.
+    #[error("its series are not numbered from 0 on")]
+    Series,
+    /// The columns do not fit together.
+    #[error("its {series} series, {times} times, {values} values and {scores} scores make no rows")]
+    Rows {
+        /// Series.
+        series: usize,
+        /// Times.
+        times: usize,
+        /// Values.
+        values: usize,
+        /// Scores.
+        scores: usize,
+    },
+    /// There are more or fewer scores than rows.
+    #[error("{rows} rows got {scores} scores")]
+    Count {
+        /// Rows.
+        rows: usize,
+        /// Scores that they got.
+        scores: usize,
+    },
+    /// A row has got another score.
+    #[error("row {row} got the score {got} where it must get {must}")]
+    Score {
+        /// Which row, the first being 1.
+        row: usize,
+        /// Its score.
+        got: f64,
+        /// What it must get.
+        must: f64,
+    },
+}
+
 impl Golden {
     /// Scores rows with a detector, which must have seen nothing yet.
     ///
     /// # Errors
     ///
     /// What is wrong with the rows.
-    pub fn of(detector: &mut dyn Detector, rows: Batch<'_>) -> Result<Self, String> {
-        let scores = detector.verdicts_of(rows, Wanted::SCORES).map_err(|error| error.to_string())?.scores;
+    pub fn of(detector: &mut dyn Detector, rows: Batch<'_>) -> Result<Self, Error> {
+        let scores = detector.verdicts_of(rows, Wanted::SCORES)?.scores;
         Ok(Self::new(detector.describe().features as usize, rows, &scores))
     }
 
@@ -59,19 +109,19 @@ impl Golden {
     /// # Errors
     ///
     /// What is wrong with the bytes.
-    pub fn read(bytes: Vec<u8>) -> Result<Self, String> {
+    pub fn read(bytes: Vec<u8>) -> Result<Self, Error> {
         let plain = |error: qualm_contract::Error| match error {
-            qualm_contract::Error::BadModel(what) => what,
-            other => other.to_string(),
+            qualm_contract::Error::BadModel(what) => Error::Layout(what),
+            other => Error::Detector(other),
         };
         let file = Model::read(&bytes).map_err(plain)?;
         let kind = file.text("kind").map_err(plain)?;
         if kind != "golden" {
-            return Err(format!("it holds no golden rows, but `{kind}`"));
+            return Err(Error::Kind(kind.to_owned()));
         }
         let version = file.text("version").map_err(plain)?;
         if version != VERSION {
-            return Err(format!("it is of version {version}; known here is {VERSION}"));
+            return Err(Error::Version(version.to_owned()));
         }
         let series = file.integers("series").map_err(plain)?;
         let times = file.times("times").map_err(plain)?;
@@ -80,15 +130,11 @@ impl Golden {
         let rows = series.len();
         // A detector has room for as many series as their largest number says.
         if series.iter().any(|series| *series as usize >= rows) {
-            return Err("its series are not numbered from 0 on".to_owned());
+            return Err(Error::Series);
         }
         if rows == 0 || values.is_empty() || values.len() % rows != 0 || times.len() != rows || scores.len() != rows {
-            return Err(format!(
-                "its {rows} series, {} times, {} values and {} scores make no rows",
-                times.len(),
-                values.len(),
-                scores.len()
-            ));
+            let (times, values, scores) = (times.len(), values.len(), scores.len());
+            return Err(Error::Rows { series: rows, times, values, scores });
         }
         Ok(Self { features: values.len() / rows, series, times, values, scores, bytes })
     }
@@ -110,16 +156,16 @@ impl Golden {
     /// # Errors
     ///
     /// As `score`; and which row has got another score.
-    pub fn check(&self, score: impl FnOnce(Batch<'_>) -> Result<Vec<f64>, String>) -> Result<(), String> {
+    pub fn check(&self, score: impl FnOnce(Batch<'_>) -> Result<Vec<f64>, qualm_contract::Error>) -> Result<(), Error> {
         let Self { series, times, values, scores, .. } = self;
         let got = score(Batch { series, times, values })?;
         if got.len() != scores.len() {
-            return Err(format!("{} rows got {} scores", scores.len(), got.len()));
+            return Err(Error::Count { rows: scores.len(), scores: got.len() });
         }
         let same = |one: f64, other: f64| one.to_bits() == other.to_bits() || one.is_nan() && other.is_nan();
         match scores.iter().zip(got).enumerate().find(|(_, (must, got))| !same(**must, *got)) {
             None => Ok(()),
-            Some((row, (must, got))) => Err(format!("row {} got the score {got} where it must get {must}", row + 1)),
+            Some((row, (&must, got))) => Err(Error::Score { row: row + 1, got, must }),
         }
     }
 }
@@ -149,22 +195,23 @@ mod tests {
         let read = Golden::read(golden.bytes().to_vec()).unwrap();
         assert_eq!((read.rows(), read.features, &read.times), (3, 2, &golden.times));
         read.check(score(open(0.0))).unwrap();
-        let other = read.check(score(open(1.0))).unwrap_err();
+        let other = read.check(score(open(1.0))).unwrap_err().to_string();
         assert!(other.starts_with("row 1 got the score"), "{other}");
         let next = |x: f64| f64::from_bits(x.to_bits() + 1);
-        let off = read.check(|_| Ok(vec![read.scores[0], next(read.scores[1]), f64::NAN])).unwrap_err();
+        let off = read.check(|_| Ok(vec![read.scores[0], next(read.scores[1]), f64::NAN])).unwrap_err().to_string();
         assert!(off.starts_with("row 2 got"), "the last bit counts: {off}");
-        assert_eq!(read.check(|_| Ok(vec![0.0])).unwrap_err(), "3 rows got 1 scores");
-        assert_eq!(read.check(|_| Err("it trapped".to_owned())).unwrap_err(), "it trapped");
+        assert_eq!(read.check(|_| Ok(vec![0.0])).unwrap_err().to_string(), "3 rows got 1 scores");
+        let trapped = |_: Batch<'_>| Err(qualm_contract::Error::Internal("it trapped".to_owned()));
+        assert_eq!(read.check(trapped).unwrap_err().to_string(), "it trapped");
     }
 
     #[test]
     fn what_is_no_rows_is_refused() {
         let empty = Golden::new(2, Batch { series: &[], times: &[], values: &[] }, &[]);
-        assert!(Golden::read(empty.bytes).unwrap_err().contains("0 series, 0 times"));
+        assert!(Golden::read(empty.bytes).unwrap_err().to_string().contains("0 series, 0 times"));
         let uneven = Golden::new(1, Batch { series: &[0], times: &[], values: &[1.0] }, &[1.0]);
-        assert!(Golden::read(uneven.bytes).unwrap_err().contains("make no rows"));
-        assert!(Golden::read(b"rows".to_vec()).unwrap_err().contains("safetensors"));
-        assert!(Golden::read(testing::model(0.0)).unwrap_err().contains("no golden rows, but `zscore`"));
+        assert!(Golden::read(uneven.bytes).unwrap_err().to_string().contains("make no rows"));
+        assert!(Golden::read(b"rows".to_vec()).unwrap_err().to_string().contains("safetensors"));
+        assert!(Golden::read(testing::model(0.0)).unwrap_err().to_string().contains("no golden rows, but `zscore`"));
     }
 }

@@ -172,5 +172,5 @@ fn golden(detector: &mut Trained, exported: &Exported) -> Result<Golden, Fault> 
     }
     let times: Vec<i64> = (0..GOLDEN as i64).collect();
     Golden::of(detector, Batch { series: &[0; GOLDEN], times: &times, values: &values })
-        .map_err(|what| Fault::Model(what.to_string()))
+        .map_err(|error| Fault::Model(error.to_string()))
 }

@@ -3,13 +3,14 @@
 //! What is signed is `bundle.toml`, which has the digests of all other files. Keys and signatures are those of the
 //! `minisign` command, so that bundles can be signed where there is no qualm, and checked by anyone.
 
+use std::error::Error;
 use std::fmt;
 use std::fs;
-use std::io::Cursor;
-use std::path::Path;
+use std::io::{self, Cursor};
+use std::path::{Path, PathBuf};
 
 use ct_codecs::{Base64, Decoder};
-use minisign::{PublicKey as Key, SecretKeyBox, SignatureBox};
+use minisign::{PError, PublicKey as Key, SecretKeyBox, SignatureBox};
 use serde::Serialize;
 
 use crate::bundle::Fault;
@@ -95,6 +96,58 @@ fn id(keynum: &[u8]) -> String {
     keynum.iter().rev().map(|byte| format!("{byte:02X}")).collect()
 }
 
+/// Why a key cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyError {
+    /// A text is no public key.
+    #[error("it is no public key of minisign; one is 56 letters and begins with `RW`")]
+    NotPublic,
+    /// A text is neither a public key nor the path of one.
+    #[error("{text} is no public key, and no file of one: {source}")]
+    NoFile {
+        /// The text.
+        text: String,
+        /// Why there is no such file.
+        source: io::Error,
+    },
+    /// A file has no public key in it.
+    #[error("{path}: {source}")]
+    File {
+        /// The file.
+        path: String,
+        /// What is wrong with it.
+        source: Box<KeyError>,
+    },
+    /// The file of a secret key cannot be read.
+    #[error("{}: {source}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A file has no secret key in it.
+    #[error("{}: it is no secret key of minisign; `minisign -G` makes one", path.display())]
+    NotSecret {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A secret key cannot be opened, such as with this password.
+    #[error("{}: {source}", path.display())]
+    Locked {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: PError,
+    },
+    /// There is no password to be had.
+    #[error(transparent)]
+    Password(Box<dyn Error + Send + Sync>),
+    /// A secret key has no public one, or cannot sign.
+    #[error(transparent)]
+    Secret(#[from] PError),
+}
+
 /// A key that signatures are checked with.
 #[derive(Clone)]
 pub struct PublicKey(Key);
@@ -105,12 +158,11 @@ impl PublicKey {
     /// # Errors
     ///
     /// Says that it is none.
-    pub fn parse(text: &str) -> Result<Self, String> {
+    pub fn parse(text: &str) -> Result<Self, KeyError> {
         let mut lines = text.lines().map(str::trim);
         let line = lines.rfind(|line| !line.is_empty() && !line.starts_with("untrusted comment:"));
         let key = line.filter(|line| line.starts_with("RW")).and_then(|line| Key::from_base64(line).ok());
-        key.map(Self)
-            .ok_or_else(|| "it is no public key of minisign; one is 56 letters and begins with `RW`".to_owned())
+        key.map(Self).ok_or(KeyError::NotPublic)
     }
 
     /// Reads a key, given itself or as the path of its file.
@@ -118,11 +170,10 @@ impl PublicKey {
     /// # Errors
     ///
     /// Says that it is neither.
-    pub fn find(text: &str) -> Result<Self, String> {
+    pub fn find(text: &str) -> Result<Self, KeyError> {
         Self::parse(text).or_else(|_| {
-            let file = fs::read_to_string(text)
-                .map_err(|error| format!("{text} is no public key, and no file of one: {error}"))?;
-            Self::parse(&file).map_err(|what| format!("{text}: {what}"))
+            let file = fs::read_to_string(text).map_err(|source| KeyError::NoFile { text: text.to_owned(), source })?;
+            Self::parse(&file).map_err(|error| KeyError::File { path: text.to_owned(), source: Box::new(error) })
         })
     }
 
@@ -155,18 +206,25 @@ impl SecretKey {
     /// # Errors
     ///
     /// As `password`; and where the file is no key, or the password not its.
-    pub fn read(path: &Path, password: impl FnOnce() -> Result<String, String>) -> Result<Self, String> {
-        let place = |what: &dyn fmt::Display| format!("{}: {what}", path.display());
-        let text = fs::read_to_string(path).map_err(|error| place(&error))?;
+    pub fn read(
+        path: &Path,
+        password: impl FnOnce() -> Result<String, Box<dyn Error + Send + Sync>>,
+    ) -> Result<Self, KeyError> {
+        let path = path.to_owned();
+        let text = fs::read_to_string(&path).map_err(|source| KeyError::Read { path: path.clone(), source })?;
         let bytes = text.lines().nth(1).and_then(|line| Base64::decode_to_vec(line.trim(), None).ok());
         let Some(bytes) = bytes.filter(|bytes| bytes.len() == SECRET_KEY && bytes.starts_with(b"Ed")) else {
-            return Err(place(&"it is no secret key of minisign; `minisign -G` makes one"));
+            return Err(KeyError::NotSecret { path });
         };
         // Made with `-W`: what comes first says that nothing is encrypted, and there is no checksum.
         if bytes[2..4] == [0, 0] {
-            return minisign::SecretKey::from_bytes(&bytes).map(Self).map_err(|error| place(&error));
+            return minisign::SecretKey::from_bytes(&bytes)
+                .map(Self)
+                .map_err(|source| KeyError::Locked { path, source });
         }
-        SecretKeyBox::from(text).into_secret_key(Some(password()?)).map(Self).map_err(|error| place(&error))
+        let password = password().map_err(KeyError::Password)?;
+        let key = SecretKeyBox::from(text).into_secret_key(Some(password));
+        key.map(Self).map_err(|source| KeyError::Locked { path, source })
     }
 
     /// The key that its signatures are checked with.
@@ -174,8 +232,8 @@ impl SecretKey {
     /// # Errors
     ///
     /// Where it has none.
-    pub fn public(&self) -> Result<PublicKey, String> {
-        Key::from_secret_key(&self.0).map(PublicKey).map_err(|error| error.to_string())
+    pub fn public(&self) -> Result<PublicKey, KeyError> {
+        Ok(PublicKey(Key::from_secret_key(&self.0)?))
     }
 
     /// Signs. The comment is signed as well.
@@ -183,10 +241,10 @@ impl SecretKey {
     /// # Errors
     ///
     /// Where there is no randomness to be had.
-    pub fn sign(&self, bytes: &[u8], comment: &str) -> Result<String, String> {
+    pub fn sign(&self, bytes: &[u8], comment: &str) -> Result<String, KeyError> {
         let untrusted = Some("signature of bundle.toml, which has the digests of the other files");
         let signature = minisign::sign(None, &self.0, bytes, Some(comment), untrusted);
-        signature.map(SignatureBox::into_string).map_err(|error| error.to_string())
+        Ok(signature?.into_string())
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use jiff::Timestamp;
 use qualm_bundle::bundle::Draft;
-use qualm_bundle::golden::Golden;
+use qualm_bundle::golden::{self, Golden};
 use qualm_bundle::manifest::{FORMAT, Feature, Manifest, Provenance, Shape, Threshold};
 use qualm_bundle::{Bundle, Fault};
 use qualm_contract::Transform;
@@ -26,29 +26,71 @@ const STEPS: [i64; 3] = [10_000_000_000, 900_000_000_000, 14_400_000_000_000];
 /// Doubles in golden rows, about, where the detector takes very long to warm up or has very many features.
 const MOST: usize = 1 << 18;
 
+/// Why there is no bundle of a plugin, and what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A threshold is set.
+    #[error("`threshold` is the plugin's own; leave it out")]
+    Threshold,
+    /// The plugin does not open with what is set.
+    #[error("the plugin does not take its parameters: {0}")]
+    Parameters(String),
+    /// The component cannot be opened at all.
+    #[error(transparent)]
+    Component(Fault),
+    /// A parameter is nothing that a plugin takes.
+    #[error(transparent)]
+    Grid(#[from] grid::Error),
+    /// A parameter has several values.
+    #[error("[parameters] have lists of values to try; without training nothing is tried: give each one value")]
+    Lists,
+    /// The specification says that the plugin is another one.
+    #[error("`detector` is `{said}`, but the plugin is `{is}`")]
+    OtherKind {
+        /// What the specification says.
+        said: String,
+        /// What the plugin says.
+        is: String,
+    },
+    /// The specification lists more or fewer features than the plugin takes.
+    #[error(
+        "the plugin takes {takes} values in a row, but [[features]] are {listed}; list as many as it takes, in its order"
+    )]
+    Features {
+        /// What the plugin takes.
+        takes: u32,
+        /// What the specification lists.
+        listed: usize,
+    },
+    /// The plugin does not score rows.
+    #[error("the plugin does not score golden rows: {0}")]
+    Golden(#[from] golden::Error),
+    /// There are no rows to score.
+    #[error("there are no golden rows")]
+    NoGolden,
+}
+
 /// Makes a bundle of a component, as `spec` describes it. What is left out is found out by asking the component or, of
 /// name and version, by a look at where the bundle goes: `out`. The same component and description make the same bundle.
 ///
 /// # Errors
 ///
 /// What cannot be, and what to do.
-pub fn pack(component: Vec<u8>, spec: &Spec, out: &Path, factory: &dyn ModelFactory) -> Result<Draft, String> {
+pub fn pack(component: Vec<u8>, spec: &Spec, out: &Path, factory: &dyn ModelFactory) -> Result<Draft, Error> {
     if spec.threshold != Rule::default() {
-        return Err("`threshold` is the plugin's own; leave it out".to_owned());
+        return Err(Error::Threshold);
     }
     let model = model(spec)?;
     let open = || {
         let source = ModelSource::unnamed(Some(&component), &model);
         factory.open_model(source).map_err(|error| match Fault::from(error) {
-            Fault::Model(what) | Fault::Deadline(what) | Fault::System(what) => {
-                format!("the plugin does not take its parameters: {what}")
-            }
-            other => other.to_string(),
+            Fault::Model(what) | Fault::Deadline(what) | Fault::System(what) => Error::Parameters(what),
+            other => Error::Component(other),
         })
     };
     let description = open()?.describe();
     if let Some(kind) = spec.detector.as_ref().filter(|kind| **kind != description.kind) {
-        return Err(format!("`detector` is `{kind}`, but the plugin is `{}`", description.kind));
+        return Err(Error::OtherKind { said: kind.clone(), is: description.kind });
     }
     let (shape, features) = features(spec, description.features)?;
     let manifest = Manifest {
@@ -72,10 +114,9 @@ pub fn pack(component: Vec<u8>, spec: &Spec, out: &Path, factory: &dyn ModelFact
 }
 
 /// What is set, as such a plugin is opened with: a JSON object.
-fn model(spec: &Spec) -> Result<Vec<u8>, String> {
+fn model(spec: &Spec) -> Result<Vec<u8>, Error> {
     let [choice] = &grid::choices(&spec.parameters)?[..] else {
-        return Err("[parameters] have lists of values to try; without training nothing is tried: give each one value"
-            .to_owned());
+        return Err(Error::Lists);
     };
     let json = |(name, value)| {
         let value = match value {
@@ -93,7 +134,7 @@ fn model(spec: &Spec) -> Result<Vec<u8>, String> {
 }
 
 /// What a row is. A plugin of one value scores any field by itself, unless it is said of which.
-fn features(spec: &Spec, count: u32) -> Result<(Shape, Vec<Feature>), String> {
+fn features(spec: &Spec, count: u32) -> Result<(Shape, Vec<Feature>), Error> {
     let any = "*".to_owned();
     match (&spec.features[..], count) {
         ([], 1) => {
@@ -102,16 +143,13 @@ fn features(spec: &Spec, count: u32) -> Result<(Shape, Vec<Feature>), String> {
             Ok((Shape::Field, vec![any]))
         }
         (features, count) if features.len() == count as usize => Ok((Shape::Vector, features.to_vec())),
-        (features, count) => Err(format!(
-            "the plugin takes {count} values in a row, but [[features]] are {}; list as many as it takes, in its order",
-            features.len()
-        )),
+        (features, takes) => Err(Error::Features { takes, listed: features.len() }),
     }
 }
 
 /// Rows of two series that go up and down a little, each feature on a level of its own; behind the first half a jump of
 /// one series, a missing value, and a row without any.
-fn golden(open: impl Fn() -> Result<Box<dyn Detector>, String>, description: &Description) -> Result<Golden, String> {
+fn golden(open: impl Fn() -> Result<Box<dyn Detector>, Error>, description: &Description) -> Result<Golden, Error> {
     let features = (description.features as usize).max(1);
     let most = (MOST / features).max(LEAST);
     let rows = ((description.warm_up as usize).saturating_mul(4)).clamp(LEAST, most) / 2 * 2;
@@ -134,14 +172,13 @@ fn golden(open: impl Fn() -> Result<Box<dyn Detector>, String>, description: &De
     for step in STEPS {
         let times: Vec<i64> = (0..rows as i64).map(|row| row / 2 * step).collect();
         let rows = Batch { series: &series, times: &times, values: &values };
-        let made =
-            Golden::of(&mut *open()?, rows).map_err(|what| format!("the plugin does not score golden rows: {what}"))?;
+        let made = Golden::of(&mut *open()?, rows)?;
         if made.scores.iter().any(|score| !score.is_nan()) {
             return Ok(made);
         }
         golden.get_or_insert(made);
     }
-    golden.ok_or_else(|| "there are no golden rows".to_owned())
+    golden.ok_or(Error::NoGolden)
 }
 
 #[cfg(test)]

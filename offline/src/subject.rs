@@ -70,7 +70,8 @@ impl Subject {
         }
         let fault = |fault: qualm_bundle::Fault| fault.at(paths[0].display());
         let detector = bundle.open(factory).map_err(fault)?;
-        let shape = bundle.manifest.vectors().map_err(|what| fault(qualm_bundle::Fault::Manifest(what)))?;
+        let shape = bundle.manifest.vectors();
+        let shape = shape.map_err(|error| fault(qualm_bundle::Fault::Manifest(error.to_string())))?;
         let measurement = measurement.unwrap_or(&bundle.manifest.features[0].measurement);
         let table = Table::read(input, measurement, &shape)?;
         if table.is_empty() {

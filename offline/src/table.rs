@@ -162,7 +162,7 @@ impl Vectors {
     /// # Errors
     ///
     /// Names the feature whose glob is none.
-    pub fn shape(&self) -> Result<Shape, String> {
+    pub fn shape(&self) -> Result<Shape, manifest::Error> {
         manifest::shape(&self.features, &self.entity, self.interval)
     }
 }

@@ -59,9 +59,10 @@ pub struct Outline {
 
 impl Outline {
     fn of(manifest: &Manifest) -> Result<Self, String> {
+        let text = |error: manifest::Error| error.to_string();
         Ok(Self {
-            shape: (manifest.shape == manifest::Shape::Vector).then(|| manifest.vectors()).transpose()?,
-            suppression: manifest.suppression.for_pipeline()?,
+            shape: (manifest.shape == manifest::Shape::Vector).then(|| manifest.vectors()).transpose().map_err(text)?,
+            suppression: manifest.suppression.for_pipeline().map_err(|error| error.to_string())?,
         })
     }
 }
@@ -215,7 +216,8 @@ impl Loader {
     ///
     /// Where the source cannot be one, or the state directory cannot be used.
     pub fn new(name: &str, source: &str, state: Option<&Path>, builder: ModelBuilder) -> Result<Self, String> {
-        let fetcher = Fetcher::new(Source::parse(source)?, TIMEOUT).map_err(|error| error.to_string())?;
+        let fetcher = Fetcher::new(Source::parse(source).map_err(|error| error.to_string())?, TIMEOUT)
+            .map_err(|error| error.to_string())?;
         let store = match state {
             None => Store::in_memory(),
             Some(state) => Store::open(state, name).map_err(|error| error.to_string())?,

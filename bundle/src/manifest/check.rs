@@ -4,26 +4,23 @@ use std::collections::BTreeSet;
 
 use qualm_core::trained::MOST_FEATURES;
 
-use super::{FORMAT, Feature, Manifest, Reference, Shape};
+use super::{Error, FORMAT, Feature, Manifest, Reference, Shape};
 use crate::files;
 
 /// The longest name.
-const MOST: usize = 100;
+pub(super) const MOST: usize = 100;
 
 /// Whether a name can be part of a file's name.
 ///
 /// # Errors
 ///
 /// Says what is wrong with it.
-pub fn name(name: &str) -> Result<(), String> {
+pub fn name(name: &str) -> Result<(), Error> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     if name.len() <= MOST && name.starts_with(|c: char| c.is_ascii_alphanumeric()) && name.chars().all(allowed) {
         return Ok(());
     }
-    Err(format!(
-        "the name `{}` must begin with a letter or digit and have only letters, digits, `-`, `_` and `.`, {MOST} at most",
-        name.chars().take(MOST).collect::<String>().escape_debug()
-    ))
+    Err(Error::Name(name.to_owned()))
 }
 
 impl Manifest {
@@ -32,58 +29,58 @@ impl Manifest {
     /// # Errors
     ///
     /// Says what cannot.
-    pub fn check(&self) -> Result<(), String> {
+    pub fn check(&self) -> Result<(), Error> {
         let Self { format, version, features, entity, threshold, suppression, .. } = self;
         if *format != FORMAT {
-            return Err(format!("it is of format {format}; known here is {FORMAT}: another version of qualm made it"));
+            return Err(Error::Format(*format));
         }
         name(&self.name)?;
-        name(&self.kind).map_err(|error| format!("`kind`: {error}"))?;
+        name(&self.kind).map_err(|error| Error::Kind(Box::new(error)))?;
         if *version == 0 || i64::try_from(*version).is_err() {
-            return Err(format!("`version` is {version}; it must be 1 at least, and fit 63 bits"));
+            return Err(Error::Version(*version));
         }
         if features.is_empty() || features.len() > MOST_FEATURES {
-            return Err(format!("it has {} features, which are not between 1 and {MOST_FEATURES}", features.len()));
+            return Err(Error::Features(features.len()));
         }
         if self.shape == Shape::Field && features.len() != 1 {
-            return Err(format!("with the shape `field` there is one feature, not {}", features.len()));
+            return Err(Error::Shape(features.len()));
         }
         let mut names = BTreeSet::new();
         for Feature { name, measurement, field, tags, reference, .. } in features {
             if name.is_empty() || !names.insert(name) {
-                return Err(format!("two features are called `{name}`, or one has no name"));
+                return Err(Error::SameName(name.clone()));
             }
             let texts = [name, measurement, field].into_iter().chain(tags.iter().flat_map(|(key, value)| [key, value]));
             if texts.chain(entity).any(|text| text.contains(char::is_control)) {
-                return Err(format!("feature `{name}`: it has letters in it that cannot be printed"));
+                return Err(Error::Unprintable(name.clone()));
             }
-            reference.as_ref().map_or(Ok(()), Reference::check).map_err(|what| format!("feature `{name}`: {what}"))?;
+            if reference.as_ref().is_some_and(|reference| !reference.can_be()) {
+                return Err(Error::Reference(name.clone()));
+            }
         }
         if entity.iter().collect::<BTreeSet<_>>().len() != entity.len() {
-            return Err("`entity` names a tag twice".to_owned());
+            return Err(Error::SameEntity);
         }
         if entity.iter().any(|tag| tag == "detector" || tag.is_empty()) {
-            return Err(
-                "`entity` may not name the tag `detector`, which events of vectors have, nor one without a name".into(),
-            );
+            return Err(Error::Entity);
         }
         self.vectors()?; // all globs are some
         if !threshold.ordinary.is_finite() || !threshold.raw.is_finite() {
-            return Err("[threshold] is not finite".to_owned());
+            return Err(Error::Threshold);
         }
-        suppression.for_pipeline().map_err(|what| format!("[suppression] {what}"))?;
-        suppression.check_knowable(self).map_err(|what| format!("[suppression] {what}"))?;
+        suppression.for_pipeline()?;
+        suppression.check_knowable(self)?;
         self.check_digests()
     }
 
-    fn check_digests(&self) -> Result<(), String> {
+    fn check_digests(&self) -> Result<(), Error> {
         for (file, digest) in &self.sha256 {
             if ![files::MODEL, files::GOLDEN, files::COMPONENT].contains(&file.as_str()) {
-                return Err(format!("[sha256] lists `{}`, which is no file of a bundle", file.escape_debug()));
+                return Err(Error::DigestOf(file.clone()));
             }
             let hexadecimal = |c: char| c.is_ascii_digit() || matches!(c, 'a'..='f');
             if digest.len() != 64 || !digest.chars().all(hexadecimal) {
-                return Err(format!("[sha256] has no digest for `{file}`: 64 digits 0 to 9 and a to f"));
+                return Err(Error::Digest(file.clone()));
             }
         }
         Ok(())
@@ -91,15 +88,11 @@ impl Manifest {
 }
 
 impl Reference {
-    fn check(&self) -> Result<(), String> {
+    fn can_be(&self) -> bool {
         let Self { missing, mean, deviation, quantiles } = self;
         let finite = [missing, mean, deviation].into_iter().chain(quantiles).all(|number| number.is_finite());
         let right = (0.0..=1.0).contains(missing) && *deviation >= 0.0 && quantiles.is_sorted();
-        if finite && right && quantiles.len() == 11 {
-            return Ok(());
-        }
-        Err("its `reference` must be finite: a share of missing values, a mean, a deviation, 11 ascending quantiles"
-            .into())
+        finite && right && quantiles.len() == 11
     }
 }
 
@@ -138,7 +131,7 @@ mod tests {
         for (change, what) in cases {
             let mut manifest = good.clone();
             change(&mut manifest);
-            let error = manifest.check().unwrap_err();
+            let error = manifest.check().unwrap_err().to_string();
             assert!(error.contains(what), "{error}, and not {what}");
         }
     }

@@ -1,7 +1,8 @@
 //! `bundle.toml`: what a bundle says of itself.
 
 mod check;
-mod suppression;
+mod error;
+pub mod suppression;
 mod text;
 
 use std::collections::BTreeMap;
@@ -14,6 +15,7 @@ use qualm_pipeline::vector;
 use serde::{Deserialize, Serialize};
 
 pub use check::name;
+pub use error::Error;
 pub use suppression::{Direction, Suppression};
 
 /// The version of the format that is written and read here.
@@ -146,7 +148,7 @@ impl Manifest {
     /// # Errors
     ///
     /// Names the tag whose glob is none.
-    pub fn vectors(&self) -> Result<vector::Shape, String> {
+    pub fn vectors(&self) -> Result<vector::Shape, Error> {
         shape(&self.features, &self.entity, self.interval)
     }
 }
@@ -156,7 +158,7 @@ impl Manifest {
 /// # Errors
 ///
 /// Names the feature whose glob is none.
-pub fn shape(features: &[Feature], entity: &[String], interval: Duration) -> Result<vector::Shape, String> {
+pub fn shape(features: &[Feature], entity: &[String], interval: Duration) -> Result<vector::Shape, Error> {
     let features = features.iter().map(Feature::for_pipeline).collect::<Result<_, _>>()?;
     let interval = i64::try_from(interval.as_nanos()).unwrap_or(i64::MAX);
     Ok(vector::Shape { features, entity: entity.to_vec(), interval })
@@ -168,17 +170,17 @@ impl Feature {
     /// # Errors
     ///
     /// Names the tag whose glob is none.
-    pub fn for_pipeline(&self) -> Result<vector::Feature, String> {
+    pub fn for_pipeline(&self) -> Result<vector::Feature, Error> {
         let glob = |(key, value): (&String, &String)| {
-            let globs =
-                Globs::new(&[value]).map_err(|error| format!("feature `{}`, tag `{key}`: {error}", self.name))?;
+            let (feature, tag) = (self.name.clone(), key.clone());
+            let globs = Globs::new(&[value]).map_err(|source| Error::Glob { feature, tag, source })?;
             Ok((key.clone(), globs))
         };
         Ok(vector::Feature {
             name: self.name.clone(),
             measurement: self.measurement.clone(),
             field: self.field.clone(),
-            tags: self.tags.iter().map(glob).collect::<Result<_, String>>()?,
+            tags: self.tags.iter().map(glob).collect::<Result<_, Error>>()?,
             transform: self.transform,
         })
     }

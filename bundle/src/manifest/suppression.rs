@@ -75,6 +75,37 @@ fn is_zero(number: &f64) -> bool {
     *number == 0.0
 }
 
+/// What cannot be, and what would be right.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// `sustained` is not so many of so many.
+    #[error("`sustained`: {0}")]
+    Sustained(String),
+    /// A number cannot be.
+    #[error("{0}")]
+    Number(String),
+    /// A rule about one value, of a model of more.
+    #[error(
+        "`{key}` is about one value, and this model scores {features} at once; leave it out (`sustained` and `cooldown` are of use)"
+    )]
+    OneValue {
+        /// The rule.
+        key: &'static str,
+        /// How many values.
+        features: usize,
+    },
+    /// A rule about what was expected, of a detector that does not tell it.
+    #[error(
+        "`{key}` needs to know what was expected, which `{kind}` does not tell; leave it out, or use `expected_range`"
+    )]
+    NotTold {
+        /// The rule.
+        key: &'static str,
+        /// The detector's kind.
+        kind: String,
+    },
+}
+
 impl Suppression {
     pub(super) fn is_none(&self) -> bool {
         *self == Self::default()
@@ -85,8 +116,9 @@ impl Suppression {
     /// # Errors
     ///
     /// Says that it is none, and shows one.
-    pub fn sustained(&self) -> Result<Option<(u32, u32)>, String> {
-        self.sustained.as_deref().map(suppress::Suppression::parse_sustained).transpose()
+    pub fn sustained(&self) -> Result<Option<(u32, u32)>, Error> {
+        let sustained = self.sustained.as_deref().map(suppress::Suppression::parse_sustained);
+        sustained.transpose().map_err(Error::Sustained)
     }
 
     /// As the pipeline takes it.
@@ -94,9 +126,9 @@ impl Suppression {
     /// # Errors
     ///
     /// Says what cannot be, and what would be right.
-    pub fn for_pipeline(&self) -> Result<suppress::Suppression, String> {
+    pub fn for_pipeline(&self) -> Result<suppress::Suppression, Error> {
         let Self { direction, min_deviation, expected_range, sustained: _, cooldown } = self;
-        let (sustained, of) = self.sustained().map_err(|error| format!("`sustained`: {error}"))?.unwrap_or((1, 1));
+        let (sustained, of) = self.sustained()?.unwrap_or((1, 1));
         let rule = suppress::Suppression {
             direction: direction.for_pipeline(),
             min_deviation: *min_deviation,
@@ -105,11 +137,11 @@ impl Suppression {
             of,
             cooldown: i64::try_from(cooldown.as_nanos()).unwrap_or(i64::MAX),
         };
-        rule.check().map(|()| rule)
+        rule.check().map(|()| rule).map_err(Error::Number)
     }
 
     /// Whether the model's detector tells what the rule asks of it.
-    pub(super) fn check_knowable(&self, manifest: &Manifest) -> Result<(), String> {
+    pub(super) fn check_knowable(&self, manifest: &Manifest) -> Result<(), Error> {
         let Self { direction, min_deviation, expected_range, .. } = self;
         let Manifest { kind, features, sha256, .. } = manifest;
         let built_in = !sha256.contains_key(files::COMPONENT) && KINDS.contains(&kind.as_str());
@@ -119,17 +151,10 @@ impl Suppression {
             ("expected_range", expected_range.is_some(), true),
         ] {
             if set && features.len() > 1 {
-                return Err(format!(
-                    "`{key}` is about one value, and this model scores {} at once; leave it out (`sustained` and \
-                     `cooldown` are of use)",
-                    features.len()
-                ));
+                return Err(Error::OneValue { key, features: features.len() });
             }
             if set && !told {
-                return Err(format!(
-                    "`{key}` needs to know what was expected, which `{kind}` does not tell; leave it out, or use \
-                     `expected_range`"
-                ));
+                return Err(Error::NotTold { key, kind: kind.clone() });
             }
         }
         Ok(())
@@ -161,7 +186,9 @@ mod tests {
         assert_eq!(all.for_pipeline(), Ok(expected));
         assert_eq!(read(&toml::to_string(&all).unwrap()), all);
         assert_eq!(read("").for_pipeline(), Ok(suppress::Suppression::default()));
-        assert!(read("expected_range = [80, 0]").for_pipeline().unwrap_err().contains("the lower value first"));
+        assert!(
+            read("expected_range = [80, 0]").for_pipeline().unwrap_err().to_string().contains("the lower value first")
+        );
         assert!(toml::from_str::<Suppression>("direction = 'up'").unwrap_err().message().contains("`above`"));
     }
 
@@ -171,7 +198,7 @@ mod tests {
         let (direction, distance) = (read("direction = 'below'"), read("min_deviation = 1.0"));
         let range = read("expected_range = [0.0, inf]");
         for one in [&direction, &distance, &range] {
-            let error = one.check_knowable(&manifest).unwrap_err();
+            let error = one.check_knowable(&manifest).unwrap_err().to_string();
             assert!(error.contains("this model scores 2 at once; leave it out"), "{error}");
         }
         manifest.features.truncate(1);
@@ -185,7 +212,7 @@ mod tests {
             assert_eq!(told, answers, "{kind}");
         }
         manifest.kind = "pca-mahalanobis".to_owned();
-        let error = direction.check_knowable(&manifest).unwrap_err();
+        let error = direction.check_knowable(&manifest).unwrap_err().to_string();
         assert!(error.contains("which `pca-mahalanobis` does not tell"), "{error}");
     }
 }

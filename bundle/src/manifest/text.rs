@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::{FORMAT, Manifest};
+use super::{Error, FORMAT, Manifest};
 
 /// What a manifest begins with, for whoever opens it.
 const HEAD: &str = "\
@@ -22,21 +22,20 @@ impl Manifest {
     /// # Errors
     ///
     /// Says what is wrong, and in which line.
-    pub fn parse(text: &[u8]) -> Result<Self, String> {
+    pub fn parse(text: &[u8]) -> Result<Self, Error> {
         #[derive(Deserialize)]
         struct OfAnyFormat {
             format: u32,
         }
-        let text = str::from_utf8(text).map_err(|_| "it is not UTF-8".to_owned())?;
+        let text = str::from_utf8(text).map_err(|_| Error::NotText)?;
         let explain = |error: &toml::de::Error| {
             let line = error.span().map(|span| text[..span.start].matches('\n').count() + 1);
-            line.map_or_else(|| error.message().to_owned(), |line| format!("line {line}: {}", error.message()))
+            Error::Syntax { line, what: error.message().to_owned() }
         };
         // What another format has in it, nobody knows.
         let of_any: OfAnyFormat = toml::from_str(text).map_err(|error| explain(&error))?;
         if of_any.format != FORMAT {
-            let format = of_any.format;
-            return Err(format!("it is of format {format}; known here is {FORMAT}: another version of qualm made it"));
+            return Err(Error::Format(of_any.format));
         }
         let manifest: Self = toml::from_str(text).map_err(|error| explain(&error))?;
         manifest.check()?;
@@ -48,8 +47,8 @@ impl Manifest {
     /// # Errors
     ///
     /// Says what TOML cannot hold.
-    pub fn to_text(&self) -> Result<String, String> {
-        let text = toml::to_string(self).map_err(|error| error.to_string())?;
+    pub fn to_text(&self) -> Result<String, Error> {
+        let text = toml::to_string(self).map_err(|error| Error::Unwritable(error.to_string()))?;
         Ok(format!("{HEAD}{text}"))
     }
 }
@@ -87,9 +86,9 @@ mod tests {
             ("name = \"cpu\"", "name = \"\"", "the name ``"),
         ] {
             assert!(text.contains(from), "{text}");
-            let error = Manifest::parse(text.replacen(from, to, 1).as_bytes()).unwrap_err();
+            let error = Manifest::parse(text.replacen(from, to, 1).as_bytes()).unwrap_err().to_string();
             assert!(error.contains(what), "{error}");
         }
-        assert_eq!(Manifest::parse(b"\xff").unwrap_err(), "it is not UTF-8");
+        assert_eq!(Manifest::parse(b"\xff").unwrap_err().to_string(), "it is not UTF-8");
     }
 }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use path::{Stamp, stamps};
-pub use url::roots;
+pub use url::{BadCertificates, roots};
 
 use crate::bundle::{Bundle, Error};
 use crate::digest::sha256;
@@ -26,22 +26,39 @@ pub enum Source {
     Url(Secret),
 }
 
+/// Why a text is no source.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BadSource {
+    /// There is none.
+    #[error("it is empty; write a path or an http(s) URL")]
+    Empty,
+    /// A URL leads nowhere.
+    #[error("`{0}` names no host")]
+    NoHost(Secret),
+    /// A path is written as a URL.
+    #[error("`file` is not known here: write the path itself, `{0}`")]
+    File(String),
+    /// A URL is of another scheme.
+    #[error("`{0}` is not known here; write a path or an http(s) URL")]
+    Scheme(String),
+}
+
 impl Source {
     /// Reads one as people write it.
     ///
     /// # Errors
     ///
     /// Says what it must be.
-    pub fn parse(text: &str) -> Result<Self, String> {
+    pub fn parse(text: &str) -> Result<Self, BadSource> {
         match text.split_once("://") {
-            None if text.is_empty() => Err("it is empty; write a path or an http(s) URL".to_owned()),
+            None if text.is_empty() => Err(BadSource::Empty),
             None => Ok(Self::Path(text.into())),
             Some(("http" | "https", rest)) if !rest.is_empty() && !rest.starts_with('/') => {
                 Ok(Self::Url(Secret::address(text)))
             }
-            Some(("http" | "https", _)) => Err(format!("`{}` names no host", Secret::address(text))),
-            Some(("file", path)) => Err(format!("`file` is not known here: write the path itself, `{path}`")),
-            Some((scheme, _)) => Err(format!("`{scheme}` is not known here; write a path or an http(s) URL")),
+            Some(("http" | "https", _)) => Err(BadSource::NoHost(Secret::address(text))),
+            Some(("file", path)) => Err(BadSource::File(path.to_owned())),
+            Some((scheme, _)) => Err(BadSource::Scheme(scheme.to_owned())),
         }
     }
 
@@ -157,7 +174,7 @@ mod tests {
             ("http:///cpu", "names no host"),
             ("https://", "names no host"),
         ] {
-            let error = Source::parse(text).unwrap_err();
+            let error = Source::parse(text).unwrap_err().to_string();
             assert!(error.contains(what), "{error}");
         }
     }

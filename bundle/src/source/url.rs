@@ -6,8 +6,8 @@
 
 use std::env;
 use std::fs;
-use std::io::{ErrorKind, Read as _};
-use std::path::Path;
+use std::io::{self, ErrorKind, Read as _};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ureq::http::header::{ETAG, HeaderName, HeaderValue, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED};
@@ -42,7 +42,7 @@ impl Remote {
     }
 
     pub(super) fn new(url: Secret, timeout: Duration) -> Result<Self, Fault> {
-        let roots = roots().map_err(Fault::Fetch)?;
+        let roots = roots().map_err(|error| Fault::Fetch(error.to_string()))?;
         let config = Agent::config_builder()
             .tls_config(TlsConfig::builder().root_certs(roots).build())
             .https_only(url.reveal().starts_with("https:")) // nor be sent from there to anywhere less safe
@@ -119,28 +119,47 @@ fn refusal(status: StatusCode) -> String {
     format!("the server answers {status}{hint}")
 }
 
+/// Why the file that `SSL_CERT_FILE` names is of no use.
+#[derive(Debug, thiserror::Error)]
+pub enum BadCertificates {
+    /// It cannot be read.
+    #[error("SSL_CERT_FILE, {}: {source}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// It has nothing of use in it.
+    #[error("SSL_CERT_FILE, {}: there is no certificate in it", path.display())]
+    None {
+        /// The file.
+        path: PathBuf,
+    },
+}
+
 /// Whose certificates are trusted: those in the file that `SSL_CERT_FILE` names, or else Mozilla's list.
 ///
 /// # Errors
 ///
-/// Where there are none in that file: why, in words for people.
-pub fn roots() -> Result<RootCerts, String> {
+/// Where there are none in that file, and why.
+pub fn roots() -> Result<RootCerts, BadCertificates> {
     match env::var_os("SSL_CERT_FILE").filter(|path| !path.is_empty()) {
         Some(path) => certificates(path.as_ref()),
         None => Ok(RootCerts::WebPki),
     }
 }
 
-fn certificates(path: &Path) -> Result<RootCerts, String> {
-    let bad = |what: String| format!("SSL_CERT_FILE, {}: {what}", path.display());
-    let text = fs::read(path).map_err(|error| bad(error.to_string()))?;
+fn certificates(path: &Path) -> Result<RootCerts, BadCertificates> {
+    let path = path.to_owned();
+    let text = fs::read(&path).map_err(|source| BadCertificates::Read { path: path.clone(), source })?;
     let certificates: Vec<Certificate<'static>> = parse_pem(&text)
         .filter_map(|item| match item {
             Ok(PemItem::Certificate(certificate)) => Some(certificate),
             _ => None,
         })
         .collect();
-    if certificates.is_empty() { Err(bad("there is no certificate in it".to_owned())) } else { Ok(certificates.into()) }
+    if certificates.is_empty() { Err(BadCertificates::None { path }) } else { Ok(certificates.into()) }
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 
 use qualm_bundle::bundle::{self, Bundle};
+use qualm_bundle::signature::KeyError;
 use qualm_contract::ModelFactory;
 
 use crate::stdout::say;
@@ -65,8 +66,8 @@ pub enum Error {
     #[error(transparent)]
     Bundle(bundle::Error),
     /// A key cannot be used.
-    #[error("{0}")]
-    Key(String),
+    #[error(transparent)]
+    Key(#[from] KeyError),
     /// There is nothing to roll back.
     #[error(transparent)]
     Rollback(#[from] qualm_bundle::rollback::Error),

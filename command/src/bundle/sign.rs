@@ -1,6 +1,7 @@
 //! `qualm bundle sign`.
 
 use std::env;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -36,11 +37,11 @@ struct Signed {
 pub(super) fn run(options: &Options) -> Result<(), Error> {
     let Options { path, key, .. } = options;
     let mut bundle = read(path)?;
-    let key = SecretKey::read(key, || password(key)).map_err(Error::Key)?;
+    let key = SecretKey::read(key, || Ok(password(key)?))?;
     bundle.sign(&key).map_err(|fault| Error::Write(fault.at(path.display())))?;
     // As a whole: a pipeline that watches the directory must not see another signature's file come and go.
     if path.is_dir() { bundle.write(path) } else { bundle.write_packed(path) }.map_err(Error::Write)?;
-    let public = key.public().map_err(Error::Key)?;
+    let public = key.public()?;
     let signed = Signed { key: public.id(), public_key: public.to_string() };
     print(&signed, options.json, || {
         format!(
@@ -53,11 +54,20 @@ pub(super) fn run(options: &Options) -> Result<(), Error> {
     })
 }
 
-fn password(key: &Path) -> Result<String, String> {
+/// There is nobody to ask for a password.
+#[derive(Debug, thiserror::Error)]
+#[error("{} has a password, and there is no terminal to ask for it ({source}); set {PASSWORD}", key.display())]
+struct NoPassword {
+    /// The file of the key.
+    key: PathBuf,
+    /// What keeps a terminal from being used.
+    source: io::Error,
+}
+
+fn password(key: &Path) -> Result<String, NoPassword> {
     if let Ok(password) = env::var(PASSWORD) {
         return Ok(password);
     }
-    rpassword::prompt_password(format!("Password of {}: ", key.display())).map_err(|error| {
-        format!("{} has a password, and there is no terminal to ask for it ({error}); set {PASSWORD}", key.display())
-    })
+    rpassword::prompt_password(format!("Password of {}: ", key.display()))
+        .map_err(|source| NoPassword { key: key.to_owned(), source })
 }

@@ -50,7 +50,7 @@ enum Verdict {
 }
 
 pub(super) fn run(options: &Options, factory: &dyn ModelFactory) -> Result<(), Error> {
-    let keys = options.key.iter().map(|key| PublicKey::find(key)).collect::<Result<_, _>>().map_err(Error::Key)?;
+    let keys = options.key.iter().map(|key| PublicKey::find(key)).collect::<Result<_, _>>()?;
     if let Err(error) = options.path.metadata() {
         return Err(Error::Bundle(Fault::Io(error).at(options.path.display()))); // nothing to check
     }

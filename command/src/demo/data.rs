@@ -74,7 +74,7 @@ impl Recording {
 impl Line {
     fn parse(row: &str, names: &[&str]) -> Result<Self, String> {
         let mut cells = row.split(',');
-        let time = parse_time(cells.next().unwrap_or_default())?;
+        let time = parse_time(cells.next().unwrap_or_default()).map_err(|error| error.to_string())?;
         let mut text = format!("server,host={HOST}");
         let mut left = names.iter();
         let mut before = ' ';
@@ -96,7 +96,8 @@ impl Incident {
     fn parse(row: &str) -> Result<Self, String> {
         let mut cells = row.split(',');
         let mut cell = || cells.next().ok_or_else(|| format!("a label has too few cells: `{row}`"));
-        let (start, end) = (parse_time(cell()?)?, parse_time(cell()?)?);
+        let mut time = || parse_time(cell()?).map_err(|error| error.to_string());
+        let (start, end) = (time()?, time()?);
         let metrics = cell()?.split_whitespace().map(str::to_owned).collect();
         if start < end {
             Ok(Self { start, end, metrics })

@@ -66,7 +66,7 @@ pub(super) fn run(options: &Options, factory: &dyn ModelFactory) -> Result<(), E
     }
     let spec = manifest.as_deref().map_or_else(|| Ok(Spec::default()), Spec::read)?;
     let bytes = fs::read(component).map_err(|error| at(error.to_string()))?;
-    let draft = pack(bytes, &spec, out, factory).map_err(at)?;
+    let draft = pack(bytes, &spec, out, factory).map_err(|error| at(error.to_string()))?;
     let bundle = draft.finish(factory).map_err(|fault| fault.at(out.display()))?;
     bundle.write(out)?;
     let told = if *json {

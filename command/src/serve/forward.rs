@@ -85,7 +85,7 @@ impl Forward {
     ///
     /// Where `SSL_CERT_FILE` names a file without certificates.
     pub fn new(url: &Secret, timeout: Duration, is_final: fn(StatusCode) -> bool) -> Result<Self, String> {
-        let roots = source::roots()?;
+        let roots = source::roots().map_err(|error| error.to_string())?;
         let config = Agent::config_builder()
             .tls_config(TlsConfig::builder().root_certs(roots).build())
             .proxy(None) // it mostly leads to this very machine

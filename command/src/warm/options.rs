@@ -149,8 +149,8 @@ impl Options {
 
     /// How history differs from what comes live.
     pub(super) fn changes(&self, way: Way) -> Result<Changes, Error> {
-        let changes =
-            Changes::new(&self.drop_tag, &self.add_tag).map_err(|what| Error::Option { option: "--add-tag", what })?;
+        let changes = Changes::new(&self.drop_tag, &self.add_tag)
+            .map_err(|error| Error::Option { option: "--add-tag", what: error.to_string() })?;
         Ok(if way == Way::Vector { changes.without(SINKS_TAG) } else { changes })
     }
 

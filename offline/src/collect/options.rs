@@ -208,7 +208,7 @@ fn when(text: &str, now: i64) -> Result<i64, String> {
 }
 
 pub(super) fn whole_seconds(text: &str) -> Result<i64, String> {
-    let duration = duration::parse(text)?;
+    let duration = duration::parse(text).map_err(|error| error.to_string())?;
     let seconds = i64::try_from(duration.as_secs()).ok().filter(|seconds| (1..=31 * 86_400).contains(seconds));
     seconds
         .filter(|_| duration.subsec_nanos() == 0)

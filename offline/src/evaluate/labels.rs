@@ -315,7 +315,7 @@ fn is_anomaly(cell: &str) -> Result<bool, String> {
 }
 
 fn time(cells: &StringRecord, column: usize) -> Result<i64, String> {
-    parse_time(&cells[column])
+    parse_time(&cells[column]).map_err(|error| error.to_string())
 }
 
 #[cfg(test)]

@@ -13,19 +13,33 @@ pub struct Requirement {
     bound: f64,
 }
 
-impl FromStr for Requirement {
-    type Err = String;
+/// Why a text is no requirement.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BadRequirement {
+    /// It does not say on which side the bound is.
+    #[error("`{0}` has neither >= nor <=; write one like event_recall>=0.8")]
+    Sign(String),
+    /// There is no such figure.
+    #[error("there is no figure `{}`; there are {}", .0, FIGURES.join(", "))]
+    Figure(String),
+    /// The bound is no number.
+    #[error("`{0}` is no number")]
+    Bound(String),
+}
 
-    fn from_str(text: &str) -> Result<Self, String> {
+impl FromStr for Requirement {
+    type Err = BadRequirement;
+
+    fn from_str(text: &str) -> Result<Self, BadRequirement> {
         let split = |sign| text.split_once(sign).map(|(figure, bound)| (figure.trim(), bound.trim(), sign == ">="));
         let Some((name, bound, at_least)) = split(">=").or_else(|| split("<=")) else {
-            return Err(format!("`{text}` has neither >= nor <=; write one like event_recall>=0.8"));
+            return Err(BadRequirement::Sign(text.to_owned()));
         };
         let Some(figure) = FIGURES.iter().find(|figure| **figure == name) else {
-            return Err(format!("there is no figure `{name}`; there are {}", FIGURES.join(", ")));
+            return Err(BadRequirement::Figure(name.to_owned()));
         };
         let number = bound.parse().ok().filter(|bound: &f64| bound.is_finite());
-        Ok(Self { figure, at_least, bound: number.ok_or_else(|| format!("`{bound}` is no number"))? })
+        Ok(Self { figure, at_least, bound: number.ok_or_else(|| BadRequirement::Bound(bound.to_owned()))? })
     }
 }
 
@@ -64,7 +78,7 @@ mod tests {
         for (text, what) in
             [("f1=1", "neither"), ("fi>=1", "event_f1"), ("f1>=x", "`x` is no number"), ("f1>=NaN", "no number")]
         {
-            let error = text.parse::<Requirement>().unwrap_err();
+            let error = text.parse::<Requirement>().unwrap_err().to_string();
             assert!(error.contains(what), "{error}");
         }
     }

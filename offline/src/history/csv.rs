@@ -38,7 +38,7 @@ impl<R: Read> History for Csv<R> {
         }
         let line = record.position().map_or(0, Position::line);
         let mut cells = record.iter();
-        let time = parse_time(cells.next().unwrap_or_default()).map_err(|what| (line, what))?;
+        let time = parse_time(cells.next().unwrap_or_default()).map_err(|error| (line, error.to_string()))?;
         let start = out.len();
         put_measurement(out, measurement).map_err(|what| (line, what))?;
         let mut first = true;

@@ -81,10 +81,11 @@ impl<'a> Parts<'a> {
 
 /// When an object was measured; an error says that it does not tell.
 pub(crate) fn time_of(object: &Object) -> Result<i64, String> {
-    match object.get("time").or_else(|| object.get("timestamp")).ok_or("it has no `time` or `timestamp`")? {
+    let time = match object.get("time").or_else(|| object.get("timestamp")).ok_or("it has no `time` or `timestamp`")? {
         Value::String(text) => parse_time(text),
         other => parse_time(&other.to_string()),
-    }
+    };
+    time.map_err(|error| error.to_string())
 }
 
 fn put_object(text: &str, measurement: &str, out: &mut Vec<u8>) -> Result<Row, String> {

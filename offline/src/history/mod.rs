@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use qualm_pipeline::pipeline::MAX_EVENT;
 
 pub use cell::is_time;
-pub use time::parse as parse_time;
+pub use time::{BadTime, parse as parse_time};
 
 use source::{Format, Position, Source};
 

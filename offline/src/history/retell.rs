@@ -32,6 +32,22 @@ enum Piece {
     Tag(String),
 }
 
+/// A tag that is to be added is not written as one.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BadTag {
+    /// There is no key, no value, or no `=` between them.
+    #[error("`{0}` must be KEY=VALUE, as in host=web1")]
+    Pair(String),
+    /// A brace does not end.
+    #[error("`{value}`: the `{{` before `{behind}` has no `}}`")]
+    Brace {
+        /// The tag's value.
+        value: String,
+        /// What stands behind the brace.
+        behind: String,
+    },
+}
+
 impl Changes {
     /// Tags to take away, and those to add: `KEY=VALUE`, where `{OTHER}` in the value stands for the value of another
     /// tag, which may be one that is taken away. A tag that is there already is replaced.
@@ -39,15 +55,15 @@ impl Changes {
     /// # Errors
     ///
     /// Says what is not like that.
-    pub fn new(without: &[String], tags: &[String]) -> Result<Self, String> {
+    pub fn new(without: &[String], tags: &[String]) -> Result<Self, BadTag> {
         let tags = tags.iter().map(|tag| {
             let (key, value) = tag
                 .split_once('=')
                 .filter(|(key, value)| !key.is_empty() && !value.is_empty() && !value.ends_with('\\'))
-                .ok_or_else(|| format!("`{tag}` must be KEY=VALUE, as in host=web1"))?;
+                .ok_or_else(|| BadTag::Pair(tag.clone()))?;
             Ok((key.to_owned(), pieces(value)?))
         });
-        Ok(Self { without: without.to_vec(), tags: tags.collect::<Result<_, String>>()? })
+        Ok(Self { without: without.to_vec(), tags: tags.collect::<Result<_, BadTag>>()? })
     }
 
     /// Takes away one more.
@@ -93,12 +109,12 @@ impl Changes {
 }
 
 /// Reads `http://{instance}/metrics`.
-fn pieces(value: &str) -> Result<Vec<Piece>, String> {
+fn pieces(value: &str) -> Result<Vec<Piece>, BadTag> {
     let mut pieces = Vec::new();
     let mut rest = value;
     while let Some((before, behind)) = rest.split_once('{') {
-        let (name, after) =
-            behind.split_once('}').ok_or_else(|| format!("`{value}`: the `{{` before `{behind}` has no `}}`"))?;
+        let open = || BadTag::Brace { value: value.to_owned(), behind: behind.to_owned() };
+        let (name, after) = behind.split_once('}').ok_or_else(open)?;
         pieces.extend((!before.is_empty()).then(|| Piece::Text(before.to_owned())));
         pieces.push(Piece::Tag(name.to_owned()));
         rest = after;
@@ -304,7 +320,7 @@ mod tests {
             "up,url=http://a:9100/metrics,host=my\\ web v=1 5\nup,host=my\\ web v=1 5\nup,url=http://b\\ c/metrics,host=my\\ web v=1 6\n"
         );
         for (tag, what) in [("host", "KEY=VALUE"), ("host=", "KEY=VALUE"), ("url={x", "no `}`")] {
-            assert!(changes(&[], &[tag]).unwrap_err().contains(what), "{tag}");
+            assert!(changes(&[], &[tag]).unwrap_err().to_string().contains(what), "{tag}");
         }
     }
 }

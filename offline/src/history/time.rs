@@ -4,16 +4,22 @@ use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 
+/// A text is no time.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{text}` is no time; write 2024-01-31T12:00:00Z, 2024-01-31 12:00:00, or seconds since 1970")]
+pub struct BadTime {
+    /// The text.
+    pub text: String,
+}
+
 /// Reads RFC 3339, `YYYY-MM-DD hh:mm:ss` (as UTC), or an epoch in seconds, milli-, micro- or nanoseconds (its size tells
 /// which: seconds until the year 5138), as nanoseconds since 1970.
 ///
 /// # Errors
 ///
 /// Says that it is none of these.
-pub fn parse(text: &str) -> Result<i64, String> {
-    epoch(text).or_else(|| calendar(text)).ok_or_else(|| {
-        format!("`{text}` is no time; write 2024-01-31T12:00:00Z, 2024-01-31 12:00:00, or seconds since 1970")
-    })
+pub fn parse(text: &str) -> Result<i64, BadTime> {
+    epoch(text).or_else(|| calendar(text)).ok_or_else(|| BadTime { text: text.to_owned() })
 }
 
 fn calendar(text: &str) -> Option<i64> {
@@ -68,7 +74,7 @@ mod tests {
         assert_eq!(parse("-1"), Ok(-1_000_000_000));
         assert_eq!(parse("1.5"), Ok(1_500_000_000));
         for text in ["", "soon", "1e300", "2024-13-01", "2024-02-31 12:00:00", "2023-02-29T12:00:00Z", "NaN", "12:00"] {
-            assert!(parse(text).unwrap_err().contains(text), "{text}");
+            assert!(parse(text).unwrap_err().to_string().contains(text), "{text}");
         }
     }
 }

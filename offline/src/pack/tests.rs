@@ -9,7 +9,7 @@ fn spec(text: &str) -> Spec {
     toml::from_str(text).unwrap()
 }
 
-fn packed(text: &str) -> Result<Draft, String> {
+fn packed(text: &str) -> Result<Draft, Error> {
     pack(COMPONENT.to_vec(), &spec(text), Path::new("models/mine"), &Sandbox::default())
 }
 
@@ -65,7 +65,7 @@ fn what_cannot_be_is_named() {
         ("detector = \"zscore\"", "`detector` is `zscore`, but the plugin is `mean`"),
         ("threshold = { fixed = 3.0 }", "`threshold` is the plugin's own"),
     ] {
-        let error = packed(text).unwrap_err();
+        let error = packed(text).unwrap_err().to_string();
         assert!(error.contains(what), "{error}, not {what}");
     }
 }

@@ -9,6 +9,7 @@ use qualm_bundle::Bundle;
 use qualm_bundle::digest::hex;
 use sha2::{Digest, Sha256};
 
+use super::fault::{Blame, Fault};
 use super::grid::Choice;
 use super::learner::{KindLearner, Learner};
 use super::plugin::Plugged;
@@ -74,12 +75,20 @@ pub enum Error {
     #[error(transparent)]
     Spec(#[from] spec::Error),
     /// Nothing can be learnt from this.
-    #[error("{place}: {what}")]
+    #[error("{place}: {fault}")]
     Train {
         /// What is at fault: the history, or what was set.
         place: String,
         /// Why.
-        what: String,
+        fault: Fault,
+    },
+    /// A component is no plugin that learns.
+    #[error("{}: {source}", path.display())]
+    Plugin {
+        /// The component.
+        path: PathBuf,
+        /// Why.
+        source: qualm_contract::Error,
     },
     /// The bundle cannot be made or written.
     #[error(transparent)]
@@ -102,24 +111,22 @@ pub enum Error {
 /// What cannot be used, where, and what to do. No bundle is written then.
 pub fn from_file(options: &Options, factory: &dyn ModelFactory, progress: Progress<'_>) -> Result<Trained, Error> {
     let Options { input, out, .. } = options;
-    let failed = |what: String| options.failed(what);
+    let failed = |fault: Fault| options.failed(fault);
     let spec = options.spec.as_deref().map_or_else(|| Ok(Spec::default()), Spec::read)?;
     let spec = Spec { seed: options.seed.unwrap_or(spec.seed), ..spec };
     let learner = options.learner(&spec, factory)?;
     let measurement = measurement(options);
     let vectors = vectors(&spec, input, &measurement)?;
-    let shape = vectors.shape().map_err(failed)?;
+    let shape = vectors.shape().map_err(|error| failed(error.into()))?;
     // A few late rows are what live metrics have as well; of a file that runs backwards hardly a row would be learnt.
     let backwards = order::backwards(input, &measurement)?;
     if backwards.count * 100 > backwards.rows {
-        return Err(failed(backwards.to_string()));
+        return Err(failed(Fault::Backwards(backwards)));
     }
     let table = Table::read(input, &measurement, &shape)?;
     if let Some(at) = table.values.iter().position(|value| value.abs() > MOST) {
         let (name, value) = (&table.names[at % table.features()], table.values[at]);
-        return Err(failed(format!(
-            "column `{name}`: {value:e} is too large to learn from; is it a mark for what is missing? Then leave it empty"
-        )));
+        return Err(failed(Fault::Large { name: name.clone(), value }));
     }
     let origin = Origin {
         name: options.name.clone().unwrap_or_else(|| spec.name_for(out)),
@@ -138,8 +145,7 @@ pub fn from_file(options: &Options, factory: &dyn ModelFactory, progress: Progre
     // What a plugin is, only its model tells.
     if let Some(kind) = spec.detector.as_ref().filter(|kind| options.plugin.is_some() && **kind != draft.manifest.kind)
     {
-        let theirs = &draft.manifest.kind;
-        return Err(failed(format!("[detector] is `{kind}`, but the plugin is `{theirs}`; leave it out")));
+        return Err(failed(Fault::OtherKind { said: kind.clone(), is: draft.manifest.kind }));
     }
     let bundle = draft.finish(factory).map_err(|fault| fault.at(out.display()))?;
     bundle.write(out)?;
@@ -152,28 +158,25 @@ impl Options {
         if let Some(path) = &self.plugin {
             let component = fs::read(path).map_err(|source| Error::Io { path: path.clone(), source })?;
             let plugged = Plugged::new(component, factory);
-            let place = path.display().to_string();
-            return Ok(Box::new(plugged.map_err(|what| Error::Train { place, what })?));
+            return Ok(Box::new(plugged.map_err(|source| Error::Plugin { path: path.clone(), source })?));
         }
-        let kinds = kinds::KINDS.join(", ");
         let kind = self.detector.as_ref().or(spec.detector.as_ref());
-        let kind = kind.ok_or_else(|| self.failed(format!("name one with --detector: {kinds}")))?;
+        let kind = kind.ok_or_else(|| self.failed(Fault::NoKind))?;
         if !kinds::KINDS.contains(&kind.as_str()) {
-            return Err(self.failed(format!("`{kind}` is no detector that is trained; there are {kinds}")));
+            return Err(self.failed(Fault::Kind(kind.clone())));
         }
         Ok(Box::new(KindLearner(kind.clone())))
     }
 
     /// What is wrong with what was set, or with the plugin, is not the data's fault.
-    fn failed(&self, what: String) -> Error {
-        let set = what.starts_with('[') || what.starts_with("name one") || what.contains("no detector that is trained");
-        let place = match (&self.plugin, &self.spec) {
-            (Some(plugin), _) if what.starts_with("the plugin") => plugin.display().to_string(),
-            (_, Some(spec)) if set => spec.display().to_string(),
-            (_, None) if set => "--detector".to_owned(),
+    fn failed(&self, fault: Fault) -> Error {
+        let place = match (fault.blame(), &self.plugin, &self.spec) {
+            (Blame::Plugin, Some(plugin), _) => plugin.display().to_string(),
+            (Blame::Settings, _, Some(spec)) => spec.display().to_string(),
+            (Blame::Settings, _, None) => "--detector".to_owned(),
             _ => self.input.display().to_string(),
         };
-        Error::Train { place, what }
+        Error::Train { place, fault }
     }
 }
 

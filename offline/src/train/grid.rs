@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use qualm_core::trained::FitError;
 use toml::Value;
 
 /// One choice of every parameter, by name.
@@ -11,12 +12,60 @@ pub struct Choice(pub BTreeMap<String, Value>);
 /// How many choices there may be: each is a model to be fitted.
 const MOST: usize = 10_000;
 
+/// Why parameters cannot be, and what would be right.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum Error {
+    /// A list of values is empty.
+    #[error("[parameters] `{0}` has an empty list; give it a value, or leave it out")]
+    Empty(String),
+    /// The lists stand for too many choices.
+    #[error("[parameters] stand for more than {MOST} combinations; try fewer at a time")]
+    Many,
+    /// A parameter is of another type, or out of its range.
+    #[error("[parameters] `{name}` is {value}; it must be {must}")]
+    Value {
+        /// The parameter.
+        name: String,
+        /// What it is.
+        value: Value,
+        /// What it must be.
+        must: &'static str,
+    },
+    /// A parameter is none of the words that it may be.
+    #[error("[parameters] `{name}` is `{value}`; known are {known}")]
+    Word {
+        /// The parameter.
+        name: &'static str,
+        /// What it is.
+        value: String,
+        /// What it may be.
+        known: &'static str,
+    },
+    /// A parameter is out of the range that its kind has.
+    #[error("[parameters] {0}")]
+    Range(#[from] FitError),
+    /// There is no such parameter.
+    #[error("[parameters] has an unknown `{name}`; known here are {known}")]
+    Unknown {
+        /// What it is called.
+        name: String,
+        /// Those that there are.
+        known: String,
+    },
+}
+
+impl Error {
+    fn value(name: &str, value: Value, must: &'static str) -> Self {
+        Self::Value { name: name.to_owned(), value, must }
+    }
+}
+
 /// All choices, in the order in which the values stand: the first parameter changes slowest.
 ///
 /// # Errors
 ///
 /// Names a parameter without a value; or says that there are too many choices.
-pub fn choices(parameters: &BTreeMap<String, Value>) -> Result<Vec<Choice>, String> {
+pub fn choices(parameters: &BTreeMap<String, Value>) -> Result<Vec<Choice>, Error> {
     let mut choices = vec![Choice::default()];
     for (name, given) in parameters {
         let values = match given {
@@ -24,10 +73,10 @@ pub fn choices(parameters: &BTreeMap<String, Value>) -> Result<Vec<Choice>, Stri
             one => vec![one.clone()],
         };
         if values.is_empty() {
-            return Err(format!("[parameters] `{name}` has an empty list; give it a value, or leave it out"));
+            return Err(Error::Empty(name.clone()));
         }
         if choices.len() * values.len() > MOST {
-            return Err(format!("[parameters] stand for more than {MOST} combinations; try fewer at a time"));
+            return Err(Error::Many);
         }
         let with = |choice: &Choice, value: &Value| {
             let mut choice = choice.clone();
@@ -45,12 +94,12 @@ impl Choice {
     /// # Errors
     ///
     /// Where it is none.
-    pub fn number(&mut self, name: &str, default: f64) -> Result<f64, String> {
+    pub fn number(&mut self, name: &str, default: f64) -> Result<f64, Error> {
         match self.0.remove(name) {
             None => Ok(default),
             Some(Value::Float(number)) if number.is_finite() => Ok(number),
             Some(Value::Integer(number)) => Ok(number as f64),
-            Some(other) => Err(format!("[parameters] `{name}` is {other}; it must be a number")),
+            Some(other) => Err(Error::value(name, other, "a number")),
         }
     }
 
@@ -59,11 +108,11 @@ impl Choice {
     /// # Errors
     ///
     /// Where it is none.
-    pub fn count(&mut self, name: &str, default: u32) -> Result<u32, String> {
+    pub fn count(&mut self, name: &str, default: u32) -> Result<u32, Error> {
         match self.0.remove(name) {
             None => Ok(default),
             Some(Value::Integer(number)) if u32::try_from(number).is_ok() => Ok(number as u32),
-            Some(other) => Err(format!("[parameters] `{name}` is {other}; it must be a whole number, not below 0")),
+            Some(other) => Err(Error::value(name, other, "a whole number, not below 0")),
         }
     }
 
@@ -72,11 +121,11 @@ impl Choice {
     /// # Errors
     ///
     /// Where it is none.
-    pub fn text(&mut self, name: &str, default: &str) -> Result<String, String> {
+    pub fn text(&mut self, name: &str, default: &str) -> Result<String, Error> {
         match self.0.remove(name) {
             None => Ok(default.to_owned()),
             Some(Value::String(text)) => Ok(text),
-            Some(other) => Err(format!("[parameters] `{name}` is {other}; it must be a text in quotes")),
+            Some(other) => Err(Error::value(name, other, "a text in quotes")),
         }
     }
 
@@ -90,10 +139,10 @@ impl Choice {
     /// # Errors
     ///
     /// Names the first, and what is known.
-    pub fn nothing_left(&self, known: &[&str]) -> Result<(), String> {
+    pub fn nothing_left(&self, known: &[&str]) -> Result<(), Error> {
         match self.0.keys().next() {
             None => Ok(()),
-            Some(name) => Err(format!("[parameters] has an unknown `{name}`; known here are {}", known.join(", "))),
+            Some(name) => Err(Error::Unknown { name: name.clone(), known: known.join(", ") }),
         }
     }
 }
@@ -119,14 +168,14 @@ mod tests {
     #[test]
     fn what_is_wrong_is_named() {
         let parse = |text: &str| toml::from_str::<BTreeMap<String, Value>>(text).unwrap();
-        assert!(choices(&parse("a = []")).unwrap_err().contains("`a` has an empty list"));
+        assert!(choices(&parse("a = []")).unwrap_err().to_string().contains("`a` has an empty list"));
         let many: String = (0..5).map(|n| format!("p{n} = [1,2,3,4,5,6,7,8,9,10]\n")).collect();
-        assert!(choices(&parse(&many)).unwrap_err().contains("more than 10000"));
+        assert!(choices(&parse(&many)).unwrap_err().to_string().contains("more than 10000"));
         let mut choice = choices(&parse("a = \"x\"\nb = -1\nc = 1.5\nd = nan")).unwrap().remove(0);
-        assert!(choice.nothing_left(&["x"]).unwrap_err().contains("unknown `a`; known here are x"));
-        assert!(choice.number("a", 0.0).unwrap_err().contains("must be a number"));
-        assert!(choice.count("b", 0).unwrap_err().contains("whole number"));
-        assert!(choice.text("c", "").unwrap_err().contains("in quotes"));
+        assert!(choice.nothing_left(&["x"]).unwrap_err().to_string().contains("unknown `a`; known here are x"));
+        assert!(choice.number("a", 0.0).unwrap_err().to_string().contains("must be a number"));
+        assert!(choice.count("b", 0).unwrap_err().to_string().contains("whole number"));
+        assert!(choice.text("c", "").unwrap_err().to_string().contains("in quotes"));
         assert!(choice.number("d", 0.0).is_err());
     }
 }

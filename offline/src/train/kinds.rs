@@ -7,7 +7,8 @@ use qualm_core::trained::{Rows, Settings, Trained};
 use qualm_core::{forest, pca, zscore};
 use toml::Value;
 
-use super::grid::Choice;
+use super::Fault;
+use super::grid::{self, Choice};
 
 /// The kinds that can be trained.
 pub const KINDS: [&str; 4] = [zscore::KIND, pca::KIND, forest::KIND, forest::extended::KIND];
@@ -24,7 +25,7 @@ pub fn fit(
     validation: Batch<'_>,
     threshold: Threshold,
     seed: u64,
-) -> Result<Trained, String> {
+) -> Result<Trained, Fault> {
     let mut choice = choice.clone();
     let plain = Settings { threshold, ..Settings::default() };
     let fitted = match kind {
@@ -56,9 +57,9 @@ pub fn fit(
             choice.nothing_left(&[&SETTINGS[..], &FOREST, &["extension"]].concat())?;
             forest::extended::fit(train, validation, &settings, &parameters, extension)
         }
-        other => return Err(format!("`{other}` is no detector that is trained; there are {}", KINDS.join(", "))),
+        other => return Err(Fault::Kind(other.to_owned())),
     };
-    fitted.map_err(|error| error.to_string())
+    Ok(fitted?)
 }
 
 /// Sees what changes, whatever the level: the shipped defaults of kinds that look at features together, as they were found
@@ -86,9 +87,9 @@ fn of_forests(threshold: Threshold) -> Settings {
 const SETTINGS: [&str; 8] = ["scaling", "clip", "baseline", "whiten", "power", "memory", "memory_weight", "level"];
 
 /// What every kind has: the stages that a row takes before and after its kind has a look at it. 0 is without.
-fn settings(choice: &mut Choice, defaults: &Settings) -> Result<Settings, String> {
-    let scaling = choice.text("scaling", defaults.scaling.name())?.parse()?;
-    let mut or_none = |name: &str, default: Option<f64>| -> Result<Option<f64>, String> {
+fn settings(choice: &mut Choice, defaults: &Settings) -> Result<Settings, Fault> {
+    let scaling = choice.text("scaling", defaults.scaling.name())?.parse().map_err(Fault::Choice)?;
+    let mut or_none = |name: &str, default: Option<f64>| -> Result<Option<f64>, grid::Error> {
         Ok(Some(choice.number(name, default.unwrap_or(0.0))?).filter(|number| *number != 0.0))
     };
     let clip = or_none("clip", defaults.clip)?;
@@ -104,7 +105,7 @@ fn settings(choice: &mut Choice, defaults: &Settings) -> Result<Settings, String
 /// The names of what a forest has.
 const FOREST: [&str; 3] = ["trees", "max_samples", "max_features"];
 
-fn forest_parameters(choice: &mut Choice, seed: u64) -> Result<forest::Parameters, String> {
+fn forest_parameters(choice: &mut Choice, seed: u64) -> Result<forest::Parameters, grid::Error> {
     let defaults = forest::Parameters::default();
     let parameters = forest::Parameters {
         trees: choice.count("trees", defaults.trees)?,
@@ -112,23 +113,21 @@ fn forest_parameters(choice: &mut Choice, seed: u64) -> Result<forest::Parameter
         max_features: choice.number("max_features", defaults.max_features)?,
         seed,
     };
-    parameters.check().map_err(|error| format!("[parameters] {error}"))?;
+    parameters.check()?;
     Ok(parameters)
 }
 
-fn pca_parameters(choice: &mut Choice) -> Result<pca::Parameters, String> {
+fn pca_parameters(choice: &mut Choice) -> Result<pca::Parameters, Fault> {
     let defaults = pca::Parameters::default();
-    let index = choice.text("index", pca::Index::Whitened.name())?.parse()?;
+    let index = choice.text("index", pca::Index::Whitened.name())?.parse().map_err(Fault::Choice)?;
     Ok(pca::Parameters {
         components: match choice.take("components") {
             None => defaults.components,
             Some(Value::Integer(count)) if count > 0 => pca::Components::Count(count as usize),
             Some(Value::Float(share)) if share > 0.0 && share <= 1.0 => pca::Components::Share(share),
             Some(other) => {
-                return Err(format!(
-                    "[parameters] `components` is {other}; it must be a number of components, or a share of the \
-                     variance such as 0.9"
-                ));
+                let must = "a number of components, or a share of the variance such as 0.9";
+                return Err(grid::Error::Value { name: "components".to_owned(), value: other, must }.into());
             }
         },
         shrinkage: match choice.take("shrinkage") {
@@ -136,7 +135,8 @@ fn pca_parameters(choice: &mut Choice) -> Result<pca::Parameters, String> {
             Some(Value::String(auto)) if auto == "auto" => pca::Shrinkage::Auto,
             Some(Value::Float(share)) if (0.0..=1.0).contains(&share) => pca::Shrinkage::Fixed(share),
             Some(other) => {
-                return Err(format!("[parameters] `shrinkage` is {other}; it must be \"auto\", or from 0.0 to 1.0"));
+                let must = "\"auto\", or from 0.0 to 1.0";
+                return Err(grid::Error::Value { name: "shrinkage".to_owned(), value: other, must }.into());
             }
         },
         // 0 is without. Of rows that come whitened, it is one of the settings.
@@ -150,7 +150,10 @@ fn pca_parameters(choice: &mut Choice) -> Result<pca::Parameters, String> {
         residuals: match choice.text("residuals", "plain")?.as_str() {
             "plain" => pca::Residuals::Plain,
             "weighted" => pca::Residuals::Weighted { clip: Some(5.0) },
-            other => return Err(format!("[parameters] `residuals` is `{other}`; known are plain and weighted")),
+            other => {
+                let (name, value, known) = ("residuals", other.to_owned(), "plain and weighted");
+                return Err(grid::Error::Word { name, value, known }.into());
+            }
         },
     })
 }

@@ -5,7 +5,7 @@ use qualm_core::trained::Rows;
 use qualm_core::trained::calibrate::{Calibration, Threshold};
 
 use super::grid::Choice;
-use super::kinds;
+use super::{Fault, kinds};
 
 /// What there is to learn from.
 #[derive(Debug, Clone, Copy)]
@@ -38,14 +38,14 @@ pub trait Learner: Sync {
     /// # Errors
     ///
     /// What is wrong with the parameters or the rows.
-    fn fit(&self, choice: &Choice, lesson: &Lesson<'_>) -> Result<Fitted, String>;
+    fn fit(&self, choice: &Choice, lesson: &Lesson<'_>) -> Result<Fitted, Fault>;
 
     /// A detector with what was learnt, which has seen nothing yet.
     ///
     /// # Errors
     ///
     /// Why it cannot be opened.
-    fn open(&self, model: &[u8]) -> Result<Box<dyn Detector>, String>;
+    fn open(&self, model: &[u8]) -> Result<Box<dyn Detector>, Fault>;
 
     /// The detector as a component, where it is a plugin.
     fn component(&self) -> Option<&[u8]>;
@@ -56,15 +56,15 @@ pub trait Learner: Sync {
 pub struct KindLearner(pub String);
 
 impl Learner for KindLearner {
-    fn fit(&self, choice: &Choice, lesson: &Lesson<'_>) -> Result<Fitted, String> {
+    fn fit(&self, choice: &Choice, lesson: &Lesson<'_>) -> Result<Fitted, Fault> {
         let Lesson { features, train, validation, threshold, seed } = *lesson;
         let train = Rows::of_series(train.series, train.values, features.len());
         let trained = kinds::fit(&self.0, choice, train, validation, threshold, seed)?;
         Ok(Fitted { model: trained.to_model(), calibration: trained.calibration() })
     }
 
-    fn open(&self, model: &[u8]) -> Result<Box<dyn Detector>, String> {
-        qualm_core::open(model).map_err(|error| error.to_string())
+    fn open(&self, model: &[u8]) -> Result<Box<dyn Detector>, Fault> {
+        qualm_core::open(model).map_err(Fault::Open)
     }
 
     fn component(&self) -> Option<&[u8]> {

@@ -4,6 +4,7 @@
 //! the threshold, its last shows how the result does on rows that nothing was fitted to. The same data, specification and
 //! seed make the same bundle, byte for byte.
 
+mod fault;
 mod from_file;
 pub mod grid;
 pub mod kinds;
@@ -18,7 +19,7 @@ use std::ops::Range;
 
 use jiff::Timestamp;
 use qualm_bundle::bundle::Draft;
-use qualm_bundle::golden::Golden;
+use qualm_bundle::golden::{self, Golden};
 use qualm_bundle::manifest::{self, FORMAT, Feature, Manifest, Provenance, Shape};
 use qualm_contract::Transform;
 use qualm_contract::{Batch, Detector};
@@ -29,6 +30,7 @@ use rayon::prelude::*;
 use crate::evaluate::inject::{inject, objective};
 use crate::evaluate::score;
 use crate::table::{Table, Vectors};
+pub use fault::Fault;
 pub(crate) use from_file::digest;
 pub use from_file::{Error, Options, Trained, from_file};
 
@@ -89,7 +91,7 @@ pub fn train(
     origin: Origin,
     learner: &dyn Learner,
     step: impl Fn() + Sync,
-) -> Result<Outcome, String> {
+) -> Result<Outcome, Fault> {
     let split = split(table, spec.split)?;
     let mut warnings = check(table, vectors, &split.train, learner)?;
     let choices = grid::choices(&spec.parameters)?;
@@ -150,30 +152,29 @@ pub fn train(
         provenance,
         sha256: std::collections::BTreeMap::new(),
     };
-    let golden = golden(&mut *detector, table).map_err(|what| refused(learner, &what))?;
+    let golden = golden(&mut *detector, table).map_err(|error| match learner.component() {
+        Some(_) => plugin::Error::Golden(error).into(),
+        None => Fault::Golden(error),
+    })?;
     let component = learner.component().map(<[u8]>::to_vec);
     Ok(Outcome { draft: Draft { manifest, model, golden, component }, tried, warnings, split })
 }
 
 /// Parts a table, which is in order of time.
-fn split(table: &Table, shares: [f64; 3]) -> Result<Split, String> {
+fn split(table: &Table, shares: [f64; 3]) -> Result<Split, Fault> {
     let rows = table.len();
     let train = (rows as f64 * shares[0]).round() as usize;
     let validation = train + (rows as f64 * shares[1]).round() as usize;
     let validation = if shares[2] == 0.0 { rows } else { validation.min(rows) };
     let split = Split { train: 0..train, validation: train..validation, test: validation..rows };
     if rows < FEWEST || split.validation.len() < LEAST {
-        return Err(format!(
-            "there are {rows} rows, {} of them to set the threshold by; {FEWEST} and {LEAST} are the least that says \
-             anything. Give it a longer history (`qualm collect`), or a shorter `interval`",
-            split.validation.len()
-        ));
+        return Err(Fault::Few { rows, validation: split.validation.len() });
     }
     Ok(split)
 }
 
 /// Whether something can be learnt of every feature. Returns what is odd about some.
-fn check(table: &Table, vectors: &Vectors, train: &Range<usize>, learner: &dyn Learner) -> Result<Vec<String>, String> {
+fn check(table: &Table, vectors: &Vectors, train: &Range<usize>, learner: &dyn Learner) -> Result<Vec<String>, Fault> {
     let batch = table.batch(train.clone());
     let rows = Rows::new(batch.values, table.features());
     let mut warnings = Vec::new();
@@ -182,11 +183,8 @@ fn check(table: &Table, vectors: &Vectors, train: &Range<usize>, learner: &dyn L
         let Some(first) = rows.column(feature).next() else {
             let Feature { measurement, field, tags, .. } = &vectors.features[feature];
             let tags: String = tags.iter().map(|(key, value)| format!(", {key}={value}")).collect();
-            return Err(format!(
-                "`{name}` has no value in the first {} rows, which are learnt from: is {measurement}.{field}{tags} what \
-                 the data call it? If so, leave it out, or give it a history that has some",
-                train.len()
-            ));
+            let of = format!("{measurement}.{field}{tags}");
+            return Err(Fault::Missing { name: name.clone(), rows: train.len(), of });
         };
         let transform = vectors.features[feature].transform;
         if transform == Transform::None && only_grows(rows.column(feature)) {
@@ -208,7 +206,7 @@ fn check(table: &Table, vectors: &Vectors, train: &Range<usize>, learner: &dyn L
         }
     }
     if varying == 0 {
-        return Err("no feature ever changes; there is nothing to learn from".to_owned());
+        return Err(Fault::Constant);
     }
     Ok(warnings)
 }
@@ -232,15 +230,15 @@ type Chosen = (Choice, Fitted, Vec<(Choice, f64)>);
 
 fn choose(
     mut choices: Vec<Choice>,
-    fit: impl Fn(&Choice) -> Result<Fitted, String> + Sync,
-    measure: impl Fn(&Fitted) -> Result<f64, String> + Sync,
-) -> Result<Chosen, String> {
+    fit: impl Fn(&Choice) -> Result<Fitted, Fault> + Sync,
+    measure: impl Fn(&Fitted) -> Result<f64, Fault> + Sync,
+) -> Result<Chosen, Fault> {
     if choices.len() == 1 {
         let choice = choices.remove(0);
         let fitted = fit(&choice)?;
         return Ok((choice, fitted, Vec::new()));
     }
-    let measured: Result<Vec<f64>, String> = choices.par_iter().map(|choice| measure(&fit(choice)?)).collect();
+    let measured: Result<Vec<f64>, Fault> = choices.par_iter().map(|choice| measure(&fit(choice)?)).collect();
     let tried: Vec<(Choice, f64)> = choices.into_iter().zip(measured?).collect();
     // The first of several that are equally good.
     let best = tried.iter().reduce(|best, next| if next.1 > best.1 { next } else { best });
@@ -250,20 +248,17 @@ fn choose(
 }
 
 /// How well a model tells anomalies that are put into some rows.
-fn injected(learner: &dyn Learner, model: &[u8], table: &Table, range: Range<usize>, seed: u64) -> Result<f64, String> {
+fn injected(learner: &dyn Learner, model: &[u8], table: &Table, range: Range<usize>, seed: u64) -> Result<f64, Fault> {
     let (values, labels) = inject(table, range.clone(), seed);
     let batch = Batch { values: &values, ..table.batch(range) };
     Ok(objective(&scores(learner, model, table.features(), batch)?, &labels))
 }
 
-fn scores(learner: &dyn Learner, model: &[u8], features: usize, rows: Batch<'_>) -> Result<Vec<f64>, String> {
-    score::batch(&mut *learner.open(model)?, features, rows).map_err(|error| refused(learner, &error.to_string()))
-}
-
-/// What is told where a detector does not score.
-fn refused(learner: &dyn Learner, why: &str) -> String {
-    let who = if learner.component().is_some() { "plugin" } else { "detector" };
-    format!("the {who} does not score: {why}")
+fn scores(learner: &dyn Learner, model: &[u8], features: usize, rows: Batch<'_>) -> Result<Vec<f64>, Fault> {
+    score::batch(&mut *learner.open(model)?, features, rows).map_err(|error| match learner.component() {
+        Some(_) => plugin::Error::Unscored(error).into(),
+        None => Fault::Unscored(error),
+    })
 }
 
 fn provenance(table: &Table, split: &Split, seed: u64, choice: &Choice, data_sha256: String) -> Provenance {
@@ -280,7 +275,7 @@ fn provenance(table: &Table, split: &Split, seed: u64, choice: &Choice, data_sha
 }
 
 /// Rows of the data, and some that no data have: far out, with a value missing, with all missing.
-fn golden(detector: &mut dyn Detector, table: &Table) -> Result<Golden, String> {
+fn golden(detector: &mut dyn Detector, table: &Table) -> Result<Golden, golden::Error> {
     let features = table.features();
     let every = (table.len() / GOLDEN).max(1);
     let row = |at: usize| &table.values[at * features..][..features];

@@ -6,10 +6,12 @@
 
 use std::fmt;
 
+use qualm_bundle::golden;
 use qualm_contract::{Detector, ModelFactory, ModelSource, ParameterValue, Trainer};
 use qualm_core::trained::calibrate::{Calibration, LEAST};
 
-use super::grid::Choice;
+use super::Fault;
+use super::grid::{self, Choice};
 use super::learner::{Fitted, Learner, Lesson};
 use crate::evaluate::score;
 
@@ -17,12 +19,83 @@ use crate::evaluate::score;
 /// plugin that computes the same in another order.
 const OFF: f64 = 1e-9;
 
+/// What a plugin does that it must not.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// It does not learn.
+    #[error("the plugin learns nothing{with}: {source}")]
+    Fit {
+        /// The parameters that it was given.
+        with: String,
+        /// What it says.
+        source: qualm_contract::Error,
+    },
+    /// Its model is of other rows.
+    #[error("the plugin made a model of {theirs} features, where there are {features}")]
+    Features {
+        /// Features of its model.
+        theirs: u32,
+        /// Features of the rows.
+        features: usize,
+    },
+    /// It does not open its own model.
+    #[error("the plugin does not open a model that it has made: {0}")]
+    Open(qualm_contract::Error),
+    /// It does not score.
+    #[error("the plugin does not score: {0}")]
+    Unscored(qualm_contract::Error),
+    /// Nor the golden rows.
+    #[error("the plugin does not score: {0}")]
+    Golden(golden::Error),
+    /// A score is no number that a threshold can be set by.
+    #[error("the plugin gives row {row} of those that set the threshold the score {score}")]
+    Infinite {
+        /// The row, the first being 1.
+        row: usize,
+        /// Its score.
+        score: f64,
+    },
+    /// It scores too few rows.
+    #[error(
+        "the plugin scores {scored} of the {rows} rows that set the threshold; {LEAST} are the least that says anything, and it says that {warm_up} rows of a series come before its first score. Give it a longer history"
+    )]
+    Few {
+        /// Rows that it scores.
+        scored: usize,
+        /// All rows.
+        rows: usize,
+        /// What it says of itself.
+        warm_up: u32,
+    },
+    /// It does not take the threshold.
+    #[error("the plugin does not calibrate its model: {0}")]
+    Calibrate(qualm_contract::Error),
+    /// It has taken another one.
+    #[error(
+        "the plugin's calibrated model gives row {row} of those that set the threshold the score {got}; it must be {must}: (raw − ordinary) ÷ (threshold − ordinary), not below 0, with raw = {raw}, ordinary = {ordinary} and threshold = {threshold}"
+    )]
+    Calibrated {
+        /// The row, the first being 1.
+        row: usize,
+        /// Its score.
+        got: f64,
+        /// What that must be.
+        must: f64,
+        /// Its score before.
+        raw: f64,
+        /// The raw score that is to be 0.
+        ordinary: f64,
+        /// The raw score that is to be 1.
+        threshold: f64,
+    },
+}
+
 /// The parameters of a choice, by name, as plugins take them.
 ///
 /// # Errors
 ///
 /// Names one that is nothing that a plugin takes.
-pub fn parameters(choice: &Choice) -> Result<Vec<(String, ParameterValue)>, String> {
+pub fn parameters(choice: &Choice) -> Result<Vec<(String, ParameterValue)>, grid::Error> {
     let parameter = |(name, value): (&String, &toml::Value)| {
         let value = match value {
             toml::Value::Boolean(flag) => ParameterValue::Flag(*flag),
@@ -30,9 +103,8 @@ pub fn parameters(choice: &Choice) -> Result<Vec<(String, ParameterValue)>, Stri
             toml::Value::Float(number) if number.is_finite() => ParameterValue::Number(*number),
             toml::Value::String(text) => ParameterValue::Text(text.clone()),
             other => {
-                return Err(format!(
-                    "[parameters] `{name}` is {other}; it must be true or false, a number, or a text in quotes"
-                ));
+                let (value, must) = (other.clone(), "true or false, a number, or a text in quotes");
+                return Err(grid::Error::Value { name: name.clone(), value, must });
             }
         };
         Ok((name.clone(), value))
@@ -53,62 +125,54 @@ impl<'a> Plugged<'a> {
     /// # Errors
     ///
     /// Why it is no plugin that learns.
-    pub fn new(component: Vec<u8>, factory: &'a dyn ModelFactory) -> Result<Self, String> {
-        let trainer = factory.open_trainer(&component).map_err(|error| error.to_string())?;
+    pub fn new(component: Vec<u8>, factory: &'a dyn ModelFactory) -> Result<Self, qualm_contract::Error> {
+        let trainer = factory.open_trainer(&component)?;
         Ok(Self { component, factory, trainer })
     }
 
     /// The scores of the rows that set the threshold, from a fresh start, and how many rows of a series come before the
     /// first.
-    fn scores(&self, model: &[u8], lesson: &Lesson<'_>) -> Result<(Vec<f64>, u32), String> {
+    fn scores(&self, model: &[u8], lesson: &Lesson<'_>) -> Result<(Vec<f64>, u32), Fault> {
         let mut detector = self.open(model)?;
         let description = detector.describe();
         let features = lesson.features.len();
         if description.features as usize != features {
             let theirs = description.features;
-            return Err(format!("the plugin made a model of {theirs} features, where there are {features}"));
+            return Err(Error::Features { theirs, features }.into());
         }
         let scores = score::batch(&mut *detector, features, lesson.validation);
-        let scores = scores.map_err(|error| format!("the plugin does not score: {error}"))?;
+        let scores = scores.map_err(Error::Unscored)?;
         if let Some(row) = scores.iter().position(|score| score.is_infinite()) {
             let (row, score) = (row + 1, scores[row]);
-            return Err(format!("the plugin gives row {row} of those that set the threshold the score {score}"));
+            return Err(Error::Infinite { row, score }.into());
         }
         Ok((scores, description.warm_up))
     }
 }
 
 impl Learner for Plugged<'_> {
-    fn fit(&self, choice: &Choice, lesson: &Lesson<'_>) -> Result<Fitted, String> {
+    fn fit(&self, choice: &Choice, lesson: &Lesson<'_>) -> Result<Fitted, Fault> {
         let with = choice.0.iter().map(|(name, value)| format!("{name} = {value}")).collect::<Vec<_>>().join(", ");
         let with = if with.is_empty() { with } else { format!(" with {with}") };
         let model = self
             .trainer
             .fit(lesson.train, lesson.features, &parameters(choice)?, lesson.seed)
-            .map_err(|what| format!("the plugin learns nothing{with}: {what}"))?;
+            .map_err(|source| Error::Fit { with, source })?;
         let (raw, warm_up) = self.scores(&model, lesson)?;
         let scored: Vec<f64> = raw.iter().copied().filter(|raw| !raw.is_nan()).collect();
         if scored.len() < LEAST {
-            return Err(format!(
-                "the plugin scores {} of the {} rows that set the threshold; {LEAST} are the least that says anything, and \
-                 it says that {warm_up} rows of a series come before its first score. Give it a longer history",
-                scored.len(),
-                raw.len()
-            ));
+            return Err(Error::Few { scored: scored.len(), rows: raw.len(), warm_up }.into());
         }
-        let calibration = Calibration::fit(&scored, lesson.threshold).map_err(|error| error.to_string())?;
+        let calibration = Calibration::fit(&scored, lesson.threshold)?;
         let Calibration { ordinary, threshold } = calibration;
-        let model = self
-            .trainer
-            .calibrate(&model, ordinary, threshold)
-            .map_err(|what| format!("the plugin does not calibrate its model: {what}"))?;
+        let model = self.trainer.calibrate(&model, ordinary, threshold).map_err(Error::Calibrate)?;
         check(&raw, &self.scores(&model, lesson)?.0, calibration)?;
         Ok(Fitted { model, calibration })
     }
 
-    fn open(&self, model: &[u8]) -> Result<Box<dyn Detector>, String> {
+    fn open(&self, model: &[u8]) -> Result<Box<dyn Detector>, Fault> {
         let opened = self.factory.open_model(ModelSource::unnamed(Some(&self.component), model));
-        opened.map_err(|fault| format!("the plugin does not open a model that it has made: {fault}"))
+        Ok(opened.map_err(Error::Open)?)
     }
 
     fn component(&self) -> Option<&[u8]> {
@@ -117,20 +181,14 @@ impl Learner for Plugged<'_> {
 }
 
 /// Whether calibrated scores are what they must be.
-fn check(raw: &[f64], calibrated: &[f64], calibration: Calibration) -> Result<(), String> {
+fn check(raw: &[f64], calibrated: &[f64], calibration: Calibration) -> Result<(), Error> {
     let must = |raw: f64| if raw.is_nan() { raw } else { calibration.score(calibration.units(raw)) };
     let right = |must: f64, got: f64| must.is_nan() && got.is_nan() || (must - got).abs() <= OFF * must.max(1.0);
     let wrong = raw.iter().zip(calibrated).position(|(&raw, &got)| !right(must(raw), got));
     let Some(row) = wrong else { return Ok(()) };
     let Calibration { ordinary, threshold } = calibration;
     let (raw, got) = (raw[row], calibrated[row]);
-    Err(format!(
-        "the plugin's calibrated model gives row {} of those that set the threshold the score {got}; it must be {}: \
-         (raw − ordinary) ÷ (threshold − ordinary), not below 0, with raw = {raw}, ordinary = {ordinary} and \
-         threshold = {threshold}",
-        row + 1,
-        must(raw)
-    ))
+    Err(Error::Calibrated { row: row + 1, got, must: must(raw), raw, ordinary, threshold })
 }
 
 /// Without megabytes of code.

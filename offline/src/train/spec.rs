@@ -125,12 +125,17 @@ impl Spec {
             ));
         }
         for feature in &self.features {
-            feature.for_pipeline()?;
+            feature.for_pipeline().map_err(|error| error.to_string())?;
         }
-        self.suppression.sustained().map_err(|error| format!("[suppression] `sustained`: {error}"))?;
-        self.threshold.resolve().map(drop)
+        self.suppression.sustained().map_err(|error| format!("[suppression] {error}"))?;
+        self.threshold.resolve().map(drop).map_err(|error| error.to_string())
     }
 }
+
+/// There is more than one rule for the threshold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("[threshold] must have one of `false_alarm_rate`, `contamination` and `fixed`")]
+pub struct BadRule;
 
 impl Rule {
     /// The rule, and how it is written.
@@ -138,7 +143,7 @@ impl Rule {
     /// # Errors
     ///
     /// Where there are two.
-    pub fn resolve(self) -> Result<(Threshold, String), String> {
+    pub fn resolve(self) -> Result<(Threshold, String), BadRule> {
         let Self { false_alarm_rate, contamination, fixed } = self;
         match (false_alarm_rate, contamination, fixed) {
             (rate, None, None) => {
@@ -147,7 +152,7 @@ impl Rule {
             }
             (None, Some(share), None) => Ok((Threshold::Contamination(share), format!("contamination = {share:?}"))),
             (None, None, Some(raw)) => Ok((Threshold::Fixed(raw), format!("fixed = {raw:?}"))),
-            _ => Err("[threshold] must have one of `false_alarm_rate`, `contamination` and `fixed`".to_owned()),
+            _ => Err(BadRule),
         }
     }
 }

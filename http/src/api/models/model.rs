@@ -83,7 +83,7 @@ impl Model {
     /// Where the bundle's features cannot be taken from metrics.
     pub fn new(bundle: &Bundle, detector: Box<dyn Detector>) -> Result<Self, String> {
         let manifest = &bundle.manifest;
-        let shape = manifest.vectors()?;
+        let shape = manifest.vectors().map_err(|error| error.to_string())?;
         Ok(Self {
             name: manifest.name.clone(),
             version: manifest.version,

@@ -141,7 +141,7 @@ fn calibrated_scores_must_be_what_they_must_be() {
         ([0.0, 0.0, f64::NAN, f64::NAN, 2.0], "row 3 ", "must be 0.5:"),
         ([0.0, 0.0, 0.5, f64::NAN, 2.0 + 1e-8], "row 5 ", "with raw = 10, ordinary = 2 and threshold = 6"),
     ] {
-        let error = check(&raw, &calibrated, calibration).unwrap_err();
+        let error = check(&raw, &calibrated, calibration).unwrap_err().to_string();
         assert!(error.contains(row) && error.contains(must), "{error}");
     }
 }
