@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use qualm_core::trained::MOST_FEATURES;
+use qualm_core::trained::MAX_FEATURES;
 
 use super::{FORMAT, Feature, Manifest, Reference, Shape};
 use crate::files;
@@ -42,8 +42,8 @@ impl Manifest {
         if *version == 0 || i64::try_from(*version).is_err() {
             return Err(format!("`version` is {version}; it must be 1 at least, and fit 63 bits"));
         }
-        if features.is_empty() || features.len() > MOST_FEATURES {
-            return Err(format!("it has {} features, which are not between 1 and {MOST_FEATURES}", features.len()));
+        if features.is_empty() || features.len() > MAX_FEATURES {
+            return Err(format!("it has {} features, which are not between 1 and {MAX_FEATURES}", features.len()));
         }
         if self.shape == Shape::Field && features.len() != 1 {
             return Err(format!("with the shape `field` there is one feature, not {}", features.len()));

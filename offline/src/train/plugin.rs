@@ -7,7 +7,7 @@
 use std::fmt;
 
 use qualm_contract::{Detector, ModelFactory, ModelSource, ParameterValue, Trainer};
-use qualm_core::trained::calibrate::{Calibration, LEAST};
+use qualm_core::trained::calibrate::{Calibration, MIN_SCORES};
 
 use super::grid::Choice;
 use super::learner::{Fitted, Learner, Lesson};
@@ -88,9 +88,9 @@ impl Learner for Plugged<'_> {
             .map_err(|what| format!("the plugin learns nothing{with}: {what}"))?;
         let (raw, warm_up) = self.scores(&model, lesson)?;
         let scored: Vec<f64> = raw.iter().copied().filter(|raw| !raw.is_nan()).collect();
-        if scored.len() < LEAST {
+        if scored.len() < MIN_SCORES {
             return Err(format!(
-                "the plugin scores {} of the {} rows that set the threshold; {LEAST} are the least that says anything, and \
+                "the plugin scores {} of the {} rows that set the threshold; {MIN_SCORES} are the least that says anything, and \
                  it says that {warm_up} rows of a series come before its first score. Give it a longer history",
                 scored.len(),
                 raw.len()
