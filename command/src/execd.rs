@@ -128,7 +128,7 @@ fn pump(scoring: &mut Scoring, signals: &Signals, stdin: BorrowedFd<'_>, stdout:
         }
         if held.is_some_and(|since| since.elapsed() >= HOLD) {
             warn!("a line lacks its end; what there is of it passes as it is");
-            write(stdout, scoring.let_go())?;
+            write(stdout, scoring.release_partial_event())?;
             held = None;
         }
         signals.tell();

@@ -141,7 +141,10 @@ fn splices(criterion: &mut Criterion) {
                     let score = least + f64::from(number) / 1000.0;
                     let cause = (score > 1.0).then_some(&b"usage_idle"[..]);
                     let reason = cause.map(|_| "outside_band");
-                    splice::write(&mut out, &EventVerdict { score, cause, reason, band: Band::UNKNOWN, head: b"cpu" });
+                    splice::write_verdict(
+                        &mut out,
+                        &EventVerdict { score, cause, reason, band: Band::UNKNOWN, head: b"cpu" },
+                    );
                 }
                 black_box(out.len())
             });

@@ -168,7 +168,7 @@ impl<F: Format> Scoring<F> {
     /// The same, with nothing but verdicts coming out; see [`Pipeline::tap`].
     #[must_use]
     pub fn tap(self) -> Self {
-        Self { pipeline: self.pipeline.tap(), ..self }
+        Self { pipeline: self.pipeline.verdicts_only(), ..self }
     }
 
     fn assemble(format: F, config: &Config, parts: Vec<Part>) -> Self {
@@ -249,15 +249,15 @@ impl<F: Format> Scoring<F> {
         }
     }
 
-    /// Gives up on an unfinished event; see [`Pipeline::let_go`].
-    pub fn let_go(&mut self) -> &[u8] {
-        self.pipeline.let_go()
+    /// Gives up on an unfinished event; see [`Pipeline::release_partial_event`].
+    pub fn release_partial_event(&mut self) -> &[u8] {
+        self.pipeline.release_partial_event()
     }
 
     /// Whether bytes wait for the rest of their event.
     #[must_use]
     pub fn holds(&self) -> bool {
-        self.pipeline.holds()
+        self.pipeline.has_partial_event()
     }
 
     /// The rows of the last batch; see [`Pipeline::verdicts`].
@@ -411,7 +411,7 @@ impl<F: Format> Scoring<F> {
                 watched.view.look().recorder.forget_all(at, clock::now() / 1_000_000);
             }
             part::tell_idle(&own[at], shape.as_ref());
-            pipeline.replace(at, part::lane(&own[at], *limits, shape, suppression));
+            pipeline.replace_lane(at, part::lane(&own[at], *limits, shape, suppression));
         }
         if !several && let Err(what) = part::check_bands(&own[at], &[Some(Ability::bands(&running))]) {
             error!("detector `{}`: {what}", supervisor.name());
@@ -432,13 +432,13 @@ impl<F: Format> Scoring<F> {
     fn forget(&mut self) {
         let Self { pipeline, ensembles, watched, .. } = self;
         if let Some(watched) = watched {
-            let gone = pipeline.lanes().iter().enumerate().filter(|(_, lane)| !lane.gone().is_empty());
+            let gone = pipeline.lanes().iter().enumerate().filter(|(_, lane)| !lane.dropped_series().is_empty());
             for (at, lane) in gone {
-                watched.view.look().recorder.forget(at, lane.gone(), clock::now() / 1_000_000);
+                watched.view.look().recorder.forget(at, lane.dropped_series(), clock::now() / 1_000_000);
                 watched.fresh = true;
             }
         }
-        pipeline.forget(ensembles);
+        pipeline.forget_dropped(ensembles);
     }
 
     /// How long [`tend`](Self::tend) can wait.
@@ -552,7 +552,7 @@ impl<F: Format> Scoring<F> {
     /// The series that were dropped in the last batch, by lane and number.
     pub fn gone(&self) -> impl Iterator<Item = (usize, u32)> {
         let lanes = self.pipeline.lanes().iter().enumerate();
-        lanes.flat_map(|(lane, of)| of.gone().iter().map(move |&series| (lane, series)))
+        lanes.flat_map(|(lane, of)| of.dropped_series().iter().map(move |&series| (lane, series)))
     }
 
     fn is_busy(&self) -> bool {
@@ -576,8 +576,9 @@ impl<F: Format> Scoring<F> {
 
     fn saved(&self) -> Saved {
         let detectors = self.supervisors().map(|one| (one.name().to_owned(), one.saved().to_vec()));
-        let lanes = self.own.iter().zip(self.pipeline.lanes()).map(|(own, lane)| (incidents_of(own), lane.keep()));
-        let format = (COUNTERS.to_owned(), self.pipeline.format().keep(clock::now()));
+        let lanes =
+            self.own.iter().zip(self.pipeline.lanes()).map(|(own, lane)| (incidents_of(own), lane.save_incidents()));
+        let format = (COUNTERS.to_owned(), self.pipeline.format().save_snapshot(clock::now()));
         let own = lanes.chain([format]).filter(|(_, snapshot)| !snapshot.identities.is_empty());
         detectors.chain(own.map(|(name, snapshot)| (name, vec![Arc::new(snapshot)]))).collect()
     }
@@ -590,15 +591,15 @@ impl<F: Format> Scoring<F> {
                 let slices: Vec<_> = own.flat_map(|(_, slices)| slices).map(Arc::clone).collect();
                 let known = slices.iter().flat_map(|slice| slice.identities.iter().zip(&slice.ages));
                 for (&identity, &age) in known.filter(|(identity, _)| **identity != SeriesSnapshot::SUPERSEDED) {
-                    series.take_back(identity, i64::from(age) * 1_000_000_000);
+                    series.restore_series(identity, i64::from(age) * 1_000_000_000);
                 }
                 supervisor.restore_from(slices);
             }
         }
         for (own, lane) in self.own.iter().zip(self.pipeline.lanes_mut()) {
-            snapshots(saved, &incidents_of(own)).for_each(|snapshot| lane.restore(snapshot));
+            snapshots(saved, &incidents_of(own)).for_each(|snapshot| lane.restore_incidents(snapshot));
         }
-        snapshots(saved, COUNTERS).for_each(|snapshot| self.pipeline.format_mut().restore(snapshot));
+        snapshots(saved, COUNTERS).for_each(|snapshot| self.pipeline.format_mut().restore_snapshot(snapshot));
         self.finish_slices();
         info!("goes on with the state of {} series", self.series());
     }

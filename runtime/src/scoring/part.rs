@@ -287,7 +287,7 @@ pub(super) fn lane(
     let related = detector.members().iter().any(|(member, _)| member.prior == Prior::Siblings);
     let lane = lane.relate(related);
     match &detector.anomaly_rate {
-        Some(rate) => lane.tell_rates(&detector.name, rate.for_pipeline()),
+        Some(rate) => lane.emit_rates(&detector.name, rate.for_pipeline()),
         None => lane,
     }
 }

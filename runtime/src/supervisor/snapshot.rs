@@ -157,7 +157,7 @@ impl Snapshotter {
         }
         let (mut snapshot, mut numbers) = (SeriesSnapshot::default(), Vec::new());
         for number in first..end {
-            if let Some((identity, age)) = series.known(number) {
+            if let Some((identity, age)) = series.identity_and_age(number) {
                 numbers.push(number);
                 snapshot.add_series(identity, age);
             }

@@ -271,10 +271,10 @@ fn a_guest_that_was_started_anew_goes_on_from_what_was_saved() {
     assert!(expected > 0.0);
     // While the guest is down, the other series goes, and its number comes to mean a third one.
     supervisor.record_failure(&Failure::Trap("for the test".to_owned()), Instant::now());
-    series.pass(0);
-    series.pass(50_000_000_000);
+    series.advance_clock(0);
+    series.advance_clock(50_000_000_000);
     assert_eq!(series.number(1), kept);
-    series.retire(2, &mut Vec::new());
+    series.drop_expired(2, &mut Vec::new());
     assert_eq!(series.number(3), other);
     score(&mut supervisor, 99, 0, 0.0); // starts it
     while supervisor.is_busy() {
