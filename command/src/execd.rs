@@ -45,7 +45,7 @@ impl Signals {
     ///
     /// As the system says.
     pub fn ignore() -> io::Result<Self> {
-        state::outlive_large_files()?;
+        state::ignore_file_size_signal()?;
         let mut signals = vec![("SIGHUP", SIGHUP)];
         if !io::stdin().is_terminal() {
             signals.extend([("SIGINT", SIGINT), ("SIGTERM", SIGTERM)]);
@@ -80,7 +80,7 @@ pub fn run(mut scoring: Scoring, signals: &Signals) -> io::Result<()> {
     }
     let result = pump(&mut scoring, signals, rustix::stdio::stdin(), rustix::stdio::stdout());
     info!("{}", scoring.summary());
-    if let Some(why) = scoring.why_nothing() {
+    if let Some(why) = scoring.why_unscored() {
         info!("NOTICE: {why}");
     }
     // Telegraf has what it gave us, whatever comes of that.
@@ -111,14 +111,14 @@ fn pump(scoring: &mut Scoring, signals: &Signals, stdin: BorrowedFd<'_>, stdout:
     let terminal = io::stdin().is_terminal();
     loop {
         let patience = held.map_or(Duration::MAX, |since| HOLD.saturating_sub(since.elapsed()));
-        if wait(stdin, PollFlags::IN, scoring.leisure().min(patience))? {
+        if wait(stdin, PollFlags::IN, scoring.idle_timeout().min(patience))? {
             match rustix::io::read(stdin, scoring.input()) {
                 Ok(0) => break,
                 Ok(read) => {
                     let out = scoring.run(read, now());
                     let same = held.filter(|_| out.is_empty());
                     write(stdout, out)?;
-                    held = scoring.holds().then(|| same.unwrap_or_else(Instant::now));
+                    held = scoring.has_partial_event().then(|| same.unwrap_or_else(Instant::now));
                 }
                 Err(Errno::INTR | Errno::AGAIN) => {}
                 // A terminal that went away has nothing more to say.
@@ -132,7 +132,7 @@ fn pump(scoring: &mut Scoring, signals: &Signals, stdin: BorrowedFd<'_>, stdout:
             held = None;
         }
         signals.tell();
-        scoring.tend();
+        scoring.run_between_batches();
     }
     signals.tell();
     write(stdout, scoring.finish(now()))

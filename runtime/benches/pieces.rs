@@ -92,7 +92,7 @@ fn pipelines(criterion: &mut Criterion) {
     let absent = Selector { measurement: Globs::new(&["absent"]).expect("a glob"), ..Selector::default() };
     pipeline(&mut group, "not selected", absent, Nothing);
     pipeline(&mut group, "selected, nothing to score with", Selector::default(), Nothing);
-    let running = Running::start(detectors::recipe(), 1).expect("the detector starts");
+    let running = Running::start(detectors::spec(), 1).expect("the detector starts");
     let supervisor = Supervisor::new("all", Some(running), false, Backoff::default());
     pipeline(&mut group, "scored by the component", Selector::default(), supervisor);
     group.finish();

@@ -9,7 +9,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::Sandbox;
 use crate::engine::LoadError;
-use crate::guest::{Limits, Recipe, Title};
+use crate::guest::{DetectorSpec, Limits, Title};
 use crate::running::Running;
 use crate::trainer::PluginTrainer;
 
@@ -20,7 +20,7 @@ pub struct SandboxFactory {
     limits: Limits,
     built_in: BuiltInModels,
     /// The component that was opened last, by its digest: training opens one many times.
-    last: Arc<Mutex<Option<([u8; 32], Recipe)>>>,
+    last: Arc<Mutex<Option<([u8; 32], DetectorSpec)>>>,
 }
 
 /// How what is built in runs.
@@ -29,7 +29,7 @@ pub enum BuiltInModels {
     /// As code like any other: where nothing but history is scored.
     Native(Arc<dyn ModelFactory>),
     /// In the sandbox too, as yet without a model; or why it cannot be made ready.
-    Component(Result<Recipe, Arc<LoadError>>),
+    Component(Result<DetectorSpec, Arc<LoadError>>),
 }
 
 impl SandboxFactory {
@@ -62,15 +62,15 @@ impl SandboxFactory {
     /// # Errors
     ///
     /// Why it is of no use.
-    pub fn plugin(&self, component: &[u8]) -> Result<Recipe, LoadError> {
+    pub fn plugin(&self, component: &[u8]) -> Result<DetectorSpec, LoadError> {
         let digest = Sha256::digest(component).into();
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, recipe)) = last.as_ref().filter(|(known, _)| *known == digest) {
-            return Ok(recipe.clone());
+        if let Some((_, spec)) = last.as_ref().filter(|(known, _)| *known == digest) {
+            return Ok(spec.clone());
         }
-        let recipe = Recipe::plugin(&self.sandbox, component, Vec::new(), self.limits)?;
-        *last = Some((digest, recipe.clone()));
-        Ok(recipe)
+        let spec = DetectorSpec::plugin(&self.sandbox, component, Vec::new(), self.limits)?;
+        *last = Some((digest, spec.clone()));
+        Ok(spec)
     }
 
     /// How to start what is built in, with this model, in the sandbox.
@@ -78,10 +78,10 @@ impl SandboxFactory {
     /// # Errors
     ///
     /// [`Error::System`] where it cannot be made ready.
-    pub fn built_in(&self, model: &[u8]) -> Result<Recipe, Error> {
+    pub fn built_in(&self, model: &[u8]) -> Result<DetectorSpec, Error> {
         match &self.built_in {
             BuiltInModels::Native(_) => Err(Error::NoSandbox),
-            BuiltInModels::Component(Ok(recipe)) => Ok(recipe.with_model(model.to_vec()).with_limits(self.limits)),
+            BuiltInModels::Component(Ok(spec)) => Ok(spec.with_model(model.to_vec()).with_limits(self.limits)),
             BuiltInModels::Component(Err(error)) => Err(Error::System(error.to_string())),
         }
     }
@@ -91,12 +91,12 @@ impl SandboxFactory {
     /// # Errors
     ///
     /// Why there is none.
-    pub fn recipe(&self, source: ModelSource<'_>, title: Arc<Title>) -> Result<Recipe, Error> {
-        let recipe = match source.component {
-            Some(component) => Recipe::plugin(&self.sandbox, component, source.model.to_vec(), self.limits)?,
+    pub fn spec(&self, source: ModelSource<'_>, title: Arc<Title>) -> Result<DetectorSpec, Error> {
+        let spec = match source.component {
+            Some(component) => DetectorSpec::plugin(&self.sandbox, component, source.model.to_vec(), self.limits)?,
             None => self.built_in(source.model)?,
         };
-        Ok(recipe.titled(title))
+        Ok(spec.titled(title))
     }
 }
 
@@ -105,12 +105,12 @@ impl ModelFactory for SandboxFactory {
         if let (None, BuiltInModels::Native(native)) = (source.component, &self.built_in) {
             return native.open_model(source);
         }
-        let recipe = match source.component {
+        let spec = match source.component {
             Some(component) => self.plugin(component)?.with_model(source.model.to_vec()),
             None => self.built_in(source.model)?,
         };
         let title = Title { name: source.name.to_owned(), version: source.version, kind: String::new() };
-        Ok(Box::new(Running::open(recipe.titled(Arc::new(title)))?))
+        Ok(Box::new(Running::open(spec.titled(Arc::new(title)))?))
     }
 
     fn open_trainer(&self, component: &[u8]) -> Result<Box<dyn Trainer + '_>, Error> {

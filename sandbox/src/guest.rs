@@ -15,11 +15,11 @@ use crate::bindings::exports::qualm::detector::{details, siblings};
 use crate::engine::{LoadError, Sandbox, TICK, is_of_system};
 use crate::guest_log::GuestLog;
 use crate::imports::link;
-use crate::inspect::Anatomy;
+use crate::inspect::ComponentInfo;
 use crate::meter::Meter;
-use crate::pace::{Pace, SERIES, Total};
+use crate::pace::{BatchTime, MAX_SERIES, Pace};
 use crate::space;
-use crate::text::{clip, for_people};
+use crate::text::{clip, sanitize};
 
 /// The interface of reasons and bands, as it is called here; a component may have it in an older version of the same.
 const DETAILS: &str = "qualm:detector/details@0.1.2";
@@ -27,17 +27,17 @@ const DETAILS: &str = "qualm:detector/details@0.1.2";
 const SIBLINGS: &str = "qualm:detector/siblings@0.1.2";
 
 /// What a guest may hand over in one call besides what it was asked for, in bytes: texts. Of them we keep [little](crate::text::MOST).
-const MOST_SAID: usize = 1 << 20;
+const MAX_TEXT_BYTES: usize = 1 << 20;
 
 /// The state of series that a guest may hand over in one call, or a model, in bytes.
-pub(crate) const MOST_STATE: usize = 64 << 20;
+pub(crate) const MAX_STATE_BYTES: usize = 64 << 20;
 
 /// Memory of a component that is composed of others: half of it, handed from one to another in one piece, takes the engine
 /// some ten milliseconds, which no deadline interrupts.
-const MOST_COMPOSED: usize = 32 << 20;
+const MAX_COMPOSED_MEMORY: usize = 32 << 20;
 
 /// Handles of resources that a guest may have: one detector, and a few streams that a language's runtime keeps.
-const MOST_HANDLES: usize = 1000;
+const MAX_HANDLES: usize = 1000;
 
 /// What a guest may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -126,29 +126,29 @@ impl fmt::Display for Title {
 
 /// All that it takes to start a detector, over and over.
 #[derive(Clone)]
-pub struct Recipe {
+pub struct DetectorSpec {
     pub(crate) sandbox: Sandbox,
-    pub(crate) ready: InstancePre<Meter>,
+    pub(crate) instance_pre: InstancePre<Meter>,
     detection: Arc<detection::GuestIndices>,
     /// Where it gives reasons and bands.
     details: Option<Arc<details::GuestIndices>>,
     /// Where it is told of siblings.
     siblings: Option<Arc<siblings::GuestIndices>>,
     /// What it may call; none for what is built in.
-    anatomy: Option<Arc<Anatomy>>,
+    component_info: Option<Arc<ComponentInfo>>,
     pub(crate) log: GuestLog,
     model: Arc<[u8]>,
     title: Option<Arc<Title>>,
     pub(crate) limits: Limits,
 }
 
-impl fmt::Debug for Recipe {
+impl fmt::Debug for DetectorSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Recipe").field("limits", &self.limits).finish_non_exhaustive()
     }
 }
 
-impl Recipe {
+impl DetectorSpec {
     /// Compiles a component that is trusted, and keeps it with its model.
     ///
     /// # Errors
@@ -164,30 +164,30 @@ impl Recipe {
     ///
     /// Why it is of no use.
     pub fn plugin(sandbox: &Sandbox, component: &[u8], model: Vec<u8>, limits: Limits) -> Result<Self, LoadError> {
-        let (component, anatomy) = sandbox.load_plugin(component)?;
-        let memory = if anatomy.composed { limits.memory.min(MOST_COMPOSED) } else { limits.memory };
+        let (component, component_info) = sandbox.load_plugin(component)?;
+        let memory = if component_info.composed { limits.memory.min(MAX_COMPOSED_MEMORY) } else { limits.memory };
         if memory < limits.memory {
             debug!("a component that is composed of others has {} MiB of memory at most", memory >> 20);
         }
         let limits = Limits { memory, ..limits };
-        Ok(Self { anatomy: Some(Arc::new(anatomy)), ..Self::of(sandbox, &component, model, limits)? })
+        Ok(Self { component_info: Some(Arc::new(component_info)), ..Self::of(sandbox, &component, model, limits)? })
     }
 
     fn of(sandbox: &Sandbox, component: &Component, model: Vec<u8>, limits: Limits) -> Result<Self, LoadError> {
-        let ready = link(sandbox.engine(), component)?.instantiate_pre(component)?;
-        let detection = Arc::new(detection::GuestIndices::new(&ready)?);
+        let instance_pre = link(sandbox.engine(), component)?.instantiate_pre(component)?;
+        let detection = Arc::new(detection::GuestIndices::new(&instance_pre)?);
         let has_details = component.get_export_index(None, DETAILS).is_some();
-        let details = has_details.then(|| details::GuestIndices::new(&ready)).transpose()?.map(Arc::new);
+        let details = has_details.then(|| details::GuestIndices::new(&instance_pre)).transpose()?.map(Arc::new);
         let has_siblings = component.get_export_index(None, SIBLINGS).is_some();
-        let siblings = has_siblings.then(|| siblings::GuestIndices::new(&ready)).transpose()?.map(Arc::new);
+        let siblings = has_siblings.then(|| siblings::GuestIndices::new(&instance_pre)).transpose()?.map(Arc::new);
         let log = GuestLog::new("plugin");
         Ok(Self {
             sandbox: sandbox.clone(),
-            ready,
+            instance_pre,
             detection,
             details,
             siblings,
-            anatomy: None,
+            component_info: None,
             log,
             model: model.into(),
             title: None,
@@ -233,8 +233,8 @@ impl Recipe {
 
     /// What a component that is not trusted says of itself.
     #[must_use]
-    pub fn anatomy(&self) -> Option<&Anatomy> {
-        self.anatomy.as_deref()
+    pub fn component_info(&self) -> Option<&ComponentInfo> {
+        self.component_info.as_deref()
     }
 
     /// What its guests write.
@@ -281,7 +281,7 @@ macro_rules! timed {
     ($guest:expr, $bytes:expr, |$store:ident, $detector:ident| $call:expr) => {{
         let Guest { sandbox, store, detector, limits, .. } = $guest;
         let running = sandbox.start_clock();
-        begin(store, $bytes);
+        begin_call(store, $bytes);
         let ($store, $detector) = (&mut *store, *detector);
         let result = $call;
         drop(running);
@@ -302,8 +302,8 @@ impl Guest {
     /// # Errors
     ///
     /// Where its start traps, takes too long or too much, or it refuses its model.
-    pub fn start(recipe: &Recipe) -> Result<Self, Failure> {
-        Self::try_start(recipe).map_err(|(failure, _)| failure)
+    pub fn start(spec: &DetectorSpec) -> Result<Self, Failure> {
+        Self::try_start(spec).map_err(|(failure, _)| failure)
     }
 
     /// The same. The store of one that does not start may have as much memory as any.
@@ -311,15 +311,26 @@ impl Guest {
     /// # Errors
     ///
     /// As [`start`](Self::start), with the store, which takes a while to drop.
-    pub fn try_start(recipe: &Recipe) -> Result<Self, (Failure, RetiredStore)> {
-        let Recipe { sandbox, ready, detection, details, siblings, anatomy, log, model, title: _, limits } = recipe;
+    pub fn try_start(spec: &DetectorSpec) -> Result<Self, (Failure, RetiredStore)> {
+        let DetectorSpec {
+            sandbox,
+            instance_pre,
+            detection,
+            details,
+            siblings,
+            component_info,
+            log,
+            model,
+            title: _,
+            limits,
+        } = spec;
         let (sandbox, limits) = (sandbox.clone(), *limits);
-        let has_clock = anatomy.as_ref().is_some_and(|anatomy| !anatomy.imports.is_empty());
+        let has_clock = component_info.as_ref().is_some_and(|component_info| !component_info.imports.is_empty());
         let mut store = store(&sandbox, limits, log);
         let running = sandbox.start_clock();
-        let began = ran();
-        begin(&mut store, MOST_SAID);
-        let exports = ready.instantiate(&mut store).and_then(|instance| {
+        let began = thread_time();
+        begin_call(&mut store, MAX_TEXT_BYTES);
+        let exports = instance_pre.instantiate(&mut store).and_then(|instance| {
             let details = details.as_ref().map(|details| details.load(&mut store, &instance)).transpose()?;
             let siblings = siblings.as_ref().map(|siblings| siblings.load(&mut store, &instance)).transpose()?;
             Ok((detection.load(&mut store, &instance)?, details, siblings))
@@ -328,7 +339,7 @@ impl Guest {
         drop(running);
         let opened = opened.map_err(|error| failure(&error, store.data(), limits));
         // The engine's own part of it is not interrupted, and would take as long again within a batch.
-        let late = ran().saturating_sub(began) > limits.deadline;
+        let late = thread_time().saturating_sub(began) > limits.deadline;
         let opened = opened.and_then(|opened| if late { Err(Failure::Deadline(limits.deadline)) } else { Ok(opened) });
         match opened.and_then(|(opened, exports)| Ok((opened.map_err(refused)?, exports))) {
             Ok((detector, (detection, details, siblings))) => {
@@ -346,7 +357,7 @@ impl Guest {
     }
 
     /// How long each call may take from now on.
-    pub fn allow(&mut self, deadline: Duration) {
+    pub fn set_deadline(&mut self, deadline: Duration) {
         self.store.data_mut().deadline = deadline;
     }
 
@@ -356,13 +367,13 @@ impl Guest {
     ///
     /// As with every call.
     pub fn describe(&mut self) -> Result<Description, Failure> {
-        let told = call!(self, MOST_SAID, call_describe)?;
+        let answer = call!(self, MAX_TEXT_BYTES, call_describe)?;
         Ok(Description {
-            kind: for_people(&told.kind),
-            version: for_people(&told.version),
-            features: told.features,
-            warm_up: told.warm_up,
-            scale: for_people(&told.scale),
+            kind: sanitize(&answer.kind),
+            version: sanitize(&answer.version),
+            features: answer.features,
+            warm_up: answer.warm_up,
+            scale: sanitize(&answer.scale),
         })
     }
 
@@ -379,8 +390,8 @@ impl Guest {
 
     /// Begins the time that all calls for these rows may take together.
     #[must_use]
-    pub fn begin_batch(&self, rows: Batch<'_>) -> Total {
-        Total::start(self.limits.deadline, rows.len() > self.pace.rows(rows.len(), rows.features()))
+    pub fn begin_batch(&self, rows: Batch<'_>) -> BatchTime {
+        BatchTime::start(self.limits.deadline, rows.len() > self.pace.rows(rows.len(), rows.features()))
     }
 
     /// As [`score_batch`](Self::score_batch), within time that has begun.
@@ -390,7 +401,7 @@ impl Guest {
     /// As there.
     pub fn score_within(
         &mut self,
-        total: &Total,
+        batch_time: &BatchTime,
         rows: Batch<'_>,
         wanted: Wanted,
         verdicts: &mut Verdicts,
@@ -404,10 +415,10 @@ impl Guest {
                 times: &rows.times[part.clone()],
                 values: &rows.values[part.start * features..part.end * features],
             };
-            let began = self.pace.is_telling(part.len()).then(ran);
+            let began = self.pace.is_worth_timing(part.len()).then(thread_time);
             self.score_in_one_call(batch, wanted, verdicts)?;
             if let Some(began) = began {
-                self.pace.took(part.len(), ran().saturating_sub(began), self.limits.deadline);
+                self.pace.record_call(part.len(), thread_time().saturating_sub(began), self.limits.deadline);
             }
             at = part.end;
             if at == rows.len() {
@@ -416,8 +427,8 @@ impl Guest {
                 }
                 return Ok(());
             }
-            if total.is_spent() {
-                return Err(Failure::Slow { rows: rows.len(), scored: at, limit: total.limit() });
+            if batch_time.is_spent() {
+                return Err(Failure::Slow { rows: rows.len(), scored: at, limit: batch_time.limit() });
             }
         }
     }
@@ -437,29 +448,29 @@ impl Guest {
         let Batch { series, times, values } = rows;
         let batch = Observations { series, timestamps: times, values };
         if self.has_clock {
-            self.store.data_mut().pass(times);
+            self.store.data_mut().advance_time(times);
         }
-        let asked = if wanted.contributions { values.len() } else { 0 };
-        let numbers = (series.len() + asked) * size_of::<f64>() + MOST_SAID;
+        let contributions_wanted = if wanted.contributions { values.len() } else { 0 };
+        let numbers = (series.len() + contributions_wanted) * size_of::<f64>() + MAX_TEXT_BYTES;
         let Some(details) = &self.details else {
-            let told = call!(self, numbers, call_observe, batch, wanted.contributions)?.map_err(refused)?;
-            check_scores(&told, series.len(), asked)?;
-            take_scores(&told, verdicts);
+            let answer = call!(self, numbers, call_observe, batch, wanted.contributions)?.map_err(refused)?;
+            check_scores(&answer, series.len(), contributions_wanted)?;
+            append_scores(&answer, verdicts);
             return Ok(());
         };
-        let banded = if wanted.bands { series.len() } else { 0 };
-        let numbers = numbers + series.len() * size_of::<details::Reason>() + banded * size_of::<details::Band>();
+        let bands_wanted = if wanted.bands { series.len() } else { 0 };
+        let numbers = numbers + series.len() * size_of::<details::Reason>() + bands_wanted * size_of::<details::Band>();
         let Wanted { contributions, bands } = wanted;
         let wanted = details::Wanted { contributions, bands };
-        let told = timed!(self, numbers, |store, detector| details.call_observe(store, detector, batch, wanted))?;
-        let details::Judgement { verdicts: told, reasons, bands } = told.map_err(refused)?;
-        check_scores(&told, series.len(), asked)?;
-        check_details(&reasons, &bands, series.len(), banded)?;
+        let answer = timed!(self, numbers, |store, detector| details.call_observe(store, detector, batch, wanted))?;
+        let details::Judgement { verdicts: answer, reasons, bands } = answer.map_err(refused)?;
+        check_scores(&answer, series.len(), contributions_wanted)?;
+        check_details(&reasons, &bands, series.len(), bands_wanted)?;
         if !reasons.is_empty() {
             verdicts.reasons.resize(verdicts.scores.len(), Reason::None); // a call before may have had none
             verdicts.reasons.extend(reasons.into_iter().map(reason));
         }
-        take_scores(&told, verdicts);
+        append_scores(&answer, verdicts);
         verdicts.bands.extend(bands.into_iter().map(band));
         Ok(())
     }
@@ -469,9 +480,9 @@ impl Guest {
     /// # Errors
     ///
     /// As with every call.
-    pub fn relate(&mut self, series: &[u32], groups: &[u64]) -> Result<(), Failure> {
+    pub fn relate_series(&mut self, series: &[u32], groups: &[u64]) -> Result<(), Failure> {
         let Some(siblings) = &self.siblings else { return Ok(()) };
-        timed!(self, MOST_SAID, |store, detector| siblings.call_relate(store, detector, series, groups))
+        timed!(self, MAX_TEXT_BYTES, |store, detector| siblings.call_relate(store, detector, series, groups))
     }
 
     /// The same, thousands a call: as many as there is time for, and how many these are.
@@ -479,16 +490,21 @@ impl Guest {
     /// # Errors
     ///
     /// As with every call.
-    pub fn relate_within(&mut self, total: &Total, series: &[u32], groups: &[u64]) -> Result<usize, Failure> {
-        let mut told = 0;
-        for (series, groups) in series.chunks(SERIES).zip(groups.chunks(SERIES)) {
-            self.relate(series, groups)?;
-            told += series.len();
-            if total.is_spent() {
+    pub fn relate_series_within(
+        &mut self,
+        batch_time: &BatchTime,
+        series: &[u32],
+        groups: &[u64],
+    ) -> Result<usize, Failure> {
+        let mut answer = 0;
+        for (series, groups) in series.chunks(MAX_SERIES).zip(groups.chunks(MAX_SERIES)) {
+            self.relate_series(series, groups)?;
+            answer += series.len();
+            if batch_time.is_spent() {
                 break;
             }
         }
-        Ok(told)
+        Ok(answer)
     }
 
     /// Drops what it knows of these series: thousands a call, and no longer than a batch may take in all.
@@ -496,13 +512,13 @@ impl Guest {
     /// # Errors
     ///
     /// As with every call.
-    pub fn forget(&mut self, series: &[u32]) -> Result<(), Failure> {
-        let total = Total::start(self.limits.deadline, series.len() > SERIES);
-        for series in series.chunks(SERIES) {
-            if total.is_spent() {
-                return Err(Failure::Deadline(total.limit()));
+    pub fn forget_series(&mut self, series: &[u32]) -> Result<(), Failure> {
+        let batch_time = BatchTime::start(self.limits.deadline, series.len() > MAX_SERIES);
+        for series in series.chunks(MAX_SERIES) {
+            if batch_time.is_spent() {
+                return Err(Failure::Deadline(batch_time.limit()));
             }
-            call!(self, MOST_SAID, call_forget, series)?;
+            call!(self, MAX_TEXT_BYTES, call_forget, series)?;
         }
         Ok(())
     }
@@ -512,8 +528,8 @@ impl Guest {
     /// # Errors
     ///
     /// As with every call.
-    pub fn save(&mut self, series: &[u32]) -> Result<Vec<u8>, Failure> {
-        self.save_within(series, MOST_STATE)
+    pub fn save_series(&mut self, series: &[u32]) -> Result<Vec<u8>, Failure> {
+        self.save_series_within(series, MAX_STATE_BYTES)
     }
 
     /// The same, in so many bytes at most.
@@ -521,17 +537,17 @@ impl Guest {
     /// # Errors
     ///
     /// As with every call.
-    pub fn save_within(&mut self, series: &[u32], most: usize) -> Result<Vec<u8>, Failure> {
-        call!(self, most.min(MOST_STATE), call_save, series)
+    pub fn save_series_within(&mut self, series: &[u32], most: usize) -> Result<Vec<u8>, Failure> {
+        call!(self, most.min(MAX_STATE_BYTES), call_save, series)
     }
 
-    /// Gives back what [`save`](Self::save) gave; the series have these numbers now, or are gone.
+    /// Gives back what [`save_series`](Self::save_series) gave; the series have these numbers now, or are gone.
     ///
     /// # Errors
     ///
     /// As with every call; [`Failure::Refused`] leaves the guest in use.
-    pub fn restore(&mut self, state: &[u8], series: &[Option<u32>]) -> Result<(), Failure> {
-        call!(self, MOST_SAID, call_restore, state, series)?.map_err(refused)
+    pub fn restore_series(&mut self, state: &[u8], series: &[Option<u32>]) -> Result<(), Failure> {
+        call!(self, MAX_TEXT_BYTES, call_restore, state, series)?.map_err(refused)
     }
 
     /// Bytes of memory that it has.
@@ -542,26 +558,26 @@ impl Guest {
 }
 
 /// Refuses scores and contributions that are too many or too few, or cannot be.
-fn check_scores(told: &detection::Verdicts, rows: usize, contributions: usize) -> Result<(), Failure> {
-    if told.scores.len() != rows {
-        return Err(Failure::Nonsense(format!("{} scores for {rows} rows", told.scores.len())));
+fn check_scores(answer: &detection::Verdicts, rows: usize, contributions: usize) -> Result<(), Failure> {
+    if answer.scores.len() != rows {
+        return Err(Failure::Nonsense(format!("{} scores for {rows} rows", answer.scores.len())));
     }
-    if told.contributions.len() != contributions {
-        let told = told.contributions.len();
-        return Err(Failure::Nonsense(format!("{told} contributions where {contributions} were asked for")));
+    if answer.contributions.len() != contributions {
+        let answer = answer.contributions.len();
+        return Err(Failure::Nonsense(format!("{answer} contributions where {contributions} were asked for")));
     }
-    if let Some(score) = told.scores.iter().find(|score| **score < 0.0 || score.is_infinite()) {
+    if let Some(score) = answer.scores.iter().find(|score| **score < 0.0 || score.is_infinite()) {
         return Err(Failure::Nonsense(format!("a score of {score}")));
     }
-    if let Some(share) = told.contributions.iter().find(|share| !share.is_finite()) {
+    if let Some(share) = answer.contributions.iter().find(|share| !share.is_finite()) {
         return Err(Failure::Nonsense(format!("a contribution of {share}")));
     }
     Ok(())
 }
 
-fn take_scores(told: &detection::Verdicts, verdicts: &mut Verdicts) {
-    verdicts.scores.extend_from_slice(&told.scores);
-    verdicts.contributions.extend_from_slice(&told.contributions);
+fn append_scores(answer: &detection::Verdicts, verdicts: &mut Verdicts) {
+    verdicts.scores.extend_from_slice(&answer.scores);
+    verdicts.contributions.extend_from_slice(&answer.contributions);
 }
 
 /// The same for reasons and bands.
@@ -569,13 +585,13 @@ fn check_details(
     reasons: &[details::Reason],
     bands: &[details::Band],
     rows: usize,
-    banded: usize,
+    bands_wanted: usize,
 ) -> Result<(), Failure> {
     if !reasons.is_empty() && reasons.len() != rows {
         return Err(Failure::Nonsense(format!("{} reasons for {rows} rows", reasons.len())));
     }
-    if bands.len() != banded {
-        return Err(Failure::Nonsense(format!("{} bands where {banded} were asked for", bands.len())));
+    if bands.len() != bands_wanted {
+        return Err(Failure::Nonsense(format!("{} bands where {bands_wanted} were asked for", bands.len())));
     }
     let cannot_be = |band: &&details::Band| {
         let details::Band { expected, lower, upper } = **band;
@@ -627,16 +643,16 @@ impl RetiredStore {
 pub(crate) fn store(sandbox: &Sandbox, limits: Limits, log: &GuestLog) -> Store<Meter> {
     let mut store = Store::new(sandbox.engine(), Meter::new(limits.memory, limits.deadline, log.clone()));
     store.limiter(|meter| &mut meter.limiter);
-    store.set_max_component_handles(MOST_HANDLES);
-    store.epoch_deadline_callback(move |mut store| Ok(overdue(store.data_mut())));
+    store.set_max_component_handles(MAX_HANDLES);
+    store.epoch_deadline_callback(move |mut store| Ok(on_half_deadline(store.data_mut())));
     store
 }
 
 /// Starts the time of a call, which may hand over so many bytes.
-pub(crate) fn begin(store: &mut Store<Meter>, bytes: usize) {
+pub(crate) fn begin_call(store: &mut Store<Meter>, bytes: usize) {
     store.set_hostcall_fuel(bytes);
     let Meter { limiter, halfway, deadline, .. } = store.data_mut();
-    limiter.begin();
+    limiter.begin_call();
     *halfway = None;
     let half = *deadline / 2;
     store.set_epoch_deadline(ticks(half));
@@ -644,8 +660,8 @@ pub(crate) fn begin(store: &mut Store<Meter>, bytes: usize) {
 
 /// What becomes of a call that has taken half its time or more. The second half is time that this thread really runs: to
 /// ask for that costs a system call, which the calls that end in time need not pay for.
-fn overdue(meter: &mut Meter) -> UpdateDeadline {
-    let now = ran();
+fn on_half_deadline(meter: &mut Meter) -> UpdateDeadline {
+    let now = thread_time();
     let since = *meter.halfway.get_or_insert(now);
     let left = (meter.deadline / 2).saturating_sub(now.saturating_sub(since));
     if left.is_zero() { UpdateDeadline::Interrupt } else { UpdateDeadline::Continue(ticks(left)) }
@@ -653,7 +669,7 @@ fn overdue(meter: &mut Meter) -> UpdateDeadline {
 
 /// How long this thread has run on a processor, in all.
 #[must_use]
-pub fn ran() -> Duration {
+pub fn thread_time() -> Duration {
     Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap_or_default()
 }
 
@@ -668,26 +684,26 @@ pub(crate) fn failure(error: &wasmtime::Error, meter: &Meter, limits: Limits) ->
         // A guest that is refused memory gives up by a trap of its own.
         _ if meter.limiter.refused() => Failure::Memory(limits.memory),
         // So does one that would have been given it, if there were any.
-        _ if is_of_system(error) || meter.limiter.lacks() => {
-            Failure::System(for_people(&format!("{error:#}{}", space::advice())))
+        _ if is_of_system(error) || meter.limiter.system_out_of_memory() => {
+            Failure::System(sanitize(&format!("{error:#}{}", space::limit_hint())))
         }
-        Some(trap) => Failure::Trap(for_people(&trap.to_string())),
+        Some(trap) => Failure::Trap(sanitize(&trap.to_string())),
         None => match error.root_cause().to_string() {
             // The engine has no type for it.
             text if text.contains("fuel allocated for hostcalls") => {
                 Failure::Nonsense("it handed over more than it was asked for".to_owned())
             }
-            text => Failure::Trap(for_people(&text)),
+            text => Failure::Trap(sanitize(&text)),
         },
     }
 }
 
 pub(crate) fn refused(error: Error) -> Failure {
     Failure::Refused(match error {
-        Error::BadModel(why) => for_people(&format!("bad model: {}", clip(&why))),
-        Error::BadShape(why) => for_people(&format!("bad shape: {}", clip(&why))),
-        Error::BadState(why) => for_people(&format!("bad state: {}", clip(&why))),
-        Error::Internal(why) => for_people(&format!("internal: {}", clip(&why))),
+        Error::BadModel(why) => sanitize(&format!("bad model: {}", clip(&why))),
+        Error::BadShape(why) => sanitize(&format!("bad shape: {}", clip(&why))),
+        Error::BadState(why) => sanitize(&format!("bad state: {}", clip(&why))),
+        Error::Internal(why) => sanitize(&format!("internal: {}", clip(&why))),
     })
 }
 
@@ -699,7 +715,7 @@ mod tests {
 
     fn start(component: &[u8], model: &[u8], limits: Limits) -> Result<Guest, Failure> {
         let sandbox = Sandbox::new(None);
-        Guest::start(&Recipe::new(&sandbox, component, model.to_vec(), limits).unwrap())
+        Guest::start(&DetectorSpec::new(&sandbox, component, model.to_vec(), limits).unwrap())
     }
 
     fn attack(model: &str) -> Failure {
@@ -711,10 +727,10 @@ mod tests {
         let mut rows = Rows::default();
         rows.bands = true;
         (0..3).for_each(|time| rows.add(0, time, 0.5));
-        let related = guest.relate(&[0], &[1]);
+        let related = guest.relate_series(&[0], &[1]);
         let observed = related.and_then(|()| guest.score_batch(rows.batch(), rows.wanted(), &mut Verdicts::default()));
-        let failed = observed.and_then(|()| guest.forget(&[0])).and_then(|()| guest.save(&[0]));
-        let failure = failed.and_then(|state| guest.restore(&state, &[Some(0)])).expect_err(model);
+        let failed = observed.and_then(|()| guest.forget_series(&[0])).and_then(|()| guest.save_series(&[0]));
+        let failure = failed.and_then(|state| guest.restore_series(&state, &[Some(0)])).expect_err(model);
         assert!(guest.memory() <= limits.memory);
         failure
     }
@@ -768,11 +784,11 @@ mod tests {
     fn a_deadline_is_for_a_call_and_a_batch_has_as_many_as_it_needs_up_to_a_limit() {
         let sandbox = Sandbox::new(None);
         let limits = Limits { memory: 64 << 20, deadline: Duration::from_secs(10) };
-        let slow = Recipe::new(&sandbox, qualm_test_plugins::HOSTILE, b"slow".to_vec(), limits).unwrap();
+        let slow = DetectorSpec::new(&sandbox, qualm_test_plugins::HOSTILE, b"slow".to_vec(), limits).unwrap();
         let mut guest = Guest::start(&slow).unwrap();
-        let began = ran();
+        let began = thread_time();
         guest.score_batch(rows(50, 1).batch(), Wanted::SCORES, &mut Verdicts::default()).unwrap();
-        let deadline = ran().saturating_sub(began) * 6; // of three hundred rows
+        let deadline = thread_time().saturating_sub(began) * 6; // of three hundred rows
         let mut guest = Guest::start(&slow.with_limits(Limits { deadline, ..limits })).unwrap();
         let mut verdicts = Verdicts::default();
         guest.score_batch(rows(900, 1).batch(), Wanted::CONTRIBUTIONS, &mut verdicts).unwrap();
@@ -815,7 +831,7 @@ mod tests {
     #[test]
     fn what_is_no_detector_is_refused() {
         let sandbox = Sandbox::new(None);
-        let error = Recipe::plugin(&sandbox, qualm_components::CLI, Vec::new(), Limits::default()).unwrap_err();
+        let error = DetectorSpec::plugin(&sandbox, qualm_components::CLI, Vec::new(), Limits::default()).unwrap_err();
         assert!(error.to_string().contains("does not export `qualm:detector/detection`"), "{error}");
     }
 

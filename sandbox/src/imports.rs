@@ -5,7 +5,7 @@ use wasmtime::component::{Component, Linker, LinkerInstance, WasmStr};
 use wasmtime::{Engine, Result, StoreContextMut, bail};
 
 use crate::guest_log::Level;
-use crate::inspect::LOG;
+use crate::inspect::LOG_INTERFACE;
 use crate::meter::Meter;
 use crate::wasi;
 
@@ -33,7 +33,7 @@ pub(crate) fn link(engine: &Engine, component: &Component) -> Result<Linker<Mete
 }
 
 fn function(instance: &mut LinkerInstance<'_, Meter>, interface: &str, function: &str) -> Result<()> {
-    if interface.starts_with(LOG) && function == "write" {
+    if interface.starts_with(LOG_INTERFACE) && function == "write" {
         return instance.func_wrap(
             function,
             |store: StoreContextMut<'_, Meter>, (level, message): (Level, WasmStr)| {
@@ -44,7 +44,7 @@ fn function(instance: &mut LinkerInstance<'_, Meter>, interface: &str, function:
         );
     }
     let (unversioned, _) = interface.rsplit_once('@').unwrap_or((interface, ""));
-    if wasi::answer(instance, unversioned, function)? {
+    if wasi::define_function(instance, unversioned, function)? {
         return Ok(());
     }
     let called = format!("{unversioned}#{function}");

@@ -26,7 +26,7 @@ mod wasi;
 
 pub use engine::Sandbox;
 pub use factory::{BuiltInModels, SandboxFactory};
-pub use guest::{Failure, Guest, Limits, Recipe, RetiredStore, Title};
+pub use guest::{DetectorSpec, Failure, Guest, Limits, RetiredStore, Title};
 pub use running::Running;
 
 mod bindings {

@@ -25,7 +25,7 @@ impl Meter {
     }
 
     /// Moves the clock on, never back.
-    pub(crate) fn pass(&mut self, times: &[i64]) {
+    pub(crate) fn advance_time(&mut self, times: &[i64]) {
         self.latest = times.iter().fold(self.latest, |latest, time| latest.max(*time));
     }
 

@@ -4,15 +4,15 @@ use std::sync::Arc;
 
 use qualm_contract::{Batch, BatchScorer, Description, Detector, Error, Verdicts, Wanted};
 
-use crate::guest::{Failure, Guest, Recipe, Title};
+use crate::guest::{DetectorSpec, Failure, Guest, Title};
 
 /// How often a machine that is busy may try to start a guest: nothing waits for it.
-const TRIES: u32 = 3;
+const START_ATTEMPTS: u32 = 3;
 
 /// A guest that runs, how to start it again, and what it says it is.
 #[derive(Debug)]
 pub struct Running {
-    recipe: Recipe,
+    spec: DetectorSpec,
     guest: Guest,
     description: Description,
 }
@@ -23,15 +23,15 @@ impl Running {
     /// # Errors
     ///
     /// Where even that fails.
-    pub fn open(recipe: Recipe) -> Result<Self, Failure> {
+    pub fn open(spec: DetectorSpec) -> Result<Self, Failure> {
         let busy = |result: &Result<Guest, Failure>| matches!(result, Err(Failure::Deadline(_)));
-        let mut started = Guest::start(&recipe);
-        for _ in 1..TRIES {
-            started = if busy(&started) { Guest::start(&recipe) } else { started };
+        let mut started = Guest::start(&spec);
+        for _ in 1..START_ATTEMPTS {
+            started = if busy(&started) { Guest::start(&spec) } else { started };
         }
         let mut guest = started?;
         let description = guest.describe()?;
-        Ok(Self { recipe, guest, description })
+        Ok(Self { spec, guest, description })
     }
 
     /// The same for rows of `features` values.
@@ -39,8 +39,8 @@ impl Running {
     /// # Errors
     ///
     /// As [`open`](Self::open), and where it is not one for such rows.
-    pub fn start(recipe: Recipe, features: usize) -> Result<Self, Failure> {
-        let running = Self::open(recipe)?;
+    pub fn start(spec: DetectorSpec, features: usize) -> Result<Self, Failure> {
+        let running = Self::open(spec)?;
         let has = running.description.features;
         if has as usize != features {
             return Err(Failure::Nonsense(format!("{has} features, where a row has {features}")));
@@ -57,13 +57,13 @@ impl Running {
     /// What its model is called, where that was trained.
     #[must_use]
     pub fn title(&self) -> Option<&Arc<Title>> {
-        self.recipe.title()
+        self.spec.title()
     }
 
     /// How to start it again.
     #[must_use]
-    pub fn recipe(&self) -> &Recipe {
-        &self.recipe
+    pub fn spec(&self) -> &DetectorSpec {
+        &self.spec
     }
 
     /// The guest, to try it out before it is used.
@@ -73,8 +73,8 @@ impl Running {
 
     /// How to start it again, and the guest.
     #[must_use]
-    pub fn into_parts(self) -> (Recipe, Guest) {
-        (self.recipe, self.guest)
+    pub fn into_parts(self) -> (DetectorSpec, Guest) {
+        (self.spec, self.guest)
     }
 }
 
@@ -85,11 +85,11 @@ impl BatchScorer for Running {
 
     fn relate_series(&mut self, series: &[u32], groups: &[u64]) {
         // A guest that fails here fails at the next call too, and says so then.
-        drop(self.guest.relate(series, groups));
+        drop(self.guest.relate_series(series, groups));
     }
 
     fn forget_series(&mut self, series: &[u32]) -> Result<(), Error> {
-        Ok(self.guest.forget(series)?)
+        Ok(self.guest.forget_series(series)?)
     }
 }
 
@@ -99,11 +99,11 @@ impl Detector for Running {
     }
 
     fn save_series(&mut self, series: &[u32]) -> Result<Vec<u8>, Error> {
-        Ok(self.guest.save(series)?)
+        Ok(self.guest.save_series(series)?)
     }
 
     fn restore_series(&mut self, state: &[u8], series: &[Option<u32>]) -> Result<(), Error> {
-        Ok(self.guest.restore(state, series)?)
+        Ok(self.guest.restore_series(state, series)?)
     }
 }
 

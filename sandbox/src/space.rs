@@ -9,17 +9,17 @@ use wasmtime::Config;
 
 /// The part of the limit that one memory reserves: a pipeline has a guest, and a second one while models are swapped; so
 /// has each detector.
-const PART: u64 = 8;
+const RESERVATION_DIVISOR: u64 = 8;
 
 /// What is reserved beyond a memory that was moved, so that it is not moved again with the next page.
-const GROWTH: u64 = 32 << 20;
+const GROWTH_BYTES: u64 = 32 << 20;
 
 /// What catches an access beyond a memory's end, where the engine need not keep 32 MiB for it.
-const GUARD: u64 = 64 << 10;
+const GUARD_BYTES: u64 = 64 << 10;
 
 /// What there is room for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Room {
+pub(crate) struct AddressSpace {
     /// Bytes that a memory reserves; as many as the engine likes where nothing is said.
     reservation: Option<u64>,
     /// Whether a memory's first contents may lie in a file that is only in memory, which starts a guest sooner. Not where files
@@ -27,11 +27,12 @@ pub(crate) struct Room {
     images: bool,
 }
 
-impl Room {
+impl AddressSpace {
     /// What there is for this process.
-    pub(crate) fn here() -> Self {
+    pub(crate) fn of_process() -> Self {
         // A power of two, so that compiled code serves more than one limit.
-        let reservation = limit().map(|limit| 1 << (limit / PART).max(GUARD).ilog2());
+        let reservation = address_space_limit()
+            .map(|address_space_limit| 1 << (address_space_limit / RESERVATION_DIVISOR).max(GUARD_BYTES).ilog2());
         Self { reservation, images: getrlimit(Resource::Fsize).current.is_none() }
     }
 
@@ -41,14 +42,14 @@ impl Room {
     }
 
     /// Has an engine keep to it. It is a part of what compiled code is made for.
-    pub(crate) fn apply(self, config: &mut Config) {
+    pub(crate) fn configure(self, config: &mut Config) {
         let Self { reservation, images } = self;
         config.memory_init_cow(images);
         if let Some(bytes) = reservation {
             config
                 .memory_reservation(bytes)
-                .memory_reservation_for_growth(GROWTH)
-                .memory_guard_size(GUARD)
+                .memory_reservation_for_growth(GROWTH_BYTES)
+                .memory_guard_size(GUARD_BYTES)
                 .guard_before_linear_memory(false);
         }
     }
@@ -56,31 +57,31 @@ impl Room {
     /// As it is handed to a process that compiles.
     pub(crate) fn to_arguments(self) -> [String; 2] {
         let Self { reservation, images } = self;
-        [reservation.map_or_else(|| ANY.to_owned(), |bytes| bytes.to_string()), images.to_string()]
+        [reservation.map_or_else(|| UNLIMITED.to_owned(), |bytes| bytes.to_string()), images.to_string()]
     }
 
     /// What was handed over; none where that is nothing of the kind.
     pub(crate) fn from_arguments(arguments: &[String]) -> Option<Self> {
         let [reservation, images] = arguments else { return None };
-        let reservation = if reservation == ANY { None } else { Some(reservation.parse().ok()?) };
+        let reservation = if reservation == UNLIMITED { None } else { Some(reservation.parse().ok()?) };
         Some(Self { reservation, images: images.parse().ok()? })
     }
 }
 
 /// What a process that compiles is told where nothing is said of how much is reserved.
-const ANY: &str = "any";
+const UNLIMITED: &str = "any";
 
 /// Bytes of address space that this process may have, where that is limited.
-fn limit() -> Option<u64> {
+fn address_space_limit() -> Option<u64> {
     getrlimit(Resource::As).current
 }
 
 /// What to do where there is too little, where a limit is what stands in the way.
-pub(crate) fn advice() -> String {
-    limit().map_or_else(String::new, |limit| {
+pub(crate) fn limit_hint() -> String {
+    address_space_limit().map_or_else(String::new, |address_space_limit| {
         format!(
             ": this process may have {} MiB of address space and no more; raise that limit (`ulimit -v`, systemd's `LimitAS=`)",
-            limit >> 20
+            address_space_limit >> 20
         )
     })
 }
@@ -91,11 +92,14 @@ mod tests {
 
     #[test]
     fn it_is_handed_on_as_it_is() {
-        for room in [Room { reservation: None, images: true }, Room { reservation: Some(256 << 20), images: false }] {
-            assert_eq!(Room::from_arguments(&room.to_arguments()), Some(room));
+        for address_space in [
+            AddressSpace { reservation: None, images: true },
+            AddressSpace { reservation: Some(256 << 20), images: false },
+        ] {
+            assert_eq!(AddressSpace::from_arguments(&address_space.to_arguments()), Some(address_space));
         }
         for odd in [vec![], vec!["any"], vec!["much", "true"], vec!["1", "maybe"]] {
-            assert_eq!(Room::from_arguments(&odd.into_iter().map(str::to_owned).collect::<Vec<_>>()), None);
+            assert_eq!(AddressSpace::from_arguments(&odd.into_iter().map(str::to_owned).collect::<Vec<_>>()), None);
         }
     }
 }

@@ -21,10 +21,10 @@ struct Terminal;
 const STDERR: u32 = 2;
 
 /// Random bytes that may be asked for at a time.
-const MOST_RANDOM: u64 = 64 << 10;
+const MAX_RANDOM_BYTES: u64 = 64 << 10;
 
 /// Bytes that may be printed at a time.
-const MOST_PRINTED: u64 = 4096;
+const MAX_PRINTED_BYTES: u64 = 4096;
 
 #[derive(Debug, ComponentType, Lower, Lift)]
 #[component(record)]
@@ -55,7 +55,7 @@ pub(crate) fn resource(name: &str) -> ResourceType {
 }
 
 /// Defines a function, if it is one of those that have an answer. `interface` is without its version.
-pub(crate) fn answer(linker: &mut LinkerInstance<'_, Meter>, interface: &str, function: &str) -> Result<bool> {
+pub(crate) fn define_function(linker: &mut LinkerInstance<'_, Meter>, interface: &str, function: &str) -> Result<bool> {
     type Store<'a> = StoreContextMut<'a, Meter>;
     match (interface, function) {
         ("wasi:cli/environment", "get-environment") => {
@@ -86,13 +86,13 @@ pub(crate) fn answer(linker: &mut LinkerInstance<'_, Meter>, interface: &str, fu
         }
         ("wasi:io/streams", "[method]output-stream.check-write") => {
             linker.func_wrap(function, |_: Store<'_>, _: (Resource<Output>,)| {
-                Ok((Ok::<u64, StreamError>(MOST_PRINTED),))
+                Ok((Ok::<u64, StreamError>(MAX_PRINTED_BYTES),))
             })?;
         }
         ("wasi:io/streams", "[method]output-stream.write" | "[method]output-stream.blocking-write-and-flush") => {
             linker.func_wrap(function, |mut store: Store<'_>, (output, bytes): (Resource<Output>, WasmList<u8>)| {
-                if bytes.len() as u64 > MOST_PRINTED {
-                    bail!("it printed more than {MOST_PRINTED} bytes at a time");
+                if bytes.len() as u64 > MAX_PRINTED_BYTES {
+                    bail!("it printed more than {MAX_PRINTED_BYTES} bytes at a time");
                 }
                 let text = String::from_utf8_lossy(bytes.as_le_slice(&store)).into_owned();
                 // What ends a plugin is told on stderr, and must be seen wherever that is.
@@ -121,8 +121,8 @@ pub(crate) fn answer(linker: &mut LinkerInstance<'_, Meter>, interface: &str, fu
         }
         ("wasi:random/random", "get-random-bytes") | ("wasi:random/insecure", "get-insecure-random-bytes") => {
             linker.func_wrap(function, |mut store: Store<'_>, (count,): (u64,)| {
-                if count > MOST_RANDOM {
-                    bail!("it asked for {count} random bytes; it may have {MOST_RANDOM} at a time");
+                if count > MAX_RANDOM_BYTES {
+                    bail!("it asked for {count} random bytes; it may have {MAX_RANDOM_BYTES} at a time");
                 }
                 let random = &mut store.data_mut().random;
                 Ok(((0..count).map(|_| random.next().to_le_bytes()[0]).collect::<Vec<u8>>(),))

@@ -122,7 +122,7 @@ impl Default for Limits {
     fn default() -> Self {
         let sandbox::Limits { memory, deadline } = sandbox::Limits::default();
         let qualm_pipeline::Limits { max_series, ttl } = qualm_pipeline::Limits::default();
-        let compile = sandbox::compiler::TIME;
+        let compile = sandbox::compiler::DEFAULT_TIME;
         Self { memory, deadline, compile, max_series, series_ttl: Duration::from_nanos(ttl as u64) }
     }
 }

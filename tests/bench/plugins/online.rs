@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use qualm_contract::Verdicts;
+use qualm_contract::{Verdicts, Wanted};
 use qualm_pipeline::Rows;
 use qualm_sandbox::Guest;
 
@@ -54,7 +54,7 @@ impl Warm {
         let rounds: Vec<Rows> = (0..WARM_UP).map(|_| values.batch(SERIES, BLOCK)).collect();
         score(&mut guest, &rounds);
         let mut verdicts = Verdicts::default();
-        guest.observe(&values.batch(SERIES, STEP), false, &mut verdicts).expect("it scores");
+        guest.score_batch(values.batch(SERIES, STEP).batch(), Wanted::SCORES, &mut verdicts).expect("it scores");
         assert!(!verdicts.scores.iter().any(|score| score.is_nan()), "it still warms up");
         Self { guest, values }
     }
