@@ -1,7 +1,7 @@
-//! Compiling what is not trusted: in a process of its own.
+//! Compiles untrusted components in a separate process.
 //!
 //! A compiler can be kept busy for minutes, or made to take gigabytes, by a component that is small. So this program starts
-//! itself for it, with limits, at a lower priority, and takes nothing of it but the compiled code.
+//! itself for it, with limits and a lower priority, and only uses the compiled code.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -16,31 +16,31 @@ use crate::engine::{LoadError, Sandbox};
 use crate::space::{self, AddressSpace};
 use crate::text::sanitize;
 
-/// This very program, even where its file was replaced meanwhile.
+/// This program, even if its file was replaced.
 const PROGRAM: &str = "/proc/self/exe";
 
-/// The command that has it compile.
+/// The command that compiles.
 const COMMAND: &str = "compile-component";
 
-/// What is compiled, and what comes of it, in the directory of the process.
+/// The component and the compiled code, in the directory of the process.
 const INPUT: &str = "component.wasm";
 const OUTPUT: &str = "component.cwasm";
 
-/// The exit code of the process where it is not the component's fault that it is not compiled.
+/// The exit code if a failure is not the component's fault.
 const EXIT_SYSTEM_FAULT: u8 = 3;
 
-/// How long compiling may take, unless set otherwise: time of a processor, so that a busy machine refuses nothing.
+/// The default time limit, on a processor, so that it does not depend on how busy the machine is.
 pub const DEFAULT_TIME: Duration = Duration::from_mins(3);
 
-/// What else it may take. A whole Python takes some 20 seconds of one processor and 600 MiB.
+/// The other limits. A whole Python takes some 20 seconds of one processor and 600 MiB.
 const LIMITS: Limits =
     Limits { time: DEFAULT_TIME, memory: 3 << 30, output: 64 << 10, file: 512 << 20, nice: 15, threads: 1 };
 
 /// Whether this program's `main` has called [`serve`].
 static SERVES: AtomicBool = AtomicBool::new(false);
 
-/// To be called first in `main`: makes this program one that [`compile`] can start. Where it was started so, it compiles,
-/// and the exit code is returned.
+/// Must be called first in `main`, so that [`compile`] can start this program. In a process started by it, it compiles and
+/// returns the exit code.
 #[must_use]
 pub fn serve() -> Option<ExitCode> {
     SERVES.store(true, Ordering::Relaxed);
@@ -63,7 +63,7 @@ pub fn serve() -> Option<ExitCode> {
     }
 }
 
-/// Compiles in this process, for one that has so much room.
+/// Compiles in this process, for an engine with this address space.
 fn compile_here(address_space: AddressSpace) -> Result<(), LoadError> {
     let broken = |error: std::io::Error| LoadError::Process(error.to_string());
     let component = fs::read(INPUT).map_err(broken)?;
@@ -71,12 +71,12 @@ fn compile_here(address_space: AddressSpace) -> Result<(), LoadError> {
     fs::write(OUTPUT, code).map_err(broken)
 }
 
-/// Whether there is a program that can be started.
+/// Whether this program can be started for it.
 pub(crate) fn is_there() -> bool {
     SERVES.load(Ordering::Relaxed)
 }
 
-/// Compiles in a process of its own, which may take so much time of a processor.
+/// Compiles in a separate process, with this time limit on a processor.
 ///
 /// # Errors
 ///

@@ -1,4 +1,4 @@
-//! The engine: what a guest may use, compiled code and its cache, and the clock of deadlines.
+//! The engine: its configuration, compiled code and its cache, and the clock of deadlines.
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -21,54 +21,53 @@ use crate::inspect::{ComponentError, ComponentInfo, inspect};
 use crate::space::AddressSpace;
 use crate::text::sanitize;
 
-/// How often the clock of deadlines ticks while a call is under way. A deadline is overrun by a few ticks at most.
+/// The interval of the clock of deadlines during a call. A deadline is exceeded by a few ticks at most.
 pub const TICK: Duration = Duration::from_millis(2);
 
-/// Ticks that are made at once while calls end before anybody looks: a clock that ran all the time would get in the way of
-/// the very metrics it watches over. A call's deadline may so come this much early.
+/// Ticks that are made at once while no call is running, so that the clock wakes seldom. A deadline may be this much early.
 const IDLE_TICKS: u32 = 5;
 
-/// Looks without a call after which the clock stops, so that an idle pipeline wakes nobody.
+/// Checks without a call after which the clock stops, so that an idle process does not wake.
 const MAX_IDLE_CHECKS: u32 = 5;
 
-/// A guest's own stack. Ours is 8 MiB; a detector needs a few kilobytes.
+/// The stack of a guest. The host has 8 MiB; a detector needs a few kilobytes.
 const GUEST_STACK: usize = 512 << 10;
 
-/// Compiled components that are kept: a Python takes 60 MiB, and every new version of qualm compiles anew.
+/// The most compiled components in the cache: a Python takes 60 MiB, and each version of qualm compiles again.
 const MAX_CACHED: usize = 32;
 
-/// Held while a component that is not trusted is compiled.
+/// Held while an untrusted component is compiled.
 static COMPILING: Mutex<()> = Mutex::new(());
 
-/// Why a component could not be made ready.
+/// Why a component could not be loaded.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
-    /// It is not even compiled.
+    /// It was rejected before compilation.
     #[error(transparent)]
     ComponentError(#[from] ComponentError),
     /// The engine refused it.
     #[error("the component cannot be compiled: {0}")]
     Compile(String),
-    /// Compiling it took more than it may.
+    /// Compilation exceeded a limit.
     #[error("the component cannot be compiled: that takes {0}")]
     Limit(String),
-    /// The process that compiles could not do its work.
+    /// The process that compiles failed.
     #[error("the component is not compiled, for the process that does it failed: {0}")]
     Process(String),
-    /// This machine refused what it takes.
+    /// This machine lacks memory or another resource.
     #[error("the component cannot be made ready, for this machine lacks what that takes: {0}")]
     System(String),
 }
 
 impl From<wasmtime::Error> for LoadError {
-    /// In words for people: the engine quotes names, which are the component's.
+    /// The text is sanitized, since the engine quotes names of the component.
     fn from(error: wasmtime::Error) -> Self {
         let why = sanitize(&format!("{error:#}"));
         if is_of_system(&error) { Self::System(why) } else { Self::Compile(why) }
     }
 }
 
-/// Whether it was the system that refused the engine something, such as memory or a file descriptor.
+/// Whether the system refused the engine something, such as memory or a file descriptor.
 pub(crate) fn is_of_system(error: &wasmtime::Error) -> bool {
     error.chain().any(|cause| {
         cause.downcast_ref::<io::Error>().is_some_and(qualm_system::fault::is_of_system)
@@ -76,14 +75,14 @@ pub(crate) fn is_of_system(error: &wasmtime::Error) -> bool {
     })
 }
 
-/// Compiles components and runs them; the same one for all detectors.
+/// Compiles and runs components, for all detectors.
 #[derive(Debug, Clone)]
 pub struct Sandbox {
     engine: Engine,
     clock: Arc<Clock>,
     cache: Option<PathBuf>,
     address_space: AddressSpace,
-    /// How long it may take to compile what is not trusted.
+    /// The time limit for compiling untrusted components, on a processor.
     compile_time: Duration,
 }
 
@@ -92,13 +91,13 @@ impl Sandbox {
     ///
     /// # Panics
     ///
-    /// Where this processor is none that the compiler knows, or no thread can be started.
+    /// If the compiler does not support this processor, or no thread can be started.
     #[must_use]
     pub fn new(cache: Option<PathBuf>) -> Self {
         Self::within(cache, AddressSpace::of_process())
     }
 
-    /// The same, where there is so much room.
+    /// The same, with this address space.
     pub(crate) fn within(cache: Option<PathBuf>, address_space: AddressSpace) -> Self {
         let mut config = Config::new();
         config
@@ -112,35 +111,35 @@ impl Sandbox {
         Self { engine, clock, cache, address_space, compile_time: compiler::DEFAULT_TIME }
     }
 
-    /// The same, with another limit to how long it may take to compile what is not trusted: time of a processor.
+    /// The same, with another time limit for compiling untrusted components, on a processor.
     #[must_use]
     pub fn with_compile_time(self, compile_time: Duration) -> Self {
         Self { compile_time, ..self }
     }
 
-    /// The engine itself.
+    /// The engine.
     #[must_use]
     pub fn engine(&self) -> &Engine {
         &self.engine
     }
 
-    /// Starts the clock for one call; it may stop again once the result is dropped.
+    /// Starts the clock for one call, which ends when the result is dropped.
     pub(crate) fn start_clock(&self) -> CallClock<'_> {
         self.clock.start_call()
     }
 
-    /// Makes a component ready to run that is trusted: from the cache if it is there, else by compiling it.
+    /// Loads a trusted component: from the cache, or by compiling it.
     ///
     /// # Errors
     ///
-    /// [`LoadError::Compile`] with the engine's reason. A cache that fails is no error: it is logged and done without.
+    /// [`LoadError::Compile`] with the engine's reason. A cache that fails is only logged.
     pub fn load(&self, component: &[u8]) -> Result<Component, LoadError> {
         let separate_process = self.address_space.is_scarce();
         self.load_or_compile(component, |component| self.compile(component, separate_process))
     }
 
-    /// The same for one that is not trusted: it is [looked at](inspect) first, and compiled in a process of its own, where
-    /// this program can [start one](compiler::serve).
+    /// Loads an untrusted component: it is [inspected](inspect) first, and compiled in a separate process, if this program can
+    /// [start one](compiler::serve).
     ///
     /// # Errors
     ///
@@ -151,12 +150,12 @@ impl Sandbox {
         if let Some(component) = cached {
             return Ok((component, component_info));
         }
-        // One at a time: each may take gigabytes, and who waited may find the work done.
+        // One at a time: each may take gigabytes, and after waiting the component may be in the cache.
         let _one = COMPILING.lock().unwrap_or_else(PoisonError::into_inner);
         Ok((self.load_or_compile(component, |component| self.compile(component, true))?, component_info))
     }
 
-    /// Compiles, in a process of its own where that is wanted and can be: whoever runs out of memory there harms nobody.
+    /// Compiles, in a separate process if wanted and possible, so that a lack of memory there does not affect this one.
     fn compile(&self, component: &[u8], separate_process: bool) -> Result<Vec<u8>, LoadError> {
         if separate_process && compiler::is_there() {
             compiler::compile(component, self.address_space, self.compile_time)
@@ -165,13 +164,13 @@ impl Sandbox {
         }
     }
 
-    /// Whether it is in the cache, whole, so that it takes little time to make it ready.
+    /// Whether it is in the cache and valid, so that it can be loaded fast.
     #[must_use]
     pub fn has_compiled(&self, component: &[u8]) -> bool {
         self.cache.as_ref().is_some_and(|cache| self.load_cached(cache, &self.cache_key(component)).is_ok())
     }
 
-    /// Compiles here and now.
+    /// Compiles in this process.
     ///
     /// # Errors
     ///
@@ -240,7 +239,7 @@ impl Sandbox {
     }
 }
 
-/// Refuses what anybody but this process' user could have written.
+/// Refuses files that other users could have written.
 fn check_owner(metadata: &fs::Metadata) -> io::Result<()> {
     if metadata.uid() != rustix::process::geteuid().as_raw() {
         return Err(io::Error::other("it belongs to another user"));
@@ -251,12 +250,12 @@ fn check_owner(metadata: &fs::Metadata) -> io::Result<()> {
     Ok(())
 }
 
-/// What tells whether a cache entry is whole, and under its own name.
+/// The digest of a cache entry: of its name and code.
 fn digest_entry(cache_key: &str, code: &[u8]) -> [u8; 32] {
     Sha256::new().chain_update(cache_key).chain_update(code).finalize().into()
 }
 
-/// Puts a cache entry in place whole, or not at all.
+/// Writes a cache entry atomically.
 fn write_entry(cache: &Path, cache_key: &str, code: &[u8]) -> io::Result<()> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(cache)?;
     qualm_system::atomic::sweep(cache, &[]);
@@ -267,12 +266,12 @@ fn write_entry(cache: &Path, cache_key: &str, code: &[u8]) -> io::Result<()> {
     prune_cache(cache)
 }
 
-/// Removes what was not used for longest, where there is much.
+/// Removes the entries that were not used for longest, if there are too many.
 fn prune_cache(cache: &Path) -> io::Result<()> {
     let mut entries = Vec::new();
     for entry in fs::read_dir(cache)? {
         let path = entry?.path();
-        // Another process may have removed it meanwhile.
+        // Another process may have removed it.
         if let (Some("cwasm"), Ok(about)) = (path.extension().and_then(OsStr::to_str), fs::metadata(&path)) {
             entries.push((about.modified()?, path));
         }
@@ -284,7 +283,7 @@ fn prune_cache(cache: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Moves the engine's epoch on while a guest runs, and sleeps while none does.
+/// Increments the engine's epoch while a guest runs, and sleeps otherwise.
 #[derive(Debug)]
 struct Clock {
     shared: Arc<Shared>,
@@ -300,7 +299,7 @@ struct Shared {
     stop: AtomicBool,
 }
 
-/// A call under way.
+/// A call that is running.
 pub(crate) struct CallClock<'a>(&'a Clock);
 
 impl Clock {
@@ -343,8 +342,7 @@ fn run_clock(shared: &Shared, engine: &EngineWeak) {
         let calls_running = begun.load(Ordering::SeqCst) != ended.load(Ordering::SeqCst);
         thread::sleep(TICK * if calls_running { 1 } else { IDLE_TICKS });
         let Some(engine) = engine.upgrade() else { return };
-        // As many as are due: sleep takes longer than it was asked to, on a busy machine much longer, and a deadline is
-        // many ticks.
+        // As many ticks as are due: sleep takes longer than requested, on a busy machine much longer.
         while ticked.elapsed() >= TICK {
             engine.increment_epoch();
             ticked += TICK;

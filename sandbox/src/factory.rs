@@ -1,4 +1,4 @@
-//! The sandbox as what opens detectors of models.
+//! A [`ModelFactory`] that opens detectors in the sandbox.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,27 +13,27 @@ use crate::guest::{DetectorSpec, Limits, Title};
 use crate::running::Running;
 use crate::trainer::PluginTrainer;
 
-/// Opens plugins in the sandbox, and what is built in as it is told.
+/// Opens plugins in the sandbox, and built-in detectors as configured.
 #[derive(Clone)]
 pub struct SandboxFactory {
     sandbox: Sandbox,
     limits: Limits,
     built_in: BuiltInModels,
-    /// The component that was opened last, by its digest: training opens one many times.
+    /// The component that was opened last, by its digest: training opens the same one many times.
     last: Arc<Mutex<Option<([u8; 32], DetectorSpec)>>>,
 }
 
-/// How what is built in runs.
+/// How built-in detectors run.
 #[derive(Debug, Clone)]
 pub enum BuiltInModels {
-    /// As code like any other: where nothing but history is scored.
+    /// As native code, where only history is scored.
     Native(Arc<dyn ModelFactory>),
-    /// In the sandbox too, as yet without a model; or why it cannot be made ready.
+    /// In the sandbox, from this specification without a model; or why the component cannot be loaded.
     Component(Result<DetectorSpec, Arc<LoadError>>),
 }
 
 impl SandboxFactory {
-    /// In a sandbox, with these limits for each guest.
+    /// A factory with these limits for each guest.
     #[must_use]
     pub fn new(sandbox: Sandbox, limits: Limits, built_in: BuiltInModels) -> Self {
         Self { sandbox, limits, built_in, last: Arc::default() }
@@ -45,23 +45,23 @@ impl SandboxFactory {
         Self { limits, last: Arc::default(), ..self.clone() }
     }
 
-    /// Where guests run.
+    /// The sandbox.
     #[must_use]
     pub fn sandbox(&self) -> &Sandbox {
         &self.sandbox
     }
 
-    /// What a guest may use.
+    /// The limits of a guest.
     #[must_use]
     pub fn limits(&self) -> Limits {
         self.limits
     }
 
-    /// How to start a plugin, as yet without a model.
+    /// The specification of a plugin, without a model.
     ///
     /// # Errors
     ///
-    /// Why it is of no use.
+    /// Why it cannot be used.
     pub fn plugin(&self, component: &[u8]) -> Result<DetectorSpec, LoadError> {
         let digest = Sha256::digest(component).into();
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
@@ -73,11 +73,11 @@ impl SandboxFactory {
         Ok(spec)
     }
 
-    /// How to start what is built in, with this model, in the sandbox.
+    /// The specification of a built-in detector with this model, in the sandbox.
     ///
     /// # Errors
     ///
-    /// [`Error::System`] where it cannot be made ready.
+    /// [`Error::System`] if its component cannot be loaded.
     pub fn built_in(&self, model: &[u8]) -> Result<DetectorSpec, Error> {
         match &self.built_in {
             BuiltInModels::Native(_) => Err(Error::NoSandbox),
@@ -86,11 +86,11 @@ impl SandboxFactory {
         }
     }
 
-    /// How to start a detector with this model, in the sandbox.
+    /// The specification of a detector with this model, in the sandbox.
     ///
     /// # Errors
     ///
-    /// Why there is none.
+    /// Why it cannot be used.
     pub fn spec(&self, source: ModelSource<'_>, title: Arc<Title>) -> Result<DetectorSpec, Error> {
         let spec = match source.component {
             Some(component) => DetectorSpec::plugin(&self.sandbox, component, source.model.to_vec(), self.limits)?,
@@ -128,7 +128,7 @@ impl From<LoadError> for Error {
     fn from(error: LoadError) -> Self {
         let why = error.to_string();
         match error {
-            // A full disk, say, is not the component's fault.
+            // These, such as a full disk, are not the component's fault.
             LoadError::Process(_) | LoadError::System(_) => Self::System(why),
             _ => Self::BadComponent(why),
         }

@@ -1,4 +1,4 @@
-//! What guests write: few lines, cleaned, in our log; the rest is counted.
+//! The log of guests: a limited number of sanitized lines; the rest is counted.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -8,33 +8,33 @@ use tracing::{debug, error, info, warn};
 pub(crate) use crate::bindings::qualm::detector::log::Level;
 use crate::text::{MAX_CHARS, sanitize};
 
-/// Lines that may come at once, such as those that a language's runtime prints when it ends with an error.
+/// The most lines at once, such as those that a language's runtime prints at an error.
 const BURST_LINES: u32 = 20;
 
-/// How long it takes until one more may come.
+/// The interval after which one more line is allowed.
 const LINE_INTERVAL: Duration = Duration::from_secs(6);
 
-/// What the guests of one recipe write, one after another: who starts anew has no more lines than before.
+/// The log of all guests of one specification: a restarted guest has no more lines than before.
 #[derive(Debug, Clone)]
 pub struct GuestLog(Arc<Mutex<Lines>>);
 
 #[derive(Debug)]
 struct Lines {
-    /// Who writes.
+    /// The name of the model.
     name: String,
-    /// Lines that may come now, and since when no more were added.
+    /// Lines that are allowed now, and when that was last updated.
     left: u32,
     since: Instant,
-    /// Lines that were written, that were dropped, and those of the latter that were not told of yet.
+    /// Counts of written and dropped lines, and of dropped ones that were not logged yet.
     written: u64,
     dropped: u64,
     unreported: u64,
-    /// What was printed and has no end yet.
+    /// Printed text without a line end.
     partial_line: String,
 }
 
 impl GuestLog {
-    /// Of a guest that people call so.
+    /// The log of a model with this name.
     #[must_use]
     pub fn new(name: &str) -> Self {
         let name = name.to_owned();
@@ -62,7 +62,7 @@ impl GuestLog {
         self.lines().write(level, message);
     }
 
-    /// Writes what was printed as soon as its lines end.
+    /// Adds printed text, and writes its complete lines.
     pub(crate) fn print(&self, level: Level, text: &str) {
         let mut lines = self.lines();
         for piece in text.split_inclusive('\n') {
@@ -123,7 +123,7 @@ mod tests {
             log.write(Level::Error, "again");
         }
         assert_eq!(log.counts(), (u64::from(BURST_LINES), 983));
-        assert_eq!(log.clone().counts().1, 983, "who starts anew has no more lines than before");
+        assert_eq!(log.clone().counts().1, 983, "a restarted guest has no more lines than before");
         log.print(Level::Info, &"x".repeat(10_000));
         assert!(log.lines().partial_line.is_empty(), "a line without an end is not kept for ever");
     }

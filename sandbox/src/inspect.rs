@@ -1,4 +1,4 @@
-//! What a component says of itself, read before anything of it is compiled: what it imports, and which contract it keeps.
+//! Inspection of a component before it is compiled: its imports, and the version of the contract.
 
 use std::collections::BTreeSet;
 
@@ -9,62 +9,62 @@ use wasmparser::{
 
 use crate::text::sanitize;
 
-/// The interface that every detector exports; behind it comes the version.
+/// The interface that every detector exports, before its version.
 const DETECTION_INTERFACE: &str = "qualm:detector/detection@";
-/// The interface of those that learn from history too.
+/// The interface of detectors with training.
 const TRAINING_INTERFACE: &str = "qualm:detector/training@";
-/// The interface that they may import.
+/// The interface that detectors may import.
 pub(crate) const LOG_INTERFACE: &str = "qualm:detector/log@";
 
-/// The versions of the contract that are known here begin with this: within them, only what is new is added.
+/// The prefix of compatible versions of the contract.
 const KNOWN_CONTRACTS: &str = "0.1.";
 
-/// What of WASI 0.2 a language's runtime may insist on. It gets it without any rights.
+/// The parts of WASI 0.2 that a language's runtime may import. They give no rights.
 const WASI_PACKAGES: [&str; 6] =
     ["wasi:cli/", "wasi:clocks/", "wasi:filesystem/", "wasi:io/", "wasi:random/", "wasi:sockets/"];
 
 /// The most bytes of a component. A whole Python takes 18 MiB.
 const MAX_COMPONENT_BYTES: usize = 96 << 20;
 
-/// Modules and components within one another: as many as tools make, and few enough for any stack.
+/// The deepest nesting of modules and components: enough for tools, and few enough for any stack.
 const MAX_NESTING: usize = 8;
 
-/// What a component says of itself.
+/// What is known of a component.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ComponentInfo {
     /// The interfaces that it imports.
     pub imports: Vec<String>,
     /// The version of the contract that it was built for.
     pub contract: String,
-    /// Whether it learns from history too.
+    /// Whether it has training.
     pub trains: bool,
-    /// Whether it is several components that call one another, as tools make them that put something in WASI's place. What
-    /// they hand over is copied by the engine, which no deadline interrupts.
+    /// Whether it is composed of components that call each other, as tools that replace WASI produce. The engine copies their
+    /// arguments, which no deadline interrupts.
     pub composed: bool,
 }
 
-/// Why a component is not even compiled.
+/// Why a component is not compiled.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ComponentError {
-    /// It is larger than any should be.
+    /// It is too large.
     #[error("it has {0} bytes; {MAX_COMPONENT_BYTES} are the most that a component may have")]
     Large(usize),
     /// It is no component.
     #[error("it is no WebAssembly component ({0}); `qualm plugin new` makes a folder that builds one")]
     Malformed(String),
-    /// It imports what nobody may.
+    /// It imports something that is not allowed.
     #[error(
         "it imports `{0}`, which a detector may not have: only `qualm:detector/log`, and of WASI_PACKAGES 0.2 `cli`, `clocks`, \
          `filesystem`, `io`, `random` and `sockets`, without any rights"
     )]
     Import(String),
-    /// It is composed of components in a way that takes time without end.
+    /// It is composed of components in a way that may take unlimited time.
     #[error("it is composed of components that call one another, and {0}")]
     Composed(&'static str),
     /// It is no detector.
     #[error("it does not export `qualm:detector/detection`, as a detector must; see wit/detection.wit")]
     NoDetector,
-    /// It keeps a contract that is not known here.
+    /// It is built for an unsupported version of the contract.
     #[error("it is built for version {version} of `qualm:detector`; known here is {KNOWN_CONTRACTS}x: {}", remedy(.version))]
     Contract {
         /// Its version.
@@ -72,11 +72,11 @@ pub enum ComponentError {
     },
 }
 
-/// Reads the outermost layer of a component, in time that its size bounds.
+/// Reads the outermost layer of a component, in time linear in its size.
 ///
 /// # Errors
 ///
-/// Why it is of no use, whatever it does.
+/// Why it cannot be used.
 pub fn inspect(component: &[u8]) -> Result<ComponentInfo, ComponentError> {
     if component.len() > MAX_COMPONENT_BYTES {
         return Err(ComponentError::Large(component.len()));
@@ -97,7 +97,7 @@ pub fn inspect(component: &[u8]) -> Result<ComponentInfo, ComponentError> {
                 instantiated.push(BTreeSet::new());
             }
             Payload::End(_) => {
-                depth -= 1; // the last one is the component's own
+                depth -= 1; // the last one is that of the component itself
                 instantiated.pop();
             }
             Payload::ComponentImportSection(section) if depth == 0 => {
@@ -109,7 +109,7 @@ pub fn inspect(component: &[u8]) -> Result<ComponentInfo, ComponentError> {
                 for export in section {
                     let name = export.map_err(|error| malformed(&error))?.name.name;
                     trains |= name.starts_with(TRAINING_INTERFACE);
-                    // Of several, one that is known here.
+                    // Of several versions, a compatible one.
                     let is_known =
                         contract.as_ref().is_some_and(|contract: &String| contract.starts_with(KNOWN_CONTRACTS));
                     if let (Some(version), false) = (name.strip_prefix(DETECTION_INTERFACE), is_known) {
@@ -117,7 +117,7 @@ pub fn inspect(component: &[u8]) -> Result<ComponentInfo, ComponentError> {
                     }
                 }
             }
-            // Tools make a component's own calls before its exports, and leave what is within it to hand exports on.
+            // In what tools produce, a component's calls come before its exports, and nested components only pass exports on.
             Payload::ComponentCanonicalSection(section) => {
                 for function in section {
                     let options = match function.map_err(|error| malformed(&error))? {
@@ -136,7 +136,7 @@ pub fn inspect(component: &[u8]) -> Result<ComponentInfo, ComponentError> {
                     utf8 &= !options.iter().any(|option| other.contains(option));
                 }
             }
-            // Each level could double what there is, unless each component is instantiated once, where it stands.
+            // Each level could double the work, unless each component is instantiated only once.
             Payload::ComponentInstanceSection(section) => {
                 for instance in section {
                     if let ComponentInstance::Instantiate { component_index, .. } =
@@ -169,7 +169,7 @@ pub fn inspect(component: &[u8]) -> Result<ComponentInfo, ComponentError> {
     }
     imports.iter().try_for_each(|name| check_import(name))?;
     if composed && !utf8 {
-        // To turn one encoding into another takes ten times as long as to copy.
+        // Converting an encoding takes ten times as long as copying.
         return Err(ComponentError::Composed("hand over texts that are not UTF-8"));
     }
     Ok(ComponentInfo { imports, contract, trains, composed })
@@ -185,7 +185,7 @@ fn check_import(name: &str) -> Result<(), ComponentError> {
     Err(ComponentError::Import(sanitize(name)))
 }
 
-/// What to do about a contract that is not known here.
+/// What to do about an unsupported version of the contract.
 fn remedy(contract: &str) -> &'static str {
     let number = |text: &str| text.split('.').map(|part| part.parse().unwrap_or(0_u32)).collect::<Vec<_>>();
     if number(contract) > number(KNOWN_CONTRACTS) {

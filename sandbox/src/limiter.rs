@@ -1,42 +1,43 @@
-//! How much a guest may have of what it can ask for.
+//! The limits of a guest's memory, tables and instances.
 
 use wasmtime::ResourceLimiter;
 
 use crate::engine::is_of_system;
 
-/// Linear memories, tables and instances that a component may have. Ours has one of each; a language runtime has a few.
+/// The most linear memories, and as many tables and instances. The built-in component has one of each; a language runtime has a
+/// few.
 const MAX_MEMORIES: usize = 64;
 
-/// Elements of a table: functions whose address is taken.
+/// The most elements of a table: functions whose address is taken.
 const MAX_TABLE_ELEMENTS: usize = 100_000;
 
-/// What an element of a table takes, in bytes.
+/// Bytes of an element of a table.
 const ELEMENT_BYTES: usize = size_of::<usize>();
 
-/// Counts a guest's memory, and refuses what is beyond its limit.
+/// Counts a guest's memory, and refuses more than its limit.
 #[derive(Debug)]
 pub struct Limiter {
     memory: usize,
     used: usize,
     refused: bool,
-    /// It was granted memory, and there was none.
+    /// Whether it was granted memory that the system did not have.
     system_out_of_memory: bool,
 }
 
 impl Limiter {
-    /// A limit of so many bytes, over all of a guest's memories and tables.
+    /// A limit in bytes for all memories and tables of a guest together.
     #[must_use]
     pub fn new(memory: usize) -> Self {
         Self { memory, used: 0, refused: false, system_out_of_memory: false }
     }
 
-    /// Bytes that the guest has.
+    /// The bytes in use.
     #[must_use]
     pub fn used(&self) -> usize {
         self.used
     }
 
-    /// Counts so many bytes more, if there is room for them.
+    /// Adds bytes if the limit allows it, and returns whether it does.
     fn reserve(&mut self, bytes: usize) -> bool {
         let used = self.used.saturating_add(bytes);
         self.refused |= used > self.memory;
@@ -51,13 +52,13 @@ impl Limiter {
         (self.refused, self.system_out_of_memory) = (false, false);
     }
 
-    /// Whether there was no memory in the call at hand that the guest might have had.
+    /// Whether the system lacked memory within the limit in the current call.
     #[must_use]
     pub fn system_out_of_memory(&self) -> bool {
         self.system_out_of_memory
     }
 
-    /// Whether the guest was refused memory in the call at hand.
+    /// Whether memory beyond the limit was refused in the current call.
     #[must_use]
     pub fn refused(&self) -> bool {
         self.refused

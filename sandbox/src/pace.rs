@@ -1,33 +1,32 @@
-//! How many rows a guest is given in a call.
+//! How many rows a call of a guest gets.
 //!
-//! The work of a call is the host's choice, so a deadline that a call misses because it was given too much would be the
-//! host's fault. A batch is given in as many calls as it takes for each to need a small part of its deadline, by what calls
-//! before it took.
+//! The host chooses the rows of a call, so a deadline must not fail because there were too many. A batch is split into calls that
+//! need a small part of the deadline each, by the time of earlier calls.
 
 use std::time::Duration;
 
 use crate::guest::thread_time;
 
-/// The part of a deadline that a call is meant to take. Rows differ: one that is explained takes an isolation forest six
-/// times what an ordinary one does, and none of this may come near the deadline.
+/// A call should take the deadline divided by this. Rows differ: an explained one takes an isolation forest six times as long
+/// as another, and still must be far from the deadline.
 const CALL_DIVISOR: u32 = 16;
 
-/// Rows of the first call, of which nothing is known.
+/// Rows of the first call.
 const FIRST_ROWS: usize = 64;
 
-/// Rows of a call at most. What a call costs by itself, a microsecond or two, is nothing beside so many.
+/// The most rows of a call. With so many, the cost of the call itself, a microsecond or two, does not matter.
 const MAX_ROWS: usize = 4096;
 
-/// Values of a call at most: wide rows take a guest's memory twice, as it gets them and as it works on them.
+/// The most values of a call: wide rows need a guest's memory twice, as received and as processed.
 const MAX_VALUES: usize = 1 << 20;
 
-/// Series that a guest is told of in a call: siblings, or those that are gone.
+/// The most series of a call that passes on groups or dropped series.
 pub(crate) const MAX_SERIES: usize = 4096;
 
-/// After so many deadlines in all a batch begins no call any more; what is left of it passes unscored.
+/// After this number of deadlines no further call of a batch begins; its remaining rows pass unscored.
 const BATCH_DEADLINES: u32 = 4;
 
-/// How fast one guest is.
+/// The speed of a guest.
 #[derive(Debug)]
 pub(crate) struct Pace {
     rows: usize,
@@ -40,17 +39,17 @@ impl Default for Pace {
 }
 
 impl Pace {
-    /// How many of the rows that are left, each of so many values, the next call is given.
+    /// How many of the `left` rows, of `features` values each, the next call gets.
     pub(crate) fn rows(&self, left: usize, features: usize) -> usize {
         left.min(self.rows).min((MAX_VALUES / features.max(1)).max(1))
     }
 
-    /// Whether a call of so many rows is worth the two system calls that tell how long it took.
+    /// Whether a call with so many rows is worth the two system calls that measure its time.
     pub(crate) fn is_worth_timing(&self, rows: usize) -> bool {
         rows * 4 >= self.rows
     }
 
-    /// A call with so many rows took so long, of this deadline.
+    /// Records that a call with `rows` rows took this time of the deadline.
     pub(crate) fn record_call(&mut self, rows: usize, took: Duration, deadline: Duration) {
         let part = deadline / CALL_DIVISOR;
         if took > part {
@@ -62,7 +61,7 @@ impl Pace {
     }
 }
 
-/// How long the calls take that a batch needs.
+/// The time of all calls of a batch.
 #[derive(Debug)]
 pub struct BatchTime {
     began: Option<Duration>,
@@ -70,17 +69,17 @@ pub struct BatchTime {
 }
 
 impl BatchTime {
-    /// Begins; of a single call only its own deadline counts, and no clock is asked.
+    /// Starts the time. For a single call only its own deadline counts, and no clock is read.
     pub(crate) fn start(deadline: Duration, several: bool) -> Self {
         Self { began: several.then(thread_time), limit: deadline * BATCH_DEADLINES }
     }
 
-    /// Whether there is no time for one more.
+    /// Whether there is no time for another call.
     pub fn is_spent(&self) -> bool {
         self.began.is_some_and(|began| thread_time().saturating_sub(began) >= self.limit)
     }
 
-    /// How long they may take before no further one begins.
+    /// The time after which no further call begins.
     #[must_use]
     pub fn limit(&self) -> Duration {
         self.limit

@@ -1,4 +1,4 @@
-//! A guest that runs, as a detector like any other.
+//! A guest as a [`Detector`].
 
 use std::sync::Arc;
 
@@ -6,10 +6,10 @@ use qualm_contract::{Batch, BatchScorer, Description, Detector, Error, Verdicts,
 
 use crate::guest::{DetectorSpec, Failure, Guest, Title};
 
-/// How often a machine that is busy may try to start a guest: nothing waits for it.
+/// The most attempts to start a guest on a busy machine, where nothing waits for it.
 const START_ATTEMPTS: u32 = 3;
 
-/// A guest that runs, how to start it again, and what it says it is.
+/// A guest with its specification and description.
 #[derive(Debug)]
 pub struct Running {
     spec: DetectorSpec,
@@ -18,11 +18,11 @@ pub struct Running {
 }
 
 impl Running {
-    /// Starts a detector, and asks it what it is.
+    /// Starts a detector and gets its description.
     ///
     /// # Errors
     ///
-    /// Where even that fails.
+    /// If either fails.
     pub fn open(spec: DetectorSpec) -> Result<Self, Failure> {
         let busy = |result: &Result<Guest, Failure>| matches!(result, Err(Failure::Deadline(_)));
         let mut started = Guest::start(&spec);
@@ -38,7 +38,7 @@ impl Running {
     ///
     /// # Errors
     ///
-    /// As [`open`](Self::open), and where it is not one for such rows.
+    /// As [`open`](Self::open), and if its rows have another number of features.
     pub fn start(spec: DetectorSpec, features: usize) -> Result<Self, Failure> {
         let running = Self::open(spec)?;
         let has = running.description.features;
@@ -48,19 +48,19 @@ impl Running {
         Ok(running)
     }
 
-    /// What it says it is.
+    /// Its description.
     #[must_use]
     pub fn description(&self) -> &Description {
         &self.description
     }
 
-    /// What its model is called, where that was trained.
+    /// The title of its model, if that was trained.
     #[must_use]
     pub fn title(&self) -> Option<&Arc<Title>> {
         self.spec.title()
     }
 
-    /// How to start it again.
+    /// Its specification.
     #[must_use]
     pub fn spec(&self) -> &DetectorSpec {
         &self.spec
@@ -71,7 +71,7 @@ impl Running {
         &mut self.guest
     }
 
-    /// How to start it again, and the guest.
+    /// Its specification and the guest.
     #[must_use]
     pub fn into_parts(self) -> (DetectorSpec, Guest) {
         (self.spec, self.guest)
@@ -84,7 +84,7 @@ impl BatchScorer for Running {
     }
 
     fn relate_series(&mut self, series: &[u32], groups: &[u64]) {
-        // A guest that fails here fails at the next call too, and says so then.
+        // A guest that fails here also fails at the next call, which reports it.
         drop(self.guest.relate_series(series, groups));
     }
 

@@ -1,8 +1,7 @@
-//! What the system has room for: how much address space the memories of guests reserve, above all.
+//! How much address space the memories of guests reserve.
 //!
-//! By itself the engine reserves 4 GiB for each, of which nothing is used before the guest grows into it. Where the process
-//! may not have that much (`ulimit -v`, systemd's `LimitAS=`), a memory reserves a part of what there is, and is moved where
-//! it grows beyond.
+//! By default the engine reserves 4 GiB for each. If the process may not have that much (`ulimit -v`, systemd's `LimitAS=`), a
+//! memory reserves a part of the limit, and is moved when it grows beyond.
 
 use rustix::process::{Resource, getrlimit};
 use wasmtime::Config;
@@ -11,16 +10,16 @@ use wasmtime::Config;
 /// has each detector.
 const RESERVATION_DIVISOR: u64 = 8;
 
-/// What is reserved beyond a memory that was moved, so that it is not moved again with the next page.
+/// Reserved beyond a memory that was moved, so that it is not moved again soon.
 const GROWTH_BYTES: u64 = 32 << 20;
 
-/// What catches an access beyond a memory's end, where the engine need not keep 32 MiB for it.
+/// The guard area that catches an access beyond a memory's end; by default it has 32 MiB.
 const GUARD_BYTES: u64 = 64 << 10;
 
-/// What there is room for.
+/// The address space of guests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct AddressSpace {
-    /// Bytes that a memory reserves; as many as the engine likes where nothing is said.
+    /// Bytes that a memory reserves; `None` is the engine's default.
     reservation: Option<u64>,
     /// Whether a memory's first contents may lie in a file that is only in memory, which starts a guest sooner. Not where files
     /// are limited (`ulimit -f`, `LimitFSIZE=`): that counts as one.
@@ -28,7 +27,7 @@ pub(crate) struct AddressSpace {
 }
 
 impl AddressSpace {
-    /// What there is for this process.
+    /// By the limits of this process.
     pub(crate) fn of_process() -> Self {
         // A power of two, so that compiled code serves more than one limit.
         let reservation = address_space_limit()
@@ -36,12 +35,12 @@ impl AddressSpace {
         Self { reservation, images: getrlimit(Resource::Fsize).current.is_none() }
     }
 
-    /// Whether there is so little that even a compiler must be expected to run out of it.
+    /// Whether it is limited, so that even the compiler may run out of it.
     pub(crate) fn is_scarce(self) -> bool {
         self.reservation.is_some()
     }
 
-    /// Has an engine keep to it. It is a part of what compiled code is made for.
+    /// Sets it in the engine's configuration, on which compiled code depends.
     pub(crate) fn configure(self, config: &mut Config) {
         let Self { reservation, images } = self;
         config.memory_init_cow(images);
@@ -54,13 +53,13 @@ impl AddressSpace {
         }
     }
 
-    /// As it is handed to a process that compiles.
+    /// As arguments for a process that compiles.
     pub(crate) fn to_arguments(self) -> [String; 2] {
         let Self { reservation, images } = self;
         [reservation.map_or_else(|| UNLIMITED.to_owned(), |bytes| bytes.to_string()), images.to_string()]
     }
 
-    /// What was handed over; none where that is nothing of the kind.
+    /// From such arguments; `None` if they are invalid.
     pub(crate) fn from_arguments(arguments: &[String]) -> Option<Self> {
         let [reservation, images] = arguments else { return None };
         let reservation = if reservation == UNLIMITED { None } else { Some(reservation.parse().ok()?) };
@@ -68,15 +67,15 @@ impl AddressSpace {
     }
 }
 
-/// What a process that compiles is told where nothing is said of how much is reserved.
+/// The argument for the engine's default.
 const UNLIMITED: &str = "any";
 
-/// Bytes of address space that this process may have, where that is limited.
+/// The limit of this process' address space in bytes, if there is one.
 fn address_space_limit() -> Option<u64> {
     getrlimit(Resource::As).current
 }
 
-/// What to do where there is too little, where a limit is what stands in the way.
+/// What to do about too little address space, if there is a limit.
 pub(crate) fn limit_hint() -> String {
     address_space_limit().map_or_else(String::new, |address_space_limit| {
         format!(

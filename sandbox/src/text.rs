@@ -1,9 +1,9 @@
-//! Texts of what is not trusted, made fit for people to read.
+//! Sanitizes untrusted texts for logs and messages.
 
-/// How long such a text may be, in characters.
+/// The most characters of such a text.
 pub(crate) const MAX_CHARS: usize = 300;
 
-/// A guest's text, fit for a log: one line, no control characters, not too long.
+/// A guest's text as one line without control characters, cut to a limit.
 pub(crate) fn sanitize(text: &str) -> String {
     let clipped = clip(text);
     let mut fit: String = clipped.chars().map(|c| if c.is_control() { '·' } else { c }).collect();

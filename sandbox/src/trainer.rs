@@ -1,4 +1,4 @@
-//! A plugin that learns from history: each call has a guest of its own.
+//! A plugin's training: each call has its own guest.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use crate::bindings::exports::qualm::detector::training::{self, GuestIndices, Pa
 use crate::guest::{DetectorSpec, Failure, Limits, MAX_STATE_BYTES, begin_call, failure, refused, store};
 use crate::meter::Meter;
 
-/// What learning may take.
+/// The limits of training.
 const LIMITS: Limits = Limits { memory: 2 << 30, deadline: Duration::from_mins(10) };
 
 /// A component that exports `training`.
@@ -22,11 +22,11 @@ pub struct PluginTrainer {
 }
 
 impl PluginTrainer {
-    /// Of a component that was compiled.
+    /// From a compiled component.
     ///
     /// # Errors
     ///
-    /// Where it learns nothing from history.
+    /// If it has no training.
     pub fn of(spec: &DetectorSpec) -> Result<Self, contract::Error> {
         let training = GuestIndices::new(&spec.instance_pre).map_err(|_| {
             let why = "it does not export `qualm:detector/training`, so it learns online only: `qualm plugin pack` makes a \
@@ -72,7 +72,7 @@ impl contract::Trainer for PluginTrainer {
     }
 }
 
-/// As the contract has it.
+/// The parameter as a type of the bindings.
 fn parameter((name, value): &(String, ParameterValue)) -> Parameter<'_> {
     let value = match value {
         ParameterValue::Flag(flag) => training::Value::Flag(*flag),

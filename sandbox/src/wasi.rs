@@ -1,8 +1,7 @@
 //! WASI 0.2 without rights, for language runtimes that insist on it.
 //!
-//! There are no files, no sockets, no environment and no arguments. The clock stands at the batch's latest timestamp, the
-//! random numbers are the same every time, and what is printed goes to the log. Whatever else is called ends the guest: no
-//! call of these ever waits for anything.
+//! There are no files, sockets, environment variables or arguments. The clock has the batch's latest timestamp, random numbers are
+//! always the same, and output goes to the log. Any other call traps. No call waits for anything.
 
 use wasmtime::component::{ComponentType, Lift, LinkerInstance, Lower, Resource, ResourceType, WasmList};
 use wasmtime::{Result, StoreContextMut, bail};
@@ -10,20 +9,20 @@ use wasmtime::{Result, StoreContextMut, bail};
 use crate::guest_log::Level;
 use crate::meter::Meter;
 
-/// Resources: none has anything behind it.
+/// Types of resources, without content.
 struct Input;
 struct Output;
 struct Error;
 struct Pollable;
 struct Terminal;
 
-/// The output stream that errors are told on.
+/// The output stream of errors.
 const STDERR: u32 = 2;
 
-/// Random bytes that may be asked for at a time.
+/// The most random bytes of one call.
 const MAX_RANDOM_BYTES: u64 = 64 << 10;
 
-/// Bytes that may be printed at a time.
+/// The most bytes printed in one call.
 const MAX_PRINTED_BYTES: u64 = 4096;
 
 #[derive(Debug, ComponentType, Lower, Lift)]
@@ -42,7 +41,7 @@ enum StreamError {
     Closed,
 }
 
-/// The type behind a resource of some interface.
+/// The type of a resource.
 pub(crate) fn resource(name: &str) -> ResourceType {
     match name {
         "input-stream" => ResourceType::host::<Input>(),
@@ -54,7 +53,7 @@ pub(crate) fn resource(name: &str) -> ResourceType {
     }
 }
 
-/// Defines a function, if it is one of those that have an answer. `interface` is without its version.
+/// Defines a function, if it is supported, and returns whether it is. `interface` is without its version.
 pub(crate) fn define_function(linker: &mut LinkerInstance<'_, Meter>, interface: &str, function: &str) -> Result<bool> {
     type Store<'a> = StoreContextMut<'a, Meter>;
     match (interface, function) {
@@ -95,7 +94,7 @@ pub(crate) fn define_function(linker: &mut LinkerInstance<'_, Meter>, interface:
                     bail!("it printed more than {MAX_PRINTED_BYTES} bytes at a time");
                 }
                 let text = String::from_utf8_lossy(bytes.as_le_slice(&store)).into_owned();
-                // What ends a plugin is told on stderr, and must be seen wherever that is.
+                // The error that ends a plugin is on stderr, and must be visible at any log level.
                 let level = if output.rep() == STDERR { Level::Warn } else { Level::Info };
                 store.data_mut().log.print(level, &text);
                 Ok((Ok::<(), StreamError>(()),))
