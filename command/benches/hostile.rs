@@ -26,8 +26,8 @@ fn main() {
 }
 
 fn row(attack: &Attack, calm: &Outcome) -> String {
-    let recipe = match trial(attack) {
-        Ok(recipe) => recipe,
+    let spec = match trial(attack) {
+        Ok(spec) => spec,
         Err(why) => {
             let told = why.split(['(', ',', ';']).next().unwrap_or_default().trim();
             return match attack.end {
@@ -38,7 +38,7 @@ fn row(attack: &Attack, calm: &Outcome) -> String {
             };
         }
     };
-    let Outcome { health, others, longest, .. } = pipeline(recipe);
+    let Outcome { health, others, longest, .. } = pipeline(spec);
     assert!(others == calm.others, "{}: the other detector's scores", attack.name);
     let mut counters: Vec<_> = health.failures.iter().map(|(reason, count)| format!("`{reason}` {count}")).collect();
     if health.lines_dropped > 0 {

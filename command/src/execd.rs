@@ -71,7 +71,7 @@ impl Signals {
     /// cost the metrics that are on their way. A person at a terminal can still interrupt it; when the terminal goes away,
     /// so does the input.
     fn ignore() -> io::Result<Self> {
-        state::outlive_large_files()?;
+        state::ignore_file_size_signal()?;
         let mut signals = vec![("SIGHUP", SIGHUP)];
         if !io::stdin().is_terminal() {
             signals.extend([("SIGINT", SIGINT), ("SIGTERM", SIGTERM)]);
@@ -141,7 +141,7 @@ fn score(mut scoring: Scoring, signals: &Signals) -> io::Result<()> {
     }
     let result = pump(&mut scoring, signals, rustix::stdio::stdin(), rustix::stdio::stdout());
     info!("{}", scoring.summary());
-    if let Some(why) = scoring.why_nothing() {
+    if let Some(why) = scoring.why_unscored() {
         info!("NOTICE: {why}");
     }
     // Telegraf has what it gave us, whatever comes of that.
@@ -172,14 +172,14 @@ fn pump(scoring: &mut Scoring, signals: &Signals, stdin: BorrowedFd<'_>, stdout:
     let terminal = io::stdin().is_terminal();
     loop {
         let patience = held.map_or(Duration::MAX, |since| HOLD.saturating_sub(since.elapsed()));
-        if wait(stdin, PollFlags::IN, scoring.leisure().min(patience))? {
+        if wait(stdin, PollFlags::IN, scoring.idle_timeout().min(patience))? {
             match rustix::io::read(stdin, scoring.input()) {
                 Ok(0) => break,
                 Ok(read) => {
                     let out = scoring.run(read, now());
                     let same = held.filter(|_| out.is_empty());
                     write(stdout, out)?;
-                    held = scoring.holds().then(|| same.unwrap_or_else(Instant::now));
+                    held = scoring.has_partial_event().then(|| same.unwrap_or_else(Instant::now));
                 }
                 Err(Errno::INTR | Errno::AGAIN) => {}
                 // A terminal that went away has nothing more to say.
@@ -189,11 +189,11 @@ fn pump(scoring: &mut Scoring, signals: &Signals, stdin: BorrowedFd<'_>, stdout:
         }
         if held.is_some_and(|since| since.elapsed() >= HOLD) {
             warn!("a line lacks its end; what there is of it passes as it is");
-            write(stdout, scoring.let_go())?;
+            write(stdout, scoring.release_partial_event())?;
             held = None;
         }
         signals.tell();
-        scoring.tend();
+        scoring.run_between_batches();
     }
     signals.tell();
     write(stdout, scoring.finish(now()))

@@ -81,7 +81,7 @@ fn vectors_counters_go_on_growing() {
         let mut scoring = Scoring::start_apart(native, "vector", &config, &scoring::model_builder(&config)).unwrap();
         for at in [10, 20] {
             let mut out = Vec::new();
-            scoring.whole(total(20 * restart as i64 + at).as_bytes(), 1_772_366_400_000_000_000, &mut out);
+            scoring.score_body(total(20 * restart as i64 + at).as_bytes(), 1_772_366_400_000_000_000, &mut out);
         }
         assert_eq!(scoring.counts().rows, rows, "{restart}");
         scoring.close().unwrap();

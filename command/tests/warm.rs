@@ -105,7 +105,7 @@ fn scores(mut pipeline: Pipeline, lines: &str) -> Vec<u64> {
 /// The bits of the scores of what comes after history, in one run over both.
 fn expected(place: &Place, history: &str, live: &str) -> Vec<u64> {
     let mut pipeline = Pipeline::start_offline(&place.config()).unwrap();
-    pipeline.whole(history.as_bytes(), 0, &mut Vec::new());
+    pipeline.score_body(history.as_bytes(), 0, &mut Vec::new());
     scores(pipeline, live)
 }
 

@@ -1,4 +1,4 @@
-//! What is scored.
+//! The input of a detector.
 
 use crate::Error;
 
@@ -7,9 +7,9 @@ use crate::Error;
 pub struct Batch<'a> {
     /// The series of each row: small dense numbers. Its length is the number of rows.
     pub series: &'a [u32],
-    /// When each row was measured: nanoseconds since 1970. One a row.
+    /// The time of each row: nanoseconds since 1970.
     pub times: &'a [i64],
-    /// Row after row, as many doubles each as the detector has features. NaN is missing.
+    /// The values, row by row: as many doubles for each as the detector has features. NaN is missing.
     pub values: &'a [f64],
 }
 
@@ -20,23 +20,23 @@ impl Batch<'_> {
         self.series.len()
     }
 
-    /// Whether there are none.
+    /// Whether there are no rows.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.series.is_empty()
     }
 
-    /// How many values a row has; 1 where there is no row.
+    /// How many values a row has; 1 without rows.
     #[must_use]
     pub fn features(&self) -> usize {
         self.values.len().checked_div(self.series.len()).unwrap_or(1)
     }
 
-    /// The number of rows, once the columns are seen to fit `features` values a row.
+    /// Checks that there are `features` values for each row, and returns the number of rows.
     ///
     /// # Errors
     ///
-    /// [`Error::BadShape`] where they do not.
+    /// [`Error::BadShape`] if there are not.
     pub fn rows(&self, features: usize) -> Result<usize, Error> {
         let Self { series, times, values } = self;
         if times.len() == series.len() && values.len() == series.len().saturating_mul(features) {
@@ -51,18 +51,18 @@ impl Batch<'_> {
     }
 }
 
-/// What is wanted of a batch besides scores and reasons.
+/// Optional results for a batch, besides scores and reasons.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Wanted {
     /// How much each feature contributed to an anomaly.
     pub contributions: bool,
-    /// What would have been ordinary.
+    /// The range of ordinary values.
     pub bands: bool,
 }
 
 impl Wanted {
-    /// Nothing else.
+    /// Scores and reasons only.
     pub const SCORES: Self = Self { contributions: false, bands: false };
-    /// Contributions too.
+    /// Contributions as well.
     pub const CONTRIBUTIONS: Self = Self { contributions: true, bands: false };
 }

@@ -1,10 +1,10 @@
-//! What scores.
+//! Scorers and detectors.
 
 use std::fmt::Debug;
 
 use crate::{Batch, Verdicts, Wanted};
 
-/// What a detector is.
+/// The description of a detector.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Description {
     /// Its kind, such as `streaming`.
@@ -19,7 +19,7 @@ pub struct Description {
     pub scale: String,
 }
 
-/// Why a detector cannot be opened, or refused a call. The text is for people: what is wrong, and what would be right.
+/// Why a detector cannot be opened, or refused a call. The text names what is wrong and what is right.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// The model is malformed, or of a kind or version that is not known here.
@@ -40,13 +40,13 @@ pub enum Error {
     /// A plugin refused, with an error of its own.
     #[error("it refused: {0}")]
     Refused(String),
-    /// It took longer than it may, which it may not another time.
+    /// It exceeded its deadline, and may succeed at another time.
     #[error("{0}")]
     Deadline(String),
     /// This machine lacks something, such as memory.
     #[error("{0}")]
     System(String),
-    /// Anything else. No detector that is built in has such a reason; one that runs elsewhere may fail in many ways.
+    /// Any other failure, of a plugin.
     #[error("{0}")]
     Internal(String),
 }
@@ -66,48 +66,47 @@ pub trait BatchScorer {
     ///
     /// # Errors
     ///
-    /// With [`Error::BadShape`] nothing was scored or learnt. With any other, the rows that have no score yet are not
-    /// scored; whether the scorer is of further use is its own to say.
+    /// With [`Error::BadShape`] nothing was scored or learnt. With any other error the rows without a score stay
+    /// unscored; the implementation documents whether the scorer can still be used.
     fn score_batch(&mut self, batch: Batch<'_>, wanted: Wanted, verdicts: &mut Verdicts) -> Result<(), Error>;
 
-    /// Says to which group of siblings each of these series belongs, before the batch that has their first rows; groups are
-    /// the same for all of one field of one measurement. To say so again changes nothing. A scorer that ignores it loses
-    /// nothing.
+    /// Sets the group of siblings of each of these series, before the batch with their first rows. All series of one field of
+    /// one measurement have the same group. A repeated call changes nothing. A scorer may ignore it.
     fn relate_series(&mut self, _series: &[u32], _groups: &[u64]) {}
 
-    /// Drops all that is known of these series; their numbers may come again for others.
+    /// Drops the state of these series. Their numbers may be used for others.
     ///
     /// # Errors
     ///
-    /// Where it cannot: the scorer is of no further use then.
+    /// If it fails, the scorer can no longer be used.
     fn forget_series(&mut self, series: &[u32]) -> Result<(), Error>;
 }
 
-/// A detector with its model and with the state of every series that it has seen.
+/// A detector with its model and the state of all its series.
 pub trait Detector: BatchScorer + Debug + Send {
-    /// What this is.
+    /// Kind, version and shape of this detector.
     fn describe(&self) -> Description;
 
     /// The state of these series, in this order.
     ///
     /// # Errors
     ///
-    /// Where it cannot be had: that is not an empty state.
+    /// If the state cannot be saved.
     fn save_series(&mut self, series: &[u32]) -> Result<Vec<u8>, Error>;
 
-    /// Takes saved state back. `series` has the number that each saved series now has, in the order in which they were
-    /// saved; none for one that is gone. Other series stay as they are.
+    /// Restores saved state. `series` has the current number of each saved series, in the order in which they were saved;
+    /// `None` for one that was dropped. Other series are not changed.
     ///
     /// # Errors
     ///
-    /// [`Error::BadState`]: nothing was changed.
+    /// [`Error::BadState`], and no series has changed.
     fn restore_series(&mut self, state: &[u8], series: &[Option<u32>]) -> Result<(), Error>;
 
-    /// Scores a batch into verdicts of its own: see [`BatchScorer::score_batch`].
+    /// Scores a batch and returns new verdicts: see [`BatchScorer::score_batch`].
     ///
     /// # Errors
     ///
-    /// As there.
+    /// Those of [`BatchScorer::score_batch`].
     fn verdicts_of(&mut self, batch: Batch<'_>, wanted: Wanted) -> Result<Verdicts, Error> {
         let mut verdicts = Verdicts::default();
         self.score_batch(batch, wanted, &mut verdicts)?;

@@ -1,24 +1,24 @@
-//! What opens detectors.
+//! Opening of detectors.
 
 use std::fmt::Debug;
 
 use crate::{Batch, Detector, Error};
 
-/// What a detector is opened of.
+/// A model and the component of its detector.
 #[derive(Debug, Clone, Copy)]
 pub struct ModelSource<'a> {
-    /// What the model is called.
+    /// The model's name.
     pub name: &'a str,
     /// Its version.
     pub version: u64,
-    /// The component, where the detector is a plugin; none where it is built in.
+    /// The component, if the detector is a plugin; `None` if it is built in.
     pub component: Option<&'a [u8]>,
     /// The model's bytes.
     pub model: &'a [u8],
 }
 
 impl<'a> ModelSource<'a> {
-    /// A model that is just being made.
+    /// A model without a name and version, during training.
     #[must_use]
     pub fn unnamed(component: Option<&'a [u8]>, model: &'a [u8]) -> Self {
         Self { name: "plugin", version: 0, component, model }
@@ -27,30 +27,30 @@ impl<'a> ModelSource<'a> {
 
 /// Opens detectors of models.
 ///
-/// Those that are built in are code like any other; a plugin is a component, which only a sandbox runs.
+/// Built-in detectors need nothing else; a plugin is a component, which needs a sandbox.
 pub trait ModelFactory: Debug + Send + Sync {
-    /// A detector with this model that has seen nothing yet.
+    /// A detector with this model, without state.
     ///
     /// # Errors
     ///
-    /// Why it cannot be used, and whether that [may pass](Error::is_transient).
+    /// Why it cannot be used, and whether the failure is [transient](Error::is_transient).
     fn open_model(&self, source: ModelSource<'_>) -> Result<Box<dyn Detector>, Error>;
 
-    /// A component as a plugin that learns from history.
+    /// Opens a component as a plugin with training.
     ///
     /// # Errors
     ///
-    /// Why it is none.
+    /// Why it cannot be used.
     fn open_trainer(&self, component: &[u8]) -> Result<Box<dyn Trainer + '_>, Error>;
 }
 
-/// A plugin that learns from history: `training` of the contract.
+/// A plugin with training: `training` of the contract.
 pub trait Trainer: Sync {
-    /// Learns from rows, and returns a model whose scores are of any unit.
+    /// Fits a model to rows. The unit of its scores is arbitrary.
     ///
     /// # Errors
     ///
-    /// What the plugin says is wrong with the parameters or the rows, or how it failed.
+    /// The plugin's error about the parameters or rows, or how it failed.
     fn fit(
         &self,
         rows: Batch<'_>,
@@ -59,15 +59,15 @@ pub trait Trainer: Sync {
         seed: u64,
     ) -> Result<Vec<u8>, Error>;
 
-    /// The model whose scores are those of `model`, but with 0 at `ordinary` and 1 at `threshold`.
+    /// The model with scores of `model` converted, so that `ordinary` becomes 0 and `threshold` 1.
     ///
     /// # Errors
     ///
-    /// Why there is none.
+    /// How the plugin failed.
     fn calibrate(&self, model: &[u8], ordinary: f64, threshold: f64) -> Result<Vec<u8>, Error>;
 }
 
-/// What a plugin's parameter is set to.
+/// The value of a plugin's parameter.
 #[derive(Debug, Clone, PartialEq)]
 pub enum ParameterValue {
     /// Yes or no.

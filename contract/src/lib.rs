@@ -1,12 +1,11 @@
-//! What a detector is to the rest of qualm: `wit/detection.wit` as Rust types.
+//! The interface between detectors and the rest of qualm: `wit/detection.wit` as Rust types.
 //!
 //! - [`Batch`] and [`Wanted`] go in, [`Verdicts`] come out;
 //! - a [`BatchScorer`] scores batches, a [`Detector`] also keeps state per series that can be saved and restored;
-//! - a [`ModelFactory`] opens detectors of models and has a plugin's [`Trainer`] learn from history;
-//! - [`Transform`] is what becomes of a metric's value before a detector sees it.
+//! - a [`ModelFactory`] opens detectors of models, and a plugin's [`Trainer`];
+//! - [`Transform`] converts a metric's value to a feature.
 //!
-//! Detectors of this program, components in a sandbox and whatever combines them implement the same traits, so nothing
-//! between them converts.
+//! Built-in detectors, components in a sandbox and ensembles implement the same traits.
 //!
 //! ```
 //! use qualm_contract::{Batch, BatchScorer, Error, Verdicts, Wanted};

@@ -1,36 +1,36 @@
-//! What becomes of a metric's value before a detector sees it.
+//! Conversion of a metric's value to a feature.
 
-/// What becomes of a value before it is a feature's.
+/// How a value is converted to a feature.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "kebab-case"))]
 pub enum Transform {
-    /// Nothing.
+    /// Not at all.
     #[default]
     None,
-    /// How much it grew a second since the last one: for counters. One that is smaller than the last has begun anew at 0.
+    /// The growth per second since the last value, for counters. A smaller value than the last one is a reset to 0.
     Rate,
-    /// How much it changed since the last one.
+    /// The difference from the last value.
     Delta,
-    /// ln(1 + x), and −ln(1 − x) for what is negative: for what spans orders of magnitude.
+    /// ln(1 + x), and −ln(1 − x) for negative values: for metrics that span orders of magnitude.
     Log1p,
 }
 
 impl Transform {
-    /// Whether the value stays as it is.
+    /// Whether the value is not converted.
     #[must_use]
     #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's `skip_serializing_if` passes a reference")]
     pub fn is_none(&self) -> bool {
         *self == Self::None
     }
 
-    /// Whether the value before it is needed.
+    /// Whether the last value is needed.
     #[must_use]
     pub fn needs_last(self) -> bool {
         matches!(self, Self::Rate | Self::Delta)
     }
 
-    /// The feature's value, NaN where there is none as yet. `last` is the value before it, NaN for none, and its time.
+    /// The feature; NaN if there is none yet. `last` is the value before (NaN for none) and its time, in nanoseconds.
     #[must_use]
     pub fn apply(self, value: f64, time: i64, (last, then): (f64, i64)) -> f64 {
         match self {
@@ -40,7 +40,7 @@ impl Transform {
             Self::Rate if time <= then => f64::NAN,
             Self::Rate => {
                 let grown = if value < last { value } else { value - last };
-                // A NaN is smaller than nothing: no last value, no rate.
+                // Comparison with NaN is false: without a last value there is no rate.
                 grown / (time.saturating_sub(then) as f64 / 1e9)
             }
         }
@@ -59,7 +59,7 @@ mod tests {
         assert_eq!(apply(Transform::None, 5.0, none).to_bits(), 5.0_f64.to_bits());
         assert_eq!(apply(Transform::Delta, 5.0, (7.0, 0)).to_bits(), (-2.0_f64).to_bits());
         assert_eq!(apply(Transform::Rate, 50.0, (30.0, 0)).to_bits(), 2.0_f64.to_bits());
-        assert_eq!(apply(Transform::Rate, 20.0, (3e9, 0)).to_bits(), 2.0_f64.to_bits(), "it began anew at 0");
+        assert_eq!(apply(Transform::Rate, 20.0, (3e9, 0)).to_bits(), 2.0_f64.to_bits(), "a reset to 0");
         assert!((apply(Transform::Log1p, -(1_f64.exp() - 1.0), none) + 1.0).abs() < 1e-15);
         assert!(apply(Transform::Rate, 5.0, none).is_nan() && apply(Transform::Delta, 5.0, none).is_nan());
         assert!(apply(Transform::Rate, 5.0, (1.0, 10 * SECOND)).is_nan(), "no time has passed");

@@ -1,18 +1,18 @@
-//! What a detector says of a batch.
+//! The results of a detector.
 
 /// Why a row is an anomaly.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Reason {
-    /// It is ordinary, or nothing can be said.
+    /// It is ordinary, or the reason is unknown.
     #[default]
     None,
-    /// The value lies outside of what is ordinary.
+    /// The value is outside the ordinary range.
     OutsideBand,
     /// The values have been higher or lower than usual for a while.
     LevelShift,
-    /// The value is the very same for longer than usual.
+    /// The value is the same for longer than usual.
     Stuck,
-    /// The value is of a kind that the series never had.
+    /// The value is unlike any earlier one of the series.
     Novel,
     /// A counter rises faster or more slowly than usual.
     Rate,
@@ -21,7 +21,7 @@ pub enum Reason {
 }
 
 impl Reason {
-    /// Its name in fields, tags and reports; none for [`Reason::None`].
+    /// Its name in fields, tags and reports; `None` for [`Reason::None`].
     #[must_use]
     pub fn name(self) -> Option<&'static str> {
         Some(match self {
@@ -36,8 +36,8 @@ impl Reason {
     }
 }
 
-/// What would have been ordinary for a row of one value: in the metric's own unit, of a counter per second. Each number is
-/// finite, or NaN where it is not known.
+/// The range of ordinary values for a row of one value: in the metric's own unit (of a counter, per second). Each number is
+/// finite, or NaN if unknown.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Band {
     /// The value that was expected.
@@ -49,32 +49,32 @@ pub struct Band {
 }
 
 impl Band {
-    /// Nothing is known.
+    /// A band without known numbers.
     pub const UNKNOWN: Self = Self { expected: f64::NAN, lower: f64::NAN, upper: f64::NAN };
 
-    /// Whether anything is known.
+    /// Whether any number is known.
     #[must_use]
     pub fn is_known(self) -> bool {
         self.expected.is_finite() || self.lower.is_finite() || self.upper.is_finite()
     }
 }
 
-/// What a detector says of a batch.
+/// The results for a batch.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Verdicts {
     /// One a row: 0 is ordinary, 1 is the threshold, NaN is not scored; never negative or infinite.
     pub scores: Vec<f64>,
-    /// Where asked for, rows × features: how much each feature contributed, for anomalies; zeros for other rows. Otherwise
-    /// empty. Of a row of one value: how far that is from what was expected, with its sign.
+    /// If wanted, rows × features: how much each feature contributed to an anomaly, 0 for other rows. Otherwise empty. For a
+    /// row of one value it is the signed distance from the expected value.
     pub contributions: Vec<f64>,
-    /// One a row; empty where no row has any.
+    /// One a row; empty if no row has a reason.
     pub reasons: Vec<Reason>,
-    /// Where asked for, one a row; empty too where the detector knows none.
+    /// If wanted, one a row. Empty if not wanted or if the detector has none.
     pub bands: Vec<Band>,
 }
 
 impl Verdicts {
-    /// Empties them, keeps the memory.
+    /// Clears all results and keeps the memory.
     pub fn clear(&mut self) {
         self.scores.clear();
         self.contributions.clear();
@@ -82,7 +82,7 @@ impl Verdicts {
         self.bands.clear();
     }
 
-    /// Fills up to `rows` rows of `features` values: the rows that have no score yet are not scored.
+    /// Extends the results to `rows` rows of `features` values. The new rows are unscored.
     pub fn pad_unscored(&mut self, rows: usize, features: usize) {
         let Self { scores, contributions, reasons, bands } = self;
         scores.resize(rows, f64::NAN);
@@ -97,13 +97,13 @@ impl Verdicts {
         }
     }
 
-    /// Why a row is an anomaly.
+    /// The reason of a row.
     #[must_use]
     pub fn reason(&self, row: usize) -> Reason {
         self.reasons.get(row).copied().unwrap_or_default()
     }
 
-    /// What would have been ordinary for a row. One without a score has no band.
+    /// The band of a row; unknown if the row has no score.
     #[must_use]
     pub fn band(&self, row: usize) -> Band {
         let scored = self.scores.get(row).is_some_and(|score| !score.is_nan());

@@ -83,7 +83,7 @@ pub(crate) fn pump<F: Format>(
     bytes: &[u8],
     lengths: &[usize],
 ) -> (Vec<u8>, u64) {
-    pipeline.replace(0, lane(measurement));
+    pipeline.replace_lane(0, lane(measurement));
     let (mut out, before) = (Vec::new(), pipeline.counts().scored);
     for piece in pieces(bytes, lengths) {
         pipeline.input()[..piece.len()].copy_from_slice(piece);

@@ -4,7 +4,7 @@ use qualm_bundle::golden::Golden;
 use qualm_contract::{Batch, Detector, Wanted};
 
 /// More features than a row needs to be looked at.
-const MOST_FEATURES: u32 = 1000;
+const MAX_FEATURES: u32 = 1000;
 
 /// A model that can be opened scores as a detector must, and what it learnt can be saved and restored. Golden rows are as
 /// many as they say.
@@ -13,7 +13,7 @@ pub(crate) fn safetensors(bytes: &[u8]) {
         assert_eq!(golden.values.len(), golden.rows() * golden.features);
     }
     let Ok(mut detector) = qualm_core::open(bytes) else { return };
-    if detector.describe().features > MOST_FEATURES {
+    if detector.describe().features > MAX_FEATURES {
         return;
     }
     let scores = observe(&mut *detector);

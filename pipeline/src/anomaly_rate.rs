@@ -1,78 +1,77 @@
-//! Anomaly rates: how large a share of an entity's series is anomalous, interval by interval.
+//! Anomaly rates: the share of an entity's series that is anomalous, by interval.
 //!
-//! One incident moves many metrics: a host of which a third is anomalous is in trouble, where one odd metric may be
-//! nothing. An entity's series are counted as their rows are judged. The first row that belongs to the entity's next
-//! interval ends the one at hand, and what was counted is told behind that row's event. A row that comes late counts in
-//! the interval at hand.
+//! An incident affects many metrics: if a third of a host's metrics is anomalous, the host has a problem, while a single
+//! anomalous metric may be harmless. Series are counted as their rows are judged. The first row of an entity's next interval
+//! ends the current one, and the rate is emitted after that row's event. A late row counts in the current interval.
 
 use hashbrown::HashTable;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use crate::entity::{self, MOST_TAGS};
+use crate::entity::{self, MAX_TAGS_LENGTH};
 use crate::format::EntityRate;
 
-/// Whose anomaly rate is told, and how often.
+/// Whose anomaly rate is emitted, and how often.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AnomalyRate {
-    /// Tags that tell one entity from another, such as `host`. Without any, all series are of one.
+    /// Tags that identify an entity, such as `host`. Without tags, all series belong to one entity.
     pub by: Vec<String>,
-    /// How long an interval is: nanoseconds, counted from 1970; more than 0.
+    /// The length of an interval in nanoseconds, counted from 1970; more than 0.
     pub interval: i64,
 }
 
 /// Counts the anomalous series of each entity.
 #[derive(Debug)]
-pub(crate) struct Census {
+pub(crate) struct EntityCounter {
     rule: AnomalyRate,
     /// The detector's name, as a tag's value in a line.
     name: Vec<u8>,
     seed: u64,
     /// Identity to number.
     index: HashTable<u32>,
-    /// By number. One without members is free.
+    /// By number. An entity without members is free.
     entities: Vec<Entity>,
     free: Vec<u32>,
     /// By series number.
     members: Vec<Member>,
-    /// What was counted in the intervals that ended in this run.
+    /// The counts of intervals that ended in this run.
     ended: Vec<Ended>,
 }
 
 #[derive(Debug)]
 struct Entity {
     identity: u64,
-    /// Its tags, as they stand in a line: `,host=a`.
+    /// Its tags, as in line protocol: `,host=a`.
     tags: Box<[u8]>,
     /// How many series it has.
     members: u32,
-    /// When the interval at hand begins, and its number: 1 at least, as 0 stands for none.
+    /// The beginning of the current interval, and its number: at least 1, since 0 is none.
     start: i64,
-    round: u32,
-    /// Series that got a score in it, and those that were anomalous.
+    interval_number: u32,
+    /// Series with a score in it, and those that were anomalous.
     scored: u32,
     anomalous: u32,
 }
 
-/// A series, as one of its entity's.
+/// A series of an entity.
 #[derive(Debug, Clone, Copy)]
 struct Member {
-    home: Home,
-    /// The rounds in which it was last scored, and last anomalous.
+    entity: EntityRef,
+    /// The numbers of the intervals in which it was last scored, and last anomalous.
     scored: u32,
     anomalous: u32,
 }
 
-/// Where a series belongs.
+/// The entity of a series.
 #[derive(Debug, Clone, Copy)]
-enum Home {
-    /// Nobody has looked yet.
+enum EntityRef {
+    /// Not determined yet.
     Unknown,
-    /// To no entity.
+    /// None.
     Nowhere,
     Entity(u32),
 }
 
-const STRANGER: Member = Member { home: Home::Unknown, scored: 0, anomalous: 0 };
+const UNASSIGNED: Member = Member { entity: EntityRef::Unknown, scored: 0, anomalous: 0 };
 
 /// An interval that ended.
 #[derive(Debug, Clone, Copy)]
@@ -83,7 +82,7 @@ struct Ended {
     anomalous: u32,
 }
 
-impl Census {
+impl EntityCounter {
     pub(crate) fn new(name: Vec<u8>, rule: AnomalyRate) -> Self {
         Self {
             rule,
@@ -103,75 +102,75 @@ impl Census {
     }
 
     /// Begins a run.
-    pub(crate) fn begin(&mut self) {
+    pub(crate) fn begin_run(&mut self) {
         self.ended.clear();
     }
 
-    /// A series has a row, in an event with this head.
-    pub(crate) fn meet(&mut self, series: u32, head: &[u8]) {
+    /// Assigns a series, which has a row in an event with this head, to its entity.
+    pub(crate) fn assign_entity(&mut self, series: u32, head: &[u8]) {
         let number = series as usize;
         if self.members.len() <= number {
-            self.members.resize(number + 1, STRANGER);
+            self.members.resize(number + 1, UNASSIGNED);
         }
-        if let Home::Unknown = self.members[number].home {
-            self.members[number].home = self.find_home(head);
+        if let EntityRef::Unknown = self.members[number].entity {
+            self.members[number].entity = self.find_entity(head);
         }
     }
 
-    fn find_home(&mut self, head: &[u8]) -> Home {
+    fn find_entity(&mut self, head: &[u8]) -> EntityRef {
         let Self { rule, seed, index, entities, free, .. } = self;
         let tags = entity::tags(head, &rule.by);
-        if tags.len() > MOST_TAGS {
-            return Home::Nowhere;
+        if tags.len() > MAX_TAGS_LENGTH {
+            return EntityRef::Nowhere;
         }
         let identity = xxh3_64_with_seed(&tags, *seed);
         if let Some(&number) = index.find(identity, |&n| entities[n as usize].identity == identity) {
             entities[number as usize].members += 1;
-            return Home::Entity(number);
+            return EntityRef::Entity(number);
         }
         let tags = tags.into();
-        let entity = Entity { identity, tags, members: 1, start: i64::MIN, round: 1, scored: 0, anomalous: 0 };
+        let entity =
+            Entity { identity, tags, members: 1, start: i64::MIN, interval_number: 1, scored: 0, anomalous: 0 };
         let number = if let Some(number) = free.pop() {
             entities[number as usize] = entity;
             number
         } else {
             entities.push(entity);
-            (entities.len() - 1) as u32 // no more than there are series
+            (entities.len() - 1) as u32 // at most as many as series
         };
         index.insert_unique(identity, number, |&n| entities[n as usize].identity);
-        Home::Entity(number)
+        EntityRef::Entity(number)
     }
 
-    /// Counts the next row of a series that was met. Where it ends an interval of which there is something to tell:
-    /// which one, to [tell](Self::told) it behind the row's event.
-    pub(crate) fn count(&mut self, series: u32, time: i64, scored: bool, anomalous: bool) -> Option<usize> {
+    /// Counts a row of a series. If it ends an interval with scores, returns the number for [`entity_rate`](Self::entity_rate).
+    pub(crate) fn count_row(&mut self, series: u32, time: i64, scored: bool, anomalous: bool) -> Option<usize> {
         let Self { rule, entities, members, ended, .. } = self;
         let member = members.get_mut(series as usize)?;
-        let Home::Entity(number) = member.home else { return None };
+        let EntityRef::Entity(number) = member.entity else { return None };
         let entity = &mut entities[number as usize];
         let start = entity::interval_start(time, rule.interval);
-        let mut tell = None;
-        if start > entity.start || start < entity.start.saturating_sub(entity::most_late(rule.interval)) {
+        let mut ended_index = None;
+        if start > entity.start || start < entity.start.saturating_sub(entity::max_lateness(rule.interval)) {
             if start > entity.start && entity.scored > 0 {
-                tell = Some(ended.len());
+                ended_index = Some(ended.len());
                 let Entity { start, scored, anomalous, .. } = *entity;
                 ended.push(Ended { entity: number, start, scored, anomalous });
             }
-            entity.begin(start);
+            entity.begin_interval(start);
         }
-        if scored && member.scored != entity.round {
-            member.scored = entity.round;
+        if scored && member.scored != entity.interval_number {
+            member.scored = entity.interval_number;
             entity.scored += 1;
         }
-        if anomalous && member.anomalous != entity.round {
-            member.anomalous = entity.round;
+        if anomalous && member.anomalous != entity.interval_number {
+            member.anomalous = entity.interval_number;
             entity.anomalous += 1;
         }
-        tell
+        ended_index
     }
 
-    /// What is told of one of the intervals that ended in this run.
-    pub(crate) fn told(&self, ended: usize) -> EntityRate<'_> {
+    /// The anomaly rate of an interval that ended in this run.
+    pub(crate) fn entity_rate(&self, ended: usize) -> EntityRate<'_> {
         let Ended { entity, start, scored, anomalous } = self.ended[ended];
         EntityRate {
             tags: &self.entities[entity as usize].tags,
@@ -182,17 +181,17 @@ impl Census {
         }
     }
 
-    /// These series are gone, and leave their entities. One that has no other left is gone too.
-    pub(crate) fn forget(&mut self, series: &[u32]) {
+    /// Removes dropped series from their entities. An entity without series is dropped.
+    pub(crate) fn remove_series(&mut self, series: &[u32]) {
         let Self { index, entities, free, members, .. } = self;
         for &number in series {
             let Some(member) = members.get_mut(number as usize) else { continue };
-            let Member { home, scored, anomalous } = std::mem::replace(member, STRANGER);
-            let Home::Entity(number) = home else { continue };
+            let Member { entity, scored, anomalous } = std::mem::replace(member, UNASSIGNED);
+            let EntityRef::Entity(number) = entity else { continue };
             let entity = &mut entities[number as usize];
-            // It may come back under another number, and must not be counted twice.
-            entity.scored = entity.scored.saturating_sub(u32::from(scored == entity.round));
-            entity.anomalous = entity.anomalous.saturating_sub(u32::from(anomalous == entity.round));
+            // The series may return under another number, and must not be counted twice.
+            entity.scored = entity.scored.saturating_sub(u32::from(scored == entity.interval_number));
+            entity.anomalous = entity.anomalous.saturating_sub(u32::from(anomalous == entity.interval_number));
             entity.members -= 1;
             if entity.members == 0 {
                 entity.tags = Box::default();
@@ -207,9 +206,9 @@ impl Census {
 }
 
 impl Entity {
-    fn begin(&mut self, start: i64) {
+    fn begin_interval(&mut self, start: i64) {
         self.start = start;
-        self.round += 1; // one a second for a hundred years
+        self.interval_number += 1; // one a second for a hundred years
         self.scored = 0;
         self.anomalous = 0;
     }
@@ -221,77 +220,87 @@ mod tests {
 
     const MINUTE: i64 = 60_000_000_000;
 
-    fn census() -> Census {
-        Census::new(b"cpu".to_vec(), AnomalyRate { by: vec!["host".to_owned()], interval: MINUTE })
+    fn counter() -> EntityCounter {
+        EntityCounter::new(b"cpu".to_vec(), AnomalyRate { by: vec!["host".to_owned()], interval: MINUTE })
     }
 
     /// Counts a row; what is told of the interval that it ends: when that began, how many series were anomalous, of how many.
-    fn count(census: &mut Census, series: u32, head: &str, time: i64, score: f64) -> Option<(i64, u32, u32)> {
-        census.meet(series, head.as_bytes());
-        let ended = census.count(series, time, !score.is_nan(), score > 1.0)?;
-        let EntityRate { tags, detector, anomalous, series, time } = census.told(ended);
+    fn count_row(
+        counter: &mut EntityCounter,
+        series: u32,
+        head: &str,
+        time: i64,
+        score: f64,
+    ) -> Option<(i64, u32, u32)> {
+        counter.assign_entity(series, head.as_bytes());
+        let ended = counter.count_row(series, time, !score.is_nan(), score > 1.0)?;
+        let EntityRate { tags, detector, anomalous, series, time } = counter.entity_rate(ended);
         assert_eq!((tags, detector), (&b",host=a"[..], &b"cpu"[..]));
         Some((time, anomalous, series))
     }
 
     #[test]
     fn each_series_counts_once_an_interval() {
-        let mut census = census();
+        let mut counter = counter();
         for second in 0..60 {
             for series in 0..4 {
                 let score = if series < 2 && second == 7 + i64::from(series) { 3.0 } else { 0.2 };
-                assert_eq!(count(&mut census, series, "cpu,host=a", second * MINUTE / 60, score), None);
+                assert_eq!(count_row(&mut counter, series, "cpu,host=a", second * MINUTE / 60, score), None);
             }
         }
-        assert_eq!(count(&mut census, 0, "cpu,host=a", MINUTE, 0.2), Some((0, 2, 4)));
-        assert_eq!(count(&mut census, 1, "cpu,host=a", MINUTE, 2.0), None, "it was told");
-        assert_eq!(count(&mut census, 0, "cpu,host=a", 5 * MINUTE, 0.2), Some((MINUTE, 1, 2)), "those that came");
+        assert_eq!(count_row(&mut counter, 0, "cpu,host=a", MINUTE, 0.2), Some((0, 2, 4)));
+        assert_eq!(count_row(&mut counter, 1, "cpu,host=a", MINUTE, 2.0), None, "it was emitted");
+        assert_eq!(count_row(&mut counter, 0, "cpu,host=a", 5 * MINUTE, 0.2), Some((MINUTE, 1, 2)), "those that came");
     }
 
     #[test]
     fn of_what_has_no_score_there_is_nothing_to_tell() {
-        let mut census = census();
+        let mut counter = counter();
         for minute in 0..3 {
-            assert_eq!(count(&mut census, 0, "cpu,host=a", minute * MINUTE, f64::NAN), None);
+            assert_eq!(count_row(&mut counter, 0, "cpu,host=a", minute * MINUTE, f64::NAN), None);
         }
-        assert_eq!(count(&mut census, 1, "cpu,host=a", 2 * MINUTE, 0.0), None);
-        assert_eq!(count(&mut census, 1, "cpu,host=a", 3 * MINUTE, f64::NAN), Some((2 * MINUTE, 0, 1)));
+        assert_eq!(count_row(&mut counter, 1, "cpu,host=a", 2 * MINUTE, 0.0), None);
+        assert_eq!(count_row(&mut counter, 1, "cpu,host=a", 3 * MINUTE, f64::NAN), Some((2 * MINUTE, 0, 1)));
     }
 
     #[test]
     fn clocks_may_go_backwards() {
-        let mut census = census();
+        let mut counter = counter();
         let day = 1440 * MINUTE;
-        count(&mut census, 0, "cpu,host=a", day, 0.2);
-        assert_eq!(count(&mut census, 1, "cpu,host=a", day - MINUTE, 2.0), None, "it is late");
-        assert_eq!(count(&mut census, 0, "cpu,host=a", day + MINUTE, 0.2), Some((day, 1, 2)));
-        count(&mut census, 0, "cpu,host=a", 365 * day, 0.2); // ran wild
-        assert_eq!(count(&mut census, 0, "cpu,host=a", day + 2 * MINUTE, 0.2), None, "and was put back");
-        assert_eq!(count(&mut census, 0, "cpu,host=a", day + 3 * MINUTE, 0.2), Some((day + 2 * MINUTE, 0, 1)));
+        count_row(&mut counter, 0, "cpu,host=a", day, 0.2);
+        assert_eq!(count_row(&mut counter, 1, "cpu,host=a", day - MINUTE, 2.0), None, "it is late");
+        assert_eq!(count_row(&mut counter, 0, "cpu,host=a", day + MINUTE, 0.2), Some((day, 1, 2)));
+        count_row(&mut counter, 0, "cpu,host=a", 365 * day, 0.2); // ran wild
+        assert_eq!(count_row(&mut counter, 0, "cpu,host=a", day + 2 * MINUTE, 0.2), None, "and was put back");
+        assert_eq!(count_row(&mut counter, 0, "cpu,host=a", day + 3 * MINUTE, 0.2), Some((day + 2 * MINUTE, 0, 1)));
         for time in [i64::MAX, i64::MIN, 0] {
-            count(&mut census, 0, "cpu,host=a", time, 2.0); // no overflow
+            count_row(&mut counter, 0, "cpu,host=a", time, 2.0); // no overflow
         }
     }
 
     #[test]
     fn a_series_that_is_gone_leaves_its_entity_and_the_last_one_takes_it_along() {
-        let mut census = census();
+        let mut counter = counter();
         for series in 0..3 {
-            count(&mut census, series, "cpu,host=a", 0, 2.0);
+            count_row(&mut counter, series, "cpu,host=a", 0, 2.0);
         }
-        census.forget(&[1, 2, 9]);
-        assert_eq!(count(&mut census, 2, "cpu,host=a", 1, 2.0), None, "it came back");
-        assert_eq!(count(&mut census, 0, "cpu,host=a", MINUTE, 0.0), Some((0, 2, 2)));
-        census.forget(&[0, 2]);
-        assert!(census.index.is_empty());
+        counter.remove_series(&[1, 2, 9]);
+        assert_eq!(count_row(&mut counter, 2, "cpu,host=a", 1, 2.0), None, "it came back");
+        assert_eq!(count_row(&mut counter, 0, "cpu,host=a", MINUTE, 0.0), Some((0, 2, 2)));
+        counter.remove_series(&[0, 2]);
+        assert!(counter.index.is_empty());
         for host in 0..100 {
-            count(&mut census, 0, &format!("cpu,host=h{host}"), host * MINUTE, 2.0);
-            census.forget(&[0]);
+            count_row(&mut counter, 0, &format!("cpu,host=h{host}"), host * MINUTE, 2.0);
+            counter.remove_series(&[0]);
         }
-        assert_eq!((census.entities.len(), census.index.len()), (1, 0), "what is free is used again");
-        let long = format!("cpu,host={}", "h".repeat(MOST_TAGS));
+        assert_eq!((counter.entities.len(), counter.index.len()), (1, 0), "what is free is used again");
+        let long = format!("cpu,host={}", "h".repeat(MAX_TAGS_LENGTH));
         for minute in 0..2 {
-            assert_eq!(count(&mut census, 0, &long, minute * MINUTE, 2.0), None, "its tags are too long to be kept");
+            assert_eq!(
+                count_row(&mut counter, 0, &long, minute * MINUTE, 2.0),
+                None,
+                "its tags are too long to be kept"
+            );
         }
     }
 }

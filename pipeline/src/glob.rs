@@ -1,8 +1,8 @@
-//! Globs as Telegraf writes them: `*`, `?`, `[abc]`, `[a-z]`, `[!a]`, `{one,two}`, and `\` before what is to stand for
-//! itself. `*` crosses every character, and so does `**`; `?` and a class take one character, not one byte.
+//! Globs as Telegraf writes them: `*`, `?`, `[abc]`, `[a-z]`, `[!a]`, `{one,two}`, and `\` as an escape. `*`
+//! matches any characters, and so does `**`; `?` and a class match one character, not one byte.
 //!
 //! Telegraf's own filters compile to the same language (`github.com/gobwas/glob` without separators), so a pattern can
-//! be copied from `namepass` or `fieldinclude`. A class is one range or a list of characters, as it is there: `[a-c0-9]` is
+//! be copied from `namepass` or `fieldinclude`. A class is one range or a list of characters, as in Telegraf: `[a-c0-9]` is
 //! refused, and `[abc-z]` has five characters, one of them `-`. A brace that is not closed ends with the pattern.
 //!
 //! `tests/recorded/globs.tsv` holds what that library answers (`tests/telegraf/globs` writes it). Where the library answers
@@ -12,7 +12,7 @@
 use std::mem;
 use std::str::Chars;
 
-/// A pattern that could not be read, and why.
+/// A malformed pattern, and what is wrong with it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BadGlob {
     /// The pattern.
@@ -29,11 +29,11 @@ impl std::fmt::Display for BadGlob {
 
 impl std::error::Error for BadGlob {}
 
-/// Any of some patterns. No pattern at all matches nothing.
+/// A set of patterns, any of which may match. An empty set matches nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Globs(Vec<Vec<Token>>);
 
-/// A pattern's steps. A character that stands for itself is as many as it has bytes.
+/// A step of a pattern. A literal character has a step for each byte.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Token {
     Byte(u8),
@@ -42,15 +42,15 @@ enum Token {
     Class { ranges: Vec<(char, char)>, negated: bool },
 }
 
-/// How many plain patterns the braces of one may stand for: `{a,b}{c,d}` are four.
-const MOST_ALTERNATIVES: usize = 1024;
+/// The most patterns to which the braces of one may expand: `{a,b}{c,d}` expands to four.
+const MAX_ALTERNATIVES: usize = 1024;
 
 impl Globs {
     /// Reads the patterns.
     ///
     /// # Errors
     ///
-    /// Names the first pattern that is malformed, or that stands for too many plain ones.
+    /// The first pattern that is malformed, or that expands to too many.
     pub fn new<I: IntoIterator<Item: AsRef<str>>>(patterns: I) -> Result<Self, BadGlob> {
         let mut globs = Vec::new();
         for pattern in patterns {
@@ -80,15 +80,15 @@ pub fn escape(name: &str) -> String {
     name.chars().flat_map(|c| "\\*?[]{},".contains(c).then_some('\\').into_iter().chain([c])).collect()
 }
 
-/// What an open brace is within.
+/// The state of an open brace.
 struct Outer {
-    /// The plain patterns that stand before the brace.
+    /// The expanded patterns before the brace.
     before: Vec<Vec<Token>>,
-    /// Those of the alternatives that are complete.
+    /// The expanded alternatives that are complete.
     alternatives: Vec<Vec<Token>>,
 }
 
-/// The patterns without braces that `pattern` stands for.
+/// The patterns without braces to which `pattern` expands.
 fn expand(pattern: &str) -> Result<Vec<Vec<Token>>, &'static str> {
     let mut chars = pattern.chars();
     let mut outer: Vec<Outer> = Vec::new();
@@ -104,7 +104,7 @@ fn expand(pattern: &str) -> Result<Vec<Vec<Token>>, &'static str> {
             ('*', _) => append(&mut plain, &[Token::Any]),
             ('?', _) => append(&mut plain, &[Token::One]),
             ('[', _) => append(&mut plain, &[class(&mut chars)?]),
-            // At the very end it escapes nothing, and is nothing.
+            // At the end of the pattern it is ignored.
             ('\\', _) => {
                 if let Some(char) = chars.next() {
                     append(&mut plain, &bytes(char));
@@ -119,12 +119,11 @@ fn expand(pattern: &str) -> Result<Vec<Vec<Token>>, &'static str> {
     Ok(plain)
 }
 
-/// Each of the plain patterns before the innermost open brace, followed by each of its alternatives, of which `last` are
-/// the last.
+/// Closes the innermost brace: each pattern before it, followed by each alternative, of which `last` are the last.
 fn close(outer: &mut Vec<Outer>, last: Vec<Vec<Token>>) -> Result<Vec<Vec<Token>>, &'static str> {
     let Some(Outer { before, mut alternatives }) = outer.pop() else { return Ok(last) };
     alternatives.extend(last);
-    if before.len() * alternatives.len() > MOST_ALTERNATIVES {
+    if before.len() * alternatives.len() > MAX_ALTERNATIVES {
         return Err("stands for more than 1024 plain patterns; split it");
     }
     Ok(before.iter().flat_map(|start| alternatives.iter().map(|end| [start.as_slice(), end].concat())).collect())
@@ -140,7 +139,7 @@ fn bytes(char: char) -> Vec<Token> {
     char.encode_utf8(&mut [0; 4]).bytes().map(Token::Byte).collect()
 }
 
-/// A class, behind its `[`: one range, in which nothing is escaped, or a list of characters.
+/// A class, after its `[`: one range, in which nothing is escaped, or a list of characters.
 fn class(chars: &mut Chars<'_>) -> Result<Token, &'static str> {
     const UNCLOSED: &str = "has a `[` without its `]`";
     let negated = chars.as_str().starts_with('!');
@@ -171,7 +170,7 @@ fn class(chars: &mut Chars<'_>) -> Result<Token, &'static str> {
     if ranges.is_empty() { Err("has a class of no characters") } else { Ok(Token::Class { ranges, negated }) }
 }
 
-/// Greedy with one point of return: the last `*`. Linear in the name for each `*`, never exponential.
+/// Greedy, and backtracks to the last `*` only: linear in the name for each `*`, never exponential.
 fn matches(glob: &[Token], name: &[u8]) -> bool {
     let (mut at, mut step) = (0, 0);
     let mut retry: Option<(usize, usize)> = None;
@@ -203,7 +202,7 @@ fn matches(glob: &[Token], name: &[u8]) -> bool {
     }
 }
 
-/// How many bytes of `rest` a step takes, if it can.
+/// How many bytes of `rest` a step matches, if it does.
 fn taken(token: &Token, rest: &[u8]) -> Option<usize> {
     if rest.is_empty() {
         return None;
@@ -219,7 +218,7 @@ fn taken(token: &Token, rest: &[u8]) -> Option<usize> {
     }
 }
 
-/// The first character of `rest`, which is not empty, and its length. A byte that belongs to none is one by itself.
+/// The first character of `rest`, which is not empty, and its length. An invalid byte counts as one character.
 fn first(rest: &[u8]) -> (char, usize) {
     let start = &rest[..rest.len().min(4)];
     match start.utf8_chunks().next().and_then(|chunk| chunk.valid().chars().next()) {

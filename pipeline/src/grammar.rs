@@ -1,11 +1,10 @@
-//! Whose line protocol it is. Telegraf's parser is the measure for what Telegraf will read again; what InfluxDB's clients
-//! write, InfluxDB alone reads, and that takes a little more.
+//! The variants of line protocol. Output for Telegraf must be what its parser accepts; InfluxDB accepts a little more.
 
 use memchr::memchr2;
 
 use crate::line::is_space;
 
-/// Who reads the lines that come out.
+/// The program that reads the output.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Grammar {
     /// Telegraf: `plugins/parsers/influx/machine.go.rl` in its source.
@@ -15,24 +14,24 @@ pub enum Grammar {
     Influxdb,
 }
 
-/// Where a string ends.
+/// The end of a string.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum StringEnd {
-    /// Behind its closing quote.
+    /// The offset after its closing quote.
     Closed(usize),
-    /// It does not: there is an escape that the grammar does not know, up to here.
+    /// It has an escape that the grammar does not allow, at this offset.
     Broken(usize),
-    /// That has not arrived yet.
+    /// Its end has not arrived yet.
     Open,
 }
 
 impl Grammar {
-    /// The length of the head (measurement and tags) of an event that starts with it. `None` where there is none, or where
-    /// it does not end.
+    /// The length of the head (measurement and tags) of an event that starts with it. `None` if it is invalid or
+    /// incomplete.
     #[must_use]
     pub fn head_end(self, event: &[u8]) -> Option<usize> {
         let mut at = 0;
-        // In a measurement a backslash takes the next byte with it, whatever that is.
+        // In a measurement a backslash escapes any next byte.
         loop {
             match *event.get(at)? {
                 b'\\' if self.is_forbidden(*event.get(at + 1)?) => return None,
@@ -57,8 +56,8 @@ impl Grammar {
         }
     }
 
-    /// Where a tag's key or value that begins at `from` ends: at a comma, an equals sign, or the end of the head. In it a
-    /// backslash takes the next byte with it unless that is another backslash. `None` where it is empty.
+    /// Where a tag's key or value that begins at `from` ends: at a comma, an equals sign, or the end of the head. A
+    /// backslash escapes the next byte unless that is another backslash. `None` if it is empty.
     fn tag_part_end(self, event: &[u8], from: usize) -> Option<usize> {
         let mut at = from;
         loop {
@@ -103,7 +102,7 @@ impl Grammar {
         }
     }
 
-    /// Whether a byte cannot stand in a head, not even behind a backslash.
+    /// Whether a byte is invalid in a head, even after a backslash.
     const fn is_forbidden(self, byte: u8) -> bool {
         match self {
             Self::Telegraf => matches!(byte, b'\t'..=b'\r'),

@@ -1,17 +1,17 @@
 //! Incidents: which rows of a series belong together, and from which of them on they are anomalies.
 //!
-//! An incident begins with a score above 1 that counts; [`Suppression`] says which do. It goes on until it is [`OVER`], or
-//! until a score above 1 that does not count: that is something else. `sustained` and `cooldown` decide which of its rows
-//! reports it. That row and all behind it are anomalies, so that an alert rule that waits for some minutes sees them
-//! without a gap, and sees the end. A row without a score says nothing: the incident neither goes on nor ends with it.
+//! An incident begins with a score above 1 that counts by the [`Suppression`]. It ends with a score of [`INCIDENT_END_SCORE`] or
+//! less, or with one above 1 that does not count, which is something else. `sustained` and `cooldown` decide which of its rows
+//! reports it. That row and all later ones are anomalies, so that an alert rule that waits for some minutes gets them without a
+//! gap. A row without a score changes nothing.
 
 use crate::series::SeriesTable;
 use crate::snapshot::SeriesSnapshot;
 use crate::suppress::Suppression;
 
-/// A score with which an incident ends: this or less. `streaming` gives only the onset of an incident, and its worsening,
-/// a score above 1, and keeps the others between the two.
-pub(crate) const OVER: f64 = 0.5;
+/// The largest score with which an incident ends. `streaming` gives a score above 1 only at the onset of an incident or when it
+/// becomes worse; other scores during an incident are between the two.
+pub(crate) const INCIDENT_END_SCORE: f64 = 0.5;
 
 /// The incidents of each series of a detector.
 #[derive(Debug, Default)]
@@ -19,31 +19,31 @@ pub(crate) struct Incidents {
     rule: Suppression,
     /// By series.
     phases: Vec<Phase>,
-    /// By series; empty where the rule does not look back.
-    past: Vec<Past>,
+    /// By series; empty if the rule needs no history.
+    history: Vec<History>,
 }
 
-/// A row, as the rule sees it.
+/// What a rule needs to know of a row.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Row {
     pub(crate) series: u32,
     pub(crate) time: i64,
     pub(crate) score: f64,
-    /// Its value, where it has one alone.
+    /// Its value, if it has only one.
     pub(crate) value: Option<f64>,
-    /// How far that is from what was expected, with its sign; none where the detector does not say.
+    /// The signed distance from the expected value; `None` if the detector does not give it.
     pub(crate) deviation: Option<f64>,
 }
 
-/// What is found of a row.
+/// The result for a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Finding {
-    /// No anomaly: there is no incident, or one that is not reported as yet.
+    /// No anomaly: there is no incident, or it has not been reported yet.
     Ordinary,
-    /// An anomaly, and the one that reports the incident.
+    /// The anomaly that reports the incident.
     Reported,
     /// A later row of an incident that was reported.
-    GoesOn,
+    Ongoing,
 }
 
 impl Finding {
@@ -52,33 +52,33 @@ impl Finding {
     }
 }
 
-/// How far a series' incident is.
+/// The phase of a series' incident.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
-    /// There is none.
-    Calm,
-    /// It goes on, and is not reported as yet.
+    /// There is no incident.
+    NoIncident,
+    /// It lasts, and has not been reported yet.
     Unreported,
-    /// It goes on, and was reported.
+    /// It lasts, and was reported.
     Reported,
 }
 
-/// What a rule looks back on.
+/// Earlier rows, for rules that need them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Past {
-    /// Whether each of the last scored rows belonged to an incident, the last one in the lowest bit.
-    belonged: u64,
-    /// When an incident of the series was last reported.
-    reported: Option<i64>,
+struct History {
+    /// Whether each of the last scored rows was in an incident; the last row is the lowest bit.
+    in_incident: u64,
+    /// The time of the series' last report.
+    last_report: Option<i64>,
 }
 
-const NOTHING: Past = Past { belonged: 0, reported: None };
+const NO_HISTORY: History = History { in_incident: 0, last_report: None };
 
-/// Bytes of a series that are kept over a restart: its phase, and what a rule looks back on.
-const KEPT: usize = 17;
+/// Bytes of a series in saved state: its phase and history.
+const SAVED_BYTES: usize = 17;
 
 impl Incidents {
-    /// None as yet, and a rule for those to come.
+    /// No incidents, and the rule for new ones.
     pub(crate) fn new(rule: Suppression) -> Self {
         Self { rule, ..Self::default() }
     }
@@ -87,110 +87,116 @@ impl Incidents {
         self.rule
     }
 
-    /// What a series' next row is.
-    pub(crate) fn judge(&mut self, row: Row) -> Finding {
-        let Self { rule, phases, past } = self;
+    /// Judges the next row of a series.
+    pub(crate) fn judge_row(&mut self, row: Row) -> Finding {
+        let Self { rule, phases, history } = self;
         let Row { series, time, score, value, deviation } = row;
         if score.is_nan() {
             return Finding::Ordinary;
         }
         let number = series as usize;
-        let phase = of(phases, number, Phase::Calm);
-        let belongs = if score > 1.0 { rule.counts(value, deviation) } else { score > OVER && *phase != Phase::Calm };
-        let mut past = if rule.looks_back() { Some(of(past, number, NOTHING)) } else { None };
-        if let Some(past) = &mut past {
-            past.belonged = past.belonged << 1 | u64::from(belongs);
+        let phase = slot(phases, number, Phase::NoIncident);
+        let in_incident_now = if score > 1.0 {
+            rule.counts(value, deviation)
+        } else {
+            score > INCIDENT_END_SCORE && *phase != Phase::NoIncident
+        };
+        let mut history = if rule.needs_history() { Some(slot(history, number, NO_HISTORY)) } else { None };
+        if let Some(history) = &mut history {
+            history.in_incident = history.in_incident << 1 | u64::from(in_incident_now);
         }
-        if !belongs {
-            *phase = Phase::Calm;
+        if !in_incident_now {
+            *phase = Phase::NoIncident;
             return Finding::Ordinary;
         }
         if *phase == Phase::Reported {
-            return Finding::GoesOn;
+            return Finding::Ongoing;
         }
-        if let Some(past) = past {
-            if !past.allows(rule, time) {
+        if let Some(history) = history {
+            if !history.allows(rule, time) {
                 *phase = Phase::Unreported;
                 return Finding::Ordinary;
             }
-            past.reported = Some(time);
+            history.last_report = Some(time);
         }
         *phase = Phase::Reported;
         Finding::Reported
     }
 
-    /// What is to be kept of these series over a restart: most have nothing.
-    pub(crate) fn keep(&self, series: &SeriesTable) -> SeriesSnapshot {
+    /// Saves the incidents of these series for a restart.
+    pub(crate) fn save_snapshot(&self, series: &SeriesTable) -> SeriesSnapshot {
         let mut snapshot = SeriesSnapshot::default();
         for number in 0..self.phases.len() {
-            let (phase, past) = (self.phases[number], self.past.get(number).copied().unwrap_or(NOTHING));
-            if phase == Phase::Calm && past == NOTHING {
+            let (phase, history) = (self.phases[number], self.history.get(number).copied().unwrap_or(NO_HISTORY));
+            if phase == Phase::NoIncident && history == NO_HISTORY {
                 continue;
             }
-            if let Some((identity, age)) = series.known(number as u32) {
-                snapshot.add(identity, age, &encode(phase, past));
+            if let Some((identity, age)) = series.identity_and_age(number as u32) {
+                snapshot.add(identity, age, &encode(phase, history));
             }
         }
         snapshot
     }
 
-    /// Goes on with what was kept of series that are known again.
-    pub(crate) fn restore(&mut self, snapshot: &SeriesSnapshot, series: &SeriesTable) {
-        for (identity, bytes) in snapshot.each::<KEPT>() {
-            let (Some(number), Some((phase, past))) = (series.find(identity), decode(bytes)) else { continue };
-            *of(&mut self.phases, number as usize, Phase::Calm) = phase;
-            if self.rule.looks_back() {
-                *of(&mut self.past, number as usize, NOTHING) = past;
+    /// Restores incidents of series that have been restored.
+    pub(crate) fn restore_snapshot(&mut self, snapshot: &SeriesSnapshot, series: &SeriesTable) {
+        for (identity, bytes) in snapshot.each::<SAVED_BYTES>() {
+            let (Some(number), Some((phase, history))) = (series.find(identity), decode(bytes)) else { continue };
+            *slot(&mut self.phases, number as usize, Phase::NoIncident) = phase;
+            if self.rule.needs_history() {
+                *slot(&mut self.history, number as usize, NO_HISTORY) = history;
             }
         }
     }
 
-    /// These series are gone; their numbers may come again for others.
-    pub(crate) fn forget(&mut self, series: &[u32]) {
-        let Self { rule: _, phases, past } = self;
+    /// Clears the state of dropped series, whose numbers may be used for others.
+    pub(crate) fn end_incidents(&mut self, series: &[u32]) {
+        let Self { rule: _, phases, history } = self;
         for number in series.iter().map(|&number| number as usize) {
             if let Some(phase) = phases.get_mut(number) {
-                *phase = Phase::Calm;
+                *phase = Phase::NoIncident;
             }
-            if let Some(past) = past.get_mut(number) {
-                *past = NOTHING;
+            if let Some(history) = history.get_mut(number) {
+                *history = NO_HISTORY;
             }
         }
     }
 }
 
-/// What is noted of a series; of one that is new, this.
+/// The entry of a series; `new` if there is none yet.
 #[inline]
-fn of<T: Copy>(noted: &mut Vec<T>, number: usize, new: T) -> &mut T {
-    if noted.len() <= number {
-        noted.resize(number + 1, new);
+fn slot<T: Copy>(slots: &mut Vec<T>, number: usize, new: T) -> &mut T {
+    if slots.len() <= number {
+        slots.resize(number + 1, new);
     }
-    &mut noted[number]
+    &mut slots[number]
 }
 
-fn encode(phase: Phase, past: Past) -> [u8; KEPT] {
-    let mut bytes = [0; KEPT];
+fn encode(phase: Phase, history: History) -> [u8; SAVED_BYTES] {
+    let mut bytes = [0; SAVED_BYTES];
     bytes[0] = phase as u8;
-    bytes[1..9].copy_from_slice(&past.belonged.to_le_bytes());
-    bytes[9..].copy_from_slice(&past.reported.unwrap_or(i64::MIN).to_le_bytes());
+    bytes[1..9].copy_from_slice(&history.in_incident.to_le_bytes());
+    bytes[9..].copy_from_slice(&history.last_report.unwrap_or(i64::MIN).to_le_bytes());
     bytes
 }
 
-fn decode(bytes: &[u8; KEPT]) -> Option<(Phase, Past)> {
+fn decode(bytes: &[u8; SAVED_BYTES]) -> Option<(Phase, History)> {
     let [phase, rest @ ..] = bytes;
-    let phase = [Phase::Calm, Phase::Unreported, Phase::Reported].into_iter().find(|one| *one as u8 == *phase)?;
-    let (belonged, reported) = rest.split_first_chunk::<8>()?;
-    let reported = Some(i64::from_le_bytes(*reported.first_chunk()?)).filter(|reported| *reported != i64::MIN);
-    Some((phase, Past { belonged: u64::from_le_bytes(*belonged), reported }))
+    let phase = [Phase::NoIncident, Phase::Unreported, Phase::Reported].into_iter().find(|one| *one as u8 == *phase)?;
+    let (in_incident, last_report) = rest.split_first_chunk::<8>()?;
+    let last_report =
+        Some(i64::from_le_bytes(*last_report.first_chunk()?)).filter(|last_report| *last_report != i64::MIN);
+    Some((phase, History { in_incident: u64::from_le_bytes(*in_incident), last_report }))
 }
 
-impl Past {
-    /// Whether the rule lets the row at hand, which is taken in already, report an incident.
+impl History {
+    /// Whether the rule lets the current row, which is part of the history, report an incident.
     fn allows(&self, rule: &Suppression, time: i64) -> bool {
-        let window = self.belonged << (u64::BITS - rule.of);
-        // What goes on after the cooldown is reported then: an outage must not stay silent. (A clock that was put back ends
-        // the cooldown.)
-        let cooling = self.reported.is_some_and(|reported| (0..rule.cooldown).contains(&time.saturating_sub(reported)));
+        let window = self.in_incident << (u64::BITS - rule.of);
+        // An incident that lasts longer than the cooldown is reported after it, so that no outage is missed. (A clock that
+        // was set back ends the cooldown.)
+        let cooling =
+            self.last_report.is_some_and(|last_report| (0..rule.cooldown).contains(&time.saturating_sub(last_report)));
         window.count_ones() >= rule.sustained && !cooling
     }
 }
@@ -199,7 +205,7 @@ impl Past {
 mod tests {
     use proptest::prelude::*;
 
-    use super::Finding::{GoesOn, Ordinary, Reported};
+    use super::Finding::{Ongoing, Ordinary, Reported};
     use super::*;
     use crate::suppress::Direction;
 
@@ -214,8 +220,8 @@ mod tests {
     fn found(rule: Suppression, scores: &[f64]) -> Vec<Finding> {
         let mut incidents = Incidents::new(rule);
         let found = scores.iter().zip(0..).map(|(&score, time)| {
-            assert_eq!(incidents.judge(row(7, time, 0.7)), Ordinary);
-            incidents.judge(row(3, time, score))
+            assert_eq!(incidents.judge_row(row(7, time, 0.7)), Ordinary);
+            incidents.judge_row(row(3, time, score))
         });
         found.collect()
     }
@@ -225,7 +231,7 @@ mod tests {
         let draw = |finding: &Finding| match finding {
             Ordinary => '.',
             Reported => '!',
-            GoesOn => '+',
+            Ongoing => '+',
         };
         found(rule, scores).iter().map(draw).collect()
     }
@@ -254,21 +260,21 @@ mod tests {
             let mut told = String::new();
             for (&score, time) in scores.iter().zip(0..) {
                 if time as usize == restart {
-                    after.restore(&before.keep(&series), &again);
+                    after.restore_snapshot(&before.save_snapshot(&series), &again);
                 }
                 let (incidents, number) =
                     if (time as usize) < restart { (&mut before, number) } else { (&mut after, other) };
-                told.push(match incidents.judge(row(number, time, score)) {
+                told.push(match incidents.judge_row(row(number, time, score)) {
                     Ordinary => '.',
                     Reported => '!',
-                    GoesOn => '+',
+                    Ongoing => '+',
                 });
             }
             assert_eq!(told, without, "after {restart}");
         }
-        let cut = SeriesSnapshot { identities: vec![1], ages: vec![0], state: vec![9; KEPT] };
-        Incidents::new(rule).restore(&cut, &SeriesTable::new(Limits::default()));
-        assert_eq!(decode(&[9; KEPT]), None);
+        let cut = SeriesSnapshot { identities: vec![1], ages: vec![0], state: vec![9; SAVED_BYTES] };
+        Incidents::new(rule).restore_snapshot(&cut, &SeriesTable::new(Limits::default()));
+        assert_eq!(decode(&[9; SAVED_BYTES]), None);
     }
 
     #[test]
@@ -308,11 +314,11 @@ mod tests {
     fn a_clock_that_was_put_back_and_another_series_end_the_cooldown() {
         let mut incidents = Incidents::new(Suppression { cooldown: 3, ..Suppression::default() });
         for (time, why) in [(100, "the first"), (50, "the clock"), (51, "another series' past")] {
-            assert_eq!(incidents.judge(row(0, time, 2.0)), Reported, "{why}");
+            assert_eq!(incidents.judge_row(row(0, time, 2.0)), Reported, "{why}");
             if time == 50 {
-                incidents.forget(&[0, 9]);
+                incidents.end_incidents(&[0, 9]);
             } else {
-                incidents.judge(row(0, time, 0.0));
+                incidents.judge_row(row(0, time, 0.0));
             }
         }
     }
@@ -320,22 +326,22 @@ mod tests {
     #[test]
     fn a_series_that_is_gone_takes_its_incident_along() {
         let mut incidents = Incidents::default();
-        assert_eq!(incidents.judge(row(0, 0, 2.0)), Reported);
-        incidents.forget(&[0, 9]);
-        assert_eq!(incidents.judge(row(0, 1, 0.7)), Ordinary);
+        assert_eq!(incidents.judge_row(row(0, 0, 2.0)), Reported);
+        incidents.end_incidents(&[0, 9]);
+        assert_eq!(incidents.judge_row(row(0, 1, 0.7)), Ordinary);
     }
 
     #[test]
     fn what_does_not_count_begins_none_and_ends_the_one_at_hand() {
         let rule = Suppression { direction: Direction::Above, ..Suppression::default() };
         let mut incidents = Incidents::new(rule);
-        let mut judge = |score, deviation| incidents.judge(Row { deviation: Some(deviation), ..row(0, 0, score) });
+        let mut judge = |score, deviation| incidents.judge_row(Row { deviation: Some(deviation), ..row(0, 0, score) });
         let rows = [(2.0, -1.0), (0.7, 0.0), (2.0, 1.0), (0.7, 0.0), (2.0, -1.0), (0.7, 0.0), (2.0, 1.0)];
         let found = rows.map(|(score, deviation)| judge(score, deviation));
-        assert_eq!(found, [Ordinary, Ordinary, Reported, GoesOn, Ordinary, Ordinary, Reported]);
+        assert_eq!(found, [Ordinary, Ordinary, Reported, Ongoing, Ordinary, Ordinary, Reported]);
         let unalarming = Suppression { expected_range: Some([0.0, 80.0]), ..Suppression::default() };
         let outside = Row { value: Some(1e9), ..row(0, 0, 0.7) };
-        assert_eq!(Incidents::new(unalarming).judge(outside), Ordinary, "outside, the score decides");
+        assert_eq!(Incidents::new(unalarming).judge_row(outside), Ordinary, "outside, the score decides");
     }
 
     /// Scores on either side of both thresholds, with what counts and what has none among them, and the time to the next.
@@ -357,28 +363,28 @@ mod tests {
                 direction: Direction::Above, sustained, of: sustained + more, cooldown, ..Suppression::default()
             };
             let mut incidents = Incidents::new(rule);
-            let (mut time, mut belonged, mut reported) = (0, Vec::new(), None);
+            let (mut time, mut in_incident, mut last_report) = (0, Vec::new(), None);
             let (mut within, mut told) = (false, false);
             for (score, deviation, step) in rows {
                 time += step;
-                let finding = incidents.judge(Row { deviation: Some(deviation), ..row(0, time, score) });
+                let finding = incidents.judge_row(Row { deviation: Some(deviation), ..row(0, time, score) });
                 if score.is_nan() {
                     prop_assert_eq!(finding, Ordinary);
                     continue;
                 }
                 within = if score > 1.0 { deviation > 0.0 } else { within && score > 0.5 };
-                belonged.push(within);
+                in_incident.push(within);
                 told &= within;
-                let lasts = belonged.iter().rev().take(rule.of as usize).filter(|one| **one).count() >= sustained as usize;
-                let cools = reported.is_some_and(|then| time >= then && time - then < cooldown);
+                let lasts = in_incident.iter().rev().take(rule.of as usize).filter(|one| **one).count() >= sustained as usize;
+                let cools = last_report.is_some_and(|then| time >= then && time - then < cooldown);
                 let expected = match (within, told) {
-                    (true, true) => GoesOn,
+                    (true, true) => Ongoing,
                     (true, false) if lasts && !cools => Reported,
                     _ => Ordinary,
                 };
                 prop_assert_eq!(finding, expected);
                 if expected == Reported {
-                    (told, reported) = (true, Some(time));
+                    (told, last_report) = (true, Some(time));
                 }
             }
         }

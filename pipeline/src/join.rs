@@ -1,32 +1,32 @@
-//! Features of one entity at one time, joined from the events in which they arrive.
+//! Joins the features of one entity at one time, which arrive in several events.
 
 use hashbrown::HashTable;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use crate::entity::{self, MOST_TAGS};
+use crate::entity::{self, MAX_TAGS_LENGTH};
 use crate::line::{self, Field};
 use crate::rows::Rows;
 use crate::series::SeriesTable;
 use crate::vector::Shape;
 
-/// Heads whose features are remembered. Beyond this many, all are worked out anew.
-const MEMO: usize = 1 << 16;
+/// The most heads in the cache of routes. With more, the cache is cleared.
+const MAX_ROUTES: usize = 1 << 16;
 
 /// Joins events into vectors.
 #[derive(Debug)]
 pub(crate) struct Joiner {
     shape: Shape,
     seed: u64,
-    /// What each head brings, by its hash.
+    /// The features of each head, by its hash.
     routes: HashTable<Route>,
     /// By series number.
     entities: Vec<Option<Box<Entity>>>,
-    /// The vectors of this run that are complete, in the order of their rows.
+    /// The complete vectors of this run, in the order of their rows.
     pub(crate) emissions: Vec<Emission>,
     counts: Counts,
 }
 
-/// What has been joined, since the start.
+/// Counts since the start.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counts {
     /// Vectors.
@@ -37,53 +37,53 @@ pub struct Counts {
     pub late: u64,
 }
 
-/// What events with a given head bring.
+/// The features in events with a head.
 #[derive(Debug)]
 struct Route {
     hash: u64,
     /// The entity's identity.
     identity: u64,
-    /// Features of such events by number, in order of their fields.
+    /// The numbers of the features in such events, in order of their fields' names.
     features: Vec<u16>,
-    /// For each field of an event, by its place: where its features began among these the last time.
+    /// For each field of an event, by position: the index of its first feature in `features` the last time.
     places: Vec<u16>,
 }
 
-/// One entity: its vector at hand, and what its features last were.
+/// One entity: its current vector, and the last values of its features.
 #[derive(Debug)]
 struct Entity {
     /// Its tags, as they stand in a line: `,host=a`.
     tags: Box<[u8]>,
-    /// When the interval at hand begins.
+    /// The beginning of the current interval.
     start: i64,
-    /// The values that are there, and how many.
+    /// The values so far, and how many there are.
     values: Box<[f64]>,
     filled: usize,
-    /// The vector was scored already.
-    done: bool,
-    /// The first interval may have begun before we did: what is missing then says nothing.
+    /// Whether the vector has been emitted.
+    emitted: bool,
+    /// Whether it is the first interval, which may have begun before the start, so that missing values mean nothing.
     first: bool,
-    /// The number of the last event that brought a value.
+    /// The number of the last event with a value of it.
     event: u64,
-    /// Each feature's last value as it was measured, and when; for features that need it.
+    /// Each feature's last value before conversion, and its time; for features that need it.
     last: Box<[(f64, i64)]>,
 }
 
-/// A vector that is complete, and the event that completed it.
+/// A complete vector, and the event that completed it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Emission {
-    /// Where in the buffer that event ends.
+    /// The offset of that event's end in the buffer.
     pub(crate) at: usize,
-    /// The number of the last event that brought a value.
+    /// The number of the last event with a value of it.
     pub(crate) event: u64,
 }
 
-/// An event, as a joiner sees it.
+/// What a joiner needs to know of an event.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Joined<'a> {
     pub(crate) bytes: &'a [u8],
     pub(crate) head: &'a [u8],
-    /// The hash of the head as it stands there.
+    /// The hash of the head's bytes.
     pub(crate) hash: u64,
     pub(crate) fields: &'a [Field],
     pub(crate) time: i64,
@@ -101,7 +101,7 @@ impl Joiner {
 
     /// The seed of identities, as in [`crate::Pipeline::new`].
     pub(crate) fn set_seed(&mut self, seed: u64) {
-        // Vectors of another shape are other series: what was remembered of those is of no use for these.
+        // Vectors of another shape are other series: the state of one is useless for the other.
         self.seed = xxh3_64_with_seed(format!("{:?}", self.shape).as_bytes(), seed);
     }
 
@@ -113,22 +113,22 @@ impl Joiner {
         self.counts
     }
 
-    /// Whether events with this head bring any feature.
+    /// Whether events with this head have any feature.
     pub(crate) fn wants_event(&self, head: &[u8]) -> bool {
         self.shape.features.iter().any(|feature| feature.wants(head))
     }
 
-    /// An entity's tags, as they stand in a line.
+    /// An entity's tags, as in line protocol.
     pub(crate) fn tags(&self, series: u32) -> &[u8] {
         self.entities.get(series as usize).and_then(Option::as_ref).map_or(&[], |entity| &entity.tags)
     }
 
-    /// Takes an event in. A vector that it completes becomes a row. Whether it brought anything.
-    pub(crate) fn take(&mut self, event: Joined<'_>, series: &mut SeriesTable, rows: &mut Rows) -> bool {
+    /// Adds the features of an event. A vector that it completes becomes a row. Returns whether it had any feature.
+    pub(crate) fn join_event(&mut self, event: Joined<'_>, series: &mut SeriesTable, rows: &mut Rows) -> bool {
         let Self { shape, seed, routes, entities, emissions, counts } = self;
         let at = |route: &Route| route.hash == event.hash;
         if routes.find(event.hash, at).is_none() {
-            if routes.len() >= MEMO {
+            if routes.len() >= MAX_ROUTES {
                 routes.clear();
             }
             routes.insert_unique(event.hash, shape.route(event.head, event.hash, *seed), |route| route.hash);
@@ -149,49 +149,49 @@ impl Joiner {
             emissions.push(Emission { at: event.end, event: entity.event });
             counts.vectors += 1;
             counts.missing += (entity.values.len() - entity.filled) as u64;
-            entity.done = true;
+            entity.emitted = true;
         };
-        let most_late = entity::most_late(shape.interval);
-        if start > entity.start || start < entity.start.saturating_sub(most_late) {
-            if start > entity.start && !entity.done && !entity.first && entity.filled > 0 {
-                emit(entity); // the next interval has begun: what is missing will not come
+        let max_lateness = entity::max_lateness(shape.interval);
+        if start > entity.start || start < entity.start.saturating_sub(max_lateness) {
+            if start > entity.start && !entity.emitted && !entity.first && entity.filled > 0 {
+                emit(entity); // the next interval has begun: missing values will not arrive
             }
-            entity.begin(start);
-        } else if start < entity.start || entity.done {
+            entity.begin_interval(start);
+        } else if start < entity.start || entity.emitted {
             counts.late += 1;
             return false;
         }
 
-        let mut brought = false;
+        let mut changed = false;
         let named = |at: usize| shape.features[usize::from(features[at])].field.as_bytes();
         if places.len() < event.fields.len() {
             places.resize(event.fields.len(), 0);
         }
         for (field, place) in event.fields.iter().zip(places) {
             let key = line::unescape(field.key(event.bytes));
-            // Events with the same head mostly have the same fields in the same order.
+            // Events with the same head usually have the same fields in the same order.
             let mut at = usize::from(*place);
             if named(at) != key.as_ref() {
                 at = partition_point(features.len(), |at| named(at) < key.as_ref());
                 if at == features.len() || named(at) != key.as_ref() {
-                    continue; // a field that nobody wants
+                    continue; // no feature has this field
                 }
                 *place = at as u16;
             }
             while at < features.len() && named(at) == key.as_ref() {
-                entity.put(usize::from(features[at]), shape, field.value, event.time);
+                entity.set_feature(usize::from(features[at]), shape, field.value, event.time);
                 at += 1;
             }
             entity.event = event.number;
-            brought = true;
+            changed = true;
         }
         if entity.filled == entity.values.len() {
             emit(entity);
         }
-        brought
+        changed
     }
 
-    pub(crate) fn forget(&mut self, series: &[u32]) {
+    pub(crate) fn remove_entities(&mut self, series: &[u32]) {
         for &number in series {
             if let Some(entity) = self.entities.get_mut(number as usize) {
                 *entity = None;
@@ -200,7 +200,7 @@ impl Joiner {
     }
 }
 
-/// The first of `count` places for which `before` does not hold; it holds for none behind that.
+/// The first of `count` indices for which `before` is false; it must be false for all later ones.
 fn partition_point(count: usize, before: impl Fn(usize) -> bool) -> usize {
     let (mut low, mut high) = (0, count);
     while low < high {
@@ -217,7 +217,7 @@ impl Shape {
         let field = |number: u16| &self.features[usize::from(number)].field;
         features.sort_by(|&a, &b| field(a).cmp(field(b)).then(a.cmp(&b)));
         let tags = entity::tags(head, &self.entity);
-        if tags.len() > MOST_TAGS {
+        if tags.len() > MAX_TAGS_LENGTH {
             features.clear();
         }
         Route { hash, identity: xxh3_64_with_seed(&tags, seed), features, places: Vec::new() }
@@ -241,22 +241,22 @@ impl Entity {
             start,
             values: vec![f64::NAN; features].into(),
             filled: 0,
-            done: false,
+            emitted: false,
             first: shape.interval > 0,
             event: 0,
             last: if keeps { vec![(f64::NAN, 0); features].into() } else { Box::default() },
         }
     }
 
-    fn begin(&mut self, start: i64) {
+    fn begin_interval(&mut self, start: i64) {
         self.start = start;
         self.values.fill(f64::NAN);
         self.filled = 0;
-        self.done = false;
+        self.emitted = false;
         self.first = false;
     }
 
-    fn put(&mut self, feature: usize, shape: &Shape, value: f64, time: i64) {
+    fn set_feature(&mut self, feature: usize, shape: &Shape, value: f64, time: i64) {
         let transform = shape.features[feature].transform;
         let last = match self.last.get_mut(feature) {
             Some(last) if transform.needs_last() => std::mem::replace(last, (value, time)),

@@ -1,8 +1,8 @@
-//! One detector's part of the pipeline: what it wants, the series that it knows, the rows that wait for it.
+//! One detector's part of the pipeline: what it selects, its series, and its rows.
 
 use qualm_contract::{BatchScorer, Verdicts};
 
-use crate::anomaly_rate::{AnomalyRate, Census};
+use crate::anomaly_rate::{AnomalyRate, EntityCounter};
 use crate::incident::{Finding, Incidents, Row};
 use crate::join::{self, Joiner};
 use crate::rows::Rows;
@@ -20,27 +20,27 @@ pub struct Lane {
     pub(crate) series: SeriesTable,
     pub(crate) rows: Rows,
     pub(crate) verdicts: Verdicts,
-    /// What became of the rows of the run.
+    /// The findings of the run's rows.
     pub(crate) findings: Vec<Finding>,
-    /// Whose anomaly rate is told, if that is asked for; of fields alone.
-    pub(crate) census: Option<Box<Census>>,
+    /// Counts for anomaly rates, if wanted; for fields only.
+    pub(crate) entity_counter: Option<Box<EntityCounter>>,
     incidents: Incidents,
-    gone: Vec<u32>,
+    dropped: Vec<u32>,
 }
 
-/// The group of all vectors of a detector: they are made of the same features.
-const VECTORS: u64 = 0;
+/// The group of all vectors of a detector, which have the same features.
+const VECTOR_GROUP: u64 = 0;
 
-/// What a detector's rows are made of.
+/// What a detector's rows are.
 #[derive(Debug)]
 pub(crate) enum Wants {
-    /// Each field is a series, each of its values a row. Where each row came from.
+    /// Each field is a series, each of its values a row. Has the origin of each row.
     Fields(Vec<Origin>),
     /// Features of an entity, joined across events.
     Vectors(Box<Vectors>),
 }
 
-/// What is known of a lane of vectors.
+/// The state of a lane of vectors.
 #[derive(Debug)]
 pub(crate) struct Vectors {
     pub(crate) joiner: Joiner,
@@ -48,12 +48,12 @@ pub(crate) struct Vectors {
     pub(crate) name: Vec<u8>,
 }
 
-/// Where a row of one field came from.
+/// The origin of a row of one field.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Origin {
-    /// Which of the run's events that are to be scored.
+    /// The index of its event in `Pipeline::events`.
     pub(crate) event: u32,
-    /// Where the field's key starts in the input.
+    /// Where the field's key starts in the format's text, and its length.
     pub(crate) key: u32,
     pub(crate) key_len: u32,
 }
@@ -69,18 +69,18 @@ impl Lane {
             rows: Rows::default(),
             verdicts: Verdicts::default(),
             findings: Vec::new(),
-            census: None,
+            entity_counter: None,
             incidents: Incidents::default(),
-            gone: Vec::new(),
+            dropped: Vec::new(),
         }
     }
 
-    /// A lane whose detector, called `name`, scores vectors joined from the selected events. It only looks on: other
-    /// detectors score the events' fields as though it were not there.
+    /// A lane whose detector, called `name`, scores vectors joined from the selected events. It does not affect which other
+    /// detectors score the events' fields.
     #[must_use]
     pub fn vectors(name: &str, shape: Shape, selector: Selector, limits: Limits) -> Self {
-        let rows = Rows::new(shape.features.len().max(1)); // none at all before there is a model
-        let wants = Wants::Vectors(Box::new(Vectors { joiner: Joiner::new(shape), name: as_tag(name) }));
+        let rows = Rows::new(shape.features.len().max(1)); // there are no features before there is a model
+        let wants = Wants::Vectors(Box::new(Vectors { joiner: Joiner::new(shape), name: escaped_tag(name) }));
         Self { wants, rows, ..Self::new(selector, limits) }
     }
 
@@ -91,31 +91,31 @@ impl Lane {
         self
     }
 
-    /// The same lane, whose detector is called `name`, with the anomaly rates of its entities told. A lane of vectors has
-    /// none: each of its entities is one series.
+    /// The same lane, whose detector is called `name`, with anomaly rates of its entities emitted. A lane of vectors has none,
+    /// since each of its entities is one series.
     #[must_use]
-    pub fn tell_rates(mut self, name: &str, rule: AnomalyRate) -> Self {
+    pub fn emit_rates(mut self, name: &str, rule: AnomalyRate) -> Self {
         if let Wants::Fields(_) = self.wants {
-            self.census = Some(Box::new(Census::new(as_tag(name), rule)));
+            self.entity_counter = Some(Box::new(EntityCounter::new(escaped_tag(name), rule)));
         }
         self
     }
 
-    /// The same lane, with bands shown or not: of rows of one value alone, since a band is of one.
+    /// The same lane, with bands shown or not, for rows of one value.
     #[must_use]
     pub fn show_bands(mut self, shown: bool) -> Self {
         self.rows.bands = shown && self.rows.features() == 1;
         self
     }
 
-    /// The same lane, whose detector is told which series are siblings, or not.
+    /// The same lane, with the groups of siblings passed on to its detector or not.
     #[must_use]
     pub fn relate(mut self, related: bool) -> Self {
         self.rows.related = related;
         self
     }
 
-    /// What its vectors are made of; none where it scores fields.
+    /// The shape of its vectors; `None` if it scores fields.
     #[must_use]
     pub fn shape(&self) -> Option<&Shape> {
         match &self.wants {
@@ -124,22 +124,22 @@ impl Lane {
         }
     }
 
-    /// Reports incidents by this rule from now on, as though there had been none yet, unless it is the one in force.
+    /// Sets the rule by which incidents are reported. A changed rule clears all incidents.
     pub fn set_suppression(&mut self, rule: Suppression) {
         if self.incidents.rule() != rule {
             self.incidents = Incidents::new(rule);
         }
-        // What is expected of several values at once is not one value's side or distance.
+        // Several values have no side and no single distance.
         self.rows.explain = rule.needs_deviation() && self.rows.features() == 1;
     }
 
-    /// Which incidents it reports.
+    /// The rule by which it reports incidents.
     #[must_use]
     pub fn suppression(&self) -> Suppression {
         self.incidents.rule()
     }
 
-    /// The tags of an entity whose vectors it joins, as they stand in a line: `,host=a`.
+    /// The tags of an entity whose vectors it joins, as in line protocol: `,host=a`.
     #[must_use]
     pub fn tags(&self, series: u32) -> &[u8] {
         match &self.wants {
@@ -148,7 +148,7 @@ impl Lane {
         }
     }
 
-    /// The vectors that it has joined.
+    /// Counts of the vectors that it has joined.
     #[must_use]
     pub fn joined(&self) -> join::Counts {
         match &self.wants {
@@ -157,29 +157,29 @@ impl Lane {
         }
     }
 
-    /// The series that it knows.
+    /// Its series.
     #[must_use]
     pub fn series(&self) -> &SeriesTable {
         &self.series
     }
 
-    /// The series that it knows, to restore those of an earlier run.
+    /// Its series, to restore saved ones.
     pub fn series_mut(&mut self) -> &mut SeriesTable {
         &mut self.series
     }
 
-    /// What is to be kept of its incidents over a restart.
+    /// Saves its incidents for a restart.
     #[must_use]
-    pub fn keep(&self) -> SeriesSnapshot {
-        self.incidents.keep(&self.series)
+    pub fn save_incidents(&self) -> SeriesSnapshot {
+        self.incidents.save_snapshot(&self.series)
     }
 
-    /// Goes on with incidents of series that are known again.
-    pub fn restore(&mut self, snapshot: &SeriesSnapshot) {
-        self.incidents.restore(snapshot, &self.series);
+    /// Restores incidents of series that have been restored.
+    pub fn restore_incidents(&mut self, snapshot: &SeriesSnapshot) {
+        self.incidents.restore_snapshot(snapshot, &self.series);
     }
 
-    /// Whether events with this head may bring rows.
+    /// Whether events with this head may have rows for it.
     pub(crate) fn wants_event(&self, head: &[u8]) -> bool {
         self.selector.wants_event(head)
             && match &self.wants {
@@ -188,13 +188,13 @@ impl Lane {
             }
     }
 
-    /// Whether a field of such an event is a row by itself. A boolean is one where it is asked for by name.
+    /// Whether a field of such an event is a row. A boolean is one only if its name is selected explicitly.
     pub(crate) fn wants_field(&self, key: &[u8], boolean: bool) -> bool {
-        let asked = !boolean || !self.selector.include_fields.is_empty();
-        asked && matches!(self.wants, Wants::Fields(_)) && self.selector.wants_field(key)
+        let named = !boolean || !self.selector.include_fields.is_empty();
+        named && matches!(self.wants, Wants::Fields(_)) && self.selector.wants_field(key)
     }
 
-    /// Where in the input the key of a row's field lies, and its length. A vector has none.
+    /// Offset and length of the key of a row's field in the format's text. A vector has none.
     pub(crate) fn key(&self, row: usize) -> (u32, u32) {
         match &self.wants {
             Wants::Fields(origins) => origins.get(row).map_or((0, 0), |origin| (origin.key, origin.key_len)),
@@ -206,19 +206,19 @@ impl Lane {
         if let Wants::Vectors(vectors) = &mut self.wants {
             vectors.joiner.set_seed(seed);
         }
-        if let Some(census) = &mut self.census {
-            census.set_seed(seed);
+        if let Some(entity_counter) = &mut self.entity_counter {
+            entity_counter.set_seed(seed);
         }
     }
 
     /// Begins a run at this time.
-    pub(crate) fn begin(&mut self, now: i64) {
-        self.series.pass(now);
+    pub(crate) fn begin_run(&mut self, now: i64) {
+        self.series.advance_clock(now);
         self.rows.clear();
         self.verdicts.clear();
         self.findings.clear();
-        if let Some(census) = &mut self.census {
-            census.begin();
+        if let Some(entity_counter) = &mut self.entity_counter {
+            entity_counter.begin_run();
         }
         match &mut self.wants {
             Wants::Fields(origins) => origins.clear(),
@@ -226,26 +226,26 @@ impl Lane {
         }
     }
 
-    /// Has the run's rows scored.
-    pub(crate) fn score(&mut self, scorer: &mut impl BatchScorer) {
-        let Self { rows, verdicts, series, gone, wants, .. } = self;
+    /// Lets the detector score the run's rows.
+    pub(crate) fn score_rows(&mut self, scorer: &mut impl BatchScorer) {
+        let Self { rows, verdicts, series, dropped, wants, .. } = self;
         if let (true, Wants::Vectors(_)) = (rows.related, wants) {
-            rows.groups.resize(rows.len(), VECTORS);
+            rows.groups.resize(rows.len(), VECTOR_GROUP);
         }
         if !rows.is_empty() {
             scorer.relate_series(&rows.series[..rows.groups.len()], &rows.groups);
-            // Whatever a scorer could not score has no score; it counts and reports why.
+            // Rows that a scorer could not score have no score; it counts and logs why.
             let _failed = scorer.score_batch(rows.batch(), rows.wanted(), verdicts);
             verdicts.pad_unscored(rows.len(), rows.features());
         }
-        series.retire(rows.len(), gone);
+        series.drop_expired(rows.len(), dropped);
     }
 
-    /// Finds what a row of this run is, the next one in their order.
-    pub(crate) fn judge(&mut self, row: usize) -> Finding {
+    /// Judges a row of this run. Rows must be judged in order.
+    pub(crate) fn judge_row(&mut self, row: usize) -> Finding {
         let Self { rows, verdicts, incidents, findings, .. } = self;
         let alone = |of: &[f64]| if rows.features() == 1 { of.get(row).copied() } else { None };
-        let finding = incidents.judge(Row {
+        let finding = incidents.judge_row(Row {
             series: rows.series[row],
             time: rows.times[row],
             score: verdicts.scores[row],
@@ -256,36 +256,36 @@ impl Lane {
         finding
     }
 
-    /// The series that are gone, and whose detector has not been told yet.
+    /// Dropped series that have not been passed on to the detector yet.
     #[must_use]
-    pub fn gone(&self) -> &[u32] {
-        &self.gone
+    pub fn dropped_series(&self) -> &[u32] {
+        &self.dropped
     }
 
-    /// Tells the detector which series are gone, and returns how many.
-    pub(crate) fn forget(&mut self, scorer: &mut impl BatchScorer) -> u64 {
-        let Self { gone, incidents, wants, census, .. } = self;
-        if gone.is_empty() {
+    /// Passes the dropped series on to the detector, and returns how many there are.
+    pub(crate) fn forget_dropped(&mut self, scorer: &mut impl BatchScorer) -> u64 {
+        let Self { dropped, incidents, wants, entity_counter, .. } = self;
+        if dropped.is_empty() {
             return 0;
         }
-        // A scorer that cannot is of no further use: it scores nothing, and reports why.
-        let _failed = scorer.forget_series(gone);
-        incidents.forget(gone);
+        // A scorer that fails can no longer be used: it scores nothing, and logs why.
+        let _failed = scorer.forget_series(dropped);
+        incidents.end_incidents(dropped);
         if let Wants::Vectors(vectors) = wants {
-            vectors.joiner.forget(gone);
+            vectors.joiner.remove_entities(dropped);
         }
-        if let Some(census) = census {
-            census.forget(gone);
+        if let Some(entity_counter) = entity_counter {
+            entity_counter.remove_series(dropped);
         }
-        let count = gone.len() as u64;
-        gone.clear();
+        let count = dropped.len() as u64;
+        dropped.clear();
         count
     }
 }
 
 /// A detector's name as a tag's value in a line.
-fn as_tag(name: &str) -> Vec<u8> {
+fn escaped_tag(name: &str) -> Vec<u8> {
     let mut tag = Vec::new();
-    crate::splice::put_name(&mut tag, name);
+    crate::splice::write_name(&mut tag, name);
     tag
 }

@@ -1,30 +1,30 @@
 //! Line protocol in, scored line protocol out; and Vector's events likewise.
 //!
-//! This crate is the way of a metric through qualm, without any I/O: whoever has bytes (the host's `execd`, its
-//! `replay`, the WASI command) gives them to a [`Pipeline`] and writes what comes out. The modules follow the metric:
+//! This crate has the path of a metric through qualm, without any I/O: a caller (`execd`, `replay`, the WASI command) gives bytes
+//! to a [`Pipeline`] and writes its output. The modules, in the order of processing:
 //!
-//! 1. [`format`] says how events stand in bytes: [`lines`] for line protocol, where [`line`] splits the bytes into events
-//!    and reads an event's fields and time, without copying; the crate `qualm-vector-codec` has another for the events of Vector;
-//! 2. [`select`] says which detector, if any, wants a field ([`glob`] matches the names; `heads` remembers);
-//! 3. [`series`] gives each series its small dense number, and takes back those of series that are gone;
-//! 4. where a detector wants several metrics at once, [`join`] makes vectors of them, as [`vector`] says (`entity` tells
-//!    whose);
-//! 5. [`rows`] collects what is to be scored, and hands them to a [`BatchScorer`](qualm_contract::BatchScorer), one batch a call;
-//! 6. `incident` finds which rows are anomalies, by the rules of [`suppress`]; [`anomaly_rate`] how much of an entity is;
-//! 7. [`splice`] writes the verdict, with its reason and [`band`], into the original bytes, or a vector's or an entity's behind them;
+//! 1. [`format`] is the trait of a format: [`lines`] for line protocol, where [`line`] splits the bytes into events and reads an
+//!    event's fields and time, without copying; the crate `qualm-vector-codec` has that of Vector's events;
+//! 2. [`select`] says which detector, if any, wants a field ([`glob`] matches the names; `head_cache` remembers);
+//! 3. [`series`] gives each series a small dense number, and reuses those of dropped series;
+//! 4. for a detector of several metrics, [`join`] joins them to vectors, as [`vector`] describes, by `entity`;
+//! 5. [`rows`] collects rows and passes them to a [`BatchScorer`](qualm_contract::BatchScorer), a batch per call;
+//! 6. `incident` finds which rows are anomalies, by the rules of [`suppress`]; [`anomaly_rate`] counts them by entity;
+//! 7. [`splice`] writes the verdict, with its reason and [`band`], into the original bytes, or that of a vector or entity after them;
 //! 8. [`pipeline`] does these in turn, for the [`lane`] of each detector.
 //!
-//! Whatever the bytes are, what comes out is what came in, in the same order, but for the fields that were spliced in.
+//! For any bytes, the output is the input, in the same order, except for the fields that were spliced in.
 
 #![forbid(unsafe_code)]
 
 pub mod anomaly_rate;
 pub mod band;
 mod entity;
+mod field_dedup;
 pub mod format;
 pub mod glob;
 pub mod grammar;
-mod heads;
+mod head_cache;
 mod incident;
 pub mod join;
 pub mod lane;
@@ -32,7 +32,6 @@ pub mod line;
 pub mod lines;
 pub mod pipeline;
 pub mod rows;
-mod seen;
 pub mod select;
 pub mod series;
 pub mod snapshot;

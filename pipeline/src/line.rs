@@ -1,12 +1,12 @@
-//! Line protocol: where an event ends, and what stands in it. Views into the input; nothing is copied.
+//! Line protocol: where an event ends, and what it contains, as views into the input.
 //!
-//! The grammar is that of Telegraf's parser, which reads what we write, to the byte (`tests/tests/grammar.rs` compares the
-//! two). An event that is not understood passes through as it is, so a refusal costs a score and nothing else.
+//! The grammar is that of Telegraf's parser, which reads the output, to the byte (`tests/tests/grammar.rs` compares the
+//! two). An event that is not understood passes unchanged, without a score.
 
 use memchr::{memchr, memchr2, memrchr};
 
+use crate::field_dedup::FieldDedup;
 use crate::grammar::{Grammar, StringEnd};
-use crate::seen::Seen;
 
 /// The fields that a verdict adds, or an anomaly rate has. An event that has one of them was scored upstream.
 pub const VERDICT_KEYS: [&[u8]; 8] = [
@@ -20,14 +20,13 @@ pub const VERDICT_KEYS: [&[u8]; 8] = [
     b"anomaly_upper",
 ];
 
-/// Whether a field of this key says that an event was scored upstream.
+/// Whether a field with this key means that the event was scored upstream.
 #[must_use]
 pub fn is_verdict(key: &[u8]) -> bool {
     matches!(key, [b'a' | b'i', ..]) && VERDICT_KEYS.contains(&key)
 }
 
-/// Where the event that starts at the beginning of `bytes` ends: the offset behind its newline. `None` while the
-/// newline has not arrived.
+/// The end of the event at the beginning of `bytes`: the offset after its newline. `None` while it has not arrived.
 ///
 /// A raw newline inside a string field belongs to the event. A quote opens a string only where a field's value starts;
 /// anywhere else (in a tag, in a field's key) it is an ordinary character.
@@ -37,14 +36,14 @@ pub fn event_end(bytes: &[u8], grammar: Grammar) -> Option<usize> {
     if bytes[first] == b'\n' { Some(first + 1) } else { event_end_quoted(bytes, grammar) }
 }
 
-/// [`event_end`] for an event that has a quote before its first newline: its fields are walked, so that a string is known
-/// for one, unless the last quote tells that none is open. Where they are malformed, the event ends at the next newline, as
-/// Telegraf's parser has it.
+/// [`event_end`] for an event that has a quote before its first newline: its fields are parsed to find
+/// strings, unless the last quote shows that none is open. If they are malformed, the event ends at the next newline, as in
+/// Telegraf's parser.
 fn event_end_quoted(bytes: &[u8], grammar: Grammar) -> Option<usize> {
     let newline_from = |at: usize| memchr(b'\n', &bytes[at..]).map(|newline| at + newline + 1);
     let end = newline_from(0)?;
     let line = &bytes[..end];
-    // Within a string that is still open, the last quote has opened it, behind an `=`, or is escaped.
+    // If a string is still open, the last quote has opened it, after an `=`, or is escaped.
     let last = memrchr(b'"', line).filter(|&last| last > 0);
     if last.is_some_and(|last| !matches!(line[last - 1], b'=' | b'\\')) {
         return Some(end);
@@ -73,13 +72,13 @@ fn event_end_quoted(bytes: &[u8], grammar: Grammar) -> Option<usize> {
 }
 
 /// Where the head (measurement and tags) of an event that starts with it most likely ends: at the first space that no
-/// backslash precedes. It is one look at the bytes; a head is [`Grammar::head_end`]'s to confirm.
+/// backslash precedes. [`Grammar::head_end`] confirms it.
 #[must_use]
 pub fn head_guess(event: &[u8]) -> Option<usize> {
     memchr::memchr_iter(b' ', event).find(|&at| at == 0 || event[at - 1] != b'\\')
 }
 
-/// The parts of a head: the measurement, then each `key=value` pair, in the order in which they stand there.
+/// The parts of a head: the measurement, then each `key=value` pair, in their order.
 pub fn head_parts(head: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut rest = Some(head);
     std::iter::from_fn(move || {
@@ -97,7 +96,7 @@ pub fn tag(part: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((&part[..equals], &part[equals + 1..]))
 }
 
-/// A name as its author wrote it, without the backslashes that line protocol needs before `,`, `=` and space.
+/// A name without the backslashes that line protocol needs before `,`, `=` and space.
 #[must_use]
 pub fn unescape(name: &[u8]) -> std::borrow::Cow<'_, [u8]> {
     if memchr(b'\\', name).is_none() {
@@ -157,7 +156,7 @@ pub enum Refusal {
 ///
 /// # Errors
 ///
-/// Says why the event cannot be scored; `fields` then means nothing.
+/// Why the event cannot be scored; `fields` is then undefined.
 pub fn read_event(event: &[u8], fields: &mut Vec<Field>) -> Result<(usize, Body), Refusal> {
     let head = Grammar::Telegraf.head_end(event).ok_or(Refusal::Malformed)?;
     Ok((head, read_body(event, head, Grammar::Telegraf, fields)?))
@@ -168,10 +167,10 @@ pub fn read_event(event: &[u8], fields: &mut Vec<Field>) -> Result<(usize, Body)
 ///
 /// # Errors
 ///
-/// Says why the event cannot be scored; `fields` then means nothing.
+/// Why the event cannot be scored; `fields` is then undefined.
 pub fn read_body(event: &[u8], head_end: usize, grammar: Grammar, fields: &mut Vec<Field>) -> Result<Body, Refusal> {
     fields.clear();
-    let mut seen = Seen::default();
+    let mut field_dedup = FieldDedup::default();
     let event = trim_newline(event);
     let mut at = skip_spaces(event, head_end);
     loop {
@@ -180,14 +179,14 @@ pub fn read_body(event: &[u8], head_end: usize, grammar: Grammar, fields: &mut V
             return Err(Refusal::AlreadyScored);
         }
         let (value, end) = read_value(event, equals + 1, grammar).ok_or(Refusal::Malformed)?;
-        seen.put(event, fields, &event[at..equals], at, value);
+        field_dedup.push_field(event, fields, &event[at..equals], at, value);
         at = end;
         if event.get(at) != Some(&b',') {
             break;
         }
         at += 1;
     }
-    Seen::finish(event, fields);
+    FieldDedup::finish(event, fields);
     let time = read_time(&event[at..])?;
     Ok(Body { fields_end: at, time })
 }
@@ -206,8 +205,8 @@ pub(crate) const fn is_space(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | 0x0b | 0x0c)
 }
 
-/// The offset of the `=` that ends the field key at `from`. In a key a backslash takes the next byte with it, whatever
-/// that is, another backslash included.
+/// The offset of the `=` that ends the field key at `from`. In a key a backslash escapes any next byte,
+/// another backslash included.
 fn key_end(event: &[u8], from: usize) -> Option<usize> {
     let mut at = from;
     loop {
@@ -228,7 +227,7 @@ pub(crate) enum Value {
     Text,
 }
 
-/// The field value at `from`, and the offset behind it. `None` where it is no value at all.
+/// The field value at `from`, and the offset after it. `None` if it is invalid.
 fn read_value(event: &[u8], from: usize, grammar: Grammar) -> Option<(Value, usize)> {
     let text = event.get(from..)?;
     match *text.first()? {
@@ -256,8 +255,8 @@ const fn ends_value(byte: u8) -> bool {
     matches!(byte, b',' | b'\n') || is_space(byte)
 }
 
-/// A float at the start of `text`, and its length. What other parsers take beyond line protocol (a plus, `inf`, `nan`)
-/// cannot come here: a digit, a point, or a minus before one of them comes first.
+/// A float at the start of `text`, and its length. It must begin with a digit or a point, after an optional minus,
+/// so that `+`, `inf` and `nan`, which other parsers accept, are excluded.
 fn read_float(text: &[u8]) -> Option<(f64, usize)> {
     let first = if text[0] == b'-' { text.get(1)? } else { &text[0] };
     if !matches!(first, b'0'..=b'9' | b'.') {
@@ -293,10 +292,10 @@ fn read_boolean(text: &[u8]) -> Option<bool> {
     }
 }
 
-/// The most digits of a timestamp, zeros before it included.
-const MOST_DIGITS: usize = 19;
+/// The most digits of a timestamp, with leading zeros.
+const MAX_TIME_DIGITS: usize = 19;
 
-/// The timestamp in what follows the fields; none where nothing follows.
+/// The timestamp in `rest`, which follows the fields; `None` if that is empty.
 fn read_time(rest: &[u8]) -> Result<Option<i64>, Refusal> {
     let start = skip_spaces(rest, 0);
     if start == rest.len() {
@@ -306,14 +305,14 @@ fn read_time(rest: &[u8]) -> Result<Option<i64>, Refusal> {
     let digits = &rest[start..start + length];
     let unsigned = digits.strip_prefix(b"-").unwrap_or(digits);
     let alone = start > 0 && skip_spaces(rest, start + length) == rest.len();
-    if !alone || !(1..=MOST_DIGITS).contains(&unsigned.len()) || !unsigned.iter().all(u8::is_ascii_digit) {
+    if !alone || !(1..=MAX_TIME_DIGITS).contains(&unsigned.len()) || !unsigned.iter().all(u8::is_ascii_digit) {
         return Err(Refusal::Malformed);
     }
     let digits = std::str::from_utf8(digits).map_err(|_| Refusal::Malformed)?;
     digits.parse().map(Some).map_err(|_| Refusal::Malformed)
 }
 
-/// The number of line ends in `bytes`, for those who count lines rather than events.
+/// The number of line ends in `bytes`.
 #[must_use]
 pub fn count_newlines(bytes: &[u8]) -> usize {
     memchr::memchr_iter(b'\n', bytes).count()

@@ -1,10 +1,10 @@
-//! Line protocol, as Telegraf and InfluxDB's clients write it: an event is a line, its verdict more fields of it.
+//! Line protocol, as Telegraf and InfluxDB's clients write it: an event is a line, its verdict further fields.
 
 use std::ops::Range;
 
 use memchr::memchr;
 
-use crate::format::{EntityRate, EventVerdict, Format, Opened, Reading, VectorVerdict};
+use crate::format::{EntityRate, EventFields, EventKind, EventVerdict, Format, VectorVerdict};
 use crate::grammar::Grammar;
 use crate::line::{self, Field, Refusal};
 use crate::splice;
@@ -12,52 +12,54 @@ use crate::splice;
 /// Line protocol.
 #[derive(Debug)]
 pub struct Lines {
-    /// What its times count, in nanoseconds; none where each tells it by its size.
+    /// The unit of times, in nanoseconds; `None` if the magnitude of each gives it.
     unit: Option<i64>,
-    /// Where the head of the event at hand ends.
+    /// Where the head of the current event ends.
     head_end: usize,
-    /// Who reads them again.
+    /// The grammar of the program that reads the output.
     grammar: Grammar,
 }
 
 impl Default for Lines {
-    /// Telegraf's, with times in nanoseconds.
+    /// Lines for Telegraf, with times in nanoseconds.
     fn default() -> Self {
         Self::of(Grammar::Telegraf)
     }
 }
 
 impl Lines {
-    /// Lines that this reader takes, with times in nanoseconds.
+    /// Lines of this grammar, with times in nanoseconds.
     #[must_use]
     pub fn of(grammar: Grammar) -> Self {
         Self { unit: Some(1), head_end: 0, grammar }
     }
 
-    /// From now on times count this many nanoseconds, 1 at least: InfluxDB's clients may write milliseconds, for one. With
-    /// none each time tells by its size what it counts, as InfluxDB 3 has it.
+    /// Sets the unit of times, in nanoseconds, at least 1: InfluxDB's clients may write milliseconds. With `None` the magnitude
+    /// of each time gives its unit, as in InfluxDB 3.
     pub fn set_unit(&mut self, unit: Option<i64>) {
         self.unit = unit.map(|unit| unit.max(1));
     }
 
-    /// Whether each event of a whole body tells its time, so that InfluxDB has the same after the body came twice. Of what
-    /// is not read (malformed, or scored already) that is not known.
+    /// Whether each event of a body has a time, so that InfluxDB has the same after it was written twice. An event that is not
+    /// read (malformed, or scored already) counts as one without.
     #[must_use]
     pub fn all_have_times(grammar: Grammar, body: &[u8]) -> bool {
         let (mut lines, mut fields, mut at) = (Self::of(grammar), Vec::new(), 0);
         while at < body.len() {
-            let event = at..lines.end(&body[at..]).map_or(body.len(), |end| at + end);
+            let event = at..lines.event_end(&body[at..]).map_or(body.len(), |end| at + end);
             at = event.end;
-            let opened = match lines.open(body, event.clone()) {
-                Opened::Metric(head) => lines.confirm(body, event.clone(), head),
-                opened => opened,
+            let kind = match lines.classify_event(body, event.clone()) {
+                EventKind::Metric(head) => lines.confirm_head(body, event.clone(), head),
+                kind => kind,
             };
-            let told = match opened {
-                Opened::Other => true,
-                Opened::Metric(_) => lines.read(body, event, 0, &mut fields).is_ok_and(|read| read.time.is_some()),
-                Opened::Malformed | Opened::Unknown => false,
+            let has_time = match kind {
+                EventKind::Other => true,
+                EventKind::Metric(_) => {
+                    lines.read_fields(body, event, 0, &mut fields).is_ok_and(|read| read.time.is_some())
+                }
+                EventKind::Malformed | EventKind::Unknown => false,
             };
-            if !told {
+            if !has_time {
                 return false;
             }
         }
@@ -65,8 +67,8 @@ impl Lines {
     }
 }
 
-/// What a time counts, in nanoseconds, told by its size: seconds and the like until the year 2128, as InfluxDB 3 guesses.
-fn guessed(time: i64) -> i64 {
+/// The unit of a time, in nanoseconds, by its magnitude: seconds and so on until the year 2128, as InfluxDB 3 guesses.
+fn guess_unit(time: i64) -> i64 {
     match time.unsigned_abs() {
         0..5_000_000_000 => 1_000_000_000,
         5_000_000_000..5_000_000_000_000 => 1_000_000,
@@ -76,51 +78,51 @@ fn guessed(time: i64) -> i64 {
 }
 
 impl Format for Lines {
-    /// Behind its last field.
+    /// The offset after its last field.
     type Place = usize;
 
-    fn end(&self, bytes: &[u8]) -> Option<usize> {
+    fn event_end(&self, bytes: &[u8]) -> Option<usize> {
         line::event_end(bytes, self.grammar)
     }
 
-    fn give_up(&mut self, _: &[u8]) {}
+    fn skip_event(&mut self, _: &[u8]) {}
 
-    /// Behind the next newline. (Where that stands in a string that is longer than an event may be, what follows is taken
-    /// for an event. A closing quote that may never come is no better sign.)
-    fn resume(&mut self, bytes: &[u8]) -> Option<usize> {
+    /// After the next newline. (If that is within a string longer than the longest event, the rest is taken for an event. A
+    /// closing quote, which may never arrive, would be no better.)
+    fn next_event_start(&mut self, bytes: &[u8]) -> Option<usize> {
         memchr(b'\n', bytes).map(|newline| newline + 1)
     }
 
-    fn begin(&mut self) {}
+    fn begin_run(&mut self) {}
 
-    fn open(&mut self, buffer: &[u8], event: Range<usize>) -> Opened {
-        let start = event.start + indent(&buffer[event.clone()]);
+    fn classify_event(&mut self, buffer: &[u8], event: Range<usize>) -> EventKind {
+        let start = event.start + indent_length(&buffer[event.clone()]);
         let event = &buffer[start..event.end];
         if let [] | [b'\n' | b'#', ..] | b"\r\n" = event {
-            return Opened::Other; // blank, or a comment
+            return EventKind::Other; // blank, or a comment
         }
         let guess = line::head_guess(event).or_else(|| self.grammar.head_end(event));
-        let Some(head_end) = guess else { return Opened::Malformed };
+        let Some(head_end) = guess else { return EventKind::Malformed };
         self.head_end = start + head_end;
-        Opened::Metric(start..self.head_end)
+        EventKind::Metric(start..self.head_end)
     }
 
-    fn confirm(&mut self, buffer: &[u8], event: Range<usize>, head: Range<usize>) -> Opened {
-        let Some(length) = self.grammar.head_end(&buffer[head.start..event.end]) else { return Opened::Malformed };
+    fn confirm_head(&mut self, buffer: &[u8], event: Range<usize>, head: Range<usize>) -> EventKind {
+        let Some(length) = self.grammar.head_end(&buffer[head.start..event.end]) else { return EventKind::Malformed };
         self.head_end = head.start + length;
-        Opened::Metric(head.start..self.head_end)
+        EventKind::Metric(head.start..self.head_end)
     }
 
-    fn read(
+    fn read_fields(
         &mut self,
         buffer: &[u8],
         event: Range<usize>,
         _: i64,
         fields: &mut Vec<Field>,
-    ) -> Result<Reading<usize>, Refusal> {
+    ) -> Result<EventFields<usize>, Refusal> {
         let body = line::read_body(&buffer[event.clone()], self.head_end - event.start, self.grammar, fields)?;
-        let time = body.time.map(|time| time.saturating_mul(self.unit.unwrap_or_else(|| guessed(time))));
-        Ok(Reading { base: event.start, time, place: event.start + body.fields_end })
+        let time = body.time.map(|time| time.saturating_mul(self.unit.unwrap_or_else(|| guess_unit(time))));
+        Ok(EventFields { base: event.start, time, place: event.start + body.fields_end })
     }
 
     fn text<'a>(&'a self, buffer: &'a [u8]) -> &'a [u8] {
@@ -131,25 +133,29 @@ impl Format for Lines {
         place
     }
 
-    fn write(&self, out: &mut Vec<u8>, _: &[u8], _: usize, told: &EventVerdict<'_>) {
-        splice::write(out, told);
+    fn write_verdict(&self, out: &mut Vec<u8>, _: &[u8], _: usize, verdict: &EventVerdict<'_>) {
+        splice::write_verdict(out, verdict);
     }
 
-    fn write_vector<'a>(
+    fn write_vector_verdict<'a>(
         &self,
         out: &mut Vec<u8>,
-        told: &VectorVerdict<'_>,
+        verdict: &VectorVerdict<'_>,
         names: &(impl Iterator<Item = &'a str> + Clone),
     ) {
-        splice::write_event(out, &VectorVerdict { time: told.time.div_euclid(self.unit.unwrap_or(1)), ..*told }, names);
+        splice::write_vector_verdict(
+            out,
+            &VectorVerdict { time: verdict.time.div_euclid(self.unit.unwrap_or(1)), ..*verdict },
+            names,
+        );
     }
 
-    fn write_rate(&self, out: &mut Vec<u8>, told: &EntityRate<'_>) {
-        splice::write_rate(out, &EntityRate { time: told.time.div_euclid(self.unit.unwrap_or(1)), ..*told });
+    fn write_anomaly_rate(&self, out: &mut Vec<u8>, rate: &EntityRate<'_>) {
+        splice::write_anomaly_rate(out, &EntityRate { time: rate.time.div_euclid(self.unit.unwrap_or(1)), ..*rate });
     }
 }
 
-fn indent(event: &[u8]) -> usize {
+fn indent_length(event: &[u8]) -> usize {
     event.iter().take_while(|&&byte| line::is_space(byte)).count()
 }
 
@@ -158,7 +164,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_body_with_an_event_that_tells_no_time_is_another_each_time() {
+    fn a_body_with_an_event_without_time_differs_each_time() {
         let all = |body: &str| Lines::all_have_times(Grammar::Influxdb, body.as_bytes());
         for body in ["", "m v=1 5", "m v=1 5\n\n# m v=1\nm,a=b\\ c s=\"x\ny\",t=t -5\r\n", "m s=\"x\" 0\n"] {
             assert!(all(body), "{body}");
@@ -170,21 +176,21 @@ mod tests {
     }
 
     #[test]
-    fn a_time_without_a_unit_tells_it_by_its_size() {
+    fn the_magnitude_of_a_time_gives_its_unit() {
         let now = 1_700_000_000_123_456_789_i64;
         for (unit, least) in [(1_000_000_000, 0), (1_000_000, 5_000_000_000), (1_000, 5_000_000_000_000)] {
-            assert_eq!([now / unit, -now / unit, least].map(guessed), [unit; 3]);
-            assert_ne!(guessed(5 * 1_000_000_000_000_000_000 / unit), unit);
+            assert_eq!([now / unit, -now / unit, least].map(guess_unit), [unit; 3]);
+            assert_ne!(guess_unit(5 * 1_000_000_000_000_000_000 / unit), unit);
         }
-        assert_eq!([now, i64::MIN, i64::MAX].map(guessed), [1; 3]);
+        assert_eq!([now, i64::MIN, i64::MAX].map(guess_unit), [1; 3]);
         let mut lines = Lines::default();
         lines.set_unit(None);
         for (time, expected) in
             [("1700000000", 1_700_000_000_000_000_000), ("1700000000123", 1_700_000_000_123_000_000)]
         {
             let line = format!("m v=1 {time}");
-            lines.open(line.as_bytes(), 0..line.len());
-            let read = lines.read(line.as_bytes(), 0..line.len(), 0, &mut Vec::new()).unwrap();
+            lines.classify_event(line.as_bytes(), 0..line.len());
+            let read = lines.read_fields(line.as_bytes(), 0..line.len(), 0, &mut Vec::new()).unwrap();
             assert_eq!(read.time, Some(expected));
         }
     }

@@ -1,27 +1,27 @@
-//! The loop: bytes in, scored bytes out.
+//! The pipeline: bytes in, scored bytes out.
 
 use std::ops::Range;
 
 use qualm_contract::{Band, BatchScorer, Reason};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use crate::format::{EventVerdict, Format, Opened, Reading, VectorVerdict};
-use crate::heads::Heads;
+use crate::format::{EventFields, EventKind, EventVerdict, Format, VectorVerdict};
+use crate::head_cache::HeadCache;
 use crate::incident::Finding;
 use crate::join::Joined;
 use crate::lane::{Lane, Origin, Vectors, Wants};
 use crate::line::{Field, Refusal};
 use crate::lines::Lines;
 
-/// How many bytes one read may bring.
-const READ: usize = 1 << 20;
+/// The most bytes of one read.
+const MAX_READ: usize = 1 << 20;
 
-/// How long an event may be to be scored; a longer one passes through as it is.
+/// The longest event that is scored, in bytes; a longer one passes unchanged.
 pub const MAX_EVENT: usize = 1 << 20;
 
-pub use crate::heads::MAX_LANES;
+pub use crate::head_cache::MAX_LANES;
 
-/// Bytes in, scored bytes out; all that a pipeline knows between two reads.
+/// Scores the events in a stream of bytes. It holds all state between two reads.
 ///
 /// ```
 /// use qualm_contract::{Batch, BatchScorer, Error, Verdicts, Wanted};
@@ -48,43 +48,43 @@ pub use crate::heads::MAX_LANES;
 pub struct Pipeline<F: Format = Lines> {
     format: F,
     lanes: Vec<Lane>,
-    heads: Heads,
-    /// What was read and not yet passed on lies in `..filled`; `..passed` of it has gone out by now.
+    head_cache: HeadCache,
+    /// Unfinished input is in `passed..filled`; what is before was emitted.
     buffer: Vec<u8>,
     filled: usize,
     passed: usize,
-    /// The last event was given up on before its end: pass bytes on until the next one begins.
-    midway: bool,
-    /// Only verdicts come out.
-    tap: bool,
-    /// The fields of the event at hand.
+    /// The last event was too long or incomplete: bytes pass unchanged until the next one begins.
+    skipping: bool,
+    /// The output has verdicts only.
+    verdicts_only: bool,
+    /// Buffer: the fields of the current event.
     fields: Vec<Field>,
-    /// The events of this run that have fields to be scored.
+    /// The events of this run with fields to score.
     events: Vec<Event<F::Place>>,
-    /// What is told behind events of this run.
-    behind: Vec<Behind>,
+    /// Events that are emitted after events of this run.
+    trailing: Vec<TrailingEvent>,
     out: Vec<u8>,
     counts: Counts,
 }
 
-/// An event that is to be scored.
+/// An event with fields to score.
 #[derive(Debug)]
 struct Event<P> {
-    /// Its number since the start, counting every event that is a metric.
+    /// Its number since the start, among events that are metrics.
     number: u64,
-    /// Where the verdict goes.
+    /// Where its verdict is written.
     place: P,
-    /// Where in the buffer it ends.
+    /// The offset of its end in the buffer.
     end: usize,
-    /// Its head: where that begins in the format's text, and its length.
+    /// Offset and length of its head in the format's text.
     head: (u32, u32),
-    /// The largest score of its fields so far, NaN for none.
+    /// The largest score of its fields so far; NaN without one.
     score: f64,
-    /// The largest of those that are anomalies, and that field's row.
+    /// The largest score of anomalies among them, and that field's row.
     anomaly: f64,
     cause: RowAt,
-    /// Of its fields, those that have a band.
-    banded: Banded,
+    /// The field whose band is written.
+    band_source: BandSource,
 }
 
 /// One of the run's rows: its lane, and its number there.
@@ -94,48 +94,48 @@ struct RowAt {
     row: u32,
 }
 
-/// The fields of an event that have a band. In a line of several, a band would say nothing to whoever does not know which
-/// field it is of.
+/// The field of an event whose band is written. If several have bands, only that of an anomaly is written, whose field the
+/// verdict names.
 #[derive(Debug, Clone, Copy)]
-enum Banded {
+enum BandSource {
     None,
     One(RowAt),
     Several,
 }
 
-/// What is told behind an event: a vector that it completed, or the anomaly rate of an interval that ended with it.
+/// What is emitted after an event: the verdict of a vector that it completed, or the anomaly rate of an interval that it ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Behind {
-    /// Where in the buffer the event ends.
+struct TrailingEvent {
+    /// The offset of the event's end in the buffer.
     at: usize,
     lane: usize,
-    /// Which of the lane's rows the vector is, or of the intervals that ended in its entities.
+    /// The vector's row in the lane, or the number of the ended interval.
     which: usize,
     anomaly: bool,
 }
 
-/// What has passed, since the start.
+/// Counts since the start.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counts {
     /// Bytes.
     pub bytes: u64,
-    /// Events that are metrics: lines, but for blank ones and comments.
+    /// Events that are metrics: lines other than blank ones and comments.
     pub events: u64,
     /// Events with at least one field that a detector wants.
     pub selected: u64,
-    /// Events and vectors that got a score.
+    /// Events and vectors with a score.
     pub scored: u64,
     /// Events and vectors that are anomalies: rows of incidents that were reported.
     pub anomalous: u64,
     /// Incidents that were reported, each once: of one series, or of the vectors of one entity.
     pub incidents: u64,
-    /// Events that are not what they should be: not line protocol, for one.
+    /// Events that are malformed, such as invalid line protocol.
     pub malformed: u64,
-    /// Events that are well-formed, but nothing that is known: they pass as they are, and are not among `events`.
+    /// Well-formed events of an unknown kind: they pass unchanged, and are not counted in `events`.
     pub unknown: u64,
-    /// Events that were scored upstream: they carry a field that qualm would add.
+    /// Events that were scored upstream: they have a field that qualm adds.
     pub upstream: u64,
-    /// Events that were longer than 1 MiB, or whose end did not come in time.
+    /// Events longer than 1 MiB, or whose end did not arrive in time.
     pub unfinished: u64,
     /// Rows: fields and vectors given to a detector.
     pub rows: u64,
@@ -143,41 +143,41 @@ pub struct Counts {
     pub evicted: u64,
 }
 
-/// A row and what became of it, for those who look at each: see [`Pipeline::verdicts`].
+/// A row and its result: see [`Pipeline::verdicts`].
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Verdict<'a> {
-    /// The number of the row's event since the start: `0` is the first. Of a vector, the last event that brought it a
-    /// value, which may be one of an earlier run.
+    /// The number of the row's event since the start: `0` is the first. For a vector it is the last event with one of its
+    /// values, perhaps of an earlier run.
     pub event: u64,
-    /// Which detector, by its place among the lanes.
+    /// The number of the detector's lane.
     pub lane: usize,
     /// The series' number.
     pub series: u32,
-    /// When it was measured.
+    /// Its time, in nanoseconds since 1970.
     pub time: i64,
-    /// The head of its event, as line protocol writes it; of a vector, its entity's tags.
+    /// The head of its event, as in line protocol; for a vector, its entity's tags.
     pub head: &'a [u8],
     /// The field's key, as line protocol writes it; empty for a vector.
     pub key: &'a [u8],
     /// Its values.
     pub values: &'a [f64],
-    /// Its score, NaN for none.
+    /// Its score; NaN if it has none.
     pub score: f64,
-    /// Whether it is an anomaly: a row of an incident that was reported, with this row or before.
+    /// Whether it is an anomaly: a row of an incident that was reported by this row or an earlier one.
     pub anomaly: bool,
     /// Whether it is the row that reports its incident.
     pub reports: bool,
-    /// How much each value contributed, where the detector explained; empty otherwise.
+    /// How much each value contributed; empty if the detector did not explain it.
     pub contributions: &'a [f64],
-    /// Why it is an anomaly, where it is one.
+    /// The reason, if it is an anomaly.
     pub reason: Reason,
-    /// What would have been ordinary, where bands are shown.
+    /// The range of ordinary values, if bands are shown.
     pub band: Band,
 }
 
 impl Pipeline {
-    /// A pipeline of line protocol with these detectors. The first lane that wants a field gets it. `seed` makes the
-    /// series' identities: a random one keeps whoever writes the metrics from making two series collide on purpose.
+    /// A pipeline of line protocol with these detectors. The first lane that wants a field gets it. `seed` is that
+    /// of the series' identities: with a random one, nobody can construct series that collide.
     ///
     /// # Panics
     ///
@@ -189,7 +189,7 @@ impl Pipeline {
 }
 
 impl<F: Format> Pipeline<F> {
-    /// The same for events of another format.
+    /// A pipeline for events of another format.
     ///
     /// # Panics
     ///
@@ -204,117 +204,117 @@ impl<F: Format> Pipeline<F> {
         Self {
             format,
             lanes,
-            heads: Heads::new(seed),
-            buffer: vec![0; READ + MAX_EVENT],
+            head_cache: HeadCache::new(seed),
+            buffer: vec![0; MAX_READ + MAX_EVENT],
             filled: 0,
             passed: 0,
-            midway: false,
-            tap: false,
+            skipping: false,
+            verdicts_only: false,
             fields: Vec::new(),
             events: Vec::new(),
-            behind: Vec::new(),
+            trailing: Vec::new(),
             out: Vec::new(),
             counts: Counts::default(),
         }
     }
 
-    /// The same, with nothing but verdicts coming out: for a format whose verdicts are events by themselves.
+    /// A pipeline whose output has verdicts only, for a format whose verdicts are separate events.
     #[must_use]
-    pub fn tap(self) -> Self {
-        Self { tap: true, ..self }
+    pub fn verdicts_only(self) -> Self {
+        Self { verdicts_only: true, ..self }
     }
 
-    /// Where the next bytes go: a mebibyte of room. Give [`run`](Self::run) the number that came.
+    /// The buffer for the next bytes: a mebibyte. Pass the number of bytes to [`run`](Self::run).
     pub fn input(&mut self) -> &mut [u8] {
         self.buffer.copy_within(self.passed..self.filled, 0);
         self.filled -= self.passed;
         self.passed = 0;
-        &mut self.buffer[self.filled..][..READ]
+        &mut self.buffer[self.filled..][..MAX_READ]
     }
 
-    /// Takes the `read` bytes that were put into [`input`](Self::input), scores every event that is complete, and
-    /// returns what is to be written. `now` (nanoseconds since 1970) is the time of events that do not tell theirs, and
-    /// the clock by which series come and go. `scorers` are the lanes' detectors.
+    /// Processes `read` bytes in [`input`](Self::input): scores every complete event, and returns the output. `now`
+    /// (nanoseconds since 1970) is the time of events without one, and the clock by which series expire. `scorers` are the
+    /// lanes' detectors.
     pub fn run<S: BatchScorer>(&mut self, read: usize, now: i64, scorers: &mut [S]) -> &[u8] {
-        self.forget(scorers);
+        self.forget_dropped(scorers);
         self.filled += read;
         self.counts.bytes += read as u64;
-        let end = self.take_events(now);
-        self.pass(end, scorers)
+        let end = self.parse_events(now);
+        self.score_events(end, scorers)
     }
 
-    /// The end of the input: scores what is left, an event whose newline will not come.
+    /// Ends the input: scores the last event, which has no newline.
     pub fn finish<S: BatchScorer>(&mut self, now: i64, scorers: &mut [S]) -> &[u8] {
-        self.forget(scorers);
+        self.forget_dropped(scorers);
         self.input();
-        self.begin(now);
-        if !self.midway {
-            self.take_event(0..self.filled, now);
+        self.begin_run(now);
+        if !self.skipping {
+            self.parse_event(0..self.filled, now);
         }
-        self.midway = false;
-        self.pass(self.filled, scorers)
+        self.skipping = false;
+        self.score_events(self.filled, scorers)
     }
 
-    /// Gives up on an event whose end has not come for too long, and returns its bytes; the rest of it will pass as it is.
-    pub fn let_go(&mut self) -> &[u8] {
+    /// Returns the bytes of an incomplete event, unscored. The rest of it will pass unchanged.
+    pub fn release_partial_event(&mut self) -> &[u8] {
         self.input();
         if self.filled > 0 {
-            self.give_up(0);
+            self.skip_event(0);
         }
         self.passed = self.filled;
-        if self.tap { &[] } else { &self.buffer[..self.filled] }
+        if self.verdicts_only { &[] } else { &self.buffer[..self.filled] }
     }
 
-    /// Tells the detectors which series are gone. It is done before the next run, and can be done earlier, once the last
-    /// one's output is written.
-    pub fn forget<S: BatchScorer>(&mut self, scorers: &mut [S]) {
+    /// Passes the dropped series on to the detectors. The next run does so too; call it earlier to save its time, once the
+    /// last output is written.
+    pub fn forget_dropped<S: BatchScorer>(&mut self, scorers: &mut [S]) {
         for (lane, scorer) in self.lanes.iter_mut().zip(scorers) {
-            self.counts.evicted += lane.forget(scorer);
+            self.counts.evicted += lane.forget_dropped(scorer);
         }
     }
 
-    /// Puts another lane in the place of one: a detector whose rows are made of something else now.
-    pub fn replace(&mut self, lane: usize, mut with: Lane) {
-        with.set_seed(self.heads.seed());
+    /// Replaces a lane, if the rows of its detector have changed.
+    pub fn replace_lane(&mut self, lane: usize, mut with: Lane) {
+        with.set_seed(self.head_cache.seed());
         self.lanes[lane] = with;
-        self.heads.forget();
+        self.head_cache.clear();
     }
 
-    /// Whether bytes are held that wait for the rest of their event.
+    /// Whether the buffer has an incomplete event.
     #[must_use]
-    pub fn holds(&self) -> bool {
+    pub fn has_partial_event(&self) -> bool {
         self.passed < self.filled
     }
 
-    /// Whether the end of the input would leave an event unfinished, be it held or passed on already.
+    /// Whether an event is incomplete, in the buffer or emitted in part.
     #[must_use]
     pub fn is_within_event(&self) -> bool {
-        self.midway || self.holds()
+        self.skipping || self.has_partial_event()
     }
 
-    /// What has passed so far.
+    /// The counts so far.
     #[must_use]
     pub fn counts(&self) -> Counts {
         self.counts
     }
 
-    /// How its events stand in bytes.
+    /// The format of its events.
     pub fn format(&self) -> &F {
         &self.format
     }
 
-    /// How its events stand in bytes, to change it.
+    /// The format of its events, to change it.
     pub fn format_mut(&mut self) -> &mut F {
         &mut self.format
     }
 
-    /// The detectors' parts.
+    /// The lanes.
     #[must_use]
     pub fn lanes(&self) -> &[Lane] {
         &self.lanes
     }
 
-    /// The detectors' parts, to restore what an earlier run knew.
+    /// The lanes, to restore saved state.
     pub fn lanes_mut(&mut self) -> &mut [Lane] {
         &mut self.lanes
     }
@@ -361,74 +361,74 @@ impl<F: Format> Pipeline<F> {
         })
     }
 
-    fn begin(&mut self, now: i64) {
-        self.format.begin();
+    fn begin_run(&mut self, now: i64) {
+        self.format.begin_run();
         self.events.clear();
-        self.lanes.iter_mut().for_each(|lane| lane.begin(now));
+        self.lanes.iter_mut().for_each(|lane| lane.begin_run(now));
     }
 
-    /// Takes in every event that is complete, and returns where they end.
-    fn take_events(&mut self, now: i64) -> usize {
-        self.begin(now);
+    /// Parses all complete events, and returns where they end.
+    fn parse_events(&mut self, now: i64) -> usize {
+        self.begin_run(now);
         let mut at = 0;
-        if self.midway {
-            let Some(next) = self.format.resume(&self.buffer[..self.filled]) else {
+        if self.skipping {
+            let Some(next) = self.format.next_event_start(&self.buffer[..self.filled]) else {
                 return self.filled;
             };
             at = next;
-            self.midway = false;
+            self.skipping = false;
         }
-        while let Some(length) = self.format.end(&self.buffer[at..self.filled]) {
-            self.take_event(at..at + length, now);
+        while let Some(length) = self.format.event_end(&self.buffer[at..self.filled]) {
+            self.parse_event(at..at + length, now);
             at += length;
         }
         if self.filled - at > MAX_EVENT {
-            self.give_up(at);
+            self.skip_event(at);
             at = self.filled;
         }
         at
     }
 
-    /// Gives up on the event that begins there.
-    fn give_up(&mut self, at: usize) {
-        self.midway = true;
+    /// Skips the incomplete event at `at`.
+    fn skip_event(&mut self, at: usize) {
+        self.skipping = true;
         self.counts.unfinished += 1;
-        self.format.give_up(&self.buffer[at..self.filled]);
+        self.format.skip_event(&self.buffer[at..self.filled]);
     }
 
-    /// Takes in the event that lies there in the buffer: its wanted fields become rows.
-    fn take_event(&mut self, at: Range<usize>, now: i64) {
-        let Self { format, lanes, heads, buffer, fields, events, counts, .. } = self;
-        let opened = format.open(buffer, at.clone());
-        match opened {
-            Opened::Other => return,
-            Opened::Unknown => {
+    /// Parses the event at this range of the buffer: its wanted fields become rows.
+    fn parse_event(&mut self, at: Range<usize>, now: i64) {
+        let Self { format, lanes, head_cache, buffer, fields, events, counts, .. } = self;
+        let kind = format.classify_event(buffer, at.clone());
+        match kind {
+            EventKind::Other => return,
+            EventKind::Unknown => {
                 counts.unknown += 1;
                 return;
             }
-            Opened::Malformed | Opened::Metric(_) => {}
+            EventKind::Malformed | EventKind::Metric(_) => {}
         }
         let number = counts.events;
         counts.events += 1;
-        let Opened::Metric(mut head_at) = opened else {
+        let EventKind::Metric(mut head_at) = kind else {
             counts.malformed += 1;
             return;
         };
-        let known = heads.find(&format.text(buffer)[head_at.clone()]);
+        let known = head_cache.get(&format.text(buffer)[head_at.clone()]);
         let head = if let Some(head) = known {
             head
         } else {
-            let Opened::Metric(confirmed) = format.confirm(buffer, at.clone(), head_at) else {
+            let EventKind::Metric(confirmed) = format.confirm_head(buffer, at.clone(), head_at) else {
                 counts.malformed += 1;
                 return;
             };
             head_at = confirmed;
-            heads.learn(&format.text(buffer)[head_at.clone()], lanes)
+            head_cache.insert(&format.text(buffer)[head_at.clone()], lanes)
         };
         if head.lanes == 0 {
             return;
         }
-        let Reading { base, time, place } = match format.read(buffer, at.clone(), now, fields) {
+        let EventFields { base, time, place } = match format.read_fields(buffer, at.clone(), now, fields) {
             Ok(reading) => reading,
             Err(Refusal::Malformed) => {
                 counts.malformed += 1;
@@ -442,18 +442,21 @@ impl<F: Format> Pipeline<F> {
         let time = time.unwrap_or(now);
         let text = format.text(buffer);
         let bytes = &text[base..];
-        let (mut wanted, mut banded) = (false, Banded::None);
+        let (mut wanted, mut band_source) = (false, BandSource::None);
         for field in &*fields {
             let key = field.key(bytes);
             let Some(lane) = head.lanes().find(|&lane| lanes[lane].wants_field(key, field.boolean)) else { continue };
-            let Lane { wants: Wants::Fields(origins), series, rows, census, .. } = &mut lanes[lane] else { continue };
+            let Lane { wants: Wants::Fields(origins), series, rows, entity_counter, .. } = &mut lanes[lane] else {
+                continue;
+            };
             let number = series.number(xxh3_64_with_seed(key, head.identity));
-            if let Some(census) = census {
-                census.meet(number, &text[head_at.clone()]);
+            if let Some(entity_counter) = entity_counter {
+                entity_counter.assign_entity(number, &text[head_at.clone()]);
             }
             if rows.bands {
                 let at = RowAt { lane: lane as u32, row: rows.len() as u32 };
-                banded = if let Banded::None = banded { Banded::One(at) } else { Banded::Several };
+                band_source =
+                    if let BandSource::None = band_source { BandSource::One(at) } else { BandSource::Several };
             }
             rows.add(number, time, field.value);
             if rows.related {
@@ -467,102 +470,102 @@ impl<F: Format> Pipeline<F> {
             let head = (head_at.start as u32, head_at.len() as u32);
             let cause = RowAt { lane: 0, row: 0 };
             let (score, anomaly) = (f64::NAN, f64::NAN);
-            events.push(Event { number, place, end: at.end, head, score, anomaly, cause, banded });
+            events.push(Event { number, place, end: at.end, head, score, anomaly, cause, band_source });
         }
         for lane in head.lanes() {
             let Lane { wants: Wants::Vectors(vectors), series, rows, .. } = &mut lanes[lane] else { continue };
             let head_bytes = &text[head_at.clone()];
             let joined = Joined { bytes, head: head_bytes, hash: head.hash, fields, time, number, end: at.end };
             let before = rows.len();
-            wanted |= vectors.joiner.take(joined, series, rows);
+            wanted |= vectors.joiner.join_event(joined, series, rows);
             counts.rows += (rows.len() - before) as u64;
         }
         counts.selected += u64::from(wanted);
     }
 
-    /// Scores what was taken in, and returns the bytes up to `end` with the verdicts in them.
-    fn pass<S: BatchScorer>(&mut self, end: usize, scorers: &mut [S]) -> &[u8] {
-        let Self { lanes, events, behind, counts, .. } = self;
-        behind.clear();
+    /// Scores the rows of this run, and returns the bytes up to `end` with their verdicts.
+    fn score_events<S: BatchScorer>(&mut self, end: usize, scorers: &mut [S]) -> &[u8] {
+        let Self { lanes, events, trailing, counts, .. } = self;
+        trailing.clear();
         for (number, (lane, scorer)) in lanes.iter_mut().zip(scorers).enumerate() {
-            lane.score(scorer);
+            lane.score_rows(scorer);
             for row in 0..lane.verdicts.scores.len() {
-                let finding = lane.judge(row);
+                let finding = lane.judge_row(row);
                 let anomaly = finding.is_anomaly();
                 counts.incidents += u64::from(finding == Finding::Reported);
-                let Lane { wants, verdicts, rows, census, .. } = &mut *lane;
+                let Lane { wants, verdicts, rows, entity_counter, .. } = &mut *lane;
                 let score = verdicts.scores[row];
                 match wants {
                     Wants::Fields(origins) => {
                         let event = &mut events[origins[row].event as usize];
-                        event.take(score, anomaly, RowAt { lane: number as u32, row: row as u32 });
-                        let ended = census.as_mut().and_then(|census| {
-                            census.count(rows.series[row], rows.times[row], !score.is_nan(), anomaly)
+                        event.add_score(score, anomaly, RowAt { lane: number as u32, row: row as u32 });
+                        let ended = entity_counter.as_mut().and_then(|entity_counter| {
+                            entity_counter.count_row(rows.series[row], rows.times[row], !score.is_nan(), anomaly)
                         });
                         if let Some(which) = ended {
-                            behind.push(Behind { at: event.end, lane: number, which, anomaly: false });
+                            trailing.push(TrailingEvent { at: event.end, lane: number, which, anomaly: false });
                         }
                     }
                     Wants::Vectors(_) if score.is_nan() => {}
                     Wants::Vectors(vectors) => {
                         let at = vectors.joiner.emissions[row].at;
-                        behind.push(Behind { at, lane: number, which: row, anomaly });
+                        trailing.push(TrailingEvent { at, lane: number, which: row, anomaly });
                     }
                 }
             }
         }
-        behind.sort_unstable();
+        trailing.sort_unstable();
         self.passed = end;
-        self.splice(end)
+        self.splice_verdicts(end)
     }
 
     /// The bytes up to `end`, with the fields' verdicts in their events and what else is told behind them.
-    fn splice(&mut self, end: usize) -> &[u8] {
-        let Self { format, lanes, buffer, events, behind, out, counts, .. } = self;
-        let original = |from: usize, to: usize| if self.tap { &[] } else { &buffer[from..to] };
+    fn splice_verdicts(&mut self, end: usize) -> &[u8] {
+        let Self { format, lanes, buffer, events, trailing, out, counts, .. } = self;
+        let original = |from: usize, to: usize| if self.verdicts_only { &[] } else { &buffer[from..to] };
         out.clear();
         let text = format.text(buffer);
         let part = |(start, length): (u32, u32)| &text[start as usize..][..length as usize];
         let mut from = 0;
         let mut events = events.iter().filter(|event| !event.score.is_nan()).peekable();
-        let mut behind = behind.iter().peekable();
+        let mut trailing = trailing.iter().peekable();
         loop {
-            let before = behind.peek().map_or(usize::MAX, |next| next.at);
-            // An event's own verdict comes before what is told behind it.
+            let before = trailing.peek().map_or(usize::MAX, |next| next.at);
+            // An event's own verdict comes before events that follow it.
             let anomaly = if let Some(event) = events.next_if(|event| F::splice_at(event.place) <= before) {
                 let at = F::splice_at(event.place);
                 let cause = (!event.anomaly.is_nan()).then_some(event.cause);
-                let banded = match event.banded {
-                    Banded::None => None,
-                    Banded::One(at) => Some(at),
-                    Banded::Several => cause,
+                let band_source = match event.band_source {
+                    BandSource::None => None,
+                    BandSource::One(at) => Some(at),
+                    BandSource::Several => cause,
                 };
                 let verdicts = |at: RowAt| (&lanes[at.lane as usize].verdicts, at.row as usize);
-                let told = EventVerdict {
+                let verdict = EventVerdict {
                     score: event.score,
                     cause: cause.map(|at| part(lanes[at.lane as usize].key(at.row as usize))),
                     reason: cause.map(verdicts).and_then(|(verdicts, row)| verdicts.reason(row).name()),
-                    band: banded.map(verdicts).map_or(Band::UNKNOWN, |(verdicts, row)| verdicts.band(row)),
+                    band: band_source.map(verdicts).map_or(Band::UNKNOWN, |(verdicts, row)| verdicts.band(row)),
                     head: part(event.head),
                 };
                 out.extend_from_slice(original(from, at));
-                format.write(out, buffer, event.place, &told);
-                from = at + F::replaces(event.place);
+                format.write_verdict(out, buffer, event.place, &verdict);
+                from = at + F::replaced_length(event.place);
                 cause.is_some()
-            } else if let Some(&Behind { at, lane, which, anomaly }) = behind.next() {
-                let Lane { wants, rows, verdicts, census, .. } = &lanes[lane];
+            } else if let Some(&TrailingEvent { at, lane, which, anomaly }) = trailing.next() {
+                let Lane { wants, rows, verdicts, entity_counter, .. } = &lanes[lane];
                 out.extend_from_slice(original(from, at));
                 from = at;
                 let Wants::Vectors(vectors) = wants else {
-                    if let Some(census) = census {
-                        format.write_rate(out, &census.told(which));
+                    if let Some(entity_counter) = entity_counter {
+                        format.write_anomaly_rate(out, &entity_counter.entity_rate(which));
                     }
                     continue;
                 };
                 let names = vectors.joiner.shape().features.iter().map(|feature| feature.name.as_str());
                 let features = rows.features();
                 let contributions = verdicts.contributions.get(which * features..(which + 1) * features);
-                let told = VectorVerdict {
+                let verdict = VectorVerdict {
                     tags: vectors.joiner.tags(rows.series[which]),
                     detector: &vectors.name,
                     score: verdicts.scores[which],
@@ -572,7 +575,7 @@ impl<F: Format> Pipeline<F> {
                     band: verdicts.band(which),
                     time: rows.times[which],
                 };
-                format.write_vector(out, &told, &names);
+                format.write_vector_verdict(out, &verdict, &names);
                 anomaly
             } else {
                 break;
@@ -581,7 +584,7 @@ impl<F: Format> Pipeline<F> {
             counts.anomalous += u64::from(anomaly);
         }
         if from == 0 {
-            return original(0, end); // nothing to splice: out goes what came in, uncopied
+            return original(0, end); // nothing to splice: the input is the output, without a copy
         }
         out.extend_from_slice(original(from, end));
         out
@@ -589,8 +592,8 @@ impl<F: Format> Pipeline<F> {
 }
 
 impl<P> Event<P> {
-    /// Takes a field's score in.
-    fn take(&mut self, score: f64, anomaly: bool, field: RowAt) {
+    /// Adds a field's score.
+    fn add_score(&mut self, score: f64, anomaly: bool, field: RowAt) {
         if score >= 0.0 && (score > self.score || self.score.is_nan()) {
             self.score = score;
         }

@@ -1,4 +1,4 @@
-//! What is to be scored.
+//! The rows of a batch.
 
 use qualm_contract::{Batch, Wanted};
 
@@ -6,20 +6,19 @@ use qualm_contract::{Batch, Wanted};
 #[derive(Debug, Clone)]
 pub struct Rows {
     features: usize,
-    /// Whether a rule needs contributions, be anomalies explained to people or not.
+    /// Whether a rule needs contributions, even if they are not emitted.
     pub explain: bool,
     /// Whether bands are shown.
     pub bands: bool,
-    /// Whether it is told which series are siblings.
+    /// Whether groups of siblings are passed on to the detector.
     pub related: bool,
     /// The series of each row, by number. Its length is the number of rows.
     pub series: Vec<u32>,
-    /// When each was measured: nanoseconds since 1970.
+    /// The time of each row: nanoseconds since 1970.
     pub times: Vec<i64>,
-    /// Row after row, as many values each as there are features. NaN is missing.
+    /// The values, row by row. NaN is missing.
     pub values: Vec<f64>,
-    /// Where siblings are told: the group of each row's series, the same for all of one field of one measurement. Otherwise
-    /// empty.
+    /// If `related`, the group of each row's series: the same for all series of one field of one measurement. Otherwise empty.
     pub groups: Vec<u64>,
 }
 
@@ -31,7 +30,7 @@ impl Default for Rows {
 }
 
 impl Rows {
-    /// No rows as yet; each will have `features` values.
+    /// Without rows; each will have `features` values.
     #[must_use]
     pub fn new(features: usize) -> Self {
         Self {
@@ -52,13 +51,13 @@ impl Rows {
         self.features
     }
 
-    /// How many rows there are.
+    /// The number of rows.
     #[must_use]
     pub fn len(&self) -> usize {
         self.series.len()
     }
 
-    /// Whether there are none.
+    /// Whether there are no rows.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.series.is_empty()
@@ -77,19 +76,19 @@ impl Rows {
         self.values.extend_from_slice(values);
     }
 
-    /// The rows, as a detector takes them.
+    /// The rows as a batch for a detector.
     #[must_use]
     pub fn batch(&self) -> Batch<'_> {
         Batch { series: &self.series, times: &self.times, values: &self.values }
     }
 
-    /// What is wanted of them.
+    /// The optional results that are wanted.
     #[must_use]
     pub fn wanted(&self) -> Wanted {
         Wanted { contributions: self.explain, bands: self.bands }
     }
 
-    /// Forgets the rows, keeps the memory.
+    /// Removes the rows and keeps the memory.
     pub fn clear(&mut self) {
         let Self { features: _, explain: _, bands: _, related: _, series, times, values, groups } = self;
         series.clear();

@@ -1,23 +1,23 @@
-//! Which events and fields a detector wants.
+//! Selection of events and fields.
 
 use crate::glob::Globs;
 use crate::line;
 
-/// What a detector selects. Every part that is left empty selects everything.
+/// What a detector selects. An empty part selects everything.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Selector {
     /// Measurements, by name.
     pub measurement: Globs,
-    /// Tags that an event must have, each with a value that matches, or with any where there are no globs.
+    /// Tags that an event must have, each with a value that matches; any value matches if there are no globs.
     pub tags: Vec<(String, Globs)>,
-    /// Fields to take, by name. Booleans are taken only where this names them.
+    /// Fields to include, by name. Booleans are included only if a pattern here matches.
     pub include_fields: Globs,
-    /// Fields to leave, by name: stronger than `include_fields`.
+    /// Fields to exclude, by name. It overrides `include_fields`.
     pub exclude_fields: Globs,
 }
 
 impl Selector {
-    /// Whether an event with this head (measurement and tags, as they stand in the line) is wanted.
+    /// Whether an event with this head (measurement and tags, as in line protocol) is wanted.
     #[must_use]
     pub fn wants_event(&self, head: &[u8]) -> bool {
         let mut parts = line::head_parts(head);
@@ -28,7 +28,7 @@ impl Selector {
         has_tags(head, &self.tags)
     }
 
-    /// Whether a field with this key, as it stands in the line, is wanted.
+    /// Whether a field with this key, as in line protocol, is wanted.
     #[must_use]
     pub fn wants_field(&self, key: &[u8]) -> bool {
         if self.include_fields.is_empty() && self.exclude_fields.is_empty() {
@@ -39,7 +39,7 @@ impl Selector {
     }
 }
 
-/// Whether a head has all these tags, each with a value that matches, or with any where there are no globs.
+/// Whether a head has all these tags, each with a value that matches; any value matches if there are no globs.
 pub(crate) fn has_tags(head: &[u8], wanted: &[(String, Globs)]) -> bool {
     wanted.iter().all(|(key, values)| {
         let mut tags = line::head_parts(head).skip(1).filter_map(line::tag);

@@ -1,19 +1,19 @@
-//! What is saved of series, to be restored after a restart or in another guest.
+//! Saved state of series, for a restart or another guest.
 
-/// The saved state of some series: of what a detector knows of them, or the pipeline itself.
+/// The saved state of some series, of a detector or of the pipeline itself.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SeriesSnapshot {
-    /// Who they are (their numbers may have come to mean others), or [`SUPERSEDED`](Self::SUPERSEDED).
+    /// The identities of the series (their numbers may be reused), or [`SUPERSEDED`](Self::SUPERSEDED).
     pub identities: Vec<u64>,
-    /// For how many seconds each had not been seen.
+    /// Seconds since the last row of each.
     pub ages: Vec<u32>,
-    /// Their state. A detector's is as its guest wrote it; the pipeline's has as many bytes for each series as for any other.
+    /// Their state: a detector's as its guest wrote it; the pipeline's with the same number of bytes for each series.
     pub state: Vec<u8>,
 }
 
 impl SeriesSnapshot {
-    /// In place of the identity of a series whose state here must not be used, because another snapshot has a newer one. That
-    /// a real series has this identity is one chance in 2⁶⁴.
+    /// Replaces the identity of a series whose state must not be used, because another snapshot has a newer one. A real series
+    /// has this identity with a probability of 2⁻⁶⁴.
     pub const SUPERSEDED: u64 = 0;
 
     /// Adds a series that was last seen so many nanoseconds ago. Its state is added separately.
@@ -28,7 +28,7 @@ impl SeriesSnapshot {
         self.state.extend_from_slice(state);
     }
 
-    /// Each series with its state of `N` bytes; nothing where that is not what there is.
+    /// Each series with its state of `N` bytes; nothing if the state has another size.
     pub fn each<const N: usize>(&self) -> impl Iterator<Item = (u64, &[u8; N])> {
         let (states, rest) = self.state.as_chunks();
         let fits = rest.is_empty() && states.len() == self.identities.len();

@@ -1,5 +1,5 @@
-//! The verdict as it stands in the line: `,anomaly_score=0.31,is_anomaly=0i`; where it is an anomaly, the cause and the reason;
-//! and the band, where one is asked for.
+//! Verdicts in line protocol: `,anomaly_score=0.31,is_anomaly=0i`, for an anomaly also the cause and the reason, and the band if
+//! wanted.
 
 use std::io::Write as _;
 
@@ -9,35 +9,34 @@ use crate::band::{named_limits, write_number};
 use crate::format::{EntityRate, EventVerdict, VectorVerdict};
 use crate::line::unescape;
 
-/// The largest score that is written; what is further out is as far out.
-const MOST: f64 = 1e6;
+/// The largest score that is written; larger ones are clipped.
+const MAX_SCORE: f64 = 1e6;
 
-/// Digits behind the point, as a power of ten: a ten-thousandth of the way to the threshold is more than a person or a
-/// plot can tell apart, and each digit costs storage in every row.
-const STEPS: u64 = 10_000;
+/// Steps of a score between 0 and 1: four digits are more than a plot shows, and each digit costs storage in every row.
+const SCORE_STEPS: u64 = 10_000;
 
-/// How many of an anomaly's contributions are told.
-const MOST_TOLD: usize = 3;
+/// The most contributions of an anomaly that are written.
+const MAX_CONTRIBUTIONS: usize = 3;
 
 /// Appends the fields that make up the verdict.
-pub fn write(out: &mut Vec<u8>, told: &EventVerdict<'_>) {
+pub fn write_verdict(out: &mut Vec<u8>, verdict: &EventVerdict<'_>) {
     out.extend_from_slice(b",anomaly_score=");
-    write_score(out, told.score);
-    match told.cause {
+    write_score(out, verdict.score);
+    match verdict.cause {
         Some(cause) => {
             out.extend_from_slice(b",is_anomaly=1i,anomaly_cause=");
-            put_string(out, &unescape(cause));
+            write_string(out, &unescape(cause));
         }
         None => out.extend_from_slice(b",is_anomaly=0i"),
     }
-    if let Some(reason) = told.reason {
+    if let Some(reason) = verdict.reason {
         out.extend_from_slice(b",anomaly_reason=");
-        put_string(out, reason.as_bytes());
+        write_string(out, reason.as_bytes());
     }
-    write_band(out, "", told.band);
+    write_band(out, "", verdict.band);
 }
 
-/// Appends what is known of a band, each number as a field whose key is its name without this beginning.
+/// Appends the known numbers of a band, each as a field whose key is its name without the prefix `beginning`.
 fn write_band(out: &mut Vec<u8>, beginning: &str, band: Band) {
     for (name, value) in named_limits(band) {
         out.push(b',');
@@ -47,41 +46,45 @@ fn write_band(out: &mut Vec<u8>, beginning: &str, band: Band) {
     }
 }
 
-/// Appends the event that tells of a vector, whose features are called `names`.
-pub fn write_event<'a>(out: &mut Vec<u8>, told: &VectorVerdict<'_>, names: &(impl Iterator<Item = &'a str> + Clone)) {
-    let ended = open_event(out, told.tags, told.detector);
+/// Appends the event with the verdict of a vector, whose features are called `names`.
+pub fn write_vector_verdict<'a>(
+    out: &mut Vec<u8>,
+    verdict: &VectorVerdict<'_>,
+    names: &(impl Iterator<Item = &'a str> + Clone),
+) {
+    let ended = open_event(out, verdict.tags, verdict.detector);
     out.extend_from_slice(b"score=");
-    write_score(out, told.score);
-    out.extend_from_slice(if told.anomaly { b",is_anomaly=1i" } else { b",is_anomaly=0i" });
-    for (place, (name, share)) in largest(told.contributions, names).enumerate() {
+    write_score(out, verdict.score);
+    out.extend_from_slice(if verdict.anomaly { b",is_anomaly=1i" } else { b",is_anomaly=0i" });
+    for (place, (name, share)) in largest_contributions(verdict.contributions, names).enumerate() {
         if place == 0 {
             out.extend_from_slice(b",cause=");
-            put_string(out, name.as_bytes());
+            write_string(out, name.as_bytes());
         }
         out.extend_from_slice(b",contribution_");
-        put_name(out, name);
-        // Four digits are more than anybody reads. Writing to memory does not fail.
+        write_name(out, name);
+        // Writing to memory does not fail.
         let _infallible = write!(out, "={share:.4}");
     }
-    if let Some(reason) = told.reason {
+    if let Some(reason) = verdict.reason {
         out.extend_from_slice(b",reason=");
-        put_string(out, reason.as_bytes());
+        write_string(out, reason.as_bytes());
     }
-    write_band(out, "anomaly_", told.band); // the measurement is called so
-    close_event(out, told.time, ended);
+    write_band(out, "anomaly_", verdict.band); // the measurement is called `anomaly`
+    close_event(out, verdict.time, ended);
 }
 
-/// Appends the event that tells of an anomaly rate.
-pub fn write_rate(out: &mut Vec<u8>, told: &EntityRate<'_>) {
-    let ended = open_event(out, told.tags, told.detector);
+/// Appends the event with an anomaly rate.
+pub fn write_anomaly_rate(out: &mut Vec<u8>, rate: &EntityRate<'_>) {
+    let ended = open_event(out, rate.tags, rate.detector);
     out.extend_from_slice(b"anomaly_rate=");
-    write_score(out, told.share()); // rounded up: a rate of 0 is one of nothing
-    let _infallible = write!(out, ",anomalous={}i,series={}i", told.anomalous, told.series);
-    close_event(out, told.time, ended);
+    write_score(out, rate.share()); // rounded up: 0 only if no series was anomalous
+    let _infallible = write!(out, ",anomalous={}i,series={}i", rate.anomalous, rate.series);
+    close_event(out, rate.time, ended);
 }
 
-/// Begins an event about an entity, up to its first field. It stands on a line of its own, even behind an event that lacks
-/// its end; whether that had one.
+/// Begins an event about an entity, up to its first field. It is on a new line, even after an event without a line end.
+/// Returns whether that had one.
 fn open_event(out: &mut Vec<u8>, tags: &[u8], detector: &[u8]) -> bool {
     let ended = out.last().is_none_or(|&byte| byte == b'\n');
     if !ended {
@@ -95,7 +98,7 @@ fn open_event(out: &mut Vec<u8>, tags: &[u8], detector: &[u8]) -> bool {
     ended
 }
 
-/// Ends it, as the event before was ended.
+/// Ends it, with a line end if the event before had one.
 fn close_event(out: &mut Vec<u8>, time: i64, ended: bool) {
     // Writing to memory does not fail.
     let _infallible = write!(out, " {time}");
@@ -104,8 +107,8 @@ fn close_event(out: &mut Vec<u8>, time: i64, ended: bool) {
     }
 }
 
-/// The features that contributed most, the largest first, and how much. Of several that are equal only the first is told.
-pub fn largest<'a>(
+/// The features that contributed most, the largest first, and how much. Of several equal ones only the first is included.
+pub fn largest_contributions<'a>(
     contributions: &[f64],
     names: &(impl Iterator<Item = &'a str> + Clone),
 ) -> impl Iterator<Item = (&'a str, f64)> {
@@ -114,13 +117,13 @@ pub fn largest<'a>(
         let rest = contributions.iter().zip(names.clone()).filter(|(share, _)| share.abs() < below);
         let (share, name) = rest.reduce(|a, b| if b.0.abs() > a.0.abs() { b } else { a })?;
         below = share.abs();
-        (below > 0.0).then(|| (name, share.clamp(-MOST, MOST)))
+        (below > 0.0).then(|| (name, share.clamp(-MAX_SCORE, MAX_SCORE)))
     })
-    .take(MOST_TOLD)
+    .take(MAX_CONTRIBUTIONS)
 }
 
 /// Appends a string field's value.
-fn put_string(out: &mut Vec<u8>, text: &[u8]) {
+fn write_string(out: &mut Vec<u8>, text: &[u8]) {
     out.push(b'"');
     for &byte in text {
         if matches!(byte, b'"' | b'\\') {
@@ -132,7 +135,7 @@ fn put_string(out: &mut Vec<u8>, text: &[u8]) {
 }
 
 /// Appends a name as a tag's value or a field's key, with the backslashes that line protocol needs.
-pub fn put_name(out: &mut Vec<u8>, name: &str) {
+pub fn write_name(out: &mut Vec<u8>, name: &str) {
     for byte in name.bytes() {
         match byte {
             b',' | b'=' | b' ' => out.extend_from_slice(&[b'\\', byte]),
@@ -146,20 +149,20 @@ pub fn put_name(out: &mut Vec<u8>, name: &str) {
     }
 }
 
-/// A score as it is told: rounded up, so that what is above 1 still is, and what is not still is not.
-pub fn rounded(score: f64) -> f64 {
-    steps(score) as f64 / STEPS as f64
+/// A score as it is written: rounded up, so that it stays above 1 or not.
+pub fn round_score(score: f64) -> f64 {
+    score_steps(score) as f64 / SCORE_STEPS as f64
 }
 
-fn steps(score: f64) -> u64 {
-    (score.clamp(0.0, MOST) * STEPS as f64).ceil() as u64
+fn score_steps(score: f64) -> u64 {
+    (score.clamp(0.0, MAX_SCORE) * SCORE_STEPS as f64).ceil() as u64
 }
 
-/// Appends a score, [`rounded`].
+/// Appends a score, [`round_score`].
 pub fn write_score(out: &mut Vec<u8>, score: f64) {
-    let steps = steps(score);
-    write_digits(out, steps / STEPS, 1);
-    let mut fraction = steps % STEPS;
+    let score_steps = score_steps(score);
+    write_digits(out, score_steps / SCORE_STEPS, 1);
+    let mut fraction = score_steps % SCORE_STEPS;
     if fraction > 0 {
         out.push(b'.');
         let mut digits = 4;
@@ -187,15 +190,15 @@ fn write_digits(out: &mut Vec<u8>, mut number: u64, width: usize) {
 mod tests {
     use super::*;
 
-    fn told(told: &EventVerdict<'_>) -> String {
+    fn verdict(verdict: &EventVerdict<'_>) -> String {
         let mut out = Vec::new();
-        write(&mut out, told);
+        write_verdict(&mut out, verdict);
         String::from_utf8(out).unwrap()
     }
 
     fn written(score: f64, cause: &[u8]) -> String {
         let cause = (score > 1.0).then_some(cause);
-        told(&EventVerdict { score, cause, reason: None, band: Band::UNKNOWN, head: b"m" })
+        verdict(&EventVerdict { score, cause, reason: None, band: Band::UNKNOWN, head: b"m" })
     }
 
     #[test]
@@ -223,13 +226,13 @@ mod tests {
         let band = Band { expected: 42.0, lower: 35.5, upper: 48.5 };
         let anomaly = EventVerdict { score: 2.0, cause: Some(b"v"), reason: Some("level_shift"), band, head: b"m" };
         assert_eq!(
-            told(&anomaly),
+            verdict(&anomaly),
             ",anomaly_score=2,is_anomaly=1i,anomaly_cause=\"v\",anomaly_reason=\"level_shift\",\
              anomaly_expected=42,anomaly_lower=35.5,anomaly_upper=48.5"
         );
         let half = Band { lower: f64::NAN, ..band };
         assert_eq!(
-            told(&EventVerdict { score: 0.25, cause: None, reason: None, band: half, head: b"m" }),
+            verdict(&EventVerdict { score: 0.25, cause: None, reason: None, band: half, head: b"m" }),
             ",anomaly_score=0.25,is_anomaly=0i,anomaly_expected=42,anomaly_upper=48.5"
         );
     }

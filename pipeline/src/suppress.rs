@@ -1,44 +1,44 @@
 //! Which incidents are reported: not every score above 1 is an alarm.
 //!
-//! The rules come after the score and never change it. Those about the value and what was expected of it
-//! (`direction`, `min_deviation`, `expected_range`) say which scores above 1 count, and so begin an incident; `sustained`
-//! and `cooldown` from which of its rows on it is reported. `incident` applies them.
+//! The rules apply after the score and never change it. Those about the value and the expected one (`direction`,
+//! `min_deviation`, `expected_range`) decide which scores above 1 count, and so begin an incident; `sustained` and `cooldown`
+//! decide which of its rows reports it. `incident` applies them.
 
 /// Which scores above 1 begin an incident, and when it is reported. By default each does, and at once.
 ///
-/// A value outside `expected_range` is left to its score. To make it an anomaly whatever its score would need a score that
-/// the detector did not give, or an anomaly whose score is ordinary; and a fixed limit needs no detector: whatever
-/// alerts on `anomaly_score > 1` can alert on the metric itself.
+/// A value outside `expected_range` is judged by its score. To always make it an anomaly would need a score that the detector
+/// did not give, or an anomaly with an ordinary score; and a fixed limit needs no detector: an alert rule can use the metric
+/// itself.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Suppression {
-    /// On which side of what was expected a value must be.
+    /// The side of the expected value on which a value must be.
     pub direction: Direction,
-    /// How far from what was expected it must be at least, in its own unit.
+    /// The least distance from the expected value, in the value's own unit.
     pub min_deviation: f64,
-    /// From which value to which, both included, no score counts. Of rows of one value alone.
+    /// The range of values, both ends included, in which no score counts. For rows of one value.
     pub expected_range: Option<[f64; 2]>,
-    /// How many of the last `of` scored rows of the series must belong to an incident, this one included.
+    /// How many of the last `of` scored rows of the series must be in an incident, this one included.
     pub sustained: u32,
-    /// At most [`MOST_SUSTAINED`].
+    /// At most [`MAX_SUSTAINED_ROWS`].
     pub of: u32,
-    /// Nanoseconds after an incident was reported in which no other of the series is.
+    /// Nanoseconds after a report in which no other incident of the series is reported.
     pub cooldown: i64,
 }
 
-/// On which side of what was expected a value is an anomaly.
+/// The side of the expected value on which a value is an anomaly.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Direction {
-    /// On either.
+    /// Both sides.
     #[default]
     Both,
-    /// Where it is greater.
+    /// Greater values.
     Above,
-    /// Where it is less.
+    /// Smaller values.
     Below,
 }
 
-/// How many rows `sustained` may look back on.
-pub const MOST_SUSTAINED: u32 = 64;
+/// The most rows of a `sustained` rule.
+pub const MAX_SUSTAINED_ROWS: u32 = 64;
 
 impl Default for Suppression {
     fn default() -> Self {
@@ -47,23 +47,22 @@ impl Default for Suppression {
 }
 
 impl Suppression {
-    /// Whether it must be known how far a value is from what was expected, and to which side: the detector's contribution,
-    /// where rows have one value.
+    /// Whether the rule needs the signed distance from the expected value: the detector's contribution, for rows of one value.
     #[must_use]
     pub fn needs_deviation(&self) -> bool {
         self.direction != Direction::Both || self.min_deviation > 0.0
     }
 
-    /// Whether it must be known what became of a series' earlier rows, beyond whether an incident goes on.
-    pub(crate) fn looks_back(&self) -> bool {
+    /// Whether the rule needs the history of a series, besides the phase of its incident.
+    pub(crate) fn needs_history(&self) -> bool {
         self.of > 1 || self.cooldown > 0
     }
 
-    /// Whether the values in it can be.
+    /// Checks the values.
     ///
     /// # Errors
     ///
-    /// Which one cannot, and what would be right.
+    /// Which value is invalid, and what is valid.
     pub fn check(&self) -> Result<(), String> {
         if !(self.min_deviation >= 0.0 && self.min_deviation.is_finite()) {
             return Err(format!("`min_deviation` is {}; it must be 0 or more", self.min_deviation));
@@ -77,7 +76,7 @@ impl Suppression {
         }
     }
 
-    /// Whether a value that has a score above 1 counts. Where the detector says nothing of what it expected, it does.
+    /// Whether a value with a score above 1 counts. Without a `deviation` it is on the right side and far enough.
     pub(crate) fn counts(&self, value: Option<f64>, deviation: Option<f64>) -> bool {
         let Self { direction, min_deviation, expected_range, .. } = *self;
         let expected = value.zip(expected_range).is_some_and(|(value, [least, most])| (least..=most).contains(&value));
@@ -96,16 +95,20 @@ impl Suppression {
     ///
     /// # Errors
     ///
-    /// Says what would be right.
+    /// What is valid.
     pub fn parse_sustained(text: &str) -> Result<(u32, u32), String> {
         let parts: Vec<&str> = text.split_whitespace().collect();
         let numbers = match parts[..] {
             [sustained, "of", of] => sustained.parse().ok().zip(of.parse().ok()),
             _ => None,
         };
-        numbers.filter(|&(sustained, of)| 1 <= sustained && sustained <= of && of <= MOST_SUSTAINED).ok_or_else(|| {
-            format!("`{text}` must be like \"3 of 5\": so many of a series' last rows, at most {MOST_SUSTAINED}")
-        })
+        numbers.filter(|&(sustained, of)| 1 <= sustained && sustained <= of && of <= MAX_SUSTAINED_ROWS).ok_or_else(
+            || {
+                format!(
+                    "`{text}` must be like \"3 of 5\": so many of a series' last rows, at most {MAX_SUSTAINED_ROWS}"
+                )
+            },
+        )
     }
 }
 

@@ -1,32 +1,32 @@
-//! What a vector is made of: named features of one entity at one time, joined across metrics.
+//! The shape of a vector: named features of one entity at one time, joined across metrics.
 
 pub use qualm_contract::Transform;
 
 use crate::glob::Globs;
 
-/// The vectors that a detector scores.
+/// The shape of the vectors that a detector scores.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Shape {
-    /// Its features, in the order in which they stand in a row.
+    /// The features, in the order of a row's values.
     pub features: Vec<Feature>,
-    /// Tags that tell one entity from another, such as `host`: each entity has vectors of its own.
+    /// Tags that identify an entity, such as `host`: each entity has its own vectors.
     pub entity: Vec<String>,
-    /// Values whose times fall into the same interval, counted from 1970, belong to the same vector: nanoseconds, or 0
-    /// where only values of the very same time do.
+    /// The interval in nanoseconds, counted from 1970: values with times in the same one belong to the same vector. 0: only
+    /// values with the same time.
     pub interval: i64,
 }
 
-/// One feature, and how it is taken from metrics.
+/// One feature, and its source.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Feature {
-    /// What people call it.
+    /// Its name.
     pub name: String,
-    /// The measurement that it is a field of.
+    /// The measurement of its field.
     pub measurement: String,
     /// The field.
     pub field: String,
-    /// Tags that an event must have beside, each with a value that matches.
+    /// Tags that an event must also have, each with a value that matches.
     pub tags: Vec<(String, Globs)>,
-    /// What becomes of the value.
+    /// The conversion of the value.
     pub transform: Transform,
 }

@@ -122,7 +122,7 @@ fn rules_and_rates_do_not_allocate() {
         cooldown: 5,
     };
     let rate = AnomalyRate { by: vec!["host".to_owned()], interval: 1000 };
-    let lane = Lane::new(Selector::default(), Limits::default()).suppress(rule).tell_rates("all", rate);
+    let lane = Lane::new(Selector::default(), Limits::default()).suppress(rule).emit_rates("all", rate);
     let mut pipeline = Pipeline::new(vec![lane], 1);
     let (first, second) = (round(0), round(1));
     let mut give = |lines: &str| {

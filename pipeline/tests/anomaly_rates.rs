@@ -32,7 +32,7 @@ impl BatchScorer for ByValue {
 
 fn lane() -> Lane {
     let by = vec!["host".to_owned()];
-    Lane::new(Selector::default(), Limits::default()).tell_rates("all of it", AnomalyRate { by, interval: MINUTE })
+    Lane::new(Selector::default(), Limits::default()).emit_rates("all of it", AnomalyRate { by, interval: MINUTE })
 }
 
 fn give<F: Format>(pipeline: &mut Pipeline<F>, input: &str) -> String {
@@ -111,7 +111,7 @@ fn an_incident_counts_for_as_long_as_it_lasts_and_what_is_suppressed_does_not() 
 fn each_detector_counts_its_own_series() {
     let user = Selector { include_fields: Globs::new(["user"]).unwrap(), ..Selector::default() };
     let everywhere = AnomalyRate { by: Vec::new(), interval: 10 * SECOND };
-    let lanes = vec![Lane::new(user, Limits::default()).tell_rates("user", everywhere), lane()];
+    let lanes = vec![Lane::new(user, Limits::default()).emit_rates("user", everywhere), lane()];
     let out = give(
         &mut Pipeline::new(lanes, 7),
         "m,host=a user=300,idle=1 0\nm,host=b user=1,idle=200 1\nm,host=a user=1,idle=1 60000000000\n",

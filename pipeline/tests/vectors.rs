@@ -214,7 +214,7 @@ fn a_lane_can_be_replaced_by_one_of_another_shape() {
     let (mut pipeline, mut sum) = (pipeline(shape()), Sum::default());
     assert!(!give(&mut pipeline, &mut sum, "swap used=1 1\n").contains("anomaly"));
     let other = Shape { interval: 0, entity: vec![], features: vec![feature("swap", "swap", "used")] };
-    pipeline.replace(0, Lane::vectors("v", other, Selector::default(), Limits::default()));
+    pipeline.replace_lane(0, Lane::vectors("v", other, Selector::default(), Limits::default()));
     assert!(give(&mut pipeline, &mut sum, "swap used=1 1\n").contains("anomaly,detector=v score=0.01"));
 }
 

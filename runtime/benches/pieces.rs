@@ -92,7 +92,7 @@ fn pipelines(criterion: &mut Criterion) {
     let absent = Selector { measurement: Globs::new(&["absent"]).expect("a glob"), ..Selector::default() };
     pipeline(&mut group, "not selected", absent, Nothing);
     pipeline(&mut group, "selected, nothing to score with", Selector::default(), Nothing);
-    let running = Running::start(detectors::recipe(), 1).expect("the detector starts");
+    let running = Running::start(detectors::spec(), 1).expect("the detector starts");
     let supervisor = Supervisor::new("all", Some(running), false, Backoff::default());
     pipeline(&mut group, "scored by the component", Selector::default(), supervisor);
     group.finish();
@@ -141,7 +141,10 @@ fn splices(criterion: &mut Criterion) {
                     let score = least + f64::from(number) / 1000.0;
                     let cause = (score > 1.0).then_some(&b"usage_idle"[..]);
                     let reason = cause.map(|_| "outside_band");
-                    splice::write(&mut out, &EventVerdict { score, cause, reason, band: Band::UNKNOWN, head: b"cpu" });
+                    splice::write_verdict(
+                        &mut out,
+                        &EventVerdict { score, cause, reason, band: Band::UNKNOWN, head: b"cpu" },
+                    );
                 }
                 black_box(out.len())
             });

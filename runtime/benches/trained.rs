@@ -19,7 +19,7 @@ use qualm_core::{forest, pca, zscore};
 use qualm_offline::train::{grid::Choice, kinds};
 use qualm_pipeline::vector::{Feature, Shape, Transform};
 use qualm_pipeline::{Lane, Pipeline, Rows, Selector};
-use qualm_sandbox::{Guest, Limits, Recipe, Running, Sandbox};
+use qualm_sandbox::{DetectorSpec, Guest, Limits, Running, Sandbox};
 
 /// Rows to learn from and to score.
 const ROWS: usize = 20_000;
@@ -90,8 +90,9 @@ fn pipelines() {
         let trained = kinds::fit(pca::KIND, &Choice::default(), train, all, Threshold::FalseAlarmRate(1e-3), 1);
         let model = trained.expect("it is fitted").to_model();
         let limits = Limits { deadline: Duration::from_secs(10), ..Limits::default() };
-        let recipe = Recipe::new(&Sandbox::new(None), qualm_components::DETECTOR, model, limits).expect("it compiles");
-        let running = Running::start(recipe, features).expect("it starts");
+        let spec =
+            DetectorSpec::new(&Sandbox::new(None), qualm_components::DETECTOR, model, limits).expect("it compiles");
+        let running = Running::start(spec, features).expect("it starts");
         let mut supervisors = [Supervisor::new("bench", Some(running), true, Backoff::default())];
         let feature = |at: usize| Feature {
             name: format!("f{at}"),
@@ -160,8 +161,9 @@ impl Pair {
         let model = trained.to_model();
         let native = qualm_core::open(&model).expect("the model is good");
         let limits = Limits { deadline: Duration::from_secs(10), ..Limits::default() };
-        let recipe = Recipe::new(&Sandbox::new(None), qualm_components::DETECTOR, model, limits).expect("it compiles");
-        Self { native, component: Guest::start(&recipe).expect("it starts"), features }
+        let spec =
+            DetectorSpec::new(&Sandbox::new(None), qualm_components::DETECTOR, model, limits).expect("it compiles");
+        Self { native, component: Guest::start(&spec).expect("it starts"), features }
     }
 
     /// Microseconds a row of the component and natively.

@@ -23,7 +23,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     io::stdin().read_to_end(&mut batch)?;
     pipeline.format_mut().begin_body(&batch);
     let mut scored = Vec::new();
-    pipeline.whole(&batch, clock::now(), &mut scored);
+    pipeline.score_body(&batch, clock::now(), &mut scored);
     io::stdout().write_all(&scored)?;
 
     pipeline.close()?; // at the end: what was learnt is saved

@@ -39,25 +39,25 @@ pub struct Candidate {
 
 /// Why there is no model to begin with.
 #[derive(Debug)]
-pub struct Absent {
+pub struct NoModel {
     /// Why, for the log.
     pub why: String,
     /// Why, for whoever asks over the network: without what is known of this machine, such as where its files are.
-    pub told: String,
+    pub public_reason: String,
     /// A model that is good as far as can be told before it is compiled, which takes longer than metrics should wait.
-    pub outline: Option<Box<Outline>>,
+    pub outline: Option<Box<ModelOutline>>,
 }
 
 /// What is known of a model before it runs.
 #[derive(Debug)]
-pub struct Outline {
+pub struct ModelOutline {
     /// See [`Candidate`].
     pub shape: Option<Shape>,
     /// See [`Candidate`].
     pub suppression: Suppression,
 }
 
-impl Outline {
+impl ModelOutline {
     fn of(manifest: &Manifest) -> Result<Self, String> {
         let text = |error: manifest::Error| error.to_string();
         Ok(Self {
@@ -105,10 +105,10 @@ impl ModelBuilder {
         self.check(bundle)?;
         let Manifest { name, version, kind, features, .. } = &bundle.manifest;
         let title = Arc::new(Title { name: name.clone(), version: *version, kind: kind.clone() });
-        let recipe = self.factory.recipe(bundle.source(), Arc::clone(&title)).map_err(Fault::from)?;
-        let mut running = Running::start(recipe, features.len())?;
+        let spec = self.factory.spec(bundle.source(), Arc::clone(&title)).map_err(Fault::from)?;
+        let mut running = Running::start(spec, features.len())?;
         bundle.verify(&mut running)?;
-        let Outline { shape, suppression } = Outline::of(&bundle.manifest)?;
+        let ModelOutline { shape, suppression } = ModelOutline::of(&bundle.manifest)?;
         Ok(Candidate { title, shape, suppression, running })
     }
 
@@ -153,7 +153,7 @@ impl Rejected {
 
     /// Whether it may be good at another time.
     #[must_use]
-    pub fn may_pass(&self) -> bool {
+    pub fn is_transient(&self) -> bool {
         self.blame != Blame::Bundle
     }
 }
@@ -164,23 +164,23 @@ impl From<String> for Rejected {
     }
 }
 
-impl From<String> for Absent {
+impl From<String> for NoModel {
     fn from(why: String) -> Self {
-        Self { told: why.clone(), why, outline: None }
+        Self { public_reason: why.clone(), why, outline: None }
     }
 }
 
-impl From<Rejected> for Absent {
+impl From<Rejected> for NoModel {
     fn from(rejected: Rejected) -> Self {
-        let told = match rejected.blame {
+        let public_reason = match rejected.blame {
             Blame::Bundle | Blame::Deadline => rejected.why.clone(),
             Blame::Machine => "this machine failed to load it; the log says why, and it is tried again".to_owned(),
         };
-        Self { why: rejected.why, told, outline: None }
+        Self { why: rejected.why, public_reason, outline: None }
     }
 }
 
-impl Absent {
+impl NoModel {
     /// The same, with where it comes from.
     fn at(self, source: &Source) -> Self {
         Self { why: format!("{source}: {}", self.why), ..self }
@@ -239,40 +239,40 @@ impl Loader {
     /// # Errors
     ///
     /// Where there is neither.
-    pub fn first(&mut self, metrics_wait: bool) -> Result<Candidate, Absent> {
-        let offered = if metrics_wait && self.is_far() {
-            Err(Absent::from(format!("{} has not been asked yet", self.fetcher.source())))
+    pub fn first_candidate(&mut self, metrics_wait: bool) -> Result<Candidate, NoModel> {
+        let offered = if metrics_wait && self.is_remote() {
+            Err(NoModel::from(format!("{} has not been asked yet", self.fetcher.source())))
         } else {
-            let found = self.find(metrics_wait);
-            let none = || Absent::from("there is no bundle".to_owned()).at(self.fetcher.source());
+            let found = self.find_candidate(metrics_wait);
+            let none = || NoModel::from("there is no bundle".to_owned()).at(self.fetcher.source());
             found.and_then(|found| found.ok_or_else(none))
         };
-        let absent = match offered {
+        let no_model = match offered {
             Ok(candidate) => return Ok(candidate),
-            Err(absent) => absent,
+            Err(no_model) => no_model,
         };
-        let error = absent.why.clone();
-        let kept = match self.store.current() {
-            Ok(kept) => kept.filter(|kept| absent.outline.is_none() || !self.builder.must_compile(kept)),
-            Err(kept) => return Err(Absent { why: format!("{error}; {kept}"), ..absent }),
+        let error = no_model.why.clone();
+        let stored = match self.store.current() {
+            Ok(stored) => stored.filter(|stored| no_model.outline.is_none() || !self.builder.must_compile(stored)),
+            Err(stored) => return Err(NoModel { why: format!("{error}; {stored}"), ..no_model }),
         };
-        let Some(kept) = kept else { return Err(absent) };
-        if metrics_wait && self.builder.must_compile(&kept) {
-            let compiled = self.later(kept).unwrap_or_else(Absent::from);
-            return Err(Absent { why: format!("{error}; {}", compiled.why), ..compiled });
+        let Some(stored) = stored else { return Err(no_model) };
+        if metrics_wait && self.builder.must_compile(&stored) {
+            let compiled = self.postpone(stored).unwrap_or_else(NoModel::from);
+            return Err(NoModel { why: format!("{error}; {}", compiled.why), ..compiled });
         }
         let candidate = self
             .builder
-            .candidate(&kept)
-            .map_err(|kept| Absent::from(format!("{error}; and the last good bundle is of no use: {kept}")))?;
-        self.last = Some(kept.digest());
+            .candidate(&stored)
+            .map_err(|stored| NoModel::from(format!("{error}; and the last good bundle is of no use: {stored}")))?;
+        self.last = Some(stored.digest());
         info!("detector `{}` begins with the last good model, {}: {error}", self.name, candidate.title);
         Ok(candidate)
     }
 
     /// Whether the source is a server, which is not asked before metrics flow.
     #[must_use]
-    pub fn is_far(&self) -> bool {
+    pub fn is_remote(&self) -> bool {
         self.fetcher.source().watched().is_none()
     }
 
@@ -281,22 +281,22 @@ impl Loader {
     /// # Errors
     ///
     /// Why what it offers is not taken.
-    pub fn look(&mut self) -> Result<Option<Candidate>, Absent> {
-        self.find(false)
+    pub fn next_candidate(&mut self) -> Result<Option<Candidate>, NoModel> {
+        self.find_candidate(false)
     }
 
     /// Leaves a bundle to the next look.
-    fn later(&mut self, bundle: Bundle) -> Result<Absent, String> {
+    fn postpone(&mut self, bundle: Bundle) -> Result<NoModel, String> {
         self.builder.check(&bundle).map_err(|rejected| rejected.why)?;
         let Manifest { name, version, .. } = &bundle.manifest;
         let why = format!("{name} version {version} scores nothing until it is compiled");
-        let outline = Some(Box::new(Outline::of(&bundle.manifest)?));
+        let outline = Some(Box::new(ModelOutline::of(&bundle.manifest)?));
         self.pending = Some(bundle);
-        Ok(Absent { outline, ..why.into() })
+        Ok(NoModel { outline, ..why.into() })
     }
 
     /// As [`look`](Self::look); what would have to be compiled is left to the next look where metrics wait.
-    fn find(&mut self, metrics_wait: bool) -> Result<Option<Candidate>, Absent> {
+    fn find_candidate(&mut self, metrics_wait: bool) -> Result<Option<Candidate>, NoModel> {
         // A store that cannot be read keeps nobody from asking the source.
         let changed = self.store.changed().unwrap_or_else(|error| {
             warn!("detector `{}`: {error}", self.name);
@@ -304,10 +304,10 @@ impl Loader {
         });
         if let Some(bundle) = changed.or_else(|| self.pending.take()) {
             if metrics_wait && self.builder.must_compile(&bundle) {
-                return Err(self.later(bundle)?);
+                return Err(self.postpone(bundle)?);
             }
             let candidate = self.builder.candidate(&bundle).inspect_err(|rejected| {
-                self.pending = rejected.may_pass().then(|| bundle.clone());
+                self.pending = rejected.is_transient().then(|| bundle.clone());
             })?;
             self.last = Some(bundle.digest());
             return Ok(Some(candidate));
@@ -316,26 +316,26 @@ impl Loader {
             Ok(Fetched::New(bundle)) => bundle,
             Ok(Fetched::Unchanged) => return Ok(None),
             Err(error) => {
-                return Err(Absent { why: error.to_string(), ..error.fault.to_string().into() });
+                return Err(NoModel { why: error.to_string(), ..error.fault.to_string().into() });
             }
         };
-        let at = |absent: Absent| absent.at(self.fetcher.source());
+        let at = |no_model: NoModel| no_model.at(self.fetcher.source());
         let admission = self.store.admits(&bundle).map_err(|refused| at(refused.to_string().into()))?;
         let digest = bundle.digest();
         if admission == Admission::Same && self.last.as_ref() == Some(&digest) {
             return Ok(None);
         }
         if metrics_wait && self.builder.must_compile(&bundle) {
-            let later = self.later(*bundle);
+            let postponed = self.postpone(*bundle);
             self.pending = None;
             self.fetcher.forget(); // it is offered again
-            return Err(later.unwrap_or_else(|why| Absent::from(why).at(self.fetcher.source())));
+            return Err(postponed.unwrap_or_else(|why| NoModel::from(why).at(self.fetcher.source())));
         }
         let candidate = self.builder.candidate(&bundle).map_err(|rejected| {
-            if rejected.may_pass() {
+            if rejected.is_transient() {
                 self.fetcher.forget();
             }
-            Absent::from(rejected).at(self.fetcher.source())
+            NoModel::from(rejected).at(self.fetcher.source())
         })?;
         self.last = Some(digest);
         if let Err(error) = self.store.keep(&bundle) {
@@ -378,14 +378,15 @@ impl Reloader {
         let shared = Arc::new(Shared::default());
         let (detector, state) = (loader.name.clone(), loader.state.clone());
         let theirs = Arc::downgrade(&shared);
-        let thread = thread::Builder::new().name("qualm-models".to_owned()).spawn(move || look(loader, poll, &theirs));
+        let thread =
+            thread::Builder::new().name("qualm-models".to_owned()).spawn(move || run_reloader(loader, poll, &theirs));
         drop(thread.expect("a thread can be started")); // it ends by itself once nobody asks any more
         Self { shared, detector, state, fallback: None }
     }
 
     /// Keeps it from being taken again that a model failed and gave way to the one before: not by the next start either. A
     /// thread does it, since a disk may take its time.
-    pub fn fell_back(&mut self, from: &Title) {
+    pub fn record_fallback(&mut self, from: &Title) {
         let (Some(state), detector, version) = (self.state.clone(), self.detector.clone(), from.version) else {
             return;
         };
@@ -410,7 +411,7 @@ impl Reloader {
 
     /// The last candidate, if there is a new one. It never waits.
     #[must_use]
-    pub fn take(&self) -> Option<Candidate> {
+    pub fn take_candidate(&self) -> Option<Candidate> {
         if !self.shared.ready.load(Ordering::Acquire) {
             return None;
         }
@@ -424,7 +425,7 @@ impl Reloader {
     }
 
     /// Counts a candidate that was taken, and then of no use after all.
-    pub fn refuse(&self, why: &str) {
+    pub fn record_refusal(&self, why: &str) {
         self.shared.taken.fetch_sub(1, Ordering::Relaxed);
         self.shared.refused.fetch_add(1, Ordering::Relaxed);
         *self.shared.refusal.lock().unwrap_or_else(PoisonError::into_inner) = Some(why.to_owned());
@@ -450,14 +451,14 @@ impl Reloader {
 }
 
 /// The thread's work.
-fn look(mut loader: Loader, poll: Duration, shared: &Weak<Shared>) {
+fn run_reloader(mut loader: Loader, poll: Duration, shared: &Weak<Shared>) {
     let watched = loader.fetcher.source().watched().map(Path::to_owned);
     let watch = Watch::on(watched.into_iter().chain(loader.store.watched()));
     let mut watch = watch.heeding(&loader.builder.bell);
-    let mut said = String::new();
+    let mut last_reason = String::new();
     loop {
         // Looked at before the first wait as well: what came since the start may have come unseen.
-        let next = loader.look();
+        let next = loader.next_candidate();
         let Some(shared) = shared.upgrade() else { return };
         match next {
             Ok(None) => {}
@@ -468,15 +469,15 @@ fn look(mut loader: Loader, poll: Duration, shared: &Weak<Shared>) {
                 shared.ready.store(true, Ordering::Release);
                 drop(slot);
                 drop(late); // never came to run
-                said.clear();
+                last_reason.clear();
                 *shared.refusal.lock().unwrap_or_else(PoisonError::into_inner) = None;
             }
-            Err(Absent { why, told, .. }) => {
+            Err(NoModel { why, public_reason, .. }) => {
                 shared.refused.fetch_add(1, Ordering::Relaxed);
-                if said != told {
+                if last_reason != public_reason {
                     warn!("detector `{}` keeps its model: {why}", loader.name);
-                    *shared.refusal.lock().unwrap_or_else(PoisonError::into_inner) = Some(told.clone());
-                    said = told;
+                    *shared.refusal.lock().unwrap_or_else(PoisonError::into_inner) = Some(public_reason.clone());
+                    last_reason = public_reason;
                 }
             }
         }

@@ -25,10 +25,10 @@ use crate::clock::now;
 const MAGIC: &[u8; 16] = b"qualm state  v1\n";
 
 /// How far ahead a file may be written, in seconds: clocks are put right by so much while one restarts.
-const SKEW: i64 = 60;
+const MAX_CLOCK_SKEW: i64 = 60;
 
 /// Processes that may share a directory: Telegraf starts two, one of them behind its aggregators.
-const MOST_PROCESSES: u32 = 16;
+const MAX_PROCESSES: u32 = 16;
 
 /// What the detectors knew: each one's name, and its state.
 pub type Saved = Vec<(String, Vec<Arc<SeriesSnapshot>>)>;
@@ -48,7 +48,7 @@ pub enum Error {
     #[error("{} is in use: a qualm keeps its state there. Stop it (or the Telegraf that runs it), and try again", .0.display())]
     Running(PathBuf),
     /// Every file in it is in use.
-    #[error("the state directory {} is in use by {MOST_PROCESSES} other processes; name another under [state] dir", .0.display())]
+    #[error("the state directory {} is in use by {MAX_PROCESSES} other processes; name another under [state] dir", .0.display())]
     InUse(PathBuf),
 }
 
@@ -72,7 +72,7 @@ impl StateFile {
         let failed = |source| Error::Directory { dir: dir.to_owned(), source };
         fs::create_dir_all(dir).map_err(failed)?;
         let seed = common_seed(dir, seed).map_err(failed)?;
-        for process in 1..=MOST_PROCESSES {
+        for process in 1..=MAX_PROCESSES {
             let name = if process == 1 { "qualm".to_owned() } else { format!("qualm-{process}") };
             let lock = dir.join(format!("{name}.lock"));
             let lock = own::open_or_create(&lock).map_err(|error| failed(at(&lock, &error)))?;
@@ -100,7 +100,7 @@ impl StateFile {
     /// As [`open`](Self::open), and where a process keeps its state there.
     pub fn open_alone(dir: &Path, seed: u64) -> Result<Self, Error> {
         let file = Self::open(dir, seed)?;
-        if file.path.file_name() != Some("qualm.state".as_ref()) || file.has_company() {
+        if file.path.file_name() != Some("qualm.state".as_ref()) || file.is_shared() {
             return Err(Error::Running(dir.to_owned()));
         }
         Ok(file)
@@ -108,7 +108,7 @@ impl StateFile {
 
     /// Whether another process keeps its state in the same directory now.
     #[must_use]
-    pub fn has_company(&self) -> bool {
+    pub fn is_shared(&self) -> bool {
         let own = self.path.with_extension("lock");
         let others = in_dir(self.dir(), "lock").into_iter().filter(|path| *path != own);
         others.filter_map(|path| own::open(&path).ok()).any(|lock| {
@@ -119,7 +119,7 @@ impl StateFile {
     /// The states that processes have left in the directory, and when the last of them was written: seconds since 1970,
     /// or 0 where none says.
     #[must_use]
-    pub fn left(&self) -> (Vec<PathBuf>, i64) {
+    pub fn remaining_states(&self) -> (Vec<PathBuf>, i64) {
         let paths = in_dir(self.dir(), "state");
         let written = |path: &PathBuf| Some(decode(&own::read(path).ok()?, self.seed)?.written.min(now_seconds()));
         let last = paths.iter().filter_map(written).max().unwrap_or_default();
@@ -152,7 +152,7 @@ impl StateFile {
         let mut files: Vec<Stored> = in_dir(self.dir(), "state").iter().filter_map(|path| self.read(path)).collect();
         retain_recent(&mut files, now_seconds(), i64::try_from(ttl.as_secs()).unwrap_or(i64::MAX));
         if files.len() > 1 {
-            supersede(&mut files);
+            mark_superseded(&mut files);
         }
         let mut saved: BTreeMap<String, Vec<Arc<SeriesSnapshot>>> = BTreeMap::new();
         for (name, slices) in files.into_iter().flat_map(|file| file.detectors) {
@@ -172,8 +172,10 @@ impl StateFile {
             }
         };
         let stored = decode(&bytes, self.seed);
-        if let Some(ahead) =
-            stored.as_ref().map(|stored| stored.written.saturating_sub(now_seconds())).filter(|ahead| *ahead > SKEW)
+        if let Some(ahead) = stored
+            .as_ref()
+            .map(|stored| stored.written.saturating_sub(now_seconds()))
+            .filter(|ahead| *ahead > MAX_CLOCK_SKEW)
         {
             warn!(
                 "{} was written {ahead} seconds from now, says its clock or ours; others count before it",
@@ -206,7 +208,7 @@ impl StateFile {
     ///
     /// As [`write`](Self::write).
     pub fn write_as(&self, path: &Path, head: &[u8], saved: &Saved) -> io::Result<()> {
-        self.keep_place()?;
+        self.ensure_present()?;
         atomic::write_with(path, 0o600, |file| {
             file.write_all(head)?;
             encode(saved, self.seed, now_seconds(), BufWriter::new(file))
@@ -214,7 +216,7 @@ impl StateFile {
     }
 
     /// Makes sure that the directory, the seed and the lock are still there: somebody may have removed them.
-    fn keep_place(&self) -> io::Result<()> {
+    fn ensure_present(&self) -> io::Result<()> {
         let mut lock = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
         let path = self.path.with_extension("lock");
         let number = |about: &fs::Metadata| (about.dev(), about.ino());
@@ -239,7 +241,7 @@ impl StateFile {
 
     /// What is written behind the head of such a file; none where it is damaged.
     #[must_use]
-    pub fn read_behind(&self, bytes: &[u8]) -> Option<Saved> {
+    pub fn read_after_header(&self, bytes: &[u8]) -> Option<Saved> {
         let detectors = decode(bytes, self.seed)?.detectors;
         Some(detectors.into_iter().map(|(name, slices)| (name, slices.into_iter().map(Arc::new).collect())).collect())
     }
@@ -262,11 +264,11 @@ fn sweep_former(state: &Path) {
 /// future, or all of them after the clock was set back, is as likely the freshest as not: it stays, and counts behind all
 /// whose time is real.
 fn retain_recent(files: &mut Vec<Stored>, now: i64, ttl: i64) {
-    let newest = files.iter().map(|file| file.written).filter(|written| *written <= now + SKEW).max();
+    let newest = files.iter().map(|file| file.written).filter(|written| *written <= now + MAX_CLOCK_SKEW).max();
     let Some(newest) = newest else { return };
     let oldest = newest.saturating_sub(ttl);
     files.retain(|file| file.written >= oldest);
-    for file in files.iter_mut().filter(|file| file.written > now + SKEW) {
+    for file in files.iter_mut().filter(|file| file.written > now + MAX_CLOCK_SKEW) {
         file.written = oldest;
     }
 }
@@ -353,7 +355,7 @@ struct Stored {
 }
 
 /// Leaves each series only where it was seen last.
-fn supersede(files: &mut [Stored]) {
+fn mark_superseded(files: &mut [Stored]) {
     let mut latest: HashMap<String, HashMap<u64, i64>> = HashMap::new();
     // Twice over all: once to see which is the latest, once to strike out what is not, or is so a second time.
     for strike in [false, true] {
@@ -427,7 +429,7 @@ fn common_seed(dir: &Path, own: u64) -> io::Result<u64> {
 /// # Errors
 ///
 /// As the system says.
-pub fn outlive_large_files() -> io::Result<()> {
+pub fn ignore_file_size_signal() -> io::Result<()> {
     signal_hook::flag::register(signal_hook::consts::SIGXFSZ, Arc::default()).map(drop)
 }
 
@@ -650,7 +652,7 @@ mod tests {
             let real = read[0].1.iter().find(|slice| slice.identities[0] == 1).unwrap();
             assert_eq!(real.identities[1], 77, "what all know is known best by the one whose time is real");
         }
-        assert!(file.left().1 <= now_seconds());
+        assert!(file.remaining_states().1 <= now_seconds());
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::time::Duration;
 use qualm::config::Config;
 use qualm::scoring::Scoring;
 use qualm::supervisor::Backoff;
-use qualm_sandbox::{Limits, Recipe, Sandbox};
+use qualm_sandbox::{DetectorSpec, Limits, Sandbox};
 
 const BACKOFF: Backoff =
     Backoff { first: Duration::from_millis(1), longest: Duration::from_millis(4), reset: Duration::from_mins(1) };
@@ -27,16 +27,17 @@ fn scoring(combine: &str, members: &[Who]) -> Scoring {
     let config = Config::parse(&text, "none").unwrap();
     let sandbox = Sandbox::new(None);
     let limits = Limits { memory: 64 << 20, deadline: Duration::from_millis(250) };
-    let recipe = |(who, (member, _)): (&Who, (&qualm::config::Detector, f64))| match who {
+    let spec = |(who, (member, _)): (&Who, (&qualm::config::Detector, f64))| match who {
         Who::Streaming => {
-            Recipe::new(&sandbox, qualm_components::DETECTOR, member.parameters().unwrap().to_model(), limits).unwrap()
+            DetectorSpec::new(&sandbox, qualm_components::DETECTOR, member.parameters().unwrap().to_model(), limits)
+                .unwrap()
         }
         Who::Hostile(attack) => {
-            Recipe::new(&sandbox, qualm_test_plugins::HOSTILE, attack.as_bytes().to_vec(), limits).unwrap()
+            DetectorSpec::new(&sandbox, qualm_test_plugins::HOSTILE, attack.as_bytes().to_vec(), limits).unwrap()
         }
     };
-    let recipes = members.iter().zip(config.detector[0].members()).map(recipe).collect();
-    Scoring::with(&config, recipes, BACKOFF).unwrap()
+    let specs = members.iter().zip(config.detector[0].members()).map(spec).collect();
+    Scoring::with(&config, specs, BACKOFF).unwrap()
 }
 
 /// The scores of a series that is ordinary, with one jump.
@@ -49,7 +50,7 @@ fn scores(scoring: &mut Scoring) -> Vec<f64> {
         let out = std::str::from_utf8(scoring.run(line.len(), 0)).unwrap();
         assert!(out.starts_with(&format!("m v={value}")), "{out}");
         scores.extend(scoring.verdicts().map(|verdict| verdict.score));
-        scoring.tend();
+        scoring.run_between_batches();
     }
     scores
 }

@@ -10,7 +10,7 @@ use qualm_core::streaming::{Parameters, Prior, Zone};
 use qualm_core::trained::calibrate::Threshold;
 use qualm_offline::train::{grid, kinds};
 use qualm_pipeline::Rows;
-use qualm_sandbox::{Guest, Limits, Recipe, Sandbox};
+use qualm_sandbox::{DetectorSpec, Guest, Limits, Sandbox};
 
 const SERIES: u32 = 40;
 const BATCHES: u64 = 1200;
@@ -64,7 +64,7 @@ fn zones() -> [Zone; 2] {
 
 fn start(model: &[u8]) -> Guest {
     let limits = Limits { deadline: Duration::from_mins(1), ..Limits::default() };
-    Guest::start(&Recipe::new(&Sandbox::new(None), qualm_components::DETECTOR, model.to_vec(), limits).unwrap())
+    Guest::start(&DetectorSpec::new(&Sandbox::new(None), qualm_components::DETECTOR, model.to_vec(), limits).unwrap())
         .unwrap()
 }
 
@@ -120,11 +120,11 @@ fn native_component_and_restored(model: &[u8]) {
         if batch % 100 == 99 {
             let state = detector.save_series(&everyone).unwrap();
             guest = start(model);
-            guest.restore(&state, &all).unwrap();
+            guest.restore_series(&state, &all).unwrap();
             let gone = [batch as u32 % SERIES];
             detector.forget_series(&gone).unwrap();
             restored.forget_series(&gone).unwrap();
-            guest.forget(&gone).unwrap();
+            guest.forget_series(&gone).unwrap();
         }
         let scores = expected[..rows.len()].iter().filter(|bits| **bits != u64::MAX).map(|bits| f64::from_bits(*bits));
         scored += scores.clone().count();
@@ -151,7 +151,7 @@ fn score_alike(
         let state = if batch.is_multiple_of(2) {
             restored.save_series(&everyone).unwrap()
         } else {
-            guest.save(&everyone).unwrap()
+            guest.save_series(&everyone).unwrap()
         };
         *restored = qualm_core::open(model).unwrap();
         restored.restore_series(&state, &all).unwrap();
@@ -172,7 +172,7 @@ fn siblings_are_the_same_to_the_bit() {
     let mut deaf = qualm_core::open(model).unwrap();
     for batch in 0..400 {
         let rows = trace.batch(batch);
-        guest.relate(&everyone, &groups).unwrap();
+        guest.relate_series(&everyone, &groups).unwrap();
         for detector in [&mut detector, &mut restored] {
             detector.relate_series(&everyone, &groups);
         }
@@ -181,7 +181,7 @@ fn siblings_are_the_same_to_the_bit() {
         for detector in [&mut detector, &mut restored, &mut deaf] {
             detector.forget_series(&gone).unwrap();
         }
-        guest.forget(&gone).unwrap();
+        guest.forget_series(&gone).unwrap();
         for (scored, told) in scored.iter_mut().zip([expected, native(&mut *deaf, &rows)]) {
             *scored += told[..rows.len()].iter().filter(|bits| **bits != u64::MAX).count();
         }
@@ -216,9 +216,9 @@ fn seasons_and_counters(model: &[u8]) {
         let expected = native(&mut *detector, &rows);
         assert_eq!(component(&mut guest, &rows), expected, "day {day}");
         if day % 5 == 4 {
-            let state = guest.save(&[0, 1, 2]).unwrap();
+            let state = guest.save_series(&[0, 1, 2]).unwrap();
             guest = start(model);
-            guest.restore(&state, &[Some(0), Some(1), Some(2)]).unwrap();
+            guest.restore_series(&state, &[Some(0), Some(1), Some(2)]).unwrap();
         }
         anomalous += expected[..rows.len()].iter().filter(|&&bits| f64::from_bits(bits) > 1.0).count();
     }
@@ -324,9 +324,9 @@ fn trained_detectors_are_the_same_to_the_bit_in_the_component() {
                 anomalous += expected[..rows.len()].iter().filter(|bits| f64::from_bits(**bits) > 1.0).count();
                 if batch % 5 == 4 {
                     let state = detector.save_series(&everyone).unwrap();
-                    assert_eq!(guest.save(&everyone).unwrap(), state, "{kind}");
+                    assert_eq!(guest.save_series(&everyone).unwrap(), state, "{kind}");
                     guest = start(&model);
-                    guest.restore(&state, &all).unwrap();
+                    guest.restore_series(&state, &all).unwrap();
                 }
             }
             assert!(anomalous > 20, "{kind}: {anomalous} anomalies test little");

@@ -1,7 +1,7 @@
-//! Compiling what is not trusted: in a process of its own.
+//! Compiles untrusted components in a separate process.
 //!
 //! A compiler can be kept busy for minutes, or made to take gigabytes, by a component that is small. So this program starts
-//! itself for it, with limits, at a lower priority, and takes nothing of it but the compiled code.
+//! itself for it, with limits and a lower priority, and only uses the compiled code.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -13,33 +13,34 @@ use std::time::Duration;
 use qualm_system::child::{self, Failure, Limits};
 
 use crate::engine::{LoadError, Sandbox};
-use crate::space::{self, Room};
-use crate::text::for_people;
+use crate::space::{self, AddressSpace};
+use crate::text::sanitize;
 
-/// This very program, even where its file was replaced meanwhile.
+/// This program, even if its file was replaced.
 const PROGRAM: &str = "/proc/self/exe";
 
-/// The command that has it compile.
+/// The command that compiles.
 const COMMAND: &str = "compile-component";
 
-/// What is compiled, and what comes of it, in the directory of the process.
+/// The component and the compiled code, in the directory of the process.
 const INPUT: &str = "component.wasm";
 const OUTPUT: &str = "component.cwasm";
 
-/// The exit code of the process where it is not the component's fault that it is not compiled.
-const BROKEN: u8 = 3;
+/// The exit code if a failure is not the component's fault.
+const EXIT_SYSTEM_FAULT: u8 = 3;
 
-/// How long compiling may take, unless set otherwise: time of a processor, so that a busy machine refuses nothing.
-pub const TIME: Duration = Duration::from_mins(3);
+/// The default time limit, on a processor, so that it does not depend on how busy the machine is.
+pub const DEFAULT_TIME: Duration = Duration::from_mins(3);
 
-/// What else it may take. A whole Python takes some 20 seconds of one processor and 600 MiB.
-const LIMITS: Limits = Limits { time: TIME, memory: 3 << 30, output: 64 << 10, file: 512 << 20, nice: 15, threads: 1 };
+/// The other limits. A whole Python takes some 20 seconds of one processor and 600 MiB.
+const LIMITS: Limits =
+    Limits { time: DEFAULT_TIME, memory: 3 << 30, output: 64 << 10, file: 512 << 20, nice: 15, threads: 1 };
 
 /// Whether this program's `main` has called [`serve`].
 static SERVES: AtomicBool = AtomicBool::new(false);
 
-/// To be called first in `main`: makes this program one that [`compile`] can start. Where it was started so, it compiles,
-/// and the exit code is returned.
+/// Must be called first in `main`, so that [`compile`] can start this program. In a process started by it, it compiles and
+/// returns the exit code.
 #[must_use]
 pub fn serve() -> Option<ExitCode> {
     SERVES.store(true, Ordering::Relaxed);
@@ -47,13 +48,13 @@ pub fn serve() -> Option<ExitCode> {
     if arguments.next().as_deref() != Some(OsStr::new(COMMAND)) {
         return None;
     }
-    let told: Vec<String> = arguments.filter_map(|one| one.into_string().ok()).collect();
+    let arguments_given: Vec<String> = arguments.filter_map(|one| one.into_string().ok()).collect();
     let unsaid = || Err(LoadError::Process("it is not said what for".to_owned()));
-    match Room::from_arguments(&told).map_or_else(unsaid, compile_here) {
+    match AddressSpace::from_arguments(&arguments_given).map_or_else(unsaid, compile_here) {
         Ok(()) => Some(ExitCode::SUCCESS),
         Err(LoadError::Process(why) | LoadError::System(why)) => {
             eprintln!("{why}");
-            Some(ExitCode::from(BROKEN))
+            Some(ExitCode::from(EXIT_SYSTEM_FAULT))
         }
         Err(error) => {
             eprintln!("{error}");
@@ -62,25 +63,25 @@ pub fn serve() -> Option<ExitCode> {
     }
 }
 
-/// Compiles in this process, for one that has so much room.
-fn compile_here(room: Room) -> Result<(), LoadError> {
+/// Compiles in this process, for an engine with this address space.
+fn compile_here(address_space: AddressSpace) -> Result<(), LoadError> {
     let broken = |error: std::io::Error| LoadError::Process(error.to_string());
     let component = fs::read(INPUT).map_err(broken)?;
-    let code = Sandbox::within(None, room).precompile(&component)?;
+    let code = Sandbox::within(None, address_space).precompile(&component)?;
     fs::write(OUTPUT, code).map_err(broken)
 }
 
-/// Whether there is a program that can be started.
+/// Whether this program can be started for it.
 pub(crate) fn is_there() -> bool {
     SERVES.load(Ordering::Relaxed)
 }
 
-/// Compiles in a process of its own, which may take so much time of a processor.
+/// Compiles in a separate process, with this time limit on a processor.
 ///
 /// # Errors
 ///
 /// Why it cannot be compiled, or not within limits.
-pub(crate) fn compile(component: &[u8], room: Room, time: Duration) -> Result<Vec<u8>, LoadError> {
+pub(crate) fn compile(component: &[u8], address_space: AddressSpace, time: Duration) -> Result<Vec<u8>, LoadError> {
     let place = std::env::temp_dir();
     let broken = |error: std::io::Error| {
         let place = place.display();
@@ -89,17 +90,17 @@ pub(crate) fn compile(component: &[u8], room: Room, time: Duration) -> Result<Ve
     let limits = Limits { time, ..LIMITS };
     let dir = tempfile::tempdir().map_err(broken)?;
     fs::write(dir.path().join(INPUT), component).map_err(broken)?;
-    let [reservation, images] = room.to_arguments();
+    let [reservation, images] = address_space.to_arguments();
     match child::run(Path::new(PROGRAM), &[COMMAND, &reservation, &images], dir.path(), &limits, &|| false) {
         Ok(done) if done.code == 0 => fs::read(dir.path().join(OUTPUT)).map_err(broken),
         Ok(done) if done.said.is_empty() => {
             Err(LoadError::Process("it ended without a word; is the disk full?".to_owned()))
         }
-        Ok(done) if done.code == i32::from(BROKEN) => Err(LoadError::Process(for_people(done.said.trim()))),
-        Ok(done) => Err(LoadError::Compile(for_people(done.said.trim()))),
+        Ok(done) if done.code == i32::from(EXIT_SYSTEM_FAULT) => Err(LoadError::Process(sanitize(done.said.trim()))),
+        Ok(done) => Err(LoadError::Compile(sanitize(done.said.trim()))),
         Err(Failure::Time) => Err(LoadError::Limit(format!("more than {} s of a processor", time.as_secs()))),
-        Err(Failure::Memory) if room.is_scarce() => {
-            Err(LoadError::Process(format!("it needs more memory than there is{}", space::advice())))
+        Err(Failure::Memory) if address_space.is_scarce() => {
+            Err(LoadError::Process(format!("it needs more memory than there is{}", space::limit_hint())))
         }
         Err(Failure::Memory) => Err(LoadError::Limit(format!("more than {} GiB of memory", LIMITS.memory >> 30))),
         Err(Failure::Output) => Err(LoadError::Limit("more than its compiled code may have".to_owned())),

@@ -1,4 +1,4 @@
-//! The engine: what a guest may use, compiled code and its cache, and the clock of deadlines.
+//! The engine: its configuration, compiled code and its cache, and the clock of deadlines.
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -17,58 +17,57 @@ use wasmtime::component::Component;
 use wasmtime::{Config, Engine, EngineWeak};
 
 use crate::compiler;
-use crate::inspect::{Anatomy, Unfit, inspect};
-use crate::space::Room;
-use crate::text::for_people;
+use crate::inspect::{ComponentError, ComponentInfo, inspect};
+use crate::space::AddressSpace;
+use crate::text::sanitize;
 
-/// How often the clock of deadlines ticks while a call is under way. A deadline is overrun by a few ticks at most.
+/// The interval of the clock of deadlines during a call. A deadline is exceeded by a few ticks at most.
 pub const TICK: Duration = Duration::from_millis(2);
 
-/// Ticks that are made at once while calls end before anybody looks: a clock that ran all the time would get in the way of
-/// the very metrics it watches over. A call's deadline may so come this much early.
-const STRIDE: u32 = 5;
+/// Ticks that are made at once while no call is running, so that the clock wakes seldom. A deadline may be this much early.
+const IDLE_TICKS: u32 = 5;
 
-/// Looks without a call after which the clock stops, so that an idle pipeline wakes nobody.
-const IDLE: u32 = 5;
+/// Checks without a call after which the clock stops, so that an idle process does not wake.
+const MAX_IDLE_CHECKS: u32 = 5;
 
-/// A guest's own stack. Ours is 8 MiB; a detector needs a few kilobytes.
+/// The stack of a guest. The host has 8 MiB; a detector needs a few kilobytes.
 const GUEST_STACK: usize = 512 << 10;
 
-/// Compiled components that are kept: a Python takes 60 MiB, and every new version of qualm compiles anew.
-const MOST_KEPT: usize = 32;
+/// The most compiled components in the cache: a Python takes 60 MiB, and each version of qualm compiles again.
+const MAX_CACHED: usize = 32;
 
-/// Held while a component that is not trusted is compiled.
+/// Held while an untrusted component is compiled.
 static COMPILING: Mutex<()> = Mutex::new(());
 
-/// Why a component could not be made ready.
+/// Why a component could not be loaded.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
-    /// It is not even compiled.
+    /// It was rejected before compilation.
     #[error(transparent)]
-    Unfit(#[from] Unfit),
+    ComponentError(#[from] ComponentError),
     /// The engine refused it.
     #[error("the component cannot be compiled: {0}")]
     Compile(String),
-    /// Compiling it took more than it may.
+    /// Compilation exceeded a limit.
     #[error("the component cannot be compiled: that takes {0}")]
     Limit(String),
-    /// The process that compiles could not do its work.
+    /// The process that compiles failed.
     #[error("the component is not compiled, for the process that does it failed: {0}")]
     Process(String),
-    /// This machine refused what it takes.
+    /// This machine lacks memory or another resource.
     #[error("the component cannot be made ready, for this machine lacks what that takes: {0}")]
     System(String),
 }
 
 impl From<wasmtime::Error> for LoadError {
-    /// In words for people: the engine quotes names, which are the component's.
+    /// The text is sanitized, since the engine quotes names of the component.
     fn from(error: wasmtime::Error) -> Self {
-        let why = for_people(&format!("{error:#}"));
+        let why = sanitize(&format!("{error:#}"));
         if is_of_system(&error) { Self::System(why) } else { Self::Compile(why) }
     }
 }
 
-/// Whether it was the system that refused the engine something, such as memory or a file descriptor.
+/// Whether the system refused the engine something, such as memory or a file descriptor.
 pub(crate) fn is_of_system(error: &wasmtime::Error) -> bool {
     error.chain().any(|cause| {
         cause.downcast_ref::<io::Error>().is_some_and(qualm_system::fault::is_of_system)
@@ -76,15 +75,15 @@ pub(crate) fn is_of_system(error: &wasmtime::Error) -> bool {
     })
 }
 
-/// Compiles components and runs them; the same one for all detectors.
+/// Compiles and runs components, for all detectors.
 #[derive(Debug, Clone)]
 pub struct Sandbox {
     engine: Engine,
     clock: Arc<Clock>,
     cache: Option<PathBuf>,
-    room: Room,
-    /// How long it may take to compile what is not trusted.
-    patience: Duration,
+    address_space: AddressSpace,
+    /// The time limit for compiling untrusted components, on a processor.
+    compile_time: Duration,
 }
 
 impl Sandbox {
@@ -92,86 +91,86 @@ impl Sandbox {
     ///
     /// # Panics
     ///
-    /// Where this processor is none that the compiler knows, or no thread can be started.
+    /// If the compiler does not support this processor, or no thread can be started.
     #[must_use]
     pub fn new(cache: Option<PathBuf>) -> Self {
-        Self::within(cache, Room::here())
+        Self::within(cache, AddressSpace::of_process())
     }
 
-    /// The same, where there is so much room.
-    pub(crate) fn within(cache: Option<PathBuf>, room: Room) -> Self {
+    /// The same, with this address space.
+    pub(crate) fn within(cache: Option<PathBuf>, address_space: AddressSpace) -> Self {
         let mut config = Config::new();
         config
             .epoch_interruption(true)
             .max_wasm_stack(GUEST_STACK)
             // Its results differ between processors.
             .wasm_relaxed_simd(false);
-        room.apply(&mut config);
+        address_space.configure(&mut config);
         let engine = Engine::new(&config).expect("the configuration is valid on every processor that Cranelift knows");
         let clock = Arc::new(Clock::start(engine.weak()));
-        Self { engine, clock, cache, room, patience: compiler::TIME }
+        Self { engine, clock, cache, address_space, compile_time: compiler::DEFAULT_TIME }
     }
 
-    /// The same, with another limit to how long it may take to compile what is not trusted: time of a processor.
+    /// The same, with another time limit for compiling untrusted components, on a processor.
     #[must_use]
-    pub fn with_patience(self, patience: Duration) -> Self {
-        Self { patience, ..self }
+    pub fn with_compile_time(self, compile_time: Duration) -> Self {
+        Self { compile_time, ..self }
     }
 
-    /// The engine itself.
+    /// The engine.
     #[must_use]
     pub fn engine(&self) -> &Engine {
         &self.engine
     }
 
-    /// Starts the clock for one call; it may stop again once the result is dropped.
-    pub(crate) fn start_clock(&self) -> Running<'_> {
-        self.clock.run()
+    /// Starts the clock for one call, which ends when the result is dropped.
+    pub(crate) fn start_clock(&self) -> CallClock<'_> {
+        self.clock.start_call()
     }
 
-    /// Makes a component ready to run that is trusted: from the cache if it is there, else by compiling it.
+    /// Loads a trusted component: from the cache, or by compiling it.
     ///
     /// # Errors
     ///
-    /// [`LoadError::Compile`] with the engine's reason. A cache that fails is no error: it is logged and done without.
+    /// [`LoadError::Compile`] with the engine's reason. A cache that fails is only logged.
     pub fn load(&self, component: &[u8]) -> Result<Component, LoadError> {
-        let elsewhere = self.room.is_scarce();
-        self.through_cache(component, |component| self.compile(component, elsewhere))
+        let separate_process = self.address_space.is_scarce();
+        self.load_or_compile(component, |component| self.compile(component, separate_process))
     }
 
-    /// The same for one that is not trusted: it is [looked at](inspect) first, and compiled in a process of its own, where
-    /// this program can [start one](compiler::serve).
+    /// Loads an untrusted component: it is [inspected](inspect) first, and compiled in a separate process, if this program can
+    /// [start one](compiler::serve).
     ///
     /// # Errors
     ///
     /// Why it is of no use.
-    pub fn load_plugin(&self, component: &[u8]) -> Result<(Component, Anatomy), LoadError> {
-        let anatomy = inspect(component)?;
-        let cached = self.cache.as_ref().and_then(|cache| self.load_cached(cache, &self.key(component)).ok());
+    pub fn load_plugin(&self, component: &[u8]) -> Result<(Component, ComponentInfo), LoadError> {
+        let component_info = inspect(component)?;
+        let cached = self.cache.as_ref().and_then(|cache| self.load_cached(cache, &self.cache_key(component)).ok());
         if let Some(component) = cached {
-            return Ok((component, anatomy));
+            return Ok((component, component_info));
         }
-        // One at a time: each may take gigabytes, and who waited may find the work done.
+        // One at a time: each may take gigabytes, and after waiting the component may be in the cache.
         let _one = COMPILING.lock().unwrap_or_else(PoisonError::into_inner);
-        Ok((self.through_cache(component, |component| self.compile(component, true))?, anatomy))
+        Ok((self.load_or_compile(component, |component| self.compile(component, true))?, component_info))
     }
 
-    /// Compiles, in a process of its own where that is wanted and can be: whoever runs out of memory there harms nobody.
-    fn compile(&self, component: &[u8], elsewhere: bool) -> Result<Vec<u8>, LoadError> {
-        if elsewhere && compiler::is_there() {
-            compiler::compile(component, self.room, self.patience)
+    /// Compiles, in a separate process if wanted and possible, so that a lack of memory there does not affect this one.
+    fn compile(&self, component: &[u8], separate_process: bool) -> Result<Vec<u8>, LoadError> {
+        if separate_process && compiler::is_there() {
+            compiler::compile(component, self.address_space, self.compile_time)
         } else {
             self.precompile(component)
         }
     }
 
-    /// Whether it is in the cache, whole, so that it takes little time to make it ready.
+    /// Whether it is in the cache and valid, so that it can be loaded fast.
     #[must_use]
     pub fn has_compiled(&self, component: &[u8]) -> bool {
-        self.cache.as_ref().is_some_and(|cache| self.load_cached(cache, &self.key(component)).is_ok())
+        self.cache.as_ref().is_some_and(|cache| self.load_cached(cache, &self.cache_key(component)).is_ok())
     }
 
-    /// Compiles here and now.
+    /// Compiles in this process.
     ///
     /// # Errors
     ///
@@ -180,24 +179,24 @@ impl Sandbox {
         Ok(self.engine.precompile_component(component)?)
     }
 
-    fn through_cache(
+    fn load_or_compile(
         &self,
         component: &[u8],
         compile: impl FnOnce(&[u8]) -> Result<Vec<u8>, LoadError>,
     ) -> Result<Component, LoadError> {
-        let entry = self.cache.as_ref().map(|cache| (cache, self.key(component)));
-        if let Some((cache, key)) = &entry {
-            match self.load_cached(cache, key) {
+        let entry = self.cache.as_ref().map(|cache| (cache, self.cache_key(component)));
+        if let Some((cache, cache_key)) = &entry {
+            match self.load_cached(cache, cache_key) {
                 Ok(component) => return Ok(component),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
                     debug!("compiling a detector, for the first time");
                 }
-                Err(error) => warn!("compiled code in {} is not used: {error}", cache.join(key).display()),
+                Err(error) => warn!("compiled code in {} is not used: {error}", cache.join(cache_key).display()),
             }
         }
         let code = compile(component)?;
-        if let Some((cache, key)) = &entry
-            && let Err(error) = store(cache, key, &code)
+        if let Some((cache, cache_key)) = &entry
+            && let Err(error) = write_entry(cache, cache_key, &code)
         {
             warn!("compiled code cannot be kept in {}: {error}; the next start compiles again", cache.display());
         }
@@ -205,7 +204,7 @@ impl Sandbox {
     }
 
     /// A cache entry's name: the component's digest, and the engine's version and settings.
-    fn key(&self, component: &[u8]) -> String {
+    fn cache_key(&self, component: &[u8]) -> String {
         let mut settings = DefaultHasher::new();
         self.engine.precompile_compatibility_hash().hash(&mut settings);
         let digest = Sha256::digest(component);
@@ -213,18 +212,18 @@ impl Sandbox {
         format!("{digest}-{:016x}.cwasm", settings.finish())
     }
 
-    fn load_cached(&self, cache: &Path, key: &str) -> io::Result<Component> {
-        let mut file = File::open(cache.join(key))?;
-        ours(&file.metadata()?)?;
-        ours(&fs::metadata(cache)?)?;
+    fn load_cached(&self, cache: &Path, cache_key: &str) -> io::Result<Component> {
+        let mut file = File::open(cache.join(cache_key))?;
+        check_owner(&file.metadata()?)?;
+        check_owner(&fs::metadata(cache)?)?;
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes)?;
         let damaged = || io::Error::other("it is damaged, or another component's");
-        let (sealed, code) = bytes.split_first_chunk::<32>().ok_or_else(damaged)?;
-        if seal(key, code) != *sealed {
+        let (digest, code) = bytes.split_first_chunk::<32>().ok_or_else(damaged)?;
+        if digest_entry(cache_key, code) != *digest {
             return Err(damaged());
         }
-        // The time of last use, for `prune`; a cache that cannot be written to is one that nobody prunes.
+        // The time of last use, for `prune_cache`; a cache that cannot be written to is one that nobody prunes.
         drop(file.set_modified(SystemTime::now()));
         self.deserialize(code).map_err(io::Error::other)
     }
@@ -233,15 +232,15 @@ impl Sandbox {
     fn deserialize(&self, code: &[u8]) -> wasmtime::Result<Component> {
         // SAFETY: `deserialize` runs what it is given, so it must be given only what this program's compiler made. It has
         // just done so, here or in a process of our own, whose directory nobody else may write to; or the code is from the
-        // cache: its file and folder belong to this very user and nobody else may write to them (`ours`), so that whoever
+        // cache: its file and folder belong to this very user and nobody else may write to them (`check_owner`), so that whoever
         // could have put other code there could as well replace this program; and its seal shows that it is whole, and
         // of the very component that is asked for.
         unsafe { Component::deserialize(&self.engine, code) }
     }
 }
 
-/// Refuses what anybody but this process' user could have written.
-fn ours(metadata: &fs::Metadata) -> io::Result<()> {
+/// Refuses files that other users could have written.
+fn check_owner(metadata: &fs::Metadata) -> io::Result<()> {
     if metadata.uid() != rustix::process::geteuid().as_raw() {
         return Err(io::Error::other("it belongs to another user"));
     }
@@ -251,40 +250,40 @@ fn ours(metadata: &fs::Metadata) -> io::Result<()> {
     Ok(())
 }
 
-/// What tells whether a cache entry is whole, and under its own name.
-fn seal(key: &str, code: &[u8]) -> [u8; 32] {
-    Sha256::new().chain_update(key).chain_update(code).finalize().into()
+/// The digest of a cache entry: of its name and code.
+fn digest_entry(cache_key: &str, code: &[u8]) -> [u8; 32] {
+    Sha256::new().chain_update(cache_key).chain_update(code).finalize().into()
 }
 
-/// Puts a cache entry in place whole, or not at all.
-fn store(cache: &Path, key: &str, code: &[u8]) -> io::Result<()> {
+/// Writes a cache entry atomically.
+fn write_entry(cache: &Path, cache_key: &str, code: &[u8]) -> io::Result<()> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(cache)?;
     qualm_system::atomic::sweep(cache, &[]);
-    qualm_system::atomic::write_with(&cache.join(key), 0o600, |file| {
-        file.write_all(&seal(key, code))?;
+    qualm_system::atomic::write_with(&cache.join(cache_key), 0o600, |file| {
+        file.write_all(&digest_entry(cache_key, code))?;
         file.write_all(code)
     })?;
-    prune(cache)
+    prune_cache(cache)
 }
 
-/// Removes what was not used for longest, where there is much.
-fn prune(cache: &Path) -> io::Result<()> {
+/// Removes the entries that were not used for longest, if there are too many.
+fn prune_cache(cache: &Path) -> io::Result<()> {
     let mut entries = Vec::new();
     for entry in fs::read_dir(cache)? {
         let path = entry?.path();
-        // Another process may have removed it meanwhile.
+        // Another process may have removed it.
         if let (Some("cwasm"), Ok(about)) = (path.extension().and_then(OsStr::to_str), fs::metadata(&path)) {
             entries.push((about.modified()?, path));
         }
     }
     entries.sort();
-    for (_, path) in entries.iter().rev().skip(MOST_KEPT) {
+    for (_, path) in entries.iter().rev().skip(MAX_CACHED) {
         drop(fs::remove_file(path));
     }
     Ok(())
 }
 
-/// Moves the engine's epoch on while a guest runs, and sleeps while none does.
+/// Increments the engine's epoch while a guest runs, and sleeps otherwise.
 #[derive(Debug)]
 struct Clock {
     shared: Arc<Shared>,
@@ -300,29 +299,29 @@ struct Shared {
     stop: AtomicBool,
 }
 
-/// A call under way.
-pub(crate) struct Running<'a>(&'a Clock);
+/// A call that is running.
+pub(crate) struct CallClock<'a>(&'a Clock);
 
 impl Clock {
     fn start(engine: EngineWeak) -> Self {
         let shared = Arc::new(Shared::default());
         let ticking = Arc::clone(&shared);
-        let thread = thread::Builder::new().name("qualm-clock".to_owned()).spawn(move || tick(&ticking, &engine));
+        let thread = thread::Builder::new().name("qualm-clock".to_owned()).spawn(move || run_clock(&ticking, &engine));
         Self { shared, thread: thread.expect("a thread can be started").thread().clone() }
     }
 
-    fn run(&self) -> Running<'_> {
+    fn start_call(&self) -> CallClock<'_> {
         // Either this sees `parked`, or the thread sees the new number before it parks: both sides write, then read,
         // in one total order.
         self.shared.begun.fetch_add(1, Ordering::SeqCst);
         if self.shared.parked.load(Ordering::SeqCst) {
             self.thread.unpark();
         }
-        Running(self)
+        CallClock(self)
     }
 }
 
-impl Drop for Running<'_> {
+impl Drop for CallClock<'_> {
     fn drop(&mut self) {
         self.0.shared.ended.fetch_add(1, Ordering::SeqCst);
     }
@@ -335,16 +334,15 @@ impl Drop for Clock {
     }
 }
 
-fn tick(shared: &Shared, engine: &EngineWeak) {
+fn run_clock(shared: &Shared, engine: &EngineWeak) {
     let Shared { begun, ended, parked, stop } = shared;
     let (mut last, mut idle) = (0, 0);
     let mut ticked = Instant::now();
     while !stop.load(Ordering::SeqCst) {
-        let under_way = begun.load(Ordering::SeqCst) != ended.load(Ordering::SeqCst);
-        thread::sleep(TICK * if under_way { 1 } else { STRIDE });
+        let calls_running = begun.load(Ordering::SeqCst) != ended.load(Ordering::SeqCst);
+        thread::sleep(TICK * if calls_running { 1 } else { IDLE_TICKS });
         let Some(engine) = engine.upgrade() else { return };
-        // As many as are due: sleep takes longer than it was asked to, on a busy machine much longer, and a deadline is
-        // many ticks.
+        // As many ticks as are due: sleep takes longer than requested, on a busy machine much longer.
         while ticked.elapsed() >= TICK {
             engine.increment_epoch();
             ticked += TICK;
@@ -352,7 +350,7 @@ fn tick(shared: &Shared, engine: &EngineWeak) {
         let calls = begun.load(Ordering::SeqCst);
         idle = if calls == last && ended.load(Ordering::SeqCst) == calls { idle + 1 } else { 0 };
         last = calls;
-        if idle > IDLE {
+        if idle > MAX_IDLE_CHECKS {
             parked.store(true, Ordering::SeqCst);
             while begun.load(Ordering::SeqCst) == last && !stop.load(Ordering::SeqCst) {
                 thread::park();
@@ -381,28 +379,28 @@ mod tests {
         let sandbox = Sandbox::new(Some(path.clone()));
         sandbox.load(qualm_components::DETECTOR).unwrap();
         let entry = entry(&path);
-        let key = sandbox.key(qualm_components::DETECTOR);
-        sandbox.load_cached(&path, &key).unwrap();
+        let cache_key = sandbox.cache_key(qualm_components::DETECTOR);
+        sandbox.load_cached(&path, &cache_key).unwrap();
 
         let whole = fs::read(&entry).unwrap();
         for at in [0, 40, whole.len() - 1] {
             let mut damaged = whole.clone();
             damaged[at] ^= 1;
             fs::write(&entry, &damaged).unwrap();
-            assert!(sandbox.load_cached(&path, &key).unwrap_err().to_string().contains("damaged"));
+            assert!(sandbox.load_cached(&path, &cache_key).unwrap_err().to_string().contains("damaged"));
             assert!(!sandbox.has_compiled(qualm_components::DETECTOR));
             sandbox.load(qualm_components::DETECTOR).unwrap();
             assert_eq!(fs::read(&entry).unwrap(), whole, "a damaged entry is made anew");
         }
         fs::write(&entry, b"").unwrap();
-        assert!(sandbox.load_cached(&path, &key).is_err());
+        assert!(sandbox.load_cached(&path, &cache_key).is_err());
 
         fs::write(&entry, &whole).unwrap();
         fs::set_permissions(&entry, fs::Permissions::from_mode(0o666)).unwrap();
-        assert!(sandbox.load_cached(&path, &key).unwrap_err().to_string().contains("other users"));
+        assert!(sandbox.load_cached(&path, &cache_key).unwrap_err().to_string().contains("other users"));
         fs::set_permissions(&entry, fs::Permissions::from_mode(0o600)).unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o777)).unwrap();
-        assert!(sandbox.load_cached(&path, &key).unwrap_err().to_string().contains("other users"));
+        assert!(sandbox.load_cached(&path, &cache_key).unwrap_err().to_string().contains("other users"));
     }
 
     #[test]
@@ -410,18 +408,18 @@ mod tests {
         let cache = tempfile::tempdir().unwrap();
         let path = cache.path().join("cache");
         let sandbox = Sandbox::new(Some(path.clone()));
-        let (ours, theirs) = (qualm_components::DETECTOR, qualm_test_plugins::HOSTILE);
-        sandbox.load(ours).unwrap();
+        let (check_owner, theirs) = (qualm_components::DETECTOR, qualm_test_plugins::HOSTILE);
+        sandbox.load(check_owner).unwrap();
         sandbox.load(theirs).unwrap();
-        let [ours_at, theirs_at] = [ours, theirs].map(|component| path.join(sandbox.key(component)));
+        let [ours_at, theirs_at] = [check_owner, theirs].map(|component| path.join(sandbox.cache_key(component)));
         let whole = fs::read(&ours_at).unwrap();
         fs::rename(&theirs_at, &ours_at).unwrap();
-        let refused = sandbox.load_cached(&path, &sandbox.key(ours)).unwrap_err().to_string();
+        let refused = sandbox.load_cached(&path, &sandbox.cache_key(check_owner)).unwrap_err().to_string();
         assert!(refused.contains("another component's"), "{refused}");
-        assert!(!sandbox.has_compiled(ours));
-        sandbox.load(ours).unwrap();
+        assert!(!sandbox.has_compiled(check_owner));
+        sandbox.load(check_owner).unwrap();
         assert_eq!(fs::read(&ours_at).unwrap(), whole, "it is made anew");
-        assert!(sandbox.has_compiled(ours) && !sandbox.has_compiled(theirs));
+        assert!(sandbox.has_compiled(check_owner) && !sandbox.has_compiled(theirs));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! One living detector: a component in a store of its own, its calls, and the ways in which they fail.
+//! A running detector: a component in its own store, its calls, and how they fail.
 
 use std::fmt;
 use std::sync::Arc;
@@ -15,49 +15,48 @@ use crate::bindings::exports::qualm::detector::{details, siblings};
 use crate::engine::{LoadError, Sandbox, TICK, is_of_system};
 use crate::guest_log::GuestLog;
 use crate::imports::link;
-use crate::inspect::Anatomy;
+use crate::inspect::ComponentInfo;
 use crate::meter::Meter;
-use crate::pace::{Pace, SERIES, Total};
+use crate::pace::{BatchTime, MAX_SERIES, Pace};
 use crate::space;
-use crate::text::{clip, for_people};
+use crate::text::{clip, sanitize};
 
-/// The interface of reasons and bands, as it is called here; a component may have it in an older version of the same.
+/// The interface of reasons and bands. A component may have an older compatible version.
 const DETAILS: &str = "qualm:detector/details@0.1.2";
-/// The same of siblings.
+/// The interface of siblings.
 const SIBLINGS: &str = "qualm:detector/siblings@0.1.2";
 
-/// What a guest may hand over in one call besides what it was asked for, in bytes: texts. Of them we keep [little](crate::text::MOST).
-const MOST_SAID: usize = 1 << 20;
+/// The most bytes of texts that a guest may return in one call, besides its results. [Few](crate::text::MAX_CHARS) are kept.
+const MAX_TEXT_BYTES: usize = 1 << 20;
 
-/// The state of series that a guest may hand over in one call, or a model, in bytes.
-pub(crate) const MOST_STATE: usize = 64 << 20;
+/// The most bytes of a model, or of state of series, that a guest may return in one call.
+pub(crate) const MAX_STATE_BYTES: usize = 64 << 20;
 
-/// Memory of a component that is composed of others: half of it, handed from one to another in one piece, takes the engine
-/// some ten milliseconds, which no deadline interrupts.
-const MOST_COMPOSED: usize = 32 << 20;
+/// The most memory of a component that is composed of others. To copy half of it from one to another takes the engine some ten
+/// milliseconds, which no deadline interrupts.
+const MAX_COMPOSED_MEMORY: usize = 32 << 20;
 
-/// Handles of resources that a guest may have: one detector, and a few streams that a language's runtime keeps.
-const MOST_HANDLES: usize = 1000;
+/// The most resource handles of a guest: one detector, and a few streams of a language's runtime.
+const MAX_HANDLES: usize = 1000;
 
-/// What a guest may use.
+/// The limits of a guest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// Bytes of memory.
     pub memory: usize,
-    /// How long a call may take. On a machine that is too busy to run it, it gets more: half of this is time that it really
-    /// ran.
+    /// The deadline of a call. On a busy machine a call gets more: the second half is time on a processor.
     pub deadline: Duration,
 }
 
 impl Default for Limits {
     /// Room for a million series of `streaming` and all their seasons, and a tenth of a second: ten times what a full batch
-    /// takes, and short enough that nobody sees the gap.
+    /// takes, and short enough not to be noticed.
     fn default() -> Self {
         Self { memory: 640 << 20, deadline: Duration::from_millis(100) }
     }
 }
 
-/// Why a call failed. But for [`Slow`](Self::Slow), the guest is of no more use.
+/// Why a call failed. Except after [`Slow`](Self::Slow), the guest can no longer be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Failure {
     /// It trapped.
@@ -66,7 +65,7 @@ pub enum Failure {
     /// It did not answer in time.
     #[error("it took longer than its deadline of {0:?}")]
     Deadline(Duration),
-    /// A batch was more than it can score in the time of one. It did nothing wrong, and goes on.
+    /// It cannot score a batch within the time of one. That is no error of the guest, which can still be used.
     #[error("it scored {scored} rows of {rows} in the time of a batch, {limit:?}")]
     Slow {
         /// Rows of the batch.
@@ -76,22 +75,22 @@ pub enum Failure {
         /// How long a batch may take.
         limit: Duration,
     },
-    /// It wanted more memory than it may have.
+    /// It needs more memory than its limit.
     #[error("it wanted more than its {} MiB of memory", .0 >> 20)]
     Memory(usize),
-    /// It answered what cannot be.
+    /// It returned an invalid answer.
     #[error("it answered nonsense: {0}")]
     Nonsense(String),
-    /// It refused, with an error of its own.
+    /// It returned an error.
     #[error("it refused: {0}")]
     Refused(String),
-    /// This machine refused what it needs.
+    /// This machine lacks memory or another resource.
     #[error("this machine lacks what it needs: {0}")]
     System(String),
 }
 
 impl Failure {
-    /// A short name, to count it by.
+    /// The name of the failure in metrics.
     #[must_use]
     pub fn name(&self) -> &'static str {
         match self {
@@ -106,14 +105,14 @@ impl Failure {
     }
 }
 
-/// What a trained model is called.
+/// Name, version and kind of a trained model.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Title {
     /// Its name.
     pub name: String,
     /// Its version.
     pub version: u64,
-    /// What kind of detector it is for.
+    /// The kind of detector.
     pub kind: String,
 }
 
@@ -124,70 +123,70 @@ impl fmt::Display for Title {
     }
 }
 
-/// All that it takes to start a detector, over and over.
+/// What is needed to start a detector, any number of times.
 #[derive(Clone)]
-pub struct Recipe {
+pub struct DetectorSpec {
     pub(crate) sandbox: Sandbox,
-    pub(crate) ready: InstancePre<Meter>,
+    pub(crate) instance_pre: InstancePre<Meter>,
     detection: Arc<detection::GuestIndices>,
-    /// Where it gives reasons and bands.
+    /// If it exports reasons and bands.
     details: Option<Arc<details::GuestIndices>>,
-    /// Where it is told of siblings.
+    /// If it accepts groups of siblings.
     siblings: Option<Arc<siblings::GuestIndices>>,
-    /// What it may call; none for what is built in.
-    anatomy: Option<Arc<Anatomy>>,
+    /// What is known of a plugin's component; `None` if it is built in.
+    component_info: Option<Arc<ComponentInfo>>,
     pub(crate) log: GuestLog,
     model: Arc<[u8]>,
     title: Option<Arc<Title>>,
     pub(crate) limits: Limits,
 }
 
-impl fmt::Debug for Recipe {
+impl fmt::Debug for DetectorSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Recipe").field("limits", &self.limits).finish_non_exhaustive()
     }
 }
 
-impl Recipe {
-    /// Compiles a component that is trusted, and keeps it with its model.
+impl DetectorSpec {
+    /// Compiles a trusted component.
     ///
     /// # Errors
     ///
-    /// Where it is no component, imports anything, or does not export the contract.
+    /// If it is no component, imports anything, or does not export the contract.
     pub fn new(sandbox: &Sandbox, component: &[u8], model: Vec<u8>, limits: Limits) -> Result<Self, LoadError> {
         Self::of(sandbox, &sandbox.load(component)?, model, limits)
     }
 
-    /// The same for a component that is not trusted, and may import what the contract says.
+    /// Compiles an untrusted component, which may import what the contract allows.
     ///
     /// # Errors
     ///
-    /// Why it is of no use.
+    /// Why it cannot be used.
     pub fn plugin(sandbox: &Sandbox, component: &[u8], model: Vec<u8>, limits: Limits) -> Result<Self, LoadError> {
-        let (component, anatomy) = sandbox.load_plugin(component)?;
-        let memory = if anatomy.composed { limits.memory.min(MOST_COMPOSED) } else { limits.memory };
+        let (component, component_info) = sandbox.load_plugin(component)?;
+        let memory = if component_info.composed { limits.memory.min(MAX_COMPOSED_MEMORY) } else { limits.memory };
         if memory < limits.memory {
             debug!("a component that is composed of others has {} MiB of memory at most", memory >> 20);
         }
         let limits = Limits { memory, ..limits };
-        Ok(Self { anatomy: Some(Arc::new(anatomy)), ..Self::of(sandbox, &component, model, limits)? })
+        Ok(Self { component_info: Some(Arc::new(component_info)), ..Self::of(sandbox, &component, model, limits)? })
     }
 
     fn of(sandbox: &Sandbox, component: &Component, model: Vec<u8>, limits: Limits) -> Result<Self, LoadError> {
-        let ready = link(sandbox.engine(), component)?.instantiate_pre(component)?;
-        let detection = Arc::new(detection::GuestIndices::new(&ready)?);
+        let instance_pre = link(sandbox.engine(), component)?.instantiate_pre(component)?;
+        let detection = Arc::new(detection::GuestIndices::new(&instance_pre)?);
         let has_details = component.get_export_index(None, DETAILS).is_some();
-        let details = has_details.then(|| details::GuestIndices::new(&ready)).transpose()?.map(Arc::new);
+        let details = has_details.then(|| details::GuestIndices::new(&instance_pre)).transpose()?.map(Arc::new);
         let has_siblings = component.get_export_index(None, SIBLINGS).is_some();
-        let siblings = has_siblings.then(|| siblings::GuestIndices::new(&ready)).transpose()?.map(Arc::new);
+        let siblings = has_siblings.then(|| siblings::GuestIndices::new(&instance_pre)).transpose()?.map(Arc::new);
         let log = GuestLog::new("plugin");
         Ok(Self {
             sandbox: sandbox.clone(),
-            ready,
+            instance_pre,
             detection,
             details,
             siblings,
-            anatomy: None,
+            component_info: None,
             log,
             model: model.into(),
             title: None,
@@ -201,7 +200,7 @@ impl Recipe {
         Self { model: model.into(), title: None, ..self.clone() }
     }
 
-    /// The same component, asked by `detection` alone, whatever else it exports.
+    /// The same component, used by the interface `detection` only.
     #[must_use]
     pub fn without_details(&self) -> Self {
         Self { details: None, ..self.clone() }
@@ -219,44 +218,44 @@ impl Recipe {
         self.details.is_some()
     }
 
-    /// Whether it can be told of siblings.
+    /// Whether it accepts groups of siblings.
     #[must_use]
     pub fn has_siblings(&self) -> bool {
         self.siblings.is_some()
     }
 
-    /// What it may use.
+    /// The limits of its guests.
     #[must_use]
     pub fn limits(&self) -> Limits {
         self.limits
     }
 
-    /// What a component that is not trusted says of itself.
+    /// What is known of the component, if it is a plugin.
     #[must_use]
-    pub fn anatomy(&self) -> Option<&Anatomy> {
-        self.anatomy.as_deref()
+    pub fn component_info(&self) -> Option<&ComponentInfo> {
+        self.component_info.as_deref()
     }
 
-    /// What its guests write.
+    /// The log of its guests.
     #[must_use]
     pub fn log(&self) -> &GuestLog {
         &self.log
     }
 
-    /// The same with what its model is called.
+    /// The same with the title of its model.
     #[must_use]
     pub fn titled(self, title: Arc<Title>) -> Self {
         Self { log: GuestLog::new(&title.name), title: Some(title), ..self }
     }
 
-    /// What its model is called, where that was trained.
+    /// The title of its model, if that was trained.
     #[must_use]
     pub fn title(&self) -> Option<&Arc<Title>> {
         self.title.as_ref()
     }
 }
 
-/// A detector that runs.
+/// A running detector.
 pub struct Guest {
     sandbox: Sandbox,
     store: Store<Meter>,
@@ -266,7 +265,7 @@ pub struct Guest {
     detector: ResourceAny,
     limits: Limits,
     pace: Pace,
-    /// Whether it may ask for the time.
+    /// Whether it may import a clock.
     has_clock: bool,
 }
 
@@ -276,12 +275,12 @@ impl fmt::Debug for Guest {
     }
 }
 
-/// Calls something of the detector under its deadline, and says how it failed if it did. It may answer with so many bytes.
+/// Makes a call under the detector's deadline, and converts its failure. The answer may have so many bytes.
 macro_rules! timed {
     ($guest:expr, $bytes:expr, |$store:ident, $detector:ident| $call:expr) => {{
         let Guest { sandbox, store, detector, limits, .. } = $guest;
         let running = sandbox.start_clock();
-        begin(store, $bytes);
+        begin_call(store, $bytes);
         let ($store, $detector) = (&mut *store, *detector);
         let result = $call;
         drop(running);
@@ -289,7 +288,7 @@ macro_rules! timed {
     }};
 }
 
-/// Calls a method of the detector under its deadline, and tells how it failed if it did. It may answer with so many bytes.
+/// Calls a method of the detector under its deadline, and converts its failure. The answer may have so many bytes.
 macro_rules! call {
     ($guest:expr, $bytes:expr, $method:ident $(, $argument:expr)*) => {{
         timed!($guest, $bytes, |store, detector| $guest.detection.detector().$method(store, detector $(, $argument)*))
@@ -301,25 +300,36 @@ impl Guest {
     ///
     /// # Errors
     ///
-    /// Where its start traps, takes too long or too much, or it refuses its model.
-    pub fn start(recipe: &Recipe) -> Result<Self, Failure> {
-        Self::try_start(recipe).map_err(|(failure, _)| failure)
+    /// If its start traps, takes too long or too much memory, or it refuses its model.
+    pub fn start(spec: &DetectorSpec) -> Result<Self, Failure> {
+        Self::try_start(spec).map_err(|(failure, _)| failure)
     }
 
-    /// The same. The store of one that does not start may have as much memory as any.
+    /// Starts a detector. If that fails, the store is returned: it may have much memory.
     ///
     /// # Errors
     ///
     /// As [`start`](Self::start), with the store, which takes a while to drop.
-    pub fn try_start(recipe: &Recipe) -> Result<Self, (Failure, RetiredStore)> {
-        let Recipe { sandbox, ready, detection, details, siblings, anatomy, log, model, title: _, limits } = recipe;
+    pub fn try_start(spec: &DetectorSpec) -> Result<Self, (Failure, RetiredStore)> {
+        let DetectorSpec {
+            sandbox,
+            instance_pre,
+            detection,
+            details,
+            siblings,
+            component_info,
+            log,
+            model,
+            title: _,
+            limits,
+        } = spec;
         let (sandbox, limits) = (sandbox.clone(), *limits);
-        let has_clock = anatomy.as_ref().is_some_and(|anatomy| !anatomy.imports.is_empty());
+        let has_clock = component_info.as_ref().is_some_and(|component_info| !component_info.imports.is_empty());
         let mut store = store(&sandbox, limits, log);
         let running = sandbox.start_clock();
-        let began = ran();
-        begin(&mut store, MOST_SAID);
-        let exports = ready.instantiate(&mut store).and_then(|instance| {
+        let began = thread_time();
+        begin_call(&mut store, MAX_TEXT_BYTES);
+        let exports = instance_pre.instantiate(&mut store).and_then(|instance| {
             let details = details.as_ref().map(|details| details.load(&mut store, &instance)).transpose()?;
             let siblings = siblings.as_ref().map(|siblings| siblings.load(&mut store, &instance)).transpose()?;
             Ok((detection.load(&mut store, &instance)?, details, siblings))
@@ -327,8 +337,8 @@ impl Guest {
         let opened = exports.and_then(|exports| Ok((exports.0.detector().call_open(&mut store, model)?, exports)));
         drop(running);
         let opened = opened.map_err(|error| failure(&error, store.data(), limits));
-        // The engine's own part of it is not interrupted, and would take as long again within a batch.
-        let late = ran().saturating_sub(began) > limits.deadline;
+        // The engine's part of the start is not interrupted, and would take as long within a batch.
+        let late = thread_time().saturating_sub(began) > limits.deadline;
         let opened = opened.and_then(|opened| if late { Err(Failure::Deadline(limits.deadline)) } else { Ok(opened) });
         match opened.and_then(|(opened, exports)| Ok((opened.map_err(refused)?, exports))) {
             Ok((detector, (detection, details, siblings))) => {
@@ -339,58 +349,58 @@ impl Guest {
         }
     }
 
-    /// Its store alone, once it is of no more use.
+    /// Its store, once it can no longer be used.
     #[must_use]
     pub fn retire(self) -> RetiredStore {
         RetiredStore(self.store)
     }
 
-    /// How long each call may take from now on.
-    pub fn allow(&mut self, deadline: Duration) {
+    /// Sets the deadline of the next calls.
+    pub fn set_deadline(&mut self, deadline: Duration) {
         self.store.data_mut().deadline = deadline;
     }
 
-    /// What it says it is.
+    /// Its description.
     ///
     /// # Errors
     ///
-    /// As with every call.
+    /// Those of every call: see [`Failure`].
     pub fn describe(&mut self) -> Result<Description, Failure> {
-        let told = call!(self, MOST_SAID, call_describe)?;
+        let answer = call!(self, MAX_TEXT_BYTES, call_describe)?;
         Ok(Description {
-            kind: for_people(&told.kind),
-            version: for_people(&told.version),
-            features: told.features,
-            warm_up: told.warm_up,
-            scale: for_people(&told.scale),
+            kind: sanitize(&answer.kind),
+            version: sanitize(&answer.version),
+            features: answer.features,
+            warm_up: answer.warm_up,
+            scale: sanitize(&answer.scale),
         })
     }
 
-    /// Scores rows, in as many calls as fit the deadline well, and has the anomalies among them explained where asked to:
-    /// `verdicts` gets one score a row, and contributions, reasons and bands, behind what is there.
+    /// Scores rows, in as many calls as the deadline requires. Appends to `verdicts` one score a row, and contributions,
+    /// reasons and bands as `wanted`.
     ///
     /// # Errors
     ///
-    /// As with every call, and where the numbers are too many or too few, or some cannot be. [`Failure::Slow`] leaves the
-    /// guest in use. `verdicts` has then what the calls before gave, for the first rows.
+    /// Those of every call, and too many, too few or invalid results. After [`Failure::Slow`] the guest can still be used, and
+    /// `verdicts` has the results of the first rows.
     pub fn score_batch(&mut self, rows: Batch<'_>, wanted: Wanted, verdicts: &mut Verdicts) -> Result<(), Failure> {
         self.score_within(&self.begin_batch(rows), rows, wanted, verdicts)
     }
 
-    /// Begins the time that all calls for these rows may take together.
+    /// Starts the time that all calls for these rows together may take.
     #[must_use]
-    pub fn begin_batch(&self, rows: Batch<'_>) -> Total {
-        Total::start(self.limits.deadline, rows.len() > self.pace.rows(rows.len(), rows.features()))
+    pub fn begin_batch(&self, rows: Batch<'_>) -> BatchTime {
+        BatchTime::start(self.limits.deadline, rows.len() > self.pace.rows(rows.len(), rows.features()))
     }
 
-    /// As [`score_batch`](Self::score_batch), within time that has begun.
+    /// As [`score_batch`](Self::score_batch), within time that was started before.
     ///
     /// # Errors
     ///
-    /// As there.
+    /// Those of [`score_batch`](Self::score_batch).
     pub fn score_within(
         &mut self,
-        total: &Total,
+        batch_time: &BatchTime,
         rows: Batch<'_>,
         wanted: Wanted,
         verdicts: &mut Verdicts,
@@ -404,30 +414,29 @@ impl Guest {
                 times: &rows.times[part.clone()],
                 values: &rows.values[part.start * features..part.end * features],
             };
-            let began = self.pace.is_telling(part.len()).then(ran);
+            let began = self.pace.is_worth_timing(part.len()).then(thread_time);
             self.score_in_one_call(batch, wanted, verdicts)?;
             if let Some(began) = began {
-                self.pace.took(part.len(), ran().saturating_sub(began), self.limits.deadline);
+                self.pace.record_call(part.len(), thread_time().saturating_sub(began), self.limits.deadline);
             }
             at = part.end;
             if at == rows.len() {
                 if !verdicts.reasons.is_empty() {
-                    verdicts.reasons.resize(verdicts.scores.len(), Reason::None); // the last calls may have had none
+                    verdicts.reasons.resize(verdicts.scores.len(), Reason::None); // the last calls may have had no reasons
                 }
                 return Ok(());
             }
-            if total.is_spent() {
-                return Err(Failure::Slow { rows: rows.len(), scored: at, limit: total.limit() });
+            if batch_time.is_spent() {
+                return Err(Failure::Slow { rows: rows.len(), scored: at, limit: batch_time.limit() });
             }
         }
     }
 
-    /// Scores rows in one call, however many there are: for history, where nothing waits. Their verdicts come behind those
-    /// that are there.
+    /// Scores any number of rows in one call, for history, where nothing waits. Appends to `verdicts`.
     ///
     /// # Errors
     ///
-    /// As with every call, and where the numbers are too many or too few, or some cannot be; `verdicts` is then as it was.
+    /// Those of every call, and too many, too few or invalid results; `verdicts` is then unchanged.
     pub fn score_in_one_call(
         &mut self,
         rows: Batch<'_>,
@@ -437,145 +446,150 @@ impl Guest {
         let Batch { series, times, values } = rows;
         let batch = Observations { series, timestamps: times, values };
         if self.has_clock {
-            self.store.data_mut().pass(times);
+            self.store.data_mut().advance_time(times);
         }
-        let asked = if wanted.contributions { values.len() } else { 0 };
-        let numbers = (series.len() + asked) * size_of::<f64>() + MOST_SAID;
+        let contributions_wanted = if wanted.contributions { values.len() } else { 0 };
+        let numbers = (series.len() + contributions_wanted) * size_of::<f64>() + MAX_TEXT_BYTES;
         let Some(details) = &self.details else {
-            let told = call!(self, numbers, call_observe, batch, wanted.contributions)?.map_err(refused)?;
-            check_scores(&told, series.len(), asked)?;
-            take_scores(&told, verdicts);
+            let answer = call!(self, numbers, call_observe, batch, wanted.contributions)?.map_err(refused)?;
+            check_scores(&answer, series.len(), contributions_wanted)?;
+            append_scores(&answer, verdicts);
             return Ok(());
         };
-        let banded = if wanted.bands { series.len() } else { 0 };
-        let numbers = numbers + series.len() * size_of::<details::Reason>() + banded * size_of::<details::Band>();
+        let bands_wanted = if wanted.bands { series.len() } else { 0 };
+        let numbers = numbers + series.len() * size_of::<details::Reason>() + bands_wanted * size_of::<details::Band>();
         let Wanted { contributions, bands } = wanted;
         let wanted = details::Wanted { contributions, bands };
-        let told = timed!(self, numbers, |store, detector| details.call_observe(store, detector, batch, wanted))?;
-        let details::Judgement { verdicts: told, reasons, bands } = told.map_err(refused)?;
-        check_scores(&told, series.len(), asked)?;
-        check_details(&reasons, &bands, series.len(), banded)?;
+        let answer = timed!(self, numbers, |store, detector| details.call_observe(store, detector, batch, wanted))?;
+        let details::Judgement { verdicts: answer, reasons, bands } = answer.map_err(refused)?;
+        check_scores(&answer, series.len(), contributions_wanted)?;
+        check_details(&reasons, &bands, series.len(), bands_wanted)?;
         if !reasons.is_empty() {
-            verdicts.reasons.resize(verdicts.scores.len(), Reason::None); // a call before may have had none
+            verdicts.reasons.resize(verdicts.scores.len(), Reason::None); // an earlier call may have had no reasons
             verdicts.reasons.extend(reasons.into_iter().map(reason));
         }
-        take_scores(&told, verdicts);
+        append_scores(&answer, verdicts);
         verdicts.bands.extend(bands.into_iter().map(band));
         Ok(())
     }
 
-    /// Tells it which of these series are siblings, where it can be told, in one call.
+    /// Passes the groups of these series on to it in one call, if it accepts them.
     ///
     /// # Errors
     ///
-    /// As with every call.
-    pub fn relate(&mut self, series: &[u32], groups: &[u64]) -> Result<(), Failure> {
+    /// Those of every call: see [`Failure`].
+    pub fn relate_series(&mut self, series: &[u32], groups: &[u64]) -> Result<(), Failure> {
         let Some(siblings) = &self.siblings else { return Ok(()) };
-        timed!(self, MOST_SAID, |store, detector| siblings.call_relate(store, detector, series, groups))
+        timed!(self, MAX_TEXT_BYTES, |store, detector| siblings.call_relate(store, detector, series, groups))
     }
 
-    /// The same, thousands a call: as many as there is time for, and how many these are.
+    /// Passes groups on in calls of some thousand series, as many as there is time for, and returns how many were passed on.
     ///
     /// # Errors
     ///
-    /// As with every call.
-    pub fn relate_within(&mut self, total: &Total, series: &[u32], groups: &[u64]) -> Result<usize, Failure> {
-        let mut told = 0;
-        for (series, groups) in series.chunks(SERIES).zip(groups.chunks(SERIES)) {
-            self.relate(series, groups)?;
-            told += series.len();
-            if total.is_spent() {
+    /// Those of every call: see [`Failure`].
+    pub fn relate_series_within(
+        &mut self,
+        batch_time: &BatchTime,
+        series: &[u32],
+        groups: &[u64],
+    ) -> Result<usize, Failure> {
+        let mut answer = 0;
+        for (series, groups) in series.chunks(MAX_SERIES).zip(groups.chunks(MAX_SERIES)) {
+            self.relate_series(series, groups)?;
+            answer += series.len();
+            if batch_time.is_spent() {
                 break;
             }
         }
-        Ok(told)
+        Ok(answer)
     }
 
-    /// Drops what it knows of these series: thousands a call, and no longer than a batch may take in all.
+    /// Drops the state of these series, in calls of some thousand, within the time of a batch.
     ///
     /// # Errors
     ///
-    /// As with every call.
-    pub fn forget(&mut self, series: &[u32]) -> Result<(), Failure> {
-        let total = Total::start(self.limits.deadline, series.len() > SERIES);
-        for series in series.chunks(SERIES) {
-            if total.is_spent() {
-                return Err(Failure::Deadline(total.limit()));
+    /// Those of every call: see [`Failure`].
+    pub fn forget_series(&mut self, series: &[u32]) -> Result<(), Failure> {
+        let batch_time = BatchTime::start(self.limits.deadline, series.len() > MAX_SERIES);
+        for series in series.chunks(MAX_SERIES) {
+            if batch_time.is_spent() {
+                return Err(Failure::Deadline(batch_time.limit()));
             }
-            call!(self, MOST_SAID, call_forget, series)?;
+            call!(self, MAX_TEXT_BYTES, call_forget, series)?;
         }
         Ok(())
     }
 
-    /// What it knows of these series.
+    /// Saves the state of these series.
     ///
     /// # Errors
     ///
-    /// As with every call.
-    pub fn save(&mut self, series: &[u32]) -> Result<Vec<u8>, Failure> {
-        self.save_within(series, MOST_STATE)
+    /// Those of every call: see [`Failure`].
+    pub fn save_series(&mut self, series: &[u32]) -> Result<Vec<u8>, Failure> {
+        self.save_series_within(series, MAX_STATE_BYTES)
     }
 
-    /// The same, in so many bytes at most.
+    /// Saves the state of these series, in at most `most` bytes.
     ///
     /// # Errors
     ///
-    /// As with every call.
-    pub fn save_within(&mut self, series: &[u32], most: usize) -> Result<Vec<u8>, Failure> {
-        call!(self, most.min(MOST_STATE), call_save, series)
+    /// Those of every call: see [`Failure`].
+    pub fn save_series_within(&mut self, series: &[u32], most: usize) -> Result<Vec<u8>, Failure> {
+        call!(self, most.min(MAX_STATE_BYTES), call_save, series)
     }
 
-    /// Gives back what [`save`](Self::save) gave; the series have these numbers now, or are gone.
+    /// Gives back what [`save_series`](Self::save_series) gave; the series have these numbers now, or are gone.
     ///
     /// # Errors
     ///
-    /// As with every call; [`Failure::Refused`] leaves the guest in use.
-    pub fn restore(&mut self, state: &[u8], series: &[Option<u32>]) -> Result<(), Failure> {
-        call!(self, MOST_SAID, call_restore, state, series)?.map_err(refused)
+    /// Those of every call; after [`Failure::Refused`] the guest can still be used.
+    pub fn restore_series(&mut self, state: &[u8], series: &[Option<u32>]) -> Result<(), Failure> {
+        call!(self, MAX_TEXT_BYTES, call_restore, state, series)?.map_err(refused)
     }
 
-    /// Bytes of memory that it has.
+    /// The memory of the guest, in bytes.
     #[must_use]
     pub fn memory(&self) -> usize {
         self.store.data().limiter.used()
     }
 }
 
-/// Refuses scores and contributions that are too many or too few, or cannot be.
-fn check_scores(told: &detection::Verdicts, rows: usize, contributions: usize) -> Result<(), Failure> {
-    if told.scores.len() != rows {
-        return Err(Failure::Nonsense(format!("{} scores for {rows} rows", told.scores.len())));
+/// Checks number and range of scores and contributions.
+fn check_scores(answer: &detection::Verdicts, rows: usize, contributions: usize) -> Result<(), Failure> {
+    if answer.scores.len() != rows {
+        return Err(Failure::Nonsense(format!("{} scores for {rows} rows", answer.scores.len())));
     }
-    if told.contributions.len() != contributions {
-        let told = told.contributions.len();
-        return Err(Failure::Nonsense(format!("{told} contributions where {contributions} were asked for")));
+    if answer.contributions.len() != contributions {
+        let answer = answer.contributions.len();
+        return Err(Failure::Nonsense(format!("{answer} contributions where {contributions} were asked for")));
     }
-    if let Some(score) = told.scores.iter().find(|score| **score < 0.0 || score.is_infinite()) {
+    if let Some(score) = answer.scores.iter().find(|score| **score < 0.0 || score.is_infinite()) {
         return Err(Failure::Nonsense(format!("a score of {score}")));
     }
-    if let Some(share) = told.contributions.iter().find(|share| !share.is_finite()) {
+    if let Some(share) = answer.contributions.iter().find(|share| !share.is_finite()) {
         return Err(Failure::Nonsense(format!("a contribution of {share}")));
     }
     Ok(())
 }
 
-fn take_scores(told: &detection::Verdicts, verdicts: &mut Verdicts) {
-    verdicts.scores.extend_from_slice(&told.scores);
-    verdicts.contributions.extend_from_slice(&told.contributions);
+fn append_scores(answer: &detection::Verdicts, verdicts: &mut Verdicts) {
+    verdicts.scores.extend_from_slice(&answer.scores);
+    verdicts.contributions.extend_from_slice(&answer.contributions);
 }
 
-/// The same for reasons and bands.
+/// Checks number and range of reasons and bands.
 fn check_details(
     reasons: &[details::Reason],
     bands: &[details::Band],
     rows: usize,
-    banded: usize,
+    bands_wanted: usize,
 ) -> Result<(), Failure> {
     if !reasons.is_empty() && reasons.len() != rows {
         return Err(Failure::Nonsense(format!("{} reasons for {rows} rows", reasons.len())));
     }
-    if bands.len() != banded {
-        return Err(Failure::Nonsense(format!("{} bands where {banded} were asked for", bands.len())));
+    if bands.len() != bands_wanted {
+        return Err(Failure::Nonsense(format!("{} bands where {bands_wanted} were asked for", bands.len())));
     }
     let cannot_be = |band: &&details::Band| {
         let details::Band { expected, lower, upper } = **band;
@@ -587,7 +601,7 @@ fn check_details(
     Ok(())
 }
 
-/// As the pipeline has it.
+/// The reason as a type of the contract.
 fn reason(reason: details::Reason) -> Reason {
     match reason {
         details::Reason::None => Reason::None,
@@ -600,13 +614,13 @@ fn reason(reason: details::Reason) -> Reason {
     }
 }
 
-/// As the pipeline has it.
+/// The band as a type of the contract.
 fn band(band: details::Band) -> Band {
     let details::Band { expected, lower, upper } = band;
     Band { expected, lower, upper }
 }
 
-/// The store of a guest that is of no more use. It has the guest's memory until it is dropped.
+/// The store of a guest that is no longer used. It has the guest's memory until it is dropped.
 pub struct RetiredStore(Store<Meter>);
 
 impl fmt::Debug for RetiredStore {
@@ -616,7 +630,7 @@ impl fmt::Debug for RetiredStore {
 }
 
 impl RetiredStore {
-    /// Bytes of memory that it has.
+    /// The memory of the guest, in bytes.
     #[must_use]
     pub fn memory(&self) -> usize {
         self.0.data().limiter.used()
@@ -627,67 +641,67 @@ impl RetiredStore {
 pub(crate) fn store(sandbox: &Sandbox, limits: Limits, log: &GuestLog) -> Store<Meter> {
     let mut store = Store::new(sandbox.engine(), Meter::new(limits.memory, limits.deadline, log.clone()));
     store.limiter(|meter| &mut meter.limiter);
-    store.set_max_component_handles(MOST_HANDLES);
-    store.epoch_deadline_callback(move |mut store| Ok(overdue(store.data_mut())));
+    store.set_max_component_handles(MAX_HANDLES);
+    store.epoch_deadline_callback(move |mut store| Ok(on_half_deadline(store.data_mut())));
     store
 }
 
-/// Starts the time of a call, which may hand over so many bytes.
-pub(crate) fn begin(store: &mut Store<Meter>, bytes: usize) {
+/// Starts the deadline of a call, whose answer may have `bytes` bytes.
+pub(crate) fn begin_call(store: &mut Store<Meter>, bytes: usize) {
     store.set_hostcall_fuel(bytes);
     let Meter { limiter, halfway, deadline, .. } = store.data_mut();
-    limiter.begin();
+    limiter.begin_call();
     *halfway = None;
     let half = *deadline / 2;
     store.set_epoch_deadline(ticks(half));
 }
 
-/// What becomes of a call that has taken half its time or more. The second half is time that this thread really runs: to
-/// ask for that costs a system call, which the calls that end in time need not pay for.
-fn overdue(meter: &mut Meter) -> UpdateDeadline {
-    let now = ran();
+/// Decides about a call that has taken half of its deadline or more. The second half is time of this thread on a processor,
+/// which costs a system call that faster calls do not need.
+fn on_half_deadline(meter: &mut Meter) -> UpdateDeadline {
+    let now = thread_time();
     let since = *meter.halfway.get_or_insert(now);
     let left = (meter.deadline / 2).saturating_sub(now.saturating_sub(since));
     if left.is_zero() { UpdateDeadline::Interrupt } else { UpdateDeadline::Continue(ticks(left)) }
 }
 
-/// How long this thread has run on a processor, in all.
+/// The time of this thread on a processor, in all.
 #[must_use]
-pub fn ran() -> Duration {
+pub fn thread_time() -> Duration {
     Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap_or_default()
 }
 
 fn ticks(deadline: Duration) -> u64 {
-    // One more, since the first tick may come at once.
+    // One more, since the first tick may be immediate.
     (deadline.as_nanos().div_ceil(TICK.as_nanos()) as u64).saturating_add(1)
 }
 
 pub(crate) fn failure(error: &wasmtime::Error, meter: &Meter, limits: Limits) -> Failure {
     match error.downcast_ref::<Trap>() {
         Some(Trap::Interrupt) => Failure::Deadline(meter.deadline),
-        // A guest that is refused memory gives up by a trap of its own.
+        // A guest without memory traps.
         _ if meter.limiter.refused() => Failure::Memory(limits.memory),
-        // So does one that would have been given it, if there were any.
-        _ if is_of_system(error) || meter.limiter.lacks() => {
-            Failure::System(for_people(&format!("{error:#}{}", space::advice())))
+        // So does one that the system has no memory for.
+        _ if is_of_system(error) || meter.limiter.system_out_of_memory() => {
+            Failure::System(sanitize(&format!("{error:#}{}", space::limit_hint())))
         }
-        Some(trap) => Failure::Trap(for_people(&trap.to_string())),
+        Some(trap) => Failure::Trap(sanitize(&trap.to_string())),
         None => match error.root_cause().to_string() {
-            // The engine has no type for it.
+            // The engine has no error type for it.
             text if text.contains("fuel allocated for hostcalls") => {
                 Failure::Nonsense("it handed over more than it was asked for".to_owned())
             }
-            text => Failure::Trap(for_people(&text)),
+            text => Failure::Trap(sanitize(&text)),
         },
     }
 }
 
 pub(crate) fn refused(error: Error) -> Failure {
     Failure::Refused(match error {
-        Error::BadModel(why) => for_people(&format!("bad model: {}", clip(&why))),
-        Error::BadShape(why) => for_people(&format!("bad shape: {}", clip(&why))),
-        Error::BadState(why) => for_people(&format!("bad state: {}", clip(&why))),
-        Error::Internal(why) => for_people(&format!("internal: {}", clip(&why))),
+        Error::BadModel(why) => sanitize(&format!("bad model: {}", clip(&why))),
+        Error::BadShape(why) => sanitize(&format!("bad shape: {}", clip(&why))),
+        Error::BadState(why) => sanitize(&format!("bad state: {}", clip(&why))),
+        Error::Internal(why) => sanitize(&format!("internal: {}", clip(&why))),
     })
 }
 
@@ -699,7 +713,7 @@ mod tests {
 
     fn start(component: &[u8], model: &[u8], limits: Limits) -> Result<Guest, Failure> {
         let sandbox = Sandbox::new(None);
-        Guest::start(&Recipe::new(&sandbox, component, model.to_vec(), limits).unwrap())
+        Guest::start(&DetectorSpec::new(&sandbox, component, model.to_vec(), limits).unwrap())
     }
 
     fn attack(model: &str) -> Failure {
@@ -711,10 +725,10 @@ mod tests {
         let mut rows = Rows::default();
         rows.bands = true;
         (0..3).for_each(|time| rows.add(0, time, 0.5));
-        let related = guest.relate(&[0], &[1]);
+        let related = guest.relate_series(&[0], &[1]);
         let observed = related.and_then(|()| guest.score_batch(rows.batch(), rows.wanted(), &mut Verdicts::default()));
-        let failed = observed.and_then(|()| guest.forget(&[0])).and_then(|()| guest.save(&[0]));
-        let failure = failed.and_then(|state| guest.restore(&state, &[Some(0)])).expect_err(model);
+        let failed = observed.and_then(|()| guest.forget_series(&[0])).and_then(|()| guest.save_series(&[0]));
+        let failure = failed.and_then(|state| guest.restore_series(&state, &[Some(0)])).expect_err(model);
         assert!(guest.memory() <= limits.memory);
         failure
     }
@@ -768,11 +782,11 @@ mod tests {
     fn a_deadline_is_for_a_call_and_a_batch_has_as_many_as_it_needs_up_to_a_limit() {
         let sandbox = Sandbox::new(None);
         let limits = Limits { memory: 64 << 20, deadline: Duration::from_secs(10) };
-        let slow = Recipe::new(&sandbox, qualm_test_plugins::HOSTILE, b"slow".to_vec(), limits).unwrap();
+        let slow = DetectorSpec::new(&sandbox, qualm_test_plugins::HOSTILE, b"slow".to_vec(), limits).unwrap();
         let mut guest = Guest::start(&slow).unwrap();
-        let began = ran();
+        let began = thread_time();
         guest.score_batch(rows(50, 1).batch(), Wanted::SCORES, &mut Verdicts::default()).unwrap();
-        let deadline = ran().saturating_sub(began) * 6; // of three hundred rows
+        let deadline = thread_time().saturating_sub(began) * 6; // of three hundred rows
         let mut guest = Guest::start(&slow.with_limits(Limits { deadline, ..limits })).unwrap();
         let mut verdicts = Verdicts::default();
         guest.score_batch(rows(900, 1).batch(), Wanted::CONTRIBUTIONS, &mut verdicts).unwrap();
@@ -815,7 +829,7 @@ mod tests {
     #[test]
     fn what_is_no_detector_is_refused() {
         let sandbox = Sandbox::new(None);
-        let error = Recipe::plugin(&sandbox, qualm_components::CLI, Vec::new(), Limits::default()).unwrap_err();
+        let error = DetectorSpec::plugin(&sandbox, qualm_components::CLI, Vec::new(), Limits::default()).unwrap_err();
         assert!(error.to_string().contains("does not export `qualm:detector/detection`"), "{error}");
     }
 

@@ -1,4 +1,4 @@
-//! What guests write: few lines, cleaned, in our log; the rest is counted.
+//! The log of guests: a limited number of sanitized lines; the rest is counted.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -6,47 +6,47 @@ use std::time::{Duration, Instant};
 use tracing::{debug, error, info, warn};
 
 pub(crate) use crate::bindings::qualm::detector::log::Level;
-use crate::text::{MOST, for_people};
+use crate::text::{MAX_CHARS, sanitize};
 
-/// Lines that may come at once, such as those that a language's runtime prints when it ends with an error.
-const BURST: u32 = 20;
+/// The most lines at once, such as those that a language's runtime prints at an error.
+const BURST_LINES: u32 = 20;
 
-/// How long it takes until one more may come.
-const PACE: Duration = Duration::from_secs(6);
+/// The interval after which one more line is allowed.
+const LINE_INTERVAL: Duration = Duration::from_secs(6);
 
-/// What the guests of one recipe write, one after another: who starts anew has no more lines than before.
+/// The log of all guests of one specification: a restarted guest has no more lines than before.
 #[derive(Debug, Clone)]
 pub struct GuestLog(Arc<Mutex<Lines>>);
 
 #[derive(Debug)]
 struct Lines {
-    /// Who writes.
+    /// The name of the model.
     name: String,
-    /// Lines that may come now, and since when no more were added.
+    /// Lines that are allowed now, and when that was last updated.
     left: u32,
     since: Instant,
-    /// Lines that were written, that were dropped, and those of the latter that were not told of yet.
+    /// Counts of written and dropped lines, and of dropped ones that were not logged yet.
     written: u64,
     dropped: u64,
-    untold: u64,
-    /// What was printed and has no end yet.
-    begun: String,
+    unreported: u64,
+    /// Printed text without a line end.
+    partial_line: String,
 }
 
 impl GuestLog {
-    /// Of a guest that people call so.
+    /// The log of a model with this name.
     #[must_use]
     pub fn new(name: &str) -> Self {
         let name = name.to_owned();
-        let begun = String::new();
+        let partial_line = String::new();
         Self(Arc::new(Mutex::new(Lines {
             name,
-            left: BURST,
+            left: BURST_LINES,
             since: Instant::now(),
             written: 0,
             dropped: 0,
-            untold: 0,
-            begun,
+            unreported: 0,
+            partial_line,
         })))
     }
 
@@ -62,13 +62,13 @@ impl GuestLog {
         self.lines().write(level, message);
     }
 
-    /// Writes what was printed as soon as its lines end.
+    /// Adds printed text, and writes its complete lines.
     pub(crate) fn print(&self, level: Level, text: &str) {
         let mut lines = self.lines();
         for piece in text.split_inclusive('\n') {
-            lines.begun.push_str(piece);
-            if piece.ends_with('\n') || lines.begun.len() > MOST {
-                let line = std::mem::take(&mut lines.begun);
+            lines.partial_line.push_str(piece);
+            if piece.ends_with('\n') || lines.partial_line.len() > MAX_CHARS {
+                let line = std::mem::take(&mut lines.partial_line);
                 lines.write(level, line.trim_end());
             }
         }
@@ -81,21 +81,21 @@ impl GuestLog {
 
 impl Lines {
     fn write(&mut self, level: Level, message: &str) {
-        let more = self.since.elapsed().as_secs() / PACE.as_secs();
+        let more = self.since.elapsed().as_secs() / LINE_INTERVAL.as_secs();
         if more > 0 {
-            self.left = BURST.min(self.left.saturating_add(more as u32));
+            self.left = BURST_LINES.min(self.left.saturating_add(more as u32));
             self.since = Instant::now();
         }
         if self.left == 0 {
             self.dropped += 1;
-            self.untold += 1;
+            self.unreported += 1;
             return;
         }
         self.left -= 1;
         self.written += 1;
-        let Self { name, untold, .. } = self;
-        let message = for_people(message);
-        let line = match std::mem::take(untold) {
+        let Self { name, unreported, .. } = self;
+        let message = sanitize(message);
+        let line = match std::mem::take(unreported) {
             0 => format!("`{name}` says: {message}"),
             lines => format!("`{name}` says, after {lines} lines that came too fast: {message}"),
         };
@@ -122,9 +122,9 @@ mod tests {
         for _ in 0..1000 {
             log.write(Level::Error, "again");
         }
-        assert_eq!(log.counts(), (u64::from(BURST), 983));
-        assert_eq!(log.clone().counts().1, 983, "who starts anew has no more lines than before");
+        assert_eq!(log.counts(), (u64::from(BURST_LINES), 983));
+        assert_eq!(log.clone().counts().1, 983, "a restarted guest has no more lines than before");
         log.print(Level::Info, &"x".repeat(10_000));
-        assert!(log.lines().begun.is_empty(), "a line without an end is not kept for ever");
+        assert!(log.lines().partial_line.is_empty(), "a line without an end is not kept for ever");
     }
 }

@@ -5,15 +5,15 @@ use wasmtime::component::{Component, Linker, LinkerInstance, WasmStr};
 use wasmtime::{Engine, Result, StoreContextMut, bail};
 
 use crate::guest_log::Level;
-use crate::inspect::LOG;
+use crate::inspect::LOG_INTERFACE;
 use crate::meter::Meter;
 use crate::wasi;
 
-/// Links what a component imports, which was [looked at](crate::inspect) before.
+/// Links the imports of a component, which were [inspected](crate::inspect) before.
 ///
 /// # Errors
 ///
-/// Where it takes something for what it is not.
+/// If an import has an unexpected type.
 pub(crate) fn link(engine: &Engine, component: &Component) -> Result<Linker<Meter>> {
     let mut linker = Linker::new(engine);
     for (name, import) in component.component_type().imports(engine) {
@@ -33,18 +33,18 @@ pub(crate) fn link(engine: &Engine, component: &Component) -> Result<Linker<Mete
 }
 
 fn function(instance: &mut LinkerInstance<'_, Meter>, interface: &str, function: &str) -> Result<()> {
-    if interface.starts_with(LOG) && function == "write" {
+    if interface.starts_with(LOG_INTERFACE) && function == "write" {
         return instance.func_wrap(
             function,
             |store: StoreContextMut<'_, Meter>, (level, message): (Level, WasmStr)| {
-                // Where it stands: most of a long line, and all of a flood, need not be copied.
+                // Not copied: most of a long line is cut, and lines of a flood are dropped.
                 store.data().log.write(level, &message.to_str(&store)?);
                 Ok(())
             },
         );
     }
     let (unversioned, _) = interface.rsplit_once('@').unwrap_or((interface, ""));
-    if wasi::answer(instance, unversioned, function)? {
+    if wasi::define_function(instance, unversioned, function)? {
         return Ok(());
     }
     let called = format!("{unversioned}#{function}");

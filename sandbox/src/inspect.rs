@@ -1,4 +1,4 @@
-//! What a component says of itself, read before anything of it is compiled: what it imports, and which contract it keeps.
+//! Inspection of a component before it is compiled: its imports, and the version of the contract.
 
 use std::collections::BTreeSet;
 
@@ -7,80 +7,81 @@ use wasmparser::{
     ComponentOuterAliasKind, Encoding, Parser, Payload,
 };
 
-use crate::text::for_people;
+use crate::text::sanitize;
 
-/// The interface that every detector exports; behind it comes the version.
-const DETECTION: &str = "qualm:detector/detection@";
-/// The interface of those that learn from history too.
-const TRAINING: &str = "qualm:detector/training@";
-/// The interface that they may import.
-pub(crate) const LOG: &str = "qualm:detector/log@";
+/// The interface that every detector exports, before its version.
+const DETECTION_INTERFACE: &str = "qualm:detector/detection@";
+/// The interface of detectors with training.
+const TRAINING_INTERFACE: &str = "qualm:detector/training@";
+/// The interface that detectors may import.
+pub(crate) const LOG_INTERFACE: &str = "qualm:detector/log@";
 
-/// The versions of the contract that are known here begin with this: within them, only what is new is added.
-const KNOWN: &str = "0.1.";
+/// The prefix of compatible versions of the contract.
+const KNOWN_CONTRACTS: &str = "0.1.";
 
-/// What of WASI 0.2 a language's runtime may insist on. It gets it without any rights.
-const WASI: [&str; 6] = ["wasi:cli/", "wasi:clocks/", "wasi:filesystem/", "wasi:io/", "wasi:random/", "wasi:sockets/"];
+/// The parts of WASI 0.2 that a language's runtime may import. They give no rights.
+const WASI_PACKAGES: [&str; 6] =
+    ["wasi:cli/", "wasi:clocks/", "wasi:filesystem/", "wasi:io/", "wasi:random/", "wasi:sockets/"];
 
 /// The most bytes of a component. A whole Python takes 18 MiB.
-const MOST: usize = 96 << 20;
+const MAX_COMPONENT_BYTES: usize = 96 << 20;
 
-/// Modules and components within one another: as many as tools make, and few enough for any stack.
-const MOST_DEPTH: usize = 8;
+/// The deepest nesting of modules and components: enough for tools, and few enough for any stack.
+const MAX_NESTING: usize = 8;
 
-/// What a component says of itself.
+/// What is known of a component.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Anatomy {
+pub struct ComponentInfo {
     /// The interfaces that it imports.
     pub imports: Vec<String>,
     /// The version of the contract that it was built for.
     pub contract: String,
-    /// Whether it learns from history too.
+    /// Whether it has training.
     pub trains: bool,
-    /// Whether it is several components that call one another, as tools make them that put something in WASI's place. What
-    /// they hand over is copied by the engine, which no deadline interrupts.
+    /// Whether it is composed of components that call each other, as tools that replace WASI produce. The engine copies their
+    /// arguments, which no deadline interrupts.
     pub composed: bool,
 }
 
-/// Why a component is not even compiled.
+/// Why a component is not compiled.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Unfit {
-    /// It is larger than any should be.
-    #[error("it has {0} bytes; {MOST} are the most that a component may have")]
+pub enum ComponentError {
+    /// It is too large.
+    #[error("it has {0} bytes; {MAX_COMPONENT_BYTES} are the most that a component may have")]
     Large(usize),
     /// It is no component.
     #[error("it is no WebAssembly component ({0}); `qualm plugin new` makes a folder that builds one")]
     Malformed(String),
-    /// It imports what nobody may.
+    /// It imports something that is not allowed.
     #[error(
-        "it imports `{0}`, which a detector may not have: only `qualm:detector/log`, and of WASI 0.2 `cli`, `clocks`, \
+        "it imports `{0}`, which a detector may not have: only `qualm:detector/log`, and of WASI_PACKAGES 0.2 `cli`, `clocks`, \
          `filesystem`, `io`, `random` and `sockets`, without any rights"
     )]
     Import(String),
-    /// It is composed of components in a way that takes time without end.
+    /// It is composed of components in a way that may take unlimited time.
     #[error("it is composed of components that call one another, and {0}")]
     Composed(&'static str),
     /// It is no detector.
     #[error("it does not export `qualm:detector/detection`, as a detector must; see wit/detection.wit")]
     NoDetector,
-    /// It keeps a contract that is not known here.
-    #[error("it is built for version {version} of `qualm:detector`; known here is {KNOWN}x: {}", remedy(.version))]
+    /// It is built for an unsupported version of the contract.
+    #[error("it is built for version {version} of `qualm:detector`; known here is {KNOWN_CONTRACTS}x: {}", remedy(.version))]
     Contract {
         /// Its version.
         version: String,
     },
 }
 
-/// Reads the outermost layer of a component, in time that its size bounds.
+/// Reads the outermost layer of a component, in time linear in its size.
 ///
 /// # Errors
 ///
-/// Why it is of no use, whatever it does.
-pub fn inspect(component: &[u8]) -> Result<Anatomy, Unfit> {
-    if component.len() > MOST {
-        return Err(Unfit::Large(component.len()));
+/// Why it cannot be used.
+pub fn inspect(component: &[u8]) -> Result<ComponentInfo, ComponentError> {
+    if component.len() > MAX_COMPONENT_BYTES {
+        return Err(ComponentError::Large(component.len()));
     }
-    let malformed = |why: &dyn std::fmt::Display| Unfit::Malformed(for_people(&why.to_string()));
+    let malformed = |why: &dyn std::fmt::Display| ComponentError::Malformed(sanitize(&why.to_string()));
     let (mut imports, mut contract, mut trains) = (Vec::new(), None, false);
     let (mut depth, mut lifted, mut composed, mut utf8) = (0, false, false, true);
     // The components that are instantiated in each of those that are being read.
@@ -96,7 +97,7 @@ pub fn inspect(component: &[u8]) -> Result<Anatomy, Unfit> {
                 instantiated.push(BTreeSet::new());
             }
             Payload::End(_) => {
-                depth -= 1; // the last one is the component's own
+                depth -= 1; // the last one is that of the component itself
                 instantiated.pop();
             }
             Payload::ComponentImportSection(section) if depth == 0 => {
@@ -107,15 +108,16 @@ pub fn inspect(component: &[u8]) -> Result<Anatomy, Unfit> {
             Payload::ComponentExportSection(section) if depth == 0 => {
                 for export in section {
                     let name = export.map_err(|error| malformed(&error))?.name.name;
-                    trains |= name.starts_with(TRAINING);
-                    // Of several, one that is known here.
-                    let is_known = contract.as_ref().is_some_and(|contract: &String| contract.starts_with(KNOWN));
-                    if let (Some(version), false) = (name.strip_prefix(DETECTION), is_known) {
+                    trains |= name.starts_with(TRAINING_INTERFACE);
+                    // Of several versions, a compatible one.
+                    let is_known =
+                        contract.as_ref().is_some_and(|contract: &String| contract.starts_with(KNOWN_CONTRACTS));
+                    if let (Some(version), false) = (name.strip_prefix(DETECTION_INTERFACE), is_known) {
                         contract = Some(version.to_owned());
                     }
                 }
             }
-            // Tools make a component's own calls before its exports, and leave what is within it to hand exports on.
+            // In what tools produce, a component's calls come before its exports, and nested components only pass exports on.
             Payload::ComponentCanonicalSection(section) => {
                 for function in section {
                     let options = match function.map_err(|error| malformed(&error))? {
@@ -134,14 +136,14 @@ pub fn inspect(component: &[u8]) -> Result<Anatomy, Unfit> {
                     utf8 &= !options.iter().any(|option| other.contains(option));
                 }
             }
-            // Each level could double what there is, unless each component is instantiated once, where it stands.
+            // Each level could double the work, unless each component is instantiated only once.
             Payload::ComponentInstanceSection(section) => {
                 for instance in section {
                     if let ComponentInstance::Instantiate { component_index, .. } =
                         instance.map_err(|error| malformed(&error))?
                         && !instantiated.last_mut().is_some_and(|known| known.insert(component_index))
                     {
-                        return Err(Unfit::Composed("one of them is there twice"));
+                        return Err(ComponentError::Composed("one of them is there twice"));
                     }
                 }
             }
@@ -151,42 +153,42 @@ pub fn inspect(component: &[u8]) -> Result<Anatomy, Unfit> {
                     | ComponentAlias::InstanceExport { kind: ComponentExternalKind::Component, .. } =
                         alias.map_err(|error| malformed(&error))?
                     {
-                        return Err(Unfit::Composed("one of them has two names"));
+                        return Err(ComponentError::Composed("one of them has two names"));
                     }
                 }
             }
             _ => {}
         }
-        if depth > MOST_DEPTH as i32 {
-            return Err(malformed(&format!("more than {MOST_DEPTH} components within one another")));
+        if depth > MAX_NESTING as i32 {
+            return Err(malformed(&format!("more than {MAX_NESTING} components within one another")));
         }
     }
-    let contract = contract.ok_or(Unfit::NoDetector)?;
-    if !contract.starts_with(KNOWN) {
-        return Err(Unfit::Contract { version: for_people(&contract) });
+    let contract = contract.ok_or(ComponentError::NoDetector)?;
+    if !contract.starts_with(KNOWN_CONTRACTS) {
+        return Err(ComponentError::Contract { version: sanitize(&contract) });
     }
     imports.iter().try_for_each(|name| check_import(name))?;
     if composed && !utf8 {
-        // To turn one encoding into another takes ten times as long as to copy.
-        return Err(Unfit::Composed("hand over texts that are not UTF-8"));
+        // Converting an encoding takes ten times as long as copying.
+        return Err(ComponentError::Composed("hand over texts that are not UTF-8"));
     }
-    Ok(Anatomy { imports, contract, trains, composed })
+    Ok(ComponentInfo { imports, contract, trains, composed })
 }
 
-fn check_import(name: &str) -> Result<(), Unfit> {
+fn check_import(name: &str) -> Result<(), ComponentError> {
     let version = |package: &str, track: &str| {
         name.starts_with(package) && name.rsplit_once('@').is_some_and(|(_, version)| version.starts_with(track))
     };
-    if version(LOG, KNOWN) || WASI.iter().any(|package| version(package, "0.2.")) {
+    if version(LOG_INTERFACE, KNOWN_CONTRACTS) || WASI_PACKAGES.iter().any(|package| version(package, "0.2.")) {
         return Ok(());
     }
-    Err(Unfit::Import(for_people(name)))
+    Err(ComponentError::Import(sanitize(name)))
 }
 
-/// What to do about a contract that is not known here.
+/// What to do about an unsupported version of the contract.
 fn remedy(contract: &str) -> &'static str {
     let number = |text: &str| text.split('.').map(|part| part.parse().unwrap_or(0_u32)).collect::<Vec<_>>();
-    if number(contract) > number(KNOWN) {
+    if number(contract) > number(KNOWN_CONTRACTS) {
         "a newer qualm may run it"
     } else {
         "build it anew against this version's wit/detection.wit"
@@ -197,7 +199,7 @@ fn remedy(contract: &str) -> &'static str {
 mod tests {
     use super::*;
 
-    fn text(component: &str) -> Result<Anatomy, Unfit> {
+    fn text(component: &str) -> Result<ComponentInfo, ComponentError> {
         inspect(&wat::parse_str(component).unwrap())
     }
 
@@ -205,16 +207,16 @@ mod tests {
         format!("(component (instance $i) (export \"qualm:detector/detection@{version}\" (instance $i)))")
     }
 
-    fn importing(name: &str, what: &str) -> Result<Anatomy, Unfit> {
+    fn importing(name: &str, what: &str) -> Result<ComponentInfo, ComponentError> {
         text(&exporting("0.1.1").replacen("(component ", &format!("(component (import \"{name}\" ({what}))"), 1))
     }
 
     #[test]
     fn our_own_detector_imports_nothing() {
-        let anatomy = inspect(qualm_components::DETECTOR).unwrap();
+        let component_info = inspect(qualm_components::DETECTOR).unwrap();
         assert_eq!(
-            anatomy,
-            Anatomy { imports: Vec::new(), contract: "0.1.2".to_owned(), trains: false, composed: false }
+            component_info,
+            ComponentInfo { imports: Vec::new(), contract: "0.1.2".to_owned(), trains: false, composed: false }
         );
     }
 
@@ -235,7 +237,7 @@ mod tests {
     #[test]
     fn what_is_no_detector_is_refused_in_words() {
         let deep = "(component ".repeat(10) + &")".repeat(10);
-        let large = vec![0; MOST + 1];
+        let large = vec![0; MAX_COMPONENT_BYTES + 1];
         let doubling = "(component (component (component $c) (instance (instantiate $c)) (instance (instantiate $c))))";
         let renaming = "(component (component $c) (component (alias outer 1 $c (component))))";
         let utf16 = exporting("0.1.1").replacen(
@@ -268,7 +270,7 @@ mod tests {
         }
         let mut cut = qualm_components::DETECTOR.to_vec();
         cut.truncate(cut.len() / 2);
-        assert!(matches!(inspect(&cut), Err(Unfit::Malformed(_))));
+        assert!(matches!(inspect(&cut), Err(ComponentError::Malformed(_))));
         assert_eq!(text(&exporting("0.1.7")).unwrap().contract, "0.1.7");
     }
 }

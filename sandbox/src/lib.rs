@@ -1,12 +1,12 @@
-//! Running a detector that is not trusted: a WebAssembly component in a store of its own.
+//! Runs untrusted detectors: WebAssembly components, each in its own store.
 //!
-//! - [`inspect`]: what a component says of itself, before anything of it is compiled;
-//! - [`engine`]: compiles components ([`compiler`]: in a process of its own), caches what it compiled, and keeps the clock
-//!   that deadlines are measured by;
-//! - [`limiter`]: how much memory a guest may have; `space`: what the system has room for; `imports`: what it may call
+//! - [`inspect`]: inspects a component before it is compiled;
+//! - [`engine`]: compiles components ([`compiler`]: in a separate process), caches compiled code, and has the clock of
+//!   deadlines;
+//! - [`limiter`]: the memory limit of a guest; `space`: how much address space to reserve; `imports`: what a guest may call
 //!   ([`guest_log`], and WASI without rights);
-//! - [`guest`]: one living detector, its calls, and the ways in which a call can fail; [`pace`]: how much one call is given;
-//! - [`running`]: a guest as a detector like any other; [`trainer`]: one that learns from history; [`factory`] opens both.
+//! - [`guest`]: a running detector, its calls, and how they fail; [`pace`]: how many rows a call gets;
+//! - [`running`]: a guest as a [`Detector`](qualm_contract::Detector); [`trainer`]: a plugin's training; [`factory`] opens both.
 
 pub mod compiler;
 pub mod engine;
@@ -26,7 +26,7 @@ mod wasi;
 
 pub use engine::Sandbox;
 pub use factory::{BuiltInModels, SandboxFactory};
-pub use guest::{Failure, Guest, Limits, Recipe, RetiredStore, Title};
+pub use guest::{DetectorSpec, Failure, Guest, Limits, RetiredStore, Title};
 pub use running::Running;
 
 mod bindings {

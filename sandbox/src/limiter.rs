@@ -1,43 +1,44 @@
-//! How much a guest may have of what it can ask for.
+//! The limits of a guest's memory, tables and instances.
 
 use wasmtime::ResourceLimiter;
 
 use crate::engine::is_of_system;
 
-/// Linear memories, tables and instances that a component may have. Ours has one of each; a language runtime has a few.
-const MOST_THINGS: usize = 64;
+/// The most linear memories, and as many tables and instances. The built-in component has one of each; a language runtime has a
+/// few.
+const MAX_MEMORIES: usize = 64;
 
-/// Elements of a table: functions whose address is taken.
-const MOST_TABLE_ELEMENTS: usize = 100_000;
+/// The most elements of a table: functions whose address is taken.
+const MAX_TABLE_ELEMENTS: usize = 100_000;
 
-/// What an element of a table takes, in bytes.
-const ELEMENT: usize = size_of::<usize>();
+/// Bytes of an element of a table.
+const ELEMENT_BYTES: usize = size_of::<usize>();
 
-/// Counts a guest's memory, and refuses what is beyond its limit.
+/// Counts a guest's memory, and refuses more than its limit.
 #[derive(Debug)]
 pub struct Limiter {
     memory: usize,
     used: usize,
     refused: bool,
-    /// It was granted memory, and there was none.
-    lacks: bool,
+    /// Whether it was granted memory that the system did not have.
+    system_out_of_memory: bool,
 }
 
 impl Limiter {
-    /// A limit of so many bytes, over all of a guest's memories and tables.
+    /// A limit in bytes for all memories and tables of a guest together.
     #[must_use]
     pub fn new(memory: usize) -> Self {
-        Self { memory, used: 0, refused: false, lacks: false }
+        Self { memory, used: 0, refused: false, system_out_of_memory: false }
     }
 
-    /// Bytes that the guest has.
+    /// The bytes in use.
     #[must_use]
     pub fn used(&self) -> usize {
         self.used
     }
 
-    /// Counts so many bytes more, if there is room for them.
-    fn take(&mut self, bytes: usize) -> bool {
+    /// Adds bytes if the limit allows it, and returns whether it does.
+    fn reserve(&mut self, bytes: usize) -> bool {
         let used = self.used.saturating_add(bytes);
         self.refused |= used > self.memory;
         if used <= self.memory {
@@ -47,17 +48,17 @@ impl Limiter {
     }
 
     /// Begins a call.
-    pub fn begin(&mut self) {
-        (self.refused, self.lacks) = (false, false);
+    pub fn begin_call(&mut self) {
+        (self.refused, self.system_out_of_memory) = (false, false);
     }
 
-    /// Whether there was no memory in the call at hand that the guest might have had.
+    /// Whether the system lacked memory within the limit in the current call.
     #[must_use]
-    pub fn lacks(&self) -> bool {
-        self.lacks
+    pub fn system_out_of_memory(&self) -> bool {
+        self.system_out_of_memory
     }
 
-    /// Whether the guest was refused memory in the call at hand.
+    /// Whether memory beyond the limit was refused in the current call.
     #[must_use]
     pub fn refused(&self) -> bool {
         self.refused
@@ -66,28 +67,28 @@ impl Limiter {
 
 impl ResourceLimiter for Limiter {
     fn memory_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
-        Ok(self.take(desired.saturating_sub(current)))
+        Ok(self.reserve(desired.saturating_sub(current)))
     }
 
     fn memory_grow_failed(&mut self, error: wasmtime::Error) -> wasmtime::Result<()> {
-        self.lacks |= is_of_system(&error);
+        self.system_out_of_memory |= is_of_system(&error);
         Ok(())
     }
 
     fn table_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
-        let grows = desired.saturating_sub(current).saturating_mul(ELEMENT);
-        Ok(desired <= MOST_TABLE_ELEMENTS && self.take(grows))
+        let grows = desired.saturating_sub(current).saturating_mul(ELEMENT_BYTES);
+        Ok(desired <= MAX_TABLE_ELEMENTS && self.reserve(grows))
     }
 
     fn instances(&self) -> usize {
-        MOST_THINGS
+        MAX_MEMORIES
     }
 
     fn tables(&self) -> usize {
-        MOST_THINGS
+        MAX_MEMORIES
     }
 
     fn memories(&self) -> usize {
-        MOST_THINGS
+        MAX_MEMORIES
     }
 }

@@ -1,19 +1,19 @@
-//! What a guest has used, and what it is told of the world.
+//! The data of a guest's store.
 
 use std::time::Duration;
 
 use crate::guest_log::GuestLog;
 use crate::limiter::Limiter;
 
-/// What a guest has used, and what it is told of the world: the data of its store.
+/// The data of a guest's store: its limits, log, clock and random numbers.
 pub(crate) struct Meter {
     pub(crate) limiter: Limiter,
-    /// How long a call may take, and how long this thread had run when half of that was over.
+    /// The deadline of a call, and the thread's time when half of it was over.
     pub(crate) deadline: Duration,
     pub(crate) halfway: Option<Duration>,
-    /// What it writes.
+    /// Its log.
     pub(crate) log: GuestLog,
-    /// What randomness it has: the same for every guest.
+    /// Its random numbers, which are the same for every guest.
     pub(crate) random: SplitMix,
     /// The latest timestamp that it has seen, in nanoseconds since 1970.
     latest: i64,
@@ -25,7 +25,7 @@ impl Meter {
     }
 
     /// Moves the clock on, never back.
-    pub(crate) fn pass(&mut self, times: &[i64]) {
+    pub(crate) fn advance_time(&mut self, times: &[i64]) {
         self.latest = times.iter().fold(self.latest, |latest, time| latest.max(*time));
     }
 

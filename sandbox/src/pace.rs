@@ -1,33 +1,32 @@
-//! How many rows a guest is given in a call.
+//! How many rows a call of a guest gets.
 //!
-//! The work of a call is the host's choice, so a deadline that a call misses because it was given too much would be the
-//! host's fault. A batch is given in as many calls as it takes for each to need a small part of its deadline, by what calls
-//! before it took.
+//! The host chooses the rows of a call, so a deadline must not fail because there were too many. A batch is split into calls that
+//! need a small part of the deadline each, by the time of earlier calls.
 
 use std::time::Duration;
 
-use crate::guest::ran;
+use crate::guest::thread_time;
 
-/// The part of a deadline that a call is meant to take. Rows differ: one that is explained takes an isolation forest six
-/// times what an ordinary one does, and none of this may come near the deadline.
-const PART: u32 = 16;
+/// A call should take the deadline divided by this. Rows differ: an explained one takes an isolation forest six times as long
+/// as another, and still must be far from the deadline.
+const CALL_DIVISOR: u32 = 16;
 
-/// Rows of the first call, of which nothing is known.
-const FIRST: usize = 64;
+/// Rows of the first call.
+const FIRST_ROWS: usize = 64;
 
-/// Rows of a call at most. What a call costs by itself, a microsecond or two, is nothing beside so many.
-const MOST: usize = 4096;
+/// The most rows of a call. With so many, the cost of the call itself, a microsecond or two, does not matter.
+const MAX_ROWS: usize = 4096;
 
-/// Values of a call at most: wide rows take a guest's memory twice, as it gets them and as it works on them.
-const MOST_VALUES: usize = 1 << 20;
+/// The most values of a call: wide rows need a guest's memory twice, as received and as processed.
+const MAX_VALUES: usize = 1 << 20;
 
-/// Series that a guest is told of in a call: siblings, or those that are gone.
-pub(crate) const SERIES: usize = 4096;
+/// The most series of a call that passes on groups or dropped series.
+pub(crate) const MAX_SERIES: usize = 4096;
 
-/// After so many deadlines in all a batch begins no call any more; what is left of it passes unscored.
-const DEADLINES: u32 = 4;
+/// After this number of deadlines no further call of a batch begins; its remaining rows pass unscored.
+const BATCH_DEADLINES: u32 = 4;
 
-/// How fast one guest is.
+/// The speed of a guest.
 #[derive(Debug)]
 pub(crate) struct Pace {
     rows: usize,
@@ -35,52 +34,52 @@ pub(crate) struct Pace {
 
 impl Default for Pace {
     fn default() -> Self {
-        Self { rows: FIRST }
+        Self { rows: FIRST_ROWS }
     }
 }
 
 impl Pace {
-    /// How many of the rows that are left, each of so many values, the next call is given.
+    /// How many of the `left` rows, of `features` values each, the next call gets.
     pub(crate) fn rows(&self, left: usize, features: usize) -> usize {
-        left.min(self.rows).min((MOST_VALUES / features.max(1)).max(1))
+        left.min(self.rows).min((MAX_VALUES / features.max(1)).max(1))
     }
 
-    /// Whether a call of so many rows is worth the two system calls that tell how long it took.
-    pub(crate) fn is_telling(&self, rows: usize) -> bool {
+    /// Whether a call with so many rows is worth the two system calls that measure its time.
+    pub(crate) fn is_worth_timing(&self, rows: usize) -> bool {
         rows * 4 >= self.rows
     }
 
-    /// A call with so many rows took so long, of this deadline.
-    pub(crate) fn took(&mut self, rows: usize, took: Duration, deadline: Duration) {
-        let part = deadline / PART;
+    /// Records that a call with `rows` rows took this time of the deadline.
+    pub(crate) fn record_call(&mut self, rows: usize, took: Duration, deadline: Duration) {
+        let part = deadline / CALL_DIVISOR;
         if took > part {
             let fits = rows as f64 * part.as_secs_f64() / took.as_secs_f64();
-            self.rows = (fits as usize).clamp(1, MOST);
+            self.rows = (fits as usize).clamp(1, MAX_ROWS);
         } else if took < part / 2 {
-            self.rows = (self.rows * 2).min(MOST);
+            self.rows = (self.rows * 2).min(MAX_ROWS);
         }
     }
 }
 
-/// How long the calls take that a batch needs.
+/// The time of all calls of a batch.
 #[derive(Debug)]
-pub struct Total {
+pub struct BatchTime {
     began: Option<Duration>,
     limit: Duration,
 }
 
-impl Total {
-    /// Begins; of a single call only its own deadline counts, and no clock is asked.
+impl BatchTime {
+    /// Starts the time. For a single call only its own deadline counts, and no clock is read.
     pub(crate) fn start(deadline: Duration, several: bool) -> Self {
-        Self { began: several.then(ran), limit: deadline * DEADLINES }
+        Self { began: several.then(thread_time), limit: deadline * BATCH_DEADLINES }
     }
 
-    /// Whether there is no time for one more.
+    /// Whether there is no time for another call.
     pub fn is_spent(&self) -> bool {
-        self.began.is_some_and(|began| ran().saturating_sub(began) >= self.limit)
+        self.began.is_some_and(|began| thread_time().saturating_sub(began) >= self.limit)
     }
 
-    /// How long they may take before no further one begins.
+    /// The time after which no further call begins.
     #[must_use]
     pub fn limit(&self) -> Duration {
         self.limit
@@ -98,15 +97,15 @@ mod tests {
         let mut pace = Pace::default();
         for _ in 0..100 {
             let rows = pace.rows(1_000_000, 1);
-            assert!(pace.is_telling(rows));
-            pace.took(rows, row * rows as u32, DEADLINE);
+            assert!(pace.is_worth_timing(rows));
+            pace.record_call(rows, row * rows as u32, DEADLINE);
         }
         pace.rows(1_000_000, 1)
     }
 
     #[test]
     fn a_call_takes_a_small_part_of_its_deadline() {
-        assert_eq!(settled(Duration::from_nanos(100)), MOST);
+        assert_eq!(settled(Duration::from_nanos(100)), MAX_ROWS);
         for micros in [10, 100, 1000, 9000] {
             let row = Duration::from_micros(micros);
             let call = row * settled(row) as u32;
@@ -119,8 +118,8 @@ mod tests {
     fn small_batches_cost_no_clock() {
         let mut pace = Pace::default();
         for _ in 0..10 {
-            pace.took(pace.rows(1_000_000, 1), Duration::ZERO, DEADLINE);
+            pace.record_call(pace.rows(1_000_000, 1), Duration::ZERO, DEADLINE);
         }
-        assert!(!pace.is_telling(100) && pace.is_telling(MOST));
+        assert!(!pace.is_worth_timing(100) && pace.is_worth_timing(MAX_ROWS));
     }
 }

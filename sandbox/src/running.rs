@@ -1,46 +1,46 @@
-//! A guest that runs, as a detector like any other.
+//! A guest as a [`Detector`].
 
 use std::sync::Arc;
 
 use qualm_contract::{Batch, BatchScorer, Description, Detector, Error, Verdicts, Wanted};
 
-use crate::guest::{Failure, Guest, Recipe, Title};
+use crate::guest::{DetectorSpec, Failure, Guest, Title};
 
-/// How often a machine that is busy may try to start a guest: nothing waits for it.
-const TRIES: u32 = 3;
+/// The most attempts to start a guest on a busy machine, where nothing waits for it.
+const START_ATTEMPTS: u32 = 3;
 
-/// A guest that runs, how to start it again, and what it says it is.
+/// A guest with its specification and description.
 #[derive(Debug)]
 pub struct Running {
-    recipe: Recipe,
+    spec: DetectorSpec,
     guest: Guest,
     description: Description,
 }
 
 impl Running {
-    /// Starts a detector, and asks it what it is.
+    /// Starts a detector and gets its description.
     ///
     /// # Errors
     ///
-    /// Where even that fails.
-    pub fn open(recipe: Recipe) -> Result<Self, Failure> {
+    /// If either fails.
+    pub fn open(spec: DetectorSpec) -> Result<Self, Failure> {
         let busy = |result: &Result<Guest, Failure>| matches!(result, Err(Failure::Deadline(_)));
-        let mut started = Guest::start(&recipe);
-        for _ in 1..TRIES {
-            started = if busy(&started) { Guest::start(&recipe) } else { started };
+        let mut started = Guest::start(&spec);
+        for _ in 1..START_ATTEMPTS {
+            started = if busy(&started) { Guest::start(&spec) } else { started };
         }
         let mut guest = started?;
         let description = guest.describe()?;
-        Ok(Self { recipe, guest, description })
+        Ok(Self { spec, guest, description })
     }
 
     /// The same for rows of `features` values.
     ///
     /// # Errors
     ///
-    /// As [`open`](Self::open), and where it is not one for such rows.
-    pub fn start(recipe: Recipe, features: usize) -> Result<Self, Failure> {
-        let running = Self::open(recipe)?;
+    /// As [`open`](Self::open), and if its rows have another number of features.
+    pub fn start(spec: DetectorSpec, features: usize) -> Result<Self, Failure> {
+        let running = Self::open(spec)?;
         let has = running.description.features;
         if has as usize != features {
             return Err(Failure::Nonsense(format!("{has} features, where a row has {features}")));
@@ -48,22 +48,22 @@ impl Running {
         Ok(running)
     }
 
-    /// What it says it is.
+    /// Its description.
     #[must_use]
     pub fn description(&self) -> &Description {
         &self.description
     }
 
-    /// What its model is called, where that was trained.
+    /// The title of its model, if that was trained.
     #[must_use]
     pub fn title(&self) -> Option<&Arc<Title>> {
-        self.recipe.title()
+        self.spec.title()
     }
 
-    /// How to start it again.
+    /// Its specification.
     #[must_use]
-    pub fn recipe(&self) -> &Recipe {
-        &self.recipe
+    pub fn spec(&self) -> &DetectorSpec {
+        &self.spec
     }
 
     /// The guest, to try it out before it is used.
@@ -71,10 +71,10 @@ impl Running {
         &mut self.guest
     }
 
-    /// How to start it again, and the guest.
+    /// Its specification and the guest.
     #[must_use]
-    pub fn into_parts(self) -> (Recipe, Guest) {
-        (self.recipe, self.guest)
+    pub fn into_parts(self) -> (DetectorSpec, Guest) {
+        (self.spec, self.guest)
     }
 }
 
@@ -84,12 +84,12 @@ impl BatchScorer for Running {
     }
 
     fn relate_series(&mut self, series: &[u32], groups: &[u64]) {
-        // A guest that fails here fails at the next call too, and says so then.
-        drop(self.guest.relate(series, groups));
+        // A guest that fails here also fails at the next call, which reports it.
+        drop(self.guest.relate_series(series, groups));
     }
 
     fn forget_series(&mut self, series: &[u32]) -> Result<(), Error> {
-        Ok(self.guest.forget(series)?)
+        Ok(self.guest.forget_series(series)?)
     }
 }
 
@@ -99,11 +99,11 @@ impl Detector for Running {
     }
 
     fn save_series(&mut self, series: &[u32]) -> Result<Vec<u8>, Error> {
-        Ok(self.guest.save(series)?)
+        Ok(self.guest.save_series(series)?)
     }
 
     fn restore_series(&mut self, state: &[u8], series: &[Option<u32>]) -> Result<(), Error> {
-        Ok(self.guest.restore(state, series)?)
+        Ok(self.guest.restore_series(state, series)?)
     }
 }
 

@@ -1,10 +1,10 @@
-//! Texts of what is not trusted, made fit for people to read.
+//! Sanitizes untrusted texts for logs and messages.
 
-/// How long such a text may be, in characters.
-pub(crate) const MOST: usize = 300;
+/// The most characters of such a text.
+pub(crate) const MAX_CHARS: usize = 300;
 
-/// A guest's text, fit for a log: one line, no control characters, not too long.
-pub(crate) fn for_people(text: &str) -> String {
+/// A guest's text as one line without control characters, cut to a limit.
+pub(crate) fn sanitize(text: &str) -> String {
     let clipped = clip(text);
     let mut fit: String = clipped.chars().map(|c| if c.is_control() { '·' } else { c }).collect();
     if clipped.len() < text.len() {
@@ -14,5 +14,5 @@ pub(crate) fn for_people(text: &str) -> String {
 }
 
 pub(crate) fn clip(text: &str) -> &str {
-    text.char_indices().nth(MOST).map_or(text, |(end, _)| &text[..end])
+    text.char_indices().nth(MAX_CHARS).map_or(text, |(end, _)| &text[..end])
 }

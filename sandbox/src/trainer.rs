@@ -1,4 +1,4 @@
-//! A plugin that learns from history: each call has a guest of its own.
+//! A plugin's training: each call has its own guest.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,43 +8,44 @@ use wasmtime::Store;
 
 use crate::bindings::exports::qualm::detector::detection::{Error, Observations};
 use crate::bindings::exports::qualm::detector::training::{self, GuestIndices, Parameter};
-use crate::guest::{Failure, Limits, MOST_STATE, Recipe, begin, failure, refused, store};
+use crate::guest::{DetectorSpec, Failure, Limits, MAX_STATE_BYTES, begin_call, failure, refused, store};
 use crate::meter::Meter;
 
-/// What learning may take.
+/// The limits of training.
 const LIMITS: Limits = Limits { memory: 2 << 30, deadline: Duration::from_mins(10) };
 
 /// A component that exports `training`.
 #[derive(Clone)]
 pub struct PluginTrainer {
-    recipe: Recipe,
+    spec: DetectorSpec,
     training: Arc<GuestIndices>,
 }
 
 impl PluginTrainer {
-    /// Of a component that was compiled.
+    /// From a compiled component.
     ///
     /// # Errors
     ///
-    /// Where it learns nothing from history.
-    pub fn of(recipe: &Recipe) -> Result<Self, contract::Error> {
-        let training = GuestIndices::new(&recipe.ready).map_err(|_| {
+    /// If it has no training.
+    pub fn of(spec: &DetectorSpec) -> Result<Self, contract::Error> {
+        let training = GuestIndices::new(&spec.instance_pre).map_err(|_| {
             let why = "it does not export `qualm:detector/training`, so it learns online only: `qualm plugin pack` makes a \
                        bundle of it";
             contract::Error::BadComponent(why.to_owned())
         })?;
-        Ok(Self { recipe: recipe.with_limits(LIMITS), training: training.into() })
+        Ok(Self { spec: spec.with_limits(LIMITS), training: training.into() })
     }
 
     fn call<T>(
         &self,
         call: impl FnOnce(&training::Guest, &mut Store<Meter>) -> wasmtime::Result<Result<T, Error>>,
     ) -> Result<T, Failure> {
-        let Recipe { sandbox, ready, log, limits, .. } = &self.recipe;
+        let DetectorSpec { sandbox, instance_pre, log, limits, .. } = &self.spec;
         let mut store = store(sandbox, *limits, log);
         let running = sandbox.start_clock();
-        begin(&mut store, MOST_STATE);
-        let training = ready.instantiate(&mut store).and_then(|instance| self.training.load(&mut store, &instance));
+        begin_call(&mut store, MAX_STATE_BYTES);
+        let training =
+            instance_pre.instantiate(&mut store).and_then(|instance| self.training.load(&mut store, &instance));
         let answer = training.and_then(|training| call(&training, &mut store));
         drop(running);
         answer.map_err(|error| failure(&error, store.data(), *limits))?.map_err(refused)
@@ -71,7 +72,7 @@ impl contract::Trainer for PluginTrainer {
     }
 }
 
-/// As the contract has it.
+/// The parameter as a type of the bindings.
 fn parameter((name, value): &(String, ParameterValue)) -> Parameter<'_> {
     let value = match value {
         ParameterValue::Flag(flag) => training::Value::Flag(*flag),
@@ -83,6 +84,6 @@ fn parameter((name, value): &(String, ParameterValue)) -> Parameter<'_> {
 
 impl std::fmt::Debug for PluginTrainer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("PluginTrainer").field("recipe", &self.recipe).finish_non_exhaustive()
+        f.debug_struct("PluginTrainer").field("recipe", &self.spec).finish_non_exhaustive()
     }
 }

@@ -1,8 +1,7 @@
 //! WASI 0.2 without rights, for language runtimes that insist on it.
 //!
-//! There are no files, no sockets, no environment and no arguments. The clock stands at the batch's latest timestamp, the
-//! random numbers are the same every time, and what is printed goes to the log. Whatever else is called ends the guest: no
-//! call of these ever waits for anything.
+//! There are no files, sockets, environment variables or arguments. The clock has the batch's latest timestamp, random numbers are
+//! always the same, and output goes to the log. Any other call traps. No call waits for anything.
 
 use wasmtime::component::{ComponentType, Lift, LinkerInstance, Lower, Resource, ResourceType, WasmList};
 use wasmtime::{Result, StoreContextMut, bail};
@@ -10,21 +9,21 @@ use wasmtime::{Result, StoreContextMut, bail};
 use crate::guest_log::Level;
 use crate::meter::Meter;
 
-/// Resources: none has anything behind it.
+/// Types of resources, without content.
 struct Input;
 struct Output;
 struct Error;
 struct Pollable;
 struct Terminal;
 
-/// The output stream that errors are told on.
+/// The output stream of errors.
 const STDERR: u32 = 2;
 
-/// Random bytes that may be asked for at a time.
-const MOST_RANDOM: u64 = 64 << 10;
+/// The most random bytes of one call.
+const MAX_RANDOM_BYTES: u64 = 64 << 10;
 
-/// Bytes that may be printed at a time.
-const MOST_PRINTED: u64 = 4096;
+/// The most bytes printed in one call.
+const MAX_PRINTED_BYTES: u64 = 4096;
 
 #[derive(Debug, ComponentType, Lower, Lift)]
 #[component(record)]
@@ -42,7 +41,7 @@ enum StreamError {
     Closed,
 }
 
-/// The type behind a resource of some interface.
+/// The type of a resource.
 pub(crate) fn resource(name: &str) -> ResourceType {
     match name {
         "input-stream" => ResourceType::host::<Input>(),
@@ -54,8 +53,8 @@ pub(crate) fn resource(name: &str) -> ResourceType {
     }
 }
 
-/// Defines a function, if it is one of those that have an answer. `interface` is without its version.
-pub(crate) fn answer(linker: &mut LinkerInstance<'_, Meter>, interface: &str, function: &str) -> Result<bool> {
+/// Defines a function, if it is supported, and returns whether it is. `interface` is without its version.
+pub(crate) fn define_function(linker: &mut LinkerInstance<'_, Meter>, interface: &str, function: &str) -> Result<bool> {
     type Store<'a> = StoreContextMut<'a, Meter>;
     match (interface, function) {
         ("wasi:cli/environment", "get-environment") => {
@@ -86,16 +85,16 @@ pub(crate) fn answer(linker: &mut LinkerInstance<'_, Meter>, interface: &str, fu
         }
         ("wasi:io/streams", "[method]output-stream.check-write") => {
             linker.func_wrap(function, |_: Store<'_>, _: (Resource<Output>,)| {
-                Ok((Ok::<u64, StreamError>(MOST_PRINTED),))
+                Ok((Ok::<u64, StreamError>(MAX_PRINTED_BYTES),))
             })?;
         }
         ("wasi:io/streams", "[method]output-stream.write" | "[method]output-stream.blocking-write-and-flush") => {
             linker.func_wrap(function, |mut store: Store<'_>, (output, bytes): (Resource<Output>, WasmList<u8>)| {
-                if bytes.len() as u64 > MOST_PRINTED {
-                    bail!("it printed more than {MOST_PRINTED} bytes at a time");
+                if bytes.len() as u64 > MAX_PRINTED_BYTES {
+                    bail!("it printed more than {MAX_PRINTED_BYTES} bytes at a time");
                 }
                 let text = String::from_utf8_lossy(bytes.as_le_slice(&store)).into_owned();
-                // What ends a plugin is told on stderr, and must be seen wherever that is.
+                // The error that ends a plugin is on stderr, and must be visible at any log level.
                 let level = if output.rep() == STDERR { Level::Warn } else { Level::Info };
                 store.data_mut().log.print(level, &text);
                 Ok((Ok::<(), StreamError>(()),))
@@ -121,8 +120,8 @@ pub(crate) fn answer(linker: &mut LinkerInstance<'_, Meter>, interface: &str, fu
         }
         ("wasi:random/random", "get-random-bytes") | ("wasi:random/insecure", "get-insecure-random-bytes") => {
             linker.func_wrap(function, |mut store: Store<'_>, (count,): (u64,)| {
-                if count > MOST_RANDOM {
-                    bail!("it asked for {count} random bytes; it may have {MOST_RANDOM} at a time");
+                if count > MAX_RANDOM_BYTES {
+                    bail!("it asked for {count} random bytes; it may have {MAX_RANDOM_BYTES} at a time");
                 }
                 let random = &mut store.data_mut().random;
                 Ok(((0..count).map(|_| random.next().to_le_bytes()[0]).collect::<Vec<u8>>(),))

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use qualm_bundle::Bundle;
-use qualm_sandbox::{Guest, Limits, Recipe, Sandbox};
+use qualm_sandbox::{DetectorSpec, Guest, Limits, Sandbox};
 use qualm_tests::config::{self, quoted};
 use qualm_tests::{Finished, Site, Telegraf, run, tools, until};
 use serde_json::Value;
@@ -198,7 +198,8 @@ fn damaged_models_of_loda_are_refused() {
     let Some(bundles) = Bundles::get() else { return };
     let Bundle { component, model, .. } = Bundle::read(&bundles.site.path("loda")).expect("a bundle");
     let component = component.expect("it has a component");
-    let good = Recipe::plugin(&Sandbox::new(None), &component, model.clone(), Limits::default()).expect("it is good");
+    let good =
+        DetectorSpec::plugin(&Sandbox::new(None), &component, model.clone(), Limits::default()).expect("it is good");
     Guest::start(&good).expect("it starts");
     let last = model.len() - 1;
     let flipped = [0, 1, 9, 20, 40, last / 2, last - 4, last].map(|at| {

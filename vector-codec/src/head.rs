@@ -1,13 +1,13 @@
-//! Heads: a metric's name and tags, as line protocol writes them.
+//! Heads: a metric's name and tags in line protocol.
 
 use crate::swar;
 
-/// Whether line protocol takes a name as it is.
+/// Whether a name needs no escapes in line protocol.
 fn is_plain(name: &[u8]) -> bool {
     if name.last() == Some(&b'\\') {
         return false;
     }
-    // Eight at a time, the last ones once more. Control characters that would do are found too: that costs time alone.
+    // Eight at a time, the last ones twice. Control characters that need no escape are also found, which only costs time.
     let special = |word| swar::which_below(word, b'!') | swar::which(word, b',') | swar::which(word, b'=');
     if let (Some(last), (words, _)) = (name.last_chunk(), name.as_chunks()) {
         return words.iter().fold(special(*last), |marks, &word| marks | special(word)) == 0;
@@ -18,9 +18,9 @@ fn is_plain(name: &[u8]) -> bool {
     !name.iter().any(|&byte| matches!(byte, 0..=b' ' | b',' | b'='))
 }
 
-/// Appends a name with the backslashes that line protocol needs. What it cannot hold (control characters, and a
+/// Appends a name with the backslashes that line protocol needs. What it cannot represent (control characters, and a
 /// backslash at the end, which would escape what follows) becomes `_`.
-pub(super) fn put_name(out: &mut Vec<u8>, name: &[u8]) {
+pub(super) fn write_name(out: &mut Vec<u8>, name: &[u8]) {
     if is_plain(name) {
         return out.extend_from_slice(name);
     }
@@ -37,7 +37,7 @@ pub(super) fn put_name(out: &mut Vec<u8>, name: &[u8]) {
     }
 }
 
-/// Whether a metric or a tag of this name is a verdict, or an anomaly rate with its counts.
+/// Whether a metric or a tag with this name is part of a verdict or an anomaly rate.
 pub(super) fn is_verdict(name: &[u8]) -> bool {
     matches!(name, b"anomaly_score" | b"is_anomaly" | b"anomaly_contribution" | b"anomaly_reason")
         || matches!(name, b"anomaly_expected" | b"anomaly_lower" | b"anomaly_upper")
@@ -62,11 +62,11 @@ mod tests {
             ("é \u{1f4a9}", "é \u{1f4a9}"),
         ] {
             let mut head = Vec::new();
-            put_name(&mut head, name.as_bytes());
+            write_name(&mut head, name.as_bytes());
             head.push(b',');
-            put_name(&mut head, name.as_bytes());
+            write_name(&mut head, name.as_bytes());
             head.push(b'=');
-            put_name(&mut head, name.as_bytes());
+            write_name(&mut head, name.as_bytes());
             let parts: Vec<_> = line::head_parts(&head).collect();
             assert_eq!(parts.len(), 2, "{name}");
             let (key, value) = line::tag(parts[1]).unwrap();

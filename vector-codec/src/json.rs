@@ -4,7 +4,7 @@ use crate::swar;
 use crate::text::hex;
 
 /// How deep values may lie in one another where they are skipped: as deep as Vector's own parser goes.
-const DEEPEST: u32 = 127;
+const MAX_NESTING: u32 = 127;
 
 /// Reads JSON from the front. Every method returns `None` where the bytes are no JSON; nothing is read after that.
 #[derive(Debug)]
@@ -192,7 +192,7 @@ impl<'a> Scanner<'a> {
                         self.at += 1;
                     } else {
                         depth += 1;
-                        if depth > DEEPEST {
+                        if depth > MAX_NESTING {
                             return None;
                         }
                         levels = levels << 1 | u128::from(open == b'{');

@@ -1,18 +1,18 @@
 //! The events of Vector, in both of its own codecs: `native_json` (a JSON object a line) and `native` (frames of
 //! protocol buffers).
 //!
-//! A metric is seen as Vector's sink for InfluxDB would write it: its measurement is `namespace.name`, its tags are its
+//! A metric is converted as Vector's sink for InfluxDB would write it: its measurement is `namespace.name`, its tags are its
 //! tags, and its numbers are fields (`docs/vector-metrics.md` lists them). So a detector selects the same
-//! metrics from Vector, from Telegraf, and from a history that Vector wrote. Logs, traces and metrics of kinds that are
-//! not known pass as they are.
+//! metrics from Vector, from Telegraf, and from a history that Vector wrote. Logs, traces and metrics of
+//! unknown kinds pass unchanged.
 //!
-//! Nothing that comes in is written anew: verdicts are new events behind a metric's, or tags spliced into it.
+//! The input is never encoded again: verdicts are new events after a metric, or tags spliced into it.
 //!
-//! - `json` (with `text`, and `swar` for eight bytes at once) and `wire` read the two notations, `read_json` and
-//!   `read_proto` metrics in them;
-//! - `metric` says which numbers of a metric are scored, `rates` knows how counters grow, `head` writes names;
+//! - `json` (with `text`, and `swar` for eight bytes at once) and `wire` parse the two encodings, `read_json` and `read_proto`
+//!   read metrics in them;
+//! - `metric` has the numbers of a metric that are scored, `rates` the rates of counters, `head` writes names;
 //! - `write_json` and `write_proto` write verdicts;
-//! - [`repair`] mends what Vector's encoder writes and its decoder refuses, before a body is scored.
+//! - [`repair`] corrects, before a body is scored, what Vector's encoder writes and its decoder refuses.
 
 mod head;
 mod json;
@@ -37,26 +37,27 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 pub use repair::{Repaired, repair};
 
 use metric::{Kind, Value};
-use qualm_pipeline::format::{EntityRate, EventVerdict, Format, Opened, Reading, VectorVerdict};
+use qualm_pipeline::format::{EntityRate, EventFields, EventKind, EventVerdict, Format, VectorVerdict};
 use qualm_pipeline::line::{Field, Refusal};
 use qualm_pipeline::snapshot::SeriesSnapshot;
 use rates::Rates;
 use read_json::Read;
 
-/// How the verdict of a metric is told.
+/// How the verdict of a metric is emitted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum VerdictStyle {
-    /// As gauges right behind it, `anomaly_score` and `is_anomaly` (0 or 1) and, where bands are shown, `anomaly_expected`,
-    /// `anomaly_lower` and `anomaly_upper`, with its tags, its time, and its name as the tag `metric_name`. The default: they are numbers to whichever sink comes next.
+    /// As gauges after it, `anomaly_score` and `is_anomaly` (0 or 1) and, if bands are shown, `anomaly_expected`,
+    /// `anomaly_lower` and `anomaly_upper`, with its tags, its time, and its name as the tag `metric_name`. The default, since
+    /// any sink then gets numbers.
     #[default]
     Gauges,
-    /// As tags on the metric itself: `anomaly_score`, `is_anomaly` (`0` or `1`), and where that is 1 `anomaly_cause`,
-    /// the number that is anomalous, and `anomaly_reason`; a band likewise. To route or filter by in Vector; most databases would make a new series of each
-    /// score.
+    /// As tags on the metric itself: `anomaly_score`, `is_anomaly` (`0` or `1`), for an anomaly `anomaly_cause`, the name of the
+    /// anomalous number, and `anomaly_reason`; a band likewise. For routing and filtering in Vector; most databases would create
+    /// a new series for each score.
     Tags,
 }
 
-/// The events of Vector, as bodies of either codec. Tell it where each [begins](Self::begin_body).
+/// The events of Vector, as bodies of either codec. Call [`begin_body`](Self::begin_body) before each.
 ///
 /// ```
 /// use qualm_vector_codec::{VectorEvents, VerdictStyle, repair};
@@ -81,7 +82,7 @@ pub enum VerdictStyle {
 /// pipeline.format_mut().begin_body(&repaired.body);
 /// pipeline.input()[..repaired.body.len()].copy_from_slice(&repaired.body);
 /// let mut out = pipeline.run(repaired.body.len(), 0, &mut [Far]).to_vec();
-/// out.extend_from_slice(pipeline.finish(0, &mut [Far])); // what has no newline behind it
+/// out.extend_from_slice(pipeline.finish(0, &mut [Far])); // the last event has no newline
 /// let tags = br#""tags":{"anomaly_score":"0.5","is_anomaly":"0","t":[null]}"#;
 /// assert!(out.windows(tags.len()).any(|part| part == tags));
 /// ```
@@ -91,16 +92,16 @@ pub struct VectorEvents {
     codec: Codec,
     json: read_json::Reader,
     proto: read_proto::Reader,
-    /// Names of fields, then the heads of the run's metrics and the names of their own.
+    /// Names of fields, then the heads and further names of the run's metrics.
     text: Vec<u8>,
-    /// Where the head of the metric at hand lies there.
+    /// The range of the current metric's head in `text`.
     head: Range<usize>,
-    /// Where the parts of the run's metrics lie that were read, in the codec at hand.
+    /// The positions of the parts of the run's metrics that were read, for the current codec.
     json_parts: Vec<read_json::Parts>,
     proto_parts: Vec<read_proto::Parts>,
     rates: Rates,
     seed: u64,
-    given_up: GivenUp,
+    skipped_frame: SkippedFrame,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -110,63 +111,63 @@ enum Codec {
     Proto,
 }
 
-/// What is still to come of a frame that was given up on.
+/// The rest of a frame that is skipped.
 #[derive(Debug, Clone, Copy)]
-enum GivenUp {
-    /// So many bytes.
+enum SkippedFrame {
+    /// This number of bytes.
     Bytes(usize),
-    /// The rest of its length first, of which so many bytes were there.
+    /// First the rest of its length, of which this number of bytes has arrived.
     Length([u8; 4], usize),
 }
 
-impl Default for GivenUp {
+impl Default for SkippedFrame {
     fn default() -> Self {
         Self::Bytes(0)
     }
 }
 
-/// Where a verdict goes.
+/// Where a verdict is written.
 #[derive(Debug, Clone, Copy)]
 pub struct Place {
     at: usize,
-    replaces: usize,
-    /// Which of the run's metrics that were read.
+    replaced_length: usize,
+    /// The index in `json_parts` or `proto_parts`.
     metric: usize,
 }
 
 impl VectorEvents {
-    /// Events whose verdicts are told like this.
+    /// Events with verdicts of this style.
     #[must_use]
     pub fn new(style: VerdictStyle) -> Self {
         Self { style, ..Self::default() }
     }
 
-    /// A new body comes, which begins with these bytes: one is enough. A frame is shorter than 16 MiB, so that the
-    /// first byte of its length is 0, as no byte of JSON is.
+    /// Begins a new body. `first_bytes` are its first bytes, of which one is enough to determine the codec: a frame is
+    /// shorter than 16 MiB, so that the first byte of its length is 0, which JSON never has.
     ///
-    /// Call it when the body before has been [finished](crate::Pipeline::finish).
+    /// Call it when the previous body has been [finished](crate::Pipeline::finish).
     pub fn begin_body(&mut self, first_bytes: &[u8]) {
         self.codec = if first_bytes.first() == Some(&0) { Codec::Proto } else { Codec::Json };
-        self.given_up = GivenUp::default();
+        self.skipped_frame = SkippedFrame::default();
     }
 
-    /// Whether each event of a whole body is a metric that tells its time, so that whoever stores metrics has the same after
-    /// the body came twice.
+    /// Whether each event of a body is a metric with a time, so that a database has the same after the body was written
+    /// twice.
     #[must_use]
     pub fn all_have_times(body: &[u8]) -> bool {
         let (mut native, mut at) = (Self::default(), 0);
         native.begin_body(body);
         while at < body.len() {
-            let event = at..native.end(&body[at..]).map_or(body.len(), |end| at + end);
+            let event = at..native.event_end(&body[at..]).map_or(body.len(), |end| at + end);
             at = event.end;
             let blank = body[event.clone()].trim_ascii().is_empty();
-            native.begin();
-            let metric = match native.open(body, event) {
-                Opened::Metric(_) => match native.codec {
+            native.begin_run();
+            let metric = match native.classify_event(body, event) {
+                EventKind::Metric(_) => match native.codec {
                     Codec::Json => &native.json.metric,
                     Codec::Proto => &native.proto.metric,
                 },
-                Opened::Other if blank => continue,
+                EventKind::Other if blank => continue,
                 _ => return false,
             };
             if metric.time.is_none() {
@@ -178,7 +179,7 @@ impl VectorEvents {
 }
 
 impl Format for VectorEvents {
-    const PASSES_MALFORMED: bool = false; // a body with such events is refused
+    const PASSES_MALFORMED: bool = false; // a body with malformed events is refused
 
     type Place = Place;
 
@@ -186,45 +187,45 @@ impl Format for VectorEvents {
         self.seed = seed;
     }
 
-    fn keep(&self, now: i64) -> SeriesSnapshot {
-        self.rates.keep(now)
+    fn save_snapshot(&self, now: i64) -> SeriesSnapshot {
+        self.rates.save_snapshot(now)
     }
 
-    fn restore(&mut self, snapshot: &SeriesSnapshot) {
-        self.rates.restore(snapshot);
+    fn restore_snapshot(&mut self, snapshot: &SeriesSnapshot) {
+        self.rates.restore_snapshot(snapshot);
     }
 
-    fn end(&self, bytes: &[u8]) -> Option<usize> {
+    fn event_end(&self, bytes: &[u8]) -> Option<usize> {
         match self.codec {
             Codec::Json => memchr(b'\n', bytes).map(|newline| newline + 1),
             Codec::Proto => read_proto::frame_end(bytes).filter(|&end| end <= bytes.len()),
         }
     }
 
-    fn give_up(&mut self, held: &[u8]) {
-        self.given_up = if let Some(end) = read_proto::frame_end(held) {
-            GivenUp::Bytes(end.saturating_sub(held.len()))
+    fn skip_event(&mut self, held: &[u8]) {
+        self.skipped_frame = if let Some(end) = read_proto::frame_end(held) {
+            SkippedFrame::Bytes(end.saturating_sub(held.len()))
         } else {
             let mut length = [0; 4];
             length[..held.len()].copy_from_slice(held);
-            GivenUp::Length(length, held.len())
+            SkippedFrame::Length(length, held.len())
         };
     }
 
-    /// Behind the next newline, or where the frame ends.
-    fn resume(&mut self, bytes: &[u8]) -> Option<usize> {
+    /// After the next newline, or the end of the frame.
+    fn next_event_start(&mut self, bytes: &[u8]) -> Option<usize> {
         if self.codec == Codec::Json {
             return memchr(b'\n', bytes).map(|newline| newline + 1);
         }
-        if let GivenUp::Length(mut length, there) = self.given_up {
+        if let SkippedFrame::Length(mut length, there) = self.skipped_frame {
             let come = bytes.len().min(4 - there);
             length[there..there + come].copy_from_slice(&bytes[..come]);
-            self.given_up = match read_proto::frame_end(&length[..there + come]) {
-                Some(end) => GivenUp::Bytes(end - there),
-                None => GivenUp::Length(length, there + come),
+            self.skipped_frame = match read_proto::frame_end(&length[..there + come]) {
+                Some(end) => SkippedFrame::Bytes(end - there),
+                None => SkippedFrame::Length(length, there + come),
             };
         }
-        let GivenUp::Bytes(left) = &mut self.given_up else { return None };
+        let SkippedFrame::Bytes(left) = &mut self.skipped_frame else { return None };
         if *left <= bytes.len() {
             return Some(*left);
         }
@@ -232,7 +233,7 @@ impl Format for VectorEvents {
         None
     }
 
-    fn begin(&mut self) {
+    fn begin_run(&mut self) {
         let Self { text, json_parts, proto_parts, .. } = self;
         text.clear();
         text.extend_from_slice(metric::NAMES);
@@ -240,31 +241,31 @@ impl Format for VectorEvents {
         proto_parts.clear();
     }
 
-    fn open(&mut self, buffer: &[u8], event: Range<usize>) -> Opened {
+    fn classify_event(&mut self, buffer: &[u8], event: Range<usize>) -> EventKind {
         let Self { codec, json, proto, text, head, .. } = self;
         let start = text.len();
         let read = match codec {
-            Codec::Json => json.read(&buffer[..event.end], event.start),
-            Codec::Proto => proto.read(buffer, event.start, event.end).ok(),
+            Codec::Json => json.read_line(&buffer[..event.end], event.start),
+            Codec::Proto => proto.read_frame(buffer, event.start, event.end).ok(),
         };
         match (read, codec) {
-            (None, _) => return Opened::Malformed,
-            (Some(Read::Other), _) => return Opened::Other,
-            (Some(Read::Unknown), _) => return Opened::Unknown,
-            (Some(Read::Metric), Codec::Json) => json.put_head(buffer, text),
-            (Some(Read::Metric), Codec::Proto) => proto.put_head(buffer, text),
+            (None, _) => return EventKind::Malformed,
+            (Some(Read::Other), _) => return EventKind::Other,
+            (Some(Read::Unknown), _) => return EventKind::Unknown,
+            (Some(Read::Metric), Codec::Json) => json.write_head(buffer, text),
+            (Some(Read::Metric), Codec::Proto) => proto.write_head(buffer, text),
         }
         *head = start..text.len();
-        Opened::Metric(head.clone())
+        EventKind::Metric(head.clone())
     }
 
-    fn read(
+    fn read_fields(
         &mut self,
         _: &[u8],
         event: Range<usize>,
         now: i64,
         fields: &mut Vec<Field>,
-    ) -> Result<Reading<Place>, Refusal> {
+    ) -> Result<EventFields<Place>, Refusal> {
         let Self { codec, style, json, proto, text, head, rates, seed, .. } = self;
         let (metric, pairs) = match codec {
             Codec::Json => (&json.metric, &mut json.pairs),
@@ -277,40 +278,40 @@ impl Format for VectorEvents {
         let mut time = metric.time;
         match (metric.kind, metric.value) {
             (Kind::Incremental, Value::Counter(value)) if metric.interval > 0.0 => {
-                metric::rate(fields, value * 1e3 / metric.interval);
+                metric::append_rate(fields, value * 1e3 / metric.interval);
             }
             (Kind::Incremental, Value::Counter(value)) => {
                 let identity = xxh3_64_with_seed(&text[head.clone()], *seed);
                 if value.is_finite()
-                    && let Some((rate, end)) = rates.add(identity, time.unwrap_or(now), value)
+                    && let Some((rate, end)) = rates.add_increment(identity, time.unwrap_or(now), value)
                 {
-                    metric::rate(fields, rate);
+                    metric::append_rate(fields, rate);
                     time = Some(end);
                 }
             }
             (Kind::Absolute, Value::Counter(total)) => {
                 let identity = xxh3_64_with_seed(&text[head.clone()], *seed);
                 if total.is_finite()
-                    && let Some(rate) = rates.grow(identity, time.unwrap_or(now), total)
+                    && let Some(rate) = rates.growth_rate(identity, time.unwrap_or(now), total)
                 {
-                    metric::rate(fields, rate);
+                    metric::append_rate(fields, rate);
                 }
             }
-            // By how much a gauge changed says nothing without what it was.
+            // The change of a gauge is useless without its value.
             (Kind::Incremental, Value::Gauge(_)) => {}
-            (_, value) => metric::fields(value, pairs, text, fields),
+            (_, value) => metric::append_fields(value, pairs, text, fields),
         }
-        let (at, replaces) = match (style, &codec) {
+        let (at, replaced_length) = match (style, &codec) {
             (VerdictStyle::Gauges, _) => (event.end, 0),
             (VerdictStyle::Tags, Codec::Json) => write_json::tags_at(&json.parts),
             (VerdictStyle::Tags, Codec::Proto) => write_proto::tags_at(&proto.parts),
         };
-        let place = Place { at, replaces, metric: self.json_parts.len() + self.proto_parts.len() };
+        let place = Place { at, replaced_length, metric: self.json_parts.len() + self.proto_parts.len() };
         match codec {
             Codec::Json => self.json_parts.push(json.parts),
             Codec::Proto => self.proto_parts.push(proto.parts),
         }
-        Ok(Reading { base: 0, time, place })
+        Ok(EventFields { base: 0, time, place })
     }
 
     fn text<'a>(&'a self, _: &'a [u8]) -> &'a [u8] {
@@ -321,36 +322,36 @@ impl Format for VectorEvents {
         place.at
     }
 
-    fn replaces(place: Place) -> usize {
-        place.replaces
+    fn replaced_length(place: Place) -> usize {
+        place.replaced_length
     }
 
-    fn write(&self, out: &mut Vec<u8>, buffer: &[u8], place: Place, told: &EventVerdict<'_>) {
+    fn write_verdict(&self, out: &mut Vec<u8>, buffer: &[u8], place: Place, verdict: &EventVerdict<'_>) {
         let (json, proto) = (|| &self.json_parts[place.metric], || &self.proto_parts[place.metric]);
         match (self.codec, self.style) {
-            (Codec::Json, VerdictStyle::Gauges) => write_json::put_gauges(out, buffer, json(), told),
-            (Codec::Json, VerdictStyle::Tags) => write_json::put_tags(out, json(), told),
-            (Codec::Proto, VerdictStyle::Gauges) => write_proto::put_gauges(out, buffer, proto(), told),
-            (Codec::Proto, VerdictStyle::Tags) => write_proto::put_tags(out, proto(), told),
+            (Codec::Json, VerdictStyle::Gauges) => write_json::write_gauges(out, buffer, json(), verdict),
+            (Codec::Json, VerdictStyle::Tags) => write_json::write_tags(out, json(), verdict),
+            (Codec::Proto, VerdictStyle::Gauges) => write_proto::write_gauges(out, buffer, proto(), verdict),
+            (Codec::Proto, VerdictStyle::Tags) => write_proto::write_tags(out, proto(), verdict),
         }
     }
 
-    fn write_vector<'a>(
+    fn write_vector_verdict<'a>(
         &self,
         out: &mut Vec<u8>,
-        told: &VectorVerdict<'_>,
+        verdict: &VectorVerdict<'_>,
         names: &(impl Iterator<Item = &'a str> + Clone),
     ) {
         match self.codec {
-            Codec::Json => write_json::put_vector(out, told, names),
-            Codec::Proto => write_proto::put_vector(out, told, names),
+            Codec::Json => write_json::write_vector(out, verdict, names),
+            Codec::Proto => write_proto::write_vector(out, verdict, names),
         }
     }
 
-    fn write_rate(&self, out: &mut Vec<u8>, told: &EntityRate<'_>) {
+    fn write_anomaly_rate(&self, out: &mut Vec<u8>, rate: &EntityRate<'_>) {
         match self.codec {
-            Codec::Json => write_json::put_rate(out, told),
-            Codec::Proto => write_proto::put_rate(out, told),
+            Codec::Json => write_json::write_rate(out, rate),
+            Codec::Proto => write_proto::write_rate(out, rate),
         }
     }
 }

@@ -1,19 +1,19 @@
-//! What a metric says, whichever way it was written, and the numbers of it that are scored.
+//! A metric, independent of its encoding, and its numbers that are scored.
 
 use std::io::Write as _;
 
 use qualm_pipeline::line::Field;
 
-/// A metric, as either codec reads it. Where its parts stand is for the codec to know.
+/// A metric. The codecs hold the positions of its parts.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Metric {
     pub(super) kind: Kind,
-    /// Milliseconds that its value is of; 0 where it does not tell.
+    /// The interval of its value, in milliseconds; 0 if it has none.
     pub(super) interval: f64,
     /// Nanoseconds since 1970.
     pub(super) time: Option<i64>,
     pub(super) value: Value,
-    /// It is a verdict, or carries one.
+    /// Whether it is a verdict, or has one.
     pub(super) scored: bool,
 }
 
@@ -25,15 +25,15 @@ pub(super) enum Kind {
     Absolute,
 }
 
-/// What it measures. The parts of a distribution, histogram or summary are pairs that lie apart.
+/// The value of a metric. The pairs of a distribution, histogram or summary are stored separately.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(super) enum Value {
-    /// None, or one of a kind that is not known.
+    /// None, or of an unknown kind.
     #[default]
     Unknown,
     Counter(f64),
     Gauge(f64),
-    /// How many values there are.
+    /// The number of values.
     Set(usize),
     /// Pairs of a value and how often it was seen.
     Distribution,
@@ -55,10 +55,10 @@ pub(super) enum Value {
     },
 }
 
-/// The names of fields. They stand at the beginning of the text, so that they are written once.
+/// The names of fields, at the beginning of the text.
 pub(super) const NAMES: &[u8] = b"value rate avg min max quantile_0.95 quantile_0.99 ";
 
-/// Where each stands there, and its length.
+/// Offset and length of each name.
 const VALUE: (u32, u32) = (0, 5);
 const RATE: (u32, u32) = (6, 4);
 const AVG: (u32, u32) = (11, 3);
@@ -66,72 +66,70 @@ const MIN: (u32, u32) = (15, 3);
 const MAX: (u32, u32) = (19, 3);
 const QUANTILES: [(f64, (u32, u32)); 2] = [(0.95, (23, 13)), (0.99, (37, 13))];
 
-/// The most quantiles of a summary that are scored, and the longest name of one: what is beyond is no summary that
-/// somebody made to look at.
-const MOST_QUANTILES: usize = 32;
-const LONGEST: usize = 24;
+/// The most quantiles of a summary that are scored, and the longest name of one. No useful summary has more.
+const MAX_QUANTILES: usize = 32;
+const MAX_QUANTILE_NAME: usize = 24;
 
-/// Appends the fields of a metric, but for counters, whose growth is worked out elsewhere. `pairs` is sorted on the
-/// way. Names that are not in [`NAMES`] are appended to `text`.
-pub(super) fn fields(value: Value, pairs: &mut Vec<(f64, f64)>, text: &mut Vec<u8>, fields: &mut Vec<Field>) {
-    let mut put = |(key, key_len): (u32, u32), value: f64| {
+/// Appends the fields of a metric, except for counters, of which [`append_rate`] does. It sorts `pairs`. Names that are not in
+/// [`NAMES`] are appended to `text`.
+pub(super) fn append_fields(value: Value, pairs: &mut Vec<(f64, f64)>, text: &mut Vec<u8>, fields: &mut Vec<Field>) {
+    let mut push_field = |(key, key_len): (u32, u32), value: f64| {
         if value.is_finite() {
-            // Protocol buffers do not tell -0 from 0.
+            // Protocol buffers do not distinguish -0 from 0.
             fields.push(Field { key, key_len, boolean: false, value: value + 0.0 });
         }
     };
     match value {
         Value::Unknown | Value::Counter(_) => {}
-        Value::Gauge(value) => put(VALUE, value),
-        Value::Set(count) => put(VALUE, count as f64),
+        Value::Gauge(value) => push_field(VALUE, value),
+        Value::Set(count) => push_field(VALUE, count as f64),
         Value::Distribution => {
             pairs.retain(|&(_, rate)| rate > 0.0);
             pairs.sort_unstable_by(|a, b| a.0.total_cmp(&b.0));
             let (count, sum) = pairs.iter().fold((0.0, 0.0), |(n, sum), (value, rate)| (n + rate, sum + value * rate));
-            put(AVG, sum / count);
+            push_field(AVG, sum / count);
             for (at, name) in QUANTILES {
-                put(name, seen(pairs, at, count));
+                push_field(name, sample_quantile(pairs, at, count));
             }
         }
         Value::Histogram { count, sum } => {
             pairs.sort_unstable_by(|a, b| a.0.total_cmp(&b.0));
-            put(AVG, sum / count);
+            push_field(AVG, sum / count);
             for (at, name) in QUANTILES {
-                put(name, within(pairs, at, count));
+                push_field(name, bucket_quantile(pairs, at, count));
             }
         }
         Value::Summary { count, sum } => {
-            put(AVG, sum / count);
-            for &(quantile, value) in pairs.iter().take(MOST_QUANTILES).filter(|(at, _)| (0.0..=1.0).contains(at)) {
+            push_field(AVG, sum / count);
+            for &(quantile, value) in pairs.iter().take(MAX_QUANTILES).filter(|(at, _)| (0.0..=1.0).contains(at)) {
                 let start = text.len();
                 // As Vector's sink for InfluxDB names them. Writing to memory does not fail.
                 let _infallible = write!(text, "quantile_{quantile}");
-                if text.len() - start > LONGEST {
+                if text.len() - start > MAX_QUANTILE_NAME {
                     text.truncate(start);
                 } else {
-                    put((start as u32, (text.len() - start) as u32), value);
+                    push_field((start as u32, (text.len() - start) as u32), value);
                 }
             }
         }
         Value::Sketch { count, min, max, avg } if count > 0.0 => {
-            put(AVG, avg);
-            put(MIN, min);
-            put(MAX, max);
+            push_field(AVG, avg);
+            push_field(MIN, min);
+            push_field(MAX, max);
         }
         Value::Sketch { .. } => {}
     }
 }
 
-/// How much a counter grows a second.
-pub(super) fn rate(fields: &mut Vec<Field>, rate: f64) {
+/// Appends the rate of a counter, per second.
+pub(super) fn append_rate(fields: &mut Vec<Field>, rate: f64) {
     if rate.is_finite() {
         fields.push(Field { key: RATE.0, key_len: RATE.1, boolean: false, value: rate });
     }
 }
 
-/// The quantile of values that were seen so and so often, in order: the value whose rank is nearest, as Vector's sinks
-/// have it. NaN of none.
-fn seen(samples: &[(f64, f64)], quantile: f64, count: f64) -> f64 {
+/// The quantile of sorted pairs of value and count: the value with the nearest rank, as in Vector's sinks. NaN without values.
+fn sample_quantile(samples: &[(f64, f64)], quantile: f64, count: f64) -> f64 {
     let rank = libm::round(quantile * count);
     let mut below = 0.0;
     let reaches = |&(_, rate): &(f64, f64)| {
@@ -141,11 +139,10 @@ fn seen(samples: &[(f64, f64)], quantile: f64, count: f64) -> f64 {
     samples.iter().copied().find(reaches).or(samples.last().copied()).map_or(f64::NAN, |(value, _)| value)
 }
 
-/// The quantile of values of which only their bucket is known, as Prometheus has it: they are taken to lie evenly in
-/// it; the lowest begins at 0, unless it ends below, and what lies in the highest, without a limit, is where that
-/// begins. That one may be missing: Vector's sources for Prometheus leave it out, and only `count` tells how many lie
-/// there. NaN where nothing is known.
-fn within(buckets: &[(f64, f64)], quantile: f64, count: f64) -> f64 {
+/// The quantile of values in buckets, as in Prometheus: values are evenly distributed in a bucket; the lowest one begins at 0,
+/// unless it ends below; values in the highest one, which has no limit, are at its beginning. That bucket may be missing: Vector's
+/// sources for Prometheus omit it, and only `count` includes its values. NaN if it is unknown.
+fn bucket_quantile(buckets: &[(f64, f64)], quantile: f64, count: f64) -> f64 {
     let rank = quantile * buckets.iter().map(|(_, count)| count).sum::<f64>().max(count);
     let (mut below, mut lower) = (0.0, f64::NAN);
     for &(limit, count) in buckets.iter().filter(|(limit, _)| limit.is_finite()) {
@@ -165,7 +162,7 @@ mod tests {
 
     fn told(value: Value, pairs: &[(f64, f64)]) -> Vec<(String, f64)> {
         let (mut text, mut out) = (NAMES.to_vec(), Vec::new());
-        fields(value, &mut pairs.to_vec(), &mut text, &mut out);
+        append_fields(value, &mut pairs.to_vec(), &mut text, &mut out);
         out.iter().map(|field| (String::from_utf8_lossy(field.key(&text)).into_owned(), field.value)).collect()
     }
 
@@ -180,8 +177,8 @@ mod tests {
         }
         assert!(told(Value::Gauge(f64::NAN), &[]).is_empty() && told(Value::Counter(3.0), &[]).is_empty());
         let mut out = Vec::new();
-        rate(&mut out, 2.5);
-        rate(&mut out, f64::NAN);
+        append_rate(&mut out, 2.5);
+        append_rate(&mut out, f64::NAN);
         assert_eq!((out.len(), out[0].key(NAMES), out[0].value.to_bits()), (1, &b"rate"[..], 2.5_f64.to_bits()));
     }
 

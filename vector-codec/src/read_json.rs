@@ -6,26 +6,26 @@ use crate::metric::{Kind, Metric, Value};
 use crate::text::unescape;
 use crate::time;
 
-/// Where a metric's parts stand in the buffer.
+/// The positions of a metric's parts in the buffer.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Parts {
     /// Its name and namespace, between their quotes.
     pub(super) name: Text,
     pub(super) namespace: Text,
-    /// Its time, with its quotes; empty where it has none.
+    /// Its time, with its quotes; empty if it has none.
     pub(super) time: (u32, u32),
-    /// Its tags, between the braces, or `null`; where it has none, twice the place at which they would go.
+    /// Its tags, between the braces, or `null`; if it has none, an empty range where they would be.
     pub(super) tags: (u32, u32),
     pub(super) tags_are: Tags,
 }
 
-/// How tags stand there.
+/// How the tags of a metric are written.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) enum Tags {
     /// Not at all.
     #[default]
     Missing,
-    /// As something other than an object: `null`.
+    /// As `null`, or anything else than an object.
     Null,
     /// As an object without any.
     Empty,
@@ -37,13 +37,13 @@ pub(super) enum Tags {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Read {
     Metric,
-    /// A log, a trace.
+    /// A log or a trace.
     Other,
-    /// A metric of a kind that is not known, an object of another make.
+    /// A metric of an unknown kind, or another object.
     Unknown,
 }
 
-/// Reads lines. It keeps its memory from one to the next.
+/// Reads lines, and reuses its memory.
 #[derive(Debug, Default)]
 pub(super) struct Reader {
     pub(super) metric: Metric,
@@ -54,18 +54,18 @@ pub(super) struct Reader {
 }
 
 impl Reader {
-    /// Reads the line that begins at `at` in `buffer`, which ends with it. `None` where it is no object of JSON. (Logs and
-    /// traces are not looked into.)
-    pub(super) fn read(&mut self, buffer: &[u8], at: usize) -> Option<Read> {
+    /// Reads the line that begins at `at` in `buffer`, which ends with it. `None` if it is no JSON object. (Logs and
+    /// traces are not parsed.)
+    pub(super) fn read_line(&mut self, buffer: &[u8], at: usize) -> Option<Read> {
         let mut scanner = Scanner::new(buffer, at);
         let mut read = Read::Unknown;
         match scanner.peek() {
             None => return Some(Read::Other), // a blank line
             Some(b'{') => {}
-            Some(_) => return None, // an array of events, for one: `native_json` is an object a line
+            Some(_) => return None, // such as an array of events: `native_json` is an object per line
         }
         let (mut members, mut log) = (0, false);
-        let whole = scanner.members(|scanner, key| {
+        let parsed = scanner.members(|scanner, key| {
             members += 1;
             match scanner.raw(key) {
                 b"metric" if scanner.peek()? == b'{' => {
@@ -74,7 +74,7 @@ impl Reader {
                 }
                 b"log" | b"trace" => {
                     log = true;
-                    None // no more of it is wanted
+                    None // the rest is not needed
                 }
                 _ => scanner.skip(),
             }
@@ -82,7 +82,7 @@ impl Reader {
         if log {
             return Some(Read::Other);
         }
-        whole?;
+        parsed?;
         let Self { metric, parts, .. } = self;
         let known = metric.value != Value::Unknown && metric.kind != Kind::Unknown && parts.name != Text::default();
         scanner.is_done().then_some(if known && members == 1 { read } else { Read::Unknown })
@@ -103,7 +103,7 @@ impl Reader {
                 b"tags" => read_tags(scanner, parts, tags)?,
                 b"timestamp" if scanner.peek()? == b'"' => {
                     let text = scanner.string()?;
-                    metric.time = time::parse(scanner.raw(text));
+                    metric.time = time::parse_time(scanner.raw(text));
                     parts.time = (text.start - 1, text.end + 1);
                 }
                 b"interval_ms" => metric.interval = scanner.float()?,
@@ -158,31 +158,31 @@ impl Reader {
     }
 
     /// Appends the head of the metric that was read last, and notes whether it is a verdict.
-    pub(super) fn put_head(&mut self, buffer: &[u8], out: &mut Vec<u8>) {
+    pub(super) fn write_head(&mut self, buffer: &[u8], out: &mut Vec<u8>) {
         let Self { metric, parts, tags, scratch, pairs: _ } = self;
         if parts.namespace.start < parts.namespace.end {
-            head::put_name(out, said(parts.namespace, buffer, scratch));
+            head::write_name(out, decoded(parts.namespace, buffer, scratch));
             out.push(b'.');
         }
-        let name = said(parts.name, buffer, scratch);
+        let name = decoded(parts.name, buffer, scratch);
         metric.scored |= head::is_verdict(name);
-        head::put_name(out, name);
+        head::write_name(out, name);
         for &(key, value) in &*tags {
             if key.start == key.end || value.start == value.end {
-                continue; // left out, as Vector's sink for InfluxDB does
+                continue; // omitted, as in Vector's sink for InfluxDB
             }
-            let key = said(key, buffer, scratch);
+            let key = decoded(key, buffer, scratch);
             metric.scored |= head::is_verdict(key);
             out.push(b',');
-            head::put_name(out, key);
+            head::write_name(out, key);
             out.push(b'=');
-            head::put_name(out, said(value, buffer, scratch));
+            head::write_name(out, decoded(value, buffer, scratch));
         }
     }
 }
 
-/// Reads tags: a string each, or an array of strings and nulls, of which the last string counts (as it does for most of
-/// Vector's sinks, that for InfluxDB among them). Those that have none are left out.
+/// Reads tags: a string each, or an array of strings and nulls, of which the last string counts (as for most of
+/// Vector's sinks, that for InfluxDB among them). Tags without a string are omitted.
 fn read_tags(scanner: &mut Scanner<'_>, parts: &mut Parts, tags: &mut Vec<(Text, Text)>) -> Option<()> {
     tags.clear();
     let object = scanner.peek()? == b'{';
@@ -213,7 +213,7 @@ fn read_tags(scanner: &mut Scanner<'_>, parts: &mut Parts, tags: &mut Vec<(Text,
     Some(())
 }
 
-/// Members of an object that are numbers, NaN where they are missing.
+/// Members of an object that are numbers; NaN if they are missing.
 fn numbers<const N: usize>(scanner: &mut Scanner<'_>, names: [&[u8]; N]) -> Option<[f64; N]> {
     let mut values = [f64::NAN; N];
     scanner.any_members(|scanner, key| {
@@ -226,7 +226,7 @@ fn numbers<const N: usize>(scanner: &mut Scanner<'_>, names: [&[u8]; N]) -> Opti
     Some(values)
 }
 
-/// The pairs in the array `list`, and what stands beside it: how many values there are, and their sum.
+/// Reads the pairs in the array `list`, and the count and sum next to it.
 fn read_pairs(
     scanner: &mut Scanner<'_>,
     list: &[u8],
@@ -254,8 +254,8 @@ fn read_pairs(
     Some([count, sum])
 }
 
-/// What a text says, in `scratch` where that is not what stands there.
-fn said<'a>(text: Text, buffer: &'a [u8], scratch: &'a mut Vec<u8>) -> &'a [u8] {
+/// The decoded text, in `scratch` if it has escapes.
+fn decoded<'a>(text: Text, buffer: &'a [u8], scratch: &'a mut Vec<u8>) -> &'a [u8] {
     if !text.escaped {
         return text.of(buffer);
     }

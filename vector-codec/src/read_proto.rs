@@ -1,16 +1,15 @@
-//! Metrics in protocol buffers: a frame is the length of an `EventArray`, in four bytes, and that.
+//! Metrics in protocol buffers: a frame is the length of an `EventArray`, in four bytes, and the `EventArray`.
 //!
-//! A frame with one metric is scored. Vector's codec writes one event a frame; a frame with more passes as it is. So do
-//! metrics whose tags are scattered all over, as no encoder does, and metrics in forms that Vector itself gave up years
-//! ago (`distribution1`, `aggregated_histogram1`, `aggregated_summary1`).
+//! A frame with one metric is scored. Vector's codec writes one event a frame; a frame with more passes unchanged. So do
+//! metrics whose tags are in many separate pieces, which no encoder writes, and metrics in forms that Vector abandoned years ago (`distribution1`, `aggregated_histogram1`, `aggregated_summary1`).
 
 use crate::head;
 use crate::metric::{Kind, Metric, Value};
 use crate::read_json::Read;
 use crate::wire::{self, Broken, Message};
 
-/// The most tags of a metric that is scored, in both forms together: they are compared with each other.
-const MOST_TAGS: usize = 512;
+/// The most tags of a metric that is scored, in both forms together. They are compared pairwise.
+const MAX_TAGS: usize = 512;
 
 /// Seconds from 1970 and nanoseconds, as one.
 const SECOND: i64 = 1_000_000_000;
@@ -18,7 +17,7 @@ const SECOND: i64 = 1_000_000_000;
 /// A range of the buffer.
 pub(super) type Span = (usize, usize);
 
-/// Where a metric's parts stand in the buffer.
+/// The positions of a metric's parts in the buffer.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Parts {
     /// The frame, and the metric in it.
@@ -26,7 +25,7 @@ pub(super) struct Parts {
     pub(super) metric: Span,
     pub(super) name: Span,
     pub(super) namespace: Span,
-    /// Its time and its tags, which its verdict has too; Vector writes them in two pieces.
+    /// Its time and its tags, which are copied to its verdict; Vector writes them in two pieces.
     pub(super) shared: Shared,
 }
 
@@ -38,7 +37,7 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    /// Adds one, behind all others; whether there is room for it.
+    /// Appends a piece, and returns whether there was room for it.
     fn add(&mut self, (start, end): Span) -> bool {
         if let Some(last) = self.pieces[..self.count].last_mut().filter(|last| last.1 == start) {
             last.1 = end;
@@ -54,7 +53,7 @@ impl Shared {
     }
 }
 
-/// Reads frames. It keeps its memory from one to the next.
+/// Reads frames, and reuses its memory.
 #[derive(Debug, Default)]
 pub(super) struct Reader {
     pub(super) metric: Metric,
@@ -65,7 +64,7 @@ pub(super) struct Reader {
 
 impl Reader {
     /// Reads the frame that lies at `start..end`.
-    pub(super) fn read(&mut self, buffer: &[u8], start: usize, end: usize) -> Result<Read, Broken> {
+    pub(super) fn read_frame(&mut self, buffer: &[u8], start: usize, end: usize) -> Result<Read, Broken> {
         if end == start {
             return Ok(Read::Other);
         }
@@ -84,9 +83,9 @@ impl Reader {
         let Self { metric, parts, pairs, tags } = self;
         *metric = Metric { kind: Kind::Incremental, ..Metric::default() };
         tags.clear();
-        // Tags of both forms come in the same order.
+        // Tags of both forms are in the same order.
         let mut next = 0;
-        let mut strange = false;
+        let mut unsupported = false;
         let mut entries = 0;
         let mut message = Message::new(buffer, parts.metric.0, parts.metric.1);
         while let Some(field) = message.next()? {
@@ -101,7 +100,7 @@ impl Reader {
                 continue;
             };
             if matches!(field.number, 2 | 3 | 20) {
-                strange |= !parts.shared.add((field.start, field.end));
+                unsupported |= !parts.shared.add((field.start, field.end));
             }
             match field.number {
                 1 => parts.name = (start, end),
@@ -109,14 +108,14 @@ impl Reader {
                 2 => metric.time = read_time(buffer, start, end)?,
                 3 | 20 => {
                     entries += 1;
-                    if entries > MOST_TAGS {
-                        strange = true;
+                    if entries > MAX_TAGS {
+                        unsupported = true;
                         continue;
                     }
                     let (key, value) = read_entry(buffer, start, end)?;
                     let same = |&(other, _): &(Span, Span)| buffer[other.0..other.1] == buffer[key.0..key.1];
                     let known = if tags.get(next).is_some_and(same) { Some(next) } else { tags.iter().position(same) };
-                    // The old form counts where there are both: Vector adds it last.
+                    // If a tag has both forms, the old one counts: Vector adds it last.
                     if let Some(at) = known {
                         next = at + 1;
                         if field.number == 20 {
@@ -163,31 +162,31 @@ impl Reader {
                 _ => {}
             }
         }
-        if strange {
+        if unsupported {
             metric.value = Value::Unknown;
         }
         Ok(())
     }
 
     /// Appends the head of the metric that was read last, and notes whether it is a verdict.
-    pub(super) fn put_head(&mut self, buffer: &[u8], out: &mut Vec<u8>) {
+    pub(super) fn write_head(&mut self, buffer: &[u8], out: &mut Vec<u8>) {
         let Self { metric, parts, tags, pairs: _ } = self;
         let part = |(start, end): Span| &buffer[start..end];
         if !part(parts.namespace).is_empty() {
-            head::put_name(out, part(parts.namespace));
+            head::write_name(out, part(parts.namespace));
             out.push(b'.');
         }
         metric.scored |= head::is_verdict(part(parts.name));
-        head::put_name(out, part(parts.name));
+        head::write_name(out, part(parts.name));
         for (key, value) in tags.iter().map(|&(key, value)| (part(key), part(value))) {
             if key.is_empty() || value.is_empty() {
                 continue; // left out, as Vector's sink for InfluxDB does
             }
             metric.scored |= head::is_verdict(key);
             out.push(b',');
-            head::put_name(out, key);
+            head::write_name(out, key);
             out.push(b'=');
-            head::put_name(out, value);
+            head::write_name(out, value);
         }
     }
 }

@@ -1,5 +1,4 @@
-//! What Vector's encoder for `native_json` writes and its decoder refuses: one such event, and the whole body is
-//! refused.
+//! Repair of what Vector's encoder for `native_json` writes and its decoder refuses: with one such event it refuses the whole body.
 
 use std::borrow::Cow;
 
@@ -7,19 +6,18 @@ use memchr::{memchr, memmem, memrchr};
 
 use crate::json::Scanner;
 
-/// A body that Vector's decoder takes.
+/// A body that Vector's decoder accepts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Repaired<'a> {
-    /// The body; as it was, where nothing was wrong with it.
+    /// The body; borrowed if it needed no repair.
     pub body: Cow<'a, [u8]>,
-    /// Metrics that were left out: a number of theirs is not finite, which JSON cannot tell.
+    /// Metrics that were discarded, because one of their numbers is not finite, which JSON cannot represent.
     pub discarded: u64,
-    /// Metrics whose tags were mended: a tag without a value, `"t":null`, became `"t":[null]`.
+    /// Metrics whose tags were repaired: a tag without a value, `"t":null`, became `"t":[null]`.
     pub repaired: u64,
 }
 
-/// Mends a body of `native_json`, and looks at nothing but metrics with a `null`; a body of `native` needs nothing and
-/// gets nothing.
+/// Repairs a body of `native_json`. Only metrics with a `null` are parsed. A body of `native` needs no repair.
 #[must_use]
 pub fn repair(body: &[u8]) -> Repaired<'_> {
     let mut repaired = Repaired { body: Cow::Borrowed(body), discarded: 0, repaired: 0 };
@@ -28,20 +26,20 @@ pub fn repair(body: &[u8]) -> Repaired<'_> {
     }
     let mut out = Vec::new();
     let (mut copied, mut from) = (0, 0);
-    let mut bare = Vec::new();
+    let mut null_tags = Vec::new();
     while let Some(found) = memmem::find(&body[from..], b":null") {
         let found = from + found;
         let start = memrchr(b'\n', &body[from..found]).map_or(from, |newline| from + newline + 1);
         from = memchr(b'\n', &body[found..]).map_or(body.len(), |newline| found + newline + 1);
-        bare.clear();
-        let Some(whole) = look_at(&body[..from], start, &mut bare) else { continue };
-        if !whole {
+        null_tags.clear();
+        let Some(complete) = inspect_line(&body[..from], start, &mut null_tags) else { continue };
+        if !complete {
             repaired.discarded += 1;
             out.extend_from_slice(&body[copied..start]);
             copied = from;
-        } else if !bare.is_empty() {
+        } else if !null_tags.is_empty() {
             repaired.repaired += 1;
-            for &null in &bare {
+            for &null in &null_tags {
                 out.extend_from_slice(&body[copied..null]);
                 out.extend_from_slice(b"[null]");
                 copied = null + b"null".len();
@@ -55,34 +53,34 @@ pub fn repair(body: &[u8]) -> Repaired<'_> {
     repaired
 }
 
-/// Looks at the line that begins at `start`: whether its metric's numbers are all there, and where among its tags there
-/// is a `null` by itself. `None` where it is no metric.
-fn look_at(bytes: &[u8], start: usize, bare: &mut Vec<usize>) -> Option<bool> {
+/// Inspects the line that begins at `start`: returns whether all numbers of its metric are finite, and appends the offsets of
+/// tags that are `null`. `None` if it is no metric.
+fn inspect_line(bytes: &[u8], start: usize, null_tags: &mut Vec<usize>) -> Option<bool> {
     let mut scanner = Scanner::new(bytes, start);
-    let mut whole = None;
+    let mut complete = None;
     scanner.members(|scanner, key| {
         if scanner.raw(key) != b"metric" {
             return None;
         }
-        whole = Some(true);
+        complete = Some(true);
         scanner.members(|scanner, key| match scanner.raw(key) {
             b"tags" => scanner.any_members(|scanner, _| {
                 if scanner.peek()? == b'n' {
-                    bare.push(scanner.at);
+                    null_tags.push(scanner.at);
                 }
                 scanner.skip()
             }),
-            // What may be null there, says that it is not there.
+            // A null here means that the part is missing.
             b"name" | b"namespace" | b"timestamp" | b"interval_ms" | b"kind" => scanner.skip(),
             _ => {
                 scanner.nulls = false;
                 scanner.skip()?;
-                whole = whole.map(|whole| whole && !scanner.nulls);
+                complete = complete.map(|complete| complete && !scanner.nulls);
                 Some(())
             }
         })
     })?;
-    whole
+    complete
 }
 
 #[cfg(test)]

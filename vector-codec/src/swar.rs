@@ -1,9 +1,9 @@
-//! Eight bytes looked at at once, as one number: most names are too short for anything wider.
+//! Tests of eight bytes at once, as one number: most names are too short for wider vectors.
 
 const ONES: u64 = u64::from_ne_bytes([1; 8]);
 const HIGH: u64 = ONES << 7;
 
-/// Marks the bytes that are below `limit` (at most 128). Only the first mark is certain: a borrow may add some behind
+/// Marks the bytes that are below `limit` (at most 128). Only the first mark is exact: a borrow may add marks after
 /// it.
 #[inline]
 pub(super) fn which_below(word: [u8; 8], limit: u8) -> u64 {
@@ -11,13 +11,13 @@ pub(super) fn which_below(word: [u8; 8], limit: u8) -> u64 {
     word.wrapping_sub(ONES * u64::from(limit)) & !word & HIGH
 }
 
-/// Marks the bytes that are this one, as [`which_below`] does.
+/// Marks the bytes that are equal to `byte`, as [`which_below`] does.
 #[inline]
 pub(super) fn which(word: [u8; 8], byte: u8) -> u64 {
     which_below((u64::from_le_bytes(word) ^ (ONES * u64::from(byte))).to_le_bytes(), 1)
 }
 
-/// The place of the first that is marked.
+/// The index of the first marked byte.
 #[inline]
 pub(super) fn first(marks: u64) -> usize {
     (marks.trailing_zeros() / 8) as usize

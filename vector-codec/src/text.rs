@@ -1,11 +1,11 @@
-//! Texts between the quotes of JSON: what they say, and how that is written.
+//! Decoding and encoding of JSON strings.
 
 /// Four hexadecimal digits.
 pub(super) fn hex(digits: &[u8]) -> Option<u32> {
     digits.iter().try_fold(0, |sum, &digit| Some(sum << 4 | char::from(digit).to_digit(16)?))
 }
 
-/// Appends what a string says that was read as a string of JSON; a surrogate without its other half becomes U+FFFD.
+/// Appends the decoded string, without quotes; a lone surrogate becomes U+FFFD.
 pub(super) fn unescape(out: &mut Vec<u8>, mut text: &[u8]) {
     while let Some(at) = memchr::memchr(b'\\', text) {
         out.extend_from_slice(&text[..at]);
@@ -37,7 +37,7 @@ pub(super) fn unescape(out: &mut Vec<u8>, mut text: &[u8]) {
 }
 
 /// Appends a string with its quotes.
-pub(super) fn put_string(out: &mut Vec<u8>, text: &[u8]) {
+pub(super) fn write_string(out: &mut Vec<u8>, text: &[u8]) {
     out.push(b'"');
     for &byte in text {
         match byte {
@@ -68,15 +68,15 @@ mod tests {
             "1234567\"",
         ] {
             let mut written = Vec::new();
-            put_string(&mut written, text.as_bytes());
+            write_string(&mut written, text.as_bytes());
             assert_eq!(serde_json::from_slice::<String>(&written).unwrap(), text);
             let read = crate::json::Scanner::new(&written, 0).string().unwrap();
-            let mut said = Vec::new();
-            unescape(&mut said, read.of(&written));
-            assert_eq!(String::from_utf8(said).unwrap(), text);
+            let mut decoded = Vec::new();
+            unescape(&mut decoded, read.of(&written));
+            assert_eq!(String::from_utf8(decoded).unwrap(), text);
         }
-        let mut said = Vec::new();
-        unescape(&mut said, br"\u00e9\ud834\udd1e\ud834x\udd1e\/\b\f");
-        assert_eq!(String::from_utf8(said).unwrap(), "é𝄞\u{fffd}x\u{fffd}/\u{8}\u{c}");
+        let mut decoded = Vec::new();
+        unescape(&mut decoded, br"\u00e9\ud834\udd1e\ud834x\udd1e\/\b\f");
+        assert_eq!(String::from_utf8(decoded).unwrap(), "é𝄞\u{fffd}x\u{fffd}/\u{8}\u{c}");
     }
 }

@@ -1,12 +1,12 @@
-//! Times as Vector writes them in JSON: RFC 3339, `2026-08-01T12:00:00.25Z`. By hand, so that what becomes WebAssembly
-//! needs no crate of calendars.
+//! Times as Vector writes them in JSON: RFC 3339, `2026-08-01T12:00:00.25Z`. It is written here so that
+//! the component needs no calendar crate.
 
 use std::io::Write as _;
 
 const SECOND: i64 = 1_000_000_000;
 
-/// Nanoseconds since 1970; `None` where it is no such time, or one that 64 bits cannot tell (before 1677, after 2262).
-pub(super) fn parse(text: &[u8]) -> Option<i64> {
+/// Nanoseconds since 1970; `None` if it is no such time, or out of range for 64 bits (before 1677, after 2262).
+pub(super) fn parse_time(text: &[u8]) -> Option<i64> {
     let (date, rest) = text.split_at_checked(19)?;
     let &[y1, y2, y3, y4, b'-', m1, m2, b'-', d1, d2, b'T' | b't' | b' ', h1, h2, b':', i1, i2, b':', s1, s2] = date
     else {
@@ -52,8 +52,7 @@ fn number(digits: &[u8]) -> Option<i64> {
     digits.iter().try_fold(0, |sum, &digit| digit.is_ascii_digit().then(|| sum * 10 + i64::from(digit - b'0')))
 }
 
-/// Days from 1970-01-01 to a day of the Gregorian calendar. Years begin in March, so that the day that some of them
-/// have more is their last.
+/// Days from 1970-01-01 to a day of the Gregorian calendar. Years begin in March, so that a leap day is their last.
 fn days(year: i64, month: i64, day: i64) -> i64 {
     let year = if month > 2 { year } else { year - 1 };
     let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
@@ -67,10 +66,10 @@ fn days_of_month(year: i64, month: i64) -> i64 {
 }
 
 /// Appends a time in its shortest form.
-pub(super) fn put(out: &mut Vec<u8>, time: i64) {
+pub(super) fn write_time(out: &mut Vec<u8>, time: i64) {
     let (seconds, nanos) = (time.div_euclid(SECOND), time.rem_euclid(SECOND));
     let (day, second) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
-    // The year is guessed from its mean length, a little early, and the guess is mended.
+    // The year is estimated from its mean length, a little early, and then corrected.
     let mut year = 1970 + (day * 400 - 800).div_euclid(146_097);
     while days(year + 1, 1, 1) <= day {
         year += 1;
@@ -119,7 +118,7 @@ mod tests {
             ("2026-08-01T12:00:00.25+0230", None),
             ("", None),
         ] {
-            assert_eq!(parse(text.as_bytes()), time, "{text}");
+            assert_eq!(parse_time(text.as_bytes()), time, "{text}");
         }
     }
 
@@ -127,19 +126,19 @@ mod tests {
     fn times_are_written_as_they_are_read() {
         for time in [0, -1, 1, i64::MAX, i64::MIN + 1_000_000_000, 1_709_164_800_123_456_789, 951_782_400_000_000_000] {
             let mut out = Vec::new();
-            put(&mut out, time);
-            assert_eq!(parse(&out), Some(time), "{}", String::from_utf8_lossy(&out));
+            write_time(&mut out, time);
+            assert_eq!(parse_time(&out), Some(time), "{}", String::from_utf8_lossy(&out));
         }
         // Every day of four hundred years, and the last second of each.
         for day in -100_000..46_097 {
             for time in [day * 86_400 * SECOND, (day + 1) * 86_400 * SECOND - SECOND] {
                 let mut out = Vec::new();
-                put(&mut out, time);
-                assert_eq!(parse(&out), Some(time), "{}", String::from_utf8_lossy(&out));
+                write_time(&mut out, time);
+                assert_eq!(parse_time(&out), Some(time), "{}", String::from_utf8_lossy(&out));
             }
         }
         let mut out = Vec::new();
-        put(&mut out, 1_785_585_600_250_000_000);
+        write_time(&mut out, 1_785_585_600_250_000_000);
         assert_eq!(out, b"2026-08-01T12:00:00.250000000Z");
     }
 }

@@ -1,28 +1,28 @@
-//! Protocol buffers' wire format: the little of it that metrics need.
+//! The part of protocol buffers' wire format that metrics need.
 
 /// One field of a message.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Field {
     pub(super) number: u64,
     pub(super) value: Value,
-    /// Where it begins, its number included, and where it ends.
+    /// The offsets of its beginning, its number included, and of its end.
     pub(super) start: usize,
     pub(super) end: usize,
 }
 
-/// What a field holds.
+/// The value of a field.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Value {
     Integer(u64),
     /// Eight bytes.
     Fixed(u64),
-    /// Four bytes, of which nothing here is made.
+    /// Four bytes, which are not used.
     Short,
-    /// Bytes, a text, a message: where it stands.
+    /// Bytes, a text or a message: its offsets.
     Bytes(usize, usize),
 }
 
-/// The bytes are no message.
+/// The bytes are no valid message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Broken;
 
@@ -69,7 +69,7 @@ impl<'a> Message<'a> {
                 self.at += 4;
                 Value::Short
             }
-            _ => return Err(Broken), // groups, which nobody writes any more, and what is none
+            _ => return Err(Broken), // groups, which are obsolete, and invalid types
         };
         if tag >> 3 == 0 {
             return Err(Broken);
@@ -110,7 +110,7 @@ impl Value {
 }
 
 /// Appends a number.
-pub(super) fn put_varint(out: &mut Vec<u8>, mut value: u64) {
+pub(super) fn write_varint(out: &mut Vec<u8>, mut value: u64) {
     while value >= 0x80 {
         out.push(value as u8 | 0x80);
         value >>= 7;
@@ -167,7 +167,7 @@ mod tests {
     fn numbers_are_written_as_they_are_read() {
         for value in [0, 1, 127, 128, 16_383, 16_384, u64::from(u32::MAX), u64::MAX] {
             let mut bytes = vec![0x08];
-            put_varint(&mut bytes, value);
+            write_varint(&mut bytes, value);
             assert_eq!(bytes.len() - 1, varint_len(value));
             let field = Message::new(&bytes, 0, bytes.len()).next().unwrap().unwrap();
             assert_eq!(field.value, Value::Integer(value));

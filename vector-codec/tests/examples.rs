@@ -367,7 +367,7 @@ fn what_is_let_go_is_not_taken_for_another_event() {
                 pipeline.input()[..piece.len()].copy_from_slice(piece);
                 out.extend_from_slice(pipeline.run(piece.len(), 0, &mut [ByValue]));
                 if number == 0 {
-                    out.extend_from_slice(pipeline.let_go());
+                    out.extend_from_slice(pipeline.release_partial_event());
                 }
             }
             assert!(strip(&out) == (body.clone(), 2), "{first}");

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use qualm_core::trained::MOST_FEATURES;
+use qualm_core::trained::MAX_FEATURES;
 
 use super::{Error, FORMAT, Feature, Manifest, Reference, Shape};
 use crate::files;
@@ -39,7 +39,7 @@ impl Manifest {
         if *version == 0 || i64::try_from(*version).is_err() {
             return Err(Error::Version(*version));
         }
-        if features.is_empty() || features.len() > MOST_FEATURES {
+        if features.is_empty() || features.len() > MAX_FEATURES {
             return Err(Error::Features(features.len()));
         }
         if self.shape == Shape::Field && features.len() != 1 {

@@ -1,6 +1,6 @@
 //! What cannot be in a manifest, and what would be right.
 
-use qualm_core::trained::MOST_FEATURES;
+use qualm_core::trained::MAX_FEATURES;
 use qualm_pipeline::glob::BadGlob;
 
 use super::FORMAT;
@@ -40,7 +40,7 @@ pub enum Error {
     #[error("`version` is {0}; it must be 1 at least, and fit 63 bits")]
     Version(u64),
     /// It has too few features, or too many.
-    #[error("it has {0} features, which are not between 1 and {MOST_FEATURES}")]
+    #[error("it has {0} features, which are not between 1 and {MAX_FEATURES}")]
     Features(usize),
     /// It has more features than its shape allows.
     #[error("with the shape `field` there is one feature, not {0}")]

@@ -58,10 +58,10 @@ impl Live {
             let out = give(&mut scoring, line.text.as_bytes(), line.time);
             live.latencies.push(given.elapsed());
             live.take(&line.text, &String::from_utf8_lossy(out));
-            scoring.tend();
+            scoring.run_between_batches();
         }
         live.latencies.sort_unstable();
-        scoring.check_whole().map_err(Error::Failed)?;
+        scoring.check_no_failures().map_err(Error::Failed)?;
         Ok(live)
     }
 
@@ -91,7 +91,7 @@ impl Bulk {
             give(&mut scoring, read, now);
         }
         let took = began.elapsed();
-        scoring.check_whole().map_err(Error::Failed)?;
+        scoring.check_no_failures().map_err(Error::Failed)?;
         Ok(Self { lines: lines.len(), bytes: text.len(), took })
     }
 

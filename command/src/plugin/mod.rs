@@ -54,7 +54,7 @@ pub enum Error {
     },
     /// What was given cannot be used.
     #[error("{0}")]
-    Unfit(String),
+    ComponentError(String),
     /// The folder cannot be made.
     #[error("{}: {source}", path.display())]
     Write {

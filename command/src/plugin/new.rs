@@ -97,7 +97,7 @@ fn name(folder: &Path) -> Result<&str, Error> {
     if name.len() > 64 || !name.starts_with(|c: char| c.is_ascii_lowercase()) || !name.split('-').all(word) {
         let place = folder.display();
         let what = "lower-case words joined by hyphens, such as disk-pressure; 64 letters at most";
-        return Err(Error::Unfit(format!("{place}: a detector cannot be called `{name}`: {what}")));
+        return Err(Error::ComponentError(format!("{place}: a detector cannot be called `{name}`: {what}")));
     }
     Ok(name)
 }
@@ -111,7 +111,9 @@ fn make(lang: Language, folder: &Path, name: &str, features: u32) -> Result<(), 
     match fs::read_dir(folder).map(|mut entries| entries.next().is_some()) {
         Ok(true) => {
             let place = folder.display();
-            return Err(Error::Unfit(format!("{place} is there already, and not empty: name another, or remove it")));
+            return Err(Error::ComponentError(format!(
+                "{place} is there already, and not empty: name another, or remove it"
+            )));
         }
         Err(error) if error.kind() != ErrorKind::NotFound => return Err(failed(folder)(error)),
         _ => {}

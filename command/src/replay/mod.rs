@@ -308,7 +308,7 @@ pub fn replay(
     if backwards > 0 {
         warn!("{backwards} rows go back in time: their scores mean little; sort the rows by time");
     }
-    scoring.check_whole().map_err(Error::Failed)?;
+    scoring.check_no_failures().map_err(Error::Failed)?;
     let Counts { scored, anomalous, incidents, malformed, rows: values, .. } = scoring.counts();
     let rows = feed.rows();
     Ok(Summary { rows, scored, anomalous, incidents, malformed, values, seconds: began.elapsed().as_secs_f64() })

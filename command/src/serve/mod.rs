@@ -193,7 +193,7 @@ impl Pipelines<'_> {
         let (config, builder, watched) = (self.config.clone(), self.builder.clone(), Arc::clone(&view));
         let start = move || {
             let scoring = Scoring::start_apart(format(), name, &config, &builder)?;
-            let mut scoring = if taps { scoring.tap() } else { scoring };
+            let mut scoring = if taps { scoring.verdicts_only() } else { scoring };
             watched.clear();
             scoring.watch(Arc::clone(&watched));
             Ok(scoring)

@@ -30,7 +30,7 @@ pub(super) struct Signals {
 impl Signals {
     /// Catches them. It has to be called within a runtime.
     pub(super) fn catch() -> io::Result<Self> {
-        state::outlive_large_files()?;
+        state::ignore_file_size_signal()?;
         Ok(Self {
             term: signal(SignalKind::terminate())?,
             int: signal(SignalKind::interrupt())?,

@@ -135,14 +135,14 @@ impl<F: Format + Send + 'static> Tended<F> {
                     let _gone = done.send(self.score(&body, hint));
                 }
                 Err(RecvTimeoutError::Timeout) => {
-                    self.attempt(|scoring, _| scoring.tend());
+                    self.attempt(|scoring, _| scoring.run_between_batches());
                 }
                 Err(RecvTimeoutError::Disconnected) => break,
             }
         }
         let State::Up(scoring, _) = self.state else { return Ok(()) }; // what was saved last is on disk
         info!("{}", scoring.summary());
-        if let Some(why) = scoring.why_nothing() {
+        if let Some(why) = scoring.why_unscored() {
             info!("NOTICE: {why}");
         }
         scoring.close()
@@ -223,7 +223,7 @@ impl<F: Format + Send + 'static> Tended<F> {
     /// How long it can be waited for a body.
     fn leisure(&self) -> Duration {
         match &self.state {
-            State::Up(scoring, _) => scoring.leisure(),
+            State::Up(scoring, _) => scoring.idle_timeout(),
             State::Down(then) => then.saturating_duration_since(Instant::now()),
             State::Starting(_) => LOOK,
         }
@@ -233,7 +233,7 @@ impl<F: Format + Send + 'static> Tended<F> {
 fn score<F: Format>(scoring: &mut Scoring<F>, body: &[u8]) -> Scored {
     let before = scoring.counts();
     let mut bytes = Vec::with_capacity(body.len() * 3); // verdicts on everything are twice as long as what they judge
-    scoring.whole(body, clock::now(), &mut bytes);
+    scoring.score_body(body, clock::now(), &mut bytes);
     let malformed = scoring.counts().malformed - before.malformed;
     Scored { bytes: bytes.into(), malformed }
 }

@@ -236,7 +236,7 @@ fn check_owner(dir: &Path) -> Result<(), Error> {
 
 /// Refuses to take the place of what was learnt live, unless that is asked for.
 fn spare(file: &StateFile, options: &Options) -> Result<(), Error> {
-    let (left, written) = file.left();
+    let (left, written) = file.remaining_states();
     if left.is_empty() || options.replace {
         return Ok(());
     }
@@ -269,7 +269,7 @@ impl Run {
             let filled = feed.fill(scoring.input(), |_, _| {})?;
             scoring.run(filled, feed.now().max(0));
             scoring.verdicts().for_each(|verdict| order.see(&verdict));
-            scoring.gone().for_each(|(lane, series)| order.forget(lane, series));
+            scoring.dropped_series().for_each(|(lane, series)| order.forget(lane, series));
             order.check(false)?;
             bar.set(feed.source().source());
             if feed.has_ended() {
@@ -324,9 +324,9 @@ impl Run {
     }
 
     fn snapshot(&mut self) -> Result<Saved, Error> {
-        self.scoring.check_whole().map_err(Error::Failed)?;
+        self.scoring.check_no_failures().map_err(Error::Failed)?;
         let saved = self.scoring.snapshot();
-        self.scoring.check_whole().map_err(Error::Failed)?;
+        self.scoring.check_no_failures().map_err(Error::Failed)?;
         Ok(saved)
     }
 
@@ -342,11 +342,11 @@ impl Run {
             Some(end) => self.save(end)?,
             None => self.snapshot()?,
         };
-        if self.file.has_company() {
+        if self.file.is_shared() {
             return Err(state::Error::Running(self.file.dir().to_owned()).into());
         }
         spare(&self.file, options)?;
-        let (left, _) = self.file.left();
+        let (left, _) = self.file.remaining_states();
         for path in &left {
             let failed = |source| Error::Write { path: path.clone(), source };
             fs::rename(path, path.with_extension("state.replaced")).map_err(failed)?;

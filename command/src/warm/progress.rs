@@ -134,7 +134,7 @@ impl Progress {
         };
         let newline = bytes.iter().position(|byte| *byte == b'\n').unwrap_or(bytes.len());
         let progress: Option<Self> = serde_json::from_slice(&bytes[..newline]).ok();
-        let saved = bytes.get(newline + 1..).and_then(|state| file.read_behind(state));
+        let saved = bytes.get(newline + 1..).and_then(|state| file.read_after_header(state));
         let Some((progress, saved)) = progress.zip(saved) else {
             warn!("{} is damaged, or of another version; beginning anew", path.display());
             return Ok(None);
@@ -174,7 +174,7 @@ mod tests {
         assert_eq!(Progress::read(&file, &task("a"), false).unwrap(), Some((progress, saved)));
         let error = Progress::read(&file, &task("b"), false).unwrap_err().to_string();
         assert!(error.contains("a warm start from a that did not end") && error.contains("--restart"), "{error}");
-        assert_eq!(file.left().0, [] as [PathBuf; 0], "nobody takes it for a state");
+        assert_eq!(file.remaining_states().0, [] as [PathBuf; 0], "nobody takes it for a state");
 
         let bytes = fs::read(path(&file)).unwrap();
         fs::write(path(&file), &bytes[..bytes.len() - 1]).unwrap();

@@ -3,7 +3,7 @@
 use std::sync::{Arc, LazyLock};
 
 use qualm_sandbox::Title;
-use qualm_sandbox::{Limits, Recipe, Sandbox};
+use qualm_sandbox::{DetectorSpec, Limits, Sandbox};
 
 use crate::components::{ALL_OF_WASI, Core, deep, exponential, nest, transcode};
 use crate::support::LIMITS;
@@ -274,23 +274,23 @@ fn printing() -> Vec<u8> {
 
 static SANDBOX: LazyLock<Sandbox> = LazyLock::new(|| Sandbox::new(None));
 
-static HOSTILE: LazyLock<Recipe> = LazyLock::new(|| {
-    Recipe::plugin(&SANDBOX, qualm_test_plugins::HOSTILE, Vec::new(), LIMITS).expect("it is a detector")
+static HOSTILE: LazyLock<DetectorSpec> = LazyLock::new(|| {
+    DetectorSpec::plugin(&SANDBOX, qualm_test_plugins::HOSTILE, Vec::new(), LIMITS).expect("it is a detector")
 });
 
 /// `plugins/hostile` with a model.
-pub(crate) fn hostile(model: &str) -> Recipe {
+pub(crate) fn hostile(model: &str) -> DetectorSpec {
     named(HOSTILE.with_model(model.as_bytes().to_vec()), model)
 }
 
 /// With a log of its own.
-fn named(recipe: Recipe, name: &str) -> Recipe {
-    recipe.titled(Arc::new(Title { name: name.to_owned(), version: 1, kind: "hostile".to_owned() }))
+fn named(spec: DetectorSpec, name: &str) -> DetectorSpec {
+    spec.titled(Arc::new(Title { name: name.to_owned(), version: 1, kind: "hostile".to_owned() }))
 }
 
 impl Attack {
     /// What it takes to start it.
-    pub(crate) fn recipe(&self) -> Result<Recipe, String> {
+    pub(crate) fn spec(&self) -> Result<DetectorSpec, String> {
         match self.with {
             With::Model(model) => Ok(hostile(model)),
             With::Component(component) => component_recipe(&component(), LIMITS),
@@ -299,7 +299,7 @@ impl Attack {
 }
 
 /// A component of its own, with a name of its own.
-pub(crate) fn component_recipe(component: &[u8], limits: Limits) -> Result<Recipe, String> {
-    let recipe = Recipe::plugin(&SANDBOX, component, b"{}".to_vec(), limits).map_err(|error| error.to_string())?;
-    Ok(named(recipe, "component"))
+pub(crate) fn component_recipe(component: &[u8], limits: Limits) -> Result<DetectorSpec, String> {
+    let spec = DetectorSpec::plugin(&SANDBOX, component, b"{}".to_vec(), limits).map_err(|error| error.to_string())?;
+    Ok(named(spec, "component"))
 }

@@ -20,7 +20,7 @@ use qualm::scoring::Scoring;
 use qualm::supervisor::Health;
 use qualm_contract::Verdicts;
 use qualm_pipeline::Rows;
-use qualm_sandbox::{Guest, Limits, Recipe, Running, Sandbox};
+use qualm_sandbox::{DetectorSpec, Guest, Limits, Running, Sandbox};
 
 use attacks::{ALL, ANSWERS, Attack, COMPONENTS, End, GROWTH, LOOPS, TEXTS, With, component_recipe, hostile};
 use components::Core;
@@ -37,8 +37,8 @@ fn withstand(attacks: &[Attack]) {
     assert_eq!((calm.scored, calm.health.failures.len()), (30 * 25, 0));
     for attack in attacks {
         let name = attack.name;
-        let recipe = match (trial(attack), attack.end) {
-            (Ok(recipe), End::Fails(_) | End::Harmless) => recipe,
+        let spec = match (trial(attack), attack.end) {
+            (Ok(spec), End::Fails(_) | End::Harmless) => spec,
             (Err(why), End::NotTaken(what) | End::NotCompiled(what)) => {
                 assert!(why.contains(what), "{name}: {why}, and not {what}");
                 assert!(why.len() < 600 && !why.contains(char::is_control), "{name}: {why:?}");
@@ -47,7 +47,7 @@ fn withstand(attacks: &[Attack]) {
             (Ok(_), _) => panic!("{name}: it is taken"),
             (Err(why), _) => panic!("{name}: it is not taken: {why}"),
         };
-        let Outcome { health, scored, others, longest, summary } = pipeline(recipe);
+        let Outcome { health, scored, others, longest, summary } = pipeline(spec);
         assert_eq!(others, calm.others, "{name}: the other detector's scores");
         assert!(longest < MOST, "{name}: a batch took {longest:?}");
         assert!(health.memory as usize <= LIMITS.memory, "{name}: {health:?}");
@@ -112,7 +112,7 @@ fn whoever_calls_what_it_may_not_is_told_so() {
         ("looks at a file", "unknown handle"),
     ] {
         let attack = COMPONENTS.iter().find(|attack| attack.name == name).unwrap();
-        let mut running = Running::start(attack.recipe().unwrap(), 1).unwrap();
+        let mut running = Running::start(attack.spec().unwrap(), 1).unwrap();
         let mut rows = Rows::default();
         rows.add(0, 0, 0.5);
         let failure =
@@ -172,7 +172,7 @@ fn state_that_breaks_a_guest_harms_no_line() {
         before.close().unwrap();
         let mut after = Scoring::with(&config, vec![hostile(attack)], BACKOFF).unwrap();
         for _ in 0..3 {
-            after.tend();
+            after.run_between_batches();
             after.input()[..line.len()].copy_from_slice(line.as_bytes());
             assert_eq!(qualm_pipeline::line::count_newlines(after.run(line.len(), 0)), 1, "{attack}");
         }
@@ -192,13 +192,13 @@ fn much_state_is_saved_and_restored_whole() {
     let start = || {
         let model = config.detector[0].parameters().unwrap().to_model();
         let limits = Limits { deadline: config.limits.deadline, ..Limits::default() };
-        let recipe = Recipe::new(&Sandbox::new(None), qualm_components::DETECTOR, model, limits).unwrap();
-        Scoring::with(&config, vec![recipe], BACKOFF).unwrap()
+        let spec = DetectorSpec::new(&Sandbox::new(None), qualm_components::DETECTOR, model, limits).unwrap();
+        Scoring::with(&config, vec![spec], BACKOFF).unwrap()
     };
     let mut scoring = start();
     let mut out = Vec::new();
     let lines: String = (0..400_000).map(|at| format!("m,t={at} v=0.5 1\n")).collect();
-    scoring.whole(lines.as_bytes(), 0, &mut out);
+    scoring.score_body(lines.as_bytes(), 0, &mut out);
     scoring.close().unwrap();
     let after = start();
     assert!(after.summary().contains("400000 series"), "{}", after.summary());
@@ -223,7 +223,7 @@ fn ten_million_lines_pass_a_guest_that_traps_at_random() {
                 assert!(came.starts_with(fields) && came.ends_with(time), "{came}");
             }
         }
-        scoring.tend();
+        scoring.run_between_batches();
     }
     let (counts, health) = (scoring.counts(), health(&scoring));
     assert!(counts.events == 10_000_000 && counts.events == counts.selected, "{counts:?}");

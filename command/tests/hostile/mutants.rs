@@ -2,7 +2,7 @@
 
 use qualm_contract::Verdicts;
 use qualm_pipeline::Rows;
-use qualm_sandbox::{Limits, Recipe, Running, Sandbox};
+use qualm_sandbox::{DetectorSpec, Limits, Running, Sandbox};
 
 use crate::components::Core;
 use crate::support::LIMITS;
@@ -33,14 +33,14 @@ fn whatever_is_flipped_or_cut_it_is_refused_or_behaves_or_fails() {
             }
         }
         let limits = Limits { memory: 8 << 20, ..LIMITS };
-        let Ok(recipe) = Recipe::plugin(&sandbox, &mutant, b"{}".to_vec(), limits) else {
+        let Ok(spec) = DetectorSpec::plugin(&sandbox, &mutant, b"{}".to_vec(), limits) else {
             refused += 1;
             continue;
         };
         let mut rows = Rows::default();
         rows.add(0, 0, 0.5);
         let mut verdicts = Verdicts::default();
-        let ran = Running::start(recipe, 1)
+        let ran = Running::start(spec, 1)
             .and_then(|mut running| running.guest().score_batch(rows.batch(), rows.wanted(), &mut verdicts));
         match ran {
             Ok(()) => fine += 1,

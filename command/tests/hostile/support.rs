@@ -5,7 +5,7 @@ use std::time::Duration;
 use qualm::config::Config;
 use qualm::scoring::Scoring;
 use qualm::supervisor::{Backoff, Health};
-use qualm_sandbox::{Limits, Recipe, Running, Sandbox};
+use qualm_sandbox::{DetectorSpec, Limits, Running, Sandbox};
 use rustix::time::{ClockId, clock_gettime};
 
 use crate::attacks::{Attack, hostile};
@@ -39,10 +39,10 @@ pub(crate) fn ran() -> Duration {
 }
 
 /// Why it is not taken, if it is not.
-pub(crate) fn trial(attack: &Attack) -> Result<Recipe, String> {
-    let recipe = attack.recipe()?;
-    Running::start(recipe.clone(), 1).map_err(|failure| format!("{} ({failure})", failure.name()))?;
-    Ok(recipe)
+pub(crate) fn trial(attack: &Attack) -> Result<DetectorSpec, String> {
+    let spec = attack.spec()?;
+    Running::start(spec.clone(), 1).map_err(|failure| format!("{} ({failure})", failure.name()))?;
+    Ok(spec)
 }
 
 /// Runs a pipeline with a detector that is attacked with, and a healthy one: half of the lines are for each. State is saved
@@ -51,7 +51,7 @@ pub(crate) fn trial(attack: &Attack) -> Result<Recipe, String> {
 /// # Panics
 ///
 /// Where a line is lost, changed, or out of order.
-pub(crate) fn pipeline(bad: Recipe) -> Outcome {
+pub(crate) fn pipeline(bad: DetectorSpec) -> Outcome {
     let text = "[[detector]]\nname = \"bad\"\nselect = { measurement = \"bad\" }\n\
                 [[detector]]\nname = \"good\"\nselect = { measurement = \"good\" }\nmin_samples = 10\n\
                 [limits]\nmax_series = 40\n";
@@ -59,13 +59,13 @@ pub(crate) fn pipeline(bad: Recipe) -> Outcome {
     config.state.interval = Duration::from_millis(5);
     let model = config.detector[1].parameters().unwrap().to_model();
     let sandbox = Sandbox::new(None);
-    let good = Recipe::new(&sandbox, qualm_components::DETECTOR, model, Limits::default()).expect("it is ours");
+    let good = DetectorSpec::new(&sandbox, qualm_components::DETECTOR, model, Limits::default()).expect("it is ours");
     let mut scoring = Scoring::with(&config, vec![bad, good], BACKOFF).expect("it begins well");
     let (mut others, mut scored, mut longest) = (Vec::new(), 0, Duration::ZERO);
     for batch in 0..BATCHES {
         let lines: String = (0..LINES).map(|at| line(batch, at)).collect();
         let began = ran();
-        scoring.tend();
+        scoring.run_between_batches();
         scoring.input()[..lines.len()].copy_from_slice(lines.as_bytes());
         let out = scoring.run(lines.len(), 0).to_vec();
         longest = longest.max(ran().saturating_sub(began));

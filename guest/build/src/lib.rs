@@ -75,7 +75,7 @@ fn toolchain() -> Result<Command> {
     Ok(cargo)
 }
 
-/// The component of a compiled module; the module itself tells the contract, in a section that the bindings wrote.
+/// The component of a compiled module; a section of the module, which the bindings wrote, has the contract.
 fn encode(out: &Path, package: &str) -> Result<Vec<u8>> {
     let module = out.join("target").join(TARGET).join("guest").join(format!("{}.wasm", package.replace('-', "_")));
     let module = fs::read(&module).with_context(|| format!("reading {}", module.display()))?;

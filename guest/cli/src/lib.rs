@@ -1,6 +1,6 @@
 //! Lines in, scored lines out, as a WASI 0.2 command: `wasmtime run qualm-cli.wasm < metrics.lp`.
 //!
-//! The same pipeline and the same detector as the qualm command's, with nothing between them.
+//! It has the same pipeline and the same detector as the qualm command.
 
 use qualm_core::streaming::{Parameters, Streaming};
 use qualm_pipeline::{Lane, Limits, Pipeline, Selector};
@@ -18,8 +18,8 @@ Each line comes back as it was, with `anomaly_score` and `is_anomaly` behind its
 often enough: 0 is ordinary, 1 is the threshold, above 1 is an anomaly. There are no options; the qualm binary has them.
 ";
 
-/// The most that WASI takes in one blocking write.
-const WRITE: usize = 4096;
+/// The most bytes of one blocking write in WASI.
+const MAX_WRITE: usize = 4096;
 
 struct Command;
 
@@ -56,7 +56,7 @@ fn now() -> i64 {
 }
 
 fn write(stream: &OutputStream, bytes: &[u8]) -> Result<(), ()> {
-    for piece in bytes.chunks(WRITE) {
+    for piece in bytes.chunks(MAX_WRITE) {
         stream.blocking_write_and_flush(piece).map_err(drop)?;
     }
     Ok(())

@@ -1,8 +1,8 @@
-//! How well isolation forests tell labelled anomalies: `adbench DIRECTORY [--extended] [--seeds 10]`.
+//! How well isolation forests detect labelled anomalies: `adbench DIRECTORY [--extended] [--seeds 10]`.
 //!
 //! Reads every CSV of the directory: no header, a row a line, the last column 1 for an anomaly and 0 otherwise. Prints for
 //! each the mean and the standard deviation, over seeds, of the area under the ROC curve of a forest of 100 trees of 256
-//! rows, grown of and asked about all rows. Where the directory has a `reference.csv` with the columns `dataset`,
+//! rows, grown of all rows, which they then score. Where the directory has a `reference.csv` with the columns `dataset`,
 //! `roc_auc_mean` and `roc_auc_std`, prints those beside, and fails where a mean is more than two standard deviations off.
 //!
 //! `ADBench`'s files <https://github.com/Minqi824/ADBench> become such CSVs by `numpy.savetxt(name + ".csv",
@@ -97,9 +97,9 @@ fn scores(rows: Rows<'_>, seed: u64, extended: bool) -> Result<Vec<f64>, Box<dyn
     let parameters = Parameters { seed, ..Parameters::default() };
     let mut scores = Vec::with_capacity(rows.len());
     if extended {
-        Extended::fit(rows, &parameters, u32::MAX)?.score(rows.values(), &mut scores);
+        Extended::fit(rows, &parameters, u32::MAX)?.score_rows(rows.values(), &mut scores);
     } else {
-        Forest::fit(rows, &parameters)?.score(rows.values(), &mut scores);
+        Forest::fit(rows, &parameters)?.score_rows(rows.values(), &mut scores);
     }
     Ok(scores)
 }

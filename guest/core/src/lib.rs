@@ -1,10 +1,10 @@
 //! The detectors: rows of numbers in, scores out.
 //!
-//! Everything here is a pure function of a model, the rows seen so far and nothing else: no clock, no randomness, no
-//! I/O, and no mathematics but IEEE 754's own operations and the `libm` crate's, so that a score has the same bits
-//! natively and in WebAssembly, on every machine.
+//! Results depend only on the model and the rows so far: there is no clock, no randomness, no I/O, and no mathematics but
+//! IEEE 754's own operations and the `libm` crate's. So a score has the same bits natively and in WebAssembly, on every
+//! machine.
 //!
-//! [`open`] makes a [`Detector`] of a model's bytes. A score means the same whichever detector gave it: 0 is ordinary,
+//! [`open`] makes a [`Detector`] of a model's bytes. Scores of all detectors mean the same: 0 is ordinary,
 //! 1 is the threshold, above 1 is an anomaly, and NaN is not scored.
 
 #![forbid(unsafe_code)]
@@ -26,7 +26,7 @@ use trained::Trained;
 /// The kinds of detectors that [`open`] knows.
 pub const KINDS: [&str; 5] = [streaming::KIND, zscore::KIND, pca::KIND, forest::KIND, forest::extended::KIND];
 
-/// Makes a trained detector of a model: as [`open`], and it can be asked what only a trained one knows.
+/// Makes a trained detector of a model, as its own type.
 ///
 /// # Errors
 ///

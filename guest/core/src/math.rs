@@ -1,24 +1,24 @@
 //! Mathematics that is the same to the bit natively and in WebAssembly, and quick in both.
 
-/// The smaller one. `f64::min` looks out for NaN, for which WebAssembly calls a function; no NaN comes here.
+/// The smaller value. No argument may be NaN: `f64::min` handles it, for which WebAssembly calls a function.
 pub(crate) fn min<T: PartialOrd>(a: T, b: T) -> T {
     if b < a { b } else { a }
 }
 
-/// The larger one; see [`min`].
+/// The larger value; see [`min`].
 pub(crate) fn max<T: PartialOrd>(a: T, b: T) -> T {
     if b > a { b } else { a }
 }
 
-/// A value pulled in to what has this square.
-pub(crate) fn pulled_in(value: f64, square: f64) -> f64 {
+/// The value, clipped so that its square is at most `square`.
+pub(crate) fn clip_square(value: f64, square: f64) -> f64 {
     if value * value > square { square.sqrt().copysign(value) } else { value }
 }
 
-/// The natural logarithm of a finite number from 1 on, to ten digits: a score is told to four.
+/// The natural logarithm of a finite number from 1 on, to ten digits: a score has four.
 ///
 /// x = 2ᵉ·m with m in [√½, √2], and ln m = 2·artanh t with t = (m−1)/(m+1), by the first six terms of its series
-/// t·(1 + t²/3 + t⁴/5 + …) (Abramowitz & Stegun, 4.1.27); what is left out is below 2·t¹³/13 < 2·10⁻¹¹.
+/// t·(1 + t²/3 + t⁴/5 + …) (Abramowitz & Stegun, 4.1.27); the error is below 2·t¹³/13 < 2·10⁻¹¹.
 pub(crate) fn ln(x: f64) -> f64 {
     const MANTISSA: u64 = (1 << 52) - 1;
     let bits = x.to_bits();
@@ -35,7 +35,7 @@ pub(crate) fn ln(x: f64) -> f64 {
 }
 
 /// The binary logarithm of a positive number, exact at powers of two and straight between them: the bits of a double are
-/// just that (Mitchell, IRE Transactions on Electronic Computers 1962). Off by 0.086 at most.
+/// just that (Mitchell, IRE Transactions on Electronic Computers 1962). The error is 0.086 at most.
 pub(crate) fn octaves(x: f64) -> f64 {
     const ONE: i64 = 1_f64.to_bits() as i64;
     (x.to_bits() as i64 - ONE) as f64 * (1.0 / (1_u64 << 52) as f64)

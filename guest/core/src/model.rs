@@ -34,7 +34,7 @@ impl<'a> Model<'a> {
         Ok(Self { parameters, tensors })
     }
 
-    /// A parameter as it stands there.
+    /// A parameter as text.
     ///
     /// # Errors
     ///
@@ -43,7 +43,7 @@ impl<'a> Model<'a> {
         self.optional(name).ok_or_else(|| Error::BadModel(format!("its metadata has no `{name}`")))
     }
 
-    /// A parameter as it stands there, where there is one.
+    /// A parameter as text, if there is one.
     #[must_use]
     pub fn optional(&self, name: &str) -> Option<&str> {
         self.parameters.get(name).map(String::as_str)
@@ -63,7 +63,7 @@ impl<'a> Model<'a> {
     ///
     /// # Errors
     ///
-    /// [`Error::BadModel`] where it is missing, or none.
+    /// [`Error::BadModel`] where it is missing, no number, or not finite.
     pub fn finite(&self, name: &str) -> Result<f64, Error> {
         let number: f64 = self.number(name)?;
         if number.is_finite() { Ok(number) } else { Err(Error::BadModel(format!("its `{name}` is {number}"))) }
@@ -86,7 +86,7 @@ impl<'a> Model<'a> {
         }
     }
 
-    /// An array of doubles of which some may be NaN or infinite: rows, not parameters.
+    /// An array of doubles, NaN and infinities included.
     ///
     /// # Errors
     ///
@@ -140,7 +140,7 @@ impl<'a> Model<'a> {
         if tensor.dtype() != kind {
             return Err(Error::BadModel(format!("its array `{name}` is of {:?}, not of {kind:?}", tensor.dtype())));
         }
-        // Arrays lie wherever the header ends, aligned to nothing.
+        // Arrays are not aligned: they follow the header, of any length.
         Ok(tensor.data().as_chunks().0.iter().copied().map(number).collect())
     }
 
@@ -149,7 +149,7 @@ impl<'a> Model<'a> {
     }
 }
 
-/// A model that is to be written.
+/// The parameters and arrays of a model, to write its bytes.
 #[derive(Debug, Default)]
 pub struct Writer {
     parameters: BTreeMap<&'static str, String>,

@@ -1,7 +1,6 @@
-//! `zscore`: how many standard deviations a row's farthest feature is out.
+//! `zscore`: the largest distance of a row's features from their means, in standard deviations.
 //!
-//! The scaling does the work: scaled by mean and standard deviation, or by median and interquartile range, a value is its
-//! own z-score. The raw score is the largest |z| of the row; a feature's contribution is its z, with its sign.
+//! A value that is scaled by mean and standard deviation, or by median and interquartile range, is its own z-score. The raw score is the largest |z| of the row; a feature's contribution is its z, with its sign.
 
 use crate::math;
 use crate::model::{Model, Writer};
@@ -11,11 +10,11 @@ use qualm_contract::{Batch, Error};
 /// The name of this kind of detector.
 pub const KIND: &str = "zscore";
 
-/// Learns from `train` and sets the threshold by `validation`.
+/// Fits the detector to `train` and the threshold to `validation`.
 ///
 /// # Errors
 ///
-/// What is the matter with the rows.
+/// What is wrong with the rows.
 pub fn fit(train: Rows<'_>, validation: Batch<'_>, settings: &Settings) -> Result<Trained, FitError> {
     Trained::fit(KIND, train, validation, settings, |rows| Ok(Box::new(ZScore { features: rows.features() })))
 }
@@ -30,16 +29,16 @@ struct ZScore {
 }
 
 impl Kernel for ZScore {
-    fn score(&self, rows: &[f64], raw: &mut Vec<f64>) {
+    fn score_rows(&self, rows: &[f64], raw: &mut Vec<f64>) {
         let farthest = |row: &[f64]| row.iter().fold(0.0, |far, z| math::max(far, z.abs()));
         raw.extend(rows.chunks_exact(self.features).map(farthest));
     }
 
-    fn explain(&self, row: &[f64], contributions: &mut [f64]) {
+    fn explain_row(&self, row: &[f64], contributions: &mut [f64]) {
         contributions.copy_from_slice(row);
     }
 
-    fn write(&self, _: &mut Writer) {}
+    fn write_model(&self, _: &mut Writer) {}
 }
 
 #[cfg(test)]

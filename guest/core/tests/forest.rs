@@ -39,13 +39,13 @@ fn kernels(rows: Rows<'_>, parameters: &Parameters) -> Vec<Box<dyn Kernel>> {
 
 fn scores(kernel: &dyn Kernel, rows: &[f64]) -> Vec<f64> {
     let mut raw = Vec::new();
-    kernel.score(rows, &mut raw);
+    kernel.score_rows(rows, &mut raw);
     raw
 }
 
 fn bytes(kernel: &dyn Kernel) -> Vec<u8> {
     let mut model = Writer::default();
-    kernel.write(&mut model);
+    kernel.write_model(&mut model);
     model.finish()
 }
 
@@ -81,7 +81,7 @@ fn what_is_far_out_scores_high_and_its_feature_contributes_most() {
             let above = raw.iter().filter(|other| **other > raw[0]).count();
             assert!(above < 10 || features > 3, "{features} features: {above}");
             let mut contributions = vec![f64::NAN; features];
-            kernel.explain(&rows[..features], &mut contributions);
+            kernel.explain_row(&rows[..features], &mut contributions);
             let others = contributions.iter().enumerate().filter(|(at, _)| *at != 1);
             assert!(others.into_iter().all(|(_, other)| *other < contributions[1]), "{contributions:?}");
         }
@@ -106,18 +106,18 @@ fn any_rows_make_a_forest() {
     for rows in [&varied[..3], &varied[..6], &varied[..9], &constant, &twins, &[1e12; 300], &[0.0; 300]] {
         let parameters = Parameters { trees: 20, ..Parameters::default() };
         for kernel in kernels(Rows::new(rows, 3), &parameters) {
-            let asked = [rows, &[1e12, -0.0, -1e12, 0.0, f64::MIN_POSITIVE, 3.0]].concat();
-            assert!(scores(&*kernel, &asked).iter().all(|raw| *raw > 0.0 && *raw <= 1.0));
+            let extreme_rows = [rows, &[1e12, -0.0, -1e12, 0.0, f64::MIN_POSITIVE, 3.0]].concat();
+            assert!(scores(&*kernel, &extreme_rows).iter().all(|raw| *raw > 0.0 && *raw <= 1.0));
             let mut contributions = [f64::NAN; 3];
-            for row in asked.chunks(3) {
-                kernel.explain(row, &mut contributions);
+            for row in extreme_rows.chunks(3) {
+                kernel.explain_row(row, &mut contributions);
                 assert!(contributions.iter().all(|contribution| contribution.is_finite()), "{row:?} {contributions:?}");
             }
         }
     }
     let kernel = &kernels(Rows::new(&constant, 3), &Parameters::default())[0];
     let mut contributions = [f64::NAN; 3];
-    kernel.explain(&[0.0, 5.0, 0.0], &mut contributions);
+    kernel.explain_row(&[0.0, 5.0, 0.0], &mut contributions);
     assert_eq!((contributions[0].abs().to_bits(), contributions[2].abs().to_bits()), (0, 0), "what never varied");
 }
 

@@ -86,15 +86,15 @@ fn without_siblings_nothing_is_scored_so_early() {
 
 #[test]
 fn who_has_a_past_keeps_it() {
-    let (mut told, mut not) = (World::new(Prior::Siblings), World::new(Prior::Siblings));
-    for world in [&mut told, &mut not] {
+    let (mut with_group, mut without_group) = (World::new(Prior::Siblings), World::new(Prior::Siblings));
+    for world in [&mut with_group, &mut without_group] {
         (0..10).for_each(|pod| _ = world.pod(pod));
         (0..60).for_each(|at| _ = world.score(77, f64::from(at % 7)));
     }
-    told.detector.relate_series(&[77], &[GROUP]);
+    with_group.detector.relate_series(&[77], &[GROUP]);
     for at in 0..400 {
         let value = if at == 300 { 50.0 } else { f64::from(at % 7) };
-        assert_eq!(told.score(77, value).to_bits(), not.score(77, value).to_bits(), "{at}");
+        assert_eq!(with_group.score(77, value).to_bits(), without_group.score(77, value).to_bits(), "{at}");
     }
 }
 

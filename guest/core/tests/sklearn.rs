@@ -84,7 +84,7 @@ fn scores_and_contributions_are_theirs() {
         let features = case.forest.features.len();
         let forest = Forest::from_parts(&parts(case.forest)).unwrap();
         let mut raw = Vec::new();
-        forest.score(&rows, &mut raw);
+        forest.score_rows(&rows, &mut raw);
         assert_eq!(raw.len(), case.rows.len());
         for (ours, theirs) in raw.iter().zip(&case.score_samples) {
             assert!((ours + theirs).abs() < 1e-12, "{name}: {ours} is not {}", -theirs);
@@ -92,7 +92,7 @@ fn scores_and_contributions_are_theirs() {
         assert!((forest.base() - case.expected_value).abs() < 1e-9, "{name}");
         let mut ours = vec![f64::NAN; features];
         for (row, theirs) in rows.chunks(features).zip(&case.shap_values) {
-            forest.explain(row, &mut ours);
+            forest.explain_row(row, &mut ours);
             for (ours, theirs) in ours.iter().zip(theirs) {
                 assert!((ours + theirs).abs() < 1e-6, "{name}: {ours} is not {}", -theirs);
             }
@@ -108,7 +108,7 @@ fn a_row_scores_the_same_whatever_rows_are_beside_it() {
         let forest = Forest::from_parts(&parts(case.forest)).unwrap();
         let score = |rows: &[f64]| {
             let mut raw = Vec::new();
-            forest.score(rows, &mut raw);
+            forest.score_rows(rows, &mut raw);
             raw
         };
         let alone: Vec<f64> = rows.chunks(features).flat_map(&score).collect();
@@ -165,6 +165,6 @@ fn they_are_written_small() {
     let parts = parts(cases().remove("standard").unwrap().forest);
     let nodes: usize = parts.trees.iter().map(|tree| tree.feature.len()).sum();
     let mut model = Writer::default();
-    Forest::from_parts(&parts).unwrap().write(&mut model);
+    Forest::from_parts(&parts).unwrap().write_model(&mut model);
     assert!(model.finish().len() < 8 * nodes + 1000);
 }

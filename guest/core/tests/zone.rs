@@ -74,7 +74,7 @@ fn score(zone: &Zone, shape: Shape, change: i64) -> Found {
     found
 }
 
-/// Where a zone's days are told, ten series have hardly a report at the change; in UTC each has several. These are the
+/// With the zone's days, ten series have hardly a report at the change; in UTC each has several. These are the
 /// figures in `docs/streaming.md`.
 #[test]
 fn a_change_of_the_clock_is_no_anomaly_where_the_zone_is_known() {

@@ -1,5 +1,4 @@
-//! The component that exports `qualm:detector/detection`, `details` and `siblings`: `qualm-core` behind the contract, and nothing
-//! else.
+//! The component that exports `qualm:detector/detection`, `details` and `siblings`: `qualm-core` behind the contract.
 
 #![expect(
     unsafe_code,
@@ -28,7 +27,7 @@ wit_bindgen::generate!({
 
 struct Component;
 
-/// A detector as the contract's resource. The component model never calls it from two sides at once.
+/// A detector as the contract's resource. The component model never makes concurrent calls.
 struct Detector(RefCell<Box<dyn qualm_contract::Detector>>);
 
 impl detection::Guest for Component {
@@ -47,7 +46,7 @@ impl detection::GuestDetector for Detector {
 
     fn observe(&self, batch: detection::Observations, explain: bool) -> Result<detection::Verdicts, detection::Error> {
         let wanted = Wanted { contributions: explain, bands: false };
-        let qualm_contract::Verdicts { scores, contributions, .. } = self.score(&batch, wanted)?;
+        let qualm_contract::Verdicts { scores, contributions, .. } = self.score_observations(&batch, wanted)?;
         Ok(detection::Verdicts { scores, contributions })
     }
 
@@ -73,8 +72,8 @@ impl details::Guest for Component {
         let details::Wanted { contributions, bands } = wanted;
         let wanted = Wanted { contributions, bands };
         let qualm_contract::Verdicts { scores, contributions, reasons, mut bands } =
-            of.get::<Detector>().score(&batch, wanted)?;
-        // A detector that knows none has a band of which nothing is known.
+            of.get::<Detector>().score_observations(&batch, wanted)?;
+        // A detector without bands gets unknown ones.
         bands.resize(if wanted.bands { scores.len() } else { 0 }, qualm_contract::Band::UNKNOWN);
         Ok(details::Judgement {
             verdicts: detection::Verdicts { scores, contributions },
@@ -91,7 +90,7 @@ impl siblings::Guest for Component {
 }
 
 impl Detector {
-    fn score(
+    fn score_observations(
         &self,
         batch: &detection::Observations,
         wanted: Wanted,
@@ -101,7 +100,7 @@ impl Detector {
     }
 }
 
-/// As the contract has it.
+/// The reason as a type of the bindings.
 fn reason(reason: qualm_contract::Reason) -> details::Reason {
     match reason {
         qualm_contract::Reason::None => details::Reason::None,
@@ -114,7 +113,7 @@ fn reason(reason: qualm_contract::Reason) -> details::Reason {
     }
 }
 
-/// As the contract has it.
+/// The band as a type of the bindings.
 fn band(band: qualm_contract::Band) -> details::Band {
     let qualm_contract::Band { expected, lower, upper } = band;
     details::Band { expected, lower, upper }

@@ -6,7 +6,7 @@ use qualm_bundle::clean::shortened;
 use serde::Serialize;
 
 /// The most letters of a request's own text that are said again.
-const MOST: usize = 100;
+const MAX_SHOWN_CHARS: usize = 100;
 
 /// Why a request is refused, or failed.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -92,7 +92,7 @@ impl fmt::Display for Problem {
 
 /// A text of the request as it may be said again: short, and without what a terminal would obey.
 pub(crate) fn shown(text: &str) -> String {
-    shortened(text, MOST)
+    shortened(text, MAX_SHOWN_CHARS)
 }
 
 /// What to do about a name that is not known.
@@ -100,8 +100,8 @@ pub(crate) fn did_you_mean<'a>(wrong: &str, known: impl Iterator<Item = &'a str>
     /// How much alike two names are at least, from 0 to 1, for one to be taken for the other.
     const ALIKE: f64 = 0.7;
     /// Comparing takes time, and a request may name anything.
-    const LONGEST: usize = 200;
-    if wrong.len() > LONGEST {
+    const MAX_WRONG_CHARS: usize = 200;
+    if wrong.len() > MAX_WRONG_CHARS {
         return None;
     }
     let alike = known.take(1000).map(|name| (strsim::jaro(name, wrong), name));

@@ -219,7 +219,7 @@ async fn serve(shared: &Arc<Shared>, stream: TcpStream, entered: &Entered, drain
         let mut leaving = draining.clone();
         tokio::select! {
             _ = stream.readable() => {}
-            () = told(&mut leaving) => return,
+            () = wait_for_drain(&mut leaving) => return,
         }
         connection.received();
         match shared.access.tls() {
@@ -243,7 +243,7 @@ async fn serve(shared: &Arc<Shared>, stream: TcpStream, entered: &Entered, drain
 }
 
 /// Ends when the service is to end.
-async fn told(draining: &mut watch::Receiver<bool>) {
+async fn wait_for_drain(draining: &mut watch::Receiver<bool>) {
     let _or_the_service_is_gone = draining.wait_for(|draining| *draining).await.is_ok();
 }
 
@@ -266,7 +266,7 @@ async fn talk<S: AsyncRead + AsyncWrite + Unpin>(
     let mut serving = pin!(serving);
     let ended = tokio::select! {
         ended = &mut serving => ended,
-        () = told(&mut draining) => {
+        () = wait_for_drain(&mut draining) => {
             serving.as_mut().graceful_shutdown();
             serving.await
         }

@@ -21,7 +21,7 @@ pub(crate) enum Encoding {
 }
 
 /// More encodings on top of one another are an attack.
-const MOST: usize = 3;
+const MAX_CODINGS: usize = 3;
 
 /// As RFC 9659 has it: 8 MiB, so that a frame cannot ask for more memory than that.
 const ZSTD_WINDOW_LOG: u32 = 23;
@@ -55,7 +55,7 @@ impl Encoding {
                 }
             }
         }
-        if all.len() > MOST {
+        if all.len() > MAX_CODINGS {
             return Err(Refused::Encoding(format!("{} times over", all.len())));
         }
         all.reverse();

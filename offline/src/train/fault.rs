@@ -2,7 +2,7 @@
 
 use qualm_bundle::{golden, manifest};
 use qualm_core::trained::FitError;
-use qualm_core::trained::calibrate::LEAST;
+use qualm_core::trained::calibrate::MIN_SCORES;
 
 use super::{FEWEST, grid, kinds, plugin, spec};
 use crate::history::order::Backwards;
@@ -38,7 +38,7 @@ pub enum Fault {
     Features(#[from] manifest::Error),
     /// There are too few rows.
     #[error(
-        "there are {rows} rows, {validation} of them to set the threshold by; {FEWEST} and {LEAST} are the least that says anything. Give it a longer history (`qualm collect`), or a shorter `interval`"
+        "there are {rows} rows, {validation} of them to set the threshold by; {FEWEST} and {MIN_SCORES} are the least that says anything. Give it a longer history (`qualm collect`), or a shorter `interval`"
     )]
     Few {
         /// All rows.

@@ -24,7 +24,7 @@ use qualm_bundle::manifest::{self, FORMAT, Feature, Manifest, Provenance, Shape}
 use qualm_contract::Transform;
 use qualm_contract::{Batch, Detector};
 use qualm_core::trained::Rows;
-use qualm_core::trained::calibrate::{LEAST, Threshold};
+use qualm_core::trained::calibrate::{MIN_SCORES, Threshold};
 use rayon::prelude::*;
 
 use crate::evaluate::inject::{inject, objective};
@@ -167,7 +167,7 @@ fn split(table: &Table, shares: [f64; 3]) -> Result<Split, Fault> {
     let validation = train + (rows as f64 * shares[1]).round() as usize;
     let validation = if shares[2] == 0.0 { rows } else { validation.min(rows) };
     let split = Split { train: 0..train, validation: train..validation, test: validation..rows };
-    if rows < FEWEST || split.validation.len() < LEAST {
+    if rows < FEWEST || split.validation.len() < MIN_SCORES {
         return Err(Fault::Few { rows, validation: split.validation.len() });
     }
     Ok(split)

@@ -8,7 +8,7 @@ use std::fmt;
 
 use qualm_bundle::golden;
 use qualm_contract::{Detector, ModelFactory, ModelSource, ParameterValue, Trainer};
-use qualm_core::trained::calibrate::{Calibration, LEAST};
+use qualm_core::trained::calibrate::{Calibration, MIN_SCORES};
 
 use super::Fault;
 use super::grid::{self, Choice};
@@ -57,7 +57,7 @@ pub enum Error {
     },
     /// It scores too few rows.
     #[error(
-        "the plugin scores {scored} of the {rows} rows that set the threshold; {LEAST} are the least that says anything, and it says that {warm_up} rows of a series come before its first score. Give it a longer history"
+        "the plugin scores {scored} of the {rows} rows that set the threshold; {MIN_SCORES} are the least that says anything, and it says that {warm_up} rows of a series come before its first score. Give it a longer history"
     )]
     Few {
         /// Rows that it scores.
@@ -160,7 +160,7 @@ impl Learner for Plugged<'_> {
             .map_err(|source| Error::Fit { with, source })?;
         let (raw, warm_up) = self.scores(&model, lesson)?;
         let scored: Vec<f64> = raw.iter().copied().filter(|raw| !raw.is_nan()).collect();
-        if scored.len() < LEAST {
+        if scored.len() < MIN_SCORES {
             return Err(Error::Few { scored: scored.len(), rows: raw.len(), warm_up }.into());
         }
         let calibration = Calibration::fit(&scored, lesson.threshold)?;

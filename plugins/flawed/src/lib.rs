@@ -1,7 +1,7 @@
-//! A detector that keeps the contract but for one flaw, which its model names: each must be found by `qualm plugin check`.
+//! A detector that violates the contract in one way, which its model names: `qualm plugin check` must find each.
 //!
-//! The model is a text of the form `flawed FLAW`, or, calibrated, `flawed FLAW ORDINARY THRESHOLD`. What each flaw is stands
-//! where it is made: look for its name.
+//! The model is a text of the form `flawed FLAW`, or, calibrated, `flawed FLAW ORDINARY THRESHOLD`. Each flaw is
+//! documented where it is implemented: search for its name.
 
 #![expect(
     unsafe_code,
@@ -63,11 +63,11 @@ const TRAINING_FLAWS: [&str; 3] = ["untrainable", "careless", "uncalibrated"];
 /// Rows of a series before its first score.
 const WARM_UP: f64 = 20.0;
 
-/// What saved state begins with, and bytes of a series in it.
-const HEAD: &[u8] = b"flawed 1 ";
-const SAVED: usize = 24;
+/// The first bytes of saved state, and the bytes of a series in it.
+const STATE_MAGIC: &[u8] = b"flawed 1 ";
+const SERIES_BYTES: usize = 24;
 
-/// What a series was like: rows, mean, variance.
+/// The state of a series: rows, mean, variance.
 type Known = [f64; 3];
 
 struct Component;
@@ -108,7 +108,7 @@ impl Detector {
         self.flaw == flaw
     }
 
-    fn score(&self, series: u32, value: f64) -> f64 {
+    fn score_value(&self, series: u32, value: f64) -> f64 {
         if value.is_nan() && !self.has("poisoned") {
             return f64::NAN;
         }
@@ -141,7 +141,7 @@ impl detection::GuestDetector for Detector {
     fn open(model: Vec<u8>) -> Result<detection::Detector, detection::Error> {
         let detector = Self::of(&model).ok_or_else(|| detection::Error::BadModel("not `flawed FLAW`".to_owned()))?;
         if detector.has("sleepy") {
-            spin(400_000_000);
+            busy_loop(400_000_000);
         }
         Ok(detection::Detector::new(detector))
     }
@@ -173,10 +173,10 @@ impl detection::GuestDetector for Detector {
             self.hoard.borrow_mut().extend(series.iter().map(|number| [u64::from(*number); 4]));
         }
         if self.has("slow") {
-            spin(series.len() as u64 * 400_000);
+            busy_loop(series.len() as u64 * 400_000);
         }
         let mut scores: Vec<f64> =
-            series.iter().zip(&values).map(|(series, value)| self.score(*series, *value)).collect();
+            series.iter().zip(&values).map(|(series, value)| self.score_value(*series, *value)).collect();
         if self.has("batched") {
             for score in &mut scores {
                 *score *= 1.0 + 1.0 / series.len() as f64;
@@ -208,7 +208,7 @@ impl detection::GuestDetector for Detector {
 
     fn save(&self, series: Vec<u32>) -> Vec<u8> {
         let known = self.series.borrow();
-        let mut state = HEAD.to_vec();
+        let mut state = STATE_MAGIC.to_vec();
         for number in series {
             for number in known.get(&number).copied().unwrap_or_default() {
                 let number = if self.has("rounding") { f64::from(number as f32) } else { number };
@@ -219,7 +219,7 @@ impl detection::GuestDetector for Detector {
     }
 
     fn restore(&self, state: Vec<u8>, series: Vec<Option<u32>>) -> Result<(), detection::Error> {
-        let numbers = state.strip_prefix(HEAD).filter(|saved| saved.len() == SAVED * series.len());
+        let numbers = state.strip_prefix(STATE_MAGIC).filter(|saved| saved.len() == SERIES_BYTES * series.len());
         let Some(numbers) = numbers else {
             if self.has("halfway") {
                 self.series.borrow_mut().clear();
@@ -228,7 +228,7 @@ impl detection::GuestDetector for Detector {
             return if self.has("gullible") { Ok(()) } else { Err(bad) };
         };
         let mut known = self.series.borrow_mut();
-        for (number, saved) in series.iter().zip(numbers.chunks_exact(SAVED)) {
+        for (number, saved) in series.iter().zip(numbers.chunks_exact(SERIES_BYTES)) {
             if let Some(number) = number {
                 let mut words = saved.as_chunks().0.iter().map(|bytes| f64::from_le_bytes(*bytes));
                 known.insert(*number, std::array::from_fn(|_| words.next().unwrap_or_default()));
@@ -288,7 +288,7 @@ impl training::Guest for Component {
     }
 }
 
-fn spin(turns: u64) {
+fn busy_loop(turns: u64) {
     let mut turned = 0_u64;
     while turned < turns {
         turned = std::hint::black_box(turned + 1);

@@ -1,4 +1,4 @@
-//! Answers that cannot be: too few, too many, and numbers that are none.
+//! Invalid answers: too few or too many results, and invalid numbers.
 
 use crate::attack::Attack;
 use crate::details::{Band, Judgement};
@@ -10,12 +10,12 @@ pub(crate) fn find(name: &str) -> Option<Box<dyn Attack>> {
 
 fn find_details(name: &str) -> Option<Box<dyn Attack>> {
     let change: fn(&mut Judgement) = match name {
-        "few-reasons" => |told| told.reasons.truncate(told.reasons.len() / 2 + 1),
-        "many-reasons" => |told| told.reasons.extend_from_within(..),
-        "few-bands" => |told| _ = told.bands.pop(),
-        "many-bands" => |told| told.bands.push(band(-1.0, 1.0)),
-        "crossed-bands" => |told| told.bands.fill(band(1.0, -1.0)),
-        "infinite-bands" => |told| told.bands.fill(band(-1.0, f64::INFINITY)),
+        "few-reasons" => |answer| answer.reasons.truncate(answer.reasons.len() / 2 + 1),
+        "many-reasons" => |answer| answer.reasons.extend_from_within(..),
+        "few-bands" => |answer| _ = answer.bands.pop(),
+        "many-bands" => |answer| answer.bands.push(band(-1.0, 1.0)),
+        "crossed-bands" => |answer| answer.bands.fill(band(1.0, -1.0)),
+        "infinite-bands" => |answer| answer.bands.fill(band(-1.0, f64::INFINITY)),
         _ => return None,
     };
     Some(Box::new(WrongDetails(change)))
@@ -27,15 +27,15 @@ fn band(lower: f64, upper: f64) -> Band {
 
 fn find_verdicts(name: &str) -> Option<Box<dyn Attack>> {
     let change: fn(&mut Verdicts) = match name {
-        "short" => |told| told.scores.truncate(told.scores.len().saturating_sub(1)),
-        "long" => |told| told.scores.push(0.0),
-        "none" => |told| told.scores.clear(),
-        "many" => |told| told.scores = vec![0.0; told.scores.len() + (1 << 20)],
-        "nan" => |told| told.scores.fill(f64::NAN),
-        "infinite" => |told| told.scores.fill(f64::INFINITY),
-        "negative" => |told| told.scores.fill(-1.0),
-        "contributions" => |told| told.contributions.push(0.0),
-        "nan-contributions" => |told| told.contributions.fill(f64::NAN),
+        "short" => |answer| answer.scores.truncate(answer.scores.len().saturating_sub(1)),
+        "long" => |answer| answer.scores.push(0.0),
+        "none" => |answer| answer.scores.clear(),
+        "many" => |answer| answer.scores = vec![0.0; answer.scores.len() + (1 << 20)],
+        "nan" => |answer| answer.scores.fill(f64::NAN),
+        "infinite" => |answer| answer.scores.fill(f64::INFINITY),
+        "negative" => |answer| answer.scores.fill(-1.0),
+        "contributions" => |answer| answer.contributions.push(0.0),
+        "nan-contributions" => |answer| answer.contributions.fill(f64::NAN),
         "features" => return Some(Box::new(Features)),
         _ => return None,
     };
@@ -60,7 +60,7 @@ impl Attack for WrongDetails {
     }
 }
 
-/// Is a detector of other rows than it is given.
+/// Describes itself with a wrong number of features.
 struct Features;
 
 impl Attack for Features {

@@ -1,15 +1,15 @@
-//! What all attacks have in common: in which call they happen, and what they change.
+//! The trait of all attacks: in which call they happen, and what they change.
 
 use crate::details::Judgement;
 use crate::detection::{Description, Verdicts};
 
-/// A call of the host's.
+/// A call from the host.
 #[derive(Clone, Copy)]
 pub(crate) enum Call {
     Open,
     Describe,
     Observe {
-        /// Of the batch's first row: a guest has no randomness of its own, so the batch decides.
+        /// The time of the batch's first row, as a source of randomness.
         time: i64,
     },
     Relate,
@@ -40,47 +40,47 @@ impl Call {
     }
 }
 
-/// A way to misbehave. What is not overridden behaves.
+/// A way to misbehave. Methods that are not overridden behave.
 pub(crate) trait Attack {
-    /// What it does before it answers.
+    /// Runs before the guest answers.
     fn act(&self, _: Call) {}
 
-    /// With which text it refuses, if it does.
+    /// The text of an error, if the guest refuses the call.
     fn refusal(&self, _: Call) -> Option<String> {
         None
     }
 
-    /// What it says it is, made of what it should say.
+    /// Changes the description.
     fn description(&self, honest: Description) -> Description {
         honest
     }
 
-    /// What it thinks of a batch, made of what it should think.
+    /// Changes the verdicts.
     fn verdicts(&self, honest: Verdicts) -> Verdicts {
         honest
     }
 
-    /// The same with details.
+    /// Changes the verdicts with their details.
     fn judgement(&self, honest: Judgement) -> Judgement {
         Judgement { verdicts: self.verdicts(honest.verdicts), ..honest }
     }
 
-    /// What it knows, made of what it should say.
+    /// Changes the saved state.
     fn state(&self, honest: Vec<u8>) -> Vec<u8> {
         honest
     }
 }
 
-/// Does something in one of the calls.
+/// Runs an action in one of the calls.
 pub(crate) struct In {
     pub(crate) call: Call,
-    pub(crate) deed: fn(),
+    pub(crate) action: fn(),
 }
 
 impl Attack for In {
     fn act(&self, call: Call) {
         if call.is(self.call) {
-            (self.deed)();
+            (self.action)();
         }
     }
 }

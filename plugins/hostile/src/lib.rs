@@ -1,7 +1,7 @@
-//! A detector that misbehaves as its model tells it to: the host must survive each way.
+//! A detector that misbehaves in the way that its model names: the host must survive each.
 //!
 //! The model is a text of the form `ATTACK` or `ATTACK N`: behave well for `N` batches, then attack, in every batch. There is
-//! one module per kind of attack; what components do before they run is not here but in `command/tests/hostile/components.rs`.
+//! one module per kind of attack; attacks by the component file itself are in `command/tests/hostile/components.rs`.
 
 #![expect(
     unsafe_code,
@@ -39,10 +39,10 @@ wit_bindgen::generate!({
     generate_all,
 });
 
-/// Makes an attack of this name, if there is one.
+/// Returns the attack with this name, if there is one.
 type Find = fn(&str) -> Option<Box<dyn Attack>>;
 
-/// All kinds of attack: each makes one of its name, if it is one of its own.
+/// All kinds of attack.
 const KINDS: [Find; 9] = [
     answers::find,
     handles::find,
@@ -58,10 +58,10 @@ const KINDS: [Find; 9] = [
 struct Component;
 
 struct Detector {
-    /// None for one that behaves.
+    /// `None` for a detector that behaves.
     attack: Option<Box<dyn Attack>>,
     /// Batches until the attack.
-    patience: Cell<u64>,
+    batches_before_attack: Cell<u64>,
 }
 
 impl Detector {
@@ -73,7 +73,7 @@ impl Detector {
 }
 
 impl Detector {
-    /// What `observe` answers, with its details.
+    /// The answer of `observe`, with its details.
     fn judge(
         &self,
         batch: &detection::Observations,
@@ -89,8 +89,8 @@ impl Detector {
             bands: if wanted.bands { vec![BAND; values.len()] } else { Vec::new() },
         };
         let Some(attack) = &self.attack else { return Ok(honest) };
-        if self.patience.get() > 0 {
-            self.patience.set(self.patience.get() - 1);
+        if self.batches_before_attack.get() > 0 {
+            self.batches_before_attack.set(self.batches_before_attack.get() - 1);
             return Ok(honest);
         }
         attack.act(Call::Observe { time: batch.timestamps.first().copied().unwrap_or_default() });
@@ -101,7 +101,7 @@ impl Detector {
     }
 }
 
-/// Within 1 of nothing all is ordinary.
+/// Values from -1 to 1 are ordinary.
 const BAND: details::Band = details::Band { expected: 0.0, lower: -1.0, upper: 1.0 };
 
 impl details::Guest for Component {
@@ -127,9 +127,14 @@ impl detection::Guest for Component {
 impl detection::GuestDetector for Detector {
     fn open(model: Vec<u8>) -> Result<detection::Detector, detection::Error> {
         let model = String::from_utf8(model).map_err(|_| detection::Error::BadModel("not a text".to_owned()))?;
-        let (attack, patience) = model.split_once(' ').unwrap_or((&model, "0"));
-        let patience = patience.parse().map_err(|_| detection::Error::BadModel(format!("not a number: {patience}")))?;
-        let detector = Self { attack: KINDS.iter().find_map(|find| find(attack)), patience: Cell::new(patience) };
+        let (attack, batches_before_attack) = model.split_once(' ').unwrap_or((&model, "0"));
+        let batches_before_attack = batches_before_attack
+            .parse()
+            .map_err(|_| detection::Error::BadModel(format!("not a number: {batches_before_attack}")))?;
+        let detector = Self {
+            attack: KINDS.iter().find_map(|find| find(attack)),
+            batches_before_attack: Cell::new(batches_before_attack),
+        };
         detector.act(Call::Open);
         if let Some(why) = detector.attack.as_ref().and_then(|attack| attack.refusal(Call::Open)) {
             return Err(detection::Error::BadModel(why));

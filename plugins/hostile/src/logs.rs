@@ -1,12 +1,12 @@
-//! The log: more lines than anybody reads, lines too long to be read, lines that are not what they seem.
+//! The log: too many lines, too long lines, forged lines.
 
 use crate::attack::{Attack, Call, In};
 use crate::qualm::detector::log::{Level, write};
 use crate::texts::CONTROL;
 
 pub(crate) fn find(name: &str) -> Option<Box<dyn Attack>> {
-    let (call, deed) = Call::of(name);
-    let deed: fn() = match deed {
+    let (call, action) = Call::of(name);
+    let action: fn() = match action {
         "log-flood" => || (0..1000).for_each(|_| write(Level::Error, "again")),
         "log-without-end" => || loop {
             write(Level::Warn, "again");
@@ -16,5 +16,5 @@ pub(crate) fn find(name: &str) -> Option<Box<dyn Attack>> {
         "log-control" => || write(Level::Info, CONTROL),
         _ => return None,
     };
-    Some(Box::new(In { call, deed }))
+    Some(Box::new(In { call, action }))
 }

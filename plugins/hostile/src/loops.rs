@@ -1,18 +1,18 @@
-//! Loops without end, in every call; and long ones, for every row.
+//! Endless loops, in every call; and long ones, for every row.
 
 use crate::attack::{Attack, Call, In};
 use crate::detection::Verdicts;
 
 pub(crate) fn find(name: &str) -> Option<Box<dyn Attack>> {
-    let (call, deed) = Call::of(name);
-    let deed: fn() = match deed {
+    let (call, action) = Call::of(name);
+    let action: fn() = match action {
         "loop" => spin,
-        // Each turn is one operation on as much memory as may be had.
+        // Each iteration is one operation on all memory.
         "fill" => fill,
         "slow" => return Some(Box::new(Slow)),
         _ => return None,
     };
-    Some(Box::new(In { call, deed }))
+    Some(Box::new(In { call, action }))
 }
 
 fn spin() {
@@ -30,7 +30,7 @@ fn fill() {
     }
 }
 
-/// Takes its time for every row: no call is too long by itself, but for how much it is given.
+/// Slow for every row: only calls with many rows exceed the deadline.
 struct Slow;
 
 impl Attack for Slow {

@@ -1,21 +1,21 @@
-//! Memory: to the limit, and beyond.
+//! Memory: up to the limit, and beyond.
 
 use crate::attack::{Attack, Call, In};
 
-/// What WebAssembly counts memory in.
+/// Bytes of a page of memory in WebAssembly.
 const PAGE: usize = 64 << 10;
 
 pub(crate) fn find(name: &str) -> Option<Box<dyn Attack>> {
-    let (call, deed) = Call::of(name);
-    match deed {
-        "memory" => Some(Box::new(In { call, deed: hoard })),
-        "memory-to-the-limit" => Some(Box::new(In { call, deed: grow })),
+    let (call, action) = Call::of(name);
+    match action {
+        "memory" => Some(Box::new(In { call, action: hoard })),
+        "memory-to-the-limit" => Some(Box::new(In { call, action: grow })),
         "much-state" => Some(Box::new(MuchState)),
         _ => None,
     }
 }
 
-/// Takes memory until it is refused, and breaks down.
+/// Allocates memory until that fails, and traps.
 fn hoard() {
     let mut hoard = Vec::new();
     loop {
@@ -23,7 +23,7 @@ fn hoard() {
     }
 }
 
-/// Takes all that it is given, uses it, and goes on as if nothing was: WebAssembly gives no memory back.
+/// Allocates and uses all memory, then continues. WebAssembly never releases memory.
 fn grow() {
     let mut all = Vec::with_capacity(1 << 16);
     loop {
@@ -36,7 +36,7 @@ fn grow() {
     }
 }
 
-/// Has a state of many MiB, however few series it is of.
+/// Saves a state of many MiB, even for few series.
 struct MuchState;
 
 impl Attack for MuchState {

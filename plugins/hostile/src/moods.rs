@@ -1,4 +1,4 @@
-//! Moods: the same rows do not get the same scores.
+//! Varying scores: the same rows do not get the same scores.
 
 use std::cell::Cell;
 
@@ -9,7 +9,7 @@ pub(crate) fn find(name: &str) -> Option<Box<dyn Attack>> {
     (name == "moods").then(|| Box::new(Moods(Cell::new(0))) as Box<dyn Attack>)
 }
 
-/// So many calls were answered.
+/// The number of answered calls.
 struct Moods(Cell<u32>);
 
 impl Attack for Moods {

@@ -1,10 +1,10 @@
-//! Calls without end.
+//! Endless recursion.
 
 use crate::attack::{Attack, Call, In};
 
 pub(crate) fn find(name: &str) -> Option<Box<dyn Attack>> {
-    let (call, deed) = Call::of(name);
-    (deed == "stack").then(|| Box::new(In { call, deed: overflow }) as Box<dyn Attack>)
+    let (call, action) = Call::of(name);
+    (action == "stack").then(|| Box::new(In { call, action: overflow }) as Box<dyn Attack>)
 }
 
 fn overflow() {

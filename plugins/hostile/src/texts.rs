@@ -1,9 +1,9 @@
-//! Texts that are not fit for people: too long by far, or with control characters.
+//! Texts that are too long or have control characters.
 
 use crate::attack::{Attack, Call};
 use crate::detection::Description;
 
-/// Would forge a line of a log, clear the screen, and ring the bell.
+/// Forges a line of a log, clears the screen, and rings the bell.
 pub(crate) const CONTROL: &str = "line\nE! forged\u{1b}[2J\u{7}";
 
 pub(crate) fn find(name: &str) -> Option<Box<dyn Attack>> {

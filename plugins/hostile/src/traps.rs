@@ -3,9 +3,9 @@
 use crate::attack::{Attack, Call, In};
 
 pub(crate) fn find(name: &str) -> Option<Box<dyn Attack>> {
-    let (call, deed) = Call::of(name);
-    match deed {
-        "trap" => Some(Box::new(In { call, deed: trap })),
+    let (call, action) = Call::of(name);
+    match action {
+        "trap" => Some(Box::new(In { call, action: trap })),
         "trap-at-random" => Some(Box::new(AtRandom)),
         _ => None,
     }

@@ -7,18 +7,18 @@ use qualm_contract::Verdicts;
 use qualm_contract::{Batch, Detector, Wanted};
 use qualm_core::streaming::Parameters;
 use qualm_pipeline::Rows;
-use qualm_sandbox::{Guest, Limits, Recipe, Sandbox};
+use qualm_sandbox::{DetectorSpec, Guest, Limits, Sandbox};
 
 /// What it takes to start the component. A deadline that no busy machine makes it miss: a figure is wanted, however late.
-pub(crate) fn recipe() -> Recipe {
+pub(crate) fn spec() -> DetectorSpec {
     let limits = Limits { deadline: Duration::from_secs(10), ..Limits::default() };
     let model = Parameters::default().to_model();
-    Recipe::new(&Sandbox::new(None), qualm_components::DETECTOR, model, limits).expect("it compiles")
+    DetectorSpec::new(&Sandbox::new(None), qualm_components::DETECTOR, model, limits).expect("it compiles")
 }
 
 /// The component, as the pipeline calls it.
 pub(crate) fn component() -> Guest {
-    Guest::start(&recipe()).expect("it starts")
+    Guest::start(&spec()).expect("it starts")
 }
 
 /// The same code without a sandbox.

@@ -20,7 +20,7 @@ use std::time::Duration;
 use qualm_bundle::duration::{self, friendly};
 use qualm_bundle::secret::Secret;
 use qualm_bundle::signature::{PublicKey, Trust};
-use qualm_core::streaming::{BYTES_PER_SEASON, BYTES_PER_SERIES, SEASONS};
+use qualm_core::streaming::{BYTES_PER_SEASON, BYTES_PER_SERIES, MAX_SEASONS};
 use serde::Deserialize;
 use toml::de::{DeTable, Deserializer};
 
@@ -139,7 +139,7 @@ impl Default for Limits {
     fn default() -> Self {
         let sandbox::Limits { memory, deadline } = sandbox::Limits::default();
         let qualm_pipeline::Limits { max_series, ttl } = qualm_pipeline::Limits::default();
-        let compile = sandbox::compiler::TIME;
+        let compile = sandbox::compiler::DEFAULT_TIME;
         Self { memory, deadline, compile, max_series, series_ttl: Duration::from_nanos(ttl as u64) }
     }
 }
@@ -268,7 +268,7 @@ impl Config {
                 return Err(what.to_owned());
             }
         }
-        let seasons = limits.max_series.min(SEASONS) * BYTES_PER_SEASON;
+        let seasons = limits.max_series.min(MAX_SEASONS) * BYTES_PER_SEASON;
         let needed = limits.max_series * (BYTES_PER_SERIES + BYTES_PER_SERIES / 8) + seasons + GUEST_BYTES;
         if needed > limits.memory {
             return Err(format!(

@@ -1,9 +1,9 @@
 //! The pipeline with its detectors and their state: what every shim drives.
 
 pub mod ensemble;
-mod nothing;
 mod overview;
 mod part;
+mod unscored;
 
 use std::fmt::Write as _;
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -23,16 +23,16 @@ use crate::models::{Candidate, ModelBuilder, Reloader};
 use crate::state::{self, Saved, StateFile, Writer};
 use crate::supervisor::{Ability, Backoff, Health, Mode, Supervisor, drop_in_background};
 use crate::view::{REFRESH, View};
-use qualm_sandbox::{BuiltInModels, Failure, Limits, Recipe, Sandbox, SandboxFactory};
+use qualm_sandbox::{BuiltInModels, DetectorSpec, Failure, Limits, Sandbox, SandboxFactory};
 
 /// How long a detector may take for a batch where nothing waits for it.
-const PATIENCE: Duration = Duration::from_secs(10);
+const OFFLINE_DEADLINE: Duration = Duration::from_secs(10);
 
 /// How long saving or restoring may take at the start or end, where metrics wait or whoever stops us does.
-const FINISH: Duration = Duration::from_secs(5);
+const FINISH_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How often an idle pipeline looks whether there is a new model.
-const MODELS: Duration = Duration::from_millis(500);
+const MODEL_POLL: Duration = Duration::from_millis(500);
 
 /// Why scoring cannot begin.
 #[derive(Debug, thiserror::Error)]
@@ -71,7 +71,7 @@ pub struct Scoring<F: Format = Lines> {
     saving: bool,
     watched: Option<Watched>,
     /// Whether the log has it that something passes without having been understood.
-    told_strange: bool,
+    logged_unknown: bool,
 }
 
 /// How others look on.
@@ -82,7 +82,7 @@ struct Watched {
     took: Option<Duration>,
     /// When counts were last copied, and whether there is anything new since.
     refreshed: Option<Instant>,
-    fresh: bool,
+    unshown: bool,
 }
 
 impl Scoring {
@@ -116,14 +116,14 @@ impl Scoring {
     /// As [`start_offline`](Self::start_offline).
     pub fn start_from(config: &Config, seed: u64, saved: &Saved) -> Result<Self, StartError> {
         let mut config = config.clone();
-        config.limits.deadline = config.limits.deadline.max(PATIENCE);
+        config.limits.deadline = config.limits.deadline.max(OFFLINE_DEADLINE);
         let builder = model_builder(&config);
         config.state.dir = None;
         let parts = config.detector.iter().map(|detector| Part::offline(detector, &config, &builder));
         let mut scoring = Self::of(Lines::default(), &config, parts.collect::<Result<_, _>>()?, seed);
         if !saved.is_empty() {
             scoring.restore(saved);
-            scoring.settle();
+            scoring.finish_pending();
         }
         Ok(scoring)
     }
@@ -145,9 +145,9 @@ impl Scoring {
     /// # Errors
     ///
     /// As [`start`](Self::start).
-    pub fn with(config: &Config, recipes: Vec<Recipe>, backoff: Backoff) -> Result<Self, StartError> {
-        let mut recipes = recipes.into_iter();
-        let parts = config.detector.iter().map(|detector| Part::with(detector, config, backoff, &mut recipes));
+    pub fn with(config: &Config, specs: Vec<DetectorSpec>, backoff: Backoff) -> Result<Self, StartError> {
+        let mut specs = specs.into_iter();
+        let parts = config.detector.iter().map(|detector| Part::with(detector, config, backoff, &mut specs));
         Ok(Self::assemble(Lines::default(), config, parts.collect::<Result<_, _>>()?))
     }
 }
@@ -166,10 +166,10 @@ impl<F: Format> Scoring<F> {
         Ok(Self::assemble(format, &own, parts))
     }
 
-    /// The same, with nothing but verdicts coming out; see [`Pipeline::tap`].
+    /// The same, with nothing but verdicts coming out; see [`Pipeline::verdicts_only`].
     #[must_use]
-    pub fn tap(self) -> Self {
-        Self { pipeline: self.pipeline.tap(), ..self }
+    pub fn verdicts_only(self) -> Self {
+        Self { pipeline: self.pipeline.verdicts_only(), ..self }
     }
 
     fn assemble(format: F, config: &Config, parts: Vec<Part>) -> Self {
@@ -200,13 +200,13 @@ impl<F: Format> Scoring<F> {
             next_save: Instant::now() + interval,
             saving: false,
             watched: None,
-            told_strange: false,
+            logged_unknown: false,
         }
     }
 
     /// Lets others look on.
     pub fn watch(&mut self, view: Arc<View>) {
-        self.watched = Some(Watched { view, took: None, refreshed: None, fresh: true });
+        self.watched = Some(Watched { view, took: None, refreshed: None, unshown: true });
         self.show();
     }
 
@@ -233,8 +233,8 @@ impl<F: Format> Scoring<F> {
     }
 
     /// Scores a whole body, as much at a time as there is room for, and appends it with its scores to `out`. What there is
-    /// to [tend](Self::tend) to is done.
-    pub fn whole(&mut self, body: &[u8], now: i64, out: &mut Vec<u8>) {
+    /// to [tend](Self::run_between_batches) to is done.
+    pub fn score_body(&mut self, body: &[u8], now: i64, out: &mut Vec<u8>) {
         let mut rest = body;
         while !rest.is_empty() {
             let input = self.input();
@@ -242,23 +242,23 @@ impl<F: Format> Scoring<F> {
             input[..first.len()].copy_from_slice(first);
             rest = later;
             out.extend_from_slice(self.run(first.len(), now));
-            self.tend();
+            self.run_between_batches();
         }
         if self.pipeline.is_within_event() {
             out.extend_from_slice(self.finish(now));
-            self.tend();
+            self.run_between_batches();
         }
     }
 
-    /// Gives up on an unfinished event; see [`Pipeline::let_go`].
-    pub fn let_go(&mut self) -> &[u8] {
-        self.pipeline.let_go()
+    /// Gives up on an unfinished event; see [`Pipeline::release_partial_event`].
+    pub fn release_partial_event(&mut self) -> &[u8] {
+        self.pipeline.release_partial_event()
     }
 
     /// Whether bytes wait for the rest of their event.
     #[must_use]
-    pub fn holds(&self) -> bool {
-        self.pipeline.holds()
+    pub fn has_partial_event(&self) -> bool {
+        self.pipeline.has_partial_event()
     }
 
     /// The rows of the last batch; see [`Pipeline::verdicts`].
@@ -308,10 +308,10 @@ impl<F: Format> Scoring<F> {
     }
 
     /// Does a little of what is to be done besides scoring. Call it between batches, after writing.
-    pub fn tend(&mut self) {
+    pub fn run_between_batches(&mut self) {
         self.supervisors_mut().for_each(Supervisor::start_pause);
         self.show();
-        self.tell_strange();
+        self.log_unknown();
         self.fall_back();
         self.swap();
         if !self.saving && Instant::now() >= self.next_save {
@@ -319,8 +319,8 @@ impl<F: Format> Scoring<F> {
             self.saving = true;
             self.next_save = Instant::now() + self.interval;
         }
-        self.forget();
-        self.tend_slices();
+        self.forget_dropped();
+        self.save_or_restore_slices();
         // One that takes for ever must not keep the others' from being written.
         if self.saving && (!self.is_busy() || Instant::now() >= self.next_save) {
             self.saving = false;
@@ -331,12 +331,12 @@ impl<F: Format> Scoring<F> {
     }
 
     /// Tells, once, that something passes without having been understood: nobody would look for it among the counts.
-    fn tell_strange(&mut self) {
+    fn log_unknown(&mut self) {
         let Counts { malformed, unknown, .. } = self.counts();
-        let strange = unknown + if F::PASSES_MALFORMED { malformed } else { 0 };
-        if strange > 0 && !std::mem::replace(&mut self.told_strange, true) {
+        let unknown_count = unknown + if F::PASSES_MALFORMED { malformed } else { 0 };
+        if unknown_count > 0 && !std::mem::replace(&mut self.logged_unknown, true) {
             warn!(
-                "{strange} of what came in so far was not understood: it passes as it is, without a score; qualm_errors_total \
+                "{unknown_count} of what came in so far was not understood: it passes as it is, without a score; qualm_errors_total \
                  counts it, and this is not said again"
             );
         }
@@ -345,19 +345,19 @@ impl<F: Format> Scoring<F> {
     /// Shows others what became of the last batch.
     fn show(&mut self) {
         let Self { pipeline, ensembles, own, watched, .. } = self;
-        let Some(Watched { view, took, refreshed, fresh }) = watched else { return };
+        let Some(Watched { view, took, refreshed, unshown }) = watched else { return };
         let due = refreshed.is_none_or(|then| then.elapsed() >= REFRESH);
         if took.is_none() && !due {
             return;
         }
         if let Some(took) = took.take() {
             view.lock().take(pipeline, took);
-            *fresh = true;
+            *unshown = true;
         }
         if due && let Some(mut inside) = view.try_lock() {
             inside.refresh(pipeline.counts(), overview::detectors(pipeline.lanes(), ensembles, own));
             *refreshed = Some(Instant::now());
-            *fresh = false;
+            *unshown = false;
         }
     }
 
@@ -365,7 +365,7 @@ impl<F: Format> Scoring<F> {
     fn fall_back(&mut self) {
         for Member { supervisor, reloader, .. } in self.ensembles.iter_mut().flat_map(Ensemble::members_mut) {
             if let (Some(failed), Some(reloader)) = (supervisor.take_fallback(), reloader) {
-                reloader.fell_back(&failed);
+                reloader.record_fallback(&failed);
             }
         }
     }
@@ -375,7 +375,7 @@ impl<F: Format> Scoring<F> {
         for lane in 0..self.ensembles.len() {
             for member in 0..self.ensembles[lane].members().len() {
                 let reloader = self.ensembles[lane].members()[member].reloader.as_ref();
-                if let Some(candidate) = reloader.and_then(Reloader::take) {
+                if let Some(candidate) = reloader.and_then(Reloader::take_candidate) {
                     self.swap_one(lane, member, candidate);
                 }
             }
@@ -398,7 +398,7 @@ impl<F: Format> Scoring<F> {
             );
             error!("detector `{}` keeps its model: {why}", supervisor.name());
             if let Some(reloader) = reloader {
-                reloader.refuse(&why);
+                reloader.record_refusal(&why);
             }
             drop_in_background(running.into_parts().1);
             return;
@@ -410,8 +410,8 @@ impl<F: Format> Scoring<F> {
             if let Some(watched) = watched {
                 watched.view.lock().recorder.forget_all(at, clock::now() / 1_000_000);
             }
-            part::tell_idle(&own[at], shape.as_ref());
-            pipeline.replace(at, part::lane(&own[at], *limits, shape, suppression));
+            part::log_unused_settings(&own[at], shape.as_ref());
+            pipeline.replace_lane(at, part::lane(&own[at], *limits, shape, suppression));
         }
         if !several && let Err(what) = part::check_bands(&own[at], &[Some(Ability::bands(&running))]) {
             error!("detector `{}`: {what}", supervisor.name());
@@ -423,33 +423,33 @@ impl<F: Format> Scoring<F> {
         let series = same.then(|| pipeline.lanes()[at].series());
         supervisor.swap(running, series);
         if let Some(watched) = watched {
-            watched.fresh = true;
+            watched.unshown = true;
         }
         info!("detector `{}`: {title} has taken over, in {:.1?}", supervisor.name(), began.elapsed());
     }
 
     /// Tells the detectors, and those who look on, which series are gone.
-    fn forget(&mut self) {
+    fn forget_dropped(&mut self) {
         let Self { pipeline, ensembles, watched, .. } = self;
         if let Some(watched) = watched {
-            let gone = pipeline.lanes().iter().enumerate().filter(|(_, lane)| !lane.gone().is_empty());
-            for (at, lane) in gone {
-                watched.view.lock().recorder.forget(at, lane.gone(), clock::now() / 1_000_000);
-                watched.fresh = true;
+            let dropped = pipeline.lanes().iter().enumerate().filter(|(_, lane)| !lane.dropped_series().is_empty());
+            for (at, lane) in dropped {
+                watched.view.lock().recorder.forget(at, lane.dropped_series(), clock::now() / 1_000_000);
+                watched.unshown = true;
             }
         }
-        pipeline.forget(ensembles);
+        pipeline.forget_dropped(ensembles);
     }
 
-    /// How long [`tend`](Self::tend) can wait.
+    /// How long [`run_between_batches`](Self::run_between_batches) can wait.
     #[must_use]
-    pub fn leisure(&self) -> Duration {
+    pub fn idle_timeout(&self) -> Duration {
         if self.is_busy() {
             return Duration::ZERO;
         }
         let mut members = self.ensembles.iter().flat_map(Ensemble::members);
-        let models = members.any(|member| member.reloader.is_some()).then_some(MODELS);
-        let shown = self.watched.as_ref().filter(|watched| watched.fresh).map(|_| REFRESH);
+        let models = members.any(|member| member.reloader.is_some()).then_some(MODEL_POLL);
+        let shown = self.watched.as_ref().filter(|watched| watched.unshown).map(|_| REFRESH);
         let soon = models.unwrap_or(Duration::MAX).min(shown.unwrap_or(Duration::MAX));
         self.next_save.saturating_duration_since(Instant::now()).min(soon)
     }
@@ -477,7 +477,7 @@ impl<F: Format> Scoring<F> {
     /// # Errors
     ///
     /// The [`summary`](Self::summary), where one did.
-    pub fn check_whole(&self) -> Result<(), String> {
+    pub fn check_no_failures(&self) -> Result<(), String> {
         let whole = self.health().all(|(_, health)| health.failures.is_empty());
         if whole { Ok(()) } else { Err(self.summary()) }
     }
@@ -515,11 +515,11 @@ impl<F: Format> Scoring<F> {
 
     /// Why nothing was scored, by reason and count, where something came in and nothing was.
     #[must_use]
-    pub fn why_nothing(&self) -> Option<String> {
+    pub fn why_unscored(&self) -> Option<String> {
         let members = self.own.iter().flat_map(config::Detector::members);
         let least = members.filter_map(|(member, _)| Some(member.parameters()?.min_samples)).min();
         let left = self.health().map(|(_, health)| health.unscored).sum();
-        nothing::why(&self.counts(), self.series() as u64, least.map(u64::from), left)
+        unscored::why_unscored(&self.counts(), self.series() as u64, least.map(u64::from), left)
     }
 
     /// Whether some of what an earlier run saved could not be used.
@@ -530,17 +530,17 @@ impl<F: Format> Scoring<F> {
 
     /// All that is known now, however long it takes to save: for when nothing waits.
     pub fn snapshot(&mut self) -> Saved {
-        self.settle();
+        self.finish_pending();
         self.supervisors_mut().for_each(Supervisor::begin_saving);
-        self.settle();
+        self.finish_pending();
         self.saved()
     }
 
     /// Ends what is under way.
-    fn settle(&mut self) {
+    fn finish_pending(&mut self) {
         while self.is_busy() {
             self.supervisors_mut().for_each(Supervisor::start_pause);
-            self.tend_slices();
+            self.save_or_restore_slices();
         }
     }
 
@@ -551,16 +551,16 @@ impl<F: Format> Scoring<F> {
     }
 
     /// The series that were dropped in the last batch, by lane and number.
-    pub fn gone(&self) -> impl Iterator<Item = (usize, u32)> {
+    pub fn dropped_series(&self) -> impl Iterator<Item = (usize, u32)> {
         let lanes = self.pipeline.lanes().iter().enumerate();
-        lanes.flat_map(|(lane, of)| of.gone().iter().map(move |&series| (lane, series)))
+        lanes.flat_map(|(lane, of)| of.dropped_series().iter().map(move |&series| (lane, series)))
     }
 
     fn is_busy(&self) -> bool {
         self.supervisors().any(Supervisor::is_busy)
     }
 
-    fn tend_slices(&mut self) {
+    fn save_or_restore_slices(&mut self) {
         for (ensemble, lane) in self.ensembles.iter_mut().zip(self.pipeline.lanes()) {
             ensemble.members_mut().iter_mut().for_each(|member| member.supervisor.save_or_restore_slice(lane.series()));
         }
@@ -568,17 +568,18 @@ impl<F: Format> Scoring<F> {
 
     /// Saves or restores all, where no batch waits; what takes too long is restored between batches, or not saved anew.
     fn finish_slices(&mut self) {
-        let end = Instant::now() + FINISH;
+        let end = Instant::now() + FINISH_TIMEOUT;
         while self.is_busy() && Instant::now() < end {
             self.supervisors_mut().for_each(Supervisor::start_pause);
-            self.tend_slices();
+            self.save_or_restore_slices();
         }
     }
 
     fn saved(&self) -> Saved {
         let detectors = self.supervisors().map(|one| (one.name().to_owned(), one.saved().to_vec()));
-        let lanes = self.own.iter().zip(self.pipeline.lanes()).map(|(own, lane)| (incidents_of(own), lane.keep()));
-        let format = (COUNTERS.to_owned(), self.pipeline.format().keep(clock::now()));
+        let lanes =
+            self.own.iter().zip(self.pipeline.lanes()).map(|(own, lane)| (incidents_of(own), lane.save_incidents()));
+        let format = (COUNTERS.to_owned(), self.pipeline.format().save_snapshot(clock::now()));
         let own = lanes.chain([format]).filter(|(_, snapshot)| !snapshot.identities.is_empty());
         detectors.chain(own.map(|(name, snapshot)| (name, vec![Arc::new(snapshot)]))).collect()
     }
@@ -591,15 +592,15 @@ impl<F: Format> Scoring<F> {
                 let slices: Vec<_> = own.flat_map(|(_, slices)| slices).map(Arc::clone).collect();
                 let known = slices.iter().flat_map(|slice| slice.identities.iter().zip(&slice.ages));
                 for (&identity, &age) in known.filter(|(identity, _)| **identity != SeriesSnapshot::SUPERSEDED) {
-                    series.take_back(identity, i64::from(age) * 1_000_000_000);
+                    series.restore_series(identity, i64::from(age) * 1_000_000_000);
                 }
                 supervisor.restore_from(slices);
             }
         }
         for (own, lane) in self.own.iter().zip(self.pipeline.lanes_mut()) {
-            snapshots(saved, &incidents_of(own)).for_each(|snapshot| lane.restore(snapshot));
+            snapshots(saved, &incidents_of(own)).for_each(|snapshot| lane.restore_incidents(snapshot));
         }
-        snapshots(saved, COUNTERS).for_each(|snapshot| self.pipeline.format_mut().restore(snapshot));
+        snapshots(saved, COUNTERS).for_each(|snapshot| self.pipeline.format_mut().restore_snapshot(snapshot));
         self.finish_slices();
         info!("goes on with the state of {} series", self.series());
     }
@@ -646,7 +647,7 @@ pub fn model_builder(config: &Config) -> ModelBuilder {
 /// What opens models for history, where nothing waits for a plugin.
 #[must_use]
 pub fn offline_factory() -> SandboxFactory {
-    let limits = Limits { deadline: PATIENCE, ..Limits::default() };
+    let limits = Limits { deadline: OFFLINE_DEADLINE, ..Limits::default() };
     let native = BuiltInModels::Native(Arc::new(qualm_core::BuiltIn));
     SandboxFactory::new(Sandbox::new(cache_dir(&Config::default())), limits, native)
 }

@@ -13,10 +13,10 @@ use tracing::{error, info, warn};
 use super::StartError;
 use super::ensemble::{Ensemble, Member};
 use crate::config::{self, Config};
-use crate::models::{Absent, Candidate, Loader, ModelBuilder, Outline, Reloader};
+use crate::models::{Candidate, Loader, ModelBuilder, ModelOutline, NoModel, Reloader};
 use crate::supervisor::{Ability, Backoff, Supervisor};
 use qualm_contract::Description;
-use qualm_sandbox::{BuiltInModels, Limits, Recipe, Running, Sandbox, SandboxFactory};
+use qualm_sandbox::{BuiltInModels, DetectorSpec, Limits, Running, Sandbox, SandboxFactory};
 
 /// A detector that is ready to be put into a pipeline.
 pub(super) struct Part {
@@ -25,12 +25,12 @@ pub(super) struct Part {
     /// Whether each member gives bands; none where it has no model as yet.
     bands: Vec<Option<Ability>>,
     /// What is set of members and is of no use with their models.
-    idle: Vec<String>,
+    unused_settings: Vec<String>,
 }
 
 /// What the untrained score: single fields.
-fn single() -> Outline {
-    Outline { shape: None, suppression: Suppression::default() }
+fn single() -> ModelOutline {
+    ModelOutline { shape: None, suppression: Suppression::default() }
 }
 
 /// One member, ready to run, or without a model as yet.
@@ -38,10 +38,10 @@ fn single() -> Outline {
 struct Start {
     /// What it scores, where that is known: of a model that is not compiled yet too, so that the state that an earlier run
     /// left is kept for it.
-    outline: Option<Outline>,
+    outline: Option<ModelOutline>,
     running: Option<Running>,
     /// How to start it, where that failed and is tried again.
-    not_started: Option<Recipe>,
+    not_started: Option<DetectorSpec>,
     reloader: Option<Reloader>,
 }
 
@@ -59,11 +59,11 @@ impl Part {
             error!("{error}. It scores nothing until it has a model that fits");
             part.ensemble.members_mut()[at].supervisor.remove_model();
         }
-        tell_idle(detector, part.lane.shape());
+        log_unused_settings(detector, part.lane.shape());
         if let Err(what) = check_bands(detector, &part.bands) {
             error!("detector `{}`: {what}", detector.name);
         }
-        part.idle.iter().for_each(|what| error!("detector `{}`: {what}", detector.name));
+        part.unused_settings.iter().for_each(|what| error!("detector `{}`: {what}", detector.name));
         Ok(part)
     }
 
@@ -81,7 +81,7 @@ impl Part {
         let unfit = |what| StartError::Model(detector.name.clone(), what);
         detector.check_shape(part.lane.shape()).map_err(unfit)?;
         check_bands(detector, &part.bands).map_err(unfit)?;
-        part.idle.first().map_or(Ok(()), |what| Err(unfit(what.clone())))?;
+        part.unused_settings.first().map_or(Ok(()), |what| Err(unfit(what.clone())))?;
         Ok(part)
     }
 
@@ -90,11 +90,11 @@ impl Part {
         detector: &config::Detector,
         config: &Config,
         backoff: Backoff,
-        recipes: &mut impl Iterator<Item = Recipe>,
+        specs: &mut impl Iterator<Item = DetectorSpec>,
     ) -> Result<Self, StartError> {
         let start = |member: &config::Detector| {
-            let recipe = recipes.next().unwrap_or_else(|| panic!("a recipe for `{}`", member.name));
-            Ok(Start::untrained(start(&member.name, recipe)?))
+            let spec = specs.next().unwrap_or_else(|| panic!("a recipe for `{}`", member.name));
+            Ok(Start::untrained(start(&member.name, spec)?))
         };
         Self::of(detector, config, backoff, start).map(|(part, _)| part)
     }
@@ -106,18 +106,19 @@ impl Part {
         backoff: Backoff,
         mut start: impl FnMut(&config::Detector) -> Result<Start, StartError>,
     ) -> Result<(Self, Vec<(usize, StartError)>), StartError> {
-        let (mut members, mut misfits, mut bands, mut idle) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let (mut members, mut misfits, mut bands, mut unused_settings) =
+            (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         let mut made_of: Option<(Option<Shape>, Suppression)> = None;
         let configured = detector.members();
         let several = configured.len() > 1;
         for (at, (member, weight)) in configured.enumerate() {
             let Start { outline, running, not_started, reloader } = start(member)?;
             if let Some(running) = &running {
-                tell(member, running);
-                idle.extend(check_prior(member, running).err());
+                log_start(member, running);
+                unused_settings.extend(check_prior(member, running).err());
             }
             bands.push(running.as_ref().map(Ability::bands));
-            if let Some(Outline { shape, suppression }) = outline {
+            if let Some(ModelOutline { shape, suppression }) = outline {
                 match &made_of {
                     None => made_of = Some((shape, if several { Suppression::default() } else { suppression })),
                     Some((first, _)) if *first != shape => misfits.push((at, StartError::Shape(member.name.clone()))),
@@ -127,7 +128,7 @@ impl Part {
             // The untrained ones look at one field each: there is nothing to explain.
             let explain = detector.explain && member.model().is_some();
             let supervisor = match not_started {
-                Some(recipe) => Supervisor::not_started(&member.name, recipe, explain, backoff),
+                Some(spec) => Supervisor::not_started(&member.name, spec, explain, backoff),
                 None => Supervisor::new(&member.name, running, explain, backoff),
             };
             let supervisor = supervisor.relating(member.prior() == Prior::Siblings);
@@ -136,7 +137,7 @@ impl Part {
         let nothing = Shape { features: Vec::new(), entity: Vec::new(), interval: 0 };
         let (shape, suppression) = made_of.unwrap_or((Some(nothing), Suppression::default()));
         let lane = lane(detector, series_limits(config), shape, suppression);
-        Ok((Self { lane, ensemble: Ensemble::new(members, detector.combine()), bands, idle }, misfits))
+        Ok((Self { lane, ensemble: Ensemble::new(members, detector.combine()), bands, unused_settings }, misfits))
     }
 }
 
@@ -150,17 +151,17 @@ impl Start {
             Loader::new(&member.name, source.reveal(), None, builder.clone())
         });
         let mut loader = loader.map_err(|error| StartError::Model(member.name.clone(), error))?;
-        let first = loader.first(true).inspect_err(|Absent { why, outline, .. }| {
+        let first = loader.first_candidate(true).inspect_err(|NoModel { why, outline, .. }| {
             let name = &member.name;
             match outline {
                 Some(_) => info!("detector `{name}`: {why}"),
-                None if loader.is_far() => info!("detector `{name}` scores nothing until it has a model: {why}"),
+                None if loader.is_remote() => info!("detector `{name}` scores nothing until it has a model: {why}"),
                 None => error!("detector `{name}` scores nothing until it has a model: {why}"),
             }
         });
         let reloader = Some(Reloader::start(loader, config.bundles.poll));
-        let absent = |Absent { outline, .. }| Self { outline: outline.map(|outline| *outline), ..Self::default() };
-        Ok(Self { reloader, ..first.map_or_else(absent, Self::with_model) })
+        let no_model = |NoModel { outline, .. }| Self { outline: outline.map(|outline| *outline), ..Self::default() };
+        Ok(Self { reloader, ..first.map_or_else(no_model, Self::with_model) })
     }
 
     fn offline(member: &config::Detector, builder: &ModelBuilder) -> Result<Self, StartError> {
@@ -168,24 +169,24 @@ impl Start {
             return Ok(Self::untrained(start(&member.name, built_in(member, builder)?)?));
         };
         let first = Loader::new(&member.name, source.reveal(), None, builder.clone())
-            .and_then(|mut loader| loader.first(false).map_err(|absent| absent.why));
+            .and_then(|mut loader| loader.first_candidate(false).map_err(|no_model| no_model.why));
         first.map(Self::with_model).map_err(|error| StartError::Model(member.name.clone(), error))
     }
 
     /// What is built in, where metrics must flow whether it starts or not.
     fn built_in_live(member: &config::Detector, builder: &ModelBuilder) -> Self {
-        let recipe = match built_in(member, builder) {
-            Ok(recipe) => recipe,
+        let spec = match built_in(member, builder) {
+            Ok(spec) => spec,
             Err(error) => {
                 error!("{error}. Metrics pass unscored; once that is mended, restart qualm");
                 return Self { outline: Some(single()), ..Self::default() };
             }
         };
-        match start(&member.name, recipe.clone()) {
+        match start(&member.name, spec.clone()) {
             Ok(running) => Self::untrained(running),
             Err(error) => {
                 error!("{error}. Metrics pass unscored until it starts, which is tried again");
-                Self { outline: Some(single()), not_started: Some(recipe), ..Self::default() }
+                Self { outline: Some(single()), not_started: Some(spec), ..Self::default() }
             }
         }
     }
@@ -195,12 +196,12 @@ impl Start {
     }
 
     fn with_model(Candidate { title: _, shape, suppression, running }: Candidate) -> Self {
-        Self { outline: Some(Outline { shape, suppression }), running: Some(running), ..Self::default() }
+        Self { outline: Some(ModelOutline { shape, suppression }), running: Some(running), ..Self::default() }
     }
 }
 
 /// Says what runs.
-fn tell(member: &config::Detector, running: &Running) {
+fn log_start(member: &config::Detector, running: &Running) {
     let Description { kind, warm_up, .. } = running.description();
     if let Some(title) = running.title() {
         info!("detector `{}`: {title}", member.name);
@@ -256,7 +257,7 @@ pub(super) fn check_prior(member: &config::Detector, running: &Running) -> Resul
 }
 
 /// Says what is set of a detector and is of no use with its model. It scores nevertheless.
-pub(super) fn tell_idle(detector: &config::Detector, shape: Option<&Shape>) {
+pub(super) fn log_unused_settings(detector: &config::Detector, shape: Option<&Shape>) {
     if let Err(what) = detector.check_shape(shape) {
         error!("detector `{}`: {what}", detector.name);
     }
@@ -287,7 +288,7 @@ pub(super) fn lane(
     let related = detector.members().any(|(member, _)| member.prior() == Prior::Siblings);
     let lane = lane.relate(related);
     match &detector.anomaly_rate {
-        Some(rate) => lane.tell_rates(&detector.name, rate.for_pipeline()),
+        Some(rate) => lane.emit_rates(&detector.name, rate.for_pipeline()),
         None => lane,
     }
 }
@@ -303,22 +304,22 @@ pub(super) fn series_limits(config: &Config) -> qualm_pipeline::Limits {
 }
 
 /// How to start what is built in, with a detector's parameters.
-fn built_in(member: &config::Detector, builder: &ModelBuilder) -> Result<Recipe, StartError> {
+fn built_in(member: &config::Detector, builder: &ModelBuilder) -> Result<DetectorSpec, StartError> {
     // A member that has no model has parameters.
     let parameters = member.parameters().cloned().unwrap_or_default();
-    let recipe = builder.factory.built_in(&parameters.to_model());
-    recipe.map_err(|error| StartError::Load(member.name.clone(), error))
+    let spec = builder.factory.built_in(&parameters.to_model());
+    spec.map_err(|error| StartError::Load(member.name.clone(), error))
 }
 
-pub(super) fn start(detector: &str, recipe: Recipe) -> Result<Running, StartError> {
-    Running::start(recipe, 1).map_err(|failure| StartError::Detector(detector.to_owned(), failure))
+pub(super) fn start(detector: &str, spec: DetectorSpec) -> Result<Running, StartError> {
+    Running::start(spec, 1).map_err(|failure| StartError::Detector(detector.to_owned(), failure))
 }
 
 pub(super) fn model_builder(config: &Config, cache: Option<PathBuf>) -> ModelBuilder {
-    let sandbox = Sandbox::new(cache).with_patience(config.limits.compile);
+    let sandbox = Sandbox::new(cache).with_compile_time(config.limits.compile);
     let limits = Limits { memory: config.limits.memory, deadline: config.limits.deadline };
     // Compiled or loaded once, however many detectors there are.
-    let built_in = Recipe::new(&sandbox, qualm_components::DETECTOR, Vec::new(), limits).map_err(Arc::new);
+    let built_in = DetectorSpec::new(&sandbox, qualm_components::DETECTOR, Vec::new(), limits).map_err(Arc::new);
     let factory = SandboxFactory::new(sandbox, limits, BuiltInModels::Component(built_in));
     let trust = config.bundles.trust().unwrap_or_default(); // it was checked when it was read
     ModelBuilder { factory, trust, bell: Bell::default() }

@@ -18,18 +18,18 @@ impl Ability {
     /// Whether a detector gives bands.
     #[must_use]
     pub fn bands(running: &Running) -> Self {
-        Self::of(running, running.recipe().has_details() && running.description().features == 1)
+        Self::of(running, running.spec().has_details() && running.description().features == 1)
     }
 
     /// Whether a detector starts a new series from what its siblings know.
     #[must_use]
     pub fn siblings(running: &Running) -> Self {
-        Self::of(running, running.recipe().has_siblings())
+        Self::of(running, running.spec().has_siblings())
     }
 
     /// What the untrained detector can, and a plugin where it `exports` what that takes.
     fn of(running: &Running, exports: bool) -> Self {
-        match running.recipe().anatomy() {
+        match running.spec().component_info() {
             Some(_) if exports => Self::Has,
             Some(_) => Self::NotOfPlugin,
             None if running.description().kind == qualm_core::streaming::KIND => Self::Has,

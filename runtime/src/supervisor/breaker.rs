@@ -1,6 +1,6 @@
 //! The circuit breaker: after several failures in short order a guest is not started again for a while.
 //!
-//! It is closed as long as batches are scored. [`FAILURES`] failures open it: nothing is tried until the backoff has passed.
+//! It is closed as long as batches are scored. [`FAILURES_TO_OPEN`] failures open it: nothing is tried until the backoff has passed.
 //! From then on it is half open. The guest is started again; the first batch that it scores closes the breaker, and as many
 //! failures as before open it again, for twice as long.
 //!
@@ -9,11 +9,11 @@
 use std::time::{Duration, Instant};
 
 /// Failures that open it.
-pub(super) const FAILURES: u32 = 3;
+pub(super) const FAILURES_TO_OPEN: u32 = 3;
 
 /// Batches that must be scored between two failures for the first not to count any more: a guest that fails every other
 /// batch costs as much time as one that always fails.
-const RECOVERED: u32 = 64;
+const BATCHES_TO_RECOVER: u32 = 64;
 
 /// For how long a guest is not started again: first, and doubling each time, at most.
 #[derive(Debug, Clone, Copy)]
@@ -73,7 +73,7 @@ impl Breaker {
     /// A batch was scored. Whether that closed the breaker.
     pub(super) fn record_success(&mut self, now: Instant) -> bool {
         self.successes = self.successes.saturating_add(1);
-        if self.successes == RECOVERED {
+        if self.successes == BATCHES_TO_RECOVER {
             self.failures = 0;
         }
         self.works_since.get_or_insert(now);
@@ -88,7 +88,7 @@ impl Breaker {
         }
         self.successes = 0;
         self.failures += 1;
-        if self.failures < FAILURES {
+        if self.failures < FAILURES_TO_OPEN {
             return None;
         }
         self.failures = 0;
@@ -141,7 +141,7 @@ mod tests {
 
         /// Opens it, and lets the backoff pass.
         fn open(&mut self) -> Duration {
-            let backoff = self.fail(FAILURES).unwrap();
+            let backoff = self.fail(FAILURES_TO_OPEN).unwrap();
             self.pass(backoff);
             backoff
         }
@@ -180,14 +180,14 @@ mod tests {
         let mut bench = Bench::new();
         for _ in 0..2 {
             assert_eq!(bench.fail(1), None);
-            bench.succeed(RECOVERED - 1);
+            bench.succeed(BATCHES_TO_RECOVER - 1);
         }
         assert_eq!(bench.fail(1), Some(BACKOFF.first), "63 good batches between failures are not enough");
 
         let mut bench = Bench::new();
         for _ in 0..20 {
             assert_eq!(bench.fail(2), None);
-            bench.succeed(RECOVERED);
+            bench.succeed(BATCHES_TO_RECOVER);
         }
         assert!(bench.allows());
     }
@@ -250,7 +250,7 @@ mod tests {
             assert!(bench.breaker.is_open() && bench.allows(), "half open");
             bench.fail(1);
             assert!(bench.breaker.is_open());
-            bench.succeed(RECOVERED);
+            bench.succeed(BATCHES_TO_RECOVER);
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use qualm_sandbox::guest::ran;
+use qualm_sandbox::guest::thread_time;
 
 /// What a guest has used of its time since the last pause began.
 #[derive(Debug, Default)]
@@ -29,9 +29,9 @@ impl Budget {
     /// Does a piece of work, and takes its time off the budget. Only time that this thread really ran counts: that a machine
     /// is busy is no guest's fault.
     pub(super) fn spend<T>(&mut self, work: impl FnOnce() -> T) -> (T, Duration) {
-        let began = ran();
+        let began = thread_time();
         let result = work();
-        let took = ran().saturating_sub(began);
+        let took = thread_time().saturating_sub(began);
         self.spent += took;
         (result, took)
     }

@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use qualm_pipeline::SeriesSnapshot;
 
-use qualm_sandbox::Recipe;
+use qualm_sandbox::DetectorSpec;
 use qualm_sandbox::Title;
 
 /// A model that worked, with what was saved of it.
 #[derive(Debug)]
 pub(super) struct Previous {
-    pub(super) recipe: Recipe,
+    pub(super) spec: DetectorSpec,
     pub(super) saved: Vec<Arc<SeriesSnapshot>>,
 }
 

@@ -32,7 +32,7 @@ use tracing::{info, warn};
 
 pub use self::ability::Ability;
 pub use self::breaker::Backoff;
-use self::breaker::{Breaker, FAILURES};
+use self::breaker::{Breaker, FAILURES_TO_OPEN};
 use self::budget::Budget;
 use self::fallback::{Fallback, Previous};
 pub use self::health::{Health, Mode};
@@ -41,14 +41,14 @@ use self::related::Related;
 use self::retired::Reaper;
 pub(crate) use self::retired::drop_in_background;
 use self::snapshot::{SLICE_TIME, Snapshotter};
-use qualm_sandbox::{Failure, Guest, Limits, Recipe, RetiredStore, Running, Title};
+use qualm_sandbox::{DetectorSpec, Failure, Guest, Limits, RetiredStore, Running, Title};
 
 /// A detector whose guest is started again whenever it fails.
 #[derive(Debug)]
 pub struct Supervisor {
     name: String,
     /// How to start the guest; none where there is no model as yet, and nothing is scored.
-    recipe: Option<Recipe>,
+    spec: Option<DetectorSpec>,
     guest: Option<Guest>,
     /// Whether anomalies are explained, even where no rule needs it.
     explain: bool,
@@ -68,22 +68,22 @@ impl Supervisor {
     /// A detector that runs already; where there is none, one that scores nothing until it is [given one](Self::swap).
     #[must_use]
     pub fn new(name: &str, running: Option<Running>, explain: bool, backoff: Backoff) -> Self {
-        let (recipe, guest) = running.map(Running::into_parts).unzip();
-        Self::of(name, recipe, guest, explain, backoff)
+        let (spec, guest) = running.map(Running::into_parts).unzip();
+        Self::of(name, spec, guest, explain, backoff)
     }
 
     /// One that did not start: that is tried again, as after a failure.
     #[must_use]
-    pub fn not_started(name: &str, recipe: Recipe, explain: bool, backoff: Backoff) -> Self {
+    pub fn not_started(name: &str, spec: DetectorSpec, explain: bool, backoff: Backoff) -> Self {
         let breaker = Breaker::open(backoff, Instant::now());
-        Self { breaker, ..Self::of(name, Some(recipe), None, explain, backoff) }
+        Self { breaker, ..Self::of(name, Some(spec), None, explain, backoff) }
     }
 
-    fn of(name: &str, recipe: Option<Recipe>, guest: Option<Guest>, explain: bool, backoff: Backoff) -> Self {
+    fn of(name: &str, spec: Option<DetectorSpec>, guest: Option<Guest>, explain: bool, backoff: Backoff) -> Self {
         Self {
             name: name.to_owned(),
-            snapshots: Snapshotter::new(name, recipe.as_ref()),
-            recipe,
+            snapshots: Snapshotter::new(name, spec.as_ref()),
+            spec,
             guest,
             explain,
             related: None,
@@ -114,12 +114,12 @@ impl Supervisor {
             self.begin_saving();
             self.use_budget(series);
         }
-        let (recipe, guest) = running.into_parts();
+        let (spec, guest) = running.into_parts();
         self.update_health();
         self.guest_log = LogCount::new();
-        self.snapshots.change_model(&recipe);
-        let previous = self.recipe.replace(recipe).filter(|_| series.is_some());
-        self.fallback.replace(previous.map(|recipe| Previous { recipe, saved: self.snapshots.saved().to_vec() }));
+        self.snapshots.change_model(&spec);
+        let previous = self.spec.replace(spec).filter(|_| series.is_some());
+        self.fallback.replace(previous.map(|spec| Previous { spec, saved: self.snapshots.saved().to_vec() }));
         if series.is_none() {
             self.snapshots.set_saved(Vec::new());
         }
@@ -137,7 +137,7 @@ impl Supervisor {
 
     /// Goes back to having no model.
     pub fn remove_model(&mut self) {
-        self.recipe = None;
+        self.spec = None;
         self.guest = None;
         self.snapshots.cancel();
     }
@@ -153,8 +153,8 @@ impl Supervisor {
     fn update_health(&mut self) {
         let memory = self.guest.as_ref().map_or(0, Guest::memory);
         self.health.memory = self.health.memory.max(memory as u64);
-        if let Some(recipe) = &self.recipe {
-            let new = self.guest_log.take_new(recipe.log());
+        if let Some(spec) = &self.spec {
+            let new = self.guest_log.take_new(spec.log());
             self.health.lines_written += new.written;
             self.health.lines_dropped += new.dropped;
         }
@@ -169,13 +169,13 @@ impl Supervisor {
     /// What its model is called, where that was trained.
     #[must_use]
     pub fn title(&self) -> Option<&Arc<Title>> {
-        self.recipe.as_ref()?.title()
+        self.spec.as_ref()?.title()
     }
 
     /// Whether it scores.
     #[must_use]
     pub fn mode(&self) -> Mode {
-        if self.recipe.is_none() {
+        if self.spec.is_none() {
             Mode::Waiting
         } else if self.breaker.is_open() {
             Mode::Resting
@@ -235,12 +235,12 @@ impl Supervisor {
     pub fn save_or_restore_slice(&mut self, series: &SeriesTable) {
         let remaining = self.remaining_budget();
         let too_little = remaining < SLICE_TIME.min(self.deadline() / 4);
-        let Self { recipe: Some(recipe), guest: Some(guest), snapshots, budget, .. } = self else { return };
+        let Self { spec: Some(spec), guest: Some(guest), snapshots, budget, .. } = self else { return };
         if !snapshots.is_busy() || too_little {
             return;
         }
-        guest.allow(remaining);
-        let (result, took) = budget.spend(|| snapshots.advance(guest, recipe.limits().memory, series));
+        guest.set_deadline(remaining);
+        let (result, took) = budget.spend(|| snapshots.advance(guest, spec.limits().memory, series));
         snapshots.resize(took);
         if let Err(failure) = result {
             self.record_failure(&failure, Instant::now());
@@ -259,18 +259,18 @@ impl Supervisor {
     }
 
     fn deadline(&self) -> Duration {
-        self.recipe.as_ref().map_or(Duration::ZERO, |recipe| recipe.limits().deadline)
+        self.spec.as_ref().map_or(Duration::ZERO, |spec| spec.limits().deadline)
     }
 
     /// Starts the guest again if it failed before and may be started, and gives it as much time as is left for a batch.
     fn ensure_started(&mut self, now: Instant) {
         let deadline = self.deadline();
         if self.guest.is_none() && self.breaker.allows(now) && self.reaper.is_idle() {
-            let Some(recipe) = &self.recipe else { return };
+            let Some(spec) = &self.spec else { return };
             let deadline = self.budget.for_batch(deadline);
-            let recipe = recipe.with_limits(Limits { deadline, ..recipe.limits() });
+            let spec = spec.with_limits(Limits { deadline, ..spec.limits() });
             self.health.starts += 1;
-            let (started, _) = self.budget.spend(|| Guest::try_start(&recipe));
+            let (started, _) = self.budget.spend(|| Guest::try_start(&spec));
             match started {
                 Ok(guest) => {
                     self.guest = Some(guest);
@@ -283,7 +283,7 @@ impl Supervisor {
             }
         }
         if let Some(guest) = &mut self.guest {
-            guest.allow(self.budget.for_batch(deadline));
+            guest.set_deadline(self.budget.for_batch(deadline));
         }
     }
 
@@ -308,9 +308,9 @@ impl Supervisor {
         let total = guest.begin_batch(rows);
         if let Some(related) = related {
             let (series, groups) = related.take_unknown();
-            match guest.relate_within(&total, series, groups) {
+            match guest.relate_series_within(&total, series, groups) {
                 Ok(sent) if sent < series.len() => {
-                    related.passed_on(sent);
+                    related.keep_passed_on(sent);
                     return Some(Err(Failure::Slow { rows: rows.len(), scored: 0, limit: total.limit() }));
                 }
                 Ok(_) => {}
@@ -357,23 +357,29 @@ impl Supervisor {
         }
         let Some(backoff) = opened else { return };
         if let Some(previous) = self.fallback.take() {
-            warn!("detector `{}` failed {FAILURES} times in short order; it goes back to the model before", self.name);
+            warn!(
+                "detector `{}` failed {FAILURES_TO_OPEN} times in short order; it goes back to the model before",
+                self.name
+            );
             self.fall_back(previous);
             return;
         }
         self.health.rests += 1;
         if self.failure_log.is_due("rest", now) {
-            warn!("detector `{}` failed {FAILURES} times in short order and is left alone for {backoff:?}", self.name);
+            warn!(
+                "detector `{}` failed {FAILURES_TO_OPEN} times in short order and is left alone for {backoff:?}",
+                self.name
+            );
         }
     }
 
     /// Puts the model before in the place of the one that failed. Its guest is started with the next batch.
-    fn fall_back(&mut self, Previous { recipe, saved }: Previous) {
+    fn fall_back(&mut self, Previous { spec, saved }: Previous) {
         self.update_health();
-        self.guest_log = LogCount::resumed(recipe.log());
-        self.snapshots.change_model(&recipe);
+        self.guest_log = LogCount::resumed(spec.log());
+        self.snapshots.change_model(&spec);
         self.snapshots.set_saved(saved);
-        let failed = self.recipe.replace(recipe);
+        let failed = self.spec.replace(spec);
         self.fallback.note_failed(failed.and_then(|failed| failed.title().cloned()));
         self.breaker.reset();
         self.health.fallbacks += 1;
@@ -396,7 +402,7 @@ impl Supervisor {
     }
 
     fn is_plugin(&self) -> bool {
-        self.recipe.as_ref().is_some_and(|recipe| recipe.anatomy().is_some())
+        self.spec.as_ref().is_some_and(|spec| spec.component_info().is_some())
     }
 }
 
@@ -414,13 +420,13 @@ impl BatchScorer for Supervisor {
 
     fn forget_series(&mut self, series: &[u32]) -> Result<(), Error> {
         if let Some(related) = &mut self.related {
-            related.forget(series);
+            related.forget_series(series);
         }
         // A guest that has used up its time may still forget: series' numbers come to mean others.
         let time = self.remaining_budget().max(SLICE_TIME);
         if let Self { guest: Some(guest), budget, .. } = self {
-            guest.allow(time);
-            let (result, _) = budget.spend(|| guest.forget(series));
+            guest.set_deadline(time);
+            let (result, _) = budget.spend(|| guest.forget_series(series));
             if let Err(failure) = result {
                 self.record_failure(&failure, Instant::now());
             }

@@ -39,13 +39,13 @@ impl Related {
     }
 
     /// Only so many of those that [`take_unknown`](Self::take_unknown) gave last were passed on.
-    pub(super) fn passed_on(&mut self, count: usize) {
+    pub(super) fn keep_passed_on(&mut self, count: usize) {
         let rest = self.series.split_off(count.min(self.series.len()));
-        self.forget(&rest);
+        self.forget_series(&rest);
     }
 
     /// These series' numbers come to mean others.
-    pub(super) fn forget(&mut self, series: &[u32]) {
+    pub(super) fn forget_series(&mut self, series: &[u32]) {
         for (at, bit) in series.iter().map(|&series| place(series)) {
             if let Some(bits) = self.known.get_mut(at) {
                 *bits &= !bit;
@@ -79,10 +79,10 @@ mod tests {
         let mut related = Related::default();
         assert_eq!(unknown(&mut related, &[3, 200, 3]), (vec![3, 200], vec![1003, 1200]));
         assert_eq!(unknown(&mut related, &[3, 64, 200]).0, [64]);
-        related.forget(&[200, 7, 9999]);
+        related.forget_series(&[200, 7, 9999]);
         assert_eq!(unknown(&mut related, &[3, 64, 200]).0, [200], "its number means another one");
         assert_eq!(unknown(&mut related, &[5, 6, 7]).0, [5, 6, 7]);
-        related.passed_on(1);
+        related.keep_passed_on(1);
         assert_eq!(unknown(&mut related, &[5, 6, 7]).0, [6, 7], "for the others there was no time");
         related.clear();
         assert_eq!(unknown(&mut related, &[3, 64]).0, [3, 64]);

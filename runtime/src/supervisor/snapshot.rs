@@ -7,13 +7,13 @@ use qualm_pipeline::SeriesSnapshot;
 use qualm_pipeline::series::SeriesTable;
 use tracing::warn;
 
-use qualm_sandbox::{Failure, Guest, Recipe};
+use qualm_sandbox::{DetectorSpec, Failure, Guest};
 
 /// Series of a slice at most: a third of a millisecond's work for what is built in.
-const LARGEST: u32 = 4096;
+const MAX_SLICE_SERIES: u32 = 4096;
 
 /// Series of a plugin's first slice: it is not known yet how long it takes.
-const FIRST_OF_PLUGIN: u32 = 64;
+const FIRST_PLUGIN_SLICE: u32 = 64;
 
 /// How long saving a slice may take; the next one is smaller then, as long as that helps.
 pub(super) const SLICE_TIME: Duration = Duration::from_millis(4);
@@ -50,21 +50,21 @@ pub(super) struct Snapshotter {
 
 impl Snapshotter {
     /// With nothing saved, for a guest of this recipe.
-    pub(super) fn new(detector: &str, recipe: Option<&Recipe>) -> Self {
+    pub(super) fn new(detector: &str, spec: Option<&DetectorSpec>) -> Self {
         Self {
             detector: detector.to_owned(),
             saved: Vec::new(),
             partial: Vec::new(),
             partial_bytes: 0,
             task: Task::None,
-            size: SliceSize::new(recipe),
+            size: SliceSize::new(spec),
             lost_state: false,
         }
     }
 
     /// Another model's guests are saved and restored from now on.
-    pub(super) fn change_model(&mut self, recipe: &Recipe) {
-        self.size = SliceSize::new(Some(recipe));
+    pub(super) fn change_model(&mut self, spec: &DetectorSpec) {
+        self.size = SliceSize::new(Some(spec));
     }
 
     /// Whether all these series fit the next slice.
@@ -157,12 +157,12 @@ impl Snapshotter {
         }
         let (mut snapshot, mut numbers) = (SeriesSnapshot::default(), Vec::new());
         for number in first..end {
-            if let Some((identity, age)) = series.known(number) {
+            if let Some((identity, age)) = series.identity_and_age(number) {
                 numbers.push(number);
                 snapshot.add_series(identity, age);
             }
         }
-        snapshot.state = guest.save_within(&numbers, bytes.saturating_sub(self.partial_bytes))?;
+        snapshot.state = guest.save_series_within(&numbers, bytes.saturating_sub(self.partial_bytes))?;
         self.partial_bytes += snapshot.state.len();
         self.partial.push(Arc::new(snapshot));
         self.task = Task::Save { slice: slice + 1, first: end };
@@ -175,7 +175,7 @@ impl Snapshotter {
             return Ok(());
         };
         let numbers: Vec<_> = saved.identities.iter().map(|identity| series.find(*identity)).collect();
-        guest.restore(&saved.state, &numbers)?;
+        guest.restore_series(&saved.state, &numbers)?;
         self.task = Task::Restore(slice + 1);
         Ok(())
     }
@@ -198,9 +198,9 @@ struct SliceSize {
 }
 
 impl SliceSize {
-    fn new(recipe: Option<&Recipe>) -> Self {
-        let is_plugin = recipe.is_some_and(|recipe| recipe.anatomy().is_some());
-        Self { series: if is_plugin { FIRST_OF_PLUGIN } else { LARGEST }, last: Duration::ZERO }
+    fn new(spec: Option<&DetectorSpec>) -> Self {
+        let is_plugin = spec.is_some_and(|spec| spec.component_info().is_some());
+        Self { series: if is_plugin { FIRST_PLUGIN_SLICE } else { MAX_SLICE_SERIES }, last: Duration::ZERO }
     }
 
     /// Sizes the next slice by how long the last one took. What a call costs whatever its size is not to be had for less by
@@ -210,7 +210,7 @@ impl SliceSize {
         if took > SLICE_TIME && helped {
             self.series = (self.series / 2).max(1);
         } else if took < SLICE_TIME / 4 {
-            self.series = self.series.saturating_mul(2).min(LARGEST);
+            self.series = self.series.saturating_mul(2).min(MAX_SLICE_SERIES);
         }
         self.last = took;
     }
@@ -231,7 +231,7 @@ mod tests {
 
     #[test]
     fn slices_are_as_large_as_their_time_allows() {
-        assert_eq!(settled(Duration::ZERO, Duration::from_nanos(80)), LARGEST);
+        assert_eq!(settled(Duration::ZERO, Duration::from_nanos(80)), MAX_SLICE_SERIES);
         let each = Duration::from_micros(30);
         let slice = each * settled(Duration::ZERO, each);
         assert!(slice <= SLICE_TIME && slice * 4 >= SLICE_TIME, "{slice:?}");
@@ -240,6 +240,6 @@ mod tests {
 
     #[test]
     fn a_call_that_always_takes_long_is_not_made_more_often() {
-        assert!(settled(Duration::from_millis(50), Duration::from_nanos(80)) >= LARGEST / 2);
+        assert!(settled(Duration::from_millis(50), Duration::from_nanos(80)) >= MAX_SLICE_SERIES / 2);
     }
 }

@@ -5,7 +5,7 @@ use qualm_pipeline::Rows;
 
 use super::*;
 use qualm_sandbox::Sandbox;
-use qualm_sandbox::guest::ran;
+use qualm_sandbox::guest::thread_time;
 
 const QUICK: Backoff =
     Backoff { first: Duration::from_millis(20), longest: Duration::from_millis(50), reset: Duration::from_mins(1) };
@@ -14,8 +14,8 @@ const HOUR: Duration = Duration::from_hours(1);
 
 fn supervisor(component: &[u8], model: &[u8]) -> Supervisor {
     let limits = Limits { memory: 64 << 20, deadline: Duration::from_millis(250) };
-    let recipe = Recipe::new(&Sandbox::new(None), component, model.to_vec(), limits).unwrap();
-    Supervisor::new("d", Some(Running::start(recipe, 1).unwrap()), false, QUICK)
+    let spec = DetectorSpec::new(&Sandbox::new(None), component, model.to_vec(), limits).unwrap();
+    Supervisor::new("d", Some(Running::start(spec, 1).unwrap()), false, QUICK)
 }
 
 fn score(supervisor: &mut Supervisor, series: u32, time: i64, value: f64) -> f64 {
@@ -46,7 +46,7 @@ fn a_guest_that_traps_is_started_anew() {
 #[test]
 fn a_model_that_fails_gives_way_to_the_one_before() {
     let limits = Limits { memory: 64 << 20, deadline: Duration::from_millis(250) };
-    let good = Recipe::new(&Sandbox::new(None), qualm_test_plugins::HOSTILE, b"fine".to_vec(), limits).unwrap();
+    let good = DetectorSpec::new(&Sandbox::new(None), qualm_test_plugins::HOSTILE, b"fine".to_vec(), limits).unwrap();
     let bad = good.with_model(b"trap".to_vec());
     let mut supervisor = Supervisor::new("d", None, false, QUICK);
     let series = SeriesTable::new(qualm_pipeline::Limits::default());
@@ -64,8 +64,8 @@ fn a_model_that_fails_gives_way_to_the_one_before() {
 #[test]
 fn whoever_is_slow_delays_a_swap_by_no_more_than_a_batch() {
     let limits = Limits { memory: 64 << 20, deadline: Duration::from_millis(250) };
-    let recipe = |model: &str| {
-        Recipe::new(&Sandbox::new(None), qualm_test_plugins::HOSTILE, model.as_bytes().to_vec(), limits).unwrap()
+    let spec = |model: &str| {
+        DetectorSpec::new(&Sandbox::new(None), qualm_test_plugins::HOSTILE, model.as_bytes().to_vec(), limits).unwrap()
     };
     let mut series = SeriesTable::new(qualm_pipeline::Limits::default());
     let number = series.number(1);
@@ -76,22 +76,22 @@ fn whoever_is_slow_delays_a_swap_by_no_more_than_a_batch() {
         ages: vec![0],
         state: b"a".to_vec(),
     })]);
-    let next = Running::start(recipe("restore-loop"), 1).unwrap();
-    let began = ran();
+    let next = Running::start(spec("restore-loop"), 1).unwrap();
+    let began = thread_time();
     supervisor.start_pause();
     supervisor.swap(next, Some(&series));
     supervisor.save_or_restore_slice(&series);
     assert_eq!(score(&mut supervisor, number, 0, 0.5).to_bits(), 0.5_f64.to_bits(), "the new guest scores");
-    let took = ran().saturating_sub(began);
+    let took = thread_time().saturating_sub(began);
     assert!(took > limits.deadline / 4 && took < limits.deadline * 5 / 4, "{took:?}");
 }
 
 #[test]
 fn one_that_did_not_start_is_tried_again() {
     let limits = Limits { memory: 64 << 20, deadline: Duration::from_millis(250) };
-    let recipe = Recipe::new(&Sandbox::new(None), qualm_test_plugins::HOSTILE, b"fine".to_vec(), limits).unwrap();
+    let spec = DetectorSpec::new(&Sandbox::new(None), qualm_test_plugins::HOSTILE, b"fine".to_vec(), limits).unwrap();
     let began = Instant::now();
-    let mut supervisor = Supervisor::not_started("d", recipe, false, Backoff { first: HOUR, longest: HOUR, ..QUICK });
+    let mut supervisor = Supervisor::not_started("d", spec, false, Backoff { first: HOUR, longest: HOUR, ..QUICK });
     let ended = Instant::now();
     assert!(score_at(&mut supervisor, began).is_nan() && supervisor.mode() == Mode::Resting);
     assert_eq!(score_at(&mut supervisor, ended + HOUR).to_bits(), 0.5_f64.to_bits());
@@ -118,12 +118,12 @@ fn a_new_model_goes_on_where_the_old_one_was() {
         }
     }
     let limits = Limits { memory: 64 << 20, deadline: Duration::from_millis(250) };
-    let recipe = Recipe::new(&Sandbox::new(None), qualm_components::DETECTOR, model, limits).unwrap();
-    assert!(Running::start(recipe.clone(), 2).unwrap_err().to_string().contains("1 features, where a row has 2"));
-    swapped.swap(Running::start(recipe.clone(), 1).unwrap(), Some(&series));
+    let spec = DetectorSpec::new(&Sandbox::new(None), qualm_components::DETECTOR, model, limits).unwrap();
+    assert!(Running::start(spec.clone(), 2).unwrap_err().to_string().contains("1 features, where a row has 2"));
+    swapped.swap(Running::start(spec.clone(), 1).unwrap(), Some(&series));
     let both = [&mut swapped, &mut kept].map(|one| score(one, number, 50_000_000_000, 100.0).to_bits());
     assert_eq!(both[0], both[1]);
-    swapped.swap(Running::start(recipe, 1).unwrap(), None);
+    swapped.swap(Running::start(spec, 1).unwrap(), None);
     assert!(score(&mut swapped, number, 51_000_000_000, 100.0).is_nan(), "rows of something else: a fresh start");
 }
 
@@ -143,8 +143,8 @@ fn what_is_built_in_never_rests_however_much_comes() {
     for (deadline, whole) in [(Duration::from_millis(100), true), (Duration::from_millis(20), false)] {
         let limits = Limits { deadline, ..Limits::default() };
         let sandbox = Sandbox::new(None);
-        let recipe = Recipe::new(&sandbox, qualm_components::DETECTOR, model.clone(), limits).unwrap();
-        let running = Running::start(recipe, 1).unwrap();
+        let spec = DetectorSpec::new(&sandbox, qualm_components::DETECTOR, model.clone(), limits).unwrap();
+        let running = Running::start(spec, 1).unwrap();
         let mut supervisor = Supervisor::new("d", Some(running), false, QUICK).relating(true);
         let series: Vec<u32> = (0..200_000).collect();
         let mut verdicts = Verdicts::default();
@@ -225,7 +225,7 @@ fn what_traps_once_is_not_resting() {
 #[test]
 fn a_new_model_has_a_breaker_of_its_own() {
     let limits = Limits { memory: 64 << 20, deadline: Duration::from_millis(250) };
-    let recipe = Recipe::new(&Sandbox::new(None), qualm_test_plugins::HOSTILE, b"trap".to_vec(), limits).unwrap();
+    let spec = DetectorSpec::new(&Sandbox::new(None), qualm_test_plugins::HOSTILE, b"trap".to_vec(), limits).unwrap();
     let mut supervisor = supervisor(qualm_test_plugins::HOSTILE, b"trap");
     let mut now = Instant::now();
     for rests in 1..=3 {
@@ -234,7 +234,7 @@ fn a_new_model_has_a_breaker_of_its_own() {
         }
         now += QUICK.longest;
     }
-    supervisor.swap(Running::start(recipe, 1).unwrap(), None);
+    supervisor.swap(Running::start(spec, 1).unwrap(), None);
     for _ in 0..5 {
         score_at(&mut supervisor, now);
     }
@@ -271,10 +271,10 @@ fn a_guest_that_was_started_anew_goes_on_from_what_was_saved() {
     assert!(expected > 0.0);
     // While the guest is down, the other series goes, and its number comes to mean a third one.
     supervisor.record_failure(&Failure::Trap("for the test".to_owned()), Instant::now());
-    series.pass(0);
-    series.pass(50_000_000_000);
+    series.advance_clock(0);
+    series.advance_clock(50_000_000_000);
     assert_eq!(series.number(1), kept);
-    series.retire(2, &mut Vec::new());
+    series.drop_expired(2, &mut Vec::new());
     assert_eq!(series.number(3), other);
     score(&mut supervisor, 99, 0, 0.0); // starts it
     while supervisor.is_busy() {

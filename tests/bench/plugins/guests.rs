@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use qualm_contract::Batch;
 use qualm_contract::Trainer as _;
 use qualm_sandbox::trainer::PluginTrainer;
-use qualm_sandbox::{Guest, Limits, Recipe, Sandbox};
+use qualm_sandbox::{DetectorSpec, Guest, Limits, Sandbox};
 use qualm_tests::{Site, tools};
 
 use crate::rows::Vectors;
@@ -27,7 +27,7 @@ pub(crate) struct Shop {
 pub(crate) struct Plugin {
     name: &'static str,
     pub(crate) file: PathBuf,
-    pub(crate) recipe: Recipe,
+    pub(crate) spec: DetectorSpec,
     pub(crate) model: Vec<u8>,
     cold: Duration,
 }
@@ -43,10 +43,10 @@ impl Shop {
             let file = tools::plugin(name)?;
             let bytes = fs::read(&file).expect("the plugin can be read");
             let start = Instant::now();
-            let recipe = Recipe::plugin(&sandbox, &bytes, b"{}".to_vec(), LIMITS).expect("the plugin is compiled");
+            let spec = DetectorSpec::plugin(&sandbox, &bytes, b"{}".to_vec(), LIMITS).expect("the plugin is compiled");
             let cold = start.elapsed();
-            let model = if name == "loda" { learnt(&recipe) } else { b"{}".to_vec() };
-            plugins.push(Plugin { name, file, recipe: recipe.with_model(model.clone()), model, cold });
+            let model = if name == "loda" { learnt(&spec) } else { b"{}".to_vec() };
+            plugins.push(Plugin { name, file, spec: spec.with_model(model.clone()), model, cold });
         }
         Some(Self { qualm, site, plugins })
     }
@@ -66,13 +66,13 @@ impl Plugin {
     }
 
     pub(crate) fn start(&self) -> Guest {
-        Guest::start(&self.recipe).expect("the plugin starts")
+        Guest::start(&self.spec).expect("the plugin starts")
     }
 }
 
 /// A model as `qualm train` would make one: of 100 directions and 50 bins.
-fn learnt(recipe: &Recipe) -> Vec<u8> {
-    let trainer = PluginTrainer::of(recipe).expect("it learns");
+fn learnt(spec: &DetectorSpec) -> Vec<u8> {
+    let trainer = PluginTrainer::of(spec).expect("it learns");
     let rows = Vectors::new(5_000);
     let batch = Batch { series: &rows.0.series, times: &rows.0.times, values: &rows.0.values };
     let names: Vec<String> = (0..rows.0.features()).map(|feature| format!("f{feature}")).collect();
@@ -89,9 +89,10 @@ pub(crate) fn measure(shop: &Shop, effort: Effort) {
         let mut starts = Vec::new();
         for _ in 0..effort.starts {
             let start = Instant::now();
-            let recipe = Recipe::plugin(&shop.sandbox(), &bytes, plugin.model.clone(), LIMITS).expect("it is there");
+            let spec =
+                DetectorSpec::plugin(&shop.sandbox(), &bytes, plugin.model.clone(), LIMITS).expect("it is there");
             let loaded = Instant::now();
-            let guest = Guest::start(&recipe).expect("it starts");
+            let guest = Guest::start(&spec).expect("it starts");
             starts.push((loaded - start, loaded.elapsed()));
             drop(guest);
         }

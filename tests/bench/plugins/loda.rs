@@ -4,7 +4,7 @@ use std::hint::black_box;
 
 use qualm_contract::{Verdicts, Wanted};
 use qualm_pipeline::Rows;
-use qualm_sandbox::{Guest, Recipe};
+use qualm_sandbox::{DetectorSpec, Guest};
 
 use crate::guests::{LIMITS, Shop};
 use crate::rows::Vectors;
@@ -19,7 +19,8 @@ const MOST: f64 = 1.1;
 
 pub(crate) fn measure(shop: &Shop, effort: Effort) {
     let plugin = shop.plugin("loda");
-    let built_in = Recipe::new(&shop.sandbox(), &plugin.bytes(), plugin.model.clone(), LIMITS).expect("it is good");
+    let built_in =
+        DetectorSpec::new(&shop.sandbox(), &plugin.bytes(), plugin.model.clone(), LIMITS).expect("it is good");
     let model: native::Model = postcard::from_bytes(&plugin.model).expect("it is a model");
     println!(
         "| rows a call | LODA as a plugin | the same component built in | ratio | wanted | natively | plugin / native |"

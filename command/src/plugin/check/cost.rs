@@ -9,7 +9,7 @@ use qualm_core::{streaming, zscore};
 use super::report::{Fault, Found, Outcome, size, thousands};
 use super::source::{Shape, Source};
 use super::subject::{BATCH, Subject, feed, limits};
-use qualm_sandbox::{Failure, Guest, Limits, Recipe, Sandbox};
+use qualm_sandbox::{DetectorSpec, Failure, Guest, Limits, Sandbox};
 
 /// Rows handed over at a time, to measure how long they take.
 const BATCHES: [usize; 3] = [1, 64, 1000];
@@ -87,7 +87,7 @@ fn batch_time(guest: &mut Guest, features: usize, batch: usize) -> Result<Durati
 }
 
 /// A built-in detector for rows of so many values.
-fn reference(sandbox: &Sandbox, features: usize) -> Result<(&'static str, Recipe), String> {
+fn reference(sandbox: &Sandbox, features: usize) -> Result<(&'static str, DetectorSpec), String> {
     let (name, model) = if features == 1 {
         (streaming::KIND, streaming::Parameters::default().to_model())
     } else {
@@ -96,9 +96,9 @@ fn reference(sandbox: &Sandbox, features: usize) -> Result<(&'static str, Recipe
         let fitted = zscore::fit(Learnt::new(&rows.values, features), batch, &Settings::default());
         (zscore::KIND, fitted.map_err(|error| error.to_string())?.to_model())
     };
-    let recipe =
-        Recipe::new(sandbox, qualm_components::DETECTOR, model, limits()).map_err(|error| error.to_string())?;
-    Ok((name, recipe))
+    let spec =
+        DetectorSpec::new(sandbox, qualm_components::DETECTOR, model, limits()).map_err(|error| error.to_string())?;
+    Ok((name, spec))
 }
 
 /// How long it takes until it can be asked: whoever fails is started anew while metrics wait.
@@ -162,7 +162,7 @@ pub(super) fn per_series(subject: &Subject) -> Outcome {
     let numbers: Vec<u32> = (0..series).collect();
     let mut saved = 0;
     for slice in numbers.chunks(BATCH) {
-        saved += guest.save(slice)?.len();
+        saved += guest.save_series(slice)?.len();
     }
     let saved = saved as f64 / f64::from(series);
     let memory_told = if memory == 0.0 { "none beyond what it had".to_owned() } else { format!("{memory:.0} bytes") };
@@ -183,7 +183,7 @@ pub(super) fn churn(subject: &Subject) -> Outcome {
     for turn in 0..TURNS {
         let mut source = Source::new(subject.features(), series, Shape::Noise, turn as u64);
         feed(&mut guest, &source.rows(2 * series as usize), BATCH)?;
-        guest.forget(&numbers)?;
+        guest.forget_series(&numbers)?;
         if turn < TURNS / 2 {
             half = guest.memory();
         }

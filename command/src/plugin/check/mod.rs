@@ -109,7 +109,7 @@ pub(super) fn run(options: &Options, sandbox: &Sandbox) -> Result<(), Error> {
         parameters: options.parameters.clone().unwrap_or_default(),
     };
     let place = options.component.display();
-    let report = check(&request, sandbox).map_err(|why| Error::Unfit(format!("{place}: {why}")))?;
+    let report = check(&request, sandbox).map_err(|why| Error::ComponentError(format!("{place}: {why}")))?;
     say(&if options.json { format!("{}\n", report.to_json()) } else { report.for_people() }).map_err(Error::Print)?;
     match report.failed() {
         0 => Ok(()),

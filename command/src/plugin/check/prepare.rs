@@ -8,8 +8,8 @@ use super::source::Random;
 use super::subject::{Subject, limits};
 use super::training;
 use qualm_sandbox::engine::LoadError;
-use qualm_sandbox::inspect::{Anatomy, Unfit};
-use qualm_sandbox::{Failure, Guest, Recipe, Sandbox};
+use qualm_sandbox::inspect::{ComponentError, ComponentInfo};
+use qualm_sandbox::{DetectorSpec, Failure, Guest, Sandbox};
 
 /// Features of the table that a plugin is trained on, where none are named.
 const FEATURES: usize = 3;
@@ -33,30 +33,32 @@ pub(super) struct Request {
 ///
 /// Where it is no detector at all, or what was set cannot be.
 pub(super) fn prepare(request: &Request, sandbox: &Sandbox, report: &mut Report) -> Result<Option<Subject>, String> {
-    let recipe = match Recipe::plugin(sandbox, &request.component, Vec::new(), limits()) {
-        Ok(recipe) => recipe,
-        Err(LoadError::Unfit(why @ Unfit::Import(_))) => return Ok(failed(report, "imports", &why)),
-        Err(LoadError::Unfit(why @ Unfit::Contract { .. })) => return Ok(failed(report, "contract", &why)),
-        Err(LoadError::Unfit(why)) => return Err(why.to_string()),
+    let spec = match DetectorSpec::plugin(sandbox, &request.component, Vec::new(), limits()) {
+        Ok(spec) => spec,
+        Err(LoadError::ComponentError(why @ ComponentError::Import(_))) => return Ok(failed(report, "imports", &why)),
+        Err(LoadError::ComponentError(why @ ComponentError::Contract { .. })) => {
+            return Ok(failed(report, "contract", &why));
+        }
+        Err(LoadError::ComponentError(why)) => return Err(why.to_string()),
         Err(why) => return Ok(failed(report, "compiles", &why)),
     };
-    let Some(anatomy) = recipe.anatomy().cloned() else { return Ok(None) };
-    report.add("imports", Ok(imports(&anatomy)));
-    report.add("contract", Ok(contract(&anatomy)));
+    let Some(component_info) = spec.component_info().cloned() else { return Ok(None) };
+    report.add("imports", Ok(imports(&component_info)));
+    report.add("contract", Ok(contract(&component_info)));
     report.add("compiles", Ok(Found::ok(size(request.component.len()))));
-    let trains = anatomy.trains && request.model.is_none();
+    let trains = component_info.trains && request.model.is_none();
     let model = match &request.model {
         Some(model) => Some(model.clone()),
         None if trains => {
             let parameters = parameters(&request.parameters)?;
-            training::train(&recipe, request.features.unwrap_or(FEATURES), &parameters, report)
+            training::train(&spec, request.features.unwrap_or(FEATURES), &parameters, report)
         }
         None => Some(Json::from(request.parameters.clone()).to_string().into_bytes()),
     };
     let Some(model) = model else { return Ok(None) };
     let is_set = request.model.is_none() && !trains;
-    report.add("bad models", bad_models(&recipe, &model, is_set));
-    Ok(report.step("opens", open(sandbox, recipe.with_model(model), trains, request.features)))
+    report.add("bad models", bad_models(&spec, &model, is_set));
+    Ok(report.step("opens", open(sandbox, spec.with_model(model), trains, request.features)))
 }
 
 fn failed(report: &mut Report, check: &'static str, why: &dyn std::fmt::Display) -> Option<Subject> {
@@ -64,8 +66,8 @@ fn failed(report: &mut Report, check: &'static str, why: &dyn std::fmt::Display)
     None
 }
 
-fn imports(anatomy: &Anatomy) -> Found {
-    let (wasi, ours): (Vec<_>, Vec<_>) = anatomy.imports.iter().partition(|name| name.starts_with("wasi:"));
+fn imports(component_info: &ComponentInfo) -> Found {
+    let (wasi, ours): (Vec<_>, Vec<_>) = component_info.imports.iter().partition(|name| name.starts_with("wasi:"));
     let ours: Vec<&str> = ours.iter().map(|name| name.as_str()).collect();
     Found::ok(match (ours.join(", "), wasi.len()) {
         (ours, 0) if ours.is_empty() => "none".to_owned(),
@@ -75,9 +77,9 @@ fn imports(anatomy: &Anatomy) -> Found {
     })
 }
 
-fn contract(anatomy: &Anatomy) -> Found {
-    let trains = if anatomy.trains { ", and it learns from history" } else { "" };
-    Found::ok(format!("qualm:detector {}{trains}", anatomy.contract))
+fn contract(component_info: &ComponentInfo) -> Found {
+    let trains = if component_info.trains { ", and it learns from history" } else { "" };
+    Found::ok(format!("qualm:detector {}{trains}", component_info.contract))
 }
 
 /// What is set, as the contract has it.
@@ -99,7 +101,7 @@ fn parameters(set: &Map<String, Json>) -> Result<Vec<(String, ParameterValue)>, 
 }
 
 /// What is no model is refused. Where a model is what was set, an unknown parameter is none.
-fn bad_models(recipe: &Recipe, model: &[u8], is_set: bool) -> Outcome {
+fn bad_models(spec: &DetectorSpec, model: &[u8], is_set: bool) -> Outcome {
     let mut bad = vec![
         ("no bytes", Vec::new()),
         ("noise", Random::new(71).bytes(100)),
@@ -110,7 +112,7 @@ fn bad_models(recipe: &Recipe, model: &[u8], is_set: bool) -> Outcome {
     }
     let count = bad.len();
     for (what, model) in bad {
-        match Guest::start(&recipe.with_model(model)) {
+        match Guest::start(&spec.with_model(model)) {
             Err(Failure::Refused(why)) if why.starts_with("bad model") => {}
             Err(failure) => return Err(Fault::new(format!("given {what}, {failure}; it must answer bad-model"))),
             Ok(_) => return Err(Fault::new(format!("given {what}, it opens; it must answer bad-model"))),
@@ -119,8 +121,13 @@ fn bad_models(recipe: &Recipe, model: &[u8], is_set: bool) -> Outcome {
     Ok(Found::ok(format!("{count} kinds are refused")))
 }
 
-fn open(sandbox: &Sandbox, recipe: Recipe, trained: bool, features: Option<usize>) -> Result<(Subject, Found), Fault> {
-    let subject = Subject::open(sandbox, recipe, trained)?;
+fn open(
+    sandbox: &Sandbox,
+    spec: DetectorSpec,
+    trained: bool,
+    features: Option<usize>,
+) -> Result<(Subject, Found), Fault> {
+    let subject = Subject::open(sandbox, spec, trained)?;
     match features {
         Some(features) if features != subject.features() => Err(Fault::new(format!(
             "it describes itself as having {} features, where {features} were asked for",

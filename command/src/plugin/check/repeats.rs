@@ -30,7 +30,7 @@ pub(super) fn forget(subject: &Subject) -> Outcome {
     let (mut again, mut fresh) = (subject.start()?, subject.start()?);
     for guest in [&mut again, &mut fresh] {
         feed(guest, &rows, BATCH)?;
-        guest.forget(&[0, 2, FRESH + 7, u32::MAX])?;
+        guest.forget_series(&[0, 2, FRESH + 7, u32::MAX])?;
     }
     // They differ only in what numbers the new series have: those that were forgotten, or some that never were.
     let mut renamed = rows.clone();
@@ -41,8 +41,8 @@ pub(super) fn forget(subject: &Subject) -> Outcome {
     same(&again, &fresh, "a series with a number that was forgotten, and one with a number that never was")
         .map_err(|fault| fault.measured("something is left of what was forgotten"))?;
     let untouched = subject.start().and_then(|mut guest| {
-        guest.forget(&[])?;
-        guest.forget(&[5, 5])
+        guest.forget_series(&[])?;
+        guest.forget_series(&[5, 5])
     });
     untouched.map_err(|failure| Fault::new(format!("asked to forget what it does not know, {failure}")))?;
     Ok(Found::ok("2 of 6 series begin anew, unknown numbers are no error"))

@@ -37,7 +37,7 @@ pub(super) fn continues(subject: &Subject) -> Outcome {
         // One series goes away each time, at both.
         let gone = random.below(SERIES as usize);
         if let Some(number) = numbers[gone].take() {
-            guest.forget(&[gone as u32])?;
+            guest.forget_series(&[gone as u32])?;
             let mut next = subject.start()?;
             bytes = move_to(&mut other, &mut next, &mut numbers, number, &mut random)?;
             other = next;
@@ -77,10 +77,10 @@ fn move_to(
     let mut rest = saved.as_slice();
     while !rest.is_empty() {
         let (slice, after) = rest.split_at(rest.len().min(1 + random.below(20)));
-        let state = from.save(slice)?;
+        let state = from.save_series(slice)?;
         bytes += state.len();
         let new: Vec<_> = slice.iter().map(|number| (*number != gone).then(|| renamed(*number))).collect();
-        to.restore(&state, &new)?;
+        to.restore_series(&state, &new)?;
         rest = after;
     }
     for number in numbers.iter_mut() {
@@ -98,7 +98,7 @@ pub(super) fn refuses(subject: &Subject) -> Outcome {
         feed(guest, &part(&rows, 0..half), BATCH)?;
     }
     let all = [0, 1, 2, 3, 4];
-    let state = guest.save(&all)?;
+    let state = guest.save_series(&all)?;
     let other: Vec<u8> = state.iter().enumerate().map(|(at, byte)| if at == 0 { byte ^ 0x80 } else { *byte }).collect();
     let numbers: Vec<_> = all.iter().copied().map(Some).collect();
     let mut bad: Vec<Bad<'_>> = vec![
@@ -111,11 +111,11 @@ pub(super) fn refuses(subject: &Subject) -> Outcome {
         ("its state with another first byte", other, &numbers),
     ];
     // Who keeps nothing of series cannot tell how many they were.
-    if state.len() != guest.save(&all[..4])?.len() {
+    if state.len() != guest.save_series(&all[..4])?.len() {
         bad.push(("the state of 5 series and 4 numbers", state.clone(), &numbers[..4]));
     }
     for (what, state, numbers) in &bad {
-        match guest.restore(state, numbers) {
+        match guest.restore_series(state, numbers) {
             Err(Failure::Refused(why)) if why.starts_with("bad state") => {}
             Err(failure) => return Err(Fault::new(format!("given {what}, {failure}; it must answer bad-state"))),
             Ok(()) => return Err(Fault::new(format!("given {what}, it took that; it must answer bad-state"))),

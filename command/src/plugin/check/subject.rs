@@ -7,7 +7,7 @@ use qualm_pipeline::Rows;
 
 use super::report::Fault;
 use super::source::{MINUTE, Shape, Source, part, sigma};
-use qualm_sandbox::{Failure, Guest, Limits, Recipe, Sandbox};
+use qualm_sandbox::{DetectorSpec, Failure, Guest, Limits, Sandbox};
 
 /// How long a call may take while it is checked: what is late by a little should show all else that it does.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -28,7 +28,7 @@ const UNKNOWN: Duration = Duration::from_micros(10);
 #[derive(Debug)]
 pub(super) struct Subject {
     pub(super) sandbox: Sandbox,
-    recipe: Recipe,
+    spec: DetectorSpec,
     pub(super) description: Description,
     /// Whether it is known what is ordinary to it: it was trained here, or learns that itself.
     pub(super) knows_ordinary: bool,
@@ -47,13 +47,13 @@ pub(super) fn limits() -> Limits {
 
 impl Subject {
     /// Starts it once, to see what it is.
-    pub(super) fn open(sandbox: &Sandbox, recipe: Recipe, trained: bool) -> Result<Self, Failure> {
-        let mut guest = Guest::start(&recipe)?;
+    pub(super) fn open(sandbox: &Sandbox, spec: DetectorSpec, trained: bool) -> Result<Self, Failure> {
+        let mut guest = Guest::start(&spec)?;
         let description = guest.describe()?;
         let knows_ordinary = trained || description.warm_up > 0;
         let pace = pace(&mut guest, description.features as usize).unwrap_or(UNKNOWN);
         let mut subject =
-            Self { sandbox: sandbox.clone(), recipe, description, knows_ordinary, trained, pace, step: MINUTE };
+            Self { sandbox: sandbox.clone(), spec, description, knows_ordinary, trained, pace, step: MINUTE };
         subject.find_step();
         Ok(subject)
     }
@@ -64,16 +64,16 @@ impl Subject {
 
     /// Whether it exports `details`.
     pub(super) fn has_details(&self) -> bool {
-        self.recipe.has_details()
+        self.spec.has_details()
     }
 
     pub(super) fn start(&self) -> Result<Guest, Failure> {
-        Guest::start(&self.recipe)
+        Guest::start(&self.spec)
     }
 
     /// One that is asked by `detection` alone.
     pub(super) fn start_plain(&self) -> Result<Guest, Failure> {
-        Guest::start(&self.recipe.without_details())
+        Guest::start(&self.spec.without_details())
     }
 
     /// A window of time may have to fill before anything is scored: finds rows that are far enough apart.

@@ -7,7 +7,7 @@ use super::report::{Fault, Found, Outcome, Report};
 use super::source::{Shape, Source, sigma};
 use super::subject::{BATCH, feed};
 use qualm_sandbox::trainer::PluginTrainer;
-use qualm_sandbox::{Failure, Guest, Recipe};
+use qualm_sandbox::{DetectorSpec, Failure, Guest};
 
 /// Rows that are learnt from, and of how many series.
 const ROWS: usize = 2000;
@@ -24,12 +24,12 @@ const TOLERANCE: f64 = 1e-9;
 
 /// Trains on a table that is made up, and returns the model.
 pub(super) fn train(
-    recipe: &Recipe,
+    spec: &DetectorSpec,
     features: usize,
     parameters: &[(String, ParameterValue)],
     report: &mut Report,
 ) -> Option<Vec<u8>> {
-    let trainer = match PluginTrainer::of(recipe) {
+    let trainer = match PluginTrainer::of(spec) {
         Ok(trainer) => trainer,
         Err(why) => {
             report.add("fit", Err(why.into()));
@@ -40,7 +40,7 @@ pub(super) fn train(
     let raw = report.step("fit", table.fit())?;
     report.add("fit again", table.again(&raw));
     report.add("unknown parameter", table.unknown());
-    report.step("calibrate", table.calibrate(recipe, &raw))
+    report.step("calibrate", table.calibrate(spec, &raw))
 }
 
 struct Table<'a> {
@@ -82,9 +82,9 @@ impl Table<'_> {
     }
 
     /// Calibrates by rows that were not learnt from, and compares each score with what it must be.
-    fn calibrate(&self, recipe: &Recipe, raw: &[u8]) -> Result<(Vec<u8>, Found), Fault> {
+    fn calibrate(&self, spec: &DetectorSpec, raw: &[u8]) -> Result<(Vec<u8>, Found), Fault> {
         let held_out = Source::new(self.features, SERIES, Shape::Noise, 62).rows(ROWS);
-        let before = scores(recipe, raw, &held_out)?;
+        let before = scores(spec, raw, &held_out)?;
         let mut sorted: Vec<f64> = before.iter().copied().filter(|score| !score.is_nan()).collect();
         sorted.sort_by(f64::total_cmp);
         let (Some(&ordinary), Some(&largest)) = (sorted.get(sorted.len() / 2), sorted.last()) else {
@@ -102,7 +102,7 @@ impl Table<'_> {
                 *value += 20.0 * sigma(at % self.features);
             }
         }
-        let (before, after) = (scores(recipe, raw, &rows)?, scores(recipe, &model, &rows)?);
+        let (before, after) = (scores(spec, raw, &rows)?, scores(spec, &model, &rows)?);
         for (row, (raw, score)) in before.iter().zip(&after).enumerate() {
             let due = ((raw - ordinary) / (threshold - ordinary)).max(0.0);
             let due = if raw.is_nan() { f64::NAN } else { due };
@@ -120,7 +120,7 @@ impl Table<'_> {
     }
 }
 
-fn scores(recipe: &Recipe, model: &[u8], rows: &Rows) -> Result<Vec<f64>, Failure> {
-    let mut guest = Guest::start(&recipe.with_model(model.to_vec()))?;
+fn scores(spec: &DetectorSpec, model: &[u8], rows: &Rows) -> Result<Vec<f64>, Failure> {
+    let mut guest = Guest::start(&spec.with_model(model.to_vec()))?;
     Ok(feed(&mut guest, rows, BATCH)?.scores)
 }

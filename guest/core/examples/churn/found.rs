@@ -1,4 +1,4 @@
-//! What was found, counted, and how it is told.
+//! Counts of hits and false alarms, and their text.
 
 use std::ops::AddAssign;
 
@@ -55,7 +55,7 @@ impl Found {
     }
 }
 
-/// What stands where there is nothing to tell.
+/// The text of an empty cell.
 const NOTHING: &str = "–";
 
 impl Band {
@@ -66,7 +66,7 @@ impl Band {
         format!("{:.2}", self.hits as f64 / self.incidents as f64)
     }
 
-    /// Values above 1 over the rate that was asked for.
+    /// The rate of values above 1, divided by the configured one.
     fn over(&self, rate: f64) -> String {
         if self.scored == 0 {
             return NOTHING.to_owned();

@@ -8,7 +8,7 @@
 //! Bands are those of rows 10 to 29, 30 to 99 and later ones of a pod's life.
 //!
 //! Seeds are 3 and 4 by default; the constants were chosen with 1 and 2. NAME is one of the constants that matter: `own_rows`,
-//! `teaches`, `lent`.
+//! `teaching_rows`, `max_sibling_rows`.
 
 mod deployment;
 mod found;
@@ -42,8 +42,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     for given in env::args().skip(1) {
         match given.split_once('=') {
             Some(("own_rows", value)) => tuning.own_rows = value.parse()?,
-            Some(("teaches", value)) => tuning.teaches = value.parse()?,
-            Some(("lent", value)) => tuning.lent = value.parse()?,
+            Some(("teaching_rows", value)) => tuning.teaching_rows = value.parse()?,
+            Some(("max_sibling_rows", value)) => tuning.max_sibling_rows = value.parse()?,
             Some((name, _)) => return Err(format!("there is no constant `{name}` here").into()),
             None => seeds.push(given.parse()?),
         }

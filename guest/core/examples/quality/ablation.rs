@@ -11,10 +11,10 @@ use crate::score::Scores;
 use crate::table::{FIGURES, cells, profiles};
 use crate::{Failure, nab};
 
-/// The looks, as `Tuning::weights` has them.
-const LOOKS: [&str; 5] = ["mean of 4 rows", "mean of 32 rows", "jump", "novelty", "the same value again"];
+/// The checks, in the order of `Tuning::check_weights`.
+const CHECKS: [&str; 5] = ["mean of 4 rows", "mean of 32 rows", "jump", "novelty", "the same value again"];
 
-/// What the page is made of.
+/// The content of `tests/quality/ablation.json`.
 #[derive(Serialize)]
 pub(crate) struct Ablation {
     parts: Vec<Part>,
@@ -27,19 +27,19 @@ struct Part {
     figures: Figures,
 }
 
-/// What is left out, and the constants that do so.
+/// The names of omitted parts, and the constants without them.
 fn variants() -> Vec<(&'static str, Tuning)> {
     let mut variants = vec![("nothing", Tuning::SHIPPED)];
-    for (look, name) in LOOKS.into_iter().enumerate() {
+    for (check, name) in CHECKS.into_iter().enumerate() {
         let mut tuning = Tuning::SHIPPED;
-        tuning.weights[look] = 0.0;
+        tuning.check_weights[check] = 0.0;
         variants.push((name, tuning));
     }
-    // More days than any series has.
+    // More days than any series has: no season is ever used.
     variants.push(("season", Tuning { season_days: 250, ..Tuning::SHIPPED }));
-    variants.push(("learned bar", Tuning { learned: 0.0, ..Tuning::SHIPPED }));
-    variants.push(("caution with new series", Tuning { early: 0.0, ..Tuning::SHIPPED }));
-    variants.push(("worth of time between rows", Tuning { by_time: 0.0, ..Tuning::SHIPPED }));
+    variants.push(("learned bar", Tuning { report_threshold_step: 0.0, ..Tuning::SHIPPED }));
+    variants.push(("caution with new series", Tuning { early_threshold_share: 0.0, ..Tuning::SHIPPED }));
+    variants.push(("worth of time between rows", Tuning { threshold_per_log_step: 0.0, ..Tuning::SHIPPED }));
     variants
 }
 

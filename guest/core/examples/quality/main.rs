@@ -4,13 +4,13 @@
 //!
 //! ```text
 //! quality table DIR [SET...] [NAME=VALUE...]   how sets are scored, by default all; NAME is a field of `Tuning`, or
-//!                                              `weights.4` for the fifth of its weights
+//!                                              `check_weights.4` for the fifth of its weights
 //! quality ablation DIR                         what each part adds: writes tests/quality/ablation.json
 //! quality nested DIR                           figures of sets that the constants were not chosen on: writes
 //!                                              tests/quality/nested.json
 //! ```
 //!
-//! What counts how is as in `score.py`, which is no part of this project: the figures agree.
+//! Figures are defined as in `score.py`, which is no part of this project.
 
 mod ablation;
 mod data;
@@ -28,7 +28,7 @@ use std::{env, fs};
 
 use serde::Serialize;
 
-/// What any part of this fails with; a text for people.
+/// Any error, as text.
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 const USAGE: &str = "usage: quality table DIR [SET...] [NAME=VALUE...] | quality ablation DIR | quality nested DIR";
@@ -45,7 +45,7 @@ fn main() -> Result<(), Failure> {
     }
 }
 
-/// Writes what `make quality` makes its page of.
+/// Writes the input of `make quality`'s page.
 fn write(name: &str, found: &impl Serialize) -> Result<(), Failure> {
     let file = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/quality")).join(name);
     fs::write(&file, serde_json::to_string_pretty(found)? + "\n")?;

@@ -50,7 +50,7 @@ fn sigmoid(y: f64) -> f64 {
     if y > 3.0 { -1.0 } else { 2.0 / (1.0 + (5.0 * y).exp()) - 1.0 }
 }
 
-/// The scores, in the three profiles, of the streams of a set that are asked for, given the scores of all rows.
+/// The scores, in the three profiles, of the wanted streams of a set, given the scores of all rows.
 pub(crate) fn of(set: &Set, scores: &[Vec<f64>], wanted: impl Fn(&Series) -> bool) -> [f64; 3] {
     let all = set.series.iter().zip(scores).filter(|(series, _)| wanted(series));
     let streams: Vec<_> = all.map(|(series, scores)| (Stream::new(&series.labels), scores.as_slice())).collect();

@@ -1,4 +1,4 @@
-//! What the detector says of a set.
+//! The detector's scores of a set.
 
 use qualm_contract::{Batch, Detector, Wanted};
 use qualm_core::streaming::{Parameters, Streaming, Tuning};

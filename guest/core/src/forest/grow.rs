@@ -8,8 +8,8 @@ use super::tree::{Node, Split, Tree};
 use super::{Parameters, path};
 use crate::trained::{FitError, Rows};
 
-/// What varies by no more than this does not vary (scikit-learn's `FEATURE_THRESHOLD`).
-const LEAST_RANGE: f32 = 1e-7;
+/// A feature with a smaller range does not vary (scikit-learn's `FEATURE_THRESHOLD`).
+const MIN_RANGE: f32 = 1e-7;
 
 /// Grows the trees of a forest, each of so many rows and features.
 pub(super) fn forest(
@@ -19,7 +19,7 @@ pub(super) fn forest(
     share: usize,
 ) -> Result<Vec<Tree<Split>>, FitError> {
     let mut random = Random::new(parameters.seed);
-    // A few steps of a shuffle draw a fair sample, whatever order they start from.
+    // The first steps of a shuffle draw a fair sample from any order.
     let mut drawn: Vec<u32> = (0..rows.len() as u32).collect();
     let mut features: Vec<u16> = (0..rows.features() as u16).collect();
     let mut trees = Vec::with_capacity(parameters.trees as usize);
@@ -70,13 +70,13 @@ impl Sample {
         })
     }
 
-    /// Puts those rows first whose value is at most `threshold`. Where the others begin.
+    /// Moves the rows whose value is at most `threshold` to the front, and returns where the others begin.
     fn part(&mut self, place: u16, threshold: f32, rows: Range<usize>) -> usize {
         let column = &self.columns[usize::from(place) * self.order.len()..][..self.order.len()];
         let mut others = rows.start;
         for at in rows {
             let goes_left = column[self.order[at] as usize] <= threshold;
-            // Swapped in any case: which way a row goes cannot be foretold.
+            // Always swapped: a branch would be unpredictable.
             self.order.swap(at, others);
             others += usize::from(goes_left);
         }
@@ -89,7 +89,7 @@ struct Growing<'a> {
     sample: Sample,
     /// The sample's columns' features.
     features: &'a [u16],
-    /// The places of the sample's columns, in any order but that those are first that are known not to vary in the node.
+    /// The places of the sample's columns; those that are known not to vary in the node are first.
     places: Vec<u16>,
     random: &'a mut Random,
     nodes: Vec<Node<Split>>,
@@ -117,7 +117,7 @@ impl Growing<'_> {
             let drawn = *constant + self.random.below(self.places.len() - *constant);
             let place = self.places[drawn];
             let (low, high) = self.sample.extremes(place, rows.clone());
-            if high > low + LEAST_RANGE {
+            if high > low + MIN_RANGE {
                 return Some((place, low, high));
             }
             self.places.swap(drawn, *constant);

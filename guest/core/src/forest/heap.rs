@@ -1,14 +1,12 @@
-//! How a forest is walked: without a branch that depends on data, many rows at a time.
+//! Evaluation of a forest: without branches that depend on data, many rows at a time.
 //!
 //! The first eight levels of a tree, which is all of it for samples of up to 256 rows, are a heap: the children of node i
-//! are 2i and 2i+1, and all ways below a leaf that lies higher lead to its path length. So each walk is eight equal steps,
-//! and [`LANES`] walks are taken side by side: a step waits for the memory, and meanwhile other walks take theirs. What
-//! lies deeper than the heap is walked as it is.
+//! are 2i and 2i+1, and all exits below a higher leaf have its path length. So each walk is eight equal steps, and [`LANES`]
+//! walks are interleaved, so that their memory accesses overlap. Nodes below the heap are walked one by one.
 //!
-//! Where there are rows enough, many rows are taken through a tree, and the first three of their steps without looking
-//! anything up: all seven splits are compared with all the rows at once, and what matters is picked by masks, which
-//! compilers turn into vector instructions, in WebAssembly as well. A row alone, and the few that are left over, is taken
-//! through many trees.
+//! If there are enough rows, many rows walk through one tree, and their first three steps need no look-ups: all seven splits
+//! are compared with all rows at once, and masks select the results, which compilers turn into vector instructions, in
+//! WebAssembly as well. A single row, and the few that remain, walk through many trees at once.
 //!
 //! Values are compared as integers of the same order (see [`key`]). Measured against it: codes of 16 bits instead of values
 //! are no quicker once the time to look them up is counted; a split's feature and threshold side by side, or the first
@@ -17,19 +15,19 @@
 use std::array;
 
 use super::tree::{Node, Split, Tree};
-use crate::trained::MOST_FEATURES;
+use crate::trained::MAX_FEATURES;
 
-const _: () = assert!(MOST_FEATURES.is_power_of_two());
+const _: () = assert!(MAX_FEATURES.is_power_of_two());
 
-/// Levels of splits in a heap, and those of them that are compared all at once.
+/// Levels of splits in a heap, and how many of them are compared at once.
 const LEVELS: u32 = 8;
-const TOP: u32 = 3;
-/// Ways out of a heap: one more than its splits, whose number 0 is not in use.
-const WAYS: usize = 1 << LEVELS;
-/// Walks that are taken side by side: those of as many rows through a tree, or of a row through as many trees.
+const TOP_LEVELS: u32 = 3;
+/// Exits of a heap: one more than its splits, whose number 0 is not in use.
+const EXITS: usize = 1 << LEVELS;
+/// Walks that are interleaved: of as many rows through a tree, or of a row through as many trees.
 const LANES: usize = 16;
-/// Below so many rows it is quicker to take one by one through many trees.
-const FEW: usize = 10;
+/// With fewer rows it is faster to let each one walk through many trees.
+const MIN_GROUP_ROWS: usize = 10;
 /// Rows that are walked through a tree before the next, in groups of `LANES`: they and the tree stay in the first-level
 /// cache.
 const BLOCK: usize = 4 * LANES;
@@ -49,17 +47,17 @@ pub(crate) enum Heaps {
 /// A tree whose splits name their feature by an `I`.
 #[derive(Debug)]
 pub(crate) struct Heap<I> {
-    features: [I; WAYS],
-    thresholds: [i32; WAYS],
-    /// Path length at each way out; where the way goes on, the node in `deep`, negative.
-    lengths: [f64; WAYS],
-    /// What lies below the heap, by the tree's own numbers; empty where nothing does.
-    deep: Vec<Deep>,
+    features: [I; EXITS],
+    thresholds: [i32; EXITS],
+    /// Path length at each exit; if there are nodes below, minus the index in `deep`.
+    lengths: [f64; EXITS],
+    /// Nodes below the heap, by the tree's own numbers; may be empty.
+    deep: Vec<DeepNode>,
 }
 
 /// A node below the heap: rows whose key is at most the threshold go to the node after it, others to `right`.
 #[derive(Debug, Clone, Copy)]
-enum Deep {
+enum DeepNode {
     Split { feature: u16, threshold: i32, right: u32 },
     Leaf(f64),
 }
@@ -77,13 +75,13 @@ impl Heaps {
     pub(crate) fn lengths(&self, rows: &[f64], features: usize, sums: &mut Vec<f64>) {
         match self {
             Self::Narrow(heaps) => lengths::<u8, 256>(heaps, rows, features, sums),
-            Self::Wide(heaps) => lengths::<u16, MOST_FEATURES>(heaps, rows, features, sums),
+            Self::Wide(heaps) => lengths::<u16, MAX_FEATURES>(heaps, rows, features, sums),
         }
     }
 }
 
-/// `N` is the most features that an `I` names, a power of two: so many are in reach of any row or group, though not all be
-/// its own, and no look needs a check.
+/// `N` is the most features that an `I` names, a power of two: buffers hold so many features of a row or group, so that no
+/// access needs a bounds check.
 fn lengths<I: Copy + Into<usize>, const N: usize>(
     heaps: &[Heap<I>],
     rows: &[f64],
@@ -91,7 +89,7 @@ fn lengths<I: Copy + Into<usize>, const N: usize>(
     sums: &mut Vec<f64>,
 ) {
     let count = rows.len() / features;
-    let few = if count % LANES < FEW { count % LANES } else { 0 };
+    let few = if count % LANES < MIN_GROUP_ROWS { count % LANES } else { 0 };
     let (many, few) = rows.split_at((count - few) * features);
     if !many.is_empty() {
         by_groups::<I, N>(heaps, many, features, sums);
@@ -101,7 +99,7 @@ fn lengths<I: Copy + Into<usize>, const N: usize>(
     }
 }
 
-// Not inlined, nor is the other: together in one function they spill each other's registers.
+// Neither function is inlined: together they would spill registers.
 #[inline(never)]
 fn by_groups<I: Copy + Into<usize>, const N: usize>(
     heaps: &[Heap<I>],
@@ -160,7 +158,7 @@ fn side_by_side<I: Copy + Into<usize>, const N: usize, const TREES: usize>(
             *at = heap.step(*at, key);
         }
     }
-    let mut lengths: [f64; TREES] = array::from_fn(|tree| heaps[tree].lengths[ways[tree] % WAYS]);
+    let mut lengths: [f64; TREES] = array::from_fn(|tree| heaps[tree].lengths[ways[tree] % EXITS]);
     for (length, heap) in lengths.iter_mut().zip(heaps) {
         if *length < 0.0 {
             *length = heap.descend(*length, key);
@@ -174,13 +172,13 @@ impl<I: Copy + Into<usize>> Heap<I> {
     #[inline]
     fn add<const N: usize>(&self, rows: &[Lanes; N], sums: &mut [f64; LANES]) {
         let mut ways = self.top(rows);
-        for _ in TOP..LEVELS {
+        for _ in TOP_LEVELS..LEVELS {
             for (lane, at) in ways.iter_mut().enumerate() {
                 *at = self.step(*at, |feature| rows[feature % N][lane]);
             }
         }
         for ((lane, way), sum) in ways.into_iter().enumerate().zip(sums) {
-            let length = self.lengths[way % WAYS];
+            let length = self.lengths[way % EXITS];
             *sum += if self.deep.is_empty() { length } else { self.descend(length, |feature| rows[feature % N][lane]) };
         }
     }
@@ -188,7 +186,7 @@ impl<I: Copy + Into<usize>> Heap<I> {
     /// The nodes at which rows are after the first three steps: 8 to 15.
     #[inline]
     fn top<const N: usize>(&self, rows: &[Lanes; N]) -> [usize; LANES] {
-        let columns: [&Lanes; 1 << TOP] = array::from_fn(|node| self.column(node, rows));
+        let columns: [&Lanes; 1 << TOP_LEVELS] = array::from_fn(|node| self.column(node, rows));
         let mut nodes = [0_i32; LANES];
         for (lane, node) in nodes.iter_mut().enumerate() {
             // A mask is -1 for right and 0 for left.
@@ -199,13 +197,13 @@ impl<I: Copy + Into<usize>> Heap<I> {
             let third = pick(first, pick(second, right(4), right(5)), pick(second, right(6), right(7)));
             *node = 8 - 4 * first - 2 * second - third;
         }
-        nodes.map(|node| node as usize % (2 << TOP))
+        nodes.map(|node| node as usize % (2 << TOP_LEVELS))
     }
 
-    /// From a node to one of its children. A way out is 256 at least; its number without that is its place.
+    /// From a node to one of its children. An exit has a number of 256 or more, less 256 is its place.
     #[inline]
     fn step(&self, at: usize, key: impl Fn(usize) -> i32) -> usize {
-        let at = at % WAYS;
+        let at = at % EXITS;
         2 * at + usize::from(self.thresholds[at] < key(self.features[at].into()))
     }
 
@@ -216,7 +214,7 @@ impl<I: Copy + Into<usize>> Heap<I> {
         &rows[feature % N]
     }
 
-    /// The path length that `length` is or, where it goes on below the heap, stands for.
+    /// The path length: `length`, or that of a leaf below the heap.
     #[cold]
     fn descend(&self, length: f64, key: impl Fn(usize) -> i32) -> f64 {
         if length >= 0.0 {
@@ -225,8 +223,8 @@ impl<I: Copy + Into<usize>> Heap<I> {
         let mut at = -length as usize;
         loop {
             match self.deep[at] {
-                Deep::Leaf(length) => return length,
-                Deep::Split { feature, threshold, right } => {
+                DeepNode::Leaf(length) => return length,
+                DeepNode::Split { feature, threshold, right } => {
                     at = if key(feature.into()) <= threshold { at + 1 } else { right as usize };
                 }
             }
@@ -237,32 +235,32 @@ impl<I: Copy + Into<usize>> Heap<I> {
 impl<I: Copy + Default> Heap<I> {
     fn new(tree: &Tree<Split>, name: impl Fn(u16) -> I) -> Self {
         let mut heap = Self {
-            features: [I::default(); WAYS],
-            thresholds: [i32::MAX; WAYS],
-            lengths: [0.0; WAYS],
+            features: [I::default(); EXITS],
+            thresholds: [i32::MAX; EXITS],
+            lengths: [0.0; EXITS],
             deep: Vec::new(),
         };
         let mut above = vec![(0, 1)];
         while let Some((node, place)) = above.pop() {
             match tree.nodes()[node] {
-                Node::Split(Split { feature, threshold }) if place < WAYS => {
+                Node::Split(Split { feature, threshold }) if place < EXITS => {
                     heap.features[place] = name(feature);
                     heap.thresholds[place] = key(threshold);
                     let [left, right] = tree.children(node);
                     above.extend([(left, 2 * place), (right, 2 * place + 1)]);
                 }
-                Node::Split(_) => heap.lengths[place - WAYS] = -(node as f64),
+                Node::Split(_) => heap.lengths[place - EXITS] = -(node as f64),
                 Node::Leaf(_) => heap.lengths[ways(place)].fill(tree.expected(node)),
             }
         }
         if tree.depth() > LEVELS as usize {
-            heap.deep = (0..tree.nodes().len()).map(|node| Deep::new(tree, node)).collect();
+            heap.deep = (0..tree.nodes().len()).map(|node| DeepNode::new(tree, node)).collect();
         }
         heap
     }
 }
 
-impl Deep {
+impl DeepNode {
     fn new(tree: &Tree<Split>, node: usize) -> Self {
         match tree.nodes()[node] {
             Node::Leaf(_) => Self::Leaf(tree.expected(node)),
@@ -273,10 +271,10 @@ impl Deep {
     }
 }
 
-/// The ways out below a heap's place.
+/// The exits below a node of the heap.
 fn ways(place: usize) -> std::ops::Range<usize> {
     let level = place.ilog2();
-    let width = WAYS >> level;
+    let width = EXITS >> level;
     let first = (place - (1 << level)) * width;
     first..first + width
 }
@@ -322,7 +320,9 @@ mod tests {
                 let forest = Forest::fit(Rows::new(&rows, features), &parameters).unwrap();
                 let sum = |row| forest.trees.iter().map(|tree| length(tree, row)).sum::<f64>();
                 let expected: Vec<f64> = rows.chunks(features).map(sum).collect();
-                for count in [0, 1, 3, FEW - 1, FEW, LANES, LANES + 1, BLOCK, BLOCK + LANES - 1, 700] {
+                for count in
+                    [0, 1, 3, MIN_GROUP_ROWS - 1, MIN_GROUP_ROWS, LANES, LANES + 1, BLOCK, BLOCK + LANES - 1, 700]
+                {
                     let mut sums = vec![0.5];
                     forest.heaps.lengths(&rows[..count * features], features, &mut sums);
                     assert_eq!(

@@ -1,10 +1,10 @@
-//! Forests that scikit-learn grew: what its `IsolationForest` knows, as plain numbers that may come from anywhere.
+//! Forests that scikit-learn grew: the fields of its `IsolationForest`, as untrusted numbers.
 
 use super::grow::floor;
 use super::tree::{Node, Split, Tree};
-use super::{Forest, MOST_TREES};
+use super::{Forest, MAX_TREES};
 use crate::trained::prepare::Preparation;
-use crate::trained::{MOST_FEATURES, Trained};
+use crate::trained::{MAX_FEATURES, Trained};
 use qualm_contract::Error;
 
 /// A fitted `sklearn.ensemble.IsolationForest`.
@@ -25,9 +25,9 @@ pub struct TreeParts {
     pub children_left: Vec<i64>,
     /// `tree_.children_right`; −1 for a leaf.
     pub children_right: Vec<i64>,
-    /// `tree_.feature`: a place in `features`. Anything for a leaf.
+    /// `tree_.feature`: a place in `features`. Ignored for a leaf.
     pub feature: Vec<i64>,
-    /// `tree_.threshold`. Anything for a leaf.
+    /// `tree_.threshold`. Ignored for a leaf.
     pub threshold: Vec<f64>,
     /// `tree_.n_node_samples`.
     pub n_node_samples: Vec<u32>,
@@ -36,18 +36,18 @@ pub struct TreeParts {
 }
 
 impl Forest {
-    /// A forest that gives the scores of this one: `score_samples` with its sign turned, where the rows are complete.
+    /// A forest with the scores of this one: minus `score_samples`, for complete rows.
     ///
     /// # Errors
     ///
-    /// [`Error::BadModel`] says which tree is none, and why.
+    /// [`Error::BadModel`] says which tree is invalid, and why.
     pub fn from_parts(parts: &Parts) -> Result<Self, Error> {
-        if !(1..=MOST_FEATURES).contains(&parts.features) {
-            let what = format!("its {} features are not between 1 and {MOST_FEATURES}", parts.features);
+        if !(1..=MAX_FEATURES).contains(&parts.features) {
+            let what = format!("its {} features are not between 1 and {MAX_FEATURES}", parts.features);
             return Err(Error::BadModel(what));
         }
-        if parts.trees.len() > MOST_TREES {
-            return Err(Error::BadModel(format!("its {} trees are more than {MOST_TREES}", parts.trees.len())));
+        if parts.trees.len() > MAX_TREES {
+            return Err(Error::BadModel(format!("its {} trees are more than {MAX_TREES}", parts.trees.len())));
         }
         let tree = |(at, tree): (usize, &TreeParts)| {
             tree.check(parts.features).map_err(|what| Error::BadModel(format!("its tree {at} {what}")))
@@ -57,8 +57,8 @@ impl Forest {
     }
 }
 
-/// A detector of a forest that was fitted elsewhere, to rows that were prepared like this. `ordinary` and `threshold` are
-/// the raw scores (`score_samples` with its sign turned) that become 0 and 1.
+/// A detector with a forest that was fitted elsewhere, to rows with this preparation. `ordinary` and `threshold` are the raw
+/// scores (minus `score_samples`) that become 0 and 1.
 ///
 /// # Errors
 ///
@@ -73,7 +73,7 @@ pub fn assemble(parts: &Parts, preparation: Preparation, ordinary: f64, threshol
 }
 
 impl TreeParts {
-    /// The tree in our own order.
+    /// The tree with its nodes in preorder.
     fn check(&self, features: usize) -> Result<Tree<Split>, String> {
         let count = self.children_left.len();
         let lengths = [self.children_right.len(), self.feature.len(), self.threshold.len(), self.n_node_samples.len()];
@@ -107,7 +107,7 @@ impl TreeParts {
         }
     }
 
-    /// A split's children; none of a leaf.
+    /// A split's children; `None` for a leaf.
     fn children(&self, node: usize) -> Result<Option<[usize; 2]>, String> {
         match [self.children_left[node], self.children_right[node]] {
             [-1, -1] => Ok(None),

@@ -1,8 +1,7 @@
-//! `isolation-forest`: how few random splits leave a row alone (Liu, Ting & Zhou, "Isolation forest", ICDM 2008).
+//! `isolation-forest`: how few random splits isolate a row (Liu, Ting & Zhou, "Isolation forest", ICDM 2008).
 //!
-//! The semantics are scikit-learn's, whose forests can be taken over as they are ([`import`]) and then give the same
-//! scores: values are cast to single precision, and go left where they are at most the threshold. Trees are grown by
-//! [`grow`], kept as [`tree`]s, walked as [`heap`]s, written as [`tensors`]. The raw score is scikit-learn's
+//! The semantics are scikit-learn's, whose forests can be imported ([`import`]) and give the same scores: values are cast to single precision, and go left where they are at most the threshold. Trees are grown by [`grow`],
+//! held as [`tree`]s, evaluated as [`heap`]s, written as [`tensors`]. The raw score is scikit-learn's
 //! `-score_samples`, 2^(−E\[h\]/c) in (0, 1], where E\[h\] is the row's path length averaged over the trees ([`path`]).
 //!
 //! A feature's contribution is a Shapley value of the mean path length with its sign turned ([`shap`]): by how many splits
@@ -21,7 +20,7 @@ mod tensors;
 mod tree;
 
 use crate::model::{Model, Writer};
-use crate::trained::{FitError, Kernel, MOST_FEATURES, Rows, Settings, Trained};
+use crate::trained::{FitError, Kernel, MAX_FEATURES, Rows, Settings, Trained};
 use heap::Heaps;
 use qualm_contract::{Batch, Error};
 use tree::{Split, Tree};
@@ -29,22 +28,22 @@ use tree::{Split, Tree};
 /// The name of this kind of detector.
 pub const KIND: &str = "isolation-forest";
 
-/// The most trees of a forest. Laid out to be walked, a tree takes 3.5 KB at least.
-pub const MOST_TREES: usize = 10_000;
+/// The most trees of a forest. A tree takes at least 3.5 KB as a heap.
+pub const MAX_TREES: usize = 10_000;
 
-/// Rows of a batch that are explained: each takes some 0.2 ms, and a batch has a tenth of a second.
-const MOST_EXPLAINED: usize = 100;
+/// The most rows of a batch that are explained: each takes some 0.2 ms, and a batch has a tenth of a second.
+const MAX_EXPLAINED_ROWS: usize = 100;
 
-/// What is set, not learnt. The defaults are scikit-learn's.
+/// The parameters. The defaults are scikit-learn's.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Parameters {
     /// How many trees are grown.
     pub trees: u32,
-    /// Rows that are drawn for each tree, without replacement; where there are fewer, all are.
+    /// Rows that are drawn for each tree, without replacement; all if there are fewer.
     pub max_samples: u32,
     /// Share of the features that is drawn for each tree, at least one.
     pub max_features: f64,
-    /// Where the random numbers start from.
+    /// The seed of the random numbers.
     pub seed: u64,
 }
 
@@ -59,11 +58,11 @@ impl Parameters {
     ///
     /// # Errors
     ///
-    /// Names the parameter that is out of its range, and the range.
+    /// The parameter that is out of its range, and the range.
     pub fn check(&self) -> Result<(), FitError> {
         let Self { trees, max_samples, max_features, seed: _ } = *self;
-        if !(1..=MOST_TREES).contains(&(trees as usize)) {
-            return Err(FitError(format!("`trees` is {trees}; it must lie between 1 and {MOST_TREES}")));
+        if !(1..=MAX_TREES).contains(&(trees as usize)) {
+            return Err(FitError(format!("`trees` is {trees}; it must lie between 1 and {MAX_TREES}")));
         }
         if max_samples == 0 {
             return Err(FitError("`max_samples` is 0; a tree needs a row".to_owned()));
@@ -74,25 +73,25 @@ impl Parameters {
         Ok(())
     }
 
-    /// Checks that the forest can be grown of these rows; how many rows and features are drawn for a tree.
+    /// Checks that a forest can be grown of these rows, and returns how many rows and features are drawn for a tree.
     fn draws(&self, rows: Rows<'_>) -> Result<(usize, usize), FitError> {
         self.check()?;
         if rows.is_empty() || rows.len() > u32::MAX as usize {
             return Err(FitError(format!("a forest cannot be grown of {} rows", rows.len())));
         }
-        if rows.features() > MOST_FEATURES {
-            return Err(FitError(format!("{} features; {MOST_FEATURES} at most make a forest", rows.features())));
+        if rows.features() > MAX_FEATURES {
+            return Err(FitError(format!("{} features; {MAX_FEATURES} at most make a forest", rows.features())));
         }
         let features = (self.max_features * rows.features() as f64) as usize;
         Ok((rows.len().min(self.max_samples as usize), features.max(1)))
     }
 }
 
-/// Learns from `train` and sets the threshold by `validation`.
+/// Fits the detector to `train` and the threshold to `validation`.
 ///
 /// # Errors
 ///
-/// What is the matter with the rows or the parameters.
+/// What is wrong with the rows or the parameters.
 pub fn fit(
     train: Rows<'_>,
     validation: Batch<'_>,
@@ -103,7 +102,7 @@ pub fn fit(
 }
 
 pub(crate) fn open(model: &Model<'_>) -> Result<Trained, Error> {
-    Trained::open(KIND, model, |model, features| Ok(Box::new(tensors::read(model, features)?)))
+    Trained::open(KIND, model, |model, features| Ok(Box::new(tensors::read_model(model, features)?)))
 }
 
 /// A forest of axis-parallel trees.
@@ -121,18 +120,18 @@ impl Forest {
     ///
     /// # Errors
     ///
-    /// Names the parameter that is out of its range, or says that there are no rows.
+    /// The parameter that is out of its range, or that there are no rows.
     pub fn fit(rows: Rows<'_>, parameters: &Parameters) -> Result<Self, FitError> {
         let (samples, features) = parameters.draws(rows)?;
         let trees = grow::forest(rows, parameters, samples, features)?;
         Self::new(trees, rows.features(), samples as u32).map_err(|error| FitError(error.to_string()))
     }
 
-    /// A forest of these trees, once they are seen to fit the number of features.
+    /// A forest of these trees, after a check that their features exist.
     fn new(trees: Vec<Tree<Split>>, features: usize, samples: u32) -> Result<Self, Error> {
         let bad = |what: String| Err(Error::BadModel(what));
-        if !(1..=MOST_TREES).contains(&trees.len()) {
-            return bad(format!("its forest has {} trees; 1 to {MOST_TREES} may be", trees.len()));
+        if !(1..=MAX_TREES).contains(&trees.len()) {
+            return bad(format!("its forest has {} trees; 1 to {MAX_TREES} may be", trees.len()));
         }
         for node in trees.iter().flat_map(Tree::nodes) {
             match *node {
@@ -147,7 +146,7 @@ impl Forest {
         Ok(Self { features, samples, trees, heaps })
     }
 
-    /// The mean path length that is expected of a row of the trees' own samples, in splits: what [`Kernel::explain`]
+    /// The mean path length that is expected of a row of the trees' own samples, in splits: what [`Kernel::explain_row`]
     /// starts from.
     #[must_use]
     pub fn base(&self) -> f64 {
@@ -164,21 +163,21 @@ impl Forest {
 }
 
 impl Kernel for Forest {
-    fn score(&self, rows: &[f64], raw: &mut Vec<f64>) {
+    fn score_rows(&self, rows: &[f64], raw: &mut Vec<f64>) {
         let start = raw.len();
         self.heaps.lengths(rows, self.features, raw);
         Self::scores(&mut raw[start..], self.trees.len(), self.samples);
     }
 
-    fn explain(&self, row: &[f64], contributions: &mut [f64]) {
+    fn explain_row(&self, row: &[f64], contributions: &mut [f64]) {
         shap::explain(&self.trees, row, contributions);
     }
 
-    fn most_explained(&self) -> usize {
-        MOST_EXPLAINED
+    fn max_explained_rows(&self) -> usize {
+        MAX_EXPLAINED_ROWS
     }
 
-    fn write(&self, model: &mut Writer) {
-        tensors::write(self, model);
+    fn write_model(&self, model: &mut Writer) {
+        tensors::write_model(self, model);
     }
 }

@@ -1,7 +1,7 @@
-//! Path lengths and what they say: the shorter the path to where a row is alone, the stranger the row.
+//! Path lengths: the shorter the path that isolates a row, the more anomalous the row.
 
-/// The average path length of an unsuccessful search in a binary search tree of `n` rows, which stands for the subtree
-/// that a leaf of `n` rows was too deep to grow (Liu, Ting & Zhou, "Isolation forest", ICDM 2008, equation 1), with the
+/// The average path length of an unsuccessful search in a binary search tree of `n` rows, which replaces the subtree
+/// that was not grown below a leaf of `n` rows (Liu, Ting & Zhou, "Isolation forest", ICDM 2008, equation 1), with the
 /// harmonic number as ln(n−1) + γ for n > 2, as scikit-learn has it.
 pub(crate) fn average(n: u32) -> f64 {
     const EULER_GAMMA: f64 = 0.577_215_664_901_532_9;
@@ -16,7 +16,7 @@ pub(crate) fn average(n: u32) -> f64 {
 }
 
 /// The anomaly score of a mean path length, in (0, 1]: 2^(−mean/c), where c is the average for a tree's sample (the
-/// paper's equation 2). A tree of one row has no paths; scikit-learn then says ½, and so do we.
+/// paper's equation 2). A tree of one row has no paths; its score is ½, as in scikit-learn.
 pub(crate) fn score(mean: f64, average: f64) -> f64 {
     if average > 0.0 { libm::exp2(-mean / average) } else { 0.5 }
 }

@@ -15,7 +15,7 @@
 //! and the sum over the leaves below it, of length times the features below it, is handed up. So a tree takes as many
 //! steps as it has nodes, where the algorithm as published takes d² for each leaf.
 
-use super::tree::{MOST_DEPTH, Node, Split, Tree};
+use super::tree::{MAX_TREE_DEPTH, Node, Split, Tree};
 
 /// Sets `contributions` to the Shapley values of minus the mean path length of a row.
 pub(super) fn explain(trees: &[Tree<Split>], row: &[f64], contributions: &mut [f64]) {
@@ -24,7 +24,7 @@ pub(super) fn explain(trees: &[Tree<Split>], row: &[f64], contributions: &mut [f
     // Trees grown of up to 256 rows have at most eight features on a way.
     let (shallow, deep): (Vec<_>, Vec<_>) = trees.iter().partition(|tree| tree.depth() <= 8);
     add::<4>(&shallow, &row, contributions);
-    add::<{ MOST_DEPTH / 2 }>(&deep, &row, contributions);
+    add::<{ MAX_TREE_DEPTH / 2 }>(&deep, &row, contributions);
     for contribution in contributions {
         *contribution /= -(trees.len() as f64);
     }

@@ -13,7 +13,7 @@ use super::tree::{Node, Split, Tree};
 use crate::model::{Model, Writer};
 use qualm_contract::Error;
 
-pub(super) fn write(forest: &Forest, model: &mut Writer) {
+pub(super) fn write_model(forest: &Forest, model: &mut Writer) {
     let (mut nodes, mut thresholds, mut counts) = (Vec::new(), Vec::new(), Vec::new());
     for node in forest.trees.iter().flat_map(Tree::nodes) {
         match *node {
@@ -31,11 +31,11 @@ pub(super) fn write(forest: &Forest, model: &mut Writer) {
     model.integers("nodes", &nodes).floats("thresholds", &thresholds).integers("counts", &counts);
 }
 
-pub(super) fn read(model: &Model<'_>, features: usize) -> Result<Forest, Error> {
+pub(super) fn read_model(model: &Model<'_>, features: usize) -> Result<Forest, Error> {
     let nodes = model.integers("nodes")?;
     let mut thresholds = model.floats("thresholds")?.into_iter();
     let split = |feature: u32| {
-        // A feature that is none is told by the forest; one that is none of u16's is none of the forest's.
+        // `Forest::new` rejects features that do not exist.
         let feature = u16::try_from(feature - 1).unwrap_or(u16::MAX);
         Some(Split { feature, threshold: thresholds.next()? })
     };

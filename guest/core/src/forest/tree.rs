@@ -1,9 +1,9 @@
-//! A grown tree: its nodes in preorder, so that its shape needs no links that could be wrong.
+//! A tree: its nodes in preorder, so that its shape needs no links.
 
 use super::path;
 
 /// The most splits above a leaf. scikit-learn stops at ⌈log₂ `max_samples`⌉.
-pub(crate) const MOST_DEPTH: usize = 32;
+pub(crate) const MAX_TREE_DEPTH: usize = 32;
 
 /// A node, as it is written and grown.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -36,11 +36,11 @@ pub(crate) struct Tree<S> {
 }
 
 impl<S: Copy> Tree<S> {
-    /// Takes nodes in preorder until a tree is complete; none where there are no more nodes.
+    /// Reads nodes in preorder until a tree is complete; `None` without nodes.
     ///
     /// # Errors
     ///
-    /// Where the nodes end too early, lie too deep, or hold more rows than can be counted.
+    /// If the nodes end too early, are too deep, or hold too many rows.
     pub(crate) fn take(nodes: &mut impl Iterator<Item = Node<S>>) -> Result<Option<Self>, &'static str> {
         let (nodes_taken, right, counts, expected) = Default::default();
         let mut tree = Self { nodes: nodes_taken, right, counts, expected, depth: 0 };
@@ -51,7 +51,7 @@ impl<S: Copy> Tree<S> {
             tree.nodes.push(node);
             tree.right.push(0);
             let Node::Leaf(count) = node else {
-                if above.len() == MOST_DEPTH {
+                if above.len() == MAX_TREE_DEPTH {
                     return Err("a tree in it is more than 32 splits deep");
                 }
                 tree.counts.push(0);
@@ -60,7 +60,7 @@ impl<S: Copy> Tree<S> {
                 continue;
             };
             tree.counts.push(count);
-            // The splits above it, and those that it was too deep to grow.
+            // The splits above it, and the expected ones that were not grown.
             tree.expected.push(above.len() as f64 + path::average(count));
             tree.depth = tree.depth.max(above.len());
             if tree.close(&mut above)? {
@@ -84,7 +84,7 @@ impl<S: Copy> Tree<S> {
                 return Ok(false);
             }
             let [left, right] = self.children(split);
-            // Where no row came, either child is as likely.
+            // Without rows, both children are equally likely.
             let share = if count == 0 { 0.5 } else { f64::from(self.counts[left]) / f64::from(count) };
             self.expected[split] = share * self.expected[left] + (1.0 - share) * self.expected[right];
             above.pop();
@@ -151,7 +151,7 @@ mod tests {
     #[test]
     fn what_is_no_tree_is_refused() {
         assert!(take(&[SPLIT, Node::Leaf(1)]).unwrap_err().contains("not complete"));
-        assert!(take(&[SPLIT; MOST_DEPTH + 1]).unwrap_err().contains("deep"));
+        assert!(take(&[SPLIT; MAX_TREE_DEPTH + 1]).unwrap_err().contains("deep"));
         assert!(take(&[SPLIT, Node::Leaf(u32::MAX), Node::Leaf(1)]).unwrap_err().contains("rows"));
     }
 }

@@ -1,4 +1,4 @@
-//! Mean and covariance of rows, shrunk so that directions of which the rows say little are not taken for certain.
+//! Mean and covariance of rows, with shrinkage for directions that few rows determine.
 
 use super::Shrinkage;
 use crate::trained::Rows;
@@ -8,19 +8,19 @@ use crate::trained::Rows;
 pub(super) struct Covariance {
     /// By feature.
     pub(super) mean: Vec<f64>,
-    /// Features × features, as the rows have it (over their number, as scikit-learn's): not shrunk yet.
+    /// Features × features, divided by the number of rows as in scikit-learn, without shrinkage.
     pub(super) matrix: Vec<f64>,
-    /// The mean variance of a feature: μ, what is shrunk towards.
+    /// The mean variance of a feature, μ: the target of the shrinkage.
     pub(super) variance: f64,
     /// How much of μ·I to mix in: δ.
     pub(super) shrinkage: f64,
 }
 
-/// Rows that are taken at once: each pass over the matrix does for so many.
-const AT_ONCE: usize = 4;
+/// Rows for each pass over the matrix.
+const ROWS_PER_PASS: usize = 4;
 
 impl Covariance {
-    /// Of some rows, of which there must be one at least.
+    /// Of rows, at least one.
     pub(super) fn of(rows: Rows<'_>, shrinkage: Shrinkage) -> Self {
         let (features, count) = (rows.features(), rows.len() as f64);
         let mut mean = vec![0.0; features];
@@ -46,7 +46,7 @@ impl Covariance {
         Self { mean, matrix, variance, shrinkage }
     }
 
-    /// An eigenvalue of the matrix once it is shrunk; its eigenvectors stay what they are. None is negative.
+    /// An eigenvalue of the matrix after shrinkage, which keeps eigenvectors. It is not negative.
     pub(super) fn shrink(&self, eigenvalue: f64) -> f64 {
         (1.0 - self.shrinkage) * f64::max(eigenvalue, 0.0) + self.shrinkage * self.variance
     }
@@ -57,9 +57,9 @@ pub(crate) fn products(rows: Rows<'_>, mean: &[f64]) -> (Vec<f64>, f64) {
     let features = rows.features();
     let mut matrix = vec![0.0; features * features];
     let mut fourth = 0.0;
-    let mut centred = vec![0.0; AT_ONCE * features];
-    for rows in rows.values().chunks(AT_ONCE * features) {
-        centred.fill(0.0); // rows that lack in the last chunk add nothing
+    let mut centred = vec![0.0; ROWS_PER_PASS * features];
+    for rows in rows.values().chunks(ROWS_PER_PASS * features) {
+        centred.fill(0.0); // missing rows of the last chunk add 0
         for (centred, row) in centred.chunks_exact_mut(features).zip(rows.chunks_exact(features)) {
             let differences = row.iter().zip(mean).map(|(x, mean)| x - mean);
             centred.iter_mut().zip(differences).for_each(|(centred, x)| *centred = x);
@@ -80,7 +80,7 @@ pub(crate) fn products(rows: Rows<'_>, mean: &[f64]) -> (Vec<f64>, f64) {
     (matrix, fourth)
 }
 
-/// The intensity that is expected to come nearest to the true covariance: Ledoit & Wolf, A well-conditioned estimator for
+/// The shrinkage with the least expected distance from the true covariance: Ledoit & Wolf, A well-conditioned estimator for
 /// large-dimensional covariance matrices (2004), section 3.2: b²/d², where d² is how far the matrix is from μ·I, and b²
 /// how far it is expected to be from the truth. `fourth` is the mean of |x|⁴.
 fn ledoit_wolf(matrix: &[f64], variance: f64, fourth: f64, count: f64) -> f64 {
@@ -88,7 +88,7 @@ fn ledoit_wolf(matrix: &[f64], variance: f64, fourth: f64, count: f64) -> f64 {
     let squares: f64 = matrix.iter().map(|x| x * x).sum();
     let far = squares / features - variance * variance;
     let uncertain = (fourth - squares) / (features * count);
-    // Rows that do not vary, or alike in all directions, may be shrunk at will: neither number is more than rounding.
+    // If rows do not vary, or alike in all directions, both numbers are rounding and any shrinkage will do.
     if uncertain <= 0.0 || far <= 0.0 { 0.0 } else { f64::min(uncertain / far, 1.0) }
 }
 

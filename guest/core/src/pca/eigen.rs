@@ -1,26 +1,26 @@
 //! Eigenvalues and eigenvectors of a symmetric matrix.
 //!
 //! Householder's reduction to a tridiagonal matrix, then the QL algorithm with implicit shifts: the procedures tred2 and
-//! tql2 of Wilkinson & Reinsch, Handbook for Automatic Computation II (1971), as EISPACK has them. They want no good
-//! conditioning: eigenvalues come out to within a rounding error of the largest one, and the vectors are orthogonal
-//! however close or equal their values are.
+//! tql2 of Wilkinson & Reinsch, Handbook for Automatic Computation II (1971), as EISPACK has them. They need no good
+//! conditioning: eigenvalues are accurate to a rounding error of the largest one, and vectors are orthogonal even if their
+//! values are close or equal.
 //!
 //! All matrices here hold one *vector* a row (EISPACK: a column), so that the inner loops run along memory.
 
-/// A symmetric matrix taken apart.
+/// The eigenvalues and eigenvectors of a symmetric matrix.
 #[derive(Debug)]
 pub(crate) struct Eigen {
     /// The eigenvalues, largest first.
     pub(crate) values: Vec<f64>,
     /// The eigenvectors in the order of their values, each a row of length 1. The component that is largest by absolute
-    /// value is positive: vectors are unique but for their sign, and the same matrix must give the same bytes.
+    /// value is positive, since the sign is arbitrary and the same matrix must give the same bytes.
     pub(crate) vectors: Vec<f64>,
 }
 
-/// Iterations for one eigenvalue, of which two are usual: a bound only, so that nothing can go on for ever.
-const MOST_ITERATIONS: usize = 64;
+/// The most iterations for one eigenvalue. Two are usual; the limit only guarantees an end.
+const MAX_ITERATIONS: usize = 64;
 
-/// Takes a symmetric `size` × `size` matrix of finite numbers apart.
+/// Computes them of a symmetric `size` × `size` matrix of finite numbers.
 pub(crate) fn decompose(matrix: Vec<f64>, size: usize) -> Eigen {
     assert_eq!(matrix.len(), size * size, "the matrix is not {size} × {size}");
     let mut vectors = matrix;
@@ -139,7 +139,7 @@ fn diagonalise(v: &mut [f64], d: &mut [f64], e: &mut [f64]) {
         let negligible = f64::EPSILON * largest;
         // The last `e` is 0.
         let m = (l..n).find(|&m| e[m].abs() <= negligible).unwrap_or(n - 1);
-        for _ in 0..MOST_ITERATIONS {
+        for _ in 0..MAX_ITERATIONS {
             if m == l || e[l].abs() <= negligible {
                 break;
             }

@@ -1,7 +1,7 @@
 //! The quadratic form that makes a row's raw score, and how it is divided among the features.
 //!
 //! A row x is clipped and centred, z = clip(x) − mean. Its coordinates along the k principal components are t = P·z, with
-//! one component a row in P; what they leave unexplained is r = z − Pᵀ·t. With a weight for each component and one for
+//! one component a row in P; what they do not explain is r = z − Pᵀ·t. With a weight for each component and one for
 //! each feature's error,
 //!
 //! > raw² = Σⱼ (aⱼ·tⱼ)² + Σᵢ min((bᵢ·rᵢ)², c²)
@@ -14,19 +14,19 @@
 //! those of the form would end at ¼, and a score of 2 is twice as far out as the threshold.
 
 use super::lanes::{Blocks, LANES, Lanes, padded};
-use super::{MOST_FEATURES, NO_CLIP};
+use super::{MAX_FEATURES, NO_CLIP};
 use crate::math;
 use crate::model::{Model, Writer};
 use crate::trained::Kernel;
 use qualm_contract::Error;
 
-/// The largest weight that is believed, and the largest clip of an error: with them nothing can overflow.
-pub(super) const MOST_WEIGHT: f64 = 1e40;
+/// The largest weight and the largest clip of an error: within them nothing can overflow.
+pub(super) const MAX_WEIGHT: f64 = 1e40;
 
-/// What a form is made of.
+/// The parameters of a form.
 #[derive(Debug, Clone)]
 pub(super) struct Parts {
-    /// How far out a prepared value counts.
+    /// The largest magnitude of a prepared value.
     pub(super) clip: f64,
     /// By feature.
     pub(super) mean: Vec<f64>,
@@ -36,7 +36,7 @@ pub(super) struct Parts {
     pub(super) component_weights: Vec<f64>,
     /// b: by feature.
     pub(super) error_weights: Vec<f64>,
-    /// c: how far out a weighted error counts.
+    /// c: the largest weighted error that counts.
     pub(super) error_clip: f64,
 }
 
@@ -51,7 +51,7 @@ pub(super) struct Form {
     errors: bool,
 }
 
-/// Four rows on their way: one number a feature or component, in whole blocks.
+/// Buffers for four rows: a number for each feature or component, in whole blocks.
 #[derive(Debug)]
 pub(super) struct Tile {
     /// z.
@@ -78,7 +78,7 @@ impl Form {
         Tile { centred: zeros(features), components: zeros(components), fitted: zeros(features) }
     }
 
-    /// Takes up to four rows in, and computes z and t. Lanes without a row hold the first row again.
+    /// Computes z and t of up to four rows. Lanes without a row repeat the first row.
     pub(super) fn project(&self, rows: &[f64], tile: &mut Tile) {
         let Parts { clip, mean, .. } = &self.parts;
         let features = mean.len();
@@ -90,7 +90,7 @@ impl Form {
         self.to_components.multiply(&tile.centred[..features], &mut tile.components);
     }
 
-    /// What the components leave unexplained: r, by feature.
+    /// r, by feature: what the components do not explain.
     pub(super) fn residuals<'a>(&self, tile: &'a mut Tile) -> impl Iterator<Item = Lanes> + use<'a> {
         let components = self.parts.component_weights.len();
         self.from_components.multiply(&tile.components[..components], &mut tile.fitted);
@@ -123,7 +123,7 @@ impl Form {
 }
 
 impl Kernel for Form {
-    fn score(&self, rows: &[f64], raw: &mut Vec<f64>) {
+    fn score_rows(&self, rows: &[f64], raw: &mut Vec<f64>) {
         let features = self.parts.mean.len();
         let mut tile = self.tile();
         for rows in rows.chunks(LANES * features) {
@@ -144,8 +144,8 @@ impl Kernel for Form {
     /// by its complete decomposition contributions (Alcala & Qin, Reconstruction-based contribution for process monitoring,
     /// 2009, and Analysis and generalization of fault diagnosis methods, 2011): feature i has the square of the ith element
     /// of M^½·z for an index zᵀ·M·z. For the distance M^½·z is Pᵀ·(a ∘ t); for the error it is r itself, so that weights
-    /// and the clip apply feature by feature. What a value was clipped by contributes nothing, as it adds nothing.
-    fn explain(&self, row: &[f64], contributions: &mut [f64]) {
+    /// and the clip apply feature by feature. The clipped part of a value contributes nothing.
+    fn explain_row(&self, row: &[f64], contributions: &mut [f64]) {
         let mut tile = self.tile();
         self.project(row, &mut tile);
         contributions.fill(0.0);
@@ -163,7 +163,7 @@ impl Kernel for Form {
         }
     }
 
-    fn write(&self, model: &mut Writer) {
+    fn write_model(&self, model: &mut Writer) {
         let Parts { clip, mean, loadings, component_weights, error_weights, error_clip } = &self.parts;
         let (features, components) = (mean.len(), component_weights.len());
         model.set("index", "form").set("components", components);
@@ -176,11 +176,11 @@ impl Kernel for Form {
 }
 
 impl Form {
-    /// Reads what [`Kernel::write`] wrote; what is in range cannot overflow, whatever the rows are.
-    pub(super) fn read(model: &Model<'_>, features: usize) -> Result<Self, Error> {
+    /// Reads what [`Kernel::write_model`] wrote. Parameters in their ranges cannot overflow for any rows.
+    pub(super) fn read_model(model: &Model<'_>, features: usize) -> Result<Self, Error> {
         let bad = |what: String| Err(Error::BadModel(what));
-        if features > MOST_FEATURES {
-            return bad(format!("its {features} features are more than the {MOST_FEATURES} of this kind"));
+        if features > MAX_FEATURES {
+            return bad(format!("its {features} features are more than the {MAX_FEATURES} of this kind"));
         }
         let components: usize = model.number("components")?;
         if !(1..=features).contains(&components) {
@@ -204,12 +204,12 @@ impl Form {
         };
         Ok(Self::new(Parts {
             clip: number("clip", NO_CLIP)?,
-            error_clip: number("error_clip", MOST_WEIGHT)?,
+            error_clip: number("error_clip", MAX_WEIGHT)?,
             mean: array("mean", features, -NO_CLIP, NO_CLIP)?,
             // Vectors of length 1, up to rounding.
             loadings: array("loadings", components * features, -1.001, 1.001)?,
-            component_weights: array("component_weights", components, 0.0, MOST_WEIGHT)?,
-            error_weights: array("error_weights", features, 0.0, MOST_WEIGHT)?,
+            component_weights: array("component_weights", components, 0.0, MAX_WEIGHT)?,
+            error_weights: array("error_weights", features, 0.0, MAX_WEIGHT)?,
         }))
     }
 }

@@ -2,8 +2,8 @@
 //!
 //! Rows are scored four at a time, each in a lane of its own: a lane's sums are formed in the same order whatever the
 //! other lanes hold, so that a row's score does not depend on the batch that it came in. Four lanes by four rows of the
-//! matrix are eight vectors of two doubles, which both WebAssembly and a plain x86-64 keep in registers; and a loop that
-//! does as much at each turn hardly notices that the sandbox looks at its deadline there.
+//! matrix are eight vectors of two doubles, which both WebAssembly and a plain x86-64 keep in registers; and with a loop
+//! body of this size the sandbox's check of the deadline costs little.
 
 /// Rows that are scored at once.
 pub(crate) const LANES: usize = 4;
@@ -51,7 +51,7 @@ impl Blocks {
     }
 }
 
-/// A number of rows filled up to whole blocks.
+/// The number of rows, rounded up to whole blocks.
 pub(crate) fn padded(rows: usize) -> usize {
     rows.next_multiple_of(BLOCK)
 }

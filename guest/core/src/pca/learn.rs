@@ -1,35 +1,34 @@
-//! From prepared rows to a form: which components, which weights.
+//! Fits a form to prepared rows: components and weights.
 
 use super::covariance::Covariance;
 use super::eigen::{self, Eigen};
-use super::form::{Form, MOST_WEIGHT, Parts};
-use super::{Components, Index, MOST_FEATURES, NO_CLIP, Parameters, Residuals, Shrinkage};
+use super::form::{Form, MAX_WEIGHT, Parts};
+use super::{Components, Index, MAX_FEATURES, NO_CLIP, Parameters, Residuals, Shrinkage};
 use crate::trained::prepare::quantile;
 use crate::trained::{FitError, Rows};
 
-/// A mean variance below this is no variance: rows that do not vary at all, or do so by rounding.
-const LEAST_VARIANCE: f64 = 1e-30;
+/// A smaller mean variance is rounding: rows do not vary.
+const MIN_VARIANCE: f64 = 1e-30;
 
-/// Directions with less than this share of the first component's variance are those in which rows do not vary: features
-/// that depend on one another, up to rounding.
-const RANK: f64 = 1e-10;
+/// In directions with a smaller share of the first component's variance rows do not vary, up to rounding: features depend on
+/// one another.
+const MIN_VARIANCE_SHARE: f64 = 1e-10;
 
-/// The least spread that an error is taken to have, in standard deviations of an average feature. Errors of features that
-/// follow from others are none at all in training; to call any error at all infinitely many of their spreads far would
-/// let one feature's last digits decide.
-const LEAST_SPREAD: f64 = 0.05;
+/// The least spread of an error, in standard deviations of an average feature. Errors of features that follow from others are
+/// 0 in training; without a minimum the rounding of one feature would determine the score.
+const MIN_SPREAD: f64 = 0.05;
 
-/// Rows from which quantiles of errors are taken, at most: evenly picked, they tell a 95% quantile to a few per cent.
-const SAMPLE: usize = 20_000;
+/// The most rows for quantiles of errors, evenly selected: a 95% quantile is accurate to a few per cent.
+const MAX_SAMPLE_ROWS: usize = 20_000;
 
-/// The quantile that both an error's spread and an index's limit are taken from: what up to a twentieth of the rows do,
-/// be it an incident in the training data or a feature's bursts, moves neither.
-const ORDINARY: f64 = 0.95;
+/// The quantile that defines an error's spread and an index's limit: a twentieth of the rows, such as an incident in the
+/// training data or a feature's bursts, changes neither.
+const QUANTILE: f64 = 0.95;
 
 /// The same quantile of the absolute value of a standard normal number.
-const ORDINARY_NORMAL: f64 = 1.959_963_984_540_054;
+const NORMAL_QUANTILE: f64 = 1.959_963_984_540_054;
 
-/// Learns a form from prepared rows.
+/// Fits a form to prepared rows.
 pub(super) fn learn(rows: Rows<'_>, parameters: &Parameters) -> Result<Form, FitError> {
     parameters.check(rows)?;
     let features = rows.features();
@@ -39,18 +38,18 @@ pub(super) fn learn(rows: Rows<'_>, parameters: &Parameters) -> Result<Form, Fit
 
     let covariance = Covariance::of(Rows::new(&clipped, features), parameters.shrinkage);
     let Eigen { mut values, vectors } = eigen::decompose(covariance.matrix.clone(), features);
-    let varies = covariance.variance > LEAST_VARIANCE;
+    let varies = covariance.variance > MIN_VARIANCE;
     for value in &mut values {
-        // Of rows that do not vary nothing is known but their place: all directions are alike.
+        // Of rows that do not vary only the mean is known: all directions are alike.
         *value = if varies { covariance.shrink(*value) } else { 1.0 };
     }
     let unit = if varies { covariance.variance.sqrt() } else { 1.0 };
-    let components = count(&values, parameters);
+    let components = count_components(&values, parameters);
     if components == features && parameters.index == Index::Error {
         let what = format!("all {features} components are taken, which leave nothing unexplained: there is no `error`");
         return Err(FitError(what));
     }
-    let least = LEAST_SPREAD * unit;
+    let least = MIN_SPREAD * unit;
     values[components..].iter_mut().for_each(|value| *value = f64::max(*value, least * least));
 
     let mut parts = Parts {
@@ -59,14 +58,14 @@ pub(super) fn learn(rows: Rows<'_>, parameters: &Parameters) -> Result<Form, Fit
         loadings: vectors[..components * features].to_vec(),
         component_weights: values[..components].iter().map(|value| 1.0 / value.sqrt()).collect(),
         error_weights: vec![1.0; features],
-        error_clip: MOST_WEIGHT,
+        error_clip: MAX_WEIGHT,
     };
-    let observed = Observed::of(rows, &Form::new(parts.clone()), components);
+    let observed = SampleStats::of(rows, &Form::new(parts.clone()), components);
     if let Residuals::Weighted { clip } = parameters.residuals {
         parts.error_weights = observed.spreads().map(|spread| 1.0 / f64::max(spread, least)).collect();
-        parts.error_clip = clip.unwrap_or(MOST_WEIGHT);
+        parts.error_clip = clip.unwrap_or(MAX_WEIGHT);
     }
-    weigh(&mut parts, parameters.index, &observed, &values, &vectors);
+    set_weights(&mut parts, parameters.index, &observed, &values, &vectors);
     Ok(Form::new(parts))
 }
 
@@ -77,8 +76,8 @@ impl Parameters {
         if rows.len() < 2 {
             return bad("a covariance needs two rows at least".to_owned());
         }
-        if features > MOST_FEATURES {
-            return bad(format!("{features} features; `{}` takes {MOST_FEATURES} at most", super::KIND));
+        if features > MAX_FEATURES {
+            return bad(format!("{features} features; `{}` takes {MAX_FEATURES} at most", super::KIND));
         }
         match self.components {
             Components::Share(share) if !(share > 0.0 && share <= 1.0) => {
@@ -110,13 +109,13 @@ impl Parameters {
     }
 }
 
-/// How many components make the principal subspace; of directions without variance, none does.
-fn count(values: &[f64], parameters: &Parameters) -> usize {
-    let rank = values.iter().take_while(|value| **value > RANK * values[0]).count();
+/// The number of components of the principal subspace, without directions that have no variance.
+fn count_components(values: &[f64], parameters: &Parameters) -> usize {
+    let rank = values.iter().take_while(|value| **value > MIN_VARIANCE_SHARE * values[0]).count();
     let wanted = match parameters.components {
         Components::Count(count) => count,
         Components::Share(share) => {
-            // Summed from the smallest: what is left out is what must be small.
+            // Summed from the smallest, for precision: the omitted share is small.
             let total: f64 = values.iter().rev().sum();
             let mut sum = 0.0;
             let small = values.iter().rev().take_while(|value| {
@@ -133,14 +132,13 @@ fn count(values: &[f64], parameters: &Parameters) -> usize {
 /// Sets the weights by the index. For the combined index (Yue & Qin, Reconstruction-based fault identification using a
 /// combined index, 2001) both indices are divided by their limits.
 ///
-/// Its authors take limits from the moments of normal data (Jackson & Mudholkar 1979; Box 1954). Metrics are anything but
-/// normal, and the threshold is calibrated afterwards: all that a limit decides is how much the one index weighs against
-/// the other. So it is a quantile of what training rows had, which no distribution and no few wild rows can spoil; and
-/// not below what the shrunk covariance expects on average, as rows that were fitted to are closer than others will be
-/// (where they are fewer than features, nothing at all is left unexplained).
-fn weigh(parts: &mut Parts, index: Index, observed: &Observed, values: &[f64], vectors: &[f64]) {
+/// Its authors derive limits from the moments of normal data (Jackson & Mudholkar 1979; Box 1954). Metrics are not normal, and
+/// the threshold is calibrated afterwards, so a limit only determines the relative weight of the indices. It is a quantile of
+/// the training rows, which a few extreme rows do not change; but at least what the shrunk covariance expects on average, since
+/// training rows are closer than others (with fewer rows than features, they have no errors).
+fn set_weights(parts: &mut Parts, index: Index, observed: &SampleStats, values: &[f64], vectors: &[f64]) {
     let components = parts.component_weights.len();
-    // Without a direction that is left out there are no errors, but for rounding.
+    // If no direction is omitted, there are no errors but rounding.
     let no_errors = components == values.len();
     let (distance, error) = match index {
         Index::Whitened => unreachable!("nothing is learnt of rows that are whitened"),
@@ -148,9 +146,9 @@ fn weigh(parts: &mut Parts, index: Index, observed: &Observed, values: &[f64], v
         Index::Error => (0.0, 1.0),
         Index::Combined => {
             let distances = observed.distances(&parts.component_weights);
-            let distance = f64::max(limit(distances), components as f64);
+            let distance = f64::max(index_limit(distances), components as f64);
             let errors = observed.errors(&parts.error_weights, parts.error_clip);
-            let error = f64::max(limit(errors), expected_error(parts, values, vectors));
+            let error = f64::max(index_limit(errors), expected_error(parts, values, vectors));
             (1.0 / distance.sqrt(), if no_errors { 0.0 } else { 1.0 / error.sqrt() })
         }
     };
@@ -158,7 +156,7 @@ fn weigh(parts: &mut Parts, index: Index, observed: &Observed, values: &[f64], v
     parts.component_weights.iter_mut().for_each(|weight| *weight *= distance);
     parts.error_weights.iter_mut().for_each(|weight| *weight *= error);
     if error > 0.0 {
-        parts.error_clip = f64::min(parts.error_clip * error, MOST_WEIGHT);
+        parts.error_clip = f64::min(parts.error_clip * error, MAX_WEIGHT);
     }
 }
 
@@ -172,13 +170,13 @@ fn expected_error(parts: &Parts, values: &[f64], vectors: &[f64]) -> f64 {
     weighted.sum()
 }
 
-fn limit(mut index: Vec<f64>) -> f64 {
+fn index_limit(mut index: Vec<f64>) -> f64 {
     index.sort_unstable_by(f64::total_cmp);
-    quantile(&index, ORDINARY)
+    quantile(&index, QUANTILE)
 }
 
-/// What a sample of the training rows had, row after row.
-struct Observed {
+/// Residuals and components of a sample of the training rows, row by row.
+struct SampleStats {
     features: usize,
     /// r: rows × features.
     residuals: Vec<f64>,
@@ -186,12 +184,12 @@ struct Observed {
     components: Vec<f64>,
 }
 
-impl Observed {
+impl SampleStats {
     fn of(rows: Rows<'_>, form: &Form, components: usize) -> Self {
         let features = rows.features();
         let mut this = Self { features, residuals: Vec::new(), components: Vec::new() };
         let mut tile = form.tile();
-        let picked = rows.iter().step_by(rows.len().div_ceil(SAMPLE));
+        let picked = rows.iter().step_by(rows.len().div_ceil(MAX_SAMPLE_ROWS));
         for row in picked {
             form.project(row, &mut tile);
             this.components.extend(tile.components[..components].iter().map(|lanes| lanes[0]));
@@ -200,26 +198,26 @@ impl Observed {
         this
     }
 
-    /// By feature: how many spreads of a normal distribution the quantile of errors is.
+    /// By feature: the quantile of errors over that of a standard normal number.
     fn spreads(&self) -> impl Iterator<Item = f64> {
         (0..self.features).map(|feature| {
             let errors = self.residuals.chunks_exact(self.features).map(|row| row[feature].abs());
-            limit(errors.collect()) / ORDINARY_NORMAL
+            index_limit(errors.collect()) / NORMAL_QUANTILE
         })
     }
 
     /// By row: Σⱼ (aⱼ·tⱼ)².
     fn distances(&self, weights: &[f64]) -> Vec<f64> {
-        sums(&self.components, weights, f64::INFINITY)
+        clipped_sums(&self.components, weights, f64::INFINITY)
     }
 
     /// By row: Σᵢ min((bᵢ·rᵢ)², c²).
     fn errors(&self, weights: &[f64], clip: f64) -> Vec<f64> {
-        sums(&self.residuals, weights, clip)
+        clipped_sums(&self.residuals, weights, clip)
     }
 }
 
-fn sums(rows: &[f64], weights: &[f64], clip: f64) -> Vec<f64> {
+fn clipped_sums(rows: &[f64], weights: &[f64], clip: f64) -> Vec<f64> {
     let square = |(x, weight): (&f64, &f64)| {
         let far = f64::min((x * weight).abs(), clip);
         far * far

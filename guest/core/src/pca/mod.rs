@@ -1,8 +1,8 @@
-//! `pca-mahalanobis`: how far a row is from what features do together.
+//! `pca-mahalanobis`: how far a row is from the usual combinations of features.
 //!
-//! The directions in which ordinary rows vary most, the principal components, span a subspace. A row is far out in it
-//! (Mahalanobis' distance, Hotelling's T²), or off it (the squared prediction error, SPE or Q): features that always moved
-//! together did not. Monitoring by both is Jackson & Mudholkar, Control procedures for residuals associated with principal
+//! The directions in which ordinary rows vary most, the principal components, span a subspace. A row is far away
+//! within it (Mahalanobis' distance, Hotelling's T²), or away from it (the squared prediction error, SPE or Q): features that
+//! usually move together did not. Monitoring by both is Jackson & Mudholkar, Control procedures for residuals associated with principal
 //! component analysis (1979).
 //!
 //! By default the rows come whitened by the stages in front of the kernel ([`crate::trained`]), which makes both one, and
@@ -27,31 +27,29 @@ use whitened::Whitened;
 /// The name of this kind of detector.
 pub const KIND: &str = "pca-mahalanobis";
 
-/// The most features: learning takes time in the third power of their number, seconds for so many.
-pub const MOST_FEATURES: usize = 1024;
+/// The most features: the time to fit grows with the third power of their number, and is seconds for so many.
+pub const MAX_FEATURES: usize = 1024;
 
-/// The farthest a prepared value lies out anyway: as good as no clip.
+/// The largest magnitude of a prepared value, so that this clip has no effect.
 const NO_CLIP: f64 = 1e12;
 
-/// What is set of this kind.
+/// The parameters of this kind.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Parameters {
     /// Which components make the principal subspace.
     pub components: Components,
-    /// How uncertain the covariance is taken to be.
+    /// The shrinkage of the covariance.
     pub shrinkage: Shrinkage,
-    /// How far out a scaled value counts when a row is scored: one farther out is as far. `None`: all the way. At less than
-    /// 10 or so, a single feature can be arbitrarily far out and yet not reach the threshold: that of dozens of features is
-    /// farther out than one feature's clip. Values that are not scaled ([`Scaling::None`]) have no unit to count in, and are
+    /// The largest magnitude of a scaled value when a row is scored. `None`: no limit. Below 10 or so, no value of a single
+    /// feature can reach the threshold if there are dozens of features. Values that are not scaled ([`Scaling::None`]) are
     /// never clipped.
     pub clip: Option<f64>,
-    /// The same when mean and covariance are learnt, so that no few wild rows turn the components their way; at most
-    /// [`clip`](Self::clip) anyway.
+    /// The same in training, so that a few extreme rows do not determine the components; at most [`clip`](Self::clip).
     pub learning_clip: Option<f64>,
-    /// What the raw score is made of. [`Index::Whitened`] has use for none of the other
-    /// parameters: its rows are clipped before (`Settings::clip`), and their whitened values at as much.
+    /// The index that is the raw score. [`Index::Whitened`] ignores the other parameters: its rows are clipped before
+    /// (`Settings::clip`), and so are their whitened values.
     pub index: Index,
-    /// How features' errors are added up.
+    /// How features' errors are summed.
     pub residuals: Residuals,
 }
 
@@ -68,55 +66,54 @@ impl Default for Parameters {
     }
 }
 
-/// How many components make the principal subspace. A direction in which rows do not vary is never one.
+/// How many components make the principal subspace. Directions without variance never count.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Components {
-    /// As many as have this share of the variance: above 0, up to 1. For [`Index::Error`] never all.
+    /// As many as explain this share of the variance: above 0, up to 1. For [`Index::Error`] never all.
     Share(f64),
-    /// So many.
+    /// This number.
     Count(usize),
 }
 
 /// How much of the mean variance is mixed into each eigenvalue.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Shrinkage {
-    /// As Ledoit & Wolf (2004) find it: much where rows are few for their features, hardly anything where they are many.
+    /// By Ledoit & Wolf (2004): much if there are few rows for their features, little if there are many.
     Auto,
     /// This share: 0 is not at all, 1 is features that vary alike and independently.
     Fixed(f64),
 }
 
-/// What the raw score is made of.
+/// The index that is the raw score.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Index {
-    /// The mean square of a row that the stages in front have whitened (`Settings::whiten`): how far out it is in any
-    /// direction, the more the less rows vary in it.
+    /// The mean square of a whitened row (`Settings::whiten`): its distance in any direction, relative to the variance there.
     Whitened,
-    /// How far out a row is within the principal subspace, in standard deviations: Mahalanobis' distance, √T².
+    /// The distance within the principal subspace, in standard deviations: Mahalanobis' distance, √T².
     Distance,
-    /// How far off the principal subspace it is: the root of the squared prediction error.
+    /// The distance from the principal subspace: the root of the squared prediction error.
     Error,
-    /// Both, each squared and over its limit.
+    /// Both, each squared and divided by its limit.
     Combined,
 }
 
-/// How features' errors (what the components leave unexplained) are added up.
+/// How features' errors (what the components do not explain) are summed.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Residuals {
     /// Squared as they are.
     Plain,
-    /// Each over its own feature's ordinary error: a feature that the others foretell well counts by that.
+    /// Each divided by its feature's ordinary error, so that features that the others predict well count more.
     Weighted {
-        /// How far out one error counts, in its feature's ordinary errors. `None`: all the way.
+        /// The largest error that counts, in its feature's ordinary errors. `None`: no limit.
         clip: Option<f64>,
     },
 }
 
 impl Index {
-    /// All there are.
+    /// All values.
     pub const ALL: [Self; 4] = [Self::Whitened, Self::Distance, Self::Error, Self::Combined];
 
-    /// Its name.
+    /// The name in configuration and models.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -137,11 +134,11 @@ impl FromStr for Index {
     }
 }
 
-/// Learns from `train` and sets the threshold by `validation`.
+/// Fits the detector to `train` and the threshold to `validation`.
 ///
 /// # Errors
 ///
-/// What is the matter with the rows or parameters.
+/// What is wrong with the rows or parameters.
 pub fn fit(
     train: Rows<'_>,
     validation: Batch<'_>,
@@ -163,8 +160,8 @@ pub fn fit(
 
 pub(crate) fn open(model: &Model<'_>) -> Result<Trained, Error> {
     Trained::open(KIND, model, |model, features| match model.text("index")? {
-        "whitened" => Ok(Box::new(Whitened::read(model, features)?)),
-        _ => Ok(Box::new(form::Form::read(model, features)?)),
+        "whitened" => Ok(Box::new(Whitened::read_model(model, features)?)),
+        _ => Ok(Box::new(form::Form::read_model(model, features)?)),
     })
 }
 

@@ -138,11 +138,11 @@ fn it_is_what_numpy_makes_of_the_same_rows() {
     for (name, parameters) in cases {
         let form = learn::learn(Rows::new(&train, 6), &parameters).unwrap();
         let mut raw = Vec::new();
-        form.score(&rows, &mut raw);
+        form.score_rows(&rows, &mut raw);
         reference.near(&format!("{name} raw"), &raw, 1e-11);
         let mut contributions = vec![0.0; rows.len()];
         for (row, contributions) in rows.chunks_exact(6).zip(contributions.chunks_exact_mut(6)) {
-            form.explain(row, contributions);
+            form.explain_row(row, contributions);
         }
         reference.near(&format!("{name} contributions"), &contributions, 1e-11);
     }
@@ -155,10 +155,10 @@ fn contributions_add_up_and_rows_do_not_know_of_one_another() {
     for parameters in variety() {
         let form = learn::learn(Rows::new(&train, 6), &parameters).unwrap();
         let (mut together, mut alone, mut contributions) = (Vec::new(), Vec::new(), [f64::NAN; 6]);
-        form.score(&test, &mut together);
+        form.score_rows(&test, &mut together);
         for (row, together) in test.chunks_exact(6).zip(&together) {
-            form.score(row, &mut alone);
-            form.explain(row, &mut contributions);
+            form.score_rows(row, &mut alone);
+            form.explain_row(row, &mut contributions);
             let sum: f64 = contributions.iter().sum();
             assert!(contributions.iter().all(|x| *x >= 0.0), "{parameters:?}: {contributions:?}");
             assert!((sum - together * together).abs() <= 1e-12 * sum, "{parameters:?}: {sum} is not {together}²");
@@ -327,8 +327,8 @@ fn parts_that_cannot_be_are_refused() {
     };
     let read = |parts: Parts, features: usize| {
         let mut writer = crate::model::Writer::default();
-        Form::new(parts).write(&mut writer);
-        Form::read(&Model::read(&writer.finish()).unwrap(), features).map(|_| ())
+        Form::new(parts).write_model(&mut writer);
+        Form::read_model(&Model::read(&writer.finish()).unwrap(), features).map(|_| ())
     };
     read(good.clone(), 2).unwrap();
     for (parts, features, what) in [

@@ -1,10 +1,10 @@
-//! The index of rows that the front end has whitened already: the mean of their squares.
+//! The index of whitened rows: the mean of their squares.
 //!
 //! > Q(w) = (1/d)·Σⱼ min(wⱼ², c²)
 //!
-//! Whitening with a ridge ([`crate::trained`]) is a soft choice of components: what a direction weighs falls smoothly from
-//! that of T² to that of the squared prediction error. The clip keeps one feature from drowning all others. Unlike the raw
-//! score of a [`super::form`], this one is a square: it is averaged over rows, and there, what is far out shall count.
+//! Whitening with a ridge ([`crate::trained`]) is a soft choice of components: the weight of a direction changes
+//! smoothly from that of T² to that of the squared prediction error. The clip limits the effect of one feature. Unlike the raw
+//! score of a [`super::form`], this one is a square, so that extreme rows count more when it is averaged over rows.
 
 use super::NO_CLIP;
 use crate::model::{Model, Writer};
@@ -23,7 +23,7 @@ impl Whitened {
         Self { features, clip: clip.unwrap_or(NO_CLIP) }
     }
 
-    pub(super) fn read(model: &Model<'_>, features: usize) -> Result<Self, Error> {
+    pub(super) fn read_model(model: &Model<'_>, features: usize) -> Result<Self, Error> {
         let clip = model.finite("clip")?;
         if clip > 0.0 && clip <= NO_CLIP {
             return Ok(Self { features, clip });
@@ -33,16 +33,16 @@ impl Whitened {
 }
 
 impl Kernel for Whitened {
-    fn score(&self, rows: &[f64], raw: &mut Vec<f64>) {
+    fn score_rows(&self, rows: &[f64], raw: &mut Vec<f64>) {
         raw.extend(rows.chunks_exact(self.features).map(|row| mean_square(row, self.clip)));
     }
 
     /// Contributions are not negative, and add up to the raw score but for rounding: they are its terms.
-    fn explain(&self, row: &[f64], contributions: &mut [f64]) {
+    fn explain_row(&self, row: &[f64], contributions: &mut [f64]) {
         shares(row, self.clip, contributions);
     }
 
-    fn write(&self, model: &mut Writer) {
+    fn write_model(&self, model: &mut Writer) {
         model.set("index", "whitened").set("clip", format_args!("{:e}", self.clip));
     }
 }

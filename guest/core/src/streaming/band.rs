@@ -1,17 +1,17 @@
-//! The limits of what is ordinary, below and above of what is expected.
+//! The limits of ordinary values, below and above the expected one.
 
 use crate::math::{max, min};
 
-/// How far down and up an ordinary value may lie, on some axis.
+/// Limits below and above.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Limits {
     pub(super) below: f64,
     pub(super) above: f64,
 }
 
-/// The nats that a row needs to be reported.
+/// The nats that a row needs on each side to be reported.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Needed {
+pub(super) struct RequiredNats {
     pub(super) below: f64,
     pub(super) above: f64,
 }
@@ -22,17 +22,17 @@ impl Limits {
         Self { below: -below, above }
     }
 
-    /// In a unit of so many.
+    /// Multiplied by a unit.
     pub(super) fn scaled(self, unit: f64) -> Self {
         Self { below: self.below * unit, above: self.above * unit }
     }
 
-    /// Seen from another place.
+    /// Shifted by `place`.
     pub(super) fn around(self, place: f64) -> Self {
         Self { below: self.below + place, above: self.above + place }
     }
 
-    /// What is within both.
+    /// The intersection.
     pub(super) fn narrowed(self, other: Self) -> Self {
         Self { below: max(self.below, other.below), above: min(self.above, other.above) }
     }

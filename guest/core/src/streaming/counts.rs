@@ -1,26 +1,26 @@
-//! How many events reach each of a few distances, in a byte each.
+//! Counts of the events that reach each of a few distances, a byte each.
 //!
-//! Up to 16 events a count is exact. Beyond, its steps grow, and one is taken as often as chance wants it (Morris, Counting
-//! Large Numbers of Events in Small Registers, CACM 1978), which the series' clock throws. So 64 events are counted to a
-//! tenth, where their number itself scatters by an eighth.
+//! Up to 16 events a count is exact. Beyond, its steps grow, and it takes one with a probability (Morris, Counting Large
+//! Numbers of Events in Small Registers, CACM 1978), by a hash of the series' clock. So 64 events are counted to a tenth, while
+//! their number itself scatters by an eighth.
 
 use super::curve::Curve;
 use super::record::take;
 use super::tuning::Tuning;
 
-/// Levels that are counted: 2, 4, 8, … 128 scales. Nearer than the first nothing is rare.
+/// Levels that are counted: 2, 4, 8, … 128 scales. A smaller distance than the first is ordinary.
 pub(super) const LEVELS: usize = 7;
-pub(super) const LEAST: f32 = 2.0;
-/// What an event counts. One that was reported counts less.
+pub(super) const MIN_DISTANCE: f32 = 2.0;
+/// The weight of an event. A reported one has less.
 pub(super) const EVENT: u8 = 4;
 
-/// Codes below this are the number itself; then so many codes double it.
+/// Codes below `EXACT` are the number itself; beyond, 2^`DIGITS` codes double it.
 const EXACT: u8 = 64;
 const DIGITS: u32 = 5;
 
-/// What siblings lend: the events that they counted at each level, in units of 1/[`EVENT`], of which this share counts here too.
+/// The events of siblings at each level, in units of 1/[`EVENT`], and the share of them that counts as a series' own.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Lent<'a> {
+pub(super) struct SiblingCounts<'a> {
     pub(super) counts: &'a [u16; LEVELS],
     pub(super) share: f64,
 }
@@ -34,35 +34,35 @@ impl Counts {
         Self([0; LEVELS])
     }
 
-    /// An event that crosses some levels, when the series' clock is at `clock`.
-    pub(super) fn add(&mut self, levels: std::ops::Range<usize>, counting: u8, clock: u16) {
+    /// Adds an event that crosses these levels, at the row `clock`.
+    pub(super) fn add_event(&mut self, levels: std::ops::Range<usize>, event_weight: u8, clock: u16) {
         for code in &mut self.0[levels] {
-            *code = code.saturating_add(steps(*code, counting, clock));
+            *code = code.saturating_add(steps(*code, event_weight, clock));
         }
     }
 
-    /// Takes back a part of what was added.
-    pub(super) fn take_back(&mut self, levels: std::ops::Range<usize>, part: u8, clock: u16) {
+    /// Subtracts a part of an event that was added.
+    pub(super) fn subtract_event(&mut self, levels: std::ops::Range<usize>, part: u8, clock: u16) {
         for code in &mut self.0[levels] {
             *code = code.saturating_sub(steps(*code, part, clock));
         }
     }
 
     /// Halves all counts.
-    pub(super) fn halve(&mut self) {
+    pub(super) fn halve_counts(&mut self) {
         self.0 = self.0.map(|code| encode(decode(code) / 2));
     }
 
-    /// What the codes stand for.
+    /// The decoded counts.
     pub(super) fn numbers(self) -> [u16; LEVELS] {
         self.0.map(decode)
     }
 
-    /// How events fall with distance, after so many rows, those that siblings lend among them.
-    pub(super) fn curve(self, rows: f64, lent: Option<Lent<'_>>, t: &Tuning) -> Curve {
+    /// The number of events by distance. `rows` are those behind the counts, with those of siblings.
+    pub(super) fn curve(self, rows: f64, sibling_counts: Option<SiblingCounts<'_>>, t: &Tuning) -> Curve {
         let event = 1.0 / f64::from(EVENT);
         let mut counted = self.numbers().map(|count| f64::from(count) * event);
-        if let Some(Lent { counts, share }) = lent {
+        if let Some(SiblingCounts { counts, share }) = sibling_counts {
             for (own, theirs) in counted.iter_mut().zip(counts) {
                 *own += f64::from(*theirs) * event * share;
             }
@@ -71,22 +71,22 @@ impl Counts {
     }
 
     /// Appends the fields.
-    pub(super) fn write(self, out: &mut Vec<u8>) {
+    pub(super) fn write_state(self, out: &mut Vec<u8>) {
         out.extend(self.0);
     }
 
-    /// Takes the fields back off the front.
-    pub(super) fn read(bytes: &mut &[u8]) -> Option<Self> {
+    /// Reads the fields from the front.
+    pub(super) fn read_state(bytes: &mut &[u8]) -> Option<Self> {
         Some(Self(take(bytes)?))
     }
 }
 
-/// The steps of a code that add so much to its number: on average just that, where its steps are larger.
-fn steps(code: u8, much: u8, clock: u16) -> u8 {
+/// The steps of a code that add `amount` to its number, on average where steps are larger.
+fn steps(code: u8, amount: u8, clock: u16) -> u8 {
     let step = if code < EXACT { 0 } else { ((code - EXACT) >> DIGITS) + 1 };
     // Multiplicative hashing (Knuth 6.4): its high bits are spread evenly over rows that are evenly spaced.
     let chance = u32::from(clock.wrapping_mul(40_503)) >> (16 - step);
-    ((u32::from(much) + chance) >> step) as u8
+    ((u32::from(amount) + chance) >> step) as u8
 }
 
 fn decode(code: u8) -> u16 {
@@ -97,7 +97,7 @@ fn decode(code: u8) -> u16 {
     (32 + u16::from(digits)) << (octave + 1)
 }
 
-/// The code of the largest number that is not above this one.
+/// The code of the largest number up to this one.
 fn encode(count: u16) -> u8 {
     if count < EXACT.into() {
         return count as u8;
@@ -125,7 +125,7 @@ mod tests {
         for every in [1, 7, 60, 64, 100, 1024] {
             for events in [10_u16, 64, 256, 900] {
                 let mut counts = Counts::new();
-                (1..=events).for_each(|event| counts.add(0..2, EVENT, event.wrapping_mul(every)));
+                (1..=events).for_each(|event| counts.add_event(0..2, EVENT, event.wrapping_mul(every)));
                 let counted = f32::from(decode(counts.0[0])) / f32::from(EVENT) / f32::from(events);
                 assert!((0.9..1.1).contains(&counted), "{events} each {every} rows: {counted}");
                 assert_eq!(counts.0[..3], [counts.0[0], counts.0[0], 0]);
@@ -136,17 +136,17 @@ mod tests {
     #[test]
     fn what_is_taken_back_was_never_there_and_a_half_is_half() {
         let mut counts = Counts::new();
-        (1..=8).for_each(|event| counts.add(0..LEVELS, EVENT, event));
-        counts.take_back(2..4, 3, 9);
+        (1..=8).for_each(|event| counts.add_event(0..LEVELS, EVENT, event));
+        counts.subtract_event(2..4, 3, 9);
         assert_eq!(counts.0, [32, 32, 29, 29, 32, 32, 32]);
-        counts.halve();
+        counts.halve_counts();
         assert_eq!(counts.0, [16, 16, 14, 14, 16, 16, 16]);
     }
 
     #[test]
     fn a_count_that_is_full_stays_full() {
         let mut counts = Counts([u8::MAX; LEVELS]);
-        counts.add(0..LEVELS, EVENT, u16::MAX);
+        counts.add_event(0..LEVELS, EVENT, u16::MAX);
         assert_eq!(counts.0, [u8::MAX; LEVELS]);
     }
 }

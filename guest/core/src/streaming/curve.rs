@@ -1,34 +1,34 @@
-//! How events fall with distance, as far as counts say, and beyond.
+//! The number of events as a function of distance: by the counts, and beyond them by a power law.
 
-use super::counts::{LEAST, LEVELS};
+use super::counts::{LEVELS, MIN_DISTANCE};
 use super::tuning::Tuning;
 use crate::math::{from_octaves, ln, max, octaves};
 
-/// A distance that is beyond all that matters.
-const FARTHEST: f32 = 1e6;
+/// The largest distance that is searched.
+const MAX_DISTANCE: f32 = 1e6;
 
-/// How the events of a tail fall with distance.
+/// The number of events that reach a distance.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Curve {
-    /// Those that reach each level, at least as many as the law leaves of those that reach the one below.
+    /// Events that reach each level: at least what the power law gives from the level below.
     events: [f64; LEVELS],
-    /// By which they fall from one octave to the next, beyond the last one that was seen.
+    /// Exponent of the power law beyond the last level with events.
     exponent: f64,
-    /// Rows behind them, those of the prior among them; and the events of the prior that reach 1.
+    /// Rows behind the events, with those of the prior; and the events of the prior that reach 1.
     rows: f64,
     prior: f64,
 }
 
 impl Curve {
-    /// Of the events that were counted at each level, after so many rows.
+    /// From the events that were counted at each level in so many rows.
     pub(super) fn new(counted: [f64; LEVELS], rows: f64, t: &Tuning) -> Self {
-        // The tail proper begins where events are rarer than one in 32 rows.
+        // The exponent is that of the tail from where events are rarer than one in 32 rows.
         let begins = counted.iter().position(|events| events * 32.0 <= rows).unwrap_or(LEVELS - 1);
         let beyond: f64 = counted[begins + 1..].iter().sum();
         let first = counted[begins];
         // Sum of ln(distance/level) over events, as the integral of the counts over ln of the level.
         let logs = std::f64::consts::LN_2 * (beyond + 0.5 * first);
-        let exponent = (first + t.exponent_weight) / (logs + t.exponent_weight / t.exponent);
+        let exponent = (first + t.prior_exponent_events) / (logs + t.prior_exponent_events / t.prior_exponent);
         let fall = libm::exp2(-exponent);
         let mut least = 0.0;
         let events = counted.map(|counted| {
@@ -36,16 +36,16 @@ impl Curve {
             least = events * fall;
             events
         });
-        Self { events, exponent, rows: rows + t.prior_rows, prior: t.prior_rows * t.prior_share }
+        Self { events, exponent, rows: rows + t.prior_rows, prior: t.prior_rows * t.prior_event_share }
     }
 
-    /// -ln of the events a row that reach `distance`, of [`LEAST`] or more.
+    /// -ln of the events per row that reach `distance`, of [`MIN_DISTANCE`] or more.
     pub(super) fn nats(&self, distance: f32) -> f64 {
         ln(max(self.rows / self.events(distance), 1.0))
     }
 
-    /// The events that reach `distance`: those that were seen, and a few more. Straight between two levels, of the logarithms of
-    /// both; beyond the last one by the law itself.
+    /// The events that reach `distance`, with those of the prior. Between two levels it is linear in the logarithms; beyond the
+    /// last one it follows the power law.
     fn events(&self, distance: f32) -> f64 {
         let far = f64::from(distance);
         let place = octaves(far);
@@ -58,11 +58,11 @@ impl Curve {
         here * from_octaves(slope * (place - (at + 1) as f64)) + self.prior / (far * far * far)
     }
 
-    /// The distance from which on events are as rare as so many nats: the inverse of [`nats`](Self::nats), to a hundredth.
-    pub(super) fn distance(&self, nats: f64) -> f32 {
+    /// The distance from which on an event has so many nats: the inverse of [`nats`](Self::nats), to a hundredth.
+    pub(super) fn distance_at(&self, nats: f64) -> f32 {
         let allowed = self.rows * libm::exp(-nats);
-        let (mut near, mut far) = (LEAST, LEAST);
-        while far < FARTHEST && self.events(far) > allowed {
+        let (mut near, mut far) = (MIN_DISTANCE, MIN_DISTANCE);
+        while far < MAX_DISTANCE && self.events(far) > allowed {
             (near, far) = (far, 2.0 * far);
         }
         while far - near > 0.01 * near {
@@ -98,10 +98,10 @@ mod tests {
     #[test]
     fn a_distance_is_found_by_its_nats() {
         for nats in [6.0, 7.0, 9.0, 12.0] {
-            let distance = curve().distance(nats);
+            let distance = curve().distance_at(nats);
             assert!(curve().nats(distance) >= nats && curve().nats(distance / 1.02) < nats, "{nats}: {distance}");
         }
-        assert_eq!(curve().distance(0.0).to_bits(), LEAST.to_bits());
-        assert!(curve().distance(1e3) >= FARTHEST);
+        assert_eq!(curve().distance_at(0.0).to_bits(), MIN_DISTANCE.to_bits());
+        assert!(curve().distance_at(1e3) >= MAX_DISTANCE);
     }
 }

@@ -1,114 +1,127 @@
-//! Means of the unexplained rest over several lengths: in them adds up what no single row shows.
+//! Means of residuals over several lengths. They show small deviations that last.
 
-use super::band::{Limits, Needed};
+use super::band::{Limits, RequiredNats};
+use super::checks::{Checks, MEANS};
 use super::counts::Counts;
-use super::looks::{Looks, MEANS};
-use super::lore::Loan;
 use super::record::take;
-use super::sides::Sides;
-use super::signal::{NEAR, Row};
+use super::sibling_stats::SiblingStats;
+use super::sides::TwoSidedTails;
+use super::signal::{MIN_SQUARED_DISTANCE, RowContext};
 use super::tuning::Tuning;
 use crate::math::{max, min};
 
-/// Least scale of a mean, in scales of the rest.
-const LEAST: f32 = 0.02;
-/// Largest mean, in scales of the rest, for which there is room.
-pub(super) const LARGEST: f32 = 1e4;
+/// Least scale of a mean, in scales of residuals.
+const MIN_SCALE: f32 = 0.02;
+/// Largest mean of a valid record, in scales of residuals.
+pub(super) const MAX_MEAN: f32 = 1e4;
 
-/// The means, lengths side by side: of the rest in its scales, which single precision holds well.
+/// The means, by length, of residuals in units of their scale.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Means {
+pub(super) struct ResidualMeans {
     values: [f32; MEANS],
-    /// Mean squares of the values, limited.
-    squares: [f32; MEANS],
-    sides: [Sides; MEANS],
+    /// Mean squares of the values, which are clipped.
+    mean_squares: [f32; MEANS],
+    sides: [TwoSidedTails; MEANS],
 }
 
-impl Means {
+impl ResidualMeans {
     pub(super) const fn new() -> Self {
-        Self { values: [0.0; MEANS], squares: [0.0; MEANS], sides: [Sides::new(); MEANS] }
+        Self { values: [0.0; MEANS], mean_squares: [0.0; MEANS], sides: [TwoSidedTails::new(); MEANS] }
     }
 
-    /// Takes in a rest, with the gain of each mean, and looks at them.
-    pub(super) fn observe(&mut self, row: &Row<'_>, rest: f32, gains: [f32; MEANS], looks: &mut Looks) {
-        let (gain, limit) = (row.gain as f32, if row.settled { row.limit as f32 } else { f32::MAX });
+    /// Adds a residual to the means, each with its gain, and checks them.
+    pub(super) fn check_means(
+        &mut self,
+        row: &RowContext<'_>,
+        residual: f32,
+        gains: [f32; MEANS],
+        checks: &mut Checks,
+    ) {
+        let (gain, clip_squared) = (row.gain as f32, if row.has_scale { row.clip_squared as f32 } else { f32::MAX });
         let mut scales = [0.0; MEANS];
-        let mut far = false;
+        let mut any_far = false;
         for (at, scale) in scales.iter_mut().enumerate() {
-            let value = settle(self.values[at] + gains[at] * (rest - self.values[at]));
-            let (squared, square) = (value * value, self.squares[at]);
-            *scale = max(square, LEAST * LEAST);
-            far |= squared >= NEAR as f32 * *scale;
+            let value = flush_small(self.values[at] + gains[at] * (residual - self.values[at]));
+            let (squared, square) = (value * value, self.mean_squares[at]);
+            *scale = max(square, MIN_SCALE * MIN_SCALE);
+            any_far |= squared >= MIN_SQUARED_DISTANCE as f32 * *scale;
             self.values[at] = value;
-            self.squares[at] = square + gain * (min(squared, limit * *scale) - square);
+            self.mean_squares[at] = square + gain * (min(squared, clip_squared * *scale) - square);
         }
-        if far && row.settled {
-            self.look(row, scales, looks);
+        if any_far && row.has_scale {
+            self.check_sides(row, scales, checks);
         }
     }
 
-    /// Asks the tails of those that are far out.
+    /// Counts distant means in their tails.
     #[inline(never)]
-    fn look(&mut self, row: &Row<'_>, scales: [f32; MEANS], looks: &mut Looks) {
-        for (look, (value, scale)) in self.values.into_iter().zip(scales).enumerate() {
+    fn check_sides(&mut self, row: &RowContext<'_>, scales: [f32; MEANS], checks: &mut Checks) {
+        for (check, (value, scale)) in self.values.into_iter().zip(scales).enumerate() {
             let squared = value * value;
-            if squared >= NEAR as f32 * scale {
-                self.sides[look].look(row, look, value < 0.0, (squared / scale).sqrt(), looks);
+            if squared >= MIN_SQUARED_DISTANCE as f32 * scale {
+                self.sides[check].check_side(row, check, value < 0.0, (squared / scale).sqrt(), checks);
             }
         }
     }
 
-    /// Where the shortest mean is reported, in scales of the rest, after so many rows.
-    pub(super) fn limits(&self, needed: Needed, rows: f64, loan: Option<Loan<'_>>, t: &Tuning) -> Limits {
-        let scale = max(self.squares[0], LEAST * LEAST).sqrt();
-        self.sides[0].limits(0, needed, rows, loan, t).scaled(scale.into())
+    /// The limits beyond which the shortest mean has the required nats, in scales of residuals. `rows` are those behind the
+    /// event counts.
+    pub(super) fn limits(
+        &self,
+        required: RequiredNats,
+        rows: f64,
+        sibling_stats: Option<SiblingStats<'_>>,
+        t: &Tuning,
+    ) -> Limits {
+        let scale = max(self.mean_squares[0], MIN_SCALE * MIN_SCALE).sqrt();
+        self.sides[0].limits(0, required, rows, sibling_stats, t).scaled(scale.into())
     }
 
-    /// Mean squares, limited.
-    pub(super) fn squares(&self) -> [f32; MEANS] {
-        self.squares
+    /// The clipped mean squares.
+    pub(super) fn mean_squares(&self) -> [f32; MEANS] {
+        self.mean_squares
     }
 
-    /// Begins anew with siblings' mean squares: a series' first rows are told in scales that mean nothing yet.
-    pub(super) fn start(&mut self, squares: [f32; MEANS]) {
-        (self.values, self.squares) = ([0.0; MEANS], squares);
+    /// Starts again with siblings' mean squares: the first rows were in a scale that was not known yet.
+    pub(super) fn restart(&mut self, mean_squares: [f32; MEANS]) {
+        (self.values, self.mean_squares) = ([0.0; MEANS], mean_squares);
     }
 
-    /// What each mean's tails have counted, above and below.
-    pub(super) fn counts(&self) -> [[Counts; 2]; MEANS] {
-        self.sides.map(|sides| sides.counts())
+    /// The event counts of each mean, above and below.
+    pub(super) fn event_counts(&self) -> [[Counts; 2]; MEANS] {
+        self.sides.map(|sides| sides.event_counts())
     }
 
-    /// Of each mean.
-    pub(super) fn sides(&mut self) -> &mut [Sides; MEANS] {
+    /// The tails of each mean.
+    pub(super) fn sides(&mut self) -> &mut [TwoSidedTails; MEANS] {
         &mut self.sides
     }
 
     /// Appends the fields, little-endian.
-    pub(super) fn write(&self, out: &mut Vec<u8>) {
-        let Self { values, squares, sides } = self;
-        out.extend(values.iter().chain(squares).flat_map(|value| value.to_le_bytes()));
+    pub(super) fn write_state(&self, out: &mut Vec<u8>) {
+        let Self { values, mean_squares, sides } = self;
+        out.extend(values.iter().chain(mean_squares).flat_map(|value| value.to_le_bytes()));
         for sides in sides {
-            sides.write(out);
+            sides.write_state(out);
         }
     }
 
-    /// Takes the fields back off the front; `None` where one is impossible.
-    pub(super) fn read(bytes: &mut &[u8]) -> Option<Self> {
+    /// Reads the fields from the front; `None` where one is impossible.
+    pub(super) fn read_state(bytes: &mut &[u8]) -> Option<Self> {
         let mut means = Self::new();
-        for value in means.values.iter_mut().chain(&mut means.squares) {
+        for value in means.values.iter_mut().chain(&mut means.mean_squares) {
             *value = f32::from_le_bytes(take(bytes)?);
         }
         for sides in &mut means.sides {
-            *sides = Sides::read(bytes)?;
+            *sides = TwoSidedTails::read_state(bytes)?;
         }
-        let possible = means.values.iter().all(|value| value.abs() <= LARGEST)
-            && means.squares.iter().all(|square| (0.0..=LARGEST * LARGEST).contains(square));
+        let possible = means.values.iter().all(|value| value.abs() <= MAX_MEAN)
+            && means.mean_squares.iter().all(|square| (0.0..=MAX_MEAN * MAX_MEAN).contains(square));
         possible.then_some(means)
     }
 }
 
-/// What decays to nothing, without the numbers next to zero: they take a processor a hundred times as long.
-fn settle(value: f32) -> f32 {
+/// Sets tiny values to 0: with denormal numbers a processor is a hundred times slower.
+fn flush_small(value: f32) -> f32 {
     if value.abs() < 1e-9 { 0.0 } else { value }
 }

@@ -1,86 +1,88 @@
-//! How far a value lies beyond all that its series ever had.
+//! How far a value lies beyond the range of all earlier ones.
 
-use super::band::{Limits, Needed};
-use super::counts::{Counts, LEAST};
+use super::band::{Limits, RequiredNats};
+use super::checks::{Checks, NOVELTY};
+use super::counts::{Counts, MIN_DISTANCE};
 use super::level::MAX_VALUE;
-use super::looks::{Looks, NOVEL};
-use super::lore::Loan;
 use super::record::take;
-use super::signal::Row;
-use super::tail::{Moment, Tail};
+use super::sibling_stats::SiblingStats;
+use super::signal::RowContext;
+use super::tail::{Tail, TailContext};
 use super::tuning::Tuning;
 use crate::math::{from_octaves, max, min, octaves};
 
-/// All that a series ever had, and how often it left that.
+/// The range of all values so far, and how often a value left it.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Range {
+pub(super) struct SeenRange {
     low: f64,
     high: f64,
     tail: Tail,
 }
 
-impl Range {
-    /// Of one value.
+impl SeenRange {
+    /// The range of one value.
     pub(super) const fn of(value: f64) -> Self {
         Self { low: value, high: value, tail: Tail::new() }
     }
 
-    /// Takes in a value, and looks at how many octaves it lies beyond the others, seen from `center` in units of the scale
-    /// that has this `square`. `rows` are those that the tail counts.
-    pub(super) fn observe(
+    /// Extends the range by a value, and checks how many octaves it lies beyond the bound, both as distances from `mean`; the
+    /// unit is a share of the scale, the root of `mean_square`. `rows` are those behind the event counts.
+    pub(super) fn check_range(
         &mut self,
-        row: &Row<'_>,
+        row: &RowContext<'_>,
         value: f64,
-        center: f64,
-        square: f64,
+        mean: f64,
+        mean_square: f64,
         rows: f32,
-        looks: &mut Looks,
+        checks: &mut Checks,
     ) {
         if value >= self.low && value <= self.high {
             return;
         }
-        let nearest = value.clamp(self.low, self.high);
+        let bound = value.clamp(self.low, self.high);
         (self.low, self.high) = (min(self.low, value), max(self.high, value));
-        if !row.settled {
+        if !row.has_scale {
             return;
         }
         let t = row.tuning;
-        let unit = t.novel_unit * square.sqrt();
-        let outside = (place(value - center, unit) - place(nearest - center, unit)).abs() as f32 * t.novel_octave;
-        if outside >= LEAST {
-            let moment = Moment { rows: rows.into(), ..row.moment(NOVEL, false) };
-            let rarity = self.tail.observe(outside, &moment, t);
-            looks.set(NOVEL, rarity.nats * t.weights[NOVEL], rarity.rises, value < center);
+        let unit = t.novelty_unit * mean_square.sqrt();
+        let outside = (octave_of(value - mean, unit) - octave_of(bound - mean, unit)).abs() as f32 * t.novelty_octave;
+        if outside >= MIN_DISTANCE {
+            let context = TailContext { rows: rows.into(), ..row.tail_context(NOVELTY, false) };
+            let rarity = self.tail.count_distance(outside, &context, t);
+            checks.set_check(NOVELTY, rarity.nats * t.check_weights[NOVELTY], rarity.rises, value < mean);
         }
     }
 
-    /// Where a value is reported as new, after so many rows; seen from `center`, in the metric's unit.
+    /// The limits beyond which a value has the required nats, as distances from `mean` in the metric's unit. `rows` are those
+    /// behind the event counts.
     pub(super) fn limits(
         &self,
-        needed: Needed,
-        (center, scale): (f64, f64),
+        required: RequiredNats,
+        (mean, scale): (f64, f64),
         rows: f32,
-        loan: Option<Loan<'_>>,
+        sibling_stats: Option<SiblingStats<'_>>,
         t: &Tuning,
     ) -> Limits {
-        let lent = loan.map(|loan| loan.of(NOVEL, false));
-        let unit = t.novel_unit * scale;
-        let beyond = |nearest: f64, nats: f64| {
-            let outside = self.tail.distance(nats / t.weights[NOVEL], rows.into(), lent, t) / t.novel_octave;
-            let place = place(nearest - center, unit).abs() + f64::from(outside);
-            unit * (from_octaves(place) - 1.0)
+        let sibling_counts = sibling_stats.map(|sibling_stats| sibling_stats.of(NOVELTY, false));
+        let unit = t.novelty_unit * scale;
+        let beyond = |bound: f64, nats: f64| {
+            let outside = self.tail.distance_at(nats / t.check_weights[NOVELTY], rows.into(), sibling_counts, t)
+                / t.novelty_octave;
+            let octave = octave_of(bound - mean, unit).abs() + f64::from(outside);
+            unit * (from_octaves(octave) - 1.0)
         };
-        Limits::at(beyond(self.low, needed.below), beyond(self.high, needed.above))
+        Limits::at(beyond(self.low, required.below), beyond(self.high, required.above))
     }
 
-    /// Whether it was never below 0.
+    /// Whether no value was below 0.
     pub(super) fn is_positive(&self) -> bool {
         self.low >= 0.0
     }
 
-    /// What its tail has counted.
-    pub(super) fn counts(&self) -> Counts {
-        self.tail.counts()
+    /// The event counts.
+    pub(super) fn event_counts(&self) -> Counts {
+        self.tail.event_counts()
     }
 
     pub(super) fn tail(&mut self) -> &mut Tail {
@@ -88,23 +90,23 @@ impl Range {
     }
 
     /// Appends the fields, little-endian.
-    pub(super) fn write(&self, out: &mut Vec<u8>) {
+    pub(super) fn write_state(&self, out: &mut Vec<u8>) {
         let Self { low, high, tail } = self;
         out.extend([low, high].map(|value| value.to_le_bytes()).as_flattened());
-        tail.write(out);
+        tail.write_state(out);
     }
 
-    /// Takes the fields back off the front; `None` where one is impossible.
-    pub(super) fn read(bytes: &mut &[u8]) -> Option<Self> {
+    /// Reads the fields from the front; `None` where one is impossible.
+    pub(super) fn read_state(bytes: &mut &[u8]) -> Option<Self> {
         let [low, high] = [take(bytes)?, take(bytes)?].map(f64::from_le_bytes);
-        let tail = Tail::read(bytes)?;
+        let tail = Tail::read_state(bytes)?;
         let possible = [low, high].iter().all(|value| value.abs() <= MAX_VALUE) && low <= high;
         possible.then_some(Self { low, high, tail })
     }
 }
 
-/// How many octaves a distance is, with its sign; within `unit` of 0 it is hardly any.
-fn place(distance: f64, unit: f64) -> f64 {
+/// The signed number of octaves of a distance: log₂ of 1 plus the distance in units.
+fn octave_of(distance: f64, unit: f64) -> f64 {
     let far = distance / unit;
     octaves(1.0 + min(far.abs(), 1e300)).copysign(far)
 }

@@ -1,34 +1,35 @@
-//! What the time of day explains, learned on the fly: what is usual in each quarter of an hour of a working day, and in each
-//! hour of a weekend, and how widely it spreads. Days are local ([`super::zone`]).
+//! The daily profile, learned online: mean and spread of each quarter of an hour of working days, and of each hour of
+//! weekends. Days are local ([`super::zone`]).
 
 use super::level::MAX_VALUE;
 use super::record::take;
 use super::tuning::Tuning;
 use super::zone::Clock;
-use crate::math::{max, min, pulled_in};
+use crate::math::{clip_square, max, min};
 
 /// Seconds of a day.
 const DAY: i64 = 86_400;
 /// Bins of a working day, and of a day of a weekend.
 const WORKDAY: usize = 96;
 const WEEKEND: usize = 24;
-/// Days of a weekend that judge the next one, where a working day needs more: there are two a week.
-const WEEKEND_DAYS: u8 = 2;
-/// Days that are counted.
-const DAYS: u8 = 100;
-/// Rests count so many scales of the level at most, where season and level are compared; rows before that means anything;
-/// and days that are remembered of it.
-const MOST: f64 = 32.0;
-const COMPARED: f32 = 50.0;
-const COMPARED_DAYS: f32 = 3.0;
-/// A bin that is known is taught so many of its own spreads at most.
-const LESSON: f64 = 5.0;
-/// What the square of a distance counts at most in a bin that is quieter than usual.
-const QUIETEST: f64 = 2.0;
-/// Largest mean of a bin, in units: an `f32` keeps seven digits of it, and its square is finite.
-const FARTHEST: f64 = 1e15;
+/// Days of weekends before the profile is used for them: fewer than working days, since a week has two.
+const MIN_WEEKEND_DAYS: u8 = 2;
+/// The largest count of days.
+const MAX_DAYS: u8 = 100;
+/// For the comparison of profile and level: the largest residual, in scales of the level; the least rows; and the days that
+/// are remembered.
+const MAX_COMPARED_SCALES: f64 = 32.0;
+const MIN_COMPARED_ROWS: f32 = 50.0;
+const MAX_COMPARED_DAYS: f32 = 3.0;
+/// The largest residual that a known bin learns from, in its own spreads.
+const MAX_LEARNED_SPREADS: f64 = 5.0;
+/// The largest factor of squared distances in a bin that is quieter than others.
+const MAX_QUIET_FACTOR: f64 = 2.0;
+/// Largest mean of a bin, in units of `Season::scale`: its square is finite as `f32`.
+const MAX_BIN_MEAN: f64 = 1e15;
 
-/// What a time of day usually has, in units from the origin. The mean square is negative before the first row.
+/// Mean and mean squared residual of a time of day, in units of `Season::scale` from `Season::origin`. The mean square is
+/// negative before the first row.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Bin {
     mean: f32,
@@ -38,35 +39,35 @@ struct Bin {
 /// The profile of one series.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Season {
-    /// Where the series was, and how widely it spread, when the season began.
+    /// Level and scale of the series when the season began.
     origin: f64,
-    unit: f64,
-    /// Units in one of the metric's.
-    units: f64,
-    /// Mean squared distance from the profile and from the level, in the metric's unit, and the rows behind them.
-    left: f64,
-    from_level: f64,
-    compared: f32,
+    scale: f64,
+    /// 1 / `scale`.
+    inverse_scale: f64,
+    /// Mean squared residuals of the profile and of the level, in the metric's unit, and the rows behind them.
+    season_square: f64,
+    level_square: f64,
+    compared_rows: f32,
     /// The day, since 1970.
     day: i32,
-    /// The bin of the last row, and rows in a row there.
+    /// The bin of the last row, and how many rows in succession had it.
     bin: u16,
     visits: u16,
     /// Days seen before this one: working days, and days of weekends.
     days: [u8; 2],
-    /// Working days first.
+    /// Bins of working days, then of weekends.
     bins: [Bin; WORKDAY + WEEKEND],
 }
 
-/// What the season has for a row.
+/// What is expected of a row.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Usual {
+pub(super) struct Expected {
     /// The value that is expected.
     pub(super) value: f64,
-    /// Its usual spread, mean square.
+    /// Mean squared residual.
     pub(super) square: f64,
-    /// What is usual at all times over that, mean square: what the square of a distance counts at this time.
-    pub(super) counts: f64,
+    /// Factor of the squared distance at this time: the mean square of all times over that of this one.
+    pub(super) square_factor: f64,
 }
 
 /// The local time of a row: its day since 1970, whether that is one of a weekend, and its bin.
@@ -78,7 +79,7 @@ pub(super) struct Time {
 }
 
 impl Time {
-    /// Of nanoseconds since 1970, as this clock has them.
+    /// The local time of nanoseconds since 1970.
     pub(super) fn new(time_ns: i64, clock: &mut Clock) -> Self {
         let seconds = clock.local(time_ns.div_euclid(1_000_000_000));
         let (day, second) = (seconds.div_euclid(DAY), seconds.rem_euclid(DAY) as usize);
@@ -87,7 +88,7 @@ impl Time {
         Self { day: day as i32, weekend, bin: bin as u16 }
     }
 
-    /// Seconds that its bin lasts.
+    /// The length of its bin in seconds.
     fn bin_seconds(self) -> f32 {
         DAY as f32 / if self.weekend { WEEKEND as f32 } else { WORKDAY as f32 }
     }
@@ -98,32 +99,32 @@ fn is_weekend(day: i64) -> bool {
     matches!((day + 4).rem_euclid(7), 0 | 6)
 }
 
-/// A value, and what is known of its series without the season.
+/// A value, and what the level knows of its series.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Seen {
+pub(super) struct SeasonInput {
     pub(super) value: f64,
-    /// Its distance from the level, and the level's mean square.
-    pub(super) off_level: f64,
+    /// Its signed distance from the level, and the level's mean square.
+    pub(super) level_residual: f64,
     pub(super) square: f64,
-    /// Below what differences mean nothing.
-    pub(super) floor: f64,
-    /// Typical rows of the series in a second.
+    /// The least scale: smaller differences mean nothing.
+    pub(super) min_scale: f64,
+    /// Typical rows of the series per second.
     pub(super) rate: f32,
-    /// Share of what is learned.
-    pub(super) share: f64,
+    /// Factor of the gain.
+    pub(super) gain_factor: f64,
 }
 
 impl Season {
-    /// Nothing known yet.
-    pub(super) fn new(origin: f64, unit: f64, time: Time) -> Self {
+    /// Without rows, for a series with this level and scale.
+    pub(super) fn new(origin: f64, scale: f64, time: Time) -> Self {
         let unknown = Bin { mean: 0.0, square: -1.0 };
         Self {
             origin,
-            unit,
-            units: 1.0 / unit,
-            left: 0.0,
-            from_level: 0.0,
-            compared: 0.0,
+            scale,
+            inverse_scale: 1.0 / scale,
+            season_square: 0.0,
+            level_square: 0.0,
+            compared_rows: 0.0,
             day: time.day,
             bin: time.bin,
             visits: 0,
@@ -132,32 +133,33 @@ impl Season {
         }
     }
 
-    /// What is usual at this time; `None` while that is not known, or no better than the level. Learns.
-    pub(super) fn observe(&mut self, time: Time, seen: &Seen, t: &Tuning) -> Option<Usual> {
-        self.turn(time);
+    /// Learns from a row, and returns what was expected of it; `None` while the profile is not known, or not better than the
+    /// level.
+    pub(super) fn update_expected(&mut self, time: Time, input: &SeasonInput, t: &Tuning) -> Option<Expected> {
+        self.advance_day(time);
         let kind = usize::from(time.weekend);
-        let known = self.days[kind] >= if time.weekend { min(WEEKEND_DAYS, t.season_days) } else { t.season_days };
+        let known = self.days[kind] >= if time.weekend { min(MIN_WEEKEND_DAYS, t.season_days) } else { t.season_days };
         let bin = self.bins[usize::from(time.bin)];
         if bin.square < 0.0 {
-            let mean = ((seen.value - self.origin) * self.units).clamp(-FARTHEST, FARTHEST) as f32;
+            let mean = ((input.value - self.origin) * self.inverse_scale).clamp(-MAX_BIN_MEAN, MAX_BIN_MEAN) as f32;
             self.bins[usize::from(time.bin)] = Bin { mean, square: 0.0 };
             return None;
         }
-        let value = self.origin + f64::from(bin.mean) * self.unit;
-        let rest = (seen.value - value).clamp(-MAX_VALUE, MAX_VALUE);
-        let square = f64::from(bin.square) * self.unit * self.unit;
-        let usual = if known { self.judge(seen, rest, value, square, t) } else { None };
-        self.learn(time, known, seen, rest, square, t);
-        usual
+        let value = self.origin + f64::from(bin.mean) * self.scale;
+        let residual = (input.value - value).clamp(-MAX_VALUE, MAX_VALUE);
+        let square = f64::from(bin.square) * self.scale * self.scale;
+        let expected = if known { self.expected_if_better(input, residual, value, square, t) } else { None };
+        self.update_bin(time, known, input, residual, square, t);
+        expected
     }
 
-    /// Takes note of where in the day a row is. A day counts when a later one begins. A row of the day before ends none:
-    /// it is late, or the clock was put back around midnight. Where times go back farther, days are counted from there.
-    fn turn(&mut self, time: Time) {
+    /// Counts days and rows of a bin. A day counts when a later one begins. A row of the previous day ends none: it is late,
+    /// or the clock was set back around midnight. If times go back farther, days are counted from there.
+    fn advance_day(&mut self, time: Time) {
         let ahead = time.day.saturating_sub(self.day);
         if ahead > 0 {
             let kind = usize::from(is_weekend(self.day.into()));
-            self.days[kind] = min(self.days[kind] + 1, DAYS);
+            self.days[kind] = min(self.days[kind] + 1, MAX_DAYS);
         }
         if !(-1..=0).contains(&ahead) {
             self.day = time.day;
@@ -170,42 +172,70 @@ impl Season {
         self.visits = self.visits.saturating_add(1);
     }
 
-    /// Compares profile and level, and gives what the profile has where it is better.
-    fn judge(&mut self, seen: &Seen, rest: f64, value: f64, square: f64, t: &Tuning) -> Option<Usual> {
-        let gain = seen.share * f64::from(1.0 / (self.compared + 1.0));
-        let most = COMPARED_DAYS * DAY as f32 * seen.rate;
-        self.compared = min(self.compared + 1.0, max(most, COMPARED));
-        let most = MOST * MOST * seen.square;
+    /// Compares the residuals of profile and level, and returns what the profile expects if it is better.
+    fn expected_if_better(
+        &mut self,
+        input: &SeasonInput,
+        residual: f64,
+        value: f64,
+        square: f64,
+        t: &Tuning,
+    ) -> Option<Expected> {
+        let gain = input.gain_factor * f64::from(1.0 / (self.compared_rows + 1.0));
+        let most = MAX_COMPARED_DAYS * DAY as f32 * input.rate;
+        self.compared_rows = min(self.compared_rows + 1.0, max(most, MIN_COMPARED_ROWS));
+        let most = MAX_COMPARED_SCALES * MAX_COMPARED_SCALES * input.square;
         let squared = |distance: f64| min(distance * distance, most);
-        self.left += gain * (squared(rest) - self.left);
-        self.from_level += gain * (squared(seen.off_level) - self.from_level);
-        if self.compared < COMPARED || self.left >= f64::from(t.season_left) * self.from_level {
+        self.season_square += gain * (squared(residual) - self.season_square);
+        self.level_square += gain * (squared(input.level_residual) - self.level_square);
+        if self.compared_rows < MIN_COMPARED_ROWS
+            || self.season_square >= f64::from(t.season_max_residual) * self.level_square
+        {
             return None;
         }
-        let floor = seen.floor * seen.floor;
-        let square = max(square + t.season_floor * t.season_floor * self.left, floor);
-        Some(Usual { value, square, counts: min(max(self.left, floor) / square, QUIETEST) })
+        let min_scale = input.min_scale * input.min_scale;
+        let square = max(square + t.season_min_scale * t.season_min_scale * self.season_square, min_scale);
+        Some(Expected {
+            value,
+            square,
+            square_factor: min(max(self.season_square, min_scale) / square, MAX_QUIET_FACTOR),
+        })
     }
 
-    fn learn(&mut self, time: Time, known: bool, seen: &Seen, rest: f64, square: f64, t: &Tuning) {
-        let a_day = max(time.bin_seconds() * seen.rate, 1.0);
+    fn update_bin(&mut self, time: Time, known: bool, input: &SeasonInput, residual: f64, square: f64, t: &Tuning) {
+        let a_day = max(time.bin_seconds() * input.rate, 1.0);
         let days = f32::from(self.days[usize::from(time.weekend)]);
-        let rows = min(days * a_day + f32::from(self.visits), t.season_memory * a_day);
-        let least = max(max(square, t.season_floor * t.season_floor * self.left), seen.floor * seen.floor);
-        let most = LESSON * LESSON * least;
-        let rest = if known { pulled_in(rest, most) } else { rest } * self.units;
-        let gain = seen.share * f64::from(1.0 / max(rows, 1.0));
+        let rows = min(days * a_day + f32::from(self.visits), t.season_memory_days * a_day);
+        let least = max(
+            max(square, t.season_min_scale * t.season_min_scale * self.season_square),
+            input.min_scale * input.min_scale,
+        );
+        let most = MAX_LEARNED_SPREADS * MAX_LEARNED_SPREADS * least;
+        let residual = if known { clip_square(residual, most) } else { residual } * self.inverse_scale;
+        let gain = input.gain_factor * f64::from(1.0 / max(rows, 1.0));
         let bin = &mut self.bins[usize::from(time.bin)];
-        bin.mean = (f64::from(bin.mean) + gain * rest).clamp(-FARTHEST, FARTHEST) as f32;
+        bin.mean = (f64::from(bin.mean) + gain * residual).clamp(-MAX_BIN_MEAN, MAX_BIN_MEAN) as f32;
         let square = f64::from(bin.square);
-        bin.square = min((square + gain * (rest * rest - square)) as f32, (FARTHEST * FARTHEST) as f32);
+        bin.square = min((square + gain * (residual * residual - square)) as f32, (MAX_BIN_MEAN * MAX_BIN_MEAN) as f32);
     }
 
     /// Appends the fields, little-endian.
-    pub(super) fn write(&self, out: &mut Vec<u8>) {
-        let Self { origin, unit, units: _, left, from_level, compared, day, bin, visits, days, bins } = self;
-        out.extend([origin, unit, left, from_level].map(|value| value.to_le_bytes()).as_flattened());
-        out.extend(compared.to_le_bytes());
+    pub(super) fn write_state(&self, out: &mut Vec<u8>) {
+        let Self {
+            origin,
+            scale,
+            inverse_scale: _,
+            season_square,
+            level_square,
+            compared_rows,
+            day,
+            bin,
+            visits,
+            days,
+            bins,
+        } = self;
+        out.extend([origin, scale, season_square, level_square].map(|value| value.to_le_bytes()).as_flattened());
+        out.extend(compared_rows.to_le_bytes());
         out.extend(day.to_le_bytes());
         out.extend([bin, visits].map(|count| count.to_le_bytes()).as_flattened());
         out.extend(days);
@@ -214,21 +244,21 @@ impl Season {
         }
     }
 
-    /// Takes the fields back off the front; `None` where one is impossible.
-    pub(super) fn read(bytes: &mut &[u8]) -> Option<Self> {
-        let [origin, unit, left, from_level] =
+    /// Reads the fields from the front; `None` where one is impossible.
+    pub(super) fn read_state(bytes: &mut &[u8]) -> Option<Self> {
+        let [origin, scale, season_square, level_square] =
             [take(bytes)?, take(bytes)?, take(bytes)?, take(bytes)?].map(f64::from_le_bytes);
-        let (compared, day) = (f32::from_le_bytes(take(bytes)?), i32::from_le_bytes(take(bytes)?));
+        let (compared_rows, day) = (f32::from_le_bytes(take(bytes)?), i32::from_le_bytes(take(bytes)?));
         let [bin, visits] = [take(bytes)?, take(bytes)?].map(u16::from_le_bytes);
         let days = take(bytes)?;
         let mut season = Self {
-            left,
-            from_level,
-            compared,
+            season_square,
+            level_square,
+            compared_rows,
             bin,
             visits,
             days,
-            ..Self::new(origin, unit, Time { day, weekend: false, bin })
+            ..Self::new(origin, scale, Time { day, weekend: false, bin })
         };
         for bin in &mut season.bins {
             let [mean, square] = [take(bytes)?, take(bytes)?].map(f32::from_le_bytes);
@@ -236,13 +266,13 @@ impl Season {
         }
         let bins = season.bins.iter();
         let possible = origin.abs() <= MAX_VALUE
-            && (0.0..f64::INFINITY).contains(&unit)
-            && unit >= f64::MIN_POSITIVE
-            && [left, from_level].iter().all(|mean| (0.0..f64::INFINITY).contains(mean))
-            && (0.0..f32::INFINITY).contains(&compared)
+            && (0.0..f64::INFINITY).contains(&scale)
+            && scale >= f64::MIN_POSITIVE
+            && [season_square, level_square].iter().all(|mean| (0.0..f64::INFINITY).contains(mean))
+            && (0.0..f32::INFINITY).contains(&compared_rows)
             && usize::from(bin) < WORKDAY + WEEKEND
-            && days.iter().all(|days| *days <= DAYS)
-            && bins.clone().all(|bin| f64::from(bin.mean.abs()) <= FARTHEST)
+            && days.iter().all(|days| *days <= MAX_DAYS)
+            && bins.clone().all(|bin| f64::from(bin.mean.abs()) <= MAX_BIN_MEAN)
             && bins.clone().all(|bin| (-1.0..f32::INFINITY).contains(&bin.square));
         possible.then_some(season)
     }
@@ -268,12 +298,12 @@ mod tests {
         (usize::from(bin) - if weekend { WORKDAY } else { 0 }, weekend)
     }
 
-    /// What a season has seen after rows at these seconds, in order.
-    fn turned(zone: &Zone, seconds: impl IntoIterator<Item = i64>) -> Season {
+    /// A season after rows at these seconds, in order.
+    fn season_after(zone: &Zone, seconds: impl IntoIterator<Item = i64>) -> Season {
         let mut clock = Clock::new(zone.clone());
         let mut times = seconds.into_iter().map(|seconds| Time::new(seconds * 1_000_000_000, &mut clock));
         let mut season = Season::new(0.0, 1.0, times.next().expect("a first row"));
-        times.for_each(|time| season.turn(time));
+        times.for_each(|time| season.advance_day(time));
         season
     }
 
@@ -329,7 +359,7 @@ mod tests {
         for change in [SPRING, AUTUMN] {
             // From noon on Friday before to noon on Tuesday after.
             let noon = change.div_euclid(DAY) * DAY - 2 * DAY + 12 * HOUR;
-            let season = turned(&berlin(), (0..=4 * 24).map(|hour| noon + hour * HOUR));
+            let season = season_after(&berlin(), (0..=4 * 24).map(|hour| noon + hour * HOUR));
             assert_eq!(season.days, [2, 2], "Friday and Monday, Saturday and Sunday");
         }
     }
@@ -341,7 +371,7 @@ mod tests {
         let johns = zone(&[(0, -9000), (change, -12_600)]);
         assert_eq!(bin(&johns, change - 1), (0, false));
         assert_eq!(bin(&johns, change), (92, false));
-        let season = turned(&johns, (-600..600).map(|minute| change + minute * 60));
+        let season = season_after(&johns, (-600..600).map(|minute| change + minute * 60));
         assert_eq!(season.days, [1, 0], "Tuesday");
     }
 
@@ -349,20 +379,23 @@ mod tests {
     fn late_rows_count_no_day_and_a_clock_set_right_goes_on() {
         let midnight = MONDAY + DAY;
         let late = (0..1000).map(|row| if row % 2 == 0 { midnight + row } else { midnight - row });
-        assert_eq!(turned(&Zone::UTC, [MONDAY].into_iter().chain(late)).days, [1, 0]);
+        assert_eq!(season_after(&Zone::UTC, [MONDAY].into_iter().chain(late)).days, [1, 0]);
         // One row of the year 2099, then days as before.
         let days = (0..5).map(|day| MONDAY + day * DAY);
-        let far = turned(&Zone::UTC, [MONDAY, MONDAY + 74 * 365 * DAY].into_iter().chain(days));
+        let far = season_after(&Zone::UTC, [MONDAY, MONDAY + 74 * 365 * DAY].into_iter().chain(days));
         assert_eq!(far.days, [5, 0]);
         // Before 1970, where days are negative.
-        assert_eq!(turned(&berlin(), (0..5).map(|day| day * DAY - 70 * DAY)).days.iter().sum::<u8>(), 4);
-        assert_eq!(turned(&berlin(), [i64::MIN / 1_000_000_000, i64::MAX / 1_000_000_000]).days.iter().sum::<u8>(), 1);
+        assert_eq!(season_after(&berlin(), (0..5).map(|day| day * DAY - 70 * DAY)).days.iter().sum::<u8>(), 4);
+        assert_eq!(
+            season_after(&berlin(), [i64::MIN / 1_000_000_000, i64::MAX / 1_000_000_000]).days.iter().sum::<u8>(),
+            1
+        );
     }
 
     #[test]
     fn the_hour_that_comes_twice_is_one_visit() {
         // From 1:50 on, every ten minutes; the clock shows 2:00 to 2:59 twice.
-        let season = |rows: i64| turned(&berlin(), (-7..rows - 7).map(|row| AUTUMN + row * 600));
+        let season = |rows: i64| season_after(&berlin(), (-7..rows - 7).map(|row| AUTUMN + row * 600));
         assert_eq!((season(13).bin, season(13).visits), ((WORKDAY + 2) as u16, 12));
         assert_eq!((season(14).bin, season(14).visits), ((WORKDAY + 3) as u16, 1));
     }

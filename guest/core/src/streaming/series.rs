@@ -1,56 +1,56 @@
 //! One series of the streaming detector: how unusual a value is, as one score.
 //!
-//! A value is compared with what is expected of it, by the time of day where that explains the series ([`super::season`]),
-//! else by its level ([`super::level`]). Five looks at the rest, each with how rare it is in the series' own history
-//! ([`super::tail`]): its mean over 4 and 32 rows ([`super::means`]), its distance from a quick mean
-//! ([`super::signal`]), how far the value lies beyond all that the series ever had ([`super::range`]), and for how long it
-//! has been the very same ([`super::stuck`]).
+//! A value is compared with the expected one: what is usual at the time of day, where that explains the series
+//! ([`super::season`]), else the level ([`super::level`]). Five checks of the difference,
+//! the residual, give how rare it is in the series' own history ([`super::tail`]): its mean over 4 and 32 rows
+//! ([`super::means`]), its distance from a moving average ([`super::signal`]), how far the value lies beyond the range of
+//! all earlier ones ([`super::range`]), and for how long it has been the same ([`super::repetition`]).
 //!
-//! The rarest look decides ([`super::judge`]). It is an onset where it exceeds what was reported before; from there on an
-//! incident goes on until the values have returned.
+//! The rarest check gives the score ([`super::incident`]). If it exceeds the threshold and earlier reports, an incident
+//! begins; it lasts until the values have returned.
 
 use super::Parameters;
 use super::band::Limits;
+use super::checks::{CHECKS, Checks, JUMP, MEANS, NOVELTY, REPETITION};
 use super::counter::{Counter, Reading};
 use super::counts::EVENT;
-use super::judge::{Bar, Judge, Known};
+use super::incident::{BaseThreshold, IncidentState, ThresholdInputs};
 use super::level::{Decay, Level, MAX_VALUE};
-use super::looks::{JUMP, LOOKS, Looks, MEANS, NOVEL, STUCK};
-use super::lore::Loan;
-use super::means::Means;
-use super::range::Range;
+use super::means::ResidualMeans;
+use super::range::SeenRange;
 use super::record::take;
-use super::season::{Season, Seen, Time, Usual};
-use super::siblings::Kinship;
-use super::signal::{Row, Signal};
-use super::stuck::Runs;
+use super::repetition::RunLengths;
+use super::season::{Expected, Season, SeasonInput, Time};
+use super::sibling_stats::SiblingStats;
+use super::siblings::GroupMember;
+use super::signal::{RowContext, Signal};
 use super::tail::{Hold, Tail};
 use super::tuning::Tuning;
 use super::zone::Clock;
 use crate::math::{max, min};
 use qualm_contract::{Band, Reason};
 
-/// Rows that a scale remembers.
-const SCALE_ROWS: f64 = 5000.0;
-/// Rows that tails count before all counts are halved. The clock of 16 bits does not lap them.
-const MOST_ROWS: f32 = 40_000.0;
-/// What single precision holds of an offset, which is some scales of the level at most.
-const LARGEST_OFFSET: f64 = f32::MAX as f64;
-/// Least typical step, in seconds.
-const LEAST_STEP: f32 = 1e-3;
-/// While an incident goes on what it has teaches a quarter.
-const LEARNING: f64 = 0.25;
+/// The most rows that a check's scale remembers.
+const MAX_SCALE_ROWS: f64 = 5000.0;
+/// Rows after which the event counts of all tails are halved: less than the row clock of 16 bits can count.
+const MAX_COUNTED_ROWS: f32 = 40_000.0;
+/// The largest offset of the season from the level: what single precision holds.
+const MAX_OFFSET: f64 = f32::MAX as f64;
+/// The least typical step between rows, in seconds.
+const MIN_STEP: f32 = 1e-3;
+/// Factor of the gain with which level and season learn during an incident.
+const INCIDENT_GAIN_FACTOR: f64 = 0.25;
 
-/// What the detector thinks of one observation.
+/// The result for one observation.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Verdict {
     /// 0 is ordinary, 1 the threshold, above 1 an anomaly; NaN = not scored.
     pub(super) score: f64,
-    /// Signed distance from what was expected, in the metric's own unit, of a counter per second; NaN where not scored.
+    /// Signed distance from the expected value, in the metric's own unit (of a counter, per second); NaN = not scored.
     pub(super) deviation: f64,
-    /// Why, while an incident goes on.
+    /// The reason of the current incident.
     pub(super) reason: Reason,
-    /// Where asked for, what would have been ordinary.
+    /// The expected value and the ordinary range, if wanted.
     pub(super) band: Band,
 }
 
@@ -63,108 +63,108 @@ impl Verdict {
 pub(super) struct Shared {
     pub(super) tuning: Tuning,
     pub(super) decay: Decay,
-    /// Seasons that may still be learned.
+    /// How many more series may have a season.
     pub(super) seasons: usize,
-    bar: Bar,
-    /// How what tails hold decays, by look.
-    holds: [Hold; LOOKS],
-    /// Gains of the means.
+    base_threshold: BaseThreshold,
+    /// Decay of clusters, by check.
+    holds: [Hold; CHECKS],
+    /// Gains of the means, per row.
     gains: [f32; MEANS],
-    /// Local time, and the time of the last row: rows of a batch often share it.
-    clock: Clock,
+    /// Local time, and that of the last row as a cache: rows of a batch often have the same time.
+    local_clock: Clock,
     time: (i64, Time),
 }
 
 impl Shared {
     pub(super) fn new(p: &Parameters, tuning: Tuning, seasons: usize) -> Self {
-        let [short, long] = tuning.means.map(|rows| Hold::new(max(tuning.hold, 2.0 * rows)));
-        let hold = Hold::new(tuning.hold);
-        let mut clock = Clock::new(p.zone.clone());
-        let time = (0, Time::new(0, &mut clock));
+        let [short, long] = tuning.mean_rows.map(|rows| Hold::new(max(tuning.cluster_half_life, 2.0 * rows)));
+        let hold = Hold::new(tuning.cluster_half_life);
+        let mut local_clock = Clock::new(p.zone.clone());
+        let time = (0, Time::new(0, &mut local_clock));
         Self {
             tuning,
             decay: Decay::default(),
             seasons,
-            bar: Bar::new(p, &tuning),
+            base_threshold: BaseThreshold::new(p, &tuning),
             holds: [short, long, hold, hold, hold],
-            gains: tuning.means.map(|rows| 1.0 / rows),
-            clock,
+            gains: tuning.mean_rows.map(|rows| 1.0 / rows),
+            local_clock,
             time,
         }
     }
 
-    fn time(&mut self, time_ns: i64) -> Time {
+    fn local_time(&mut self, time_ns: i64) -> Time {
         if self.time.0 != time_ns {
-            self.time = (time_ns, Time::new(time_ns, &mut self.clock));
+            self.time = (time_ns, Time::new(time_ns, &mut self.local_clock));
         }
         self.time.1
     }
 }
 
-/// The state of one series: what each row needs comes first, the tails that few rows ask come last.
+/// The state of one series. The fields that each row needs come first; the tails, which few rows need, come last.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Series {
-    /// When the last value came, whichever way the clock went.
+    /// Time of the last value, even if it was earlier than that of the one before.
     time_ns: i64,
     counter: Counter,
     level: Level,
     season: Option<Box<Season>>,
     /// The last value, or rate.
-    last: f64,
-    /// Quick mean of the rest, in the metric's unit, and what the season then had above the level.
-    quick: f64,
-    offset: f32,
-    /// Rows that the tails count, and all since scales mean anything, wrapping.
-    rows: f32,
-    clock: u16,
-    judge: Judge,
-    runs: Runs,
-    range: Range,
-    jump: Signal,
-    means: Means,
+    last_value: f64,
+    /// Moving average of residuals, in the metric's unit, and what the season then expected above the level.
+    residual_ewma: f64,
+    season_offset: f32,
+    /// Rows since the scale is known: those behind the event counts, and all of them, wrapping.
+    counted_rows: f32,
+    row_clock: u16,
+    incident: IncidentState,
+    run_lengths: RunLengths,
+    range: SeenRange,
+    jumps: Signal,
+    means: ResidualMeans,
 }
 
 impl Series {
-    /// A series of which nothing is known.
+    /// A series without values.
     pub(super) const fn new() -> Self {
         Self {
             time_ns: 0,
             counter: Counter::new(),
             level: Level::new(),
             season: None,
-            last: 0.0,
-            quick: 0.0,
-            offset: 0.0,
-            rows: 0.0,
-            clock: 0,
-            judge: Judge::new(),
-            runs: Runs::new(),
-            range: Range::of(0.0),
-            jump: Signal::new(),
-            means: Means::new(),
+            last_value: 0.0,
+            residual_ewma: 0.0,
+            season_offset: 0.0,
+            counted_rows: 0.0,
+            row_clock: 0,
+            incident: IncidentState::new(),
+            run_lengths: RunLengths::new(),
+            range: SeenRange::of(0.0),
+            jumps: Signal::new(),
+            means: ResidualMeans::new(),
         }
     }
 
-    /// Whether it had a value that says something.
+    /// Whether it had a value.
     pub(super) fn has_past(&self) -> bool {
         !self.counter.is_new()
     }
 
-    /// Whether it learns a season.
+    /// Whether it has a season.
     pub(super) fn has_season(&self) -> bool {
         self.season.is_some()
     }
 
-    /// Scores a value and then learns from it. Times are in nanoseconds and may stand still or go backwards. The band is
-    /// worked out where it is `banded`. One that has siblings learns from them, and teaches them.
-    pub(super) fn observe(
+    /// Scores a value and then learns from it. `time_ns` is in nanoseconds since 1970; it may repeat or go backwards. The
+    /// band is computed if `with_band`. A series with siblings (`member`) also learns from them, and they from it.
+    pub(super) fn score_value(
         &mut self,
         p: &Parameters,
         shared: &mut Shared,
-        mut kinship: Option<Kinship<'_>>,
+        mut member: Option<GroupMember<'_>>,
         time_ns: i64,
         value: f64,
-        banded: bool,
+        with_band: bool,
     ) -> Verdict {
         if !value.is_finite() {
             return Verdict::NONE;
@@ -172,255 +172,295 @@ impl Series {
         let value = value.clamp(-MAX_VALUE, MAX_VALUE);
         let seconds = time_ns.saturating_sub(self.time_ns) as f64 * 1e-9;
         self.time_ns = time_ns;
-        let reading = match &mut kinship {
-            None => self.counter.read(seconds, value),
-            Some(kinship) => kinship.read(&mut self.counter, seconds, value),
+        let reading = match &mut member {
+            None => self.counter.read_value(seconds, value),
+            Some(member) => member.read_value(&mut self.counter, seconds, value),
         };
         let value = match reading {
-            Reading::Level => value,
-            Reading::Rate(rate) => min(rate, MAX_VALUE), // in a nanosecond a large rise is infinitely fast
-            Reading::Nothing => return Verdict::NONE,
-            Reading::Other => {
+            Reading::Value => value,
+            Reading::Rate(rate) => min(rate, MAX_VALUE), // a large rise within a nanosecond is infinite
+            Reading::Skip => return Verdict::NONE,
+            Reading::KindChanged => {
                 shared.seasons += usize::from(self.has_season());
                 *self = Self { time_ns, counter: self.counter, ..Self::new() };
                 return Verdict::NONE;
             }
         };
-        self.level.advance(seconds, p.half_life, p.min_samples, &mut shared.decay);
-        if self.level.weight == 0.0 {
-            (self.last, self.range, self.level.center) = (value, Range::of(value), value);
+        self.level.decay_weight(seconds, p.half_life, p.min_samples, &mut shared.decay);
+        if self.level.effective_rows == 0.0 {
+            (self.last_value, self.range, self.level.mean) = (value, SeenRange::of(value), value);
         }
-        let loan = kinship.as_ref().and_then(|kinship| kinship.loan(&shared.tuning));
-        let lent = loan.map_or(0.0, |loan| loan.rows);
-        let scored = self.level.is_warm(p.min_samples, lent);
-        let taught = kinship.as_ref().filter(|kinship| kinship.teaches(&shared.tuning)).map(|_| self.counts());
-        let settled = self.level.settled();
-        self.level.resolve((value - self.last).abs());
-        let floor = self.level.floor(shared.tuning.resolution);
-        let square = self.level.square(floor);
-        let off_level = value - self.level.center;
-        let learning = if self.judge.is_new() { LEARNING } else { 1.0 };
-        let time = shared.time(time_ns);
-        if settled && self.season.is_none() && shared.seasons > 0 && begins(time_ns, value, self.last) {
+        let sibling_stats = member.as_ref().and_then(|member| member.sibling_stats(&shared.tuning));
+        let sibling_rows = sibling_stats.map_or(0.0, |sibling_stats| sibling_stats.rows);
+        let scored = self.level.is_warm(p.min_samples, sibling_rows);
+        let counts_before =
+            member.as_ref().filter(|member| member.is_teaching(&shared.tuning)).map(|_| self.event_counts());
+        let has_scale = self.level.has_scale();
+        self.level.update_min_step((value - self.last_value).abs());
+        let min_scale = self.level.min_scale(shared.tuning.min_scale_step_share);
+        let square = self.level.mean_square(min_scale);
+        let level_residual = value - self.level.mean;
+        let learning = if self.incident.slows_learning() { INCIDENT_GAIN_FACTOR } else { 1.0 };
+        let time = shared.local_time(time_ns);
+        if has_scale && self.season.is_none() && shared.seasons > 0 && begins_season(time_ns, value, self.last_value) {
             shared.seasons -= 1;
-            self.season = Some(Box::new(Season::new(self.level.center, square.sqrt(), time)));
+            self.season = Some(Box::new(Season::new(self.level.mean, square.sqrt(), time)));
         }
-        let rate = 1.0 / max(self.level.step, LEAST_STEP);
-        let seen = Seen { value, off_level, square, floor, rate, share: learning };
-        let usual = self.season.as_mut().and_then(|season| season.observe(time, &seen, &shared.tuning));
-        let usual = usual.unwrap_or(Usual { value: self.level.center, square, counts: 1.0 });
-        let rest = value - usual.value;
-        self.follow(rest - off_level);
-        let band = if banded && scored { self.band(shared, loan, &usual, square, floor) } else { Band::UNKNOWN };
+        let rate = 1.0 / max(self.level.typical_step, MIN_STEP);
+        let input = SeasonInput { value, level_residual, square, min_scale, rate, gain_factor: learning };
+        let expected = self.season.as_mut().and_then(|season| season.update_expected(time, &input, &shared.tuning));
+        let expected = expected.unwrap_or(Expected { value: self.level.mean, square, square_factor: 1.0 });
+        let residual = value - expected.value;
+        self.rebase_residual_ewma(residual - level_residual);
+        let band = if with_band && scored {
+            self.band(shared, sibling_stats, &expected, square, min_scale)
+        } else {
+            Band::UNKNOWN
+        };
         let gain = self.level.gain();
-        let looks = self.look(shared, loan, &seen, &usual, gain, settled);
-        self.last = value;
-        self.level.learn(off_level, square, learning * gain);
-        let score = scored.then(|| self.judge.judge(&shared.bar, &shared.tuning, self.known(lent), &looks));
+        let checks = self.run_checks(shared, sibling_stats, &input, &expected, gain, has_scale);
+        self.last_value = value;
+        self.level.update_level(level_residual, square, learning * gain);
+        let score = scored.then(|| {
+            self.incident.score_row(
+                &shared.base_threshold,
+                &shared.tuning,
+                self.threshold_inputs(sibling_rows),
+                &checks,
+            )
+        });
         if score.is_some_and(|score| score > 1.0) {
-            self.report(shared, lent);
+            self.mark_reported(shared, sibling_rows);
         }
-        if let Some(kinship) = kinship {
-            self.grow(p, &shared.tuning, kinship, taught.as_ref().filter(|_| settled));
+        if let Some(member) = member {
+            self.update_siblings(p, &shared.tuning, member, counts_before.as_ref().filter(|_| has_scale));
         }
         let Some(score) = score else { return Verdict::NONE };
         let reason = self.reason(matches!(reading, Reading::Rate(_)));
-        Verdict { score, deviation: rest, reason, band }
+        Verdict { score, deviation: residual, reason, band }
     }
 
-    /// What moves its bar, after so many rows that siblings lend.
-    fn known(&self, lent: f32) -> Known {
-        Known { rows: self.rows + lent, step: self.level.step }
+    /// What its threshold depends on; `sibling_rows` count as its own.
+    fn threshold_inputs(&self, sibling_rows: f32) -> ThresholdInputs {
+        ThresholdInputs { rows: self.counted_rows + sibling_rows, step: self.level.typical_step }
     }
 
-    /// The rows that events are counted among, with those that siblings lend. Events are remembered for longer than rows: what
-    /// was seen once counts against the next for long, while the rows that it was rare among are those that the level
-    /// remembers, or a few thousand where it remembers fewer.
-    fn counted(&self, lent: f32, t: &Tuning) -> f64 {
-        f64::from(max(self.level.weight, min(self.rows, t.least_rows)) + lent)
+    /// The rows that events are divided by, `sibling_rows` included: those that the level remembers, but at least a few
+    /// thousand if there were as many. Events are remembered for longer than rows, so that an event makes the next one less
+    /// rare for a long time.
+    fn event_rows(&self, sibling_rows: f32, t: &Tuning) -> f64 {
+        f64::from(max(self.level.effective_rows, min(self.counted_rows, t.min_event_rows)) + sibling_rows)
     }
 
-    /// Why the incident that goes on was reported.
+    /// Why the current incident was reported.
     fn reason(&self, rate: bool) -> Reason {
-        match self.judge.cause() {
+        match self.incident.cause() {
             None => Reason::None,
             Some(_) if rate => Reason::Rate,
             Some(JUMP) => Reason::OutsideBand,
-            Some(NOVEL) => Reason::Novel,
-            Some(STUCK) => Reason::Stuck,
+            Some(NOVELTY) => Reason::Novel,
+            Some(REPETITION) => Reason::Stuck,
             Some(_) => Reason::LevelShift,
         }
     }
 
-    /// What would be ordinary for the next value: what neither jumps so far nor is so new that it is reported. While an
-    /// incident goes on, what it jumps from is not ordinary: then what, if it stayed, would not move the shortest mean so far.
+    /// The expected value and the range within which the next value is not reported as a jump or as new. During an incident
+    /// the last values are not ordinary; then it is the range in which values, if they stay, end the incident by the shortest
+    /// mean.
     #[inline(never)]
-    fn band(&self, shared: &Shared, loan: Option<Loan<'_>>, usual: &Usual, square: f64, floor: f64) -> Band {
-        let (t, center, lent) = (&shared.tuning, self.level.center, loan.map_or(0.0, |loan| loan.rows));
-        let rows = self.counted(lent, t);
-        let needed = self.judge.needed(&shared.bar, t, self.known(lent));
-        let limits = if self.judge.cause().is_some() {
-            self.means.limits(needed, rows, loan, t).scaled(usual.square.sqrt()).around(usual.value)
+    fn band(
+        &self,
+        shared: &Shared,
+        sibling_stats: Option<SiblingStats<'_>>,
+        expected: &Expected,
+        square: f64,
+        min_scale: f64,
+    ) -> Band {
+        let (t, level, sibling_rows) =
+            (&shared.tuning, self.level.mean, sibling_stats.map_or(0.0, |sibling_stats| sibling_stats.rows));
+        let rows = self.event_rows(sibling_rows, t);
+        let required = self.incident.required_nats(&shared.base_threshold, t, self.threshold_inputs(sibling_rows));
+        let limits = if self.incident.cause().is_some() {
+            self.means.limits(required, rows, sibling_stats, t).scaled(expected.square.sqrt()).around(expected.value)
         } else {
-            let jump = self.jump.limits(JUMP, needed, floor, rows, loan, t).scaled(1.0 / usual.counts.sqrt());
-            let new = self.range.limits(needed, (center, square.sqrt()), self.rows + lent, loan, t);
-            jump.around(usual.value + self.quick).narrowed(new.around(center))
+            let jump = self
+                .jumps
+                .limits(JUMP, required, min_scale, rows, sibling_stats, t)
+                .scaled(1.0 / expected.square_factor.sqrt());
+            let new =
+                self.range.limits(required, (level, square.sqrt()), self.counted_rows + sibling_rows, sibling_stats, t);
+            jump.around(expected.value + self.residual_ewma).narrowed(new.around(level))
         };
         let Limits { below, above } = limits;
         let lower = if self.range.is_positive() { max(below, 0.0) } else { below };
-        Band { expected: usual.value, lower: min(lower, usual.value), upper: max(above, usual.value) }
+        Band { expected: expected.value, lower: min(lower, expected.value), upper: max(above, expected.value) }
     }
 
-    /// Keeps the quick mean where it is on the metric's axis when what is expected changes from the level to the season's
-    /// or back.
-    fn follow(&mut self, offset: f64) {
-        let before = f64::from(self.offset);
-        if (offset == 0.0) != (before == 0.0) {
-            self.quick += offset - before;
+    /// When the expected value changes from the level to the season's or back, shifts the average of residuals by the
+    /// difference, so that it stays the same value of the metric.
+    fn rebase_residual_ewma(&mut self, season_offset: f64) {
+        let before = f64::from(self.season_offset);
+        if (season_offset == 0.0) != (before == 0.0) {
+            self.residual_ewma += season_offset - before;
         }
-        self.offset = offset.clamp(-LARGEST_OFFSET, LARGEST_OFFSET) as f32;
+        self.season_offset = season_offset.clamp(-MAX_OFFSET, MAX_OFFSET) as f32;
     }
 
-    /// Looks at a value from all sides, and learns from it.
-    fn look(
+    /// Runs all checks on a value, and lets them learn from it.
+    fn run_checks(
         &mut self,
         shared: &Shared,
-        loan: Option<Loan<'_>>,
-        seen: &Seen,
-        usual: &Usual,
+        sibling_stats: Option<SiblingStats<'_>>,
+        input: &SeasonInput,
+        expected: &Expected,
         gain: f64,
-        settled: bool,
-    ) -> Looks {
+        has_scale: bool,
+    ) -> Checks {
         let t = &shared.tuning;
-        let &Seen { value, square, floor, .. } = seen;
-        let rest = value - usual.value;
-        if settled {
+        let &SeasonInput { value, square, min_scale, .. } = input;
+        let residual = value - expected.value;
+        if has_scale {
             self.count_row(&shared.holds);
         }
-        let lent = loan.map_or(0.0, |loan| loan.rows);
-        let ongoing = self.judge.cause().is_some();
-        let row = Row {
+        let sibling_rows = sibling_stats.map_or(0.0, |sibling_stats| sibling_stats.rows);
+        let in_incident = self.incident.cause().is_some();
+        let row = RowContext {
             tuning: t,
-            gain: max(gain, 1.0 / SCALE_ROWS),
-            limit: t.scale_limit * t.scale_limit,
-            settled,
+            gain: max(gain, 1.0 / MAX_SCALE_ROWS),
+            clip_squared: t.scale_clip * t.scale_clip,
+            has_scale,
             holds: &shared.holds,
-            clock: self.clock,
-            rows: self.counted(lent, t),
-            counting: if ongoing { self.counts_reported(lent, t) } else { EVENT },
-            loan,
+            clock: self.row_clock,
+            rows: self.event_rows(sibling_rows, t),
+            event_weight: if in_incident { self.reported_event_weight(sibling_rows, t) } else { EVENT },
+            sibling_stats,
         };
-        let mut looks = Looks::default();
-        let limited = min((rest * rest / usual.square) as f32, t.rest_limit * t.rest_limit).sqrt();
-        let limited = if rest < 0.0 { -limited } else { limited };
-        self.means.observe(&row, limited, shared.gains.map(|least| max(least, gain as f32)), &mut looks);
-        let jump = rest - self.quick;
-        let limited = if settled { self.jump.limit(jump, t.jump_limit, floor) } else { jump };
-        self.quick += max(t.quick, gain) * limited;
-        self.jump.observe(&row, JUMP, jump * jump * usual.counts, jump < 0.0, floor, &mut looks);
-        self.range.observe(&row, value, self.level.center, square, self.rows + lent, &mut looks);
-        if value.to_bits() == self.last.to_bits() {
-            self.runs.repeat(&row, value, self.rows + lent, ongoing, &mut looks);
+        let mut checks = Checks::default();
+        let clipped = min((residual * residual / expected.square) as f32, t.residual_clip * t.residual_clip).sqrt();
+        let clipped = if residual < 0.0 { -clipped } else { clipped };
+        self.means.check_means(&row, clipped, shared.gains.map(|least| max(least, gain as f32)), &mut checks);
+        let jump = residual - self.residual_ewma;
+        let clipped = if has_scale { self.jumps.clip(jump, t.jump_clip, min_scale) } else { jump };
+        self.residual_ewma += max(t.jump_ewma_gain, gain) * clipped;
+        self.jumps.check_signal(&row, JUMP, jump * jump * expected.square_factor, jump < 0.0, min_scale, &mut checks);
+        self.range.check_range(&row, value, self.level.mean, square, self.counted_rows + sibling_rows, &mut checks);
+        if value.to_bits() == self.last_value.to_bits() {
+            self.run_lengths.check_repetition(&row, value, self.counted_rows + sibling_rows, in_incident, &mut checks);
         } else {
-            self.runs.end(&row, self.last);
+            self.run_lengths.end_run(&row, self.last_value);
         }
-        looks
+        checks
     }
 
-    /// Counts a row of the tails, and halves all counts where they are many.
-    fn count_row(&mut self, holds: &[Hold; LOOKS]) {
-        self.rows += 1.0;
-        self.clock = self.clock.wrapping_add(1);
-        if self.rows >= MOST_ROWS {
-            self.rows *= 0.5;
-            let clock = self.clock;
-            self.tails(|look, tail| tail.halve(clock, holds[look]));
-            self.runs.halve();
+    /// Counts a row for the tails, and halves all event counts when there are many.
+    fn count_row(&mut self, holds: &[Hold; CHECKS]) {
+        self.counted_rows += 1.0;
+        self.row_clock = self.row_clock.wrapping_add(1);
+        if self.counted_rows >= MAX_COUNTED_ROWS {
+            self.counted_rows *= 0.5;
+            let row_clock = self.row_clock;
+            self.for_each_tail(|check, tail| tail.halve_counts(row_clock, holds[check]));
+            self.run_lengths.halve_counts();
         }
     }
 
-    /// The clusters at hand are part of what is reported.
-    fn report(&mut self, shared: &Shared, lent: f32) {
-        let (clock, counting) = (self.clock, self.counts_reported(lent, &shared.tuning));
-        self.tails(|look, tail| tail.report(clock, shared.holds[look], counting));
+    /// Marks the current clusters as reported.
+    fn mark_reported(&mut self, shared: &Shared, sibling_rows: f32) {
+        let (row_clock, event_weight) = (self.row_clock, self.reported_event_weight(sibling_rows, &shared.tuning));
+        self.for_each_tail(|check, tail| tail.mark_reported(row_clock, shared.holds[check], event_weight));
     }
 
-    /// Does something to each tail, given its look.
-    fn tails(&mut self, mut f: impl FnMut(usize, &mut Tail)) {
-        for (look, sides) in self.means.sides().iter_mut().chain([self.jump.sides()]).enumerate() {
-            sides.tails().into_iter().for_each(|tail| f(look, tail));
+    /// Calls `f` for each tail, with the number of its check.
+    fn for_each_tail(&mut self, mut f: impl FnMut(usize, &mut Tail)) {
+        for (check, sides) in self.means.sides().iter_mut().chain([self.jumps.sides()]).enumerate() {
+            sides.tails().into_iter().for_each(|tail| f(check, tail));
         }
-        f(NOVEL, self.range.tail());
+        f(NOVELTY, self.range.tail());
     }
 
-    /// What an event counts that was reported, after so many rows that siblings lend. A series of which little is known has more
-    /// that is not yet seen than incidents.
-    fn counts_reported(&self, lent: f32, t: &Tuning) -> u8 {
-        min(EVENT, 1 + (EVENT >> min(((self.rows + lent) / t.young) as u32, 7)))
+    /// The weight of a reported event. In a young series it is nearly that of others: there, new values are more often
+    /// ordinary than incidents.
+    fn reported_event_weight(&self, sibling_rows: f32, t: &Tuning) -> u8 {
+        min(EVENT, 1 + (EVENT >> min(((self.counted_rows + sibling_rows) / t.young_rows) as u32, 7)))
     }
 
     /// Appends the state, little-endian.
-    pub(super) fn write(&self, out: &mut Vec<u8>) {
-        let Self { time_ns, counter, level, season, last, quick, offset, rows, clock, judge, runs, range, jump, means } =
-            self;
+    pub(super) fn write_state(&self, out: &mut Vec<u8>) {
+        let Self {
+            time_ns,
+            counter,
+            level,
+            season,
+            last_value,
+            residual_ewma,
+            season_offset,
+            counted_rows,
+            row_clock,
+            incident,
+            run_lengths,
+            range,
+            jumps,
+            means,
+        } = self;
         out.extend(time_ns.to_le_bytes());
-        counter.write(out);
-        level.write(out);
-        out.extend([last, quick].map(|value| value.to_le_bytes()).as_flattened());
-        out.extend([offset, rows].map(|value| value.to_le_bytes()).as_flattened());
-        out.extend(clock.to_le_bytes());
-        judge.write(out);
-        runs.write(out);
-        range.write(out);
-        jump.write(out);
-        means.write(out);
+        counter.write_state(out);
+        level.write_state(out);
+        out.extend([last_value, residual_ewma].map(|value| value.to_le_bytes()).as_flattened());
+        out.extend([season_offset, counted_rows].map(|value| value.to_le_bytes()).as_flattened());
+        out.extend(row_clock.to_le_bytes());
+        incident.write_state(out);
+        run_lengths.write_state(out);
+        range.write_state(out);
+        jumps.write_state(out);
+        means.write_state(out);
         out.push(u8::from(season.is_some()));
         if let Some(season) = season {
-            season.write(out);
+            season.write_state(out);
         }
     }
 
-    /// Takes back off the front what `write` wrote; `None` where a value is impossible.
-    pub(super) fn read(bytes: &mut &[u8]) -> Option<Self> {
+    /// Reads the state from the front; `None` where a value is impossible.
+    pub(super) fn read_state(bytes: &mut &[u8]) -> Option<Self> {
         let time_ns = i64::from_le_bytes(take(bytes)?);
-        let (counter, level) = (Counter::read_back(bytes)?, Level::read(bytes)?);
-        let [last, quick] = [take(bytes)?, take(bytes)?].map(f64::from_le_bytes);
-        let [offset, rows] = [take(bytes)?, take(bytes)?].map(f32::from_le_bytes);
-        let clock = u16::from_le_bytes(take(bytes)?);
-        let (judge, runs, range) = (Judge::read(bytes)?, Runs::read(bytes)?, Range::read(bytes)?);
-        let (jump, means) = (Signal::read(bytes)?, Means::read(bytes)?);
+        let (counter, level) = (Counter::read_state(bytes)?, Level::read_state(bytes)?);
+        let [last_value, residual_ewma] = [take(bytes)?, take(bytes)?].map(f64::from_le_bytes);
+        let [season_offset, counted_rows] = [take(bytes)?, take(bytes)?].map(f32::from_le_bytes);
+        let row_clock = u16::from_le_bytes(take(bytes)?);
+        let (incident, run_lengths, range) =
+            (IncidentState::read_state(bytes)?, RunLengths::read_state(bytes)?, SeenRange::read_state(bytes)?);
+        let (jumps, means) = (Signal::read_state(bytes)?, ResidualMeans::read_state(bytes)?);
         let season = match take(bytes)? {
             [0] => None,
-            [1] => Some(Box::new(Season::read(bytes)?)),
+            [1] => Some(Box::new(Season::read_state(bytes)?)),
             _ => return None,
         };
-        let possible = last.abs() <= MAX_VALUE
-            && quick.abs() <= 8.0 * MAX_VALUE
-            && offset.is_finite()
-            && (0.0..=MOST_ROWS).contains(&rows);
+        let possible = last_value.abs() <= MAX_VALUE
+            && residual_ewma.abs() <= 8.0 * MAX_VALUE
+            && season_offset.is_finite()
+            && (0.0..=MAX_COUNTED_ROWS).contains(&counted_rows);
         possible.then_some(Self {
             time_ns,
             counter,
             level,
             season,
-            last,
-            quick,
-            offset,
-            rows,
-            clock,
-            judge,
-            runs,
+            last_value,
+            residual_ewma,
+            season_offset,
+            counted_rows,
+            row_clock,
+            incident,
+            run_lengths,
             range,
-            jump,
+            jumps,
             means,
         })
     }
 }
 
-/// Whether a row begins a season: where the value changes, one in sixteen, as drawn by the row itself (multiplicative
-/// hashing, Knuth 6.4). Series that began together then do not all take the room for their seasons in one batch.
-fn begins(time_ns: i64, value: f64, last: f64) -> bool {
-    value.to_bits() != last.to_bits()
+/// Whether a season begins with a row: one in sixteen of those whose value changes, by a hash of the row (multiplicative
+/// hashing, Knuth 6.4). So series that began together do not all allocate their seasons in one batch.
+fn begins_season(time_ns: i64, value: f64, last_value: f64) -> bool {
+    value.to_bits() != last_value.to_bits()
         && (value.to_bits() ^ time_ns as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 60 == 0
 }
 

@@ -1,45 +1,59 @@
-//! The two sides of a look: how rare a distance is above what was expected, and below it.
+//! The two tails of a check: how rare a distance is above the expected value, and below it.
 
-use super::band::{Limits, Needed};
+use super::band::{Limits, RequiredNats};
+use super::checks::Checks;
 use super::counts::Counts;
-use super::looks::Looks;
-use super::lore::Loan;
-use super::signal::Row;
+use super::sibling_stats::SiblingStats;
+use super::signal::RowContext;
 use super::tail::Tail;
 use super::tuning::Tuning;
 
 /// The tails of both sides.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Sides {
+pub(super) struct TwoSidedTails {
     above: Tail,
     below: Tail,
 }
 
-impl Sides {
+impl TwoSidedTails {
     pub(super) const fn new() -> Self {
         Self { above: Tail::new(), below: Tail::new() }
     }
 
-    /// Asks the tail on whose side a value is so far out.
+    /// Counts a distance in the tail of its side, and sets the result of the check.
     #[inline(never)]
-    pub(super) fn look(&mut self, row: &Row<'_>, look: usize, below: bool, distance: f32, looks: &mut Looks) {
+    pub(super) fn check_side(
+        &mut self,
+        row: &RowContext<'_>,
+        check: usize,
+        below: bool,
+        distance: f32,
+        checks: &mut Checks,
+    ) {
         let tail = if below { &mut self.below } else { &mut self.above };
-        let rarity = tail.observe(distance, &row.moment(look, below), row.tuning);
-        looks.set(look, rarity.nats * row.tuning.weights[look], rarity.rises, below);
+        let rarity = tail.count_distance(distance, &row.tail_context(check, below), row.tuning);
+        checks.set_check(check, rarity.nats * row.tuning.check_weights[check], rarity.rises, below);
     }
 
-    /// The distances at which a look has the nats that are needed, after so many rows.
-    pub(super) fn limits(&self, look: usize, needed: Needed, rows: f64, loan: Option<Loan<'_>>, t: &Tuning) -> Limits {
+    /// The distances at which the check has the required nats. `rows` are those behind the event counts.
+    pub(super) fn limits(
+        &self,
+        check: usize,
+        required: RequiredNats,
+        rows: f64,
+        sibling_stats: Option<SiblingStats<'_>>,
+        t: &Tuning,
+    ) -> Limits {
         let distance = |tail: &Tail, nats: f64, below: bool| {
-            let lent = loan.map(|loan| loan.of(look, below));
-            f64::from(tail.distance(nats / t.weights[look], rows, lent, t))
+            let sibling_counts = sibling_stats.map(|sibling_stats| sibling_stats.of(check, below));
+            f64::from(tail.distance_at(nats / t.check_weights[check], rows, sibling_counts, t))
         };
-        Limits::at(distance(&self.below, needed.below, true), distance(&self.above, needed.above, false))
+        Limits::at(distance(&self.below, required.below, true), distance(&self.above, required.above, false))
     }
 
-    /// What both tails have counted, above and below.
-    pub(super) fn counts(&self) -> [Counts; 2] {
-        [self.above.counts(), self.below.counts()]
+    /// The event counts, above and below.
+    pub(super) fn event_counts(&self) -> [Counts; 2] {
+        [self.above.event_counts(), self.below.event_counts()]
     }
 
     /// Both tails.
@@ -48,14 +62,14 @@ impl Sides {
     }
 
     /// Appends the fields, little-endian.
-    pub(super) fn write(&self, out: &mut Vec<u8>) {
+    pub(super) fn write_state(&self, out: &mut Vec<u8>) {
         let Self { above, below } = self;
-        above.write(out);
-        below.write(out);
+        above.write_state(out);
+        below.write_state(out);
     }
 
-    /// Takes the fields back off the front; `None` where one is impossible.
-    pub(super) fn read(bytes: &mut &[u8]) -> Option<Self> {
-        Some(Self { above: Tail::read(bytes)?, below: Tail::read(bytes)? })
+    /// Reads the fields from the front; `None` where one is impossible.
+    pub(super) fn read_state(bytes: &mut &[u8]) -> Option<Self> {
+        Some(Self { above: Tail::read_state(bytes)?, below: Tail::read_state(bytes)? })
     }
 }

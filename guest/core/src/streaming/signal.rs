@@ -1,128 +1,135 @@
-//! One look at a series: a signed number that should be near 0, in units of its own scale, and how rare that is on
-//! each side.
+//! A checked signal: a signed number around 0, in units of its own scale, and how rare its distance is on each side.
 
-use super::band::{Limits, Needed};
-use super::counts::{Counts, LEAST};
-use super::looks::{LOOKS, Looks};
-use super::lore::Loan;
+use super::band::{Limits, RequiredNats};
+use super::checks::{CHECKS, Checks};
+use super::counts::{Counts, MIN_DISTANCE};
 use super::record::take;
-use super::sides::Sides;
-use super::tail::{Hold, Moment};
+use super::sibling_stats::SiblingStats;
+use super::sides::TwoSidedTails;
+use super::tail::{Hold, TailContext};
 use super::tuning::Tuning;
-use crate::math::{max, min, pulled_in};
+use crate::math::{clip_square, max, min};
 
-/// The square of the distance from which on a tail is asked.
-pub(super) const NEAR: f64 = (LEAST * LEAST) as f64;
-/// The largest distance there is, in scales.
+/// The square of the least distance that tails count.
+pub(super) const MIN_SQUARED_DISTANCE: f64 = (MIN_DISTANCE * MIN_DISTANCE) as f64;
+/// The largest distance, in scales.
 const MAX_DISTANCE: f64 = 1e9;
 
 /// A signal's scale and its two tails.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Signal {
-    /// Mean square, values limited.
-    square: f64,
-    sides: Sides,
+    /// Mean square of the values, which are clipped.
+    mean_square: f64,
+    sides: TwoSidedTails,
 }
 
-/// What a row needs of its series to look at a signal.
+/// What the checks of a row need to know of its series.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Row<'a> {
+pub(super) struct RowContext<'a> {
     pub(super) tuning: &'a Tuning,
-    /// Share of what is learned, and the square of the scales that count in it at most.
+    /// Gain of the scales, and the square of the largest distance that they learn from.
     pub(super) gain: f64,
-    pub(super) limit: f64,
-    /// Whether scales mean anything yet.
-    pub(super) settled: bool,
-    /// By look.
-    pub(super) holds: &'a [Hold; LOOKS],
-    /// The series' clock, rows behind the counts, and what an event counts.
+    pub(super) clip_squared: f64,
+    /// Whether there were enough rows for a scale.
+    pub(super) has_scale: bool,
+    /// Decay of clusters, by check.
+    pub(super) holds: &'a [Hold; CHECKS],
+    /// The series' row clock, the rows behind the event counts, and the weight of an event.
     pub(super) clock: u16,
     pub(super) rows: f64,
-    pub(super) counting: u8,
-    /// What siblings lend it.
-    pub(super) loan: Option<Loan<'a>>,
+    pub(super) event_weight: u8,
+    /// The statistics of siblings that count as its own.
+    pub(super) sibling_stats: Option<SiblingStats<'a>>,
 }
 
-impl<'a> Row<'a> {
-    /// When a look meets a distance on a side.
-    pub(super) fn moment(&self, look: usize, below: bool) -> Moment<'a> {
-        let &Self { clock, rows, counting, holds, loan, .. } = self;
-        Moment { clock, rows, counting, hold: holds[look], lent: loan.map(|loan| loan.of(look, below)) }
+impl<'a> RowContext<'a> {
+    /// What the tail of a check needs to know.
+    pub(super) fn tail_context(&self, check: usize, below: bool) -> TailContext<'a> {
+        let &Self { clock, rows, event_weight, holds, sibling_stats, .. } = self;
+        TailContext {
+            clock,
+            rows,
+            event_weight,
+            hold: holds[check],
+            sibling_counts: sibling_stats.map(|sibling_stats| sibling_stats.of(check, below)),
+        }
     }
 }
 
 impl Signal {
     pub(super) const fn new() -> Self {
-        Self { square: 0.0, sides: Sides::new() }
+        Self { mean_square: 0.0, sides: TwoSidedTails::new() }
     }
 
-    /// Looks at a value, given its square and its side, and learns from it.
-    pub(super) fn observe(
+    /// Checks a value, given by its square and its side, and learns from it.
+    pub(super) fn check_signal(
         &mut self,
-        row: &Row<'_>,
-        look: usize,
-        squared: f64,
+        row: &RowContext<'_>,
+        check: usize,
+        square: f64,
         below: bool,
-        floor: f64,
-        looks: &mut Looks,
+        min_scale: f64,
+        checks: &mut Checks,
     ) {
-        let least = max(self.square, floor * floor);
-        if squared >= NEAR * least && row.settled {
-            let distance = min((squared / least).sqrt(), MAX_DISTANCE) as f32;
-            self.sides.look(row, look, below, distance, looks);
+        let min_square = max(self.mean_square, min_scale * min_scale);
+        if square >= MIN_SQUARED_DISTANCE * min_square && row.has_scale {
+            let distance = min((square / min_square).sqrt(), MAX_DISTANCE) as f32;
+            self.sides.check_side(row, check, below, distance, checks);
         }
-        let most = if row.settled { row.limit * least } else { f64::INFINITY };
-        self.square += row.gain * (min(squared, most) - self.square);
+        let max_square = if row.has_scale { row.clip_squared * min_square } else { f64::INFINITY };
+        self.mean_square += row.gain * (min(square, max_square) - self.mean_square);
     }
 
-    /// Where a look reports it, with a scale of `floor` at least, after so many rows.
+    /// The limits beyond which the signal has the required nats. `rows` are those behind the event counts.
     pub(super) fn limits(
         &self,
-        look: usize,
-        needed: Needed,
-        floor: f64,
+        check: usize,
+        required: RequiredNats,
+        min_scale: f64,
         rows: f64,
-        loan: Option<Loan<'_>>,
+        sibling_stats: Option<SiblingStats<'_>>,
         t: &Tuning,
     ) -> Limits {
-        self.sides.limits(look, needed, rows, loan, t).scaled(max(self.square, floor * floor).sqrt())
+        self.sides
+            .limits(check, required, rows, sibling_stats, t)
+            .scaled(max(self.mean_square, min_scale * min_scale).sqrt())
     }
 
     /// Root mean square.
     pub(super) fn scale(&self) -> f64 {
-        self.square.sqrt()
+        self.mean_square.sqrt()
     }
 
-    /// Takes in what siblings tell of its scale: this share of what is known then.
-    pub(super) fn start(&mut self, scale: f64, share: f64) {
-        self.square += share * (scale * scale - self.square);
+    /// Mixes siblings' scale into its own, with this share.
+    pub(super) fn blend_scale(&mut self, scale: f64, share: f64) {
+        self.mean_square += share * (scale * scale - self.mean_square);
     }
 
-    /// What its tails have counted, above and below.
-    pub(super) fn counts(&self) -> [Counts; 2] {
-        self.sides.counts()
+    /// The event counts, above and below.
+    pub(super) fn event_counts(&self) -> [Counts; 2] {
+        self.sides.event_counts()
     }
 
-    /// A value pulled in to so many scales, of `floor` at least.
-    pub(super) fn limit(&self, value: f64, scales: f64, floor: f64) -> f64 {
-        pulled_in(value, scales * scales * max(self.square, floor * floor))
+    /// The value, clipped to this number of scales, each of which is at least `min_scale`.
+    pub(super) fn clip(&self, value: f64, scales: f64, min_scale: f64) -> f64 {
+        clip_square(value, scales * scales * max(self.mean_square, min_scale * min_scale))
     }
 
-    pub(super) fn sides(&mut self) -> &mut Sides {
+    pub(super) fn sides(&mut self) -> &mut TwoSidedTails {
         &mut self.sides
     }
 
     /// Appends the fields, little-endian.
-    pub(super) fn write(&self, out: &mut Vec<u8>) {
-        let Self { square, sides } = self;
-        out.extend(square.to_le_bytes());
-        sides.write(out);
+    pub(super) fn write_state(&self, out: &mut Vec<u8>) {
+        let Self { mean_square, sides } = self;
+        out.extend(mean_square.to_le_bytes());
+        sides.write_state(out);
     }
 
-    /// Takes the fields back off the front; `None` where one is impossible.
-    pub(super) fn read(bytes: &mut &[u8]) -> Option<Self> {
-        let square = f64::from_le_bytes(take(bytes)?);
-        let sides = Sides::read(bytes)?;
-        (0.0..f64::INFINITY).contains(&square).then_some(Self { square, sides })
+    /// Reads the fields from the front; `None` where one is impossible.
+    pub(super) fn read_state(bytes: &mut &[u8]) -> Option<Self> {
+        let mean_square = f64::from_le_bytes(take(bytes)?);
+        let sides = TwoSidedTails::read_state(bytes)?;
+        (0.0..f64::INFINITY).contains(&mean_square).then_some(Self { mean_square, sides })
     }
 }

@@ -1,20 +1,20 @@
-//! How rare it is to be so far out: how often a series' own distances rise above each power of two.
+//! How rare a distance is: how often a series' own distances rise above each power of two.
 //!
 //! Exceedances come in clusters, and a cluster is one event, however long it lasts (declustering: Leadbetter, Lindgren &
-//! Rootzén, Extremes and Related Properties of Random Sequences, 1983). So what is counted ([`super::counts`]) is
-//! upcrossings: a distance that stays out, or comes back before what the cluster holds has decayed, is not counted again.
-//! Rows over events is then how many rows lie between two events of that size.
+//! Rootzén, Extremes and Related Properties of Random Sequences, 1983). So upcrossings are
+//! counted ([`super::counts`]): a distance that stays large, or returns before the cluster's distance has decayed, is not
+//! counted again. Rows divided by events is how many rows lie between two events of that size.
 //!
-//! Beyond what was seen the counts fall by a power law ([`super::curve`]; peaks over threshold, Pickands 1975), whose exponent
+//! Beyond the largest distance so far the counts fall by a power law ([`super::curve`]; peaks over threshold, Pickands 1975), whose exponent
 //! is estimated from the counts themselves (Hill, Annals of Statistics 1975) and drawn towards a prior. Events that were
-//! reported count a quarter, so that an incident does not make its successor ordinary (as in SPOT, Siffer et al., KDD 2017).
+//! reported count a quarter, so that an incident does not make the next one ordinary (as in SPOT, Siffer et al., KDD 2017).
 
-use super::counts::{Counts, EVENT, LEVELS, Lent};
+use super::counts::{Counts, EVENT, LEVELS, SiblingCounts};
 use super::record::take;
 use super::tuning::Tuning;
 use crate::math::{max, min, octaves};
 
-/// The events of one distance, and the cluster at hand.
+/// The event counts of one signal and side, and the current cluster.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Tail {
     /// The row of the cluster's last exceedance, by the series' clock.
@@ -25,82 +25,81 @@ pub(super) struct Tail {
     counts: Counts,
 }
 
-/// A distance of 1 or more as its binary logarithm, in units of 1/2048: to three digits. What decays by halves falls
-/// straight.
+/// The binary logarithm of a distance of 1 or more, in units of 1/2048: three digits. An exponential decay is linear in it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, PartialOrd)]
 struct Octaves(u16);
 
 impl Octaves {
     const BITS: u32 = 11;
 
-    /// Those of a distance; 0 where it is nearer than 1.
+    /// Of a distance; 0 if it is less than 1.
     fn of(distance: f32) -> Self {
-        Self((octaves(distance.into()) * f64::from(1_u16 << Self::BITS)) as u16) // `as` keeps within the type
+        Self((octaves(distance.into()) * f64::from(1_u16 << Self::BITS)) as u16) // `as` saturates
     }
 
-    /// Less what so many rows take.
+    /// After the decay of so many rows.
     fn after(self, rows: u16, hold: Hold) -> Self {
         Self(u32::from(self.0).saturating_sub(u32::from(rows) * u32::from(hold.0)) as u16)
     }
 
-    /// How many levels it crosses: the first is at one octave.
+    /// How many levels it reaches: the first is at one octave.
     fn levels(self) -> u8 {
         min(self.0 >> Self::BITS, LEVELS as u16) as u8
     }
 }
 
-/// How what a cluster holds decays: what a row takes of its octaves.
+/// The decay of a cluster's distance: octaves per row, in units of 1/2048.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Hold(u16);
 
 impl Hold {
-    /// Decays to half within so many rows.
+    /// From the half-life in rows.
     pub(super) fn new(half_life: f32) -> Self {
         Self(max(f32::from(1_u16 << Octaves::BITS) / half_life + 0.5, 1.0) as u16)
     }
 }
 
-/// The levels that a cluster has crossed and that were counted in full, and what it counts: three, three and two bits. There
-/// is none where it has crossed no level.
+/// The first and the last level that a cluster has crossed, and its weight in the counts: three, three and two bits. A cluster
+/// without levels is none.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Cluster(u8);
 
 impl Cluster {
     const NONE: Self = Self::new(0, 0, EVENT);
 
-    const fn new(from: u8, to: u8, counting: u8) -> Self {
-        Self(from | to << 3 | (counting - 1) << 6)
+    const fn new(from: u8, to: u8, event_weight: u8) -> Self {
+        Self(from | to << 3 | (event_weight - 1) << 6)
     }
 
     fn levels(self) -> std::ops::Range<usize> {
         (self.0 & 7).into()..(self.0 >> 3 & 7).into()
     }
 
-    fn counting(self) -> u8 {
+    fn event_weight(self) -> u8 {
         (self.0 >> 6) + 1
     }
 }
 
-/// When a distance is met.
+/// What a tail needs to know of a row.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Moment<'a> {
+pub(super) struct TailContext<'a> {
     /// The series' clock: rows, wrapping.
     pub(super) clock: u16,
-    /// How what a cluster holds decays.
+    /// Decay of clusters.
     pub(super) hold: Hold,
-    /// Rows that the counts are of, those that siblings lend among them.
+    /// Rows behind the event counts, with those of siblings.
     pub(super) rows: f64,
-    pub(super) lent: Option<Lent<'a>>,
-    /// What an event counts now.
-    pub(super) counting: u8,
+    pub(super) sibling_counts: Option<SiblingCounts<'a>>,
+    /// The weight of an event now.
+    pub(super) event_weight: u8,
 }
 
-/// What a distance is worth.
+/// How rare a distance is.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct Rarity {
-    /// -ln of the events of that size a row; 0 where it is ordinary.
+    /// -ln of the events of that size per row; 0 is ordinary.
     pub(super) nats: f64,
-    /// Whether it is farther out than what is held: a new event, or one that gets worse.
+    /// Whether it is larger than the cluster's decayed distance: a new event, or one that becomes worse.
     pub(super) rises: bool,
 }
 
@@ -109,33 +108,40 @@ impl Tail {
         Self { at: 0, held: Octaves(0), cluster: Cluster::NONE, counts: Counts::new() }
     }
 
-    /// How rare `distance`, of [`super::counts::LEAST`] or more, is; counts it. Other rows need not be shown to a tail.
-    pub(super) fn observe(&mut self, distance: f32, now: &Moment<'_>, t: &Tuning) -> Rarity {
-        self.fade(now.clock.wrapping_sub(1), now.hold);
-        let nats = self.counts.curve(now.rows, now.lent, t).nats(distance);
+    /// Counts `distance`, of [`super::counts::MIN_DISTANCE`] or more, and returns how rare it was before. Smaller distances
+    /// need no call.
+    pub(super) fn count_distance(&mut self, distance: f32, now: &TailContext<'_>, t: &Tuning) -> Rarity {
+        self.decay_cluster(now.clock.wrapping_sub(1), now.hold);
+        let nats = self.counts.curve(now.rows, now.sibling_counts, t).nats(distance);
         let distance = Octaves::of(distance);
         let rises = distance > self.held;
         if rises {
-            self.rise(distance, now);
+            self.extend_cluster(distance, now);
         }
         if distance >= self.held.after(1, now.hold) {
-            self.at = now.clock; // it is held up
+            self.at = now.clock; // the cluster does not decay
         }
         Rarity { nats, rises }
     }
 
-    /// The distance from which on an event is as rare as so many nats.
-    pub(super) fn distance(&self, nats: f64, rows: f64, lent: Option<Lent<'_>>, t: &Tuning) -> f32 {
-        self.counts.curve(rows, lent, t).distance(nats)
+    /// The distance from which on an event has so many nats.
+    pub(super) fn distance_at(
+        &self,
+        nats: f64,
+        rows: f64,
+        sibling_counts: Option<SiblingCounts<'_>>,
+        t: &Tuning,
+    ) -> f32 {
+        self.counts.curve(rows, sibling_counts, t).distance_at(nats)
     }
 
-    /// What it has counted.
-    pub(super) fn counts(&self) -> Counts {
+    /// The event counts.
+    pub(super) fn event_counts(&self) -> Counts {
         self.counts
     }
 
-    /// Brings what the cluster holds up to date. It has ended where that lies below the highest level it crossed.
-    fn fade(&mut self, clock: u16, hold: Hold) {
+    /// Decays the cluster's distance until the row `clock`. The cluster ends once that is below the highest level it crossed.
+    fn decay_cluster(&mut self, clock: u16, hold: Hold) {
         self.held = self.held.after(clock.wrapping_sub(self.at), hold);
         self.at = clock;
         if usize::from(self.held.levels()) < self.cluster.levels().end {
@@ -143,46 +149,46 @@ impl Tail {
         }
     }
 
-    /// The cluster, which may be a new one, reaches `distance`.
-    fn rise(&mut self, distance: Octaves, now: &Moment<'_>) {
+    /// Extends the cluster, or begins one, to `distance`.
+    fn extend_cluster(&mut self, distance: Octaves, now: &TailContext<'_>) {
         let (from, to) = (self.held.levels(), distance.levels());
         let known = self.cluster.levels();
-        let (first, counting) =
-            if known.end == 0 { (from, now.counting) } else { (known.start as u8, self.cluster.counting()) };
-        self.cluster = Cluster::new(min(first, from), max(known.end as u8, to), counting);
-        self.counts.add(from.into()..to.into(), counting, now.clock);
+        let (first, event_weight) =
+            if known.end == 0 { (from, now.event_weight) } else { (known.start as u8, self.cluster.event_weight()) };
+        self.cluster = Cluster::new(min(first, from), max(known.end as u8, to), event_weight);
+        self.counts.add_event(from.into()..to.into(), event_weight, now.clock);
         self.held = distance;
     }
 
-    /// The cluster at hand is part of what was reported: from its beginning it counts as little as `counting`.
-    pub(super) fn report(&mut self, clock: u16, hold: Hold, counting: u8) {
-        self.fade(clock, hold);
+    /// Marks the current cluster as reported: all of it then has the weight `event_weight`.
+    pub(super) fn mark_reported(&mut self, clock: u16, hold: Hold, event_weight: u8) {
+        self.decay_cluster(clock, hold);
         let levels = self.cluster.levels();
-        if levels.end > 0 && self.cluster.counting() == EVENT {
-            self.cluster = Cluster::new(levels.start as u8, levels.end as u8, counting);
-            self.counts.take_back(levels, EVENT - counting, clock);
+        if levels.end > 0 && self.cluster.event_weight() == EVENT {
+            self.cluster = Cluster::new(levels.start as u8, levels.end as u8, event_weight);
+            self.counts.subtract_event(levels, EVENT - event_weight, clock);
         }
     }
 
-    /// Halves all counts. Done often enough, the clock of no cluster laps it.
-    pub(super) fn halve(&mut self, clock: u16, hold: Hold) {
-        self.fade(clock, hold);
-        self.counts.halve();
+    /// Halves all counts. It must be called before the row clock of 16 bits wraps.
+    pub(super) fn halve_counts(&mut self, clock: u16, hold: Hold) {
+        self.decay_cluster(clock, hold);
+        self.counts.halve_counts();
     }
 
     /// Appends the fields, little-endian.
-    pub(super) fn write(&self, out: &mut Vec<u8>) {
+    pub(super) fn write_state(&self, out: &mut Vec<u8>) {
         let Self { at, held, cluster, counts } = self;
         out.extend([*at, held.0].map(u16::to_le_bytes).as_flattened());
         out.push(cluster.0);
-        counts.write(out);
+        counts.write_state(out);
     }
 
-    /// Takes the fields back off the front; `None` where one is impossible.
-    pub(super) fn read(bytes: &mut &[u8]) -> Option<Self> {
+    /// Reads the fields from the front; `None` where one is impossible.
+    pub(super) fn read_state(bytes: &mut &[u8]) -> Option<Self> {
         let [at, held] = [take(bytes)?, take(bytes)?].map(u16::from_le_bytes);
         let [cluster] = take(bytes)?;
-        let (cluster, counts) = (Cluster(cluster), Counts::read(bytes)?);
+        let (cluster, counts) = (Cluster(cluster), Counts::read_state(bytes)?);
         (cluster.levels().start <= cluster.levels().end).then_some(Self { at, held: Octaves(held), cluster, counts })
     }
 }
@@ -193,16 +199,22 @@ mod tests {
 
     const T: Tuning = Tuning::SHIPPED;
 
-    /// In row `row`, all told.
-    fn moment(row: usize) -> Moment<'static> {
-        Moment { clock: row as u16, hold: Hold::new(16.0), rows: row as f64, lent: None, counting: EVENT }
+    /// In row `row`.
+    fn moment(row: usize) -> TailContext<'static> {
+        TailContext {
+            clock: row as u16,
+            hold: Hold::new(16.0),
+            rows: row as f64,
+            sibling_counts: None,
+            event_weight: EVENT,
+        }
     }
 
     /// A tail that saw `distance` for a row in each `every` of `rows`.
     fn seen(distance: f32, every: usize, rows: usize) -> Tail {
         let mut tail = Tail::new();
         for row in (0..rows).step_by(every) {
-            tail.observe(distance, &moment(row + 1), &T);
+            tail.count_distance(distance, &moment(row + 1), &T);
         }
         tail
     }
@@ -210,7 +222,7 @@ mod tests {
     /// The events that were counted at each level, in quarters.
     fn counted(tail: &Tail) -> Vec<u8> {
         let mut bytes = Vec::new();
-        tail.counts.write(&mut bytes);
+        tail.counts.write_state(&mut bytes);
         bytes
     }
 
@@ -239,7 +251,7 @@ mod tests {
     fn a_cluster_is_one_event_however_long() {
         let mut tail = Tail::new();
         for row in 1000..1500 {
-            tail.observe(20.0 + (row % 7) as f32, &moment(row), &T);
+            tail.count_distance(20.0 + (row % 7) as f32, &moment(row), &T);
         }
         assert_eq!(counted(&tail), [4, 4, 4, 4, 0, 0, 0]);
     }
@@ -249,7 +261,7 @@ mod tests {
         for (pause, events) in [(10, 1), (20, 2)] {
             let mut tail = Tail::new();
             for row in [0, pause] {
-                tail.observe(31.0, &moment(1000 + row), &T);
+                tail.count_distance(31.0, &moment(1000 + row), &T);
             }
             assert_eq!(counted(&tail)[3], events * EVENT, "{pause}");
         }
@@ -260,10 +272,10 @@ mod tests {
         let (mut reported, mut not) = (Tail::new(), Tail::new());
         for row in [1000, 1200, 1400] {
             for tail in [&mut reported, &mut not] {
-                tail.observe(20.0, &moment(row), &T);
+                tail.count_distance(20.0, &moment(row), &T);
             }
-            let Moment { clock, hold, .. } = moment(row);
-            reported.report(clock, hold, 1);
+            let TailContext { clock, hold, .. } = moment(row);
+            reported.mark_reported(clock, hold, 1);
         }
         let [reported, not] = [reported, not].map(|tail| tail.counts.curve(5000.0, None, &T).nats(20.0));
         assert!(reported > not + 0.8, "{reported} {not}");
@@ -273,9 +285,9 @@ mod tests {
     fn a_record_is_read_back_and_an_impossible_one_is_not() {
         let tail = seen(9.0, 300, 1000);
         let mut bytes = Vec::new();
-        tail.write(&mut bytes);
-        assert_eq!(Tail::read(&mut bytes.as_slice()), Some(tail));
+        tail.write_state(&mut bytes);
+        assert_eq!(Tail::read_state(&mut bytes.as_slice()), Some(tail));
         bytes[4] = 0b00_001_010; // from level 2 to level 1
-        assert_eq!(Tail::read(&mut bytes.as_slice()), None);
+        assert_eq!(Tail::read_state(&mut bytes.as_slice()), None);
     }
 }

@@ -1,35 +1,35 @@
-//! Local time: how far it is ahead of UTC, and when that changes.
+//! Local time: its offset from UTC over time.
 //!
-//! A guest has no database of time zones. The host looks a zone's changes up and hands them over with the model.
+//! A guest has no database of time zones. The host puts the offsets of a zone into the model.
 
 use super::record::take;
 use crate::model::{Model, Writer};
 use qualm_contract::Error;
 
-/// The zone of a detector that was not given another.
+/// The default zone.
 const UTC: &str = "UTC";
 
-/// The names of what a model has of a zone: its name, and from when on local time is so many seconds ahead of UTC.
+/// The names of a zone's parts in a model: the name, the times from which offsets hold, and the offsets in seconds.
 const NAME: &str = "timezone";
 const FROM: &str = "offset_from";
 const OFFSET: &str = "offset";
 
-/// Most offsets. Two a year from 1970 to 2100 make 261; Hebron, whose clocks also change for Ramadan, has 301.
-const MOST_OFFSETS: usize = 512;
+/// The most offsets. Two a year from 1970 to 2100 make 261; Hebron, whose clocks also change for Ramadan, has 301.
+const MAX_OFFSETS: usize = 512;
 
 /// The largest offset, in seconds: more than any zone has.
-const FARTHEST: i64 = 26 * 3600;
+const MAX_OFFSET: i64 = 26 * 3600;
 
 /// The longest name, in bytes.
-const LONGEST_NAME: usize = 64;
+const MAX_NAME_LENGTH: usize = 64;
 
 /// A time zone: its name, and its offsets from UTC over time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Zone {
     /// Empty for UTC.
     name: String,
-    /// From when on, in seconds since 1970, local time is so many seconds ahead. Empty for UTC. What the first one has
-    /// holds before it as well.
+    /// Times (seconds since 1970) and from then on the seconds that local time is ahead of UTC. The first offset also holds
+    /// before its time. Empty for UTC.
     offsets: Vec<(i64, i64)>,
 }
 
@@ -40,26 +40,26 @@ impl Default for Zone {
 }
 
 impl Zone {
-    /// UTC, where no clock is ever put forward or back.
+    /// UTC.
     pub const UTC: Self = Self { name: String::new(), offsets: Vec::new() };
 
-    /// A zone of this name whose local time is, from each of these times on (seconds since 1970), so many seconds ahead of
-    /// UTC.
+    /// A zone with this name and these offsets: times (seconds since 1970) and from then on the seconds that local time is
+    /// ahead of UTC.
     ///
     /// # Errors
     ///
     /// What is wrong with the name or the offsets.
     pub fn new(name: &str, offsets: Vec<(i64, i64)>) -> Result<Self, String> {
-        if !(1..=LONGEST_NAME).contains(&name.len()) || !name.bytes().all(|byte| byte.is_ascii_graphic()) {
+        if !(1..=MAX_NAME_LENGTH).contains(&name.len()) || !name.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(format!("`{name}` is no name of a time zone"));
         }
         if name == UTC {
             return Err("UTC has no offsets".to_owned());
         }
-        if !(1..=MOST_OFFSETS).contains(&offsets.len()) {
-            return Err(format!("{name} has {} offsets; 1 to {MOST_OFFSETS} are possible", offsets.len()));
+        if !(1..=MAX_OFFSETS).contains(&offsets.len()) {
+            return Err(format!("{name} has {} offsets; 1 to {MAX_OFFSETS} are possible", offsets.len()));
         }
-        if let Some((_, offset)) = offsets.iter().find(|(_, offset)| !(-FARTHEST..=FARTHEST).contains(offset)) {
+        if let Some((_, offset)) = offsets.iter().find(|(_, offset)| !(-MAX_OFFSET..=MAX_OFFSET).contains(offset)) {
             return Err(format!("{name} is {offset} seconds ahead of UTC; 26 hours are possible either way"));
         }
         if !offsets.is_sorted_by(|(one, _), (next, _)| one < next) {
@@ -68,14 +68,14 @@ impl Zone {
         Ok(Self { name: name.to_owned(), offsets })
     }
 
-    /// What it is called.
+    /// The name.
     #[must_use]
     pub fn name(&self) -> &str {
         if self.offsets.is_empty() { UTC } else { &self.name }
     }
 
-    /// Puts it into a model; UTC needs nothing there.
-    pub(super) fn put(&self, model: &mut Writer) {
+    /// Writes it to a model; UTC writes nothing.
+    pub(super) fn write_model(&self, model: &mut Writer) {
         if !self.offsets.is_empty() {
             let (from, ahead): (Vec<_>, Vec<_>) = self.offsets.iter().copied().unzip();
             model.set(NAME, &self.name).times(FROM, &from).times(OFFSET, &ahead);
@@ -87,7 +87,7 @@ impl Zone {
     /// # Errors
     ///
     /// [`Error::BadModel`] where it has one that is impossible.
-    pub(super) fn of(model: &Model<'_>) -> Result<Self, Error> {
+    pub(super) fn read_model(model: &Model<'_>) -> Result<Self, Error> {
         let Some(name) = model.optional(NAME) else { return Ok(Self::UTC) };
         let (from, ahead) = (model.times(FROM)?, model.times(OFFSET)?);
         if from.len() != ahead.len() {
@@ -98,16 +98,15 @@ impl Zone {
             .map_err(|what| Error::BadModel(format!("its zone: {what}")))
     }
 
-    /// Appends the name to saved state. What is usual at a time of day is so in this zone alone; it stays so when the
-    /// zone's rules change.
-    pub(super) fn write(&self, out: &mut Vec<u8>) {
+    /// Appends the name to saved state. A profile is valid in its zone only; new rules for the zone do not change it.
+    pub(super) fn write_state(&self, out: &mut Vec<u8>) {
         let name = self.name();
-        out.push(name.len() as u8); // at most `LONGEST_NAME`
+        out.push(name.len() as u8); // at most `MAX_NAME_LENGTH`
         out.extend_from_slice(name.as_bytes());
     }
 
-    /// Takes such a name back off the front of saved state; `None` where there is none.
-    pub(super) fn read<'a>(bytes: &mut &'a [u8]) -> Option<&'a str> {
+    /// Reads the name from the front of saved state; `None` where there is none.
+    pub(super) fn read_state<'a>(bytes: &mut &'a [u8]) -> Option<&'a str> {
         let [length] = take(bytes)?;
         let (name, rest) = bytes.split_at_checked(length.into())?;
         *bytes = rest;
@@ -115,11 +114,11 @@ impl Zone {
     }
 }
 
-/// Tells local time. For rows in order, or nearly so, it looks into the offsets only where they change.
+/// Converts to local time. It caches the current offset, so that rows in order seldom search the offsets.
 #[derive(Debug, Clone)]
 pub(super) struct Clock {
     zone: Zone,
-    /// The last offset, and from when on and until when it holds.
+    /// The last offset, and the times between which it holds.
     offset: i64,
     from: i64,
     to: i64,
@@ -133,13 +132,13 @@ impl Clock {
     /// Seconds since 1970, in local time.
     pub(super) fn local(&mut self, seconds: i64) -> i64 {
         if !(self.from..self.to).contains(&seconds) {
-            self.turn(seconds);
+            self.find_offset(seconds);
         }
         seconds.saturating_add(self.offset)
     }
 
     /// Finds the offset that holds at a time.
-    fn turn(&mut self, seconds: i64) {
+    fn find_offset(&mut self, seconds: i64) {
         let offsets = &self.zone.offsets;
         let next = offsets.partition_point(|(from, _)| *from <= seconds).max(1);
         self.from = if next == 1 { i64::MIN } else { offsets[next - 1].0 };
@@ -193,8 +192,8 @@ pub(super) mod tests {
     fn a_zone_comes_back_from_a_model() {
         for zone in [Zone::UTC, berlin(), Zone::new("Etc/GMT-14", vec![(0, 50_400)]).unwrap()] {
             let mut writer = Writer::default();
-            zone.put(&mut writer);
-            assert_eq!(Zone::of(&Model::read(&writer.finish()).unwrap()).unwrap(), zone);
+            zone.write_model(&mut writer);
+            assert_eq!(Zone::read_model(&Model::read(&writer.finish()).unwrap()).unwrap(), zone);
         }
     }
 
@@ -220,23 +219,26 @@ pub(super) mod tests {
             let mut writer = Writer::default();
             writer.set(NAME, name).times(FROM, from).times(OFFSET, offsets);
             let bytes = writer.finish();
-            let error = Zone::of(&Model::read(&bytes).unwrap()).unwrap_err();
+            let error = Zone::read_model(&Model::read(&bytes).unwrap()).unwrap_err();
             assert!(matches!(&error, Error::BadModel(text) if text.contains(what)), "{name} {from:?}: {error:?}");
         }
         let mut writer = Writer::default();
         writer.set(NAME, "A");
-        assert!(matches!(Zone::of(&Model::read(&writer.finish()).unwrap()), Err(Error::BadModel(_))), "no offsets");
+        assert!(
+            matches!(Zone::read_model(&Model::read(&writer.finish()).unwrap()), Err(Error::BadModel(_))),
+            "no offsets"
+        );
     }
 
     #[test]
     fn a_name_comes_back_from_saved_state() {
         let mut bytes = Vec::new();
-        berlin().write(&mut bytes);
+        berlin().write_state(&mut bytes);
         bytes.push(7);
         let rest = &mut bytes.as_slice();
-        assert_eq!((Zone::read(rest), *rest), (Some("Europe/Berlin"), &[7][..]));
+        assert_eq!((Zone::read_state(rest), *rest), (Some("Europe/Berlin"), &[7][..]));
         for damaged in [&[][..], &[3, b'U'], &[1, 0xff]] {
-            assert_eq!(Zone::read(&mut &*damaged), None);
+            assert_eq!(Zone::read_state(&mut &*damaged), None);
         }
     }
 }

@@ -1,29 +1,29 @@
-//! What a feature has been like lately, subtracted: a change stands out however high or low the level is.
+//! Subtraction of recent means: changes show whatever the level is.
 //!
 //! Each series has an exponentially weighted mean of each feature. A value's change is its difference from the mean before
-//! it: a first-order high-pass. Means are in the metrics' own units, so that they mean the same to a new model, whose
-//! scaling is another.
+//! it: a first-order high-pass. Means are in the metrics' own units, so that a new model with another scaling can
+//! use them.
 
 use super::prepare::Preparation;
 use crate::math::{max, min};
 
 /// The longest span of a mean, in rows.
-pub(super) const MOST_SPAN: f64 = 1e6;
+pub(super) const MAX_SPAN: f64 = 1e6;
 
-/// Half the largest number, and half of that again: differences of what is within are finite.
-const MOST: f64 = f64::MAX / 4.0;
+/// The largest value: differences of values within are finite.
+const MAX_FINITE_DIFFERENCE: f64 = f64::MAX / 4.0;
 
-/// A mean that is as near to a value, in spreads, has arrived. Otherwise it would creep towards a value of 0 through ever
-/// smaller numbers, with the smallest of which all arithmetic is many times slower.
-const SETTLED: f64 = 1e-9;
+/// A mean that is as near to a value, in spreads, is set to it. Otherwise it would decay to denormal numbers, with which
+/// arithmetic is many times slower.
+const ARRIVED_TOLERANCE: f64 = 1e-9;
 
-/// How means follow, and what of a value they take in.
+/// The gain of means, and the limits of values.
 #[derive(Debug)]
 pub(super) struct Baseline {
     span: f64,
     /// The weight of a new value.
     weight: f64,
-    /// How far from its center a value counts, in spreads.
+    /// The largest distance of a value from its center, in spreads.
     clip: f64,
     features: Vec<Feature>,
 }
@@ -32,7 +32,7 @@ pub(super) struct Baseline {
 struct Feature {
     center: f64,
     spread: f64,
-    /// How far down and up a value counts: the clip in the metric's own units.
+    /// The limits of a value: the clip in the metric's own units.
     low: f64,
     high: f64,
 }
@@ -44,8 +44,8 @@ impl Baseline {
         let feature = |(&center, &spread): (&f64, &f64)| Feature {
             center,
             spread,
-            low: (center - clip * spread).clamp(-MOST, MOST),
-            high: (center + clip * spread).clamp(-MOST, MOST),
+            low: (center - clip * spread).clamp(-MAX_FINITE_DIFFERENCE, MAX_FINITE_DIFFERENCE),
+            high: (center + clip * spread).clamp(-MAX_FINITE_DIFFERENCE, MAX_FINITE_DIFFERENCE),
         };
         let features = preparation.center().iter().zip(preparation.spread()).map(feature).collect();
         Self { span, weight: 2.0 / (span + 1.0), clip, features }
@@ -55,14 +55,14 @@ impl Baseline {
         self.span
     }
 
-    /// Appends a row's changes, in spreads, to `changes`, and lets its series' means follow. `row` is in the metrics' own
-    /// units, `scaled` the same row as it was prepared. NaN is a mean that has seen no value yet: the first one is no
-    /// change. Neither is a missing value, which leaves the mean as it is; it is taken to be there, in `scaled` as well.
+    /// Appends a row's changes, in spreads, to `changes`, and updates its series' means. `row` is in the metrics' own
+    /// units, `scaled` the same row as it was prepared. A mean is NaN before the first value, which is no
+    /// change. A missing value is none either: it does not change the mean, and the mean replaces it in `scaled`.
     pub(super) fn subtract(&self, row: &[f64], means: &mut [f64], scaled: &mut [f64], changes: &mut Vec<f64>) {
         let values = row.iter().zip(means).zip(scaled).zip(&self.features);
         changes.extend(values.map(|(((&value, mean), scaled), feature)| {
             let Feature { center, spread, low, high } = *feature;
-            // A mean from under another model may lie anywhere.
+            // A mean of another model may exceed these limits.
             let before = max(min(*mean, high), low);
             if value.is_nan() {
                 if !mean.is_nan() {
@@ -73,7 +73,7 @@ impl Baseline {
             let value = max(min(value, high), low);
             let before = if mean.is_nan() { value } else { before };
             let change = value - before;
-            if change.abs() <= SETTLED * spread {
+            if change.abs() <= ARRIVED_TOLERANCE * spread {
                 *mean = value;
                 return 0.0;
             }

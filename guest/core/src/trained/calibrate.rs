@@ -1,36 +1,36 @@
-//! Where 0 and 1 lie among a detector's raw scores.
+//! Calibration: which raw scores become 0 and 1.
 
 use super::FitError;
 use super::prepare::quantile;
 use crate::model::{Model, Writer};
 use qualm_contract::Error;
 
-/// Raw scores that a threshold needs: with fewer, the tail is a guess.
-pub const LEAST: usize = 100;
+/// The least raw scores for a threshold: with fewer, the tail is uncertain.
+pub const MIN_SCORES: usize = 100;
 
-/// The share of raw scores that make the tail: the first, or where they are few as much as there are [`EXCESSES`], up to
-/// the second. A smaller tail is more like its limiting law, a larger one has more to learn from: with the two excesses
-/// that 2% of a hundred scores are, the threshold of heavy tails came out at half of what it should be.
-const TAIL: (f64, f64) = (0.02, 0.1);
+/// The share of raw scores that make the tail: the first, or where they are few as much as there are [`MIN_TAIL_SCORES`], up to
+/// the second. A smaller tail is more like its limiting law, a larger one has more data: with the two excesses
+/// that 2% of a hundred scores are, the threshold of heavy tails was half of the right one.
+const TAIL_SHARE: (f64, f64) = (0.02, 0.1);
 
 /// Scores that a tail should have.
-const EXCESSES: f64 = 50.0;
+const MIN_TAIL_SCORES: f64 = 50.0;
 
-/// How far out an excess counts, in median excesses. Of the heaviest law that is believed one in ninety lies farther
-/// out; but a single row that was no ordinary one, taken at its word, could move the threshold anywhere.
-const WILD: f64 = 20.0;
+/// The largest excess that counts, in median excesses. Of the heaviest law that is allowed, one in ninety exceeds it; without
+/// a limit a single anomalous row could move the threshold anywhere.
+const MAX_MEDIAN_EXCESSES: f64 = 20.0;
 
-/// The farthest that a score lies out: what is farther is as far, and its mean with others still a number.
-const MOST_UNITS: f64 = 1e99;
+/// The largest score; it is clipped, so that means with others are finite.
+const MAX_UNITS: f64 = 1e99;
 
-/// How a threshold is found.
+/// How the threshold is set.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Threshold {
-    /// The share of ordinary rows that may be called anomalies, from the tail of ordinary rows' scores.
+    /// By the share of ordinary rows that may be reported, from the tail of ordinary rows' scores.
     FalseAlarmRate(f64),
-    /// The share of the rows themselves that are taken for anomalies: their quantile.
+    /// By the share of the rows themselves that are anomalies: their quantile.
     Contamination(f64),
-    /// A raw score.
+    /// At this raw score.
     Fixed(f64),
 }
 
@@ -44,14 +44,17 @@ pub struct Calibration {
 }
 
 impl Calibration {
-    /// Learns from the raw scores of rows that the detector was not fitted to.
+    /// Fits it to the raw scores of rows that the detector was not fitted to.
     ///
     /// # Errors
     ///
-    /// Where there are too few, or a rate is out of its range.
+    /// If there are too few, or a rate is out of its range.
     pub fn fit(raw: &[f64], threshold: Threshold) -> Result<Self, FitError> {
-        if raw.len() < LEAST {
-            return Err(FitError(format!("{} rows to set the threshold by; {LEAST} are needed at least", raw.len())));
+        if raw.len() < MIN_SCORES {
+            return Err(FitError(format!(
+                "{} rows to set the threshold by; {MIN_SCORES} are needed at least",
+                raw.len()
+            )));
         }
         if let Some(raw) = raw.iter().find(|raw| !raw.is_finite()) {
             return Err(FitError(format!("a raw score is {raw}")));
@@ -75,15 +78,15 @@ impl Calibration {
                 return Err(FitError(what));
             }
         };
-        // Scores that do not vary: anything beyond them is as unusual as can be.
+        // Scores that do not vary: any larger score is an anomaly.
         let least = ordinary + f64::max(ordinary.abs() * 1e-9, 1e-12);
         Ok(Self { ordinary, threshold: f64::max(threshold, least) })
     }
 
-    /// A raw score in units of the threshold, as yet of either sign.
+    /// A raw score in units of the threshold; it may be negative.
     #[must_use]
     pub fn units(&self, raw: f64) -> f64 {
-        ((raw - self.ordinary) / (self.threshold - self.ordinary)).clamp(-MOST_UNITS, MOST_UNITS)
+        ((raw - self.ordinary) / (self.threshold - self.ordinary)).clamp(-MAX_UNITS, MAX_UNITS)
     }
 
     /// The score: in units of the threshold, and not below 0.
@@ -92,15 +95,15 @@ impl Calibration {
         if units > 0.0 { units } else { 0.0 }
     }
 
-    pub(super) fn write(&self, model: &mut Writer) {
+    pub(super) fn write_model(&self, model: &mut Writer) {
         model.set("ordinary", self.ordinary).set("threshold", self.threshold);
     }
 
-    pub(super) fn read(model: &Model<'_>) -> Result<Self, Error> {
+    pub(super) fn read_model(model: &Model<'_>) -> Result<Self, Error> {
         Self::new(model.finite("ordinary")?, model.finite("threshold")?)
     }
 
-    /// One that was learnt elsewhere.
+    /// A calibration that was fitted elsewhere.
     pub(super) fn new(ordinary: f64, threshold: f64) -> Result<Self, Error> {
         if ordinary < threshold && (threshold - ordinary).is_normal() {
             return Ok(Self { ordinary, threshold });
@@ -112,7 +115,7 @@ impl Calibration {
 /// The raw score that a share `rate` of ordinary rows exceed: peaks over threshold. Excesses over a high quantile follow
 /// a generalised Pareto law (Pickands 1975); the quantile is Siffer et al. 2017, equation 1.
 fn tail_quantile(sorted: &[f64], rate: f64) -> f64 {
-    let tail = (EXCESSES / sorted.len() as f64).clamp(TAIL.0, TAIL.1);
+    let tail = (MIN_TAIL_SCORES / sorted.len() as f64).clamp(TAIL_SHARE.0, TAIL_SHARE.1);
     let start = quantile(sorted, 1.0 - tail);
     let beyond = &sorted[sorted.partition_point(|raw| *raw <= start)..];
     let (start, mut excesses) = excesses(start, beyond);
@@ -120,7 +123,7 @@ fn tail_quantile(sorted: &[f64], rate: f64) -> f64 {
     if rate >= share || excesses.len() < 2 {
         return quantile(sorted, 1.0 - rate);
     }
-    let wild = WILD * quantile(&excesses, 0.5);
+    let wild = MAX_MEDIAN_EXCESSES * quantile(&excesses, 0.5);
     for excess in &mut excesses {
         *excess = f64::min(*excess, wild);
     }
@@ -132,8 +135,8 @@ fn tail_quantile(sorted: &[f64], rate: f64) -> f64 {
 
 /// How far scores lie beyond the start of the tail, and the start itself.
 ///
-/// Scores that take few values, such as those of metrics that count a few things, are of no continuous law: taken as they
-/// are, they look as if the tail ended soon. So equal ones are spread evenly between halfway to the score below and
+/// Scores with few values, such as those of metrics that count a few things, have no continuous distribution: without a
+/// correction the tail seems to end soon. So equal ones are spread evenly between halfway to the score below and
 /// halfway to the one above, and the tail starts halfway to its first score.
 fn excesses(start: f64, beyond: &[f64]) -> (f64, Vec<f64>) {
     let mut spread = Vec::with_capacity(beyond.len());

@@ -1,6 +1,6 @@
-//! The way of a row to the kernel: scaled, then less what its series has been like lately, then whitened.
+//! The stages before the kernel: scaling, subtraction of recent means, whitening.
 //!
-//! Each stage but the first may be left out. Training rows take the same way as those that are scored, series by series.
+//! Each stage but the first may be omitted. Training rows pass the same stages as scored ones, by series.
 
 use super::baseline::{self, Baseline};
 use super::prepare::Preparation;
@@ -18,7 +18,7 @@ pub(super) struct Front {
     whitening: Option<Whitening>,
 }
 
-/// Rows on their way: what each stage made of them, row after row.
+/// The rows after each stage, row by row.
 #[derive(Debug, Default)]
 pub(super) struct Stages {
     pub(super) scaled: Vec<f64>,
@@ -27,16 +27,16 @@ pub(super) struct Stages {
 }
 
 impl Front {
-    /// One that scales and no more.
+    /// A front that only scales.
     pub(super) fn plain(preparation: Preparation) -> Self {
         Self { preparation, baseline: None, whitening: None }
     }
 
-    /// Learns from rows; also returns what becomes of these.
+    /// Fits the stages to rows, and returns the rows after each stage.
     pub(super) fn fit(rows: Rows<'_>, settings: &Settings) -> Result<(Self, Stages), FitError> {
         let preparation = Preparation::fit(rows, settings.scaling, settings.clip)?;
         if let Some(span) = settings.baseline
-            && !(1.0..=baseline::MOST_SPAN).contains(&span)
+            && !(1.0..=baseline::MAX_SPAN).contains(&span)
         {
             return Err(FitError(format!("`baseline` is {span} rows; it must be between 1 and a million")));
         }
@@ -57,12 +57,12 @@ impl Front {
         Ok((this, stages))
     }
 
-    /// What the stages remember of series: nothing as yet.
+    /// The state of the stages, without series.
     pub(super) fn state(&self) -> State {
         State::new(self.preparation.features(), self.baseline.is_some())
     }
 
-    /// Takes rows through all stages, each with its series.
+    /// Passes rows, each with its series, through all stages.
     pub(super) fn run<'a>(&self, rows: impl Iterator<Item = (u32, &'a [f64])>, state: &mut State, stages: &mut Stages) {
         self.subtract(rows, state, stages);
         self.whiten(stages);
@@ -94,29 +94,29 @@ impl Front {
         if self.baseline.is_some() { &stages.changes } else { &stages.scaled }
     }
 
-    /// What the kernel is given.
+    /// The rows for the kernel.
     pub(super) fn rows<'a>(&self, stages: &'a Stages) -> &'a [f64] {
         if self.whitening.is_some() { &stages.white } else { self.unwhitened(stages) }
     }
 
-    pub(super) fn write(&self, model: &mut Writer) {
-        self.preparation.write(model);
+    pub(super) fn write_model(&self, model: &mut Writer) {
+        self.preparation.write_model(model);
         model.set("baseline", self.baseline.as_ref().map_or(0.0, Baseline::span));
         model.set("whitened", self.whitening.is_some());
         if let Some(whitening) = &self.whitening {
-            whitening.write("whitening", model);
+            whitening.write_model("whitening", model);
         }
     }
 
-    pub(super) fn read(model: &Model<'_>, features: usize) -> Result<Self, Error> {
-        let preparation = Preparation::read(model, features)?;
+    pub(super) fn read_model(model: &Model<'_>, features: usize) -> Result<Self, Error> {
+        let preparation = Preparation::read_model(model, features)?;
         let span = model.finite("baseline")?;
-        if span != 0.0 && !(1.0..=baseline::MOST_SPAN).contains(&span) {
+        if span != 0.0 && !(1.0..=baseline::MAX_SPAN).contains(&span) {
             return Err(Error::BadModel(format!("its `baseline` of {span} rows is not 0, or between 1 and a million")));
         }
         let baseline = (span != 0.0).then(|| Baseline::new(span, &preparation));
         let whitened: bool = model.number("whitened")?;
-        let whitening = whitened.then(|| Whitening::read("whitening", model, features)).transpose()?;
+        let whitening = whitened.then(|| Whitening::read_model("whitening", model, features)).transpose()?;
         Ok(Self { preparation, baseline, whitening })
     }
 }

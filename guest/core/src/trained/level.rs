@@ -1,9 +1,9 @@
 //! An alarm that lasts as long as what raised it.
 //!
-//! A [`super::baseline`] sees changes, and what changed for good is soon its new mean. So while an alarm is on, rows are
-//! also judged by their level: how far the scaled values themselves are from the training rows, whitened likewise. The
-//! level raises no alarm of its own, as levels drift without any fault; it only keeps one up until it is ordinary again, at
-//! a score no higher than the alarm's highest. Two thresholds, one to begin by and one to end by, are a Schmitt trigger.
+//! A [`super::baseline`] detects changes, and a permanent change is soon its new mean. So during an alarm rows are also judged
+//! by their level: how far the scaled values are from the training rows, whitened likewise. The level raises no alarm, since
+//! levels drift without a fault; it only prolongs one until the level is ordinary again, with a score up to the alarm's
+//! highest. Different thresholds for begin and end are a Schmitt trigger.
 
 use super::calibrate::{Calibration, Threshold};
 use super::whiten::{Whitening, mean_square, shares};
@@ -12,22 +12,21 @@ use crate::math::min;
 use crate::model::{Model, Writer};
 use qualm_contract::Error;
 
-/// The largest clip: squares of what is within are summed.
-const MOST_CLIP: f64 = 1e12;
+/// The largest clip, so that sums of squares are finite.
+const MAX_CLIP: f64 = 1e12;
 
-/// What levels are ordinary.
+/// How levels are judged.
 #[derive(Debug)]
 pub(super) struct Level {
     whitening: Option<Whitening>,
-    /// How far out one whitened value counts.
+    /// The largest magnitude of a whitened value.
     clip: f64,
-    /// 0 is the median of ordinary rows' levels, 1 the one that keeps alarms up.
+    /// 0 is the median of ordinary rows' levels, 1 the one that prolongs alarms.
     calibration: Calibration,
 }
 
 impl Level {
-    /// Learns from training rows as they are scaled. `ordinary` are rows that follow upon them, of which a share `out` may
-    /// keep an alarm up.
+    /// Fits it to scaled training rows. `ordinary` are rows that follow them, of which a share `out` may prolong an alarm.
     pub(super) fn fit(
         rows: Rows<'_>,
         ordinary: Rows<'_>,
@@ -46,7 +45,7 @@ impl Level {
         Ok(Self { calibration: Calibration::fit(&levels, Threshold::Contamination(out))?, ..this })
     }
 
-    /// The mean square of a row as it is scaled, once it is whitened; leaves that in `white`.
+    /// The mean square of a scaled row after whitening; the whitened row is left in `white`.
     fn raw(&self, row: &[f64], white: &mut Vec<f64>) -> f64 {
         white.clear();
         match &self.whitening {
@@ -56,8 +55,8 @@ impl Level {
         mean_square(white, self.clip)
     }
 
-    /// Takes a row with its score. `highest` is the highest score of the series' alarm, NaN where none is on. Returns the
-    /// score that the alarm has now, and whether it is by the level.
+    /// Prolongs an alarm. `row` is scaled, `score` its score, `highest` the highest score of the series' alarm or NaN without
+    /// one. Returns the new score, and whether the level determines it.
     pub(super) fn hold(&self, row: &[f64], score: f64, highest: &mut f64, white: &mut Vec<f64>) -> (f64, bool) {
         if score > 1.0 {
             *highest = if *highest > score { *highest } else { score };
@@ -78,21 +77,21 @@ impl Level {
         shares(white, self.clip, contributions);
     }
 
-    pub(super) fn write(&self, model: &mut Writer) {
+    pub(super) fn write_model(&self, model: &mut Writer) {
         let Calibration { ordinary, threshold } = self.calibration;
         model.set("level_ordinary", ordinary).set("level_threshold", threshold);
         model.set("level_clip", format_args!("{:e}", self.clip)).set("level_whitened", self.whitening.is_some());
         if let Some(whitening) = &self.whitening {
-            whitening.write("level_whitening", model);
+            whitening.write_model("level_whitening", model);
         }
     }
 
-    pub(super) fn read(model: &Model<'_>, features: usize) -> Result<Self, Error> {
+    pub(super) fn read_model(model: &Model<'_>, features: usize) -> Result<Self, Error> {
         let whitened: bool = model.number("level_whitened")?;
-        let whitening = whitened.then(|| Whitening::read("level_whitening", model, features)).transpose()?;
+        let whitening = whitened.then(|| Whitening::read_model("level_whitening", model, features)).transpose()?;
         let clip = model.finite("level_clip")?;
-        if !(clip > 0.0 && clip <= MOST_CLIP) {
-            return Err(Error::BadModel(format!("its `level_clip` of {clip} is not above 0 and up to {MOST_CLIP:e}")));
+        if !(clip > 0.0 && clip <= MAX_CLIP) {
+            return Err(Error::BadModel(format!("its `level_clip` of {clip} is not above 0 and up to {MAX_CLIP:e}")));
         }
         let (ordinary, threshold) = (model.finite("level_ordinary")?, model.finite("level_threshold")?);
         Ok(Self { whitening, clip, calibration: Calibration::new(ordinary, threshold)? })

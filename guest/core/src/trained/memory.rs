@@ -1,20 +1,20 @@
-//! A score that takes a series' last scores along.
+//! The average of a score with the series' last scores.
 //!
-//! With the exponentially weighted mean s of a series' scores q, the score is (q + W·s)/(1 + W): what goes on for some
-//! rows counts more than what is over at once, and yet a row that is far out is seen when it comes.
+//! With the exponentially weighted mean s of a series' scores q, the score is (q + W·s)/(1 + W): an anomaly that
+//! lasts for some rows scores more than a short one, and a very anomalous row is still detected at once.
 
 use super::FitError;
 use crate::model::{Model, Writer};
 use qualm_contract::Error;
 
 /// The longest span.
-const MOST_SPAN: f64 = 1e6;
+const MAX_SPAN: f64 = 1e6;
 
 /// The largest weight.
-const MOST_WEIGHT: f64 = 1e6;
+const MAX_WEIGHT: f64 = 1e6;
 
-/// How means follow, and what they weigh. In units of the threshold a mean is the same whichever model gave the scores, so
-/// that a new model goes on where the old one was.
+/// The gain and weight of means. Means are in units of the threshold and do not depend on the model, so that a new model
+/// continues with them.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Memory {
     span: f64,
@@ -29,21 +29,21 @@ impl Memory {
     /// Averages over some `span` rows: each weighs 2/(span + 1), as much as in a plain mean of so many. The mean weighs
     /// `weight` times as much as the row itself.
     pub(super) fn new(span: f64, weight: f64) -> Result<Self, FitError> {
-        if !(1.0..=MOST_SPAN).contains(&span) {
+        if !(1.0..=MAX_SPAN).contains(&span) {
             return Err(FitError(format!("`memory` is {span} rows; it must be between 1 and a million")));
         }
-        if !(0.0..=MOST_WEIGHT).contains(&weight) {
+        if !(0.0..=MAX_WEIGHT).contains(&weight) {
             return Err(FitError(format!("`memory_weight` is {weight}; it must be between 0 and a million")));
         }
         Ok(Self { span, weight, new: 2.0 / (span + 1.0), share: weight / (1.0 + weight) })
     }
 
-    /// Whether each row stands alone.
+    /// Whether there is no averaging.
     pub(super) fn is_none(&self) -> bool {
         self.new >= 1.0 || self.weight <= 0.0
     }
 
-    /// Takes a series' next score into its mean, NaN for one without scores; returns the score with the mean.
+    /// Adds a series' next score to its `mean` (NaN before the first score), and returns the average of both.
     pub(super) fn average(&self, mean: &mut f64, score: f64) -> f64 {
         if self.is_none() {
             return score;
@@ -53,11 +53,11 @@ impl Memory {
         score + self.share * (*mean - score)
     }
 
-    pub(super) fn write(&self, model: &mut Writer) {
+    pub(super) fn write_model(&self, model: &mut Writer) {
         model.set("memory", self.span).set("memory_weight", self.weight);
     }
 
-    pub(super) fn read(model: &Model<'_>) -> Result<Self, Error> {
+    pub(super) fn read_model(model: &Model<'_>) -> Result<Self, Error> {
         Self::new(model.finite("memory")?, model.finite("memory_weight")?)
             .map_err(|error| Error::BadModel(format!("in it, {error}")))
     }

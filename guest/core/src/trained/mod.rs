@@ -1,11 +1,10 @@
 //! What all trained detectors have in common.
 //!
-//! A row's way, of which each kind of detector and each model leaves out what it does not need: missing values are filled
-//! in and the rest is scaled ([`prepare`]); what its series has been like lately is subtracted ([`baseline`]); and
-//! directions that vary are made alike ([`whiten`]). That is the [`front`]. A [`Kernel`], which is what the kinds differ in,
-//! gives the row a raw score; the raw score becomes one in units of the threshold ([`calibrate`]), and takes those of the
-//! series' last rows along ([`memory`]). An alarm lasts until the row's [`level`] is ordinary again. What all this
-//! remembers of a series is its [`state`].
+//! The stages of a row; kinds and models omit those that they do not need. Missing values are filled in and the rest is scaled
+//! ([`prepare`]); recent means of the series are subtracted ([`baseline`]); and directions get the same variance ([`whiten`]).
+//! These are the [`front`]. A [`Kernel`], in which the kinds differ, gives the row a raw score. The raw score is converted to
+//! units of the threshold ([`calibrate`]) and averaged with those of the series' last rows ([`memory`]). An alarm lasts until
+//! the row's [`level`] is ordinary again. The [`state`] is what is kept of each series.
 //!
 //! [`Trained::fit`] makes one of ordinary rows; it runs natively only. [`Trained::to_model`] writes it as a model's bytes,
 //! and [`crate::open`] reads them.
@@ -34,59 +33,58 @@ use state::State;
 const VERSION: &str = "2";
 
 /// The most features that a row may have.
-pub const MOST_FEATURES: usize = 4096;
+pub const MAX_FEATURES: usize = 4096;
 
 /// The powers that raw scores may be raised to.
 const POWERS: std::ops::RangeInclusive<f64> = 0.1..=100.0;
 
 /// The mathematics of one kind of detector, fitted. Rows are complete (no NaN) and come from the
-/// [`front`]; nothing is remembered of them.
+/// [`front`]; a kernel has no state.
 pub trait Kernel: std::fmt::Debug + Send {
     /// Appends a raw score a row to `raw`: finite, larger is more anomalous. `rows` holds rows × features doubles, row
     /// after row.
-    fn score(&self, rows: &[f64], raw: &mut Vec<f64>);
+    fn score_rows(&self, rows: &[f64], raw: &mut Vec<f64>);
 
-    /// How much each feature contributed to one row's raw score, positive towards an anomaly. What they add up to, each
-    /// kind says.
-    fn explain(&self, row: &[f64], contributions: &mut [f64]);
+    /// How much each feature contributed to one row's raw score, positive towards an anomaly. The sum depends on the kind.
+    fn explain_row(&self, row: &[f64], contributions: &mut [f64]);
 
-    /// How many rows of a batch are explained at most: metrics wait for it, and where a hundred hosts are anomalous at
-    /// once, the reasons of the first say enough.
-    fn most_explained(&self) -> usize {
+    /// The most rows of a batch that are explained. Metrics wait for it, and when a hundred hosts are anomalous at once, the
+    /// reasons of the first suffice.
+    fn max_explained_rows(&self) -> usize {
         usize::MAX
     }
 
     /// Writes what [`crate::open`] needs to make it again.
-    fn write(&self, model: &mut Writer);
+    fn write_model(&self, model: &mut Writer);
 }
 
-/// Why nothing can be learnt from some rows. The text is for people.
+/// Why a detector cannot be fitted to some rows.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct FitError(pub String);
 
-/// What is set, not learnt, of any trained detector. The default is a plain one: each row for itself, scaled.
+/// The settings of any trained detector. By default each row is scored by itself, scaled.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
     /// How values are scaled.
     pub scaling: Scaling,
-    /// How far out a scaled value counts. `None`: all the way.
+    /// The largest magnitude of a scaled value. `None`: no limit.
     pub clip: Option<f64>,
-    /// Over how many of a series' rows, about, the mean is taken that is subtracted from each feature. `None`: nothing is.
+    /// The span, in rows, of the mean of a series that is subtracted from each feature. `None`: nothing is subtracted.
     pub baseline: Option<f64>,
     /// Whether directions are whitened, and the ridge as a share of the mean variance: above 0, up to 1.
     pub whiten: Option<f64>,
-    /// To which power raw scores are raised, which are not negative. Alone that changes nothing but the unit; before a mean
-    /// is taken, it makes what is strange count for more.
+    /// The power to which raw scores are raised. Alone it changes only the unit; before an average it gives anomalous rows
+    /// more weight.
     pub power: f64,
-    /// Over how many of a series' rows, about, the mean of scores is taken: 1 is each row alone.
+    /// The span, in rows, of the mean of a series' scores: 1 is each row alone.
     pub memory: f64,
-    /// How many times as much as the row itself that mean weighs.
+    /// The weight of that mean; the row itself has 1.
     pub memory_weight: f64,
-    /// Whether an alarm lasts as long as the level is out: the share of ordinary rows whose level is. Without a baseline
-    /// nothing fades, and this does nothing.
+    /// If set, an alarm lasts as long as the level is anomalous, and this is the share of ordinary rows whose level is. It has
+    /// no effect without a baseline.
     pub level: Option<f64>,
-    /// Where the threshold lies.
+    /// The threshold.
     pub threshold: Threshold,
 }
 
@@ -118,19 +116,19 @@ pub struct Trained {
     memory: Memory,
     level: Option<Level>,
     state: State,
-    /// A batch's rows on their way, their raw scores, and a row as its level is judged.
+    /// Buffers: a batch's rows after each stage, their raw scores, and a whitened row.
     stages: Stages,
     raw: Vec<f64>,
     white: Vec<f64>,
 }
 
 impl Trained {
-    /// Learns from rows: `train` makes the front and, through `fit`, the kernel; `validation`, rows that follow upon them
-    /// and that neither saw, says where the threshold lies.
+    /// Fits the front and, by `fit`, the kernel to `train`, and the threshold to `validation`: rows that follow those of
+    /// `train`.
     ///
     /// # Errors
     ///
-    /// What is the matter with the rows or the settings.
+    /// What is wrong with the rows or the settings.
     pub fn fit(
         kind: &'static str,
         train: Rows<'_>,
@@ -139,8 +137,8 @@ impl Trained {
         fit: impl FnOnce(Rows<'_>) -> Result<Box<dyn Kernel>, FitError>,
     ) -> Result<Self, FitError> {
         let features = train.features();
-        if features > MOST_FEATURES {
-            return Err(FitError(format!("{features} features; there may be {MOST_FEATURES}")));
+        if features > MAX_FEATURES {
+            return Err(FitError(format!("{features} features; there may be {MAX_FEATURES}")));
         }
         validation.rows(features).map_err(|error| FitError(error.to_string()))?;
         let memory = Memory::new(settings.memory, settings.memory_weight)?;
@@ -152,7 +150,7 @@ impl Trained {
         let calibration = Calibration { ordinary: 0.0, threshold: 1.0 };
         let mut this = Self::new(kind, features, front, kernel, calibration, memory, None);
         this.power = settings.power;
-        let (raw, stages) = this.run_afresh(validation);
+        let (raw, stages) = this.run_without_state(validation);
         this.calibration = Calibration::fit(&raw, settings.threshold)?;
         if let (Some(out), Some(_)) = (settings.level, &this.front.baseline) {
             let train = Rows::new(&trained.scaled, features);
@@ -163,8 +161,8 @@ impl Trained {
         Ok(this)
     }
 
-    /// One that was learnt elsewhere: each row for itself. `ordinary` and `threshold` are the raw scores that become 0
-    /// and 1.
+    /// A detector that was fitted elsewhere and scores each row by itself. `ordinary` and `threshold` are the raw scores that
+    /// become 0 and 1.
     pub(crate) fn assemble(
         kind: &'static str,
         preparation: Preparation,
@@ -193,19 +191,18 @@ impl Trained {
         Self { kind, features, front, kernel, power: 1.0, calibration, memory, level, state, stages, raw, white }
     }
 
-    /// The raw scores of some rows, with those before them taken along as the score would, from a fresh start. A row of
-    /// which nothing is known is left out.
+    /// The raw scores of rows, averaged as scores are, without earlier state. Rows without values are omitted.
     #[must_use]
     pub fn raw_scores(&self, batch: Batch<'_>) -> Vec<f64> {
-        self.run_afresh(batch).0
+        self.run_without_state(batch).0
     }
 
-    /// Raw scores, and what the front made of the rows.
-    fn run_afresh(&self, batch: Batch<'_>) -> (Vec<f64>, Stages) {
-        let (mut state, mut stages, mut raw) = (self.state.fresh(), Stages::default(), Vec::new());
+    /// Raw scores, and the rows after each stage.
+    fn run_without_state(&self, batch: Batch<'_>) -> (Vec<f64>, Stages) {
+        let (mut state, mut stages, mut raw) = (self.state.without_series(), Stages::default(), Vec::new());
         let known = || with_series(batch, self.features).filter(|(_, row)| is_known(row));
         self.front.run(known(), &mut state, &mut stages);
-        self.kernel.score(self.front.rows(&stages), &mut raw);
+        self.kernel.score_rows(self.front.rows(&stages), &mut raw);
         raise(&mut raw, self.power);
         for ((series, _), raw) in known().zip(&mut raw) {
             *raw = self.memory.average(state.series(series).score, *raw);
@@ -213,14 +210,14 @@ impl Trained {
         (raw, stages)
     }
 
-    /// Where 0 and 1 lie among the raw scores.
+    /// The raw scores that become 0 and 1.
     #[must_use]
     pub fn calibration(&self) -> Calibration {
         self.calibration
     }
 
-    /// Scores a batch as [`score_batch`](BatchScorer::score_batch) does, and explains the rows that `which` names, given their place and
-    /// score: anomalies or not, and however many.
+    /// Scores a batch as [`score_batch`](BatchScorer::score_batch) does, and explains the rows for which
+    /// `explained(row, score)` is true.
     ///
     /// # Errors
     ///
@@ -228,26 +225,26 @@ impl Trained {
     pub fn score_batch_explaining(
         &mut self,
         batch: Batch<'_>,
-        mut which: impl FnMut(usize, f64) -> bool,
+        mut explained: impl FnMut(usize, f64) -> bool,
     ) -> Result<Verdicts, Error> {
         let mut verdicts = Verdicts::default();
-        self.run(batch, true, &mut which, &mut verdicts)?;
+        self.score_rows(batch, true, &mut explained, &mut verdicts)?;
         Ok(verdicts)
     }
 
-    /// The model that [`crate::open`] makes this detector of, with nothing remembered.
+    /// The bytes of a model that [`crate::open`] reads, without state.
     #[must_use]
     pub fn to_model(&self) -> Vec<u8> {
         let mut model = Writer::default();
         model.set("kind", self.kind).set("version", VERSION).set("features", self.features);
-        self.front.write(&mut model);
-        self.calibration.write(&mut model);
-        self.memory.write(&mut model);
+        self.front.write_model(&mut model);
+        self.calibration.write_model(&mut model);
+        self.memory.write_model(&mut model);
         model.set("power", self.power).set("level", self.level.is_some());
         if let Some(level) = &self.level {
-            level.write(&mut model);
+            level.write_model(&mut model);
         }
-        self.kernel.write(&mut model);
+        self.kernel.write_model(&mut model);
         model.finish()
     }
 
@@ -262,13 +259,13 @@ impl Trained {
             return Err(Error::BadModel(format!("it is of version {version}; known here is {VERSION}")));
         }
         let features: usize = model.number("features")?;
-        if !(1..=MOST_FEATURES).contains(&features) {
-            return Err(Error::BadModel(format!("its {features} features are not between 1 and {MOST_FEATURES}")));
+        if !(1..=MAX_FEATURES).contains(&features) {
+            return Err(Error::BadModel(format!("its {features} features are not between 1 and {MAX_FEATURES}")));
         }
-        let front = Front::read(model, features)?;
+        let front = Front::read_model(model, features)?;
         let has_level: bool = model.number("level")?;
-        let level = has_level.then(|| Level::read(model, features)).transpose()?;
-        let (calibration, memory) = (Calibration::read(model)?, Memory::read(model)?);
+        let level = has_level.then(|| Level::read_model(model, features)).transpose()?;
+        let (calibration, memory) = (Calibration::read_model(model)?, Memory::read_model(model)?);
         let power = model.finite("power")?;
         if !POWERS.contains(&power) {
             return Err(Error::BadModel(format!("its `power` of {power} is not between 0.1 and 100")));
@@ -297,19 +294,19 @@ fn is_known(row: &[f64]) -> bool {
 }
 
 impl BatchScorer for Trained {
-    /// It gives no reasons and no bands: its rows have several values, whose contributions say more.
+    /// It gives no reasons and no bands: its rows have several values, which contributions describe.
     fn score_batch(&mut self, batch: Batch<'_>, wanted: Wanted, verdicts: &mut Verdicts) -> Result<(), Error> {
-        let mut left = self.kernel.most_explained();
-        let mut which = |_, score| {
+        let mut left = self.kernel.max_explained_rows();
+        let mut explained = |_, score| {
             let explained = score > 1.0 && left > 0;
             left -= usize::from(explained);
             explained
         };
-        self.run(batch, wanted.contributions, &mut which, verdicts)
+        self.score_rows(batch, wanted.contributions, &mut explained, verdicts)
     }
 
     fn forget_series(&mut self, series: &[u32]) -> Result<(), Error> {
-        self.state.forget(series);
+        self.state.forget_series(series);
         Ok(())
     }
 }
@@ -326,23 +323,23 @@ impl Detector for Trained {
     }
 
     fn save_series(&mut self, series: &[u32]) -> Result<Vec<u8>, Error> {
-        Ok(self.state.save(series))
+        Ok(self.state.save_series(series))
     }
 
     fn restore_series(&mut self, state: &[u8], series: &[Option<u32>]) -> Result<(), Error> {
-        self.state.restore(state, series)
+        self.state.restore_series(state, series)
     }
 }
 
 impl Trained {
-    /// Scores a batch. Contributions are those to the row's own raw score, as the kind's [`Kernel::explain`] has them. An
-    /// alarm that lasts though the row itself is ordinary has its reason in the level, where there is one: then they are
-    /// what features add to the mean square of the whitened level.
-    fn run(
+    /// Scores a batch. Contributions are those to the row's own raw score, as the kind's [`Kernel::explain_row`] has them. An
+    /// alarm that lasts while the row itself is ordinary is explained by the level: contributions are then what features
+    /// add to the mean square of the whitened level.
+    fn score_rows(
         &mut self,
         batch: Batch<'_>,
         explain: bool,
-        which: &mut dyn FnMut(usize, f64) -> bool,
+        explained: &mut dyn FnMut(usize, f64) -> bool,
         verdicts: &mut Verdicts,
     ) -> Result<(), Error> {
         let Self { features, front, kernel, power, calibration, memory, level, state, stages, raw, white, .. } = self;
@@ -351,7 +348,7 @@ impl Trained {
         front.run(with_series(batch, features), state, stages);
         let rows = front.rows(stages);
         raw.clear();
-        kernel.score(rows, raw);
+        kernel.score_rows(rows, raw);
         raise(raw, *power);
         let Verdicts { scores, contributions, .. } = verdicts;
         scores.reserve(count);
@@ -370,11 +367,11 @@ impl Trained {
                 Some(level) => level.hold(scaled, score, series.highest, white),
                 None => (score, false),
             };
-            if explain && which(at, score) {
+            if explain && explained(at, score) {
                 let contributions = &mut contributions[place.clone()];
                 match level {
                     Some(level) if held || (score > 1.0 && own <= 1.0) => level.explain(scaled, white, contributions),
-                    _ => kernel.explain(&rows[place], contributions),
+                    _ => kernel.explain_row(&rows[place], contributions),
                 }
             }
             scores.push(score);

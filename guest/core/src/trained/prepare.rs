@@ -1,4 +1,4 @@
-//! Rows made fit for a kernel: what is missing is filled in, the rest is scaled.
+//! Preparation of rows for a kernel: missing values are filled in, the rest is scaled.
 
 use std::str::FromStr;
 
@@ -6,15 +6,14 @@ use super::{FitError, Rows};
 use crate::model::{Model, Writer};
 use qualm_contract::Error;
 
-/// The farthest that a scaled value may lie out: what is farther is as far, so that no later sum can overflow.
-const MOST: f64 = 1e12;
+/// The largest magnitude of a scaled value; it is clipped, so that no later sum can overflow.
+const MAX_SCALED: f64 = 1e12;
 
-/// The farthest that a value may lie out to be learnt from: what is farther is as far, so that no sum of squares
-/// overflows.
-const MOST_LEARNT: f64 = 1e150;
+/// The largest magnitude of a value in training; it is clipped, so that no sum of squares overflows.
+const MAX_LEARNED_VALUE: f64 = 1e150;
 
-/// A feature that never changed is the same as long as it differs by no more than this share of its size, or of 1.
-const SAME: f64 = 1e-9;
+/// A constant feature is unchanged as long as it differs by at most this share of its magnitude, or of 1.
+const CONSTANT_TOLERANCE: f64 = 1e-9;
 
 /// How values are scaled: (value − center) / spread, for each feature.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,15 +24,15 @@ pub enum Scaling {
     Robust,
     /// Smallest value, and the range from it to the largest.
     MinMax,
-    /// Not at all.
+    /// No scaling.
     None,
 }
 
 impl Scaling {
-    /// All there are.
+    /// All values.
     pub const ALL: [Self; 4] = [Self::Standard, Self::Robust, Self::MinMax, Self::None];
 
-    /// Its name.
+    /// The name in configuration and models.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -57,33 +56,34 @@ impl FromStr for Scaling {
 /// What each feature is filled in with, and how it is scaled.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Preparation {
-    /// What stands for a missing value: the feature's median.
+    /// The substitute for a missing value: the feature's median.
     fill: Vec<f64>,
     center: Vec<f64>,
     /// Never 0.
     spread: Vec<f64>,
-    /// The farthest that a scaled value may lie out: what is farther is as far.
+    /// The largest magnitude of a scaled value; it is clipped.
     clip: f64,
 }
 
 impl Preparation {
-    /// Learns from rows. With a `clip`, scaled values are kept within so much of 0, and any change of a feature that never
-    /// changed is as far out as can be.
+    /// Fits it to rows. With a `clip`, scaled values are clipped to this magnitude, and any change of a constant feature is at
+    /// the clip.
     ///
     /// # Errors
     ///
-    /// Names the feature that has no value in any row, by its place; or says that there cannot be such a clip.
+    /// The position of a feature without values, or what is wrong with the clip.
     pub fn fit(rows: Rows<'_>, scaling: Scaling, clip: Option<f64>) -> Result<Self, FitError> {
         if let Some(clip) = clip
-            && !(clip > 0.0 && clip <= MOST)
+            && !(clip > 0.0 && clip <= MAX_SCALED)
         {
-            return Err(FitError(format!("`clip` is {clip}; it must lie above 0, and be {MOST:e} at most")));
+            return Err(FitError(format!("`clip` is {clip}; it must lie above 0, and be {MAX_SCALED:e} at most")));
         }
         let features = rows.features();
         let (fill, center, spread) = (Vec::new(), Vec::new(), Vec::new());
-        let mut this = Self { fill, center, spread, clip: clip.unwrap_or(MOST) };
+        let mut this = Self { fill, center, spread, clip: clip.unwrap_or(MAX_SCALED) };
         for feature in 0..features {
-            let mut column: Vec<f64> = rows.column(feature).map(|x| x.clamp(-MOST_LEARNT, MOST_LEARNT)).collect();
+            let mut column: Vec<f64> =
+                rows.column(feature).map(|x| x.clamp(-MAX_LEARNED_VALUE, MAX_LEARNED_VALUE)).collect();
             if column.is_empty() {
                 return Err(FitError(format!("feature {feature} has no value in any row")));
             }
@@ -95,12 +95,12 @@ impl Preparation {
                 Scaling::MinMax => (column[0], column[column.len() - 1] - column[0]),
                 Scaling::None => (0.0, 1.0),
             };
-            // A feature that does not vary, or whose middle half does not: any unit is as good as another, but for one that
-            // makes rounding errors look large.
+            // A feature that does not vary, or whose middle half does not: any unit will do in which rounding errors are
+            // small.
             let least = f64::max(center.abs() * 1e-9, f64::MIN_POSITIVE);
             let constant = match clip {
-                // What differs in the digits that rounding leaves lies at the clip.
-                Some(clip) => (center.abs() + 1.0) * SAME / clip,
+                // Any difference larger than rounding is at the clip.
+                Some(clip) => (center.abs() + 1.0) * CONSTANT_TOLERANCE / clip,
                 None => 1.0,
             };
             let spread = if spread > least { spread } else { fallback(&column, least, constant) };
@@ -111,7 +111,7 @@ impl Preparation {
         Ok(this)
     }
 
-    /// One that was learnt elsewhere.
+    /// A preparation that was fitted elsewhere.
     ///
     /// # Errors
     ///
@@ -127,7 +127,7 @@ impl Preparation {
         if spread.iter().any(|spread| *spread <= 0.0) {
             return bad("a spread in it is not positive");
         }
-        Ok(Self { fill, center, spread, clip: MOST })
+        Ok(Self { fill, center, spread, clip: MAX_SCALED })
     }
 
     /// Values in a row.
@@ -144,7 +144,7 @@ impl Preparation {
         &self.spread
     }
 
-    /// The farthest that a scaled value may lie out.
+    /// The largest magnitude of a scaled value.
     pub(super) fn clip(&self) -> f64 {
         self.clip
     }
@@ -158,7 +158,7 @@ impl Preparation {
         }));
     }
 
-    pub(super) fn write(&self, model: &mut Writer) {
+    pub(super) fn write_model(&self, model: &mut Writer) {
         let shape = [self.features()];
         model.set("scaled_clip", format_args!("{:e}", self.clip));
         model.doubles("fill", &shape, &self.fill);
@@ -166,17 +166,19 @@ impl Preparation {
         model.doubles("spread", &shape, &self.spread);
     }
 
-    pub(super) fn read(model: &Model<'_>, features: usize) -> Result<Self, Error> {
+    pub(super) fn read_model(model: &Model<'_>, features: usize) -> Result<Self, Error> {
         let array = |name| model.doubles(name, features);
         let clip = model.finite("scaled_clip")?;
-        if !(clip > 0.0 && clip <= MOST) {
-            return Err(Error::BadModel(format!("its `scaled_clip` of {clip} is not above 0 and up to {MOST:e}")));
+        if !(clip > 0.0 && clip <= MAX_SCALED) {
+            return Err(Error::BadModel(format!(
+                "its `scaled_clip` of {clip} is not above 0 and up to {MAX_SCALED:e}"
+            )));
         }
         Ok(Self { clip, ..Self::from_parts(array("fill")?, array("center")?, array("spread")?)? })
     }
 }
 
-/// A quantile of sorted numbers, linear between two of them (Hyndman & Fan 1996, type 7). NaN of none.
+/// A quantile of sorted numbers, linear between two of them (Hyndman & Fan 1996, type 7). NaN without numbers.
 #[must_use]
 pub fn quantile(sorted: &[f64], share: f64) -> f64 {
     let Some(last) = sorted.len().checked_sub(1) else { return f64::NAN };
@@ -194,7 +196,7 @@ fn mean_and_deviation(column: &[f64]) -> (f64, f64) {
     (mean, libm::sqrt(squares / count))
 }
 
-/// A spread for a feature whose own measure of it is 0: its standard deviation, or that of a `constant` where even that is.
+/// The spread of a feature whose own measure is 0: its standard deviation, but `least` at least.
 fn fallback(column: &[f64], least: f64, constant: f64) -> f64 {
     let (_, deviation) = mean_and_deviation(column);
     if deviation > least { deviation } else { constant }
@@ -239,7 +241,7 @@ mod tests {
         let preparation = Preparation::fit(Rows::new(&[1.0, 2.0], 1), Scaling::Standard, None).unwrap();
         let mut out = Vec::new();
         preparation.prepare(&[f64::MAX], &mut out);
-        assert_eq!(out, [MOST]);
+        assert_eq!(out, [MAX_SCALED]);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Rows to be learnt from.
+//! Rows to fit a detector to.
 
 /// Rows × features doubles, row after row and in order of time, NaN for what is missing.
 #[derive(Debug, Clone, Copy)]
@@ -21,12 +21,11 @@ impl<'a> Rows<'a> {
         Self { values, features, series: None }
     }
 
-    /// Rows of several series, whose small dense numbers `series` has row by row: what one series was like says nothing of
-    /// how another one goes on.
+    /// Rows of several series; `series` has the number of each row's series, small and dense.
     ///
     /// # Panics
     ///
-    /// Where the values do not fill the rows, or there are not as many series.
+    /// If the values do not fill the rows, or there are not as many series.
     #[must_use]
     pub fn of_series(series: &'a [u32], values: &'a [f64], features: usize) -> Self {
         let this = Self::new(values, features);
@@ -52,7 +51,7 @@ impl<'a> Rows<'a> {
         self.values.len() / self.features
     }
 
-    /// Whether there are none.
+    /// Whether there are no rows.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.values.is_empty()

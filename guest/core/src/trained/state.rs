@@ -1,22 +1,22 @@
-//! What is remembered of each series, and how it is saved.
+//! The state of each series, and how it is saved.
 //!
-//! A series is some numbers in a row: the mean of its scores, the highest score of its alarm, and the mean of each feature
-//! where a baseline is subtracted. NaN is what is not known. Saved, all that is written is
+//! The state of a series is a row of numbers: the mean of its scores, the highest score of its alarm, and the mean of each
+//! feature if a baseline is subtracted. NaN is unknown. Saved state is
 //!
 //! > "qualm-t2", the number of feature means (32 bits), and for each series 2 + so many doubles
 //!
-//! in little-endian order. Each number means the same under another model, so that a new one goes on with it.
+//! in little-endian order. The numbers do not depend on the model, so that a new model continues with them.
 
 use qualm_contract::Error;
 
-/// The first bytes of saved state: who wrote it, and which layout follows.
-const STATE: &[u8; 8] = b"qualm-t2";
+/// The first bytes of saved state: its format and version.
+const STATE_MAGIC: &[u8; 8] = b"qualm-t2";
 
-/// What there is of a series besides its features' means.
-const FIXED: usize = 2;
+/// The numbers of a series besides its features' means.
+const FIXED_VALUES: usize = 2;
 
-/// The largest score that is taken back: what is averaged with it stays finite.
-const MOST_SCORE: f64 = 1e100;
+/// The largest score in valid state: averages with it are finite.
+const MAX_STATE_SCORE: f64 = 1e100;
 
 /// The numbers of all series.
 #[derive(Debug)]
@@ -28,7 +28,7 @@ pub(super) struct State {
     numbers: Vec<f64>,
 }
 
-/// What is remembered of one series.
+/// The state of one series.
 #[derive(Debug)]
 pub(super) struct Series<'a> {
     /// The mean of its scores.
@@ -44,27 +44,27 @@ impl State {
         Self { features, means: if baseline { features } else { 0 }, numbers: Vec::new() }
     }
 
-    /// One with the same shape that knows nothing.
-    pub(super) fn fresh(&self) -> Self {
+    /// The same shape, without series.
+    pub(super) fn without_series(&self) -> Self {
         Self { numbers: Vec::new(), ..*self }
     }
 
     fn width(&self) -> usize {
-        FIXED + self.means
+        FIXED_VALUES + self.means
     }
 
-    /// What is remembered of a series.
+    /// The state of a series.
     pub(super) fn series(&mut self, number: u32) -> Series<'_> {
         let (at, width) = (number as usize, self.width());
         if self.numbers.len() < (at + 1) * width {
             self.numbers.resize((at + 1) * width, f64::NAN);
         }
-        let (fixed, means) = self.numbers[at * width..(at + 1) * width].split_at_mut(FIXED);
+        let (fixed, means) = self.numbers[at * width..(at + 1) * width].split_at_mut(FIXED_VALUES);
         let (score, highest) = fixed.split_at_mut(1);
         Series { score: &mut score[0], highest: &mut highest[0], means }
     }
 
-    pub(super) fn forget(&mut self, series: &[u32]) {
+    pub(super) fn forget_series(&mut self, series: &[u32]) {
         let width = self.width();
         for &number in series {
             if let Some(numbers) = self.numbers.chunks_exact_mut(width).nth(number as usize) {
@@ -73,10 +73,10 @@ impl State {
         }
     }
 
-    pub(super) fn save(&self, series: &[u32]) -> Vec<u8> {
+    pub(super) fn save_series(&self, series: &[u32]) -> Vec<u8> {
         let width = self.width();
-        let mut out = Vec::with_capacity(STATE.len() + 4 + series.len() * width * 8);
-        out.extend_from_slice(STATE);
+        let mut out = Vec::with_capacity(STATE_MAGIC.len() + 4 + series.len() * width * 8);
+        out.extend_from_slice(STATE_MAGIC);
         out.extend_from_slice(&(self.means as u32).to_le_bytes());
         for &number in series {
             match self.numbers.chunks_exact(width).nth(number as usize) {
@@ -87,9 +87,9 @@ impl State {
         out
     }
 
-    pub(super) fn restore(&mut self, state: &[u8], series: &[Option<u32>]) -> Result<(), Error> {
+    pub(super) fn restore_series(&mut self, state: &[u8], series: &[Option<u32>]) -> Result<(), Error> {
         let bad = |what: String| Err(Error::BadState(what));
-        let Some((means, numbers)) = state.strip_prefix(STATE).and_then(<[u8]>::split_first_chunk) else {
+        let Some((means, numbers)) = state.strip_prefix(STATE_MAGIC).and_then(<[u8]>::split_first_chunk) else {
             return bad("it was not saved by a trained detector of this version".to_owned());
         };
         let means = u32::from_le_bytes(*means) as usize;
@@ -97,13 +97,13 @@ impl State {
             return bad(format!("it has means of {means} features where there are {}", self.features));
         }
         let (numbers, rest) = numbers.as_chunks();
-        let width = FIXED + means;
+        let width = FIXED_VALUES + means;
         if !rest.is_empty() || numbers.len() != series.len().saturating_mul(width) {
             return bad("it is longer or shorter than the series in it".to_owned());
         }
         let numbers: Vec<f64> = numbers.iter().map(|bytes| f64::from_le_bytes(*bytes)).collect();
-        // Feature means may be anything finite, as metrics may.
-        let huge = |numbers: &[f64]| numbers[..FIXED].iter().any(|score| score.abs() > MOST_SCORE);
+        // Feature means may be any finite number, as metrics may.
+        let huge = |numbers: &[f64]| numbers[..FIXED_VALUES].iter().any(|score| score.abs() > MAX_STATE_SCORE);
         if numbers.chunks_exact(width).any(huge) || numbers.iter().any(|number| number.is_infinite()) {
             return bad("a number in it is infinite, or as good as that".to_owned());
         }
@@ -112,9 +112,9 @@ impl State {
             let to = self.series(number);
             (*to.score, *to.highest) = (numbers[0], numbers[1]);
             if means == to.means.len() {
-                to.means.copy_from_slice(&numbers[FIXED..]);
+                to.means.copy_from_slice(&numbers[FIXED_VALUES..]);
             } else {
-                to.means.fill(f64::NAN); // saved without a baseline: it starts anew
+                to.means.fill(f64::NAN); // saved without a baseline: means start again
             }
         }
         Ok(())
@@ -142,30 +142,30 @@ mod tests {
     #[test]
     fn what_was_saved_is_there_again() {
         let mut state = some();
-        let saved = state.save(&[7, 9, 0]);
+        let saved = state.save_series(&[7, 9, 0]);
         assert_eq!(saved.len(), 12 + 3 * 4 * 8);
         let mut other = some();
-        other.restore(&saved, &[Some(3), Some(0), None]).unwrap();
+        other.restore_series(&saved, &[Some(3), Some(0), None]).unwrap();
         assert_eq!(known(&mut other, 3), known(&mut state, 7));
         assert_eq!((known(&mut other, 0), known(&mut other, 7)), (known(&mut state, 9), known(&mut state, 7)));
-        state.forget(&[7, 1000]);
-        assert_eq!(known(&mut state, 7), known(&mut state.fresh(), 0));
+        state.forget_series(&[7, 1000]);
+        assert_eq!(known(&mut state, 7), known(&mut state.without_series(), 0));
     }
 
     #[test]
     fn with_and_without_a_baseline_scores_go_on() {
-        let saved = some().save(&[7]);
+        let saved = some().save_series(&[7]);
         let mut without = State::new(2, false);
-        without.restore(&saved, &[Some(1)]).unwrap();
+        without.restore_series(&saved, &[Some(1)]).unwrap();
         assert_eq!(known(&mut without, 1), "Series { score: 0.25, highest: 7.0, means: [] }");
         let mut with = some();
-        with.restore(&without.save(&[1]), &[Some(0)]).unwrap();
+        with.restore_series(&without.save_series(&[1]), &[Some(0)]).unwrap();
         assert_eq!(known(&mut with, 0), "Series { score: 0.25, highest: 7.0, means: [NaN, NaN] }");
     }
 
     #[test]
     fn a_state_that_cannot_be_is_refused() {
-        let saved = some().save(&[0]);
+        let saved = some().save_series(&[0]);
         let mut infinite = saved.clone();
         infinite[12..20].copy_from_slice(&f64::INFINITY.to_le_bytes());
         let mut huge = saved.clone();
@@ -182,9 +182,9 @@ mod tests {
             (b"qualm-t2", 0),
         ] {
             let mut state = some();
-            assert!(matches!(state.restore(saved, &vec![Some(0); series]), Err(Error::BadState(_))));
+            assert!(matches!(state.restore_series(saved, &vec![Some(0); series]), Err(Error::BadState(_))));
             assert_eq!(known(&mut state, 0), known(&mut some(), 0), "nothing was changed");
         }
-        assert!(State::new(3, true).restore(&saved, &[Some(0)]).is_err(), "means of other features");
+        assert!(State::new(3, true).restore_series(&saved, &[Some(0)]).is_err(), "means of other features");
     }
 }

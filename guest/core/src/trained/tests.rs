@@ -327,7 +327,7 @@ fn what_no_model_could_be_made_of_is_refused_at_once() {
         assert!(fit(2, batch, memory).unwrap_err().0.contains("`memory` is"));
     }
     assert!(fit(4, batch, 1.0).unwrap_err().0.contains("wrong shape"));
-    let wide = vec![0.0; MOST_FEATURES + 1];
+    let wide = vec![0.0; MAX_FEATURES + 1];
     let error = crate::zscore::fit(Rows::new(&wide, wide.len()), batch, &settings(1.0)).unwrap_err();
     assert!(error.0.contains("4097 features"));
 }

@@ -1,9 +1,9 @@
-//! Directions in which rows vary much made as wide as those in which they vary little.
+//! Whitening: directions with much variance get the same variance as others.
 //!
 //! A row x becomes w = (S + r·I)^(−½)·x, S being the second moments of the training rows. Of all matrices that make rows
 //! uncorrelated the symmetric root moves them least, so that each element of w still stands for its feature (ZCA, Bell &
 //! Sejnowski 1997; Kessy, Lewin & Strimmer, Optimal whitening and decorrelation, 2018). The ridge r is a share of the
-//! mean variance: directions with less hardly vary in training, and by how little says nothing.
+//! mean variance: how little directions below it vary in training has no meaning.
 //!
 //! |w|² is a combined index of PCA monitoring without a number of components: Hotelling's T² in directions with
 //! eigenvalues far above r, the squared prediction error over r in those far below.
@@ -17,11 +17,11 @@ use crate::pca::eigen;
 use crate::pca::lanes::{Blocks, LANES, Lanes, padded};
 use qualm_contract::Error;
 
-/// The least ridge: of rows that do not vary at all.
-const LEAST_RIDGE: f64 = 1e-6;
+/// The least ridge, for rows without variance.
+const MIN_RIDGE: f64 = 1e-6;
 
 /// The largest element of a matrix, 1/√r, with room for rounding.
-const MOST: f64 = 1.001e3;
+const MAX_ELEMENT: f64 = 1.001e3;
 
 /// A fitted matrix.
 #[derive(Debug)]
@@ -40,11 +40,11 @@ impl Whitening {
     /// Where there are too many features.
     pub(super) fn fit(rows: Rows<'_>, share: f64) -> Result<Self, FitError> {
         let features = rows.features();
-        if features > pca::MOST_FEATURES {
-            let most = pca::MOST_FEATURES;
+        if features > pca::MAX_FEATURES {
+            let most = pca::MAX_FEATURES;
             return Err(FitError(format!("{features} features; `whiten` takes {most} at most, set it to 0")));
         }
-        // About 0, not about the mean: a row that does not change at all is ordinary.
+        // Moments about 0, not about the mean: a row without changes is ordinary.
         let (mut moments, _) = products(rows, &vec![0.0; features]);
         for i in 0..features {
             for j in i..features {
@@ -53,7 +53,7 @@ impl Whitening {
             }
         }
         let variance = (0..features).map(|i| moments[i * features + i]).sum::<f64>() / features as f64;
-        let ridge = f64::max(share * variance, LEAST_RIDGE);
+        let ridge = f64::max(share * variance, MIN_RIDGE);
         let eigen = eigen::decompose(moments, features);
         let mut matrix = vec![0.0; features * features];
         for (vector, value) in eigen.vectors.chunks_exact(features).zip(&eigen.values) {
@@ -70,13 +70,13 @@ impl Whitening {
         Self { features, matrix, blocks }
     }
 
-    /// Appends rows, whitened, to `out`. A row comes out the same whichever rows are beside it.
+    /// Appends whitened rows to `out`. The result for a row does not depend on the other rows.
     pub(super) fn apply(&self, rows: &[f64], out: &mut Vec<f64>) {
         let features = self.features;
         let mut columns: Vec<Lanes> = vec![[0.0; LANES]; features];
         let mut products: Vec<Lanes> = vec![[0.0; LANES]; padded(features)];
         for rows in rows.chunks(LANES * features) {
-            // Lanes without a row hold the first one again.
+            // Lanes without a row repeat the first one.
             let row = |lane: usize| rows.get(lane * features..(lane + 1) * features).unwrap_or(&rows[..features]);
             let values = row(0).iter().zip(row(1)).zip(row(2)).zip(row(3));
             for (column, (((a, b), c), d)) in columns.iter_mut().zip(values) {
@@ -89,25 +89,26 @@ impl Whitening {
         }
     }
 
-    pub(super) fn write(&self, name: &'static str, model: &mut Writer) {
+    pub(super) fn write_model(&self, name: &'static str, model: &mut Writer) {
         model.doubles(name, &[self.features, self.features], &self.matrix);
     }
 
-    pub(super) fn read(name: &'static str, model: &Model<'_>, features: usize) -> Result<Self, Error> {
-        if features > pca::MOST_FEATURES {
-            let most = pca::MOST_FEATURES;
+    pub(super) fn read_model(name: &'static str, model: &Model<'_>, features: usize) -> Result<Self, Error> {
+        if features > pca::MAX_FEATURES {
+            let most = pca::MAX_FEATURES;
             return Err(Error::BadModel(format!("its {features} features are whitened; {most} may be at most")));
         }
         let matrix = model.doubles(name, features * features)?;
-        match matrix.iter().find(|element| element.abs() > MOST) {
-            Some(element) => Err(Error::BadModel(format!("its array `{name}` has {element:e}, beyond {MOST:e}"))),
+        match matrix.iter().find(|element| element.abs() > MAX_ELEMENT) {
+            Some(element) => {
+                Err(Error::BadModel(format!("its array `{name}` has {element:e}, beyond {MAX_ELEMENT:e}")))
+            }
             None => Ok(Self::new(matrix, features)),
         }
     }
 }
 
-/// How far out a whitened row is: the mean of its squares, each up to the square of `clip`. No single feature can be an
-/// anomaly beyond measure.
+/// The mean of a whitened row's squares, each limited to the square of `clip`, which limits the effect of one feature.
 pub(crate) fn mean_square(row: &[f64], clip: f64) -> f64 {
     let square = |x: f64| min(x * x, clip * clip);
     let (chunks, rest) = row.as_chunks::<4>();
@@ -174,7 +175,7 @@ mod tests {
         whitening.apply(&[0.0, 0.0, 0.0, 0.0, 1.0], &mut white);
         assert!((white[4] - 1.0 / (0.03 * variance).sqrt()).abs() < 1e-9, "{white:?}");
         let still = Whitening::fit(Rows::new(&[0.0; 30], 3), 0.03).unwrap();
-        assert!(still.matrix.iter().all(|element| element.abs() <= MOST));
+        assert!(still.matrix.iter().all(|element| element.abs() <= MAX_ELEMENT));
     }
 
     #[test]

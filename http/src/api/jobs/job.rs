@@ -16,7 +16,7 @@ use super::report::{Evaluation, Training, Validation};
 use crate::api::problem::Problem;
 
 /// The longest name of a model that is trained here.
-const LONGEST: usize = 64;
+const MAX_NAME_CHARS: usize = 64;
 
 /// How much of an upload is looked at before its turn comes, in bytes: the names of many columns.
 const HEAD: u64 = 256 << 10;
@@ -101,9 +101,9 @@ impl Wanted {
         let first = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
         let allowed = |c: char| first(c) || matches!(c, '.' | '_' | '-');
         let Self { name, detector, .. } = self;
-        if !name.starts_with(first) || name.len() > LONGEST || !name.chars().all(allowed) {
+        if !name.starts_with(first) || name.len() > MAX_NAME_CHARS || !name.chars().all(allowed) {
             return Err(Problem::of_field("name", "it is no name of a model")
-                .hint(format!("up to {LONGEST} of a-z, 0-9, `.`, `_` and `-`, a letter or digit first")));
+                .hint(format!("up to {MAX_NAME_CHARS} of a-z, 0-9, `.`, `_` and `-`, a letter or digit first")));
         }
         let kinds = qualm_offline::train::kinds::KINDS;
         if !kinds.contains(&detector.as_str()) {

@@ -24,7 +24,7 @@ use crate::api::problem::Problem;
 pub const FILE: &str = ".owners";
 
 /// The most bundles of a name that are remembered, the newest: of older ones none serves any more.
-const MOST: usize = 1000;
+const MAX_DIGESTS: usize = 1000;
 
 /// Whose uploads these are: those of a token or, where there are none, anybody's.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -96,7 +96,7 @@ impl Owners {
         let of_nobody = || Owned { owner: owner.clone(), bundles: Vec::new() };
         let Owned { bundles, .. } = models.entry(name.to_owned()).or_insert_with(of_nobody);
         bundles.push(digest);
-        bundles.drain(..bundles.len().saturating_sub(MOST));
+        bundles.drain(..bundles.len().saturating_sub(MAX_DIGESTS));
         let written = serde_json::to_vec_pretty(&Record { salt: self.salt.clone(), models })
             .map_err(io::Error::other)
             .and_then(|text| atomic::write_with(&self.path, 0o600, |file| file.write_all(&text)));

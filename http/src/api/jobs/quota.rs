@@ -11,7 +11,7 @@ use crate::api::problem::Problem;
 const DAY: Duration = Duration::from_hours(24);
 
 /// Less than this is no upload.
-const LEAST: u64 = 1024;
+const MIN_FREE_BYTES: u64 = 1024;
 
 /// What owners have uploaded, and are about to.
 #[derive(Debug, Default)]
@@ -59,7 +59,7 @@ impl Quota {
         }
         let today: u64 = this.uploads.iter().map(|(_, bytes)| bytes).sum();
         let left = options.bytes_of_token.saturating_sub(today + this.reserved);
-        if left < LEAST {
+        if left < MIN_FREE_BYTES {
             let most = options.bytes_of_token;
             let first =
                 this.uploads.front().map_or(Duration::ZERO, |(when, _)| DAY.saturating_sub(now.duration_since(*when)));

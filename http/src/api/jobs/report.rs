@@ -8,10 +8,10 @@ use serde::{Deserialize, Serialize};
 use super::job::{Fault, Figures};
 
 /// The most findings that are told, the worst.
-const MOST: usize = 100;
+const MAX_FINDINGS: usize = 100;
 
 /// The longest text that is told.
-const LONGEST: usize = 500;
+const MAX_TEXT_CHARS: usize = 500;
 
 /// What the data are like.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -97,8 +97,8 @@ impl Validation {
             serde_json::from_slice(json).map_err(|error| error.to_string())?;
         let mut findings: Vec<_> = checks.into_iter().flat_map(|check| check.findings).collect();
         findings.sort_by_key(|finding| finding.verdict != "bad");
-        let more = findings.len().saturating_sub(MOST);
-        findings.truncate(MOST);
+        let more = findings.len().saturating_sub(MAX_FINDINGS);
+        findings.truncate(MAX_FINDINGS);
         for finding in &mut findings {
             finding.advice = for_uploaders(&finding.advice);
         }
@@ -151,7 +151,7 @@ pub(super) fn last_words(said: &str, dir: &Path) -> Option<String> {
     let said = said.replace(&format!("{dir}/"), "").replace(&*dir, ".");
     let last = said.lines().rfind(|line| line.starts_with("E! "))?;
     let last = last.trim_start_matches("E! ").trim_start_matches("qualm: ");
-    Some(shortened(last, LONGEST))
+    Some(shortened(last, MAX_TEXT_CHARS))
 }
 
 #[cfg(test)]

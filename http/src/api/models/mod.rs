@@ -2,14 +2,14 @@
 //!
 //! Every `NAME-VERSION.qualm` and every bundle's directory in it is one; of each name the newest that can be used serves.
 //! What lies there is looked at again when it changes ([`scan`]), a model is loaded when it is first asked for, and those
-//! that nobody has asked for the longest make room for others ([`tried`]). One that is bad, or has expired, leaves its
+//! that nobody has asked for the longest make room for others ([`retry_cache`]). One that is bad, or has expired, leaves its
 //! place to the one before; where this machine is to blame, it is tried again ([`fault`]).
 
 mod fault;
 mod info;
 mod model;
+mod retry_cache;
 mod scan;
-mod tried;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -31,19 +31,19 @@ use tracing::{error, info, warn};
 
 pub use info::{About, FeatureInfo, Info, State};
 pub use model::{Model, SLICE, Scored, Turn};
-pub use scan::MOST_BUNDLES;
+pub use scan::MAX_BUNDLES;
 
 use super::problem::{Problem, did_you_mean, shown};
 use crate::pool::Pool;
-use fault::{Again, Fault};
+use fault::{Fault, RetryDelay};
+use retry_cache::{Found, RetryCache};
 use scan::{Catalogue, Entry};
-use tried::{Found, Tried};
 
 /// How often the directory is looked at where the file system does not tell of changes.
-const LOOK: Duration = Duration::from_secs(1);
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Models that are loaded at the same time: bundles are large.
-const LOADING: usize = 4;
+const MAX_CONCURRENT_LOADS: usize = 4;
 
 /// Where models come from.
 #[derive(Debug, Clone)]
@@ -71,8 +71,8 @@ pub struct Registry {
     factory: Box<dyn ModelFactory>,
     catalogue: RwLock<Arc<Catalogue>>,
     /// Held while the directory is looked at.
-    looking: Mutex<Sight>,
-    tried: Mutex<Tried>,
+    looking: Mutex<DirectoryState>,
+    retry_cache: Mutex<RetryCache>,
     /// One request at a time loads a model; others wait for it, without a thread.
     turns: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
     loading: Pool,
@@ -81,7 +81,7 @@ pub struct Registry {
 
 /// Whether the directory could be looked at last.
 #[derive(Debug, PartialEq, Eq)]
-enum Sight {
+enum DirectoryState {
     Clear,
     Blind,
 }
@@ -94,10 +94,10 @@ impl Registry {
             options,
             factory: Box::new(factory),
             catalogue: RwLock::default(),
-            looking: Mutex::new(Sight::Clear),
-            tried: Mutex::default(),
+            looking: Mutex::new(DirectoryState::Clear),
+            retry_cache: Mutex::default(),
             turns: Mutex::default(),
-            loading: Pool::new(LOADING),
+            loading: Pool::new(MAX_CONCURRENT_LOADS),
             refused: AtomicU64::new(0),
         });
         this.refresh();
@@ -111,7 +111,7 @@ impl Registry {
                     error!("the look for models panicked: this is a fault, report it");
                 }
                 drop(this);
-                watch.wait(LOOK);
+                watch.wait(POLL_INTERVAL);
             }
         };
         if let Err(error) = thread::Builder::new().name("qualm-registry".to_owned()).spawn(look) {
@@ -140,20 +140,20 @@ impl Registry {
         let next = match Catalogue::scan(dir, &self.options.trust, &last) {
             Ok(next) => next,
             Err(error) => {
-                if mem::replace(&mut *sight, Sight::Blind) == Sight::Clear {
+                if mem::replace(&mut *sight, DirectoryState::Blind) == DirectoryState::Clear {
                     warn!("{}: models cannot be looked for: {error}. Those that are known serve on", dir.display());
                 }
                 return;
             }
         };
-        if mem::replace(&mut *sight, Sight::Clear) == Sight::Blind {
+        if mem::replace(&mut *sight, DirectoryState::Clear) == DirectoryState::Blind {
             info!("{}: models can be looked for again", dir.display());
         }
         if !next.is_same(&last) {
-            let gone = self.tried.lock().retain(&next);
+            let dropped = self.retry_cache.lock().retain(&next);
             self.turns.lock().retain(|name, _| next.named(name).next().is_some());
             *self.catalogue.write() = Arc::new(next);
-            drop(gone);
+            drop(dropped);
         }
     }
 
@@ -161,8 +161,8 @@ impl Registry {
     #[must_use]
     pub fn list(&self) -> Vec<Info> {
         let catalogue = Arc::clone(&self.catalogue.read());
-        let mut tried = self.tried.lock();
-        let of_name = |name| Self::told_of(&catalogue, &mut tried, name);
+        let mut retry_cache = self.retry_cache.lock();
+        let of_name = |name| Self::infos_of(&catalogue, &mut retry_cache, name);
         catalogue.names().flat_map(of_name).collect()
     }
 
@@ -173,17 +173,17 @@ impl Registry {
     /// 404 with the nearest name.
     pub fn about(&self, name: &str) -> Result<Info, Problem> {
         let catalogue = Arc::clone(&self.catalogue.read());
-        let mut told = Self::told_of(&catalogue, &mut self.tried.lock(), name);
-        let place = told.iter().position(|info| info.state == State::Ready).or(told.len().checked_sub(1));
-        place.map(|place| told.swap_remove(place)).ok_or_else(|| unknown(&catalogue, name))
+        let mut infos = Self::infos_of(&catalogue, &mut self.retry_cache.lock(), name);
+        let place = infos.iter().position(|info| info.state == State::Ready).or(infos.len().checked_sub(1));
+        place.map(|place| infos.swap_remove(place)).ok_or_else(|| unknown(&catalogue, name))
     }
 
     /// Of a name: what is broken, and of all else the newest, as far as is known now; by version.
-    fn told_of(catalogue: &Catalogue, tried: &mut Tried, name: &str) -> Vec<Info> {
-        let mut told = Vec::new();
+    fn infos_of(catalogue: &Catalogue, retry_cache: &mut RetryCache, name: &str) -> Vec<Info> {
+        let mut infos = Vec::new();
         let mut serves = false;
         for entry in catalogue.named(name) {
-            let (former, fault) = match tried.look(entry) {
+            let (former, fault) = match retry_cache.get(entry) {
                 Found::Former(model, fault) => (Some(model.version), Some(fault)),
                 Found::Unusable(fault) => (None, Some(fault)),
                 Found::Ready(_) | Found::Untried if serves => continue,
@@ -191,15 +191,17 @@ impl Registry {
             };
             serves |= fault.is_none() || former.is_some();
             let error = fault.map(|fault| match former {
-                Some(version) => format!("{}; version {version}, which was there before, serves on", fault.told),
-                None => fault.told,
+                Some(version) => {
+                    format!("{}; version {version}, which was there before, serves on", fault.public_reason)
+                }
+                None => fault.public_reason,
             });
             let state = if error.is_some() { State::Broken } else { State::Ready };
             let (name, version, about) = (entry.name.clone(), entry.version, entry.about.clone());
-            told.push(Info { name, version, state, error, file: entry.file(), about });
+            infos.push(Info { name, version, state, error, file: entry.file(), about });
         }
-        told.reverse();
-        told
+        infos.reverse();
+        infos
     }
 
     /// How often a bundle could not be loaded.
@@ -245,7 +247,7 @@ impl Registry {
         let catalogue = Arc::clone(&self.catalogue.read());
         let mut faults = Vec::new();
         for entry in catalogue.named(name) {
-            let mut found = self.tried.lock().look(entry);
+            let mut found = self.retry_cache.lock().get(entry);
             if let Found::Untried = found {
                 let Some(loaded) = load(entry) else { return Ok(None) };
                 found = loaded;
@@ -258,13 +260,14 @@ impl Registry {
             };
             faults.extend(fault.map(|fault| (entry.version, fault)));
             if let Some(model) = model {
-                self.tried.lock().say(name, Some(model.version), &faults);
+                self.retry_cache.lock().log_serving(name, Some(model.version), &faults);
                 return Ok(Some(model));
             }
         }
         let (_, newest) = faults.first().ok_or_else(|| unknown(&catalogue, name))?;
-        self.tried.lock().say(name, None, &faults);
-        let problem = Problem::new(503, format!("the model `{}` cannot be used: {}", shown(name), newest.told));
+        self.retry_cache.lock().log_serving(name, None, &faults);
+        let problem =
+            Problem::new(503, format!("the model `{}` cannot be used: {}", shown(name), newest.public_reason));
         let retry_after = faults.iter().filter_map(|(_, fault)| fault.retry_after()).min();
         Err(Problem { retry_after, ..problem })
     }
@@ -294,18 +297,18 @@ impl Registry {
 
     /// Loads a bundle.
     fn load(&self, entry: &Entry) -> Found {
-        let last = self.tried.lock().again(entry);
+        let last = self.retry_cache.lock().retry_delay(entry);
         let outcome = self.try_load(entry, last).map(Arc::new);
         self.refused.fetch_add(u64::from(outcome.is_err()), Ordering::Relaxed);
-        let mut tried = self.tried.lock();
-        let found = tried.keep(entry, outcome);
-        let gone = tried.make_room(&self.options);
-        drop(tried);
-        drop(gone); // to unmap a guest's memory takes a while
+        let mut retry_cache = self.retry_cache.lock();
+        let found = retry_cache.insert_outcome(entry, outcome);
+        let dropped = retry_cache.evict_oldest(&self.options);
+        drop(retry_cache);
+        drop(dropped); // to unmap a guest's memory takes a while
         found
     }
 
-    fn try_load(&self, entry: &Entry, last: Option<Again>) -> Result<Model, Fault> {
+    fn try_load(&self, entry: &Entry, last: Option<RetryDelay>) -> Result<Model, Fault> {
         let of_bundle = |fault: &qualm_bundle::Fault| Fault::of_bundle(fault, last);
         let bundle = Bundle::read(&entry.path).map_err(|error| of_bundle(&error.fault))?;
         // It may be another one than was looked at.

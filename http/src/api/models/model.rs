@@ -141,8 +141,8 @@ impl Model {
     /// Why the detector failed; it will not be used again.
     pub fn score(&self, times: &[i64], values: &[f64], alone: bool, explain: bool) -> Result<Scored, String> {
         let result = self.try_score(times, values, alone, explain);
-        let tells = if result.is_ok() { &self.scored } else { &self.failed };
-        tells.store(true, Ordering::Relaxed);
+        let outcome_flag = if result.is_ok() { &self.scored } else { &self.failed };
+        outcome_flag.store(true, Ordering::Relaxed);
         result
     }
 

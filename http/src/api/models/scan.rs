@@ -21,7 +21,7 @@ use super::info::About;
 use crate::api::problem::shown;
 
 /// The most bundles that a directory may have.
-pub const MOST_BUNDLES: usize = 10_000;
+pub const MAX_BUNDLES: usize = 10_000;
 
 /// A bundle, whole or not.
 #[derive(Debug)]
@@ -58,9 +58,9 @@ impl Catalogue {
         let known: BTreeMap<&Path, &Arc<Entry>> = last.entries.iter().map(|entry| (&*entry.path, entry)).collect();
         let mut found = bundles(dir)?;
         found.sort();
-        if found.len() > MOST_BUNDLES {
-            warn!("{}: only the first {MOST_BUNDLES} of {} bundles are served", dir.display(), found.len());
-            found.truncate(MOST_BUNDLES);
+        if found.len() > MAX_BUNDLES {
+            warn!("{}: only the first {MAX_BUNDLES} of {} bundles are served", dir.display(), found.len());
+            found.truncate(MAX_BUNDLES);
         }
         let entry = |path: PathBuf| {
             let (stamp, known) = (stamps(&path), known.get(&*path).copied());
@@ -99,8 +99,9 @@ impl Catalogue {
 impl Entry {
     /// Reads a bundle, and keeps what is to be told of it. What is wrong with it is logged, unless it was before.
     fn look(path: PathBuf, stamp: Vec<Option<Stamp>>, trust: &Trust, last: Option<&Arc<Self>>) -> Self {
-        let told = last.and_then(|last| last.fault.as_ref());
-        let fault = |fault: &BundleFault| Fault::of_bundle(fault, told.and_then(|told| told.again));
+        let last_fault = last.and_then(|last| last.fault.as_ref());
+        let fault =
+            |fault: &BundleFault| Fault::of_bundle(fault, last_fault.and_then(|last_fault| last_fault.retry_delay));
         let entry = match Bundle::read(&path) {
             Ok(bundle) => {
                 let Manifest { name, version, .. } = &bundle.manifest;
@@ -114,7 +115,9 @@ impl Entry {
                 Self { path, stamp, name, version, about: None, fault: Some(fault(&error.fault)) }
             }
         };
-        if let Some(fault) = entry.fault.as_ref().filter(|fault| told.is_none_or(|last| last.told != fault.told)) {
+        if let Some(fault) =
+            entry.fault.as_ref().filter(|fault| last_fault.is_none_or(|last| last.public_reason != fault.public_reason))
+        {
             warn!("{} is not served: {}", entry.path.display(), fault.why);
         }
         entry

@@ -116,7 +116,7 @@ mod tests {
             contributions: Some(Contributions { names: &names, explained: &[2], values: &[0.25, -1.0], rows: 4 }),
             timestamps: Some(Times(&[0, 1_500_000_000, i64::MAX, i64::MIN])),
         };
-        let told: serde_json::Value = serde_json::to_value(&answer).unwrap();
+        let written: serde_json::Value = serde_json::to_value(&answer).unwrap();
         let wanted = serde_json::json!({
             "model": { "name": "host", "version": 3, "kind": "zscore" },
             "features": ["cpu", "mem"],
@@ -126,6 +126,6 @@ mod tests {
             "timestamps": ["1970-01-01T00:00:00Z", "1970-01-01T00:00:01.5Z", "2262-04-11T23:47:16.854775807Z",
                 "1677-09-21T00:12:43.145224192Z"],
         });
-        assert_eq!(told, wanted);
+        assert_eq!(written, wanted);
     }
 }

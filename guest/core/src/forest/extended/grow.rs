@@ -1,5 +1,5 @@
-//! Growing trees by hyperplanes: each node draws a normal, whose components are normal deviates for as many features as
-//! the extension says and 0 for the others, and a point uniformly in the box around the node's rows.
+//! Growing trees by hyperplanes: each node draws a normal, whose components are normal deviates for `extension` + 1
+//! features and 0 for the others, and a point uniformly in the box around the node's rows.
 
 use std::ops::Range;
 
@@ -99,7 +99,7 @@ impl Growing {
         if axes.is_empty() {
             return None;
         }
-        // What does not vary fills up, with nothing to say.
+        // Features that do not vary fill up the plane, with a component of 0.
         axes.extend(names[..*constant].iter().map(|name| (*name, 0.0, 0.0)).take(width - axes.len()));
         axes.sort_unstable_by_key(|(name, _, _)| *name);
         Some(self.planes.push(axes.into_iter()))

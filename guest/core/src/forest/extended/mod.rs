@@ -11,7 +11,7 @@ mod plane;
 mod tensors;
 
 use super::tree::{Node, Tree};
-use super::{Forest, MOST_TREES, Parameters};
+use super::{Forest, MAX_TREES, Parameters};
 use crate::model::{Model, Writer};
 use crate::trained::{FitError, Kernel, Rows, Settings, Trained};
 use plane::Planes;
@@ -23,11 +23,11 @@ pub const KIND: &str = "extended-isolation-forest";
 /// Rows that are walked through a tree before the next.
 const BLOCK: usize = 64;
 
-/// Learns from `train` and sets the threshold by `validation`; see [`Extended::fit`].
+/// Fits the detector to `train` and the threshold to `validation`; see [`Extended::fit`].
 ///
 /// # Errors
 ///
-/// What is the matter with the rows or the parameters.
+/// What is wrong with the rows or the parameters.
 pub fn fit(
     train: Rows<'_>,
     validation: Batch<'_>,
@@ -39,7 +39,7 @@ pub fn fit(
 }
 
 pub(crate) fn open(model: &Model<'_>) -> Result<Trained, Error> {
-    Trained::open(KIND, model, |model, features| Ok(Box::new(tensors::read(model, features)?)))
+    Trained::open(KIND, model, |model, features| Ok(Box::new(tensors::read_model(model, features)?)))
 }
 
 /// A forest of trees whose splits are hyperplanes.
@@ -58,7 +58,7 @@ impl Extended {
     ///
     /// # Errors
     ///
-    /// Names the parameter that is out of its range, or says that there are no rows.
+    /// The parameter that is out of its range, or that there are no rows.
     pub fn fit(rows: Rows<'_>, parameters: &Parameters, extension: u32) -> Result<Self, FitError> {
         let (samples, features) = parameters.draws(rows)?;
         let width = features.min((extension as usize).saturating_add(1));
@@ -67,14 +67,14 @@ impl Extended {
     }
 
     fn new(trees: Vec<Tree<u32>>, planes: Planes, samples: u32) -> Result<Self, Error> {
-        if !(1..=MOST_TREES).contains(&trees.len()) {
-            let what = format!("its forest has {} trees; 1 to {MOST_TREES} may be", trees.len());
+        if !(1..=MAX_TREES).contains(&trees.len()) {
+            let what = format!("its forest has {} trees; 1 to {MAX_TREES} may be", trees.len());
             return Err(Error::BadModel(what));
         }
         Ok(Self { samples, planes, trees })
     }
 
-    /// The mean path length that is expected of a row of the trees' own samples, in splits: what [`Kernel::explain`]
+    /// The mean path length that is expected of a row of the trees' own samples, in splits: what [`Kernel::explain_row`]
     /// starts from.
     #[must_use]
     pub fn base(&self) -> f64 {
@@ -94,7 +94,7 @@ impl Extended {
 }
 
 impl Kernel for Extended {
-    fn score(&self, rows: &[f64], raw: &mut Vec<f64>) {
+    fn score_rows(&self, rows: &[f64], raw: &mut Vec<f64>) {
         let features = self.planes.features();
         let start = raw.len();
         let mut block = Vec::with_capacity(BLOCK * features);
@@ -112,7 +112,7 @@ impl Kernel for Extended {
         Forest::scores(&mut raw[start..], self.trees.len(), self.samples);
     }
 
-    fn explain(&self, row: &[f64], contributions: &mut [f64]) {
+    fn explain_row(&self, row: &[f64], contributions: &mut [f64]) {
         contributions.fill(0.0);
         let row: Vec<f32> = row.iter().map(|value| *value as f32).collect();
         for tree in &self.trees {
@@ -123,12 +123,12 @@ impl Kernel for Extended {
         }
     }
 
-    fn most_explained(&self) -> usize {
-        super::MOST_EXPLAINED
+    fn max_explained_rows(&self) -> usize {
+        super::MAX_EXPLAINED_ROWS
     }
 
-    fn write(&self, model: &mut Writer) {
-        tensors::write(self, model);
+    fn write_model(&self, model: &mut Writer) {
+        tensors::write_model(self, model);
     }
 }
 
@@ -144,7 +144,7 @@ mod tests {
 
     fn scores(forest: &Extended, rows: &[f64]) -> Vec<f64> {
         let mut raw = Vec::new();
-        forest.score(rows, &mut raw);
+        forest.score_rows(rows, &mut raw);
         raw
     }
 
@@ -174,7 +174,7 @@ mod tests {
             let mut row = rows[..6].to_vec();
             row[2] = 9.0;
             let mut contributions = [f64::NAN; 6];
-            forest.explain(&row, &mut contributions);
+            forest.explain_row(&row, &mut contributions);
             let mean = -libm::log2(scores(&forest, &row)[0]) * super::super::path::average(256);
             assert!((contributions.iter().sum::<f64>() - (forest.base() - mean)).abs() < 1e-9);
             assert!(contributions.iter().all(|contribution| *contribution <= contributions[2]), "{contributions:?}");

@@ -8,7 +8,7 @@ use crate::forest::tree::{Node, Tree};
 use crate::model::{Model, Writer};
 use qualm_contract::Error;
 
-pub(super) fn write(forest: &Extended, model: &mut Writer) {
+pub(super) fn write_model(forest: &Extended, model: &mut Writer) {
     let (mut nodes, mut counts) = (Vec::new(), Vec::new());
     for node in forest.trees.iter().flat_map(Tree::nodes) {
         match node {
@@ -27,7 +27,7 @@ pub(super) fn write(forest: &Extended, model: &mut Writer) {
     model.floats("points", &axes().map(|(_, _, point)| point).collect::<Vec<_>>());
 }
 
-pub(super) fn read(model: &Model<'_>, features: usize) -> Result<Extended, Error> {
+pub(super) fn read_model(model: &Model<'_>, features: usize) -> Result<Extended, Error> {
     let bad = |what: &str| Error::BadModel(what.to_owned());
     let width: usize = model.number("width")?;
     if !(1..=features).contains(&width) {

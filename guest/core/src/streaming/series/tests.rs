@@ -1,4 +1,4 @@
-use super::super::judge::QUIET;
+use super::super::incident::MAX_ORDINARY_SCORE;
 use super::super::{Prior, Zone};
 use super::*;
 
@@ -24,7 +24,7 @@ impl Run {
     }
 
     fn at(&mut self, time_ns: i64, value: f64) -> Verdict {
-        self.0.observe(&self.1, &mut self.2, None, time_ns, value, true)
+        self.0.score_value(&self.1, &mut self.2, None, time_ns, value, true)
     }
 
     /// Uniform in (0, 1).
@@ -56,9 +56,9 @@ impl Run {
 /// What `read` makes of what `write` wrote.
 fn read_back(series: &Series) -> Option<Series> {
     let mut bytes = Vec::new();
-    series.write(&mut bytes);
+    series.write_state(&mut bytes);
     let rest = &mut bytes.as_slice();
-    Series::read(rest).filter(|_| rest.is_empty())
+    Series::read_state(rest).filter(|_| rest.is_empty())
 }
 
 #[test]
@@ -182,8 +182,8 @@ fn a_counter_that_leaps_leaves_the_state_finite() {
     let leap = run.at(200, f64::MAX);
     assert!(leap.score.is_finite() && leap.deviation.is_finite(), "{leap:?}");
     let mut bytes = Vec::new();
-    run.0.write(&mut bytes);
-    assert!(Series::read(&mut bytes.as_slice()).is_some(), "{:?}", run.0);
+    run.0.write_state(&mut bytes);
+    assert!(Series::read_state(&mut bytes.as_slice()).is_some(), "{:?}", run.0);
 }
 
 #[test]
@@ -207,8 +207,8 @@ fn any_finite_value_leaves_scores_and_state_finite() {
             let verdict = run.at(i * MINUTE, values[(start + pick) % values.len()]);
             assert!(verdict.score.is_nan() || (0.0..1000.0).contains(&verdict.score), "{verdict:?}");
             let mut bytes = Vec::new();
-            run.0.write(&mut bytes);
-            assert!(Series::read(&mut bytes.as_slice()).is_some(), "{:?}", run.0);
+            run.0.write_state(&mut bytes);
+            assert!(Series::read_state(&mut bytes.as_slice()).is_some(), "{:?}", run.0);
         }
     }
 }
@@ -220,7 +220,7 @@ fn farther_beyond_everything_seen_scores_no_less() {
     let mut most = 0.0;
     for i in 0..2000 {
         let score = Run(run.0.clone(), QUICK, run.2.clone(), 1).at(500 * MINUTE, 8.0 + f64::from(i) * 0.02).score;
-        // But for the liveliness, which may reach where it once was.
+        // The rank average may lower a score a little.
         assert!(score > most - 0.1 && (i == 0 || score - most < 0.3), "{i}: {most} {score}");
         most = max(most, score);
     }
@@ -235,7 +235,7 @@ fn each_look_has_its_reason_and_what_is_over_has_none() {
         for at in 0..4000 {
             let value = ordinary(&mut run, at);
             let verdict = run.at(at * MINUTE, value);
-            let quiet = verdict.score.is_nan() || verdict.score <= QUIET;
+            let quiet = verdict.score.is_nan() || verdict.score <= MAX_ORDINARY_SCORE;
             assert!(!quiet || verdict.reason == Reason::None, "{verdict:?}");
         }
         let first = (4000..4400).find_map(|at| {
@@ -614,9 +614,9 @@ fn a_saved_series_continues_bit_for_bit() {
     let mut run = Run::new(QUICK);
     for i in 0..500 {
         let mut bytes = Vec::new();
-        run.0.write(&mut bytes);
+        run.0.write_state(&mut bytes);
         let rest = &mut bytes.as_slice();
-        assert_eq!(Series::read(rest), Some(run.0.clone()), "row {i}");
+        assert_eq!(Series::read_state(rest), Some(run.0.clone()), "row {i}");
         assert!(rest.is_empty());
         run.alarms(i, 1, 1e6);
     }
@@ -628,7 +628,7 @@ fn corrupt_records_are_rejected_or_harmless() {
     let mut run = Run::new(QUICK);
     run.alarms(0, 500, 10.0);
     let mut bytes = Vec::new();
-    run.0.write(&mut bytes);
+    run.0.write_state(&mut bytes);
     let patterns: [&[u8]; 8] = [
         &[0xff],
         &[0xff; 2],
@@ -644,7 +644,7 @@ fn corrupt_records_are_rejected_or_harmless() {
         for (pattern, refused) in patterns.iter().zip(&mut refused) {
             let mut bytes = bytes.clone();
             bytes[at..at + pattern.len()].copy_from_slice(pattern);
-            let Some(read) = Series::read(&mut bytes.as_slice()) else {
+            let Some(read) = Series::read_state(&mut bytes.as_slice()) else {
                 *refused += 1;
                 continue;
             };
@@ -666,6 +666,6 @@ fn no_part_of_a_record_is_one() {
     let mut run = Run::new(QUICK);
     run.alarms(0, 500, 10.0);
     let mut bytes = Vec::new();
-    run.0.write(&mut bytes);
-    assert!((0..bytes.len()).all(|length| Series::read(&mut &bytes[..length]).is_none()));
+    run.0.write_state(&mut bytes);
+    assert!((0..bytes.len()).all(|length| Series::read_state(&mut &bytes[..length]).is_none()));
 }

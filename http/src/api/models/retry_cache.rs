@@ -10,26 +10,26 @@ use qualm_bundle::source::Stamp;
 use tracing::{info, warn};
 
 use super::Options;
-use super::fault::{Again, Fault};
+use super::fault::{Fault, RetryDelay};
 use super::model::Model;
 use super::scan::{Catalogue, Entry};
 
 /// Requests in a row that a model fails at before it is left alone for a while. One may be the request's own doing.
-const STRIKES: u32 = 3;
+const MAX_FAILURES: u32 = 3;
 
 /// What came of loading bundles.
 #[derive(Debug, Default)]
-pub(super) struct Tried {
-    bundles: HashMap<PathBuf, Trial>,
+pub(super) struct RetryCache {
+    bundles: HashMap<PathBuf, CacheEntry>,
     /// Counts uses, to tell which was the last.
     clock: u64,
     /// The version that serves for each name, and why none before it does, as the log has it.
-    said: HashMap<String, (Option<u64>, Vec<String>)>,
+    logged: HashMap<String, (Option<u64>, Vec<String>)>,
 }
 
 /// What came of loading a bundle.
 #[derive(Debug)]
-struct Trial {
+struct CacheEntry {
     stamp: Vec<Option<Stamp>>,
     /// None where it is to be loaded anew.
     outcome: Option<Result<Arc<Model>, Fault>>,
@@ -39,7 +39,7 @@ struct Trial {
     /// Failures in a row.
     failures: u32,
     /// The last pause after a fault.
-    again: Option<Again>,
+    retry_delay: Option<RetryDelay>,
 }
 
 /// What is known of a bundle.
@@ -55,18 +55,18 @@ pub(super) enum Found {
     Untried,
 }
 
-impl Tried {
+impl RetryCache {
     /// What is known of a bundle now.
-    pub(super) fn look(&mut self, entry: &Entry) -> Found {
+    pub(super) fn get(&mut self, entry: &Entry) -> Found {
         self.clock += 1;
         let mut trial = self.bundles.get_mut(&entry.path);
         if let Some(trial) = &mut trial {
             trial.used = self.clock;
-            trial.see_to();
+            trial.expire_or_retry();
         }
         let trial = trial.map(|trial| &*trial);
         if let Some(fault) = &entry.fault {
-            return unusable(entry, fault.clone(), trial.and_then(Trial::any));
+            return unusable(entry, fault.clone(), trial.and_then(CacheEntry::any));
         }
         if let Some(fault) = entry.about.as_ref().and_then(|about| expired(about.expires)) {
             return Found::Unusable(fault);
@@ -74,18 +74,18 @@ impl Tried {
         match trial.filter(|trial| trial.stamp == entry.stamp).and_then(|trial| trial.outcome.as_ref()) {
             None => Found::Untried,
             Some(Err(fault)) if fault.is_due() => Found::Untried,
-            Some(Err(fault)) => unusable(entry, fault.clone(), trial.and_then(Trial::any)),
+            Some(Err(fault)) => unusable(entry, fault.clone(), trial.and_then(CacheEntry::any)),
             Some(Ok(model)) => Found::Ready(Arc::clone(model)),
         }
     }
 
     /// The last pause after a fault of this bundle.
-    pub(super) fn again(&self, entry: &Entry) -> Option<Again> {
-        self.bundles.get(&entry.path).filter(|trial| trial.stamp == entry.stamp)?.again
+    pub(super) fn retry_delay(&self, entry: &Entry) -> Option<RetryDelay> {
+        self.bundles.get(&entry.path).filter(|trial| trial.stamp == entry.stamp)?.retry_delay
     }
 
     /// Keeps what came of loading a bundle. A fault is logged, unless it was before.
-    pub(super) fn keep(&mut self, entry: &Entry, outcome: Result<Arc<Model>, Fault>) -> Found {
+    pub(super) fn insert_outcome(&mut self, entry: &Entry, outcome: Result<Arc<Model>, Fault>) -> Found {
         self.clock += 1;
         let last = self.bundles.remove(&entry.path);
         let (last, former) = match last {
@@ -94,21 +94,30 @@ impl Tried {
             None => (None, None),
         };
         let failures = last.as_ref().map_or(0, |last| last.failures);
-        let again = last.as_ref().and_then(|last| last.again);
-        let trial =
-            Trial { stamp: entry.stamp.clone(), outcome: None, former: None, used: self.clock, failures, again };
+        let retry_delay = last.as_ref().and_then(|last| last.retry_delay);
+        let trial = CacheEntry {
+            stamp: entry.stamp.clone(),
+            outcome: None,
+            former: None,
+            used: self.clock,
+            failures,
+            retry_delay,
+        };
         let (trial, found) = match outcome {
             Ok(model) => {
-                let again = again.filter(|_| failures > 0);
-                (Trial { outcome: Some(Ok(Arc::clone(&model))), again, ..trial }, Found::Ready(model))
+                let retry_delay = retry_delay.filter(|_| failures > 0);
+                (CacheEntry { outcome: Some(Ok(Arc::clone(&model))), retry_delay, ..trial }, Found::Ready(model))
             }
             Err(fault) => {
-                if last.as_ref().is_none_or(|last| last.fault().is_none_or(|last| last.told != fault.told)) {
+                if last
+                    .as_ref()
+                    .is_none_or(|last| last.fault().is_none_or(|last| last.public_reason != fault.public_reason))
+                {
                     warn!("{} cannot be used: {}", entry.path.display(), fault.why);
                 }
-                let (again, former) = (fault.again, former.or_else(|| last?.former));
+                let (retry_delay, former) = (fault.retry_delay, former.or_else(|| last?.former));
                 let found = unusable(entry, fault.clone(), former.clone());
-                (Trial { outcome: Some(Err(fault)), former, again, ..trial }, found)
+                (CacheEntry { outcome: Some(Err(fault)), former, retry_delay, ..trial }, found)
             }
         };
         self.bundles.insert(entry.path.clone(), trial);
@@ -116,9 +125,11 @@ impl Tried {
     }
 
     /// Says, once, which version of a model serves, if any. `faults` are those of newer ones.
-    pub(super) fn say(&mut self, name: &str, version: Option<u64>, faults: &[(Option<u64>, Fault)]) {
-        let (mut told, now) = (faults.iter().map(|(_, fault)| &fault.told), self.said.get(name));
-        if now.is_some_and(|(said, whys)| *said == version && whys.iter().eq(told.by_ref())) {
+    pub(super) fn log_serving(&mut self, name: &str, version: Option<u64>, faults: &[(Option<u64>, Fault)]) {
+        let (mut new_reasons, now) = (faults.iter().map(|(_, fault)| &fault.public_reason), self.logged.get(name));
+        if now.is_some_and(|(logged, logged_reasons)| {
+            *logged == version && logged_reasons.iter().eq(new_reasons.by_ref())
+        }) {
             return;
         }
         match (version, faults.first()) {
@@ -130,33 +141,33 @@ impl Tried {
             (None, Some((_, fault))) => warn!("model {name} has no version that can be used: {}", fault.why),
             (None, None) => {}
         }
-        let whys = faults.iter().map(|(_, fault)| fault.told.clone()).collect();
-        self.said.insert(name.to_owned(), (version, whys));
+        let logged_reasons = faults.iter().map(|(_, fault)| fault.public_reason.clone()).collect();
+        self.logged.insert(name.to_owned(), (version, logged_reasons));
     }
 
     /// Forgets what is no more there, and hands over the models among that: what is broken now may have been good.
     pub(super) fn retain(&mut self, catalogue: &Catalogue) -> impl Sized + use<> {
         let there: HashMap<_, _> = catalogue.entries.iter().map(|entry| (&*entry.path, entry)).collect();
-        self.said.retain(|name, _| catalogue.named(name).next().is_some());
+        self.logged.retain(|name, _| catalogue.named(name).next().is_some());
         self.bundles.extract_if(|path, _| !there.contains_key(&**path)).collect::<Vec<_>>()
     }
 
     /// Lets go of the models that nobody has asked for the longest, and hands them over.
-    pub(super) fn make_room(&mut self, options: &Options) -> impl Sized + use<> {
-        let mut gone = Vec::new();
+    pub(super) fn evict_oldest(&mut self, options: &Options) -> impl Sized + use<> {
+        let mut dropped = Vec::new();
         loop {
             let loaded = || self.bundles.iter().filter_map(|(path, trial)| Some((path, trial, trial.any()?.bytes)));
             let (count, bytes) = loaded().fold((0, 0), |(count, all), (_, _, bytes)| (count + 1, all + bytes));
             if count <= 1 || (count <= options.most_loaded && bytes <= options.most_bytes) {
-                return gone;
+                return dropped;
             }
             let oldest = loaded().min_by_key(|(_, trial, _)| trial.used).map(|(path, ..)| path.clone());
-            gone.extend(oldest.and_then(|path| self.bundles.remove(&path)));
+            dropped.extend(oldest.and_then(|path| self.bundles.remove(&path)));
         }
     }
 }
 
-impl Trial {
+impl CacheEntry {
     /// The model that is loaded, whichever it is.
     fn any(&self) -> Option<Arc<Model>> {
         let model = self.outcome.as_ref().and_then(|outcome| outcome.as_ref().ok());
@@ -169,7 +180,7 @@ impl Trial {
 
     /// Lets go of what has expired, and has a model that failed be loaded anew; one that does nothing but fail is left alone
     /// for a while.
-    fn see_to(&mut self) {
+    fn expire_or_retry(&mut self) {
         self.former.take_if(|former| former.has_failed() || expired(former.expires).is_some());
         let Some(Ok(model)) = &self.outcome else { return };
         if expired(model.expires).is_some() {
@@ -180,12 +191,12 @@ impl Trial {
             return;
         }
         if model.has_scored() {
-            (self.failures, self.again) = (0, None);
+            (self.failures, self.retry_delay) = (0, None);
         }
         self.failures += 1;
-        self.outcome = (self.failures >= STRIKES).then(|| {
-            let fault = Fault::failing(self.again);
-            self.again = fault.again;
+        self.outcome = (self.failures >= MAX_FAILURES).then(|| {
+            let fault = Fault::failing(self.retry_delay);
+            self.retry_delay = fault.retry_delay;
             Err(fault)
         });
     }

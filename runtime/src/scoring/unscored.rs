@@ -4,7 +4,7 @@ use qualm_pipeline::Counts;
 
 /// The reasons, with their counts; none where nothing came in, or something was scored. `series` are those known at the
 /// end, `least` is how many values one needs before its first score, `left` are rows that a detector failed to score.
-pub(super) fn why(counts: &Counts, series: u64, least: Option<u64>, left: u64) -> Option<String> {
+pub(super) fn why_unscored(counts: &Counts, series: u64, least: Option<u64>, left: u64) -> Option<String> {
     let Counts { events, selected, scored, rows, malformed, unknown, upstream, unfinished, .. } = *counts;
     if scored > 0 || events + unknown + unfinished == 0 {
         return None;
@@ -36,7 +36,7 @@ mod tests {
     fn each_reason_is_told_with_its_count() {
         let counts = Counts { events: 10, selected: 3, rows: 6, malformed: 2, upstream: 1, ..Counts::default() };
         assert_eq!(
-            why(&counts, 4, Some(100), 2).unwrap(),
+            why_unscored(&counts, 4, Some(100), 2).unwrap(),
             "nothing was scored: 2 lines are malformed; 1 lines had a score already; 4 lines have no number that a detector \
              selects; 2 values came while a detector had failed; 4 values came of 4 series that are still new, each of \
              which needs 100 before its first score"
@@ -45,7 +45,7 @@ mod tests {
 
     #[test]
     fn nothing_is_said_of_a_run_that_scored_or_had_nothing_to_score() {
-        assert_eq!(why(&Counts::default(), 0, Some(100), 0), None);
-        assert_eq!(why(&Counts { events: 5, scored: 1, ..Counts::default() }, 1, None, 0), None);
+        assert_eq!(why_unscored(&Counts::default(), 0, Some(100), 0), None);
+        assert_eq!(why_unscored(&Counts { events: 5, scored: 1, ..Counts::default() }, 1, None, 0), None);
     }
 }
