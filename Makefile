@@ -16,7 +16,7 @@ SOAK_SECONDS ?= 3600
 UNIT := $(addprefix -p ,qualm-contract qualm-core qualm-pipeline qualm-vector-codec qualm-components qualm-system qualm-sandbox \
 	qualm-bundle qualm-offline qualm-http qualm qualm-command qualm-fuzz)
 
-.PHONY: build plugins demo test lint typos msrv supply advisories sbom unit e2e fuzz soak page bench quality rivals tune toolchain clean
+.PHONY: build plugins demo test instructions lint typos msrv supply advisories sbom unit e2e fuzz soak page bench quality rivals tune toolchain clean
 
 # All is built with the same profile and the same set of packages, so that wasmtime is compiled once.
 # The release binary is target/release/qualm, the components are target/components/*.wasm.
@@ -43,7 +43,7 @@ $(PLUGINS)/flatline.wasm: plugins/flatline/flatline.js plugins/flatline/package-
 demo: build
 	target/release/qualm demo
 
-test: lint unit e2e
+test: lint unit instructions e2e
 
 lint: toolchain
 	$(CARGO) fmt --all --check
@@ -83,6 +83,11 @@ unit: toolchain
 	$(TOOLS) prometheus || [ -z "$$CI" ] # likewise
 	$(CARGO) test --locked --release $(UNIT)
 	$(CARGO) test --locked -p qualm-contract -p qualm-core -p qualm-pipeline -p qualm-vector-codec --lib # with overflow checks
+
+# How many instructions a line takes: fails where these have become more.
+instructions: toolchain
+	$(TOOLS) valgrind || [ -z "$$CI" ]
+	tests/instructions.sh
 
 # The real peers: Telegraf from its Go module, InfluxDB and Prometheus from Debian, the wasmtime CLI from crates.io,
 # schemathesis, InfluxDB's clients and componentize-py from PyPI, componentize-qjs from npm, Chromium for the live page; kept in

@@ -7,8 +7,8 @@
 # A TOOL is telegraf, grammar (Telegraf's parser alone), globs (what its filters match), influxd, wasmtime, minisign,
 # prometheus (with promtool beside it), sklearn (a Python with scikit-learn), schemathesis, influx-clients (a Python
 # with InfluxDB's clients for 1.x, 2.x and 3.x), componentize-py, componentize-qjs, live (the Node packages that the
-# live page's test uses, with Node and Chromium), supply (the directory of cargo-deny, cargo-audit, cargo-fuzz and typos), or
-# cyclonedx: a Python that writes and checks lists of components.
+# live page's test uses, with Node and Chromium), supply (the directory of cargo-deny, cargo-audit, cargo-fuzz and typos), cyclonedx
+# (a Python that writes and checks lists of components), or valgrind.
 #
 # Everything lands in target/tools/NAME-VERSION/ (or in $QUALM_TOOLS_DIR), so a second call costs nothing and
 # `rm -rf target/tools` undoes it all. Nothing is installed into the system and nothing is started; but for Node and
@@ -276,6 +276,11 @@ componentize-qjs_make() {
     run_logged "$root.log" npm ci --prefix "$root" --ignore-scripts --no-audit --no-fund
 }
 
+# Counts instructions, for `make instructions`.
+valgrind_path() { command -v valgrind || echo valgrind; }
+valgrind_ready() { command -v valgrind >/dev/null; }
+valgrind_make() { install_packages valgrind || fail "install valgrind (Debian: valgrind), and run this again."; }
+
 # Unpacks Debian's packages into a directory, emptied first; status 1 where this is no Debian.
 unpack_packages() {
     local name=$1 root=$2 package
@@ -326,7 +331,7 @@ if [ "${1:-}" = --where ]; then
 fi
 case ${1:-} in
 telegraf | grammar | globs | influxd | wasmtime | minisign | prometheus | sklearn | schemathesis | live) tool=$1 ;;
-influx-clients | componentize-py | componentize-qjs | supply | cyclonedx) tool=$1 ;;
+influx-clients | componentize-py | componentize-qjs | supply | cyclonedx | valgrind) tool=$1 ;;
 *) fail "usage: tests/tools.sh [--where] TOOL; the head of this file names them" ;;
 esac
 
