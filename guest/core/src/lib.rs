@@ -10,9 +10,11 @@
 #![forbid(unsafe_code)]
 
 pub mod forest;
+pub mod linalg;
 mod math;
 pub mod model;
 pub mod pca;
+mod rows;
 pub mod streaming;
 pub mod trained;
 pub mod zscore;

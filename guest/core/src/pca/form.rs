@@ -13,8 +13,8 @@
 //! of shape 2ξ instead of ξ): the moments that the calibration's fit rests on exist up to ξ = ½ of the distance, where
 //! those of the form would end at ¼, and a score of 2 is twice as far out as the threshold.
 
-use super::lanes::{Blocks, LANES, Lanes, padded};
 use super::{MAX_FEATURES, NO_CLIP};
+use crate::linalg::lanes::{Blocks, LANES, Lanes, padded};
 use crate::math;
 use crate::model::{Model, Writer};
 use crate::trained::Kernel;

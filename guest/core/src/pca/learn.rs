@@ -1,9 +1,9 @@
 //! Fits a form to prepared rows: components and weights.
 
-use super::covariance::Covariance;
-use super::eigen::{self, Eigen};
 use super::form::{Form, MAX_WEIGHT, Parts};
 use super::{Components, Index, MAX_FEATURES, NO_CLIP, Parameters, Residuals, Shrinkage};
+use crate::linalg::covariance::Covariance;
+use crate::linalg::eigen::{self, Eigen};
 use crate::trained::prepare::quantile;
 use crate::trained::{FitError, Rows};
 

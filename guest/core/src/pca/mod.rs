@@ -6,18 +6,16 @@
 //! component analysis (1979).
 //!
 //! By default the rows come whitened by the stages in front of the kernel ([`crate::trained`]), which makes both one, and
-//! [`whitened`] has little left to do. Otherwise, [`learn`] makes a [`form`] of rows, by their [`covariance`] and its [`eigen`]vectors; [`form`] scores and explains,
-//! four rows at a time ([`lanes`]).
+//! [`whitened`] has little left to do. Otherwise [`learn`] makes a [`form`] of rows, by their covariance and its eigenvectors
+//! ([`crate::linalg`]); [`form`] scores and explains, four rows at a time.
 
-pub(crate) mod covariance;
-pub(crate) mod eigen;
 mod form;
-pub(crate) mod lanes;
 mod learn;
 mod whitened;
 
 use std::str::FromStr;
 
+pub use crate::linalg::covariance::Shrinkage;
 use crate::model::Model;
 use crate::trained::prepare::Scaling;
 use crate::trained::{FitError, Rows, Settings, Trained};
@@ -73,15 +71,6 @@ pub enum Components {
     Share(f64),
     /// This number.
     Count(usize),
-}
-
-/// How much of the mean variance is mixed into each eigenvalue.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Shrinkage {
-    /// By Ledoit & Wolf (2004): much if there are few rows for their features, little if there are many.
-    Auto,
-    /// This share: 0 is not at all, 1 is features that vary alike and independently.
-    Fixed(f64),
 }
 
 /// The index that is the raw score.

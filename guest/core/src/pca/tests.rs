@@ -25,21 +25,21 @@ impl Random {
 }
 
 /// What reference.py wrote.
-pub(super) struct Reference(&'static str);
+pub(crate) struct Reference(&'static str);
 
 impl Reference {
-    pub(super) fn read() -> Self {
+    pub(crate) fn read() -> Self {
         Self(include_str!("reference.txt"))
     }
 
-    pub(super) fn numbers(&self, name: &str) -> Vec<f64> {
+    pub(crate) fn numbers(&self, name: &str) -> Vec<f64> {
         let line = self.0.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
         let line = line.unwrap_or_else(|| panic!("reference.txt has no `{name}`"));
         line.split(' ').map(|number| number.parse().unwrap()).collect()
     }
 
     /// Sees whether numbers are as they are there, but for `error` times the largest.
-    pub(super) fn near(&self, name: &str, numbers: &[f64], error: f64) {
+    pub(crate) fn near(&self, name: &str, numbers: &[f64], error: f64) {
         let expected = self.numbers(name);
         assert_eq!(expected.len(), numbers.len(), "{name}");
         let scale = expected.iter().fold(0.0, |scale, x| f64::max(scale, x.abs()));

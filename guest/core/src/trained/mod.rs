@@ -15,18 +15,17 @@ mod front;
 mod level;
 mod memory;
 pub mod prepare;
-mod rows;
 mod state;
 pub(crate) mod whiten;
 
 use crate::model::{Model, Writer};
+pub use crate::rows::Rows;
 use calibrate::{Calibration, Threshold};
 use front::{Front, Stages};
 use level::Level;
 use memory::Memory;
 use prepare::{Preparation, Scaling};
 use qualm_contract::{Batch, BatchScorer, Description, Detector, Error, Verdicts, Wanted};
-pub use rows::Rows;
 use state::State;
 
 /// The version of the layout and the mathematics that all kinds share.

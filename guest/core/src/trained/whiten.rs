@@ -9,12 +9,12 @@
 //! eigenvalues far above r, the squared prediction error over r in those far below.
 
 use super::{FitError, Rows};
+use crate::linalg::covariance::products;
+use crate::linalg::eigen;
+use crate::linalg::lanes::{Blocks, LANES, Lanes, padded};
 use crate::math::min;
 use crate::model::{Model, Writer};
 use crate::pca;
-use crate::pca::covariance::products;
-use crate::pca::eigen;
-use crate::pca::lanes::{Blocks, LANES, Lanes, padded};
 use qualm_contract::Error;
 
 /// The least ridge, for rows without variance.

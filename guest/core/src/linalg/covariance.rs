@@ -1,19 +1,27 @@
 //! Mean and covariance of rows, with shrinkage for directions that few rows determine.
 
-use super::Shrinkage;
-use crate::trained::Rows;
+use crate::rows::Rows;
+
+/// How much of the mean variance is mixed into each eigenvalue.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Shrinkage {
+    /// By Ledoit & Wolf (2004): much if there are few rows for their features, little if there are many.
+    Auto,
+    /// This share: 0 is not at all, 1 is features that vary alike and independently.
+    Fixed(f64),
+}
 
 /// How features vary, alone and together.
 #[derive(Debug)]
-pub(super) struct Covariance {
+pub(crate) struct Covariance {
     /// By feature.
-    pub(super) mean: Vec<f64>,
+    pub(crate) mean: Vec<f64>,
     /// Features × features, divided by the number of rows as in scikit-learn, without shrinkage.
-    pub(super) matrix: Vec<f64>,
+    pub(crate) matrix: Vec<f64>,
     /// The mean variance of a feature, μ: the target of the shrinkage.
-    pub(super) variance: f64,
+    pub(crate) variance: f64,
     /// How much of μ·I to mix in: δ.
-    pub(super) shrinkage: f64,
+    pub(crate) shrinkage: f64,
 }
 
 /// Rows for each pass over the matrix.
@@ -21,7 +29,7 @@ const ROWS_PER_PASS: usize = 4;
 
 impl Covariance {
     /// Of rows, at least one.
-    pub(super) fn of(rows: Rows<'_>, shrinkage: Shrinkage) -> Self {
+    pub(crate) fn of(rows: Rows<'_>, shrinkage: Shrinkage) -> Self {
         let (features, count) = (rows.features(), rows.len() as f64);
         let mut mean = vec![0.0; features];
         for row in rows.iter() {
@@ -47,7 +55,7 @@ impl Covariance {
     }
 
     /// An eigenvalue of the matrix after shrinkage, which keeps eigenvectors. It is not negative.
-    pub(super) fn shrink(&self, eigenvalue: f64) -> f64 {
+    pub(crate) fn shrink(&self, eigenvalue: f64) -> f64 {
         (1.0 - self.shrinkage) * f64::max(eigenvalue, 0.0) + self.shrinkage * self.variance
     }
 }
