@@ -19,7 +19,6 @@ pub enum Transform {
 impl Transform {
     /// Whether the value is not converted.
     #[must_use]
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's `skip_serializing_if` passes a reference")]
     pub fn is_none(&self) -> bool {
         *self == Self::None
     }
