@@ -41,7 +41,7 @@ impl ModelFactory for Sandbox {
             serde_json::from_slice(source.model).map_err(|error| Error::BadModel(error.to_string()))?;
         let number = |name: &str, default: f64| model.get(name).map_or(Some(default), serde_json::Value::as_f64);
         let needed = |name: &str, default: f64| {
-            number(name, default).ok_or_else(|| Error::BadModel(format!("`{name}` must be a number")))
+            number(name, default).ok_or_else(|| Error::Internal(format!("`{name}` must be a number")))
         };
         Ok(Box::new(Distance {
             features: needed("features", 1.0)? as u32,
