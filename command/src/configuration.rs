@@ -31,8 +31,8 @@ pub fn check(path: Option<&Path>) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Logs what is in force, but for these tables.
-pub fn tell(config: &Config, except: &[&str]) {
+/// Logs what is in force, without the tables that `except` names.
+pub fn log_effective(config: &Config, except: &[&str]) {
     for table in config.effective().trim_end().split("\n\n") {
         if !except.iter().any(|name| table.starts_with(name)) {
             info!("{}", table.replace('\n', ", "));

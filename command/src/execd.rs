@@ -106,7 +106,7 @@ pub fn run(options: &Options) -> Result<(), Failure> {
     }
     let signals = Signals::ignore()?;
     let config = configuration::read(options.config.as_deref())?;
-    configuration::tell(&config, &["[vector]", "[influxdb]"]);
+    configuration::log_effective(&config, &["[vector]", "[influxdb]"]);
     let mut scoring = Scoring::start(&config)?;
     show(&config.http, &mut scoring);
     Ok(score(scoring, &signals)?)

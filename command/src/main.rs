@@ -22,7 +22,7 @@ use tracing::{Level, error};
 ///
 /// A score of 0 is ordinary, 1 is the threshold, above 1 is an anomaly.
 #[derive(Debug, Parser)]
-#[command(version, arg_required_else_help = true, max_term_width = 120, after_help = examples())]
+#[command(name = "qualm", version, arg_required_else_help = true, max_term_width = 120, after_help = examples())]
 struct Cli {
     /// Print a configuration file in which every option is explained
     #[arg(long)]
@@ -131,7 +131,7 @@ fn main() -> ExitCode {
     code
 }
 
-/// What is logged: of what runs for long, more.
+/// What is logged: more of the commands that run for long.
 fn level(command: Option<&Command>) -> Level {
     let debug = match command {
         Some(Command::Execd(options)) => options.debug,
@@ -175,7 +175,7 @@ fn serve(options: &serve::Options) -> Result<(), Failure> {
         return configuration::check(options.config.as_deref());
     }
     let config = configuration::read(options.config.as_deref())?;
-    configuration::tell(&config, &[]);
+    configuration::log_effective(&config, &[]);
     Ok(serve::run(options, &config)?)
 }
 

@@ -94,11 +94,11 @@ pub enum Error {
         /// How many values.
         features: usize,
     },
-    /// A rule about what was expected, of a detector that does not tell it.
+    /// A rule about what was expected, of a detector that does not report it.
     #[error(
         "`{key}` needs to know what was expected, which `{kind}` does not tell; leave it out, or use `expected_range`"
     )]
-    NotTold {
+    NoExpectation {
         /// The rule.
         key: &'static str,
         /// The detector's kind.
@@ -154,7 +154,7 @@ impl Suppression {
                 return Err(Error::OneValue { key, features: features.len() });
             }
             if set && !told {
-                return Err(Error::NotTold { key, kind: kind.clone() });
+                return Err(Error::NoExpectation { key, kind: kind.clone() });
             }
         }
         Ok(())

@@ -116,7 +116,7 @@ pub struct Summary {
     pub seconds: f64,
 }
 
-/// Collects. `progress` is told how far it is, again and again.
+/// Collects. Calls `progress` after each stretch of time.
 ///
 /// # Errors
 ///

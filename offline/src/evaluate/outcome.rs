@@ -93,8 +93,8 @@ pub struct Outcome {
     provenance: Vec<(String, String)>,
 }
 
-/// Evaluates, with this factory where a model is to score. `progress` is told how many rows have been scored, and of how
-/// many.
+/// Evaluates, with this factory where a model is to score. Calls `progress` with the rows that have been scored, and with how
+/// many there will be.
 ///
 /// # Errors
 ///

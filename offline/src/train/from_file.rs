@@ -103,8 +103,8 @@ pub enum Error {
     },
 }
 
-/// Trains, and writes the bundle. `factory` has a plugin learn, where it is one that shall; `progress` is told how many
-/// models have been fitted, and of how many.
+/// Trains, and writes the bundle. `factory` runs the plugin, where one is trained. Calls `progress` with the models that have
+/// been fitted, and with how many there will be.
 ///
 /// # Errors
 ///

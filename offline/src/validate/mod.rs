@@ -36,7 +36,7 @@ pub enum Error {
     },
 }
 
-/// Checks a file. `progress` is told how many bytes have been read, and of how many.
+/// Checks a file. Calls `progress` with the bytes that have been read, and with the file's size.
 ///
 /// # Errors
 ///

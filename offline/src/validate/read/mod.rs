@@ -16,7 +16,7 @@ use crate::progress::Progress;
 /// Rows between two looks at the progress.
 const ROWS: u64 = 4096;
 
-/// Reads a file; `measurement` names what does not say its own. `progress` is told how far it is, and the size.
+/// Reads a file; `measurement` names what does not say its own. Calls `progress` with the bytes that have been read, and with the file's size.
 pub(super) fn read(path: &Path, measurement: &str, progress: Progress<'_>) -> Result<Data, Error> {
     let Source { format, reader, size, read } = Source::open(path)?;
     let mut data = Data::new();
