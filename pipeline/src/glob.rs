@@ -126,7 +126,9 @@ fn close(outer: &mut Vec<Outer>, last: Vec<Vec<Token>>) -> Result<Vec<Vec<Token>
 }
 
 fn append(plain: &mut [Vec<Token>], tokens: &[Token]) {
-    plain.iter_mut().for_each(|pattern| pattern.extend_from_slice(tokens));
+    for pattern in plain {
+        pattern.extend_from_slice(tokens);
+    }
 }
 
 fn bytes(char: char) -> Vec<Token> {
