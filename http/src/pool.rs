@@ -1,5 +1,5 @@
-//! Threads for whatever takes a while: guests' calls, files, compression, large bodies. Those that answer requests do nothing
-//! of the kind, so that health and metrics are told however busy the others are.
+//! Threads for work that takes a while: guests' calls, files, compression, large bodies. Threads that answer requests do no such
+//! work, so that health and metrics are always answered.
 
 use std::panic::resume_unwind;
 use std::sync::Arc;
@@ -45,7 +45,7 @@ impl Pool {
         match working.await.map_err(tokio::task::JoinError::try_into_panic) {
             Ok(done) => done,
             Err(Ok(panic)) => resume_unwind(panic),
-            // The runtime ends, and with it whoever waits here.
+            // The runtime ends, and with it all that wait here.
             Err(Err(_cancelled)) => std::future::pending().await,
         }
     }
@@ -60,7 +60,7 @@ impl Pool {
     }
 }
 
-/// Tidies up, on a thread of its own where this is one that answers requests: to remove a large file takes a while.
+/// Runs a cleanup, on another thread if this one answers requests: to remove a large file takes a while.
 pub(crate) fn tidy(work: impl FnOnce() + Send + 'static) {
     match Handle::try_current() {
         Ok(runtime) => drop(runtime.spawn_blocking(work)),

@@ -1,4 +1,4 @@
-//! Who answers what: methods and paths, each with its handler.
+//! The router: methods and paths, each with its handler.
 
 use std::fmt;
 use std::future::Future;
@@ -15,7 +15,7 @@ use crate::server::Call;
 /// A handler at work.
 pub(crate) type Answering = Pin<Box<dyn Future<Output = Reply> + Send>>;
 
-/// Who answers what.
+/// Methods and paths, each with its handler.
 ///
 /// A path is literal, but for parts such as `{id}`, each of which stands for one part of the path, percent-decoded, and
 /// never empty. Of several routes that match, the one with the most literal parts answers. `HEAD` is answered by the route
@@ -53,7 +53,7 @@ impl Router {
         Self::default()
     }
 
-    /// Adds a route for those who have a token, if tokens are asked for.
+    /// Adds a route that needs a token, if the service has tokens.
     ///
     /// # Panics
     ///

@@ -150,6 +150,7 @@ pub fn write_name(out: &mut Vec<u8>, name: &str) {
 }
 
 /// A score as it is written: rounded up, so that it stays above 1 or not.
+#[must_use]
 pub fn round_score(score: f64) -> f64 {
     score_steps(score) as f64 / SCORE_STEPS as f64
 }

@@ -1,7 +1,7 @@
-//! What the detectors learnt, on disk: whole or not at all.
+//! Saved state of the detectors, written atomically.
 //!
-//! Each process writes a file of its own and reads everybody's: with aggregators Telegraf starts two processes, and which
-//! of them comes first is chance. What a process reads and never sees again ages out.
+//! Each process writes its own file and reads all: with aggregators Telegraf starts two processes, in random order. Series that a
+//! process restores and never sees again expire.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File};
@@ -21,16 +21,16 @@ use tracing::{info, warn};
 
 use crate::clock::now;
 
-/// The file's first bytes: who wrote it, and which layout follows.
+/// The file's first bytes: its format and version.
 const MAGIC: &[u8; 16] = b"qualm state  v1\n";
 
-/// How far ahead a file may be written, in seconds: clocks are put right by so much while one restarts.
+/// How far in the future a file's time may be, in seconds, since clocks are corrected.
 const MAX_CLOCK_SKEW: i64 = 60;
 
-/// Processes that may share a directory: Telegraf starts two, one of them behind its aggregators.
+/// The most processes that share a directory: Telegraf starts two, one of them after its aggregators.
 const MAX_PROCESSES: u32 = 16;
 
-/// What the detectors knew: each one's name, and its state.
+/// The state of detectors, by name.
 pub type Saved = Vec<(String, Vec<Arc<SeriesSnapshot>>)>;
 
 /// Why a state directory cannot be used.
@@ -44,7 +44,7 @@ pub enum Error {
         /// Why.
         source: io::Error,
     },
-    /// A process keeps its state there, and nobody else may.
+    /// Another process uses it.
     #[error("{} is in use: a qualm keeps its state there. Stop it (or the Telegraf that runs it), and try again", .0.display())]
     Running(PathBuf),
     /// Every file in it is in use.
@@ -52,17 +52,17 @@ pub enum Error {
     InUse(PathBuf),
 }
 
-/// A state file that is this process' own for as long as it lives.
+/// A state file that this process has locked.
 #[derive(Debug)]
 pub struct StateFile {
     path: PathBuf,
     seed: u64,
-    /// Locked; the kernel lets go of it however the process ends.
+    /// Locked; the kernel unlocks it when the process ends.
     lock: Mutex<File>,
 }
 
 impl StateFile {
-    /// Takes the first state file in `dir` that no other process has: `qualm.state`, or `qualm-2.state` and so on.
+    /// Locks the first state file in `dir` that no other process has: `qualm.state`, or `qualm-2.state` and so on.
     /// `seed` is the directory's from now on, unless it has one.
     ///
     /// # Errors
@@ -93,7 +93,7 @@ impl StateFile {
         Err(Error::InUse(dir.to_owned()))
     }
 
-    /// Takes the first state file in `dir` on the condition that nobody has any; `seed` as in [`open`](Self::open).
+    /// Locks the first state file in `dir` if no process uses any; `seed` as in [`open`](Self::open).
     ///
     /// # Errors
     ///
@@ -106,7 +106,7 @@ impl StateFile {
         Ok(file)
     }
 
-    /// Whether another process keeps its state in the same directory now.
+    /// Whether another process uses the same directory now.
     #[must_use]
     pub fn is_shared(&self) -> bool {
         let own = self.path.with_extension("lock");
@@ -144,7 +144,7 @@ impl StateFile {
         self.seed
     }
 
-    /// What all processes with this directory knew. Where several knew a series, the one that saw it last counts. A file
+    /// The state of all processes with this directory. If several have a series, the latest counts. A file
     /// that was last written more than `ttl` before the newest belongs to a process that is no more, and is left out.
     /// The newest is the last that was written before now: one from the future leaves out no other.
     #[must_use]
@@ -188,12 +188,12 @@ impl StateFile {
         stored
     }
 
-    /// Keeps the state as it is on disk from being overwritten: it is of use to another version, perhaps.
+    /// Renames the state on disk, so that it is not overwritten: another version may be able to use it.
     pub fn set_aside(&self) {
         set_aside(&self.path, "a detector cannot use all of it");
     }
 
-    /// Writes the state, whole or not at all.
+    /// Writes the state atomically.
     ///
     /// # Errors
     ///
@@ -215,7 +215,7 @@ impl StateFile {
         })
     }
 
-    /// Makes sure that the directory, the seed and the lock are still there: somebody may have removed them.
+    /// Creates the directory, the seed and the lock again if they were removed.
     fn ensure_present(&self) -> io::Result<()> {
         let mut lock = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
         let path = self.path.with_extension("lock");
@@ -279,7 +279,7 @@ fn in_dir(dir: &Path, ending: &str) -> Vec<PathBuf> {
     paths.filter(|path| path.extension().is_some_and(|own| own == ending)).collect()
 }
 
-/// Writes state in the background: a disk may take its time, the pipeline may not.
+/// Writes state on another thread, so that a slow disk does not delay the pipeline.
 #[derive(Debug)]
 pub struct Writer {
     queue: Option<SyncSender<Saved>>,
@@ -354,7 +354,7 @@ struct Stored {
     detectors: Vec<(String, Vec<SeriesSnapshot>)>,
 }
 
-/// Leaves each series only where it was seen last.
+/// Marks each series as superseded except where it was seen last.
 fn mark_superseded(files: &mut [Stored]) {
     let mut latest: HashMap<String, HashMap<u64, i64>> = HashMap::new();
     // Twice over all: once to see which is the latest, once to strike out what is not, or is so a second time.

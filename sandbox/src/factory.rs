@@ -20,8 +20,11 @@ pub struct SandboxFactory {
     limits: Limits,
     built_in: BuiltInModels,
     /// The component that was opened last, by its digest: training opens the same one many times.
-    last: Arc<Mutex<Option<([u8; 32], DetectorSpec)>>>,
+    last: Arc<Mutex<Option<OpenedComponent>>>,
 }
+
+/// The digest of a component, and its specification without a model.
+type OpenedComponent = ([u8; 32], DetectorSpec);
 
 /// How built-in detectors run.
 #[derive(Debug, Clone)]

@@ -14,7 +14,7 @@ use hyper::header::{CONTENT_TYPE, HeaderValue, LOCATION, RETRY_AFTER};
 use hyper::{Method, StatusCode};
 use serde::{Deserialize, Serialize};
 
-/// What this answers, for those who want to know.
+/// The document that describes the endpoints.
 const OPENAPI: &str = include_str!("openapi.json");
 
 /// The largest body that is read without waiting for others.
@@ -23,10 +23,10 @@ const SMALL: usize = 32 << 10;
 /// Threads that score at once: each model has two at most, so that it takes many slow ones to hold up the others.
 const SCORING: usize = 64;
 
-/// Threads for what else is asked: the directory of models, and the book of jobs with its files.
+/// Threads for other requests: the directory of models, and jobs with their files.
 const OTHERS: usize = 8;
 
-/// What applications ask.
+/// The API.
 #[derive(Debug)]
 pub struct Api {
     registry: Arc<Registry>,
@@ -41,7 +41,7 @@ pub struct Api {
     others: Pool,
 }
 
-/// How far a request for scores has come.
+/// The progress of a request for scores.
 enum Step {
     /// Its model is to be loaded first.
     Load(String),

@@ -1,11 +1,11 @@
-//! What is answered where a request cannot be served: what is wrong, where, and what to do.
+//! Error answers: what is wrong, where, and what to do.
 
 use std::fmt;
 
 use qualm_bundle::clean::shortened;
 use serde::Serialize;
 
-/// The most letters of a request's own text that are said again.
+/// The most characters of a request's text in an error.
 const MAX_SHOWN_CHARS: usize = 100;
 
 /// Why a request is refused, or failed.
@@ -28,7 +28,7 @@ pub struct Problem {
     /// Where in the line, in bytes, counted from 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub column: Option<u32>,
-    /// After how many seconds it is worth another try; also the header `retry-after`.
+    /// After how many seconds to try again; also the header `retry-after`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retry_after: Option<u64>,
 }
@@ -90,7 +90,7 @@ impl fmt::Display for Problem {
     }
 }
 
-/// A text of the request as it may be said again: short, and without what a terminal would obey.
+/// A text of the request for an error: short, and without control characters.
 pub(crate) fn shown(text: &str) -> String {
     shortened(text, MAX_SHOWN_CHARS)
 }

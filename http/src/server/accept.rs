@@ -1,4 +1,4 @@
-//! The listener: takes connections, serves each, and ends them all in good order.
+//! The listener: accepts connections, serves each, and closes them gracefully.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -198,8 +198,8 @@ async fn accept(listener: &tokio::net::TcpListener, all: &Connections, counts: &
             Err(error) => {
                 counts.failed();
                 tracing::debug!("a connection cannot be taken: {error}");
-                // One that is gone already concerns nobody else; a lack of files or memory lasts a while, unless some are
-                // let go.
+                // A connection that was closed already affects nothing else; a lack of files or memory lasts a while, unless
+                // some connections are closed.
                 if error.kind() != io::ErrorKind::ConnectionAborted {
                     counts.evicted(all.close_longest_waiting());
                     sleep(Duration::from_millis(100)).await;
@@ -209,13 +209,13 @@ async fn accept(listener: &tokio::net::TcpListener, all: &Connections, counts: &
     }
 }
 
-/// Serves one connection to its end, or until it is told to close.
+/// Serves one connection to its end, or until the service drains.
 async fn serve(shared: &Arc<Shared>, stream: TcpStream, entered: &Entered, draining: watch::Receiver<bool>) {
     let connection = &entered.connection;
     let talking = async {
         // Answers are small: they must not wait for more.
         let _slower_without = stream.set_nodelay(true);
-        // Nothing is made for one that never says anything.
+        // No resources are allocated before the first bytes.
         let mut leaving = draining.clone();
         tokio::select! {
             _ = stream.readable() => {}
@@ -257,7 +257,7 @@ async fn talk<S: AsyncRead + AsyncWrite + Unpin>(
     let stream = TokioIo::new(Stream::new(stream, Arc::clone(connection), Arc::clone(&shared.counts)));
     let service = service_fn(|request| answer(Arc::clone(shared), Arc::clone(connection), request));
     let serving = http1::Builder::new()
-        // Whoever has nothing more to say may still want to hear the answer.
+        // A client that has closed its sending side may still read the answer.
         .half_close(true)
         // The connection's own times say when it is too late.
         .header_read_timeout(None)

@@ -148,7 +148,7 @@ impl Means {
             let bytes = self.pool.run(move || decode::snappy(&encoded, length)).await?;
             return Ok(Payload::new(bytes, held));
         }
-        // One byte beyond the limit tells that there are more.
+        // A byte beyond the limit shows that there are more.
         let most = usize::try_from(limit).unwrap_or(usize::MAX).saturating_add(1);
         let mut capacity = encoded.len().saturating_mul(4).max(SMALLEST).min(most);
         let mut bytes = Vec::new();

@@ -96,7 +96,7 @@ impl Call {
         self.connection.peer
     }
 
-    /// Which of the tokens the caller brought; None where none is asked for.
+    /// The token of the caller; `None` if the service has no tokens.
     #[must_use]
     pub fn token(&self) -> Option<&Secret> {
         self.token.as_deref()
@@ -195,7 +195,7 @@ impl Call {
     }
 }
 
-/// A file that is gone when this is, unless it is kept.
+/// A file that is removed on drop, unless it is kept.
 struct Unfinished {
     path: PathBuf,
     file: File,

@@ -1,7 +1,7 @@
-//! Web pages of others, in a browser that can reach this service, must not change anything here.
+//! Protection against foreign web pages in a browser that can reach this service.
 //!
-//! Such a page posts here directly: then its `Origin` is another. A token does not keep it out, since a browser that was
-//! told one as a password sends it along by itself. Or the page's own name is made to point to this machine: its requests
+//! Such a page may post here directly: then its `Origin` is another one. A token is no protection, since a browser that knows it
+//! as a password sends it automatically. Or the page's own name is made to point to this machine: its requests
 //! then come with that name as their `Host`. Under that name a browser knows no password, so that a token does keep it out.
 
 use std::net::{IpAddr, SocketAddr};
@@ -17,7 +17,7 @@ use crate::reply::{self, Reply};
 pub(crate) struct Guard {
     /// The service is for programs on this machine.
     pub(crate) loopback: bool,
-    /// The service asks for no token.
+    /// The service has no tokens.
     pub(crate) no_tokens: bool,
 }
 
@@ -26,11 +26,11 @@ impl Guard {
         Self { loopback: listen.ip().to_canonical().is_loopback(), no_tokens }
     }
 
-    /// What a request that is not welcome is answered.
+    /// The answer to a refused request; `None` if it is allowed.
     pub(crate) fn refuses(self, parts: &Parts) -> Option<Reply> {
         let header = |name| parts.headers.get(name).map(|value| value.to_str().unwrap_or_default());
         let host = parts.uri.authority().map(Authority::as_str).or_else(|| header(HOST));
-        // Browsers always say whom they mean.
+        // Browsers always send a `Host`.
         if self.loopback && self.no_tokens && host.is_some_and(|host| !is_this_machine(host)) {
             return Some(reply::error(
                 StatusCode::MISDIRECTED_REQUEST,

@@ -13,7 +13,7 @@ pub struct Options {
     pub listen: SocketAddr,
     /// Serves HTTPS instead of HTTP.
     pub tls: Option<Tls>,
-    /// Whoever calls has to bring one of these; with none, anyone may call.
+    /// The tokens, one of which each request needs; without tokens anyone may call.
     pub tokens: Vec<Secret>,
     /// What callers may cost.
     pub limits: Limits,

@@ -1,4 +1,4 @@
-//! Why a body was not taken, and what its sender is told.
+//! Why a body was refused, and the answer to its sender.
 
 use std::io;
 use std::path::PathBuf;
@@ -8,7 +8,7 @@ use hyper::header::{HeaderValue, RETRY_AFTER};
 
 use crate::reply::{self, Reply};
 
-/// Why a body was not taken. As a [`Reply`] it has the right status, and says what to do.
+/// Why a body was refused. As a [`Reply`] it has the right status and a hint.
 #[derive(Debug, thiserror::Error)]
 pub enum Refused {
     /// More bytes, after decompression, than this.

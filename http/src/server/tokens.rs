@@ -1,4 +1,4 @@
-//! Who may call: those who bring one of the tokens.
+//! Authentication: a request needs one of the tokens.
 
 use std::borrow::Cow;
 use std::sync::Arc;

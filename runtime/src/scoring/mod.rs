@@ -1,4 +1,4 @@
-//! The pipeline with its detectors and their state: what every shim drives.
+//! The pipeline with its detectors and their state, as `execd`, `serve` and `replay` use it.
 
 pub mod ensemble;
 mod overview;
@@ -25,28 +25,28 @@ use crate::supervisor::{Ability, Backoff, Health, Mode, Supervisor, drop_in_back
 use crate::view::{REFRESH, View};
 use qualm_sandbox::{BuiltInModels, DetectorSpec, Failure, Limits, Sandbox, SandboxFactory};
 
-/// How long a detector may take for a batch where nothing waits for it.
+/// The least deadline of a detector offline, where nothing waits for it.
 const OFFLINE_DEADLINE: Duration = Duration::from_secs(10);
 
-/// How long saving or restoring may take at the start or end, where metrics wait or whoever stops us does.
+/// The time limit for saving or restoring all state at the start or end.
 const FINISH_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How often an idle pipeline looks whether there is a new model.
+/// The interval at which an idle pipeline checks for a new model.
 const MODEL_POLL: Duration = Duration::from_millis(500);
 
 /// Why scoring cannot begin.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The component of what is built in cannot be used.
+    /// The built-in component cannot be used.
     #[error("detector `{0}`: {1}")]
     Load(String, qualm_contract::Error),
     /// A detector does not start.
     #[error("detector `{0}`: {1}")]
     Detector(String, Failure),
-    /// A detector's model is not to be had.
+    /// A detector's model is not available.
     #[error("detector `{0}`: {1}")]
     Model(String, String),
-    /// A member of an ensemble scores something else than the others.
+    /// A member of an ensemble has another shape than the others.
     #[error(
         "detector `{0}`: its rows are made of other features, entities or intervals than those of the members before"
     )]
@@ -56,60 +56,59 @@ pub enum StartError {
     State(#[from] state::Error),
 }
 
-/// A pipeline, its detectors, and the keeping of their state.
+/// A pipeline with its detectors, their models and saved state.
 #[derive(Debug)]
 pub struct Scoring<F: Format = Lines> {
     pipeline: Pipeline<F>,
     ensembles: Vec<Ensemble>,
-    /// What the configuration says of each detector, and of how many series there may be.
+    /// The configuration of each detector, and the limits of series.
     own: Vec<config::Detector>,
     limits: qualm_pipeline::Limits,
     writer: Option<Writer>,
-    /// How often state is saved, when it is next, and whether that is under way.
+    /// The interval between saves, the time of the next one, and whether one is in progress.
     interval: Duration,
     next_save: Instant,
     saving: bool,
     watched: Option<Watched>,
-    /// Whether the log has it that something passes without having been understood.
+    /// Whether it was logged that some events are malformed or unknown.
     logged_unknown: bool,
 }
 
-/// How others look on.
+/// A view, and what is new for it.
 #[derive(Debug)]
 struct Watched {
     view: Arc<View>,
-    /// How long the last batch took, until it has been told.
+    /// The time of the last batch, until it is shown.
     took: Option<Duration>,
-    /// When counts were last copied, and whether there is anything new since.
+    /// When counts were last copied, and whether there is anything new since then.
     refreshed: Option<Instant>,
     unshown: bool,
 }
 
 impl Scoring {
-    /// Starts the detectors of a configuration on line protocol, with what they knew when they last stopped. A state
-    /// directory that cannot be used, or a model that is not to be had, is no error: metrics must flow, even if nothing is
-    /// remembered or scored.
+    /// Starts the detectors of a configuration on line protocol, with saved state. A state directory that cannot be used, or a
+    /// model that is not available, is no error: metrics must flow, even without state or scores.
     ///
     /// # Errors
     ///
-    /// Where a detector cannot be used.
+    /// If a detector cannot be used.
     pub fn start(config: &Config) -> Result<Self, StartError> {
         let parts = live(config, &model_builder(config))?;
         Ok(Self::assemble(Lines::default(), config, parts))
     }
 
-    /// As [`start`](Self::start), for what is not live: nothing is remembered of it, models stay what they are, and a
-    /// detector may take its time, since nothing waits for it and its scores must not depend on how busy this machine is.
+    /// As [`start`](Self::start), for history: no state is saved, models do not change, and deadlines are long, since nothing
+    /// waits and scores must not depend on how busy this machine is.
     ///
     /// # Errors
     ///
-    /// As [`start`](Self::start), and where a model is not to be had.
+    /// As [`start`](Self::start), and if a model is not available.
     pub fn start_offline(config: &Config) -> Result<Self, StartError> {
         Self::start_from(config, random(), &Saved::new())
     }
 
-    /// As [`start_offline`](Self::start_offline), with what was `saved` before, of series whose identities this seed made.
-    /// Nothing is kept of it but what a [`snapshot`](Self::snapshot) has.
+    /// As [`start_offline`](Self::start_offline), with state that was `saved` before, of series with identities of this seed.
+    /// State is not written; [`snapshot`](Self::snapshot) returns it.
     ///
     /// # Errors
     ///
@@ -128,19 +127,19 @@ impl Scoring {
         Ok(scoring)
     }
 
-    /// Whether [`start`](Self::start) would succeed, without leaving a trace.
+    /// Whether [`start`](Self::start) would succeed. It writes nothing.
     ///
     /// # Errors
     ///
-    /// Why it would not, why no state would be kept, or why a model is not to be had.
+    /// Why it would not, why no state could be saved, or why a model is not available.
     pub fn check(config: &Config) -> Result<(), StartError> {
         config.state.dir.as_deref().map_or(Ok(()), state::check)?;
         let builder = part::model_builder(config, None);
         config.detector.iter().try_for_each(|detector| Part::offline(detector, config, &builder).map(drop))
     }
 
-    /// As [`start`](Self::start), with detectors of one's own in place of the configured ones' components: one for each, or
-    /// for each member of an ensemble.
+    /// As [`start`](Self::start), with these detectors instead of the configured components: one for each, or for each member of
+    /// an ensemble.
     ///
     /// # Errors
     ///
@@ -153,8 +152,8 @@ impl Scoring {
 }
 
 impl<F: Format> Scoring<F> {
-    /// As [`Scoring::start`], for events of any format, with state of its own: in the directory `name` of the state's. The
-    /// [`model_builder`] may serve several.
+    /// As [`Scoring::start`], for events of any format, with separate state in the subdirectory `name` of the state
+    /// directory. Several may share a [`model_builder`].
     ///
     /// # Errors
     ///
@@ -166,7 +165,7 @@ impl<F: Format> Scoring<F> {
         Ok(Self::assemble(format, &own, parts))
     }
 
-    /// The same, with nothing but verdicts coming out; see [`Pipeline::verdicts_only`].
+    /// The same, with verdicts as its only output; see [`Pipeline::verdicts_only`].
     #[must_use]
     pub fn verdicts_only(self) -> Self {
         Self { pipeline: self.pipeline.verdicts_only(), ..self }
@@ -186,7 +185,7 @@ impl<F: Format> Scoring<F> {
         scoring
     }
 
-    /// Without any past, and with nowhere to keep one.
+    /// Without saved state, and without a writer.
     fn of(format: F, config: &Config, parts: Vec<Part>, seed: u64) -> Self {
         let (lanes, ensembles) = parts.into_iter().map(|Part { lane, ensemble, .. }| (lane, ensemble)).unzip();
         let interval = config.state.interval;
@@ -204,18 +203,18 @@ impl<F: Format> Scoring<F> {
         }
     }
 
-    /// Lets others look on.
+    /// Sets the view that shows its state.
     pub fn watch(&mut self, view: Arc<View>) {
         self.watched = Some(Watched { view, took: None, refreshed: None, unshown: true });
         self.show();
     }
 
-    /// How its events stand in bytes.
+    /// The format of its events.
     pub fn format_mut(&mut self) -> &mut F {
         self.pipeline.format_mut()
     }
 
-    /// Where the next bytes go; see [`Pipeline::input`].
+    /// The buffer for the next bytes; see [`Pipeline::input`].
     pub fn input(&mut self) -> &mut [u8] {
         self.pipeline.input()
     }
@@ -250,12 +249,12 @@ impl<F: Format> Scoring<F> {
         }
     }
 
-    /// Gives up on an unfinished event; see [`Pipeline::release_partial_event`].
+    /// Returns an incomplete event unscored; see [`Pipeline::release_partial_event`].
     pub fn release_partial_event(&mut self) -> &[u8] {
         self.pipeline.release_partial_event()
     }
 
-    /// Whether bytes wait for the rest of their event.
+    /// Whether the buffer has an incomplete event.
     #[must_use]
     pub fn has_partial_event(&self) -> bool {
         self.pipeline.has_partial_event()
@@ -272,14 +271,14 @@ impl<F: Format> Scoring<F> {
         self.pipeline.lanes().iter().any(|lane| lane.shape().is_some())
     }
 
-    /// The names of what a detector's vectors are made of, where it scores vectors.
+    /// The names of a detector's features, if it scores vectors.
     #[must_use]
     pub fn features(&self, lane: usize) -> Option<Vec<String>> {
         let shape = self.pipeline.lanes()[lane].shape()?;
         Some(shape.features.iter().map(|feature| feature.name.clone()).collect())
     }
 
-    /// The measurement that a detector of vectors wants, where all its features are of one.
+    /// The measurement of a detector of vectors, if all its features are of one.
     #[must_use]
     pub fn measurement(&self) -> Option<&str> {
         let mut shapes = self.pipeline.lanes().iter().filter_map(Lane::shape);
@@ -288,13 +287,13 @@ impl<F: Format> Scoring<F> {
         names.all(|name| name == first).then_some(first)
     }
 
-    /// What has passed.
+    /// The counts so far.
     #[must_use]
     pub fn counts(&self) -> Counts {
         self.pipeline.counts()
     }
 
-    /// How each detector fared, by name.
+    /// The health of each detector, by name.
     pub fn health(&self) -> impl Iterator<Item = (&str, &Health)> {
         self.supervisors().map(|supervisor| (supervisor.name(), supervisor.health()))
     }
@@ -307,7 +306,7 @@ impl<F: Format> Scoring<F> {
         self.ensembles.iter_mut().flat_map(Ensemble::members_mut).map(|member| &mut member.supervisor)
     }
 
-    /// Does a little of what is to be done besides scoring. Call it between batches, after writing.
+    /// Does a part of the work besides scoring: models, state, views. Call it between batches, after writing the output.
     pub fn run_between_batches(&mut self) {
         self.supervisors_mut().for_each(Supervisor::start_pause);
         self.show();
@@ -321,7 +320,7 @@ impl<F: Format> Scoring<F> {
         }
         self.forget_dropped();
         self.save_or_restore_slices();
-        // One that takes for ever must not keep the others' from being written.
+        // One detector that takes too long must not prevent the others' state from being written.
         if self.saving && (!self.is_busy() || Instant::now() >= self.next_save) {
             self.saving = false;
             if let Some(writer) = &self.writer {
@@ -330,7 +329,7 @@ impl<F: Format> Scoring<F> {
         }
     }
 
-    /// Tells, once, that something passes without having been understood: nobody would look for it among the counts.
+    /// Logs once that events pass without having been understood, which counts alone would not reveal.
     fn log_unknown(&mut self) {
         let Counts { malformed, unknown, .. } = self.counts();
         let unknown_count = unknown + if F::PASSES_MALFORMED { malformed } else { 0 };
@@ -342,7 +341,7 @@ impl<F: Format> Scoring<F> {
         }
     }
 
-    /// Shows others what became of the last batch.
+    /// Updates the view with the last batch.
     fn show(&mut self) {
         let Self { pipeline, ensembles, own, watched, .. } = self;
         let Some(Watched { view, took, refreshed, unshown }) = watched else { return };
@@ -361,7 +360,7 @@ impl<F: Format> Scoring<F> {
         }
     }
 
-    /// Has it kept which models failed.
+    /// Records which models failed, so that they are not loaded again.
     fn fall_back(&mut self) {
         for Member { supervisor, reloader, .. } in self.ensembles.iter_mut().flat_map(Ensemble::members_mut) {
             if let (Some(failed), Some(reloader)) = (supervisor.take_fallback(), reloader) {
@@ -370,7 +369,7 @@ impl<F: Format> Scoring<F> {
         }
     }
 
-    /// Lets new models take over.
+    /// Swaps in new models.
     fn swap(&mut self) {
         for lane in 0..self.ensembles.len() {
             for member in 0..self.ensembles[lane].members().len() {
@@ -428,7 +427,7 @@ impl<F: Format> Scoring<F> {
         info!("detector `{}`: {title} has taken over, in {:.1?}", supervisor.name(), began.elapsed());
     }
 
-    /// Tells the detectors, and those who look on, which series are gone.
+    /// Passes dropped series on to the detectors and the view.
     fn forget_dropped(&mut self) {
         let Self { pipeline, ensembles, watched, .. } = self;
         if let Some(watched) = watched {
@@ -454,11 +453,11 @@ impl<F: Format> Scoring<F> {
         self.next_save.saturating_duration_since(Instant::now()).min(soon)
     }
 
-    /// Saves a last time, and waits until it is on disk.
+    /// Saves the state a last time, and waits until it is on disk.
     ///
     /// # Errors
     ///
-    /// Where it is not.
+    /// If it is not.
     pub fn close(mut self) -> Result<(), state::Unsaved> {
         self.fall_back();
         let members = self.ensembles.iter_mut().flat_map(Ensemble::members_mut);
@@ -472,17 +471,17 @@ impl<F: Format> Scoring<F> {
         Ok(())
     }
 
-    /// Whether no detector failed: metrics that passed unscored would otherwise be taken for ordinary ones.
+    /// Checks that no detector failed, since metrics that passed unscored could be taken for ordinary ones.
     ///
     /// # Errors
     ///
-    /// The [`summary`](Self::summary), where one did.
+    /// The [`summary`](Self::summary), if one did.
     pub fn check_no_failures(&self) -> Result<(), String> {
         let whole = self.health().all(|(_, health)| health.failures.is_empty());
         if whole { Ok(()) } else { Err(self.summary()) }
     }
 
-    /// What has passed and how the detectors fared, in a line for people.
+    /// Counts and failures in a line of text.
     #[must_use]
     pub fn summary(&self) -> String {
         let Counts { events, selected, scored, incidents, malformed, unknown, upstream, unfinished, evicted, .. } =
@@ -513,7 +512,7 @@ impl<F: Format> Scoring<F> {
         out
     }
 
-    /// Why nothing was scored, by reason and count, where something came in and nothing was.
+    /// Why nothing was scored, with counts, if there was input.
     #[must_use]
     pub fn why_unscored(&self) -> Option<String> {
         let members = self.own.iter().flat_map(config::Detector::members);
@@ -522,13 +521,13 @@ impl<F: Format> Scoring<F> {
         unscored::why_unscored(&self.counts(), self.series() as u64, least.map(u64::from), left)
     }
 
-    /// Whether some of what an earlier run saved could not be used.
+    /// Whether some of the saved state could not be used.
     #[must_use]
     pub fn lost_state(&self) -> bool {
         self.supervisors().any(Supervisor::lost_state)
     }
 
-    /// All that is known now, however long it takes to save: for when nothing waits.
+    /// Saves all state without a time limit, where nothing waits.
     pub fn snapshot(&mut self) -> Saved {
         self.finish_pending();
         self.supervisors_mut().for_each(Supervisor::begin_saving);
@@ -536,7 +535,7 @@ impl<F: Format> Scoring<F> {
         self.saved()
     }
 
-    /// Ends what is under way.
+    /// Finishes saving and restoring.
     fn finish_pending(&mut self) {
         while self.is_busy() {
             self.supervisors_mut().for_each(Supervisor::start_pause);
@@ -544,7 +543,7 @@ impl<F: Format> Scoring<F> {
         }
     }
 
-    /// How many series are known.
+    /// The number of series.
     #[must_use]
     pub fn series(&self) -> usize {
         self.pipeline.lanes().iter().map(|lane| lane.series().len()).sum()
@@ -566,7 +565,7 @@ impl<F: Format> Scoring<F> {
         }
     }
 
-    /// Saves or restores all, where no batch waits; what takes too long is restored between batches, or not saved anew.
+    /// Saves or restores all within a time limit. After it, the rest is restored between batches, or not saved again.
     fn finish_slices(&mut self) {
         let end = Instant::now() + FINISH_TIMEOUT;
         while self.is_busy() && Instant::now() < end {
@@ -606,20 +605,20 @@ impl<F: Format> Scoring<F> {
     }
 }
 
-/// What a state file calls what the pipeline itself knows of counters. No detector is called so.
+/// The name of the state of counters in a state file. No detector can have it.
 const COUNTERS: &str = "\0counters";
 
-/// The same of the incidents of a detector's series.
+/// The name of the incidents of a detector's series.
 fn incidents_of(detector: &config::Detector) -> String {
     format!("\0incidents of {}", detector.name)
 }
 
-/// What was saved under one of these names. A series that another process saw later is superseded there.
+/// What was saved under this name. A series that another process saw later is marked as superseded.
 fn snapshots<'a>(saved: &'a Saved, name: &'a str) -> impl Iterator<Item = &'a SeriesSnapshot> {
     saved.iter().filter(move |(of, _)| of == name).flat_map(|(_, slices)| slices).map(|slice| &**slice)
 }
 
-/// Takes the time, where somebody looks on.
+/// Measures the time, if there is a view.
 fn timed<T>(watched: &mut Option<Watched>, score: impl FnOnce() -> T) -> T {
     let Some(watched) = watched else { return score() };
     let began = Instant::now();
@@ -628,7 +627,7 @@ fn timed<T>(watched: &mut Option<Watched>, score: impl FnOnce() -> T) -> T {
     out
 }
 
-/// The parts of a configuration's detectors, on metrics that flow now.
+/// The parts of a configuration's detectors, for live metrics.
 fn live(config: &Config, builder: &ModelBuilder) -> Result<Vec<Part>, StartError> {
     config.detector.iter().map(|detector| Part::live(detector, config, builder)).collect()
 }
@@ -638,13 +637,13 @@ fn open_state(config: &Config) -> Option<StateFile> {
     file.inspect_err(|error| error!("{error}. Nothing that is learnt will outlive this process")).ok()
 }
 
-/// What it takes to make detectors of bundles, as a pipeline of this configuration does.
+/// What is needed to open detectors of bundles for a pipeline of this configuration.
 #[must_use]
 pub fn model_builder(config: &Config) -> ModelBuilder {
     part::model_builder(config, cache_dir(config))
 }
 
-/// What opens models for history, where nothing waits for a plugin.
+/// The factory of models for history, with long deadlines.
 #[must_use]
 pub fn offline_factory() -> SandboxFactory {
     let limits = Limits { deadline: OFFLINE_DEADLINE, ..Limits::default() };

@@ -1,4 +1,4 @@
-//! A detector as it is put into a pipeline: its lane there, who looks after it, and where its models come from.
+//! The parts of a detector in a pipeline: its lane, its supervisors and its models.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -18,29 +18,28 @@ use crate::supervisor::{Ability, Backoff, Supervisor};
 use qualm_contract::Description;
 use qualm_sandbox::{BuiltInModels, DetectorSpec, Limits, Running, Sandbox, SandboxFactory};
 
-/// A detector that is ready to be put into a pipeline.
+/// A detector that is ready for a pipeline.
 pub(super) struct Part {
     pub(super) lane: Lane,
     pub(super) ensemble: Ensemble,
-    /// Whether each member gives bands; none where it has no model as yet.
+    /// Whether each member gives bands; `None` if it has no model yet.
     bands: Vec<Option<Ability>>,
-    /// What is set of members and is of no use with their models.
+    /// Settings of members that have no effect with their models.
     unused_settings: Vec<String>,
 }
 
-/// What the untrained score: single fields.
+/// The outline of untrained detectors, which score single fields.
 fn single() -> ModelOutline {
     ModelOutline { shape: None, suppression: Suppression::default() }
 }
 
-/// One member, ready to run, or without a model as yet.
+/// One member, ready to run, or without a model yet.
 #[derive(Default)]
 struct Start {
-    /// What it scores, where that is known: of a model that is not compiled yet too, so that the state that an earlier run
-    /// left is kept for it.
+    /// What it scores, if known: also of a model that is not compiled yet, so that saved state is kept for it.
     outline: Option<ModelOutline>,
     running: Option<Running>,
-    /// How to start it, where that failed and is tried again.
+    /// Its specification, if its start failed and is tried again.
     not_started: Option<DetectorSpec>,
     reloader: Option<Reloader>,
 }
@@ -85,7 +84,7 @@ impl Part {
         Ok(part)
     }
 
-    /// With detectors of one's own in place of the configured ones' components, each of which scores single fields.
+    /// With these detectors instead of the configured components. Each scores single fields.
     pub(super) fn with(
         detector: &config::Detector,
         config: &Config,
@@ -99,7 +98,7 @@ impl Part {
         Self::of(detector, config, backoff, start).map(|(part, _)| part)
     }
 
-    /// A detector of its members, and which of these have another shape than those before.
+    /// A detector of its members, and the members with another shape than those before.
     fn of(
         detector: &config::Detector,
         config: &Config,
@@ -145,7 +144,7 @@ impl Start {
     fn live(member: &config::Detector, config: &Config, builder: &ModelBuilder) -> Result<Self, StartError> {
         let Some(source) = member.model() else { return Ok(Self::built_in_live(member, builder)) };
         let state = config.state.dir.as_deref();
-        // A store that cannot be used keeps no model from being used, as with other state.
+        // A model can be used without a store, as with other state.
         let loader = Loader::new(&member.name, source.reveal(), state, builder.clone()).or_else(|error| {
             error!("detector `{}`: {error}. No model will outlive this process", member.name);
             Loader::new(&member.name, source.reveal(), None, builder.clone())
@@ -173,7 +172,7 @@ impl Start {
         first.map(Self::with_model).map_err(|error| StartError::Model(member.name.clone(), error))
     }
 
-    /// What is built in, where metrics must flow whether it starts or not.
+    /// A built-in detector for live metrics, which must flow even if it does not start.
     fn built_in_live(member: &config::Detector, builder: &ModelBuilder) -> Self {
         let spec = match built_in(member, builder) {
             Ok(spec) => spec,
@@ -200,7 +199,7 @@ impl Start {
     }
 }
 
-/// Says what runs.
+/// Logs the detector that runs.
 fn log_start(member: &config::Detector, running: &Running) {
     let Description { kind, warm_up, .. } = running.description();
     if let Some(title) = running.title() {
@@ -210,11 +209,12 @@ fn log_start(member: &config::Detector, running: &Running) {
     }
 }
 
-/// Whether bands that are asked for are given by any member. A plugin that gives none is worth a warning: its next version may.
+/// Checks that a member gives bands if they are configured. For a plugin without bands it only warns: its next version may have
+/// them.
 ///
 /// # Errors
 ///
-/// What is of no use, and what to do.
+/// Which setting has no effect, and what to do.
 pub(super) fn check_bands(detector: &config::Detector, members: &[Option<Ability>]) -> Result<(), String> {
     if !detector.band || members.iter().any(|bands| matches!(bands, None | Some(Ability::Has))) {
         return Ok(());
@@ -232,11 +232,11 @@ pub(super) fn check_bands(detector: &config::Detector, members: &[Option<Ability
         .to_owned())
 }
 
-/// Whether a prior that is asked for is one that it can have. A plugin that cannot is worth a warning: its next version may.
+/// Checks that a configured prior is supported. For a plugin without siblings it only warns: its next version may have them.
 ///
 /// # Errors
 ///
-/// What is of no use, and what to do.
+/// Which setting has no effect, and what to do.
 pub(super) fn check_prior(member: &config::Detector, running: &Running) -> Result<(), String> {
     match (member.prior(), Ability::siblings(running)) {
         (Prior::None, _) | (Prior::Siblings, Ability::Has) => Ok(()),
@@ -256,14 +256,14 @@ pub(super) fn check_prior(member: &config::Detector, running: &Running) -> Resul
     }
 }
 
-/// Says what is set of a detector and is of no use with its model. It scores nevertheless.
+/// Logs settings that have no effect with the detector's model.
 pub(super) fn log_unused_settings(detector: &config::Detector, shape: Option<&Shape>) {
     if let Err(what) = detector.check_shape(shape) {
         error!("detector `{}`: {what}", detector.name);
     }
 }
 
-/// What builds the members of a detector: a batch has one deadline, whatever their number.
+/// The builder for the members of a detector, which share the deadline of a batch.
 fn shared(builder: &ModelBuilder, detector: &config::Detector) -> ModelBuilder {
     let members = detector.members().len() as u32;
     let limits = builder.factory.limits();
@@ -271,8 +271,8 @@ fn shared(builder: &ModelBuilder, detector: &config::Detector) -> ModelBuilder {
     ModelBuilder { factory, ..builder.clone() }
 }
 
-/// A detector's lane: for vectors of this shape, or for single fields. What the configuration suppresses comes before what
-/// the model does.
+/// A detector's lane: for vectors of this shape, or for single fields. The configuration's rules override
+/// the model's.
 pub(super) fn lane(
     detector: &config::Detector,
     limits: qualm_pipeline::Limits,
@@ -293,7 +293,7 @@ pub(super) fn lane(
     }
 }
 
-/// Which incidents a detector reports, where its model says `models`. (What is configured was checked when it was read.)
+/// The rule by which a detector reports incidents, given that of its model. (The configuration was checked when it was read.)
 pub(super) fn suppression(detector: &config::Detector, models: Suppression) -> Suppression {
     detector.suppression(models).unwrap_or(models)
 }
@@ -303,7 +303,7 @@ pub(super) fn series_limits(config: &Config) -> qualm_pipeline::Limits {
     qualm_pipeline::Limits { max_series: config.limits.max_series, ttl }
 }
 
-/// How to start what is built in, with a detector's parameters.
+/// The specification of the built-in detector, with the parameters of this one.
 fn built_in(member: &config::Detector, builder: &ModelBuilder) -> Result<DetectorSpec, StartError> {
     // A member that has no model has parameters.
     let parameters = member.parameters().cloned().unwrap_or_default();

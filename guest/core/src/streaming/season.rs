@@ -45,7 +45,7 @@ pub(super) struct Season {
     /// 1 / `scale`.
     inverse_scale: f64,
     /// Mean squared residuals of the profile and of the level, in the metric's unit, and the rows behind them.
-    season_square: f64,
+    profile_square: f64,
     level_square: f64,
     compared_rows: f32,
     /// The day, since 1970.
@@ -122,7 +122,7 @@ impl Season {
             origin,
             scale,
             inverse_scale: 1.0 / scale,
-            season_square: 0.0,
+            profile_square: 0.0,
             level_square: 0.0,
             compared_rows: 0.0,
             day: time.day,
@@ -186,19 +186,19 @@ impl Season {
         self.compared_rows = min(self.compared_rows + 1.0, max(most, MIN_COMPARED_ROWS));
         let most = MAX_COMPARED_SCALES * MAX_COMPARED_SCALES * input.square;
         let squared = |distance: f64| min(distance * distance, most);
-        self.season_square += gain * (squared(residual) - self.season_square);
+        self.profile_square += gain * (squared(residual) - self.profile_square);
         self.level_square += gain * (squared(input.level_residual) - self.level_square);
         if self.compared_rows < MIN_COMPARED_ROWS
-            || self.season_square >= f64::from(t.season_max_residual) * self.level_square
+            || self.profile_square >= f64::from(t.season_max_residual) * self.level_square
         {
             return None;
         }
         let min_scale = input.min_scale * input.min_scale;
-        let square = max(square + t.season_min_scale * t.season_min_scale * self.season_square, min_scale);
+        let square = max(square + t.season_min_scale * t.season_min_scale * self.profile_square, min_scale);
         Some(Expected {
             value,
             square,
-            square_factor: min(max(self.season_square, min_scale) / square, MAX_QUIET_FACTOR),
+            square_factor: min(max(self.profile_square, min_scale) / square, MAX_QUIET_FACTOR),
         })
     }
 
@@ -207,7 +207,7 @@ impl Season {
         let days = f32::from(self.days[usize::from(time.weekend)]);
         let rows = min(days * a_day + f32::from(self.visits), t.season_memory_days * a_day);
         let least = max(
-            max(square, t.season_min_scale * t.season_min_scale * self.season_square),
+            max(square, t.season_min_scale * t.season_min_scale * self.profile_square),
             input.min_scale * input.min_scale,
         );
         let most = MAX_LEARNED_SPREADS * MAX_LEARNED_SPREADS * least;
@@ -225,7 +225,7 @@ impl Season {
             origin,
             scale,
             inverse_scale: _,
-            season_square,
+            profile_square,
             level_square,
             compared_rows,
             day,
@@ -234,7 +234,7 @@ impl Season {
             days,
             bins,
         } = self;
-        out.extend([origin, scale, season_square, level_square].map(|value| value.to_le_bytes()).as_flattened());
+        out.extend([origin, scale, profile_square, level_square].map(|value| value.to_le_bytes()).as_flattened());
         out.extend(compared_rows.to_le_bytes());
         out.extend(day.to_le_bytes());
         out.extend([bin, visits].map(|count| count.to_le_bytes()).as_flattened());
@@ -246,13 +246,13 @@ impl Season {
 
     /// Reads the fields from the front; `None` where one is impossible.
     pub(super) fn read_state(bytes: &mut &[u8]) -> Option<Self> {
-        let [origin, scale, season_square, level_square] =
+        let [origin, scale, profile_square, level_square] =
             [take(bytes)?, take(bytes)?, take(bytes)?, take(bytes)?].map(f64::from_le_bytes);
         let (compared_rows, day) = (f32::from_le_bytes(take(bytes)?), i32::from_le_bytes(take(bytes)?));
         let [bin, visits] = [take(bytes)?, take(bytes)?].map(u16::from_le_bytes);
         let days = take(bytes)?;
         let mut season = Self {
-            season_square,
+            profile_square,
             level_square,
             compared_rows,
             bin,
@@ -268,7 +268,7 @@ impl Season {
         let possible = origin.abs() <= MAX_VALUE
             && (0.0..f64::INFINITY).contains(&scale)
             && scale >= f64::MIN_POSITIVE
-            && [season_square, level_square].iter().all(|mean| (0.0..f64::INFINITY).contains(mean))
+            && [profile_square, level_square].iter().all(|mean| (0.0..f64::INFINITY).contains(mean))
             && (0.0..f32::INFINITY).contains(&compared_rows)
             && usize::from(bin) < WORKDAY + WEEKEND
             && days.iter().all(|days| *days <= MAX_DAYS)

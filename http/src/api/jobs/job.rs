@@ -1,4 +1,4 @@
-//! One upload on its way to a model, and what is told of it.
+//! The job that makes a model of an upload, and its public state.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -18,10 +18,10 @@ use crate::api::problem::Problem;
 /// The longest name of a model that is trained here.
 const MAX_NAME_CHARS: usize = 64;
 
-/// How much of an upload is looked at before its turn comes, in bytes: the names of many columns.
+/// The bytes of an upload that are checked at once: enough for the names of many columns.
 const HEAD: u64 = 256 << 10;
 
-/// What an upload is written in.
+/// The format of an upload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
     /// Comma-separated values, the time first.
@@ -42,7 +42,7 @@ impl Format {
         }
     }
 
-    /// Whether a file begins as one of this format does. Whoever sends something else altogether is told at once.
+    /// Whether a file begins as one of this format does. Other files are refused at once.
     ///
     /// # Errors
     ///
@@ -71,7 +71,7 @@ impl Format {
         }
     }
 
-    /// What the file is called in the job's directory: its ending tells the format.
+    /// The file's name in the job's directory; its extension gives the format.
     pub(super) fn file(self) -> &'static str {
         match self {
             Self::Csv => "upload.csv",
@@ -80,7 +80,7 @@ impl Format {
     }
 }
 
-/// What is wanted of an upload.
+/// The parameters of an upload.
 #[derive(Debug, Clone)]
 pub struct Wanted {
     /// What the model is called.
@@ -114,11 +114,11 @@ impl Wanted {
     }
 }
 
-/// How far a job is.
+/// The phase of a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum State {
-    /// Others are before it.
+    /// It waits for others.
     Queued,
     /// The data are checked.
     Validating,
@@ -132,12 +132,12 @@ pub enum State {
     Done,
     /// There is no model.
     Failed,
-    /// Nobody wants the model any more.
+    /// It was cancelled.
     Cancelled,
 }
 
 impl State {
-    /// Whether nothing more will happen.
+    /// Whether it has ended.
     #[must_use]
     pub const fn is_end(self) -> bool {
         matches!(self, Self::Done | Self::Failed | Self::Cancelled)
@@ -157,12 +157,12 @@ impl State {
     }
 }
 
-/// What is told of a job.
+/// The public state of a job.
 #[derive(Debug, Clone, Serialize)]
 pub struct Status {
-    /// What it is asked for by.
+    /// Its identifier.
     pub id: String,
-    /// Where it is asked for.
+    /// The path of its state.
     pub url: String,
     /// How far it is.
     pub state: State,
@@ -199,11 +199,11 @@ pub struct Published {
     pub name: String,
     /// Its version.
     pub version: u64,
-    /// Where it is told of.
+    /// The path of its description.
     pub url: String,
 }
 
-/// Why a job came to nothing.
+/// Why a job failed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Fault {
     /// What is wrong.
@@ -221,7 +221,7 @@ pub(super) struct Job {
     pub(super) bytes: u64,
     cancelled: AtomicBool,
     status: Mutex<Status>,
-    /// Everything of it on disk; gone once it has ended.
+    /// Its directory, which is removed when it ends.
     dir: Mutex<Option<TempDir>>,
 }
 
@@ -260,7 +260,7 @@ impl Job {
         self.cancelled.load(Ordering::Relaxed)
     }
 
-    /// Goes on to the next step, unless nobody wants it any more.
+    /// Goes on to the next phase, unless it was cancelled.
     pub(super) fn go_on(&self, state: State, change: impl FnOnce(&mut Status)) -> bool {
         let mut status = self.status.lock();
         if self.is_cancelled() {
@@ -285,7 +285,7 @@ impl Job {
         change(&mut status);
     }
 
-    /// Has it end as soon as it can.
+    /// Cancels it.
     ///
     /// # Errors
     ///

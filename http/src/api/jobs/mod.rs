@@ -1,4 +1,4 @@
-//! Models of data of one's own: an upload is checked, learnt from, and what comes of it is served.
+//! Training on uploaded data: an upload is validated, a model is trained, and served.
 //!
 //! An [`Upload`] has a directory of its own under `.jobs/` in the directory of models, where its body is saved and all
 //! work is done ([`work`]), by processes of their own ([`child`]). Whatever becomes of it, that directory goes. What is
@@ -64,17 +64,17 @@ struct Shared {
     registry: Arc<Registry>,
     dir: PathBuf,
     book: Mutex<Book>,
-    /// EventVerdict when there is a job to be done, or the end has come.
+    /// Notified when there is a job to do, or the service stops.
     wake: Condvar,
     stopping: AtomicBool,
     owners: Owners,
     publishing: Mutex<()>,
 }
 
-/// What is under way.
+/// The jobs.
 #[derive(Debug, Default)]
 struct Book {
-    /// All that are told of, the oldest first.
+    /// All that are listed, the oldest first.
     jobs: VecDeque<Arc<Job>>,
     queue: VecDeque<Arc<Job>>,
     quota: Quota,
@@ -170,7 +170,7 @@ impl Jobs {
         Ok(upload)
     }
 
-    /// What is told of a job of this owner.
+    /// The state of a job of this owner.
     ///
     /// # Errors
     ///
@@ -179,7 +179,7 @@ impl Jobs {
         self.find(owner, id).map(|job| job.status())
     }
 
-    /// What is told of all jobs of this owner, the newest first.
+    /// The states of all jobs of this owner, the newest first.
     #[must_use]
     pub fn list(&self, owner: &Owner) -> Vec<Status> {
         let book = self.shared.book.lock();
@@ -212,7 +212,7 @@ impl Jobs {
         found.ok_or_else(Self::unknown)
     }
 
-    /// There is no such job, or it is somebody else's.
+    /// There is no such job, or it has another owner.
     #[must_use]
     pub fn unknown() -> Problem {
         Problem::new(404, "there is no such upload").hint("GET /api/v1/bundles lists yours; a restart forgets them")
@@ -281,7 +281,7 @@ impl Upload {
     }
 }
 
-/// Gives back what was reserved, where it has not become a job.
+/// Releases the reservation, unless it has become a job.
 impl Drop for Upload {
     fn drop(&mut self) {
         let was_begun = self.dir.is_some() || self.path.as_os_str().is_empty();
@@ -294,7 +294,7 @@ impl Drop for Upload {
 }
 
 impl Shared {
-    /// A worker's life.
+    /// The loop of a worker.
     fn work(&self) {
         let Self { options, registry, owners, publishing, stopping, .. } = self;
         let stopping = || stopping.load(Ordering::Relaxed);

@@ -1,11 +1,11 @@
-//! What uploads may take.
+//! The limits of uploads.
 
 use std::path::PathBuf;
 
 use qualm_bundle::signature::SecretKey;
 use qualm_system::child;
 
-/// What uploads may take. A token is whoever asks; without tokens there is one caller.
+/// The limits of uploads. An owner is a token; without tokens there is one owner.
 #[derive(Debug)]
 pub struct Options {
     /// The `qualm` program, which does the work in processes of its own.
@@ -26,7 +26,7 @@ pub struct Options {
     pub disk: u64,
     /// Bytes that the directory of models may have, before no upload is taken any more.
     pub models: u64,
-    /// Jobs that have ended and are still told of.
+    /// How many ended jobs are listed.
     pub remembered: usize,
     /// What each process may take.
     pub child: child::Limits,

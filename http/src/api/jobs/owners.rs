@@ -1,9 +1,9 @@
-//! Whose models are whose, so that an upload replaces nobody else's.
+//! The owners of models, so that an upload replaces only the owner's models.
 //!
-//! A name belongs to whoever was the first to publish a model of it; that is written down in [`FILE`] in the directory of
-//! models, with the digests of what they have published. What is not written down there was put there by whoever runs
-//! the server, and no upload takes its place. An owner is told by a digest of the token, with a salt that only the file
-//! has, which nobody else may read: neither the file nor the order of tokens in a configuration tells whose is whose.
+//! A name belongs to the first owner that publishes a model with it. [`FILE`] in the directory of models has the owners, with the
+//! digests of what they have published. All other models belong to the operator, and no upload replaces them. An owner is stored as
+//! a digest of the token, with a salt that only the file has, which no other user may read: neither the file nor the order of
+//! tokens in a configuration reveals owners.
 
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher as _, RandomState};
@@ -26,12 +26,12 @@ pub const FILE: &str = ".owners";
 /// The most bundles of a name that are remembered, the newest: of older ones none serves any more.
 const MAX_DIGESTS: usize = 1000;
 
-/// Whose uploads these are: those of a token or, where there are none, anybody's.
+/// The owner of uploads: a token or, without tokens, anybody.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Owner(String);
 
-/// Whose models are whose. The file is read each time, so that whoever runs the server can change it.
+/// The owners of models. The file is read each time, so that the operator can change it.
 #[derive(Debug)]
 pub(super) struct Owners {
     path: PathBuf,
@@ -61,14 +61,14 @@ impl Owners {
     ///
     /// # Errors
     ///
-    /// Where the file cannot be used: then nobody knows what belongs to whom.
+    /// If the file cannot be used.
     pub(super) fn open(dir: &Path) -> io::Result<Self> {
         let path = dir.join(FILE);
         let salt = read(&path)?.map_or_else(new_salt, |record| record.salt);
         Ok(Self { path, salt })
     }
 
-    /// Who brings this token, or none.
+    /// The owner with this token, or without one.
     pub(super) fn owner(&self, token: Option<&Secret>) -> Owner {
         let Some(token) = token else { return Owner("anybody".to_owned()) };
         let digest = Sha256::new().chain_update(&self.salt).chain_update(token.reveal()).finalize();
@@ -79,7 +79,7 @@ impl Owners {
     ///
     /// # Errors
     ///
-    /// 403 where it is another's, or of whoever runs the server; 500 where that is not known.
+    /// 403 if it belongs to another owner or the operator; 500 if that is not known.
     pub(super) fn check(&self, registry: &Registry, name: &str, owner: &Owner) -> Result<(), Problem> {
         allowed(self.models()?.get(name), registry, name, owner)
     }
@@ -207,7 +207,7 @@ mod tests {
             assert_eq!(again.check(&registry, name, owner).err().map(|problem| problem.status), status, "{name}");
         }
         assert!(again.claim(&registry, "host", &theirs, "digest".to_owned()).is_err());
-        // Whoever runs the server can free a name.
+        // The operator can free a name.
         fs::write(&path, text.replace("\"host\"", "\"another\"")).unwrap();
         again.check(&registry, "host", &theirs).unwrap();
         assert_eq!(again.check(&registry, "another", &theirs).unwrap_err().status, 403);

@@ -22,10 +22,10 @@ const ATTEMPTS: u64 = 100;
 /// Why nothing was published.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Error {
-    /// It must not be published under this name; why, as the uploader is told.
+    /// It must not be published under this name; the reason for the uploader.
     #[error("{0}")]
     Refused(Problem),
-    /// Whatever else.
+    /// Another failure.
     #[error("{0}")]
     Broken(String),
 }

@@ -1,4 +1,4 @@
-//! Who may upload how much.
+//! Quotas of uploads.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
@@ -10,7 +10,7 @@ use crate::api::problem::Problem;
 /// Uploads older than this count no more.
 const DAY: Duration = Duration::from_hours(24);
 
-/// Less than this is no upload.
+/// The least bytes of an upload.
 const MIN_FREE_BYTES: u64 = 1024;
 
 /// What owners have uploaded, and are about to.
@@ -21,7 +21,7 @@ pub(super) struct Quota {
     reserved: u64,
 }
 
-/// What one owner has had.
+/// The uploads of one owner.
 #[derive(Debug, Default)]
 struct Share {
     /// Uploads under way, and the bytes that they may come to.

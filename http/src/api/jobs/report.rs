@@ -1,4 +1,4 @@
-//! What the processes print, and what of it is told.
+//! Reports of the processes, and their public part.
 
 use std::path::Path;
 
@@ -7,10 +7,10 @@ use serde::{Deserialize, Serialize};
 
 use super::job::{Fault, Figures};
 
-/// The most findings that are told, the worst.
+/// The most findings in a report, the worst.
 const MAX_FINDINGS: usize = 100;
 
-/// The longest text that is told.
+/// The most characters of a text in a report.
 const MAX_TEXT_CHARS: usize = 500;
 
 /// What the data are like.

@@ -44,7 +44,7 @@ impl Workshop<'_> {
             Some(dir) => self.steps(job, &dir),
             None => Err(End::Stopped),
         };
-        // A fault of ours ends one job, and not all that come after it.
+        // A bug ends one job only.
         let ended = catch_unwind(AssertUnwindSafe(steps)).unwrap_or_else(|_panic| {
             error!("upload {}: the work on it panicked: this is a fault, report it", job.id);
             Err(End::Failed(ours("the work on it broke off")))
@@ -141,13 +141,13 @@ impl Workshop<'_> {
     }
 }
 
-/// What a process printed is none of what it should.
+/// A process printed something unexpected.
 fn unreadable(step: &str, why: &str) -> End {
     error!("{step} failed: {why}");
     End::Failed(ours(&format!("{step} failed")))
 }
 
-/// What is not the uploader's fault.
+/// A failure that is not the uploader's fault.
 fn ours(error: &str) -> Fault {
     let hint = "this is not the data's fault: try again and, if it stays so, tell whoever runs this server";
     Fault { error: error.to_owned(), hint: Some(hint.to_owned()) }

@@ -4,22 +4,22 @@ use std::time::{Duration, Instant};
 
 use qualm_bundle::Fault as BundleFault;
 
-/// How soon what may pass is tried again, at first and at last: each time twice as late.
+/// The first and the longest delay before a transient failure is tried again. It doubles each time.
 const FIRST_RETRY_DELAY: Duration = Duration::from_secs(1);
 const MAX_RETRY_DELAY: Duration = Duration::from_mins(1);
 
 /// Why a bundle does not serve.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Fault {
-    /// Why, as whoever asks is told: nothing in it is known of this machine. Of the same fault it is the same each time.
+    /// The reason for clients: without details of this machine, and always the same for the same fault.
     pub(super) public_reason: String,
     /// What the log says.
     pub(super) why: String,
-    /// When it is tried again. Never, where the bundle itself is bad: not before it is another.
+    /// When it is tried again; `None` if the bundle itself is bad.
     pub(super) retry_delay: Option<RetryDelay>,
 }
 
-/// When something is tried again.
+/// The delay before a retry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct RetryDelay {
     pause: Duration,
@@ -27,7 +27,7 @@ pub(super) struct RetryDelay {
 }
 
 impl RetryDelay {
-    /// After a pause that is twice as long as the last one.
+    /// Twice as long as the last one.
     pub(super) fn after(last: Option<Self>) -> Self {
         let pause = last.map_or(FIRST_RETRY_DELAY, |last| (last.pause * 2).min(MAX_RETRY_DELAY));
         Self { pause, at: Instant::now() + pause }
@@ -45,13 +45,13 @@ impl Fault {
         Self { public_reason: why.clone(), why, retry_delay: None }
     }
 
-    /// This machine failed, and may not next time.
+    /// This machine failed, perhaps temporarily.
     pub(super) fn machine(why: impl Into<String>, last: Option<RetryDelay>) -> Self {
         let public_reason = "this server failed to load it; the log says why, and it is tried again".to_owned();
         Self { public_reason, why: why.into(), retry_delay: Some(RetryDelay::after(last)) }
     }
 
-    /// It fails whatever it is given to score.
+    /// It fails at all rows.
     pub(super) fn failing(last: Option<RetryDelay>) -> Self {
         let why = "it failed at one request after another; it is tried again".to_owned();
         Self { public_reason: why.clone(), why, retry_delay: Some(RetryDelay::after(last)) }
@@ -72,7 +72,7 @@ impl Fault {
         self.retry_delay.is_some_and(RetryDelay::is_due)
     }
 
-    /// After how many seconds it is worth asking again.
+    /// After how many seconds a client should try again.
     pub(super) fn retry_after(&self) -> Option<u64> {
         self.retry_delay.map(|retry_delay| retry_delay.at.saturating_duration_since(Instant::now()).as_secs() + 1)
     }

@@ -1,4 +1,4 @@
-//! What is told of a model.
+//! The public description of a model.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use qualm_bundle::manifest::{Feature, Manifest};
 use qualm_contract::Transform;
 use serde::Serialize;
 
-/// What is told of a model.
+/// The public description of a model.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Info {
     /// What it is called; for one that cannot be read, what its file's name says.
@@ -46,11 +46,11 @@ pub struct About {
     pub expires: Option<Timestamp>,
     /// What a row has, in this order.
     pub features: Vec<FeatureInfo>,
-    /// What was asked of the threshold.
+    /// The configured threshold.
     pub threshold: String,
     /// The rows that it learnt from.
     pub trained_rows: u64,
-    /// How it did on rows that it had not seen, by name.
+    /// Its figures on rows that it was not trained on, by name.
     pub metrics: BTreeMap<String, f64>,
 }
 

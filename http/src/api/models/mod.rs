@@ -1,9 +1,9 @@
 //! The models that are served: a directory of bundles.
 //!
 //! Every `NAME-VERSION.qualm` and every bundle's directory in it is one; of each name the newest that can be used serves.
-//! What lies there is looked at again when it changes ([`scan`]), a model is loaded when it is first asked for, and those
-//! that nobody has asked for the longest make room for others ([`retry_cache`]). One that is bad, or has expired, leaves its
-//! place to the one before; where this machine is to blame, it is tried again ([`fault`]).
+//! The directory is read again when it changes ([`scan`]); a model is loaded at its first request, and the least recently used
+//! ones are removed if there are too many ([`retry_cache`]). Instead of one that is bad or expired the previous version serves; a
+//! failure of this machine is tried again ([`fault`]).
 
 mod fault;
 mod info;
@@ -39,10 +39,10 @@ use fault::{Fault, RetryDelay};
 use retry_cache::{Found, RetryCache};
 use scan::{Catalogue, Entry};
 
-/// How often the directory is looked at where the file system does not tell of changes.
+/// The interval at which the directory is read if the file system does not report changes.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Models that are loaded at the same time: bundles are large.
+/// The most models that are being loaded at the same time: bundles are large.
 const MAX_CONCURRENT_LOADS: usize = 4;
 
 /// Where models come from.
@@ -70,7 +70,7 @@ pub struct Registry {
     options: Options,
     factory: Box<dyn ModelFactory>,
     catalogue: RwLock<Arc<Catalogue>>,
-    /// Held while the directory is looked at.
+    /// Held while the directory is read.
     looking: Mutex<DirectoryState>,
     retry_cache: Mutex<RetryCache>,
     /// One request at a time loads a model; others wait for it, without a thread.
@@ -79,7 +79,7 @@ pub struct Registry {
     refused: AtomicU64,
 }
 
-/// Whether the directory could be looked at last.
+/// Whether the directory could be read the last time.
 #[derive(Debug, PartialEq, Eq)]
 enum DirectoryState {
     Clear,
@@ -87,7 +87,7 @@ enum DirectoryState {
 }
 
 impl Registry {
-    /// Looks at the directory, and keeps looking on a thread of its own, which ends with the registry.
+    /// Reads the directory, and starts a thread that reads it again on changes until the registry is dropped.
     #[must_use]
     pub fn open(options: Options, factory: impl ModelFactory + 'static) -> Arc<Self> {
         let this = Arc::new(Self {
@@ -106,7 +106,7 @@ impl Registry {
         let look = move || {
             let mut watch = Watch::on([dir]);
             while let Some(this) = theirs.upgrade() {
-                // A fault of ours must not keep all models that are still to come from being found.
+                // A bug must not prevent later models from being found.
                 if catch_unwind(AssertUnwindSafe(|| this.refresh())).is_err() {
                     error!("the look for models panicked: this is a fault, report it");
                 }
@@ -132,7 +132,7 @@ impl Registry {
         &self.options.trust
     }
 
-    /// Looks at the directory now. Where that cannot be done, all stays as it was.
+    /// Reads the directory now. If that fails, nothing changes.
     pub fn refresh(&self) {
         let mut sight = self.looking.lock();
         let last = Arc::clone(&self.catalogue.read());
@@ -166,7 +166,7 @@ impl Registry {
         catalogue.names().flat_map(of_name).collect()
     }
 
-    /// What is told of the model of this name: the one that serves or, where none does, the newest that is broken.
+    /// The description of the model with this name: of the version that serves or, if there is none, of the newest broken one.
     ///
     /// # Errors
     ///
@@ -178,7 +178,7 @@ impl Registry {
         place.map(|place| infos.swap_remove(place)).ok_or_else(|| unknown(&catalogue, name))
     }
 
-    /// Of a name: what is broken, and of all else the newest, as far as is known now; by version.
+    /// The descriptions of a name's broken versions and of the newest other one, by version.
     fn infos_of(catalogue: &Catalogue, retry_cache: &mut RetryCache, name: &str) -> Vec<Info> {
         let mut infos = Vec::new();
         let mut serves = false;
@@ -304,7 +304,7 @@ impl Registry {
         let found = retry_cache.insert_outcome(entry, outcome);
         let dropped = retry_cache.evict_oldest(&self.options);
         drop(retry_cache);
-        drop(dropped); // to unmap a guest's memory takes a while
+        drop(dropped); // unmapping a guest's memory takes a while
         found
     }
 

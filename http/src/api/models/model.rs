@@ -1,8 +1,8 @@
 //! A model that is loaded, and how requests share it.
 //!
-//! Each request is a series of its own. It has the detector for a slice of its rows at a time, and whoever waits longest
-//! gets it next: a hundred thousand rows hold a single one up by no more than a slice. Before that it waits for its
-//! [turn](Model::turn), so that a model has two threads at most, however slow it is and however many ask.
+//! Each request is a series of its own. It has the detector for a slice of its rows at a time, and the request
+//! that has waited longest gets it next: a hundred thousand rows delay a single one by a slice at most. Before that it waits for its
+//! [turn](Model::turn), so that a model has two threads at most, however slow it is and however many requests there are.
 
 use std::fmt;
 use std::sync::Arc;
@@ -174,7 +174,7 @@ impl Model {
                 shared.detector.forget_series(&[series]).map_err(why)?;
                 shared.free.push(series);
             }
-            drop(shared); // to whoever waits longest
+            drop(shared); // to the request that has waited longest
             scored.take(&verdicts, times.len(), width, explain)?;
         }
         Ok(scored)

@@ -1,4 +1,4 @@
-//! What came of loading bundles: the models that are loaded, and why others are not.
+//! A cache of loaded models, and of the failures of others with the time of the next attempt.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -14,49 +14,49 @@ use super::fault::{Fault, RetryDelay};
 use super::model::Model;
 use super::scan::{Catalogue, Entry};
 
-/// Requests in a row that a model fails at before it is left alone for a while. One may be the request's own doing.
+/// Successive failed requests before a model is not used for a while. A single one may be the request's fault.
 const MAX_FAILURES: u32 = 3;
 
-/// What came of loading bundles.
+/// The results of loading bundles.
 #[derive(Debug, Default)]
 pub(super) struct RetryCache {
     bundles: HashMap<PathBuf, CacheEntry>,
-    /// Counts uses, to tell which was the last.
+    /// Counts uses, to find the least recently used model.
     clock: u64,
-    /// The version that serves for each name, and why none before it does, as the log has it.
+    /// For each name the version that serves and why newer ones do not, as logged.
     logged: HashMap<String, (Option<u64>, Vec<String>)>,
 }
 
-/// What came of loading a bundle.
+/// The result of loading a bundle.
 #[derive(Debug)]
 struct CacheEntry {
     stamp: Vec<Option<Stamp>>,
-    /// None where it is to be loaded anew.
+    /// `None` if it must be loaded again.
     outcome: Option<Result<Arc<Model>, Fault>>,
-    /// What was at the same place before, and was good.
+    /// The earlier model with the same path, if it was good.
     former: Option<Arc<Model>>,
     used: u64,
-    /// Failures in a row.
+    /// Successive failures.
     failures: u32,
     /// The last pause after a fault.
     retry_delay: Option<RetryDelay>,
 }
 
-/// What is known of a bundle.
+/// The state of a bundle.
 #[derive(Debug)]
 pub(super) enum Found {
     /// It is loaded.
     Ready(Arc<Model>),
-    /// It cannot be used, but what was at its place before is loaded still.
+    /// It cannot be used, but the earlier model with its path is still loaded.
     Former(Arc<Model>, Fault),
     /// It cannot be used.
     Unusable(Fault),
-    /// It is to be loaded.
+    /// It must be loaded.
     Untried,
 }
 
 impl RetryCache {
-    /// What is known of a bundle now.
+    /// The state of a bundle now.
     pub(super) fn get(&mut self, entry: &Entry) -> Found {
         self.clock += 1;
         let mut trial = self.bundles.get_mut(&entry.path);
@@ -84,7 +84,7 @@ impl RetryCache {
         self.bundles.get(&entry.path).filter(|trial| trial.stamp == entry.stamp)?.retry_delay
     }
 
-    /// Keeps what came of loading a bundle. A fault is logged, unless it was before.
+    /// Inserts the result of loading a bundle. A new fault is logged.
     pub(super) fn insert_outcome(&mut self, entry: &Entry, outcome: Result<Arc<Model>, Fault>) -> Found {
         self.clock += 1;
         let last = self.bundles.remove(&entry.path);
@@ -124,7 +124,7 @@ impl RetryCache {
         found
     }
 
-    /// Says, once, which version of a model serves, if any. `faults` are those of newer ones.
+    /// Logs once which version of a model serves, if any. `faults` are those of newer ones.
     pub(super) fn log_serving(&mut self, name: &str, version: Option<u64>, faults: &[(Option<u64>, Fault)]) {
         let (mut new_reasons, now) = (faults.iter().map(|(_, fault)| &fault.public_reason), self.logged.get(name));
         if now.is_some_and(|(logged, logged_reasons)| {
@@ -145,14 +145,14 @@ impl RetryCache {
         self.logged.insert(name.to_owned(), (version, logged_reasons));
     }
 
-    /// Forgets what is no more there, and hands over the models among that: what is broken now may have been good.
+    /// Removes entries of bundles that no longer exist, and returns their models.
     pub(super) fn retain(&mut self, catalogue: &Catalogue) -> impl Sized + use<> {
         let there: HashMap<_, _> = catalogue.entries.iter().map(|entry| (&*entry.path, entry)).collect();
         self.logged.retain(|name, _| catalogue.named(name).next().is_some());
         self.bundles.extract_if(|path, _| !there.contains_key(&**path)).collect::<Vec<_>>()
     }
 
-    /// Lets go of the models that nobody has asked for the longest, and hands them over.
+    /// Removes the least recently used models if there are too many, and returns them.
     pub(super) fn evict_oldest(&mut self, options: &Options) -> impl Sized + use<> {
         let mut dropped = Vec::new();
         loop {
@@ -168,7 +168,7 @@ impl RetryCache {
 }
 
 impl CacheEntry {
-    /// The model that is loaded, whichever it is.
+    /// The loaded model, current or earlier.
     fn any(&self) -> Option<Arc<Model>> {
         let model = self.outcome.as_ref().and_then(|outcome| outcome.as_ref().ok());
         model.or(self.former.as_ref()).cloned()
@@ -178,8 +178,7 @@ impl CacheEntry {
         self.outcome.as_ref()?.as_ref().err()
     }
 
-    /// Lets go of what has expired, and has a model that failed be loaded anew; one that does nothing but fail is left alone
-    /// for a while.
+    /// Removes an expired model, and schedules a failed one for another load; after several failures that is delayed.
     fn expire_or_retry(&mut self) {
         self.former.take_if(|former| former.has_failed() || expired(former.expires).is_some());
         let Some(Ok(model)) = &self.outcome else { return };
@@ -202,7 +201,7 @@ impl CacheEntry {
     }
 }
 
-/// A bundle that cannot be used, and what was at its place before.
+/// A bundle that cannot be used, and the earlier model with its path.
 fn unusable(entry: &Entry, fault: Fault, former: Option<Arc<Model>>) -> Found {
     match former.filter(|former| former.name == entry.name) {
         Some(model) => Found::Former(model, fault),
@@ -210,7 +209,7 @@ fn unusable(entry: &Entry, fault: Fault, former: Option<Arc<Model>>) -> Found {
     }
 }
 
-/// Why what expires then is not used now, where that is so.
+/// The fault of a bundle that has expired.
 fn expired(expires: Option<Timestamp>) -> Option<Fault> {
     let expires = expires.filter(|expires| *expires <= Timestamp::now())?;
     Some(Fault::bad(BundleFault::Expired(expires).to_string()))

@@ -1,4 +1,4 @@
-//! What lies in the directory of models.
+//! The content of the directory of models.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -23,7 +23,7 @@ use crate::api::problem::shown;
 /// The most bundles that a directory may have.
 pub const MAX_BUNDLES: usize = 10_000;
 
-/// A bundle, whole or not.
+/// A bundle, valid or not.
 #[derive(Debug)]
 pub(super) struct Entry {
     pub(super) path: PathBuf,
@@ -34,11 +34,11 @@ pub(super) struct Entry {
     pub(super) version: Option<u64>,
     /// What its manifest says.
     pub(super) about: Option<About>,
-    /// Why it is not served, as far as can be told without opening it.
+    /// Why it is not served, as far as is known without opening it.
     pub(super) fault: Option<Fault>,
 }
 
-/// What lay in the directory at some time.
+/// The content of the directory at some time.
 #[derive(Debug, Default)]
 pub(super) struct Catalogue {
     /// By name and version.
@@ -48,12 +48,11 @@ pub(super) struct Catalogue {
 }
 
 impl Catalogue {
-    /// Looks; what has not changed since the `last` look is not read again, unless reading it failed and it is time to try
-    /// again.
+    /// Reads the directory. What has not changed since `last` is not read again, unless it failed and a retry is due.
     ///
     /// # Errors
     ///
-    /// Where the directory cannot be looked at.
+    /// If the directory cannot be read.
     pub(super) fn scan(dir: &Path, trust: &Trust, last: &Self) -> io::Result<Self> {
         let known: BTreeMap<&Path, &Arc<Entry>> = last.entries.iter().map(|entry| (&*entry.path, entry)).collect();
         let mut found = bundles(dir)?;
@@ -97,7 +96,7 @@ impl Catalogue {
 }
 
 impl Entry {
-    /// Reads a bundle, and keeps what is to be told of it. What is wrong with it is logged, unless it was before.
+    /// Reads a bundle's description. A new fault is logged.
     fn look(path: PathBuf, stamp: Vec<Option<Stamp>>, trust: &Trust, last: Option<&Arc<Self>>) -> Self {
         let last_fault = last.and_then(|last| last.fault.as_ref());
         let fault =
@@ -157,7 +156,7 @@ fn bundles(dir: &Path) -> io::Result<Vec<PathBuf>> {
             Ok(_) => continue,
             Err(error) => match Errno::from_io_error(&error) {
                 Some(Errno::NOMEM | Errno::IO | Errno::NFILE) => return Err(error),
-                _ => continue, // gone, or never to be had
+                _ => continue, // removed, or not accessible
             },
         };
         if if is_dir { path.join(MANIFEST).exists() } else { path.extension().is_some_and(|own| own == EXTENSION) } {

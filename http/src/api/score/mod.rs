@@ -1,9 +1,9 @@
-//! Scores on request: rows in, scores out, nothing remembered.
+//! Scores on request: rows in, scores out, without state.
 //!
 //! 1. [`request`] finds the parts of the body, among them the model's name;
 //! 2. [`data`] and [`times`] read rows and times, as that model takes them;
 //! 3. [`rows`] makes of them what a pipeline would;
-//! 4. the model scores them, and [`answer`] says so.
+//! 4. the model scores them, and [`answer`] writes the answer.
 
 mod answer;
 mod data;
@@ -52,7 +52,7 @@ impl Rows {
         Ok(Self { times, are_real, values, explain: request.explain })
     }
 
-    /// Whether they are scored sooner than another thread could be asked to.
+    /// Whether scoring takes less time than handing it to another thread.
     #[must_use]
     pub fn are_few(&self) -> bool {
         let rows = if self.explain { FEW_EXPLAINED } else { SLICE };

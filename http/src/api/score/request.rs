@@ -1,6 +1,6 @@
 //! A request for scores, read as far as it goes without knowing the model: its parts.
 //!
-//! The parts keep their text. What `data` should be only the model tells, whose name may stand behind it.
+//! The parts keep their text: the format of `data` depends on the model, whose name may follow it.
 
 use std::borrow::Cow;
 
@@ -98,7 +98,7 @@ fn of_body(body: &[u8], error: &serde_json::Error) -> Problem {
     }
 }
 
-/// Whether brackets lie deeper in one another than anything sensible, told only where something is wrong anyway.
+/// Whether brackets are nested too deeply; it is only checked if something is wrong.
 pub(super) fn too_deep(json: &[u8]) -> Option<Problem> {
     let (mut depth, mut deepest, mut in_text, mut escaped) = (0_usize, 0, false, false);
     for byte in json {
