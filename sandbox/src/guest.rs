@@ -143,7 +143,7 @@ pub struct DetectorSpec {
 
 impl fmt::Debug for DetectorSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Recipe").field("limits", &self.limits).finish_non_exhaustive()
+        f.debug_struct("DetectorSpec").field("limits", &self.limits).finish_non_exhaustive()
     }
 }
 

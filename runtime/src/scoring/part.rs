@@ -92,7 +92,7 @@ impl Part {
         specs: &mut impl Iterator<Item = DetectorSpec>,
     ) -> Result<Self, StartError> {
         let start = |member: &config::Detector| {
-            let spec = specs.next().unwrap_or_else(|| panic!("a recipe for `{}`", member.name));
+            let spec = specs.next().unwrap_or_else(|| panic!("a specification for `{}`", member.name));
             Ok(Start::untrained(start(&member.name, spec)?))
         };
         Self::of(detector, config, backoff, start).map(|(part, _)| part)
