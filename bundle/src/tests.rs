@@ -20,10 +20,10 @@ use crate::{Bundle, Fault};
 use qualm_core::BuiltIn;
 
 /// What a pipeline tells: which version it runs, or why it does not take one.
-type EventVerdict = Result<u64, String>;
+type Outcome = Result<u64, String>;
 
 /// Takes up what is good until it is told to stop.
-fn pipeline(source: &Path, state: &Path, stop: &AtomicBool, tell: &Sender<EventVerdict>) {
+fn pipeline(source: &Path, state: &Path, stop: &AtomicBool, tell: &Sender<Outcome>) {
     let trust = Trust::default();
     let source = Source::Path(source.to_owned());
     let mut store = Store::open(state, "cpu").unwrap();
@@ -65,7 +65,7 @@ fn pipeline(source: &Path, state: &Path, stop: &AtomicBool, tell: &Sender<EventV
 }
 
 /// Runs a pipeline while `what` is done.
-fn while_it_runs(source: &Path, state: &Path, what: impl FnOnce(&Receiver<EventVerdict>)) {
+fn while_it_runs(source: &Path, state: &Path, what: impl FnOnce(&Receiver<Outcome>)) {
     let (stop, (tell, told)) = (AtomicBool::new(false), channel());
     thread::scope(|scope| {
         let running = scope.spawn(|| pipeline(source, state, &stop, &tell));
@@ -79,7 +79,7 @@ fn while_it_runs(source: &Path, state: &Path, what: impl FnOnce(&Receiver<EventV
     });
 }
 
-fn next(told: &Receiver<EventVerdict>) -> EventVerdict {
+fn next(told: &Receiver<Outcome>) -> Outcome {
     told.recv_timeout(Duration::from_secs(10)).expect("sooner than it looks by itself")
 }
 

@@ -86,16 +86,25 @@ fn remove(path: &Path, names: &[&str]) -> io::Result<()> {
 }
 
 /// Makes sure that what was created or renamed in a directory stays so.
+///
+/// # Errors
+///
+/// As the file system says.
 pub fn sync(directory: &Path) -> io::Result<()> {
     File::open(directory)?.sync_all()
 }
 
 /// The directory that a path's last part is in.
+#[must_use]
 pub fn parent(path: &Path) -> &Path {
     path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// Puts a file or directory out of the way under a name that nobody looks for, and says under which.
+///
+/// # Errors
+///
+/// As the file system says.
 pub fn set_aside(path: &Path) -> io::Result<PathBuf> {
     let mut name = path.as_os_str().to_owned();
     name.push(".bad");

@@ -28,11 +28,11 @@ pub struct Error {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Labels {
     file: PathBuf,
-    told: EventVerdict,
+    source: LabelSource,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum EventVerdict {
+enum LabelSource {
     /// One for each row of the input, in their order.
     Rows(Vec<bool>),
     /// By time.
@@ -70,7 +70,7 @@ impl Labels {
     /// Names the file, the line, and what is wrong there.
     pub fn read(path: &Path) -> Result<Self, Error> {
         let columns = Columns::open(path)?;
-        let told = if let (Some(start), Some(end)) = (columns.find("start"), columns.find("end")) {
+        let source = if let (Some(start), Some(end)) = (columns.find("start"), columns.find("end")) {
             let entity = columns.find("entity").or_else(|| columns.find("series"));
             let window = |cells: &StringRecord| {
                 let (start, end) = (time(cells, start)?, time(cells, end)?);
@@ -82,7 +82,7 @@ impl Labels {
                 let entity = entity.map(|entity| cells[entity].to_owned()).filter(|entity| !entity.is_empty());
                 Ok(Window { start, end, entity, line: cells.position().map(Position::line) })
             };
-            EventVerdict::Windows(columns.each(window)?)
+            LabelSource::Windows(columns.each(window)?)
         } else if let Some(label) = columns.find("label") {
             columns.labels(label)?
         } else {
@@ -90,7 +90,7 @@ impl Labels {
                 "it has neither a column `label` (0 or 1, one row for each row of the input) nor `start` and `end`",
             ));
         };
-        Ok(Self { file: path.to_owned(), told })
+        Ok(Self { file: path.to_owned(), source })
     }
 
     /// Reads the labels that a column of the input holds.
@@ -103,7 +103,7 @@ impl Labels {
         let Some(label) = columns.find(column) else {
             return Err(columns.failed(&format!("it has no column `{column}`; --label-column names one of a CSV file")));
         };
-        Ok(Self { file: path.to_owned(), told: EventVerdict::Rows(columns.each(|cells| is_anomaly(&cells[label]))?) })
+        Ok(Self { file: path.to_owned(), source: LabelSource::Rows(columns.each(|cells| is_anomaly(&cells[label]))?) })
     }
 
     /// A label for each row of a table.
@@ -113,8 +113,8 @@ impl Labels {
     /// Where the labels do not fit its rows.
     pub fn of(&self, table: &Table) -> Result<Vec<bool>, Error> {
         let failed = |what| Error { file: self.file.clone(), line: None, what };
-        match &self.told {
-            EventVerdict::Rows(labels) => {
+        match &self.source {
+            LabelSource::Rows(labels) => {
                 // Not every row of the input completes one of the table.
                 let label = |source: &u64| labels.get(*source as usize).copied();
                 let all: Option<Vec<bool>> = table.sources.iter().map(label).collect();
@@ -127,7 +127,7 @@ impl Labels {
                     ))
                 })
             }
-            EventVerdict::Times(labels) => table
+            LabelSource::Times(labels) => table
                 .times
                 .iter()
                 .map(|time| {
@@ -139,7 +139,7 @@ impl Labels {
                     })
                 })
                 .collect(),
-            EventVerdict::Windows(windows) => {
+            LabelSource::Windows(windows) => {
                 Ok((0..table.len()).map(|row| windows.iter().any(|it| it.holds(table, row))).collect())
             }
         }
@@ -151,9 +151,9 @@ impl Labels {
     ///
     /// Where the labels do not fit, are of a series that is not there, or all of another time.
     pub fn of_series(&self, series: &[&Table]) -> Result<OfSeries, Error> {
-        let notes = match &self.told {
-            EventVerdict::Windows(windows) => self.idle(windows, series)?,
-            EventVerdict::Rows(_) | EventVerdict::Times(_) => Vec::new(),
+        let notes = match &self.source {
+            LabelSource::Windows(windows) => self.idle(windows, series)?,
+            LabelSource::Rows(_) | LabelSource::Times(_) => Vec::new(),
         };
         Ok(OfSeries { labels: series.iter().map(|table| self.of(table)).collect::<Result<_, _>>()?, notes })
     }
@@ -283,15 +283,15 @@ impl Columns {
         Error { file: self.path.clone(), line: None, what: what.to_owned() }
     }
 
-    fn labels(self, label: usize) -> Result<EventVerdict, Error> {
+    fn labels(self, label: usize) -> Result<LabelSource, Error> {
         let Some(when) = self.time() else {
-            return Ok(EventVerdict::Rows(self.each(|cells| is_anomaly(&cells[label]))?));
+            return Ok(LabelSource::Rows(self.each(|cells| is_anomaly(&cells[label]))?));
         };
         let mut times = HashMap::new();
         for (time, label) in self.each(|cells| Ok((time(cells, when)?, is_anomaly(&cells[label])?)))? {
             *times.entry(time).or_insert(false) |= label; // a time may come up once for each entity
         }
-        Ok(EventVerdict::Times(times))
+        Ok(LabelSource::Times(times))
     }
 
     fn each<T>(mut self, row: impl Fn(&StringRecord) -> Result<T, String>) -> Result<Vec<T>, Error> {

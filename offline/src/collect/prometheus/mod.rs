@@ -43,7 +43,7 @@ pub(super) struct Source {
 
 /// An answer.
 #[derive(Debug, Deserialize)]
-struct EventVerdict<'a, T> {
+struct Response<'a, T> {
     data: Option<T>,
     #[serde(borrow)]
     error: Option<Cow<'a, str>>,
@@ -160,7 +160,7 @@ fn whole(client: &Client, answer: Answer) -> Result<Option<Vec<u8>>, Error> {
 }
 
 fn read<'a, T: Deserialize<'a>>(client: &Client, text: &'a [u8]) -> Result<T, Error> {
-    let told: EventVerdict<'a, T> = serde_json::from_slice(text).map_err(|error| {
+    let told: Response<'a, T> = serde_json::from_slice(text).map_err(|error| {
         client.failed(format!("its answer is not what Prometheus says ({error}); is this its address?"))
     })?;
     told.data
