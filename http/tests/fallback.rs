@@ -202,7 +202,7 @@ impl ModelFactory for Trapping {
     fn open_model(&self, source: ModelSource<'_>) -> Result<Box<dyn Detector>, Error> {
         let detector = BuiltIn.open_model(source)?;
         let trap = |_: Batch<'_>| Err(Error::Internal("it trapped".to_owned()));
-        Ok(if source.version == 2 { Hooked::new(detector, trap) } else { detector })
+        Ok(if source.version == 2 { Box::new(Hooked::new(detector, trap)) } else { detector })
     }
 
     fn open_trainer(&self, component: &[u8]) -> Result<Box<dyn Trainer + '_>, Error> {

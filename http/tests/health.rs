@@ -74,10 +74,10 @@ impl ModelFactory for Stuck {
             wait();
             return Ok(detector);
         }
-        Ok(Hooked::new(detector, move |_: Batch<'_>| {
+        Ok(Box::new(Hooked::new(detector, move |_: Batch<'_>| {
             wait();
             Ok(())
-        }))
+        })))
     }
 
     fn open_trainer(&self, component: &[u8]) -> Result<Box<dyn Trainer + '_>, Error> {

@@ -203,14 +203,14 @@ impl ModelFactory for Slow {
     fn open_model(&self, source: ModelSource<'_>) -> Result<Box<dyn Detector>, Error> {
         self.opened.fetch_add(1, Ordering::Relaxed);
         let (fails, alive) = (Arc::clone(&self.fails), Arc::clone(&self.alive));
-        Ok(Hooked::new(BuiltIn.open_model(source)?, move |batch: Batch<'_>| {
+        Ok(Box::new(Hooked::new(BuiltIn.open_model(source)?, move |batch: Batch<'_>| {
             if fails.swap(false, Ordering::Relaxed) {
                 return Err(Error::Internal("it trapped".to_owned()));
             }
             thread::sleep(Duration::from_micros(batch.len() as u64 * 50));
             alive.fetch_max(batch.series[0] as usize + 1, Ordering::Relaxed);
             Ok(())
-        }))
+        })))
     }
 
     fn open_trainer(&self, component: &[u8]) -> Result<Box<dyn Trainer + '_>, Error> {

@@ -75,6 +75,7 @@ impl BatchTime {
     }
 
     /// Whether there is no time for another call.
+    #[must_use]
     pub fn is_spent(&self) -> bool {
         self.began.is_some_and(|began| thread_time().saturating_sub(began) >= self.limit)
     }

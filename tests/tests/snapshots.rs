@@ -4,6 +4,7 @@
 //! anew; read the diff.
 
 use std::collections::BTreeSet;
+use std::fmt::Write as _;
 use std::path::Path;
 use std::process::{Command, Output};
 
@@ -87,7 +88,7 @@ fn errors() {
         let output = qualm(&binary, &site.path(""), arguments);
         let code = output.status.code().expect("no signal ends it");
         assert_ne!(code, 0, "{arguments:?}");
-        all += &format!("$ qualm {}\n{}[{code}]\n\n", arguments.join(" "), text(&output.stderr));
+        let _infallible = write!(all, "$ qualm {}\n{}[{code}]\n\n", arguments.join(" "), text(&output.stderr));
     }
     // The log begins with the time.
     let without_times: String = all

@@ -57,7 +57,7 @@ pub(crate) fn pipeline(bad: DetectorSpec) -> Outcome {
                 [limits]\nmax_series = 40\n";
     let mut config = Config::parse(text, "none").expect("it is right");
     config.state.interval = Duration::from_millis(5);
-    let model = config.detector[1].parameters().unwrap().to_model();
+    let model = config.detector[1].parameters().expect("it learns online").to_model();
     let sandbox = Sandbox::new(None);
     let good = DetectorSpec::new(&sandbox, qualm_components::DETECTOR, model, Limits::default()).expect("it is ours");
     let mut scoring = Scoring::with(&config, vec![bad, good], BACKOFF).expect("it begins well");

@@ -13,8 +13,8 @@ pub(crate) struct Hooked<H> {
 
 impl<H> Hooked<H> {
     /// Of a detector that was just opened.
-    pub(crate) fn new(detector: Box<dyn Detector>, hook: H) -> Box<Self> {
-        Box::new(Self { detector, hook, is_verified: false })
+    pub(crate) fn new(detector: Box<dyn Detector>, hook: H) -> Self {
+        Self { detector, hook, is_verified: false }
     }
 }
 

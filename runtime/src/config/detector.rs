@@ -152,7 +152,7 @@ impl Model {
         // Few models can be told of a prior.
         let prior = match self.prior {
             Prior::None => String::new(),
-            prior => format!("{between}prior = \"{}\"", prior.name()),
+            Prior::Siblings => format!("{between}prior = \"{}\"", self.prior.name()),
         };
         format!("model = {}{prior}", quoted(self.source.shown()))
     }
@@ -160,6 +160,7 @@ impl Model {
 
 impl Detector {
     /// Its members, or itself where it is no ensemble, each with its weight.
+    #[must_use]
     pub fn members(&self) -> impl ExactSizeIterator<Item = (&Self, f64)> {
         let (alone, members) = match &self.kind {
             Kind::Ensemble(ensemble) => (None, ensemble.members.as_slice()),
