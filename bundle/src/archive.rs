@@ -9,8 +9,9 @@ use tar::{Archive, EntryType, Header};
 use zstd::stream::read::Decoder;
 use zstd::stream::write::Encoder;
 
-use crate::bundle::{Bundle, Fault};
+use crate::bundle::Bundle;
 use crate::clean::clean;
+use crate::error::Fault;
 use crate::files::{Files, MOST, NAMES};
 use qualm_system::fault::is_of_system;
 

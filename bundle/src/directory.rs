@@ -13,8 +13,8 @@ use std::time::Duration;
 use rustix::fs::{AtFlags, Dir, Mode, OFlags, open, openat, statat};
 use rustix::io::Errno;
 
-use crate::bundle::Fault;
 use crate::clean::clean;
+use crate::error::Fault;
 use crate::files::Files;
 
 /// How often a directory is read that is replaced again and again.

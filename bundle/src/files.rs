@@ -6,8 +6,8 @@
 use std::collections::BTreeMap;
 use std::io::Read;
 
-use crate::bundle::Fault;
 use crate::clean::clean;
+use crate::error::Fault;
 
 /// What a bundle says of itself.
 pub const MANIFEST: &str = "bundle.toml";

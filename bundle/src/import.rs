@@ -11,7 +11,8 @@ use qualm_core::trained::Trained;
 use qualm_core::trained::prepare::Preparation;
 use serde::Deserialize;
 
-use crate::bundle::{Draft, Error, Fault};
+use crate::bundle::Draft;
+use crate::error::{Error, Fault};
 use crate::golden::Golden;
 use crate::manifest::{FORMAT, Feature, Manifest, Provenance, Shape, Suppression, Threshold};
 

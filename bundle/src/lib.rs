@@ -14,6 +14,7 @@ pub mod clean;
 pub mod digest;
 pub mod directory;
 pub mod duration;
+pub mod error;
 pub mod files;
 pub mod golden;
 pub mod import;
@@ -32,4 +33,5 @@ mod tests;
 pub mod watch;
 pub mod write;
 
-pub use bundle::{Bundle, Error, Fault};
+pub use bundle::Bundle;
+pub use error::{Error, Fault};

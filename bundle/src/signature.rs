@@ -13,8 +13,8 @@ use ct_codecs::{Base64, Decoder};
 use minisign::{PError, PublicKey as Key, SecretKeyBox, SignatureBox};
 use serde::Serialize;
 
-use crate::bundle::Fault;
 use crate::clean::clean;
+use crate::error::Fault;
 use crate::files;
 
 /// What the last line of a signature has: 64 bytes in base64. The library takes it for granted.

@@ -9,7 +9,8 @@ use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
 use tempfile::TempDir;
 
-use crate::bundle::{Bundle, Error, Fault};
+use crate::bundle::Bundle;
+use crate::error::{Error, Fault};
 use qualm_system::atomic;
 
 use crate::files;

@@ -10,8 +10,9 @@ use std::time::Duration;
 pub use path::{Stamp, stamps};
 pub use url::{BadCertificates, roots};
 
-use crate::bundle::{Bundle, Error};
+use crate::bundle::Bundle;
 use crate::digest::sha256;
+use crate::error::Error;
 use crate::secret::Secret;
 
 /// For how long a server may take to send a bundle, unless set otherwise.

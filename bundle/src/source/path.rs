@@ -5,7 +5,8 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use crate::bundle::{Bundle, Fault, read_files};
+use crate::bundle::{Bundle, read_files};
+use crate::error::Fault;
 use crate::files;
 
 /// Within so many seconds, two changes may bear the same time on some file systems.

@@ -15,7 +15,8 @@ use ureq::http::{HeaderMap, StatusCode};
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
 use ureq::{Agent, Timeout};
 
-use crate::bundle::{Bundle, Fault};
+use crate::bundle::Bundle;
+use crate::error::Fault;
 use crate::files::MOST;
 use crate::secret::Secret;
 

@@ -16,7 +16,8 @@ use rustix::fs::{FlockOperation, flock};
 use tracing::warn;
 
 use crate::archive::EXTENSION;
-use crate::bundle::{self, Bundle, Fault};
+use crate::bundle::Bundle;
+use crate::error::{self, Fault};
 use qualm_system::atomic;
 
 use crate::files;
@@ -96,7 +97,7 @@ pub enum Error {
     },
     /// A kept bundle is no longer good.
     #[error(transparent)]
-    Bundle(#[from] bundle::Error),
+    Bundle(#[from] error::Error),
     /// There is nothing to go back to.
     #[error("{}: there is no version {wanted} to go back to; kept are {kept}", path.display())]
     NotKept {

@@ -15,7 +15,7 @@ use std::path::Path;
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
-use qualm_bundle::bundle::{self, Bundle};
+use qualm_bundle::Bundle;
 use qualm_bundle::signature::KeyError;
 use qualm_contract::ModelFactory;
 
@@ -64,7 +64,7 @@ enum Command {
 pub enum Error {
     /// Something is no bundle that can be used.
     #[error(transparent)]
-    Bundle(bundle::Error),
+    Bundle(qualm_bundle::Error),
     /// A key cannot be used.
     #[error(transparent)]
     Key(#[from] KeyError),
@@ -73,7 +73,7 @@ pub enum Error {
     Rollback(#[from] qualm_bundle::rollback::Error),
     /// A bundle cannot be written.
     #[error(transparent)]
-    Write(bundle::Error),
+    Write(qualm_bundle::Error),
     /// Nothing can be printed.
     #[error("stdout: {0}")]
     Print(#[from] io::Error),

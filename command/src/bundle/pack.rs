@@ -35,7 +35,7 @@ pub(super) fn run(options: &Options) -> Result<(), Error> {
     let name = bundle.archive_name();
     let path = if options.out.is_dir() { options.out.join(&name) } else { options.out.clone() };
     bundle.write_packed(&path).map_err(Error::Write)?;
-    let written = |error| Error::Write(bundle::Fault::Io(error).at(path.display()));
+    let written = |error| Error::Write(qualm_bundle::Fault::Io(error).at(path.display()));
     let bytes = path.metadata().map_err(written)?.len();
     let packed = Packed { path, bytes, signed: bundle.signature.is_some() };
     print(&packed, options.json, || {

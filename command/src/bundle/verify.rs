@@ -7,7 +7,8 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::{Error, print, text};
-use qualm_bundle::bundle::{Bundle, Fault, read_files};
+use qualm_bundle::Fault;
+use qualm_bundle::bundle::{Bundle, read_files};
 use qualm_bundle::signature::{PublicKey, Signed, Trust};
 use qualm_contract::ModelFactory;
 
