@@ -12,7 +12,8 @@ use std::time::Duration;
 
 use qualm_system::child::{self, Failure, Limits};
 
-use crate::engine::{LoadError, Sandbox};
+use crate::error::LoadError;
+use crate::settings;
 use crate::space::{self, AddressSpace};
 use crate::text::sanitize;
 
@@ -67,7 +68,7 @@ pub fn serve() -> Option<ExitCode> {
 fn compile_here(address_space: AddressSpace) -> Result<(), LoadError> {
     let broken = |error: std::io::Error| LoadError::Process(error.to_string());
     let component = fs::read(INPUT).map_err(broken)?;
-    let code = Sandbox::within(None, address_space).precompile(&component)?;
+    let code = settings::engine(address_space).precompile_component(&component)?;
     fs::write(OUTPUT, code).map_err(broken)
 }
 

@@ -14,12 +14,13 @@ use std::time::{Duration, Instant, SystemTime};
 use sha2::{Digest, Sha256};
 use tracing::{debug, warn};
 use wasmtime::component::Component;
-use wasmtime::{Config, Engine, EngineWeak};
+use wasmtime::{Engine, EngineWeak};
 
 use crate::compiler;
-use crate::inspect::{ComponentError, ComponentInfo, inspect};
+use crate::error::LoadError;
+use crate::inspect::{ComponentInfo, inspect};
+use crate::settings;
 use crate::space::AddressSpace;
-use crate::text::sanitize;
 
 /// The interval of the clock of deadlines during a call. A deadline is exceeded by a few ticks at most.
 pub const TICK: Duration = Duration::from_millis(2);
@@ -30,50 +31,11 @@ const IDLE_TICKS: u32 = 5;
 /// Checks without a call after which the clock stops, so that an idle process does not wake.
 const MAX_IDLE_CHECKS: u32 = 5;
 
-/// The stack of a guest. The host has 8 MiB; a detector needs a few kilobytes.
-const GUEST_STACK: usize = 512 << 10;
-
 /// The most compiled components in the cache: a Python takes 60 MiB, and each version of qualm compiles again.
 const MAX_CACHED: usize = 32;
 
 /// Held while an untrusted component is compiled.
 static COMPILING: Mutex<()> = Mutex::new(());
-
-/// Why a component could not be loaded.
-#[derive(Debug, thiserror::Error)]
-pub enum LoadError {
-    /// It was rejected before compilation.
-    #[error(transparent)]
-    ComponentError(#[from] ComponentError),
-    /// The engine refused it.
-    #[error("the component cannot be compiled: {0}")]
-    Compile(String),
-    /// Compilation exceeded a limit.
-    #[error("the component cannot be compiled: that takes {0}")]
-    Limit(String),
-    /// The process that compiles failed.
-    #[error("the component is not compiled, for the process that does it failed: {0}")]
-    Process(String),
-    /// This machine lacks memory or another resource.
-    #[error("the component cannot be made ready, for this machine lacks what that takes: {0}")]
-    System(String),
-}
-
-impl From<wasmtime::Error> for LoadError {
-    /// The text is sanitized, since the engine quotes names of the component.
-    fn from(error: wasmtime::Error) -> Self {
-        let why = sanitize(&format!("{error:#}"));
-        if is_of_system(&error) { Self::System(why) } else { Self::Compile(why) }
-    }
-}
-
-/// Whether the system refused the engine something, such as memory or a file descriptor.
-pub(crate) fn is_of_system(error: &wasmtime::Error) -> bool {
-    error.chain().any(|cause| {
-        cause.downcast_ref::<io::Error>().is_some_and(qualm_system::fault::is_of_system)
-            || cause.is::<rustix::io::Errno>()
-    })
-}
 
 /// Compiles and runs components, for all detectors.
 #[derive(Debug, Clone)]
@@ -98,15 +60,8 @@ impl Sandbox {
     }
 
     /// The same, with this address space.
-    pub(crate) fn within(cache: Option<PathBuf>, address_space: AddressSpace) -> Self {
-        let mut config = Config::new();
-        config
-            .epoch_interruption(true)
-            .max_wasm_stack(GUEST_STACK)
-            // Its results differ between processors.
-            .wasm_relaxed_simd(false);
-        address_space.configure(&mut config);
-        let engine = Engine::new(&config).expect("the configuration is valid on every processor that Cranelift knows");
+    fn within(cache: Option<PathBuf>, address_space: AddressSpace) -> Self {
+        let engine = settings::engine(address_space);
         let clock = Arc::new(Clock::start(engine.weak()));
         Self { engine, clock, cache, address_space, compile_time: compiler::DEFAULT_TIME }
     }

@@ -8,7 +8,7 @@ use qualm_contract::{Detector, Error, ModelFactory, ModelSource, Trainer};
 use sha2::{Digest as _, Sha256};
 
 use crate::Sandbox;
-use crate::engine::LoadError;
+use crate::error::LoadError;
 use crate::guest::{DetectorSpec, Limits, Title};
 use crate::running::Running;
 use crate::trainer::PluginTrainer;

@@ -12,7 +12,8 @@ use wasmtime::{Store, Trap, UpdateDeadline};
 
 use crate::bindings::exports::qualm::detector::detection::{self, Error, Observations};
 use crate::bindings::exports::qualm::detector::{details, siblings};
-use crate::engine::{LoadError, Sandbox, TICK, is_of_system};
+use crate::engine::{Sandbox, TICK};
+use crate::error::{LoadError, is_of_system};
 use crate::guest_log::GuestLog;
 use crate::imports::link;
 use crate::inspect::ComponentInfo;

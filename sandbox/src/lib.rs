@@ -10,6 +10,7 @@
 
 pub mod compiler;
 pub mod engine;
+pub mod error;
 pub mod factory;
 pub mod guest;
 pub mod guest_log;
@@ -19,6 +20,7 @@ pub mod limiter;
 mod meter;
 pub mod pace;
 pub mod running;
+mod settings;
 mod space;
 mod text;
 pub mod trainer;

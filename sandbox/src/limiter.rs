@@ -2,7 +2,7 @@
 
 use wasmtime::ResourceLimiter;
 
-use crate::engine::is_of_system;
+use crate::error::is_of_system;
 
 /// The most linear memories, and as many tables and instances. The built-in component has one of each; a language runtime has a
 /// few.

@@ -6,7 +6,6 @@ use clap::Args;
 use serde::Serialize;
 
 use super::{Error, print, read, text};
-use qualm_bundle::bundle;
 
 #[derive(Debug, Args)]
 pub(super) struct Options {

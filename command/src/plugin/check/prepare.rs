@@ -7,7 +7,7 @@ use super::report::{Fault, Found, Outcome, Report, size};
 use super::source::Random;
 use super::subject::{Subject, limits};
 use super::training;
-use qualm_sandbox::engine::LoadError;
+use qualm_sandbox::error::LoadError;
 use qualm_sandbox::inspect::{ComponentError, ComponentInfo};
 use qualm_sandbox::{DetectorSpec, Failure, Guest, Sandbox};
 
