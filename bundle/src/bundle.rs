@@ -39,6 +39,18 @@ pub struct Bundle {
     pub signature: Option<String>,
 }
 
+impl From<qualm_contract::Error> for Fault {
+    fn from(error: qualm_contract::Error) -> Self {
+        match error {
+            qualm_contract::Error::NoSandbox => Self::Sandbox,
+            qualm_contract::Error::BadComponent(what) => Self::File { file: files::COMPONENT.to_owned(), what },
+            qualm_contract::Error::Deadline(what) => Self::Deadline(clean(&what)),
+            qualm_contract::Error::System(what) => Self::System(clean(&what)),
+            other => Self::Model(clean(&other.to_string())),
+        }
+    }
+}
+
 impl Bundle {
     /// Reads a directory or a packed bundle.
     ///

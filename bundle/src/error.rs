@@ -5,8 +5,6 @@ use std::{fmt, io};
 use jiff::Timestamp;
 use qualm_system::fault::is_of_system;
 
-use crate::clean::clean;
-use crate::files;
 use crate::secret::Secret;
 
 /// Why something is no bundle that can be used, and where it is.
@@ -94,17 +92,5 @@ impl Fault {
         let place = place.to_string();
         let shown = if place.contains("://") { Secret::address(place).to_string() } else { place };
         Error { place: shown, fault: self }
-    }
-}
-
-impl From<qualm_contract::Error> for Fault {
-    fn from(error: qualm_contract::Error) -> Self {
-        match error {
-            qualm_contract::Error::NoSandbox => Self::Sandbox,
-            qualm_contract::Error::BadComponent(what) => Self::File { file: files::COMPONENT.to_owned(), what },
-            qualm_contract::Error::Deadline(what) => Self::Deadline(clean(&what)),
-            qualm_contract::Error::System(what) => Self::System(clean(&what)),
-            other => Self::Model(clean(&other.to_string())),
-        }
     }
 }

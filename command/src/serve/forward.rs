@@ -192,3 +192,9 @@ impl Forward {
             .map_err(|error: String| format!("{}: {}", self.url, self.url.hide_in(&error)))
     }
 }
+
+/// 508 for what we have sent to ourselves.
+pub(super) fn leads_back(table: &str) -> Reply {
+    let what = format!("[{table}] `forward` leads back to qualm itself");
+    reply::error(StatusCode::LOOP_DETECTED, &what, Some("it must name who comes behind qualm"))
+}

@@ -11,9 +11,8 @@ use tracing::warn;
 use ureq::http::{HeaderName, HeaderValue};
 
 use super::again::{Again, Delivery};
-use super::forward::{Answer, Fate, Forward};
+use super::forward::{self, Answer, Fate, Forward};
 use super::influxql::creates_database;
-use super::observe;
 use super::vitals::Vitals;
 use super::worker::Worker;
 
@@ -117,7 +116,7 @@ impl Influxdb {
     /// Where its body is not to be had.
     pub async fn write(self: Arc<Self>, mut call: Call) -> Result<Reply, Refused> {
         if self.forward.is_own(call.headers()) {
-            return Ok(observe::loops("influxdb"));
+            return Ok(forward::leads_back("influxdb"));
         }
         let Ok(unit) = unit(call.path(), &call.query("precision").unwrap_or_default()) else {
             let hint = "one of ns, us, ms, s (and, for /write, n, u, m, h)";
@@ -144,7 +143,7 @@ impl Influxdb {
     /// Where its body is not to be had.
     pub async fn query(self: Arc<Self>, mut call: Call) -> Result<Reply, Refused> {
         if self.forward.is_own(call.headers()) {
-            return Ok(observe::loops("influxdb"));
+            return Ok(forward::leads_back("influxdb"));
         }
         let form = call.bytes(STATEMENT).await?;
         let Some(statement) = form_value(&form, "q").or_else(|| Some(call.query("q")?.into_owned())) else {

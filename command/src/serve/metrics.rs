@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use qualm_http::Exposition;
 
-use super::observe::Observed;
+use super::observed::Observed;
 use super::vitals::Vitals;
 use qualm::supervisor::Mode;
 use qualm::view::latency::{BUCKETS, Histogram};

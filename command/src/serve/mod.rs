@@ -10,6 +10,7 @@ pub mod influxdb;
 mod influxql;
 pub mod metrics;
 pub mod observe;
+pub mod observed;
 mod signals;
 pub mod vector;
 pub mod vitals;
@@ -33,7 +34,7 @@ use tracing::{error, info, warn};
 
 use self::forward::Forward;
 use self::influxdb::Influxdb;
-use self::observe::Observed;
+use self::observed::Observed;
 use self::signals::{Reload, Signals};
 use self::vector::{Out, Vector};
 use self::worker::{Plan, Worker};

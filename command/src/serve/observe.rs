@@ -4,15 +4,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread;
 
-use qualm_http::api::models::Registry;
 use qualm_http::exposition::{Exposition, Format};
 use qualm_http::{Call, Counts, Method, Pool, Reply, Router, Server, StatusCode, header, reply};
 use serde_json::json;
 use tokio::runtime::Builder;
 
-use super::influxdb::Influxdb;
-use super::vector::Vector;
-use super::vitals::Vitals;
+use super::observed::Observed;
 use super::{Error, listen_as, listening, metrics};
 use qualm::config::Http;
 use qualm::supervisor::Mode;
@@ -20,23 +17,6 @@ use qualm::view::{View, live};
 
 /// Threads that make what the live page shows.
 const PAGES: usize = 2;
-
-/// All that can be seen.
-#[derive(Debug)]
-pub struct Observed {
-    /// `execd` or `serve`.
-    pub mode: &'static str,
-    /// The models that applications can ask for scores.
-    pub registry: Option<Arc<Registry>>,
-    /// The pipelines.
-    pub views: Vec<Arc<View>>,
-    /// The listener's own counts.
-    pub server: Arc<Counts>,
-    /// The way in for Vector's events, where it is open.
-    pub vector: Option<Arc<Vector>>,
-    /// The way in for InfluxDB's clients, where it is open.
-    pub influxdb: Option<Arc<Influxdb>>,
-}
 
 /// Lets others see a pipeline that runs elsewhere, for as long as this process lives.
 ///
@@ -117,28 +97,12 @@ pub fn nothing_behind(table: &str, example: &str) -> Reply {
     reply::error(StatusCode::SERVICE_UNAVAILABLE, "nothing is configured behind this", Some(&hint))
 }
 
-/// 508 for what we have sent to ourselves.
-#[must_use]
-pub fn loops(table: &str) -> Reply {
-    let what = format!("[{table}] `forward` leads back to qualm itself");
-    reply::error(StatusCode::LOOP_DETECTED, &what, Some("it must name who comes behind qualm"))
-}
-
 /// What InfluxDB's clients take for alive.
 fn pong() -> Reply {
     let mut reply = reply::empty(StatusCode::NO_CONTENT);
     let version = header::HeaderValue::from_static(concat!("qualm-", env!("CARGO_PKG_VERSION")));
     reply.headers_mut().insert("x-influxdb-version", version);
     reply
-}
-
-impl Observed {
-    /// The pipelines that may fail without this process, by name.
-    pub(super) fn vitals(&self) -> impl Iterator<Item = (&'static str, &Vitals)> {
-        let vector = self.vector.as_ref().map(|vector| ("vector", vector.vitals()));
-        let influxdb = self.influxdb.as_ref().map(|influxdb| ("influxdb", influxdb.vitals()));
-        vector.into_iter().chain(influxdb)
-    }
 }
 
 /// Whether all pipelines work.

@@ -18,8 +18,7 @@ use tokio::sync::Notify;
 use tracing::{info, warn};
 
 use super::again::{Again, Delivery};
-use super::forward::{Answer, Fate, Forward};
-use super::observe;
+use super::forward::{self, Answer, Fate, Forward};
 use super::vitals::Vitals;
 use super::worker::Worker;
 
@@ -175,7 +174,7 @@ impl Vector {
     /// Where its body is not to be had.
     pub async fn take(self: Arc<Self>, mut call: Call) -> Result<Reply, Refused> {
         if self.forward().is_some_and(|forward| forward.is_own(call.headers())) {
-            return Ok(observe::loops("vector"));
+            return Ok(forward::leads_back("vector"));
         }
         let body = Bytes::from_owner(call.bytes(call.limit()).await?);
         self.heard();

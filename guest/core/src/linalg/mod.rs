@@ -5,3 +5,6 @@
 pub mod covariance;
 pub(crate) mod eigen;
 pub(crate) mod lanes;
+
+/// The most features: the time to fit grows with the third power of their number, and is seconds for so many.
+pub const MAX_FEATURES: usize = 1024;

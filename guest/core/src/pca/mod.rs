@@ -15,6 +15,7 @@ mod whitened;
 
 use std::str::FromStr;
 
+pub use crate::linalg::MAX_FEATURES;
 pub use crate::linalg::covariance::Shrinkage;
 use crate::model::Model;
 use crate::trained::prepare::Scaling;
@@ -24,9 +25,6 @@ use whitened::Whitened;
 
 /// The name of this kind of detector.
 pub const KIND: &str = "pca-mahalanobis";
-
-/// The most features: the time to fit grows with the third power of their number, and is seconds for so many.
-pub const MAX_FEATURES: usize = 1024;
 
 /// The largest magnitude of a prepared value, so that this clip has no effect.
 const NO_CLIP: f64 = 1e12;

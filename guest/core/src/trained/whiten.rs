@@ -9,12 +9,12 @@
 //! eigenvalues far above r, the squared prediction error over r in those far below.
 
 use super::{FitError, Rows};
+use crate::linalg::MAX_FEATURES;
 use crate::linalg::covariance::products;
 use crate::linalg::eigen;
 use crate::linalg::lanes::{Blocks, LANES, Lanes, padded};
 use crate::math::min;
 use crate::model::{Model, Writer};
-use crate::pca;
 use qualm_contract::Error;
 
 /// The least ridge, for rows without variance.
@@ -40,8 +40,8 @@ impl Whitening {
     /// Where there are too many features.
     pub(super) fn fit(rows: Rows<'_>, share: f64) -> Result<Self, FitError> {
         let features = rows.features();
-        if features > pca::MAX_FEATURES {
-            let most = pca::MAX_FEATURES;
+        if features > MAX_FEATURES {
+            let most = MAX_FEATURES;
             return Err(FitError(format!("{features} features; `whiten` takes {most} at most, set it to 0")));
         }
         // Moments about 0, not about the mean: a row without changes is ordinary.
@@ -94,8 +94,8 @@ impl Whitening {
     }
 
     pub(super) fn read_model(name: &'static str, model: &Model<'_>, features: usize) -> Result<Self, Error> {
-        if features > pca::MAX_FEATURES {
-            let most = pca::MAX_FEATURES;
+        if features > MAX_FEATURES {
+            let most = MAX_FEATURES;
             return Err(Error::BadModel(format!("its {features} features are whitened; {most} may be at most")));
         }
         let matrix = model.doubles(name, features * features)?;
