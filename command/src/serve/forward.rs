@@ -8,6 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use qualm_bundle::secret::Secret;
 use qualm_bundle::source;
+use qualm_http::{Reply, reply};
 use tokio::sync::Semaphore;
 use ureq::Agent;
 use ureq::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::thread;
 
 use qualm_http::exposition::{Exposition, Format};
-use qualm_http::{Call, Counts, Method, Pool, Reply, Router, Server, StatusCode, header, reply};
+use qualm_http::{Call, Method, Pool, Reply, Router, Server, StatusCode, header, reply};
 use serde_json::json;
 use tokio::runtime::Builder;
 
