@@ -3,7 +3,7 @@
 //! This crate has the path of a metric through qualm, without any I/O: a caller (`execd`, `replay`, the WASI command) gives bytes
 //! to a [`Pipeline`] and writes its output. The modules, in the order of processing:
 //!
-//! 1. [`format`] is the trait of a format: [`lines`] for line protocol, where [`line`] splits the bytes into events and reads an
+//! 1. [`mod@format`] is the trait of a format: [`lines`] for line protocol, where [`mod@line`] splits the bytes into events and reads an
 //!    event's fields and time, without copying; the crate `qualm-vector-codec` has that of Vector's events;
 //! 2. [`select`] says which detector, if any, wants a field ([`glob`] matches the names; `head_cache` remembers);
 //! 3. [`series`] gives each series a small dense number, and reuses those of dropped series;

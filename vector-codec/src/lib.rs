@@ -145,7 +145,7 @@ impl VectorEvents {
     /// Begins a new body. `first_bytes` are its first bytes, of which one is enough to determine the codec: a frame is
     /// shorter than 16 MiB, so that the first byte of its length is 0, which JSON never has.
     ///
-    /// Call it when the previous body has been [finished](crate::Pipeline::finish).
+    /// Call it when the previous body has been [finished](qualm_pipeline::Pipeline::finish).
     pub fn begin_body(&mut self, first_bytes: &[u8]) {
         self.codec = if first_bytes.first() == Some(&0) { Codec::Proto } else { Codec::Json };
         self.skipped_frame = SkippedFrame::default();

@@ -2,7 +2,7 @@
 //!
 //! 1. [`client`] speaks HTTP, and [`version`] finds out which of the three APIs the server has;
 //! 2. [`v1`], [`v2`] and [`v3`] ask it, each in its language, for one measurement and one stretch of time;
-//! 3. [`slice`] holds what came for a stretch, and puts it in order;
+//! 3. [`mod@slice`] holds what came for a stretch, and puts it in order;
 //! 4. [`fetch`] goes from stretch to stretch, which are as long as memory allows.
 //!
 //! [`Remote`] hands the same on to whoever wants it without a file; it can be had of [`prometheus`] as well.

@@ -1,7 +1,7 @@
 //! Training on uploaded data: an upload is validated, a model is trained, and served.
 //!
 //! An [`Upload`] has a directory of its own under `.jobs/` in the directory of models, where its body is saved and all
-//! work is done ([`work`]), by processes of their own ([`child`]). Whatever becomes of it, that directory goes. What is
+//! work is done ([`work`]), by processes of their own ([`qualm_system::child`]). Whatever becomes of it, that directory goes. What is
 //! under way is known to this process only: when it stops, so do the jobs. Whose models are whose outlives it ([`owners`]).
 
 mod job;
