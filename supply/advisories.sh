@@ -6,7 +6,8 @@
 #   supply/advisories.sh --renew [CLONE]    makes the copy anew, of the repository or of a clone of it
 #
 # The copy has the advisories of the crates that stand in one of our Cargo.lock files, and the names of these crates:
-# whatever comes in later is not covered by it, which is said too.
+# whatever comes in later is not covered by it, which is said too. What came in since, and was looked up in a database that
+# is older than the copy, stands in `older` with that database's date; it has no advisories there. Renewing empties it.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 export LC_ALL=C # one order for sort and comm
@@ -41,6 +42,7 @@ if [ "${1:-}" = --renew ]; then
     rm -rf "$copy/crates"
     mkdir -p "$copy/crates"
     crates >"$copy/names"
+    : >"$copy/older"
     git -C "$from" log -1 --format='%cs, commit %H' >"$copy/of"
     git -C "$from" ls-tree --name-only HEAD crates/ | sed 's|^crates/||' | sort | comm -12 - "$copy/names" |
         sed 's|^|crates/|' | xargs git -C "$from" archive HEAD | tar -x -C "$copy"
@@ -56,7 +58,9 @@ if [ -z "$(find "$database/support.toml" -mtime -1 2>/dev/null)" ]; then
     else
         as_repository
         say "$repository cannot be reached: the copy in the tree is used, of $(cat "$copy/of")"
-        missing=$(crates | comm -23 - "$copy/names" | sed '/^qualm/d' | tr '\n' ' ')
+        covered=$(cut -d ' ' -f 1 "$copy/names" "$copy/older" | sort -u)
+        missing=$(crates | comm -23 - <(echo "$covered") | sed '/^qualm/d' | tr '\n' ' ')
+        [ ! -s "$copy/older" ] || say "looked up in an older database: $(tr '\n' ';' <"$copy/older")"
         [ -z "$missing" ] || say "nothing is known of what came in since: ${missing}(\`make advisories\` renews the copy)"
     fi
 fi

@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use qualm_tests::{Server, Site, tools};
+use qualm_tests::{Server, Site, tools, until};
 
 /// Runs the binary in `dir`, on a terminal of a fixed width.
 fn qualm(binary: &Path, dir: &Path, arguments: &[&str]) -> Output {
@@ -108,6 +108,8 @@ fn exposition() {
     let site = Site::new();
     let config = site.write("qualm.toml", "[http]\nlisten = \"127.0.0.1:0\"\n");
     let server = Server::start(&binary, &config, &["--stdout"]);
+    let shows_detectors = || server.get("/metrics").text().contains("qualm_detector_state");
+    until("the detectors are shown", shows_detectors);
     let all = server.get("/metrics").text();
     let families: BTreeSet<&str> = all.lines().filter(|line| line.starts_with("# ")).collect();
     insta::assert_snapshot!("metrics", families.into_iter().collect::<Vec<_>>().join("\n"));
