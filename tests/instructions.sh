@@ -1,7 +1,8 @@
 #!/bin/sh
 # Counts the instructions that a line takes through the pipeline and the built-in detector, and fails where these are more
-# than the limit in tests/instructions.txt by more than two percent: tests/instructions.sh [--update]
+# than the limit in tests/instructions.txt by more than five percent: tests/instructions.sh [--update]
 #
+# Processors differ in what memory is searched with, which is worth a percent or two; a detour in the hot path is worth more.
 # Two runs are compared, so that what a program does once does not count. Another Rust compiles to other instructions: the
 # limit names the one that it is for, and with another it is only printed.
 set -eu
@@ -29,7 +30,7 @@ if [ "${1:-}" = --update ]; then
 fi
 read -r known most <"$limit"
 [ "$known" = "$rust" ] || exit 0
-[ $((each * 100)) -le $((most * 102)) ] || {
-    echo "instructions.sh: that is more than the $most of before by over 2 %; look at a profile, or --update with the reason" >&2
+[ $((each * 100)) -le $((most * 105)) ] || {
+    echo "instructions.sh: that is more than the $most of before by over 5 %; look at a profile, or --update with the reason" >&2
     exit 1
 }
