@@ -5,6 +5,7 @@
 
 use std::io::{self, BufReader, Read};
 
+use qualm_system::fault::is_of_system;
 use tar::{Archive, EntryType, Header};
 use zstd::stream::read::Decoder;
 use zstd::stream::write::Encoder;
@@ -13,7 +14,6 @@ use crate::bundle::Bundle;
 use crate::clean::clean;
 use crate::error::Fault;
 use crate::files::{Files, MOST, NAMES};
-use qualm_system::fault::is_of_system;
 
 /// What the name of a packed bundle ends with.
 pub const EXTENSION: &str = "qualm";

@@ -9,6 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use qualm_core::BuiltIn;
 
 use crate::rollback::roll_back;
 use crate::signature::Trust;
@@ -17,7 +18,6 @@ use crate::store::{Admission, Store};
 use crate::testing;
 use crate::watch::Watch;
 use crate::{Bundle, Fault};
-use qualm_core::BuiltIn;
 
 /// What a pipeline tells: which version it runs, or why it does not take one.
 type Outcome = Result<u64, String>;

@@ -5,14 +5,13 @@ use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use qualm_system::atomic;
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
 use tempfile::TempDir;
 
 use crate::bundle::Bundle;
 use crate::error::{Error, Fault};
-use qualm_system::atomic;
-
 use crate::files;
 
 impl Bundle {

@@ -8,14 +8,11 @@ use qualm_bundle::bundle::Draft;
 use qualm_bundle::golden::{self, Golden};
 use qualm_bundle::manifest::{FORMAT, Feature, Manifest, Provenance, Shape, Threshold};
 use qualm_bundle::{Bundle, Fault};
-use qualm_contract::Transform;
-use qualm_contract::{Batch, Description, Detector};
-use qualm_contract::{ModelFactory, ModelSource};
+use qualm_contract::{Batch, Description, Detector, ModelFactory, ModelSource, ParameterValue, Transform};
 
 use crate::train::grid;
 use crate::train::plugin;
 use crate::train::spec::{Rule, Spec};
-use qualm_contract::ParameterValue;
 
 /// Golden rows: at least so many, and as many more as the detector needs to warm up.
 const LEAST: usize = 64;

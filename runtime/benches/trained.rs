@@ -184,7 +184,7 @@ impl Pair {
         let far: Vec<f64> = far.collect();
         let batches: Vec<Rows> = (0..4).map(|call| self.batch(&far, call, 100)).collect();
         let anomalies = batches.iter().map(|rows| {
-            let batch = Batch { series: &rows.series, times: &rows.times, values: &rows.values };
+            let batch = rows.batch();
             let scores = self.native.verdicts_of(batch, Wanted::SCORES).expect("the batch is good").scores;
             scores.iter().filter(|score| **score > 1.0).count()
         });
@@ -201,7 +201,7 @@ impl Pair {
             native.push(
                 unit * timed(|| {
                     for rows in batches {
-                        let batch = Batch { series: &rows.series, times: &rows.times, values: &rows.values };
+                        let batch = rows.batch();
                         black_box(
                             self.native
                                 .verdicts_of(batch, Wanted { contributions: explain, bands: false })

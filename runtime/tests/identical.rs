@@ -69,7 +69,7 @@ fn start(model: &[u8]) -> Guest {
 }
 
 fn native(detector: &mut dyn Detector, rows: &Rows) -> Vec<u64> {
-    let batch = Batch { series: &rows.series, times: &rows.times, values: &rows.values };
+    let batch = rows.batch();
     let verdicts = detector.verdicts_of(batch, Wanted { contributions: true, bands: true }).unwrap();
     let reasons = verdicts.reasons.iter().map(|reason| *reason as u64);
     let bands = verdicts.bands.iter().flat_map(|band| [band.expected, band.lower, band.upper]);
@@ -241,7 +241,7 @@ fn state_that_was_tampered_with_is_refused_or_harmless() {
             state[at] ^= bit;
             let mut detector = qualm_core::open(&model).unwrap();
             if detector.restore_series(&state, &[Some(0), Some(1), Some(2)]).is_ok() {
-                let batch = Batch { series: &rows.series, times: &rows.times, values: &rows.values };
+                let batch = rows.batch();
                 let scores = detector.verdicts_of(batch, Wanted::SCORES).unwrap().scores;
                 assert!(scores.iter().all(|score| score.is_nan() || (*score >= 0.0 && score.is_finite())), "byte {at}");
             }

@@ -4,7 +4,6 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use qualm_contract::{Detector, Error, ModelFactory, ModelSource, Trainer};
-
 use sha2::{Digest as _, Sha256};
 
 use crate::Sandbox;
@@ -67,12 +66,13 @@ impl SandboxFactory {
     /// Why it cannot be used.
     pub fn plugin(&self, component: &[u8]) -> Result<DetectorSpec, LoadError> {
         let digest = Sha256::digest(component).into();
-        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, spec)) = last.as_ref().filter(|(known, _)| *known == digest) {
+        let last = || self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, spec)) = last().as_ref().filter(|(known, _)| *known == digest) {
             return Ok(spec.clone());
         }
+        // Not under the lock: to compile takes minutes, and others may be ready.
         let spec = DetectorSpec::plugin(&self.sandbox, component, Vec::new(), self.limits)?;
-        *last = Some((digest, spec.clone()));
+        *last() = Some((digest, spec.clone()));
         Ok(spec)
     }
 
@@ -96,7 +96,7 @@ impl SandboxFactory {
     /// Why it cannot be used.
     pub fn spec(&self, source: ModelSource<'_>, title: Arc<Title>) -> Result<DetectorSpec, Error> {
         let spec = match source.component {
-            Some(component) => DetectorSpec::plugin(&self.sandbox, component, source.model.to_vec(), self.limits)?,
+            Some(component) => self.plugin(component)?.with_model(source.model.to_vec()),
             None => self.built_in(source.model)?,
         };
         Ok(spec.titled(title))
@@ -108,12 +108,8 @@ impl ModelFactory for SandboxFactory {
         if let (None, BuiltInModels::Native(native)) = (source.component, &self.built_in) {
             return native.open_model(source);
         }
-        let spec = match source.component {
-            Some(component) => self.plugin(component)?.with_model(source.model.to_vec()),
-            None => self.built_in(source.model)?,
-        };
         let title = Title { name: source.name.to_owned(), version: source.version, kind: String::new() };
-        Ok(Box::new(Running::open(spec.titled(Arc::new(title)))?))
+        Ok(Box::new(Running::open(self.spec(source, Arc::new(title))?)?))
     }
 
     fn open_trainer(&self, component: &[u8]) -> Result<Box<dyn Trainer + '_>, Error> {

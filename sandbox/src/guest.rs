@@ -803,7 +803,7 @@ mod tests {
     #[test]
     fn wide_rows_in_masses_take_no_more_memory_than_some() {
         let table = rows(2000, 1000);
-        let batch = Batch { series: &table.series, times: &table.times, values: &table.values };
+        let batch = table.batch();
         let fitted = qualm_core::zscore::fit(
             qualm_core::trained::Rows::new(&table.values, 1000),
             batch,

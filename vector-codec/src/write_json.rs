@@ -2,14 +2,15 @@
 
 use std::io::Write as _;
 
-use crate::read_json::{Parts, Tags};
-use crate::text::write_string;
-use crate::verdict::GaugeLabels;
-use crate::{time, verdict};
 use qualm_pipeline::band;
 use qualm_pipeline::format::{EntityRate, EventVerdict, VectorVerdict};
 use qualm_pipeline::line;
 use qualm_pipeline::splice;
+
+use crate::read_json::{Parts, Tags};
+use crate::text::write_string;
+use crate::verdict::GaugeLabels;
+use crate::{time, verdict};
 
 /// Appends the gauges for a metric, each on a separate line, even after a metric without a line end.
 pub(super) fn write_gauges(out: &mut Vec<u8>, buffer: &[u8], parts: &Parts, verdict: &EventVerdict<'_>) {

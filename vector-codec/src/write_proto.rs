@@ -1,12 +1,13 @@
 //! Verdicts in protocol buffers: gauges in separate frames, or tags of the metric.
 
-use crate::read_proto::{Parts, Span};
-use crate::verdict::{self, GaugeLabels};
-use crate::wire::{varint_len, write_varint};
 use qualm_pipeline::band;
 use qualm_pipeline::format::{EntityRate, EventVerdict, VectorVerdict};
 use qualm_pipeline::line;
 use qualm_pipeline::splice;
+
+use crate::read_proto::{Parts, Span};
+use crate::verdict::{self, GaugeLabels};
+use crate::wire::{varint_len, write_varint};
 
 /// A gauge's kind (absolute), and its value's field up to the double. The double is always written: Vector's decoder
 /// panics on a metric without a value.

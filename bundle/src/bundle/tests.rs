@@ -1,8 +1,9 @@
 use std::collections::BTreeMap;
 
+use qualm_core::BuiltIn;
+
 use super::*;
 use crate::testing;
-use qualm_core::BuiltIn;
 
 #[test]
 fn what_does_not_belong_together_is_named() {

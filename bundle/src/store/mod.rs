@@ -12,16 +12,14 @@ use std::fs::{self, File};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
+use qualm_system::{atomic, own};
 use rustix::fs::{FlockOperation, flock};
 use tracing::warn;
 
 use crate::archive::EXTENSION;
 use crate::bundle::Bundle;
 use crate::error::{self, Fault};
-use qualm_system::atomic;
-
 use crate::files;
-use qualm_system::own;
 use state::{Current, State};
 
 /// How many bundles are kept.

@@ -1,6 +1,7 @@
+use qualm_core::BuiltIn;
+
 use super::*;
 use crate::testing;
-use qualm_core::BuiltIn;
 
 fn open(root: &tempfile::TempDir) -> Store {
     Store::open(root.path(), "cpu").unwrap()

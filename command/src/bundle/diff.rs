@@ -4,15 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use clap::Args;
+use qualm_bundle::bundle::Bundle;
+use qualm_bundle::duration::friendly;
+use qualm_bundle::files;
+use qualm_bundle::manifest::{Feature, Manifest, Reference};
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::inspect::taken;
 use super::{Error, print, read, text};
-use qualm_bundle::bundle::Bundle;
-use qualm_bundle::duration::friendly;
-use qualm_bundle::files;
-use qualm_bundle::manifest::{Feature, Manifest, Reference};
 
 #[derive(Debug, Args)]
 pub(super) struct Options {

@@ -4,15 +4,15 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use clap::Args;
-use serde::Serialize;
-
-use super::{Error, print, read, text};
 use qualm_bundle::bundle::Bundle;
 use qualm_bundle::duration::friendly;
 use qualm_bundle::files;
 use qualm_bundle::manifest::{Direction, Feature, Manifest, Provenance, Shape, Suppression};
 use qualm_bundle::signature::{Signed, Trust};
 use qualm_contract::Transform;
+use serde::Serialize;
+
+use super::{Error, print, read, text};
 
 #[derive(Debug, Args)]
 pub(super) struct Options {

@@ -5,10 +5,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use qualm_bundle::signature::SecretKey;
 use serde::Serialize;
 
 use super::{Error, print, read};
-use qualm_bundle::signature::SecretKey;
 
 /// Where the password may be, so that nobody has to be there to type it.
 const PASSWORD: &str = "QUALM_KEY_PASSWORD";

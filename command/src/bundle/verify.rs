@@ -4,13 +4,13 @@ use std::path::PathBuf;
 
 use clap::Args;
 use jiff::Timestamp;
-use serde::Serialize;
-
-use super::{Error, print, text};
 use qualm_bundle::Fault;
 use qualm_bundle::bundle::{Bundle, read_files};
 use qualm_bundle::signature::{PublicKey, Signed, Trust};
 use qualm_contract::ModelFactory;
+use serde::Serialize;
+
+use super::{Error, print, text};
 
 #[derive(Debug, Args)]
 pub(super) struct Options {

@@ -10,11 +10,11 @@ mod screen;
 use std::io::{self, IsTerminal};
 
 use clap::Args;
+use qualm::config::{self, Config};
+use qualm::scoring::StartError;
 
 use crate::stdout::say;
 use data::Recording;
-use qualm::config::{self, Config};
-use qualm::scoring::StartError;
 use report::Report;
 use screen::{Paint, Screen};
 

@@ -2,10 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use super::Error;
-use super::data::Line;
 use qualm::config::Config;
 use qualm::scoring::Scoring;
+
+use super::Error;
+use super::data::Line;
 
 /// What a pipe holds, and so the most that one read brings where the writer is ahead.
 const READ: usize = 64 << 10;

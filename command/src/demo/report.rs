@@ -1,13 +1,13 @@
 //! All that the demo has to tell, for a person's screen and for machines.
 
 use jiff::Timestamp;
+use qualm::config::Config;
 use serde_json::{Value, json};
 
 use super::Error;
 use super::data::{HOST, MINUTE, Recording};
 use super::findings::{Finding, Findings, Stretch, Tally};
 use super::passes::{Bulk, Live};
-use qualm::config::Config;
 
 /// What was replayed, how it passed, and what was found.
 #[derive(Debug)]

@@ -3,7 +3,6 @@
 use std::fs;
 use std::path::PathBuf;
 
-use crate::stdout::say;
 use clap::Args;
 use qualm_bundle::Bundle;
 use qualm_contract::ModelFactory;
@@ -13,6 +12,7 @@ use serde_json::json;
 use tracing::warn;
 
 use super::Error;
+use crate::stdout::say;
 
 /// What `--help` ends with.
 pub(super) const EXAMPLES: &str = "\

@@ -12,8 +12,14 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use clap::Args;
+use qualm::config::Config;
+use qualm::scoring::{Scoring, StartError};
 use qualm_bundle::secret::Secret;
 use qualm_contract::{Band, Reason};
+use qualm_offline::evaluate::feedback::Feedback;
+use qualm_offline::evaluate::labels::{self, Labels};
+use qualm_offline::history::feed::Feed;
+use qualm_offline::history::{self, Input};
 use qualm_pipeline::Counts;
 use qualm_pipeline::pipeline::Verdict;
 use serde::Serialize;
@@ -24,12 +30,6 @@ use self::kept::ReplayedSeries;
 use self::scores::Scores;
 use crate::progress;
 use crate::stdout::say;
-use qualm::config::Config;
-use qualm::scoring::{Scoring, StartError};
-use qualm_offline::evaluate::feedback::Feedback;
-use qualm_offline::evaluate::labels::{self, Labels};
-use qualm_offline::history::feed::Feed;
-use qualm_offline::history::{self, Input};
 
 /// What `--help` ends with.
 pub const EXAMPLES: &str = "\

@@ -2,13 +2,13 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use qualm::supervisor::Mode;
+use qualm::view::latency::{BUCKETS, Histogram};
+use qualm::view::{Detector, Snapshot};
 use qualm_http::Exposition;
 
 use super::observed::Observed;
 use super::vitals::Vitals;
-use qualm::supervisor::Mode;
-use qualm::view::latency::{BUCKETS, Histogram};
-use qualm::view::{Detector, Snapshot};
 
 /// Writes all that is known.
 pub fn expose(observed: &Observed, out: &mut Exposition) {

@@ -24,6 +24,11 @@ use std::time::Duration;
 use std::{env, io};
 
 use clap::Args;
+use qualm::config::{self, Config, Http, LISTEN, Verdicts};
+use qualm::models::ModelBuilder;
+use qualm::scoring::{self, Scoring, StartError};
+use qualm::state::Unsaved;
+use qualm::view::View;
 use qualm_bundle::secret::Secret;
 use qualm_http::api::{self, Api, jobs, models};
 use qualm_http::{Call, Limits, Method, Options as Listen, Router, Server, Tls};
@@ -38,11 +43,6 @@ use self::observed::Observed;
 use self::signals::{Reload, Signals};
 use self::vector::{Out, Vector};
 use self::worker::{Plan, Worker};
-use qualm::config::{self, Config, Http, LISTEN, Verdicts};
-use qualm::models::ModelBuilder;
-use qualm::scoring::{self, Scoring, StartError};
-use qualm::state::Unsaved;
-use qualm::view::View;
 
 /// How long stdout stays open, once we are to stop, after the last events came: Vector's sink in front of us may still
 /// hold some.

@@ -4,6 +4,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread;
 
+use qualm::config::Http;
+use qualm::supervisor::Mode;
+use qualm::view::{View, live};
 use qualm_http::exposition::{Exposition, Format};
 use qualm_http::{Call, Method, Pool, Reply, Router, Server, StatusCode, header, reply};
 use serde_json::json;
@@ -11,9 +14,6 @@ use tokio::runtime::Builder;
 
 use super::observed::Observed;
 use super::{Error, listen_as, listening, metrics};
-use qualm::config::Http;
-use qualm::supervisor::Mode;
-use qualm::view::{View, live};
 
 /// Threads that make what the live page shows.
 const PAGES: usize = 2;

@@ -8,6 +8,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use qualm::config::{Config, Http};
+use qualm::state;
 use qualm_bundle::watch::Bell;
 use qualm_http::Renewal;
 use qualm_http::api::models::Registry;
@@ -16,8 +18,6 @@ use tokio::task::spawn_blocking;
 use tracing::{error, info, warn};
 
 use super::listen_as;
-use qualm::config::{Config, Http};
-use qualm::state;
 
 /// The signals, caught from now on.
 #[derive(Debug)]

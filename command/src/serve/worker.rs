@@ -12,14 +12,14 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use qualm::clock;
+use qualm::scoring::{Scoring, StartError};
+use qualm::state::Unsaved;
 use qualm_pipeline::Format;
 use tokio::sync::oneshot;
 use tracing::{error, info};
 
 use super::vitals::Vitals;
-use qualm::clock;
-use qualm::scoring::{Scoring, StartError};
-use qualm::state::Unsaved;
 
 /// The pause before a pipeline is started anew, at first and at most: each time twice as long, unless it worked for as long
 /// as the longest.

@@ -20,8 +20,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::stdout::say;
 use jiff::Timestamp;
+use qualm::config::Config;
+use qualm::scoring::{Scoring, StartError, random};
+use qualm::state::{self, Saved, StateFile};
 use qualm_offline::history::feed::Feed;
 use qualm_offline::history::retell::Retold;
 use qualm_offline::{collect, history};
@@ -29,14 +31,11 @@ use qualm_pipeline::Counts;
 use signal_hook::consts::{SIGINT, SIGTERM};
 
 pub use self::options::{EXAMPLES, Options, Way};
-pub use self::summary::Summary;
-
 use self::order::Order;
 use self::progress::{Position, Progress, Tally};
 use self::rows::{Bar, Rows};
-use qualm::config::Config;
-use qualm::scoring::{Scoring, StartError, random};
-use qualm::state::{self, Saved, StateFile};
+pub use self::summary::Summary;
+use crate::stdout::say;
 
 /// To keep progress takes no more than this share of the time.
 const SHARE: u32 = 10;

@@ -4,8 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
-use crate::collect::{self, prometheus};
 use clap::{Args, ValueEnum};
+use qualm::config::Config;
 use qualm_bundle::digest::hex;
 use qualm_bundle::secret::Secret;
 use qualm_offline::history::retell::Changes;
@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 
 use super::progress::Task;
 use super::{Error, absolute};
-use qualm::config::Config;
+use crate::collect::{self, prometheus};
 
 /// What `--help` ends with.
 pub const EXAMPLES: &str = "\

@@ -4,6 +4,7 @@
 use std::fs;
 use std::path::PathBuf;
 
+use qualm::state::{Saved, StateFile};
 use qualm_offline::collect::Remote;
 use qualm_system::own;
 use serde::{Deserialize, Serialize};
@@ -11,7 +12,6 @@ use serde_json::Value;
 use tracing::warn;
 
 use super::{Error, time};
-use qualm::state::{Saved, StateFile};
 
 /// How far it is, and of what.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -1,7 +1,7 @@
 //! Where history comes from: a file, an `InfluxDB`, a Prometheus.
 
-use crate::progress;
 use indicatif::ProgressBar;
+use qualm::scoring::Scoring;
 use qualm_bundle::secret::Secret;
 use qualm_offline::collect::{Remote, prometheus};
 use qualm_offline::history::feed::Source;
@@ -9,7 +9,7 @@ use qualm_offline::history::{Input, Row};
 
 use super::progress::Position;
 use super::{Error, Options};
-use qualm::scoring::Scoring;
+use crate::progress;
 
 /// The measurement that Telegraf's `inputs.prometheus` writes.
 const PROMETHEUS: &str = "prometheus";

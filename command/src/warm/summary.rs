@@ -4,12 +4,12 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use qualm::clock::now;
 use qualm_bundle::duration::friendly;
 use serde_json::json;
 
 use super::progress::Tally;
 use super::{Options, Way, time};
-use qualm::clock::now;
 
 /// Nanoseconds.
 const HOUR: i64 = 3_600_000_000_000;

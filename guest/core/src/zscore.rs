@@ -2,10 +2,11 @@
 //!
 //! A value that is scaled by mean and standard deviation, or by median and interquartile range, is its own z-score. The raw score is the largest |z| of the row; a feature's contribution is its z, with its sign.
 
+use qualm_contract::{Batch, Error};
+
 use crate::math;
 use crate::model::{Model, Writer};
 use crate::trained::{FitError, Kernel, Rows, Settings, Trained};
-use qualm_contract::{Batch, Error};
 
 /// The name of this kind of detector.
 pub const KIND: &str = "zscore";

@@ -3,6 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use hyper::header::{CONTENT_TYPE, HeaderValue, LOCATION, RETRY_AFTER};
+use hyper::{Method, StatusCode};
+use serde::{Deserialize, Serialize};
+
 use super::jobs::{Format, Jobs, Wanted};
 use super::models::{Model, Registry};
 use super::problem::{Problem, shown};
@@ -10,9 +14,6 @@ use super::score::{Limits, Request, Rows};
 use crate::pool::Pool;
 use crate::reply::{self, Reply};
 use crate::{Call, Payload, Refused, Router};
-use hyper::header::{CONTENT_TYPE, HeaderValue, LOCATION, RETRY_AFTER};
-use hyper::{Method, StatusCode};
-use serde::{Deserialize, Serialize};
 
 /// The document that describes the endpoints.
 const OPENAPI: &str = include_str!("openapi.json");

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use qualm_bundle::Bundle;
 use qualm_bundle::digest::hex;
+use qualm_contract::ModelFactory;
 use sha2::{Digest, Sha256};
 
 use super::fault::{Blame, Fault};
@@ -19,7 +20,6 @@ use crate::history::cell::MOST;
 use crate::history::{self, order};
 use crate::progress::Progress;
 use crate::table::{self, Table, Vectors};
-use qualm_contract::ModelFactory;
 
 /// What is learnt from, what learns, and where the bundle goes.
 #[derive(Debug, Clone, Default)]

@@ -4,7 +4,7 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use qualm_contract::Verdicts;
-use qualm_contract::{Batch, Detector, Wanted};
+use qualm_contract::{Detector, Wanted};
 use qualm_core::streaming::Parameters;
 use qualm_pipeline::Rows;
 use qualm_sandbox::{DetectorSpec, Guest, Limits, Sandbox};
@@ -28,7 +28,7 @@ pub(crate) fn native() -> Box<dyn Detector> {
 
 /// Scores a batch natively.
 pub(crate) fn observe_native(detector: &mut dyn Detector, rows: &Rows) {
-    let batch = Batch { series: &rows.series, times: &rows.times, values: &rows.values };
+    let batch = rows.batch();
     black_box(detector.verdicts_of(batch, Wanted::SCORES).expect("the batch is good").scores);
 }
 

@@ -21,6 +21,7 @@ use qualm_bundle::duration::{self, friendly};
 use qualm_bundle::secret::Secret;
 use qualm_bundle::signature::{PublicKey, Trust};
 use qualm_core::streaming::{BYTES_PER_SEASON, BYTES_PER_SERIES, MAX_SEASONS};
+use qualm_sandbox as sandbox;
 use serde::Deserialize;
 use toml::de::{DeTable, Deserializer};
 
@@ -30,7 +31,6 @@ pub use self::select::{Patterns, Select};
 pub use self::service::{Http, Influxdb, LISTEN, Vector, Verdicts};
 use self::table::DetectorTable;
 use self::text::{bytes, explain, quoted, size};
-use qualm_sandbox as sandbox;
 
 /// The commented sample, in which every option stands.
 pub const SAMPLE: &str = include_str!("../sample.toml");

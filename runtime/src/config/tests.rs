@@ -1,6 +1,7 @@
-use super::*;
 use qualm_core::streaming::{Parameters, Prior};
 use qualm_pipeline::Selector;
+
+use super::*;
 
 fn parse(text: &str) -> Result<Config, String> {
     Config::parse(text, "q.toml").map_err(|error| error.to_string())

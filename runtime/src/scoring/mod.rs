@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use qualm_pipeline::pipeline::Verdict;
 use qualm_pipeline::suppress::Suppression;
 use qualm_pipeline::{Counts, Format, Lane, Lines, Pipeline, SeriesSnapshot};
+use qualm_sandbox::{BuiltInModels, DetectorSpec, Failure, Limits, Sandbox, SandboxFactory};
 use tracing::{error, info, warn};
 
 use self::ensemble::{Ensemble, Member};
@@ -23,7 +24,6 @@ use crate::models::{Candidate, ModelBuilder, Reloader};
 use crate::state::{self, Saved, StateFile, Writer};
 use crate::supervisor::{Ability, Backoff, Health, Mode, Supervisor, drop_in_background};
 use crate::view::{REFRESH, View};
-use qualm_sandbox::{BuiltInModels, DetectorSpec, Failure, Limits, Sandbox, SandboxFactory};
 
 /// The least deadline of a detector offline, where nothing waits for it.
 const OFFLINE_DEADLINE: Duration = Duration::from_secs(10);
@@ -231,8 +231,8 @@ impl<F: Format> Scoring<F> {
         timed(watched, || pipeline.finish(now, ensembles))
     }
 
-    /// Scores a whole body, as much at a time as there is room for, and appends it with its scores to `out`. What there is
-    /// to [tend](Self::run_between_batches) to is done.
+    /// Scores a whole body, as much at a time as there is room for, and appends it with its scores to `out`. After each part it
+    /// [runs](Self::run_between_batches) what is due between batches.
     pub fn score_body(&mut self, body: &[u8], now: i64, out: &mut Vec<u8>) {
         let mut rest = body;
         while !rest.is_empty() {

@@ -4,10 +4,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use qualm_bundle::watch::Bell;
+use qualm_contract::Description;
 use qualm_core::streaming::Prior;
 use qualm_pipeline::Lane;
 use qualm_pipeline::suppress::Suppression;
 use qualm_pipeline::vector::Shape;
+use qualm_sandbox::{BuiltInModels, DetectorSpec, Limits, Running, Sandbox, SandboxFactory};
 use tracing::{error, info, warn};
 
 use super::StartError;
@@ -15,8 +17,6 @@ use super::ensemble::{Ensemble, Member};
 use crate::config::{self, Config};
 use crate::models::{Candidate, Loader, ModelBuilder, ModelOutline, NoModel, Reloader};
 use crate::supervisor::{Ability, Backoff, Supervisor};
-use qualm_contract::Description;
-use qualm_sandbox::{BuiltInModels, DetectorSpec, Limits, Running, Sandbox, SandboxFactory};
 
 /// A detector that is ready for a pipeline.
 pub(super) struct Part {

@@ -28,6 +28,7 @@ use std::time::{Duration, Instant};
 use qualm_contract::{Batch, BatchScorer, Error, Verdicts, Wanted};
 use qualm_pipeline::SeriesSnapshot;
 use qualm_pipeline::series::SeriesTable;
+use qualm_sandbox::{DetectorSpec, Failure, Guest, Limits, RetiredStore, Running, Title};
 use tracing::{info, warn};
 
 pub use self::ability::Ability;
@@ -41,7 +42,6 @@ use self::related::Related;
 use self::retired::Reaper;
 pub(crate) use self::retired::drop_in_background;
 use self::snapshot::{SLICE_TIME, Snapshotter};
-use qualm_sandbox::{DetectorSpec, Failure, Guest, Limits, RetiredStore, Running, Title};
 
 /// A detector whose guest is started again whenever it fails.
 #[derive(Debug)]

@@ -2,10 +2,10 @@
 
 use qualm_core::streaming::{Parameters, Prior};
 use qualm_pipeline::Rows;
-
-use super::*;
 use qualm_sandbox::Sandbox;
 use qualm_sandbox::guest::thread_time;
+
+use super::*;
 
 const QUICK: Backoff =
     Backoff { first: Duration::from_millis(20), longest: Duration::from_millis(50), reset: Duration::from_mins(1) };

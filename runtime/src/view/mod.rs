@@ -14,12 +14,12 @@ use std::time::{Duration, Instant};
 
 use qualm_pipeline::join;
 use qualm_pipeline::{Counts, Format, Pipeline};
+use qualm_sandbox::Title;
 
 use self::latency::Latency;
 use self::recorder::{Recorder, Totals};
 use crate::clock;
 use crate::supervisor::{Health, Mode};
-use qualm_sandbox::Title;
 
 /// How often counts are copied.
 pub const REFRESH: Duration = Duration::from_millis(200);

@@ -4,7 +4,6 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use qualm_contract::Batch;
 use qualm_contract::Trainer as _;
 use qualm_sandbox::trainer::PluginTrainer;
 use qualm_sandbox::{DetectorSpec, Guest, Limits, Sandbox};
@@ -74,7 +73,7 @@ impl Plugin {
 fn learnt(spec: &DetectorSpec) -> Vec<u8> {
     let trainer = PluginTrainer::of(spec).expect("it learns");
     let rows = Vectors::new(5_000);
-    let batch = Batch { series: &rows.0.series, times: &rows.0.times, values: &rows.0.values };
+    let batch = rows.0.batch();
     let names: Vec<String> = (0..rows.0.features()).map(|feature| format!("f{feature}")).collect();
     let model = trainer.fit(batch, &names, &[], 1).expect("there is something to learn");
     trainer.calibrate(&model, 2.0, 6.0).expect("the numbers are right")

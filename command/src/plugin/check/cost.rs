@@ -2,14 +2,14 @@
 
 use std::time::{Duration, Instant};
 
-use qualm_contract::{Batch, Verdicts, Wanted};
+use qualm_contract::{Verdicts, Wanted};
 use qualm_core::trained::{Rows as Learnt, Settings};
 use qualm_core::{streaming, zscore};
+use qualm_sandbox::{DetectorSpec, Failure, Guest, Limits, Sandbox};
 
 use super::report::{Fault, Found, Outcome, size, thousands};
 use super::source::{Shape, Source};
 use super::subject::{BATCH, Subject, feed, limits};
-use qualm_sandbox::{DetectorSpec, Failure, Guest, Limits, Sandbox};
 
 /// Rows handed over at a time, to measure how long they take.
 const BATCHES: [usize; 3] = [1, 64, 1000];
@@ -92,7 +92,7 @@ fn reference(sandbox: &Sandbox, features: usize) -> Result<(&'static str, Detect
         (streaming::KIND, streaming::Parameters::default().to_model())
     } else {
         let rows = Source::new(features, 1, Shape::Noise, 53).rows(2000);
-        let batch = Batch { series: &rows.series, times: &rows.times, values: &rows.values };
+        let batch = rows.batch();
         let fitted = zscore::fit(Learnt::new(&rows.values, features), batch, &Settings::default());
         (zscore::KIND, fitted.map_err(|error| error.to_string())?.to_model())
     };

@@ -15,15 +15,15 @@ mod values;
 
 use std::path::PathBuf;
 
-use crate::progress;
-use crate::stdout::say;
 use clap::Args;
 use indicatif::ProgressBar;
+use qualm_sandbox::Sandbox;
 use serde_json::{Map, Value};
 
 use super::Error;
+use crate::progress;
+use crate::stdout::say;
 use prepare::{Request, prepare};
-use qualm_sandbox::Sandbox;
 use report::{Outcome, Report};
 use subject::Subject;
 

@@ -1,15 +1,15 @@
 //! From a file to a detector that runs: each step needs the one before.
 
 use qualm_contract::ParameterValue;
+use qualm_sandbox::error::LoadError;
+use qualm_sandbox::inspect::{ComponentError, ComponentInfo};
+use qualm_sandbox::{DetectorSpec, Failure, Guest, Sandbox};
 use serde_json::{Map, Value as Json};
 
 use super::report::{Fault, Found, Outcome, Report, size};
 use super::source::Random;
 use super::subject::{Subject, limits};
 use super::training;
-use qualm_sandbox::error::LoadError;
-use qualm_sandbox::inspect::{ComponentError, ComponentInfo};
-use qualm_sandbox::{DetectorSpec, Failure, Guest, Sandbox};
 
 /// Features of the table that a plugin is trained on, where none are named.
 const FEATURES: usize = 3;

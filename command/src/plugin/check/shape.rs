@@ -1,13 +1,12 @@
 //! What it answers fits what it was asked.
 
-use qualm_contract::Verdicts;
-use qualm_contract::{Batch, Wanted};
+use qualm_contract::{Batch, Verdicts, Wanted};
 use qualm_pipeline::Rows;
+use qualm_sandbox::Failure;
 
 use super::report::{Fault, Found, Outcome};
 use super::source::{Shape, Source};
 use super::subject::{BATCH, Subject, feed, same, scored};
-use qualm_sandbox::Failure;
 
 /// What it says it is, and whether it says so every time.
 pub(super) fn description(subject: &Subject) -> Outcome {

@@ -1,11 +1,11 @@
 //! What it learnt outlives it: `save` and `restore`.
 
 use qualm_pipeline::Rows;
+use qualm_sandbox::{Failure, Guest};
 
 use super::report::{Fault, Found, Outcome};
 use super::source::{Random, part};
 use super::subject::{BATCH, Subject, feed, same};
-use qualm_sandbox::{Failure, Guest};
 
 /// Series that are saved and restored.
 const SERIES: u32 = 40;

@@ -4,10 +4,10 @@ use std::time::{Duration, Instant};
 
 use qualm_contract::{Description, Verdicts, Wanted};
 use qualm_pipeline::Rows;
+use qualm_sandbox::{DetectorSpec, Failure, Guest, Limits, Sandbox};
 
 use super::report::Fault;
 use super::source::{MINUTE, Shape, Source, part, sigma};
-use qualm_sandbox::{DetectorSpec, Failure, Guest, Limits, Sandbox};
 
 /// How long a call may take while it is checked: what is late by a little should show all else that it does.
 const PATIENCE: Duration = Duration::from_secs(2);

@@ -1,13 +1,13 @@
 //! A plugin that learns from history: `fit` and `calibrate`.
 
-use qualm_contract::{Batch, Error, ParameterValue, Trainer as _};
+use qualm_contract::{Error, ParameterValue, Trainer as _};
 use qualm_pipeline::Rows;
+use qualm_sandbox::trainer::PluginTrainer;
+use qualm_sandbox::{DetectorSpec, Failure, Guest};
 
 use super::report::{Fault, Found, Outcome, Report};
 use super::source::{Shape, Source, sigma};
 use super::subject::{BATCH, feed};
-use qualm_sandbox::trainer::PluginTrainer;
-use qualm_sandbox::{DetectorSpec, Failure, Guest};
 
 /// Rows that are learnt from, and of how many series.
 const ROWS: usize = 2000;
@@ -53,7 +53,7 @@ impl Table<'_> {
     fn learn(&self, parameters: &[(String, ParameterValue)]) -> Result<Vec<u8>, Error> {
         let rows = Source::new(self.features, SERIES, Shape::Noise, 61).rows(ROWS);
         let names: Vec<String> = (1..=self.features).map(|number| format!("feature-{number}")).collect();
-        let batch = Batch { series: &rows.series, times: &rows.times, values: &rows.values };
+        let batch = rows.batch();
         self.trainer.fit(batch, &names, parameters, SEED)
     }
 

@@ -1,11 +1,12 @@
 //! Forests that scikit-learn grew: the fields of its `IsolationForest`, as untrusted numbers.
 
+use qualm_contract::Error;
+
 use super::grow::floor;
 use super::tree::{Node, Split, Tree};
 use super::{Forest, MAX_TREES};
 use crate::trained::prepare::Preparation;
 use crate::trained::{MAX_FEATURES, Trained};
-use qualm_contract::Error;
 
 /// A fitted `sklearn.ensemble.IsolationForest`.
 #[derive(Debug, Clone, Default, PartialEq)]

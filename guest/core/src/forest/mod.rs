@@ -19,10 +19,11 @@ mod shap;
 mod tensors;
 mod tree;
 
+use qualm_contract::{Batch, Error};
+
 use crate::model::{Model, Writer};
 use crate::trained::{FitError, Kernel, MAX_FEATURES, Rows, Settings, Trained};
 use heap::Heaps;
-use qualm_contract::{Batch, Error};
 use tree::{Split, Tree};
 
 /// The name of this kind of detector.

@@ -8,10 +8,11 @@
 //!
 //! The parameter `samples` is how many rows each tree was grown of.
 
+use qualm_contract::Error;
+
 use super::Forest;
 use super::tree::{Node, Split, Tree};
 use crate::model::{Model, Writer};
-use qualm_contract::Error;
 
 pub(super) fn write_model(forest: &Forest, model: &mut Writer) {
     let (mut nodes, mut thresholds, mut counts) = (Vec::new(), Vec::new(), Vec::new());

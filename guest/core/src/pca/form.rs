@@ -13,12 +13,13 @@
 //! of shape 2ξ instead of ξ): the moments that the calibration's fit rests on exist up to ξ = ½ of the distance, where
 //! those of the form would end at ¼, and a score of 2 is twice as far out as the threshold.
 
+use qualm_contract::Error;
+
 use super::{MAX_FEATURES, NO_CLIP};
 use crate::linalg::lanes::{Blocks, LANES, Lanes, padded};
 use crate::math;
 use crate::model::{Model, Writer};
 use crate::trained::Kernel;
-use qualm_contract::Error;
 
 /// The largest weight and the largest clip of an error: within them nothing can overflow.
 pub(super) const MAX_WEIGHT: f64 = 1e40;

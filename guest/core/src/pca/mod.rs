@@ -15,12 +15,13 @@ mod whitened;
 
 use std::str::FromStr;
 
+use qualm_contract::{Batch, Error};
+
 pub use crate::linalg::MAX_FEATURES;
 pub use crate::linalg::covariance::Shrinkage;
 use crate::model::Model;
 use crate::trained::prepare::Scaling;
 use crate::trained::{FitError, Rows, Settings, Trained};
-use qualm_contract::{Batch, Error};
 use whitened::Whitened;
 
 /// The name of this kind of detector.

@@ -1,10 +1,11 @@
 //! The detector as a whole, and what the tests of its parts share.
 
+use qualm_contract::{Detector, Wanted};
+
 use super::form::{Form, Parts};
 use super::*;
 use crate::trained::Kernel;
 use crate::trained::calibrate::Threshold;
-use qualm_contract::{Detector, Wanted};
 
 /// Random numbers: xorshift64*.
 pub(crate) struct Random(pub(crate) u64);

@@ -6,11 +6,12 @@
 //! smoothly from that of T² to that of the squared prediction error. The clip limits the effect of one feature. Unlike the raw
 //! score of a [`super::form`], this one is a square, so that extreme rows count more when it is averaged over rows.
 
+use qualm_contract::Error;
+
 use super::NO_CLIP;
 use crate::model::{Model, Writer};
 use crate::trained::Kernel;
 use crate::trained::whiten::{mean_square, shares};
-use qualm_contract::Error;
 
 #[derive(Debug)]
 pub(super) struct Whitened {

@@ -26,13 +26,13 @@ mod tail;
 mod tuning;
 mod zone;
 
-pub use tuning::Tuning;
-pub use zone::Zone;
+use qualm_contract::{Batch, BatchScorer, Description, Detector, Error, Reason, Verdicts, Wanted};
 
 use crate::model::{Model, Writer};
-use qualm_contract::{Batch, BatchScorer, Description, Detector, Error, Reason, Verdicts, Wanted};
 use series::{Series, Shared};
 use siblings::{SavedSiblings, Siblings};
+pub use tuning::Tuning;
+pub use zone::Zone;
 
 /// The name of this kind of detector.
 pub const KIND: &str = "streaming";

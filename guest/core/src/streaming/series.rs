@@ -9,6 +9,8 @@
 //! The rarest check gives the score ([`super::incident`]). If it exceeds the threshold and earlier reports, an incident
 //! begins; it lasts until the values have returned.
 
+use qualm_contract::{Band, Reason};
+
 use super::Parameters;
 use super::band::Limits;
 use super::checks::{CHECKS, Checks, JUMP, MEANS, NOVELTY, REPETITION};
@@ -28,7 +30,6 @@ use super::tail::{Hold, Tail};
 use super::tuning::Tuning;
 use super::zone::Clock;
 use crate::math::{max, min};
-use qualm_contract::{Band, Reason};
 
 /// The most rows that a check's scale remembers.
 const MAX_SCALE_ROWS: f64 = 5000.0;

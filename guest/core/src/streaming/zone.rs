@@ -2,9 +2,10 @@
 //!
 //! A guest has no database of time zones. The host puts the offsets of a zone into the model.
 
+use qualm_contract::Error;
+
 use super::record::take;
 use crate::model::{Model, Writer};
-use qualm_contract::Error;
 
 /// The default zone.
 const UTC: &str = "UTC";

@@ -1,9 +1,10 @@
 //! Calibration: which raw scores become 0 and 1.
 
+use qualm_contract::Error;
+
 use super::FitError;
 use super::prepare::quantile;
 use crate::model::{Model, Writer};
-use qualm_contract::Error;
 
 /// The least raw scores for a threshold: with fewer, the tail is uncertain.
 pub const MIN_SCORES: usize = 100;

@@ -2,13 +2,14 @@
 //!
 //! Each stage but the first may be omitted. Training rows pass the same stages as scored ones, by series.
 
+use qualm_contract::Error;
+
 use super::baseline::{self, Baseline};
 use super::prepare::Preparation;
 use super::state::State;
 use super::whiten::Whitening;
 use super::{FitError, Rows, Settings};
 use crate::model::{Model, Writer};
-use qualm_contract::Error;
 
 /// The stages, fitted.
 #[derive(Debug)]

@@ -5,12 +5,13 @@
 //! levels drift without a fault; it only prolongs one until the level is ordinary again, with a score up to the alarm's
 //! highest. Different thresholds for begin and end are a Schmitt trigger.
 
+use qualm_contract::Error;
+
 use super::calibrate::{Calibration, Threshold};
 use super::whiten::{Whitening, mean_square, shares};
 use super::{FitError, Rows};
 use crate::math::min;
 use crate::model::{Model, Writer};
-use qualm_contract::Error;
 
 /// The largest clip, so that sums of squares are finite.
 const MAX_CLIP: f64 = 1e12;

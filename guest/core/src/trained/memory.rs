@@ -3,9 +3,10 @@
 //! With the exponentially weighted mean s of a series' scores q, the score is (q + W·s)/(1 + W): an anomaly that
 //! lasts for some rows scores more than a short one, and a very anomalous row is still detected at once.
 
+use qualm_contract::Error;
+
 use super::FitError;
 use crate::model::{Model, Writer};
-use qualm_contract::Error;
 
 /// The longest span.
 const MAX_SPAN: f64 = 1e6;

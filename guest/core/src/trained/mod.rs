@@ -18,6 +18,8 @@ pub mod prepare;
 mod state;
 pub(crate) mod whiten;
 
+use qualm_contract::{Batch, BatchScorer, Description, Detector, Error, Verdicts, Wanted};
+
 use crate::model::{Model, Writer};
 pub use crate::rows::Rows;
 use calibrate::{Calibration, Threshold};
@@ -25,7 +27,6 @@ use front::{Front, Stages};
 use level::Level;
 use memory::Memory;
 use prepare::{Preparation, Scaling};
-use qualm_contract::{Batch, BatchScorer, Description, Detector, Error, Verdicts, Wanted};
 use state::State;
 
 /// The version of the layout and the mathematics that all kinds share.

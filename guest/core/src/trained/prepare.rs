@@ -2,9 +2,10 @@
 
 use std::str::FromStr;
 
+use qualm_contract::Error;
+
 use super::{FitError, Rows};
 use crate::model::{Model, Writer};
-use qualm_contract::Error;
 
 /// The largest magnitude of a scaled value; it is clipped, so that no later sum can overflow.
 const MAX_SCALED: f64 = 1e12;

@@ -8,6 +8,8 @@
 //! |w|² is a combined index of PCA monitoring without a number of components: Hotelling's T² in directions with
 //! eigenvalues far above r, the squared prediction error over r in those far below.
 
+use qualm_contract::Error;
+
 use super::{FitError, Rows};
 use crate::linalg::MAX_FEATURES;
 use crate::linalg::covariance::products;
@@ -15,7 +17,6 @@ use crate::linalg::eigen;
 use crate::linalg::lanes::{Blocks, LANES, Lanes, padded};
 use crate::math::min;
 use crate::model::{Model, Writer};
-use qualm_contract::Error;
 
 /// The least ridge, for rows without variance.
 const MIN_RIDGE: f64 = 1e-6;

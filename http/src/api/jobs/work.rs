@@ -4,6 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use parking_lot::Mutex;
+use qualm_system::child::{self, Done, Failure};
 use tracing::{error, info};
 
 use super::job::{Fault, Job, State};
@@ -13,7 +14,6 @@ use super::publish::{self, publish};
 use super::report::{Evaluation, Training, Validation, last_words};
 use crate::api::models::Registry;
 use crate::api::problem::Problem;
-use qualm_system::child::{self, Done, Failure};
 
 /// The bundle's directory in the job's.
 pub(super) const BUNDLE: &str = "bundle";

@@ -10,12 +10,13 @@ mod grow;
 mod plane;
 mod tensors;
 
+use qualm_contract::{Batch, Error};
+
 use super::tree::{Node, Tree};
 use super::{Forest, MAX_TREES, Parameters};
 use crate::model::{Model, Writer};
 use crate::trained::{FitError, Kernel, Rows, Settings, Trained};
 use plane::Planes;
-use qualm_contract::{Batch, Error};
 
 /// The name of this kind of detector.
 pub const KIND: &str = "extended-isolation-forest";

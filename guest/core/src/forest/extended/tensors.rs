@@ -1,12 +1,13 @@
 //! An extended forest as a model's arrays: as in [`crate::forest::tensors`], but that `nodes` has 1 for a split, and that
 //! each split, in the nodes' order, has `width` elements in `axes` (u32, ascending), `normals` and `points` (f32).
 
+use qualm_contract::Error;
+
 use super::Extended;
 use super::plane::Planes;
 use crate::forest::tensors::trees;
 use crate::forest::tree::{Node, Tree};
 use crate::model::{Model, Writer};
-use qualm_contract::Error;
 
 pub(super) fn write_model(forest: &Extended, model: &mut Writer) {
     let (mut nodes, mut counts) = (Vec::new(), Vec::new());
