@@ -224,7 +224,7 @@ mod tests {
         EntityCounter::new(b"cpu".to_vec(), AnomalyRate { by: vec!["host".to_owned()], interval: MINUTE })
     }
 
-    /// Counts a row; what is told of the interval that it ends: when that began, how many series were anomalous, of how many.
+    /// Counts a row. Returns the interval that it ends, if it ends one: when it began, how many series were anomalous, of how many.
     fn count_row(
         counter: &mut EntityCounter,
         series: u32,

@@ -257,20 +257,20 @@ mod tests {
             let [other, number] = [10, 11].map(|identity| series.number(identity));
             let mut again = SeriesTable::new(Limits::default());
             assert_eq!([11, 10].map(|identity| again.number(identity)), [other, number], "numbers come to mean others");
-            let mut told = String::new();
+            let mut reported = String::new();
             for (&score, time) in scores.iter().zip(0..) {
                 if time as usize == restart {
                     after.restore_snapshot(&before.save_snapshot(&series), &again);
                 }
                 let (incidents, number) =
                     if (time as usize) < restart { (&mut before, number) } else { (&mut after, other) };
-                told.push(match incidents.judge_row(row(number, time, score)) {
+                reported.push(match incidents.judge_row(row(number, time, score)) {
                     Ordinary => '.',
                     Reported => '!',
                     Ongoing => '+',
                 });
             }
-            assert_eq!(told, without, "after {restart}");
+            assert_eq!(reported, without, "after {restart}");
         }
         let cut = SeriesSnapshot { identities: vec![1], ages: vec![0], state: vec![9; SAVED_BYTES] };
         Incidents::new(rule).restore_snapshot(&cut, &SeriesTable::new(Limits::default()));
@@ -364,7 +364,7 @@ mod tests {
             };
             let mut incidents = Incidents::new(rule);
             let (mut time, mut in_incident, mut last_report) = (0, Vec::new(), None);
-            let (mut within, mut told) = (false, false);
+            let (mut within, mut reported) = (false, false);
             for (score, deviation, step) in rows {
                 time += step;
                 let finding = incidents.judge_row(Row { deviation: Some(deviation), ..row(0, time, score) });
@@ -374,17 +374,17 @@ mod tests {
                 }
                 within = if score > 1.0 { deviation > 0.0 } else { within && score > 0.5 };
                 in_incident.push(within);
-                told &= within;
+                reported &= within;
                 let lasts = in_incident.iter().rev().take(rule.of as usize).filter(|one| **one).count() >= sustained as usize;
                 let cools = last_report.is_some_and(|then| time >= then && time - then < cooldown);
-                let expected = match (within, told) {
+                let expected = match (within, reported) {
                     (true, true) => Ongoing,
                     (true, false) if lasts && !cools => Reported,
                     _ => Ordinary,
                 };
                 prop_assert_eq!(finding, expected);
                 if expected == Reported {
-                    (told, last_report) = (true, Some(time));
+                    (reported, last_report) = (true, Some(time));
                 }
             }
         }

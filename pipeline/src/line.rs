@@ -139,7 +139,7 @@ impl Field {
 pub struct Body {
     /// The offset behind the last field's value: where more fields can be spliced in.
     pub fields_end: usize,
-    /// Nanoseconds since 1970, where the event tells.
+    /// Nanoseconds since 1970, where the event has a time.
     pub time: Option<i64>,
 }
 

@@ -519,7 +519,7 @@ impl<F: Format> Pipeline<F> {
         self.splice_verdicts(end)
     }
 
-    /// The bytes up to `end`, with the fields' verdicts in their events and what else is told behind them.
+    /// The bytes up to `end`, with the fields' verdicts in their events and anomaly rates behind them.
     fn splice_verdicts(&mut self, end: usize) -> &[u8] {
         let Self { format, lanes, buffer, events, trailing, out, counts, .. } = self;
         let original = |from: usize, to: usize| if self.verdicts_only { &[] } else { &buffer[from..to] };

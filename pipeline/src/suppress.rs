@@ -4,6 +4,8 @@
 //! `min_deviation`, `expected_range`) decide which scores above 1 count, and so begin an incident; `sustained` and `cooldown`
 //! decide which of its rows reports it. `incident` applies them.
 
+use std::fmt;
+
 /// Which scores above 1 begin an incident, and when it is reported. By default each does, and at once.
 ///
 /// A value outside `expected_range` is judged by its score. To always make it an anomaly would need a score that the detector
@@ -40,6 +42,36 @@ pub enum Direction {
 /// The most rows of a `sustained` rule.
 pub const MAX_SUSTAINED_ROWS: u32 = 64;
 
+/// A rule with an invalid value: which, and what is valid.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Invalid {
+    /// `min_deviation` is negative or not finite.
+    MinDeviation(f64),
+    /// `expected_range` is not in order.
+    ExpectedRange([f64; 2]),
+    /// A text is not like `3 of 5`.
+    Sustained(String),
+}
+
+impl fmt::Display for Invalid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::MinDeviation(least) => write!(f, "`min_deviation` is {least}; it must be 0 or more"),
+            Self::ExpectedRange([least, most]) => write!(
+                f,
+                "`expected_range` is [{least:?}, {most:?}]; it must be like [0.0, 80.0], the lower value first (-inf and \
+                 inf are possible)"
+            ),
+            Self::Sustained(text) => write!(
+                f,
+                "`{text}` must be like \"3 of 5\": so many of a series' last rows, at most {MAX_SUSTAINED_ROWS}"
+            ),
+        }
+    }
+}
+
+impl std::error::Error for Invalid {}
+
 impl Default for Suppression {
     fn default() -> Self {
         Self { direction: Direction::Both, min_deviation: 0.0, expected_range: None, sustained: 1, of: 1, cooldown: 0 }
@@ -63,15 +95,14 @@ impl Suppression {
     /// # Errors
     ///
     /// Which value is invalid, and what is valid.
-    pub fn check(&self) -> Result<(), String> {
+    pub fn check(&self) -> Result<(), Invalid> {
         if !(self.min_deviation >= 0.0 && self.min_deviation.is_finite()) {
-            return Err(format!("`min_deviation` is {}; it must be 0 or more", self.min_deviation));
+            return Err(Invalid::MinDeviation(self.min_deviation));
         }
         match self.expected_range {
-            Some([least, most]) if least.is_nan() || most.is_nan() || least > most => Err(format!(
-                "`expected_range` is [{least:?}, {most:?}]; it must be like [0.0, 80.0], the lower value first (-inf and \
-                 inf are possible)"
-            )),
+            Some(range @ [least, most]) if least.is_nan() || most.is_nan() || least > most => {
+                Err(Invalid::ExpectedRange(range))
+            }
             _ => Ok(()),
         }
     }
@@ -96,19 +127,15 @@ impl Suppression {
     /// # Errors
     ///
     /// What is valid.
-    pub fn parse_sustained(text: &str) -> Result<(u32, u32), String> {
+    pub fn parse_sustained(text: &str) -> Result<(u32, u32), Invalid> {
         let parts: Vec<&str> = text.split_whitespace().collect();
         let numbers = match parts[..] {
             [sustained, "of", of] => sustained.parse().ok().zip(of.parse().ok()),
             _ => None,
         };
-        numbers.filter(|&(sustained, of)| 1 <= sustained && sustained <= of && of <= MAX_SUSTAINED_ROWS).ok_or_else(
-            || {
-                format!(
-                    "`{text}` must be like \"3 of 5\": so many of a series' last rows, at most {MAX_SUSTAINED_ROWS}"
-                )
-            },
-        )
+        numbers
+            .filter(|&(sustained, of)| 1 <= sustained && sustained <= of && of <= MAX_SUSTAINED_ROWS)
+            .ok_or_else(|| Invalid::Sustained(text.to_owned()))
     }
 }
 
@@ -160,7 +187,7 @@ mod tests {
             ),
             (Suppression { expected_range: Some([f64::NAN, 1.0]), ..default }, "[0.0, 80.0]"),
         ] {
-            assert!(rule.check().unwrap_err().contains(what), "{rule:?}");
+            assert!(rule.check().unwrap_err().to_string().contains(what), "{rule:?}");
         }
         let open = Suppression { expected_range: Some([f64::NEG_INFINITY, 1.0]), min_deviation: 2.0, ..default };
         assert_eq!((open.check(), default.check()), (Ok(()), Ok(())));
@@ -170,7 +197,7 @@ mod tests {
     fn what_lasts_is_read() {
         assert_eq!(Suppression::parse_sustained("3 of 5"), Ok((3, 5)));
         for wrong in ["", "3", "3/5", "0 of 5", "6 of 5", "3 of 65", "three of five", "3 of 5 of 7"] {
-            assert!(Suppression::parse_sustained(wrong).unwrap_err().contains("3 of 5"), "{wrong}");
+            assert!(Suppression::parse_sustained(wrong).unwrap_err().to_string().contains("3 of 5"), "{wrong}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! How much of an entity is anomalous, told behind the event with which an interval ends.
+//! How much of an entity is anomalous, emitted behind the event with which an interval ends.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 

@@ -63,15 +63,15 @@ fn one_field_has_its_band_on_each_row_that_is_scored() {
 fn of_several_fields_the_cause_has_its_band() {
     let input = "m a=101,b=102 1\nm a=130,b=108 2\nm a=-1,b=101 3\n";
     let band = BAND;
-    let told = |band: &str| {
+    let expected = |band: &str| {
         format!(
             "m a=101,b=102,anomaly_score=0.2,is_anomaly=0i 1\n\
              m a=130,b=108,anomaly_score=3,is_anomaly=1i,anomaly_cause=\"a\",anomaly_reason=\"outside_band\"{band} 2\n\
              m a=-1,b=101,anomaly_score=0.1,is_anomaly=0i 3\n"
         )
     };
-    assert_eq!(run(vec![fields("*").show_bands(true)], input), told(band));
-    assert_eq!(run(vec![fields("*")], input), told(""), "nobody asked for it");
+    assert_eq!(run(vec![fields("*").show_bands(true)], input), expected(band));
+    assert_eq!(run(vec![fields("*")], input), expected(""), "nobody asked for it");
 }
 
 /// Of two detectors, one field of one has a band: each row shows it, whichever field is the cause.

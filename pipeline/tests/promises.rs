@@ -202,9 +202,9 @@ fn booleans_count_where_they_are_named() {
         let mut pipeline = Pipeline::new(vec![Lane::new(selector, Limits::default())], 7);
         pipeline.input()[..line.len()].copy_from_slice(line);
         pipeline.run(line.len(), 0, &mut [ByValue]);
-        let told: Vec<_> =
+        let scored: Vec<_> =
             pipeline.verdicts().map(|v| (String::from_utf8_lossy(v.key).into_owned(), v.values[0])).collect();
-        assert_eq!(told, keys.into_iter().map(|key| (key.to_owned(), 1.0)).collect::<Vec<_>>());
+        assert_eq!(scored, keys.into_iter().map(|key| (key.to_owned(), 1.0)).collect::<Vec<_>>());
     }
 }
 

@@ -9,7 +9,7 @@ use qualm_pipeline::{Lane, Limits, Pipeline, Selector};
 use qualm_vector_codec::VectorEvents;
 use qualm_vector_codec::VerdictStyle;
 
-/// Expects 100 of everything; tells how far off a value is where it is asked.
+/// Expects 100 of everything; contributes the deviation where explanations are wanted.
 struct Hundred;
 
 impl BatchScorer for Hundred {

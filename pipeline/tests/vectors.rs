@@ -1,4 +1,4 @@
-//! Vectors joined from the events in which their features arrive, and what is told of them.
+//! Vectors joined from the events in which their features arrive, and their verdicts.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 

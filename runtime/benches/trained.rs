@@ -190,8 +190,8 @@ impl Pair {
         });
         let per_anomaly = 1e6 / anomalies.sum::<usize>() as f64;
         let plain = self.observe(&batches, false, per_anomaly);
-        let told = self.observe(&batches, true, per_anomaly);
-        (told.0 - plain.0, told.1 - plain.1)
+        let explained = self.observe(&batches, true, per_anomaly);
+        (explained.0 - plain.0, explained.1 - plain.1)
     }
 
     /// How long the component and the native detector take for some batches, times `unit`.
@@ -272,7 +272,7 @@ fn median(figures: impl Iterator<Item = f64>) -> f64 {
     figures[figures.len() / 2]
 }
 
-/// A Python that scores as it is told to.
+/// A Python process that scores what it reads on its standard input.
 struct Sklearn {
     _process: Child,
     ask: ChildStdin,

@@ -14,8 +14,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use qualm_bundle::manifest::{self, Manifest};
 use qualm_bundle::signature::Trust;
-use qualm_bundle::source::{Fetched, Fetcher, Source, TIMEOUT};
-use qualm_bundle::store::{Admission, Store};
+use qualm_bundle::source::{BadSource, Fetched, Fetcher, Source, TIMEOUT};
+use qualm_bundle::store::{self, Admission, Store};
 use qualm_bundle::watch::{Bell, Watch};
 use qualm_bundle::{Bundle, Fault};
 use qualm_pipeline::suppress::Suppression;
@@ -37,14 +37,29 @@ pub struct Candidate {
     pub running: Running,
 }
 
+/// Why models cannot be loaded from a source at all.
+#[derive(Debug, thiserror::Error)]
+pub enum LoaderError {
+    /// The text is no source.
+    #[error(transparent)]
+    Source(#[from] BadSource),
+    /// The source cannot be asked.
+    #[error(transparent)]
+    Fetcher(#[from] qualm_bundle::Error),
+    /// The state directory cannot be used.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+}
+
 /// Why there is no model to begin with.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
+#[error("{why}")]
 pub struct NoModel {
     /// Why, for the log.
     pub why: String,
     /// Why, for whoever asks over the network: without what is known of this machine, such as where its files are.
     pub public_reason: String,
-    /// A model that is good as far as can be told before it is compiled, which takes longer than metrics should wait.
+    /// A model that is good as far as is known before it is compiled, which takes longer than metrics should wait.
     pub outline: Option<Box<ModelOutline>>,
 }
 
@@ -58,11 +73,10 @@ pub struct ModelOutline {
 }
 
 impl ModelOutline {
-    fn of(manifest: &Manifest) -> Result<Self, String> {
-        let text = |error: manifest::Error| error.to_string();
+    fn of(manifest: &Manifest) -> Result<Self, manifest::Error> {
         Ok(Self {
-            shape: (manifest.shape == manifest::Shape::Vector).then(|| manifest.vectors()).transpose().map_err(text)?,
-            suppression: manifest.suppression.for_pipeline().map_err(|error| error.to_string())?,
+            shape: (manifest.shape == manifest::Shape::Vector).then(|| manifest.vectors()).transpose()?,
+            suppression: manifest.suppression.for_pipeline()?,
         })
     }
 }
@@ -158,15 +172,9 @@ impl Rejected {
     }
 }
 
-impl From<String> for Rejected {
-    fn from(why: String) -> Self {
-        Self { why, blame: Blame::Bundle }
-    }
-}
-
-impl From<String> for NoModel {
-    fn from(why: String) -> Self {
-        Self { public_reason: why.clone(), why, outline: None }
+impl From<manifest::Error> for Rejected {
+    fn from(error: manifest::Error) -> Self {
+        Self { why: error.to_string(), blame: Blame::Bundle }
     }
 }
 
@@ -181,6 +189,11 @@ impl From<Rejected> for NoModel {
 }
 
 impl NoModel {
+    /// With a reason that anyone may read.
+    fn public(why: &impl ToString) -> Self {
+        Self { public_reason: why.to_string(), why: why.to_string(), outline: None }
+    }
+
     /// The same, with where it comes from.
     fn at(self, source: &Source) -> Self {
         Self { why: format!("{source}: {}", self.why), ..self }
@@ -215,12 +228,11 @@ impl Loader {
     /// # Errors
     ///
     /// Where the source cannot be one, or the state directory cannot be used.
-    pub fn new(name: &str, source: &str, state: Option<&Path>, builder: ModelBuilder) -> Result<Self, String> {
-        let fetcher = Fetcher::new(Source::parse(source).map_err(|error| error.to_string())?, TIMEOUT)
-            .map_err(|error| error.to_string())?;
+    pub fn new(name: &str, source: &str, state: Option<&Path>, builder: ModelBuilder) -> Result<Self, LoaderError> {
+        let fetcher = Fetcher::new(Source::parse(source)?, TIMEOUT)?;
         let store = match state {
             None => Store::in_memory(),
-            Some(state) => Store::open(state, name).map_err(|error| error.to_string())?,
+            Some(state) => Store::open(state, name)?,
         };
         Ok(Self {
             name: name.to_owned(),
@@ -241,10 +253,10 @@ impl Loader {
     /// Where there is neither.
     pub fn first_candidate(&mut self, metrics_wait: bool) -> Result<Candidate, NoModel> {
         let offered = if metrics_wait && self.is_remote() {
-            Err(NoModel::from(format!("{} has not been asked yet", self.fetcher.source())))
+            Err(NoModel::public(&format_args!("{} has not been asked yet", self.fetcher.source())))
         } else {
             let found = self.find_candidate(metrics_wait);
-            let none = || NoModel::from("there is no bundle".to_owned()).at(self.fetcher.source());
+            let none = || NoModel::public(&"there is no bundle").at(self.fetcher.source());
             found.and_then(|found| found.ok_or_else(none))
         };
         let no_model = match offered {
@@ -261,10 +273,9 @@ impl Loader {
             let compiled = self.postpone(stored).unwrap_or_else(NoModel::from);
             return Err(NoModel { why: format!("{error}; {}", compiled.why), ..compiled });
         }
-        let candidate = self
-            .builder
-            .candidate(&stored)
-            .map_err(|stored| NoModel::from(format!("{error}; and the last good bundle is of no use: {stored}")))?;
+        let candidate = self.builder.candidate(&stored).map_err(|stored| {
+            NoModel::public(&format_args!("{error}; and the last good bundle is of no use: {stored}"))
+        })?;
         self.last = Some(stored.digest());
         info!("detector `{}` begins with the last good model, {}: {error}", self.name, candidate.title);
         Ok(candidate)
@@ -286,16 +297,16 @@ impl Loader {
     }
 
     /// Leaves a bundle to the next look.
-    fn postpone(&mut self, bundle: Bundle) -> Result<NoModel, String> {
-        self.builder.check(&bundle).map_err(|rejected| rejected.why)?;
+    fn postpone(&mut self, bundle: Bundle) -> Result<NoModel, Rejected> {
+        self.builder.check(&bundle)?;
         let Manifest { name, version, .. } = &bundle.manifest;
-        let why = format!("{name} version {version} scores nothing until it is compiled");
+        let no_model = NoModel::public(&format_args!("{name} version {version} scores nothing until it is compiled"));
         let outline = Some(Box::new(ModelOutline::of(&bundle.manifest)?));
         self.pending = Some(bundle);
-        Ok(NoModel { outline, ..why.into() })
+        Ok(NoModel { outline, ..no_model })
     }
 
-    /// As [`look`](Self::look); what would have to be compiled is left to the next look where metrics wait.
+    /// As [`next_candidate`](Self::next_candidate); what would have to be compiled is left to the next look where metrics wait.
     fn find_candidate(&mut self, metrics_wait: bool) -> Result<Option<Candidate>, NoModel> {
         // A store that cannot be read keeps nobody from asking the source.
         let changed = self.store.changed().unwrap_or_else(|error| {
@@ -316,11 +327,11 @@ impl Loader {
             Ok(Fetched::New(bundle)) => bundle,
             Ok(Fetched::Unchanged) => return Ok(None),
             Err(error) => {
-                return Err(NoModel { why: error.to_string(), ..error.fault.to_string().into() });
+                return Err(NoModel { why: error.to_string(), ..NoModel::public(&error.fault) });
             }
         };
         let at = |no_model: NoModel| no_model.at(self.fetcher.source());
-        let admission = self.store.admits(&bundle).map_err(|refused| at(refused.to_string().into()))?;
+        let admission = self.store.admits(&bundle).map_err(|refused| at(NoModel::public(&refused)))?;
         let digest = bundle.digest();
         if admission == Admission::Same && self.last.as_ref() == Some(&digest) {
             return Ok(None);
@@ -329,7 +340,7 @@ impl Loader {
             let postponed = self.postpone(*bundle);
             self.pending = None;
             self.fetcher.forget(); // it is offered again
-            return Err(postponed.unwrap_or_else(|why| NoModel::from(why).at(self.fetcher.source())));
+            return Err(postponed.unwrap_or_else(|rejected| NoModel::from(rejected).at(self.fetcher.source())));
         }
         let candidate = self.builder.candidate(&bundle).map_err(|rejected| {
             if rejected.is_transient() {

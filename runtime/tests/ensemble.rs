@@ -12,7 +12,7 @@ use qualm_sandbox::{DetectorSpec, Limits, Sandbox};
 const BACKOFF: Backoff =
     Backoff { first: Duration::from_millis(1), longest: Duration::from_millis(4), reset: Duration::from_mins(1) };
 
-/// A hostile member scores a value by its size; what it is told follows its name.
+/// A hostile member scores a value by its size; its commands follow its name.
 enum Who {
     Streaming,
     Hostile(&'static str),

@@ -159,7 +159,7 @@ fn score_alike(
     expected
 }
 
-/// Series that come and go, and their siblings: whoever is told of them scores them alike.
+/// Series that come and go, and their siblings: native and component score them alike.
 #[test]
 fn siblings_are_the_same_to_the_bit() {
     let model = &Parameters { min_samples: 20, prior: Prior::Siblings, ..Parameters::default() }.to_model();
@@ -182,8 +182,8 @@ fn siblings_are_the_same_to_the_bit() {
             detector.forget_series(&gone).unwrap();
         }
         guest.forget_series(&gone).unwrap();
-        for (scored, told) in scored.iter_mut().zip([expected, native(&mut *deaf, &rows)]) {
-            *scored += told[..rows.len()].iter().filter(|bits| **bits != u64::MAX).count();
+        for (scored, alone) in scored.iter_mut().zip([expected, native(&mut *deaf, &rows)]) {
+            *scored += alone[..rows.len()].iter().filter(|bits| **bits != u64::MAX).count();
         }
     }
     assert!(scored[0] > scored[1] + 5000, "siblings change little: {scored:?}");

@@ -1,7 +1,7 @@
 //! Files that are there as a whole or not at all, also after a power cut.
 //!
 //! What is being written has a name of its own that begins with [`MARK`], and is locked for as long as its writer lives. So
-//! what a writer that was killed has left behind can be told, and [swept](sweep).
+//! what a writer that was killed has left behind can be recognized, and [swept](sweep).
 
 use std::fs::{self, File, Permissions};
 use std::io::{self, Write};

@@ -20,7 +20,7 @@ use rustix::process::{
 /// How much longer than its time of a processor a process may take in all: one that sleeps must end, too.
 const PATIENCE: u32 = 10;
 
-/// Between the signal that tells a process that its time is over, and the end, in seconds.
+/// Seconds between the signal that announces the end of a process' time, and its end.
 const GRACE: u64 = 2;
 
 /// How often it is looked at: soon at first, then seldom.
@@ -112,15 +112,15 @@ pub fn run(
     }
 }
 
-/// The variable that tells a process whose work it does.
+/// The variable with the process for which a child works.
 const OF: &str = "QUALM_WORKS_FOR";
 
 /// Where this process does a server's work, it ends when that does, however that comes about: nobody else would stop it.
 /// To be called as early as can be.
 pub fn end_with_server() {
     let Some(server) = env::var(OF).ok().and_then(|pid| Pid::from_raw(pid.parse().ok()?)) else { return };
-    let told = set_parent_process_death_signal(Some(Signal::KILL));
-    if told.is_ok() && getppid() != Some(server) {
+    let set = set_parent_process_death_signal(Some(Signal::KILL));
+    if set.is_ok() && getppid() != Some(server) {
         process::exit(2); // it had gone before
     }
 }

@@ -160,7 +160,7 @@ fn bucket_quantile(buckets: &[(f64, f64)], quantile: f64, count: f64) -> f64 {
 mod tests {
     use super::*;
 
-    fn told(value: Value, pairs: &[(f64, f64)]) -> Vec<(String, f64)> {
+    fn fields_of(value: Value, pairs: &[(f64, f64)]) -> Vec<(String, f64)> {
         let (mut text, mut out) = (NAMES.to_vec(), Vec::new());
         append_fields(value, &mut pairs.to_vec(), &mut text, &mut out);
         out.iter().map(|field| (String::from_utf8_lossy(field.key(&text)).into_owned(), field.value)).collect()
@@ -173,9 +173,9 @@ mod tests {
     #[test]
     fn one_number_is_a_value() {
         for value in [Value::Gauge(3.0), Value::Set(3)] {
-            assert_eq!(told(value, &[]), named(&[("value", 3.0)]));
+            assert_eq!(fields_of(value, &[]), named(&[("value", 3.0)]));
         }
-        assert!(told(Value::Gauge(f64::NAN), &[]).is_empty() && told(Value::Counter(3.0), &[]).is_empty());
+        assert!(fields_of(Value::Gauge(f64::NAN), &[]).is_empty() && fields_of(Value::Counter(3.0), &[]).is_empty());
         let mut out = Vec::new();
         append_rate(&mut out, 2.5);
         append_rate(&mut out, f64::NAN);
@@ -187,11 +187,11 @@ mod tests {
         // Of 100 values the 95th and the 99th: 90 ones, 8 twos, 2 nines.
         let samples = [(9.0, 2.0), (1.0, 90.0), (2.0, 8.0), (77.0, 0.0)];
         let expected = [("avg", 1.24), ("quantile_0.95", 2.0), ("quantile_0.99", 9.0)];
-        assert_eq!(told(Value::Distribution, &samples), named(&expected));
+        assert_eq!(fields_of(Value::Distribution, &samples), named(&expected));
         let expected = [("avg", 5.0), ("quantile_0.95", 5.0), ("quantile_0.99", 5.0)];
-        assert_eq!(told(Value::Distribution, &[(5.0, 3.0)]), named(&expected));
-        assert!(told(Value::Distribution, &[]).is_empty());
-        assert!(told(Value::Distribution, &[(f64::NAN, 1.0)]).is_empty());
+        assert_eq!(fields_of(Value::Distribution, &[(5.0, 3.0)]), named(&expected));
+        assert!(fields_of(Value::Distribution, &[]).is_empty());
+        assert!(fields_of(Value::Distribution, &[(f64::NAN, 1.0)]).is_empty());
     }
 
     #[test]
@@ -200,20 +200,20 @@ mod tests {
         let buckets = [(1.0, 90.0), (2.0, 9.0), (f64::INFINITY, 1.0)];
         let value = Value::Histogram { count: 100.0, sum: 250.0 };
         let expected = [("avg", 2.5), ("quantile_0.95", 1.0 + 5.0 / 9.0), ("quantile_0.99", 2.0)];
-        assert_eq!(told(value, &buckets), named(&expected));
+        assert_eq!(fields_of(value, &buckets), named(&expected));
         let beyond = [(1.0, 1.0), (f64::INFINITY, 99.0)];
-        assert_eq!(told(value, &beyond)[1..], named(&[("quantile_0.95", 1.0), ("quantile_0.99", 1.0)]));
-        // The last bucket may be told by the count alone.
+        assert_eq!(fields_of(value, &beyond)[1..], named(&[("quantile_0.95", 1.0), ("quantile_0.99", 1.0)]));
+        // The last bucket may be given by the count alone.
         let whole = [(1.0, 90.0), (2.0, 9.0)];
-        assert_eq!(told(value, &whole), named(&expected));
-        assert_eq!(told(value, &[(1.0, 1.0)])[1..], named(&[("quantile_0.95", 1.0), ("quantile_0.99", 1.0)]));
+        assert_eq!(fields_of(value, &whole), named(&expected));
+        assert_eq!(fields_of(value, &[(1.0, 1.0)])[1..], named(&[("quantile_0.95", 1.0), ("quantile_0.99", 1.0)]));
         // The lowest bucket begins at 0, a negative one nowhere.
-        assert_eq!(told(value, &[(10.0, 100.0)])[1..], named(&[("quantile_0.95", 9.5), ("quantile_0.99", 9.9)]));
-        assert_eq!(told(value, &[(-1.0, 100.0)])[1..], named(&[("quantile_0.95", -1.0), ("quantile_0.99", -1.0)]));
+        assert_eq!(fields_of(value, &[(10.0, 100.0)])[1..], named(&[("quantile_0.95", 9.5), ("quantile_0.99", 9.9)]));
+        assert_eq!(fields_of(value, &[(-1.0, 100.0)])[1..], named(&[("quantile_0.95", -1.0), ("quantile_0.99", -1.0)]));
         let empty = [(1.0, 0.0), (f64::INFINITY, 0.0)];
-        assert!(told(Value::Histogram { count: 0.0, sum: 0.0 }, &empty).is_empty());
+        assert!(fields_of(Value::Histogram { count: 0.0, sum: 0.0 }, &empty).is_empty());
         // Only the bucket without a limit: nothing is known but the mean.
-        assert_eq!(told(value, &[(f64::INFINITY, 100.0)]), named(&[("avg", 2.5)]));
+        assert_eq!(fields_of(value, &[(f64::INFINITY, 100.0)]), named(&[("avg", 2.5)]));
     }
 
     #[test]
@@ -221,13 +221,13 @@ mod tests {
         let value = Value::Summary { count: 4.0, sum: 10.0 };
         let pairs = [(0.5, 2.0), (0.999, 7.0), (1e-300, 1.0), (1.5, 1.0), (0.9, f64::NAN), (1.0, 8.0)];
         let expected = [("avg", 2.5), ("quantile_0.5", 2.0), ("quantile_0.999", 7.0), ("quantile_1", 8.0)];
-        assert_eq!(told(value, &pairs), named(&expected));
+        assert_eq!(fields_of(value, &pairs), named(&expected));
     }
 
     #[test]
     fn an_empty_sketch_says_nothing() {
         let sketch = |count| Value::Sketch { count, min: 1.0, max: 9.0, avg: 4.0 };
-        assert_eq!(told(sketch(3.0), &[]), named(&[("avg", 4.0), ("min", 1.0), ("max", 9.0)]));
-        assert!(told(sketch(0.0), &[]).is_empty());
+        assert_eq!(fields_of(sketch(3.0), &[]), named(&[("avg", 4.0), ("min", 1.0), ("max", 9.0)]));
+        assert!(fields_of(sketch(0.0), &[]).is_empty());
     }
 }

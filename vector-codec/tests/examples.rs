@@ -161,7 +161,7 @@ fn a_band_in_frames_is_more_frames() {
     let out = banded(VerdictStyle::Gauges, &body);
     let (frames, rest) = support::frames(&out);
     assert!(rest.is_empty() && frames[0] == body);
-    let told = frames[1..].iter().map(|frame| {
+    let scored = frames[1..].iter().map(|frame| {
         let metric = metric_of(frame);
         let part = |number: u64| &metric.iter().find(|(n, _)| *n == number).unwrap().1;
         let support::Part::Double(value) = message(part(6).bytes())[0].1 else { panic!("no double") };
@@ -170,7 +170,7 @@ fn a_band_in_frames_is_more_frames() {
         (part(1).text().clone(), value)
     });
     let expected = [("anomaly_score", 2.5), ("is_anomaly", 1.0), ("anomaly_expected", 100.0), ("anomaly_lower", -1.5)];
-    assert_eq!(told.collect::<Vec<_>>(), expected.map(|(name, value)| (name.to_owned(), value)));
+    assert_eq!(scored.collect::<Vec<_>>(), expected.map(|(name, value)| (name.to_owned(), value)));
     let tagged = banded(VerdictStyle::Tags, &body);
     let (frames, _) = support::frames(&tagged);
     let [_, tags] = tags_of(&metric_of(frames[0]));
@@ -226,8 +226,8 @@ fn each_kind_has_its_numbers() {
         let events = [Event::Metric(Metric { absolute, value, ..gauge("m", 0.0) })];
         for body in [json_body(&events), proto_body(&events)] {
             let (_, rows) = through(&mut pipeline(VerdictStyle::Gauges, "*"), &body, &[]);
-            let told: Vec<_> = rows.iter().map(|row| (&row.1[..], f64::from_bits(row.3))).collect();
-            assert_eq!(told, expected);
+            let scored: Vec<_> = rows.iter().map(|row| (&row.1[..], f64::from_bits(row.3))).collect();
+            assert_eq!(scored, expected);
         }
     }
 }
@@ -242,9 +242,9 @@ fn increments_are_a_rate() {
     let events = [at(1, 5.0, None), at(9, 15.0, None), at(9, 30.0, Some(15_000)), at(12, 1.0, None), at(35, 1.0, None)];
     for body in [json_body(&events), proto_body(&events)] {
         let (_, rows) = through(&mut pipeline(VerdictStyle::Gauges, "*"), &body, &[]);
-        let told: Vec<_> =
+        let scored: Vec<_> =
             rows.iter().map(|row| (&row.1[..], row.2 / 1_000_000_000 - 1_700_000_000, f64::from_bits(row.3))).collect();
-        assert_eq!(told, [("rate", 9, 2.0), ("rate", 10, 2.0), ("rate", 20, 0.1)]);
+        assert_eq!(scored, [("rate", 9, 2.0), ("rate", 10, 2.0), ("rate", 20, 0.1)]);
     }
 }
 
@@ -257,9 +257,9 @@ fn totals_are_a_rate() {
     let events = [at(0, 1e6), at(10, 1e6 + 50.0), at(10, 1e6 + 60.0), at(30, 40.0), at(40, 40.0)];
     for body in [json_body(&events), proto_body(&events)] {
         let (_, rows) = through(&mut pipeline(VerdictStyle::Gauges, "*"), &body, &[]);
-        let told: Vec<_> =
+        let scored: Vec<_> =
             rows.iter().map(|row| (&row.1[..], row.2 / 1_000_000_000 - 1_700_000_000, f64::from_bits(row.3))).collect();
-        assert_eq!(told, [("rate", 10, 5.0), ("rate", 30, 2.0), ("rate", 40, 0.0)]);
+        assert_eq!(scored, [("rate", 10, 5.0), ("rate", 30, 2.0), ("rate", 40, 0.0)]);
     }
 }
 
@@ -427,7 +427,7 @@ fn the_verdict_of_a_vector_follows_the_event_that_completed_it() {
         Metric { namespace: Some("host".into()), ..gauge(name, value) }.tag("host", &[Some("a \"b\"")])
     };
     let gauges: Vec<_> = values.map(|value| Event::Metric(metric(value))).into();
-    let told: [(&str, Option<&str>, f64); 5] = [
+    let scored: [(&str, Option<&str>, f64); 5] = [
         ("anomaly_score", None, 1.1913),
         ("is_anomaly", None, 1.0),
         ("anomaly_contribution", Some("mem \"x\""), 70.0),
@@ -441,8 +441,8 @@ fn the_verdict_of_a_vector_follows_the_event_that_completed_it() {
         let added = String::from_utf8(out[json.len()..].to_vec()).unwrap();
         assert_eq!((&out[..json.len()], out.ends_with(b"\n")), (json, json.ends_with(b"\n")));
         let lines: Vec<_> = added.trim().lines().collect();
-        assert_eq!(lines.len(), told.len());
-        for (line, (name, feature, value)) in lines.into_iter().zip(told) {
+        assert_eq!(lines.len(), scored.len());
+        for (line, (name, feature, value)) in lines.into_iter().zip(scored) {
             let mut tags = serde_json::json!({"host": "a \"b\"", "detector": "host vitals"});
             if let Some(feature) = feature {
                 tags["feature"] = feature.into();
@@ -462,8 +462,8 @@ fn the_verdict_of_a_vector_follows_the_event_that_completed_it() {
     let out = vector_out(&proto);
     let (frames, rest) = support::frames(&out[proto.len()..]);
     assert!(out.starts_with(&proto) && rest.is_empty());
-    assert_eq!(frames.len(), told.len());
-    for (frame, (name, feature, value)) in frames.into_iter().zip(told) {
+    assert_eq!(frames.len(), scored.len());
+    for (frame, (name, feature, value)) in frames.into_iter().zip(scored) {
         let metric = metric_of(frame);
         let part = |number: u64| &metric.iter().find(|(n, _)| *n == number).unwrap().1;
         assert_eq!(part(1).text(), name);

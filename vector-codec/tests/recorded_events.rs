@@ -16,7 +16,7 @@ fn what_vector_sends_is_scored_alike_in_both_codecs() {
     let [json, proto] = EVENTS.map(|body| through(&mut pipeline(VerdictStyle::Gauges, "*"), body, &[]));
     assert!(support::without_our_lines(&json.0).0 == EVENTS[0] && support::without_our_frames(&proto.0).0 == EVENTS[1]);
     assert_eq!(json.1, proto.1);
-    let told = json.1.iter().map(|row| format!("{} {}={}", row.0, row.1, f64::from_bits(row.3))).collect::<Vec<_>>();
+    let scored = json.1.iter().map(|row| format!("{} {}={}", row.0, row.1, f64::from_bits(row.3))).collect::<Vec<_>>();
     let expected = [
         "app.requests,code=200,host=web-1 rate=0.3".to_owned(),
         "host.temperature,room=é\\ \"q\"\\ \\\\ _\\ x value=-12.75".to_owned(),
@@ -49,7 +49,7 @@ fn what_vector_sends_is_scored_alike_in_both_codecs() {
         " value=1".to_owned(),
         "unknown_fields value=1".to_owned(),
     ];
-    assert_eq!(told, expected);
+    assert_eq!(scored, expected);
 }
 
 #[test]

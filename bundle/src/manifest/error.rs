@@ -8,7 +8,7 @@ use super::check::MOST;
 use super::suppression;
 
 /// Why a manifest cannot be, or not be read or written.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum Error {
     /// It is no text.
     #[error("it is not UTF-8")]

@@ -76,14 +76,14 @@ fn is_zero(number: &f64) -> bool {
 }
 
 /// What cannot be, and what would be right.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum Error {
     /// `sustained` is not so many of so many.
     #[error("`sustained`: {0}")]
-    Sustained(String),
-    /// A number cannot be.
-    #[error("{0}")]
-    Number(String),
+    Sustained(suppress::Invalid),
+    /// A number is out of its range.
+    #[error(transparent)]
+    Number(suppress::Invalid),
     /// A rule about one value, of a model of more.
     #[error(
         "`{key}` is about one value, and this model scores {features} at once; leave it out (`sustained` and `cooldown` are of use)"

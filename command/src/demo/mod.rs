@@ -58,7 +58,7 @@ pub enum Error {
     Data(String),
     /// The detector failed under way, so the figures would be wrong.
     #[error("the detector failed, so there is nothing true to show: {0}")]
-    Failed(String),
+    Failed(qualm::scoring::DetectorsFailed),
     /// Nobody takes what is shown.
     #[error("cannot print: {0}")]
     Print(io::Error),

@@ -120,7 +120,7 @@ pub enum Error {
     },
     /// A detector failed: scores are missing that live metrics might have got.
     #[error("a detector failed, so these scores are incomplete: {0}")]
-    Failed(String),
+    Failed(qualm::scoring::DetectorsFailed),
 }
 
 /// What was replayed.

@@ -127,7 +127,7 @@ pub enum Error {
     },
     /// A detector failed.
     #[error("a detector failed, so that it has not learnt all: {0}")]
-    Failed(String),
+    Failed(qualm::scoring::DetectorsFailed),
     /// A signal asked to stop.
     #[error("stopped {at}; it is kept how far it is: the same command goes on from there (--restart begins anew)")]
     Stopped {

@@ -10,6 +10,7 @@ use qualm_pipeline::vector::Shape;
 
 use super::anomaly_rate::AnomalyRate;
 use super::detector::{Detector, Kind};
+use super::invalid::Invalid;
 use super::text::quoted;
 
 impl Detector {
@@ -18,9 +19,9 @@ impl Detector {
     /// # Errors
     ///
     /// What is wrong with it.
-    pub fn suppression(&self, models: Suppression) -> Result<Suppression, String> {
+    pub fn suppression(&self, models: Suppression) -> Result<Suppression, Invalid> {
         let Self { direction, min_deviation, expected_range, sustained, cooldown, .. } = self;
-        let parse = |text: &String| Suppression::parse_sustained(text).map_err(|error| format!("`sustained`: {error}"));
+        let parse = |text: &String| Suppression::parse_sustained(text).map_err(Invalid::Sustained);
         let (sustained, of) = sustained.as_ref().map_or(Ok((models.sustained, models.of)), parse)?;
         let nanoseconds = |cooldown: Duration| i64::try_from(cooldown.as_nanos()).unwrap_or(i64::MAX);
         // Both are set of what has no model alone.
@@ -36,24 +37,18 @@ impl Detector {
             of,
             cooldown: cooldown.map_or(models.cooldown, nanoseconds),
         };
-        rule.check().map(|()| rule)
+        rule.check().map(|()| rule).map_err(Invalid::Suppression)
     }
 
-    pub(super) fn check_alarms(&self) -> Result<(), String> {
+    pub(super) fn check_alarms(&self) -> Result<(), Invalid> {
         let Self { direction, min_deviation, kind, anomaly_rate, .. } = self;
         self.suppression(Suppression::default())?;
         for (key, set) in [("direction", *direction != Direction::Both), ("min_deviation", *min_deviation > 0.0)] {
             if set && matches!(kind, Kind::Model(_)) {
-                return Err(format!(
-                    "`{key}` is of no use beside `model`: what was expected, and whether of one value, is for the model \
-                     to know; set it in the model's own [suppression]"
-                ));
+                return Err(Invalid::RuleOfModel(key));
             }
             if set && matches!(kind, Kind::Ensemble(_)) {
-                return Err(format!(
-                    "`{key}` is of no use beside an ensemble, whose members expect each something else; set it of a \
-                     `streaming` detector by itself, or use `expected_range`"
-                ));
+                return Err(Invalid::RuleOfEnsemble(key));
             }
         }
         anomaly_rate.as_ref().map_or(Ok(()), AnomalyRate::check)
@@ -64,21 +59,13 @@ impl Detector {
     /// # Errors
     ///
     /// What cannot, and what to do.
-    pub fn check_shape(&self, shape: Option<&Shape>) -> Result<(), String> {
+    pub fn check_shape(&self, shape: Option<&Shape>) -> Result<(), Invalid> {
         let Some(Shape { features, .. }) = shape else { return Ok(()) };
         if self.expected_range.is_some() && features.len() > 1 {
-            return Err(format!(
-                "`expected_range` is about one value, and its model scores {} at once; leave it out (`sustained` and \
-                 `cooldown` are of use)",
-                features.len()
-            ));
+            return Err(Invalid::RangeOfVector(features.len()));
         }
         if self.anomaly_rate.is_some() && !features.is_empty() {
-            return Err(
-                "`anomaly_rate` counts an entity's series, and its model joins those to one; leave it out: the \
-                        model's own score is of the whole entity"
-                    .to_owned(),
-            );
+            return Err(Invalid::RateOfVector);
         }
         Ok(())
     }

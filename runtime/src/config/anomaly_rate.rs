@@ -5,6 +5,7 @@ use std::time::Duration;
 use qualm_bundle::duration::{self, friendly};
 use serde::{Deserialize, Deserializer};
 
+use super::invalid::Invalid;
 use super::text::quoted;
 
 /// Whose anomaly rate is emitted, and how often.
@@ -15,10 +16,10 @@ use super::text::quoted;
     expecting = "a table like { by = [\"host\"], interval = \"1m\" }, or {} for just that"
 )]
 pub struct AnomalyRate {
-    /// Tags that tell one entity from another; without any, all series are of one.
+    /// The tags that identify an entity; without any, all series are of one.
     #[serde(deserialize_with = "one_or_many")]
     pub by: Vec<String>,
-    /// How long the intervals are of which it is told.
+    /// The interval over which a rate is counted.
     #[serde(deserialize_with = "duration::deserialize")]
     pub interval: Duration,
 }
@@ -38,18 +39,14 @@ impl AnomalyRate {
         qualm_pipeline::AnomalyRate { by: self.by.clone(), interval }
     }
 
-    pub(super) fn check(&self) -> Result<(), String> {
+    pub(super) fn check(&self) -> Result<(), Invalid> {
         let Self { by, interval } = self;
         if *interval < Duration::from_secs(1) {
-            return Err("`anomaly_rate`: its `interval` must be a second at least".to_owned());
+            return Err(Invalid::Range("`anomaly_rate`: its `interval` must be a second at least"));
         }
         for (at, tag) in by.iter().enumerate() {
             if tag.is_empty() || tag == "detector" || tag.contains(char::is_control) || by[..at].contains(tag) {
-                return Err(format!(
-                    "`anomaly_rate`: `by` has {} in it; it must name tags, each once, and not `detector`, which \
-                     says whose rate it is",
-                    quoted(tag)
-                ));
+                return Err(Invalid::RateTag(tag.clone()));
             }
         }
         Ok(())

@@ -25,7 +25,7 @@ pub struct Detector {
     pub kind: Kind,
     /// Whether a model's anomalies are explained.
     pub explain: bool,
-    /// Whether it is shown what would have been ordinary.
+    /// Whether the band of ordinary values is emitted too.
     pub band: bool,
     /// On which side of what was expected a value must be for an anomaly. Of `streaming`; a model has its own.
     pub direction: Direction,
@@ -57,7 +57,7 @@ pub enum Kind {
 pub struct Model {
     /// Where its bundle is: a path or a URL.
     pub source: Secret,
-    /// What a new series starts from, where the model is a plugin's that can be told.
+    /// What a new series starts from, where the model is of a plugin that supports siblings.
     pub prior: Prior,
 }
 
@@ -149,7 +149,7 @@ impl Member {
 
 impl Model {
     fn effective(&self, between: &str) -> String {
-        // Few models can be told of a prior.
+        // Most models have no prior: it is shown where it is set.
         let prior = match self.prior {
             Prior::None => String::new(),
             Prior::Siblings => format!("{between}prior = \"{}\"", self.prior.name()),

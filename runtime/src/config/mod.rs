@@ -6,6 +6,7 @@
 mod alarms;
 mod anomaly_rate;
 mod detector;
+mod invalid;
 mod select;
 mod service;
 mod table;
@@ -27,6 +28,7 @@ use toml::de::{DeTable, Deserializer};
 
 pub use self::anomaly_rate::AnomalyRate;
 pub use self::detector::{Combine, Detector, Ensemble, Kind, Member, Model};
+pub use self::invalid::Invalid;
 pub use self::select::{Patterns, Select};
 pub use self::service::{Http, Influxdb, LISTEN, Vector, Verdicts};
 use self::table::DetectorTable;
@@ -39,7 +41,7 @@ pub const SAMPLE: &str = include_str!("../sample.toml");
 const GUEST_BYTES: usize = 8 << 20;
 
 /// The shortest deadline: the clock ticks every other millisecond.
-const LEAST_DEADLINE: Duration = Duration::from_millis(5);
+const MIN_DEADLINE: Duration = Duration::from_millis(5);
 
 /// A configuration that cannot be used: where, what, and what to do.
 #[derive(Debug, thiserror::Error)]
@@ -145,11 +147,11 @@ impl Default for Limits {
 }
 
 impl Document {
-    fn into_config(self) -> Result<Config, String> {
+    fn into_config(self) -> Result<Config, Invalid> {
         let Self { detector, state, bundles, limits, http, vector, influxdb } = self;
         let build = |table: DetectorTable| {
             let name = table.name().to_owned();
-            table.into_detector().map_err(|what| format!("detector `{name}`: {what}"))
+            table.into_detector().map_err(|what| Invalid::Detector(name, Box::new(what)))
         };
         let detector = detector.into_iter().map(build).collect::<Result<_, _>>()?;
         Ok(Config { detector, state, bundles, limits, http, vector, influxdb })
@@ -211,7 +213,7 @@ impl Config {
         let keys = document.bundles.trusted_keys.iter_mut().filter(|key| PublicKey::parse(key).is_err());
         keys.for_each(from_there);
         let config = document.into_config().and_then(|config| config.check().map(|()| config));
-        config.map_err(|what| Error { place: place.to_owned(), what: hide(what) })
+        config.map_err(|what| Error { place: place.to_owned(), what: hide(what.to_string()) })
     }
 
     /// One detector with this model, and all else as it is by default.
@@ -223,31 +225,28 @@ impl Config {
         Self::parse(&format!("[[detector]]\nname = \"model\"\nmodel = {}\n", quoted(model.reveal())), "--model")
     }
 
-    fn check(&self) -> Result<(), String> {
+    fn check(&self) -> Result<(), Invalid> {
         let Self { detector, state, bundles, limits, http, vector, influxdb } = self;
         http.check()?;
         vector.check()?;
         influxdb.check()?;
         if detector.len() > qualm_pipeline::pipeline::MAX_LANES {
-            return Err(format!("there are {} detectors; at most 64 are possible", detector.len()));
+            return Err(Invalid::TooManyDetectors(detector.len()));
         }
         for (at, one) in detector.iter().enumerate() {
-            // Members are told of, and their state is kept, under names like `careful/leak`.
+            // Members are reported, and their state is kept, under names like `careful/leak`.
             let names = |one: &Detector| {
                 let members = one.members().map(|(member, _)| member.name.clone());
                 members.chain([one.name.clone()]).collect::<Vec<_>>()
             };
             let own = names(one);
             if let Some(name) = detector[..at].iter().flat_map(names).find(|name| own.contains(name)) {
-                return Err(format!("two detectors are called `{name}`; give each a `name` of its own"));
+                return Err(Invalid::DetectorsAlike(name));
             }
             let members = one.members().len() as u32;
-            if members > 1 && limits.deadline / members < LEAST_DEADLINE {
-                return Err(format!(
-                    "detector `{}`: its {members} members share [limits] `deadline`, which must be {} at least for that",
-                    one.name,
-                    friendly(LEAST_DEADLINE * members)
-                ));
+            if members > 1 && limits.deadline / members < MIN_DEADLINE {
+                let (name, least) = (one.name.clone(), MIN_DEADLINE * members);
+                return Err(Invalid::SharedDeadline { name, members, least });
             }
         }
         bundles.trust()?;
@@ -257,7 +256,7 @@ impl Config {
             (bundles.poll < second, "[bundles] `poll` must be a second at least"),
             (limits.memory < 1 << 20, "[limits] `memory` must be 1MiB at least"),
             (limits.memory > 4 << 30, "[limits] `memory` must be 4GiB at most: a detector cannot use more"),
-            (limits.deadline < LEAST_DEADLINE, "[limits] `deadline` must be 5ms at least"),
+            (limits.deadline < MIN_DEADLINE, "[limits] `deadline` must be 5ms at least"),
             (limits.deadline > 60 * second, "[limits] `deadline` must be 60s at most: metrics wait for it"),
             (limits.compile < second, "[limits] `compile` must be a second at least"),
             (limits.max_series == 0, "[limits] `max_series` must be 1 at least"),
@@ -265,17 +264,14 @@ impl Config {
             (limits.series_ttl < second, "[limits] `series_ttl` must be a second at least"),
         ] {
             if wrong {
-                return Err(what.to_owned());
+                return Err(Invalid::Range(what));
             }
         }
         let seasons = limits.max_series.min(MAX_SEASONS) * BYTES_PER_SEASON;
         let needed = limits.max_series * (BYTES_PER_SERIES + BYTES_PER_SERIES / 8) + seasons + GUEST_BYTES;
         if needed > limits.memory {
-            return Err(format!(
-                "[limits] `memory` has no room for the {} series of `max_series`: lower that, or raise `memory` to {}MiB",
-                limits.max_series,
-                needed.div_ceil(1 << 20)
-            ));
+            let (max_series, mebibytes) = (limits.max_series, needed.div_ceil(1 << 20));
+            return Err(Invalid::SeriesMemory { max_series, mebibytes });
         }
         Ok(())
     }
@@ -313,8 +309,8 @@ impl Bundles {
     /// # Errors
     ///
     /// Which key is none.
-    pub fn trust(&self) -> Result<Trust, String> {
-        let key = |text: &String| PublicKey::find(text).map_err(|error| format!("[bundles] `trusted_keys`: {error}"));
+    pub fn trust(&self) -> Result<Trust, Invalid> {
+        let key = |text: &String| PublicKey::find(text).map_err(Invalid::TrustedKey);
         Ok(Trust { keys: self.trusted_keys.iter().map(key).collect::<Result<_, _>>()? })
     }
 }

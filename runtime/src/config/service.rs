@@ -10,6 +10,7 @@ use qualm_bundle::secret::{self, Secret};
 use serde::{Deserialize, Serialize};
 use ureq::http::Uri;
 
+use super::invalid::Invalid;
 use super::text::{bytes, quoted, size};
 
 /// Where to listen, unless something else is configured: on this machine alone.
@@ -113,19 +114,21 @@ impl Verdicts {
 }
 
 impl Http {
-    pub(super) fn check(&self) -> Result<(), String> {
+    pub(super) fn check(&self) -> Result<(), Invalid> {
         let Self { tls_cert, tls_key, tokens, max_body, memory, .. } = self;
         if tls_cert.is_some() != tls_key.is_some() {
-            return Err("[http] `tls_cert` and `tls_key` go together".to_owned());
+            return Err(Invalid::Range("[http] `tls_cert` and `tls_key` go together"));
         }
         if tokens.iter().any(|token| token.reveal().len() < 8) {
-            return Err("[http] `tokens` must be 8 characters at least: they are all that keeps others out".to_owned());
+            return Err(Invalid::Range(
+                "[http] `tokens` must be 8 characters at least: they are all that keeps others out",
+            ));
         }
         if *max_body < 1 << 10 {
-            return Err("[http] `max_body` must be 1KiB at least".to_owned());
+            return Err(Invalid::Range("[http] `max_body` must be 1KiB at least"));
         }
         if memory < max_body {
-            return Err("[http] `memory` must have room for one `max_body` at least".to_owned());
+            return Err(Invalid::Range("[http] `memory` must have room for one `max_body` at least"));
         }
         Ok(())
     }
@@ -151,11 +154,11 @@ impl Http {
 }
 
 impl Vector {
-    pub(super) fn check(&self) -> Result<(), String> {
+    pub(super) fn check(&self) -> Result<(), Invalid> {
         if self.tap && self.verdicts == Verdicts::Tags {
-            return Err(
-                "[vector] `tap` needs `verdicts = \"gauges\"`: tags do not come without their metric".to_owned()
-            );
+            return Err(Invalid::Range(
+                "[vector] `tap` needs `verdicts = \"gauges\"`: tags do not come without their metric",
+            ));
         }
         check_forward("vector", self.forward.as_ref(), self.timeout)
     }
@@ -169,7 +172,7 @@ impl Vector {
 }
 
 impl Influxdb {
-    pub(super) fn check(&self) -> Result<(), String> {
+    pub(super) fn check(&self) -> Result<(), Invalid> {
         check_forward("influxdb", self.forward.as_ref(), self.timeout)
     }
 
@@ -180,21 +183,18 @@ impl Influxdb {
     }
 }
 
-fn check_forward(table: &str, url: Option<&Secret>, timeout: Duration) -> Result<(), String> {
+fn check_forward(table: &'static str, url: Option<&Secret>, timeout: Duration) -> Result<(), Invalid> {
     if let Some(url) = url {
         let shown = quoted(url.shown());
         if !is_address(url.reveal()) {
-            return Err(format!("[{table}] `forward`: {shown} is no http(s) URL such as \"http://127.0.0.1:18002\""));
+            return Err(Invalid::ForwardUrl { table, shown });
         }
         if url.reveal().contains(['?', '#']) {
-            return Err(format!(
-                "[{table}] `forward`: {shown} has a query or a fragment, which would not get there; leave it out, with its `?` \
-                 or `#`"
-            ));
+            return Err(Invalid::ForwardQuery { table, shown });
         }
     }
     if timeout < Duration::from_millis(100) || timeout > Duration::from_mins(5) {
-        return Err(format!("[{table}] `timeout` must be between 100ms and 5m"));
+        return Err(Invalid::Timeout(table));
     }
     Ok(())
 }

@@ -13,6 +13,7 @@ use serde::de::{self, Deserializer};
 
 use super::anomaly_rate::AnomalyRate;
 use super::detector::{Combine, Detector, Ensemble, Kind, Member, Model};
+use super::invalid::Invalid;
 use super::select::Select;
 use super::timezone;
 
@@ -136,15 +137,15 @@ impl DetectorTable {
     /// # Errors
     ///
     /// What in it contradicts what, or cannot be.
-    pub(super) fn into_detector(self) -> Result<Detector, String> {
+    pub(super) fn into_detector(self) -> Result<Detector, Invalid> {
         check_parameters(&self.parameters())?;
         let kind = match (self.kind, &self.model) {
             (KindName::Ensemble, _) => Kind::Ensemble(self.ensemble()?),
             (KindName::Streaming, _) if !self.members.is_empty() || self.combine != Combine::default() => {
-                return Err("`members` and `combine` are of an ensemble: write `kind = \"ensemble\"` too".to_owned());
+                return Err(Invalid::NoEnsemble);
             }
             (KindName::Streaming, Some(source)) => {
-                Source::parse(source.reveal()).map_err(|error| format!("`model`: {error}"))?;
+                Source::parse(source.reveal()).map_err(Invalid::Model)?;
                 self.check_untouched("`model`, which was trained with its own")?;
                 Kind::Model(Model { source: source.clone(), prior: self.prior })
             }
@@ -183,43 +184,39 @@ impl DetectorTable {
         }
     }
 
-    fn ensemble(&self) -> Result<Ensemble, String> {
+    fn ensemble(&self) -> Result<Ensemble, Invalid> {
         let Self { model, members, combine, .. } = self;
         if members.len() < 2 || model.is_some() {
-            return Err(
-                "an ensemble has two or more `members` (such as `members = [{ kind = \"streaming\" }, { model = \
-                        \"models/vitals\" }]`), and no `model` of its own"
-                    .to_owned(),
-            );
+            return Err(Invalid::EnsembleWithoutMembers);
         }
         let built = members.iter().enumerate().map(|(at, member)| {
-            let name = member.name();
+            let name = member.name().to_owned();
             if members[..at].iter().any(|other| other.name() == name) {
-                return Err(format!("two members are called `{name}`; give each a `name` of its own"));
+                return Err(Invalid::MembersAlike(name));
             }
             if name.is_empty() || name.contains(['/', '\n']) {
-                return Err(format!("`{name}` is no name of a member: it may have no `/` in it"));
+                return Err(Invalid::MemberName(name));
             }
             if member.kind == KindName::Ensemble {
-                return Err(format!("member `{name}` is an ensemble itself; name its members here"));
+                return Err(Invalid::NestedEnsemble(name));
             }
             if !(member.weight > 0.0 && member.weight.is_finite()) {
-                return Err(format!("member `{name}`: `weight` is {}; it must be above 0", member.weight));
+                return Err(Invalid::Weight { name, weight: member.weight });
             }
-            let detector = member.alone(self).into_detector().map_err(|what| format!("member `{name}`: {what}"))?;
+            let detector = member.alone(self).into_detector().map_err(|what| Invalid::Member(name, Box::new(what)))?;
             Ok(Member { detector, weight: member.weight })
         });
-        let built = built.collect::<Result<_, String>>()?;
+        let built = built.collect::<Result<_, Invalid>>()?;
         let beside = "an ensemble, whose members have their own";
         if self.prior != Prior::None {
-            return Err(format!("`prior` is of no use beside {beside}; leave it out"));
+            return Err(Invalid::Useless { key: "prior", beside });
         }
         self.check_untouched(beside)?;
         Ok(Ensemble { members: built, combine: *combine })
     }
 
     /// Whether what is set of `streaming` is as it is by default, where it is of no use.
-    fn check_untouched(&self, beside: &str) -> Result<(), String> {
+    fn check_untouched(&self, beside: &'static str) -> Result<(), Invalid> {
         let Self { false_alarm_rate, half_life, min_samples, timezone, .. } = Self::default();
         for (key, set) in [
             ("false_alarm_rate", self.false_alarm_rate.to_bits() != false_alarm_rate.to_bits()),
@@ -228,7 +225,7 @@ impl DetectorTable {
             ("timezone", self.timezone != timezone),
         ] {
             if set {
-                return Err(format!("`{key}` is of no use beside {beside}; leave it out"));
+                return Err(Invalid::Useless { key, beside });
             }
         }
         Ok(())
@@ -275,8 +272,8 @@ impl MemberTable {
     }
 }
 
-fn check_parameters(parameters: &Parameters) -> Result<(), String> {
-    parameters.check().map_err(|(key, range)| format!("`{key}` {range}"))
+fn check_parameters(parameters: &Parameters) -> Result<(), Invalid> {
+    parameters.check().map_err(|(key, range)| Invalid::Parameter { key, range })
 }
 
 fn prior<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Prior, D::Error> {

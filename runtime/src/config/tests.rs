@@ -288,7 +288,7 @@ fn what_needs_single_values_is_refused_of_vectors_once_a_model_is_there() {
     for (key, what) in [("expected_range = [0, 1]", "scores 2 at once"), ("anomaly_rate = {}", "leave it out")] {
         let config = parse(&format!("[[detector]]\nmodel = \"m\"\n{key}")).unwrap();
         let check = |shape: Option<&Shape>| config.detector[0].check_shape(shape);
-        assert!(check(Some(&shape(&["a", "b"]))).unwrap_err().contains(what), "{key}");
-        assert_eq!((check(None), check(Some(&shape(&[])))), (Ok(()), Ok(())), "{key}");
+        assert!(check(Some(&shape(&["a", "b"]))).unwrap_err().to_string().contains(what), "{key}");
+        assert!(check(None).is_ok() && check(Some(&shape(&[]))).is_ok(), "{key}");
     }
 }

@@ -10,26 +10,43 @@ use serde::de::{self, Deserializer};
 
 use super::text::ALIKE;
 
-/// In which year the offsets end that a detector is told; what holds then holds on.
+/// The year in which the offsets end that a detector gets; the last one holds on.
 const END: i16 = 2100;
 
 /// How many names are suggested in place of one that is not known.
 const SUGGESTED: usize = 3;
+
+/// A text that names no time zone that can be used.
+#[derive(Debug, thiserror::Error)]
+enum NoZone {
+    /// The database does not have it. `hint` is the end of the sentence: names that are near.
+    #[error(
+        "`{name}` is no time zone{hint} Names are those of the IANA database, like `Europe/Berlin`, or `UTC`: \
+         https://en.wikipedia.org/wiki/List_of_tz_database_time_zones"
+    )]
+    Unknown { name: String, hint: String },
+    /// The database cannot give its offsets.
+    #[error(transparent)]
+    Database(#[from] jiff::Error),
+    /// The detector cannot take its offsets.
+    #[error("{0}")]
+    Offsets(String),
+}
 
 /// A time zone such as `Europe/Berlin`.
 pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Zone, D::Error> {
     find(&String::deserialize(deserializer)?).map_err(de::Error::custom)
 }
 
-fn find(name: &str) -> Result<Zone, String> {
+fn find(name: &str) -> Result<Zone, NoZone> {
     let database = TimeZoneDatabase::bundled();
     let known = database.available().find(|known| known.as_str().eq_ignore_ascii_case(name));
     let Some(known) = known else { return Err(unknown(name, &database)) };
-    let zone = database.get(known.as_str()).map_err(|error| error.to_string())?;
+    let zone = database.get(known.as_str())?;
     if known.as_str() == Zone::UTC.name() {
         return Ok(Zone::UTC);
     }
-    Zone::new(known.as_str(), offsets(&zone))
+    Zone::new(known.as_str(), offsets(&zone)).map_err(NoZone::Offsets)
 }
 
 /// From when on local time is how many seconds ahead of UTC.
@@ -48,7 +65,7 @@ fn end() -> i64 {
 }
 
 /// Says what may be meant. A city alone is enough for that.
-fn unknown(name: &str, database: &TimeZoneDatabase) -> String {
+fn unknown(name: &str, database: &TimeZoneDatabase) -> NoZone {
     let wanted = name.to_lowercase();
     let mut near: Vec<(f64, String)> = database
         .available()
@@ -64,10 +81,7 @@ fn unknown(name: &str, database: &TimeZoneDatabase) -> String {
     near.sort_by(|(one, name), (other, others_name)| other.total_cmp(one).then_with(|| name.cmp(others_name)));
     let near: Vec<_> = near.into_iter().take(SUGGESTED).map(|(_, name)| format!("`{name}`")).collect();
     let hint = if near.is_empty() { ".".to_owned() } else { format!("; did you mean {}?", near.join(" or ")) };
-    format!(
-        "`{name}` is no time zone{hint} Names are those of the IANA database, like `Europe/Berlin`, or `UTC`: \
-         https://en.wikipedia.org/wiki/List_of_tz_database_time_zones"
-    )
+    NoZone::Unknown { name: name.to_owned(), hint }
 }
 
 #[cfg(test)]
@@ -130,9 +144,9 @@ mod tests {
             ("CET-1CEST,M3.5.0,M10.5.0/3", "is no time zone"),
             ("/usr/share/zoneinfo/Europe/Berlin", "is no time zone"),
         ] {
-            let error = find(name).unwrap_err();
+            let error = find(name).unwrap_err().to_string();
             assert!(error.contains(hint) && error.ends_with("time_zones"), "{error}");
         }
-        assert!(!find("GMT+2").unwrap_err().contains("Etc/"));
+        assert!(!find("GMT+2").unwrap_err().to_string().contains("Etc/"));
     }
 }

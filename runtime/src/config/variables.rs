@@ -20,11 +20,22 @@ pub(super) struct Fault {
     pub(super) what: String,
 }
 
-/// Puts values in place of `${NAME}`, and `$` in place of `$$`, in all texts of a file. Tells which it has put in.
+/// A variable that the environment does not have, or not as text.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum NoVariable {
+    /// It is not set.
+    #[error("the environment has no variable `{0}`; set it")]
+    Missing(String),
+    /// It is not UTF-8.
+    #[error("the environment's variable `{0}` is not UTF-8; set it anew")]
+    NotUtf8(String),
+}
+
+/// Puts values in place of `${NAME}`, and `$` in place of `$$`, in all texts of a file. Returns the variables that it used.
 pub(super) fn expand(
     document: &mut DeTable<'_>,
     text: &str,
-    get: &impl Fn(&str) -> Result<String, String>,
+    get: &impl Fn(&str) -> Result<String, NoVariable>,
 ) -> Result<Vec<Variable>, Fault> {
     let mut expansion = Expansion { text, get, used: Vec::new() };
     for (_, value) in document.iter_mut() {
@@ -49,7 +60,7 @@ struct Expansion<'a, Get> {
     used: Vec<Variable>,
 }
 
-impl<Get: Fn(&str) -> Result<String, String>> Expansion<'_, Get> {
+impl<Get: Fn(&str) -> Result<String, NoVariable>> Expansion<'_, Get> {
     fn value(&mut self, value: &mut Spanned<DeValue<'_>>) -> Result<(), Fault> {
         let span = value.span();
         match value.get_mut() {
@@ -98,11 +109,11 @@ impl<Get: Fn(&str) -> Result<String, String>> Expansion<'_, Get> {
 }
 
 /// The environment's variable of this name.
-pub(super) fn of_environment(name: &str) -> Result<String, String> {
+pub(super) fn of_environment(name: &str) -> Result<String, NoVariable> {
     // A name that cannot be one is asked for as well: the answer is the same.
     std::env::var(name).map_err(|error| match error {
-        std::env::VarError::NotPresent => format!("the environment has no variable `{name}`; set it"),
-        std::env::VarError::NotUnicode(_) => format!("the environment's variable `{name}` is not UTF-8; set it anew"),
+        std::env::VarError::NotPresent => NoVariable::Missing(name.to_owned()),
+        std::env::VarError::NotUnicode(_) => NoVariable::NotUtf8(name.to_owned()),
     })
 }
 
@@ -118,7 +129,7 @@ mod tests {
             "DIR" => Ok("/state".to_owned()),
             "WILD" => Ok("a\"b\\c'''\"\"\"\n[http]\n${DIR} $$ # {".to_owned()),
             "EMPTY" => Ok(String::new()),
-            _ => Err(format!("no `{name}`")),
+            _ => Err(NoVariable::Missing(name.to_owned())),
         };
         expand(document.get_mut(), text, &get)?;
         Ok(toml::Table::deserialize(toml::de::Deserializer::from(document)).unwrap())
@@ -147,9 +158,9 @@ mod tests {
     #[test]
     fn what_is_not_set_is_named_where_it_stands() {
         for (text, at, what) in [
-            ("a = 1\nb = '${NO}'", "${NO}", "no `NO`"),
-            ("b = '''\n\n${NO}'''", "${NO}", "no `NO`"),
-            ("[[c]]\nd = [{ e = '${}' }]", "${}", "no ``"),
+            ("a = 1\nb = '${NO}'", "${NO}", "no variable `NO`"),
+            ("b = '''\n\n${NO}'''", "${NO}", "no variable `NO`"),
+            ("[[c]]\nd = [{ e = '${}' }]", "${}", "no variable ``"),
             ("b = '${NO'", "${NO'", "lacks its `}`"),
         ] {
             let fault = expanded(text).unwrap_err();

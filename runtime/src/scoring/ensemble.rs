@@ -103,13 +103,13 @@ impl BatchScorer for Ensemble {
             let score = combined(*combine, opinions);
             verdicts.scores.push(score);
             // The highest score comes first.
-            let mut told = opinions.iter().map(|one| &members[one.member].verdicts);
+            let mut verdicts_of = opinions.iter().map(|one| &members[one.member].verdicts);
             if reasoned {
-                let reasons = told.clone().filter_map(|verdicts| verdicts.reasons.get(row));
+                let reasons = verdicts_of.clone().filter_map(|verdicts| verdicts.reasons.get(row));
                 verdicts.reasons.push(reasons.copied().find(|reason| *reason != Reason::None).unwrap_or_default());
             }
             if banded {
-                let band = told.find_map(|verdicts| verdicts.bands.get(row).filter(|band| band.is_known()));
+                let band = verdicts_of.find_map(|verdicts| verdicts.bands.get(row).filter(|band| band.is_known()));
                 verdicts.bands.push(band.copied().unwrap_or(Band::UNKNOWN));
             }
             if explained && score > 1.0 {

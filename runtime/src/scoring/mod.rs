@@ -19,8 +19,8 @@ use tracing::{error, info, warn};
 use self::ensemble::{Ensemble, Member};
 use self::part::{Part, cache_dir};
 use crate::clock;
-use crate::config::{self, Config};
-use crate::models::{Candidate, ModelBuilder, Reloader};
+use crate::config::{self, Config, Invalid};
+use crate::models::{Candidate, LoaderError, ModelBuilder, NoModel, Reloader};
 use crate::state::{self, Saved, StateFile, Writer};
 use crate::supervisor::{Ability, Backoff, Health, Mode, Supervisor, drop_in_background};
 use crate::view::{REFRESH, View};
@@ -43,9 +43,15 @@ pub enum StartError {
     /// A detector does not start.
     #[error("detector `{0}`: {1}")]
     Detector(String, Failure),
+    /// A detector's models cannot be loaded.
+    #[error("detector `{0}`: {1}")]
+    Loader(String, LoaderError),
     /// A detector's model is not available.
     #[error("detector `{0}`: {1}")]
-    Model(String, String),
+    Model(String, NoModel),
+    /// A setting has no effect with the detector's model.
+    #[error("detector `{0}`: {1}")]
+    Setting(String, Invalid),
     /// A member of an ensemble has another shape than the others.
     #[error(
         "detector `{0}`: its rows are made of other features, entities or intervals than those of the members before"
@@ -55,6 +61,11 @@ pub enum StartError {
     #[error(transparent)]
     State(#[from] state::Error),
 }
+
+/// Detectors failed, so that rows passed unscored: the [`Scoring::summary`] of what happened.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct DetectorsFailed(String);
 
 /// A pipeline with its detectors, their models and saved state.
 #[derive(Debug)]
@@ -476,9 +487,9 @@ impl<F: Format> Scoring<F> {
     /// # Errors
     ///
     /// The [`summary`](Self::summary), if one did.
-    pub fn check_no_failures(&self) -> Result<(), String> {
+    pub fn check_no_failures(&self) -> Result<(), DetectorsFailed> {
         let whole = self.health().all(|(_, health)| health.failures.is_empty());
-        if whole { Ok(()) } else { Err(self.summary()) }
+        if whole { Ok(()) } else { Err(DetectorsFailed(self.summary())) }
     }
 
     /// Counts and failures in a line of text.

@@ -14,7 +14,7 @@ use tracing::{error, info, warn};
 
 use super::StartError;
 use super::ensemble::{Ensemble, Member};
-use crate::config::{self, Config};
+use crate::config::{self, Config, Invalid};
 use crate::models::{Candidate, Loader, ModelBuilder, ModelOutline, NoModel, Reloader};
 use crate::supervisor::{Ability, Backoff, Supervisor};
 
@@ -25,7 +25,7 @@ pub(super) struct Part {
     /// Whether each member gives bands; `None` if it has no model yet.
     bands: Vec<Option<Ability>>,
     /// Settings of members that have no effect with their models.
-    unused_settings: Vec<String>,
+    unused_settings: Vec<Invalid>,
 }
 
 /// The outline of untrained detectors, which score single fields.
@@ -71,17 +71,17 @@ impl Part {
         config: &Config,
         builder: &ModelBuilder,
     ) -> Result<Self, StartError> {
-        let (part, misfits) = Self::of(detector, config, Backoff::default(), |member| {
+        let (mut part, misfits) = Self::of(detector, config, Backoff::default(), |member| {
             Start::offline(member, &shared(builder, detector))
         })?;
         if let Some((_, error)) = misfits.into_iter().next() {
             return Err(error);
         }
-        let unfit = |what| StartError::Model(detector.name.clone(), what);
-        detector.check_shape(part.lane.shape()).map_err(unfit)?;
-        check_bands(detector, &part.bands).map_err(unfit)?;
-        part.unused_settings.first().map_or(Ok(()), |what| Err(unfit(what.clone())))?;
-        Ok(part)
+        let unused = |what| StartError::Setting(detector.name.clone(), what);
+        detector.check_shape(part.lane.shape()).map_err(unused)?;
+        check_bands(detector, &part.bands).map_err(unused)?;
+        let first = part.unused_settings.drain(..).next();
+        first.map_or(Ok(part), |what| Err(unused(what)))
     }
 
     /// With these detectors instead of the configured components. Each scores single fields.
@@ -149,7 +149,7 @@ impl Start {
             error!("detector `{}`: {error}. No model will outlive this process", member.name);
             Loader::new(&member.name, source.reveal(), None, builder.clone())
         });
-        let mut loader = loader.map_err(|error| StartError::Model(member.name.clone(), error))?;
+        let mut loader = loader.map_err(|error| StartError::Loader(member.name.clone(), error))?;
         let first = loader.first_candidate(true).inspect_err(|NoModel { why, outline, .. }| {
             let name = &member.name;
             match outline {
@@ -167,9 +167,10 @@ impl Start {
         let Some(source) = member.model() else {
             return Ok(Self::untrained(start(&member.name, built_in(member, builder)?)?));
         };
-        let first = Loader::new(&member.name, source.reveal(), None, builder.clone())
-            .and_then(|mut loader| loader.first_candidate(false).map_err(|no_model| no_model.why));
-        first.map(Self::with_model).map_err(|error| StartError::Model(member.name.clone(), error))
+        let mut loader = Loader::new(&member.name, source.reveal(), None, builder.clone())
+            .map_err(|error| StartError::Loader(member.name.clone(), error))?;
+        let first = loader.first_candidate(false);
+        first.map(Self::with_model).map_err(|no_model| StartError::Model(member.name.clone(), no_model))
     }
 
     /// A built-in detector for live metrics, which must flow even if it does not start.
@@ -215,7 +216,7 @@ fn log_start(member: &config::Detector, running: &Running) {
 /// # Errors
 ///
 /// Which setting has no effect, and what to do.
-pub(super) fn check_bands(detector: &config::Detector, members: &[Option<Ability>]) -> Result<(), String> {
+pub(super) fn check_bands(detector: &config::Detector, members: &[Option<Ability>]) -> Result<(), Invalid> {
     if !detector.band || members.iter().any(|bands| matches!(bands, None | Some(Ability::Has))) {
         return Ok(());
     }
@@ -227,9 +228,7 @@ pub(super) fn check_bands(detector: &config::Detector, members: &[Option<Ability
         );
         return Ok(());
     }
-    Err("`band` is of no use beside a trained model, which expects no value of any one feature; leave it out (`explain` says \
-         which features an anomaly is of)"
-        .to_owned())
+    Err(Invalid::BandOfModel)
 }
 
 /// Checks that a configured prior is supported. For a plugin without siblings it only warns: its next version may have them.
@@ -237,7 +236,7 @@ pub(super) fn check_bands(detector: &config::Detector, members: &[Option<Ability
 /// # Errors
 ///
 /// Which setting has no effect, and what to do.
-pub(super) fn check_prior(member: &config::Detector, running: &Running) -> Result<(), String> {
+pub(super) fn check_prior(member: &config::Detector, running: &Running) -> Result<(), Invalid> {
     match (member.prior(), Ability::siblings(running)) {
         (Prior::None, _) | (Prior::Siblings, Ability::Has) => Ok(()),
         (Prior::Siblings, Ability::NotOfPlugin) => {
@@ -249,9 +248,8 @@ pub(super) fn check_prior(member: &config::Detector, running: &Running) -> Resul
             Ok(())
         }
         (Prior::Siblings, Ability::NotOfModel) => {
-            Err("`prior` is of no use beside a trained model, which scores a series \
-             from its first row; leave it out"
-                .to_owned())
+            let beside = "a trained model, which scores a series from its first row";
+            Err(Invalid::Useless { key: "prior", beside })
         }
     }
 }

@@ -33,7 +33,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_reason_is_told_with_its_count() {
+    fn each_reason_has_its_count() {
         let counts = Counts { events: 10, selected: 3, rows: 6, malformed: 2, upstream: 1, ..Counts::default() };
         assert_eq!(
             why_unscored(&counts, 4, Some(100), 2).unwrap(),

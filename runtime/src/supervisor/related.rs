@@ -1,6 +1,6 @@
-//! Which series a guest was told the group of: each once.
+//! Which series' groups were passed to a guest: each is passed once.
 
-/// What one guest was told.
+/// The groups that one guest has.
 #[derive(Debug, Default)]
 pub(super) struct Related {
     /// A bit a series, by number: whether the guest knows its group.

@@ -31,7 +31,7 @@ pub struct Histogram {
     /// Their sum, in seconds.
     pub sum: f64,
     /// The longest, in seconds.
-    pub most: f64,
+    pub max: f64,
 }
 
 impl Latency {
@@ -67,7 +67,7 @@ impl Histogram {
         self.counts[bucket.min(BUCKETS - 1)] += 1;
         self.count += 1;
         self.sum += took.as_secs_f64();
-        self.most = self.most.max(took.as_secs_f64());
+        self.max = self.max.max(took.as_secs_f64());
     }
 
     /// Both together.
@@ -76,7 +76,7 @@ impl Histogram {
         self.counts.iter_mut().zip(other.counts).for_each(|(a, b)| *a += b);
         self.count += other.count;
         self.sum += other.sum;
-        self.most = self.most.max(other.most);
+        self.max = self.max.max(other.max);
         self
     }
 
@@ -86,8 +86,8 @@ impl Histogram {
         if bucket + 1 < BUCKETS { (1_u64 << bucket) as f64 / 1e6 } else { f64::INFINITY }
     }
 
-    /// The duration, in seconds, that this share of them does not exceed, as exactly as buckets tell: at most twice as
-    /// much. None where there are none.
+    /// The duration, in seconds, that this share of them does not exceed, interpolated within its bucket, which
+    /// is at most twice as much. None where there are none.
     #[must_use]
     pub fn quantile(&self, share: f64) -> Option<f64> {
         let mut left = share * self.count as f64;
@@ -96,11 +96,11 @@ impl Histogram {
             let count = count as f64;
             if left <= count {
                 let (low, high) = (if bucket == 0 { 0.0 } else { Self::bound(bucket - 1) }, Self::bound(bucket));
-                return Some((low + (high.min(self.most) - low) * left / count).min(self.most));
+                return Some((low + (high.min(self.max) - low) * left / count).min(self.max));
             }
             left -= count;
         }
-        (self.count > 0).then_some(self.most)
+        (self.count > 0).then_some(self.max)
     }
 }
 
@@ -128,8 +128,8 @@ mod tests {
         assert_eq!(histogram.quantile(0.5), None);
         (1..=1000).for_each(|ms| histogram.add(Duration::from_millis(ms)));
         for (share, truth) in [(0.5, 0.5), (0.99, 0.99), (1.0, 1.0)] {
-            let told = histogram.quantile(share).unwrap();
-            assert!(told / truth < 1.1 && truth / told < 1.1, "{share}: {told}");
+            let estimate = histogram.quantile(share).unwrap();
+            assert!(estimate / truth < 1.1 && truth / estimate < 1.1, "{share}: {estimate}");
         }
     }
 

@@ -11,13 +11,12 @@ use super::{Detector, Inside, Snapshot, View};
 use crate::clock;
 
 /// The most series that are listed.
-const LISTED: usize = 2_000;
+const MAX_LISTED: usize = 2_000;
 
-/// The most features of an incident that are told.
-const SHARES: usize = 10;
+/// The most features of an incident that are shown.
+const MAX_FEATURES: usize = 10;
 
-/// All that goes on in these pipelines, which are parts of `mode` (`execd` or `serve`). `api` is whether applications can
-/// ask for scores.
+/// The state of these pipelines, which are parts of `mode` (`execd` or `serve`). `api` is whether the scoring API is served.
 #[must_use]
 pub fn overview(mode: &str, api: bool, views: &[Arc<View>]) -> Value {
     let now = clock::now() / 1_000_000;
@@ -27,12 +26,12 @@ pub fn overview(mode: &str, api: bool, views: &[Arc<View>]) -> Value {
     let mut uptime = 0.0_f64;
     for view in views {
         let (copy, minute) = view.copy(|inside| Copy::of(inside, now));
-        let Copy { snapshot, rates, tracks, told, features } = &copy;
+        let Copy { snapshot, rates, tracks, incidents: recorded, features } = &copy;
         throughput.add(snapshot.counts, *rates);
         total += snapshot.detectors.iter().map(|detector| detector.series).sum::<usize>();
         detectors.extend(snapshot.detectors.iter().map(|one| detector(view, one, views.len() > 1)));
-        series.extend(tracks.iter().map(|one| (key(one), track(view, one, snapshot.detectors.get(one.lane)))));
-        incidents.extend(told.iter().map(|one| {
+        series.extend(tracks.iter().map(|one| (order(one), track(view, one, snapshot.detectors.get(one.lane)))));
+        incidents.extend(recorded.iter().map(|one| {
             let names = features.get(one.lane).map_or(&[][..], Vec::as_slice);
             (one.started, incident(view, one, snapshot.detectors.get(one.lane), names))
         }));
@@ -40,9 +39,9 @@ pub fn overview(mode: &str, api: bool, views: &[Arc<View>]) -> Value {
         uptime = uptime.max(view.started.elapsed().as_secs_f64());
     }
     series.sort_by(|(a, _), (b, _)| b.0.cmp(&a.0).then(b.1.total_cmp(&a.1)));
-    series.truncate(LISTED);
+    series.truncate(MAX_LISTED);
     incidents.sort_by_key(|(started, _)| std::cmp::Reverse(*started));
-    incidents.truncate(super::recorder::INCIDENTS);
+    incidents.truncate(super::recorder::MAX_INCIDENTS);
     let ms = |seconds: Option<f64>| seconds.map(|seconds| seconds * 1e3);
     json!({
         "now": now,
@@ -52,7 +51,7 @@ pub fn overview(mode: &str, api: bool, views: &[Arc<View>]) -> Value {
             "batches": latency.count,
             "p50_ms": ms(latency.quantile(0.5)),
             "p99_ms": ms(latency.quantile(0.99)),
-            "max_ms": ms((latency.count > 0).then_some(latency.most)),
+            "max_ms": ms((latency.count > 0).then_some(latency.max)),
         },
         "detectors": detectors,
         "series": series.into_iter().map(|(_, one)| one).collect::<Vec<_>>(),
@@ -122,7 +121,7 @@ struct Copy {
     snapshot: Snapshot,
     rates: Rates,
     tracks: Vec<Now>,
-    told: Vec<Incident>,
+    incidents: Vec<Incident>,
     features: Vec<Vec<String>>,
 }
 
@@ -132,13 +131,13 @@ impl Copy {
         let Inside { snapshot, recorder, .. } = inside;
         let features = (0..snapshot.detectors.len()).map(|lane| recorder.features(lane).to_vec()).collect();
         let tracks = recorder.tracks().map(|track| track.now.clone()).collect();
-        let (rates, told) = (recorder.rates(snapshot.counts, now), recorder.incidents().cloned().collect());
-        (Self { snapshot: snapshot.clone(), rates, tracks, told, features }, minute)
+        let (rates, incidents) = (recorder.rates(snapshot.counts, now), recorder.incidents().cloned().collect());
+        (Self { snapshot: snapshot.clone(), rates, tracks, incidents, features }, minute)
     }
 }
 
-/// Anomalous series first, then those with the highest scores.
-fn key(track: &Now) -> (bool, f64) {
+/// The order of series: anomalous ones first, then by score.
+fn order(track: &Now) -> (bool, f64) {
     (track.since.is_some(), if track.score.is_nan() { -1.0 } else { track.score })
 }
 
@@ -186,7 +185,7 @@ fn incident(view: &View, incident: &Incident, detector: Option<&Detector>, featu
     let share = |(share, value): &(f64, f64)| (if all > 0.0 { share / all } else { 0.0 }, *value);
     let mut shares: Vec<_> = contributions.iter().map(share).zip(features).collect();
     shares.sort_by(|((a, _), _), ((b, _), _)| b.abs().total_cmp(&a.abs()));
-    shares.truncate(SHARES);
+    shares.truncate(MAX_FEATURES);
     let cause = shares.first().map_or(&**key, |(_, name)| name.as_str());
     json!({
         "id": id(view, *lane, *series),
@@ -203,7 +202,7 @@ fn incident(view: &View, incident: &Incident, detector: Option<&Detector>, featu
     })
 }
 
-/// What passes, of all pipelines together.
+/// Counts and rates of all pipelines together.
 #[derive(Default)]
 struct Throughput {
     counts: qualm_pipeline::Counts,

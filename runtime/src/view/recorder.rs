@@ -1,6 +1,6 @@
 //! Series as the live page shows them: names, the last hour's scores, what is anomalous now and what was.
 //!
-//! Of each series the largest score and the last value of every ten seconds are kept, for at most [`MOST`] series: with
+//! Of each series the largest score and the last value of every ten seconds are kept, for at most [`MAX_TRACKS`] series: with
 //! more of them, those that are ordinary make room for those that are not.
 
 use std::collections::VecDeque;
@@ -14,10 +14,10 @@ use qualm_pipeline::{Counts, Format, Pipeline};
 use super::track::{Now, Track, shown};
 
 /// The most series that are recorded.
-pub const MOST: usize = 2_000;
+pub const MAX_TRACKS: usize = 2_000;
 
 /// The most incidents that are remembered.
-pub const INCIDENTS: usize = 200;
+pub const MAX_INCIDENTS: usize = 200;
 
 /// Over how many seconds rates are taken.
 const RATE: i64 = 10;
@@ -106,7 +106,7 @@ impl Recorder {
                 (None, true) => {
                     now_is.since = Some(now);
                     self.incidents.push_front(Incident::new(now_is, &verdict, now));
-                    self.incidents.truncate(INCIDENTS);
+                    self.incidents.truncate(MAX_INCIDENTS);
                 }
                 (Some(_), true) => {
                     if let Some(incident) = open(&mut self.incidents, now_is.lane, now_is.series) {
@@ -205,14 +205,14 @@ impl Recorder {
         if let Some(place) = usize::from(places[number]).checked_sub(1) {
             return Some(place);
         }
-        let place = if self.tracks.len() < MOST {
+        let place = if self.tracks.len() < MAX_TRACKS {
             self.tracks.push(Track::default());
             self.tracks.len() - 1
         } else {
             let place = self.hand;
             let track = &self.tracks[place];
             // Looked at one a row, so it costs the same however many there are.
-            self.hand = (place + 1) % MOST;
+            self.hand = (place + 1) % MAX_TRACKS;
             if !track.is_retired() && (!verdict.anomaly || track.now.since.is_some()) {
                 return None;
             }

@@ -1,4 +1,4 @@
-//! A series as the live page shows it: its name, how it fares, and its last hour.
+//! A series as the live page shows it: its name, its state, and its last hour.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -14,12 +14,12 @@ pub const STEPS: usize = 360;
 pub const STEP: i64 = 10_000;
 
 /// The longest name that is shown, in bytes.
-const LONGEST: usize = 300;
+const MAX_NAME_BYTES: usize = 300;
 
 /// A series, and its last hour.
 #[derive(Debug)]
 pub struct Track {
-    /// What it is, and how it fares.
+    /// What it is, and its state.
     pub now: Now,
     /// What contributed to its last anomaly, by feature.
     pub contributions: Box<[f64]>,
@@ -61,7 +61,7 @@ pub struct Now {
     pub score: f64,
     /// Since when it is anomalous, in milliseconds since 1970.
     pub since: Option<i64>,
-    /// When it was last heard of.
+    /// When its last row came, in milliseconds since 1970.
     pub last: i64,
 }
 
@@ -159,7 +159,7 @@ fn name(verdict: &Verdict<'_>) -> Arc<str> {
 pub(super) fn shown(text: &[u8]) -> String {
     let plain = qualm_pipeline::line::unescape(text);
     let plain = String::from_utf8_lossy(&plain);
-    let end = plain.char_indices().map(|(at, c)| at + c.len_utf8()).take_while(|&end| end <= LONGEST).last();
+    let end = plain.char_indices().map(|(at, c)| at + c.len_utf8()).take_while(|&end| end <= MAX_NAME_BYTES).last();
     plain[..end.unwrap_or(0)].to_owned()
 }
 

@@ -1,4 +1,4 @@
-//! Vector's events, written by a plain encoder of each codec, and what tells our events from them again.
+//! Vector's events, written by a plain encoder of each codec, and what separates our events from them again.
 
 #![expect(dead_code, reason = "each test uses some of it")]
 

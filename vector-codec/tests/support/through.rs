@@ -33,7 +33,7 @@ pub(crate) fn through(pipeline: &mut Pipeline<VectorEvents>, body: &[u8], length
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         pipeline.verdicts().map(move |v| (text(v.head), text(v.key), v.time, v.values[0].to_bits(), v.score.to_bits()))
     }
-    let (mut out, mut told) = (Vec::new(), Vec::new());
+    let (mut out, mut verdicts) = (Vec::new(), Vec::new());
     let mut rest = body;
     let mut lengths = lengths.iter().cycle();
     pipeline.format_mut().begin_body(body);
@@ -42,10 +42,10 @@ pub(crate) fn through(pipeline: &mut Pipeline<VectorEvents>, body: &[u8], length
         let (piece, behind) = rest.split_at(most);
         pipeline.input()[..piece.len()].copy_from_slice(piece);
         out.extend_from_slice(pipeline.run(piece.len(), 5, &mut [ByValue]));
-        told.extend(rows(pipeline));
+        verdicts.extend(rows(pipeline));
         rest = behind;
     }
     out.extend_from_slice(pipeline.finish(5, &mut [ByValue]));
-    told.extend(rows(pipeline));
-    (out, told)
+    verdicts.extend(rows(pipeline));
+    (out, verdicts)
 }
