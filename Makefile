@@ -85,8 +85,7 @@ advisories:
 unit: toolchain
 	$(TOOLS) minisign || [ -z "$$CI" ] # without it, what it would be compared with is skipped
 	$(TOOLS) prometheus || [ -z "$$CI" ] # likewise
-	$(CARGO) test --locked --release $(UNIT)
-	$(CARGO) test --locked -p qualm-contract -p qualm-core -p qualm-pipeline -p qualm-vector-codec --lib # with overflow checks
+	$(CARGO) test --config tests/overflow-checks.toml --locked --release $(UNIT)
 
 # How many instructions a line takes: fails where these have become more.
 instructions: toolchain

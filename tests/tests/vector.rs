@@ -314,7 +314,7 @@ fn events_can_leave_by_stdout() {
         rustix::process::Signal::TERM,
     )
     .expect("it can be asked");
-    thread::sleep(Duration::from_millis(200));
+    until("the signal has come", || server.log().contains("asked to stop"));
     let late = gauge("cpu", "a", 20.0, 16);
     assert_eq!(server.ask("POST", "/vector", &[], late.as_bytes()).status, 200);
     let (status, log) = server.stop();
