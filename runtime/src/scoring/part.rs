@@ -12,8 +12,8 @@ use qualm_pipeline::vector::Shape;
 use qualm_sandbox::{BuiltInModels, DetectorSpec, Limits, Running, Sandbox, SandboxFactory};
 use tracing::{error, info, warn};
 
-use super::StartError;
 use super::ensemble::{Ensemble, Member};
+use super::error::StartError;
 use crate::config::{self, Config, Invalid};
 use crate::models::{Candidate, Loader, ModelBuilder, ModelOutline, NoModel, Reloader};
 use crate::supervisor::{Ability, Backoff, Supervisor};

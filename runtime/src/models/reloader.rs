@@ -1,0 +1,157 @@
+//! Looks for new models while metrics flow.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use qualm_bundle::store::Store;
+use qualm_bundle::watch::Watch;
+use qualm_sandbox::Title;
+use tracing::{info, warn};
+
+use super::builder::Candidate;
+use super::loader::Loader;
+use super::unusable::NoModel;
+
+/// Looks for new models on a thread of its own.
+#[derive(Debug)]
+pub struct Reloader {
+    shared: Arc<Shared>,
+    /// The detector, and where what it has run is kept.
+    detector: String,
+    state: Option<PathBuf>,
+    /// Writes down that a model failed.
+    fallback: Option<JoinHandle<()>>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    /// Whether there is a candidate: the pipeline looks at this alone, batch after batch.
+    ready: AtomicBool,
+    candidate: Mutex<Option<Candidate>>,
+    taken: AtomicU64,
+    refused: AtomicU64,
+    /// Why what was offered last was not taken.
+    refusal: Mutex<Option<String>>,
+}
+
+impl Reloader {
+    /// Begins to look, whenever something changes, and every `poll` at least.
+    ///
+    /// # Panics
+    ///
+    /// Where no thread can be started.
+    #[must_use]
+    pub fn start(loader: Loader, poll: Duration) -> Self {
+        let shared = Arc::new(Shared::default());
+        let (detector, state) = (loader.name.clone(), loader.state.clone());
+        let theirs = Arc::downgrade(&shared);
+        let thread =
+            thread::Builder::new().name("qualm-models".to_owned()).spawn(move || run_reloader(loader, poll, &theirs));
+        drop(thread.expect("a thread can be started")); // it ends by itself once nobody asks any more
+        Self { shared, detector, state, fallback: None }
+    }
+
+    /// Keeps it from being taken again that a model failed and gave way to the one before: not by the next start either. A
+    /// thread does it, since a disk may take its time.
+    pub fn record_fallback(&mut self, from: &Title) {
+        let (Some(state), detector, version) = (self.state.clone(), self.detector.clone(), from.version) else {
+            return;
+        };
+        let write = move || {
+            let fallen = Store::open(&state, &detector).and_then(|mut store| store.fall_back(version));
+            if let Err(error) = fallen {
+                warn!(
+                    "detector `{detector}`: the next start tries version {version} again, for that it failed cannot be kept: {error}"
+                );
+            }
+        };
+        self.finish();
+        self.fallback = thread::Builder::new().name("qualm-fallback".to_owned()).spawn(write).ok();
+    }
+
+    /// Waits until what is to be written down stands on disk.
+    pub fn finish(&mut self) {
+        if let Some(fallback) = self.fallback.take() {
+            let _panicked = fallback.join();
+        }
+    }
+
+    /// The last candidate, if there is a new one. It never waits.
+    #[must_use]
+    pub fn take_candidate(&self) -> Option<Candidate> {
+        if !self.shared.ready.load(Ordering::Acquire) {
+            return None;
+        }
+        // The other side holds it for no longer than a move takes; if it does just now, the next batch is early enough.
+        let mut slot = self.shared.candidate.try_lock().ok()?;
+        let candidate = slot.take();
+        self.shared.ready.store(false, Ordering::Release);
+        drop(slot);
+        self.shared.taken.fetch_add(u64::from(candidate.is_some()), Ordering::Relaxed);
+        candidate
+    }
+
+    /// Counts a candidate that was taken, and then of no use after all.
+    pub fn record_refusal(&self, why: &str) {
+        self.shared.taken.fetch_sub(1, Ordering::Relaxed);
+        self.shared.refused.fetch_add(1, Ordering::Relaxed);
+        *self.shared.refusal.lock().unwrap_or_else(PoisonError::into_inner) = Some(why.to_owned());
+    }
+
+    /// How many models have taken over.
+    #[must_use]
+    pub fn taken(&self) -> u64 {
+        self.shared.taken.load(Ordering::Relaxed)
+    }
+
+    /// How often something was offered that was not taken.
+    #[must_use]
+    pub fn refused(&self) -> u64 {
+        self.shared.refused.load(Ordering::Relaxed)
+    }
+
+    /// Why what was offered last was not taken, where it was not.
+    #[must_use]
+    pub fn refusal(&self) -> Option<String> {
+        self.shared.refusal.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// The thread's work.
+fn run_reloader(mut loader: Loader, poll: Duration, shared: &Weak<Shared>) {
+    let watched = loader.fetcher.source().watched().map(Path::to_owned);
+    let watch = Watch::on(watched.into_iter().chain(loader.store.watched()));
+    let mut watch = watch.heeding(&loader.builder.bell);
+    let mut last_reason = String::new();
+    loop {
+        // Looked at before the first wait as well: what came since the start may have come unseen.
+        let next = loader.next_candidate();
+        let Some(shared) = shared.upgrade() else { return };
+        match next {
+            Ok(None) => {}
+            Ok(Some(candidate)) => {
+                info!("detector `{}`: {} is good, and takes over", loader.name, candidate.title);
+                let mut slot = shared.candidate.lock().unwrap_or_else(PoisonError::into_inner);
+                let late = slot.replace(candidate);
+                shared.ready.store(true, Ordering::Release);
+                drop(slot);
+                drop(late); // never came to run
+                last_reason.clear();
+                *shared.refusal.lock().unwrap_or_else(PoisonError::into_inner) = None;
+            }
+            Err(NoModel { why, public_reason, .. }) => {
+                shared.refused.fetch_add(1, Ordering::Relaxed);
+                if last_reason != public_reason {
+                    warn!("detector `{}` keeps its model: {why}", loader.name);
+                    *shared.refusal.lock().unwrap_or_else(PoisonError::into_inner) = Some(public_reason.clone());
+                    last_reason = public_reason;
+                }
+            }
+        }
+        drop(shared);
+        watch.wait(poll);
+    }
+}

@@ -1,0 +1,82 @@
+//! New models take over between two batches.
+
+use std::time::Instant;
+
+use qualm_pipeline::Format;
+use qualm_pipeline::suppress::Suppression;
+use tracing::{error, info};
+
+use super::ensemble::{Ensemble, Member};
+use super::{Scoring, part};
+use crate::clock;
+use crate::models::{Candidate, Reloader};
+use crate::supervisor::{Ability, Mode, drop_in_background};
+
+impl<F: Format> Scoring<F> {
+    /// Records which models failed, so that they are not loaded again.
+    pub(super) fn fall_back(&mut self) {
+        for Member { supervisor, reloader, .. } in self.ensembles.iter_mut().flat_map(Ensemble::members_mut) {
+            if let (Some(failed), Some(reloader)) = (supervisor.take_fallback(), reloader) {
+                reloader.record_fallback(&failed);
+            }
+        }
+    }
+
+    /// Swaps in new models.
+    pub(super) fn swap(&mut self) {
+        for lane in 0..self.ensembles.len() {
+            for member in 0..self.ensembles[lane].members().len() {
+                let reloader = self.ensembles[lane].members()[member].reloader.as_ref();
+                if let Some(candidate) = reloader.and_then(Reloader::take_candidate) {
+                    self.swap_one(lane, member, candidate);
+                }
+            }
+        }
+    }
+
+    fn swap_one(&mut self, at: usize, member: usize, candidate: Candidate) {
+        let Self { pipeline, ensembles, own, limits, watched, .. } = self;
+        let began = Instant::now();
+        let Candidate { title, shape, suppression, running } = candidate;
+        let same = pipeline.lanes()[at].shape() == shape.as_ref();
+        let several = ensembles[at].has_several();
+        let others = ensembles[at].members().iter().enumerate().filter(|(other, _)| *other != member);
+        let bound = others.map(|(_, other)| other.supervisor.mode()).any(|mode| mode != Mode::Waiting);
+        let Member { supervisor, reloader, .. } = &mut ensembles[at].members_mut()[member];
+        if bound && !same {
+            let why = format!(
+                "{title} has other features, entities or intervals than the other members; to change them for all, put all \
+                 new models in place and restart qualm"
+            );
+            error!("detector `{}` keeps its model: {why}", supervisor.name());
+            if let Some(reloader) = reloader {
+                reloader.record_refusal(&why);
+            }
+            drop_in_background(running.into_parts().1);
+            return;
+        }
+        let suppression = part::suppression(&own[at], if several { Suppression::default() } else { suppression });
+        if same {
+            pipeline.lanes_mut()[at].set_suppression(suppression);
+        } else {
+            if let Some(watched) = watched {
+                watched.view.lock().recorder.forget_all(at, clock::now() / 1_000_000);
+            }
+            part::log_unused_settings(&own[at], shape.as_ref());
+            pipeline.replace_lane(at, part::lane(&own[at], *limits, shape, suppression));
+        }
+        if !several && let Err(what) = part::check_bands(&own[at], &[Some(Ability::bands(&running))]) {
+            error!("detector `{}`: {what}", supervisor.name());
+        }
+        let Some((configured, _)) = own[at].members().nth(member) else { return };
+        if let Err(what) = part::check_prior(configured, &running) {
+            error!("detector `{}`: {what}", configured.name);
+        }
+        let series = same.then(|| pipeline.lanes()[at].series());
+        supervisor.swap(running, series);
+        if let Some(watched) = watched {
+            watched.unshown = true;
+        }
+        info!("detector `{}`: {title} has taken over, in {:.1?}", supervisor.name(), began.elapsed());
+    }
+}
