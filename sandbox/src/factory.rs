@@ -8,8 +8,8 @@ use sha2::{Digest as _, Sha256};
 
 use crate::Sandbox;
 use crate::error::LoadError;
-use crate::guest::{DetectorSpec, Limits, Title};
 use crate::running::Running;
+use crate::spec::{DetectorSpec, Limits, Title};
 use crate::trainer::PluginTrainer;
 
 /// Opens plugins in the sandbox, and built-in detectors as configured.

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use crate::guest::thread_time;
+use crate::thread_time::thread_time;
 
 /// A call should take the deadline divided by this. Rows differ: an explained one takes an isolation forest six times as long
 /// as another, and still must be far from the deadline.

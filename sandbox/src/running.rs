@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use qualm_contract::{Batch, BatchScorer, Description, Detector, Error, Verdicts, Wanted};
 
-use crate::guest::{DetectorSpec, Failure, Guest, Title};
+use crate::failure::Failure;
+use crate::guest::Guest;
+use crate::spec::{DetectorSpec, Title};
 
 /// The most attempts to start a guest on a busy machine, where nothing waits for it.
 const START_ATTEMPTS: u32 = 3;

@@ -8,8 +8,11 @@ use wasmtime::Store;
 
 use crate::bindings::exports::qualm::detector::detection::{Error, Observations};
 use crate::bindings::exports::qualm::detector::training::{self, GuestIndices, Parameter};
-use crate::guest::{DetectorSpec, Failure, Limits, MAX_STATE_BYTES, begin_call, failure, refused, store};
+use crate::failure::{Failure, failure, refused};
+use crate::guest::MAX_STATE_BYTES;
 use crate::meter::Meter;
+use crate::spec::{DetectorSpec, Limits};
+use crate::store::{begin_call, store};
 
 /// The limits of training.
 const LIMITS: Limits = Limits { memory: 2 << 30, deadline: Duration::from_mins(10) };

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use qualm_sandbox::guest::thread_time;
+use qualm_sandbox::thread_time;
 
 /// What a guest has used of its time since the last pause began.
 #[derive(Debug, Default)]

@@ -3,7 +3,7 @@
 use qualm_core::streaming::{Parameters, Prior};
 use qualm_pipeline::Rows;
 use qualm_sandbox::Sandbox;
-use qualm_sandbox::guest::thread_time;
+use qualm_sandbox::thread_time;
 
 use super::*;
 
