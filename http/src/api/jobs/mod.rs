@@ -30,10 +30,10 @@ use rustix::io::Errno;
 use tempfile::TempDir;
 use tracing::{info, warn};
 
-pub use job::{Fault, Figures, Format, Published, State, Status, Wanted};
+pub use job::{Format, Published, State, Status, Wanted};
 pub use options::Options;
 pub use owners::{FILE as OWNERS, Owner};
-pub use report::{Evaluation, Finding, Parts, Training, Validation};
+pub use report::{Evaluation, Fault, Figures, Finding, Parts, Training, Validation};
 
 use super::models::Registry;
 use super::problem::Problem;

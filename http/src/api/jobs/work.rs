@@ -1,5 +1,6 @@
 //! What is done with an upload: it is checked, learnt from, and the result tried and published.
 
+use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
@@ -7,16 +8,13 @@ use parking_lot::Mutex;
 use qualm_system::child::{self, Done, Failure};
 use tracing::{error, info};
 
-use super::job::{Fault, Job, State};
+use super::job::{Job, State};
 use super::options::Options;
 use super::owners::Owners;
-use super::publish::{self, publish};
-use super::report::{Evaluation, Training, Validation, last_words};
+use super::publish::{self, BUNDLE, publish};
+use super::report::{Evaluation, Fault, Training, Validation, last_words};
 use crate::api::models::Registry;
 use crate::api::problem::Problem;
-
-/// The bundle's directory in the job's.
-pub(super) const BUNDLE: &str = "bundle";
 
 /// Why a job ends early.
 enum End {
@@ -70,7 +68,7 @@ impl Workshop<'_> {
         let arguments = ["validate", "--json", "--input", input, "--measurement", name];
         // 1 says that the data are found wanting, which is printed all the same.
         let done = self.child(job, dir, "validating", &arguments, 1)?;
-        let validation = Validation::read(&done.out).map_err(|error| unreadable("validating", &error))?;
+        let validation = Validation::read(&done.out).map_err(|error| unreadable("validating", error))?;
         let fault = validation.fault();
         if fault.is_none() && done.code != 0 {
             return Err(unreadable("validating", "it failed, and found nothing"));
@@ -84,13 +82,13 @@ impl Workshop<'_> {
         let known = ["--input", input, "--measurement", name, "--name", name, "--out", BUNDLE];
         let arguments = [&["train", "--json", "--detector", detector], &known[..]].concat();
         let done = self.child(job, dir, "training", &arguments, 0)?;
-        let training = Training::read(&done.out).map_err(|error| unreadable("training", &error))?;
+        let training = Training::read(&done.out).map_err(|error| unreadable("training", error))?;
         go_on(State::Evaluating, &move |status| status.training = Some(training.clone()))?;
 
         let arguments =
             ["evaluate", "--json", "--bundle", BUNDLE, "--input", input, "--measurement", name, "--no-robustness"];
         let done = self.child(job, dir, "evaluating", &arguments, 0)?;
-        let evaluation = Evaluation::read(&done.out).map_err(|error| unreadable("evaluating", &error))?;
+        let evaluation = Evaluation::read(&done.out).map_err(|error| unreadable("evaluating", error))?;
         // From here on there is no way back.
         go_on(State::Publishing, &move |status| status.evaluation = Some(evaluation.clone()))?;
 
@@ -99,7 +97,7 @@ impl Workshop<'_> {
         drop(one_at_a_time);
         let model = published.map_err(|error| match error {
             publish::Error::Refused(Problem { error, hint, .. }) => End::Failed(Fault { error, hint }),
-            publish::Error::Broken(why) => {
+            why => {
                 error!("upload {}: the model {name} cannot be published: {why}", job.id);
                 End::Failed(ours("the model cannot be published"))
             }
@@ -136,13 +134,13 @@ impl Workshop<'_> {
                 Some(error) => Err(End::Failed(Fault { error: format!("{step}: {error}"), hint: None })),
                 None => Err(unreadable(step, "it failed without a word")),
             },
-            code => Err(unreadable(step, &format!("it ended with {code}: {}", done.said.trim()))),
+            code => Err(unreadable(step, format_args!("it ended with {code}: {}", done.said.trim()))),
         }
     }
 }
 
 /// A process printed something unexpected.
-fn unreadable(step: &str, why: &str) -> End {
+fn unreadable(step: &str, why: impl fmt::Display) -> End {
     error!("{step} failed: {why}");
     End::Failed(ours(&format!("{step} failed")))
 }
