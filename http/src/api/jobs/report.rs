@@ -156,7 +156,7 @@ fn for_uploaders(advice: &str) -> String {
 }
 
 /// What a command that worked in `dir` said at its end, as its users see it: a file is theirs, and lies nowhere.
-pub(super) fn last_words(said: &str, dir: &Path) -> Option<String> {
+pub(super) fn last_error_line(said: &str, dir: &Path) -> Option<String> {
     let dir = dir.to_string_lossy();
     let said = said.replace(&format!("{dir}/"), "").replace(&*dir, ".");
     let last = said.lines().rfind(|line| line.starts_with("E! "))?;
@@ -186,12 +186,12 @@ mod tests {
     }
 
     #[test]
-    fn last_words_are_what_matters() {
+    fn the_last_error_line_is_found() {
         let said = "W! qualm: slow\nE! qualm: upload.csv:3: `x` is no number\x1b[2J\n";
         let dir = Path::new("/var/lib/models/.jobs/x");
-        assert_eq!(last_words(said, dir).unwrap(), "upload.csv:3: `x` is no number\u{fffd}[2J");
-        assert_eq!(last_words("thread main panicked", dir), None);
+        assert_eq!(last_error_line(said, dir).unwrap(), "upload.csv:3: `x` is no number\u{fffd}[2J");
+        assert_eq!(last_error_line("thread main panicked", dir), None);
         let said = "E! no room at path \"/var/lib/models/.jobs/x/.tmp1\", in /var/lib/models/.jobs/x";
-        assert_eq!(last_words(said, dir).unwrap(), "no room at path \".tmp1\", in .");
+        assert_eq!(last_error_line(said, dir).unwrap(), "no room at path \".tmp1\", in .");
     }
 }
