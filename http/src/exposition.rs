@@ -2,17 +2,17 @@
 
 use std::fmt::Write as _;
 
-/// How metrics are written.
+/// The format of an exposition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
-    /// Prometheus's own text format, version 0.0.4, which everything reads.
+    /// Prometheus's text format, version 0.0.4, which every scraper reads.
     Text,
     /// OpenMetrics 1.0.
     OpenMetrics,
 }
 
 impl Format {
-    /// What a request's `accept` header likes best; the text format where it likes both or does not say.
+    /// The format that a request's `accept` header prefers; the text format if it prefers neither.
     #[must_use]
     pub fn accepted(accept: Option<&str>) -> Self {
         let (mut text, mut open) = (None, None);
@@ -22,7 +22,7 @@ impl Format {
             let (mut quality, mut version) = (1.0, None);
             for parameter in parts {
                 match parameter.split_once('=') {
-                    // As for any number that cannot be read.
+                    // A quality that is no number excludes the format.
                     Some(("q", value)) => quality = value.parse().unwrap_or(0.0),
                     Some(("version", value)) => version = Some(value.trim_matches('"').to_owned()),
                     _ => {}
@@ -38,7 +38,7 @@ impl Format {
         if open.unwrap_or(0.0) > text.unwrap_or(0.0) { Self::OpenMetrics } else { Self::Text }
     }
 
-    /// The `content-type` of what is written so.
+    /// The `content-type` of this format.
     #[must_use]
     pub fn content_type(self) -> &'static str {
         match self {
@@ -58,7 +58,7 @@ pub struct Exposition {
     out: String,
 }
 
-/// One family, to be given its values.
+/// A family, whose samples are added to it.
 #[derive(Debug)]
 pub struct Family<'a> {
     out: &'a mut Exposition,
@@ -70,33 +70,33 @@ pub struct Family<'a> {
 const UNITS: [&str; 3] = ["seconds", "bytes", "ratio"];
 
 impl Exposition {
-    /// Nothing yet.
+    /// An exposition without families.
     #[must_use]
     pub fn new(format: Format) -> Self {
         Self { format, out: String::new() }
     }
 
-    /// What only grows.
+    /// Begins a family of counters; `_total` is added to its name.
     pub fn counter<'a>(&'a mut self, name: &'a str, help: &str) -> Family<'a> {
         self.family(name, help, "counter", "_total")
     }
 
-    /// What goes up and down.
+    /// Begins a family of gauges.
     pub fn gauge<'a>(&'a mut self, name: &'a str, help: &str) -> Family<'a> {
         self.family(name, help, "gauge", "")
     }
 
-    /// How often values lay between bounds.
+    /// Begins a family of histograms.
     pub fn histogram<'a>(&'a mut self, name: &'a str, help: &str) -> Family<'a> {
         self.family(name, help, "histogram", "")
     }
 
-    /// What is said by labels alone, such as a version.
+    /// Writes a metric whose labels are its content, such as a version; `_info` is added to its name.
     pub fn info(&mut self, name: &str, help: &str, labels: &[(&str, &str)]) {
         self.family(name, help, "info", "_info").value(labels, 1.0);
     }
 
-    /// All that was written.
+    /// The text of the exposition.
     #[must_use]
     pub fn finish(mut self) -> String {
         if self.format == Format::OpenMetrics {
@@ -128,13 +128,13 @@ impl Exposition {
 }
 
 impl Family<'_> {
-    /// A value of a counter or a gauge.
+    /// Adds a sample of a counter or a gauge.
     pub fn value(&mut self, labels: &[(&str, &str)], value: f64) {
         let suffix = self.suffix;
         self.sample(suffix, labels, None, value);
     }
 
-    /// A histogram: for each upper bound, ascending and the last infinite, how many values lay between it and the one
+    /// Adds a histogram: for each upper bound, ascending and the last infinite, the number of values between it and the bound
     /// before; and the sum of all values.
     pub fn buckets(&mut self, labels: &[(&str, &str)], buckets: &[(f64, u64)], sum: f64) {
         let mut count = 0;
@@ -240,7 +240,7 @@ q_time_seconds_count{r="/"} 5
     }
 
     #[test]
-    fn whoever_reads_it_says_how() {
+    fn the_accept_header_chooses_the_format() {
         for (accept, expected) in [
             (None, Format::Text),
             (Some("*/*"), Format::Text),

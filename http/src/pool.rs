@@ -1,5 +1,5 @@
-//! Threads for work that takes a while: guests' calls, files, compression, large bodies. Threads that answer requests do no such
-//! work, so that health and metrics are always answered.
+//! Bounded pools of threads for work that blocks or computes: guests' calls, files, compression, large bodies. The threads that
+//! answer requests do no such work, so that health and metrics are always answered.
 
 use std::panic::resume_unwind;
 use std::sync::Arc;
@@ -9,37 +9,37 @@ use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 
-/// Bytes that are looked through in no time.
-const FEW: usize = 64 << 10;
+/// The most bytes that are worked on in place: handing them to another thread would take longer.
+const MAX_INLINE_BYTES: usize = 64 << 10;
 
-/// So many threads at most. More work waits, and no thread waits with it.
+/// A limit of threads. Work beyond it waits without a thread.
 #[derive(Debug)]
 pub struct Pool {
     places: Arc<Semaphore>,
 }
 
 impl Pool {
-    /// A pool of so many threads, all of the runtime's own: it has 512 of them for all pools and what else blocks.
+    /// A pool of at most `threads` of the runtime's blocking threads: it has 512 for all pools and whatever else blocks.
     #[must_use]
     pub fn new(threads: usize) -> Self {
         Self { places: Arc::new(Semaphore::new(threads)) }
     }
 
-    /// One thread a core: for what is nothing but work.
+    /// One thread a core, for work that only computes.
     #[must_use]
     pub fn of_cores() -> Self {
         Self::new(available_parallelism().map_or(1, Into::into))
     }
 
-    /// Does a piece of work, once there is a thread for it. Its panic is the caller's.
+    /// Runs `work` once a thread is free. Its panic is resumed in the caller.
     ///
     /// # Panics
     ///
-    /// Where the work does.
+    /// If `work` panics.
     pub async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> T {
         let place = Arc::clone(&self.places).acquire_owned().await.expect("the pool is never closed");
         let working = spawn_blocking(move || {
-            let _place = place; // taken until the work ends, even where nobody waits for it any more
+            let _place = place; // held until the work ends, even if the caller is gone
             work()
         });
         match working.await.map_err(tokio::task::JoinError::try_into_panic) {
@@ -50,18 +50,18 @@ impl Pool {
         }
     }
 
-    /// The same for work that is as much as there are `bytes`: of few of them, it is done here and now.
+    /// As [`run`](Self::run), for work that takes as long as there are `bytes`: up to 64 KiB it runs in place.
     ///
     /// # Panics
     ///
-    /// Where the work does.
+    /// If `work` panics.
     pub async fn run_over<T: Send + 'static>(&self, bytes: usize, work: impl FnOnce() -> T + Send + 'static) -> T {
-        if bytes <= FEW { work() } else { self.run(work).await }
+        if bytes <= MAX_INLINE_BYTES { work() } else { self.run(work).await }
     }
 }
 
-/// Runs a cleanup, on another thread if this one answers requests: to remove a large file takes a while.
-pub(crate) fn tidy(work: impl FnOnce() + Send + 'static) {
+/// Runs a cleanup, on another thread if this one answers requests: to remove a large file takes time.
+pub(crate) fn run_cleanup(work: impl FnOnce() + Send + 'static) {
     match Handle::try_current() {
         Ok(runtime) => drop(runtime.spawn_blocking(work)),
         Err(_none) => work(),

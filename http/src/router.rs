@@ -12,8 +12,8 @@ use percent_encoding::percent_decode_str;
 use crate::reply::{self, IntoReply, Reply};
 use crate::server::Call;
 
-/// A handler at work.
-pub(crate) type Answering = Pin<Box<dyn Future<Output = Reply> + Send>>;
+/// The future of a handler's reply.
+pub(crate) type ReplyFuture = Pin<Box<dyn Future<Output = Reply> + Send>>;
 
 /// Methods and paths, each with its handler.
 ///
@@ -31,23 +31,23 @@ pub(crate) struct Route {
     pub(crate) path: &'static str,
     /// Answers without a token.
     pub(crate) open: bool,
-    pub(crate) handler: Arc<dyn Fn(Call) -> Answering + Send + Sync>,
+    pub(crate) handler: Arc<dyn Fn(Call) -> ReplyFuture + Send + Sync>,
 }
 
-/// What a router has for a request.
+/// The result of a look-up.
 #[derive(Debug)]
 pub(crate) enum Found {
-    /// The route of this number, and what its path's parameters are.
+    /// The number of the route, and the parameters of the path.
     Route(usize, Vec<(&'static str, String)>),
-    /// There is none: it is the router itself that answers.
+    /// There is no route; the reply says so.
     None(Reply),
 }
 
 /// The longest path that an error repeats.
-const REPEATED: usize = 200;
+const MAX_SHOWN_PATH_CHARS: usize = 200;
 
 impl Router {
-    /// A router that knows no path.
+    /// A router without routes.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -93,8 +93,8 @@ impl Router {
         let known = self.routes.iter().any(|route| route.method == method && route.path == path);
         assert!(!known, "there are two routes for {method} {path}");
         let handler = Arc::new(move |call| {
-            let answering = handler(call);
-            Box::pin(async move { answering.await.into_reply() }) as Answering
+            let answer = handler(call);
+            Box::pin(async move { answer.await.into_reply() }) as ReplyFuture
         });
         self.routes.push(Route { method, path, open, handler });
         self
@@ -138,7 +138,7 @@ impl Router {
     }
 
     fn not_found(&self, path: &str) -> Reply {
-        let path: String = path.chars().take(REPEATED).collect();
+        let path: String = path.chars().take(MAX_SHOWN_PATH_CHARS).collect();
         let nearest = self.routes.iter().min_by_key(|route| strsim::levenshtein(route.path, &path));
         let hint = nearest.map(|route| format!("the nearest path is {}", route.path));
         reply::error(StatusCode::NOT_FOUND, &format!("there is nothing at {path}"), hint.as_deref())
@@ -151,7 +151,7 @@ impl fmt::Debug for Router {
     }
 }
 
-/// The parameters of a path, if it is one that the route is for.
+/// The parameters of `path`, if the route matches it.
 fn parameters(route: &'static str, path: &str) -> Option<Vec<(&'static str, String)>> {
     let mut parts = path.split('/');
     let mut parameters = Vec::new();
@@ -159,7 +159,7 @@ fn parameters(route: &'static str, path: &str) -> Option<Vec<(&'static str, Stri
         let part = parts.next()?;
         match expected.strip_prefix('{').and_then(|name| name.strip_suffix('}')) {
             Some(name) if !part.is_empty() => {
-                // What is no UTF-8 can be the name of nothing here.
+                // Nothing here has a name that is not UTF-8.
                 parameters.push((name, percent_decode_str(part).decode_utf8().ok()?.into_owned()));
             }
             None if part == expected => {}
@@ -169,7 +169,7 @@ fn parameters(route: &'static str, path: &str) -> Option<Vec<(&'static str, Stri
     parts.next().is_none().then_some(parameters)
 }
 
-/// What `allow` says.
+/// The value of the header `allow`.
 fn allowed<'a>(methods: impl Iterator<Item = &'a Method>) -> String {
     let mut all = vec!["OPTIONS"];
     for method in methods {
@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_there_is_said_with_what_is() {
+    fn unknown_paths_and_methods_are_refused_with_allow() {
         assert_eq!(status(router().find(&Method::GET, "/bundle")), (404, None));
         assert_eq!(status(router().find(&Method::GET, "/bundles/")), (404, None));
         assert_eq!(status(router().find(&Method::GET, "/bundles/%ff")), (404, None));

@@ -5,6 +5,7 @@ mod answer;
 mod body;
 mod call;
 mod connection;
+mod context;
 mod counts;
 mod decode;
 mod error;

@@ -15,48 +15,49 @@ use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, watch};
 use tokio::time::{interval, sleep, timeout};
 
-use super::answer::{Shared, answer};
-use super::body::Means;
-use super::connection::{Connection, Connections, Entered};
+use super::answer::{Service, answer};
+use super::body::BodyResources;
+use super::connection::{Connection, Connections, OpenConnection};
+use super::context::Context;
 use super::counts::Counts;
-use super::decode::WINDOW;
+use super::decode::MAX_WINDOW;
 use super::error::Error;
 use super::guard::Guard;
-use super::memory::Memory;
+use super::memory::MemoryBudget;
 use super::options::{Limits, Options};
 use super::renewal::{Access, Renewal};
 use super::stream::Stream;
 use crate::pool::Pool;
 use crate::router::Router;
 
-/// How many connections the kernel keeps until they are taken.
+/// Connections that the kernel queues until they are accepted.
 const BACKLOG: i32 = 1024;
 
-/// Files that are not connections: models, logs, uploads, other services' connections.
+/// Open files other than connections: models, logs, uploads, connections to other services.
 const OTHER_FILES: u64 = 512;
 
-/// How soon a connection is taken that waits for another to become idle.
-const A_MOMENT: Duration = Duration::from_millis(20);
+/// The interval at which idle connections are closed while a new one waits for a place.
+const EVICTION_INTERVAL: Duration = Duration::from_millis(20);
 
-/// For the last bytes of an answer, at shutdown, and for headers that are half there.
-const LAST_BYTES: Duration = Duration::from_secs(1);
+/// At shutdown: the time for the last bytes of an answer, and for headers that are incomplete.
+const LAST_BYTES_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// A listener that is bound, and serves once it [`run`](Self::run)s. Until then the kernel keeps what connects.
+/// A listener that is bound, and serves once it [`run`](Self::run)s. Until then the kernel queues connections.
 pub struct Server {
     listener: TcpListener,
     address: SocketAddr,
     access: Arc<Access>,
     limits: Limits,
-    memory: Arc<Memory>,
+    memory: Arc<MemoryBudget>,
     counts: Arc<Counts>,
 }
 
 impl Server {
-    /// Listens. Raises the process's limit of open files, as far as it may, to what so many connections need.
+    /// Binds the address, and raises the process's limit of open files, as far as allowed, to what that many connections need.
     ///
     /// # Errors
     ///
-    /// If the address cannot be had, or the certificate or a token cannot be used.
+    /// If the address cannot be bound, or the certificate or a token cannot be used.
     pub fn bind(options: Options) -> Result<Self, Error> {
         let access = Arc::new(Access::new(&options)?);
         let Options { listen, mut limits, .. } = options;
@@ -67,32 +68,32 @@ impl Server {
         });
         let (address, listener) = bound.map_err(|error| Error::listen(listen, error))?;
         limits.connections = connections_possible(limits.connections);
-        // As it came, mostly much smaller, and decompressed, and what that takes.
-        let largest = limits.body.saturating_add(limits.body / 8).saturating_add(WINDOW);
-        let memory = Arc::new(Memory::new(limits.memory, largest, limits.body_timeout));
+        // A body that is compressed (mostly to much less than an eighth) and decompressed, and the decoder's window.
+        let largest = limits.body.saturating_add(limits.body / 8).saturating_add(MAX_WINDOW);
+        let memory = Arc::new(MemoryBudget::new(limits.memory, largest, limits.body_timeout));
         let counts = Arc::new(Counts::new(Arc::clone(&memory)));
         Ok(Self { listener, address, access, limits, memory, counts })
     }
 
-    /// Where it listens.
+    /// The address that it listens on.
     #[must_use]
     pub fn local_addr(&self) -> SocketAddr {
         self.address
     }
 
-    /// What holds: `connections` may be fewer than asked for.
+    /// The limits in force: `connections` may be fewer than asked for.
     #[must_use]
     pub fn limits(&self) -> &Limits {
         &self.limits
     }
 
-    /// What renews its tokens and its certificate.
+    /// A handle that renews its tokens and its certificate.
     #[must_use]
     pub fn renewal(&self) -> Renewal {
         Renewal(Arc::clone(&self.access))
     }
 
-    /// What it counts, for a handler that shows it.
+    /// Its counters, for a handler that shows them.
     #[must_use]
     pub fn counts(&self) -> Arc<Counts> {
         Arc::clone(&self.counts)
@@ -109,21 +110,22 @@ impl Server {
                 return;
             }
         };
-        counts.know(&router);
-        let guard = Guard::new(address, access.tokens.read().none());
+        counts.register_routes(router.routes().iter().map(|route| (&route.method, route.path)));
+        let guard = Guard::new(address, access.tokens.read().is_empty());
         if guard.no_tokens && !guard.loopback {
             tracing::warn!("{address} answers anyone who can reach it: configure a token, or listen on 127.0.0.1");
         }
         let room = Arc::new(Semaphore::new(limits.connections));
         let (drain, draining) = watch::channel(false);
         let all = Arc::new(Connections::default());
-        let means = Means { limits, memory, pool: Pool::of_cores() };
-        let shared = Arc::new(Shared { router, access, guard, means, counts });
-        let limits = &shared.means.limits;
+        let bodies = BodyResources { limits, memory, pool: Pool::of_cores() };
+        let context = Arc::new(Context { access, bodies, counts });
+        let limits = &context.bodies.limits;
+        let service = Arc::new(Service { router, guard, context: Arc::clone(&context) });
 
-        let accepting = take_connections(&shared, &listener, &all, &room, &draining);
+        let accepting = accept_connections(&service, &listener, &all, &room, &draining);
         let keeping_time = async {
-            // Often enough to be exact within a quarter.
+            // A quarter of the shortest timeout: each is exact within that.
             let shortest = limits.header_timeout.min(limits.idle_timeout).min(limits.body_timeout) / 4;
             let mut tick = interval(shortest.clamp(Duration::from_millis(10), Duration::from_secs(1)));
             loop {
@@ -146,46 +148,47 @@ impl Server {
                 _left = everyone => {}
                 () = &mut keeping_time => {}
                 () = async {
-                    sleep(LAST_BYTES).await;
+                    sleep(LAST_BYTES_TIMEOUT).await;
                     loop {
-                        all.close(false);
-                        sleep(LAST_BYTES / 10).await;
+                        all.close_all(false);
+                        sleep(LAST_BYTES_TIMEOUT / 10).await;
                     }
                 } => {}
             }
         };
         if timeout(limits.drain, done).await.is_err() {
             tracing::warn!("requests that took longer than {:?} to finish were broken off", limits.drain);
-            all.close(true);
-            let _as_good_as_done = timeout(LAST_BYTES, room.acquire_many(limits.connections as u32)).await;
+            all.close_all(true);
+            let _as_good_as_done = timeout(LAST_BYTES_TIMEOUT, room.acquire_many(limits.connections as u32)).await;
         }
     }
 }
 
-/// Takes one connection after the other, as long as there is room or room can be made.
-async fn take_connections(
-    shared: &Arc<Shared>,
+/// Accepts one connection after another, as long as there is room or room can be made.
+async fn accept_connections(
+    service: &Arc<Service>,
     listener: &tokio::net::TcpListener,
     all: &Arc<Connections>,
     room: &Arc<Semaphore>,
     draining: &watch::Receiver<bool>,
 ) {
+    let counts = &service.context.counts;
     loop {
-        let (stream, peer) = accept(listener, all, &shared.counts).await;
+        let (stream, peer) = accept(listener, all, counts).await;
         let place = loop {
             if room.available_permits() == 0 {
-                shared.counts.evicted(all.close_longest_waiting());
+                counts.evicted(all.close_longest_waiting());
             }
-            // With all busy, it is seen again and again whether one has become idle.
-            if let Ok(place) = timeout(A_MOMENT, Arc::clone(room).acquire_owned()).await {
+            // With all busy, the next round looks for one that has become idle.
+            if let Ok(place) = timeout(EVICTION_INTERVAL, Arc::clone(room).acquire_owned()).await {
                 break place.expect("the room is never closed");
             }
         };
-        let entered = all.enter(peer, &shared.counts);
-        let (shared, draining) = (Arc::clone(shared), draining.clone());
+        let open = all.open(peer, counts);
+        let (service, draining) = (Arc::clone(service), draining.clone());
         tokio::spawn(async move {
-            serve(&shared, stream, &entered, draining).await;
-            drop((entered, place));
+            serve(&service, stream, &open, draining).await;
+            drop((open, place));
         });
     }
 }
@@ -198,8 +201,8 @@ async fn accept(listener: &tokio::net::TcpListener, all: &Connections, counts: &
             Err(error) => {
                 counts.failed();
                 tracing::debug!("a connection cannot be taken: {error}");
-                // A connection that was closed already affects nothing else; a lack of files or memory lasts a while, unless
-                // some connections are closed.
+                // A connection that was closed already affects nothing else; a lack of files or memory lasts until connections
+                // are closed.
                 if error.kind() != io::ErrorKind::ConnectionAborted {
                     counts.evicted(all.close_longest_waiting());
                     sleep(Duration::from_millis(100)).await;
@@ -210,10 +213,10 @@ async fn accept(listener: &tokio::net::TcpListener, all: &Connections, counts: &
 }
 
 /// Serves one connection to its end, or until the service drains.
-async fn serve(shared: &Arc<Shared>, stream: TcpStream, entered: &Entered, draining: watch::Receiver<bool>) {
-    let connection = &entered.connection;
-    let talking = async {
-        // Answers are small: they must not wait for more.
+async fn serve(service: &Arc<Service>, stream: TcpStream, open: &OpenConnection, draining: watch::Receiver<bool>) {
+    let connection = &open.connection;
+    let serving = async {
+        // Answers are small: without this, each would wait for more bytes.
         let _slower_without = stream.set_nodelay(true);
         // No resources are allocated before the first bytes.
         let mut leaving = draining.clone();
@@ -222,47 +225,47 @@ async fn serve(shared: &Arc<Shared>, stream: TcpStream, entered: &Entered, drain
             () = wait_for_drain(&mut leaving) => return,
         }
         connection.received();
-        match shared.access.tls() {
-            None => talk(shared, stream, connection, draining).await,
+        match service.context.access.tls() {
+            None => serve_requests(service, stream, connection, draining).await,
             Some(tls) => match tls.accept(stream).await {
                 Ok(stream) => {
-                    connection.wait();
-                    talk(shared, stream, connection, draining).await;
+                    connection.wait_for_request();
+                    serve_requests(service, stream, connection, draining).await;
                 }
                 Err(error) => {
-                    shared.counts.failed();
+                    service.context.counts.failed();
                     tracing::debug!("{}: no TLS: {error}", connection.peer);
                 }
             },
         }
     };
     tokio::select! {
-        () = talking => {}
+        () = serving => {}
         () = connection.closed() => {}
     }
 }
 
-/// Ends when the service is to end.
+/// Waits until the service drains.
 async fn wait_for_drain(draining: &mut watch::Receiver<bool>) {
     let _or_the_service_is_gone = draining.wait_for(|draining| *draining).await.is_ok();
 }
 
 /// Answers one request after the other.
-async fn talk<S: AsyncRead + AsyncWrite + Unpin>(
-    shared: &Arc<Shared>,
+async fn serve_requests<S: AsyncRead + AsyncWrite + Unpin>(
+    service: &Arc<Service>,
     stream: S,
     connection: &Arc<Connection>,
     mut draining: watch::Receiver<bool>,
 ) {
-    let stream = TokioIo::new(Stream::new(stream, Arc::clone(connection), Arc::clone(&shared.counts)));
-    let service = service_fn(|request| answer(Arc::clone(shared), Arc::clone(connection), request));
+    let stream = TokioIo::new(Stream::new(stream, Arc::clone(connection), Arc::clone(&service.context.counts)));
+    let answering = service_fn(|request| answer(Arc::clone(service), Arc::clone(connection), request));
     let serving = http1::Builder::new()
         // A client that has closed its sending side may still read the answer.
         .half_close(true)
         // The connection's own times say when it is too late.
         .header_read_timeout(None)
-        .max_buf_size(shared.means.limits.header_bytes.max(8 << 10))
-        .serve_connection(stream, service);
+        .max_buf_size(service.context.bodies.limits.header_bytes.max(8 << 10))
+        .serve_connection(stream, answering);
     let mut serving = pin!(serving);
     let ended = tokio::select! {
         ended = &mut serving => ended,
@@ -276,7 +279,7 @@ async fn talk<S: AsyncRead + AsyncWrite + Unpin>(
     }
 }
 
-/// So many connections as are wanted and as the process may have files for, after raising its limit.
+/// The number of connections that the process may have files for, at most `wanted`, after raising its limit.
 fn connections_possible(wanted: usize) -> usize {
     let wanted = wanted.clamp(1, Semaphore::MAX_PERMITS.min(u32::MAX as usize));
     let files = wanted as u64 + OTHER_FILES;

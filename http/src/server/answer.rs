@@ -1,11 +1,11 @@
-//! From a request to its answer: who may call, who answers, and what every answer has.
+//! From a request to its answer: authorization, the route's handler, the headers of every answer.
 
 use std::convert::Infallible;
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{self, Poll};
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -16,26 +16,23 @@ use hyper::header::{
 };
 use hyper::{Request, Response, StatusCode};
 
-use super::body::Means;
 use super::call::Call;
 use super::connection::Connection;
+use super::context::Context;
 use super::counts::Counts;
 use super::guard::Guard;
-use super::renewal::Access;
 use crate::reply::{self, Body, Reply};
-use crate::router::{Found, Router};
+use crate::router::{Found, Route, Router};
 
-/// What all requests need.
-pub(crate) struct Shared {
+/// A router with what all its requests need.
+pub(crate) struct Service {
     pub(crate) router: Router,
-    pub(crate) access: Arc<Access>,
     pub(crate) guard: Guard,
-    pub(crate) means: Means,
-    pub(crate) counts: Arc<Counts>,
+    pub(crate) context: Arc<Context>,
 }
 
-/// What every answer has, unless its handler says otherwise: nothing here is for other sites, and what is no page of ours
-/// must not be taken for one.
+/// The headers of every answer, unless its handler sets others: other sites may use nothing, and a browser must not take for a
+/// page what is none.
 const HEADERS: [(HeaderName, &str); 6] = [
     (X_CONTENT_TYPE_OPTIONS, "nosniff"),
     (X_FRAME_OPTIONS, "DENY"),
@@ -47,38 +44,39 @@ const HEADERS: [(HeaderName, &str); 6] = [
 
 /// Answers one request.
 pub(crate) async fn answer(
-    shared: Arc<Shared>,
+    service: Arc<Service>,
     connection: Arc<Connection>,
     request: Request<Incoming>,
-) -> Result<Response<Ending>, Infallible> {
+) -> Result<Response<CountedBody>, Infallible> {
     let started = Instant::now();
-    connection.begin(!request.body().is_end_stream());
-    let (route, mut reply) = reply_to(&shared, &connection, request).await;
+    connection.begin_request(!request.body().is_end_stream());
+    let (route, mut reply) = reply_to(&service, &connection, request).await;
     for (name, value) in HEADERS {
         reply.headers_mut().entry(name).or_insert(HeaderValue::from_static(value));
     }
-    if connection.unread() {
+    if connection.has_unread_body() {
         reply.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     let status = reply.status();
-    let counts = Arc::clone(&shared.counts);
-    Ok(reply.map(|body| Ending { body, counts, connection, route, status, started }))
+    let counts = Arc::clone(&service.context.counts);
+    Ok(reply.map(|body| CountedBody { body, counts, connection, route, status, started }))
 }
 
 async fn reply_to(
-    shared: &Arc<Shared>,
+    service: &Service,
     connection: &Arc<Connection>,
     request: Request<Incoming>,
 ) -> (Option<usize>, Reply) {
+    let Service { router, guard, context } = service;
     let (parts, body) = request.into_parts();
-    if let Some(reply) = shared.guard.refuses(&parts) {
+    if let Some(reply) = guard.refusal(&parts) {
         return (None, reply);
     }
-    let found = shared.router.find(&parts.method, parts.uri.path());
-    let token = shared.access.tokens.read().brought_by(&parts);
-    let open = matches!(found, Found::Route(number, _) if shared.router.routes()[number].open);
-    if token.is_none() && !open && !shared.guard.no_tokens {
-        shared.counts.unauthorized();
+    let found = router.find(&parts.method, parts.uri.path());
+    let token = context.access.tokens.read().find_in_request(&parts);
+    let open = matches!(found, Found::Route(number, _) if router.routes()[number].open);
+    if token.is_none() && !open && !guard.no_tokens {
+        context.counts.unauthorized();
         return (None, unauthorized());
     }
     match found {
@@ -90,19 +88,18 @@ async fn reply_to(
                 parameters,
                 token,
                 connection: Arc::clone(connection),
-                shared: Arc::clone(shared),
+                context: Arc::clone(context),
             };
-            (Some(number), handled(shared, number, call).await)
+            (Some(number), call_handler(&router.routes()[number], call, &context.counts).await)
         }
     }
 }
 
 /// A handler that panics ends its own request only.
-async fn handled(shared: &Shared, number: usize, call: Call) -> Reply {
-    let route = &shared.router.routes()[number];
+async fn call_handler(route: &Route, call: Call, counts: &Counts) -> Reply {
     let answered = match catch_unwind(AssertUnwindSafe(|| (route.handler)(call))) {
-        Ok(mut answering) => {
-            poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| answering.as_mut().poll(cx))) {
+        Ok(mut reply) => {
+            poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| reply.as_mut().poll(cx))) {
                 Ok(poll) => poll.map(Ok),
                 Err(panic) => Poll::Ready(Err(panic)),
             })
@@ -111,7 +108,7 @@ async fn handled(shared: &Shared, number: usize, call: Call) -> Reply {
         Err(panic) => Err(panic),
     };
     answered.unwrap_or_else(|_panic| {
-        shared.counts.panicked();
+        counts.panicked();
         tracing::error!("answering {} {} panicked: this is a fault, report it", route.method, route.path);
         let hint = "this is a fault of the service, which carries on; its log says more";
         reply::error(StatusCode::INTERNAL_SERVER_ERROR, "answering this request broke off", Some(hint))
@@ -125,8 +122,8 @@ fn unauthorized() -> Reply {
     reply
 }
 
-/// An answer's body, whose end is the end of the request.
-pub(crate) struct Ending {
+/// An answer's body. Dropped, it counts the request, whose end it is.
+pub(crate) struct CountedBody {
     body: Body,
     counts: Arc<Counts>,
     connection: Arc<Connection>,
@@ -135,20 +132,20 @@ pub(crate) struct Ending {
     started: Instant,
 }
 
-impl Drop for Ending {
+impl Drop for CountedBody {
     fn drop(&mut self) {
         self.counts.answered(self.route, self.status, self.started.elapsed());
-        self.connection.wait();
+        self.connection.wait_for_request();
     }
 }
 
-impl hyper::body::Body for Ending {
+impl hyper::body::Body for CountedBody {
     type Data = Bytes;
     type Error = std::io::Error;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
+        cx: &mut task::Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, std::io::Error>>> {
         Pin::new(&mut self.body).poll_frame(cx)
     }

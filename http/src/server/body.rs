@@ -1,4 +1,4 @@
-//! Taking a request's body: in time, no larger than allowed, decompressed, into memory that all bodies share.
+//! Reading a request's body: within its time and its size, decompressed, into memory of a budget that all bodies share.
 
 use std::io::{Cursor, Read};
 use std::ops::Deref;
@@ -14,16 +14,16 @@ use tokio::time::timeout_at;
 
 use super::connection::Connection;
 use super::decode::{self, Encoding};
-use super::memory::{Held, Memory};
+use super::memory::{MemoryBudget, Reservation};
 use super::options::Limits;
 use super::refused::Refused;
 use crate::pool::Pool;
 
-/// A whole body, decompressed. While it lives, it counts among the memory of all bodies: let go of it early.
+/// A whole body, decompressed. It counts towards the memory of all bodies until it is dropped: drop it early.
 #[derive(Debug)]
 pub struct Payload {
     bytes: Vec<u8>,
-    held: Held,
+    held: Reservation,
 }
 
 impl AsRef<[u8]> for Payload {
@@ -40,20 +40,20 @@ impl Deref for Payload {
     }
 }
 
-/// The least memory that a body takes, so that most do not have to grow.
-const SMALLEST: usize = 16 << 10;
+/// The least capacity of a body's buffer, so that most need not grow.
+const MIN_CAPACITY: usize = 16 << 10;
 
-/// What all bodies need.
+/// What all bodies share.
 #[derive(Debug)]
-pub(crate) struct Means {
+pub(crate) struct BodyResources {
     pub(crate) limits: Limits,
-    pub(crate) memory: Arc<Memory>,
+    pub(crate) memory: Arc<MemoryBudget>,
     /// For decompression, and for files that bodies become.
     pub(crate) pool: Pool,
 }
 
-/// A body as it comes.
-pub(crate) struct Arriving<'a> {
+/// A body that is being received.
+pub(crate) struct IncomingBody<'a> {
     incoming: Incoming,
     connection: &'a Connection,
     limits: &'a Limits,
@@ -62,10 +62,10 @@ pub(crate) struct Arriving<'a> {
     received: u64,
 }
 
-impl<'a> Arriving<'a> {
+impl<'a> IncomingBody<'a> {
     /// # Errors
     ///
-    /// If the body says that it is larger than `limit`.
+    /// If `content-length` is larger than `limit`.
     pub(crate) fn new(
         incoming: Incoming,
         headers: &HeaderMap,
@@ -80,7 +80,7 @@ impl<'a> Arriving<'a> {
         Ok(Self { incoming, connection, limits, limit, started: Instant::now(), received: 0 })
     }
 
-    /// How many bytes there will be at most.
+    /// The most bytes that the body can have.
     pub(crate) fn expected(&self) -> u64 {
         self.received + self.incoming.size_hint().upper().unwrap_or(self.limit).min(self.limit - self.received)
     }
@@ -110,8 +110,8 @@ impl<'a> Arriving<'a> {
         }
     }
 
-    /// Waits for memory, which is not the sender's fault.
-    pub(crate) async fn hold(&mut self, held: &mut Held, bytes: usize) -> Result<(), Refused> {
+    /// Waits for memory; the sender's time stands still meanwhile.
+    pub(crate) async fn hold(&mut self, held: &mut Reservation, bytes: usize) -> Result<(), Refused> {
         let waiting = Instant::now();
         held.grow_to(bytes).await?;
         self.started += waiting.elapsed();
@@ -119,17 +119,17 @@ impl<'a> Arriving<'a> {
     }
 }
 
-impl Means {
-    /// The whole body, as it came.
-    pub(crate) async fn collect(&self, mut arriving: Arriving<'_>) -> Result<Payload, Refused> {
-        let mut held = Held::nothing(&self.memory);
+impl BodyResources {
+    /// Receives the whole body, without decoding it.
+    pub(crate) async fn collect(&self, mut incoming: IncomingBody<'_>) -> Result<Payload, Refused> {
+        let mut held = Reservation::empty(&self.memory);
         let mut bytes = Vec::new();
-        while let Some(more) = arriving.next().await? {
+        while let Some(more) = incoming.next().await? {
             let needed = bytes.len() + more.len();
             if needed > bytes.capacity() {
-                let most = usize::try_from(arriving.expected()).unwrap_or(usize::MAX).max(needed);
-                let capacity = needed.max(2 * bytes.capacity()).max(SMALLEST).min(most);
-                arriving.hold(&mut held, capacity).await?;
+                let most = usize::try_from(incoming.expected()).unwrap_or(usize::MAX).max(needed);
+                let capacity = needed.max(2 * bytes.capacity()).max(MIN_CAPACITY).min(most);
+                incoming.hold(&mut held, capacity).await?;
                 bytes.reserve_exact(capacity - bytes.len());
             }
             bytes.extend_from_slice(&more);
@@ -137,20 +137,20 @@ impl Means {
         Ok(Payload::new(bytes, held))
     }
 
-    /// Undoes one encoding.
+    /// Undoes one `content-encoding`.
     pub(crate) async fn decode(&self, payload: Payload, encoding: Encoding, limit: u64) -> Result<Payload, Refused> {
-        // One account for all that a body needs: of two, each could wait for what the other has.
+        // One reservation for all that a body needs: with two, each could wait for what the other holds.
         let Payload { bytes: encoded, mut held } = payload;
         let beside = encoded.capacity() + encoding.window();
         if encoding == Encoding::Snappy {
-            let length = decode::snappy_length(&encoded, limit)?;
+            let length = decode::snappy_decoded_length(&encoded, limit)?;
             held.grow_to(beside + length).await?;
-            let bytes = self.pool.run(move || decode::snappy(&encoded, length)).await?;
+            let bytes = self.pool.run(move || decode::decode_snappy(&encoded, length)).await?;
             return Ok(Payload::new(bytes, held));
         }
-        // A byte beyond the limit shows that there are more.
+        // One byte beyond the limit shows that the body is too large.
         let most = usize::try_from(limit).unwrap_or(usize::MAX).saturating_add(1);
-        let mut capacity = encoded.len().saturating_mul(4).max(SMALLEST).min(most);
+        let mut capacity = encoded.len().saturating_mul(4).max(MIN_CAPACITY).min(most);
         let mut bytes = Vec::new();
         let mut reader = encoding.reader(Cursor::new(encoded)).map_err(|error| encoding.corrupt(&error))?;
         loop {
@@ -179,9 +179,9 @@ impl Means {
 }
 
 impl Payload {
-    fn new(mut bytes: Vec<u8>, mut held: Held) -> Self {
-        // Doubling leaves up to half of it unused; a few pages are not worth another copy.
-        if bytes.capacity() - bytes.len() > SMALLEST {
+    fn new(mut bytes: Vec<u8>, mut held: Reservation) -> Self {
+        // Doubling leaves up to half of the buffer unused; a few pages are not worth a copy.
+        if bytes.capacity() - bytes.len() > MIN_CAPACITY {
             bytes.shrink_to_fit();
         }
         held.shrink_to(bytes.capacity());

@@ -16,13 +16,13 @@ use hyper::{HeaderMap, Method};
 use qualm_bundle::secret::Secret;
 use qualm_system::fault::is_of_system;
 
-use super::answer::Shared;
-use super::body::{Arriving, Payload};
+use super::body::{IncomingBody, Payload};
 use super::connection::Connection;
+use super::context::Context;
 use super::decode::{self, Encoding};
-use super::memory::Held;
+use super::memory::Reservation;
 use super::refused::Refused;
-use crate::pool::tidy;
+use crate::pool::run_cleanup;
 
 /// A request. Its body has not been read yet: [`bytes`](Self::bytes) or [`save`](Self::save) takes it, once.
 pub struct Call {
@@ -31,49 +31,49 @@ pub struct Call {
     pub(crate) parameters: Vec<(&'static str, String)>,
     pub(crate) token: Option<Arc<Secret>>,
     pub(crate) connection: Arc<Connection>,
-    pub(crate) shared: Arc<Shared>,
+    pub(crate) context: Arc<Context>,
 }
 
-/// How much of an upload is in memory at once.
-const STEP: usize = 256 << 10;
+/// The bytes of an upload that are in memory at once.
+const CHUNK_BYTES: usize = 256 << 10;
 
 impl Call {
-    /// The method; `HEAD` for a route that was made for `GET`, where the body of the answer is left out by itself.
+    /// The method; `HEAD` at a route for `GET`, where hyper leaves out the body of the answer.
     #[must_use]
     pub fn method(&self) -> &Method {
         &self.parts.method
     }
 
-    /// The path as it came, percent-encoded.
+    /// The path as it was sent, percent-encoded.
     #[must_use]
     pub fn path(&self) -> &str {
         self.parts.uri.path()
     }
 
-    /// What stands for `{name}` in the route's path, percent-decoded.
+    /// The parameter `{name}` of the route's path, percent-decoded.
     #[must_use]
     pub fn parameter(&self, name: &str) -> Option<&str> {
         self.parameters.iter().find(|(known, _)| *known == name).map(|(_, value)| value.as_str())
     }
 
-    /// All that comes after the question mark, decoded.
+    /// The pairs of the query, decoded.
     pub fn query_pairs(&self) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
         form_urlencoded::parse(self.parts.uri.query().unwrap_or_default().as_bytes())
     }
 
-    /// All that comes after the question mark, as it came.
+    /// The query as it was sent.
     #[must_use]
     pub fn raw_query(&self) -> &str {
         self.parts.uri.query().unwrap_or_default()
     }
 
-    /// The same without what says who calls, however that is encoded: what may go on to others.
+    /// The query without user, password and tokens, however they are encoded: it may be passed on.
     #[must_use]
     pub fn query_without_credentials(&self) -> String {
-        self.shared.access.tokens.read().left_out_of(self.raw_query())
+        self.context.access.tokens.read().strip_credentials(self.raw_query())
     }
 
-    /// The first such value after the question mark, decoded.
+    /// The first value of this name in the query, decoded.
     #[must_use]
     pub fn query(&self, name: &str) -> Option<Cow<'_, str>> {
         self.query_pairs().find(|(known, _)| known == name).map(|(_, value)| value)
@@ -90,7 +90,7 @@ impl Call {
         self.parts.headers.get(name)?.to_str().ok()
     }
 
-    /// Who calls, or the last proxy on the way.
+    /// The address of the caller, or of the last proxy.
     #[must_use]
     pub fn peer(&self) -> SocketAddr {
         self.connection.peer
@@ -102,10 +102,10 @@ impl Call {
         self.token.as_deref()
     }
 
-    /// How large a body may be that has no limit of its own: [`Limits::body`](crate::Limits::body).
+    /// The largest body for a handler without a limit of its own: [`Limits::body`](crate::Limits::body).
     #[must_use]
     pub fn limit(&self) -> usize {
-        self.shared.means.limits.body
+        self.context.bodies.limits.body
     }
 
     /// The whole body, decompressed.
@@ -119,8 +119,8 @@ impl Call {
         self.counted(taken)
     }
 
-    /// Streams the body, decompressed, to a new file; returns its length in bytes. No file is left if that fails, or if
-    /// the call ends before it is done, but for a moment. The file is not synced to the disk.
+    /// Streams the body, decompressed, to a new file; returns its length in bytes. If that fails, or the call ends early, the
+    /// file is removed soon after. The file is not synced to the disk.
     ///
     /// # Errors
     ///
@@ -131,79 +131,79 @@ impl Call {
     }
 
     fn counted<T>(&self, result: Result<T, Refused>) -> Result<T, Refused> {
-        result.inspect_err(|refused| self.shared.counts.refused(refused.reason()))
+        result.inspect_err(|refused| self.context.counts.refused(refused.reason()))
     }
 
-    fn arriving(&mut self, limit: u64) -> Result<Arriving<'_>, Refused> {
+    fn incoming(&mut self, limit: u64) -> Result<IncomingBody<'_>, Refused> {
         let incoming = self.body.take().ok_or(Refused::Taken)?;
-        Arriving::new(incoming, &self.parts.headers, &self.connection, &self.shared.means.limits, limit)
+        IncomingBody::new(incoming, &self.parts.headers, &self.connection, &self.context.bodies.limits, limit)
     }
 
     async fn take(&mut self, limit: u64) -> Result<Payload, Refused> {
-        let encodings = Encoding::of(&self.parts.headers)?;
-        let shared = Arc::clone(&self.shared);
-        let arriving = self.arriving(limit)?;
-        let mut payload = shared.means.collect(arriving).await?;
-        // Nothing is decompressed before it is complete: a sender that stops half-way does not hold what it would become.
+        let encodings = Encoding::from_headers(&self.parts.headers)?;
+        let context = Arc::clone(&self.context);
+        let incoming = self.incoming(limit)?;
+        let mut payload = context.bodies.collect(incoming).await?;
+        // Nothing is decompressed before it is complete: a sender that stops half-way does not occupy the decoded size.
         for encoding in encodings {
-            payload = shared.means.decode(payload, encoding, limit).await?;
+            payload = context.bodies.decode(payload, encoding, limit).await?;
         }
         Ok(payload)
     }
 
     async fn stream_to(&mut self, path: &Path, limit: u64) -> Result<u64, Refused> {
-        let encodings = Encoding::of(&self.parts.headers)?;
-        let shared = Arc::clone(&self.shared);
-        let (path, pool) = (path.to_owned(), &shared.means.pool);
+        let encodings = Encoding::from_headers(&self.parts.headers)?;
+        let context = Arc::clone(&self.context);
+        let (path, pool) = (path.to_owned(), &context.bodies.pool);
         let (place, encoded) = (path.clone(), encodings.len());
-        let mut file = pool.run(move || Unfinished::new(&place, encoded)).await?;
-        let mut arriving = self.arriving(limit)?;
-        let mut held = Held::nothing(&shared.means.memory);
-        let mut step = Vec::new();
+        let mut file = pool.run(move || TemporaryFile::new(&place, encoded)).await?;
+        let mut incoming = self.incoming(limit)?;
+        let mut held = Reservation::empty(&context.bodies.memory);
+        let mut chunk = Vec::new();
         loop {
-            let more = arriving.next().await?;
-            if step.capacity() == 0 {
-                arriving.hold(&mut held, STEP).await?;
-                step.reserve_exact(STEP);
+            let more = incoming.next().await?;
+            if chunk.capacity() == 0 {
+                incoming.hold(&mut held, CHUNK_BYTES).await?;
+                chunk.reserve_exact(CHUNK_BYTES);
             }
             let done = more.is_none();
             let more = more.unwrap_or_default();
-            if done || step.len() + more.len() > STEP {
-                (file, step) = pool
+            if done || chunk.len() + more.len() > CHUNK_BYTES {
+                (file, chunk) = pool
                     .run(move || {
-                        let written = file.file.write_all(&step);
-                        step.clear();
-                        file.disk(written).map(|()| (file, step))
+                        let written = file.file.write_all(&chunk);
+                        chunk.clear();
+                        file.disk(written).map(|()| (file, chunk))
                     })
                     .await?;
             }
-            step.extend_from_slice(&more);
+            chunk.extend_from_slice(&more);
             if done {
                 break;
             }
         }
-        drop(step);
+        drop(chunk);
         for (number, encoding) in encodings.iter().copied().enumerate() {
             let needed;
             (file, needed) = pool.run(move || file.decoding_takes(encoding, limit).map(|takes| (file, takes))).await?;
             held.shrink_to(0);
             held.grow_to(needed).await?;
             let (place, encoded) = (path.clone(), encodings.len() - number - 1);
-            file = pool.run(move || file.decode(encoding, Unfinished::new(&place, encoded)?, limit)).await?;
+            file = pool.run(move || file.decode(encoding, TemporaryFile::new(&place, encoded)?, limit)).await?;
         }
         pool.run(move || file.keep()).await
     }
 }
 
 /// A file that is removed on drop, unless it is kept.
-struct Unfinished {
+struct TemporaryFile {
     path: PathBuf,
     file: File,
     kept: bool,
 }
 
-impl Unfinished {
-    /// A new file at `path`, or beside it, if it still has to be decoded so many times.
+impl TemporaryFile {
+    /// A new file at `path`, or beside it while it has to be decoded `encoded` times more.
     fn new(path: &Path, encoded: usize) -> Result<Self, Refused> {
         let mut name = path.as_os_str().to_owned();
         if encoded > 0 {
@@ -226,10 +226,10 @@ impl Unfinished {
 
     /// The file from its beginning.
     fn reader(&self) -> Result<BufReader<File>, Refused> {
-        Ok(BufReader::with_capacity(STEP, self.disk(File::open(&self.path))?))
+        Ok(BufReader::with_capacity(CHUNK_BYTES, self.disk(File::open(&self.path))?))
     }
 
-    /// How much memory it takes to decode it. Of Snappy, a block and what becomes of it have to be there at once.
+    /// The memory that decoding takes, in bytes. For Snappy, the block and its content are in memory at once.
     fn decoding_takes(&self, encoding: Encoding, limit: u64) -> Result<usize, Refused> {
         if encoding != Encoding::Snappy {
             return Ok(encoding.window());
@@ -248,8 +248,8 @@ impl Unfinished {
         if encoding == Encoding::Snappy {
             let mut block = Vec::new();
             self.disk(self.reader()?.read_to_end(&mut block))?;
-            let length = decode::snappy_length(&block, limit)?;
-            let written = into.file.write_all(&decode::snappy(&block, length)?);
+            let length = decode::snappy_decoded_length(&block, limit)?;
+            let written = into.file.write_all(&decode::decode_snappy(&block, length)?);
             into.disk(written)?;
             return Ok(into);
         }
@@ -258,10 +258,10 @@ impl Unfinished {
             if is_of_system(&error) { Refused::Disk(self.path.clone(), error) } else { encoding.corrupt(&error) }
         };
         let mut decoded = encoding.reader(self.reader()?).map_err(failed)?;
-        let mut step = vec![0; STEP];
+        let mut chunk = vec![0; CHUNK_BYTES];
         let mut length = 0;
         loop {
-            let read = decoded.read(&mut step).map_err(failed)?;
+            let read = decoded.read(&mut chunk).map_err(failed)?;
             length += read as u64;
             if length > limit {
                 return Err(Refused::TooLarge(limit));
@@ -269,7 +269,7 @@ impl Unfinished {
             if read == 0 {
                 return Ok(into);
             }
-            let written = into.file.write_all(&step[..read]);
+            let written = into.file.write_all(&chunk[..read]);
             into.disk(written)?;
         }
     }
@@ -281,13 +281,13 @@ impl Unfinished {
     }
 }
 
-impl Drop for Unfinished {
+impl Drop for TemporaryFile {
     fn drop(&mut self) {
         if self.kept {
             return;
         }
         let path = mem::take(&mut self.path);
-        tidy(move || {
+        run_cleanup(move || {
             if let Err(error) = fs::remove_file(&path) {
                 tracing::warn!("{} is left over and cannot be removed: {error}", path.display());
             }

@@ -1,4 +1,4 @@
-//! What each connection is at, so that those that take too long can be ended, and room be made for new ones.
+//! The activity of each connection, so that slow ones can be closed, and idle ones make room for new ones.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -15,25 +15,25 @@ use super::options::Limits;
 #[derive(Debug)]
 pub(crate) struct Connection {
     pub(crate) peer: SocketAddr,
-    at: Mutex<At>,
+    activity: Mutex<Activity>,
     close: Notify,
-    /// The client may still be sending a body that nobody reads to its end.
+    /// The client may still be sending a body that was not read to its end.
     unread: AtomicBool,
 }
 
 #[derive(Debug)]
-struct At {
+struct Activity {
     phase: Phase,
-    /// What went out since the last request came.
+    /// Bytes sent since the last request came.
     sent: u64,
-    /// For how long it could not go out, because the client did not read.
+    /// How long sending was blocked, because the client did not read.
     blocked: Duration,
     blocked_since: Option<Instant>,
 }
 
 #[derive(Debug)]
 enum Phase {
-    /// For a request, since then; `head` is when its first byte came.
+    /// It waits for a request since then; `head` is when the first byte of one came.
     Waiting { since: Instant, head: Option<Instant> },
     /// A request is being answered.
     Busy,
@@ -42,44 +42,44 @@ enum Phase {
 impl Connection {
     fn new(peer: SocketAddr) -> Self {
         let phase = Phase::Waiting { since: Instant::now(), head: None };
-        let at = At { phase, sent: 0, blocked: Duration::ZERO, blocked_since: None };
-        Self { peer, at: Mutex::new(at), close: Notify::new(), unread: AtomicBool::new(false) }
+        let activity = Activity { phase, sent: 0, blocked: Duration::ZERO, blocked_since: None };
+        Self { peer, activity: Mutex::new(activity), close: Notify::new(), unread: AtomicBool::new(false) }
     }
 
-    /// Only times are kept, which a panic elsewhere cannot make wrong.
-    fn at(&self) -> MutexGuard<'_, At> {
-        self.at.lock().unwrap_or_else(PoisonError::into_inner)
+    /// A panic elsewhere cannot make times wrong, so that poison is ignored.
+    fn activity(&self) -> MutexGuard<'_, Activity> {
+        self.activity.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Bytes came.
+    /// Bytes were received.
     pub(crate) fn received(&self) {
-        if let Phase::Waiting { head, .. } = &mut self.at().phase {
+        if let Phase::Waiting { head, .. } = &mut self.activity().phase {
             head.get_or_insert_with(Instant::now);
         }
     }
 
-    /// Bytes went out.
+    /// Bytes were sent.
     pub(crate) fn sent(&self, bytes: usize) {
-        let mut at = self.at();
-        at.sent += bytes as u64;
-        if let Some(since) = at.blocked_since.take() {
-            at.blocked += since.elapsed();
+        let mut activity = self.activity();
+        activity.sent += bytes as u64;
+        if let Some(since) = activity.blocked_since.take() {
+            activity.blocked += since.elapsed();
         }
-        // The last of an answer often goes out after its end.
-        if let Phase::Waiting { since, head: None } = &mut at.phase {
+        // The last bytes of an answer are often sent after its body has ended.
+        if let Phase::Waiting { since, head: None } = &mut activity.phase {
             *since = Instant::now();
         }
     }
 
-    /// Bytes would go out, if the client read them.
+    /// Bytes could not be sent, because the client does not read.
     pub(crate) fn blocked(&self) {
-        self.at().blocked_since.get_or_insert_with(Instant::now);
+        self.activity().blocked_since.get_or_insert_with(Instant::now);
     }
 
-    /// A request's header is there.
-    pub(crate) fn begin(&self, has_body: bool) {
+    /// A request's header is complete.
+    pub(crate) fn begin_request(&self, has_body: bool) {
         self.unread.store(has_body, Ordering::Relaxed);
-        *self.at() = At { phase: Phase::Busy, sent: 0, blocked: Duration::ZERO, blocked_since: None };
+        *self.activity() = Activity { phase: Phase::Busy, sent: 0, blocked: Duration::ZERO, blocked_since: None };
     }
 
     /// The request's body has been read to its end.
@@ -87,33 +87,33 @@ impl Connection {
         self.unread.store(false, Ordering::Relaxed);
     }
 
-    pub(crate) fn unread(&self) -> bool {
+    pub(crate) fn has_unread_body(&self) -> bool {
         self.unread.load(Ordering::Relaxed)
     }
 
-    /// Nothing is under way: the next request may take its time.
-    pub(crate) fn wait(&self) {
-        self.at().phase = Phase::Waiting { since: Instant::now(), head: None };
+    /// The request has been answered: the connection is idle.
+    pub(crate) fn wait_for_request(&self) {
+        self.activity().phase = Phase::Waiting { since: Instant::now(), head: None };
     }
 
-    /// Ends when the connection has to.
+    /// Waits until the connection must be closed.
     pub(crate) async fn closed(&self) {
         self.close.notified().await;
     }
 
     fn waiting_since(&self) -> Option<Instant> {
-        match self.at().phase {
+        match self.activity().phase {
             Phase::Waiting { since, .. } => Some(since),
             Phase::Busy => None,
         }
     }
 
     fn overdue(&self, limits: &Limits) -> bool {
-        let at = self.at();
-        let stalled = at.blocked_since.map_or(Duration::ZERO, |since| since.elapsed());
+        let activity = self.activity();
+        let stalled = activity.blocked_since.map_or(Duration::ZERO, |since| since.elapsed());
         stalled > limits.body_timeout
-            || at.blocked + stalled > limits.time_for(at.sent)
-            || match at.phase {
+            || activity.blocked + stalled > limits.time_for(activity.sent)
+            || match activity.phase {
                 Phase::Waiting { head: Some(head), .. } => head.elapsed() > limits.header_timeout,
                 Phase::Waiting { since, head: None } => since.elapsed() > limits.idle_timeout,
                 Phase::Busy => false,
@@ -121,7 +121,7 @@ impl Connection {
     }
 }
 
-/// All that are open.
+/// All open connections.
 #[derive(Debug, Default)]
 pub(crate) struct Connections {
     all: Mutex<HashMap<u64, Arc<Connection>>>,
@@ -130,7 +130,7 @@ pub(crate) struct Connections {
 
 /// A connection, for as long as it is open.
 #[derive(Debug)]
-pub(crate) struct Entered {
+pub(crate) struct OpenConnection {
     number: u64,
     pub(crate) connection: Arc<Connection>,
     among: Arc<Connections>,
@@ -142,16 +142,16 @@ impl Connections {
         self.all.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn enter(self: &Arc<Self>, peer: SocketAddr, counts: &Arc<Counts>) -> Entered {
+    pub(crate) fn open(self: &Arc<Self>, peer: SocketAddr, counts: &Arc<Counts>) -> OpenConnection {
         let connection = Arc::new(Connection::new(peer));
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         self.all().insert(number, Arc::clone(&connection));
         counts.opened();
-        Entered { number, connection, among: Arc::clone(self), counts: Arc::clone(counts) }
+        OpenConnection { number, connection, among: Arc::clone(self), counts: Arc::clone(counts) }
     }
 
-    /// Closes those that have waited longest for a request. One in 64 at a time, so that a flood of new connections does
-    /// not have all of them looked at for each; returns how many.
+    /// Closes those that have been idle for longest, and returns their number. One in 64 at a time, so that a flood of new
+    /// connections does not examine all for each.
     pub(crate) fn close_longest_waiting(&self) -> usize {
         let all = self.all();
         let mut waiting: Vec<_> = all.values().filter_map(|one| Some((one.waiting_since()?, one))).collect();
@@ -168,14 +168,14 @@ impl Connections {
         self.all().values().filter(|one| one.overdue(limits)).for_each(|one| one.close.notify_one());
     }
 
-    /// Closes all that wait for a request, or simply all.
-    pub(crate) fn close(&self, busy_too: bool) {
+    /// Closes all idle connections, or simply all.
+    pub(crate) fn close_all(&self, busy_too: bool) {
         let all = self.all();
         all.values().filter(|one| busy_too || one.waiting_since().is_some()).for_each(|one| one.close.notify_one());
     }
 }
 
-impl Drop for Entered {
+impl Drop for OpenConnection {
     fn drop(&mut self) {
         self.among.all().remove(&self.number);
         self.counts.closed();

@@ -1,17 +1,16 @@
-//! What the service counts about itself.
+//! The service's counters, and their metrics.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use hyper::StatusCode;
+use hyper::{Method, StatusCode};
 
-use super::memory::Memory;
+use super::memory::MemoryBudget;
 use super::refused::Refused;
 use crate::exposition::Exposition;
-use crate::router::Router;
 
-/// Up to how many seconds each bucket of the latencies goes; one more has the rest.
+/// The upper bounds of the latency buckets in seconds; one more bucket has the rest.
 pub(crate) const BOUNDS: [f64; 16] =
     [0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0];
 
@@ -29,8 +28,8 @@ pub struct Counts {
     panics: AtomicU64,
     unauthorized: AtomicU64,
     refused: [AtomicU64; Refused::REASONS.len()],
-    memory: Arc<Memory>,
-    /// In the router's order; the last is for what has no route.
+    memory: Arc<MemoryBudget>,
+    /// In the router's order; the last is for requests without a route.
     routes: OnceLock<Vec<Route>>,
 }
 
@@ -44,7 +43,7 @@ struct Route {
     nanoseconds: AtomicU64,
 }
 
-/// What [`Counts`] were at one time.
+/// The values of [`Counts`] at one time.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
     /// Connections that are open.
@@ -71,7 +70,7 @@ pub struct Snapshot {
     pub routes: Vec<RouteSnapshot>,
 }
 
-/// What was counted about one route.
+/// The counters of one route.
 #[derive(Clone, Debug)]
 pub struct RouteSnapshot {
     /// The route's method (`HEAD` counts as `GET`); empty for requests without a route.
@@ -80,14 +79,14 @@ pub struct RouteSnapshot {
     pub path: &'static str,
     /// Answers with a status of 1xx to 5xx.
     pub answers: [u64; 5],
-    /// How many answers took no longer than each bound, in seconds, but longer than the one before.
+    /// For each upper bound in seconds, the answers that took longer than the bound before, and no longer than this one.
     pub latencies: Vec<(f64, u64)>,
-    /// How long all answers took together, from the header's end to the end of the answer's body, in seconds.
+    /// The time of all answers together, from the end of the header to the end of the answer's body, in seconds.
     pub seconds: f64,
 }
 
 impl Counts {
-    pub(crate) fn new(memory: Arc<Memory>) -> Self {
+    pub(crate) fn new(memory: Arc<MemoryBudget>) -> Self {
         Self {
             open: AtomicUsize::default(),
             accepted: AtomicU64::default(),
@@ -103,12 +102,8 @@ impl Counts {
         }
     }
 
-    pub(crate) fn know(&self, router: &Router) {
-        let known = router.routes().iter().map(|route| Route {
-            method: route.method.to_string(),
-            path: route.path,
-            ..Route::default()
-        });
+    pub(crate) fn register_routes<'a>(&self, routes: impl Iterator<Item = (&'a Method, &'static str)>) {
+        let known = routes.map(|(method, path)| Route { method: method.to_string(), path, ..Route::default() });
         // A server runs once.
         let _first_time = self.routes.set(known.chain([Route::default()]).collect());
     }
@@ -160,7 +155,7 @@ impl Counts {
         route.nanoseconds.fetch_add(took.as_nanos() as u64, ORDER);
     }
 
-    /// What has been counted so far.
+    /// The current values.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
         let routes = self.routes.get().map(Vec::as_slice).unwrap_or_default();
@@ -191,7 +186,7 @@ impl Counts {
 }
 
 impl Snapshot {
-    /// Writes all of it as the families `qualm_http_…`.
+    /// Writes them as the families `qualm_http_…`.
     pub fn expose(&self, out: &mut Exposition) {
         let one = |out: &mut Exposition, name, help, value: u64| out.counter(name, help).value(&[], value as f64);
         out.gauge("qualm_http_connections", "Connections that are open.").value(&[], self.connections as f64);

@@ -9,7 +9,7 @@ use hyper::header::CONTENT_ENCODING;
 
 use super::refused::Refused;
 
-/// What a body may be encoded with. `identity` is none.
+/// A `content-encoding` that is accepted. `identity` is none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Encoding {
     Gzip,
@@ -26,8 +26,8 @@ const MAX_CODINGS: usize = 3;
 /// As RFC 9659 has it: 8 MiB, so that a frame cannot ask for more memory than that.
 const ZSTD_WINDOW_LOG: u32 = 23;
 
-/// What a decoder needs beyond its output, at most.
-pub(crate) const WINDOW: usize = (1 << ZSTD_WINDOW_LOG) + (1 << 20);
+/// The most memory that a decoder needs beside its input and its output.
+pub(crate) const MAX_WINDOW: usize = (1 << ZSTD_WINDOW_LOG) + (1 << 20);
 
 impl Encoding {
     pub(crate) fn name(self) -> &'static str {
@@ -39,8 +39,8 @@ impl Encoding {
         }
     }
 
-    /// What a body has been encoded with, in the order in which that is undone.
-    pub(crate) fn of(headers: &HeaderMap) -> Result<Vec<Self>, Refused> {
+    /// The encodings of a body, in the order in which they are undone.
+    pub(crate) fn from_headers(headers: &HeaderMap) -> Result<Vec<Self>, Refused> {
         let mut all = Vec::new();
         for value in headers.get_all(CONTENT_ENCODING) {
             let value = value.to_str().map_err(|_| Refused::Encoding("(not text)".to_owned()))?;
@@ -66,7 +66,7 @@ impl Encoding {
     pub(crate) fn window(self) -> usize {
         match self {
             Self::Gzip | Self::Deflate => 128 << 10,
-            Self::Zstd => WINDOW,
+            Self::Zstd => MAX_WINDOW,
             Self::Snappy => 0,
         }
     }
@@ -94,14 +94,14 @@ impl Encoding {
     }
 }
 
-/// How long a block will be once it is decoded, if that is possible and no longer than `limit`.
-pub(crate) fn snappy_length(block: &[u8], limit: u64) -> Result<usize, Refused> {
+/// The length of a block's content, if it is possible and no longer than `limit`.
+pub(crate) fn snappy_decoded_length(block: &[u8], limit: u64) -> Result<usize, Refused> {
     if block.is_empty() {
         return Ok(0);
     }
     let corrupt = |why: String| Refused::Corrupt(Encoding::Snappy.name(), why);
     let length = snap::raw::decompress_len(block).map_err(|error| corrupt(error.to_string()))?;
-    // Three bytes make at most 64. A lie about it is found before memory is taken for it.
+    // Three bytes make at most 64. A false length is refused before memory is taken for it.
     if length / 22 > block.len() {
         return Err(corrupt("it says that it is longer than it can be".to_owned()));
     }
@@ -109,7 +109,7 @@ pub(crate) fn snappy_length(block: &[u8], limit: u64) -> Result<usize, Refused> 
 }
 
 /// Decodes a block whose length is known.
-pub(crate) fn snappy(block: &[u8], length: usize) -> Result<Vec<u8>, Refused> {
+pub(crate) fn decode_snappy(block: &[u8], length: usize) -> Result<Vec<u8>, Refused> {
     let mut decoded = vec![0; length];
     if !block.is_empty() {
         snap::raw::Decoder::new()
@@ -119,7 +119,7 @@ pub(crate) fn snappy(block: &[u8], length: usize) -> Result<Vec<u8>, Refused> {
     Ok(decoded)
 }
 
-/// Like flate2's own readers, but input that ends early is an error.
+/// Reads `deflate` with or without zlib's frame. Unlike flate2's own readers, it reports input that ends early.
 struct Inflate<R> {
     input: R,
     state: Decompress,
@@ -128,7 +128,7 @@ struct Inflate<R> {
 
 impl<R: BufRead> Inflate<R> {
     fn new(mut input: R) -> io::Result<Self> {
-        // What begins like zlib's frame is one: the two bytes have a check of their own.
+        // The first two bytes of zlib's frame have a checksum of their own.
         let zlib = match input.fill_buf()? {
             [first, second, ..] => first & 0x0f == 8 && u16::from_be_bytes([*first, *second]).is_multiple_of(31),
             _ => false,
@@ -204,11 +204,14 @@ mod tests {
     #[test]
     fn a_snappy_block_cannot_lie_about_its_length() {
         let block = snap::raw::Encoder::new().compress_vec(&[7; 1000]).unwrap();
-        assert_eq!(snappy_length(&block, 1000).unwrap(), 1000);
-        assert!(matches!(snappy_length(&block, 999), Err(Refused::TooLarge(999))));
-        assert_eq!(snappy(&block, 1000).unwrap(), [7; 1000]);
-        assert!(matches!(snappy_length(&[0xff, 0xff, 0xff, 0xff, 0x0f, 0], u64::MAX), Err(Refused::Corrupt(..))));
-        assert!(snappy(&block[..block.len() - 1], 1000).is_err());
+        assert_eq!(snappy_decoded_length(&block, 1000).unwrap(), 1000);
+        assert!(matches!(snappy_decoded_length(&block, 999), Err(Refused::TooLarge(999))));
+        assert_eq!(decode_snappy(&block, 1000).unwrap(), [7; 1000]);
+        assert!(matches!(
+            snappy_decoded_length(&[0xff, 0xff, 0xff, 0xff, 0x0f, 0], u64::MAX),
+            Err(Refused::Corrupt(..))
+        ));
+        assert!(decode_snappy(&block[..block.len() - 1], 1000).is_err());
     }
 
     #[test]
@@ -224,7 +227,7 @@ mod tests {
         let of = |value: &str| {
             let mut headers = HeaderMap::new();
             headers.insert(CONTENT_ENCODING, value.parse().unwrap());
-            Encoding::of(&headers)
+            Encoding::from_headers(&headers)
         };
         assert_eq!(of("gzip, Identity,ZSTD").unwrap(), [Encoding::Zstd, Encoding::Gzip]);
         assert!(matches!(of("br"), Err(Refused::Encoding(name)) if name == "br"));

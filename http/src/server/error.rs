@@ -7,18 +7,18 @@ use std::path::PathBuf;
 /// Why a server cannot start: what is wrong, where, and what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Somebody else listens there.
+    /// Another program listens on the address.
     #[error(
         "{0} is in use by another program: stop that one, or listen on another port (`ss -ltnp` shows who has which)"
     )]
     InUse(SocketAddr),
-    /// The address is none of this machine's.
+    /// The machine has no such address.
     #[error("{0} is no address of this machine: listen on one that `ip address` shows, or on 127.0.0.1")]
     NotHere(SocketAddr),
-    /// Low ports are for root.
+    /// Ports below 1024 are for root.
     #[error("listening on {0} is not permitted: take a port from 1024 upwards, or grant CAP_NET_BIND_SERVICE")]
     NotPermitted(SocketAddr),
-    /// Another reason not to listen.
+    /// The address cannot be bound for another reason.
     #[error("cannot listen on {0}: {1}")]
     Listen(SocketAddr, #[source] io::Error),
     /// A file of the certificate or the key cannot be used.
@@ -39,10 +39,10 @@ pub enum Error {
         /// What is wrong with them.
         why: String,
     },
-    /// A token that everybody has.
+    /// A token that is empty or has spaces around it.
     #[error("token {0} (counted from 1) is empty or has spaces around it: give each caller a secret of its own")]
     Token(usize),
-    /// A renewal would make all the difference.
+    /// A renewal would turn tokens or HTTPS on or off.
     #[error("whether tokens are asked for, and whether it is HTTPS, changes with a restart only")]
     Restart,
 }

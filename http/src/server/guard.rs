@@ -1,8 +1,8 @@
 //! Protection against foreign web pages in a browser that can reach this service.
 //!
-//! Such a page may post here directly: then its `Origin` is another one. A token is no protection, since a browser that knows it
-//! as a password sends it automatically. Or the page's own name is made to point to this machine: its requests
-//! then come with that name as their `Host`. Under that name a browser knows no password, so that a token does keep it out.
+//! Such a page may post here directly; its `Origin` is another one. A token is no protection, since a browser that knows it as a
+//! password sends it automatically. Or the page's own name is made to point to this machine (DNS rebinding): its requests have
+//! that name as their `Host`. A browser knows no password for that name, so that a token protects.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -15,7 +15,7 @@ use crate::reply::{self, Reply};
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Guard {
-    /// The service is for programs on this machine.
+    /// The service listens on a loopback address.
     pub(crate) loopback: bool,
     /// The service has no tokens.
     pub(crate) no_tokens: bool,
@@ -27,7 +27,7 @@ impl Guard {
     }
 
     /// The answer to a refused request; `None` if it is allowed.
-    pub(crate) fn refuses(self, parts: &Parts) -> Option<Reply> {
+    pub(crate) fn refusal(self, parts: &Parts) -> Option<Reply> {
         let header = |name| parts.headers.get(name).map(|value| value.to_str().unwrap_or_default());
         let host = parts.uri.authority().map(Authority::as_str).or_else(|| header(HOST));
         // Browsers always send a `Host`.
@@ -68,7 +68,7 @@ mod tests {
             request = request.header(ORIGIN, origin);
         }
         let parts = request.body(()).unwrap().into_parts().0;
-        guard.refuses(&parts).map(|reply| reply.status().as_u16())
+        guard.refusal(&parts).map(|reply| reply.status().as_u16())
     }
 
     #[test]

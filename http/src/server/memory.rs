@@ -1,7 +1,7 @@
-//! The memory that all bodies share.
+//! The memory budget that all bodies share.
 //!
-//! Bodies grow as they come, so many half-read ones could hold all the memory, each waiting for the others. Therefore a
-//! part is set aside, as large as the largest usual body, for one that cannot grow otherwise: it gets done, and then the next.
+//! Bodies grow as they come, so that many half-read ones could hold all the memory, each waiting for the others. Therefore a
+//! reserve, as large as the largest usual body, is for one body at a time that cannot grow otherwise: it is completed, then the next.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,93 +12,92 @@ use tokio::time::timeout;
 
 use super::refused::Refused;
 
-/// What memory is counted in: bytes.
+/// The unit in which memory is counted, in bytes.
 const UNIT: usize = 1 << 10;
 
 #[derive(Debug)]
-pub(crate) struct Memory {
+pub(crate) struct MemoryBudget {
     /// In units.
     pool: Arc<Semaphore>,
     pool_size: usize,
     /// For one body at a time; in units.
-    aside: Arc<Mutex<()>>,
-    aside_size: usize,
-    /// For how long memory is waited for.
-    patience: Duration,
+    reserve: Arc<Mutex<()>>,
+    reserve_size: usize,
+    /// How long a body waits for memory.
+    timeout: Duration,
     used: AtomicUsize,
 }
 
-/// A part of the memory, for as long as this lives.
+/// A part of the budget, given back on drop.
 #[derive(Debug)]
-pub(crate) struct Held {
-    memory: Arc<Memory>,
+pub(crate) struct Reservation {
+    memory: Arc<MemoryBudget>,
     /// In units.
     size: usize,
     from_pool: Option<OwnedSemaphorePermit>,
-    from_aside: Option<(OwnedMutexGuard<()>, usize)>,
+    from_reserve: Option<(OwnedMutexGuard<()>, usize)>,
 }
 
-impl Memory {
-    /// `all` bytes, of which one body that takes `largest` in all shall always find room, if that leaves a quarter to the
-    /// others.
-    pub(crate) fn new(all: usize, largest: usize, patience: Duration) -> Self {
-        // The semaphore counts so far, and each part has something.
+impl MemoryBudget {
+    /// A budget of `all` bytes with a reserve of `largest`, or less if that would leave less than a quarter to the others.
+    pub(crate) fn new(all: usize, largest: usize, timeout: Duration) -> Self {
+        // The limits of the semaphore; the pool and the reserve have at least a unit each.
         let all = (all / UNIT).clamp(2, u32::MAX as usize);
-        let aside_size = largest.div_ceil(UNIT).min(all - all.div_ceil(4));
-        let pool_size = all - aside_size;
+        let reserve_size = largest.div_ceil(UNIT).min(all - all.div_ceil(4));
+        let pool_size = all - reserve_size;
         Self {
             pool: Arc::new(Semaphore::new(pool_size)),
             pool_size,
-            aside: Arc::default(),
-            aside_size,
-            patience,
+            reserve: Arc::default(),
+            reserve_size,
+            timeout,
             used: AtomicUsize::new(0),
         }
     }
 
-    /// Bytes.
+    /// The bytes in use.
     pub(crate) fn used(&self) -> usize {
         self.used.load(Ordering::Relaxed) * UNIT
     }
 }
 
-impl Held {
-    /// None yet.
-    pub(crate) fn nothing(memory: &Arc<Memory>) -> Self {
-        Self { memory: Arc::clone(memory), size: 0, from_pool: None, from_aside: None }
+impl Reservation {
+    /// No memory yet.
+    pub(crate) fn empty(memory: &Arc<MemoryBudget>) -> Self {
+        Self { memory: Arc::clone(memory), size: 0, from_pool: None, from_reserve: None }
     }
 
-    /// Waits until there are `bytes` in all.
+    /// Waits until the reservation has `bytes` in all.
     ///
     /// # Errors
     ///
-    /// [`Refused::NoMemory`] if there are not in time, [`Refused::TooLarge`] if there never will be.
+    /// [`Refused::NoMemory`] if they are not free in time, [`Refused::TooLarge`] if the budget is smaller.
     pub(crate) async fn grow_to(&mut self, bytes: usize) -> Result<(), Refused> {
         let more = bytes.div_ceil(UNIT).saturating_sub(self.size);
         if more == 0 {
             return Ok(());
         }
         let memory = Arc::clone(&self.memory);
-        if !self.take_aside(more) {
+        if !self.take_from_reserve(more) {
             let pool = Arc::clone(&memory.pool);
             let own = self.from_pool.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
             let in_pool = own + more <= memory.pool_size;
-            let aside = more <= memory.aside_size && self.from_aside.is_none();
-            // Waiting is of no use where it could never be enough.
-            if !in_pool && !aside {
+            let in_reserve = more <= memory.reserve_size && self.from_reserve.is_none();
+            // No use in waiting for more than there is.
+            if !in_pool && !in_reserve {
                 return Err(Refused::TooLarge((self.size * UNIT) as u64));
             }
             let units = more as u32;
             match Arc::clone(&pool).try_acquire_many_owned(units) {
                 Ok(permit) => self.add(permit),
-                Err(_) => timeout(memory.patience, async {
-                    let turn = Arc::clone(&memory.aside).lock_owned();
+                Err(_) => timeout(memory.timeout, async {
+                    let turn = Arc::clone(&memory.reserve).lock_owned();
                     tokio::select! {
                         permit = pool.acquire_many_owned(units), if in_pool => {
                             self.add(permit.expect("the pool is never closed"));
                         }
-                        guard = turn, if aside => {
-                            self.from_aside = Some((guard, more));
+                        guard = turn, if in_reserve => {
+                            self.from_reserve = Some((guard, more));
                         }
                     }
                 })
@@ -111,10 +110,10 @@ impl Held {
         Ok(())
     }
 
-    /// Whether there was enough left of what is set aside, which this body has.
-    fn take_aside(&mut self, more: usize) -> bool {
-        match &mut self.from_aside {
-            Some((_, taken)) if *taken + more <= self.memory.aside_size => {
+    /// Whether this body has the reserve, and takes `more` from it.
+    fn take_from_reserve(&mut self, more: usize) -> bool {
+        match &mut self.from_reserve {
+            Some((_, taken)) if *taken + more <= self.memory.reserve_size => {
                 *taken += more;
                 true
             }
@@ -134,14 +133,14 @@ impl Held {
         let mut less = self.size.saturating_sub(bytes.div_ceil(UNIT));
         self.size -= less;
         self.memory.used.fetch_sub(less, Ordering::Relaxed);
-        // First what others cannot do without.
-        if let Some((_, taken)) = &mut self.from_aside {
+        // The reserve first: others wait for it.
+        if let Some((_, taken)) = &mut self.from_reserve {
             let back = less.min(*taken);
             *taken -= back;
             less -= back;
         }
-        if self.from_aside.as_ref().is_some_and(|(_, taken)| *taken == 0) {
-            self.from_aside = None;
+        if self.from_reserve.as_ref().is_some_and(|(_, taken)| *taken == 0) {
+            self.from_reserve = None;
         }
         if let Some(own) = &mut self.from_pool {
             drop(own.split(less));
@@ -149,7 +148,7 @@ impl Held {
     }
 }
 
-impl Drop for Held {
+impl Drop for Reservation {
     fn drop(&mut self) {
         self.memory.used.fetch_sub(self.size, Ordering::Relaxed);
     }
@@ -163,12 +162,12 @@ mod tests {
 
     #[tokio::test]
     async fn half_read_bodies_do_not_block_one_another_for_ever() {
-        let memory = Arc::new(Memory::new(8 * MIB, 4 * MIB, Duration::from_mins(1)));
+        let memory = Arc::new(MemoryBudget::new(8 * MIB, 4 * MIB, Duration::from_mins(1)));
         let bodies: Vec<_> = (0..16)
             .map(|_| {
                 let memory = Arc::clone(&memory);
                 tokio::spawn(async move {
-                    let mut held = Held::nothing(&memory);
+                    let mut held = Reservation::empty(&memory);
                     for size in 1..=4 {
                         held.grow_to(size * MIB).await.unwrap();
                         assert!(memory.used() <= 8 * MIB);
@@ -185,12 +184,12 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_given_back_is_there_again() {
-        let memory = Arc::new(Memory::new(8 * MIB, 4 * MIB, Duration::from_millis(10)));
-        let mut first = Held::nothing(&memory);
+        let memory = Arc::new(MemoryBudget::new(8 * MIB, 4 * MIB, Duration::from_millis(10)));
+        let mut first = Reservation::empty(&memory);
         first.grow_to(4 * MIB).await.unwrap();
-        let mut second = Held::nothing(&memory);
+        let mut second = Reservation::empty(&memory);
         second.grow_to(4 * MIB).await.unwrap();
-        let mut third = Held::nothing(&memory);
+        let mut third = Reservation::empty(&memory);
         assert!(matches!(third.grow_to(1).await, Err(Refused::NoMemory)));
         second.shrink_to(MIB);
         first.shrink_to(MIB);

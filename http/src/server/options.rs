@@ -1,4 +1,4 @@
-//! What a server is given: where it listens, who may call, and what callers may cost.
+//! The options of a server: address, certificate, tokens and limits.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use qualm_bundle::secret::Secret;
 
-/// Where to listen, and for whom.
+/// The options of a server.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// The address and the port; port 0 takes a free one.
@@ -15,7 +15,7 @@ pub struct Options {
     pub tls: Option<Tls>,
     /// The tokens, one of which each request needs; without tokens anyone may call.
     pub tokens: Vec<Secret>,
-    /// What callers may cost.
+    /// The limits of connections, requests and memory.
     pub limits: Limits,
 }
 
@@ -36,9 +36,8 @@ pub struct Tls {
     pub key: PathBuf,
 }
 
-/// What callers may cost. A connection that waits costs a file descriptor and about 20 kB, at most twice
-/// that; what bodies cost is bounded
-/// by `memory` for all of them together.
+/// The limits of connections, requests and memory. An idle connection takes a file descriptor and about 20 kB, at most twice
+/// that; all bodies together take at most `memory`.
 #[derive(Clone, Debug)]
 pub struct Limits {
     /// Connections at once; fewer, if the system allows fewer open files. When there are so many and one more comes,
@@ -49,10 +48,9 @@ pub struct Limits {
     pub header_bytes: usize,
     /// From a request's first byte to the end of its header, or for a TLS handshake.
     pub header_timeout: Duration,
-    /// For a body that makes no progress worth the name, otherwise 408: nothing may be missing for so long, and all of it
-    /// has to be there after this time and one second for each 64 KiB that came, so that 10 MB over a bad line still
-    /// arrive. The same holds for a client that reads its answer as slowly (the connection is closed), and for how long
-    /// a body waits for memory (503).
+    /// The longest pause in a body; and all of it must have come after this time plus one second for each 64 KiB that came, so
+    /// that 10 MB over a bad line still arrive. Otherwise the answer is 408. The same holds for a client that reads its answer as
+    /// slowly (its connection is closed), and for a body that waits for memory (503).
     pub body_timeout: Duration,
     /// How long a connection is kept without a request.
     pub idle_timeout: Duration,
@@ -81,11 +79,11 @@ impl Default for Limits {
     }
 }
 
-/// What a body, or an answer, has to come at, once its timeout is used up: bytes per second.
+/// The least rate of a body or an answer after its timeout, in bytes per second.
 const RATE: u64 = 64 << 10;
 
 impl Limits {
-    /// How long `bytes` may take.
+    /// The time that `bytes` may take.
     pub(crate) fn time_for(&self, bytes: u64) -> Duration {
         self.body_timeout + Duration::from_millis(bytes.saturating_mul(1000) / RATE)
     }

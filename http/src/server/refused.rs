@@ -38,11 +38,11 @@ pub enum Refused {
 }
 
 impl Refused {
-    /// The reasons as [`Snapshot::refused`](crate::Snapshot::refused) names them.
+    /// The names of the reasons in [`Snapshot::refused`](crate::Snapshot::refused).
     pub(crate) const REASONS: [&str; 8] =
         ["too_large", "too_slow", "no_memory", "encoding", "corrupt", "truncated", "disk", "taken"];
 
-    /// This one's place among the reasons.
+    /// The index of this reason in `REASONS`.
     pub(crate) fn reason(&self) -> usize {
         match self {
             Self::TooLarge(_) => 0,

@@ -1,4 +1,4 @@
-//! What may change while a server runs: who may call, and the certificate.
+//! Tokens and certificate, which can change while a server runs.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use super::options::Options;
 use super::tls;
 use super::tokens::Tokens;
 
-/// Both, as they are now.
+/// The current tokens and certificate.
 pub(crate) struct Access {
     pub(crate) tokens: RwLock<Tokens>,
     tls: RwLock<Option<TlsAcceptor>>,
@@ -23,13 +23,13 @@ impl Access {
         Ok(Self { tokens, tls })
     }
 
-    /// What makes HTTPS of a connection that begins now.
+    /// The TLS acceptor for new connections, if the server has a certificate.
     pub(crate) fn tls(&self) -> Option<TlsAcceptor> {
         self.tls.read().clone()
     }
 }
 
-/// Renews them for a server that runs.
+/// Renews tokens and certificate of a running server.
 #[derive(Clone)]
 pub struct Renewal(pub(crate) Arc<Access>);
 
@@ -39,13 +39,13 @@ impl Renewal {
     ///
     /// # Errors
     ///
-    /// Where a token or the certificate cannot be used, or whether there are any would change: what else depends on that
-    /// is settled at the start.
+    /// If a token or the certificate cannot be used; or if there were tokens or a certificate before and none now, or the
+    /// reverse: that takes a restart.
     pub fn renew(&self, options: &Options) -> Result<(), Error> {
         let next = Access::new(options)?;
         let (tokens, tls) = (next.tokens.into_inner(), next.tls.into_inner());
         let mut now = self.0.tokens.write();
-        if now.none() != tokens.none() || self.0.tls.read().is_some() != tls.is_some() {
+        if now.is_empty() != tokens.is_empty() || self.0.tls.read().is_some() != tls.is_some() {
             return Err(Error::Restart);
         }
         *now = tokens;

@@ -1,4 +1,4 @@
-//! A connection's stream: what goes through it is counted and timed, and its end is gentle.
+//! A connection's stream: it counts and times bytes, and lingers when it closes.
 
 use std::io;
 use std::pin::Pin;
@@ -12,8 +12,8 @@ use tokio::time::{Sleep, sleep};
 use super::connection::Connection;
 use super::counts::Counts;
 
-/// A client that is sending a body which nobody wants looks at the answer only once it is done. Were the connection closed
-/// before, the answer would be lost. For so long its bytes are read, and thrown away.
+/// How long bytes are read and discarded after an answer: a client that is still sending a body reads the answer only
+/// afterwards, and would lose it if the connection were closed at once.
 const LINGER: Duration = Duration::from_secs(5);
 
 pub(crate) struct Stream<S> {
@@ -85,7 +85,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Stream<S> {
         }
         let Self { inner, connection, linger: Some(linger), .. } = &mut *self else { return Poll::Ready(Ok(())) };
         let mut thrown = [0; 4096];
-        while connection.unread() && linger.as_mut().poll(cx).is_pending() {
+        while connection.has_unread_body() && linger.as_mut().poll(cx).is_pending() {
             let mut into = ReadBuf::new(&mut thrown);
             match ready!(Pin::new(&mut *inner).poll_read(cx, &mut into)) {
                 Ok(()) if !into.filled().is_empty() => {}

@@ -11,7 +11,7 @@ use subtle::ConstantTimeEq as _;
 
 use super::error::Error;
 
-/// The parameters of a query that have the user and the password, which is the token.
+/// The parameters of a query for the user, and for the password, which is the token.
 const CREDENTIALS: [&str; 2] = ["u", "p"];
 
 pub(crate) struct Tokens {
@@ -27,15 +27,14 @@ impl Tokens {
         }
     }
 
-    pub(crate) fn none(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.known.is_empty()
     }
 
-    /// Which token a request brings. `Bearer` is the standard's, `Token` is what InfluxDB's clients say; the older of
-    /// those have a user and a password, as `Basic`, as `Token user:password` or as `?u=user&p=password`: the
-    /// password is the token. The parameter counts only where its name stands there as it is: whatever looks for secrets
-    /// in addresses, in order to hide them, looks for that.
-    pub(crate) fn brought_by(&self, parts: &Parts) -> Option<Arc<Secret>> {
+    /// The token of a request, if it has one of ours. `Bearer` is the standard's scheme, `Token` that of InfluxDB's clients;
+    /// older ones send a user and a password, as `Basic`, as `Token user:password` or as `?u=user&p=password`: the password is
+    /// the token. The parameter's name must not be encoded: programs that hide secrets in addresses search for `p=`.
+    pub(crate) fn find_in_request(&self, parts: &Parts) -> Option<Arc<Secret>> {
         let authorization = parts.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
         let by_header = authorization.and_then(|value| value.trim().split_once(' ')).and_then(|(scheme, rest)| {
             let rest = rest.trim();
@@ -53,10 +52,9 @@ impl Tokens {
         by_header.or_else(by_query).cloned()
     }
 
-    /// A query as it came, but for what says who calls: user and password, however their names are encoded, and whatever
-    /// is set to a token.
-    pub(crate) fn left_out_of(&self, query: &str) -> String {
-        // What a semicolon parts is another pair to some servers.
+    /// A query without credentials: user and password, however their names are encoded, and whatever is set to a token.
+    pub(crate) fn strip_credentials(&self, query: &str) -> String {
+        // Some servers separate pairs by semicolons.
         let is_ours = |pair: &&str| {
             pair.split(';').any(|pair| {
                 let (name, value) = decoded(pair);
@@ -66,7 +64,7 @@ impl Tokens {
         query.split('&').filter(|pair| !pair.is_empty() && !is_ours(pair)).collect::<Vec<_>>().join("&")
     }
 
-    /// All are compared, each in a time that does not depend on where it differs.
+    /// Compares with every token in constant time.
     fn find(&self, secret: &str) -> Option<&Arc<Secret>> {
         let equal = |token: &Secret| bool::from(token.reveal().as_bytes().ct_eq(secret.as_bytes()));
         self.known.iter().fold(None, |found, token| if equal(token) { Some(token) } else { found })
@@ -97,7 +95,7 @@ mod tests {
         let tokens = tokens(&["first", "se:cond"]);
         let brought = |authorization: &str, uri: &str| {
             let request = hyper::Request::builder().uri(uri).header(AUTHORIZATION, authorization).body(()).unwrap();
-            tokens.brought_by(&request.into_parts().0).map(|token| token.reveal().to_owned())
+            tokens.find_in_request(&request.into_parts().0).map(|token| token.reveal().to_owned())
         };
         for (authorization, expected) in [
             ("Bearer first", Some("first")),
@@ -141,10 +139,10 @@ mod tests {
             "p",
         ] {
             let query = format!("db=a%20b&{credentials}&&precision=s");
-            assert_eq!(tokens.left_out_of(&query), "db=a%20b&precision=s", "{credentials}");
+            assert_eq!(tokens.strip_credentials(&query), "db=a%20b&precision=s", "{credentials}");
         }
         let others = "db=d&rp=our-own&up=1&pretty=true&user=x&x=y;z";
-        assert_eq!(tokens.left_out_of(others), others);
+        assert_eq!(tokens.strip_credentials(others), others);
     }
 
     #[test]

@@ -1,6 +1,5 @@
 //! The job that makes a model of an upload, and its public state.
 
-use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -12,7 +11,7 @@ use serde::Serialize;
 use tempfile::TempDir;
 
 use super::owners::Owner;
-use super::report::{Evaluation, Training, Validation};
+use super::report::{Evaluation, Fault, Training, Validation};
 use crate::api::problem::Problem;
 
 /// The longest name of a model that is trained here.
@@ -203,15 +202,6 @@ pub struct Published {
     pub url: String,
 }
 
-/// Why a job failed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Fault {
-    /// What is wrong.
-    pub error: String,
-    /// What to do.
-    pub hint: Option<String>,
-}
-
 /// One upload on its way to a model.
 #[derive(Debug)]
 pub(super) struct Job {
@@ -300,9 +290,6 @@ impl Job {
         Ok(())
     }
 }
-
-/// Figures by name; null where there is none.
-pub type Figures = BTreeMap<String, Option<f64>>;
 
 #[cfg(test)]
 mod tests {

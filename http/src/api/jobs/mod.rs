@@ -30,18 +30,18 @@ use rustix::io::Errno;
 use tempfile::TempDir;
 use tracing::{info, warn};
 
-pub use job::{Fault, Figures, Format, Published, State, Status, Wanted};
+pub use job::{Format, Published, State, Status, Wanted};
 pub use options::Options;
 pub use owners::{FILE as OWNERS, Owner};
-pub use report::{Evaluation, Finding, Parts, Training, Validation};
+pub use report::{Evaluation, Fault, Figures, Finding, Parts, Training, Validation};
 
 use super::models::Registry;
 use super::problem::Problem;
-use crate::pool::tidy;
+use crate::pool::run_cleanup;
 use job::Job;
 use owners::Owners;
 use quota::Quota;
-use work::Workshop;
+use work::JobRunner;
 
 /// Where jobs are done, in the directory of models.
 pub const DIR: &str = ".jobs";
@@ -63,7 +63,7 @@ struct Shared {
     options: Options,
     registry: Arc<Registry>,
     dir: PathBuf,
-    book: Mutex<Book>,
+    jobs: Mutex<JobList>,
     /// Notified when there is a job to do, or the service stops.
     wake: Condvar,
     stopping: AtomicBool,
@@ -73,9 +73,9 @@ struct Shared {
 
 /// The jobs.
 #[derive(Debug, Default)]
-struct Book {
+struct JobList {
     /// All that are listed, the oldest first.
-    jobs: VecDeque<Arc<Job>>,
+    listed: VecDeque<Arc<Job>>,
     queue: VecDeque<Arc<Job>>,
     quota: Quota,
 }
@@ -107,7 +107,7 @@ impl Jobs {
             options,
             registry,
             dir,
-            book: Mutex::default(),
+            jobs: Mutex::default(),
             wake: Condvar::new(),
             stopping: AtomicBool::new(false),
             owners,
@@ -152,16 +152,16 @@ impl Jobs {
                 .hint("have whoever runs this server remove old versions"));
         }
         let limit = {
-            let mut book = self.shared.book.lock();
-            let of_owner = book.under_way().filter(|job| job.owner == *owner).count();
-            let on_disk = book.under_way().map(|job| job.bytes).sum();
-            let waiting = book.queue.len();
-            book.quota.begin(owner, options, of_owner, waiting, on_disk, Instant::now())?
+            let mut jobs = self.shared.jobs.lock();
+            let of_owner = jobs.unfinished().filter(|job| job.owner == *owner).count();
+            let on_disk = jobs.unfinished().map(|job| job.bytes).sum();
+            let waiting = jobs.queue.len();
+            jobs.quota.begin(owner, options, of_owner, waiting, on_disk, Instant::now())?
         };
         // From here on, dropping gives back what was reserved.
         let (shared, owner) = (Arc::clone(&self.shared), owner.clone());
         let mut upload = Upload { shared, dir: None, path: PathBuf::new(), owner, wanted, limit };
-        let made = tempfile::Builder::new().prefix("").rand_bytes(NAME).tempdir_in(dir).map_err(|error| {
+        let made = tempfile::Builder::new().prefix("").rand_bytes(DIR_NAME_CHARS).tempdir_in(dir).map_err(|error| {
             warn!("{}: {error}", dir.display());
             Problem::new(503, "there is no place to save the upload").retry_after(60)
         })?;
@@ -182,8 +182,8 @@ impl Jobs {
     /// The states of all jobs of this owner, the newest first.
     #[must_use]
     pub fn list(&self, owner: &Owner) -> Vec<Status> {
-        let book = self.shared.book.lock();
-        book.jobs.iter().rev().filter(|job| job.owner == *owner).map(|job| job.status()).collect()
+        let jobs = self.shared.jobs.lock();
+        jobs.listed.iter().rev().filter(|job| job.owner == *owner).map(|job| job.status()).collect()
     }
 
     /// Ends a job of this owner.
@@ -197,18 +197,18 @@ impl Jobs {
             let error = if state.is_end() { "it has ended already" } else { "it is being published" };
             Problem::new(409, error).hint("GET it to see what came of it")
         })?;
-        let mut book = self.shared.book.lock();
-        let waiting = book.queue.iter().position(|waiting| waiting.id == id);
+        let mut jobs = self.shared.jobs.lock();
+        let waiting = jobs.queue.iter().position(|waiting| waiting.id == id);
         if let Some(place) = waiting {
-            book.queue.remove(place);
+            jobs.queue.remove(place);
             job.end(State::Cancelled, |_| {});
         }
         Ok(job.status())
     }
 
     fn find(&self, owner: &Owner, id: &str) -> Result<Arc<Job>, Problem> {
-        let book = self.shared.book.lock();
-        let found = book.jobs.iter().find(|job| job.id == id && job.owner == *owner).cloned();
+        let jobs = self.shared.jobs.lock();
+        let found = jobs.listed.iter().find(|job| job.id == id && job.owner == *owner).cloned();
         found.ok_or_else(Self::unknown)
     }
 
@@ -222,9 +222,9 @@ impl Jobs {
     pub fn stop(&self) {
         self.shared.stopping.store(true, Ordering::Relaxed);
         let waiting: Vec<_> = {
-            let mut book = self.shared.book.lock();
+            let mut jobs = self.shared.jobs.lock();
             self.shared.wake.notify_all();
-            book.queue.drain(..).collect()
+            jobs.queue.drain(..).collect()
         };
         for job in waiting {
             job.end(State::Cancelled, |_| {});
@@ -265,17 +265,17 @@ impl Upload {
             warn!("{}: {error}", self.path.display());
             Err(Problem::new(500, "the upload cannot be read again").hint("send it again"))
         })?;
-        let mut book = self.shared.book.lock();
+        let mut jobs = self.shared.jobs.lock();
         let Some(dir) = self.dir.take().filter(|_| !self.shared.stopping.load(Ordering::Relaxed)) else {
             return Err(Problem::new(503, "this server stops").retry_after(10));
         };
         let id = dir.path().file_name().unwrap_or_default().to_string_lossy().into_owned();
         info!("upload {id}: {bytes} bytes for the model {} ({})", self.wanted.name, self.wanted.detector);
         let job = Arc::new(Job::new(id, self.owner.clone(), self.wanted.clone(), bytes, dir));
-        book.quota.end(&self.owner, self.limit, bytes, Instant::now());
-        book.queue.push_back(Arc::clone(&job));
-        book.jobs.push_back(Arc::clone(&job));
-        book.forget(self.shared.options.remembered);
+        jobs.quota.end(&self.owner, self.limit, bytes, Instant::now());
+        jobs.queue.push_back(Arc::clone(&job));
+        jobs.listed.push_back(Arc::clone(&job));
+        jobs.forget(self.shared.options.remembered);
         self.shared.wake.notify_one();
         Ok(job.status())
     }
@@ -286,9 +286,9 @@ impl Drop for Upload {
     fn drop(&mut self) {
         let was_begun = self.dir.is_some() || self.path.as_os_str().is_empty();
         if was_begun {
-            self.shared.book.lock().quota.end(&self.owner, self.limit, 0, Instant::now());
+            self.shared.jobs.lock().quota.end(&self.owner, self.limit, 0, Instant::now());
             let dir = self.dir.take();
-            tidy(move || drop(dir));
+            run_cleanup(move || drop(dir));
         }
     }
 }
@@ -298,37 +298,37 @@ impl Shared {
     fn work(&self) {
         let Self { options, registry, owners, publishing, stopping, .. } = self;
         let stopping = || stopping.load(Ordering::Relaxed);
-        let workshop = Workshop { options, registry, owners, publishing, stopping: &stopping };
+        let runner = JobRunner { options, registry, owners, publishing, stopping: &stopping };
         while let Some(job) = self.next() {
-            workshop.run(&job);
+            runner.run(&job);
         }
     }
 
     /// The next job; none when the end has come.
     fn next(&self) -> Option<Arc<Job>> {
-        let mut book = self.book.lock();
+        let mut jobs = self.jobs.lock();
         loop {
             if self.stopping.load(Ordering::Relaxed) {
                 return None;
             }
-            if let Some(job) = book.queue.pop_front() {
+            if let Some(job) = jobs.queue.pop_front() {
                 return Some(job);
             }
-            self.wake.wait(&mut book);
+            self.wake.wait(&mut jobs);
         }
     }
 }
 
-impl Book {
+impl JobList {
     /// The jobs that still take something.
-    fn under_way(&self) -> impl Iterator<Item = &Arc<Job>> {
-        self.jobs.iter().filter(|job| job.dir().is_some())
+    fn unfinished(&self) -> impl Iterator<Item = &Arc<Job>> {
+        self.listed.iter().filter(|job| job.dir().is_some())
     }
 
     /// Forgets the oldest that have ended.
     fn forget(&mut self, remembered: usize) {
-        let mut over = self.jobs.len().saturating_sub(remembered);
-        self.jobs.retain(|job| {
+        let mut over = self.listed.len().saturating_sub(remembered);
+        self.listed.retain(|job| {
             let goes = over > 0 && job.status().state.is_end() && job.dir().is_none();
             over -= usize::from(goes);
             !goes
@@ -337,7 +337,7 @@ impl Book {
 }
 
 /// How long the names of jobs' directories are, letters and digits: nothing else that lies there is ever removed.
-const NAME: usize = 16;
+const DIR_NAME_CHARS: usize = 16;
 
 /// Makes the directory ours, and removes the jobs that others left there. The directory of models may be one that others
 /// can write to: what lies there under our name is looked at before it is touched, and no link is followed.
@@ -365,7 +365,7 @@ fn claim(dir: &Path) -> io::Result<File> {
     for entry in fs::read_dir(dir).map_err(at)? {
         let entry = entry.map_err(at)?;
         let name = entry.file_name();
-        let is_job = name.len() <= NAME && name.as_encoded_bytes().iter().all(u8::is_ascii_alphanumeric);
+        let is_job = name.len() <= DIR_NAME_CHARS && name.as_encoded_bytes().iter().all(u8::is_ascii_alphanumeric);
         // Which of a link would say that it is one.
         if is_job && entry.file_type().map_err(at)?.is_dir() {
             fs::remove_dir_all(entry.path()).map_err(at)?;

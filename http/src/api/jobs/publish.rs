@@ -4,9 +4,9 @@ use std::fs::{self, File};
 use std::io;
 use std::path::Path;
 
-use qualm_bundle::Bundle;
 use qualm_bundle::bundle::Draft;
 use qualm_bundle::signature::SecretKey;
+use qualm_bundle::{Bundle, Fault};
 use qualm_core::BuiltIn;
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
@@ -15,6 +15,9 @@ use super::job::{Job, Published};
 use super::owners::Owners;
 use crate::api::models::Registry;
 use crate::api::problem::Problem;
+
+/// The trained bundle's directory in the job's.
+pub(super) const BUNDLE: &str = "bundle";
 
 /// How often another version is tried where somebody else has just taken it.
 const ATTEMPTS: u64 = 100;
@@ -25,9 +28,18 @@ pub(super) enum Error {
     /// It must not be published under this name; the reason for the uploader.
     #[error("{0}")]
     Refused(Problem),
-    /// Another failure.
-    #[error("{0}")]
-    Broken(String),
+    /// The bundle that was trained cannot be read, finished or written.
+    #[error(transparent)]
+    Bundle(#[from] Fault),
+    /// The processes made something else.
+    #[error("it is another bundle than was to be trained")]
+    OtherBundle,
+    /// The directory of models cannot be written.
+    #[error("it cannot be put among the models: {0}")]
+    Place(#[source] io::Error),
+    /// Each version that was tried had been taken.
+    #[error("others publish faster than this could")]
+    Outrun,
 }
 
 /// Publishes the bundle in `dir/bundle` as the next version of what the job is for: packed in `dir`, then put in its place
@@ -40,10 +52,9 @@ pub(super) fn publish(
     owners: &Owners,
 ) -> Result<Published, Error> {
     let name = &job.wanted.name;
-    let broken = |fault: &dyn std::fmt::Display| Error::Broken(fault.to_string());
-    let trained = Bundle::read(&dir.join(super::work::BUNDLE)).map_err(|error| broken(&error.fault))?;
+    let trained = Bundle::read(&dir.join(BUNDLE)).map_err(|error| error.fault)?;
     if trained.manifest.name != *name || trained.component.is_some() {
-        return Err(broken(&"it is another bundle than was to be trained"));
+        return Err(Error::OtherBundle);
     }
     let mut version = 0;
     for _ in 0..ATTEMPTS {
@@ -52,22 +63,21 @@ pub(super) fn publish(
         let Bundle { manifest, model, golden, component, .. } = trained.clone();
         let manifest = qualm_bundle::manifest::Manifest { version, ..manifest };
         let draft = Draft { manifest, model, golden, component };
-        let mut bundle = draft.finish(&BuiltIn).map_err(|fault| broken(&fault))?;
+        let mut bundle = draft.finish(&BuiltIn)?;
         if let Some(key) = key {
-            bundle.sign(key).map_err(|fault| broken(&fault))?;
+            bundle.sign(key)?;
         }
         let packed = dir.join("packed");
-        bundle.write_packed(&packed).map_err(|error| broken(&error.fault))?;
+        bundle.write_packed(&packed).map_err(|error| error.fault)?;
         owners.claim(registry, name, &job.owner, bundle.digest()).map_err(Error::Refused)?;
         let place = registry.dir().join(bundle.archive_name());
-        let misplaced = |error: io::Error| broken(&format!("it cannot be put among the models: {error}"));
-        if put(&packed, &place).map_err(misplaced)? {
-            File::open(registry.dir()).and_then(|models| models.sync_all()).map_err(misplaced)?;
+        if put(&packed, &place).map_err(Error::Place)? {
+            File::open(registry.dir()).and_then(|models| models.sync_all()).map_err(Error::Place)?;
             registry.refresh();
             return Ok(Published { name: name.clone(), version, url: format!("/api/v1/models/{name}") });
         }
     }
-    Err(broken(&"others publish faster than this could"))
+    Err(Error::Outrun)
 }
 
 /// Renames a file; false where something of that name is there already.

@@ -1,11 +1,10 @@
 //! Reports of the processes, and their public part.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use qualm_bundle::clean::shortened;
 use serde::{Deserialize, Serialize};
-
-use super::job::{Fault, Figures};
 
 /// The most findings in a report, the worst.
 const MAX_FINDINGS: usize = 100;
@@ -78,9 +77,21 @@ pub struct Evaluation {
     pub notes: Vec<String>,
 }
 
+/// Figures by name; null where there is none.
+pub type Figures = BTreeMap<String, Option<f64>>;
+
+/// Why a job failed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Fault {
+    /// What is wrong.
+    pub error: String,
+    /// What to do.
+    pub hint: Option<String>,
+}
+
 impl Validation {
     /// Reads what `validate --json` printed.
-    pub(super) fn read(json: &[u8]) -> Result<Self, String> {
+    pub(super) fn read(json: &[u8]) -> serde_json::Result<Self> {
         #[derive(Deserialize)]
         struct Report {
             verdict: String,
@@ -93,8 +104,7 @@ impl Validation {
         struct Check {
             findings: Vec<Finding>,
         }
-        let Report { verdict, rows, from, until, checks } =
-            serde_json::from_slice(json).map_err(|error| error.to_string())?;
+        let Report { verdict, rows, from, until, checks } = serde_json::from_slice(json)?;
         let mut findings: Vec<_> = checks.into_iter().flat_map(|check| check.findings).collect();
         findings.sort_by_key(|finding| finding.verdict != "bad");
         let more = findings.len().saturating_sub(MAX_FINDINGS);
@@ -120,21 +130,21 @@ impl Validation {
 
 impl Training {
     /// Reads what `train --json` printed.
-    pub(super) fn read(json: &[u8]) -> Result<Self, String> {
+    pub(super) fn read(json: &[u8]) -> serde_json::Result<Self> {
         #[derive(Deserialize)]
         struct Outcome {
             rows: Parts,
             warnings: Vec<String>,
         }
-        let Outcome { rows, warnings } = serde_json::from_slice(json).map_err(|error| error.to_string())?;
+        let Outcome { rows, warnings } = serde_json::from_slice(json)?;
         Ok(Self { rows, warnings })
     }
 }
 
 impl Evaluation {
     /// Reads what `evaluate --json` printed.
-    pub(super) fn read(json: &[u8]) -> Result<Self, String> {
-        serde_json::from_slice(json).map_err(|error| error.to_string())
+    pub(super) fn read(json: &[u8]) -> serde_json::Result<Self> {
+        serde_json::from_slice(json)
     }
 }
 
@@ -146,7 +156,7 @@ fn for_uploaders(advice: &str) -> String {
 }
 
 /// What a command that worked in `dir` said at its end, as its users see it: a file is theirs, and lies nowhere.
-pub(super) fn last_words(said: &str, dir: &Path) -> Option<String> {
+pub(super) fn last_error_line(said: &str, dir: &Path) -> Option<String> {
     let dir = dir.to_string_lossy();
     let said = said.replace(&format!("{dir}/"), "").replace(&*dir, ".");
     let last = said.lines().rfind(|line| line.starts_with("E! "))?;
@@ -176,12 +186,12 @@ mod tests {
     }
 
     #[test]
-    fn last_words_are_what_matters() {
+    fn the_last_error_line_is_found() {
         let said = "W! qualm: slow\nE! qualm: upload.csv:3: `x` is no number\x1b[2J\n";
         let dir = Path::new("/var/lib/models/.jobs/x");
-        assert_eq!(last_words(said, dir).unwrap(), "upload.csv:3: `x` is no number\u{fffd}[2J");
-        assert_eq!(last_words("thread main panicked", dir), None);
+        assert_eq!(last_error_line(said, dir).unwrap(), "upload.csv:3: `x` is no number\u{fffd}[2J");
+        assert_eq!(last_error_line("thread main panicked", dir), None);
         let said = "E! no room at path \"/var/lib/models/.jobs/x/.tmp1\", in /var/lib/models/.jobs/x";
-        assert_eq!(last_words(said, dir).unwrap(), "no room at path \".tmp1\", in .");
+        assert_eq!(last_error_line(said, dir).unwrap(), "no room at path \".tmp1\", in .");
     }
 }

@@ -1,5 +1,6 @@
 //! What is done with an upload: it is checked, learnt from, and the result tried and published.
 
+use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
@@ -7,19 +8,16 @@ use parking_lot::Mutex;
 use qualm_system::child::{self, Done, Failure};
 use tracing::{error, info};
 
-use super::job::{Fault, Job, State};
+use super::job::{Job, State};
 use super::options::Options;
 use super::owners::Owners;
-use super::publish::{self, publish};
-use super::report::{Evaluation, Training, Validation, last_words};
+use super::publish::{self, BUNDLE, publish};
+use super::report::{Evaluation, Fault, Training, Validation, last_error_line};
 use crate::api::models::Registry;
 use crate::api::problem::Problem;
 
-/// The bundle's directory in the job's.
-pub(super) const BUNDLE: &str = "bundle";
-
 /// Why a job ends early.
-enum End {
+enum EarlyEnd {
     /// Nobody wants it any more, or the server stops.
     Stopped,
     /// It cannot be done.
@@ -27,7 +25,7 @@ enum End {
 }
 
 /// What jobs are done with.
-pub(super) struct Workshop<'a> {
+pub(super) struct JobRunner<'a> {
     pub(super) options: &'a Options,
     pub(super) registry: &'a Registry,
     pub(super) owners: &'a Owners,
@@ -37,60 +35,60 @@ pub(super) struct Workshop<'a> {
     pub(super) stopping: &'a dyn Fn() -> bool,
 }
 
-impl Workshop<'_> {
+impl JobRunner<'_> {
     /// Does a job to its end.
     pub(super) fn run(&self, job: &Job) {
         let steps = || match job.dir() {
             Some(dir) => self.steps(job, &dir),
-            None => Err(End::Stopped),
+            None => Err(EarlyEnd::Stopped),
         };
         // A bug ends one job only.
         let ended = catch_unwind(AssertUnwindSafe(steps)).unwrap_or_else(|_panic| {
             error!("upload {}: the work on it panicked: this is a fault, report it", job.id);
-            Err(End::Failed(ours("the work on it broke off")))
+            Err(EarlyEnd::Failed(server_fault("the work on it broke off")))
         });
         match ended {
             Ok(()) => {}
-            Err(End::Stopped) => job.end(State::Cancelled, |_| {}),
-            Err(End::Failed(fault)) => {
+            Err(EarlyEnd::Stopped) => job.end(State::Cancelled, |_| {}),
+            Err(EarlyEnd::Failed(fault)) => {
                 info!("upload {} for the model {} came to nothing: {}", job.id, job.wanted.name, fault.error);
                 job.end(State::Failed, |status| status.error = Some(fault));
             }
         }
     }
 
-    fn steps(&self, job: &Job, dir: &Path) -> Result<(), End> {
+    fn steps(&self, job: &Job, dir: &Path) -> Result<(), EarlyEnd> {
         let (name, detector) = (&*job.wanted.name, &*job.wanted.detector);
         let input = job.wanted.format.file();
         let go_on = |state, change: &dyn Fn(&mut super::Status)| {
-            if job.go_on(state, change) { Ok(()) } else { Err(End::Stopped) }
+            if job.go_on(state, change) { Ok(()) } else { Err(EarlyEnd::Stopped) }
         };
 
         go_on(State::Validating, &|_| {})?;
         let arguments = ["validate", "--json", "--input", input, "--measurement", name];
         // 1 says that the data are found wanting, which is printed all the same.
         let done = self.child(job, dir, "validating", &arguments, 1)?;
-        let validation = Validation::read(&done.out).map_err(|error| unreadable("validating", &error))?;
+        let validation = Validation::read(&done.out).map_err(|error| unreadable("validating", error))?;
         let fault = validation.fault();
         if fault.is_none() && done.code != 0 {
             return Err(unreadable("validating", "it failed, and found nothing"));
         }
         go_on(State::Validating, &move |status| status.validation = Some(validation.clone()))?;
         if let Some(fault) = fault {
-            return Err(End::Failed(fault));
+            return Err(EarlyEnd::Failed(fault));
         }
         go_on(State::Training, &|_| {})?;
 
         let known = ["--input", input, "--measurement", name, "--name", name, "--out", BUNDLE];
         let arguments = [&["train", "--json", "--detector", detector], &known[..]].concat();
         let done = self.child(job, dir, "training", &arguments, 0)?;
-        let training = Training::read(&done.out).map_err(|error| unreadable("training", &error))?;
+        let training = Training::read(&done.out).map_err(|error| unreadable("training", error))?;
         go_on(State::Evaluating, &move |status| status.training = Some(training.clone()))?;
 
         let arguments =
             ["evaluate", "--json", "--bundle", BUNDLE, "--input", input, "--measurement", name, "--no-robustness"];
         let done = self.child(job, dir, "evaluating", &arguments, 0)?;
-        let evaluation = Evaluation::read(&done.out).map_err(|error| unreadable("evaluating", &error))?;
+        let evaluation = Evaluation::read(&done.out).map_err(|error| unreadable("evaluating", error))?;
         // From here on there is no way back.
         go_on(State::Publishing, &move |status| status.evaluation = Some(evaluation.clone()))?;
 
@@ -98,10 +96,10 @@ impl Workshop<'_> {
         let published = publish(job, dir, self.options.key.as_ref(), self.registry, self.owners);
         drop(one_at_a_time);
         let model = published.map_err(|error| match error {
-            publish::Error::Refused(Problem { error, hint, .. }) => End::Failed(Fault { error, hint }),
-            publish::Error::Broken(why) => {
+            publish::Error::Refused(Problem { error, hint, .. }) => EarlyEnd::Failed(Fault { error, hint }),
+            why => {
                 error!("upload {}: the model {name} cannot be published: {why}", job.id);
-                End::Failed(ours("the model cannot be published"))
+                EarlyEnd::Failed(server_fault("the model cannot be published"))
             }
         })?;
         info!("upload {} became the model {name} version {}", job.id, model.version);
@@ -110,12 +108,12 @@ impl Workshop<'_> {
     }
 
     /// Runs a command, whose exit code may be as large as `worst`.
-    fn child(&self, job: &Job, dir: &Path, step: &str, arguments: &[&str], worst: i32) -> Result<Done, End> {
+    fn child(&self, job: &Job, dir: &Path, step: &str, arguments: &[&str], worst: i32) -> Result<Done, EarlyEnd> {
         let Options { program, child: limits, .. } = self.options;
         let stopped = || job.is_cancelled() || (self.stopping)();
-        let failed = |error: String, hint: &str| End::Failed(Fault { error, hint: Some(hint.to_owned()) });
+        let failed = |error: String, hint: &str| EarlyEnd::Failed(Fault { error, hint: Some(hint.to_owned()) });
         let done = child::run(program, arguments, dir, limits, &stopped).map_err(|failure| match failure {
-            Failure::Stopped => End::Stopped,
+            Failure::Stopped => EarlyEnd::Stopped,
             Failure::Time => failed(
                 format!("{step} took longer than {} s", limits.time.as_secs_f64()),
                 "upload fewer rows, or choose a detector that is fitted sooner, such as zscore",
@@ -127,28 +125,28 @@ impl Workshop<'_> {
             Failure::Output => failed(format!("{step} wrote more than it may"), "upload fewer rows or columns"),
             Failure::Broken(why) => {
                 error!("upload {}: {step} failed: {why}", job.id);
-                End::Failed(ours(&format!("{step} failed")))
+                EarlyEnd::Failed(server_fault(&format!("{step} failed")))
             }
         })?;
         match done.code {
             code if code <= worst => Ok(done),
-            1 | 2 => match last_words(&done.said, dir) {
-                Some(error) => Err(End::Failed(Fault { error: format!("{step}: {error}"), hint: None })),
+            1 | 2 => match last_error_line(&done.said, dir) {
+                Some(error) => Err(EarlyEnd::Failed(Fault { error: format!("{step}: {error}"), hint: None })),
                 None => Err(unreadable(step, "it failed without a word")),
             },
-            code => Err(unreadable(step, &format!("it ended with {code}: {}", done.said.trim()))),
+            code => Err(unreadable(step, format_args!("it ended with {code}: {}", done.said.trim()))),
         }
     }
 }
 
 /// A process printed something unexpected.
-fn unreadable(step: &str, why: &str) -> End {
+fn unreadable(step: &str, why: impl fmt::Display) -> EarlyEnd {
     error!("{step} failed: {why}");
-    End::Failed(ours(&format!("{step} failed")))
+    EarlyEnd::Failed(server_fault(&format!("{step} failed")))
 }
 
 /// A failure that is not the uploader's fault.
-fn ours(error: &str) -> Fault {
+fn server_fault(error: &str) -> Fault {
     let hint = "this is not the data's fault: try again and, if it stays so, tell whoever runs this server";
     Fault { error: error.to_owned(), hint: Some(hint.to_owned()) }
 }

@@ -8,6 +8,7 @@
 mod fault;
 mod info;
 mod model;
+mod names;
 mod retry_cache;
 mod scan;
 
@@ -30,7 +31,8 @@ use qualm_contract::ModelFactory;
 use tracing::{error, info, warn};
 
 pub use info::{About, FeatureInfo, Info, State};
-pub use model::{Model, SLICE, Scored, Turn};
+pub use model::{Model, SLICE, ScoreError, Scored, Turn};
+pub use names::FeatureNames;
 pub use scan::MAX_BUNDLES;
 
 use super::problem::{Problem, did_you_mean, shown};
@@ -318,7 +320,7 @@ impl Registry {
         }
         bundle.check_expiry(Timestamp::now()).map_err(|fault| of_bundle(&fault))?;
         let detector = bundle.open(&*self.factory).map_err(|fault| of_bundle(&fault))?;
-        Model::new(&bundle, detector).map_err(Fault::bad)
+        Model::new(&bundle, detector).map_err(|error| Fault::bad(error.to_string()))
     }
 }
 

@@ -12,11 +12,12 @@ use std::time::Duration;
 use jiff::Timestamp;
 use parking_lot::FairMutex;
 use qualm_bundle::Bundle;
+use qualm_bundle::manifest::Error as ManifestError;
 use qualm_contract::{Detector, Transform, Verdicts, Wanted};
 use qualm_pipeline::Rows;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::api::score::Names;
+use super::names::FeatureNames;
 
 /// Rows that are scored in one go: a millisecond or so of the slowest detector.
 pub const SLICE: usize = 128;
@@ -30,7 +31,7 @@ pub struct Model {
     /// The kind of detector.
     pub kind: String,
     /// What a row has.
-    pub names: Names,
+    pub names: FeatureNames,
     /// What becomes of each value.
     pub transforms: Vec<Transform>,
     /// What lies between two rows.
@@ -64,6 +65,27 @@ struct Shared {
     next: u32,
 }
 
+/// Why a model could not score rows.
+#[derive(Debug, thiserror::Error)]
+pub enum ScoreError {
+    /// The detector failed.
+    #[error(transparent)]
+    Detector(#[from] qualm_contract::Error),
+    /// The detector failed at the rows of another request, and must not be used any more.
+    #[error("it failed while another request was served")]
+    FailedMeanwhile,
+    /// The detector answered with fewer or more values than a batch has rows.
+    #[error("{scores} scores and {contributions} contributions for {rows} rows")]
+    Incomplete {
+        /// How many scores it returned.
+        scores: usize,
+        /// How many contributions it returned, of all features together.
+        contributions: usize,
+        /// How many rows it was given.
+        rows: usize,
+    },
+}
+
 /// What came of a request's rows.
 #[derive(Debug, Default, PartialEq)]
 pub struct Scored {
@@ -81,14 +103,14 @@ impl Model {
     /// # Errors
     ///
     /// Where the bundle's features cannot be taken from metrics.
-    pub fn new(bundle: &Bundle, detector: Box<dyn Detector>) -> Result<Self, String> {
+    pub fn new(bundle: &Bundle, detector: Box<dyn Detector>) -> Result<Self, ManifestError> {
         let manifest = &bundle.manifest;
-        let shape = manifest.vectors().map_err(|error| error.to_string())?;
+        let shape = manifest.vectors()?;
         Ok(Self {
             name: manifest.name.clone(),
             version: manifest.version,
             kind: manifest.kind.clone(),
-            names: Names::new(shape.features.iter().map(|feature| feature.name.clone()).collect()),
+            names: FeatureNames::new(shape.features.iter().map(|feature| feature.name.clone()).collect()),
             transforms: shape.features.iter().map(|feature| feature.transform).collect(),
             interval: manifest.interval,
             expires: manifest.expires,
@@ -139,15 +161,14 @@ impl Model {
     /// # Errors
     ///
     /// Why the detector failed; it will not be used again.
-    pub fn score(&self, times: &[i64], values: &[f64], alone: bool, explain: bool) -> Result<Scored, String> {
+    pub fn score(&self, times: &[i64], values: &[f64], alone: bool, explain: bool) -> Result<Scored, ScoreError> {
         let result = self.try_score(times, values, alone, explain);
         let outcome_flag = if result.is_ok() { &self.scored } else { &self.failed };
         outcome_flag.store(true, Ordering::Relaxed);
         result
     }
 
-    fn try_score(&self, times: &[i64], values: &[f64], alone: bool, explain: bool) -> Result<Scored, String> {
-        let why = |error: qualm_contract::Error| error.to_string();
+    fn try_score(&self, times: &[i64], values: &[f64], alone: bool, explain: bool) -> Result<Scored, ScoreError> {
         let (width, wanted) = (self.names.all().len(), Wanted { contributions: explain, bands: false });
         let (mut rows, mut verdicts) = (Rows::new(width), Verdicts::default());
         let mut scored = Scored { scores: Vec::with_capacity(times.len()), ..Scored::default() };
@@ -156,22 +177,22 @@ impl Model {
         while let Some((times, values)) = slices.next() {
             let mut shared = self.shared.lock();
             if self.has_failed() {
-                return Err("it failed while another request was served".to_owned());
+                return Err(ScoreError::FailedMeanwhile);
             }
             let is_first = series.is_none();
             let series = *series.get_or_insert_with(|| shared.take_number());
             if let (Some(ordinary), true) = (&self.ordinary, is_first && alone) {
                 rows.add_vector(series, times[0].saturating_sub(self.interval.as_nanos().max(1) as i64), ordinary);
-                shared.detector.score_batch(rows.batch(), Wanted::SCORES, &mut verdicts).map_err(why)?;
+                shared.detector.score_batch(rows.batch(), Wanted::SCORES, &mut verdicts)?;
             }
             rows.clear();
             rows.series.resize(times.len(), series);
             rows.times.extend_from_slice(times);
             rows.values.extend_from_slice(values);
             verdicts.clear();
-            shared.detector.score_batch(rows.batch(), wanted, &mut verdicts).map_err(why)?;
+            shared.detector.score_batch(rows.batch(), wanted, &mut verdicts)?;
             if slices.peek().is_none() {
-                shared.detector.forget_series(&[series]).map_err(why)?;
+                shared.detector.forget_series(&[series])?;
                 shared.free.push(series);
             }
             drop(shared); // to the request that has waited longest
@@ -193,10 +214,10 @@ impl Shared {
 
 impl Scored {
     /// Adds a slice's verdicts.
-    fn take(&mut self, verdicts: &Verdicts, rows: usize, width: usize, explain: bool) -> Result<(), String> {
+    fn take(&mut self, verdicts: &Verdicts, rows: usize, width: usize, explain: bool) -> Result<(), ScoreError> {
         let Verdicts { scores, contributions, .. } = verdicts;
         if scores.len() != rows || (explain && contributions.len() != rows * width) {
-            return Err(format!("{} scores and {} contributions for {rows} rows", scores.len(), contributions.len()));
+            return Err(ScoreError::Incomplete { scores: scores.len(), contributions: contributions.len(), rows });
         }
         if explain {
             for (at, (score, row)) in scores.iter().zip(contributions.chunks_exact(width)).enumerate() {

@@ -5,7 +5,7 @@ use std::iter;
 use jiff::Timestamp;
 use serde::ser::{Serialize, SerializeMap, SerializeSeq, Serializer};
 
-use super::data::Names;
+use crate::api::models::FeatureNames;
 
 /// Above this is an anomaly.
 const THRESHOLD: f64 = 1.0;
@@ -40,7 +40,7 @@ pub(super) struct Anomalies<'a>(pub(super) &'a [f64]);
 /// What each feature contributed, for the rows that were explained.
 #[derive(Debug)]
 pub(super) struct Contributions<'a> {
-    pub(super) names: &'a Names,
+    pub(super) names: &'a FeatureNames,
     /// The rows, in order, and as many values as there are names for each.
     pub(super) explained: &'a [usize],
     pub(super) values: &'a [f64],
@@ -106,7 +106,7 @@ mod tests {
 
     #[test]
     fn the_answer_is_json() {
-        let names = Names::new(vec!["cpu".to_owned(), "mem".to_owned()]);
+        let names = FeatureNames::new(vec!["cpu".to_owned(), "mem".to_owned()]);
         let scores = [0.5, f64::NAN, 1.5, 1.0];
         let answer = Answer {
             model: Title { name: "host", version: 3, kind: "zscore" },

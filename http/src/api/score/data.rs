@@ -1,12 +1,12 @@
 //! The rows of a request, straight from JSON into one list of doubles.
 
-use std::collections::HashMap;
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::request::too_deep;
+use crate::api::models::FeatureNames;
 use crate::api::problem::{Problem, did_you_mean, shown};
 
 /// How large a request may be.
@@ -25,38 +25,8 @@ impl Default for Limits {
     }
 }
 
-/// The names of a model's features.
-#[derive(Debug)]
-pub struct Names {
-    names: Vec<String>,
-    places: HashMap<String, usize>,
-}
-
-impl Names {
-    /// In the order of a row.
-    #[must_use]
-    pub fn new(names: Vec<String>) -> Self {
-        let places = names.iter().enumerate().map(|(place, name)| (name.clone(), place)).collect();
-        Self { names, places }
-    }
-
-    /// In the order of a row.
-    #[must_use]
-    pub fn all(&self) -> &[String] {
-        &self.names
-    }
-
-    /// A feature's place. Rows name them mostly in the same order, so that the one expected is looked at first.
-    fn place(&self, name: &str, expected: usize) -> Option<usize> {
-        if self.names.get(expected).is_some_and(|next| next == name) {
-            return Some(expected);
-        }
-        self.places.get(name).copied()
-    }
-}
-
 /// Reads rows: as many doubles each as there are names; NaN is missing.
-pub(super) fn read(data: &RawValue, names: &Names, limits: Limits) -> Result<Vec<f64>, Problem> {
+pub(super) fn read(data: &RawValue, names: &FeatureNames, limits: Limits) -> Result<Vec<f64>, Problem> {
     let mut reader = Reader { names, limits, values: Vec::new(), seen: vec![false; names.all().len()], problem: None };
     let mut json = serde_json::Deserializer::from_str(data.get());
     match Data(&mut reader).deserialize(&mut json) {
@@ -71,7 +41,7 @@ fn no_rows() -> Problem {
 }
 
 struct Reader<'a> {
-    names: &'a Names,
+    names: &'a FeatureNames,
     limits: Limits,
     values: Vec<f64>,
     /// Which features the row at hand has had.
@@ -197,10 +167,10 @@ impl<'de> Visitor<'de> for Row<'_, '_> {
             Err(reader.fail(&format!(".{}", shown(name)), |_| problem))
         };
         let mut expected = 0;
-        while let Some(place) = cells.next_key_seed(Key { names: reader.names, expected })? {
+        while let Some(place) = cells.next_key_seed(KeySeed { names: reader.names, expected })? {
             let place = match place {
-                Ok(place) => place,
-                Err(name) => {
+                Key::Place(place) => place,
+                Key::Unknown(name) => {
                     let known = reader.names.all();
                     let nearest = did_you_mean(&name, known.iter().map(String::as_str));
                     let hint = nearest.unwrap_or_else(|| format!("it has {}", shown(&known.join(", "))));
@@ -231,29 +201,35 @@ fn no_number(error: &impl fmt::Display) -> Problem {
     Problem::of_field("", "it is no number").hint(hint)
 }
 
-/// A feature's name: its place or, where there is none, the name.
-struct Key<'a> {
-    names: &'a Names,
+/// A feature's name in a row: its place or, where the model has no such feature, the name.
+enum Key {
+    Place(usize),
+    Unknown(String),
+}
+
+/// Reads a [`Key`].
+struct KeySeed<'a> {
+    names: &'a FeatureNames,
     expected: usize,
 }
 
-impl<'de> DeserializeSeed<'de> for Key<'_> {
-    type Value = Result<usize, String>;
+impl<'de> DeserializeSeed<'de> for KeySeed<'_> {
+    type Value = Key;
 
-    fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<Self::Value, D::Error> {
+    fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<Key, D::Error> {
         json.deserialize_str(self)
     }
 }
 
-impl Visitor<'_> for Key<'_> {
-    type Value = Result<usize, String>;
+impl Visitor<'_> for KeySeed<'_> {
+    type Value = Key;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a feature's name")
     }
 
-    fn visit_str<E: Error>(self, name: &str) -> Result<Self::Value, E> {
-        Ok(self.names.place(name, self.expected).ok_or_else(|| name.to_owned()))
+    fn visit_str<E: Error>(self, name: &str) -> Result<Key, E> {
+        Ok(self.names.place(name, self.expected).map_or_else(|| Key::Unknown(name.to_owned()), Key::Place))
     }
 }
 
@@ -297,7 +273,7 @@ mod tests {
     use super::*;
 
     fn parse(json: &str) -> Result<Vec<f64>, Problem> {
-        let names = Names::new(["cpu", "mem", "nét"].map(str::to_owned).to_vec());
+        let names = FeatureNames::new(["cpu", "mem", "nét"].map(str::to_owned).to_vec());
         read(serde_json::from_str(json).unwrap(), &names, Limits { rows: 4, values: 10 })
     }
 
@@ -353,7 +329,7 @@ mod tests {
         assert_eq!(parse("[{\"cpuu\":1}]").unwrap_err().hint.unwrap(), "did you mean `cpu`?");
         assert!(parse("[{\"zz\":1}]").unwrap_err().hint.unwrap().contains("cpu, mem"));
         let rows = Limits { rows: 1, values: 100 };
-        let one = read(serde_json::from_str("[[1],[2]]").unwrap(), &Names::new(vec!["a".to_owned()]), rows);
+        let one = read(serde_json::from_str("[[1],[2]]").unwrap(), &FeatureNames::new(vec!["a".to_owned()]), rows);
         assert!(one.unwrap_err().error.contains("more than 1 rows"));
     }
 

@@ -11,7 +11,7 @@ mod request;
 mod rows;
 mod times;
 
-pub use data::{Limits, Names};
+pub use data::Limits;
 pub use request::Request;
 
 use super::models::{Model, SLICE};
