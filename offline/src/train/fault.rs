@@ -1,8 +1,8 @@
 //! Why nothing can be learnt, and what is at fault.
 
 use qualm_bundle::{golden, manifest};
-use qualm_core::trained::FitError;
 use qualm_core::trained::calibrate::MIN_SCORES;
+use qualm_core::trained::{FitError, UnknownName};
 
 use super::{FEWEST, grid, kinds, plugin, spec};
 use crate::history::order::Backwards;
@@ -14,8 +14,8 @@ pub enum Fault {
     #[error(transparent)]
     Parameters(#[from] grid::Error),
     /// A parameter that names one of several things names none of them.
-    #[error("{0}")]
-    Choice(String),
+    #[error(transparent)]
+    Choice(#[from] UnknownName),
     /// Nobody says what learns.
     #[error("name one with --detector: {}", kinds::KINDS.join(", "))]
     NoKind,

@@ -88,7 +88,7 @@ const SETTINGS: [&str; 8] = ["scaling", "clip", "baseline", "whiten", "power", "
 
 /// What every kind has: the stages that a row takes before and after its kind has a look at it. 0 is without.
 fn settings(choice: &mut Choice, defaults: &Settings) -> Result<Settings, Fault> {
-    let scaling = choice.text("scaling", defaults.scaling.name())?.parse().map_err(Fault::Choice)?;
+    let scaling = choice.text("scaling", defaults.scaling.name())?.parse()?;
     let mut or_none = |name: &str, default: Option<f64>| -> Result<Option<f64>, grid::Error> {
         Ok(Some(choice.number(name, default.unwrap_or(0.0))?).filter(|number| *number != 0.0))
     };
@@ -119,7 +119,7 @@ fn forest_parameters(choice: &mut Choice, seed: u64) -> Result<forest::Parameter
 
 fn pca_parameters(choice: &mut Choice) -> Result<pca::Parameters, Fault> {
     let defaults = pca::Parameters::default();
-    let index = choice.text("index", pca::Index::Whitened.name())?.parse().map_err(Fault::Choice)?;
+    let index = choice.text("index", pca::Index::Whitened.name())?.parse()?;
     Ok(pca::Parameters {
         components: match choice.take("components") {
             None => defaults.components,

@@ -4,7 +4,7 @@
 use jiff::Timestamp;
 use jiff::civil::date;
 use jiff::tz::{TimeZone, TimeZoneDatabase};
-use qualm_core::streaming::Zone;
+use qualm_core::streaming::{Zone, ZoneError};
 use serde::Deserialize;
 use serde::de::{self, Deserializer};
 
@@ -29,8 +29,8 @@ enum NoZone {
     #[error(transparent)]
     Database(#[from] jiff::Error),
     /// The detector cannot take its offsets.
-    #[error("{0}")]
-    Offsets(String),
+    #[error(transparent)]
+    Offsets(#[from] ZoneError),
 }
 
 /// A time zone such as `Europe/Berlin`.
@@ -46,7 +46,7 @@ fn find(name: &str) -> Result<Zone, NoZone> {
     if known.as_str() == Zone::UTC.name() {
         return Ok(Zone::UTC);
     }
-    Zone::new(known.as_str(), offsets(&zone)).map_err(NoZone::Offsets)
+    Ok(Zone::new(known.as_str(), offsets(&zone))?)
 }
 
 /// From when on local time is how many seconds ahead of UTC.
@@ -93,7 +93,7 @@ mod tests {
         let berlin = find("Europe/Berlin").unwrap();
         let database = TimeZoneDatabase::bundled();
         let offsets = offsets(&database.get("Europe/Berlin").unwrap());
-        assert_eq!(Zone::new("Europe/Berlin", offsets.clone()), Ok(berlin));
+        assert_eq!(Zone::new("Europe/Berlin", offsets.clone()).unwrap(), berlin);
         // Summer time was tried from 1980 on; in 2026 it began on 29 March and ended on 25 October, at 1:00 UTC.
         assert_eq!(offsets[..2], [(0, 3600), (323_830_800, 7200)]);
         for change in [(1_774_746_000, 7200), (1_792_890_000, 3600)] {

@@ -3,7 +3,7 @@
 use qualm_contract::Error;
 
 use super::grow::floor;
-use super::tree::{Node, Split, Tree};
+use super::tree::{Node, Split, Tree, TreeError};
 use super::{Forest, MAX_TREES};
 use crate::trained::prepare::Preparation;
 use crate::trained::{MAX_FEATURES, Trained};
@@ -36,6 +36,29 @@ pub struct TreeParts {
     pub features: Vec<u32>,
 }
 
+/// What is wrong with a tree; the text continues a sentence about it.
+#[derive(Debug, thiserror::Error)]
+enum ImportError {
+    #[error("has arrays of different lengths")]
+    Lengths,
+    #[error("has no nodes")]
+    Empty,
+    #[error("reaches a node twice")]
+    Twice,
+    #[error("has {0} nodes that nothing leads to")]
+    Unreachable(usize),
+    #[error("cannot be: {0}")]
+    Tree(#[from] TreeError),
+    #[error("has a node {0} whose samples are not those of its children")]
+    Samples(usize),
+    #[error("has a node {node} with the children {children:?}, which are no nodes")]
+    Children { node: usize, children: [i64; 2] },
+    #[error("has a node {node} that splits by feature {feature}, which there is not")]
+    Feature { node: usize, feature: i64 },
+    #[error("has a node {node} with the threshold {threshold}")]
+    Threshold { node: usize, threshold: f64 },
+}
+
 impl Forest {
     /// A forest with the scores of this one: minus `score_samples`, for complete rows.
     ///
@@ -51,7 +74,7 @@ impl Forest {
             return Err(Error::BadModel(format!("its {} trees are more than {MAX_TREES}", parts.trees.len())));
         }
         let tree = |(at, tree): (usize, &TreeParts)| {
-            tree.check(parts.features).map_err(|what| Error::BadModel(format!("its tree {at} {what}")))
+            tree.check(parts.features).map_err(|error| Error::BadModel(format!("its tree {at} {error}")))
         };
         let trees = parts.trees.iter().enumerate().map(tree).collect::<Result<_, _>>()?;
         Self::new(trees, parts.features, parts.max_samples)
@@ -75,18 +98,18 @@ pub fn assemble(parts: &Parts, preparation: Preparation, ordinary: f64, threshol
 
 impl TreeParts {
     /// The tree with its nodes in preorder.
-    fn check(&self, features: usize) -> Result<Tree<Split>, String> {
+    fn check(&self, features: usize) -> Result<Tree<Split>, ImportError> {
         let count = self.children_left.len();
         let lengths = [self.children_right.len(), self.feature.len(), self.threshold.len(), self.n_node_samples.len()];
         if lengths.iter().any(|length| *length != count) {
-            return Err("has arrays of different lengths".to_owned());
+            return Err(ImportError::Lengths);
         }
         let mut order = Vec::with_capacity(count);
         let mut nodes = Vec::with_capacity(count);
         let mut next = vec![0];
         while let Some(node) = next.pop() {
             if order.len() == count {
-                return Err(if count == 0 { "has no nodes" } else { "reaches a node twice" }.to_owned());
+                return Err(if count == 0 { ImportError::Empty } else { ImportError::Twice });
             }
             order.push(node);
             nodes.push(match self.children(node)? {
@@ -98,39 +121,38 @@ impl TreeParts {
             });
         }
         if nodes.len() < count {
-            return Err(format!("has {} nodes that nothing leads to", count - nodes.len()));
+            return Err(ImportError::Unreachable(count - nodes.len()));
         }
-        let tree = Tree::take(&mut nodes.into_iter()).map_err(|what| format!("cannot be: {what}"))?;
-        let tree = tree.ok_or("has no nodes")?;
+        let tree = Tree::take(&mut nodes.into_iter())?.ok_or(ImportError::Empty)?;
         match order.iter().enumerate().find(|(at, node)| tree.count(*at) != self.n_node_samples[**node]) {
-            Some((_, node)) => Err(format!("has a node {node} whose samples are not those of its children")),
+            Some((_, &node)) => Err(ImportError::Samples(node)),
             None => Ok(tree),
         }
     }
 
     /// A split's children; `None` for a leaf.
-    fn children(&self, node: usize) -> Result<Option<[usize; 2]>, String> {
+    fn children(&self, node: usize) -> Result<Option<[usize; 2]>, ImportError> {
         match [self.children_left[node], self.children_right[node]] {
             [-1, -1] => Ok(None),
             children => {
                 let place = |child: i64| usize::try_from(child).ok().filter(|child| *child < self.children_left.len());
                 match children.map(place) {
                     [Some(left), Some(right)] => Ok(Some([left, right])),
-                    _ => Err(format!("has a node {node} with the children {children:?}, which are no nodes")),
+                    _ => Err(ImportError::Children { node, children }),
                 }
             }
         }
     }
 
-    fn split(&self, node: usize, features: usize) -> Result<Split, String> {
+    fn split(&self, node: usize, features: usize) -> Result<Split, ImportError> {
         let place = usize::try_from(self.feature[node]).ok();
         let feature = place.and_then(|place| self.features.get(place)).copied();
         let Some(feature) = feature.filter(|feature| (*feature as usize) < features) else {
-            return Err(format!("has a node {node} that splits by feature {}, which there is not", self.feature[node]));
+            return Err(ImportError::Feature { node, feature: self.feature[node] });
         };
         let threshold = self.threshold[node];
         if !threshold.is_finite() {
-            return Err(format!("has a node {node} with the threshold {threshold}"));
+            return Err(ImportError::Threshold { node, threshold });
         }
         // scikit-learn compares a value in single precision with a threshold in double.
         Ok(Split { feature: feature as u16, threshold: floor(threshold) })

@@ -62,7 +62,7 @@ pub(super) fn trees<S: Copy>(
         Some(node)
     });
     let mut trees = Vec::new();
-    while let Some(tree) = Tree::take(&mut nodes).map_err(bad)? {
+    while let Some(tree) = Tree::take(&mut nodes).map_err(|error| Error::BadModel(error.to_string()))? {
         trees.push(tree);
     }
     if left > 0 || counts.next().is_some() {

@@ -14,6 +14,17 @@ pub(crate) enum Node<S> {
     Leaf(u32),
 }
 
+/// Why nodes are no tree.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum TreeError {
+    #[error("a tree in it is more than {MAX_TREE_DEPTH} splits deep")]
+    Depth,
+    #[error("a tree in it has more than 2³² rows")]
+    Rows,
+    #[error("its last tree is not complete")]
+    Incomplete,
+}
+
 /// An axis-parallel split: rows with x\[`feature`\] ≤ `threshold` go left.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Split {
@@ -41,7 +52,7 @@ impl<S: Copy> Tree<S> {
     /// # Errors
     ///
     /// If the nodes end too early, are too deep, or hold too many rows.
-    pub(crate) fn take(nodes: &mut impl Iterator<Item = Node<S>>) -> Result<Option<Self>, &'static str> {
+    pub(crate) fn take(nodes: &mut impl Iterator<Item = Node<S>>) -> Result<Option<Self>, TreeError> {
         let (nodes_taken, right, counts, expected) = Default::default();
         let mut tree = Self { nodes: nodes_taken, right, counts, expected, depth: 0 };
         // The splits above, and whether the left subtree of each is complete.
@@ -52,7 +63,7 @@ impl<S: Copy> Tree<S> {
             tree.right.push(0);
             let Node::Leaf(count) = node else {
                 if above.len() == MAX_TREE_DEPTH {
-                    return Err("a tree in it is more than 32 splits deep");
+                    return Err(TreeError::Depth);
                 }
                 tree.counts.push(0);
                 tree.expected.push(0.0);
@@ -67,16 +78,16 @@ impl<S: Copy> Tree<S> {
                 return Ok(Some(tree));
             }
         }
-        if tree.nodes.is_empty() { Ok(None) } else { Err("its last tree is not complete") }
+        if tree.nodes.is_empty() { Ok(None) } else { Err(TreeError::Incomplete) }
     }
 
     /// Sums up all subtrees that end with the last node. Whether that is the whole tree.
-    fn close(&mut self, above: &mut Vec<(usize, bool)>) -> Result<bool, &'static str> {
+    fn close(&mut self, above: &mut Vec<(usize, bool)>) -> Result<bool, TreeError> {
         let next = self.nodes.len() as u32;
         let mut count = self.counts[next as usize - 1];
         while let Some((split, left_is_complete)) = above.last_mut() {
             let split = *split;
-            count = self.counts[split].checked_add(count).ok_or("a tree in it has more than 2³² rows")?;
+            count = self.counts[split].checked_add(count).ok_or(TreeError::Rows)?;
             self.counts[split] = count;
             if !*left_is_complete {
                 *left_is_complete = true;
@@ -124,7 +135,7 @@ mod tests {
 
     const SPLIT: Node<()> = Node::Split(());
 
-    fn take(nodes: &[Node<()>]) -> Result<Option<Tree<()>>, &'static str> {
+    fn take(nodes: &[Node<()>]) -> Result<Option<Tree<()>>, TreeError> {
         Tree::take(&mut nodes.iter().copied())
     }
 
@@ -150,8 +161,8 @@ mod tests {
 
     #[test]
     fn what_is_no_tree_is_refused() {
-        assert!(take(&[SPLIT, Node::Leaf(1)]).unwrap_err().contains("not complete"));
-        assert!(take(&[SPLIT; MAX_TREE_DEPTH + 1]).unwrap_err().contains("deep"));
-        assert!(take(&[SPLIT, Node::Leaf(u32::MAX), Node::Leaf(1)]).unwrap_err().contains("rows"));
+        assert!(take(&[SPLIT, Node::Leaf(1)]).unwrap_err().to_string().contains("not complete"));
+        assert!(take(&[SPLIT; MAX_TREE_DEPTH + 1]).unwrap_err().to_string().contains("deep"));
+        assert!(take(&[SPLIT, Node::Leaf(u32::MAX), Node::Leaf(1)]).unwrap_err().to_string().contains("rows"));
     }
 }

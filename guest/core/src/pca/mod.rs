@@ -21,7 +21,7 @@ pub use crate::linalg::MAX_FEATURES;
 pub use crate::linalg::covariance::Shrinkage;
 use crate::model::Model;
 use crate::trained::prepare::Scaling;
-use crate::trained::{FitError, Rows, Settings, Trained};
+use crate::trained::{FitError, Rows, Settings, Trained, UnknownName};
 use whitened::Whitened;
 
 /// The name of this kind of detector.
@@ -114,11 +114,12 @@ impl Index {
 }
 
 impl FromStr for Index {
-    type Err = String;
+    type Err = UnknownName;
 
-    fn from_str(text: &str) -> Result<Self, String> {
+    fn from_str(text: &str) -> Result<Self, UnknownName> {
         let named = Self::ALL.into_iter().find(|index| index.name() == text);
-        named.ok_or_else(|| format!("`{text}` is no index; known are whitened, distance, error and combined"))
+        let (what, known) = ("index", "whitened, distance, error and combined");
+        named.ok_or_else(|| UnknownName { name: text.to_owned(), what, known })
     }
 }
 

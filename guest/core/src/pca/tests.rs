@@ -377,5 +377,5 @@ fn parameters_that_cannot_be_are_refused() {
     for index in Index::ALL {
         assert_eq!(index.name().parse(), Ok(index));
     }
-    assert!("both".parse::<Index>().unwrap_err().contains("`both` is no index"));
+    assert!("both".parse::<Index>().unwrap_err().to_string().contains("`both` is no index"));
 }

@@ -2,6 +2,8 @@
 
 /// The first checks are the means.
 pub(super) const MEANS: usize = 2;
+/// The largest mean in a valid record, in scales of residuals.
+pub(super) const MAX_MEAN: f32 = 1e4;
 pub(super) const JUMP: usize = 2;
 pub(super) const NOVELTY: usize = 3;
 pub(super) const REPETITION: usize = 4;

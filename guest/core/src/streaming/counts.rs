@@ -4,9 +4,7 @@
 //! Numbers of Events in Small Registers, CACM 1978), by a hash of the series' clock. So 64 events are counted to a tenth, while
 //! their number itself scatters by an eighth.
 
-use super::curve::Curve;
 use super::record::take;
-use super::tuning::Tuning;
 
 /// Levels that are counted: 2, 4, 8, … 128 scales. A smaller distance than the first is ordinary.
 pub(super) const LEVELS: usize = 7;
@@ -58,16 +56,16 @@ impl Counts {
         self.0.map(decode)
     }
 
-    /// The number of events by distance. `rows` are those behind the counts, with those of siblings.
-    pub(super) fn curve(self, rows: f64, sibling_counts: Option<SiblingCounts<'_>>, t: &Tuning) -> Curve {
+    /// The events that reach each level, with those of siblings.
+    pub(super) fn events(self, sibling_counts: Option<SiblingCounts<'_>>) -> [f64; LEVELS] {
         let event = 1.0 / f64::from(EVENT);
-        let mut counted = self.numbers().map(|count| f64::from(count) * event);
+        let mut events = self.numbers().map(|count| f64::from(count) * event);
         if let Some(SiblingCounts { counts, share }) = sibling_counts {
-            for (own, theirs) in counted.iter_mut().zip(counts) {
+            for (own, theirs) in events.iter_mut().zip(counts) {
                 *own += f64::from(*theirs) * event * share;
             }
         }
-        Curve::new(counted, rows, t)
+        events
     }
 
     /// Appends the fields.

@@ -1,19 +1,18 @@
 //! Means of residuals over several lengths. They show small deviations that last.
 
 use super::band::{Limits, RequiredNats};
-use super::checks::{Checks, MEANS};
+use super::checks::{Checks, MAX_MEAN, MEANS};
 use super::counts::Counts;
 use super::record::take;
+use super::row_context::RowContext;
 use super::sibling_stats::SiblingStats;
 use super::sides::TwoSidedTails;
-use super::signal::{MIN_SQUARED_DISTANCE, RowContext};
+use super::signal::MIN_SQUARED_DISTANCE;
 use super::tuning::Tuning;
 use crate::math::{max, min};
 
 /// Least scale of a mean, in scales of residuals.
 const MIN_SCALE: f32 = 0.02;
-/// Largest mean of a valid record, in scales of residuals.
-pub(super) const MAX_MEAN: f32 = 1e4;
 
 /// The means, by length, of residuals in units of their scale.
 #[derive(Clone, Debug, PartialEq)]

@@ -16,6 +16,7 @@ mod means;
 mod range;
 mod record;
 mod repetition;
+mod row_context;
 mod season;
 mod series;
 mod sibling_stats;
@@ -32,7 +33,7 @@ use crate::model::{Model, Writer};
 use series::{Series, Shared};
 use siblings::{SavedSiblings, Siblings};
 pub use tuning::Tuning;
-pub use zone::Zone;
+pub use zone::{Zone, ZoneError};
 
 /// The name of this kind of detector.
 pub const KIND: &str = "streaming";

@@ -2,9 +2,10 @@
 
 use super::checks::{Checks, REPETITION};
 use super::counts::{Counts, LEVELS};
+use super::curve::Curve;
 use super::level::MAX_VALUE;
 use super::record::take;
-use super::signal::RowContext;
+use super::row_context::RowContext;
 use crate::math::{ln, min};
 
 /// The series rests at the value of its longest run if that had so many rows.
@@ -60,7 +61,7 @@ impl RunLengths {
             return;
         }
         let sibling_counts = row.sibling_stats.map(|sibling_stats| sibling_stats.of(REPETITION, false));
-        let nats = self.counts.curve(rows.into(), sibling_counts, row.tuning).nats(self.run.into());
+        let nats = Curve::new(self.counts.events(sibling_counts), rows.into(), row.tuning).nats(self.run.into());
         let most = 2.0 * ln(f64::from(self.changes) + 1.0);
         checks.set_check(REPETITION, min(nats, most) * row.tuning.check_weights[REPETITION], !ongoing, false);
     }

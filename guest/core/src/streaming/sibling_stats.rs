@@ -11,10 +11,9 @@
 
 use std::ops::RangeInclusive;
 
-use super::checks::{MEANS, NOVELTY};
+use super::checks::{MAX_MEAN, MEANS, NOVELTY};
 use super::counts::{Counts, EVENT, LEVELS, SiblingCounts};
 use super::level::MAX_VALUE;
-use super::means::MAX_MEAN;
 use super::record::take;
 use crate::math::{max, min, octaves};
 

@@ -3,8 +3,8 @@
 use super::band::{Limits, RequiredNats};
 use super::checks::Checks;
 use super::counts::Counts;
+use super::row_context::RowContext;
 use super::sibling_stats::SiblingStats;
-use super::signal::RowContext;
 use super::tail::Tail;
 use super::tuning::Tuning;
 

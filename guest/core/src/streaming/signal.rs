@@ -1,12 +1,12 @@
 //! A checked signal: a signed number around 0, in units of its own scale, and how rare its distance is on each side.
 
 use super::band::{Limits, RequiredNats};
-use super::checks::{CHECKS, Checks};
+use super::checks::Checks;
 use super::counts::{Counts, MIN_DISTANCE};
 use super::record::take;
+use super::row_context::RowContext;
 use super::sibling_stats::SiblingStats;
 use super::sides::TwoSidedTails;
-use super::tail::{Hold, TailContext};
 use super::tuning::Tuning;
 use crate::math::{clip_square, max, min};
 
@@ -21,39 +21,6 @@ pub(super) struct Signal {
     /// Mean square of the values, which are clipped.
     mean_square: f64,
     sides: TwoSidedTails,
-}
-
-/// What the checks of a row need to know of its series.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct RowContext<'a> {
-    pub(super) tuning: &'a Tuning,
-    /// Gain of the scales, and the square of the largest distance that they learn from.
-    pub(super) gain: f64,
-    pub(super) clip_squared: f64,
-    /// Whether there were enough rows for a scale.
-    pub(super) has_scale: bool,
-    /// Decay of clusters, by check.
-    pub(super) holds: &'a [Hold; CHECKS],
-    /// The series' row clock, the rows behind the event counts, and the weight of an event.
-    pub(super) clock: u16,
-    pub(super) rows: f64,
-    pub(super) event_weight: u8,
-    /// The statistics of siblings that count as its own.
-    pub(super) sibling_stats: Option<SiblingStats<'a>>,
-}
-
-impl<'a> RowContext<'a> {
-    /// What the tail of a check needs to know.
-    pub(super) fn tail_context(&self, check: usize, below: bool) -> TailContext<'a> {
-        let &Self { clock, rows, event_weight, holds, sibling_stats, .. } = self;
-        TailContext {
-            clock,
-            rows,
-            event_weight,
-            hold: holds[check],
-            sibling_counts: sibling_stats.map(|sibling_stats| sibling_stats.of(check, below)),
-        }
-    }
 }
 
 impl Signal {

@@ -10,6 +10,7 @@
 //! reported count a quarter, so that an incident does not make the next one ordinary (as in SPOT, Siffer et al., KDD 2017).
 
 use super::counts::{Counts, EVENT, LEVELS, SiblingCounts};
+use super::curve::Curve;
 use super::record::take;
 use super::tuning::Tuning;
 use crate::math::{max, min, octaves};
@@ -112,7 +113,7 @@ impl Tail {
     /// need no call.
     pub(super) fn count_distance(&mut self, distance: f32, now: &TailContext<'_>, t: &Tuning) -> Rarity {
         self.decay_cluster(now.clock.wrapping_sub(1), now.hold);
-        let nats = self.counts.curve(now.rows, now.sibling_counts, t).nats(distance);
+        let nats = Curve::new(self.counts.events(now.sibling_counts), now.rows, t).nats(distance);
         let distance = Octaves::of(distance);
         let rises = distance > self.held;
         if rises {
@@ -132,7 +133,7 @@ impl Tail {
         sibling_counts: Option<SiblingCounts<'_>>,
         t: &Tuning,
     ) -> f32 {
-        self.counts.curve(rows, sibling_counts, t).distance_at(nats)
+        Curve::new(self.counts.events(sibling_counts), rows, t).distance_at(nats)
     }
 
     /// The event counts.
@@ -243,7 +244,7 @@ mod tests {
 
     #[test]
     fn events_a_row_are_found() {
-        let nats = seen(9.0, 300, 30_000).counts.curve(30_000.0, None, &T).nats(8.0);
+        let nats = Curve::new(seen(9.0, 300, 30_000).counts.events(None), 30_000.0, &T).nats(8.0);
         assert!((nats - libm::log(300.0)).abs() < 0.1, "{nats}");
     }
 
@@ -277,7 +278,7 @@ mod tests {
             let TailContext { clock, hold, .. } = moment(row);
             reported.mark_reported(clock, hold, 1);
         }
-        let [reported, not] = [reported, not].map(|tail| tail.counts.curve(5000.0, None, &T).nats(20.0));
+        let [reported, not] = [reported, not].map(|tail| Curve::new(tail.counts.events(None), 5000.0, &T).nats(20.0));
         assert!(reported > not + 0.8, "{reported} {not}");
     }
 

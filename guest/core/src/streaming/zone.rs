@@ -34,6 +34,36 @@ pub struct Zone {
     offsets: Vec<(i64, i64)>,
 }
 
+/// Why a time zone is impossible.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ZoneError {
+    /// Its name is empty, longer than 64 bytes, or not of graphic ASCII characters.
+    #[error("`{0}` is no name of a time zone")]
+    Name(String),
+    /// It is UTC, with offsets.
+    #[error("UTC has no offsets")]
+    UtcOffsets,
+    /// It has no offsets, or too many.
+    #[error("{name} has {offsets} offsets; 1 to {MAX_OFFSETS} are possible")]
+    Count {
+        /// The zone.
+        name: String,
+        /// How many it has.
+        offsets: usize,
+    },
+    /// An offset is too large.
+    #[error("{name} is {offset} seconds ahead of UTC; 26 hours are possible either way")]
+    Offset {
+        /// The zone.
+        name: String,
+        /// The offset, in seconds.
+        offset: i64,
+    },
+    /// The times of its offsets do not ascend.
+    #[error("the offsets of {0} are not in the order of time")]
+    Order(String),
+}
+
 impl Default for Zone {
     fn default() -> Self {
         Self::UTC
@@ -50,21 +80,21 @@ impl Zone {
     /// # Errors
     ///
     /// What is wrong with the name or the offsets.
-    pub fn new(name: &str, offsets: Vec<(i64, i64)>) -> Result<Self, String> {
+    pub fn new(name: &str, offsets: Vec<(i64, i64)>) -> Result<Self, ZoneError> {
         if !(1..=MAX_NAME_LENGTH).contains(&name.len()) || !name.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return Err(format!("`{name}` is no name of a time zone"));
+            return Err(ZoneError::Name(name.to_owned()));
         }
         if name == UTC {
-            return Err("UTC has no offsets".to_owned());
+            return Err(ZoneError::UtcOffsets);
         }
         if !(1..=MAX_OFFSETS).contains(&offsets.len()) {
-            return Err(format!("{name} has {} offsets; 1 to {MAX_OFFSETS} are possible", offsets.len()));
+            return Err(ZoneError::Count { name: name.to_owned(), offsets: offsets.len() });
         }
-        if let Some((_, offset)) = offsets.iter().find(|(_, offset)| !(-MAX_OFFSET..=MAX_OFFSET).contains(offset)) {
-            return Err(format!("{name} is {offset} seconds ahead of UTC; 26 hours are possible either way"));
+        if let Some(&(_, offset)) = offsets.iter().find(|(_, offset)| !(-MAX_OFFSET..=MAX_OFFSET).contains(offset)) {
+            return Err(ZoneError::Offset { name: name.to_owned(), offset });
         }
         if !offsets.is_sorted_by(|(one, _), (next, _)| one < next) {
-            return Err(format!("the offsets of {name} are not in the order of time"));
+            return Err(ZoneError::Order(name.to_owned()));
         }
         Ok(Self { name: name.to_owned(), offsets })
     }
@@ -96,7 +126,7 @@ impl Zone {
             return Err(Error::BadModel(what));
         }
         Self::new(name, from.into_iter().zip(ahead).collect())
-            .map_err(|what| Error::BadModel(format!("its zone: {what}")))
+            .map_err(|error| Error::BadModel(format!("its zone: {error}")))
     }
 
     /// Appends the name to saved state. A profile is valid in its zone only; new rules for the zone do not change it.

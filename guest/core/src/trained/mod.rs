@@ -63,6 +63,18 @@ pub trait Kernel: std::fmt::Debug + Send {
 #[error("{0}")]
 pub struct FitError(pub String);
 
+/// A setting that is chosen by name has no such choice.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{name}` is no {what}; known are {known}")]
+pub struct UnknownName {
+    /// The name.
+    pub name: String,
+    /// What it should name, such as a scaling.
+    pub what: &'static str,
+    /// The names that there are.
+    pub known: &'static str,
+}
+
 /// The settings of any trained detector. By default each row is scored by itself, scaled.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Settings {

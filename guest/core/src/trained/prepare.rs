@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use qualm_contract::Error;
 
-use super::{FitError, Rows};
+use super::{FitError, Rows, UnknownName};
 use crate::model::{Model, Writer};
 
 /// The largest magnitude of a scaled value; it is clipped, so that no later sum can overflow.
@@ -46,11 +46,12 @@ impl Scaling {
 }
 
 impl FromStr for Scaling {
-    type Err = String;
+    type Err = UnknownName;
 
-    fn from_str(text: &str) -> Result<Self, String> {
+    fn from_str(text: &str) -> Result<Self, UnknownName> {
         let named = Self::ALL.into_iter().find(|scaling| scaling.name() == text);
-        named.ok_or_else(|| format!("`{text}` is no scaling; known are standard, robust, min-max and none"))
+        let (what, known) = ("scaling", "standard, robust, min-max and none");
+        named.ok_or_else(|| UnknownName { name: text.to_owned(), what, known })
     }
 }
 
