@@ -6,21 +6,17 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::fs;
-use std::io::{self, Read, Seek};
-use std::path::Path;
 
 use jiff::Timestamp;
 use qualm_contract::{Detector, ModelFactory, ModelSource, Wanted};
 
 use crate::clean::clean;
 use crate::digest::sha256;
-use crate::error::{Error, Fault};
+use crate::error::Fault;
 use crate::files::{self, Files};
 use crate::golden::{self, Golden};
 use crate::manifest::{self, FORMAT, Manifest};
 use crate::signature::{SecretKey, Signed, Trust};
-use crate::{archive, directory};
 
 /// A model and all that must come with it.
 #[derive(Clone)]
@@ -52,24 +48,6 @@ impl From<qualm_contract::Error> for Fault {
 }
 
 impl Bundle {
-    /// Reads a directory or a packed bundle.
-    ///
-    /// # Errors
-    ///
-    /// Names the file that is not as it must be, and why.
-    pub fn read(path: &Path) -> Result<Self, Error> {
-        read_files(path).and_then(Self::of).map_err(|fault| fault.at(path.display()))
-    }
-
-    /// Reads the bytes of a packed bundle.
-    ///
-    /// # Errors
-    ///
-    /// As [`read`](Self::read).
-    pub fn unpack(packed: &[u8]) -> Result<Self, Fault> {
-        Self::of(archive::unpack(packed)?)
-    }
-
     /// Makes one of its files.
     pub(crate) fn of(files: Files) -> Result<Self, Fault> {
         let bundle = Self::parse(files)?;
@@ -218,12 +196,6 @@ impl Bundle {
         Ok(detector.forget_series(&self.golden.series)?)
     }
 
-    /// The version of what is to replace the bundle there: one more, and the first where there is none.
-    #[must_use]
-    pub fn next_version(path: &Path) -> u64 {
-        Self::read(path).map_or(1, |old| old.manifest.version + 1)
-    }
-
     /// Signs the manifest.
     ///
     /// # Errors
@@ -236,32 +208,6 @@ impl Bundle {
         self.signature = Some(signed.map_err(|error| Fault::Signature(error.to_string()))?);
         Ok(())
     }
-}
-
-/// The files of a directory or a packed bundle.
-///
-/// # Errors
-///
-/// Where there is no bundle, a file of it cannot be read, or is none that a bundle may have.
-pub fn read_files(path: &Path) -> Result<Files, Fault> {
-    let file = fs::metadata(path)?;
-    if file.is_dir() {
-        return directory::read(path);
-    }
-    if !file.is_file() {
-        return Err(Fault::Io(io::Error::other("it is neither a directory nor a file")));
-    }
-    if path.ends_with(files::MANIFEST) {
-        return Err(Fault::Io(io::Error::other("it is a part of a bundle; name the directory that it is in")));
-    }
-    let mut file = fs::File::open(path)?;
-    let mut magic = [0; 4];
-    if file.read_exact(&mut magic).is_ok() && &magic == b"\0asm" {
-        let what = "it is a plugin, not yet a bundle; `qualm plugin pack FILE --out DIR` makes one of it";
-        return Err(Fault::Io(io::Error::other(what)));
-    }
-    file.rewind()?;
-    archive::unpack(file)
 }
 
 /// The same files.

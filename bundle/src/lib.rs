@@ -19,6 +19,7 @@ pub mod files;
 pub mod golden;
 pub mod import;
 pub mod manifest;
+pub mod read;
 pub mod rollback;
 pub mod secret;
 pub mod signature;

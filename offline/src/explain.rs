@@ -11,12 +11,13 @@ use qualm_contract::ModelFactory;
 use qualm_core::trained::Trained;
 use serde::Serialize;
 
-use crate::evaluate::evaluation::{Cause, entity, name, timestamp};
+use crate::evaluate::evaluation::{Cause, entity, name};
 use crate::evaluate::events::Sequences;
 use crate::evaluate::metrics::is_alarm;
 use crate::evaluate::score::{self, CAUSES, Scored, largest};
 use crate::evaluate::screen::columns;
 use crate::evaluate::words::{NONE, number, percent};
+use crate::history::timestamp;
 use crate::subject::{self, Subject};
 use crate::table::Table;
 

@@ -198,7 +198,7 @@ pub fn discover(path: &Path, measurement: &str, entity: Option<&[String]>) -> Re
         }
         line.clear();
     }
-    found.vectors().ok_or_else(|| history::Error::new(path, "there is no numeric field in it".to_owned()))
+    found.vectors().ok_or_else(|| history::Error::new(path, history::Fault::NoField))
 }
 
 /// Tags and their values, by name.

@@ -5,9 +5,10 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use crate::bundle::{Bundle, read_files};
+use crate::bundle::Bundle;
 use crate::error::Fault;
 use crate::files;
+use crate::read::read_files;
 
 /// Within so many seconds, two changes may bear the same time on some file systems.
 const TICK: i64 = 2;

@@ -6,8 +6,6 @@
 
 use std::fmt::Write as _;
 
-use jiff::Timestamp;
-
 /// A name or tag that line protocol cannot say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Unspeakable;
@@ -88,11 +86,6 @@ fn put_name(out: &mut Vec<u8>, name: &str, special: &[u8]) -> Result<(), Unspeak
         out.push(byte);
     }
     Ok(())
-}
-
-/// A time as people, Flux and SQL write it, to the nanosecond.
-pub(super) fn rfc3339(time: i64) -> Option<String> {
-    Timestamp::from_nanosecond(time.into()).ok().map(|time| time.to_string())
 }
 
 /// The first few of some names, for an error.

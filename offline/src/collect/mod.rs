@@ -26,8 +26,11 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Instant;
 
+use jiff::Timestamp;
 use qualm_bundle::secret::Secret;
 use serde::Serialize;
+
+use crate::history::timestamp;
 
 pub use fetch::Progress;
 pub use options::{Options, Query};
@@ -63,9 +66,9 @@ pub enum Error {
         /// The database or bucket.
         database: String,
         /// Where the search began.
-        from: String,
+        from: Timestamp,
         /// Where it ended.
-        until: String,
+        until: Timestamp,
     },
     /// What came cannot be written.
     #[error("{}: {source}", path.display())]
@@ -129,9 +132,9 @@ pub fn collect(options: &Options, progress: &dyn Fn(&Progress)) -> Result<Summar
     let mut out = out::Out::create(&options.out)?;
     let fetched = fetch::all(&mut stretches, &mut out, progress)?;
     if fetched.rows == 0 {
-        let time = |at| lines::rfc3339(at).unwrap_or_default();
         let Range { from, until, .. } = plan.range;
-        return Err(Error::Nothing { database: plan.database, from: time(from), until: time(until) });
+        let (from, until) = (timestamp(from), timestamp(until));
+        return Err(Error::Nothing { database: plan.database, from, until });
     }
     out.finish()?;
     Ok(Summary {

@@ -13,10 +13,10 @@ use serde_json::{Value, json};
 
 use super::Error;
 use super::client::{Answer, Client, encode};
-use super::lines::{Kind, put_key, put_value, rfc3339};
+use super::lines::{Kind, put_key, put_value};
 use super::options::Plan;
 use super::slice::{Id, Slice, Stop};
-use crate::history::parse_time;
+use crate::history::{parse_time, timestamp};
 
 /// A server, and what is asked of it.
 pub(super) struct Source {
@@ -60,7 +60,7 @@ impl Source {
         Ok(Tables::new(&self.client, answer))
     }
 
-    fn question(&self, measurement: &str, from: i64, until: i64) -> Option<String> {
+    fn question(&self, measurement: &str, from: i64, until: i64) -> String {
         let tags: String =
             self.tags.iter().map(|(key, value)| format!(" and r[{}] == {}", literal(key), literal(value))).collect();
         let mean = self.every.map_or_else(String::new, |seconds| {
@@ -69,14 +69,14 @@ impl Source {
                  \n  |> aggregateWindow(every: {seconds}s, fn: mean, createEmpty: false, timeSrc: \"_start\")"
             )
         });
-        Some(format!(
+        format!(
             "{}from(bucket: {})\n  |> range(start: {}, stop: {})\n  |> filter(fn: (r) => r[\"_measurement\"] == {}{tags}){mean}",
             if self.every.is_some() { "import \"types\"\n" } else { "" },
             literal(&self.bucket),
-            rfc3339(from)?,
-            rfc3339(until)?,
+            timestamp(from),
+            timestamp(until),
             literal(measurement),
-        ))
+        )
     }
 }
 
@@ -86,7 +86,7 @@ impl super::Source for Source {
         let question = format!(
             "import \"influxdata/influxdb/schema\"\nschema.tagValues(bucket: {}, tag: \"_measurement\", start: {})",
             literal(&self.bucket),
-            rfc3339(self.from).unwrap_or_else(|| "0".to_owned())
+            timestamp(self.from)
         );
         let mut tables = match self.ask(&question) {
             // The bucket is not there; `databases` will say which are.
@@ -111,9 +111,7 @@ impl super::Source for Source {
     }
 
     fn fetch(&mut self, measurement: &str, from: i64, until: i64, slice: &mut Slice) -> Result<(), Stop> {
-        let question = self.question(measurement, from, until);
-        let question = question.ok_or_else(|| self.client.failed("there is no such time"))?;
-        let mut tables = self.ask(&question)?;
+        let mut tables = self.ask(&self.question(measurement, from, until))?;
         let mut table = String::new();
         let mut series: Option<Id> = None;
         let mut key = Vec::new();

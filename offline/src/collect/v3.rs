@@ -11,10 +11,10 @@ use serde_json::value::RawValue;
 
 use super::Error;
 use super::client::{Answer, Client};
-use super::lines::{Kind, put_key, put_value, rfc3339};
+use super::lines::{Kind, put_key, put_value};
 use super::options::Plan;
 use super::slice::{Slice, Stop};
-use crate::history::parse_time;
+use crate::history::{parse_time, timestamp};
 
 /// A server, and what is asked of it.
 pub(super) struct Source {
@@ -51,16 +51,16 @@ impl Source {
         Ok(Objects { client: &self.client, answer, line: Vec::new() })
     }
 
-    fn question(&self, measurement: &str, columns: &BTreeMap<String, Column>, from: i64, until: i64) -> Option<String> {
+    fn question(&self, measurement: &str, columns: &BTreeMap<String, Column>, from: i64, until: i64) -> String {
         let tags: String =
             self.tags.iter().map(|(key, value)| format!(" AND {} = {}", identifier(key), literal(value))).collect();
         let place = format!(
             "FROM \"iox\".{} WHERE time >= '{}' AND time < '{}'{tags}",
             identifier(measurement),
-            rfc3339(from)?,
-            rfc3339(until)?
+            timestamp(from),
+            timestamp(until)
         );
-        let Some(seconds) = self.every else { return Some(format!("SELECT * {place}")) };
+        let Some(seconds) = self.every else { return format!("SELECT * {place}") };
         let mut selected = vec![format!("date_bin(INTERVAL '{seconds} seconds', time) AS time")];
         let mut groups = vec!["1".to_owned()];
         for (name, column) in columns {
@@ -73,7 +73,7 @@ impl Source {
                 Column::Field(_) => selected.push(format!("avg({name}) AS {name}")),
             }
         }
-        Some(format!("SELECT {} {place} GROUP BY {}", selected.join(", "), groups.join(", ")))
+        format!("SELECT {} {place} GROUP BY {}", selected.join(", "), groups.join(", "))
     }
 }
 
@@ -127,9 +127,7 @@ impl super::Source for Source {
         if !has_all || !has_fields {
             return Ok(());
         }
-        let question = self.question(measurement, columns, from, until);
-        let question = question.ok_or_else(|| self.client.failed("there is no such time"))?;
-        let mut objects = self.ask(&question)?;
+        let mut objects = self.ask(&self.question(measurement, columns, from, until))?;
         let mut line = Vec::new();
         while let Some(object) = objects.next()? {
             line.clear();

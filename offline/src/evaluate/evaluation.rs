@@ -15,6 +15,7 @@ use super::perturb::Perturbation;
 use super::robustness::{self, Effect};
 use super::score::{self, Scored};
 use super::summary::{self, Summary};
+use crate::history::timestamp;
 use crate::table::Table;
 
 /// What is looked at, and how.
@@ -220,11 +221,6 @@ pub fn assess(table: &Table, scored: Scored, labels: Option<&[bool]>, settings: 
 
 fn reference(settings: &Settings, feature: usize) -> Option<&Reference> {
     settings.references.get(feature).and_then(Option::as_ref)
-}
-
-/// Nanoseconds since 1970 as a time. All that fit are one.
-pub(crate) fn timestamp(nanoseconds: i64) -> Timestamp {
-    Timestamp::from_nanosecond(nanoseconds.into()).unwrap_or_default()
 }
 
 impl Labelled {

@@ -20,32 +20,41 @@ pub(crate) const MOST: f64 = 1e150;
 /// # Errors
 ///
 /// Why it is of no use.
-pub(crate) fn name(bytes: &[u8]) -> Result<String, String> {
+fn name(bytes: &[u8]) -> Result<String, BadHeader> {
     let shown = String::from_utf8_lossy(bytes).trim().escape_debug().to_string();
     let Ok(name) = std::str::from_utf8(bytes) else {
-        return Err(format!("the column `{shown}` is not named in UTF-8; save the file as UTF-8"));
+        return Err(BadHeader::Encoding(shown));
     };
     if name.trim().chars().any(char::is_control) {
-        return Err(format!("the column `{shown}` has a control character in its name; take it out"));
+        return Err(BadHeader::Control(shown));
     }
     Ok(name.trim().to_owned())
 }
 
 /// What is wrong with a table's header.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum BadHeader {
+pub enum BadHeader {
+    /// The file has none.
     #[error("there is no header; the first line must name the columns, `time` first")]
     None,
+    /// Its columns are separated by something else.
     #[error("columns must be separated by commas")]
     Separator,
-    #[error("{0}")]
-    Name(String),
+    /// A name is not UTF-8.
+    #[error("the column `{0}` is not named in UTF-8; save the file as UTF-8")]
+    Encoding(String),
+    /// A name has a control character.
+    #[error("the column `{0}` has a control character in its name; take it out")]
+    Control(String),
+    /// There is a time and no value.
     #[error("there is no column besides the time; each other column is a metric to score")]
-    Alone,
+    NoValues,
+    /// The time's column, and its number, which is not 1.
     #[error("`{0}` must be the first column, and is number {1}")]
-    Place(String, usize),
+    TimeNotFirst(String, usize),
+    /// No column is a time; this is the first.
     #[error("the first column must be `time`, `_time`, `timestamp` or `date`, and is `{0}`")]
-    First(String),
+    NoTime(String),
 }
 
 /// The names that a header gives, its time's first.
@@ -60,13 +69,13 @@ pub(crate) fn names<'a>(header: impl IntoIterator<Item = &'a [u8]>) -> Result<Ve
     {
         return Err(BadHeader::Separator);
     }
-    let names = header.into_iter().map(name).collect::<Result<Vec<_>, _>>().map_err(BadHeader::Name)?;
+    let names = header.into_iter().map(name).collect::<Result<Vec<_>, _>>()?;
     match names.iter().position(|name| is_time(name)) {
         _ if names.is_empty() => Err(BadHeader::None),
-        Some(0) if names.len() == 1 => Err(BadHeader::Alone),
+        Some(0) if names.len() == 1 => Err(BadHeader::NoValues),
         Some(0) => Ok(names),
-        Some(at) => Err(BadHeader::Place(names[at].clone(), at + 1)),
-        None => Err(BadHeader::First(shortened(&names[0], MOST_SHOWN))),
+        Some(at) => Err(BadHeader::TimeNotFirst(names[at].clone(), at + 1)),
+        None => Err(BadHeader::NoTime(shortened(&names[0], MOST_SHOWN))),
     }
 }
 

@@ -2,6 +2,7 @@
 
 pub(crate) mod cell;
 mod csv;
+mod fault;
 pub mod feed;
 pub(crate) mod jsonl;
 pub(crate) mod lp;
@@ -14,23 +15,25 @@ use std::path::{Path, PathBuf};
 
 use qualm_pipeline::pipeline::MAX_EVENT;
 
-pub use cell::is_time;
+pub use cell::{BadHeader, is_time};
+pub use fault::Fault;
+pub(crate) use time::timestamp;
 pub use time::{BadTime, parse as parse_time};
 
 use source::{Format, Position, Source};
 
 /// Why a file cannot be used as history: where, what, and what to do.
 #[derive(Debug, thiserror::Error)]
-#[error("{}{}: {what}", file.display(), line.map_or_else(String::new, |line| format!(":{line}")))]
+#[error("{}{}: {fault}", file.display(), line.map_or_else(String::new, |line| format!(":{line}")))]
 pub struct Error {
     file: PathBuf,
     line: Option<u64>,
-    what: String,
+    fault: Fault,
 }
 
 impl Error {
-    pub(crate) fn new(file: &Path, what: String) -> Self {
-        Self { file: file.to_owned(), line: None, what }
+    pub(crate) fn new(file: &Path, fault: impl Into<Fault>) -> Self {
+        Self { file: file.to_owned(), line: None, fault: fault.into() }
     }
 }
 
@@ -50,7 +53,7 @@ pub trait History {
     /// # Errors
     ///
     /// What is wrong with the row, and the line of the file where it begins.
-    fn next(&mut self, out: &mut Vec<u8>) -> Result<Option<Row>, (u64, String)>;
+    fn next(&mut self, out: &mut Vec<u8>) -> Result<Option<Row>, (u64, Fault)>;
 
     /// The names of the columns that hold values, where every row has the same.
     fn columns(&self) -> Option<&[String]>;
@@ -79,9 +82,8 @@ impl Input {
     /// Where it cannot be read, has an unknown ending, or a header that is of no use.
     pub fn open(path: &Path, measurement: &str) -> Result<Self, Error> {
         let Source { format, reader, size, read } = Source::open(path)?;
-        let failed = |what: String| Error { file: path.to_owned(), line: None, what };
         let history: Box<dyn History> = match format {
-            Format::Csv => Box::new(csv::Csv::open(reader, measurement).map_err(failed)?),
+            Format::Csv => Box::new(csv::Csv::open(reader, measurement).map_err(|fault| Error::new(path, fault))?),
             Format::Jsonl => Box::new(jsonl::Jsonl::new(reader, measurement)),
             Format::Lp => Box::new(lp::Lp::new(reader)),
         };
@@ -96,10 +98,9 @@ impl Input {
     pub fn next(&mut self, out: &mut Vec<u8>) -> Result<Option<Row>, Error> {
         let Self { history, path, .. } = self;
         let start = out.len();
-        let row = history.next(out).map_err(|(line, what)| Error { file: path.clone(), line: Some(line), what })?;
+        let row = history.next(out).map_err(|(line, fault)| Error { file: path.clone(), line: Some(line), fault })?;
         if out.len() - start > MAX_EVENT {
-            let what = "a row is longer than 1 MiB as line protocol; no pipeline would score it".to_owned();
-            return Err(Error { file: path.clone(), line: None, what });
+            return Err(Error::new(path, Fault::LongRow));
         }
         Ok(row)
     }
@@ -118,24 +119,20 @@ impl Input {
 }
 
 /// Appends a measurement's name; see [`put_name`].
-fn put_measurement(out: &mut Vec<u8>, name: &str) -> Result<(), String> {
+fn put_measurement(out: &mut Vec<u8>, name: &str) -> Result<(), Fault> {
     if name.is_empty() {
-        return Err(
-            "nothing says what is measured here; name it with --measurement (of `qualm warm`: --name)".to_owned()
-        );
+        return Err(Fault::NoMeasurement);
     }
     if name.starts_with('#') {
-        return Err(format!("a measurement cannot be called `{name}`: line protocol would take it for a comment"));
+        return Err(Fault::Comment(name.to_owned()));
     }
     put_name(out, name)
 }
 
 /// Appends a name with the backslashes that line protocol needs. A line break in it becomes a space.
-fn put_name(out: &mut Vec<u8>, name: &str) -> Result<(), String> {
+fn put_name(out: &mut Vec<u8>, name: &str) -> Result<(), Fault> {
     if name.is_empty() || name.ends_with('\\') {
-        return Err(format!(
-            "`{name}` cannot be a name or a tag in line protocol: it is empty, or ends in a backslash"
-        ));
+        return Err(Fault::Name(name.to_owned()));
     }
     for byte in name.bytes() {
         match byte {
@@ -148,7 +145,7 @@ fn put_name(out: &mut Vec<u8>, name: &str) -> Result<(), String> {
 }
 
 /// Appends `,name=value` or, for the first field of a line, ` name=value`.
-fn put_field(out: &mut Vec<u8>, first: bool, name: &str, value: f64) -> Result<(), String> {
+fn put_field(out: &mut Vec<u8>, first: bool, name: &str, value: f64) -> Result<(), Fault> {
     out.push(if first { b' ' } else { b',' });
     put_name(out, name)?;
     out.push(b'=');

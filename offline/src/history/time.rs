@@ -22,6 +22,11 @@ pub fn parse(text: &str) -> Result<i64, BadTime> {
     epoch(text).or_else(|| calendar(text)).ok_or_else(|| BadTime { text: text.to_owned() })
 }
 
+/// Nanoseconds since 1970 as a time: jiff's range holds all of them.
+pub(crate) fn timestamp(nanoseconds: i64) -> Timestamp {
+    Timestamp::from_nanosecond(nanoseconds.into()).unwrap_or_default()
+}
+
 fn calendar(text: &str) -> Option<i64> {
     let zoned = text.parse::<Timestamp>().ok();
     let plain = || text.parse::<DateTime>().ok()?.to_zoned(TimeZone::UTC).ok().map(|zoned| zoned.timestamp());

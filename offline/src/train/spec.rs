@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
+use std::{fs, io};
 
-use qualm_bundle::manifest::{Feature, Suppression};
+use qualm_bundle::manifest::{self, Feature, Suppression};
 use qualm_core::trained::calibrate::Threshold;
 use serde::Deserialize;
 use toml::Value;
@@ -71,10 +72,30 @@ impl Default for Spec {
 
 /// A specification that cannot be used: where, and what would be right.
 #[derive(Debug, thiserror::Error)]
-#[error("{place}: {what}")]
+#[error("{place}: {fault}")]
 pub struct Error {
     place: String,
-    what: String,
+    fault: Fault,
+}
+
+/// What is wrong with a specification, and what would be right.
+#[derive(Debug, thiserror::Error)]
+pub enum Fault {
+    /// Its file cannot be read.
+    #[error("{0}; `qualm train --help` shows one")]
+    Io(io::Error),
+    /// It is no TOML, or has something else in it.
+    #[error("{}", .0.message())]
+    Toml(toml::de::Error),
+    /// The shares of the data do not add up.
+    #[error("`split` is {0:?}; it must be three shares that add up to 1, such as [0.7, 0.15, 0.15]")]
+    Split([f64; 3]),
+    /// A feature or the suppression could not be in a manifest.
+    #[error(transparent)]
+    Manifest(#[from] manifest::Error),
+    /// The threshold has several rules.
+    #[error(transparent)]
+    Rule(#[from] BadRule),
 }
 
 impl Spec {
@@ -85,10 +106,7 @@ impl Spec {
     /// Says where it is wrong, and what would be right.
     pub fn read(path: &Path) -> Result<Self, Error> {
         let place = path.display().to_string();
-        let text = std::fs::read_to_string(path).map_err(|error| Error {
-            place: place.clone(),
-            what: format!("{error}; `qualm train --help` shows one"),
-        })?;
+        let text = fs::read_to_string(path).map_err(|error| Error { place: place.clone(), fault: Fault::Io(error) })?;
         Self::parse(&text, &place)
     }
 
@@ -96,9 +114,9 @@ impl Spec {
         let spec: Self = toml::from_str(text).map_err(|error| {
             let line = error.span().map(|span| text[..span.start].matches('\n').count() + 1);
             let place = line.map_or_else(|| place.to_owned(), |line| format!("{place}:{line}"));
-            Error { place, what: error.message().to_owned() }
+            Error { place, fault: Fault::Toml(error) }
         })?;
-        spec.check().map_err(|what| Error { place: place.to_owned(), what })?;
+        spec.check().map_err(|fault| Error { place: place.to_owned(), fault })?;
         Ok(spec)
     }
 
@@ -115,20 +133,18 @@ impl Spec {
         if name.is_empty() { "model".to_owned() } else { name.to_owned() }
     }
 
-    fn check(&self) -> Result<(), String> {
+    fn check(&self) -> Result<(), Fault> {
         let [train, validation, test] = self.split;
         let shares = [train, validation, test].iter().all(|share| (0.0..=1.0).contains(share));
         if !shares || (train + validation + test - 1.0).abs() > 1e-6 || train == 0.0 || validation == 0.0 {
-            return Err(format!(
-                "`split` is {:?}; it must be three shares that add up to 1, such as [0.7, 0.15, 0.15]",
-                self.split
-            ));
+            return Err(Fault::Split(self.split));
         }
         for feature in &self.features {
-            feature.for_pipeline().map_err(|error| error.to_string())?;
+            feature.for_pipeline()?;
         }
-        self.suppression.sustained().map_err(|error| format!("[suppression] {error}"))?;
-        self.threshold.resolve().map(drop).map_err(|error| error.to_string())
+        self.suppression.sustained().map_err(manifest::Error::from)?;
+        self.threshold.resolve()?;
+        Ok(())
     }
 }
 

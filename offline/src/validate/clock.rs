@@ -4,7 +4,7 @@ use rayon::prelude::*;
 use serde::{Serialize, Serializer};
 
 use super::data::{Data, NO_TIME, Series};
-use super::report::written;
+use crate::history::timestamp;
 
 /// A step that is longer than so many usual ones is a gap.
 const GAP: f64 = 2.5;
@@ -48,7 +48,7 @@ pub(super) struct Clock {
 
 #[expect(clippy::ref_option, reason = "serde passes a field by reference")]
 fn time<S: Serializer>(time: &Option<i64>, serializer: S) -> Result<S::Ok, S::Error> {
-    time.map(written).serialize(serializer)
+    time.map(timestamp).serialize(serializer)
 }
 
 /// The times of every series.

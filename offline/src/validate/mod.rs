@@ -14,7 +14,7 @@ mod read;
 mod report;
 mod table;
 
-pub use options::Options;
+pub use options::{BadOption, Options};
 pub use report::{Check, Finding, Report, Verdict};
 
 use crate::history;
@@ -32,7 +32,7 @@ pub enum Error {
         /// Which.
         option: &'static str,
         /// What is wrong with it, and what would be right.
-        what: String,
+        what: BadOption,
     },
 }
 

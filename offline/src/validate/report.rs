@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::clock::Clock;
 use super::data::Data;
 use super::profile::Profile;
+use crate::history::timestamp;
 
 /// How a check ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -130,8 +131,8 @@ pub struct Report {
     pub(super) file: String,
     verdict: Verdict,
     pub(super) rows: u64,
-    pub(super) from: Option<String>,
-    pub(super) until: Option<String>,
+    pub(super) from: Option<Timestamp>,
+    pub(super) until: Option<Timestamp>,
     pub(super) checks: Vec<Outcome>,
     pub(super) series: Vec<Clock>,
     pub(super) columns: Vec<Profile>,
@@ -166,8 +167,8 @@ impl Report {
             file: file.display().to_string(),
             verdict: checks.iter().map(|outcome| outcome.verdict).max().unwrap_or(Verdict::Ok),
             rows: data.rows(),
-            from: series.iter().filter_map(|clock| clock.first).min().map(written),
-            until: series.iter().filter_map(|clock| clock.last).max().map(written),
+            from: series.iter().filter_map(|clock| clock.first).min().map(timestamp),
+            until: series.iter().filter_map(|clock| clock.last).max().map(timestamp),
             checks,
             series,
             columns,
@@ -205,11 +206,6 @@ impl Report {
 pub(super) fn shown(text: &str) -> String {
     const MOST: usize = 60;
     shortened(text.trim(), MOST)
-}
-
-/// A time as people write it.
-pub(super) fn written(time: i64) -> String {
-    Timestamp::from_nanosecond(time.into()).map_or_else(|_| time.to_string(), |time| time.to_string())
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use qualm_core::trained::prepare::quantile;
 use serde::Serialize;
 
 use super::Series;
-use crate::evaluate::evaluation::timestamp;
+use crate::history::timestamp;
 
 /// Rows before a stretch that tell what is usual there, at least; a longer stretch is held against as many rows as it has.
 const BEFORE: usize = 300;

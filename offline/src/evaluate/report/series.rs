@@ -7,7 +7,7 @@ use jiff::tz::TimeZone;
 use maud::{Markup, html};
 
 use super::plot::{Plot, Tick, line, path, rectangle};
-use crate::evaluate::evaluation::timestamp;
+use crate::history::timestamp;
 use crate::table::Table;
 
 /// Columns of the drawing: what lies in one is drawn as its least and largest score.

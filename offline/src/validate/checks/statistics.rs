@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use super::super::clock::Clock;
 use super::super::options::Limits;
 use super::super::profile::Profile;
-use super::super::report::{Check, Finding, Verdict, written};
+use super::super::report::{Check, Finding, Verdict};
 use super::super::table::seconds;
 use super::{percent, short, times};
+use crate::history::timestamp;
 
 /// So many spreads from the first third to the last are a drift.
 const DRIFT: f64 = 3.0;
@@ -64,7 +65,7 @@ fn series(clock: &Clock, findings: &mut Vec<Finding>) {
         findings.push(finding.of_series(clock).times(count, None));
     };
     if clock.gap_share > GAPS || clock.longest_gap_seconds > LONG * step {
-        let from = clock.longest_gap_after.map(written).unwrap_or_default();
+        let from = clock.longest_gap_after.map_or_else(String::new, |time| timestamp(time).to_string());
         let what = format!(
             "gaps, {}; the longest is {} from {from}; {} of the time in all",
             times(clock.gaps),

@@ -8,10 +8,10 @@ use maud::{Markup, html};
 
 use super::html::{Cell, caption, card, cards, document, footer, name, notes, paragraph, section, table};
 use super::strips::{Strips, key};
-use crate::evaluate::evaluation::timestamp;
 use crate::evaluate::feedback::screen::{extent, lateness, reason, usual};
 use crate::evaluate::feedback::{Feedback, Incident, Series, SeriesFeedback, Span};
 use crate::evaluate::words::{NONE, count, number, percent, seconds, thousands};
+use crate::history::timestamp;
 
 /// Incidents in the table.
 const INCIDENTS: usize = 50;
@@ -220,7 +220,7 @@ mod tests {
 
     use qualm_contract::{Band, Reason};
 
-    use super::super::tests::{NASTY, check};
+    use super::super::tests::{NASTY, assert_well_formed};
     use super::*;
     use crate::evaluate::feedback::testing::series;
     use crate::evaluate::labels::Labels;
@@ -242,7 +242,7 @@ mod tests {
             vectors.add(row * 1_000_000_000, row as u64, &[row as f64, f64::NAN], f64::NAN, false, &[]);
         }
         let html = page(&[series("cpu", &alarms), vectors], "start,end\n500,520\n600,640\n");
-        check(&html).unwrap();
+        assert_well_formed(&html);
         assert!(!html.contains("<script") && !html.contains("NaN") && !html.contains("inf"), "{html}");
         assert!(!html.contains("http://") && !html.contains("https://"), "self-contained");
         for part in [
@@ -279,7 +279,7 @@ mod tests {
         }
         let labels = "start,end\n500,520\n";
         let html = page(std::slice::from_ref(&banded), labels);
-        check(&html).unwrap();
+        assert_well_formed(&html);
         assert_eq!(html.matches("<path class=\"band\"").count(), 2, "one false alarm, and the series in full");
         assert_eq!(html.matches("<path class=\"expected\"").count(), 2);
         assert!(html.contains("what would have been ordinary") && !html.contains("usual range before"));
@@ -299,10 +299,10 @@ mod tests {
         for rows in ["", ".", "_", "!"] {
             let labels = if rows.is_empty() { "start,end\n" } else { "start,end\n0,1\n" };
             let html = page(&[series("a", rows)], labels);
-            check(&html).unwrap();
+            assert_well_formed(&html);
             assert!(!html.contains("NaN"), "{rows}: {html}");
         }
-        check(&page(&[], "start,end\n1,2\n")).unwrap();
+        assert_well_formed(&page(&[], "start,end\n1,2\n"));
         let alarms: String = (0..28_000).map(|row| if row % 7 == 0 { '!' } else { '.' }).collect();
         let many: Vec<Series> = (0..38).map(|at| series(&format!("s{at}"), &alarms)).collect();
         let html = page(&many, "start,end\n500,520\n");
