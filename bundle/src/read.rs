@@ -14,9 +14,9 @@ impl Bundle {
     ///
     /// # Errors
     ///
-    /// Names the file that is not as it must be, and why.
+    /// Names the file that is invalid, and why.
     pub fn read(path: &Path) -> Result<Self, Error> {
-        read_files(path).and_then(Self::of).map_err(|fault| fault.at(path.display()))
+        read_files(path).and_then(Self::from_files).map_err(|fault| fault.at(path.display()))
     }
 
     /// Reads the bytes of a packed bundle.
@@ -25,10 +25,10 @@ impl Bundle {
     ///
     /// As [`read`](Self::read).
     pub fn unpack(packed: &[u8]) -> Result<Self, Fault> {
-        Self::of(archive::unpack(packed)?)
+        Self::from_files(archive::unpack(packed)?)
     }
 
-    /// The version of what is to replace the bundle there: one more, and the first where there is none.
+    /// The version of a bundle that replaces the one at `path`: one more than its, or 1 if there is none.
     #[must_use]
     pub fn next_version(path: &Path) -> u64 {
         Self::read(path).map_or(1, |old| old.manifest.version + 1)
@@ -39,7 +39,7 @@ impl Bundle {
 ///
 /// # Errors
 ///
-/// Where there is no bundle, a file of it cannot be read, or is none that a bundle may have.
+/// If there is no bundle, or one of its files cannot be read or does not belong in one.
 pub fn read_files(path: &Path) -> Result<Files, Fault> {
     let file = fs::metadata(path)?;
     if file.is_dir() {

@@ -1,4 +1,4 @@
-//! All of it together, as a running pipeline uses it.
+//! Fetcher, store and watch together, as in a running pipeline.
 
 use std::error::Error;
 use std::fs;
@@ -23,7 +23,7 @@ use crate::{Bundle, Fault};
 /// Which version a pipeline runs, or why it does not take one.
 type Outcome = Result<u64, Box<dyn Error + Send + Sync>>;
 
-/// Takes up what is good until `stop` is set.
+/// Runs good bundles until `stop` is set.
 fn pipeline(source: &Path, state: &Path, stop: &AtomicBool, outcomes: &Sender<Outcome>) {
     let trust = Trust::default();
     let source = Source::Path(source.to_owned());
@@ -31,7 +31,7 @@ fn pipeline(source: &Path, state: &Path, stop: &AtomicBool, outcomes: &Sender<Ou
     let good = |bundle: &Bundle| -> Result<(), Fault> {
         bundle.check_trust(&trust)?;
         bundle.check_expiry(Timestamp::now())?;
-        bundle.open(&BuiltIn).map(drop) // where the pipeline asks its own runtime
+        bundle.open(&BuiltIn).map(drop)
     };
     let run = |bundle: &Bundle| outcomes.send(good(bundle).map(|()| bundle.manifest.version).map_err(Into::into));
     if let Some(bundle) = store.current().unwrap() {
@@ -56,7 +56,7 @@ fn pipeline(source: &Path, state: &Path, stop: &AtomicBool, outcomes: &Sender<Ou
                 }
                 Err(refused) => outcomes.send(Err(refused.into())).unwrap(),
             },
-            // Once: while a file is being written, it may be seen more than once.
+            // Once: a file that is being written may fail several times.
             Err(error) if failed.replace(error.to_string()) == Some(error.to_string()) => {}
             Err(error) => outcomes.send(Err(error.into())).unwrap(),
         }
@@ -73,7 +73,7 @@ fn while_it_runs(source: &Path, state: &Path, what: impl FnOnce(&Receiver<Outcom
     thread::scope(|scope| {
         let running = scope.spawn(|| pipeline(source, state, &stop, &sender));
         let done = catch_unwind(AssertUnwindSafe(|| what(&outcomes)));
-        // Whatever became of it, or the test would wait for ever.
+        // Even after a panic, or the test would never end.
         stop.store(true, Ordering::Relaxed);
         fs::write(source.with_extension("new"), "").unwrap();
         fs::rename(source.with_extension("new"), state.join("bundles/cpu/store.toml")).unwrap(); // it wakes up
@@ -97,7 +97,7 @@ fn rollback(state: &Path) {
 }
 
 #[test]
-fn a_running_pipeline_takes_up_what_is_good_and_rolls_back() {
+fn a_running_pipeline_loads_good_bundles_and_rolls_back() {
     let root = tempfile::tempdir().unwrap();
     let (source, state): (PathBuf, PathBuf) = (root.path().join("model"), root.path().join("state"));
     while_it_runs(&source, &state, |outcomes| {
@@ -124,7 +124,7 @@ fn a_running_pipeline_takes_up_what_is_good_and_rolls_back() {
 }
 
 #[test]
-fn it_begins_with_what_it_kept_when_the_source_has_nothing() {
+fn a_pipeline_starts_with_the_stored_bundle() {
     let root = tempfile::tempdir().unwrap();
     let (source, state) = (root.path().join("model"), root.path().join("state"));
     Store::open(&state, "cpu").unwrap().keep(&testing::bundle(7)).unwrap();

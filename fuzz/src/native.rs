@@ -46,7 +46,7 @@ pub(crate) fn native(bytes: &[u8]) {
 fn holds(body: &[u8], events: impl Fn(&[u8]) -> Vec<&[u8]>, is_ours: impl Fn(&[u8]) -> bool) {
     let whole = through(VerdictStyle::Gauges, "*", body, &[usize::MAX]);
     let mut came = events(body).into_iter().peekable();
-    let mut told = 0;
+    let mut ours = 0;
     for event in events(&whole.0) {
         // The last line of a body has no newline unless something comes behind it.
         let is_next = came.peek().is_some_and(|next| *next == event || [*next, b"\n"].concat() == event);
@@ -54,11 +54,11 @@ fn holds(body: &[u8], events: impl Fn(&[u8]) -> Vec<&[u8]>, is_ours: impl Fn(&[u
             came.next();
         } else {
             assert!(is_ours(event), "{} came out of {}", shown(event), shown(body));
-            told += 1;
+            ours += 1;
         }
     }
     assert_eq!(came.next(), None, "lost from {}", shown(body));
-    assert_eq!(told, whole.1 * 2, "a score and whether it is an anomaly: {}", shown(body));
+    assert_eq!(ours, whole.1 * 2, "a score and whether it is an anomaly: {}", shown(body));
     for style in [VerdictStyle::Gauges, VerdictStyle::Tags] {
         let whole = through(style, "*", body, &[usize::MAX]);
         for lengths in arrivals(body) {

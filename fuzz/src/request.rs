@@ -12,7 +12,7 @@ use qualm_http::api::{self, Api};
 use qualm_http::{Call, Counts, Method, Options, Refused, Reply, Router, Server, StatusCode, reply};
 
 /// No answer takes so long, even on a machine that does much else.
-const PATIENCE: Duration = Duration::from_mins(1);
+const ANSWER_TIMEOUT: Duration = Duration::from_mins(1);
 
 struct Service {
     address: SocketAddr,
@@ -59,7 +59,7 @@ pub(crate) fn request(bytes: &[u8]) {
 /// All that is answered to these pieces, until the connection ends.
 fn ask(pieces: &[&[u8]]) -> Vec<u8> {
     let mut stream = TcpStream::connect(SERVICE.address).expect("the service listens");
-    stream.set_read_timeout(Some(PATIENCE)).expect("a time-out can be set");
+    stream.set_read_timeout(Some(ANSWER_TIMEOUT)).expect("a time-out can be set");
     stream.set_nodelay(true).expect("so can this");
     // A service that has heard enough may have closed the connection.
     let _closed = pieces.iter().try_for_each(|piece| stream.write_all(piece));

@@ -15,7 +15,7 @@ use crate::safetensors::{SERIES, observe};
 const SEED: u64 = 7;
 
 /// Series of one slice: so many at most are given to a detector.
-const MOST_SERIES: usize = 1000;
+const MAX_SERIES: usize = 1000;
 
 thread_local! {
     static PLACE: (TempDir, StateFile) = {
@@ -36,7 +36,7 @@ pub(crate) fn state(bytes: &[u8]) {
         assert_eq!(read(), saved);
         for slice in saved.iter().flat_map(|(_, slices)| slices) {
             assert_eq!(slice.identities.len(), slice.ages.len());
-            restore(&slice.state, slice.identities.len().min(MOST_SERIES));
+            restore(&slice.state, slice.identities.len().min(MAX_SERIES));
         }
     });
 }

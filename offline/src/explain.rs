@@ -13,10 +13,10 @@ use serde::Serialize;
 
 use crate::evaluate::evaluation::{Cause, entity, name};
 use crate::evaluate::events::Sequences;
+use crate::evaluate::format::{NONE, number, percent};
 use crate::evaluate::metrics::is_alarm;
 use crate::evaluate::score::{self, CAUSES, Scored, largest};
-use crate::evaluate::screen::columns;
-use crate::evaluate::words::{NONE, number, percent};
+use crate::evaluate::terminal::columns;
 use crate::history::timestamp;
 use crate::subject::{self, Subject};
 use crate::table::Table;
@@ -29,14 +29,14 @@ pub struct Options {
     /// The history: CSV with a time column (.csv), line protocol (.lp), or JSON lines (.jsonl).
     pub input: PathBuf,
     /// Which of its rows.
-    pub rows: Which,
+    pub rows: RowSelection,
     /// What the metrics of a CSV or JSON file are called; by default what the bundle's first feature is of.
     pub measurement: Option<String>,
 }
 
 /// Which rows are explained.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Which {
+pub enum RowSelection {
     /// Those of this time or, where there is none, of the time closest to it.
     At(i64),
     /// This one, the first being 1.
@@ -108,11 +108,11 @@ pub struct Explained {
 /// Rows that are scored at once.
 const BATCH: usize = 1000;
 /// Features of a row that are shown at most.
-const FEATURES: usize = 10;
+const MAX_FEATURES: usize = 10;
 /// What contributes a smaller share is not shown.
-const LEAST: f64 = 0.005;
+const MIN_SHARE: f64 = 0.005;
 /// Characters of the longest bar.
-const BAR: f64 = 20.0;
+const BAR_CHARS: f64 = 20.0;
 
 /// Scores with this factory, and explains.
 ///
@@ -127,10 +127,10 @@ pub fn explain(options: &Options, factory: &dyn ModelFactory) -> Result<Explanat
     let failed = |source| Error::Detector { bundle: options.bundle.display().to_string(), source };
     let scored = score::explain(&mut **detector, table, &|_| {}).map_err(failed)?;
     let rows = match options.rows {
-        Which::Row(row) if (1..=table.len()).contains(&row) => vec![row - 1],
-        Which::Row(row) => return Err(Error::Row { row, rows: table.len() }),
-        Which::At(time) => rows_at(table, time),
-        Which::Top(most) => most_anomalous(table, &scored.scores, most),
+        RowSelection::Row(row) if (1..=table.len()).contains(&row) => vec![row - 1],
+        RowSelection::Row(row) => return Err(Error::Row { row, rows: table.len() }),
+        RowSelection::At(time) => rows_at(table, time),
+        RowSelection::Top(most) => most_anomalous(table, &scored.scores, most),
     };
     // Of one that is not trained, and of a plugin, alarms alone are explained.
     let trained = if bundle.component.is_none() { qualm_core::open_trained(&bundle.model).ok() } else { None };
@@ -241,7 +241,7 @@ impl Explanation {
             out += "  there is nothing to explain: no feature contributed, or this kind of detector explains anomalies only\n";
             return out;
         }
-        let shown = causes.iter().take(FEATURES).take_while(|explained| explained.share >= LEAST);
+        let shown = causes.iter().take(MAX_FEATURES).take_while(|explained| explained.share >= MIN_SHARE);
         let most = causes.first().map_or(1.0, |explained| explained.share);
         let rows: Vec<Vec<String>> = shown.map(|explained| explained.cells(most)).collect();
         let left = causes.len() - rows.len();
@@ -259,20 +259,20 @@ impl Explained {
     /// One line of a table. The feature that has `most` has the longest bar.
     fn cells(&self, most: f64) -> Vec<String> {
         let Self { cause, share, meaning } = self;
-        let told = |value: Option<f64>| value.map_or_else(|| NONE.to_owned(), |value| number(value, 4));
+        let format_value = |value: Option<f64>| value.map_or_else(|| NONE.to_owned(), |value| number(value, 4));
         vec![
             visible(&cause.feature),
             percent(Some(*share)),
-            "█".repeat(((share / most * BAR).round() as usize).max(1)),
+            "█".repeat(((share / most * BAR_CHARS).round() as usize).max(1)),
             format!("{}{}", if cause.contribution > 0.0 { "+" } else { "" }, number(cause.contribution, 3)),
-            told(cause.value),
-            told(cause.typical),
+            format_value(cause.value),
+            format_value(cause.typical),
             meaning.clone(),
         ]
     }
 }
 
-const _: () = assert!(CAUSES <= FEATURES, "all causes of an alarm are shown");
+const _: () = assert!(CAUSES <= MAX_FEATURES, "all causes of an alarm are shown");
 
 #[cfg(test)]
 mod tests {
@@ -285,7 +285,7 @@ mod tests {
 
     #[test]
     fn a_value_is_told_next_to_those_in_training() {
-        let told = |value| meaning(value, Some(&reference()));
+        let format_value = |value| meaning(value, Some(&reference()));
         for (value, what) in [
             (Some(11.0), "more than ever in training (at most 10)"),
             (Some(-1.0), "less than ever in training (at least 0)"),
@@ -294,7 +294,7 @@ mod tests {
             (Some(5.0), "as in training, by itself"),
             (None, "missing, as in 2 % of rows in training"),
         ] {
-            assert_eq!(told(value), what);
+            assert_eq!(format_value(value), what);
         }
         assert_eq!(meaning(Some(1.0), None), "");
     }

@@ -15,13 +15,13 @@ use crate::train::plugin;
 use crate::train::spec::{Rule, Spec};
 
 /// Golden rows: at least so many, and as many more as the detector needs to warm up.
-const LEAST: usize = 64;
+const MIN_GOLDEN_ROWS: usize = 64;
 
 /// Nanoseconds between a series' golden rows: the first that a detector scores any with.
 const STEPS: [i64; 3] = [10_000_000_000, 900_000_000_000, 14_400_000_000_000];
 
 /// Doubles in golden rows, about, where the detector takes very long to warm up or has very many features.
-const MOST: usize = 1 << 18;
+const MAX_GOLDEN_VALUES: usize = 1 << 18;
 
 /// Why there is no bundle of a plugin, and what to do.
 #[derive(Debug, thiserror::Error)]
@@ -148,8 +148,8 @@ fn features(spec: &Spec, count: u32) -> Result<(Shape, Vec<Feature>), Error> {
 /// one series, a missing value, and a row without any.
 fn golden(open: impl Fn() -> Result<Box<dyn Detector>, Error>, description: &Description) -> Result<Golden, Error> {
     let features = (description.features as usize).max(1);
-    let most = (MOST / features).max(LEAST);
-    let rows = ((description.warm_up as usize).saturating_mul(4)).clamp(LEAST, most) / 2 * 2;
+    let most = (MAX_GOLDEN_VALUES / features).max(MIN_GOLDEN_ROWS);
+    let rows = ((description.warm_up as usize).saturating_mul(4)).clamp(MIN_GOLDEN_ROWS, most) / 2 * 2;
     let half = rows / 2;
     let value = |row: usize, feature: usize| {
         let level = 10.0 * (feature % 10 + 1) as f64;

@@ -8,7 +8,7 @@ use qualm_bundle::manifest::{Reference, Shape};
 use qualm_contract::Detector;
 use qualm_contract::ModelFactory;
 
-use crate::evaluate::words::thousands;
+use crate::evaluate::format::thousands;
 use crate::history;
 use crate::table::Table;
 use crate::train::digest;

@@ -16,7 +16,7 @@ use crate::history::feed::Feed;
 use crate::history::{self, Input};
 
 /// The tag that tells one entity from another where nobody says which.
-const HOST: &str = "host";
+const DEFAULT_ENTITY_TAG: &str = "host";
 
 /// A table of feature values, in order of time.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -189,8 +189,8 @@ pub fn discover(path: &Path, measurement: &str, entity: Option<&[String]>) -> Re
         let features = columns.into_iter().map(feature).collect();
         return Ok(Vectors { entity: Vec::new(), interval: Duration::ZERO, features });
     }
-    let entity = entity.map_or_else(|| vec![HOST.to_owned()], <[String]>::to_vec);
-    let mut found = Found { entity, ..Found::default() };
+    let entity = entity.map_or_else(|| vec![DEFAULT_ENTITY_TAG.to_owned()], <[String]>::to_vec);
+    let mut found = Discovered { entity, ..Discovered::default() };
     let mut line = Vec::new();
     while let Some(row) = input.next(&mut line)? {
         if row.has_line {
@@ -206,7 +206,7 @@ type Tags = Vec<(String, String)>;
 
 /// What has been found in a file.
 #[derive(Default)]
-struct Found {
+struct Discovered {
     /// The tags that tell entities, and whether any event has them.
     entity: Vec<String>,
     has_entity: bool,
@@ -217,7 +217,7 @@ struct Found {
     steps: BTreeMap<i64, u64>,
 }
 
-impl Found {
+impl Discovered {
     fn take(&mut self, event: &[u8], time: Option<i64>) {
         let mut fields = Vec::new();
         let Ok((head_end, _)) = line::read_event(event, &mut fields) else { return };
@@ -253,8 +253,8 @@ impl Found {
         }
         let interval = self.steps.iter().max_by_key(|(_, count)| **count).map_or(0, |(step, _)| *step);
         let features = self.features.into_iter().map(|(measurement, tags, field)| {
-            let told: Vec<_> = tags.iter().map(|(_, value)| value.as_str()).collect();
-            let name = [&[measurement.as_str()], &told[..], &[field.as_str()]].concat().join(".");
+            let values: Vec<_> = tags.iter().map(|(_, value)| value.as_str()).collect();
+            let name = [&[measurement.as_str()], &values[..], &[field.as_str()]].concat().join(".");
             let tags = tags.into_iter().map(|(key, value)| (key, glob::escape(&value))).collect();
             Feature { name, measurement, field, tags, transform: Transform::None, reference: None }
         });

@@ -53,7 +53,7 @@ impl Server {
     }
 
     /// The questions that it was asked, in the field `name` of their JSON.
-    fn questions(&self, name: &str) -> Vec<String> {
+    fn queries(&self, name: &str) -> Vec<String> {
         let requests = self.requests.lock().unwrap();
         let bodies = requests.iter().filter_map(|request| serde_json::from_str::<Value>(&request.body).ok());
         bodies.filter_map(|body| Some(body[name].as_str()?.to_owned())).collect()
@@ -209,7 +209,7 @@ fn annotated_csv_becomes_lines() {
         query.measurement = vec!["cpu".to_owned()];
     });
     collected(&wanted).unwrap();
-    let question = server.questions("query").pop().unwrap();
+    let question = server.queries("query").pop().unwrap();
     assert_eq!(
         question,
         "import \"types\"\nfrom(bucket: \"telegraf\")\n  \
@@ -234,7 +234,7 @@ fn json_lines_become_lines() {
     });
     collected(&wanted).unwrap();
     assert_eq!(
-        server.questions("q").pop().unwrap(),
+        server.queries("q").pop().unwrap(),
         "SELECT date_bin(INTERVAL '10 seconds', time) AS time, \"host\", avg(\"steal\") AS \"steal\", \
          avg(\"ticks\") AS \"ticks\", avg(\"usage_idle\") AS \"usage_idle\" FROM \"iox\".\"cpu\" \
          WHERE time >= '2023-11-14T22:13:20Z' AND time < '2023-11-14T22:14:20Z' AND \"host\" = 'it''s' \

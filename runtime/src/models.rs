@@ -16,7 +16,7 @@ use qualm_bundle::manifest::{self, Manifest};
 use qualm_bundle::signature::Trust;
 use qualm_bundle::source::{Fetched, Fetcher, Source, TIMEOUT};
 use qualm_bundle::store::{Admission, Store};
-use qualm_bundle::watch::{Bell, Watch};
+use qualm_bundle::watch::{Notifier, Watch};
 use qualm_bundle::{Bundle, Fault};
 use qualm_pipeline::suppress::Suppression;
 use qualm_pipeline::vector::Shape;
@@ -75,7 +75,7 @@ pub struct ModelBuilder {
     /// Who may make bundles.
     pub trust: Trust,
     /// Has all that look for new models look now.
-    pub bell: Bell,
+    pub notifier: Notifier,
 }
 
 /// Makes candidates of what one detector's source offers.
@@ -328,12 +328,12 @@ impl Loader {
         if metrics_wait && self.builder.must_compile(&bundle) {
             let postponed = self.postpone(*bundle);
             self.pending = None;
-            self.fetcher.forget(); // it is offered again
+            self.fetcher.invalidate(); // it is offered again
             return Err(postponed.unwrap_or_else(|why| NoModel::from(why).at(self.fetcher.source())));
         }
         let candidate = self.builder.candidate(&bundle).map_err(|rejected| {
             if rejected.is_transient() {
-                self.fetcher.forget();
+                self.fetcher.invalidate();
             }
             NoModel::from(rejected).at(self.fetcher.source())
         })?;
@@ -454,7 +454,7 @@ impl Reloader {
 fn run_reloader(mut loader: Loader, poll: Duration, shared: &Weak<Shared>) {
     let watched = loader.fetcher.source().watched().map(Path::to_owned);
     let watch = Watch::on(watched.into_iter().chain(loader.store.watched()));
-    let mut watch = watch.heeding(&loader.builder.bell);
+    let mut watch = watch.notified_by(&loader.builder.notifier);
     let mut last_reason = String::new();
     loop {
         // Looked at before the first wait as well: what came since the start may have come unseen.

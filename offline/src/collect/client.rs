@@ -15,22 +15,22 @@ const FIRST_BYTE: Duration = Duration::from_mins(2);
 const LAST_BYTE: Duration = Duration::from_mins(30);
 
 /// What is read of an answer that says what is wrong.
-const MOST_OF_A_REFUSAL: u64 = 64 << 10;
+const MAX_ERROR_BYTES: u64 = 64 << 10;
 
 /// An answer's body.
-pub(super) type Answer = BufReader<BodyReader<'static>>;
+pub(super) type ResponseReader = BufReader<BodyReader<'static>>;
 
 /// A server, and what it wants to see before it answers.
 pub(super) struct Client {
     agent: Agent,
     base: Secret,
-    words: &'static Words,
+    messages: &'static Messages,
     authorization: Option<Secret>,
 }
 
 /// What errors call a kind of server, and what they say of its credentials and of what it does not find.
 #[derive(Debug)]
-pub(super) struct Words {
+pub(super) struct Messages {
     pub(super) server: &'static str,
     pub(super) set: &'static str,
     pub(super) check: &'static str,
@@ -38,7 +38,7 @@ pub(super) struct Words {
 }
 
 /// What they say of `InfluxDB`.
-pub(super) const INFLUX: Words = Words {
+pub(super) const INFLUX: Messages = Messages {
     server: "InfluxDB",
     set: "INFLUX_TOKEN, or INFLUX_USERNAME and INFLUX_PASSWORD",
     check: "INFLUX_TOKEN or --user and INFLUX_PASSWORD",
@@ -46,7 +46,7 @@ pub(super) const INFLUX: Words = Words {
 };
 
 impl Client {
-    pub(super) fn new(base: &Secret, words: &'static Words) -> Self {
+    pub(super) fn new(base: &Secret, messages: &'static Messages) -> Self {
         let config = Agent::config_builder()
             .http_status_as_error(false) // the body says more than the status
             .timeout_connect(Some(Duration::from_secs(10)))
@@ -54,7 +54,7 @@ impl Client {
             .timeout_recv_body(Some(LAST_BYTE))
             .user_agent(concat!("qualm/", env!("CARGO_PKG_VERSION")))
             .build();
-        Self { agent: config.into(), base: base.clone(), words, authorization: None }
+        Self { agent: config.into(), base: base.clone(), messages, authorization: None }
     }
 
     /// With credentials.
@@ -63,7 +63,7 @@ impl Client {
     }
 
     /// A path's status, headers and text, whatever they are.
-    pub(super) fn look(&self, path: &str) -> Result<(u16, HeaderMap, String), Error> {
+    pub(super) fn probe(&self, path: &str) -> Result<(u16, HeaderMap, String), Error> {
         let response =
             self.agent.get(format!("{}{path}", self.base.reveal())).call().map_err(|error| self.unreachable(&error))?;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
@@ -71,7 +71,7 @@ impl Client {
     }
 
     /// What a path has, if the server gives it.
-    pub(super) fn get(&self, path: &str) -> Result<Answer, Error> {
+    pub(super) fn get(&self, path: &str) -> Result<ResponseReader, Error> {
         let mut request = self.agent.get(format!("{}{path}", self.base.reveal()));
         if let Some(authorization) = &self.authorization {
             request = request.header("Authorization", authorization.reveal());
@@ -80,7 +80,7 @@ impl Client {
     }
 
     /// The answer to a question.
-    pub(super) fn post(&self, path: &str, kind: &str, accept: &str, body: &str) -> Result<Answer, Error> {
+    pub(super) fn post(&self, path: &str, kind: &str, accept: &str, body: &str) -> Result<ResponseReader, Error> {
         let url = format!("{}{path}", self.base.reveal());
         let mut request = self.agent.post(url).header("Content-Type", kind).header("Accept", accept);
         if let Some(authorization) = &self.authorization {
@@ -89,11 +89,11 @@ impl Client {
         self.answer(request.send(body))
     }
 
-    fn answer(&self, response: Result<Response<Body>, ureq::Error>) -> Result<Answer, Error> {
+    fn answer(&self, response: Result<Response<Body>, ureq::Error>) -> Result<ResponseReader, Error> {
         let response = response.map_err(|error| self.unreachable(&error))?;
         let status = response.status().as_u16();
         if !(200..300).contains(&status) {
-            return Err(self.refusal(status, &text_of(response)));
+            return Err(self.error_response(status, &text_of(response)));
         }
         Ok(BufReader::with_capacity(1 << 18, response.into_body().into_reader()))
     }
@@ -104,12 +104,12 @@ impl Client {
     }
 
     fn unreachable(&self, error: &ureq::Error) -> Error {
-        self.failed(format!("{error}; is {} there, and does it listen at this address?", self.words.server))
+        self.failed(format!("{error}; is {} there, and does it listen at this address?", self.messages.server))
     }
 
-    fn refusal(&self, status: u16, text: &str) -> Error {
+    fn error_response(&self, status: u16, text: &str) -> Error {
         let said = message(text);
-        let Words { set, check, not_found, .. } = self.words;
+        let Messages { set, check, not_found, .. } = self.messages;
         self.failed(match status {
             401 if self.authorization.is_none() => {
                 format!("it wants credentials ({said}); set {set}")
@@ -125,7 +125,7 @@ impl Client {
 fn text_of(response: Response<Body>) -> String {
     let mut bytes = Vec::new();
     // What did not come is not needed: the status says that something is wrong.
-    let _whole_or_not = response.into_body().into_reader().take(MOST_OF_A_REFUSAL).read_to_end(&mut bytes);
+    let _whole_or_not = response.into_body().into_reader().take(MAX_ERROR_BYTES).read_to_end(&mut bytes);
     String::from_utf8_lossy(&bytes).into_owned()
 }
 

@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 
 /// A name or tag that line protocol cannot say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Unspeakable;
+pub(super) struct NotRepresentable;
 
 /// The type of a field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -32,9 +32,9 @@ pub(super) fn put_head<'a>(
     out: &mut Vec<u8>,
     measurement: &str,
     tags: impl IntoIterator<Item = (&'a str, &'a str)>,
-) -> Result<(), Unspeakable> {
+) -> Result<(), NotRepresentable> {
     if measurement.starts_with('#') {
-        return Err(Unspeakable); // a comment
+        return Err(NotRepresentable); // a comment
     }
     put_name(out, measurement, b", ")?;
     for (key, value) in tags.into_iter().filter(|(_, value)| !value.is_empty()) {
@@ -47,7 +47,7 @@ pub(super) fn put_head<'a>(
 }
 
 /// Appends a field's key and the equals sign; a comma goes before all but the first.
-pub(super) fn put_key(out: &mut Vec<u8>, key: &str) -> Result<(), Unspeakable> {
+pub(super) fn put_key(out: &mut Vec<u8>, key: &str) -> Result<(), NotRepresentable> {
     if !out.is_empty() {
         out.push(b',');
     }
@@ -75,9 +75,9 @@ pub(super) fn put_value(out: &mut Vec<u8>, kind: Kind, value: &str) {
     }
 }
 
-fn put_name(out: &mut Vec<u8>, name: &str, special: &[u8]) -> Result<(), Unspeakable> {
+fn put_name(out: &mut Vec<u8>, name: &str, special: &[u8]) -> Result<(), NotRepresentable> {
     if name.is_empty() || name.ends_with('\\') || name.contains(['\n', '\r']) {
-        return Err(Unspeakable);
+        return Err(NotRepresentable);
     }
     for byte in name.bytes() {
         if special.contains(&byte) {
@@ -110,10 +110,10 @@ mod tests {
         put_head(&mut out, r#"we ird"m',x=y"#, [("tag=k", r"v x\,"), ("none", "")]).unwrap();
         assert_eq!(String::from_utf8(out).unwrap(), r#"we\ ird"m'\,x=y,tag\=k=v\ x\\,"#);
         for name in ["", "a\\", "a\nb"] {
-            assert_eq!(put_head(&mut Vec::new(), name, []), Err(Unspeakable), "{name:?}");
-            assert_eq!(put_key(&mut Vec::new(), name), Err(Unspeakable), "{name:?}");
+            assert_eq!(put_head(&mut Vec::new(), name, []), Err(NotRepresentable), "{name:?}");
+            assert_eq!(put_key(&mut Vec::new(), name), Err(NotRepresentable), "{name:?}");
         }
-        assert_eq!(put_head(&mut Vec::new(), "#m", []), Err(Unspeakable));
+        assert_eq!(put_head(&mut Vec::new(), "#m", []), Err(NotRepresentable));
     }
 
     #[test]

@@ -37,7 +37,7 @@ pub use options::{Options, Query};
 pub use remote::Remote;
 
 use client::{Client, INFLUX};
-use fetch::Stretches;
+use fetch::FetchWindows;
 use options::{Plan, Range};
 use version::Api;
 
@@ -89,12 +89,12 @@ trait Source {
     fn databases(&mut self) -> Result<Vec<String>, Error>;
 
     /// The longest stretch that may be asked for at once, in nanoseconds.
-    fn longest(&self) -> i64 {
+    fn max_window(&self) -> i64 {
         32 * 86_400 * 1_000_000_000
     }
 
     /// The option that asks for less.
-    fn fewer(&self) -> &'static str {
+    fn narrowing_option(&self) -> &'static str {
         "--measurement"
     }
 
@@ -127,10 +127,10 @@ pub struct Summary {
 pub fn collect(options: &Options, progress: &dyn Fn(&Progress)) -> Result<Summary, Error> {
     let began = Instant::now();
     let plan = options.plan()?;
-    let (api, mut stretches) = influx(&plan)?;
-    let measurements = stretches.measurements();
-    let mut out = out::Out::create(&options.out)?;
-    let fetched = fetch::all(&mut stretches, &mut out, progress)?;
+    let (api, mut windows) = influx(&plan)?;
+    let measurements = windows.measurements();
+    let mut out = out::OutputFile::create(&options.out)?;
+    let fetched = fetch::all(&mut windows, &mut out, progress)?;
     if fetched.rows == 0 {
         let Range { from, until, .. } = plan.range;
         let (from, until) = (timestamp(from), timestamp(until));
@@ -148,7 +148,7 @@ pub fn collect(options: &Options, progress: &dyn Fn(&Progress)) -> Result<Summar
 }
 
 /// What an `InfluxDB` has.
-fn influx(plan: &Plan) -> Result<(Api, Stretches), Error> {
+fn influx(plan: &Plan) -> Result<(Api, FetchWindows), Error> {
     let client = Client::new(&plan.url, &INFLUX);
     let api = match plan.api {
         Some(api) => Api::try_from(api)?,
@@ -161,7 +161,7 @@ fn influx(plan: &Plan) -> Result<(Api, Stretches), Error> {
         Api::Three => Box::new(v3::Source::new(client, plan)),
     };
     let measurements = selected(source.as_mut(), plan)?;
-    Ok((api, Stretches::new(source, measurements, plan.range, &plan.url)))
+    Ok((api, FetchWindows::new(source, measurements, plan.range, &plan.url)))
 }
 
 /// The measurements that the plan selects.

@@ -12,14 +12,14 @@ use super::Error;
 
 /// A file that is being written. Dropped before [`finish`](Self::finish), it leaves nothing behind.
 #[derive(Debug)]
-pub(super) struct Out {
+pub(super) struct OutputFile {
     file: BufWriter<NamedTempFile>,
     path: PathBuf,
     /// Bytes written.
     pub(super) bytes: u64,
 }
 
-impl Out {
+impl OutputFile {
     pub(super) fn create(path: &Path) -> Result<Self, Error> {
         let failed = |source| Error::Write { path: path.to_owned(), source };
         let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -50,7 +50,7 @@ impl Out {
     }
 }
 
-impl Write for Out {
+impl Write for OutputFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let written = self.file.write(bytes)?;
         self.bytes += written as u64;

@@ -4,7 +4,7 @@ use std::io::Cursor;
 
 use qualm_bundle::secret::Secret;
 
-use super::fetch::Stretches;
+use super::fetch::FetchWindows;
 use super::{Error, Query, influx, prometheus};
 use crate::history::History as _;
 use crate::history::Row;
@@ -13,11 +13,11 @@ use crate::history::lp::Lp;
 
 /// The rows that a server has of some time, in order of time. No more than a stretch of them is in memory.
 pub struct Remote {
-    stretches: Stretches,
+    windows: FetchWindows,
     rows: Lp<Cursor<Vec<u8>>>,
     /// Until when the stretches before go, and the one at hand.
     done: i64,
-    reached: i64,
+    fetched_until: i64,
     from: i64,
     until: i64,
     /// Whether the row that came last is the first of its stretch.
@@ -40,8 +40,8 @@ impl Remote {
     /// Where an option is of no use, or the server is not.
     pub fn influx(url: &Secret, since: &str, until: Option<&str>, query: &Query) -> Result<Self, Error> {
         let plan = query.plan("--influx", url, since, until)?;
-        let (_, stretches) = influx(&plan)?;
-        Ok(Self::new(stretches))
+        let (_, windows) = influx(&plan)?;
+        Ok(Self::new(windows))
     }
 
     /// What a Prometheus has. `measurement` is what all is called with `metric_version = 2`.
@@ -58,21 +58,21 @@ impl Remote {
     ) -> Result<Self, Error> {
         let plan = query.plan(url, since, until, measurement)?;
         let mut source = prometheus::Source::new(plan.client(), &plan)?;
-        let questions = super::Source::measurements(&mut source)?;
-        Ok(Self::new(Stretches::new(Box::new(source), questions, plan.range, &plan.url)))
+        let queries = super::Source::measurements(&mut source)?;
+        Ok(Self::new(FetchWindows::new(Box::new(source), queries, plan.range, &plan.url)))
     }
 
-    fn new(stretches: Stretches) -> Self {
-        let (from, until) = stretches.ends();
+    fn new(windows: FetchWindows) -> Self {
+        let (from, until) = windows.time_range();
         let rows = Lp::new(Cursor::default());
-        Self { stretches, rows, done: from, reached: from, from, until, is_first: false, left_out: 0 }
+        Self { windows, rows, done: from, fetched_until: from, from, until, is_first: false, left_out: 0 }
     }
 
     /// Leaves out what lies before.
-    pub fn go_on_from(&mut self, time: i64) {
-        self.stretches.go_on_from(time);
-        self.reached = self.stretches.reached();
-        self.done = self.reached;
+    pub fn resume_from(&mut self, time: i64) {
+        self.windows.resume_from(time);
+        self.fetched_until = self.windows.fetched_until();
+        self.done = self.fetched_until;
     }
 
     /// Before when all rows have come, but for the last that did if that begins a stretch. It moves on by whole stretches.
@@ -83,13 +83,13 @@ impl Remote {
 
     /// Whether there is nothing beyond that has come, but for the last row.
     #[must_use]
-    pub fn is_between_stretches(&self) -> bool {
+    pub fn is_between_windows(&self) -> bool {
         self.is_first || self.done == self.until
     }
 
     /// From when to when there are rows, in nanoseconds since 1970.
     #[must_use]
-    pub fn ends(&self) -> (i64, i64) {
+    pub fn time_range(&self) -> (i64, i64) {
         (self.from, self.until)
     }
 }
@@ -97,7 +97,7 @@ impl Remote {
 impl Source for Remote {
     type Error = Error;
 
-    fn breaks(&self) -> bool {
+    fn begins_window(&self) -> bool {
         self.is_first
     }
 
@@ -108,14 +108,14 @@ impl Source for Remote {
             if let Ok(Some(row)) = self.rows.next(out) {
                 return Ok(Some(row));
             }
-            self.done = self.reached;
-            let Some(slice) = self.stretches.next()? else { return Ok(None) };
+            self.done = self.fetched_until;
+            let Some(slice) = self.windows.next()? else { return Ok(None) };
             self.left_out += slice.left_out;
             let mut lines = Vec::new();
             let written = slice.write(&mut lines);
             debug_assert!(written.is_ok(), "memory takes all");
             self.rows = Lp::new(Cursor::new(lines));
-            self.reached = self.stretches.reached();
+            self.fetched_until = self.windows.fetched_until();
             self.is_first = true;
         }
     }

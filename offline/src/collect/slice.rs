@@ -7,10 +7,10 @@ use std::collections::HashMap;
 use std::io::{self, Write};
 
 use super::Error;
-use super::lines::{Unspeakable, put_head};
+use super::lines::{NotRepresentable, put_head};
 
 /// What a stretch may take. One that is longer is asked for again in halves.
-const MOST_BYTES: usize = 256 << 20;
+const MAX_BYTES: usize = 256 << 20;
 
 /// Why a stretch did not come whole.
 #[derive(Debug)]
@@ -56,7 +56,7 @@ impl Slice {
         &mut self,
         measurement: &str,
         tags: impl IntoIterator<Item = (&'a str, &'a str)>,
-    ) -> Result<Id, Unspeakable> {
+    ) -> Result<Id, NotRepresentable> {
         let mut head = Vec::new();
         put_head(&mut head, measurement, tags)?;
         if let Some(&id) = self.ids.get(&head) {
@@ -73,7 +73,7 @@ impl Slice {
         if fields.is_empty() {
             return Ok(());
         }
-        if self.bytes.len() + fields.len() + self.pieces.len() * size_of::<Piece>() > MOST_BYTES {
+        if self.bytes.len() + fields.len() + self.pieces.len() * size_of::<Piece>() > MAX_BYTES {
             return Err(Stop::Full);
         }
         self.pieces.push(Piece { time, series, length: fields.len() as u32, start: self.bytes.len() });

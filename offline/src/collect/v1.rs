@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::Error;
-use super::client::{Answer, Client, encode};
+use super::client::{Client, ResponseReader, encode};
 use super::lines::{Kind, put_key, put_value};
 use super::options::Plan;
 use super::slice::{Slice, Stop};
@@ -60,16 +60,16 @@ impl Source {
         }
     }
 
-    fn ask(&self, question: &str) -> Result<Chunks<'_>, Error> {
+    fn send_query(&self, query_text: &str) -> Result<Chunks<'_>, Error> {
         let form =
-            format!("db={}&epoch=ns&chunked=true&chunk_size=5000&q={}", encode(&self.database), encode(question));
+            format!("db={}&epoch=ns&chunked=true&chunk_size=5000&q={}", encode(&self.database), encode(query_text));
         let answer = self.client.post("/query", "application/x-www-form-urlencoded", "application/json", &form)?;
         Ok(Chunks { client: &self.client, answer, line: Vec::new() })
     }
 
     /// The texts in an answer's first columns.
-    fn texts<const N: usize>(&self, question: &str) -> Result<Vec<[String; N]>, Error> {
-        let mut chunks = self.ask(question)?;
+    fn texts<const N: usize>(&self, query_text: &str) -> Result<Vec<[String; N]>, Error> {
+        let mut chunks = self.send_query(query_text)?;
         let mut rows = Vec::new();
         while let Some(chunk) = chunks.next()? {
             for row in chunk.into_iter().flat_map(|series| series.values) {
@@ -98,7 +98,7 @@ impl Source {
         Ok(fields)
     }
 
-    fn question(&self, measurement: &str, fields: &[(String, Kind)], from: i64, until: i64) -> String {
+    fn query_text(&self, measurement: &str, fields: &[(String, Kind)], from: i64, until: i64) -> String {
         let columns: Vec<String> = fields
             .iter()
             .map(|(name, kind)| {
@@ -139,7 +139,7 @@ impl super::Source for Source {
         if fields.is_empty() {
             return Ok(());
         }
-        let mut chunks = self.ask(&self.question(measurement, fields, from, until))?;
+        let mut chunks = self.send_query(&self.query_text(measurement, fields, from, until))?;
         let mut line = Vec::new();
         while let Some(chunk) = chunks.next()? {
             for series in chunk {
@@ -181,7 +181,7 @@ fn put_fields(line: &mut Vec<u8>, fields: &[(String, Kind)], row: &[&RawValue], 
 /// The chunks of an answer.
 struct Chunks<'c> {
     client: &'c Client,
-    answer: Answer,
+    answer: ResponseReader,
     line: Vec<u8>,
 }
 

@@ -12,7 +12,7 @@ use csv::{Reader, ReaderBuilder, StringRecord};
 use serde_json::{Value, json};
 
 use super::Error;
-use super::client::{Answer, Client, encode};
+use super::client::{Client, ResponseReader, encode};
 use super::lines::{Kind, put_key, put_value};
 use super::options::Plan;
 use super::slice::{Id, Slice, Stop};
@@ -46,10 +46,10 @@ impl Source {
         })
     }
 
-    fn ask(&self, question: &str) -> Result<Tables<'_, Answer>, Error> {
+    fn send_query(&self, query_text: &str) -> Result<Tables<'_, ResponseReader>, Error> {
         let body = json!({
             "type": "flux",
-            "query": question,
+            "query": query_text,
             "dialect": {
                 "header": true,
                 "annotations": ["datatype", "group", "default"],
@@ -60,7 +60,7 @@ impl Source {
         Ok(Tables::new(&self.client, answer))
     }
 
-    fn question(&self, measurement: &str, from: i64, until: i64) -> String {
+    fn query_text(&self, measurement: &str, from: i64, until: i64) -> String {
         let tags: String =
             self.tags.iter().map(|(key, value)| format!(" and r[{}] == {}", literal(key), literal(value))).collect();
         let mean = self.every.map_or_else(String::new, |seconds| {
@@ -83,12 +83,12 @@ impl Source {
 impl super::Source for Source {
     fn measurements(&mut self) -> Result<Vec<String>, Error> {
         // `schema.measurements` of the first versions looks back 30 days and no further.
-        let question = format!(
+        let query_text = format!(
             "import \"influxdata/influxdb/schema\"\nschema.tagValues(bucket: {}, tag: \"_measurement\", start: {})",
             literal(&self.bucket),
             timestamp(self.from)
         );
-        let mut tables = match self.ask(&question) {
+        let mut tables = match self.send_query(&query_text) {
             // The bucket is not there; `databases` will say which are.
             Err(Error::Server { what, .. }) if what.contains("could not find bucket") => return Ok(Vec::new()),
             tables => tables?,
@@ -111,7 +111,7 @@ impl super::Source for Source {
     }
 
     fn fetch(&mut self, measurement: &str, from: i64, until: i64, slice: &mut Slice) -> Result<(), Stop> {
-        let mut tables = self.ask(&self.question(measurement, from, until))?;
+        let mut tables = self.send_query(&self.query_text(measurement, from, until))?;
         let mut table = String::new();
         let mut series: Option<Id> = None;
         let mut key = Vec::new();
@@ -245,8 +245,8 @@ impl<'c, R: Read> Tables<'c, R> {
             "string" => return Some((Kind::Text, value)),
             _ => return None,
         };
-        let is_sayable = kind == Kind::Boolean || value.parse::<f64>().is_ok_and(f64::is_finite);
-        (is_sayable && !value.is_empty()).then_some((kind, value))
+        let is_representable = kind == Kind::Boolean || value.parse::<f64>().is_ok_and(f64::is_finite);
+        (is_representable && !value.is_empty()).then_some((kind, value))
     }
 }
 

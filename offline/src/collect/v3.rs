@@ -10,7 +10,7 @@ use serde_json::json;
 use serde_json::value::RawValue;
 
 use super::Error;
-use super::client::{Answer, Client};
+use super::client::{Client, ResponseReader};
 use super::lines::{Kind, put_key, put_value};
 use super::options::Plan;
 use super::slice::{Slice, Stop};
@@ -44,14 +44,14 @@ impl Source {
         }
     }
 
-    fn ask(&self, question: &str) -> Result<Objects<'_>, Error> {
-        let body = json!({ "db": self.database, "q": question, "format": "jsonl" });
+    fn send_query(&self, query_text: &str) -> Result<Objects<'_>, Error> {
+        let body = json!({ "db": self.database, "q": query_text, "format": "jsonl" });
         let answer =
             self.client.post("/api/v3/query_sql", "application/json", "application/jsonl", &body.to_string())?;
         Ok(Objects { client: &self.client, answer, line: Vec::new() })
     }
 
-    fn question(&self, measurement: &str, columns: &BTreeMap<String, Column>, from: i64, until: i64) -> String {
+    fn query_text(&self, measurement: &str, columns: &BTreeMap<String, Column>, from: i64, until: i64) -> String {
         let tags: String =
             self.tags.iter().map(|(key, value)| format!(" AND {} = {}", identifier(key), literal(value))).collect();
         let place = format!(
@@ -79,9 +79,9 @@ impl Source {
 
 impl super::Source for Source {
     fn measurements(&mut self) -> Result<Vec<String>, Error> {
-        let question =
+        let query_text =
             "SELECT table_name, column_name, data_type FROM information_schema.columns WHERE table_schema = 'iox'";
-        let mut objects = match self.ask(question) {
+        let mut objects = match self.send_query(query_text) {
             // The database is not there; `databases` will say which are.
             Err(Error::Server { what, .. }) if what.contains("says 404") || what.contains("database not found") => {
                 return Ok(Vec::new());
@@ -115,7 +115,7 @@ impl super::Source for Source {
     }
 
     /// A day: `InfluxDB` 3 Core refuses what would open too many of its files, which is about three days.
-    fn longest(&self) -> i64 {
+    fn max_window(&self) -> i64 {
         86_400 * 1_000_000_000
     }
 
@@ -127,18 +127,18 @@ impl super::Source for Source {
         if !has_all || !has_fields {
             return Ok(());
         }
-        let mut objects = self.ask(&self.question(measurement, columns, from, until))?;
+        let mut objects = self.send_query(&self.query_text(measurement, columns, from, until))?;
         let mut line = Vec::new();
         while let Some(object) = objects.next()? {
             line.clear();
             let mut tags = Vec::new();
-            let mut sayable = true;
+            let mut is_representable = true;
             for (name, value) in object.iter().filter(|(_, value)| value.get() != "null") {
                 match columns.get(name.as_str()) {
                     Some(Column::Tag) => tags.push((name.as_str(), text(value))),
                     Some(Column::Field(kind)) => {
                         let kind = if self.every.is_some() { Kind::Float } else { *kind };
-                        sayable &= put_key(&mut line, name).is_ok();
+                        is_representable &= put_key(&mut line, name).is_ok();
                         let text = if kind == Kind::Text { text(value) } else { value.get().to_owned() };
                         put_value(&mut line, kind, &text);
                     }
@@ -148,7 +148,7 @@ impl super::Source for Source {
             let time = object.get("time").map(|time| text(time)).unwrap_or_default();
             let time = parse_time(&time).map_err(|what| self.client.failed(format!("its answer: {what}")))?;
             match slice.series(measurement, tags.iter().map(|(key, value)| (*key, value.as_str()))) {
-                Ok(series) if sayable => slice.push(series, time, &line)?,
+                Ok(series) if is_representable => slice.push(series, time, &line)?,
                 _ => slice.left_out += 1,
             }
         }
@@ -159,7 +159,7 @@ impl super::Source for Source {
 /// The objects of an answer, by the names in them.
 struct Objects<'c> {
     client: &'c Client,
-    answer: Answer,
+    answer: ResponseReader,
     line: Vec<u8>,
 }
 

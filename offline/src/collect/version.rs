@@ -39,11 +39,11 @@ impl TryFrom<u8> for Api {
 pub(super) fn detect(client: &Client) -> Result<Api, Error> {
     let mut refused = None;
     for path in ["/ping", "/health"] {
-        let (status, headers, body) = client.look(path)?;
+        let (status, headers, body) = client.probe(path)?;
         let header = headers.get("X-Influxdb-Version").and_then(|version| version.to_str().ok());
         let body: Option<Value> = serde_json::from_str(&body).ok();
-        let told = header.or_else(|| body.as_ref()?.get("version")?.as_str());
-        if let Some(api) = told.and_then(major) {
+        let version = header.or_else(|| body.as_ref()?.get("version")?.as_str());
+        if let Some(api) = version.and_then(major) {
             return Ok(api);
         }
         refused = refused.or((status == 401).then_some(path));

@@ -106,12 +106,12 @@ impl Events {
     /// Holds alarms against labels.
     #[must_use]
     pub fn of(sequences: &Sequences, times: &[i64], scores: &[f64], labels: &[bool], tolerance: usize) -> Self {
-        let met = Met::of(sequences, times, |row| is_alarm(scores[row]), labels, tolerance);
-        let right = met.alarms.iter().filter(|(_, right)| *right).count();
-        let delay = median_delay(met.events.iter().filter_map(|(_, delay)| *delay));
-        let found = met.events.iter().filter(|(_, delay)| delay.is_some()).count();
+        let matches = Matches::of(sequences, times, |row| is_alarm(scores[row]), labels, tolerance);
+        let right = matches.alarms.iter().filter(|(_, right)| *right).count();
+        let delay = median_delay(matches.events.iter().filter_map(|(_, delay)| *delay));
+        let found = matches.events.iter().filter(|(_, delay)| delay.is_some()).count();
         let (events, found, alarms, right) =
-            (met.events.len() as u64, found as u64, met.alarms.len() as u64, right as u64);
+            (matches.events.len() as u64, found as u64, matches.alarms.len() as u64, right as u64);
         let (recall, precision) = (share(found, events), share(right, alarms));
         let f1 = match (recall, precision) {
             (Some(recall), Some(precision)) if recall + precision > 0.0 => {
@@ -126,14 +126,14 @@ impl Events {
 
 /// Which events met which alarms, one by one.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Met<'a> {
+pub struct Matches<'a> {
     /// Each event and, where it was found, how long that took.
     pub events: Vec<(Run<'a>, Option<Delay>)>,
     /// Each alarm, and whether it touches an event.
     pub alarms: Vec<(Run<'a>, bool)>,
 }
 
-impl<'a> Met<'a> {
+impl<'a> Matches<'a> {
     /// Holds the rows that alarm against those that are labelled.
     pub fn of(
         sequences: &'a Sequences,

@@ -18,7 +18,7 @@ use super::spread::Spread;
 use crate::table::Table;
 
 /// Rows to one injected anomaly: so many that most stay ordinary.
-const ROWS_EACH: usize = 200;
+const ROWS_PER_ANOMALY: usize = 200;
 /// How long an anomaly lasts that is none of a moment, in rows.
 const LENGTH: Range<usize> = 8..40;
 /// Rows of a spike.
@@ -27,7 +27,7 @@ const SPIKE: Range<usize> = 1..4;
 const GAP: usize = 2;
 /// Places and features that are tried for an anomaly, of which the one is taken that changes most: to hold a value that
 /// did not vary anyway is no anomaly.
-const TRIES: usize = 8;
+const CANDIDATES: usize = 8;
 
 /// A shape of anomaly.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -96,7 +96,7 @@ pub fn injections(table: &Table, range: Range<usize>, seed: u64) -> Injected {
     let mut random = Random::new(seed);
     let mut kinds = Kind::ALL.iter().copied().cycle();
     for sequence in Sequences::new(batch.series).rows() {
-        for slot in sequence.chunks_exact(ROWS_EACH.min(sequence.len().max(1))) {
+        for slot in sequence.chunks_exact(ROWS_PER_ANOMALY.min(sequence.len().max(1))) {
             // A slot each, so that two never touch; series too short for one are left alone.
             if slot.len() < LENGTH.end + 2 * GAP {
                 continue;
@@ -135,8 +135,8 @@ struct Change {
 impl Rows<'_> {
     fn most_changing(&self, kind: Kind, slot: &[usize], sequence: &[usize], random: &mut Random) -> Change {
         // A spike, shift or burst is where and what chance says; the others depend on what is there.
-        let tries = if matches!(kind, Kind::CorrelationBreak | Kind::Flatline) { TRIES } else { 1 };
-        let changes: Vec<Change> = (0..tries).map(|_| self.change(kind, slot, sequence, random)).collect();
+        let candidates = if matches!(kind, Kind::CorrelationBreak | Kind::Flatline) { CANDIDATES } else { 1 };
+        let changes: Vec<Change> = (0..candidates).map(|_| self.change(kind, slot, sequence, random)).collect();
         let more = |most: Change, next: Change| if next.amount > most.amount { next } else { most };
         changes.into_iter().reduce(more).unwrap_or_default()
     }
@@ -151,7 +151,7 @@ impl Rows<'_> {
         let away = length + random.below(sequence.len().saturating_sub(2 * length).max(1));
         let elsewhere = |at: usize| sequence[(place + away + at) % sequence.len()];
         let mut change = Change { rows: window.to_vec(), ..Change::default() };
-        for feature in self.some_features(kind, random) {
+        for feature in self.affected_features(kind, random) {
             let deviation = self.spreads[feature].deviation;
             let shift = random.sign() * random.within(3.0..8.0) * deviation;
             let noise = random.within(2.0..4.0) * deviation;
@@ -175,7 +175,7 @@ impl Rows<'_> {
     }
 
     /// The features that an anomaly concerns: one to three; of a correlation, up to half of them.
-    fn some_features(&self, kind: Kind, random: &mut Random) -> Vec<usize> {
+    fn affected_features(&self, kind: Kind, random: &mut Random) -> Vec<usize> {
         let most = if kind == Kind::CorrelationBreak { self.varying.len() / 2 } else { 3 };
         let count = 1 + random.below(most.clamp(1, self.varying.len()));
         let mut left = self.varying.clone();

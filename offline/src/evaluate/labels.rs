@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use csv::{Position, Reader, ReaderBuilder, StringRecord, Trim};
 use jiff::Timestamp;
 
-use super::words::count;
+use super::format::count;
 use crate::history::{BadTime, parse_time, timestamp};
 use crate::table::Table;
 
@@ -121,7 +121,7 @@ struct Window {
 
 /// Labels of several series.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OfSeries {
+pub struct SeriesLabels {
     /// A label for each row of each.
     pub labels: Vec<Vec<bool>>,
     /// What must be known of windows that count for nothing.
@@ -129,7 +129,7 @@ pub struct OfSeries {
 }
 
 /// Names less like one another than this (Jaro) are not meant for one another.
-const ALIKE: f64 = 0.75;
+const MIN_SIMILARITY: f64 = 0.75;
 
 impl Labels {
     /// Reads a file of labels.
@@ -204,16 +204,16 @@ impl Labels {
     /// # Errors
     ///
     /// Where the labels do not fit, are of a series that is not there, or all of another time.
-    pub fn of_series(&self, series: &[&Table]) -> Result<OfSeries, Error> {
+    pub fn of_series(&self, series: &[&Table]) -> Result<SeriesLabels, Error> {
         let notes = match &self.source {
-            LabelSource::Windows(windows) => self.idle(windows, series)?,
+            LabelSource::Windows(windows) => self.unused_windows(windows, series)?,
             LabelSource::Rows(_) | LabelSource::Times(_) => Vec::new(),
         };
-        Ok(OfSeries { labels: series.iter().map(|table| self.of(table)).collect::<Result<_, _>>()?, notes })
+        Ok(SeriesLabels { labels: series.iter().map(|table| self.of(table)).collect::<Result<_, _>>()?, notes })
     }
 
     /// What there is to say of windows that hold no row.
-    fn idle(&self, windows: &[Window], series: &[&Table]) -> Result<Vec<String>, Error> {
+    fn unused_windows(&self, windows: &[Window], series: &[&Table]) -> Result<Vec<String>, Error> {
         let failed = |line, fault| Error { file: self.file.clone(), line, fault };
         let names = || series.iter().flat_map(|table| &table.entities).map(String::as_str);
         for Window { entity, line, .. } in windows {
@@ -250,11 +250,11 @@ impl Labels {
 
 /// Says which of the known names may be meant by one that is unknown.
 fn nearest_name<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> String {
-    let likeness = |known: &&str| strsim::jaro(known, name);
+    let similarity = |known: &&str| strsim::jaro(known, name);
     let known: Vec<&str> = known.take(1000).collect();
-    let nearest = known.iter().copied().max_by(|one, other| likeness(one).total_cmp(&likeness(other)));
+    let nearest = known.iter().copied().max_by(|one, other| similarity(one).total_cmp(&similarity(other)));
     match nearest {
-        Some(nearest) if likeness(&nearest) >= ALIKE => format!("did you mean `{nearest}`?"),
+        Some(nearest) if similarity(&nearest) >= MIN_SIMILARITY => format!("did you mean `{nearest}`?"),
         Some(nearest) => format!("a name that it has is `{nearest}`"),
         None => "it has none".to_owned(),
     }
@@ -442,7 +442,7 @@ mod tests {
             ..Table::default()
         };
         let (cpu, memory) = (series("cpu", 10), series("memory", 5));
-        let OfSeries { labels, notes } = Labels::read(&path)?.of_series(&[&cpu, &memory])?;
+        let SeriesLabels { labels, notes } = Labels::read(&path)?.of_series(&[&cpu, &memory])?;
         let text = |labels: &Vec<bool>| labels.iter().map(|label| if *label { '#' } else { '.' }).collect::<String>();
         Ok((labels.iter().map(text).collect::<Vec<_>>().join(" "), notes))
     }

@@ -10,13 +10,13 @@ use super::evaluation::{assess, passes};
 use super::labels::{self, Labels};
 use super::report::Page;
 use super::score::Scored;
-use super::{Evaluation, Settings, evaluate, screen};
+use super::{Evaluation, Settings, evaluate, terminal};
 use crate::progress::Progress;
 use crate::subject::{self, Subject};
 use crate::table::Table;
 
 /// Alarms that are listed.
-const ALARMS: usize = 20;
+const MAX_ALARMS: usize = 20;
 
 /// What is evaluated, and how.
 #[derive(Debug, Clone)]
@@ -154,7 +154,7 @@ fn of_scores(options: &Options, path: &Path) -> Result<Outcome, Error> {
 }
 
 fn settings(options: &Options) -> Settings {
-    Settings { seed: options.seed, tolerance: options.tolerance, alarms: ALARMS, ..Settings::default() }
+    Settings { seed: options.seed, tolerance: options.tolerance, alarms: MAX_ALARMS, ..Settings::default() }
 }
 
 /// What of the provenance the user set.
@@ -197,6 +197,6 @@ impl Outcome {
     /// What matters most, for a terminal.
     #[must_use]
     pub fn text(&self) -> String {
-        screen::text(&self.title, &self.evaluation, &self.notes)
+        terminal::text(&self.title, &self.evaluation, &self.notes)
     }
 }

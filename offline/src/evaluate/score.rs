@@ -8,9 +8,9 @@ use super::metrics::is_alarm;
 use crate::table::Table;
 
 /// Doubles in a batch, about: it bounds what contributions take.
-const BATCH: usize = 1 << 20;
+const MAX_BATCH_VALUES: usize = 1 << 20;
 /// The most rows in a batch: as many as keep a progress bar moving.
-const ROWS: usize = 4096;
+const MAX_BATCH_ROWS: usize = 4096;
 /// The features that are named as a row's causes.
 pub const CAUSES: usize = 5;
 
@@ -103,7 +103,7 @@ fn in_batches(
     let Batch { series, times, values } = rows;
     let all: Vec<u32> = (0..series.iter().max().map_or(0, |most| most + 1)).collect();
     detector.forget_series(&all)?;
-    let most = (BATCH / features.max(1)).clamp(1, ROWS);
+    let most = (MAX_BATCH_VALUES / features.max(1)).clamp(1, MAX_BATCH_ROWS);
     for start in (0..series.len()).step_by(most) {
         let range = start..(start + most).min(series.len());
         let values = &values[range.start * features..range.end * features];
@@ -123,9 +123,9 @@ mod tests {
         let mut table = servers(2, 4000, 3, 1); // two batches
         table.values[5000 * 3 + 1] += 100.0;
         let mut detector = qualm_core::open(&zscore(&table)).unwrap();
-        let told = std::cell::Cell::new(0);
-        let scored = explain(&mut *detector, &table, &|rows| told.set(told.get() + rows)).unwrap();
-        assert_eq!((scored.scores.len(), told.get()), (8000, 8000));
+        let reported = std::cell::Cell::new(0);
+        let scored = explain(&mut *detector, &table, &|rows| reported.set(reported.get() + rows)).unwrap();
+        assert_eq!((scored.scores.len(), reported.get()), (8000, 8000));
         assert!(scored.scores[5000] > 1.0 && scored.causes[&5000][0].0 == 1, "{:?}", scored.causes);
         assert!((scored.shares.iter().sum::<f64>() - 1.0).abs() < 1e-9);
         assert_eq!(score(&mut *detector, &table, &table.values, &|_| {}).unwrap(), scored.scores);

@@ -10,9 +10,9 @@ use super::metrics::{is_alarm, share};
 pub const QUANTILES: [f64; 6] = [0.0, 0.5, 0.9, 0.99, 0.999, 1.0];
 
 /// Bars of the histogram, but for the last, which holds all that is beyond.
-const BARS: usize = 40;
+const BINS: usize = 40;
 /// What a bar is wide: one ends at the threshold.
-pub(crate) const BAR: f64 = 0.1;
+pub(crate) const BIN_WIDTH: f64 = 0.1;
 
 const DAY: f64 = 86_400.0;
 
@@ -78,13 +78,14 @@ impl Summary {
 
 /// Scores by bar; see [`Summary::histogram`].
 pub(crate) fn histogram(scores: impl Iterator<Item = f64>) -> Vec<u64> {
-    let mut bars = vec![0; BARS + 1];
+    let mut bins = vec![0; BINS + 1];
     for score in scores.filter(|score| !score.is_nan()) {
         // What rounding lifts over an end by less than anyone would tell belongs below it; the threshold itself is exact.
-        let end = if is_alarm(score) { (score / BAR).ceil().max(11.0) } else { (score / BAR).ceil().min(10.0) };
-        bars[(end.max(1.0) as usize - 1).min(BARS)] += 1;
+        let end =
+            if is_alarm(score) { (score / BIN_WIDTH).ceil().max(11.0) } else { (score / BIN_WIDTH).ceil().min(10.0) };
+        bins[(end.max(1.0) as usize - 1).min(BINS)] += 1;
     }
-    bars
+    bins
 }
 
 #[cfg(test)]
@@ -115,8 +116,8 @@ mod tests {
 
     #[test]
     fn a_bar_ends_at_the_threshold() {
-        let bars = histogram([0.0, 0.1, 0.11, 1.0, 1.0 + 1e-15, 1.1, 4.0, 4.1, 1e300].into_iter());
-        let filled: Vec<(usize, u64)> = bars.into_iter().enumerate().filter(|(_, count)| *count > 0).collect();
+        let bins = histogram([0.0, 0.1, 0.11, 1.0, 1.0 + 1e-15, 1.1, 4.0, 4.1, 1e300].into_iter());
+        let filled: Vec<(usize, u64)> = bins.into_iter().enumerate().filter(|(_, count)| *count > 0).collect();
         assert_eq!(filled, [(0, 2), (1, 1), (9, 1), (10, 2), (39, 1), (40, 2)]);
     }
 }

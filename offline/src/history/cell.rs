@@ -3,7 +3,7 @@
 use qualm_bundle::clean::shortened;
 
 /// The most letters of a name that are shown.
-const MOST_SHOWN: usize = 60;
+const MAX_SHOWN: usize = 60;
 
 /// Whether a column of this name holds times, in whatever case it is written: as Telegraf, InfluxDB and pandas name it.
 #[must_use]
@@ -13,7 +13,7 @@ pub fn is_time(name: &str) -> bool {
 
 /// The largest value that is learnt from: of one that is larger, the square is no number any more, and no mean or spread of
 /// it is known.
-pub(crate) const MOST: f64 = 1e150;
+pub(crate) const MAX_VALUE: f64 = 1e150;
 
 /// A column's name, as it stands in the header.
 ///
@@ -75,7 +75,7 @@ pub(crate) fn names<'a>(header: impl IntoIterator<Item = &'a [u8]>) -> Result<Ve
         Some(0) if names.len() == 1 => Err(BadHeader::NoValues),
         Some(0) => Ok(names),
         Some(at) => Err(BadHeader::TimeNotFirst(names[at].clone(), at + 1)),
-        None => Err(BadHeader::NoTime(shortened(&names[0], MOST_SHOWN))),
+        None => Err(BadHeader::NoTime(shortened(&names[0], MAX_SHOWN))),
     }
 }
 

@@ -15,7 +15,7 @@ pub trait Source {
     fn next(&mut self, out: &mut Vec<u8>) -> Result<Option<Row>, Self::Error>;
 
     /// Whether the row that came last begins a new stretch, and those before are to be handed on without it.
-    fn breaks(&self) -> bool {
+    fn begins_window(&self) -> bool {
         false
     }
 }
@@ -35,8 +35,8 @@ impl<S: Source> Source for &mut S {
         S::next(self, out)
     }
 
-    fn breaks(&self) -> bool {
-        S::breaks(self)
+    fn begins_window(&self) -> bool {
+        S::begins_window(self)
     }
 }
 
@@ -44,7 +44,7 @@ impl<S: Source> Source for &mut S {
 #[derive(Debug)]
 pub struct Feed<S> {
     source: S,
-    waiting: Option<Row>,
+    pending: Option<Row>,
     /// The row that waits, if it has a line.
     line: Vec<u8>,
     rows: u64,
@@ -59,12 +59,12 @@ impl<S: Source> Feed<S> {
     /// What is wrong with it.
     pub fn new(mut source: S) -> Result<Self, S::Error> {
         let mut line = Vec::new();
-        let waiting = source.next(&mut line)?;
-        Ok(Self { source, waiting, line, rows: 0, now: i64::MIN })
+        let pending = source.next(&mut line)?;
+        Ok(Self { source, pending, line, rows: 0, now: i64::MIN })
     }
 
-    /// Puts the lines of the next rows into `room`, as many as fit or come before a [break](Source::breaks), and returns how
-    /// many bytes they take: none where no row has a line. `see` is shown each row, and the latest time so far.
+    /// Puts the lines of the next rows into `room`, as many as fit or come before a [break](Source::begins_window), and returns how
+    /// many bytes they take: none where no row has a line. `on_row` is shown each row, and the latest time so far.
     ///
     /// # Errors
     ///
@@ -73,10 +73,10 @@ impl<S: Source> Feed<S> {
     /// # Panics
     ///
     /// Where there is no room for a single line: they are as long as `MAX_EVENT` at most.
-    pub fn fill(&mut self, room: &mut [u8], mut see: impl FnMut(&Row, i64)) -> Result<usize, S::Error> {
-        let Self { source, waiting, line, rows, now } = self;
+    pub fn fill(&mut self, room: &mut [u8], mut on_row: impl FnMut(&Row, i64)) -> Result<usize, S::Error> {
+        let Self { source, pending, line, rows, now } = self;
         let mut filled = 0;
-        while let Some(row) = *waiting {
+        while let Some(row) = *pending {
             if filled > 0 && filled + line.len() > room.len() {
                 break;
             }
@@ -86,10 +86,10 @@ impl<S: Source> Feed<S> {
                 filled += line.len();
             }
             *rows += 1;
-            see(&row, *now);
+            on_row(&row, *now);
             line.clear();
-            *waiting = source.next(line)?;
-            if source.breaks() {
+            *pending = source.next(line)?;
+            if source.begins_window() {
                 break;
             }
         }
@@ -99,7 +99,7 @@ impl<S: Source> Feed<S> {
     /// Whether all rows were handed on.
     #[must_use]
     pub fn has_ended(&self) -> bool {
-        self.waiting.is_none()
+        self.pending.is_none()
     }
 
     /// How many were.
@@ -145,7 +145,7 @@ mod tests {
             Ok(Some(Row { time: Some(self.0), has_line }))
         }
 
-        fn breaks(&self) -> bool {
+        fn begins_window(&self) -> bool {
             self.0 % 3 == 1
         }
     }

@@ -7,7 +7,7 @@ pub mod feed;
 pub(crate) mod jsonl;
 pub(crate) mod lp;
 pub mod order;
-pub mod retell;
+pub mod rewrite;
 pub(crate) mod source;
 mod time;
 

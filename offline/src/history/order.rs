@@ -9,7 +9,7 @@ use super::{Error, Input};
 
 /// Rows of a file that are older than one of the same series before them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Backwards {
+pub struct OutOfOrder {
     /// How many there are, and of how many.
     pub count: u64,
     /// See `count`.
@@ -18,7 +18,7 @@ pub struct Backwards {
     pub first: u64,
 }
 
-impl std::fmt::Display for Backwards {
+impl std::fmt::Display for OutOfOrder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { count, rows, first } = self;
         write!(f, "{count} of {rows} rows go back in time, first row {first}; sort the rows by time")
@@ -30,9 +30,9 @@ impl std::fmt::Display for Backwards {
 /// # Errors
 ///
 /// As [`Input::next`].
-pub fn backwards(path: &Path, measurement: &str) -> Result<Backwards, Error> {
+pub fn find_out_of_order(path: &Path, measurement: &str) -> Result<OutOfOrder, Error> {
     let mut input = Input::open(path, measurement)?;
-    let (mut found, mut line) = (Backwards::default(), Vec::new());
+    let (mut found, mut line) = (OutOfOrder::default(), Vec::new());
     let mut latest: HashMap<Vec<u8>, i64> = HashMap::new();
     loop {
         line.clear();

@@ -45,7 +45,7 @@ fn a_plugin_of_several_is_told_which() {
     assert_eq!((manifest.name.as_str(), manifest.shape, manifest.features.len()), ("pair", Shape::Vector, 2));
     assert_eq!((manifest.interval.as_secs(), &*manifest.entity), (10, &["host".to_owned()][..]));
     assert_eq!(manifest.suppression, Suppression { sustained: Some("2 of 3".into()), ..Suppression::default() });
-    assert_eq!(bundle.golden.rows(), LEAST);
+    assert_eq!(bundle.golden.rows(), MIN_GOLDEN_ROWS);
     bundle.write(&out).unwrap();
     assert_eq!(made(&spec).manifest.version, 2, "one more than what it replaces");
     assert_eq!(made(&Spec { version: Some(9), ..spec }).manifest.version, 9);
@@ -82,5 +82,5 @@ fn what_scores_any_field_is_not_evaluated_on_history_alone() {
 #[test]
 fn golden_rows_stay_few_whatever_a_plugin_says_of_itself() {
     let draft = packed("parameters = { warm_up = 4e9 }").unwrap();
-    assert!(draft.golden.rows() <= MOST);
+    assert!(draft.golden.rows() <= MAX_GOLDEN_VALUES);
 }

@@ -4,8 +4,8 @@ use qualm_bundle::{golden, manifest};
 use qualm_core::trained::FitError;
 use qualm_core::trained::calibrate::MIN_SCORES;
 
-use super::{FEWEST, grid, kinds, plugin, spec};
-use crate::history::order::Backwards;
+use super::{MIN_ROWS, grid, kinds, plugin, spec};
+use crate::history::order::OutOfOrder;
 
 /// Why nothing can be learnt, and what to do.
 #[derive(Debug, thiserror::Error)]
@@ -38,9 +38,9 @@ pub enum Fault {
     Features(#[from] manifest::Error),
     /// There are too few rows.
     #[error(
-        "there are {rows} rows, {validation} of them to set the threshold by; {FEWEST} and {MIN_SCORES} are the least that says anything. Give it a longer history (`qualm collect`), or a shorter `interval`"
+        "there are {rows} rows, {validation} of them to set the threshold by; {MIN_ROWS} and {MIN_SCORES} are the least that says anything. Give it a longer history (`qualm collect`), or a shorter `interval`"
     )]
-    Few {
+    TooFewRows {
         /// All rows.
         rows: usize,
         /// Those to set the threshold by.
@@ -50,7 +50,7 @@ pub enum Fault {
     #[error(
         "`{name}` has no value in the first {rows} rows, which are learnt from: is {of} what the data call it? If so, leave it out, or give it a history that has some"
     )]
-    Missing {
+    NoValue {
         /// The feature.
         name: String,
         /// The rows that are learnt from.
@@ -65,7 +65,7 @@ pub enum Fault {
     #[error(
         "column `{name}`: {value:e} is too large to learn from; is it a mark for what is missing? Then leave it empty"
     )]
-    Large {
+    TooLarge {
         /// The column.
         name: String,
         /// The value.
@@ -73,7 +73,7 @@ pub enum Fault {
     },
     /// Rows go back in time.
     #[error("{0}")]
-    Backwards(Backwards),
+    OutOfOrder(OutOfOrder),
     /// A kind that is built in finds fault with the rows or with what is set.
     #[error(transparent)]
     Fit(#[from] FitError),

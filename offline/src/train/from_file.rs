@@ -13,10 +13,10 @@ use sha2::{Digest, Sha256};
 use super::fault::{Blame, Fault};
 use super::grid::Choice;
 use super::learner::{KindLearner, Learner};
-use super::plugin::Plugged;
+use super::plugin::PluginLearner;
 use super::spec::{self, Spec};
 use super::{Origin, Outcome, Split, grid, kinds, train};
-use crate::history::cell::MOST;
+use crate::history::cell::MAX_VALUE;
 use crate::history::{self, order};
 use crate::progress::Progress;
 use crate::table::{self, Table, Vectors};
@@ -119,14 +119,14 @@ pub fn from_file(options: &Options, factory: &dyn ModelFactory, progress: Progre
     let vectors = vectors(&spec, input, &measurement)?;
     let shape = vectors.shape().map_err(|error| failed(error.into()))?;
     // A few late rows are what live metrics have as well; of a file that runs backwards hardly a row would be learnt.
-    let backwards = order::backwards(input, &measurement)?;
-    if backwards.count * 100 > backwards.rows {
-        return Err(failed(Fault::Backwards(backwards)));
+    let out_of_order = order::find_out_of_order(input, &measurement)?;
+    if out_of_order.count * 100 > out_of_order.rows {
+        return Err(failed(Fault::OutOfOrder(out_of_order)));
     }
     let table = Table::read(input, &measurement, &shape)?;
-    if let Some(at) = table.values.iter().position(|value| value.abs() > MOST) {
+    if let Some(at) = table.values.iter().position(|value| value.abs() > MAX_VALUE) {
         let (name, value) = (&table.names[at % table.features()], table.values[at]);
-        return Err(failed(Fault::Large { name: name.clone(), value }));
+        return Err(failed(Fault::TooLarge { name: name.clone(), value }));
     }
     let origin = Origin {
         name: options.name.clone().unwrap_or_else(|| spec.name_for(out)),
@@ -139,8 +139,8 @@ pub fn from_file(options: &Options, factory: &dyn ModelFactory, progress: Progre
     let step = || progress(fitted.fetch_add(1, Ordering::Relaxed) + 1, fits);
     let outcome = train(&table, &vectors, &spec, origin, &*learner, step).map_err(failed)?;
     let Outcome { draft, tried, mut warnings, split } = outcome;
-    if backwards.count > 0 {
-        warnings.push(backwards.to_string());
+    if out_of_order.count > 0 {
+        warnings.push(out_of_order.to_string());
     }
     // What a plugin is, only its model tells.
     if let Some(kind) = spec.detector.as_ref().filter(|kind| options.plugin.is_some() && **kind != draft.manifest.kind)
@@ -157,8 +157,8 @@ impl Options {
     fn learner<'a>(&self, spec: &Spec, factory: &'a dyn ModelFactory) -> Result<Box<dyn Learner + 'a>, Error> {
         if let Some(path) = &self.plugin {
             let component = fs::read(path).map_err(|source| Error::Io { path: path.clone(), source })?;
-            let plugged = Plugged::new(component, factory);
-            return Ok(Box::new(plugged.map_err(|source| Error::Plugin { path: path.clone(), source })?));
+            let learner = PluginLearner::new(component, factory);
+            return Ok(Box::new(learner.map_err(|source| Error::Plugin { path: path.clone(), source })?));
         }
         let kind = self.detector.as_ref().or(spec.detector.as_ref());
         let kind = kind.ok_or_else(|| self.failed(Fault::NoKind))?;

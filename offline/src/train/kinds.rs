@@ -31,30 +31,30 @@ pub fn fit(
     let fitted = match kind {
         zscore::KIND => {
             let settings = settings(&mut choice, &plain)?;
-            choice.nothing_left(&SETTINGS)?;
+            choice.check_all_taken(&SETTINGS)?;
             zscore::fit(train, validation, &settings)
         }
         pca::KIND => {
             let parameters = pca_parameters(&mut choice)?;
             // The other indices clip, centre and weigh rows on their own.
             let whitened = parameters.index == pca::Index::Whitened;
-            let settings = settings(&mut choice, &if whitened { changes(threshold) } else { plain })?;
+            let settings = settings(&mut choice, &if whitened { change_settings(threshold) } else { plain })?;
             let own = ["index", "components", "shrinkage", "learning_clip", "residuals"];
-            choice.nothing_left(&[&SETTINGS[..], &own].concat())?;
+            choice.check_all_taken(&[&SETTINGS[..], &own].concat())?;
             pca::fit(train, validation, &settings, &parameters)
         }
         forest::KIND => {
-            let settings = settings(&mut choice, &of_forests(threshold))?;
+            let settings = settings(&mut choice, &forest_settings(threshold))?;
             let parameters = forest_parameters(&mut choice, seed)?;
-            choice.nothing_left(&[&SETTINGS[..], &FOREST].concat())?;
+            choice.check_all_taken(&[&SETTINGS[..], &FOREST].concat())?;
             forest::fit(train, validation, &settings, &parameters)
         }
         forest::extended::KIND => {
-            let settings = settings(&mut choice, &of_forests(threshold))?;
+            let settings = settings(&mut choice, &forest_settings(threshold))?;
             let parameters = forest_parameters(&mut choice, seed)?;
             // All features in every split, as the paper has it at its fullest.
             let extension = choice.count("extension", u32::MAX)?;
-            choice.nothing_left(&[&SETTINGS[..], &FOREST, &["extension"]].concat())?;
+            choice.check_all_taken(&[&SETTINGS[..], &FOREST, &["extension"]].concat())?;
             forest::extended::fit(train, validation, &settings, &parameters, extension)
         }
         other => return Err(Fault::Kind(other.to_owned())),
@@ -64,7 +64,7 @@ pub fn fit(
 
 /// Sees what changes, whatever the level: the shipped defaults of kinds that look at features together, as they were found
 /// to do best on the public data sets SMD, ASD and `JumpStarter`.
-fn changes(threshold: Threshold) -> Settings {
+fn change_settings(threshold: Threshold) -> Settings {
     Settings {
         scaling: Scaling::Standard,
         clip: Some(10.0),
@@ -79,8 +79,8 @@ fn changes(threshold: Threshold) -> Settings {
 }
 
 /// The same for forests, whose scores lie close to one another: most within 0.4 and 0.6 of what is possible.
-fn of_forests(threshold: Threshold) -> Settings {
-    Settings { power: 6.0, ..changes(threshold) }
+fn forest_settings(threshold: Threshold) -> Settings {
+    Settings { power: 6.0, ..change_settings(threshold) }
 }
 
 /// The names of what every kind has.

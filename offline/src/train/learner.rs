@@ -9,7 +9,7 @@ use super::{Fault, kinds};
 
 /// What there is to learn from.
 #[derive(Debug, Clone, Copy)]
-pub struct Lesson<'a> {
+pub struct TrainingData<'a> {
     /// The features' names, in the order in which their values stand in a row.
     pub features: &'a [String],
     /// Ordinary rows, in order of time.
@@ -38,7 +38,7 @@ pub trait Learner: Sync {
     /// # Errors
     ///
     /// What is wrong with the parameters or the rows.
-    fn fit(&self, choice: &Choice, lesson: &Lesson<'_>) -> Result<Fitted, Fault>;
+    fn fit(&self, choice: &Choice, data: &TrainingData<'_>) -> Result<Fitted, Fault>;
 
     /// A detector with what was learnt, which has seen nothing yet.
     ///
@@ -56,8 +56,8 @@ pub trait Learner: Sync {
 pub struct KindLearner(pub String);
 
 impl Learner for KindLearner {
-    fn fit(&self, choice: &Choice, lesson: &Lesson<'_>) -> Result<Fitted, Fault> {
-        let Lesson { features, train, validation, threshold, seed } = *lesson;
+    fn fit(&self, choice: &Choice, data: &TrainingData<'_>) -> Result<Fitted, Fault> {
+        let TrainingData { features, train, validation, threshold, seed } = *data;
         let train = Rows::of_series(train.series, train.values, features.len());
         let trained = kinds::fit(&self.0, choice, train, validation, threshold, seed)?;
         Ok(Fitted { model: trained.to_model(), calibration: trained.calibration() })

@@ -35,14 +35,14 @@ pub(crate) use from_file::digest;
 pub use from_file::{Error, Options, Trained, from_file};
 
 use grid::Choice;
-use learner::{Fitted, Learner, Lesson};
+use learner::{Fitted, Learner, TrainingData};
 use spec::Spec;
 
 /// Golden rows taken from the data, spread over them.
 const GOLDEN: usize = 24;
 
 /// Rows that a feature may lack altogether before nothing can be learnt of it.
-pub const FEWEST: usize = 500;
+pub const MIN_ROWS: usize = 500;
 
 /// The parts of a table.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -96,7 +96,7 @@ pub fn train(
     let mut warnings = check(table, vectors, &split.train, learner)?;
     let choices = grid::choices(&spec.parameters)?;
     let (threshold, rule) = spec.threshold.resolve()?;
-    let lesson = Lesson {
+    let data = TrainingData {
         features: &table.names,
         train: table.batch(split.train.clone()),
         validation: table.batch(split.validation.clone()),
@@ -104,7 +104,7 @@ pub fn train(
         seed: spec.seed,
     };
     let fit = |choice: &Choice| {
-        let fitted = learner.fit(choice, &lesson);
+        let fitted = learner.fit(choice, &data);
         step();
         fitted
     };
@@ -167,8 +167,8 @@ fn split(table: &Table, shares: [f64; 3]) -> Result<Split, Fault> {
     let validation = train + (rows as f64 * shares[1]).round() as usize;
     let validation = if shares[2] == 0.0 { rows } else { validation.min(rows) };
     let split = Split { train: 0..train, validation: train..validation, test: validation..rows };
-    if rows < FEWEST || split.validation.len() < MIN_SCORES {
-        return Err(Fault::Few { rows, validation: split.validation.len() });
+    if rows < MIN_ROWS || split.validation.len() < MIN_SCORES {
+        return Err(Fault::TooFewRows { rows, validation: split.validation.len() });
     }
     Ok(split)
 }
@@ -184,7 +184,7 @@ fn check(table: &Table, vectors: &Vectors, train: &Range<usize>, learner: &dyn L
             let Feature { measurement, field, tags, .. } = &vectors.features[feature];
             let tags: String = tags.iter().map(|(key, value)| format!(", {key}={value}")).collect();
             let of = format!("{measurement}.{field}{tags}");
-            return Err(Fault::Missing { name: name.clone(), rows: train.len(), of });
+            return Err(Fault::NoValue { name: name.clone(), rows: train.len(), of });
         };
         let transform = vectors.features[feature].transform;
         if transform == Transform::None && only_grows(rows.column(feature)) {

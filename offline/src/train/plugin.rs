@@ -12,12 +12,12 @@ use qualm_core::trained::calibrate::{Calibration, MIN_SCORES};
 
 use super::Fault;
 use super::grid::{self, Choice};
-use super::learner::{Fitted, Learner, Lesson};
+use super::learner::{Fitted, Learner, TrainingData};
 use crate::evaluate::score;
 
 /// How far a calibrated score may be from what it should be, as a share of it, or of the threshold where it is less: for a
 /// plugin that computes the same in another order.
-const OFF: f64 = 1e-9;
+const TOLERANCE: f64 = 1e-9;
 
 /// What a plugin does that it must not.
 #[derive(Debug, thiserror::Error)]
@@ -59,7 +59,7 @@ pub enum Error {
     #[error(
         "the plugin scores {scored} of the {rows} rows that set the threshold; {MIN_SCORES} are the least that says anything, and it says that {warm_up} rows of a series come before its first score. Give it a longer history"
     )]
-    Few {
+    TooFewScores {
         /// Rows that it scores.
         scored: usize,
         /// All rows.
@@ -113,13 +113,13 @@ pub fn parameters(choice: &Choice) -> Result<Vec<(String, ParameterValue)>, grid
 }
 
 /// A plugin as what learns.
-pub struct Plugged<'a> {
+pub struct PluginLearner<'a> {
     component: Vec<u8>,
     factory: &'a dyn ModelFactory,
     trainer: Box<dyn Trainer + 'a>,
 }
 
-impl<'a> Plugged<'a> {
+impl<'a> PluginLearner<'a> {
     /// Of a component, and who runs it.
     ///
     /// # Errors
@@ -132,15 +132,15 @@ impl<'a> Plugged<'a> {
 
     /// The scores of the rows that set the threshold, from a fresh start, and how many rows of a series come before the
     /// first.
-    fn scores(&self, model: &[u8], lesson: &Lesson<'_>) -> Result<(Vec<f64>, u32), Fault> {
+    fn scores(&self, model: &[u8], data: &TrainingData<'_>) -> Result<(Vec<f64>, u32), Fault> {
         let mut detector = self.open(model)?;
         let description = detector.describe();
-        let features = lesson.features.len();
+        let features = data.features.len();
         if description.features as usize != features {
             let theirs = description.features;
             return Err(Error::Features { theirs, features }.into());
         }
-        let scores = score::batch(&mut *detector, features, lesson.validation);
+        let scores = score::batch(&mut *detector, features, data.validation);
         let scores = scores.map_err(Error::Unscored)?;
         if let Some(row) = scores.iter().position(|score| score.is_infinite()) {
             let (row, score) = (row + 1, scores[row]);
@@ -150,23 +150,23 @@ impl<'a> Plugged<'a> {
     }
 }
 
-impl Learner for Plugged<'_> {
-    fn fit(&self, choice: &Choice, lesson: &Lesson<'_>) -> Result<Fitted, Fault> {
+impl Learner for PluginLearner<'_> {
+    fn fit(&self, choice: &Choice, data: &TrainingData<'_>) -> Result<Fitted, Fault> {
         let with = choice.0.iter().map(|(name, value)| format!("{name} = {value}")).collect::<Vec<_>>().join(", ");
         let with = if with.is_empty() { with } else { format!(" with {with}") };
         let model = self
             .trainer
-            .fit(lesson.train, lesson.features, &parameters(choice)?, lesson.seed)
+            .fit(data.train, data.features, &parameters(choice)?, data.seed)
             .map_err(|source| Error::Fit { with, source })?;
-        let (raw, warm_up) = self.scores(&model, lesson)?;
+        let (raw, warm_up) = self.scores(&model, data)?;
         let scored: Vec<f64> = raw.iter().copied().filter(|raw| !raw.is_nan()).collect();
         if scored.len() < MIN_SCORES {
-            return Err(Error::Few { scored: scored.len(), rows: raw.len(), warm_up }.into());
+            return Err(Error::TooFewScores { scored: scored.len(), rows: raw.len(), warm_up }.into());
         }
-        let calibration = Calibration::fit(&scored, lesson.threshold)?;
+        let calibration = Calibration::fit(&scored, data.threshold)?;
         let Calibration { ordinary, threshold } = calibration;
         let model = self.trainer.calibrate(&model, ordinary, threshold).map_err(Error::Calibrate)?;
-        check(&raw, &self.scores(&model, lesson)?.0, calibration)?;
+        check(&raw, &self.scores(&model, data)?.0, calibration)?;
         Ok(Fitted { model, calibration })
     }
 
@@ -183,7 +183,7 @@ impl Learner for Plugged<'_> {
 /// Whether calibrated scores are what they must be.
 fn check(raw: &[f64], calibrated: &[f64], calibration: Calibration) -> Result<(), Error> {
     let must = |raw: f64| if raw.is_nan() { raw } else { calibration.score(calibration.units(raw)) };
-    let right = |must: f64, got: f64| must.is_nan() && got.is_nan() || (must - got).abs() <= OFF * must.max(1.0);
+    let right = |must: f64, got: f64| must.is_nan() && got.is_nan() || (must - got).abs() <= TOLERANCE * must.max(1.0);
     let wrong = raw.iter().zip(calibrated).position(|(&raw, &got)| !right(must(raw), got));
     let Some(row) = wrong else { return Ok(()) };
     let Calibration { ordinary, threshold } = calibration;
@@ -192,7 +192,7 @@ fn check(raw: &[f64], calibrated: &[f64], calibration: Calibration) -> Result<()
 }
 
 /// Without megabytes of code.
-impl fmt::Debug for Plugged<'_> {
+impl fmt::Debug for PluginLearner<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Plugged({} bytes)", self.component.len())
     }

@@ -59,13 +59,13 @@ impl ModelFactory for Sandbox {
         if component != COMPONENT {
             return Err(Error::BadComponent("it is no component".to_owned()));
         }
-        Ok(Box::new(Learns(self)))
+        Ok(Box::new(MeanTrainer(self)))
     }
 }
 
-struct Learns<'a>(&'a Sandbox);
+struct MeanTrainer<'a>(&'a Sandbox);
 
-impl Trainer for Learns<'_> {
+impl Trainer for MeanTrainer<'_> {
     fn fit(
         &self,
         rows: Batch<'_>,

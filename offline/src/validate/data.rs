@@ -58,7 +58,7 @@ pub(super) struct Faults {
 
 /// The numbers of one column of one series.
 #[derive(Debug, Default)]
-pub(super) struct Lane {
+pub(super) struct ColumnValues {
     pub(super) values: Vec<f64>,
     /// Where values are missing: before which value, and how many.
     gaps: Vec<(u32, u32)>,
@@ -68,7 +68,7 @@ pub(super) struct Lane {
     pub(super) infinite: Tally,
 }
 
-impl Lane {
+impl ColumnValues {
     fn push(&mut self, row: u32, value: f64) {
         if row < self.next {
             return; // the same field twice in a row: the first one counts
@@ -104,39 +104,40 @@ pub(super) struct Series {
     pub(super) lines: Vec<u32>,
     /// Of what stands in each row: equal rows have equal ones.
     pub(super) hashes: Vec<u64>,
-    pub(super) lanes: Lanes,
+    pub(super) columns: SeriesColumns,
 }
 
 /// A series' columns of numbers: only those it has, for there may be many of each.
 #[derive(Debug, Default)]
-pub(super) struct Lanes {
-    lanes: Vec<(usize, Lane)>,
+pub(super) struct SeriesColumns {
+    columns: Vec<(usize, ColumnValues)>,
     by_column: HashMap<usize, usize>,
 }
 
-impl Lanes {
+impl SeriesColumns {
     /// A column's lane. It is probably at `hint`, for rows are much like one another.
-    fn get_mut(&mut self, column: usize, hint: usize) -> &mut Lane {
-        let is_there = self.lanes.get(hint).is_some_and(|(own, _)| *own == column);
+    fn get_mut(&mut self, column: usize, hint: usize) -> &mut ColumnValues {
+        let is_there = self.columns.get(hint).is_some_and(|(own, _)| *own == column);
         let at = if is_there {
             hint
         } else {
             *self.by_column.entry(column).or_insert_with(|| {
-                self.lanes.push((column, Lane::default()));
-                self.lanes.len() - 1
+                self.columns.push((column, ColumnValues::default()));
+                self.columns.len() - 1
             })
         };
-        &mut self.lanes[at].1
+        &mut self.columns[at].1
     }
 
-    fn get(&self, column: usize) -> Option<&Lane> {
-        self.by_column.get(&column).map(|at| &self.lanes[*at].1)
+    fn get(&self, column: usize) -> Option<&ColumnValues> {
+        self.by_column.get(&column).map(|at| &self.columns[*at].1)
     }
 
     /// Those with anything in them, and their columns.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (usize, &Lane)> {
-        let filled = self.lanes.iter().filter(|(_, lane)| !lane.values.is_empty() || lane.infinite.count > 0);
-        filled.map(|(column, lane)| (*column, lane))
+    pub(super) fn iter(&self) -> impl Iterator<Item = (usize, &ColumnValues)> {
+        let filled =
+            self.columns.iter().filter(|(_, numbers)| !numbers.values.is_empty() || numbers.infinite.count > 0);
+        filled.map(|(column, numbers)| (*column, numbers))
     }
 }
 
@@ -191,7 +192,7 @@ pub(super) struct Data {
     pub(super) series: Vec<Series>,
     pub(super) faults: Faults,
     /// Rows whose time is before that of the row before, whatever their series.
-    pub(super) backwards: Tally,
+    pub(super) out_of_order: Tally,
     /// Where the rows stand one below the other, each is one; elsewhere what has the same series and time is.
     pub(super) is_table: bool,
     groups_by_name: HashMap<Vec<u8>, usize>,
@@ -230,8 +231,8 @@ impl Data {
             return series;
         }
         let text = String::from_utf8_lossy(name).into_owned();
-        let (times, lines, hashes, lanes) = (Vec::new(), Vec::new(), Vec::new(), Lanes::default());
-        self.series.push(Series { name: text, group, times, lines, hashes, lanes });
+        let (times, lines, hashes, columns) = (Vec::new(), Vec::new(), Vec::new(), SeriesColumns::default());
+        self.series.push(Series { name: text, group, times, lines, hashes, columns });
         self.series_by_name.insert(name.to_vec(), self.series.len() - 1);
         self.series.len() - 1
     }
@@ -240,7 +241,7 @@ impl Data {
     pub(super) fn row(&mut self, series: usize, line: u64, time: i64, hash: u64, cells: &[(usize, f64)]) {
         if time != NO_TIME {
             if time < self.last_time {
-                self.backwards.add(line, String::new);
+                self.out_of_order.add(line, String::new);
             }
             self.last_time = time;
         }
@@ -248,7 +249,8 @@ impl Data {
         // Telegraf may write the fields of one moment in several lines.
         let last = series.times.len() as u32;
         let joins = !self.is_table && time != NO_TIME && series.times.last() == Some(&time);
-        let is_free = |(column, _): &(usize, f64)| series.lanes.get(*column).is_none_or(|lane| lane.next < last);
+        let is_free =
+            |(column, _): &(usize, f64)| series.columns.get(*column).is_none_or(|numbers| numbers.next < last);
         let row = if joins && cells.iter().all(is_free) {
             last - 1
         } else {
@@ -258,11 +260,11 @@ impl Data {
             last
         };
         for (hint, &(column, value)) in cells.iter().enumerate() {
-            let lane = series.lanes.get_mut(column, hint);
+            let numbers = series.columns.get_mut(column, hint);
             if value.is_infinite() {
-                lane.infinite.add(line, || value.to_string());
+                numbers.infinite.add(line, || value.to_string());
             } else if !value.is_nan() {
-                lane.push(row, value);
+                numbers.push(row, value);
             }
         }
     }
@@ -274,14 +276,14 @@ mod tests {
 
     #[test]
     fn a_lane_knows_its_gaps() {
-        let mut lane = Lane::default();
+        let mut numbers = ColumnValues::default();
         for (row, value) in [(2, 1.0), (3, 2.0), (3, 9.0), (7, 3.0)] {
-            lane.push(row, value);
+            numbers.push(row, value);
         }
-        assert_eq!(lane.values, [1.0, 2.0, 3.0]);
-        assert_eq!(lane.missing(10), (7, 3));
-        assert_eq!([0, 1, 2].map(|value| lane.row(value)), [2, 3, 7]);
-        assert_eq!(Lane::default().missing(4), (4, 4));
+        assert_eq!(numbers.values, [1.0, 2.0, 3.0]);
+        assert_eq!(numbers.missing(10), (7, 3));
+        assert_eq!([0, 1, 2].map(|value| numbers.row(value)), [2, 3, 7]);
+        assert_eq!(ColumnValues::default().missing(4), (4, 4));
     }
 
     #[test]
@@ -297,7 +299,7 @@ mod tests {
         let series = &data.series[series];
         assert_eq!(series.times, [5, 5, 4]);
         assert_eq!(series.lines, [1, 3, 4]);
-        assert_eq!(series.lanes.get(b).unwrap().infinite.line(), Some(4));
-        assert_eq!(data.backwards.count, 1);
+        assert_eq!(series.columns.get(b).unwrap().infinite.line(), Some(4));
+        assert_eq!(data.out_of_order.count, 1);
     }
 }

@@ -1,18 +1,18 @@
 //! Whether history is fit to train on, before anything is trained.
 //!
 //! 1. [`read`] reads a file to its end, whatever is in it, into [`data`];
-//! 2. [`profile`] and [`clock`] say in numbers what each column and each series is like;
+//! 2. [`profile`] and [`timing`] say in numbers what each column and each series is like;
 //! 3. [`checks`] are the six checks, which find fault with these;
 //! 4. [`report`] is what comes of them: a table for people, or JSON.
 
 mod checks;
-mod clock;
 mod data;
 mod options;
 mod profile;
 mod read;
 mod report;
-mod table;
+mod terminal;
+mod timing;
 
 pub use options::{BadOption, Options};
 pub use report::{Check, Finding, Report, Verdict};
@@ -45,7 +45,7 @@ pub fn validate(options: &Options, progress: Progress<'_>) -> Result<Report, Err
     let limits = options.limits()?;
     let data = read::read(&options.input, &options.measurement(), progress)?;
     let columns = profile::all(&data, &limits);
-    let clocks = clock::all(&data);
-    let findings = checks::all(&data, &columns, &clocks, &limits);
-    Ok(Report::new(&options.input, &data, columns, clocks, &findings))
+    let timings = timing::all(&data);
+    let findings = checks::all(&data, &columns, &timings, &limits);
+    Ok(Report::new(&options.input, &data, columns, timings, &findings))
 }

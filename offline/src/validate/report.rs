@@ -6,9 +6,9 @@ use jiff::Timestamp;
 use qualm_bundle::clean::shortened;
 use serde::Serialize;
 
-use super::clock::Clock;
 use super::data::Data;
 use super::profile::Profile;
+use super::timing::SeriesTiming;
 use crate::history::timestamp;
 
 /// How a check ended.
@@ -115,8 +115,8 @@ impl Finding {
     }
 
     /// About a series.
-    pub(super) fn of_series(self, clock: &Clock) -> Self {
-        Self { measurement: Some(clock.measurement.clone()), series: Some(clock.series.clone()), ..self }
+    pub(super) fn of_series(self, timing: &SeriesTiming) -> Self {
+        Self { measurement: Some(timing.measurement.clone()), series: Some(timing.series.clone()), ..self }
     }
 
     /// So many times, first or worst in this line.
@@ -133,14 +133,14 @@ pub struct Report {
     pub(super) rows: u64,
     pub(super) from: Option<Timestamp>,
     pub(super) until: Option<Timestamp>,
-    pub(super) checks: Vec<Outcome>,
-    pub(super) series: Vec<Clock>,
+    pub(super) checks: Vec<CheckResult>,
+    pub(super) series: Vec<SeriesTiming>,
     pub(super) columns: Vec<Profile>,
 }
 
 /// What came of one check.
 #[derive(Debug, Serialize)]
-pub(super) struct Outcome {
+pub(super) struct CheckResult {
     pub(super) check: Check,
     pub(super) verdict: Verdict,
     pub(super) findings: Vec<Finding>,
@@ -151,24 +151,24 @@ impl Report {
         file: &Path,
         data: &Data,
         columns: Vec<Profile>,
-        series: Vec<Clock>,
+        series: Vec<SeriesTiming>,
         findings: &[Finding],
     ) -> Self {
-        let checks: Vec<Outcome> = Check::ALL
+        let checks: Vec<CheckResult> = Check::ALL
             .into_iter()
             .map(|check| {
                 let mut findings: Vec<_> = findings.iter().filter(|finding| finding.check == check).cloned().collect();
                 findings.sort_by_key(|finding| std::cmp::Reverse((finding.verdict, finding.count)));
                 let verdict = findings.iter().map(|finding| finding.verdict).max().unwrap_or(Verdict::Ok);
-                Outcome { check, verdict, findings }
+                CheckResult { check, verdict, findings }
             })
             .collect();
         Self {
             file: file.display().to_string(),
             verdict: checks.iter().map(|outcome| outcome.verdict).max().unwrap_or(Verdict::Ok),
             rows: data.rows(),
-            from: series.iter().filter_map(|clock| clock.first).min().map(timestamp),
-            until: series.iter().filter_map(|clock| clock.last).max().map(timestamp),
+            from: series.iter().filter_map(|timing| timing.first).min().map(timestamp),
+            until: series.iter().filter_map(|timing| timing.last).max().map(timestamp),
             checks,
             series,
             columns,
@@ -188,7 +188,7 @@ impl Report {
 
     /// The checks that ended worse than may be tolerated, and how.
     #[must_use]
-    pub fn wanting(&self, tolerated: Verdict) -> String {
+    pub fn failed_checks(&self, tolerated: Verdict) -> String {
         let worse = self.checks.iter().filter(|outcome| outcome.verdict > tolerated);
         let named = worse.map(|outcome| format!("{} is {}", outcome.check.name(), outcome.verdict.name()));
         named.collect::<Vec<_>>().join(", ")
@@ -204,8 +204,8 @@ impl Report {
 
 /// A text from a file, as it may be shown: short, and without what a terminal would obey.
 pub(super) fn shown(text: &str) -> String {
-    const MOST: usize = 60;
-    shortened(text.trim(), MOST)
+    const MAX_CHARS: usize = 60;
+    shortened(text.trim(), MAX_CHARS)
 }
 
 #[cfg(test)]

@@ -17,27 +17,27 @@ use serde_json::value::RawValue;
 pub use options::Query;
 
 use super::Error;
-use super::client::{Answer, Client, encode};
+use super::client::{Client, ResponseReader, encode};
 use super::lines::{Kind, put_key, put_value};
 use super::slice::{Slice, Stop};
 use naming::{Names, Types};
 use options::Plan;
 
 /// Points of a series that Prometheus gives at once: 11,000 at most.
-const MOST_POINTS: i64 = 10_000;
+const MAX_POINTS: i64 = 10_000;
 
 /// How long an answer may be. What is longer is asked for again in halves.
-const MOST_BYTES: u64 = 128 << 20;
+const MAX_RESPONSE_BYTES: u64 = 128 << 20;
 
 /// What Prometheus, or what speaks like it, says of questions that would do if they were smaller.
-const TOO_MUCH: [&str; 4] = ["too many samples", "exceeded maximum resolution", "timed out", "would exceed"];
+const TOO_LARGE_ERRORS: [&str; 4] = ["too many samples", "exceeded maximum resolution", "timed out", "would exceed"];
 
 /// A server, and what is asked of it.
 pub(super) struct Source {
     client: Client,
     /// Seconds.
     step: i64,
-    questions: Vec<String>,
+    queries: Vec<String>,
     names: Names,
 }
 
@@ -82,37 +82,37 @@ impl Source {
             types.extend(types_of);
         }
         let names = Names { version: plan.version, measurement: plan.measurement.clone(), types };
-        Ok(Self { client, step: plan.step, questions: plan.questions.clone(), names })
+        Ok(Self { client, step: plan.step, queries: plan.queries.clone(), names })
     }
 }
 
 impl super::Source for Source {
     /// The questions: each is as good as a measurement.
     fn measurements(&mut self) -> Result<Vec<String>, Error> {
-        Ok(self.questions.clone())
+        Ok(self.queries.clone())
     }
 
     fn databases(&mut self) -> Result<Vec<String>, Error> {
         Ok(Vec::new())
     }
 
-    fn longest(&self) -> i64 {
-        self.step * MOST_POINTS * 1_000_000_000
+    fn max_window(&self) -> i64 {
+        self.step * MAX_POINTS * 1_000_000_000
     }
 
-    fn fewer(&self) -> &'static str {
+    fn narrowing_option(&self) -> &'static str {
         "--match"
     }
 
-    fn fetch(&mut self, question: &str, from: i64, until: i64, slice: &mut Slice) -> Result<(), Stop> {
+    fn fetch(&mut self, query_text: &str, from: i64, until: i64, slice: &mut Slice) -> Result<(), Stop> {
         // Both ends are in an answer; times are whole multiples of the step.
         let seconds = |nanoseconds: i64| nanoseconds.div_euclid(1_000_000_000);
         let (start, end) = (seconds(from), seconds(until - 1));
-        let form = format!("query={}&start={start}&end={end}&step={}", encode(question), self.step);
+        let form = format!("query={}&start={start}&end={end}&step={}", encode(query_text), self.step);
         let answer =
             self.client.post("/api/v1/query_range", "application/x-www-form-urlencoded", "application/json", &form);
         let answer = match answer {
-            Err(Error::Server { what, .. }) if TOO_MUCH.iter().any(|too_much| what.contains(too_much)) => {
+            Err(Error::Server { what, .. }) if TOO_LARGE_ERRORS.iter().any(|too_much| what.contains(too_much)) => {
                 return Err(if end - start >= self.step { Stop::Full } else { self.client.failed(what).into() });
             }
             answer => answer?,
@@ -152,11 +152,11 @@ impl super::Source for Source {
 }
 
 /// All of an answer; none where it is too long.
-fn whole(client: &Client, answer: Answer) -> Result<Option<Vec<u8>>, Error> {
+fn whole(client: &Client, answer: ResponseReader) -> Result<Option<Vec<u8>>, Error> {
     let mut text = Vec::new();
-    let read = answer.take(MOST_BYTES + 1).read_to_end(&mut text);
+    let read = answer.take(MAX_RESPONSE_BYTES + 1).read_to_end(&mut text);
     read.map_err(|error| client.failed(format!("its answer broke off: {error}")))?;
-    Ok((text.len() as u64 <= MOST_BYTES).then_some(text))
+    Ok((text.len() as u64 <= MAX_RESPONSE_BYTES).then_some(text))
 }
 
 fn read<'a, T: Deserialize<'a>>(client: &Client, text: &'a [u8]) -> Result<T, Error> {

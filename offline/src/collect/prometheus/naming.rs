@@ -29,13 +29,13 @@ pub(super) struct Name {
 }
 
 /// Labels that have a number in them, which Telegraf writes in its own way.
-const NUMBERS: [&str; 2] = ["le", "quantile"];
+const NUMERIC_LABELS: [&str; 2] = ["le", "quantile"];
 
 impl Names {
     /// What a series with these labels is called. None where it has no name.
     pub(super) fn of(&self, mut labels: BTreeMap<String, String>) -> Option<Name> {
         let name = labels.remove("__name__")?;
-        for label in NUMBERS {
+        for label in NUMERIC_LABELS {
             if let Some(value) = labels.get_mut(label)
                 && let Ok(number) = value.parse()
             {
@@ -96,7 +96,7 @@ mod tests {
         pairs.iter().map(|&(key, value)| (key.to_owned(), value.to_owned())).collect()
     }
 
-    fn told(version: u8, types: &[(&str, &str)], pairs: &[(&str, &str)]) -> Option<(String, String, String)> {
+    fn named(version: u8, types: &[(&str, &str)], pairs: &[(&str, &str)]) -> Option<(String, String, String)> {
         let types = types.iter().map(|&(name, kind)| (name.to_owned(), kind.to_owned())).collect();
         let names = Names { version, measurement: "prometheus".to_owned(), types };
         let Name { measurement, tags, field } = names.of(labels(pairs))?;
@@ -106,7 +106,7 @@ mod tests {
 
     #[test]
     fn version_2_has_a_field_for_each_metric() {
-        let name = |pairs: &[(&str, &str)]| told(2, &[], pairs).map(|(m, tags, field)| format!("{m} {tags} {field}"));
+        let name = |pairs: &[(&str, &str)]| named(2, &[], pairs).map(|(m, tags, field)| format!("{m} {tags} {field}"));
         assert_eq!(name(&[("__name__", "up"), ("job", "a")]).as_deref(), Some("prometheus job=a up"));
         let bucket = [("__name__", "d_bucket"), ("le", "1.0")];
         assert_eq!(name(&bucket).as_deref(), Some("prometheus le=1 d_bucket"));
@@ -130,7 +130,7 @@ mod tests {
             (&[("__name__", "new_total")], ("new_total", "", "counter")),
             (&[("__name__", "new")], ("new", "", "gauge")),
         ] {
-            let (measurement, tags, field) = told(1, &types, pairs).unwrap();
+            let (measurement, tags, field) = named(1, &types, pairs).unwrap();
             assert_eq!((measurement.as_str(), tags.as_str(), field.as_str()), name, "{pairs:?}");
         }
     }

@@ -3,11 +3,11 @@
 use qualm_bundle::secret::Secret;
 
 use super::super::Error;
-use super::super::client::{Client, Words};
+use super::super::client::{Client, Messages};
 use super::super::options::{Range, address, basic, variable, wrong};
 
 /// What errors say.
-const PROMETHEUS: Words = Words {
+const PROMETHEUS: Messages = Messages {
     server: "Prometheus",
     set: "PROMETHEUS_TOKEN, or PROMETHEUS_USERNAME and PROMETHEUS_PASSWORD",
     check: "PROMETHEUS_TOKEN, or --user and PROMETHEUS_PASSWORD",
@@ -15,7 +15,7 @@ const PROMETHEUS: Words = Words {
 };
 
 /// All there is.
-const EVERYTHING: &str = r#"{__name__=~".+"}"#;
+const ALL_SERIES: &str = r#"{__name__=~".+"}"#;
 
 /// Which of the history in Prometheus, how it is to be called, and who asks.
 #[derive(Debug, Clone, Default)]
@@ -43,7 +43,7 @@ pub(in super::super) struct Plan {
     pub(in super::super) range: Range,
     /// Seconds.
     pub(super) step: i64,
-    pub(super) questions: Vec<String>,
+    pub(super) queries: Vec<String>,
     pub(super) version: u8,
     pub(super) measurement: String,
     token: Option<Secret>,
@@ -69,11 +69,11 @@ impl Query {
             let what = format!("`{}` must be 1 or 2, as in telegraf.conf", self.metric_version);
             return Err(wrong("--metric-version", what));
         }
-        let questions = if self.matches.is_empty() { vec![EVERYTHING.to_owned()] } else { self.matches.clone() };
+        let queries = if self.matches.is_empty() { vec![ALL_SERIES.to_owned()] } else { self.matches.clone() };
         let (version, measurement) = (self.metric_version, measurement.to_owned());
         let token = self.token.clone().or_else(|| Secret::variable("PROMETHEUS_TOKEN"));
         let user = self.user.clone().or_else(|| variable("PROMETHEUS_USERNAME"));
-        Ok(Plan { url, range, step: range.every.unwrap_or(1), questions, version, measurement, token, user })
+        Ok(Plan { url, range, step: range.every.unwrap_or(1), queries, version, measurement, token, user })
     }
 }
 

@@ -6,8 +6,8 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::{Series, Span};
-use crate::evaluate::events::{Delay, Met, Run, Sequences, median_delay};
-use crate::evaluate::labels::{self, Labels, OfSeries};
+use crate::evaluate::events::{Delay, Matches, Run, Sequences, median_delay};
+use crate::evaluate::labels::{self, Labels, SeriesLabels};
 
 /// What the alarms of a replay are worth.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -113,14 +113,15 @@ impl SeriesFeedback {
     fn of(series: &Series, labels: &[bool]) -> Self {
         let Series { table, scores, alarms, false_alarm_rate, .. } = series;
         let sequences = Sequences::new(&table.series);
-        let met = Met::of(&sequences, &table.times, |row| alarms[row], labels, 0);
+        let matches = Matches::of(&sequences, &table.times, |row| alarms[row], labels, 0);
         let span = |run: &Run<'_>| Span::of(series, run.rows[0]..run.rows[run.rows.len() - 1] + 1);
         let event = |(run, hit): &(Run<'_>, Option<Delay>)| {
             let span = span(run);
             Event { goes_on: span.places.end == table.len(), hit: *hit, span }
         };
-        let events: Vec<Event> = met.events.iter().map(event).collect();
-        let false_alarms: Vec<Span> = met.alarms.iter().filter(|(_, right)| !right).map(|(run, _)| span(run)).collect();
+        let events: Vec<Event> = matches.events.iter().map(event).collect();
+        let false_alarms: Vec<Span> =
+            matches.alarms.iter().filter(|(_, right)| !right).map(|(run, _)| span(run)).collect();
         let ordinary = || (0..table.len()).filter(|&row| !labels[row] && !scores[row].is_nan());
         let begins = |row: usize| alarms[row] && !row.checked_sub(1).is_some_and(|before| alarms[before]);
         let ordinary = [ordinary().count(), ordinary().filter(|&row| begins(row)).count()];
@@ -147,7 +148,7 @@ impl Feedback {
     /// Where the labels do not fit them.
     pub fn of(series: &[Series], labels: &Labels) -> Result<Self, labels::Error> {
         let tables: Vec<_> = series.iter().map(|series| &series.table).collect();
-        let OfSeries { labels, notes } = labels.of_series(&tables)?;
+        let SeriesLabels { labels, notes } = labels.of_series(&tables)?;
         let found: Vec<SeriesFeedback> =
             series.iter().zip(&labels).map(|(series, labels)| SeriesFeedback::of(series, labels)).collect();
         let incidents = incidents(&found);

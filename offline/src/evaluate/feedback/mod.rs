@@ -3,8 +3,8 @@
 
 mod findings;
 mod history;
-pub(crate) mod screen;
 mod span;
+pub(crate) mod terminal;
 #[cfg(test)]
 pub(crate) mod testing;
 

@@ -10,11 +10,11 @@ use super::Series;
 use crate::history::timestamp;
 
 /// Rows before a stretch that tell what is usual there, at least; a longer stretch is held against as many rows as it has.
-const BEFORE: usize = 300;
+const MIN_CONTEXT_ROWS: usize = 300;
 /// With fewer values than this before it nobody can say what is usual.
-const FEWEST: usize = 10;
+const MIN_CONTEXT_VALUES: usize = 10;
 /// The share of values below, and that above, what is called usual.
-const TAIL: f64 = 0.05;
+const USUAL_TAIL: f64 = 0.05;
 
 /// A stretch of a series.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -92,12 +92,12 @@ impl Span {
 }
 
 fn before(places: &Range<usize>) -> Range<usize> {
-    places.start.saturating_sub(BEFORE.max(places.len()))..places.start
+    places.start.saturating_sub(MIN_CONTEXT_ROWS.max(places.len()))..places.start
 }
 
 fn usual(series: &Series, places: &Range<usize>, column: usize) -> Option<[f64; 2]> {
     let values = sorted(series, before(places), column);
-    if values.len() < FEWEST { None } else { ends(&values, TAIL) }
+    if values.len() < MIN_CONTEXT_VALUES { None } else { ends(&values, USUAL_TAIL) }
 }
 
 /// The feature whose values get furthest away from what is usual, in widths of that.

@@ -7,11 +7,11 @@ use super::html::{section, table};
 use super::plot::{Plot, line, path, stroke, unit_ticks};
 use crate::evaluate::evaluation::Labelled;
 use crate::evaluate::events::Events;
+use crate::evaluate::format::{NONE, count, figure, number, percent, seconds, thousands};
 use crate::evaluate::metrics::share;
-use crate::evaluate::words::{NONE, count, figure, number, percent, seconds, thousands};
 
 /// Points of a curve that are drawn at most, about: what lies closer is not to be seen.
-const POINTS: f64 = 500.0;
+const MAX_POINTS: f64 = 500.0;
 
 /// Confusion, and curves over all thresholds.
 pub(super) fn sections(page: &Page<'_>) -> Markup {
@@ -174,7 +174,7 @@ fn sparse(points: Vec<(f64, f64)>) -> Vec<(f64, f64)> {
     let mut out: Vec<(f64, f64)> = Vec::new();
     let last = points.len().saturating_sub(1);
     for (at, point) in points.into_iter().enumerate() {
-        let far = |last: &(f64, f64)| (point.0 - last.0).abs().max((point.1 - last.1).abs()) > 1.0 / POINTS;
+        let far = |last: &(f64, f64)| (point.0 - last.0).abs().max((point.1 - last.1).abs()) > 1.0 / MAX_POINTS;
         if at == last || out.last().is_none_or(far) {
             out.push(point);
         }

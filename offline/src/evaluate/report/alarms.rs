@@ -5,17 +5,17 @@ use maud::{Markup, html};
 use super::Page;
 use super::html::{Cell, bar, name, paragraph, section, table};
 use crate::evaluate::evaluation::{Alarm, Cause, Evaluation};
-use crate::evaluate::words::{count, lasted, number};
+use crate::evaluate::format::{count, lasted, number};
 
 /// Alarms that are listed at most.
-const ALARMS: usize = 10;
+const MAX_ALARMS: usize = 10;
 /// Features that are named for each at most.
-const CAUSES: usize = 3;
+const MAX_CAUSES: usize = 3;
 
 /// The alarms with the largest scores.
-pub(super) fn section_of(page: &Page<'_>) -> Markup {
+pub(super) fn section_html(page: &Page<'_>) -> Markup {
     let Evaluation { alarms, summary, entities, .. } = page.evaluation;
-    let alarms = &alarms[..alarms.len().min(ALARMS)];
+    let alarms = &alarms[..alarms.len().min(MAX_ALARMS)];
     if alarms.is_empty() {
         return section("Alarms", "", paragraph("No row is above the threshold."));
     }
@@ -73,7 +73,7 @@ fn why(causes: &[Cause]) -> Markup {
     };
     html! {
         div.causes {
-            @for cause in causes.iter().take(CAUSES) {
+            @for cause in causes.iter().take(MAX_CAUSES) {
                 (bar(cause.contribution.abs() / most, "alarm", line(cause)))
             }
         }

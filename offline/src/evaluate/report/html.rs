@@ -5,9 +5,9 @@ use qualm_bundle::clean::visible;
 
 /// A text from elsewhere, names above all. What turns the direction of writing becomes a mark, as control characters do.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Foreign<'a>(pub(super) &'a str);
+pub(super) struct Untrusted<'a>(pub(super) &'a str);
 
-impl Render for Foreign<'_> {
+impl Render for Untrusted<'_> {
     fn render_to(&self, out: &mut String) {
         let turns = |c| matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
         visible(self.0).replace(|c| turns(c) || matches!(c, '\u{fffe}' | '\u{ffff}'), "\u{fffd}").render_to(out);
@@ -16,7 +16,7 @@ impl Render for Foreign<'_> {
 
 /// A name from elsewhere, set as names are.
 pub(super) fn name(text: &str) -> Markup {
-    html! { span.name { (Foreign(text)) } }
+    html! { span.name { (Untrusted(text)) } }
 }
 
 const STYLE: &str = include_str!("style.css");
@@ -30,11 +30,11 @@ pub(super) fn document(title: &str, heading: &str, body: &Markup) -> String {
                 meta charset="utf-8";
                 meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'";
                 meta name="viewport" content="width=device-width, initial-scale=1";
-                title { (Foreign(title)) }
+                title { (Untrusted(title)) }
                 style { (PreEscaped(STYLE)) }
             }
             body {
-                h1 { (Foreign(heading)) }
+                h1 { (Untrusted(heading)) }
                 (body)
             }
         }
@@ -46,7 +46,7 @@ pub(super) fn document(title: &str, heading: &str, body: &Markup) -> String {
 pub(super) fn notes(notes: &[String]) -> Markup {
     html! {
         @for note in notes {
-            p.note { "Note: " (Foreign(note)) "." }
+            p.note { "Note: " (Untrusted(note)) "." }
         }
     }
 }
@@ -58,8 +58,8 @@ pub(super) fn footer(provenance: &[(String, String)]) -> Markup {
             "Where this comes from"
             dl {
                 @for (what, value) in provenance {
-                    dt { (Foreign(what)) }
-                    dd { (Foreign(value)) }
+                    dt { (Untrusted(what)) }
+                    dd { (Untrusted(value)) }
                 }
             }
         }
@@ -178,7 +178,7 @@ mod tests {
 
     #[test]
     fn what_comes_from_elsewhere_is_text() {
-        let escaped = Foreign("<img src=x onerror='a()'> \"&\" \u{202e}\0").render().into_string();
+        let escaped = Untrusted("<img src=x onerror='a()'> \"&\" \u{202e}\0").render().into_string();
         assert_eq!(escaped, "&lt;img src=x onerror='a()'&gt; &quot;&amp;&quot; \u{fffd}\u{fffd}");
     }
 

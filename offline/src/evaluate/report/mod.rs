@@ -15,7 +15,7 @@ use html::{document, footer, notes};
 use maud::html;
 
 use super::evaluation::Evaluation;
-use super::words::{count, thousands};
+use super::format::{count, thousands};
 use crate::table::Table;
 
 /// What a page is of.
@@ -45,11 +45,11 @@ impl Page<'_> {
             (notes(self.notes))
             (sections::headline(self))
             (sections::over_time(self))
-            (alarms::section_of(self))
+            (alarms::section_html(self))
             (against_labels::sections(self))
             (sections::injected(self))
             (sections::histogram(self))
-            (features::section_of(self))
+            (features::section_html(self))
             (sections::robustness(self))
             (footer(self.provenance))
         };

@@ -9,10 +9,10 @@ use super::html::{Cell, bar, caption, card, cards, section, table};
 use super::plot::{Plot, Tick, line, rectangle};
 use super::series;
 use crate::evaluate::evaluation::{Evaluation, Labelled};
+use crate::evaluate::format::{NONE, count, figure, lasted, number, percent, seconds};
 use crate::evaluate::metrics::share;
 use crate::evaluate::robustness::Effect;
 use crate::evaluate::summary::Summary;
-use crate::evaluate::words::{NONE, count, figure, lasted, number, percent, seconds};
 
 /// The figures that matter most, as cards.
 pub(super) fn headline(page: &Page<'_>) -> Markup {

@@ -13,7 +13,7 @@ use crate::table::Table;
 /// Columns of the drawing: what lies in one is drawn as its least and largest score.
 const COLUMNS: usize = 1000;
 /// What a labelled stretch is wide at least, so that it can be seen.
-pub(super) const NARROWEST: f64 = 0.003;
+pub(super) const MIN_WIDTH: f64 = 0.003;
 
 const SECOND: i64 = 1_000_000_000;
 const DAY: i64 = 86_400 * SECOND;
@@ -39,7 +39,7 @@ const STEPS: [i64; 19] = [
     157_680_000,
     630_720_000,
 ];
-const MOST_TICKS: i64 = 8;
+const MAX_TICKS: i64 = 8;
 
 /// The scores over time, the threshold, and the stretches that are labelled.
 pub(super) fn plot(table: &Table, scores: &[f64], labels: Option<&[bool]>) -> Plot {
@@ -121,7 +121,7 @@ impl<'a> Axis<'a> {
     }
 
     pub(super) fn ticks(&self) -> Vec<Tick> {
-        let Some(step) = STEPS.iter().map(|step| step * SECOND).find(|step| self.span / step <= MOST_TICKS) else {
+        let Some(step) = STEPS.iter().map(|step| step * SECOND).find(|step| self.span / step <= MAX_TICKS) else {
             return Vec::new();
         };
         if self.span == 0 {
@@ -192,7 +192,7 @@ pub(super) fn runs<T>(columns: &[Option<T>]) -> Vec<Vec<(f64, &T)>> {
 
 /// The labelled stretches, those that touch in the drawing as one.
 fn labelled(axis: &Axis<'_>, labels: &[bool]) -> Markup {
-    let near = f64::max(1.5 * axis.spacing(), NARROWEST);
+    let near = f64::max(1.5 * axis.spacing(), MIN_WIDTH);
     let mut spans: Vec<(f64, f64)> = Vec::new();
     for row in (0..labels.len()).filter(|row| labels[*row]) {
         let at = axis.at(row);
@@ -210,7 +210,7 @@ fn labelled(axis: &Axis<'_>, labels: &[bool]) -> Markup {
 
 /// A stretch of time, wide enough to be seen; `inside` is as for [`rectangle`].
 pub(super) fn stretch(class: &str, start: f64, end: f64, inside: &Markup) -> Markup {
-    let lacking = (NARROWEST - (end - start)).max(0.0) / 2.0;
+    let lacking = (MIN_WIDTH - (end - start)).max(0.0) / 2.0;
     rectangle(class, [start - lacking, 0.0], [end + lacking, 1.0], inside)
 }
 

@@ -8,10 +8,10 @@ use maud::{Markup, html};
 use super::bands::Bands;
 use super::html::caption;
 use super::plot::{Plot, Tick, line, path, rectangle, stroke};
-use super::series::{Axis, NARROWEST, columns, height, joined, stretch, ticks_up};
-use crate::evaluate::feedback::screen::reason;
+use super::series::{Axis, MIN_WIDTH, columns, height, joined, stretch, ticks_up};
+use crate::evaluate::feedback::terminal::reason;
 use crate::evaluate::feedback::{Event, Series, SeriesFeedback, Span};
-use crate::evaluate::words::{number, short};
+use crate::evaluate::format::{number, short};
 
 /// Ticks at the values' axis, about.
 const TICKS: f64 = 4.0;
@@ -112,7 +112,7 @@ impl Strips<'_> {
         let events = shades.len();
         for span in &found.false_alarms {
             let Some(shade) = self.shade(axis, span, "false", "false alarm") else { continue };
-            match shades[events..].last_mut().filter(|last| shade.left - last.right < NARROWEST) {
+            match shades[events..].last_mut().filter(|last| shade.left - last.right < MIN_WIDTH) {
                 Some(last) => last.join(shade),
                 None => shades.push(shade),
             }
@@ -201,7 +201,7 @@ impl Shade {
 }
 
 /// What the colours mean in drawings of these series.
-pub(super) fn key(series: &[Series]) -> Markup {
+pub(super) fn legend(series: &[Series]) -> Markup {
     caption(html! {
         i.score {} "value" i.muted {} "score"
         i.hit {} "labelled, hit (dot: by this row)"

@@ -9,7 +9,7 @@ use qualm_core::BuiltIn;
 use super::super::testing::{COMPONENT, Sandbox};
 use super::*;
 use crate::evaluate::{self, Scores};
-use crate::explain::{self, Which};
+use crate::explain::{self, RowSelection};
 use crate::train::{self, Options};
 
 /// A row a minute; an hour of the last day is far out.
@@ -48,7 +48,7 @@ fn evaluate(dir: &Path, sandbox: &dyn ModelFactory) -> Result<(), evaluate::Erro
 
 fn explain(dir: &Path, sandbox: &dyn ModelFactory) -> Result<(), explain::Error> {
     let (bundle, input) = (dir.join("model"), dir.join("h.csv"));
-    let options = explain::Options { bundle, input, rows: Which::Top(5), measurement: None };
+    let options = explain::Options { bundle, input, rows: RowSelection::Top(5), measurement: None };
     explain::explain(&options, sandbox).map(drop)
 }
 

@@ -7,19 +7,19 @@ mod ranges;
 mod schema;
 mod statistics;
 
-use super::clock::Clock;
 use super::data::Data;
 use super::options::Limits;
 use super::profile::Profile;
 use super::report::Finding;
+use super::timing::SeriesTiming;
 
 /// All that is to be found.
-pub(super) fn all(data: &Data, columns: &[Profile], clocks: &[Clock], limits: &Limits) -> Vec<Finding> {
+pub(super) fn all(data: &Data, columns: &[Profile], timings: &[SeriesTiming], limits: &Limits) -> Vec<Finding> {
     let mut findings = Vec::new();
     schema::check(data, columns, &mut findings);
     missing::check(columns, limits, &mut findings);
-    duplicates::check(data, clocks, &mut findings);
-    statistics::clocks(clocks, limits, &mut findings);
+    duplicates::check(data, timings, &mut findings);
+    statistics::timings(timings, limits, &mut findings);
     for column in columns {
         ranges::check(column, &mut findings);
         outliers::check(column, limits, &mut findings);

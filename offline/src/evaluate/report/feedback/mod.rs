@@ -1,22 +1,22 @@
 //! Feedback as one HTML page: what was hit, missed, and a false alarm, drawn so that a person can see why.
 
-mod closer;
+mod panels;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use maud::{Markup, html};
 
 use super::html::{Cell, caption, card, cards, document, footer, name, notes, paragraph, section, table};
-use super::strips::{Strips, key};
-use crate::evaluate::feedback::screen::{extent, lateness, reason, usual};
+use super::strips::{Strips, legend};
+use crate::evaluate::feedback::terminal::{delay_text, extent, reason, usual};
 use crate::evaluate::feedback::{Feedback, Incident, Series, SeriesFeedback, Span};
-use crate::evaluate::words::{NONE, count, number, percent, seconds, thousands};
+use crate::evaluate::format::{NONE, count, number, percent, seconds, thousands};
 use crate::history::timestamp;
 
 /// Incidents in the table.
-const INCIDENTS: usize = 50;
+const MAX_INCIDENTS: usize = 50;
 /// Series that are drawn in full, and in the table. A drawing takes some 60 kB, with bands 100.
-const SERIES: usize = 60;
+const MAX_SERIES: usize = 60;
 
 /// What a page is of.
 #[derive(Debug, Clone, Copy)]
@@ -34,11 +34,11 @@ impl Page<'_> {
     #[must_use]
     pub fn html(&self) -> String {
         let body = html! {
-            p.under { (self.under()) }
+            p.subtitle { (self.subtitle()) }
             (notes(&self.feedback.notes))
             (self.headline())
             (self.incidents())
-            (closer::section_of(self))
+            (panels::section_html(self))
             (self.table_of_series())
             (self.over_time())
             (footer(self.provenance))
@@ -46,7 +46,7 @@ impl Page<'_> {
         document("Hit, missed, false alarms – qualm", "What was hit, what was missed, and why", &body)
     }
 
-    fn under(&self) -> String {
+    fn subtitle(&self) -> String {
         let times =
             || self.series.iter().flat_map(|series| [series.table.times.first(), series.table.times.last()]).flatten();
         let when = times().min().zip(times().max()).map_or_else(String::new, |(from, to)| {
@@ -86,7 +86,7 @@ impl Page<'_> {
             let event = self.feedback.event(incident);
             let hit = match event.hit {
                 None => html! { span.bad { "missed" } },
-                Some(delay) => html! { span.good { "hit" } small { (lateness(delay)) } },
+                Some(delay) => html! { span.good { "hit" } small { (delay_text(delay)) } },
             };
             let goes_on = if event.goes_on { ", still going on" } else { "" };
             let when = html! { (clock(incident.from)) small { (clock(incident.to)) (goes_on) } };
@@ -103,19 +103,19 @@ impl Page<'_> {
             cells.push(html! { (name(&extent(&event.span))) (small(usual)) }.into());
             cells
         };
-        let table = table("stacked", &heads, incidents.iter().take(INCIDENTS).map(row));
+        let table = table("stacked", &heads, incidents.iter().take(MAX_INCIDENTS).map(row));
         let joined = if several {
             " What is labelled at one time, in whichever series, is one incident; it is hit if it is in any."
         } else {
             ""
         };
         let meaning = format!("An incident is a run of labelled rows. It is hit if any row in it alarms.{joined}");
-        section("Incidents", meaning, html! { (table) (more(incidents.len(), INCIDENTS)) })
+        section("Incidents", meaning, html! { (table) (omitted(incidents.len(), MAX_INCIDENTS)) })
     }
 
     fn table_of_series(&self) -> Markup {
-        let told: Vec<&SeriesFeedback> = self.feedback.series.iter().filter(|found| !found.is_quiet()).collect();
-        if self.series.len() < 2 || told.is_empty() {
+        let reported: Vec<&SeriesFeedback> = self.feedback.series.iter().filter(|found| !found.is_quiet()).collect();
+        if self.series.len() < 2 || reported.is_empty() {
             return Markup::default();
         }
         let heads = ["Series", "Events hit", "Median delay", "False alarms", "A day", "Of unlabelled values"];
@@ -134,10 +134,10 @@ impl Page<'_> {
                 html! { (percent(found.false_alarm_share)) (small(rate)) }.into(),
             ]
         };
-        let quiet = self.series.len() - told.len();
+        let quiet = self.series.len() - reported.len();
         let content = html! {
-            (table("stacked", &heads, told.iter().take(SERIES).map(row)))
-            (more(told.len(), SERIES))
+            (table("stacked", &heads, reported.iter().take(MAX_SERIES).map(row)))
+            (omitted(reported.len(), MAX_SERIES))
             @if quiet > 0 {
                 @let quiet = count(quiet as u64, "series", "series");
                 (caption(format!("and {quiet} with neither events nor false alarms")))
@@ -148,9 +148,9 @@ impl Page<'_> {
 
     /// Each series in full.
     fn over_time(&self) -> Markup {
-        let told: Vec<_> =
+        let reported: Vec<_> =
             self.feedback.series.iter().zip(self.series).filter(|(found, _)| !found.is_quiet()).collect();
-        if told.is_empty() {
+        if reported.is_empty() {
             return Markup::default();
         }
         let drawing = |(found, series): &(&SeriesFeedback, &Series)| {
@@ -167,11 +167,11 @@ impl Page<'_> {
         };
         let meaning = "All rows. What lies too close to be told apart is drawn from its least to its largest, so that no spike is lost.";
         let content = html! {
-            (key(self.series))
-            @for one in told.iter().take(SERIES) {
+            (legend(self.series))
+            @for one in reported.iter().take(MAX_SERIES) {
                 (drawing(one))
             }
-            (more(told.len(), SERIES))
+            (omitted(reported.len(), MAX_SERIES))
         };
         section("Over time", meaning, content)
     }
@@ -207,10 +207,10 @@ fn small(text: Option<impl maud::Render>) -> Markup {
     }
 }
 
-fn more(all: usize, shown: usize) -> Markup {
+fn omitted(all: usize, shown: usize) -> Markup {
     match all.saturating_sub(shown) {
         0 => Markup::default(),
-        more => caption(format!("and {more} more")),
+        omitted => caption(format!("and {omitted} more")),
     }
 }
 

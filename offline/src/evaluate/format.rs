@@ -82,8 +82,8 @@ mod tests {
 
     #[test]
     fn numbers_are_as_long_as_they_matter() {
-        let told = [0.0, 1.0, 0.123_456, 12_345.678, -2.5, 1e9, 1.5e-7, f64::NAN].map(|one| number(one, 3));
-        assert_eq!(told, ["0", "1", "0.123", "12346", "-2.5", "1.00e9", "1.50e-7", "NaN"]);
+        let formatted = [0.0, 1.0, 0.123_456, 12_345.678, -2.5, 1e9, 1.5e-7, f64::NAN].map(|one| number(one, 3));
+        assert_eq!(formatted, ["0", "1", "0.123", "12346", "-2.5", "1.00e9", "1.50e-7", "NaN"]);
         assert_eq!([2e4, -4e7, 0.5, -5.0, 1e-9].map(short), ["20k", "-40M", "0.5", "-5", "1.000e-9"]);
         assert_eq!([percent(Some(0.012_345)), percent(None), figure(Some(0.5))], ["1.23 %", "–", "0.500"]);
         assert_eq!([0.5, 90.0, 3600.0, 200_000.0].map(seconds), ["0.5 s", "1m 30s", "1h", "56h"]);

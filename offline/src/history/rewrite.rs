@@ -12,14 +12,14 @@ use super::Row;
 use super::feed::Source;
 
 /// Heads that are remembered.
-const MEMO: usize = 1 << 16;
+const MAX_HEADS: usize = 1 << 16;
 
 /// The measurement of what qualm itself tells: verdicts on vectors, anomaly rates.
-const OWN: &[u8] = b"anomaly";
+const OWN_MEASUREMENT: &[u8] = b"anomaly";
 
 /// What is to be changed, besides taking out verdicts.
 #[derive(Debug, Clone, Default)]
-pub struct Changes {
+pub struct TagChanges {
     without: Vec<String>,
     tags: Vec<(String, Vec<Piece>)>,
 }
@@ -48,7 +48,7 @@ pub enum BadTag {
     },
 }
 
-impl Changes {
+impl TagChanges {
     /// Tags to take away, and those to add: `KEY=VALUE`, where `{OTHER}` in the value stands for the value of another
     /// tag, which may be one that is taken away. A tag that is there already is replaced.
     ///
@@ -73,7 +73,7 @@ impl Changes {
         self
     }
 
-    fn are_none(&self) -> bool {
+    fn is_empty(&self) -> bool {
         self.without.is_empty() && self.tags.is_empty()
     }
 
@@ -136,9 +136,9 @@ fn escaped(text: &str) -> Vec<u8> {
 
 /// The rows of a source, told as they will come live.
 #[derive(Debug)]
-pub struct Retold<S> {
+pub struct Rewritten<S> {
     source: S,
-    changes: Changes,
+    changes: TagChanges,
     heads: HashMap<Vec<u8>, Vec<u8>>,
     line: Vec<u8>,
     /// Rows that had been scored before, and are told without the verdict.
@@ -149,9 +149,9 @@ pub struct Retold<S> {
     pub untimed: u64,
 }
 
-impl<S> Retold<S> {
+impl<S> Rewritten<S> {
     /// With these changes.
-    pub fn new(source: S, changes: Changes) -> Self {
+    pub fn new(source: S, changes: TagChanges) -> Self {
         let (heads, line) = (HashMap::new(), Vec::new());
         Self { source, changes, heads, line, scored_before: 0, verdicts: 0, untimed: 0 }
     }
@@ -162,7 +162,7 @@ impl<S> Retold<S> {
     }
 }
 
-impl<S: Source> Source for Retold<S> {
+impl<S: Source> Source for Rewritten<S> {
     type Error = S::Error;
 
     fn next(&mut self, out: &mut Vec<u8>) -> Result<Option<Row>, S::Error> {
@@ -178,14 +178,14 @@ impl<S: Source> Source for Retold<S> {
         };
         let (head, body) = line.split_at(head_end);
         let start = out.len();
-        if changes.are_none() {
+        if changes.is_empty() {
             out.extend_from_slice(head);
         } else if let Some(head) = heads.get(head) {
             out.extend_from_slice(head);
         } else {
             let changed = changes.apply(head);
             out.extend_from_slice(&changed);
-            if heads.len() >= MEMO {
+            if heads.len() >= MAX_HEADS {
                 heads.clear();
             }
             heads.insert(head.to_vec(), changed);
@@ -196,7 +196,7 @@ impl<S: Source> Source for Retold<S> {
         let mut read = read_body(&out[start..], head_end, Grammar::Telegraf, &mut fields);
         if read == Err(Refusal::AlreadyScored) {
             out.truncate(start + head_end);
-            let is_own = line::head_parts(head).next() == Some(OWN);
+            let is_own = line::head_parts(head).next() == Some(OWN_MEASUREMENT);
             if is_own || !put_unscored(body, out) {
                 *verdicts += 1;
                 out.truncate(start);
@@ -212,8 +212,8 @@ impl<S: Source> Source for Retold<S> {
         Ok(Some(row))
     }
 
-    fn breaks(&self) -> bool {
-        self.source.breaks()
+    fn begins_window(&self) -> bool {
+        self.source.begins_window()
     }
 }
 
@@ -278,13 +278,13 @@ mod tests {
         }
     }
 
-    fn retold(text: &str, changes: Changes) -> (String, Vec<Row>, [u64; 3]) {
-        let mut source = Retold::new(Lines(text.lines()), changes);
+    fn rewritten(text: &str, changes: TagChanges) -> (String, Vec<Row>, [u64; 3]) {
+        let mut source = Rewritten::new(Lines(text.lines()), changes);
         let (mut out, mut rows) = (Vec::new(), Vec::new());
         while let Some(row) = source.next(&mut out).unwrap() {
             rows.push(row);
         }
-        let Retold { scored_before, verdicts, untimed, .. } = source;
+        let Rewritten { scored_before, verdicts, untimed, .. } = source;
         (String::from_utf8(out).unwrap(), rows, [scored_before, verdicts, untimed])
     }
 
@@ -297,7 +297,7 @@ mod tests {
                     anomaly,host=a,detector=v anomaly_rate=0.2,anomalous=1i,series=5i 8\n\
                     m k\\,anomaly_score=1,u=2\n\
                     bad\n";
-        let (lines, rows, counts) = retold(text, Changes::default());
+        let (lines, rows, counts) = rewritten(text, TagChanges::default());
         assert_eq!(lines, "m,host=a u=1 5\nm,host=a s=\"x, y=1\",u=1i 6\nm k\\,anomaly_score=1,u=2\nbad\n");
         assert_eq!(counts, [2, 3, 1]);
         let times: Vec<_> = rows.iter().map(|row| (row.time, row.has_line)).collect();
@@ -309,12 +309,12 @@ mod tests {
     fn tags_are_taken_away_and_added() {
         let changes = |without: &[&str], tags: &[&str]| {
             let owned = |texts: &[&str]| texts.iter().map(|&text| text.to_owned()).collect::<Vec<_>>();
-            Changes::new(&owned(without), &owned(tags))
+            TagChanges::new(&owned(without), &owned(tags))
         };
         let both =
             changes(&["job", "instance"], &["url=http://{instance}/metrics", "host=my web", "x={none}"]).unwrap();
         let text = "up,host=old,instance=a:9100,job=node v=1 5\nup,job=node v=1 5\nup,instance=b\\ c v=1 6\n";
-        let (lines, ..) = retold(text, both);
+        let (lines, ..) = rewritten(text, both);
         assert_eq!(
             lines,
             "up,url=http://a:9100/metrics,host=my\\ web v=1 5\nup,host=my\\ web v=1 5\nup,url=http://b\\ c/metrics,host=my\\ web v=1 6\n"

@@ -4,11 +4,11 @@ use qualm_bundle::clean::visible;
 
 use super::Evaluation;
 use super::evaluation::{Alarm, Cause, Feature, Injected, Labelled};
+use super::format::{NONE, count, figure, lasted, number, percent, seconds, thousands};
 use super::metrics::share;
-use super::words::{NONE, count, figure, lasted, number, percent, seconds, thousands};
 
 /// Features, and alarms, that are listed.
-const MOST: usize = 5;
+const MAX_LISTED: usize = 5;
 
 /// The evaluation of what is called `title`. `notes` stand first.
 pub(super) fn text(title: &str, evaluation: &Evaluation, notes: &[String]) -> String {
@@ -130,7 +130,7 @@ fn alarms(alarms: &[Alarm]) -> String {
             visible(&why.join(", ")),
         ]
     };
-    format!("\nLargest alarms\n{}", columns(alarms.iter().take(MOST).map(row)))
+    format!("\nLargest alarms\n{}", columns(alarms.iter().take(MAX_LISTED).map(row)))
 }
 
 fn features(features: &[Feature]) -> String {
@@ -139,9 +139,9 @@ fn features(features: &[Feature]) -> String {
         return String::new();
     }
     moved.sort_by(|(one, _), (other, _)| other.total_cmp(one));
-    let left = moved.len().saturating_sub(MOST);
+    let left = moved.len().saturating_sub(MAX_LISTED);
     let left = if left > 0 { format!("  … and {left} more\n") } else { String::new() };
-    let rows = moved.into_iter().take(MOST).map(|(_, cells)| cells);
+    let rows = moved.into_iter().take(MAX_LISTED).map(|(_, cells)| cells);
     format!(
         "\nFeatures whose mean has moved since training (from about 1 deviation on, train anew)\n{}{left}",
         columns(rows)
@@ -152,11 +152,11 @@ fn features(features: &[Feature]) -> String {
 fn moved(feature: &Feature) -> Option<(f64, Vec<String>)> {
     let drift = feature.drift.as_ref()?;
     let means = format!("{} → {}", number(drift.then, 3), number(drift.now?, 3));
-    let (by, told) = match drift.shift {
+    let (by, text) = match drift.shift {
         Some(shift) => (shift.abs(), format!("{shift:+.1} deviations")),
         None => (f64::INFINITY, "did not vary in training".to_owned()),
     };
-    Some((by, vec![visible(&feature.name), told, means]))
+    Some((by, vec![visible(&feature.name), text, means]))
 }
 
 fn robustness(evaluation: &Evaluation) -> String {

@@ -5,23 +5,23 @@ use std::ops::Range;
 use maud::{Markup, html};
 
 use super::{Page, clock, name_of};
-use crate::evaluate::feedback::screen::reason;
+use crate::evaluate::feedback::terminal::reason;
 use crate::evaluate::feedback::{Event, Incident, Span};
+use crate::evaluate::format::{count, number};
 use crate::evaluate::report::html::{caption, paragraph, section};
-use crate::evaluate::report::strips::{Strips, key};
-use crate::evaluate::words::{count, number};
+use crate::evaluate::report::strips::{Strips, legend};
 
 /// Stretches that are drawn, missed incidents and false alarms together.
-const PANELS: usize = 20;
+const MAX_PANELS: usize = 20;
 /// Of these, so many at least are kept for either.
-const EITHER: usize = 8;
+const MIN_PANELS_EACH: usize = 8;
 
 const MEANING: &str = "What went wrong, most severe first: missed incidents, the longest first, then false alarms, the \
     highest score first, each once with all that lies near it. A score of 1 is the threshold (dashed); above it each step \
     is ten times the last. Behind the values stands what was usual: where the middle 90 % of those before lie or, with ";
 
 /// The worst of what went wrong.
-pub(super) fn section_of(page: &Page<'_>) -> Markup {
+pub(super) fn section_html(page: &Page<'_>) -> Markup {
     let missed = page.feedback.worst_missed();
     let alarms = page.feedback.worst_false_alarms();
     if missed.is_empty() && alarms.is_empty() {
@@ -29,7 +29,7 @@ pub(super) fn section_of(page: &Page<'_>) -> Markup {
     }
     let mut panels = Vec::new();
     let mut shown: Vec<(usize, Range<usize>)> = Vec::new();
-    for (incident, event) in missed.iter().take(PANELS - alarms.len().min(EITHER)) {
+    for (incident, event) in missed.iter().take(MAX_PANELS - alarms.len().min(MIN_PANELS_EACH)) {
         panels.push(page.missed(incident, event));
         shown.push((incident.at.0, page.around(incident.at.0, &event.span)));
     }
@@ -40,7 +40,7 @@ pub(super) fn section_of(page: &Page<'_>) -> Markup {
         if shown.iter().any(|(of, places)| of == series && places.contains(&span.places.start)) {
             continue;
         }
-        if panels.len() < PANELS {
+        if panels.len() < MAX_PANELS {
             panels.push(page.false_alarm(*series, span));
             shown.push((*series, page.around(*series, span)));
         } else {
@@ -52,7 +52,7 @@ pub(super) fn section_of(page: &Page<'_>) -> Markup {
     let more: Vec<String> = more.map(|(one, many, more)| count(more as u64, one, many)).collect();
     let meaning = html! { (MEANING) code { "band = true" } ", what the detector would have called ordinary." };
     let content = html! {
-        (key(page.series))
+        (legend(page.series))
         div.panels {
             @for panel in &panels {
                 (panel)
