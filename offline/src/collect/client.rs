@@ -1,4 +1,4 @@
-//! HTTP, with errors in words.
+//! An HTTP client whose errors say what to do.
 
 use std::io::{BufReader, Read as _};
 use std::time::Duration;
@@ -10,17 +10,17 @@ use ureq::{Agent, Body, BodyReader};
 
 use super::Error;
 
-/// How long the server may take to begin to answer, and to end an answer.
+/// How long the server may take to begin its response, and to complete it.
 const FIRST_BYTE: Duration = Duration::from_mins(2);
 const LAST_BYTE: Duration = Duration::from_mins(30);
 
-/// What is read of an answer that says what is wrong.
+/// How much of an error response is read.
 const MAX_ERROR_BYTES: u64 = 64 << 10;
 
-/// An answer's body.
+/// The body of a response.
 pub(super) type ResponseReader = BufReader<BodyReader<'static>>;
 
-/// A server, and what it wants to see before it answers.
+/// A server, and the credentials for it.
 pub(super) struct Client {
     agent: Agent,
     base: Secret,
@@ -28,7 +28,7 @@ pub(super) struct Client {
     authorization: Option<Secret>,
 }
 
-/// What errors call a kind of server, and what they say of its credentials and of what it does not find.
+/// The texts that error messages use for a kind of server.
 #[derive(Debug)]
 pub(super) struct Messages {
     pub(super) server: &'static str,
@@ -37,7 +37,7 @@ pub(super) struct Messages {
     pub(super) not_found: &'static str,
 }
 
-/// What they say of `InfluxDB`.
+/// Those for `InfluxDB`.
 pub(super) const INFLUX: Messages = Messages {
     server: "InfluxDB",
     set: "INFLUX_TOKEN, or INFLUX_USERNAME and INFLUX_PASSWORD",
@@ -62,7 +62,7 @@ impl Client {
         Self { authorization, ..self }
     }
 
-    /// A path's status, headers and text, whatever they are.
+    /// The status, headers and text of a path, even of an error response.
     pub(super) fn probe(&self, path: &str) -> Result<(u16, HeaderMap, String), Error> {
         let response =
             self.agent.get(format!("{}{path}", self.base.reveal())).call().map_err(|error| self.unreachable(&error))?;
@@ -70,7 +70,7 @@ impl Client {
         Ok((status, headers, text_of(response)))
     }
 
-    /// What a path has, if the server gives it.
+    /// Sends a GET request.
     pub(super) fn get(&self, path: &str) -> Result<ResponseReader, Error> {
         let mut request = self.agent.get(format!("{}{path}", self.base.reveal()));
         if let Some(authorization) = &self.authorization {
@@ -79,7 +79,7 @@ impl Client {
         self.answer(request.call())
     }
 
-    /// The answer to a question.
+    /// Sends a POST request.
     pub(super) fn post(&self, path: &str, kind: &str, accept: &str, body: &str) -> Result<ResponseReader, Error> {
         let url = format!("{}{path}", self.base.reveal());
         let mut request = self.agent.post(url).header("Content-Type", kind).header("Accept", accept);
@@ -98,7 +98,7 @@ impl Client {
         Ok(BufReader::with_capacity(1 << 18, response.into_body().into_reader()))
     }
 
-    /// Something is wrong with what the server said.
+    /// The error for an invalid response.
     pub(super) fn failed(&self, what: impl Into<String>) -> Error {
         Error::Server { url: self.base.clone(), what: self.base.hide_in(&what.into()) }
     }
@@ -124,12 +124,12 @@ impl Client {
 
 fn text_of(response: Response<Body>) -> String {
     let mut bytes = Vec::new();
-    // What did not come is not needed: the status says that something is wrong.
+    // An incomplete text is as good: the status says that something is wrong.
     let _whole_or_not = response.into_body().into_reader().take(MAX_ERROR_BYTES).read_to_end(&mut bytes);
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// What a refusal says: `error` (1.x, 3.x) or `message` (2.x) of an object, or the text, and not too much of it.
+/// The message of an error response: `error` (1.x, 3.x) or `message` (2.x) of an object, or the text, shortened.
 fn message(text: &str) -> String {
     let object: Option<Value> = serde_json::from_str(text).ok();
     let said = object.as_ref().and_then(|object| object.get("message").or_else(|| object.get("error"))?.as_str());
@@ -137,7 +137,7 @@ fn message(text: &str) -> String {
     if line.is_empty() { "without a word".to_owned() } else { line.chars().take(300).collect() }
 }
 
-/// A text as it may stand in a URL's query or in a form.
+/// Percent-encodes a text for a URL's query or a form.
 pub(super) fn encode(text: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte);
     text.bytes().map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
@@ -148,7 +148,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_refusals_message_is_found_wherever_it_is() {
+    fn the_message_of_an_error_response_is_found() {
         assert_eq!(message(r#"{"error":"no  such\nthing"}"#), "no such thing");
         assert_eq!(message(r#"{"code":"unauthorized","message":"unauthorized access"}"#), "unauthorized access");
         assert_eq!(message("404 page not found\n"), "404 page not found");

@@ -1,12 +1,11 @@
-//! Line protocol, written; and a few other spellings.
+//! Writes line protocol.
 //!
-//! In names only a space, a comma and an equals sign have a backslash before them (in a measurement, no equals sign), so
-//! that they read the same for `InfluxDB` and for Telegraf. A name that ends in a backslash, or has a line break, cannot
-//! be written.
+//! Names have only spaces, commas and equals signs escaped (in a measurement, no equals sign), so that `InfluxDB` and
+//! Telegraf read them alike. A name that ends in a backslash or has a line break cannot be represented.
 
 use std::fmt::Write as _;
 
-/// A name or tag that line protocol cannot say.
+/// Line protocol cannot represent a name or tag.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct NotRepresentable;
 
@@ -21,13 +20,13 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    /// Whether it has a mean.
+    /// Whether it is a number, which has a mean.
     pub(super) const fn is_numeric(self) -> bool {
         matches!(self, Self::Float | Self::Integer | Self::Unsigned)
     }
 }
 
-/// Appends a measurement and its tags; one without a value is not there.
+/// Appends a measurement and its tags; a tag without a value is left out.
 pub(super) fn put_head<'a>(
     out: &mut Vec<u8>,
     measurement: &str,
@@ -56,7 +55,7 @@ pub(super) fn put_key(out: &mut Vec<u8>, key: &str) -> Result<(), NotRepresentab
     Ok(())
 }
 
-/// Appends a value: digits as they came, a text as it is meant.
+/// Appends a value: the digits of a number unchanged, a text with escapes.
 pub(super) fn put_value(out: &mut Vec<u8>, kind: Kind, value: &str) {
     match kind {
         Kind::Float | Kind::Boolean => out.extend_from_slice(value.as_bytes()),
@@ -88,7 +87,7 @@ fn put_name(out: &mut Vec<u8>, name: &str, special: &[u8]) -> Result<(), NotRepr
     Ok(())
 }
 
-/// The first few of some names, for an error.
+/// The first names of a list, for an error.
 pub(super) fn listed(names: &[String]) -> String {
     let mut text = String::new();
     for (at, name) in names.iter().take(20).enumerate() {

@@ -1,4 +1,4 @@
-//! The file: under a temporary name beside it until all is there.
+//! The output file: it has a temporary name until it is complete.
 
 use std::fs::Permissions;
 use std::io::{self, BufWriter, Write};
@@ -32,12 +32,12 @@ impl OutputFile {
         Ok(Self { file: BufWriter::with_capacity(1 << 20, file), path: path.to_owned(), bytes: 0 })
     }
 
-    /// What became of writing, for people.
+    /// The error of a failed write.
     pub(super) fn failed(&self, source: io::Error) -> Error {
         Error::Write { path: self.path.clone(), source }
     }
 
-    /// All is there: it gets its name.
+    /// Renames the complete file.
     pub(super) fn finish(self) -> Result<(), Error> {
         let Self { file, path, .. } = self;
         let write = || {

@@ -1,10 +1,10 @@
-//! `InfluxDB` 2.x: Flux over `/api/v2/query`, answered in annotated CSV.
+//! `InfluxDB` 2.x: Flux over `/api/v2/query`, with responses in annotated CSV.
 //!
 //! <https://docs.influxdata.com/influxdb/v2/reference/syntax/annotated-csv/>; the request is
 //! <https://docs.influxdata.com/influxdb/v2/api/#operation/PostQuery>.
 //!
-//! Each row of an answer is one field. They are not pivoted into lines by the server: it refuses to where two fields
-//! have different types.
+//! Each row of a response is one field. The server does not pivot them into lines: it refuses to if two fields have
+//! different types.
 
 use std::io::Read;
 
@@ -18,7 +18,7 @@ use super::options::Plan;
 use super::slice::{Id, Slice, Stop};
 use crate::history::{parse_time, timestamp};
 
-/// A server, and what is asked of it.
+/// A server, and what is queried.
 pub(super) struct Source {
     client: Client,
     bucket: String,
@@ -89,7 +89,7 @@ impl super::Source for Source {
             timestamp(self.from)
         );
         let mut tables = match self.send_query(&query_text) {
-            // The bucket is not there; `databases` will say which are.
+            // The bucket does not exist; the caller lists those that do.
             Err(Error::Server { what, .. }) if what.contains("could not find bucket") => return Ok(Vec::new()),
             tables => tables?,
         };
@@ -147,7 +147,7 @@ impl super::Source for Source {
     }
 }
 
-/// The rows of an answer's tables, and what is said about their columns.
+/// The rows of a response's tables, and the annotations of their columns.
 struct Tables<'c, R> {
     client: &'c Client,
     reader: Reader<R>,
@@ -156,7 +156,7 @@ struct Tables<'c, R> {
     groups: StringRecord,
     defaults: StringRecord,
     header: Option<StringRecord>,
-    /// Whether a table with other columns began.
+    /// Whether a table with other columns begins.
     is_new: bool,
 }
 
@@ -174,7 +174,7 @@ impl<'c, R: Read> Tables<'c, R> {
         }
     }
 
-    /// Goes to the next row; false behind the last.
+    /// Reads the next row; false after the last.
     fn next(&mut self) -> Result<bool, Error> {
         loop {
             let more = self.reader.read_record(&mut self.record);
@@ -217,7 +217,7 @@ impl<'c, R: Read> Tables<'c, R> {
         Some(self.at(self.column(name)?))
     }
 
-    /// The tags: what the table is grouped by, behind `result` and `table`, without what Flux itself puts there.
+    /// The tags: the columns that the table is grouped by, without those that Flux adds.
     fn tags(&self) -> impl Iterator<Item = (&str, &str)> {
         let mut tags: Vec<_> = self
             .header
@@ -233,7 +233,7 @@ impl<'c, R: Read> Tables<'c, R> {
         tags.into_iter()
     }
 
-    /// The value, unless it is missing or is one that cannot be stored.
+    /// The value, unless it is missing or cannot be represented.
     fn value(&self) -> Option<(Kind, &str)> {
         let column = self.column("_value")?;
         let value = self.at(column);
@@ -250,7 +250,7 @@ impl<'c, R: Read> Tables<'c, R> {
     }
 }
 
-/// A text in double quotes, whatever is in it: `${` would begin an expression.
+/// A text in double quotes, escaped: `${` would begin an expression.
 fn literal(text: &str) -> String {
     let escaped = text.replace('\\', "\\\\").replace('"', "\\\"").replace("${", "\\${");
     format!("\"{}\"", escaped.replace('\n', "\\n").replace('\r', "\\r").replace('\t', "\\t"))
@@ -261,7 +261,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_name_gets_out_of_its_quotes() {
+    fn quotes_are_escaped() {
         assert_eq!(literal("a\") |> drop() \\ ${1+1}\n"), r#""a\") |> drop() \\ \${1+1}\n""#);
     }
 }

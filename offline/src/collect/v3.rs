@@ -1,7 +1,7 @@
-//! `InfluxDB` 3.x: SQL over `/api/v3/query_sql`, answered in JSON, an object a line; what is missing is not in it.
+//! `InfluxDB` 3.x: SQL over `/api/v3/query_sql`, with responses in JSON, an object a line, without missing values.
 //!
-//! <https://docs.influxdata.com/influxdb3/core/query-data/execute-queries/influxdb-v3-api/>; which columns are tags says
-//! <https://docs.influxdata.com/influxdb3/core/reference/sql/information-schema/>: those that are dictionaries.
+//! <https://docs.influxdata.com/influxdb3/core/query-data/execute-queries/influxdb-v3-api/>; columns that are dictionaries
+//! are tags: <https://docs.influxdata.com/influxdb3/core/reference/sql/information-schema/>.
 
 use std::collections::BTreeMap;
 use std::io::BufRead as _;
@@ -16,17 +16,17 @@ use super::options::Plan;
 use super::slice::{Slice, Stop};
 use crate::history::{parse_time, timestamp};
 
-/// A server, and what is asked of it.
+/// A server, and what is queried.
 pub(super) struct Source {
     client: Client,
     database: String,
     tags: Vec<(String, String)>,
     every: Option<i64>,
-    /// What each column of each measurement is.
+    /// The columns of each measurement.
     columns: BTreeMap<String, BTreeMap<String, Column>>,
 }
 
-/// What a column holds, besides the time.
+/// The role of a column other than the time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Column {
     Tag,
@@ -82,7 +82,7 @@ impl super::Source for Source {
         let query_text =
             "SELECT table_name, column_name, data_type FROM information_schema.columns WHERE table_schema = 'iox'";
         let mut objects = match self.send_query(query_text) {
-            // The database is not there; `databases` will say which are.
+            // The database does not exist; the caller lists those that do.
             Err(Error::Server { what, .. }) if what.contains("says 404") || what.contains("database not found") => {
                 return Ok(Vec::new());
             }
@@ -114,14 +114,14 @@ impl super::Source for Source {
         Ok(names)
     }
 
-    /// A day: `InfluxDB` 3 Core refuses what would open too many of its files, which is about three days.
+    /// A day: `InfluxDB` 3 Core refuses queries that open too many of its files, which is about three days.
     fn max_window(&self) -> i64 {
         86_400 * 1_000_000_000
     }
 
     fn fetch(&mut self, measurement: &str, from: i64, until: i64, slice: &mut Slice) -> Result<(), Stop> {
         let Some(columns) = self.columns.get(measurement) else { return Ok(()) };
-        // A tag that a measurement does not have is an error in SQL, and no rows everywhere else.
+        // A tag that a measurement does not have is an error in SQL; the other APIs return no rows.
         let has_all = self.tags.iter().all(|(key, _)| columns.get(key) == Some(&Column::Tag));
         let has_fields = columns.values().any(|column| *column != Column::Tag);
         if !has_all || !has_fields {
@@ -156,7 +156,7 @@ impl super::Source for Source {
     }
 }
 
-/// The objects of an answer, by the names in them.
+/// The objects of a response.
 struct Objects<'c> {
     client: &'c Client,
     answer: ResponseReader,
@@ -194,12 +194,12 @@ fn column_of(data_type: &str) -> Option<Column> {
     }
 }
 
-/// A name in double quotes, whatever is in it.
+/// A name in double quotes, escaped.
 fn identifier(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
-/// A text in single quotes, whatever is in it.
+/// A text in single quotes, escaped.
 fn literal(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }
@@ -209,13 +209,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_name_gets_out_of_its_quotes() {
+    fn quotes_are_escaped() {
         assert_eq!(identifier(r#"a"; DROP TABLE "x"#), r#""a""; DROP TABLE ""x""#);
         assert_eq!(literal("it's"), "'it''s'");
     }
 
     #[test]
-    fn columns_are_told_apart_by_their_types() {
+    fn the_data_type_gives_the_role_of_a_column() {
         assert_eq!(column_of("Dictionary(Int32, Utf8)"), Some(Column::Tag));
         assert_eq!(column_of("Int64"), Some(Column::Field(Kind::Integer)));
         assert_eq!(column_of("Timestamp(Nanosecond, None)"), None);

@@ -1,7 +1,7 @@
 //! Labels and scores from CSV files.
 //!
-//! A file of labels tells them row by row (a column `label` of 0 and 1, and a `time` where rows are to be found by it), or
-//! as windows (`start,end`, the end not in it, and `entity` or `series` where a window is of one only).
+//! A file gives labels by row (a column `label` of 0 and 1, and a `time` if rows are matched by it), or as windows
+//! (`start,end`, the end exclusive, and `entity` or `series` for a window of one only).
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -93,7 +93,7 @@ pub enum Fault {
     },
 }
 
-/// Labels as a file tells them.
+/// Labels from a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Labels {
     file: PathBuf,
@@ -102,7 +102,7 @@ pub struct Labels {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum LabelSource {
-    /// One for each row of the input, in their order.
+    /// One for each row of the input, in order.
     Rows(Vec<bool>),
     /// By time.
     Times(HashMap<i64, bool>),
@@ -113,22 +113,22 @@ enum LabelSource {
 struct Window {
     start: i64,
     end: i64,
-    /// Whose; of all where there is none.
+    /// Its entity; `None` for all.
     entity: Option<String>,
-    /// Where it stands in the file.
+    /// Its line in the file.
     line: Option<u64>,
 }
 
 /// Labels of several series.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SeriesLabels {
-    /// A label for each row of each.
+    /// A label for each row of each series.
     pub labels: Vec<Vec<bool>>,
-    /// What must be known of windows that count for nothing.
+    /// Notes about windows without rows.
     pub notes: Vec<String>,
 }
 
-/// Names less like one another than this (Jaro) are not meant for one another.
+/// The least similarity (Jaro) of a name that is suggested for an unknown one.
 const MIN_SIMILARITY: f64 = 0.75;
 
 impl Labels {
@@ -136,7 +136,7 @@ impl Labels {
     ///
     /// # Errors
     ///
-    /// Names the file, the line, and what is wrong there.
+    /// The file, the line, and what is wrong there.
     pub fn read(path: &Path) -> Result<Self, Error> {
         let columns = Columns::open(path)?;
         let source = if let (Some(start), Some(end)) = (columns.find("start"), columns.find("end")) {
@@ -175,7 +175,7 @@ impl Labels {
     ///
     /// # Errors
     ///
-    /// Where the labels do not fit its rows.
+    /// If the labels do not fit its rows.
     pub fn of(&self, table: &Table) -> Result<Vec<bool>, Error> {
         let failed = |fault| Error { file: self.file.clone(), line: None, fault };
         match &self.source {
@@ -203,7 +203,7 @@ impl Labels {
     ///
     /// # Errors
     ///
-    /// Where the labels do not fit, are of a series that is not there, or all of another time.
+    /// If the labels do not fit, are of an unknown series, or are all of another time.
     pub fn of_series(&self, series: &[&Table]) -> Result<SeriesLabels, Error> {
         let notes = match &self.source {
             LabelSource::Windows(windows) => self.unused_windows(windows, series)?,
@@ -212,7 +212,7 @@ impl Labels {
         Ok(SeriesLabels { labels: series.iter().map(|table| self.of(table)).collect::<Result<_, _>>()?, notes })
     }
 
-    /// What there is to say of windows that hold no row.
+    /// Notes about windows without rows.
     fn unused_windows(&self, windows: &[Window], series: &[&Table]) -> Result<Vec<String>, Error> {
         let failed = |line, fault| Error { file: self.file.clone(), line, fault };
         let names = || series.iter().flat_map(|table| &table.entities).map(String::as_str);
@@ -236,13 +236,13 @@ impl Labels {
             .map(timestamp);
             return Err(failed(None, Fault::Outside { start, end, first, last }));
         }
-        let told = |windows: usize, why: &str| {
+        let note = |windows: usize, why: &str| {
             let windows = count(windows as u64, "labelled window counts", "labelled windows count");
             format!("{windows} for nothing: {why}")
         };
         let notes = [
-            (outside > 0).then(|| told(outside, "outside of the input's time")),
-            (empty > outside).then(|| told(empty - outside, "no row in it")),
+            (outside > 0).then(|| note(outside, "outside of the input's time")),
+            (empty > outside).then(|| note(empty - outside, "no row in it")),
         ];
         Ok(notes.into_iter().flatten().collect())
     }
@@ -266,14 +266,14 @@ impl Window {
         (self.start..self.end).contains(&table.times[row]) && whose
     }
 
-    /// Whether it holds a row of one series, whose times are in order.
+    /// Whether it holds a row of a series, whose times are in order.
     fn holds_any(&self, table: &Table) -> bool {
         let first = table.times.partition_point(|time| *time < self.start);
         first < table.len() && self.holds(table, first)
     }
 }
 
-/// Reads scores that were made elsewhere: a time first, and a column `score`, which is empty where there is none.
+/// Reads scores from a file: a `time`, and a column `score`, which is empty without a score.
 ///
 /// # Errors
 ///
@@ -384,7 +384,7 @@ mod tests {
         (dir, path)
     }
 
-    /// Two hosts in turn, a row a second.
+    /// Two hosts in turn, each with a row a second.
     fn table() -> Table {
         let times = (0..6).map(|row| row / 2 * 1_000_000_000).collect();
         let entities = vec!["host=a".to_owned(), "host=b".to_owned()];
@@ -398,7 +398,7 @@ mod tests {
     }
 
     #[test]
-    fn labels_are_told_by_row_by_time_or_by_window() {
+    fn labels_are_given_by_row_by_time_or_by_window() {
         for (text, expected) in [
             ("label\n0\n1\n1.0\nfalse\n0\n1\n", ".##..#"),
             ("time,label\n2,1\n0,0\n1,0\n1,1\n", "..####"),
@@ -413,7 +413,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_named_with_its_place() {
+    fn errors_name_their_line() {
         for (text, what) in [
             ("label\n0\n", "1 labels where the input has 6 rows"),
             ("time,label\n0,0\n", "no label for the time 1970-01-01T00:00:01Z"),
@@ -431,7 +431,7 @@ mod tests {
         assert!(Labels::read(Path::new("/nowhere.csv")).unwrap_err().to_string().starts_with("/nowhere.csv: "));
     }
 
-    /// What `of_series` says of two series, a row a second from 100 on, the second of which ends after five.
+    /// The result of `of_series` for two series with a row a second from 100 on, of ten and of five rows.
     fn of_two(text: &str) -> Result<(String, Vec<String>), Error> {
         let (_dir, path) = file(text);
         let series = |name: &str, rows: i64| Table {
@@ -448,7 +448,7 @@ mod tests {
     }
 
     #[test]
-    fn labels_of_series_are_held_against_what_there_is() {
+    fn windows_are_checked_against_the_series() {
         let quiet = |text: &str| of_two(text).map(|(labels, notes)| (labels, notes.len()));
         assert_eq!(quiet("start,end\n101,103\n").unwrap(), (".##....... .##..".to_owned(), 0));
         assert_eq!(quiet("start,end,series\n101,103,memory\n").unwrap(), (".......... .##..".to_owned(), 0));

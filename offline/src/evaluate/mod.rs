@@ -1,4 +1,4 @@
-//! How good a detector is on some rows.
+//! Evaluates detectors: with labels, with injected anomalies, and with perturbed rows.
 
 pub mod drift;
 pub mod evaluation;

@@ -1,25 +1,20 @@
-//! What a table's header and cells say, the same to whoever reads them.
+//! Parses the header and the cells of a CSV file, for training and validation alike.
 
 use qualm_bundle::clean::shortened;
 
-/// The most letters of a name that are shown.
+/// How many characters of a name errors show.
 const MAX_SHOWN: usize = 60;
 
-/// Whether a column of this name holds times, in whatever case it is written: as Telegraf, InfluxDB and pandas name it.
+/// Whether a column of this name holds times, in any case: the names of Telegraf, InfluxDB and pandas.
 #[must_use]
 pub fn is_time(name: &str) -> bool {
     ["time", "_time", "timestamp", "date"].iter().any(|known| name.eq_ignore_ascii_case(known))
 }
 
-/// The largest value that is learnt from: of one that is larger, the square is no number any more, and no mean or spread of
-/// it is known.
+/// The largest value for training: the square of a larger one overflows, so that there is no variance.
 pub(crate) const MAX_VALUE: f64 = 1e150;
 
-/// A column's name, as it stands in the header.
-///
-/// # Errors
-///
-/// Why it is of no use.
+/// A column's name in the header.
 fn name(bytes: &[u8]) -> Result<String, BadHeader> {
     let shown = String::from_utf8_lossy(bytes).trim().escape_debug().to_string();
     let Ok(name) = std::str::from_utf8(bytes) else {
@@ -31,7 +26,7 @@ fn name(bytes: &[u8]) -> Result<String, BadHeader> {
     Ok(name.trim().to_owned())
 }
 
-/// What is wrong with a table's header.
+/// Why a header cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BadHeader {
     /// The file has none.
@@ -57,11 +52,11 @@ pub enum BadHeader {
     NoTime(String),
 }
 
-/// The names that a header gives, its time's first.
+/// The columns' names, that of the time first.
 ///
 /// # Errors
 ///
-/// What is wrong with them; that one stands there twice is not said.
+/// Why the header cannot be used; duplicates are not checked.
 pub(crate) fn names<'a>(header: impl IntoIterator<Item = &'a [u8]>) -> Result<Vec<String>, BadHeader> {
     let header: Vec<&[u8]> = header.into_iter().collect();
     if let [only] = header[..]
@@ -79,7 +74,7 @@ pub(crate) fn names<'a>(header: impl IntoIterator<Item = &'a [u8]>) -> Result<Ve
     }
 }
 
-/// A cell's number: NaN where it says that there is none, 1 and 0 for true and false. `None` where it is no number.
+/// A cell's number: NaN for a missing value, 1 and 0 for true and false. `None` if it is no number.
 pub(crate) fn number(cell: &str) -> Option<f64> {
     let is = |words: &[&str]| words.iter().any(|word| cell.eq_ignore_ascii_case(word));
     match cell.parse() {

@@ -42,10 +42,10 @@ impl<R: BufRead> History for Jsonl<R> {
     }
 }
 
-/// An object a line, read.
+/// The object of a line.
 pub(crate) type Object = Map<String, Value>;
 
-/// Reads a line.
+/// Parses a line.
 pub(crate) fn parse(text: &str) -> Result<Object, Fault> {
     Ok(serde_json::from_str(text)?)
 }
@@ -58,7 +58,7 @@ pub(crate) struct Parts<'a> {
 }
 
 impl<'a> Parts<'a> {
-    /// `measurement` names an object that does not; `empty` has nothing in it.
+    /// `measurement` is the name of an object without one; `empty` is an empty object.
     pub(crate) fn of(object: &'a Object, measurement: &'a str, empty: &'a Object) -> Self {
         let Some(Value::Object(fields)) = object.get("fields") else {
             return Self { name: measurement, tags: object, fields: object };
@@ -67,12 +67,12 @@ impl<'a> Parts<'a> {
         Self { name: object.get("name").and_then(Value::as_str).unwrap_or(measurement), tags, fields }
     }
 
-    /// What may be fields: all but the time.
+    /// The values that may be fields: all but the time.
     pub(crate) fn fields(&self) -> impl Iterator<Item = (&'a str, &'a Value)> {
         self.fields.iter().filter(|(key, _)| !is_time(key)).map(|(key, value)| (key.as_str(), value))
     }
 
-    /// The tags: texts that say something.
+    /// The tags: all texts that are not empty.
     pub(crate) fn tags(&self) -> impl Iterator<Item = (&'a str, &'a str)> {
         let texts = self.tags.iter().filter_map(|(key, value)| Some((key.as_str(), value.as_str()?)));
         texts.filter(|(key, value)| !is_time(key) && !value.is_empty())

@@ -1,4 +1,4 @@
-//! Line protocol: events as they are.
+//! Line protocol, unchanged.
 
 use std::io::{BufRead, Read as _};
 
@@ -10,10 +10,10 @@ use super::{Fault, History, Row};
 /// A line number, and the event that begins there.
 type Event<'a> = (u64, &'a [u8]);
 
-/// The events of a file, one after the other: all that are neither empty nor a comment.
+/// The events of a file: all lines that are neither empty nor comments.
 pub(crate) struct Events<R> {
     reader: R,
-    /// Bytes that were read and belong to no event yet.
+    /// Bytes of the current event.
     held: Vec<u8>,
     line: u64,
 }
@@ -29,7 +29,7 @@ impl<R: BufRead> Events<R> {
         let mut begins;
         loop {
             held.clear();
-            // Lines until they are a whole event: all but those with a line break in a string are one.
+            // Reads lines until the event is complete: only a string with a line break spans several.
             loop {
                 let before = held.len();
                 let room = (MAX_EVENT + 1).saturating_sub(before) as u64;
@@ -41,7 +41,7 @@ impl<R: BufRead> Events<R> {
                 if held.len() == before {
                     break;
                 }
-                // What goes on is a string, and only a quote ends it: without one there is no need to look again.
+                // An incomplete event is in a string, which only a quote ends: without one, there is no need to parse.
                 let may_end = before == 0 || held[before..].contains(&b'"');
                 if may_end && line::event_end(held, Grammar::Telegraf).is_some() {
                     break;

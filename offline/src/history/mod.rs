@@ -1,4 +1,4 @@
-//! History from files, as the line protocol that it would have been: `.lp`, `.csv`, `.jsonl`.
+//! Reads history from files (`.lp`, `.csv`, `.jsonl`) as line protocol.
 
 pub(crate) mod cell;
 mod csv;
@@ -40,26 +40,26 @@ impl Error {
 /// One row of history.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Row {
-    /// Nanoseconds since 1970, where the row tells.
+    /// Nanoseconds since 1970, if the row has a time.
     pub time: Option<i64>,
-    /// Whether it has any value: one without has no line.
+    /// Whether it has any value: a row without has no line.
     pub has_line: bool,
 }
 
-/// A file of rows, in the order in which they stand there.
+/// The rows of a file, in order.
 pub trait History {
     /// Appends the next row to `out` as a line of line protocol with its end. `None` at the end of the file.
     ///
     /// # Errors
     ///
-    /// What is wrong with the row, and the line of the file where it begins.
+    /// The line where the row begins, and what is wrong with it.
     fn next(&mut self, out: &mut Vec<u8>) -> Result<Option<Row>, (u64, Fault)>;
 
-    /// The names of the columns that hold values, where every row has the same.
+    /// The names of the columns with values, if all rows have the same.
     fn columns(&self) -> Option<&[String]>;
 }
 
-/// A file that is open, and how far it has been read.
+/// An open file, and how far it has been read.
 pub struct Input {
     history: Box<dyn History>,
     path: PathBuf,
@@ -75,11 +75,11 @@ impl std::fmt::Debug for Input {
 }
 
 impl Input {
-    /// Opens a file; its ending tells the format. `measurement` names the metrics of a format that does not.
+    /// Opens a file; its extension gives the format. `measurement` names the metrics of formats without measurements.
     ///
     /// # Errors
     ///
-    /// Where it cannot be read, has an unknown ending, or a header that is of no use.
+    /// If it cannot be read, or has an unknown extension or an invalid header.
     pub fn open(path: &Path, measurement: &str) -> Result<Self, Error> {
         let Source { format, reader, size, read } = Source::open(path)?;
         let history: Box<dyn History> = match format {
@@ -94,7 +94,7 @@ impl Input {
     ///
     /// # Errors
     ///
-    /// Names the file, the line and what is wrong there.
+    /// The file, the line and what is wrong there.
     pub fn next(&mut self, out: &mut Vec<u8>) -> Result<Option<Row>, Error> {
         let Self { history, path, .. } = self;
         let start = out.len();
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn what_others_call_times_and_missing_values_is_known() {
+    fn other_names_of_times_and_missing_values_are_known() {
         for time in ["time", "Time", "_time", "TIMESTAMP", "timestamp", "Date"] {
             let text = format!("\u{feff}{time},cpu,up\n1,null,true\n2,None,FALSE\n3,NA,\n4,1,null\n");
             let (lines, rows) = read("a.csv", &text).unwrap();
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn lp_rows_are_the_events_as_they_are() {
+    fn line_protocol_is_unchanged() {
         let text = "# note\nm a=1 5\n\nm s=\"x\ny\",a=2 6\nm a=3\nbad";
         let (lines, rows) = read("a.lp", text).unwrap();
         assert_eq!(lines, "m a=1 5\nm s=\"x\ny\",a=2 6\nm a=3\nbad\n");
@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_named_with_its_place() {
+    fn errors_name_their_line() {
         for (name, text, place, what) in [
             ("a.txt", "", "a.txt", "must end in .lp"),
             ("a.csv.gz", "", "a.csv.gz", "unpack it first"),

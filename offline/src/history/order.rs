@@ -1,4 +1,4 @@
-//! Rows that go back in time: what learns or scores row by row takes them for late, and leaves them out.
+//! Finds rows out of order, which training and scoring skip as late.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -7,12 +7,12 @@ use qualm_pipeline::Grammar;
 
 use super::{Error, Input};
 
-/// Rows of a file that are older than one of the same series before them.
+/// Rows of a file that are older than an earlier row of the same series.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct OutOfOrder {
-    /// How many there are, and of how many.
+    /// How many there are.
     pub count: u64,
-    /// See `count`.
+    /// All rows of the file.
     pub rows: u64,
     /// The first of them, counted from 1.
     pub first: u64,
@@ -25,7 +25,7 @@ impl std::fmt::Display for OutOfOrder {
     }
 }
 
-/// Looks for them in a file; `measurement` is as in [`Input::open`].
+/// Finds rows out of order in a file; `measurement` is as in [`Input::open`].
 ///
 /// # Errors
 ///

@@ -1,4 +1,4 @@
-//! A file of history, open: what its name says is in it, and how far it has been read.
+//! An open file of history: its format, and how far it has been read.
 
 use std::fs::File;
 use std::io::{self, BufReader, Read};
@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::{Error, Fault};
 
-/// What is in a file.
+/// The format of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Format {
     Csv,
@@ -16,7 +16,7 @@ pub(crate) enum Format {
     Lp,
 }
 
-/// A file, open.
+/// An open file.
 #[derive(Debug)]
 pub(crate) struct Source {
     pub(crate) format: Format,
@@ -27,7 +27,7 @@ pub(crate) struct Source {
 }
 
 impl Source {
-    /// Opens a file; its ending tells the format.
+    /// Opens a file; its extension gives the format.
     pub(crate) fn open(path: &Path) -> Result<Self, Error> {
         let file = File::open(path).map_err(|error| Error::new(path, error))?;
         let size = file.metadata().map_err(|error| Error::new(path, error))?.len();

@@ -1,8 +1,8 @@
-//! A plugin that learns.
+//! Trains a plugin.
 //!
-//! What is asked of it is little: a model of ordinary rows whose scores have any unit, and then the same model in units of
-//! the threshold, which is found here as for any other detector. That it keeps to this is checked on real rows: a wrong
-//! threshold would show only in the pipeline, as alarms that nobody can explain.
+//! A plugin fits a model whose raw scores have any unit, and then calibrates it with the threshold, which is determined here
+//! as for any other detector. Its calibrated scores are checked on real rows: a wrong threshold would otherwise show only in
+//! production, as inexplicable alarms.
 
 use std::fmt;
 
@@ -15,22 +15,21 @@ use super::grid::{self, Choice};
 use super::learner::{Fitted, Learner, TrainingData};
 use crate::evaluate::score;
 
-/// How far a calibrated score may be from what it should be, as a share of it, or of the threshold where it is less: for a
-/// plugin that computes the same in another order.
+/// The relative tolerance of calibrated scores (absolute below 1), for plugins that compute in another order.
 const TOLERANCE: f64 = 1e-9;
 
-/// What a plugin does that it must not.
+/// How a plugin violates the contract of training.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// It does not learn.
+    /// It cannot fit a model.
     #[error("the plugin learns nothing{with}: {source}")]
     Fit {
-        /// The parameters that it was given.
+        /// The parameters.
         with: String,
-        /// What it says.
+        /// The plugin's error.
         source: qualm_contract::Error,
     },
-    /// Its model is of other rows.
+    /// Its model has another number of features.
     #[error("the plugin made a model of {theirs} features, where there are {features}")]
     Features {
         /// Features of its model.
@@ -38,16 +37,16 @@ pub enum Error {
         /// Features of the rows.
         features: usize,
     },
-    /// It does not open its own model.
+    /// It cannot open its model.
     #[error("the plugin does not open a model that it has made: {0}")]
     Open(qualm_contract::Error),
     /// It does not score.
     #[error("the plugin does not score: {0}")]
     Unscored(qualm_contract::Error),
-    /// Nor the golden rows.
+    /// It does not score the golden rows.
     #[error("the plugin does not score: {0}")]
     Golden(golden::Error),
-    /// A score is no number that a threshold can be set by.
+    /// A score is infinite.
     #[error("the plugin gives row {row} of those that set the threshold the score {score}")]
     Infinite {
         /// The row, the first being 1.
@@ -64,13 +63,13 @@ pub enum Error {
         scored: usize,
         /// All rows.
         rows: usize,
-        /// What it says of itself.
+        /// The warm-up in its description.
         warm_up: u32,
     },
-    /// It does not take the threshold.
+    /// It cannot calibrate its model.
     #[error("the plugin does not calibrate its model: {0}")]
     Calibrate(qualm_contract::Error),
-    /// It has taken another one.
+    /// A calibrated score is wrong.
     #[error(
         "the plugin's calibrated model gives row {row} of those that set the threshold the score {got}; it must be {must}: (raw − ordinary) ÷ (threshold − ordinary), not below 0, with raw = {raw}, ordinary = {ordinary} and threshold = {threshold}"
     )]
@@ -79,22 +78,22 @@ pub enum Error {
         row: usize,
         /// Its score.
         got: f64,
-        /// What that must be.
+        /// The correct score.
         must: f64,
-        /// Its score before.
+        /// Its raw score.
         raw: f64,
-        /// The raw score that is to be 0.
+        /// The raw score that is calibrated to 0.
         ordinary: f64,
-        /// The raw score that is to be 1.
+        /// The raw score that is calibrated to 1.
         threshold: f64,
     },
 }
 
-/// The parameters of a choice, by name, as plugins take them.
+/// The parameters of a choice, as plugins take them.
 ///
 /// # Errors
 ///
-/// Names one that is nothing that a plugin takes.
+/// Names one with a type that plugins do not take.
 pub fn parameters(choice: &Choice) -> Result<Vec<(String, ParameterValue)>, grid::Error> {
     let parameter = |(name, value): (&String, &toml::Value)| {
         let value = match value {
@@ -112,7 +111,7 @@ pub fn parameters(choice: &Choice) -> Result<Vec<(String, ParameterValue)>, grid
     choice.0.iter().map(parameter).collect()
 }
 
-/// A plugin as what learns.
+/// A plugin as a learner.
 pub struct PluginLearner<'a> {
     component: Vec<u8>,
     factory: &'a dyn ModelFactory,
@@ -120,18 +119,17 @@ pub struct PluginLearner<'a> {
 }
 
 impl<'a> PluginLearner<'a> {
-    /// Of a component, and who runs it.
+    /// Opens a component's trainer with `factory`.
     ///
     /// # Errors
     ///
-    /// Why it is no plugin that learns.
+    /// If the component cannot be trained.
     pub fn new(component: Vec<u8>, factory: &'a dyn ModelFactory) -> Result<Self, qualm_contract::Error> {
         let trainer = factory.open_trainer(&component)?;
         Ok(Self { component, factory, trainer })
     }
 
-    /// The scores of the rows that set the threshold, from a fresh start, and how many rows of a series come before the
-    /// first.
+    /// The scores of the validation part by a fresh detector, and its warm-up.
     fn scores(&self, model: &[u8], data: &TrainingData<'_>) -> Result<(Vec<f64>, u32), Fault> {
         let mut detector = self.open(model)?;
         let description = detector.describe();
@@ -180,7 +178,7 @@ impl Learner for PluginLearner<'_> {
     }
 }
 
-/// Whether calibrated scores are what they must be.
+/// Checks calibrated scores against raw scores.
 fn check(raw: &[f64], calibrated: &[f64], calibration: Calibration) -> Result<(), Error> {
     let must = |raw: f64| if raw.is_nan() { raw } else { calibration.score(calibration.units(raw)) };
     let right = |must: f64, got: f64| must.is_nan() && got.is_nan() || (must - got).abs() <= TOLERANCE * must.max(1.0);
@@ -191,7 +189,7 @@ fn check(raw: &[f64], calibrated: &[f64], calibration: Calibration) -> Result<()
     Err(Error::Calibrated { row: row + 1, got, must: must(raw), raw, ordinary, threshold })
 }
 
-/// Without megabytes of code.
+/// Without the component's bytes.
 impl fmt::Debug for PluginLearner<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Plugged({} bytes)", self.component.len())

@@ -1,7 +1,7 @@
-//! What is in a file: series of rows, each value in its column; and what in it could not be read.
+//! The contents of a file: series of rows, column by column; and what could not be read.
 //!
-//! Values lie column by column, so that a check goes through one after the other. Nothing is padded: a column knows its
-//! gaps. So memory is what the file has, however odd it is.
+//! Columns are stored separately, so that a check iterates over one. They are sparse: a column records its gaps, so memory
+//! is proportional to the file, however sparse it is.
 
 use std::collections::HashMap;
 
@@ -10,11 +10,11 @@ use crate::history::cell::BadHeader;
 /// A row without a readable time.
 pub(super) const NO_TIME: i64 = i64::MIN;
 
-/// How many times something occurred, and where first.
+/// How often something occurred, and where first.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Tally {
     pub(super) count: u64,
-    /// The first one's line, and what stands there.
+    /// The line and the text of the first.
     pub(super) first: Option<(u64, String)>,
 }
 
@@ -38,33 +38,33 @@ impl Tally {
 /// What could not be read.
 #[derive(Debug, Default)]
 pub(super) struct Faults {
-    /// What the header lacks: a time column, in its place.
+    /// What is wrong with the header.
     pub(super) header: Option<BadHeader>,
-    /// Columns that are there twice.
+    /// Columns with the name of another.
     pub(super) twice: Vec<String>,
-    /// Times that are none.
+    /// Times that cannot be read.
     pub(super) time: Tally,
     /// Rows without a time.
     pub(super) untimed: Tally,
     /// Rows with more or fewer cells than the header.
     pub(super) ragged: Tally,
-    /// Lines that are not what they should be.
+    /// Lines that cannot be read.
     pub(super) malformed: Tally,
-    /// Lines that have qualm's verdict already.
+    /// Lines with a verdict of qualm.
     pub(super) scored: Tally,
-    /// Where reading ended before the file did.
+    /// The line where reading failed, and why.
     pub(super) broken_off: Option<(u64, String)>,
 }
 
-/// The numbers of one column of one series.
+/// The values of one column of one series.
 #[derive(Debug, Default)]
 pub(super) struct ColumnValues {
     pub(super) values: Vec<f64>,
-    /// Where values are missing: before which value, and how many.
+    /// The gaps: before which value, and of how many rows.
     gaps: Vec<(u32, u32)>,
-    /// The row behind the last value.
+    /// The row after the last value.
     next: u32,
-    /// Infinite ones, which count as missing.
+    /// Infinite values, which count as missing.
     pub(super) infinite: Tally,
 }
 
@@ -80,7 +80,7 @@ impl ColumnValues {
         self.next = row + 1;
     }
 
-    /// How many of so many rows have no value, and the longest run of them.
+    /// How many of `rows` have no value, and the longest run of them.
     pub(super) fn missing(&self, rows: usize) -> (u64, u64) {
         let behind = (rows as u64).saturating_sub(self.next.into());
         let runs = self.gaps.iter().map(|(_, length)| u64::from(*length)).chain([behind]);
@@ -94,20 +94,20 @@ impl ColumnValues {
     }
 }
 
-/// Rows that belong together: one host's, say.
+/// The rows of one series: of one host, say.
 #[derive(Debug)]
 pub(super) struct Series {
-    /// Measurement and tags, as they stand in a line.
+    /// Measurement and tags, as in line protocol.
     pub(super) name: String,
     pub(super) group: usize,
     pub(super) times: Vec<i64>,
     pub(super) lines: Vec<u32>,
-    /// Of what stands in each row: equal rows have equal ones.
+    /// A hash of each row, to find equal rows.
     pub(super) hashes: Vec<u64>,
     pub(super) columns: SeriesColumns,
 }
 
-/// A series' columns of numbers: only those it has, for there may be many of each.
+/// A series' columns: only those with values, for there may be many series and many columns.
 #[derive(Debug, Default)]
 pub(super) struct SeriesColumns {
     columns: Vec<(usize, ColumnValues)>,
@@ -115,7 +115,7 @@ pub(super) struct SeriesColumns {
 }
 
 impl SeriesColumns {
-    /// A column's lane. It is probably at `hint`, for rows are much like one another.
+    /// The values of a column, probably at `hint`, because rows have mostly the same columns.
     fn get_mut(&mut self, column: usize, hint: usize) -> &mut ColumnValues {
         let is_there = self.columns.get(hint).is_some_and(|(own, _)| *own == column);
         let at = if is_there {
@@ -133,7 +133,7 @@ impl SeriesColumns {
         self.by_column.get(&column).map(|at| &self.columns[*at].1)
     }
 
-    /// Those with anything in them, and their columns.
+    /// The columns with values.
     pub(super) fn iter(&self) -> impl Iterator<Item = (usize, &ColumnValues)> {
         let filled =
             self.columns.iter().filter(|(_, numbers)| !numbers.values.is_empty() || numbers.infinite.count > 0);
@@ -152,18 +152,18 @@ impl Series {
     }
 }
 
-/// A measurement: what its rows have in common is their columns.
+/// A measurement, whose series share their columns.
 #[derive(Debug, Default)]
 pub(super) struct Group {
     pub(super) name: String,
     pub(super) columns: Vec<String>,
-    /// Of each column: texts where numbers belong.
+    /// For each column, texts in place of numbers.
     pub(super) texts: Vec<Tally>,
     by_name: HashMap<Vec<u8>, usize>,
 }
 
 impl Group {
-    /// The column of a name, which is new where it was not seen.
+    /// The column of a name, added if it is new.
     pub(super) fn column(&mut self, name: &[u8]) -> usize {
         if let Some(&column) = self.by_name.get(name) {
             return column;
@@ -172,12 +172,12 @@ impl Group {
         self.add(String::from_utf8_lossy(name).into_owned())
     }
 
-    /// The column of a name that was seen.
+    /// The column of a known name.
     pub(super) fn known(&self, name: &[u8]) -> Option<usize> {
         self.by_name.get(name).copied()
     }
 
-    /// One more column, whatever it is called.
+    /// Adds a column, even with a known name.
     pub(super) fn add(&mut self, name: String) -> usize {
         self.columns.push(name);
         self.texts.push(Tally::default());
@@ -185,15 +185,15 @@ impl Group {
     }
 }
 
-/// All of it.
+/// The contents of a file.
 #[derive(Debug, Default)]
 pub(super) struct Data {
     pub(super) groups: Vec<Group>,
     pub(super) series: Vec<Series>,
     pub(super) faults: Faults,
-    /// Rows whose time is before that of the row before, whatever their series.
+    /// Rows that are earlier than the row above, of any series.
     pub(super) out_of_order: Tally,
-    /// Where the rows stand one below the other, each is one; elsewhere what has the same series and time is.
+    /// Whether each line is a row, as in CSV; otherwise lines with the same series and time are joined.
     pub(super) is_table: bool,
     groups_by_name: HashMap<Vec<u8>, usize>,
     series_by_name: HashMap<Vec<u8>, usize>,
@@ -205,12 +205,12 @@ impl Data {
         Self { last_time: NO_TIME, ..Self::default() }
     }
 
-    /// The rows there are.
+    /// The number of rows.
     pub(super) fn rows(&self) -> u64 {
         self.series.iter().map(|series| series.rows() as u64).sum()
     }
 
-    /// The group of a name, which is new where it was not seen.
+    /// The group of a name, added if it is new.
     pub(super) fn group(&mut self, name: &[u8]) -> usize {
         if let Some(&group) = self.groups_by_name.get(name) {
             return group;
@@ -220,12 +220,12 @@ impl Data {
         self.groups.len() - 1
     }
 
-    /// The series of a name, if it was seen.
+    /// The series of a known name.
     pub(super) fn known(&self, name: &[u8]) -> Option<usize> {
         self.series_by_name.get(name).copied()
     }
 
-    /// The series of a name, which is new where it was not seen.
+    /// The series of a name, added if it is new.
     pub(super) fn series(&mut self, name: &[u8], group: usize) -> usize {
         if let Some(series) = self.known(name) {
             return series;
@@ -237,7 +237,7 @@ impl Data {
         self.series.len() - 1
     }
 
-    /// Adds a row: its cells are columns of the series' group and numbers; NaN is missing.
+    /// Adds a row: its cells are pairs of a column of the group and a value; NaN is missing.
     pub(super) fn row(&mut self, series: usize, line: u64, time: i64, hash: u64, cells: &[(usize, f64)]) {
         if time != NO_TIME {
             if time < self.last_time {
@@ -246,7 +246,7 @@ impl Data {
             self.last_time = time;
         }
         let series = &mut self.series[series];
-        // Telegraf may write the fields of one moment in several lines.
+        // Telegraf may write the fields of one time in several lines.
         let last = series.times.len() as u32;
         let joins = !self.is_table && time != NO_TIME && series.times.last() == Some(&time);
         let is_free =
@@ -275,7 +275,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_lane_knows_its_gaps() {
+    fn a_column_has_gaps() {
         let mut numbers = ColumnValues::default();
         for (row, value) in [(2, 1.0), (3, 2.0), (3, 9.0), (7, 3.0)] {
             numbers.push(row, value);
@@ -287,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn fields_of_one_moment_are_one_row() {
+    fn fields_of_one_time_are_one_row() {
         let mut data = Data::new();
         let group = data.group(b"m");
         let (a, b) = (data.groups[group].column(b"a"), data.groups[group].column(b"b"));

@@ -1,4 +1,4 @@
-//! What may be asked for.
+//! The options of a validation.
 
 use std::path::PathBuf;
 
@@ -6,13 +6,13 @@ use qualm_pipeline::glob::{BadGlob, Globs};
 
 use super::Error;
 
-/// A file, and what it must be like.
+/// The options of a validation.
 #[derive(Debug, Clone)]
 pub struct Options {
     /// The history: line protocol (.lp), CSV with a time column (.csv), or JSON lines (.jsonl).
     pub input: PathBuf,
 
-    /// What the metrics of a CSV or JSON file are called; the file's name without its ending, if left out.
+    /// The measurement of a CSV or JSON file; by default the file's name without its extension.
     pub measurement: Option<String>,
 
     /// The share of a column's values that may be missing.
@@ -21,10 +21,10 @@ pub struct Options {
     /// The share of a column's values that may lie beyond six spreads of its median.
     pub max_outliers: f64,
 
-    /// Rows of a measurement that it takes to train.
+    /// The least number of rows of a measurement.
     pub min_rows: u64,
 
-    /// The range that columns must keep to; a glob names them.
+    /// The expected range of columns: `COLUMN=FROM..TO`, where COLUMN is a glob.
     pub expect: Vec<String>,
 }
 
@@ -45,7 +45,7 @@ pub enum BadOption {
     Glob(String, BadGlob),
 }
 
-/// The options, read.
+/// The parsed options.
 #[derive(Debug)]
 pub(super) struct Limits {
     pub(super) max_missing: f64,
@@ -55,7 +55,7 @@ pub(super) struct Limits {
 }
 
 impl Limits {
-    /// The range that a column must keep to, if one is declared.
+    /// The expected range of a column, if one is given.
     pub(super) fn expected(&self, column: &str) -> Option<[f64; 2]> {
         self.expected.iter().find(|(names, _)| names.matches(column.as_bytes())).map(|(_, range)| *range)
     }
@@ -68,7 +68,7 @@ impl Options {
         self.measurement.clone().or(stem).unwrap_or_default()
     }
 
-    /// Reads the options.
+    /// Parses the options.
     pub(super) fn limits(&self) -> Result<Limits, Error> {
         for (option, share) in [("--max-missing", self.max_missing), ("--max-outliers", self.max_outliers)] {
             if !(0.0..=1.0).contains(&share) {

@@ -1,4 +1,4 @@
-//! What each column of each series is like, in numbers.
+//! Figures of each column of each series.
 
 use rayon::prelude::*;
 use serde::Serialize;
@@ -6,20 +6,20 @@ use serde::Serialize;
 use super::data::{ColumnValues, Data, Series};
 use super::options::Limits;
 
-/// Turns a median absolute deviation into a standard deviation, for normal values; and a mean absolute deviation.
+/// The factors from a median and a mean absolute deviation to the standard deviation of a normal distribution.
 const MEDIAN_TO_SIGMA: f64 = 1.482_602_218_505_602;
 const MEAN_TO_SIGMA: f64 = 1.253_314_137_315_500_3;
 
-/// What is farther from the median, in spreads, is an outlier.
+/// A value farther from the median than this many spreads is an outlier.
 const OUTLIER_SPREADS: f64 = 6.0;
 
-/// What is larger is no measurement.
+/// A larger value is implausible.
 const MAX_PLAUSIBLE: f64 = 1e15;
 
-/// How many values there must be for a third of them to say anything.
+/// With fewer values, there is no drift.
 const MIN_VALUES_FOR_DRIFT: usize = 60;
 
-/// A column's values of one series, in numbers.
+/// Figures of a column of one series.
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct Profile {
     pub(super) measurement: String,
@@ -40,7 +40,7 @@ pub(super) struct Profile {
     pub(super) median: f64,
     /// A robust standard deviation.
     pub(super) spread: f64,
-    /// The share of the values that are the median.
+    /// The share of the values that equal the median.
     pub(super) same_share: f64,
     pub(super) huge: Share,
     pub(super) negative: Share,
@@ -53,13 +53,13 @@ pub(super) struct Profile {
     pub(super) outliers: u64,
     pub(super) outlier_share: f64,
     pub(super) farthest: Option<Outlier>,
-    /// Steps down, of a column that otherwise only grows.
+    /// Resets, if it is a counter.
     pub(super) resets: Option<u64>,
-    /// From the first third's median to the last third's, in the spread within them.
+    /// The change of the median from the first third to the last, in spreads within them.
     pub(super) drift: Option<f64>,
 }
 
-/// Some of the values: how many, and where first.
+/// How many values have a property, and the first of them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
 pub(super) struct Share {
     pub(super) count: u64,
@@ -67,34 +67,34 @@ pub(super) struct Share {
     pub(super) first_value: Option<f64>,
 }
 
-/// A value far from the others.
+/// An outlier.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub(super) struct Outlier {
     pub(super) value: f64,
     pub(super) line: u64,
-    /// How far, in spreads.
+    /// Its distance from the median, in spreads.
     pub(super) spreads: f64,
 }
 
 impl Profile {
-    /// Whether it has but one value.
+    /// Whether all values are equal.
     pub(super) fn is_constant(&self) -> bool {
         self.values > 0 && self.min >= self.max
     }
 
-    /// Whether it has hardly more than one value.
+    /// Whether nearly all values are equal.
     pub(super) fn is_nearly_constant(&self) -> bool {
         self.same_share >= 0.99
     }
 
-    /// Whether its name says that it is a percentage.
+    /// Whether its name is that of a percentage.
     pub(super) fn is_percentage(&self) -> bool {
         let name = self.column.to_ascii_lowercase();
         name.contains("percent") || name.contains("pct") || name.starts_with("usage_")
     }
 }
 
-/// All columns that have values.
+/// The figures of all columns with values.
 pub(super) fn all(data: &Data, limits: &Limits) -> Vec<Profile> {
     let columns: Vec<_> = data
         .series
@@ -165,7 +165,7 @@ fn describe(series: &Series, numbers: &ColumnValues, expected: Option<[f64; 2]>,
     }
 }
 
-/// The median; the upper one of two. NaN of nothing.
+/// The median; the upper one of two. NaN without values.
 pub(super) fn median(values: &[f64], scratch: &mut Vec<f64>) -> f64 {
     scratch.clear();
     scratch.extend_from_slice(values);
@@ -180,7 +180,7 @@ fn middle(values: &mut [f64]) -> f64 {
     *values.select_nth_unstable_by(half, f64::total_cmp).1
 }
 
-/// From the median absolute deviation; where that is zero, since most values are the same, from the mean one.
+/// The spread from the median absolute deviation or, if most values are equal and that is 0, from the mean one.
 fn spread(values: &[f64], median: f64, scratch: &mut Vec<f64>) -> f64 {
     scratch.clear();
     scratch.extend(values.iter().map(|value| (value - median).abs()));
@@ -191,7 +191,7 @@ fn spread(values: &[f64], median: f64, scratch: &mut Vec<f64>) -> f64 {
     scratch.iter().sum::<f64>() / scratch.len() as f64 * MEAN_TO_SIGMA
 }
 
-/// How many there are, and which is the farthest.
+/// The number of outliers, and the index of the farthest.
 fn outliers(values: &[f64], median: f64, spread: f64) -> (u64, Option<usize>) {
     let (mut count, mut farthest, mut distance) = (0, None, OUTLIER_SPREADS * spread);
     for (at, value) in values.iter().enumerate() {
@@ -206,7 +206,7 @@ fn outliers(values: &[f64], median: f64, spread: f64) -> (u64, Option<usize>) {
     (count, farthest)
 }
 
-/// How often a counter began anew; `None` where it is no counter: those only grow otherwise, and fall back a long way.
+/// The resets of a counter; `None` if it is no counter. A counter only grows but for resets, which are large.
 fn resets(values: &[f64]) -> Option<u64> {
     const MIN_STEPS: u64 = 20;
     let (mut up, mut down, mut small) = (0_u64, 0_u64, false);
@@ -222,8 +222,7 @@ fn resets(values: &[f64]) -> Option<u64> {
     (never_negative && !small && up >= MIN_STEPS && up >= 20 * down).then_some(down)
 }
 
-/// From the median of the first third to that of the last, in the spread within them: one that is not widened by the
-/// very drift.
+/// The change of the median from the first third to the last, in the spread within them, which the drift does not widen.
 fn drift(values: &[f64], spread_of_all: f64, scratch: &mut Vec<f64>) -> Option<f64> {
     if values.len() < MIN_VALUES_FOR_DRIFT {
         return None;
@@ -264,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn counters_only_grow_but_for_resets() {
+    fn counters_grow_except_for_resets() {
         let count: Vec<f64> = (0..100).map(f64::from).collect();
         assert_eq!(resets(&count), Some(0));
         let twice: Vec<f64> = (0..200).map(|at| f64::from(at % 100) * 3.0).collect();
@@ -276,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn drift_is_told_from_noise() {
+    fn drift_is_distinguished_from_noise() {
         let noise = |at: u32| f64::from(at * 7919 % 1000) / 1000.0;
         let level: Vec<f64> = (0..3000).map(noise).collect();
         let drift_of = |values: &[f64]| drift(values, spread_of(values), &mut Vec::new()).unwrap();

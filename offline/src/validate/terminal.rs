@@ -1,4 +1,4 @@
-//! The report for people: what matters most comes first, and the same of many series comes once.
+//! The report as text for a terminal: the worst findings first, and those of several series once.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fmt::Write as _;
@@ -8,11 +8,11 @@ use qualm_bundle::duration::friendly;
 
 use super::report::{Check, Finding, Report, Verdict, shown};
 
-/// Findings that are told one by one.
+/// How many findings are listed.
 const MAX_FINDINGS: usize = 40;
 
 impl Report {
-    /// All that is worth telling.
+    /// The report as text for a terminal.
     #[must_use]
     pub fn to_table(&self) -> String {
         let mut text = self.summary();
@@ -73,7 +73,7 @@ impl Report {
         text + "\n"
     }
 
-    /// The value that is farthest from the others of its column, if any is far.
+    /// The farthest outlier, if any.
     fn farthest(&self) -> String {
         let far = self.columns.iter().filter_map(|column| Some((column, column.farthest?)));
         let farthest = far.max_by(|(_, one), (_, other)| one.spreads.total_cmp(&other.spreads));
@@ -93,7 +93,7 @@ impl Report {
     }
 }
 
-/// The findings, the worst of those that differ only in their series; and how many more of those there are.
+/// The findings, of those that differ only in their series the worst, with the number of the others.
 fn folded<'a>(findings: impl Iterator<Item = &'a Finding>) -> Vec<(&'a Finding, usize)> {
     let mut folded: Vec<(&Finding, usize)> = Vec::new();
     let mut places = HashMap::new();
@@ -113,7 +113,7 @@ fn folded<'a>(findings: impl Iterator<Item = &'a Finding>) -> Vec<(&'a Finding, 
     folded
 }
 
-/// Where it is, and what.
+/// The place and the text of a finding.
 fn cells(finding: &Finding, others: usize, many_measurements: bool) -> (String, String) {
     let measurement = finding.measurement.as_deref().filter(|_| many_measurements);
     let parts: Vec<String> = measurement.into_iter().chain(finding.column.as_deref()).map(shown).collect();
@@ -138,7 +138,7 @@ fn counted(count: u64, what: &str) -> String {
     format!("{count} {what}{end}")
 }
 
-/// Seconds, as people say them.
+/// Formats seconds as a duration.
 pub(super) fn seconds(seconds: f64) -> String {
     let duration = Duration::try_from_secs_f64(seconds).unwrap_or_default();
     if duration.as_secs() > 10 { friendly(Duration::from_secs(duration.as_secs())) } else { friendly(duration) }

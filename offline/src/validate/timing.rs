@@ -1,4 +1,4 @@
-//! When each series was measured: how regularly, with what gaps, and what is there twice.
+//! The times of each series: regularity, gaps, order and duplicates.
 
 use rayon::prelude::*;
 use serde::{Serialize, Serializer};
@@ -6,13 +6,13 @@ use serde::{Serialize, Serializer};
 use super::data::{Data, NO_TIME, Series};
 use crate::history::timestamp;
 
-/// A step that is longer than so many usual ones is a gap.
+/// A step that is longer than this many usual ones is a gap.
 const GAP_STEPS: f64 = 2.5;
 
-/// A step is a usual one if it differs by less than this share of it.
+/// A step is regular if it differs from the usual one by less than this share.
 const JITTER: f64 = 0.1;
 
-/// A series' times, in numbers.
+/// Figures of a series' times.
 #[derive(Debug, Clone, Default, Serialize)]
 pub(super) struct SeriesTiming {
     pub(super) measurement: String,
@@ -26,22 +26,22 @@ pub(super) struct SeriesTiming {
     pub(super) last: Option<i64>,
     /// The usual time from one row to the next.
     pub(super) step_seconds: Option<f64>,
-    /// The share of the steps that are like it.
+    /// The share of regular steps.
     pub(super) regular_share: Option<f64>,
     pub(super) gaps: u64,
     pub(super) longest_gap_seconds: f64,
-    /// When the longest gap began.
+    /// The time before the longest gap.
     #[serde(serialize_with = "time")]
     pub(super) longest_gap_after: Option<i64>,
     /// The share of the time that is in gaps.
     pub(super) gap_share: f64,
-    /// Rows that are before the row before them.
+    /// Rows that are earlier than the row above.
     pub(super) out_of_order: u64,
     pub(super) out_of_order_line: Option<u64>,
-    /// Rows with the time of another one.
+    /// Rows with the time of another row.
     pub(super) repeated: u64,
     pub(super) repeated_line: Option<u64>,
-    /// Those of them that are the same in everything.
+    /// Those of them that equal the other row.
     pub(super) identical: u64,
     pub(super) identical_line: Option<u64>,
 }
@@ -87,10 +87,10 @@ fn read(series: &Series) -> SeriesTiming {
     timing
 }
 
-/// Reads the steps between times that are in order.
+/// Evaluates the steps between sorted times.
 fn steps(timing: &mut SeriesTiming, times: impl Iterator<Item = i64> + Clone) {
     let pairs = times.clone().zip(times.skip(1)).filter(|(one, next)| next > one);
-    // Two times may be farther apart than 64 bits hold, and each by itself has more digits than a double.
+    // The difference of two times may overflow 64 bits, and a single time has more digits than a double.
     let step = |(one, next): (i64, i64)| (i128::from(next) - i128::from(one)) as f64;
     let mut lengths: Vec<f64> = pairs.clone().map(step).collect();
     if lengths.is_empty() {

@@ -1,4 +1,4 @@
-//! What Telegraf's `inputs.prometheus` calls a series of Prometheus.
+//! Names of Prometheus series, as Telegraf's `inputs.prometheus` gives them.
 //!
 //! With `metric_version = 2` all are fields of one measurement, `prometheus`: the field is the metric's name, the tags are
 //! its labels. With `metric_version = 1` the measurement is the metric's name and the field `gauge`, `counter` or `value`;
@@ -9,18 +9,18 @@ use std::collections::{BTreeMap, HashMap};
 /// The types of metrics, by name.
 pub(super) type Types = HashMap<String, String>;
 
-/// How series are called.
+/// How series are named.
 #[derive(Debug)]
 pub(super) struct Names {
     /// Telegraf's `metric_version`: 1 or 2.
     pub(super) version: u8,
     /// The measurement of version 2.
     pub(super) measurement: String,
-    /// Of version 1.
+    /// The types, for version 1.
     pub(super) types: Types,
 }
 
-/// What a series is called.
+/// The name of a series.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Name {
     pub(super) measurement: String,
@@ -28,11 +28,11 @@ pub(super) struct Name {
     pub(super) field: String,
 }
 
-/// Labels that have a number in them, which Telegraf writes in its own way.
+/// Labels with numbers, which Telegraf formats anew.
 const NUMERIC_LABELS: [&str; 2] = ["le", "quantile"];
 
 impl Names {
-    /// What a series with these labels is called. None where it has no name.
+    /// The name of a series with these labels; `None` without `__name__`.
     pub(super) fn of(&self, mut labels: BTreeMap<String, String>) -> Option<Name> {
         let name = labels.remove("__name__")?;
         for label in NUMERIC_LABELS {
@@ -66,7 +66,7 @@ impl Names {
             "" => labels.remove("quantile"),
             part => Some(part[1..].to_owned()),
         };
-        // Without a type, the name's ending is all there is to go by.
+        // Without a type, the name's suffix decides.
         Some(match field {
             Some(field) => Name { measurement: base.to_owned(), tags: labels, field },
             None if name.ends_with("_total") => plain("counter", labels),

@@ -1,4 +1,4 @@
-//! The accounts as text, for who reads them in a terminal.
+//! Feedback as text for a terminal.
 
 use std::iter::once;
 
@@ -15,7 +15,7 @@ const MAX_LISTED: usize = 10;
 const MAX_SERIES: usize = 30;
 
 impl Feedback {
-    /// The accounts as text.
+    /// The feedback as text for a terminal.
     #[must_use]
     pub fn text(&self) -> String {
         let notes: String = self.notes.iter().map(|note| format!("note: {note}\n")).collect();
@@ -37,7 +37,7 @@ impl Feedback {
         )
     }
 
-    /// What each series has to tell; those that have nothing, in a line.
+    /// The table of series with events or false alarms; the others are counted.
     fn table(&self) -> String {
         let reported: Vec<_> = self.series.iter().filter(|series| !series.is_quiet()).collect();
         if self.series.len() < 2 || reported.is_empty() {
@@ -95,7 +95,7 @@ impl Feedback {
         list("False alarms, the highest score first", all.len(), all.iter().map(row))
     }
 
-    /// The series that stands for an incident, and how many others have it.
+    /// The series that represents an incident, and in how many series it is.
     fn series_text(&self, incident: &Incident) -> String {
         let Incident { series, hit, nearest, .. } = incident;
         match (self.series.len(), series, hit) {
@@ -115,7 +115,7 @@ impl Incident {
     }
 }
 
-/// How late an event was hit.
+/// The delay of a hit as text.
 pub(crate) fn delay_text(delay: Delay) -> String {
     let rows = match delay.rows {
         0.0 => return "at once".to_owned(),
@@ -130,36 +130,36 @@ fn score(span: &Span) -> String {
     span.peak.map_or_else(|| "no score yet".to_owned(), |peak| format!("score {}{why}", number(peak.score, 3)))
 }
 
-/// What the values were, and what is usual.
+/// The values of a span, and the usual range.
 fn values(span: &Span) -> String {
     let usual = usual(span).map_or_else(String::new, |usual| format!(", usual before: {usual}"));
     format!("{}{usual}", visible(&extent(span)))
 }
 
-/// Why it alarmed, as people read it.
+/// The reason of a span's alarm as text.
 pub(crate) fn reason(span: &Span) -> Option<String> {
     span.reason.map(|word| word.replace('_', " "))
 }
 
-/// Where the values lie.
+/// The range of a span's values as text.
 pub(crate) fn extent(span: &Span) -> String {
     let Some([least, most]) = span.values else { return "no value".to_owned() };
     let feature = span.feature.as_ref().map_or_else(String::new, |feature| format!("{feature} "));
     format!("{feature}{}", range(least, most))
 }
 
-/// Where those before it mostly lay.
+/// The usual range before a span as text.
 pub(crate) fn usual(span: &Span) -> Option<String> {
     span.usual.map(|[low, high]| range(low, high))
 }
 
-/// Two numbers, or one where they look the same.
+/// A range as text, or one number if both ends look the same.
 fn range(low: f64, high: f64) -> String {
     let [low, high] = [low, high].map(|end| number(end, 4));
     if low == high { low } else { format!("{low} … {high}") }
 }
 
-/// What `MAX_LISTED` of so many are.
+/// A list with a title, of at most [`MAX_LISTED`] rows.
 fn list(title: &str, all: usize, rows: impl Iterator<Item = Vec<String>>) -> String {
     if all == 0 {
         return String::new();
@@ -183,7 +183,7 @@ mod tests {
     use crate::evaluate::labels::Labels;
 
     #[test]
-    fn all_is_told_and_no_name_moves_the_cursor() {
+    fn the_text_is_complete_and_has_no_control_characters() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("l.csv");
         fs::write(&path, "start,end,series\n300,320,cpu\n350,360,cpu\n").unwrap();

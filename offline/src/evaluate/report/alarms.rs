@@ -7,9 +7,9 @@ use super::html::{Cell, bar, name, paragraph, section, table};
 use crate::evaluate::evaluation::{Alarm, Cause, Evaluation};
 use crate::evaluate::format::{count, lasted, number};
 
-/// Alarms that are listed at most.
+/// How many alarms are listed.
 const MAX_ALARMS: usize = 10;
-/// Features that are named for each at most.
+/// How many features are named for each.
 const MAX_CAUSES: usize = 3;
 
 /// The alarms with the largest scores.
@@ -63,7 +63,7 @@ fn clock(time: jiff::Timestamp) -> Markup {
     html! { (day) small { (second) } }
 }
 
-/// What contributed most to a score. The first has the longest bar.
+/// The largest contributions to a score, with bars relative to the largest.
 fn why(causes: &[Cause]) -> Markup {
     let most = causes.iter().map(|cause| cause.contribution.abs()).fold(0.0, f64::max);
     let line = |cause: &Cause| {

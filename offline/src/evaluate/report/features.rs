@@ -1,4 +1,4 @@
-//! What each feature has to do with alarms, and how far it is from what it was in training.
+//! The share of alarms and the drift of each feature.
 
 use std::fmt::Write as _;
 
@@ -9,10 +9,10 @@ use super::html::{Cell, bar, name, section, table};
 use crate::evaluate::evaluation::Feature;
 use crate::evaluate::format::{NONE, number, percent};
 
-/// Features that are listed at most.
+/// How many features are listed.
 const MAX_FEATURES: usize = 25;
 
-/// What each feature has to do with alarms, and how far it is from what it was in training.
+/// The share of alarms and the drift of each feature.
 pub(super) fn section_html(page: &Page<'_>) -> Markup {
     let mut features: Vec<&Feature> = page.evaluation.features.iter().collect();
     let has_shares = features.iter().any(|feature| feature.share.is_some());

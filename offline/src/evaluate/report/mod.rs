@@ -1,4 +1,4 @@
-//! An evaluation as one HTML page: nothing is fetched, nothing runs, and it reads on a phone as on a wall.
+//! An evaluation as one self-contained HTML page without scripts, for screens of any size.
 
 mod against_labels;
 mod alarms;
@@ -18,30 +18,30 @@ use super::evaluation::Evaluation;
 use super::format::{count, thousands};
 use crate::table::Table;
 
-/// What a page is of.
+/// The contents of a page.
 #[derive(Debug, Clone, Copy)]
 pub struct Page<'a> {
     /// What was evaluated, such as a model's name and version.
     pub title: &'a str,
-    /// What there is to say.
+    /// The results.
     pub evaluation: &'a Evaluation,
     /// The rows that were scored.
     pub table: &'a Table,
-    /// One a row, where there are any.
+    /// One for each row, if there are any.
     pub labels: Option<&'a [bool]>,
-    /// What must be known beside any figure.
+    /// Caveats to the figures.
     pub notes: &'a [String],
-    /// Where all this comes from: what, and its value.
+    /// The provenance: names and values.
     pub provenance: &'a [(String, String)],
 }
 
 impl Page<'_> {
-    /// The page.
+    /// Renders the page.
     #[must_use]
     pub fn html(&self) -> String {
         let title = self.title;
         let body = html! {
-            p.under { (self.what()) }
+            p.under { (self.subtitle()) }
             (notes(self.notes))
             (sections::headline(self))
             (sections::over_time(self))
@@ -56,8 +56,8 @@ impl Page<'_> {
         document(&format!("{title} – qualm evaluation"), &format!("How good is {title}?"), &body)
     }
 
-    /// What rows these are.
-    fn what(&self) -> String {
+    /// The number, entities and times of the rows.
+    fn subtitle(&self) -> String {
         let Evaluation { summary, entities, from, to, .. } = self.evaluation;
         let of = if *entities > 1 { format!(" of {} entities", thousands(*entities as u64)) } else { String::new() };
         let when = from.zip(*to).map_or_else(String::new, |(from, to)| format!(", from {from} to {to}"));
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_is_well_formed_and_trusts_no_name() {
+    fn a_page_is_well_formed_and_escapes_names() {
         let (table, labels, model) = nasty(3000);
         let reference = Reference { missing: 0.0, mean: 1.0, deviation: 2.0, quantiles: vec![0.0; 11] };
         let references = vec![Some(reference), None, None];
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_of_little_is_well_formed_too() {
+    fn a_page_of_few_rows_is_well_formed() {
         for rows in [0, 1, 2] {
             let table = Table { series: vec![0; rows], times: vec![0; rows], ..Table::default() };
             for score in [f64::NAN, 0.5, 1e300] {

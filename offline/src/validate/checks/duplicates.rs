@@ -1,11 +1,11 @@
-//! Whether rows are there once, and in order of time.
+//! Checks for duplicate rows and the order of time.
 
 use super::super::data::Data;
 use super::super::report::{Check, Finding, Verdict};
 use super::super::timing::SeriesTiming;
 use super::{in_line, times};
 
-/// So large a share of rows that were there before is more than an accident.
+/// The share of repeated rows above which they are bad.
 const MAX_REPEATED_SHARE: f64 = 0.01;
 
 pub(super) fn check(data: &Data, timings: &[SeriesTiming], findings: &mut Vec<Finding>) {

@@ -1,11 +1,11 @@
-//! Whether values are possible ones.
+//! Checks for implausible values.
 
 use super::super::profile::{Profile, Share};
 use super::super::report::{Check, Finding, Verdict};
 use super::{in_line, short, times};
 use crate::history::cell::MAX_VALUE;
 
-/// Negative values that are fewer than this share, and farther than so many spreads, are none of the others.
+/// Negative values below this share, and farther than this many spreads from the median, are marks for missing values.
 const MAX_MARK_SHARE: f64 = 0.01;
 const MIN_MARK_SPREADS: f64 = 6.0;
 
@@ -42,7 +42,7 @@ pub(super) fn check(column: &Profile, findings: &mut Vec<Finding>) {
     }
 }
 
-/// Whether the negative values of a column stand apart from all others.
+/// Whether the negative values of a column are marks for missing values.
 fn has_missing_marks(column: &Profile) -> bool {
     let share = column.negative.count as f64 / column.values.max(1) as f64;
     share < MAX_MARK_SHARE

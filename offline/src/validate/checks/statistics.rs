@@ -1,4 +1,4 @@
-//! Whether there is anything to learn: enough rows, at regular times, of columns that move and do not run away.
+//! Checks whether the data can be trained on: enough rows at regular times, and columns that vary without drift.
 
 use std::collections::BTreeMap;
 
@@ -10,17 +10,17 @@ use super::super::timing::SeriesTiming;
 use super::{percent, short, times};
 use crate::history::timestamp;
 
-/// So many spreads from the first third to the last are a drift.
+/// A change of this many spreads from the first third to the last is a drift.
 const MIN_DRIFT_SPREADS: f64 = 3.0;
 
-/// So large a share of the time in gaps, or so many steps in one, are worth a word.
+/// Gaps are reported above this share of the time, or if one is longer than this many steps.
 const MAX_GAP_SHARE: f64 = 0.01;
 const LONG_GAP_STEPS: f64 = 100.0;
 
-/// Less regular steps than this share are none.
+/// The least share of regular steps.
 const MIN_REGULAR_SHARE: f64 = 0.5;
 
-/// How few rows say nothing about their steps.
+/// With fewer rows, steps are not checked.
 const MIN_ROWS_FOR_STEPS: u64 = 10;
 
 pub(super) fn column(column: &Profile, findings: &mut Vec<Finding>) {

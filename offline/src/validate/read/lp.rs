@@ -1,4 +1,4 @@
-//! Line protocol, event by event.
+//! Reads line protocol.
 
 use std::io::BufRead;
 

@@ -1,4 +1,4 @@
-//! Feedback as one HTML page: what was hit, missed, and a false alarm, drawn so that a person can see why.
+//! Feedback as an HTML page with plots of hits, misses and false alarms.
 
 mod panels;
 
@@ -13,24 +13,24 @@ use crate::evaluate::feedback::{Feedback, Incident, Series, SeriesFeedback, Span
 use crate::evaluate::format::{NONE, count, number, percent, seconds, thousands};
 use crate::history::timestamp;
 
-/// Incidents in the table.
+/// How many incidents the table lists.
 const MAX_INCIDENTS: usize = 50;
-/// Series that are drawn in full, and in the table. A drawing takes some 60 kB, with bands 100.
+/// How many series are drawn, and listed. A drawing takes some 60 kB, with bands 100.
 const MAX_SERIES: usize = 60;
 
-/// What a page is of.
+/// The contents of a page.
 #[derive(Debug, Clone, Copy)]
 pub struct Page<'a> {
-    /// The accounts.
+    /// The feedback.
     pub feedback: &'a Feedback,
-    /// The series that they are of.
+    /// Its series.
     pub series: &'a [Series],
-    /// Where all this comes from: what, and its value.
+    /// The provenance: names and values.
     pub provenance: &'a [(String, String)],
 }
 
 impl Page<'_> {
-    /// The page.
+    /// Renders the page.
     #[must_use]
     pub fn html(&self) -> String {
         let body = html! {
@@ -177,12 +177,12 @@ impl Page<'_> {
     }
 }
 
-/// A time in UTC, for people.
+/// Formats a time in UTC.
 fn clock(time: Timestamp) -> String {
     time.to_zoned(TimeZone::UTC).strftime("%Y-%m-%d %H:%M:%S").to_string()
 }
 
-/// A series' name and, where it has several, that of the feature.
+/// A series' name and, if it has several, that of the feature.
 fn name_of(series: &str, feature: Option<&str>) -> Markup {
     let name = feature.map_or_else(|| series.to_owned(), |feature| format!("{series}, {feature}"));
     super::html::name(&name)
@@ -198,7 +198,7 @@ fn score(span: &Span) -> Markup {
     }
 }
 
-/// What is said in small below something, if anything is.
+/// Small text below something, if any.
 fn small(text: Option<impl maud::Render>) -> Markup {
     html! {
         @if let Some(text) = text {
@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_shows_what_went_wrong_and_trusts_no_name() {
+    fn a_page_shows_misses_and_false_alarms_and_escapes_names() {
         let alarms: String =
             (0..2000).map(|row| if [20, 505, 1500, 1502].contains(&row) { '!' } else { '.' }).collect();
         let mut vectors = Series::new(NASTY.to_owned(), vec![NASTY.to_owned(), "y".to_owned()], None);
@@ -262,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_shades_what_would_have_been_ordinary_and_tells_reasons() {
+    fn a_page_shows_bands_and_reasons() {
         let alarms: String = (0..2000).map(|row| if [505, 1500, 1502].contains(&row) { '!' } else { '.' }).collect();
         let plain = series("cpu", &alarms);
         let mut banded = Series::new("cpu".to_owned(), vec!["cpu".to_owned()], None);
@@ -295,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_of_little_is_well_formed_and_one_of_much_is_small() {
+    fn a_page_of_few_rows_is_well_formed_and_one_of_many_is_small() {
         for rows in ["", ".", "_", "!"] {
             let labels = if rows.is_empty() { "start,end\n" } else { "start,end\n0,1\n" };
             let html = page(&[series("a", rows)], labels);

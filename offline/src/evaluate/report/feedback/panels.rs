@@ -1,4 +1,4 @@
-//! A closer look at what went wrong: each missed incident and each false alarm, with what was there before.
+//! Panels of missed incidents and false alarms, with the rows around each.
 
 use std::ops::Range;
 
@@ -11,16 +11,16 @@ use crate::evaluate::format::{count, number};
 use crate::evaluate::report::html::{caption, paragraph, section};
 use crate::evaluate::report::strips::{Strips, legend};
 
-/// Stretches that are drawn, missed incidents and false alarms together.
+/// Panels of missed incidents and false alarms together.
 const MAX_PANELS: usize = 20;
-/// Of these, so many at least are kept for either.
+/// How many panels are reserved for each of the two.
 const MIN_PANELS_EACH: usize = 8;
 
 const MEANING: &str = "What went wrong, most severe first: missed incidents, the longest first, then false alarms, the \
     highest score first, each once with all that lies near it. A score of 1 is the threshold (dashed); above it each step \
     is ten times the last. Behind the values stands what was usual: where the middle 90 % of those before lie or, with ";
 
-/// The worst of what went wrong.
+/// The worst missed incidents and false alarms.
 pub(super) fn section_html(page: &Page<'_>) -> Markup {
     let missed = page.feedback.worst_missed();
     let alarms = page.feedback.worst_false_alarms();
@@ -36,7 +36,7 @@ pub(super) fn section_html(page: &Page<'_>) -> Markup {
     let more_missed = missed.len() - panels.len();
     let mut more_alarms = 0;
     for (series, span) in &alarms {
-        // What stands in the picture of another needs none of its own.
+        // A false alarm in another's panel gets none of its own.
         if shown.iter().any(|(of, places)| of == series && places.contains(&span.places.start)) {
             continue;
         }
@@ -112,7 +112,7 @@ impl Page<'_> {
         }
     }
 
-    /// The rows around a stretch that are shown with it: those that tell what is usual, and a third as many behind it.
+    /// The rows that are shown with a span: those that give the usual range, and a third as many after it.
     fn around(&self, series: usize, span: &Span) -> Range<usize> {
         let before = span.before();
         let behind = (before.len() / 3).max(span.rows / 2).max(30);
@@ -120,7 +120,7 @@ impl Page<'_> {
     }
 }
 
-/// Why an event was missed, as far as values and scores tell.
+/// Why an event was missed, as far as values and scores show.
 fn why_missed(span: &Span) -> String {
     let Some(peak) = span.peak else {
         return "No row of it has a score: the series was too new, or its detector failed.".to_owned();
@@ -162,7 +162,7 @@ fn where_values_lie(span: &Span) -> String {
     }
 }
 
-/// Where values lie that go from here to there.
+/// A range of values as text.
 fn between(low: f64, high: f64) -> String {
     let [low, high] = [low, high].map(|end| number(end, 4));
     if low == high { format!("at {low}") } else { format!("from {low} to {high}") }
