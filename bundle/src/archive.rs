@@ -1,7 +1,7 @@
 //! A bundle as one file, `NAME-VERSION.qualm`: a tar of its files, compressed with zstd.
 //!
-//! The same bundle gives the same bytes. What is read may come from anywhere: everything but plain files of known names
-//! is refused, and no more is unpacked than a bundle may have.
+//! Packing is deterministic: the same bundle gives the same bytes. An archive is untrusted input: any entry but a plain file
+//! with a known name is refused, and no more than the size limit is unpacked.
 
 use std::io::{self, BufReader, Read};
 
@@ -13,22 +13,22 @@ use zstd::stream::write::Encoder;
 use crate::bundle::Bundle;
 use crate::clean::clean;
 use crate::error::Fault;
-use crate::files::{Files, MOST, NAMES};
+use crate::files::{Files, MAX_BUNDLE_BYTES, NAMES};
 
-/// What the name of a packed bundle ends with.
+/// The file extension of a packed bundle.
 pub const EXTENSION: &str = "qualm";
 
-/// The compression: part of what makes the same bundle the same bytes.
+/// The compression level: fixed, so that packing is deterministic.
 const LEVEL: i32 = 9;
 
-/// The largest window that a reader sets memory aside for: 2^27 bytes, as the `zstd` command does.
+/// The largest window that a reader allocates: 2^27 bytes, as the `zstd` command does.
 const WINDOW: u32 = 27;
 
-/// What tar adds at most: a header and padding a file, the end, and what a block is filled up with.
+/// The overhead of tar at most: a header and padding for each file, and the padded end.
 const OVERHEAD: u64 = 1024 * NAMES.len() as u64 + 64 * 1024;
 
 impl Bundle {
-    /// What it is called when packed.
+    /// The file name of the packed bundle.
     #[must_use]
     pub fn archive_name(&self) -> String {
         format!("{}-{}.{EXTENSION}", self.manifest.name, self.manifest.version)
@@ -38,7 +38,7 @@ impl Bundle {
     ///
     /// # Panics
     ///
-    /// Where there is no memory for it.
+    /// If memory runs out.
     #[must_use]
     pub fn pack(&self) -> Vec<u8> {
         // Writing to memory fails only where memory does.
@@ -65,16 +65,16 @@ impl Bundle {
     }
 }
 
-/// Unpacks, without a look at what is in the files.
+/// Unpacks the files, without validating their contents.
 pub(crate) fn unpack(packed: impl Read) -> Result<Files, Fault> {
     let damaged = |error: io::Error| {
         if is_of_system(&error) { Fault::Io(error) } else { Fault::Archive(error.to_string()) }
     };
     let mut decoder = Decoder::with_buffer(BufReader::new(packed)).map_err(damaged)?;
     decoder.window_log_max(WINDOW).map_err(damaged)?;
-    let mut unpacked = decoder.take(MOST + OVERHEAD);
+    let mut unpacked = decoder.take(MAX_BUNDLE_BYTES + OVERHEAD);
     let mut files = Files::default();
-    // Raw: long names, sparse files and other extensions are entries like any other, and so refused.
+    // Raw: long names, sparse files and other tar extensions are then entries of another type, and so refused.
     for entry in Archive::new(&mut unpacked).entries().map_err(damaged)?.raw(true) {
         let entry = entry.map_err(damaged)?;
         let name = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
@@ -89,7 +89,7 @@ pub(crate) fn unpack(packed: impl Read) -> Result<Files, Fault> {
     // The checksum stands at the end.
     io::copy(&mut unpacked, &mut io::sink()).map_err(damaged)?;
     if unpacked.limit() == 0 {
-        return Err(Fault::Archive(format!("it unpacks to more than {MOST} bytes")));
+        return Err(Fault::Archive(format!("it unpacks to more than {MAX_BUNDLE_BYTES} bytes")));
     }
     Ok(files)
 }

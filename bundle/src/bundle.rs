@@ -1,41 +1,38 @@
-//! A bundle: a model and all that must come with it.
+//! A bundle: a model, its manifest, golden rows, and optionally a component and a signature.
 //!
-//! What is a [`Bundle`] is whole: its manifest can be, every file is the one that the manifest means, and the golden rows
-//! fit the features. What depends on more than the bundle is asked separately: whether it is [trusted](Bundle::check_trust)
-//! and still [good](Bundle::check_expiry), and whether its detector [scores](Bundle::open) as it must.
+//! A [`Bundle`] is consistent: its manifest is valid, every file has the digest that the manifest lists, and the golden rows
+//! have as many values as there are features. What depends on more than the bundle is checked separately: whether it is
+//! [trusted](Bundle::check_trust) and has not [expired](Bundle::check_expiry), and whether its detector
+//! [reproduces the golden scores](Bundle::open).
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::fs;
-use std::io::{self, Read, Seek};
-use std::path::Path;
 
 use jiff::Timestamp;
 use qualm_contract::{Detector, ModelFactory, ModelSource, Wanted};
 
 use crate::clean::clean;
 use crate::digest::sha256;
-use crate::error::{Error, Fault};
+use crate::error::Fault;
 use crate::files::{self, Files};
 use crate::golden::{self, Golden};
 use crate::manifest::{self, FORMAT, Manifest};
 use crate::signature::{SecretKey, Signed, Trust};
-use crate::{archive, directory};
 
-/// A model and all that must come with it.
+/// A model with its manifest and golden rows.
 #[derive(Clone)]
 pub struct Bundle {
-    /// What it says of itself.
+    /// The manifest, parsed.
     pub manifest: Manifest,
-    /// The very bytes that are signed.
+    /// The manifest's bytes, which are what is signed.
     pub manifest_text: Vec<u8>,
-    /// What the detector receives.
+    /// The model that the detector is opened with.
     pub model: Vec<u8>,
-    /// Rows that must get their scores.
+    /// Rows with the scores that the detector must reproduce.
     pub golden: Golden,
-    /// The detector itself, where it is a plugin.
+    /// The plugin's component; `None` for a built-in detector.
     pub component: Option<Vec<u8>>,
-    /// Who made it; not checked yet.
+    /// The signature of the manifest, not yet checked.
     pub signature: Option<String>,
 }
 
@@ -52,36 +49,18 @@ impl From<qualm_contract::Error> for Fault {
 }
 
 impl Bundle {
-    /// Reads a directory or a packed bundle.
-    ///
-    /// # Errors
-    ///
-    /// Names the file that is not as it must be, and why.
-    pub fn read(path: &Path) -> Result<Self, Error> {
-        read_files(path).and_then(Self::of).map_err(|fault| fault.at(path.display()))
-    }
-
-    /// Reads the bytes of a packed bundle.
-    ///
-    /// # Errors
-    ///
-    /// As [`read`](Self::read).
-    pub fn unpack(packed: &[u8]) -> Result<Self, Fault> {
-        Self::of(archive::unpack(packed)?)
-    }
-
-    /// Makes one of its files.
-    pub(crate) fn of(files: Files) -> Result<Self, Fault> {
+    /// Parses the files and checks that they are consistent.
+    pub(crate) fn from_files(files: Files) -> Result<Self, Fault> {
         let bundle = Self::parse(files)?;
-        bundle.check_whole()?;
+        bundle.check_integrity()?;
         Ok(bundle)
     }
 
-    /// Makes one of its files, without a look at whether they belong together: [`check_whole`](Self::check_whole) does that.
+    /// Parses the files, without [checking](Self::check_integrity) that they are consistent.
     ///
     /// # Errors
     ///
-    /// Names the file that is missing or cannot be read.
+    /// If a file is missing or cannot be parsed.
     pub fn parse(mut files: Files) -> Result<Self, Fault> {
         let manifest_text = files.take(files::MANIFEST)?;
         let manifest = Manifest::parse(&manifest_text).map_err(|error| Fault::Manifest(clean(&error.to_string())))?;
@@ -97,14 +76,14 @@ impl Bundle {
         })
     }
 
-    /// Whether every file is the one that the manifest means, and all fit together.
+    /// Checks that every file has the digest that the manifest lists, and that the golden rows fit the features.
     ///
     /// # Errors
     ///
-    /// Names the file that does not.
-    pub fn check_whole(&self) -> Result<(), Fault> {
+    /// Names the file that does not fit.
+    pub fn check_integrity(&self) -> Result<(), Fault> {
         let mut listed = self.manifest.sha256.clone();
-        for (name, bytes) in self.digested() {
+        for (name, bytes) in self.files_with_digest() {
             match listed.remove(name) {
                 Some(digest) if digest == sha256(bytes) => {}
                 Some(_) => return Err(Fault::Digest(name.to_owned())),
@@ -121,7 +100,7 @@ impl Bundle {
         Ok(())
     }
 
-    /// What tells this bundle from any other: the digest of the manifest, which has the digests of all other files.
+    /// The bundle's identity: the digest of the manifest, which lists the digests of all other files.
     #[must_use]
     pub fn digest(&self) -> String {
         sha256(&self.manifest_text)
@@ -135,16 +114,16 @@ impl Bundle {
         ]
         .into_iter()
         .flatten()
-        .chain(self.digested())
+        .chain(self.files_with_digest())
     }
 
-    /// The files whose digests the manifest has.
-    fn digested(&self) -> impl Iterator<Item = (&'static str, &[u8])> {
+    /// The files whose digests the manifest lists.
+    fn files_with_digest(&self) -> impl Iterator<Item = (&'static str, &[u8])> {
         let component = self.component.as_ref().map(|component| (files::COMPONENT, &**component));
         [(files::MODEL, &*self.model), (files::GOLDEN, self.golden.bytes())].into_iter().chain(component)
     }
 
-    /// Whether it may be used now.
+    /// Checks that it has not expired.
     ///
     /// # Errors
     ///
@@ -156,7 +135,7 @@ impl Bundle {
         }
     }
 
-    /// Whether somebody who is trusted made it.
+    /// Checks its signature.
     ///
     /// # Errors
     ///
@@ -165,7 +144,7 @@ impl Bundle {
         trust.check(&self.manifest_text, self.signature.as_deref())
     }
 
-    /// Whether the detector that opened the model is the one that the manifest describes.
+    /// Checks that the detector has the kind and the number of features that the manifest lists.
     ///
     /// # Errors
     ///
@@ -182,7 +161,7 @@ impl Bundle {
         Ok(())
     }
 
-    /// Opens its detector, and makes sure that it [is the one that it must be](Self::verify).
+    /// Opens its detector and [verifies](Self::verify) it.
     ///
     /// # Errors
     ///
@@ -193,20 +172,19 @@ impl Bundle {
         Ok(detector)
     }
 
-    /// What its detector is opened of.
+    /// What the factory opens the detector from.
     #[must_use]
     pub fn source(&self) -> ModelSource<'_> {
         let Manifest { name, version, .. } = &self.manifest;
         ModelSource { name, version: *version, component: self.component.as_deref(), model: &self.model }
     }
 
-    /// Whether a detector that has seen nothing yet is the one that the manifest describes, and scores the golden rows as it
-    /// must. It has forgotten them again.
+    /// Checks that a fresh detector is the one that the manifest describes, and reproduces the scores of the golden rows.
+    /// Afterwards the detector has forgotten them.
     ///
     /// # Errors
     ///
-    /// [`Fault::Model`] or [`Fault::Golden`]; [`Fault::Deadline`] or [`Fault::System`] where this machine kept it from
-    /// scoring them.
+    /// [`Fault::Model`] or [`Fault::Golden`]; [`Fault::Deadline`] or [`Fault::System`] if this machine prevented scoring.
     pub fn verify(&self, detector: &mut dyn Detector) -> Result<(), Fault> {
         let description = detector.describe();
         self.check_detector(&description.kind, description.features as usize)?;
@@ -218,17 +196,11 @@ impl Bundle {
         Ok(detector.forget_series(&self.golden.series)?)
     }
 
-    /// The version of what is to replace the bundle there: one more, and the first where there is none.
-    #[must_use]
-    pub fn next_version(path: &Path) -> u64 {
-        Self::read(path).map_or(1, |old| old.manifest.version + 1)
-    }
-
     /// Signs the manifest.
     ///
     /// # Errors
     ///
-    /// Where there is no randomness to be had.
+    /// If the system provides no randomness.
     pub fn sign(&mut self, key: &SecretKey) -> Result<(), Fault> {
         let Manifest { name, version, .. } = &self.manifest;
         let comment = format!("qualm bundle {name}, version {version}");
@@ -238,78 +210,53 @@ impl Bundle {
     }
 }
 
-/// The files of a directory or a packed bundle.
-///
-/// # Errors
-///
-/// Where there is no bundle, a file of it cannot be read, or is none that a bundle may have.
-pub fn read_files(path: &Path) -> Result<Files, Fault> {
-    let file = fs::metadata(path)?;
-    if file.is_dir() {
-        return directory::read(path);
-    }
-    if !file.is_file() {
-        return Err(Fault::Io(io::Error::other("it is neither a directory nor a file")));
-    }
-    if path.ends_with(files::MANIFEST) {
-        return Err(Fault::Io(io::Error::other("it is a part of a bundle; name the directory that it is in")));
-    }
-    let mut file = fs::File::open(path)?;
-    let mut magic = [0; 4];
-    if file.read_exact(&mut magic).is_ok() && &magic == b"\0asm" {
-        let what = "it is a plugin, not yet a bundle; `qualm plugin pack FILE --out DIR` makes one of it";
-        return Err(Fault::Io(io::Error::other(what)));
-    }
-    file.rewind()?;
-    archive::unpack(file)
-}
-
-/// The same files.
+/// Two bundles are equal if their files are.
 impl PartialEq for Bundle {
     fn eq(&self, other: &Self) -> bool {
         self.files().eq(other.files())
     }
 }
 
-/// Without megabytes of numbers.
+/// Without the contents of the model.
 impl fmt::Debug for Bundle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Bundle({} {}, {})", self.manifest.name, self.manifest.version, &self.digest()[..8])
     }
 }
 
-/// What a trainer has: a bundle yet to be made.
+/// A bundle that is not yet finished: what a trainer produces.
 #[derive(Debug, Clone)]
 pub struct Draft {
-    /// What it says of itself; its format and digests are filled in.
+    /// The manifest; [`finish`](Self::finish) fills in its format and digests.
     pub manifest: Manifest,
-    /// What the detector receives.
+    /// The model that the detector is opened with.
     pub model: Vec<u8>,
     /// Rows and their scores; see [`Golden::of`].
     pub golden: Golden,
-    /// The detector itself, where it is a plugin.
+    /// The plugin's component; `None` for a built-in detector.
     pub component: Option<Vec<u8>>,
 }
 
 impl Draft {
-    /// Makes the bundle, which is then sure to load where there is such a factory.
+    /// Builds the bundle and opens it once with `factory`, so that it is known to load.
     ///
     /// # Errors
     ///
-    /// What would keep it from loading.
+    /// The reason why it would not load.
     pub fn finish(self, factory: &dyn ModelFactory) -> Result<Bundle, Fault> {
         let Self { manifest, model, golden, component } = self;
         let mut bundle = Bundle { manifest, manifest_text: Vec::new(), model, golden, component, signature: None };
         bundle.manifest.format = FORMAT;
-        let digests: BTreeMap<_, _> = bundle.digested().map(|(name, file)| (name.to_owned(), sha256(file))).collect();
+        let digests: BTreeMap<_, _> =
+            bundle.files_with_digest().map(|(name, file)| (name.to_owned(), sha256(file))).collect();
         bundle.manifest.sha256 = digests;
         let cannot = |error: manifest::Error| Fault::Manifest(error.to_string());
         bundle.manifest.check().map_err(cannot)?;
         bundle.manifest_text = bundle.manifest.to_text().map_err(cannot)?.into_bytes();
-        // Through the same door as any other: what is too large or does not read back is found now.
+        // Read back like any other bundle, so that files over the limits are found now.
         let mut read = Files::default();
         bundle.files().try_for_each(|(name, bytes)| read.read(name, bytes.len() as u64, bytes))?;
-        let bundle = Bundle::of(read)?;
+        let bundle = Bundle::from_files(read)?;
         bundle.open(factory)?;
         Ok(bundle)
     }

@@ -1,4 +1,4 @@
-//! Digests as people compare them.
+//! SHA-256 digests in hexadecimal.
 
 use ct_codecs::{Encoder as _, Hex};
 use sha2::{Digest, Sha256};
@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 ///
 /// # Panics
 ///
-/// Where there is no memory for it.
+/// If memory runs out.
 #[must_use]
 pub fn hex(digest: &[u8]) -> String {
     Hex::encode_to_string(digest).expect("twice its length is a length")
@@ -22,7 +22,7 @@ pub fn sha256(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     #[test]
-    fn it_is_what_sha256sum_says() {
+    fn sha256_is_that_of_sha256sum() {
         assert_eq!(super::sha256(b"qualm\n"), "ed29d365bbc25f7cecf7047f4ad684a54ec753983da875999b5310b92e9f2ff3");
     }
 }

@@ -1,8 +1,8 @@
 //! A bundle as a directory.
 //!
-//! The directory is opened once and its files are opened in it, so that they are all of one bundle even while another is
-//! put in its place. Kubernetes mounts a `ConfigMap` or a `Secret` as links into a directory that its link `..data` leads to, and
-//! exchanges that link: there, that directory is the bundle. One that went away under our eyes is read again: what replaced it is there already.
+//! The directory is opened once and its files are opened relative to it, so that all are of one bundle even while another
+//! replaces it. Kubernetes mounts a `ConfigMap` or a `Secret` as links into a directory that the link `..data` leads to, and
+//! exchanges that link: there, that directory is the bundle. If the directory was replaced during the read, it is read again.
 
 use std::fs::{self, File};
 use std::os::unix::fs::MetadataExt;
@@ -17,13 +17,13 @@ use crate::clean::clean;
 use crate::error::Fault;
 use crate::files::Files;
 
-/// How often a directory is read that is replaced again and again.
+/// How often a directory is read if it is replaced each time.
 const ATTEMPTS: u32 = 50;
 
 /// The link of a mounted `ConfigMap` or `Secret` that leads to its files.
 const MOUNTED: &str = "..data";
 
-/// Reads the files, without a look at what is in them.
+/// Reads the files, without validating their contents.
 pub(crate) fn read(path: &Path) -> Result<Files, Fault> {
     let mut attempt = 0;
     loop {
@@ -41,7 +41,7 @@ pub(crate) fn read(path: &Path) -> Result<Files, Fault> {
             Err(error) => return Err(std::io::Error::from(error).into()),
         };
         let result = read_open(&directory);
-        // Of one that was being removed, some files may be missing.
+        // If the directory was being removed, some files may be missing.
         if attempt == ATTEMPTS || is_still(&named, &directory) {
             return result;
         }
@@ -49,7 +49,7 @@ pub(crate) fn read(path: &Path) -> Result<Files, Fault> {
     }
 }
 
-/// Where the link of a mount leads, if there is one: to a directory beside it, and nowhere else.
+/// The target of a mount's link, if there is one and it leads to a directory beside it.
 fn mounted(path: &Path) -> Option<PathBuf> {
     let target = fs::read_link(path.join(MOUNTED)).ok()?;
     let mut parts = target.components();
@@ -58,7 +58,7 @@ fn mounted(path: &Path) -> Option<PathBuf> {
     beside.then_some(target)
 }
 
-/// Whether the directory is still the one that `path` leads to. As long as it is open, no other has its number.
+/// Whether `path` still leads to the directory. While it is open, its inode number is not reused.
 fn is_still(path: &Path, directory: &File) -> bool {
     let number = |file: &fs::Metadata| (file.dev(), file.ino());
     matches!((fs::metadata(path), directory.metadata()), (Ok(now), Ok(then)) if number(&now) == number(&then))
@@ -79,7 +79,7 @@ fn read_open(directory: &File) -> Result<Files, Fault> {
             continue;
         }
         let bad = |what: String| Fault::File { file: clean(&name), what };
-        // Not waiting for the other end of a pipe; not following links out of the directory.
+        // NONBLOCK: do not wait for the writer of a pipe. NOFOLLOW: do not leave the directory.
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let file = match openat(directory, entry.file_name(), flags, Mode::empty()) {
             Ok(file) => File::from(file),
@@ -103,7 +103,7 @@ mod tests {
     use crate::{Bundle, testing};
 
     #[test]
-    fn what_does_not_belong_there_is_named() {
+    fn invalid_files_are_named() {
         let root = tempfile::tempdir().unwrap();
         let bundle = testing::bundle(1);
         let damaged = |name: &str, damage: &dyn Fn(&Path)| {
@@ -159,14 +159,14 @@ mod tests {
         ] {
             assert!(error.contains(what), "{error}, and not {what}");
         }
-        // By way of a link to the directory, all is well.
+        // A link to the directory is followed.
         let link = root.path().join("current");
         bundle.write(&root.path().join("v1")).unwrap();
         symlink("v1", &link).unwrap();
         assert_eq!(Bundle::read(&link).unwrap(), bundle);
     }
 
-    /// As the kubelet does it: a new directory, a new link to it, put in the old one's place.
+    /// As the kubelet does it: a new directory, and a new link to it that replaces the old one.
     fn mount(at: &Path, bundle: &Bundle, stamp: &str) {
         let files = at.join(stamp);
         fs::create_dir_all(&files).unwrap();
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn what_only_looks_like_a_mount_is_none() {
+    fn a_data_link_elsewhere_is_no_mount() {
         let root = tempfile::tempdir().unwrap();
         testing::bundle(1).write(&root.path().join("elsewhere")).unwrap();
         for target in ["../elsewhere", "elsewhere", "..", "/"] {

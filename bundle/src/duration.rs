@@ -1,4 +1,4 @@
-//! Durations as people write them: `30s`, `1h30m`, `7d`.
+//! Durations in configuration and options: `30s`, `1h30m`, `7d`.
 
 use std::time::Duration;
 
@@ -18,14 +18,14 @@ pub struct Error {
 ///
 /// # Errors
 ///
-/// Says that it is none, and shows one.
+/// If it is none; the message has an example.
 pub fn parse(text: &str) -> Result<Duration, Error> {
     let span: Option<Span> = text.parse().ok();
     let duration = span.and_then(|span| span.to_duration(SpanRelativeTo::days_are_24_hours()).ok());
     duration.and_then(|duration| Duration::try_from(duration).ok()).ok_or_else(|| Error { text: text.to_owned() })
 }
 
-/// Writes one as a person would, such as `72h`.
+/// Formats one, such as `72h`.
 #[must_use]
 pub fn friendly(duration: Duration) -> String {
     SignedDuration::try_from(duration).map_or_else(|_| format!("{duration:?}"), |duration| format!("{duration:#}"))
@@ -44,7 +44,7 @@ pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duratio
 ///
 /// # Errors
 ///
-/// As the serializer.
+/// Those of the serializer.
 pub fn serialize<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(&friendly(*duration))
 }

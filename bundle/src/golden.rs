@@ -1,6 +1,6 @@
-//! Golden rows: a few rows, and the scores that they must get from a detector that has seen nothing yet.
+//! Golden rows: some rows with the scores that a fresh detector must give them.
 //!
-//! They are checked wherever a bundle is loaded, so that a runtime that computes anything else never scores.
+//! They are checked wherever a bundle is loaded, so that a runtime with different arithmetic never scores.
 
 use std::fmt;
 
@@ -21,22 +21,22 @@ pub struct Golden {
     pub times: Vec<i64>,
     /// Row after row; NaN is missing.
     pub values: Vec<f64>,
-    /// What each row must get; NaN is not scored.
+    /// The score of each row; NaN is not scored.
     pub scores: Vec<f64>,
-    /// As they stand in the file, which may have been laid out by other hands.
+    /// The file as it was read: another writer may have laid it out differently.
     bytes: Vec<u8>,
 }
 
-/// Why rows are no golden rows, or do not get their scores.
+/// Why a file holds no golden rows, or a detector does not reproduce their scores.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The detector does not score them.
     #[error(transparent)]
     Detector(#[from] qualm_contract::Error),
-    /// The file is not laid out as it must be.
+    /// The file's layout is invalid.
     #[error("{0}")]
     Layout(String),
-    /// The file is another one.
+    /// The file is of another kind.
     #[error("it holds no golden rows, but `{0}`")]
     Kind(String),
     /// The file is of another version of qualm.
@@ -45,7 +45,7 @@ pub enum Error {
     /// A series has a number that is too large.
     #[error("its series are not numbered from 0 on")]
     Series,
-    /// The columns do not fit together.
+    /// The columns differ in length.
     #[error("its {series} series, {times} times, {values} values and {scores} scores make no rows")]
     Rows {
         /// Series.
@@ -65,34 +65,34 @@ pub enum Error {
         /// Scores that they got.
         scores: usize,
     },
-    /// A row has got another score.
-    #[error("row {row} got the score {got} where it must get {must}")]
+    /// A row got another score.
+    #[error("row {row} got the score {got} where it must get {expected}")]
     Score {
         /// Which row, the first being 1.
         row: usize,
         /// Its score.
         got: f64,
-        /// What it must get.
-        must: f64,
+        /// The score that it must get.
+        expected: f64,
     },
 }
 
 impl Golden {
-    /// Scores rows with a detector, which must have seen nothing yet.
+    /// Scores rows with a fresh detector.
     ///
     /// # Errors
     ///
-    /// What is wrong with the rows.
+    /// Those of the detector.
     pub fn of(detector: &mut dyn Detector, rows: Batch<'_>) -> Result<Self, Error> {
         let scores = detector.verdicts_of(rows, Wanted::SCORES)?.scores;
         Ok(Self::new(detector.describe().features as usize, rows, &scores))
     }
 
-    /// Rows whose scores are known.
+    /// Rows with known scores.
     ///
     /// # Panics
     ///
-    /// Where the values do not fill the rows.
+    /// If there are not `features` values for each row.
     #[must_use]
     pub fn new(features: usize, rows: Batch<'_>, scores: &[f64]) -> Self {
         let Batch { series, times, values } = rows;
@@ -104,11 +104,11 @@ impl Golden {
         Self { features, series, times, values, scores: scores.to_vec(), bytes: file.finish() }
     }
 
-    /// Reads them.
+    /// Parses the file.
     ///
     /// # Errors
     ///
-    /// What is wrong with the bytes.
+    /// If it holds no golden rows.
     pub fn read(bytes: Vec<u8>) -> Result<Self, Error> {
         let plain = |error: qualm_contract::Error| match error {
             qualm_contract::Error::BadModel(what) => Error::Layout(what),
@@ -128,7 +128,7 @@ impl Golden {
         let values = file.values("values").map_err(plain)?;
         let scores = file.values("scores").map_err(plain)?;
         let rows = series.len();
-        // A detector has room for as many series as their largest number says.
+        // A detector allocates for series up to the largest number.
         if series.iter().any(|series| *series as usize >= rows) {
             return Err(Error::Series);
         }
@@ -139,7 +139,7 @@ impl Golden {
         Ok(Self { features: values.len() / rows, series, times, values, scores, bytes })
     }
 
-    /// The file.
+    /// The file's bytes.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
@@ -151,11 +151,11 @@ impl Golden {
         self.series.len()
     }
 
-    /// Gives the rows to a detector, which must have seen nothing yet, and compares its scores bit by bit.
+    /// Scores the rows with `score`, which must be of a fresh detector, and compares the scores bit by bit.
     ///
     /// # Errors
     ///
-    /// As `score`; and which row has got another score.
+    /// Those of `score`; and the row with another score.
     pub fn check(&self, score: impl FnOnce(Batch<'_>) -> Result<Vec<f64>, qualm_contract::Error>) -> Result<(), Error> {
         let Self { series, times, values, scores, .. } = self;
         let got = score(Batch { series, times, values })?;
@@ -163,9 +163,9 @@ impl Golden {
             return Err(Error::Count { rows: scores.len(), scores: got.len() });
         }
         let same = |one: f64, other: f64| one.to_bits() == other.to_bits() || one.is_nan() && other.is_nan();
-        match scores.iter().zip(got).enumerate().find(|(_, (must, got))| !same(**must, *got)) {
+        match scores.iter().zip(got).enumerate().find(|(_, (expected, got))| !same(**expected, *got)) {
             None => Ok(()),
-            Some((row, (&must, got))) => Err(Error::Score { row: row + 1, got, must }),
+            Some((row, (&expected, got))) => Err(Error::Score { row: row + 1, got, expected }),
         }
     }
 }
@@ -183,7 +183,7 @@ mod tests {
     use crate::testing;
 
     #[test]
-    fn rows_get_the_scores_they_must_get_or_the_row_is_named() {
+    fn the_first_row_with_another_score_is_named() {
         let open = |shift| qualm_core::open(&testing::model(shift)).unwrap();
         let score = |mut detector: Box<dyn Detector>| {
             move |rows: Batch<'_>| Ok(detector.verdicts_of(rows, Wanted::SCORES).unwrap().scores)
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_rows_is_refused() {
+    fn malformed_files_are_refused() {
         let empty = Golden::new(2, Batch { series: &[], times: &[], values: &[] }, &[]);
         assert!(Golden::read(empty.bytes).unwrap_err().to_string().contains("0 series, 0 times"));
         let uneven = Golden::new(1, Batch { series: &[0], times: &[], values: &[1.0] }, &[1.0]);

@@ -1,4 +1,4 @@
-//! A forest that scikit-learn fitted, as a bundle.
+//! Imports an isolation forest from scikit-learn as a bundle.
 
 use std::fs;
 use std::path::Path;
@@ -16,13 +16,13 @@ use crate::error::{Error, Fault};
 use crate::golden::Golden;
 use crate::manifest::{FORMAT, Feature, Manifest, Provenance, Shape, Suppression, Threshold};
 
-/// The form and version of what is read; `examples/sklearn/export.py` writes it, and says what is in it.
-const FORM: (&str, u32) = ("qualm-forest", 1);
+/// The format and version of the file; `examples/sklearn/export.py` writes and documents it.
+const FORMAT_AND_VERSION: (&str, u32) = ("qualm-forest", 1);
 
-/// Golden rows.
-const GOLDEN: usize = 32;
+/// The number of golden rows.
+const GOLDEN_ROWS: usize = 32;
 
-/// What the file does not say of the bundle.
+/// The parts of the manifest that the file does not determine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
     /// The bundle's name.
@@ -31,22 +31,22 @@ pub struct Options {
     pub version: u64,
     /// The measurement whose fields the features are; without it they must be named MEASUREMENT.FIELD.
     pub measurement: Option<String>,
-    /// The tags that tell one entity from another.
+    /// The tags that identify an entity.
     pub entity: Vec<String>,
     /// Values within the same interval make one vector.
     pub interval: Duration,
 }
 
-/// A forest, and the bundle that can be made of it.
+/// An imported forest.
 #[derive(Debug, Clone)]
 pub struct Imported {
-    /// The bundle, yet to be made.
+    /// The bundle, not yet finished.
     pub draft: Draft,
     /// How many trees the forest has.
     pub trees: usize,
 }
 
-/// What the file says. Keys that are not named here are for people.
+/// The file. Keys that are not listed here are informational.
 #[derive(Debug, Deserialize)]
 struct Exported {
     format: String,
@@ -134,8 +134,8 @@ impl Options {
 impl Exported {
     fn trained(&self) -> Result<Trained, Fault> {
         let form = (self.format.as_str(), self.version);
-        if form != FORM {
-            return Err(Fault::Model(format!("it is of the form {form:?}; known here is {FORM:?}")));
+        if form != FORMAT_AND_VERSION {
+            return Err(Fault::Model(format!("it is of the form {form:?}; known here is {FORMAT_AND_VERSION:?}")));
         }
         let none = || (vec![0.0; self.features.len()], vec![1.0; self.features.len()]);
         let (center, scale) =
@@ -155,23 +155,23 @@ impl Exported {
         let parts = Parts { features: self.features.len(), max_samples: self.max_samples, trees: trees.collect() };
         let bad = |error: qualm_contract::Error| Fault::Model(error.to_string());
         let preparation = Preparation::from_parts(self.fill.clone(), center, scale).map_err(bad)?;
-        // Scores have their sign turned: here, larger is stranger.
+        // scikit-learn's scores have the opposite sign: here, larger is more anomalous.
         forest::import::assemble(&parts, preparation, -ordinary, -self.offset).map_err(bad)
     }
 }
 
-/// Rows around what is ordinary, near and far.
+/// Rows around the fill values, near and far.
 fn golden(detector: &mut Trained, exported: &Exported) -> Result<Golden, Fault> {
     let scales = exported.scaler.as_ref().map(|scaler| scaler.scale.clone());
     let mut values = Vec::new();
-    for row in 0..GOLDEN {
+    for row in 0..GOLDEN_ROWS {
         for (at, fill) in exported.fill.iter().enumerate() {
             // −4 to 4 spreads, another mixture in each row.
             let spreads = ((row * 7 + at * 13) % 33) as f64 / 4.0 - 4.0;
             values.push(fill + spreads * scales.as_ref().map_or(1.0, |scales| scales[at]));
         }
     }
-    let times: Vec<i64> = (0..GOLDEN as i64).collect();
-    Golden::of(detector, Batch { series: &[0; GOLDEN], times: &times, values: &values })
+    let times: Vec<i64> = (0..GOLDEN_ROWS as i64).collect();
+    Golden::of(detector, Batch { series: &[0; GOLDEN_ROWS], times: &times, values: &values })
         .map_err(|error| Fault::Model(error.to_string()))
 }

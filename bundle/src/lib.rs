@@ -1,12 +1,12 @@
-//! Model bundles: what is in one, and how it is packed, signed, checked, kept and fetched.
+//! Model bundles: their files, and how they are packed, signed, verified, stored and fetched.
 //!
-//! A [`Bundle`] is five files at most ([`files`]): [`manifest`] says what is in it, [`golden`] rows prove that it scores
-//! here as it did where it was made, and [`signature`] who made it. It is read from a directory or from one file
-//! ([`archive`]), and what is read is trusted in nothing. A trainer makes one with a [`bundle::Draft`] and
+//! A [`Bundle`] has five files at most ([`files`]): the [`manifest`] describes it, the [`golden`] rows verify that it scores
+//! here as it did where it was trained, and the [`signature`] verifies its origin. It is [read](mod@read) from a directory or
+//! from one file ([`archive`]), and nothing that is read is trusted. A trainer makes one with a [`bundle::Draft`] and
 //! [writes](mod@write) it.
 //!
-//! A running pipeline has a [`source::Fetcher`], which tells when there is a new one, and a [`store::Store`], which decides
-//! whether it may be taken, and keeps the last good ones; [`rollback`] goes back to one of them.
+//! A running pipeline has a [`source::Fetcher`], which reports new bundles, and a [`store::Store`], which admits or refuses
+//! them and keeps the latest good ones; [`rollback`] returns to one of them.
 
 pub mod archive;
 pub mod bundle;
@@ -19,6 +19,7 @@ pub mod files;
 pub mod golden;
 pub mod import;
 pub mod manifest;
+pub mod read;
 pub mod rollback;
 pub mod secret;
 pub mod signature;

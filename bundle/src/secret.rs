@@ -1,35 +1,35 @@
-//! What must not be seen: tokens, passwords, and addresses that may have some in them.
+//! Secrets: tokens, passwords, and addresses that may contain some.
 //!
-//! A [`Secret`] prints, formats and serialises only what may be shown of it; all of it is had by [`Secret::reveal`] alone.
-//! So whatever holds one can derive `Debug`, and be logged.
+//! A [`Secret`] prints, formats and serialises only its redacted form; only [`Secret::reveal`] returns all of it. So a type
+//! that holds one can derive `Debug`, and be logged.
 
 use std::{convert, env, fmt};
 
 use serde::de::{self, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize, Serializer};
 
-/// What stands for what is not shown.
+/// The replacement for redacted parts.
 const HIDDEN: &str = "***";
 
-/// The shortest part of an address that [`Secret::hide_in`] looks for: shorter ones are in any text by chance.
-const SHORTEST: usize = 4;
+/// The shortest part of an address that [`Secret::hide_in`] redacts: shorter ones occur in any text by chance.
+const MIN_HIDDEN_PART: usize = 4;
 
-/// A text of which not all may be seen.
+/// A text that is shown redacted.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret {
     text: String,
-    /// What may be seen of it.
+    /// The redacted text.
     shown: String,
 }
 
 impl Secret {
-    /// A token or a password: nothing of it is shown.
+    /// A token or a password: all of it is redacted.
     #[must_use]
     pub fn token(text: impl Into<String>) -> Self {
         Self { text: text.into(), shown: HIDDEN.to_owned() }
     }
 
-    /// A URL or a path: user, password, what the query's keys are set to and the fragment are not shown.
+    /// A URL or a path: user, password, the values of the query and the fragment are redacted.
     #[must_use]
     pub fn address(text: impl Into<String>) -> Self {
         let text = text.into();
@@ -63,26 +63,26 @@ impl Secret {
         env::var(name).ok().filter(|value| !value.is_empty()).map(Self::token)
     }
 
-    /// All of it: for whoever it is meant for, never for a log.
+    /// All of it: never for a log.
     #[must_use]
     pub fn reveal(&self) -> &str {
         &self.text
     }
 
-    /// What may be seen of it.
+    /// The redacted text.
     #[must_use]
     pub fn shown(&self) -> &str {
         &self.shown
     }
 
-    /// Somebody else's message without it and its parts: libraries tell of whole URLs.
+    /// Redacts it and its parts in a message: errors of libraries contain whole URLs.
     #[must_use]
     pub fn hide_in(&self, message: &str) -> String {
         let mut message = message.replace(&self.text, &self.shown);
         if self.shown != HIDDEN {
             let mut parts = hidden_parts(&self.text);
             parts.sort_by_key(|part| std::cmp::Reverse(part.len()));
-            for part in parts.into_iter().filter(|part| part.len() >= SHORTEST) {
+            for part in parts.into_iter().filter(|part| part.len() >= MIN_HIDDEN_PART) {
                 message = message.replace(part, HIDDEN);
             }
         }
@@ -108,7 +108,7 @@ impl Serialize for Secret {
     }
 }
 
-/// As a token, of which errors tell nothing either.
+/// Deserialises a token; errors do not contain it either.
 impl<'de> Deserialize<'de> for Secret {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(Text("a text in quotes")).map(Self::token)
@@ -119,7 +119,7 @@ impl<'de> Deserialize<'de> for Secret {
 ///
 /// # Errors
 ///
-/// Where it is no text; the error does not say what it is.
+/// If it is no text; the error does not contain it.
 pub fn some_address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Secret>, D::Error> {
     deserializer.deserialize_any(Text("an address in quotes")).map(|text| Some(Secret::address(text)))
 }
@@ -128,18 +128,18 @@ pub fn some_address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option
 ///
 /// # Errors
 ///
-/// Where it is none; the error does not say what it is.
+/// If it is no list of texts; the error does not contain it.
 pub fn tokens<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Secret>, D::Error> {
-    deserializer.deserialize_any(List)
+    deserializer.deserialize_any(TokenList)
 }
 
-/// Takes a text, and tells nothing of what else it gets.
+/// Accepts a text; its errors do not contain the value.
 struct Text(&'static str);
 
-/// Takes a list of texts, likewise.
-struct List;
+/// Accepts a list of texts, likewise.
+struct TokenList;
 
-/// All that a visitor refuses, without a word of what it was.
+/// The methods of a visitor that refuse a value without naming it.
 macro_rules! refuse {
     () => {
         refuse!(visit_bool: bool, visit_i64: i64, visit_i128: i128, visit_u64: u64, visit_u128: u128, visit_f64: f64);
@@ -177,7 +177,7 @@ impl<'de> Visitor<'de> for Text {
     refuse!();
 }
 
-impl<'de> Visitor<'de> for List {
+impl<'de> Visitor<'de> for TokenList {
     type Value = Vec<Secret>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -199,24 +199,24 @@ impl<'de> Visitor<'de> for List {
     refuse!();
 }
 
-/// An address in its parts: what is before the user, the user with the password, host and path, query, fragment.
+/// The parts of an address: scheme, user with password, host and path, query, fragment.
 fn parts(address: &str) -> (&str, Option<&str>, &str, Option<&str>, Option<&str>) {
     let begin = address.find("://").map_or(0, |at| at + 3);
     let (scheme, rest) = address.split_at(begin);
     let authority = &rest[..rest.find(['/', '?', '#']).unwrap_or(rest.len())];
-    // With a password that should have been percent-encoded, what looks like a host is the user and part of the password;
-    // and without a host what looks like a path may be anything.
+    // If a password is not percent-encoded, the apparent host is the user and part of the password; without a host, the
+    // apparent path may be anything.
     let no_port = |(_, port): (&str, &str)| !port.bytes().all(|byte| byte.is_ascii_digit() || b":]".contains(&byte));
-    let torn = begin > 0 && authority.is_empty()
+    let is_malformed = begin > 0 && authority.is_empty()
         || !authority.contains('@') && !authority.starts_with('[') && authority.split_once(':').is_some_and(no_port);
-    let user = if torn { rest.rfind('@') } else { authority.rfind('@') };
+    let user = if is_malformed { rest.rfind('@') } else { authority.rfind('@') };
     let (user, rest) = user.map_or((None, rest), |at| (Some(&rest[..at]), &rest[at + 1..]));
     let (rest, fragment) = rest.split_once('#').map_or((rest, None), |(rest, fragment)| (rest, Some(fragment)));
     let (rest, query) = rest.split_once('?').map_or((rest, None), |(rest, query)| (rest, Some(query)));
     (scheme, user, rest, query, fragment)
 }
 
-/// What may be seen of an address.
+/// An address, redacted.
 fn shown(address: &str) -> String {
     let (scheme, user, rest, query, fragment) = parts(address);
     let mut shown = scheme.to_owned();
@@ -241,7 +241,7 @@ fn shown(address: &str) -> String {
     shown
 }
 
-/// What may not be seen of an address, piece by piece.
+/// The parts of an address that are redacted.
 fn hidden_parts(address: &str) -> Vec<&str> {
     let (_, user, _, query, fragment) = parts(address);
     let credentials =
@@ -256,7 +256,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn of_an_address_only_what_is_no_secret_is_shown() {
+    fn an_address_is_redacted() {
         for (address, expected) in [
             ("https://host/cpu.qualm", "https://host/cpu.qualm"),
             ("models/cpu", "models/cpu"),
@@ -282,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn however_it_is_printed_it_is_not_seen() {
+    fn no_output_contains_the_secret() {
         #[derive(Debug, Serialize)]
         struct Holder {
             token: Secret,
@@ -296,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn errors_do_not_tell_what_it_was() {
+    fn errors_do_not_contain_the_secret() {
         #[derive(Debug, Default, Deserialize)]
         #[serde(default)]
         struct Holder {

@@ -1,7 +1,7 @@
 //! Signatures as `minisign` makes them: <https://jedisct1.github.io/minisign/>.
 //!
-//! What is signed is `bundle.toml`, which has the digests of all other files. Keys and signatures are those of the
-//! `minisign` command, so that bundles can be signed where there is no qualm, and checked by anyone.
+//! The manifest is signed, which lists the digests of all other files. Keys and signatures are those of the `minisign`
+//! command, so that bundles can be signed and verified without qualm.
 
 use std::error::Error;
 use std::fmt;
@@ -17,45 +17,45 @@ use crate::clean::clean;
 use crate::error::Fault;
 use crate::files;
 
-/// What the last line of a signature has: 64 bytes in base64. The library takes it for granted.
+/// The length of a signature's last line: 64 bytes in base64. The library does not check it.
 const LAST_LINE: usize = 88;
 
-/// The bytes of a secret key: what it is, how it is encrypted, its number, itself, and a checksum.
+/// The bytes of a secret key: algorithm, encryption parameters, id, key and checksum.
 const SECRET_KEY: usize = 158;
 
-/// Who may make bundles. With no keys, anyone.
+/// The keys that may sign bundles. Without keys, unsigned bundles are accepted.
 #[derive(Debug, Clone, Default)]
 pub struct Trust {
     /// Their keys.
     pub keys: Vec<PublicKey>,
 }
 
-/// What is known of a bundle's signature.
+/// The state of a bundle's signature.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case", tag = "state")]
 pub enum Signed {
-    /// There is none, and none is needed.
+    /// There is none, and none is required.
     No,
-    /// There is one, but no key to check it with.
+    /// There is one, but no key to verify it with.
     Unchecked {
-        /// What it says is the key's id.
+        /// The key's id, according to the signature.
         key: String,
     },
-    /// It was made with a key that is trusted.
+    /// It was made with a trusted key.
     By {
         /// The key's id.
         key: String,
-        /// What its maker wrote, which is signed as well.
+        /// The trusted comment, which is signed as well.
         comment: String,
     },
 }
 
 impl Trust {
-    /// Checks a signature of the manifest.
+    /// Verifies a signature of the manifest.
     ///
     /// # Errors
     ///
-    /// [`Fault::Signature`]: it is none, or of nobody who is trusted; or there must be one and is none.
+    /// [`Fault::Signature`]: it is malformed, missing or not by a trusted key.
     pub fn check(&self, manifest: &[u8], signature: Option<&str>) -> Result<Signed, Fault> {
         let Some(text) = signature else {
             return if self.keys.is_empty() {
@@ -140,24 +140,24 @@ pub enum KeyError {
         /// Why.
         source: PError,
     },
-    /// There is no password to be had.
+    /// The password cannot be read.
     #[error(transparent)]
     Password(Box<dyn Error + Send + Sync>),
-    /// A secret key has no public one, or cannot sign.
+    /// A secret key has no public key, or cannot sign.
     #[error(transparent)]
     Secret(#[from] PError),
 }
 
-/// A key that signatures are checked with.
+/// A key that verifies signatures.
 #[derive(Clone)]
 pub struct PublicKey(Key);
 
 impl PublicKey {
-    /// Reads the text of a key: the file that minisign writes, or the one line of it that matters.
+    /// Parses a key: the file that minisign writes, or its line with the key.
     ///
     /// # Errors
     ///
-    /// Says that it is none.
+    /// [`KeyError::NotPublic`].
     pub fn parse(text: &str) -> Result<Self, KeyError> {
         let mut lines = text.lines().map(str::trim);
         let line = lines.rfind(|line| !line.is_empty() && !line.starts_with("untrusted comment:"));
@@ -165,11 +165,11 @@ impl PublicKey {
         key.map(Self).ok_or(KeyError::NotPublic)
     }
 
-    /// Reads a key, given itself or as the path of its file.
+    /// Parses a key, or reads the file at that path.
     ///
     /// # Errors
     ///
-    /// Says that it is neither.
+    /// If it is neither.
     pub fn find(text: &str) -> Result<Self, KeyError> {
         Self::parse(text).or_else(|_| {
             let file = fs::read_to_string(text).map_err(|source| KeyError::NoFile { text: text.to_owned(), source })?;
@@ -184,7 +184,7 @@ impl PublicKey {
     }
 }
 
-/// The line that matters.
+/// The key in base64.
 impl fmt::Display for PublicKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0.to_base64())
@@ -205,7 +205,7 @@ impl SecretKey {
     ///
     /// # Errors
     ///
-    /// As `password`; and where the file is no key, or the password not its.
+    /// Those of `password`; and if the file has no secret key, or the password is wrong.
     pub fn read(
         path: &Path,
         password: impl FnOnce() -> Result<String, Box<dyn Error + Send + Sync>>,
@@ -216,7 +216,7 @@ impl SecretKey {
         let Some(bytes) = bytes.filter(|bytes| bytes.len() == SECRET_KEY && bytes.starts_with(b"Ed")) else {
             return Err(KeyError::NotSecret { path });
         };
-        // Made with `-W`: what comes first says that nothing is encrypted, and there is no checksum.
+        // Made with `-W`: the header says that nothing is encrypted, and there is no checksum.
         if bytes[2..4] == [0, 0] {
             return minisign::SecretKey::from_bytes(&bytes)
                 .map(Self)
@@ -227,11 +227,11 @@ impl SecretKey {
         key.map(Self).map_err(|source| KeyError::Locked { path, source })
     }
 
-    /// The key that its signatures are checked with.
+    /// The public key that verifies its signatures.
     ///
     /// # Errors
     ///
-    /// Where it has none.
+    /// If it has none.
     pub fn public(&self) -> Result<PublicKey, KeyError> {
         Ok(PublicKey(Key::from_secret_key(&self.0)?))
     }
@@ -240,7 +240,7 @@ impl SecretKey {
     ///
     /// # Errors
     ///
-    /// Where there is no randomness to be had.
+    /// If the system provides no randomness.
     pub fn sign(&self, bytes: &[u8], comment: &str) -> Result<String, KeyError> {
         let untrusted = Some("signature of bundle.toml, which has the digests of the other files");
         let signature = minisign::sign(None, &self.0, bytes, Some(comment), untrusted);

@@ -1,4 +1,4 @@
-//! Bundles for tests, of this crate and of the command's: no path in here depends on which one compiles it.
+//! Bundles for the tests of this crate and of the command, which compiles this file too.
 
 use std::collections::BTreeMap;
 use std::env;
@@ -16,7 +16,7 @@ use qualm_core::BuiltIn;
 use qualm_core::trained::calibrate::Threshold as Rule;
 use qualm_core::trained::{Rows, Settings};
 
-/// A model of two features; another for another `shift`.
+/// A model of two features, different for each `shift`.
 pub(crate) fn model(shift: f64) -> Vec<u8> {
     let rows: Vec<f64> =
         (0..1000).flat_map(|at| [f64::from(at % 10) + shift, (f64::from(at % 7) + shift) * 100.0]).collect();
@@ -69,7 +69,7 @@ pub(crate) fn manifest(version: u64) -> Manifest {
     }
 }
 
-/// A bundle of which every version has another model.
+/// A bundle with a different model for each version.
 pub(crate) fn bundle(version: u64) -> Bundle {
     draft(version).finish(&BuiltIn).unwrap()
 }
@@ -85,7 +85,7 @@ pub(crate) fn draft(version: u64) -> Draft {
     Draft { manifest: manifest(version), model, golden, component: None }
 }
 
-/// Pretends to run components: the model is one that is built in.
+/// Opens components as built-in models.
 #[derive(Debug)]
 pub(crate) struct Sandbox;
 
@@ -99,7 +99,7 @@ impl ModelFactory for Sandbox {
     }
 }
 
-/// The real minisign. Where it is missing, a test has nothing to compare with: it says so, and in CI it fails.
+/// The real minisign. Without it, a test is skipped with a message; in CI it fails.
 pub(crate) fn minisign() -> Option<PathBuf> {
     let path = env::var_os("MINISIGN_BIN").map(PathBuf::from).or_else(|| {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/tools.sh");
@@ -111,7 +111,7 @@ pub(crate) fn minisign() -> Option<PathBuf> {
         let hint = "minisign is not here; run `tests/tools.sh minisign` (or set MINISIGN_BIN)";
         assert!(env::var_os("CI").is_none(), "{hint}");
         let thread = thread::current();
-        // Not `eprintln`, which the test harness keeps to itself when a test passes.
+        // Not `eprintln`, which the test harness captures when a test passes.
         let _ = writeln!(io::stderr(), "SKIPPED {}: {hint}", thread.name().unwrap_or("a test"));
     }
     path

@@ -1,5 +1,6 @@
-//! All of it together, as a running pipeline uses it.
+//! Fetcher, store and watch together, as in a running pipeline.
 
+use std::error::Error;
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::{Path, PathBuf};
@@ -19,21 +20,20 @@ use crate::testing;
 use crate::watch::Watch;
 use crate::{Bundle, Fault};
 
-/// What a pipeline tells: which version it runs, or why it does not take one.
-type Outcome = Result<u64, String>;
+/// Which version a pipeline runs, or why it does not take one.
+type Outcome = Result<u64, Box<dyn Error + Send + Sync>>;
 
-/// Takes up what is good until it is told to stop.
-fn pipeline(source: &Path, state: &Path, stop: &AtomicBool, tell: &Sender<Outcome>) {
+/// Runs good bundles until `stop` is set.
+fn pipeline(source: &Path, state: &Path, stop: &AtomicBool, outcomes: &Sender<Outcome>) {
     let trust = Trust::default();
     let source = Source::Path(source.to_owned());
     let mut store = Store::open(state, "cpu").unwrap();
     let good = |bundle: &Bundle| -> Result<(), Fault> {
         bundle.check_trust(&trust)?;
         bundle.check_expiry(Timestamp::now())?;
-        bundle.open(&BuiltIn).map(drop) // where the pipeline asks its own runtime
+        bundle.open(&BuiltIn).map(drop)
     };
-    let run =
-        |bundle: &Bundle| tell.send(good(bundle).map(|()| bundle.manifest.version).map_err(|fault| fault.to_string()));
+    let run = |bundle: &Bundle| outcomes.send(good(bundle).map(|()| bundle.manifest.version).map_err(Into::into));
     if let Some(bundle) = store.current().unwrap() {
         run(&bundle).unwrap();
     }
@@ -54,23 +54,26 @@ fn pipeline(source: &Path, state: &Path, stop: &AtomicBool, tell: &Sender<Outcom
                         store.keep(&bundle).unwrap();
                     }
                 }
-                Err(refused) => tell.send(Err(refused.to_string())).unwrap(),
+                Err(refused) => outcomes.send(Err(refused.into())).unwrap(),
             },
-            // Once: while a file is being written, it may be seen more than once.
+            // Once: a file that is being written may fail several times.
             Err(error) if failed.replace(error.to_string()) == Some(error.to_string()) => {}
-            Err(error) => tell.send(Err(error.to_string())).unwrap(),
+            Err(error) => outcomes.send(Err(error.into())).unwrap(),
         }
         watch.wait(Duration::from_secs(30));
     }
 }
 
+/// Within this, a change is noticed: sooner than by polling.
+const TIMELY: Duration = Duration::from_secs(10);
+
 /// Runs a pipeline while `what` is done.
 fn while_it_runs(source: &Path, state: &Path, what: impl FnOnce(&Receiver<Outcome>)) {
-    let (stop, (tell, told)) = (AtomicBool::new(false), channel());
+    let (stop, (sender, outcomes)) = (AtomicBool::new(false), channel());
     thread::scope(|scope| {
-        let running = scope.spawn(|| pipeline(source, state, &stop, &tell));
-        let done = catch_unwind(AssertUnwindSafe(|| what(&told)));
-        // Whatever became of it, or the test would wait for ever.
+        let running = scope.spawn(|| pipeline(source, state, &stop, &sender));
+        let done = catch_unwind(AssertUnwindSafe(|| what(&outcomes)));
+        // Even after a panic, or the test would never end.
         stop.store(true, Ordering::Relaxed);
         fs::write(source.with_extension("new"), "").unwrap();
         fs::rename(source.with_extension("new"), state.join("bundles/cpu/store.toml")).unwrap(); // it wakes up
@@ -79,8 +82,14 @@ fn while_it_runs(source: &Path, state: &Path, what: impl FnOnce(&Receiver<Outcom
     });
 }
 
-fn next(told: &Receiver<Outcome>) -> Outcome {
-    told.recv_timeout(Duration::from_secs(10)).expect("sooner than it looks by itself")
+/// The version that the pipeline runs next.
+fn next_version(outcomes: &Receiver<Outcome>) -> u64 {
+    outcomes.recv_timeout(TIMELY).unwrap().unwrap()
+}
+
+/// Why the pipeline refuses what comes next.
+fn next_error(outcomes: &Receiver<Outcome>) -> String {
+    outcomes.recv_timeout(TIMELY).unwrap().unwrap_err().to_string()
 }
 
 fn rollback(state: &Path) {
@@ -88,41 +97,41 @@ fn rollback(state: &Path) {
 }
 
 #[test]
-fn a_running_pipeline_takes_up_what_is_good_and_goes_back_when_told() {
+fn a_running_pipeline_loads_good_bundles_and_rolls_back() {
     let root = tempfile::tempdir().unwrap();
     let (source, state): (PathBuf, PathBuf) = (root.path().join("model"), root.path().join("state"));
-    while_it_runs(&source, &state, |told| {
-        assert!(next(told).unwrap_err().contains("No such file"));
+    while_it_runs(&source, &state, |outcomes| {
+        assert!(next_error(outcomes).contains("No such file"));
         testing::bundle(1).write(&source).unwrap();
-        assert_eq!(next(told), Ok(1));
+        assert_eq!(next_version(outcomes), 1);
         testing::bundle(2).write(&source).unwrap();
-        assert_eq!(next(told), Ok(2));
+        assert_eq!(next_version(outcomes), 2);
         fs::remove_file(source.join("model.safetensors")).unwrap();
-        assert!(next(told).unwrap_err().contains("model.safetensors: it is missing"));
+        assert!(next_error(outcomes).contains("model.safetensors: it is missing"));
         testing::bundle(3).write(&source).unwrap();
-        assert_eq!(next(told), Ok(3));
+        assert_eq!(next_version(outcomes), 3);
 
         rollback(&state);
-        assert_eq!(next(told), Ok(2));
+        assert_eq!(next_version(outcomes), 2);
         testing::bundle(1).write(&source).unwrap();
-        assert!(next(told).unwrap_err().contains("version 1 is not taken: version 3 was rolled back from"));
+        assert!(next_error(outcomes).contains("version 1 is not taken: version 3 was rolled back from"));
         testing::bundle(3).write(&source).unwrap();
-        assert!(next(told).unwrap_err().contains("version 3 is not taken"));
+        assert!(next_error(outcomes).contains("version 3 is not taken"));
         testing::bundle(4).write(&source).unwrap();
-        assert_eq!(next(told), Ok(4));
-        assert!(told.try_recv().is_err(), "nothing else happened");
+        assert_eq!(next_version(outcomes), 4);
+        assert!(outcomes.try_recv().is_err(), "nothing else happened");
     });
 }
 
 #[test]
-fn it_begins_with_what_it_kept_when_the_source_has_nothing() {
+fn a_pipeline_starts_with_the_stored_bundle() {
     let root = tempfile::tempdir().unwrap();
     let (source, state) = (root.path().join("model"), root.path().join("state"));
     Store::open(&state, "cpu").unwrap().keep(&testing::bundle(7)).unwrap();
-    while_it_runs(&source, &state, |told| {
-        assert_eq!(next(told), Ok(7));
-        assert!(next(told).unwrap_err().contains("No such file"));
+    while_it_runs(&source, &state, |outcomes| {
+        assert_eq!(next_version(outcomes), 7);
+        assert!(next_error(outcomes).contains("No such file"));
         testing::bundle(6).write(&source).unwrap();
-        assert!(next(told).unwrap_err().contains("version 6 is not newer than version 7, which runs"));
+        assert!(next_error(outcomes).contains("version 6 is not newer than version 7, which runs"));
     });
 }

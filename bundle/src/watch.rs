@@ -1,8 +1,8 @@
-//! Noticing that something has changed in the file system, without looking again and again.
+//! Waits for changes in the file system with inotify, instead of polling.
 //!
-//! What is watched are directories, not files: the one that a path's last part is in, so that it is noticed when
-//! something else is put there; the same for every symbolic link on the way; and the path itself, where it is a directory.
-//! On network file systems others' changes are not told of: whoever waits has to look as well whenever a wait ends.
+//! Directories are watched, not files: the parent of a path, so that a replacement is noticed; the parent of every symbolic
+//! link on the path; and the path itself, if it is a directory. Network file systems do not report changes by other hosts, so
+//! the caller polls whenever a wait times out.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ffi::{OsStr, OsString};
@@ -19,69 +19,69 @@ use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use rustix::fs::inotify::{self, CreateFlags, ReadFlags, Reader, WatchFlags};
 use tracing::debug;
 
-/// Changes seldom come alone: files are copied one by one. For so long there must be none,
-const QUIET: Duration = Duration::from_millis(100);
-/// but no longer than this is waited for it.
-const RESTLESS: Duration = Duration::from_secs(1);
+/// A wait ends after no change for this long, because files are copied one by one;
+const DEBOUNCE: Duration = Duration::from_millis(100);
+/// and at the latest this long after the first change.
+const MAX_DEBOUNCE: Duration = Duration::from_secs(1);
 
-/// The most links on the way to a path, as for the kernel.
-const MOST_LINKS: usize = 40;
+/// The most symbolic links on a path, as in the kernel.
+const MAX_LINKS: usize = 40;
 
 /// Waits for changes of some paths.
 #[derive(Debug)]
 pub struct Watch {
     paths: Vec<PathBuf>,
-    /// None where the kernel has no more to give: then there is only the end of the wait.
+    /// `None` if the kernel's limit is reached: then a wait only times out.
     inotify: Option<OwnedFd>,
-    /// The names that matter in each directory that is watched, by its number; all, where there are none.
+    /// The relevant names in each watched directory, by watch descriptor; an empty set stands for all.
     watched: BTreeMap<i32, BTreeSet<OsString>>,
-    /// What a bell rings; none where nobody has one, or the kernel no more to give.
-    ear: Option<Arc<OwnedFd>>,
+    /// Signalled by a notifier; `None` without one, or if the kernel's limit is reached.
+    event_fd: Option<Arc<OwnedFd>>,
 }
 
-/// Ends the waits of all that heed it: somebody wants them to look now.
+/// Ends the waits of all its watches, so that they poll now.
 #[derive(Debug, Clone, Default)]
-pub struct Bell(Arc<Mutex<Vec<Weak<OwnedFd>>>>);
+pub struct Notifier(Arc<Mutex<Vec<Weak<OwnedFd>>>>);
 
-impl Bell {
-    /// Ends them.
-    pub fn ring(&self) {
-        let mut ears = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        ears.retain(|ear| {
-            // That it was rung so often that its counter is full cannot be; and if it were, it would be rung already.
-            ear.upgrade().is_some_and(|ear| rustix::io::write(&*ear, &1_u64.to_ne_bytes()).is_ok())
+impl Notifier {
+    /// Ends the waits.
+    pub fn notify_all(&self) {
+        let mut event_fds = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        event_fds.retain(|event_fd| {
+            // A full counter would be an error, but is a notification already.
+            event_fd.upgrade().is_some_and(|event_fd| rustix::io::write(&*event_fd, &1_u64.to_ne_bytes()).is_ok())
         });
     }
 }
 
 impl Watch {
-    /// Begins to watch: changes from now on end the next wait.
+    /// Starts to watch: changes from now on end the next wait.
     pub fn on(paths: impl IntoIterator<Item = PathBuf>) -> Self {
         let inotify = inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC)
             .inspect_err(|error| debug!("changes of files are found by looking only: {error}"))
             .ok();
-        let mut this = Self { paths: paths.into_iter().collect(), inotify, watched: BTreeMap::new(), ear: None };
-        this.arm();
+        let mut this = Self { paths: paths.into_iter().collect(), inotify, watched: BTreeMap::new(), event_fd: None };
+        this.update_watches();
         this
     }
 
-    /// The same, whose waits end when this bell is rung, too.
+    /// Ends waits on notifications, too.
     #[must_use]
-    pub fn heeding(mut self, bell: &Bell) -> Self {
-        self.ear = eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC).map(Arc::new).ok();
-        bell.0.lock().unwrap_or_else(PoisonError::into_inner).extend(self.ear.as_ref().map(Arc::downgrade));
+    pub fn notified_by(mut self, notifier: &Notifier) -> Self {
+        self.event_fd = eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC).map(Arc::new).ok();
+        notifier.0.lock().unwrap_or_else(PoisonError::into_inner).extend(self.event_fd.as_ref().map(Arc::downgrade));
         self
     }
 
-    /// Waits until something has changed, and is quiet again, or for `timeout`. Says whether anything has.
+    /// Waits until something has changed and no further change follows, or for `timeout`. Returns whether anything changed.
     pub fn wait(&mut self, timeout: Duration) -> bool {
         let changed = self.wait_for_any(timeout);
         if changed {
-            let restless = Instant::now() + RESTLESS;
-            while Instant::now() < restless && self.wait_for_any(QUIET) {}
+            let deadline = Instant::now() + MAX_DEBOUNCE;
+            while Instant::now() < deadline && self.wait_for_any(DEBOUNCE) {}
         }
-        // Other directories may be on the way now. Whoever looks next, looks after this.
-        self.arm();
+        // The path may lead through other directories now. The caller polls after this, so no change is missed.
+        self.update_watches();
         changed
     }
 
@@ -94,14 +94,14 @@ impl Watch {
         loop {
             let left = end.saturating_duration_since(Instant::now());
             let left = Timespec { tv_sec: left.as_secs() as i64, tv_nsec: left.subsec_nanos().into() };
-            let mut waits: Vec<_> = [Some(inotify), self.ear.as_deref()]
+            let mut waits: Vec<_> = [Some(inotify), self.event_fd.as_deref()]
                 .into_iter()
                 .flatten()
                 .map(|one| PollFd::new(one, PollFlags::IN))
                 .collect();
             match poll(&mut waits, Some(&left)) {
                 Ok(0) => return false,
-                Ok(_) if self.was_rung() | self.anything_that_matters(inotify) => return true,
+                Ok(_) if self.was_notified() | self.has_relevant_event(inotify) => return true,
                 Ok(_) | Err(rustix::io::Errno::INTR) => {}
                 Err(error) => {
                     debug!("changes of files cannot be waited for: {error}");
@@ -112,33 +112,33 @@ impl Watch {
         }
     }
 
-    /// Whether its bell was rung since it was last asked.
-    fn was_rung(&self) -> bool {
-        self.ear.as_deref().is_some_and(|ear| rustix::io::read(ear, &mut [0; 8]).is_ok())
+    /// Whether there was a notification since the last call.
+    fn was_notified(&self) -> bool {
+        self.event_fd.as_deref().is_some_and(|event_fd| rustix::io::read(event_fd, &mut [0; 8]).is_ok())
     }
 
-    /// Takes all that the kernel has to tell.
-    fn anything_that_matters(&self, inotify: &OwnedFd) -> bool {
+    /// Reads all pending events; returns whether any concerns a path.
+    fn has_relevant_event(&self, inotify: &OwnedFd) -> bool {
         let mut space = [MaybeUninit::uninit(); 4096];
         let mut events = Reader::new(inotify, &mut space);
-        let mut matters = false;
+        let mut relevant = false;
         while let Ok(event) = events.next() {
             let lost = event.events().contains(ReadFlags::QUEUE_OVERFLOW);
             let name = event.file_name().map(|name| OsStr::from_bytes(name.to_bytes()));
-            matters |= lost
+            relevant |= lost
                 || self
                     .watched
                     .get(&event.wd())
                     .is_some_and(|names| names.is_empty() || name.is_none_or(|name| names.contains(name)));
         }
-        matters
+        relevant
     }
 
-    /// Watches what is on the way to the paths now, and nothing else.
-    fn arm(&mut self) {
+    /// Watches the directories that the paths lead through now, and no others.
+    fn update_watches(&mut self) {
         let Some(inotify) = &self.inotify else { return };
         let mut watched: BTreeMap<i32, BTreeSet<OsString>> = BTreeMap::new();
-        for (directory, names) in self.paths.iter().flat_map(|path| on_the_way(path)) {
+        for (directory, names) in self.paths.iter().flat_map(|path| watched_on_path(path)) {
             let what = WatchFlags::CREATE
                 | WatchFlags::CLOSE_WRITE
                 | WatchFlags::MOVED_FROM
@@ -159,14 +159,14 @@ impl Watch {
             }
         }
         for gone in self.watched.keys().filter(|number| !watched.contains_key(number)) {
-            let _may_be_gone_by_itself = inotify::remove_watch(inotify, *gone);
+            let _may_be_gone = inotify::remove_watch(inotify, *gone);
         }
         self.watched = watched;
     }
 }
 
-/// The directories on the way to a path, each with the names in it that lead there; with none, all matter.
-fn on_the_way(path: &Path) -> BTreeMap<PathBuf, BTreeSet<OsString>> {
+/// The directories that a path leads through, each with the names in it on the path; an empty set stands for all.
+fn watched_on_path(path: &Path) -> BTreeMap<PathBuf, BTreeSet<OsString>> {
     let mut way: BTreeMap<PathBuf, BTreeSet<OsString>> = BTreeMap::new();
     let mut at = PathBuf::from(if path.is_absolute() { "/" } else { "." });
     let parts = |path: &Path| path.components().map(|part| part.as_os_str().to_owned()).collect::<VecDeque<_>>();
@@ -175,7 +175,7 @@ fn on_the_way(path: &Path) -> BTreeMap<PathBuf, BTreeSet<OsString>> {
     while let Some(part) = left.pop_front() {
         match Path::new(&part).components().next() {
             Some(Component::ParentDir) => {
-                at.push(".."); // `at` has no links in it, so that this is where it leads
+                at.push(".."); // `at` has no links in it, so this is its parent
                 continue;
             }
             Some(Component::Normal(_)) => {}
@@ -183,7 +183,7 @@ fn on_the_way(path: &Path) -> BTreeMap<PathBuf, BTreeSet<OsString>> {
         }
         let next = at.join(&part);
         match fs::read_link(&next) {
-            Ok(target) if links < MOST_LINKS => {
+            Ok(target) if links < MAX_LINKS => {
                 links += 1;
                 way.entry(at.clone()).or_default().insert(part);
                 if target.is_absolute() {
@@ -218,13 +218,13 @@ mod tests {
     const SHORT: Duration = Duration::from_millis(150);
 
     #[test]
-    fn a_bell_ends_every_wait_once() {
-        let (root, bell) = (tempfile::tempdir().unwrap(), Bell::default());
-        let mut watches = [1, 2].map(|_| Watch::on([root.path().join("m")]).heeding(&bell));
-        drop(Watch::on([]).heeding(&bell));
+    fn a_notification_ends_every_wait_once() {
+        let (root, notifier) = (tempfile::tempdir().unwrap(), Notifier::default());
+        let mut watches = [1, 2].map(|_| Watch::on([root.path().join("m")]).notified_by(&notifier));
+        drop(Watch::on([]).notified_by(&notifier));
         for _ in 0..2 {
-            bell.ring();
-            bell.ring();
+            notifier.notify_all();
+            notifier.notify_all();
             for watch in &mut watches {
                 let began = Instant::now();
                 assert!(watch.wait(LONG) && began.elapsed() < LONG / 2);
@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_changes_on_the_way_is_noticed() {
+    fn changes_anywhere_on_the_path_are_noticed() {
         let root = tempfile::tempdir().unwrap();
         let at = |name: &str| root.path().join(name);
         let wait = |watch: &mut Watch, what: &dyn Fn()| {
@@ -253,7 +253,7 @@ mod tests {
         wait(&mut watch, &|| fs::remove_dir_all(at("models/cpu")).unwrap());
         wait(&mut watch, &|| testing::bundle(3).write_packed(&at("models/cpu")).unwrap());
 
-        // Links: `current` leads to `v1`, then to `v2`, wherever on the way it is.
+        // The link `current` leads to `v1`, then to `v2`.
         for version in ["v1", "v2"] {
             fs::create_dir(at(version)).unwrap();
             testing::bundle(1).write(&at(version).join("cpu")).unwrap();
@@ -270,7 +270,7 @@ mod tests {
         for unrelated in ["v1/cpu/more", "else", "v2/else"] {
             fs::write(at(unrelated), "").unwrap();
         }
-        assert!(!watch.wait(SHORT), "what is beside the way does not matter");
+        assert!(!watch.wait(SHORT), "other files are irrelevant");
     }
 
     #[test]
@@ -279,8 +279,8 @@ mod tests {
         symlink("b", root.path().join("a")).unwrap();
         symlink("a", root.path().join("b")).unwrap();
         symlink("gone/away", root.path().join("c")).unwrap();
-        assert!(on_the_way(&root.path().join("a")).contains_key(root.path()));
-        assert_eq!(on_the_way(&root.path().join("c"))[root.path()].len(), 2, "the link, and what is not there");
-        assert!(!on_the_way(Path::new("models/cpu")).is_empty());
+        assert!(watched_on_path(&root.path().join("a")).contains_key(root.path()));
+        assert_eq!(watched_on_path(&root.path().join("c"))[root.path()].len(), 2, "the link, and what is not there");
+        assert!(!watched_on_path(Path::new("models/cpu")).is_empty());
     }
 }

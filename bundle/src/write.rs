@@ -1,4 +1,4 @@
-//! Writing a bundle, so that nobody ever sees half of one.
+//! Writing a bundle atomically.
 
 use std::fs::{self, File, Permissions};
 use std::io::{self, Write};
@@ -19,19 +19,18 @@ impl Bundle {
     ///
     /// # Errors
     ///
-    /// Where it cannot be written.
+    /// If it cannot be written.
     pub fn write_packed(&self, path: &Path) -> Result<(), Error> {
         target(path)
             .and_then(|target| atomic::write(&target, &self.pack()))
             .map_err(|error| Fault::Io(error).at(path.display()))
     }
 
-    /// Writes the bundle as a directory, or replaces one that is a bundle: whoever reads it meanwhile gets the one or the
-    /// other.
+    /// Writes the bundle as a directory, or replaces one that is a bundle: a concurrent reader gets either.
     ///
     /// # Errors
     ///
-    /// Where it cannot be written, or what is there is no bundle.
+    /// If it cannot be written, or there is something else.
     pub fn write(&self, path: &Path) -> Result<(), Error> {
         self.try_write(path).map_err(|error| Fault::Io(error).at(path.display()))
     }
@@ -43,16 +42,16 @@ impl Bundle {
             check_replaceable(&target)?;
         }
         match renameat_with(CWD, new.path(), CWD, &target, RenameFlags::NOREPLACE) {
-            Ok(()) => drop(new.keep()), // it is no longer there under that name
+            Ok(()) => drop(new.keep()), // renamed, so not to be removed
             Err(Errno::EXIST) => replace(new, &target)?,
-            // A file system that cannot promise it, such as NFS; an empty directory may be replaced.
+            // Not supported by the file system, such as NFS.
             Err(Errno::INVAL | Errno::NOSYS) => replace_in_two_steps(new, &target)?,
             Err(error) => return Err(error.into()),
         }
         atomic::sync(atomic::parent(&target))
     }
 
-    /// Writes the files to a new directory beside `target`, which is held for as long as the file is open.
+    /// Writes the files to a new directory beside `target`, which is marked as in use while the file is open.
     fn write_beside(&self, target: &Path) -> io::Result<(TempDir, File)> {
         let permissions = Permissions::from_mode(0o777); // less the umask
         fs::create_dir_all(atomic::parent(target))?;
@@ -72,13 +71,13 @@ impl Bundle {
     }
 }
 
-/// What is to be replaced: of a link, what it leads to.
+/// The path to write to, with a link resolved.
 fn target(path: &Path) -> io::Result<PathBuf> {
-    let path: PathBuf = path.components().collect(); // without a slash at the end, which would be followed
+    let path: PathBuf = path.components().collect(); // without a trailing slash, which would follow a link
     if path.is_symlink() { fs::canonicalize(&path) } else { Ok(path) }
 }
 
-/// Exchanges the two, and removes what was there before.
+/// Exchanges the two, and removes the old one.
 fn replace(new: TempDir, target: &Path) -> io::Result<()> {
     match renameat_with(CWD, new.path(), CWD, target, RenameFlags::EXCHANGE) {
         Ok(()) => remove(&new.keep()),
@@ -87,7 +86,7 @@ fn replace(new: TempDir, target: &Path) -> io::Result<()> {
     }
 }
 
-/// For file systems that cannot exchange: for an instant, there is nothing.
+/// For file systems without an exchange: for an instant, neither is there.
 fn replace_in_two_steps(new: TempDir, target: &Path) -> io::Result<()> {
     let aside = tempfile::Builder::new().prefix(atomic::MARK).tempdir_in(atomic::parent(target))?;
     let held = File::open(aside.path())?;
@@ -108,7 +107,7 @@ fn replace_in_two_steps(new: TempDir, target: &Path) -> io::Result<()> {
     if was_there { remove(&old) } else { Ok(()) }
 }
 
-/// Whether what is there is a bundle's directory, whole or not, or an empty one.
+/// Checks that the directory is a bundle, complete or not, or empty.
 fn check_replaceable(target: &Path) -> io::Result<()> {
     let refuse = |what: String| Err(io::Error::other(format!("{what}; it is not replaced: name another directory")));
     if !target.is_dir() {
@@ -124,7 +123,7 @@ fn check_replaceable(target: &Path) -> io::Result<()> {
     }
 }
 
-/// Removes a bundle's directory, and nothing that somebody may have put there besides.
+/// Removes a bundle's directory, unless it has other files.
 fn remove(directory: &PathBuf) -> io::Result<()> {
     for name in files::NAMES {
         match fs::remove_file(directory.join(name)) {
@@ -165,7 +164,7 @@ mod tests {
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o444;
         assert_eq!((mode(&path), mode(&path.join("bundle.toml"))), (0o444, 0o444), "others may read it");
 
-        // An empty directory is as good as none, and a link stays one.
+        // An empty directory is replaced, and a link stays a link.
         fs::create_dir(root.path().join("empty")).unwrap();
         symlink("empty", root.path().join("link")).unwrap();
         first.write(&root.path().join("link/")).unwrap();
@@ -179,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn the_directory_that_it_goes_to_is_made() {
+    fn parent_directories_are_created() {
         let root = tempfile::tempdir().unwrap();
         let path = root.path().join("a/b/cpu");
         testing::bundle(1).write(&path).unwrap();
@@ -187,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_bundle_is_not_replaced() {
+    fn only_bundles_are_replaced() {
         let root = tempfile::tempdir().unwrap();
         let bundle = testing::bundle(1);
         let refused = |path: PathBuf| bundle.write(&path).unwrap_err().to_string();
@@ -217,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_reads_while_it_is_replaced_gets_the_one_or_the_other() {
+    fn a_concurrent_reader_gets_the_old_or_the_new_bundle() {
         let root = tempfile::tempdir().unwrap();
         let path = root.path().join("cpu");
         let packed = root.path().join("cpu.qualm");

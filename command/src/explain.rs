@@ -4,7 +4,7 @@ use std::io;
 
 use clap::Args;
 use qualm_contract::ModelFactory;
-use qualm_offline::explain::{self, Explanation, Which};
+use qualm_offline::explain::{self, Explanation, RowSelection};
 use qualm_offline::history::parse_time;
 use serde_json::json;
 
@@ -81,9 +81,9 @@ impl From<&Options> for explain::Options {
     fn from(options: &Options) -> Self {
         let Options { bundle, input, at, row, top, measurement, .. } = options;
         let rows = match (*row, *at) {
-            (Some(row), _) => Which::Row(row),
-            (None, Some(time)) => Which::At(time),
-            (None, None) => Which::Top(*top),
+            (Some(row), _) => RowSelection::Row(row),
+            (None, Some(time)) => RowSelection::At(time),
+            (None, None) => RowSelection::Top(*top),
         };
         Self { bundle: bundle.clone(), input: input.clone(), rows, measurement: measurement.clone() }
     }

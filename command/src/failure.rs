@@ -114,8 +114,8 @@ mod tests {
     fn nothing_collected_is_not_the_same_as_a_bad_option() {
         let nothing = || collect::Error::Nothing {
             database: "telegraf".to_owned(),
-            from: "2024-01-01T00:00:00Z".to_owned(),
-            until: "2024-01-02T00:00:00Z".to_owned(),
+            from: "2024-01-01T00:00:00Z".parse().unwrap(),
+            until: "2024-01-02T00:00:00Z".parse().unwrap(),
         };
         let option = || collect::Error::Option { option: "--since", what: "`soon`".to_owned() };
         let write = || collect::Error::Write { path: PathBuf::from("a.lp"), source: io::ErrorKind::StorageFull.into() };

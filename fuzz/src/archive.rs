@@ -5,7 +5,7 @@ use qualm_bundle::Bundle;
 /// What a file compressed with zstd begins with.
 const ZSTD: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 
-/// Whatever is unpacked packs to the same bundle again. Bytes that are not compressed are what is in an archive, so that
+/// An archive that can be unpacked round-trips. Bytes that are not compressed are taken as the contents of an archive, so that
 /// the fuzzer does not have to find checksums.
 pub(crate) fn archive(bytes: &[u8]) {
     let bundle = if bytes.starts_with(&ZSTD) {

@@ -2,8 +2,7 @@
 
 use qualm::config::Config;
 
-/// A configuration that can be read is one that can be shown and read again: what is in force is the same. One that cannot
-/// says where.
+/// A configuration that can be read can be shown and read again with the same settings. An error names its place.
 pub(crate) fn config(bytes: &[u8]) {
     let Ok(text) = str::from_utf8(bytes) else { return };
     let config = match Config::parse(text, "qualm.toml") {
@@ -17,7 +16,7 @@ pub(crate) fn config(bytes: &[u8]) {
     if shown.contains("***") {
         return; // secrets are not shown, so it cannot be read again
     }
-    // What is shown is what is meant: a dollar is a dollar.
+    // The shown text needs no escapes: a dollar is a dollar.
     let again = Config::parse(&shown, "shown").unwrap_or_else(|error| panic!("{error}: {shown}"));
     assert_eq!(again.effective(), shown);
 }

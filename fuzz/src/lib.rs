@@ -1,8 +1,8 @@
-//! What must hold whatever the bytes are.
+//! Fuzz targets: properties that hold for any input.
 //!
-//! Each target takes bytes as whoever sends them might, and panics where a promise does not hold. The fuzzer
-//! (`fuzz/libfuzzer`, run by `make fuzz`) looks for such bytes; what it found interesting lies in `fuzz/corpus`, a folder
-//! for each target, and `fuzz/tests/replay.rs` gives it to the same functions.
+//! Each target takes untrusted bytes, and panics if a property is violated. The fuzzer (`fuzz/libfuzzer`, run by `make fuzz`)
+//! searches for such bytes; `fuzz/corpus` has a folder of interesting inputs for each target, which `fuzz/tests/replay.rs`
+//! runs as a test.
 
 mod archive;
 mod config;
@@ -13,7 +13,7 @@ mod request;
 mod safetensors;
 mod state;
 
-/// A target's name, and what must hold of bytes.
+/// A target's name and property.
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets.
@@ -29,11 +29,11 @@ pub const TARGETS: [Target; 9] = [
     ("request", request::request),
 ];
 
-/// Gives bytes to a target.
+/// Checks a target's property for some bytes.
 ///
 /// # Panics
 ///
-/// Where what the target promises does not hold, and where there is no such target.
+/// If the property is violated, or the target is unknown.
 pub fn check(target: &str, bytes: &[u8]) {
     let (_, holds) = TARGETS.into_iter().find(|(name, _)| *name == target).expect("a target's name");
     holds(bytes);

@@ -6,10 +6,10 @@ use qualm_contract::{Batch, BatchScorer, Error, Verdicts, Wanted};
 use qualm_pipeline::{Format, Grammar, Lane, Limits, Lines, Pipeline, Selector, glob::Globs};
 use qualm_tests::unsplice;
 
-/// What series' identities begin from.
+/// The seed of series identities.
 pub(crate) const SEED: u64 = 7;
 
-/// Scores every row by its value, from 0 to 3: so that each line that can be scored is, some of them as anomalies.
+/// Scores every row by its value, from 0 to 3, so that some are anomalies.
 struct ByValue;
 
 impl BatchScorer for ByValue {
@@ -23,20 +23,20 @@ impl BatchScorer for ByValue {
     }
 }
 
-/// One that takes every field of these measurements.
+/// A lane that selects every field of these measurements.
 pub(crate) fn lane(measurement: &str) -> Lane {
     let measurement = Globs::new([measurement]).expect("a glob");
     Lane::new(Selector { measurement, ..Selector::default() }, Limits::default())
 }
 
-/// How bytes may arrive: whole, in small pieces (one by one where they are few), or split at places that they say themselves.
+/// How bytes may arrive: whole, in small pieces (single bytes of short inputs), or split at lengths from the input itself.
 pub(crate) fn arrivals(bytes: &[u8]) -> [Vec<usize>; 3] {
     let small = if bytes.len() < 500 { 1 } else { 61 };
     let odd = bytes.iter().rev().take(4).map(|byte| usize::from(*byte) + 1).collect();
     [vec![usize::MAX], vec![small], odd]
 }
 
-/// The pieces of these lengths, again and again.
+/// Splits bytes into pieces of these lengths, cyclically.
 fn pieces<'a>(mut bytes: &'a [u8], lengths: &'a [usize]) -> impl Iterator<Item = &'a [u8]> {
     let mut lengths = lengths.iter().cycle();
     std::iter::from_fn(move || {
@@ -47,8 +47,7 @@ fn pieces<'a>(mut bytes: &'a [u8], lengths: &'a [usize]) -> impl Iterator<Item =
     })
 }
 
-/// Lines come out as they came in but for what was spliced into them, however they arrive; and those that nobody selects
-/// come out as they came in.
+/// Lines are unchanged but for spliced verdicts, however they arrive; lines that no lane selects are unchanged.
 pub(crate) fn line(bytes: &[u8]) {
     for grammar in [Grammar::Telegraf, Grammar::Influxdb] {
         let whole = through(grammar, "*", bytes, &[usize::MAX]);
@@ -67,7 +66,7 @@ thread_local! {
     static LINES: RefCell<Pipeline<Lines>> = RefCell::new(Pipeline::of(Lines::default(), vec![lane("*")], SEED));
 }
 
-/// What comes out, and how many lines were scored.
+/// The output, and how many lines were scored.
 fn through(grammar: Grammar, measurement: &str, bytes: &[u8], lengths: &[usize]) -> (Vec<u8>, u64) {
     LINES.with_borrow_mut(|pipeline| {
         *pipeline.format_mut() = Lines::of(grammar);
@@ -75,8 +74,8 @@ fn through(grammar: Grammar, measurement: &str, bytes: &[u8], lengths: &[usize])
     })
 }
 
-/// What comes out of a pipeline that knows nothing yet, and how many events were scored. One is used again and again: to
-/// make its buffers takes longer than what is done with them.
+/// The output of a pipeline with a fresh lane, and how many events were scored. The pipeline is reused, because allocating its
+/// buffers takes longer than a run.
 pub(crate) fn pump<F: Format>(
     pipeline: &mut Pipeline<F>,
     measurement: &str,
@@ -93,7 +92,7 @@ pub(crate) fn pump<F: Format>(
     (out, pipeline.counts().scored - before)
 }
 
-/// Bytes to look at.
+/// Bytes as text for a panic.
 fn shown(bytes: &[u8]) -> String {
     bytes.escape_ascii().to_string()
 }

@@ -1,8 +1,8 @@
-//! What a bundle says of itself.
+//! Manifests.
 
 use qualm_bundle::manifest::Manifest;
 
-/// A manifest that can be read is written and read again as the same, and its features can be looked for.
+/// A manifest that can be read round-trips, and its features can be used.
 pub(crate) fn manifest(bytes: &[u8]) {
     let Ok(manifest) = Manifest::parse(bytes) else { return };
     manifest.vectors().expect("what was checked can be used");

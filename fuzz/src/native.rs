@@ -9,8 +9,7 @@ use serde_json::Value;
 
 use crate::line::{SEED, arrivals, lane, pump};
 
-/// Lines of JSON come out as they came in but for our lines behind them, or for tags of ours in them; a repair leaves
-/// nothing to be repaired.
+/// Lines of JSON are unchanged but for verdict lines after them or verdict tags in them; a repair is complete.
 pub(crate) fn native_json(bytes: &[u8]) {
     if bytes.first() == Some(&0) {
         return; // a body of the other codec
@@ -34,31 +33,31 @@ pub(crate) fn native_json(bytes: &[u8]) {
     }
 }
 
-/// Frames of protocol buffers come out as they came in but for our frames behind them. Bytes that begin with another byte
-/// than 0 are what is in a frame, so that the fuzzer does not have to find its length.
+/// Frames of protocol buffers are unchanged but for verdict frames after them. Bytes that begin with another byte than 0 are
+/// taken as the contents of a frame, so that the fuzzer does not have to find its length.
 pub(crate) fn native(bytes: &[u8]) {
     let framed = [&(bytes.len() as u32).to_be_bytes(), bytes].concat();
     let body = if bytes.first() == Some(&0) { bytes } else { &framed };
     holds(body, frames, is_our_frame);
 }
 
-/// However the body arrives, all comes out, in order, with our events between, and nothing else.
+/// However the body arrives, the output is its events in order, with verdict events between them.
 fn holds(body: &[u8], events: impl Fn(&[u8]) -> Vec<&[u8]>, is_ours: impl Fn(&[u8]) -> bool) {
     let whole = through(VerdictStyle::Gauges, "*", body, &[usize::MAX]);
-    let mut came = events(body).into_iter().peekable();
-    let mut told = 0;
+    let mut input = events(body).into_iter().peekable();
+    let mut ours = 0;
     for event in events(&whole.0) {
         // The last line of a body has no newline unless something comes behind it.
-        let is_next = came.peek().is_some_and(|next| *next == event || [*next, b"\n"].concat() == event);
+        let is_next = input.peek().is_some_and(|next| *next == event || [*next, b"\n"].concat() == event);
         if is_next {
-            came.next();
+            input.next();
         } else {
             assert!(is_ours(event), "{} came out of {}", shown(event), shown(body));
-            told += 1;
+            ours += 1;
         }
     }
-    assert_eq!(came.next(), None, "lost from {}", shown(body));
-    assert_eq!(told, whole.1 * 2, "a score and whether it is an anomaly: {}", shown(body));
+    assert_eq!(input.next(), None, "lost from {}", shown(body));
+    assert_eq!(ours, whole.1 * 2, "a score and whether it is an anomaly: {}", shown(body));
     for style in [VerdictStyle::Gauges, VerdictStyle::Tags] {
         let whole = through(style, "*", body, &[usize::MAX]);
         for lengths in arrivals(body) {
@@ -73,7 +72,7 @@ thread_local! {
         RefCell::new(Pipeline::of(VectorEvents::new(VerdictStyle::Gauges), vec![lane("*")], SEED));
 }
 
-/// What comes out, and how many events were scored.
+/// The output, and how many events were scored.
 fn through(style: VerdictStyle, measurement: &str, body: &[u8], lengths: &[usize]) -> (Vec<u8>, u64) {
     EVENTS.with_borrow_mut(|pipeline| {
         *pipeline.format_mut() = VectorEvents::new(style);
@@ -83,7 +82,7 @@ fn through(style: VerdictStyle, measurement: &str, body: &[u8], lengths: &[usize
     })
 }
 
-/// The frames of a body; what is behind the last whole one counts as one.
+/// The frames of a body; an incomplete last one counts as one.
 fn frames(mut body: &[u8]) -> Vec<&[u8]> {
     let mut frames = Vec::new();
     while !body.is_empty() {
@@ -96,7 +95,7 @@ fn frames(mut body: &[u8]) -> Vec<&[u8]> {
 }
 
 fn is_our_line(line: &[u8]) -> bool {
-    let line = String::from_utf8_lossy(line); // names are as their senders wrote them
+    let line = String::from_utf8_lossy(line); // names need not be UTF-8
     serde_json::from_str(&line).is_ok_and(|event: Value| {
         let metric = &event["metric"];
         (metric["name"] == "anomaly_score" || metric["name"] == "is_anomaly") && metric["gauge"]["value"].is_number()
@@ -108,7 +107,7 @@ fn is_our_frame(frame: &[u8]) -> bool {
     named(b"anomaly_score") || named(b"is_anomaly")
 }
 
-/// Takes our tags out of an event; says whether there were any.
+/// Removes the verdict tags of an event; returns whether there were any.
 fn without_our_tags(event: &mut Value) -> bool {
     let Some(metric) = event.get_mut("metric").and_then(Value::as_object_mut) else { return false };
     let mut found = false;

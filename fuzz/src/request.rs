@@ -11,8 +11,8 @@ use qualm_http::api::models::{self, Registry};
 use qualm_http::api::{self, Api};
 use qualm_http::{Call, Counts, Method, Options, Refused, Reply, Router, Server, StatusCode, reply};
 
-/// No answer takes so long, even on a machine that does much else.
-const PATIENCE: Duration = Duration::from_mins(1);
+/// The longest time for an answer, even on a busy machine.
+const ANSWER_TIMEOUT: Duration = Duration::from_mins(1);
 
 struct Service {
     address: SocketAddr,
@@ -42,9 +42,8 @@ async fn length(mut call: Call) -> Result<Reply, Refused> {
     Ok(reply::text(StatusCode::OK, body.len().to_string()))
 }
 
-/// Whatever is sent, the connection gets whole answers and ends, the same however the bytes arrive; no handler panics, and
-/// the service answers whoever comes next. (An answer may be lost on its way where the service has closed the connection on
-/// bytes that it did not want to read.)
+/// Any request gets complete answers, the same however the bytes arrive, and the connection ends; no handler panics, and the
+/// service answers the next request. (An answer may be lost if the service closed the connection before reading all bytes.)
 pub(crate) fn request(bytes: &[u8]) {
     let whole = statuses(&ask(&[bytes]));
     let (before, behind) = bytes.split_at(bytes.len() / 2);
@@ -59,9 +58,9 @@ pub(crate) fn request(bytes: &[u8]) {
 /// All that is answered to these pieces, until the connection ends.
 fn ask(pieces: &[&[u8]]) -> Vec<u8> {
     let mut stream = TcpStream::connect(SERVICE.address).expect("the service listens");
-    stream.set_read_timeout(Some(PATIENCE)).expect("a time-out can be set");
+    stream.set_read_timeout(Some(ANSWER_TIMEOUT)).expect("a time-out can be set");
     stream.set_nodelay(true).expect("so can this");
-    // A service that has heard enough may have closed the connection.
+    // The service may have closed the connection already.
     let _closed = pieces.iter().try_for_each(|piece| stream.write_all(piece));
     let _closed = stream.shutdown(Shutdown::Write);
     let mut answers = Vec::new();

@@ -3,11 +3,11 @@
 use qualm_bundle::golden::Golden;
 use qualm_contract::{Batch, Detector, Wanted};
 
-/// More features than a row needs to be looked at.
+/// Models with more features are skipped.
 const MAX_FEATURES: u32 = 1000;
 
-/// A model that can be opened scores as a detector must, and what it learnt can be saved and restored. Golden rows are as
-/// many as they say.
+/// A model that can be opened scores by the contract, and its state can be saved and restored. Golden rows have their stated
+/// number of values.
 pub(crate) fn safetensors(bytes: &[u8]) {
     if let Ok(golden) = Golden::read(bytes.to_vec()) {
         assert_eq!(golden.values.len(), golden.rows() * golden.features);
@@ -27,10 +27,10 @@ pub(crate) fn safetensors(bytes: &[u8]) {
     assert_eq!(observe(&mut *restored), observe(&mut *detector), "what was restored scores alike");
 }
 
-/// The series that are looked at.
+/// The series of the test rows.
 pub(crate) const SERIES: [u32; 3] = [0, 1, 2];
 
-/// Gives a detector some rows, ordinary and odd; the bits of the scores, which must be scores.
+/// Scores some ordinary and some extreme rows, checks the verdicts, and returns the bits of the scores.
 pub(crate) fn observe(detector: &mut dyn Detector) -> Vec<u64> {
     let features = detector.describe().features as usize;
     let numbers = [0.0, 1.0, f64::NAN, -5.5, 1e308, f64::INFINITY, 3.0, -0.0, 5e-324, 1e9, 2.0];

@@ -1,4 +1,4 @@
-//! What was learnt, as it lies on disk.
+//! Saved state of detectors.
 
 use std::fs;
 use std::time::Duration;
@@ -14,8 +14,8 @@ use crate::safetensors::{SERIES, observe};
 /// The seed of the directory, as it stands in the file behind its first line.
 const SEED: u64 = 7;
 
-/// Series of one slice: so many at most are given to a detector.
-const MOST_SERIES: usize = 1000;
+/// How many series of a slice are restored at most.
+const MAX_SERIES: usize = 1000;
 
 thread_local! {
     static PLACE: (TempDir, StateFile) = {
@@ -25,8 +25,8 @@ thread_local! {
     };
 }
 
-/// A state that can be read is written and read again as the same; a detector takes it as its own, or refuses it and stays
-/// as it was. The digest behind the bytes is made here, because a fuzzer does not find it.
+/// State that can be read round-trips; a detector restores it, or refuses it and stays unchanged. The digest after the bytes is
+/// computed here, because a fuzzer does not find it.
 pub(crate) fn state(bytes: &[u8]) {
     PLACE.with(|(_, file)| {
         let read = || file.read_all(Duration::MAX);
@@ -36,12 +36,12 @@ pub(crate) fn state(bytes: &[u8]) {
         assert_eq!(read(), saved);
         for slice in saved.iter().flat_map(|(_, slices)| slices) {
             assert_eq!(slice.identities.len(), slice.ages.len());
-            restore(&slice.state, slice.identities.len().min(MOST_SERIES));
+            restore(&slice.state, slice.identities.len().min(MAX_SERIES));
         }
     });
 }
 
-/// Gives the state of so many series to a detector.
+/// Restores the state of `series` series.
 fn restore(state: &[u8], series: usize) {
     let numbers: Vec<u32> = (0..series as u32).collect();
     let numbered: Vec<_> = numbers.iter().copied().map(Some).collect();

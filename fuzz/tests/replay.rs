@@ -1,4 +1,4 @@
-//! What the fuzzer found interesting, and whatever it found wrong, once more.
+//! Runs the corpus of the fuzzer.
 
 use std::fs;
 use std::path::Path;
@@ -14,7 +14,7 @@ fn what_the_fuzzer_found_holds() {
         inputs.sort();
         assert!(!inputs.is_empty(), "{name} has a corpus");
         for input in inputs {
-            eprintln!("{}", input.display()); // the last one is told where a test fails
+            eprintln!("{}", input.display()); // a failed test shows the last one
             holds(&fs::read(&input).expect("an input can be read"));
         }
     }

@@ -1,4 +1,4 @@
-//! Why rows have the scores that they have.
+//! Explains the scores of rows.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -11,36 +11,37 @@ use qualm_contract::ModelFactory;
 use qualm_core::trained::Trained;
 use serde::Serialize;
 
-use crate::evaluate::evaluation::{Cause, entity, name, timestamp};
+use crate::evaluate::evaluation::{Cause, entity, name};
 use crate::evaluate::events::Sequences;
+use crate::evaluate::format::{NONE, number, percent};
 use crate::evaluate::metrics::is_alarm;
 use crate::evaluate::score::{self, CAUSES, Scored, largest};
-use crate::evaluate::screen::columns;
-use crate::evaluate::words::{NONE, number, percent};
+use crate::evaluate::terminal::columns;
+use crate::history::timestamp;
 use crate::subject::{self, Subject};
 use crate::table::Table;
 
-/// What is explained.
+/// The options of an explanation.
 #[derive(Debug, Clone)]
 pub struct Options {
     /// The model: a bundle's directory or .qualm file.
     pub bundle: PathBuf,
     /// The history: CSV with a time column (.csv), line protocol (.lp), or JSON lines (.jsonl).
     pub input: PathBuf,
-    /// Which of its rows.
-    pub rows: Which,
-    /// What the metrics of a CSV or JSON file are called; by default what the bundle's first feature is of.
+    /// Which rows are explained.
+    pub rows: RowSelection,
+    /// The measurement of a CSV or JSON file; by default that of the bundle's first feature.
     pub measurement: Option<String>,
 }
 
 /// Which rows are explained.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Which {
-    /// Those of this time or, where there is none, of the time closest to it.
+pub enum RowSelection {
+    /// The rows of this time or, if there are none, of the closest time.
     At(i64),
-    /// This one, the first being 1.
+    /// This row, the first being 1.
     Row(usize),
-    /// So many with the largest scores, one of each alarm.
+    /// This many rows with the largest scores, one for each alarm.
     Top(usize),
 }
 
@@ -50,10 +51,10 @@ pub enum Error {
     /// The bundle or the history cannot be used.
     #[error(transparent)]
     Subject(#[from] subject::Error),
-    /// The row is none of the input's.
+    /// The input has no such row.
     #[error("there is no row {row}; rows are counted from 1 to {rows}")]
     Row {
-        /// What was asked for.
+        /// The row.
         row: usize,
         /// How many there are.
         rows: usize,
@@ -68,7 +69,7 @@ pub enum Error {
     },
 }
 
-/// What was explained, and of which model.
+/// The explanations of rows, with the model.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Explanations {
     /// The model's name and version.
@@ -77,47 +78,47 @@ pub struct Explanations {
     pub rows: Vec<Explanation>,
 }
 
-/// A row, its score, and why.
+/// A row with its score and the causes.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Explanation {
     /// When it was measured.
     pub time: Timestamp,
-    /// Of what; empty where there are no tags.
+    /// Its entity; empty without tags.
     pub entity: String,
-    /// Its place, the first being 1.
+    /// Its number, the first being 1.
     pub row: usize,
-    /// Its score; none where it has none.
+    /// Its score, if it has one.
     pub score: Option<f64>,
-    /// What contributed, most first.
+    /// The contributions, the largest first.
     pub causes: Vec<Explained>,
 }
 
-/// What a feature had to do with a score, and what its value means by itself.
+/// The contribution of a feature to a score, and its value compared with training.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Explained {
-    /// What it contributed.
+    /// The contribution.
     #[serde(flatten)]
     pub cause: Cause,
-    /// Its share of the size of all contributions.
+    /// Its share of all absolute contributions.
     pub share: f64,
-    /// What its value is, next to those in training.
+    /// Its value compared with those in training.
     pub meaning: String,
 }
 
-/// Rows that are scored at once.
+/// How many rows are scored at once.
 const BATCH: usize = 1000;
-/// Features of a row that are shown at most.
-const FEATURES: usize = 10;
-/// What contributes a smaller share is not shown.
-const LEAST: f64 = 0.005;
-/// Characters of the longest bar.
-const BAR: f64 = 20.0;
+/// How many features of a row are shown.
+const MAX_FEATURES: usize = 10;
+/// The least share that is shown.
+const MIN_SHARE: f64 = 0.005;
+/// The length of the longest bar, in characters.
+const BAR_CHARS: f64 = 20.0;
 
-/// Scores with this factory, and explains.
+/// Scores the rows, and explains some of them. `factory` opens the bundle.
 ///
 /// # Errors
 ///
-/// What cannot be used, where, and what to do.
+/// Which file cannot be used, why, and what to do.
 pub fn explain(options: &Options, factory: &dyn ModelFactory) -> Result<Explanations, Error> {
     let mut subject = Subject::read(&options.bundle, &options.input, options.measurement.as_deref(), factory)?;
     let references = subject.references();
@@ -126,12 +127,12 @@ pub fn explain(options: &Options, factory: &dyn ModelFactory) -> Result<Explanat
     let failed = |source| Error::Detector { bundle: options.bundle.display().to_string(), source };
     let scored = score::explain(&mut **detector, table, &|_| {}).map_err(failed)?;
     let rows = match options.rows {
-        Which::Row(row) if (1..=table.len()).contains(&row) => vec![row - 1],
-        Which::Row(row) => return Err(Error::Row { row, rows: table.len() }),
-        Which::At(time) => rows_at(table, time),
-        Which::Top(most) => most_anomalous(table, &scored.scores, most),
+        RowSelection::Row(row) if (1..=table.len()).contains(&row) => vec![row - 1],
+        RowSelection::Row(row) => return Err(Error::Row { row, rows: table.len() }),
+        RowSelection::At(time) => rows_at(table, time),
+        RowSelection::Top(most) => most_anomalous(table, &scored.scores, most),
     };
-    // Of one that is not trained, and of a plugin, alarms alone are explained.
+    // Only trained kinds explain every row; other detectors and plugins explain alarms.
     let trained = if bundle.component.is_none() { qualm_core::open_trained(&bundle.model).ok() } else { None };
     let causes = match trained {
         Some(trained) => contributions(trained, table, &rows).map_err(failed)?,
@@ -142,7 +143,7 @@ pub fn explain(options: &Options, factory: &dyn ModelFactory) -> Result<Explanat
     Ok(Explanations { title, rows: rows.into_iter().map(of).collect() })
 }
 
-/// What contributed to the scores of some rows, each in the light of those before it.
+/// The contributions to the scores of some rows, computed in sequence because they depend on earlier rows.
 fn contributions(
     mut trained: Trained,
     table: &Table,
@@ -162,13 +163,13 @@ fn contributions(
     Ok(causes)
 }
 
-/// The rows of a time or, where there is none, of the closest.
+/// The rows of a time or, if there are none, of the closest time.
 fn rows_at(table: &Table, time: i64) -> Vec<usize> {
     let closest = table.times.iter().copied().min_by_key(|other| other.abs_diff(time));
     (0..table.len()).filter(|row| Some(table.times[*row]) == closest).collect()
 }
 
-/// The rows with the largest scores: of an alarm, only the one row where it is largest.
+/// The rows with the largest scores, of each alarm only its peak.
 fn most_anomalous(table: &Table, scores: &[f64], most: usize) -> Vec<usize> {
     let larger = |one: &usize, other: &usize| scores[*one].total_cmp(&scores[*other]);
     let sequences = Sequences::new(&table.series);
@@ -204,7 +205,7 @@ fn explain_row(
     }
 }
 
-/// What a value is by itself, next to those in training.
+/// A value compared with those in training.
 fn meaning(value: Option<f64>, reference: Option<&Reference>) -> String {
     let Some(Reference { missing, quantiles, .. }) = reference else { return String::new() };
     let Some(value) = value else {
@@ -225,7 +226,7 @@ fn meaning(value: Option<f64>, reference: Option<&Reference>) -> String {
 }
 
 impl Explanation {
-    /// A few lines for a terminal.
+    /// The explanation as text for a terminal.
     #[must_use]
     pub fn text(&self) -> String {
         let Self { time, entity, row, score, causes } = self;
@@ -240,7 +241,7 @@ impl Explanation {
             out += "  there is nothing to explain: no feature contributed, or this kind of detector explains anomalies only\n";
             return out;
         }
-        let shown = causes.iter().take(FEATURES).take_while(|explained| explained.share >= LEAST);
+        let shown = causes.iter().take(MAX_FEATURES).take_while(|explained| explained.share >= MIN_SHARE);
         let most = causes.first().map_or(1.0, |explained| explained.share);
         let rows: Vec<Vec<String>> = shown.map(|explained| explained.cells(most)).collect();
         let left = causes.len() - rows.len();
@@ -255,23 +256,23 @@ impl Explanation {
 }
 
 impl Explained {
-    /// One line of a table. The feature that has `most` has the longest bar.
+    /// The cells of a table's row; a share of `most` has the longest bar.
     fn cells(&self, most: f64) -> Vec<String> {
         let Self { cause, share, meaning } = self;
-        let told = |value: Option<f64>| value.map_or_else(|| NONE.to_owned(), |value| number(value, 4));
+        let format_value = |value: Option<f64>| value.map_or_else(|| NONE.to_owned(), |value| number(value, 4));
         vec![
             visible(&cause.feature),
             percent(Some(*share)),
-            "█".repeat(((share / most * BAR).round() as usize).max(1)),
+            "█".repeat(((share / most * BAR_CHARS).round() as usize).max(1)),
             format!("{}{}", if cause.contribution > 0.0 { "+" } else { "" }, number(cause.contribution, 3)),
-            told(cause.value),
-            told(cause.typical),
+            format_value(cause.value),
+            format_value(cause.typical),
             meaning.clone(),
         ]
     }
 }
 
-const _: () = assert!(CAUSES <= FEATURES, "all causes of an alarm are shown");
+const _: () = assert!(CAUSES <= MAX_FEATURES, "all causes of an alarm are shown");
 
 #[cfg(test)]
 mod tests {
@@ -283,8 +284,8 @@ mod tests {
     }
 
     #[test]
-    fn a_value_is_told_next_to_those_in_training() {
-        let told = |value| meaning(value, Some(&reference()));
+    fn a_value_is_compared_with_training() {
+        let compared = |value| meaning(value, Some(&reference()));
         for (value, what) in [
             (Some(11.0), "more than ever in training (at most 10)"),
             (Some(-1.0), "less than ever in training (at least 0)"),
@@ -293,13 +294,13 @@ mod tests {
             (Some(5.0), "as in training, by itself"),
             (None, "missing, as in 2 % of rows in training"),
         ] {
-            assert_eq!(told(value), what);
+            assert_eq!(compared(value), what);
         }
         assert_eq!(meaning(Some(1.0), None), "");
     }
 
     #[test]
-    fn one_row_stands_for_an_alarm_and_the_closest_for_a_time() {
+    fn one_row_represents_an_alarm_and_the_closest_a_time() {
         let table = Table { series: vec![0; 6], times: vec![10, 20, 30, 40, 50, 60], ..Table::default() };
         let scores = [2.0, 3.0, 0.5, f64::NAN, 1.5, 0.9];
         assert_eq!(most_anomalous(&table, &scores, 3), [1, 4, 5]);
@@ -308,7 +309,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_is_explained_by_the_feature_that_is_out() {
+    fn a_row_is_explained_by_its_unusual_feature() {
         let mut table = servers(2, 1000, 3, 1);
         let model = zscore(&table);
         table.names[1] = "bad\u{7}".to_owned();

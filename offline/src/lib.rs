@@ -1,5 +1,5 @@
-//! What is done to history: reading it ([`history`]), training, validation, evaluation, explanation, collection; and
-//! bundles of plugins that need none of it.
+//! Work on history: collecting, reading, validating, training, evaluating and explaining; and packing plugins, which needs
+//! none.
 
 pub mod collect;
 pub mod evaluate;

@@ -1,4 +1,4 @@
-//! A plugin that needs no training, as a bundle.
+//! Packs a plugin that needs no training as a bundle.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -14,52 +14,52 @@ use crate::train::grid;
 use crate::train::plugin;
 use crate::train::spec::{Rule, Spec};
 
-/// Golden rows: at least so many, and as many more as the detector needs to warm up.
-const LEAST: usize = 64;
+/// The least number of golden rows; a detector with a warm-up gets more.
+const MIN_GOLDEN_ROWS: usize = 64;
 
-/// Nanoseconds between a series' golden rows: the first that a detector scores any with.
+/// Nanoseconds between a series' golden rows: the first is taken with which the detector scores any.
 const STEPS: [i64; 3] = [10_000_000_000, 900_000_000_000, 14_400_000_000_000];
 
-/// Doubles in golden rows, about, where the detector takes very long to warm up or has very many features.
-const MOST: usize = 1 << 18;
+/// The most values in golden rows, about, for detectors with a long warm-up or many features.
+const MAX_GOLDEN_VALUES: usize = 1 << 18;
 
-/// Why there is no bundle of a plugin, and what to do.
+/// Why a plugin cannot be packed, and what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A threshold is set.
     #[error("`threshold` is the plugin's own; leave it out")]
     Threshold,
-    /// The plugin does not open with what is set.
+    /// The plugin does not open with the parameters.
     #[error("the plugin does not take its parameters: {0}")]
     Parameters(String),
     /// The component cannot be opened at all.
     #[error(transparent)]
     Component(Fault),
-    /// A parameter is nothing that a plugin takes.
+    /// A parameter has a type that plugins do not take.
     #[error(transparent)]
     Grid(#[from] grid::Error),
     /// A parameter has several values.
     #[error("[parameters] have lists of values to try; without training nothing is tried: give each one value")]
     Lists,
-    /// The specification says that the plugin is another one.
+    /// The specification names another kind.
     #[error("`detector` is `{said}`, but the plugin is `{is}`")]
     OtherKind {
-        /// What the specification says.
+        /// The kind in the specification.
         said: String,
-        /// What the plugin says.
+        /// The plugin's kind.
         is: String,
     },
-    /// The specification lists more or fewer features than the plugin takes.
+    /// The specification lists another number of features than the plugin takes.
     #[error(
         "the plugin takes {takes} values in a row, but [[features]] are {listed}; list as many as it takes, in its order"
     )]
     Features {
-        /// What the plugin takes.
+        /// Features that the plugin takes.
         takes: u32,
-        /// What the specification lists.
+        /// Features that the specification lists.
         listed: usize,
     },
-    /// The plugin does not score rows.
+    /// The plugin does not score the golden rows.
     #[error("the plugin does not score golden rows: {0}")]
     Golden(#[from] golden::Error),
     /// There are no rows to score.
@@ -67,12 +67,12 @@ pub enum Error {
     NoGolden,
 }
 
-/// Makes a bundle of a component, as `spec` describes it. What is left out is found out by asking the component or, of
-/// name and version, by a look at where the bundle goes: `out`. The same component and description make the same bundle.
+/// Packs a component as `spec` describes it. The component's description completes the specification; `out`, where the bundle
+/// is written, gives a missing name or version. Packing is deterministic.
 ///
 /// # Errors
 ///
-/// What cannot be, and what to do.
+/// What is invalid, and what to do.
 pub fn pack(component: Vec<u8>, spec: &Spec, out: &Path, factory: &dyn ModelFactory) -> Result<Draft, Error> {
     if spec.threshold != Rule::default() {
         return Err(Error::Threshold);
@@ -110,7 +110,7 @@ pub fn pack(component: Vec<u8>, spec: &Spec, out: &Path, factory: &dyn ModelFact
     Ok(Draft { manifest, model, golden, component: Some(component) })
 }
 
-/// What is set, as such a plugin is opened with: a JSON object.
+/// The parameters as the plugin's model: a JSON object.
 fn model(spec: &Spec) -> Result<Vec<u8>, Error> {
     let [choice] = &grid::choices(&spec.parameters)?[..] else {
         return Err(Error::Lists);
@@ -118,7 +118,7 @@ fn model(spec: &Spec) -> Result<Vec<u8>, Error> {
     let json = |(name, value)| {
         let value = match value {
             ParameterValue::Flag(flag) => flag.into(),
-            // A whole number looks like one: many languages tell the two apart.
+            // A whole number is written as an integer: many languages distinguish the two.
             ParameterValue::Number(number) if number.fract() == 0.0 && number.abs() < 1e15 => (number as i64).into(),
             ParameterValue::Number(number) => number.into(),
             ParameterValue::Text(text) => text.into(),
@@ -130,7 +130,7 @@ fn model(spec: &Spec) -> Result<Vec<u8>, Error> {
     Ok(serde_json::Value::Object(object).to_string().into_bytes())
 }
 
-/// What a row is. A plugin of one value scores any field by itself, unless it is said of which.
+/// The shape and the features. A plugin of one value scores any field by itself, unless the specification lists it.
 fn features(spec: &Spec, count: u32) -> Result<(Shape, Vec<Feature>), Error> {
     let any = "*".to_owned();
     match (&spec.features[..], count) {
@@ -144,12 +144,12 @@ fn features(spec: &Spec, count: u32) -> Result<(Shape, Vec<Feature>), Error> {
     }
 }
 
-/// Rows of two series that go up and down a little, each feature on a level of its own; behind the first half a jump of
-/// one series, a missing value, and a row without any.
+/// Golden rows of two series with small variations, each feature at another level; the second half has a jump of one series,
+/// a missing value, and a row without values.
 fn golden(open: impl Fn() -> Result<Box<dyn Detector>, Error>, description: &Description) -> Result<Golden, Error> {
     let features = (description.features as usize).max(1);
-    let most = (MOST / features).max(LEAST);
-    let rows = ((description.warm_up as usize).saturating_mul(4)).clamp(LEAST, most) / 2 * 2;
+    let most = (MAX_GOLDEN_VALUES / features).max(MIN_GOLDEN_ROWS);
+    let rows = ((description.warm_up as usize).saturating_mul(4)).clamp(MIN_GOLDEN_ROWS, most) / 2 * 2;
     let half = rows / 2;
     let value = |row: usize, feature: usize| {
         let level = 10.0 * (feature % 10 + 1) as f64;
@@ -165,7 +165,7 @@ fn golden(open: impl Fn() -> Result<Box<dyn Detector>, Error>, description: &Des
         (0..rows).flat_map(|row| (0..features).map(move |feature| (row, feature))).map(|(r, f)| value(r, f)).collect();
     let series: Vec<u32> = (0..rows as u32).map(|row| row % 2).collect();
     let mut golden = None;
-    // A detector that looks at spans of time may need longer ones before it scores at all.
+    // A detector of time windows may need longer steps before it scores.
     for step in STEPS {
         let times: Vec<i64> = (0..rows as i64).map(|row| row / 2 * step).collect();
         let rows = Batch { series: &series, times: &times, values: &values };

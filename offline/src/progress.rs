@@ -1,4 +1,4 @@
-//! How far something is, for whoever watches.
+//! Progress reports of long operations.
 
-/// Is called again and again with how much is done, and of how much.
+/// Called repeatedly with how much is done, and the total.
 pub type Progress<'a> = &'a (dyn Fn(u64, u64) + Sync);

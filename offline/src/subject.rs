@@ -1,4 +1,4 @@
-//! What is judged and explained: a bundle, and history as its detector would see it.
+//! What is evaluated or explained: a bundle, and history as its detector would receive it.
 
 use std::path::{Path, PathBuf};
 
@@ -8,7 +8,7 @@ use qualm_bundle::manifest::{Reference, Shape};
 use qualm_contract::Detector;
 use qualm_contract::ModelFactory;
 
-use crate::evaluate::words::thousands;
+use crate::evaluate::format::thousands;
 use crate::history;
 use crate::table::Table;
 use crate::train::digest;
@@ -18,11 +18,11 @@ use crate::train::digest;
 pub struct Subject {
     /// The bundle.
     pub bundle: Bundle,
-    /// Its detector, which has seen nothing yet.
+    /// Its detector, fresh.
     pub detector: Box<dyn Detector>,
     /// The rows.
     pub table: Table,
-    /// Where the bundle is, and the history.
+    /// The paths of the bundle and of the history.
     paths: [PathBuf; 2],
 }
 
@@ -32,7 +32,7 @@ pub enum Error {
     /// The bundle cannot be used.
     #[error(transparent)]
     Bundle(#[from] qualm_bundle::Error),
-    /// The bundle does not say which metrics are its features.
+    /// The bundle scores any field by itself, so history alone does not give its rows.
     #[error(
         "{}: it scores each field by itself, whichever; score the history with `qualm replay --model BUNDLE --scores \
          OUT.csv`, and evaluate that with `qualm evaluate --scores OUT.csv`", .0.display()
@@ -41,22 +41,23 @@ pub enum Error {
     /// The history cannot be used.
     #[error(transparent)]
     History(#[from] history::Error),
-    /// There is nothing to score.
+    /// The history has none of the features.
     #[error("{}: nothing in it is what the bundle scores; it wants {wants}", input.display())]
     Nothing {
         /// The history.
         input: PathBuf,
-        /// Features.
+        /// The features that the bundle scores.
         wants: String,
     },
 }
 
 impl Subject {
-    /// Reads both, and has the detector opened by `runtime`. `measurement` names the metrics of a format that does not; by default as the bundle's first feature does.
+    /// Reads both, and opens the detector with `factory`. `measurement` names the metrics of formats without measurements; by
+    /// default that of the bundle's first feature.
     ///
     /// # Errors
     ///
-    /// What cannot be used, where, and what to do.
+    /// Which file cannot be used, why, and what to do.
     pub fn read(
         bundle: &Path,
         input: &Path,
@@ -85,19 +86,19 @@ impl Subject {
         Ok(Self { bundle, detector, table, paths })
     }
 
-    /// What the bundle is called.
+    /// The bundle's name and version.
     #[must_use]
     pub fn title(&self) -> String {
         format!("{} {}", self.bundle.manifest.name, self.bundle.manifest.version)
     }
 
-    /// What each feature was like in training.
+    /// The statistics of each feature in training.
     #[must_use]
     pub fn references(&self) -> Vec<Option<Reference>> {
         self.bundle.manifest.features.iter().map(|feature| feature.reference.clone()).collect()
     }
 
-    /// What must be known beside any figure: whether the detector has seen these rows before.
+    /// Caveats to the figures: whether the model was trained on these rows.
     #[must_use]
     pub fn notes(&self) -> Vec<String> {
         let provenance = &self.bundle.manifest.provenance;
@@ -119,7 +120,7 @@ impl Subject {
         )]
     }
 
-    /// Where all this comes from: what, and its value.
+    /// The provenance: names and values.
     #[must_use]
     pub fn provenance(&self) -> Vec<(String, String)> {
         let manifest = &self.bundle.manifest;

@@ -1,6 +1,6 @@
-//! History as a table: one row an entity and time, one column a feature.
+//! History as a table: one row for each entity and time, one column for each feature.
 //!
-//! It is made by the very pipeline that joins live metrics into vectors, so that a model learns from what it will be given.
+//! The pipeline that joins live metrics into vectors makes it, so that training and scoring see the same rows.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -15,23 +15,23 @@ use qualm_pipeline::{glob, line};
 use crate::history::feed::Feed;
 use crate::history::{self, Input};
 
-/// The tag that tells one entity from another where nobody says which.
-const HOST: &str = "host";
+/// The tag that identifies entities by default.
+const DEFAULT_ENTITY_TAG: &str = "host";
 
 /// A table of feature values, in order of time.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Table {
     /// The features' names, in the order of the columns.
     pub names: Vec<String>,
-    /// The entity of each row, by its place in [`entities`](Self::entities). Its length is the number of rows.
+    /// The entity of each row, as an index of [`entities`](Self::entities). Its length is the number of rows.
     pub series: Vec<u32>,
-    /// What each entity is called: its tags as they stand in a line, such as `host=a`; empty where there are none.
+    /// The name of each entity: its tags as in line protocol, such as `host=a`; empty without tags.
     pub entities: Vec<String>,
     /// When each row was measured: nanoseconds since 1970.
     pub times: Vec<i64>,
-    /// Row after row, as many doubles as there are features; NaN is missing.
+    /// The values in row-major order, one for each feature; NaN is missing.
     pub values: Vec<f64>,
-    /// The row of the input that brought each row's last value, counted from 0: not every row of the input completes one.
+    /// The row of the input with each row's last value, counted from 0: not every row of the input completes one.
     pub sources: Vec<u64>,
 }
 
@@ -54,7 +54,7 @@ impl Table {
         self.names.len()
     }
 
-    /// The rows in `range`, as a detector takes them.
+    /// The rows in `range` as a batch.
     #[must_use]
     pub fn batch(&self, range: std::ops::Range<usize>) -> Batch<'_> {
         let features = self.features();
@@ -70,12 +70,12 @@ impl Table {
         self.values.iter().skip(feature).step_by(self.features().max(1)).copied()
     }
 
-    /// Reads history. `shape` says what its vectors are made of, [`discover`] can find it out; `measurement` names the
-    /// metrics of a format that does not.
+    /// Reads history. `shape` defines its vectors, see [`discover`]; `measurement` names the metrics of formats without
+    /// measurements.
     ///
     /// # Errors
     ///
-    /// Names the file, the line and what is wrong there.
+    /// The file, the line and what is wrong there.
     pub fn read(path: &Path, measurement: &str, shape: &Shape) -> Result<Self, history::Error> {
         let mut feed = Feed::new(Input::open(path, measurement)?)?;
         let limits = Limits { max_series: usize::MAX, ttl: i64::MAX };
@@ -83,7 +83,7 @@ impl Table {
         let mut pipeline = Pipeline::new(vec![lane], 0);
         let names = shape.features.iter().map(|feature| feature.name.clone()).collect();
         let mut table = Self { names, ..Self::default() };
-        // The row of the input that each event was.
+        // The row of the input of each event.
         let (mut rows_of_events, mut rows) = (Vec::new(), 0);
         loop {
             let filled = feed.fill(pipeline.input(), |row, _| {
@@ -102,7 +102,7 @@ impl Table {
         Ok(table)
     }
 
-    /// Takes in the rows of the pipeline's last run.
+    /// Adds the rows of the pipeline's last run.
     fn take(&mut self, pipeline: &Pipeline, rows_of_events: &[u64]) {
         for verdict in pipeline.verdicts() {
             let series = verdict.series as usize;
@@ -117,7 +117,7 @@ impl Table {
         }
     }
 
-    /// Puts the rows in order of time.
+    /// Sorts the rows by time.
     pub(crate) fn sort(&mut self) {
         if self.times.is_sorted() {
             return;
@@ -132,7 +132,7 @@ impl Table {
     }
 }
 
-/// A detector that scores nothing: only the rows are wanted.
+/// A detector that scores nothing, to run the pipeline for its rows.
 struct Unscored;
 
 impl BatchScorer for Unscored {
@@ -145,35 +145,35 @@ impl BatchScorer for Unscored {
     }
 }
 
-/// What vectors are made of, as a bundle says it.
+/// The definition of vectors, as in a manifest.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Vectors {
-    /// Tags that tell one entity from another.
+    /// Tags that identify an entity.
     pub entity: Vec<String>,
-    /// Values within the same interval make one vector; 0 where only those of the very same time do.
+    /// Values within the same interval make one vector; with 0, only those with the same time.
     pub interval: Duration,
     /// The features.
     pub features: Vec<Feature>,
 }
 
 impl Vectors {
-    /// The same for the pipeline.
+    /// The pipeline's equivalent.
     ///
     /// # Errors
     ///
-    /// Names the feature whose glob is none.
+    /// Names the feature whose glob is invalid.
     pub fn shape(&self) -> Result<Shape, manifest::Error> {
         manifest::shape(&self.features, &self.entity, self.interval)
     }
 }
 
-/// What the vectors of some history can be made of, where nobody says: every numeric field, of each combination of tags
-/// but for those that tell the entities (`host`, where nobody says that either). Rows of a CSV file are vectors already; values of other files belong
-/// together where they fall into the same interval, as long as the most frequent step of a series.
+/// Derives vectors from history: a feature for every numeric field and combination of tags other than those that identify
+/// the entity (`host` by default). Rows of a CSV file are vectors; values of other files are joined in intervals of the most
+/// frequent step of a series.
 ///
 /// # Errors
 ///
-/// Where the file cannot be read, or there is nothing in it.
+/// If the file cannot be read, or has no numeric field.
 pub fn discover(path: &Path, measurement: &str, entity: Option<&[String]>) -> Result<Vectors, history::Error> {
     let mut input = Input::open(path, measurement)?;
     let columns = input.columns().map(<[String]>::to_vec);
@@ -189,8 +189,8 @@ pub fn discover(path: &Path, measurement: &str, entity: Option<&[String]>) -> Re
         let features = columns.into_iter().map(feature).collect();
         return Ok(Vectors { entity: Vec::new(), interval: Duration::ZERO, features });
     }
-    let entity = entity.map_or_else(|| vec![HOST.to_owned()], <[String]>::to_vec);
-    let mut found = Found { entity, ..Found::default() };
+    let entity = entity.map_or_else(|| vec![DEFAULT_ENTITY_TAG.to_owned()], <[String]>::to_vec);
+    let mut found = Discovered { entity, ..Discovered::default() };
     let mut line = Vec::new();
     while let Some(row) = input.next(&mut line)? {
         if row.has_line {
@@ -198,26 +198,26 @@ pub fn discover(path: &Path, measurement: &str, entity: Option<&[String]>) -> Re
         }
         line.clear();
     }
-    found.vectors().ok_or_else(|| history::Error::new(path, "there is no numeric field in it".to_owned()))
+    found.vectors().ok_or_else(|| history::Error::new(path, history::Fault::NoField))
 }
 
 /// Tags and their values, by name.
 type Tags = Vec<(String, String)>;
 
-/// What has been found in a file.
+/// The features, tags and steps of a file.
 #[derive(Default)]
-struct Found {
-    /// The tags that tell entities, and whether any event has them.
+struct Discovered {
+    /// The tags that identify entities, and whether any event has them.
     entity: Vec<String>,
     has_entity: bool,
     /// Measurement, tags but for the entity's, and field.
     features: BTreeSet<(String, Tags, String)>,
-    /// When each head was last seen, and how often each step came.
+    /// The last time of each head, and the number of each step.
     last: BTreeMap<Vec<u8>, i64>,
     steps: BTreeMap<i64, u64>,
 }
 
-impl Found {
+impl Discovered {
     fn take(&mut self, event: &[u8], time: Option<i64>) {
         let mut fields = Vec::new();
         let Ok((head_end, _)) = line::read_event(event, &mut fields) else { return };
@@ -253,8 +253,8 @@ impl Found {
         }
         let interval = self.steps.iter().max_by_key(|(_, count)| **count).map_or(0, |(step, _)| *step);
         let features = self.features.into_iter().map(|(measurement, tags, field)| {
-            let told: Vec<_> = tags.iter().map(|(_, value)| value.as_str()).collect();
-            let name = [&[measurement.as_str()], &told[..], &[field.as_str()]].concat().join(".");
+            let values: Vec<_> = tags.iter().map(|(_, value)| value.as_str()).collect();
+            let name = [&[measurement.as_str()], &values[..], &[field.as_str()]].concat().join(".");
             let tags = tags.into_iter().map(|(key, value)| (key, glob::escape(&value))).collect();
             Feature { name, measurement, field, tags, transform: Transform::None, reference: None }
         });
@@ -279,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_of_csv_is_a_row() {
+    fn a_row_of_csv_is_a_vector() {
         let (vectors, table) = read("a.csv", "time,a,b\n1,10,20\n2,,21\n3,,\n4,12,22\n5,13,23\n");
         assert_eq!((vectors.interval, table.names), (Duration::ZERO, vec!["a".to_owned(), "b".to_owned()]));
         assert_eq!(table.times, [1, 2, 4, 5].map(|second| second * 1_000_000_000));

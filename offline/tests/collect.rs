@@ -15,7 +15,7 @@ use qualm_offline::collect::{self, Error, Options, Query, Remote, prometheus};
 use qualm_offline::history::feed::Source as _;
 use serde_json::Value;
 
-/// What a server got: the method and path, the header `Authorization`, and the body.
+/// A request: the method and path, the header `Authorization`, and the body.
 #[derive(Debug, Clone)]
 struct Request {
     what: String,
@@ -23,10 +23,10 @@ struct Request {
     body: String,
 }
 
-/// What a server says: status, headers, body.
+/// A response: status, headers, body.
 type Answer = (u16, &'static str, String);
 
-/// A server that answers as it is told, for as long as the test.
+/// A server whose responses a test defines, for as long as the test.
 struct Server {
     url: String,
     requests: Arc<Mutex<Vec<Request>>>,
@@ -52,8 +52,8 @@ impl Server {
         Self { url, requests }
     }
 
-    /// The questions that it was asked, in the field `name` of their JSON.
-    fn questions(&self, name: &str) -> Vec<String> {
+    /// The queries that it received, in the field `name` of their JSON.
+    fn queries(&self, name: &str) -> Vec<String> {
         let requests = self.requests.lock().unwrap();
         let bodies = requests.iter().filter_map(|request| serde_json::from_str::<Value>(&request.body).ok());
         bodies.filter_map(|body| Some(body[name].as_str()?.to_owned())).collect()
@@ -119,7 +119,7 @@ fn collected(options: &Options) -> Result<String, Error> {
     Ok(fs::read_to_string(&options.out).unwrap())
 }
 
-/// What both versions have.
+/// The history of both versions.
 const LINES: &str = "\
 cpu,host=c note=\"he \\\"said\\\" \\\\, twice\",up=true,ticks=18446744073709551615u 1700000000000000000
 cpu,host=a\\ b usage_idle=1.5,steal=9007199254740993i 1700000000000000000
@@ -209,7 +209,7 @@ fn annotated_csv_becomes_lines() {
         query.measurement = vec!["cpu".to_owned()];
     });
     collected(&wanted).unwrap();
-    let question = server.questions("query").pop().unwrap();
+    let question = server.queries("query").pop().unwrap();
     assert_eq!(
         question,
         "import \"types\"\nfrom(bucket: \"telegraf\")\n  \
@@ -234,7 +234,7 @@ fn json_lines_become_lines() {
     });
     collected(&wanted).unwrap();
     assert_eq!(
-        server.questions("q").pop().unwrap(),
+        server.queries("q").pop().unwrap(),
         "SELECT date_bin(INTERVAL '10 seconds', time) AS time, \"host\", avg(\"steal\") AS \"steal\", \
          avg(\"ticks\") AS \"ticks\", avg(\"usage_idle\") AS \"usage_idle\" FROM \"iox\".\"cpu\" \
          WHERE time >= '2023-11-14T22:13:20Z' AND time < '2023-11-14T22:14:20Z' AND \"host\" = 'it''s' \
@@ -243,7 +243,7 @@ fn json_lines_become_lines() {
 }
 
 #[test]
-fn what_is_wrong_is_said_with_what_to_do() {
+fn errors_say_what_to_do() {
     let (second, third) = (Server::start(second), Server::start(third));
     let other = Server::start(|_| (200, "", "<html>".to_owned()));
     let cut = Server::start(|request| match request.what.as_str() {
@@ -280,7 +280,7 @@ fn what_is_wrong_is_said_with_what_to_do() {
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0, "nothing is left behind");
 }
 
-/// A Prometheus that has a row every ten seconds, and gives no more than so many at once.
+/// A Prometheus with a row every ten seconds, which refuses large queries.
 fn prometheus(request: &Request) -> Answer {
     if request.authorization.as_deref() != Some("Bearer secret") {
         return (401, "", "Unauthorized".to_owned());
@@ -320,7 +320,7 @@ fn prometheus(request: &Request) -> Answer {
 }
 
 #[test]
-fn prometheus_is_asked_for_as_much_as_it_gives() {
+fn prometheus_is_queried_in_windows_that_it_accepts() {
     let server = Server::start(prometheus);
     let query = prometheus::Query {
         matches: vec![r#"{a="b"}"#.to_owned()],

@@ -1,4 +1,4 @@
-//! What is wrong with a file is found, and nothing is wrong with a good one.
+//! Validation finds what is wrong with a file, and nothing in a good one.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -32,7 +32,7 @@ fn report(name: &str, content: impl AsRef<[u8]>) -> Report {
     report_with(name, content, |_| {})
 }
 
-/// Something between 0 and 1 that looks like noise.
+/// Deterministic noise between 0 and 1.
 fn noise(at: usize) -> f64 {
     let mixed = (at as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     let mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -40,13 +40,13 @@ fn noise(at: usize) -> f64 {
     (mixed ^ (mixed >> 31)) as f64 / u64::MAX as f64
 }
 
-/// A CSV of so many rows, a minute apart, whose cells behind the time are made from the row's number.
+/// A CSV of `rows` a minute apart, whose cells after the time are made from the row's number.
 fn csv(header: &str, rows: usize, cells: impl Fn(usize) -> String) -> String {
     let row = |row: usize| format!("{},{}\n", 1_704_067_200 + 60 * row, cells(row));
     format!("time,{header}\n{}", (0..rows).map(row).collect::<String>())
 }
 
-/// What was found: check, verdict, kind, column, how often, line.
+/// A finding: check, verdict, kind, column, number, line.
 type Found<'a> = (Check, Verdict, &'a str, &'a str, u64, Option<u64>);
 
 fn found(report: &Report) -> Vec<Found<'_>> {
@@ -81,7 +81,7 @@ fn a_good_file_is_good_in_each_format() {
 
 /// What `train` refuses of a header or a value is found here too.
 #[test]
-fn what_cannot_be_learnt_from_is_bad() {
+fn data_that_training_refuses_is_bad() {
     let good = csv("cpu,mem", 1000, |row| format!("{},{}", noise(row), noise(row + 9999)));
     for header in ["time,c\0pu,mem", "time,c\u{1}pu,mem", "time,\"c\npu\",mem"] {
         let report = report("a.csv", good.replacen("time,cpu,mem", header, 1));
@@ -96,7 +96,7 @@ fn what_cannot_be_learnt_from_is_bad() {
 }
 
 #[test]
-fn what_others_call_times_and_missing_values_is_known() {
+fn other_names_of_times_and_missing_values_are_known() {
     let two = |row| format!("{},{}", noise(row), if row % 9 == 0 { "null" } else { "true" });
     for time in ["Time", "_time", "TIMESTAMP", "date"] {
         let report = report("a.csv", csv("cpu,up", 1000, two).replacen("time", time, 1));
@@ -297,7 +297,7 @@ fn statistics() {
 }
 
 #[test]
-fn no_garbage_is_too_odd() {
+fn random_input_never_panics() {
     let mut state = 88_172_645_463_325_252_u64;
     let mut random = move |below: usize| {
         state ^= state << 13;

@@ -123,7 +123,7 @@ fn a_server_is_read_on_from_the_end_of_any_stretch() {
     let mut ends = Vec::new();
     let mut before = 0;
     while reader.next(&mut all).expect("it answers").is_some() {
-        if reader.is_between_stretches() {
+        if reader.is_between_windows() {
             ends.push((reader.done(), before));
         }
         before = all.len();
@@ -131,7 +131,7 @@ fn a_server_is_read_on_from_the_end_of_any_stretch() {
     assert!(ends.len() >= 3 && all.len() == lines(0..3000).len(), "{ends:?}");
     for (time, at) in ends {
         let (mut rest, mut reader) = (Vec::new(), open());
-        reader.go_on_from(time);
+        reader.resume_from(time);
         while reader.next(&mut rest).expect("it answers").is_some() {}
         assert!(rest == all[at..], "from {time} on");
     }

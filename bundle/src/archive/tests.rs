@@ -8,7 +8,7 @@ fn compress(tar: &[u8]) -> Vec<u8> {
     zstd::encode_all(tar, 1).unwrap()
 }
 
-/// A tar of one entry after those of a bundle, made as `change` wants it, and with a checksum that is right.
+/// A bundle's tar with one more entry, whose header `change` modifies before its checksum is set.
 fn with_entry(change: impl FnOnce(&mut Header), content: &[u8]) -> Vec<u8> {
     let mut tar = zstd::decode_all(&*testing::bundle(1).pack()).unwrap();
     tar.truncate(tar.len() - 1024);
@@ -30,14 +30,14 @@ fn fault(packed: &[u8]) -> String {
 }
 
 #[test]
-fn the_same_bundle_gives_the_same_bytes_and_they_the_bundle() {
+fn packing_is_deterministic_and_round_trips() {
     let bundle = testing::bundle(7);
     let packed = bundle.pack();
     assert_eq!(testing::bundle(7).pack(), packed);
     assert_eq!(Bundle::unpack(&packed).unwrap(), bundle);
     assert_eq!(bundle.archive_name(), "cpu-7.qualm");
     let tar = zstd::decode_all(&*packed).unwrap();
-    assert!(tar.starts_with(b"bundle.toml\0"), "what says what it is comes first");
+    assert!(tar.starts_with(b"bundle.toml\0"), "the manifest comes first");
 }
 
 #[test]
@@ -53,7 +53,7 @@ fn the_tar_command_reads_it() {
 }
 
 #[test]
-fn whatever_is_flipped_or_cut_it_is_an_error_or_the_same_bundle() {
+fn a_damaged_archive_is_refused_or_unpacks_to_the_same_bundle() {
     let bundle = testing::bundle(1);
     let packed = bundle.pack();
     for at in 0..packed.len() {
@@ -66,8 +66,8 @@ fn whatever_is_flipped_or_cut_it_is_an_error_or_the_same_bundle() {
         }
         assert!(Bundle::unpack(&packed[..at]).is_err(), "cut at {at}");
     }
-    // The same inside of the compression, where no checksum helps: only the manifest's own words may differ, for which
-    // there are signatures.
+    // The same inside of the compression, where there is no checksum: only the manifest may differ, which is what
+    // signatures are for.
     let tar = zstd::decode_all(&*packed).unwrap();
     for at in 0..tar.len() {
         for flip in [0x01, 0xff] {
@@ -112,7 +112,7 @@ fn only_plain_files_of_known_names_are_unpacked() {
         (with_entry(kind(EntryType::GNULongName), b"bundle.toml\0"), "it is no plain file but GNULongName"),
         (with_entry(kind(EntryType::XHeader), b"30 path=../../../etc/passwd\n"), "it is no plain file but XHeader"),
         (with_entry(|header| header.set_size(u64::MAX), b""), "damaged (size overflow)"),
-        (with_entry(|header| header.set_size(MOST), b""), "bytes are more than the"),
+        (with_entry(|header| header.set_size(MAX_BUNDLE_BYTES), b""), "bytes are more than the"),
         (
             with_entry(|header| header.set_size(100 << 20), b""),
             "detector.wasm: it ends after 1024 of its 104857600 bytes",
@@ -124,7 +124,7 @@ fn only_plain_files_of_known_names_are_unpacked() {
     }
 }
 
-/// A file of zeros as large as is wished.
+/// Appends a file of zeros.
 fn zeros(tar: &mut tar::Builder<impl Write>, name: &str, size: u64) -> io::Result<()> {
     let mut header = Header::new_ustar();
     header.set_path(name)?;
@@ -134,7 +134,7 @@ fn zeros(tar: &mut tar::Builder<impl Write>, name: &str, size: u64) -> io::Resul
 }
 
 #[test]
-fn a_bomb_does_not_go_off() {
+fn decompression_bombs_are_refused() {
     let bomb = |write: &dyn Fn(&mut Encoder<'_, Vec<u8>>) -> io::Result<()>| {
         let mut encoder = Encoder::new(Vec::new(), 1).unwrap();
         write(&mut encoder).unwrap();
@@ -142,12 +142,12 @@ fn a_bomb_does_not_go_off() {
         assert!(packed.len() < 1 << 20, "{}", packed.len());
         fault(&packed)
     };
-    let end_that_never_comes = bomb(&|out| io::copy(&mut io::repeat(0).take(MOST * 2), out).map(drop));
-    assert!(end_that_never_comes.contains("it unpacks to more than 268435456 bytes"), "{end_that_never_comes}");
+    let endless = bomb(&|out| io::copy(&mut io::repeat(0).take(MAX_BUNDLE_BYTES * 2), out).map(drop));
+    assert!(endless.contains("it unpacks to more than 268435456 bytes"), "{endless}");
     let many = bomb(&|out| {
         let mut tar = tar::Builder::new(out);
-        zeros(&mut tar, MODEL, MOST / 2 + 1)?;
-        zeros(&mut tar, GOLDEN, MOST / 2)
+        zeros(&mut tar, MODEL, MAX_BUNDLE_BYTES / 2 + 1)?;
+        zeros(&mut tar, GOLDEN, MAX_BUNDLE_BYTES / 2)
     });
     assert!(many.contains("golden.safetensors: its 134217728 bytes are more than the 134217727"), "{many}");
     let manifest = bomb(&|out| zeros(&mut tar::Builder::new(out), MANIFEST, 2 << 20));

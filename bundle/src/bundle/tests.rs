@@ -6,12 +6,12 @@ use super::*;
 use crate::testing;
 
 #[test]
-fn what_does_not_belong_together_is_named() {
+fn inconsistent_files_are_named() {
     let good = testing::bundle(1);
     let fault = |change: &dyn Fn(&mut Bundle)| {
         let mut bundle = good.clone();
         change(&mut bundle);
-        bundle.check_whole().unwrap_err().to_string()
+        bundle.check_integrity().unwrap_err().to_string()
     };
     let other = testing::bundle(2);
     for (fault, what) in [
@@ -26,7 +26,7 @@ fn what_does_not_belong_together_is_named() {
     ] {
         assert!(fault.contains(what), "{fault}");
     }
-    good.check_whole().unwrap();
+    good.check_integrity().unwrap();
 }
 
 #[test]
@@ -45,7 +45,7 @@ fn a_model_must_be_the_one_that_is_described() {
 }
 
 #[test]
-fn what_has_expired_is_not_used() {
+fn an_expired_bundle_is_refused() {
     let mut bundle = testing::bundle(1);
     let now = "2026-06-01T00:00:00Z".parse().unwrap();
     bundle.check_expiry(now).unwrap();
@@ -65,7 +65,7 @@ fn a_draft_that_would_not_load_is_refused_at_once() {
         change(&mut draft);
         draft.finish(&BuiltIn)
     };
-    // What is filled in need not be right.
+    // `finish` overwrites the format and the digests.
     let filled_in = |draft: &mut Draft| {
         draft.manifest.format = 99;
         draft.manifest.sha256 = BTreeMap::from([("x".to_owned(), String::new())]);
@@ -78,7 +78,7 @@ fn a_draft_that_would_not_load_is_refused_at_once() {
 }
 
 #[test]
-fn a_plugin_is_opened_by_who_can_run_it() {
+fn a_plugin_needs_a_sandbox_to_open() {
     let draft = || Draft { component: Some(b"\0asm".to_vec()), ..testing::draft(1) };
     let refused = draft().finish(&BuiltIn).unwrap_err();
     assert!(matches!(refused, Fault::Sandbox), "{refused}");
@@ -86,5 +86,5 @@ fn a_plugin_is_opened_by_who_can_run_it() {
     assert_eq!(Bundle::unpack(&plugin.pack()).unwrap(), plugin);
     assert_eq!(plugin.files().count(), 4);
     let mut detector = plugin.open(&testing::Sandbox).unwrap();
-    plugin.golden.check(|rows| Ok(detector.verdicts_of(rows, Wanted::SCORES).unwrap().scores)).unwrap(); // as though it had seen nothing
+    plugin.golden.check(|rows| Ok(detector.verdicts_of(rows, Wanted::SCORES).unwrap().scores)).unwrap(); // it has forgotten the golden rows
 }

@@ -1,4 +1,4 @@
-//! Whether what a manifest says can be.
+//! Validates a manifest.
 
 use std::collections::BTreeSet;
 
@@ -7,28 +7,28 @@ use qualm_core::trained::MAX_FEATURES;
 use super::{Error, FORMAT, Feature, Manifest, Reference, Shape};
 use crate::files;
 
-/// The longest name.
-pub(super) const MOST: usize = 100;
+/// The longest name, in bytes.
+pub(super) const MAX_NAME: usize = 100;
 
-/// Whether a name can be part of a file's name.
+/// Checks that a name can be part of a file name.
 ///
 /// # Errors
 ///
-/// Says what is wrong with it.
+/// [`Error::Name`].
 pub fn name(name: &str) -> Result<(), Error> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-    if name.len() <= MOST && name.starts_with(|c: char| c.is_ascii_alphanumeric()) && name.chars().all(allowed) {
+    if name.len() <= MAX_NAME && name.starts_with(|c: char| c.is_ascii_alphanumeric()) && name.chars().all(allowed) {
         return Ok(());
     }
     Err(Error::Name(name.to_owned()))
 }
 
 impl Manifest {
-    /// Whether it can be.
+    /// Validates it.
     ///
     /// # Errors
     ///
-    /// Says what cannot.
+    /// The first invalid part.
     pub fn check(&self) -> Result<(), Error> {
         let Self { format, version, features, entity, threshold, suppression, .. } = self;
         if *format != FORMAT {
@@ -54,7 +54,7 @@ impl Manifest {
             if texts.chain(entity).any(|text| text.contains(char::is_control)) {
                 return Err(Error::Unprintable(name.clone()));
             }
-            if reference.as_ref().is_some_and(|reference| !reference.can_be()) {
+            if reference.as_ref().is_some_and(|reference| !reference.is_valid()) {
                 return Err(Error::Reference(name.clone()));
             }
         }
@@ -64,12 +64,12 @@ impl Manifest {
         if entity.iter().any(|tag| tag == "detector" || tag.is_empty()) {
             return Err(Error::Entity);
         }
-        self.vectors()?; // all globs are some
+        self.vectors()?; // all globs are valid
         if !threshold.ordinary.is_finite() || !threshold.raw.is_finite() {
             return Err(Error::Threshold);
         }
         suppression.for_pipeline()?;
-        suppression.check_knowable(self)?;
+        suppression.check_supported(self)?;
         self.check_digests()
     }
 
@@ -88,7 +88,7 @@ impl Manifest {
 }
 
 impl Reference {
-    fn can_be(&self) -> bool {
+    fn is_valid(&self) -> bool {
         let Self { missing, mean, deviation, quantiles } = self;
         let finite = [missing, mean, deviation].into_iter().chain(quantiles).all(|number| number.is_finite());
         let right = (0.0..=1.0).contains(missing) && *deviation >= 0.0 && quantiles.is_sorted();
@@ -104,7 +104,7 @@ mod tests {
     type Change = fn(&mut Manifest);
 
     #[test]
-    fn what_cannot_be_is_named() {
+    fn invalid_parts_are_named() {
         let good = testing::manifest(1);
         good.check().unwrap();
         let cases: [(Change, &str); 19] = [

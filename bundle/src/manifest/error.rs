@@ -1,19 +1,19 @@
-//! What cannot be in a manifest, and what would be right.
+//! Why a manifest is invalid.
 
 use qualm_core::trained::MAX_FEATURES;
 use qualm_pipeline::glob::BadGlob;
 
 use super::FORMAT;
-use super::check::MOST;
+use super::check::MAX_NAME;
 use super::suppression;
 
-/// Why a manifest cannot be, or not be read or written.
+/// Why a manifest is invalid, or cannot be read or written.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum Error {
-    /// It is no text.
+    /// It is not UTF-8.
     #[error("it is not UTF-8")]
     NotText,
-    /// It is no TOML, or has something else in it.
+    /// It is no TOML, or has unknown or missing keys.
     #[error("{}{what}", line.map_or_else(String::new, |line| format!("line {line}: ")))]
     Syntax {
         /// Where, the first line being 1.
@@ -29,14 +29,14 @@ pub enum Error {
     Format(u32),
     /// A name cannot be part of a file's name.
     #[error(
-        "the name `{}` must begin with a letter or digit and have only letters, digits, `-`, `_` and `.`, {MOST} at most",
-        .0.chars().take(MOST).collect::<String>().escape_debug()
+        "the name `{}` must begin with a letter or digit and have only letters, digits, `-`, `_` and `.`, {MAX_NAME} at most",
+        .0.chars().take(MAX_NAME).collect::<String>().escape_debug()
     )]
     Name(String),
-    /// Nor can its kind.
+    /// The kind cannot be part of a file's name.
     #[error("`kind`: {0}")]
     Kind(#[source] Box<Error>),
-    /// There is no such version.
+    /// The version is out of range.
     #[error("`version` is {0}; it must be 1 at least, and fit 63 bits")]
     Version(u64),
     /// It has too few features, or too many.
@@ -45,18 +45,18 @@ pub enum Error {
     /// It has more features than its shape allows.
     #[error("with the shape `field` there is one feature, not {0}")]
     Shape(usize),
-    /// A feature's name is another one's too, or none.
+    /// A feature has no name, or that of another.
     #[error("two features are called `{0}`, or one has no name")]
     SameName(String),
     /// A text has control characters.
     #[error("feature `{0}`: it has letters in it that cannot be printed")]
     Unprintable(String),
-    /// What a feature was like in training cannot be.
+    /// A feature's reference statistics are invalid.
     #[error(
         "feature `{0}`: its `reference` must be finite: a share of missing values, a mean, a deviation, 11 ascending quantiles"
     )]
     Reference(String),
-    /// A feature's tag has a pattern that is none.
+    /// The pattern of a feature's tag is no glob.
     #[error("feature `{feature}`, tag `{tag}`: {source}")]
     Glob {
         /// The feature.
@@ -75,13 +75,13 @@ pub enum Error {
     /// The threshold is no number.
     #[error("[threshold] is not finite")]
     Threshold,
-    /// `[suppression]` cannot be.
+    /// `[suppression]` is invalid.
     #[error("[suppression] {0}")]
     Suppression(#[from] suppression::Error),
     /// A digest is of no file of a bundle.
     #[error("[sha256] lists `{}`, which is no file of a bundle", .0.escape_debug())]
     DigestOf(String),
-    /// A digest is none.
+    /// A digest is malformed.
     #[error("[sha256] has no digest for `{0}`: 64 digits 0 to 9 and a to f")]
     Digest(String),
 }

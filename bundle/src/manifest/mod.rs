@@ -1,4 +1,4 @@
-//! `bundle.toml`: what a bundle says of itself.
+//! `bundle.toml`: the manifest of a bundle.
 
 mod check;
 mod error;
@@ -21,7 +21,7 @@ pub use suppression::{Direction, Suppression};
 /// The version of the format that is written and read here.
 pub const FORMAT: u32 = 1;
 
-/// What a bundle says of itself.
+/// The manifest of a bundle.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
@@ -31,36 +31,36 @@ pub struct Manifest {
     pub name: String,
     /// Grows with each new model of this name.
     pub version: u64,
-    /// When it was made or, so that the same data make the same bundle, the time of the last row that it learnt from.
+    /// When it was created; of a trained model, the time of the last row, so that training is reproducible.
     pub created: Timestamp,
-    /// After which time it should not be used any more.
+    /// The time from which it is refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires: Option<Timestamp>,
     /// The kind of detector, such as `isolation-forest`.
     pub kind: String,
-    /// What a row is.
+    /// Whether a row is one field or a vector.
     pub shape: Shape,
-    /// Tags that tell one entity from another.
+    /// Tags that identify an entity.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub entity: Vec<String>,
-    /// Values within the same interval make one vector; `0s` where only those of the very same time do.
+    /// Values within the same interval make one vector; with `0s`, only those with the same time.
     #[serde(with = "crate::duration", default)]
     pub interval: Duration,
-    /// Where the threshold lies.
+    /// The threshold, and the rule that it comes from.
     pub threshold: Threshold,
-    /// When an anomaly is one worth telling.
+    /// Which incidents are reported.
     #[serde(default, skip_serializing_if = "Suppression::is_none")]
     pub suppression: Suppression,
-    /// The features, in the order in which they stand in a row.
+    /// The features, in the order of the values in a row.
     pub features: Vec<Feature>,
-    /// Where the model comes from.
+    /// How the model was trained.
     #[serde(default)]
     pub provenance: Provenance,
     /// The digest of every other file, by name.
     pub sha256: BTreeMap<String, String>,
 }
 
-/// What a row is.
+/// Whether a row is one field or a vector.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Shape {
@@ -70,28 +70,28 @@ pub enum Shape {
     Vector,
 }
 
-/// A feature, how it is taken from metrics, and what it was like in training.
+/// A feature: its metric, and its statistics in training.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Feature {
-    /// What people call it.
+    /// Its name in reports.
     pub name: String,
     /// The measurement that it is a field of.
     pub measurement: String,
     /// The field.
     pub field: String,
-    /// Tags that an event must have beside: globs of their values.
+    /// Tags that an event must have: globs of their values.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub tags: BTreeMap<String, String>,
-    /// What becomes of the value.
+    /// How the value is transformed.
     #[serde(default, skip_serializing_if = "Transform::is_none")]
     pub transform: Transform,
-    /// What it was like in training, to tell drift by.
+    /// Its statistics in training, for detecting drift.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reference: Option<Reference>,
 }
 
-/// A feature's values in training.
+/// The statistics of a feature in training.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Reference {
@@ -105,11 +105,11 @@ pub struct Reference {
     pub quantiles: Vec<f64>,
 }
 
-/// Where the threshold lies: what was asked for, and the raw scores that came of it.
+/// The threshold: the rule, and the raw scores that it gave.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Threshold {
-    /// What was asked for, such as `false_alarm_rate = 0.0001`.
+    /// The rule, such as `false_alarm_rate = 0.0001`.
     pub rule: String,
     /// The raw score of an ordinary row, where the score is 0.
     pub ordinary: f64,
@@ -117,14 +117,14 @@ pub struct Threshold {
     pub raw: f64,
 }
 
-/// Where a model comes from.
+/// How a model was trained.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Provenance {
     /// The digest of the data.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub data_sha256: String,
-    /// The rows that it learnt from.
+    /// The number of training rows.
     pub rows: u64,
     /// When the first and the last of them was measured.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -134,30 +134,30 @@ pub struct Provenance {
     pub to: Option<Timestamp>,
     /// The seed of all randomness.
     pub seed: u64,
-    /// What was set: hyperparameters, by name.
+    /// Hyperparameters, by name.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub parameters: BTreeMap<String, toml::Value>,
-    /// How it did, by name.
+    /// Evaluation metrics, by name.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub metrics: BTreeMap<String, f64>,
 }
 
 impl Manifest {
-    /// How vectors are put together, for the pipeline.
+    /// How the pipeline joins vectors.
     ///
     /// # Errors
     ///
-    /// Names the tag whose glob is none.
+    /// Names the tag whose glob is invalid.
     pub fn vectors(&self) -> Result<vector::Shape, Error> {
         shape(&self.features, &self.entity, self.interval)
     }
 }
 
-/// How vectors of these features are put together, for the pipeline.
+/// How the pipeline joins vectors of these features.
 ///
 /// # Errors
 ///
-/// Names the feature whose glob is none.
+/// Names the feature whose glob is invalid.
 pub fn shape(features: &[Feature], entity: &[String], interval: Duration) -> Result<vector::Shape, Error> {
     let features = features.iter().map(Feature::for_pipeline).collect::<Result<_, _>>()?;
     let interval = i64::try_from(interval.as_nanos()).unwrap_or(i64::MAX);
@@ -165,11 +165,11 @@ pub fn shape(features: &[Feature], entity: &[String], interval: Duration) -> Res
 }
 
 impl Feature {
-    /// How it is taken from metrics, for the pipeline.
+    /// How the pipeline selects it.
     ///
     /// # Errors
     ///
-    /// Names the tag whose glob is none.
+    /// Names the tag whose glob is invalid.
     pub fn for_pipeline(&self) -> Result<vector::Feature, Error> {
         let glob = |(key, value): (&String, &String)| {
             let (feature, tag) = (self.name.clone(), key.clone());

@@ -13,13 +13,13 @@ use crate::files;
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Suppression {
-    /// Only where a value is greater than what was expected, or less. Of models of one feature.
+    /// Only where a value is greater than expected, or less. Of models of one feature.
     #[serde(skip_serializing_if = "Direction::is_both")]
     pub direction: Direction,
-    /// Only as far as that from what was expected, in the feature's own unit. Of plugins of one feature that tell it.
+    /// Only at least as far as that from the expected value, in the feature's unit. Of plugins of one feature that report it.
     #[serde(skip_serializing_if = "is_zero")]
     pub min_deviation: f64,
-    /// Not from the one value to the other, both included. Of models of one feature.
+    /// Not for values in this range, both ends included. Of models of one feature.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expected_range: Option<[f64; 2]>,
     /// Only once so many of a series' last rows belong to an incident, such as `3 of 5`.
@@ -30,7 +30,7 @@ pub struct Suppression {
     pub cooldown: Duration,
 }
 
-/// On which side of what was expected a value is an anomaly.
+/// On which side of the expected value an anomaly is reported.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Direction {
@@ -44,7 +44,7 @@ pub enum Direction {
 }
 
 impl Direction {
-    /// As it is written.
+    /// Its name in TOML.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -54,7 +54,7 @@ impl Direction {
         }
     }
 
-    /// As the pipeline takes it.
+    /// The pipeline's equivalent.
     #[must_use]
     pub fn for_pipeline(self) -> suppress::Direction {
         match self {
@@ -75,16 +75,16 @@ fn is_zero(number: &f64) -> bool {
     *number == 0.0
 }
 
-/// What cannot be, and what would be right.
+/// Why `[suppression]` is invalid.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum Error {
-    /// `sustained` is not so many of so many.
+    /// `sustained` is not of the form `3 of 5`.
     #[error("`sustained`: {0}")]
     Sustained(suppress::Invalid),
-    /// A number is out of its range.
+    /// A number is out of range.
     #[error(transparent)]
     Number(suppress::Invalid),
-    /// A rule about one value, of a model of more.
+    /// A rule about one value, for a model of several features.
     #[error(
         "`{key}` is about one value, and this model scores {features} at once; leave it out (`sustained` and `cooldown` are of use)"
     )]
@@ -94,7 +94,7 @@ pub enum Error {
         /// How many values.
         features: usize,
     },
-    /// A rule about what was expected, of a detector that does not report it.
+    /// A rule about the expected value, for a detector that does not report it.
     #[error(
         "`{key}` needs to know what was expected, which `{kind}` does not tell; leave it out, or use `expected_range`"
     )]
@@ -115,17 +115,17 @@ impl Suppression {
     ///
     /// # Errors
     ///
-    /// Says that it is none, and shows one.
+    /// [`Error::Sustained`].
     pub fn sustained(&self) -> Result<Option<(u32, u32)>, Error> {
         let sustained = self.sustained.as_deref().map(suppress::Suppression::parse_sustained);
         sustained.transpose().map_err(Error::Sustained)
     }
 
-    /// As the pipeline takes it.
+    /// The pipeline's equivalent.
     ///
     /// # Errors
     ///
-    /// Says what cannot be, and what would be right.
+    /// The first invalid rule.
     pub fn for_pipeline(&self) -> Result<suppress::Suppression, Error> {
         let Self { direction, min_deviation, expected_range, sustained: _, cooldown } = self;
         let (sustained, of) = self.sustained()?.unwrap_or((1, 1));
@@ -140,12 +140,12 @@ impl Suppression {
         rule.check().map(|()| rule).map_err(Error::Number)
     }
 
-    /// Whether the model's detector tells what the rule asks of it.
-    pub(super) fn check_knowable(&self, manifest: &Manifest) -> Result<(), Error> {
+    /// Checks that the model's detector reports what the rules need.
+    pub(super) fn check_supported(&self, manifest: &Manifest) -> Result<(), Error> {
         let Self { direction, min_deviation, expected_range, .. } = self;
         let Manifest { kind, features, sha256, .. } = manifest;
         let built_in = !sha256.contains_key(files::COMPONENT) && KINDS.contains(&kind.as_str());
-        for (key, set, told) in [
+        for (key, set, is_supported) in [
             ("direction", *direction != Direction::Both, !built_in || kind == zscore::KIND),
             ("min_deviation", *min_deviation > 0.0, !built_in),
             ("expected_range", expected_range.is_some(), true),
@@ -153,7 +153,7 @@ impl Suppression {
             if set && features.len() > 1 {
                 return Err(Error::OneValue { key, features: features.len() });
             }
-            if set && !told {
+            if set && !is_supported {
                 return Err(Error::NoExpectation { key, kind: kind.clone() });
             }
         }
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn the_pipeline_gets_what_is_written() {
+    fn rules_reach_the_pipeline() {
         let all = read(
             "direction = 'above'\nmin_deviation = 5\nexpected_range = [0, 80.5]\nsustained = '3 of 5'\ncooldown = '10m'",
         );
@@ -193,12 +193,12 @@ mod tests {
     }
 
     #[test]
-    fn a_model_is_asked_only_for_what_it_tells() {
+    fn rules_need_a_detector_that_supports_them() {
         let mut manifest = testing::manifest(1);
         let (direction, distance) = (read("direction = 'below'"), read("min_deviation = 1.0"));
         let range = read("expected_range = [0.0, inf]");
         for one in [&direction, &distance, &range] {
-            let error = one.check_knowable(&manifest).unwrap_err().to_string();
+            let error = one.check_supported(&manifest).unwrap_err().to_string();
             assert!(error.contains("this model scores 2 at once; leave it out"), "{error}");
         }
         manifest.features.truncate(1);
@@ -208,11 +208,11 @@ mod tests {
             ("somebody-elses", [true, true, true]),
         ] {
             manifest.kind = kind.to_owned();
-            let told = [&direction, &distance, &range].map(|one| one.check_knowable(&manifest).is_ok());
-            assert_eq!(told, answers, "{kind}");
+            let supported = [&direction, &distance, &range].map(|one| one.check_supported(&manifest).is_ok());
+            assert_eq!(supported, answers, "{kind}");
         }
         manifest.kind = "pca-mahalanobis".to_owned();
-        let error = direction.check_knowable(&manifest).unwrap_err().to_string();
+        let error = direction.check_supported(&manifest).unwrap_err().to_string();
         assert!(error.contains("which `pca-mahalanobis` does not tell"), "{error}");
     }
 }

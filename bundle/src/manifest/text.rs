@@ -4,7 +4,7 @@ use serde::Deserialize;
 
 use super::{Error, FORMAT, Manifest};
 
-/// What a manifest begins with, for whoever opens it.
+/// The comment at the top of a manifest.
 const HEAD: &str = "\
 # What this model is, and how it takes its features from metrics. With the files beside it, it is one bundle: it loads
 # only as long as all are as they were made, which `sha256` at the end tells.
@@ -17,11 +17,11 @@ const HEAD: &str = "\
 ";
 
 impl Manifest {
-    /// Reads one, and checks that it can be.
+    /// Parses and validates a manifest.
     ///
     /// # Errors
     ///
-    /// Says what is wrong, and in which line.
+    /// What is wrong, and in which line.
     pub fn parse(text: &[u8]) -> Result<Self, Error> {
         #[derive(Deserialize)]
         struct OfAnyFormat {
@@ -32,7 +32,7 @@ impl Manifest {
             let line = error.span().map(|span| text[..span.start].matches('\n').count() + 1);
             Error::Syntax { line, what: error.message().to_owned() }
         };
-        // What another format has in it, nobody knows.
+        // The keys of another format are unknown, so the format is checked first.
         let of_any: OfAnyFormat = toml::from_str(text).map_err(|error| explain(&error))?;
         if of_any.format != FORMAT {
             return Err(Error::Format(of_any.format));
@@ -42,11 +42,11 @@ impl Manifest {
         Ok(manifest)
     }
 
-    /// The text; the same for the same manifest.
+    /// Serialises it deterministically.
     ///
     /// # Errors
     ///
-    /// Says what TOML cannot hold.
+    /// [`Error::Unwritable`].
     pub fn to_text(&self) -> Result<String, Error> {
         let text = toml::to_string(self).map_err(|error| Error::Unwritable(error.to_string()))?;
         Ok(format!("{HEAD}{text}"))
@@ -60,7 +60,7 @@ mod tests {
     use crate::testing;
 
     #[test]
-    fn what_was_written_is_read() {
+    fn a_manifest_round_trips() {
         let manifest = testing::bundle(3).manifest;
         let text = manifest.to_text().unwrap();
         assert_eq!(Manifest::parse(text.as_bytes()).unwrap(), manifest, "{text}");
@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_named_with_its_line() {
+    fn errors_name_their_line() {
         let text = testing::manifest(3).to_text().unwrap();
         for (from, to, what) in [
             ("format = 1", "format = 2\nfrom_the_future = true", "format 2; known here is 1"),

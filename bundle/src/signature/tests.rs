@@ -20,7 +20,7 @@ fn signed(key: &SecretKey) -> Bundle {
 }
 
 #[test]
-fn with_keys_only_what_is_signed_with_one_of_them_is_taken() {
+fn with_keys_only_bundles_signed_by_one_of_them_are_accepted() {
     let ((secret, public), (_, other)) = (keys(), keys());
     let bundle = signed(&secret);
     let unsigned = testing::bundle(1);
@@ -38,18 +38,18 @@ fn with_keys_only_what_is_signed_with_one_of_them_is_taken() {
         let fault = bundle.check_trust(trust).unwrap_err();
         assert!(matches!(&fault, Fault::Signature(text) if text.contains(what)), "{fault}");
     }
-    // It comes along wherever the bundle goes.
+    // Packing keeps the signature.
     assert_eq!(Bundle::unpack(&bundle.pack()).unwrap().check_trust(&trust).unwrap(), by);
 }
 
 #[test]
-fn a_signature_that_was_tampered_with_is_none() {
+fn a_tampered_signature_is_refused() {
     let (secret, public) = keys();
     let bundle = signed(&secret);
     let trust = Trust { keys: vec![public] };
     let text = bundle.signature.clone().unwrap();
     let check = |signature: &str| trust.check(&bundle.manifest_text, Some(signature));
-    // The first line is nobody's; the base64 of the others has no bits to spare but those of the last letter.
+    // The first line is not signed; the base64 of the others has unused bits in its last character only.
     let first = text.lines().next().unwrap().len();
     for at in 0..text.len() {
         for flip in [1, 0x20] {
@@ -67,7 +67,7 @@ fn a_signature_that_was_tampered_with_is_none() {
 }
 
 #[test]
-fn a_key_is_its_file_or_the_line_that_matters() {
+fn a_key_is_given_as_its_file_or_its_line() {
     let (_, public) = keys();
     let line = public.0.to_base64();
     let file = public.0.to_box().unwrap().to_string();
@@ -86,7 +86,7 @@ fn a_key_is_its_file_or_the_line_that_matters() {
     assert!(PublicKey::parse("").is_err() && PublicKey::parse(&"RW".repeat(28)).is_ok_and(|key| key.id().len() == 16));
 }
 
-/// What the real minisign makes of what it is asked, given the password.
+/// Runs the real minisign with a password; returns whether it succeeded.
 fn minisign(tool: &PathBuf, password: &str, arguments: &[&str], directory: &Path) -> bool {
     let mut process = Command::new(tool)
         .args(arguments)
@@ -101,7 +101,7 @@ fn minisign(tool: &PathBuf, password: &str, arguments: &[&str], directory: &Path
 }
 
 #[test]
-fn minisign_and_we_understand_one_another() {
+fn signatures_are_compatible_with_minisign() {
     let Some(tool) = testing::minisign() else { return };
     let root = tempfile::tempdir().unwrap();
     let at = |name: &str| root.path().join(name);
@@ -111,7 +111,7 @@ fn minisign_and_we_understand_one_another() {
         let public = PublicKey::find(at("key.pub").to_str().unwrap()).unwrap();
         let trust = Trust { keys: vec![public.clone()] };
 
-        // Theirs, checked by us.
+        // Signed by minisign, verified by qualm.
         testing::bundle(1).write(&at("cpu")).unwrap();
         let sign = ["-Sm", "bundle.toml", "-s", "../key", "-t", "by hand"];
         assert!(minisign(&tool, password, &sign, &at("cpu")));
@@ -119,7 +119,7 @@ fn minisign_and_we_understand_one_another() {
         let by = Signed::By { key: public.id(), comment: "by hand".to_owned() };
         assert_eq!(bundle.check_trust(&trust).unwrap(), by);
 
-        // Ours, checked by them.
+        // Signed by qualm, verified by minisign.
         let asked = std::cell::Cell::new(false);
         let ask = || {
             asked.set(true);

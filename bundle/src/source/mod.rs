@@ -1,4 +1,4 @@
-//! Where a pipeline's bundles come from: a path or a URL, asked again and again whether there is a new one.
+//! Sources of bundles: a path or a URL, polled for a new one.
 
 mod path;
 mod url;
@@ -15,10 +15,10 @@ use crate::digest::sha256;
 use crate::error::Error;
 use crate::secret::Secret;
 
-/// For how long a server may take to send a bundle, unless set otherwise.
+/// How long a server may take to send a bundle, by default.
 pub const TIMEOUT: Duration = Duration::from_mins(2);
 
-/// Where bundles come from.
+/// A source of bundles.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
     /// A directory or a packed bundle.
@@ -27,13 +27,13 @@ pub enum Source {
     Url(Secret),
 }
 
-/// Why a text is no source.
+/// Why a text is no source of bundles.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BadSource {
-    /// There is none.
+    /// It is empty.
     #[error("it is empty; write a path or an http(s) URL")]
     Empty,
-    /// A URL leads nowhere.
+    /// A URL has no host.
     #[error("`{0}` names no host")]
     NoHost(Secret),
     /// A path is written as a URL.
@@ -45,11 +45,11 @@ pub enum BadSource {
 }
 
 impl Source {
-    /// Reads one as people write it.
+    /// Parses a path or a URL.
     ///
     /// # Errors
     ///
-    /// Says what it must be.
+    /// If it is neither.
     pub fn parse(text: &str) -> Result<Self, BadSource> {
         match text.split_once("://") {
             None if text.is_empty() => Err(BadSource::Empty),
@@ -73,7 +73,7 @@ impl Source {
     }
 }
 
-/// For logs: without secrets.
+/// Redacted, for logs.
 impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -83,70 +83,70 @@ impl fmt::Display for Source {
     }
 }
 
-/// What came of asking.
+/// The result of a poll.
 #[derive(Debug, PartialEq)]
 pub enum Fetched {
     /// Nothing has changed since the last answer, whether that was a bundle or an error.
     Unchanged,
-    /// Another bundle than the last one. It is whole; whether it is trusted, new enough and scores as it must is not
-    /// known yet.
+    /// Another bundle than the last one. It is consistent; its signature, version and golden scores are not yet checked.
     New(Box<Bundle>),
 }
 
-/// Asks a source.
+/// Polls a source.
 #[derive(Debug)]
 pub struct Fetcher {
     source: Source,
-    way: Way,
-    /// What tells the last bundle, with its signature, from others.
+    transport: Transport,
+    /// The digest of the last bundle with its signature.
     last: Option<String>,
 }
 
 #[derive(Debug)]
-enum Way {
+enum Transport {
     Path(path::Local),
     Url(url::Remote),
 }
 
 impl Fetcher {
-    /// One that knows nothing yet. A server may take `timeout` to send a bundle; [`TIMEOUT`] is a good one.
+    /// One that has fetched nothing yet. A server may take `timeout` to send a bundle, such as [`TIMEOUT`].
     ///
     /// # Errors
     ///
-    /// Where the certificates that `SSL_CERT_FILE` names cannot be read.
+    /// If the certificates that `SSL_CERT_FILE` names cannot be read.
     pub fn new(source: Source, timeout: Duration) -> Result<Self, Error> {
-        let way = match &source {
-            Source::Path(path) => Way::Path(path::Local::new(path.clone())),
-            Source::Url(url) => Way::Url(url::Remote::new(url.clone(), timeout).map_err(|fault| fault.at(&source))?),
+        let transport = match &source {
+            Source::Path(path) => Transport::Path(path::Local::new(path.clone())),
+            Source::Url(url) => {
+                Transport::Url(url::Remote::new(url.clone(), timeout).map_err(|fault| fault.at(&source))?)
+            }
         };
-        Ok(Self { source, way, last: None })
+        Ok(Self { source, transport, last: None })
     }
 
-    /// Where it asks.
+    /// The source.
     #[must_use]
     pub fn source(&self) -> &Source {
         &self.source
     }
 
-    /// Offers the last bundle once more when next asked: what kept it from being used may have passed.
-    pub fn forget(&mut self) {
+    /// Makes the next poll return the last bundle once more: it may be usable by then.
+    pub fn invalidate(&mut self) {
         self.last = None;
-        match &mut self.way {
-            Way::Path(local) => local.forget(),
-            Way::Url(remote) => remote.forget(),
+        match &mut self.transport {
+            Transport::Path(local) => local.invalidate(),
+            Transport::Url(remote) => remote.invalidate(),
         }
     }
 
-    /// Asks. This may take long: not where metrics wait.
+    /// Polls the source. This may block for long: not for the thread that scores.
     ///
     /// # Errors
     ///
-    /// Says why there is no bundle to be had, or none that can be used. With a path, only once for as long as nothing
-    /// changes there; with a URL, each time.
+    /// If no bundle can be read. A path reports an error once until something changes there; a URL, each time.
     pub fn poll(&mut self) -> Result<Fetched, Error> {
-        let fetched = match &mut self.way {
-            Way::Path(local) => local.poll(),
-            Way::Url(remote) => remote.poll(),
+        let fetched = match &mut self.transport {
+            Transport::Path(local) => local.poll(),
+            Transport::Url(remote) => remote.poll(),
         };
         let Some(bundle) = fetched.map_err(|fault| fault.at(&self.source))? else { return Ok(Fetched::Unchanged) };
         let signature = bundle.signature.as_deref().unwrap_or_default();
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn no_password_gets_into_logs() {
+    fn passwords_are_redacted() {
         let source = Source::parse("https://me:secret@host:8443/cpu.qualm?at=1").unwrap();
         assert_eq!(source.to_string(), "https://***@host:8443/cpu.qualm?at=***");
         assert!(!format!("{source:?}").contains("secret"), "{source:?}");

@@ -1,58 +1,59 @@
-//! Bundles from a path. Whether there may be a new one is told by what the file system says of the files.
+//! Bundles from a path. A change of the files' metadata shows that there may be a new one.
 
 use std::fs::{self, Metadata};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use crate::bundle::{Bundle, read_files};
+use crate::bundle::Bundle;
 use crate::error::Fault;
 use crate::files;
+use crate::read::read_files;
 
-/// Within so many seconds, two changes may bear the same time on some file systems.
-const TICK: i64 = 2;
+/// The granularity of times on some file systems, in seconds: two changes within it may have the same time.
+const TIME_GRANULARITY: i64 = 2;
 
-/// Asks the file system.
+/// Polls a path.
 #[derive(Debug)]
 pub(super) struct Local {
     path: PathBuf,
-    /// What was there when it was last read; none where it must be read again.
-    seen: Option<Vec<Option<Stamp>>>,
+    /// The stamps when it was last read; `None` if it must be read again.
+    last_stamps: Option<Vec<Option<Stamp>>>,
 }
 
-/// What changes whenever a file does: device, number, size, and time of modification and of change in seconds and
-/// nanoseconds. (The time of change, because copying may set the time of modification to an old one.)
+/// Metadata that changes whenever a file does: device, inode, size, and mtime and ctime in seconds and nanoseconds. (The
+/// ctime, because copying may set the mtime to an old one.)
 pub type Stamp = (u64, u64, u64, [i64; 2], [i64; 2]);
 
 impl Local {
     pub(super) fn new(path: PathBuf) -> Self {
-        Self { path, seen: None }
+        Self { path, last_stamps: None }
     }
 
-    /// Reads it again next time.
-    pub(super) fn forget(&mut self) {
-        self.seen = None;
+    /// Makes the next poll read it again.
+    pub(super) fn invalidate(&mut self) {
+        self.last_stamps = None;
     }
 
     /// The bundle, unless nothing has changed.
     pub(super) fn poll(&mut self) -> Result<Option<Bundle>, Fault> {
         let now = stamps(&self.path);
-        if self.seen.as_ref() == Some(&now) {
+        if self.last_stamps.as_ref() == Some(&now) {
             return Ok(None);
         }
-        // What changed just now may change again without showing it.
+        // A file that changed just now may change again within the granularity of its times.
         let clock = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs() as i64);
-        let settled = now.iter().flatten().all(|(.., [changed, _])| changed + TICK < clock);
-        self.seen = settled.then_some(now);
-        let read = read_files(&self.path).and_then(Bundle::of);
-        if read.as_ref().is_err_and(Fault::may_pass) {
-            self.forget(); // nothing need change there for it to be good next time
+        let settled = now.iter().flatten().all(|(.., [changed, _])| changed + TIME_GRANULARITY < clock);
+        self.last_stamps = settled.then_some(now);
+        let read = read_files(&self.path).and_then(Bundle::from_files);
+        if read.as_ref().is_err_and(Fault::is_transient) {
+            self.invalidate(); // it may be readable next time without a change
         }
         read.map(Some)
     }
 }
 
-/// Of the path, and of all files that may be in it; none for what is not there.
+/// The stamps of the path and of all files that a bundle may have in it; `None` for those that are not there.
 #[must_use]
 pub fn stamps(path: &Path) -> Vec<Option<Stamp>> {
     let of = |path: &Path| fs::metadata(path).ok().as_ref().map(stamp);
@@ -90,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_new_is_told_once() {
+    fn a_new_bundle_is_reported_once() {
         let root = tempfile::tempdir().unwrap();
         let directory = root.path().join("cpu");
         let packed = root.path().join("cpu.qualm");
@@ -111,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn another_signature_is_something_new() {
+    fn another_signature_is_a_change() {
         let root = tempfile::tempdir().unwrap();
         let path = root.path().join("cpu");
         let mut bundle = testing::bundle(1);
@@ -124,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn a_link_that_leads_elsewhere_is_something_new() {
+    fn another_link_target_is_a_change() {
         let root = tempfile::tempdir().unwrap();
         for version in [1, 2] {
             testing::bundle(version).write(&root.path().join(format!("v{version}"))).unwrap();
@@ -138,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn half_a_copy_is_bad_until_it_is_whole() {
+    fn an_incomplete_copy_is_an_error_until_it_is_complete() {
         let root = tempfile::tempdir().unwrap();
         let path = root.path().join("cpu");
         fs::create_dir(&path).unwrap();
@@ -154,13 +155,13 @@ mod tests {
     }
 
     #[test]
-    fn what_has_settled_is_not_read_again() {
+    fn unchanged_files_are_not_read_again() {
         let root = tempfile::tempdir().unwrap();
         let path = root.path().join("cpu.qualm");
         fs::write(&path, "no bundle").unwrap();
         let mut local = Local::new(path.clone());
         assert!(local.poll().is_err() && local.poll().is_err(), "it may have changed within the tick");
-        thread::sleep(Duration::from_secs(TICK as u64 + 2));
+        thread::sleep(Duration::from_secs(TIME_GRANULARITY as u64 + 2));
         assert!(local.poll().is_err());
         assert!(local.poll().unwrap().is_none());
         testing::bundle(1).write_packed(&path).unwrap();

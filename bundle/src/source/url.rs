@@ -1,8 +1,8 @@
 //! Bundles from a server, by http or https.
 //!
-//! The server is asked for what has changed (`ETag`, `Last-Modified`), so that asking often costs nothing. Certificates are
-//! checked against Mozilla's list, or against those in the file that `SSL_CERT_FILE` names, for servers with a private
-//! one; proxies are those of the environment (`HTTPS_PROXY` and so on).
+//! Requests are conditional (`ETag`, `Last-Modified`), so that polling is cheap. Certificates are verified against Mozilla's
+//! list, or against those in the file that `SSL_CERT_FILE` names, for servers with a private one; proxies are those of the
+//! environment (`HTTPS_PROXY` and so on).
 
 use std::env;
 use std::fs;
@@ -17,67 +17,67 @@ use ureq::{Agent, Timeout};
 
 use crate::bundle::Bundle;
 use crate::error::Fault;
-use crate::files::MOST;
+use crate::files::MAX_BUNDLE_BYTES;
 use crate::secret::Secret;
 
-/// How long it may take to reach the server.
+/// How long connecting may take.
 const CONNECT: Duration = Duration::from_secs(10);
 
-/// How often a server may send us elsewhere.
+/// How many redirects are followed.
 const REDIRECTS: u32 = 5;
 
-/// Asks a server.
+/// Polls a server.
 #[derive(Debug)]
 pub(super) struct Remote {
     url: Secret,
     timeout: Duration,
     agent: Agent,
-    /// What the server said of the last bundle, to be said back to it: header of the answer, of the question, value.
-    said: Vec<(HeaderName, HeaderValue)>,
+    /// The validators of the last bundle, as headers of the next request.
+    validators: Vec<(HeaderName, HeaderValue)>,
 }
 
 impl Remote {
-    /// Fetches it again next time, even if the server has no other.
-    pub(super) fn forget(&mut self) {
-        self.said.clear();
+    /// Makes the next poll fetch it again, even if it is unchanged.
+    pub(super) fn invalidate(&mut self) {
+        self.validators.clear();
     }
 
     pub(super) fn new(url: Secret, timeout: Duration) -> Result<Self, Fault> {
         let roots = roots().map_err(|error| Fault::Fetch(error.to_string()))?;
         let config = Agent::config_builder()
             .tls_config(TlsConfig::builder().root_certs(roots).build())
-            .https_only(url.reveal().starts_with("https:")) // nor be sent from there to anywhere less safe
+            .https_only(url.reveal().starts_with("https:")) // redirects included
             .max_redirects(REDIRECTS)
             .http_status_as_error(false)
             .timeout_connect(Some(CONNECT.min(timeout)))
             .timeout_global(Some(timeout))
             .user_agent(concat!("qualm/", env!("CARGO_PKG_VERSION")))
             .build();
-        Ok(Self { url, timeout, agent: config.into(), said: Vec::new() })
+        Ok(Self { url, timeout, agent: config.into(), validators: Vec::new() })
     }
 
-    /// The bundle, unless the server says that it is still the last one.
+    /// The bundle; `None` if it is unchanged.
     pub(super) fn poll(&mut self) -> Result<Option<Bundle>, Fault> {
-        let mut question = self.agent.get(self.url.reveal());
-        for (name, value) in &self.said {
-            question = question.header(name, value);
+        let mut request = self.agent.get(self.url.reveal());
+        for (name, value) in &self.validators {
+            request = request.header(name, value);
         }
-        let mut answer = question.call().map_err(|error| self.explain(error))?;
-        match answer.status() {
+        let mut response = request.call().map_err(|error| self.explain(error))?;
+        match response.status() {
             StatusCode::OK => {}
-            StatusCode::NOT_MODIFIED if !self.said.is_empty() => return Ok(None),
+            StatusCode::NOT_MODIFIED if !self.validators.is_empty() => return Ok(None),
             status => return Err(Fault::Fetch(refusal(status))),
         }
-        let said = say_back(answer.headers());
+        let validators = validators_of(response.headers());
         let mut bytes = Vec::new();
-        let read = answer.body_mut().as_reader().take(MOST + 1).read_to_end(&mut bytes);
+        let read = response.body_mut().as_reader().take(MAX_BUNDLE_BYTES + 1).read_to_end(&mut bytes);
         read.map_err(|error| self.explain(error.into()))?;
-        if bytes.len() as u64 > MOST {
-            return Err(self.explain(ureq::Error::BodyExceedsLimit(MOST)));
+        if bytes.len() as u64 > MAX_BUNDLE_BYTES {
+            return Err(self.explain(ureq::Error::BodyExceedsLimit(MAX_BUNDLE_BYTES)));
         }
         let bundle = Bundle::unpack(&bytes);
-        // One that is bad may have been cut short, so it is asked for again.
-        self.said = if bundle.is_ok() { said } else { Vec::new() };
+        // An invalid bundle may have been truncated, so it is fetched again.
+        self.validators = if bundle.is_ok() { validators } else { Vec::new() };
         bundle.map(Some)
     }
 
@@ -90,7 +90,9 @@ impl Remote {
             ureq::Error::RequireHttpsOnly(_) => {
                 "the server redirects from https to http, which is not followed".to_owned()
             }
-            ureq::Error::BodyExceedsLimit(_) => format!("it is larger than the {MOST} bytes that a bundle may have"),
+            ureq::Error::BodyExceedsLimit(_) => {
+                format!("it is larger than the {MAX_BUNDLE_BYTES} bytes that a bundle may have")
+            }
             ureq::Error::BadUri(_) | ureq::Error::Http(_) => "this is no URL, or leads to none".to_owned(),
             ureq::Error::Io(error) if error.kind() == ErrorKind::UnexpectedEof => {
                 "the server ended its answer early".to_owned()
@@ -103,10 +105,10 @@ impl Remote {
     }
 }
 
-/// The headers to be sent with the next question.
-fn say_back(answer: &HeaderMap) -> Vec<(HeaderName, HeaderValue)> {
+/// The headers that make the next request conditional.
+fn validators_of(response: &HeaderMap) -> Vec<(HeaderName, HeaderValue)> {
     let pairs = [(ETAG, IF_NONE_MATCH), (LAST_MODIFIED, IF_MODIFIED_SINCE)];
-    pairs.into_iter().filter_map(|(said, back)| Some((back, answer.get(said)?.clone()))).collect()
+    pairs.into_iter().filter_map(|(validator, condition)| Some((condition, response.get(validator)?.clone()))).collect()
 }
 
 fn refusal(status: StatusCode) -> String {
@@ -120,7 +122,7 @@ fn refusal(status: StatusCode) -> String {
     format!("the server answers {status}{hint}")
 }
 
-/// Why the file that `SSL_CERT_FILE` names is of no use.
+/// Why the file that `SSL_CERT_FILE` names cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum BadCertificates {
     /// It cannot be read.
@@ -131,7 +133,7 @@ pub enum BadCertificates {
         /// Why.
         source: io::Error,
     },
-    /// It has nothing of use in it.
+    /// It has no certificate.
     #[error("SSL_CERT_FILE, {}: there is no certificate in it", path.display())]
     None {
         /// The file.
@@ -139,11 +141,11 @@ pub enum BadCertificates {
     },
 }
 
-/// Whose certificates are trusted: those in the file that `SSL_CERT_FILE` names, or else Mozilla's list.
+/// The trusted root certificates: those in the file that `SSL_CERT_FILE` names, or else Mozilla's list.
 ///
 /// # Errors
 ///
-/// Where there are none in that file, and why.
+/// If that file cannot be read or has none.
 pub fn roots() -> Result<RootCerts, BadCertificates> {
     match env::var_os("SSL_CERT_FILE").filter(|path| !path.is_empty()) {
         Some(path) => certificates(path.as_ref()),

@@ -1,10 +1,10 @@
-//! What a running pipeline keeps of the bundles it has taken: the last good ones, and which one runs.
+//! The bundles that a running pipeline has accepted: the latest good ones, and which is current.
 //!
-//! `STATE/bundles/DETECTOR/` has the packed bundles, `VERSION.qualm` each, and `store.toml`, which says which of
-//! them is the current one and which have been rolled back from. A pipeline and the command that rolls back may change it
-//! at the same time: each change is made under a lock, on what is there then.
+//! `STATE/bundles/DETECTOR/` has the packed bundles, `VERSION.qualm` each, and `store.toml`, which names the current one and
+//! the version that was rolled back from. A pipeline and `qualm bundle rollback` may change it concurrently: each change
+//! locks the directory and reads the state anew.
 //!
-//! Without a state directory there is only memory: versions are still compared, but nothing can be rolled back.
+//! Without a state directory the store is in memory: versions are compared, but nothing can be rolled back.
 
 mod state;
 
@@ -22,33 +22,33 @@ use crate::error::{self, Fault};
 use crate::files;
 use state::{Current, State};
 
-/// How many bundles are kept.
-pub const KEPT: usize = 5;
+/// How many bundles a store keeps.
+pub const MAX_KEPT: usize = 5;
 
-/// What says which bundle is the current one.
+/// The file that names the current bundle.
 const STATE: &str = "store.toml";
 
-/// What is kept of one detector's bundles.
+/// The bundles of one detector.
 #[derive(Debug)]
 pub struct Store {
-    /// None where nothing is kept.
+    /// `None` for a store in memory.
     directory: Option<PathBuf>,
-    /// As it was when last read or written.
+    /// The contents of `store.toml` when last read or written.
     state: State,
-    /// What this process runs. Where that cannot be kept, its versions count all the same.
-    runs: Option<Current>,
+    /// The bundle that this process runs: its version counts even if it could not be stored.
+    running: Option<Current>,
 }
 
-/// What to do with a bundle that a source offers.
+/// Whether a bundle is new.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Admission {
-    /// It may be taken.
+    /// It may replace the current one.
     New,
     /// It is the current one.
     Same,
 }
 
-/// Why a bundle is not taken.
+/// Why a bundle is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
     /// It is older than the current one.
@@ -59,12 +59,12 @@ pub enum Refused {
         /// The version that runs.
         current: u64,
     },
-    /// It has the current one's version, but is another.
+    /// It has the current one's version and another digest.
     #[error(
         "it is another bundle than the one that runs, but has the same version {0}; each new one needs a higher version"
     )]
     SameVersion(u64),
-    /// It is another model than the one that runs: its versions say nothing of that one's.
+    /// It is another model than the current one: their versions cannot be compared.
     #[error("it is another model, `{offered}`, where `{current}` runs; give the detector another `name` for it")]
     OtherModel {
         /// The model that is offered.
@@ -72,7 +72,7 @@ pub enum Refused {
         /// The model that runs.
         current: String,
     },
-    /// This version, or one after it, was rolled back from.
+    /// This version, or a later one, was rolled back from.
     #[error("version {offered} is not taken: version {from} was rolled back from, so only what is newer than that is")]
     RolledBack {
         /// The version that is offered.
@@ -82,39 +82,39 @@ pub enum Refused {
     },
 }
 
-/// What keeps a store from being used.
+/// Why a store cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// It cannot be read or written.
     #[error("{}: {source}", path.display())]
     Io {
-        /// What cannot.
+        /// The file or directory.
         path: PathBuf,
         /// Why.
         source: io::Error,
     },
-    /// A kept bundle is no longer good.
+    /// A stored bundle cannot be used.
     #[error(transparent)]
     Bundle(#[from] error::Error),
-    /// There is nothing to go back to.
+    /// The version to roll back to is not stored.
     #[error("{}: there is no version {wanted} to go back to; kept are {kept}", path.display())]
     NotKept {
-        /// Where.
+        /// The store's directory.
         path: PathBuf,
-        /// What was asked for.
+        /// The version to roll back to.
         wanted: String,
-        /// What there is.
+        /// The versions that are stored.
         kept: String,
     },
 }
 
-/// Where the bundles of all detectors are kept.
+/// The directory of all stores.
 #[must_use]
 pub fn root(state_directory: &Path) -> PathBuf {
     state_directory.join("bundles")
 }
 
-/// Where a detector's bundles are kept. What cannot be part of a file's name is written as `%` and its number.
+/// The directory of a detector's store. Bytes that are not allowed in a file name are percent-encoded.
 #[must_use]
 pub fn directory(state_directory: &Path, detector: &str) -> PathBuf {
     let mut name = String::from(if detector.is_empty() { "%" } else { "" });
@@ -128,21 +128,21 @@ pub fn directory(state_directory: &Path, detector: &str) -> PathBuf {
     root(state_directory).join(name)
 }
 
-/// What a kept bundle is called.
+/// The file name of a stored bundle.
 fn file(version: u64) -> String {
     format!("{version}.{EXTENSION}")
 }
 
 impl Store {
-    /// Opens a detector's store, or begins one. What is damaged in it is set aside, with a warning.
+    /// Opens a detector's store, or creates one. Damaged files are set aside, with a warning.
     ///
     /// # Errors
     ///
-    /// Where the directory cannot be made or read.
+    /// If the directory cannot be created or read.
     pub fn open(state_directory: &Path, detector: &str) -> Result<Self, Error> {
         let path = directory(state_directory, detector);
         fs::create_dir_all(&path).map_err(|source| Error::Io { path: path.clone(), source })?;
-        // What is removed here must be ours, and not what somebody has a link lead to.
+        // Files are removed here, so links to other directories are refused.
         for path in [root(state_directory), path.clone()] {
             if path.is_symlink() {
                 let source = io::Error::other("it is a symbolic link, which is not followed here; remove it");
@@ -150,24 +150,24 @@ impl Store {
             }
         }
         atomic::sweep(&path, &files::NAMES);
-        let mut this = Self { directory: Some(path), state: State::default(), runs: None };
+        let mut this = Self { directory: Some(path), state: State::default(), running: None };
         this.locked(|_| Ok(()))?;
         Ok(this)
     }
 
-    /// One that keeps nothing.
+    /// A store in memory.
     #[must_use]
     pub fn in_memory() -> Self {
-        Self { directory: None, state: State::default(), runs: None }
+        Self { directory: None, state: State::default(), running: None }
     }
 
-    /// The file that changes when somebody rolls back.
+    /// The file that changes with a rollback.
     #[must_use]
     pub fn watched(&self) -> Option<PathBuf> {
         self.directory.as_ref().map(|directory| directory.join(STATE))
     }
 
-    /// The version that is current.
+    /// The current version.
     #[must_use]
     pub fn version(&self) -> Option<u64> {
         self.state.current.as_ref().map(|current| current.version)
@@ -179,7 +179,7 @@ impl Store {
         self.state.rolled_back_from
     }
 
-    /// The versions that are kept, the oldest first.
+    /// The stored versions, the oldest first.
     #[must_use]
     pub fn kept(&self) -> Vec<u64> {
         let entries = self.directory.as_ref().and_then(|directory| fs::read_dir(directory).ok());
@@ -193,12 +193,11 @@ impl Store {
         versions
     }
 
-    /// The current bundle, if any is kept: what to begin with, until the source has a newer one. If it is damaged it is set aside, and the
-    /// newest older one becomes the current one.
+    /// The current bundle, if any is stored. If it is damaged, it is set aside and the newest older one becomes current.
     ///
     /// # Errors
     ///
-    /// Where the store cannot be written.
+    /// If the store cannot be read or written.
     pub fn current(&mut self) -> Result<Option<Bundle>, Error> {
         if self.directory.is_none() {
             return Ok(None);
@@ -209,7 +208,7 @@ impl Store {
                 let path = this.path(version);
                 match Bundle::read(&path) {
                     Ok(bundle) if bundle.digest() == sha256 => {
-                        this.runs = this.state.current.clone();
+                        this.running = this.state.current.clone();
                         return Ok(Some(bundle));
                     }
                     Ok(_) => warn!("{}: it is not the bundle that was kept there", path.display()),
@@ -226,14 +225,14 @@ impl Store {
         })
     }
 
-    /// Whether a bundle may be taken. One of another name may not: its versions are its own, and whoever could offer it
-    /// could offer an old one behind it.
+    /// Whether a bundle may replace the current one. One of another name may not: its versions cannot be compared, so that
+    /// an old bundle could follow it.
     ///
     /// # Errors
     ///
-    /// Says why not.
+    /// Why it is refused.
     pub fn admits(&self, bundle: &Bundle) -> Result<Admission, Refused> {
-        let Some(current) = self.runs.as_ref().or(self.state.current.as_ref()) else { return Ok(Admission::New) };
+        let Some(current) = self.running.as_ref().or(self.state.current.as_ref()) else { return Ok(Admission::New) };
         if current.name != bundle.manifest.name {
             let (offered, current) = (bundle.manifest.name.clone(), current.name.clone());
             return Err(Refused::OtherModel { offered, current });
@@ -250,21 +249,21 @@ impl Store {
         }
     }
 
-    /// Makes a bundle, which has been found good, the current one; and keeps it, and a few before it.
+    /// Stores a verified bundle as the current one, and removes the oldest beyond [`MAX_KEPT`].
     ///
     /// # Errors
     ///
-    /// Where the store cannot be written.
+    /// If the store cannot be written.
     pub fn keep(&mut self, bundle: &Bundle) -> Result<(), Error> {
         let current = Current::of(bundle);
-        self.runs = Some(current.clone());
+        self.running = Some(current.clone());
         self.locked(|this| {
             if this.state.current.as_ref() == Some(&current) {
-                return Ok(()); // what was rolled back to stays so
+                return Ok(()); // a rollback stays in force
             }
             let same_name = this.state.current.as_ref().is_none_or(|before| before.name == current.name);
             if !same_name {
-                this.remove(this.kept())?; // another model's: not what one goes back to
+                this.remove(this.kept())?; // of another model, so no target of a rollback
             }
             if this.directory.is_some() {
                 bundle.write_packed(&this.path(current.version))?;
@@ -272,7 +271,7 @@ impl Store {
             let previous = this.state.current.take().filter(|_| same_name).map(|before| before.version);
             let surplus = |kept: Vec<u64>| {
                 let needed = |version: &u64| *version == current.version || Some(*version) == previous;
-                let many = kept.len().saturating_sub(KEPT);
+                let many = kept.len().saturating_sub(MAX_KEPT);
                 kept.into_iter().filter(|version| !needed(version)).take(many).collect()
             };
             this.remove(surplus(this.kept()))?;
@@ -281,44 +280,43 @@ impl Store {
         })
     }
 
-    /// Makes a kept version the current one: `to`, or the one that ran before. What the source offers is then not taken
-    /// until it is newer than all that ran.
+    /// Makes a stored version the current one: `to`, or the previous one. Bundles from the source are then refused until one
+    /// is newer than all that ran.
     ///
     /// # Errors
     ///
-    /// Where that version is not kept, or not good.
+    /// If that version is not stored or cannot be used.
     pub fn rollback(&mut self, to: Option<u64>) -> Result<Bundle, Error> {
-        self.locked(|this| this.go_back(to))
+        self.locked(|this| this.roll_back_to(to))
     }
 
-    /// The same to the version that ran before, because `from` failed while it ran; nothing where another one is current by
-    /// now.
+    /// Rolls back to the previous version because `from` failed; `None` if another version is current by now.
     ///
     /// # Errors
     ///
     /// As [`rollback`](Self::rollback).
     pub fn fall_back(&mut self, from: u64) -> Result<Option<Bundle>, Error> {
-        self.locked(|this| if this.version() == Some(from) { this.go_back(None).map(Some) } else { Ok(None) })
+        self.locked(|this| if this.version() == Some(from) { this.roll_back_to(None).map(Some) } else { Ok(None) })
     }
 
-    fn go_back(&mut self, to: Option<u64>) -> Result<Bundle, Error> {
+    fn roll_back_to(&mut self, to: Option<u64>) -> Result<Bundle, Error> {
         let now = self.version();
-        let bundle = self.to_roll_back_to(to)?;
+        let bundle = self.rollback_target(to)?;
         let version = bundle.manifest.version;
         let rolled_back_from = now.max(self.state.rolled_back_from).filter(|&from| from > version);
         let current = Current::of(&bundle);
         self.state = State { current: Some(current.clone()), previous: None, rolled_back_from };
         self.write_state()?;
-        self.runs = Some(current);
+        self.running = Some(current);
         Ok(bundle)
     }
 
-    /// The bundle that [`rollback`](Self::rollback) would make the current one.
+    /// The bundle that [`rollback`](Self::rollback) would make current.
     ///
     /// # Errors
     ///
-    /// As there.
-    pub fn to_roll_back_to(&self, to: Option<u64>) -> Result<Bundle, Error> {
+    /// As [`rollback`](Self::rollback).
+    pub fn rollback_target(&self, to: Option<u64>) -> Result<Bundle, Error> {
         let (kept, now) = (self.kept(), self.version());
         let before = |version: &&u64| now.is_some_and(|now| **version < now);
         let previous = self.state.previous.filter(|version| kept.contains(version));
@@ -335,11 +333,11 @@ impl Store {
         Ok(Bundle::read(&self.path(version))?)
     }
 
-    /// The current bundle, if another process has made another one current since this one last looked.
+    /// The current bundle, if another process has changed it since the last call.
     ///
     /// # Errors
     ///
-    /// Where the store cannot be read.
+    /// If the store cannot be read.
     pub fn changed(&mut self) -> Result<Option<Bundle>, Error> {
         let before = self.state.current.clone();
         match self.read_state()? {
@@ -348,7 +346,7 @@ impl Store {
                 self.state = now;
                 return Ok(None);
             }
-            None => return Ok(None), // what is not there or damaged changes nothing
+            None => return Ok(None), // a missing or damaged file changes nothing
         }
         self.current()
     }
@@ -364,13 +362,13 @@ impl Store {
             .try_for_each(|path| fs::remove_file(&path).map_err(|source| Error::Io { path, source }))
     }
 
-    /// The newest kept bundle that is older than a version.
+    /// The newest stored bundle that is older than a version.
     fn newest_before(&self, version: u64) -> Option<Current> {
         let mut older = self.kept().into_iter().rev().filter(|&kept| kept < version);
         older.find_map(|kept| Bundle::read(&self.path(kept)).ok()).map(|bundle| Current::of(&bundle))
     }
 
-    /// Does something while nobody else changes the store, on what is there now.
+    /// Locks the store, reads its state, and runs `what`.
     fn locked<T>(&mut self, what: impl FnOnce(&mut Self) -> Result<T, Error>) -> Result<T, Error> {
         let Some(directory) = self.directory.clone() else { return what(self) };
         let lock = File::open(&directory)
@@ -383,12 +381,12 @@ impl Store {
         let before = self.state.clone();
         let result = what(self);
         if result.is_err() {
-            self.state = before; // as it still stands in the file
+            self.state = before; // as in the file
         }
         result
     }
 
-    /// What stands in the file; none where there is no file or it is damaged.
+    /// The contents of `store.toml`; `None` if it is missing or damaged.
     fn read_state(&self) -> Result<Option<State>, Error> {
         let Some(path) = self.watched() else { return Ok(None) };
         match own::read(&path) {
@@ -408,7 +406,7 @@ impl Store {
         written.map_err(|source| Error::Io { path, source })
     }
 
-    /// Begins anew with the newest bundle that is kept and good.
+    /// Resets the state to the newest stored bundle that can be read.
     fn recover(&mut self) -> Result<State, Error> {
         if let Some(path) = self.watched().filter(|path| path.exists()) {
             let aside = atomic::set_aside(&path).map_err(|source| Error::Io { path: path.clone(), source })?;

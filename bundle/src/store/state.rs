@@ -1,4 +1,4 @@
-//! `store.toml`: which bundle is the current one.
+//! `store.toml`: which bundle is current.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,20 +9,20 @@ const HEAD: &str = "\
 
 ";
 
-/// What stands there.
+/// The contents of `store.toml`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct State {
     /// The version that ran before the current one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) previous: Option<u64>,
-    /// Nothing up to this version is taken until there is something newer.
+    /// Bundles up to this version are refused.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) rolled_back_from: Option<u64>,
-    /// The bundle that runs; none only where there is no file.
+    /// The current bundle; `None` only without a file.
     pub(super) current: Option<Current>,
 }
 
-/// A bundle, and what tells it from any other.
+/// The identity of a bundle.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Current {
     pub(super) name: String,
@@ -31,13 +31,13 @@ pub(super) struct Current {
 }
 
 impl State {
-    /// None where it is damaged.
+    /// `None` if it is damaged.
     pub(super) fn parse(text: &str) -> Option<Self> {
         toml::from_str(text).ok().filter(|state: &Self| state.current.is_some())
     }
 
     pub(super) fn to_text(&self) -> String {
-        // Numbers and texts: TOML holds them all.
+        // Numbers and strings always serialise.
         format!("{HEAD}{}", toml::to_string(self).expect("a store's state is TOML"))
     }
 }

@@ -7,7 +7,7 @@ fn open(root: &tempfile::TempDir) -> Store {
     Store::open(root.path(), "cpu").unwrap()
 }
 
-/// Offers a version as a source would, and takes it if it may be.
+/// Offers a version, and stores it if it is admitted.
 fn offer(store: &mut Store, version: u64) -> Result<Admission, Refused> {
     let bundle = testing::bundle(version);
     let admission = store.admits(&bundle)?;
@@ -22,7 +22,7 @@ fn current(store: &mut Store) -> Option<u64> {
 }
 
 #[test]
-fn only_what_is_newer_is_taken() {
+fn only_newer_versions_are_admitted() {
     let root = tempfile::tempdir().unwrap();
     for mut store in [open(&root), Store::in_memory()] {
         assert_eq!((store.version(), store.kept().len()), (None, 0));
@@ -36,16 +36,16 @@ fn only_what_is_newer_is_taken() {
         assert!(store.directory.is_some() || store.current().unwrap().is_none(), "nothing is kept in memory");
         assert_eq!(store.version(), Some(7));
     }
-    let mut again = open(&root);
+    let mut reopened = open(&root);
     assert_eq!(
-        (again.current().unwrap(), again.kept()),
+        (reopened.current().unwrap(), reopened.kept()),
         (Some(testing::bundle(7)), vec![5, 7]),
         "it outlives the process"
     );
 }
 
 #[test]
-fn versions_only_grow_where_nothing_can_be_kept_either() {
+fn versions_are_compared_even_if_storing_fails() {
     let root = tempfile::tempdir().unwrap();
     let mut store = open(&root);
     let place = directory(root.path(), "cpu");
@@ -58,7 +58,7 @@ fn versions_only_grow_where_nothing_can_be_kept_either() {
 }
 
 #[test]
-fn a_model_that_failed_is_not_taken_again() {
+fn a_model_that_failed_is_not_admitted_again() {
     let root = tempfile::tempdir().unwrap();
     let mut store = open(&root);
     (1..=3).for_each(|version| _ = offer(&mut store, version));
@@ -71,7 +71,7 @@ fn a_model_that_failed_is_not_taken_again() {
 }
 
 #[test]
-fn the_last_few_are_kept() {
+fn the_latest_versions_are_kept() {
     let root = tempfile::tempdir().unwrap();
     let mut store = open(&root);
     for version in 1..=8 {
@@ -86,7 +86,7 @@ fn the_last_few_are_kept() {
 }
 
 #[test]
-fn after_a_rollback_the_source_must_have_something_newer() {
+fn after_a_rollback_only_newer_versions_are_admitted() {
     let root = tempfile::tempdir().unwrap();
     let mut store = open(&root);
     assert!(
@@ -109,7 +109,7 @@ fn after_a_rollback_the_source_must_have_something_newer() {
     }
     assert_eq!(offer(&mut store, 3), Ok(Admission::Same));
 
-    // Further back, to one that is not there, and to the newest again.
+    // To an older version, to one that is not stored, and to the newest again.
     assert_eq!(command.rollback(Some(1)).unwrap(), testing::bundle(1));
     assert_eq!((command.version(), command.rolled_back_from()), (Some(1), Some(5)));
     assert!(
@@ -118,7 +118,7 @@ fn after_a_rollback_the_source_must_have_something_newer() {
     assert_eq!(command.rollback(Some(5)).unwrap(), testing::bundle(5));
     assert_eq!(command.rolled_back_from(), None);
 
-    // What is newer is taken, and to go back from that does not lead to what was gone back from before.
+    // A newer version is admitted, and a rollback from it does not lead to a version that was rolled back from.
     command.rollback(Some(2)).unwrap();
     assert_eq!(store.changed().unwrap(), Some(testing::bundle(2)));
     store.keep(&testing::bundle(2)).unwrap();
@@ -130,13 +130,13 @@ fn after_a_rollback_the_source_must_have_something_newer() {
 }
 
 #[test]
-fn what_the_process_takes_does_not_undo_what_the_command_did() {
+fn a_new_bundle_does_not_undo_a_concurrent_rollback() {
     let root = tempfile::tempdir().unwrap();
     let mut store = open(&root);
     offer(&mut store, 1).unwrap();
     offer(&mut store, 2).unwrap();
     open(&root).rollback(None).unwrap();
-    store.keep(&testing::bundle(3)).unwrap(); // without having looked
+    store.keep(&testing::bundle(3)).unwrap(); // without reading the state first
     assert_eq!(open(&root).rollback(None).unwrap(), testing::bundle(1), "that ran before");
 }
 
@@ -167,7 +167,7 @@ fn a_damaged_store_is_set_aside() {
     fs::remove_file(path.join(STATE)).unwrap();
     assert_eq!(current(&mut open(&root)), Some(3));
 
-    // The current bundle is damaged, then another's, then gone.
+    // The current bundle is damaged, then replaced by another, then missing.
     let packed = fs::read(path.join("3.qualm")).unwrap();
     fs::write(path.join("3.qualm"), &packed[..packed.len() / 2]).unwrap();
     let mut store = open(&root);
@@ -180,7 +180,7 @@ fn a_damaged_store_is_set_aside() {
 }
 
 #[test]
-fn a_detector_may_be_called_anything() {
+fn any_detector_name_is_a_valid_directory() {
     let state = Path::new("/state");
     assert_eq!(directory(state, "cpu.total-1_a"), Path::new("/state/bundles/cpu.total-1_a"));
     assert_eq!(directory(state, "../../etc"), Path::new("/state/bundles/%2E.%2F..%2Fetc"));

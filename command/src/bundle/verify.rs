@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use clap::Args;
 use jiff::Timestamp;
 use qualm_bundle::Fault;
-use qualm_bundle::bundle::{Bundle, read_files};
+use qualm_bundle::bundle::Bundle;
+use qualm_bundle::read::read_files;
 use qualm_bundle::signature::{PublicKey, Signed, Trust};
 use qualm_contract::ModelFactory;
 use serde::Serialize;
@@ -72,7 +73,7 @@ impl Report {
         let Some(bundle) = self.note("contents", Bundle::parse(files)) else { return };
         let manifest = &bundle.manifest;
         self.passed("contents", format!("{}, version {}", manifest.name, manifest.version));
-        if self.note("digests", bundle.check_whole()).is_some() {
+        if self.note("digests", bundle.check_integrity()).is_some() {
             self.passed("digests", "every file is the one that bundle.toml means".to_owned());
         }
         if self.note("scores", bundle.open(factory)).is_some() {

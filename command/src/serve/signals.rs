@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use qualm::config::{Config, Http};
 use qualm::state;
-use qualm_bundle::watch::Bell;
+use qualm_bundle::watch::Notifier;
 use qualm_http::Renewal;
 use qualm_http::api::models::Registry;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -78,12 +78,12 @@ pub(super) struct Reload {
     pub(super) renewal: Renewal,
     pub(super) registry: Option<Arc<Registry>>,
     /// Has the pipelines' detectors look for new models.
-    pub(super) bell: Bell,
+    pub(super) notifier: Notifier,
 }
 
 impl Reload {
     fn now(&mut self) {
-        self.bell.ring();
+        self.notifier.notify_all();
         if let Some(registry) = &self.registry {
             registry.refresh();
         }

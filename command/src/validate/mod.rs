@@ -92,7 +92,7 @@ pub fn run(options: &Options) -> Result<(), Error> {
     if report.verdict() <= tolerated {
         return Ok(());
     }
-    Err(Error::Wanting { path: options.input.clone(), what: report.wanting(tolerated) })
+    Err(Error::Wanting { path: options.input.clone(), what: report.failed_checks(tolerated) })
 }
 
 impl From<&Options> for validate::Options {

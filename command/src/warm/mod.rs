@@ -25,7 +25,7 @@ use qualm::config::Config;
 use qualm::scoring::{Scoring, StartError, random};
 use qualm::state::{self, Saved, StateFile};
 use qualm_offline::history::feed::Feed;
-use qualm_offline::history::retell::Retold;
+use qualm_offline::history::rewrite::Rewritten;
 use qualm_offline::{collect, history};
 use qualm_pipeline::Counts;
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -191,7 +191,7 @@ pub fn warm(options: &Options, config: &Config, stop: &AtomicBool) -> Result<Sum
     let position = before.as_ref().map(|progress| progress.position);
     let rows = Rows::open(options, &scoring, position)?;
     let bar = Bar::new(&rows);
-    let feed = Feed::new(Retold::new(rows, changes))?;
+    let feed = Feed::new(Rewritten::new(rows, changes))?;
     let mut run = Run {
         progress: Progress { task, position: Position::default(), tally: Tally::default() },
         skipped: position.unwrap_or_default(),
@@ -251,7 +251,7 @@ fn time(nanoseconds: i64) -> String {
 struct Run {
     file: StateFile,
     scoring: Scoring,
-    feed: Feed<Retold<Rows>>,
+    feed: Feed<Rewritten<Rows>>,
     order: Order,
     progress: Progress,
     /// Where this run began, and what those before it had counted.

@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum};
 use qualm::config::Config;
 use qualm_bundle::digest::hex;
 use qualm_bundle::secret::Secret;
-use qualm_offline::history::retell::Changes;
+use qualm_offline::history::rewrite::TagChanges;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
@@ -148,8 +148,8 @@ impl Options {
     }
 
     /// How history differs from what comes live.
-    pub(super) fn changes(&self, way: Way) -> Result<Changes, Error> {
-        let changes = Changes::new(&self.drop_tag, &self.add_tag)
+    pub(super) fn changes(&self, way: Way) -> Result<TagChanges, Error> {
+        let changes = TagChanges::new(&self.drop_tag, &self.add_tag)
             .map_err(|error| Error::Option { option: "--add-tag", what: error.to_string() })?;
         Ok(if way == Way::Vector { changes.without(SINKS_TAG) } else { changes })
     }

@@ -49,7 +49,7 @@ impl Default for Position {
 impl Position {
     /// Of a server's rows, where that can be said.
     pub(super) fn of(remote: &Remote) -> Option<Self> {
-        remote.is_between_stretches().then(|| Self::Time(remote.done()))
+        remote.is_between_windows().then(|| Self::Time(remote.done()))
     }
 }
 

@@ -40,7 +40,7 @@ impl Rows {
             }
         };
         if let Some(Position::Time(time)) = position {
-            remote.go_on_from(time);
+            remote.resume_from(time);
         }
         Ok(Self::Server(Box::new(remote)))
     }
@@ -90,10 +90,10 @@ impl Source for Rows {
         }
     }
 
-    fn breaks(&self) -> bool {
+    fn begins_window(&self) -> bool {
         match self {
             Self::File(_) => false,
-            Self::Server(remote) => remote.breaks(),
+            Self::Server(remote) => remote.begins_window(),
         }
     }
 }
@@ -107,7 +107,7 @@ impl Bar {
         let (length, template) = match rows {
             Rows::File(input) => (input.size, progress::BYTES),
             Rows::Server(remote) => {
-                let (from, until) = remote.ends();
+                let (from, until) = remote.time_range();
                 (until.saturating_sub(from).unsigned_abs(), "{wide_bar} {percent}%, {eta} left")
             }
         };
@@ -117,7 +117,7 @@ impl Bar {
     pub(super) fn set(&self, rows: &Rows) {
         self.0.set_position(match rows {
             Rows::File(input) => input.position(),
-            Rows::Server(remote) => remote.done().saturating_sub(remote.ends().0).unsigned_abs(),
+            Rows::Server(remote) => remote.done().saturating_sub(remote.time_range().0).unsigned_abs(),
         });
     }
 }

@@ -1,4 +1,4 @@
-//! HTTP, with errors in words.
+//! An HTTP client whose errors say what to do.
 
 use std::io::{BufReader, Read as _};
 use std::time::Duration;
@@ -10,35 +10,35 @@ use ureq::{Agent, Body, BodyReader};
 
 use super::Error;
 
-/// How long the server may take to begin to answer, and to end an answer.
+/// How long the server may take to begin its response, and to complete it.
 const FIRST_BYTE: Duration = Duration::from_mins(2);
 const LAST_BYTE: Duration = Duration::from_mins(30);
 
-/// What is read of an answer that says what is wrong.
-const MOST_OF_A_REFUSAL: u64 = 64 << 10;
+/// How much of an error response is read.
+const MAX_ERROR_BYTES: u64 = 64 << 10;
 
-/// An answer's body.
-pub(super) type Answer = BufReader<BodyReader<'static>>;
+/// The body of a response.
+pub(super) type ResponseReader = BufReader<BodyReader<'static>>;
 
-/// A server, and what it wants to see before it answers.
+/// A server, and the credentials for it.
 pub(super) struct Client {
     agent: Agent,
     base: Secret,
-    words: &'static Words,
+    messages: &'static Messages,
     authorization: Option<Secret>,
 }
 
-/// What errors call a kind of server, and what they say of its credentials and of what it does not find.
+/// The texts that error messages use for a kind of server.
 #[derive(Debug)]
-pub(super) struct Words {
+pub(super) struct Messages {
     pub(super) server: &'static str,
     pub(super) set: &'static str,
     pub(super) check: &'static str,
     pub(super) not_found: &'static str,
 }
 
-/// What they say of `InfluxDB`.
-pub(super) const INFLUX: Words = Words {
+/// Those for `InfluxDB`.
+pub(super) const INFLUX: Messages = Messages {
     server: "InfluxDB",
     set: "INFLUX_TOKEN, or INFLUX_USERNAME and INFLUX_PASSWORD",
     check: "INFLUX_TOKEN or --user and INFLUX_PASSWORD",
@@ -46,7 +46,7 @@ pub(super) const INFLUX: Words = Words {
 };
 
 impl Client {
-    pub(super) fn new(base: &Secret, words: &'static Words) -> Self {
+    pub(super) fn new(base: &Secret, messages: &'static Messages) -> Self {
         let config = Agent::config_builder()
             .http_status_as_error(false) // the body says more than the status
             .timeout_connect(Some(Duration::from_secs(10)))
@@ -54,7 +54,7 @@ impl Client {
             .timeout_recv_body(Some(LAST_BYTE))
             .user_agent(concat!("qualm/", env!("CARGO_PKG_VERSION")))
             .build();
-        Self { agent: config.into(), base: base.clone(), words, authorization: None }
+        Self { agent: config.into(), base: base.clone(), messages, authorization: None }
     }
 
     /// With credentials.
@@ -62,16 +62,16 @@ impl Client {
         Self { authorization, ..self }
     }
 
-    /// A path's status, headers and text, whatever they are.
-    pub(super) fn look(&self, path: &str) -> Result<(u16, HeaderMap, String), Error> {
+    /// The status, headers and text of a path, even of an error response.
+    pub(super) fn probe(&self, path: &str) -> Result<(u16, HeaderMap, String), Error> {
         let response =
             self.agent.get(format!("{}{path}", self.base.reveal())).call().map_err(|error| self.unreachable(&error))?;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         Ok((status, headers, text_of(response)))
     }
 
-    /// What a path has, if the server gives it.
-    pub(super) fn get(&self, path: &str) -> Result<Answer, Error> {
+    /// Sends a GET request.
+    pub(super) fn get(&self, path: &str) -> Result<ResponseReader, Error> {
         let mut request = self.agent.get(format!("{}{path}", self.base.reveal()));
         if let Some(authorization) = &self.authorization {
             request = request.header("Authorization", authorization.reveal());
@@ -79,8 +79,8 @@ impl Client {
         self.answer(request.call())
     }
 
-    /// The answer to a question.
-    pub(super) fn post(&self, path: &str, kind: &str, accept: &str, body: &str) -> Result<Answer, Error> {
+    /// Sends a POST request.
+    pub(super) fn post(&self, path: &str, kind: &str, accept: &str, body: &str) -> Result<ResponseReader, Error> {
         let url = format!("{}{path}", self.base.reveal());
         let mut request = self.agent.post(url).header("Content-Type", kind).header("Accept", accept);
         if let Some(authorization) = &self.authorization {
@@ -89,27 +89,27 @@ impl Client {
         self.answer(request.send(body))
     }
 
-    fn answer(&self, response: Result<Response<Body>, ureq::Error>) -> Result<Answer, Error> {
+    fn answer(&self, response: Result<Response<Body>, ureq::Error>) -> Result<ResponseReader, Error> {
         let response = response.map_err(|error| self.unreachable(&error))?;
         let status = response.status().as_u16();
         if !(200..300).contains(&status) {
-            return Err(self.refusal(status, &text_of(response)));
+            return Err(self.error_response(status, &text_of(response)));
         }
         Ok(BufReader::with_capacity(1 << 18, response.into_body().into_reader()))
     }
 
-    /// Something is wrong with what the server said.
+    /// The error for an invalid response.
     pub(super) fn failed(&self, what: impl Into<String>) -> Error {
         Error::Server { url: self.base.clone(), what: self.base.hide_in(&what.into()) }
     }
 
     fn unreachable(&self, error: &ureq::Error) -> Error {
-        self.failed(format!("{error}; is {} there, and does it listen at this address?", self.words.server))
+        self.failed(format!("{error}; is {} there, and does it listen at this address?", self.messages.server))
     }
 
-    fn refusal(&self, status: u16, text: &str) -> Error {
+    fn error_response(&self, status: u16, text: &str) -> Error {
         let said = message(text);
-        let Words { set, check, not_found, .. } = self.words;
+        let Messages { set, check, not_found, .. } = self.messages;
         self.failed(match status {
             401 if self.authorization.is_none() => {
                 format!("it wants credentials ({said}); set {set}")
@@ -124,12 +124,12 @@ impl Client {
 
 fn text_of(response: Response<Body>) -> String {
     let mut bytes = Vec::new();
-    // What did not come is not needed: the status says that something is wrong.
-    let _whole_or_not = response.into_body().into_reader().take(MOST_OF_A_REFUSAL).read_to_end(&mut bytes);
+    // An incomplete text is as good: the status says that something is wrong.
+    let _whole_or_not = response.into_body().into_reader().take(MAX_ERROR_BYTES).read_to_end(&mut bytes);
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// What a refusal says: `error` (1.x, 3.x) or `message` (2.x) of an object, or the text, and not too much of it.
+/// The message of an error response: `error` (1.x, 3.x) or `message` (2.x) of an object, or the text, shortened.
 fn message(text: &str) -> String {
     let object: Option<Value> = serde_json::from_str(text).ok();
     let said = object.as_ref().and_then(|object| object.get("message").or_else(|| object.get("error"))?.as_str());
@@ -137,7 +137,7 @@ fn message(text: &str) -> String {
     if line.is_empty() { "without a word".to_owned() } else { line.chars().take(300).collect() }
 }
 
-/// A text as it may stand in a URL's query or in a form.
+/// Percent-encodes a text for a URL's query or a form.
 pub(super) fn encode(text: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte);
     text.bytes().map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
@@ -148,7 +148,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_refusals_message_is_found_wherever_it_is() {
+    fn the_message_of_an_error_response_is_found() {
         assert_eq!(message(r#"{"error":"no  such\nthing"}"#), "no such thing");
         assert_eq!(message(r#"{"code":"unauthorized","message":"unauthorized access"}"#), "unauthorized access");
         assert_eq!(message("404 page not found\n"), "404 page not found");

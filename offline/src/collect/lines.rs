@@ -1,16 +1,13 @@
-//! Line protocol, written; and a few other spellings.
+//! Writes line protocol.
 //!
-//! In names only a space, a comma and an equals sign have a backslash before them (in a measurement, no equals sign), so
-//! that they read the same for `InfluxDB` and for Telegraf. A name that ends in a backslash, or has a line break, cannot
-//! be written.
+//! Names have only spaces, commas and equals signs escaped (in a measurement, no equals sign), so that `InfluxDB` and
+//! Telegraf read them alike. A name that ends in a backslash or has a line break cannot be represented.
 
 use std::fmt::Write as _;
 
-use jiff::Timestamp;
-
-/// A name or tag that line protocol cannot say.
+/// Line protocol cannot represent a name or tag.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Unspeakable;
+pub(super) struct NotRepresentable;
 
 /// The type of a field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -23,20 +20,20 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    /// Whether it has a mean.
+    /// Whether it is a number, which has a mean.
     pub(super) const fn is_numeric(self) -> bool {
         matches!(self, Self::Float | Self::Integer | Self::Unsigned)
     }
 }
 
-/// Appends a measurement and its tags; one without a value is not there.
+/// Appends a measurement and its tags; a tag without a value is left out.
 pub(super) fn put_head<'a>(
     out: &mut Vec<u8>,
     measurement: &str,
     tags: impl IntoIterator<Item = (&'a str, &'a str)>,
-) -> Result<(), Unspeakable> {
+) -> Result<(), NotRepresentable> {
     if measurement.starts_with('#') {
-        return Err(Unspeakable); // a comment
+        return Err(NotRepresentable); // a comment
     }
     put_name(out, measurement, b", ")?;
     for (key, value) in tags.into_iter().filter(|(_, value)| !value.is_empty()) {
@@ -49,7 +46,7 @@ pub(super) fn put_head<'a>(
 }
 
 /// Appends a field's key and the equals sign; a comma goes before all but the first.
-pub(super) fn put_key(out: &mut Vec<u8>, key: &str) -> Result<(), Unspeakable> {
+pub(super) fn put_key(out: &mut Vec<u8>, key: &str) -> Result<(), NotRepresentable> {
     if !out.is_empty() {
         out.push(b',');
     }
@@ -58,7 +55,7 @@ pub(super) fn put_key(out: &mut Vec<u8>, key: &str) -> Result<(), Unspeakable> {
     Ok(())
 }
 
-/// Appends a value: digits as they came, a text as it is meant.
+/// Appends a value: the digits of a number unchanged, a text with escapes.
 pub(super) fn put_value(out: &mut Vec<u8>, kind: Kind, value: &str) {
     match kind {
         Kind::Float | Kind::Boolean => out.extend_from_slice(value.as_bytes()),
@@ -77,9 +74,9 @@ pub(super) fn put_value(out: &mut Vec<u8>, kind: Kind, value: &str) {
     }
 }
 
-fn put_name(out: &mut Vec<u8>, name: &str, special: &[u8]) -> Result<(), Unspeakable> {
+fn put_name(out: &mut Vec<u8>, name: &str, special: &[u8]) -> Result<(), NotRepresentable> {
     if name.is_empty() || name.ends_with('\\') || name.contains(['\n', '\r']) {
-        return Err(Unspeakable);
+        return Err(NotRepresentable);
     }
     for byte in name.bytes() {
         if special.contains(&byte) {
@@ -90,12 +87,7 @@ fn put_name(out: &mut Vec<u8>, name: &str, special: &[u8]) -> Result<(), Unspeak
     Ok(())
 }
 
-/// A time as people, Flux and SQL write it, to the nanosecond.
-pub(super) fn rfc3339(time: i64) -> Option<String> {
-    Timestamp::from_nanosecond(time.into()).ok().map(|time| time.to_string())
-}
-
-/// The first few of some names, for an error.
+/// The first names of a list, for an error.
 pub(super) fn listed(names: &[String]) -> String {
     let mut text = String::new();
     for (at, name) in names.iter().take(20).enumerate() {
@@ -117,10 +109,10 @@ mod tests {
         put_head(&mut out, r#"we ird"m',x=y"#, [("tag=k", r"v x\,"), ("none", "")]).unwrap();
         assert_eq!(String::from_utf8(out).unwrap(), r#"we\ ird"m'\,x=y,tag\=k=v\ x\\,"#);
         for name in ["", "a\\", "a\nb"] {
-            assert_eq!(put_head(&mut Vec::new(), name, []), Err(Unspeakable), "{name:?}");
-            assert_eq!(put_key(&mut Vec::new(), name), Err(Unspeakable), "{name:?}");
+            assert_eq!(put_head(&mut Vec::new(), name, []), Err(NotRepresentable), "{name:?}");
+            assert_eq!(put_key(&mut Vec::new(), name), Err(NotRepresentable), "{name:?}");
         }
-        assert_eq!(put_head(&mut Vec::new(), "#m", []), Err(Unspeakable));
+        assert_eq!(put_head(&mut Vec::new(), "#m", []), Err(NotRepresentable));
     }
 
     #[test]

@@ -1,13 +1,13 @@
-//! History out of `InfluxDB`, as line protocol in order of time.
+//! Collects history from `InfluxDB`, as line protocol in order of time.
 //!
-//! 1. [`client`] speaks HTTP, and [`version`] finds out which of the three APIs the server has;
-//! 2. [`v1`], [`v2`] and [`v3`] ask it, each in its language, for one measurement and one stretch of time;
-//! 3. [`mod@slice`] holds what came for a stretch, and puts it in order;
-//! 4. [`fetch`] goes from stretch to stretch, which are as long as memory allows.
+//! 1. [`client`] sends HTTP requests, and [`version`] detects which of the three APIs the server has;
+//! 2. [`v1`], [`v2`] and [`v3`] query it, each in its language, for one measurement and one time window;
+//! 3. [`mod@slice`] holds the rows of a window, and sorts them by time;
+//! 4. [`fetch`] goes from window to window, which are as long as memory allows.
 //!
-//! [`Remote`] hands the same on to whoever wants it without a file; it can be had of [`prometheus`] as well.
+//! [`Remote`] returns the same row by row, without a file, from [`prometheus`] as well.
 //!
-//! Values are never read as numbers on the way: their digits go from the answer into the line.
+//! Values are not parsed as numbers: their digits go from the response into the line.
 
 mod client;
 mod fetch;
@@ -26,15 +26,18 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Instant;
 
+use jiff::Timestamp;
 use qualm_bundle::secret::Secret;
 use serde::Serialize;
+
+use crate::history::timestamp;
 
 pub use fetch::Progress;
 pub use options::{Options, Query};
 pub use remote::Remote;
 
 use client::{Client, INFLUX};
-use fetch::Stretches;
+use fetch::FetchWindows;
 use options::{Plan, Range};
 use version::Api;
 
@@ -57,17 +60,17 @@ pub enum Error {
         /// What happened, and what to do.
         what: String,
     },
-    /// There is no history where it was looked for.
+    /// There is no history in that time.
     #[error("there is nothing in `{database}` from {from} to {until}; ask for more with --since, or see --tags")]
     Nothing {
         /// The database or bucket.
         database: String,
         /// Where the search began.
-        from: String,
+        from: Timestamp,
         /// Where it ended.
-        until: String,
+        until: Timestamp,
     },
-    /// What came cannot be written.
+    /// The file cannot be written.
     #[error("{}: {source}", path.display())]
     Write {
         /// The file.
@@ -77,25 +80,25 @@ pub enum Error {
     },
 }
 
-/// What one of the APIs can do.
+/// The history behind one of the APIs.
 trait Source {
-    /// The measurements there are.
+    /// All measurements.
     fn measurements(&mut self) -> Result<Vec<String>, Error>;
 
-    /// The databases (or buckets) there are, for who asked for one that is not.
+    /// All databases or buckets, for the error that names an unknown one.
     fn databases(&mut self) -> Result<Vec<String>, Error>;
 
-    /// The longest stretch that may be asked for at once, in nanoseconds.
-    fn longest(&self) -> i64 {
+    /// The longest window that may be queried at once, in nanoseconds.
+    fn max_window(&self) -> i64 {
         32 * 86_400 * 1_000_000_000
     }
 
-    /// The option that asks for less.
-    fn fewer(&self) -> &'static str {
+    /// The option that narrows the query.
+    fn narrowing_option(&self) -> &'static str {
         "--measurement"
     }
 
-    /// Puts what `measurement` has in `from..until` into `slice`.
+    /// Adds the rows of `measurement` in `from..until` to `slice`.
     fn fetch(&mut self, measurement: &str, from: i64, until: i64, slice: &mut slice::Slice) -> Result<(), slice::Stop>;
 }
 
@@ -110,28 +113,28 @@ pub struct Summary {
     pub rows: u64,
     /// Bytes written.
     pub bytes: u64,
-    /// Rows left out because line protocol cannot say them: a name that ends in a backslash, or has a line break.
+    /// Rows left out because line protocol cannot represent them: a name ends in a backslash, or has a line break.
     pub left_out: u64,
     /// How long it took.
     pub seconds: f64,
 }
 
-/// Collects. Calls `progress` after each stretch of time.
+/// Collects history into a file. Calls `progress` after each time window.
 ///
 /// # Errors
 ///
-/// Says what failed, and what to do. The file that was there before, if any, is then as it was.
+/// What failed, and what to do. An existing file is then unchanged.
 pub fn collect(options: &Options, progress: &dyn Fn(&Progress)) -> Result<Summary, Error> {
     let began = Instant::now();
     let plan = options.plan()?;
-    let (api, mut stretches) = influx(&plan)?;
-    let measurements = stretches.measurements();
-    let mut out = out::Out::create(&options.out)?;
-    let fetched = fetch::all(&mut stretches, &mut out, progress)?;
+    let (api, mut windows) = influx(&plan)?;
+    let measurements = windows.measurements();
+    let mut out = out::OutputFile::create(&options.out)?;
+    let fetched = fetch::all(&mut windows, &mut out, progress)?;
     if fetched.rows == 0 {
-        let time = |at| lines::rfc3339(at).unwrap_or_default();
         let Range { from, until, .. } = plan.range;
-        return Err(Error::Nothing { database: plan.database, from: time(from), until: time(until) });
+        let (from, until) = (timestamp(from), timestamp(until));
+        return Err(Error::Nothing { database: plan.database, from, until });
     }
     out.finish()?;
     Ok(Summary {
@@ -144,8 +147,8 @@ pub fn collect(options: &Options, progress: &dyn Fn(&Progress)) -> Result<Summar
     })
 }
 
-/// What an `InfluxDB` has.
-fn influx(plan: &Plan) -> Result<(Api, Stretches), Error> {
+/// Opens the history of an `InfluxDB`.
+fn influx(plan: &Plan) -> Result<(Api, FetchWindows), Error> {
     let client = Client::new(&plan.url, &INFLUX);
     let api = match plan.api {
         Some(api) => Api::try_from(api)?,
@@ -158,7 +161,7 @@ fn influx(plan: &Plan) -> Result<(Api, Stretches), Error> {
         Api::Three => Box::new(v3::Source::new(client, plan)),
     };
     let measurements = selected(source.as_mut(), plan)?;
-    Ok((api, Stretches::new(source, measurements, plan.range, &plan.url)))
+    Ok((api, FetchWindows::new(source, measurements, plan.range, &plan.url)))
 }
 
 /// The measurements that the plan selects.

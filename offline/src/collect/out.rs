@@ -1,4 +1,4 @@
-//! The file: under a temporary name beside it until all is there.
+//! The output file: it has a temporary name until it is complete.
 
 use std::fs::Permissions;
 use std::io::{self, BufWriter, Write};
@@ -12,14 +12,14 @@ use super::Error;
 
 /// A file that is being written. Dropped before [`finish`](Self::finish), it leaves nothing behind.
 #[derive(Debug)]
-pub(super) struct Out {
+pub(super) struct OutputFile {
     file: BufWriter<NamedTempFile>,
     path: PathBuf,
     /// Bytes written.
     pub(super) bytes: u64,
 }
 
-impl Out {
+impl OutputFile {
     pub(super) fn create(path: &Path) -> Result<Self, Error> {
         let failed = |source| Error::Write { path: path.to_owned(), source };
         let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -32,12 +32,12 @@ impl Out {
         Ok(Self { file: BufWriter::with_capacity(1 << 20, file), path: path.to_owned(), bytes: 0 })
     }
 
-    /// What became of writing, for people.
+    /// The error of a failed write.
     pub(super) fn failed(&self, source: io::Error) -> Error {
         Error::Write { path: self.path.clone(), source }
     }
 
-    /// All is there: it gets its name.
+    /// Renames the complete file.
     pub(super) fn finish(self) -> Result<(), Error> {
         let Self { file, path, .. } = self;
         let write = || {
@@ -50,7 +50,7 @@ impl Out {
     }
 }
 
-impl Write for Out {
+impl Write for OutputFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let written = self.file.write(bytes)?;
         self.bytes += written as u64;

@@ -1,21 +1,21 @@
-//! What came for a stretch of time, in order.
+//! The rows of a time window, in order of time.
 //!
-//! The answers are ordered by series, and with Flux each field comes alone. So all of a stretch is held, sorted by time,
-//! and what belongs to one series and time becomes one line.
+//! Responses are ordered by series, and with Flux each field comes alone. So a window is held in memory, sorted by time, and
+//! the fields of one series and time become one line.
 
 use std::collections::HashMap;
 use std::io::{self, Write};
 
 use super::Error;
-use super::lines::{Unspeakable, put_head};
+use super::lines::{NotRepresentable, put_head};
 
-/// What a stretch may take. One that is longer is asked for again in halves.
-const MOST_BYTES: usize = 256 << 20;
+/// The memory for a window. One that needs more is halved.
+const MAX_BYTES: usize = 256 << 20;
 
-/// Why a stretch did not come whole.
+/// Why a window is incomplete.
 #[derive(Debug)]
 pub(super) enum Stop {
-    /// It is too long to be held.
+    /// It exceeds [`MAX_BYTES`].
     Full,
     /// The server failed.
     Failed(Error),
@@ -27,10 +27,10 @@ impl From<Error> for Stop {
     }
 }
 
-/// A series, by the order in which they came.
+/// The number of a series, in order of appearance.
 pub(super) type Id = u32;
 
-/// Some fields of a line, as they stand in `bytes`.
+/// Some fields of a line, in `bytes`.
 #[derive(Debug, Clone, Copy)]
 struct Piece {
     time: i64,
@@ -39,14 +39,14 @@ struct Piece {
     start: usize,
 }
 
-/// What came.
+/// The rows of a time window.
 #[derive(Debug, Default)]
 pub(super) struct Slice {
     bytes: Vec<u8>,
     pieces: Vec<Piece>,
     heads: Vec<Vec<u8>>,
     ids: HashMap<Vec<u8>, Id>,
-    /// Rows that line protocol cannot say.
+    /// Rows that line protocol cannot represent.
     pub(super) left_out: u64,
 }
 
@@ -56,7 +56,7 @@ impl Slice {
         &mut self,
         measurement: &str,
         tags: impl IntoIterator<Item = (&'a str, &'a str)>,
-    ) -> Result<Id, Unspeakable> {
+    ) -> Result<Id, NotRepresentable> {
         let mut head = Vec::new();
         put_head(&mut head, measurement, tags)?;
         if let Some(&id) = self.ids.get(&head) {
@@ -68,12 +68,12 @@ impl Slice {
         Ok(id)
     }
 
-    /// Adds fields (`key=value,...`) of a series at a time; no fields are no row.
+    /// Adds fields (`key=value,...`) of a series at a time; without fields, nothing is added.
     pub(super) fn push(&mut self, series: Id, time: i64, fields: &[u8]) -> Result<(), Stop> {
         if fields.is_empty() {
             return Ok(());
         }
-        if self.bytes.len() + fields.len() + self.pieces.len() * size_of::<Piece>() > MOST_BYTES {
+        if self.bytes.len() + fields.len() + self.pieces.len() * size_of::<Piece>() > MAX_BYTES {
             return Err(Stop::Full);
         }
         self.pieces.push(Piece { time, series, length: fields.len() as u32, start: self.bytes.len() });
@@ -81,19 +81,19 @@ impl Slice {
         Ok(())
     }
 
-    /// How much is held.
+    /// The bytes of all fields.
     pub(super) fn bytes(&self) -> usize {
         self.bytes.len()
     }
 
-    /// Forgets what came, but for the numbers of the series: their order stays from stretch to stretch.
+    /// Removes the rows, but keeps the numbers of the series, so that their order stays the same in the next window.
     pub(super) fn clear(&mut self) {
         self.bytes.clear();
         self.pieces.clear();
         self.left_out = 0;
     }
 
-    /// Writes the lines in order of time, and says how many there are.
+    /// Writes the lines in order of time, and returns their number.
     pub(super) fn write(&mut self, out: &mut impl Write) -> io::Result<u64> {
         self.pieces.sort_by_key(|piece| (piece.time, piece.series)); // stable: fields stay in their order
         let mut rows = 0;

@@ -1,4 +1,4 @@
-//! `InfluxDB` 1.x: `InfluxQL` over `/query`, answered in chunks of JSON, one a line.
+//! `InfluxDB` 1.x: `InfluxQL` over `/query`, with responses in chunks of JSON, one a line.
 //!
 //! <https://docs.influxdata.com/influxdb/v1/tools/api/#query-http-endpoint>
 
@@ -9,23 +9,23 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::Error;
-use super::client::{Answer, Client, encode};
+use super::client::{Client, ResponseReader, encode};
 use super::lines::{Kind, put_key, put_value};
 use super::options::Plan;
 use super::slice::{Slice, Stop};
 
-/// A server, and what is asked of it.
+/// A server, and what is queried.
 pub(super) struct Source {
     client: Client,
     database: String,
     retention: Option<String>,
     tags: Vec<(String, String)>,
     every: Option<i64>,
-    /// The fields of each measurement that was asked for, with their types.
+    /// The fields of each measurement that was queried, with their types.
     fields: BTreeMap<String, Vec<(String, Kind)>>,
 }
 
-/// A part of an answer.
+/// A chunk of a response.
 #[derive(Debug, Deserialize)]
 struct Chunk<'a> {
     #[serde(borrow, default)]
@@ -60,16 +60,16 @@ impl Source {
         }
     }
 
-    fn ask(&self, question: &str) -> Result<Chunks<'_>, Error> {
+    fn send_query(&self, query_text: &str) -> Result<Chunks<'_>, Error> {
         let form =
-            format!("db={}&epoch=ns&chunked=true&chunk_size=5000&q={}", encode(&self.database), encode(question));
+            format!("db={}&epoch=ns&chunked=true&chunk_size=5000&q={}", encode(&self.database), encode(query_text));
         let answer = self.client.post("/query", "application/x-www-form-urlencoded", "application/json", &form)?;
         Ok(Chunks { client: &self.client, answer, line: Vec::new() })
     }
 
-    /// The texts in an answer's first columns.
-    fn texts<const N: usize>(&self, question: &str) -> Result<Vec<[String; N]>, Error> {
-        let mut chunks = self.ask(question)?;
+    /// The texts in a response's first columns.
+    fn texts<const N: usize>(&self, query_text: &str) -> Result<Vec<[String; N]>, Error> {
+        let mut chunks = self.send_query(query_text)?;
         let mut rows = Vec::new();
         while let Some(chunk) = chunks.next()? {
             for row in chunk.into_iter().flat_map(|series| series.values) {
@@ -92,13 +92,13 @@ impl Source {
         let rows = self.texts::<2>(&format!("SHOW FIELD KEYS FROM {}", self.from(measurement)))?;
         let mut fields: Vec<_> = rows.into_iter().filter_map(|[name, kind]| Some((name, kind_of(&kind)?))).collect();
         fields.sort();
-        // A field may have had several types. Numbers are converted to the first of their types, so that alone is asked
-        // for; the other types have columns of their own.
+        // A field may have had several types. Numbers are converted to the first of their types, so only that is queried;
+        // other types have columns of their own.
         fields.dedup_by(|next, before| next.0 == before.0 && next.1.is_numeric() && before.1.is_numeric());
         Ok(fields)
     }
 
-    fn question(&self, measurement: &str, fields: &[(String, Kind)], from: i64, until: i64) -> String {
+    fn query_text(&self, measurement: &str, fields: &[(String, Kind)], from: i64, until: i64) -> String {
         let columns: Vec<String> = fields
             .iter()
             .map(|(name, kind)| {
@@ -139,7 +139,7 @@ impl super::Source for Source {
         if fields.is_empty() {
             return Ok(());
         }
-        let mut chunks = self.ask(&self.question(measurement, fields, from, until))?;
+        let mut chunks = self.send_query(&self.query_text(measurement, fields, from, until))?;
         let mut line = Vec::new();
         while let Some(chunk) = chunks.next()? {
             for series in chunk {
@@ -178,10 +178,10 @@ fn put_fields(line: &mut Vec<u8>, fields: &[(String, Kind)], row: &[&RawValue], 
     }
 }
 
-/// The chunks of an answer.
+/// The chunks of a response.
 struct Chunks<'c> {
     client: &'c Client,
-    answer: Answer,
+    answer: ResponseReader,
     line: Vec<u8>,
 }
 
@@ -234,12 +234,12 @@ const fn name_of(kind: Kind) -> &'static str {
     }
 }
 
-/// A name in double quotes, whatever is in it.
+/// A name in double quotes, escaped.
 fn identifier(name: &str) -> String {
     format!("\"{}\"", escaped(name, '"'))
 }
 
-/// A text in single quotes, whatever is in it.
+/// A text in single quotes, escaped.
 fn literal(text: &str) -> String {
     format!("'{}'", escaped(text, '\''))
 }
@@ -253,7 +253,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_name_gets_out_of_its_quotes() {
+    fn quotes_are_escaped() {
         assert_eq!(identifier(r#"a"; DROP DATABASE x; \"#), r#""a\"; DROP DATABASE x; \\""#);
         assert_eq!(literal("it's \\' \n"), r"'it\'s \\\' \n'");
     }

@@ -1,10 +1,10 @@
-//! `InfluxDB` 2.x: Flux over `/api/v2/query`, answered in annotated CSV.
+//! `InfluxDB` 2.x: Flux over `/api/v2/query`, with responses in annotated CSV.
 //!
 //! <https://docs.influxdata.com/influxdb/v2/reference/syntax/annotated-csv/>; the request is
 //! <https://docs.influxdata.com/influxdb/v2/api/#operation/PostQuery>.
 //!
-//! Each row of an answer is one field. They are not pivoted into lines by the server: it refuses to where two fields
-//! have different types.
+//! Each row of a response is one field. The server does not pivot them into lines: it refuses to if two fields have
+//! different types.
 
 use std::io::Read;
 
@@ -12,13 +12,13 @@ use csv::{Reader, ReaderBuilder, StringRecord};
 use serde_json::{Value, json};
 
 use super::Error;
-use super::client::{Answer, Client, encode};
-use super::lines::{Kind, put_key, put_value, rfc3339};
+use super::client::{Client, ResponseReader, encode};
+use super::lines::{Kind, put_key, put_value};
 use super::options::Plan;
 use super::slice::{Id, Slice, Stop};
-use crate::history::parse_time;
+use crate::history::{parse_time, timestamp};
 
-/// A server, and what is asked of it.
+/// A server, and what is queried.
 pub(super) struct Source {
     client: Client,
     bucket: String,
@@ -46,10 +46,10 @@ impl Source {
         })
     }
 
-    fn ask(&self, question: &str) -> Result<Tables<'_, Answer>, Error> {
+    fn send_query(&self, query_text: &str) -> Result<Tables<'_, ResponseReader>, Error> {
         let body = json!({
             "type": "flux",
-            "query": question,
+            "query": query_text,
             "dialect": {
                 "header": true,
                 "annotations": ["datatype", "group", "default"],
@@ -60,7 +60,7 @@ impl Source {
         Ok(Tables::new(&self.client, answer))
     }
 
-    fn question(&self, measurement: &str, from: i64, until: i64) -> Option<String> {
+    fn query_text(&self, measurement: &str, from: i64, until: i64) -> String {
         let tags: String =
             self.tags.iter().map(|(key, value)| format!(" and r[{}] == {}", literal(key), literal(value))).collect();
         let mean = self.every.map_or_else(String::new, |seconds| {
@@ -69,27 +69,27 @@ impl Source {
                  \n  |> aggregateWindow(every: {seconds}s, fn: mean, createEmpty: false, timeSrc: \"_start\")"
             )
         });
-        Some(format!(
+        format!(
             "{}from(bucket: {})\n  |> range(start: {}, stop: {})\n  |> filter(fn: (r) => r[\"_measurement\"] == {}{tags}){mean}",
             if self.every.is_some() { "import \"types\"\n" } else { "" },
             literal(&self.bucket),
-            rfc3339(from)?,
-            rfc3339(until)?,
+            timestamp(from),
+            timestamp(until),
             literal(measurement),
-        ))
+        )
     }
 }
 
 impl super::Source for Source {
     fn measurements(&mut self) -> Result<Vec<String>, Error> {
         // `schema.measurements` of the first versions looks back 30 days and no further.
-        let question = format!(
+        let query_text = format!(
             "import \"influxdata/influxdb/schema\"\nschema.tagValues(bucket: {}, tag: \"_measurement\", start: {})",
             literal(&self.bucket),
-            rfc3339(self.from).unwrap_or_else(|| "0".to_owned())
+            timestamp(self.from)
         );
-        let mut tables = match self.ask(&question) {
-            // The bucket is not there; `databases` will say which are.
+        let mut tables = match self.send_query(&query_text) {
+            // The bucket does not exist; the caller lists those that do.
             Err(Error::Server { what, .. }) if what.contains("could not find bucket") => return Ok(Vec::new()),
             tables => tables?,
         };
@@ -111,9 +111,7 @@ impl super::Source for Source {
     }
 
     fn fetch(&mut self, measurement: &str, from: i64, until: i64, slice: &mut Slice) -> Result<(), Stop> {
-        let question = self.question(measurement, from, until);
-        let question = question.ok_or_else(|| self.client.failed("there is no such time"))?;
-        let mut tables = self.ask(&question)?;
+        let mut tables = self.send_query(&self.query_text(measurement, from, until))?;
         let mut table = String::new();
         let mut series: Option<Id> = None;
         let mut key = Vec::new();
@@ -149,7 +147,7 @@ impl super::Source for Source {
     }
 }
 
-/// The rows of an answer's tables, and what is said about their columns.
+/// The rows of a response's tables, and the annotations of their columns.
 struct Tables<'c, R> {
     client: &'c Client,
     reader: Reader<R>,
@@ -158,7 +156,7 @@ struct Tables<'c, R> {
     groups: StringRecord,
     defaults: StringRecord,
     header: Option<StringRecord>,
-    /// Whether a table with other columns began.
+    /// Whether a table with other columns begins.
     is_new: bool,
 }
 
@@ -176,7 +174,7 @@ impl<'c, R: Read> Tables<'c, R> {
         }
     }
 
-    /// Goes to the next row; false behind the last.
+    /// Reads the next row; false after the last.
     fn next(&mut self) -> Result<bool, Error> {
         loop {
             let more = self.reader.read_record(&mut self.record);
@@ -219,7 +217,7 @@ impl<'c, R: Read> Tables<'c, R> {
         Some(self.at(self.column(name)?))
     }
 
-    /// The tags: what the table is grouped by, behind `result` and `table`, without what Flux itself puts there.
+    /// The tags: the columns that the table is grouped by, without those that Flux adds.
     fn tags(&self) -> impl Iterator<Item = (&str, &str)> {
         let mut tags: Vec<_> = self
             .header
@@ -235,7 +233,7 @@ impl<'c, R: Read> Tables<'c, R> {
         tags.into_iter()
     }
 
-    /// The value, unless it is missing or is one that cannot be stored.
+    /// The value, unless it is missing or cannot be represented.
     fn value(&self) -> Option<(Kind, &str)> {
         let column = self.column("_value")?;
         let value = self.at(column);
@@ -247,12 +245,12 @@ impl<'c, R: Read> Tables<'c, R> {
             "string" => return Some((Kind::Text, value)),
             _ => return None,
         };
-        let is_sayable = kind == Kind::Boolean || value.parse::<f64>().is_ok_and(f64::is_finite);
-        (is_sayable && !value.is_empty()).then_some((kind, value))
+        let is_representable = kind == Kind::Boolean || value.parse::<f64>().is_ok_and(f64::is_finite);
+        (is_representable && !value.is_empty()).then_some((kind, value))
     }
 }
 
-/// A text in double quotes, whatever is in it: `${` would begin an expression.
+/// A text in double quotes, escaped: `${` would begin an expression.
 fn literal(text: &str) -> String {
     let escaped = text.replace('\\', "\\\\").replace('"', "\\\"").replace("${", "\\${");
     format!("\"{}\"", escaped.replace('\n', "\\n").replace('\r', "\\r").replace('\t', "\\t"))
@@ -263,7 +261,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_name_gets_out_of_its_quotes() {
+    fn quotes_are_escaped() {
         assert_eq!(literal("a\") |> drop() \\ ${1+1}\n"), r#""a\") |> drop() \\ \${1+1}\n""#);
     }
 }

@@ -1,7 +1,7 @@
-//! `InfluxDB` 3.x: SQL over `/api/v3/query_sql`, answered in JSON, an object a line; what is missing is not in it.
+//! `InfluxDB` 3.x: SQL over `/api/v3/query_sql`, with responses in JSON, an object a line, without missing values.
 //!
-//! <https://docs.influxdata.com/influxdb3/core/query-data/execute-queries/influxdb-v3-api/>; which columns are tags says
-//! <https://docs.influxdata.com/influxdb3/core/reference/sql/information-schema/>: those that are dictionaries.
+//! <https://docs.influxdata.com/influxdb3/core/query-data/execute-queries/influxdb-v3-api/>; columns that are dictionaries
+//! are tags: <https://docs.influxdata.com/influxdb3/core/reference/sql/information-schema/>.
 
 use std::collections::BTreeMap;
 use std::io::BufRead as _;
@@ -10,23 +10,23 @@ use serde_json::json;
 use serde_json::value::RawValue;
 
 use super::Error;
-use super::client::{Answer, Client};
-use super::lines::{Kind, put_key, put_value, rfc3339};
+use super::client::{Client, ResponseReader};
+use super::lines::{Kind, put_key, put_value};
 use super::options::Plan;
 use super::slice::{Slice, Stop};
-use crate::history::parse_time;
+use crate::history::{parse_time, timestamp};
 
-/// A server, and what is asked of it.
+/// A server, and what is queried.
 pub(super) struct Source {
     client: Client,
     database: String,
     tags: Vec<(String, String)>,
     every: Option<i64>,
-    /// What each column of each measurement is.
+    /// The columns of each measurement.
     columns: BTreeMap<String, BTreeMap<String, Column>>,
 }
 
-/// What a column holds, besides the time.
+/// The role of a column other than the time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Column {
     Tag,
@@ -44,23 +44,23 @@ impl Source {
         }
     }
 
-    fn ask(&self, question: &str) -> Result<Objects<'_>, Error> {
-        let body = json!({ "db": self.database, "q": question, "format": "jsonl" });
+    fn send_query(&self, query_text: &str) -> Result<Objects<'_>, Error> {
+        let body = json!({ "db": self.database, "q": query_text, "format": "jsonl" });
         let answer =
             self.client.post("/api/v3/query_sql", "application/json", "application/jsonl", &body.to_string())?;
         Ok(Objects { client: &self.client, answer, line: Vec::new() })
     }
 
-    fn question(&self, measurement: &str, columns: &BTreeMap<String, Column>, from: i64, until: i64) -> Option<String> {
+    fn query_text(&self, measurement: &str, columns: &BTreeMap<String, Column>, from: i64, until: i64) -> String {
         let tags: String =
             self.tags.iter().map(|(key, value)| format!(" AND {} = {}", identifier(key), literal(value))).collect();
         let place = format!(
             "FROM \"iox\".{} WHERE time >= '{}' AND time < '{}'{tags}",
             identifier(measurement),
-            rfc3339(from)?,
-            rfc3339(until)?
+            timestamp(from),
+            timestamp(until)
         );
-        let Some(seconds) = self.every else { return Some(format!("SELECT * {place}")) };
+        let Some(seconds) = self.every else { return format!("SELECT * {place}") };
         let mut selected = vec![format!("date_bin(INTERVAL '{seconds} seconds', time) AS time")];
         let mut groups = vec!["1".to_owned()];
         for (name, column) in columns {
@@ -73,16 +73,16 @@ impl Source {
                 Column::Field(_) => selected.push(format!("avg({name}) AS {name}")),
             }
         }
-        Some(format!("SELECT {} {place} GROUP BY {}", selected.join(", "), groups.join(", ")))
+        format!("SELECT {} {place} GROUP BY {}", selected.join(", "), groups.join(", "))
     }
 }
 
 impl super::Source for Source {
     fn measurements(&mut self) -> Result<Vec<String>, Error> {
-        let question =
+        let query_text =
             "SELECT table_name, column_name, data_type FROM information_schema.columns WHERE table_schema = 'iox'";
-        let mut objects = match self.ask(question) {
-            // The database is not there; `databases` will say which are.
+        let mut objects = match self.send_query(query_text) {
+            // The database does not exist; the caller lists those that do.
             Err(Error::Server { what, .. }) if what.contains("says 404") || what.contains("database not found") => {
                 return Ok(Vec::new());
             }
@@ -114,33 +114,31 @@ impl super::Source for Source {
         Ok(names)
     }
 
-    /// A day: `InfluxDB` 3 Core refuses what would open too many of its files, which is about three days.
-    fn longest(&self) -> i64 {
+    /// A day: `InfluxDB` 3 Core refuses queries that open too many of its files, which is about three days.
+    fn max_window(&self) -> i64 {
         86_400 * 1_000_000_000
     }
 
     fn fetch(&mut self, measurement: &str, from: i64, until: i64, slice: &mut Slice) -> Result<(), Stop> {
         let Some(columns) = self.columns.get(measurement) else { return Ok(()) };
-        // A tag that a measurement does not have is an error in SQL, and no rows everywhere else.
+        // A tag that a measurement does not have is an error in SQL; the other APIs return no rows.
         let has_all = self.tags.iter().all(|(key, _)| columns.get(key) == Some(&Column::Tag));
         let has_fields = columns.values().any(|column| *column != Column::Tag);
         if !has_all || !has_fields {
             return Ok(());
         }
-        let question = self.question(measurement, columns, from, until);
-        let question = question.ok_or_else(|| self.client.failed("there is no such time"))?;
-        let mut objects = self.ask(&question)?;
+        let mut objects = self.send_query(&self.query_text(measurement, columns, from, until))?;
         let mut line = Vec::new();
         while let Some(object) = objects.next()? {
             line.clear();
             let mut tags = Vec::new();
-            let mut sayable = true;
+            let mut is_representable = true;
             for (name, value) in object.iter().filter(|(_, value)| value.get() != "null") {
                 match columns.get(name.as_str()) {
                     Some(Column::Tag) => tags.push((name.as_str(), text(value))),
                     Some(Column::Field(kind)) => {
                         let kind = if self.every.is_some() { Kind::Float } else { *kind };
-                        sayable &= put_key(&mut line, name).is_ok();
+                        is_representable &= put_key(&mut line, name).is_ok();
                         let text = if kind == Kind::Text { text(value) } else { value.get().to_owned() };
                         put_value(&mut line, kind, &text);
                     }
@@ -150,7 +148,7 @@ impl super::Source for Source {
             let time = object.get("time").map(|time| text(time)).unwrap_or_default();
             let time = parse_time(&time).map_err(|what| self.client.failed(format!("its answer: {what}")))?;
             match slice.series(measurement, tags.iter().map(|(key, value)| (*key, value.as_str()))) {
-                Ok(series) if sayable => slice.push(series, time, &line)?,
+                Ok(series) if is_representable => slice.push(series, time, &line)?,
                 _ => slice.left_out += 1,
             }
         }
@@ -158,10 +156,10 @@ impl super::Source for Source {
     }
 }
 
-/// The objects of an answer, by the names in them.
+/// The objects of a response.
 struct Objects<'c> {
     client: &'c Client,
-    answer: Answer,
+    answer: ResponseReader,
     line: Vec<u8>,
 }
 
@@ -196,12 +194,12 @@ fn column_of(data_type: &str) -> Option<Column> {
     }
 }
 
-/// A name in double quotes, whatever is in it.
+/// A name in double quotes, escaped.
 fn identifier(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
-/// A text in single quotes, whatever is in it.
+/// A text in single quotes, escaped.
 fn literal(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }
@@ -211,13 +209,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_name_gets_out_of_its_quotes() {
+    fn quotes_are_escaped() {
         assert_eq!(identifier(r#"a"; DROP TABLE "x"#), r#""a""; DROP TABLE ""x""#);
         assert_eq!(literal("it's"), "'it''s'");
     }
 
     #[test]
-    fn columns_are_told_apart_by_their_types() {
+    fn the_data_type_gives_the_role_of_a_column() {
         assert_eq!(column_of("Dictionary(Int32, Utf8)"), Some(Column::Tag));
         assert_eq!(column_of("Int64"), Some(Column::Field(Kind::Integer)));
         assert_eq!(column_of("Timestamp(Nanosecond, None)"), None);

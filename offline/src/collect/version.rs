@@ -1,4 +1,4 @@
-//! Which API a server has.
+//! Detects which API a server has.
 //!
 //! Each version answers `/ping` with the header `X-Influxdb-Version` ("1.8.10", "v2.7.1", "3.0.1"); 3.x also with a body
 //! that has it, and 2.x has `/health`. Documented at
@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::Error;
 use super::client::Client;
 
-/// An API.
+/// An API of `InfluxDB`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Api {
     /// `InfluxQL`, 1.x.
@@ -35,21 +35,21 @@ impl TryFrom<u8> for Api {
     }
 }
 
-/// Asks the server.
+/// Detects the API of a server.
 pub(super) fn detect(client: &Client) -> Result<Api, Error> {
     let mut refused = None;
     for path in ["/ping", "/health"] {
-        let (status, headers, body) = client.look(path)?;
+        let (status, headers, body) = client.probe(path)?;
         let header = headers.get("X-Influxdb-Version").and_then(|version| version.to_str().ok());
         let body: Option<Value> = serde_json::from_str(&body).ok();
-        let told = header.or_else(|| body.as_ref()?.get("version")?.as_str());
-        if let Some(api) = told.and_then(major) {
+        let version = header.or_else(|| body.as_ref()?.get("version")?.as_str());
+        if let Some(api) = version.and_then(major) {
             return Ok(api);
         }
         refused = refused.or((status == 401).then_some(path));
     }
     Err(client.failed(match refused {
-        // Only 3.x asks for a token there.
+        // Only 3.x requires a token there.
         Some(path) => format!("it does not tell its version ({path} wants credentials); say it with --api 3"),
         None => "it does not say which version it is; is this InfluxDB? If so, say it with --api 1, 2 or 3".to_owned(),
     }))
@@ -69,7 +69,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn versions_are_told_apart() {
+    fn the_version_gives_the_api() {
         for (text, api) in [
             ("1.6.7~rc0", Some(Api::One)),
             ("v2.7.1", Some(Api::Two)),

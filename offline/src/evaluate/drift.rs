@@ -1,19 +1,19 @@
-//! How far a feature is from what it was in training.
+//! Drift: how far a feature's values have moved since training.
 
 use qualm_bundle::manifest::Reference;
 use serde::Serialize;
 
-/// A feature's values held against those in training.
+/// A feature's values compared with those in training.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Drift {
     /// The mean in training.
     pub then: f64,
-    /// The mean now; none where there is no value.
+    /// The mean now; `None` without values.
     pub now: Option<f64>,
-    /// By how many standard deviations (of training) the mean has moved. None where it did not vary in training, and is
-    /// something else now.
+    /// By how many standard deviations of training the mean has moved. `None` if the feature was constant in training, and
+    /// its mean is different now.
     pub shift: Option<f64>,
-    /// The share of values that lie outside of all those in training.
+    /// The share of values outside of the range in training.
     pub outside: Option<f64>,
     /// The share of rows in which it was missing in training.
     pub missing_then: f64,
@@ -46,7 +46,7 @@ impl Drift {
 }
 
 fn shift(by: f64, reference: &Reference) -> Option<f64> {
-    // What only rounding made vary did not.
+    // A deviation within rounding counts as none.
     let rounding = reference.mean.abs() * 1e-9;
     if reference.deviation > rounding {
         return Some(by / reference.deviation);
@@ -59,7 +59,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_shift_is_told_in_deviations() {
+    fn a_shift_is_in_standard_deviations() {
         let reference = Reference { missing: 0.1, mean: 10.0, deviation: 2.0, quantiles: vec![5.0, 10.0, 15.0] };
         let drift = Drift::of(&reference, [14.0, 16.0, f64::NAN, 12.0].into_iter());
         assert_eq!((drift.now, drift.shift, drift.outside), (Some(14.0), Some(2.0), Some(1.0 / 3.0)));
@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn what_did_not_vary_has_no_deviations() {
+    fn a_constant_has_no_shift_unless_its_mean_is_the_same() {
         let reference = Reference { missing: 0.0, mean: 1.0, deviation: 0.0, quantiles: Vec::new() };
         assert_eq!(Drift::of(&reference, [1.0].into_iter()).shift, Some(0.0));
         let moved = Drift::of(&reference, [2.0].into_iter());

@@ -1,4 +1,4 @@
-//! All that there is to say of a detector on some rows.
+//! Evaluates a detector on some rows.
 
 use std::collections::BTreeMap;
 
@@ -15,24 +15,25 @@ use super::perturb::Perturbation;
 use super::robustness::{self, Effect};
 use super::score::{self, Scored};
 use super::summary::{self, Summary};
+use crate::history::timestamp;
 use crate::table::Table;
 
-/// What is looked at, and how.
+/// The settings of an evaluation.
 #[derive(Debug, Clone, Default)]
 pub struct Settings {
-    /// Whether perturbed rows are scored too.
+    /// Whether perturbed rows are scored as well.
     pub robustness: bool,
-    /// Of all randomness.
+    /// The seed of all randomness.
     pub seed: u64,
-    /// So many rows before and behind an event count as part of it.
+    /// This many rows before and after an event count as part of it.
     pub tolerance: usize,
     /// The most alarms that are listed.
     pub alarms: usize,
-    /// What each feature was like in training, where that is known; empty where it is of none.
+    /// The statistics of each feature in training, if known; may be empty.
     pub references: Vec<Option<Reference>>,
 }
 
-/// All that there is to say.
+/// The results of an evaluation.
 #[derive(Debug, Clone, Serialize)]
 pub struct Evaluation {
     /// The time of the first row.
@@ -41,24 +42,24 @@ pub struct Evaluation {
     pub to: Option<Timestamp>,
     /// Entities that have rows.
     pub entities: usize,
-    /// What the scores say by themselves.
+    /// Figures that need no labels.
     pub summary: Summary,
-    /// What they say with labels.
+    /// Figures with labels.
     pub labelled: Option<Labelled>,
-    /// What is found of anomalies put into the rows, where there are no labels.
+    /// Figures with injected anomalies, if there are no labels.
     pub injected: Option<Injected>,
-    /// What perturbed rows do.
+    /// The effects of perturbations.
     pub robustness: Vec<Effect>,
-    /// By feature.
+    /// The figures of each feature.
     pub features: Vec<Feature>,
-    /// The alarms with the largest scores, those first.
+    /// The alarms with the largest scores, in descending order.
     pub alarms: Vec<Alarm>,
-    /// One a row.
+    /// The score of each row.
     #[serde(skip)]
     pub scores: Vec<f64>,
 }
 
-/// Scores held against labels.
+/// Scores compared with labels.
 #[derive(Debug, Clone, Serialize)]
 pub struct Labelled {
     /// Rows that are labelled anomalous.
@@ -70,46 +71,46 @@ pub struct Labelled {
     /// Row by row.
     #[serde(flatten)]
     pub figures: Figures,
-    /// The best threshold, for who knows the labels.
+    /// The threshold with the best F1, which needs the labels.
     pub best: Option<Best>,
-    /// Incident by incident.
+    /// Event by event.
     pub events: Events,
-    /// The labelled rows' scores; see [`Summary::histogram`].
+    /// The histogram of the labelled rows' scores; see [`Summary::histogram`].
     pub histogram: Vec<u64>,
     /// For the curves.
     #[serde(skip)]
     pub ranking: Ranking,
 }
 
-/// Scores of rows into which anomalies were put.
+/// Scores of rows with injected anomalies.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Injected {
     /// Row by row.
     #[serde(flatten)]
     pub figures: Figures,
-    /// By shape: how many were put in, and how many found.
+    /// By shape: how many were injected, and how many found.
     pub kinds: Vec<Found>,
 }
 
-/// How many anomalies of a shape were found: any row of it alarms.
+/// How many injected anomalies of a shape were found: any of its rows alarms.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Found {
     /// The shape.
     pub kind: Kind,
-    /// How many were put in.
+    /// How many were injected.
     pub injected: u64,
     /// How many of them were found.
     pub found: u64,
 }
 
-/// What there is to say of a feature.
+/// The figures of a feature.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Feature {
     /// Its name.
     pub name: String,
     /// Its share of the contributions to alarms; see [`Scored::shares`].
     pub share: Option<f64>,
-    /// How far it is from what it was in training.
+    /// Its drift since training.
     pub drift: Option<Drift>,
 }
 
@@ -136,35 +137,35 @@ pub struct Alarm {
     pub causes: Vec<Cause>,
 }
 
-/// What a feature had to do with a score.
+/// The contribution of a feature to a score.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Cause {
     /// The feature.
     pub feature: String,
-    /// How much it contributed, in the detector's own units.
+    /// Its contribution, in the detector's units.
     pub contribution: f64,
-    /// Its value; none where it is missing.
+    /// Its value; `None` if it is missing.
     pub value: Option<f64>,
-    /// What it mostly was in training: the median.
+    /// Its median in training.
     pub typical: Option<f64>,
 }
 
-/// Passes over the rows that [`evaluate`] makes, for a progress bar.
+/// How often [`evaluate`] scores all rows, for a progress bar.
 #[must_use]
 pub fn passes(labelled: bool, settings: &Settings) -> usize {
     1 + usize::from(!labelled) + if settings.robustness { Perturbation::ALL.len() } else { 0 }
 }
 
-/// Scores the rows, from a fresh start, and says all that there is to say. `scored` is told of how many rows, again and
-/// again. What the detector knew of the rows' series before is forgotten.
+/// Scores the rows with a detector, whose state of their series is reset, and evaluates the scores. Calls `scored` with the
+/// number of rows of each batch.
 ///
 /// # Errors
 ///
-/// Where the detector has other features than the table.
+/// If the detector has other features than the table.
 ///
 /// # Panics
 ///
-/// Where there are labels, but not one a row.
+/// If there are labels, but not one for each row.
 pub fn evaluate(
     detector: &mut dyn Detector,
     table: &Table,
@@ -187,11 +188,11 @@ pub fn evaluate(
     Ok(out)
 }
 
-/// Says what there is to say of scores that are there already. A table without features will do.
+/// Evaluates given scores. The table needs no features.
 ///
 /// # Panics
 ///
-/// Where there are labels or scores, but not one a row.
+/// If there are labels or scores, but not one for each row.
 #[must_use]
 pub fn assess(table: &Table, scored: Scored, labels: Option<&[bool]>, settings: &Settings) -> Evaluation {
     assert_eq!(scored.scores.len(), table.len(), "one score a row");
@@ -220,11 +221,6 @@ pub fn assess(table: &Table, scored: Scored, labels: Option<&[bool]>, settings: 
 
 fn reference(settings: &Settings, feature: usize) -> Option<&Reference> {
     settings.references.get(feature).and_then(Option::as_ref)
-}
-
-/// Nanoseconds since 1970 as a time. All that fit are one.
-pub(crate) fn timestamp(nanoseconds: i64) -> Timestamp {
-    Timestamp::from_nanosecond(nanoseconds.into()).unwrap_or_default()
 }
 
 impl Labelled {
@@ -293,7 +289,7 @@ pub(crate) fn entity(table: &Table, row: usize) -> &str {
     table.entities.get(table.series[row] as usize).map_or("", String::as_str)
 }
 
-/// Contributions to a row's score, with names.
+/// Contributions to a row's score, with the features' names.
 pub(crate) fn name(
     contributions: &[(usize, f64)],
     table: &Table,
@@ -314,7 +310,7 @@ pub(crate) fn name(
 }
 
 impl Evaluation {
-    /// The figures that are single numbers, by name: those that there are.
+    /// The figures that are single numbers, by name; those that are undefined are left out.
     #[must_use]
     pub fn figures(&self) -> BTreeMap<&'static str, f64> {
         let mut out = BTreeMap::new();
@@ -347,7 +343,7 @@ impl Evaluation {
     }
 }
 
-/// The names of all figures; see [`Evaluation::figures`].
+/// All names in [`Evaluation::figures`].
 pub const FIGURES: [&str; 16] = [
     "alarm_rate",
     "alarms_per_day",
@@ -376,7 +372,7 @@ mod tests {
         Settings { robustness: true, seed: 1, alarms: 3, ..Settings::default() }
     }
 
-    /// An hour in which the second server's second feature is far up.
+    /// The second server's second feature is high for an hour.
     fn incident() -> (Table, Vec<bool>) {
         let mut table = servers(2, 3000, 3, 2);
         let mut labels = vec![false; table.len()];
@@ -424,7 +420,7 @@ mod tests {
     }
 
     #[test]
-    fn without_labels_anomalies_are_put_in() {
+    fn without_labels_anomalies_are_injected() {
         let mut detector = qualm_core::open(&zscore(&servers(2, 3000, 3, 1))).unwrap();
         let table = servers(2, 3000, 3, 2);
         let settings = Settings { robustness: false, ..settings() };
@@ -438,7 +434,7 @@ mod tests {
     }
 
     #[test]
-    fn scores_from_elsewhere_need_no_features() {
+    fn given_scores_need_no_features() {
         let table = Table { series: vec![0; 3], times: vec![0, 1, 2], ..Table::default() };
         let scored = Scored { scores: vec![f64::NAN, 2.0, 0.5], ..Scored::default() };
         let found = assess(&table, scored, Some(&[false, true, false]), &settings());

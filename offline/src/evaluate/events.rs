@@ -1,9 +1,9 @@
-//! Figures of incidents held against alarms: what a person who is called cares for.
+//! Event-based figures: labelled events matched with alarms.
 //!
-//! An event is a run of labelled rows of one series, an alarm a run of rows of one series above the threshold. An event
-//! is found if any row of it alarms; an alarm is right if it touches an event. Rows of several series stand between one
-//! another in a table, so runs are of places within a series. An alarm that never ends would find all and be right: the
-//! figures of rows ([`metrics`](super::metrics)) belong beside these.
+//! An event is a run of labelled rows of one series, an alarm a run of rows of one series above the threshold. An event is
+//! found if any of its rows alarms; an alarm is right if it touches an event. A table interleaves series, so runs are of
+//! places within a series. A single endless alarm would find every event and be right: read these figures together with those
+//! of rows ([`metrics`](super::metrics)).
 
 use std::ops::Range;
 
@@ -16,7 +16,7 @@ use super::metrics::{is_alarm, share};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sequences(Vec<Vec<usize>>);
 
-/// Rows of one series that follow upon one another.
+/// Consecutive rows of one series.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Run<'a> {
     /// Their series.
@@ -28,7 +28,7 @@ pub struct Run<'a> {
 }
 
 impl Sequences {
-    /// Parts the rows of a table by series.
+    /// Groups the rows of a table by series.
     #[must_use]
     pub fn new(series: &[u32]) -> Self {
         let mut rows = vec![Vec::new(); series.iter().max().map_or(0, |most| *most as usize + 1)];
@@ -62,7 +62,7 @@ impl Sequences {
 }
 
 impl Run<'_> {
-    /// Whether `other` holds a row of this one, or one that is at most `tolerance` rows before or behind it.
+    /// Whether `other` overlaps this one, extended by `tolerance` rows at both ends.
     fn touches(&self, other: &Self, tolerance: usize) -> bool {
         self.series == other.series
             && other.places.start < self.places.end + tolerance
@@ -70,7 +70,7 @@ impl Run<'_> {
     }
 }
 
-/// How incidents and alarms met.
+/// The figures of events and alarms.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Events {
     /// Runs of labelled rows.
@@ -87,13 +87,13 @@ pub struct Events {
     pub precision: Option<f64>,
     /// The harmonic mean of both.
     pub f1: Option<f64>,
-    /// How long it took to find those that were: from an event's first row to its first alarm.
+    /// The delay of the events that were found: from an event's first row to its first alarm.
     pub delay: Option<Delay>,
-    /// So many rows before and behind an event count as part of it.
+    /// This many rows before and after an event count as part of it.
     pub tolerance: usize,
 }
 
-/// How late an event was found; the median, of several. An alarm that was there before the event was none late.
+/// The delay of a found event, or the median of several. It is 0 if an alarm had begun before the event.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Delay {
     /// In rows of the series.
@@ -103,15 +103,15 @@ pub struct Delay {
 }
 
 impl Events {
-    /// Holds alarms against labels.
+    /// Compares alarms with labels.
     #[must_use]
     pub fn of(sequences: &Sequences, times: &[i64], scores: &[f64], labels: &[bool], tolerance: usize) -> Self {
-        let met = Met::of(sequences, times, |row| is_alarm(scores[row]), labels, tolerance);
-        let right = met.alarms.iter().filter(|(_, right)| *right).count();
-        let delay = median_delay(met.events.iter().filter_map(|(_, delay)| *delay));
-        let found = met.events.iter().filter(|(_, delay)| delay.is_some()).count();
+        let matches = Matches::of(sequences, times, |row| is_alarm(scores[row]), labels, tolerance);
+        let right = matches.alarms.iter().filter(|(_, right)| *right).count();
+        let delay = median_delay(matches.events.iter().filter_map(|(_, delay)| *delay));
+        let found = matches.events.iter().filter(|(_, delay)| delay.is_some()).count();
         let (events, found, alarms, right) =
-            (met.events.len() as u64, found as u64, met.alarms.len() as u64, right as u64);
+            (matches.events.len() as u64, found as u64, matches.alarms.len() as u64, right as u64);
         let (recall, precision) = (share(found, events), share(right, alarms));
         let f1 = match (recall, precision) {
             (Some(recall), Some(precision)) if recall + precision > 0.0 => {
@@ -124,17 +124,17 @@ impl Events {
     }
 }
 
-/// Which events met which alarms, one by one.
+/// Each event and alarm with its match.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Met<'a> {
-    /// Each event and, where it was found, how long that took.
+pub struct Matches<'a> {
+    /// Each event and, if it was found, its delay.
     pub events: Vec<(Run<'a>, Option<Delay>)>,
     /// Each alarm, and whether it touches an event.
     pub alarms: Vec<(Run<'a>, bool)>,
 }
 
-impl<'a> Met<'a> {
-    /// Holds the rows that alarm against those that are labelled.
+impl<'a> Matches<'a> {
+    /// Matches runs of alarming rows with runs of labelled rows.
     pub fn of(
         sequences: &'a Sequences,
         times: &[i64],
@@ -146,7 +146,7 @@ impl<'a> Met<'a> {
         let alarms: Vec<Run<'_>> = sequences.runs(is_alarm).collect();
         let delay = |event: &Run<'_>| {
             let first = touching(&alarms, event, tolerance).next()?;
-            // The alarm may have begun before the event, in which case it is there at the event's first row.
+            // If the alarm began before the event, the delay ends at the event's first row.
             let place = first.places.start.max(event.places.start);
             let row = first.rows[(place - first.places.start).min(first.rows.len() - 1)];
             Some(Delay {
@@ -160,13 +160,13 @@ impl<'a> Met<'a> {
     }
 }
 
-/// The median of delays; none of none.
+/// The median of delays; `None` without any.
 pub(crate) fn median_delay(delays: impl Iterator<Item = Delay>) -> Option<Delay> {
     let (mut rows, mut seconds): (Vec<f64>, Vec<f64>) = delays.map(|delay| (delay.rows, delay.seconds)).unzip();
     (!rows.is_empty()).then(|| Delay { rows: median(&mut rows), seconds: median(&mut seconds) })
 }
 
-/// Those of `runs`, which are in order, that touch `other`.
+/// Those of the sorted `runs` that touch `other`.
 fn touching<'a, 'b>(runs: &'b [Run<'a>], other: &'b Run<'a>, tolerance: usize) -> impl Iterator<Item = &'b Run<'a>> {
     let before = |run: &Run<'_>| (run.series, run.places.end + tolerance) <= (other.series, other.places.start);
     let first = runs.partition_point(before);
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn events_are_found_at_once_late_or_not() {
+    fn events_are_found_with_a_delay_or_missed() {
         assert_eq!(of_one("..!!...!.....!", "..##.####.###.", 0), (3, 2, 3, 2, Some(1.0)));
         assert_eq!(of_one("......", "..##..", 0), (1, 0, 0, 0, None));
         assert_eq!(of_one("!!!!!!", "..##.#", 0), (2, 2, 1, 1, Some(0.0)), "one alarm, that never ends");
@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn tolerance_lets_an_alarm_be_a_little_off() {
+    fn tolerance_extends_events() {
         assert_eq!(of_one(".!....", "..##..", 0).1, 0);
         assert_eq!(of_one(".!....", "..##..", 1), (1, 1, 1, 1, Some(0.0)), "before it: not late");
         assert_eq!(of_one("....!.", "..##..", 1), (1, 1, 1, 1, Some(2.0)));
@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn shares_and_delays_are_told() {
+    fn shares_and_delays_are_computed() {
         let found = events(&[0; 10], "..!!.!....", ".###....##", 0);
         assert_eq!((found.recall, found.precision, found.f1), (Some(0.5), Some(0.5), Some(0.5)));
         assert_eq!(found.delay, Some(Delay { rows: 1.0, seconds: 1.0 }));
@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn a_search_finds_what_a_comparison_of_all_does() {
+    fn the_binary_search_equals_a_linear_one() {
         let mut random = super::super::random::Random::new(7);
         for tolerance in 0..3 {
             let series: Vec<u32> = (0..300).map(|_| random.below(3) as u32).collect();

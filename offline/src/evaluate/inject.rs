@@ -1,11 +1,11 @@
-//! Anomalies put into ordinary rows, so that a detector can be judged where nobody has labelled any.
+//! Injects synthetic anomalies into ordinary rows, to evaluate a detector without labels.
 //!
-//! What is put in are the shapes that incidents have in metrics: a spike, a shift of level, a metric that parts from
-//! those it went along with, one that is stuck, one that turns noisy. Found are *these*, in *these* rows: good to compare
-//! two detectors by, no promise of what either will find. What was anomalous in the rows before counts as a false alarm.
+//! The anomalies have shapes that incidents have in metrics: a spike, a level shift, a broken correlation, a stuck value, a
+//! burst of noise. The result compares detectors on the same rows; it does not predict what they find in production.
+//! Anomalies that the rows had before count as false alarms.
 //!
-//! Deviations are standard ones. A spread that does not mind wild values would not do here: many metrics rest nearly all of
-//! the time and are busy now and then, and a few spreads of their rest are nothing that anyone could find.
+//! Amplitudes are in standard deviations. A robust spread is unsuitable: many metrics are idle most of the time, and a few
+//! robust spreads of an idle metric are indistinguishable from its ordinary activity.
 
 use std::ops::Range;
 
@@ -17,35 +17,35 @@ use super::random::Random;
 use super::spread::Spread;
 use crate::table::Table;
 
-/// Rows to one injected anomaly: so many that most stay ordinary.
-const ROWS_EACH: usize = 200;
-/// How long an anomaly lasts that is none of a moment, in rows.
+/// Rows for each injected anomaly, so that most stay ordinary.
+const ROWS_PER_ANOMALY: usize = 200;
+/// The length of an anomaly other than a spike, in rows.
 const LENGTH: Range<usize> = 8..40;
-/// Rows of a spike.
+/// The length of a spike, in rows.
 const SPIKE: Range<usize> = 1..4;
-/// Untouched rows between two anomalies of a series, so that they are two.
+/// Unchanged rows between two anomalies of a series.
 const GAP: usize = 2;
-/// Places and features that are tried for an anomaly, of which the one is taken that changes most: to hold a value that
-/// did not vary anyway is no anomaly.
-const TRIES: usize = 8;
+/// Candidate positions for an anomaly, of which the one that changes most is taken: holding a value that is constant anyway
+/// is no anomaly.
+const CANDIDATES: usize = 8;
 
 /// A shape of anomaly.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
-    /// One to three rows, 3 to 8 deviations away.
+    /// One to three rows shifted by 3 to 8 deviations.
     Spike,
-    /// Away by 3 to 8 deviations for a while.
+    /// Longer rows shifted by 3 to 8 deviations.
     LevelShift,
-    /// Another time's values for a while: each as it should be, not all together.
+    /// Values of some features from another time: each ordinary, but not in combination.
     CorrelationBreak,
-    /// The last value for a while.
+    /// The last value, repeated.
     Flatline,
-    /// Noise of 2 to 4 deviations for a while.
+    /// Noise of 2 to 4 deviations.
     NoiseBurst,
 }
 
-/// One that was put in.
+/// An injected anomaly.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Injection {
     /// Its shape.
@@ -54,33 +54,32 @@ pub struct Injection {
     pub rows: Vec<usize>,
 }
 
-/// Rows with anomalies put in.
+/// Rows with injected anomalies.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Injected {
     /// Row after row.
     pub values: Vec<f64>,
-    /// Whether each row holds one.
+    /// Whether each row belongs to an anomaly.
     pub labels: Vec<bool>,
-    /// What was put in.
+    /// The anomalies.
     pub injections: Vec<Injection>,
 }
 
-/// Puts anomalies into a copy of some rows; the same for the same seed. One in 200 rows begins one. Where no
-/// value varies, or there are too few rows of a series, there is nothing to put in, and no row has a label.
+/// Injects anomalies into a copy of some rows, deterministically for a seed: one for each 200 rows. If no value varies, or a
+/// series has too few rows, nothing is injected, and no row has a label.
 #[must_use]
 pub fn inject(table: &Table, range: Range<usize>, seed: u64) -> (Vec<f64>, Vec<bool>) {
     let Injected { values, labels, .. } = injections(table, range, seed);
     (values, labels)
 }
 
-/// How well scores of rows from [`inject`] tell those that hold an anomaly: the area under the precision–recall curve.
-/// 0 where nothing was put in.
+/// The objective of training: the area under the precision–recall curve of rows from [`inject`]; 0 if nothing was injected.
 #[must_use]
 pub fn objective(scores: &[f64], labels: &[bool]) -> f64 {
     Ranking::new(scores, labels).auc_pr().unwrap_or(0.0)
 }
 
-/// As [`inject`], and tells what was put where.
+/// As [`inject`], with the position of each anomaly.
 #[must_use]
 pub fn injections(table: &Table, range: Range<usize>, seed: u64) -> Injected {
     let batch = table.batch(range);
@@ -96,8 +95,8 @@ pub fn injections(table: &Table, range: Range<usize>, seed: u64) -> Injected {
     let mut random = Random::new(seed);
     let mut kinds = Kind::ALL.iter().copied().cycle();
     for sequence in Sequences::new(batch.series).rows() {
-        for slot in sequence.chunks_exact(ROWS_EACH.min(sequence.len().max(1))) {
-            // A slot each, so that two never touch; series too short for one are left alone.
+        for slot in sequence.chunks_exact(ROWS_PER_ANOMALY.min(sequence.len().max(1))) {
+            // One slot for each anomaly, so that none overlap; series shorter than a slot are skipped.
             if slot.len() < LENGTH.end + 2 * GAP {
                 continue;
             }
@@ -113,30 +112,30 @@ pub fn injections(table: &Table, range: Range<usize>, seed: u64) -> Injected {
     out
 }
 
-/// The rows that are changed, and what is known of them.
+/// The rows to change, with their statistics.
 struct Rows<'a> {
     given: &'a [f64],
     features: usize,
     spreads: Vec<Spread>,
-    /// Features that vary.
+    /// The features that vary.
     varying: Vec<usize>,
 }
 
-/// What an anomaly would change.
+/// The changes of a candidate anomaly.
 #[derive(Default)]
 struct Change {
     rows: Vec<usize>,
     /// Row, feature and new value.
     cells: Vec<(usize, usize, f64)>,
-    /// How much all changes, in deviations.
+    /// The sum of all changes, in deviations.
     amount: f64,
 }
 
 impl Rows<'_> {
     fn most_changing(&self, kind: Kind, slot: &[usize], sequence: &[usize], random: &mut Random) -> Change {
-        // A spike, shift or burst is where and what chance says; the others depend on what is there.
-        let tries = if matches!(kind, Kind::CorrelationBreak | Kind::Flatline) { TRIES } else { 1 };
-        let changes: Vec<Change> = (0..tries).map(|_| self.change(kind, slot, sequence, random)).collect();
+        // A spike, shift or burst is equally strong anywhere; the others depend on the values.
+        let candidates = if matches!(kind, Kind::CorrelationBreak | Kind::Flatline) { CANDIDATES } else { 1 };
+        let changes: Vec<Change> = (0..candidates).map(|_| self.change(kind, slot, sequence, random)).collect();
         let more = |most: Change, next: Change| if next.amount > most.amount { next } else { most };
         changes.into_iter().reduce(more).unwrap_or_default()
     }
@@ -146,12 +145,12 @@ impl Rows<'_> {
         let length = lengths.start + random.below(lengths.len());
         let start = GAP + random.below(slot.len() - length - 2 * GAP + 1);
         let window = &slot[start..start + length];
-        // The same rows of the series, that much later (around its end).
+        // The same number of rows elsewhere in the series, wrapping around its end.
         let place = sequence.partition_point(|row| *row < window[0]);
         let away = length + random.below(sequence.len().saturating_sub(2 * length).max(1));
         let elsewhere = |at: usize| sequence[(place + away + at) % sequence.len()];
         let mut change = Change { rows: window.to_vec(), ..Change::default() };
-        for feature in self.some_features(kind, random) {
+        for feature in self.affected_features(kind, random) {
             let deviation = self.spreads[feature].deviation;
             let shift = random.sign() * random.within(3.0..8.0) * deviation;
             let noise = random.within(2.0..4.0) * deviation;
@@ -164,7 +163,7 @@ impl Rows<'_> {
                     Kind::Flatline => held,
                     Kind::NoiseBurst => value + noise * random.normal(),
                 };
-                // What is missing stays so: it is not this that is put in.
+                // Missing values stay missing.
                 if !value.is_nan() && new.is_finite() {
                     change.amount += (new - value).abs() / deviation;
                     change.cells.push((*row, feature, new));
@@ -174,8 +173,8 @@ impl Rows<'_> {
         change
     }
 
-    /// The features that an anomaly concerns: one to three; of a correlation, up to half of them.
-    fn some_features(&self, kind: Kind, random: &mut Random) -> Vec<usize> {
+    /// The features that an anomaly affects: one to three; for a broken correlation, up to half of them.
+    fn affected_features(&self, kind: Kind, random: &mut Random) -> Vec<usize> {
         let most = if kind == Kind::CorrelationBreak { self.varying.len() / 2 } else { 3 };
         let count = 1 + random.below(most.clamp(1, self.varying.len()));
         let mut left = self.varying.clone();
@@ -188,11 +187,11 @@ impl Rows<'_> {
 }
 
 impl Kind {
-    /// All there are.
+    /// All shapes.
     pub const ALL: [Self; 5] =
         [Self::Spike, Self::LevelShift, Self::CorrelationBreak, Self::Flatline, Self::NoiseBurst];
 
-    /// What people call it.
+    /// Its name in reports.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -211,7 +210,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_kind_is_put_in_and_labelled_where_it_is() {
+    fn each_kind_is_injected_and_labelled() {
         let table = servers(2, 2000, 4, 1);
         let injected = injections(&table, 0..table.len(), 3);
         for kind in Kind::ALL {
@@ -266,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn a_range_is_told_from_its_own_first_row_and_a_seed_decides() {
+    fn rows_count_from_the_start_of_the_range_and_a_seed_decides() {
         let table = servers(1, 1200, 2, 1);
         let (values, labels) = inject(&table, 200..1200, 5);
         assert_eq!((values.len(), labels.len()), (2000, 1000));
@@ -279,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn where_nothing_can_be_put_in_nothing_is() {
+    fn constant_and_short_series_get_no_anomalies() {
         let mut table = servers(1, 400, 2, 1);
         table.values.fill(7.0);
         let (values, labels) = inject(&table, 0..400, 1);
@@ -291,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_stays_missing() {
+    fn missing_values_stay_missing() {
         let mut table = servers(1, 1000, 2, 1);
         table.values.iter_mut().step_by(2).for_each(|value| *value = f64::NAN);
         let (values, labels) = inject(&table, 0..1000, 1);
@@ -299,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn the_objective_is_1_for_who_knows() {
+    fn the_objective_is_1_for_a_perfect_ranking() {
         let labels = [false, true, false];
         assert_eq!(objective(&[0.0, 2.0, 0.5], &labels).to_bits(), 1.0_f64.to_bits());
         assert!(objective(&[2.0, 0.0, 0.5], &labels) < 0.5);

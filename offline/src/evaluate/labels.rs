@@ -1,7 +1,7 @@
 //! Labels and scores from CSV files.
 //!
-//! A file of labels tells them row by row (a column `label` of 0 and 1, and a `time` where rows are to be found by it), or
-//! as windows (`start,end`, the end not in it, and `entity` or `series` where a window is of one only).
+//! A file gives labels by row (a column `label` of 0 and 1, and a `time` if rows are matched by it), or as windows
+//! (`start,end`, the end exclusive, and `entity` or `series` for a window of one only).
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -9,22 +9,91 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use csv::{Position, Reader, ReaderBuilder, StringRecord, Trim};
+use jiff::Timestamp;
 
-use super::evaluation::timestamp;
-use super::words::count;
-use crate::history::parse_time;
+use super::format::count;
+use crate::history::{BadTime, parse_time, timestamp};
 use crate::table::Table;
 
 /// Why a file of labels or scores cannot be used: where, what, and what to do.
 #[derive(Debug, thiserror::Error)]
-#[error("{}{}: {what}", file.display(), line.map_or_else(String::new, |line| format!(":{line}")))]
+#[error("{}{}: {fault}", file.display(), line.map_or_else(String::new, |line| format!(":{line}")))]
 pub struct Error {
     file: PathBuf,
     line: Option<u64>,
-    what: String,
+    fault: Fault,
 }
 
-/// Labels as a file tells them.
+/// What is wrong with a file of labels or scores, and what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum Fault {
+    /// It cannot be read.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// It is malformed.
+    #[error(transparent)]
+    Csv(#[from] csv::Error),
+    /// A time cannot be read.
+    #[error(transparent)]
+    Time(#[from] BadTime),
+    /// It holds neither labels nor windows.
+    #[error("it has neither a column `label` (0 or 1, one row for each row of the input) nor `start` and `end`")]
+    NoLabels,
+    /// The input has no such column.
+    #[error("it has no column `{0}`; --label-column names one of a CSV file")]
+    NoColumn(String),
+    /// It holds no scores.
+    #[error("it must have the columns `time` and `score`; `qualm replay --scores` writes such files")]
+    NoScores,
+    /// A label is neither 0 nor 1.
+    #[error("the label `{0}` is neither 0 nor 1")]
+    Label(String),
+    /// A score is no number.
+    #[error("`{0}` is no score")]
+    Score(String),
+    /// A window is empty.
+    #[error("the window ends before it begins, or with it; its end is the first time not in it")]
+    Window,
+    /// There are fewer labels than rows.
+    #[error(
+        "it has {labels} labels where the input has {rows} rows at least; give each a `time`, or time windows \
+         (`start,end`)"
+    )]
+    Count {
+        /// Labels.
+        labels: usize,
+        /// Rows of the input, at least.
+        rows: u64,
+    },
+    /// A row's time has no label.
+    #[error("it has no label for the time {0}; time windows (`start,end`) need not be exact")]
+    Unlabelled(Timestamp),
+    /// A window is of a series that the input does not have.
+    #[error("the input has no series `{name}`; {hint}")]
+    Series {
+        /// The window's series.
+        name: String,
+        /// Which series may be meant.
+        hint: String,
+    },
+    /// No window overlaps the input.
+    #[error(
+        "its windows, from {start} to {end}, are all outside of the input's time, from {first} to {last}; a time without \
+         a zone is UTC"
+    )]
+    Outside {
+        /// The start of the first window.
+        start: Timestamp,
+        /// The end of the last window.
+        end: Timestamp,
+        /// The input's first time.
+        first: Timestamp,
+        /// The input's last time.
+        last: Timestamp,
+    },
+}
+
+/// Labels from a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Labels {
     file: PathBuf,
@@ -33,7 +102,7 @@ pub struct Labels {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum LabelSource {
-    /// One for each row of the input, in their order.
+    /// One for each row of the input, in order.
     Rows(Vec<bool>),
     /// By time.
     Times(HashMap<i64, bool>),
@@ -44,30 +113,30 @@ enum LabelSource {
 struct Window {
     start: i64,
     end: i64,
-    /// Whose; of all where there is none.
+    /// Its entity; `None` for all.
     entity: Option<String>,
-    /// Where it stands in the file.
+    /// Its line in the file.
     line: Option<u64>,
 }
 
 /// Labels of several series.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OfSeries {
-    /// A label for each row of each.
+pub struct SeriesLabels {
+    /// A label for each row of each series.
     pub labels: Vec<Vec<bool>>,
-    /// What must be known of windows that count for nothing.
+    /// Notes about windows without rows.
     pub notes: Vec<String>,
 }
 
-/// Names less like one another than this (Jaro) are not meant for one another.
-const ALIKE: f64 = 0.75;
+/// The least similarity (Jaro) of a name that is suggested for an unknown one.
+const MIN_SIMILARITY: f64 = 0.75;
 
 impl Labels {
     /// Reads a file of labels.
     ///
     /// # Errors
     ///
-    /// Names the file, the line, and what is wrong there.
+    /// The file, the line, and what is wrong there.
     pub fn read(path: &Path) -> Result<Self, Error> {
         let columns = Columns::open(path)?;
         let source = if let (Some(start), Some(end)) = (columns.find("start"), columns.find("end")) {
@@ -75,20 +144,16 @@ impl Labels {
             let window = |cells: &StringRecord| {
                 let (start, end) = (time(cells, start)?, time(cells, end)?);
                 if start >= end {
-                    return Err(
-                        "the window ends before it begins, or with it; its end is the first time not in it".to_owned()
-                    );
+                    return Err(Fault::Window);
                 }
                 let entity = entity.map(|entity| cells[entity].to_owned()).filter(|entity| !entity.is_empty());
                 Ok(Window { start, end, entity, line: cells.position().map(Position::line) })
             };
-            LabelSource::Windows(columns.each(window)?)
+            LabelSource::Windows(columns.rows(window)?)
         } else if let Some(label) = columns.find("label") {
             columns.labels(label)?
         } else {
-            return Err(columns.failed(
-                "it has neither a column `label` (0 or 1, one row for each row of the input) nor `start` and `end`",
-            ));
+            return Err(columns.failed(Fault::NoLabels));
         };
         Ok(Self { file: path.to_owned(), source })
     }
@@ -101,43 +166,32 @@ impl Labels {
     pub fn read_column(path: &Path, column: &str) -> Result<Self, Error> {
         let columns = Columns::open(path)?;
         let Some(label) = columns.find(column) else {
-            return Err(columns.failed(&format!("it has no column `{column}`; --label-column names one of a CSV file")));
+            return Err(columns.failed(Fault::NoColumn(column.to_owned())));
         };
-        Ok(Self { file: path.to_owned(), source: LabelSource::Rows(columns.each(|cells| is_anomaly(&cells[label]))?) })
+        Ok(Self { file: path.to_owned(), source: LabelSource::Rows(columns.rows(|cells| is_anomaly(&cells[label]))?) })
     }
 
     /// A label for each row of a table.
     ///
     /// # Errors
     ///
-    /// Where the labels do not fit its rows.
+    /// If the labels do not fit its rows.
     pub fn of(&self, table: &Table) -> Result<Vec<bool>, Error> {
-        let failed = |what| Error { file: self.file.clone(), line: None, what };
+        let failed = |fault| Error { file: self.file.clone(), line: None, fault };
         match &self.source {
             LabelSource::Rows(labels) => {
                 // Not every row of the input completes one of the table.
                 let label = |source: &u64| labels.get(*source as usize).copied();
                 let all: Option<Vec<bool>> = table.sources.iter().map(label).collect();
                 all.ok_or_else(|| {
-                    failed(format!(
-                        "it has {} labels where the input has {} rows at least; give each a `time`, or time windows \
-                         (`start,end`)",
-                        labels.len(),
-                        table.sources.iter().max().map_or(0, |last| last + 1)
-                    ))
+                    let rows = table.sources.iter().max().map_or(0, |last| last + 1);
+                    failed(Fault::Count { labels: labels.len(), rows })
                 })
             }
             LabelSource::Times(labels) => table
                 .times
                 .iter()
-                .map(|time| {
-                    labels.get(time).copied().ok_or_else(|| {
-                        let time = timestamp(*time);
-                        failed(format!(
-                            "it has no label for the time {time}; time windows (`start,end`) need not be exact"
-                        ))
-                    })
-                })
+                .map(|time| labels.get(time).copied().ok_or_else(|| failed(Fault::Unlabelled(timestamp(*time)))))
                 .collect(),
             LabelSource::Windows(windows) => {
                 Ok((0..table.len()).map(|row| windows.iter().any(|it| it.holds(table, row))).collect())
@@ -149,22 +203,23 @@ impl Labels {
     ///
     /// # Errors
     ///
-    /// Where the labels do not fit, are of a series that is not there, or all of another time.
-    pub fn of_series(&self, series: &[&Table]) -> Result<OfSeries, Error> {
+    /// If the labels do not fit, are of an unknown series, or are all of another time.
+    pub fn of_series(&self, series: &[&Table]) -> Result<SeriesLabels, Error> {
         let notes = match &self.source {
-            LabelSource::Windows(windows) => self.idle(windows, series)?,
+            LabelSource::Windows(windows) => self.unused_windows(windows, series)?,
             LabelSource::Rows(_) | LabelSource::Times(_) => Vec::new(),
         };
-        Ok(OfSeries { labels: series.iter().map(|table| self.of(table)).collect::<Result<_, _>>()?, notes })
+        Ok(SeriesLabels { labels: series.iter().map(|table| self.of(table)).collect::<Result<_, _>>()?, notes })
     }
 
-    /// What there is to say of windows that hold no row.
-    fn idle(&self, windows: &[Window], series: &[&Table]) -> Result<Vec<String>, Error> {
-        let failed = |line, what| Error { file: self.file.clone(), line, what };
+    /// Notes about windows without rows.
+    fn unused_windows(&self, windows: &[Window], series: &[&Table]) -> Result<Vec<String>, Error> {
+        let failed = |line, fault| Error { file: self.file.clone(), line, fault };
         let names = || series.iter().flat_map(|table| &table.entities).map(String::as_str);
         for Window { entity, line, .. } in windows {
             if let Some(entity) = entity.as_deref().filter(|entity| !names().any(|name| name == *entity)) {
-                return Err(failed(*line, unknown(entity, names())));
+                let hint = nearest_name(entity, names());
+                return Err(failed(*line, Fault::Series { name: entity.to_owned(), hint }));
             }
         }
         let times = || series.iter().flat_map(|table| &table.times).copied();
@@ -179,37 +234,30 @@ impl Labels {
                 windows.iter().map(|window| window.end).max().unwrap_or_default(),
             ]
             .map(timestamp);
-            return Err(failed(
-                None,
-                format!(
-                    "its windows, from {start} to {end}, are all outside of the input's time, from {first} to {last}; a \
-                     time without a zone is UTC"
-                ),
-            ));
+            return Err(failed(None, Fault::Outside { start, end, first, last }));
         }
-        let told = |windows: usize, why: &str| {
+        let note = |windows: usize, why: &str| {
             let windows = count(windows as u64, "labelled window counts", "labelled windows count");
             format!("{windows} for nothing: {why}")
         };
         let notes = [
-            (outside > 0).then(|| told(outside, "outside of the input's time")),
-            (empty > outside).then(|| told(empty - outside, "no row in it")),
+            (outside > 0).then(|| note(outside, "outside of the input's time")),
+            (empty > outside).then(|| note(empty - outside, "no row in it")),
         ];
         Ok(notes.into_iter().flatten().collect())
     }
 }
 
-/// Says that there is no such series, and which one may be meant.
-fn unknown<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> String {
-    let likeness = |known: &&str| strsim::jaro(known, name);
+/// Says which of the known names may be meant by one that is unknown.
+fn nearest_name<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> String {
+    let similarity = |known: &&str| strsim::jaro(known, name);
     let known: Vec<&str> = known.take(1000).collect();
-    let nearest = known.iter().copied().max_by(|one, other| likeness(one).total_cmp(&likeness(other)));
-    let hint = match nearest {
-        Some(nearest) if likeness(&nearest) >= ALIKE => format!("did you mean `{nearest}`?"),
+    let nearest = known.iter().copied().max_by(|one, other| similarity(one).total_cmp(&similarity(other)));
+    match nearest {
+        Some(nearest) if similarity(&nearest) >= MIN_SIMILARITY => format!("did you mean `{nearest}`?"),
         Some(nearest) => format!("a name that it has is `{nearest}`"),
         None => "it has none".to_owned(),
-    };
-    format!("the input has no series `{name}`; {hint}")
+    }
 }
 
 impl Window {
@@ -218,14 +266,14 @@ impl Window {
         (self.start..self.end).contains(&table.times[row]) && whose
     }
 
-    /// Whether it holds a row of one series, whose times are in order.
+    /// Whether it holds a row of a series, whose times are in order.
     fn holds_any(&self, table: &Table) -> bool {
         let first = table.times.partition_point(|time| *time < self.start);
         first < table.len() && self.holds(table, first)
     }
 }
 
-/// Reads scores that were made elsewhere: a time first, and a column `score`, which is empty where there is none.
+/// Reads scores from a file: a `time`, and a column `score`, which is empty without a score.
 ///
 /// # Errors
 ///
@@ -233,9 +281,7 @@ impl Window {
 pub fn read_scores(path: &Path) -> Result<(Table, Vec<f64>), Error> {
     let columns = Columns::open(path)?;
     let Some((when, score)) = columns.time().zip(columns.find("score")) else {
-        return Err(
-            columns.failed("it must have the columns `time` and `score`; `qualm replay --scores` writes such files")
-        );
+        return Err(columns.failed(Fault::NoScores));
     };
     let row = |cells: &StringRecord| {
         let score = match &cells[score] {
@@ -244,11 +290,11 @@ pub fn read_scores(path: &Path) -> Result<(Table, Vec<f64>), Error> {
                 .parse()
                 .ok()
                 .filter(|score: &f64| !score.is_infinite())
-                .ok_or_else(|| format!("`{cell}` is no score"))?,
+                .ok_or_else(|| Fault::Score(cell.to_owned()))?,
         };
         Ok((time(cells, when)?, score))
     };
-    let (times, scores): (Vec<i64>, Vec<f64>) = columns.each(row)?.into_iter().unzip();
+    let (times, scores): (Vec<i64>, Vec<f64>) = columns.rows(row)?.into_iter().unzip();
     let sources = (0..times.len() as u64).collect();
     let table =
         Table { series: vec![0; times.len()], entities: vec![String::new()], times, sources, ..Table::default() };
@@ -264,10 +310,10 @@ struct Columns {
 
 impl Columns {
     fn open(path: &Path) -> Result<Self, Error> {
-        let failed = |what: String| Error { file: path.to_owned(), line: None, what };
-        let file = File::open(path).map_err(|error: io::Error| failed(error.to_string()))?;
+        let failed = |fault| Error { file: path.to_owned(), line: None, fault };
+        let file = File::open(path).map_err(|error| failed(error.into()))?;
         let mut reader = ReaderBuilder::new().trim(Trim::All).from_reader(file);
-        let names = reader.headers().map_err(|error| failed(error.to_string()))?.clone();
+        let names = reader.headers().map_err(|error| failed(error.into()))?.clone();
         Ok(Self { path: path.to_owned(), reader, names })
     }
 
@@ -279,43 +325,50 @@ impl Columns {
         self.find("time").or_else(|| self.find("timestamp"))
     }
 
-    fn failed(&self, what: &str) -> Error {
-        Error { file: self.path.clone(), line: None, what: what.to_owned() }
+    fn failed(&self, fault: Fault) -> Error {
+        Error { file: self.path.clone(), line: None, fault }
     }
 
     fn labels(self, label: usize) -> Result<LabelSource, Error> {
         let Some(when) = self.time() else {
-            return Ok(LabelSource::Rows(self.each(|cells| is_anomaly(&cells[label]))?));
+            return Ok(LabelSource::Rows(self.rows(|cells| is_anomaly(&cells[label]))?));
         };
         let mut times = HashMap::new();
-        for (time, label) in self.each(|cells| Ok((time(cells, when)?, is_anomaly(&cells[label])?)))? {
+        for (time, label) in self.rows(|cells| Ok((time(cells, when)?, is_anomaly(&cells[label])?)))? {
             *times.entry(time).or_insert(false) |= label; // a time may come up once for each entity
         }
         Ok(LabelSource::Times(times))
     }
 
-    fn each<T>(mut self, row: impl Fn(&StringRecord) -> Result<T, String>) -> Result<Vec<T>, Error> {
+    /// What `row` makes of each row.
+    fn rows<T>(mut self, row: impl Fn(&StringRecord) -> Result<T, Fault>) -> Result<Vec<T>, Error> {
         let Self { path, reader, .. } = &mut self;
-        let failed =
-            |position: Option<&Position>, what| Error { file: path.clone(), line: position.map(Position::line), what };
+        let failed = |position: Option<&Position>, fault| Error {
+            file: path.clone(),
+            line: position.map(Position::line),
+            fault,
+        };
         let (mut out, mut record) = (Vec::new(), StringRecord::new());
-        while reader.read_record(&mut record).map_err(|error| failed(error.position(), error.to_string()))? {
-            out.push(row(&record).map_err(|what| failed(record.position(), what))?);
+        while reader
+            .read_record(&mut record)
+            .map_err(|error| failed(error.position().cloned().as_ref(), error.into()))?
+        {
+            out.push(row(&record).map_err(|fault| failed(record.position(), fault))?);
         }
         Ok(out)
     }
 }
 
-fn is_anomaly(cell: &str) -> Result<bool, String> {
+fn is_anomaly(cell: &str) -> Result<bool, Fault> {
     match cell {
         "0" | "0.0" | "false" => Ok(false),
         "1" | "1.0" | "true" => Ok(true),
-        cell => Err(format!("the label `{cell}` is neither 0 nor 1")),
+        cell => Err(Fault::Label(cell.to_owned())),
     }
 }
 
-fn time(cells: &StringRecord, column: usize) -> Result<i64, String> {
-    parse_time(&cells[column]).map_err(|error| error.to_string())
+fn time(cells: &StringRecord, column: usize) -> Result<i64, Fault> {
+    Ok(parse_time(&cells[column])?)
 }
 
 #[cfg(test)]
@@ -331,21 +384,21 @@ mod tests {
         (dir, path)
     }
 
-    /// Two hosts in turn, a row a second.
+    /// Two hosts in turn, each with a row a second.
     fn table() -> Table {
         let times = (0..6).map(|row| row / 2 * 1_000_000_000).collect();
         let entities = vec!["host=a".to_owned(), "host=b".to_owned()];
         Table { series: vec![0, 1, 0, 1, 0, 1], entities, times, sources: (0..6).collect(), ..Table::default() }
     }
 
-    fn labels(text: &str) -> Result<String, String> {
+    fn labels(text: &str) -> Result<String, Error> {
         let (_dir, path) = file(text);
-        let labels = Labels::read(&path).and_then(|labels| labels.of(&table())).map_err(|error| error.to_string())?;
+        let labels = Labels::read(&path)?.of(&table())?;
         Ok(labels.into_iter().map(|label| if label { '#' } else { '.' }).collect())
     }
 
     #[test]
-    fn labels_are_told_by_row_by_time_or_by_window() {
+    fn labels_are_given_by_row_by_time_or_by_window() {
         for (text, expected) in [
             ("label\n0\n1\n1.0\nfalse\n0\n1\n", ".##..#"),
             ("time,label\n2,1\n0,0\n1,0\n1,1\n", "..####"),
@@ -360,7 +413,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_named_with_its_place() {
+    fn errors_name_their_line() {
         for (text, what) in [
             ("label\n0\n", "1 labels where the input has 6 rows"),
             ("time,label\n0,0\n", "no label for the time 1970-01-01T00:00:01Z"),
@@ -372,14 +425,14 @@ mod tests {
             ("a,b\n1,2\n", "neither a column `label`"),
             ("", "neither a column `label`"),
         ] {
-            let error = labels(text).unwrap_err();
+            let error = labels(text).unwrap_err().to_string();
             assert!(error.contains(what), "{text:?}: {error}");
         }
         assert!(Labels::read(Path::new("/nowhere.csv")).unwrap_err().to_string().starts_with("/nowhere.csv: "));
     }
 
-    /// What `of_series` says of two series, a row a second from 100 on, the second of which ends after five.
-    fn of_two(text: &str) -> Result<(String, Vec<String>), String> {
+    /// The result of `of_series` for two series with a row a second from 100 on, of ten and of five rows.
+    fn of_two(text: &str) -> Result<(String, Vec<String>), Error> {
         let (_dir, path) = file(text);
         let series = |name: &str, rows: i64| Table {
             series: vec![0; rows as usize],
@@ -389,14 +442,13 @@ mod tests {
             ..Table::default()
         };
         let (cpu, memory) = (series("cpu", 10), series("memory", 5));
-        let told = Labels::read(&path).and_then(|labels| labels.of_series(&[&cpu, &memory]));
-        let OfSeries { labels, notes } = told.map_err(|error| error.to_string())?;
+        let SeriesLabels { labels, notes } = Labels::read(&path)?.of_series(&[&cpu, &memory])?;
         let text = |labels: &Vec<bool>| labels.iter().map(|label| if *label { '#' } else { '.' }).collect::<String>();
         Ok((labels.iter().map(text).collect::<Vec<_>>().join(" "), notes))
     }
 
     #[test]
-    fn labels_of_series_are_held_against_what_there_is() {
+    fn windows_are_checked_against_the_series() {
         let quiet = |text: &str| of_two(text).map(|(labels, notes)| (labels, notes.len()));
         assert_eq!(quiet("start,end\n101,103\n").unwrap(), (".##....... .##..".to_owned(), 0));
         assert_eq!(quiet("start,end,series\n101,103,memory\n").unwrap(), (".......... .##..".to_owned(), 0));
@@ -410,9 +462,9 @@ mod tests {
                 "1 labelled window counts for nothing: no row in it"
             ]
         );
-        let error = of_two("start,end,series\n101,103,memry\n").unwrap_err();
+        let error = of_two("start,end,series\n101,103,memry\n").unwrap_err().to_string();
         assert!(error.ends_with("l.csv:2: the input has no series `memry`; did you mean `memory`?"), "{error}");
-        let error = of_two("start,end\n1,5\n200,300\n").unwrap_err();
+        let error = of_two("start,end\n1,5\n200,300\n").unwrap_err().to_string();
         assert!(
             error.contains("from 1970-01-01T00:00:01Z to 1970-01-01T00:05:00Z, are all outside")
                 && error.contains("from 1970-01-01T00:01:40Z to 1970-01-01T00:01:49Z"),

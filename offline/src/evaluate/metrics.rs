@@ -1,33 +1,32 @@
-//! Figures of rows held against labels: one row, one verdict. Nothing is adjusted: that one row of an incident was found
-//! does not make its other rows found ("point adjustment", which lets even random scores look good: Kim et al. 2022).
+//! Row-based figures: each row counts by its own verdict. There is no point adjustment, which counts all rows of an incident as
+//! found with the first, and makes even random scores look good (Kim et al. 2022).
 //!
-//! A row without a score (NaN) raises no alarm, and ranks below all rows that have one: what a detector does not score it
-//! does not find. So such rows stay in every figure here, and [`Summary::unscored`](super::summary::Summary::unscored)
-//! tells how many they are.
+//! A row without a score (NaN) raises no alarm, and ranks below all rows with one. Such rows count in every figure here;
+//! [`Summary::unscored`](super::summary::Summary::unscored) is their number.
 
 use serde::Serialize;
 
-/// Whether a score is an anomaly's.
+/// Whether a score is above the threshold.
 #[must_use]
 pub fn is_alarm(score: f64) -> bool {
     score > 1.0
 }
 
-/// Rows by what they are and what they were called, at the threshold.
+/// The confusion matrix of rows at the threshold.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Confusion {
-    /// Anomalies called so.
+    /// Labelled rows that alarm.
     pub true_positives: u64,
-    /// Ordinary rows called anomalies.
+    /// Ordinary rows that alarm.
     pub false_positives: u64,
-    /// Anomalies called ordinary.
+    /// Labelled rows that do not alarm.
     pub false_negatives: u64,
-    /// Ordinary rows called so.
+    /// Ordinary rows that do not alarm.
     pub true_negatives: u64,
 }
 
 impl Confusion {
-    /// Counts.
+    /// Counts rows.
     #[must_use]
     pub fn of(scores: &[f64], labels: &[bool]) -> Self {
         let mut this = Self::default();
@@ -43,13 +42,13 @@ impl Confusion {
         this
     }
 
-    /// Of the rows that were called anomalies, the share that are. `None` where no row was.
+    /// The share of alarming rows that are labelled. `None` if no row alarms.
     #[must_use]
     pub fn precision(&self) -> Option<f64> {
         share(self.true_positives, self.true_positives + self.false_positives)
     }
 
-    /// Of the anomalies, the share that were called so. `None` where there are none.
+    /// The share of labelled rows that alarm. `None` if no row is labelled.
     #[must_use]
     pub fn recall(&self) -> Option<f64> {
         share(self.true_positives, self.true_positives + self.false_negatives)
@@ -62,12 +61,12 @@ impl Confusion {
     }
 }
 
-/// `part` of `whole`; `None` of nothing.
+/// `part` of `whole`; `None` if `whole` is 0.
 pub(crate) fn share(part: u64, whole: u64) -> Option<f64> {
     (whole > 0).then(|| part as f64 / whole as f64)
 }
 
-/// Rows ranked by score: what would be found, and what falsely, at every threshold.
+/// Rows ranked by score: true and false positives at every threshold.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Ranking {
     steps: Vec<Step>,
@@ -75,7 +74,7 @@ pub struct Ranking {
     negatives: u64,
 }
 
-/// The rows from a score on.
+/// The rows with at least a score.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Step {
     /// −∞ for rows without a score.
@@ -84,7 +83,7 @@ struct Step {
     false_positives: u64,
 }
 
-/// The threshold with the largest F1: known only to who has the labels, so a bound and no promise.
+/// The threshold with the largest F1. It needs the labels, so it is an upper bound.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Best {
     /// Scores from this one on are alarms.
@@ -106,7 +105,7 @@ impl Ranking {
         rows.sort_unstable_by(|(one, _), (other, _)| other.total_cmp(one));
         let mut steps: Vec<Step> = Vec::new();
         let (mut true_positives, mut false_positives) = (0, 0);
-        // Rows with the same score are found together: no order among them would be just.
+        // Rows with the same score are one step: any order among them would be arbitrary.
         #[expect(clippy::float_cmp, reason = "ties are scores that are the same")]
         for tied in rows.chunk_by(|(one, _), (other, _)| one == other) {
             let anomalies = tied.iter().filter(|(_, label)| *label).count() as u64;
@@ -118,7 +117,7 @@ impl Ranking {
     }
 
     /// The area under the ROC curve: how often an anomaly scores above an ordinary row, ties counting half (Mann &
-    /// Whitney 1947). `None` where there are only the one or the other.
+    /// Whitney 1947). `None` if there are only anomalies or only ordinary rows.
     #[must_use]
     pub fn roc_auc(&self) -> Option<f64> {
         let (mut area, mut before) = (0.0, (0, 0));
@@ -131,8 +130,8 @@ impl Ranking {
         (pairs > 0.0).then(|| area / pairs)
     }
 
-    /// The area under the precision–recall curve, as scikit-learn's `average_precision_score`: Σ (Rₙ − Rₙ₋₁)·Pₙ. Scores
-    /// that know nothing get the share of anomalies. `None` where there are none.
+    /// The area under the precision–recall curve, as scikit-learn's `average_precision_score`: Σ (Rₙ − Rₙ₋₁)·Pₙ. Random
+    /// scores get the share of anomalies. `None` without anomalies.
     #[must_use]
     pub fn auc_pr(&self) -> Option<f64> {
         let (mut area, mut before) = (0.0, 0);
@@ -143,7 +142,7 @@ impl Ranking {
         (self.positives > 0).then(|| area / self.positives as f64)
     }
 
-    /// The best F1 of any threshold; of several, the highest. `None` where nothing is found at any.
+    /// The threshold with the best F1; of several, the highest. `None` if none finds anything.
     #[must_use]
     pub fn best(&self) -> Option<Best> {
         let scored = self.steps.iter().filter(|step| step.score.is_finite() && step.true_positives > 0);
@@ -156,7 +155,7 @@ impl Ranking {
         scored.map(best).reduce(|best, next| if next.f1 > best.f1 { next } else { best })
     }
 
-    /// The ROC curve: shares of ordinary rows called anomalies and of anomalies found, from (0, 0) to (1, 1).
+    /// The ROC curve: false and true positive rate, from (0, 0) to (1, 1).
     #[must_use]
     pub fn roc(&self) -> Vec<(f64, f64)> {
         let of = |part: u64, whole: u64| share(part, whole).unwrap_or(0.0);
@@ -164,7 +163,7 @@ impl Ranking {
         std::iter::once((0.0, 0.0)).chain(self.steps.iter().map(point)).collect()
     }
 
-    /// The precision–recall curve: recall and precision, the highest score first.
+    /// The precision–recall curve: recall and precision, from the highest score on.
     #[must_use]
     pub fn precision_recall(&self) -> Vec<(f64, f64)> {
         let recall = |step: &Step| share(step.true_positives, self.positives).unwrap_or(0.0);
@@ -178,7 +177,7 @@ impl Step {
     }
 }
 
-/// All of them, of some rows.
+/// The figures of some rows.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Figures {
     /// See [`Confusion::precision`].
@@ -194,7 +193,7 @@ pub struct Figures {
 }
 
 impl Figures {
-    /// Holds scores against labels.
+    /// Compares scores with labels.
     #[must_use]
     pub fn of(scores: &[f64], labels: &[bool]) -> Self {
         Self::from(&Confusion::of(scores, labels), &Ranking::new(scores, labels))
@@ -266,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_told_is_not() {
+    fn undefined_figures_are_none() {
         let none = Ranking::new(&[0.5, 2.0], &[false, false]);
         assert_eq!((none.roc_auc(), none.auc_pr(), none.best()), (None, None, None));
         let confusion = Confusion::of(&[0.5], &[false]);
@@ -275,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn curves_go_from_end_to_end() {
+    fn curves_have_both_ends() {
         let ranking = Ranking::new(&[3.0, 2.0, 2.0, 1.0], &[true, false, true, false]);
         assert_eq!(ranking.roc(), [(0.0, 0.0), (0.0, 0.5), (0.5, 1.0), (1.0, 1.0)]);
         assert_eq!(ranking.precision_recall(), [(0.5, 1.0), (1.0, 2.0 / 3.0), (1.0, 0.5)]);

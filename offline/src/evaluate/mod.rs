@@ -1,9 +1,10 @@
-//! How good a detector is on some rows.
+//! Evaluates detectors: with labels, with injected anomalies, and with perturbed rows.
 
 pub mod drift;
 pub mod evaluation;
 pub mod events;
 pub mod feedback;
+pub(crate) mod format;
 pub mod inject;
 pub mod labels;
 pub mod metrics;
@@ -14,12 +15,11 @@ pub mod report;
 pub mod require;
 pub mod robustness;
 pub mod score;
-pub(crate) mod screen;
 mod spread;
 pub mod summary;
+pub(crate) mod terminal;
 #[cfg(test)]
 pub(crate) mod testing;
-pub(crate) mod words;
 
 pub use evaluation::{Evaluation, Settings, evaluate};
 pub use outcome::{Error, LabelSource, Options, Outcome, Scores, evaluate_files};

@@ -1,4 +1,4 @@
-//! An evaluation of what lies in files, and what belongs beside it.
+//! Evaluates files, with notes and provenance.
 
 use std::cell::Cell;
 use std::path::{Path, PathBuf};
@@ -10,24 +10,24 @@ use super::evaluation::{assess, passes};
 use super::labels::{self, Labels};
 use super::report::Page;
 use super::score::Scored;
-use super::{Evaluation, Settings, evaluate, screen};
+use super::{Evaluation, Settings, evaluate, terminal};
 use crate::progress::Progress;
 use crate::subject::{self, Subject};
 use crate::table::Table;
 
-/// Alarms that are listed.
-const ALARMS: usize = 20;
+/// How many alarms are listed.
+const MAX_ALARMS: usize = 20;
 
-/// What is evaluated, and how.
+/// The options of an evaluation.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Whose scores.
+    /// Where scores come from.
     pub scores: Scores,
-    /// Which rows are incidents, where that is known.
+    /// Where labels come from, if there are any.
     pub labels: Option<LabelSource>,
-    /// So many rows before and behind an incident count as part of it, when incidents are held against alarms.
+    /// This many rows before and after an event count as part of it.
     pub tolerance: usize,
-    /// Whether rows that are made worse on purpose are scored too.
+    /// Whether perturbed rows are scored as well.
     pub robustness: bool,
     /// The seed of all randomness.
     pub seed: u64,
@@ -36,25 +36,25 @@ pub struct Options {
 /// Where scores come from.
 #[derive(Debug, Clone)]
 pub enum Scores {
-    /// A model gives them.
+    /// A model scores the input.
     Bundle {
         /// The model: a bundle's directory or .qualm file.
         bundle: PathBuf,
         /// The history: CSV with a time column (.csv), line protocol (.lp), or JSON lines (.jsonl).
         input: PathBuf,
-        /// What the metrics of a CSV or JSON file are called; by default what the bundle's first feature is of.
+        /// The measurement of a CSV or JSON file; by default that of the bundle's first feature.
         measurement: Option<String>,
     },
-    /// They are there already, in a file as `qualm replay --scores` writes it.
+    /// A file has them, as `qualm replay --scores` writes it.
     File(PathBuf),
 }
 
 /// Where labels come from.
 #[derive(Debug, Clone)]
 pub enum LabelSource {
-    /// A CSV file of their own.
+    /// A CSV file.
     File(PathBuf),
-    /// This column of the input, a CSV file.
+    /// A column of the input, which is a CSV file.
     Column(String),
 }
 
@@ -80,12 +80,12 @@ pub enum Error {
     },
 }
 
-/// An evaluation and what belongs beside it.
+/// An evaluation with its notes and provenance.
 #[derive(Debug)]
 pub struct Outcome {
     /// What was evaluated.
     pub title: String,
-    /// All that there is to say.
+    /// The results.
     pub evaluation: Evaluation,
     table: Table,
     labels: Option<Vec<bool>>,
@@ -93,12 +93,11 @@ pub struct Outcome {
     provenance: Vec<(String, String)>,
 }
 
-/// Evaluates, with this factory where a model is to score. Calls `progress` with the rows that have been scored, and with how
-/// many there will be.
+/// Evaluates files; `factory` opens a bundle. Calls `progress` with the number of rows that have been scored, and of all.
 ///
 /// # Errors
 ///
-/// What cannot be used, where, and what to do.
+/// Which file cannot be used, why, and what to do.
 pub fn evaluate_files(options: &Options, factory: &dyn ModelFactory, progress: Progress<'_>) -> Result<Outcome, Error> {
     match &options.scores {
         Scores::Bundle { bundle, input, measurement } => {
@@ -154,10 +153,10 @@ fn of_scores(options: &Options, path: &Path) -> Result<Outcome, Error> {
 }
 
 fn settings(options: &Options) -> Settings {
-    Settings { seed: options.seed, tolerance: options.tolerance, alarms: ALARMS, ..Settings::default() }
+    Settings { seed: options.seed, tolerance: options.tolerance, alarms: MAX_ALARMS, ..Settings::default() }
 }
 
-/// What of the provenance the user set.
+/// The provenance from the options.
 fn described(options: &Options) -> Vec<(String, String)> {
     let labels = match &options.labels {
         Some(LabelSource::File(path)) => path.display().to_string(),
@@ -173,14 +172,14 @@ fn described(options: &Options) -> Vec<(String, String)> {
 }
 
 impl Outcome {
-    /// The report, one HTML page.
+    /// The report as an HTML page.
     #[must_use]
     pub fn html(&self) -> String {
         let Self { title, evaluation, table, labels, notes, provenance } = self;
         Page { title, evaluation, table, labels: labels.as_deref(), notes, provenance }.html()
     }
 
-    /// All of it, for machines.
+    /// All of it as JSON.
     #[must_use]
     pub fn json(&self) -> Value {
         let provenance: serde_json::Map<_, _> =
@@ -194,9 +193,9 @@ impl Outcome {
         })
     }
 
-    /// What matters most, for a terminal.
+    /// The most important results as text for a terminal.
     #[must_use]
     pub fn text(&self) -> String {
-        screen::text(&self.title, &self.evaluation, &self.notes)
+        terminal::text(&self.title, &self.evaluation, &self.notes)
     }
 }

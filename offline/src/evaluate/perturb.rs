@@ -1,29 +1,29 @@
-//! Rows made worse in ways that happen: noisier, with gaps, with wild values, from a system that has changed.
+//! Perturbs rows: noise, missing values, outliers, and shifts of mean and variance.
 
 use super::random::Random;
 use super::spread::Spread;
 
-/// What is done to rows. A spread is a feature's interquartile range over 1.349: of a normal distribution, the standard
+/// A perturbation of rows. A spread is a feature's interquartile range over 1.349: for a normal distribution, the standard
 /// deviation.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Perturbation {
-    /// Normal noise on every value, of so many spreads.
+    /// Normal noise of this many spreads on every value.
     Noise(f64),
     /// This share of the values is missing.
     Missing(f64),
     /// One in a hundred values is ten times what it was.
     Outliers,
-    /// Every value is so many spreads more.
+    /// Every value is this many spreads greater.
     Mean(f64),
-    /// The variance is so many times what it was.
+    /// The variance is multiplied by this.
     Variance(f64),
 }
 
-/// The share of values that become outliers, and how many times what they were they become.
+/// The share of values that become outliers, and their factor.
 const OUTLIERS: (f64, f64) = (0.01, 10.0);
 
 impl Perturbation {
-    /// All that are tried.
+    /// All perturbations of an evaluation.
     pub const ALL: [Self; 11] = [
         Self::Noise(0.01),
         Self::Noise(0.05),
@@ -38,7 +38,7 @@ impl Perturbation {
         Self::Variance(2.0),
     ];
 
-    /// What people call it.
+    /// Its name in reports.
     #[must_use]
     pub fn name(&self) -> String {
         match self {
@@ -51,8 +51,8 @@ impl Perturbation {
         }
     }
 
-    /// A copy of rows of values, so changed; the same for the same seed. What is missing stays so, and so does what would
-    /// not be finite.
+    /// Perturbs a copy of the values, deterministically for a seed. Missing values stay missing, and a value that would not be
+    /// finite stays unchanged.
     pub(crate) fn apply(&self, values: &[f64], spreads: &[Spread], seed: u64) -> Vec<f64> {
         let mut random = Random::new(seed);
         let changed = |(value, spread): (&f64, &Spread)| {

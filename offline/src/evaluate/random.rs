@@ -1,4 +1,4 @@
-//! Numbers that look random and are the same in every run with the same seed.
+//! Seeded pseudorandom numbers.
 
 use std::f64::consts::TAU;
 use std::ops::Range;
@@ -6,7 +6,7 @@ use std::ops::Range;
 use rand_xoshiro::SplitMix64;
 use rand_xoshiro::rand_core::{Rng as _, SeedableRng as _};
 
-/// `SplitMix64` (Steele, Lea & Flood 2014): good enough for noise, and no secret.
+/// `SplitMix64` (Steele, Lea & Flood 2014): good enough for noise, not for secrets.
 #[derive(Debug, Clone)]
 pub(crate) struct Random(SplitMix64);
 
@@ -19,17 +19,17 @@ impl Random {
         self.0.next_u64()
     }
 
-    /// From 0 on, below 1: its 53 highest bits.
+    /// In `0.0..1.0`, from the 53 highest bits.
     pub(crate) fn unit(&mut self) -> f64 {
         (self.next() >> 11) as f64 * (1.0 / (1_u64 << 53) as f64)
     }
 
-    /// Evenly spread over `range`.
+    /// Uniform in `range`.
     pub(crate) fn within(&mut self, range: Range<f64>) -> f64 {
         range.start + self.unit() * (range.end - range.start)
     }
 
-    /// Below `end`, which is more than 0. (That some numbers come up oftener is not to be seen below 2⁴⁰.)
+    /// Uniform in `0..end`, which must not be empty. (The bias is negligible below 2⁴⁰.)
     pub(crate) fn below(&mut self, end: usize) -> usize {
         ((self.unit() * end as f64) as usize).min(end - 1)
     }

@@ -1,4 +1,4 @@
-//! What a figure must be, for whoever lets a machine decide: `event_recall>=0.8`.
+//! Requirements on figures, for automated decisions: `event_recall>=0.8`.
 
 use std::collections::BTreeMap;
 use std::str::FromStr;
@@ -16,7 +16,7 @@ pub struct Requirement {
 /// Why a text is no requirement.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BadRequirement {
-    /// It does not say on which side the bound is.
+    /// It has neither `>=` nor `<=`.
     #[error("`{0}` has neither >= nor <=; write one like event_recall>=0.8")]
     Sign(String),
     /// There is no such figure.
@@ -44,7 +44,7 @@ impl FromStr for Requirement {
 }
 
 impl Requirement {
-    /// Says what is wrong with these figures, if anything is. One that is not there is wrong as well: nobody knows it.
+    /// Describes the violation by these figures, if any. A missing figure is a violation as well.
     #[must_use]
     pub fn check(&self, figures: &BTreeMap<&'static str, f64>) -> Option<String> {
         let Self { figure, at_least, bound } = self;
@@ -64,7 +64,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn figures_are_held_to_their_bounds() {
+    fn figures_are_checked_against_bounds() {
         let figures = BTreeMap::from([("event_recall", 0.75), ("alarm_rate", 0.01)]);
         let wrong = |text: &str| text.parse::<Requirement>().unwrap().check(&figures);
         assert_eq!([wrong("event_recall>=0.75"), wrong(" alarm_rate <= 0.02")], [None, None]);
@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_none_is_refused() {
+    fn malformed_requirements_are_refused() {
         for (text, what) in
             [("f1=1", "neither"), ("fi>=1", "event_f1"), ("f1>=x", "`x` is no number"), ("f1>=NaN", "no number")]
         {

@@ -1,4 +1,4 @@
-//! How much verdicts move when rows are not quite what they were.
+//! How much verdicts change with perturbed rows.
 
 use qualm_contract::Detector;
 use serde::Serialize;
@@ -9,26 +9,24 @@ use super::score::score;
 use super::spread::Spread;
 use crate::table::Table;
 
-/// What became of the verdicts under one perturbation.
+/// The effect of one perturbation on the verdicts.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Effect {
-    /// What was done to the rows.
+    /// The perturbation.
     pub perturbation: String,
-    /// The share of the rows that changed sides: from ordinary to anomalous, or back. A row without a score is on the
-    /// ordinary side.
+    /// The share of the rows whose verdict changed, between ordinary and anomalous. A row without a score is ordinary.
     pub flipped: Option<f64>,
     /// The share of the rows that now have no score.
     pub unscored: Option<f64>,
     /// The share of the scored rows that alarm now.
     pub alarm_rate: Option<f64>,
-    /// How well the scores' order holds (Spearman 1904): 1 if it is the same, 0 if it has nothing to do with it. Of the
-    /// rows with a score in both.
+    /// The rank correlation of the scores before and after (Spearman 1904), of the rows with a score in both.
     pub rank_correlation: Option<f64>,
-    /// The figures against the labels, which stay what they were.
+    /// The figures with the same labels.
     pub labelled: Option<Figures>,
 }
 
-/// Perturbs rows in one way, and holds their scores against those `before`.
+/// Perturbs rows, and compares their scores with those `before`.
 pub(crate) fn effect(
     perturbation: Perturbation,
     detector: &mut dyn Detector,
@@ -105,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn what_moved_is_told() {
+    fn changes_are_counted() {
         let nan = f64::NAN;
         let labels = [false, true, true, false, false];
         let effect = compare("x".to_owned(), &[0.0, 2.0, 3.0, 0.5, nan], &[0.1, 0.9, nan, 1.5, 0.2], Some(&labels));
@@ -115,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn small_noise_moves_little_and_a_shift_much() {
+    fn small_noise_changes_few_verdicts_and_a_shift_many() {
         let table = servers(2, 1500, 3, 1);
         let mut detector = qualm_core::open(&zscore(&table)).unwrap();
         let before = score(&mut *detector, &table, &table.values, &|_| {}).unwrap();

@@ -1,4 +1,4 @@
-//! Rows through a detector, from a fresh start.
+//! Scores rows with a detector whose state of their series is reset.
 
 use std::collections::BTreeMap;
 
@@ -7,29 +7,29 @@ use qualm_contract::{Batch, Detector, Error, Wanted};
 use super::metrics::is_alarm;
 use crate::table::Table;
 
-/// Doubles in a batch, about: it bounds what contributions take.
-const BATCH: usize = 1 << 20;
-/// The most rows in a batch: as many as keep a progress bar moving.
-const ROWS: usize = 4096;
-/// The features that are named as a row's causes.
+/// Values in a batch, about: this bounds the memory of contributions.
+const MAX_BATCH_VALUES: usize = 1 << 20;
+/// Rows in a batch: few enough to keep a progress bar moving.
+const MAX_BATCH_ROWS: usize = 4096;
+/// How many features are named as the causes of a row's score.
 pub const CAUSES: usize = 5;
 
-/// Rows with their scores and, for those that alarm, why.
+/// The scores of rows and, for those that alarm, the causes.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Scored {
-    /// One a row; NaN is not scored.
+    /// The score of each row; NaN is not scored.
     pub scores: Vec<f64>,
-    /// For each row that alarms, the features that contributed most (in size, whatever the sign), and how much.
+    /// For each row that alarms, the features with the largest absolute contributions, and these.
     pub causes: BTreeMap<usize, Vec<(usize, f64)>>,
-    /// By feature: its share of the size of all contributions, on average over the rows that alarm. Empty where none does.
+    /// By feature: its share of the absolute contributions, averaged over the rows that alarm. Empty if none does.
     pub shares: Vec<f64>,
 }
 
-/// Scores the rows of `table` with other values in them. `scored` is told of how many rows, again and again.
+/// Scores the rows of `table` with other `values`. Calls `scored` with the number of rows of each batch.
 ///
 /// # Errors
 ///
-/// Where the detector has other features than the table.
+/// If the detector has other features than the table.
 pub fn score(
     detector: &mut dyn Detector,
     table: &Table,
@@ -45,18 +45,18 @@ pub fn score(
     Ok(out)
 }
 
-/// Scores rows of so many features.
+/// Scores rows of `features` values.
 ///
 /// # Errors
 ///
-/// Where the detector has other features.
+/// If the detector has other features.
 pub fn batch(detector: &mut dyn Detector, features: usize, rows: Batch<'_>) -> Result<Vec<f64>, Error> {
     let mut out = Vec::with_capacity(rows.series.len());
     in_batches(detector, features, rows, false, |_, verdicts| out.extend(verdicts.scores))?;
     Ok(out)
 }
 
-/// Scores the rows of `table` and says why.
+/// Scores the rows of `table`, with the causes of alarms.
 ///
 /// # Errors
 ///
@@ -84,7 +84,7 @@ pub fn explain(detector: &mut dyn Detector, table: &Table, scored: &dyn Fn(usize
     Ok(out)
 }
 
-/// The features that contributed most, in size, with what they contributed; without those that contributed nothing.
+/// The features with the largest absolute contributions, and these; without those that are 0.
 #[must_use]
 pub fn largest(contributions: &[f64], most: usize) -> Vec<(usize, f64)> {
     let mut out: Vec<(usize, f64)> = contributions.iter().copied().enumerate().filter(|(_, one)| *one != 0.0).collect();
@@ -103,7 +103,7 @@ fn in_batches(
     let Batch { series, times, values } = rows;
     let all: Vec<u32> = (0..series.iter().max().map_or(0, |most| most + 1)).collect();
     detector.forget_series(&all)?;
-    let most = (BATCH / features.max(1)).clamp(1, ROWS);
+    let most = (MAX_BATCH_VALUES / features.max(1)).clamp(1, MAX_BATCH_ROWS);
     for start in (0..series.len()).step_by(most) {
         let range = start..(start + most).min(series.len());
         let values = &values[range.start * features..range.end * features];
@@ -123,9 +123,9 @@ mod tests {
         let mut table = servers(2, 4000, 3, 1); // two batches
         table.values[5000 * 3 + 1] += 100.0;
         let mut detector = qualm_core::open(&zscore(&table)).unwrap();
-        let told = std::cell::Cell::new(0);
-        let scored = explain(&mut *detector, &table, &|rows| told.set(told.get() + rows)).unwrap();
-        assert_eq!((scored.scores.len(), told.get()), (8000, 8000));
+        let reported = std::cell::Cell::new(0);
+        let scored = explain(&mut *detector, &table, &|rows| reported.set(reported.get() + rows)).unwrap();
+        assert_eq!((scored.scores.len(), reported.get()), (8000, 8000));
         assert!(scored.scores[5000] > 1.0 && scored.causes[&5000][0].0 == 1, "{:?}", scored.causes);
         assert!((scored.shares.iter().sum::<f64>() - 1.0).abs() < 1e-9);
         assert_eq!(score(&mut *detector, &table, &table.values, &|_| {}).unwrap(), scored.scores);

@@ -1,16 +1,16 @@
-//! Where a feature's values lie, told so that a few wild ones among them do not matter.
+//! Location and scale of a feature's values, robust against outliers.
 
 use qualm_core::trained::prepare::quantile;
 
-/// A feature's values, in short.
+/// Location and scale of a feature's values.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Spread {
-    /// The median; 0 where there is no value.
+    /// The median; 0 without values.
     pub(crate) center: f64,
-    /// The interquartile range over 1.349: for a normal distribution, the standard deviation. Where the middle half does
-    /// not vary, the standard deviation. 0 where nothing varies.
+    /// The interquartile range over 1.349: for a normal distribution, the standard deviation. If that is 0, the standard
+    /// deviation; 0 for a constant.
     pub(crate) width: f64,
-    /// The standard deviation; 0 where nothing varies.
+    /// The standard deviation; 0 for a constant.
     pub(crate) deviation: f64,
 }
 
@@ -26,7 +26,7 @@ impl Spread {
         let mean = sorted.iter().sum::<f64>() / count;
         let deviation = (sorted.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / count).sqrt();
         let quartiles = (quantile(&sorted, 0.75) - quantile(&sorted, 0.25)) / 1.349;
-        // What only rounding makes vary does not.
+        // A deviation within rounding counts as none.
         let least = mean.abs() * 1e-9;
         let deviation = if deviation > least { deviation } else { 0.0 };
         let width = if quartiles > least { quartiles } else { deviation };
@@ -44,13 +44,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_wild_value_does_not_matter() {
+    fn an_outlier_does_not_change_the_width() {
         let spread = Spread::of([1.0, 2.0, 3.0, 4.0, 1e9, f64::NAN].into_iter());
         assert_eq!((spread.center, spread.width), (3.0, 2.0 / 1.349));
     }
 
     #[test]
-    fn what_hardly_varies_has_a_width_and_what_does_not_has_none() {
+    fn only_a_constant_has_no_width() {
         assert!((Spread::of([0.0, 0.0, 0.0, 0.0, 10.0].into_iter()).width - 4.0).abs() < 1e-9);
         assert_eq!(Spread::of([0.1; 7].into_iter()).width.to_bits(), 0);
         assert_eq!(Spread::of(std::iter::empty()).width.to_bits(), 0);

@@ -1,4 +1,4 @@
-//! What scores say by themselves, without labels.
+//! Figures of scores without labels.
 
 use qualm_core::trained::prepare::quantile;
 use serde::Serialize;
@@ -6,28 +6,28 @@ use serde::Serialize;
 use super::events::{Run, Sequences};
 use super::metrics::{is_alarm, share};
 
-/// The shares whose quantiles are told.
+/// The quantiles in a summary.
 pub const QUANTILES: [f64; 6] = [0.0, 0.5, 0.9, 0.99, 0.999, 1.0];
 
-/// Bars of the histogram, but for the last, which holds all that is beyond.
-const BARS: usize = 40;
-/// What a bar is wide: one ends at the threshold.
-pub(crate) const BAR: f64 = 0.1;
+/// Bins of the histogram, without the last, which holds all larger scores.
+const BINS: usize = 40;
+/// The width of a bin: one ends at the threshold.
+pub(crate) const BIN_WIDTH: f64 = 0.1;
 
 const DAY: f64 = 86_400.0;
 
-/// Scores, in short.
+/// Figures of scores without labels.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Summary {
     /// All rows.
     pub rows: u64,
-    /// Rows without a score. They raise no alarm, and count in no quantile and no bar.
+    /// Rows without a score. They raise no alarm, and are in no quantile and no bin.
     pub unscored: u64,
     /// Rows above the threshold.
     pub alarming: u64,
     /// Their share of the rows with a score.
     pub alarm_rate: Option<f64>,
-    /// Runs of rows above the threshold: what somebody would be called for.
+    /// Runs of rows above the threshold.
     pub alarms: u64,
     /// Alarms a day of the time that the rows cover, of all series together.
     pub alarms_per_day: Option<f64>,
@@ -49,7 +49,7 @@ pub struct Longest {
 }
 
 impl Summary {
-    /// Sums up.
+    /// Computes the figures.
     #[must_use]
     pub fn of(sequences: &Sequences, times: &[i64], scores: &[f64]) -> Self {
         let mut sorted: Vec<f64> = scores.iter().copied().filter(|score| !score.is_nan()).collect();
@@ -76,15 +76,16 @@ impl Summary {
     }
 }
 
-/// Scores by bar; see [`Summary::histogram`].
+/// The histogram of scores; see [`Summary::histogram`].
 pub(crate) fn histogram(scores: impl Iterator<Item = f64>) -> Vec<u64> {
-    let mut bars = vec![0; BARS + 1];
+    let mut bins = vec![0; BINS + 1];
     for score in scores.filter(|score| !score.is_nan()) {
-        // What rounding lifts over an end by less than anyone would tell belongs below it; the threshold itself is exact.
-        let end = if is_alarm(score) { (score / BAR).ceil().max(11.0) } else { (score / BAR).ceil().min(10.0) };
-        bars[(end.max(1.0) as usize - 1).min(BARS)] += 1;
+        // A score that exceeds a bin's end by rounding belongs to that bin; at the threshold the comparison is exact.
+        let end =
+            if is_alarm(score) { (score / BIN_WIDTH).ceil().max(11.0) } else { (score / BIN_WIDTH).ceil().min(10.0) };
+        bins[(end.max(1.0) as usize - 1).min(BINS)] += 1;
     }
-    bars
+    bins
 }
 
 #[cfg(test)]
@@ -92,7 +93,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn scores_are_summed_up() {
+    fn figures_are_computed() {
         let scores = [f64::NAN, 0.5, 2.0, 3.0, 0.5, 2.0, 0.0, 0.5];
         let times: Vec<i64> = (0..8).map(|row| row * 21_600_000_000_000).collect(); // every six hours
         let summary = Summary::of(&Sequences::new(&[0; 8]), &times, &scores);
@@ -106,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_told_of_nothing() {
+    fn without_scores_there_are_no_figures() {
         let summary = Summary::of(&Sequences::new(&[]), &[], &[]);
         assert_eq!((summary.alarm_rate, summary.alarms_per_day, summary.longest), (None, None, None));
         let unscored = Summary::of(&Sequences::new(&[0]), &[0], &[f64::NAN]);
@@ -114,9 +115,9 @@ mod tests {
     }
 
     #[test]
-    fn a_bar_ends_at_the_threshold() {
-        let bars = histogram([0.0, 0.1, 0.11, 1.0, 1.0 + 1e-15, 1.1, 4.0, 4.1, 1e300].into_iter());
-        let filled: Vec<(usize, u64)> = bars.into_iter().enumerate().filter(|(_, count)| *count > 0).collect();
+    fn a_bin_ends_at_the_threshold() {
+        let bins = histogram([0.0, 0.1, 0.11, 1.0, 1.0 + 1e-15, 1.1, 4.0, 4.1, 1e300].into_iter());
+        let filled: Vec<(usize, u64)> = bins.into_iter().enumerate().filter(|(_, count)| *count > 0).collect();
         assert_eq!(filled, [(0, 2), (1, 1), (9, 1), (10, 2), (39, 1), (40, 2)]);
     }
 }

@@ -14,7 +14,7 @@ const MINUTE: i64 = 60_000_000_000;
 /// 2024-01-01T00:00:00Z.
 pub(crate) const START: i64 = 1_704_067_200_000_000_000;
 
-/// Some servers' metrics, a row of each a minute: daily waves with noise, the same load in all features.
+/// The metrics of some servers, a row of each a minute: daily waves with noise, the same load in all features.
 pub(crate) fn servers(servers: u32, minutes: usize, features: usize, seed: u64) -> Table {
     let mut random = Random::new(seed);
     let mut table = Table {

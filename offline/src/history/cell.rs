@@ -1,58 +1,62 @@
-//! What a table's header and cells say, the same to whoever reads them.
+//! Parses the header and the cells of a CSV file, for training and validation alike.
 
 use qualm_bundle::clean::shortened;
 
-/// The most letters of a name that are shown.
-const MOST_SHOWN: usize = 60;
+/// How many characters of a name errors show.
+const MAX_SHOWN: usize = 60;
 
-/// Whether a column of this name holds times, in whatever case it is written: as Telegraf, InfluxDB and pandas name it.
+/// Whether a column of this name holds times, in any case: the names of Telegraf, InfluxDB and pandas.
 #[must_use]
 pub fn is_time(name: &str) -> bool {
     ["time", "_time", "timestamp", "date"].iter().any(|known| name.eq_ignore_ascii_case(known))
 }
 
-/// The largest value that is learnt from: of one that is larger, the square is no number any more, and no mean or spread of
-/// it is known.
-pub(crate) const MOST: f64 = 1e150;
+/// The largest value for training: the square of a larger one overflows, so that there is no variance.
+pub(crate) const MAX_VALUE: f64 = 1e150;
 
-/// A column's name, as it stands in the header.
-///
-/// # Errors
-///
-/// Why it is of no use.
-pub(crate) fn name(bytes: &[u8]) -> Result<String, String> {
+/// A column's name in the header.
+fn name(bytes: &[u8]) -> Result<String, BadHeader> {
     let shown = String::from_utf8_lossy(bytes).trim().escape_debug().to_string();
     let Ok(name) = std::str::from_utf8(bytes) else {
-        return Err(format!("the column `{shown}` is not named in UTF-8; save the file as UTF-8"));
+        return Err(BadHeader::Encoding(shown));
     };
     if name.trim().chars().any(char::is_control) {
-        return Err(format!("the column `{shown}` has a control character in its name; take it out"));
+        return Err(BadHeader::Control(shown));
     }
     Ok(name.trim().to_owned())
 }
 
-/// What is wrong with a table's header.
+/// Why a header cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum BadHeader {
+pub enum BadHeader {
+    /// The file has none.
     #[error("there is no header; the first line must name the columns, `time` first")]
     None,
+    /// Its columns are separated by something else.
     #[error("columns must be separated by commas")]
     Separator,
-    #[error("{0}")]
-    Name(String),
+    /// A name is not UTF-8.
+    #[error("the column `{0}` is not named in UTF-8; save the file as UTF-8")]
+    Encoding(String),
+    /// A name has a control character.
+    #[error("the column `{0}` has a control character in its name; take it out")]
+    Control(String),
+    /// There is a time and no value.
     #[error("there is no column besides the time; each other column is a metric to score")]
-    Alone,
+    NoValues,
+    /// The time's column, and its number, which is not 1.
     #[error("`{0}` must be the first column, and is number {1}")]
-    Place(String, usize),
+    TimeNotFirst(String, usize),
+    /// No column is a time; this is the first.
     #[error("the first column must be `time`, `_time`, `timestamp` or `date`, and is `{0}`")]
-    First(String),
+    NoTime(String),
 }
 
-/// The names that a header gives, its time's first.
+/// The columns' names, that of the time first.
 ///
 /// # Errors
 ///
-/// What is wrong with them; that one stands there twice is not said.
+/// Why the header cannot be used; duplicates are not checked.
 pub(crate) fn names<'a>(header: impl IntoIterator<Item = &'a [u8]>) -> Result<Vec<String>, BadHeader> {
     let header: Vec<&[u8]> = header.into_iter().collect();
     if let [only] = header[..]
@@ -60,17 +64,17 @@ pub(crate) fn names<'a>(header: impl IntoIterator<Item = &'a [u8]>) -> Result<Ve
     {
         return Err(BadHeader::Separator);
     }
-    let names = header.into_iter().map(name).collect::<Result<Vec<_>, _>>().map_err(BadHeader::Name)?;
+    let names = header.into_iter().map(name).collect::<Result<Vec<_>, _>>()?;
     match names.iter().position(|name| is_time(name)) {
         _ if names.is_empty() => Err(BadHeader::None),
-        Some(0) if names.len() == 1 => Err(BadHeader::Alone),
+        Some(0) if names.len() == 1 => Err(BadHeader::NoValues),
         Some(0) => Ok(names),
-        Some(at) => Err(BadHeader::Place(names[at].clone(), at + 1)),
-        None => Err(BadHeader::First(shortened(&names[0], MOST_SHOWN))),
+        Some(at) => Err(BadHeader::TimeNotFirst(names[at].clone(), at + 1)),
+        None => Err(BadHeader::NoTime(shortened(&names[0], MAX_SHOWN))),
     }
 }
 
-/// A cell's number: NaN where it says that there is none, 1 and 0 for true and false. `None` where it is no number.
+/// A cell's number: NaN for a missing value, 1 and 0 for true and false. `None` if it is no number.
 pub(crate) fn number(cell: &str) -> Option<f64> {
     let is = |words: &[&str]| words.iter().any(|word| cell.eq_ignore_ascii_case(word));
     match cell.parse() {

@@ -4,7 +4,7 @@ use std::io::Read;
 
 use ::csv::{Position, Reader, ReaderBuilder, StringRecord, Trim};
 
-use super::{History, Row, cell, parse_time, put_field, put_measurement, put_time};
+use super::{Fault, History, Row, cell, parse_time, put_field, put_measurement, put_time};
 
 pub(super) struct Csv<R> {
     reader: Reader<R>,
@@ -15,39 +15,36 @@ pub(super) struct Csv<R> {
 
 impl<R: Read> Csv<R> {
     /// Reads the header.
-    pub(super) fn open(input: R, measurement: &str) -> Result<Self, String> {
+    pub(super) fn open(input: R, measurement: &str) -> Result<Self, Fault> {
         let mut reader = ReaderBuilder::new().trim(Trim::All).from_reader(input);
-        let header = reader.byte_headers().map_err(|error| error.to_string())?.clone();
-        let mut columns = cell::names(&header).map_err(|bad| bad.to_string())?;
+        let mut columns = cell::names(reader.byte_headers()?)?;
         columns.remove(0); // the time
         if let Some(twice) = columns.iter().enumerate().find(|(at, name)| columns[..*at].contains(name)) {
-            return Err(format!("it has the column `{}` twice; rename one", twice.1));
+            return Err(Fault::DuplicateColumn(twice.1.clone()));
         }
         Ok(Self { reader, columns, measurement: measurement.to_owned(), record: StringRecord::new() })
     }
 }
 
 impl<R: Read> History for Csv<R> {
-    fn next(&mut self, out: &mut Vec<u8>) -> Result<Option<Row>, (u64, String)> {
+    fn next(&mut self, out: &mut Vec<u8>) -> Result<Option<Row>, (u64, Fault)> {
         let Self { reader, columns, measurement, record } = self;
-        let more = reader
-            .read_record(record)
-            .map_err(|error| (error.position().map_or(0, Position::line), error.to_string()))?;
+        let more =
+            reader.read_record(record).map_err(|error| (error.position().map_or(0, Position::line), error.into()))?;
         if !more {
             return Ok(None);
         }
         let line = record.position().map_or(0, Position::line);
         let mut cells = record.iter();
-        let time = parse_time(cells.next().unwrap_or_default()).map_err(|error| (line, error.to_string()))?;
+        let time = parse_time(cells.next().unwrap_or_default()).map_err(|bad| (line, bad.into()))?;
         let start = out.len();
-        put_measurement(out, measurement).map_err(|what| (line, what))?;
+        put_measurement(out, measurement).map_err(|fault| (line, fault))?;
         let mut first = true;
         for (name, cell) in columns.iter().zip(cells) {
-            let number =
-                || (line, format!("column `{name}`: `{cell}` is no number; leave the cell empty where it is missing"));
-            let value = cell::number(cell).ok_or_else(number)?;
+            let no_number = || (line, Fault::Cell { column: name.clone(), cell: cell.to_owned() });
+            let value = cell::number(cell).ok_or_else(no_number)?;
             if value.is_finite() {
-                put_field(out, first, name, value).map_err(|what| (line, what))?;
+                put_field(out, first, name, value).map_err(|fault| (line, fault))?;
                 first = false;
             }
         }

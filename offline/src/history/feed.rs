@@ -1,21 +1,21 @@
-//! History on its way into a pipeline: as many rows at a time as that has room for.
+//! Feeds history into a pipeline, as many rows at a time as its buffer holds.
 
 use super::{Error, Input, Row};
 
-/// Rows, one after the other.
+/// A source of rows.
 pub trait Source {
-    /// Why there are no more.
+    /// Why reading fails.
     type Error;
 
     /// Appends the next row to `out` as a line of line protocol with its end. `None` after the last.
     ///
     /// # Errors
     ///
-    /// What is wrong with it.
+    /// If it cannot be read.
     fn next(&mut self, out: &mut Vec<u8>) -> Result<Option<Row>, Self::Error>;
 
-    /// Whether the row that came last begins a new stretch, and those before are to be handed on without it.
-    fn breaks(&self) -> bool {
+    /// Whether the last row begins a new time window, so that the rows before it must be passed on without it.
+    fn begins_window(&self) -> bool {
         false
     }
 }
@@ -35,17 +35,17 @@ impl<S: Source> Source for &mut S {
         S::next(self, out)
     }
 
-    fn breaks(&self) -> bool {
-        S::breaks(self)
+    fn begins_window(&self) -> bool {
+        S::begins_window(self)
     }
 }
 
-/// A source, read one row ahead: whether there is room for a row is known only once it is there.
+/// A source that is read one row ahead, because only then is it known whether the row fits.
 #[derive(Debug)]
 pub struct Feed<S> {
     source: S,
-    waiting: Option<Row>,
-    /// The row that waits, if it has a line.
+    pending: Option<Row>,
+    /// The line of the pending row, if it has one.
     line: Vec<u8>,
     rows: u64,
     now: i64,
@@ -56,15 +56,15 @@ impl<S: Source> Feed<S> {
     ///
     /// # Errors
     ///
-    /// What is wrong with it.
+    /// As [`Source::next`].
     pub fn new(mut source: S) -> Result<Self, S::Error> {
         let mut line = Vec::new();
-        let waiting = source.next(&mut line)?;
-        Ok(Self { source, waiting, line, rows: 0, now: i64::MIN })
+        let pending = source.next(&mut line)?;
+        Ok(Self { source, pending, line, rows: 0, now: i64::MIN })
     }
 
-    /// Puts the lines of the next rows into `room`, as many as fit or come before a [break](Source::breaks), and returns how
-    /// many bytes they take: none where no row has a line. `see` is shown each row, and the latest time so far.
+    /// Copies the lines of the next rows into `room`, as many as fit or come before a new [window](Source::begins_window), and
+    /// returns how many bytes they take: 0 if no row has a line. Calls `on_row` with each row and the latest time so far.
     ///
     /// # Errors
     ///
@@ -72,11 +72,11 @@ impl<S: Source> Feed<S> {
     ///
     /// # Panics
     ///
-    /// Where there is no room for a single line: they are as long as `MAX_EVENT` at most.
-    pub fn fill(&mut self, room: &mut [u8], mut see: impl FnMut(&Row, i64)) -> Result<usize, S::Error> {
-        let Self { source, waiting, line, rows, now } = self;
+    /// If `room` is too small for a single line, which is at most `MAX_EVENT` long.
+    pub fn fill(&mut self, room: &mut [u8], mut on_row: impl FnMut(&Row, i64)) -> Result<usize, S::Error> {
+        let Self { source, pending, line, rows, now } = self;
         let mut filled = 0;
-        while let Some(row) = *waiting {
+        while let Some(row) = *pending {
             if filled > 0 && filled + line.len() > room.len() {
                 break;
             }
@@ -86,35 +86,35 @@ impl<S: Source> Feed<S> {
                 filled += line.len();
             }
             *rows += 1;
-            see(&row, *now);
+            on_row(&row, *now);
             line.clear();
-            *waiting = source.next(line)?;
-            if source.breaks() {
+            *pending = source.next(line)?;
+            if source.begins_window() {
                 break;
             }
         }
         Ok(filled)
     }
 
-    /// Whether all rows were handed on.
+    /// Whether all rows have been passed on.
     #[must_use]
     pub fn has_ended(&self) -> bool {
-        self.waiting.is_none()
+        self.pending.is_none()
     }
 
-    /// How many were.
+    /// The number of rows passed on.
     #[must_use]
     pub fn rows(&self) -> u64 {
         self.rows
     }
 
-    /// The latest time of those, in nanoseconds since 1970; the least there is before the first.
+    /// Their latest time, in nanoseconds since 1970; `i64::MIN` before the first.
     #[must_use]
     pub fn now(&self) -> i64 {
         self.now
     }
 
-    /// Where they come from. One more has been read than was handed on.
+    /// The source, of which one more row has been read than was passed on.
     #[must_use]
     pub fn source(&self) -> &S {
         &self.source
@@ -127,7 +127,7 @@ mod tests {
 
     use super::*;
 
-    /// So many lines of four bytes, every third of which begins a stretch, and every fifth of which is none.
+    /// Rows with lines of four bytes: every third begins a window, every fifth has no line.
     struct Lines(i64, i64);
 
     impl Source for Lines {
@@ -145,13 +145,13 @@ mod tests {
             Ok(Some(Row { time: Some(self.0), has_line }))
         }
 
-        fn breaks(&self) -> bool {
+        fn begins_window(&self) -> bool {
             self.0 % 3 == 1
         }
     }
 
     #[test]
-    fn each_row_is_handed_on_once_up_to_a_break() {
+    fn each_row_is_passed_on_once_up_to_the_next_window() {
         let mut feed = Feed::new(Lines(0, 10)).unwrap();
         let (mut rows, mut filled, mut ends) = (Vec::new(), Vec::new(), Vec::new());
         let mut room = [0; 9];

@@ -7,7 +7,7 @@ use std::io::BufRead;
 
 use serde_json::{Map, Value};
 
-use super::{History, Row, parse_time, put_field, put_measurement, put_name, put_time};
+use super::{Fault, History, Row, parse_time, put_field, put_measurement, put_name, put_time};
 
 pub(super) struct Jsonl<R> {
     reader: R,
@@ -23,16 +23,16 @@ impl<R: BufRead> Jsonl<R> {
 }
 
 impl<R: BufRead> History for Jsonl<R> {
-    fn next(&mut self, out: &mut Vec<u8>) -> Result<Option<Row>, (u64, String)> {
+    fn next(&mut self, out: &mut Vec<u8>) -> Result<Option<Row>, (u64, Fault)> {
         let Self { reader, measurement, text, line } = self;
         loop {
             *line += 1;
             text.clear();
-            if reader.read_line(text).map_err(|error| (*line, error.to_string()))? == 0 {
+            if reader.read_line(text).map_err(|error| (*line, error.into()))? == 0 {
                 return Ok(None);
             }
             if !text.trim().is_empty() {
-                return put_object(text, measurement, out).map(Some).map_err(|what| (*line, what));
+                return put_object(text, measurement, out).map(Some).map_err(|fault| (*line, fault));
             }
         }
     }
@@ -42,12 +42,12 @@ impl<R: BufRead> History for Jsonl<R> {
     }
 }
 
-/// An object a line, read.
+/// The object of a line.
 pub(crate) type Object = Map<String, Value>;
 
-/// Reads a line.
-pub(crate) fn parse(text: &str) -> Result<Object, String> {
-    serde_json::from_str(text).map_err(|error| format!("each line must be a JSON object ({error})"))
+/// Parses a line.
+pub(crate) fn parse(text: &str) -> Result<Object, Fault> {
+    Ok(serde_json::from_str(text)?)
 }
 
 /// The parts of an object: its measurement, and the objects that its tags and its fields are among.
@@ -58,7 +58,7 @@ pub(crate) struct Parts<'a> {
 }
 
 impl<'a> Parts<'a> {
-    /// `measurement` names an object that does not; `empty` has nothing in it.
+    /// `measurement` is the name of an object without one; `empty` is an empty object.
     pub(crate) fn of(object: &'a Object, measurement: &'a str, empty: &'a Object) -> Self {
         let Some(Value::Object(fields)) = object.get("fields") else {
             return Self { name: measurement, tags: object, fields: object };
@@ -67,28 +67,27 @@ impl<'a> Parts<'a> {
         Self { name: object.get("name").and_then(Value::as_str).unwrap_or(measurement), tags, fields }
     }
 
-    /// What may be fields: all but the time.
+    /// The values that may be fields: all but the time.
     pub(crate) fn fields(&self) -> impl Iterator<Item = (&'a str, &'a Value)> {
         self.fields.iter().filter(|(key, _)| !is_time(key)).map(|(key, value)| (key.as_str(), value))
     }
 
-    /// The tags: texts that say something.
+    /// The tags: all texts that are not empty.
     pub(crate) fn tags(&self) -> impl Iterator<Item = (&'a str, &'a str)> {
         let texts = self.tags.iter().filter_map(|(key, value)| Some((key.as_str(), value.as_str()?)));
         texts.filter(|(key, value)| !is_time(key) && !value.is_empty())
     }
 }
 
-/// When an object was measured; an error says that it does not tell.
-pub(crate) fn time_of(object: &Object) -> Result<i64, String> {
-    let time = match object.get("time").or_else(|| object.get("timestamp")).ok_or("it has no `time` or `timestamp`")? {
-        Value::String(text) => parse_time(text),
-        other => parse_time(&other.to_string()),
-    };
-    time.map_err(|error| error.to_string())
+/// When an object was measured.
+pub(crate) fn time_of(object: &Object) -> Result<i64, Fault> {
+    Ok(match object.get("time").or_else(|| object.get("timestamp")).ok_or(Fault::NoTime)? {
+        Value::String(text) => parse_time(text)?,
+        other => parse_time(&other.to_string())?,
+    })
 }
 
-fn put_object(text: &str, measurement: &str, out: &mut Vec<u8>) -> Result<Row, String> {
+fn put_object(text: &str, measurement: &str, out: &mut Vec<u8>) -> Result<Row, Fault> {
     let object = parse(text)?;
     let time = time_of(&object)?;
     let empty = Object::new();
@@ -108,9 +107,7 @@ fn put_object(text: &str, measurement: &str, out: &mut Vec<u8>) -> Result<Row, S
                 put_field(out, first, key, number.as_f64().unwrap_or_default())?;
                 first = false;
             }
-            Value::Array(_) | Value::Object(_) => {
-                return Err(format!("`{key}` is neither a number nor a text; give each number a key of its own"));
-            }
+            Value::Array(_) | Value::Object(_) => return Err(Fault::Nested(key.to_owned())),
             Value::Null | Value::Bool(_) | Value::String(_) => {}
         }
     }

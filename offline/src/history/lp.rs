@@ -1,19 +1,19 @@
-//! Line protocol: events as they are.
+//! Line protocol, unchanged.
 
 use std::io::{BufRead, Read as _};
 
 use qualm_pipeline::pipeline::MAX_EVENT;
 use qualm_pipeline::{Grammar, line};
 
-use super::{History, Row};
+use super::{Fault, History, Row};
 
 /// A line number, and the event that begins there.
 type Event<'a> = (u64, &'a [u8]);
 
-/// The events of a file, one after the other: all that are neither empty nor a comment.
+/// The events of a file: all lines that are neither empty nor comments.
 pub(crate) struct Events<R> {
     reader: R,
-    /// Bytes that were read and belong to no event yet.
+    /// Bytes of the current event.
     held: Vec<u8>,
     line: u64,
 }
@@ -23,28 +23,25 @@ impl<R: BufRead> Events<R> {
         Self { reader, held: Vec::new(), line: 1 }
     }
 
-    /// The next event with its line end, and the line where it begins. Behind an error no event can be told any more.
-    pub(crate) fn next(&mut self) -> Result<Option<Event<'_>>, (u64, String)> {
+    /// The next event with its line end, and the line where it begins. After an error no further event can be found.
+    pub(crate) fn next(&mut self) -> Result<Option<Event<'_>>, (u64, Fault)> {
         let Self { reader, held, line } = self;
         let mut begins;
         loop {
             held.clear();
-            // Lines until they are a whole event: all but those with a line break in a string are one.
+            // Reads lines until the event is complete: only a string with a line break spans several.
             loop {
                 let before = held.len();
                 let room = (MAX_EVENT + 1).saturating_sub(before) as u64;
                 let read = reader.by_ref().take(room).read_until(b'\n', held);
-                read.map_err(|error| (*line, error.to_string()))?;
+                read.map_err(|error| (*line, error.into()))?;
                 if held.len() > MAX_EVENT {
-                    return Err((
-                        *line,
-                        "a line is longer than 1 MiB; is a quote missing at the end of a text?".to_owned(),
-                    ));
+                    return Err((*line, Fault::LongLine));
                 }
                 if held.len() == before {
                     break;
                 }
-                // What goes on is a string, and only a quote ends it: without one there is no need to look again.
+                // An incomplete event is in a string, which only a quote ends: without one, there is no need to parse.
                 let may_end = before == 0 || held[before..].contains(&b'"');
                 if may_end && line::event_end(held, Grammar::Telegraf).is_some() {
                     break;
@@ -75,7 +72,7 @@ impl<R: BufRead> Lp<R> {
 }
 
 impl<R: BufRead> History for Lp<R> {
-    fn next(&mut self, out: &mut Vec<u8>) -> Result<Option<Row>, (u64, String)> {
+    fn next(&mut self, out: &mut Vec<u8>) -> Result<Option<Row>, (u64, Fault)> {
         let Some((_, event)) = self.events.next()? else { return Ok(None) };
         let mut fields = Vec::new();
         let body = line::read_event(event, &mut fields);

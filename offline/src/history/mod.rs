@@ -1,12 +1,13 @@
-//! History from files, as the line protocol that it would have been: `.lp`, `.csv`, `.jsonl`.
+//! Reads history from files (`.lp`, `.csv`, `.jsonl`) as line protocol.
 
 pub(crate) mod cell;
 mod csv;
+mod fault;
 pub mod feed;
 pub(crate) mod jsonl;
 pub(crate) mod lp;
 pub mod order;
-pub mod retell;
+pub mod rewrite;
 pub(crate) mod source;
 mod time;
 
@@ -14,49 +15,51 @@ use std::path::{Path, PathBuf};
 
 use qualm_pipeline::pipeline::MAX_EVENT;
 
-pub use cell::is_time;
+pub use cell::{BadHeader, is_time};
+pub use fault::Fault;
+pub(crate) use time::timestamp;
 pub use time::{BadTime, parse as parse_time};
 
 use source::{Format, Position, Source};
 
 /// Why a file cannot be used as history: where, what, and what to do.
 #[derive(Debug, thiserror::Error)]
-#[error("{}{}: {what}", file.display(), line.map_or_else(String::new, |line| format!(":{line}")))]
+#[error("{}{}: {fault}", file.display(), line.map_or_else(String::new, |line| format!(":{line}")))]
 pub struct Error {
     file: PathBuf,
     line: Option<u64>,
-    what: String,
+    fault: Fault,
 }
 
 impl Error {
-    pub(crate) fn new(file: &Path, what: String) -> Self {
-        Self { file: file.to_owned(), line: None, what }
+    pub(crate) fn new(file: &Path, fault: impl Into<Fault>) -> Self {
+        Self { file: file.to_owned(), line: None, fault: fault.into() }
     }
 }
 
 /// One row of history.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Row {
-    /// Nanoseconds since 1970, where the row tells.
+    /// Nanoseconds since 1970, if the row has a time.
     pub time: Option<i64>,
-    /// Whether it has any value: one without has no line.
+    /// Whether it has any value: a row without has no line.
     pub has_line: bool,
 }
 
-/// A file of rows, in the order in which they stand there.
+/// The rows of a file, in order.
 pub trait History {
     /// Appends the next row to `out` as a line of line protocol with its end. `None` at the end of the file.
     ///
     /// # Errors
     ///
-    /// What is wrong with the row, and the line of the file where it begins.
-    fn next(&mut self, out: &mut Vec<u8>) -> Result<Option<Row>, (u64, String)>;
+    /// The line where the row begins, and what is wrong with it.
+    fn next(&mut self, out: &mut Vec<u8>) -> Result<Option<Row>, (u64, Fault)>;
 
-    /// The names of the columns that hold values, where every row has the same.
+    /// The names of the columns with values, if all rows have the same.
     fn columns(&self) -> Option<&[String]>;
 }
 
-/// A file that is open, and how far it has been read.
+/// An open file, and how far it has been read.
 pub struct Input {
     history: Box<dyn History>,
     path: PathBuf,
@@ -72,16 +75,15 @@ impl std::fmt::Debug for Input {
 }
 
 impl Input {
-    /// Opens a file; its ending tells the format. `measurement` names the metrics of a format that does not.
+    /// Opens a file; its extension gives the format. `measurement` names the metrics of formats without measurements.
     ///
     /// # Errors
     ///
-    /// Where it cannot be read, has an unknown ending, or a header that is of no use.
+    /// If it cannot be read, or has an unknown extension or an invalid header.
     pub fn open(path: &Path, measurement: &str) -> Result<Self, Error> {
         let Source { format, reader, size, read } = Source::open(path)?;
-        let failed = |what: String| Error { file: path.to_owned(), line: None, what };
         let history: Box<dyn History> = match format {
-            Format::Csv => Box::new(csv::Csv::open(reader, measurement).map_err(failed)?),
+            Format::Csv => Box::new(csv::Csv::open(reader, measurement).map_err(|fault| Error::new(path, fault))?),
             Format::Jsonl => Box::new(jsonl::Jsonl::new(reader, measurement)),
             Format::Lp => Box::new(lp::Lp::new(reader)),
         };
@@ -92,14 +94,13 @@ impl Input {
     ///
     /// # Errors
     ///
-    /// Names the file, the line and what is wrong there.
+    /// The file, the line and what is wrong there.
     pub fn next(&mut self, out: &mut Vec<u8>) -> Result<Option<Row>, Error> {
         let Self { history, path, .. } = self;
         let start = out.len();
-        let row = history.next(out).map_err(|(line, what)| Error { file: path.clone(), line: Some(line), what })?;
+        let row = history.next(out).map_err(|(line, fault)| Error { file: path.clone(), line: Some(line), fault })?;
         if out.len() - start > MAX_EVENT {
-            let what = "a row is longer than 1 MiB as line protocol; no pipeline would score it".to_owned();
-            return Err(Error { file: path.clone(), line: None, what });
+            return Err(Error::new(path, Fault::LongRow));
         }
         Ok(row)
     }
@@ -118,24 +119,20 @@ impl Input {
 }
 
 /// Appends a measurement's name; see [`put_name`].
-fn put_measurement(out: &mut Vec<u8>, name: &str) -> Result<(), String> {
+fn put_measurement(out: &mut Vec<u8>, name: &str) -> Result<(), Fault> {
     if name.is_empty() {
-        return Err(
-            "nothing says what is measured here; name it with --measurement (of `qualm warm`: --name)".to_owned()
-        );
+        return Err(Fault::NoMeasurement);
     }
     if name.starts_with('#') {
-        return Err(format!("a measurement cannot be called `{name}`: line protocol would take it for a comment"));
+        return Err(Fault::Comment(name.to_owned()));
     }
     put_name(out, name)
 }
 
 /// Appends a name with the backslashes that line protocol needs. A line break in it becomes a space.
-fn put_name(out: &mut Vec<u8>, name: &str) -> Result<(), String> {
+fn put_name(out: &mut Vec<u8>, name: &str) -> Result<(), Fault> {
     if name.is_empty() || name.ends_with('\\') {
-        return Err(format!(
-            "`{name}` cannot be a name or a tag in line protocol: it is empty, or ends in a backslash"
-        ));
+        return Err(Fault::Name(name.to_owned()));
     }
     for byte in name.bytes() {
         match byte {
@@ -148,7 +145,7 @@ fn put_name(out: &mut Vec<u8>, name: &str) -> Result<(), String> {
 }
 
 /// Appends `,name=value` or, for the first field of a line, ` name=value`.
-fn put_field(out: &mut Vec<u8>, first: bool, name: &str, value: f64) -> Result<(), String> {
+fn put_field(out: &mut Vec<u8>, first: bool, name: &str, value: f64) -> Result<(), Fault> {
     out.push(if first { b' ' } else { b',' });
     put_name(out, name)?;
     out.push(b'=');
@@ -198,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn what_others_call_times_and_missing_values_is_known() {
+    fn other_names_of_times_and_missing_values_are_known() {
         for time in ["time", "Time", "_time", "TIMESTAMP", "timestamp", "Date"] {
             let text = format!("\u{feff}{time},cpu,up\n1,null,true\n2,None,FALSE\n3,NA,\n4,1,null\n");
             let (lines, rows) = read("a.csv", &text).unwrap();
@@ -217,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn lp_rows_are_the_events_as_they_are() {
+    fn line_protocol_is_unchanged() {
         let text = "# note\nm a=1 5\n\nm s=\"x\ny\",a=2 6\nm a=3\nbad";
         let (lines, rows) = read("a.lp", text).unwrap();
         assert_eq!(lines, "m a=1 5\nm s=\"x\ny\",a=2 6\nm a=3\nbad\n");
@@ -226,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_named_with_its_place() {
+    fn errors_name_their_line() {
         for (name, text, place, what) in [
             ("a.txt", "", "a.txt", "must end in .lp"),
             ("a.csv.gz", "", "a.csv.gz", "unpack it first"),

@@ -1,4 +1,4 @@
-//! Rows that go back in time: what learns or scores row by row takes them for late, and leaves them out.
+//! Finds rows out of order, which training and scoring skip as late.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -7,32 +7,32 @@ use qualm_pipeline::Grammar;
 
 use super::{Error, Input};
 
-/// Rows of a file that are older than one of the same series before them.
+/// Rows of a file that are older than an earlier row of the same series.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Backwards {
-    /// How many there are, and of how many.
+pub struct OutOfOrder {
+    /// How many there are.
     pub count: u64,
-    /// See `count`.
+    /// All rows of the file.
     pub rows: u64,
     /// The first of them, counted from 1.
     pub first: u64,
 }
 
-impl std::fmt::Display for Backwards {
+impl std::fmt::Display for OutOfOrder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { count, rows, first } = self;
         write!(f, "{count} of {rows} rows go back in time, first row {first}; sort the rows by time")
     }
 }
 
-/// Looks for them in a file; `measurement` is as in [`Input::open`].
+/// Finds rows out of order in a file; `measurement` is as in [`Input::open`].
 ///
 /// # Errors
 ///
 /// As [`Input::next`].
-pub fn backwards(path: &Path, measurement: &str) -> Result<Backwards, Error> {
+pub fn find_out_of_order(path: &Path, measurement: &str) -> Result<OutOfOrder, Error> {
     let mut input = Input::open(path, measurement)?;
-    let (mut found, mut line) = (Backwards::default(), Vec::new());
+    let (mut found, mut line) = (OutOfOrder::default(), Vec::new());
     let mut latest: HashMap<Vec<u8>, i64> = HashMap::new();
     loop {
         line.clear();

@@ -1,4 +1,4 @@
-//! A file of history, open: what its name says is in it, and how far it has been read.
+//! An open file of history: its format, and how far it has been read.
 
 use std::fs::File;
 use std::io::{self, BufReader, Read};
@@ -6,9 +6,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::Error;
+use super::{Error, Fault};
 
-/// What is in a file.
+/// The format of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Format {
     Csv,
@@ -16,7 +16,7 @@ pub(crate) enum Format {
     Lp,
 }
 
-/// A file, open.
+/// An open file.
 #[derive(Debug)]
 pub(crate) struct Source {
     pub(crate) format: Format,
@@ -27,18 +27,17 @@ pub(crate) struct Source {
 }
 
 impl Source {
-    /// Opens a file; its ending tells the format.
+    /// Opens a file; its extension gives the format.
     pub(crate) fn open(path: &Path) -> Result<Self, Error> {
-        let failed = |what: String| Error { file: path.to_owned(), line: None, what };
-        let file = File::open(path).map_err(|error| failed(error.to_string()))?;
-        let size = file.metadata().map_err(|error| failed(error.to_string()))?.len();
+        let file = File::open(path).map_err(|error| Error::new(path, error))?;
+        let size = file.metadata().map_err(|error| Error::new(path, error))?.len();
         let ending = path.extension().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
         let format = match ending.as_str() {
             "csv" => Format::Csv,
             "jsonl" | "ndjson" => Format::Jsonl,
             "lp" | "line" | "influx" => Format::Lp,
-            "gz" | "zst" | "xz" => return Err(failed("it is packed; unpack it first".to_owned())),
-            _ => return Err(failed("what is in it? Its name must end in .lp, .csv or .jsonl".to_owned())),
+            "gz" | "zst" | "xz" => return Err(Error::new(path, Fault::Compressed)),
+            _ => return Err(Error::new(path, Fault::Extension)),
         };
         let read = Position::default();
         let reader = BufReader::with_capacity(1 << 20, Counted { inner: file, read: read.clone() });

@@ -1,4 +1,4 @@
-//! Times as people and programs write them.
+//! Parses times.
 
 use jiff::Timestamp;
 use jiff::civil::DateTime;
@@ -12,14 +12,19 @@ pub struct BadTime {
     pub text: String,
 }
 
-/// Reads RFC 3339, `YYYY-MM-DD hh:mm:ss` (as UTC), or an epoch in seconds, milli-, micro- or nanoseconds (its size tells
-/// which: seconds until the year 5138), as nanoseconds since 1970.
+/// Parses RFC 3339, `YYYY-MM-DD hh:mm:ss` (as UTC), or an epoch in seconds, milli-, micro- or nanoseconds (the unit follows
+/// from its magnitude: seconds until the year 5138), as nanoseconds since 1970.
 ///
 /// # Errors
 ///
-/// Says that it is none of these.
+/// If it is none of these.
 pub fn parse(text: &str) -> Result<i64, BadTime> {
     epoch(text).or_else(|| calendar(text)).ok_or_else(|| BadTime { text: text.to_owned() })
+}
+
+/// Nanoseconds since 1970 as a time: jiff's range holds all of them.
+pub(crate) fn timestamp(nanoseconds: i64) -> Timestamp {
+    Timestamp::from_nanosecond(nanoseconds.into()).unwrap_or_default()
 }
 
 fn calendar(text: &str) -> Option<i64> {
@@ -40,7 +45,7 @@ fn epoch(text: &str) -> Option<i64> {
     None
 }
 
-/// Nanoseconds in the unit of an epoch of this size.
+/// Nanoseconds in the unit of an epoch of this magnitude.
 fn nanoseconds_in_one(epoch: f64) -> i64 {
     match epoch {
         ..1e11 => 1_000_000_000,

@@ -33,7 +33,7 @@ fn a_plugin_of_one_value_scores_any_field() {
 }
 
 #[test]
-fn a_plugin_of_several_is_told_which() {
+fn a_plugin_of_several_values_needs_features() {
     let head = "name = \"pair\"\ndetector = \"mean\"\nentity = [\"host\"]\ninterval = \"10s\"\n\
                 suppression = { sustained = \"2 of 3\" }\nparameters = { features = 2 }\n";
     let dir = tempfile::tempdir().unwrap();
@@ -45,7 +45,7 @@ fn a_plugin_of_several_is_told_which() {
     assert_eq!((manifest.name.as_str(), manifest.shape, manifest.features.len()), ("pair", Shape::Vector, 2));
     assert_eq!((manifest.interval.as_secs(), &*manifest.entity), (10, &["host".to_owned()][..]));
     assert_eq!(manifest.suppression, Suppression { sustained: Some("2 of 3".into()), ..Suppression::default() });
-    assert_eq!(bundle.golden.rows(), LEAST);
+    assert_eq!(bundle.golden.rows(), MIN_GOLDEN_ROWS);
     bundle.write(&out).unwrap();
     assert_eq!(made(&spec).manifest.version, 2, "one more than what it replaces");
     assert_eq!(made(&Spec { version: Some(9), ..spec }).manifest.version, 9);
@@ -55,7 +55,7 @@ fn a_plugin_of_several_is_told_which() {
 }
 
 #[test]
-fn what_cannot_be_is_named() {
+fn invalid_specifications_are_explained() {
     for (text, what) in [
         ("parameters = { mean = [1, 2] }", "without training nothing is tried"),
         ("parameters = { mean = 2024-01-01 }", "[parameters] `mean` is 2024-01-01; it must be true or false"),
@@ -71,7 +71,7 @@ fn what_cannot_be_is_named() {
 }
 
 #[test]
-fn what_scores_any_field_is_not_evaluated_on_history_alone() {
+fn a_plugin_of_any_field_is_not_evaluated_on_history() {
     let dir = tempfile::tempdir().unwrap();
     let (out, sandbox) = (dir.path().join("out"), Sandbox::default());
     packed("").unwrap().finish(&sandbox).unwrap().write(&out).unwrap();
@@ -80,7 +80,7 @@ fn what_scores_any_field_is_not_evaluated_on_history_alone() {
 }
 
 #[test]
-fn golden_rows_stay_few_whatever_a_plugin_says_of_itself() {
+fn golden_rows_are_bounded_whatever_the_warm_up() {
     let draft = packed("parameters = { warm_up = 4e9 }").unwrap();
-    assert!(draft.golden.rows() <= MOST);
+    assert!(draft.golden.rows() <= MAX_GOLDEN_VALUES);
 }

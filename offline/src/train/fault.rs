@@ -1,100 +1,100 @@
-//! Why nothing can be learnt, and what is at fault.
+//! Why training fails, and which input is at fault.
 
 use qualm_bundle::{golden, manifest};
 use qualm_core::trained::calibrate::MIN_SCORES;
 use qualm_core::trained::{FitError, UnknownName};
 
-use super::{FEWEST, grid, kinds, plugin, spec};
-use crate::history::order::Backwards;
+use super::{MIN_ROWS, grid, kinds, plugin, spec};
+use crate::history::order::OutOfOrder;
 
-/// Why nothing can be learnt, and what to do.
+/// Why training fails, and what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum Fault {
-    /// A parameter cannot be.
+    /// A parameter is invalid.
     #[error(transparent)]
     Parameters(#[from] grid::Error),
-    /// A parameter that names one of several things names none of them.
+    /// A parameter with named values has an unknown one.
     #[error(transparent)]
     Choice(#[from] UnknownName),
-    /// Nobody says what learns.
+    /// No kind is given.
     #[error("name one with --detector: {}", kinds::KINDS.join(", "))]
     NoKind,
-    /// There is no such kind.
+    /// The kind is unknown.
     #[error("`{}` is no detector that is trained; there are {}", .0, kinds::KINDS.join(", "))]
     Kind(String),
-    /// The specification says that the plugin is another one.
+    /// The specification names another kind than the plugin's.
     #[error("[detector] is `{said}`, but the plugin is `{is}`; leave it out")]
     OtherKind {
-        /// What the specification says.
+        /// The kind in the specification.
         said: String,
-        /// What the plugin says.
+        /// The plugin's kind.
         is: String,
     },
-    /// The threshold's rule cannot be.
+    /// The threshold's rule is invalid.
     #[error(transparent)]
     Rule(#[from] spec::BadRule),
-    /// A feature cannot be taken from metrics.
+    /// A feature is invalid.
     #[error(transparent)]
     Features(#[from] manifest::Error),
     /// There are too few rows.
     #[error(
-        "there are {rows} rows, {validation} of them to set the threshold by; {FEWEST} and {MIN_SCORES} are the least that says anything. Give it a longer history (`qualm collect`), or a shorter `interval`"
+        "there are {rows} rows, {validation} of them to set the threshold by; {MIN_ROWS} and {MIN_SCORES} are the least that says anything. Give it a longer history (`qualm collect`), or a shorter `interval`"
     )]
-    Few {
+    TooFewRows {
         /// All rows.
         rows: usize,
-        /// Those to set the threshold by.
+        /// Rows of the validation part.
         validation: usize,
     },
     /// A feature has no value.
     #[error(
         "`{name}` has no value in the first {rows} rows, which are learnt from: is {of} what the data call it? If so, leave it out, or give it a history that has some"
     )]
-    Missing {
+    NoValue {
         /// The feature.
         name: String,
-        /// The rows that are learnt from.
+        /// Rows of the training part.
         rows: usize,
-        /// The field that it is.
+        /// The feature's field.
         of: String,
     },
-    /// No feature ever changes.
+    /// All features are constant.
     #[error("no feature ever changes; there is nothing to learn from")]
     Constant,
     /// A value is too large.
     #[error(
         "column `{name}`: {value:e} is too large to learn from; is it a mark for what is missing? Then leave it empty"
     )]
-    Large {
+    TooLarge {
         /// The column.
         name: String,
         /// The value.
         value: f64,
     },
-    /// Rows go back in time.
+    /// Too many rows are out of order.
     #[error("{0}")]
-    Backwards(Backwards),
-    /// A kind that is built in finds fault with the rows or with what is set.
+    OutOfOrder(OutOfOrder),
+    /// A built-in kind cannot be fitted to the rows or with the parameters.
     #[error(transparent)]
     Fit(#[from] FitError),
-    /// A kind that is built in does not open what it has learnt.
+    /// A built-in kind does not open its model.
     #[error(transparent)]
     Open(qualm_contract::Error),
-    /// A kind that is built in does not score.
+    /// A built-in kind does not score.
     #[error("the detector does not score: {0}")]
     Unscored(qualm_contract::Error),
-    /// A kind that is built in does not score the golden rows.
+    /// A built-in kind does not score the golden rows.
     #[error("the detector does not score: {0}")]
     Golden(golden::Error),
-    /// A plugin does something that it must not.
+    /// A plugin violates the contract.
     #[error(transparent)]
     Plugin(#[from] plugin::Error),
 }
 
-/// What is at fault.
+/// The input at fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Blame {
-    /// What was set.
+    /// The settings.
     Settings,
     /// The plugin.
     Plugin,
@@ -103,7 +103,7 @@ pub(super) enum Blame {
 }
 
 impl Fault {
-    /// What is at fault.
+    /// The input at fault.
     pub(super) fn blame(&self) -> Blame {
         match self {
             Self::Parameters(_) | Self::NoKind | Self::Kind(_) | Self::OtherKind { .. } | Self::Rule(_) => {

@@ -13,30 +13,30 @@ use sha2::{Digest, Sha256};
 use super::fault::{Blame, Fault};
 use super::grid::Choice;
 use super::learner::{KindLearner, Learner};
-use super::plugin::Plugged;
+use super::plugin::PluginLearner;
 use super::spec::{self, Spec};
 use super::{Origin, Outcome, Split, grid, kinds, train};
-use crate::history::cell::MOST;
+use crate::history::cell::MAX_VALUE;
 use crate::history::{self, order};
 use crate::progress::Progress;
 use crate::table::{self, Table, Vectors};
 
-/// What is learnt from, what learns, and where the bundle goes.
+/// The options of training from a file.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
     /// The history: CSV with a time column (.csv), line protocol (.lp), or JSON lines (.jsonl).
     pub input: PathBuf,
 
-    /// Where the bundle goes: a directory, which it replaces if it is a bundle already.
+    /// The directory of the bundle, which is replaced if it is one already.
     pub out: PathBuf,
 
     /// The kind of detector.
     pub detector: Option<String>,
 
-    /// A plugin that learns: a component, which becomes part of the bundle.
+    /// A plugin that can be trained: a component, which becomes part of the bundle.
     pub plugin: Option<PathBuf>,
 
-    /// What to train, in TOML.
+    /// The specification, in TOML.
     pub spec: Option<PathBuf>,
 
     /// The bundle's name; by default the directory's.
@@ -48,20 +48,20 @@ pub struct Options {
     /// The seed of all randomness.
     pub seed: Option<u64>,
 
-    /// What the metrics of a CSV or JSON file are called; by default the file's name without its ending.
+    /// The measurement of a CSV or JSON file; by default the file's name without its extension.
     pub measurement: Option<String>,
 }
 
-/// What came of it: a bundle, which has been written.
+/// The result: a bundle, which has been written.
 #[derive(Debug)]
 pub struct Trained {
     /// The bundle.
     pub bundle: Bundle,
-    /// Every choice of parameters that was tried, with the objective that it reached.
+    /// Every combination of parameters that was tried, with its objective.
     pub tried: Vec<(Choice, f64)>,
-    /// What people should know.
+    /// Warnings about the data.
     pub warnings: Vec<String>,
-    /// The parts of the history.
+    /// The training, validation and test part.
     pub split: Split,
 }
 
@@ -74,15 +74,15 @@ pub enum Error {
     /// The specification cannot be used.
     #[error(transparent)]
     Spec(#[from] spec::Error),
-    /// Nothing can be learnt from this.
+    /// Training fails.
     #[error("{place}: {fault}")]
     Train {
-        /// What is at fault: the history, or what was set.
+        /// The file or option at fault.
         place: String,
         /// Why.
         fault: Fault,
     },
-    /// A component is no plugin that learns.
+    /// A component cannot be trained.
     #[error("{}: {source}", path.display())]
     Plugin {
         /// The component.
@@ -103,12 +103,12 @@ pub enum Error {
     },
 }
 
-/// Trains, and writes the bundle. `factory` runs the plugin, where one is trained. Calls `progress` with the models that have
-/// been fitted, and with how many there will be.
+/// Trains, and writes the bundle. `factory` runs the plugin, if one is trained. Calls `progress` with the number of models
+/// that have been fitted, and of all.
 ///
 /// # Errors
 ///
-/// What cannot be used, where, and what to do. No bundle is written then.
+/// Which file or option cannot be used, why, and what to do. No bundle is written then.
 pub fn from_file(options: &Options, factory: &dyn ModelFactory, progress: Progress<'_>) -> Result<Trained, Error> {
     let Options { input, out, .. } = options;
     let failed = |fault: Fault| options.failed(fault);
@@ -118,31 +118,31 @@ pub fn from_file(options: &Options, factory: &dyn ModelFactory, progress: Progre
     let measurement = measurement(options);
     let vectors = vectors(&spec, input, &measurement)?;
     let shape = vectors.shape().map_err(|error| failed(error.into()))?;
-    // A few late rows are what live metrics have as well; of a file that runs backwards hardly a row would be learnt.
-    let backwards = order::backwards(input, &measurement)?;
-    if backwards.count * 100 > backwards.rows {
-        return Err(failed(Fault::Backwards(backwards)));
+    // Live metrics have some late rows as well; of a file in reverse order, hardly any row would remain.
+    let out_of_order = order::find_out_of_order(input, &measurement)?;
+    if out_of_order.count * 100 > out_of_order.rows {
+        return Err(failed(Fault::OutOfOrder(out_of_order)));
     }
     let table = Table::read(input, &measurement, &shape)?;
-    if let Some(at) = table.values.iter().position(|value| value.abs() > MOST) {
+    if let Some(at) = table.values.iter().position(|value| value.abs() > MAX_VALUE) {
         let (name, value) = (&table.names[at % table.features()], table.values[at]);
-        return Err(failed(Fault::Large { name: name.clone(), value }));
+        return Err(failed(Fault::TooLarge { name: name.clone(), value }));
     }
     let origin = Origin {
         name: options.name.clone().unwrap_or_else(|| spec.name_for(out)),
         version: options.version.or(spec.version).unwrap_or_else(|| Bundle::next_version(out)),
         data_sha256: digest(input).map_err(|source| Error::Io { path: input.clone(), source })?,
     };
-    // The best is fitted once more where there is a choice.
+    // With several combinations, the best is fitted once more.
     let choices = grid::choices(&spec.parameters).map_or(1, |choices| choices.len() as u64);
     let (fitted, fits) = (AtomicU64::new(0), if choices < 2 { 1 } else { choices + 1 });
     let step = || progress(fitted.fetch_add(1, Ordering::Relaxed) + 1, fits);
     let outcome = train(&table, &vectors, &spec, origin, &*learner, step).map_err(failed)?;
     let Outcome { draft, tried, mut warnings, split } = outcome;
-    if backwards.count > 0 {
-        warnings.push(backwards.to_string());
+    if out_of_order.count > 0 {
+        warnings.push(out_of_order.to_string());
     }
-    // What a plugin is, only its model tells.
+    // Only an open model describes a plugin.
     if let Some(kind) = spec.detector.as_ref().filter(|kind| options.plugin.is_some() && **kind != draft.manifest.kind)
     {
         return Err(failed(Fault::OtherKind { said: kind.clone(), is: draft.manifest.kind }));
@@ -153,12 +153,12 @@ pub fn from_file(options: &Options, factory: &dyn ModelFactory, progress: Progre
 }
 
 impl Options {
-    /// What learns.
+    /// The learner: a plugin or a built-in kind.
     fn learner<'a>(&self, spec: &Spec, factory: &'a dyn ModelFactory) -> Result<Box<dyn Learner + 'a>, Error> {
         if let Some(path) = &self.plugin {
             let component = fs::read(path).map_err(|source| Error::Io { path: path.clone(), source })?;
-            let plugged = Plugged::new(component, factory);
-            return Ok(Box::new(plugged.map_err(|source| Error::Plugin { path: path.clone(), source })?));
+            let learner = PluginLearner::new(component, factory);
+            return Ok(Box::new(learner.map_err(|source| Error::Plugin { path: path.clone(), source })?));
         }
         let kind = self.detector.as_ref().or(spec.detector.as_ref());
         let kind = kind.ok_or_else(|| self.failed(Fault::NoKind))?;
@@ -168,7 +168,7 @@ impl Options {
         Ok(Box::new(KindLearner(kind.clone())))
     }
 
-    /// What is wrong with what was set, or with the plugin, is not the data's fault.
+    /// The error at the file or option at fault.
     fn failed(&self, fault: Fault) -> Error {
         let place = match (fault.blame(), &self.plugin, &self.spec) {
             (Blame::Plugin, Some(plugin), _) => plugin.display().to_string(),
@@ -186,7 +186,7 @@ fn measurement(options: &Options) -> String {
     options.measurement.clone().or(stem).unwrap_or_default()
 }
 
-/// What the specification says of the vectors, and what it leaves open as the data have it.
+/// The vectors of the specification, completed from the data.
 fn vectors(spec: &Spec, input: &Path, measurement: &str) -> Result<Vectors, Error> {
     let mut vectors = Vectors {
         entity: spec.entity.clone().unwrap_or_default(),
@@ -204,7 +204,7 @@ fn vectors(spec: &Spec, input: &Path, measurement: &str) -> Result<Vectors, Erro
     Ok(vectors)
 }
 
-/// The digest of a file, as provenance has it.
+/// The SHA-256 of a file, for the provenance.
 pub(crate) fn digest(path: &Path) -> io::Result<String> {
     let mut file = fs::File::open(path)?;
     let (mut digest, mut piece) = (Sha256::new(), vec![0; 1 << 20]);

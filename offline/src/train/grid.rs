@@ -10,7 +10,7 @@ use toml::Value;
 pub struct Choice(pub BTreeMap<String, Value>);
 
 /// How many choices there may be: each is a model to be fitted.
-const MOST: usize = 10_000;
+const MAX_CHOICES: usize = 10_000;
 
 /// Why parameters cannot be, and what would be right.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -19,8 +19,8 @@ pub enum Error {
     #[error("[parameters] `{0}` has an empty list; give it a value, or leave it out")]
     Empty(String),
     /// The lists stand for too many choices.
-    #[error("[parameters] stand for more than {MOST} combinations; try fewer at a time")]
-    Many,
+    #[error("[parameters] stand for more than {MAX_CHOICES} combinations; try fewer at a time")]
+    TooManyChoices,
     /// A parameter is of another type, or out of its range.
     #[error("[parameters] `{name}` is {value}; it must be {must}")]
     Value {
@@ -75,8 +75,8 @@ pub fn choices(parameters: &BTreeMap<String, Value>) -> Result<Vec<Choice>, Erro
         if values.is_empty() {
             return Err(Error::Empty(name.clone()));
         }
-        if choices.len() * values.len() > MOST {
-            return Err(Error::Many);
+        if choices.len() * values.len() > MAX_CHOICES {
+            return Err(Error::TooManyChoices);
         }
         let with = |choice: &Choice, value: &Value| {
             let mut choice = choice.clone();
@@ -139,7 +139,7 @@ impl Choice {
     /// # Errors
     ///
     /// Names the first, and what is known.
-    pub fn nothing_left(&self, known: &[&str]) -> Result<(), Error> {
+    pub fn check_all_taken(&self, known: &[&str]) -> Result<(), Error> {
         match self.0.keys().next() {
             None => Ok(()),
             Some(name) => Err(Error::Unknown { name: name.clone(), known: known.join(", ") }),
@@ -172,7 +172,7 @@ mod tests {
         let many: String = (0..5).map(|n| format!("p{n} = [1,2,3,4,5,6,7,8,9,10]\n")).collect();
         assert!(choices(&parse(&many)).unwrap_err().to_string().contains("more than 10000"));
         let mut choice = choices(&parse("a = \"x\"\nb = -1\nc = 1.5\nd = nan")).unwrap().remove(0);
-        assert!(choice.nothing_left(&["x"]).unwrap_err().to_string().contains("unknown `a`; known here are x"));
+        assert!(choice.check_all_taken(&["x"]).unwrap_err().to_string().contains("unknown `a`; known here are x"));
         assert!(choice.number("a", 0.0).unwrap_err().to_string().contains("must be a number"));
         assert!(choice.count("b", 0).unwrap_err().to_string().contains("whole number"));
         assert!(choice.text("c", "").unwrap_err().to_string().contains("in quotes"));

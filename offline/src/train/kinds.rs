@@ -1,4 +1,4 @@
-//! What may be set of each kind of detector, and how it is fitted.
+//! The parameters of each kind of detector, and how it is fitted.
 
 use qualm_contract::Batch;
 use qualm_core::trained::calibrate::Threshold;
@@ -13,11 +13,11 @@ use super::grid::{self, Choice};
 /// The kinds that can be trained.
 pub const KINDS: [&str; 4] = [zscore::KIND, pca::KIND, forest::KIND, forest::extended::KIND];
 
-/// Fits a detector of `kind` to `train`, with its threshold set by `validation`. The seed is that of all randomness.
+/// Fits a detector of `kind` to the training part `train`, and calibrates its threshold on the `validation` part.
 ///
 /// # Errors
 ///
-/// What is wrong with the parameters or the rows.
+/// If the parameters or the rows are invalid.
 pub fn fit(
     kind: &str,
     choice: &Choice,
@@ -31,30 +31,30 @@ pub fn fit(
     let fitted = match kind {
         zscore::KIND => {
             let settings = settings(&mut choice, &plain)?;
-            choice.nothing_left(&SETTINGS)?;
+            choice.check_all_taken(&SETTINGS)?;
             zscore::fit(train, validation, &settings)
         }
         pca::KIND => {
             let parameters = pca_parameters(&mut choice)?;
             // The other indices clip, centre and weigh rows on their own.
             let whitened = parameters.index == pca::Index::Whitened;
-            let settings = settings(&mut choice, &if whitened { changes(threshold) } else { plain })?;
+            let settings = settings(&mut choice, &if whitened { change_settings(threshold) } else { plain })?;
             let own = ["index", "components", "shrinkage", "learning_clip", "residuals"];
-            choice.nothing_left(&[&SETTINGS[..], &own].concat())?;
+            choice.check_all_taken(&[&SETTINGS[..], &own].concat())?;
             pca::fit(train, validation, &settings, &parameters)
         }
         forest::KIND => {
-            let settings = settings(&mut choice, &of_forests(threshold))?;
+            let settings = settings(&mut choice, &forest_settings(threshold))?;
             let parameters = forest_parameters(&mut choice, seed)?;
-            choice.nothing_left(&[&SETTINGS[..], &FOREST].concat())?;
+            choice.check_all_taken(&[&SETTINGS[..], &FOREST].concat())?;
             forest::fit(train, validation, &settings, &parameters)
         }
         forest::extended::KIND => {
-            let settings = settings(&mut choice, &of_forests(threshold))?;
+            let settings = settings(&mut choice, &forest_settings(threshold))?;
             let parameters = forest_parameters(&mut choice, seed)?;
-            // All features in every split, as the paper has it at its fullest.
+            // All features in every split: the full extension of the paper.
             let extension = choice.count("extension", u32::MAX)?;
-            choice.nothing_left(&[&SETTINGS[..], &FOREST, &["extension"]].concat())?;
+            choice.check_all_taken(&[&SETTINGS[..], &FOREST, &["extension"]].concat())?;
             forest::extended::fit(train, validation, &settings, &parameters, extension)
         }
         other => return Err(Fault::Kind(other.to_owned())),
@@ -62,9 +62,9 @@ pub fn fit(
     Ok(fitted?)
 }
 
-/// Sees what changes, whatever the level: the shipped defaults of kinds that look at features together, as they were found
-/// to do best on the public data sets SMD, ASD and `JumpStarter`.
-fn changes(threshold: Threshold) -> Settings {
+/// Defaults of the multivariate kinds, which detect changes at any level: the best on the public data sets SMD, ASD and
+/// `JumpStarter`.
+fn change_settings(threshold: Threshold) -> Settings {
     Settings {
         scaling: Scaling::Standard,
         clip: Some(10.0),
@@ -78,15 +78,15 @@ fn changes(threshold: Threshold) -> Settings {
     }
 }
 
-/// The same for forests, whose scores lie close to one another: most within 0.4 and 0.6 of what is possible.
-fn of_forests(threshold: Threshold) -> Settings {
-    Settings { power: 6.0, ..changes(threshold) }
+/// Defaults of forests, whose scores are concentrated: most lie between 0.4 and 0.6.
+fn forest_settings(threshold: Threshold) -> Settings {
+    Settings { power: 6.0, ..change_settings(threshold) }
 }
 
-/// The names of what every kind has.
+/// The names of the parameters of every kind.
 const SETTINGS: [&str; 8] = ["scaling", "clip", "baseline", "whiten", "power", "memory", "memory_weight", "level"];
 
-/// What every kind has: the stages that a row takes before and after its kind has a look at it. 0 is without.
+/// The parameters of every kind: the stages before and after the kind's own. 0 disables a stage.
 fn settings(choice: &mut Choice, defaults: &Settings) -> Result<Settings, Fault> {
     let scaling = choice.text("scaling", defaults.scaling.name())?.parse()?;
     let mut or_none = |name: &str, default: Option<f64>| -> Result<Option<f64>, grid::Error> {
@@ -102,7 +102,7 @@ fn settings(choice: &mut Choice, defaults: &Settings) -> Result<Settings, Fault>
     Ok(Settings { scaling, clip, baseline, whiten, power, memory, memory_weight, level, threshold: defaults.threshold })
 }
 
-/// The names of what a forest has.
+/// The names of a forest's parameters.
 const FOREST: [&str; 3] = ["trees", "max_samples", "max_features"];
 
 fn forest_parameters(choice: &mut Choice, seed: u64) -> Result<forest::Parameters, grid::Error> {
@@ -139,7 +139,7 @@ fn pca_parameters(choice: &mut Choice) -> Result<pca::Parameters, Fault> {
                 return Err(grid::Error::Value { name: "shrinkage".to_owned(), value: other, must }.into());
             }
         },
-        // 0 is without. Of rows that come whitened, it is one of the settings.
+        // 0 disables it. For whitened rows, it is one of the settings.
         clip: match index {
             pca::Index::Whitened => defaults.clip,
             _ => Some(choice.number("clip", defaults.clip.unwrap_or(0.0))?).filter(|clip| *clip > 0.0),

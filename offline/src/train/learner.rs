@@ -1,4 +1,4 @@
-//! What learns: a kind of detector that is built in, or a [plugin](super::plugin).
+//! Learners: a built-in kind of detector, or a [plugin](super::plugin).
 
 use qualm_contract::{Batch, Detector};
 use qualm_core::trained::Rows;
@@ -7,57 +7,57 @@ use qualm_core::trained::calibrate::{Calibration, Threshold};
 use super::grid::Choice;
 use super::{Fault, kinds};
 
-/// What there is to learn from.
+/// The data that a learner is fitted to.
 #[derive(Debug, Clone, Copy)]
-pub struct Lesson<'a> {
-    /// The features' names, in the order in which their values stand in a row.
+pub struct TrainingData<'a> {
+    /// The features' names, in the order of the values in a row.
     pub features: &'a [String],
-    /// Ordinary rows, in order of time.
+    /// The training part, in order of time.
     pub train: Batch<'a>,
-    /// Rows that follow upon them, and that say where the threshold lies.
+    /// The validation part, which follows it and calibrates the threshold.
     pub validation: Batch<'a>,
-    /// How.
+    /// The rule for the threshold.
     pub threshold: Threshold,
     /// The seed of all randomness.
     pub seed: u64,
 }
 
-/// What was learnt.
+/// A fitted model.
 #[derive(Debug, Clone)]
 pub struct Fitted {
-    /// What a detector is opened with: its scores are in units of the threshold.
+    /// The model that a detector is opened with: its scores are in units of the threshold.
     pub model: Vec<u8>,
-    /// The raw scores that became 0 and 1.
+    /// The raw scores that are calibrated to 0 and 1.
     pub calibration: Calibration,
 }
 
-/// What learns what is ordinary.
+/// Fits models.
 pub trait Learner: Sync {
-    /// Learns with these parameters.
+    /// Fits a model with these parameters.
     ///
     /// # Errors
     ///
-    /// What is wrong with the parameters or the rows.
-    fn fit(&self, choice: &Choice, lesson: &Lesson<'_>) -> Result<Fitted, Fault>;
+    /// If the parameters or the rows are invalid.
+    fn fit(&self, choice: &Choice, data: &TrainingData<'_>) -> Result<Fitted, Fault>;
 
-    /// A detector with what was learnt, which has seen nothing yet.
+    /// Opens a fresh detector with the model.
     ///
     /// # Errors
     ///
     /// Why it cannot be opened.
     fn open(&self, model: &[u8]) -> Result<Box<dyn Detector>, Fault>;
 
-    /// The detector as a component, where it is a plugin.
+    /// The component of a plugin.
     fn component(&self) -> Option<&[u8]>;
 }
 
-/// A kind of detector that is built in, one of [`kinds::KINDS`].
+/// A built-in kind of detector, one of [`kinds::KINDS`].
 #[derive(Debug, Clone)]
 pub struct KindLearner(pub String);
 
 impl Learner for KindLearner {
-    fn fit(&self, choice: &Choice, lesson: &Lesson<'_>) -> Result<Fitted, Fault> {
-        let Lesson { features, train, validation, threshold, seed } = *lesson;
+    fn fit(&self, choice: &Choice, data: &TrainingData<'_>) -> Result<Fitted, Fault> {
+        let TrainingData { features, train, validation, threshold, seed } = *data;
         let train = Rows::of_series(train.series, train.values, features.len());
         let trained = kinds::fit(&self.0, choice, train, validation, threshold, seed)?;
         Ok(Fitted { model: trained.to_model(), calibration: trained.calibration() })

@@ -1,8 +1,8 @@
 //! Training: history in, a bundle out.
 //!
-//! History becomes a [`Table`]; its first part is learnt from, its second chooses among the [`grid`] of parameters and sets
-//! the threshold, its last shows how the result does on rows that nothing was fitted to. The same data, specification and
-//! seed make the same bundle, byte for byte.
+//! History becomes a [`Table`], which is split in order of time: models are fitted to the training part; the validation part
+//! selects among the [`grid`] of parameters and calibrates the threshold; the test part (hold-out) evaluates the result.
+//! Training is deterministic: the same data, specification and seed make the same bundle, byte for byte.
 
 mod fault;
 mod from_file;
@@ -35,55 +35,55 @@ pub(crate) use from_file::digest;
 pub use from_file::{Error, Options, Trained, from_file};
 
 use grid::Choice;
-use learner::{Fitted, Learner, Lesson};
+use learner::{Fitted, Learner, TrainingData};
 use spec::Spec;
 
-/// Golden rows taken from the data, spread over them.
+/// How many golden rows are taken from the data, evenly spread.
 const GOLDEN: usize = 24;
 
-/// Rows that a feature may lack altogether before nothing can be learnt of it.
-pub const FEWEST: usize = 500;
+/// The least number of rows for training.
+pub const MIN_ROWS: usize = 500;
 
-/// The parts of a table.
+/// The split of a table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Split {
-    /// What is learnt from.
+    /// The training part.
     pub train: Range<usize>,
-    /// What chooses parameters and sets the threshold.
+    /// The validation part, which selects parameters and calibrates the threshold.
     pub validation: Range<usize>,
-    /// What the result is tried on.
+    /// The test part (hold-out).
     pub test: Range<usize>,
 }
 
-/// What came of training.
+/// The result of training.
 #[derive(Debug)]
 pub struct Outcome {
-    /// The bundle, yet to be finished.
+    /// The bundle, not yet finished.
     pub draft: Draft,
-    /// Every choice that was tried, with the objective that it reached; one alone is not measured against itself.
+    /// Every combination that was tried, with its objective; empty if there was only one.
     pub tried: Vec<(Choice, f64)>,
-    /// What people should know.
+    /// Warnings about the data.
     pub warnings: Vec<String>,
-    /// The parts.
+    /// The split.
     pub split: Split,
 }
 
-/// Where a bundle comes from, besides its data.
+/// Name, version and data digest of a bundle.
 #[derive(Debug, Clone)]
 pub struct Origin {
-    /// Its name and version.
+    /// Its name.
     pub name: String,
-    /// See `name`.
+    /// Its version.
     pub version: u64,
     /// The digest of the data.
     pub data_sha256: String,
 }
 
-/// Has a detector learn from a table, whose columns are the features of `vectors`. `step` is called after each fit.
+/// Trains on a table, whose columns are the features of `vectors`. Calls `step` after each fit.
 ///
 /// # Errors
 ///
-/// What is wrong with the data or the specification, which feature, and what to do.
+/// What is wrong with the data or the specification, and what to do.
 pub fn train(
     table: &Table,
     vectors: &Vectors,
@@ -96,7 +96,7 @@ pub fn train(
     let mut warnings = check(table, vectors, &split.train, learner)?;
     let choices = grid::choices(&spec.parameters)?;
     let (threshold, rule) = spec.threshold.resolve()?;
-    let lesson = Lesson {
+    let data = TrainingData {
         features: &table.names,
         train: table.batch(split.train.clone()),
         validation: table.batch(split.validation.clone()),
@@ -104,7 +104,7 @@ pub fn train(
         seed: spec.seed,
     };
     let fit = |choice: &Choice| {
-        let fitted = learner.fit(choice, &lesson);
+        let fitted = learner.fit(choice, &data);
         step();
         fitted
     };
@@ -160,20 +160,20 @@ pub fn train(
     Ok(Outcome { draft: Draft { manifest, model, golden, component }, tried, warnings, split })
 }
 
-/// Parts a table, which is in order of time.
+/// Splits a table, which is in order of time.
 fn split(table: &Table, shares: [f64; 3]) -> Result<Split, Fault> {
     let rows = table.len();
     let train = (rows as f64 * shares[0]).round() as usize;
     let validation = train + (rows as f64 * shares[1]).round() as usize;
     let validation = if shares[2] == 0.0 { rows } else { validation.min(rows) };
     let split = Split { train: 0..train, validation: train..validation, test: validation..rows };
-    if rows < FEWEST || split.validation.len() < MIN_SCORES {
-        return Err(Fault::Few { rows, validation: split.validation.len() });
+    if rows < MIN_ROWS || split.validation.len() < MIN_SCORES {
+        return Err(Fault::TooFewRows { rows, validation: split.validation.len() });
     }
     Ok(split)
 }
 
-/// Whether something can be learnt of every feature. Returns what is odd about some.
+/// Checks that every feature can be trained on. Returns warnings.
 fn check(table: &Table, vectors: &Vectors, train: &Range<usize>, learner: &dyn Learner) -> Result<Vec<String>, Fault> {
     let batch = table.batch(train.clone());
     let rows = Rows::new(batch.values, table.features());
@@ -184,7 +184,7 @@ fn check(table: &Table, vectors: &Vectors, train: &Range<usize>, learner: &dyn L
             let Feature { measurement, field, tags, .. } = &vectors.features[feature];
             let tags: String = tags.iter().map(|(key, value)| format!(", {key}={value}")).collect();
             let of = format!("{measurement}.{field}{tags}");
-            return Err(Fault::Missing { name: name.clone(), rows: train.len(), of });
+            return Err(Fault::NoValue { name: name.clone(), rows: train.len(), of });
         };
         let transform = vectors.features[feature].transform;
         if transform == Transform::None && only_grows(rows.column(feature)) {
@@ -200,7 +200,7 @@ fn check(table: &Table, vectors: &Vectors, train: &Range<usize>, learner: &dyn L
         }
         let missing = train.len() - present;
         if missing * 5 > train.len() {
-            // What a plugin makes of it, it alone knows.
+            // How a plugin handles missing values is not known.
             let then = if learner.component().is_none() { "; its median stands in" } else { "" };
             warnings.push(format!("`{name}` is missing in {missing} of {} rows{then}", train.len()));
         }
@@ -211,7 +211,7 @@ fn check(table: &Table, vectors: &Vectors, train: &Range<usize>, learner: &dyn L
     Ok(warnings)
 }
 
-/// Whether values only ever grow, and often do.
+/// Whether values never decrease, and mostly grow.
 fn only_grows(values: impl Iterator<Item = f64>) -> bool {
     let (mut last, mut steps, mut rows) = (f64::NEG_INFINITY, 0_usize, 0_usize);
     for value in values {
@@ -225,7 +225,7 @@ fn only_grows(values: impl Iterator<Item = f64>) -> bool {
     steps * 2 > rows
 }
 
-/// The choice that does best, what was learnt with it, and how all did.
+/// The best combination, its model, and the objectives of all.
 type Chosen = (Choice, Fitted, Vec<(Choice, f64)>);
 
 fn choose(
@@ -240,14 +240,14 @@ fn choose(
     }
     let measured: Result<Vec<f64>, Fault> = choices.par_iter().map(|choice| measure(&fit(choice)?)).collect();
     let tried: Vec<(Choice, f64)> = choices.into_iter().zip(measured?).collect();
-    // The first of several that are equally good.
+    // The first of equals.
     let best = tried.iter().reduce(|best, next| if next.1 > best.1 { next } else { best });
     let choice = best.map(|(choice, _)| choice.clone()).unwrap_or_default();
     let fitted = fit(&choice)?;
     Ok((choice, fitted, tried))
 }
 
-/// How well a model tells anomalies that are put into some rows.
+/// The objective of a model on rows with injected anomalies.
 fn injected(learner: &dyn Learner, model: &[u8], table: &Table, range: Range<usize>, seed: u64) -> Result<f64, Fault> {
     let (values, labels) = inject(table, range.clone(), seed);
     let batch = Batch { values: &values, ..table.batch(range) };
@@ -274,7 +274,7 @@ fn provenance(table: &Table, split: &Split, seed: u64, choice: &Choice, data_sha
     }
 }
 
-/// Rows of the data, and some that no data have: far out, with a value missing, with all missing.
+/// Golden rows: some from the data, one far out, one with a missing value, one without values.
 fn golden(detector: &mut dyn Detector, table: &Table) -> Result<Golden, golden::Error> {
     let features = table.features();
     let every = (table.len() / GOLDEN).max(1);
@@ -304,7 +304,7 @@ mod tests {
     use super::learner::KindLearner;
     use super::*;
 
-    /// A day of minutes: three features that go up and down together, one that does not change.
+    /// A day of minutes: three correlated features, and a constant one.
     fn history(rows: usize) -> String {
         let mut state = 5_u64;
         let row = |row: usize| {
@@ -392,7 +392,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_learnt_from_is_named_and_leaves_nothing_behind() {
+    fn unusable_history_is_explained_and_leaves_no_files() {
         let constant: String = "time,a\n"
             .chars()
             .chain((0..700).flat_map(|row| format!("{row},5\n").into_bytes()).map(char::from))

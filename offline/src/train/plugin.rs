@@ -1,8 +1,8 @@
-//! A plugin that learns.
+//! Trains a plugin.
 //!
-//! What is asked of it is little: a model of ordinary rows whose scores have any unit, and then the same model in units of
-//! the threshold, which is found here as for any other detector. That it keeps to this is checked on real rows: a wrong
-//! threshold would show only in the pipeline, as alarms that nobody can explain.
+//! A plugin fits a model whose raw scores have any unit, and then calibrates it with the threshold, which is determined here
+//! as for any other detector. Its calibrated scores are checked on real rows: a wrong threshold would otherwise show only in
+//! production, as inexplicable alarms.
 
 use std::fmt;
 
@@ -12,25 +12,24 @@ use qualm_core::trained::calibrate::{Calibration, MIN_SCORES};
 
 use super::Fault;
 use super::grid::{self, Choice};
-use super::learner::{Fitted, Learner, Lesson};
+use super::learner::{Fitted, Learner, TrainingData};
 use crate::evaluate::score;
 
-/// How far a calibrated score may be from what it should be, as a share of it, or of the threshold where it is less: for a
-/// plugin that computes the same in another order.
-const OFF: f64 = 1e-9;
+/// The relative tolerance of calibrated scores (absolute below 1), for plugins that compute in another order.
+const TOLERANCE: f64 = 1e-9;
 
-/// What a plugin does that it must not.
+/// How a plugin violates the contract of training.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// It does not learn.
+    /// It cannot fit a model.
     #[error("the plugin learns nothing{with}: {source}")]
     Fit {
-        /// The parameters that it was given.
+        /// The parameters.
         with: String,
-        /// What it says.
+        /// The plugin's error.
         source: qualm_contract::Error,
     },
-    /// Its model is of other rows.
+    /// Its model has another number of features.
     #[error("the plugin made a model of {theirs} features, where there are {features}")]
     Features {
         /// Features of its model.
@@ -38,16 +37,16 @@ pub enum Error {
         /// Features of the rows.
         features: usize,
     },
-    /// It does not open its own model.
+    /// It cannot open its model.
     #[error("the plugin does not open a model that it has made: {0}")]
     Open(qualm_contract::Error),
     /// It does not score.
     #[error("the plugin does not score: {0}")]
     Unscored(qualm_contract::Error),
-    /// Nor the golden rows.
+    /// It does not score the golden rows.
     #[error("the plugin does not score: {0}")]
     Golden(golden::Error),
-    /// A score is no number that a threshold can be set by.
+    /// A score is infinite.
     #[error("the plugin gives row {row} of those that set the threshold the score {score}")]
     Infinite {
         /// The row, the first being 1.
@@ -59,18 +58,18 @@ pub enum Error {
     #[error(
         "the plugin scores {scored} of the {rows} rows that set the threshold; {MIN_SCORES} are the least that says anything, and it says that {warm_up} rows of a series come before its first score. Give it a longer history"
     )]
-    Few {
+    TooFewScores {
         /// Rows that it scores.
         scored: usize,
         /// All rows.
         rows: usize,
-        /// What it says of itself.
+        /// The warm-up in its description.
         warm_up: u32,
     },
-    /// It does not take the threshold.
+    /// It cannot calibrate its model.
     #[error("the plugin does not calibrate its model: {0}")]
     Calibrate(qualm_contract::Error),
-    /// It has taken another one.
+    /// A calibrated score is wrong.
     #[error(
         "the plugin's calibrated model gives row {row} of those that set the threshold the score {got}; it must be {must}: (raw − ordinary) ÷ (threshold − ordinary), not below 0, with raw = {raw}, ordinary = {ordinary} and threshold = {threshold}"
     )]
@@ -79,22 +78,22 @@ pub enum Error {
         row: usize,
         /// Its score.
         got: f64,
-        /// What that must be.
+        /// The correct score.
         must: f64,
-        /// Its score before.
+        /// Its raw score.
         raw: f64,
-        /// The raw score that is to be 0.
+        /// The raw score that is calibrated to 0.
         ordinary: f64,
-        /// The raw score that is to be 1.
+        /// The raw score that is calibrated to 1.
         threshold: f64,
     },
 }
 
-/// The parameters of a choice, by name, as plugins take them.
+/// The parameters of a choice, as plugins take them.
 ///
 /// # Errors
 ///
-/// Names one that is nothing that a plugin takes.
+/// Names one with a type that plugins do not take.
 pub fn parameters(choice: &Choice) -> Result<Vec<(String, ParameterValue)>, grid::Error> {
     let parameter = |(name, value): (&String, &toml::Value)| {
         let value = match value {
@@ -112,35 +111,34 @@ pub fn parameters(choice: &Choice) -> Result<Vec<(String, ParameterValue)>, grid
     choice.0.iter().map(parameter).collect()
 }
 
-/// A plugin as what learns.
-pub struct Plugged<'a> {
+/// A plugin as a learner.
+pub struct PluginLearner<'a> {
     component: Vec<u8>,
     factory: &'a dyn ModelFactory,
     trainer: Box<dyn Trainer + 'a>,
 }
 
-impl<'a> Plugged<'a> {
-    /// Of a component, and who runs it.
+impl<'a> PluginLearner<'a> {
+    /// Opens a component's trainer with `factory`.
     ///
     /// # Errors
     ///
-    /// Why it is no plugin that learns.
+    /// If the component cannot be trained.
     pub fn new(component: Vec<u8>, factory: &'a dyn ModelFactory) -> Result<Self, qualm_contract::Error> {
         let trainer = factory.open_trainer(&component)?;
         Ok(Self { component, factory, trainer })
     }
 
-    /// The scores of the rows that set the threshold, from a fresh start, and how many rows of a series come before the
-    /// first.
-    fn scores(&self, model: &[u8], lesson: &Lesson<'_>) -> Result<(Vec<f64>, u32), Fault> {
+    /// The scores of the validation part by a fresh detector, and its warm-up.
+    fn scores(&self, model: &[u8], data: &TrainingData<'_>) -> Result<(Vec<f64>, u32), Fault> {
         let mut detector = self.open(model)?;
         let description = detector.describe();
-        let features = lesson.features.len();
+        let features = data.features.len();
         if description.features as usize != features {
             let theirs = description.features;
             return Err(Error::Features { theirs, features }.into());
         }
-        let scores = score::batch(&mut *detector, features, lesson.validation);
+        let scores = score::batch(&mut *detector, features, data.validation);
         let scores = scores.map_err(Error::Unscored)?;
         if let Some(row) = scores.iter().position(|score| score.is_infinite()) {
             let (row, score) = (row + 1, scores[row]);
@@ -150,23 +148,23 @@ impl<'a> Plugged<'a> {
     }
 }
 
-impl Learner for Plugged<'_> {
-    fn fit(&self, choice: &Choice, lesson: &Lesson<'_>) -> Result<Fitted, Fault> {
+impl Learner for PluginLearner<'_> {
+    fn fit(&self, choice: &Choice, data: &TrainingData<'_>) -> Result<Fitted, Fault> {
         let with = choice.0.iter().map(|(name, value)| format!("{name} = {value}")).collect::<Vec<_>>().join(", ");
         let with = if with.is_empty() { with } else { format!(" with {with}") };
         let model = self
             .trainer
-            .fit(lesson.train, lesson.features, &parameters(choice)?, lesson.seed)
+            .fit(data.train, data.features, &parameters(choice)?, data.seed)
             .map_err(|source| Error::Fit { with, source })?;
-        let (raw, warm_up) = self.scores(&model, lesson)?;
+        let (raw, warm_up) = self.scores(&model, data)?;
         let scored: Vec<f64> = raw.iter().copied().filter(|raw| !raw.is_nan()).collect();
         if scored.len() < MIN_SCORES {
-            return Err(Error::Few { scored: scored.len(), rows: raw.len(), warm_up }.into());
+            return Err(Error::TooFewScores { scored: scored.len(), rows: raw.len(), warm_up }.into());
         }
-        let calibration = Calibration::fit(&scored, lesson.threshold)?;
+        let calibration = Calibration::fit(&scored, data.threshold)?;
         let Calibration { ordinary, threshold } = calibration;
         let model = self.trainer.calibrate(&model, ordinary, threshold).map_err(Error::Calibrate)?;
-        check(&raw, &self.scores(&model, lesson)?.0, calibration)?;
+        check(&raw, &self.scores(&model, data)?.0, calibration)?;
         Ok(Fitted { model, calibration })
     }
 
@@ -180,10 +178,10 @@ impl Learner for Plugged<'_> {
     }
 }
 
-/// Whether calibrated scores are what they must be.
+/// Checks calibrated scores against raw scores.
 fn check(raw: &[f64], calibrated: &[f64], calibration: Calibration) -> Result<(), Error> {
     let must = |raw: f64| if raw.is_nan() { raw } else { calibration.score(calibration.units(raw)) };
-    let right = |must: f64, got: f64| must.is_nan() && got.is_nan() || (must - got).abs() <= OFF * must.max(1.0);
+    let right = |must: f64, got: f64| must.is_nan() && got.is_nan() || (must - got).abs() <= TOLERANCE * must.max(1.0);
     let wrong = raw.iter().zip(calibrated).position(|(&raw, &got)| !right(must(raw), got));
     let Some(row) = wrong else { return Ok(()) };
     let Calibration { ordinary, threshold } = calibration;
@@ -191,8 +189,8 @@ fn check(raw: &[f64], calibrated: &[f64], calibration: Calibration) -> Result<()
     Err(Error::Calibrated { row: row + 1, got, must: must(raw), raw, ordinary, threshold })
 }
 
-/// Without megabytes of code.
-impl fmt::Debug for Plugged<'_> {
+/// Without the component's bytes.
+impl fmt::Debug for PluginLearner<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Plugged({} bytes)", self.component.len())
     }

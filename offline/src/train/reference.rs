@@ -1,4 +1,4 @@
-//! What each feature was like in training, to tell drift by.
+//! The statistics of each feature in training, for detecting drift.
 
 use std::ops::Range;
 
@@ -6,7 +6,7 @@ use qualm_bundle::manifest::Reference;
 
 use crate::table::Table;
 
-/// Of each feature in these rows. A feature without a value has the reference of a single 0.
+/// The statistics of each feature in these rows. A feature without values has those of a single 0.
 pub(super) fn of(table: &Table, rows: Range<usize>) -> Vec<Reference> {
     let features = table.features();
     let values = table.batch(rows.clone()).values;
@@ -32,7 +32,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_reference_tells_of_what_is_there() {
+    fn a_reference_ignores_missing_values() {
         let table = Table {
             names: vec!["a".into(), "b".into()],
             series: vec![0; 5],

@@ -1,15 +1,16 @@
-//! What is to be trained: a file in TOML, or its defaults.
+//! The specification of training: a file in TOML, or its defaults.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
+use std::{fs, io};
 
-use qualm_bundle::manifest::{Feature, Suppression};
+use qualm_bundle::manifest::{self, Feature, Suppression};
 use qualm_core::trained::calibrate::Threshold;
 use serde::Deserialize;
 use toml::Value;
 
-/// What is to be trained. What is left out is found out from the data, or has a default.
+/// The specification of training. Missing keys are derived from the data, or have a default.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Spec {
@@ -19,33 +20,32 @@ pub struct Spec {
     pub version: Option<u64>,
     /// The kind of detector.
     pub detector: Option<String>,
-    /// Tags that tell one entity from another.
+    /// Tags that identify an entity.
     pub entity: Option<Vec<String>>,
     /// Values within the same interval make one vector.
     #[serde(deserialize_with = "some_duration")]
     pub interval: Option<Duration>,
-    /// The features; all that the data have, where there are none.
+    /// The features; if empty, all that the data have.
     pub features: Vec<Feature>,
     /// The seed of all randomness.
     pub seed: u64,
-    /// The shares of the data, in order of time, that are learnt from, that choose parameters and set the threshold, and
-    /// that the result is tried on.
+    /// The shares of the training, validation and test part, in order of time.
     pub split: [f64; 3],
-    /// Where the threshold lies.
+    /// The rule for the threshold.
     pub threshold: Rule,
     /// Which incidents are reported.
     pub suppression: Suppression,
-    /// What is set of the detector, by name: a value, or a list of values to try.
+    /// The detector's parameters, by name: a value, or a list of values to try.
     pub parameters: BTreeMap<String, Value>,
 }
 
-/// How the threshold is found: one of them.
+/// The rule for the threshold: one of these.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Rule {
-    /// The share of ordinary rows that may be called anomalies.
+    /// The share of ordinary rows that may alarm.
     pub false_alarm_rate: Option<f64>,
-    /// The share of rows that are taken for anomalies.
+    /// The share of rows that are anomalies.
     pub contamination: Option<f64>,
     /// A raw score.
     pub fixed: Option<f64>,
@@ -69,12 +69,32 @@ impl Default for Spec {
     }
 }
 
-/// A specification that cannot be used: where, and what would be right.
+/// Why a specification cannot be used, and where.
 #[derive(Debug, thiserror::Error)]
-#[error("{place}: {what}")]
+#[error("{place}: {fault}")]
 pub struct Error {
     place: String,
-    what: String,
+    fault: Fault,
+}
+
+/// What is wrong with a specification, and what would be right.
+#[derive(Debug, thiserror::Error)]
+pub enum Fault {
+    /// Its file cannot be read.
+    #[error("{0}; `qualm train --help` shows one")]
+    Io(io::Error),
+    /// It is no TOML, or has something else in it.
+    #[error("{}", .0.message())]
+    Toml(toml::de::Error),
+    /// The shares of the data do not add up.
+    #[error("`split` is {0:?}; it must be three shares that add up to 1, such as [0.7, 0.15, 0.15]")]
+    Split([f64; 3]),
+    /// A feature or the suppression could not be in a manifest.
+    #[error(transparent)]
+    Manifest(#[from] manifest::Error),
+    /// The threshold has several rules.
+    #[error(transparent)]
+    Rule(#[from] BadRule),
 }
 
 impl Spec {
@@ -82,13 +102,10 @@ impl Spec {
     ///
     /// # Errors
     ///
-    /// Says where it is wrong, and what would be right.
+    /// If it cannot be read or is invalid.
     pub fn read(path: &Path) -> Result<Self, Error> {
         let place = path.display().to_string();
-        let text = std::fs::read_to_string(path).map_err(|error| Error {
-            place: place.clone(),
-            what: format!("{error}; `qualm train --help` shows one"),
-        })?;
+        let text = fs::read_to_string(path).map_err(|error| Error { place: place.clone(), fault: Fault::Io(error) })?;
         Self::parse(&text, &place)
     }
 
@@ -96,13 +113,13 @@ impl Spec {
         let spec: Self = toml::from_str(text).map_err(|error| {
             let line = error.span().map(|span| text[..span.start].matches('\n').count() + 1);
             let place = line.map_or_else(|| place.to_owned(), |line| format!("{place}:{line}"));
-            Error { place, what: error.message().to_owned() }
+            Error { place, fault: Fault::Toml(error) }
         })?;
-        spec.check().map_err(|what| Error { place: place.to_owned(), what })?;
+        spec.check().map_err(|fault| Error { place: place.to_owned(), fault })?;
         Ok(spec)
     }
 
-    /// The name of a bundle that is written there: the one that is given or, without, the directory's.
+    /// The name of a bundle that is written to `out`: the given one or, by default, that of the directory.
     #[must_use]
     pub fn name_for(&self, out: &Path) -> String {
         if let Some(name) = &self.name {
@@ -115,34 +132,32 @@ impl Spec {
         if name.is_empty() { "model".to_owned() } else { name.to_owned() }
     }
 
-    fn check(&self) -> Result<(), String> {
+    fn check(&self) -> Result<(), Fault> {
         let [train, validation, test] = self.split;
         let shares = [train, validation, test].iter().all(|share| (0.0..=1.0).contains(share));
         if !shares || (train + validation + test - 1.0).abs() > 1e-6 || train == 0.0 || validation == 0.0 {
-            return Err(format!(
-                "`split` is {:?}; it must be three shares that add up to 1, such as [0.7, 0.15, 0.15]",
-                self.split
-            ));
+            return Err(Fault::Split(self.split));
         }
         for feature in &self.features {
-            feature.for_pipeline().map_err(|error| error.to_string())?;
+            feature.for_pipeline()?;
         }
-        self.suppression.sustained().map_err(|error| format!("[suppression] {error}"))?;
-        self.threshold.resolve().map(drop).map_err(|error| error.to_string())
+        self.suppression.sustained().map_err(manifest::Error::from)?;
+        self.threshold.resolve()?;
+        Ok(())
     }
 }
 
-/// There is more than one rule for the threshold.
+/// The threshold has more than one rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("[threshold] must have one of `false_alarm_rate`, `contamination` and `fixed`")]
 pub struct BadRule;
 
 impl Rule {
-    /// The rule, and how it is written.
+    /// The rule, and its text for the manifest.
     ///
     /// # Errors
     ///
-    /// Where there are two.
+    /// If there is more than one.
     pub fn resolve(self) -> Result<(Threshold, String), BadRule> {
         let Self { false_alarm_rate, contamination, fixed } = self;
         match (false_alarm_rate, contamination, fixed) {

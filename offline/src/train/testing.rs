@@ -1,4 +1,4 @@
-//! A plugin for tests: its score is how far the first value of a row is from its mean. It keeps the contract natively.
+//! A native plugin for tests: the score is the distance of a row's first value from the mean.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -9,19 +9,19 @@ use qualm_contract::{
 };
 use serde_json::json;
 
-/// What runs it, and what it does wrong.
+/// Runs the plugin, optionally with wrong scores.
 #[derive(Debug, Default)]
 pub(crate) struct Sandbox {
-    /// What is added to calibrated scores.
+    /// Added to calibrated scores.
     pub(crate) off: f64,
-    /// How often it has learnt.
+    /// How many models were fitted.
     pub(crate) fits: AtomicU32,
 }
 
-/// The component that is run here.
+/// The plugin's component.
 pub(crate) const COMPONENT: &[u8] = b"\0asm of a mean";
 
-/// A detector of so many values a row, which scores the first once it has seen `warm_up` of a series.
+/// A detector of rows with `features` values, which scores the first after `warm_up` rows of a series.
 #[derive(Debug)]
 struct Distance {
     features: u32,
@@ -59,13 +59,13 @@ impl ModelFactory for Sandbox {
         if component != COMPONENT {
             return Err(Error::BadComponent("it is no component".to_owned()));
         }
-        Ok(Box::new(Learns(self)))
+        Ok(Box::new(MeanTrainer(self)))
     }
 }
 
-struct Learns<'a>(&'a Sandbox);
+struct MeanTrainer<'a>(&'a Sandbox);
 
-impl Trainer for Learns<'_> {
+impl Trainer for MeanTrainer<'_> {
     fn fit(
         &self,
         rows: Batch<'_>,

@@ -1,7 +1,7 @@
-//! What is in a file: series of rows, each value in its column; and what in it could not be read.
+//! The contents of a file: series of rows, column by column; and what could not be read.
 //!
-//! Values lie column by column, so that a check goes through one after the other. Nothing is padded: a column knows its
-//! gaps. So memory is what the file has, however odd it is.
+//! Columns are stored separately, so that a check iterates over one. They are sparse: a column records its gaps, so memory
+//! is proportional to the file, however sparse it is.
 
 use std::collections::HashMap;
 
@@ -10,11 +10,11 @@ use crate::history::cell::BadHeader;
 /// A row without a readable time.
 pub(super) const NO_TIME: i64 = i64::MIN;
 
-/// How many times something occurred, and where first.
+/// How often something occurred, and where first.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Tally {
     pub(super) count: u64,
-    /// The first one's line, and what stands there.
+    /// The line and the text of the first.
     pub(super) first: Option<(u64, String)>,
 }
 
@@ -38,37 +38,37 @@ impl Tally {
 /// What could not be read.
 #[derive(Debug, Default)]
 pub(super) struct Faults {
-    /// What the header lacks: a time column, in its place.
+    /// What is wrong with the header.
     pub(super) header: Option<BadHeader>,
-    /// Columns that are there twice.
+    /// Columns with the name of another.
     pub(super) twice: Vec<String>,
-    /// Times that are none.
+    /// Times that cannot be read.
     pub(super) time: Tally,
     /// Rows without a time.
     pub(super) untimed: Tally,
     /// Rows with more or fewer cells than the header.
     pub(super) ragged: Tally,
-    /// Lines that are not what they should be.
+    /// Lines that cannot be read.
     pub(super) malformed: Tally,
-    /// Lines that have qualm's verdict already.
+    /// Lines with a verdict of qualm.
     pub(super) scored: Tally,
-    /// Where reading ended before the file did.
+    /// The line where reading failed, and why.
     pub(super) broken_off: Option<(u64, String)>,
 }
 
-/// The numbers of one column of one series.
+/// The values of one column of one series.
 #[derive(Debug, Default)]
-pub(super) struct Lane {
+pub(super) struct ColumnValues {
     pub(super) values: Vec<f64>,
-    /// Where values are missing: before which value, and how many.
+    /// The gaps: before which value, and of how many rows.
     gaps: Vec<(u32, u32)>,
-    /// The row behind the last value.
+    /// The row after the last value.
     next: u32,
-    /// Infinite ones, which count as missing.
+    /// Infinite values, which count as missing.
     pub(super) infinite: Tally,
 }
 
-impl Lane {
+impl ColumnValues {
     fn push(&mut self, row: u32, value: f64) {
         if row < self.next {
             return; // the same field twice in a row: the first one counts
@@ -80,7 +80,7 @@ impl Lane {
         self.next = row + 1;
     }
 
-    /// How many of so many rows have no value, and the longest run of them.
+    /// How many of `rows` have no value, and the longest run of them.
     pub(super) fn missing(&self, rows: usize) -> (u64, u64) {
         let behind = (rows as u64).saturating_sub(self.next.into());
         let runs = self.gaps.iter().map(|(_, length)| u64::from(*length)).chain([behind]);
@@ -94,49 +94,50 @@ impl Lane {
     }
 }
 
-/// Rows that belong together: one host's, say.
+/// The rows of one series: of one host, say.
 #[derive(Debug)]
 pub(super) struct Series {
-    /// Measurement and tags, as they stand in a line.
+    /// Measurement and tags, as in line protocol.
     pub(super) name: String,
     pub(super) group: usize,
     pub(super) times: Vec<i64>,
     pub(super) lines: Vec<u32>,
-    /// Of what stands in each row: equal rows have equal ones.
+    /// A hash of each row, to find equal rows.
     pub(super) hashes: Vec<u64>,
-    pub(super) lanes: Lanes,
+    pub(super) columns: SeriesColumns,
 }
 
-/// A series' columns of numbers: only those it has, for there may be many of each.
+/// A series' columns: only those with values, for there may be many series and many columns.
 #[derive(Debug, Default)]
-pub(super) struct Lanes {
-    lanes: Vec<(usize, Lane)>,
+pub(super) struct SeriesColumns {
+    columns: Vec<(usize, ColumnValues)>,
     by_column: HashMap<usize, usize>,
 }
 
-impl Lanes {
-    /// A column's lane. It is probably at `hint`, for rows are much like one another.
-    fn get_mut(&mut self, column: usize, hint: usize) -> &mut Lane {
-        let is_there = self.lanes.get(hint).is_some_and(|(own, _)| *own == column);
+impl SeriesColumns {
+    /// The values of a column, probably at `hint`, because rows have mostly the same columns.
+    fn get_mut(&mut self, column: usize, hint: usize) -> &mut ColumnValues {
+        let is_there = self.columns.get(hint).is_some_and(|(own, _)| *own == column);
         let at = if is_there {
             hint
         } else {
             *self.by_column.entry(column).or_insert_with(|| {
-                self.lanes.push((column, Lane::default()));
-                self.lanes.len() - 1
+                self.columns.push((column, ColumnValues::default()));
+                self.columns.len() - 1
             })
         };
-        &mut self.lanes[at].1
+        &mut self.columns[at].1
     }
 
-    fn get(&self, column: usize) -> Option<&Lane> {
-        self.by_column.get(&column).map(|at| &self.lanes[*at].1)
+    fn get(&self, column: usize) -> Option<&ColumnValues> {
+        self.by_column.get(&column).map(|at| &self.columns[*at].1)
     }
 
-    /// Those with anything in them, and their columns.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (usize, &Lane)> {
-        let filled = self.lanes.iter().filter(|(_, lane)| !lane.values.is_empty() || lane.infinite.count > 0);
-        filled.map(|(column, lane)| (*column, lane))
+    /// The columns with values.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (usize, &ColumnValues)> {
+        let filled =
+            self.columns.iter().filter(|(_, numbers)| !numbers.values.is_empty() || numbers.infinite.count > 0);
+        filled.map(|(column, numbers)| (*column, numbers))
     }
 }
 
@@ -151,18 +152,18 @@ impl Series {
     }
 }
 
-/// A measurement: what its rows have in common is their columns.
+/// A measurement, whose series share their columns.
 #[derive(Debug, Default)]
 pub(super) struct Group {
     pub(super) name: String,
     pub(super) columns: Vec<String>,
-    /// Of each column: texts where numbers belong.
+    /// For each column, texts in place of numbers.
     pub(super) texts: Vec<Tally>,
     by_name: HashMap<Vec<u8>, usize>,
 }
 
 impl Group {
-    /// The column of a name, which is new where it was not seen.
+    /// The column of a name, added if it is new.
     pub(super) fn column(&mut self, name: &[u8]) -> usize {
         if let Some(&column) = self.by_name.get(name) {
             return column;
@@ -171,12 +172,12 @@ impl Group {
         self.add(String::from_utf8_lossy(name).into_owned())
     }
 
-    /// The column of a name that was seen.
+    /// The column of a known name.
     pub(super) fn known(&self, name: &[u8]) -> Option<usize> {
         self.by_name.get(name).copied()
     }
 
-    /// One more column, whatever it is called.
+    /// Adds a column, even with a known name.
     pub(super) fn add(&mut self, name: String) -> usize {
         self.columns.push(name);
         self.texts.push(Tally::default());
@@ -184,15 +185,15 @@ impl Group {
     }
 }
 
-/// All of it.
+/// The contents of a file.
 #[derive(Debug, Default)]
 pub(super) struct Data {
     pub(super) groups: Vec<Group>,
     pub(super) series: Vec<Series>,
     pub(super) faults: Faults,
-    /// Rows whose time is before that of the row before, whatever their series.
-    pub(super) backwards: Tally,
-    /// Where the rows stand one below the other, each is one; elsewhere what has the same series and time is.
+    /// Rows that are earlier than the row above, of any series.
+    pub(super) out_of_order: Tally,
+    /// Whether each line is a row, as in CSV; otherwise lines with the same series and time are joined.
     pub(super) is_table: bool,
     groups_by_name: HashMap<Vec<u8>, usize>,
     series_by_name: HashMap<Vec<u8>, usize>,
@@ -204,12 +205,12 @@ impl Data {
         Self { last_time: NO_TIME, ..Self::default() }
     }
 
-    /// The rows there are.
+    /// The number of rows.
     pub(super) fn rows(&self) -> u64 {
         self.series.iter().map(|series| series.rows() as u64).sum()
     }
 
-    /// The group of a name, which is new where it was not seen.
+    /// The group of a name, added if it is new.
     pub(super) fn group(&mut self, name: &[u8]) -> usize {
         if let Some(&group) = self.groups_by_name.get(name) {
             return group;
@@ -219,36 +220,37 @@ impl Data {
         self.groups.len() - 1
     }
 
-    /// The series of a name, if it was seen.
+    /// The series of a known name.
     pub(super) fn known(&self, name: &[u8]) -> Option<usize> {
         self.series_by_name.get(name).copied()
     }
 
-    /// The series of a name, which is new where it was not seen.
+    /// The series of a name, added if it is new.
     pub(super) fn series(&mut self, name: &[u8], group: usize) -> usize {
         if let Some(series) = self.known(name) {
             return series;
         }
         let text = String::from_utf8_lossy(name).into_owned();
-        let (times, lines, hashes, lanes) = (Vec::new(), Vec::new(), Vec::new(), Lanes::default());
-        self.series.push(Series { name: text, group, times, lines, hashes, lanes });
+        let (times, lines, hashes, columns) = (Vec::new(), Vec::new(), Vec::new(), SeriesColumns::default());
+        self.series.push(Series { name: text, group, times, lines, hashes, columns });
         self.series_by_name.insert(name.to_vec(), self.series.len() - 1);
         self.series.len() - 1
     }
 
-    /// Adds a row: its cells are columns of the series' group and numbers; NaN is missing.
+    /// Adds a row: its cells are pairs of a column of the group and a value; NaN is missing.
     pub(super) fn row(&mut self, series: usize, line: u64, time: i64, hash: u64, cells: &[(usize, f64)]) {
         if time != NO_TIME {
             if time < self.last_time {
-                self.backwards.add(line, String::new);
+                self.out_of_order.add(line, String::new);
             }
             self.last_time = time;
         }
         let series = &mut self.series[series];
-        // Telegraf may write the fields of one moment in several lines.
+        // Telegraf may write the fields of one time in several lines.
         let last = series.times.len() as u32;
         let joins = !self.is_table && time != NO_TIME && series.times.last() == Some(&time);
-        let is_free = |(column, _): &(usize, f64)| series.lanes.get(*column).is_none_or(|lane| lane.next < last);
+        let is_free =
+            |(column, _): &(usize, f64)| series.columns.get(*column).is_none_or(|numbers| numbers.next < last);
         let row = if joins && cells.iter().all(is_free) {
             last - 1
         } else {
@@ -258,11 +260,11 @@ impl Data {
             last
         };
         for (hint, &(column, value)) in cells.iter().enumerate() {
-            let lane = series.lanes.get_mut(column, hint);
+            let numbers = series.columns.get_mut(column, hint);
             if value.is_infinite() {
-                lane.infinite.add(line, || value.to_string());
+                numbers.infinite.add(line, || value.to_string());
             } else if !value.is_nan() {
-                lane.push(row, value);
+                numbers.push(row, value);
             }
         }
     }
@@ -273,19 +275,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_lane_knows_its_gaps() {
-        let mut lane = Lane::default();
+    fn a_column_has_gaps() {
+        let mut numbers = ColumnValues::default();
         for (row, value) in [(2, 1.0), (3, 2.0), (3, 9.0), (7, 3.0)] {
-            lane.push(row, value);
+            numbers.push(row, value);
         }
-        assert_eq!(lane.values, [1.0, 2.0, 3.0]);
-        assert_eq!(lane.missing(10), (7, 3));
-        assert_eq!([0, 1, 2].map(|value| lane.row(value)), [2, 3, 7]);
-        assert_eq!(Lane::default().missing(4), (4, 4));
+        assert_eq!(numbers.values, [1.0, 2.0, 3.0]);
+        assert_eq!(numbers.missing(10), (7, 3));
+        assert_eq!([0, 1, 2].map(|value| numbers.row(value)), [2, 3, 7]);
+        assert_eq!(ColumnValues::default().missing(4), (4, 4));
     }
 
     #[test]
-    fn fields_of_one_moment_are_one_row() {
+    fn fields_of_one_time_are_one_row() {
         let mut data = Data::new();
         let group = data.group(b"m");
         let (a, b) = (data.groups[group].column(b"a"), data.groups[group].column(b"b"));
@@ -297,7 +299,7 @@ mod tests {
         let series = &data.series[series];
         assert_eq!(series.times, [5, 5, 4]);
         assert_eq!(series.lines, [1, 3, 4]);
-        assert_eq!(series.lanes.get(b).unwrap().infinite.line(), Some(4));
-        assert_eq!(data.backwards.count, 1);
+        assert_eq!(series.columns.get(b).unwrap().infinite.line(), Some(4));
+        assert_eq!(data.out_of_order.count, 1);
     }
 }

@@ -1,51 +1,51 @@
-//! Whether history is fit to train on, before anything is trained.
+//! Validates history before training.
 //!
-//! 1. [`read`] reads a file to its end, whatever is in it, into [`data`];
-//! 2. [`profile`] and [`clock`] say in numbers what each column and each series is like;
-//! 3. [`checks`] are the six checks, which find fault with these;
-//! 4. [`report`] is what comes of them: a table for people, or JSON.
+//! 1. [`read`] reads a file to its end, even if parts are malformed, into [`data`];
+//! 2. [`profile`] and [`timing`] compute figures of each column and each series;
+//! 3. [`checks`] are the six checks of these figures;
+//! 4. [`report`] is the result, as a table for a terminal or as JSON.
 
 mod checks;
-mod clock;
 mod data;
 mod options;
 mod profile;
 mod read;
 mod report;
-mod table;
+mod terminal;
+mod timing;
 
-pub use options::Options;
+pub use options::{BadOption, Options};
 pub use report::{Check, Finding, Report, Verdict};
 
 use crate::history;
 use crate::progress::Progress;
 
-/// Why a file is not valid.
+/// Why a file cannot be validated.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// It cannot be read at all.
+    /// It cannot be opened.
     #[error(transparent)]
     History(#[from] history::Error),
-    /// An option is of no use.
+    /// An option is invalid.
     #[error("{option}: {what}")]
     Option {
-        /// Which.
+        /// The option.
         option: &'static str,
-        /// What is wrong with it, and what would be right.
-        what: String,
+        /// What is wrong with it.
+        what: BadOption,
     },
 }
 
-/// Checks a file. Calls `progress` with the bytes that have been read, and with the file's size.
+/// Validates a file. Calls `progress` with the number of bytes that have been read, and the file's size.
 ///
 /// # Errors
 ///
-/// Where it cannot be read, or an option is of no use.
+/// If it cannot be opened, or an option is invalid.
 pub fn validate(options: &Options, progress: Progress<'_>) -> Result<Report, Error> {
     let limits = options.limits()?;
     let data = read::read(&options.input, &options.measurement(), progress)?;
     let columns = profile::all(&data, &limits);
-    let clocks = clock::all(&data);
-    let findings = checks::all(&data, &columns, &clocks, &limits);
-    Ok(Report::new(&options.input, &data, columns, clocks, &findings))
+    let timings = timing::all(&data);
+    let findings = checks::all(&data, &columns, &timings, &limits);
+    Ok(Report::new(&options.input, &data, columns, timings, &findings))
 }

@@ -1,25 +1,25 @@
-//! What each column of each series is like, in numbers.
+//! Figures of each column of each series.
 
 use rayon::prelude::*;
 use serde::Serialize;
 
-use super::data::{Data, Lane, Series};
+use super::data::{ColumnValues, Data, Series};
 use super::options::Limits;
 
-/// Turns a median absolute deviation into a standard deviation, for normal values; and a mean absolute deviation.
+/// The factors from a median and a mean absolute deviation to the standard deviation of a normal distribution.
 const MEDIAN_TO_SIGMA: f64 = 1.482_602_218_505_602;
 const MEAN_TO_SIGMA: f64 = 1.253_314_137_315_500_3;
 
-/// What is farther from the median, in spreads, is an outlier.
-const FAR: f64 = 6.0;
+/// A value farther from the median than this many spreads is an outlier.
+const OUTLIER_SPREADS: f64 = 6.0;
 
-/// What is larger is no measurement.
-const HUGE: f64 = 1e15;
+/// A larger value is implausible.
+const MAX_PLAUSIBLE: f64 = 1e15;
 
-/// How many values there must be for a third of them to say anything.
-const ENOUGH_FOR_DRIFT: usize = 60;
+/// With fewer values, there is no drift.
+const MIN_VALUES_FOR_DRIFT: usize = 60;
 
-/// A column's values of one series, in numbers.
+/// Figures of a column of one series.
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct Profile {
     pub(super) measurement: String,
@@ -40,7 +40,7 @@ pub(super) struct Profile {
     pub(super) median: f64,
     /// A robust standard deviation.
     pub(super) spread: f64,
-    /// The share of the values that are the median.
+    /// The share of the values that equal the median.
     pub(super) same_share: f64,
     pub(super) huge: Share,
     pub(super) negative: Share,
@@ -52,14 +52,14 @@ pub(super) struct Profile {
     pub(super) expected: Option<[f64; 2]>,
     pub(super) outliers: u64,
     pub(super) outlier_share: f64,
-    pub(super) farthest: Option<Far>,
-    /// Steps down, of a column that otherwise only grows.
+    pub(super) farthest: Option<Outlier>,
+    /// Resets, if it is a counter.
     pub(super) resets: Option<u64>,
-    /// From the first third's median to the last third's, in the spread within them.
+    /// The change of the median from the first third to the last, in spreads within them.
     pub(super) drift: Option<f64>,
 }
 
-/// Some of the values: how many, and where first.
+/// How many values have a property, and the first of them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
 pub(super) struct Share {
     pub(super) count: u64,
@@ -67,70 +67,70 @@ pub(super) struct Share {
     pub(super) first_value: Option<f64>,
 }
 
-/// A value far from the others.
+/// An outlier.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub(super) struct Far {
+pub(super) struct Outlier {
     pub(super) value: f64,
     pub(super) line: u64,
-    /// How far, in spreads.
+    /// Its distance from the median, in spreads.
     pub(super) spreads: f64,
 }
 
 impl Profile {
-    /// Whether it has but one value.
+    /// Whether all values are equal.
     pub(super) fn is_constant(&self) -> bool {
         self.values > 0 && self.min >= self.max
     }
 
-    /// Whether it has hardly more than one value.
+    /// Whether nearly all values are equal.
     pub(super) fn is_nearly_constant(&self) -> bool {
         self.same_share >= 0.99
     }
 
-    /// Whether its name says that it is a percentage.
+    /// Whether its name is that of a percentage.
     pub(super) fn is_percentage(&self) -> bool {
         let name = self.column.to_ascii_lowercase();
         name.contains("percent") || name.contains("pct") || name.starts_with("usage_")
     }
 }
 
-/// All columns that have values.
+/// The figures of all columns with values.
 pub(super) fn all(data: &Data, limits: &Limits) -> Vec<Profile> {
-    let lanes: Vec<_> = data
+    let columns: Vec<_> = data
         .series
         .iter()
-        .flat_map(|series| series.lanes.iter().map(move |(column, lane)| (series, column, lane)))
+        .flat_map(|series| series.columns.iter().map(move |(column, numbers)| (series, column, numbers)))
         .collect();
-    lanes
+    columns
         .into_par_iter()
-        .map_init(Vec::new, |scratch, (series, column, lane)| {
+        .map_init(Vec::new, |scratch, (series, column, numbers)| {
             let group = &data.groups[series.group];
             let expected = limits.expected(&group.columns[column]);
-            let described = describe(series, lane, expected, scratch);
+            let described = describe(series, numbers, expected, scratch);
             Profile { measurement: group.name.clone(), column: group.columns[column].clone(), ..described }
         })
         .collect()
 }
 
-fn describe(series: &Series, lane: &Lane, expected: Option<[f64; 2]>, scratch: &mut Vec<f64>) -> Profile {
-    let values = &lane.values;
+fn describe(series: &Series, numbers: &ColumnValues, expected: Option<[f64; 2]>, scratch: &mut Vec<f64>) -> Profile {
+    let values = &numbers.values;
     let count = values.len() as f64;
     let place = |found: Option<usize>, of: u64| Share {
         count: of,
-        first_line: found.map(|value| series.line(lane.row(value))),
+        first_line: found.map(|value| series.line(numbers.row(value))),
         first_value: found.map(|value| values[value]),
     };
     let tally = |is: &dyn Fn(f64) -> bool| {
         let found = values.iter().filter(|value| is(**value)).count() as u64;
         place(if found > 0 { values.iter().position(|value| is(*value)) } else { None }, found)
     };
-    let (missing, longest_missing) = lane.missing(series.rows());
+    let (missing, longest_missing) = numbers.missing(series.rows());
     let median = median(values, scratch);
     let spread = spread(values, median, scratch);
     let (outliers, farthest) = outliers(values, median, spread);
-    let farthest = farthest.map(|value| Far {
+    let farthest = farthest.map(|value| Outlier {
         value: values[value],
-        line: series.line(lane.row(value)),
+        line: series.line(numbers.row(value)),
         spreads: (values[value] - median).abs() / spread,
     });
     let resets = resets(values);
@@ -143,15 +143,15 @@ fn describe(series: &Series, lane: &Lane, expected: Option<[f64; 2]>, scratch: &
         missing,
         missing_share: missing as f64 / (series.rows().max(1)) as f64,
         longest_missing,
-        infinite: lane.infinite.count,
-        infinite_line: lane.infinite.line(),
+        infinite: numbers.infinite.count,
+        infinite_line: numbers.infinite.line(),
         min: values.iter().copied().fold(f64::INFINITY, f64::min),
         max: values.iter().copied().fold(f64::NEG_INFINITY, f64::max),
         mean: values.iter().sum::<f64>() / count,
         median,
         spread,
         same_share: values.iter().filter(|value| value.total_cmp(&median).is_eq()).count() as f64 / count,
-        huge: tally(&|value| value.abs() > HUGE),
+        huge: tally(&|value| value.abs() > MAX_PLAUSIBLE),
         negative: tally(&|value| value < 0.0),
         least_negative: values.iter().copied().filter(|value| *value < 0.0).fold(f64::NEG_INFINITY, f64::max),
         above_100: tally(&|value| value > 100.0),
@@ -165,7 +165,7 @@ fn describe(series: &Series, lane: &Lane, expected: Option<[f64; 2]>, scratch: &
     }
 }
 
-/// The median; the upper one of two. NaN of nothing.
+/// The median; the upper one of two. NaN without values.
 pub(super) fn median(values: &[f64], scratch: &mut Vec<f64>) -> f64 {
     scratch.clear();
     scratch.extend_from_slice(values);
@@ -180,7 +180,7 @@ fn middle(values: &mut [f64]) -> f64 {
     *values.select_nth_unstable_by(half, f64::total_cmp).1
 }
 
-/// From the median absolute deviation; where that is zero, since most values are the same, from the mean one.
+/// The spread from the median absolute deviation or, if most values are equal and that is 0, from the mean one.
 fn spread(values: &[f64], median: f64, scratch: &mut Vec<f64>) -> f64 {
     scratch.clear();
     scratch.extend(values.iter().map(|value| (value - median).abs()));
@@ -191,12 +191,12 @@ fn spread(values: &[f64], median: f64, scratch: &mut Vec<f64>) -> f64 {
     scratch.iter().sum::<f64>() / scratch.len() as f64 * MEAN_TO_SIGMA
 }
 
-/// How many there are, and which is the farthest.
+/// The number of outliers, and the index of the farthest.
 fn outliers(values: &[f64], median: f64, spread: f64) -> (u64, Option<usize>) {
-    let (mut count, mut farthest, mut distance) = (0, None, FAR * spread);
+    let (mut count, mut farthest, mut distance) = (0, None, OUTLIER_SPREADS * spread);
     for (at, value) in values.iter().enumerate() {
         let own = (value - median).abs();
-        if own > FAR * spread {
+        if own > OUTLIER_SPREADS * spread {
             count += 1;
             if own > distance {
                 (farthest, distance) = (Some(at), own);
@@ -206,9 +206,9 @@ fn outliers(values: &[f64], median: f64, spread: f64) -> (u64, Option<usize>) {
     (count, farthest)
 }
 
-/// How often a counter began anew; `None` where it is no counter: those only grow otherwise, and fall back a long way.
+/// The resets of a counter; `None` if it is no counter. A counter only grows but for resets, which are large.
 fn resets(values: &[f64]) -> Option<u64> {
-    const FEWEST_STEPS: u64 = 20;
+    const MIN_STEPS: u64 = 20;
     let (mut up, mut down, mut small) = (0_u64, 0_u64, false);
     for step in values.windows(2) {
         if step[1] > step[0] {
@@ -219,13 +219,12 @@ fn resets(values: &[f64]) -> Option<u64> {
         }
     }
     let never_negative = values.iter().all(|value| *value >= 0.0);
-    (never_negative && !small && up >= FEWEST_STEPS && up >= 20 * down).then_some(down)
+    (never_negative && !small && up >= MIN_STEPS && up >= 20 * down).then_some(down)
 }
 
-/// From the median of the first third to that of the last, in the spread within them: one that is not widened by the
-/// very drift.
+/// The change of the median from the first third to the last, in the spread within them, which the drift does not widen.
 fn drift(values: &[f64], spread_of_all: f64, scratch: &mut Vec<f64>) -> Option<f64> {
-    if values.len() < ENOUGH_FOR_DRIFT {
+    if values.len() < MIN_VALUES_FOR_DRIFT {
         return None;
     }
     let third = values.len() / 3;
@@ -264,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn counters_only_grow_but_for_resets() {
+    fn counters_grow_except_for_resets() {
         let count: Vec<f64> = (0..100).map(f64::from).collect();
         assert_eq!(resets(&count), Some(0));
         let twice: Vec<f64> = (0..200).map(|at| f64::from(at % 100) * 3.0).collect();
@@ -276,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn drift_is_told_from_noise() {
+    fn drift_is_distinguished_from_noise() {
         let noise = |at: u32| f64::from(at * 7919 % 1000) / 1000.0;
         let level: Vec<f64> = (0..3000).map(noise).collect();
         let drift_of = |values: &[f64]| drift(values, spread_of(values), &mut Vec::new()).unwrap();

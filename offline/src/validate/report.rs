@@ -1,4 +1,4 @@
-//! What comes of the checks.
+//! The results of the checks.
 
 use std::path::Path;
 
@@ -6,19 +6,20 @@ use jiff::Timestamp;
 use qualm_bundle::clean::shortened;
 use serde::Serialize;
 
-use super::clock::Clock;
 use super::data::Data;
 use super::profile::Profile;
+use super::timing::SeriesTiming;
+use crate::history::timestamp;
 
-/// How a check ended.
+/// The result of a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Verdict {
-    /// Nothing to say.
+    /// Nothing was found.
     Ok,
-    /// Something to look at.
+    /// Something should be reviewed.
     Warning,
-    /// Not fit to train on.
+    /// The data cannot be trained on.
     Bad,
 }
 
@@ -26,26 +27,26 @@ pub enum Verdict {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Check {
-    /// Whether rows and columns are what they should be.
+    /// Header, columns and rows are valid.
     Schema,
-    /// Whether values are possible ones.
+    /// Values are plausible.
     Ranges,
-    /// Whether there are enough of them.
+    /// Few values are missing.
     Missing,
-    /// Whether rows are there once, and in order of time.
+    /// Rows are unique, and in order of time.
     Duplicates,
-    /// Whether there are values far from all others.
+    /// There are few outliers.
     Outliers,
-    /// Whether there is anything to learn.
+    /// The data can be trained on.
     Statistics,
 }
 
 impl Check {
-    /// All of them, in the order in which they are told.
+    /// All checks, in the order of the report.
     pub const ALL: [Self; 6] =
         [Self::Schema, Self::Ranges, Self::Missing, Self::Duplicates, Self::Outliers, Self::Statistics];
 
-    /// What it is called.
+    /// Its name.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -60,7 +61,7 @@ impl Check {
 }
 
 impl Verdict {
-    /// What it is called.
+    /// Its name.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -74,21 +75,21 @@ impl Verdict {
 /// Something that a check found.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Finding {
-    /// Which check.
+    /// The check.
     pub check: Check,
     /// How bad it is.
     pub verdict: Verdict,
-    /// What kind of thing it is, in a word.
+    /// Its kind, as one word.
     pub kind: &'static str,
-    /// The measurement, where it is one's.
+    /// The measurement, if it is about one.
     pub measurement: Option<String>,
-    /// The column, where it is one's.
+    /// The column, if it is about one.
     pub column: Option<String>,
-    /// The series, where it is one's.
+    /// The series, if it is about one.
     pub series: Option<String>,
-    /// How many times.
+    /// How often it occurs.
     pub count: u64,
-    /// The line of the file where it is first, or worst.
+    /// The line of the first, or worst, occurrence.
     pub line: Option<u64>,
     /// What it is.
     pub what: String,
@@ -97,49 +98,49 @@ pub struct Finding {
 }
 
 impl Finding {
-    /// Something about the whole file.
+    /// A finding about the whole file.
     pub(super) fn new(check: Check, verdict: Verdict, kind: &'static str, what: String, advice: &'static str) -> Self {
         let (measurement, column, series) = (None, None, None);
         Self { check, verdict, kind, measurement, column, series, count: 1, line: None, what, advice }
     }
 
-    /// About a column.
+    /// Of a column.
     pub(super) fn of(self, column: &Profile) -> Self {
         Self { series: Some(column.series.clone()), ..self.of_column(&column.measurement, &column.column) }
     }
 
-    /// About a column of all series.
+    /// Of a column of all series.
     pub(super) fn of_column(self, measurement: &str, column: &str) -> Self {
         Self { measurement: Some(measurement.to_owned()), column: Some(column.to_owned()), ..self }
     }
 
-    /// About a series.
-    pub(super) fn of_series(self, clock: &Clock) -> Self {
-        Self { measurement: Some(clock.measurement.clone()), series: Some(clock.series.clone()), ..self }
+    /// Of a series.
+    pub(super) fn of_series(self, timing: &SeriesTiming) -> Self {
+        Self { measurement: Some(timing.measurement.clone()), series: Some(timing.series.clone()), ..self }
     }
 
-    /// So many times, first or worst in this line.
+    /// With the number of occurrences, and the line of the first or worst.
     pub(super) fn times(self, count: u64, line: Option<u64>) -> Self {
         Self { count, line, ..self }
     }
 }
 
-/// All that was found.
+/// The results of all checks.
 #[derive(Debug, Serialize)]
 pub struct Report {
     pub(super) file: String,
     verdict: Verdict,
     pub(super) rows: u64,
-    pub(super) from: Option<String>,
-    pub(super) until: Option<String>,
-    pub(super) checks: Vec<Outcome>,
-    pub(super) series: Vec<Clock>,
+    pub(super) from: Option<Timestamp>,
+    pub(super) until: Option<Timestamp>,
+    pub(super) checks: Vec<CheckResult>,
+    pub(super) series: Vec<SeriesTiming>,
     pub(super) columns: Vec<Profile>,
 }
 
-/// What came of one check.
+/// The result of one check.
 #[derive(Debug, Serialize)]
-pub(super) struct Outcome {
+pub(super) struct CheckResult {
     pub(super) check: Check,
     pub(super) verdict: Verdict,
     pub(super) findings: Vec<Finding>,
@@ -150,24 +151,24 @@ impl Report {
         file: &Path,
         data: &Data,
         columns: Vec<Profile>,
-        series: Vec<Clock>,
+        series: Vec<SeriesTiming>,
         findings: &[Finding],
     ) -> Self {
-        let checks: Vec<Outcome> = Check::ALL
+        let checks: Vec<CheckResult> = Check::ALL
             .into_iter()
             .map(|check| {
                 let mut findings: Vec<_> = findings.iter().filter(|finding| finding.check == check).cloned().collect();
                 findings.sort_by_key(|finding| std::cmp::Reverse((finding.verdict, finding.count)));
                 let verdict = findings.iter().map(|finding| finding.verdict).max().unwrap_or(Verdict::Ok);
-                Outcome { check, verdict, findings }
+                CheckResult { check, verdict, findings }
             })
             .collect();
         Self {
             file: file.display().to_string(),
             verdict: checks.iter().map(|outcome| outcome.verdict).max().unwrap_or(Verdict::Ok),
             rows: data.rows(),
-            from: series.iter().filter_map(|clock| clock.first).min().map(written),
-            until: series.iter().filter_map(|clock| clock.last).max().map(written),
+            from: series.iter().filter_map(|timing| timing.first).min().map(timestamp),
+            until: series.iter().filter_map(|timing| timing.last).max().map(timestamp),
             checks,
             series,
             columns,
@@ -180,36 +181,31 @@ impl Report {
         self.verdict
     }
 
-    /// What was found, the worst of each check first.
+    /// All findings, the worst of each check first.
     pub fn findings(&self) -> impl Iterator<Item = &Finding> {
         self.checks.iter().flat_map(|outcome| &outcome.findings)
     }
 
-    /// The checks that ended worse than may be tolerated, and how.
+    /// The checks with a worse verdict than `tolerated`, as text.
     #[must_use]
-    pub fn wanting(&self, tolerated: Verdict) -> String {
+    pub fn failed_checks(&self, tolerated: Verdict) -> String {
         let worse = self.checks.iter().filter(|outcome| outcome.verdict > tolerated);
         let named = worse.map(|outcome| format!("{} is {}", outcome.check.name(), outcome.verdict.name()));
         named.collect::<Vec<_>>().join(", ")
     }
 
-    /// All of it, for machines.
+    /// The report as JSON.
     #[must_use]
     pub fn to_json(&self) -> String {
-        // It is made of texts and numbers, which JSON has.
+        // Strings and numbers always serialise.
         serde_json::to_string(self).map_or_else(|_| String::new(), |text| text + "\n")
     }
 }
 
-/// A text from a file, as it may be shown: short, and without what a terminal would obey.
+/// A text from a file, shortened and without control characters.
 pub(super) fn shown(text: &str) -> String {
-    const MOST: usize = 60;
-    shortened(text.trim(), MOST)
-}
-
-/// A time as people write it.
-pub(super) fn written(time: i64) -> String {
-    Timestamp::from_nanosecond(time.into()).map_or_else(|_| time.to_string(), |time| time.to_string())
+    const MAX_CHARS: usize = 60;
+    shortened(text.trim(), MAX_CHARS)
 }
 
 #[cfg(test)]
@@ -217,7 +213,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_shown_commands_a_terminal() {
+    fn shown_text_has_no_control_characters() {
         assert_eq!(shown(" \u{1b}[2Jcpu\n"), "\u{fffd}[2Jcpu");
         assert_eq!(shown(&"x".repeat(1000)).chars().count(), 61);
     }

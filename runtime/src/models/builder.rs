@@ -5,7 +5,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use qualm_bundle::manifest::Manifest;
 use qualm_bundle::signature::Trust;
-use qualm_bundle::watch::Bell;
+use qualm_bundle::watch::Notifier;
 use qualm_bundle::{Bundle, Fault};
 use qualm_pipeline::suppress::Suppression;
 use qualm_pipeline::vector::Shape;
@@ -35,7 +35,7 @@ pub struct ModelBuilder {
     /// Who may make bundles.
     pub trust: Trust,
     /// Has all that look for new models look now.
-    pub bell: Bell,
+    pub notifier: Notifier,
 }
 
 impl ModelBuilder {

@@ -146,12 +146,12 @@ impl Loader {
         if metrics_wait && self.builder.must_compile(&bundle) {
             let postponed = self.postpone(*bundle);
             self.pending = None;
-            self.fetcher.forget(); // it is offered again
+            self.fetcher.invalidate(); // it is offered again
             return Err(postponed.unwrap_or_else(|rejected| NoModel::from(rejected).at(self.fetcher.source())));
         }
         let candidate = self.builder.candidate(&bundle).map_err(|rejected| {
             if rejected.is_transient() {
-                self.fetcher.forget();
+                self.fetcher.invalidate();
             }
             NoModel::from(rejected).at(self.fetcher.source())
         })?;

@@ -124,7 +124,7 @@ impl Reloader {
 fn run_reloader(mut loader: Loader, poll: Duration, shared: &Weak<Shared>) {
     let watched = loader.fetcher.source().watched().map(Path::to_owned);
     let watch = Watch::on(watched.into_iter().chain(loader.store.watched()));
-    let mut watch = watch.heeding(&loader.builder.bell);
+    let mut watch = watch.notified_by(&loader.builder.notifier);
     let mut last_reason = String::new();
     loop {
         // Looked at before the first wait as well: what came since the start may have come unseen.

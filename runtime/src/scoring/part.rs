@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use qualm_bundle::watch::Bell;
+use qualm_bundle::watch::Notifier;
 use qualm_contract::Description;
 use qualm_core::streaming::Prior;
 use qualm_pipeline::Lane;
@@ -320,7 +320,7 @@ pub(super) fn model_builder(config: &Config, cache: Option<PathBuf>) -> ModelBui
     let built_in = DetectorSpec::new(&sandbox, qualm_components::DETECTOR, Vec::new(), limits).map_err(Arc::new);
     let factory = SandboxFactory::new(sandbox, limits, BuiltInModels::Component(built_in));
     let trust = config.bundles.trust().unwrap_or_default(); // it was checked when it was read
-    ModelBuilder { factory, trust, bell: Bell::default() }
+    ModelBuilder { factory, trust, notifier: Notifier::default() }
 }
 
 /// Where compiled code is kept: with the state, or with the user's other caches, or nowhere.

@@ -1,4 +1,4 @@
-//! Against a real server, if a small one: what it answers, a test says.
+//! Against a small server whose responses each test defines.
 
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Write};
@@ -10,14 +10,14 @@ use super::super::{Fetched, Fetcher, Source};
 use super::*;
 use crate::testing;
 
-/// What was asked: the path, and the headers by their names in lower case.
-struct Question {
+/// A request: the path, and the headers by their names in lower case.
+struct Request {
     path: String,
     headers: HashMap<String, String>,
 }
 
-/// Answers each question as `answer` does, and says where.
-fn serve(answer: impl Fn(&Question, &mut TcpStream) + Send + 'static) -> String {
+/// Serves `respond`; returns the URL.
+fn serve(respond: impl Fn(&Request, &mut TcpStream) + Send + 'static) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     thread::spawn(move || {
@@ -29,7 +29,7 @@ fn serve(answer: impl Fn(&Question, &mut TcpStream) + Send + 'static) -> String 
             let header =
                 |line: String| line.split_once(": ").map(|(name, value)| (name.to_lowercase(), value.to_owned()));
             let headers = lines.take_while(|line| !line.is_empty()).filter_map(header).collect();
-            answer(&Question { path, headers }, &mut stream);
+            respond(&Request { path, headers }, &mut stream);
         }
     });
     url
@@ -51,14 +51,14 @@ fn fault(url: &str) -> String {
 
 #[test]
 fn a_bundle_is_fetched_once_and_again_when_it_is_another() {
-    let url = serve(|question, stream| {
-        let (tag, version) = match question.path.as_str() {
+    let url = serve(|request, stream| {
+        let (tag, version) = match request.path.as_str() {
             "/moved.qualm" => return respond(stream, "302 Found", "Location: /cpu.qualm\r\n", b""),
             "/cpu.qualm" => ("\"one\"", 1),
             _ => return respond(stream, "404 Not Found", "", b"no such thing"),
         };
-        assert_eq!(question.headers["user-agent"], concat!("qualm/", env!("CARGO_PKG_VERSION")));
-        match question.headers.get("if-none-match") {
+        assert_eq!(request.headers["user-agent"], concat!("qualm/", env!("CARGO_PKG_VERSION")));
+        match request.headers.get("if-none-match") {
             Some(known) if known == tag => respond(stream, "304 Not Modified", "ETag: \"one\"\r\n", b""),
             Some(other) => panic!("{other}"),
             None => respond(stream, "200 OK", &format!("ETag: {tag}\r\n"), &testing::bundle(version).pack()),
@@ -77,13 +77,13 @@ fn a_bundle_is_fetched_once_and_again_when_it_is_another() {
 }
 
 #[test]
-fn a_server_that_knows_no_tags_is_understood_as_well() {
+fn a_server_without_etags_is_supported() {
     let turn = std::sync::atomic::AtomicU64::new(0);
-    let url = serve(move |question, stream| {
+    let url = serve(move |request, stream| {
         // The same twice, then another; the last with the time only.
         let turn = turn.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let modified = "Last-Modified: Wed, 21 Oct 2015 07:28:00 GMT\r\n";
-        match question.headers.get("if-modified-since") {
+        match request.headers.get("if-modified-since") {
             Some(_) => respond(stream, "304 Not Modified", "", b""),
             None if turn < 2 => respond(stream, "200 OK", "", &testing::bundle(1).pack()),
             None => respond(stream, "200 OK", modified, &testing::bundle(2).pack()),
@@ -97,10 +97,10 @@ fn a_server_that_knows_no_tags_is_understood_as_well() {
 }
 
 #[test]
-fn what_is_wrong_with_an_answer_is_said() {
-    let url = serve(|question, stream| match question.path.as_str() {
+fn invalid_responses_are_explained() {
+    let url = serve(|request, stream| match request.path.as_str() {
         "/rubbish" => respond(stream, "200 OK", "ETag: \"x\"\r\n", b"<html>log in first</html>"),
-        "/secret" => match question.headers.get("authorization") {
+        "/secret" => match request.headers.get("authorization") {
             Some(value) if value == "Basic bWU6c2VjcmV0" => respond(stream, "200 OK", "", &testing::bundle(1).pack()),
             _ => respond(stream, "401 Unauthorized", "", b""),
         },
@@ -144,15 +144,15 @@ fn what_is_wrong_with_an_answer_is_said() {
     let wrong = fault(&format!("http://me:wrong@{host}/secret"));
     assert!(wrong.starts_with(&format!("http://***@{host}/secret: the server answers 401")), "{wrong}");
 
-    // What was bad is asked for again, whatever its tag.
+    // An invalid response is fetched again, whatever its tag.
     let mut fetcher = fetcher(&format!("{url}/cut"));
     assert!(fetcher.poll().is_err() && fetcher.poll().is_err());
 }
 
 #[test]
-fn a_server_that_is_slow_or_away_is_given_up() {
-    let url = serve(|question, stream| {
-        if question.path == "/trickle" {
+fn slow_and_unreachable_servers_time_out() {
+    let url = serve(|request, stream| {
+        if request.path == "/trickle" {
             let _gone = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n");
             while stream.write_all(b"x").is_ok() {
                 thread::sleep(Duration::from_millis(20));
@@ -175,7 +175,7 @@ fn a_server_that_is_slow_or_away_is_given_up() {
 }
 
 #[test]
-fn certificates_of_ones_own_must_be_some() {
+fn a_certificate_file_must_have_certificates() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("ca.pem");
     assert!(certificates(&path).unwrap_err().to_string().contains("No such file"));

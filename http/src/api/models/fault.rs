@@ -62,7 +62,7 @@ impl Fault {
         let why = fault.to_string();
         match fault {
             BundleFault::Deadline(_) => Self { retry_delay: Some(RetryDelay::after(last)), ..Self::bad(why) },
-            _ if fault.may_pass() => Self::machine(why, last),
+            _ if fault.is_transient() => Self::machine(why, last),
             _ => Self::bad(why),
         }
     }

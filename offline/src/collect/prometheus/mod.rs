@@ -1,8 +1,8 @@
-//! Prometheus, and what speaks like it: `PromQL` over `/api/v1/query_range`, answered in JSON.
+//! Prometheus, and servers with its API: `PromQL` over `/api/v1/query_range`, with responses in JSON.
 //!
 //! <https://prometheus.io/docs/prometheus/latest/querying/api/#range-queries>
 //!
-//! What it has becomes the line protocol that Telegraf would have made of the same metrics: [`naming`] says how.
+//! Its series become the line protocol that Telegraf would have made of the same metrics; see [`naming`].
 
 mod naming;
 mod options;
@@ -17,31 +17,31 @@ use serde_json::value::RawValue;
 pub use options::Query;
 
 use super::Error;
-use super::client::{Answer, Client, encode};
+use super::client::{Client, ResponseReader, encode};
 use super::lines::{Kind, put_key, put_value};
 use super::slice::{Slice, Stop};
 use naming::{Names, Types};
 use options::Plan;
 
-/// Points of a series that Prometheus gives at once: 11,000 at most.
-const MOST_POINTS: i64 = 10_000;
+/// Points of a series in one query: Prometheus allows 11,000.
+const MAX_POINTS: i64 = 10_000;
 
-/// How long an answer may be. What is longer is asked for again in halves.
-const MOST_BYTES: u64 = 128 << 20;
+/// The largest response in bytes. A window with a larger one is halved.
+const MAX_RESPONSE_BYTES: u64 = 128 << 20;
 
-/// What Prometheus, or what speaks like it, says of questions that would do if they were smaller.
-const TOO_MUCH: [&str; 4] = ["too many samples", "exceeded maximum resolution", "timed out", "would exceed"];
+/// Errors of servers for queries that would succeed if they were smaller.
+const TOO_LARGE_ERRORS: [&str; 4] = ["too many samples", "exceeded maximum resolution", "timed out", "would exceed"];
 
-/// A server, and what is asked of it.
+/// A server, and what is queried.
 pub(super) struct Source {
     client: Client,
     /// Seconds.
     step: i64,
-    questions: Vec<String>,
+    queries: Vec<String>,
     names: Names,
 }
 
-/// An answer.
+/// A response.
 #[derive(Debug, Deserialize)]
 struct Response<'a, T> {
     data: Option<T>,
@@ -61,7 +61,7 @@ struct Series<'a> {
     /// Times in seconds, and values as texts.
     #[serde(borrow, default)]
     values: Vec<(&'a RawValue, Cow<'a, str>)>,
-    /// Native histograms are no numbers.
+    /// Native histograms, which are not collected.
     #[serde(borrow, default)]
     histograms: Vec<&'a RawValue>,
 }
@@ -72,47 +72,47 @@ struct Metadata {
 }
 
 impl Source {
-    /// Asks for the metrics' types, where lines need them.
+    /// Fetches the metrics' types, if names depend on them.
     pub(super) fn new(client: Client, plan: &Plan) -> Result<Self, Error> {
         let mut types = Types::new();
         if plan.version == 1 {
             let text = whole(&client, client.get("/api/v1/metadata")?)?.unwrap_or_default();
-            let told: BTreeMap<String, Vec<Metadata>> = read(&client, &text)?;
-            let types_of = told.into_iter().filter_map(|(name, told)| Some((name, told.into_iter().next()?.r#type)));
-            types.extend(types_of);
+            let metadata: BTreeMap<String, Vec<Metadata>> = read(&client, &text)?;
+            let first_type = |(name, all): (String, Vec<Metadata>)| Some((name, all.into_iter().next()?.r#type));
+            types.extend(metadata.into_iter().filter_map(first_type));
         }
         let names = Names { version: plan.version, measurement: plan.measurement.clone(), types };
-        Ok(Self { client, step: plan.step, questions: plan.questions.clone(), names })
+        Ok(Self { client, step: plan.step, queries: plan.queries.clone(), names })
     }
 }
 
 impl super::Source for Source {
-    /// The questions: each is as good as a measurement.
+    /// The queries, which take the place of measurements.
     fn measurements(&mut self) -> Result<Vec<String>, Error> {
-        Ok(self.questions.clone())
+        Ok(self.queries.clone())
     }
 
     fn databases(&mut self) -> Result<Vec<String>, Error> {
         Ok(Vec::new())
     }
 
-    fn longest(&self) -> i64 {
-        self.step * MOST_POINTS * 1_000_000_000
+    fn max_window(&self) -> i64 {
+        self.step * MAX_POINTS * 1_000_000_000
     }
 
-    fn fewer(&self) -> &'static str {
+    fn narrowing_option(&self) -> &'static str {
         "--match"
     }
 
-    fn fetch(&mut self, question: &str, from: i64, until: i64, slice: &mut Slice) -> Result<(), Stop> {
-        // Both ends are in an answer; times are whole multiples of the step.
+    fn fetch(&mut self, query_text: &str, from: i64, until: i64, slice: &mut Slice) -> Result<(), Stop> {
+        // A response includes both ends; times are multiples of the step.
         let seconds = |nanoseconds: i64| nanoseconds.div_euclid(1_000_000_000);
         let (start, end) = (seconds(from), seconds(until - 1));
-        let form = format!("query={}&start={start}&end={end}&step={}", encode(question), self.step);
+        let form = format!("query={}&start={start}&end={end}&step={}", encode(query_text), self.step);
         let answer =
             self.client.post("/api/v1/query_range", "application/x-www-form-urlencoded", "application/json", &form);
         let answer = match answer {
-            Err(Error::Server { what, .. }) if TOO_MUCH.iter().any(|too_much| what.contains(too_much)) => {
+            Err(Error::Server { what, .. }) if TOO_LARGE_ERRORS.iter().any(|too_much| what.contains(too_much)) => {
                 return Err(if end - start >= self.step { Stop::Full } else { self.client.failed(what).into() });
             }
             answer => answer?,
@@ -132,7 +132,7 @@ impl super::Source for Source {
                 continue;
             };
             for (time, value) in values {
-                // What is not finite is no value to whoever scores it.
+                // A value that is not finite is not scored.
                 if !value.parse::<f64>().is_ok_and(f64::is_finite) {
                     continue;
                 }
@@ -151,23 +151,24 @@ impl super::Source for Source {
     }
 }
 
-/// All of an answer; none where it is too long.
-fn whole(client: &Client, answer: Answer) -> Result<Option<Vec<u8>>, Error> {
+/// All of a response; `None` if it is too long.
+fn whole(client: &Client, answer: ResponseReader) -> Result<Option<Vec<u8>>, Error> {
     let mut text = Vec::new();
-    let read = answer.take(MOST_BYTES + 1).read_to_end(&mut text);
+    let read = answer.take(MAX_RESPONSE_BYTES + 1).read_to_end(&mut text);
     read.map_err(|error| client.failed(format!("its answer broke off: {error}")))?;
-    Ok((text.len() as u64 <= MOST_BYTES).then_some(text))
+    Ok((text.len() as u64 <= MAX_RESPONSE_BYTES).then_some(text))
 }
 
 fn read<'a, T: Deserialize<'a>>(client: &Client, text: &'a [u8]) -> Result<T, Error> {
-    let told: Response<'a, T> = serde_json::from_slice(text).map_err(|error| {
+    let response: Response<'a, T> = serde_json::from_slice(text).map_err(|error| {
         client.failed(format!("its answer is not what Prometheus says ({error}); is this its address?"))
     })?;
-    told.data
-        .ok_or_else(|| client.failed(told.error.unwrap_or(Cow::Borrowed("it has no answer, and does not say why"))))
+    response
+        .data
+        .ok_or_else(|| client.failed(response.error.unwrap_or(Cow::Borrowed("it has no answer, and does not say why"))))
 }
 
-/// Seconds, as an answer writes them: to the millisecond.
+/// Parses seconds with milliseconds, as in a response.
 fn nanoseconds(text: &str) -> Option<i64> {
     let seconds: f64 = text.parse().ok()?;
     let milliseconds = (seconds * 1e3).round();

@@ -1,4 +1,4 @@
-//! What Telegraf's `inputs.prometheus` calls a series of Prometheus.
+//! Names of Prometheus series, as Telegraf's `inputs.prometheus` gives them.
 //!
 //! With `metric_version = 2` all are fields of one measurement, `prometheus`: the field is the metric's name, the tags are
 //! its labels. With `metric_version = 1` the measurement is the metric's name and the field `gauge`, `counter` or `value`;
@@ -9,18 +9,18 @@ use std::collections::{BTreeMap, HashMap};
 /// The types of metrics, by name.
 pub(super) type Types = HashMap<String, String>;
 
-/// How series are called.
+/// How series are named.
 #[derive(Debug)]
 pub(super) struct Names {
     /// Telegraf's `metric_version`: 1 or 2.
     pub(super) version: u8,
     /// The measurement of version 2.
     pub(super) measurement: String,
-    /// Of version 1.
+    /// The types, for version 1.
     pub(super) types: Types,
 }
 
-/// What a series is called.
+/// The name of a series.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Name {
     pub(super) measurement: String,
@@ -28,14 +28,14 @@ pub(super) struct Name {
     pub(super) field: String,
 }
 
-/// Labels that have a number in them, which Telegraf writes in its own way.
-const NUMBERS: [&str; 2] = ["le", "quantile"];
+/// Labels with numbers, which Telegraf formats anew.
+const NUMERIC_LABELS: [&str; 2] = ["le", "quantile"];
 
 impl Names {
-    /// What a series with these labels is called. None where it has no name.
+    /// The name of a series with these labels; `None` without `__name__`.
     pub(super) fn of(&self, mut labels: BTreeMap<String, String>) -> Option<Name> {
         let name = labels.remove("__name__")?;
-        for label in NUMBERS {
+        for label in NUMERIC_LABELS {
             if let Some(value) = labels.get_mut(label)
                 && let Ok(number) = value.parse()
             {
@@ -66,7 +66,7 @@ impl Names {
             "" => labels.remove("quantile"),
             part => Some(part[1..].to_owned()),
         };
-        // Without a type, the name's ending is all there is to go by.
+        // Without a type, the name's suffix decides.
         Some(match field {
             Some(field) => Name { measurement: base.to_owned(), tags: labels, field },
             None if name.ends_with("_total") => plain("counter", labels),
@@ -96,7 +96,7 @@ mod tests {
         pairs.iter().map(|&(key, value)| (key.to_owned(), value.to_owned())).collect()
     }
 
-    fn told(version: u8, types: &[(&str, &str)], pairs: &[(&str, &str)]) -> Option<(String, String, String)> {
+    fn named(version: u8, types: &[(&str, &str)], pairs: &[(&str, &str)]) -> Option<(String, String, String)> {
         let types = types.iter().map(|&(name, kind)| (name.to_owned(), kind.to_owned())).collect();
         let names = Names { version, measurement: "prometheus".to_owned(), types };
         let Name { measurement, tags, field } = names.of(labels(pairs))?;
@@ -106,7 +106,7 @@ mod tests {
 
     #[test]
     fn version_2_has_a_field_for_each_metric() {
-        let name = |pairs: &[(&str, &str)]| told(2, &[], pairs).map(|(m, tags, field)| format!("{m} {tags} {field}"));
+        let name = |pairs: &[(&str, &str)]| named(2, &[], pairs).map(|(m, tags, field)| format!("{m} {tags} {field}"));
         assert_eq!(name(&[("__name__", "up"), ("job", "a")]).as_deref(), Some("prometheus job=a up"));
         let bucket = [("__name__", "d_bucket"), ("le", "1.0")];
         assert_eq!(name(&bucket).as_deref(), Some("prometheus le=1 d_bucket"));
@@ -130,7 +130,7 @@ mod tests {
             (&[("__name__", "new_total")], ("new_total", "", "counter")),
             (&[("__name__", "new")], ("new", "", "gauge")),
         ] {
-            let (measurement, tags, field) = told(1, &types, pairs).unwrap();
+            let (measurement, tags, field) = named(1, &types, pairs).unwrap();
             assert_eq!((measurement.as_str(), tags.as_str(), field.as_str()), name, "{pairs:?}");
         }
     }

@@ -1,29 +1,29 @@
-//! What may be asked of Prometheus, and what that means.
+//! The options for Prometheus.
 
 use qualm_bundle::secret::Secret;
 
 use super::super::Error;
-use super::super::client::{Client, Words};
+use super::super::client::{Client, Messages};
 use super::super::options::{Range, address, basic, variable, wrong};
 
-/// What errors say.
-const PROMETHEUS: Words = Words {
+/// The texts of its errors.
+const PROMETHEUS: Messages = Messages {
     server: "Prometheus",
     set: "PROMETHEUS_TOKEN, or PROMETHEUS_USERNAME and PROMETHEUS_PASSWORD",
     check: "PROMETHEUS_TOKEN, or --user and PROMETHEUS_PASSWORD",
     not_found: "is this the address before /api/v1?",
 };
 
-/// All there is.
-const EVERYTHING: &str = r#"{__name__=~".+"}"#;
+/// The selector of all series.
+const ALL_SERIES: &str = r#"{__name__=~".+"}"#;
 
-/// Which of the history in Prometheus, how it is to be called, and who asks.
+/// Which history of a Prometheus, how it is named, and the credentials.
 #[derive(Debug, Clone, Default)]
 pub struct Query {
     /// Only these series, such as '{job="node"}': selectors, or expressions whose results have a name.
     pub matches: Vec<String>,
 
-    /// How far apart the rows are: as far as live ones will be, so Telegraf's `interval`.
+    /// The interval between rows: that of live ones, so Telegraf's `interval`.
     pub step: Option<String>,
 
     /// Name metrics as Telegraf's `inputs.prometheus` does with this `metric_version`: 1 or 2.
@@ -36,14 +36,14 @@ pub struct Query {
     pub user: Option<String>,
 }
 
-/// The options, read.
+/// The parsed options.
 #[derive(Debug)]
 pub(in super::super) struct Plan {
     pub(in super::super) url: Secret,
     pub(in super::super) range: Range,
     /// Seconds.
     pub(super) step: i64,
-    pub(super) questions: Vec<String>,
+    pub(super) queries: Vec<String>,
     pub(super) version: u8,
     pub(super) measurement: String,
     token: Option<Secret>,
@@ -51,7 +51,7 @@ pub(in super::super) struct Plan {
 }
 
 impl Query {
-    /// Reads the options; `measurement` is what all is called with `metric_version = 2`.
+    /// Parses the options; `measurement` names everything with `metric_version = 2`.
     pub(in super::super) fn plan(
         &self,
         url: &Secret,
@@ -69,16 +69,16 @@ impl Query {
             let what = format!("`{}` must be 1 or 2, as in telegraf.conf", self.metric_version);
             return Err(wrong("--metric-version", what));
         }
-        let questions = if self.matches.is_empty() { vec![EVERYTHING.to_owned()] } else { self.matches.clone() };
+        let queries = if self.matches.is_empty() { vec![ALL_SERIES.to_owned()] } else { self.matches.clone() };
         let (version, measurement) = (self.metric_version, measurement.to_owned());
         let token = self.token.clone().or_else(|| Secret::variable("PROMETHEUS_TOKEN"));
         let user = self.user.clone().or_else(|| variable("PROMETHEUS_USERNAME"));
-        Ok(Plan { url, range, step: range.every.unwrap_or(1), questions, version, measurement, token, user })
+        Ok(Plan { url, range, step: range.every.unwrap_or(1), queries, version, measurement, token, user })
     }
 }
 
 impl Plan {
-    /// The server, and who asks.
+    /// A client with the credentials.
     pub(in super::super) fn client(&self) -> Client {
         let by_token = self.token.as_ref().map(|token| Secret::token(format!("Bearer {}", token.reveal())));
         let by_password = || Some(basic(self.user.as_ref()?, Secret::variable("PROMETHEUS_PASSWORD").as_ref()));

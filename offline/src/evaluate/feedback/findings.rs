@@ -1,4 +1,4 @@
-//! The accounts: events that were hit or missed, and false alarms, of each series and of all.
+//! Feedback: events that were hit or missed, and false alarms, of each series and of all.
 
 use std::cmp::Reverse;
 
@@ -6,35 +6,35 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::{Series, Span};
-use crate::evaluate::events::{Delay, Met, Run, Sequences, median_delay};
-use crate::evaluate::labels::{self, Labels, OfSeries};
+use crate::evaluate::events::{Delay, Matches, Run, Sequences, median_delay};
+use crate::evaluate::labels::{self, Labels, SeriesLabels};
 
-/// What the alarms of a replay are worth.
+/// The alarms of a replay compared with labels.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Feedback {
-    /// What is labelled at one time, in whichever series; in the order of their times.
+    /// Labelled events that overlap in time, across series, in order of time.
     pub incidents: Vec<Incident>,
-    /// Those among them that were hit in any series.
+    /// How many of them were hit in any series.
     pub hit: usize,
-    /// Those that were hit in none.
+    /// How many of them were hit in none.
     pub missed: usize,
-    /// The median of how long it took to hit those that were.
+    /// The median delay of those that were hit.
     pub delay: Option<Delay>,
     /// Alarms of all series that touch no event of theirs.
     pub false_alarms: usize,
-    /// So many of them in a day, of all series together.
+    /// False alarms a day, of all series together.
     pub false_alarms_per_day: Option<f64>,
     /// The share of unlabelled values at which an alarm begins.
     pub false_alarm_share: Option<f64>,
-    /// The share that is configured, where it is the same for all series.
+    /// The configured share, if it is the same for all series.
     pub false_alarm_rate: Option<f64>,
-    /// What must be known beside any figure.
+    /// Caveats to the figures.
     pub notes: Vec<String>,
     /// The series, in the order of their first rows.
     pub series: Vec<SeriesFeedback>,
 }
 
-/// Events of some series at one time.
+/// Events of several series that overlap in time.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Incident {
     /// From the first row of the first event to the last of the last.
@@ -45,33 +45,33 @@ pub struct Incident {
     pub series: usize,
     /// In how many of them it was hit.
     pub hit: usize,
-    /// The series that was hit first or, where none was, had the highest score.
+    /// The series that was hit first or, if none was, had the highest score.
     pub nearest: String,
-    /// That series' event, by the places of both.
+    /// The indices of that series and its event.
     #[serde(skip)]
     pub(crate) at: (usize, usize),
 }
 
-/// What the alarms of a series are worth.
+/// The alarms of a series compared with labels.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct SeriesFeedback {
     /// The series' name.
     pub name: String,
-    /// How many rows it has, and how many of them got a score.
+    /// How many rows it has.
     pub rows: usize,
-    /// See `rows`.
+    /// How many of them have a score.
     pub scored: usize,
     /// Runs of labelled rows.
     pub events: Vec<Event>,
-    /// The median of how long it took to hit those that were.
+    /// The median delay of those that were hit.
     pub delay: Option<Delay>,
     /// Runs of alarming rows that touch no event.
     pub false_alarms: Vec<Span>,
-    /// So many of them in a day.
+    /// False alarms a day.
     pub false_alarms_per_day: Option<f64>,
     /// The share of unlabelled values with a score at which an alarm begins.
     pub false_alarm_share: Option<f64>,
-    /// The share that is configured.
+    /// The configured share.
     pub false_alarm_rate: Option<f64>,
     /// Unlabelled rows with a score, and those of them at which an alarm begins.
     #[serde(skip)]
@@ -81,12 +81,12 @@ pub struct SeriesFeedback {
 /// A run of labelled rows.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Event {
-    /// Where it is, and what was there.
+    /// Its rows and values.
     #[serde(flatten)]
     pub span: Span,
-    /// How long it took to hit it; none where it was missed.
+    /// Its delay; `None` if it was missed.
     pub hit: Option<Delay>,
-    /// Whether it was still going on at the series' end.
+    /// Whether it lasts to the series' end.
     pub goes_on: bool,
 }
 
@@ -104,7 +104,7 @@ impl SeriesFeedback {
         self.events.iter().filter(|event| event.hit.is_some()).count()
     }
 
-    /// Whether there is anything to say of it.
+    /// Whether it has neither events nor false alarms.
     #[must_use]
     pub fn is_quiet(&self) -> bool {
         self.events.is_empty() && self.false_alarms.is_empty()
@@ -113,14 +113,15 @@ impl SeriesFeedback {
     fn of(series: &Series, labels: &[bool]) -> Self {
         let Series { table, scores, alarms, false_alarm_rate, .. } = series;
         let sequences = Sequences::new(&table.series);
-        let met = Met::of(&sequences, &table.times, |row| alarms[row], labels, 0);
+        let matches = Matches::of(&sequences, &table.times, |row| alarms[row], labels, 0);
         let span = |run: &Run<'_>| Span::of(series, run.rows[0]..run.rows[run.rows.len() - 1] + 1);
         let event = |(run, hit): &(Run<'_>, Option<Delay>)| {
             let span = span(run);
             Event { goes_on: span.places.end == table.len(), hit: *hit, span }
         };
-        let events: Vec<Event> = met.events.iter().map(event).collect();
-        let false_alarms: Vec<Span> = met.alarms.iter().filter(|(_, right)| !right).map(|(run, _)| span(run)).collect();
+        let events: Vec<Event> = matches.events.iter().map(event).collect();
+        let false_alarms: Vec<Span> =
+            matches.alarms.iter().filter(|(_, right)| !right).map(|(run, _)| span(run)).collect();
         let ordinary = || (0..table.len()).filter(|&row| !labels[row] && !scores[row].is_nan());
         let begins = |row: usize| alarms[row] && !row.checked_sub(1).is_some_and(|before| alarms[before]);
         let ordinary = [ordinary().count(), ordinary().filter(|&row| begins(row)).count()];
@@ -140,14 +141,14 @@ impl SeriesFeedback {
 }
 
 impl Feedback {
-    /// Holds the alarms of series, each with its rows in the order of their times, against labels.
+    /// Compares the alarms of series, each with its rows in order of time, with labels.
     ///
     /// # Errors
     ///
-    /// Where the labels do not fit them.
+    /// If the labels do not fit the series.
     pub fn of(series: &[Series], labels: &Labels) -> Result<Self, labels::Error> {
         let tables: Vec<_> = series.iter().map(|series| &series.table).collect();
-        let OfSeries { labels, notes } = labels.of_series(&tables)?;
+        let SeriesLabels { labels, notes } = labels.of_series(&tables)?;
         let found: Vec<SeriesFeedback> =
             series.iter().zip(&labels).map(|(series, labels)| SeriesFeedback::of(series, labels)).collect();
         let incidents = incidents(&found);
@@ -172,7 +173,7 @@ impl Feedback {
         })
     }
 
-    /// Incidents that no series was hit in, the longest first, each with the event whose score came nearest.
+    /// Missed incidents, the longest first, each with the event with the highest score.
     pub(crate) fn worst_missed(&self) -> Vec<(&Incident, &Event)> {
         let missed = self.incidents.iter().filter(|incident| incident.hit == 0);
         let mut missed: Vec<_> = missed.map(|incident| (incident, self.event(incident))).collect();
@@ -180,7 +181,7 @@ impl Feedback {
         missed
     }
 
-    /// False alarms with the place of their series, the highest score first.
+    /// False alarms with the index of their series, the highest score first.
     pub(crate) fn worst_false_alarms(&self) -> Vec<(usize, &Span)> {
         let of_each = self.series.iter().enumerate();
         let mut all: Vec<_> =
@@ -189,14 +190,14 @@ impl Feedback {
         all
     }
 
-    /// The event that stands for an incident.
+    /// The event that represents an incident.
     pub(crate) fn event(&self, incident: &Incident) -> &Event {
         let (series, event) = incident.at;
         &self.series[series].events[event]
     }
 }
 
-/// Joins events of all series that share a moment.
+/// Joins events of all series that overlap in time.
 fn incidents(found: &[SeriesFeedback]) -> Vec<Incident> {
     let of_each = found.iter().enumerate();
     let mut events: Vec<((usize, usize), &Event)> = of_each
@@ -297,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn of_nothing_there_is_nothing_to_say() {
+    fn without_events_or_alarms_there_is_no_feedback() {
         let found = feedback(&[], "start,end\n3,6\n");
         assert_eq!((found.incidents.len(), found.false_alarms_per_day, found.false_alarm_share), (0, None, None));
         let found = feedback(&[series("a", "....")], "start,end\n");

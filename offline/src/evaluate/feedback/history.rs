@@ -1,4 +1,4 @@
-//! What is kept of a series that is replayed.
+//! The rows of a replayed series, kept for feedback.
 
 use std::collections::HashMap;
 
@@ -7,31 +7,31 @@ use qualm_pipeline::Unit;
 
 use crate::table::Table;
 
-/// The rows of one series: their values, their scores, and which of them alarm.
+/// The rows of one series: their values and scores, and which of them alarm.
 ///
-/// In memory a row takes 37 bytes, one more value, 8 bytes, for each feature beyond the first, and 24 bytes where bands are
-/// known: 38 series of 28,000 rows are 40 MB, or 65 MB.
+/// A row takes 37 bytes, 8 bytes more for each feature beyond the first, and 24 bytes more with bands: 38 series of 28,000
+/// rows take 40 MB, or 65 MB with bands.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Series {
-    /// Times, values, and places in the input. Its only entity is the series.
+    /// Times, values, and row numbers of the input. Its only entity is the series.
     pub table: Table,
-    /// A score for each row; NaN for none.
+    /// The score of each row; NaN without.
     pub scores: Vec<f64>,
-    /// Whether each row alarms: those of an incident, from the one that reports it. Rows in it that have no score do too.
+    /// Whether each row alarms: the rows of an incident from the one that reports it, including those without a score.
     pub alarms: Vec<bool>,
-    /// The feature that contributed most to a row's score, where the detector said so.
+    /// The feature that contributed most to a row's score, if the detector reports contributions.
     pub causes: HashMap<usize, usize>,
-    /// Why rows are anomalies, where the detector said so.
+    /// The reasons of anomalous rows, if the detector reports them.
     pub reasons: HashMap<usize, Reason>,
-    /// The share of ordinary values that may alarm, where that is configured.
+    /// The configured false alarm rate, if any.
     pub false_alarm_rate: Option<f64>,
-    /// What would have been ordinary, in the values' unit: none as long as nothing is known, and of no row behind its end.
+    /// The expected bands in the values' unit; rows after its end have none.
     bands: Vec<Band>,
     unit: Unit,
 }
 
 impl Series {
-    /// One without rows. A series of single values has one feature.
+    /// A series without rows. One of single values has one feature.
     #[must_use]
     pub fn new(name: String, features: Vec<String>, false_alarm_rate: Option<f64>) -> Self {
         let table = Table { names: features, entities: vec![name], ..Table::default() };
@@ -47,17 +47,17 @@ impl Series {
         }
     }
 
-    /// What it is called.
+    /// The series' name.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.table.entities[0]
     }
 
-    /// Adds a row: when it was, which row of the input brought it, its values, its score, whether it alarms, and how much
-    /// each value contributed, where the detector says so.
+    /// Adds a row: its time, the row of the input that completed it, its values, its score, whether it alarms, and the
+    /// contribution of each value, if the detector reports them.
     pub fn add(&mut self, time: i64, source: u64, values: &[f64], score: f64, alarm: bool, contributions: &[f64]) {
         let Self { table, scores, alarms, causes, .. } = self;
-        // A row below the threshold may belong to an incident and not be explained: then all are 0.
+        // A row below the threshold may belong to an incident and have no explanation: then all contributions are 0.
         let explained = alarm && contributions.iter().any(|contribution| *contribution != 0.0);
         let largest = contributions.iter().enumerate().max_by(|(_, a), (_, b)| a.total_cmp(b));
         if let Some((most, _)) = largest.filter(|_| explained) {
@@ -72,20 +72,20 @@ impl Series {
             let scored = alarms.len() - unscored;
             let (before, gap) = alarms.split_at_mut(scored);
             if before.last() == Some(&true) {
-                gap.fill(true); // no row without a score ends an incident
+                gap.fill(true); // rows without a score do not end an incident
             }
         }
         scores.push(score);
         alarms.push(alarm);
     }
 
-    /// Says more of the row that was added last: why it is an anomaly, and what would have been ordinary.
+    /// Adds the reason and the expected band of the last row.
     pub fn add_details(&mut self, reason: Reason, band: Band) {
         let Some(row) = self.table.len().checked_sub(1) else { return };
         if reason != Reason::None {
             self.reasons.insert(row, reason);
         }
-        // A band is of one value.
+        // A band is of the first value.
         let band = self.unit.around(self.table.values[row * self.table.features()], self.scores[row], band);
         if band.is_known() {
             self.bands.resize(row, Band::UNKNOWN);
@@ -93,7 +93,7 @@ impl Series {
         }
     }
 
-    /// What would have been ordinary in a row.
+    /// The expected band of a row.
     pub(crate) fn band(&self, row: usize) -> Band {
         self.bands.get(row).copied().unwrap_or(Band::UNKNOWN)
     }
@@ -103,7 +103,7 @@ impl Series {
         !self.bands.is_empty()
     }
 
-    /// Puts the rows in the order of their times: some may have come late.
+    /// Sorts the rows by time: some may be late.
     pub fn sort(&mut self) {
         let Self { table, scores, alarms, causes, reasons, bands, .. } = self;
         if table.times.is_sorted() {
@@ -129,7 +129,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_row_without_a_score_does_not_part_an_alarm() {
+    fn a_row_without_a_score_does_not_split_an_alarm() {
         let mut series = Series::new("a".to_owned(), vec!["x".to_owned()], None);
         for (time, (score, alarm)) in
             [(f64::NAN, false), (2.0, true), (f64::NAN, false), (0.7, true), (f64::NAN, false), (0.1, false)]
@@ -145,7 +145,7 @@ mod tests {
     const BAND: Band = Band { expected: 5.0, lower: 4.0, upper: 6.0 };
 
     #[test]
-    fn rows_that_came_late_stand_where_they_belong() {
+    fn late_rows_are_sorted_in() {
         let mut series = Series::new("a".to_owned(), vec!["x".to_owned(), "y".to_owned()], None);
         series.add(2, 0, &[1.0, 2.0], 0.5, false, &[0.9, 0.1]);
         series.add(3, 1, &[3.0, 4.0], 7.0, true, &[0.1, 0.9]);

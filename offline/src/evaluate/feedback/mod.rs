@@ -1,10 +1,9 @@
-//! Alarms of a replay held against labels, series by series: what was hit, what was missed, what was a false alarm, and
-//! what the values were then, so that a person can see why.
+//! Compares the alarms of a replay with labels, series by series: hits, misses and false alarms, with the values at the time.
 
 mod findings;
 mod history;
-pub(crate) mod screen;
 mod span;
+pub(crate) mod terminal;
 #[cfg(test)]
 pub(crate) mod testing;
 

@@ -1,4 +1,4 @@
-//! A stretch of a series: an event, or an alarm.
+//! Consecutive rows of a series: an event, or an alarm.
 
 use std::ops::Range;
 
@@ -7,37 +7,37 @@ use qualm_core::trained::prepare::quantile;
 use serde::Serialize;
 
 use super::Series;
-use crate::evaluate::evaluation::timestamp;
+use crate::history::timestamp;
 
-/// Rows before a stretch that tell what is usual there, at least; a longer stretch is held against as many rows as it has.
-const BEFORE: usize = 300;
-/// With fewer values than this before it nobody can say what is usual.
-const FEWEST: usize = 10;
-/// The share of values below, and that above, what is called usual.
-const TAIL: f64 = 0.05;
+/// How many rows before a span give the usual range, at least; before a longer span, as many as it has.
+const MIN_CONTEXT_ROWS: usize = 300;
+/// With fewer values before a span, there is no usual range.
+const MIN_CONTEXT_VALUES: usize = 10;
+/// The share of values below, and above, the usual range.
+const USUAL_TAIL: f64 = 0.05;
 
-/// A stretch of a series.
+/// Consecutive rows of a series.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Span {
-    /// When its first row was measured, and its last.
+    /// The time of its first row.
     pub from: Timestamp,
-    /// See `from`.
+    /// The time of its last row.
     pub to: Timestamp,
     /// How many rows it has.
     pub rows: usize,
-    /// The row with the highest score, where any has one.
+    /// The row with the highest score, if any has one.
     pub peak: Option<Peak>,
-    /// Why it alarmed, where it did and the detector said so: of several incidents in it, that with the highest score.
+    /// The reason of the alarm, if there was one and the detector reports it; of several, that with the highest score.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<&'static str>,
-    /// Of a series of vectors, the feature that explains most; the following are its values.
+    /// Of a series of vectors, the feature that explains most; `values` and `usual` are its.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub feature: Option<String>,
     /// The least and the largest value in it.
     pub values: Option<[f64; 2]>,
     /// The least and the largest of the middle 90 % of the values before it.
     pub usual: Option<[f64; 2]>,
-    /// The rows in the series, and the feature by its place.
+    /// The rows in the series, and the index of the feature.
     #[serde(skip)]
     pub(crate) places: Range<usize>,
     #[serde(skip)]
@@ -47,11 +47,11 @@ pub struct Span {
 /// The row with the highest score.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Peak {
-    /// When.
+    /// Its time.
     pub time: Timestamp,
     /// Its score.
     pub score: f64,
-    /// Its value; of a vector, that of the feature which explains most.
+    /// Its value; of a vector, that of the feature that explains most.
     pub value: Option<f64>,
 }
 
@@ -81,7 +81,7 @@ impl Span {
         }
     }
 
-    /// The rows before it that tell what is usual.
+    /// The rows before it that give the usual range.
     pub(crate) fn before(&self) -> Range<usize> {
         before(&self.places)
     }
@@ -92,15 +92,15 @@ impl Span {
 }
 
 fn before(places: &Range<usize>) -> Range<usize> {
-    places.start.saturating_sub(BEFORE.max(places.len()))..places.start
+    places.start.saturating_sub(MIN_CONTEXT_ROWS.max(places.len()))..places.start
 }
 
 fn usual(series: &Series, places: &Range<usize>, column: usize) -> Option<[f64; 2]> {
     let values = sorted(series, before(places), column);
-    if values.len() < FEWEST { None } else { ends(&values, TAIL) }
+    if values.len() < MIN_CONTEXT_VALUES { None } else { ends(&values, USUAL_TAIL) }
 }
 
-/// The feature whose values get furthest away from what is usual, in widths of that.
+/// The feature whose values are furthest from the usual range, in widths of it.
 fn furthest(series: &Series, places: &Range<usize>) -> usize {
     let distance = |column: usize| {
         let values = ends(&sorted(series, places.clone(), column), 0.0);
@@ -134,7 +134,7 @@ mod tests {
 
     use super::*;
 
-    /// Two features: one counts up to 100 and again, the other stays.
+    /// Two features: one counts to 100 repeatedly, the other is constant but for one row.
     fn series() -> Series {
         let mut series = Series::new("a".to_owned(), vec!["up".to_owned(), "flat".to_owned()], None);
         for row in 0..500_i64 {
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn a_span_says_what_was_unusual() {
+    fn a_span_names_the_unusual_feature() {
         let span = Span::of(&series(), 449..452);
         assert_eq!((span.rows, span.feature.as_deref(), span.values), (3, Some("flat"), Some([5.0, 9.0])));
         assert_eq!((span.usual, span.before()), (Some([5.0, 5.0]), 149..449));
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn a_span_has_the_reason_of_its_highest_row_that_has_one() {
+    fn a_span_has_the_reason_with_the_highest_score() {
         let mut series = series();
         series.reasons.extend([(449, Reason::LevelShift), (451, Reason::Stuck)]);
         assert_eq!(Span::of(&series, 449..452).reason, Some("level_shift"), "450 has a higher score and none");
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn of_a_new_series_nobody_knows_what_is_usual() {
+    fn a_new_series_has_no_usual_range() {
         let mut series = series();
         series.scores[3] = f64::NAN;
         let span = Span::of(&series, 3..4);

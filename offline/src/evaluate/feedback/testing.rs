@@ -2,8 +2,8 @@
 
 use super::Series;
 
-/// A row a second: `_` has no score, `.` an ordinary one, `!` alarms, with a score that grows with its place. The values
-/// count up.
+/// One row a second: `_` has no score, `.` an ordinary one, `!` alarms with a score that grows with the row. The values count
+/// up.
 pub(crate) fn series(name: &str, rows: &str) -> Series {
     let mut series = Series::new(name.to_owned(), vec![name.to_owned()], Some(1e-4));
     for (row, byte) in rows.bytes().enumerate() {

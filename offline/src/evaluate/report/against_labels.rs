@@ -1,4 +1,4 @@
-//! What the labels say: incident by incident, row by row, and at every threshold.
+//! The sections with labels: incident by incident, row by row, and at every threshold.
 
 use maud::{Markup, html};
 
@@ -7,13 +7,13 @@ use super::html::{section, table};
 use super::plot::{Plot, line, path, stroke, unit_ticks};
 use crate::evaluate::evaluation::Labelled;
 use crate::evaluate::events::Events;
+use crate::evaluate::format::{NONE, count, figure, number, percent, seconds, thousands};
 use crate::evaluate::metrics::share;
-use crate::evaluate::words::{NONE, count, figure, number, percent, seconds, thousands};
 
-/// Points of a curve that are drawn at most, about: what lies closer is not to be seen.
-const POINTS: f64 = 500.0;
+/// Points of a curve that are drawn, about: closer ones cannot be distinguished.
+const MAX_POINTS: f64 = 500.0;
 
-/// Confusion, and curves over all thresholds.
+/// Incidents, confusion matrix, and curves over all thresholds.
 pub(super) fn sections(page: &Page<'_>) -> Markup {
     let Some(labelled) = &page.evaluation.labelled else { return Markup::default() };
     let Labelled { events, figures, best, .. } = labelled;
@@ -107,7 +107,7 @@ fn confusion(labelled: &Labelled) -> Markup {
 }
 
 fn precision_recall(labelled: &Labelled) -> Markup {
-    // Between two thresholds the area is that of the later's precision: steps, as its sum is made of.
+    // Between two thresholds the curve is a step at the later precision, as in the sum of AUC-PR.
     let mut steps = Vec::new();
     let mut before = 0.0;
     for (recall, precision) in sparse(labelled.ranking.precision_recall()) {
@@ -169,12 +169,12 @@ fn dot(at: Option<(f64, f64)>) -> Markup {
     at.map_or_else(Markup::default, |at| stroke("here", &path([Some(at)].into_iter())))
 }
 
-/// Points of a curve without those that would lie on another.
+/// Drops points of a curve that would be drawn onto another.
 fn sparse(points: Vec<(f64, f64)>) -> Vec<(f64, f64)> {
     let mut out: Vec<(f64, f64)> = Vec::new();
     let last = points.len().saturating_sub(1);
     for (at, point) in points.into_iter().enumerate() {
-        let far = |last: &(f64, f64)| (point.0 - last.0).abs().max((point.1 - last.1).abs()) > 1.0 / POINTS;
+        let far = |last: &(f64, f64)| (point.0 - last.0).abs().max((point.1 - last.1).abs()) > 1.0 / MAX_POINTS;
         if at == last || out.last().is_none_or(far) {
             out.push(point);
         }

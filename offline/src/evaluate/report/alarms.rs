@@ -5,17 +5,17 @@ use maud::{Markup, html};
 use super::Page;
 use super::html::{Cell, bar, name, paragraph, section, table};
 use crate::evaluate::evaluation::{Alarm, Cause, Evaluation};
-use crate::evaluate::words::{count, lasted, number};
+use crate::evaluate::format::{count, lasted, number};
 
-/// Alarms that are listed at most.
-const ALARMS: usize = 10;
-/// Features that are named for each at most.
-const CAUSES: usize = 3;
+/// How many alarms are listed.
+const MAX_ALARMS: usize = 10;
+/// How many features are named for each.
+const MAX_CAUSES: usize = 3;
 
 /// The alarms with the largest scores.
-pub(super) fn section_of(page: &Page<'_>) -> Markup {
+pub(super) fn section_html(page: &Page<'_>) -> Markup {
     let Evaluation { alarms, summary, entities, .. } = page.evaluation;
-    let alarms = &alarms[..alarms.len().min(ALARMS)];
+    let alarms = &alarms[..alarms.len().min(MAX_ALARMS)];
     if alarms.is_empty() {
         return section("Alarms", "", paragraph("No row is above the threshold."));
     }
@@ -63,7 +63,7 @@ fn clock(time: jiff::Timestamp) -> Markup {
     html! { (day) small { (second) } }
 }
 
-/// What contributed most to a score. The first has the longest bar.
+/// The largest contributions to a score, with bars relative to the largest.
 fn why(causes: &[Cause]) -> Markup {
     let most = causes.iter().map(|cause| cause.contribution.abs()).fold(0.0, f64::max);
     let line = |cause: &Cause| {
@@ -73,7 +73,7 @@ fn why(causes: &[Cause]) -> Markup {
     };
     html! {
         div.causes {
-            @for cause in causes.iter().take(CAUSES) {
+            @for cause in causes.iter().take(MAX_CAUSES) {
                 (bar(cause.contribution.abs() / most, "alarm", line(cause)))
             }
         }

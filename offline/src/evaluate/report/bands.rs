@@ -1,4 +1,4 @@
-//! What would have been ordinary, drawn behind the values.
+//! Expected bands, drawn behind the values.
 
 use std::ops::{Range, RangeInclusive};
 
@@ -9,11 +9,11 @@ use super::plot::{path, stroke};
 use super::series::{Axis, columns, joined, runs};
 use crate::evaluate::feedback::Series;
 
-/// The bands of some rows of a series, in the columns of a drawing.
+/// The bands of some rows of a series, by column of a drawing.
 pub(super) struct Bands {
-    /// From the least of a column's lower ends to the greatest of its upper ones: no ordinary value is drawn outside.
+    /// From the least lower end in a column to the greatest upper end, so that no ordinary value is drawn outside.
     ends: Vec<Option<RangeInclusive<f64>>>,
-    /// The middle of what was expected in a column.
+    /// The middle of the expected values in a column.
     expected: Vec<Option<RangeInclusive<f64>>>,
 }
 
@@ -33,7 +33,7 @@ impl Bands {
         Self { ends, expected }
     }
 
-    /// Whether nothing is known there.
+    /// Whether no band is known.
     pub(super) fn is_empty(&self) -> bool {
         self.ends.iter().chain(&self.expected).all(Option::is_none)
     }
@@ -50,7 +50,7 @@ impl Bands {
         [middle(RangeInclusive::start), middle(RangeInclusive::end)].into_iter().flatten()
     }
 
-    /// An area, and a line in it; `up` says how high a number is.
+    /// The band as an area, and the expected values as a line; `up` maps a value to a height.
     pub(super) fn svg(&self, up: impl Fn(f64) -> f64) -> Markup {
         let Self { ends, expected } = self;
         let area = |run: Vec<(f64, &RangeInclusive<f64>)>| {
@@ -70,7 +70,7 @@ impl Bands {
     }
 }
 
-/// An end of a band; one that is not known is beyond all values.
+/// An end of a band; an unknown one is beyond all values.
 fn open(band: Band, end: f64, beyond: f64) -> f64 {
     if band.is_known() && end.is_nan() { beyond } else { end }
 }
@@ -106,13 +106,13 @@ mod tests {
     }
 
     #[test]
-    fn an_end_that_is_not_known_is_at_the_edge() {
+    fn an_unknown_end_is_at_the_edge() {
         let drawn = svg(&[(2, Band { upper: 500.0, ..Band::UNKNOWN }), (3, Band { upper: 500.0, ..Band::UNKNOWN })], 4);
         assert_eq!(drawn, "<path class=\"band\" d=\"M666.7 1000.0h0L1000.0 1000.0L1000.0 500.0L666.7 500.0Z\"></path>");
     }
 
     #[test]
-    fn what_lies_in_one_column_is_drawn_as_widely_as_it_is() {
+    fn a_column_shows_its_widest_band() {
         let bands: Vec<_> = (0..4000)
             .map(|row| (row, Band { expected: 100.0, lower: (row % 4) as f64 - 5.0, upper: 4000.0 + row as f64 }))
             .collect();

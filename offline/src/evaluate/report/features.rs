@@ -1,4 +1,4 @@
-//! What each feature has to do with alarms, and how far it is from what it was in training.
+//! The share of alarms and the drift of each feature.
 
 use std::fmt::Write as _;
 
@@ -7,13 +7,13 @@ use maud::Markup;
 use super::Page;
 use super::html::{Cell, bar, name, section, table};
 use crate::evaluate::evaluation::Feature;
-use crate::evaluate::words::{NONE, number, percent};
+use crate::evaluate::format::{NONE, number, percent};
 
-/// Features that are listed at most.
-const FEATURES: usize = 25;
+/// How many features are listed.
+const MAX_FEATURES: usize = 25;
 
-/// What each feature has to do with alarms, and how far it is from what it was in training.
-pub(super) fn section_of(page: &Page<'_>) -> Markup {
+/// The share of alarms and the drift of each feature.
+pub(super) fn section_html(page: &Page<'_>) -> Markup {
     let mut features: Vec<&Feature> = page.evaluation.features.iter().collect();
     let has_shares = features.iter().any(|feature| feature.share.is_some());
     let has_drift = features.iter().any(|feature| feature.drift.is_some());
@@ -38,7 +38,7 @@ pub(super) fn section_of(page: &Page<'_>) -> Markup {
             .into_iter()
             .flatten(),
     );
-    let rows = features.iter().take(FEATURES).map(|feature| {
+    let rows = features.iter().take(MAX_FEATURES).map(|feature| {
         let mut cells: Vec<Cell> = vec![name(&feature.name).into()];
         let share = || bar(feature.share.unwrap_or(0.0) / most, "alarm", percent(feature.share)).into();
         cells.extend(has_shares.then(share));
@@ -55,8 +55,8 @@ pub(super) fn section_of(page: &Page<'_>) -> Markup {
         meaning += "Mean moved by: in standard deviations of training; from about 1 on, the model looks at a system that is \
                     no longer the one that it learnt. Outside: the share of values beyond all of those in training. ";
     }
-    if features.len() > FEATURES {
-        let _infallible = write!(meaning, "The first {FEATURES} of {}.", features.len());
+    if features.len() > MAX_FEATURES {
+        let _infallible = write!(meaning, "The first {MAX_FEATURES} of {}.", features.len());
     }
     section("Features", meaning.trim_end(), table("", &heads, rows))
 }

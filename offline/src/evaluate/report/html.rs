@@ -1,27 +1,27 @@
-//! Pieces of a page.
+//! The building blocks of a page.
 
 use maud::{DOCTYPE, Markup, PreEscaped, Render, html};
 use qualm_bundle::clean::visible;
 
-/// A text from elsewhere, names above all. What turns the direction of writing becomes a mark, as control characters do.
+/// An untrusted text, such as a name. Control characters and those that change the text direction become U+FFFD.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Foreign<'a>(pub(super) &'a str);
+pub(super) struct Untrusted<'a>(pub(super) &'a str);
 
-impl Render for Foreign<'_> {
+impl Render for Untrusted<'_> {
     fn render_to(&self, out: &mut String) {
         let turns = |c| matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
         visible(self.0).replace(|c| turns(c) || matches!(c, '\u{fffe}' | '\u{ffff}'), "\u{fffd}").render_to(out);
     }
 }
 
-/// A name from elsewhere, set as names are.
+/// An untrusted name, with the style of names.
 pub(super) fn name(text: &str) -> Markup {
-    html! { span.name { (Foreign(text)) } }
+    html! { span.name { (Untrusted(text)) } }
 }
 
 const STYLE: &str = include_str!("style.css");
 
-/// A whole page. It may fetch nothing and run nothing.
+/// A whole page, whose content security policy allows no requests and no scripts.
 pub(super) fn document(title: &str, heading: &str, body: &Markup) -> String {
     let page = html! {
         (DOCTYPE)
@@ -30,11 +30,11 @@ pub(super) fn document(title: &str, heading: &str, body: &Markup) -> String {
                 meta charset="utf-8";
                 meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'";
                 meta name="viewport" content="width=device-width, initial-scale=1";
-                title { (Foreign(title)) }
+                title { (Untrusted(title)) }
                 style { (PreEscaped(STYLE)) }
             }
             body {
-                h1 { (Foreign(heading)) }
+                h1 { (Untrusted(heading)) }
                 (body)
             }
         }
@@ -42,31 +42,31 @@ pub(super) fn document(title: &str, heading: &str, body: &Markup) -> String {
     page.into_string() + "\n"
 }
 
-/// What must be known beside any figure.
+/// Caveats to the figures.
 pub(super) fn notes(notes: &[String]) -> Markup {
     html! {
         @for note in notes {
-            p.note { "Note: " (Foreign(note)) "." }
+            p.note { "Note: " (Untrusted(note)) "." }
         }
     }
 }
 
-/// Where a page comes from: what, and its value.
+/// The provenance of a page: names and values.
 pub(super) fn footer(provenance: &[(String, String)]) -> Markup {
     html! {
         footer {
             "Where this comes from"
             dl {
                 @for (what, value) in provenance {
-                    dt { (Foreign(what)) }
-                    dd { (Foreign(value)) }
+                    dt { (Untrusted(what)) }
+                    dd { (Untrusted(value)) }
                 }
             }
         }
     }
 }
 
-/// A part of the page, with what it means.
+/// A section with a title and an explanation.
 pub(super) fn section(title: &str, meaning: impl Render, content: impl Render) -> Markup {
     let meaning = meaning.render();
     html! {
@@ -80,12 +80,12 @@ pub(super) fn section(title: &str, meaning: impl Render, content: impl Render) -
     }
 }
 
-/// What a section consists of that has nothing else.
+/// The content of a section without figures.
 pub(super) fn paragraph(text: &str) -> Markup {
     html! { p { (text) } }
 }
 
-/// What stands below a drawing or a table, if it is anything.
+/// Text below a drawing or a table.
 pub(super) fn caption(text: impl Render) -> Markup {
     html! { p.key { (text) } }
 }
@@ -98,7 +98,7 @@ pub(super) struct Cell {
 }
 
 impl Cell {
-    /// One that has a line to itself where there is little room.
+    /// A cell that has its own line on narrow screens.
     pub(super) const fn wide(content: Markup) -> Self {
         Self { class: Some("why"), content }
     }
@@ -110,7 +110,7 @@ impl<T: Render> From<T> for Cell {
     }
 }
 
-/// A table; the first cell of a row is its head. `class` says how it is laid out.
+/// A table; the first cell of a row is its head. `class` gives the layout.
 pub(super) fn table(class: &str, heads: &[&str], rows: impl Iterator<Item = Vec<Cell>>) -> Markup {
     html! {
         div.wide {
@@ -140,7 +140,7 @@ pub(super) fn table(class: &str, heads: &[&str], rows: impl Iterator<Item = Vec<
     }
 }
 
-/// A bar as long as a share of what there is room for, with a text behind it.
+/// A bar as long as `share` of its full width, with a text after it.
 pub(super) fn bar(share: f64, class: &str, text: impl Render) -> Markup {
     let width = if share.is_finite() { share.clamp(0.0, 1.0) * 100.0 } else { 0.0 };
     html! {
@@ -177,8 +177,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_comes_from_elsewhere_is_text() {
-        let escaped = Foreign("<img src=x onerror='a()'> \"&\" \u{202e}\0").render().into_string();
+    fn untrusted_text_is_escaped() {
+        let escaped = Untrusted("<img src=x onerror='a()'> \"&\" \u{202e}\0").render().into_string();
         assert_eq!(escaped, "&lt;img src=x onerror='a()'&gt; &quot;&amp;&quot; \u{fffd}\u{fffd}");
     }
 

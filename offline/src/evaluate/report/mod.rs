@@ -1,4 +1,4 @@
-//! An evaluation as one HTML page: nothing is fetched, nothing runs, and it reads on a phone as on a wall.
+//! An evaluation as one self-contained HTML page without scripts, for screens of any size.
 
 mod against_labels;
 mod alarms;
@@ -15,49 +15,49 @@ use html::{document, footer, notes};
 use maud::html;
 
 use super::evaluation::Evaluation;
-use super::words::{count, thousands};
+use super::format::{count, thousands};
 use crate::table::Table;
 
-/// What a page is of.
+/// The contents of a page.
 #[derive(Debug, Clone, Copy)]
 pub struct Page<'a> {
     /// What was evaluated, such as a model's name and version.
     pub title: &'a str,
-    /// What there is to say.
+    /// The results.
     pub evaluation: &'a Evaluation,
     /// The rows that were scored.
     pub table: &'a Table,
-    /// One a row, where there are any.
+    /// One for each row, if there are any.
     pub labels: Option<&'a [bool]>,
-    /// What must be known beside any figure.
+    /// Caveats to the figures.
     pub notes: &'a [String],
-    /// Where all this comes from: what, and its value.
+    /// The provenance: names and values.
     pub provenance: &'a [(String, String)],
 }
 
 impl Page<'_> {
-    /// The page.
+    /// Renders the page.
     #[must_use]
     pub fn html(&self) -> String {
         let title = self.title;
         let body = html! {
-            p.under { (self.what()) }
+            p.under { (self.subtitle()) }
             (notes(self.notes))
             (sections::headline(self))
             (sections::over_time(self))
-            (alarms::section_of(self))
+            (alarms::section_html(self))
             (against_labels::sections(self))
             (sections::injected(self))
             (sections::histogram(self))
-            (features::section_of(self))
+            (features::section_html(self))
             (sections::robustness(self))
             (footer(self.provenance))
         };
         document(&format!("{title} – qualm evaluation"), &format!("How good is {title}?"), &body)
     }
 
-    /// What rows these are.
-    fn what(&self) -> String {
+    /// The number, entities and times of the rows.
+    fn subtitle(&self) -> String {
         let Evaluation { summary, entities, from, to, .. } = self.evaluation;
         let of = if *entities > 1 { format!(" of {} entities", thousands(*entities as u64)) } else { String::new() };
         let when = from.zip(*to).map_or_else(String::new, |(from, to)| format!(", from {from} to {to}"));
@@ -76,27 +76,24 @@ mod tests {
 
     pub(super) const NASTY: &str = "<script>alert('1')</script> & \"m\"";
 
-    /// What is wrong with the nesting of a page's tags.
-    pub(super) fn check(page: &str) -> Result<(), String> {
+    /// Checks the nesting of a page's tags.
+    pub(super) fn assert_well_formed(page: &str) {
         let mut open = Vec::new();
-        let body = page.strip_prefix("<!DOCTYPE html>").ok_or("it does not say that it is HTML")?;
+        let body = page.strip_prefix("<!DOCTYPE html>").expect("it says that it is HTML");
         for part in body.split('<').skip(1) {
-            let (tag, text) = part.split_once('>').ok_or_else(|| format!("a tag has no end: {part}"))?;
-            if text.contains('>') && open.last() != Some(&"style") && tag != "style" {
-                return Err(format!("a bare > behind <{tag}>"));
-            }
+            let (tag, text) = part.split_once('>').unwrap_or_else(|| panic!("a tag has no end: {part}"));
+            let in_style = open.last() == Some(&"style") || tag == "style";
+            assert!(in_style || !text.contains('>'), "a bare > behind <{tag}>");
+            assert!(tag.matches('"').count() % 2 == 0, "a quote has no end: <{tag}>");
             let name = tag.trim_start_matches('/').split([' ', '/', '\n']).next().unwrap_or_default();
-            if tag.matches('"').count() % 2 == 1 {
-                return Err(format!("a quote has no end: <{tag}>"));
-            }
             let is_void = ["meta", "br"].contains(&name);
             match (tag.starts_with('/'), is_void) {
-                (true, _) if open.pop() != Some(name) => return Err(format!("</{name}> closes nothing")),
+                (true, _) => assert_eq!(open.pop(), Some(name), "</{name}> closes nothing"),
                 (false, false) => open.push(name),
-                _ => {}
+                (false, true) => {}
             }
         }
-        if open.is_empty() { Ok(()) } else { Err(format!("never closed: {open:?}")) }
+        assert!(open.is_empty(), "never closed: {open:?}");
     }
 
     fn nasty(rows: usize) -> (Table, Vec<bool>, Vec<u8>) {
@@ -112,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_is_well_formed_and_trusts_no_name() {
+    fn a_page_is_well_formed_and_escapes_names() {
         let (table, labels, model) = nasty(3000);
         let reference = Reference { missing: 0.0, mean: 1.0, deviation: 2.0, quantiles: vec![0.0; 11] };
         let references = vec![Some(reference), None, None];
@@ -130,7 +127,7 @@ mod tests {
                 provenance: &provenance,
             };
             let html = page.html();
-            check(&html).unwrap();
+            assert_well_formed(&html);
             assert!(!html.contains("<script") && html.contains("&lt;script&gt;alert('1')"), "escaped");
             assert!(html.matches("&lt;script&gt;").count() >= 5, "title, feature, entity, footer");
             assert!(
@@ -142,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_of_little_is_well_formed_too() {
+    fn a_page_of_few_rows_is_well_formed() {
         for rows in [0, 1, 2] {
             let table = Table { series: vec![0; rows], times: vec![0; rows], ..Table::default() };
             for score in [f64::NAN, 0.5, 1e300] {
@@ -159,7 +156,7 @@ mod tests {
                         provenance: &[],
                     };
                     let html = page.html();
-                    check(&html).unwrap();
+                    assert_well_formed(&html);
                     assert!(!html.contains("NaN"), "{rows} rows of {score}");
                 }
             }

@@ -1,20 +1,20 @@
-//! Plots: a drawing that stretches to whatever room there is, with texts beside it that do not.
+//! Plots: an SVG drawing that stretches with the page, and texts beside it that do not.
 //!
-//! A drawing's coordinates are 0 … 1000 to the right and downwards.
+//! The coordinates of a drawing are 0 … 1000 to the right and downwards.
 
 use std::fmt::Write as _;
 
 use maud::{Markup, html};
 
-use super::html::Foreign;
+use super::html::Untrusted;
 
-/// How far a drawing goes, to the right and down.
+/// The width and height of a drawing.
 pub(super) const SIZE: f64 = 1000.0;
 
-/// A mark at an axis.
+/// A tick of an axis.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Tick {
-    /// Its place: 0 is left or below, 1 is right or above.
+    /// Its position: 0 is left or below, 1 is right or above.
     pub(super) at: f64,
     pub(super) text: String,
 }
@@ -22,7 +22,7 @@ pub(super) struct Tick {
 /// A plot.
 #[derive(Debug, Default)]
 pub(super) struct Plot {
-    /// What it shows, for who cannot see it.
+    /// Its description, for screen readers.
     pub(super) title: String,
     /// Extra classes of its frame.
     pub(super) class: &'static str,
@@ -30,7 +30,7 @@ pub(super) struct Plot {
     pub(super) drawing: Markup,
     pub(super) across: Vec<Tick>,
     pub(super) up: Vec<Tick>,
-    /// What the axes are.
+    /// The names of the axes.
     pub(super) across_name: &'static str,
     pub(super) up_name: &'static str,
 }
@@ -51,7 +51,7 @@ impl Plot {
                 div.area {
                     div.up { (labels("bottom", up)) }
                     svg viewBox="0 0 1000 1000" preserveAspectRatio="none" role="img" {
-                        title { (Foreign(title)) }
+                        title { (Untrusted(title)) }
                         @for tick in up {
                             (line("grid", 0.0, tick.at, 1.0, tick.at))
                         }
@@ -65,7 +65,7 @@ impl Plot {
     }
 }
 
-/// A place in a drawing, of shares of the way to the right and upwards.
+/// The coordinates of a position that is given as shares of the way to the right and upwards.
 pub(super) fn place(right: f64, up: f64) -> (f64, f64) {
     (right.clamp(0.0, 1.0) * SIZE, (1.0 - up.clamp(0.0, 1.0)) * SIZE)
 }
@@ -81,7 +81,7 @@ pub(super) fn stroke(class: &str, path: &str) -> Markup {
     html! { path class=(class) d=(path) {} }
 }
 
-/// A rectangle; `inside` is empty, or tells what it is to whoever points at it.
+/// A rectangle; `inside` is empty or a tooltip.
 pub(super) fn rectangle(class: &str, [right, up]: [f64; 2], [to_right, to_up]: [f64; 2], inside: &Markup) -> Markup {
     let ((x, y), (to_x, to_y)) = (place(right, to_up), place(to_right, up));
     let number = |number: f64| format!("{number:.1}");
@@ -102,7 +102,7 @@ pub(super) fn path(points: impl Iterator<Item = Option<(f64, f64)>>) -> String {
         let (x, y) = place(right, up);
         let _infallible = write!(out, "{command}{x:.1} {y:.1}");
         if command == 'M' {
-            // A point alone shows as well: the line's ends are round.
+            // A single point is visible as well: the line's ends are round.
             out.push_str("h0");
         }
         command = 'L';
@@ -120,13 +120,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_gap_lifts_the_pen() {
+    fn a_gap_begins_a_new_line() {
         let points = [Some((0.0, 0.0)), Some((0.5, 1.0)), None, Some((1.0, 2.0))];
         assert_eq!(path(points.into_iter()), "M0.0 1000.0h0L500.0 0.0M1000.0 0.0h0");
     }
 
     #[test]
-    fn shapes_stand_where_they_should() {
+    fn shapes_are_positioned() {
         assert!(
             rectangle("a", [0.1, 0.0], [0.3, 0.25], &Markup::default())
                 .into_string()

@@ -1,4 +1,4 @@
-//! The short parts of the page.
+//! The short sections of the page.
 
 use std::fmt::Write as _;
 
@@ -9,10 +9,10 @@ use super::html::{Cell, bar, caption, card, cards, section, table};
 use super::plot::{Plot, Tick, line, rectangle};
 use super::series;
 use crate::evaluate::evaluation::{Evaluation, Labelled};
+use crate::evaluate::format::{NONE, count, figure, lasted, number, percent, seconds};
 use crate::evaluate::metrics::share;
 use crate::evaluate::robustness::Effect;
 use crate::evaluate::summary::Summary;
-use crate::evaluate::words::{NONE, count, figure, lasted, number, percent, seconds};
 
 /// The figures that matter most, as cards.
 pub(super) fn headline(page: &Page<'_>) -> Markup {
@@ -58,7 +58,7 @@ pub(super) fn over_time(page: &Page<'_>) -> Markup {
     section("Scores over time", meaning, content)
 }
 
-/// What the colours mean; `labelled` is that of labelled rows, where there are any.
+/// The legend; `labelled` is the colour of labelled rows, if there are any.
 fn key_of_scores(labelled: Option<&str>) -> Markup {
     caption(html! {
         i.score {} "ordinary" i.alarm {} "alarm"
@@ -68,7 +68,7 @@ fn key_of_scores(labelled: Option<&str>) -> Markup {
     })
 }
 
-/// What was found of anomalies put in.
+/// How many injected anomalies were found.
 pub(super) fn injected(page: &Page<'_>) -> Markup {
     let Some(injected) = &page.evaluation.injected else { return Markup::default() };
     let rows = injected.kinds.iter().map(|found| {
@@ -85,7 +85,7 @@ pub(super) fn injected(page: &Page<'_>) -> Markup {
     section("Anomalies put in", meaning, table("short", &["Shape", "Found (any row of it alarms)"], rows))
 }
 
-/// How many rows have which score.
+/// The histogram of scores.
 pub(super) fn histogram(page: &Page<'_>) -> Markup {
     let Evaluation { summary: Summary { histogram, quantiles, unscored, .. }, labelled, .. } = page.evaluation;
     let most = histogram.iter().copied().max().unwrap_or(0).max(9);
@@ -144,7 +144,7 @@ pub(super) fn histogram(page: &Page<'_>) -> Markup {
     section("How scores are spread", meaning, content)
 }
 
-/// A power of ten where there is little room: `10k` for 10 000.
+/// A power of ten, shortened: `10k` for 10 000.
 fn short(power: u64) -> String {
     let (unit, name) = [(1_000_000_000, "G"), (1_000_000, "M"), (1000, "k")]
         .into_iter()
@@ -153,7 +153,7 @@ fn short(power: u64) -> String {
     format!("{}{name}", power / unit)
 }
 
-/// What perturbed rows do.
+/// The effects of perturbations.
 pub(super) fn robustness(page: &Page<'_>) -> Markup {
     let Evaluation { robustness, summary, labelled, .. } = page.evaluation;
     if robustness.is_empty() {

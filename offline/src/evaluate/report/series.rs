@@ -7,13 +7,13 @@ use jiff::tz::TimeZone;
 use maud::{Markup, html};
 
 use super::plot::{Plot, Tick, line, path, rectangle};
-use crate::evaluate::evaluation::timestamp;
+use crate::history::timestamp;
 use crate::table::Table;
 
-/// Columns of the drawing: what lies in one is drawn as its least and largest score.
+/// Columns of the drawing: the scores in one are drawn as their least and largest.
 const COLUMNS: usize = 1000;
-/// What a labelled stretch is wide at least, so that it can be seen.
-pub(super) const NARROWEST: f64 = 0.003;
+/// The least width of a labelled span, so that it is visible.
+pub(super) const MIN_WIDTH: f64 = 0.003;
 
 const SECOND: i64 = 1_000_000_000;
 const DAY: i64 = 86_400 * SECOND;
@@ -39,9 +39,9 @@ const STEPS: [i64; 19] = [
     157_680_000,
     630_720_000,
 ];
-const MOST_TICKS: i64 = 8;
+const MAX_TICKS: i64 = 8;
 
-/// The scores over time, the threshold, and the stretches that are labelled.
+/// The scores over time, the threshold, and the labelled spans.
 pub(super) fn plot(table: &Table, scores: &[f64], labels: Option<&[bool]>) -> Plot {
     let axis = Axis::of(&table.times);
     let columns = columns(&axis, scores);
@@ -49,7 +49,7 @@ pub(super) fn plot(table: &Table, scores: &[f64], labels: Option<&[bool]>) -> Pl
     let points = joined(&columns).map(|point| point.map(|(right, score)| (right, height(score) / top)));
     let line_of_scores = path(points);
     let threshold = height(1.0) / top;
-    // The same line twice: what is above the threshold is of another colour.
+    // The same line twice: the part above the threshold has another colour.
     let (above, below) = ((1.0 - threshold) * 1000.0, threshold * 1000.0);
     let number = |number: f64| format!("{number:.1}");
     let drawing = html! {
@@ -74,13 +74,13 @@ pub(super) fn plot(table: &Table, scores: &[f64], labels: Option<&[bool]>) -> Pl
     }
 }
 
-/// How high a score is drawn: even up to the threshold, above it one step for each ten times.
+/// The height of a score: linear up to the threshold, logarithmic above it.
 pub(super) fn height(score: f64) -> f64 {
     if score > 1.0 { 1.0 + score.log10() } else { score }
 }
 
 pub(super) fn ticks_up(top: f64) -> impl Iterator<Item = (f64, String)> {
-    // Where there is room, the steps between the powers of ten too.
+    // If there is room, ticks between the powers of ten as well.
     let fine = if top < 3.0 { &[0.5, 2.0, 5.0][..] } else { &[0.5][..] };
     let powers = (0..20).map(|power| 10_f64.powi(power));
     let all = std::iter::once(0.0).chain(fine.iter().copied()).chain(powers);
@@ -90,7 +90,7 @@ pub(super) fn ticks_up(top: f64) -> impl Iterator<Item = (f64, String)> {
     })
 }
 
-/// Where rows stand from left to right: at their times or, where all have the same, in their order.
+/// The horizontal position of rows: by time or, if all have the same time, by order.
 pub(super) struct Axis<'a> {
     times: &'a [i64],
     first: i64,
@@ -112,7 +112,7 @@ impl<'a> Axis<'a> {
         }
     }
 
-    /// How far a row mostly stands from the one before it, of those that do not stand at the same place.
+    /// The median distance between rows, of those at different positions.
     fn spacing(&self) -> f64 {
         let distances = (1..self.times.len()).map(|row| self.at(row) - self.at(row - 1));
         let mut distances: Vec<f64> = distances.filter(|distance| *distance > 0.0).collect();
@@ -121,7 +121,7 @@ impl<'a> Axis<'a> {
     }
 
     pub(super) fn ticks(&self) -> Vec<Tick> {
-        let Some(step) = STEPS.iter().map(|step| step * SECOND).find(|step| self.span / step <= MOST_TICKS) else {
+        let Some(step) = STEPS.iter().map(|step| step * SECOND).find(|step| self.span / step <= MAX_TICKS) else {
             return Vec::new();
         };
         if self.span == 0 {
@@ -150,7 +150,7 @@ fn clock(time: Timestamp, is_midnight: bool, step: i64) -> String {
     time.to_zoned(TimeZone::UTC).strftime(format).to_string()
 }
 
-/// The least and largest score (or value) in each column; `None` where there is none.
+/// The least and largest score (or value) in each column; `None` if it is empty.
 pub(super) fn columns(axis: &Axis<'_>, scores: &[f64]) -> Vec<Option<RangeInclusive<f64>>> {
     let mut out = vec![None; COLUMNS];
     for (row, score) in scores.iter().enumerate().filter(|(_, score)| !score.is_nan()) {
@@ -161,7 +161,7 @@ pub(super) fn columns(axis: &Axis<'_>, scores: &[f64]) -> Vec<Option<RangeInclus
     out
 }
 
-/// The columns as points of a line, with gaps where there are far more empty columns than is common.
+/// The columns as points of a line, with gaps at unusually many empty columns.
 pub(super) fn joined(columns: &[Option<RangeInclusive<f64>>]) -> impl Iterator<Item = Option<(f64, f64)>> {
     let mut out = Vec::new();
     for run in runs(columns) {
@@ -178,8 +178,7 @@ pub(super) fn joined(columns: &[Option<RangeInclusive<f64>>]) -> impl Iterator<I
     out.into_iter()
 }
 
-/// The columns that have something in them, each with its place from left to right, parted where there are far more empty
-/// ones than is common.
+/// The filled columns, each with its horizontal position, split at unusually many empty columns.
 pub(super) fn runs<T>(columns: &[Option<T>]) -> Vec<Vec<(f64, &T)>> {
     let filled = columns.iter().enumerate().filter_map(|(at, column)| Some((at, column.as_ref()?)));
     let filled: Vec<(usize, &T)> = filled.collect();
@@ -190,9 +189,9 @@ pub(super) fn runs<T>(columns: &[Option<T>]) -> Vec<Vec<(f64, &T)>> {
     filled.chunk_by(|one, next| next.0 - one.0 <= far).map(|run| run.iter().map(place).collect()).collect()
 }
 
-/// The labelled stretches, those that touch in the drawing as one.
+/// The labelled spans; those that touch in the drawing are joined.
 fn labelled(axis: &Axis<'_>, labels: &[bool]) -> Markup {
-    let near = f64::max(1.5 * axis.spacing(), NARROWEST);
+    let near = f64::max(1.5 * axis.spacing(), MIN_WIDTH);
     let mut spans: Vec<(f64, f64)> = Vec::new();
     for row in (0..labels.len()).filter(|row| labels[*row]) {
         let at = axis.at(row);
@@ -208,9 +207,9 @@ fn labelled(axis: &Axis<'_>, labels: &[bool]) -> Markup {
     }
 }
 
-/// A stretch of time, wide enough to be seen; `inside` is as for [`rectangle`].
+/// A span of time, wide enough to be visible; `inside` is as for [`rectangle`].
 pub(super) fn stretch(class: &str, start: f64, end: f64, inside: &Markup) -> Markup {
-    let lacking = (NARROWEST - (end - start)).max(0.0) / 2.0;
+    let lacking = (MIN_WIDTH - (end - start)).max(0.0) / 2.0;
     rectangle(class, [start - lacking, 0.0], [end + lacking, 1.0], inside)
 }
 
@@ -225,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn times_are_told_as_finely_as_it_takes() {
+    fn ticks_are_as_fine_as_the_range_needs() {
         assert_eq!(texts(20 * SECOND), ["00:00:05", "00:00:10", "00:00:15"]);
         let day = ["03:00", "06:00", "09:00", "12:00", "15:00", "18:00", "21:00"];
         assert_eq!(texts(DAY + SECOND), day, "what is at the very end has no room");
@@ -263,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn labelled_rows_are_stretches_that_can_be_seen() {
+    fn labelled_rows_are_visible_spans() {
         let table = servers(1, 1000, 1, 1);
         let labels: Vec<bool> = (0..1000).map(|row| (100..200).contains(&row) || row == 500).collect();
         let drawn = labelled(&Axis::of(&table.times), &labels).into_string();

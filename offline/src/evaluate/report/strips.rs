@@ -1,4 +1,4 @@
-//! A series' values over time and its scores beneath, with what was hit, missed, and a false alarm.
+//! A series' values over time, its scores beneath, and shades for hits, misses and false alarms.
 
 use std::ops::Range;
 
@@ -8,23 +8,23 @@ use maud::{Markup, html};
 use super::bands::Bands;
 use super::html::caption;
 use super::plot::{Plot, Tick, line, path, rectangle, stroke};
-use super::series::{Axis, NARROWEST, columns, height, joined, stretch, ticks_up};
-use crate::evaluate::feedback::screen::reason;
+use super::series::{Axis, MIN_WIDTH, columns, height, joined, stretch, ticks_up};
+use crate::evaluate::feedback::terminal::reason;
 use crate::evaluate::feedback::{Event, Series, SeriesFeedback, Span};
-use crate::evaluate::words::{number, short};
+use crate::evaluate::format::{number, short};
 
-/// Ticks at the values' axis, about.
+/// The number of ticks of the values' axis, about.
 const TICKS: f64 = 4.0;
 
-/// Some rows of a series, as they are drawn.
+/// The plots of some rows of a series.
 pub(super) struct Strips<'a> {
     pub(super) series: &'a Series,
     pub(super) found: &'a SeriesFeedback,
-    /// Which rows.
+    /// The rows.
     pub(super) places: Range<usize>,
-    /// Which feature's values.
+    /// The feature.
     pub(super) column: usize,
-    /// What is usual there: shown where no band is known.
+    /// The usual range, shown if no band is known.
     pub(super) usual: Option<[f64; 2]>,
 }
 
@@ -100,8 +100,8 @@ impl Strips<'_> {
         .html()
     }
 
-    /// The stretches that are labelled, and those of false alarms. Of the latter there may be thousands: those that touch in
-    /// the drawing are one.
+    /// The spans of events and of false alarms. There may be thousands of the latter: those that touch in the drawing are
+    /// joined.
     fn shades(&self, axis: &Axis<'_>) -> Markup {
         let Self { found, .. } = self;
         let mut shades: Vec<Shade> = Vec::new();
@@ -112,7 +112,7 @@ impl Strips<'_> {
         let events = shades.len();
         for span in &found.false_alarms {
             let Some(shade) = self.shade(axis, span, "false", "false alarm") else { continue };
-            match shades[events..].last_mut().filter(|last| shade.left - last.right < NARROWEST) {
+            match shades[events..].last_mut().filter(|last| shade.left - last.right < MIN_WIDTH) {
                 Some(last) => last.join(shade),
                 None => shades.push(shade),
             }
@@ -135,13 +135,14 @@ impl Strips<'_> {
         Some(Shade { class, what, left, right, from: span.from, to: span.to, score: span.score(), reasons })
     }
 
-    /// A dot at the highest score of each false alarm and each missed event, and at what hit an event; `up` says how high.
+    /// A dot at the highest score of each false alarm and each missed event, and at the first alarm in each hit event; `up` maps
+    /// a row to a height.
     fn dots(&self, axis: &Axis<'_>, up: impl Fn(usize) -> Option<f64>) -> Markup {
         let Self { series, found, .. } = self;
         let dots = |class: &str, rows: &mut dyn Iterator<Item = usize>| {
             let inside = rows.filter(|row| self.places.contains(row));
             let points = inside.filter_map(|row| Some((axis.at(row - self.places.start), up(row)?)));
-            // What would lie on another is left out: thousands of dots make a page that no browser likes.
+            // Dots that would be drawn onto another are dropped: thousands slow down a browser.
             let mut points: Vec<_> = points.map(|(right, up)| ((right * 500.0) as u32, (up * 50.0) as u32)).collect();
             points.sort_unstable();
             points.dedup();
@@ -168,7 +169,7 @@ impl Strips<'_> {
     }
 }
 
-/// A stretch in colour, that tells what it is to whoever points at it.
+/// A coloured span with a tooltip.
 struct Shade {
     class: &'static str,
     what: &'static str,
@@ -200,8 +201,8 @@ impl Shade {
     }
 }
 
-/// What the colours mean in drawings of these series.
-pub(super) fn key(series: &[Series]) -> Markup {
+/// The legend of drawings of these series.
+pub(super) fn legend(series: &[Series]) -> Markup {
     caption(html! {
         i.score {} "value" i.muted {} "score"
         i.hit {} "labelled, hit (dot: by this row)"
@@ -216,19 +217,19 @@ pub(super) fn key(series: &[Series]) -> Markup {
     })
 }
 
-/// Where values stand from bottom to top.
+/// The vertical scale of values.
 struct Scale {
     low: f64,
     high: f64,
 }
 
 impl Scale {
-    /// With some room above and below.
+    /// With a margin above and below.
     fn of(low: f64, high: f64) -> Self {
         if low > high {
             return Self { low: 0.0, high: 1.0 };
         }
-        // Halves, here and below: the difference of two doubles need not be one.
+        // Halves, here and below: the difference of two doubles may overflow.
         let room = if low < high { (high / 2.0 - low / 2.0) * 0.12 } else { (low.abs() * 0.1).max(1.0) };
         Self { low: (low - room).max(f64::MIN), high: (high + room).min(f64::MAX) }
     }
@@ -237,7 +238,7 @@ impl Scale {
         (value / 2.0 - self.low / 2.0) / (self.high / 2.0 - self.low / 2.0)
     }
 
-    /// At round numbers.
+    /// Ticks at round numbers.
     fn ticks(&self) -> Vec<Tick> {
         let rough = (self.high / 2.0 - self.low / 2.0) / TICKS * 2.0;
         let power = 10_f64.powf(rough.log10().floor());
@@ -254,7 +255,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn values_stand_between_round_numbers() {
+    fn ticks_are_round_numbers() {
         let ticks = |low, high| Scale::of(low, high).ticks().into_iter().map(|tick| tick.text).collect::<Vec<_>>();
         assert_eq!(ticks(3.0, 97.0), ["0", "50", "100"]);
         assert_eq!(ticks(-0.2, 0.2), ["-0.2", "0", "0.2"]);

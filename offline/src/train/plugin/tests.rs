@@ -9,10 +9,10 @@ use qualm_core::BuiltIn;
 use super::super::testing::{COMPONENT, Sandbox};
 use super::*;
 use crate::evaluate::{self, Scores};
-use crate::explain::{self, Which};
+use crate::explain::{self, RowSelection};
 use crate::train::{self, Options};
 
-/// A row a minute; an hour of the last day is far out.
+/// A directory with history, a specification and two components.
 fn site(spec: &str) -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     let row = |row: usize| {
@@ -29,7 +29,7 @@ fn site(spec: &str) -> tempfile::TempDir {
     dir
 }
 
-/// What is trained: `plugin`, with the specification.
+/// Options to train `plugin` with the specification.
 fn options(dir: &Path, plugin: &str) -> Options {
     let at = |name: &str| dir.join(name);
     let (plugin, spec) = (Some(at(plugin)), Some(at("spec.toml")));
@@ -48,7 +48,7 @@ fn evaluate(dir: &Path, sandbox: &dyn ModelFactory) -> Result<(), evaluate::Erro
 
 fn explain(dir: &Path, sandbox: &dyn ModelFactory) -> Result<(), explain::Error> {
     let (bundle, input) = (dir.join("model"), dir.join("h.csv"));
-    let options = explain::Options { bundle, input, rows: Which::Top(5), measurement: None };
+    let options = explain::Options { bundle, input, rows: RowSelection::Top(5), measurement: None };
     explain::explain(&options, sandbox).map(drop)
 }
 
@@ -74,7 +74,7 @@ fn a_plugin_is_trained_to_a_bundle_that_is_evaluated_and_explained() {
 }
 
 #[test]
-fn the_parameters_of_a_plugin_are_tried_and_are_its_own_affair() {
+fn the_parameters_of_a_plugin_are_searched() {
     let dir = site("[parameters]\nweight = [1, 2.5]\nwarm_up = [0, 3]");
     let sandbox = Sandbox::default();
     train(&options(dir.path(), "mean.wasm"), &sandbox).unwrap();
@@ -87,7 +87,7 @@ fn the_parameters_of_a_plugin_are_tried_and_are_its_own_affair() {
 }
 
 #[test]
-fn what_is_wrong_is_named_with_its_place_and_leaves_nothing_behind() {
+fn errors_name_their_file_and_leave_no_bundle() {
     let good = Sandbox::default;
     for (spec, plugin, sandbox, what) in [
         (
@@ -131,7 +131,7 @@ fn what_is_wrong_is_named_with_its_place_and_leaves_nothing_behind() {
 }
 
 #[test]
-fn calibrated_scores_must_be_what_they_must_be() {
+fn calibrated_scores_are_checked() {
     let calibration = Calibration { ordinary: 2.0, threshold: 6.0 };
     let raw = [0.0, 2.0, 4.0, f64::NAN, 10.0];
     check(&raw, &[0.0, 0.0, 0.5 + 1e-12, f64::NAN, 2.0 - 1e-10], calibration).unwrap();

@@ -1,4 +1,4 @@
-//! Whether there are enough values.
+//! Checks the share of missing values.
 
 use super::super::options::Limits;
 use super::super::profile::Profile;

@@ -1,4 +1,4 @@
-//! The six checks. Each looks at the numbers, and says what is wrong with them, where, and what to do.
+//! The six checks. Each reports what is wrong, where, and what to do.
 
 mod duplicates;
 mod missing;
@@ -7,19 +7,19 @@ mod ranges;
 mod schema;
 mod statistics;
 
-use super::clock::Clock;
 use super::data::Data;
 use super::options::Limits;
 use super::profile::Profile;
 use super::report::Finding;
+use super::timing::SeriesTiming;
 
-/// All that is to be found.
-pub(super) fn all(data: &Data, columns: &[Profile], clocks: &[Clock], limits: &Limits) -> Vec<Finding> {
+/// Runs all checks.
+pub(super) fn all(data: &Data, columns: &[Profile], timings: &[SeriesTiming], limits: &Limits) -> Vec<Finding> {
     let mut findings = Vec::new();
     schema::check(data, columns, &mut findings);
     missing::check(columns, limits, &mut findings);
-    duplicates::check(data, clocks, &mut findings);
-    statistics::clocks(clocks, limits, &mut findings);
+    duplicates::check(data, timings, &mut findings);
+    statistics::timings(timings, limits, &mut findings);
     for column in columns {
         ranges::check(column, &mut findings);
         outliers::check(column, limits, &mut findings);
@@ -28,7 +28,7 @@ pub(super) fn all(data: &Data, columns: &[Profile], clocks: &[Clock], limits: &L
     findings
 }
 
-/// A share in percent, with as many digits as it takes.
+/// A share in percent, with more digits for smaller ones.
 fn percent(share: f64) -> String {
     match share * 100.0 {
         percent if percent >= 10.0 => format!("{percent:.0} %"),
@@ -37,7 +37,7 @@ fn percent(share: f64) -> String {
     }
 }
 
-/// A number, short.
+/// A number with few digits.
 fn short(number: f64) -> String {
     let size = number.abs();
     if number.fract() == 0.0 && size < 1e15 {
@@ -59,7 +59,7 @@ fn times(count: u64) -> String {
     }
 }
 
-/// ` in line 7`, if it is known.
+/// ` in line 7`, if the line is known.
 fn in_line(line: Option<u64>) -> String {
     line.map_or_else(String::new, |line| format!(" in line {line}"))
 }

@@ -1,4 +1,4 @@
-//! Whether there are values far from all others.
+//! Checks for outliers.
 
 use super::super::options::Limits;
 use super::super::profile::Profile;
@@ -6,7 +6,7 @@ use super::super::report::{Check, Finding, Verdict};
 use super::{percent, short};
 
 pub(super) fn check(column: &Profile, limits: &Limits, findings: &mut Vec<Finding>) {
-    // A counter is far from where it began, and what is nearly constant is far from nearly everything.
+    // A counter moves away from its start, and a nearly constant column has no spread.
     if column.resets.is_some() || column.is_nearly_constant() || column.outlier_share <= limits.max_outliers {
         return;
     }

@@ -1,4 +1,4 @@
-//! Whether rows and columns are what they should be.
+//! Checks header, columns and rows.
 
 use std::collections::HashSet;
 
@@ -64,7 +64,7 @@ pub(super) fn check(data: &Data, columns: &[Profile], findings: &mut Vec<Finding
     }
 }
 
-/// What is wrong with one column.
+/// Checks one column.
 fn column(texts: &Tally, is_filled: bool) -> Option<Finding> {
     let place = format!("first `{}`{}", texts.what(), in_line(texts.line()));
     let (verdict, kind, what, advice) = match (texts.count, is_filled) {

@@ -1,4 +1,4 @@
-//! CSV, row by row, with as many cells as there are.
+//! Reads CSV, even with ragged rows.
 
 use std::io::Read;
 
@@ -8,7 +8,7 @@ use super::super::data::{Data, NO_TIME};
 use super::{excerpt, hash};
 use crate::history::{cell, parse_time};
 
-/// What each column of the file is.
+/// The role of a column of the file.
 enum Column {
     Time,
     Number(usize),
@@ -67,14 +67,14 @@ fn number(cell: &[u8]) -> Option<f64> {
     cell::number(std::str::from_utf8(cell).ok()?)
 }
 
-/// Of the cells: `1,23` is another row than `12,3`.
+/// The hash of a row's cells: `1,23` and `12,3` differ.
 fn fingerprint(record: &ByteRecord) -> u64 {
     let cells = hash(record.as_slice());
     let ends = (0..record.len()).filter_map(|cell| record.range(cell));
     ends.fold(cells, |hash, cell| (hash ^ cell.end as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(23))
 }
 
-/// Reads the header: what is wrong with it is a fault, and as much as can be is read all the same.
+/// Reads the header. An invalid one is a fault, and as many columns as possible are read.
 fn columns(header: &ByteRecord, data: &mut Data, group: usize) -> Vec<Column> {
     let names: Vec<String> = header.iter().map(|name| String::from_utf8_lossy(name).trim().to_owned()).collect();
     let time = names.iter().position(|name| cell::is_time(name));

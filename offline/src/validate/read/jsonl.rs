@@ -1,4 +1,4 @@
-//! JSON lines, object by object.
+//! Reads JSON lines.
 
 use std::io::{BufRead, Read as _};
 

@@ -1,4 +1,4 @@
-//! Line protocol, event by event.
+//! Reads line protocol.
 
 use std::io::BufRead;
 
@@ -15,8 +15,8 @@ pub(super) fn read(input: impl BufRead, data: &mut Data, step: &mut dyn FnMut())
         let (at, event) = match events.next() {
             Ok(Some(event)) => event,
             Ok(None) => return,
-            Err(broken_off) => {
-                data.faults.broken_off = Some(broken_off);
+            Err((line, fault)) => {
+                data.faults.broken_off = Some((line, fault.to_string()));
                 return;
             }
         };

@@ -1,4 +1,4 @@
-//! Files, read to their end whatever is in them: what is wrong is counted, and the rest is taken.
+//! Reads files to their end: faults are counted, and all other rows are kept.
 
 mod csv;
 mod jsonl;
@@ -13,10 +13,11 @@ use crate::history::Error;
 use crate::history::source::{Format, Source};
 use crate::progress::Progress;
 
-/// Rows between two looks at the progress.
+/// Rows between two progress reports.
 const ROWS: u64 = 4096;
 
-/// Reads a file; `measurement` names what does not say its own. Calls `progress` with the bytes that have been read, and with the file's size.
+/// Reads a file; `measurement` names the metrics of formats without measurements. Calls `progress` with the number of bytes
+/// that have been read, and the file's size.
 pub(super) fn read(path: &Path, measurement: &str, progress: Progress<'_>) -> Result<Data, Error> {
     let Source { format, reader, size, read } = Source::open(path)?;
     let mut data = Data::new();
@@ -35,14 +36,14 @@ pub(super) fn read(path: &Path, measurement: &str, progress: Progress<'_>) -> Re
     Ok(data)
 }
 
-/// The same for rows that are the same.
+/// A hash of a row, to find equal rows.
 fn hash(bytes: &[u8]) -> u64 {
     let mut hasher = DefaultHasher::new();
     hasher.write(bytes);
     hasher.finish()
 }
 
-/// What stands somewhere, short enough for a message.
+/// An excerpt for a message.
 fn excerpt(bytes: &[u8]) -> String {
     shown(&String::from_utf8_lossy(bytes))
 }

@@ -1,44 +1,44 @@
-//! Feedback as one HTML page: what was hit, missed, and a false alarm, drawn so that a person can see why.
+//! Feedback as an HTML page with plots of hits, misses and false alarms.
 
-mod closer;
+mod panels;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use maud::{Markup, html};
 
 use super::html::{Cell, caption, card, cards, document, footer, name, notes, paragraph, section, table};
-use super::strips::{Strips, key};
-use crate::evaluate::evaluation::timestamp;
-use crate::evaluate::feedback::screen::{extent, lateness, reason, usual};
+use super::strips::{Strips, legend};
+use crate::evaluate::feedback::terminal::{delay_text, extent, reason, usual};
 use crate::evaluate::feedback::{Feedback, Incident, Series, SeriesFeedback, Span};
-use crate::evaluate::words::{NONE, count, number, percent, seconds, thousands};
+use crate::evaluate::format::{NONE, count, number, percent, seconds, thousands};
+use crate::history::timestamp;
 
-/// Incidents in the table.
-const INCIDENTS: usize = 50;
-/// Series that are drawn in full, and in the table. A drawing takes some 60 kB, with bands 100.
-const SERIES: usize = 60;
+/// How many incidents the table lists.
+const MAX_INCIDENTS: usize = 50;
+/// How many series are drawn, and listed. A drawing takes some 60 kB, with bands 100.
+const MAX_SERIES: usize = 60;
 
-/// What a page is of.
+/// The contents of a page.
 #[derive(Debug, Clone, Copy)]
 pub struct Page<'a> {
-    /// The accounts.
+    /// The feedback.
     pub feedback: &'a Feedback,
-    /// The series that they are of.
+    /// Its series.
     pub series: &'a [Series],
-    /// Where all this comes from: what, and its value.
+    /// The provenance: names and values.
     pub provenance: &'a [(String, String)],
 }
 
 impl Page<'_> {
-    /// The page.
+    /// Renders the page.
     #[must_use]
     pub fn html(&self) -> String {
         let body = html! {
-            p.under { (self.under()) }
+            p.subtitle { (self.subtitle()) }
             (notes(&self.feedback.notes))
             (self.headline())
             (self.incidents())
-            (closer::section_of(self))
+            (panels::section_html(self))
             (self.table_of_series())
             (self.over_time())
             (footer(self.provenance))
@@ -46,7 +46,7 @@ impl Page<'_> {
         document("Hit, missed, false alarms – qualm", "What was hit, what was missed, and why", &body)
     }
 
-    fn under(&self) -> String {
+    fn subtitle(&self) -> String {
         let times =
             || self.series.iter().flat_map(|series| [series.table.times.first(), series.table.times.last()]).flatten();
         let when = times().min().zip(times().max()).map_or_else(String::new, |(from, to)| {
@@ -86,7 +86,7 @@ impl Page<'_> {
             let event = self.feedback.event(incident);
             let hit = match event.hit {
                 None => html! { span.bad { "missed" } },
-                Some(delay) => html! { span.good { "hit" } small { (lateness(delay)) } },
+                Some(delay) => html! { span.good { "hit" } small { (delay_text(delay)) } },
             };
             let goes_on = if event.goes_on { ", still going on" } else { "" };
             let when = html! { (clock(incident.from)) small { (clock(incident.to)) (goes_on) } };
@@ -103,19 +103,19 @@ impl Page<'_> {
             cells.push(html! { (name(&extent(&event.span))) (small(usual)) }.into());
             cells
         };
-        let table = table("stacked", &heads, incidents.iter().take(INCIDENTS).map(row));
+        let table = table("stacked", &heads, incidents.iter().take(MAX_INCIDENTS).map(row));
         let joined = if several {
             " What is labelled at one time, in whichever series, is one incident; it is hit if it is in any."
         } else {
             ""
         };
         let meaning = format!("An incident is a run of labelled rows. It is hit if any row in it alarms.{joined}");
-        section("Incidents", meaning, html! { (table) (more(incidents.len(), INCIDENTS)) })
+        section("Incidents", meaning, html! { (table) (omitted(incidents.len(), MAX_INCIDENTS)) })
     }
 
     fn table_of_series(&self) -> Markup {
-        let told: Vec<&SeriesFeedback> = self.feedback.series.iter().filter(|found| !found.is_quiet()).collect();
-        if self.series.len() < 2 || told.is_empty() {
+        let reported: Vec<&SeriesFeedback> = self.feedback.series.iter().filter(|found| !found.is_quiet()).collect();
+        if self.series.len() < 2 || reported.is_empty() {
             return Markup::default();
         }
         let heads = ["Series", "Events hit", "Median delay", "False alarms", "A day", "Of unlabelled values"];
@@ -134,10 +134,10 @@ impl Page<'_> {
                 html! { (percent(found.false_alarm_share)) (small(rate)) }.into(),
             ]
         };
-        let quiet = self.series.len() - told.len();
+        let quiet = self.series.len() - reported.len();
         let content = html! {
-            (table("stacked", &heads, told.iter().take(SERIES).map(row)))
-            (more(told.len(), SERIES))
+            (table("stacked", &heads, reported.iter().take(MAX_SERIES).map(row)))
+            (omitted(reported.len(), MAX_SERIES))
             @if quiet > 0 {
                 @let quiet = count(quiet as u64, "series", "series");
                 (caption(format!("and {quiet} with neither events nor false alarms")))
@@ -148,9 +148,9 @@ impl Page<'_> {
 
     /// Each series in full.
     fn over_time(&self) -> Markup {
-        let told: Vec<_> =
+        let reported: Vec<_> =
             self.feedback.series.iter().zip(self.series).filter(|(found, _)| !found.is_quiet()).collect();
-        if told.is_empty() {
+        if reported.is_empty() {
             return Markup::default();
         }
         let drawing = |(found, series): &(&SeriesFeedback, &Series)| {
@@ -167,22 +167,22 @@ impl Page<'_> {
         };
         let meaning = "All rows. What lies too close to be told apart is drawn from its least to its largest, so that no spike is lost.";
         let content = html! {
-            (key(self.series))
-            @for one in told.iter().take(SERIES) {
+            (legend(self.series))
+            @for one in reported.iter().take(MAX_SERIES) {
                 (drawing(one))
             }
-            (more(told.len(), SERIES))
+            (omitted(reported.len(), MAX_SERIES))
         };
         section("Over time", meaning, content)
     }
 }
 
-/// A time in UTC, for people.
+/// Formats a time in UTC.
 fn clock(time: Timestamp) -> String {
     time.to_zoned(TimeZone::UTC).strftime("%Y-%m-%d %H:%M:%S").to_string()
 }
 
-/// A series' name and, where it has several, that of the feature.
+/// A series' name and, if it has several, that of the feature.
 fn name_of(series: &str, feature: Option<&str>) -> Markup {
     let name = feature.map_or_else(|| series.to_owned(), |feature| format!("{series}, {feature}"));
     super::html::name(&name)
@@ -198,7 +198,7 @@ fn score(span: &Span) -> Markup {
     }
 }
 
-/// What is said in small below something, if anything is.
+/// Small text below something, if any.
 fn small(text: Option<impl maud::Render>) -> Markup {
     html! {
         @if let Some(text) = text {
@@ -207,10 +207,10 @@ fn small(text: Option<impl maud::Render>) -> Markup {
     }
 }
 
-fn more(all: usize, shown: usize) -> Markup {
+fn omitted(all: usize, shown: usize) -> Markup {
     match all.saturating_sub(shown) {
         0 => Markup::default(),
-        more => caption(format!("and {more} more")),
+        omitted => caption(format!("and {omitted} more")),
     }
 }
 
@@ -220,7 +220,7 @@ mod tests {
 
     use qualm_contract::{Band, Reason};
 
-    use super::super::tests::{NASTY, check};
+    use super::super::tests::{NASTY, assert_well_formed};
     use super::*;
     use crate::evaluate::feedback::testing::series;
     use crate::evaluate::labels::Labels;
@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_shows_what_went_wrong_and_trusts_no_name() {
+    fn a_page_shows_misses_and_false_alarms_and_escapes_names() {
         let alarms: String =
             (0..2000).map(|row| if [20, 505, 1500, 1502].contains(&row) { '!' } else { '.' }).collect();
         let mut vectors = Series::new(NASTY.to_owned(), vec![NASTY.to_owned(), "y".to_owned()], None);
@@ -242,7 +242,7 @@ mod tests {
             vectors.add(row * 1_000_000_000, row as u64, &[row as f64, f64::NAN], f64::NAN, false, &[]);
         }
         let html = page(&[series("cpu", &alarms), vectors], "start,end\n500,520\n600,640\n");
-        check(&html).unwrap();
+        assert_well_formed(&html);
         assert!(!html.contains("<script") && !html.contains("NaN") && !html.contains("inf"), "{html}");
         assert!(!html.contains("http://") && !html.contains("https://"), "self-contained");
         for part in [
@@ -262,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_shades_what_would_have_been_ordinary_and_tells_reasons() {
+    fn a_page_shows_bands_and_reasons() {
         let alarms: String = (0..2000).map(|row| if [505, 1500, 1502].contains(&row) { '!' } else { '.' }).collect();
         let plain = series("cpu", &alarms);
         let mut banded = Series::new("cpu".to_owned(), vec!["cpu".to_owned()], None);
@@ -279,7 +279,7 @@ mod tests {
         }
         let labels = "start,end\n500,520\n";
         let html = page(std::slice::from_ref(&banded), labels);
-        check(&html).unwrap();
+        assert_well_formed(&html);
         assert_eq!(html.matches("<path class=\"band\"").count(), 2, "one false alarm, and the series in full");
         assert_eq!(html.matches("<path class=\"expected\"").count(), 2);
         assert!(html.contains("what would have been ordinary") && !html.contains("usual range before"));
@@ -295,14 +295,14 @@ mod tests {
     }
 
     #[test]
-    fn a_page_of_little_is_well_formed_and_one_of_much_is_small() {
+    fn a_page_of_few_rows_is_well_formed_and_one_of_many_is_small() {
         for rows in ["", ".", "_", "!"] {
             let labels = if rows.is_empty() { "start,end\n" } else { "start,end\n0,1\n" };
             let html = page(&[series("a", rows)], labels);
-            check(&html).unwrap();
+            assert_well_formed(&html);
             assert!(!html.contains("NaN"), "{rows}: {html}");
         }
-        check(&page(&[], "start,end\n1,2\n")).unwrap();
+        assert_well_formed(&page(&[], "start,end\n1,2\n"));
         let alarms: String = (0..28_000).map(|row| if row % 7 == 0 { '!' } else { '.' }).collect();
         let many: Vec<Series> = (0..38).map(|at| series(&format!("s{at}"), &alarms)).collect();
         let html = page(&many, "start,end\n500,520\n");

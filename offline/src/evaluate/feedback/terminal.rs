@@ -1,4 +1,4 @@
-//! The accounts as text, for who reads them in a terminal.
+//! Feedback as text for a terminal.
 
 use std::iter::once;
 
@@ -6,16 +6,16 @@ use qualm_bundle::clean::visible;
 
 use super::{Event, Feedback, Incident, Span};
 use crate::evaluate::events::Delay;
-use crate::evaluate::screen::columns;
-use crate::evaluate::words::{NONE, count, number, percent, seconds, thousands};
+use crate::evaluate::format::{NONE, count, number, percent, seconds, thousands};
+use crate::evaluate::terminal::columns;
 
 /// Incidents and false alarms that are listed, of each kind.
-const MOST: usize = 10;
+const MAX_LISTED: usize = 10;
 /// Series that are listed.
-const SERIES: usize = 30;
+const MAX_SERIES: usize = 30;
 
 impl Feedback {
-    /// The accounts as text.
+    /// The feedback as text for a terminal.
     #[must_use]
     pub fn text(&self) -> String {
         let notes: String = self.notes.iter().map(|note| format!("note: {note}\n")).collect();
@@ -25,7 +25,7 @@ impl Feedback {
     fn headline(&self) -> String {
         let Self { incidents, hit, delay, false_alarms, false_alarms_per_day, .. } = self;
         let median = if *hit > 1 { " by the median" } else { "" };
-        let delay = delay.map_or_else(String::new, |delay| format!(", {}{median}", lateness(delay)));
+        let delay = delay.map_or_else(String::new, |delay| format!(", {}{median}", delay_text(delay)));
         let per_day = false_alarms_per_day.map_or_else(String::new, |alarms| format!(", {} a day", number(alarms, 2)));
         let rate =
             self.false_alarm_rate.map_or_else(String::new, |rate| format!(" ({} configured)", percent(Some(rate))));
@@ -37,14 +37,14 @@ impl Feedback {
         )
     }
 
-    /// What each series has to tell; those that have nothing, in a line.
+    /// The table of series with events or false alarms; the others are counted.
     fn table(&self) -> String {
-        let told: Vec<_> = self.series.iter().filter(|series| !series.is_quiet()).collect();
-        if self.series.len() < 2 || told.is_empty() {
+        let reported: Vec<_> = self.series.iter().filter(|series| !series.is_quiet()).collect();
+        if self.series.len() < 2 || reported.is_empty() {
             return String::new();
         }
         let heads = ["", "events", "hit", "missed", "after", "false alarms", "a day", "of values", "configured"];
-        let rows = told.iter().take(SERIES).map(|series| {
+        let rows = reported.iter().take(MAX_SERIES).map(|series| {
             vec![
                 visible(&series.name),
                 series.events.len().to_string(),
@@ -58,20 +58,20 @@ impl Feedback {
             ]
         });
         let rows = once(heads.map(str::to_owned).to_vec()).chain(rows);
-        let quiet = self.series.len() - told.len();
+        let quiet = self.series.len() - reported.len();
         let quiet = match quiet {
             0 => String::new(),
             _ => format!("  and {} with neither events nor false alarms\n", count(quiet as u64, "series", "series")),
         };
-        format!("\nSeries\n{}{}{quiet}", columns(rows), more(told.len(), SERIES))
+        format!("\nSeries\n{}{}{quiet}", columns(rows), omitted(reported.len(), MAX_SERIES))
     }
 
     fn hits(&self) -> String {
         let all: Vec<_> = self.incidents.iter().filter(|incident| incident.hit > 0).collect();
         let row = |incident: &&Incident| {
             let event = self.event(incident);
-            let when = event.hit.map_or_else(String::new, lateness);
-            vec![incident.times(event), self.whose(incident), when, score(&event.span), values(&event.span)]
+            let when = event.hit.map_or_else(String::new, delay_text);
+            vec![incident.times(event), self.series_text(incident), when, score(&event.span), values(&event.span)]
         };
         list("Hit", all.len(), all.iter().map(row))
     }
@@ -80,7 +80,7 @@ impl Feedback {
         let all = self.worst_missed();
         let row = |(incident, event): &(&Incident, &Event)| {
             let when = event.span.peak.map_or_else(String::new, |peak| format!("at {}", peak.time));
-            vec![incident.times(event), self.whose(incident), score(&event.span), when, values(&event.span)]
+            vec![incident.times(event), self.series_text(incident), score(&event.span), when, values(&event.span)]
         };
         list("Missed, the longest first", all.len(), all.iter().map(row))
     }
@@ -95,8 +95,8 @@ impl Feedback {
         list("False alarms, the highest score first", all.len(), all.iter().map(row))
     }
 
-    /// The series that stands for an incident, and how many others have it.
-    fn whose(&self, incident: &Incident) -> String {
+    /// The series that represents an incident, and in how many series it is.
+    fn series_text(&self, incident: &Incident) -> String {
         let Incident { series, hit, nearest, .. } = incident;
         match (self.series.len(), series, hit) {
             (0 | 1, ..) => String::new(),
@@ -115,8 +115,8 @@ impl Incident {
     }
 }
 
-/// How late an event was hit.
-pub(crate) fn lateness(delay: Delay) -> String {
+/// The delay of a hit as text.
+pub(crate) fn delay_text(delay: Delay) -> String {
     let rows = match delay.rows {
         0.0 => return "at once".to_owned(),
         1.0 => "1 row".to_owned(),
@@ -130,47 +130,47 @@ fn score(span: &Span) -> String {
     span.peak.map_or_else(|| "no score yet".to_owned(), |peak| format!("score {}{why}", number(peak.score, 3)))
 }
 
-/// What the values were, and what is usual.
+/// The values of a span, and the usual range.
 fn values(span: &Span) -> String {
     let usual = usual(span).map_or_else(String::new, |usual| format!(", usual before: {usual}"));
     format!("{}{usual}", visible(&extent(span)))
 }
 
-/// Why it alarmed, as people read it.
+/// The reason of a span's alarm as text.
 pub(crate) fn reason(span: &Span) -> Option<String> {
     span.reason.map(|word| word.replace('_', " "))
 }
 
-/// Where the values lie.
+/// The range of a span's values as text.
 pub(crate) fn extent(span: &Span) -> String {
     let Some([least, most]) = span.values else { return "no value".to_owned() };
     let feature = span.feature.as_ref().map_or_else(String::new, |feature| format!("{feature} "));
     format!("{feature}{}", range(least, most))
 }
 
-/// Where those before it mostly lay.
+/// The usual range before a span as text.
 pub(crate) fn usual(span: &Span) -> Option<String> {
     span.usual.map(|[low, high]| range(low, high))
 }
 
-/// Two numbers, or one where they look the same.
+/// A range as text, or one number if both ends look the same.
 fn range(low: f64, high: f64) -> String {
     let [low, high] = [low, high].map(|end| number(end, 4));
     if low == high { low } else { format!("{low} … {high}") }
 }
 
-/// What `MOST` of so many are.
+/// A list with a title, of at most [`MAX_LISTED`] rows.
 fn list(title: &str, all: usize, rows: impl Iterator<Item = Vec<String>>) -> String {
     if all == 0 {
         return String::new();
     }
-    format!("\n{title}\n{}{}", columns(rows.take(MOST)), more(all, MOST))
+    format!("\n{title}\n{}{}", columns(rows.take(MAX_LISTED)), omitted(all, MAX_LISTED))
 }
 
-fn more(all: usize, shown: usize) -> String {
+fn omitted(all: usize, shown: usize) -> String {
     match all.saturating_sub(shown) {
         0 => String::new(),
-        more => format!("  and {} more\n", thousands(more as u64)),
+        omitted => format!("  and {} more\n", thousands(omitted as u64)),
     }
 }
 
@@ -183,7 +183,7 @@ mod tests {
     use crate::evaluate::labels::Labels;
 
     #[test]
-    fn all_is_told_and_no_name_moves_the_cursor() {
+    fn the_text_is_complete_and_has_no_control_characters() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("l.csv");
         fs::write(&path, "start,end,series\n300,320,cpu\n350,360,cpu\n").unwrap();

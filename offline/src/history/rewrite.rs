@@ -1,7 +1,7 @@
-//! Lines as they will come live, made of lines as history has them.
+//! Rewrites lines from a database to what a pipeline will receive live.
 //!
-//! What a database has may differ from what a pipeline sees: qualm's own verdicts are among the fields, and tags have come
-//! to it on the way, or are not there. A series is known by its measurement, tags and field, so they must be the same.
+//! A database may have qualm's verdicts among the fields, and tags that live metrics do not have, or lack some. Measurement,
+//! tags and field identify a series, so they must be the same.
 
 use std::collections::HashMap;
 
@@ -11,20 +11,20 @@ use qualm_pipeline::line::{self, Refusal, is_verdict, read_body};
 use super::Row;
 use super::feed::Source;
 
-/// Heads that are remembered.
-const MEMO: usize = 1 << 16;
+/// How many rewritten heads are cached.
+const MAX_HEADS: usize = 1 << 16;
 
-/// The measurement of what qualm itself tells: verdicts on vectors, anomaly rates.
-const OWN: &[u8] = b"anomaly";
+/// The measurement of qualm's own output: verdicts on vectors, anomaly rates.
+const OWN_MEASUREMENT: &[u8] = b"anomaly";
 
-/// What is to be changed, besides taking out verdicts.
+/// Which tags are removed and added; verdicts are always removed.
 #[derive(Debug, Clone, Default)]
-pub struct Changes {
+pub struct TagChanges {
     without: Vec<String>,
     tags: Vec<(String, Vec<Piece>)>,
 }
 
-/// A piece of a tag's value.
+/// A part of a tag's value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Piece {
     Text(String),
@@ -32,29 +32,29 @@ enum Piece {
     Tag(String),
 }
 
-/// A tag that is to be added is not written as one.
+/// Why a tag cannot be added.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BadTag {
     /// There is no key, no value, or no `=` between them.
     #[error("`{0}` must be KEY=VALUE, as in host=web1")]
     Pair(String),
-    /// A brace does not end.
+    /// A brace is not closed.
     #[error("`{value}`: the `{{` before `{behind}` has no `}}`")]
     Brace {
         /// The tag's value.
         value: String,
-        /// What stands behind the brace.
+        /// The text after the brace.
         behind: String,
     },
 }
 
-impl Changes {
-    /// Tags to take away, and those to add: `KEY=VALUE`, where `{OTHER}` in the value stands for the value of another
-    /// tag, which may be one that is taken away. A tag that is there already is replaced.
+impl TagChanges {
+    /// Removes the tags `without`, and adds `tags`: `KEY=VALUE`, where `{OTHER}` in the value stands for the value of another
+    /// tag, which may be a removed one. An existing tag is replaced.
     ///
     /// # Errors
     ///
-    /// Says what is not like that.
+    /// Which tag is malformed.
     pub fn new(without: &[String], tags: &[String]) -> Result<Self, BadTag> {
         let tags = tags.iter().map(|tag| {
             let (key, value) = tag
@@ -66,18 +66,18 @@ impl Changes {
         Ok(Self { without: without.to_vec(), tags: tags.collect::<Result<_, BadTag>>()? })
     }
 
-    /// Takes away one more.
+    /// Removes one more tag.
     #[must_use]
     pub fn without(mut self, tag: &str) -> Self {
         self.without.push(tag.to_owned());
         self
     }
 
-    fn are_none(&self) -> bool {
+    fn is_empty(&self) -> bool {
         self.without.is_empty() && self.tags.is_empty()
     }
 
-    /// The head as it is to be.
+    /// The rewritten head.
     fn apply(&self, head: &[u8]) -> Vec<u8> {
         let mut parts = line::head_parts(head);
         let mut out = parts.next().unwrap_or_default().to_vec();
@@ -99,7 +99,7 @@ impl Changes {
                 Piece::Text(text) => Some(escaped(text)),
                 Piece::Tag(name) => there.iter().find(|(key, _)| is(key, name)).map(|(_, value)| value.to_vec()),
             };
-            // Without the tag that it is made of, there is nothing to say.
+            // If a tag that it refers to is missing, it is not added.
             if let Some(values) = pieces.iter().map(value).collect::<Option<Vec<_>>>() {
                 put(&escaped(name), &values.concat());
             }
@@ -108,7 +108,7 @@ impl Changes {
     }
 }
 
-/// Reads `http://{instance}/metrics`.
+/// Parses a value such as `http://{instance}/metrics`.
 fn pieces(value: &str) -> Result<Vec<Piece>, BadTag> {
     let mut pieces = Vec::new();
     let mut rest = value;
@@ -134,35 +134,35 @@ fn escaped(text: &str) -> Vec<u8> {
     out
 }
 
-/// The rows of a source, told as they will come live.
+/// The rows of a source, rewritten.
 #[derive(Debug)]
-pub struct Retold<S> {
+pub struct Rewritten<S> {
     source: S,
-    changes: Changes,
+    changes: TagChanges,
     heads: HashMap<Vec<u8>, Vec<u8>>,
     line: Vec<u8>,
-    /// Rows that had been scored before, and are told without the verdict.
+    /// Rows that had a verdict, which was removed.
     pub scored_before: u64,
-    /// Rows that say nothing but verdicts, and are left out.
+    /// Rows with nothing but verdicts, which are left out.
     pub verdicts: u64,
-    /// Rows that do not tell when they were measured.
+    /// Rows without a time.
     pub untimed: u64,
 }
 
-impl<S> Retold<S> {
+impl<S> Rewritten<S> {
     /// With these changes.
-    pub fn new(source: S, changes: Changes) -> Self {
+    pub fn new(source: S, changes: TagChanges) -> Self {
         let (heads, line) = (HashMap::new(), Vec::new());
         Self { source, changes, heads, line, scored_before: 0, verdicts: 0, untimed: 0 }
     }
 
-    /// As the rows come.
+    /// The source.
     pub fn source(&self) -> &S {
         &self.source
     }
 }
 
-impl<S: Source> Source for Retold<S> {
+impl<S: Source> Source for Rewritten<S> {
     type Error = S::Error;
 
     fn next(&mut self, out: &mut Vec<u8>) -> Result<Option<Row>, S::Error> {
@@ -178,14 +178,14 @@ impl<S: Source> Source for Retold<S> {
         };
         let (head, body) = line.split_at(head_end);
         let start = out.len();
-        if changes.are_none() {
+        if changes.is_empty() {
             out.extend_from_slice(head);
         } else if let Some(head) = heads.get(head) {
             out.extend_from_slice(head);
         } else {
             let changed = changes.apply(head);
             out.extend_from_slice(&changed);
-            if heads.len() >= MEMO {
+            if heads.len() >= MAX_HEADS {
                 heads.clear();
             }
             heads.insert(head.to_vec(), changed);
@@ -196,7 +196,7 @@ impl<S: Source> Source for Retold<S> {
         let mut read = read_body(&out[start..], head_end, Grammar::Telegraf, &mut fields);
         if read == Err(Refusal::AlreadyScored) {
             out.truncate(start + head_end);
-            let is_own = line::head_parts(head).next() == Some(OWN);
+            let is_own = line::head_parts(head).next() == Some(OWN_MEASUREMENT);
             if is_own || !put_unscored(body, out) {
                 *verdicts += 1;
                 out.truncate(start);
@@ -212,12 +212,12 @@ impl<S: Source> Source for Retold<S> {
         Ok(Some(row))
     }
 
-    fn breaks(&self) -> bool {
-        self.source.breaks()
+    fn begins_window(&self) -> bool {
+        self.source.begins_window()
     }
 }
 
-/// Appends what stands behind a head, without the fields of a verdict. Whether there are others.
+/// Appends the fields and the time without the fields of a verdict; returns whether there are other fields.
 fn put_unscored(body: &[u8], out: &mut Vec<u8>) -> bool {
     let mut at = body.iter().take_while(|byte| **byte == b' ').count();
     out.push(b' ');
@@ -241,7 +241,7 @@ fn put_unscored(body: &[u8], out: &mut Vec<u8>) -> bool {
     }
 }
 
-/// Where the field that begins there ends: at the next comma or space that is neither escaped nor in a string.
+/// The end of the field that begins at `from`: the next comma or space that is neither escaped nor in a string.
 fn field_end(body: &[u8], from: usize) -> usize {
     let (mut at, mut value, mut quoted) = (from, None, false);
     while let Some(&byte) = body.get(at) {
@@ -278,18 +278,18 @@ mod tests {
         }
     }
 
-    fn retold(text: &str, changes: Changes) -> (String, Vec<Row>, [u64; 3]) {
-        let mut source = Retold::new(Lines(text.lines()), changes);
+    fn rewritten(text: &str, changes: TagChanges) -> (String, Vec<Row>, [u64; 3]) {
+        let mut source = Rewritten::new(Lines(text.lines()), changes);
         let (mut out, mut rows) = (Vec::new(), Vec::new());
         while let Some(row) = source.next(&mut out).unwrap() {
             rows.push(row);
         }
-        let Retold { scored_before, verdicts, untimed, .. } = source;
+        let Rewritten { scored_before, verdicts, untimed, .. } = source;
         (String::from_utf8(out).unwrap(), rows, [scored_before, verdicts, untimed])
     }
 
     #[test]
-    fn verdicts_are_taken_out_and_the_rest_stays() {
+    fn verdicts_are_removed() {
         let text = "m,host=a u=1,anomaly_score=0.2,is_anomaly=0i 5\n\
                     m,host=a anomaly_cause=\"a, \\\"b\\\" c=1\",anomaly_score=2,is_anomaly=1i,s=\"x, y=1\",u=1i 6\n\
                     m anomaly_score=0.1 7\n\
@@ -297,7 +297,7 @@ mod tests {
                     anomaly,host=a,detector=v anomaly_rate=0.2,anomalous=1i,series=5i 8\n\
                     m k\\,anomaly_score=1,u=2\n\
                     bad\n";
-        let (lines, rows, counts) = retold(text, Changes::default());
+        let (lines, rows, counts) = rewritten(text, TagChanges::default());
         assert_eq!(lines, "m,host=a u=1 5\nm,host=a s=\"x, y=1\",u=1i 6\nm k\\,anomaly_score=1,u=2\nbad\n");
         assert_eq!(counts, [2, 3, 1]);
         let times: Vec<_> = rows.iter().map(|row| (row.time, row.has_line)).collect();
@@ -306,15 +306,15 @@ mod tests {
     }
 
     #[test]
-    fn tags_are_taken_away_and_added() {
+    fn tags_are_removed_and_added() {
         let changes = |without: &[&str], tags: &[&str]| {
             let owned = |texts: &[&str]| texts.iter().map(|&text| text.to_owned()).collect::<Vec<_>>();
-            Changes::new(&owned(without), &owned(tags))
+            TagChanges::new(&owned(without), &owned(tags))
         };
         let both =
             changes(&["job", "instance"], &["url=http://{instance}/metrics", "host=my web", "x={none}"]).unwrap();
         let text = "up,host=old,instance=a:9100,job=node v=1 5\nup,job=node v=1 5\nup,instance=b\\ c v=1 6\n";
-        let (lines, ..) = retold(text, both);
+        let (lines, ..) = rewritten(text, both);
         assert_eq!(
             lines,
             "up,url=http://a:9100/metrics,host=my\\ web v=1 5\nup,host=my\\ web v=1 5\nup,url=http://b\\ c/metrics,host=my\\ web v=1 6\n"

@@ -1,16 +1,16 @@
-//! An evaluation as text, for who reads it in a terminal.
+//! An evaluation as text for a terminal.
 
 use qualm_bundle::clean::visible;
 
 use super::Evaluation;
 use super::evaluation::{Alarm, Cause, Feature, Injected, Labelled};
+use super::format::{NONE, count, figure, lasted, number, percent, seconds, thousands};
 use super::metrics::share;
-use super::words::{NONE, count, figure, lasted, number, percent, seconds, thousands};
 
-/// Features, and alarms, that are listed.
-const MOST: usize = 5;
+/// How many features, and how many alarms, are listed.
+const MAX_LISTED: usize = 5;
 
-/// The evaluation of what is called `title`. `notes` stand first.
+/// An evaluation with its title and notes.
 pub(super) fn text(title: &str, evaluation: &Evaluation, notes: &[String]) -> String {
     let Evaluation { summary, entities, from, to, .. } = evaluation;
     let of = if *entities > 1 { format!(" of {entities} entities") } else { String::new() };
@@ -130,7 +130,7 @@ fn alarms(alarms: &[Alarm]) -> String {
             visible(&why.join(", ")),
         ]
     };
-    format!("\nLargest alarms\n{}", columns(alarms.iter().take(MOST).map(row)))
+    format!("\nLargest alarms\n{}", columns(alarms.iter().take(MAX_LISTED).map(row)))
 }
 
 fn features(features: &[Feature]) -> String {
@@ -139,24 +139,24 @@ fn features(features: &[Feature]) -> String {
         return String::new();
     }
     moved.sort_by(|(one, _), (other, _)| other.total_cmp(one));
-    let left = moved.len().saturating_sub(MOST);
+    let left = moved.len().saturating_sub(MAX_LISTED);
     let left = if left > 0 { format!("  … and {left} more\n") } else { String::new() };
-    let rows = moved.into_iter().take(MOST).map(|(_, cells)| cells);
+    let rows = moved.into_iter().take(MAX_LISTED).map(|(_, cells)| cells);
     format!(
         "\nFeatures whose mean has moved since training (from about 1 deviation on, train anew)\n{}{left}",
         columns(rows)
     )
 }
 
-/// By how many deviations a feature has moved, and how that is told.
+/// By how many deviations a feature has moved, and the cells of its row.
 fn moved(feature: &Feature) -> Option<(f64, Vec<String>)> {
     let drift = feature.drift.as_ref()?;
     let means = format!("{} → {}", number(drift.then, 3), number(drift.now?, 3));
-    let (by, told) = match drift.shift {
+    let (by, text) = match drift.shift {
         Some(shift) => (shift.abs(), format!("{shift:+.1} deviations")),
         None => (f64::INFINITY, "did not vary in training".to_owned()),
     };
-    Some((by, vec![visible(&feature.name), told, means]))
+    Some((by, vec![visible(&feature.name), text, means]))
 }
 
 fn robustness(evaluation: &Evaluation) -> String {
@@ -184,7 +184,7 @@ fn robustness(evaluation: &Evaluation) -> String {
     )
 }
 
-/// Rows of cells, one under another.
+/// Aligns rows of cells in columns.
 pub(crate) fn columns(rows: impl Iterator<Item = Vec<String>>) -> String {
     let rows: Vec<Vec<String>> = rows.collect();
     let most = rows.iter().map(Vec::len).max().unwrap_or(0);
@@ -206,14 +206,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn columns_stand_under_one_another() {
+    fn columns_are_aligned() {
         let rows = [vec!["a", "", "1"], vec!["long", "", "22"], vec!["ü"]]
             .map(|row| row.into_iter().map(str::to_owned).collect());
         assert_eq!(columns(rows.into_iter()), "  a     1\n  long  22\n  ü\n");
     }
 
     #[test]
-    fn all_parts_are_told_and_no_name_moves_the_cursor() {
+    fn the_text_is_complete_and_has_no_control_characters() {
         let mut table = servers(2, 3000, 3, 2);
         table.names[1] = "m\u{1b}[31m1".to_owned();
         let labels: Vec<bool> = (0..table.len()).map(|row| (3000..3100).contains(&row)).collect();

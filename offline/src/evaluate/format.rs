@@ -1,8 +1,8 @@
-//! Figures in words for people.
+//! Formats figures for reports.
 
 use std::time::Duration;
 
-/// What stands where there is no figure.
+/// Stands for a missing figure.
 pub(crate) const NONE: &str = "–";
 
 /// A share in per cent, to three digits.
@@ -15,7 +15,7 @@ pub(crate) fn figure(figure: Option<f64>) -> String {
     figure.map_or_else(|| NONE.to_owned(), |figure| format!("{figure:.3}"))
 }
 
-/// A number, to so many significant digits.
+/// A number with this many significant digits.
 pub(crate) fn number(number: f64, digits: usize) -> String {
     if number == 0.0 || !number.is_finite() {
         return number.abs().to_string();
@@ -29,9 +29,9 @@ pub(crate) fn number(number: f64, digits: usize) -> String {
     if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
 }
 
-/// A round number, as short as can be: thousands and more by their letter.
+/// A round number, shortened: `20k`, `4M`.
 pub(crate) fn short(round: f64) -> String {
-    // From where on it is told in which unit.
+    // The least number for a unit, the unit, and its letter.
     let units = [(1e12, 1e12, "T"), (1e9, 1e9, "G"), (1e6, 1e6, "M"), (1e4, 1e3, "k")];
     match units.into_iter().find(|(from, ..)| (*from..1e15).contains(&round.abs())) {
         Some((_, unit, letter)) => format!("{}{letter}", number(round / unit, 4)),
@@ -39,7 +39,7 @@ pub(crate) fn short(round: f64) -> String {
     }
 }
 
-/// A length of time, as one or two units: what is finer does not matter.
+/// A duration, in one or two units.
 pub(crate) fn seconds(seconds: f64) -> String {
     let unit = match seconds {
         ..120.0 => 1,
@@ -53,17 +53,17 @@ pub(crate) fn seconds(seconds: f64) -> String {
     qualm_bundle::duration::friendly(Duration::from_secs(whole))
 }
 
-/// How long an alarm was, in time.
+/// The duration of an alarm.
 pub(crate) fn lasted(rows: u64, time: f64) -> String {
     if rows > 1 { seconds(time) } else { "a moment".to_owned() }
 }
 
-/// `one` or, unless it is 1, `many`, after the number.
+/// The number with `one` or, unless it is 1, `many`.
 pub(crate) fn count(number: u64, one: &str, many: &str) -> String {
     format!("{} {}", thousands(number), if number == 1 { one } else { many })
 }
 
-/// A number with narrow gaps between its thousands.
+/// A number with narrow spaces between its thousands.
 pub(crate) fn thousands(number: u64) -> String {
     let digits = number.to_string();
     let mut out = String::new();
@@ -81,9 +81,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_are_as_long_as_they_matter() {
-        let told = [0.0, 1.0, 0.123_456, 12_345.678, -2.5, 1e9, 1.5e-7, f64::NAN].map(|one| number(one, 3));
-        assert_eq!(told, ["0", "1", "0.123", "12346", "-2.5", "1.00e9", "1.50e-7", "NaN"]);
+    fn numbers_have_significant_digits() {
+        let formatted = [0.0, 1.0, 0.123_456, 12_345.678, -2.5, 1e9, 1.5e-7, f64::NAN].map(|one| number(one, 3));
+        assert_eq!(formatted, ["0", "1", "0.123", "12346", "-2.5", "1.00e9", "1.50e-7", "NaN"]);
         assert_eq!([2e4, -4e7, 0.5, -5.0, 1e-9].map(short), ["20k", "-40M", "0.5", "-5", "1.000e-9"]);
         assert_eq!([percent(Some(0.012_345)), percent(None), figure(Some(0.5))], ["1.23 %", "–", "0.500"]);
         assert_eq!([0.5, 90.0, 3600.0, 200_000.0].map(seconds), ["0.5 s", "1m 30s", "1h", "56h"]);

@@ -1,4 +1,4 @@
-//! The report for people: what matters most comes first, and the same of many series comes once.
+//! The report as text for a terminal: the worst findings first, and those of several series once.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fmt::Write as _;
@@ -8,11 +8,11 @@ use qualm_bundle::duration::friendly;
 
 use super::report::{Check, Finding, Report, Verdict, shown};
 
-/// Findings that are told one by one.
-const MOST: usize = 40;
+/// How many findings are listed.
+const MAX_FINDINGS: usize = 40;
 
 impl Report {
-    /// All that is worth telling.
+    /// The report as text for a terminal.
     #[must_use]
     pub fn to_table(&self) -> String {
         let mut text = self.summary();
@@ -32,16 +32,18 @@ impl Report {
         if !findings.is_empty() {
             text += "\n";
         }
-        let many = self.measurements() > 1;
-        let rows: Vec<_> = findings.iter().take(MOST).map(|(finding, others)| cells(finding, *others, many)).collect();
+        let counted = self.measurements() > 1;
+        let rows: Vec<_> =
+            findings.iter().take(MAX_FINDINGS).map(|(finding, others)| cells(finding, *others, counted)).collect();
         let wide = rows.iter().map(|(place, _)| place.chars().count()).max().unwrap_or_default();
         for ((finding, _), (place, what)) in findings.iter().zip(rows) {
             let (verdict, check) = (finding.verdict.name(), finding.check.name());
             let _infallible = writeln!(text, "  {verdict:<8}  {check:<10}  {place:<wide$}  {what}");
             let _infallible = writeln!(text, "  {:22}{:wide$}  -> {}", "", "", finding.advice);
         }
-        if findings.len() > MOST {
-            let _infallible = writeln!(text, "\n  and {} more findings (--json has all)", findings.len() - MOST);
+        if findings.len() > MAX_FINDINGS {
+            let _infallible =
+                writeln!(text, "\n  and {} more findings (--json has all)", findings.len() - MAX_FINDINGS);
         }
         text += match self.verdict() {
             Verdict::Ok => "\nIt is fit to train on.\n",
@@ -53,9 +55,10 @@ impl Report {
 
     fn summary(&self) -> String {
         let names: BTreeSet<_> = self.columns.iter().map(|column| (&column.measurement, &column.column)).collect();
-        let mut text = format!("{}: {}, {}", self.file, many(self.rows, "row"), many(names.len() as u64, "column"));
+        let mut text =
+            format!("{}: {}, {}", self.file, counted(self.rows, "row"), counted(names.len() as u64, "column"));
         if self.series.len() > 1 {
-            let _infallible = write!(text, ", {}", many(self.series.len() as u64, "series"));
+            let _infallible = write!(text, ", {}", counted(self.series.len() as u64, "series"));
         }
         if self.measurements() > 1 {
             let _infallible = write!(text, " of {} measurements", self.measurements());
@@ -63,14 +66,14 @@ impl Report {
         if let (Some(from), Some(until)) = (&self.from, &self.until) {
             let _infallible = write!(text, "\n{from} to {until}");
         }
-        let longest = self.series.iter().max_by_key(|clock| clock.rows);
-        if let Some(step) = longest.and_then(|clock| clock.step_seconds) {
+        let longest = self.series.iter().max_by_key(|timing| timing.rows);
+        if let Some(step) = longest.and_then(|timing| timing.step_seconds) {
             let _infallible = write!(text, ", each {}", seconds(step));
         }
         text + "\n"
     }
 
-    /// The value that is farthest from the others of its column, if any is far.
+    /// The farthest outlier, if any.
     fn farthest(&self) -> String {
         let far = self.columns.iter().filter_map(|column| Some((column, column.farthest?)));
         let farthest = far.max_by(|(_, one), (_, other)| one.spreads.total_cmp(&other.spreads));
@@ -86,11 +89,11 @@ impl Report {
     }
 
     fn measurements(&self) -> usize {
-        self.series.iter().map(|clock| &clock.measurement).collect::<BTreeSet<_>>().len()
+        self.series.iter().map(|timing| &timing.measurement).collect::<BTreeSet<_>>().len()
     }
 }
 
-/// The findings, the worst of those that differ only in their series; and how many more of those there are.
+/// The findings, of those that differ only in their series the worst, with the number of the others.
 fn folded<'a>(findings: impl Iterator<Item = &'a Finding>) -> Vec<(&'a Finding, usize)> {
     let mut folded: Vec<(&Finding, usize)> = Vec::new();
     let mut places = HashMap::new();
@@ -110,7 +113,7 @@ fn folded<'a>(findings: impl Iterator<Item = &'a Finding>) -> Vec<(&'a Finding, 
     folded
 }
 
-/// Where it is, and what.
+/// The place and the text of a finding.
 fn cells(finding: &Finding, others: usize, many_measurements: bool) -> (String, String) {
     let measurement = finding.measurement.as_deref().filter(|_| many_measurements);
     let parts: Vec<String> = measurement.into_iter().chain(finding.column.as_deref()).map(shown).collect();
@@ -130,12 +133,12 @@ fn cells(finding: &Finding, others: usize, many_measurements: bool) -> (String, 
 }
 
 /// `1 row`, `2 rows`.
-fn many(count: u64, what: &str) -> String {
+fn counted(count: u64, what: &str) -> String {
     let end = if count == 1 || what.ends_with('s') { "" } else { "s" };
     format!("{count} {what}{end}")
 }
 
-/// Seconds, as people say them.
+/// Formats seconds as a duration.
 pub(super) fn seconds(seconds: f64) -> String {
     let duration = Duration::try_from_secs_f64(seconds).unwrap_or_default();
     if duration.as_secs() > 10 { friendly(Duration::from_secs(duration.as_secs())) } else { friendly(duration) }

@@ -1,27 +1,27 @@
-//! A closer look at what went wrong: each missed incident and each false alarm, with what was there before.
+//! Panels of missed incidents and false alarms, with the rows around each.
 
 use std::ops::Range;
 
 use maud::{Markup, html};
 
 use super::{Page, clock, name_of};
-use crate::evaluate::feedback::screen::reason;
+use crate::evaluate::feedback::terminal::reason;
 use crate::evaluate::feedback::{Event, Incident, Span};
+use crate::evaluate::format::{count, number};
 use crate::evaluate::report::html::{caption, paragraph, section};
-use crate::evaluate::report::strips::{Strips, key};
-use crate::evaluate::words::{count, number};
+use crate::evaluate::report::strips::{Strips, legend};
 
-/// Stretches that are drawn, missed incidents and false alarms together.
-const PANELS: usize = 20;
-/// Of these, so many at least are kept for either.
-const EITHER: usize = 8;
+/// Panels of missed incidents and false alarms together.
+const MAX_PANELS: usize = 20;
+/// How many panels are reserved for each of the two.
+const MIN_PANELS_EACH: usize = 8;
 
 const MEANING: &str = "What went wrong, most severe first: missed incidents, the longest first, then false alarms, the \
     highest score first, each once with all that lies near it. A score of 1 is the threshold (dashed); above it each step \
     is ten times the last. Behind the values stands what was usual: where the middle 90 % of those before lie or, with ";
 
-/// The worst of what went wrong.
-pub(super) fn section_of(page: &Page<'_>) -> Markup {
+/// The worst missed incidents and false alarms.
+pub(super) fn section_html(page: &Page<'_>) -> Markup {
     let missed = page.feedback.worst_missed();
     let alarms = page.feedback.worst_false_alarms();
     if missed.is_empty() && alarms.is_empty() {
@@ -29,18 +29,18 @@ pub(super) fn section_of(page: &Page<'_>) -> Markup {
     }
     let mut panels = Vec::new();
     let mut shown: Vec<(usize, Range<usize>)> = Vec::new();
-    for (incident, event) in missed.iter().take(PANELS - alarms.len().min(EITHER)) {
+    for (incident, event) in missed.iter().take(MAX_PANELS - alarms.len().min(MIN_PANELS_EACH)) {
         panels.push(page.missed(incident, event));
         shown.push((incident.at.0, page.around(incident.at.0, &event.span)));
     }
     let more_missed = missed.len() - panels.len();
     let mut more_alarms = 0;
     for (series, span) in &alarms {
-        // What stands in the picture of another needs none of its own.
+        // A false alarm in another's panel gets none of its own.
         if shown.iter().any(|(of, places)| of == series && places.contains(&span.places.start)) {
             continue;
         }
-        if panels.len() < PANELS {
+        if panels.len() < MAX_PANELS {
             panels.push(page.false_alarm(*series, span));
             shown.push((*series, page.around(*series, span)));
         } else {
@@ -52,7 +52,7 @@ pub(super) fn section_of(page: &Page<'_>) -> Markup {
     let more: Vec<String> = more.map(|(one, many, more)| count(more as u64, one, many)).collect();
     let meaning = html! { (MEANING) code { "band = true" } ", what the detector would have called ordinary." };
     let content = html! {
-        (key(page.series))
+        (legend(page.series))
         div.panels {
             @for panel in &panels {
                 (panel)
@@ -112,7 +112,7 @@ impl Page<'_> {
         }
     }
 
-    /// The rows around a stretch that are shown with it: those that tell what is usual, and a third as many behind it.
+    /// The rows that are shown with a span: those that give the usual range, and a third as many after it.
     fn around(&self, series: usize, span: &Span) -> Range<usize> {
         let before = span.before();
         let behind = (before.len() / 3).max(span.rows / 2).max(30);
@@ -120,7 +120,7 @@ impl Page<'_> {
     }
 }
 
-/// Why an event was missed, as far as values and scores tell.
+/// Why an event was missed, as far as values and scores show.
 fn why_missed(span: &Span) -> String {
     let Some(peak) = span.peak else {
         return "No row of it has a score: the series was too new, or its detector failed.".to_owned();
@@ -162,7 +162,7 @@ fn where_values_lie(span: &Span) -> String {
     }
 }
 
-/// Where values lie that go from here to there.
+/// A range of values as text.
 fn between(low: f64, high: f64) -> String {
     let [low, high] = [low, high].map(|end| number(end, 4));
     if low == high { format!("at {low}") } else { format!("from {low} to {high}") }
