@@ -100,7 +100,7 @@ pub enum Error {
     },
     /// A figure is not what it must be.
     #[error("not good enough: {}", .0.join("; "))]
-    Wanting(Vec<String>),
+    RequirementsNotMet(Vec<String>),
 }
 
 /// Evaluates with this factory, writes the report, and prints what there is to say.
@@ -125,8 +125,8 @@ pub fn run(options: &Options, factory: &dyn ModelFactory) -> Result<(), Error> {
     let told = if options.json { format!("{}\n", outcome.json()) } else { text(&outcome, options.html.as_deref()) };
     say(&told).map_err(written(Path::new("stdout")))?;
     let figures = outcome.evaluation.figures();
-    let wanting: Vec<String> = options.require.iter().filter_map(|required| required.check(&figures)).collect();
-    if wanting.is_empty() { Ok(()) } else { Err(Error::Wanting(wanting)) }
+    let unmet: Vec<String> = options.require.iter().filter_map(|required| required.check(&figures)).collect();
+    if unmet.is_empty() { Ok(()) } else { Err(Error::RequirementsNotMet(unmet)) }
 }
 
 impl From<&Options> for evaluate::Options {

@@ -75,16 +75,16 @@ impl Failure {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Io(_) => 1,
-            Self::Bundle(bundle::Error::Wanting(_) | bundle::Error::Write(_) | bundle::Error::Print(_)) => 1,
+            Self::Bundle(bundle::Error::ChecksFailed(_) | bundle::Error::Write(_) | bundle::Error::Print(_)) => 1,
             #[cfg(feature = "serve")]
             Self::Serve(serve::Error::Unsaved(_)) => 1,
             #[cfg(feature = "history")]
             Self::Replay(replay::Error::Write { .. })
             | Self::Demo(demo::Error::Print(_))
-            | Self::Evaluate(evaluate::Error::Wanting(_) | evaluate::Error::Write { .. })
+            | Self::Evaluate(evaluate::Error::RequirementsNotMet(_) | evaluate::Error::Write { .. })
             | Self::Explain(explain::Error::Print(_))
-            | Self::Validate(validate::Error::Wanting { .. } | validate::Error::Print(_))
-            | Self::Plugin(plugin::Error::Wanting { .. } | plugin::Error::Write { .. } | plugin::Error::Print(_)) => 1,
+            | Self::Validate(validate::Error::ChecksFailed { .. } | validate::Error::Print(_))
+            | Self::Plugin(plugin::Error::ChecksFailed { .. } | plugin::Error::Write { .. } | plugin::Error::Print(_)) => 1,
             #[cfg(feature = "history")]
             Self::Collect(error) | Self::Warm(warm::Error::Collect(error)) => match error {
                 collect::Error::Nothing { .. } | collect::Error::Write { .. } => 1,

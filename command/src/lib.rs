@@ -30,6 +30,7 @@ pub mod replay;
 #[cfg(feature = "serve")]
 pub mod serve;
 pub mod stdout;
+mod text;
 #[cfg(feature = "history")]
 pub mod train;
 #[cfg(feature = "history")]

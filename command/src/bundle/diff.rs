@@ -12,7 +12,8 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::inspect::taken;
-use super::{Error, print, read, text};
+use super::{Error, print, read};
+use crate::text;
 
 #[derive(Debug, Args)]
 pub(super) struct Options {

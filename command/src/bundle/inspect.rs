@@ -12,7 +12,8 @@ use qualm_bundle::signature::{Signed, Trust};
 use qualm_contract::Transform;
 use serde::Serialize;
 
-use super::{Error, print, read, text};
+use super::{Error, print, read};
+use crate::text;
 
 #[derive(Debug, Args)]
 pub(super) struct Options {

@@ -6,7 +6,6 @@ mod inspect;
 mod pack;
 mod rollback;
 mod sign;
-mod text;
 mod verify;
 
 use std::io;
@@ -77,16 +76,16 @@ pub enum Error {
     /// Nothing can be printed.
     #[error("stdout: {0}")]
     Print(#[from] io::Error),
-    /// A check found the bundle wanting.
+    /// A check of the bundle failed.
     #[error("{0}")]
-    Wanting(String),
+    ChecksFailed(String),
 }
 
 /// Does it, with this runtime where a detector has to score, and prints what came of it.
 ///
 /// # Errors
 ///
-/// Says what cannot be used, and why; or what was found wanting.
+/// Says what cannot be used, and why; or which check failed.
 pub fn run(options: &Options, factory: &dyn ModelFactory) -> Result<(), Error> {
     match &options.command {
         Command::Inspect(options) => inspect::run(options),

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use clap::Args;
 use serde::Serialize;
 
-use super::{Error, print, read, text};
+use super::{Error, print, read};
+use crate::text;
 
 #[derive(Debug, Args)]
 pub(super) struct Options {

@@ -10,7 +10,8 @@ use qualm_bundle::signature::{PublicKey, Signed, Trust};
 use qualm_contract::ModelFactory;
 use serde::Serialize;
 
-use super::{Error, print, text};
+use super::{Error, print};
+use crate::text;
 
 #[derive(Debug, Args)]
 pub(super) struct Options {
@@ -58,7 +59,7 @@ pub(super) fn run(options: &Options, factory: &dyn ModelFactory) -> Result<(), E
     let mut report = Report { good: true, checks: Vec::new() };
     report.check(&options.path, &Trust { keys }, factory);
     print(&report, options.json, || report.for_people())?;
-    if report.good { Ok(()) } else { Err(Error::Wanting(format!("{} is not as it must be", options.path.display()))) }
+    if report.good { Ok(()) } else { Err(Error::ChecksFailed(format!("{} is not as it must be", options.path.display()))) }
 }
 
 impl Report {

@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 
-use qualm_offline::history::parse_time;
+use qualm_offline::history::{BadTime, parse_time};
 
 const SERVER: &str = include_str!("../../../examples/demo/server.csv");
 const LABELS: &str = include_str!("../../../examples/demo/labels.csv");
@@ -41,21 +41,51 @@ pub(super) struct Incident {
     pub(super) metrics: Vec<String>,
 }
 
+/// Why the recording or its labels cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum DataError {
+    /// The header.
+    #[error("the first column is no `time`")]
+    Header,
+    /// A row of the recording.
+    #[error("it has too {} cells: `{row}`", if *.too_many { "many" } else { "few" })]
+    Cells {
+        /// The row.
+        row: String,
+        /// More than the header has, not fewer.
+        too_many: bool,
+    },
+    /// A cell.
+    #[error("`{0}` is no number")]
+    Number(String),
+    /// A time.
+    #[error(transparent)]
+    Time(#[from] BadTime),
+    /// The rows' order.
+    #[error("its rows are not in the order of their times")]
+    Order,
+    /// A label without all its cells.
+    #[error("a label has too few cells: `{0}`")]
+    LabelCells(String),
+    /// A label whose times are reversed.
+    #[error("a label ends before it begins: `{0}`")]
+    LabelTimes(String),
+}
+
 impl Recording {
     /// The recording that is part of the program.
-    pub(super) fn load() -> Result<Self, String> {
+    pub(super) fn load() -> Result<Self, DataError> {
         Self::parse(SERVER, LABELS)
     }
 
-    fn parse(server: &str, labels: &str) -> Result<Self, String> {
+    fn parse(server: &str, labels: &str) -> Result<Self, DataError> {
         let mut rows = server.lines();
-        let header =
-            rows.next().and_then(|header| header.strip_prefix("time,")).ok_or("the first column is no `time`")?;
+        let header = rows.next().and_then(|header| header.strip_prefix("time,")).ok_or(DataError::Header)?;
         let names: Vec<&str> = header.split(',').collect();
         let lines = rows.map(|row| Line::parse(row, &names)).collect::<Result<Vec<_>, _>>()?;
         let incidents = labels.lines().skip(1).map(Incident::parse).collect::<Result<Vec<_>, _>>()?;
         if lines.is_empty() || !lines.is_sorted_by(|one, next| one.time < next.time) {
-            return Err("its rows are not in the order of their times".to_owned());
+            return Err(DataError::Order);
         }
         Ok(Self { lines, incidents, metrics: names.len() })
     }
@@ -72,20 +102,21 @@ impl Recording {
 }
 
 impl Line {
-    fn parse(row: &str, names: &[&str]) -> Result<Self, String> {
+    fn parse(row: &str, names: &[&str]) -> Result<Self, DataError> {
         let mut cells = row.split(',');
-        let time = parse_time(cells.next().unwrap_or_default()).map_err(|error| error.to_string())?;
+        let miscounted = |too_many| DataError::Cells { row: row.to_owned(), too_many };
+        let time = parse_time(cells.next().unwrap_or_default())?;
         let mut text = format!("server,host={HOST}");
         let mut left = names.iter();
         let mut before = ' ';
         for cell in cells {
-            let name = left.next().ok_or_else(|| format!("it has too many cells: `{row}`"))?;
-            let _: f64 = cell.parse().map_err(|_| format!("`{cell}` is no number"))?;
+            let name = left.next().ok_or_else(|| miscounted(true))?;
+            let _: f64 = cell.parse().map_err(|_| DataError::Number(cell.to_owned()))?;
             let _infallible = write!(text, "{before}{name}={cell}");
             before = ',';
         }
         if left.next().is_some() {
-            return Err(format!("it has too few cells: `{row}`"));
+            return Err(miscounted(false));
         }
         let _infallible = writeln!(text, " {time}");
         Ok(Self { time, text })
@@ -93,17 +124,13 @@ impl Line {
 }
 
 impl Incident {
-    fn parse(row: &str) -> Result<Self, String> {
+    fn parse(row: &str) -> Result<Self, DataError> {
         let mut cells = row.split(',');
-        let mut cell = || cells.next().ok_or_else(|| format!("a label has too few cells: `{row}`"));
-        let mut time = || parse_time(cell()?).map_err(|error| error.to_string());
+        let mut cell = || cells.next().ok_or_else(|| DataError::LabelCells(row.to_owned()));
+        let mut time = || Ok::<_, DataError>(parse_time(cell()?)?);
         let (start, end) = (time()?, time()?);
         let metrics = cell()?.split_whitespace().map(str::to_owned).collect();
-        if start < end {
-            Ok(Self { start, end, metrics })
-        } else {
-            Err(format!("a label ends before it begins: `{row}`"))
-        }
+        if start < end { Ok(Self { start, end, metrics }) } else { Err(DataError::LabelTimes(row.to_owned())) }
     }
 
     /// How long it was, in minutes.

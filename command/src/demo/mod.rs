@@ -14,6 +14,7 @@ use qualm::config::{self, Config};
 use qualm::scoring::StartError;
 
 use crate::stdout::say;
+pub use data::DataError;
 use data::Recording;
 use report::Report;
 use screen::{Paint, Screen};
@@ -55,7 +56,7 @@ pub enum Error {
     Start(#[from] StartError),
     /// The recording that is part of the program cannot be used.
     #[error("the demo's own data cannot be used: {0}")]
-    Data(String),
+    Data(#[from] DataError),
     /// The detector failed under way, so the figures would be wrong.
     #[error("the detector failed, so there is nothing true to show: {0}")]
     Failed(String),
@@ -71,7 +72,7 @@ pub enum Error {
 /// Where the detector does not run or stdout cannot be written; that nobody reads on is no error.
 pub fn run(options: &Options) -> Result<(), Error> {
     let config = Config::parse("", "the default configuration")?;
-    let recording = Recording::load().map_err(Error::Data)?;
+    let recording = Recording::load()?;
     let report = Report::make(&recording, &config)?;
     let text = if options.json {
         format!("{:#}\n", report.to_json())

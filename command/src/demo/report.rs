@@ -1,6 +1,5 @@
 //! All that the demo has to tell, for a person's screen and for machines.
 
-use jiff::Timestamp;
 use qualm::config::Config;
 use serde_json::{Value, json};
 
@@ -8,6 +7,7 @@ use super::Error;
 use super::data::{HOST, MINUTE, Recording};
 use super::findings::{Finding, Findings, Stretch, Tally};
 use super::passes::{Bulk, Live};
+use crate::text::time;
 
 /// What was replayed, how it passed, and what was found.
 #[derive(Debug)]
@@ -118,10 +118,6 @@ fn false_alarm(stretch: &Stretch) -> Value {
         "lines_above_threshold": lines,
         "largest_score": largest,
     })
-}
-
-fn time(nanoseconds: i64) -> String {
-    Timestamp::from_nanosecond(nanoseconds.into()).map_or_else(|_| nanoseconds.to_string(), |time| time.to_string())
 }
 
 #[cfg(test)]

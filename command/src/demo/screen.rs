@@ -6,6 +6,7 @@ use super::data::MINUTE;
 use super::findings::{Catch, Finding};
 use super::plot;
 use super::report::Report;
+use crate::text::thousands;
 
 /// A narrower picture shows nothing.
 const NARROWEST: usize = 40;
@@ -201,7 +202,7 @@ impl Screen<'_> {
             more => format!("{more} false alarms"),
         };
         let hours = (ordinary.scored + 30) / 60;
-        let lines = format!("{} of {} lines anomalous", ordinary.anomalous, grouped(ordinary.scored));
+        let lines = format!("{} of {} lines anomalous", ordinary.anomalous, thousands(ordinary.scored));
         writeln!(f, "{} in the other {hours} hours: {lines}", paint.bold(&count))?;
         let allowed =
             format!("false_alarm_rate = {:e} a value allows {:.0}", report.false_alarm_rate, report.tolerated());
@@ -214,12 +215,12 @@ impl Screen<'_> {
         let Report { recording, live, bulk, .. } = report;
         let kept = match live.altered {
             0 => "unaltered but for the score".to_owned(),
-            altered => paint.red(&format!("{} ALTERED", grouped(altered))),
+            altered => paint.red(&format!("{} ALTERED", thousands(altered))),
         };
-        let lines = format!("{} lines in, {} out", grouped(recording.lines.len()), grouped(live.lines_out));
+        let lines = format!("{} lines in, {} out", thousands(recording.lines.len()), thousands(live.lines_out));
         writeln!(f, "{}, {kept}", paint.bold(&lines))?;
         let micros = |share| live.latency(share).as_micros();
-        let rate = grouped((bulk.lines_per_second() / 1e3).round() as usize * 1000); // more digits are noise
+        let rate = thousands((bulk.lines_per_second() / 1e3).round() as usize * 1000); // more digits are noise
         let latency = format!("{} µs added to a line", micros(0.5));
         let (p99, values) = (micros(0.99), recording.metrics);
         writeln!(f, "{} (p99 {p99} µs), up to {rate} lines/s of {values} values each\n", paint.bold(&latency))
@@ -268,19 +269,6 @@ fn shorten(line: &str) -> String {
 /// Minutes since the beginning, as `day 1 06:20`.
 fn clock(minutes: i64) -> String {
     format!("day {} {:02}:{:02}", minutes / 1440 + 1, minutes / 60 % 24, minutes % 60)
-}
-
-/// A number with a comma after each thousand.
-fn grouped(number: usize) -> String {
-    let digits = number.to_string();
-    let mut out = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out
 }
 
 #[cfg(test)]
@@ -380,8 +368,7 @@ mod tests {
     }
 
     #[test]
-    fn long_numbers_and_lines_are_readable() {
-        assert_eq!([0, 999, 1000, 1_234_567].map(grouped), ["0", "999", "1,000", "1,234,567"]);
+    fn long_lines_and_times_are_readable() {
         assert_eq!(clock(1440 + 61), "day 2 01:01");
         assert_eq!(shorten("m,h=a x=1,y=2 5\n"), "m,h=a x=1,… 5");
         assert_eq!(shorten("m,h=a x=1,y=2,anomaly_score=0 5\n"), "m,h=a x=1,…,anomaly_score=0 5");

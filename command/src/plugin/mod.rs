@@ -12,6 +12,8 @@ use qualm_offline::train::spec;
 
 use qualm_sandbox::SandboxFactory;
 
+pub use check::CheckError;
+
 /// What `--help` ends with.
 pub const EXAMPLES: &str = "\
 Examples:
@@ -52,9 +54,28 @@ pub enum Error {
         /// Why.
         source: io::Error,
     },
-    /// What was given cannot be used.
-    #[error("{0}")]
-    ComponentError(String),
+    /// The plugin cannot be checked.
+    #[error("{}: {source}", path.display())]
+    Check {
+        /// The component.
+        path: PathBuf,
+        /// Why.
+        source: CheckError,
+    },
+    /// A new detector has a name that neither the contract nor package managers accept.
+    #[error(
+        "{}: a detector cannot be called `{name}`: lower-case words joined by hyphens, such as disk-pressure; 64 letters at most",
+        folder.display()
+    )]
+    Name {
+        /// The folder.
+        folder: PathBuf,
+        /// The last part of its path.
+        name: String,
+    },
+    /// A new detector's folder has files already.
+    #[error("{} is there already, and not empty: name another, or remove it", .0.display())]
+    NotEmpty(PathBuf),
     /// The folder cannot be made.
     #[error("{}: {source}", path.display())]
     Write {
@@ -77,9 +98,9 @@ pub enum Error {
     /// The bundle cannot be made or written.
     #[error(transparent)]
     Bundle(#[from] qualm_bundle::Error),
-    /// A check found the plugin wanting.
+    /// The plugin does not pass its checks.
     #[error("{place} does not keep the contract: {failed} of its checks failed")]
-    Wanting {
+    ChecksFailed {
         /// The plugin.
         place: String,
         /// How many checks failed.
@@ -94,7 +115,7 @@ pub enum Error {
 ///
 /// # Errors
 ///
-/// Says what cannot be used, and why; or what was found wanting.
+/// Names what cannot be used, and why; or how many checks failed.
 pub fn run(options: &Options, factory: &SandboxFactory) -> Result<(), Error> {
     match &options.command {
         Command::New(options) => new::run(options),

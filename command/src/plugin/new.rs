@@ -95,9 +95,7 @@ fn name(folder: &Path) -> Result<&str, Error> {
     let name = folder.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     let word = |word: &str| !word.is_empty() && word.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit());
     if name.len() > 64 || !name.starts_with(|c: char| c.is_ascii_lowercase()) || !name.split('-').all(word) {
-        let place = folder.display();
-        let what = "lower-case words joined by hyphens, such as disk-pressure; 64 letters at most";
-        return Err(Error::ComponentError(format!("{place}: a detector cannot be called `{name}`: {what}")));
+        return Err(Error::Name { folder: folder.to_owned(), name: name.to_owned() });
     }
     Ok(name)
 }
@@ -109,12 +107,7 @@ fn make(lang: Language, folder: &Path, name: &str, features: u32) -> Result<(), 
         move |source| Error::Write { path, source }
     };
     match fs::read_dir(folder).map(|mut entries| entries.next().is_some()) {
-        Ok(true) => {
-            let place = folder.display();
-            return Err(Error::ComponentError(format!(
-                "{place} is there already, and not empty: name another, or remove it"
-            )));
-        }
+        Ok(true) => return Err(Error::NotEmpty(folder.to_owned())),
         Err(error) if error.kind() != ErrorKind::NotFound => return Err(failed(folder)(error)),
         _ => {}
     }

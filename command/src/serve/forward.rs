@@ -7,21 +7,22 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use qualm_bundle::secret::Secret;
-use qualm_bundle::source;
+use qualm_bundle::source::{self, BadCertificates};
 use qualm_http::{Reply, reply};
 use tokio::sync::Semaphore;
+use tokio::task::JoinError;
 use ureq::Agent;
 use ureq::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode};
 use ureq::tls::TlsConfig;
 
 /// Requests under way at once: each has a thread that waits for its answer.
-const AT_ONCE: usize = 32;
+const MAX_IN_FLIGHT: usize = 32;
 
 /// The longest answer that is read.
-const MOST: u64 = 1 << 20;
+const MAX_ANSWER_BYTES: u64 = 1 << 20;
 
 /// How long it may take to connect.
-const CONNECT: Duration = Duration::from_secs(5);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The header that says who has passed a body on.
 const VIA: &str = "x-qualm-via";
@@ -34,7 +35,7 @@ pub struct Forward {
     /// What tells this process from others, so that it notices what it has sent to itself.
     own: u64,
     /// How long a body waits for its turn: as long again as its answer may take would be too long for senders.
-    patience: Duration,
+    queue_timeout: Duration,
     /// Which answers are the last word on a body that was not taken.
     is_final: fn(StatusCode) -> bool,
     slots: Arc<Semaphore>,
@@ -65,7 +66,29 @@ pub enum Fate {
     Failed,
 }
 
-/// What the server said.
+/// Why a body got no answer.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum NoAnswer {
+    /// It waited too long for its turn.
+    #[error("{0}: it has not answered {MAX_IN_FLIGHT} others yet")]
+    Busy(Arc<Secret>),
+    /// The server cannot be reached, or broke off.
+    #[error("{url}: {reason}")]
+    Request {
+        /// The server.
+        url: Arc<Secret>,
+        /// Why, without the URL's secrets.
+        reason: String,
+    },
+    /// The thread that waited for the answer panicked.
+    #[error(transparent)]
+    Thread(#[from] Arc<JoinError>),
+    /// This process ends.
+    #[error("qualm is stopping")]
+    Stopping,
+}
+
+/// What the server answered.
 #[derive(Debug, Clone)]
 pub struct Answer {
     /// How the body fared.
@@ -85,24 +108,24 @@ impl Forward {
     /// # Errors
     ///
     /// Where `SSL_CERT_FILE` names a file without certificates.
-    pub fn new(url: &Secret, timeout: Duration, is_final: fn(StatusCode) -> bool) -> Result<Self, String> {
-        let roots = source::roots().map_err(|error| error.to_string())?;
+    pub fn new(url: &Secret, timeout: Duration, is_final: fn(StatusCode) -> bool) -> Result<Self, BadCertificates> {
+        let roots = source::roots()?;
         let config = Agent::config_builder()
             .tls_config(TlsConfig::builder().root_certs(roots).build())
             .proxy(None) // it mostly leads to this very machine
             .max_redirects(0) // a body that was not taken where it was sent was not taken
             .http_status_as_error(false)
-            .timeout_connect(Some(CONNECT.min(timeout)))
+            .timeout_connect(Some(CONNECT_TIMEOUT.min(timeout)))
             .timeout_global(Some(timeout))
-            .max_idle_connections_per_host(AT_ONCE)
+            .max_idle_connections_per_host(MAX_IN_FLIGHT)
             .user_agent(concat!("qualm/", env!("CARGO_PKG_VERSION")))
             .build();
         Ok(Self {
             agent: config.into(),
             url: Arc::new(url.clone()),
             own: qualm::scoring::random(),
-            patience: timeout / 2,
-            slots: Arc::new(Semaphore::new(AT_ONCE)),
+            queue_timeout: timeout / 2,
+            slots: Arc::new(Semaphore::new(MAX_IN_FLIGHT)),
             is_final,
             counts: Counts::default(),
         })
@@ -130,13 +153,13 @@ impl Forward {
     ///
     /// # Errors
     ///
-    /// Where there is no answer: why, in words for people.
+    /// Where there is no answer.
     pub async fn send(
         &self,
         path_and_query: &str,
         headers: Vec<(HeaderName, HeaderValue)>,
         body: Bytes,
-    ) -> Result<Answer, String> {
+    ) -> Result<Answer, NoAnswer> {
         let length = body.len() as u64;
         let answer = self.ask(path_and_query, headers, body).await;
         let Counts { delivered, bytes, rejected, failed } = &self.counts;
@@ -162,23 +185,22 @@ impl Forward {
         path_and_query: &str,
         headers: Vec<(HeaderName, HeaderValue)>,
         body: Bytes,
-    ) -> Result<Answer, String> {
+    ) -> Result<Answer, NoAnswer> {
         let mut request = Request::builder().method(Method::POST).uri(format!("{}{path_and_query}", self.url.reveal()));
         request = request.header("accept-encoding", "identity").header(VIA, self.own.to_string());
         for (name, value) in headers {
             request = request.header(name, value);
         }
-        let turn = tokio::time::timeout(self.patience, Arc::clone(&self.slots).acquire_owned());
-        let slot = turn.await.map_err(|_| format!("{}: it has not answered {AT_ONCE} others yet", self.url))?;
-        let slot = slot.map_err(|error| error.to_string())?;
+        let turn = tokio::time::timeout(self.queue_timeout, Arc::clone(&self.slots).acquire_owned());
+        let slot = turn.await.map_err(|_elapsed| NoAnswer::Busy(Arc::clone(&self.url)))?;
+        let slot = slot.map_err(|_closed| NoAnswer::Stopping)?;
         let (agent, is_final) = (self.agent.clone(), self.is_final);
         let asked = tokio::task::spawn_blocking(move || {
             let _slot = slot; // even if nobody waits for the answer any more
-            let request = request.body(&body[..]).map_err(|error| error.to_string())?;
-            let mut answer = agent.run(request).map_err(|error| error.to_string())?;
+            let mut answer = agent.run(request.body(&body[..])?)?;
             let mut body = Vec::new();
             // What there is of it, if it breaks off: the status has been said.
-            let _broken = answer.body_mut().as_reader().take(MOST).read_to_end(&mut body);
+            let _broken = answer.body_mut().as_reader().take(MAX_ANSWER_BYTES).read_to_end(&mut body);
             let status = answer.status();
             let fate = match status {
                 status if status.is_success() => Fate::Delivered,
@@ -187,10 +209,10 @@ impl Forward {
             };
             Ok(Answer { fate, status, headers: answer.headers().clone(), body: body.into() })
         });
-        asked
-            .await
-            .map_err(|error| error.to_string())?
-            .map_err(|error: String| format!("{}: {}", self.url, self.url.hide_in(&error)))
+        asked.await.map_err(Arc::new)?.map_err(|error: ureq::Error| NoAnswer::Request {
+            url: Arc::clone(&self.url),
+            reason: self.url.hide_in(&error.to_string()),
+        })
     }
 }
 

@@ -11,7 +11,7 @@ use tracing::warn;
 use ureq::http::{HeaderName, HeaderValue};
 
 use super::again::{Again, Delivery};
-use super::forward::{self, Answer, Fate, Forward};
+use super::forward::{self, Answer, Fate, Forward, NoAnswer};
 use super::influxql::creates_database;
 use super::vitals::Vitals;
 use super::worker::Worker;
@@ -44,7 +44,7 @@ pub struct Influxdb {
 }
 
 /// What becomes of a body: InfluxDB's answer, or why there is none.
-pub type Outcome = Result<Answer, String>;
+pub type Outcome = Result<Answer, NoAnswer>;
 
 /// A body on its way.
 #[derive(Debug)]
@@ -68,7 +68,7 @@ impl Delivery for Batch {
 
     async fn score(&self) -> Result<Bytes, Outcome> {
         let scored = self.to.worker.score(self.body.clone(), self.unit).await;
-        scored.map(|scored| scored.bytes).ok_or_else(|| Err(STOPPING.to_owned()))
+        scored.map(|scored| scored.bytes).ok_or(Err(NoAnswer::Stopping))
     }
 
     async fn pass_on(&self, scored: Bytes) -> Outcome {
@@ -80,9 +80,6 @@ impl Delivery for Batch {
         outcome.as_ref().is_ok_and(|answer| answer.fate != Fate::Failed)
     }
 }
-
-/// Why there is no answer where this process ends.
-const STOPPING: &str = "qualm is stopping";
 
 impl Influxdb {
     /// With the pipeline that scores, where scored lines go, and a random number.
@@ -132,7 +129,7 @@ impl Influxdb {
         let (again, whole) = (self.again.clone(), body.clone());
         let digest = self.preparing.run_over(body.len(), move || again.digest(&place, &whole)).await;
         let batch = Batch { body, unit, path, headers, to: Arc::clone(&self) };
-        let outcome = self.again.bring(digest, batch).await.unwrap_or_else(|| Err(STOPPING.to_owned()));
+        let outcome = self.again.bring(digest, batch).await.unwrap_or(Err(NoAnswer::Stopping));
         Ok(outcome.map_or_else(|error| unavailable(&error), back))
     }
 
@@ -226,7 +223,8 @@ fn back(answer: Answer) -> Reply {
 }
 
 /// As InfluxDB says it: a text for clients of 1.x, a code and a message for those of 2.x.
-fn unavailable(why: &str) -> Reply {
+fn unavailable(error: &NoAnswer) -> Reply {
+    let why = error.to_string();
     let text = serde_json::json!({ "code": "unavailable", "message": why, "error": why }).to_string();
     let mut reply = reply::bytes(StatusCode::SERVICE_UNAVAILABLE, "application/json", text);
     reply.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));

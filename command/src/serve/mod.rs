@@ -30,6 +30,7 @@ use qualm::scoring::{self, Scoring, StartError};
 use qualm::state::Unsaved;
 use qualm::view::View;
 use qualm_bundle::secret::Secret;
+use qualm_bundle::source::BadCertificates;
 use qualm_http::api::{self, Api, jobs, models};
 use qualm_http::{Call, Limits, Method, Options as Listen, Router, Server, Tls};
 use qualm_pipeline::{Grammar, Lines};
@@ -103,9 +104,9 @@ pub enum Error {
     /// Nobody can be listened to.
     #[error(transparent)]
     Listen(#[from] qualm_http::Error),
-    /// Servers that are passed on to cannot be told from others.
-    #[error("{0}")]
-    Certificates(String),
+    /// The certificates cannot be read by which servers behind are verified.
+    #[error(transparent)]
+    Certificates(#[from] BadCertificates),
     /// The directory of models cannot be used.
     #[error("[http] `models`: {0}")]
     Models(io::Error),
@@ -211,7 +212,7 @@ fn vector(options: &Options, pipelines: &mut Pipelines<'_>) -> Result<Option<Arc
     let config::Vector { forward, verdicts, tap, timeout } = &pipelines.config.vector;
     let out = match forward {
         _ if options.stdout => Out::Stdout,
-        Some(url) => Out::Forward(Forward::new(url, *timeout, vector::is_final).map_err(Error::Certificates)?),
+        Some(url) => Out::Forward(Forward::new(url, *timeout, vector::is_final)?),
         None => return Ok(None),
     };
     let style = match verdicts {
@@ -227,8 +228,8 @@ fn vector(options: &Options, pipelines: &mut Pipelines<'_>) -> Result<Option<Arc
 fn influxdb(pipelines: &mut Pipelines<'_>) -> Result<Option<Arc<Influxdb>>, Error> {
     let config::Influxdb { forward, timeout } = &pipelines.config.influxdb;
     let Some(url) = forward else { return Ok(None) };
-    let forward = Forward::new(&Secret::address(url.reveal().trim_end_matches('/')), *timeout, influxdb::is_final)
-        .map_err(Error::Certificates)?;
+    let url = Secret::address(url.reveal().trim_end_matches('/'));
+    let forward = Forward::new(&url, *timeout, influxdb::is_final)?;
     let passes_authorization = pipelines.config.http.tokens.is_empty();
     let begin = |format: &mut Lines, _: &[u8], unit: Option<i64>| format.set_unit(unit);
     let worker = pipelines.begin("influxdb", || Lines::of(Grammar::Influxdb), begin, false)?;

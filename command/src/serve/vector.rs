@@ -18,7 +18,7 @@ use tokio::sync::Notify;
 use tracing::{info, warn};
 
 use super::again::{Again, Delivery};
-use super::forward::{self, Answer, Fate, Forward};
+use super::forward::{self, Answer, Fate, Forward, NoAnswer};
 use super::vitals::Vitals;
 use super::worker::Worker;
 
@@ -76,7 +76,7 @@ impl Outcome {
 }
 
 fn stopping() -> Outcome {
-    Outcome::Later("qualm is stopping".to_owned())
+    Outcome::Later(NoAnswer::Stopping.to_string())
 }
 
 /// A body on its way.
@@ -203,7 +203,7 @@ impl Vector {
                 Outcome::Never("the source behind refused the batch for good".to_owned(), said)
             }
             Ok(answer) => self.retry(format!("{} answered {}", forward.shown(), answer.status)),
-            Err(error) => self.retry(error),
+            Err(error) => self.retry(error.to_string()),
         }
     }
 

@@ -62,9 +62,9 @@ pub enum Error {
     /// It cannot be read at all, or an option is of no use.
     #[error(transparent)]
     Validate(#[from] validate::Error),
-    /// It was read, and is found wanting.
+    /// It was read, and does not pass the checks.
     #[error("{} is not fit to train on: {what}", path.display())]
-    Wanting {
+    ChecksFailed {
         /// The file.
         path: PathBuf,
         /// The checks that it does not pass.
@@ -79,7 +79,7 @@ pub enum Error {
 ///
 /// # Errors
 ///
-/// Where it cannot be read; and, after printing, where it is found wanting.
+/// Where it cannot be read; and, after printing, where a check failed.
 pub fn run(options: &Options) -> Result<(), Error> {
     let bar = progress::bar(0, progress::BYTES);
     let report = validate::validate(&options.into(), &|done, total| {
@@ -92,7 +92,7 @@ pub fn run(options: &Options) -> Result<(), Error> {
     if report.verdict() <= tolerated {
         return Ok(());
     }
-    Err(Error::Wanting { path: options.input.clone(), what: report.wanting(tolerated) })
+    Err(Error::ChecksFailed { path: options.input.clone(), what: report.wanting(tolerated) })
 }
 
 impl From<&Options> for validate::Options {

@@ -20,7 +20,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use jiff::Timestamp;
 use qualm::config::Config;
 use qualm::scoring::{Scoring, StartError, random};
 use qualm::state::{self, Saved, StateFile};
@@ -36,6 +35,7 @@ use self::progress::{Position, Progress, Tally};
 use self::rows::{Bar, Rows};
 pub use self::summary::Summary;
 use crate::stdout::say;
+use crate::text::time;
 
 /// To keep progress takes no more than this share of the time.
 const SHARE: u32 = 10;
@@ -43,14 +43,6 @@ const SHARE: u32 = 10;
 /// Why nothing, or not all, was learnt.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// An option is of no use.
-    #[error("{option}: {what}")]
-    Option {
-        /// Which.
-        option: &'static str,
-        /// What is wrong with it, and what would be right.
-        what: String,
-    },
     /// There is nowhere to leave what is learnt.
     #[error(
         "the configuration has no [state] `dir`; name the directory where live runs are to look for what is learnt"
@@ -97,7 +89,7 @@ pub enum Error {
     /// The file cannot be used.
     #[error(transparent)]
     History(#[from] history::Error),
-    /// The server cannot be used.
+    /// The server or an option cannot be used.
     #[error(transparent)]
     Collect(#[from] collect::Error),
     /// The detectors do not start.
@@ -240,11 +232,6 @@ fn spare(file: &StateFile, options: &Options) -> Result<(), Error> {
         return Ok(());
     }
     Err(Error::There { dir: file.dir().to_owned(), written: time(written.saturating_mul(1_000_000_000)) })
-}
-
-/// A time for people.
-fn time(nanoseconds: i64) -> String {
-    Timestamp::from_nanosecond(nanoseconds.into()).map_or_else(|_| nanoseconds.to_string(), |time| time.to_string())
 }
 
 /// A warm start under way.

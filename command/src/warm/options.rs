@@ -142,7 +142,7 @@ impl Options {
             (None, Some(_), Some(_)) => {
                 let what = "the configuration has both [influxdb] and [vector], each with a state of its own: \
                             say --for influxdb or --for vector";
-                Err(Error::Option { option: "--for", what: what.to_owned() })
+                Err(collect::Error::Option { option: "--for", what: what.to_owned() }.into())
             }
         }
     }
@@ -150,7 +150,7 @@ impl Options {
     /// How history differs from what comes live.
     pub(super) fn changes(&self, way: Way) -> Result<Changes, Error> {
         let changes = Changes::new(&self.drop_tag, &self.add_tag)
-            .map_err(|error| Error::Option { option: "--add-tag", what: error.to_string() })?;
+            .map_err(|error| collect::Error::Option { option: "--add-tag", what: error.to_string() })?;
         Ok(if way == Way::Vector { changes.without(SINKS_TAG) } else { changes })
     }
 

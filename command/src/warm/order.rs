@@ -2,7 +2,8 @@
 
 use qualm_pipeline::pipeline::Verdict;
 
-use super::{Error, time};
+use super::Error;
+use crate::text::time;
 
 /// Rows after which it is clear whether they are in order at all.
 const ENOUGH: u64 = 1000;

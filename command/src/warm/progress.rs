@@ -11,7 +11,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tracing::warn;
 
-use super::{Error, time};
+use super::Error;
+use crate::text::time;
 
 /// How far it is, and of what.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

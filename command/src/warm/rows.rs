@@ -3,7 +3,7 @@
 use indicatif::ProgressBar;
 use qualm::scoring::Scoring;
 use qualm_bundle::secret::Secret;
-use qualm_offline::collect::{Remote, prometheus};
+use qualm_offline::collect::{self, Remote, prometheus};
 use qualm_offline::history::feed::Source;
 use qualm_offline::history::{Input, Row};
 
@@ -51,7 +51,7 @@ impl Rows {
         let mut input = Input::open(path, name.unwrap_or_default())?;
         if input.columns().is_some() && name.is_none() {
             let what = "a CSV file does not say what is measured: name it as it is called live, as in --name sensors";
-            return Err(Error::Option { option: "--name", what: what.to_owned() });
+            return Err(collect::Error::Option { option: "--name", what: what.to_owned() }.into());
         }
         let Some(Position::Rows(done)) = position else { return Ok(Self::File(input)) };
         let mut line = Vec::new();

@@ -9,7 +9,8 @@ use qualm_bundle::duration::friendly;
 use serde_json::json;
 
 use super::progress::Tally;
-use super::{Options, Way, time};
+use super::{Options, Way};
+use crate::text::time;
 
 /// Nanoseconds.
 const HOUR: i64 = 3_600_000_000_000;

@@ -30,7 +30,7 @@ use qualm_bundle::secret::Secret;
 use serde::Serialize;
 
 pub use fetch::Progress;
-pub use options::{Options, Query};
+pub use options::{DATABASE, Options, Query};
 pub use remote::Remote;
 
 use client::{Client, INFLUX};

@@ -7,9 +7,10 @@ use qualm_core::trained::{Rows as Learnt, Settings};
 use qualm_core::{streaming, zscore};
 use qualm_sandbox::{DetectorSpec, Failure, Guest, Limits, Sandbox};
 
-use super::report::{Fault, Found, Outcome, size, thousands};
+use super::report::{Fault, Found, Outcome, size};
 use super::source::{Shape, Source};
 use super::subject::{BATCH, Subject, feed, limits};
+use crate::text::thousands;
 
 /// Rows handed over at a time, to measure how long they take.
 const BATCHES: [usize; 3] = [1, 64, 1000];
@@ -37,7 +38,7 @@ const TURNS: usize = 6;
 
 /// How long a row takes, beside the built-in detector of the same shape.
 pub(super) fn speed(subject: &Subject) -> Outcome {
-    let (name, reference) = reference(&subject.sandbox, subject.features()).map_err(Fault::new)?;
+    let (name, reference) = reference(&subject.sandbox, subject.features())?;
     let (mut guest, mut beside) = (subject.start()?, Guest::start(&reference)?);
     let warm = subject.ordinary(20, 1, 51);
     feed(&mut guest, &warm, BATCH)?;
@@ -87,18 +88,16 @@ fn batch_time(guest: &mut Guest, features: usize, batch: usize) -> Result<Durati
 }
 
 /// A built-in detector for rows of so many values.
-fn reference(sandbox: &Sandbox, features: usize) -> Result<(&'static str, DetectorSpec), String> {
+fn reference(sandbox: &Sandbox, features: usize) -> Result<(&'static str, DetectorSpec), Fault> {
     let (name, model) = if features == 1 {
         (streaming::KIND, streaming::Parameters::default().to_model())
     } else {
         let rows = Source::new(features, 1, Shape::Noise, 53).rows(2000);
         let batch = rows.batch();
-        let fitted = zscore::fit(Learnt::new(&rows.values, features), batch, &Settings::default());
-        (zscore::KIND, fitted.map_err(|error| error.to_string())?.to_model())
+        let fitted = zscore::fit(Learnt::new(&rows.values, features), batch, &Settings::default())?;
+        (zscore::KIND, fitted.to_model())
     };
-    let spec =
-        DetectorSpec::new(sandbox, qualm_components::DETECTOR, model, limits()).map_err(|error| error.to_string())?;
-    Ok((name, spec))
+    Ok((name, DetectorSpec::new(sandbox, qualm_components::DETECTOR, model, limits())?))
 }
 
 /// How long it takes until it can be asked: whoever fails is started anew while metrics wait.

@@ -2,8 +2,9 @@
 
 use qualm_contract::{Band, Reason, Verdicts};
 
-use super::report::{Fault, Found, Outcome, thousands};
+use super::report::{Fault, Found, Outcome};
 use super::subject::{BATCH, Subject, alike, feed};
+use crate::text::thousands;
 
 /// Asked by `detection` and by `details` it gives the same scores and contributions: whoever builds on either relies on it.
 pub(super) fn agrees(subject: &Subject) -> Outcome {

@@ -18,6 +18,7 @@ use std::path::PathBuf;
 use clap::Args;
 use indicatif::ProgressBar;
 use qualm_sandbox::Sandbox;
+use qualm_sandbox::inspect::ComponentError;
 use serde_json::{Map, Value};
 
 use super::Error;
@@ -96,8 +97,29 @@ pub(super) struct Options {
     json: bool,
 }
 
-fn object(text: &str) -> Result<Map<String, Value>, String> {
-    serde_json::from_str(text).map_err(|error| format!("it must be a JSON object, such as '{{\"name\": 1}}': {error}"))
+/// A text is no JSON object.
+#[derive(Debug, thiserror::Error)]
+#[error("it must be a JSON object, such as '{{\"name\": 1}}': {0}")]
+struct NoObject(#[from] serde_json::Error);
+
+fn object(text: &str) -> Result<Map<String, Value>, NoObject> {
+    Ok(serde_json::from_str(text)?)
+}
+
+/// Why a plugin cannot be checked.
+#[derive(Debug, thiserror::Error)]
+pub enum CheckError {
+    /// The file is no component, or none of a detector.
+    #[error(transparent)]
+    Component(#[from] ComponentError),
+    /// A parameter is of a type that training does not take.
+    #[error("--parameters: `{name}` is {value}; training takes numbers, texts, true and false")]
+    Parameter {
+        /// Its name.
+        name: String,
+        /// What it is set to.
+        value: Value,
+    },
 }
 
 pub(super) fn run(options: &Options, sandbox: &Sandbox) -> Result<(), Error> {
@@ -109,11 +131,12 @@ pub(super) fn run(options: &Options, sandbox: &Sandbox) -> Result<(), Error> {
         parameters: options.parameters.clone().unwrap_or_default(),
     };
     let place = options.component.display();
-    let report = check(&request, sandbox).map_err(|why| Error::ComponentError(format!("{place}: {why}")))?;
+    let failed = |source| Error::Check { path: options.component.clone(), source };
+    let report = check(&request, sandbox).map_err(failed)?;
     say(&if options.json { format!("{}\n", report.to_json()) } else { report.for_people() }).map_err(Error::Print)?;
     match report.failed() {
         0 => Ok(()),
-        failed => Err(Error::Wanting { place: place.to_string(), failed }),
+        failed => Err(Error::ChecksFailed { place: place.to_string(), failed }),
     }
 }
 
@@ -122,7 +145,7 @@ pub(super) fn run(options: &Options, sandbox: &Sandbox) -> Result<(), Error> {
 /// # Errors
 ///
 /// Where it is no plugin at all, or what was set cannot be.
-fn check(request: &Request, sandbox: &Sandbox) -> Result<Report, String> {
+fn check(request: &Request, sandbox: &Sandbox) -> Result<Report, CheckError> {
     let bar = watched();
     let mut report = Report::default();
     bar.set_message("compiles");

@@ -6,6 +6,7 @@ use qualm_sandbox::inspect::{ComponentError, ComponentInfo};
 use qualm_sandbox::{DetectorSpec, Failure, Guest, Sandbox};
 use serde_json::{Map, Value as Json};
 
+use super::CheckError;
 use super::report::{Fault, Found, Outcome, Report, size};
 use super::source::Random;
 use super::subject::{Subject, limits};
@@ -32,14 +33,14 @@ pub(super) struct Request {
 /// # Errors
 ///
 /// Where it is no detector at all, or what was set cannot be.
-pub(super) fn prepare(request: &Request, sandbox: &Sandbox, report: &mut Report) -> Result<Option<Subject>, String> {
+pub(super) fn prepare(request: &Request, sandbox: &Sandbox, report: &mut Report) -> Result<Option<Subject>, CheckError> {
     let spec = match DetectorSpec::plugin(sandbox, &request.component, Vec::new(), limits()) {
         Ok(spec) => spec,
         Err(LoadError::ComponentError(why @ ComponentError::Import(_))) => return Ok(failed(report, "imports", &why)),
         Err(LoadError::ComponentError(why @ ComponentError::Contract { .. })) => {
             return Ok(failed(report, "contract", &why));
         }
-        Err(LoadError::ComponentError(why)) => return Err(why.to_string()),
+        Err(LoadError::ComponentError(why)) => return Err(why.into()),
         Err(why) => return Ok(failed(report, "compiles", &why)),
     };
     let Some(component_info) = spec.component_info().cloned() else { return Ok(None) };
@@ -83,17 +84,13 @@ fn contract(component_info: &ComponentInfo) -> Found {
 }
 
 /// What is set, as the contract has it.
-fn parameters(set: &Map<String, Json>) -> Result<Vec<(String, ParameterValue)>, String> {
+fn parameters(set: &Map<String, Json>) -> Result<Vec<(String, ParameterValue)>, CheckError> {
     let value = |(name, value): (&String, &Json)| {
         let value = match value {
             Json::Bool(flag) => ParameterValue::Flag(*flag),
             Json::String(text) => ParameterValue::Text(text.clone()),
             Json::Number(number) => ParameterValue::Number(number.as_f64().unwrap_or(f64::NAN)),
-            _ => {
-                return Err(format!(
-                    "--parameters: `{name}` is {value}; training takes numbers, texts, true and false"
-                ));
-            }
+            _ => return Err(CheckError::Parameter { name: name.clone(), value: value.clone() }),
         };
         Ok((name.clone(), value))
     };

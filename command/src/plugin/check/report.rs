@@ -2,8 +2,6 @@
 
 use serde_json::{Value, json};
 
-use qualm_sandbox::Failure;
-
 /// A check that found nothing wanting: what it measured.
 #[derive(Debug)]
 pub(super) struct Found {
@@ -51,15 +49,9 @@ impl Fault {
     }
 }
 
-impl From<qualm_contract::Error> for Fault {
-    fn from(error: qualm_contract::Error) -> Self {
+impl<E: std::error::Error> From<E> for Fault {
+    fn from(error: E) -> Self {
         Self::new(error.to_string())
-    }
-}
-
-impl From<Failure> for Fault {
-    fn from(failure: Failure) -> Self {
-        Self::new(failure.to_string())
     }
 }
 
@@ -133,19 +125,6 @@ impl Report {
         };
         json!({ "good": self.failed() == 0, "checks": self.rows.iter().map(row).collect::<Vec<_>>() })
     }
-}
-
-/// A number that people can read.
-pub(super) fn thousands(number: usize) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }
 
 /// A size that people can read.

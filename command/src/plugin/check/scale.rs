@@ -1,9 +1,9 @@
 //! What a score means: 0 is ordinary, 1 is the threshold.
 
-use super::report::thousands;
 use super::report::{Fault, Found, Outcome};
 use super::source::{MINUTE, Shape, Source, sigma};
 use super::subject::{BATCH, Subject, feed};
+use crate::text::thousands;
 
 /// The share of ordinary rows that may be called anomalies: more than anybody would look at.
 const MOST: f64 = 0.05;

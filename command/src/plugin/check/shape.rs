@@ -7,6 +7,7 @@ use qualm_sandbox::Failure;
 use super::report::{Fault, Found, Outcome};
 use super::source::{Shape, Source};
 use super::subject::{BATCH, Subject, feed, same, scored};
+use crate::text::thousands;
 
 /// What it says it is, and whether it says so every time.
 pub(super) fn description(subject: &Subject) -> Outcome {
@@ -121,5 +122,5 @@ pub(super) fn many(subject: &Subject) -> Outcome {
     let series = subject.affordable(20_000, 2.0) / 2;
     let rows = Source::new(subject.features(), series as u32, Shape::Noise, 6).rows(2 * series);
     feed(&mut subject.start()?, &rows, 10 * BATCH)?;
-    Ok(Found::ok(format!("{} series", super::report::thousands(series))).figure("series", series as f64))
+    Ok(Found::ok(format!("{} series", thousands(series))).figure("series", series as f64))
 }

@@ -163,7 +163,7 @@ fn what_hardly_runs_is_found_out_too() {
         assert!(failed.contains(reason), "{check}: {failed}");
     }
     let no_plugin = Request { component: b"{}".to_vec(), ..flawed("none") };
-    let refused = check(&no_plugin, sandbox()).unwrap_err();
+    let refused = check(&no_plugin, sandbox()).unwrap_err().to_string();
     assert!(refused.contains("no WebAssembly component"), "{refused}");
 }
 

@@ -1,4 +1,4 @@
-//! What may be asked of Prometheus, and what that means.
+//! What is collected of a Prometheus: the query as users write it, and the plan that it becomes once it is checked.
 
 use qualm_bundle::secret::Secret;
 
@@ -6,7 +6,7 @@ use super::super::Error;
 use super::super::client::{Client, Words};
 use super::super::options::{Range, address, basic, variable, wrong};
 
-/// What errors say.
+/// The words of error messages.
 const PROMETHEUS: Words = Words {
     server: "Prometheus",
     set: "PROMETHEUS_TOKEN, or PROMETHEUS_USERNAME and PROMETHEUS_PASSWORD",
@@ -14,29 +14,35 @@ const PROMETHEUS: Words = Words {
     not_found: "is this the address before /api/v1?",
 };
 
-/// All there is.
+/// Selects every series.
 const EVERYTHING: &str = r#"{__name__=~".+"}"#;
 
-/// Which of the history in Prometheus, how it is to be called, and who asks.
-#[derive(Debug, Clone, Default)]
+/// Telegraf's `metric_version` where none is named.
+pub const METRIC_VERSION: u8 = 2;
+
+/// Which of the history in a Prometheus is selected, its names, and the credentials. What is left out of these is taken
+/// from `PROMETHEUS_…`.
+#[derive(Debug, Clone)]
 pub struct Query {
-    /// Only these series, such as '{job="node"}': selectors, or expressions whose results have a name.
+    /// Selectors, or expressions whose results have a name; all series, if empty.
     pub matches: Vec<String>,
-
-    /// How far apart the rows are: as far as live ones will be, so Telegraf's `interval`.
+    /// The duration from row to row: Telegraf's `interval`.
     pub step: Option<String>,
-
-    /// Name metrics as Telegraf's `inputs.prometheus` does with this `metric_version`: 1 or 2.
+    /// The `metric_version` of Telegraf's `inputs.prometheus`: 1 or 2.
     pub metric_version: u8,
-
-    /// The token; also from `PROMETHEUS_TOKEN`.
+    /// The token.
     pub token: Option<Secret>,
-
-    /// The user, whose password is in `PROMETHEUS_PASSWORD`; also from `PROMETHEUS_USERNAME`.
+    /// The user.
     pub user: Option<String>,
 }
 
-/// The options, read.
+impl Default for Query {
+    fn default() -> Self {
+        Self { matches: Vec::new(), step: None, metric_version: METRIC_VERSION, token: None, user: None }
+    }
+}
+
+/// A query whose options are checked.
 #[derive(Debug)]
 pub(in super::super) struct Plan {
     pub(in super::super) url: Secret,
@@ -51,7 +57,7 @@ pub(in super::super) struct Plan {
 }
 
 impl Query {
-    /// Reads the options; `measurement` is what all is called with `metric_version = 2`.
+    /// Checks the options; `measurement` is the name of all metrics with `metric_version = 2`.
     pub(in super::super) fn plan(
         &self,
         url: &Secret,
@@ -78,7 +84,7 @@ impl Query {
 }
 
 impl Plan {
-    /// The server, and who asks.
+    /// A client with the credentials.
     pub(in super::super) fn client(&self) -> Client {
         let by_token = self.token.as_ref().map(|token| Secret::token(format!("Bearer {}", token.reveal())));
         let by_password = || Some(basic(self.user.as_ref()?, Secret::variable("PROMETHEUS_PASSWORD").as_ref()));
