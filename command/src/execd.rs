@@ -121,7 +121,7 @@ fn show(http: &Http, scoring: &mut Scoring) {
     let view = Arc::new(View::new("execd"));
     scoring.watch(Arc::clone(&view));
     // Metrics must flow, even if nobody can see how.
-    if let Err(error) = crate::serve::observe::beside(http, listen, view) {
+    if let Err(error) = crate::serve::observe::serve_view(http, listen, view) {
         error!("[http] `listen`: {error}. Nothing is served");
     }
 }

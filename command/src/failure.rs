@@ -84,7 +84,9 @@ impl Failure {
             | Self::Evaluate(evaluate::Error::RequirementsNotMet(_) | evaluate::Error::Write { .. })
             | Self::Explain(explain::Error::Print(_))
             | Self::Validate(validate::Error::ChecksFailed { .. } | validate::Error::Print(_))
-            | Self::Plugin(plugin::Error::ChecksFailed { .. } | plugin::Error::Write { .. } | plugin::Error::Print(_)) => 1,
+            | Self::Plugin(
+                plugin::Error::ChecksFailed { .. } | plugin::Error::Write { .. } | plugin::Error::Print(_),
+            ) => 1,
             #[cfg(feature = "history")]
             Self::Collect(error) | Self::Warm(warm::Error::Collect(error)) => match error {
                 collect::Error::Nothing { .. } | collect::Error::Write { .. } => 1,

@@ -200,7 +200,7 @@ fn a_way_back_that_is_not_there_or_does_not_answer_is_waited_for() {
     let source = Sink::start_at(address);
     assert_eq!(server.ask("POST", "/vector", &[], gauge("cpu", "a", 1.0, 1).as_bytes()).status, 200);
     assert_eq!(source.taken(), gauge("cpu", "a", 1.0, 1));
-    until("the log to say: scored events get on again", || server.log().contains("scored events get on again"));
+    until("the log to say: scored events are delivered again", || server.log().contains("scored events are delivered again"));
 }
 
 #[test]

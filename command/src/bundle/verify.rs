@@ -59,7 +59,11 @@ pub(super) fn run(options: &Options, factory: &dyn ModelFactory) -> Result<(), E
     let mut report = Report { good: true, checks: Vec::new() };
     report.check(&options.path, &Trust { keys }, factory);
     print(&report, options.json, || report.for_people())?;
-    if report.good { Ok(()) } else { Err(Error::ChecksFailed(format!("{} is not as it must be", options.path.display()))) }
+    if report.good {
+        Ok(())
+    } else {
+        Err(Error::ChecksFailed(format!("{} is not as it must be", options.path.display())))
+    }
 }
 
 impl Report {

@@ -1,4 +1,4 @@
-//! What `/metrics` says. `docs/metrics.md` explains each name.
+//! The families of `/metrics`. `docs/metrics.md` explains each.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -8,9 +8,9 @@ use qualm::view::{Detector, Snapshot};
 use qualm_http::Exposition;
 
 use super::observed::Observed;
-use super::vitals::Vitals;
+use super::pipeline_health::PipelineHealth;
 
-/// Writes all that is known.
+/// Writes all families.
 pub fn expose(observed: &Observed, out: &mut Exposition) {
     out.info("qualm_build", "The version that runs.", &[("version", env!("CARGO_PKG_VERSION"))]);
     let pipelines = observed.views.iter().map(|view| {
@@ -25,8 +25,8 @@ pub fn expose(observed: &Observed, out: &mut Exposition) {
         let help = "How often a model could not be loaded that applications ask for scores.";
         out.counter("qualm_api_models_refused", help).value(&[], registry.refused() as f64);
     }
-    vitals(observed, out);
-    passed_on(observed, out);
+    health(observed, out);
+    forwarded(observed, out);
     observed.server.snapshot().expose(out);
 }
 
@@ -37,7 +37,7 @@ struct Pipeline {
     latency: Histogram,
 }
 
-/// A family of counters: its name, what it is, and where it comes from.
+/// A family of counters: its name, its help, and its value.
 type Counter<T> = (&'static str, &'static str, fn(&T) -> u64);
 
 fn events(pipelines: &[Pipeline], out: &mut Exposition) {
@@ -160,40 +160,41 @@ fn models(pipelines: &[Pipeline], out: &mut Exposition) {
 }
 
 /// Whether pipelines work.
-fn vitals(observed: &Observed, out: &mut Exposition) {
-    if observed.vitals().next().is_none() {
+fn health(observed: &Observed, out: &mut Exposition) {
+    if observed.pipelines().next().is_none() {
         return;
     }
     let mut family =
         out.gauge("qualm_pipeline_up", "1 while a pipeline works, 0 after a panic until it is started again.");
-    for (name, vitals) in observed.vitals() {
-        family.value(&[("pipeline", name)], f64::from(u8::from(vitals.is_up())));
+    for (name, health) in observed.pipelines() {
+        family.value(&[("pipeline", name)], f64::from(u8::from(health.is_up())));
     }
-    let families: [Counter<Vitals>; 2] = [
-        ("qualm_pipeline_panics", "How often a pipeline panicked, a fault of qualm.", Vitals::panics),
-        ("qualm_pipeline_unscored_bodies", "Bodies that passed unscored on account of that.", Vitals::unscored),
+    let families: [Counter<PipelineHealth>; 2] = [
+        ("qualm_pipeline_panics", "How often a pipeline panicked, a fault of qualm.", PipelineHealth::panics),
+        ("qualm_pipeline_unscored_bodies", "Bodies that passed unscored on account of that.", PipelineHealth::unscored),
     ];
     for (family, help, count) in families {
         let mut family = out.counter(family, help);
-        for (name, vitals) in observed.vitals() {
-            family.value(&[("pipeline", name)], count(vitals) as f64);
+        for (name, health) in observed.pipelines() {
+            family.value(&[("pipeline", name)], count(health) as f64);
         }
     }
 }
 
-/// What became of bodies behind the pipelines.
-fn passed_on(observed: &Observed, out: &mut Exposition) {
+/// Bodies that were forwarded, repaired, discarded or retried.
+fn forwarded(observed: &Observed, out: &mut Exposition) {
     let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed) as f64;
     let vector = observed.vector.as_ref();
-    let ways = [
+    let destinations = [
         ("vector", vector.and_then(|vector| vector.forward())),
         ("influxdb", observed.influxdb.as_ref().map(|influxdb| influxdb.forward())),
     ];
-    let ways: Vec<_> = ways.into_iter().filter_map(|(name, way)| Some((name, way?.counts()))).collect();
-    if !ways.is_empty() {
+    let destinations: Vec<_> =
+        destinations.into_iter().filter_map(|(name, forward)| Some((name, forward?.counts()))).collect();
+    if !destinations.is_empty() {
         let help = "Bodies that were passed on, by what became of them: delivered, rejected for good, or failed, to come again.";
         let mut family = out.counter("qualm_sent_bodies", help);
-        for (name, counts) in &ways {
+        for (name, counts) in &destinations {
             let outcomes =
                 [("delivered", &counts.delivered), ("rejected", &counts.rejected), ("failed", &counts.failed)];
             for (outcome, counter) in outcomes {
@@ -201,7 +202,7 @@ fn passed_on(observed: &Observed, out: &mut Exposition) {
             }
         }
         let mut family = out.counter("qualm_sent_bytes", "Bytes of bodies that were delivered.");
-        for (name, counts) in &ways {
+        for (name, counts) in &destinations {
             family.value(&[("pipeline", name)], count(&counts.bytes));
         }
     }
@@ -216,12 +217,12 @@ fn passed_on(observed: &Observed, out: &mut Exposition) {
         out.counter("qualm_discarded_events", "Events that could not go back: metrics whose value is not a number.")
             .value(&[("pipeline", "vector"), ("intentional", "false")], count(&counts.discarded));
     }
-    let again = [
-        ("vector", vector.map(|vector| vector.again().count())),
-        ("influxdb", observed.influxdb.as_ref().map(|influxdb| influxdb.again().count())),
+    let retried = [
+        ("vector", vector.map(|vector| vector.retries().retried())),
+        ("influxdb", observed.influxdb.as_ref().map(|influxdb| influxdb.retries().retried())),
     ];
     let mut family = out.counter("qualm_repeated_bodies", "Bodies that came again, and were not scored a second time.");
-    for (name, count) in again.into_iter().filter_map(|(name, count)| Some((name, count?))) {
+    for (name, count) in retried.into_iter().filter_map(|(name, count)| Some((name, count?))) {
         family.value(&[("pipeline", name)], count as f64);
     }
 }

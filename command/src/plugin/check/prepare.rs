@@ -33,7 +33,11 @@ pub(super) struct Request {
 /// # Errors
 ///
 /// Where it is no detector at all, or what was set cannot be.
-pub(super) fn prepare(request: &Request, sandbox: &Sandbox, report: &mut Report) -> Result<Option<Subject>, CheckError> {
+pub(super) fn prepare(
+    request: &Request,
+    sandbox: &Sandbox,
+    report: &mut Report,
+) -> Result<Option<Subject>, CheckError> {
     let spec = match DetectorSpec::plugin(sandbox, &request.component, Vec::new(), limits()) {
         Ok(spec) => spec,
         Err(LoadError::ComponentError(why @ ComponentError::Import(_))) => return Ok(failed(report, "imports", &why)),
