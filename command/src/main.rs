@@ -10,7 +10,7 @@ use qualm_command::configuration;
 use qualm_command::failure::Failure;
 #[cfg(feature = "serve")]
 use qualm_command::serve;
-use qualm_command::stdout::say;
+use qualm_command::stdout::print_text;
 use qualm_command::{bundle, execd, log};
 #[cfg(feature = "history")]
 use qualm_command::{collect, demo, evaluate, explain, plugin, replay, train, validate, warm};
@@ -32,7 +32,7 @@ struct Cli {
     command: Option<Command>,
 }
 
-/// What `--help` ends with: an example of each command that this binary has.
+/// What `--help` ends with: an example of each command in this build.
 fn examples() -> String {
     const SERVE: bool = cfg!(feature = "serve");
     const HISTORY: bool = cfg!(feature = "history");
@@ -53,7 +53,7 @@ fn examples() -> String {
         (HISTORY, "  qualm train --input history.csv --detector pca-mahalanobis --out model   learn what is ordinary"),
         (true, "  qualm --sample-config > qualm.toml"),
     ];
-    lines.into_iter().filter(|(has, _)| *has).map(|(_, line)| line).collect::<Vec<_>>().join("\n")
+    lines.into_iter().filter(|(is_built, _)| *is_built).map(|(_, line)| line).collect::<Vec<_>>().join("\n")
 }
 
 #[derive(Debug, Subcommand)]
@@ -112,9 +112,9 @@ fn main() -> ExitCode {
         return code;
     }
     let cli = Cli::parse();
-    let log = log::start(level(cli.command.as_ref()));
+    let log = log::start(log_level(cli.command.as_ref()));
     let result = match (cli.sample_config, &cli.command) {
-        (true, _) | (_, None) => say(config::SAMPLE).map_err(Failure::from),
+        (true, _) | (_, None) => print_text(config::SAMPLE).map_err(Failure::from),
         (_, Some(command)) => run(command),
     };
     let code = match result {
@@ -124,15 +124,15 @@ fn main() -> ExitCode {
             ExitCode::from(failure.exit_code())
         }
     };
-    drop(log); // written out
+    drop(log); // flushes it
     if matches!(cli.command, Some(Command::Execd(_))) {
-        execd::leave();
+        execd::drain_streams();
     }
     code
 }
 
-/// What is logged: more of the commands that run for long.
-fn level(command: Option<&Command>) -> Level {
+/// Commands that run for long log more than warnings.
+fn log_level(command: Option<&Command>) -> Level {
     let debug = match command {
         Some(Command::Execd(options)) => options.debug,
         #[cfg(feature = "serve")]

@@ -1,5 +1,4 @@
-//! What is replayed: the server's metrics as lines, and the incidents that experts labelled. `examples/demo/README.md`
-//! tells where they come from.
+//! The recording: the server's metrics as lines, and the labelled incidents. `examples/demo/README.md` documents their source.
 
 use std::fmt::Write as _;
 
@@ -8,19 +7,19 @@ use qualm_offline::history::{BadTime, parse_time};
 const SERVER: &str = include_str!("../../../examples/demo/server.csv");
 const LABELS: &str = include_str!("../../../examples/demo/labels.csv");
 
-/// Which server it was: a machine of the Server Machine Dataset.
+/// The server: a machine of the Server Machine Dataset.
 pub(super) const HOST: &str = "machine-1-3";
 
 /// Nanoseconds in a minute.
 pub(super) const MINUTE: i64 = 60_000_000_000;
 
-/// The metrics of a server, and its labelled incidents. The two meet only where findings are counted.
+/// The metrics of a server, and its labelled incidents, which the detector never gets.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Recording {
-    /// In the order of their times.
+    /// In order of time.
     pub(super) lines: Vec<Line>,
     pub(super) incidents: Vec<Incident>,
-    /// Metrics, and so fields, in each line.
+    /// Fields of each line.
     pub(super) metrics: usize,
 }
 
@@ -35,9 +34,9 @@ pub(super) struct Line {
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Incident {
     pub(super) start: i64,
-    /// The first time behind it.
+    /// The first time after it.
     pub(super) end: i64,
-    /// The metrics that the label names as part of it; it may name none.
+    /// The labelled metrics; may be empty.
     pub(super) metrics: Vec<String>,
 }
 
@@ -73,7 +72,7 @@ pub enum DataError {
 }
 
 impl Recording {
-    /// The recording that is part of the program.
+    /// The recording in the binary.
     pub(super) fn load() -> Result<Self, DataError> {
         Self::parse(SERVER, LABELS)
     }
@@ -90,12 +89,12 @@ impl Recording {
         Ok(Self { lines, incidents, metrics: names.len() })
     }
 
-    /// How long it is, in nanoseconds, the last line's minute included.
+    /// The duration in nanoseconds, the last line's minute included.
     pub(super) fn duration(&self) -> i64 {
         self.lines.last().map_or(0, |last| last.time + MINUTE - self.start())
     }
 
-    /// When it begins.
+    /// The first time.
     pub(super) fn start(&self) -> i64 {
         self.lines.first().map_or(0, |first| first.time)
     }
@@ -133,7 +132,7 @@ impl Incident {
         if start < end { Ok(Self { start, end, metrics }) } else { Err(DataError::LabelTimes(row.to_owned())) }
     }
 
-    /// How long it was, in minutes.
+    /// The duration in minutes.
     pub(super) fn minutes(&self) -> i64 {
         (self.end - self.start) / MINUTE
     }
@@ -163,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_with_the_data_is_an_error() {
+    fn malformed_data_are_errors() {
         let labels = "start,end,metrics\n";
         for server in
             ["m00\n1\n", "time,m00\n", "time,m00\n1,2,3\n", "time,m00\n1\n", "time,m00\n1,x\n", "time,m00\n2,1\n1,1\n"]
@@ -177,7 +176,7 @@ mod tests {
 
     /// What `examples/demo/README.md` states.
     #[test]
-    fn the_recording_is_as_its_readme_says() {
+    fn the_recording_is_as_its_readme_states() {
         let recording = Recording::load().unwrap();
         assert_eq!((recording.lines.len(), recording.metrics, recording.duration()), (2880, 30, 2880 * MINUTE));
         assert!(recording.lines.windows(2).all(|two| two[1].time - two[0].time == MINUTE), "a row a minute, no gap");
@@ -190,6 +189,6 @@ mod tests {
         let field = |name: &str| recording.lines[0].text.contains(&format!("{name}="));
         assert!(recording.incidents.iter().flat_map(|incident| &incident.metrics).all(|name| field(name)));
         assert!(recording.lines.iter().all(|line| !line.text.contains("label")), "labels never reach the detector");
-        assert!(SERVER.len() + LABELS.len() < 1_000_000, "the program carries it");
+        assert!(SERVER.len() + LABELS.len() < 1_000_000, "the binary contains it");
     }
 }

@@ -1,18 +1,18 @@
-//! What a person sees: one screen, from what goes in to what to do next.
+//! The demo's output as text: one screen.
 
 use std::fmt::{self, Display, Formatter};
 
 use super::data::MINUTE;
-use super::findings::{Catch, Finding};
+use super::findings::{Detection, Finding};
 use super::plot;
 use super::report::Report;
 use crate::text::thousands;
 
-/// A narrower picture shows nothing.
-const NARROWEST: usize = 40;
-/// A wider one shows nothing more.
-const WIDEST: usize = 160;
-/// What stands left of the picture.
+/// The least width of the plot, with its margin.
+const MIN_WIDTH: usize = 40;
+/// Its largest width.
+const MAX_WIDTH: usize = 160;
+/// Columns for labels, left of the plot.
 const MARGIN: usize = 14;
 
 /// The report as a screen of this width.
@@ -67,11 +67,11 @@ impl Display for Screen<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         self.title(f)?;
         self.example(f)?;
-        self.picture(f)?;
+        self.plot(f)?;
         self.incidents(f)?;
         self.false_alarms(f)?;
         self.cost(f)?;
-        self.next(f)
+        self.next_steps(f)
     }
 }
 
@@ -85,7 +85,7 @@ impl Screen<'_> {
         writeln!(f, "{}\n", paint.dim("No training, no configuration: the detector began knowing nothing of it."))
     }
 
-    /// A line as it went in and as it came out.
+    /// A line before and after scoring.
     fn example(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let Self { report, paint, width } = self;
         let at = report.example();
@@ -98,9 +98,9 @@ impl Screen<'_> {
         writeln!(f, "out {before}{fold}{} {time}\n", paint.cyan(&format!("anomaly_score{spliced}")))
     }
 
-    fn picture(&self, f: &mut Formatter<'_>) -> fmt::Result {
+    fn plot(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let Self { report: Report { recording, live, .. }, paint, .. } = self;
-        let width = self.width.clamp(NARROWEST, WIDEST) - MARGIN - 1;
+        let width = self.width.clamp(MIN_WIDTH, MAX_WIDTH) - MARGIN - 1;
         let scores: Vec<Option<f64>> =
             live.verdicts.iter().map(|verdict| verdict.as_ref().map(|verdict| verdict.score)).collect();
         writeln!(f, "{}", paint.bold("Score of each minute's line: above 1 an incident begins"))?;
@@ -116,7 +116,7 @@ impl Screen<'_> {
         writeln!(f, "{:>MARGIN$} {}\n", "false alarms", paint.yellow(self.alarm_marks(width).trim_end()))
     }
 
-    /// Each incident's number, and a line as long as it was.
+    /// The number of each incident, with a line of its length.
     fn incident_marks(&self, width: usize) -> String {
         let Self { report: Report { findings, .. }, paint, .. } = self;
         let spans = findings.incidents.iter().map(|finding| (finding.incident.start, finding.incident.end - MINUTE));
@@ -129,7 +129,7 @@ impl Screen<'_> {
             };
             let begins = at == 0 || cells[at - 1] != *cell;
             let mark = if begins { (number + 1).to_string() } else { "━".to_owned() };
-            let caught = findings.incidents[number].catch.is_some();
+            let caught = findings.incidents[number].detection.is_some();
             out.push_str(&if caught { paint.green(&mark) } else { paint.red(&mark) });
         }
         out
@@ -140,7 +140,7 @@ impl Screen<'_> {
         self.strip(spans, width).iter().map(|cell| if cell.is_some() { '×' } else { ' ' }).collect()
     }
 
-    /// Which of these spans of time lies in which column.
+    /// The index of the span of time in each column.
     fn strip(&self, spans: impl Iterator<Item = (i64, i64)>, width: usize) -> Vec<Option<usize>> {
         let lines = &self.report.recording.lines;
         let at = |time: i64| lines.partition_point(|line| line.time < time).min(lines.len().saturating_sub(1));
@@ -148,7 +148,7 @@ impl Screen<'_> {
         plot::strip(&spans, lines.len(), width)
     }
 
-    /// Every twelve hours.
+    /// A tick every twelve hours.
     fn ticks(&self) -> Vec<(usize, String)> {
         let start = self.report.recording.start();
         let lines = self.report.recording.lines.iter().enumerate();
@@ -170,11 +170,11 @@ impl Screen<'_> {
     }
 
     fn outcome(&self, finding: &Finding) -> String {
-        let Finding { incident, tally, largest, catch } = finding;
+        let Finding { incident, tally, largest, detection } = finding;
         let paint = self.paint;
         let lines = format!("{:>3} {}", tally.anomalous, if tally.anomalous == 1 { "line " } else { "lines" });
-        match (catch, largest) {
-            (Some(Catch { delay, cause }), _) => {
+        match (detection, largest) {
+            (Some(Detection { delay, cause }), _) => {
                 let delay = match delay / MINUTE {
                     0 => "caught at once".to_owned(),
                     minutes => format!("caught after {minutes} min"),
@@ -199,7 +199,7 @@ impl Screen<'_> {
         let count = match findings.false_alarms.len() {
             0 => "no false alarm".to_owned(),
             1 => "1 false alarm".to_owned(),
-            more => format!("{more} false alarms"),
+            several => format!("{several} false alarms"),
         };
         let hours = (ordinary.scored + 30) / 60;
         let lines = format!("{} of {} lines anomalous", ordinary.anomalous, thousands(ordinary.scored));
@@ -226,7 +226,7 @@ impl Screen<'_> {
         writeln!(f, "{} (p99 {p99} µs), up to {rate} lines/s of {values} values each\n", paint.bold(&latency))
     }
 
-    fn next(&self, f: &mut Formatter<'_>) -> fmt::Result {
+    fn next_steps(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let paint = self.paint;
         writeln!(
             f,
@@ -238,20 +238,20 @@ impl Screen<'_> {
     }
 }
 
-/// The score at the upper edge of a line of the picture, where it is a whole one.
+/// The label of a line of the plot, where the score at its upper edge is a whole number.
 fn scale(row: usize) -> String {
-    let steps = plot::ROWS / plot::TOP as usize;
+    let steps = plot::ROWS / plot::TOP_SCORE as usize;
     if !row.is_multiple_of(steps) {
         return String::new();
     }
-    match plot::TOP as usize - row / steps {
+    match plot::TOP_SCORE as usize - row / steps {
         1 => "threshold 1 ".to_owned(),
         score if row == 0 => format!("{score}+ "),
         score => format!("{score} "),
     }
 }
 
-/// A line with only the first of its fields, and what was spliced in.
+/// A line with the first field and the spliced fields alone.
 fn shorten(line: &str) -> String {
     let Some((first, rest)) = line.trim_end().split_once(',').and_then(|(name, rest)| {
         let (tags_and_field, rest) = rest.split_once(',')?;
@@ -279,7 +279,7 @@ mod tests {
     use crate::demo::passes::{Bulk, Live};
     use std::time::Duration;
 
-    /// Two days: 2 hours of warm-up, an anomaly in each of the first two incidents and one outside.
+    /// Two days: 2 hours of warm-up, an anomaly in each of the first two incidents, and one outside.
     fn report(recording: &Recording) -> Report<'_> {
         let mut live = Live::default();
         for (minute, line) in recording.lines.iter().enumerate() {
@@ -291,11 +291,11 @@ mod tests {
                 720 => format!("{fields},anomaly_score=2,is_anomaly=1i,anomaly_cause=\"m01\" {time}"),
                 _ => format!("{fields},anomaly_score=0.5,is_anomaly=0i {time}"),
             };
-            live.take(&line.text, &out);
+            live.record(&line.text, &out);
         }
         let verdicts: Vec<_> =
             recording.lines.iter().map(|line| line.time).zip(live.verdicts.iter().cloned()).collect();
-        let findings = Findings::of(&verdicts, &recording.incidents);
+        let findings = Findings::compare(&verdicts, &recording.incidents);
         let bulk = Bulk { lines: 2880, bytes: 1_000_000, took: Duration::from_millis(40) };
         Report { recording, live, bulk, findings, false_alarm_rate: 1e-3 }
     }
@@ -318,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn it_says_what_was_found() {
+    fn the_screen_shows_all_figures() {
         let screen = screen(80, false);
         for line in [
             "in  server,host=machine-1-3 m00=0.242424,… 1704080220000000000",
@@ -338,7 +338,7 @@ mod tests {
     }
 
     #[test]
-    fn marks_stand_under_their_time() {
+    fn marks_are_below_their_times() {
         let screen = screen(MARGIN + 1 + 48, false); // a column an hour
         let marks =
             |name: &str| screen.lines().find_map(|line| line.trim_start().strip_prefix(name)).unwrap().to_owned();
@@ -347,7 +347,7 @@ mod tests {
     }
 
     #[test]
-    fn it_fits_the_screen_and_uses_the_width() {
+    fn the_plot_has_the_screens_width() {
         for width in [80, 120] {
             let screen = screen(width, false);
             let longest = screen.lines().map(|line| line.chars().count()).max().unwrap();

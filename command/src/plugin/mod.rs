@@ -1,4 +1,4 @@
-//! `qualm plugin`: what people do who write detectors of their own.
+//! `qualm plugin`: creates, checks and packs plugins.
 
 mod check;
 mod new;
@@ -25,7 +25,7 @@ Examples:
 A plugin is a WebAssembly component, made from any language that can be compiled to one;
 wit/detection.wit in the folder is the contract that it keeps.";
 
-/// What a user may ask for.
+/// The options of `qualm plugin`.
 #[derive(Debug, Args)]
 pub struct Options {
     #[command(subcommand)]
@@ -43,7 +43,7 @@ enum Command {
     Pack(pack::Options),
 }
 
-/// Why a command ended early.
+/// Why a command failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A file cannot be read.
@@ -76,7 +76,7 @@ pub enum Error {
     /// A new detector's folder has files already.
     #[error("{} is there already, and not empty: name another, or remove it", .0.display())]
     NotEmpty(PathBuf),
-    /// The folder cannot be made.
+    /// A file cannot be written.
     #[error("{}: {source}", path.display())]
     Write {
         /// The file or folder.
@@ -106,12 +106,12 @@ pub enum Error {
         /// How many checks failed.
         failed: usize,
     },
-    /// Nothing can be printed.
+    /// Stdout cannot be written.
     #[error("stdout: {0}")]
     Print(io::Error),
 }
 
-/// Does it, and prints what came of it.
+/// Runs the command, and prints its result.
 ///
 /// # Errors
 ///
