@@ -40,10 +40,7 @@ fn examples() -> String {
         (true, "Examples:"),
         (HISTORY, "  qualm demo                                      see it find real incidents"),
         (true, "  qualm execd < metrics.lp                        score every numeric field, with no configuration"),
-        (
-            SERVE,
-            "  qualm serve --config qualm.toml                 the same for Vector and for InfluxDB's clients, and what goes on",
-        ),
+        (SERVE, "  qualm serve --config qualm.toml                 the same over HTTP, for Vector and InfluxDB"),
         (true, "  qualm execd --check --config qualm.toml         is this configuration right, and what is in force?"),
         (HISTORY, "  qualm replay --input history.csv --scores out.csv   history, exactly as if it came in live"),
         (
@@ -61,7 +58,7 @@ enum Command {
     /// Score line protocol from stdin to stdout, as Telegraf's external processor
     #[command(after_help = execd::EXAMPLES)]
     Execd(execd::Options),
-    /// Score what Vector or InfluxDB's clients send, answer applications, and show what goes on
+    /// Score what Vector or InfluxDB's clients send, answer applications, and serve a live page
     #[cfg(feature = "serve")]
     #[command(after_help = serve::EXAMPLES)]
     Serve(serve::Options),

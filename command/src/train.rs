@@ -161,8 +161,8 @@ fn to_text(bundle: &Bundle, tried: &[(Choice, f64)], warnings: &[String], out: &
     };
     format!(
         "{notes}{tried}{} {} ({}), {} features, learnt from {} rows\n\
-         on the last {} rows, which it had not seen: {:.4} % alarms; anomalies put in among them are told apart with an \
-         AUC-PR of {:.3}\n\
+         on the last {} rows, which it had not seen: {:.4} % alarms; injected anomalies are separated with an AUC-PR of \
+         {:.3}\n\
          the bundle is in {path}\n\
          next: qualm evaluate --bundle {path} --input HISTORY, or in qualm.toml: model = {path:?}\n",
         manifest.name,

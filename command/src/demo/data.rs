@@ -2,7 +2,8 @@
 
 use std::fmt::Write as _;
 
-use qualm_offline::history::{BadTime, parse_time};
+use anyhow::{Context as _, Result, bail};
+use qualm_offline::history::parse_time;
 
 const SERVER: &str = include_str!("../../../examples/demo/server.csv");
 const LABELS: &str = include_str!("../../../examples/demo/labels.csv");
@@ -40,51 +41,21 @@ pub(super) struct Incident {
     pub(super) metrics: Vec<String>,
 }
 
-/// Why the recording or its labels cannot be read.
-#[derive(Debug, thiserror::Error)]
-pub enum DataError {
-    /// The header.
-    #[error("the first column is no `time`")]
-    Header,
-    /// A row of the recording.
-    #[error("it has too {} cells: `{row}`", if *.too_many { "many" } else { "few" })]
-    Cells {
-        /// The row.
-        row: String,
-        /// More than the header has, not fewer.
-        too_many: bool,
-    },
-    /// A cell.
-    #[error("`{0}` is no number")]
-    Number(String),
-    /// A time.
-    #[error(transparent)]
-    Time(#[from] BadTime),
-    /// The rows' order.
-    #[error("its rows are not in the order of their times")]
-    Order,
-    /// A label without all its cells.
-    #[error("a label has too few cells: `{0}`")]
-    LabelCells(String),
-    /// A label whose times are reversed.
-    #[error("a label ends before it begins: `{0}`")]
-    LabelTimes(String),
-}
-
 impl Recording {
     /// The recording in the binary.
-    pub(super) fn load() -> Result<Self, DataError> {
+    pub(super) fn load() -> Result<Self> {
         Self::parse(SERVER, LABELS)
     }
 
-    fn parse(server: &str, labels: &str) -> Result<Self, DataError> {
+    fn parse(server: &str, labels: &str) -> Result<Self> {
         let mut rows = server.lines();
-        let header = rows.next().and_then(|header| header.strip_prefix("time,")).ok_or(DataError::Header)?;
+        let header =
+            rows.next().and_then(|header| header.strip_prefix("time,")).context("the first column is no `time`")?;
         let names: Vec<&str> = header.split(',').collect();
         let lines = rows.map(|row| Line::parse(row, &names)).collect::<Result<Vec<_>, _>>()?;
         let incidents = labels.lines().skip(1).map(Incident::parse).collect::<Result<Vec<_>, _>>()?;
         if lines.is_empty() || !lines.is_sorted_by(|one, next| one.time < next.time) {
-            return Err(DataError::Order);
+            bail!("its rows are not in the order of their times");
         }
         Ok(Self { lines, incidents, metrics: names.len() })
     }
@@ -101,21 +72,20 @@ impl Recording {
 }
 
 impl Line {
-    fn parse(row: &str, names: &[&str]) -> Result<Self, DataError> {
+    fn parse(row: &str, names: &[&str]) -> Result<Self> {
         let mut cells = row.split(',');
-        let miscounted = |too_many| DataError::Cells { row: row.to_owned(), too_many };
         let time = parse_time(cells.next().unwrap_or_default())?;
         let mut text = format!("server,host={HOST}");
         let mut left = names.iter();
         let mut before = ' ';
         for cell in cells {
-            let name = left.next().ok_or_else(|| miscounted(true))?;
-            let _: f64 = cell.parse().map_err(|_| DataError::Number(cell.to_owned()))?;
+            let name = left.next().with_context(|| format!("it has too many cells: `{row}`"))?;
+            let _: f64 = cell.parse().ok().with_context(|| format!("`{cell}` is no number"))?;
             let _infallible = write!(text, "{before}{name}={cell}");
             before = ',';
         }
         if left.next().is_some() {
-            return Err(miscounted(false));
+            bail!("it has too few cells: `{row}`");
         }
         let _infallible = writeln!(text, " {time}");
         Ok(Self { time, text })
@@ -123,13 +93,16 @@ impl Line {
 }
 
 impl Incident {
-    fn parse(row: &str) -> Result<Self, DataError> {
+    fn parse(row: &str) -> Result<Self> {
         let mut cells = row.split(',');
-        let mut cell = || cells.next().ok_or_else(|| DataError::LabelCells(row.to_owned()));
-        let mut time = || Ok::<_, DataError>(parse_time(cell()?)?);
+        let mut cell = || cells.next().with_context(|| format!("a label has too few cells: `{row}`"));
+        let mut time = || anyhow::Ok(parse_time(cell()?)?);
         let (start, end) = (time()?, time()?);
         let metrics = cell()?.split_whitespace().map(str::to_owned).collect();
-        if start < end { Ok(Self { start, end, metrics }) } else { Err(DataError::LabelTimes(row.to_owned())) }
+        if start >= end {
+            bail!("a label ends before it begins: `{row}`");
+        }
+        Ok(Self { start, end, metrics })
     }
 
     /// The duration in minutes.

@@ -14,7 +14,6 @@ use qualm::config::{self, Config};
 use qualm::scoring::StartError;
 
 use crate::stdout::print_text;
-pub use data::DataError;
 use data::Recording;
 use report::Report;
 use screen::{Paint, Screen};
@@ -56,7 +55,7 @@ pub enum Error {
     Start(#[from] StartError),
     /// The recording in the binary cannot be used.
     #[error("the demo's own data cannot be used: {0}")]
-    Data(#[from] DataError),
+    Data(#[from] anyhow::Error),
     /// The detector failed, so that the figures would be wrong.
     #[error("the detector failed, so there is nothing true to show: {0}")]
     Failed(String),

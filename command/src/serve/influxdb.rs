@@ -12,7 +12,6 @@ use ureq::http::{HeaderName, HeaderValue};
 
 use super::forward::{self, Answer, DeliveryStatus, Forward, NoAnswer};
 use super::influxql::creates_database;
-use super::pipeline_health::PipelineHealth;
 use super::retry_cache::{Delivery, RetryCache};
 use super::worker::Worker;
 
@@ -35,11 +34,11 @@ const MAX_STATEMENT_BYTES: usize = 64 << 10;
 /// The endpoint for line protocol.
 #[derive(Debug)]
 pub struct Influxdb {
-    worker: Worker,
-    retries: RetryCache<Outcome>,
+    pub(super) worker: Worker,
+    pub(super) retries: RetryCache<Outcome>,
     /// Computes the digests of large bodies.
     digest_pool: Pool,
-    forward: Forward,
+    pub(super) forward: Forward,
     /// Whether the client's authorization is for InfluxDB, since qualm itself needs none.
     passes_authorization: bool,
 }
@@ -87,24 +86,6 @@ impl Influxdb {
     #[must_use]
     pub fn new(worker: Worker, forward: Forward, passes_authorization: bool, seed: u64) -> Self {
         Self { worker, retries: RetryCache::new(seed), digest_pool: Pool::of_cores(), forward, passes_authorization }
-    }
-
-    /// Bodies that arrived again.
-    #[must_use]
-    pub fn retries(&self) -> &RetryCache<Outcome> {
-        &self.retries
-    }
-
-    /// Whether its pipeline works.
-    #[must_use]
-    pub fn pipeline_health(&self) -> &PipelineHealth {
-        self.worker.health()
-    }
-
-    /// Where scored lines are delivered.
-    #[must_use]
-    pub fn forward(&self) -> &Forward {
-        &self.forward
     }
 
     /// `POST` to one of [`WRITE_PATHS`]: a batch of lines.

@@ -297,7 +297,7 @@ fn log_endpoints(server: &Server, config: &Config, observed: &Observed) {
     }
     match &observed.influxdb {
         None => info!("POST /write is off: [influxdb] `forward` says where lines go"),
-        Some(influxdb) => info!("POST /write takes line protocol; it goes on to {}", influxdb.forward().display_url()),
+        Some(influxdb) => info!("POST /write takes line protocol; it goes on to {}", influxdb.forward.display_url()),
     }
     match &config.http.models {
         None => info!("/api/v1/score is off: [http] `models` is the directory of the models to score with"),

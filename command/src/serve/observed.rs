@@ -30,8 +30,8 @@ pub struct Observed {
 impl Observed {
     /// The health of the pipelines that are restarted after a panic, by name.
     pub(super) fn pipelines(&self) -> impl Iterator<Item = (&'static str, &PipelineHealth)> {
-        let vector = self.vector.as_ref().map(|vector| ("vector", vector.pipeline_health()));
-        let influxdb = self.influxdb.as_ref().map(|influxdb| ("influxdb", influxdb.pipeline_health()));
+        let vector = self.vector.as_ref().map(|vector| ("vector", vector.worker.health()));
+        let influxdb = self.influxdb.as_ref().map(|influxdb| ("influxdb", influxdb.worker.health()));
         vector.into_iter().chain(influxdb)
     }
 }

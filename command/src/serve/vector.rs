@@ -17,7 +17,6 @@ use tokio::sync::Notify;
 use tracing::{info, warn};
 
 use super::forward::{self, Answer, DeliveryStatus, Forward, NoAnswer};
-use super::pipeline_health::PipelineHealth;
 use super::retry_cache::{Delivery, RetryCache};
 use super::worker::Worker;
 
@@ -31,12 +30,12 @@ pub fn is_final(status: StatusCode) -> bool {
 /// The endpoint for Vector's events.
 #[derive(Debug)]
 pub struct Vector {
-    worker: Worker,
-    retries: RetryCache<Outcome>,
+    pub(super) worker: Worker,
+    pub(super) retries: RetryCache<Outcome>,
     /// Computes digests and repairs events of large bodies.
     preparation_pool: Pool,
     out: Out,
-    counts: Counts,
+    pub(super) counts: Counts,
     last_received: Mutex<Instant>,
     stdout_closed: Notify,
 }
@@ -130,12 +129,6 @@ impl Vector {
         }
     }
 
-    /// Counts of events.
-    #[must_use]
-    pub fn counts(&self) -> &Counts {
-        &self.counts
-    }
-
     /// Vector's source, where events are delivered there.
     #[must_use]
     pub fn forward(&self) -> Option<&Forward> {
@@ -143,18 +136,6 @@ impl Vector {
             Out::Forward(forward) => Some(forward),
             Out::Stdout => None,
         }
-    }
-
-    /// Bodies that arrived again.
-    #[must_use]
-    pub fn retries(&self) -> &RetryCache<Outcome> {
-        &self.retries
-    }
-
-    /// Whether its pipeline works.
-    #[must_use]
-    pub fn pipeline_health(&self) -> &PipelineHealth {
-        self.worker.health()
     }
 
     /// The time since the last events.

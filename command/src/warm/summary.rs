@@ -119,7 +119,7 @@ impl Summary {
                 format!("values are before the one before them in their series; sort the rows by time{first}"),
             ),
             (*malformed, "rows are no line protocol, and taught nothing".to_owned()),
-            (*untimed, "rows do not tell their time, and were taken for as late as those before them".to_owned()),
+            (*untimed, "rows have no timestamp, and were taken at that of the row before".to_owned()),
             (*scored_before, "rows had been scored before; only what was measured counts".to_owned()),
             (*verdicts, "rows are qualm's own verdicts, and were left out".to_owned()),
             (*left_out, "rows are left out: they have no name, or one that line protocol cannot say".to_owned()),
