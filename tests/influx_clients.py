@@ -38,7 +38,7 @@ def second(url):
 
 
 def third(url):
-    """3.x writes to the path of 2.x by default, and to its own where it is told to."""
+    """3.x writes to the path of 2.x by default, and to its own where it is configured to."""
     points = [influxdb_client_3.Point("load").field("value", value).time(time) for time, value in VALUES]
     for database, more in [("third", {}), ("third_own", {"write_use_v2_api": False})]:
         with influxdb_client_3.InfluxDBClient3(host=url, token="a-token", database=database, **more) as client:

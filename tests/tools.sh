@@ -12,7 +12,7 @@
 #
 # Everything lands in target/tools/NAME-VERSION/ (or in $QUALM_TOOLS_DIR), so a second call costs nothing and
 # `rm -rf target/tools` undoes it all. Nothing is installed into the system and nothing is started; but for Node and
-# Chromium, which need a hundred libraries: where they are missing, root installs Debian's, and others are told to.
+# Chromium, which need a hundred libraries: where they are missing, root installs Debian's, and others get a message.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)

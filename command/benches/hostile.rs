@@ -1,4 +1,4 @@
-//! What each attack of `command/tests/hostile/` does to a pipeline: a Markdown table, to stand in `docs/hostile.md`.
+//! Prints what each attack of `command/tests/hostile/` does to a pipeline: the Markdown table of `docs/hostile.md`.
 
 #[expect(dead_code, reason = "the tests use the rest")]
 #[path = "../tests/hostile/attacks.rs"]
@@ -10,8 +10,8 @@ mod components;
 #[path = "../tests/hostile/support.rs"]
 mod support;
 
-use attacks::{ALL, Attack, End};
-use support::{LIMITS, Outcome, calm, pipeline, trial};
+use attacks::{ALL, Attack, Expected};
+use support::{LIMITS, Outcome, calm, pipeline, try_start};
 
 fn main() {
     let calm = calm();
@@ -26,28 +26,28 @@ fn main() {
 }
 
 fn row(attack: &Attack, calm: &Outcome) -> String {
-    let spec = match trial(attack) {
+    let spec = match try_start(attack) {
         Ok(spec) => spec,
         Err(why) => {
-            let told = why.split(['(', ',', ';']).next().unwrap_or_default().trim();
-            return match attack.end {
-                End::NotCompiled(_) => {
-                    format!("refuses it before it is compiled: {told} | – | – | `qualm_models_refused_total` |")
+            let reason = why.split(['(', ',', ';']).next().unwrap_or_default().trim();
+            return match attack.expected {
+                Expected::NotCompiled(_) => {
+                    format!("refuses it before it is compiled: {reason} | – | – | `qualm_models_refused_total` |")
                 }
-                _ => format!("refuses it when it is tried out: {told} | – | – | `qualm_models_refused_total` |"),
+                _ => format!("refuses it when it is tried out: {reason} | – | – | `qualm_models_refused_total` |"),
             };
         }
     };
-    let Outcome { health, others, longest, .. } = pipeline(spec);
-    assert!(others == calm.others, "{}: the other detector's scores", attack.name);
+    let Outcome { health, healthy_scores, longest_batch, .. } = pipeline(spec);
+    assert!(healthy_scores == calm.healthy_scores, "{}: the healthy detector's scores", attack.name);
     let mut counters: Vec<_> = health.failures.iter().map(|(reason, count)| format!("`{reason}` {count}")).collect();
     if health.lines_dropped > 0 {
         counters.push(format!("log lines dropped {}", health.lines_dropped));
     }
-    let does = match attack.end {
-        End::Fails(_) => "its rows pass unscored, it is started anew, then left alone",
+    let effect = match attack.expected {
+        Expected::Fails(_) => "its rows pass unscored, it is started anew, then left alone",
         _ => "goes on: it harms nobody",
     };
     let memory = health.memory as f64 / f64::from(1 << 20);
-    format!("{does} | {:.1} ms | {memory:.1} MiB | {} |", longest.as_secs_f64() * 1e3, counters.join(", "))
+    format!("{effect} | {:.1} ms | {memory:.1} MiB | {} |", longest_batch.as_secs_f64() * 1e3, counters.join(", "))
 }

@@ -1,4 +1,4 @@
-//! The configuration, as the commands that take one read it, check it and show it.
+//! Reads, checks and logs the configuration.
 
 use std::path::Path;
 
@@ -7,31 +7,31 @@ use qualm::scoring::Scoring;
 use tracing::info;
 
 use crate::failure::Failure;
-use crate::stdout::say;
+use crate::stdout::print_text;
 
-/// Reads a configuration; without a path it is the default one.
+/// Reads a configuration; without a path, the default one.
 ///
 /// # Errors
 ///
-/// Names the option that cannot be used, and says what would be right.
+/// Names the key that cannot be used, and valid values.
 pub fn read(path: Option<&Path>) -> Result<Config, config::Error> {
     path.map_or_else(|| Config::parse("", "the default configuration"), Config::read)
 }
 
-/// Says whether a configuration is right, and prints what it puts in force.
+/// Checks a configuration with its models, and prints it with all defaults.
 ///
 /// # Errors
 ///
-/// What cannot be used, and why; or that nothing can be printed.
+/// What cannot be used, and why; or that stdout cannot be written.
 pub fn check(path: Option<&Path>) -> Result<(), Failure> {
     let config = read(path)?;
     Scoring::check(&config)?;
-    say(&config.effective())?;
+    print_text(&config.effective())?;
     info!("the configuration is right; this is what is in force");
     Ok(())
 }
 
-/// Logs what is in force, without the tables that `except` names.
+/// Logs the configuration with all defaults, without the tables in `except`.
 pub fn log_effective(config: &Config, except: &[&str]) {
     for table in config.effective().trim_end().split("\n\n") {
         if !except.iter().any(|name| table.starts_with(name)) {

@@ -1,4 +1,4 @@
-//! `qualm evaluate`: how good a detector is on some rows.
+//! `qualm evaluate`: the quality of a model or of scores.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -10,8 +10,8 @@ use qualm_contract::ModelFactory;
 use qualm_offline::evaluate::require::Requirement;
 use qualm_offline::evaluate::{self, LabelSource, Outcome, Scores};
 
-use crate::progress;
-use crate::stdout::say;
+use crate::progress::progress_bar;
+use crate::stdout::print_text;
 
 /// What `--help` ends with.
 pub const EXAMPLES: &str = "\
@@ -31,7 +31,7 @@ A row counts for what it was called when it passed: that an incident was found
 in one row does not make its other rows found. A row without a score raises no
 alarm.";
 
-/// What a user may ask for.
+/// The options of `qualm evaluate`.
 #[derive(Debug, Args)]
 pub struct Options {
     /// The model: a bundle's directory or .qualm file
@@ -84,13 +84,13 @@ pub struct Options {
     pub measurement: Option<String>,
 }
 
-/// Why there is no evaluation, or none that is good enough.
+/// Why there is no evaluation, or none that meets its requirements.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Something cannot be used.
+    /// The bundle, the history, the labels or an option cannot be used.
     #[error(transparent)]
     Evaluate(#[from] evaluate::Error),
-    /// Something cannot be written.
+    /// The report or stdout cannot be written.
     #[error("{}: {source}", path.display())]
     Write {
         /// The file.
@@ -98,35 +98,35 @@ pub enum Error {
         /// Why.
         source: io::Error,
     },
-    /// A figure is not what it must be.
+    /// Figures are out of the bounds of `--require`.
     #[error("not good enough: {}", .0.join("; "))]
-    Wanting(Vec<String>),
+    RequirementsNotMet(Vec<String>),
 }
 
-/// Evaluates with this factory, writes the report, and prints what there is to say.
+/// Evaluates a model that `factory` opens, writes the report, and prints the figures.
 ///
 /// # Errors
 ///
-/// What cannot be used, where, and what to do; and where a figure is not what it must be.
+/// As [`Error`] lists them.
 pub fn run(options: &Options, factory: &dyn ModelFactory) -> Result<(), Error> {
-    let bar = progress::bar(0, "{wide_bar} {human_pos}/{human_len} rows, {eta} left");
+    let bar = progress_bar(0, "{wide_bar} {human_pos}/{human_len} rows, {eta} left");
     let outcome = evaluate::evaluate_files(&options.into(), factory, &|done, total| {
         bar.set_length(total);
         bar.set_position(done);
     })?;
     bar.finish_and_clear();
-    let written = |path: &Path| {
+    let write_error = |path: &Path| {
         let path = path.to_owned();
         move |source| Error::Write { path, source }
     };
     if let Some(path) = &options.html {
-        fs::write(path, outcome.html()).map_err(written(path))?;
+        fs::write(path, outcome.html()).map_err(write_error(path))?;
     }
-    let told = if options.json { format!("{}\n", outcome.json()) } else { text(&outcome, options.html.as_deref()) };
-    say(&told).map_err(written(Path::new("stdout")))?;
+    let text = if options.json { format!("{}\n", outcome.json()) } else { to_text(&outcome, options.html.as_deref()) };
+    print_text(&text).map_err(write_error(Path::new("stdout")))?;
     let figures = outcome.evaluation.figures();
-    let wanting: Vec<String> = options.require.iter().filter_map(|required| required.check(&figures)).collect();
-    if wanting.is_empty() { Ok(()) } else { Err(Error::Wanting(wanting)) }
+    let unmet: Vec<String> = options.require.iter().filter_map(|required| required.check(&figures)).collect();
+    if unmet.is_empty() { Ok(()) } else { Err(Error::RequirementsNotMet(unmet)) }
 }
 
 impl From<&Options> for evaluate::Options {
@@ -150,7 +150,7 @@ impl From<&Options> for evaluate::Options {
     }
 }
 
-fn text(outcome: &Outcome, html: Option<&Path>) -> String {
+fn to_text(outcome: &Outcome, html: Option<&Path>) -> String {
     let mut out = outcome.text();
     if let Some(path) = html {
         let _infallible = write!(out, "\nthe report is in {}\n", path.display());

@@ -1,4 +1,4 @@
-//! `qualm execd`: Telegraf's external processor. Line protocol on stdin, the same with scores on stdout.
+//! `qualm execd`: Telegraf's external processor. Scores line protocol from stdin to stdout.
 
 use std::fs::File;
 use std::io::{self, IsTerminal};
@@ -31,7 +31,7 @@ In telegraf.conf:
 
 Each line comes out as it came in, with `anomaly_score` and `is_anomaly` behind its fields. It ends when stdin does.";
 
-/// What a user may ask for.
+/// The options of `qualm execd`.
 #[derive(Debug, Clone, Args)]
 pub struct Options {
     /// The configuration; without it every numeric field is scored
@@ -47,29 +47,26 @@ pub struct Options {
     pub debug: bool,
 }
 
-/// How long an event may lack its end before its bytes are passed on as they are: a writer that is alive finishes its
-/// line at once.
-const HOLD: Duration = Duration::from_secs(1);
+/// How long an incomplete line is held before its bytes pass unscored: a writer that works completes it at once.
+const MAX_HOLD: Duration = Duration::from_secs(1);
 
-/// How long to wait, at the end, for a reader that takes nothing more.
-const DRAIN: Duration = Duration::from_secs(30);
+/// How long to wait at the end for a reader of stdout that makes no progress.
+const STDOUT_DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How long to wait for one that reads no more of the log.
-const DRAIN_LOG: Duration = Duration::from_millis(200);
+/// The same for a reader of the log.
+const LOG_DRAIN_TIMEOUT: Duration = Duration::from_millis(200);
 
-/// How long Telegraf gets, at the end, to see that both our streams have ended before it sees that we have: it complains
-/// of a pipe that is closed under its reader.
-const GOODBYE: Duration = Duration::from_millis(20);
+/// The delay between the end of both streams and that of the process: Telegraf logs an error where it sees the latter first.
+const EXIT_DELAY: Duration = Duration::from_millis(20);
 
-/// The signals that have come since they were last looked at.
+/// The ignored signals, with a flag each that the handler sets.
 #[derive(Debug, Default)]
 struct Signals(Vec<(&'static str, Arc<AtomicBool>)>);
 
 impl Signals {
-    /// From now on only the end of the input ends this process: Telegraf closes our stdin when it stops, and a signal before
-    /// that, such as the Ctrl-C that its whole process group gets or a SIGHUP that is meant for its configuration, must not
-    /// cost the metrics that are on their way. A person at a terminal can still interrupt it; when the terminal goes away,
-    /// so does the input.
+    /// From now on only the end of stdin ends this process: Telegraf closes it when it stops. A signal before that, such as the
+    /// Ctrl-C that its process group gets or a SIGHUP that reloads its configuration, must not lose metrics in flight. At a
+    /// terminal Ctrl-C still ends it, and the input ends with the terminal.
     fn ignore() -> io::Result<Self> {
         state::ignore_file_size_signal()?;
         let mut signals = vec![("SIGHUP", SIGHUP)];
@@ -78,24 +75,24 @@ impl Signals {
         }
         let mut this = Self::default();
         for (name, signal) in signals {
-            let came = Arc::new(AtomicBool::new(false));
-            signal_hook::flag::register(signal, Arc::clone(&came))?;
-            this.0.push((name, came));
+            let received = Arc::new(AtomicBool::new(false));
+            signal_hook::flag::register(signal, Arc::clone(&received))?;
+            this.0.push((name, received));
         }
         Ok(this)
     }
 
-    /// Says of those that came what they do: nothing.
-    fn tell(&self) {
-        for (name, came) in &self.0 {
-            if came.swap(false, Ordering::Relaxed) {
+    /// Logs those that were received since the last call.
+    fn log_received(&self) {
+        for (name, received) in &self.0 {
+            if received.swap(false, Ordering::Relaxed) {
                 info!("{name} is ignored: only the end of stdin ends this process");
             }
         }
     }
 }
 
-/// Scores stdin to stdout until it ends, as the configuration says; or checks the configuration.
+/// Scores stdin to stdout until it ends; or checks the configuration.
 ///
 /// # Errors
 ///
@@ -108,27 +105,27 @@ pub fn run(options: &Options) -> Result<(), Failure> {
     let config = configuration::read(options.config.as_deref())?;
     configuration::log_effective(&config, &["[vector]", "[influxdb]"]);
     let mut scoring = Scoring::start(&config)?;
-    show(&config.http, &mut scoring);
+    serve_view(&config.http, &mut scoring);
     Ok(score(scoring, &signals)?)
 }
 
-/// Lets others see what goes on, where the configuration says so.
+/// Serves metrics and the live page, where `[http] listen` is set.
 #[cfg(feature = "serve")]
-fn show(http: &Http, scoring: &mut Scoring) {
+fn serve_view(http: &Http, scoring: &mut Scoring) {
     use qualm::view::View;
 
     let Some(listen) = http.listen else { return };
     let view = Arc::new(View::new("execd"));
     scoring.watch(Arc::clone(&view));
-    // Metrics must flow, even if nobody can see how.
-    if let Err(error) = crate::serve::observe::beside(http, listen, view) {
+    // Metrics are scored even where this fails.
+    if let Err(error) = crate::serve::observe::serve_view(http, listen, view) {
         error!("[http] `listen`: {error}. Nothing is served");
     }
 }
 
-/// There is nothing to serve it with.
+/// Logs an error where `[http] listen` is set.
 #[cfg(not(feature = "serve"))]
-fn show(http: &Http, _: &mut Scoring) {
+fn serve_view(http: &Http, _: &mut Scoring) {
     if http.listen.is_some() {
         error!("[http] `listen`: this qualm was built without the feature `serve`. Nothing is served");
     }
@@ -144,35 +141,35 @@ fn score(mut scoring: Scoring, signals: &Signals) -> io::Result<()> {
     if let Some(why) = scoring.why_unscored() {
         info!("NOTICE: {why}");
     }
-    // Telegraf has what it gave us, whatever comes of that.
+    // The metrics are written: a failed save does not fail the process.
     if let Err(error) = scoring.close() {
         error!("{error}. What was learnt since it was last saved is lost");
     }
     result
 }
 
-/// Waits until all that was written has been read, and lets go of stdout, then of stderr.
-pub fn leave() {
+/// Waits until all output is read, and closes stdout, then stderr.
+pub fn drain_streams() {
     let Ok(nothing) = File::options().write(true).open("/dev/null") else { return };
     let (stdout, stderr) = (rustix::stdio::stdout(), rustix::stdio::stderr());
     if is_pipe(stdout) {
-        drain(stdout, DRAIN);
+        drain(stdout, STDOUT_DRAIN_TIMEOUT);
         let _still_open = rustix::stdio::dup2_stdout(&nothing);
     }
     if is_pipe(stderr) {
-        drain(stderr, DRAIN_LOG);
+        drain(stderr, LOG_DRAIN_TIMEOUT);
         let _still_open = rustix::stdio::dup2_stderr(&nothing);
-        std::thread::sleep(GOODBYE);
+        std::thread::sleep(EXIT_DELAY);
     }
 }
 
 fn pump(scoring: &mut Scoring, signals: &Signals, stdin: BorrowedFd<'_>, stdout: BorrowedFd<'_>) -> io::Result<()> {
-    // Since when the event that is held lacks its end.
+    // Since when an incomplete line is held.
     let mut held: Option<Instant> = None;
     let terminal = io::stdin().is_terminal();
     loop {
-        let patience = held.map_or(Duration::MAX, |since| HOLD.saturating_sub(since.elapsed()));
-        if wait(stdin, PollFlags::IN, scoring.idle_timeout().min(patience))? {
+        let timeout = held.map_or(Duration::MAX, |since| MAX_HOLD.saturating_sub(since.elapsed()));
+        if wait(stdin, PollFlags::IN, scoring.idle_timeout().min(timeout))? {
             match rustix::io::read(stdin, scoring.input()) {
                 Ok(0) => break,
                 Ok(read) => {
@@ -182,27 +179,27 @@ fn pump(scoring: &mut Scoring, signals: &Signals, stdin: BorrowedFd<'_>, stdout:
                     held = scoring.has_partial_event().then(|| same.unwrap_or_else(Instant::now));
                 }
                 Err(Errno::INTR | Errno::AGAIN) => {}
-                // A terminal that went away has nothing more to say.
+                // The terminal is closed.
                 Err(Errno::IO) if terminal => break,
                 Err(error) => return Err(error.into()),
             }
         }
-        if held.is_some_and(|since| since.elapsed() >= HOLD) {
+        if held.is_some_and(|since| since.elapsed() >= MAX_HOLD) {
             warn!("a line lacks its end; what there is of it passes as it is");
             write(stdout, scoring.release_partial_event())?;
             held = None;
         }
-        signals.tell();
+        signals.log_received();
         scoring.run_between_batches();
     }
-    signals.tell();
+    signals.log_received();
     write(stdout, scoring.finish(now()))
 }
 
-/// Waits until a stream is ready, at most so long. Whether it is.
-fn wait(stream: BorrowedFd<'_>, what: PollFlags, patience: Duration) -> io::Result<bool> {
-    let mut ready = [PollFd::from_borrowed_fd(stream, what)];
-    let timeout = Timespec { tv_sec: patience.as_secs().min(3600) as i64, tv_nsec: patience.subsec_nanos().into() };
+/// Waits until a stream is ready or the time is over. Returns whether it is ready.
+fn wait(stream: BorrowedFd<'_>, events: PollFlags, timeout: Duration) -> io::Result<bool> {
+    let mut ready = [PollFd::from_borrowed_fd(stream, events)];
+    let timeout = Timespec { tv_sec: timeout.as_secs().min(3600) as i64, tv_nsec: timeout.subsec_nanos().into() };
     match poll(&mut ready, Some(&timeout)) {
         Ok(count) => Ok(count > 0),
         Err(Errno::INTR) => Ok(false),
@@ -210,7 +207,7 @@ fn wait(stream: BorrowedFd<'_>, what: PollFlags, patience: Duration) -> io::Resu
     }
 }
 
-/// Writes all of it, even where whoever started us made the stream one that does not wait.
+/// Writes all bytes, also where the parent process made the stream non-blocking.
 fn write(stream: BorrowedFd<'_>, mut bytes: &[u8]) -> io::Result<()> {
     while !bytes.is_empty() {
         match rustix::io::write(stream, bytes) {
@@ -223,13 +220,13 @@ fn write(stream: BorrowedFd<'_>, mut bytes: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
-/// Waits until the reader of a pipe has taken all that was written to it, or takes nothing for so long. Telegraf stops
-/// reading when we exit, even what is in the pipe.
-fn drain(pipe: BorrowedFd<'_>, patience: Duration) {
+/// Waits until the reader of a pipe has read everything, or makes no progress for `timeout`. Telegraf stops reading when this
+/// process exits, even what is in the pipe.
+fn drain(pipe: BorrowedFd<'_>, timeout: Duration) {
     let mut last = (u64::MAX, Instant::now());
     while let Ok(left) = rustix::io::ioctl_fionread(pipe) {
-        let gone = wait(pipe, PollFlags::empty(), Duration::ZERO).unwrap_or(true);
-        if left == 0 || gone || last.1.elapsed() > patience {
+        let closed = wait(pipe, PollFlags::empty(), Duration::ZERO).unwrap_or(true);
+        if left == 0 || closed || last.1.elapsed() > timeout {
             break;
         }
         if left != last.0 {

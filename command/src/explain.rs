@@ -1,4 +1,4 @@
-//! `qualm explain`: why rows have the scores that they have.
+//! `qualm explain`: how much each feature contributes to a row's score.
 
 use std::io;
 
@@ -8,7 +8,7 @@ use qualm_offline::explain::{self, Explanation, RowSelection};
 use qualm_offline::history::parse_time;
 use serde_json::json;
 
-use crate::stdout::say;
+use crate::stdout::print_text;
 
 /// What `--help` ends with.
 pub const EXAMPLES: &str = "\
@@ -19,7 +19,7 @@ Examples:
 
 A contribution is in the detector's own units; a share is that of the size of all of them.";
 
-/// What a user may ask for.
+/// The options of `qualm explain`.
 #[derive(Debug, Args)]
 pub struct Options {
     /// The model: a bundle's directory or .qualm file
@@ -34,7 +34,7 @@ pub struct Options {
     #[arg(long, value_name = "TIME", value_parser = parse_time, conflicts_with_all = ["row", "top"])]
     pub at: Option<i64>,
 
-    /// Explain this row, the first being 1, as `qualm evaluate` tells it
+    /// Explain this row, counted from 1 as `qualm evaluate` does
     #[arg(long, value_name = "N", conflicts_with = "top")]
     pub row: Option<usize>,
 
@@ -51,10 +51,10 @@ pub struct Options {
     pub measurement: Option<String>,
 }
 
-/// Why there is no explanation.
+/// Why nothing was explained or printed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Something cannot be used.
+    /// The bundle, the history or an option cannot be used.
     #[error(transparent)]
     Explain(#[from] explain::Error),
     /// The explanation cannot be printed.
@@ -62,19 +62,19 @@ pub enum Error {
     Print(io::Error),
 }
 
-/// Scores with this factory, explains, and prints.
+/// Scores history with a model that `factory` opens, and prints explanations.
 ///
 /// # Errors
 ///
-/// What cannot be used, where, and what to do.
+/// As [`Error`] lists them.
 pub fn run(options: &Options, factory: &dyn ModelFactory) -> Result<(), Error> {
     let explained = explain::explain(&options.into(), factory)?;
-    let told = if options.json {
+    let text = if options.json {
         format!("{}\n", json!(explained))
     } else {
         explained.rows.iter().map(Explanation::text).collect::<Vec<_>>().join("\n")
     };
-    say(&told).map_err(Error::Print)
+    print_text(&text).map_err(Error::Print)
 }
 
 impl From<&Options> for explain::Options {

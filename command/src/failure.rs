@@ -1,4 +1,4 @@
-//! Why a command ended early, and the exit code for it.
+//! Errors of commands, and their exit codes.
 
 use std::io;
 
@@ -11,7 +11,7 @@ use crate::serve;
 #[cfg(feature = "history")]
 use crate::{collect, demo, evaluate, explain, plugin, replay, train, validate, warm};
 
-/// Why a command ended early, in words for people.
+/// The error that a command ends with.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
     /// The configuration cannot be used.
@@ -69,22 +69,23 @@ pub enum Failure {
 }
 
 impl Failure {
-    /// The process's exit code: 1 where a check failed, or reading or writing did; 2 where input or configuration cannot be
-    /// used.
+    /// The exit code: 1 where a check failed, or reading or writing did; 2 where input or configuration cannot be used.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Io(_) => 1,
-            Self::Bundle(bundle::Error::Wanting(_) | bundle::Error::Write(_) | bundle::Error::Print(_)) => 1,
+            Self::Bundle(bundle::Error::ChecksFailed(_) | bundle::Error::Write(_) | bundle::Error::Print(_)) => 1,
             #[cfg(feature = "serve")]
             Self::Serve(serve::Error::Unsaved(_)) => 1,
             #[cfg(feature = "history")]
             Self::Replay(replay::Error::Write { .. })
             | Self::Demo(demo::Error::Print(_))
-            | Self::Evaluate(evaluate::Error::Wanting(_) | evaluate::Error::Write { .. })
+            | Self::Evaluate(evaluate::Error::RequirementsNotMet(_) | evaluate::Error::Write { .. })
             | Self::Explain(explain::Error::Print(_))
-            | Self::Validate(validate::Error::Wanting { .. } | validate::Error::Print(_))
-            | Self::Plugin(plugin::Error::Wanting { .. } | plugin::Error::Write { .. } | plugin::Error::Print(_)) => 1,
+            | Self::Validate(validate::Error::ChecksFailed { .. } | validate::Error::Print(_))
+            | Self::Plugin(
+                plugin::Error::ChecksFailed { .. } | plugin::Error::Write { .. } | plugin::Error::Print(_),
+            ) => 1,
             #[cfg(feature = "history")]
             Self::Collect(error) | Self::Warm(warm::Error::Collect(error)) => match error {
                 collect::Error::Nothing { .. } | collect::Error::Write { .. } => 1,
@@ -92,8 +93,8 @@ impl Failure {
             },
             #[cfg(feature = "history")]
             Self::Warm(
-                warm::Error::Nothing { .. }
-                | warm::Error::Order { .. }
+                warm::Error::NoValues { .. }
+                | warm::Error::OutOfOrder { .. }
                 | warm::Error::Failed(_)
                 | warm::Error::Stopped { .. }
                 | warm::Error::Write { .. }
@@ -111,7 +112,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_collected_is_not_the_same_as_a_bad_option() {
+    fn an_empty_history_and_a_bad_option_have_different_exit_codes() {
         let nothing = || collect::Error::Nothing {
             database: "telegraf".to_owned(),
             from: "2024-01-01T00:00:00Z".parse().unwrap(),
@@ -126,6 +127,6 @@ mod tests {
             assert_eq!(Failure::from(warm::Error::from(error)).exit_code(), code);
         }
         assert_eq!(Failure::from(warm::Error::NoState).exit_code(), 2);
-        assert_eq!(Failure::from(warm::Error::Nothing { rows: 3 }).exit_code(), 1);
+        assert_eq!(Failure::from(warm::Error::NoValues { rows: 3 }).exit_code(), 1);
     }
 }

@@ -1,12 +1,10 @@
-//! What the `qualm` command does: each of its commands, over the pipeline that the crate `qualm` is.
+//! The `qualm` command: a module for each of its commands.
 //!
-//! - [`execd`]: metrics in, scored metrics out, for as long as they flow; [`bundle`]: what people do with a model's bundle;
-//! - with the feature `serve`, `serve`: the same as `execd` over HTTP;
-//! - with the feature `history`, `replay`, `warm` and `demo`: the same over history; `collect`, `validate`, `train`,
-//!   `evaluate` and `explain`: from history to a model, and how good it is; `plugin`: for those who write detectors of their
-//!   own;
-//! - [`configuration`]: what is in force, [`log`]: where what is logged goes, [`stdout`]: what is printed, and [`failure`]:
-//!   what a command ends with.
+//! - [`execd`]: scores line protocol from stdin to stdout; [`bundle`]: inspects, checks, signs and compares model bundles;
+//! - with the feature `serve`, `serve`: scores over HTTP;
+//! - with the feature `history`, `replay`, `warm` and `demo`: the pipeline over history; `collect`, `validate`, `train`,
+//!   `evaluate` and `explain`: from history to a model, and its quality; `plugin`: creates, checks and packs plugins;
+//! - [`configuration`], [`log`], [`stdout`], and [`failure`] with the exit codes.
 
 pub mod bundle;
 #[cfg(feature = "history")]
@@ -30,6 +28,7 @@ pub mod replay;
 #[cfg(feature = "serve")]
 pub mod serve;
 pub mod stdout;
+mod text;
 #[cfg(feature = "history")]
 pub mod train;
 #[cfg(feature = "history")]

@@ -1,6 +1,6 @@
-//! The log: lines on stderr as Telegraf reads them, `E! `, `W! `, `I! ` or `D! ` first.
+//! The log: lines on stderr in Telegraf's format, with the prefix `E! `, `W! `, `I! ` or `D! `.
 //!
-//! Writing never waits: a log that nobody reads must not hold back metrics. What does not fit the queue is dropped.
+//! Logging never blocks: a log that nobody reads must not hold up metrics. Lines that do not fit the queue are dropped.
 
 use std::fmt::{self, Write as _};
 use std::io::{self, Write as _};
@@ -13,13 +13,13 @@ use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 use tracing_subscriber::{Registry, filter::LevelFilter};
 
-/// The longest line: one of more than 64 KiB ends Telegraf's reader for good.
-const MOST: usize = 4096;
+/// The bytes of a line, without its end. A line of more than 64 KiB ends Telegraf's reader for good.
+const MAX_LINE_BYTES: usize = 4096;
 
-/// Lines that may wait to be written.
-const QUEUE: usize = 1024;
+/// Lines in the queue.
+const QUEUE_LINES: usize = 1024;
 
-/// Keeps the log alive; its drop waits, not for ever, until all is written.
+/// The running log; its drop waits up to a second until the queue is written.
 #[derive(Debug)]
 pub struct Log {
     queue: SyncSender<Message>,
@@ -27,14 +27,14 @@ pub struct Log {
 
 enum Message {
     Line(String),
-    /// Answer once all that came before is written.
+    /// Answer once all lines before are written.
     Flush(SyncSender<()>),
 }
 
-/// Begins to log to stderr what is of `level` or weightier. A second call changes nothing.
+/// Starts to log events of `level` and above to stderr. A second call changes nothing.
 #[must_use]
 pub fn start(level: Level) -> Log {
-    let (queue, lines) = sync_channel(QUEUE);
+    let (queue, lines) = sync_channel(QUEUE_LINES);
     let _detached = thread::Builder::new().name("qualm-log".to_owned()).spawn(move || write(&lines));
     let layer = Lines { queue: queue.clone() }.with_filter(LevelFilter::from_level(level));
     let _first = tracing::subscriber::set_global_default(Registry::default().with(layer));
@@ -53,7 +53,7 @@ impl Drop for Log {
 fn write(lines: &Receiver<Message>) {
     for message in lines {
         match message {
-            // Nobody reads it: nothing can be said about that either.
+            // Nobody reads stderr: the failure cannot be reported either.
             Message::Line(line) => drop(io::stderr().write_all(line.as_bytes())),
             Message::Flush(done) => drop(done.try_send(())),
         }
@@ -68,14 +68,14 @@ impl<S: Subscriber> Layer<S> for Lines {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
         let target = event.metadata().target();
         if !target.starts_with("qualm") {
-            return; // what libraries tell is of no use to our users
+            return; // libraries' events are of no use to users
         }
-        let _full = self.queue.try_send(Message::Line(line(event)));
+        let _full = self.queue.try_send(Message::Line(format_line(event)));
     }
 }
 
 /// The event as a line, with its end.
-fn line(event: &Event<'_>) -> String {
+fn format_line(event: &Event<'_>) -> String {
     let prefix = match *event.metadata().level() {
         Level::ERROR => "E!",
         Level::WARN => "W!",
@@ -85,12 +85,17 @@ fn line(event: &Event<'_>) -> String {
     };
     let mut text = Text(format!("{prefix} qualm: "));
     event.record(&mut text);
-    fit(&text.0)
+    single_line(&text.0)
 }
 
-/// One line, not too long, whatever was in it.
-fn fit(text: &str) -> String {
-    let end = text.char_indices().map(|(at, c)| at + c.len_utf8()).take_while(|&end| end < MOST).last().unwrap_or(0);
+/// Cuts a text to [`MAX_LINE_BYTES`], without control characters, and ends it.
+fn single_line(text: &str) -> String {
+    let end = text
+        .char_indices()
+        .map(|(at, c)| at + c.len_utf8())
+        .take_while(|&end| end < MAX_LINE_BYTES)
+        .last()
+        .unwrap_or(0);
     let mut line: String = text[..end].chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     line.push('\n');
     line
@@ -113,8 +118,8 @@ mod tests {
 
     #[test]
     fn a_line_is_one_line_and_not_too_long() {
-        assert_eq!(fit("I! a\nE! b\u{1b}[2J"), "I! a E! b [2J\n");
-        let long = fit(&"é".repeat(100_000));
-        assert!(long.len() <= MOST + 1 && long.len() > MOST - 8 && long.ends_with('\n'));
+        assert_eq!(single_line("I! a\nE! b\u{1b}[2J"), "I! a E! b [2J\n");
+        let long = single_line(&"é".repeat(100_000));
+        assert!(long.len() <= MAX_LINE_BYTES + 1 && long.len() > MAX_LINE_BYTES - 8 && long.ends_with('\n'));
     }
 }

@@ -10,7 +10,7 @@ use qualm_command::configuration;
 use qualm_command::failure::Failure;
 #[cfg(feature = "serve")]
 use qualm_command::serve;
-use qualm_command::stdout::say;
+use qualm_command::stdout::print_text;
 use qualm_command::{bundle, execd, log};
 #[cfg(feature = "history")]
 use qualm_command::{collect, demo, evaluate, explain, plugin, replay, train, validate, warm};
@@ -32,7 +32,7 @@ struct Cli {
     command: Option<Command>,
 }
 
-/// What `--help` ends with: an example of each command that this binary has.
+/// What `--help` ends with: an example of each command in this build.
 fn examples() -> String {
     const SERVE: bool = cfg!(feature = "serve");
     const HISTORY: bool = cfg!(feature = "history");
@@ -40,10 +40,7 @@ fn examples() -> String {
         (true, "Examples:"),
         (HISTORY, "  qualm demo                                      see it find real incidents"),
         (true, "  qualm execd < metrics.lp                        score every numeric field, with no configuration"),
-        (
-            SERVE,
-            "  qualm serve --config qualm.toml                 the same for Vector and for InfluxDB's clients, and what goes on",
-        ),
+        (SERVE, "  qualm serve --config qualm.toml                 the same over HTTP, for Vector and InfluxDB"),
         (true, "  qualm execd --check --config qualm.toml         is this configuration right, and what is in force?"),
         (HISTORY, "  qualm replay --input history.csv --scores out.csv   history, exactly as if it came in live"),
         (
@@ -53,7 +50,7 @@ fn examples() -> String {
         (HISTORY, "  qualm train --input history.csv --detector pca-mahalanobis --out model   learn what is ordinary"),
         (true, "  qualm --sample-config > qualm.toml"),
     ];
-    lines.into_iter().filter(|(has, _)| *has).map(|(_, line)| line).collect::<Vec<_>>().join("\n")
+    lines.into_iter().filter(|(is_built, _)| *is_built).map(|(_, line)| line).collect::<Vec<_>>().join("\n")
 }
 
 #[derive(Debug, Subcommand)]
@@ -61,7 +58,7 @@ enum Command {
     /// Score line protocol from stdin to stdout, as Telegraf's external processor
     #[command(after_help = execd::EXAMPLES)]
     Execd(execd::Options),
-    /// Score what Vector or InfluxDB's clients send, answer applications, and show what goes on
+    /// Score what Vector or InfluxDB's clients send, answer applications, and serve a live page
     #[cfg(feature = "serve")]
     #[command(after_help = serve::EXAMPLES)]
     Serve(serve::Options),
@@ -112,9 +109,9 @@ fn main() -> ExitCode {
         return code;
     }
     let cli = Cli::parse();
-    let log = log::start(level(cli.command.as_ref()));
+    let log = log::start(log_level(cli.command.as_ref()));
     let result = match (cli.sample_config, &cli.command) {
-        (true, _) | (_, None) => say(config::SAMPLE).map_err(Failure::from),
+        (true, _) | (_, None) => print_text(config::SAMPLE).map_err(Failure::from),
         (_, Some(command)) => run(command),
     };
     let code = match result {
@@ -124,15 +121,15 @@ fn main() -> ExitCode {
             ExitCode::from(failure.exit_code())
         }
     };
-    drop(log); // written out
+    drop(log); // flushes it
     if matches!(cli.command, Some(Command::Execd(_))) {
-        execd::leave();
+        execd::drain_streams();
     }
     code
 }
 
-/// What is logged: more of the commands that run for long.
-fn level(command: Option<&Command>) -> Level {
+/// Commands that run for long log more than warnings.
+fn log_level(command: Option<&Command>) -> Level {
     let debug = match command {
         Some(Command::Execd(options)) => options.debug,
         #[cfg(feature = "serve")]

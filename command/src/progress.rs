@@ -1,13 +1,13 @@
-//! How far something is, for who watches.
+//! Progress on a terminal.
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// For what counts bytes: [`bar`]'s template.
-pub const BYTES: &str = "{wide_bar} {bytes}/{total_bytes} {bytes_per_sec}, {eta} left";
+/// The template of a [`progress_bar`] that counts bytes.
+pub const BYTES_TEMPLATE: &str = "{wide_bar} {bytes}/{total_bytes} {bytes_per_sec}, {eta} left";
 
-/// A bar of this length, laid out as indicatif's templates say. It is hidden where standard error is no terminal.
+/// A bar of this length in the layout of indicatif's `template`. Hidden where stderr is no terminal.
 #[must_use]
-pub fn bar(length: u64, template: &str) -> ProgressBar {
+pub fn progress_bar(length: u64, template: &str) -> ProgressBar {
     let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
     ProgressBar::new(length).with_style(style)
 }

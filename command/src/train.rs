@@ -1,4 +1,4 @@
-//! `qualm train`: history in, a bundle out.
+//! `qualm train`: learns a model from history, and writes its bundle.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -10,8 +10,8 @@ use qualm_offline::train::grid::Choice;
 use qualm_offline::train::{self, Trained};
 use serde_json::json;
 
-use crate::progress;
-use crate::stdout::say;
+use crate::progress::progress_bar;
+use crate::stdout::print_text;
 
 /// What `--help` ends with.
 pub const EXAMPLES: &str = "\
@@ -42,7 +42,7 @@ belong together. A specification says more:
 
 The rows are parted by time: 70 % are learnt from, 15 % choose parameters and set the threshold, 15 % show how it does.";
 
-/// What a user may ask for.
+/// The options of `qualm train`.
 #[derive(Debug, Args)]
 pub struct Options {
     /// The history: CSV with a time column (.csv), line protocol (.lp), or JSON lines (.jsonl)
@@ -89,22 +89,22 @@ pub struct Options {
 /// Why nothing was trained.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Something cannot be used, or the bundle not be written.
+    /// The history, the specification or an option cannot be used, or the bundle not be written.
     #[error(transparent)]
     Train(#[from] train::Error),
-    /// The bundle is there, but the outcome cannot be printed.
+    /// The bundle is written, but the summary cannot be printed.
     #[error("stdout: {0}")]
     Print(io::Error),
 }
 
-/// Trains, writes the bundle, and tells what came of it. `factory` has a plugin learn, where it is one that shall.
+/// Trains, writes the bundle, and prints a summary. `factory` opens the plugin of `--plugin`.
 ///
 /// # Errors
 ///
-/// What cannot be used, where, and what to do. No bundle is written then.
+/// As [`Error`] lists them.
 pub fn run(options: &Options, factory: &dyn ModelFactory) -> Result<(), Error> {
     let Options { out, json, .. } = options;
-    let bar = progress::bar(0, "{wide_bar} {pos}/{len} models, {eta} left");
+    let bar = progress_bar(0, "{wide_bar} {pos}/{len} models, {eta} left");
     let Trained { bundle, tried, warnings, split } = train::from_file(&options.into(), factory, &|fitted, fits| {
         if fits > 1 {
             bar.set_length(fits);
@@ -112,23 +112,23 @@ pub fn run(options: &Options, factory: &dyn ModelFactory) -> Result<(), Error> {
         }
     })?;
     bar.finish_and_clear();
-    let told = if *json {
+    let text = if *json {
         let tried: Vec<_> = tried
             .iter()
             .map(|(choice, objective)| json!({ "parameters": choice.0, "validation_injected_auc_pr": objective }))
             .collect();
-        let told = json!({
+        let summary = json!({
             "bundle": out,
             "manifest": bundle.manifest,
             "warnings": warnings,
             "tried": tried,
             "rows": { "train": split.train.len(), "validation": split.validation.len(), "test": split.test.len() },
         });
-        format!("{told}\n")
+        format!("{summary}\n")
     } else {
-        for_people(&bundle, &tried, &warnings, out)
+        to_text(&bundle, &tried, &warnings, out)
     };
-    say(&told).map_err(Error::Print)
+    print_text(&text).map_err(Error::Print)
 }
 
 impl From<&Options> for train::Options {
@@ -148,21 +148,21 @@ impl From<&Options> for train::Options {
     }
 }
 
-fn for_people(bundle: &Bundle, tried: &[(Choice, f64)], warnings: &[String], out: &Path) -> String {
+fn to_text(bundle: &Bundle, tried: &[(Choice, f64)], warnings: &[String], out: &Path) -> String {
     let manifest = &bundle.manifest;
     let metric = |name: &str| manifest.provenance.metrics.get(name).copied().unwrap_or(f64::NAN);
     let path = out.display().to_string();
-    let set = manifest.provenance.parameters.iter().map(|(name, value)| format!("{name} = {value}"));
-    let set = set.collect::<Vec<_>>().join(", ");
+    let chosen = manifest.provenance.parameters.iter().map(|(name, value)| format!("{name} = {value}"));
+    let chosen = chosen.collect::<Vec<_>>().join(", ");
     let notes: String = warnings.iter().map(|warning| format!("note: {warning}\n")).collect();
     let tried = match tried.len() {
         0 => String::new(),
-        tried => format!("tried {tried} combinations of parameters; taken: {set}\n"),
+        tried => format!("tried {tried} combinations of parameters; taken: {chosen}\n"),
     };
     format!(
         "{notes}{tried}{} {} ({}), {} features, learnt from {} rows\n\
-         on the last {} rows, which it had not seen: {:.4} % alarms; anomalies put in among them are told apart with an \
-         AUC-PR of {:.3}\n\
+         on the last {} rows, which it had not seen: {:.4} % alarms; injected anomalies are separated with an AUC-PR of \
+         {:.3}\n\
          the bundle is in {path}\n\
          next: qualm evaluate --bundle {path} --input HISTORY, or in qualm.toml: model = {path:?}\n",
         manifest.name,

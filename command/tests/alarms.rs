@@ -1,23 +1,20 @@
-//! Which incidents `qualm execd` reports, and whose anomaly rate, with the detector in its sandbox.
+//! Rules of incidents and anomaly rates in `qualm execd`, with the detector in its sandbox.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
-use std::io::Write;
-use std::process::{Command, Output, Stdio};
-use std::{fs, thread};
+mod common;
 
-/// Runs `qualm execd` with this configuration of its one detector.
+use std::fs;
+use std::process::{Command, Output};
+
+/// Runs `qualm execd` with this configuration of its only detector.
 fn execd(dir: &tempfile::TempDir, detector: &str, input: &str) -> Output {
     let path = dir.path().join("qualm.toml");
-    let of = if detector.contains("model = ") { "" } else { "min_samples = 50\n" };
-    fs::write(&path, format!("[[detector]]\n{of}{detector}")).unwrap();
+    let samples = if detector.contains("model = ") { "" } else { "min_samples = 50\n" };
+    fs::write(&path, format!("[[detector]]\n{samples}{detector}")).unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_qualm"));
     command.args(["execd", "--config", path.to_str().unwrap()]);
-    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let (mut stdin, input) = (child.stdin.take().unwrap(), input.to_owned());
-    let writer = thread::spawn(move || stdin.write_all(input.as_bytes()));
-    let output = child.wait_with_output().unwrap();
-    writer.join().unwrap().unwrap();
+    let output = common::output(&mut command, input);
     assert!(output.status.success(), "{output:?}");
     output
 }
@@ -26,7 +23,7 @@ fn lines(dir: &tempfile::TempDir, detector: &str, input: &str) -> Vec<String> {
     String::from_utf8(execd(dir, detector, input).stdout).unwrap().lines().map(str::to_owned).collect()
 }
 
-/// A series that swings between 0.5 and 6.5, every ten seconds, with a peak and later a dip.
+/// The rows of a peak and of a dip in a series that is else between 0.5 and 6.5, at an interval of ten seconds.
 const PEAK: u32 = 300;
 const DIP: u32 = 700;
 
@@ -39,17 +36,17 @@ fn swings(times: f64) -> String {
     (0..740).map(|at| format!("m,host=a v={} {}0000000000\n", times * value(at), 170_000_000 + at)).collect()
 }
 
-/// What stands behind `key` in a line.
-fn told<'a>(line: &'a str, key: &str) -> &'a str {
+/// The value behind `key` in a line.
+fn value_of<'a>(line: &'a str, key: &str) -> &'a str {
     let (_, behind) = line.split_once(key).unwrap_or_else(|| panic!("no {key} in {line}"));
     behind.split([',', ' ']).next().unwrap()
 }
 
 #[test]
-fn a_rule_says_which_incidents_are_reported_and_leaves_the_scores_as_they_are() {
+fn rules_select_reported_incidents_and_do_not_change_scores() {
     let dir = tempfile::tempdir().unwrap();
     let scores = |lines: &[String]| -> Vec<String> {
-        lines[60..].iter().map(|line| told(line, "anomaly_score=").to_owned()).collect()
+        lines[60..].iter().map(|line| value_of(line, "anomaly_score=").to_owned()).collect()
     };
     let plain = lines(&dir, "", &swings(1.0));
     for (rule, peak, dip) in [
@@ -67,22 +64,22 @@ fn a_rule_says_which_incidents_are_reported_and_leaves_the_scores_as_they_are() 
         assert_eq!(scores(&lines), scores(&plain), "{rule}");
         for (at, expected) in [(PEAK, peak), (DIP, dip)] {
             let line = &lines[at as usize];
-            assert!(told(line, "anomaly_score=").parse::<f64>().unwrap() > 1.0, "{line}");
-            assert_eq!(told(line, "is_anomaly="), if expected { "1i" } else { "0i" }, "{rule}: {line}");
+            assert!(value_of(line, "anomaly_score=").parse::<f64>().unwrap() > 1.0, "{line}");
+            assert_eq!(value_of(line, "is_anomaly="), if expected { "1i" } else { "0i" }, "{rule}: {line}");
             assert_eq!(line.contains("anomaly_cause"), expected, "{rule}: {line}");
         }
     }
 }
 
 #[test]
-fn a_least_deviation_is_in_the_metrics_own_unit() {
+fn min_deviation_is_in_the_metrics_unit() {
     let dir = tempfile::tempdir().unwrap();
     let lines = lines(&dir, "min_deviation = 500", &swings(1000.0));
-    assert_eq!([PEAK, DIP].map(|at| told(&lines[at as usize], "is_anomaly=")), ["1i", "1i"]);
+    assert_eq!([PEAK, DIP].map(|at| value_of(&lines[at as usize], "is_anomaly=")), ["1i", "1i"]);
 }
 
 #[test]
-fn an_incident_that_lasts_is_reported_by_a_rule_that_asks_for_it_and_then_until_its_end() {
+fn a_sustained_incident_is_reported_until_its_end() {
     let dir = tempfile::tempdir().unwrap();
     let value = |at: u32| f64::from(at % 7) + if (PEAK..PEAK + 30).contains(&at) { 100.0 } else { 0.5 };
     let input: String =
@@ -93,12 +90,12 @@ fn an_incident_that_lasts_is_reported_by_a_rule_that_asks_for_it_and_then_until_
     assert!(first == PEAK + 2 && last < 399 && last - first + 1 == anomalies.len() as u32, "{anomalies:?}");
     assert!(anomalies.iter().all(|(_, line)| line.contains("anomaly_cause=\"v\"")), "{anomalies:?}");
     let scores: Vec<f64> =
-        lines[first as usize..].iter().map(|line| told(line, "anomaly_score=").parse().unwrap()).collect();
+        lines[first as usize..].iter().map(|line| value_of(line, "anomaly_score=").parse().unwrap()).collect();
     let over = scores.iter().position(|score| *score <= 0.5).unwrap() as u32;
     assert_eq!(first + over, last + 1, "it ends with its score");
 }
 
-/// Trains a model of these columns' history, and returns what was said.
+/// Trains a model of these columns, and returns the command's output.
 fn train(dir: &tempfile::TempDir, columns: &[&str], suppression: &str) -> Output {
     let path = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
     let value = |at: u32, column: usize| f64::from((at * 37 + column as u32 * 11) % 101) / 25.0;
@@ -115,19 +112,19 @@ fn train(dir: &tempfile::TempDir, columns: &[&str], suppression: &str) -> Output
 }
 
 #[test]
-fn a_model_brings_its_own_rules_where_it_can_keep_them() {
+fn a_models_own_rules_apply_and_are_checked() {
     let dir = tempfile::tempdir().unwrap();
     let trained = train(&dir, &["v"], "direction = \"above\", expected_range = [-inf, 50]");
     assert!(trained.status.success(), "{trained:?}");
-    let told_of = |detector: &str| -> Vec<bool> {
+    let anomalies = |detector: &str| -> Vec<bool> {
         let input = "m v=2 1\nm v=40 2\nm v=100 3\nm v=-100 4\n";
         let lines = lines(&dir, detector, input);
         let verdicts = lines.iter().filter(|line| line.starts_with("anomaly,"));
-        verdicts.map(|line| told(line, "is_anomaly=") == "1i").collect()
+        verdicts.map(|line| value_of(line, "is_anomaly=") == "1i").collect()
     };
     let of_model = "model = \"model\"\n".to_owned();
-    assert_eq!(told_of(&of_model), [false, false, true, false]);
-    assert_eq!(told_of(&(of_model + "explain = false\nexpected_range = [0, 1]")), [false, true, true, false]);
+    assert_eq!(anomalies(&of_model), [false, false, true, false]);
+    assert_eq!(anomalies(&(of_model + "explain = false\nexpected_range = [0, 1]")), [false, true, true, false]);
 
     let refused = train(&dir, &["v", "w"], "direction = \"above\"");
     let why = String::from_utf8(refused.stderr).unwrap();
@@ -135,12 +132,12 @@ fn a_model_brings_its_own_rules_where_it_can_keep_them() {
 }
 
 #[test]
-fn an_entity_in_trouble_has_a_high_anomaly_rate() {
+fn an_entity_with_anomalies_has_a_high_anomaly_rate() {
     let dir = tempfile::tempdir().unwrap();
     let line = |at: u32, host: &str| {
         let field = |name: u32| {
-            let trouble = host == "b" && at >= PEAK && name < 3;
-            format!("f{name}={}", f64::from((at + name) % 7) + if trouble { 1000.0 } else { 0.5 })
+            let is_anomalous = host == "b" && at >= PEAK && name < 3;
+            format!("f{name}={}", f64::from((at + name) % 7) + if is_anomalous { 1000.0 } else { 0.5 })
         };
         let fields: Vec<_> = (0..4).map(field).collect();
         format!("m,host={host} {} {}0000000000\n", fields.join(","), 170_000_000 + at)
@@ -154,20 +151,20 @@ fn an_entity_in_trouble_has_a_high_anomaly_rate() {
     };
     assert_eq!(without_verdict(&others), without_verdict(&plain), "every line comes out, with its score");
     // The first scores come after some fifty rows, in the ninth minute; the last of the 56 has not ended.
-    let of = |host: &str| -> Vec<&String> { rates.iter().filter(|line| told(line, "host=") == host).collect() };
+    let of = |host: &str| -> Vec<&String> { rates.iter().filter(|line| value_of(line, "host=") == host).collect() };
     assert_eq!((of("a").len(), of("b").len()), (47, 47), "{rates:?}");
     assert!(of("a").iter().all(|line| line.contains("series=4i 17")), "{rates:?}");
-    let trouble = "anomaly,host=b,detector=all anomaly_rate=0.75,anomalous=3i,series=4i 1700002980000000000";
-    assert!(of("b").contains(&&trouble.to_owned()), "{rates:?}");
-    let ordinary = |host: &str| of(host).iter().filter(|line| told(line, "anomaly_rate=") == "0").count();
+    let high = "anomaly,host=b,detector=all anomaly_rate=0.75,anomalous=3i,series=4i 1700002980000000000";
+    assert!(of("b").contains(&&high.to_owned()), "{rates:?}");
+    let ordinary = |host: &str| of(host).iter().filter(|line| value_of(line, "anomaly_rate=") == "0").count();
     assert!(ordinary("a") >= 44 && ordinary("b") >= 38, "{rates:?}");
-    // Another time round nothing of it is scored, nor counted.
+    // Rates that are scored again are neither scored nor counted.
     let again = lines(&dir, "anomaly_rate = { by = [] }", &(rates.join("\n") + "\n"));
     assert_eq!(again, rates);
 }
 
 #[test]
-fn check_says_what_is_in_force() {
+fn check_prints_the_rules() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("qualm.toml");
     fs::write(&path, "[[detector]]\ndirection = \"above\"\nexpected_range = [0, 80]\nanomaly_rate = {}\n").unwrap();

@@ -1,6 +1,8 @@
-//! The `qualm execd` process, as Telegraf meets it.
+//! The `qualm execd` process, as Telegraf runs it.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod common;
 
 use std::fs;
 use std::io::{Read, Write};
@@ -16,18 +18,7 @@ fn qualm(arguments: &[&str]) -> Command {
 }
 
 fn output(arguments: &[&str], input: &[u8]) -> Output {
-    fed(&mut qualm(arguments), input)
-}
-
-/// What becomes of a command that is given this input.
-fn fed(command: &mut Command, input: &[u8]) -> Output {
-    let mut child = start(command.stderr(Stdio::piped()));
-    let mut stdin = child.stdin.take().unwrap();
-    let input = input.to_vec();
-    let writer = thread::spawn(move || stdin.write_all(&input));
-    let output = child.wait_with_output().unwrap();
-    writer.join().unwrap().unwrap();
-    output
+    common::output(&mut qualm(arguments), input)
 }
 
 fn start(command: &mut Command) -> Child {
@@ -38,7 +29,7 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
 }
 
-/// Lines of one series that swings a little, from `from` on, ten seconds apart.
+/// Lines of one series from row `from`, ten seconds apart.
 fn lines(from: u32, count: u32) -> String {
     (from..from + count)
         .map(|at| format!("m,host=a v={} {}0000000000\n", f64::from(at % 7) + 0.5, 170_000_000 + at))
@@ -51,7 +42,7 @@ fn config(dir: &Path, text: &str) -> String {
     path.to_str().unwrap().to_owned()
 }
 
-/// What the process has written, once it holds `part`.
+/// Reads until the output contains `part`, and returns it.
 fn read_until(from: &mut impl Read, part: &str) -> String {
     let mut out = Vec::new();
     let mut buffer = [0; 4096];
@@ -90,14 +81,14 @@ fn each_line_comes_back_at_once() {
     let (mut stdin, mut stdout) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
     for at in 0..20 {
         stdin.write_all(lines(at, 1).as_bytes()).unwrap();
-        read_until(&mut stdout, "\n"); // would wait for ever if it waited for more
+        read_until(&mut stdout, "\n"); // does not return where lines are held back
     }
     drop(stdin);
     assert!(child.wait().unwrap().success());
 }
 
 #[test]
-fn an_impossible_configuration_ends_with_code_2_and_says_where() {
+fn an_invalid_configuration_ends_with_code_2_and_its_place() {
     let dir = tempfile::tempdir().unwrap();
     for (text_in, message) in [
         (
@@ -117,14 +108,14 @@ fn an_impossible_configuration_ends_with_code_2_and_says_where() {
 }
 
 #[test]
-fn a_state_directory_that_cannot_be_used_stops_no_metric() {
+fn an_unusable_state_directory_stops_no_metric() {
     let dir = tempfile::tempdir().unwrap();
     let path = config(dir.path(), "[state]\ndir = \"/dev/null/x\"");
     let out = output(&["execd", "--config", &path], lines(0, 3).as_bytes());
     assert!(out.status.success() && text(&out.stdout) == lines(0, 3), "{out:?}");
     assert!(text(&out.stderr).contains("E! qualm: the state directory /dev/null/x cannot be used"), "{out:?}");
     let check = output(&["execd", "--check", "--config", &path], b"");
-    assert_eq!(check.status.code(), Some(2), "but whoever asks is told");
+    assert_eq!(check.status.code(), Some(2), "a check reports it");
 
     let unused = dir.path().join("state");
     let path = config(dir.path(), &format!("[state]\ndir = {unused:?}"));
@@ -133,7 +124,7 @@ fn a_state_directory_that_cannot_be_used_stops_no_metric() {
 }
 
 #[test]
-fn what_cannot_be_printed_ends_with_code_1_unless_nobody_reads_on() {
+fn a_failed_print_ends_with_code_1_unless_the_reader_closed_the_pipe() {
     let printing: [&[&str]; 3] = [&["--sample-config"], &["demo"], &["execd", "--check"]];
     for arguments in printing {
         let full = fs::File::options().write(true).open("/dev/full").unwrap();
@@ -146,7 +137,7 @@ fn what_cannot_be_printed_ends_with_code_1_unless_nobody_reads_on() {
 }
 
 #[test]
-fn check_prints_what_is_in_force_and_the_sample_passes_it() {
+fn check_prints_a_configuration_and_accepts_the_sample() {
     let dir = tempfile::tempdir().unwrap();
     let sample = output(&["--sample-config"], b"");
     assert!(sample.status.success());
@@ -154,9 +145,9 @@ fn check_prints_what_is_in_force_and_the_sample_passes_it() {
     let check = output(&["execd", "--check", "--config", &path], b"never read");
     assert!(check.status.success(), "{check:?}");
     let path = config(dir.path(), &text(&check.stdout));
-    let again = output(&["execd", "--check", "--config", &path], b"");
-    assert_eq!(again.stdout, check.stdout, "what is in force is a configuration itself");
-    assert!(text(&again.stdout).contains("false_alarm_rate = 1e-4"));
+    let second = output(&["execd", "--check", "--config", &path], b"");
+    assert_eq!(second.stdout, check.stdout, "the output is a configuration itself");
+    assert!(text(&second.stdout).contains("false_alarm_rate = 1e-4"));
 }
 
 #[test]
@@ -191,7 +182,7 @@ fn it_waits_at_the_end_until_a_slow_reader_has_everything() {
 }
 
 #[test]
-fn a_reader_that_is_gone_ends_it() {
+fn it_ends_where_the_reader_closed_the_pipe() {
     let mut child = start(qualm(&["execd"]).stderr(Stdio::piped()));
     drop(child.stdout.take());
     let mut stdin = child.stdin.take().unwrap();
@@ -203,20 +194,20 @@ fn a_reader_that_is_gone_ends_it() {
 }
 
 #[test]
-fn a_line_that_never_ends_is_not_held_for_ever() {
+fn an_incomplete_line_is_released_in_time() {
     let mut child = start(qualm(&["execd"]).stderr(Stdio::null()));
     let (mut stdin, mut stdout) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
     stdin.write_all(b"m s=\"never closed,v=1 1\nm v=2 2\n").unwrap();
-    // Not even while more comes in, any of which could still bring the end.
-    let (enough, told) = std::sync::mpsc::channel::<()>();
+    // Also while more input arrives, which could still complete it.
+    let (stop, stopped) = std::sync::mpsc::channel::<()>();
     let writer = thread::spawn(move || {
-        while told.recv_timeout(Duration::from_millis(10)).is_err() {
+        while stopped.recv_timeout(Duration::from_millis(10)).is_err() {
             stdin.write_all(b"m v=3 3\n").unwrap();
         }
     });
     let out = read_until(&mut stdout, "m v=3 3\n");
     assert!(out.starts_with("m s=\"never closed,v=1 1\nm v=2 2\n"), "{out}");
-    enough.send(()).unwrap();
+    stop.send(()).unwrap();
     writer.join().unwrap();
     assert!(child.wait().unwrap().success());
 }
@@ -232,13 +223,13 @@ fn finish(mut child: Child, stdin: ChildStdin) -> String {
 }
 
 #[test]
-fn what_was_learnt_outlives_the_process() {
+fn learnt_state_survives_restarts() {
     let dir = tempfile::tempdir().unwrap();
     let state = dir.path().join("state");
     let path =
         config(dir.path(), &format!("[[detector]]\nmin_samples = 50\n[state]\ndir = {state:?}\ninterval = \"1s\""));
     let run = |input: &str| text(&output(&["execd", "--config", &path], input.as_bytes()).stdout);
-    // The same in one go, in a directory of its own.
+    // The same without restarts, in a directory of its own.
     let whole_path = config(
         &fs::create_dir(dir.path().join("w")).map(|()| dir.path().join("w")).unwrap(),
         "[[detector]]\nmin_samples = 50",
@@ -247,7 +238,7 @@ fn what_was_learnt_outlives_the_process() {
     let parts = run(&lines(0, 100)) + &run(&lines(100, 100)) + &run(&lines(200, 100));
     assert_eq!(parts, whole, "a restart leaves the scores unchanged");
 
-    // A second process at the same time writes a file of its own, and knows what the first has saved.
+    // A concurrent second process reads the first one's state, and writes a file of its own.
     let spawn = || start(qualm(&["execd", "--config", &path]).stderr(Stdio::piped()));
     let mut both = [spawn(), spawn()].map(|mut child| (child.stdin.take().unwrap(), child));
     for (stdin, child) in &mut both {
@@ -258,7 +249,7 @@ fn what_was_learnt_outlives_the_process() {
     let logs = both.map(|(stdin, child)| finish(child, stdin));
     assert!(logs.iter().filter(|log| log.contains("qualm-2.state")).count() == 1, "{logs:?}");
 
-    // Damaged state is set aside; the process starts afresh.
+    // Damaged state is set aside, and the process starts without any.
     fs::remove_file(state.join("qualm-2.state")).unwrap();
     let file = state.join("qualm.state");
     let mut bytes = fs::read(&file).unwrap();
@@ -271,7 +262,7 @@ fn what_was_learnt_outlives_the_process() {
 }
 
 #[test]
-fn state_is_saved_while_it_runs_so_that_even_a_kill_loses_little() {
+fn state_is_saved_periodically_so_that_it_survives_a_kill() {
     let dir = tempfile::tempdir().unwrap();
     let path =
         config(dir.path(), "[[detector]]\nmin_samples = 20\n[state]\ndir = \"${QUALM_TEST_STATE}\"\ninterval = \"1s\"");
@@ -298,17 +289,16 @@ fn state_is_saved_while_it_runs_so_that_even_a_kill_loses_little() {
     assert!(child.wait().unwrap().success());
 }
 
-/// As systemd's `LimitAS=` does. Where there is little, all is scored all the same; where there is so little that nothing can
-/// be compiled, all passes.
+/// As by systemd's `LimitAS=`. Lines are scored where the component can be compiled, and pass unscored otherwise.
 #[test]
-fn where_address_space_is_limited_lines_flow() {
+fn lines_pass_within_a_limited_address_space() {
     let input = lines(0, 300);
     let dir = tempfile::tempdir().unwrap();
     for (kilobytes, scores) in [(2_000_000, true), (500_000, true), (70_000, false)] {
         let script = format!("ulimit -v {kilobytes}; exec {} execd", env!("CARGO_BIN_EXE_qualm"));
         let mut child = Command::new("sh");
         child.args(["-c", &script]).env("XDG_CACHE_HOME", dir.path().join(kilobytes.to_string()));
-        let out = fed(&mut child, input.as_bytes());
+        let out = common::output(&mut child, input.as_bytes());
         assert!(out.status.success(), "{out:?}");
         let (scored, log) = (text(&out.stdout), text(&out.stderr));
         assert_eq!(scored.lines().count(), 300, "{log}");

@@ -1,4 +1,4 @@
-//! `evaluate` and `explain` with a bundle as `train` makes it.
+//! `qualm evaluate` and `qualm explain` with a bundle of `qualm train`.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use std::fmt::Write as _;
@@ -29,7 +29,7 @@ struct Explain {
     options: explain::Options,
 }
 
-/// A row a minute, two metrics that go up and down; from the `from`th on, some are far out.
+/// A row a minute of two metrics, with outliers in the rows `out`.
 fn history(rows: usize, out: std::ops::Range<usize>) -> String {
     let mut text = "time,cpu,mem,bad\n".to_owned();
     for row in 0..rows {
@@ -41,7 +41,7 @@ fn history(rows: usize, out: std::ops::Range<usize>) -> String {
     text
 }
 
-/// A directory with history, and a model of it.
+/// A directory with history and a model of it.
 fn site() -> TempDir {
     let dir = tempfile::tempdir().unwrap();
     let write = |name: &str, text: &str| fs::write(dir.path().join(name), text).unwrap();
@@ -69,7 +69,7 @@ fn run(dir: &Path, line: &str) -> Result<(), evaluate::Error> {
 }
 
 #[test]
-fn a_model_is_held_against_labels_and_a_report_is_written() {
+fn a_model_is_evaluated_with_labels_and_a_report_is_written() {
     let dir = site();
     let dir = dir.path();
     let good = "--require event_recall>=1 --require auc_pr>=0.9 --require alarms_per_day<=20";
@@ -81,7 +81,7 @@ fn a_model_is_held_against_labels_and_a_report_is_written() {
 }
 
 #[test]
-fn a_model_that_is_not_good_enough_and_what_cannot_be_used_have_their_exit_codes() {
+fn unmet_requirements_and_unusable_input_have_different_exit_codes() {
     let dir = site();
     let dir = dir.path();
     let code = |line: &str| {
@@ -107,7 +107,7 @@ fn a_model_that_is_not_good_enough_and_what_cannot_be_used_have_their_exit_codes
 }
 
 #[test]
-fn scores_from_elsewhere_are_evaluated() {
+fn a_file_of_scores_is_evaluated() {
     let dir = tempfile::tempdir().unwrap();
     let rows: String = (0..100).map(|row| format!("{row},,{}\n", if row == 50 { "3" } else { "0.1" })).collect();
     fs::write(dir.path().join("s.csv"), format!("time,cpu,score\n{rows}")).unwrap();
@@ -135,7 +135,7 @@ fn rows_are_explained() {
 }
 
 #[test]
-fn a_plugin_is_its_own_detector() {
+fn plugin_and_detector_exclude_each_other() {
     let line = "train --plugin p --detector zscore --out o --input h.csv";
     Train::try_parse_from(line.split(' ')).unwrap_err();
 }

@@ -19,25 +19,25 @@ use qualm_command::serve::forward::Forward;
 use qualm_command::serve::influxdb::{self, Influxdb};
 use qualm_command::serve::observe;
 use qualm_command::serve::observed::Observed;
-use qualm_command::serve::worker::{Plan, Worker};
+use qualm_command::serve::worker::{PipelineFactory, Worker};
 use qualm_http::{Call, Method, Options, Router, Server};
 use qualm_pipeline::{Grammar, Lines};
 
-/// A body that has it panic: nothing that is known does, so the hook before each body does it.
-const MINE: &[u8] = b"mine v=1 1\n";
+/// The body at which `begin_body` panics, since no input is known that makes a pipeline panic.
+const PANICKING: &[u8] = b"mine v=1 1\n";
 
 /// How long anything may take that is waited for.
-const PATIENCE: Duration = Duration::from_mins(1);
+const TIMEOUT: Duration = Duration::from_mins(1);
 
-fn begin(_: &mut Lines, body: &[u8], _: Option<i64>) {
-    assert!(body != MINE, "for the test");
+fn begin_body(_: &mut Lines, body: &[u8], _: Option<i64>) {
+    assert!(body != PANICKING, "for the test");
 }
 
-/// Starts pipelines, but not the second one at the first try. The number of tries is counted.
-fn plan(config: Config, view: Arc<View>, tries: Arc<AtomicUsize>, taps: bool) -> Plan<Lines> {
+/// Starts pipelines, but fails at the second attempt. Attempts are counted.
+fn factory(config: Config, view: Arc<View>, attempts: Arc<AtomicUsize>, verdicts_only: bool) -> PipelineFactory<Lines> {
     let builder = scoring::model_builder(&config);
     let start = move || {
-        if tries.fetch_add(1, Ordering::Relaxed) == 1 {
+        if attempts.fetch_add(1, Ordering::Relaxed) == 1 {
             return Err(StartError::Shape("for the test".to_owned()));
         }
         let mut scoring = Scoring::start_apart(Lines::of(Grammar::Influxdb), "influxdb", &config, &builder)?;
@@ -45,7 +45,7 @@ fn plan(config: Config, view: Arc<View>, tries: Arc<AtomicUsize>, taps: bool) ->
         scoring.watch(Arc::clone(&view));
         Ok(scoring)
     };
-    Plan { start: Arc::new(start), begin: Box::new(begin), taps }
+    PipelineFactory { start: Arc::new(start), begin_body: Box::new(begin_body), verdicts_only }
 }
 
 fn config(dir: &std::path::Path) -> Config {
@@ -56,14 +56,14 @@ fn config(dir: &std::path::Path) -> Config {
     config
 }
 
-/// Who comes behind: takes all, and hands over bodies.
+/// The next server: it accepts all bodies and sends them to the receiver.
 fn sink() -> (SocketAddr, Receiver<Vec<u8>>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
-    let (takes, taken) = channel();
+    let (sender, received) = channel();
     thread::spawn(move || {
         for stream in listener.incoming() {
-            let (mut stream, takes) = (stream.unwrap(), takes.clone());
+            let (mut stream, sender) = (stream.unwrap(), sender.clone());
             thread::spawn(move || {
                 let mut request = Vec::new();
                 let mut piece = [0; 4096];
@@ -78,7 +78,7 @@ fn sink() -> (SocketAddr, Receiver<Vec<u8>>) {
                     let length = text.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap();
                     let end = head + 4 + length.trim().parse::<usize>().unwrap();
                     if request.len() >= end {
-                        takes.send(request[head + 4..end].to_vec()).unwrap();
+                        sender.send(request[head + 4..end].to_vec()).unwrap();
                         request.drain(..end);
                         stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").unwrap();
                     }
@@ -86,13 +86,13 @@ fn sink() -> (SocketAddr, Receiver<Vec<u8>>) {
             });
         }
     });
-    (address, taken)
+    (address, received)
 }
 
 /// The status of an answer, and all of it.
 fn ask(address: SocketAddr, request: &str, body: &[u8]) -> (u16, String) {
     let mut stream = TcpStream::connect(address).unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.set_read_timeout(Some(TIMEOUT)).unwrap();
     write!(
         stream,
         "{request} HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
@@ -108,19 +108,19 @@ fn ask(address: SocketAddr, request: &str, body: &[u8]) -> (u16, String) {
 fn until(what: &str, mut holds: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !holds() {
-        assert!(begun.elapsed() < PATIENCE, "{what}");
+        assert!(begun.elapsed() < TIMEOUT, "{what}");
         thread::sleep(Duration::from_millis(20));
     }
 }
 
 #[test]
-fn a_panic_costs_scores_and_nothing_else_and_is_told() {
+fn a_panic_costs_scores_alone_and_fails_health_checks() {
     let dir = tempfile::tempdir().unwrap();
-    let (behind, taken) = sink();
-    let (view, tries) = (Arc::new(View::new("influxdb")), Arc::new(AtomicUsize::new(0)));
-    let plan = plan(config(dir.path()), Arc::clone(&view), Arc::clone(&tries), false);
-    let (worker, ended) = Worker::start("influxdb", plan).unwrap();
-    let url = Secret::address(format!("http://{behind}"));
+    let (next, received) = sink();
+    let (view, attempts) = (Arc::new(View::new("influxdb")), Arc::new(AtomicUsize::new(0)));
+    let factory = factory(config(dir.path()), Arc::clone(&view), Arc::clone(&attempts), false);
+    let (worker, ended) = Worker::start("influxdb", factory).unwrap();
+    let url = Secret::address(format!("http://{next}"));
     let forward = Forward::new(&url, Duration::from_secs(10), influxdb::is_final).unwrap();
     let influxdb = Arc::new(Influxdb::new(worker, forward, true, 1));
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
@@ -144,7 +144,7 @@ fn a_panic_costs_scores_and_nothing_else_and_is_told() {
         number += 1;
         let line = format!("m v={} {number}\n", number % 7);
         assert_eq!(ask(address, "POST /write", line.as_bytes()).0, 204);
-        let came = String::from_utf8(taken.recv_timeout(PATIENCE).unwrap()).unwrap();
+        let came = String::from_utf8(received.recv_timeout(TIMEOUT).unwrap()).unwrap();
         let (head, time) = line.trim_end().rsplit_once(' ').unwrap();
         assert!(came.starts_with(head) && came.trim_end().ends_with(&format!(" {time}")), "{came}");
         came.contains("anomaly_score=")
@@ -154,12 +154,12 @@ fn a_panic_costs_scores_and_nothing_else_and_is_told() {
     until("lines are scored", &mut pass);
     assert_eq!((status("/healthz"), status("/readyz")), (200, 200));
 
-    assert_eq!(ask(address, "POST /write", MINE).0, 204, "the sender need not try again: it would happen again");
-    assert_eq!(taken.recv_timeout(PATIENCE).unwrap(), MINE, "it has come out, unscored");
-    let (health, told) = ask(address, "GET /healthz", b"");
-    assert!(health == 503 && told.contains("pipeline `influxdb`: it panicked"), "{told}");
-    let (ready, told) = ask(address, "GET /readyz", b"");
-    assert!(ready == 503 && told.contains("\"ready\":false"), "{told}");
+    assert_eq!(ask(address, "POST /write", PANICKING).0, 204, "the sender need not try again: it would happen again");
+    assert_eq!(received.recv_timeout(TIMEOUT).unwrap(), PANICKING, "it has come out, unscored");
+    let (health, answer) = ask(address, "GET /healthz", b"");
+    assert!(health == 503 && answer.contains("pipeline `influxdb`: it panicked"), "{answer}");
+    let (ready, answer) = ask(address, "GET /readyz", b"");
+    assert!(ready == 503 && answer.contains("\"ready\":false"), "{answer}");
     assert!(metric("qualm_pipeline_panics_total{pipeline=\"influxdb\"} 1"));
     assert!(metric("qualm_pipeline_up{pipeline=\"influxdb\"} 0"));
     assert!(!pass(), "metrics flow unscored meanwhile");
@@ -168,7 +168,7 @@ fn a_panic_costs_scores_and_nothing_else_and_is_told() {
         pass();
         metric("qualm_pipeline_up{pipeline=\"influxdb\"} 1")
     });
-    assert_eq!(tries.load(Ordering::Relaxed), 3, "it failed to start once, and was tried again");
+    assert_eq!(attempts.load(Ordering::Relaxed), 3, "it failed to start once, and was tried again");
     assert_eq!(status("/healthz"), 503, "a probe that comes now sees that it panicked");
     until("lines are scored again", &mut pass);
     until("health is green again", || (status("/healthz"), status("/readyz")) == (200, 200));
@@ -178,14 +178,14 @@ fn a_panic_costs_scores_and_nothing_else_and_is_told() {
 }
 
 #[test]
-fn where_only_verdicts_come_out_nothing_does_without_them() {
+fn with_verdicts_only_an_unscored_body_has_no_output() {
     let dir = tempfile::tempdir().unwrap();
-    let plan = plan(config(dir.path()), Arc::new(View::new("influxdb")), Arc::default(), true);
-    let (worker, ended) = Worker::start("influxdb", plan).unwrap();
+    let factory = factory(config(dir.path()), Arc::new(View::new("influxdb")), Arc::default(), true);
+    let (worker, ended) = Worker::start("influxdb", factory).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    let scored = runtime.block_on(worker.score(Bytes::from_static(MINE), Some(1))).unwrap();
-    assert!(scored.bytes.is_empty() && !worker.vitals().is_up());
-    assert_eq!((worker.vitals().panics(), worker.vitals().unscored()), (1, 1));
+    let scored = runtime.block_on(worker.score(Bytes::from_static(PANICKING), Some(1))).unwrap();
+    assert!(scored.bytes.is_empty() && !worker.health().is_up());
+    assert_eq!((worker.health().panics(), worker.health().unscored()), (1, 1));
     drop(worker);
     ended.join().unwrap().unwrap();
 }

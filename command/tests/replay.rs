@@ -1,12 +1,13 @@
-//! `qualm replay`: the same scores as live, from whichever format.
+//! `qualm replay`: the same scores as live, from each format.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
-use std::fs;
-use std::io::Write;
-use std::path::Path;
-use std::process::{Command, Output, Stdio};
+mod common;
 
-/// Rows of two fields that swing, one with a gap and a spike, a minute apart.
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+
+/// Rows of two fields, a minute apart, the one with gaps, the other with a spike.
 fn rows() -> Vec<(i64, Option<f64>, f64)> {
     (0..400_i64)
         .map(|at| {
@@ -41,14 +42,7 @@ fn jsonl() -> String {
 
 fn qualm(arguments: &[&str], input: &str) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_qualm"));
-    command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = command.spawn().unwrap();
-    let mut stdin = child.stdin.take().unwrap();
-    let input = input.to_owned();
-    let writer = std::thread::spawn(move || stdin.write_all(input.as_bytes()));
-    let output = child.wait_with_output().unwrap();
-    let _unread = writer.join().unwrap();
-    output
+    common::output(command.args(arguments), input)
 }
 
 fn text(bytes: &[u8]) -> String {
@@ -69,7 +63,7 @@ fn replay(dir: &Path, name: &str, content: &str) -> Vec<Vec<String>> {
 }
 
 #[test]
-fn scores_are_those_of_live_metrics_to_the_bit_whatever_the_format() {
+fn scores_are_bit_identical_to_live_ones_in_each_format() {
     let dir = tempfile::tempdir().unwrap();
     let from_csv = replay(dir.path(), "history.csv", &csv());
     let from_lines = replay(dir.path(), "history.lp", &lines());
@@ -106,7 +100,7 @@ fn scores_are_those_of_live_metrics_to_the_bit_whatever_the_format() {
 }
 
 #[test]
-fn scores_can_go_to_stdout_and_a_summary_is_for_people() {
+fn scores_are_written_to_stdout_or_a_summary_is() {
     let dir = tempfile::tempdir().unwrap();
     let input = dir.path().join("history.csv");
     fs::write(&input, csv()).unwrap();
@@ -117,7 +111,7 @@ fn scores_can_go_to_stdout_and_a_summary_is_for_people() {
 }
 
 #[test]
-fn what_cannot_be_used_is_named_and_nothing_is_learnt_from_history() {
+fn unusable_files_are_named_and_no_state_is_written() {
     let dir = tempfile::tempdir().unwrap();
     let (input, config, state) = (dir.path().join("h.csv"), dir.path().join("q.toml"), dir.path().join("state"));
     fs::write(&input, "time,a\n1,2\n2,x\n").unwrap();
@@ -140,9 +134,9 @@ fn what_cannot_be_used_is_named_and_nothing_is_learnt_from_history() {
     assert!(!state.join("qualm.state").exists());
 }
 
-/// A row that lacks a value is scored only once the next one has begun; its score stands in its own row all the same.
+/// An incomplete row is scored only once the next one begins.
 #[test]
-fn a_vectors_score_stands_in_its_own_row() {
+fn a_vectors_score_is_in_its_own_row() {
     let dir = tempfile::tempdir().unwrap();
     let path = |name: &str| dir.path().join(name).to_string_lossy().into_owned();
     let row = |at: u32| format!("{},{},{}\n", 1_700_000_000 + at * 60, at * 37 % 11, at * 13 % 7);
@@ -167,13 +161,13 @@ fn a_vectors_score_stands_in_its_own_row() {
     assert_eq!(anomalous, [4000], "scores around it: {:?}", &scores[3998..4003]);
 }
 
-/// Runs a replay of what `rows` are, against these labels; the spike of `b` is in row 333, at 1700019980.
-fn against(dir: &Path, name: &str, content: &str, labels: &str, more: &[&str]) -> Output {
+/// Replays [`rows`] with these labels; the spike of `b` is in row 333, at 1700019980.
+fn replay_labelled(dir: &Path, name: &str, content: &str, labels: &str, options: &[&str]) -> Output {
     let path = |name: &str| dir.join(name).to_string_lossy().into_owned();
     fs::write(path(name), content).unwrap();
     fs::write(path("labels.csv"), labels).unwrap();
     let (input, labels) = (path(name), path("labels.csv"));
-    qualm(&[&["replay", "--input", &input, "--labels", &labels], more].concat(), "")
+    qualm(&[&["replay", "--input", &input, "--labels", &labels], options].concat(), "")
 }
 
 fn json(out: &Output) -> serde_json::Value {
@@ -182,14 +176,14 @@ fn json(out: &Output) -> serde_json::Value {
 }
 
 #[test]
-fn labels_tell_hits_from_misses_and_false_alarms() {
+fn labels_count_hits_misses_and_false_alarms() {
     let dir = tempfile::tempdir().unwrap();
     let html = dir.path().join("why.html").to_string_lossy().into_owned();
     let labels = "start,end,series\n1700019860,1700020040,b\n1700022000,1800000000,a\n";
-    let out = against(dir.path(), "h.csv", &csv(), labels, &["--json", "--html", &html]);
-    let told = json(&out);
-    assert_eq!(told["rows"], 400);
-    let feedback = &told["feedback"];
+    let out = replay_labelled(dir.path(), "h.csv", &csv(), labels, &["--json", "--html", &html]);
+    let summary = json(&out);
+    assert_eq!(summary["rows"], 400);
+    let feedback = &summary["feedback"];
     assert_eq!((&feedback["hit"], &feedback["missed"], &feedback["false_alarms"]), (&1.into(), &1.into(), &0.into()));
     assert_eq!(feedback["series"][1]["name"], "b");
     let event = &feedback["series"][1]["events"][0];
@@ -202,7 +196,7 @@ fn labels_tell_hits_from_misses_and_false_alarms() {
     let page = fs::read_to_string(&html).unwrap();
     assert!(page.starts_with("<!DOCTYPE html>") && page.contains("1 of 2</b>") && page.contains("10000"), "{page}");
 
-    let out = against(dir.path(), "h.csv", &csv(), "start,end\n1700010000,1700010060\n", &[]);
+    let out = replay_labelled(dir.path(), "h.csv", &csv(), "start,end\n1700010000,1700010060\n", &[]);
     let text = text(&out.stdout);
     for part in ["0 of 1 incident hit", "1 false alarm, ", "0.01 % configured", "2023-11-15T03:46:20Z  b  score "] {
         assert!(text.contains(part), "{part}: {text}");
@@ -212,15 +206,15 @@ fn labels_tell_hits_from_misses_and_false_alarms() {
 #[test]
 fn series_have_names_in_every_format_and_vectors_entities() {
     let dir = tempfile::tempdir().unwrap();
-    let names = |told: &serde_json::Value| {
-        let series = told["feedback"]["series"].as_array().unwrap().iter();
+    let names = |summary: &serde_json::Value| {
+        let series = summary["feedback"]["series"].as_array().unwrap().iter();
         series.map(|series| series["name"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
     };
     let of_lines = "start,end,series\n1700019980,1700020040,replay b\n";
     for (name, content) in [("h.lp", lines()), ("h.jsonl", jsonl())] {
-        let told = json(&against(dir.path(), name, &content, of_lines, &["--json"]));
-        assert_eq!(names(&told), ["replay a", "replay b"]);
-        assert_eq!((&told["feedback"]["hit"], &told["feedback"]["false_alarms"]), (&1.into(), &0.into()));
+        let summary = json(&replay_labelled(dir.path(), name, &content, of_lines, &["--json"]));
+        assert_eq!(names(&summary), ["replay a", "replay b"]);
+        assert_eq!((&summary["feedback"]["hit"], &summary["feedback"]["false_alarms"]), (&1.into(), &0.into()));
     }
     let path = |name: &str| dir.path().join(name).to_string_lossy().into_owned();
     let row = |at: u32| format!("{},{},{}\n", 1_600_000_000 + at * 60, f64::from(at * 37 % 11) / 8.0, at * 13 % 7);
@@ -228,46 +222,46 @@ fn series_have_names_in_every_format_and_vectors_entities() {
     let (input, model) = (path("ordinary.csv"), path("model"));
     let out = qualm(&["train", "--input", &input, "--detector", "zscore", "--out", &model], "");
     assert!(out.status.success(), "{out:?}");
-    let told = json(&against(
+    let summary = json(&replay_labelled(
         dir.path(),
         "h.csv",
         &csv(),
         "start,end\n1700019980,1700020040\n",
         &["--json", "--model", &model],
     ));
-    assert_eq!((names(&told), &told["feedback"]["hit"]), (vec!["model".to_owned()], &1.into()));
-    assert_eq!(told["feedback"]["series"][0]["events"][0]["feature"], "b", "the feature that explains most");
+    assert_eq!((names(&summary), &summary["feedback"]["hit"]), (vec!["model".to_owned()], &1.into()));
+    assert_eq!(summary["feedback"]["series"][0]["events"][0]["feature"], "b", "the feature that explains most");
 }
 
 #[test]
-fn the_input_may_hold_its_labels_and_labels_that_do_not_fit_are_refused() {
+fn labels_may_be_in_the_input_and_must_fit_it() {
     let dir = tempfile::tempdir().unwrap();
     let row = |&(time, _, b): &(i64, Option<f64>, f64)| format!("{time},{b},{}\n", u8::from(b > 100.0));
     let content = "time,b,label\n".to_owned() + &rows().iter().map(row).collect::<String>();
     let both = dir.path().join("both.csv").to_string_lossy().into_owned();
     fs::write(&both, content).unwrap();
-    let told = json(&qualm(&["replay", "--input", &both, "--labels", &both, "--json"], ""));
-    assert_eq!(told["feedback"]["series"].as_array().map(Vec::len), Some(1), "the labels are no series");
-    assert_eq!((&told["feedback"]["hit"], &told["feedback"]["false_alarms"]), (&1.into(), &0.into()));
+    let summary = json(&qualm(&["replay", "--input", &both, "--labels", &both, "--json"], ""));
+    assert_eq!(summary["feedback"]["series"].as_array().map(Vec::len), Some(1), "the labels are no series");
+    assert_eq!((&summary["feedback"]["hit"], &summary["feedback"]["false_alarms"]), (&1.into(), &0.into()));
 
     for (labels, what) in [
         ("start,end,series\n1700019980,1700020040,bb\n", "labels.csv:2: the input has no series `bb`; "),
         ("start,end\n1600000000,1600000060\n", "labels.csv: its windows, from 2020-09-13T12:26:40Z to "),
         ("begin,end\n1,2\n", "labels.csv: it has neither"),
     ] {
-        let out = against(dir.path(), "h.csv", &csv(), labels, &[]);
+        let out = replay_labelled(dir.path(), "h.csv", &csv(), labels, &[]);
         assert_eq!(out.status.code(), Some(2));
         assert!(text(&out.stderr).contains(what), "{out:?}");
     }
     let labels = dir.path().join("labels.csv").to_string_lossy().into_owned();
-    let out = against(dir.path(), "h.csv", &csv(), "start,end\n1,2\n", &["--html", &labels]);
+    let out = replay_labelled(dir.path(), "h.csv", &csv(), "start,end\n1,2\n", &["--html", &labels]);
     assert_eq!(out.status.code(), Some(2));
     assert!(text(&out.stderr).contains("is an input; name another file for --html"), "{out:?}");
 }
 
-/// Office hours in Berlin, every five minutes, from five weeks before clocks are put forward until a week after.
+/// Office hours in Berlin, every five minutes, from five weeks before daylight saving time begins until a week after.
 #[test]
-fn days_are_those_of_the_time_zone_that_is_configured() {
+fn days_are_those_of_the_configured_time_zone() {
     let dir = tempfile::tempdir().unwrap();
     let change = 1_774_746_000; // 1:00 UTC on Sunday, 29 March 2026
     let day = 86_400;
@@ -295,7 +289,7 @@ fn days_are_those_of_the_time_zone_that_is_configured() {
 }
 
 #[test]
-fn with_bands_each_column_says_what_would_have_been_ordinary_and_why_it_was_not() {
+fn with_bands_each_column_has_limits_and_reasons() {
     let dir = tempfile::tempdir().unwrap();
     let rows = (0..600).map(|row| {
         let value = if row >= 590 { 500 } else { 100 + row * 7919 % 11 };
@@ -328,16 +322,16 @@ fn with_bands_each_column_says_what_would_have_been_ordinary_and_why_it_was_not(
     let html = dir.path().join("why.html");
     fs::write(&labels, "start,end\n1700035400,1700040000\n").unwrap();
     let [labels, page] = [&labels, &html].map(|path| path.to_str().unwrap());
-    let more = ["--labels", labels, "--html", page, "--json"];
-    let told = json(&qualm(&[&["replay", "--input", input, "--config", config], &more[..]].concat(), ""));
-    assert_eq!(told["feedback"]["series"][0]["events"][0]["reason"], first[6], "{told}");
+    let options = ["--labels", labels, "--html", page, "--json"];
+    let summary = json(&qualm(&[&["replay", "--input", input, "--config", config], &options[..]].concat(), ""));
+    assert_eq!(summary["feedback"]["series"][0]["events"][0]["reason"], first[6], "{summary}");
     let page = fs::read_to_string(&html).unwrap();
     assert!(page.contains("<path class=\"band\"") && page.contains(&first[6].replace('_', " ")), "{page}");
 }
 
-/// Without columns of its own, all fields of a line stand in the column of the detector that scores them.
+/// In line protocol all fields of a line share the column of the detector that scores them.
 #[test]
-fn of_several_fields_the_one_with_the_largest_score_is_told_with_its_band_and_its_reason() {
+fn a_column_of_several_fields_has_the_largest_score_with_its_band_and_reason() {
     let dir = tempfile::tempdir().unwrap();
     let line = |row: i64| {
         let first = if row >= 590 { 500 } else { 100 + row * 7919 % 11 };

@@ -1,18 +1,19 @@
-//! What was decided before a restart holds behind it.
+//! Decisions before a restart hold after it.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
-use std::io::Write;
+mod common;
+
+use std::fs;
 use std::path::Path;
-use std::process::{Command, Stdio};
-use std::{fs, thread};
+use std::process::Command;
 
 use qualm::config::Config;
 use qualm::scoring::{self, Scoring};
 use qualm_vector_codec::VectorEvents;
 use qualm_vector_codec::VerdictStyle;
 
-/// What `qualm execd` makes of lines, with state in this directory.
+/// The output of `qualm execd` for these lines, with its state in this directory.
 fn execd(dir: &Path, detector: &str, input: String) -> String {
     let path = dir.join("qualm.toml");
     let state = dir.join("state");
@@ -20,16 +21,12 @@ fn execd(dir: &Path, detector: &str, input: String) -> String {
     fs::write(&path, format!("[[detector]]\nmin_samples = 50\n{detector}\n[state]\ndir = \"{state}\"\n")).unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_qualm"));
     command.args(["execd", "--config", path.to_str().unwrap()]);
-    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
-    let mut stdin = child.stdin.take().unwrap();
-    let writer = thread::spawn(move || stdin.write_all(input.as_bytes()));
-    let output = child.wait_with_output().unwrap();
-    writer.join().unwrap().unwrap();
+    let output = common::output(&mut command, input);
     assert!(output.status.success(), "{output:?}");
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// Lines of one series that swings, ten seconds apart, with these values from place to place.
+/// Lines of one series, ten seconds apart, with these odd values.
 fn lines(at: std::ops::Range<u32>, odd: &[(u32, f64)]) -> String {
     let value = |at| odd.iter().find(|(odd, _)| *odd == at).map_or(f64::from(at % 7) + 0.5, |(_, value)| *value);
     at.map(|at| format!("m,host=a v={} {}0000000000\n", value(at), 170_000_000 + at)).collect()
@@ -49,7 +46,7 @@ fn an_incident_is_not_reported_again_within_its_cooldown() {
 }
 
 #[test]
-fn an_incident_that_must_last_is_reported_where_the_restart_came_in_between() {
+fn a_sustained_incident_is_reported_across_a_restart() {
     // The same rows, with the restart within the incident and without one.
     let odd: Vec<(u32, f64)> = (398..403).map(|at| (at, 900.0)).collect();
     let rule = "sustained = \"3 of 5\"";
@@ -64,7 +61,7 @@ fn an_incident_that_must_last_is_reported_where_the_restart_came_in_between() {
 }
 
 #[test]
-fn vectors_counters_go_on_growing() {
+fn vectors_counters_have_rates_across_a_restart() {
     let dir = tempfile::tempdir().unwrap();
     let state = dir.path().join("state");
     let config = Config::parse(&format!("[state]\ndir = \"{}\"", state.display()), "q.toml").unwrap();

@@ -1,4 +1,4 @@
-//! No secret is printed, whatever is asked of `qualm` and however it goes wrong.
+//! No command and no error prints a secret.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -7,13 +7,13 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::process::{Command, Stdio};
 
-/// A part of all secrets here, and of nothing else.
+/// A part of every secret here, and of nothing else.
 const MARK: &str = "hush";
 
-/// Nobody listens at port 1.
+/// A URL with secrets; no server listens on port 1.
 const URL: &str = "http://hush-me:hush-pass@127.0.0.1:1/m.qualm?X-Signature=hush-sig&key=hush-key";
 
-/// The same where paths go behind it.
+/// The same without a path.
 const BASE: &str = "http://hush-me:hush-pass@127.0.0.1:1";
 
 fn qualm() -> Command {
@@ -22,13 +22,13 @@ fn qualm() -> Command {
     command
 }
 
-/// All that a command prints.
+/// A command's stdout and stderr.
 fn printed(arguments: &[&str]) -> String {
     let output = qualm().args(arguments).output().unwrap();
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
 
-/// A configuration with secrets wherever they may stand.
+/// A configuration with a secret wherever one is allowed.
 fn configuration(dir: &std::path::Path) -> String {
     let text = format!(
         "[[detector]]\nname = \"far\"\nmodel = \"{URL}\"\n\
@@ -121,16 +121,16 @@ fn no_error_of_the_configuration_prints_a_secret() {
 }
 
 #[test]
-fn a_service_in_trouble_tells_nobody_a_secret() {
+fn no_answer_of_a_failing_service_has_a_secret() {
     let dir = tempfile::tempdir().unwrap();
     let config = configuration(dir.path());
     let mut child = qualm().args(["serve", "--debug", "--config", &config]).stderr(Stdio::piped()).spawn().unwrap();
     let mut log = BufReader::new(child.stderr.take().unwrap());
-    let mut told = String::new();
+    let mut logged = String::new();
     let address = loop {
-        let begin = told.len();
-        assert!(log.read_line(&mut told).unwrap() > 0, "{told}");
-        if let Some((_, url)) = told[begin..].split_once("listening on http://") {
+        let begin = logged.len();
+        assert!(log.read_line(&mut logged).unwrap() > 0, "{logged}");
+        if let Some((_, url)) = logged[begin..].split_once("listening on http://") {
             break url.trim_end().trim_end_matches('/').to_owned();
         }
     };
@@ -147,17 +147,17 @@ fn a_service_in_trouble_tells_nobody_a_secret() {
     assert!(answers.contains(" 503 "), "{answers}");
     answers += &ask("POST /write?db=x&u=hush-me&p=hush-token", "m v=1 1\n");
     let ready = ask("GET /readyz", "");
-    assert!(ready.contains("http://***@127.0.0.1:1: "), "it says what is wrong: {ready}");
+    assert!(ready.contains("http://***@127.0.0.1:1: "), "the problem is shown: {ready}");
     answers += &ready;
     for path in ["/metrics", "/api/v1/live", "/vector", "/healthz"] {
         answers += &ask(&format!("GET {path}"), "");
     }
     let pid = child.id().to_string();
     assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
-    log.read_to_string(&mut told).unwrap();
+    log.read_to_string(&mut logged).unwrap();
     child.wait().unwrap();
-    assert!(told.contains("asked to stop"), "{told}");
-    for text in [answers, told] {
+    assert!(logged.contains("asked to stop"), "{logged}");
+    for text in [answers, logged] {
         assert!(!text.contains(MARK), "{text}");
     }
 }

@@ -1,12 +1,13 @@
-//! Pods that come and go, through `qualm execd`: a new one starts from its siblings, after a restart too.
+//! Short-lived pods in `qualm execd`: a new one starts from its siblings, after a restart too.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod common;
+
 use std::fmt::Write as _;
-use std::io::Write as _;
+use std::fs;
 use std::path::Path;
-use std::process::{Command, Stdio};
-use std::{fs, thread};
+use std::process::Command;
 
 /// Rows of a pod's life: a quarter of an hour, ten seconds each.
 const ROWS: u32 = 90;
@@ -15,17 +16,12 @@ const ROWS: u32 = 90;
 fn execd(config: &Path, input: String) -> Vec<String> {
     let mut command = Command::new(env!("CARGO_BIN_EXE_qualm"));
     command.args(["execd", "--config", config.to_str().unwrap()]);
-    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let mut stdin = child.stdin.take().unwrap();
-    let writer = thread::spawn(move || stdin.write_all(input.as_bytes()));
-    let output = child.wait_with_output().unwrap();
-    writer.join().unwrap().unwrap();
+    let output = common::output(&mut command, input);
     assert!(output.status.success(), "{output:?}");
     String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect()
 }
 
-/// The lines of pods that live one after another. Each has a level of its own; the last one has so many times its values from row
-/// `begins` on.
+/// The lines of consecutive pods, each with a level of its own. The last one's values are multiplied by `times` from row `begins`.
 fn pods(pods: std::ops::Range<u32>, begins: u32, times: f64) -> String {
     let mut lines = String::new();
     for pod in pods.clone() {
@@ -40,8 +36,8 @@ fn pods(pods: std::ops::Range<u32>, begins: u32, times: f64) -> String {
     lines
 }
 
-/// The first row of its life in which a pod has a score, and the first in which it is an anomaly.
-fn first(lines: &[String], pod: u32) -> [Option<usize>; 2] {
+/// The first row of a pod with a score, and its first anomaly.
+fn first_rows(lines: &[String], pod: u32) -> [Option<usize>; 2] {
     let of_pod: Vec<_> = lines.iter().filter(|line| line.starts_with(&format!("cpu,pod=web-{pod} "))).collect();
     ["anomaly_score=", "is_anomaly=1i"].map(|what| of_pod.iter().position(|line| line.contains(what)))
 }
@@ -53,26 +49,30 @@ fn a_pod_is_scored_from_its_eleventh_row_and_its_incident_is_reported() {
     let state = dir.path().join("state");
     fs::write(&config, format!("[[detector]]\nprior = \"siblings\"\n[state]\ndir = {state:?}\n")).unwrap();
     let lines = execd(&config, pods(0..12, 13, 0.0));
-    assert_eq!(first(&lines, 0), [None, None], "nobody was there before");
+    assert_eq!(first_rows(&lines, 0), [None, None], "it has no siblings");
     for pod in 4..11 {
-        assert_eq!(first(&lines, pod), [Some(10), None], "{pod}");
+        assert_eq!(first_rows(&lines, pod), [Some(10), None], "{pod}");
     }
-    assert_eq!(first(&lines, 11), [Some(10), Some(13)]);
+    assert_eq!(first_rows(&lines, 11), [Some(10), Some(13)]);
     let lines = execd(&config, pods(12..14, 40, 5.0));
-    assert_eq!([first(&lines, 12), first(&lines, 13)], [[Some(10), None], [Some(10), Some(40)]], "after a restart");
+    assert_eq!(
+        [first_rows(&lines, 12), first_rows(&lines, 13)],
+        [[Some(10), None], [Some(10), Some(40)]],
+        "after a restart"
+    );
 }
 
 #[test]
-fn without_it_a_pod_of_a_quarter_of_an_hour_has_no_score() {
+fn without_siblings_a_pod_of_a_quarter_of_an_hour_has_no_score() {
     let dir = tempfile::tempdir().unwrap();
     let config = dir.path().join("qualm.toml");
     fs::write(&config, "[[detector]]\nprior = \"none\"\n").unwrap();
     let lines = execd(&config, pods(0..12, 13, 0.0));
-    assert!((0..12).all(|pod| first(&lines, pod) == [None, None]));
+    assert!((0..12).all(|pod| first_rows(&lines, pod) == [None, None]));
 }
 
 #[test]
-fn siblings_of_a_trained_model_are_of_no_use() {
+fn siblings_are_refused_beside_a_trained_model() {
     let dir = tempfile::tempdir().unwrap();
     let (csv, model) = (dir.path().join("m.csv"), dir.path().join("model"));
     let rows = (0..2000).map(|at| format!("{},{},{}\n", 1_700_000_000 + at * 10, at % 7, at % 11));

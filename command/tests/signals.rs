@@ -1,4 +1,4 @@
-//! What signals do to `qualm execd` and `qualm serve`, and what `serve` says when it could not save.
+//! Signals of `qualm execd` and `qualm serve`, and failed saves.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -24,7 +24,7 @@ fn signal(child: &Child, name: &str) {
 }
 
 #[test]
-fn no_signal_costs_execd_a_line() {
+fn execd_loses_no_line_to_signals() {
     let mut child = qualm(&["execd"]).spawn().unwrap();
     let mut stdin = child.stdin.take().unwrap();
     let mut stdout = child.stdout.take().unwrap();
@@ -43,15 +43,15 @@ fn no_signal_costs_execd_a_line() {
     drop(stdin);
     assert!(child.wait().unwrap().success());
     assert_eq!(reader.join().unwrap().lines().count(), 30_000);
-    let told = log.rest();
+    let log = log.rest();
     for name in SIGNALS {
-        assert!(told.contains(&format!("SIG{name} is ignored: only the end of stdin")), "{name}: {told}");
+        assert!(log.contains(&format!("SIG{name} is ignored: only the end of stdin")), "{name}: {log}");
     }
 }
 
-/// Where a file may not grow, as on a full disk: the save fails, is said, and leaves nothing half-written behind.
+/// Where a file may not grow, as on a full disk, the save fails, is logged, and leaves no partial file.
 #[test]
-fn a_state_that_cannot_be_written_costs_no_line() {
+fn a_failed_save_loses_no_line() {
     let dir = tempfile::tempdir().unwrap();
     let (state, config) = (dir.path().join("state"), dir.path().join("qualm.toml"));
     fs::write(&config, format!("[[detector]]\nmin_samples = 2\n[state]\ndir = \"{}\"\n", state.display())).unwrap();
@@ -73,31 +73,31 @@ fn a_state_that_cannot_be_written_costs_no_line() {
     assert!(left.is_empty(), "{left:?}");
 }
 
-/// A service's log, as far as it has been read.
+/// A process's log, and what was read of it.
 struct Log {
     lines: BufReader<ChildStderr>,
-    told: String,
+    read: String,
 }
 
 impl Log {
     fn of(child: &mut Child) -> Self {
-        Self { lines: BufReader::new(child.stderr.take().unwrap()), told: String::new() }
+        Self { lines: BufReader::new(child.stderr.take().unwrap()), read: String::new() }
     }
 
-    /// What the next line that says so has behind it.
+    /// Reads until a line has `what`, and returns what follows in it.
     fn until(&mut self, what: &str) -> String {
         loop {
-            let begin = self.told.len();
-            assert!(self.lines.read_line(&mut self.told).unwrap() > 0, "it ended without `{what}`: {}", self.told);
-            if let Some((_, behind)) = self.told[begin..].split_once(what) {
+            let begin = self.read.len();
+            assert!(self.lines.read_line(&mut self.read).unwrap() > 0, "it ended without `{what}`: {}", self.read);
+            if let Some((_, behind)) = self.read[begin..].split_once(what) {
                 return behind.trim_end().to_owned();
             }
         }
     }
 
     fn rest(&mut self) -> String {
-        self.lines.read_to_string(&mut self.told).unwrap();
-        std::mem::take(&mut self.told)
+        self.lines.read_to_string(&mut self.read).unwrap();
+        std::mem::take(&mut self.read)
     }
 }
 
@@ -128,8 +128,8 @@ impl Service {
 
     fn stop(mut self, with: &str) -> (ExitStatus, String) {
         signal(&self.child, with);
-        let told = self.log.rest();
-        (self.child.wait().unwrap(), told)
+        let log = self.log.rest();
+        (self.child.wait().unwrap(), log)
     }
 }
 
@@ -145,7 +145,7 @@ fn write(dir: &Path, tokens: &str, more: &str) -> String {
 }
 
 #[test]
-fn a_hangup_has_serve_read_its_tokens_again_and_nothing_is_lost() {
+fn a_hangup_reloads_the_tokens() {
     let dir = tempfile::tempdir().unwrap();
     let config = write(dir.path(), "[\"first-token\", \"both-token\"]", "");
     let mut service = Service::start(&config);
@@ -161,13 +161,13 @@ fn a_hangup_has_serve_read_its_tokens_again_and_nothing_is_lost() {
         service.log.until(what);
         assert_eq!(service.ask("second-token"), 200, "all stays as it is");
     }
-    let (status, told) = service.stop("TERM");
-    assert!(status.success(), "{told}");
-    assert!(dir.path().join("state/vector/qualm.state").exists(), "{told}");
+    let (status, log) = service.stop("TERM");
+    assert!(status.success(), "{log}");
+    assert!(dir.path().join("state/vector/qualm.state").exists(), "{log}");
 }
 
 #[test]
-fn a_hangup_has_the_detectors_look_for_new_models() {
+fn a_hangup_checks_for_new_models() {
     let dir = tempfile::tempdir().unwrap();
     let server = TcpListener::bind("127.0.0.1:0").unwrap();
     let model = format!("http://{}/m.qualm", server.local_addr().unwrap());
@@ -175,7 +175,7 @@ fn a_hangup_has_the_detectors_look_for_new_models() {
     let config = write(dir.path(), "[\"first-token\"]", &more);
     let service = Service::start(&config);
     for turn in ["the start", "a hangup", "another one"] {
-        // It is not asked again before the hour is over, or this waits for so long.
+        // Without a hangup the next poll is in an hour.
         let (mut asked, _) = server.accept().unwrap();
         asked.write_all(b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\nconnection: close\r\n\r\n").unwrap();
         drop(asked);
@@ -184,20 +184,20 @@ fn a_hangup_has_the_detectors_look_for_new_models() {
             signal(&service.child, "HUP");
         }
     }
-    let (status, told) = service.stop("TERM");
-    assert!(status.success(), "{told}");
+    let (status, log) = service.stop("TERM");
+    assert!(status.success(), "{log}");
 }
 
 #[test]
-fn a_configuration_that_takes_its_time_holds_up_nobody() {
+fn a_slow_reload_delays_no_answer() {
     let dir = tempfile::tempdir().unwrap();
     let config = write(dir.path(), "[\"first-token\"]", "");
     let service = Service::start(&config);
-    // Who opens it waits for who writes to it.
+    // Opening a FIFO blocks until there is a writer.
     fs::remove_file(&config).unwrap();
     assert!(Command::new("mkfifo").arg(&config).status().unwrap().success());
     signal(&service.child, "HUP");
-    // The other end can be opened for writing without waiting as soon as somebody reads.
+    // Opening for writing without blocking succeeds once there is a reader.
     let open = || {
         let flags = rustix::fs::OFlags::WRONLY | rustix::fs::OFlags::NONBLOCK;
         rustix::fs::open(&config, flags, rustix::fs::Mode::empty())
@@ -209,13 +209,13 @@ fn a_configuration_that_takes_its_time_holds_up_nobody() {
         }
         thread::yield_now();
     };
-    // It reads, and there is nothing to be read.
+    // Now it blocks in reading.
     for _ in 0..10 {
         assert_eq!(service.ask("first-token"), 200);
     }
     drop(writer);
-    let (status, told) = service.stop("TERM");
-    assert!(status.success(), "{told}");
+    let (status, log) = service.stop("TERM");
+    assert!(status.success(), "{log}");
 }
 
 #[test]
@@ -230,14 +230,14 @@ fn without_a_configuration_a_hangup_is_ignored() {
 }
 
 #[test]
-fn serve_says_that_its_last_state_is_lost_and_fails() {
+fn serve_fails_where_its_last_state_cannot_be_saved() {
     let dir = tempfile::tempdir().unwrap();
     let config = write(dir.path(), "[]", "");
     let service = Service::start(&config);
     let state = dir.path().join("state/vector");
     fs::remove_dir_all(&state).unwrap();
     fs::write(&state, "no directory").unwrap();
-    let (status, told) = service.stop("TERM");
-    assert_eq!(status.code(), Some(1), "{told}");
-    assert!(told.contains("E! ") && told.contains("What was learnt since it was last saved is lost"), "{told}");
+    let (status, log) = service.stop("TERM");
+    assert_eq!(status.code(), Some(1), "{log}");
+    assert!(log.contains("E! ") && log.contains("What was learnt since it was last saved is lost"), "{log}");
 }

@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 /// For how long a program may be silent before it counts as stuck.
-const PATIENCE: Duration = Duration::from_mins(1);
+const TIMEOUT: Duration = Duration::from_mins(1);
 
 /// A program that runs; what it writes is counted.
 #[derive(Debug)]
@@ -42,7 +42,7 @@ impl Live {
         self.sent += newlines(lines);
         let start = Instant::now();
         while self.back() < self.sent {
-            assert!(start.elapsed() < PATIENCE, "only {} of {} lines came back", self.back(), self.sent);
+            assert!(start.elapsed() < TIMEOUT, "only {} of {} lines came back", self.back(), self.sent);
             thread::sleep(Duration::from_micros(500));
         }
     }

@@ -47,8 +47,8 @@ fn at_start(place: &Place) -> Row {
 
 /// What 200,000 series more take.
 fn per_series(place: &Place, on_disk: bool) -> Row {
-    const FEW: usize = 10_000;
-    const MANY: usize = 210_000;
+    const BASE_SERIES: usize = 10_000;
+    const ALL_SERIES: usize = 210_000;
     let state = place.state("state");
     let dir = if on_disk { format!("dir = {}\n", quoted(&state)) } else { String::new() };
     let toml = format!("[state]\ninterval = \"1s\"\n{dir}");
@@ -57,7 +57,7 @@ fn per_series(place: &Place, on_disk: bool) -> Row {
     let ready = place.qualm(&toml).arg("--check").stdout(Stdio::null()).status();
     assert!(ready.is_ok_and(|status| status.success()), "the configuration is good");
     let mut live = Live::start(place.qualm(&toml));
-    let mut resident = [FEW, MANY].into_iter().map(|series| {
+    let mut resident = [BASE_SERIES, ALL_SERIES].into_iter().map(|series| {
         let mut cpus = Cpus::new(series / FIELDS);
         let mut round = Vec::new();
         for _ in 0..5 {
@@ -70,7 +70,7 @@ fn per_series(place: &Place, on_disk: bool) -> Row {
         (learnt, live.memory("VmRSS"))
     });
     let (few, many) = (resident.next().unwrap_or_default(), resident.next().unwrap_or_default());
-    let more = (MANY - FEW) as f64;
+    let more = (ALL_SERIES - BASE_SERIES) as f64;
     let bytes = (many.1 - few.1) / more;
     let (what, wanted) = if on_disk {
         ("the same with a state directory", Wanted::Nothing)

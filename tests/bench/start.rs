@@ -15,7 +15,7 @@ const LINES: usize = 40;
 const CONFIG: &str = "[[detector]]\nmin_samples = 30\n";
 
 /// From the start to the first scored line, in milliseconds at most.
-const MOST: f64 = 50.0;
+const MAX_MS: f64 = 50.0;
 
 pub(crate) fn measure(place: &Place, effort: Effort) -> Vec<Row> {
     let mut cpus = Cpus::new(1);
@@ -31,7 +31,7 @@ pub(crate) fn measure(place: &Place, effort: Effort) -> Vec<Row> {
     let cold = start(place.qualm_with_cache(CONFIG, "cold-start"), &lines, b"anomaly_score").as_secs_f64() * 1e3;
     let (ours, cat) = (median(ours), median(cat));
     let figures = format!("{ours:.1} ms ({cold:.0} ms where the detector is compiled first)");
-    let wanted = (Wanted::AtMost(MOST), " ms", 1.0);
+    let wanted = (Wanted::AtMost(MAX_MS), " ms", 1.0);
     vec![
         Row::figure("start to first scored line", figures, format!("cat: {cat:.1} ms"), ours, wanted)
             .beside(ours / cat),

@@ -29,12 +29,12 @@ export const anywhere = {
   async "all series are listed, with the rows in sight only"(browser, url, more) {
     const page = await visit(browser, url, { ...WIDE, ...more });
     await isLive(page);
-    const told = Number((await textOf(page, "#series-count")).replace(",", "").split(" ")[0]);
+    const count = Number((await textOf(page, "#series-count")).replace(",", "").split(" ")[0]);
     const listed = await rows(page);
-    if (told > 0)
+    if (count > 0)
       ensure(
-        listed[0].of === told && listed[0].place === 1,
-        `the title tells ${told}, the rows ${JSON.stringify(listed[0])}`,
+        listed[0].of === count && listed[0].place === 1,
+        `the title has ${count}, the rows ${JSON.stringify(listed[0])}`,
       );
     ensure(listed.length <= 60, `${listed.length} rows are in the document`);
     await leave(page);

@@ -1,4 +1,4 @@
-// Data that look like a recorded night, in the shape in which the service tells them.
+// Data like those of a recorded night, in the service's format.
 // All is derived from names by a seeded generator, so that a run looks like the one before.
 
 const STEP = 10_000;

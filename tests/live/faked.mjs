@@ -33,7 +33,7 @@ export const faked = {
     ensure(/since \d\d:\d\d, for 2[01].min/.test(await textOf(page, "#subline")), await textOf(page, "#subline"));
     ensure(
       (await textOf(page, "#notices")).includes("kafka-lag is resting"),
-      "a resting detector is told with the verdict",
+      "a resting detector is shown with the verdict",
     );
     ensure((await page.title()) === "(3) qualm", await page.title());
     // The worst is open without a click.
@@ -84,7 +84,7 @@ export const faked = {
     await until("five contributions", async () => (await page.locator("#shares tr").count()) === 5);
     const why = (await page.locator("#shares tr").allInnerTexts()).map((row) => row.replace(/\s+/g, " "));
     ensure(why[0] === "cpu_user 58 % 97.2" && why[4] === "load1 3 % 14.2", why.join("; "));
-    ensure((await textOf(page, "#plot-note")).includes("a vector of 5"), "a vector's features are told");
+    ensure((await textOf(page, "#plot-note")).includes("a vector of 5"), "the number of a vector's features is shown");
     ensure(!(await shows(page, "#figure-value")), "a vector has no one value");
     ensure((await page.locator("#incident-list li").count()) === 9, "all incidents are listed");
     ensure((await page.locator("#incident-list .bad").count()) === 3, "three of them are open");
@@ -101,26 +101,26 @@ export const faked = {
     await leave(page);
   },
 
-  async "what would have been ordinary is drawn where it is known, and the reason is told"(browser, fake) {
+  async "bands are drawn where they are known, and reasons are shown"(browser, fake) {
     const page = await visit(browser, fake.url, WIDE);
     await isLive(page);
     await until("the band is drawn", async () => (await paint(page, "#plot-value")).blue > 5000);
-    ensure((await textOf(page, "#legend-band")).includes("ordinary"), "what is shaded is told");
-    ensure(/ordinary at last/.test(await page.getAttribute("#plot-value", "aria-label")), "the band is told in words");
+    ensure((await textOf(page, "#legend-band")).includes("ordinary"), "the legend explains the shading");
+    ensure(/ordinary at last/.test(await page.getAttribute("#plot-value", "aria-label")), "the label describes the band");
     ensure(/for 7.min: outside band, at.\d/.test(await textOf(page, "#detail-since")), await textOf(page, "#detail-since"));
     ensure(
       (await textOf(page, "#why-reason")).startsWith("Outside band: the value lies outside"),
       await textOf(page, "#why-reason"),
     );
-    const told = (await page.locator("#incident-list .sub").allInnerTexts()).join("; ");
-    ensure(/outside band, at.\d/.test(told) && /level shift, at.\d/.test(told), `incidents say ${told}`);
-    ensure(/^cpu_user at|; cpu_user at/.test(told), `where none is told there is none: ${told}`);
+    const listed = (await page.locator("#incident-list .sub").allInnerTexts()).join("; ");
+    ensure(/outside band, at.\d/.test(listed) && /level shift, at.\d/.test(listed), `incidents show ${listed}`);
+    ensure(/^cpu_user at|; cpu_user at/.test(listed), `incidents without a reason show none: ${listed}`);
     await page.locator("#rows [role=option]", { hasText: "blks_read" }).first().click();
-    await until("its reason is told", async () => (await textOf(page, "#why-reason")).startsWith("Level shift: "));
+    await until("its reason is shown", async () => (await textOf(page, "#why-reason")).startsWith("Level shift: "));
     await until("its value is drawn", async () => (await paint(page, "#plot-value")).all > 500);
     const { blue } = await paint(page, "#plot-value");
     ensure(blue < 500, `without a band none is drawn, but ${blue} points`);
-    ensure(!(await shows(page, "#legend-band")), "nor is one told");
+    ensure(!(await shows(page, "#legend-band")), "nor has the legend one");
     await leave(page);
   },
 
@@ -197,7 +197,7 @@ export const faked = {
     fake.kind = "hostile";
     const page = await visit(browser, fake.url, WIDE);
     await isLive(page);
-    // The two parts of a name are told apart, in whichever order.
+    // The parts of a name match in any order.
     const texts = (await rows(page)).flatMap(({ name: [where, what] }) => [
       `${where} ${what}`.trim(),
       `${what} ${where}`,
@@ -255,12 +255,12 @@ export const faked = {
         );
       ensure(!found, `${name} uses ${found}`);
     }
-    const told = readFileSync(`${PAGE}vendor/README.md`, "utf8");
+    const readme = readFileSync(`${PAGE}vendor/README.md`, "utf8");
     for (const name of ["uPlot.iife.min.js", "uPlot.min.css", "uPlot.LICENSE"]) {
       const digest = createHash("sha256")
         .update(readFileSync(`${PAGE}vendor/${name}`))
         .digest("hex");
-      ensure(told.includes(digest), `vendor/README.md does not state ${name}'s sha256, ${digest}`);
+      ensure(readme.includes(digest), `vendor/README.md does not state ${name}'s sha256, ${digest}`);
     }
   },
 };

@@ -64,7 +64,7 @@ export const trouble = {
     await until("the banner is there", () => shows(page, "#trouble"));
     ensure((await state(page)) === "lost" && (await rows(page)).length === before, "the last data stay");
     ensure((await top()) === placed, "the banner moves nothing");
-    ensure((await textOf(page, "#trouble")).includes("What you see is of"), "the banner tells of when they are");
+    ensure((await textOf(page, "#trouble")).includes("What you see is of"), "the banner shows the time of the data");
     ensure(
       (await page.evaluate(() => getComputedStyle(document.querySelector("main")).filter)) === "grayscale(1)",
       "they are grey",
@@ -81,7 +81,7 @@ export const trouble = {
     page.on("response", (answer) => {
       if (answer.url().endsWith("/live")) times.push(performance.now());
     });
-    await until("it is told by its status", async () => (await textOf(page, "#trouble")).includes("status 503"));
+    await until("the banner shows the status", async () => (await textOf(page, "#trouble")).includes("status 503"));
     await until("four tries", () => times.length >= 4);
     ensure(
       times[3] - times[2] > 1.5 * (times[1] - times[0]),
@@ -89,7 +89,7 @@ export const trouble = {
     );
     fake.mode = "nonsense";
     await page.click("#trouble-act");
-    await until("what is no JSON is told", async () => (await textOf(page, "#trouble")).includes("not JSON"));
+    await until("the banner reports invalid JSON", async () => (await textOf(page, "#trouble")).includes("not JSON"));
     fake.mode = "ok";
     await page.click("#trouble-act");
     await isLive(page);
@@ -115,7 +115,7 @@ export const trouble = {
     await leave(page);
   },
 
-  async "a series that is gone is told, and the address of one opens it"(browser, fake) {
+  async "a missing series is reported, and the address of one opens it"(browser, fake) {
     const page = await visit(browser, `${fake.url}#s=0-3`, WIDE);
     await isLive(page);
     await until(
@@ -127,7 +127,7 @@ export const trouble = {
       await page.goto(`${fake.url}#s=${id}`);
       await isLive(page);
     }
-    await until("the one that is not is told", async () => (await textOf(page, "#plot-note")).includes("no history"));
+    await until("the missing one is reported", async () => (await textOf(page, "#plot-note")).includes("no history"));
     await leave(page);
   },
 };

@@ -1,11 +1,11 @@
-//! Numbered lines, and what became of them.
+//! Checks numbered lines.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use qualm_tests::unsplice;
 
-/// What is sent: for each number a line, with its newline; and how to read what comes out.
+/// The format of lines: writes the line of a number, with its newline, and reads lines of the output.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Kind {
     pub(crate) line: fn(u64) -> String,
@@ -15,7 +15,7 @@ pub(crate) struct Kind {
     pub(crate) is_ours: fn(&str) -> bool,
 }
 
-/// What became of the lines of one way through qualm.
+/// The counts of one path through qualm.
 #[derive(Debug, Clone)]
 pub(crate) struct Counts {
     pub(crate) way: &'static str,
@@ -24,12 +24,12 @@ pub(crate) struct Counts {
     pub(crate) lost: u64,
     pub(crate) reordered: u64,
     pub(crate) changed: u64,
-    /// Once more: over HTTP a body whose answer got lost has to come again.
+    /// Repeated: over HTTP a body whose answer is lost must be sent again.
     pub(crate) again: u64,
-    /// More than a second after it was sent, but for the time that the reader itself stood still.
+    /// More than a second after they were sent, without the time that the reader itself was suspended.
     pub(crate) late: u64,
     pub(crate) verdicts: u64,
-    /// Whether lines may come again.
+    /// Whether lines may be repeated.
     pub(crate) may_repeat: bool,
     /// Faults, by name.
     pub(crate) faults: BTreeMap<&'static str, u64>,
@@ -55,7 +55,7 @@ impl Counts {
         }
     }
 
-    /// Whether every line came, in order, as it was; and some got verdicts.
+    /// Whether every line arrived unchanged and in order, and some got verdicts.
     pub(crate) fn are_well(&self) -> bool {
         let Self { sent, came, lost, reordered, changed, again, verdicts, may_repeat, .. } = self;
         let bad = lost + reordered + changed + if *may_repeat { 0 } else { *again };
@@ -75,12 +75,12 @@ impl fmt::Display for Counts {
     }
 }
 
-/// Looks at each line that comes out.
+/// Checks each line of the output.
 #[derive(Debug)]
 pub(crate) struct Check {
     kind: Kind,
     next: u64,
-    /// Those that were passed over.
+    /// Lines that were skipped.
     missing: BTreeSet<u64>,
     pub(crate) counts: Counts,
 }
@@ -90,7 +90,7 @@ impl Check {
         Self { kind, next: 0, missing: BTreeSet::new(), counts }
     }
 
-    /// Takes what came: whole lines. Returns the number that comes next.
+    /// Checks whole lines, and returns the number of the next one.
     pub(crate) fn take(&mut self, text: &[u8]) -> u64 {
         for line in text.split_inclusive(|byte| *byte == b'\n') {
             self.take_line(line);
@@ -138,7 +138,7 @@ impl Check {
         true
     }
 
-    /// The end: so many lines were sent.
+    /// Ends the check: so many lines were sent.
     pub(crate) fn finish(mut self, sent: u64) -> Counts {
         self.missing.extend(self.next..sent);
         self.counts.sent = sent;
@@ -158,7 +158,7 @@ mod tests {
         is_ours: |line| line.starts_with("anomaly,"),
     };
 
-    /// What is counted of these lines, of five that were sent.
+    /// The counts of these lines, of five that were sent.
     fn counts(lines: &[&str]) -> Counts {
         let mut check = Check::new(KIND, Counts::new("test", false));
         check.take(lines.concat().as_bytes());
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_happens_to_a_line_is_counted() {
+    fn lost_repeated_changed_and_late_lines_are_counted() {
         let all: Vec<String> = (0..5).map(KIND.line).collect();
         let [a, b, c, d, e] = [0, 1, 2, 3, 4].map(|n| &*all[n]);
         let scored = "m v=1,n=1i,anomaly_score=0.5,is_anomaly=0i 5\n";

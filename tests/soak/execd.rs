@@ -1,4 +1,4 @@
-//! `qualm execd` over pipes, as Telegraf has it: one process after another.
+//! `qualm execd` over pipes, as Telegraf runs it: one process after another.
 
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -21,23 +21,23 @@ use crate::faults::{Models, OF_FILES, of_files, pause, signal};
 const BATCH: u64 = 200;
 const EVERY: Duration = Duration::from_millis(40);
 
-/// How long a process lives.
+/// How long a process runs.
 const LIFE: Duration = Duration::from_secs(45);
 
-/// How long a reader stands still.
+/// How long a reader is suspended.
 const STALL: Duration = Duration::from_secs(3);
 
-/// How long a writer stops within a line: longer than qualm waits for its end.
+/// How long a writer pauses within a line: longer than qualm holds an incomplete line.
 const HALT: Duration = Duration::from_millis(1500);
 
-/// From when on a line is late.
+/// After this a line is late.
 const LATE: Duration = Duration::from_secs(1);
 
 pub(crate) const LINES: Kind = Kind { line, number, is_ours: |line| line.starts_with("anomaly,") };
 
 /// Metrics for each detector; every hundredth line is no line protocol, one in ten thousand is longer than any buffer.
 fn line(n: u64) -> String {
-    let (host, value, time) = (n / 8 % 10, fixtures::wobble(n), 1_700_000_000_000_000_000 + n / 80 * 1_000_000_000);
+    let (host, value, time) = (n / 8 % 10, fixtures::noise(n), 1_700_000_000_000_000_000 + n / 80 * 1_000_000_000);
     let value = if n.is_multiple_of(5000) { value * 100.0 } else { value };
     match n % 8 {
         _ if n % 10_000 == 9_999 => format!("long text=\"{}\",n={n}i {time}\n", "0123456789".repeat(120_000)),
@@ -55,12 +55,12 @@ fn number(line: &str) -> Option<u64> {
     behind[..behind.find('i')?].parse().ok()
 }
 
-/// What the threads of one process share.
+/// The shared state of a process' threads.
 #[derive(Debug, Default)]
 struct Shared {
     /// When lines from a number on were written.
     written: Mutex<VecDeque<(u64, Instant)>>,
-    /// The reader is to stand still once, the writer to stop within a line once.
+    /// Requests to the reader to pause once, and to the writer to pause within a line once.
     stall: AtomicBool,
     halt: AtomicBool,
     stop: AtomicBool,
@@ -131,13 +131,13 @@ fn fault(rng: &mut Rng, models: &mut Models, child: &Child, state: &Path, shared
     }
 }
 
-/// Writes lines until it is to stop.
+/// Writes lines until it is stopped.
 fn write(stdin: &mut impl Write, shared: &Shared) {
     while !shared.stop.load(Ordering::Relaxed) {
         let next = shared.next.load(Ordering::Relaxed);
         let text: String = (next..next + BATCH).map(line).collect();
         shared.written.lock().expect("nobody panicked").push_back((next, Instant::now()));
-        // Half of the time a line comes in two pieces.
+        // Half of the lines are written in two pieces.
         let middle = if next.is_multiple_of(2 * BATCH) { text.len() / 2 } else { 0 };
         let halt = if shared.halt.swap(false, Ordering::Relaxed) { HALT } else { Duration::ZERO };
         for piece in [&text[..middle], &text[middle..]] {
@@ -148,7 +148,7 @@ fn write(stdin: &mut impl Write, shared: &Shared) {
     }
 }
 
-/// Reads lines until there are no more.
+/// Reads lines until the end.
 fn read(stdout: impl Read, check: &mut Check, shared: &Shared) {
     let mut out = BufReader::with_capacity(1 << 20, stdout);
     let (mut line, mut woke) = (Vec::new(), Instant::now());

@@ -1,4 +1,4 @@
-//! What goes wrong, now and then.
+//! Injected faults.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -16,8 +16,7 @@ use qualm_tests::config::quoted;
 use qualm_tests::{Site, reload};
 use rustix::process::{Pid, Signal, kill_process};
 
-/// Models that are put where a process looks for them: one that joins two metrics of a host, and a plugin that behaves for
-/// a while after each start.
+/// Published models: one that joins two metrics of a host, and a plugin that works for a while after each start.
 #[derive(Debug)]
 pub(crate) struct Models {
     hosts: PathBuf,
@@ -49,14 +48,14 @@ impl Models {
         reload::publish(&self.hosts, &reload::good(self.version).pack());
     }
 
-    /// One that is cut off, or older than what is there.
+    /// Publishes a bundle that is truncated, or older than the current one.
     fn publish_bad(&mut self, rng: &mut Rng) {
         let whole = reload::good(self.version + 1).pack();
         let bad = if rng.bool() { whole[..rng.usize(..whole.len())].to_vec() } else { reload::good(1).pack() };
         reload::publish(&self.hosts, &bad);
     }
 
-    /// A plugin that does this, such as `trap 200`: behave for 200 batches, then trap in each.
+    /// Publishes a plugin with this attack, such as `trap 200`: it works for 200 batches, then traps in each.
     fn publish_plugin(&mut self, attack: &str) {
         self.version += 1;
         let mut manifest = reload::good(self.version).manifest;
@@ -110,13 +109,13 @@ pub(crate) fn signal(process: u32, signal: Signal) {
     kill_process(process, signal).expect("it runs");
 }
 
-/// Takes all that was learnt away.
+/// Removes the state.
 fn remove_state(state: &Path) {
-    // A process may write there at the same time.
+    // A process may write into it at the same time.
     let _not_all = fs::remove_dir_all(state);
 }
 
-/// Until the next fault.
+/// The time until the next fault.
 pub(crate) fn pause(rng: &mut Rng) -> Duration {
     Duration::from_millis(rng.u64(500..4000))
 }

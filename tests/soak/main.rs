@@ -20,7 +20,7 @@ use qualm_tests::tools;
 
 use check::Counts;
 
-/// How long it lasts, where nobody says.
+/// The default duration.
 const SECONDS: u64 = 3600;
 
 fn main() -> ExitCode {

@@ -1,4 +1,4 @@
-//! `qualm serve`, with a sender that tries again in front of each of its ways in, and an upstream behind each.
+//! `qualm serve`, with a retrying sender in front of each endpoint, and a server behind each.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -19,15 +19,15 @@ use crate::faults::{Models, OF_FILES, of_files, pause, signal};
 const BATCH: u64 = 500;
 const EVERY: Duration = Duration::from_millis(100);
 
-/// Until a body is sent again.
+/// The time until a body is sent again.
 const AGAIN: Duration = Duration::from_millis(50);
 
-/// From when on a line is late: from the first time it was sent to when the upstream had it.
+/// After this a line is late: the time from its first sending to its arrival behind qualm.
 const LATE: Duration = Duration::from_secs(1);
 
 const EVENTS: Kind = Kind { line: |n| events::events(n..n + 1), number: events::number, is_ours: events::is_verdict };
 
-/// A way through qualm: where bodies go, and what stands behind.
+/// A path through qualm: its endpoint, and the server behind.
 struct Way {
     kind: Kind,
     name: &'static str,
@@ -41,7 +41,7 @@ impl Way {
         Self { kind, name, path, upstream: Sink::start(), stop: AtomicBool::new(false) }
     }
 
-    /// Sends bodies one after another, each until it is taken, and checks what arrives.
+    /// Sends bodies one after another, each until it is accepted, and checks the lines that arrive.
     fn run(&self, address: SocketAddr) -> Counts {
         let mut check = Check::new(self.kind, Counts::new(self.name, true));
         let mut next = 0;
@@ -53,7 +53,7 @@ impl Way {
             }
             next += BATCH;
             check.counts.late += if began.elapsed() > LATE { BATCH } else { 0 };
-            for sent in self.upstream.take_sent().into_iter().filter(|sent| sent.status == 200) {
+            for sent in self.upstream.drain_sent().into_iter().filter(|sent| sent.status == 200) {
                 check.take(&sent.body);
             }
             thread::sleep(EVERY.saturating_sub(began.elapsed()));
@@ -61,11 +61,11 @@ impl Way {
         check.finish(next)
     }
 
-    /// Sends a body; whether it need not be sent again.
+    /// Sends a body, and returns whether it is accepted.
     fn is_taken(&self, address: SocketAddr, body: &[u8]) -> bool {
         match http::send(address, "POST", self.path, &[], body) {
             Ok(answer) if answer.status / 100 == 2 => true,
-            // Nobody there, an answer that broke off, or a request to try again.
+            // No server, a truncated answer, or a request to try again.
             Err(_) => false,
             Ok(answer) if matches!(answer.status, 0 | 429 | 500 | 502 | 503) => false,
             Ok(answer) => panic!("{}: {} {}", self.name, answer.status, answer.text()),
@@ -104,7 +104,7 @@ pub(crate) fn run(qualm: &Path, end: Instant, seed: u64) -> Vec<Counts> {
         }
         let mut counts = ways.map(|way| way.join().expect("a sender that cannot go on has failed")).to_vec();
         for name in faults {
-            // They are of both ways; told once.
+            // They are of both paths; reported once.
             *counts[0].faults.entry(name).or_default() += 1;
         }
         counts
@@ -128,7 +128,7 @@ fn fault(
         }
         6 => {
             let (status, log) = server.take().expect("it runs").stop();
-            // A state directory that has just been removed may fail the last save, which is said.
+            // A state directory that has just been removed may fail the last save, which is logged.
             assert!(status.code().is_some(), "serve ended with {status}: {log}");
             *server = Some(start());
             "SIGTERM and start"
@@ -139,25 +139,25 @@ fn fault(
             "SIGKILL and start"
         }
         8 => {
-            way.upstream.say(&[503; 5]);
+            way.upstream.set_next_statuses(&[503; 5]);
             "upstream says 503"
         }
         9 => {
-            way.upstream.say(&[0; 5]);
+            way.upstream.set_next_statuses(&[0; 5]);
             "upstream hangs up"
         }
         10 => {
-            way.upstream.take_time(Duration::from_millis(2500)); // more than `timeout`
+            way.upstream.set_delay(Duration::from_millis(2500)); // more than `timeout`
             thread::sleep(Duration::from_secs(4));
-            way.upstream.take_time(Duration::ZERO);
+            way.upstream.set_delay(Duration::ZERO);
             "upstream slow"
         }
         _ => {
-            // What is no event, and what is more than may come.
+            // Malformed events, and too large bodies.
             let long = vec![b'x'; 17 << 20];
             for (body, status) in [(&b"{\"metric\":{\n"[..], 400), (&long, 413)] {
-                let told = running.ask("POST", "/vector", &[], body).status;
-                assert_eq!(told, status, "a body that cannot be taken");
+                let actual = running.ask("POST", "/vector", &[], body).status;
+                assert_eq!(actual, status, "a body that is refused");
             }
             "bodies refused"
         }

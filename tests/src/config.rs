@@ -1,4 +1,4 @@
-//! The pieces of telegraf.conf that the tests put together.
+//! Parts of telegraf.conf.
 
 use std::path::Path;
 
@@ -14,13 +14,13 @@ pub fn execd(command: &[&str]) -> String {
     format!("[[processors.execd]]\norder = 1\ncommand = {command:?}\nrestart_delay = \"1s\"\n")
 }
 
-/// `processors.execd` with qualm and its configuration, as a user has it.
+/// `processors.execd` with qualm and its configuration.
 #[must_use]
 pub fn qualm(program: &Path, toml: &Path) -> String {
     execd(&[&program.to_string_lossy(), "execd", "--config", &toml.to_string_lossy()])
 }
 
-/// `outputs.file`; fields sorted, because Telegraf keeps no order among them and files are to be compared.
+/// `outputs.file`; fields sorted, because Telegraf keeps no order among them and tests compare files.
 #[must_use]
 pub fn to_file(path: &Path) -> String {
     format!(
@@ -42,7 +42,7 @@ pub fn from_file(path: &Path) -> String {
     format!("[[inputs.file]]\nfiles = [{}]\ndata_format = \"influx\"\n", quoted(path))
 }
 
-/// `inputs.tail`: a file's lines as they are appended, carrying on where it was after a reload.
+/// `inputs.tail`: a file's lines as they are appended, resumed after a reload.
 #[must_use]
 pub fn from_tail(path: &Path) -> String {
     format!(

@@ -1,4 +1,4 @@
-//! Vector's events that carry a number, so that a test can tell which of them arrived, in which order, and how often.
+//! Numbered events of Vector, so that a test can check which arrived, in which order, and how often.
 
 use std::fmt::Write as _;
 use std::fs::File;
@@ -6,13 +6,13 @@ use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
 use std::ops::Range;
 use std::path::Path;
 
-use crate::fixtures::wobble;
+use crate::fixtures::noise;
 
-/// How many hosts the events speak of.
+/// The number of hosts.
 const HOSTS: u64 = 10;
 
 /// The events of these numbers: gauges of some hosts, as Vector's codec `native_json` writes them. Their times are ten
-/// seconds apart for each host, and in the nanoseconds, where nobody minds, is the number.
+/// seconds apart for each host, with the number in the nanoseconds.
 #[must_use]
 pub fn events(numbers: Range<u64>) -> String {
     let mut out = String::with_capacity((numbers.end - numbers.start) as usize * 180);
@@ -20,14 +20,14 @@ pub fn events(numbers: Range<u64>) -> String {
         let seconds = n / HOSTS * 10;
         let (month, day) = (seconds / 86_400 / 28 + 1, seconds / 86_400 % 28 + 1);
         let (hour, minute, second) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
-        // A digit before and one behind, because zeros at the end are not written.
+        // A digit before and one after it, because trailing zeros are not written.
         let _infallible = writeln!(
             out,
             "{{\"metric\":{{\"name\":\"load\",\"namespace\":\"host\",\"tags\":{{\"host\":\"h{}\"}},\
              \"timestamp\":\"2026-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.1{n:07}1Z\",\
              \"kind\":\"absolute\",\"gauge\":{{\"value\":{:?}}}}}}}",
             n % HOSTS,
-            wobble(n)
+            noise(n)
         );
     }
     out
@@ -39,7 +39,7 @@ pub fn number(line: &str) -> Option<u64> {
     line.split_once("\"timestamp\":\"")?.1.split_once('.')?.1.get(1..8)?.parse().ok()
 }
 
-/// Whether it is one that qualm added.
+/// Whether qualm added the event.
 #[must_use]
 pub fn is_verdict(line: &str) -> bool {
     [":\"anomaly_score\",", ":\"is_anomaly\","].iter().any(|name| line.contains(name))
@@ -57,24 +57,24 @@ pub fn last(path: &Path) -> Option<u64> {
     whole.lines().rev().filter(|line| !is_verdict(line)).find_map(number)
 }
 
-/// What came of events that took the way through qualm.
+/// Counts of the events that passed qualm.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Arrived {
-    /// How many different events arrived.
+    /// Distinct events.
     pub events: u64,
-    /// How many arrived once more.
+    /// Repeated events.
     pub again: u64,
-    /// How many have a verdict behind them, both gauges or both tags; those that arrived once more aside.
+    /// Distinct events with a verdict: both gauges or both tags.
     pub verdicts: u64,
 }
 
-/// Compares what came through qualm with what the same Vector wrote of the same events without it, line for line.
+/// Compares events that passed qualm with those that the same Vector wrote without it, line by line.
 ///
 /// # Panics
 ///
-/// Where an event is not byte for byte what it is without qualm, or not in its order: an event may be followed by what
-/// came before it only when a whole stretch of events arrives once more. Where something is there that is no event, or a
-/// verdict that is not of the event before it.
+/// Where an event differs in a byte from what it is without qualm, or is out of order: an earlier event may follow only where
+/// a whole range of events is repeated. Where there is something that is no event, or a verdict that is not of the event
+/// before it.
 #[must_use]
 pub fn compare(through: &Path, without: &Path) -> Arrived {
     let without = std::fs::read_to_string(without).expect("the events without qualm");
@@ -123,14 +123,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_survive_and_verdicts_are_told_apart() {
+    fn numbers_are_read_and_verdicts_recognized() {
         let all = events(0..1_000_000);
         assert!(all.lines().enumerate().all(|(n, line)| number(line) == Some(n as u64)));
         assert!(!all.lines().any(is_verdict));
     }
 
     #[test]
-    fn tags_come_off() {
+    fn tags_are_removed() {
         let line = "{\"tags\":{\"anomaly_score\":\"0.5\",\"host\":\"a\",\"is_anomaly\":\"0\"}}";
         assert_eq!(untagged(line), ("{\"tags\":{\"host\":\"a\"}}".to_owned(), true));
     }

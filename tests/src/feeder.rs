@@ -1,4 +1,4 @@
-//! Load: a file that grows by numbered lines, for Telegraf's `tail` to read.
+//! Appends numbered lines to a file, for Telegraf's `tail`.
 
 use std::fs::OpenOptions;
 use std::io::Write;
@@ -8,9 +8,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use crate::fixtures::wobble;
+use crate::fixtures::noise;
 
-/// Ten lines each five milliseconds: two thousand lines a second, more than a big host sends.
+/// Ten lines each five milliseconds: two thousand lines a second, more than a large host sends.
 const BURST: u64 = 10;
 const PAUSE: Duration = Duration::from_millis(5);
 
@@ -49,13 +49,13 @@ impl Feeder {
         Self { fed, stop, thread: Some(thread) }
     }
 
-    /// How many lines have been written so far: the next one has this number.
+    /// The number of lines written so far, which is that of the next line.
     #[must_use]
     pub fn fed(&self) -> u64 {
         self.fed.load(Ordering::Acquire)
     }
 
-    /// Stops, and returns how many lines have been written.
+    /// Stops, and returns the number of lines written.
     ///
     /// # Panics
     ///
@@ -78,5 +78,5 @@ impl Drop for Feeder {
 
 fn line(n: u64) -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos());
-    format!("load,host=web-1 value={},n={n}i {now}\n", wobble(n))
+    format!("load,host=web-1 value={},n={n}i {now}\n", noise(n))
 }

@@ -1,20 +1,20 @@
-//! Line protocol with everything in it that real line protocol has, and more of it than one would like.
+//! Line protocol with every feature and oddity of the format.
 
 use std::fmt::Write as _;
 
-/// Every oddity that Telegraf's parser takes, each line with a timestamp of its own.
+/// Every oddity that Telegraf's parser accepts, each line with a timestamp of its own.
 pub const ODDITIES: &[u8] = include_bytes!("../fixtures/oddities.lp");
 
-/// Lines whose timestamp is absent.
+/// Lines without a timestamp.
 pub const NO_TIMESTAMP: &[u8] = include_bytes!("../fixtures/no-timestamp.lp");
 
-/// Lines that Telegraf's parser refuses, and among them good ones (`resync`) that it must find again afterwards.
+/// Lines that Telegraf's parser refuses, with valid ones (`resync`) among them at which it must resume.
 pub const MALFORMED: &[u8] = include_bytes!("../fixtures/malformed.lp");
 
-/// A string that is never closed and swallows what follows it; no final newline.
+/// A string that is never closed and contains all that follows; no final newline.
 pub const UNTERMINATED: &[u8] = include_bytes!("../fixtures/unterminated.lp");
 
-/// The timestamp that most lines of the fixtures carry.
+/// The timestamp of most lines of the fixtures.
 const START: u64 = 1_700_000_000_000_000_000;
 
 /// Ten seconds: a usual interval of metrics.
@@ -37,7 +37,7 @@ pub fn rounds(fixture: &[u8], rounds: u64) -> Vec<u8> {
     all
 }
 
-/// The timestamp that the lines of a round carry.
+/// The timestamp of a round's lines.
 #[must_use]
 pub fn time_of_round(round: u64) -> String {
     (START + round * STEP).to_string()
@@ -60,23 +60,23 @@ pub fn long_lines() -> Vec<u8> {
     .into_bytes()
 }
 
-/// Appends a calm history of `length` lines, one for every ten seconds, and a line whose field `value` leaps.
+/// Appends an ordinary history of `length` lines, ten seconds apart, and a line with a spike in the field `value`.
 /// Returns the time of that line.
 pub fn spike(history: &mut String, length: u64) -> u64 {
     let mut line = |n: u64, value: f64| {
         let at = START + n * STEP;
-        writeln!(history, "load,host=web-1 value={value},steady={} {at}", wobble(n + 1))
+        writeln!(history, "load,host=web-1 value={value},steady={} {at}", noise(n + 1))
             .expect("text can be appended to");
         at
     };
     for n in 0..length {
-        line(n, wobble(n));
+        line(n, noise(n));
     }
     line(length, 100_000.0)
 }
 
-/// Values between 50 and 60 that look like noise and are the same in every run.
+/// Pseudorandom values between 50 and 60, the same in every run.
 #[must_use]
-pub fn wobble(n: u64) -> f64 {
+pub fn noise(n: u64) -> f64 {
     50.0 + (n.wrapping_mul(7_919) % 101) as f64 / 10.0
 }

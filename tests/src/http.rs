@@ -1,4 +1,4 @@
-//! Just enough HTTP to ask a server a question.
+//! A minimal HTTP client.
 
 use std::io::{Read, Result, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -15,22 +15,22 @@ pub fn request(address: SocketAddr, method: &str, path: &str) -> Result<(u16, St
 
 /// Sends one request and returns the status and the body.
 ///
-/// HTTP/1.0, because then the server closes the connection at the end of the body, and no chunks need to be read.
+/// HTTP/1.0, so that the server closes the connection at the end of the body, and sends no chunks.
 ///
 /// # Errors
 ///
-/// If nobody answers at `address`, or not in HTTP.
+/// If no server answers at `address`, or not in HTTP.
 pub fn request_with(address: SocketAddr, method: &str, path: &str, body: &str) -> Result<(u16, String)> {
     let Answer { status, body, .. } = send(address, method, path, &[], body.as_bytes())?;
     Ok((status, String::from_utf8_lossy(&body).into_owned()))
 }
 
-/// What a server said.
+/// A server's answer.
 #[derive(Debug, Clone)]
 pub struct Answer {
     /// The status.
     pub status: u16,
-    /// The head, as it came.
+    /// The head.
     pub head: String,
     /// The body.
     pub body: Vec<u8>,
@@ -51,7 +51,7 @@ impl Answer {
     }
 }
 
-/// The same with headers of one's own, such as `content-type: text/csv`, and a body of any bytes.
+/// The same with headers, such as `content-type: text/csv`, and a body of any bytes.
 ///
 /// # Errors
 ///

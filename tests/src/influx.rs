@@ -1,4 +1,4 @@
-//! The real `InfluxDB`, with a database that lives as long as the test.
+//! The real `InfluxDB`, with a database for one test.
 
 use std::fs::{self, File};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -30,7 +30,7 @@ impl Influx {
         Self::start_at(program, free_port)
     }
 
-    /// The same, at an address that is known before.
+    /// The same, at a given address.
     ///
     /// # Panics
     ///
@@ -41,8 +41,7 @@ impl Influx {
         let (child, address) = until_some("InfluxDB to run", || {
             let address = place();
             let mut child = spawn(program, dir.path(), address);
-            // The ports were free a moment ago. If somebody else was faster, influxd ends, and the next turn takes
-            // others.
+            // Another process may have bound the ports since: influxd ends then, and the next attempt uses others.
             let answers = until_some("InfluxDB to answer or to end", || {
                 if http::request(address, "GET", "/ping").is_ok_and(|(status, _)| status == 204) {
                     return Some(true);
@@ -57,13 +56,13 @@ impl Influx {
         Self { child, address, _dir: dir }
     }
 
-    /// Where it listens.
+    /// Its address.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Where Telegraf is to write.
+    /// Its URL.
     #[must_use]
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
@@ -80,12 +79,12 @@ impl Influx {
         assert_eq!(status, 204, "{body}");
     }
 
-    /// Asks an `InfluxQL` question about the database `qualm`. The answer is the rows of the first series, as
-    /// `InfluxDB` gives them: a list of values each, the time first. No series is no rows.
+    /// Runs an `InfluxQL` query on the database `qualm`. Returns the rows of the first series, each a list of values with the time
+    /// first; none without a series.
     ///
     /// # Panics
     ///
-    /// If `InfluxDB` refuses the question.
+    /// If `InfluxDB` refuses the query.
     #[must_use]
     pub fn query(&self, question: &str) -> Vec<Vec<Value>> {
         let path = format!("/query?db=qualm&epoch=ns&q={}", http::escape(question));
@@ -98,7 +97,7 @@ impl Influx {
         rows.iter().filter_map(Value::as_array).cloned().collect()
     }
 
-    /// The second value of the first row, which is what a question for one aggregate wants to know.
+    /// The second value of the first row: the result of a query for one aggregate.
     #[must_use]
     pub fn number(&self, question: &str) -> Option<f64> {
         self.query(question).first()?.get(1)?.as_f64()
@@ -112,7 +111,7 @@ impl Drop for Influx {
     }
 }
 
-/// Starts influxd there, with nothing running in it but what a write and a query need.
+/// Starts influxd with the services alone that writes and queries need.
 fn spawn(program: &Path, dir: &Path, http: SocketAddr) -> Child {
     let backup = free_port();
     let config = format!(
@@ -143,7 +142,7 @@ fn spawn(program: &Path, dir: &Path, http: SocketAddr) -> Child {
         .expect("influxd starts")
 }
 
-/// An address on this machine where nobody listens, now.
+/// An unused address on this machine.
 ///
 /// # Panics
 ///

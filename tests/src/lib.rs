@@ -1,5 +1,4 @@
-//! What the end-to-end tests share: the programs they talk to, started and stopped; fixtures; and the one check
-//! that everything rests on, [`unsplice`].
+//! Shared by the end-to-end tests: starting and stopping programs, fixtures, and the central check, [`unsplice`].
 //!
 //! The tests themselves are in `tests/`, one file per promise. They run the release binary against the real peers,
 //! which `tools.sh` builds or fetches:
@@ -12,11 +11,11 @@
 //! | `TELEGRAF_BIN`, `INFLUXD_BIN`, `WASMTIME_BIN`, `PROMETHEUS_BIN`, `SCHEMATHESIS_BIN` | the peers | what `tools.sh --where` names |
 //! | `INFLUX_CLIENTS_PYTHON` | a Python with InfluxDB's clients | likewise |
 //! | `SUPPLY_BIN` | the directory of `cargo-deny` and `cargo-audit` | likewise |
-//! | `COMPONENTIZE_PY`, `COMPONENTIZE_QJS` | what makes components of Python and JavaScript | likewise |
-//! | `NODE_BIN`, `CHROMIUM` | what the live page is tried in | the first on `PATH` |
+//! | `COMPONENTIZE_PY`, `COMPONENTIZE_QJS` | the compilers of Python and JavaScript to components | likewise |
+//! | `NODE_BIN`, `CHROMIUM` | Node and the browser for the live page | the first on `PATH` |
 //! | `VECTOR_BIN` | Vector | `vector` on `PATH` |
 //!
-//! Where a program is missing, its tests say that they are skipped and why. With `CI` set that is a failure instead, but
+//! Where a program is missing, its tests are skipped, and print why. With `CI` set that is a failure instead, but
 //! for Vector, which `tools.sh` cannot fetch.
 
 pub mod config;

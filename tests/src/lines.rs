@@ -1,16 +1,16 @@
-//! Lines that carry a number, so that a test can tell which of them arrived, and in which order.
+//! Numbered lines, so that a test can check which arrived, and in which order.
 
-/// What a numbered line says when it comes out of Telegraf.
+/// A numbered line in Telegraf's output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Numbered {
     /// Its number.
     pub n: u64,
-    /// Whether it carries a score.
+    /// Whether it has a score.
     pub scored: bool,
 }
 
-/// The `load` lines in a file that Telegraf wrote, in the order of the file. A last line without a newline is
-/// still being written and left out; so are lines that are not numbered.
+/// The numbered `load` lines of a file that Telegraf writes, in order. A last line without a newline is incomplete, and left
+/// out.
 #[must_use]
 pub fn numbered(text: &str) -> Vec<Numbered> {
     let complete = text.rfind('\n').map_or("", |end| &text[..end]);
@@ -18,7 +18,7 @@ pub fn numbered(text: &str) -> Vec<Numbered> {
 }
 
 fn one(line: &str) -> Option<Numbered> {
-    // Telegraf does not keep the order of fields, so the number may stand anywhere among them.
+    // Telegraf does not keep the order of fields, so the number may be any of them.
     let from = line.find("n=").filter(|_| line.starts_with("load,"))? + 2;
     let length = line[from..].find('i')?;
     Some(Numbered { n: line[from..from + length].parse().ok()?, scored: line.contains("anomaly_score=") })
@@ -29,7 +29,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reads_numbers_wherever_they_stand() {
+    fn numbers_are_read_in_any_order_of_fields() {
         let text =
             "load,host=a value=1,n=3i 5\nmem n=1i 5\nload,host=a n=4i,anomaly_score=0.5,value=1 5\nload,host=a n=5i";
         assert_eq!(numbered(text), [Numbered { n: 3, scored: false }, Numbered { n: 4, scored: true }]);

@@ -1,6 +1,6 @@
 //! Events as Vector's `native_json` codec writes them.
 
-/// A gauge of one host at one second; the minute begins anew with the hour.
+/// A gauge of one host at a second within the hour.
 #[must_use]
 pub fn gauge(name: &str, host: &str, value: f64, second: u64) -> String {
     let (hour, minute, second) = (second / 3600 % 24, second / 60 % 60, second % 60);
@@ -11,7 +11,7 @@ pub fn gauge(name: &str, host: &str, value: f64, second: u64) -> String {
     )
 }
 
-/// A log: not for us.
+/// A log, which is not scored.
 #[must_use]
 pub fn log(message: &str) -> String {
     format!("{{\"log\":{{\"message\":{message:?}}}}}\n")

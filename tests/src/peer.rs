@@ -1,4 +1,4 @@
-//! How the peers that run pipelines end with their test.
+//! Ends peers with their test.
 
 use std::fs;
 use std::path::Path;
@@ -7,9 +7,8 @@ use std::thread;
 
 use rustix::process::{Pid, Signal, kill_process_group};
 
-/// Ends a peer that still runs, with its children: one that is killed leaves them behind. Shows the end of its log if the
-/// test failed.
-pub(crate) fn put_down(name: &str, child: &mut Child, log: &Path) {
+/// Kills a peer that still runs, and its children. Prints the end of its log if the test failed.
+pub(crate) fn terminate(name: &str, child: &mut Child, log: &Path) {
     if matches!(child.try_wait(), Ok(None)) {
         let _ = kill_process_group(Pid::from_child(child), Signal::KILL);
         let _ = child.wait();

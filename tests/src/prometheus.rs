@@ -1,4 +1,4 @@
-//! The real Prometheus, which scrapes what it is told to every second and answers questions about it.
+//! The real Prometheus, which scrapes its targets every second, and answers queries.
 
 use std::fs::{self, File};
 use std::net::SocketAddr;
@@ -32,11 +32,11 @@ impl Prometheus {
         Self::start_in(program, dir, targets, more)
     }
 
-    /// The same with a past: metrics in the format of `OpenMetrics`, with times, which `promtool` makes blocks of.
+    /// The same with history: metrics in the format of `OpenMetrics` with times, which `promtool` imports.
     ///
     /// # Panics
     ///
-    /// If promtool does not take them, or Prometheus does not answer.
+    /// If promtool refuses them, or Prometheus does not answer.
     #[must_use]
     pub fn start_with(program: &Path, promtool: &Path, past: &str) -> Self {
         let dir = TempDir::with_prefix("qualm-prometheus-").expect("a temporary directory");
@@ -61,7 +61,7 @@ impl Prometheus {
         fs::write(dir.path().join("prometheus.yml"), config).expect("a file can be written");
         let (child, address) = until_some("Prometheus to run", || {
             let (mut child, address) = spawn(program, dir.path());
-            // As with InfluxDB: the port was free a moment ago.
+            // As with InfluxDB: another process may have bound the port.
             let answers = until_some("Prometheus to answer or to end", || {
                 if http::request(address, "GET", "/-/ready").is_ok_and(|(status, _)| status == 200) {
                     return Some(true);
@@ -73,11 +73,11 @@ impl Prometheus {
         Self { child, address, dir }
     }
 
-    /// The value of each series that an expression comes to now.
+    /// The current values of an expression's series.
     ///
     /// # Panics
     ///
-    /// If Prometheus does not understand it.
+    /// If Prometheus refuses it.
     #[must_use]
     pub fn query(&self, expression: &str) -> Vec<f64> {
         let path = format!("/api/v1/query?query={}", http::escape(expression));
@@ -88,7 +88,7 @@ impl Prometheus {
         all.iter().filter_map(|one| one["value"][1].as_str()?.parse().ok()).collect()
     }
 
-    /// Where it is asked.
+    /// Its URL.
     #[must_use]
     pub fn url(&self) -> String {
         format!("http://{}", self.address)

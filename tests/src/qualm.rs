@@ -1,14 +1,14 @@
-//! Running the binary on its own.
+//! Runs the binary alone.
 
 use std::io::{Read, Write};
 use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
 use std::thread;
 
-/// What came out of a program that ended.
+/// The output of a program that ended.
 #[derive(Debug)]
 pub struct Finished {
-    /// How it ended.
+    /// Its exit status.
     pub status: ExitStatus,
     /// All of its standard output.
     pub stdout: Vec<u8>,
@@ -26,7 +26,7 @@ pub fn run(program: &Path, arguments: &[&str], input: &[u8]) -> Finished {
     run_in_pieces(program, arguments, input, input.len().max(1))
 }
 
-/// The same, with the input written `piece` bytes at a time: reads then end anywhere, also within a line.
+/// The same, with the input written in pieces of `piece` bytes, so that reads end within lines too.
 ///
 /// # Panics
 ///
@@ -43,10 +43,10 @@ pub fn run_in_pieces(program: &Path, arguments: &[&str], input: &[u8], piece: us
     let mut stdin = child.stdin.take().expect("stdin is piped");
     let mut stdout = child.stdout.take().expect("stdout is piped");
     let mut stderr = child.stderr.take().expect("stderr is piped");
-    // All three at once, as Telegraf does: one after the other would block as soon as a pipe is full.
+    // All three at once, as Telegraf does: a full pipe would block the others.
     let (stdout, stderr) = thread::scope(|scope| {
         scope.spawn(move || {
-            // A program that ended early says why on stderr: that is more use than a broken pipe here.
+            // A program that ended early has its reason on stderr, which is more useful than the broken pipe.
             let _ = input.chunks(piece).try_for_each(|piece| stdin.write_all(piece));
         });
         let stdout = scope.spawn(move || read_all(&mut stdout));

@@ -1,5 +1,5 @@
-//! New models while metrics flow: lines go through one process, bundles are put where it looks for them, good ones and
-//! bad ones, and every line that comes out is compared.
+//! New models under load: lines pass one process while valid and invalid bundles are published, and every line of the output
+//! is compared.
 
 use std::fmt::{self, Write as _};
 use std::fs;
@@ -25,19 +25,19 @@ use qualm_core::zscore;
 use crate::Site;
 use crate::config::quoted;
 
-/// Entities, which each bring three lines a step.
+/// Entities, each with three lines a step.
 const HOSTS: u64 = 10;
 
 /// Lines of a step: cpu, mem and net of each host, of which cpu, mem make a vector.
 const LINES: u64 = 3 * HOSTS;
 
-/// How long to wait for a process to notice a bundle, before something is thought to be wrong.
-const PATIENCE: Duration = Duration::from_mins(1);
+/// How long a process may take to notice a bundle.
+const TIMEOUT: Duration = Duration::from_mins(1);
 
-/// What became of it.
+/// The counts of a run.
 #[derive(Debug)]
 pub struct Report {
-    /// Lines that went in and came out.
+    /// Lines of the output.
     pub lines: u64,
     /// Vectors that were scored.
     pub vectors: u64,
@@ -45,13 +45,13 @@ pub struct Report {
     pub taken: usize,
     /// See `taken`.
     pub refused: usize,
-    /// How long the pipeline stood still for each model that took over, in milliseconds, ascending.
+    /// The pause of the pipeline for each model that took over, in milliseconds, ascending.
     pub pauses: Vec<f64>,
-    /// What the process said at its end.
+    /// The summary that the process logged.
     pub summary: String,
 }
 
-/// What is wrong with a bundle.
+/// The flaw of a bundle.
 #[derive(Debug, Clone, Copy)]
 enum Flaw {
     Truncated,
@@ -64,11 +64,11 @@ enum Flaw {
 
 const FLAWS: [Flaw; 6] = [Flaw::Truncated, Flaw::Digest, Flaw::Golden, Flaw::Older, Flaw::Format, Flaw::Features];
 
-/// Sends at least `lines` lines through `qualm` while `reloads` bundles are put in its way, every third a bad one.
+/// Sends at least `lines` lines through `qualm` while `reloads` bundles are published, every third an invalid one.
 ///
 /// # Panics
 ///
-/// Where a line is lost, changed or out of order, a good bundle is not taken, or a bad one is.
+/// Where a line is lost, changed or out of order, a valid bundle is refused, or an invalid one is not.
 #[must_use]
 pub fn run(qualm: &Path, lines: u64, reloads: u64) -> Report {
     let site = Site::new();
@@ -122,18 +122,18 @@ pub fn run(qualm: &Path, lines: u64, reloads: u64) -> Report {
     report
 }
 
-/// Puts bundles where the process looks for them, and waits each time until it says what it thinks of them.
+/// Publishes bundles, and waits each time until the process logs its decision.
 fn change_models(source: &Path, log: &Receiver<String>, reloads: u64) -> Report {
     let (mut taken, mut refused, mut pauses) = (0, 0, Vec::new());
-    while !log.recv_timeout(PATIENCE).expect("it says what it begins with").contains("version 1 ") {}
+    while !log.recv_timeout(TIMEOUT).expect("it logs its first model").contains("version 1 ") {}
     for number in 0..reloads {
         let version = number + 2;
         let flaw = (number % 3 == 2).then(|| FLAWS[(number / 3) as usize % FLAWS.len()]);
         let bundle = good(version);
-        publish(source, &flaw.map_or_else(|| bundle.pack(), |flaw| spoil(&bundle, flaw)));
+        publish(source, &flaw.map_or_else(|| bundle.pack(), |flaw| with_flaw(&bundle, flaw)));
         loop {
             let line =
-                log.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("nothing said about bundle {number}, {flaw:?}"));
+                log.recv_timeout(TIMEOUT).unwrap_or_else(|_| panic!("nothing said about bundle {number}, {flaw:?}"));
             if let Some((title, time)) = line.split_once(" has taken over, in ") {
                 assert!(flaw.is_none(), "a bad bundle took over ({flaw:?}): {line}");
                 if title.contains(&format!("version {version} ")) {
@@ -151,7 +151,7 @@ fn change_models(source: &Path, log: &Receiver<String>, reloads: u64) -> Report 
     Report { lines: 0, vectors: 0, taken, refused, pauses, summary: String::new() }
 }
 
-/// Compares all that comes out with what went in, and returns how many lines and vectors came.
+/// Compares the output with the input, and returns the number of lines and of vectors.
 fn compare(from: impl Read) -> (u64, u64) {
     let mut out = BufReader::with_capacity(1 << 20, from);
     let (mut lines, mut vectors) = (0, 0);
@@ -175,20 +175,20 @@ fn compare(from: impl Read) -> (u64, u64) {
 fn put_line(out: &mut String, step: u64, line: u64) {
     let (host, what) = (line / 3, line % 3);
     let time = 1_700_000_000_000_000_000 + step * 1_000_000_000;
-    let wobble = (step * 7 + host * 13) % 100;
+    let noise = (step * 7 + host * 13) % 100;
     let infallible = match what {
-        0 => writeln!(out, "cpu,cpu=cpu-total,host=h{host} usage_user={wobble}.5,usage_system=1.25 {time}"),
-        1 => writeln!(out, "net,host=h{host},interface=eth0 bytes_recv={}i {time}", step * 1000 + wobble),
-        _ => writeln!(out, "mem,host=h{host} used_percent={}.25 {time}", 100 - wobble),
+        0 => writeln!(out, "cpu,cpu=cpu-total,host=h{host} usage_user={noise}.5,usage_system=1.25 {time}"),
+        1 => writeln!(out, "net,host=h{host},interface=eth0 bytes_recv={}i {time}", step * 1000 + noise),
+        _ => writeln!(out, "mem,host=h{host} used_percent={}.25 {time}", 100 - noise),
     };
     infallible.unwrap_or_default();
 }
 
-/// A good bundle of this version: z-scores of cpu and mem of a host.
+/// A valid bundle of this version: z-scores of cpu and mem of a host.
 ///
 /// # Panics
 ///
-/// Never: what is learnt from is always the same.
+/// Never: the training data are constant.
 #[must_use]
 pub fn good(version: u64) -> Bundle {
     let rows: Vec<f64> =
@@ -234,8 +234,8 @@ pub fn good(version: u64) -> Bundle {
     Draft { manifest, model, golden, component: None }.finish(&BuiltIn).expect("a good bundle")
 }
 
-/// A packed bundle with something wrong with it.
-fn spoil(bundle: &Bundle, flaw: Flaw) -> Vec<u8> {
+/// A packed bundle with this flaw.
+fn with_flaw(bundle: &Bundle, flaw: Flaw) -> Vec<u8> {
     let with = |change: &dyn Fn(&mut Bundle)| {
         let mut bundle = bundle.clone();
         change(&mut bundle);
@@ -254,7 +254,7 @@ fn spoil(bundle: &Bundle, flaw: Flaw) -> Vec<u8> {
             let last = bundle.model.len() - 1;
             bundle.model[last] ^= 1;
         }),
-        // Digests that are right, of golden rows that are another model's.
+        // Valid digests of another model's golden rows.
         Flaw::Golden => {
             let mut draft = Draft {
                 manifest: bundle.manifest.clone(),
@@ -279,7 +279,7 @@ fn spoil(bundle: &Bundle, flaw: Flaw) -> Vec<u8> {
     }
 }
 
-/// Puts a file in place whole, as whoever publishes models should.
+/// Replaces a file atomically, as publishing a model requires.
 ///
 /// # Panics
 ///

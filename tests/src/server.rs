@@ -12,8 +12,8 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::http::{self, Answer};
 use crate::until_some;
 
-/// What stands in the log before the address.
-const SAYS: &str = "listening on ";
+/// The text before the address in the log.
+const LISTENING: &str = "listening on ";
 
 /// A running qualm. It is killed when dropped.
 #[derive(Debug)]
@@ -24,17 +24,17 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts `qualm serve` and waits until it says where it listens; `more` are further arguments.
+    /// Starts `qualm serve` and waits until it logs its address; `more` are further arguments.
     ///
     /// # Panics
     ///
-    /// If it does not say so.
+    /// If it does not.
     #[must_use]
     pub fn start(qualm: &Path, config: &Path, more: &[&str]) -> Self {
         Self::start_as(Command::new(qualm).arg("serve").arg("--config").arg(config).args(more))
     }
 
-    /// The same for a command of one's own.
+    /// The same for any command.
     ///
     /// # Panics
     ///
@@ -59,20 +59,20 @@ impl Server {
             if let Ok(Some(status)) = child.try_wait() {
                 panic!("qualm ended with {status}:\n{log}");
             }
-            let (_, told) = log.split_once(SAYS)?;
-            let (_, address) = told.lines().next()?.split_once("://")?;
+            let (_, rest) = log.split_once(LISTENING)?;
+            let (_, address) = rest.lines().next()?.split_once("://")?;
             address.trim_end_matches('/').parse().ok()
         });
         Self { child, address, log }
     }
 
-    /// Where it listens.
+    /// Its address.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// What stands before each path.
+    /// Its URL without a path.
     #[must_use]
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
@@ -108,7 +108,7 @@ impl Server {
         self.child.stdout.take().expect("it was not taken before")
     }
 
-    /// Asks it something.
+    /// Sends a request.
     ///
     /// # Panics
     ///
@@ -118,7 +118,7 @@ impl Server {
         http::send(self.address, method, path, headers, body).expect("qualm answers")
     }
 
-    /// Asks for a page.
+    /// Sends a `GET` without headers.
     ///
     /// # Panics
     ///
@@ -145,7 +145,7 @@ impl Server {
         values.sum()
     }
 
-    /// Asks it to stop, and waits for its end: how it ended, and its log.
+    /// Stops it by a signal, and returns its exit status and its log.
     ///
     /// # Panics
     ///
@@ -158,7 +158,7 @@ impl Server {
         (status, self.log())
     }
 
-    /// Ends it at once, as a crash would.
+    /// Kills it, as a crash would.
     pub fn kill(mut self) {
         let _gone = self.child.kill();
         let _status = self.child.wait();

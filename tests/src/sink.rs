@@ -1,4 +1,4 @@
-//! A server that takes what it is sent, says what the test wants, and remembers it all: what stands behind qualm.
+//! A server behind qualm that records all requests, and answers as the test sets it.
 
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -8,14 +8,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-/// A server that remembers.
+/// A server that records requests.
 #[derive(Debug)]
 pub struct Sink {
     address: SocketAddr,
     inside: Arc<Inside>,
 }
 
-/// What was sent.
+/// A recorded request.
 #[derive(Debug, Clone)]
 pub struct Sent {
     /// Method and path.
@@ -24,22 +24,22 @@ pub struct Sent {
     pub headers: Vec<(String, String)>,
     /// The body.
     pub body: Vec<u8>,
-    /// What it was told.
+    /// The status of the answer.
     pub status: u16,
 }
 
 #[derive(Debug)]
 struct Inside {
     sent: Mutex<Vec<Sent>>,
-    /// What the next requests are told; 200 once it is empty. 0 closes the connection without an answer.
+    /// The statuses of the next answers; 200 once it is empty. 0 closes the connection without an answer.
     says: Mutex<VecDeque<u16>>,
-    /// How long each answer takes.
+    /// The delay of each answer.
     takes: Mutex<Duration>,
     stopped: AtomicBool,
 }
 
 impl Sink {
-    /// Starts it at a free port.
+    /// Starts it on a free port.
     ///
     /// # Panics
     ///
@@ -49,11 +49,11 @@ impl Sink {
         Self::start_at("127.0.0.1:0".parse().expect("an address"))
     }
 
-    /// Starts it there.
+    /// Starts it at this address.
     ///
     /// # Panics
     ///
-    /// If that is taken.
+    /// If that is in use.
     #[must_use]
     pub fn start_at(address: SocketAddr) -> Self {
         let listener = TcpListener::bind(address).expect("a free port");
@@ -77,43 +77,43 @@ impl Sink {
         Self { address, inside }
     }
 
-    /// Where it listens.
+    /// Its URL.
     #[must_use]
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// Where it listens.
+    /// Its address.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// What the next requests are told, one after another; then 200 again. 0 closes the connection without an answer.
-    pub fn say(&self, statuses: &[u16]) {
+    /// Sets the statuses of the next answers, after which each is 200. 0 closes the connection without an answer.
+    pub fn set_next_statuses(&self, statuses: &[u16]) {
         self.inside.says.lock().unwrap_or_else(PoisonError::into_inner).extend(statuses);
     }
 
-    /// How long each answer takes from now on.
-    pub fn take_time(&self, time: Duration) {
+    /// Sets the delay of each answer from now on.
+    pub fn set_delay(&self, time: Duration) {
         *self.inside.takes.lock().unwrap_or_else(PoisonError::into_inner) = time;
     }
 
-    /// All that was sent so far.
+    /// All requests so far.
     #[must_use]
     pub fn sent(&self) -> Vec<Sent> {
         self.inside.sent.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// The same, and forgets it.
+    /// Removes all requests so far, and returns them.
     #[must_use]
-    pub fn take_sent(&self) -> Vec<Sent> {
+    pub fn drain_sent(&self) -> Vec<Sent> {
         std::mem::take(&mut *self.inside.sent.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// The bodies of those that were told 200, as one text.
+    /// The bodies of requests that were answered with 200, as one text.
     #[must_use]
-    pub fn taken(&self) -> String {
+    pub fn accepted(&self) -> String {
         let sent = self.sent();
         let taken = sent.iter().filter(|sent| sent.status == 200);
         taken.map(|sent| String::from_utf8_lossy(&sent.body).into_owned()).collect()
@@ -123,7 +123,7 @@ impl Sink {
 impl Drop for Sink {
     fn drop(&mut self) {
         self.inside.stopped.store(true, Ordering::Relaxed);
-        // So that it looks.
+        // Wakes `accept`.
         drop(TcpStream::connect(self.address));
     }
 }

@@ -1,4 +1,4 @@
-//! A directory for one test, gone afterwards.
+//! A temporary directory of a test.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ use tempfile::TempDir;
 
 use crate::config::quoted;
 
-/// Where one test keeps its files.
+/// A temporary directory.
 #[derive(Debug)]
 pub struct Site {
     dir: TempDir,
@@ -18,7 +18,7 @@ impl Site {
     ///
     /// # Panics
     ///
-    /// If there is no room for one.
+    /// If it cannot be created.
     #[must_use]
     #[expect(clippy::new_without_default, reason = "making a directory is no default value")]
     pub fn new() -> Self {
@@ -54,7 +54,7 @@ impl Site {
         String::from_utf8_lossy(&self.read(name)).into_owned()
     }
 
-    /// Makes a configuration that scores soon, keeps state in `state/` below, and has `select` as its selection.
+    /// Writes a configuration with a short warm-up, its state in `state/`, and this `select`.
     ///
     /// # Panics
     ///

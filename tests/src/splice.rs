@@ -1,9 +1,9 @@
-//! The check behind "bytes in = bytes out": finds what was spliced in, and that nothing else was changed.
+//! The check of "bytes in = bytes out": finds spliced verdicts, and any other change.
 
 /// One verdict that was spliced into a line.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Splice {
-    /// Where it stands, as an offset into the *input*: that is the byte before which it was spliced in.
+    /// The offset in the *input* of the byte before which it was spliced.
     pub at: usize,
     /// The value of `anomaly_score`.
     pub score: f64,
@@ -15,14 +15,13 @@ pub struct Splice {
     pub reason: Option<String>,
 }
 
-/// Walks input and output in step. Returns the verdicts if they are all that the output has and the input has not.
+/// Compares input and output. Returns the verdicts if these are the only difference.
 ///
-/// It does not parse line protocol, on purpose: a misunderstanding of the format in the program under test must not
-/// be shared by its test.
+/// It does not parse line protocol on purpose: a mistake of the parser under test must not be repeated in its test.
 ///
 /// # Errors
 ///
-/// Says where input and output part, and shows both there.
+/// The place where input and output differ otherwise, with both there.
 pub fn unsplice(input: &[u8], output: &[u8]) -> Result<Vec<Splice>, String> {
     let mut splices = Vec::new();
     let (mut i, mut o) = (0, 0);
@@ -44,7 +43,7 @@ pub fn unsplice(input: &[u8], output: &[u8]) -> Result<Vec<Splice>, String> {
     Ok(splices)
 }
 
-/// Parses `,anomaly_score=<float>,is_anomaly=<0|1>i[,anomaly_cause="…"[,anomaly_reason="…"]]`, and says how long it is.
+/// Parses `,anomaly_score=<float>,is_anomaly=<0|1>i[,anomaly_cause="…"[,anomaly_reason="…"]]`, and returns its length too.
 fn verdict(bytes: &[u8], at: usize) -> Option<(Splice, usize)> {
     let rest = bytes.strip_prefix(b",anomaly_score=")?;
     let comma = rest.iter().position(|&b| b == b',')?;
@@ -90,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn finds_every_verdict_and_where_it_stands() {
+    fn every_verdict_is_found_with_its_offset() {
         let input = b"cpu a=1 5\nmem b=2\nmem b=2";
         let output = b"cpu a=1,anomaly_score=0.5,is_anomaly=0i 5\nmem b=2\n\
             mem b=2,anomaly_score=3,is_anomaly=1i,anomaly_cause=\"b \\\"c\\\"\",anomaly_reason=\"novel\"";
@@ -101,13 +100,13 @@ mod tests {
     }
 
     #[test]
-    fn takes_a_line_that_came_in_scored_for_what_it_is() {
+    fn a_line_scored_upstream_is_no_splice() {
         let scored = b"cpu a=1,anomaly_score=0.5,is_anomaly=0i 5\n";
         assert_eq!(unsplice(scored, scored), Ok(vec![]));
     }
 
     #[test]
-    fn notices_what_is_lost_added_or_changed() {
+    fn lost_added_and_changed_bytes_are_errors() {
         for output in ["cpu a=1 5", "cpu a=1 5\n\n", "cpu a=2 5\n", "cpu a=1,anomaly_score=x,is_anomaly=0i 5\n", ""] {
             assert!(unsplice(b"cpu a=1 5\n", output.as_bytes()).is_err(), "{output:?}");
         }

@@ -1,4 +1,4 @@
-//! The real Telegraf, run with a configuration and stopped again.
+//! The real Telegraf.
 
 use std::fs::{self, File};
 use std::os::unix::process::CommandExt;
@@ -7,7 +7,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
-use crate::peer::put_down;
+use crate::peer::terminate;
 use crate::{Site, until_some};
 
 /// A running Telegraf. It is killed when dropped; its log is shown if the test failed.
@@ -39,7 +39,7 @@ impl Telegraf {
     }
 
     fn spawn(program: &Path, site: &Site, config: &str, arguments: &[&str]) -> Self {
-        // Buffers that nothing here fills: what Telegraf itself drops is not the question. Short intervals save time.
+        // Buffers that no test fills, so that Telegraf itself drops nothing. Short intervals save time.
         let head = "[agent]\n\
              interval = \"200ms\"\n\
              flush_interval = \"200ms\"\n\
@@ -58,7 +58,7 @@ impl Telegraf {
             .stdin(Stdio::null())
             .stdout(file.try_clone().expect("a file handle can be cloned"))
             .stderr(file)
-            // A group of its own, as a shell gives it, so that Ctrl-C can be played to it and its children.
+            // A process group of its own, so that Ctrl-C can be sent to it and its children.
             .process_group(0)
             .spawn()
             .expect("Telegraf starts");
@@ -71,7 +71,7 @@ impl Telegraf {
         self.child.id()
     }
 
-    /// What it has logged so far.
+    /// Its log so far.
     #[must_use]
     pub fn log(&self) -> String {
         String::from_utf8_lossy(&fs::read(&self.log).unwrap_or_default()).into_owned()
@@ -95,7 +95,7 @@ impl Telegraf {
         kill_process_group(self.group(), signal).expect("Telegraf is running");
     }
 
-    /// Asks it to stop and waits for its end.
+    /// Stops it by a signal, and waits for its end.
     ///
     /// # Panics
     ///
@@ -122,7 +122,7 @@ impl Telegraf {
 
 impl Drop for Telegraf {
     fn drop(&mut self) {
-        put_down("Telegraf", &mut self.child, &self.log);
+        terminate("Telegraf", &mut self.child, &self.log);
     }
 }
 

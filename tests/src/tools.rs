@@ -1,4 +1,4 @@
-//! Where the programs under test are; and what happens when one is missing.
+//! The paths of programs, and what happens where one is missing.
 
 use std::env;
 use std::io::{self, Write};
@@ -12,14 +12,14 @@ pub fn qualm() -> Option<PathBuf> {
     built("QUALM_BIN", "target/release/qualm", "the qualm binary is not built; run `make build`")
 }
 
-/// The command component that scores lines with no host of ours.
+/// The command component, which scores lines in any host.
 #[must_use]
 pub fn qualm_cli_wasm() -> Option<PathBuf> {
     let hint = "the command component is not built; run `make build`";
     built("QUALM_CLI_WASM", "target/components/qualm-cli.wasm", hint)
 }
 
-/// One of the plugins that others copy.
+/// One of the example plugins.
 #[must_use]
 pub fn plugin(name: &str) -> Option<PathBuf> {
     let hint = format!("the plugin {name} is not built; run `make plugins`");
@@ -43,7 +43,7 @@ pub fn grammar() -> Option<PathBuf> {
     fetched("GRAMMAR_BIN", "grammar")
 }
 
-/// The library that Telegraf's filters are made of, which writes down what it matches: `tests/telegraf/globs`.
+/// The library of Telegraf's filters, which prints what it matches: `tests/telegraf/globs`.
 #[must_use]
 pub fn globs() -> Option<PathBuf> {
     fetched("GLOBS_BIN", "globs")
@@ -73,14 +73,14 @@ pub fn prometheus() -> Option<PathBuf> {
     fetched("PROMETHEUS_BIN", "prometheus")
 }
 
-/// The tool that comes with it, and judges metrics and rules.
+/// Prometheus' `promtool`, which checks metrics and rules.
 #[must_use]
 pub fn promtool() -> Option<PathBuf> {
     let beside = prometheus()?.with_file_name("promtool");
     present(beside, "PROMETHEUS_BIN", "there is no promtool beside Prometheus")
 }
 
-/// Schemathesis, which makes up requests from an `OpenAPI` document.
+/// Schemathesis, which generates requests from an `OpenAPI` document.
 #[must_use]
 pub fn schemathesis() -> Option<PathBuf> {
     fetched("SCHEMATHESIS_BIN", "schemathesis")
@@ -92,30 +92,29 @@ pub fn influx_clients() -> Option<PathBuf> {
     fetched("INFLUX_CLIENTS_PYTHON", "influx-clients")
 }
 
-/// The directory of the programs that look at what comes from elsewhere.
+/// The directory of the programs that check dependencies.
 #[must_use]
 pub fn supply() -> Option<PathBuf> {
     fetched("SUPPLY_BIN", "supply")
 }
 
-/// What makes a component of Python.
+/// The compiler of Python to components.
 #[must_use]
 pub fn componentize_py() -> Option<PathBuf> {
     fetched("COMPONENTIZE_PY", "componentize-py")
 }
 
-/// What makes a component of JavaScript.
+/// The compiler of JavaScript to components.
 #[must_use]
 pub fn componentize_qjs() -> Option<PathBuf> {
     fetched("COMPONENTIZE_QJS", "componentize-qjs")
 }
 
-/// Whether plain `cargo` can compile for WebAssembly. Where rustup cannot have the target, nobody can who calls `cargo`
-/// themselves, so even in CI this is no failure.
+/// Whether `cargo` can compile for WebAssembly. Where rustup cannot install the target this is no failure, even in CI.
 #[must_use]
 pub fn wasm_target() -> bool {
     let sysroot =
-        Command::new("rustc").args(["--print", "sysroot"]).output().map(|told| told.stdout).unwrap_or_default();
+        Command::new("rustc").args(["--print", "sysroot"]).output().map(|output| output.stdout).unwrap_or_default();
     let sysroot = PathBuf::from(String::from_utf8_lossy(&sysroot).trim());
     let is_there = sysroot.join("lib/rustlib/wasm32-unknown-unknown/lib").is_dir();
     if !is_there {
@@ -124,7 +123,7 @@ pub fn wasm_target() -> bool {
     is_there
 }
 
-/// Node, with what the live page's test needs: its packages, and Chromium.
+/// Node with the packages and the Chromium of the live page's test.
 #[must_use]
 pub fn node() -> Option<PathBuf> {
     let packages = fetched("LIVE_PACKAGES", "live")?;
@@ -133,8 +132,8 @@ pub fn node() -> Option<PathBuf> {
     on_path("NODE_BIN", &["node", "nodejs"])
 }
 
-/// The real Vector. No package registry ships its binary, and to build it takes longer than all else together, so even in CI
-/// its tests are skipped where there is none; what it puts on the wire was recorded, and is played everywhere.
+/// The real Vector. No package registry has its binary, and a build takes longer than all else together, so that its tests are
+/// skipped without it, even in CI; recorded traffic covers the same promises.
 #[must_use]
 pub fn vector() -> Option<PathBuf> {
     let on_path = || env::split_paths(&env::var_os("PATH")?).map(|dir| dir.join("vector")).find(|path| path.is_file());
@@ -158,7 +157,7 @@ fn built(variable: &str, path: &str, hint: &str) -> Option<PathBuf> {
     present(path, variable, hint)
 }
 
-/// `tools.sh` alone knows versions and places; asking it keeps them in one file.
+/// Versions and paths are in `tools.sh` alone.
 fn fetched(variable: &str, name: &str) -> Option<PathBuf> {
     let hint = format!("{name} is not here; run `tests/tools.sh {name}`");
     let path = if let Some(path) = env::var_os(variable) {
@@ -184,7 +183,7 @@ fn present(path: PathBuf, variable: &str, hint: &str) -> Option<PathBuf> {
     if path.exists() {
         return Some(path);
     }
-    // A skip that nobody sees is how a test suite dies.
+    // A skipped test must be visible.
     assert!(env::var_os("CI").is_none(), "{hint} (or set {variable})");
     skipped(hint, variable);
     None
@@ -193,6 +192,6 @@ fn present(path: PathBuf, variable: &str, hint: &str) -> Option<PathBuf> {
 fn skipped(hint: &str, variable: &str) {
     let thread = thread::current();
     let test = thread.name().unwrap_or("a test");
-    // Not `eprintln`, which the test harness keeps to itself when a test passes.
+    // Not `eprintln`, which the test harness captures where a test passes.
     let _ = writeln!(io::stderr(), "SKIPPED {test}: {hint} (or set {variable})");
 }

@@ -1,4 +1,4 @@
-//! The real Vector, run with a configuration and stopped again.
+//! The real Vector.
 
 use std::fs::{self, File};
 use std::net::{SocketAddr, TcpListener};
@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::peer::put_down;
+use crate::peer::terminate;
 use crate::{Site, http, until, until_some};
 
 /// A running Vector. It is killed when dropped; its log is shown if the test failed.
@@ -36,20 +36,20 @@ impl Vector {
             .stdin(Stdio::null())
             .stdout(file.try_clone().expect("a file handle can be cloned"))
             .stderr(file)
-            // A group of its own, so that what it started can be ended with it.
+            // A process group of its own, so that its children can be killed with it.
             .process_group(0)
             .spawn()
             .expect("Vector starts");
         Self { child, log }
     }
 
-    /// What it has printed and logged so far.
+    /// Its output and log so far.
     #[must_use]
     pub fn log(&self) -> String {
         String::from_utf8_lossy(&fs::read(&self.log).unwrap_or_default()).into_owned()
     }
 
-    /// Asks it to stop and waits for its end.
+    /// Stops it by a signal, and waits for its end.
     ///
     /// # Panics
     ///
@@ -59,7 +59,7 @@ impl Vector {
         until_some("Vector to end", || self.child.try_wait().expect("Vector can be waited for"));
     }
 
-    /// Ends it at once, as a crash would.
+    /// Kills it, as a crash would.
     pub fn kill(mut self) {
         let _gone = self.child.kill();
         let _status = self.child.wait();
@@ -72,21 +72,21 @@ impl Vector {
 
 impl Drop for Vector {
     fn drop(&mut self) {
-        put_down("Vector", &mut self.child, &self.log);
+        terminate("Vector", &mut self.child, &self.log);
     }
 }
 
-/// Gives events to an `http_server` source, as soon as it listens.
+/// Sends events to an `http_server` source, once it listens.
 ///
 /// # Panics
 ///
-/// If it does not take them.
+/// If it refuses them.
 pub fn feed(source: SocketAddr, events: &str) {
     let send = || http::send(source, "POST", "/", &[], events.as_bytes());
     until("Vector to take events", || send().is_ok_and(|answer| answer.status == 200));
 }
 
-/// An address at which nobody listens. Vector cannot choose one and say which.
+/// An unused address: Vector cannot bind a free port and log it.
 ///
 /// # Panics
 ///

@@ -1,10 +1,10 @@
-//! Waiting for a condition instead of for a time, so that a slow machine makes a test slow and not red.
+//! Waits for conditions, not for times, so that a slow machine fails no test.
 
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-/// Far more than anything here takes on a busy machine; reached only when something is broken.
-const PATIENCE: Duration = Duration::from_mins(1);
+/// Far more than any condition takes on a busy machine.
+const TIMEOUT: Duration = Duration::from_mins(1);
 
 /// Waits until `condition` holds.
 ///
@@ -26,7 +26,7 @@ pub fn until_some<T>(what: &str, mut probe: impl FnMut() -> Option<T>) -> T {
         if let Some(found) = probe() {
             return found;
         }
-        assert!(start.elapsed() < PATIENCE, "waited a minute for: {what}");
+        assert!(start.elapsed() < TIMEOUT, "waited a minute for: {what}");
         sleep(Duration::from_millis(20));
     }
 }

@@ -10,7 +10,7 @@ use qualm_tests::{Feeder, Site, Telegraf, children, config, fixtures, tools, unt
 const MINMAX: &str = "[[aggregators.minmax]]\nperiod = \"200ms\"\nfieldinclude = [\"value\"]\n";
 
 #[test]
-fn two_copies_score_side_by_side_and_keep_their_states_apart() {
+fn two_processes_have_separate_states() {
     let (Some(qualm), Some(telegraf)) = (tools::qualm(), tools::telegraf()) else { return };
     let site = Site::new();
     let toml = site.quick_config("{ measurement = \"load\", include_fields = [\"value*\"] }");
@@ -18,7 +18,7 @@ fn two_copies_score_side_by_side_and_keep_their_states_apart() {
     let conf =
         config::from_tail(&fed) + &config::qualm(&qualm, &toml) + MINMAX + &config::to_file(&site.path("out.lp"));
 
-    // Twice over: the second time, both find what they left behind.
+    // Twice: the second time, both find their state.
     for round in 1..=2 {
         let feeder = Feeder::start(&fed);
         let running = Telegraf::start(&telegraf, &site, &conf);
@@ -36,33 +36,33 @@ fn two_copies_score_side_by_side_and_keep_their_states_apart() {
 
         let log = fs::read_to_string(site.path("telegraf.log")).expect("a log");
         assert!(!log.contains("exited:"), "round {round}: a copy ended early:\n{log}");
-        // Telegraf says itself, now and then, that it had stopped listening when a process it stopped ended.
+        // Telegraf may log that it had stopped listening when a process that it stopped ended.
         let of_qualm = |line: &&str| line.contains("E! [processors.execd]") && !line.contains("file already closed");
         let complaints: Vec<&str> = log.lines().filter(of_qualm).collect();
         assert!(complaints.is_empty(), "round {round}: {complaints:#?}");
     }
 }
 
-/// Which copy comes first to the state directory is a matter of chance, and must not decide who remembers what.
+/// The order in which the processes open the state directory is random, and must not decide which state each gets.
 #[test]
-fn each_copy_finds_its_own_state_whichever_starts_first() {
+fn each_process_finds_its_own_state_in_any_order_of_starts() {
     let Some(qualm) = tools::qualm() else { return };
     let site = Site::new();
     let toml = site.quick_config("{ measurement = \"load\" }");
     let lines = |field: &str, from: u64| -> String {
-        let line = |n| format!("load,host=web-1 {field}={} {n}000000000\n", fixtures::wobble(n));
+        let line = |n| format!("load,host=web-1 {field}={} {n}000000000\n", fixtures::noise(n));
         (from..from + 50).map(line).collect::<Vec<_>>().concat()
     };
-    let mut metrics = Twin::start(&qualm, &toml);
+    let mut metrics = Instance::start(&qualm, &toml);
     assert!(!metrics.first_scored(&lines("value", 0)), "a score without a warm-up says nothing");
-    let mut aggregates = Twin::start(&qualm, &toml);
+    let mut aggregates = Instance::start(&qualm, &toml);
     assert!(!aggregates.first_scored(&lines("value_max", 0)), "a score without a warm-up says nothing");
     metrics.stop();
     aggregates.stop();
 
-    // Each run the other one is first, and what one carries along must not set the other back.
+    // Each time the other one is first, and neither must overwrite the other's state.
     for run in 1..4 {
-        let mut twins = [Twin::start(&qualm, &toml), Twin::start(&qualm, &toml)];
+        let mut twins = [Instance::start(&qualm, &toml), Instance::start(&qualm, &toml)];
         for (copy, twin) in twins.iter_mut().enumerate() {
             let field = if copy == run % 2 { "value" } else { "value_max" };
             assert!(twin.first_scored(&lines(field, 50 * run as u64)), "run {run}: {field} warms up again");
@@ -73,14 +73,14 @@ fn each_copy_finds_its_own_state_whichever_starts_first() {
     }
 }
 
-/// One of the two, without Telegraf, so that the test decides which is first.
-struct Twin {
+/// One of the two processes, without Telegraf, so that the test controls the order.
+struct Instance {
     child: Child,
     stdin: ChildStdin,
     stdout: BufReader<ChildStdout>,
 }
 
-impl Twin {
+impl Instance {
     fn start(qualm: &Path, toml: &Path) -> Self {
         let mut command = Command::new(qualm);
         command
@@ -95,7 +95,7 @@ impl Twin {
         Self { child, stdin, stdout }
     }
 
-    /// Has the lines scored. Whether the first of them was.
+    /// Scores lines, and returns whether the first one has a score.
     fn first_scored(&mut self, lines: &str) -> bool {
         self.stdin.write_all(lines.as_bytes()).expect("qualm reads");
         let out: Vec<String> =
@@ -111,7 +111,7 @@ impl Twin {
     }
 }
 
-/// The files with something in them; a lock file has nothing.
+/// The files that are not empty, as lock files are.
 fn states(site: &Site) -> usize {
     let files = fs::read_dir(site.path("state")).expect("the state directory is there").flatten();
     files.filter(|file| file.metadata().is_ok_and(|file| file.is_file() && file.len() > 0)).count()

@@ -1,5 +1,4 @@
-//! What alerting makes of `is_anomaly`: the alert rules that are shipped, evaluated by the real `promtool` on what the real
-//! qualm emits while an incident begins, lasts and ends.
+//! The shipped alert rules, evaluated by the real `promtool` on the output of the real qualm during an incident.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -21,11 +20,11 @@ const SEEN: usize = 5;
 /// How many observations the incident may take to be reported.
 const PROMPT: usize = 5;
 
-/// How long after the values have returned it must be over, in minutes, and how long nothing must follow for that.
-const PATIENCE: usize = 240;
+/// The minutes after the values' return within which it must end, and the minutes without an anomaly that prove it.
+const END_WITHIN: usize = 240;
 const QUIET: usize = 30;
 
-/// What the rules wait for, in minutes.
+/// The rules' `for`, in minutes.
 const FOR: usize = 5;
 
 /// Noise around 50, shifted by twenty of its standard deviations during the incident.
@@ -37,7 +36,7 @@ fn history() -> String {
     };
     let mut out = String::new();
     for at in 0..(CALM + INCIDENT + AFTERWARDS) * A_MINUTE {
-        // A sum of twelve uniform numbers is as good as normal, and has a variance of 1.
+        // A sum of twelve uniform numbers is nearly normal, with a variance of 1.
         let noise: f64 = (0..12).map(|salt| uniform(at, salt)).sum::<f64>() - 6.0;
         let shift = if (CALM..CALM + INCIDENT).contains(&(at / A_MINUTE)) { 20.0 } else { 0.0 };
         let time = 1_700_000_000 + at * STEP;
@@ -58,7 +57,7 @@ fn verdicts(qualm: &std::path::Path) -> Vec<(f64, bool)> {
     std::iter::repeat_n((f64::NAN, false), unscored).chain(emitted).collect()
 }
 
-/// What is to be true of an alert at a minute.
+/// The expected state of an alert at a minute.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum State {
     Inactive,
@@ -111,13 +110,13 @@ fn an_alert_becomes_pending_fires_and_resolves_with_the_incident() {
     let Some(promtool) = tools::promtool() else { return };
     let verdicts = verdicts(&qualm);
 
-    // What the detector found: that is not what is tested here, but nothing can be without it.
+    // The detector's result, which this test depends on.
     let (began, returned) = (CALM * A_MINUTE, (CALM + INCIDENT) * A_MINUTE);
     let onset = (began..began + PROMPT).find(|&at| verdicts[at].0 > 1.0 && verdicts[at].1);
     let onset = onset.unwrap_or_else(|| panic!("the incident is not reported: {:?}", &verdicts[began..began + PROMPT]));
     let calm_from = |at: usize| verdicts[at..].iter().take(QUIET * A_MINUTE).all(|(_, anomaly)| !anomaly);
-    let over = (returned..returned + PATIENCE * A_MINUTE).find(|&at| calm_from(at));
-    let over = over.unwrap_or_else(|| panic!("no end of it {PATIENCE} minutes after the values returned"));
+    let over = (returned..returned + END_WITHIN * A_MINUTE).find(|&at| calm_from(at));
+    let over = over.unwrap_or_else(|| panic!("no end of it {END_WITHIN} minutes after the values returned"));
     let first_gap = (onset..=over).find(|&at| !verdicts[at].1).unwrap_or(over);
     assert!(first_gap > onset + (FOR + 2) * A_MINUTE, "is_anomaly was 1 for {} observations only", first_gap - onset);
 
@@ -144,7 +143,7 @@ fn an_alert_becomes_pending_fires_and_resolves_with_the_incident() {
     let tested = run(&promtool, &["test", "rules", test.to_str().expect("a path in UTF-8")], b"");
     assert!(tested.status.success(), "{}\n{}", tested.stderr, String::from_utf8_lossy(&tested.stdout));
 
-    // The check of the check: as many minutes later nothing is as it should be.
+    // Checks the check: shifted by some minutes it fails.
     let wrong = states.into_iter().map(|(minute, state)| (minute + FOR, state)).collect();
     let test = site.write("wrong.yml", rule_test(rules, &scraped, &wrong));
     assert!(!run(&promtool, &["test", "rules", test.to_str().expect("a path in UTF-8")], b"").status.success());

@@ -1,5 +1,4 @@
-//! The API of the real binary: models that score on request, and models of uploaded data, trained by processes of their
-//! own.
+//! The API of the real binary: scores on request, and models trained from uploads.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -11,14 +10,14 @@ use qualm_tests::{Server, Site, children, fixtures, http::Answer, run, tools, un
 use rustix::process::{Pid, Signal, kill_process, set_child_subreaper};
 use serde_json::{Value, json};
 
-/// A history of three metrics that go together; the last rows are odd ones.
+/// A history of three correlated metrics with anomalies in the last rows.
 fn history(rows: u64) -> Vec<[f64; 3]> {
     let row = |n: u64| {
-        let cpu = fixtures::wobble(n);
+        let cpu = fixtures::noise(n);
         if n + 3 > rows {
             [cpu, 10.0, 5000.0]
         } else {
-            [cpu, 40.0 + cpu / 2.0 + fixtures::wobble(n + 7) / 50.0, 900.0 + fixtures::wobble(n * 3)]
+            [cpu, 40.0 + cpu / 2.0 + fixtures::noise(n + 7) / 50.0, 900.0 + fixtures::noise(n * 3)]
         }
     };
     (0..rows).map(row).collect()
@@ -54,7 +53,12 @@ impl Service {
     }
 
     fn post(&self, path: &str, body: &Value) -> (u16, Value) {
-        told(&self.server.ask("POST", path, &["content-type: application/json"], body.to_string().as_bytes()))
+        status_and_json(&self.server.ask(
+            "POST",
+            path,
+            &["content-type: application/json"],
+            body.to_string().as_bytes(),
+        ))
     }
 
     fn score(&self, body: &Value) -> (u16, Value) {
@@ -63,34 +67,34 @@ impl Service {
 
     fn upload(&self, query: &str, csv: &str) -> (u16, Value) {
         let path = format!("/api/v1/bundles?{query}");
-        told(&self.server.ask("POST", &path, &["content-type: text/csv"], csv.as_bytes()))
+        status_and_json(&self.server.ask("POST", &path, &["content-type: text/csv"], csv.as_bytes()))
     }
 
     fn get(&self, path: &str) -> (u16, Value) {
-        told(&self.server.get(path))
+        status_and_json(&self.server.get(path))
     }
 
     /// Waits until an upload has ended.
     fn ended(&self, id: &str) -> Value {
         until_some("the upload to end", || {
-            let (status, told) = self.get(&format!("/api/v1/bundles/{id}"));
-            assert_eq!(status, 200, "{told}");
-            (!told["ended"].is_null()).then_some(told)
+            let (status, upload) = self.get(&format!("/api/v1/bundles/{id}"));
+            assert_eq!(status, 200, "{upload}");
+            (!upload["ended"].is_null()).then_some(upload)
         })
     }
 
-    /// The files of uploads that are there.
+    /// The files of uploads.
     fn left(&self) -> Vec<String> {
         let mut names = names(&self.models.join(".jobs"));
         names.retain(|name| name != "lock");
         names
     }
 
-    /// Waits until something is trained, and stops it there, so that it does not end by itself.
+    /// Waits until a training runs, and suspends its process, so that it does not end.
     fn training(&self) -> Pid {
         until_some("a process that trains", || {
             let all = children(self.server.pid());
-            // Not before it is at work: it must have had the time to see to its own end.
+            // Only once it trains, so that its own cleanup is set up.
             let trains = |pid: &&u32| command_line(**pid).contains(" train ") && has_open(**pid, "upload.csv");
             let pid = Pid::from_raw(i32::try_from(*all.iter().find(trains)?).ok()?)?;
             kill_process(pid, Signal::STOP).ok()?;
@@ -110,7 +114,7 @@ fn command_line(pid: u32) -> String {
     String::from_utf8_lossy(&words).replace('\0', " ")
 }
 
-fn told(answer: &Answer) -> (u16, Value) {
+fn status_and_json(answer: &Answer) -> (u16, Value) {
     let body = serde_json::from_slice(&answer.body);
     (answer.status, body.unwrap_or_else(|error| panic!("{error}: {}\n{}", answer.head, answer.text())))
 }
@@ -120,7 +124,7 @@ fn names(dir: &Path) -> Vec<String> {
     entries.filter_map(|entry| entry.file_name().into_string().ok()).collect()
 }
 
-/// Whether a process is there, and no zombie.
+/// Whether a process runs, and is no zombie.
 fn runs(pid: Pid) -> bool {
     let stat = fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())).unwrap_or_default();
     stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with(['Z', 'X']))
@@ -181,7 +185,7 @@ fn scores_are_those_of_replay() {
 }
 
 #[test]
-fn what_is_wrong_is_said_with_its_place() {
+fn errors_name_their_place() {
     let Some(qualm) = tools::qualm() else { return };
     let service = Service::start(&qualm, "");
     let (status, _) = service.upload("name=host-vitals&detector=zscore", &csv(&history(2_000), 0));
@@ -200,8 +204,8 @@ fn what_is_wrong_is_said_with_its_place() {
         (json!({ "model": "host-vitals", "data": 7 }), 422, "data", "list"),
         (json!({ "data": [[1, 2, 3]] }), 422, "model", "missing"),
     ] {
-        let (told, answer) = service.score(&body);
-        assert_eq!((told, &answer["field"]), (status, &json!(field)), "{body}: {answer}");
+        let (actual, answer) = service.score(&body);
+        assert_eq!((actual, &answer["field"]), (status, &json!(field)), "{body}: {answer}");
         assert!(answer.to_string().contains(words), "{answer}");
     }
     let odd = service.server.ask("POST", "/api/v1/score", &["content-type: application/json"], b"{\"model\":");
@@ -211,7 +215,7 @@ fn what_is_wrong_is_said_with_its_place() {
 }
 
 #[test]
-fn ones_own_data_become_a_model_that_scores() {
+fn uploaded_data_become_a_model_that_scores() {
     let Some(qualm) = tools::qualm() else { return };
     let service = Service::start(&qualm, "");
     let (status, begun) = service.upload("name=mine&detector=pca-mahalanobis", &csv(&history(3_000), 0));
@@ -227,7 +231,7 @@ fn ones_own_data_become_a_model_that_scores() {
     assert_eq!((&done["validation"]["rows"], &done["model"]["version"]), (&json!(3_000), &json!(1)), "{done}");
     let (status, answer) = service.score(&json!({ "model": "mine", "data": [[55, 68, 950], [55, 10, 5000]] }));
     assert_eq!((status, &answer["anomalies"]), (200, &json!([false, true])), "{answer}");
-    // A second time it is the next version, which takes over.
+    // The second upload is the next version, which takes over.
     let (_, again) = service.upload("name=mine&detector=zscore", &csv(&history(3_000), 0));
     let again = service.ended(again["id"].as_str().expect("an id"));
     assert_eq!(again["model"]["version"], 2, "{again}");
@@ -237,18 +241,18 @@ fn ones_own_data_become_a_model_that_scores() {
     let mut models = names(&service.models);
     models.sort();
     assert_eq!(models, [".jobs", ".owners", "mine-1.qualm", "mine-2.qualm"]);
-    // And qualm itself takes what was published.
+    // The published bundle can be used by a pipeline, too.
     let published = service.models.join("mine-2.qualm");
     assert!(run(&qualm, &["bundle", "verify", &published.to_string_lossy()], b"").status.success());
 }
 
 #[test]
-fn nothing_of_a_failed_upload_stays() {
+fn a_failed_upload_leaves_no_file() {
     let Some(qualm) = tools::qualm() else { return };
     let service = Service::start(&qualm, "max_body = \"1MiB\"\nmemory = \"1MiB\"");
     let good = csv(&history(2_000), 0);
     let words = good.replace(",9", ",nine");
-    for (query, body, told) in [
+    for (query, body, expected) in [
         ("name=mine&detector=zscore", "", 422),
         ("name=mine&detector=zscore", "no,time\n1,2\n", 422),
         ("name=..%2Fmine&detector=zscore", &*good, 422),
@@ -259,7 +263,7 @@ fn nothing_of_a_failed_upload_stays() {
         ("name=mine&detector=zscore", "time,cpu\n\0\0\0\x1b[31m\n", 202),
     ] {
         let (status, answer) = service.upload(query, body);
-        assert_eq!(status, told, "{query} {}: {answer}", body.chars().take(30).collect::<String>());
+        assert_eq!(status, expected, "{query} {}: {answer}", body.chars().take(30).collect::<String>());
         if status == 202 {
             let ended = service.ended(answer["id"].as_str().expect("an id"));
             assert_eq!(ended["state"], "failed", "{ended}");
@@ -285,19 +289,19 @@ fn an_upload_can_be_cancelled() {
     let (_, waiting) = service.upload("name=next&detector=zscore", &csv(&history(2_000), 0));
     let next = waiting["id"].as_str().expect("an id");
     for id in [next, id] {
-        let cancelled = told(&service.server.ask("DELETE", &format!("/api/v1/bundles/{id}"), &[], b""));
+        let cancelled = status_and_json(&service.server.ask("DELETE", &format!("/api/v1/bundles/{id}"), &[], b""));
         assert_eq!((cancelled.0, &cancelled.1["state"]), (200, &json!("cancelled")), "{}", cancelled.1);
         assert_eq!(service.ended(id)["state"], "cancelled");
     }
     until("its process to be gone", || !runs(pid));
     until("its files to be gone", || service.left().is_empty());
-    let again = told(&service.server.ask("DELETE", &format!("/api/v1/bundles/{id}"), &[], b""));
+    let again = status_and_json(&service.server.ask("DELETE", &format!("/api/v1/bundles/{id}"), &[], b""));
     assert_eq!(again.0, 409, "{}", again.1);
     assert_eq!(names(&service.models), [".jobs"]);
 }
 
 #[test]
-fn a_stop_ends_training_and_leaves_nothing() {
+fn a_stop_ends_training_and_leaves_no_file() {
     let Some(qualm) = tools::qualm() else { return };
     let service = Service::start(&qualm, "");
     let (status, begun) = service.upload("name=large&detector=isolation-forest", &large());
@@ -312,7 +316,7 @@ fn a_stop_ends_training_and_leaves_nothing() {
 }
 
 #[test]
-fn nothing_of_an_upload_is_left_after_a_crash() {
+fn a_restart_removes_the_files_of_a_crashed_upload() {
     let Some(qualm) = tools::qualm() else { return };
     let service = Service::start(&qualm, "");
     let (status, begun) = service.upload("name=large&detector=isolation-forest", &large());
@@ -325,18 +329,18 @@ fn nothing_of_an_upload_is_left_after_a_crash() {
     assert_eq!(names(&service.models), [".jobs"]);
     let (status, _) = service.get(begun["url"].as_str().expect("where it was"));
     assert_eq!(status, 404, "a restart forgets it");
-    // And the next one is trained as if nothing had been.
+    // The next upload is trained as usual.
     let (_, next) = service.upload("name=next&detector=zscore", &csv(&history(2_000), 0));
     assert_eq!(service.ended(next["id"].as_str().expect("an id"))["state"], "done");
-    // Where it lives on, the test below says so; it must not outlive this test.
+    // If it still runs, the test below fails; it must not outlive this test.
     let _gone = kill_process(pid, Signal::KILL);
 }
 
-/// It would compute for half an hour for nobody, and write where another process is at work.
+/// It would compute for half an hour without use, and write into the directory of the next process.
 #[test]
-fn no_training_outlives_a_crash() {
+fn training_ends_with_a_crashed_server() {
     let Some(qualm) = tools::qualm() else { return };
-    // Orphans come to us: those that come to init and are stopped are killed by the kernel, which proves nothing.
+    // This process adopts orphans: the kernel kills suspended ones that init adopts, which would prove nothing.
     set_child_subreaper(Some(rustix::process::getpid())).expect("we can take in orphans");
     let service = Service::start(&qualm, "");
     let (status, begun) = service.upload("name=large&detector=isolation-forest", &large());
@@ -356,7 +360,7 @@ fn no_training_outlives_a_crash() {
 }
 
 #[test]
-fn only_who_brings_a_token_is_answered() {
+fn requests_need_a_token() {
     let Some(qualm) = tools::qualm() else { return };
     let service = Service::start(&qualm, "tokens = [\"first-token\", \"second-token\"]");
     let ask = |method: &str, path: &str, headers: &[&str]| service.server.ask(method, path, headers, b"");
@@ -386,46 +390,47 @@ fn only_who_brings_a_token_is_answered() {
     {
         assert_eq!(ask("GET", "/api/v1/models", &[&format!("authorization: {right}")]).status, 200, "{right}");
     }
-    // A page of another site has a browser send what that knows as a password.
+    // A browser sends stored passwords for pages of other sites, too.
     let of_page = ["origin: https://evil.example", "authorization: Basic dXNlcjpzZWNvbmQtdG9rZW4="];
     for path in ["/vector", "/write", "/api/v1/score", "/api/v1/bundles?name=mine&detector=zscore"] {
         assert_eq!(ask("POST", path, &of_page).status, 403, "{path}");
     }
     assert_eq!(ask("DELETE", "/api/v1/bundles/x", &of_page).status, 403);
-    // Health, and the page's own files, are no secret.
+    // Health, and the page's own files, are public.
     for path in ["/healthz", "/readyz", "/ping", "/health", "/"] {
         assert!([200, 204, 503].contains(&ask("GET", path, &[]).status), "{path}");
     }
     assert!(!service.server.log().contains("-token"), "tokens do not belong into a log: {}", service.server.log());
 
-    // One's uploads are nobody else's business.
+    // Uploads are private to their token.
     let (first, second) = ("authorization: Bearer first-token", "authorization: Bearer second-token");
     let path = "/api/v1/bundles?name=mine&detector=zscore";
     let body = csv(&history(2_000), 0);
-    let (status, begun) = told(&service.server.ask("POST", path, &["content-type: text/csv", first], body.as_bytes()));
+    let (status, begun) =
+        status_and_json(&service.server.ask("POST", path, &["content-type: text/csv", first], body.as_bytes()));
     assert_eq!(status, 202, "{begun}");
     let url = begun["url"].as_str().expect("where it is");
     assert_eq!((ask("GET", url, &[first]).status, ask("GET", url, &[second]).status), (200, 404));
     assert_eq!(ask("DELETE", url, &[second]).status, 404);
 }
 
-/// After a restart, with the tokens in another order, and one more.
+/// Also after a restart with another order of tokens, and one more.
 #[test]
-fn an_upload_replaces_nobody_elses_model() {
+fn an_upload_cannot_replace_another_owners_model() {
     let Some(qualm) = tools::qualm() else { return };
     let (first, second) = ("authorization: Bearer first-token", "authorization: Bearer second-token");
     let body = csv(&history(2_000), 0);
     let upload = |service: &Service, token: &str, name: &str| {
         let path = format!("/api/v1/bundles?name={name}&detector=zscore");
         let (status, begun) =
-            told(&service.server.ask("POST", &path, &["content-type: text/csv", token], body.as_bytes()));
+            status_and_json(&service.server.ask("POST", &path, &["content-type: text/csv", token], body.as_bytes()));
         if status != 202 {
             return (status, begun);
         }
         let url = begun["url"].as_str().expect("where it is").to_owned();
         let ended = until_some("the upload to end", || {
-            let (_, told) = told(&service.server.ask("GET", &url, &[token], b""));
-            (!told["ended"].is_null()).then_some(told)
+            let (_, upload) = status_and_json(&service.server.ask("GET", &url, &[token], b""));
+            (!upload["ended"].is_null()).then_some(upload)
         });
         (status, ended)
     };
@@ -461,12 +466,12 @@ fn an_upload_replaces_nobody_elses_model() {
     assert!(owners.contains("\"mine\"") && !owners.contains("-token") && !owners.contains("ours"), "{owners}");
 }
 
-/// Made-up requests by the thousand, and each answer held against the document.
+/// Thousands of generated requests, each answer checked against the document.
 #[test]
-fn the_api_does_what_its_document_says() {
+fn the_api_conforms_to_its_openapi_document() {
     let (Some(qualm), Some(_)) = (tools::qualm(), tools::schemathesis()) else { return };
     let service = Service::start(&qualm, "");
-    // The model of the document's examples, so that they score.
+    // The model of the document's examples.
     let two: String = csv(&history(2_000), 0)
         .lines()
         .map(|line| line.rsplit_once(',').map_or("", |(two, _)| two).to_owned() + "\n")

@@ -1,4 +1,4 @@
-//! What was written to `InfluxDB` 1.x comes out of it again, to the byte; and in order of time.
+//! `qualm collect` returns what was written to `InfluxDB` 1.x byte for byte, in order of time.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -9,7 +9,7 @@ use qualm_offline::collect::{self, Error, Options, Query};
 use qualm_tests::{Influx, tools};
 use tempfile::TempDir;
 
-/// Written as `collect` writes: tags in order, no zeros that say nothing.
+/// In the form that `collect` writes: tags sorted, no trailing zeros.
 const LINES: &[&str] = &[
     "cpu,host=a\\ b,x=q\\,r n=3i,s=\"he \\\"said\\\" \\\\ x\",u=1.5,up=true 1700000000000000001",
     "cpu,host=c host=5i,n=9007199254740993i,u=2 1700000000000000001",
@@ -60,7 +60,7 @@ fn events(text: &str) -> Vec<(i64, String)> {
 }
 
 #[test]
-fn what_was_written_is_collected_to_the_byte() {
+fn collected_lines_are_byte_identical_to_the_written_ones() {
     let Some(influxd) = tools::influxd() else { return };
     let influx = Influx::start(&influxd);
     influx.write(&LINES.join("\n"));
@@ -78,12 +78,12 @@ fn what_was_written_is_collected_to_the_byte() {
     assert_eq!(summary.bytes, text.len() as u64);
     assert_eq!(fs::read_dir(dir.path()).expect("a directory").count(), 1, "nothing else is left behind");
 
-    // And it can be written again.
+    // The file can be written back.
     influx.write(&text);
 }
 
 #[test]
-fn less_can_be_asked_for() {
+fn options_select_a_part() {
     let Some(influxd) = tools::influxd() else { return };
     let influx = Influx::start(&influxd);
     let rows = (0..600).map(|second| {
@@ -119,7 +119,7 @@ fn less_can_be_asked_for() {
 }
 
 #[test]
-fn what_is_wrong_is_said_and_the_file_stays() {
+fn errors_have_a_remedy_and_the_file_stays() {
     let Some(influxd) = tools::influxd() else { return };
     let influx = Influx::start(&influxd);
     influx.write("cpu u=1 1700000000000000000");

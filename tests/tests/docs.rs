@@ -1,4 +1,4 @@
-//! Pages show what the binary prints, their links lead somewhere, and the index of `docs/` lists every page.
+//! Pages show what the binary prints, their links have targets, and the index of `docs/` lists every page.
 //!
 //! A marker, an HTML comment alone on its line, says what a page shows:
 //!
@@ -42,7 +42,7 @@ fn pages() -> Vec<PathBuf> {
     beside.iter().map(|name| root.join(name)).chain(pages).collect()
 }
 
-/// What a marker asks for.
+/// A marker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Marker<'a> {
     /// The block is what this command prints.
@@ -56,7 +56,7 @@ enum Marker<'a> {
 }
 
 impl<'a> Marker<'a> {
-    /// The marker that a line is, if it is one.
+    /// The marker of a line, if it is one.
     fn parse(line: &'a str) -> Option<Self> {
         let text = line.strip_prefix("<!--")?.strip_suffix("-->")?.trim();
         if text == "run" {
@@ -72,7 +72,7 @@ impl<'a> Marker<'a> {
     }
 }
 
-/// Where the commands of one page run.
+/// Runs the commands of a page.
 struct Shell {
     site: Site,
     path: String,
@@ -84,7 +84,7 @@ impl Shell {
         for folder in ["examples", "telegraf", "vector"] {
             symlink(tools::workspace().join(folder), site.path(folder)).expect("a link can be made");
         }
-        // Whatever the binary is called and wherever it is, the pages call it `qualm`.
+        // Pages call the binary `qualm`, whatever its path.
         fs::create_dir(site.path(".bin")).expect("a directory can be made");
         let qualm = qualm.canonicalize().expect("the binary is there");
         symlink(qualm, site.path(".bin/qualm")).expect("a link can be made");
@@ -107,14 +107,14 @@ impl Shell {
         (printed.replace(&format!("{}/", self.site.as_ref().display()), ""), done.status.success())
     }
 
-    /// What a command prints. One that prints nothing, such as a `grep` for a word that is gone, is a mistake of the page.
+    /// A command's output. A command without output, such as a `grep` for a removed word, is a mistake of the page.
     fn shown(&self, command: &str) -> String {
         let (printed, _) = self.run(command);
         assert!(!printed.is_empty(), "`{command}` prints nothing to show");
         ended(printed)
     }
 
-    /// What a block with commands is to be.
+    /// The expected content of a block with commands.
     fn console(&self, block: &str) -> String {
         let mut text = String::new();
         let mut lines = block.lines().peekable();
@@ -149,7 +149,7 @@ fn ended(mut text: String) -> String {
     text.lines().map(|line| format!("{}\n", line.trim_end())).collect()
 }
 
-/// A page with each marked block as it is to be.
+/// A page with the expected content of each marked block.
 fn expected(page: &str, name: &str, qualm: &Path) -> String {
     let shell = Shell::new(qualm);
     let mut text = String::new();
@@ -181,7 +181,7 @@ fn expected(page: &str, name: &str, qualm: &Path) -> String {
     text
 }
 
-/// The first line in which two texts differ, for people.
+/// The first line in which two texts differ.
 fn difference(is: &str, should: &str) -> String {
     let mut both = is.lines().zip(should.lines()).enumerate();
     let (at, (is, should)) = both.find(|(_, (is, should))| is != should).unwrap_or((0, ("the end", "the end")));
@@ -189,7 +189,7 @@ fn difference(is: &str, should: &str) -> String {
 }
 
 #[test]
-fn what_pages_show_is_what_the_binary_prints() {
+fn pages_show_what_the_binary_prints() {
     let Some(qualm) = tools::qualm() else { return };
     let update = env::var_os("UPDATE_DOCS").is_some();
     let mut stale = Vec::new();
@@ -220,7 +220,7 @@ fn prose(page: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// What of a page can be linked to, as GitHub names it: lower case, blanks as hyphens, other marks left out.
+/// The anchors of a page, as GitHub names them: lower case, blanks as hyphens, other marks left out.
 fn anchors(page: &str) -> Vec<String> {
     let kept = |c: char| c.is_alphanumeric() || c == '-' || c == '_' || c == ' ';
     let headings = prose(page).filter(|line| line.starts_with('#'));
@@ -228,7 +228,7 @@ fn anchors(page: &str) -> Vec<String> {
     names.map(|name| name.chars().filter(|c| kept(*c)).collect::<String>().replace(' ', "-")).collect()
 }
 
-/// Where the links of a page lead, but for those to other sites.
+/// The targets of a page's links, without those to other sites.
 fn links(page: &str) -> Vec<String> {
     let lines: Vec<&str> = prose(page).collect();
     let text = lines.join("\n");
@@ -237,7 +237,7 @@ fn links(page: &str) -> Vec<String> {
 }
 
 #[test]
-fn links_of_pages_lead_somewhere() {
+fn links_of_pages_have_targets() {
     let mut broken = Vec::new();
     for path in pages() {
         let page = fs::read_to_string(&path).expect("a page can be read");

@@ -6,7 +6,7 @@ use std::process::Command;
 use qualm_tests::tools;
 
 #[test]
-fn the_table_of_globs_is_what_the_library_of_telegrafs_filters_writes() {
+fn the_table_of_globs_is_the_output_of_telegrafs_library() {
     let Some(program) = tools::globs() else { return };
     let path = tools::workspace().join("pipeline/tests/recorded/globs.tsv");
     let written = Command::new(&program).output().unwrap();

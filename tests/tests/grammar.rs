@@ -1,5 +1,5 @@
-//! Lines are read as Telegraf's own parser reads them: which are metrics, where each ends, what its fields are, and where
-//! more of them can stand. `GRAMMAR_LINES` says over how many lines, `GRAMMAR_SEED` over which; `make soak` has ten million.
+//! Lines are parsed as by Telegraf's own parser: which are metrics, where each ends, its fields, and where fields can be
+//! spliced. `GRAMMAR_LINES` is the number of lines, `GRAMMAR_SEED` their seed; `make soak` compares ten million.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -14,10 +14,10 @@ use qualm_pipeline::line::is_verdict;
 use qualm_pipeline::{Lane, Limits, Pipeline, Selector};
 use qualm_tests::tools;
 
-/// How many lines, where nobody says.
+/// The default number of lines.
 const LINES: usize = 100_000;
 
-/// The time of lines that do not tell theirs.
+/// The time of lines without a timestamp.
 const NOW: i64 = 42;
 
 const VERDICT: &[u8] = b",anomaly_score=0.5,is_anomaly=0i";
@@ -29,7 +29,7 @@ fn lines_are_read_as_telegraf_reads_them() {
     let lines = number("GRAMMAR_LINES").map_or(LINES, |lines| lines as usize);
     let mut rng = Rng::with_seed(number("GRAMMAR_SEED").unwrap_or(7));
     let mut parser = Parser::start(Command::new(program));
-    // Booleans are asked for by name, so that they are compared too.
+    // Booleans are selected by name, so that they are compared too.
     let selector = Selector { include_fields: Globs::new(["*"]).unwrap(), ..Selector::default() };
     let mut pipeline = Pipeline::new(vec![Lane::new(selector, Limits { max_series: 1000, ttl: i64::MAX })], 7);
     let (mut seen, mut metrics) = (0, 0);
@@ -42,10 +42,10 @@ fn lines_are_read_as_telegraf_reads_them() {
             wanted.splice(at..at, VERDICT.iter().copied());
         }
         let split = rng.usize(..=document.len());
-        let (out, told) = through(&mut pipeline, &[&document[..split], &document[split..]]);
+        let (out, scored) = through(&mut pipeline, &[&document[..split], &document[split..]]);
         let text = String::from_utf8_lossy;
         assert_eq!(text(&out), text(&wanted), "{:?}, split at {split}", text(&document));
-        assert_eq!(told, rows, "{:?}", text(&document));
+        assert_eq!(scored, rows, "{:?}", text(&document));
         seen += count;
         metrics += events.len();
     }
@@ -65,7 +65,7 @@ struct Event {
 /// A row: the field's key, its value's bits, its time.
 type Row = (String, u64, i64);
 
-/// Where verdicts go, and the rows that are scored.
+/// The offsets of verdicts, and the rows that are scored.
 fn expected(events: &[Event]) -> (Vec<usize>, Vec<Row>) {
     let (mut splices, mut rows) = (Vec::new(), Vec::new());
     for event in events.iter().filter(|event| event.fields.iter().all(|(key, ..)| !is_verdict(key))) {
@@ -76,7 +76,7 @@ fn expected(events: &[Event]) -> (Vec<usize>, Vec<Row>) {
                 rows.push((String::from_utf8_lossy(key).into_owned(), *value, event.time.unwrap_or(NOW)));
             }
         }
-        // Of several with one key the row stands where the first stood: which is of no importance.
+        // Of several fields with one key the row has the place of the first.
         rows[before..].sort();
         if rows.len() > before {
             splices.push(event.fields_end);
@@ -85,9 +85,9 @@ fn expected(events: &[Event]) -> (Vec<usize>, Vec<Row>) {
     (splices, rows)
 }
 
-struct Half;
+struct ConstantScorer;
 
-impl BatchScorer for Half {
+impl BatchScorer for ConstantScorer {
     fn score_batch(&mut self, batch: Batch<'_>, _: Wanted, verdicts: &mut Verdicts) -> Result<(), Error> {
         verdicts.scores.resize(batch.len(), 0.5);
         Ok(())
@@ -98,33 +98,33 @@ impl BatchScorer for Half {
     }
 }
 
-/// What comes out, and the rows that were scored on the way.
+/// The output, and the rows that were scored.
 fn through(pipeline: &mut Pipeline, pieces: &[&[u8]]) -> (Vec<u8>, Vec<Row>) {
     let (mut out, mut rows) = (Vec::new(), Vec::new());
     let mut take = |pipeline: &Pipeline| {
         let row = |v: &qualm_pipeline::pipeline::Verdict<'_>| {
             (String::from_utf8_lossy(v.key).into_owned(), v.values[0].to_bits(), v.time)
         };
-        let mut told: Vec<(u64, Row)> = pipeline.verdicts().map(|v| (v.event, row(&v))).collect();
-        told.sort();
-        rows.extend(told.into_iter().map(|(_, row)| row));
+        let mut scored: Vec<(u64, Row)> = pipeline.verdicts().map(|v| (v.event, row(&v))).collect();
+        scored.sort();
+        rows.extend(scored.into_iter().map(|(_, row)| row));
     };
     for piece in pieces {
         pipeline.input()[..piece.len()].copy_from_slice(piece);
-        out.extend_from_slice(pipeline.run(piece.len(), NOW, &mut [Half]));
+        out.extend_from_slice(pipeline.run(piece.len(), NOW, &mut [ConstantScorer]));
         take(pipeline);
     }
-    out.extend_from_slice(pipeline.finish(NOW, &mut [Half]));
+    out.extend_from_slice(pipeline.finish(NOW, &mut [ConstantScorer]));
     take(pipeline);
     (out, rows)
 }
 
-/// A document of some lines, and of how many: mostly right ones, with a few bytes put in, left out or exchanged.
+/// A document with its number of lines: mostly valid ones, with some bytes inserted, removed or replaced.
 fn document(rng: &mut Rng) -> (Vec<u8>, usize) {
     const ODD: &[u8] = b" \t\x0b\x0c\r\n,,==\\\\\"\"#-+.eEiut0179am\0\xff";
     let lines = rng.usize(1..30);
     let mut document: Vec<u8> = (0..lines).flat_map(|_| line(rng)).collect();
-    // Of every second document all lines but one in thirty are left as they are.
+    // In every second document only one line in thirty is changed.
     let changes = if rng.bool() { lines / 30 + 1 } else { lines };
     for _ in 0..changes {
         let at = rng.usize(..document.len());
@@ -206,7 +206,7 @@ fn line(rng: &mut Rng) -> Vec<u8> {
     ];
     const SPACES: [&str; 8] = [" ", " ", " ", " ", "\t", "\x0b", "\x0c", "  "];
     const ENDS: [&str; 6] = ["\n", "\n", "\n", "\r\n", " \n", "\r"];
-    // Odd things are a quarter of all, so that most lines have none or one.
+    // A quarter of the parts is unusual, so that most lines have none or one.
     let pick = |rng: &mut Rng, of: &[&'static str], plain: usize| {
         let most = if rng.u8(..4) == 0 { of.len() } else { plain };
         of[rng.usize(..most)]
@@ -236,7 +236,7 @@ fn line(rng: &mut Rng) -> Vec<u8> {
     text.into_bytes()
 }
 
-/// Telegraf's parser, in a process of its own: `tests/telegraf/grammar` says what goes in and comes out.
+/// Telegraf's parser in a process of its own: `tests/telegraf/grammar` documents its input and output.
 struct Parser {
     child: Child,
     stdin: ChildStdin,

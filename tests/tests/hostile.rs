@@ -1,5 +1,4 @@
-//! Who means harm, or is merely broken, gets an answer, and nobody else has to wait: memory stays bounded, the service
-//! alive.
+//! Hostile and broken clients get an answer, and delay no other: memory stays bounded, and the service alive.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -25,14 +24,14 @@ fn start(qualm: &Path, site: &Site, url: &str, http: &str) -> Server {
     Server::start(qualm, &site.write("qualm.toml", config), &[])
 }
 
-/// The most memory that a process ever had, in MiB.
+/// The peak memory of a process, in MiB.
 fn peak(server: &Server) -> u64 {
     let status = fs::read_to_string(format!("/proc/{}/status", server.pid())).unwrap_or_default();
     let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap_or_default();
     line.split_whitespace().nth(1).and_then(|kib| kib.parse::<u64>().ok()).expect("it runs") / 1024
 }
 
-/// It is alive, takes events, and nothing in it has broken.
+/// It is alive, accepts events, and no pipeline panicked.
 fn is_well(server: &Server, source: &Sink) {
     assert_eq!(server.get("/healthz").status, 200);
     let before = source.sent().len();
@@ -57,7 +56,7 @@ fn deeply_nested_json_is_refused_or_passed() {
             let log = format!("{{\"log\":{{\"message\":{deep}}}}}\n");
             for body in [deep, &metric, &log] {
                 let status = server.ask("POST", "/vector", &[], body.as_bytes()).status;
-                // A log is passed on as it is, and so is what is too long to be looked at: Vector judges them.
+                // Logs and events that are too long are forwarded unparsed: Vector validates them.
                 let passes = body == &log || body.len() > 1 << 20;
                 assert!(status == 400 || (status == 200 && passes), "{depth}: {status} for {}", &body[..60]);
             }
@@ -76,7 +75,7 @@ fn deeply_nested_json_is_refused_or_passed() {
 }
 
 #[test]
-fn bombs_do_not_go_off() {
+fn decompression_bombs_are_refused() {
     let Some(qualm) = tools::qualm() else { return };
     let (site, source) = (Site::new(), Sink::start());
     let server = start(&qualm, &site, &source.url(), "max_body = \"16MiB\"\nmemory = \"32MiB\"");
@@ -100,25 +99,25 @@ fn bombs_do_not_go_off() {
             });
         }
     });
-    for (header, body, told) in [
+    for (header, body, expected) in [
         ("content-encoding: gzip", &b"\x1f\x8b\x08\x00nonsense"[..], 400),
         ("content-encoding: zstd", b"nonsense", 400),
         ("content-encoding: br", b"nonsense", 415),
         ("content-length: 99999999999", b"", 0), // a second length, and a wrong one
     ] {
         let answer = server.ask("POST", "/vector", &[header], body);
-        let fits = if told == 0 { [400, 413].contains(&answer.status) } else { answer.status == told };
+        let fits = if expected == 0 { [400, 413].contains(&answer.status) } else { answer.status == expected };
         assert!(fits, "{header}: {} {}", answer.status, answer.text());
     }
     let grown = peak(&server) - before;
-    // The allocator keeps some of what was freed; 3,200 MiB is what they would become.
+    // The allocator keeps some freed memory; unpacked, they are 3,200 MiB.
     assert!(grown < 32 + 128, "16 bombs took {grown} MiB where 32 were allowed");
     is_well(&server, &source);
 }
 
-/// Of more packed bodies at once than there is memory for what they take, each gets done in its turn.
+/// More compressed bodies at once than memory is available for are processed one after another.
 #[test]
-fn packed_bodies_do_not_wait_for_one_another_for_ever() {
+fn compressed_bodies_do_not_deadlock_on_memory() {
     let Some(qualm) = tools::qualm() else { return };
     let (site, source) = (Site::new(), Sink::start());
     let server = start(&qualm, &site, &source.url(), "");
@@ -129,7 +128,7 @@ fn packed_bodies_do_not_wait_for_one_another_for_ever() {
             scope.spawn(move || {
                 for batch in 0..3 {
                     let events =
-                        (0..500).map(|n| gauge("cpu", &format!("h{sender}"), fixtures::wobble(n), batch * 500 + n));
+                        (0..500).map(|n| gauge("cpu", &format!("h{sender}"), fixtures::noise(n), batch * 500 + n));
                     let mut packed = GzEncoder::new(Vec::new(), Compression::fast());
                     packed.write_all(events.collect::<String>().as_bytes()).expect("it is written to memory");
                     let packed = packed.finish().expect("it is written to memory");
@@ -142,9 +141,9 @@ fn packed_bodies_do_not_wait_for_one_another_for_ever() {
     is_well(&server, &source);
 }
 
-/// Idle connections, and clients that send a byte now and then, keep nobody else from being served.
+/// Idle connections, and clients that send a byte now and then, do not block others.
 #[test]
-fn batches_flow_while_others_dawdle() {
+fn slow_and_idle_clients_block_no_batch() {
     let Some(qualm) = tools::qualm() else { return };
     let (site, source) = (Site::new(), Sink::start());
     let server = start(&qualm, &site, &source.url(), "");
@@ -154,7 +153,7 @@ fn batches_flow_while_others_dawdle() {
     let mut slow: Vec<_> = (0..50).map(|_| TcpStream::connect(server.address()).expect("it is let in")).collect();
     let head = b"POST /vector HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n";
     for (n, one) in slow.iter_mut().enumerate() {
-        // Half of them dawdle in the header, half in the body.
+        // Half of them are slow in the header, half in the body.
         one.write_all(head).expect("it is read");
         if n % 2 == 0 {
             one.write_all(b"\r\n{").expect("it is read");
@@ -165,7 +164,7 @@ fn batches_flow_while_others_dawdle() {
         scope.spawn(|| {
             while !done.load(Ordering::Relaxed) {
                 for one in &mut slow {
-                    // It may have been shown the door.
+                    // The server may have closed the connection.
                     let _gone = one.write_all(b"x");
                 }
                 thread::sleep(Duration::from_millis(200));
@@ -177,7 +176,7 @@ fn batches_flow_while_others_dawdle() {
             if began.elapsed() > Duration::from_secs(5) {
                 break;
             }
-            let body: String = (0..100).map(|n| gauge("cpu", "a", fixtures::wobble(n), batch * 100 + n)).collect();
+            let body: String = (0..100).map(|n| gauge("cpu", "a", fixtures::noise(n), batch * 100 + n)).collect();
             statuses.push(server.ask("POST", "/vector", &[], body.as_bytes()).status);
         }
         done.store(true, Ordering::Relaxed);
@@ -187,7 +186,7 @@ fn batches_flow_while_others_dawdle() {
     assert!(server.metric("qualm_http_connections", "") >= 300.0);
     let grown = peak(&server) - before;
     assert!(grown < 100, "350 idle connections took {grown} MiB");
-    // Who is idle is still served.
+    // Idle connections are still served.
     let mut one = idle.into_iter().next().expect("one of them");
     one.write_all(b"GET /healthz HTTP/1.0\r\n\r\n").expect("it is read");
     let mut answer = String::new();
@@ -196,9 +195,9 @@ fn batches_flow_while_others_dawdle() {
     is_well(&server, &source);
 }
 
-/// The source behind takes connections and says nothing, while fifty senders do not wait for one another.
+/// The source behind accepts connections and does not answer, while fifty senders send at once.
 #[test]
-fn a_dead_way_back_holds_little_memory_and_says_so_to_each() {
+fn an_unresponsive_destination_holds_little_memory_and_every_sender_is_answered() {
     let Some(qualm) = tools::qualm() else { return };
     let site = Site::new();
     let dead = TcpListener::bind("127.0.0.1:0").expect("a free port");
@@ -211,16 +210,16 @@ fn a_dead_way_back_holds_little_memory_and_says_so_to_each() {
         for sender in 0..50_u64 {
             let server = &server;
             scope.spawn(move || {
-                // A megabyte or so each, and each its own.
+                // About a megabyte each, all different.
                 let body: String =
-                    (0..6_000).map(|n| gauge("cpu", &format!("h{sender}"), fixtures::wobble(n), n)).collect();
+                    (0..6_000).map(|n| gauge("cpu", &format!("h{sender}"), fixtures::noise(n), n)).collect();
                 for _ in 0..2 {
                     let answer = server.ask("POST", "/vector", &[], body.as_bytes());
                     assert_eq!(answer.status, 503, "{}", answer.text());
                 }
             });
         }
-        // Health is not waited for.
+        // Health is answered at once.
         for _ in 0..10 {
             let asked = Instant::now();
             assert_eq!(server.get("/healthz").status, 200);
@@ -229,7 +228,7 @@ fn a_dead_way_back_holds_little_memory_and_says_so_to_each() {
         }
     });
     let (grown, took) = (peak(&server) - before, began.elapsed());
-    // What may be in memory at once, what waits to come again, and their scores: not fifty of everything.
+    // The bodies within the memory limit, those kept for a retry, and their scores: not fifty of each.
     assert!(grown < 64 * 4 + 64, "it grew by {grown} MiB");
     println!("50 senders, twice, of 1 MB each: {took:?}, {grown} MiB");
     assert_eq!(server.metric("qualm_sent_bodies_total", "outcome=\"failed\"") as u64, 100);
@@ -242,20 +241,20 @@ fn a_dead_way_back_holds_little_memory_and_says_so_to_each() {
     is_well(&server, &source);
 }
 
-/// A sender that has waited for too long hangs up and sends the same again while the first copy is under way: its events are
-/// observed once and passed on once, and it is told what became of them.
+/// A sender that times out disconnects, and sends the same again while the first copy is in flight: its events are observed and
+/// delivered once, and it gets their outcome.
 #[test]
-fn who_hangs_up_and_comes_again_is_not_scored_twice() {
+fn a_batch_sent_again_after_a_disconnect_is_scored_once() {
     let Some(qualm) = tools::qualm() else { return };
     let (site, source, influxdb) = (Site::new(), Sink::start(), Sink::start());
     let more = format!("[influxdb]\nforward = \"{}\"", influxdb.url());
     let server = start(&qualm, &site, &source.url(), &more);
-    let events: String = (0..15).map(|n| gauge("cpu", "a", fixtures::wobble(n), n)).collect();
-    let lines: String = (1..16).map(|n| format!("cpu,host=a value={} {n}\n", fixtures::wobble(n))).collect();
+    let events: String = (0..15).map(|n| gauge("cpu", "a", fixtures::noise(n), n)).collect();
+    let lines: String = (1..16).map(|n| format!("cpu,host=a value={} {n}\n", fixtures::noise(n))).collect();
     for (path, sink, body, pipeline) in
         [("/vector", &source, &events, "vector"), ("/write?db=d", &influxdb, &lines, "influxdb")]
     {
-        sink.take_time(Duration::from_millis(1500));
+        sink.set_delay(Duration::from_millis(1500));
         let mut impatient = TcpStream::connect(server.address()).expect("it is let in");
         let head =
             format!("POST {path} HTTP/1.1\r\nHost: {}\r\nContent-Length: {}\r\n\r\n", server.address(), body.len());

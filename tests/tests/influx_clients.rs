@@ -1,5 +1,4 @@
-//! InfluxDB's own clients, and Telegraf's outputs for it, write to qualm with what they do by default: nothing but the
-//! address is told them.
+//! InfluxDB's own clients, and Telegraf's outputs for it, write to qualm with their defaults: only the address is configured.
 
 use std::path::Path;
 use std::process::Command;
@@ -13,17 +12,17 @@ fn before(qualm: &Path, site: &Site, url: &str) -> Server {
     Server::start(qualm, &site.write("qualm.toml", config), &[])
 }
 
-/// Which paths were written to, each once, and how many lines and scores came.
+/// The distinct paths of writes, and the number of lines and of scores.
 fn written(influx: &Sink) -> (Vec<String>, usize, usize) {
     let mut paths: Vec<_> = influx.sent().into_iter().map(|sent| sent.request).collect();
     paths.sort();
     paths.dedup();
-    let taken = influx.taken();
+    let taken = influx.accepted();
     (paths, taken.matches(" value=").count(), taken.matches("anomaly_score=").count())
 }
 
 #[test]
-fn each_client_starts_and_its_lines_are_scored() {
+fn lines_of_each_client_are_scored() {
     let (Some(qualm), Some(influxd), Some(python)) = (tools::qualm(), tools::influxd(), tools::influx_clients()) else {
         return;
     };
@@ -52,7 +51,7 @@ fn each_client_starts_and_its_lines_are_scored() {
 }
 
 #[test]
-fn each_output_of_telegraf_starts_and_its_lines_are_scored() {
+fn lines_of_each_output_of_telegraf_are_scored() {
     let (Some(qualm), Some(telegraf), Some(influxd)) = (tools::qualm(), tools::telegraf(), tools::influxd()) else {
         return;
     };
@@ -83,7 +82,7 @@ fn each_output_of_telegraf_starts_and_its_lines_are_scored() {
     });
     let log = running.log();
     running.stop();
-    // Not even a warning, such as that a database could not be created.
+    // There is no warning, such as that a database could not be created.
     let complains = |line: &&str| line.contains("[outputs.") && (line.contains(" E! ") || line.contains(" W! "));
     assert_eq!(log.lines().find(complains), None);
     assert_eq!(first.query("SELECT anomaly_score FROM telegraf.autogen.load").len(), 91);

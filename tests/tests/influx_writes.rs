@@ -1,5 +1,4 @@
-//! InfluxDB's clients write to qualm instead, and qualm to the real InfluxDB: with scores, and otherwise as if it were
-//! not there.
+//! InfluxDB's clients write to qualm, and qualm to the real InfluxDB: with scores, and otherwise unchanged.
 
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -15,7 +14,7 @@ use qualm_tests::config::{quoted, to_influx};
 use qualm_tests::{Influx, Server, Sink, Site, Telegraf, config, fixtures, free_port, http, reload, tools, until};
 use serde_json::Value;
 
-/// A time in seconds, for all that is written.
+/// The first time, in seconds since 1970.
 const START: u64 = 1_700_000_000;
 
 /// A second, in nanoseconds.
@@ -71,7 +70,7 @@ fn telegraf_writes_to_qualm_as_to_influxdb() {
     let found = influx.query("SELECT anomaly_cause, anomaly_score FROM load WHERE is_anomaly = 1");
     let spike = found.iter().find(|row| row[0].as_u64() == Some(spike)).unwrap_or_else(|| panic!("{found:?}"));
     assert!(spike[1] == "value" && spike[2].as_f64() > Some(1.0), "{spike:?}");
-    // Telegraf packs its bodies, and makes sure of the database first.
+    // Telegraf compresses its bodies, and creates the database first.
     assert!(
         server.metric("qualm_received_bytes_total", "influxdb")
             > 3.0 * server.metric("qualm_http_received_bytes_total", "")
@@ -80,7 +79,7 @@ fn telegraf_writes_to_qualm_as_to_influxdb() {
 }
 
 #[test]
-fn times_are_right_in_every_precision() {
+fn times_are_converted_from_every_precision() {
     let (Some(qualm), Some(influxd)) = (tools::qualm(), tools::influxd()) else { return };
     let (influx, site) = (Influx::start(&influxd), Site::new());
     let server = joining(&qualm, &site, &influx.url(), "[[detector]]\nname = \"all\"\nmin_samples = 10\n");
@@ -96,7 +95,7 @@ fn times_are_right_in_every_precision() {
         let mut body = String::new();
         for n in 0..30 {
             let time = (START + n) * (SECOND / unit);
-            let load = fixtures::wobble(n);
+            let load = fixtures::noise(n);
             let _infallible = writeln!(body, "load,host={precision} value={load} {time}");
             let _infallible = writeln!(body, "cpu,cpu=cpu-total,host={precision} usage_user=50 {time}");
             let _infallible = writeln!(body, "mem,host={precision} used_percent=40 {time}");
@@ -119,12 +118,12 @@ fn times_are_right_in_every_precision() {
     let unknown = server.ask("POST", "/write?db=qualm&precision=fortnight", &[], b"load value=1 1\n");
     assert_eq!(unknown.status, 400, "{}", unknown.text());
     assert!(unknown.text().contains("precision"), "{}", unknown.text());
-    // Without a time it is now, to InfluxDB and to us.
+    // Without a timestamp it is now, for InfluxDB and for qualm.
     assert_eq!(server.ask("POST", "/write?db=qualm&precision=s", &[], b"untimed value=1\n").status, 204);
     assert_eq!(influx.number("SELECT count(value) FROM untimed WHERE time > now() - 1h"), Some(1.0));
 }
 
-/// InfluxDB 2.x says `us` where 1.x says `u`; and 1.x takes what it does not know for nanoseconds.
+/// InfluxDB 2.x has `us` where 1.x has `u`; and 1.x reads unknown units as nanoseconds.
 #[test]
 fn vectors_have_the_times_of_their_lines() {
     let Some(qualm) = tools::qualm() else { return };
@@ -144,19 +143,19 @@ fn vectors_have_the_times_of_their_lines() {
 }
 
 #[test]
-fn packed_bodies_are_scored_like_others() {
+fn compressed_bodies_are_scored() {
     let Some(qualm) = tools::qualm() else { return };
     let (influx, site) = (Sink::start(), Site::new());
     let server = before(&qualm, &site, &influx.url(), "");
     let body: String =
-        (0..30).map(|n| format!("load value={} {}\n", fixtures::wobble(n), (START + n) * SECOND)).collect();
+        (0..30).map(|n| format!("load value={} {}\n", fixtures::noise(n), (START + n) * SECOND)).collect();
     let packed = gzip(body.as_bytes());
     assert_eq!(server.ask("POST", "/write?db=d", &["content-encoding: gzip"], &packed).status, 200);
     let sent = influx.sent();
     assert_eq!(sent.len(), 1);
-    // What goes on is not packed, and must not say that it is.
+    // Forwarded bodies are not compressed, and must not be labelled so.
     assert!(!sent[0].headers.iter().any(|(name, _)| name == "content-encoding"), "{:?}", sent[0].headers);
-    let taken = influx.taken();
+    let taken = influx.accepted();
     assert_eq!((taken.lines().count(), taken.matches("anomaly_score=").count()), (30, 20));
     for (line, original) in taken.lines().zip(body.lines()) {
         assert!(line.starts_with(original.rsplit_once(' ').expect("a time").0), "{line}");
@@ -167,18 +166,21 @@ fn packed_bodies_are_scored_like_others() {
 }
 
 #[test]
-fn what_finds_no_influxdb_comes_again_and_is_scored_once() {
+fn a_body_that_is_retried_is_scored_once() {
     let (Some(qualm), Some(influxd)) = (tools::qualm(), tools::influxd()) else { return };
     let (address, site) = (free_port(), Site::new());
     let server = before(&qualm, &site, &format!("http://{address}"), "");
     let body: String =
-        (0..50).map(|n| format!("load value={} {}\n", fixtures::wobble(n), (START + n) * SECOND)).collect();
+        (0..50).map(|n| format!("load value={} {}\n", fixtures::noise(n), (START + n) * SECOND)).collect();
     for _ in 0..3 {
         let answer = server.ask("POST", "/write?db=qualm", &[], body.as_bytes());
         assert_eq!(answer.status, 503, "{}", answer.text());
         assert_eq!(answer.header("retry-after"), Some("1"), "{}", answer.head);
-        let told: Value = serde_json::from_slice(&answer.body).expect("JSON");
-        assert!(told["error"].is_string() && told["message"].is_string() && told["code"] == "unavailable", "{told}");
+        let error: Value = serde_json::from_slice(&answer.body).expect("JSON");
+        assert!(
+            error["error"].is_string() && error["message"].is_string() && error["code"] == "unavailable",
+            "{error}"
+        );
     }
     assert_eq!(server.get("/healthz").status, 200);
     let influx = Influx::start_at(&influxd, || address);
@@ -189,20 +191,20 @@ fn what_finds_no_influxdb_comes_again_and_is_scored_once() {
     let rows = || server.metric("qualm_rows_total", "influxdb") as u64;
     until("the counts", || rows() > 0);
     assert_eq!(rows(), 50, "observed once");
-    // What Telegraf does then: the next body.
+    // As Telegraf does then: the next body.
     assert_eq!(server.ask("POST", "/write?db=qualm", &[], format!("load value=5 {START}\n").as_bytes()).status, 204);
     until("the counts", || rows() == 51);
 }
 
-/// A client that waits no longer sends the same again, while the first is still under way.
+/// A client that times out sends the same again, while the first is still in flight.
 #[test]
-fn what_comes_again_while_it_is_under_way_is_scored_and_written_once() {
+fn a_body_sent_again_while_in_flight_is_scored_and_written_once() {
     let Some(qualm) = tools::qualm() else { return };
     let (influx, site) = (Sink::start(), Site::new());
     let server = before(&qualm, &site, &influx.url(), "");
-    influx.take_time(Duration::from_secs(2));
+    influx.set_delay(Duration::from_secs(2));
     let body: String =
-        (0..100_000).map(|n| format!("load value={} {}\n", fixtures::wobble(n), (START + n) * SECOND)).collect();
+        (0..100_000).map(|n| format!("load value={} {}\n", fixtures::noise(n), (START + n) * SECOND)).collect();
     let path = "/write?db=d";
     let all_at_once = Barrier::new(3);
     let impatient = || {
@@ -213,7 +215,7 @@ fn what_comes_again_while_it_is_under_way_is_scored_and_written_once() {
             .expect("qualm reads");
     };
     thread::scope(|scope| {
-        // One is gone before there is an answer.
+        // One disconnects before there is an answer.
         scope.spawn(impatient);
         for _ in 0..2 {
             scope.spawn(|| {
@@ -225,10 +227,10 @@ fn what_comes_again_while_it_is_under_way_is_scored_and_written_once() {
     let count = |name| server.metric(name, "influxdb") as u64;
     until("the counts", || count("qualm_repeated_bodies_total") == 2 && count("qualm_rows_total") > 0);
     assert_eq!((count("qualm_rows_total"), influx.sent().len()), (100_000, 1));
-    // What another user sends is another body: the answer is theirs alone.
-    influx.take_time(Duration::from_millis(700));
+    // The same bytes of another user are another body, with an answer of its own.
+    influx.set_delay(Duration::from_millis(700));
     let before = influx.sent().len();
-    influx.say(&[401]);
+    influx.set_next_statuses(&[401]);
     let small = format!("load value=1 {}\n", (START + 200_000) * SECOND);
     let ask = |user: &'static str| server.ask("POST", path, &[user], small.as_bytes()).status;
     thread::scope(|scope| {
@@ -239,28 +241,28 @@ fn what_comes_again_while_it_is_under_way_is_scored_and_written_once() {
     });
 }
 
-/// Without times nobody can tell whether two mean the same.
+/// Without timestamps equal lines may be different observations.
 #[test]
-fn equal_lines_without_a_time_are_all_written() {
+fn equal_lines_without_a_timestamp_are_all_written() {
     let Some(qualm) = tools::qualm() else { return };
     let (influx, site) = (Sink::start(), Site::new());
     let server = before(&qualm, &site, &influx.url(), "");
-    influx.take_time(Duration::from_millis(700));
+    influx.set_delay(Duration::from_millis(700));
     thread::scope(|scope| {
         for _ in 0..5 {
             scope.spawn(|| assert_eq!(server.ask("POST", "/write?db=d", &[], b"deploys count=1\n").status, 200));
         }
     });
-    assert_eq!(influx.taken(), "deploys count=1\n".repeat(5));
+    assert_eq!(influx.accepted(), "deploys count=1\n".repeat(5));
 }
 
 /// The same body for another database is another body.
 #[test]
-fn a_body_that_waits_goes_only_where_it_was_meant_to() {
+fn a_kept_body_is_delivered_to_its_own_database_only() {
     let Some(qualm) = tools::qualm() else { return };
     let (influx, site) = (Sink::start(), Site::new());
     let server = before(&qualm, &site, &influx.url(), "");
-    influx.say(&[503]);
+    influx.set_next_statuses(&[503]);
     let body = b"load value=1 1\n";
     assert_eq!(server.ask("POST", "/write?db=one", &[], body).status, 503);
     assert_eq!(server.ask("POST", "/write?db=two", &[], body).status, 200);
@@ -272,7 +274,7 @@ fn a_body_that_waits_goes_only_where_it_was_meant_to() {
 }
 
 #[test]
-fn influxdbs_own_answers_come_back_as_they_are() {
+fn influxdbs_answers_are_returned_unchanged() {
     let (Some(qualm), Some(influxd)) = (tools::qualm(), tools::influxd()) else { return };
     let (influx, site) = (Influx::start(&influxd), Site::new());
     let server = before(&qualm, &site, &influx.url(), "");
@@ -294,24 +296,24 @@ fn influxdbs_own_answers_come_back_as_they_are() {
             assert_eq!(ours.header(header), theirs.header(header), "{path}: {header}");
         }
     }
-    // What was good of a body with a bad line is there, as InfluxDB has it.
+    // The valid lines of a body with an invalid one are written, as InfluxDB does it.
     assert_eq!(influx.number("SELECT count(value) FROM load WHERE time < 10"), Some(2.0));
 }
 
 #[test]
-fn an_authorization_is_for_influxdb_where_it_is_not_for_us() {
+fn authorization_is_forwarded_where_qualm_needs_none() {
     let Some(qualm) = tools::qualm() else { return };
     let (influx, site) = (Sink::start(), Site::new());
     let server = before(&qualm, &site, &influx.url(), "");
-    let told = |of: &Sink, header: &str| {
+    let header_of = |of: &Sink, header: &str| {
         let last = of.sent().pop().expect("something was sent");
         last.headers.into_iter().find(|(name, _)| name == header).map(|(_, value)| value)
     };
     let headers = ["authorization: Token user:secret", "user-agent: Telegraf/1.39", "cookie: a=b"];
     assert_eq!(server.ask("POST", "/write?db=d", &headers, b"load value=1 1\n").status, 200);
-    assert_eq!(told(&influx, "authorization").as_deref(), Some("Token user:secret"));
-    assert_eq!(told(&influx, "user-agent").as_deref(), Some("Telegraf/1.39"));
-    assert_eq!(told(&influx, "cookie"), None);
+    assert_eq!(header_of(&influx, "authorization").as_deref(), Some("Token user:secret"));
+    assert_eq!(header_of(&influx, "user-agent").as_deref(), Some("Telegraf/1.39"));
+    assert_eq!(header_of(&influx, "cookie"), None);
     // A user and a password in the query likewise.
     assert_eq!(server.ask("POST", "/write?db=d&u=user&p=secret", &[], b"load value=1 1\n").status, 200);
     assert_eq!(influx.sent().pop().expect("sent").request, "POST /write?db=d&u=user&p=secret");
@@ -322,12 +324,12 @@ fn an_authorization_is_for_influxdb_where_it_is_not_for_us() {
     assert!(influx.sent().is_empty());
     let ours = ["authorization: Token our-own-token"];
     assert_eq!(server.ask("POST", "/write?db=d", &ours, b"load value=1 1\n").status, 200);
-    assert_eq!(told(&influx, "authorization"), None, "our token is nobody else's business");
+    assert_eq!(header_of(&influx, "authorization"), None, "our token is nobody else's business");
 }
 
-/// However a client says it in the query: our token must not go on, and only where it stands there as it is does it count.
+/// In any encoding: qualm's token must not be forwarded, and is accepted only where it is literal.
 #[test]
-fn a_token_in_the_query_goes_no_further() {
+fn a_token_in_the_query_is_not_forwarded() {
     let Some(qualm) = tools::qualm() else { return };
     let (influx, site) = (Sink::start(), Site::new());
     let server = before(&qualm, &site, &influx.url(), "tokens = [\"our-own-token\"]");
@@ -348,11 +350,11 @@ fn a_token_in_the_query_goes_no_further() {
 }
 
 #[test]
-fn a_database_is_created_before_anything_is_written() {
+fn create_database_is_forwarded() {
     let (Some(qualm), Some(influxd)) = (tools::qualm(), tools::influxd()) else { return };
     let (influx, site) = (Influx::start(&influxd), Site::new());
     let server = before(&qualm, &site, &influx.url(), "");
-    // As Telegraf asks, and as the client of Python does.
+    // As Telegraf and the Python client send it.
     let form = ["content-type: application/x-www-form-urlencoded"];
     for (path, headers, body, database) in [
         ("/query", &form[..], "q=CREATE+DATABASE+%22first%22", "first"),
@@ -378,22 +380,22 @@ fn a_database_is_created_before_anything_is_written() {
     assert!(there.iter().any(|row| row[0] == "first") && !there.iter().any(|row| row[0] == "third"), "{there:?}");
     assert_eq!(server.metric("qualm_sent_bodies_total", "influxdb") as u64, 0, "these are no metrics");
 
-    // Where there are no databases to create, and where nobody is.
+    // With a server that has no databases, and without a server.
     let (sink, site) = (Sink::start(), Site::new());
     let server = before(&qualm, &site, &sink.url(), "");
     let create = || server.ask("POST", "/query?q=CREATE%20DATABASE%20d", &[], b"");
     for status in [404, 405, 501] {
-        sink.say(&[status]);
+        sink.set_next_statuses(&[status]);
         let answer = create();
         assert_eq!((answer.status, answer.text()), (200, r#"{"results":[{"statement_id":0}]}"#.to_owned()), "{status}");
     }
-    sink.say(&[401, 0]);
+    sink.set_next_statuses(&[401, 0]);
     assert_eq!([create().status, create().status], [401, 503]);
 }
 
-/// InfluxDB 3 takes a time without a precision for what it looks like.
+/// As InfluxDB 3 does for times without a precision.
 #[test]
-fn times_without_a_precision_tell_it_by_their_size_where_influxdb_3_is_written_to() {
+fn the_precision_of_influxdb_3_is_inferred_from_the_size_of_times() {
     let Some(qualm) = tools::qualm() else { return };
     let (influx, site) = (Sink::start(), Site::new());
     let server = joining(&qualm, &site, &influx.url(), "");
@@ -420,25 +422,25 @@ fn times_without_a_precision_tell_it_by_their_size_where_influxdb_3_is_written_t
 }
 
 #[test]
-fn health_says_whether_lines_can_be_written() {
+fn health_reports_whether_lines_can_be_written() {
     let Some(qualm) = tools::qualm() else { return };
     let (influx, site) = (Sink::start(), Site::new());
     let server = before(&qualm, &site, &influx.url(), "tokens = [\"our-own-token\"]");
     let health = server.get("/health");
-    let told: Value = serde_json::from_slice(&health.body).expect("JSON");
-    assert_eq!((health.status, &told["status"]), (200, &"pass".into()), "{told}");
+    let body: Value = serde_json::from_slice(&health.body).expect("JSON");
+    assert_eq!((health.status, &body["status"]), (200, &"pass".into()), "{body}");
     let site = Site::new();
     let server = Server::start(&qualm, &site.write("qualm.toml", "[http]\nlisten = \"127.0.0.1:0\"\n"), &[]);
     let health = server.get("/health");
-    let told: Value = serde_json::from_slice(&health.body).expect("JSON");
-    assert_eq!((health.status, &told["status"]), (503, &"fail".into()), "{told}");
+    let body: Value = serde_json::from_slice(&health.body).expect("JSON");
+    assert_eq!((health.status, &body["status"]), (503, &"fail".into()), "{body}");
     for path in ["/write", "/api/v2/write", "/api/v3/write_lp", "/query"] {
         assert_eq!(server.ask("POST", path, &[], b"").status, 503, "{path}: clients try again");
     }
 }
 
 #[test]
-fn both_write_apis_and_ping_are_there() {
+fn both_write_apis_and_ping_are_answered() {
     let Some(qualm) = tools::qualm() else { return };
     let (influx, site) = (Sink::start(), Site::new());
     let server = before(&qualm, &site, &influx.url(), "");
@@ -461,8 +463,8 @@ fn both_write_apis_and_ping_are_there() {
     assert_eq!(sent.body, format!("load value=1 {time}\n").as_bytes());
     let kind = sent.headers.iter().find(|(name, _)| name == "content-type");
     assert_eq!(kind.map(|(_, kind)| kind.as_str()), Some("text/plain; charset=utf-8"));
-    // 2.x knows fewer units, but whoever says `precision=s` means seconds in both.
-    influx.say(&[401, 404, 413, 429, 500, 503]);
+    // 2.x has fewer units, but `precision=s` is seconds in both.
+    influx.set_next_statuses(&[401, 404, 413, 429, 500, 503]);
     for status in [401, 404, 413, 429, 500, 503] {
         assert_eq!(server.ask("POST", path, &[], b"load value=1\n").status, status, "as it came");
     }

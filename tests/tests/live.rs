@@ -1,4 +1,4 @@
-//! The main job: real metrics of this machine are scored on their way into a real database, and can be asked for there.
+//! Real metrics of this machine are scored on their way into a real database, and can be queried there.
 
 use std::fmt::Write as _;
 
@@ -26,7 +26,7 @@ fn scores_of_live_metrics_arrive_in_influxdb() {
     until("ten scores in InfluxDB", || scored() >= 10.0);
     running.stop();
 
-    // A score is a finite number from 0 up; InfluxDB would not even take another.
+    // A score is a finite number from 0 up; InfluxDB accepts no other.
     let lowest = influx.number("SELECT min(anomaly_score) FROM cpu").expect("there are scores");
     let highest = influx.number("SELECT max(anomaly_score) FROM cpu").expect("there are scores");
     assert!(lowest >= 0.0 && highest.is_finite(), "scores from {lowest} to {highest}");
@@ -41,7 +41,7 @@ fn scores_of_live_metrics_arrive_in_influxdb() {
     assert_eq!(influx.number(of_cores), None, "cores are not selected");
     assert_eq!(influx.number("SELECT count(anomaly_score) FROM mem"), None, "memory is not selected");
 
-    // Every line in the file has its twin in the database.
+    // Every line of the file is in the database.
     let file = site.read_text("out.lp");
     let lines = |start: &str, has: &str| file.lines().filter(|l| l.starts_with(start) && l.contains(has)).count();
     for (measurement, field) in
@@ -55,7 +55,7 @@ fn scores_of_live_metrics_arrive_in_influxdb() {
     }
 }
 
-/// What all of it is for: something goes wrong on a host, and the database knows when, and which field it was.
+/// A query finds the time and the field of an incident.
 #[test]
 fn a_spike_can_be_found_in_influxdb() {
     let (Some(qualm), Some(telegraf), Some(influxd)) = (tools::qualm(), tools::telegraf(), tools::influxd()) else {

@@ -1,4 +1,4 @@
-//! What qualm says about itself: read by the real Prometheus and its `promtool`, true to what was sent, and documented.
+//! qualm's own metrics: accepted by the real Prometheus and its `promtool`, correct, and documented.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -12,16 +12,16 @@ use qualm_tests::config::quoted;
 use qualm_tests::native::{gauge, log};
 use qualm_tests::{Prometheus, Server, Sink, Site, reload, run, tools, until};
 
-/// Rows of a series that are observed before the first is scored.
+/// Rows of a series before its first score.
 const WARM_UP: u64 = 10;
 
 /// Events of each kind that are sent, the last an incident.
 const SENT: u64 = 200;
 
-/// What only failures make.
+/// Metrics that exist after failures only.
 const AFTER_FAILURES: [&str; 1] = ["qualm_detector_failures_total"];
 
-/// `qualm serve` with both ways in, and something behind each.
+/// `qualm serve` with both endpoints, and a server behind each.
 struct Service {
     server: Server,
     vector: Sink,
@@ -46,7 +46,7 @@ impl Service {
         Self { server, vector, influxdb, _site: site }
     }
 
-    /// Waits until a counter is what it should be.
+    /// Waits until a counter has its expected value.
     fn expect(&self, name: &str, labels: &str, value: f64) {
         let mut last = f64::NAN;
         let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
@@ -61,7 +61,7 @@ impl Service {
     }
 }
 
-/// A calm history, and a leap at its end.
+/// An ordinary history with a spike at its end.
 fn value(n: u64) -> f64 {
     if n + 1 == SENT { 5000.0 } else { 20.0 + (n % 7) as f64 }
 }
@@ -85,7 +85,7 @@ fn execd(qualm: &Path, site: &Site, input: &str) -> (Server, std::process::Child
 }
 
 #[test]
-fn counters_are_true_to_what_was_sent() {
+fn counters_match_the_requests() {
     let Some(qualm) = tools::qualm() else { return };
     let service = Service::start(&qualm);
     let (vector, influxdb) = ("pipeline=\"vector\"", "pipeline=\"influxdb\"");
@@ -123,10 +123,10 @@ fn counters_are_true_to_what_was_sent() {
         service.expect(name, "pipeline=\"vector\",detector=\"all\"", expected as f64);
     }
     service.expect("qualm_sent_bodies_total", "pipeline=\"vector\",outcome=\"delivered\"", bodies as f64);
-    let delivered = service.vector.taken().len();
+    let delivered = service.vector.accepted().len();
     service.expect("qualm_sent_bytes_total", vector, delivered as f64);
 
-    service.vector.say(&[503, 400]);
+    service.vector.set_next_statuses(&[503, 400]);
     let again = gauge("cpu", "a", 20.0, SENT);
     for status in [503, 400] {
         assert_eq!(service.server.ask("POST", "/vector", &[], again.as_bytes()).status, status);
@@ -168,9 +168,9 @@ fn counters_are_true_to_what_was_sent() {
     }
     service.expect("qualm_errors_total", &format!("{influxdb},error_type=\"malformed\""), 1.0);
     service.expect("qualm_model_version", "pipeline=\"influxdb\",detector=\"hosts\",model=\"hosts\"", 7.0);
-    assert!(service.influxdb.taken().contains("is_anomaly=1i,anomaly_cause=\"value\""));
+    assert!(service.influxdb.accepted().contains("is_anomaly=1i,anomaly_cause=\"value\""));
 
-    // The listener: what has just been asked.
+    // The listener: the requests above.
     service.expect("qualm_http_requests_total", "route=\"/write\",status=\"2xx\"", 1.0);
     service.expect("qualm_http_requests_total", "route=\"/vector\",status=\"2xx\"", (bodies + 1) as f64);
     service.expect("qualm_http_requests_total", "route=\"/vector\",status=\"4xx\"", 2.0);
@@ -178,7 +178,7 @@ fn counters_are_true_to_what_was_sent() {
 }
 
 #[test]
-fn promtool_and_prometheus_take_what_they_read() {
+fn promtool_and_prometheus_accept_the_metrics() {
     let Some(qualm) = tools::qualm() else { return };
     let (Some(promtool), Some(prometheus)) = (tools::promtool(), tools::prometheus()) else { return };
     let (service, site) = (Service::start(&qualm), Site::new());
@@ -224,7 +224,7 @@ fn promtool_and_prometheus_take_what_they_read() {
 }
 
 #[test]
-fn prometheus_brings_a_token_where_one_is_wanted() {
+fn prometheus_can_send_a_token() {
     let Some(qualm) = tools::qualm() else { return };
     let Some(prometheus) = tools::prometheus() else { return };
     let site = Site::new();
@@ -232,7 +232,7 @@ fn prometheus_brings_a_token_where_one_is_wanted() {
     let server = Server::start(&qualm, &site.write("qualm.toml", config), &[]);
     assert_eq!(server.get("/metrics").status, 401);
     let token = site.write("token", "scraper-token");
-    // As docs/metrics.md has it.
+    // As in docs/metrics.md.
     let authorization = format!("    authorization: {{ credentials_file: {} }}\n", quoted(&token));
     let targets = [("serve", server.address())];
     let prometheus = Prometheus::start(&prometheus, &targets, &authorization);
@@ -251,7 +251,7 @@ fn names(text: &str) -> BTreeSet<String> {
 }
 
 #[test]
-fn every_metric_is_documented_and_the_reverse() {
+fn exactly_the_exposed_metrics_are_documented() {
     let Some(qualm) = tools::qualm() else { return };
     let service = Service::start(&qualm);
     assert_eq!(service.server.get("/metrics").status, 200); // so that a request is counted
@@ -268,12 +268,12 @@ fn every_metric_is_documented_and_the_reverse() {
     let gone: Vec<_> = documented.difference(&shown).collect();
     assert!(gone.is_empty(), "only in docs/metrics.md: {gone:?}");
 
-    // Each has a value before anything comes in, so that a rate over it can be taken.
+    // Each has a value from the start, so that its rate can be computed.
     let families = shown.iter().filter(|name| !AFTER_FAILURES.contains(&name.as_str()));
     let valued = |name: &&String| metrics.lines().any(|line| line.starts_with(name.as_str()));
     let silent: Vec<_> = families.filter(|name| !valued(name)).collect();
     assert!(silent.is_empty(), "without a value: {silent:?}");
-    // Alerts ask for what there is.
+    // Alerts use existing metrics.
     assert!(!names(alerts).is_empty() && names(alerts).is_subset(&shown), "{:?}", names(alerts));
 }
 
@@ -286,17 +286,17 @@ fn rules(site: &Site) -> PathBuf {
 }
 
 #[test]
-fn the_documented_alerts_are_rules() {
+fn the_documented_alerts_are_valid_rules() {
     let Some(promtool) = tools::promtool() else { return };
     let site = Site::new();
     let judged = run(&promtool, &["check", "rules", &rules(&site).to_string_lossy()], b"");
-    let told = String::from_utf8_lossy(&judged.stdout).into_owned() + &judged.stderr;
-    assert!(judged.status.success() && told.contains("5 rules found"), "{told}");
+    let printed = String::from_utf8_lossy(&judged.stdout).into_owned() + &judged.stderr;
+    assert!(judged.status.success() && printed.contains("5 rules found"), "{printed}");
 }
 
-/// Whether a rule speaks when it should, and only then: Prometheus' own tests of rules.
+/// Prometheus' own tests of rules.
 #[test]
-fn the_documented_alerts_speak_when_they_should() {
+fn the_documented_alerts_fire_when_they_should() {
     let Some(promtool) = tools::promtool() else { return };
     let site = Site::new();
     let rules = rules(&site);
@@ -321,6 +321,6 @@ fn the_documented_alerts_speak_when_they_should() {
     }
     let tests = site.write("tests.yml", tests);
     let judged = run(&promtool, &["test", "rules", &tests.to_string_lossy()], b"");
-    let told = String::from_utf8_lossy(&judged.stdout).into_owned() + &judged.stderr;
-    assert!(judged.status.success(), "{told}");
+    let printed = String::from_utf8_lossy(&judged.stdout).into_owned() + &judged.stderr;
+    assert!(judged.status.success(), "{printed}");
 }

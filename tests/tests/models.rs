@@ -1,4 +1,4 @@
-//! Models through the binary: taken over from scikit-learn, kept for the next start, rolled back, trusted or not.
+//! Models in the binary: imported from scikit-learn, kept for the next start, rolled back, trusted or not.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
@@ -12,11 +12,11 @@ use qualm_tests::config::quoted;
 use qualm_tests::{Site, reload, run, tools};
 use serde_json::Value;
 
-/// How long a process may take to say what is waited for.
-const PATIENCE: Duration = Duration::from_mins(1);
+/// How long a process may take to log a message.
+const TIMEOUT: Duration = Duration::from_mins(1);
 
 #[test]
-fn a_forest_of_scikit_learns_gives_its_scores() {
+fn an_imported_forest_has_scikit_learns_scores() {
     let Some(qualm) = tools::qualm() else { return };
     let fixture = tools::workspace().join("guest/core/tests/fixtures/sklearn_forest.json");
     let cases: Value = serde_json::from_slice(&fs::read(fixture).expect("the fixture")).expect("JSON");
@@ -61,7 +61,7 @@ fn a_forest_of_scikit_learns_gives_its_scores() {
 }
 
 #[test]
-fn the_last_good_model_begins_where_the_source_is_gone() {
+fn the_last_model_is_used_where_the_source_is_missing() {
     let Some(qualm) = tools::qualm() else { return };
     let site = Site::new();
     let source = site.path("model.qualm");
@@ -72,9 +72,9 @@ fn the_last_good_model_begins_where_the_source_is_gone() {
     Running::start(&qualm, &config).wait_for("begins with the last good model, hosts version 7 ");
 }
 
-/// A model is added to a pipeline that has state already, and is not to be had yet: metrics flow.
+/// A model that does not exist yet is added to a pipeline that has state.
 #[test]
-fn a_model_that_is_not_there_yet_holds_nothing_up() {
+fn a_missing_model_delays_no_metric() {
     let Some(qualm) = tools::qualm() else { return };
     let site = Site::new();
     let config = config(&site, &site.path("none"), "[[detector]]\nname = \"all\"\nmin_samples = 2\n");
@@ -85,7 +85,7 @@ fn a_model_that_is_not_there_yet_holds_nothing_up() {
 }
 
 #[test]
-fn a_running_pipeline_is_rolled_back_and_stays_so() {
+fn a_rollback_of_a_running_pipeline_persists() {
     let Some(qualm) = tools::qualm() else { return };
     let site = Site::new();
     let source = site.path("model.qualm");
@@ -99,7 +99,7 @@ fn a_running_pipeline_is_rolled_back_and_stays_so() {
     let rolled_back = run(&qualm, &["bundle", "rollback", "hosts", "--state", &state], b"");
     assert!(rolled_back.status.success(), "{}", rolled_back.stderr);
     running.wait_for("version 1 (zscore) has taken over");
-    // What was rolled back from is not taken again, by a new process neither; what is newer is.
+    // The version that was rolled back is not used again, also not by a new process; a newer one is.
     drop(running);
     let running = Running::start(&qualm, &config);
     running.wait_for("begins with the last good model, hosts version 1 ");
@@ -158,14 +158,14 @@ impl Running {
         Self { child, stdin, log }
     }
 
-    /// Waits until it has said something with this text in it.
+    /// Waits until its log has this text.
     fn wait_for(&self, text: &str) {
-        let mut heard = Vec::new();
+        let mut logged = Vec::new();
         loop {
-            match self.log.recv_timeout(PATIENCE) {
+            match self.log.recv_timeout(TIMEOUT) {
                 Ok(line) if line.contains(text) => return,
-                Ok(line) => heard.push(line),
-                Err(error) => panic!("`{text}` was not said ({error}), but: {heard:#?}"),
+                Ok(line) => logged.push(line),
+                Err(error) => panic!("`{text}` was not logged ({error}), but: {logged:#?}"),
             }
         }
     }

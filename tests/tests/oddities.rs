@@ -1,4 +1,4 @@
-//! Bytes in = bytes out, but for the spliced fields: on everything that line protocol can be.
+//! Bytes in = bytes out, but for the spliced fields, on every oddity of line protocol.
 
 use qualm_tests::{Site, fixtures, run_in_pieces, tools, unsplice};
 
@@ -7,8 +7,8 @@ const ROUNDS: u64 = 60;
 
 const EVERYTHING: &str = "{ measurement = \"*\" }";
 
-/// Lines up to where their verdict belongs, one for each kind of oddity. Each must get at least one: passing
-/// everything through would keep all bytes too.
+/// Lines up to the place of their verdict, one for each kind of oddity. Each must get one: a program that scores nothing would
+/// keep all bytes, too.
 const SCORED: &[&str] = &[
     "cpu,cpu=cpu-total,host=web-1 usage_idle=91.5,usage_user=5.25,usage_iowait=0",
     "weather\\,\\ outside,loc\\=ation=north\\ side,tag\\,two=a\\,b temp\\ c=21.5,rel\\,hum\\ idity=40i",
@@ -44,14 +44,14 @@ const SCORED: &[&str] = &[
 ];
 
 #[test]
-fn qualm_alone_changes_nothing_but_what_it_splices_in() {
+fn output_is_input_but_for_the_spliced_fields() {
     let Some(qualm) = tools::qualm() else { return };
     let site = Site::new();
     let config = site.quick_config(EVERYTHING);
-    let input = all_there_is();
+    let input = all_fixtures();
     let arguments = ["execd", "--config", config.to_str().expect("a path in UTF-8")];
 
-    // Reads that end anywhere, reads of a page, and reads as large as the pipe.
+    // Reads that end within lines, reads of a page, and reads of a whole pipe.
     for piece in [7, 4_096, input.len()] {
         let done = run_in_pieces(&qualm, &arguments, &input, piece);
         assert!(done.status.success(), "{}\n{}", done.status, done.stderr);
@@ -69,7 +69,7 @@ fn qualm_alone_changes_nothing_but_what_it_splices_in() {
             assert!(scored, "no score after {line:?}");
         }
 
-        // Telegraf takes a line without a level for an error, and stops reading at one over 64 KiB.
+        // Telegraf logs a line without a level as an error, and stops reading at one over 64 KiB.
         for line in done.stderr.lines() {
             assert!(["E! ", "W! ", "I! ", "D! ", "T! "].iter().any(|level| line.starts_with(level)), "{line}");
             assert!(line.len() < 64 * 1024, "a line of {} bytes on stderr", line.len());
@@ -78,7 +78,7 @@ fn qualm_alone_changes_nothing_but_what_it_splices_in() {
 }
 
 #[test]
-fn lines_that_were_scored_upstream_stay_as_they_are() {
+fn lines_scored_upstream_are_not_changed() {
     let Some(qualm) = tools::qualm() else { return };
     let site = Site::new();
     let config = site.quick_config(EVERYTHING);
@@ -88,7 +88,7 @@ fn lines_that_were_scored_upstream_stay_as_they_are() {
     assert!(done.stdout == input, "scored twice:\n{}", String::from_utf8_lossy(&done.stdout));
 }
 
-fn all_there_is() -> Vec<u8> {
+fn all_fixtures() -> Vec<u8> {
     let short = [fixtures::ODDITIES, fixtures::NO_TIMESTAMP, fixtures::MALFORMED].concat();
     [fixtures::rounds(&short, ROUNDS), fixtures::long_lines(), fixtures::UNTERMINATED.to_vec()].concat()
 }

@@ -15,16 +15,16 @@ use serde_json::Value;
 /// Hosts, each with three series.
 const HOSTS: u64 = 6;
 
-/// Steps of history before anybody looks.
+/// Steps of history before the page is opened.
 const STEPS: u64 = 300;
 
-/// One step's lines. The memory of one host leaps at the end of the history and is not heard of again.
+/// One step's lines. The memory of one host has a spike at the end of the history, and no value after it.
 fn step(n: u64) -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos()) as u64;
     let time = now - STEPS.saturating_sub(n) * 1_000_000_000;
     let mut lines = String::new();
     for host in 0..HOSTS {
-        let value = |what: u64| fixtures::wobble(n * 3 + host * 31 + what);
+        let value = |what: u64| fixtures::noise(n * 3 + host * 31 + what);
         let (cpu, load) = (value(0), value(1) / 10.0);
         let _infallible =
             write!(lines, "cpu,host=web-{host} usage_user={cpu} {time}\nsystem,host=web-{host} load1={load} {time}\n");
@@ -54,7 +54,7 @@ fn live(server: &Server) -> Value {
     serde_json::from_slice(&answer.body).expect("JSON")
 }
 
-/// What the page is made of is there before it is looked at: what would have been ordinary too, where that is `banded`.
+/// Waits until the data of the page is complete, with bands where these are `banded`.
 fn wait_for(server: &Server, series: u64, banded: bool) {
     let listed = |live: &Value| live["series"].as_array().map_or(0, Vec::len) as u64;
     let mut last = Value::Null;
@@ -89,7 +89,7 @@ fn wait_for(server: &Server, series: u64, banded: bool) {
     assert_eq!(totals.iter().sum::<u64>(), last["throughput"]["rows"].as_u64().unwrap_or_default(), "{last:#}");
 }
 
-/// Says so when it goes, also where something panics.
+/// Sets the flag when it is dropped, also by a panic.
 struct Done<'a>(&'a AtomicBool);
 
 impl Drop for Done<'_> {
@@ -98,7 +98,7 @@ impl Drop for Done<'_> {
     }
 }
 
-/// Has `send` send steps until `then` has come to its end.
+/// Calls `send` with steps until `then` returns.
 fn while_metrics_flow(send: impl Fn(String) + Sync, then: impl FnOnce()) {
     let done = AtomicBool::new(false);
     send((0..STEPS).map(step).collect());
@@ -118,7 +118,7 @@ fn while_metrics_flow(send: impl Fn(String) + Sync, then: impl FnOnce()) {
 }
 
 #[test]
-fn the_page_of_serve_shows_what_goes_on() {
+fn the_page_of_serve_shows_its_pipelines() {
     let Some(qualm) = tools::qualm() else { return };
     let (site, influxdb, vector) = (Site::new(), Sink::start(), Sink::start());
     let config = format!(
@@ -134,7 +134,7 @@ fn the_page_of_serve_shows_what_goes_on() {
     while_metrics_flow(send, || {
         wait_for(&server, 3 * HOSTS, true);
         // Vector's are listed beside them.
-        let events: String = (0..100).map(|n| gauge("queue", "web-0", fixtures::wobble(n), n)).collect();
+        let events: String = (0..100).map(|n| gauge("queue", "web-0", fixtures::noise(n), n)).collect();
         assert_eq!(server.ask("POST", "/vector", &[], events.as_bytes()).status, 200);
         until("Vector's series", || live(&server)["series"].to_string().contains("host.queue"));
         let Some(node) = tools::node() else { return };
@@ -143,7 +143,7 @@ fn the_page_of_serve_shows_what_goes_on() {
 }
 
 #[test]
-fn the_page_of_execd_shows_what_goes_on() {
+fn the_page_of_execd_shows_its_pipeline() {
     let Some(qualm) = tools::qualm() else { return };
     let site = Site::new();
     let config = "[[detector]]\nname = \"hosts\"\nmin_samples = 50\n[http]\nlisten = \"127.0.0.1:0\"\n";
@@ -159,9 +159,9 @@ fn the_page_of_execd_shows_what_goes_on() {
     });
 }
 
-/// Whoever can write a metric can write its name, and the page shows it.
+/// The page shows names of metrics, which any sender chooses.
 #[test]
-fn hostile_names_are_only_text() {
+fn hostile_names_are_shown_as_text() {
     let Some(qualm) = tools::qualm() else { return };
     let (site, influxdb) = (Site::new(), Sink::start());
     let config = format!(
@@ -191,7 +191,7 @@ fn hostile_names_are_only_text() {
             }
             body.push(b' ');
             body.extend_from_slice(field);
-            let value = if n == 29 { 1e9 } else { fixtures::wobble(n) };
+            let value = if n == 29 { 1e9 } else { fixtures::noise(n) };
             body.extend_from_slice(format!("={value} {}\n", 1_700_000_000_000_000_000 + n * 1_000_000_000).as_bytes());
         }
     }

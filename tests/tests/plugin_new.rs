@@ -1,4 +1,4 @@
-//! What `qualm plugin new` makes builds with the tools that it names, and keeps the contract at once.
+//! The folders of `qualm plugin new` build with the tools that they name, and pass `qualm plugin check`.
 
 use std::ffi::OsStr;
 use std::path::Path;
@@ -31,18 +31,18 @@ fn made_built_and_checked(lang: &str, features: usize, variables: &[(&str, &OsSt
         check.current_dir(&folder);
         check
     };
-    let told = run(&mut check("{\"warm_up\": 30}"));
-    let told: Value = serde_json::from_str(&told).expect("JSON");
-    assert_eq!(told["good"], true, "{told:#}");
-    let described = told["checks"].as_array().expect("checks").iter().find(|row| row["check"] == "description");
+    let report = run(&mut check("{\"warm_up\": 30}"));
+    let report: Value = serde_json::from_str(&report).expect("JSON");
+    assert_eq!(report["good"], true, "{report:#}");
+    let described = report["checks"].as_array().expect("checks").iter().find(|row| row["check"] == "description");
     let described = described.expect("it is described");
     assert_eq!(described["figures"]["features"], features as f64);
     assert!(
-        described["measured"].as_str().is_some_and(|told| told.starts_with("disk-pressure, version 1")),
+        described["measured"].as_str().is_some_and(|text| text.starts_with("disk-pressure, version 1")),
         "{described}"
     );
-    let imports = told["checks"][0]["measured"].as_str().unwrap_or_default();
-    // What Python and JavaScript print goes through WASI to the log: where an exception comes from must be seen.
+    let imports = report["checks"][0]["measured"].as_str().unwrap_or_default();
+    // Output of Python and JavaScript goes through WASI to the log: it must show where an exception comes from.
     assert_eq!(imports.contains("WASI"), lang != "rust", "it imports {imports}");
 
     let misspelt = check("{\"warmup\": 30}").output().expect("it can be run");

@@ -1,5 +1,5 @@
-//! Plugins through the binary, from component to alarm: packed or trained, judged, replayed, in a real Telegraf, replaced
-//! and restarted while metrics flow; and one that was built for the first contract.
+//! Plugins in the binary, from component to alarm: packed or trained, evaluated, replayed, in a real Telegraf, replaced and
+//! restarted under load; and one that was built for the first version of the contract.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -12,15 +12,15 @@ use qualm_tests::config::{self, quoted};
 use qualm_tests::{Finished, Site, Telegraf, run, tools, until};
 use serde_json::Value;
 
-/// When the first row was measured.
+/// The first row's time.
 const START: u64 = 1_700_000_000;
 
-/// Rows of history that LODA learns from, those that come after them, and where the features part there.
+/// Rows of history that LODA learns from, rows after them, and the rows where the correlation of the features breaks.
 const LEARNT: u64 = 5000;
 const AFTER: u64 = 400;
 const PARTED: std::ops::Range<u64> = LEARNT + 200..LEARNT + 220;
 
-/// Features that rise and fall together.
+/// Correlated features.
 const FEATURES: u64 = 6;
 
 /// Rows of memory, four minutes apart, and the one from which on it leaks: on the third day.
@@ -32,7 +32,7 @@ const TEMPERATURES: u64 = 1000;
 const STUCK: std::ops::Range<u64> = 700..800;
 
 #[test]
-fn each_plugin_finds_what_is_planted_and_nothing_before() {
+fn each_plugin_finds_the_injected_anomaly_and_no_other() {
     let Some(bundles) = Bundles::get() else { return };
     let site = Site::new();
     let first = bundles.first_anomaly(&site, "leak", &column(memory, 0..MEMORY, 240));
@@ -53,7 +53,7 @@ fn bundles_of_plugins_are_verified_evaluated_and_explained() {
         ("loda", vectors(LEARNT..LEARNT + AFTER)),
     ] {
         let input = text(&site.write("m.csv", history));
-        // By itself it scores any field; what is judged and explained has features with names.
+        // Without features it scores any field; evaluation and explanation need named features.
         let bundle = if name == "loda" { bundles.of(name) } else { bundles.pack_for_a_field(&site, name) };
         let verified = bundles.qualm(&["bundle", "verify", &bundle]);
         assert!(String::from_utf8_lossy(&verified.stdout).contains("It is good"), "{name}: {verified:?}");
@@ -105,12 +105,12 @@ fn plugins_score_inline_in_telegraf() {
     assert!(scored("mem ") > MEMORY / 2, "leak: {}", scored("mem "));
     assert_eq!(scored("valve "), MEMORY - 100, "flatline: all but those that it warms up with");
     assert!(scored("temp ") > MEMORY - 20, "the ensemble scores as soon as one member does: {}", scored("temp "));
-    let told = out.lines().filter(|line| line.starts_with("anomaly,") && line.contains("detector=loda")).count();
-    assert_eq!(told as u64, MEMORY, "LODA scores each vector");
+    let scored = out.lines().filter(|line| line.starts_with("anomaly,") && line.contains("detector=loda")).count();
+    assert_eq!(scored as u64, MEMORY, "LODA scores each vector");
 }
 
 #[test]
-fn a_newer_plugin_takes_over_while_lines_flow() {
+fn a_newer_plugin_takes_over_under_load() {
     let (Some(bundles), Some(telegraf)) = (Bundles::get(), tools::telegraf()) else { return };
     let site = Site::new();
     let model = site.path("flatline");
@@ -152,7 +152,7 @@ fn a_newer_plugin_takes_over_while_lines_flow() {
 
 /// The same scores with a restart in between as without, also of the one in Python.
 #[test]
-fn what_plugins_learnt_survives_a_restart() {
+fn state_of_plugins_survives_a_restart() {
     let Some(bundles) = Bundles::get() else { return };
     let site = Site::new();
     let scored = |state: &str, restarts: &[u64]| -> Vec<u8> {
@@ -176,7 +176,7 @@ fn what_plugins_learnt_survives_a_restart() {
     };
     let once = scored("once", &[]);
     let twice = scored("twice", &[MEMORY - 301]);
-    // Scores alone: what was told before a restart may be told again after it.
+    // Scores alone: an incident reported before a restart may be reported again after it.
     let [once, twice] = [&once, &twice].map(|out| String::from_utf8_lossy(out));
     let scores = |out: &str| -> Vec<String> {
         out.lines().map(|line| line.split(",is_anomaly=").next().unwrap_or_default().to_owned()).collect()
@@ -192,7 +192,7 @@ fn what_plugins_learnt_survives_a_restart() {
     assert_eq!(once.len(), twice.len());
 }
 
-/// Whatever happened to a model: it is refused, and nothing traps.
+/// Whatever the damage: the model is refused, and no guest traps.
 #[test]
 fn damaged_models_of_loda_are_refused() {
     let Some(bundles) = Bundles::get() else { return };
@@ -237,14 +237,14 @@ fn a_plugin_of_the_first_contract_runs() {
     assert_eq!(site.read_text("scores.csv"), recorded, "other scores than when it was packed");
 }
 
-/// The bundles of the three plugins, made once. That compiles them too, so that no test waits for it.
+/// The bundles of the three plugins, made and compiled once for all tests.
 struct Bundles {
     qualm: PathBuf,
     site: Site,
 }
 
 impl Bundles {
-    /// Nothing where something is not built.
+    /// `None` where a plugin is not built.
     fn get() -> Option<&'static Self> {
         static MADE: OnceLock<Option<Bundles>> = OnceLock::new();
         let all = ["leak", "flatline", "loda"].map(tools::plugin);
@@ -290,7 +290,7 @@ impl Bundles {
         out
     }
 
-    /// Runs the binary, which must have nothing to complain of.
+    /// Runs the binary, which must log no warning.
     fn qualm(&self, arguments: &[&str]) -> Finished {
         let done = run(&self.qualm, arguments, b"");
         assert!(done.status.success(), "{arguments:?}: {}{}", done.stderr, String::from_utf8_lossy(&done.stdout));
@@ -310,7 +310,7 @@ impl Bundles {
     }
 }
 
-/// Has a state directory use the code that was compiled for the bundles.
+/// Links the compiled code of the bundles into a state directory.
 fn share_compiled(state: &Path) {
     let set = |name| std::env::var_os(name).map(PathBuf::from);
     let cache = set("XDG_CACHE_HOME").or_else(|| set("HOME").map(|home| home.join(".cache")));
@@ -364,7 +364,7 @@ fn vectors(rows: std::ops::Range<u64>) -> String {
     out + "\n"
 }
 
-/// All of it as Telegraf brings it.
+/// All lines in Telegraf's format.
 fn lines(rows: std::ops::Range<u64>) -> String {
     let line = |row: u64| {
         let time = (START + row * 240) * 1_000_000_000;
@@ -378,7 +378,7 @@ fn lines(rows: std::ops::Range<u64>) -> String {
     rows.map(line).collect()
 }
 
-/// The lines that went in, of all that came out, without what was added to them.
+/// The lines of the input in the output, without verdicts.
 fn passed(out: &str) -> Vec<String> {
     let whole = out.rfind('\n').map_or("", |end| &out[..end]);
     let plain = |line: &str| {

@@ -1,8 +1,8 @@
-//! New models take over while metrics flow, and bad ones do not.
+//! Valid models take over under load, and invalid ones do not.
 
 use qualm_tests::{reload, tools};
 
-/// Twelve good and six bad bundles under load: no line is lost, and every vector is scored by some model.
+/// Twelve valid and six invalid bundles under load: no line is lost, and every vector is scored by some model.
 #[test]
 fn models_change_and_no_line_is_lost() {
     let Some(qualm) = tools::qualm() else { return };

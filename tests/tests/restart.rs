@@ -1,11 +1,11 @@
-//! Restarted, qualm goes on where it was; killed under load, it loses only what nobody could have saved.
+//! After a restart qualm resumes from its state; killed under load, it loses lines in flight only.
 
 use qualm_tests::{Feeder, Numbered, Site, Telegraf, children, config, numbered, tools, until, until_some};
 use rustix::process::{Pid, Signal, kill_process};
 
 /// Telegraf is stopped and started, as on every update of a host: nothing has to warm up again.
 #[test]
-fn what_was_learnt_survives_an_orderly_restart() {
+fn state_survives_an_orderly_restart() {
     let (Some(qualm), Some(telegraf)) = (tools::qualm(), tools::telegraf()) else { return };
     let site = Site::new();
     let toml = site.quick_config("{ measurement = \"load\", include_fields = [\"value\"] }");
@@ -25,17 +25,17 @@ fn what_was_learnt_survives_an_orderly_restart() {
     assert!(first.scored, "warming up again after a restart");
 }
 
-/// What was on its way at the kill: in the pipe to qualm, in qualm, and in the pipe back, 64 KiB each on Linux.
-/// The fourth is for lines that are in the file but had not reached Telegraf yet.
-const ON_THE_WAY: u64 = 4 * 64 * 1024;
+/// The bytes in flight at the kill: in the pipe to qualm, in qualm, and in the pipe back, 64 KiB each on Linux.
+/// The fourth is for lines in the file that Telegraf has not read yet.
+const BYTES_IN_FLIGHT: u64 = 4 * 64 * 1024;
 
-/// The least that a line of the load takes.
+/// The least bytes of a line.
 const LINE: u64 = 50;
 
-/// What one kill may cost: one gap. It may hold what was on its way at the kill, and what came in until Telegraf had
-/// started the next process, because Telegraf drops that. Before the gap and after it, every line is there, in order.
+/// A kill may lose one range of lines: those in flight, and those that Telegraf drops until it has started the next process.
+/// All lines before and after it are there, in order.
 #[test]
-fn a_kill_under_load_costs_one_gap_and_nothing_else() {
+fn a_kill_under_load_loses_one_range_of_lines() {
     let (Some(qualm), Some(telegraf)) = (tools::qualm(), tools::telegraf()) else { return };
     let site = Site::new();
     let toml = site.quick_config("{ measurement = \"load\", include_fields = [\"value\"] }");
@@ -67,7 +67,7 @@ fn a_kill_under_load_costs_one_gap_and_nothing_else() {
     assert!(gaps.len() <= 1, "one kill, but gaps at {gaps:?}");
     for (before, after) in gaps {
         let lost_at_the_kill = fed_at_the_kill.saturating_sub(before + 1);
-        assert!(lost_at_the_kill * LINE <= ON_THE_WAY, "{lost_at_the_kill} lines from before the kill are lost");
+        assert!(lost_at_the_kill * LINE <= BYTES_IN_FLIGHT, "{lost_at_the_kill} lines from before the kill are lost");
         assert!(
             after <= fed_at_the_restart,
             "lines up to {after} are lost, but the restart was at {fed_at_the_restart}"
@@ -75,7 +75,7 @@ fn a_kill_under_load_costs_one_gap_and_nothing_else() {
     }
 }
 
-/// The pairs of neighbours in the output that were no neighbours in the input. Fails if any came twice or too early.
+/// The pairs of adjacent lines in the output that are not adjacent in the input. Fails if a line is repeated or out of order.
 fn gaps(out: &[Numbered]) -> Vec<(u64, u64)> {
     let pairs = out.windows(2).map(|pair| (pair[0].n, pair[1].n));
     pairs

@@ -1,4 +1,4 @@
-//! Nothing is lost when Telegraf reloads or stops, however it is told to.
+//! No line is lost when Telegraf reloads or stops, by any signal.
 
 use std::path::Path;
 
@@ -7,9 +7,9 @@ use rustix::process::{Pid, Signal, kill_process};
 
 const LOAD: &str = "{ measurement = \"load\", include_fields = [\"value\"] }";
 
-/// Telegraf takes down qualm and starts another one. Each must give back all that it was given before it ends.
+/// Telegraf stops qualm and starts another process. Each must return all its lines before it ends.
 #[test]
-fn reloads_under_load_lose_nothing_that_was_handed_over() {
+fn reloads_under_load_lose_no_line() {
     let (Some(qualm), Some(telegraf)) = (tools::qualm(), tools::telegraf()) else { return };
     let site = Site::new();
     let feeder = Feeder::start(&site.path("fed.lp"));
@@ -30,10 +30,10 @@ fn reloads_under_load_lose_nothing_that_was_handed_over() {
     assert_all_came_back(&site);
 }
 
-/// What a terminal does on Ctrl-C: the signal goes to Telegraf and to qualm at once. Telegraf still has metrics to
-/// hand over then, so qualm has to stay until its input ends.
+/// On Ctrl-C a terminal sends the signal to Telegraf and to qualm at once. Telegraf still has metrics to pass then, so that
+/// qualm must run until its input ends.
 #[test]
-fn an_interrupt_under_load_loses_nothing_that_was_handed_over() {
+fn an_interrupt_under_load_loses_no_line() {
     let (Some(qualm), Some(telegraf)) = (tools::qualm(), tools::telegraf()) else { return };
     for signal in [Signal::INT, Signal::TERM] {
         let site = Site::new();
@@ -42,7 +42,7 @@ fn an_interrupt_under_load_loses_nothing_that_was_handed_over() {
         let out = || numbered(&site.read_text("out.lp")).len();
         until("lines to flow", || out() > 1_000);
 
-        // First to qualm alone, because Telegraf may be too quick for the difference to show.
+        // First to qualm alone, since Telegraf may stop too fast for the test to fail.
         let child = children(running.pid())[0];
         kill_process(Pid::from_raw(child as i32).expect("a process id"), signal).expect("qualm is running");
         let so_far = out();
@@ -55,9 +55,9 @@ fn an_interrupt_under_load_loses_nothing_that_was_handed_over() {
     }
 }
 
-/// Telegraf forgets what is still in the pipe when a process ends. `cat` loses metrics in one of four such runs.
+/// Telegraf drops what is in the pipe when a process ends. `cat` loses metrics in one of four such runs.
 #[test]
-fn once_gives_back_every_line_each_time() {
+fn telegraf_once_returns_every_line() {
     let (Some(qualm), Some(telegraf)) = (tools::qualm(), tools::telegraf()) else { return };
     let site = Site::new();
     let toml = site.quick_config(LOAD);
@@ -74,9 +74,9 @@ fn once_gives_back_every_line_each_time() {
     }
 }
 
-/// The last thing that qualm has to say is what it did. Telegraf would lose that too if nobody waited for it.
+/// The summary is qualm's last log line, which Telegraf would lose if qualm did not wait.
 #[test]
-fn the_summary_arrives_in_telegrafs_log() {
+fn the_summary_is_in_telegrafs_log() {
     let (Some(qualm), Some(telegraf)) = (tools::qualm(), tools::telegraf()) else { return };
     let site = Site::new();
     let toml = site.quick_config(LOAD);
@@ -92,10 +92,10 @@ fn the_summary_arrives_in_telegrafs_log() {
     }
 }
 
-/// A configuration that feeds `fed.lp` to qualm, and records in `handed.lp` what Telegraf handed over.
+/// A configuration that feeds `fed.lp` to qualm, and records Telegraf's input for qualm in `handed.lp`.
 ///
-/// The recorder stands before qualm and not around it: the process that Telegraf starts, waits for and signals is
-/// qualm itself. The recorder ignores signals, so that it records until Telegraf is done.
+/// The recorder is a processor before qualm, not a wrapper: Telegraf starts, waits for and signals qualm itself. The recorder
+/// ignores signals, so that it records until the end.
 fn recorded(site: &Site, qualm: &Path) -> String {
     let toml = site.quick_config(LOAD);
     let command = format!(

@@ -1,4 +1,4 @@
-//! What `examples/sklearn/export.py` makes of a model that knows the names of its features, and of rows whose header is odd.
+//! `examples/sklearn/export.py` with models that have feature names, and with unusual headers.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -45,9 +45,9 @@ fn columns_are_matched_by_the_models_names() {
     let export = |model: &str, rows: &str| -> Result<Value, String> {
         let (model, rows) = (format!("{model}.joblib"), format!("{rows}.csv"));
         let arguments = [script.to_str().unwrap(), &model, "out.json", "--rows", &rows];
-        let told = python(&interpreter, site.path(), &arguments);
-        if !told.status.success() {
-            return Err(String::from_utf8_lossy(&told.stderr).into_owned());
+        let output = python(&interpreter, site.path(), &arguments);
+        if !output.status.success() {
+            return Err(String::from_utf8_lossy(&output.stderr).into_owned());
         }
         Ok(serde_json::from_slice(&fs::read(site.path().join("out.json")).unwrap()).unwrap())
     };

@@ -1,6 +1,6 @@
-//! What people read on a terminal, and what machines parse, as it was when somebody last looked at it: `tests/tests/snapshots/`.
+//! Snapshots of help texts, errors, `--check` and metrics: `tests/tests/snapshots/`.
 //!
-//! After a change that is meant, `INSTA_UPDATE=always cargo test --locked --release -p qualm-tests --test snapshots` writes it
+//! After an intended change, `INSTA_UPDATE=always cargo test --locked --release -p qualm-tests --test snapshots` writes it
 //! anew; read the diff.
 
 use std::collections::BTreeSet;

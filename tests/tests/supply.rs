@@ -1,4 +1,4 @@
-//! What is known against crates is found: by both tools, whether the advisories are of today or the copy in the tree.
+//! Both tools find advisories against crates, in today's database and in the copy in the tree.
 
 use std::fs;
 use std::path::Path;
@@ -11,7 +11,7 @@ use qualm_tests::{Finished, Site, tools};
 const ADVISORY: &str = "```toml\n[advisory]\nid = \"RUSTSEC-2000-0001\"\npackage = \"memchr\"\ndate = \"2000-01-01\"\n\
                         [versions]\npatched = [\">= 99\"]\n```\n# Planted\n\nPlanted.\n";
 
-/// What is in the tree, for a place of its own.
+/// A copy of the files in the tree.
 fn copy(site: &Site) {
     let of = |name: &str| tools::workspace().join(name).to_string_lossy().into_owned();
     command("cp", &["-r", &of("supply"), &of("Cargo.lock"), "."], site.as_ref());
@@ -20,25 +20,25 @@ fn copy(site: &Site) {
 }
 
 fn command(program: &str, arguments: &[&str], within: &Path) -> Finished {
-    let told = Command::new(program).args(arguments).current_dir(within).output().expect("the program starts");
-    let stderr = String::from_utf8_lossy(&told.stderr).into_owned();
-    Finished { status: told.status, stdout: told.stdout, stderr }
+    let output = Command::new(program).args(arguments).current_dir(within).output().expect("the program starts");
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    Finished { status: output.status, stdout: output.stdout, stderr }
 }
 
-/// Runs the script where `RustSec`'s repository is this one. Where the database is, and what was said.
+/// Runs the script with this repository as `RustSec`'s. Returns the path of the database, and the output.
 fn advisories(site: &Site, repository: &Path) -> (String, String) {
-    let told = Command::new(site.path("supply/advisories.sh"))
+    let output = Command::new(site.path("supply/advisories.sh"))
         .env("GIT_CONFIG_COUNT", "1")
         .env("GIT_CONFIG_KEY_0", format!("url.file://{}.insteadOf", repository.display()))
         .env("GIT_CONFIG_VALUE_0", "https://github.com/RustSec/advisory-db")
         .output()
         .expect("the script runs");
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
-    assert!(told.status.success(), "{}", text(&told.stderr));
-    (text(&told.stdout), text(&told.stderr))
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    (text(&output.stdout), text(&output.stderr))
 }
 
-/// What both tools say of our crates, by this database.
+/// The output of both tools for our crates, with this database.
 fn judged(site: &Site, database: &str) -> [Finished; 2] {
     let tool = |name: &str| tools::supply().expect("it was there").join(name).to_string_lossy().into_owned();
     let rules = format!(
@@ -68,14 +68,14 @@ fn an_advisory_is_found_where_the_repository_can_be_reached() {
     }
     let (database, said) = advisories(&site, rustsec.as_ref());
     assert_eq!(said, "", "nothing is to be said of today's");
-    for told in judged(&site, &database) {
-        let text = String::from_utf8_lossy(&told.stdout).into_owned() + &told.stderr;
-        assert!(!told.status.success() && text.contains("RUSTSEC-2000-0001"), "{told:?}");
+    for output in judged(&site, &database) {
+        let text = String::from_utf8_lossy(&output.stdout).into_owned() + &output.stderr;
+        assert!(!output.status.success() && text.contains("RUSTSEC-2000-0001"), "{output:?}");
     }
 }
 
 #[test]
-fn where_it_cannot_the_copy_is_used_and_it_says_so() {
+fn an_unreachable_repository_is_replaced_by_the_copy_with_a_warning() {
     let Some(_) = tools::supply() else { return };
     let (site, nowhere) = (Site::new(), Path::new("/nonexistent/repository"));
     copy(&site);
@@ -83,8 +83,8 @@ fn where_it_cannot_the_copy_is_used_and_it_says_so() {
     let of = site.read_text("supply/advisories/of");
     assert!(said.contains(&format!("the copy in the tree is used, of {}", of.trim())), "{said}");
     assert!(!said.contains("nothing is known"), "{said}");
-    for told in judged(&site, &database) {
-        assert!(told.status.success(), "{told:?}");
+    for output in judged(&site, &database) {
+        assert!(output.status.success(), "{output:?}");
     }
     fs::create_dir_all(site.path("supply/advisories/crates/memchr")).expect("a directory can be made");
     site.write("supply/advisories/crates/memchr/RUSTSEC-2000-0001.md", ADVISORY);
@@ -94,7 +94,7 @@ fn where_it_cannot_the_copy_is_used_and_it_says_so() {
     );
     let (database, said) = advisories(&site, nowhere);
     assert!(said.contains("nothing is known of what came in since: newcomer"), "{said}");
-    for told in judged(&site, &database) {
-        assert!(!told.status.success(), "{told:?}");
+    for output in judged(&site, &database) {
+        assert!(!output.status.success(), "{output:?}");
     }
 }

@@ -1,4 +1,4 @@
-//! Telegraf understands what it gets back from qualm exactly as it would without qualm: `cat` is the measure.
+//! Telegraf reads the same metrics from qualm as from `cat`.
 
 use std::path::Path;
 
@@ -9,9 +9,9 @@ const EVERYTHING: &str = "{ measurement = \"*\" }";
 /// Enough rounds for the series in the fixtures to warm up.
 const ROUNDS: u64 = 30;
 
-/// What Telegraf's own parser makes of our output, from good lines and bad, is what it makes of `cat`'s.
+/// Telegraf's own parser reads the same from qualm's output as from `cat`'s, of valid and invalid lines.
 #[test]
-fn telegraf_reads_from_qualm_what_it_reads_from_cat() {
+fn telegraf_parses_qualms_output_like_cats() {
     let (Some(telegraf), Some(qualm)) = (tools::telegraf(), tools::qualm()) else { return };
     let mut input =
         fixtures::rounds(&[fixtures::ODDITIES, fixtures::NO_TIMESTAMP, fixtures::MALFORMED].concat(), ROUNDS);
@@ -19,7 +19,7 @@ fn telegraf_reads_from_qualm_what_it_reads_from_cat() {
     input.extend_from_slice(THE_END);
     input.extend_from_slice(fixtures::UNTERMINATED);
 
-    // Telegraf itself could not send such lines: here the shell does, and then waits for Telegraf to close its end.
+    // Telegraf cannot send such lines: the shell does, and then waits until Telegraf closes the pipe.
     let from_cat = read_by_telegraf(&telegraf, &input, "", |_, input| shell(&format!("cat {input}")));
     let from_qualm = read_by_telegraf(&telegraf, &input, "", |site, input| {
         let config = site.quick_config(EVERYTHING);
@@ -32,9 +32,9 @@ fn telegraf_reads_from_qualm_what_it_reads_from_cat() {
     assert_eq!(from_qualm.refused, from_cat.refused, "lines that Telegraf refused");
 }
 
-/// The whole way: Telegraf reads the file, hands its metrics to us, takes them back and writes them.
+/// End to end: Telegraf reads the file, passes its metrics to qualm, and writes those that it gets back.
 #[test]
-fn telegraf_gets_back_from_qualm_what_it_gets_back_from_cat() {
+fn telegraf_gets_the_same_metrics_from_qualm_and_cat() {
     let (Some(telegraf), Some(qualm)) = (tools::telegraf(), tools::qualm()) else { return };
     // No malformed lines: for one of them, `inputs.file` discards the whole file.
     let mut input = fixtures::rounds(&[fixtures::ODDITIES, fixtures::NO_TIMESTAMP].concat(), ROUNDS);
@@ -56,8 +56,7 @@ fn telegraf_gets_back_from_qualm_what_it_gets_back_from_cat() {
 /// Telegraf writes metrics in the order in which it got them, so once this one is there, all are.
 const THE_END: &[u8] = b"the_end value=1.5 1\n";
 
-/// Takes our fields away again, inside Telegraf, and leaves a `verdict` for each. A time that Telegraf made up
-/// becomes 0.
+/// Removes the verdicts in Telegraf, and adds a field `verdict` for each. A time that Telegraf generated becomes 0.
 const REMOVE_VERDICTS: &str = r#"
 [[processors.starlark]]
 order = 2
@@ -75,7 +74,7 @@ def apply(metric):
 '''
 "#;
 
-/// What Telegraf made of a file.
+/// The metrics that Telegraf read.
 struct Read {
     metrics: Vec<u8>,
     verdicts: usize,
@@ -109,7 +108,7 @@ fn read_by_telegraf(
     Read { metrics: site.read("metrics.lp"), verdicts: site.read_text("verdicts.lp").lines().count(), refused }
 }
 
-/// Runs `command`, then leaves Telegraf's pipe alone until Telegraf closes it.
+/// Runs `command`, then waits until Telegraf closes its pipe.
 fn shell(command: &str) -> Vec<String> {
     vec!["sh".to_owned(), "-c".to_owned(), format!("{command}; exec cat > /dev/null")]
 }

@@ -1,5 +1,5 @@
-//! The contract with Vector, row by row: its `http` sink in front of qualm, its `http_server` source behind. Both are
-//! played by the test, from what was recorded of the real ones; `vector_itself.rs` has the real one.
+//! The contract with Vector: its `http` sink in front of qualm, its `http_server` source behind. The test plays both from
+//! recorded traffic; `vector_itself.rs` uses the real one.
 
 use std::fmt::Write as _;
 use std::net::TcpListener;
@@ -18,7 +18,7 @@ fn gauge(name: &str, host: &str, value: f64, second: usize) -> String {
     )
 }
 
-/// A configuration that scores soon and sends what it scored to `url`.
+/// A configuration with a short warm-up that sends scored events to `url`.
 fn config(site: &Site, url: &str) -> std::path::PathBuf {
     let state = site.path("state");
     let text = format!(
@@ -40,7 +40,7 @@ fn verdicts(events: &str) -> usize {
 }
 
 #[test]
-fn events_go_back_byte_for_byte_in_order_with_their_scores() {
+fn events_are_returned_byte_for_byte_in_order_with_scores() {
     let Some(qualm) = tools::qualm() else { return };
     let (site, source) = (Site::new(), Sink::start());
     let server = Server::start(&qualm, &config(&site, &source.url()), &[]);
@@ -55,11 +55,11 @@ fn events_go_back_byte_for_byte_in_order_with_their_scores() {
                 "{{\"log\":{{\"message\":\"not \\\"metric\\\" null {second}\",\"timestamp\":null,\"n\":{{\"t\":null}}}}}}"
             );
         }
-        // No content-type, as the sink sends it.
+        // Without content-type, as the sink sends it.
         assert_eq!(server.ask("POST", "/vector", &[], body.as_bytes()).status, 200);
         all += &body;
     }
-    let taken = source.taken();
+    let taken = source.accepted();
     assert_eq!(without_verdicts(&taken), all);
     assert_eq!(verdicts(&taken), 190, "all but those that it warmed up with");
     let spike = taken.lines().position(|line| line.contains("\"value\":500")).expect("the spike came through");
@@ -77,11 +77,11 @@ fn events_go_back_byte_for_byte_in_order_with_their_scores() {
 }
 
 #[test]
-fn the_answer_comes_after_the_way_back_has_answered() {
+fn the_sink_is_answered_after_the_source() {
     let Some(qualm) = tools::qualm() else { return };
     let (site, source) = (Site::new(), Sink::start());
     let server = Server::start(&qualm, &config(&site, &source.url()), &[]);
-    source.take_time(Duration::from_millis(700));
+    source.set_delay(Duration::from_millis(700));
     let began = Instant::now();
     assert_eq!(server.ask("POST", "/vector", &[], gauge("cpu", "a", 1.0, 0).as_bytes()).status, 200);
     assert!(began.elapsed() >= Duration::from_millis(700), "it was answered early");
@@ -89,12 +89,12 @@ fn the_answer_comes_after_the_way_back_has_answered() {
 }
 
 #[test]
-fn what_may_pass_later_is_asked_for_again_and_nothing_else() {
+fn temporary_failures_alone_are_answered_with_503() {
     let Some(qualm) = tools::qualm() else { return };
     let (site, source) = (Site::new(), Sink::start());
     let server = Server::start(&qualm, &config(&site, &source.url()), &[]);
     let mut second = 0;
-    for (said, told) in [
+    for (status, expected) in [
         (200, 200),
         (204, 200),
         (500, 503),
@@ -108,41 +108,41 @@ fn what_may_pass_later_is_asked_for_again_and_nothing_else() {
         (404, 503),
         (501, 503),
     ] {
-        source.say(&[said]);
+        source.set_next_statuses(&[status]);
         second += 1;
         let answer = server.ask("POST", "/vector", &[], gauge("cpu", "a", 1.0, second).as_bytes());
-        assert_eq!(answer.status, told, "the way back said {said}: {}", answer.text());
+        assert_eq!(answer.status, expected, "the source answered {status}: {}", answer.text());
     }
     until("the log to say: Vector is asked to try again", || server.log().contains("Vector is asked to try again"));
 }
 
 #[test]
-fn a_batch_that_comes_again_is_not_scored_again() {
+fn a_batch_that_is_retried_is_scored_once() {
     let Some(qualm) = tools::qualm() else { return };
     let (site, source) = (Site::new(), Sink::start());
     let server = Server::start(&qualm, &config(&site, &source.url()), &[]);
     let body: String = (0..15).map(|second| gauge("cpu", "a", 20.0, second)).collect();
-    source.say(&[503, 500, 0]);
+    source.set_next_statuses(&[503, 500, 0]);
     for status in [503, 503, 503, 200] {
         assert_eq!(server.ask("POST", "/vector", &[], body.as_bytes()).status, status);
     }
     let sent = source.sent();
     assert!(sent.windows(2).all(|two| two[0].body == two[1].body), "each time the same");
-    assert_eq!(verdicts(&source.taken()), 5);
+    assert_eq!(verdicts(&source.accepted()), 5);
     let rows = || server.metric("qualm_rows_total", "pipeline=\"vector\"");
     until("the counts to be shown", || rows() > 0.0);
     assert_eq!(rows() as u64, 15, "fifteen rows were observed, once");
-    // The same bytes once they have been delivered are another batch.
+    // After delivery the same bytes are another batch.
     assert_eq!(server.ask("POST", "/vector", &[], body.as_bytes()).status, 200);
     until("the rows of the second time", || rows() as u64 == 30);
 }
 
 #[test]
-fn a_batch_that_comes_again_while_it_is_under_way_is_scored_and_delivered_once() {
+fn a_batch_sent_again_while_in_flight_is_scored_and_delivered_once() {
     let Some(qualm) = tools::qualm() else { return };
     let (site, source) = (Site::new(), Sink::start());
     let server = Server::start(&qualm, &config(&site, &source.url()), &[]);
-    source.take_time(Duration::from_millis(1500));
+    source.set_delay(Duration::from_millis(1500));
     let body: String = (0..3000).map(|second| gauge("cpu", "a", 20.0, second)).collect();
     thread::scope(|scope| {
         for _ in 0..4 {
@@ -150,19 +150,19 @@ fn a_batch_that_comes_again_while_it_is_under_way_is_scored_and_delivered_once()
         }
     });
     assert_eq!(source.sent().len(), 1);
-    assert_eq!(without_verdicts(&source.taken()), body);
+    assert_eq!(without_verdicts(&source.accepted()), body);
     let count = |name| server.metric(name, "pipeline=\"vector\"") as u64;
     until("the counts to be shown", || count("qualm_rows_total") > 0);
     assert_eq!((count("qualm_rows_total"), count("qualm_repeated_bodies_total")), (3000, 3));
 }
 
-/// Events without a time of their own are often equal, and each of them counts.
+/// Events without timestamps are often equal, and each is an observation.
 #[test]
-fn equal_batches_of_several_senders_all_arrive() {
+fn equal_batches_without_timestamps_are_all_delivered() {
     let Some(qualm) = tools::qualm() else { return };
     let (site, source) = (Site::new(), Sink::start());
     let server = Server::start(&qualm, &config(&site, &source.url()), &[]);
-    source.take_time(Duration::from_millis(1200));
+    source.set_delay(Duration::from_millis(1200));
     let hit = "{\"metric\":{\"name\":\"hits\",\"kind\":\"incremental\",\"counter\":{\"value\":1.0}}}\n";
     thread::scope(|scope| {
         for _ in 0..5 {
@@ -170,11 +170,11 @@ fn equal_batches_of_several_senders_all_arrive() {
         }
     });
     assert_eq!(server.ask("POST", "/vector", &[], hit.as_bytes()).status, 200, "and again, one after another");
-    assert_eq!(source.taken(), hit.repeat(6));
+    assert_eq!(source.accepted(), hit.repeat(6));
 }
 
 #[test]
-fn a_way_back_that_leads_back_to_qualm_is_noticed() {
+fn a_loop_is_detected() {
     let Some(qualm) = tools::qualm() else { return };
     let site = Site::new();
     let port = TcpListener::bind("127.0.0.1:0").and_then(|port| port.local_addr()).expect("a free port");
@@ -186,25 +186,27 @@ fn a_way_back_that_leads_back_to_qualm_is_noticed() {
 }
 
 #[test]
-fn a_way_back_that_is_not_there_or_does_not_answer_is_waited_for() {
+fn an_unreachable_source_is_answered_with_503() {
     let Some(qualm) = tools::qualm() else { return };
     let site = Site::new();
     let nobody = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = nobody.local_addr().expect("an address");
     let server = Server::start(&qualm, &config(&site, &format!("http://{address}")), &[]);
-    // It takes connections, and says nothing: the configured two seconds, then Vector is to try again.
+    // It accepts connections and does not answer: after the configured two seconds Vector is asked to try again.
     assert_eq!(server.ask("POST", "/vector", &[], gauge("cpu", "a", 1.0, 1).as_bytes()).status, 503);
     drop(nobody);
     assert_eq!(server.ask("POST", "/vector", &[], gauge("cpu", "a", 1.0, 1).as_bytes()).status, 503);
     assert_eq!(server.get("/healthz").status, 200, "it is not our fault");
     let source = Sink::start_at(address);
     assert_eq!(server.ask("POST", "/vector", &[], gauge("cpu", "a", 1.0, 1).as_bytes()).status, 200);
-    assert_eq!(source.taken(), gauge("cpu", "a", 1.0, 1));
-    until("the log to say: scored events get on again", || server.log().contains("scored events get on again"));
+    assert_eq!(source.accepted(), gauge("cpu", "a", 1.0, 1));
+    until("the log to say: scored events are delivered again", || {
+        server.log().contains("scored events are delivered again")
+    });
 }
 
 #[test]
-fn what_vector_encodes_wrongly_is_set_right() {
+fn events_that_vector_encodes_wrongly_are_repaired() {
     let Some(qualm) = tools::qualm() else { return };
     let (site, source) = (Site::new(), Sink::start());
     let server = Server::start(&qualm, &config(&site, &source.url()), &[]);
@@ -215,20 +217,20 @@ fn what_vector_encodes_wrongly_is_set_right() {
     let log = "{\"log\":{\"t\":null,\"message\":\"x:null\"}}\n";
     let body = [&*good, nan, bare, log, &good].concat();
     assert_eq!(server.ask("POST", "/vector", &[], body.as_bytes()).status, 200);
-    assert_eq!(source.taken(), [&*good, &bare.replace("null", "[null]"), log, &good].concat());
+    assert_eq!(source.accepted(), [&*good, &bare.replace("null", "[null]"), log, &good].concat());
     let discarded = || server.metric("qualm_discarded_events_total", "pipeline=\"vector\"");
     until("the counts to be shown", || discarded() as u64 == 1);
-    // A batch of nothing else is over with: to have it come again would not help.
+    // A batch of such events alone is answered with 200: a retry would not help.
     assert_eq!(server.ask("POST", "/vector", &[], nan.as_bytes()).status, 200);
     assert_eq!(source.sent().len(), 1);
 }
 
 #[test]
-fn what_is_no_event_is_refused_for_good() {
+fn malformed_events_are_answered_with_400() {
     let Some(qualm) = tools::qualm() else { return };
     let (site, source) = (Site::new(), Sink::start());
     let server = Server::start(&qualm, &config(&site, &source.url()), &[]);
-    // As the sink's `character_delimited` framing has them.
+    // As of the sink's `character_delimited` framing.
     let event = r#"{"metric":{"name":"m","kind":"absolute","gauge":{"value":1}}}"#;
     let [array, in_pieces] = [format!("[{event},{event}]"), format!("[{event}\n,{event}\n]")];
     let (array, in_pieces) = (array.as_bytes(), in_pieces.as_bytes());
@@ -244,7 +246,7 @@ fn what_is_no_event_is_refused_for_good() {
 }
 
 #[test]
-fn health_is_asked_for_by_head() {
+fn health_answers_head() {
     let Some(qualm) = tools::qualm() else { return };
     let (site, source) = (Site::new(), Sink::start());
     let server = Server::start(&qualm, &config(&site, &source.url()), &[]);
@@ -255,10 +257,10 @@ fn health_is_asked_for_by_head() {
     assert_eq!(server.get("/readyz").status, 200);
 }
 
-/// A sink with a disk buffer keeps a batch until it is delivered. Whatever happens to qualm in between, each event arrives;
-/// one may arrive twice where qualm died between the way back's answer and its own.
+/// A sink with a disk buffer keeps a batch until it is delivered. Each event arrives, or twice where qualm is killed between the
+/// source's answer and its own.
 #[test]
-fn nothing_is_lost_when_it_is_killed() {
+fn no_event_is_lost_by_a_kill() {
     let Some(qualm) = tools::qualm() else { return };
     let (site, source) = (Site::new(), Sink::start());
     let toml = config(&site, &source.url());
@@ -269,7 +271,7 @@ fn nothing_is_lost_when_it_is_killed() {
         let body: String =
             events.map(|event| gauge("cpu", &format!("h{}", event % 10), event as f64, event / 10)).collect();
         if batch % 40 == 20 {
-            // While a batch is under way.
+            // While a batch is in flight.
             let (address, body) = (server.address(), body.clone());
             let asked =
                 thread::spawn(move || qualm_tests::http::send(address, "POST", "/vector", &[], body.as_bytes()));
@@ -283,7 +285,7 @@ fn nothing_is_lost_when_it_is_killed() {
         }
         assert_eq!(server.ask("POST", "/vector", &[], body.as_bytes()).status, 200);
     }
-    let taken = without_verdicts(&source.taken());
+    let taken = without_verdicts(&source.accepted());
     let mut seen = vec![0; 10_000];
     for line in taken.lines() {
         let value = line.split("\"value\":").nth(1).and_then(|rest| rest.split('}').next()?.parse::<f64>().ok());
@@ -294,9 +296,9 @@ fn nothing_is_lost_when_it_is_killed() {
     assert!(twice <= again * 50, "{twice} came twice, where {again} batches were sent again");
 }
 
-/// Vector starts us and reads our stdout.
+/// Vector's `exec` source starts qualm and reads its stdout.
 #[test]
-fn events_can_leave_by_stdout() {
+fn events_are_written_to_stdout() {
     let Some(qualm) = tools::qualm() else { return };
     let site = Site::new();
     let toml = site.write("qualm.toml", "[[detector]]\nmin_samples = 10\n[http]\nlisten = \"127.0.0.1:0\"\n");
@@ -308,7 +310,7 @@ fn events_can_leave_by_stdout() {
     });
     let body: String = (0..15).map(|second| gauge("cpu", "a", 20.0, second)).collect();
     assert_eq!(server.ask("POST", "/vector", &[], body.as_bytes()).status, 200);
-    // A signal does not end it while events still come.
+    // A signal does not end it while events arrive.
     rustix::process::kill_process(
         rustix::process::Pid::from_raw(server.pid() as i32).expect("a process"),
         rustix::process::Signal::TERM,
@@ -324,9 +326,9 @@ fn events_can_leave_by_stdout() {
     assert_eq!(verdicts(&out), 6);
 }
 
-/// Raw metrics go their own way; only verdicts come from us.
+/// Vector routes the raw metrics itself; qualm sends verdicts.
 #[test]
-fn as_a_tap_it_sends_verdicts_alone() {
+fn a_tap_sends_verdicts_alone() {
     let Some(qualm) = tools::qualm() else { return };
     let (site, source) = (Site::new(), Sink::start());
     let text = format!(
@@ -336,6 +338,6 @@ fn as_a_tap_it_sends_verdicts_alone() {
     let server = Server::start(&qualm, &site.write("qualm.toml", text), &[]);
     let body: String = (0..15).map(|second| gauge("cpu", "a", 20.0, second)).collect();
     assert_eq!(server.ask("POST", "/vector", &[], body.as_bytes()).status, 200);
-    let taken = source.taken();
+    let taken = source.accepted();
     assert_eq!((verdicts(&taken), without_verdicts(&taken).len()), (5, 0), "{taken}");
 }

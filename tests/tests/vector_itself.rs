@@ -1,7 +1,6 @@
-//! Through a real Vector and back, whatever is killed or stopped on the way. `vector.rs` has the same contract with Vector
-//! played by the test, which needs none.
+//! A real Vector with qualm in a loop, killed and stopped. `vector.rs` tests the same contract without one.
 //!
-//! In each test the same Vector writes the events to `without.ndjson` directly, and to `through.ndjson` by way of qualm.
+//! In each test the same Vector writes the events to `without.ndjson` directly, and to `through.ndjson` through qualm.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -13,25 +12,25 @@ use qualm_tests::vector::{feed, free_address};
 use qualm_tests::{Server, Site, Vector, config::quoted, tools, until};
 use rustix::process::{Pid, Signal, kill_process};
 
-/// How many events the sink sends at once, at most.
+/// The sink's largest batch.
 const BATCH: u64 = 1_000;
 
 /// Values of a series before its first score: `min_samples`.
 const WARM_UP: u64 = 10;
 
-/// Hosts that the events speak of, each a series.
+/// Hosts, each a series.
 const HOSTS: u64 = 10;
 
-/// One Vector with qualm in between, and where they listen.
+/// A Vector with qualm between its sink and its source, and their addresses.
 #[derive(Debug)]
 struct Loop {
     site: Site,
     codec: &'static str,
-    /// Where Vector takes events from the test.
+    /// Vector's source for the test's events.
     app: SocketAddr,
-    /// Where it takes them back from qualm.
+    /// Its source for qualm's events.
     back: SocketAddr,
-    /// Where qualm takes them.
+    /// qualm's address.
     qualm: SocketAddr,
 }
 
@@ -40,7 +39,7 @@ impl Loop {
         Self { site: Site::new(), codec, app: free_address(), back: free_address(), qualm: free_address() }
     }
 
-    /// Where Vector keeps its buffers.
+    /// Vector's directory for buffers.
     fn data(&self) -> PathBuf {
         let data = self.site.path("data");
         fs::create_dir_all(&data).expect("a directory can be made");
@@ -130,7 +129,7 @@ impl Loop {
         self.site.write("qualm.toml", text)
     }
 
-    /// Waits until all events up to this number have arrived both ways.
+    /// Waits until all events up to this number have arrived, directly and through qualm.
     fn arrived(&self, number: u64) {
         for path in [self.without(), self.through()] {
             until(&format!("event {number} in {}", path.display()), || last(&path) >= Some(number));
@@ -147,10 +146,9 @@ fn signal(server: &Server, signal: Signal) {
     kill_process(pid, signal).expect("qualm is running");
 }
 
-/// The sink keeps a batch in its disk buffer until qualm has said that it is delivered, which qualm says only when the
-/// source behind has taken it.
+/// The sink keeps a batch in its disk buffer until qualm answers 200, after the source behind has accepted it.
 #[test]
-fn a_million_events_arrive_though_qualm_is_killed_twice() {
+fn a_million_events_arrive_after_two_kills() {
     const ALL: u64 = 1_000_000;
     let (Some(qualm), Some(vector)) = (tools::qualm(), tools::vector()) else { return };
     let the = Loop::new("native_json");
@@ -175,16 +173,16 @@ fn a_million_events_arrive_though_qualm_is_killed_twice() {
     assert!(
         again <= 2 * BATCH,
         "{again} events arrived twice. With `concurrency: 1` one batch of {BATCH} at most is under way when qualm is \
-         killed; where the source behind had taken it, and the sink in front had not been told, it comes again: at most \
+         killed; where the source behind had accepted it, and the sink had no answer yet, it is repeated: at most \
          {BATCH} for each of 2 kills"
     );
-    // Each kill may cost what was learnt since the state was saved last; within a second, nothing has to warm up again.
+    // A kill loses the state since the last save, a second ago at most: no series warms up again.
     assert!(verdicts <= ALL / HOSTS - WARM_UP && verdicts > ALL / HOSTS * 9 / 10, "{verdicts} have verdicts");
     println!("{events} events, {again} of them once more, {verdicts} with verdicts");
 }
 
 #[test]
-fn the_codec_native_goes_the_same_way() {
+fn the_native_codec_works_too() {
     let (Some(qualm), Some(vector)) = (tools::qualm(), tools::vector()) else { return };
     let the = Loop::new("native");
     let _server = Server::start(&qualm, &the.toml("", ""), &[]);
@@ -210,7 +208,7 @@ fn verdicts_can_be_tags() {
 }
 
 #[test]
-fn as_a_tap_it_sends_only_verdicts() {
+fn a_tap_sends_verdicts_alone() {
     let (Some(qualm), Some(vector)) = (tools::qualm(), tools::vector()) else { return };
     let the = Loop::new("native_json");
     let _server = Server::start(&qualm, &the.toml("", "tap = true"), &[]);
@@ -223,8 +221,8 @@ fn as_a_tap_it_sends_only_verdicts() {
     assert_eq!(text.lines().count(), wanted, "verdicts and nothing else");
 }
 
-/// Vector starts qualm and reads its stdout. At Vector's end qualm is told to stop, while the sink in front of it still
-/// has events; it stays until they have come.
+/// Vector starts qualm and reads its stdout. At its end Vector signals qualm while the sink still has events: qualm waits for
+/// these.
 #[test]
 fn vector_can_start_it() {
     let (Some(qualm), Some(vector)) = (tools::qualm(), tools::vector()) else { return };
@@ -237,23 +235,23 @@ fn vector_can_start_it() {
     assert_eq!(the.compare(), Arrived { events: 50_000, again: 0, verdicts: 50_000 - HOSTS * WARM_UP });
 }
 
-/// At its end Vector closes its sources first, so that what the sink in front of qualm still holds cannot come back. It is
-/// in the disk buffer, and arrives after the next start.
+/// At its end Vector closes its sources first, so that events still in the sink cannot return. They are in the disk buffer, and
+/// arrive after the next start.
 #[test]
-fn what_vector_holds_at_its_end_arrives_after_its_start() {
+fn events_buffered_at_vectors_end_arrive_after_its_start() {
     let (Some(qualm), Some(vector)) = (tools::qualm(), tools::vector()) else { return };
     let the = Loop::new("native_json");
     let toml = the.toml("", "");
     let start = || Vector::start(&vector, &the.site, &the.vector(), &["--graceful-shutdown-limit-secs", "3"]);
 
-    // At once while qualm is away: all of it waits.
+    // First while qualm is stopped: all events are buffered.
     let running = start();
     feed(the.app, &events(0..5_000));
     until("the events to be taken", || last(&the.without()) == Some(4_999));
     running.stop();
     assert_eq!(last(&the.through()), None, "nothing can have arrived");
 
-    // Then in the midst of it: qualm stands still with a batch in its hands.
+    // Then while qualm is suspended with a batch in flight.
     let server = Server::start(&qualm, &toml, &[]);
     let running = start();
     feed(the.app, &events(5_000..20_000));
@@ -272,9 +270,9 @@ fn what_vector_holds_at_its_end_arrives_after_its_start() {
     assert!(again <= 2 * BATCH, "{again} arrived twice: of a batch that was under way when Vector ended");
 }
 
-/// What a source of Vector's has acknowledged is in the buffer.
+/// Acknowledged events are in the disk buffer.
 #[test]
-fn nothing_that_vector_has_taken_is_lost_when_it_is_killed() {
+fn no_acknowledged_event_is_lost_when_vector_is_killed() {
     let (Some(qualm), Some(vector)) = (tools::qualm(), tools::vector()) else { return };
     let the = Loop::new("native_json");
     let server = Server::start(&qualm, &the.toml("", ""), &[]);
@@ -289,13 +287,13 @@ fn nothing_that_vector_has_taken_is_lost_when_it_is_killed() {
 
     let _running = Vector::start(&vector, &the.site, &the.vector(), &[]);
     until("the last event", || last(&the.through()) >= Some(19_999));
-    // The other way has no buffer on disk: this is what it would have had.
+    // The direct path has no disk buffer: these are its expected events.
     the.site.write("without.ndjson", events(0..20_000));
     let Arrived { events, again, .. } = the.compare();
     assert_eq!(events, 20_000, "{again} arrived twice");
 }
 
-/// What users copy: `vector/*.yaml` with `vector/qualm.toml`, at other ports and with a short interval.
+/// The files for users: `vector/*.yaml` with `vector/qualm.toml`, at other ports and with a short interval.
 #[test]
 fn the_samples_work() {
     let (Some(qualm), Some(vector)) = (tools::qualm(), tools::vector()) else { return };

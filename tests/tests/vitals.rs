@@ -1,15 +1,15 @@
-//! From history to alarms: `qualm train` with the specification that is shipped, and its model in a real Telegraf.
+//! From history to alarms: `qualm train` with the shipped specification, and its model in a real Telegraf.
 
 use std::fmt::Write as _;
 use std::path::Path;
 
 use qualm_tests::{Site, Telegraf, config, run, tools, until};
 
-/// Steps of history, and of what comes live after it.
+/// Steps of history, and of live data after it.
 const HISTORY: u64 = 1500;
 const LIVE: u64 = 300;
 
-/// When memory fills up on host b, for the rest of the time, while nothing else happens.
+/// The step from which memory fills up on host b, the only anomaly.
 const INCIDENT: u64 = HISTORY + 200;
 
 const HOSTS: [&str; 2] = ["a", "b"];
@@ -37,17 +37,17 @@ fn a_trained_model_finds_an_incident_in_telegraf() {
     running.stop();
 
     let out = site.read_text("out.lp");
-    let (told, passed): (Vec<&str>, Vec<&str>) = out.lines().partition(|line| line.starts_with("anomaly,"));
+    let (verdicts, passed): (Vec<&str>, Vec<&str>) = out.lines().partition(|line| line.starts_with("anomaly,"));
     assert!(passed.iter().copied().eq(live.lines()), "what came out is not what went in, in its order");
-    assert_eq!(told.len(), expected, "a vector each interval for each host");
+    assert_eq!(verdicts.len(), expected, "a vector each interval for each host");
     let anomalies: Vec<(&str, u64)> =
-        told.iter().filter(|line| line.contains("is_anomaly=1i")).map(|line| place(line)).collect();
+        verdicts.iter().filter(|line| line.contains("is_anomaly=1i")).map(|line| place(line)).collect();
     let (right, wrong): (Vec<_>, Vec<_>) =
         anomalies.into_iter().partition(|(host, step)| *host == "b" && *step >= INCIDENT);
     assert!(wrong.len() <= 2, "false alarms: {wrong:?}");
     let first = *right.first().expect("the incident is found");
     assert!(first.1 <= INCIDENT + 2, "it was found at step {}, after {INCIDENT}", first.1);
-    let first = told.iter().find(|line| line.contains("is_anomaly=1i") && place(line) == first);
+    let first = verdicts.iter().find(|line| line.contains("is_anomaly=1i") && place(line) == first);
     assert!(first.is_some_and(|line| line.contains("cause=\"memory\"")), "{first:?}");
 }
 
@@ -58,7 +58,7 @@ fn place(line: &str) -> (&str, u64) {
     (host, (time / 1_000_000_000 - 1_700_000_000) / 10)
 }
 
-/// What Telegraf brings of both hosts, in these steps of ten seconds.
+/// Telegraf's metrics of both hosts, in these steps of ten seconds.
 fn lines(steps: std::ops::Range<u64>) -> String {
     let mut out = String::new();
     for step in steps {
@@ -69,7 +69,7 @@ fn lines(steps: std::ops::Range<u64>) -> String {
     out
 }
 
-/// A host whose load swings, and everything with it but memory; a little noise in all.
+/// A host with a periodic load, on which all but memory depends, with some noise.
 fn put_host(out: &mut String, step: u64, host: &str) {
     let time = (1_700_000_000 + step * 10) * 1_000_000_000;
     let swing = |step: u64| 50.0 + 30.0 * (step as f64 / 60.0 + f64::from(host.as_bytes()[0])).sin();
@@ -79,7 +79,7 @@ fn put_host(out: &mut String, step: u64, host: &str) {
     };
     let round = |value: f64| (value * 100.0).round() / 100.0;
     let load = swing(step);
-    // Counters: what has come together up to this step, from a mean and the swing's integral.
+    // Counters: the sum up to this step, from the mean and the period's integral.
     let total = |rate: f64| {
         let phase = step as f64 / 60.0 + f64::from(host.as_bytes()[0]);
         (rate * (50.0 * step as f64 - 30.0 * 60.0 * phase.cos()) + rate * 2000.0 + rate * noise(9)) as i64

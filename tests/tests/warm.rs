@@ -1,5 +1,5 @@
-//! `qualm warm` from the real InfluxDB and the real Prometheus: what comes live after it is scored from the first row on,
-//! as though history had come live.
+//! `qualm warm` from the real InfluxDB and the real Prometheus: live rows are scored from the first one on, as if history had
+//! been live.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -14,16 +14,16 @@ use qualm_tests::{Influx, Prometheus, Server, Site, run, tools, until};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-/// When history begins, in seconds, and how far apart its rows are.
+/// The first time of history, in seconds, and the interval of its rows.
 const START: u64 = 1_700_000_000;
 const STEP: u64 = 10;
 
-/// What is measured in a row.
+/// A row's values.
 fn value(row: u64, by: u64) -> f64 {
     (row * by % 101) as f64 / 8.0 + (row % 7) as f64
 }
 
-/// Rows as Telegraf would bring them live.
+/// Rows in Telegraf's format.
 fn lines(rows: std::ops::Range<u64>) -> String {
     let line = |row: u64| {
         let time = START + row * STEP;
@@ -33,7 +33,7 @@ fn lines(rows: std::ops::Range<u64>) -> String {
     rows.map(line).collect()
 }
 
-/// A configuration with a state, and `more` in it.
+/// A configuration with a state, and `more`.
 fn config(site: &Site, more: &str) -> String {
     let toml = format!("[state]\ndir = {}\n{more}", quoted(&site.path("state")));
     site.write("qualm.toml", toml).to_string_lossy().into_owned()
@@ -52,10 +52,10 @@ fn execd(qualm: &Path, arguments: &[&str], lines: &str) -> String {
 }
 
 #[test]
-fn from_influxdb_and_on_with_execd() {
+fn history_of_influxdb_warms_execd() {
     let (Some(qualm), Some(influxd)) = (tools::qualm(), tools::influxd()) else { return };
     let (influx, site) = (Influx::start(&influxd), Site::new());
-    // Half of it had been scored before.
+    // Half of it has scores already.
     let (before, history, live) = (lines(0..600), lines(600..1200), lines(1200..1210));
     influx.write(&execd(&qualm, &[], &before));
     influx.write(&history);
@@ -64,9 +64,13 @@ fn from_influxdb_and_on_with_execd() {
     let config = config(&site, "");
     let until = (START + 1200 * STEP).to_string();
     let from = ["--config", &config, "--influx", &influx.url(), "--database", "qualm", "--since", "1700000000"];
-    let told = warm(&qualm, &[&from[..], &["--until", &until]].concat());
-    assert_eq!((&told["rows"], &told["series"], &told["ready"]), (&2400.into(), &3.into(), &3.into()), "{told}");
-    assert!(told["scored_before"].as_u64() > Some(800), "{told}");
+    let summary = warm(&qualm, &[&from[..], &["--until", &until]].concat());
+    assert_eq!(
+        (&summary["rows"], &summary["series"], &summary["ready"]),
+        (&2400.into(), &3.into(), &3.into()),
+        "{summary}"
+    );
+    assert!(summary["scored_before"].as_u64() > Some(800), "{summary}");
 
     let scored = execd(&qualm, &["--config", &config], &live);
     assert!(scored.lines().all(|line| line.contains(",anomaly_score=")), "{scored}");
@@ -74,9 +78,9 @@ fn from_influxdb_and_on_with_execd() {
     assert!(all.ends_with(&scored), "as in one run");
 }
 
-/// However often it is interrupted, wherever it is: it goes on, and what is learnt is the same.
+/// A run that is interrupted at many positions resumes, and learns the same.
 #[test]
-fn interrupted_again_and_again_it_learns_the_same() {
+fn an_interrupted_run_learns_the_same() {
     let (Some(qualm), Some(influxd)) = (tools::qualm(), tools::influxd()) else { return };
     let (influx, site) = (Influx::start(&influxd), Site::new());
     let (history, live) = (lines(0..9000), lines(9000..9010)); // 25 hours: a stretch of one, then of two, of four, ...
@@ -87,7 +91,7 @@ fn interrupted_again_and_again_it_learns_the_same() {
     let arguments = ["warm", "--json", "--config", &config, "--influx", &url, "--database", "qualm"];
     let arguments = [&arguments[..], &["--since", "1700000000", "--until", &until]].concat();
     let mut stops = 0;
-    let told: Value = loop {
+    let summary: Value = loop {
         let mut command = Command::new(&qualm);
         let child = command.args(&arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
         let child = child.expect("qualm starts");
@@ -101,15 +105,15 @@ fn interrupted_again_and_again_it_learns_the_same() {
         }
         stops += 1;
     };
-    assert!(stops > 0 && told["rows"] == 18_000 && told["ready"] == 3, "{stops} stops: {told}");
+    assert!(stops > 0 && summary["rows"] == 18_000 && summary["ready"] == 3, "{stops} stops: {summary}");
     let scored = execd(&qualm, &["--config", &config], &live);
     let all = execd(&qualm, &[], &format!("{history}{live}"));
     assert!(all.ends_with(&scored) && scored.contains("anomaly_score"), "as in one run");
 }
 
-/// Where a stretch ends, another reader goes on without a row twice or lost.
+/// At the end of a stretch another reader resumes without a repeated or lost row.
 #[test]
-fn a_server_is_read_on_from_the_end_of_any_stretch() {
+fn a_server_is_resumed_at_the_end_of_any_stretch() {
     let Some(influxd) = tools::influxd() else { return };
     let influx = Influx::start(&influxd);
     influx.write(&lines(0..3000));
@@ -119,7 +123,7 @@ fn a_server_is_read_on_from_the_end_of_any_stretch() {
     };
     let mut all = Vec::new();
     let mut reader = open();
-    // Where each stretch begins, in time and in bytes.
+    // The start of each stretch, in time and in bytes.
     let mut ends = Vec::new();
     let mut before = 0;
     while reader.next(&mut all).expect("it answers").is_some() {
@@ -138,17 +142,17 @@ fn a_server_is_read_on_from_the_end_of_any_stretch() {
 }
 
 #[test]
-fn from_influxdb_and_on_with_serve() {
+fn history_of_influxdb_warms_serve() {
     let (Some(qualm), Some(influxd)) = (tools::qualm(), tools::influxd()) else { return };
     let (influx, site) = (Influx::start(&influxd), Site::new());
     influx.write(&lines(0..300));
     let more = format!("[http]\nlisten = \"127.0.0.1:0\"\n[influxdb]\nforward = {:?}\n", influx.url());
     let config = config(&site, &more);
-    let told = warm(
+    let summary = warm(
         &qualm,
         &["--config", &config, "--influx", &influx.url(), "--database", "qualm", "--since", "2023-11-14T00:00:00Z"],
     );
-    assert_eq!((&told["for"], &told["ready"]), (&"influxdb".into(), &3.into()), "{told}");
+    assert_eq!((&summary["for"], &summary["ready"]), (&"influxdb".into(), &3.into()), "{summary}");
 
     let server = Server::start(&qualm, Path::new(&config), &[]);
     let busy = run(&qualm, &["warm", "--config", &config, "--influx", &influx.url(), "--since", "1d"], b"");
@@ -159,15 +163,15 @@ fn from_influxdb_and_on_with_serve() {
     until("the first row to be scored", || influx.number(scored) == Some(1.0));
 }
 
-/// A past for Prometheus that ends now, and the rows that would come live after it.
-struct Past {
+/// History for Prometheus that ends now, and the live rows after it.
+struct History {
     openmetrics: String,
     /// Seconds; whole multiples of the step.
     from: u64,
     until: u64,
 }
 
-impl Past {
+impl History {
     fn new(rows: u64) -> Self {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("it is later than 1970").as_secs();
         let until = now / STEP * STEP - 3600;
@@ -187,17 +191,17 @@ impl Past {
 }
 
 #[test]
-fn from_prometheus_with_the_names_that_telegraf_gives() {
+fn history_of_prometheus_has_telegrafs_names() {
     let (Some(qualm), Some(prometheus), Some(promtool)) = (tools::qualm(), tools::prometheus(), tools::promtool())
     else {
         return;
     };
     let rows = 1500; // more than four hours, so that there are several stretches
-    let past = Past::new(rows);
+    let past = History::new(rows);
     let server = Prometheus::start_with(&prometheus, &promtool, &past.openmetrics);
     let (url, [since, until]) = (server.url(), past.times());
     let from = ["--prometheus", &url, "--start", &since, "--end", &until, "--step", "10s"];
-    // What Telegraf has of the same target: its URL in place of Prometheus' own labels, and the host that it runs on.
+    // As Telegraf tags the same target: its URL in place of Prometheus' own labels, and its own host.
     let tags = ["--drop-tag", "job", "instance", "--add-tag", "url=http://{instance}/metrics", "host=web1"];
     let second = |row: u64| {
         let time = past.from + row * STEP;
@@ -216,10 +220,10 @@ fn from_prometheus_with_the_names_that_telegraf_gives() {
         let site = Site::new();
         let config = config(&site, "");
         let more = ["--config", &config, "--metric-version", version, "--match", r#"{job="node"}"#];
-        let told = warm(&qualm, &[&from[..], &tags, &more].concat());
-        // A stale series goes on for five minutes, but these end at the end.
+        let summary = warm(&qualm, &[&from[..], &tags, &more].concat());
+        // A stale series lasts for five minutes, but these end with the history.
         let expected = (&Value::from(2 * rows), &Value::from(2), &Value::from(2));
-        assert_eq!((&told["rows"], &told["series"], &told["ready"]), expected, "{told}");
+        assert_eq!((&summary["rows"], &summary["series"], &summary["ready"]), expected, "{summary}");
         let scored = execd(&qualm, &["--config", &config], &(rows..rows + 10).map(live).collect::<String>());
         assert!(scored.lines().all(|line| line.contains(",anomaly_score=")), "{scored}");
         let all = execd(&qualm, &[], &(0..rows + 10).map(live).collect::<String>());

@@ -1,14 +1,14 @@
-//! The scoring needs no host of ours: under the plain `wasmtime` CLI it gives the same bytes as `qualm execd`.
+//! The command component under the plain `wasmtime` CLI gives the same bytes as `qualm execd`.
 
 use qualm_tests::{fixtures, run, tools, unsplice};
 
 #[test]
-fn plain_wasmtime_gives_the_same_bytes_as_qualm() {
+fn the_wasmtime_cli_gives_the_same_bytes_as_qualm() {
     let (Some(qualm), Some(component), Some(wasmtime)) = (tools::qualm(), tools::qualm_cli_wasm(), tools::wasmtime())
     else {
         return;
     };
-    // Lines with a timestamp of their own: without one, the time of arrival counts, and that is never the same twice.
+    // Lines with timestamps: without one, the time of arrival counts, which differs from run to run.
     let mut history = String::new();
     fixtures::spike(&mut history, 1_000);
     let oddities = fixtures::rounds(&[fixtures::ODDITIES, fixtures::MALFORMED].concat(), 100);

@@ -11,8 +11,9 @@ use qualm_bundle::manifest::{Feature, Manifest, Reference};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::inspect::taken;
-use super::{Error, print, read, text};
+use super::inspect::feature_source;
+use super::{Error, print_result, read};
+use crate::text;
 
 #[derive(Debug, Args)]
 pub(super) struct Options {
@@ -35,13 +36,13 @@ struct Differences {
     changes: Vec<Change>,
 }
 
-/// Something that is not the same; null where there is no such thing.
+/// A value that differs; null where a bundle has none.
 #[derive(Debug, PartialEq, Serialize)]
 struct Change {
     what: String,
     before: Value,
     after: Value,
-    /// By how much, for a feature's mean: in standard deviations of the one bundle.
+    /// The shift of a feature's mean, in standard deviations of the first bundle.
     #[serde(skip_serializing_if = "Option::is_none")]
     deviations: Option<f64>,
 }
@@ -49,7 +50,7 @@ struct Change {
 pub(super) fn run(options: &Options) -> Result<(), Error> {
     let (before, after) = (read(&options.before)?, read(&options.after)?);
     let differences = differences(&before, &after);
-    print(&differences, options.json, || differences.for_people())
+    print_result(&differences, options.json, || differences.to_text())
 }
 
 fn differences(before: &Bundle, after: &Bundle) -> Differences {
@@ -83,28 +84,32 @@ fn differences(before: &Bundle, after: &Bundle) -> Differences {
         add("order of features", json!(order_a), json!(order_b));
     }
     let named = |manifest: &Manifest| -> BTreeMap<String, Value> {
-        let feature = |feature: &Feature| (format!("feature {}", feature.name), json!(taken(feature)));
+        let feature = |feature: &Feature| (format!("feature {}", feature.name), json!(feature_source(feature)));
         manifest.features.iter().map(feature).collect()
     };
-    each(&named(a), &named(b), &mut add);
+    diff_maps(&named(a), &named(b), &mut add);
     let (p, q) = (&a.provenance, &b.provenance);
     add("data", json!(p.data_sha256), json!(q.data_sha256));
     add("rows", json!(p.rows), json!(q.rows));
     add("from", json!(p.from), json!(q.from));
     add("to", json!(p.to), json!(q.to));
     add("seed", json!(p.seed), json!(q.seed));
-    each(&values("parameter", &p.parameters), &values("parameter", &q.parameters), &mut add);
-    each(&values("metric", &p.metrics), &values("metric", &q.metrics), &mut add);
+    diff_maps(&values("parameter", &p.parameters), &values("parameter", &q.parameters), &mut add);
+    diff_maps(&values("metric", &p.metrics), &values("metric", &q.metrics), &mut add);
     for file in [files::MODEL, files::GOLDEN, files::COMPONENT] {
         add(file, json!(a.sha256.get(file)), json!(b.sha256.get(file)));
     }
     add("signature", json!(before.signature), json!(after.signature));
-    changes.extend(shifts(a, b));
+    changes.extend(distribution_shifts(a, b));
     Differences { same: before == after, changes }
 }
 
-/// By name, what is in either.
-fn each(before: &BTreeMap<String, Value>, after: &BTreeMap<String, Value>, add: &mut impl FnMut(&str, Value, Value)) {
+/// Adds each name of either map whose values differ.
+fn diff_maps(
+    before: &BTreeMap<String, Value>,
+    after: &BTreeMap<String, Value>,
+    add: &mut impl FnMut(&str, Value, Value),
+) {
     let all = before.keys().chain(after.keys().filter(|name| !before.contains_key(*name)));
     for name in all {
         let value = |of: &BTreeMap<String, Value>| of.get(name).cloned().unwrap_or(Value::Null);
@@ -116,8 +121,8 @@ fn values<T: Serialize>(what: &str, of: &BTreeMap<String, T>) -> BTreeMap<String
     of.iter().map(|(name, value)| (format!("{what} {name}"), json!(value))).collect()
 }
 
-/// What the features were like in training, where that is another: the farthest first.
-fn shifts(before: &Manifest, after: &Manifest) -> Vec<Change> {
+/// The differences of the features' distributions in training, the largest shift first.
+fn distribution_shifts(before: &Manifest, after: &Manifest) -> Vec<Change> {
     let references = |feature: &Feature| -> Option<(String, Reference, Reference)> {
         let other = after.features.iter().find(|other| other.name == feature.name)?;
         Some((feature.name.clone(), feature.reference.clone()?, other.reference.clone()?))
@@ -135,22 +140,22 @@ fn shifts(before: &Manifest, after: &Manifest) -> Vec<Change> {
         add("deviation", before.deviation, after.deviation, None);
         add("missing share", before.missing, after.missing, None);
     }
-    let far = |change: &Change| -change.deviations.map_or(0.0, f64::abs);
-    changes.sort_by(|one, other| far(one).total_cmp(&far(other)));
+    let shift = |change: &Change| -change.deviations.map_or(0.0, f64::abs);
+    changes.sort_by(|one, other| shift(one).total_cmp(&shift(other)));
     changes
 }
 
 impl Differences {
-    fn for_people(&self) -> String {
+    fn to_text(&self) -> String {
         if self.same {
             return "They are the same bundle.\n".to_owned();
         }
         let row = |change: &Change| {
             let Change { what, before, after, deviations } = change;
             let how = match (before, after) {
-                (Value::Null, after) => format!("+ {}", show(after)),
-                (before, Value::Null) => format!("− {}", show(before)),
-                (before, after) => format!("{} → {}", show(before), show(after)),
+                (Value::Null, after) => format!("+ {}", short_value(after)),
+                (before, Value::Null) => format!("− {}", short_value(before)),
+                (before, after) => format!("{} → {}", short_value(before), short_value(after)),
             };
             let by = deviations.map_or_else(String::new, |by| {
                 let sign = if by > 0.0 { "+" } else { "" };
@@ -162,8 +167,8 @@ impl Differences {
     }
 }
 
-/// A value, short: of digests and signatures the beginning.
-fn show(value: &Value) -> String {
+/// A value as text; of digests and signatures the beginning.
+fn short_value(value: &Value) -> String {
     match value {
         Value::Null => "none".to_owned(),
         Value::String(text) => {
@@ -175,7 +180,7 @@ fn show(value: &Value) -> String {
             }
         }
         Value::Number(number) if number.is_f64() => text::number(number.as_f64().unwrap_or(f64::NAN)),
-        Value::Array(items) => items.iter().map(show).collect::<Vec<_>>().join(", "),
+        Value::Array(items) => items.iter().map(short_value).collect::<Vec<_>>().join(", "),
         other => other.to_string(),
     }
 }
@@ -190,7 +195,7 @@ mod tests {
     use qualm_core::BuiltIn;
 
     #[test]
-    fn what_is_different_is_told_in_words() {
+    fn differences_are_described_as_text() {
         let before = testing::bundle(1);
         let same = differences(&before, &testing::bundle(1));
         assert_eq!((same.same, same.changes.len()), (true, 0));
@@ -205,7 +210,7 @@ mod tests {
         manifest.provenance.parameters.clear();
         let after = draft.finish(&BuiltIn).unwrap();
         let differences = differences(&before, &after);
-        let text = differences.for_people();
+        let text = differences.to_text();
         for line in [
             "version",
             "1 → 2",

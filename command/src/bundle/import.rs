@@ -1,4 +1,4 @@
-//! `qualm bundle import`: a forest that scikit-learn fitted, as a bundle.
+//! `qualm bundle import`: makes a bundle of a forest that scikit-learn fitted.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use qualm_bundle::{Bundle, duration};
 use qualm_core::BuiltIn;
 use serde_json::json;
 
-use super::{Error, print};
+use super::{Error, print_result};
 
 #[derive(Debug, Args)]
 pub(super) struct Options {
@@ -54,8 +54,8 @@ pub(super) fn run(options: &Options) -> Result<(), Error> {
     let Imported { draft, trees } = import::read(forest, &import).map_err(Error::Bundle)?;
     let bundle = draft.finish(&BuiltIn).map_err(|fault| Error::Write(fault.at(forest.display())))?;
     bundle.write(out).map_err(Error::Write)?;
-    let told = json!({ "bundle": out, "name": name, "version": version, "trees": trees });
-    print(&told, options.json, || {
+    let summary = json!({ "bundle": out, "name": name, "version": version, "trees": trees });
+    print_result(&summary, options.json, || {
         let (features, out) = (bundle.manifest.features.len(), out.display());
         format!("{name} {version}: {trees} trees, {features} features; the bundle is in {out}\n")
     })

@@ -12,7 +12,8 @@ use qualm_bundle::signature::{Signed, Trust};
 use qualm_contract::Transform;
 use serde::Serialize;
 
-use super::{Error, print, read, text};
+use super::{Error, print_result, read};
+use crate::text;
 
 #[derive(Debug, Args)]
 pub(super) struct Options {
@@ -25,14 +26,14 @@ pub(super) struct Options {
     json: bool,
 }
 
-/// What there is to be said.
+/// The contents of a bundle.
 #[derive(Debug, Serialize)]
 struct Summary<'a> {
     manifest: &'a Manifest,
     /// The size of each file.
     files: BTreeMap<&'static str, usize>,
     golden_rows: usize,
-    /// The digest of the manifest: what tells this bundle from any other.
+    /// The digest of the manifest, which identifies the bundle.
     digest: String,
     signature: Signed,
 }
@@ -47,16 +48,16 @@ pub(super) fn run(options: &Options) -> Result<(), Error> {
         digest: bundle.digest(),
         signature: signature.map_err(|fault| Error::Bundle(fault.at(options.path.display())))?,
     };
-    print(&summary, options.json, || {
+    print_result(&summary, options.json, || {
         format!(
             "{}\nIs it as it should be? qualm bundle verify {}\n",
-            for_people(&bundle, &summary),
+            to_text(&bundle, &summary),
             options.path.display()
         )
     })
 }
 
-fn for_people(bundle: &Bundle, summary: &Summary<'_>) -> String {
+fn to_text(bundle: &Bundle, summary: &Summary<'_>) -> String {
     let Manifest { name, version, created, expires, kind, features, threshold, .. } = &bundle.manifest;
     let plugin = if bundle.component.is_some() { ", a plugin" } else { "" };
     let files: Vec<_> =
@@ -71,7 +72,7 @@ fn for_people(bundle: &Bundle, summary: &Summary<'_>) -> String {
         ("kind", format!("{kind}{plugin}")),
         ("made", created.to_string()),
         ("expires", expires.map_or_else(|| "never".to_owned(), |expires| expires.to_string())),
-        ("rows", rows(&bundle.manifest)),
+        ("rows", describe_rows(&bundle.manifest)),
         (
             "threshold",
             format!(
@@ -81,8 +82,8 @@ fn for_people(bundle: &Bundle, summary: &Summary<'_>) -> String {
                 text::number(threshold.ordinary)
             ),
         ),
-        ("alarms", alarms(&bundle.manifest.suppression)),
-        ("trained", trained(&bundle.manifest.provenance)),
+        ("alarms", describe_alarms(&bundle.manifest.suppression)),
+        ("trained", describe_training(&bundle.manifest.provenance)),
         ("parameters", list(&bundle.manifest.provenance.parameters, ToString::to_string)),
         ("metrics", list(&bundle.manifest.provenance.metrics, |metric| text::number(*metric))),
         ("golden", format!("{} rows", summary.golden_rows)),
@@ -91,11 +92,11 @@ fn for_people(bundle: &Bundle, summary: &Summary<'_>) -> String {
         ("signature", signature),
     ];
     let rows: Vec<_> = rows.map(|(name, what)| vec![name.to_owned(), what]).to_vec();
-    let features: Vec<_> = features.iter().map(feature).collect();
+    let features: Vec<_> = features.iter().map(feature_row).collect();
     format!("{name}, version {version}\n{}\nFeatures\n{}", text::table(&rows), text::table(&features))
 }
 
-fn rows(manifest: &Manifest) -> String {
+fn describe_rows(manifest: &Manifest) -> String {
     let Manifest { shape, features, entity, interval, .. } = manifest;
     let each = if entity.is_empty() { String::new() } else { format!(" for each {}", entity.join(", ")) };
     match shape {
@@ -105,7 +106,7 @@ fn rows(manifest: &Manifest) -> String {
     }
 }
 
-fn alarms(suppression: &Suppression) -> String {
+fn describe_alarms(suppression: &Suppression) -> String {
     let Suppression { direction, min_deviation, expected_range, sustained, cooldown } = suppression;
     let mut when = sustained.as_ref().map_or_else(
         || "at every incident".to_owned(),
@@ -126,7 +127,7 @@ fn alarms(suppression: &Suppression) -> String {
     when
 }
 
-fn trained(provenance: &Provenance) -> String {
+fn describe_training(provenance: &Provenance) -> String {
     let Provenance { rows, from, to, seed, .. } = provenance;
     let when = match (from, to) {
         (Some(from), Some(to)) => format!(" from {from} to {to}"),
@@ -140,8 +141,8 @@ fn list<T>(items: &BTreeMap<String, T>, show: impl Fn(&T) -> String) -> String {
     if items.is_empty() { "none".to_owned() } else { items.join(", ") }
 }
 
-/// A feature's name, how it is taken, and what it was like.
-fn feature(feature: &Feature) -> Vec<String> {
+/// A feature's name, its source, and its distribution in training.
+fn feature_row(feature: &Feature) -> Vec<String> {
     let reference = feature.reference.as_ref().map_or_else(String::new, |reference| {
         let range = match (reference.quantiles.first(), reference.quantiles.last()) {
             (Some(least), Some(most)) => format!(", {} to {}", text::number(*least), text::number(*most)),
@@ -149,11 +150,11 @@ fn feature(feature: &Feature) -> Vec<String> {
         };
         format!("{} ± {}{range}", text::number(reference.mean), text::number(reference.deviation))
     });
-    vec![feature.name.clone(), taken(feature), reference]
+    vec![feature.name.clone(), feature_source(feature), reference]
 }
 
-/// How a feature is taken from metrics.
-pub(super) fn taken(feature: &Feature) -> String {
+/// The field that a feature is read from, and its transform.
+pub(super) fn feature_source(feature: &Feature) -> String {
     let Feature { measurement, field, tags, transform, .. } = feature;
     let tags: String = tags.iter().map(|(key, value)| format!(" {key}={value}")).collect();
     let transform = match transform {
@@ -170,8 +171,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn alarms_are_told_in_words() {
-        let read = |text| alarms(&toml::from_str(text).unwrap());
+    fn alarm_rules_are_described_as_text() {
+        let read = |text| describe_alarms(&toml::from_str(text).unwrap());
         assert_eq!(read(""), "at every incident");
         assert_eq!(
             read("sustained = '3 of 5'\ncooldown = '10m'"),

@@ -1,4 +1,4 @@
-//! `qualm bundle`: what people do with bundles.
+//! `qualm bundle`: inspects, checks, packs, signs, compares and rolls back bundles.
 
 mod diff;
 mod import;
@@ -6,7 +6,6 @@ mod inspect;
 mod pack;
 mod rollback;
 mod sign;
-mod text;
 mod verify;
 
 use std::io;
@@ -19,7 +18,7 @@ use qualm_bundle::Bundle;
 use qualm_bundle::signature::KeyError;
 use qualm_contract::ModelFactory;
 
-use crate::stdout::say;
+use crate::stdout::print_text;
 
 /// What `--help` ends with.
 pub const EXAMPLES: &str = "\
@@ -34,7 +33,7 @@ Examples:
 
 A bundle is a directory or a packed file; wherever one is wanted, the other will do.";
 
-/// What a user may ask for.
+/// The options of `qualm bundle`.
 #[derive(Debug, Args)]
 pub struct Options {
     #[command(subcommand)]
@@ -59,34 +58,34 @@ enum Command {
     Rollback(rollback::Options),
 }
 
-/// Why a command ended early.
+/// Why a command failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Something is no bundle that can be used.
+    /// A bundle cannot be read.
     #[error(transparent)]
     Bundle(qualm_bundle::Error),
     /// A key cannot be used.
     #[error(transparent)]
     Key(#[from] KeyError),
-    /// There is nothing to roll back.
+    /// There is no version to roll back to.
     #[error(transparent)]
     Rollback(#[from] qualm_bundle::rollback::Error),
     /// A bundle cannot be written.
     #[error(transparent)]
     Write(qualm_bundle::Error),
-    /// Nothing can be printed.
+    /// Stdout cannot be written.
     #[error("stdout: {0}")]
     Print(#[from] io::Error),
-    /// A check found the bundle wanting.
+    /// A check of the bundle failed.
     #[error("{0}")]
-    Wanting(String),
+    ChecksFailed(String),
 }
 
-/// Does it, with this runtime where a detector has to score, and prints what came of it.
+/// Runs the command, and prints its result. `factory` opens the models that have to score.
 ///
 /// # Errors
 ///
-/// Says what cannot be used, and why; or what was found wanting.
+/// What cannot be used, and why; or which check failed.
 pub fn run(options: &Options, factory: &dyn ModelFactory) -> Result<(), Error> {
     match &options.command {
         Command::Inspect(options) => inspect::run(options),
@@ -103,9 +102,9 @@ fn read(path: &Path) -> Result<Bundle, Error> {
     Bundle::read(path).map_err(Error::Bundle)
 }
 
-/// Prints a result for people or for machines.
-fn print(result: &impl Serialize, json: bool, for_people: impl FnOnce() -> String) -> Result<(), Error> {
-    Ok(say(&if json { format!("{}\n", serde_json::json!(result)) } else { for_people() })?)
+/// Prints a result as JSON or as text.
+fn print_result(result: &impl Serialize, json: bool, text: impl FnOnce() -> String) -> Result<(), Error> {
+    Ok(print_text(&if json { format!("{}\n", serde_json::json!(result)) } else { text() })?)
 }
 
 #[cfg(test)]

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use clap::Args;
 use serde::Serialize;
 
-use super::{Error, print, read, text};
+use super::{Error, print_result, read};
+use crate::text;
 
 #[derive(Debug, Args)]
 pub(super) struct Options {
@@ -37,7 +38,7 @@ pub(super) fn run(options: &Options) -> Result<(), Error> {
     let written = |error| Error::Write(qualm_bundle::Fault::Io(error).at(path.display()));
     let bytes = path.metadata().map_err(written)?.len();
     let packed = Packed { path, bytes, signed: bundle.signature.is_some() };
-    print(&packed, options.json, || {
+    print_result(&packed, options.json, || {
         let shown = packed.path.strip_prefix(".").unwrap_or(&packed.path).display();
         let unsigned = if packed.signed {
             ""

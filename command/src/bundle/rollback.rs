@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use qualm_bundle::rollback::{RolledBack, roll_back};
 
-use super::{Error, print};
+use super::{Error, print_result};
 
 #[derive(Debug, Args)]
 pub(super) struct Options {
@@ -29,12 +29,12 @@ pub(super) struct Options {
 
 pub(super) fn run(options: &Options) -> Result<(), Error> {
     match &roll_back(&options.state, &options.detector, options.to)?[..] {
-        [one] => print(one, options.json, || for_people(one)),
-        several => print(&several, options.json, || several.iter().map(for_people).collect()),
+        [one] => print_result(one, options.json, || to_text(one)),
+        several => print_result(&several, options.json, || several.iter().map(to_text).collect()),
     }
 }
 
-fn for_people(result: &RolledBack) -> String {
+fn to_text(result: &RolledBack) -> String {
     let RolledBack { detector, state, model, from, to, not_taken_up_to, kept } = result;
     let from = from.map_or_else(String::new, |from| format!(", after version {from}"));
     let kept: Vec<_> = kept.iter().map(u64::to_string).collect();

@@ -8,10 +8,10 @@ use clap::Args;
 use qualm_bundle::signature::SecretKey;
 use serde::Serialize;
 
-use super::{Error, print, read};
+use super::{Error, print_result, read};
 
-/// Where the password may be, so that nobody has to be there to type it.
-const PASSWORD: &str = "QUALM_KEY_PASSWORD";
+/// The environment variable with the password, for use without a terminal.
+const PASSWORD_VARIABLE: &str = "QUALM_KEY_PASSWORD";
 
 #[derive(Debug, Args)]
 pub(super) struct Options {
@@ -39,11 +39,11 @@ pub(super) fn run(options: &Options) -> Result<(), Error> {
     let mut bundle = read(path)?;
     let key = SecretKey::read(key, || Ok(password(key)?))?;
     bundle.sign(&key).map_err(|fault| Error::Write(fault.at(path.display())))?;
-    // As a whole: a pipeline that watches the directory must not see another signature's file come and go.
+    // All files at once: a pipeline that watches the directory must not see a manifest with another's signature.
     if path.is_dir() { bundle.write(path) } else { bundle.write_packed(path) }.map_err(Error::Write)?;
     let public = key.public()?;
     let signed = Signed { key: public.id(), public_key: public.to_string() };
-    print(&signed, options.json, || {
+    print_result(&signed, options.json, || {
         format!(
             "{path}: signed with the key {}\n\
              To check it:  qualm bundle verify {path} --key {public}\n\
@@ -54,18 +54,18 @@ pub(super) fn run(options: &Options) -> Result<(), Error> {
     })
 }
 
-/// There is nobody to ask for a password.
+/// The key has a password, and there is no terminal to ask for it.
 #[derive(Debug, thiserror::Error)]
-#[error("{} has a password, and there is no terminal to ask for it ({source}); set {PASSWORD}", key.display())]
+#[error("{} has a password, and there is no terminal to ask for it ({source}); set {PASSWORD_VARIABLE}", key.display())]
 struct NoPassword {
-    /// The file of the key.
+    /// The key's file.
     key: PathBuf,
-    /// What keeps a terminal from being used.
+    /// Why the terminal cannot be used.
     source: io::Error,
 }
 
 fn password(key: &Path) -> Result<String, NoPassword> {
-    if let Ok(password) = env::var(PASSWORD) {
+    if let Ok(password) = env::var(PASSWORD_VARIABLE) {
         return Ok(password);
     }
     rpassword::prompt_password(format!("Password of {}: ", key.display()))

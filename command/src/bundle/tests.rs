@@ -19,13 +19,13 @@ fn call(arguments: &[&str]) -> Result<(), Error> {
     run(&Cli::try_parse_from([&["bundle"], arguments].concat()).unwrap().options, &BuiltIn)
 }
 
-/// What it ends with.
-fn code(arguments: &[&str]) -> u8 {
+/// The exit exit_code.
+fn exit_code(arguments: &[&str]) -> u8 {
     call(arguments).map_or_else(|error| Failure::from(error).exit_code(), |()| 0)
 }
 
 #[test]
-fn the_commands_are_as_clap_wants_them() {
+fn the_command_line_is_valid_for_clap() {
     use clap::CommandFactory;
     Cli::command().debug_assert();
 }
@@ -40,29 +40,29 @@ fn a_bundle_is_packed_signed_verified_and_compared() {
     fs::write(&key, pair.sk.to_box(None).unwrap().to_string()).unwrap();
     let public = pair.pk.to_base64();
 
-    assert_eq!(code(&["inspect", &cpu]), 0);
-    assert_eq!(code(&["inspect", &cpu, "--json"]), 0);
-    assert_eq!(code(&["verify", &cpu]), 0);
-    assert_eq!(code(&["verify", &cpu, "--json", "--key", &public]), 1, "it is not signed yet");
-    assert_eq!(code(&["pack", &cpu, "--out", &at("")]), 0);
+    assert_eq!(exit_code(&["inspect", &cpu]), 0);
+    assert_eq!(exit_code(&["inspect", &cpu, "--json"]), 0);
+    assert_eq!(exit_code(&["verify", &cpu]), 0);
+    assert_eq!(exit_code(&["verify", &cpu, "--json", "--key", &public]), 1, "it is not signed yet");
+    assert_eq!(exit_code(&["pack", &cpu, "--out", &at("")]), 0);
     assert_eq!(Bundle::read(at("cpu-1.qualm").as_ref()).unwrap(), testing::bundle(1));
     let signed = Bundle { signature: None, ..Bundle::read(cpu.as_ref()).unwrap() };
-    assert_eq!(code(&["diff", &cpu, &at("cpu-1.qualm")]), 0);
+    assert_eq!(exit_code(&["diff", &cpu, &at("cpu-1.qualm")]), 0);
 
-    // The password is where a script can put it; here the key is opened as the command does.
+    // The password comes from a script here; otherwise the key is opened as the command does.
     let secret = qualm_bundle::signature::SecretKey::read(key.as_ref(), || Ok("horse".to_owned())).unwrap();
     let mut bundle = signed;
     bundle.sign(&secret).unwrap();
     bundle.write(cpu.as_ref()).unwrap();
-    assert_eq!(code(&["verify", &cpu, "--key", &public]), 0);
-    assert_eq!(code(&["diff", &cpu, &at("cpu-1.qualm"), "--json"]), 0);
-    assert_eq!(code(&["verify", &cpu]), 0);
+    assert_eq!(exit_code(&["verify", &cpu, "--key", &public]), 0);
+    assert_eq!(exit_code(&["diff", &cpu, &at("cpu-1.qualm"), "--json"]), 0);
+    assert_eq!(exit_code(&["verify", &cpu]), 0);
 
     fs::write(at("cpu/model.safetensors"), "other").unwrap();
-    assert_eq!(code(&["verify", &cpu]), 1);
-    assert_eq!(code(&["inspect", &cpu]), 2);
+    assert_eq!(exit_code(&["verify", &cpu]), 1);
+    assert_eq!(exit_code(&["inspect", &cpu]), 2);
     fs::write(at("cpu/bundle.toml"), "other").unwrap();
-    assert_eq!(code(&["verify", &cpu]), 1);
+    assert_eq!(exit_code(&["verify", &cpu]), 1);
     for unusable in [
         ["verify", &at("none"), "--json"].as_slice(),
         &["verify", &cpu, "--key", "none"],
@@ -71,9 +71,9 @@ fn a_bundle_is_packed_signed_verified_and_compared() {
         &["sign", &at("cpu-1.qualm"), "--key", &at("none")],
         &["diff", &cpu, &cpu],
     ] {
-        assert_eq!(code(unusable), 2, "{unusable:?}");
+        assert_eq!(exit_code(unusable), 2, "{unusable:?}");
     }
-    assert_eq!(code(&["pack", &at("cpu-1.qualm"), "--out", &at("no/where/cpu.qualm")]), 1, "it cannot be written");
+    assert_eq!(exit_code(&["pack", &at("cpu-1.qualm"), "--out", &at("no/where/cpu.qualm")]), 1, "it cannot be written");
 }
 
 #[test]
@@ -89,7 +89,7 @@ fn a_plugin_is_verified_in_the_sandbox() {
 }
 
 #[test]
-fn a_key_without_password_signs_what_is_packed_as_well() {
+fn a_key_without_password_signs_packed_bundles_too() {
     let Some(tool) = testing::minisign() else { return };
     let root = tempfile::tempdir().unwrap();
     let at = |name: &str| root.path().join(name).into_os_string().into_string().unwrap();
@@ -104,7 +104,7 @@ fn a_key_without_password_signs_what_is_packed_as_well() {
 }
 
 #[test]
-fn a_rollback_is_made_where_the_pipeline_keeps_its_bundles() {
+fn a_rollback_changes_the_store_of_the_pipeline() {
     let root = tempfile::tempdir().unwrap();
     let state = root.path().to_str().unwrap();
     let none = call(&["rollback", "cpu", "--state", state]).unwrap_err();
@@ -119,14 +119,14 @@ fn a_rollback_is_made_where_the_pipeline_keeps_its_bundles() {
     assert_eq!(store.changed().unwrap(), Some(testing::bundle(2)));
     call(&["rollback", "cpu", "--state", state, "--to", "1", "--json"]).unwrap();
     assert_eq!(store.changed().unwrap(), Some(testing::bundle(1)));
-    assert_eq!(code(&["rollback", "cpu", "--state", state, "--to", "9"]), 2);
+    assert_eq!(exit_code(&["rollback", "cpu", "--state", state, "--to", "9"]), 2);
 }
 
 #[test]
-fn one_rollback_is_made_for_all_ways_in_or_for_none() {
+fn a_rollback_applies_to_all_endpoints_or_to_none() {
     let root = tempfile::tempdir().unwrap();
     let state = root.path().to_str().unwrap();
-    let mut stores = ["vector", "influxdb"].map(|way| Store::open(&root.path().join(way), "cpu").unwrap());
+    let mut stores = ["vector", "influxdb"].map(|endpoint| Store::open(&root.path().join(endpoint), "cpu").unwrap());
     for store in &mut stores {
         for version in 1..=2 {
             store.keep(&testing::bundle(version)).unwrap();
@@ -141,7 +141,7 @@ fn one_rollback_is_made_for_all_ways_in_or_for_none() {
     };
     let other = call(&["rollback", "memory", "--state", state]).unwrap_err().to_string();
     assert!(other.contains("influxdb keeps those of cpu; ") && other.contains("vector keeps those of cpu"), "{other}");
-    assert_eq!(code(&["rollback", "cpu", "--state", state, "--to", "3"]), 2, "one of them does not have it");
+    assert_eq!(exit_code(&["rollback", "cpu", "--state", state, "--to", "3"]), 2, "one of them does not have it");
     assert_eq!(versions(&mut stores), [3, 2]);
     call(&["rollback", "cpu", "--state", state]).unwrap();
     assert_eq!(versions(&mut stores), [2, 1]);

@@ -11,7 +11,8 @@ use qualm_bundle::signature::{PublicKey, Signed, Trust};
 use qualm_contract::ModelFactory;
 use serde::Serialize;
 
-use super::{Error, print, text};
+use super::{Error, print_result};
+use crate::text;
 
 #[derive(Debug, Args)]
 pub(super) struct Options {
@@ -28,7 +29,7 @@ pub(super) struct Options {
     json: bool,
 }
 
-/// What came of all checks.
+/// The results of all checks.
 #[derive(Debug, Serialize)]
 struct Report {
     good: bool,
@@ -58,8 +59,12 @@ pub(super) fn run(options: &Options, factory: &dyn ModelFactory) -> Result<(), E
     }
     let mut report = Report { good: true, checks: Vec::new() };
     report.check(&options.path, &Trust { keys }, factory);
-    print(&report, options.json, || report.for_people())?;
-    if report.good { Ok(()) } else { Err(Error::Wanting(format!("{} is not as it must be", options.path.display()))) }
+    print_result(&report, options.json, || report.to_text())?;
+    if report.good {
+        Ok(())
+    } else {
+        Err(Error::ChecksFailed(format!("{} is not as it must be", options.path.display())))
+    }
 }
 
 impl Report {
@@ -68,21 +73,21 @@ impl Report {
             let about = format!("{} files, {}", files.count(), text::bytes(files.size()));
             (files, about)
         });
-        let Some((files, about)) = self.note("files", read) else { return };
+        let Some((files, about)) = self.add_failure("files", read) else { return };
         self.passed("files", about);
-        let Some(bundle) = self.note("contents", Bundle::parse(files)) else { return };
+        let Some(bundle) = self.add_failure("contents", Bundle::parse(files)) else { return };
         let manifest = &bundle.manifest;
         self.passed("contents", format!("{}, version {}", manifest.name, manifest.version));
-        if self.note("digests", bundle.check_integrity()).is_some() {
+        if self.add_failure("digests", bundle.check_integrity()).is_some() {
             self.passed("digests", "every file is the one that bundle.toml means".to_owned());
         }
-        if self.note("scores", bundle.open(factory)).is_some() {
+        if self.add_failure("scores", bundle.open(factory)).is_some() {
             self.passed(
                 "scores",
                 format!("all golden rows ({}) get the scores that they must get", bundle.golden.rows()),
             );
         }
-        match self.note("signature", bundle.check_trust(trust)) {
+        match self.add_failure("signature", bundle.check_trust(trust)) {
             Some(Signed::No) => self.skipped("signature", "it is not signed".to_owned()),
             Some(Signed::Unchecked { key }) => {
                 self.skipped(
@@ -95,14 +100,14 @@ impl Report {
             }
             None => {}
         }
-        if self.note("expiry", bundle.check_expiry(Timestamp::now())).is_some() {
+        if self.add_failure("expiry", bundle.check_expiry(Timestamp::now())).is_some() {
             let never = || "it never expires".to_owned();
             self.passed("expiry", manifest.expires.map_or_else(never, |expires| format!("it expires on {expires}")));
         }
     }
 
-    /// Notes what failed.
-    fn note<T>(&mut self, name: &'static str, result: Result<T, Fault>) -> Option<T> {
+    /// Adds the check where it failed.
+    fn add_failure<T>(&mut self, name: &'static str, result: Result<T, Fault>) -> Option<T> {
         result
             .map_err(|fault| {
                 self.good = false;
@@ -119,7 +124,7 @@ impl Report {
         self.checks.push(Check { name, result: Verdict::Skipped, what });
     }
 
-    fn for_people(&self) -> String {
+    fn to_text(&self) -> String {
         let row = |Check { name, result, what }: &Check| {
             let mark = match result {
                 Verdict::Passed => "✓",

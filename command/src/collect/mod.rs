@@ -1,4 +1,4 @@
-//! `qualm collect`: history out of `InfluxDB`, as line protocol in order of time.
+//! `qualm collect`: downloads history from `InfluxDB`, as line protocol in order of time.
 
 pub mod prometheus;
 mod query;
@@ -17,8 +17,8 @@ use serde_json::json;
 pub use qualm_offline::collect::Error;
 pub use query::Query;
 
-use crate::progress;
-use crate::stdout::say;
+use crate::progress::progress_bar;
+use crate::stdout::print_text;
 
 /// What `--help` ends with.
 pub const EXAMPLES: &str = "\
@@ -31,7 +31,7 @@ Examples:
 The credentials are best in the environment: INFLUX_TOKEN, or INFLUX_USERNAME and INFLUX_PASSWORD (1.x).
 FILE is line protocol in order of time: what `qualm validate`, `train` and `replay` read.";
 
-/// What a user may ask for.
+/// The options of `qualm collect`.
 #[derive(Debug, Clone, Args)]
 pub struct Options {
     /// Where the server is, such as `http://localhost:8086`
@@ -46,7 +46,7 @@ pub struct Options {
     #[arg(long, value_name = "WHEN")]
     pub until: Option<String>,
 
-    /// Which history, and who asks.
+    /// The selection of history, and the credentials.
     #[command(flatten)]
     pub query: Query,
 
@@ -59,32 +59,32 @@ pub struct Options {
     pub json: bool,
 }
 
-/// Collects, and prints what there was.
+/// Collects, and prints a summary.
 ///
 /// # Errors
 ///
-/// Says what failed, and what to do. The file that was there before, if any, is then as it was.
+/// What failed, and what to do. A file of that name stays as it was.
 pub fn run(options: &Options) -> Result<(), Error> {
     let Options { url, since, until, query, out, json } = options;
-    let wanted = collect::Options {
+    let request = collect::Options {
         url: url.clone(),
         since: since.clone(),
         until: until.clone(),
         query: query.into(),
         out: out.clone(),
     };
-    let bar = progress::bar(0, "{wide_bar} {percent}% {msg}, {eta} left");
-    let summary = collect::collect(&wanted, &|progress| {
+    let bar = progress_bar(0, "{wide_bar} {percent}% {msg}, {eta} left");
+    let summary = collect::collect(&request, &|progress| {
         bar.set_length(progress.total);
         bar.set_position(progress.done);
         bar.set_message(format!("{} rows, {}", progress.rows, HumanBytes(progress.bytes)));
     })?;
     bar.finish_and_clear();
-    let text = if *json { format!("{}\n", json!(summary)) } else { for_people(&summary, options) };
-    say(&text).map_err(|source| Error::Write { path: "stdout".into(), source })
+    let text = if *json { format!("{}\n", json!(summary)) } else { to_text(&summary, options) };
+    print_text(&text).map_err(|source| Error::Write { path: "stdout".into(), source })
 }
 
-fn for_people(summary: &Summary, options: &Options) -> String {
+fn to_text(summary: &Summary, options: &Options) -> String {
     let Summary { api, measurements, rows, bytes, left_out, seconds } = summary;
     let duration = friendly(Duration::from_millis((seconds * 1e3) as u64));
     let mut text = format!(

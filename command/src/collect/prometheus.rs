@@ -1,9 +1,9 @@
-//! Which history of a Prometheus, for `qualm warm`.
+//! The options of `qualm warm` that select history of a Prometheus.
 
 use clap::Args;
 use qualm_offline::collect::prometheus;
 
-/// Which of the history in Prometheus, and how it is to be called. Who asks is said with the options of `InfluxDB`.
+/// What becomes a [`prometheus::Query`], but for the credentials: those are options of `InfluxDB` too.
 #[derive(Debug, Clone, Default, Args)]
 #[group(skip)]
 pub struct Query {
@@ -16,7 +16,7 @@ pub struct Query {
     pub step: Option<String>,
 
     /// Name metrics as Telegraf's `inputs.prometheus` does with this `metric_version`: 1 or 2
-    #[arg(long, value_name = "VERSION", default_value_t = 2)]
+    #[arg(long, value_name = "VERSION", default_value_t = prometheus::METRIC_VERSION)]
     pub metric_version: u8,
 }
 

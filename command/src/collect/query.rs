@@ -1,15 +1,15 @@
-//! Which history of an `InfluxDB`, for `qualm collect` and `qualm warm`.
+//! The options of `qualm collect` and `qualm warm` that select history of an `InfluxDB`.
 
 use clap::Args;
 use qualm_bundle::secret::Secret;
 use qualm_offline::collect;
 
-/// Which of the history in an `InfluxDB`, and who asks for it.
+/// What becomes a [`collect::Query`], which has the defaults and checks the values.
 #[derive(Debug, Clone, Default, Args)]
 #[group(skip)]
 pub struct Query {
     /// The database (1.x, 3.x) or bucket (2.x)
-    #[arg(long, visible_alias = "bucket", value_name = "NAME", default_value = "telegraf")]
+    #[arg(long, visible_alias = "bucket", value_name = "NAME", default_value = collect::DATABASE)]
     pub database: String,
 
     /// The retention policy, where it is not the database's default (1.x)

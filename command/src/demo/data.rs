@@ -1,26 +1,26 @@
-//! What is replayed: the server's metrics as lines, and the incidents that experts labelled. `examples/demo/README.md`
-//! tells where they come from.
+//! The recording: the server's metrics as lines, and the labelled incidents. `examples/demo/README.md` documents their source.
 
 use std::fmt::Write as _;
 
+use anyhow::{Context as _, Result, bail};
 use qualm_offline::history::parse_time;
 
 const SERVER: &str = include_str!("../../../examples/demo/server.csv");
 const LABELS: &str = include_str!("../../../examples/demo/labels.csv");
 
-/// Which server it was: a machine of the Server Machine Dataset.
+/// The server: a machine of the Server Machine Dataset.
 pub(super) const HOST: &str = "machine-1-3";
 
 /// Nanoseconds in a minute.
 pub(super) const MINUTE: i64 = 60_000_000_000;
 
-/// The metrics of a server, and its labelled incidents. The two meet only where findings are counted.
+/// The metrics of a server, and its labelled incidents, which the detector never gets.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Recording {
-    /// In the order of their times.
+    /// In order of time.
     pub(super) lines: Vec<Line>,
     pub(super) incidents: Vec<Incident>,
-    /// Metrics, and so fields, in each line.
+    /// Fields of each line.
     pub(super) metrics: usize,
 }
 
@@ -35,57 +35,57 @@ pub(super) struct Line {
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Incident {
     pub(super) start: i64,
-    /// The first time behind it.
+    /// The first time after it.
     pub(super) end: i64,
-    /// The metrics that the label names as part of it; it may name none.
+    /// The labelled metrics; may be empty.
     pub(super) metrics: Vec<String>,
 }
 
 impl Recording {
-    /// The recording that is part of the program.
-    pub(super) fn load() -> Result<Self, String> {
+    /// The recording in the binary.
+    pub(super) fn load() -> Result<Self> {
         Self::parse(SERVER, LABELS)
     }
 
-    fn parse(server: &str, labels: &str) -> Result<Self, String> {
+    fn parse(server: &str, labels: &str) -> Result<Self> {
         let mut rows = server.lines();
         let header =
-            rows.next().and_then(|header| header.strip_prefix("time,")).ok_or("the first column is no `time`")?;
+            rows.next().and_then(|header| header.strip_prefix("time,")).context("the first column is no `time`")?;
         let names: Vec<&str> = header.split(',').collect();
         let lines = rows.map(|row| Line::parse(row, &names)).collect::<Result<Vec<_>, _>>()?;
         let incidents = labels.lines().skip(1).map(Incident::parse).collect::<Result<Vec<_>, _>>()?;
         if lines.is_empty() || !lines.is_sorted_by(|one, next| one.time < next.time) {
-            return Err("its rows are not in the order of their times".to_owned());
+            bail!("its rows are not in the order of their times");
         }
         Ok(Self { lines, incidents, metrics: names.len() })
     }
 
-    /// How long it is, in nanoseconds, the last line's minute included.
+    /// The duration in nanoseconds, the last line's minute included.
     pub(super) fn duration(&self) -> i64 {
         self.lines.last().map_or(0, |last| last.time + MINUTE - self.start())
     }
 
-    /// When it begins.
+    /// The first time.
     pub(super) fn start(&self) -> i64 {
         self.lines.first().map_or(0, |first| first.time)
     }
 }
 
 impl Line {
-    fn parse(row: &str, names: &[&str]) -> Result<Self, String> {
+    fn parse(row: &str, names: &[&str]) -> Result<Self> {
         let mut cells = row.split(',');
-        let time = parse_time(cells.next().unwrap_or_default()).map_err(|error| error.to_string())?;
+        let time = parse_time(cells.next().unwrap_or_default())?;
         let mut text = format!("server,host={HOST}");
         let mut left = names.iter();
         let mut before = ' ';
         for cell in cells {
-            let name = left.next().ok_or_else(|| format!("it has too many cells: `{row}`"))?;
-            let _: f64 = cell.parse().map_err(|_| format!("`{cell}` is no number"))?;
+            let name = left.next().with_context(|| format!("it has too many cells: `{row}`"))?;
+            let _: f64 = cell.parse().ok().with_context(|| format!("`{cell}` is no number"))?;
             let _infallible = write!(text, "{before}{name}={cell}");
             before = ',';
         }
         if left.next().is_some() {
-            return Err(format!("it has too few cells: `{row}`"));
+            bail!("it has too few cells: `{row}`");
         }
         let _infallible = writeln!(text, " {time}");
         Ok(Self { time, text })
@@ -93,20 +93,19 @@ impl Line {
 }
 
 impl Incident {
-    fn parse(row: &str) -> Result<Self, String> {
+    fn parse(row: &str) -> Result<Self> {
         let mut cells = row.split(',');
-        let mut cell = || cells.next().ok_or_else(|| format!("a label has too few cells: `{row}`"));
-        let mut time = || parse_time(cell()?).map_err(|error| error.to_string());
+        let mut cell = || cells.next().with_context(|| format!("a label has too few cells: `{row}`"));
+        let mut time = || anyhow::Ok(parse_time(cell()?)?);
         let (start, end) = (time()?, time()?);
         let metrics = cell()?.split_whitespace().map(str::to_owned).collect();
-        if start < end {
-            Ok(Self { start, end, metrics })
-        } else {
-            Err(format!("a label ends before it begins: `{row}`"))
+        if start >= end {
+            bail!("a label ends before it begins: `{row}`");
         }
+        Ok(Self { start, end, metrics })
     }
 
-    /// How long it was, in minutes.
+    /// The duration in minutes.
     pub(super) fn minutes(&self) -> i64 {
         (self.end - self.start) / MINUTE
     }
@@ -136,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_with_the_data_is_an_error() {
+    fn malformed_data_are_errors() {
         let labels = "start,end,metrics\n";
         for server in
             ["m00\n1\n", "time,m00\n", "time,m00\n1,2,3\n", "time,m00\n1\n", "time,m00\n1,x\n", "time,m00\n2,1\n1,1\n"]
@@ -150,7 +149,7 @@ mod tests {
 
     /// What `examples/demo/README.md` states.
     #[test]
-    fn the_recording_is_as_its_readme_says() {
+    fn the_recording_is_as_its_readme_states() {
         let recording = Recording::load().unwrap();
         assert_eq!((recording.lines.len(), recording.metrics, recording.duration()), (2880, 30, 2880 * MINUTE));
         assert!(recording.lines.windows(2).all(|two| two[1].time - two[0].time == MINUTE), "a row a minute, no gap");
@@ -163,6 +162,6 @@ mod tests {
         let field = |name: &str| recording.lines[0].text.contains(&format!("{name}="));
         assert!(recording.incidents.iter().flat_map(|incident| &incident.metrics).all(|name| field(name)));
         assert!(recording.lines.iter().all(|line| !line.text.contains("label")), "labels never reach the detector");
-        assert!(SERVER.len() + LABELS.len() < 1_000_000, "the program carries it");
+        assert!(SERVER.len() + LABELS.len() < 1_000_000, "the binary contains it");
     }
 }

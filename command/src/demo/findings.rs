@@ -1,15 +1,15 @@
-//! What was found, held against the labels. Nothing is adjusted: a line counts for what it was called when it passed.
+//! Verdicts compared with labels. Nothing is adjusted: a line counts with the verdict that it got when it passed.
 
 use super::data::{Incident, MINUTE};
 use super::passes::Verdict;
 
-/// Alarming lines closer than this belong to the same stretch: a person would be called once.
-const MERGE: i64 = 10 * MINUTE;
+/// Alarming lines closer than this belong to the same stretch, in nanoseconds.
+const MERGE_GAP: i64 = 10 * MINUTE;
 
-/// All that was found.
+/// The comparison of verdicts and labels.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Findings {
-    /// Lines before the first score. They count for nothing below.
+    /// Lines before the first score, which are not counted below.
     pub(super) warm_up: usize,
     pub(super) incidents: Vec<Finding>,
     pub(super) false_alarms: Vec<Stretch>,
@@ -19,7 +19,7 @@ pub(super) struct Findings {
     pub(super) all: Tally,
 }
 
-/// An incident and what became of it.
+/// An incident and its detection.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Finding {
     pub(super) incident: Incident,
@@ -27,19 +27,19 @@ pub(super) struct Finding {
     pub(super) tally: Tally,
     /// The largest score within it.
     pub(super) largest: Option<f64>,
-    pub(super) catch: Option<Catch>,
+    pub(super) detection: Option<Detection>,
 }
 
 /// The first alarming line of an incident.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Catch {
+pub(super) struct Detection {
     /// Nanoseconds from the incident's start.
     pub(super) delay: i64,
-    /// The field that the line names as the cause.
+    /// The line's `anomaly_cause`.
     pub(super) cause: Option<String>,
 }
 
-/// Alarming lines with less than [`MERGE`] from each to the next.
+/// Alarming lines with less than [`MERGE_GAP`] from each to the next.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Stretch {
     pub(super) first: i64,
@@ -48,7 +48,7 @@ pub(super) struct Stretch {
     pub(super) largest: f64,
 }
 
-/// Lines with a score, and those among them that were called anomalous.
+/// Lines with a score, and the anomalous ones of them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Tally {
     pub(super) scored: usize,
@@ -56,53 +56,54 @@ pub(super) struct Tally {
 }
 
 impl Findings {
-    /// Holds the verdicts on the lines, in the order of their times, against the incidents.
-    pub(super) fn of(lines: &[(i64, Option<Verdict>)], incidents: &[Incident]) -> Self {
+    /// Compares the verdicts of the lines, in order of time, with the incidents.
+    pub(super) fn compare(lines: &[(i64, Option<Verdict>)], incidents: &[Incident]) -> Self {
         let scored: Vec<(i64, &Verdict)> =
             lines.iter().filter_map(|(time, verdict)| verdict.as_ref().map(|verdict| (*time, verdict))).collect();
-        let is_ordinary = |time: i64| !incidents.iter().any(|incident| incident.holds(time));
-        let touches_none = |stretch: &Stretch| !incidents.iter().any(|incident| stretch.touches(incident));
+        let is_ordinary = |time: i64| !incidents.iter().any(|incident| incident.contains(time));
+        let is_false_alarm = |stretch: &Stretch| !incidents.iter().any(|incident| stretch.overlaps(incident));
         Self {
             warm_up: lines.iter().take_while(|(_, verdict)| verdict.is_none()).count(),
             incidents: incidents.iter().map(|incident| Finding::of(incident, &scored)).collect(),
-            false_alarms: stretches(&scored).into_iter().filter(touches_none).collect(),
+            false_alarms: stretches(&scored).into_iter().filter(is_false_alarm).collect(),
             ordinary: Tally::of(scored.iter().filter(|(time, _)| is_ordinary(*time)).map(|(_, verdict)| *verdict)),
             all: Tally::of(scored.iter().map(|(_, verdict)| *verdict)),
         }
     }
 
-    /// Incidents that could be caught: those that were not over before the first score.
+    /// Incidents that could be caught: those that did not end before the first score.
     pub(super) fn catchable(&self) -> usize {
         self.incidents.iter().filter(|finding| finding.tally.scored > 0).count()
     }
 
     /// Incidents that were caught.
     pub(super) fn caught(&self) -> usize {
-        self.incidents.iter().filter(|finding| finding.catch.is_some()).count()
+        self.incidents.iter().filter(|finding| finding.detection.is_some()).count()
     }
 }
 
 impl Finding {
     fn of(incident: &Incident, scored: &[(i64, &Verdict)]) -> Self {
-        let within = || scored.iter().filter(|(time, _)| incident.holds(*time));
+        let within = || scored.iter().filter(|(time, _)| incident.contains(*time));
         let first = within().find(|(_, verdict)| verdict.alarms());
         Self {
             incident: incident.clone(),
             tally: Tally::of(within().map(|(_, verdict)| *verdict)),
             largest: within().map(|(_, verdict)| verdict.score).reduce(f64::max),
-            catch: first.map(|(time, verdict)| Catch { delay: time - incident.start, cause: verdict.cause.clone() }),
+            detection: first
+                .map(|(time, verdict)| Detection { delay: time - incident.start, cause: verdict.cause.clone() }),
         }
     }
 }
 
 impl Incident {
-    fn holds(&self, time: i64) -> bool {
+    fn contains(&self, time: i64) -> bool {
         (self.start..self.end).contains(&time)
     }
 }
 
 impl Stretch {
-    fn touches(&self, incident: &Incident) -> bool {
+    fn overlaps(&self, incident: &Incident) -> bool {
         self.first < incident.end && incident.start <= self.last
     }
 }
@@ -119,7 +120,7 @@ impl Tally {
 fn stretches(scored: &[(i64, &Verdict)]) -> Vec<Stretch> {
     let mut out: Vec<Stretch> = Vec::new();
     for &(time, verdict) in scored.iter().filter(|(_, verdict)| verdict.alarms()) {
-        match out.last_mut().filter(|stretch| time - stretch.last < MERGE) {
+        match out.last_mut().filter(|stretch| time - stretch.last < MERGE_GAP) {
             Some(stretch) => {
                 stretch.last = time;
                 stretch.lines += 1;
@@ -135,7 +136,7 @@ fn stretches(scored: &[(i64, &Verdict)]) -> Vec<Stretch> {
 mod tests {
     use super::*;
 
-    /// A line a minute: `_` without a score, `.` ordinary, `!` alarming, `+` of an incident that goes on.
+    /// A line a minute: `_` without a score, `.` ordinary, `!` alarming, `+` of an incident that continues.
     fn lines(text: &str) -> Vec<(i64, Option<Verdict>)> {
         let verdict = |byte, minute: usize| match byte {
             b'_' => None,
@@ -153,15 +154,19 @@ mod tests {
     }
 
     fn delays(found: &Findings) -> Vec<Option<i64>> {
-        found.incidents.iter().map(|finding| finding.catch.as_ref().map(|catch| catch.delay / MINUTE)).collect()
+        found
+            .incidents
+            .iter()
+            .map(|finding| finding.detection.as_ref().map(|detection| detection.delay / MINUTE))
+            .collect()
     }
 
     #[test]
     fn incidents_are_caught_at_once_late_or_not() {
-        let found = Findings::of(&lines("..!!...!.....!"), &[incident(2, 4), incident(5, 9), incident(10, 13)]);
+        let found = Findings::compare(&lines("..!!...!.....!"), &[incident(2, 4), incident(5, 9), incident(10, 13)]);
         assert_eq!(delays(&found), [Some(0), Some(2), None]);
         assert_eq!((found.caught(), found.catchable()), (2, 3));
-        assert_eq!(found.incidents[1].catch.as_ref().unwrap().cause.as_deref(), Some("m07"));
+        assert_eq!(found.incidents[1].detection.as_ref().unwrap().cause.as_deref(), Some("m07"));
         assert_eq!(found.incidents[1].tally, Tally { scored: 4, anomalous: 1 });
         assert_eq!(
             found.incidents.iter().map(|finding| finding.largest).collect::<Vec<_>>(),
@@ -170,21 +175,21 @@ mod tests {
     }
 
     #[test]
-    fn what_goes_on_catches_nothing_new() {
-        let found = Findings::of(&lines("!++++!++.."), &[incident(2, 4), incident(5, 9)]);
+    fn lines_of_a_continued_incident_catch_no_other() {
+        let found = Findings::compare(&lines("!++++!++.."), &[incident(2, 4), incident(5, 9)]);
         assert_eq!(delays(&found), [None, Some(0)]);
         assert_eq!((found.ordinary, found.all.anomalous), (Tally { scored: 4, anomalous: 3 }, 8));
     }
 
     #[test]
-    fn an_incident_ends_before_its_end() {
-        assert_eq!(delays(&Findings::of(&lines("....!"), &[incident(1, 4)])), [None]);
-        assert_eq!(delays(&Findings::of(&lines("...!."), &[incident(1, 4)])), [Some(2)]);
+    fn an_incidents_end_is_exclusive() {
+        assert_eq!(delays(&Findings::compare(&lines("....!"), &[incident(1, 4)])), [None]);
+        assert_eq!(delays(&Findings::compare(&lines("...!."), &[incident(1, 4)])), [Some(2)]);
     }
 
     #[test]
-    fn false_alarms_that_are_close_are_one() {
-        let found = Findings::of(&lines("!.........!!........!.........."), &[]);
+    fn close_false_alarms_are_one() {
+        let found = Findings::compare(&lines("!.........!!........!.........."), &[]);
         // Ten minutes from the first to the second; nine from there to the last.
         let [first, second] = found.false_alarms.as_slice() else { panic!("{:?}", found.false_alarms) };
         assert_eq!((first.first, first.last, first.lines), (0, 0, 1));
@@ -194,16 +199,16 @@ mod tests {
     }
 
     #[test]
-    fn a_stretch_that_touches_an_incident_is_no_false_alarm_and_yet_no_catch() {
-        let around = Findings::of(&lines("..!....!..............!"), &[incident(3, 6)]);
+    fn a_stretch_around_an_incident_is_neither_false_alarm_nor_detection() {
+        let around = Findings::compare(&lines("..!....!..............!"), &[incident(3, 6)]);
         assert_eq!(delays(&around), [None]);
         assert_eq!(around.false_alarms.len(), 1, "only the one at the end");
         assert_eq!(around.ordinary.anomalous, 3);
     }
 
     #[test]
-    fn the_warm_up_counts_for_nothing() {
-        let found = Findings::of(&lines("____..!."), &[incident(0, 3), incident(3, 7)]);
+    fn the_warm_up_is_not_counted() {
+        let found = Findings::compare(&lines("____..!."), &[incident(0, 3), incident(3, 7)]);
         assert_eq!(found.warm_up, 4);
         assert_eq!((found.caught(), found.catchable()), (1, 1));
         assert_eq!(delays(&found), [None, Some(3)]);

@@ -1,4 +1,4 @@
-//! `qualm demo`: two days of a real server through the pipeline that scores live metrics, and what it found.
+//! `qualm demo`: scores two days of a real server's metrics, and shows the incidents that are found.
 
 mod data;
 mod findings;
@@ -13,7 +13,7 @@ use clap::Args;
 use qualm::config::{self, Config};
 use qualm::scoring::StartError;
 
-use crate::stdout::say;
+use crate::stdout::print_text;
 use data::Recording;
 use report::Report;
 use screen::{Paint, Screen};
@@ -36,7 +36,7 @@ it to the pipeline to having it back.
 The data is from the Server Machine Dataset (MIT licence). It is part of this
 program: nothing is fetched, and nothing but compiled code is kept.";
 
-/// What a user may ask for.
+/// The options of `qualm demo`.
 #[derive(Debug, Args)]
 pub struct Options {
     /// Print the figures as JSON
@@ -44,7 +44,7 @@ pub struct Options {
     pub json: bool,
 }
 
-/// Why there is nothing to show.
+/// Why the demo failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The default configuration is refused.
@@ -53,32 +53,32 @@ pub enum Error {
     /// The detector does not start.
     #[error(transparent)]
     Start(#[from] StartError),
-    /// The recording that is part of the program cannot be used.
+    /// The recording in the binary cannot be used.
     #[error("the demo's own data cannot be used: {0}")]
-    Data(String),
-    /// The detector failed under way, so the figures would be wrong.
+    Data(#[from] anyhow::Error),
+    /// The detector failed, so that the figures would be wrong.
     #[error("the detector failed, so there is nothing true to show: {0}")]
     Failed(qualm::scoring::DetectorsFailed),
-    /// Nobody takes what is shown.
+    /// Stdout cannot be written.
     #[error("cannot print: {0}")]
     Print(io::Error),
 }
 
-/// Replays, and prints what was found.
+/// Replays the recording, and prints the findings.
 ///
 /// # Errors
 ///
-/// Where the detector does not run or stdout cannot be written; that nobody reads on is no error.
+/// Where the detector fails or stdout cannot be written; that the reader closed the pipe is no error.
 pub fn run(options: &Options) -> Result<(), Error> {
     let config = Config::parse("", "the default configuration")?;
-    let recording = Recording::load().map_err(Error::Data)?;
-    let report = Report::make(&recording, &config)?;
+    let recording = Recording::load()?;
+    let report = Report::of(&recording, &config)?;
     let text = if options.json {
         format!("{:#}\n", report.to_json())
     } else {
         Screen { report: &report, width: width(), paint: Paint::new(has_colour()) }.to_string()
     };
-    say(&text).map_err(Error::Print)
+    print_text(&text).map_err(Error::Print)
 }
 
 /// The terminal's width; 80 where it is unknown.
@@ -89,7 +89,7 @@ fn width() -> usize {
     }
 }
 
-/// Only on a terminal that knows colours, and unless the user wants none (<https://no-color.org>).
+/// Whether stdout is a terminal with colours, and `NO_COLOR` is not set (<https://no-color.org>).
 fn has_colour() -> bool {
     let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let dumb = std::env::var_os("TERM").is_none_or(|value| value == "dumb");

@@ -1,4 +1,4 @@
-//! The recording through the pipeline: line by line as it would come in live, and in bulk as it would from a backlog.
+//! Runs the recording through the pipeline: line by line as if live, and in bulk to measure throughput.
 
 use std::time::{Duration, Instant};
 
@@ -8,10 +8,10 @@ use qualm::scoring::Scoring;
 use super::Error;
 use super::data::Line;
 
-/// What a pipe holds, and so the most that one read brings where the writer is ahead.
-const READ: usize = 64 << 10;
+/// The bytes of a read: a pipe's capacity.
+const READ_BYTES: usize = 64 << 10;
 
-/// What a line says of itself when it comes out.
+/// The fields that were spliced into a line.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Verdict {
     pub(super) score: f64,
@@ -20,29 +20,29 @@ pub(super) struct Verdict {
 }
 
 impl Verdict {
-    /// Whether an incident of one of its metrics begins with it, or becomes worse. The lines of one that only goes on say
-    /// nothing new: with many metrics, most of what happens would fall into one incident or another.
+    /// Whether an incident of one of its metrics begins or becomes worse. Lines of an incident that only continues do not count:
+    /// with many metrics, almost every line belongs to one.
     pub(super) fn alarms(&self) -> bool {
         self.is_anomaly && self.score > 1.0
     }
 }
 
-/// The lines one by one, each given only after the one before it came back.
+/// The results of scoring line by line.
 #[derive(Debug, Default)]
 pub(super) struct Live {
-    /// What came out for each line.
+    /// The output of each line.
     pub(super) out: Vec<String>,
-    /// By line; `None` where a line came back without a score.
+    /// By line; `None` without a score.
     pub(super) verdicts: Vec<Option<Verdict>>,
-    /// Lines that came out.
+    /// Lines of the output.
     pub(super) lines_out: usize,
-    /// Lines that came out otherwise than they went in, the spliced fields aside.
+    /// Lines that differ from the input in more than the spliced fields.
     pub(super) altered: usize,
-    /// From giving a line to having it back, the shortest first.
+    /// The time that scoring each line took, in ascending order.
     latencies: Vec<Duration>,
 }
 
-/// All lines, as fast as they pass.
+/// The results of scoring all lines at once.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Bulk {
     pub(super) lines: usize,
@@ -51,14 +51,14 @@ pub(super) struct Bulk {
 }
 
 impl Live {
-    pub(super) fn pass(lines: &[Line], config: &Config) -> Result<Self, Error> {
+    pub(super) fn score(lines: &[Line], config: &Config) -> Result<Self, Error> {
         let mut scoring = Scoring::start_offline(config)?;
         let mut live = Self::default();
         for line in lines {
-            let given = Instant::now();
-            let out = give(&mut scoring, line.text.as_bytes(), line.time);
-            live.latencies.push(given.elapsed());
-            live.take(&line.text, &String::from_utf8_lossy(out));
+            let began = Instant::now();
+            let out = score_bytes(&mut scoring, line.text.as_bytes(), line.time);
+            live.latencies.push(began.elapsed());
+            live.record(&line.text, &String::from_utf8_lossy(out));
             scoring.run_between_batches();
         }
         live.latencies.sort_unstable();
@@ -66,16 +66,16 @@ impl Live {
         Ok(live)
     }
 
-    /// Takes what came out for a line.
-    pub(super) fn take(&mut self, given: &str, out: &str) {
+    /// Records the output of a line.
+    pub(super) fn record(&mut self, line: &str, out: &str) {
         let (rest, verdict) = unsplice(out);
         self.lines_out += out.matches('\n').count();
-        self.altered += usize::from(rest != given);
+        self.altered += usize::from(rest != line);
         self.verdicts.push(verdict);
         self.out.push(out.to_owned());
     }
 
-    /// The time within which this share of the lines came back.
+    /// The time that this share of the lines did not exceed.
     pub(super) fn latency(&self, share: f64) -> Duration {
         let at = (self.latencies.len() as f64 * share).ceil() as usize;
         self.latencies.get(at.saturating_sub(1)).copied().unwrap_or_default()
@@ -83,13 +83,13 @@ impl Live {
 }
 
 impl Bulk {
-    pub(super) fn pass(lines: &[Line], config: &Config) -> Result<Self, Error> {
+    pub(super) fn score(lines: &[Line], config: &Config) -> Result<Self, Error> {
         let mut scoring = Scoring::start_offline(config)?;
         let text: Vec<u8> = lines.iter().flat_map(|line| line.text.bytes()).collect();
         let now = lines.last().map_or(0, |line| line.time);
         let began = Instant::now();
-        for read in text.chunks(READ) {
-            give(&mut scoring, read, now);
+        for read in text.chunks(READ_BYTES) {
+            score_bytes(&mut scoring, read, now);
         }
         let took = began.elapsed();
         scoring.check_no_failures().map_err(Error::Failed)?;
@@ -105,12 +105,12 @@ impl Bulk {
     }
 }
 
-fn give<'a>(scoring: &'a mut Scoring, bytes: &[u8], now: i64) -> &'a [u8] {
+fn score_bytes<'a>(scoring: &'a mut Scoring, bytes: &[u8], now: i64) -> &'a [u8] {
     scoring.input()[..bytes.len()].copy_from_slice(bytes);
     scoring.run(bytes.len(), now)
 }
 
-/// A line as it was before it was scored, and what its scored fields say. No text in it holds a blank.
+/// Splits a line into the original and its verdict. No text in it may hold a space.
 fn unsplice(line: &str) -> (String, Option<Verdict>) {
     let Some((before, after)) = line.split_once(",anomaly_score=") else { return (line.to_owned(), None) };
     let Some((spliced, time)) = after.split_once(' ') else { return (line.to_owned(), None) };
@@ -132,7 +132,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_comes_apart_into_itself_and_its_verdict() {
+    fn a_line_is_split_into_the_original_and_its_verdict() {
         let ordinary = Verdict { score: 0.31, is_anomaly: false, cause: None };
         assert_eq!(
             unsplice("m,h=a x=1,y=2,anomaly_score=0.31,is_anomaly=0i 5\n"),
@@ -147,18 +147,18 @@ mod tests {
     }
 
     #[test]
-    fn a_lost_a_doubled_and_an_altered_line_are_noticed() {
+    fn lost_doubled_and_altered_lines_are_counted() {
         let mut live = Live::default();
-        live.take("m x=1 5\n", "m x=1,anomaly_score=0,is_anomaly=0i 5\n");
+        live.record("m x=1 5\n", "m x=1,anomaly_score=0,is_anomaly=0i 5\n");
         assert_eq!((live.lines_out, live.altered), (1, 0));
-        live.take("m x=1 6\n", "");
-        live.take("m x=1 7\n", "m x=1 7\nm x=1 7\n");
-        live.take("m x=1 8\n", "m x=1.0,anomaly_score=0,is_anomaly=0i 8\n");
+        live.record("m x=1 6\n", "");
+        live.record("m x=1 7\n", "m x=1 7\nm x=1 7\n");
+        live.record("m x=1 8\n", "m x=1.0,anomaly_score=0,is_anomaly=0i 8\n");
         assert_eq!((live.lines_out, live.altered), (4, 3));
     }
 
     #[test]
-    fn a_latency_is_one_that_this_share_of_lines_did_not_exceed() {
+    fn a_latency_is_a_quantile() {
         let live = Live { latencies: (1..=200).map(Duration::from_micros).collect(), ..Live::default() };
         let micros = |share| live.latency(share).as_micros();
         assert_eq!((micros(0.5), micros(0.99), micros(1.0)), (100, 198, 200));

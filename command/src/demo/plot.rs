@@ -1,19 +1,19 @@
-//! Pictures of unicode blocks: scores over time, and stretches of time under them.
+//! Plots of Unicode blocks: scores over time, with spans of time below.
 
-/// Where the picture ends: what is above is drawn to the top.
-pub(super) const TOP: f64 = 4.0;
+/// The score at the upper edge; larger ones are drawn up to it.
+pub(super) const TOP_SCORE: f64 = 4.0;
 
-/// Lines of text that the picture is high.
+/// The height in lines of text.
 pub(super) const ROWS: usize = 8;
 
 /// The line of text, counted from the top, whose upper edge is the threshold.
-pub(super) const THRESHOLD: usize = ROWS - ROWS / TOP as usize;
+pub(super) const THRESHOLD: usize = ROWS - ROWS / TOP_SCORE as usize;
 
-/// Steps within a line of text.
+/// Heights of a bar within a line of text.
 const STEPS: usize = 8;
 const BLOCKS: [char; STEPS + 1] = [' ', '▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 
-/// The column of a picture `width` wide in which the item at `at` of `total` lies.
+/// The column of the item at `at` of `total` in a plot of this width.
 pub(super) fn column(at: usize, total: usize, width: usize) -> usize {
     (at * width / total.max(1)).min(width.saturating_sub(1))
 }
@@ -28,7 +28,7 @@ pub(super) fn columns(scores: &[Option<f64>], width: usize) -> Vec<Option<f64>> 
     out
 }
 
-/// A bar for each column, as lines of text from the top; where no bar hides it, the threshold shows.
+/// A bar for each column, as lines of text from the top, with the threshold where no bar hides it.
 pub(super) fn bars(columns: &[Option<f64>]) -> Vec<String> {
     let heights: Vec<usize> = columns.iter().map(|score| score.map_or(0, height)).collect();
     let row = |row: usize| {
@@ -42,15 +42,14 @@ pub(super) fn bars(columns: &[Option<f64>]) -> Vec<String> {
     (0..ROWS).map(row).collect()
 }
 
-/// How high a score is drawn, in steps: above the threshold's line if and only if it is above the threshold, and never
-/// not at all.
+/// A score's bar in steps, at least one; above the threshold's line if and only if the score is above the threshold.
 fn height(score: f64) -> usize {
-    let exact = score / TOP * (ROWS * STEPS) as f64;
+    let exact = score / TOP_SCORE * (ROWS * STEPS) as f64;
     let steps = if score > 1.0 { exact.ceil() } else { exact.floor() };
     (steps as usize).clamp(1, ROWS * STEPS)
 }
 
-/// Which of the `spans` (the first and the last item of each) lies in each column. Each shows in one column at least.
+/// The index of the span (first and last item) in each column. Each span has at least one column.
 pub(super) fn strip(spans: &[(usize, usize)], total: usize, width: usize) -> Vec<Option<usize>> {
     let mut out = vec![None; width];
     for (number, &(first, last)) in spans.iter().enumerate() {
@@ -59,7 +58,7 @@ pub(super) fn strip(spans: &[(usize, usize)], total: usize, width: usize) -> Vec
     out
 }
 
-/// An axis with a tick at each of these items, and under it what they are called, as far as there is room.
+/// An axis with a tick at each of these items, and the labels below it that there is room for.
 pub(super) fn axis(ticks: &[(usize, String)], total: usize, width: usize) -> (String, String) {
     let mut line = vec!['─'; width];
     let mut names = String::new();
@@ -88,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn bars_end_where_their_scores_do() {
+    fn bars_are_as_high_as_their_scores() {
         let columns = [None, Some(0.0), Some(0.5), Some(1.0), Some(1.001), Some(2.25), Some(4.0), Some(1e6)];
         assert_eq!(
             bars(&columns),
@@ -112,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn an_axis_names_the_ticks_that_it_has_room_for() {
+    fn an_axis_labels_the_ticks_that_it_has_room_for() {
         let ticks = [(0, "day 1".to_owned()), (4, "x".to_owned()), (8, "noon".to_owned()), (15, "day 2".to_owned())];
         let (line, names) = axis(&ticks, 16, 16);
         assert_eq!(line, "┬───┬───┬──────┬");

@@ -1,6 +1,5 @@
-//! All that the demo has to tell, for a person's screen and for machines.
+//! The demo's figures, and their JSON.
 
-use jiff::Timestamp;
 use qualm::config::Config;
 use serde_json::{Value, json};
 
@@ -8,8 +7,9 @@ use super::Error;
 use super::data::{HOST, MINUTE, Recording};
 use super::findings::{Finding, Findings, Stretch, Tally};
 use super::passes::{Bulk, Live};
+use crate::text::time;
 
-/// What was replayed, how it passed, and what was found.
+/// The recording, the results of scoring it, and the findings.
 #[derive(Debug)]
 pub(super) struct Report<'a> {
     pub(super) recording: &'a Recording,
@@ -22,20 +22,20 @@ pub(super) struct Report<'a> {
 
 impl<'a> Report<'a> {
     /// Replays the recording.
-    pub(super) fn make(recording: &'a Recording, config: &Config) -> Result<Self, Error> {
-        let live = Live::pass(&recording.lines, config)?;
-        let bulk = Bulk::pass(&recording.lines, config)?;
+    pub(super) fn of(recording: &'a Recording, config: &Config) -> Result<Self, Error> {
+        let live = Live::score(&recording.lines, config)?;
+        let bulk = Bulk::score(&recording.lines, config)?;
         let times = recording.lines.iter().map(|line| line.time);
         let verdicts: Vec<_> = times.zip(live.verdicts.iter().cloned()).collect();
-        let findings = Findings::of(&verdicts, &recording.incidents);
+        let findings = Findings::compare(&verdicts, &recording.incidents);
         let false_alarm_rate =
             config.detector.first().and_then(|one| one.parameters()).map_or(0.0, |one| one.false_alarm_rate);
         Ok(Self { recording, live, bulk, findings, false_alarm_rate })
     }
 
-    /// The line to show as an example: of those in caught incidents, else of all, the one with the largest score.
+    /// The index of the example: the line with the largest score, in a caught incident if there is one.
     pub(super) fn example(&self) -> usize {
-        let caught = self.findings.incidents.iter().filter(|finding| finding.catch.is_some());
+        let caught = self.findings.incidents.iter().filter(|finding| finding.detection.is_some());
         let times: Vec<_> = caught.map(|finding| finding.incident.start..finding.incident.end).collect();
         let lines = self.recording.lines.iter().zip(&self.live.verdicts).enumerate();
         let ranked = lines.map(|(at, (line, verdict))| {
@@ -46,17 +46,16 @@ impl<'a> Report<'a> {
         best.map_or(0, |(.., at)| at)
     }
 
-    /// False alarms that the configuration allows.
+    /// The false alarms that the configuration's rate allows.
     pub(super) fn tolerated(&self) -> f64 {
         (self.findings.ordinary.scored * self.recording.metrics) as f64 * self.false_alarm_rate
     }
 
-    /// Values scored each second, where all lines are there at once.
+    /// Values scored a second in bulk.
     pub(super) fn values_per_second(&self) -> f64 {
         self.bulk.lines_per_second() * self.recording.metrics as f64
     }
 
-    /// The same figures for machines.
     pub(super) fn to_json(&self) -> Value {
         let Self { recording, live, bulk, findings, false_alarm_rate } = self;
         let Findings { warm_up, incidents, false_alarms, ordinary, all } = findings;
@@ -96,7 +95,7 @@ impl<'a> Report<'a> {
 }
 
 fn incident(finding: &Finding) -> Value {
-    let Finding { incident, tally: Tally { scored, anomalous }, largest, catch } = finding;
+    let Finding { incident, tally: Tally { scored, anomalous }, largest, detection } = finding;
     json!({
         "start": time(incident.start),
         "minutes": incident.minutes(),
@@ -104,9 +103,9 @@ fn incident(finding: &Finding) -> Value {
         "lines_scored": scored,
         "lines_anomalous": anomalous,
         "largest_score": largest,
-        "caught": catch.is_some(),
-        "delay_minutes": catch.as_ref().map(|catch| catch.delay / MINUTE),
-        "cause": catch.as_ref().and_then(|catch| catch.cause.as_deref()),
+        "caught": detection.is_some(),
+        "delay_minutes": detection.as_ref().map(|detection| detection.delay / MINUTE),
+        "cause": detection.as_ref().and_then(|detection| detection.cause.as_deref()),
     })
 }
 
@@ -120,19 +119,15 @@ fn false_alarm(stretch: &Stretch) -> Value {
     })
 }
 
-fn time(nanoseconds: i64) -> String {
-    Timestamp::from_nanosecond(nanoseconds.into()).map_or_else(|_| nanoseconds.to_string(), |time| time.to_string())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// The real thing: what the component finds may change with its mathematics, what passes may not.
+    /// With the real component: its findings may change with its mathematics, the lines may not.
     #[test]
     fn every_line_comes_back_and_the_figures_agree() {
         let recording = Recording::load().unwrap();
-        let report = Report::make(&recording, &Config::parse("", "the default").unwrap()).unwrap();
+        let report = Report::of(&recording, &Config::parse("", "the default").unwrap()).unwrap();
         assert_eq!((report.live.lines_out, report.live.altered), (2880, 0));
         let Findings { warm_up, all, ordinary, incidents, .. } = &report.findings;
         assert!(*warm_up > 0 && *warm_up < 380, "there is a warm-up, and it is over before the first incident");

@@ -1,17 +1,18 @@
-//! What a person sees: one screen, from what goes in to what to do next.
+//! The demo's output as text: one screen.
 
 use std::fmt::{self, Display, Formatter};
 
 use super::data::MINUTE;
-use super::findings::{Catch, Finding};
+use super::findings::{Detection, Finding};
 use super::plot;
 use super::report::Report;
+use crate::text::thousands;
 
-/// A narrower picture shows nothing.
-const NARROWEST: usize = 40;
-/// A wider one shows nothing more.
-const WIDEST: usize = 160;
-/// What stands left of the picture.
+/// The least width of the plot, with its margin.
+const MIN_WIDTH: usize = 40;
+/// Its largest width.
+const MAX_WIDTH: usize = 160;
+/// Columns for labels, left of the plot.
 const MARGIN: usize = 14;
 
 /// The report as a screen of this width.
@@ -66,11 +67,11 @@ impl Display for Screen<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         self.title(f)?;
         self.example(f)?;
-        self.picture(f)?;
+        self.plot(f)?;
         self.incidents(f)?;
         self.false_alarms(f)?;
         self.cost(f)?;
-        self.next(f)
+        self.next_steps(f)
     }
 }
 
@@ -84,7 +85,7 @@ impl Screen<'_> {
         writeln!(f, "{}\n", paint.dim("No training, no configuration: the detector began knowing nothing of it."))
     }
 
-    /// A line as it went in and as it came out.
+    /// A line before and after scoring.
     fn example(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let Self { report, paint, width } = self;
         let at = report.example();
@@ -97,9 +98,9 @@ impl Screen<'_> {
         writeln!(f, "out {before}{fold}{} {time}\n", paint.cyan(&format!("anomaly_score{spliced}")))
     }
 
-    fn picture(&self, f: &mut Formatter<'_>) -> fmt::Result {
+    fn plot(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let Self { report: Report { recording, live, .. }, paint, .. } = self;
-        let width = self.width.clamp(NARROWEST, WIDEST) - MARGIN - 1;
+        let width = self.width.clamp(MIN_WIDTH, MAX_WIDTH) - MARGIN - 1;
         let scores: Vec<Option<f64>> =
             live.verdicts.iter().map(|verdict| verdict.as_ref().map(|verdict| verdict.score)).collect();
         writeln!(f, "{}", paint.bold("Score of each minute's line: above 1 an incident begins"))?;
@@ -115,7 +116,7 @@ impl Screen<'_> {
         writeln!(f, "{:>MARGIN$} {}\n", "false alarms", paint.yellow(self.alarm_marks(width).trim_end()))
     }
 
-    /// Each incident's number, and a line as long as it was.
+    /// The number of each incident, with a line of its length.
     fn incident_marks(&self, width: usize) -> String {
         let Self { report: Report { findings, .. }, paint, .. } = self;
         let spans = findings.incidents.iter().map(|finding| (finding.incident.start, finding.incident.end - MINUTE));
@@ -128,7 +129,7 @@ impl Screen<'_> {
             };
             let begins = at == 0 || cells[at - 1] != *cell;
             let mark = if begins { (number + 1).to_string() } else { "━".to_owned() };
-            let caught = findings.incidents[number].catch.is_some();
+            let caught = findings.incidents[number].detection.is_some();
             out.push_str(&if caught { paint.green(&mark) } else { paint.red(&mark) });
         }
         out
@@ -139,7 +140,7 @@ impl Screen<'_> {
         self.strip(spans, width).iter().map(|cell| if cell.is_some() { '×' } else { ' ' }).collect()
     }
 
-    /// Which of these spans of time lies in which column.
+    /// The index of the span of time in each column.
     fn strip(&self, spans: impl Iterator<Item = (i64, i64)>, width: usize) -> Vec<Option<usize>> {
         let lines = &self.report.recording.lines;
         let at = |time: i64| lines.partition_point(|line| line.time < time).min(lines.len().saturating_sub(1));
@@ -147,7 +148,7 @@ impl Screen<'_> {
         plot::strip(&spans, lines.len(), width)
     }
 
-    /// Every twelve hours.
+    /// A tick every twelve hours.
     fn ticks(&self) -> Vec<(usize, String)> {
         let start = self.report.recording.start();
         let lines = self.report.recording.lines.iter().enumerate();
@@ -169,11 +170,11 @@ impl Screen<'_> {
     }
 
     fn outcome(&self, finding: &Finding) -> String {
-        let Finding { incident, tally, largest, catch } = finding;
+        let Finding { incident, tally, largest, detection } = finding;
         let paint = self.paint;
         let lines = format!("{:>3} {}", tally.anomalous, if tally.anomalous == 1 { "line " } else { "lines" });
-        match (catch, largest) {
-            (Some(Catch { delay, cause }), _) => {
+        match (detection, largest) {
+            (Some(Detection { delay, cause }), _) => {
                 let delay = match delay / MINUTE {
                     0 => "caught at once".to_owned(),
                     minutes => format!("caught after {minutes} min"),
@@ -198,10 +199,10 @@ impl Screen<'_> {
         let count = match findings.false_alarms.len() {
             0 => "no false alarm".to_owned(),
             1 => "1 false alarm".to_owned(),
-            more => format!("{more} false alarms"),
+            several => format!("{several} false alarms"),
         };
         let hours = (ordinary.scored + 30) / 60;
-        let lines = format!("{} of {} lines anomalous", ordinary.anomalous, grouped(ordinary.scored));
+        let lines = format!("{} of {} lines anomalous", ordinary.anomalous, thousands(ordinary.scored));
         writeln!(f, "{} in the other {hours} hours: {lines}", paint.bold(&count))?;
         let allowed =
             format!("false_alarm_rate = {:e} a value allows {:.0}", report.false_alarm_rate, report.tolerated());
@@ -214,18 +215,18 @@ impl Screen<'_> {
         let Report { recording, live, bulk, .. } = report;
         let kept = match live.altered {
             0 => "unaltered but for the score".to_owned(),
-            altered => paint.red(&format!("{} ALTERED", grouped(altered))),
+            altered => paint.red(&format!("{} ALTERED", thousands(altered))),
         };
-        let lines = format!("{} lines in, {} out", grouped(recording.lines.len()), grouped(live.lines_out));
+        let lines = format!("{} lines in, {} out", thousands(recording.lines.len()), thousands(live.lines_out));
         writeln!(f, "{}, {kept}", paint.bold(&lines))?;
         let micros = |share| live.latency(share).as_micros();
-        let rate = grouped((bulk.lines_per_second() / 1e3).round() as usize * 1000); // more digits are noise
+        let rate = thousands((bulk.lines_per_second() / 1e3).round() as usize * 1000); // more digits are noise
         let latency = format!("{} µs added to a line", micros(0.5));
         let (p99, values) = (micros(0.99), recording.metrics);
         writeln!(f, "{} (p99 {p99} µs), up to {rate} lines/s of {values} values each\n", paint.bold(&latency))
     }
 
-    fn next(&self, f: &mut Formatter<'_>) -> fmt::Result {
+    fn next_steps(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let paint = self.paint;
         writeln!(
             f,
@@ -237,20 +238,20 @@ impl Screen<'_> {
     }
 }
 
-/// The score at the upper edge of a line of the picture, where it is a whole one.
+/// The label of a line of the plot, where the score at its upper edge is a whole number.
 fn scale(row: usize) -> String {
-    let steps = plot::ROWS / plot::TOP as usize;
+    let steps = plot::ROWS / plot::TOP_SCORE as usize;
     if !row.is_multiple_of(steps) {
         return String::new();
     }
-    match plot::TOP as usize - row / steps {
+    match plot::TOP_SCORE as usize - row / steps {
         1 => "threshold 1 ".to_owned(),
         score if row == 0 => format!("{score}+ "),
         score => format!("{score} "),
     }
 }
 
-/// A line with only the first of its fields, and what was spliced in.
+/// A line with the first field and the spliced fields alone.
 fn shorten(line: &str) -> String {
     let Some((first, rest)) = line.trim_end().split_once(',').and_then(|(name, rest)| {
         let (tags_and_field, rest) = rest.split_once(',')?;
@@ -270,19 +271,6 @@ fn clock(minutes: i64) -> String {
     format!("day {} {:02}:{:02}", minutes / 1440 + 1, minutes / 60 % 24, minutes % 60)
 }
 
-/// A number with a comma after each thousand.
-fn grouped(number: usize) -> String {
-    let digits = number.to_string();
-    let mut out = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -291,7 +279,7 @@ mod tests {
     use crate::demo::passes::{Bulk, Live};
     use std::time::Duration;
 
-    /// Two days: 2 hours of warm-up, an anomaly in each of the first two incidents and one outside.
+    /// Two days: 2 hours of warm-up, an anomaly in each of the first two incidents, and one outside.
     fn report(recording: &Recording) -> Report<'_> {
         let mut live = Live::default();
         for (minute, line) in recording.lines.iter().enumerate() {
@@ -303,11 +291,11 @@ mod tests {
                 720 => format!("{fields},anomaly_score=2,is_anomaly=1i,anomaly_cause=\"m01\" {time}"),
                 _ => format!("{fields},anomaly_score=0.5,is_anomaly=0i {time}"),
             };
-            live.take(&line.text, &out);
+            live.record(&line.text, &out);
         }
         let verdicts: Vec<_> =
             recording.lines.iter().map(|line| line.time).zip(live.verdicts.iter().cloned()).collect();
-        let findings = Findings::of(&verdicts, &recording.incidents);
+        let findings = Findings::compare(&verdicts, &recording.incidents);
         let bulk = Bulk { lines: 2880, bytes: 1_000_000, took: Duration::from_millis(40) };
         Report { recording, live, bulk, findings, false_alarm_rate: 1e-3 }
     }
@@ -330,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn it_says_what_was_found() {
+    fn the_screen_shows_all_figures() {
         let screen = screen(80, false);
         for line in [
             "in  server,host=machine-1-3 m00=0.242424,… 1704080220000000000",
@@ -350,7 +338,7 @@ mod tests {
     }
 
     #[test]
-    fn marks_stand_under_their_time() {
+    fn marks_are_below_their_times() {
         let screen = screen(MARGIN + 1 + 48, false); // a column an hour
         let marks =
             |name: &str| screen.lines().find_map(|line| line.trim_start().strip_prefix(name)).unwrap().to_owned();
@@ -359,7 +347,7 @@ mod tests {
     }
 
     #[test]
-    fn it_fits_the_screen_and_uses_the_width() {
+    fn the_plot_has_the_screens_width() {
         for width in [80, 120] {
             let screen = screen(width, false);
             let longest = screen.lines().map(|line| line.chars().count()).max().unwrap();
@@ -380,8 +368,7 @@ mod tests {
     }
 
     #[test]
-    fn long_numbers_and_lines_are_readable() {
-        assert_eq!([0, 999, 1000, 1_234_567].map(grouped), ["0", "999", "1,000", "1,234,567"]);
+    fn long_lines_and_times_are_readable() {
         assert_eq!(clock(1440 + 61), "day 2 01:01");
         assert_eq!(shorten("m,h=a x=1,y=2 5\n"), "m,h=a x=1,… 5");
         assert_eq!(shorten("m,h=a x=1,y=2,anomaly_score=0 5\n"), "m,h=a x=1,…,anomaly_score=0 5");

@@ -1,4 +1,4 @@
-//! `qualm plugin`: what people do who write detectors of their own.
+//! `qualm plugin`: creates, checks and packs plugins.
 
 mod check;
 mod new;
@@ -12,6 +12,8 @@ use qualm_offline::train::spec;
 
 use qualm_sandbox::SandboxFactory;
 
+pub use check::CheckError;
+
 /// What `--help` ends with.
 pub const EXAMPLES: &str = "\
 Examples:
@@ -23,7 +25,7 @@ Examples:
 A plugin is a WebAssembly component, made from any language that can be compiled to one;
 wit/detection.wit in the folder is the contract that it keeps.";
 
-/// What a user may ask for.
+/// The options of `qualm plugin`.
 #[derive(Debug, Args)]
 pub struct Options {
     #[command(subcommand)]
@@ -41,7 +43,7 @@ enum Command {
     Pack(pack::Options),
 }
 
-/// Why a command ended early.
+/// Why a command failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A file cannot be read.
@@ -52,10 +54,29 @@ pub enum Error {
         /// Why.
         source: io::Error,
     },
-    /// What was given cannot be used.
-    #[error("{0}")]
-    ComponentError(String),
-    /// The folder cannot be made.
+    /// The plugin cannot be checked.
+    #[error("{}: {source}", path.display())]
+    Check {
+        /// The component.
+        path: PathBuf,
+        /// Why.
+        source: CheckError,
+    },
+    /// A new detector has a name that neither the contract nor package managers accept.
+    #[error(
+        "{}: a detector cannot be called `{name}`: lower-case words joined by hyphens, such as disk-pressure; 64 letters at most",
+        folder.display()
+    )]
+    Name {
+        /// The folder.
+        folder: PathBuf,
+        /// The last part of its path.
+        name: String,
+    },
+    /// A new detector's folder has files already.
+    #[error("{} is there already, and not empty: name another, or remove it", .0.display())]
+    NotEmpty(PathBuf),
+    /// A file cannot be written.
     #[error("{}: {source}", path.display())]
     Write {
         /// The file or folder.
@@ -77,24 +98,24 @@ pub enum Error {
     /// The bundle cannot be made or written.
     #[error(transparent)]
     Bundle(#[from] qualm_bundle::Error),
-    /// A check found the plugin wanting.
+    /// The plugin does not pass its checks.
     #[error("{place} does not keep the contract: {failed} of its checks failed")]
-    Wanting {
+    ChecksFailed {
         /// The plugin.
         place: String,
         /// How many checks failed.
         failed: usize,
     },
-    /// Nothing can be printed.
+    /// Stdout cannot be written.
     #[error("stdout: {0}")]
     Print(io::Error),
 }
 
-/// Does it, and prints what came of it.
+/// Runs the command, and prints its result.
 ///
 /// # Errors
 ///
-/// Says what cannot be used, and why; or what was found wanting.
+/// Names what cannot be used, and why; or how many checks failed.
 pub fn run(options: &Options, factory: &SandboxFactory) -> Result<(), Error> {
     match &options.command {
         Command::New(options) => new::run(options),

@@ -1,22 +1,22 @@
-//! `qualm plugin new`: a folder to start a detector from.
+//! `qualm plugin new`: makes a folder with a detector that works.
 
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use crate::stdout::say;
 use clap::{Args, ValueEnum};
 
 use super::Error;
+use crate::stdout::print_text;
 
-/// What the templates are called, wherever that stands in them.
-const NAME: &str = "my-detector";
+/// The detector's name in the templates.
+const TEMPLATE_NAME: &str = "my-detector";
 
-/// How many values their rows have, as each language says it.
-const FEATURES: [&str; 2] = ["FEATURES = 1", "FEATURES: usize = 1"];
+/// The number of features in the templates, in each language.
+const TEMPLATE_FEATURES: [&str; 2] = ["FEATURES = 1", "FEATURES: usize = 1"];
 
-/// What is in the folder, whatever the language.
-const SHARED: [(&str, &str); 2] = [
+/// The files of every language.
+const SHARED_FILES: [(&str, &str); 2] = [
     ("wit/detection.wit", include_str!("../../../wit/detection.wit")),
     ("plugin.toml", include_str!("templates/plugin.toml")),
 ];
@@ -30,7 +30,7 @@ The detector in it works: it compares each value with what its series was like, 
 learnt. Build it, check it, then put your mathematics in its place. The folder's README has the
 commands.";
 
-/// What a user may ask for.
+/// The options of `qualm plugin new`.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Options {
@@ -55,7 +55,7 @@ enum Language {
 }
 
 impl Language {
-    /// Its files, and what is in them.
+    /// Its files, each with its template.
     fn files(self) -> &'static [(&'static str, &'static str)] {
         macro_rules! files {
             ($folder:literal: $($from:literal => $to:literal),*) => {
@@ -79,58 +79,51 @@ impl Language {
 
 pub(super) fn run(options: &Options) -> Result<(), Error> {
     let Options { lang, folder, features } = options;
-    let name = name(folder)?;
-    make(*lang, folder, name, *features)?;
+    let name = detector_name(folder)?;
+    write_folder(*lang, folder, name, *features)?;
     let shown = folder.display();
-    let told = format!(
+    let text = format!(
         "{shown} has a detector that works; next:\n\
          \x20 make -C {shown}   # builds {name}.wasm in it\n\
          \x20 qualm plugin check {shown}/{name}.wasm\n"
     );
-    say(&told).map_err(Error::Print)
+    print_text(&text).map_err(Error::Print)
 }
 
-/// What the detector is called: the contract's `kind`, and a package's name.
-fn name(folder: &Path) -> Result<&str, Error> {
+/// The folder's name, valid as the contract's `kind` and as a package's name.
+fn detector_name(folder: &Path) -> Result<&str, Error> {
     let name = folder.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     let word = |word: &str| !word.is_empty() && word.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit());
     if name.len() > 64 || !name.starts_with(|c: char| c.is_ascii_lowercase()) || !name.split('-').all(word) {
-        let place = folder.display();
-        let what = "lower-case words joined by hyphens, such as disk-pressure; 64 letters at most";
-        return Err(Error::ComponentError(format!("{place}: a detector cannot be called `{name}`: {what}")));
+        return Err(Error::Name { folder: folder.to_owned(), name: name.to_owned() });
     }
     Ok(name)
 }
 
-/// Writes the folder, which must be empty or not there.
-fn make(lang: Language, folder: &Path, name: &str, features: u32) -> Result<(), Error> {
+/// Writes the folder, which must be empty or not exist.
+fn write_folder(lang: Language, folder: &Path, name: &str, features: u32) -> Result<(), Error> {
     let failed = |path: &Path| {
         let path = path.to_owned();
         move |source| Error::Write { path, source }
     };
     match fs::read_dir(folder).map(|mut entries| entries.next().is_some()) {
-        Ok(true) => {
-            let place = folder.display();
-            return Err(Error::ComponentError(format!(
-                "{place} is there already, and not empty: name another, or remove it"
-            )));
-        }
+        Ok(true) => return Err(Error::NotEmpty(folder.to_owned())),
         Err(error) if error.kind() != ErrorKind::NotFound => return Err(failed(folder)(error)),
         _ => {}
     }
-    for (path, text) in SHARED.iter().chain(lang.files()) {
+    for (path, text) in SHARED_FILES.iter().chain(lang.files()) {
         let path = folder.join(path);
         let parent = path.parent().unwrap_or(folder);
         fs::create_dir_all(parent).map_err(failed(parent))?;
-        fs::write(&path, fill(text, name, features)).map_err(failed(&path))?;
+        fs::write(&path, fill_template(text, name, features)).map_err(failed(&path))?;
     }
     Ok(())
 }
 
-/// A template with its name and number of features.
-fn fill(text: &str, name: &str, features: u32) -> String {
-    let mut text = text.replace(NAME, name);
-    for line in FEATURES {
+/// A template with the name and the number of features.
+fn fill_template(text: &str, name: &str, features: u32) -> String {
+    let mut text = text.replace(TEMPLATE_NAME, name);
+    for line in TEMPLATE_FEATURES {
         text = text.replace(line, &line.replace('1', &features.to_string()));
     }
     text
@@ -150,10 +143,10 @@ mod tests {
         {
             let dir = tempfile::tempdir().unwrap();
             let folder = dir.path().join("disk-pressure");
-            make(lang, &folder, "disk-pressure", 3).unwrap();
+            write_folder(lang, &folder, "disk-pressure", 3).unwrap();
             let read = |file: &str| fs::read_to_string(folder.join(file)).unwrap();
-            assert!(read(source).contains("disk-pressure") && !read(source).contains(NAME), "{lang:?}");
-            assert!(FEATURES.iter().any(|line| read(source).contains(&line.replace('1', "3"))), "{lang:?}");
+            assert!(read(source).contains("disk-pressure") && !read(source).contains(TEMPLATE_NAME), "{lang:?}");
+            assert!(TEMPLATE_FEATURES.iter().any(|line| read(source).contains(&line.replace('1', "3"))), "{lang:?}");
             let spec = Spec::read(&folder.join("plugin.toml")).unwrap();
             assert_eq!(spec.name.as_deref(), Some("disk-pressure"));
             assert!(!spec.parameters.is_empty());
@@ -164,19 +157,18 @@ mod tests {
             assert!(
                 read(".gitignore").contains("wasm") && read("wit/detection.wit").contains("package qualm:detector")
             );
-            let again = make(lang, &folder, "disk-pressure", 3).unwrap_err();
-            let again = Failure::from(again);
-            assert!(again.to_string().contains("not empty") && again.exit_code() == 2, "{again}");
+            let error = Failure::from(write_folder(lang, &folder, "disk-pressure", 3).unwrap_err());
+            assert!(error.to_string().contains("not empty") && error.exit_code() == 2, "{error}");
         }
     }
 
     #[test]
-    fn a_name_is_one_that_the_contract_and_cargo_take() {
+    fn a_name_is_valid_for_the_contract_and_for_cargo() {
         for good in ["a", "disk-pressure", "some/where/z2-b"] {
-            assert!(name(Path::new(good)).is_ok(), "{good}");
+            assert!(detector_name(Path::new(good)).is_ok(), "{good}");
         }
         for bad in ["", "Disk", "disk_pressure", "2fast", "a--b", "-a", "..", "a b"] {
-            assert_eq!(Failure::from(name(Path::new(bad)).unwrap_err()).exit_code(), 2, "{bad}");
+            assert_eq!(Failure::from(detector_name(Path::new(bad)).unwrap_err()).exit_code(), 2, "{bad}");
         }
     }
 }

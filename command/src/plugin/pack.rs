@@ -1,4 +1,4 @@
-//! `qualm plugin pack`.
+//! `qualm plugin pack`: makes a bundle of a plugin that learns online.
 
 use std::fs;
 use std::path::PathBuf;
@@ -12,7 +12,7 @@ use serde_json::json;
 use tracing::warn;
 
 use super::Error;
-use crate::stdout::say;
+use crate::stdout::print_text;
 
 /// What `--help` ends with.
 pub(super) const EXAMPLES: &str = "\
@@ -31,7 +31,7 @@ What comes of it is a bundle, as of any model: `model = \"models/leak\"` in qual
 A plugin of several values in a row needs [[features]], as in a specification: see `qualm train --help`. One that learns from
 history is trained instead: `qualm train --plugin FILE`.";
 
-/// What a user may ask for.
+/// The options of `qualm plugin pack`.
 #[derive(Debug, Args)]
 pub(super) struct Options {
     /// The component
@@ -55,7 +55,7 @@ pub(super) struct Options {
 ///
 /// # Errors
 ///
-/// What cannot be used, where, and what to do. No bundle is written then.
+/// What cannot be used, where, and what to do; no bundle is written then.
 pub(super) fn run(options: &Options, factory: &dyn ModelFactory) -> Result<(), Error> {
     let Options { component, manifest, out, json } = options;
     let at = |what: String| Error::Unusable { place: component.display().to_string(), what };
@@ -69,23 +69,23 @@ pub(super) fn run(options: &Options, factory: &dyn ModelFactory) -> Result<(), E
     let draft = pack(bytes, &spec, out, factory).map_err(|error| at(error.to_string()))?;
     let bundle = draft.finish(factory).map_err(|fault| fault.at(out.display()))?;
     bundle.write(out)?;
-    let told = if *json {
+    let text = if *json {
         format!("{}\n", json!({ "bundle": out, "manifest": bundle.manifest }))
     } else {
-        for_people(&bundle, &out.display().to_string())
+        to_text(&bundle, &out.display().to_string())
     };
-    say(&told).map_err(|error| at(error.to_string()))
+    print_text(&text).map_err(|error| at(error.to_string()))
 }
 
-fn for_people(bundle: &Bundle, path: &str) -> String {
+fn to_text(bundle: &Bundle, path: &str) -> String {
     let manifest = &bundle.manifest;
     let scored = bundle.golden.scores.iter().filter(|score| !score.is_nan()).count();
-    let untried = match scored {
+    let note = match scored {
         0 => "note: it scored none of the rows that every start is checked with: it warms up for long\n",
         _ => "",
     };
     format!(
-        "{untried}{} {} ({}) is in {path}\n\
+        "{note}{} {} ({}) is in {path}\n\
          next: in qualm.toml: model = {path:?}; or try it: qualm replay --model {path} --input HISTORY\n",
         manifest.name, manifest.version, manifest.kind
     )

@@ -1,4 +1,4 @@
-//! A replay's alarms held against labels: the accounts, and the page.
+//! Compares a replay's alarms with labels, and writes the report.
 
 use std::fs;
 use std::path::Path;
@@ -9,8 +9,8 @@ use qualm_offline::evaluate::report::feedback::Page;
 
 use super::{Error, Options};
 
-/// Accounts for the alarms of these series, and writes the page where one is wanted.
-pub(super) fn of(options: &Options, labels: &Labels, series: &[Series]) -> Result<Feedback, Error> {
+/// Compares the alarms of these series with the labels, and writes the page of `--html`.
+pub(super) fn evaluate(options: &Options, labels: &Labels, series: &[Series]) -> Result<Feedback, Error> {
     let feedback = Feedback::of(series, labels)?;
     if let Some(path) = &options.html {
         let page = Page { feedback: &feedback, series, provenance: &provenance(options) };

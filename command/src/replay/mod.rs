@@ -1,8 +1,8 @@
-//! `qualm replay`: history through the very pipeline that scores live metrics.
+//! `qualm replay`: scores history with the pipeline of live metrics.
 
 mod feedback;
-mod kept;
 mod scores;
+mod series;
 
 use std::fmt::Write as _;
 use std::fs;
@@ -26,10 +26,10 @@ use serde::Serialize;
 use serde_json::json;
 use tracing::warn;
 
-use self::kept::ReplayedSeries;
-use self::scores::Scores;
-use crate::progress;
-use crate::stdout::say;
+use self::scores::ScoresFile;
+use self::series::ReplayedSeries;
+use crate::progress::{BYTES_TEMPLATE, progress_bar};
+use crate::stdout::print_text;
 
 /// What `--help` ends with.
 pub const EXAMPLES: &str = "\
@@ -54,7 +54,7 @@ An event is a run of labelled rows of a series. It is hit if any row in it alarm
 event is a false alarm. Rows alarm that have `is_anomaly=1`: those of an incident, from the row that reports it (after
 `direction`, `min_deviation`, `expected_range`, `sustained` and `cooldown`) until it ends.";
 
-/// What a user may ask for.
+/// The options of `qualm replay`.
 #[derive(Debug, Args)]
 pub struct Options {
     /// The history: line protocol (.lp), CSV with a time column (.csv), or JSON lines (.jsonl)
@@ -90,7 +90,7 @@ pub struct Options {
     pub json: bool,
 }
 
-/// Why a replay ended early.
+/// Why a replay failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The history cannot be used.
@@ -110,7 +110,7 @@ pub enum Error {
         /// Why.
         source: io::Error,
     },
-    /// What is written would overwrite what is read.
+    /// An output is an input.
     #[error("{} is an input; name another file for {option}", path.display())]
     IsInput {
         /// The file.
@@ -118,12 +118,12 @@ pub enum Error {
         /// The option that names it.
         option: &'static str,
     },
-    /// A detector failed: scores are missing that live metrics might have got.
+    /// A detector failed, so that scores are missing.
     #[error("a detector failed, so these scores are incomplete: {0}")]
     Failed(qualm::scoring::DetectorsFailed),
 }
 
-/// What was replayed.
+/// The counts of a replay.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Summary {
     /// Rows of the input.
@@ -138,60 +138,60 @@ pub struct Summary {
     pub malformed: u64,
     /// Values that were given to a detector.
     pub values: u64,
-    /// How long it took.
+    /// The duration.
     pub seconds: f64,
 }
 
-/// Replays, writes the scores, and prints what there was.
+/// Replays, writes the scores, and prints a summary.
 ///
 /// # Errors
 ///
-/// Names the file that cannot be used, and why.
+/// As [`Error`] lists them.
 pub fn run(options: &Options, config: &Config) -> Result<(), Error> {
     let to_stdout = options.scores.as_deref() == Some(Path::new("-"));
-    spare_inputs(options)?;
+    check_outputs(options)?;
     let labels = options.labels.as_deref().map(Labels::read).transpose()?;
     let mut scoring = Scoring::start_offline(config)?;
     let measurement = options.measurement.as_deref().or_else(|| scoring.measurement()).unwrap_or("replay").to_owned();
     let mut input = Input::open(&options.input, &measurement)?;
-    let bar = progress::bar(input.size, progress::BYTES);
+    let bar = progress_bar(input.size, BYTES_TEMPLATE);
     let columns = columns(&scoring, &input, config);
     let banded = config.detector.iter().any(|detector| detector.band);
     let failed = |source| Error::Write { path: options.scores.clone().unwrap_or_default(), source };
     let mut scores =
-        options.scores.as_deref().map(|path| Scores::create(path, &columns, banded)).transpose().map_err(failed)?;
+        options.scores.as_deref().map(|path| ScoresFile::create(path, &columns, banded)).transpose().map_err(failed)?;
     let mut kept = options.labels.as_deref().map(|labels| {
         let by_column = input.columns().is_some() && !scoring.joins();
         ReplayedSeries::new(config, &scoring, by_column, same_file(labels, &options.input).then_some("label"))
     });
-    let see = |verdict: &Verdict<'_>, row| {
+    let observe = |verdict: &Verdict<'_>, row| {
         if let Some(kept) = &mut kept {
             kept.add(verdict, row);
         }
     };
-    let summary = replay(&mut input, &mut scoring, &columns, see, |batch| {
+    let summary = replay(&mut input, &mut scoring, &columns, observe, |batch| {
         bar.set_position(batch.position);
         scores.as_mut().map_or(Ok(()), |scores| scores.write(batch)).map_err(failed)
     })?;
     bar.finish_and_clear();
-    scores.map_or(Ok(()), Scores::finish).map_err(failed)?;
+    scores.map_or(Ok(()), ScoresFile::finish).map_err(failed)?;
     let feedback = match (labels, kept) {
-        (Some(labels), Some(kept)) => Some(feedback::of(options, &labels, &kept.finish())?),
+        (Some(labels), Some(kept)) => Some(feedback::evaluate(options, &labels, &kept.finish())?),
         _ => None,
     };
     if to_stdout {
-        return Ok(()); // stdout is taken
+        return Ok(()); // stdout has the scores
     }
     let text = if options.json {
-        summary.for_machines(feedback.as_ref())
+        summary.to_json(feedback.as_ref())
     } else {
-        summary.for_people(options, &measurement, feedback.as_ref())
+        summary.to_text(options, &measurement, feedback.as_ref())
     };
-    say(&text).map_err(|source| Error::Write { path: "stdout".into(), source })
+    print_text(&text).map_err(|source| Error::Write { path: "stdout".into(), source })
 }
 
-/// Refuses to write over what is read.
-fn spare_inputs(options: &Options) -> Result<(), Error> {
+/// Refuses an output that is an input.
+fn check_outputs(options: &Options) -> Result<(), Error> {
     let Options { input, labels, scores, html, .. } = options;
     for (written, option) in [(scores, "--scores"), (html, "--html")] {
         let read = [Some(input), labels.as_ref()].into_iter().flatten();
@@ -207,18 +207,18 @@ fn same_file(one: &Path, other: &Path) -> bool {
     matches!((file(one), file(other)), (Ok(one), Ok(other)) if one == other)
 }
 
-/// A batch that was scored.
+/// A scored batch.
 #[derive(Debug)]
 pub struct Batch<'a> {
     /// The time of each row of the input.
     pub times: &'a [i64],
-    /// What was scored, by row.
+    /// The scores, by row.
     pub cells: &'a [Cell],
-    /// How far the input has been read, in bytes.
+    /// The bytes of the input that are read.
     pub position: u64,
 }
 
-/// What was scored in a row.
+/// A score of a row.
 #[derive(Debug, Clone, Copy)]
 pub struct Cell {
     /// The row of the batch.
@@ -229,38 +229,37 @@ pub struct Cell {
     pub score: f64,
     /// Why it is an anomaly, where it is one.
     pub reason: Reason,
-    /// What would have been ordinary, where bands are shown.
+    /// The expected value with its limits, where bands are on.
     pub band: Band,
 }
 
-/// What there is a score of, each in a column of its own: each column of the input, or each detector.
+/// The columns of the scores: those of the input, or the detectors.
 #[must_use]
 pub fn columns(scoring: &Scoring, input: &Input, config: &Config) -> Vec<String> {
     let names = config.detector.iter().map(|detector| detector.name.clone());
     input.columns().filter(|_| !scoring.joins()).map_or_else(|| names.collect(), <[String]>::to_vec)
 }
 
-/// Rows that are held back where detectors score vectors: a row's score may come with a later one, that completes its
-/// vector.
-const HELD: usize = 4096;
+/// Rows that are held back where detectors score vectors: a row's score may come with a later row that completes its vector.
+const HELD_ROWS: usize = 4096;
 
-/// Replays `input`, and shows `see` each row of each series with the row of the input that brought it, counted from 0; then
-/// hands the batch to `take`. `columns` are those of the scores.
+/// Replays `input`. Calls `observe` for each row of each series with the row of the input, counted from 0; then `write` with
+/// the batch. `columns` are those of the scores.
 ///
 /// # Errors
 ///
-/// As `take`; and where the input or a detector cannot be used.
+/// As `write`; and where the input or a detector cannot be used.
 pub fn replay(
     input: &mut Input,
     scoring: &mut Scoring,
     columns: &[String],
-    mut see: impl FnMut(&Verdict<'_>, u64),
-    mut take: impl FnMut(&Batch<'_>) -> Result<(), Error>,
+    mut observe: impl FnMut(&Verdict<'_>, u64),
+    mut write: impl FnMut(&Batch<'_>) -> Result<(), Error>,
 ) -> Result<Summary, Error> {
-    let held = if scoring.joins() { HELD } else { 0 };
+    let held = if scoring.joins() { HELD_ROWS } else { 0 };
     let by_field = !scoring.joins() && input.columns().is_some();
     let began = Instant::now();
-    // Of the rows at hand: their times; which of them each event was, the first of which has the number `first`; scores.
+    // Of the rows held: their times; the row of each event, the first of which has the number `first`; scores.
     let (mut times, mut events, mut cells) = (Vec::new(), Vec::new(), Vec::<Cell>::new());
     let mut first = scoring.counts().events;
     let mut feed = Feed::new(input)?;
@@ -273,7 +272,7 @@ pub fn replay(
         })?;
         let ended = feed.has_ended();
         scoring.run(filled, feed.now().max(0));
-        let handed_on = feed.rows() - times.len() as u64;
+        let written = feed.rows() - times.len() as u64;
         for verdict in scoring.verdicts() {
             let key = qualm_pipeline::line::unescape(verdict.key);
             let column = if by_field {
@@ -281,9 +280,9 @@ pub fn replay(
             } else {
                 Some(verdict.lane)
             };
-            // A vector whose last value came so long ago that its row has been handed on has no place any more.
+            // A vector completed after its row was written has no row any more.
             let row = verdict.event.checked_sub(first).and_then(|at| events.get(at as usize));
-            see(&verdict, handed_on + row.map_or(0, |&row| row as u64));
+            observe(&verdict, written + row.map_or(0, |&row| row as u64));
             if let (Some(column), Some(&row)) = (column, row) {
                 let Verdict { score, reason, band, .. } = verdict;
                 cells.push(Cell { row, column, score, reason, band });
@@ -292,11 +291,11 @@ pub fn replay(
         cells.sort_by_key(|cell| cell.row); // stable, and nearly sorted: by detector, then by row
         let done = times.len() - if ended { 0 } else { held.min(times.len()) };
         let scored = cells.partition_point(|cell| cell.row < done);
-        take(&Batch { times: &times[..done], cells: &cells[..scored], position: feed.source().position() })?;
-        let gone = events.partition_point(|&row| row < done);
-        first += gone as u64;
+        write(&Batch { times: &times[..done], cells: &cells[..scored], position: feed.source().position() })?;
+        let dropped = events.partition_point(|&row| row < done);
+        first += dropped as u64;
         times.drain(..done);
-        events.drain(..gone);
+        events.drain(..dropped);
         cells.drain(..scored);
         for row in events.iter_mut().chain(cells.iter_mut().map(|cell| &mut cell.row)) {
             *row -= done;
@@ -315,7 +314,7 @@ pub fn replay(
 }
 
 impl Summary {
-    fn for_machines(&self, feedback: Option<&Feedback>) -> String {
+    fn to_json(&self, feedback: Option<&Feedback>) -> String {
         let mut all = json!(self);
         if let Some(feedback) = feedback {
             all["feedback"] = json!(feedback);
@@ -323,7 +322,7 @@ impl Summary {
         format!("{all}\n")
     }
 
-    fn for_people(&self, options: &Options, measurement: &str, feedback: Option<&Feedback>) -> String {
+    fn to_text(&self, options: &Options, measurement: &str, feedback: Option<&Feedback>) -> String {
         let Self { rows, scored, anomalous, incidents, malformed, values, seconds } = self;
         let malformed = if *malformed > 0 { format!(", {malformed} malformed") } else { String::new() };
         let mut text = format!(

@@ -9,16 +9,16 @@ use qualm_contract::{Band, Reason};
 
 use super::{Batch, Cell};
 
-/// The file, with a column for whatever has a score, and `score` as the last one.
-pub(super) struct Scores {
+/// The file, with the columns of the scores, and `score` as the last one.
+pub(super) struct ScoresFile {
     out: BufWriter<Box<dyn Write>>,
-    /// Whether bands and reasons stand there too.
+    /// Whether it has bands and reasons too.
     banded: bool,
-    /// The cell with the largest score in each column of the row at hand: a detector may score several fields of a line.
+    /// The largest score in each column of the current row: a detector may score several fields of a line.
     largest: Vec<Option<Cell>>,
 }
 
-impl Scores {
+impl ScoresFile {
     pub(super) fn create(path: &Path, columns: &[String], banded: bool) -> io::Result<Self> {
         let out: Box<dyn Write> =
             if path == Path::new("-") { Box::new(io::stdout().lock()) } else { Box::new(File::create(path)?) };
@@ -41,26 +41,25 @@ impl Scores {
         for (row, &time) in batch.times.iter().enumerate() {
             largest.fill(None);
             while let Some(cell) = cells.next_if(|cell| cell.row == row) {
-                let known = &mut largest[cell.column];
-                // One without a score gives way to any other.
-                if known.is_none_or(|known| known.score.is_nan() || known.score < cell.score) {
-                    *known = Some(*cell);
+                let largest = &mut largest[cell.column];
+                if largest.is_none_or(|largest| largest.score.is_nan() || largest.score < cell.score) {
+                    *largest = Some(*cell);
                 }
             }
             match Timestamp::from_nanosecond(time.into()) {
-                Ok(_) if time == i64::MIN => {} // no row has told a time yet
+                Ok(_) if time == i64::MIN => {} // no row had a timestamp yet
                 Ok(time) => write!(out, "{time}")?,
                 Err(_) => write!(out, "{time}")?,
             }
             let scores = || largest.iter().map(|cell| cell.map_or(f64::NAN, |cell| cell.score));
-            scores().try_for_each(|score| number(out, score))?;
+            scores().try_for_each(|score| write_number(out, score))?;
             for cell in largest.iter().filter(|_| *banded) {
                 let (band, reason) = cell.map_or((Band::UNKNOWN, Reason::None), |cell| (cell.band, cell.reason));
                 let Band { expected, lower, upper } = band;
-                [expected, lower, upper].into_iter().try_for_each(|value| number(out, value))?;
+                [expected, lower, upper].into_iter().try_for_each(|value| write_number(out, value))?;
                 write!(out, ",{}", reason.name().unwrap_or_default())?;
             }
-            number(out, scores().fold(f64::NAN, f64::max))?; // `max` prefers a number to NaN
+            write_number(out, scores().fold(f64::NAN, f64::max))?; // `max` prefers a number to NaN
             out.write_all(b"\n")?;
         }
         Ok(())
@@ -71,7 +70,7 @@ impl Scores {
     }
 }
 
-/// A cell, empty where nothing is known.
-fn number(out: &mut impl Write, value: f64) -> io::Result<()> {
+/// Writes a cell, empty for NaN.
+fn write_number(out: &mut impl Write, value: f64) -> io::Result<()> {
     if value.is_nan() { out.write_all(b",") } else { write!(out, ",{value}") }
 }

@@ -1,7 +1,7 @@
 //! The one statement of `InfluxQL` that clients send before they write: `CREATE DATABASE`.
 
-/// Whether a query is nothing but one `CREATE DATABASE`: a name, in double quotes or without any, and whatever clauses that
-/// statement takes. What could be a second statement, or a comment that hides one, is not looked into.
+/// Whether a query is one `CREATE DATABASE` alone: a name, quoted or not, and any clauses. False where it may have a second
+/// statement, or a comment that hides one.
 #[must_use]
 pub(super) fn creates_database(query: &str) -> bool {
     let query = query.trim().trim_end_matches(';').trim_end();
@@ -12,14 +12,14 @@ pub(super) fn creates_database(query: &str) -> bool {
     words.is_some_and(|rest| !rest.is_empty() && is_one_statement(rest))
 }
 
-/// Whether no semicolon and no comment stand outside of quotes, every quote is closed, and nothing is invisible.
+/// Whether no semicolon or comment is outside of quotes, every quote is closed, and there is no control character.
 fn is_one_statement(text: &str) -> bool {
     let (mut quote, mut chars) = (None, text.chars().peekable());
     while let Some(c) = chars.next() {
         let next = chars.peek().copied();
         match (quote, c) {
             (_, c) if c.is_control() && !matches!(c, '\t' | '\r' | '\n') => return false,
-            // Of its strings none goes on in the next line.
+            // No string spans lines.
             (Some(_), '\r' | '\n') => return false,
             (Some(_), '\\') if chars.next().is_some() => {}
             (Some(open), c) if c == open => quote = None,
@@ -39,7 +39,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_database_is_created() {
+    fn only_a_single_create_database_is_accepted() {
         for query in [
             "CREATE DATABASE \"telegraf\"",
             "create  database\ttelegraf",

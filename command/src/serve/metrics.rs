@@ -1,16 +1,16 @@
-//! What `/metrics` says. `docs/metrics.md` explains each name.
+//! The families of `/metrics`. `docs/metrics.md` explains each.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use qualm::supervisor::Mode;
 use qualm::view::latency::{BUCKETS, Histogram};
 use qualm::view::{Detector, Snapshot};
-use qualm_http::Exposition;
+use qualm_http::exposition::{Exposition, Family};
 
 use super::observed::Observed;
-use super::vitals::Vitals;
+use super::pipeline_health::PipelineHealth;
 
-/// Writes all that is known.
+/// Writes all families.
 pub fn expose(observed: &Observed, out: &mut Exposition) {
     out.info("qualm_build", "The version that runs.", &[("version", env!("CARGO_PKG_VERSION"))]);
     let pipelines = observed.views.iter().map(|view| {
@@ -25,8 +25,8 @@ pub fn expose(observed: &Observed, out: &mut Exposition) {
         let help = "How often a model could not be loaded that applications ask for scores.";
         out.counter("qualm_api_models_refused", help).value(&[], registry.refused() as f64);
     }
-    vitals(observed, out);
-    passed_on(observed, out);
+    health(observed, out);
+    forwarded(observed, out);
     observed.server.snapshot().expose(out);
 }
 
@@ -37,7 +37,7 @@ struct Pipeline {
     latency: Histogram,
 }
 
-/// A family of counters: its name, what it is, and where it comes from.
+/// A family of counters: its name, its help, and its value.
 type Counter<T> = (&'static str, &'static str, fn(&T) -> u64);
 
 fn events(pipelines: &[Pipeline], out: &mut Exposition) {
@@ -75,21 +75,29 @@ fn events(pipelines: &[Pipeline], out: &mut Exposition) {
     }
 }
 
+/// All detectors, each with the name of its pipeline.
+fn all(pipelines: &[Pipeline]) -> impl Iterator<Item = (&'static str, &Detector)> {
+    pipelines.iter().flat_map(|one| one.snapshot.detectors.iter().map(|detector| (one.name, detector)))
+}
+
+/// Adds the value of each detector that has one.
+fn per_detector(pipelines: &[Pipeline], mut family: Family<'_>, value: impl Fn(&Detector) -> Option<u64>) {
+    for (name, one) in all(pipelines) {
+        if let Some(value) = value(one) {
+            family.value(&[("pipeline", name), ("detector", &one.name)], value as f64);
+        }
+    }
+}
+
 fn detectors(pipelines: &[Pipeline], out: &mut Exposition) {
-    let all = || pipelines.iter().flat_map(|one| one.snapshot.detectors.iter().map(|detector| (one.name, detector)));
-    let mut family = out.gauge("qualm_detector_series", "Series that a detector knows.");
-    for (name, one) in all() {
-        family.value(&[("pipeline", name), ("detector", &one.name)], one.series as f64);
-    }
+    let family = out.gauge("qualm_detector_series", "Series that a detector knows.");
+    per_detector(pipelines, family, |one| Some(one.series as u64));
     let help = "The most memory that a detector's guest had at a time.";
-    let mut family = out.gauge("qualm_detector_peak_memory_bytes", help);
-    for (name, one) in all() {
-        family.value(&[("pipeline", name), ("detector", &one.name)], one.health.memory as f64);
-    }
-    let help =
-        "1 for what a detector does: scoring; waiting, without a model; resting, after it failed time and again.";
+    let family = out.gauge("qualm_detector_peak_memory_bytes", help);
+    per_detector(pipelines, family, |one| Some(one.health.memory));
+    let help = "1 for a detector's state: scoring; waiting, without a model; resting, after repeated failures.";
     let mut family = out.gauge("qualm_detector_state", help);
-    for (name, one) in all() {
+    for (name, one) in all(pipelines) {
         for mode in Mode::ALL {
             let labels = [("pipeline", name), ("detector", &*one.name), ("state", mode.name())];
             family.value(&labels, f64::from(u8::from(one.mode == mode)));
@@ -103,31 +111,26 @@ fn detectors(pipelines: &[Pipeline], out: &mut Exposition) {
         }),
         ("qualm_detector_batches", "Batches that it scored.", |one| one.health.batches),
         ("qualm_detector_starts", "How often it was started.", |one| one.health.starts),
-        ("qualm_detector_rests", "How often it was left alone after failing time and again.", |one| one.health.rests),
+        ("qualm_detector_rests", "How often it rested after repeated failures.", |one| one.health.rests),
         ("qualm_detector_fallbacks", "How often it went back to the model before.", |one| one.health.fallbacks),
         ("qualm_vectors", "Vectors that were joined for it.", |one| one.joined.vectors),
         ("qualm_vector_missing_values", "Values that were missing in them.", |one| one.joined.missing),
         ("qualm_vector_late_events", "Events that came after their vector was complete.", |one| one.joined.late),
     ];
-    for (family, help, count) in families {
-        let mut family = out.counter(family, help);
-        for (name, one) in all() {
-            family.value(&[("pipeline", name), ("detector", &one.name)], count(one) as f64);
-        }
+    for (name, help, count) in families {
+        per_detector(pipelines, out.counter(name, help), |one| Some(count(one)));
     }
-    let mut family = out.counter("qualm_detector_incidents", "Incidents that it reported, each once.");
-    for (name, one, incidents) in all().filter_map(|(name, one)| Some((name, one, one.incidents?))) {
-        family.value(&[("pipeline", name), ("detector", &one.name)], incidents as f64);
-    }
+    let family = out.counter("qualm_detector_incidents", "Incidents that it reported, each once.");
+    per_detector(pipelines, family, |one| one.incidents);
     let mut family = out.counter("qualm_detector_failures", "Failures of a detector, by reason.");
-    for (name, one) in all() {
+    for (name, one) in all(pipelines) {
         for (reason, count) in &one.health.failures {
             family.value(&[("pipeline", name), ("detector", &one.name), ("reason", reason)], *count as f64);
         }
     }
     let help = "Lines that a detector wrote to the log: written, or dropped because they came too fast.";
     let mut family = out.counter("qualm_detector_log_lines", help);
-    for (name, one) in all() {
+    for (name, one) in all(pipelines) {
         for (outcome, count) in [("written", one.health.lines_written), ("dropped", one.health.lines_dropped)] {
             family.value(&[("pipeline", name), ("detector", &one.name), ("outcome", outcome)], count as f64);
         }
@@ -135,65 +138,56 @@ fn detectors(pipelines: &[Pipeline], out: &mut Exposition) {
 }
 
 fn models(pipelines: &[Pipeline], out: &mut Exposition) {
-    let all = || pipelines.iter().flat_map(|one| one.snapshot.detectors.iter().map(|detector| (one.name, detector)));
     let mut family = out.gauge("qualm_model_version", "The version of the model that a detector scores with.");
-    for (name, one) in all() {
+    for (name, one) in all(pipelines) {
         if let Some(model) = &one.model {
             let labels =
                 [("pipeline", name), ("detector", &*one.name), ("model", &*model.name), ("kind", &*model.kind)];
             family.value(&labels, model.version as f64);
         }
     }
-    for (family, help, count) in [
-        (
-            "qualm_models_taken",
-            "Models that have taken over while metrics flowed.",
-            (|one| one.taken) as fn(&Detector) -> u64,
-        ),
-        ("qualm_models_refused", "How often a model was offered that was not taken.", |one| one.refused),
-    ] {
-        let mut family = out.counter(family, help);
-        for (name, one) in all() {
-            family.value(&[("pipeline", name), ("detector", &one.name)], count(one) as f64);
-        }
-    }
+    let family = out.counter("qualm_models_taken", "Models that have taken over while metrics flowed.");
+    per_detector(pipelines, family, |one| Some(one.taken));
+    let family = out.counter("qualm_models_refused", "How often a model was offered that was not taken.");
+    per_detector(pipelines, family, |one| Some(one.refused));
 }
 
 /// Whether pipelines work.
-fn vitals(observed: &Observed, out: &mut Exposition) {
-    if observed.vitals().next().is_none() {
+fn health(observed: &Observed, out: &mut Exposition) {
+    if observed.pipelines().next().is_none() {
         return;
     }
     let mut family =
         out.gauge("qualm_pipeline_up", "1 while a pipeline works, 0 after a panic until it is started again.");
-    for (name, vitals) in observed.vitals() {
-        family.value(&[("pipeline", name)], f64::from(u8::from(vitals.is_up())));
+    for (name, health) in observed.pipelines() {
+        family.value(&[("pipeline", name)], f64::from(u8::from(health.is_up())));
     }
-    let families: [Counter<Vitals>; 2] = [
-        ("qualm_pipeline_panics", "How often a pipeline panicked, a fault of qualm.", Vitals::panics),
-        ("qualm_pipeline_unscored_bodies", "Bodies that passed unscored on account of that.", Vitals::unscored),
+    let families: [Counter<PipelineHealth>; 2] = [
+        ("qualm_pipeline_panics", "How often a pipeline panicked, a fault of qualm.", PipelineHealth::panics),
+        ("qualm_pipeline_unscored_bodies", "Bodies that passed unscored on account of that.", PipelineHealth::unscored),
     ];
     for (family, help, count) in families {
         let mut family = out.counter(family, help);
-        for (name, vitals) in observed.vitals() {
-            family.value(&[("pipeline", name)], count(vitals) as f64);
+        for (name, health) in observed.pipelines() {
+            family.value(&[("pipeline", name)], count(health) as f64);
         }
     }
 }
 
-/// What became of bodies behind the pipelines.
-fn passed_on(observed: &Observed, out: &mut Exposition) {
+/// Bodies that were forwarded, repaired, discarded or retried.
+fn forwarded(observed: &Observed, out: &mut Exposition) {
     let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed) as f64;
     let vector = observed.vector.as_ref();
-    let ways = [
+    let destinations = [
         ("vector", vector.and_then(|vector| vector.forward())),
-        ("influxdb", observed.influxdb.as_ref().map(|influxdb| influxdb.forward())),
+        ("influxdb", observed.influxdb.as_ref().map(|influxdb| &influxdb.forward)),
     ];
-    let ways: Vec<_> = ways.into_iter().filter_map(|(name, way)| Some((name, way?.counts()))).collect();
-    if !ways.is_empty() {
-        let help = "Bodies that were passed on, by what became of them: delivered, rejected for good, or failed, to come again.";
+    let destinations: Vec<_> =
+        destinations.into_iter().filter_map(|(name, forward)| Some((name, forward?.counts()))).collect();
+    if !destinations.is_empty() {
+        let help = "Bodies that were forwarded, by outcome: delivered, rejected for good, or failed until they are sent again.";
         let mut family = out.counter("qualm_sent_bodies", help);
-        for (name, counts) in &ways {
+        for (name, counts) in &destinations {
             let outcomes =
                 [("delivered", &counts.delivered), ("rejected", &counts.rejected), ("failed", &counts.failed)];
             for (outcome, counter) in outcomes {
@@ -201,12 +195,12 @@ fn passed_on(observed: &Observed, out: &mut Exposition) {
             }
         }
         let mut family = out.counter("qualm_sent_bytes", "Bytes of bodies that were delivered.");
-        for (name, counts) in &ways {
+        for (name, counts) in &destinations {
             family.value(&[("pipeline", name)], count(&counts.bytes));
         }
     }
     if let Some(vector) = vector {
-        let counts = vector.counts();
+        let counts = &vector.counts;
         let labels = [("pipeline", "vector")];
         out.counter(
             "qualm_repaired_events",
@@ -216,12 +210,12 @@ fn passed_on(observed: &Observed, out: &mut Exposition) {
         out.counter("qualm_discarded_events", "Events that could not go back: metrics whose value is not a number.")
             .value(&[("pipeline", "vector"), ("intentional", "false")], count(&counts.discarded));
     }
-    let again = [
-        ("vector", vector.map(|vector| vector.again().count())),
-        ("influxdb", observed.influxdb.as_ref().map(|influxdb| influxdb.again().count())),
+    let retried = [
+        ("vector", vector.map(|vector| vector.retries.retried())),
+        ("influxdb", observed.influxdb.as_ref().map(|influxdb| influxdb.retries.retried())),
     ];
-    let mut family = out.counter("qualm_repeated_bodies", "Bodies that came again, and were not scored a second time.");
-    for (name, count) in again.into_iter().filter_map(|(name, count)| Some((name, count?))) {
+    let mut family = out.counter("qualm_repeated_bodies", "Bodies that were sent again, and not scored a second time.");
+    for (name, count) in retried.into_iter().filter_map(|(name, count)| Some((name, count?))) {
         family.value(&[("pipeline", name)], count as f64);
     }
 }

@@ -1,19 +1,19 @@
 //! `qualm serve`: one HTTP service for Vector, for InfluxDB's clients, for applications, and for people.
 //!
-//! Each way in has a pipeline of its own, on a thread of its own ([`worker`]): Vector's events come in and go back
-//! ([`vector`]), lines come in and go on ([`influxdb`]), by way of [`forward`]; what comes [`again`] is scored once. What
-//! goes on can be seen ([`observe`]), here and in `execd`.
+//! Vector's events ([`vector`]) and InfluxDB's lines ([`influxdb`]) have an endpoint each, with a pipeline on a thread of its
+//! own ([`worker`]). Scored bodies are delivered to the next server ([`forward`]); a body that is sent again is scored once
+//! ([`retry_cache`]). Health, metrics and the live page ([`observe`]) are those of `execd` too.
 
-pub mod again;
 pub mod forward;
 pub mod influxdb;
 mod influxql;
 pub mod metrics;
 pub mod observe;
 pub mod observed;
+pub mod pipeline_health;
+pub mod retry_cache;
 mod signals;
 pub mod vector;
-pub mod vitals;
 pub mod worker;
 
 use std::net::SocketAddr;
@@ -30,6 +30,7 @@ use qualm::scoring::{self, Scoring, StartError};
 use qualm::state::Unsaved;
 use qualm::view::View;
 use qualm_bundle::secret::Secret;
+use qualm_bundle::source::BadCertificates;
 use qualm_http::api::{self, Api, jobs, models};
 use qualm_http::{Call, Limits, Method, Options as Listen, Router, Server, Tls};
 use qualm_pipeline::{Grammar, Lines};
@@ -42,19 +43,18 @@ use self::influxdb::Influxdb;
 use self::observed::Observed;
 use self::signals::{Reload, Signals};
 use self::vector::{Out, Vector};
-use self::worker::{Plan, Worker};
+use self::worker::{PipelineFactory, Worker};
 
-/// How long stdout stays open, once we are to stop, after the last events came: Vector's sink in front of us may still
-/// hold some.
-const QUIET: Duration = Duration::from_millis(1500);
+/// How long, after a signal to stop, stdout stays open after the last events: Vector's sink may still hold some.
+const STOP_AFTER_IDLE: Duration = Duration::from_millis(1500);
 
-/// How long that may go on.
-const LINGER: Duration = Duration::from_secs(30);
+/// How long it stays open at most.
+const MAX_STOP_DELAY: Duration = Duration::from_secs(30);
 
-/// Threads that answer requests; each pipeline has one of its own besides.
-const THREADS: usize = 2;
+/// Threads that answer requests, besides those of the pipelines.
+const HTTP_THREADS: usize = 2;
 
-/// What `qualm serve --help` shows below the options.
+/// What `--help` ends with.
 pub const EXAMPLES: &str = "\
 Examples:
   qualm serve                                   health, metrics and the live page at http://127.0.0.1:18001/
@@ -70,7 +70,7 @@ and in qualm.toml:
   [vector]
   forward = \"http://127.0.0.1:18002\"";
 
-/// Options of `qualm serve`.
+/// The options of `qualm serve`.
 #[derive(Debug, Clone, Args)]
 pub struct Options {
     /// The configuration; without it every metric is scored, and nothing is passed on
@@ -100,16 +100,16 @@ pub enum Error {
     /// A detector cannot be used.
     #[error(transparent)]
     Start(#[from] StartError),
-    /// Nobody can be listened to.
+    /// The address cannot be bound, or the certificate not be used.
     #[error(transparent)]
     Listen(#[from] qualm_http::Error),
-    /// Servers that are passed on to cannot be told from others.
-    #[error("{0}")]
-    Certificates(String),
+    /// The certificates cannot be read by which servers behind are verified.
+    #[error(transparent)]
+    Certificates(#[from] BadCertificates),
     /// The directory of models cannot be used.
     #[error("[http] `models`: {0}")]
     Models(io::Error),
-    /// All was served, and what was learnt is lost.
+    /// The service ended, and its last state cannot be saved.
     #[error("{0}. What was learnt since it was last saved is lost")]
     Unsaved(#[from] Unsaved),
     /// The system refuses threads or signals.
@@ -117,13 +117,13 @@ pub enum Error {
     Io(#[from] io::Error),
 }
 
-/// Serves until a signal asks to stop.
+/// Serves until a signal stops it.
 ///
 /// # Errors
 ///
-/// Where it cannot begin, or its last state cannot be saved.
+/// Where it cannot start, or its last state cannot be saved.
 pub fn run(options: &Options, config: &Config) -> Result<(), Error> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(THREADS).enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(HTTP_THREADS).enable_all().build()?;
     let signals = {
         let _within = runtime.enter();
         Signals::catch()?
@@ -134,7 +134,7 @@ pub fn run(options: &Options, config: &Config) -> Result<(), Error> {
     let influxdb = influxdb(&mut pipelines)?;
     let Pipelines { views, threads, .. } = pipelines;
     let listen = options.listen.or(config.http.listen).unwrap_or(LISTEN);
-    let server = runtime.block_on(async { Server::bind(listen_as(&config.http, listen)) })?;
+    let server = runtime.block_on(async { Server::bind(listen_options(&config.http, listen)) })?;
     let bell = builder.bell.clone();
     let api = api(config, builder)?;
     let registry = api.as_ref().map(|api| Arc::clone(api.registry()));
@@ -147,17 +147,16 @@ pub fn run(options: &Options, config: &Config) -> Result<(), Error> {
         influxdb,
     });
     let mut router = observe::routes(Router::new(), &observed);
-    router = ways_in(router, &observed);
+    router = ingest_routes(router, &observed);
     router = match &api {
         Some(api) => api.routes(router),
         None => observe::without_models(router),
     };
-    told(&server, config, &observed);
-    let vector = observed.vector.clone();
-    let lingers = vector.filter(|_| options.stdout);
+    log_endpoints(&server, config, &observed);
+    let stdout = observed.vector.clone().filter(|_| options.stdout);
     let (path, config, renewal) = (options.config.clone(), config.clone(), server.renewal());
     let reload = Reload { path, config, listen, renewal, registry, bell };
-    runtime.block_on(server.run(router, asked_to_stop(lingers, signals, reload)));
+    runtime.block_on(server.run(router, stop_requested(stdout, signals, reload)));
     if let Some(api) = api {
         api.stop();
     }
@@ -166,14 +165,14 @@ pub fn run(options: &Options, config: &Config) -> Result<(), Error> {
 
 /// The listener's options.
 #[must_use]
-pub fn listen_as(http: &Http, listen: SocketAddr) -> Listen {
+pub fn listen_options(http: &Http, listen: SocketAddr) -> Listen {
     let Http { tls_cert, tls_key, tokens, max_body, memory, .. } = http;
     let tls = tls_cert.clone().zip(tls_key.clone()).map(|(cert, key)| Tls { cert, key });
     let limits = Limits { body: *max_body, memory: *memory, ..Limits::default() };
     Listen { listen, tls, tokens: tokens.clone(), limits }
 }
 
-/// The pipelines that have been started.
+/// The pipelines, as they are started.
 struct Pipelines<'a> {
     config: &'a Config,
     builder: &'a ModelBuilder,
@@ -182,91 +181,92 @@ struct Pipelines<'a> {
 }
 
 impl Pipelines<'_> {
-    /// Starts one for events of this format; `begin` is told of each body. Where it `taps`, only verdicts come out.
-    fn begin<F: qualm_pipeline::Format + Send + 'static>(
+    /// Starts one for events of a format; `begin_body` is called before each body.
+    fn start<F: qualm_pipeline::Format + Send + 'static>(
         &mut self,
         name: &'static str,
         format: impl Fn() -> F + Send + Sync + 'static,
-        begin: impl Fn(&mut F, &[u8], Option<i64>) + Send + 'static,
-        taps: bool,
+        begin_body: impl Fn(&mut F, &[u8], Option<i64>) + Send + 'static,
+        verdicts_only: bool,
     ) -> Result<Worker, StartError> {
         let view = Arc::new(View::new(name));
         let (config, builder, watched) = (self.config.clone(), self.builder.clone(), Arc::clone(&view));
         let start = move || {
             let scoring = Scoring::start_apart(format(), name, &config, &builder)?;
-            let mut scoring = if taps { scoring.verdicts_only() } else { scoring };
+            let mut scoring = if verdicts_only { scoring.verdicts_only() } else { scoring };
             watched.clear();
             scoring.watch(Arc::clone(&watched));
             Ok(scoring)
         };
-        let (worker, thread) = Worker::start(name, Plan { start: Arc::new(start), begin: Box::new(begin), taps })?;
+        let factory = PipelineFactory { start: Arc::new(start), begin_body: Box::new(begin_body), verdicts_only };
+        let (worker, thread) = Worker::start(name, factory)?;
         self.views.push(view);
         self.threads.push(thread);
         Ok(worker)
     }
 }
 
-/// The way in for Vector's events, where there is a way out for them.
+/// The endpoint for Vector's events, where an output is configured.
 fn vector(options: &Options, pipelines: &mut Pipelines<'_>) -> Result<Option<Arc<Vector>>, Error> {
     let config::Vector { forward, verdicts, tap, timeout } = &pipelines.config.vector;
     let out = match forward {
         _ if options.stdout => Out::Stdout,
-        Some(url) => Out::Forward(Forward::new(url, *timeout, vector::is_final).map_err(Error::Certificates)?),
+        Some(url) => Out::Forward(Forward::new(url, *timeout, vector::is_final)?),
         None => return Ok(None),
     };
     let style = match verdicts {
         Verdicts::Gauges => VerdictStyle::Gauges,
         Verdicts::Tags => VerdictStyle::Tags,
     };
-    let begin = |format: &mut VectorEvents, body: &[u8], _: Option<i64>| format.begin_body(body);
-    let worker = pipelines.begin("vector", move || VectorEvents::new(style), begin, *tap)?;
+    let begin_body = |format: &mut VectorEvents, body: &[u8], _: Option<i64>| format.begin_body(body);
+    let worker = pipelines.start("vector", move || VectorEvents::new(style), begin_body, *tap)?;
     Ok(Some(Arc::new(Vector::new(worker, out, scoring::random()))))
 }
 
-/// The way in for InfluxDB's clients, where there is an InfluxDB.
+/// The endpoint for InfluxDB's clients, where an InfluxDB is configured.
 fn influxdb(pipelines: &mut Pipelines<'_>) -> Result<Option<Arc<Influxdb>>, Error> {
     let config::Influxdb { forward, timeout } = &pipelines.config.influxdb;
     let Some(url) = forward else { return Ok(None) };
-    let forward = Forward::new(&Secret::address(url.reveal().trim_end_matches('/')), *timeout, influxdb::is_final)
-        .map_err(Error::Certificates)?;
+    let url = Secret::address(url.reveal().trim_end_matches('/'));
+    let forward = Forward::new(&url, *timeout, influxdb::is_final)?;
     let passes_authorization = pipelines.config.http.tokens.is_empty();
-    let begin = |format: &mut Lines, _: &[u8], unit: Option<i64>| format.set_unit(unit);
-    let worker = pipelines.begin("influxdb", || Lines::of(Grammar::Influxdb), begin, false)?;
+    let begin_body = |format: &mut Lines, _: &[u8], unit: Option<i64>| format.set_unit(unit);
+    let worker = pipelines.start("influxdb", || Lines::of(Grammar::Influxdb), begin_body, false)?;
     Ok(Some(Arc::new(Influxdb::new(worker, forward, passes_authorization, scoring::random()))))
 }
 
-/// Where metrics come in.
-fn ways_in(router: Router, observed: &Observed) -> Router {
+/// Adds the routes that receive metrics.
+fn ingest_routes(router: Router, observed: &Observed) -> Router {
     let router = match &observed.vector {
         None => router.route(Method::POST, "/vector", async |_: Call| {
-            observe::nothing_behind("vector", "http://127.0.0.1:18002")
+            observe::not_configured("vector", "http://127.0.0.1:18002")
         }),
         Some(vector) => {
             let vector = Arc::clone(vector);
-            router.route(Method::POST, "/vector", move |call: Call| Arc::clone(&vector).take(call))
+            router.route(Method::POST, "/vector", move |call: Call| Arc::clone(&vector).receive(call))
         }
     };
-    let takes_lines = observed.influxdb.is_some();
+    let accepts_lines = observed.influxdb.is_some();
     let router = router.open(Method::GET, "/health", move |_: Call| {
-        let health = influxdb::health(takes_lines);
+        let health = influxdb::health(accepts_lines);
         async move { health }
     });
     let Some(influxdb) = &observed.influxdb else {
-        let nothing = async |_: Call| observe::nothing_behind("influxdb", "http://127.0.0.1:8086");
-        return influxdb::WRITES
+        let answer = async |_: Call| observe::not_configured("influxdb", "http://127.0.0.1:8086");
+        return influxdb::WRITE_PATHS
             .into_iter()
             .chain(["/query"])
-            .fold(router, |router, path| router.route(Method::POST, path, nothing));
+            .fold(router, |router, path| router.route(Method::POST, path, answer));
     };
     let queries = Arc::clone(influxdb);
     let router = router.route(Method::POST, "/query", move |call: Call| Arc::clone(&queries).query(call));
-    influxdb::WRITES.into_iter().fold(router, |router, path| {
+    influxdb::WRITE_PATHS.into_iter().fold(router, |router, path| {
         let influxdb = Arc::clone(influxdb);
         router.route(Method::POST, path, move |call: Call| Arc::clone(&influxdb).write(call))
     })
 }
 
-/// Scoring on request, where there is a directory of models.
+/// The scoring API, where a directory of models is configured.
 fn api(config: &Config, builder: ModelBuilder) -> Result<Option<Arc<Api>>, Error> {
     let Some(dir) = &config.http.models else { return Ok(None) };
     std::fs::create_dir_all(dir).map_err(Error::Models)?;
@@ -278,8 +278,8 @@ fn api(config: &Config, builder: ModelBuilder) -> Result<Option<Arc<Api>>, Error
     Ok(Some(Api::new(registry, Some(jobs), api::Options::default())))
 }
 
-/// Says where.
-fn listening(server: &Server, http: &Http) {
+/// Logs the address, and a warning where anybody can use it.
+fn log_address(server: &Server, http: &Http) {
     let scheme = if http.tls_cert.is_some() { "https" } else { "http" };
     info!("listening on {scheme}://{}/", server.local_addr());
     if !server.local_addr().ip().is_loopback() && http.tokens.is_empty() {
@@ -287,17 +287,17 @@ fn listening(server: &Server, http: &Http) {
     }
 }
 
-/// Says what is served.
-fn told(server: &Server, config: &Config, observed: &Observed) {
-    listening(server, &config.http);
+/// Logs the address, and what each endpoint does.
+fn log_endpoints(server: &Server, config: &Config, observed: &Observed) {
+    log_address(server, &config.http);
     match observed.vector.as_deref().map(Vector::forward) {
         None => info!("POST /vector is off: [vector] `forward` says where Vector's events go, or --stdout"),
         Some(None) => info!("POST /vector takes Vector's events, and stdout has them with their scores"),
-        Some(Some(forward)) => info!("POST /vector takes Vector's events; they go on to {}", forward.shown()),
+        Some(Some(forward)) => info!("POST /vector takes Vector's events; they go on to {}", forward.display_url()),
     }
     match &observed.influxdb {
         None => info!("POST /write is off: [influxdb] `forward` says where lines go"),
-        Some(influxdb) => info!("POST /write takes line protocol; it goes on to {}", influxdb.forward().shown()),
+        Some(influxdb) => info!("POST /write takes line protocol; it goes on to {}", influxdb.forward.display_url()),
     }
     match &config.http.models {
         None => info!("/api/v1/score is off: [http] `models` is the directory of the models to score with"),
@@ -305,41 +305,41 @@ fn told(server: &Server, config: &Config, observed: &Observed) {
     }
 }
 
-/// Ends once a signal asks for it and, where stdout must not end yet, no events come any more.
-async fn asked_to_stop(lingers: Option<Arc<Vector>>, signals: Signals, reload: Reload) {
+/// Ends after a signal to stop and, where events go to `stdout`, once no more arrive; or once nobody reads stdout.
+async fn stop_requested(stdout: Option<Arc<Vector>>, signals: Signals, reload: Reload) {
     let unread = async {
-        match &lingers {
-            Some(vector) => vector.reader_gone().await,
+        match &stdout {
+            Some(vector) => vector.stdout_closed().await,
             None => std::future::pending().await,
         }
     };
     tokio::select! {
-        () = signals.stop(reload) => {}
+        () = signals.wait_for_stop(reload) => {}
         () = unread => {
             warn!("nobody reads stdout any more: there is nothing left to do");
             return;
         }
     }
     info!("asked to stop");
-    if let Some(vector) = lingers {
-        let quiet = async {
-            while vector.quiet_for() < QUIET {
-                tokio::time::sleep(QUIET / 10).await;
+    if let Some(vector) = stdout {
+        let idle = async {
+            while vector.idle_time() < STOP_AFTER_IDLE {
+                tokio::time::sleep(STOP_AFTER_IDLE / 10).await;
             }
         };
-        let _long_enough = tokio::time::timeout(LINGER, quiet).await;
+        let _timed_out = tokio::time::timeout(MAX_STOP_DELAY, idle).await;
     }
 }
 
-/// Lets go of the pipelines, and waits until they have saved their state.
+/// Drops the senders of the pipelines, and waits until these have saved their state.
 fn stop(runtime: Runtime, observed: Arc<Observed>, threads: Vec<JoinHandle<Result<(), Unsaved>>>) -> Result<(), Error> {
     drop(observed);
-    // What is still under way holds on to a pipeline.
+    // A request in flight keeps a sender.
     runtime.shutdown_timeout(Duration::from_secs(1));
     let mut saved = Ok(());
     for thread in threads {
         let ended = thread.join().unwrap_or_else(|_panic| Err(Unsaved::ended()));
-        // The first is returned; each is said.
+        // The first error is returned, the others are logged.
         match (ended, &saved) {
             (Ok(()), _) => {}
             (Err(error), Ok(())) => saved = Err(error.into()),

@@ -1,4 +1,4 @@
-//! What can be seen of a running qualm: health, metrics, the live page. The same in `execd` and `serve`.
+//! Health, metrics and the live page, for `execd` and `serve`.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -13,20 +13,20 @@ use serde_json::json;
 use tokio::runtime::Builder;
 
 use super::observed::Observed;
-use super::{Error, listen_as, listening, metrics};
+use super::{Error, listen_options, log_address, metrics};
 
-/// Threads that make what the live page shows.
-const PAGES: usize = 2;
+/// Threads that encode the live page's data.
+const PAGE_THREADS: usize = 2;
 
-/// Lets others see a pipeline that runs elsewhere, for as long as this process lives.
+/// Serves the view of a pipeline on another thread, until this process ends.
 ///
 /// # Errors
 ///
-/// Where nobody can be listened to.
-pub fn beside(http: &Http, listen: SocketAddr, view: Arc<View>) -> Result<(), Error> {
+/// Where the address cannot be bound.
+pub fn serve_view(http: &Http, listen: SocketAddr, view: Arc<View>) -> Result<(), Error> {
     let runtime = Builder::new_current_thread().enable_all().build()?;
-    let server = runtime.block_on(async { Server::bind(listen_as(http, listen)) })?;
-    listening(&server, http);
+    let server = runtime.block_on(async { Server::bind(listen_options(http, listen)) })?;
+    log_address(&server, http);
     let observed = Observed {
         mode: "execd",
         registry: None,
@@ -41,19 +41,19 @@ pub fn beside(http: &Http, listen: SocketAddr, view: Arc<View>) -> Result<(), Er
     Ok(())
 }
 
-/// Adds what can be seen.
+/// Adds the routes.
 #[must_use]
 pub fn routes(router: Router, observed: &Arc<Observed>) -> Router {
-    let with = |answer: fn(&Observed, &Call) -> Reply| {
+    let inline = |answer: fn(&Observed, &Call) -> Reply| {
         let observed = Arc::clone(observed);
         move |call: Call| {
             let reply = answer(&observed, &call);
             async move { reply }
         }
     };
-    // What the page asks for is a lot of text. Health and metrics are told at once: nothing that takes a while is in them.
-    let pool = Arc::new(Pool::new(PAGES));
-    let with_time = |answer: fn(&Observed, &Call) -> Reply| {
+    // The live page's data are large. Health and metrics are answered at once: they take no time.
+    let pool = Arc::new(Pool::new(PAGE_THREADS));
+    let pooled = |answer: fn(&Observed, &Call) -> Reply| {
         let (observed, pool) = (Arc::clone(observed), Arc::clone(&pool));
         move |call: Call| {
             let (observed, pool) = (Arc::clone(&observed), Arc::clone(&pool));
@@ -61,26 +61,26 @@ pub fn routes(router: Router, observed: &Arc<Observed>) -> Router {
         }
     };
     let router = qualm_http::live::routes(router)
-        .open(Method::GET, "/healthz", with(health))
-        .open(Method::GET, "/readyz", with(ready))
-        .open(Method::GET, "/ping", with(|_, _| pong()))
-        .route(Method::GET, "/metrics", with(exposition))
-        .route(Method::GET, "/api/v1/live", with_time(overview))
-        .route(Method::GET, "/api/v1/live/series/{id}", with_time(series));
+        .open(Method::GET, "/healthz", inline(health))
+        .open(Method::GET, "/readyz", inline(ready))
+        .open(Method::GET, "/ping", inline(|_, _| ping()))
+        .route(Method::GET, "/metrics", inline(exposition))
+        .route(Method::GET, "/api/v1/live", pooled(overview))
+        .route(Method::GET, "/api/v1/live/series/{id}", pooled(series));
     match observed.mode {
         "serve" => router.route(
             Method::GET,
             "/vector",
-            with(|observed, _| match &observed.vector {
+            inline(|observed, _| match &observed.vector {
                 Some(_) => reply::text(StatusCode::OK, "POST Vector's events here\n"),
-                None => nothing_behind("vector", "http://127.0.0.1:18002"),
+                None => not_configured("vector", "http://127.0.0.1:18002"),
             }),
         ),
         _ => router,
     }
 }
 
-/// Answers applications where there is no directory of models.
+/// Adds the scoring API's routes where no directory of models is configured: 404.
 #[must_use]
 pub fn without_models(router: Router) -> Router {
     let answer = async |_: Call| {
@@ -90,15 +90,15 @@ pub fn without_models(router: Router) -> Router {
     router.route(Method::POST, "/api/v1/score", answer).route(Method::POST, "/api/v1/bundles", answer)
 }
 
-/// For a way in that leads nowhere: 503, since senders drop what they are told is wrong, and wait for what may come.
+/// The answer of an endpoint without `forward`: 503, since senders drop a batch after 4xx, and retry after 5xx.
 #[must_use]
-pub fn nothing_behind(table: &str, example: &str) -> Reply {
+pub fn not_configured(table: &str, example: &str) -> Reply {
     let hint = format!("in the configuration: [{table}] forward = \"{example}\"");
     reply::error(StatusCode::SERVICE_UNAVAILABLE, "nothing is configured behind this", Some(&hint))
 }
 
-/// What InfluxDB's clients take for alive.
-fn pong() -> Reply {
+/// `GET /ping`, as InfluxDB answers it.
+fn ping() -> Reply {
     let mut reply = reply::empty(StatusCode::NO_CONTENT);
     let version = header::HeaderValue::from_static(concat!("qualm-", env!("CARGO_PKG_VERSION")));
     reply.headers_mut().insert("x-influxdb-version", version);
@@ -107,16 +107,15 @@ fn pong() -> Reply {
 
 /// Whether all pipelines work.
 fn health(observed: &Observed, _: &Call) -> Reply {
-    let troubles = observed.vitals().filter_map(|(name, vitals)| Some((name, vitals.trouble()?)));
-    let text: String = troubles.map(|(name, trouble)| format!("pipeline `{name}`: {trouble}\n")).collect();
+    let problems = observed.pipelines().filter_map(|(name, health)| Some((name, health.problem()?)));
+    let text: String = problems.map(|(name, problem)| format!("pipeline `{name}`: {problem}\n")).collect();
     match text.as_str() {
         "" => reply::text(StatusCode::OK, "ok\n"),
         _ => reply::text(StatusCode::SERVICE_UNAVAILABLE, text),
     }
 }
 
-/// Whether metrics that come now are scored, as far as that is up to us; 200 even where a detector has no model as yet or
-/// rests, since metrics pass all the same.
+/// Whether all pipelines score; 200 even where a detector waits for a model or rests, since metrics pass unscored then.
 fn ready(observed: &Observed, _: &Call) -> Reply {
     let detectors: Vec<_> = observed.views.iter().flat_map(|view| {
         let snapshot = view.copy(|inside| inside.snapshot.clone());
@@ -130,15 +129,15 @@ fn ready(observed: &Observed, _: &Call) -> Reply {
         };
         snapshot.detectors.iter().map(one).collect::<Vec<_>>()
     }).collect();
-    let trouble = observed.vector.as_ref().and_then(|vector| vector.trouble());
+    let problem = observed.vector.as_ref().and_then(|vector| vector.problem());
     let broken: Vec<_> = observed
-        .vitals()
-        .filter_map(|(name, vitals)| Some(json!({ "pipeline": name, "error": vitals.trouble()? })))
+        .pipelines()
+        .filter_map(|(name, health)| Some(json!({ "pipeline": name, "error": health.problem()? })))
         .collect();
     let ready = broken.is_empty();
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    let told = json!({ "ready": ready, "pipelines": broken, "detectors": detectors, "way_back": trouble });
-    reply::json(status, &told)
+    let body = json!({ "ready": ready, "pipelines": broken, "detectors": detectors, "way_back": problem });
+    reply::json(status, &body)
 }
 
 fn exposition(observed: &Observed, call: &Call) -> Reply {

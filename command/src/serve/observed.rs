@@ -1,4 +1,4 @@
-//! What can be seen of a running qualm.
+//! What health checks, metrics and the live page show.
 
 use std::sync::Arc;
 
@@ -7,10 +7,10 @@ use qualm_http::Counts;
 use qualm_http::api::models::Registry;
 
 use super::influxdb::Influxdb;
+use super::pipeline_health::PipelineHealth;
 use super::vector::Vector;
-use super::vitals::Vitals;
 
-/// All that can be seen.
+/// The parts of a running process that can be observed.
 #[derive(Debug)]
 pub struct Observed {
     /// `execd` or `serve`.
@@ -21,17 +21,17 @@ pub struct Observed {
     pub views: Vec<Arc<View>>,
     /// The listener's own counts.
     pub server: Arc<Counts>,
-    /// The way in for Vector's events, where it is open.
+    /// The endpoint for Vector's events, where it is configured.
     pub vector: Option<Arc<Vector>>,
-    /// The way in for InfluxDB's clients, where it is open.
+    /// The endpoint for InfluxDB's clients, where it is configured.
     pub influxdb: Option<Arc<Influxdb>>,
 }
 
 impl Observed {
-    /// The pipelines that may fail without this process, by name.
-    pub(super) fn vitals(&self) -> impl Iterator<Item = (&'static str, &Vitals)> {
-        let vector = self.vector.as_ref().map(|vector| ("vector", vector.vitals()));
-        let influxdb = self.influxdb.as_ref().map(|influxdb| ("influxdb", influxdb.vitals()));
+    /// The health of the pipelines that are restarted after a panic, by name.
+    pub(super) fn pipelines(&self) -> impl Iterator<Item = (&'static str, &PipelineHealth)> {
+        let vector = self.vector.as_ref().map(|vector| ("vector", vector.worker.health()));
+        let influxdb = self.influxdb.as_ref().map(|influxdb| ("influxdb", influxdb.worker.health()));
         vector.into_iter().chain(influxdb)
     }
 }

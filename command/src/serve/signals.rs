@@ -1,7 +1,7 @@
-//! What signals ask of `qualm serve`: SIGTERM and SIGINT to stop, SIGHUP to read its configuration again.
+//! Signals of `qualm serve`: SIGTERM and SIGINT stop it, SIGHUP reloads its configuration.
 //!
-//! What can change under way is who may call and the certificate; the directory of models is looked at as well. Detectors
-//! and ways in stay as they are: that takes a restart.
+//! A reload replaces tokens and certificate, and has all models checked for new versions. Detectors and endpoints change with
+//! a restart only.
 
 use std::io;
 use std::net::SocketAddr;
@@ -17,9 +17,9 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::spawn_blocking;
 use tracing::{error, info, warn};
 
-use super::listen_as;
+use super::listen_options;
 
-/// The signals, caught from now on.
+/// The signals, caught since [`catch`](Self::catch).
 #[derive(Debug)]
 pub(super) struct Signals {
     term: Signal,
@@ -28,7 +28,7 @@ pub(super) struct Signals {
 }
 
 impl Signals {
-    /// Catches them. It has to be called within a runtime.
+    /// Catches them. Must be called within a runtime.
     pub(super) fn catch() -> io::Result<Self> {
         state::ignore_file_size_signal()?;
         Ok(Self {
@@ -38,18 +38,18 @@ impl Signals {
         })
     }
 
-    /// Waits for one that asks to stop; meanwhile, each SIGHUP renews what can be.
-    pub(super) async fn stop(mut self, mut reload: Reload) {
+    /// Waits for one that asks to stop; until then, each SIGHUP reloads.
+    pub(super) async fn wait_for_stop(mut self, mut reload: Reload) {
         let (mut term, mut int) = (self.term, self.int);
         let reloading = async {
             loop {
                 self.hup.recv().await;
-                // Files are read, and certificates checked: not where requests are answered.
-                let again = move || {
-                    reload.now();
+                // Reading files and checking certificates blocks: not on a thread that answers requests.
+                let reloading = move || {
+                    reload.run();
                     reload
                 };
-                match spawn_blocking(again).await {
+                match spawn_blocking(reloading).await {
                     Ok(done) => reload = done,
                     Err(error) => {
                         error!("SIGHUP: {error}; it is ignored from now on");
@@ -67,22 +67,22 @@ impl Signals {
     }
 }
 
-/// Reads the configuration again.
+/// Reloads the configuration.
 #[derive(Debug)]
 pub(super) struct Reload {
-    /// Where it is; nowhere, where all is as it is by default.
+    /// The file; `None` for the default configuration.
     pub(super) path: Option<PathBuf>,
-    /// What is in force.
+    /// The configuration in force.
     pub(super) config: Config,
     pub(super) listen: SocketAddr,
     pub(super) renewal: Renewal,
     pub(super) registry: Option<Arc<Registry>>,
-    /// Has the pipelines' detectors look for new models.
+    /// Wakes the watchers of the pipelines' models.
     pub(super) notifier: Notifier,
 }
 
 impl Reload {
-    fn now(&mut self) {
+    fn run(&mut self) {
         self.notifier.notify_all();
         if let Some(registry) = &self.registry {
             registry.refresh();
@@ -98,7 +98,7 @@ impl Reload {
                 return;
             }
         };
-        if let Err(error) = self.renewal.renew(&listen_as(&next.http, self.listen)) {
+        if let Err(error) = self.renewal.renew(&listen_options(&next.http, self.listen)) {
             error!("SIGHUP: [http]: {error}. All stays as it is");
             return;
         }

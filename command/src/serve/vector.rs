@@ -1,8 +1,7 @@
-//! Vector's events: in by HTTP from its `http` sink, back with scores to its `http_server` source, or out on stdout.
+//! Vector's events: from its `http` sink, with scores back to its `http_server` source or to stdout.
 //!
-//! The sink is answered when its events are safe: once the source has taken them, or once they are written. What the
-//! answers mean to it: 200 delivered; 503 (and other 5xx, 408, 429) try again; anything else drops the batch, so it is
-//! said only of what can never be delivered.
+//! The sink is answered once its events are accepted by the source or written to stdout. After 503 (and other 5xx, 408, 429)
+//! it tries again; after any other status but 2xx it drops the batch, so that only undeliverable batches get one.
 
 use std::borrow::Cow;
 use std::io::{self, Write};
@@ -17,73 +16,71 @@ use qualm_vector_codec::{Repaired, repair};
 use tokio::sync::Notify;
 use tracing::{info, warn};
 
-use super::again::{Again, Delivery};
-use super::forward::{self, Answer, Fate, Forward};
-use super::vitals::Vitals;
+use super::forward::{self, Answer, DeliveryStatus, Forward, NoAnswer};
+use super::retry_cache::{Delivery, RetryCache};
 use super::worker::Worker;
 
-/// What the source behind says of a body that it never will take: it cannot be read, or is too large. Whatever else it says
-/// (that it moved, that we may not, that there is nothing there) is said of itself, and somebody can mend it.
+/// Whether the source refuses a body for good: it is unreadable or too large. Any other status is about the source (moved, not
+/// authorized, not found), and goes away once its configuration is corrected.
 #[must_use]
 pub fn is_final(status: StatusCode) -> bool {
     matches!(status, StatusCode::BAD_REQUEST | StatusCode::PAYLOAD_TOO_LARGE)
 }
 
-/// Takes Vector's events.
+/// The endpoint for Vector's events.
 #[derive(Debug)]
 pub struct Vector {
-    worker: Worker,
-    again: Again<Outcome>,
-    /// Where bodies are looked through before they are scored.
-    preparing: Pool,
+    pub(super) worker: Worker,
+    pub(super) retries: RetryCache<Outcome>,
+    /// Computes digests and repairs events of large bodies.
+    preparation_pool: Pool,
     out: Out,
-    counts: Counts,
-    /// When the last events came.
-    last: Mutex<Instant>,
-    reader_gone: Notify,
+    pub(super) counts: Counts,
+    last_received: Mutex<Instant>,
+    stdout_closed: Notify,
 }
 
 /// Where scored events go.
 #[derive(Debug)]
 pub enum Out {
-    /// Back to Vector.
+    /// To Vector's source.
     Forward(Forward),
-    /// To our own stdout, which Vector reads.
+    /// To this process's stdout, which Vector reads.
     Stdout,
 }
 
-/// How a body fared.
+/// The result of a delivery.
 #[derive(Debug, Clone)]
 pub enum Outcome {
-    /// It is where it should be.
+    /// The events are delivered.
     Delivered,
-    /// It is not, and may be if it comes again: why.
-    Later(String),
-    /// It never will be: what is wrong, and more about that.
-    Never(String, String),
+    /// They are not, and may be at the next try: why.
+    Retry(String),
+    /// They never will be: what is wrong, and a hint.
+    Rejected(String, String),
 }
 
 impl Outcome {
     fn reply(self) -> Reply {
         match self {
             Self::Delivered => reply::empty(StatusCode::OK),
-            Self::Later(why) => {
+            Self::Retry(why) => {
                 reply::error(StatusCode::SERVICE_UNAVAILABLE, &why, Some("the same batch may pass later"))
             }
-            Self::Never(what, more) => reply::error(StatusCode::BAD_REQUEST, &what, Some(&more)),
+            Self::Rejected(what, hint) => reply::error(StatusCode::BAD_REQUEST, &what, Some(&hint)),
         }
     }
 }
 
 fn stopping() -> Outcome {
-    Outcome::Later("qualm is stopping".to_owned())
+    Outcome::Retry(NoAnswer::Stopping.to_string())
 }
 
-/// A body on its way.
+/// A body in flight.
 #[derive(Debug)]
 struct Events {
     body: Bytes,
-    to: Arc<Vector>,
+    endpoint: Arc<Vector>,
 }
 
 impl Delivery for Events {
@@ -94,44 +91,45 @@ impl Delivery for Events {
     }
 
     async fn score(&self) -> Result<Bytes, Outcome> {
-        self.to.score(&self.body).await
+        self.endpoint.score(&self.body).await
     }
 
     async fn pass_on(&self, scored: Bytes) -> Outcome {
-        self.to.pass_on(scored).await
+        self.endpoint.deliver(scored).await
     }
 
     fn is_final(outcome: &Outcome) -> bool {
-        !matches!(outcome, Outcome::Later(_))
+        !matches!(outcome, Outcome::Retry(_))
     }
 }
 
-/// What became of events, since the start.
+/// Counts of events since the start.
 #[derive(Debug, Default)]
 pub struct Counts {
-    /// Events that Vector's encoder wrote so that its decoder would refuse them, and that were set right.
+    /// Events that Vector's encoder wrote in a form that its decoder refuses, and that were repaired.
     pub repaired: AtomicU64,
-    /// Those that cannot be set right, and were left out so that the rest of their batch could pass.
+    /// Those that cannot be repaired, and were left out so that the rest of their batch could pass.
     pub discarded: AtomicU64,
-    /// Whether the last body was delivered: told when that changes.
-    trouble: Mutex<Option<String>>,
+    /// Why the last body was not delivered; a change is logged.
+    problem: Mutex<Option<String>>,
 }
 
 impl Vector {
-    /// With the pipeline that scores, where scored events go, and a random number.
+    /// Scores with `worker`, and delivers to `out`. `seed` should be random.
     #[must_use]
     pub fn new(worker: Worker, out: Out, seed: u64) -> Self {
-        let (counts, last, reader_gone) = (Counts::default(), Mutex::new(Instant::now()), Notify::new());
-        Self { worker, again: Again::new(seed), preparing: Pool::of_cores(), out, counts, last, reader_gone }
+        Self {
+            worker,
+            retries: RetryCache::new(seed),
+            preparation_pool: Pool::of_cores(),
+            out,
+            counts: Counts::default(),
+            last_received: Mutex::new(Instant::now()),
+            stdout_closed: Notify::new(),
+        }
     }
 
-    /// What became of events.
-    #[must_use]
-    pub fn counts(&self) -> &Counts {
-        &self.counts
-    }
-
-    /// The way back, where there is one.
+    /// Vector's source, where events are delivered there.
     #[must_use]
     pub fn forward(&self) -> Option<&Forward> {
         match &self.out {
@@ -140,115 +138,96 @@ impl Vector {
         }
     }
 
-    /// Bodies that came again.
+    /// The time since the last events.
     #[must_use]
-    pub fn again(&self) -> &Again<Outcome> {
-        &self.again
+    pub fn idle_time(&self) -> Duration {
+        self.last_received.lock().unwrap_or_else(PoisonError::into_inner).elapsed()
     }
 
-    /// Whether its pipeline works.
-    #[must_use]
-    pub fn vitals(&self) -> &Vitals {
-        self.worker.vitals()
-    }
-
-    /// How long ago the last events came.
-    #[must_use]
-    pub fn quiet_for(&self) -> Duration {
-        self.last.lock().unwrap_or_else(PoisonError::into_inner).elapsed()
-    }
-
-    /// Ends once nobody reads stdout any more.
-    pub async fn reader_gone(&self) {
-        self.reader_gone.notified().await;
-    }
-
-    fn heard(&self) {
-        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    /// Ends once stdout has no reader any more.
+    pub async fn stdout_closed(&self) {
+        self.stdout_closed.notified().await;
     }
 
     /// `POST /vector`: a batch of events.
     ///
     /// # Errors
     ///
-    /// Where its body is not to be had.
-    pub async fn take(self: Arc<Self>, mut call: Call) -> Result<Reply, Refused> {
-        if self.forward().is_some_and(|forward| forward.is_own(call.headers())) {
-            return Ok(forward::leads_back("vector"));
+    /// Where the body cannot be read.
+    pub async fn receive(self: Arc<Self>, mut call: Call) -> Result<Reply, Refused> {
+        if self.forward().is_some_and(|forward| forward.is_loop(call.headers())) {
+            return Ok(forward::loop_detected("vector"));
         }
         let body = Bytes::from_owner(call.bytes(call.limit()).await?);
-        self.heard();
-        let (again, whole) = (self.again.clone(), body.clone());
-        let digest = self.preparing.run_over(body.len(), move || again.digest(b"", &whole)).await;
-        let events = Events { body, to: Arc::clone(&self) };
-        Ok(self.again.bring(digest, events).await.unwrap_or_else(stopping).reply())
+        *self.last_received.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+        let (retries, bytes) = (self.retries.clone(), body.clone());
+        let digest = self.preparation_pool.run_over(body.len(), move || retries.digest(b"", &bytes)).await;
+        let events = Events { body, endpoint: Arc::clone(&self) };
+        Ok(self.retries.deliver_once(digest, events).await.unwrap_or_else(stopping).reply())
     }
 
-    /// Passes scored events on.
-    async fn pass_on(&self, scored: Bytes) -> Outcome {
+    async fn deliver(&self, scored: Bytes) -> Outcome {
         if scored.is_empty() {
-            return Outcome::Delivered; // nothing came, or nothing of it may go back
+            return Outcome::Delivered; // the body was empty, or all its events were discarded
         }
         let forward = match &self.out {
-            Out::Stdout => return self.print(scored).await,
+            Out::Stdout => return self.write_stdout(scored).await,
             Out::Forward(forward) => forward,
         };
         match forward.send("", Vec::new(), scored).await {
-            Ok(Answer { fate: Fate::Delivered, .. }) => self.fares_well(),
-            Ok(answer) if answer.fate == Fate::Rejected => {
-                // What the source cannot take once it never will: to have it come again would stop all that follows.
-                let said = String::from_utf8_lossy(&answer.body).chars().take(200).collect::<String>();
-                warn!("{} refused a batch for good, with {}: {said}", forward.shown(), answer.status);
-                self.fares_well(); // the way is open: it is this body alone that does not get on
-                Outcome::Never("the source behind refused the batch for good".to_owned(), said)
+            Ok(Answer { delivery: DeliveryStatus::Delivered, .. }) => self.delivered(),
+            Ok(answer) if answer.delivery == DeliveryStatus::Rejected => {
+                // A retry would be refused again, and would hold up all batches behind it.
+                let reason = String::from_utf8_lossy(&answer.body).chars().take(200).collect::<String>();
+                warn!("{} refused a batch for good, with {}: {reason}", forward.display_url(), answer.status);
+                self.delivered(); // the source works: the problem is this body alone
+                Outcome::Rejected("the source behind refused the batch for good".to_owned(), reason)
             }
-            Ok(answer) => self.retry(format!("{} answered {}", forward.shown(), answer.status)),
-            Err(error) => self.retry(error),
+            Ok(answer) => self.retry(format!("{} answered {}", forward.display_url(), answer.status)),
+            Err(error) => self.retry(error.to_string()),
         }
     }
 
-    /// Scores a body, or says why not.
+    /// Repairs and scores a body; the error is the outcome where it cannot be scored.
     async fn score(&self, body: &Bytes) -> Result<Bytes, Outcome> {
-        let came = body.clone();
-        let repairing = self.preparing.run_over(body.len(), move || {
-            let Repaired { body: whole, discarded, repaired } = repair(&came);
-            let whole = match whole {
+        let received = body.clone();
+        let repairing = self.preparation_pool.run_over(body.len(), move || {
+            let Repaired { body, discarded, repaired } = repair(&received);
+            let changed = match body {
                 Cow::Borrowed(_) => None,
-                Cow::Owned(whole) => Some(Bytes::from(whole)),
+                Cow::Owned(body) => Some(Bytes::from(body)),
             };
-            (whole.unwrap_or(came), discarded, repaired)
+            (changed.unwrap_or(received), discarded, repaired)
         });
-        let (whole, discarded, repaired) = repairing.await;
+        let (body, discarded, repaired) = repairing.await;
         self.counts.discarded.fetch_add(discarded, Ordering::Relaxed);
         self.counts.repaired.fetch_add(repaired, Ordering::Relaxed);
-        let scored = self.worker.score(whole, None).await;
-        let scored = scored.ok_or_else(stopping)?;
+        let scored = self.worker.score(body, None).await.ok_or_else(stopping)?;
         if scored.malformed > 0 {
             let hint = "the sink needs `encoding: { codec: native_json }` or `native`, and with native_json `framing: { method: \
                         newline_delimited }` and neither `payload_prefix` nor `payload_suffix`: an event a line, no array";
             let what = format!("{} events are neither of codec `native_json` nor `native`", scored.malformed);
             warn!("a batch is refused: {what}; {hint}");
-            return Err(Outcome::Never(what, hint.to_owned()));
+            return Err(Outcome::Rejected(what, hint.to_owned()));
         }
         Ok(scored.bytes)
     }
 
-    /// Writes events to stdout.
-    async fn print(&self, scored: Bytes) -> Outcome {
+    async fn write_stdout(&self, scored: Bytes) -> Outcome {
         let written = tokio::task::spawn_blocking(move || {
             let mut stdout = io::stdout().lock();
             stdout.write_all(&scored)?;
-            // The next body must not begin in the midst of a line. (A frame of protocol buffers begins with a 0.)
+            // The next body must begin a line. (A frame of protocol buffers begins with a 0.)
             if scored[0] != 0 && !scored.ends_with(b"\n") {
                 stdout.write_all(b"\n")?;
             }
             stdout.flush()
         });
         match written.await {
-            Ok(Ok(())) => self.fares_well(),
+            Ok(Ok(())) => self.delivered(),
             Ok(Err(error)) => {
                 if error.kind() == io::ErrorKind::BrokenPipe {
-                    self.reader_gone.notify_one(); // nobody will ever read what comes: let who started us start us anew
+                    self.stdout_closed.notify_one(); // this process ends, so that Vector starts another
                 }
                 self.retry(format!("stdout: {error}"))
             }
@@ -256,27 +235,27 @@ impl Vector {
         }
     }
 
-    /// Asks the sink to try again. The log has it once, until it is over.
+    /// Asks the sink to try again. Logged once, until a delivery succeeds.
     fn retry(&self, why: String) -> Outcome {
-        let mut trouble = self.counts.trouble.lock().unwrap_or_else(PoisonError::into_inner);
-        if trouble.is_none() {
-            warn!("scored events do not get on: {why}. Vector is asked to try again");
+        let mut problem = self.counts.problem.lock().unwrap_or_else(PoisonError::into_inner);
+        if problem.is_none() {
+            warn!("scored events cannot be delivered: {why}. Vector is asked to try again");
         }
-        *trouble = Some(why.clone());
-        Outcome::Later(why)
+        *problem = Some(why.clone());
+        Outcome::Retry(why)
     }
 
-    fn fares_well(&self) -> Outcome {
-        let mut trouble = self.counts.trouble.lock().unwrap_or_else(PoisonError::into_inner);
-        if trouble.take().is_some() {
-            info!("scored events get on again");
+    fn delivered(&self) -> Outcome {
+        let mut problem = self.counts.problem.lock().unwrap_or_else(PoisonError::into_inner);
+        if problem.take().is_some() {
+            info!("scored events are delivered again");
         }
         Outcome::Delivered
     }
 
-    /// Why the last body did not get on, where it did not.
+    /// Why the last body was not delivered, where it was not.
     #[must_use]
-    pub fn trouble(&self) -> Option<String> {
-        self.counts.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    pub fn problem(&self) -> Option<String> {
+        self.counts.problem.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }

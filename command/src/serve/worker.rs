@@ -1,8 +1,7 @@
-//! A pipeline on a thread of its own, through which whole bodies go, one after another.
+//! A pipeline on a thread of its own, which scores one body after another.
 //!
-//! A pipeline that panics is started anew, with what it had last saved, after a pause that grows. Until then, the body
-//! under way included, bodies pass unscored: a sender that had to try again would bring down the next pipeline with the
-//! same body.
+//! A pipeline that panics is restarted from its last saved state after a growing backoff. Until then bodies pass unscored, the
+//! one that caused the panic included: sent again, it would crash the next pipeline too.
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -19,54 +18,53 @@ use qualm_pipeline::Format;
 use tokio::sync::oneshot;
 use tracing::{error, info};
 
-use super::vitals::Vitals;
+use super::pipeline_health::PipelineHealth;
 
-/// The pause before a pipeline is started anew, at first and at most: each time twice as long, unless it worked for as long
-/// as the longest.
-const SOON: Duration = Duration::from_secs(1);
-const LATE: Duration = Duration::from_mins(1);
+/// The backoff before a restart: it doubles with each panic, and begins anew after a pipeline that worked for the longest.
+const FIRST_BACKOFF: Duration = Duration::from_secs(1);
+const MAX_BACKOFF: Duration = Duration::from_mins(1);
 
-/// How often it is looked whether it has started.
-const LOOK: Duration = Duration::from_millis(20);
+/// How often a starting pipeline is polled.
+const START_POLL_INTERVAL: Duration = Duration::from_millis(20);
 
-/// Gives bodies to the pipeline. When the last one is dropped, the pipeline saves its state and ends.
+/// Sends bodies to the pipeline. When it is dropped, the pipeline saves its state and ends.
 #[derive(Debug)]
 pub struct Worker {
     jobs: Sender<Job>,
-    vitals: Arc<Vitals>,
+    health: Arc<PipelineHealth>,
 }
 
-/// Makes a pipeline.
+/// Starts a pipeline.
 type Start<F> = dyn Fn() -> Result<Scoring<F>, StartError> + Send + Sync;
 
-/// Is told of a body before it is scored.
-type Begin<F> = dyn Fn(&mut F, &[u8], Option<i64>) + Send;
+/// Prepares the format for a body.
+type BeginBody<F> = dyn Fn(&mut F, &[u8], Option<i64>) + Send;
 
-/// What a pipeline is made of, each time it is started.
-pub struct Plan<F: Format> {
-    /// Makes it.
+/// How a pipeline is started, at first and after a panic.
+pub struct PipelineFactory<F: Format> {
+    /// Starts it.
     pub start: Arc<Start<F>>,
-    /// Called before each body, with what [`Worker::score`] was told of it.
-    pub begin: Box<Begin<F>>,
-    /// Whether nothing but verdicts comes out, so that of a body that is not scored nothing does.
-    pub taps: bool,
+    /// Called before each body with the arguments of [`Worker::score`].
+    pub begin_body: Box<BeginBody<F>>,
+    /// Whether the output has verdicts alone, so that an unscored body has none.
+    pub verdicts_only: bool,
 }
 
-/// A body that waits for its turn. There are as many as the server has memory for.
+/// A queued body. The server's memory limit bounds the queue.
 #[derive(Debug)]
 struct Job {
     body: Bytes,
-    /// What is to be told to the format before.
-    hint: Option<i64>,
+    /// The unit of times for the format, in nanoseconds.
+    unit: Option<i64>,
     done: oneshot::Sender<Scored>,
 }
 
-/// What became of a body.
+/// A scored body.
 #[derive(Debug)]
 pub struct Scored {
     /// The body with its scores.
     pub bytes: Bytes,
-    /// Events in it that are not what they should be.
+    /// Malformed events in it.
     pub malformed: u64,
 }
 
@@ -82,65 +80,64 @@ impl Worker {
     /// Where no thread can be started.
     pub fn start<F: Format + Send + 'static>(
         name: &'static str,
-        plan: Plan<F>,
+        factory: PipelineFactory<F>,
     ) -> Result<(Self, JoinHandle<Result<(), Unsaved>>), StartError> {
-        let (jobs, waiting) = channel();
-        let vitals = Arc::new(Vitals::default());
-        let state = State::Up(Box::new((plan.start)()?), Instant::now());
-        let tended = Tended { name, plan, state, pause: SOON, vitals: Arc::clone(&vitals) };
-        let thread = thread::Builder::new().name(format!("qualm-{name}")).spawn(move || tended.work(&waiting));
-        Ok((Self { jobs, vitals }, thread.expect("a thread can be started")))
+        let (jobs, queue) = channel();
+        let health = Arc::new(PipelineHealth::default());
+        let state = State::Up(Box::new((factory.start)()?), Instant::now());
+        let pipeline = SupervisedPipeline { name, factory, state, backoff: FIRST_BACKOFF, health: Arc::clone(&health) };
+        let thread = thread::Builder::new().name(format!("qualm-{name}")).spawn(move || pipeline.run(&queue));
+        Ok((Self { jobs, health }, thread.expect("a thread can be started")))
     }
 
-    /// Scores a body; `hint` is for the format. None where the pipeline has ended.
-    pub async fn score(&self, body: Bytes, hint: Option<i64>) -> Option<Scored> {
+    /// Scores a body; `unit` is that of its times in nanoseconds. `None` where the pipeline has ended.
+    pub async fn score(&self, body: Bytes, unit: Option<i64>) -> Option<Scored> {
         let (done, scored) = oneshot::channel();
-        self.jobs.send(Job { body, hint, done }).ok()?;
+        self.jobs.send(Job { body, unit, done }).ok()?;
         scored.await.ok()
     }
 
     /// Whether the pipeline works.
     #[must_use]
-    pub fn vitals(&self) -> &Vitals {
-        &self.vitals
+    pub fn health(&self) -> &PipelineHealth {
+        &self.health
     }
 }
 
-/// A pipeline, and what looks after it.
-struct Tended<F: Format> {
+/// A pipeline that is restarted after a panic.
+struct SupervisedPipeline<F: Format> {
     name: &'static str,
-    plan: Plan<F>,
+    factory: PipelineFactory<F>,
     state: State<F>,
-    pause: Duration,
-    vitals: Arc<Vitals>,
+    backoff: Duration,
+    health: Arc<PipelineHealth>,
 }
 
-/// What a pipeline does.
 enum State<F: Format> {
-    /// It scores, since then.
+    /// It scores since this instant.
     Up(Box<Scoring<F>>, Instant),
-    /// It is started anew then.
+    /// It is restarted at this instant.
     Down(Instant),
-    /// It is being started, on a thread of its own: that may take a while, and bodies must not wait.
+    /// It is being started on a thread of its own, so that bodies do not wait for that.
     Starting(JoinHandle<Result<Scoring<F>, StartError>>),
 }
 
-impl<F: Format + Send + 'static> Tended<F> {
-    fn work(mut self, jobs: &Receiver<Job>) -> Result<(), Unsaved> {
+impl<F: Format + Send + 'static> SupervisedPipeline<F> {
+    fn run(mut self, jobs: &Receiver<Job>) -> Result<(), Unsaved> {
         loop {
-            self.see_to();
-            match jobs.recv_timeout(self.leisure()) {
-                Ok(Job { body, hint, done }) => {
-                    // Whoever asked may have gone; the metrics have been seen all the same.
-                    let _gone = done.send(self.score(&body, hint));
+            self.restart_if_due();
+            match jobs.recv_timeout(self.next_timeout()) {
+                Ok(Job { body, unit, done }) => {
+                    // The sender may have disconnected; its metrics are observed all the same.
+                    let _disconnected = done.send(self.score(&body, unit));
                 }
                 Err(RecvTimeoutError::Timeout) => {
-                    self.attempt(|scoring, _| scoring.run_between_batches());
+                    self.catch_panic(|scoring, _| scoring.run_between_batches());
                 }
                 Err(RecvTimeoutError::Disconnected) => break,
             }
         }
-        let State::Up(scoring, _) = self.state else { return Ok(()) }; // what was saved last is on disk
+        let State::Up(scoring, _) = self.state else { return Ok(()) }; // its last saved state is on disk
         info!("{}", scoring.summary());
         if let Some(why) = scoring.why_unscored() {
             info!("NOTICE: {why}");
@@ -148,52 +145,52 @@ impl<F: Format + Send + 'static> Tended<F> {
         scoring.close()
     }
 
-    fn score(&mut self, body: &Bytes, hint: Option<i64>) -> Scored {
-        let scored = self.attempt(|scoring, begin| {
-            begin(scoring.format_mut(), body, hint);
+    fn score(&mut self, body: &Bytes, unit: Option<i64>) -> Scored {
+        let scored = self.catch_panic(|scoring, begin_body| {
+            begin_body(scoring.format_mut(), body, unit);
             score(scoring, body)
         });
         scored.unwrap_or_else(|| {
-            self.vitals.passed_unscored();
-            Scored { bytes: if self.plan.taps { Bytes::new() } else { body.clone() }, malformed: 0 }
+            self.health.record_unscored_body();
+            Scored { bytes: if self.factory.verdicts_only { Bytes::new() } else { body.clone() }, malformed: 0 }
         })
     }
 
-    /// Has the pipeline do something. None where it is down, or is so now.
-    fn attempt<T>(
+    /// Runs `work` on the pipeline. `None` where it is down, or panics.
+    fn catch_panic<T>(
         &mut self,
         work: impl FnOnce(&mut Scoring<F>, &dyn Fn(&mut F, &[u8], Option<i64>)) -> T,
     ) -> Option<T> {
         let State::Up(scoring, since) = &mut self.state else { return None };
-        let begin = &*self.plan.begin;
-        // Of what it leaves half done nothing is used any more.
-        if let Ok(done) = catch_unwind(AssertUnwindSafe(|| work(scoring, begin))) {
-            return Some(done);
+        let begin_body = &*self.factory.begin_body;
+        // After a panic the pipeline is dropped: its inconsistent state is not used.
+        if let Ok(result) = catch_unwind(AssertUnwindSafe(|| work(scoring, begin_body))) {
+            return Some(result);
         }
-        self.vitals.panicked();
-        if since.elapsed() >= LATE {
-            self.pause = SOON;
+        self.health.record_panic();
+        if since.elapsed() >= MAX_BACKOFF {
+            self.backoff = FIRST_BACKOFF;
         }
         error!(
             "the pipeline `{}` panicked: this is a fault of qualm, report it. Its metrics pass unscored until it is started \
              again, in {:?}",
-            self.name, self.pause
+            self.name, self.backoff
         );
-        let broken = std::mem::replace(&mut self.state, State::Down(Instant::now() + self.pause));
+        let broken = std::mem::replace(&mut self.state, State::Down(Instant::now() + self.backoff));
         let _panicked_again = catch_unwind(AssertUnwindSafe(|| drop(broken)));
-        self.pause = (self.pause * 2).min(LATE);
+        self.backoff = (self.backoff * 2).min(MAX_BACKOFF);
         None
     }
 
-    /// Starts it anew once it is time, and takes it over once it has started.
-    fn see_to(&mut self) {
+    /// Starts it after its backoff, on another thread, and resumes once it has started.
+    fn restart_if_due(&mut self) {
         match &self.state {
             State::Down(then) if *then <= Instant::now() => {
-                let start = Arc::clone(&self.plan.start);
+                let start = Arc::clone(&self.factory.start);
                 let starting = thread::Builder::new().name(format!("qualm-{}-start", self.name)).spawn(move || start());
                 match starting {
                     Ok(starting) => self.state = State::Starting(starting),
-                    Err(error) => self.not_started(&error.to_string()),
+                    Err(error) => self.restart_failed(&error.to_string()),
                 }
             }
             State::Starting(starting) if starting.is_finished() => {
@@ -203,43 +200,43 @@ impl<F: Format + Send + 'static> Tended<F> {
                 match starting.join() {
                     Ok(Ok(scoring)) => {
                         self.state = State::Up(Box::new(scoring), Instant::now());
-                        self.vitals.restarted();
+                        self.health.record_restart();
                         info!("the pipeline `{}` has been started again", self.name);
                     }
-                    Ok(Err(error)) => self.not_started(&error.to_string()),
-                    Err(_panic) => self.not_started("it panicked"),
+                    Ok(Err(error)) => self.restart_failed(&error.to_string()),
+                    Err(_panic) => self.restart_failed("it panicked"),
                 }
             }
             _ => {}
         }
     }
 
-    fn not_started(&mut self, why: &str) {
-        error!("the pipeline `{}` cannot be started again: {why}. It is tried again in {:?}", self.name, self.pause);
-        self.state = State::Down(Instant::now() + self.pause);
-        self.pause = (self.pause * 2).min(LATE);
+    fn restart_failed(&mut self, why: &str) {
+        error!("the pipeline `{}` cannot be started again: {why}. It is tried again in {:?}", self.name, self.backoff);
+        self.state = State::Down(Instant::now() + self.backoff);
+        self.backoff = (self.backoff * 2).min(MAX_BACKOFF);
     }
 
-    /// How long it can be waited for a body.
-    fn leisure(&self) -> Duration {
+    /// The time until the pipeline has to do something without a body.
+    fn next_timeout(&self) -> Duration {
         match &self.state {
             State::Up(scoring, _) => scoring.idle_timeout(),
             State::Down(then) => then.saturating_duration_since(Instant::now()),
-            State::Starting(_) => LOOK,
+            State::Starting(_) => START_POLL_INTERVAL,
         }
     }
 }
 
 fn score<F: Format>(scoring: &mut Scoring<F>, body: &[u8]) -> Scored {
     let before = scoring.counts();
-    let mut bytes = Vec::with_capacity(body.len() * 3); // verdicts on everything are twice as long as what they judge
+    let mut bytes = Vec::with_capacity(body.len() * 3); // verdicts on every metric are twice as long as the metrics
     scoring.score_body(body, clock::now(), &mut bytes);
     let malformed = scoring.counts().malformed - before.malformed;
     Scored { bytes: bytes.into(), malformed }
 }
 
-impl<F: Format> fmt::Debug for Plan<F> {
+impl<F: Format> fmt::Debug for PipelineFactory<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Plan").field("taps", &self.taps).finish_non_exhaustive()
+        f.debug_struct("PipelineFactory").field("verdicts_only", &self.verdicts_only).finish_non_exhaustive()
     }
 }

@@ -1,4 +1,4 @@
-//! `qualm validate`: whether history is fit to train on, before anything is trained.
+//! `qualm validate`: checks whether history is fit to train on.
 
 use std::io;
 use std::path::PathBuf;
@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use clap::Args;
 use qualm_offline::validate::{self, Verdict};
 
-use crate::progress;
-use crate::stdout::say;
+use crate::progress::{BYTES_TEMPLATE, progress_bar};
+use crate::stdout::print_text;
 
 /// What `--help` ends with.
 pub const EXAMPLES: &str = "\
@@ -20,7 +20,7 @@ Examples:
 Six checks: schema, ranges, missing, duplicates, outliers, statistics. Each is ok, a warning, or bad.
 Exit code: 0; 1 where something is bad (with --strict: or a warning); 2 where the file cannot be read.";
 
-/// What a user may ask for.
+/// The options of `qualm validate`.
 #[derive(Debug, Clone, Args)]
 pub struct Options {
     /// The history: line protocol (.lp), CSV with a time column (.csv), or JSON lines (.jsonl)
@@ -59,12 +59,12 @@ pub struct Options {
 /// Why a file is not valid.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// It cannot be read at all, or an option is of no use.
+    /// It cannot be read, or an option cannot be used.
     #[error(transparent)]
     Validate(#[from] validate::Error),
-    /// It was read, and is found wanting.
+    /// It was read, and does not pass the checks.
     #[error("{} is not fit to train on: {what}", path.display())]
-    Wanting {
+    ChecksFailed {
         /// The file.
         path: PathBuf,
         /// The checks that it does not pass.
@@ -75,24 +75,24 @@ pub enum Error {
     Print(io::Error),
 }
 
-/// Checks a file and prints what there is to say.
+/// Checks a file and prints the report.
 ///
 /// # Errors
 ///
-/// Where it cannot be read; and, after printing, where it is found wanting.
+/// Where it cannot be read; and, after printing, where a check failed.
 pub fn run(options: &Options) -> Result<(), Error> {
-    let bar = progress::bar(0, progress::BYTES);
+    let bar = progress_bar(0, BYTES_TEMPLATE);
     let report = validate::validate(&options.into(), &|done, total| {
         bar.set_length(total);
         bar.set_position(done);
     })?;
     bar.finish_and_clear();
-    say(&if options.json { report.to_json() } else { report.to_table() }).map_err(Error::Print)?;
+    print_text(&if options.json { report.to_json() } else { report.to_table() }).map_err(Error::Print)?;
     let tolerated = if options.strict { Verdict::Ok } else { Verdict::Warning };
     if report.verdict() <= tolerated {
         return Ok(());
     }
-    Err(Error::Wanting { path: options.input.clone(), what: report.failed_checks(tolerated) })
+    Err(Error::ChecksFailed { path: options.input.clone(), what: report.failed_checks(tolerated) })
 }
 
 impl From<&Options> for validate::Options {

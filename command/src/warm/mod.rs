@@ -1,10 +1,10 @@
-//! `qualm warm`: history through the pipeline, and what it learns left where `execd` or `serve` will look for it, so that
-//! the first live row is scored.
+//! `qualm warm`: runs history through the pipeline, and saves the state for `execd` or `serve`, so that the first live row is
+//! scored.
 //!
-//! 1. [`options`] says what a user may ask for, and for which way in it is;
-//! 2. [`rows`] opens a file, an `InfluxDB` or a Prometheus, and hands on its rows as they will come live;
-//! 3. [`order`] looks at what became of each row;
-//! 4. [`progress`] keeps on disk how far it is, with what was learnt up to there.
+//! 1. [`options`] are those of the command, with the endpoint whose state is warmed;
+//! 2. [`rows`] reads a file, an `InfluxDB` or a Prometheus, as live rows will be;
+//! 3. [`order`] tracks each series' last row;
+//! 4. [`progress`] saves the position with the state up to there.
 
 mod options;
 mod order;
@@ -20,7 +20,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use jiff::Timestamp;
 use qualm::config::Config;
 use qualm::scoring::{Scoring, StartError, random};
 use qualm::state::{self, Saved, StateFile};
@@ -30,28 +29,21 @@ use qualm_offline::{collect, history};
 use qualm_pipeline::Counts;
 use signal_hook::consts::{SIGINT, SIGTERM};
 
-pub use self::options::{EXAMPLES, Options, Way};
+pub use self::options::{EXAMPLES, Endpoint, Options};
 use self::order::Order;
 use self::progress::{Position, Progress, Tally};
-use self::rows::{Bar, Rows};
+use self::rows::{HistoryRows, RowsProgress};
 pub use self::summary::Summary;
-use crate::stdout::say;
+use crate::stdout::print_text;
+use crate::text::time;
 
-/// To keep progress takes no more than this share of the time.
-const SHARE: u32 = 10;
+/// Saving takes at most one part in so many of the time.
+const SAVE_SHARE: u32 = 10;
 
-/// Why nothing, or not all, was learnt.
+/// Why history was not learnt, or not all of it.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// An option is of no use.
-    #[error("{option}: {what}")]
-    Option {
-        /// Which.
-        option: &'static str,
-        /// What is wrong with it, and what would be right.
-        what: String,
-    },
-    /// There is nowhere to leave what is learnt.
+    /// No state directory is configured.
     #[error(
         "the configuration has no [state] `dir`; name the directory where live runs are to look for what is learnt"
     )]
@@ -59,82 +51,82 @@ pub enum Error {
     /// The state directory cannot be used.
     #[error(transparent)]
     State(#[from] state::Error),
-    /// What is left there would be of no use to whom it is meant for.
+    /// The state directory belongs to another user, who could not read the files.
     #[error(
         "{} belongs to another user, who could not use what is left there: be that user, as in `sudo -u '#{uid}' qualm warm …`",
         dir.display()
     )]
-    Owner {
+    ForeignOwner {
         /// The directory.
         dir: PathBuf,
         /// Its owner.
         uid: u32,
     },
-    /// What live metrics taught is there.
+    /// There is a state that live metrics were learnt in.
     #[error(
         "{} has what was learnt until {written}; to learn from history alone in its place, add --replace (what is there is then \
          set aside)",
         dir.display()
     )]
-    There {
-        /// Where.
+    StateExists {
+        /// The directory.
         dir: PathBuf,
         /// When it was last written.
         written: String,
     },
-    /// Another warm start was begun and not ended.
+    /// Another warm start is unfinished.
     #[error(
         "{} is a warm start from {of} that did not end, with other options, another configuration or a file that has changed \
          since: give the same to go on, or --restart to begin anew",
         path.display()
     )]
     Unfinished {
-        /// Its file.
+        /// The file of its progress.
         path: PathBuf,
-        /// From where.
+        /// Its file or server.
         of: String,
     },
     /// The file cannot be used.
     #[error(transparent)]
     History(#[from] history::Error),
-    /// The server cannot be used.
+    /// The server or an option cannot be used.
     #[error(transparent)]
     Collect(#[from] collect::Error),
     /// The detectors do not start.
     #[error(transparent)]
     Start(#[from] StartError),
-    /// There is nothing to learn from.
+    /// No row has a selected value.
     #[error(
         "there is nothing to learn: of {rows} rows none has a numeric field that the configuration selects; \
          `qualm execd --check` shows what is in force"
     )]
-    Nothing {
-        /// Rows that came.
+    NoValues {
+        /// Rows of the history.
         rows: u64,
     },
-    /// The rows are in no order to learn from.
+    /// Too many rows are out of order.
     #[error(
         "{backwards} of {rows} values are before the one before them in their series ({first}): detectors learn from what comes \
          in order of time. Sort the rows by time"
     )]
-    Order {
+    OutOfOrder {
         /// Values that are.
         backwards: u64,
-        /// Of so many.
+        /// All values.
         rows: u64,
-        /// The first of them.
+        /// The first that is.
         first: String,
     },
     /// A detector failed.
     #[error("a detector failed, so that it has not learnt all: {0}")]
     Failed(qualm::scoring::DetectorsFailed),
-    /// A signal asked to stop.
+    /// A signal stopped it.
     #[error("stopped {at}; it is kept how far it is: the same command goes on from there (--restart begins anew)")]
     Stopped {
-        /// Where.
+        /// The position.
         at: String,
     },
-    /// Something cannot be written.
+    /// A file or stdout cannot be written.
     #[error("{}: {source}", path.display())]
     Write {
         /// The file.
@@ -147,38 +139,38 @@ pub enum Error {
     Io(#[from] io::Error),
 }
 
-/// Learns from history, and prints what there was.
+/// Learns from history, and prints a summary.
 ///
 /// # Errors
 ///
-/// Says what is wrong, and what to do.
+/// What is wrong, and what to do.
 pub fn run(options: &Options, config: &Config) -> Result<(), Error> {
     let stop = Arc::new(AtomicBool::new(false));
     for signal in [SIGINT, SIGTERM] {
-        // Whoever asks twice does not want to wait.
+        // A second signal ends the process at once.
         signal_hook::flag::register_conditional_shutdown(signal, 1, Arc::clone(&stop))?;
         signal_hook::flag::register(signal, Arc::clone(&stop))?;
     }
     let summary = warm(options, config, &stop)?;
-    let text = if options.json { summary.for_machines() } else { summary.for_people(options) };
-    say(&text).map_err(|source| Error::Write { path: "stdout".into(), source })
+    let text = if options.json { summary.to_json() } else { summary.to_text(options) };
+    print_text(&text).map_err(|source| Error::Write { path: "stdout".into(), source })
 }
 
-/// Learns from history until it ends or `stop` says so.
+/// Learns from history until it ends or `stop` is set.
 ///
 /// # Errors
 ///
 /// As [`run`].
 pub fn warm(options: &Options, config: &Config, stop: &AtomicBool) -> Result<Summary, Error> {
     let began = Instant::now();
-    let way = options.way(config)?;
+    let endpoint = options.endpoint(config)?;
     let state = config.state.dir.as_deref().ok_or(Error::NoState)?;
     check_owner(state)?;
-    let dir = way.dir(state);
+    let dir = endpoint.state_dir(state);
     let file = StateFile::open_alone(&dir, random())?;
-    spare(&file, options)?;
-    let task = options.task(way, config);
-    let changes = options.changes(way)?;
+    check_replaceable(&file, options)?;
+    let task = options.task(endpoint, config);
+    let changes = options.changes(endpoint)?;
     let (before, saved) = match Progress::read(&file, &task, options.restart)? {
         Some((progress, saved)) => (Some(progress), saved),
         None => (None, Saved::new()),
@@ -189,8 +181,8 @@ pub fn warm(options: &Options, config: &Config, stop: &AtomicBool) -> Result<Sum
         return Err(Error::Unfinished { path, of: task.from });
     }
     let position = before.as_ref().map(|progress| progress.position);
-    let rows = Rows::open(options, &scoring, position)?;
-    let bar = Bar::new(&rows);
+    let rows = HistoryRows::open(options, &scoring, position)?;
+    let bar = RowsProgress::new(&rows);
     let feed = Feed::new(Rewritten::new(rows, changes))?;
     let mut run = Run {
         progress: Progress { task, position: Position::default(), tally: Tally::default() },
@@ -206,8 +198,8 @@ pub fn warm(options: &Options, config: &Config, stop: &AtomicBool) -> Result<Sum
     let learnt = run.learn(stop, &bar);
     drop(bar);
     let replaced = learnt.and_then(|()| run.finish(options)).inspect_err(|error| {
-        if matches!(error, Error::Order { .. } | Error::Nothing { .. }) {
-            progress::remove(&run.file); // there is nothing to go on with
+        if matches!(error, Error::OutOfOrder { .. } | Error::NoValues { .. }) {
+            progress::remove(&run.file); // to resume would end the same way
         }
     })?;
     let Run { file, scoring, progress, order, before, .. } = run;
@@ -216,7 +208,7 @@ pub fn warm(options: &Options, config: &Config, stop: &AtomicBool) -> Result<Sum
         series: scoring.series() as u64,
         ready: order.ready().max(before.ready),
         resumed: position.is_some(),
-        way: way.name(),
+        endpoint: endpoint.name(),
         state: file.path().to_owned(),
         replaced,
         out_of_order: order.first,
@@ -224,37 +216,32 @@ pub fn warm(options: &Options, config: &Config, stop: &AtomicBool) -> Result<Sum
     })
 }
 
-/// Refuses to leave files of one's own among those of another user: root may, and that user could not read them.
+/// Refuses to write into another user's directory: root can, and that user could not read the files.
 fn check_owner(dir: &Path) -> Result<(), Error> {
     let own = rustix::process::geteuid().as_raw();
     match fs::metadata(dir).map(|dir| dir.uid()) {
-        Ok(uid) if uid != own => Err(Error::Owner { dir: dir.to_owned(), uid }),
+        Ok(uid) if uid != own => Err(Error::ForeignOwner { dir: dir.to_owned(), uid }),
         _ => Ok(()),
     }
 }
 
-/// Refuses to take the place of what was learnt live, unless that is asked for.
-fn spare(file: &StateFile, options: &Options) -> Result<(), Error> {
-    let (left, written) = file.remaining_states();
-    if left.is_empty() || options.replace {
+/// Refuses to replace a state without `--replace`.
+fn check_replaceable(file: &StateFile, options: &Options) -> Result<(), Error> {
+    let (states, written) = file.remaining_states();
+    if states.is_empty() || options.replace {
         return Ok(());
     }
-    Err(Error::There { dir: file.dir().to_owned(), written: time(written.saturating_mul(1_000_000_000)) })
+    Err(Error::StateExists { dir: file.dir().to_owned(), written: time(written.saturating_mul(1_000_000_000)) })
 }
 
-/// A time for people.
-fn time(nanoseconds: i64) -> String {
-    Timestamp::from_nanosecond(nanoseconds.into()).map_or_else(|_| nanoseconds.to_string(), |time| time.to_string())
-}
-
-/// A warm start under way.
+/// A running warm start.
 struct Run {
     file: StateFile,
     scoring: Scoring,
-    feed: Feed<Rewritten<Rows>>,
+    feed: Feed<Rewritten<HistoryRows>>,
     order: Order,
     progress: Progress,
-    /// Where this run began, and what those before it had counted.
+    /// The position where this run began, and the counts of those before it.
     skipped: Position,
     before: Tally,
     interval: Duration,
@@ -262,15 +249,15 @@ struct Run {
 }
 
 impl Run {
-    fn learn(&mut self, stop: &AtomicBool, bar: &Bar) -> Result<(), Error> {
+    fn learn(&mut self, stop: &AtomicBool, bar: &RowsProgress) -> Result<(), Error> {
         loop {
             let Self { scoring, feed, order, .. } = self;
             let filled = feed.fill(scoring.input(), |_, _| {})?;
             scoring.run(filled, feed.now().max(0));
-            scoring.verdicts().for_each(|verdict| order.see(&verdict));
-            scoring.dropped_series().for_each(|(lane, series)| order.forget(lane, series));
+            scoring.verdicts().for_each(|verdict| order.record(&verdict));
+            scoring.dropped_series().for_each(|(lane, series)| order.remove_series(lane, series));
             order.check(false)?;
-            bar.set(feed.source().source());
+            bar.update(feed.source().source());
             if feed.has_ended() {
                 return Ok(());
             }
@@ -286,39 +273,39 @@ impl Run {
         }
     }
 
-    /// How far it is, where it can go on from there.
+    /// The position, where a run can resume from it.
     fn position(&self) -> Option<Position> {
         let rows = self.feed.source().source();
         rows.position(self.feed.rows(), self.skipped)
     }
 
-    fn count(&mut self) {
+    fn update_tally(&mut self) {
         let Counts { rows: values, malformed, .. } = self.scoring.counts();
-        let told = self.feed.source();
+        let source = self.feed.source();
         let own = Tally {
             rows: self.feed.rows(),
             values,
             malformed,
             backwards: self.order.backwards,
-            scored_before: told.scored_before,
-            verdicts: told.verdicts,
-            untimed: told.untimed,
-            left_out: told.source().left_out(),
+            scored_before: source.scored_before,
+            verdicts: source.verdicts,
+            untimed: source.untimed,
+            left_out: source.source().left_out(),
             first: self.order.earliest,
             last: self.order.latest,
             ready: self.order.ready(),
         };
-        self.progress.tally = self.before.and(&own);
+        self.progress.tally = self.before.plus(&own);
     }
 
-    /// Keeps how far it is.
+    /// Saves the position with the state.
     fn save(&mut self, position: Position) -> Result<Saved, Error> {
         let began = Instant::now();
-        self.count();
+        self.update_tally();
         let saved = self.snapshot()?;
         self.progress.position = position;
         self.progress.write(&self.file, &saved)?;
-        self.next_save = Instant::now() + self.interval.max(began.elapsed() * SHARE);
+        self.next_save = Instant::now() + self.interval.max(began.elapsed() * SAVE_SHARE);
         Ok(saved)
     }
 
@@ -329,14 +316,14 @@ impl Run {
         Ok(saved)
     }
 
-    /// Leaves what was learnt where it will be looked for. Whether something else had been there.
+    /// Writes the state where live runs read it. Returns whether it replaced another.
     fn finish(&mut self, options: &Options) -> Result<bool, Error> {
-        self.count();
+        self.update_tally();
         self.order.check(true)?;
         if self.progress.tally.values == 0 {
-            return Err(Error::Nothing { rows: self.progress.tally.rows });
+            return Err(Error::NoValues { rows: self.progress.tally.rows });
         }
-        // Should it not come to its place, it is not lost.
+        // If the state cannot be written, a next run resumes here.
         let saved = match self.position() {
             Some(end) => self.save(end)?,
             None => self.snapshot()?,
@@ -344,20 +331,20 @@ impl Run {
         if self.file.is_shared() {
             return Err(state::Error::Running(self.file.dir().to_owned()).into());
         }
-        spare(&self.file, options)?;
-        let (left, _) = self.file.remaining_states();
-        for path in &left {
+        check_replaceable(&self.file, options)?;
+        let (states, _) = self.file.remaining_states();
+        for path in &states {
             let failed = |source| Error::Write { path: path.clone(), source };
             fs::rename(path, path.with_extension("state.replaced")).map_err(failed)?;
         }
         let failed = |source| Error::Write { path: self.file.path().to_owned(), source };
         self.file.write(&saved).map_err(failed)?;
         progress::remove(&self.file);
-        Ok(!left.is_empty())
+        Ok(!states.is_empty())
     }
 }
 
-/// The path as it is from wherever one looks.
+/// The absolute path; as it is where the file does not exist.
 fn absolute(path: &Path) -> PathBuf {
     fs::canonicalize(path).unwrap_or_else(|_| path.to_owned())
 }

@@ -1,4 +1,4 @@
-//! What a user may ask for.
+//! The options of `qualm warm`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -32,10 +32,10 @@ PROMETHEUS_TOKEN, or PROMETHEUS_USERNAME and PROMETHEUS_PASSWORD. (--token and -
 
 Interrupted, the same command goes on from where it was. docs/warm.md has the details.";
 
-/// Vector's sink for `InfluxDB` writes this tag, which events do not have before.
-const SINKS_TAG: &str = "metric_type";
+/// The tag that Vector's sink for `InfluxDB` adds; live events do not have it.
+const VECTOR_SINK_TAG: &str = "metric_type";
 
-/// What a user may ask for.
+/// The options of `qualm warm`.
 #[derive(Debug, Args)]
 #[command(group(clap::ArgGroup::new("history").required(true).args(["input", "influx", "prometheus"])))]
 pub struct Options {
@@ -69,7 +69,7 @@ pub struct Options {
 
     /// Which way the live metrics will come: execd, influxdb or vector; found out from the configuration, if left out
     #[arg(long = "for", value_name = "WAY", hide_possible_values = true)]
-    pub way: Option<Way>,
+    pub endpoint: Option<Endpoint>,
 
     /// Tags that live metrics do not have
     #[arg(long, value_name = "KEY", num_args = 1..)]
@@ -91,18 +91,18 @@ pub struct Options {
     #[arg(long)]
     pub json: bool,
 
-    /// Which history of an `InfluxDB`.
+    /// The selection of history of an `InfluxDB`.
     #[command(flatten, next_help_heading = "With --influx, as of `qualm collect`")]
     pub influxdb: collect::Query,
 
-    /// Which history of a Prometheus.
+    /// The selection of history of a Prometheus.
     #[command(flatten, next_help_heading = "With --prometheus")]
     pub of_prometheus: prometheus::Query,
 }
 
-/// Which way metrics come in. Each has a state of its own.
+/// Where live metrics are received. Each endpoint has a state of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Way {
+pub enum Endpoint {
     /// Telegraf's `processors.execd`.
     Execd,
     /// Writes of `InfluxDB`'s clients to `qualm serve`.
@@ -111,8 +111,8 @@ pub enum Way {
     Vector,
 }
 
-impl Way {
-    /// As the option has it.
+impl Endpoint {
+    /// The option's value.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -122,8 +122,8 @@ impl Way {
         }
     }
 
-    /// Where its state is.
-    pub(super) fn dir(self, state: &Path) -> PathBuf {
+    /// The directory of its state.
+    pub(super) fn state_dir(self, state: &Path) -> PathBuf {
         match self {
             Self::Execd => state.to_owned(),
             Self::Influxdb | Self::Vector => state.join(self.name()),
@@ -132,33 +132,33 @@ impl Way {
 }
 
 impl Options {
-    /// Which way live metrics will come.
-    pub(super) fn way(&self, config: &Config) -> Result<Way, Error> {
-        match (self.way, &config.influxdb.forward, &config.vector.forward) {
-            (Some(way), ..) => Ok(way),
-            (None, None, None) => Ok(Way::Execd),
-            (None, Some(_), None) => Ok(Way::Influxdb),
-            (None, None, Some(_)) => Ok(Way::Vector),
+    /// The endpoint that the state is for.
+    pub(super) fn endpoint(&self, config: &Config) -> Result<Endpoint, Error> {
+        match (self.endpoint, &config.influxdb.forward, &config.vector.forward) {
+            (Some(endpoint), ..) => Ok(endpoint),
+            (None, None, None) => Ok(Endpoint::Execd),
+            (None, Some(_), None) => Ok(Endpoint::Influxdb),
+            (None, None, Some(_)) => Ok(Endpoint::Vector),
             (None, Some(_), Some(_)) => {
                 let what = "the configuration has both [influxdb] and [vector], each with a state of its own: \
                             say --for influxdb or --for vector";
-                Err(Error::Option { option: "--for", what: what.to_owned() })
+                Err(collect::Error::Option { option: "--for", what: what.to_owned() }.into())
             }
         }
     }
 
-    /// How history differs from what comes live.
-    pub(super) fn changes(&self, way: Way) -> Result<TagChanges, Error> {
+    /// The changes that make history's tags those of live metrics.
+    pub(super) fn changes(&self, endpoint: Endpoint) -> Result<TagChanges, Error> {
         let changes = TagChanges::new(&self.drop_tag, &self.add_tag)
-            .map_err(|error| Error::Option { option: "--add-tag", what: error.to_string() })?;
-        Ok(if way == Way::Vector { changes.without(SINKS_TAG) } else { changes })
+            .map_err(|error| collect::Error::Option { option: "--add-tag", what: error.to_string() })?;
+        Ok(if endpoint == Endpoint::Vector { changes.without(VECTOR_SINK_TAG) } else { changes })
     }
 
-    /// All that what is learnt depends on, so that only the same goes on with it. No secret is among it.
-    pub(super) fn task(&self, way: Way, config: &Config) -> Task {
+    /// All that the state depends on, without secrets: only a run with the same task resumes it.
+    pub(super) fn task(&self, endpoint: Endpoint, config: &Config) -> Task {
         let Self { input, influx, prometheus, since, until, influxdb, of_prometheus, .. } = self;
         let (from, what) = match (input, influx, prometheus) {
-            (Some(path), ..) => (path.display().to_string(), identity(path)),
+            (Some(path), ..) => (path.display().to_string(), file_identity(path)),
             (_, Some(url), _) => {
                 let collect::Query { database, retention, org, measurement, tags, every, api, .. } = influxdb;
                 (url.to_string(), json!([database, retention, org, measurement, tags, every, api]))
@@ -171,13 +171,13 @@ impl Options {
         let detectors = config.effective();
         let detectors = detectors.split("[bundles]").next().unwrap_or_default();
         let digest = hex(&Sha256::digest(detectors)[..8]);
-        let how = json!([since, until, self.name, way.name(), self.drop_tag, self.add_tag, digest]);
+        let how = json!([since, until, self.name, endpoint.name(), self.drop_tag, self.add_tag, digest]);
         Task { from, what: json!([what, how]) }
     }
 }
 
-/// What tells a file from what it was or will be.
-fn identity(path: &Path) -> serde_json::Value {
+/// The path, size and modification time of a file.
+fn file_identity(path: &Path) -> serde_json::Value {
     let file = fs::metadata(path).ok();
     let changed = file.as_ref().and_then(|file| file.modified().ok()?.duration_since(UNIX_EPOCH).ok());
     json!([absolute(path), file.map(|file| file.len()), changed.map(|changed| changed.as_nanos().to_string())])

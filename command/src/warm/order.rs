@@ -1,22 +1,23 @@
-//! What became of each row: whether its series is in order of time, and whether it is scored by now.
+//! Each series' last row: whether the series is in order of time, and whether it is scored by now.
 
 use qualm_pipeline::pipeline::Verdict;
 
-use super::{Error, time};
+use super::Error;
+use crate::text::time;
 
-/// Rows after which it is clear whether they are in order at all.
-const ENOUGH: u64 = 1000;
+/// Rows after which the order is judged.
+const MIN_ROWS: u64 = 1000;
 
-/// Where more than one row in so many is before the one before, nothing is learnt that is worth keeping.
-const ONE_IN: u64 = 10;
+/// At most one row in so many may be earlier than the one before it.
+const MIN_ROWS_PER_BACKWARDS: u64 = 10;
 
-/// The rows so far.
+/// The order of the rows so far.
 #[derive(Debug, Default)]
 pub(super) struct Order {
     /// The series' last rows, by lane and number.
-    lanes: Vec<Vec<Seen>>,
+    lanes: Vec<Vec<LastRow>>,
     rows: u64,
-    /// Rows that are before the one before them in their series, and the first of them.
+    /// Rows that are earlier than the one before them in their series, and the first of them.
     pub(super) backwards: u64,
     pub(super) first: Option<String>,
     pub(super) earliest: Option<i64>,
@@ -25,59 +26,59 @@ pub(super) struct Order {
 
 /// A series' last row.
 #[derive(Debug, Clone, Copy)]
-struct Seen {
+struct LastRow {
     time: i64,
     scored: bool,
 }
 
-const UNSEEN: Seen = Seen { time: i64::MIN, scored: false };
+const NO_ROW: LastRow = LastRow { time: i64::MIN, scored: false };
 
 impl Order {
-    pub(super) fn see(&mut self, verdict: &Verdict<'_>) {
+    pub(super) fn record(&mut self, verdict: &Verdict<'_>) {
         let Verdict { lane, series, time: at, .. } = *verdict;
         if self.lanes.len() <= lane {
             self.lanes.resize(lane + 1, Vec::new());
         }
-        let of = &mut self.lanes[lane];
-        if of.len() <= series as usize {
-            of.resize(series as usize + 1, UNSEEN);
+        let rows = &mut self.lanes[lane];
+        if rows.len() <= series as usize {
+            rows.resize(series as usize + 1, NO_ROW);
         }
-        let seen = &mut of[series as usize];
+        let last = &mut rows[series as usize];
         self.rows += 1;
-        if at < seen.time {
+        if at < last.time {
             self.backwards += 1;
             let what = [verdict.head, verdict.key].map(|part| String::from_utf8_lossy(part).into_owned());
             self.first.get_or_insert_with(|| {
-                format!("first `{}` at {} after {}", what.join(" ").trim(), time(at), time(seen.time))
+                format!("first `{}` at {} after {}", what.join(" ").trim(), time(at), time(last.time))
             });
         }
-        *seen = Seen { time: at, scored: !verdict.score.is_nan() };
+        *last = LastRow { time: at, scored: !verdict.score.is_nan() };
         self.earliest = Some(self.earliest.map_or(at, |earliest| earliest.min(at)));
         self.latest = Some(self.latest.map_or(at, |latest| latest.max(at)));
     }
 
-    /// A series is gone: its number may come to mean another.
-    pub(super) fn forget(&mut self, lane: usize, series: u32) {
-        if let Some(seen) = self.lanes.get_mut(lane).and_then(|of| of.get_mut(series as usize)) {
-            *seen = UNSEEN;
+    /// Removes a dropped series, whose number may be assigned again.
+    pub(super) fn remove_series(&mut self, lane: usize, series: u32) {
+        if let Some(last) = self.lanes.get_mut(lane).and_then(|rows| rows.get_mut(series as usize)) {
+            *last = NO_ROW;
         }
     }
 
-    /// How many series had a score in their last row.
+    /// The number of series whose last row has a score.
     pub(super) fn ready(&self) -> u64 {
-        self.lanes.iter().flatten().filter(|seen| seen.scored).count() as u64
+        self.lanes.iter().flatten().filter(|last| last.scored).count() as u64
     }
 
-    /// Whether the rows are in order, but for a few; `at_end` there are no more.
+    /// Checks that most rows are in order; before the end only after [`MIN_ROWS`].
     ///
     /// # Errors
     ///
-    /// Where they are not.
+    /// Where more are out of order than [`MIN_ROWS_PER_BACKWARDS`] allows.
     pub(super) fn check(&self, at_end: bool) -> Result<(), Error> {
         let Self { rows, backwards, first, .. } = self;
-        if backwards * ONE_IN > *rows && (at_end || *rows >= ENOUGH) {
+        if backwards * MIN_ROWS_PER_BACKWARDS > *rows && (at_end || *rows >= MIN_ROWS) {
             let first = first.clone().unwrap_or_default();
-            return Err(Error::Order { backwards: *backwards, rows: *rows, first });
+            return Err(Error::OutOfOrder { backwards: *backwards, rows: *rows, first });
         }
         Ok(())
     }
@@ -94,7 +95,7 @@ mod tests {
         for &(series, time) in rows {
             let (head, key): (&[u8], &[u8]) = (b"m", b"v");
             let score = if time > 2 { 0.5 } else { f64::NAN };
-            order.see(&Verdict {
+            order.record(&Verdict {
                 event: 0,
                 lane: 1,
                 series,
@@ -118,7 +119,7 @@ mod tests {
         let mut order = order_of(&[(0, 1), (0, 2), (0, 3), (3, 1), (3, 2)]);
         assert_eq!((order.backwards, order.ready(), order.earliest, order.latest), (0, 1, Some(1), Some(3)));
         order.check(true).unwrap();
-        order.forget(1, 0);
+        order.remove_series(1, 0);
         assert_eq!(order.ready(), 0);
         let order = order_of(&[(0, 3), (0, 2), (0, 1)]);
         assert_eq!((order.backwards, order.first.as_deref().unwrap().contains("`m v`")), (2, true));

@@ -1,5 +1,4 @@
-//! How far an unfinished warm start is: one file, with what was learnt up to there behind it, so that neither is without
-//! the other.
+//! The progress of an unfinished warm start: one file with the position and the state up to there.
 
 use std::fs;
 use std::path::PathBuf;
@@ -11,9 +10,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tracing::warn;
 
-use super::{Error, time};
+use super::Error;
+use crate::text::time;
 
-/// How far it is, and of what.
+/// The progress of a task.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Progress {
     pub(super) task: Task,
@@ -21,16 +21,16 @@ pub(super) struct Progress {
     pub(super) tally: Tally,
 }
 
-/// What is to be learnt from.
+/// The history that is learnt, and all that the state depends on.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Task {
-    /// The file or server, for people.
+    /// The file or server, for messages.
     pub(super) from: String,
-    /// All that tells it from another.
+    /// All that distinguishes it from other tasks.
     pub(super) what: Value,
 }
 
-/// Where to go on.
+/// Where a run resumes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Position {
@@ -47,13 +47,13 @@ impl Default for Position {
 }
 
 impl Position {
-    /// Of a server's rows, where that can be said.
+    /// Of a server's rows; `None` within a stretch.
     pub(super) fn of(remote: &Remote) -> Option<Self> {
         remote.is_between_windows().then(|| Self::Time(remote.done()))
     }
 }
 
-/// What came.
+/// Counts of the history so far.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Tally {
     /// Rows.
@@ -62,15 +62,15 @@ pub(super) struct Tally {
     pub(super) values: u64,
     /// Lines that are no line protocol.
     pub(super) malformed: u64,
-    /// Values that are before the one before them in their series.
+    /// Values that are earlier than the one before them in their series.
     pub(super) backwards: u64,
-    /// Rows that had been scored before.
+    /// Rows that had scores already.
     pub(super) scored_before: u64,
-    /// Rows that say nothing but verdicts.
+    /// Rows of verdicts alone.
     pub(super) verdicts: u64,
-    /// Rows that do not tell their time.
+    /// Rows without a timestamp.
     pub(super) untimed: u64,
-    /// What a server has and line protocol cannot say.
+    /// Rows of a server that line protocol cannot represent.
     pub(super) left_out: u64,
     /// The first and the last time.
     pub(super) first: Option<i64>,
@@ -80,8 +80,8 @@ pub(super) struct Tally {
 }
 
 impl Tally {
-    /// Both.
-    pub(super) fn and(&self, other: &Self) -> Self {
+    /// The counts of two runs.
+    pub(super) fn plus(&self, other: &Self) -> Self {
         Self {
             rows: self.rows + other.rows,
             values: self.values + other.values,
@@ -97,19 +97,19 @@ impl Tally {
         }
     }
 
-    /// How far it is, for people.
+    /// The position as text.
     pub(super) fn reached(&self) -> String {
         let last = self.last.map_or_else(String::new, |last| format!(", at {}", time(last)));
         format!("after {} rows{last}", self.rows)
     }
 }
 
-/// Its file.
+/// The file of the progress.
 pub(super) fn path(file: &StateFile) -> PathBuf {
     file.dir().join("warm.partial")
 }
 
-/// It has ended.
+/// Removes the file.
 pub(super) fn remove(file: &StateFile) {
     let path = path(file);
     if let Err(error) = fs::remove_file(&path)
@@ -120,7 +120,7 @@ pub(super) fn remove(file: &StateFile) {
 }
 
 impl Progress {
-    /// How far this task is, and what was learnt up to there; `restart` forgets it.
+    /// Reads the task's progress and its state; `restart` removes them.
     pub(super) fn read(file: &StateFile, task: &Task, restart: bool) -> Result<Option<(Self, Saved)>, Error> {
         let path = path(file);
         if restart {
@@ -145,7 +145,7 @@ impl Progress {
         Ok(Some((progress, saved)))
     }
 
-    /// Writes it, whole or not at all.
+    /// Writes the file atomically.
     pub(super) fn write(&self, file: &StateFile, saved: &Saved) -> Result<(), Error> {
         let path = path(file);
         let mut head = serde_json::to_vec(self).map_err(std::io::Error::from)?;
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_written_goes_on_with_the_same_task_alone() {
+    fn progress_is_resumed_by_the_same_task_alone() {
         let dir = tempfile::tempdir().unwrap();
         let file = StateFile::open_alone(dir.path(), 7).unwrap();
         assert_eq!(Progress::read(&file, &task("a"), false).unwrap(), None);
@@ -174,7 +174,7 @@ mod tests {
         assert_eq!(Progress::read(&file, &task("a"), false).unwrap(), Some((progress, saved)));
         let error = Progress::read(&file, &task("b"), false).unwrap_err().to_string();
         assert!(error.contains("a warm start from a that did not end") && error.contains("--restart"), "{error}");
-        assert_eq!(file.remaining_states().0, [] as [PathBuf; 0], "nobody takes it for a state");
+        assert_eq!(file.remaining_states().0, [] as [PathBuf; 0], "it is no state");
 
         let bytes = fs::read(path(&file)).unwrap();
         fs::write(path(&file), &bytes[..bytes.len() - 1]).unwrap();

@@ -1,30 +1,30 @@
-//! Where history comes from: a file, an `InfluxDB`, a Prometheus.
+//! The history's rows: of a file, an `InfluxDB` or a Prometheus.
 
 use indicatif::ProgressBar;
 use qualm::scoring::Scoring;
 use qualm_bundle::secret::Secret;
-use qualm_offline::collect::{Remote, prometheus};
+use qualm_offline::collect::{self, Remote, prometheus};
 use qualm_offline::history::feed::Source;
 use qualm_offline::history::{Input, Row};
 
 use super::progress::Position;
 use super::{Error, Options};
-use crate::progress;
+use crate::progress::{BYTES_TEMPLATE, progress_bar};
 
 /// The measurement that Telegraf's `inputs.prometheus` writes.
-const PROMETHEUS: &str = "prometheus";
+const PROMETHEUS_MEASUREMENT: &str = "prometheus";
 
-/// History, open.
+/// An open file or server.
 #[derive(Debug)]
-pub(super) enum Rows {
+pub(super) enum HistoryRows {
     /// A file.
     File(Input),
     /// A server.
     Server(Box<Remote>),
 }
 
-impl Rows {
-    /// Opens what is asked for, and leaves out what lies before `position`.
+impl HistoryRows {
+    /// Opens the file or server of the options, and skips the rows before `position`.
     pub(super) fn open(options: &Options, scoring: &Scoring, position: Option<Position>) -> Result<Self, Error> {
         let Options { input, influx, prometheus, since, until, influxdb, of_prometheus, name, .. } = options;
         let (since, until) = (since.as_deref().unwrap_or_default(), until.as_deref());
@@ -32,11 +32,11 @@ impl Rows {
             (Some(_), ..) => return Self::open_file(options, scoring, position),
             (_, Some(url), _) => Remote::influx(url, since, until, &influxdb.into())?,
             (.., url) => {
-                let nowhere = Secret::address("");
-                let url = url.as_ref().unwrap_or(&nowhere);
+                let none = Secret::address("");
+                let url = url.as_ref().unwrap_or(&none);
                 let (token, user) = (influxdb.token.clone(), influxdb.user.clone());
                 let query = prometheus::Query { token, user, ..of_prometheus.into() };
-                Remote::prometheus(url, since, until, &query, name.as_deref().unwrap_or(PROMETHEUS))?
+                Remote::prometheus(url, since, until, &query, name.as_deref().unwrap_or(PROMETHEUS_MEASUREMENT))?
             }
         };
         if let Some(Position::Time(time)) = position {
@@ -51,7 +51,7 @@ impl Rows {
         let mut input = Input::open(path, name.unwrap_or_default())?;
         if input.columns().is_some() && name.is_none() {
             let what = "a CSV file does not say what is measured: name it as it is called live, as in --name sensors";
-            return Err(Error::Option { option: "--name", what: what.to_owned() });
+            return Err(collect::Error::Option { option: "--name", what: what.to_owned() }.into());
         }
         let Some(Position::Rows(done)) = position else { return Ok(Self::File(input)) };
         let mut line = Vec::new();
@@ -62,16 +62,16 @@ impl Rows {
         Ok(Self::File(input))
     }
 
-    /// How far it is, where it can go on from there: `rows` were handed on, behind those that were left out.
-    pub(super) fn position(&self, rows: u64, left_out: Position) -> Option<Position> {
-        match (self, left_out) {
+    /// The position after `rows` more than `skipped`, where a run can resume from it.
+    pub(super) fn position(&self, rows: u64, skipped: Position) -> Option<Position> {
+        match (self, skipped) {
             (Self::File(_), Position::Rows(before)) => Some(Position::Rows(before + rows)),
             (Self::File(_), Position::Time(_)) => None,
             (Self::Server(remote), _) => Position::of(remote),
         }
     }
 
-    /// What line protocol cannot say.
+    /// Rows that line protocol cannot represent.
     pub(super) fn left_out(&self) -> u64 {
         match self {
             Self::File(_) => 0,
@@ -80,7 +80,7 @@ impl Rows {
     }
 }
 
-impl Source for Rows {
+impl Source for HistoryRows {
     type Error = Error;
 
     fn next(&mut self, out: &mut Vec<u8>) -> Result<Option<Row>, Error> {
@@ -98,31 +98,31 @@ impl Source for Rows {
     }
 }
 
-/// How far it is, for who watches.
+/// A progress bar, cleared when it is dropped.
 #[derive(Debug)]
-pub(super) struct Bar(ProgressBar);
+pub(super) struct RowsProgress(ProgressBar);
 
-impl Bar {
-    pub(super) fn new(rows: &Rows) -> Self {
+impl RowsProgress {
+    pub(super) fn new(rows: &HistoryRows) -> Self {
         let (length, template) = match rows {
-            Rows::File(input) => (input.size, progress::BYTES),
-            Rows::Server(remote) => {
+            HistoryRows::File(input) => (input.size, BYTES_TEMPLATE),
+            HistoryRows::Server(remote) => {
                 let (from, until) = remote.time_range();
                 (until.saturating_sub(from).unsigned_abs(), "{wide_bar} {percent}%, {eta} left")
             }
         };
-        Self(progress::bar(length, template))
+        Self(progress_bar(length, template))
     }
 
-    pub(super) fn set(&self, rows: &Rows) {
+    pub(super) fn update(&self, rows: &HistoryRows) {
         self.0.set_position(match rows {
-            Rows::File(input) => input.position(),
-            Rows::Server(remote) => remote.done().saturating_sub(remote.time_range().0).unsigned_abs(),
+            HistoryRows::File(input) => input.position(),
+            HistoryRows::Server(remote) => remote.done().saturating_sub(remote.time_range().0).unsigned_abs(),
         });
     }
 }
 
-impl Drop for Bar {
+impl Drop for RowsProgress {
     fn drop(&mut self) {
         self.0.finish_and_clear();
     }

@@ -1,4 +1,4 @@
-//! What was learnt, in words and for machines.
+//! The summary of a warm start, as text and as JSON.
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -9,33 +9,34 @@ use qualm_bundle::duration::friendly;
 use serde_json::json;
 
 use super::progress::Tally;
-use super::{Options, Way, time};
+use super::{Endpoint, Options};
+use crate::text::time;
 
-/// Nanoseconds.
+/// An hour in nanoseconds.
 const HOUR: i64 = 3_600_000_000_000;
 
-/// A history that ended so long ago leaves a gap that is worth a word.
-const GAP: i64 = 2 * HOUR;
+/// The age of history's last row above which the summary warns, in nanoseconds.
+const MAX_AGE: i64 = 2 * HOUR;
 
-/// What was learnt.
+/// The summary of a warm start.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Summary {
     pub(super) tally: Tally,
-    /// Series that are known.
+    /// Series in the state.
     pub series: u64,
-    /// Those that had a score in their last row, and will have one in their next.
+    /// Series whose last row had a score, so that their next one will.
     pub ready: u64,
-    /// Whether it went on from where an earlier run was interrupted.
+    /// Whether it resumed an interrupted run.
     pub resumed: bool,
-    /// For which way in it is.
-    pub way: &'static str,
-    /// Where it is.
+    /// The endpoint that the state is for.
+    pub endpoint: &'static str,
+    /// The state's file.
     pub state: PathBuf,
-    /// Whether something else had been there.
+    /// Whether it replaced another state.
     pub replaced: bool,
     /// The first value that is out of order.
     pub out_of_order: Option<String>,
-    /// How long it took.
+    /// The duration.
     pub seconds: f64,
 }
 
@@ -46,8 +47,8 @@ impl Summary {
         self.tally.rows
     }
 
-    pub(super) fn for_machines(&self) -> String {
-        let Self { tally, series, ready, resumed, way, state, replaced, out_of_order: _, seconds } = self;
+    pub(super) fn to_json(&self) -> String {
+        let Self { tally, series, ready, resumed, endpoint, state, replaced, out_of_order: _, seconds } = self;
         let Tally {
             rows, values, malformed, backwards, scored_before, verdicts, untimed, left_out, first, last, ..
         } = tally;
@@ -64,7 +65,7 @@ impl Summary {
             "scored_before": scored_before,
             "verdicts": verdicts,
             "left_out": left_out,
-            "for": way,
+            "for": endpoint,
             "state": state,
             "replaced": replaced,
             "resumed": resumed,
@@ -73,8 +74,8 @@ impl Summary {
         format!("{all}\n")
     }
 
-    pub(super) fn for_people(&self, options: &Options) -> String {
-        let Self { tally, series, ready, way, state, .. } = self;
+    pub(super) fn to_text(&self, options: &Options) -> String {
+        let Self { tally, series, ready, endpoint, state, .. } = self;
         let Tally { rows, values, first, last, .. } = tally;
         let took = friendly(Duration::from_millis((self.seconds * 1e3) as u64));
         let ends = first.zip(*last).map(|(first, last)| format!(", from {} to {}", time(first), time(last)));
@@ -88,7 +89,7 @@ impl Summary {
                 let _infallible = writeln!(text, "{count} {what}");
             }
         }
-        if let Some(gap) = last.map(|last| now().saturating_sub(last)).filter(|gap| *gap > GAP) {
+        if let Some(gap) = last.map(|last| now().saturating_sub(last)).filter(|gap| *gap > MAX_AGE) {
             let gap = match gap / HOUR {
                 hours @ ..48 => format!("{hours} hours"),
                 hours => format!("{} days", hours / 24),
@@ -101,14 +102,14 @@ impl Summary {
         if self.replaced {
             text += "what had been there is set aside, with the ending .state.replaced\n";
         }
-        let command = if *way == Way::Execd.name() { "execd" } else { "serve" };
+        let command = if *endpoint == Endpoint::Execd.name() { "execd" } else { "serve" };
         let config = options.config.display();
         let _infallible =
             writeln!(text, "it is in {}: `qualm {command} --config {config}` goes on from there", state.display());
         text
     }
 
-    /// What was not as it should be.
+    /// Counts of rows with a problem, each with its message.
     fn remarks(&self) -> [(u64, String); 6] {
         let Tally { malformed, backwards, scored_before, verdicts, untimed, left_out, .. } = &self.tally;
         let first = self.out_of_order.as_deref().map(|first| format!(": {first}")).unwrap_or_default();
@@ -118,7 +119,7 @@ impl Summary {
                 format!("values are before the one before them in their series; sort the rows by time{first}"),
             ),
             (*malformed, "rows are no line protocol, and taught nothing".to_owned()),
-            (*untimed, "rows do not tell their time, and were taken for as late as those before them".to_owned()),
+            (*untimed, "rows have no timestamp, and were taken at that of the row before".to_owned()),
             (*scored_before, "rows had been scored before; only what was measured counts".to_owned()),
             (*verdicts, "rows are qualm's own verdicts, and were left out".to_owned()),
             (*left_out, "rows are left out: they have no name, or one that line protocol cannot say".to_owned()),

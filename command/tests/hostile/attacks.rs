@@ -1,55 +1,54 @@
-//! Every attack, and how it ends.
+//! All attacks, with their expected outcomes.
 
 use std::sync::{Arc, LazyLock};
 
-use qualm_sandbox::Title;
-use qualm_sandbox::{DetectorSpec, Limits, Sandbox};
+use qualm_sandbox::error::LoadError;
+use qualm_sandbox::{DetectorSpec, Limits, Sandbox, Title};
 
 use crate::components::{ALL_OF_WASI, Core, deep, exponential, nest, transcode};
 use crate::support::LIMITS;
 
-/// What is attacked with.
-pub(crate) enum With {
+/// The component that attacks.
+pub(crate) enum Attacker {
     /// `plugins/hostile` with this model.
     Model(&'static str),
-    /// A component of its own.
+    /// Another component.
     Component(fn() -> Vec<u8>),
 }
 
-/// How it ends.
+/// The expected outcome.
 #[derive(Clone, Copy)]
-pub(crate) enum End {
-    /// It fails in batches or between them, and this counter moves.
+pub(crate) enum Expected {
+    /// It fails in batches or between them, and is counted under this reason.
     Fails(&'static str),
-    /// It harms nobody: scores or lines of the log are what they are.
+    /// It has no effect on others.
     Harmless,
-    /// It is not taken as a model, because it fails so when it is tried out.
-    NotTaken(&'static str),
-    /// It is not even compiled, because of this.
+    /// It fails with this reason when it is opened as a model.
+    NotOpened(&'static str),
+    /// It is refused before compilation with this error.
     NotCompiled(&'static str),
 }
 
 pub(crate) struct Attack {
-    /// What people call it.
     pub(crate) name: &'static str,
-    pub(crate) with: With,
-    pub(crate) end: End,
+    pub(crate) attacker: Attacker,
+    pub(crate) expected: Expected,
 }
 
-const fn model(name: &'static str, model: &'static str, end: End) -> Attack {
-    Attack { name, with: With::Model(model), end }
+const fn model(name: &'static str, model: &'static str, expected: Expected) -> Attack {
+    Attack { name, attacker: Attacker::Model(model), expected }
 }
 
-const fn component(name: &'static str, component: fn() -> Vec<u8>, end: End) -> Attack {
-    Attack { name, with: With::Component(component), end }
+const fn component(name: &'static str, component: fn() -> Vec<u8>, expected: Expected) -> Attack {
+    Attack { name, attacker: Attacker::Component(component), expected }
 }
 
-use End::{Fails, Harmless, NotCompiled, NotTaken};
+use Expected::{Fails, Harmless, NotCompiled, NotOpened};
 
-/// Loops without end.
+/// Endless loops.
 pub(crate) static LOOPS: &[Attack] = &[
-    model("endless loop in `open`", "open-loop", NotTaken("deadline")),
-    model("endless loop in `describe`", "describe-loop", NotTaken("deadline")),
+    model("endless loop in `open`", "open-loop", NotOpened("deadline")),
+    model("endless loop in `describe`", "describe-loop", NotOpened("deadline")),
     model("endless loop in `observe`", "loop 2", Fails("deadline")),
     model("endless loop in `forget`", "forget-loop", Fails("deadline")),
     model("endless loop in `save`", "save-loop", Fails("deadline")),
@@ -57,12 +56,12 @@ pub(crate) static LOOPS: &[Attack] = &[
     component(
         "endless loop at instantiation",
         || items("(func $f (loop $l (br $l))) (start $f)"),
-        NotTaken("deadline"),
+        NotOpened("deadline"),
     ),
     component(
         "endless loop in `cabi_realloc`",
         || Core { realloc: "(loop $l (br $l)) unreachable".to_owned(), ..Core::default() }.build(),
-        NotTaken("deadline"),
+        NotOpened("deadline"),
     ),
     component(
         "endless loop after the answer",
@@ -75,13 +74,13 @@ pub(crate) static LOOPS: &[Attack] = &[
 pub(crate) static GROWTH: &[Attack] = &[
     model("memory beyond the limit", "memory 2", Fails("memory")),
     model("memory to the limit", "memory-to-the-limit 2", Harmless),
-    model("memory beyond the limit in `open`", "open-memory", NotTaken("memory")),
+    model("memory beyond the limit in `open`", "open-memory", NotOpened("memory")),
     model("memory beyond the limit in `save`", "save-memory", Fails("memory")),
     model("state without end", "much-state", Fails("nonsense")),
-    component("a gigabyte to begin with", || Core { pages: 16 << 10, ..Core::default() }.build(), NotTaken("memory")),
-    component("70 memories", || items(&"(memory 1)".repeat(70)), NotTaken("trap")),
-    component("70 tables", || items(&"(table 1 funcref)".repeat(70)), NotTaken("trap")),
-    component("a table of ten million", || items("(table 10000000 funcref)"), NotTaken("trap")),
+    component("a gigabyte to begin with", || Core { pages: 16 << 10, ..Core::default() }.build(), NotOpened("memory")),
+    component("70 memories", || items(&"(memory 1)".repeat(70)), NotOpened("trap")),
+    component("70 tables", || items(&"(table 1 funcref)".repeat(70)), NotOpened("trap")),
+    component("a table of ten million", || items("(table 10000000 funcref)"), NotOpened("trap")),
     component(
         "a table that grows",
         || {
@@ -97,7 +96,7 @@ pub(crate) static GROWTH: &[Attack] = &[
             let many = "(core instance (instantiate $m))".repeat(1000);
             nest(&Core::default().build(), &format!("(component (core module $m (memory 1)) {many})"))
         },
-        NotTaken("trap"),
+        NotOpened("trap"),
     ),
     model("handles without end", "handles 2", Fails("trap")),
     component(
@@ -109,18 +108,18 @@ pub(crate) static GROWTH: &[Attack] = &[
         Fails("trap"),
     ),
     model("stack overflow", "stack 2", Fails("trap")),
-    model("stack overflow in `open`", "open-stack", NotTaken("trap")),
+    model("stack overflow in `open`", "open-stack", NotOpened("trap")),
 ];
 
-/// Traps, and answers that cannot be.
+/// Traps and invalid answers.
 pub(crate) static ANSWERS: &[Attack] = &[
     model("trap in every batch", "trap 2", Fails("trap")),
     model("trap at random", "trap-at-random", Fails("trap")),
-    model("trap in `open`", "open-trap", NotTaken("trap")),
-    model("trap in `describe`", "describe-trap", NotTaken("trap")),
+    model("trap in `open`", "open-trap", NotOpened("trap")),
+    model("trap in `describe`", "describe-trap", NotOpened("trap")),
     model("trap in `forget`", "forget-trap", Fails("trap")),
     model("trap in `save`", "save-trap", Fails("trap")),
-    component("trap at instantiation", || items("(func $f unreachable) (start $f)"), NotTaken("trap")),
+    component("trap at instantiation", || items("(func $f unreachable) (start $f)"), NotOpened("trap")),
     component(
         "answer outside of its memory",
         || Core { answer: u32::MAX - 15, ..Core::default() }.build(),
@@ -149,7 +148,7 @@ pub(crate) static ANSWERS: &[Attack] = &[
     model("negative scores", "negative 2", Fails("nonsense")),
     model("NaN for scores", "nan 2", Harmless),
     model("contributions that nobody asked for", "contributions 2", Fails("nonsense")),
-    model("another number of features", "features", NotTaken("nonsense")),
+    model("another number of features", "features", NotOpened("nonsense")),
     model("results that differ from call to call", "moods", Harmless),
 ];
 
@@ -158,13 +157,13 @@ pub(crate) static TEXTS: &[Attack] = &[
     model("an error of 2 MiB", "long-text 2", Fails("nonsense")),
     model("an error of a gigabyte", "gigabyte 2", Fails("memory")),
     model("an error with control characters", "control 2", Fails("refused")),
-    model("an error with control characters in `open`", "open-control", NotTaken("refused")),
-    model("a description of 2 MiB", "describe-long-text", NotTaken("nonsense")),
-    model("a description of a gigabyte", "describe-gigabyte", NotTaken("memory")),
+    model("an error with control characters in `open`", "open-control", NotOpened("refused")),
+    model("a description of 2 MiB", "describe-long-text", NotOpened("nonsense")),
+    model("a description of a gigabyte", "describe-gigabyte", NotOpened("memory")),
     component(
         "a description of a gigabyte, which is not there",
         || Core { kind: (8, 1 << 30), ..Core::default() }.build(),
-        NotTaken("trap"),
+        NotOpened("trap"),
     ),
     model("a description with control characters", "describe-control", Harmless),
     model("a flood of log lines", "log-flood", Harmless),
@@ -175,7 +174,7 @@ pub(crate) static TEXTS: &[Attack] = &[
     component("printing without end", printing, Fails("deadline")),
 ];
 
-/// What a component is, and what it calls.
+/// The component itself, and its imports.
 pub(crate) static COMPONENTS: &[Attack] = &[
     component("imports all of WASI 0.2", || Core::everything().build(), Harmless),
     component(
@@ -221,8 +220,8 @@ pub(crate) static COMPONENTS: &[Attack] = &[
         },
         Fails("trap"),
     ),
-    component("imports HTTP", || touching("web:http/client@0.1.0"), NotCompiled("it imports `web:http/client@0.1.0`")),
-    component("imports what nobody knows", || touching("other:others/thing"), NotCompiled("`other:others/thing`")),
+    component("imports HTTP", || importing("web:http/client@0.1.0"), NotCompiled("it imports `web:http/client@0.1.0`")),
+    component("imports what nobody knows", || importing("other:others/thing"), NotCompiled("`other:others/thing`")),
     component("101 MB", || vec![0; 101_000_000], NotCompiled("101000000 bytes")),
     component("components within components", || deep(20), NotCompiled("more than 8 components within one another")),
     component("instantiates 2^40 components", || exponential(40), NotCompiled("one of them has two names")),
@@ -234,12 +233,12 @@ pub(crate) static COMPONENTS: &[Attack] = &[
     component(
         "has a text of 15 MiB copied without end",
         || transcode("utf8", "utf8", 240, 15 << 20),
-        NotTaken("deadline"),
+        NotOpened("deadline"),
     ),
-    component("hands a text of 40 MiB over", || transcode("utf8", "utf8", 700, 40 << 20), NotTaken("memory")),
+    component("hands a text of 40 MiB over", || transcode("utf8", "utf8", 700, 40 << 20), NotOpened("memory")),
 ];
 
-/// All of them.
+/// All attacks.
 pub(crate) static ALL: [&[Attack]; 5] = [LOOPS, GROWTH, ANSWERS, TEXTS, COMPONENTS];
 
 fn items(items: &str) -> Vec<u8> {
@@ -250,7 +249,7 @@ fn calling(import: &str, interface: &str, observe: &str) -> Vec<u8> {
     Core::calling(import, &format!("import {interface}@0.2.12;"), observe).build()
 }
 
-fn touching(interface: &str) -> Vec<u8> {
+fn importing(interface: &str) -> Vec<u8> {
     let import = format!("(import \"{interface}\" \"touch\" (func $call))");
     Core::calling(&import, &format!("import {interface};"), "(call $call)").build()
 }
@@ -280,26 +279,25 @@ static HOSTILE: LazyLock<DetectorSpec> = LazyLock::new(|| {
 
 /// `plugins/hostile` with a model.
 pub(crate) fn hostile(model: &str) -> DetectorSpec {
-    named(HOSTILE.with_model(model.as_bytes().to_vec()), model)
+    titled(HOSTILE.with_model(model.as_bytes().to_vec()), model)
 }
 
-/// With a log of its own.
-fn named(spec: DetectorSpec, name: &str) -> DetectorSpec {
+/// With a name in the log.
+fn titled(spec: DetectorSpec, name: &str) -> DetectorSpec {
     spec.titled(Arc::new(Title { name: name.to_owned(), version: 1, kind: "hostile".to_owned() }))
 }
 
 impl Attack {
-    /// What it takes to start it.
-    pub(crate) fn spec(&self) -> Result<DetectorSpec, String> {
-        match self.with {
-            With::Model(model) => Ok(hostile(model)),
-            With::Component(component) => component_recipe(&component(), LIMITS),
+    /// The detector to start.
+    pub(crate) fn spec(&self) -> Result<DetectorSpec, LoadError> {
+        match self.attacker {
+            Attacker::Model(model) => Ok(hostile(model)),
+            Attacker::Component(component) => component_spec(&component(), LIMITS),
         }
     }
 }
 
-/// A component of its own, with a name of its own.
-pub(crate) fn component_recipe(component: &[u8], limits: Limits) -> Result<DetectorSpec, String> {
-    let spec = DetectorSpec::plugin(&SANDBOX, component, b"{}".to_vec(), limits).map_err(|error| error.to_string())?;
-    Ok(named(spec, "component"))
+/// A detector of this component.
+pub(crate) fn component_spec(component: &[u8], limits: Limits) -> Result<DetectorSpec, LoadError> {
+    Ok(titled(DetectorSpec::plugin(&SANDBOX, component, b"{}".to_vec(), limits)?, "component"))
 }

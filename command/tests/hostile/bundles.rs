@@ -1,4 +1,4 @@
-//! Bundles that mean harm, offered to the real program while metrics flow through it.
+//! Hostile bundles, offered to the real process while it scores.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -19,15 +19,15 @@ use qualm_contract::{
 use tar::{EntryType, Header};
 use tempfile::TempDir;
 
-use crate::components::{Core, hungry_to_compile};
+use crate::components::{Core, expensive_to_compile};
 
-/// How long the program may take to say what is waited for.
-const PATIENCE: Duration = Duration::from_mins(2);
+/// How long anything may take that is waited for.
+const TIMEOUT: Duration = Duration::from_mins(2);
 
 /// The limit of a guest's memory, in MiB.
 const MEMORY: u64 = 64;
 
-/// Takes it for granted that a plugin scores a field with its own value: what is hostile is not opened to be packed.
+/// Packs a plugin without running it: assumes that it scores a value with itself.
 #[derive(Debug, Clone, Copy)]
 struct Unopened(&'static str);
 
@@ -67,13 +67,13 @@ impl Detector for Unopened {
     }
 }
 
-/// A bundle of a plugin that scores a field with its own value.
+/// A bundle of a plugin that scores a value with itself.
 fn bundle(version: u64, component: &[u8], model: &str) -> Bundle {
-    named("plugin", version, component, model)
+    named_bundle("plugin", version, component, model)
 }
 
-/// The same of another name.
-pub(crate) fn named(name: &str, version: u64, component: &[u8], model: &str) -> Bundle {
+/// The same with another name.
+pub(crate) fn named_bundle(name: &str, version: u64, component: &[u8], model: &str) -> Bundle {
     let rows = Batch { series: &[0, 1, 0], times: &[0, 1, 2], values: &[0.25, 0.5, 0.75] };
     let feature = Feature {
         name: "v".to_owned(),
@@ -105,7 +105,7 @@ pub(crate) fn named(name: &str, version: u64, component: &[u8], model: &str) -> 
     Draft { manifest, model, golden, component: Some(component.to_vec()) }.finish(&Unopened(kind)).unwrap()
 }
 
-/// The program, reading lines.
+/// The running process.
 struct Running {
     child: Child,
     stdin: ChildStdin,
@@ -115,7 +115,7 @@ struct Running {
 }
 
 impl Running {
-    /// With a detector whose models are at `model` below the directory, and a configuration's further lines.
+    /// With a detector whose model is `model` in the directory, and further lines of configuration.
     fn start(dir: &TempDir, more: &str) -> Self {
         let path = |name: &str| dir.path().join(name).to_string_lossy().into_owned();
         let config = format!(
@@ -131,40 +131,40 @@ impl Running {
         let stdin = child.stdin.take().unwrap();
         let stdout = BufReader::new(child.stdout.take().unwrap());
         let stderr = BufReader::new(child.stderr.take().unwrap());
-        let (said, log) = channel();
-        thread::spawn(move || stderr.lines().map_while(Result::ok).try_for_each(|line| said.send(line)));
+        let (sender, log) = channel();
+        thread::spawn(move || stderr.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
         Self { child, stdin, stdout, log, sent: 0 }
     }
 
-    /// Sends a line, and returns whether it comes back with a score.
+    /// Sends a line, and returns whether it comes out with a score.
     fn pass(&mut self) -> bool {
         self.sent += 1;
         let line = format!("m,t=a v=0.5 {}\n", self.sent);
         self.stdin.write_all(line.as_bytes()).unwrap();
-        let mut came = String::new();
-        self.stdout.read_line(&mut came).unwrap();
+        let mut output = String::new();
+        self.stdout.read_line(&mut output).unwrap();
         let scored = format!("m,t=a v=0.5,anomaly_score=0.5,is_anomaly=0i {}\n", self.sent);
-        assert!(came == line || came == scored, "{came}");
-        came == scored
+        assert!(output == line || output == scored, "{output}");
+        output == scored
     }
 
-    /// Passes lines until the log says this; what it said, and how many lines passed meanwhile.
+    /// Sends lines until the log has `text`; returns the log's line, and the number of lines sent.
     fn pass_until(&mut self, text: &str) -> (String, u32) {
         let (began, before) = (Instant::now(), self.sent);
-        let mut heard = Vec::new();
-        while began.elapsed() < PATIENCE {
+        let mut logged = Vec::new();
+        while began.elapsed() < TIMEOUT {
             self.pass();
             while let Ok(line) = self.log.recv_timeout(Duration::from_millis(1)) {
                 if line.contains(text) {
                     return (line, self.sent - before);
                 }
-                heard.push(line);
+                logged.push(line);
             }
         }
-        panic!("`{text}` was not said, but: {heard:#?}");
+        panic!("`{text}` was not logged, but: {logged:#?}");
     }
 
-    /// The most memory that the program ever had, in MiB.
+    /// The peak memory of the process, in MiB.
     fn peak(&self) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
         let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
@@ -187,16 +187,16 @@ impl Running {
     }
 }
 
-/// Puts a file in place whole.
+/// Replaces the model atomically.
 fn publish(dir: &TempDir, bytes: &[u8]) {
     let new = dir.path().join("new");
     fs::write(&new, bytes).and_then(|()| fs::rename(&new, dir.path().join("model"))).unwrap();
 }
 
 #[test]
-fn lines_flow_while_a_plugin_is_compiled_for_minutes() {
+fn lines_pass_while_a_plugin_is_compiled_for_minutes() {
     let dir = tempfile::tempdir().unwrap();
-    publish(&dir, &bundle(1, &hungry_to_compile(5000, 400), "{}").pack());
+    publish(&dir, &bundle(1, &expensive_to_compile(5000, 400), "{}").pack());
     let mut running = Running::start(&dir, "compile = \"4s\"\n");
     running.pass_until("plugin version 1 scores nothing until it is compiled");
     let (refused, lines) = running.pass_until("keeps its model");
@@ -204,7 +204,7 @@ fn lines_flow_while_a_plugin_is_compiled_for_minutes() {
     assert!(lines > 100, "{lines} lines in 4 s");
     assert!(!running.pass());
     assert!(running.peak() < 300, "{} MiB", running.peak());
-    // A good one is taken all the same.
+    // A valid one is taken all the same.
     publish(&dir, &bundle(2, &Core::default().build(), "{}").pack());
     running.pass_until("plugin version 2 (plain) has taken over");
     assert!(running.pass());
@@ -212,7 +212,7 @@ fn lines_flow_while_a_plugin_is_compiled_for_minutes() {
 }
 
 #[test]
-fn a_plugin_is_compiled_once_and_then_there_from_the_first_line() {
+fn a_compiled_plugin_is_cached_and_scores_the_first_line_after_a_restart() {
     let dir = tempfile::tempdir().unwrap();
     publish(&dir, &bundle(1, qualm_test_plugins::HOSTILE, "calm").pack());
     let mut running = Running::start(&dir, "");
@@ -223,7 +223,7 @@ fn a_plugin_is_compiled_once_and_then_there_from_the_first_line() {
     let mut running = Running::start(&dir, "");
     assert!(running.pass(), "its compiled code is kept");
     running.end();
-    // Compiled code that was tampered with is not used, and its state outlives that.
+    // Compiled code that was modified is not used; the detector's state is.
     let compiled = dir.path().join("state/qualm/compiled");
     for entry in fs::read_dir(compiled).unwrap() {
         let path = entry.unwrap().path();
@@ -238,9 +238,9 @@ fn a_plugin_is_compiled_once_and_then_there_from_the_first_line() {
     running.end();
 }
 
-/// One that is good when it is tried out, and then fails: the next start would try it again, and have none to go back to.
+/// A model that passes the trial at load and fails later must not be tried again at the next start.
 #[test]
-fn a_model_that_failed_gives_way_after_a_restart_too() {
+fn a_model_that_failed_is_not_used_after_a_restart() {
     let dir = tempfile::tempdir().unwrap();
     publish(&dir, &bundle(1, qualm_test_plugins::HOSTILE, "calm").pack());
     let mut running = Running::start(&dir, "");
@@ -259,7 +259,7 @@ fn a_model_that_failed_gives_way_after_a_restart_too() {
 }
 
 #[test]
-fn golden_rows_find_out_who_has_moods() {
+fn golden_rows_refuse_scores_that_vary_from_call_to_call() {
     let dir = tempfile::tempdir().unwrap();
     publish(&dir, &bundle(1, qualm_test_plugins::HOSTILE, "moods").pack());
     let mut running = Running::start(&dir, "");
@@ -269,7 +269,7 @@ fn golden_rows_find_out_who_has_moods() {
 }
 
 #[test]
-fn a_guest_takes_no_more_memory_than_it_may() {
+fn a_guests_memory_is_limited() {
     let peak = |model: &str| {
         let dir = tempfile::tempdir().unwrap();
         publish(&dir, &bundle(1, qualm_test_plugins::HOSTILE, model).pack());
@@ -283,15 +283,18 @@ fn a_guest_takes_no_more_memory_than_it_may() {
         running.end();
         peak
     };
-    // The trial at load takes its patience off: it attacks when it is in use.
+    // The trial at load is the one call before the attack: it attacks in use.
     let calm = peak("calm");
     for attack in ["memory 1", "memory-to-the-limit 1"] {
-        let more = peak(attack).saturating_sub(calm);
-        assert!((MEMORY / 2..=MEMORY * 11 / 10).contains(&more), "{attack}: {more} MiB, where {MEMORY} are the limit");
+        let taken = peak(attack).saturating_sub(calm);
+        assert!(
+            (MEMORY / 2..=MEMORY * 11 / 10).contains(&taken),
+            "{attack}: {taken} MiB, where {MEMORY} are the limit"
+        );
     }
 }
 
-/// A packed bundle with one more entry.
+/// A packed bundle with another entry.
 fn with_entry(name: &[u8], kind: EntryType, link: &str) -> Vec<u8> {
     let mut tar = zstd::decode_all(&*bundle(2, &Core::default().build(), "{}").pack()).unwrap();
     tar.truncate(tar.len() - 1024);
@@ -318,7 +321,7 @@ fn bomb() -> Vec<u8> {
 }
 
 #[test]
-fn bundles_that_mean_harm_are_refused_and_the_model_stays() {
+fn hostile_bundles_are_refused_and_the_model_stays() {
     let dir = tempfile::tempdir().unwrap();
     publish(&dir, &bundle(1, &Core::default().build(), "{}").pack());
     let mut running = Running::start(&dir, "");
@@ -327,7 +330,7 @@ fn bundles_that_mean_harm_are_refused_and_the_model_stays() {
     running.pass_until("has taken over");
     let before = running.peak();
     let mut refused = 0.0;
-    for (packed, what) in [
+    for (packed, reason) in [
         (
             with_entry(b"../model.safetensors", EntryType::Regular, ""),
             "../model.safetensors: a bundle has no such file",
@@ -339,14 +342,14 @@ fn bundles_that_mean_harm_are_refused_and_the_model_stays() {
         (b"nonsense".to_vec(), "it is no packed bundle"),
     ] {
         publish(&dir, &packed);
-        let (said, _) = running.pass_until("keeps its model");
-        let told = said.contains(what) || (what.starts_with("unpacks") && said.contains("model"));
-        assert!(told, "{said}, and not {what}");
+        let (logged, _) = running.pass_until("keeps its model");
+        let has_reason = logged.contains(reason) || (reason.starts_with("unpacks") && logged.contains("model"));
+        assert!(has_reason, "{logged}, and not {reason}");
         assert!(running.pass(), "the model stays");
-        let end = Instant::now() + PATIENCE;
+        let end = Instant::now() + TIMEOUT;
         let mut counted = refused;
         while counted <= refused {
-            assert!(Instant::now() < end, "{what}: it is not counted");
+            assert!(Instant::now() < end, "{reason}: it is not counted");
             assert!(running.pass(), "counts are copied while lines flow");
             counted = Running::metric(&address, "qualm_models_refused_total");
         }

@@ -1,7 +1,7 @@
-//! Components whose attack is what they are, not what a model tells them.
+//! Components that attack by their code, not by their model.
 //!
-//! [`Core`] is a small detector in the text format, of which any part can be replaced; [`nest`] puts whatever one likes into
-//! a component, to be instantiated along with it.
+//! [`Core`] is a small detector in the text format, of which any part can be replaced; [`nest`] adds an inner component that is
+//! instantiated along with it.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -14,29 +14,29 @@ use wit_parser::{Resolve, WorldItem};
 /// The interface that a detector exports.
 const DETECTION: &str = "qualm:detector/detection@0.1.2";
 
-/// The parts of a detector: bodies of functions in the text format. By default it behaves: a value is its own score.
+/// The parts of a detector: function bodies in the text format. By default it works, and scores a value with itself.
 #[derive(Debug, Clone)]
 pub(crate) struct Core {
-    /// Items before all others: imports.
+    /// Imports, which come first.
     pub(crate) imports: String,
-    /// What its world imports besides, in WIT.
+    /// Further imports of its world, in WIT.
     pub(crate) world: String,
-    /// Pages of memory to begin with.
+    /// Initial pages of memory.
     pub(crate) pages: u32,
     /// Other items.
     pub(crate) items: String,
-    /// What `cabi_realloc` does.
+    /// The body of `cabi_realloc`.
     pub(crate) realloc: String,
-    /// What is done at the beginning of a call.
+    /// The beginnings of these functions' bodies.
     pub(crate) open: String,
     pub(crate) describe: String,
     pub(crate) observe: String,
     pub(crate) save: String,
-    /// What is done once the host has read the answer of `observe`.
+    /// The body of the function that the host calls after it has read the answer of `observe`.
     pub(crate) after: String,
-    /// The kind that it says it is: a pointer and a length.
+    /// Pointer and length of its kind.
     pub(crate) kind: (u32, u32),
-    /// Where the answer of `observe` is said to be.
+    /// The pointer to the answer of `observe`.
     pub(crate) answer: u32,
 }
 
@@ -47,7 +47,7 @@ impl Default for Core {
             world: String::new(),
             pages: 17,
             items: String::new(),
-            realloc: BUMP.to_owned(),
+            realloc: BUMP_ALLOCATOR.to_owned(),
             open: String::new(),
             describe: String::new(),
             observe: String::new(),
@@ -59,8 +59,8 @@ impl Default for Core {
     }
 }
 
-/// Hands out memory, and never takes any back but after `observe`.
-const BUMP: &str = "
+/// A bump allocator, which `observe` resets.
+const BUMP_ALLOCATOR: &str = "
     (local $at i32)
     (local.set $at (i32.and (i32.add (global.get $next) (i32.const 15)) (i32.const -16)))
     (global.set $next (i32.add (local.get $at) (local.get 3)))
@@ -118,12 +118,12 @@ impl Core {
         ComponentEncoder::default().validate(true).module(&module).expect("a module").encode().expect("a component")
     }
 
-    /// One that does this in every batch, with these imports.
+    /// A detector with these imports and this body of `observe`.
     pub(crate) fn calling(imports: &str, world: &str, observe: &str) -> Self {
         Self { imports: imports.to_owned(), world: world.to_owned(), observe: observe.to_owned(), ..Self::default() }
     }
 
-    /// One that imports all that WASI 0.2 has for a command.
+    /// A detector that imports all of WASI 0.2.
     pub(crate) fn everything() -> Self {
         let (resolve, world) = resolve(ALL_OF_WASI);
         let mut imports = String::new();
@@ -142,7 +142,7 @@ impl Core {
     }
 }
 
-/// What `wasi:cli/command` imports.
+/// The imports of `wasi:cli/command`.
 pub(crate) const ALL_OF_WASI: &str = "include wasi:cli/imports@0.2.12;";
 
 fn core_type(of: WasmType) -> &'static str {
@@ -154,8 +154,8 @@ fn core_type(of: WasmType) -> &'static str {
     }
 }
 
-/// The contract, and WASI; the world of a plugin that imports some more.
-fn resolve(more: &str) -> (Resolve, wit_parser::WorldId) {
+/// The contract and WASI, with the world of a plugin that has further imports.
+fn resolve(imports: &str) -> (Resolve, wit_parser::WorldId) {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut resolve = Resolve::default();
     for package in ["io", "random", "clocks", "filesystem", "sockets", "cli"] {
@@ -166,13 +166,13 @@ fn resolve(more: &str) -> (Resolve, wit_parser::WorldId) {
         let text = format!("package {package}; interface {interface} {{ touch: func(); }}");
         resolve.push_str("other.wit", &text).expect("it is right");
     }
-    let text = format!("package test:attack; world attack {{ include qualm:detector/plugin@0.1.2; {more} }}");
+    let text = format!("package test:attack; world attack {{ include qualm:detector/plugin@0.1.2; {imports} }}");
     let package = resolve.push_str("attack.wit", &text).expect("the world is right");
     let world = resolve.select_world(&[package], None).expect("there is one");
     (resolve, world)
 }
 
-/// A component, and within it another, in the text format, which is instantiated once the first one is.
+/// Adds an inner component in the text format, which is instantiated along with the outer one.
 pub(crate) fn nest(component: &[u8], inner: &str) -> Vec<u8> {
     let inner = wat::parse_str(inner).expect("the text is right");
     let (mut depth, mut components) = (0, 0);
@@ -196,7 +196,7 @@ pub(crate) fn nest(component: &[u8], inner: &str) -> Vec<u8> {
     out
 }
 
-/// Components within one another.
+/// Nested components.
 pub(crate) fn deep(levels: usize) -> Vec<u8> {
     let inner = format!("{}{}", "(component ".repeat(levels), ")".repeat(levels));
     nest(&Core::default().build(), &inner)
@@ -216,8 +216,8 @@ fn leb(out: &mut Vec<u8>, mut number: usize) {
     out.push(number as u8);
 }
 
-/// A component whose compilation takes gigabytes: many variables, each of which may change in each of many loops.
-pub(crate) fn hungry_to_compile(variables: usize, loops: usize) -> Vec<u8> {
+/// A component whose compilation takes gigabytes: many variables, each of which changes in each of many loops.
+pub(crate) fn expensive_to_compile(variables: usize, loops: usize) -> Vec<u8> {
     let changes: String = (0..variables)
         .map(|at| format!("(local.set {at} (i64.add (local.get {at}) (local.get {})))", (at * 7 + 1) % variables))
         .collect();
@@ -242,8 +242,7 @@ pub(crate) fn exponential(levels: usize) -> Vec<u8> {
     nest(&Core::default().build(), &format!("(component {text} (instance (instantiate $c{levels})))"))
 }
 
-/// Two components, one of which hands a long text to the other, again and again, when they are instantiated: copying it is
-/// the host's work.
+/// Two components, one of which passes a long text to the other in an endless loop at instantiation: the host copies it.
 pub(crate) fn transcode(from: &str, to: &str, pages: u32, length: u32) -> Vec<u8> {
     let text = format!(
         "(component

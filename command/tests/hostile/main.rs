@@ -1,8 +1,8 @@
-//! Whatever a guest does, every line comes out, in order and in time, the other detectors score as if nothing had happened,
-//! and the counters say why there is no score.
+//! Whatever a guest does, every line comes out, in order and in time, the other detectors' scores do not change, and the
+//! counters have the reason of each missing score.
 //!
-//! `attacks.rs` has every attack, `plugins/hostile` and `components.rs` what they are made of. What only the whole program
-//! does (compiling, taking bundles) is in `bundles.rs`, and what its service does in `service.rs`.
+//! `attacks.rs` lists the attacks, `plugins/hostile` and `components.rs` implement them. `bundles.rs` tests the whole process
+//! (compilation, bundles), and `service.rs` its HTTP service.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -22,41 +22,41 @@ use qualm_contract::Verdicts;
 use qualm_pipeline::Rows;
 use qualm_sandbox::{DetectorSpec, Guest, Limits, Running, Sandbox};
 
-use attacks::{ALL, ANSWERS, Attack, COMPONENTS, End, GROWTH, LOOPS, TEXTS, With, component_recipe, hostile};
+use attacks::{ALL, ANSWERS, Attack, Attacker, COMPONENTS, Expected, GROWTH, LOOPS, TEXTS, component_spec, hostile};
 use components::Core;
-use support::{BACKOFF, LIMITS, Outcome, calm, pipeline, trial};
+use support::{BACKOFF, LIMITS, Outcome, calm, pipeline, try_start};
 
-/// What a batch may take: its deadline and 10 ms, and half a deadline more for a machine on which the clock of deadlines has
-/// to wait for its turn. Without deadlines it would never end; if each call had its own, it would take two.
-const MOST: Duration =
+/// The longest batch: its deadline, 10 ms, and half a deadline more for a busy machine, on which the clock thread runs late.
+/// Without deadlines a batch would not end; with one for each call it would take two.
+const MAX_BATCH_TIME: Duration =
     LIMITS.deadline.saturating_add(Duration::from_millis(10)).saturating_add(Duration::from_millis(50));
 
-/// All four promises at once, for each attack.
-fn withstand(attacks: &[Attack]) {
+/// Checks every promise for each attack.
+fn check_attacks(attacks: &[Attack]) {
     let calm = calm();
     assert_eq!((calm.scored, calm.health.failures.len()), (30 * 25, 0));
     for attack in attacks {
         let name = attack.name;
-        let spec = match (trial(attack), attack.end) {
-            (Ok(spec), End::Fails(_) | End::Harmless) => spec,
-            (Err(why), End::NotTaken(what) | End::NotCompiled(what)) => {
-                assert!(why.contains(what), "{name}: {why}, and not {what}");
+        let spec = match (try_start(attack), attack.expected) {
+            (Ok(spec), Expected::Fails(_) | Expected::Harmless) => spec,
+            (Err(why), Expected::NotOpened(reason) | Expected::NotCompiled(reason)) => {
+                assert!(why.contains(reason), "{name}: {why}, and not {reason}");
                 assert!(why.len() < 600 && !why.contains(char::is_control), "{name}: {why:?}");
                 continue;
             }
-            (Ok(_), _) => panic!("{name}: it is taken"),
-            (Err(why), _) => panic!("{name}: it is not taken: {why}"),
+            (Ok(_), _) => panic!("{name}: it is not refused"),
+            (Err(why), _) => panic!("{name}: it is refused: {why}"),
         };
-        let Outcome { health, scored, others, longest, summary } = pipeline(spec);
-        assert_eq!(others, calm.others, "{name}: the other detector's scores");
-        assert!(longest < MOST, "{name}: a batch took {longest:?}");
+        let Outcome { health, scored, healthy_scores, longest_batch, summary } = pipeline(spec);
+        assert_eq!(healthy_scores, calm.healthy_scores, "{name}: the healthy detector's scores");
+        assert!(longest_batch < MAX_BATCH_TIME, "{name}: a batch took {longest_batch:?}");
         assert!(health.memory as usize <= LIMITS.memory, "{name}: {health:?}");
-        match attack.end {
-            End::Fails(counter) => {
+        match attack.expected {
+            Expected::Fails(counter) => {
                 assert!(health.failures.keys().eq([&counter]), "{name}: {health:?}");
                 assert!(summary.contains(counter), "{name}: {summary}");
-                if matches!(attack.with, With::Model(model) if model.ends_with(" 2")) {
-                    assert!(scored >= 50, "{name}: what came before the attack is scored: {scored}");
+                if matches!(attack.attacker, Attacker::Model(model) if model.ends_with(" 2")) {
+                    assert!(scored >= 50, "{name}: lines before the attack are scored: {scored}");
                 }
             }
             _ => assert!(health.failures.is_empty(), "{name}: {health:?}"),
@@ -71,39 +71,39 @@ fn withstand(attacks: &[Attack]) {
 }
 
 #[test]
-fn attacks_have_names_of_their_own() {
+fn attacks_have_unique_names() {
     let mut names: Vec<_> = ALL.iter().copied().flatten().map(|attack| attack.name).collect();
     names.sort_unstable();
     assert!(names.windows(2).all(|pair| pair[0] != pair[1]) && names.len() > 60, "{names:?}");
 }
 
 #[test]
-fn loops_end() {
-    withstand(LOOPS);
+fn endless_loops_are_interrupted() {
+    check_attacks(LOOPS);
 }
 
 #[test]
-fn growth_ends() {
-    withstand(GROWTH);
+fn growth_is_limited() {
+    check_attacks(GROWTH);
 }
 
 #[test]
-fn wrong_answers_are_no_answers() {
-    withstand(ANSWERS);
+fn invalid_answers_are_rejected() {
+    check_attacks(ANSWERS);
 }
 
 #[test]
-fn texts_and_logs_do_no_harm() {
-    withstand(TEXTS);
+fn texts_and_logs_are_limited() {
+    check_attacks(TEXTS);
 }
 
 #[test]
-fn components_can_do_no_more_than_others() {
-    withstand(COMPONENTS);
+fn hostile_components_are_contained() {
+    check_attacks(COMPONENTS);
 }
 
 #[test]
-fn whoever_calls_what_it_may_not_is_told_so() {
+fn a_forbidden_call_traps_with_its_name() {
     for (name, called) in [
         ("waits", "it called `wasi:clocks/monotonic-clock#subscribe-duration`"),
         ("polls", "it called `wasi:io/poll#poll`"),
@@ -121,20 +121,21 @@ fn whoever_calls_what_it_may_not_is_told_so() {
     }
 }
 
-/// With memory for it, a gigabyte can be handed over; it is not even looked at.
+/// With enough guest memory, a text of a gigabyte can be returned; it is rejected before it is copied.
 #[test]
-fn a_gigabyte_that_is_there_is_not_taken() {
+fn a_text_of_a_gigabyte_is_not_copied() {
     let component = Core { pages: 17 << 10, kind: (0, 1 << 30), ..Core::default() }.build();
     let limits = Limits { memory: 2 << 30, ..LIMITS };
-    let began = support::ran();
-    let failure = Running::start(component_recipe(&component, limits).unwrap(), 1).unwrap_err();
+    let began = support::cpu_time();
+    let failure = Running::start(component_spec(&component, limits).unwrap(), 1).unwrap_err();
     assert_eq!(failure.name(), "nonsense", "{failure}");
-    // To copy it takes some tenths of a second.
-    assert!(support::ran().saturating_sub(began) < MOST, "{:?}", support::ran().saturating_sub(began));
+    // A copy takes some tenths of a second.
+    let took = support::cpu_time().saturating_sub(began);
+    assert!(took < MAX_BATCH_TIME, "{took:?}");
 }
 
 #[test]
-fn what_a_guest_says_of_itself_is_fit_for_people() {
+fn a_guests_texts_are_sanitized() {
     let description = Running::start(hostile("describe-control"), 1).unwrap().description().clone();
     assert_eq!(description.kind, "line·E! forged·[2J·");
     assert_eq!(description.scale, description.version);
@@ -142,10 +143,10 @@ fn what_a_guest_says_of_itself_is_fit_for_people() {
     assert!(failure.contains("line·E! forged"), "{failure}");
 }
 
-/// Nothing in the sandbox is random: who has moods has the same ones each time, and so is found out by scores that were
-/// recorded elsewhere.
+/// The sandbox has no randomness: a detector whose scores vary from call to call varies alike in each run, and fails golden
+/// rows that were recorded elsewhere.
 #[test]
-fn the_same_calls_give_the_same_scores_even_of_the_moody() {
+fn the_same_calls_give_the_same_scores() {
     let (one, other) = (pipeline(hostile("moods")), pipeline(hostile("moods")));
     assert_eq!(one.scored, other.scored);
     let scores = || {
@@ -156,11 +157,11 @@ fn the_same_calls_give_the_same_scores_even_of_the_moody() {
         verdicts.scores
     };
     assert_eq!(scores(), scores());
-    assert!(scores()[0].to_bits() != scores()[10].to_bits(), "they are moods");
+    assert!(scores()[0].to_bits() != scores()[10].to_bits(), "they vary from call to call");
 }
 
 #[test]
-fn state_that_breaks_a_guest_harms_no_line() {
+fn state_that_crashes_a_guest_loses_no_line() {
     for (attack, counter) in [("restore-loop", "deadline"), ("restore-trap", "trap"), ("restore-error", "")] {
         let state = tempfile::tempdir().unwrap();
         let mut config = Config::parse("", "none").unwrap();
@@ -178,13 +179,13 @@ fn state_that_breaks_a_guest_harms_no_line() {
         }
         let health = health(&after);
         assert_eq!(health.failures.keys().copied().collect::<Vec<_>>().concat(), counter, "{attack}");
-        assert!(health.batches > 0, "{attack}: it scores, and learns anew: {health:?}");
+        assert!(health.batches > 0, "{attack}: it scores without the state: {health:?}");
     }
 }
 
-/// However little time there is between batches, all that is to be saved and restored is, where nothing waits for it.
+/// At start and end, where no batch waits, all state is restored and saved, however short the deadline.
 #[test]
-fn much_state_is_saved_and_restored_whole() {
+fn large_state_is_saved_and_restored_completely() {
     let state = tempfile::tempdir().unwrap();
     let mut config = Config::parse("", "none").unwrap();
     config.state.dir = Some(state.path().to_owned());
@@ -209,7 +210,7 @@ fn much_state_is_saved_and_restored_whole() {
 fn ten_million_lines_pass_a_guest_that_traps_at_random() {
     let config = Config::parse("", "none").unwrap();
     let mut scoring = Scoring::with(&config, vec![hostile("trap-at-random")], BACKOFF).unwrap();
-    // Each batch begins with a line of its own time, which decides whether it is one to trap on.
+    // The time of a batch's first line decides whether it traps.
     let rest: String = (0..4999).map(|line| format!("m,t={} v=0.5 {line}\n", line % 100)).collect();
     for round in 0..2000 {
         let batch = format!("m v=0.5 {round}\n{rest}");
@@ -217,10 +218,10 @@ fn ten_million_lines_pass_a_guest_that_traps_at_random() {
         let out = scoring.run(batch.len(), 0);
         assert_eq!(qualm_pipeline::line::count_newlines(out), 5000);
         if round % 100 == 0 {
-            let came = std::str::from_utf8(out).unwrap().lines();
-            for (came, line) in came.zip(batch.lines()) {
+            let output = std::str::from_utf8(out).unwrap().lines();
+            for (output, line) in output.zip(batch.lines()) {
                 let (fields, time) = line.rsplit_once(' ').unwrap();
-                assert!(came.starts_with(fields) && came.ends_with(time), "{came}");
+                assert!(output.starts_with(fields) && output.ends_with(time), "{output}");
             }
         }
         scoring.run_between_batches();

@@ -1,4 +1,4 @@
-//! The service while its plugins misbehave: health is told, and no answer says where anything is on this machine.
+//! The service with hostile plugins: health checks are answered, and no answer has a path of this machine.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -11,19 +11,19 @@ use std::time::{Duration, Instant};
 use qualm_test_plugins::HOSTILE;
 use tempfile::TempDir;
 
-use crate::bundles::named;
+use crate::bundles::named_bundle;
 
 /// How long anything may take that is waited for.
-const PATIENCE: Duration = Duration::from_mins(2);
+const TIMEOUT: Duration = Duration::from_mins(2);
 
-/// `qualm serve`, its files in a directory.
+/// `qualm serve`, with its files in a directory.
 struct Service {
     child: Child,
     address: String,
 }
 
 impl Service {
-    /// With the models in `models`, work on plugins in `tmp`, compiled code in `cache`, and more of a configuration.
+    /// With the models in `models`, temporary files in `tmp`, compiled code in `cache`, and further configuration.
     fn start(dir: &TempDir, more: &str) -> Self {
         let path = |name: &str| dir.path().join(name);
         let models = path("models").to_string_lossy().into_owned();
@@ -48,7 +48,7 @@ impl Service {
     /// The status of an answer, and all of it.
     fn ask(&self, request: &str, body: &str) -> (u16, String) {
         let mut stream = TcpStream::connect(&self.address).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_read_timeout(Some(TIMEOUT)).unwrap();
         let head = "host: 127.0.0.1\r\nconnection: close\r\ncontent-type: application/json";
         write!(stream, "{request} HTTP/1.1\r\n{head}\r\ncontent-length: {}\r\n\r\n{body}", body.len()).unwrap();
         let mut answer = String::new();
@@ -68,32 +68,32 @@ impl Drop for Service {
     }
 }
 
-/// A directory with these bundles among the models.
-fn place(bundles: &[(&str, &str)], has_tmp: bool) -> TempDir {
+/// A directory with bundles of these names and models.
+fn site(bundles: &[(&str, &str)], has_tmp: bool) -> TempDir {
     let dir = tempfile::tempdir().unwrap();
     fs::create_dir(dir.path().join("models")).unwrap();
     if has_tmp {
         fs::create_dir(dir.path().join("tmp")).unwrap();
     }
     for (name, model) in bundles {
-        let bundle = named(name, 1, HOSTILE, model);
+        let bundle = named_bundle(name, 1, HOSTILE, model);
         bundle.write_packed(&dir.path().join("models").join(bundle.archive_name())).unwrap();
     }
     dir
 }
 
 #[test]
-fn health_is_told_while_plugins_loop() {
-    // They do well at the golden rows and at the first request.
+fn health_checks_are_answered_while_plugins_loop() {
+    // They loop from the second request on, after the golden rows and the first.
     let names = ["a", "b", "c", "d"];
-    let dir = place(&names.map(|name| (name, "loop 2")), true);
+    let dir = site(&names.map(|name| (name, "loop 2")), true);
     let service = Service::start(&dir, "[limits]\ndeadline = \"4s\"");
     for name in names {
         let (status, answer) = service.score(name);
         assert_eq!(status, 200, "{answer}");
     }
     let over = AtomicBool::new(false);
-    let told = thread::scope(|scope| {
+    let answered = thread::scope(|scope| {
         for name in names {
             let (over, service) = (&over, &service);
             scope.spawn(move || {
@@ -102,25 +102,25 @@ fn health_is_told_while_plugins_loop() {
                 assert_eq!(status, 503, "{answer}");
             });
         }
-        let mut told = 0;
+        let mut answered = 0;
         while !over.load(Ordering::Relaxed) {
             for path in ["/healthz", "/readyz", "/metrics", "/api/v1/live", "/api/v1/models"] {
                 assert_eq!(service.ask(&format!("GET {path}"), "").0, 200, "{path}");
             }
-            told += u32::from(!over.load(Ordering::Relaxed));
+            answered += u32::from(!over.load(Ordering::Relaxed));
         }
-        told
+        answered
     });
-    // If a guest kept one thread that answers, all would have waited for it.
-    assert!(told >= 10, "health was told only {told} times while guests looped");
+    // Were a guest to block a thread that answers, all requests would wait for it.
+    assert!(answered >= 10, "health checks were answered only {answered} times while guests looped");
 }
 
-/// All that answers, but for what belongs to a model.
+/// All paths, but for those of a model.
 const PATHS: [&str; 6] = ["/healthz", "/readyz", "/metrics", "/api/v1/live", "/api/v1/models", "/api/v1/bundles"];
 
 #[test]
-fn no_answer_says_where_anything_is_and_what_was_missing_is_tried_again() {
-    let dir = place(&[("plugin", "nothing")], false);
+fn no_answer_has_a_path_and_missing_resources_are_tried_again() {
+    let dir = site(&[("plugin", "nothing")], false);
     let models = dir.path().join("models");
     fs::write(models.join("bare-1.qualm"), b"\0asm: no bundle at all").unwrap();
     fs::write(models.join("cut-1.qualm"), &fs::read(models.join("plugin-1.qualm")).unwrap()[..1000]).unwrap();
@@ -132,38 +132,38 @@ fn no_answer_says_where_anything_is_and_what_was_missing_is_tried_again() {
     let detectors = [broken, missing, models.join("plugin-1.qualm")].into_iter().enumerate();
     let detector = |(at, path)| format!("[[detector]]\nname = \"d{at}\"\nmodel = {path:?}\n");
     let detectors: String = detectors.map(detector).collect();
-    // A pipeline that shows why its models are refused.
+    // The live page shows why the pipeline's models are refused.
     let more = format!("{detectors}[vector]\nforward = \"http://127.0.0.1:1\"\n");
     let service = Service::start(&dir, &more);
-    let secret = dir.path().to_str().unwrap();
-    let shows_nothing = |answer: &str| assert!(!answer.contains(secret), "{answer}");
+    let private = dir.path().to_str().unwrap();
+    let check_paths = |answer: &str| assert!(!answer.contains(private), "{answer}");
     let begun = Instant::now();
     loop {
         let (_, live) = service.ask("GET /api/v1/live", "");
-        shows_nothing(&live);
-        // What is not there has been told at the start, and has not changed since.
+        check_paths(&live);
+        // The missing model was logged at the start, and has not changed since.
         if live.matches("\"last_error\":\"").count() == 2 {
             assert!(live.contains("this machine failed to load it"), "{live}");
             break;
         }
-        assert!(begun.elapsed() < PATIENCE, "{live}");
+        assert!(begun.elapsed() < TIMEOUT, "{live}");
         thread::sleep(Duration::from_millis(50));
     }
     for (model, status) in [("plugin", 503), ("bare", 503), ("cut", 503), ("empty", 503), ("none", 404)] {
-        let (told, answer) = service.score(model);
-        assert_eq!(told, status, "{model}: {answer}");
+        let (actual, answer) = service.score(model);
+        assert_eq!(actual, status, "{model}: {answer}");
         assert_eq!(answer.contains("retry-after: "), model == "plugin", "{answer}");
-        shows_nothing(&answer);
-        shows_nothing(&service.ask(&format!("GET /api/v1/models/{model}"), "").1);
+        check_paths(&answer);
+        check_paths(&service.ask(&format!("GET /api/v1/models/{model}"), "").1);
     }
     for path in PATHS {
-        shows_nothing(&service.ask(&format!("GET {path}"), "").1);
+        check_paths(&service.ask(&format!("GET {path}"), "").1);
     }
-    shows_nothing(&service.ask("POST /vector", "{\"log\":{}}").1);
-    // Once there is a place to work in, it is compiled.
+    check_paths(&service.ask("POST /vector", "{\"log\":{}}").1);
+    // Once the directory for temporary files exists, it is compiled.
     fs::create_dir(dir.path().join("tmp")).unwrap();
     while service.score("plugin").0 != 200 {
-        assert!(begun.elapsed() < PATIENCE, "it is not tried again");
+        assert!(begun.elapsed() < TIMEOUT, "it is not tried again");
         thread::sleep(Duration::from_millis(100));
     }
 }

@@ -1,4 +1,4 @@
-//! A pipeline with two detectors, one of which is attacked with, and what became of it.
+//! Runs a pipeline with a hostile and a healthy detector.
 
 use std::time::Duration;
 
@@ -10,43 +10,43 @@ use rustix::time::{ClockId, clock_gettime};
 
 use crate::attacks::{Attack, hostile};
 
-/// What an attacker may use.
+/// The limits of the hostile detector.
 pub(crate) const LIMITS: Limits = Limits { memory: 32 << 20, deadline: Duration::from_millis(100) };
 
-/// As good as none: it attacks again and again.
+/// As short as possible, so that it attacks in most batches.
 pub(crate) const BACKOFF: Backoff =
     Backoff { first: Duration::from_millis(1), longest: Duration::from_millis(4), reset: Duration::from_mins(1) };
 
-/// Batches that a pipeline is given; and lines of each.
+/// Batches, and the lines of each.
 const BATCHES: usize = 30;
 const LINES: usize = 50;
 
-/// What became of an attack.
+/// The results of an attack.
 pub(crate) struct Outcome {
     pub(crate) health: Health,
-    /// Lines of the attacked detector that were scored.
+    /// Scored lines of the hostile detector.
     pub(crate) scored: u64,
-    /// The other detector's scores.
-    pub(crate) others: Vec<u64>,
-    /// The most of a processor's time that a batch took, and what was done since the one before.
-    pub(crate) longest: Duration,
+    /// The bits of the healthy detector's scores.
+    pub(crate) healthy_scores: Vec<u64>,
+    /// The longest CPU time of a batch, the work between batches included.
+    pub(crate) longest_batch: Duration,
     pub(crate) summary: String,
 }
 
-/// How long this thread has run.
-pub(crate) fn ran() -> Duration {
+/// The CPU time of this thread.
+pub(crate) fn cpu_time() -> Duration {
     Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).expect("time is positive")
 }
 
-/// Why it is not taken, if it is not.
-pub(crate) fn trial(attack: &Attack) -> Result<DetectorSpec, String> {
-    let spec = attack.spec()?;
+/// Starts the attack's detector once; the error is why it is refused.
+pub(crate) fn try_start(attack: &Attack) -> Result<DetectorSpec, String> {
+    let spec = attack.spec().map_err(|error| error.to_string())?;
     Running::start(spec.clone(), 1).map_err(|failure| format!("{} ({failure})", failure.name()))?;
     Ok(spec)
 }
 
-/// Runs a pipeline with a detector that is attacked with, and a healthy one: half of the lines are for each. State is saved
-/// all the time, and series come and go.
+/// Runs a pipeline with a hostile and a healthy detector, each with half of the lines. State is saved all the time, and series
+/// are created and dropped.
 ///
 /// # Panics
 ///
@@ -61,48 +61,48 @@ pub(crate) fn pipeline(bad: DetectorSpec) -> Outcome {
     let sandbox = Sandbox::new(None);
     let good = DetectorSpec::new(&sandbox, qualm_components::DETECTOR, model, Limits::default()).expect("it is ours");
     let mut scoring = Scoring::with(&config, vec![bad, good], BACKOFF).expect("it begins well");
-    let (mut others, mut scored, mut longest) = (Vec::new(), 0, Duration::ZERO);
+    let (mut healthy_scores, mut scored, mut longest_batch) = (Vec::new(), 0, Duration::ZERO);
     for batch in 0..BATCHES {
         let lines: String = (0..LINES).map(|at| line(batch, at)).collect();
-        let began = ran();
+        let began = cpu_time();
         scoring.run_between_batches();
         scoring.input()[..lines.len()].copy_from_slice(lines.as_bytes());
         let out = scoring.run(lines.len(), 0).to_vec();
-        longest = longest.max(ran().saturating_sub(began));
+        longest_batch = longest_batch.max(cpu_time().saturating_sub(began));
         let out = String::from_utf8(out).expect("it is text");
         scored += compare(&lines, &out);
-        others.extend(scoring.verdicts().filter(|verdict| verdict.lane == 1).map(|verdict| verdict.score.to_bits()));
-        // As long as it takes until there is something to save again.
+        let healthy = scoring.verdicts().filter(|verdict| verdict.lane == 1);
+        healthy_scores.extend(healthy.map(|verdict| verdict.score.to_bits()));
+        // Until the next save is due.
         std::thread::sleep(Duration::from_millis(5));
     }
     let health = scoring.health().next().expect("there are two").1.clone();
-    Outcome { health, scored, others, longest, summary: scoring.summary() }
+    Outcome { health, scored, healthy_scores, longest_batch, summary: scoring.summary() }
 }
 
-/// The other detector's scores where nobody attacks.
+/// The results without an attack.
 pub(crate) fn calm() -> Outcome {
     pipeline(hostile("calm"))
 }
 
-/// Half of a batch is for either detector; every batch brings new series, so that old ones have to go.
+/// Half of a batch is for each detector; every batch has new series, so that old ones are dropped.
 fn line(batch: usize, at: usize) -> String {
     let (measurement, series) = (["bad", "good"][at % 2], if at < 10 { batch * 100 + at } else { at });
     let value = ((batch * 31 + at * 17) % 23) as f64 / 32.0;
     format!("{measurement},t={series} v={value} {}\n", batch * 1_000_000_000 + at)
 }
 
-/// Compares what came out with what went in: the same but for fields at the end of some lines. How many of the attacked
-/// detector's have them.
+/// Checks that the output is the input but for the spliced fields. Returns the scored lines of the hostile detector.
 fn compare(lines: &str, out: &str) -> u64 {
     let mut scored = 0;
     let mut out = out.lines();
     for line in lines.lines() {
-        let came = out.next().expect("as many lines come out");
-        if came != line {
+        let output = out.next().expect("as many lines come out");
+        if output != line {
             let (fields, time) = line.rsplit_once(' ').expect("it has a time");
-            let rest = came.strip_prefix(fields).and_then(|rest| rest.strip_suffix(time));
-            let added = rest.unwrap_or_else(|| panic!("{line} became {came}"));
-            assert!(added.starts_with(",anomaly_score=") && added.ends_with(' '), "{came}");
+            let rest = output.strip_prefix(fields).and_then(|rest| rest.strip_suffix(time));
+            let added = rest.unwrap_or_else(|| panic!("{line} became {output}"));
+            assert!(added.starts_with(",anomaly_score=") && added.ends_with(' '), "{output}");
             scored += u64::from(line.starts_with("bad"));
         }
     }

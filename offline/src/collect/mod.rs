@@ -33,7 +33,7 @@ use serde::Serialize;
 use crate::history::timestamp;
 
 pub use fetch::Progress;
-pub use options::{Options, Query};
+pub use options::{DATABASE, Options, Query};
 pub use remote::Remote;
 
 use client::{Client, INFLUX};

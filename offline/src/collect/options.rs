@@ -1,4 +1,4 @@
-//! What may be asked for, and what that means.
+//! What is collected: the query as users write it, and the plan that it becomes once it is checked.
 
 use std::env;
 use std::path::PathBuf;
@@ -15,57 +15,64 @@ use crate::history::parse_time;
 
 pub(super) const SECOND: i64 = 1_000_000_000;
 
-/// What is to be collected, and where it goes. Times are as users write them.
+/// The database that is read where none is named.
+pub const DATABASE: &str = "telegraf";
+
+/// What [`collect`](super::collect) reads and writes.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Where the server is, such as `http://localhost:8086`.
+    /// The server's address.
     pub url: Secret,
-
-    /// Where to begin: how long ago (24h, 7d), or a time (2024-01-31T12:00:00Z).
+    /// The first time: an age or RFC 3339.
     pub since: String,
-
-    /// Where to end, likewise; now, if left out.
+    /// The first time that is not collected, likewise; now, if left out.
     pub until: Option<String>,
-
-    /// Which history, and who asks.
+    /// What is selected.
     pub query: Query,
-
-    /// Where to write: a name that ends in .lp.
+    /// The file, which ends in .lp.
     pub out: PathBuf,
 }
 
-/// Which of the history in an `InfluxDB`, and who asks for it.
-#[derive(Debug, Clone, Default)]
+/// Which of the history in an `InfluxDB` is selected, and the credentials. What is left out is taken from `INFLUX_…`.
+#[derive(Debug, Clone)]
 pub struct Query {
     /// The database (1.x, 3.x) or bucket (2.x).
     pub database: String,
-
-    /// The retention policy, where it is not the database's default (1.x).
+    /// The retention policy (1.x).
     pub retention: Option<String>,
-
-    /// The organization (2.x); also from `INFLUX_ORG`.
+    /// The organization (2.x).
     pub org: Option<String>,
-
-    /// The token (2.x, 3.x); also from `INFLUX_TOKEN`, where no other user sees it.
+    /// The token (2.x, 3.x).
     pub token: Option<Secret>,
-
-    /// The user (1.x), whose password is in `INFLUX_PASSWORD`; also from `INFLUX_USERNAME`.
+    /// The user (1.x).
     pub user: Option<String>,
-
-    /// Only these measurements: globs as Telegraf writes them.
+    /// Globs of measurements; all, if empty.
     pub measurement: Vec<String>,
-
-    /// Only series with these tags.
+    /// `KEY=VALUE` of series; all, if empty.
     pub tags: Vec<String>,
-
-    /// One row for so long a time: the mean of each number (texts and booleans have none, and are left out).
+    /// The duration that each row is the mean of.
     pub every: Option<String>,
-
-    /// Which API the server has: 1, 2 or 3; found out, if left out.
+    /// The API's version: 1, 2 or 3; detected, if left out.
     pub api: Option<u8>,
 }
 
-/// The options, read.
+impl Default for Query {
+    fn default() -> Self {
+        Self {
+            database: DATABASE.to_owned(),
+            retention: None,
+            org: None,
+            token: None,
+            user: None,
+            measurement: Vec::new(),
+            tags: Vec::new(),
+            every: None,
+            api: None,
+        }
+    }
+}
+
+/// A query whose options are checked.
 #[derive(Debug)]
 pub(super) struct Plan {
     pub(super) url: Secret,
@@ -80,18 +87,18 @@ pub(super) struct Plan {
     user: Option<String>,
 }
 
-/// Which times are asked for.
+/// The times that are selected.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Range {
-    /// From when, and until before when: nanoseconds since 1970.
+    /// The first time, and the first that is not selected: nanoseconds since 1970.
     pub(super) from: i64,
     pub(super) until: i64,
-    /// One row for so long a time, in whole seconds.
+    /// The seconds that each row is the mean of.
     pub(super) every: Option<i64>,
 }
 
 impl Range {
-    /// Reads times as users write them; `every` as the option of that name.
+    /// Parses times as users write them; `every` is the option `every_option`.
     pub(super) fn new(
         since: &str,
         until: Option<&str>,
@@ -112,7 +119,7 @@ impl Range {
     }
 }
 
-/// An option is of no use.
+/// The error of an option that cannot be used.
 pub(super) fn wrong(option: &'static str, what: String) -> Error {
     Error::Option { option, what }
 }
@@ -130,7 +137,7 @@ pub(super) fn address(option: &'static str, url: &Secret, example: &str) -> Resu
 }
 
 impl Options {
-    /// Reads the options.
+    /// Checks the options.
     pub(super) fn plan(&self) -> Result<Plan, Error> {
         if self.out.extension().is_none_or(|ending| !ending.eq_ignore_ascii_case("lp")) {
             return Err(wrong("--out", format!("`{}` must end in .lp: it is line protocol", self.out.display())));
@@ -140,7 +147,7 @@ impl Options {
 }
 
 impl Query {
-    /// Reads the options; `option` is the one that has the server's address.
+    /// Checks the options; `option` is the one that has the server's address.
     pub(super) fn plan(
         &self,
         option: &'static str,
@@ -171,12 +178,12 @@ impl Query {
 }
 
 impl Plan {
-    /// Whether a measurement is wanted.
+    /// Whether a measurement is selected.
     pub(super) fn selects(&self, measurement: &str) -> bool {
         self.measurement.is_empty() || self.measurement.matches(measurement.as_bytes())
     }
 
-    /// What goes into the header `Authorization`.
+    /// The header `Authorization`.
     pub(super) fn authorization(&self, api: Api) -> Option<Secret> {
         if let (Api::One, Some(user)) = (api, &self.user) {
             return Some(basic(user, Secret::variable("INFLUX_PASSWORD").as_ref()));
@@ -186,7 +193,7 @@ impl Plan {
     }
 }
 
-/// What goes there for a user and a password.
+/// The same for a user and a password.
 pub(super) fn basic(user: &str, password: Option<&Secret>) -> Secret {
     let password = password.map_or("", Secret::reveal);
     let both = Base64::encode_to_string(format!("{user}:{password}")).expect("a password fits in memory");
@@ -197,7 +204,7 @@ pub(super) fn variable(name: &str) -> Option<String> {
     env::var(name).ok().filter(|value| !value.is_empty())
 }
 
-/// A time, or so long before `now`.
+/// Nanoseconds since 1970 of a time, or of a duration before `now`.
 fn when(text: &str, now: i64) -> Result<i64, String> {
     if let Ok(time) = parse_time(text) {
         return Ok(time);

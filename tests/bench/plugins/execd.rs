@@ -15,7 +15,7 @@ use crate::{BATCHES, Effort, by_turns, median};
 pub(crate) fn measure(shop: &Shop, effort: Effort) {
     let script = tools::workspace().join("tests/bench/plugins/leak_execd.py");
     let version = Command::new("python3").arg("--version").output();
-    let Ok(version) = version.map(|told| String::from_utf8_lossy(&told.stdout).trim().to_owned()) else {
+    let Ok(version) = version.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned()) else {
         return println!("\nnot measured beside CPython: no python3 here");
     };
     let mut python = Processor::start(Command::new("python3").arg(script));

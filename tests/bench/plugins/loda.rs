@@ -15,7 +15,7 @@ use crate::{BATCHES, Effort, by_turns, median};
 mod native;
 
 /// What a plugin may cost, compared with what is built in.
-const MOST: f64 = 1.1;
+const MAX_RATIO: f64 = 1.1;
 
 pub(crate) fn measure(shop: &Shop, effort: Effort) {
     let plugin = shop.plugin("loda");
@@ -38,9 +38,9 @@ pub(crate) fn measure(shop: &Shop, effort: Effort) {
         );
         let [ours, built_in, native] = [0, 1, 2].map(|at| median(&turns, |turn| turn[at]));
         let (ratio, slower) = (median(&turns, |turn| turn[0] / turn[1]), median(&turns, |turn| turn[0] / turn[2]));
-        let met = if ratio <= MOST { "met" } else { "MISSED" };
+        let met = if ratio <= MAX_RATIO { "met" } else { "MISSED" };
         println!(
-            "| {rows} | {ours:.0} ns a row | {built_in:.0} ns | {ratio:.2} | ≤ {MOST}: {met} | {native:.0} ns | {slower:.2} |"
+            "| {rows} | {ours:.0} ns a row | {built_in:.0} ns | {ratio:.2} | ≤ {MAX_RATIO}: {met} | {native:.0} ns | {slower:.2} |"
         );
     }
 }

@@ -1,4 +1,4 @@
-//! What an answer costs where nothing is done for it: bare hyper on tokio, a process of its own.
+//! The cost of an empty answer: bare hyper on tokio, in a process of its own.
 
 use std::convert::Infallible;
 use std::io::{BufRead, BufReader};
@@ -14,8 +14,8 @@ use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
 
-/// How this very program is told to be one.
-const ASK: &str = "--echo=";
+/// The argument that starts this program as one.
+const ECHO_ARGUMENT: &str = "--echo=";
 
 /// As many as answer requests in qualm.
 const THREADS: usize = 2;
@@ -29,7 +29,7 @@ pub(crate) struct Echo {
 
 /// The length of answers, where this program was started as one.
 pub(crate) fn asked_for() -> Option<usize> {
-    std::env::args().find_map(|argument| argument.strip_prefix(ASK)?.parse().ok())
+    std::env::args().find_map(|argument| argument.strip_prefix(ECHO_ARGUMENT)?.parse().ok())
 }
 
 /// Reads bodies, and answers each with this many bytes, without end.
@@ -62,7 +62,7 @@ impl Echo {
     pub(crate) fn start(length: usize) -> Self {
         let program = std::env::current_exe().expect("this program is somewhere");
         let mut command = Command::new(program);
-        let command = command.arg(format!("{ASK}{length}")).stdin(Stdio::null()).stdout(Stdio::piped());
+        let command = command.arg(format!("{ECHO_ARGUMENT}{length}")).stdin(Stdio::null()).stdout(Stdio::piped());
         let mut child = command.spawn().expect("this program starts again");
         let stdout = child.stdout.take().expect("stdout is piped");
         let mut line = String::new();

@@ -25,7 +25,7 @@ const PATHS: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
 const PAUSE: Duration = Duration::from_millis(2);
 
 /// What all answers but one in a hundred may take, in milliseconds. The slowest is the machine's: it is so of bare hyper too.
-const MOST: f64 = 50.0;
+const MAX_MS: f64 = 50.0;
 
 pub(crate) fn measure(place: &Place, effort: Effort) -> Vec<Row> {
     let mut random = Random(1);
@@ -98,5 +98,5 @@ fn row(path: &str, ours: &[f64], beside: &[f64]) -> Row {
     };
     let what = format!("`GET {path}`, p99 of {}, every core and guest busy", ours.len());
     let (own, beside) = (text(ours), format!("bare hyper: {}", text(beside)));
-    Row::figure(&what, own, beside, at(ours, 0.99), (Wanted::AtMost(MOST), " ms", 1.0))
+    Row::figure(&what, own, beside, at(ours, 0.99), (Wanted::AtMost(MAX_MS), " ms", 1.0))
 }

@@ -1,8 +1,8 @@
-//! The HTTP service, beside what one would have in its place: an answer by bare hyper, Vector itself, a plain parse.
+//! The HTTP service, compared with bare hyper, Vector itself, and a plain parse.
 //!
 //! Prints one Markdown table and nothing else to stdout. As in the `process` bench, each figure stands beside one that was
 //! measured in the same run, by turns. With `VECTOR_BIN` Vector is measured too. `--quick` takes about a minute
-//! instead of some five, `--health` measures only how soon health is told.
+//! instead of some five, `--health` measures the latency of health checks only.
 
 use std::process::ExitCode;
 use std::time::Duration;

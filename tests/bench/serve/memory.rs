@@ -13,7 +13,7 @@ const MIB: f64 = (1 << 20) as f64;
 const TOGETHER: usize = 10;
 
 /// What large bodies may take besides, at most, however many come.
-const MOST: f64 = 1.5;
+const MAX_RATIO: f64 = 1.5;
 
 pub(crate) fn measure(place: &Place, effort: Effort) -> Vec<Row> {
     let drain = Drain::start();
@@ -35,7 +35,7 @@ pub(crate) fn measure(place: &Place, effort: Effort) -> Vec<Row> {
             format!("{:.1} MiB", late / MIB),
             format!("at the start: {:.1} MiB; after {} bodies: {:.1} MiB", start / MIB, effort.bodies / 5, early / MIB),
             late / early,
-            Wanted::AtMost(MOST),
+            Wanted::AtMost(MAX_RATIO),
         ),
         connections(place, effort),
     ];

@@ -20,7 +20,7 @@ const ASKED: usize = 97;
 const SPEC: &str = "detector = \"pca-mahalanobis\"\n[parameters]\nbaseline = 0\nmemory = 1\n";
 
 /// What an answer may take, in milliseconds.
-const MOST: f64 = 1.0;
+const MAX_MS: f64 = 1.0;
 
 /// Both servers' figures of one round.
 #[derive(Debug)]
@@ -84,7 +84,7 @@ fn rows([ours, beside]: &[Vec<Turn>; 2]) -> Vec<Row> {
     let (cpu, cpu_beside, cpu_ratio) = texts(|turn| turn.cpu);
     vec![
         row("p50", |turn| turn.p50, Wanted::Nothing),
-        row("p99", |turn| turn.p99, Wanted::AtMost(MOST)),
+        row("p99", |turn| turn.p99, Wanted::AtMost(MAX_MS)),
         Row::ratio(
             &named("p99.9"),
             format!("{late:.3} ms"),

@@ -66,7 +66,7 @@ fn free() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port")
 }
 
-/// As the guide tells users to write it, but for the buffer, which is in memory: a disk's time is not to be counted.
+/// As in the guide for users, but with a buffer in memory, so that the time of a disk is not counted.
 fn config(codec: Codec, way: Way<'_>, address: SocketAddr, again: SocketAddr) -> String {
     let codec = codec.name();
     let source = |name: &str, address| {

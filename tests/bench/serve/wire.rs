@@ -6,7 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 /// For how long a server may be silent before it counts as stuck.
-const PATIENCE: Duration = Duration::from_mins(1);
+const TIMEOUT: Duration = Duration::from_mins(1);
 
 /// A client's connection, which is kept.
 #[derive(Debug)]
@@ -38,7 +38,7 @@ impl Client {
     pub(crate) fn connect(address: SocketAddr) -> Self {
         let stream = TcpStream::connect(address).expect("the server listens");
         stream.set_nodelay(true).expect("it is a TCP stream");
-        stream.set_read_timeout(Some(PATIENCE)).expect("a timeout can be set");
+        stream.set_read_timeout(Some(TIMEOUT)).expect("a timeout can be set");
         Self { stream, inbox: Inbox::default() }
     }
 

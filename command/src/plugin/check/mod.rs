@@ -1,4 +1,4 @@
-//! `qualm plugin check`: whether a plugin keeps the contract.
+//! `qualm plugin check`: checks whether a plugin implements the contract.
 
 mod cost;
 mod details;
@@ -18,28 +18,29 @@ use std::path::PathBuf;
 use clap::Args;
 use indicatif::ProgressBar;
 use qualm_sandbox::Sandbox;
+use qualm_sandbox::inspect::ComponentError;
 use serde_json::{Map, Value};
 
 use super::Error;
-use crate::progress;
-use crate::stdout::say;
+use crate::progress::progress_bar;
+use crate::stdout::print_text;
 use prepare::{Request, prepare};
 use report::{Outcome, Report};
 use subject::Subject;
 
-/// Tries one thing.
+/// A check.
 type Check = fn(&Subject) -> Outcome;
 
-/// What is tried first of one that exports `details`.
-const DETAILS: (&str, Check) = ("details", details::agrees);
+/// The check of plugins that export `details`, which comes first.
+const DETAILS_CHECK: (&str, Check) = ("details", details::agrees);
 
-/// What is tried of a plugin that opens, and what each is called.
+/// The checks of every plugin that opens, by name.
 const CHECKS: [(&str, Check); 22] = [
     ("description", shape::description),
     ("shapes", shape::shapes),
     ("one row", shape::single),
     ("empty batch", shape::empty),
-    ("bad shapes", shape::misfits),
+    ("bad shapes", shape::mismatched),
     ("many series", shape::many),
     ("missing values", values::missing),
     ("extreme values", values::extreme),
@@ -71,7 +72,7 @@ other opens with what --parameters says. Rows are the same every time. A slow pl
 fewer, so that it ends within about a minute; each line says how many. What is a `note` is for you
 to judge. Exit codes: 0 it keeps the contract, 1 something failed, 2 it is no plugin.";
 
-/// What a user may ask for.
+/// The options of `qualm plugin check`.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Options {
@@ -96,8 +97,29 @@ pub(super) struct Options {
     json: bool,
 }
 
-fn object(text: &str) -> Result<Map<String, Value>, String> {
-    serde_json::from_str(text).map_err(|error| format!("it must be a JSON object, such as '{{\"name\": 1}}': {error}"))
+/// A text is no JSON object.
+#[derive(Debug, thiserror::Error)]
+#[error("it must be a JSON object, such as '{{\"name\": 1}}': {0}")]
+struct NoObject(#[from] serde_json::Error);
+
+fn object(text: &str) -> Result<Map<String, Value>, NoObject> {
+    Ok(serde_json::from_str(text)?)
+}
+
+/// Why a plugin cannot be checked.
+#[derive(Debug, thiserror::Error)]
+pub enum CheckError {
+    /// The file is no component, or none of a detector.
+    #[error(transparent)]
+    Component(#[from] ComponentError),
+    /// A parameter is of a type that training does not take.
+    #[error("--parameters: `{name}` is {value}; training takes numbers, texts, true and false")]
+    Parameter {
+        /// Its name.
+        name: String,
+        /// What it is set to.
+        value: Value,
+    },
 }
 
 pub(super) fn run(options: &Options, sandbox: &Sandbox) -> Result<(), Error> {
@@ -109,26 +131,28 @@ pub(super) fn run(options: &Options, sandbox: &Sandbox) -> Result<(), Error> {
         parameters: options.parameters.clone().unwrap_or_default(),
     };
     let place = options.component.display();
-    let report = check(&request, sandbox).map_err(|why| Error::ComponentError(format!("{place}: {why}")))?;
-    say(&if options.json { format!("{}\n", report.to_json()) } else { report.for_people() }).map_err(Error::Print)?;
+    let failed = |source| Error::Check { path: options.component.clone(), source };
+    let report = run_checks(&request, sandbox).map_err(failed)?;
+    print_text(&if options.json { format!("{}\n", report.to_json()) } else { report.to_text() })
+        .map_err(Error::Print)?;
     match report.failed() {
         0 => Ok(()),
-        failed => Err(Error::Wanting { place: place.to_string(), failed }),
+        failed => Err(Error::ChecksFailed { place: place.to_string(), failed }),
     }
 }
 
-/// Makes it run, then tries all there is to try.
+/// Opens the plugin, and runs all checks.
 ///
 /// # Errors
 ///
-/// Where it is no plugin at all, or what was set cannot be.
-fn check(request: &Request, sandbox: &Sandbox) -> Result<Report, String> {
-    let bar = watched();
+/// Where it is no plugin, or a parameter cannot be set.
+fn run_checks(request: &Request, sandbox: &Sandbox) -> Result<Report, CheckError> {
+    let bar = checks_bar();
     let mut report = Report::default();
     bar.set_message("compiles");
     let subject = prepare(request, sandbox, &mut report)?;
     if let Some(subject) = subject {
-        for (name, check) in subject.has_details().then_some(DETAILS).into_iter().chain(CHECKS) {
+        for (name, check) in subject.has_details().then_some(DETAILS_CHECK).into_iter().chain(CHECKS) {
             bar.set_message(name);
             report.add(name, check(&subject));
             bar.inc(1);
@@ -138,8 +162,8 @@ fn check(request: &Request, sandbox: &Sandbox) -> Result<Report, String> {
     Ok(report)
 }
 
-fn watched() -> ProgressBar {
-    let bar = progress::bar(CHECKS.len() as u64, "{wide_bar} {pos}/{len} {msg}");
+fn checks_bar() -> ProgressBar {
+    let bar = progress_bar(CHECKS.len() as u64, "{wide_bar} {pos}/{len} {msg}");
     if !bar.is_hidden() {
         bar.enable_steady_tick(std::time::Duration::from_millis(200));
     }

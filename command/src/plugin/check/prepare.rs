@@ -1,4 +1,4 @@
-//! From a file to a detector that runs: each step needs the one before.
+//! The first checks, each of which needs the one before: loads, trains and opens the plugin.
 
 use qualm_contract::ParameterValue;
 use qualm_sandbox::error::LoadError;
@@ -6,70 +6,75 @@ use qualm_sandbox::inspect::{ComponentError, ComponentInfo};
 use qualm_sandbox::{DetectorSpec, Failure, Guest, Sandbox};
 use serde_json::{Map, Value as Json};
 
-use super::report::{Fault, Found, Outcome, Report, size};
+use super::CheckError;
+use super::report::{Failed, Outcome, Passed, Report, size};
 use super::source::Random;
 use super::subject::{Subject, limits};
 use super::training;
 
-/// Features of the table that a plugin is trained on, where none are named.
-const FEATURES: usize = 3;
+/// Features of the training table without `--features`.
+const DEFAULT_FEATURES: usize = 3;
 
 /// A parameter that no plugin has.
-const UNKNOWN: &str = r#"{"no-such-parameter": 1}"#;
+const UNKNOWN_PARAMETER: &str = r#"{"no-such-parameter": 1}"#;
 
-/// What is to be checked.
+/// The plugin to check, and what it is opened with.
 #[derive(Debug)]
 pub(super) struct Request {
     pub(super) component: Vec<u8>,
-    /// Its model, where that is given.
+    /// The model of `--model`.
     pub(super) model: Option<Vec<u8>>,
     pub(super) features: Option<usize>,
     pub(super) parameters: Map<String, Json>,
 }
 
-/// Makes it run, and notes what each step came to.
+/// Opens the plugin, and adds each step to the report; `None` where one fails.
 ///
 /// # Errors
 ///
-/// Where it is no detector at all, or what was set cannot be.
-pub(super) fn prepare(request: &Request, sandbox: &Sandbox, report: &mut Report) -> Result<Option<Subject>, String> {
+/// Where it is no detector, or a parameter cannot be set.
+pub(super) fn prepare(
+    request: &Request,
+    sandbox: &Sandbox,
+    report: &mut Report,
+) -> Result<Option<Subject>, CheckError> {
     let spec = match DetectorSpec::plugin(sandbox, &request.component, Vec::new(), limits()) {
         Ok(spec) => spec,
         Err(LoadError::ComponentError(why @ ComponentError::Import(_))) => return Ok(failed(report, "imports", &why)),
         Err(LoadError::ComponentError(why @ ComponentError::Contract { .. })) => {
             return Ok(failed(report, "contract", &why));
         }
-        Err(LoadError::ComponentError(why)) => return Err(why.to_string()),
+        Err(LoadError::ComponentError(why)) => return Err(why.into()),
         Err(why) => return Ok(failed(report, "compiles", &why)),
     };
     let Some(component_info) = spec.component_info().cloned() else { return Ok(None) };
     report.add("imports", Ok(imports(&component_info)));
     report.add("contract", Ok(contract(&component_info)));
-    report.add("compiles", Ok(Found::ok(size(request.component.len()))));
+    report.add("compiles", Ok(Passed::ok(size(request.component.len()))));
     let trains = component_info.trains && request.model.is_none();
     let model = match &request.model {
         Some(model) => Some(model.clone()),
         None if trains => {
             let parameters = parameters(&request.parameters)?;
-            training::train(&spec, request.features.unwrap_or(FEATURES), &parameters, report)
+            training::train(&spec, request.features.unwrap_or(DEFAULT_FEATURES), &parameters, report)
         }
         None => Some(Json::from(request.parameters.clone()).to_string().into_bytes()),
     };
     let Some(model) = model else { return Ok(None) };
     let is_set = request.model.is_none() && !trains;
     report.add("bad models", bad_models(&spec, &model, is_set));
-    Ok(report.step("opens", open(sandbox, spec.with_model(model), trains, request.features)))
+    Ok(report.add_step("opens", open(sandbox, spec.with_model(model), trains, request.features)))
 }
 
 fn failed(report: &mut Report, check: &'static str, why: &dyn std::fmt::Display) -> Option<Subject> {
-    report.add(check, Err(Fault::new(why.to_string())));
+    report.add(check, Err(Failed::new(why.to_string())));
     None
 }
 
-fn imports(component_info: &ComponentInfo) -> Found {
+fn imports(component_info: &ComponentInfo) -> Passed {
     let (wasi, ours): (Vec<_>, Vec<_>) = component_info.imports.iter().partition(|name| name.starts_with("wasi:"));
     let ours: Vec<&str> = ours.iter().map(|name| name.as_str()).collect();
-    Found::ok(match (ours.join(", "), wasi.len()) {
+    Passed::ok(match (ours.join(", "), wasi.len()) {
         (ours, 0) if ours.is_empty() => "none".to_owned(),
         (ours, 0) => ours,
         (ours, wasi) if ours.is_empty() => format!("{wasi} of WASI 0.2"),
@@ -77,30 +82,26 @@ fn imports(component_info: &ComponentInfo) -> Found {
     })
 }
 
-fn contract(component_info: &ComponentInfo) -> Found {
+fn contract(component_info: &ComponentInfo) -> Passed {
     let trains = if component_info.trains { ", and it learns from history" } else { "" };
-    Found::ok(format!("qualm:detector {}{trains}", component_info.contract))
+    Passed::ok(format!("qualm:detector {}{trains}", component_info.contract))
 }
 
-/// What is set, as the contract has it.
-fn parameters(set: &Map<String, Json>) -> Result<Vec<(String, ParameterValue)>, String> {
+/// The parameters in the contract's types.
+fn parameters(set: &Map<String, Json>) -> Result<Vec<(String, ParameterValue)>, CheckError> {
     let value = |(name, value): (&String, &Json)| {
         let value = match value {
             Json::Bool(flag) => ParameterValue::Flag(*flag),
             Json::String(text) => ParameterValue::Text(text.clone()),
             Json::Number(number) => ParameterValue::Number(number.as_f64().unwrap_or(f64::NAN)),
-            _ => {
-                return Err(format!(
-                    "--parameters: `{name}` is {value}; training takes numbers, texts, true and false"
-                ));
-            }
+            _ => return Err(CheckError::Parameter { name: name.clone(), value: value.clone() }),
         };
         Ok((name.clone(), value))
     };
     set.iter().map(value).collect()
 }
 
-/// What is no model is refused. Where a model is what was set, an unknown parameter is none.
+/// Invalid models are refused; so is an unknown parameter, where the model is the parameters.
 fn bad_models(spec: &DetectorSpec, model: &[u8], is_set: bool) -> Outcome {
     let mut bad = vec![
         ("no bytes", Vec::new()),
@@ -108,17 +109,17 @@ fn bad_models(spec: &DetectorSpec, model: &[u8], is_set: bool) -> Outcome {
         ("half a model", model[..model.len() / 2].to_vec()),
     ];
     if is_set {
-        bad.push(("a parameter that nobody knows", UNKNOWN.as_bytes().to_vec()));
+        bad.push(("a parameter that nobody knows", UNKNOWN_PARAMETER.as_bytes().to_vec()));
     }
     let count = bad.len();
     for (what, model) in bad {
         match Guest::start(&spec.with_model(model)) {
             Err(Failure::Refused(why)) if why.starts_with("bad model") => {}
-            Err(failure) => return Err(Fault::new(format!("given {what}, {failure}; it must answer bad-model"))),
-            Ok(_) => return Err(Fault::new(format!("given {what}, it opens; it must answer bad-model"))),
+            Err(failure) => return Err(Failed::new(format!("given {what}, {failure}; it must answer bad-model"))),
+            Ok(_) => return Err(Failed::new(format!("given {what}, it opens; it must answer bad-model"))),
         }
     }
-    Ok(Found::ok(format!("{count} kinds are refused")))
+    Ok(Passed::ok(format!("{count} kinds are refused")))
 }
 
 fn open(
@@ -126,13 +127,13 @@ fn open(
     spec: DetectorSpec,
     trained: bool,
     features: Option<usize>,
-) -> Result<(Subject, Found), Fault> {
+) -> Result<(Subject, Passed), Failed> {
     let subject = Subject::open(sandbox, spec, trained)?;
     match features {
-        Some(features) if features != subject.features() => Err(Fault::new(format!(
+        Some(features) if features != subject.features() => Err(Failed::new(format!(
             "it describes itself as having {} features, where {features} were asked for",
             subject.features()
         ))),
-        _ => Ok((subject, Found::ok("with its model"))),
+        _ => Ok((subject, Passed::ok("with its model"))),
     }
 }

@@ -1,19 +1,17 @@
-//! What came of the checks, for people and for machines.
+//! The results of the checks, as text and as JSON.
 
 use serde_json::{Value, json};
 
-use qualm_sandbox::Failure;
-
-/// A check that found nothing wanting: what it measured.
+/// A check that passed: what it measured.
 #[derive(Debug)]
-pub(super) struct Found {
+pub(super) struct Passed {
     measured: String,
-    /// Whether it is only worth knowing, and neither right nor wrong.
+    /// Whether it is for information, and can neither pass nor fail.
     note: bool,
     figures: Vec<(&'static str, f64)>,
 }
 
-impl Found {
+impl Passed {
     pub(super) fn ok(measured: impl Into<String>) -> Self {
         Self { measured: measured.into(), note: false, figures: Vec::new() }
     }
@@ -22,26 +20,26 @@ impl Found {
         Self { note: true, ..Self::ok(measured) }
     }
 
-    /// With other words.
-    pub(super) fn says(self, measured: String) -> Self {
+    /// With another text.
+    pub(super) fn with_text(self, measured: String) -> Self {
         Self { measured, ..self }
     }
 
-    /// With a number for machines.
+    /// With a number for the JSON report.
     pub(super) fn figure(mut self, name: &'static str, figure: f64) -> Self {
         self.figures.push((name, figure));
         self
     }
 }
 
-/// Why a check failed, in a sentence, and what was measured until then.
+/// A check that failed: why, and what it measured until then.
 #[derive(Debug)]
-pub(super) struct Fault {
+pub(super) struct Failed {
     measured: String,
     reason: String,
 }
 
-impl Fault {
+impl Failed {
     pub(super) fn new(reason: impl Into<String>) -> Self {
         Self { measured: String::new(), reason: reason.into() }
     }
@@ -51,21 +49,15 @@ impl Fault {
     }
 }
 
-impl From<qualm_contract::Error> for Fault {
-    fn from(error: qualm_contract::Error) -> Self {
+impl<E: std::error::Error> From<E> for Failed {
+    fn from(error: E) -> Self {
         Self::new(error.to_string())
     }
 }
 
-impl From<Failure> for Fault {
-    fn from(failure: Failure) -> Self {
-        Self::new(failure.to_string())
-    }
-}
+pub(super) type Outcome = Result<Passed, Failed>;
 
-pub(super) type Outcome = Result<Found, Fault>;
-
-/// All checks so far.
+/// The results so far.
 #[derive(Debug, Default)]
 pub(super) struct Report {
     rows: Vec<(&'static str, Outcome)>,
@@ -76,40 +68,40 @@ impl Report {
         self.rows.push((check, outcome));
     }
 
-    /// Adds what a step came to, which others build upon.
-    pub(super) fn step<T>(&mut self, check: &'static str, step: Result<(T, Found), Fault>) -> Option<T> {
-        let (made, outcome) = match step {
-            Ok((made, found)) => (Some(made), Ok(found)),
-            Err(fault) => (None, Err(fault)),
+    /// Adds a check whose result others need.
+    pub(super) fn add_step<T>(&mut self, check: &'static str, step: Result<(T, Passed), Failed>) -> Option<T> {
+        let (result, outcome) = match step {
+            Ok((result, passed)) => (Some(result), Ok(passed)),
+            Err(failed) => (None, Err(failed)),
         };
         self.add(check, outcome);
-        made
+        result
     }
 
     pub(super) fn failed(&self) -> usize {
         self.rows.iter().filter(|(_, outcome)| outcome.is_err()).count()
     }
 
-    /// What failed, by name.
+    /// The failed checks by name, with their reasons.
     #[cfg(test)]
     pub(super) fn failures(&self) -> Vec<(&'static str, &str)> {
         self.rows
             .iter()
-            .filter_map(|(check, outcome)| outcome.as_ref().err().map(|fault| (*check, fault.reason.as_str())))
+            .filter_map(|(check, outcome)| outcome.as_ref().err().map(|failed| (*check, failed.reason.as_str())))
             .collect()
     }
 
-    pub(super) fn for_people(&self) -> String {
+    pub(super) fn to_text(&self) -> String {
         let width = self.rows.iter().map(|(check, _)| check.len()).max().unwrap_or(0);
         let mut text = String::new();
         for (check, outcome) in &self.rows {
-            let (mark, told) = match outcome {
-                Ok(Found { note: false, measured, .. }) => ("ok", measured.clone()),
-                Ok(Found { note: true, measured, .. }) => ("note", measured.clone()),
-                Err(Fault { measured, reason }) if measured.is_empty() => ("failed", reason.clone()),
-                Err(Fault { measured, reason }) => ("failed", format!("{measured}: {reason}")),
+            let (mark, detail) = match outcome {
+                Ok(Passed { note: false, measured, .. }) => ("ok", measured.clone()),
+                Ok(Passed { note: true, measured, .. }) => ("note", measured.clone()),
+                Err(Failed { measured, reason }) if measured.is_empty() => ("failed", reason.clone()),
+                Err(Failed { measured, reason }) => ("failed", format!("{measured}: {reason}")),
             };
-            text += format!("  {mark:<6}  {check:<width$}  {told}").trim_end();
+            text += format!("  {mark:<6}  {check:<width$}  {detail}").trim_end();
             text.push('\n');
         }
         text + &match self.failed() {
@@ -121,13 +113,13 @@ impl Report {
 
     pub(super) fn to_json(&self) -> Value {
         let row = |(check, outcome): &(&'static str, Outcome)| match outcome {
-            Ok(Found { measured, note, figures }) => {
+            Ok(Passed { measured, note, figures }) => {
                 let outcome = if *note { "note" } else { "ok" };
                 let figures: serde_json::Map<_, _> =
                     figures.iter().map(|(name, figure)| ((*name).to_owned(), json!(figure))).collect();
                 json!({ "check": check, "outcome": outcome, "measured": measured, "figures": figures })
             }
-            Err(Fault { measured, reason }) => {
+            Err(Failed { measured, reason }) => {
                 json!({ "check": check, "outcome": "failed", "measured": measured, "reason": reason })
             }
         };
@@ -135,20 +127,7 @@ impl Report {
     }
 }
 
-/// A number that people can read.
-pub(super) fn thousands(number: usize) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-/// A size that people can read.
+/// A size in KiB or MiB.
 pub(super) fn size(bytes: usize) -> String {
     match bytes {
         0..0x10_0000 => format!("{:.0} KiB", bytes as f64 / 1024.0),

@@ -1,34 +1,34 @@
-//! What a score means: 0 is ordinary, 1 is the threshold.
+//! The scale of scores: 0 is ordinary, 1 is the threshold.
 
-use super::report::thousands;
-use super::report::{Fault, Found, Outcome};
+use super::report::{Failed, Outcome, Passed};
 use super::source::{MINUTE, Shape, Source, sigma};
-use super::subject::{BATCH, Subject, feed};
+use super::subject::{BATCH, Subject, score_rows};
+use crate::text::thousands;
 
-/// The share of ordinary rows that may be called anomalies: more than anybody would look at.
-const MOST: f64 = 0.05;
+/// The share of ordinary rows that may score above 1.
+const MAX_ANOMALOUS_SHARE: f64 = 0.05;
 
-/// How long all of this may take, in seconds.
+/// The seconds that the check may take.
 const SECONDS: f64 = 4.0;
 
 /// Series of each shape.
 const SERIES: u32 = 10;
 
-/// Ordinary rows have scores, and few of them above 1.
+/// Ordinary rows have scores, at most [`MAX_ANOMALOUS_SHARE`] of them above 1.
 pub(super) fn ordinary(subject: &Subject) -> Outcome {
-    // What was trained here saw noise only.
+    // A plugin trained by this command has seen noise alone.
     let shapes = if subject.trained { &Shape::ALL[..1] } else { &Shape::ALL[..] };
     let each = (3 * subject.description.warm_up as usize).max(2000) * SERIES as usize;
-    let each = subject.affordable(each, SECONDS / shapes.len() as f64);
-    let (mut scored, mut worst, mut told) = (0, 0.0_f64, Vec::new());
+    let each = subject.rows_within(each, SECONDS / shapes.len() as f64);
+    let (mut scored, mut worst, mut shares) = (0, 0.0_f64, Vec::new());
     for shape in shapes {
-        let rows = Source::new(subject.features(), SERIES, *shape, 41).each(subject.step).rows(each);
-        let scores = feed(&mut subject.start()?, &rows, BATCH)?.scores;
-        let here = scores.iter().filter(|score| !score.is_nan()).count();
-        let share = scores.iter().filter(|score| **score > 1.0).count() as f64 / here.max(1) as f64;
-        scored += here;
+        let rows = Source::new(subject.features(), SERIES, *shape, 41).with_interval(subject.interval).rows(each);
+        let scores = score_rows(&mut subject.start()?, &rows, BATCH)?.scores;
+        let scored_here = scores.iter().filter(|score| !score.is_nan()).count();
+        let share = scores.iter().filter(|score| **score > 1.0).count() as f64 / scored_here.max(1) as f64;
+        scored += scored_here;
         worst = worst.max(share);
-        told.push(format!("{} {:.2} %", shape.name(), share * 100.0));
+        shares.push(format!("{} {:.2} %", shape.name(), share * 100.0));
     }
     let rows = each * shapes.len();
     if scored == 0 {
@@ -37,54 +37,54 @@ pub(super) fn ordinary(subject: &Subject) -> Outcome {
             each / SERIES as usize,
             subject.description.warm_up
         );
-        return Err(Fault::new(why));
+        return Err(Failed::new(why));
     }
-    let told = format!("above 1: {}; of {} rows", told.join(", "), thousands(rows));
-    if worst > MOST && subject.knows_ordinary {
-        let why = format!("more than {:.0} % of what is ordinary would be anomalies", MOST * 100.0);
-        return Err(Fault::new(why).measured(told));
+    let measured = format!("above 1: {}; of {} rows", shares.join(", "), thousands(rows));
+    if worst > MAX_ANOMALOUS_SHARE && subject.knows_ordinary {
+        let why = format!("more than {:.0} % of what is ordinary would be anomalies", MAX_ANOMALOUS_SHARE * 100.0);
+        return Err(Failed::new(why).measured(measured));
     }
-    let found = if subject.knows_ordinary {
-        Found::ok(told)
+    let passed = if subject.knows_ordinary {
+        Passed::ok(measured)
     } else {
-        Found::note(format!("{told}; what is ordinary to the model given, only its maker knows"))
+        Passed::note(format!("{measured}; what is ordinary to the model given, only its maker knows"))
     };
-    Ok(found.figure("worst_share", worst).figure("rows", rows as f64))
+    Ok(passed.figure("worst_share", worst).figure("rows", rows as f64))
 }
 
-/// What a jump by 20 standard deviations gets.
+/// The score of a jump by 20 standard deviations.
 pub(super) fn jump(subject: &Subject) -> Outcome {
     let each = (3 * subject.description.warm_up as usize).max(2000);
-    let mut source = Source::new(subject.features(), 1, Shape::Noise, 42).each(subject.step);
+    let mut source = Source::new(subject.features(), 1, Shape::Noise, 42).with_interval(subject.interval);
     let mut guest = subject.start()?;
-    feed(&mut guest, &source.rows(subject.affordable(each, SECONDS / 3.0)), BATCH)?;
+    score_rows(&mut guest, &source.rows(subject.rows_within(each, SECONDS / 3.0)), BATCH)?;
     let mut rows = source.rows(1);
     for (feature, value) in rows.values.iter_mut().enumerate() {
         *value += 20.0 * sigma(feature);
     }
-    let score = feed(&mut guest, &rows, 1)?.scores[0];
-    let told = match score {
+    let score = score_rows(&mut guest, &rows, 1)?.scores[0];
+    let result = match score {
         score if score.is_nan() => "has no score".to_owned(),
         score => format!("scores {score:.3}"),
     };
     let all = if subject.features() == 1 { "" } else { " in all features" };
-    Ok(Found::note(format!("a row 20 standard deviations out{all}, once, {told}")).figure("score", score))
+    Ok(Passed::note(format!("a row 20 standard deviations out{all}, once, {result}")).figure("score", score))
 }
 
-/// From how many rows of a series on it scores.
+/// The rows of a series before its first score.
 pub(super) fn warm_up(subject: &Subject) -> Outcome {
-    let said = subject.description.warm_up as usize;
-    let mut source = Source::new(subject.features(), 1, Shape::Noise, 43).each(subject.step);
-    let rows = source.rows(subject.affordable((3 * said).max(2000), SECONDS / 3.0));
-    let apart = match subject.step / MINUTE {
+    let described = subject.description.warm_up as usize;
+    let mut source = Source::new(subject.features(), 1, Shape::Noise, 43).with_interval(subject.interval);
+    let rows = source.rows(subject.rows_within((3 * described).max(2000), SECONDS / 3.0));
+    let interval = match subject.interval / MINUTE {
         1 => "a minute".to_owned(),
         minutes => format!("{minutes} minutes"),
     };
-    let scores = feed(&mut subject.start()?, &rows, BATCH)?.scores;
-    let told = match scores.iter().position(|score| !score.is_nan()) {
-        Some(first) if first == said => format!("the first score comes after {first} rows, as described"),
-        Some(first) => format!("the first score comes after {first} rows {apart} apart; described are {said}"),
-        None => format!("no score within {} rows {apart} apart; described are {said}", rows.len()),
+    let scores = score_rows(&mut subject.start()?, &rows, BATCH)?.scores;
+    let measured = match scores.iter().position(|score| !score.is_nan()) {
+        Some(first) if first == described => format!("the first score comes after {first} rows, as described"),
+        Some(first) => format!("the first score comes after {first} rows {interval} apart; described are {described}"),
+        None => format!("no score within {} rows {interval} apart; described are {described}", rows.len()),
     };
-    Ok(Found::note(told))
+    Ok(Passed::note(measured))
 }

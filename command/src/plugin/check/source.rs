@@ -1,28 +1,28 @@
-//! Rows to try a detector on: made up, and the same every time.
+//! Synthetic rows, the same in every run.
 
 use std::f64::consts::TAU;
 use std::ops::Range;
 
 use qualm_pipeline::Rows;
 
-/// When the first row was measured: nanoseconds since 1970.
-const BEGIN: i64 = 1_700_000_000_000_000_000;
+/// The first row's time, in nanoseconds since 1970.
+const START_TIME: i64 = 1_700_000_000_000_000_000;
 
-/// From one row of a series to its next: a minute.
+/// The default interval of a series' rows, in nanoseconds.
 pub(super) const MINUTE: i64 = 60_000_000_000;
 
-/// How ordinary metrics look.
+/// The distribution of ordinary values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Shape {
-    /// Around a level, normally distributed.
+    /// Normally distributed around a level.
     Noise,
-    /// Up and down each hour.
+    /// A period of an hour.
     Wave,
     /// Whole numbers.
     Counts,
-    /// Mostly small, sometimes large: exponentially distributed.
+    /// Exponentially distributed.
     Skewed,
-    /// Each value near the one before.
+    /// Autoregressive: each value is near the one before.
     Drift,
 }
 
@@ -40,7 +40,7 @@ impl Shape {
     }
 }
 
-/// Numbers that look random (Steele, Lea & Flood 2014, figure 10).
+/// SplitMix64 (Steele, Lea & Flood 2014, figure 10).
 #[derive(Debug, Clone)]
 pub(super) struct Random(u64);
 
@@ -58,8 +58,8 @@ impl Random {
     }
 
     /// A whole number less than this one.
-    pub(super) fn below(&mut self, most: usize) -> usize {
-        (self.next() % most.max(1) as u64) as usize
+    pub(super) fn below(&mut self, limit: usize) -> usize {
+        (self.next() % limit.max(1) as u64) as usize
     }
 
     /// More than 0, and up to 1.
@@ -80,7 +80,7 @@ impl Random {
     }
 }
 
-/// Makes ordinary rows without end: one of each series in turn.
+/// Generates ordinary rows: one of each series in turn.
 #[derive(Debug, Clone)]
 pub(super) struct Source {
     features: usize,
@@ -88,20 +88,20 @@ pub(super) struct Source {
     shape: Shape,
     step: i64,
     random: Random,
-    /// Rows that were made.
-    made: u64,
-    /// How far each value of each series has drifted.
+    /// The rows generated so far.
+    generated: u64,
+    /// The last value of each feature of each series, for [`Shape::Drift`].
     drift: Vec<f64>,
 }
 
 impl Source {
     pub(super) fn new(features: usize, series: u32, shape: Shape, seed: u64) -> Self {
         let drift = vec![0.0; features * series as usize];
-        Self { features, series, shape, step: MINUTE, random: Random::new(seed), made: 0, drift }
+        Self { features, series, shape, step: MINUTE, random: Random::new(seed), generated: 0, drift }
     }
 
-    /// The same with another time between the rows of a series.
-    pub(super) fn each(self, step: i64) -> Self {
+    /// The same with another interval of a series' rows, in nanoseconds.
+    pub(super) fn with_interval(self, step: i64) -> Self {
         Self { step, ..self }
     }
 
@@ -110,15 +110,16 @@ impl Source {
         let mut rows = Rows::new(self.features);
         let mut row = vec![0.0; self.features];
         for _ in 0..count {
-            let (series, turn) = ((self.made % u64::from(self.series)) as u32, self.made / u64::from(self.series));
-            // What the features have in common: a host that is busy is busy in all of them.
+            let (series, turn) =
+                ((self.generated % u64::from(self.series)) as u32, self.generated / u64::from(self.series));
+            // Correlates the features.
             let shared = self.random.normal();
             for (feature, value) in row.iter_mut().enumerate() {
                 let place = series as usize * self.features + feature;
-                *value = middle(feature) + sigma(feature) * self.value(place, turn, shared);
+                *value = level(feature) + sigma(feature) * self.value(place, turn, shared);
             }
-            rows.add_vector(series, BEGIN + turn as i64 * self.step + i64::from(series), &row);
-            self.made += 1;
+            rows.add_vector(series, START_TIME + turn as i64 * self.step + i64::from(series), &row);
+            self.generated += 1;
         }
         rows
     }
@@ -139,17 +140,17 @@ impl Source {
     }
 }
 
-/// Around what a feature lies.
-pub(super) fn middle(feature: usize) -> f64 {
+/// A feature's level.
+pub(super) fn level(feature: usize) -> f64 {
     100.0 * (1 + feature % 10) as f64
 }
 
-/// What its unit is.
+/// A feature's standard deviation.
 pub(super) fn sigma(feature: usize) -> f64 {
     1.0 + (feature % 3) as f64
 }
 
-/// Some of these rows.
+/// A range of rows.
 pub(super) fn part(rows: &Rows, range: Range<usize>) -> Rows {
     let mut part = Rows::new(rows.features());
     part.bands = rows.bands;

@@ -1,4 +1,4 @@
-//! The suite, tried on what is good and on what is not.
+//! The checks, run on correct and on flawed plugins.
 
 use std::sync::OnceLock;
 
@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::*;
 
-/// The detector whose flaw its model names; it keeps the contract but for that.
+/// The detector whose model names its flaw; it implements the contract but for that.
 fn flawed(flaw: &str) -> Request {
     let model = Some(format!("flawed {flaw}").into_bytes());
     Request { component: qualm_test_plugins::FLAWED.to_vec(), model, features: None, parameters: Map::new() }
@@ -21,54 +21,54 @@ fn sandbox() -> &'static Sandbox {
     })
 }
 
-/// Why a check fails, or what else comes of it.
+/// The reason why a check failed, or the report where it passed.
 fn outcome(name: &str, request: &Request) -> Result<String, String> {
     let mut report = Report::default();
     let subject = prepare(request, sandbox(), &mut report).unwrap();
-    let check = CHECKS.iter().chain([&DETAILS]).find(|(check, _)| *check == name);
+    let check = CHECKS.iter().chain([&DETAILS_CHECK]).find(|(check, _)| *check == name);
     if let (Some(subject), Some((name, check))) = (subject, check) {
         report.add(name, check(&subject));
     }
     match report.failures().into_iter().find(|(check, _)| *check == name) {
         Some((_, reason)) => Err(reason.to_owned()),
-        None => Ok(report.for_people()),
+        None => Ok(report.to_text()),
     }
 }
 
 #[test]
-fn the_built_in_detector_keeps_the_contract() {
+fn the_built_in_detector_passes_all_checks() {
     let model = Some(qualm_core::streaming::Parameters::default().to_model());
     let component = qualm_components::DETECTOR.to_vec();
     let request = Request { component, model, features: Some(1), parameters: Map::new() };
-    let report = check(&request, sandbox()).unwrap();
-    assert_eq!(report.failed(), 0, "{}", report.for_people());
-    let told = report.to_json();
+    let report = run_checks(&request, sandbox()).unwrap();
+    assert_eq!(report.failed(), 0, "{}", report.to_text());
+    let json = report.to_json();
     let named =
-        |name: &str| told["checks"].as_array().unwrap().iter().find(|row| row["check"] == name).unwrap().clone();
-    assert_eq!(told["good"], true);
+        |name: &str| json["checks"].as_array().unwrap().iter().find(|row| row["check"] == name).unwrap().clone();
+    assert_eq!(json["good"], true);
     assert_eq!(named("imports")["measured"], "none");
     let details = named("details")["measured"].as_str().unwrap().to_owned();
     assert!(!details.contains(" 0 a reason") && !details.contains(" 0 a band"), "{details}");
-    assert!(named("a jump")["figures"]["score"].as_f64().unwrap() > 1.0, "{told}");
-    assert!(named("per series")["figures"]["saved_bytes"].as_f64().unwrap() > 8.0, "{told}");
+    assert!(named("a jump")["figures"]["score"].as_f64().unwrap() > 1.0, "{json}");
+    assert!(named("per series")["figures"]["saved_bytes"].as_f64().unwrap() > 8.0, "{json}");
     assert_eq!(named("ordinary scores")["figures"]["rows"], 100_000.0);
 }
 
 #[test]
-fn one_without_a_flaw_passes_and_is_trained_where_no_model_is_given() {
-    let report = check(&flawed("none"), sandbox()).unwrap();
-    assert_eq!(report.failed(), 0, "{}", report.for_people());
+fn a_plugin_without_a_flaw_passes_with_a_model_and_trained() {
+    let report = run_checks(&flawed("none"), sandbox()).unwrap();
+    assert_eq!(report.failed(), 0, "{}", report.to_text());
     let trained = Request { model: None, features: Some(1), ..flawed("none") };
-    let report = check(&trained, sandbox()).unwrap();
-    assert_eq!(report.failed(), 0, "{}", report.for_people());
-    let text = report.for_people();
+    let report = run_checks(&trained, sandbox()).unwrap();
+    assert_eq!(report.failed(), 0, "{}", report.to_text());
+    let text = report.to_text();
     for row in ["fit again", "unknown parameter", "calibrate"] {
         assert!(text.contains(&format!("ok      {row}")), "{text}");
     }
 }
 
 #[test]
-fn every_flaw_is_found_by_the_check_that_is_for_it() {
+fn every_flaw_fails_its_check() {
     for (check, flaw, reason) in [
         ("description", "kind", "`kind` is `Flawed_Detector`; it must be lower-case words"),
         ("description", "moody", "the same at every call"),
@@ -102,25 +102,25 @@ fn every_flaw_is_found_by_the_check_that_is_for_it() {
 }
 
 #[test]
-fn details_that_differ_are_told_by_row_and_by_number() {
+fn differing_details_are_reported_by_row_and_number() {
     let failed = outcome("details", &flawed("twofaced")).unwrap_err();
     // Five series in turn, each with 20 rows before its first score.
     assert!(failed.starts_with("row 100 has a score of ") && failed.contains(" others; they must"), "{failed}");
     assert!(!failed.contains("contribution"), "only what differs: {failed}");
-    let told = outcome("details", &flawed("none")).unwrap();
-    assert!(told.contains("get the scores and contributions of `detection`; 0 a reason, 0 a band"), "{told}");
+    let report = outcome("details", &flawed("none")).unwrap();
+    assert!(report.contains("get the scores and contributions of `detection`; 0 a reason, 0 a band"), "{report}");
 }
 
 #[test]
-fn one_without_details_has_no_line_of_them() {
+fn a_plugin_without_details_has_no_check_of_them() {
     let component = include_bytes!("../../../../tests/fixtures/plugin-0.1.0/bundle/detector.wasm").to_vec();
     let request = Request { component, model: Some(b"{}".to_vec()), features: None, parameters: Map::new() };
-    let report = check(&request, sandbox()).unwrap().for_people();
+    let report = run_checks(&request, sandbox()).unwrap().to_text();
     assert!(report.contains("  opens ") && !report.contains("  details "), "{report}");
 }
 
 #[test]
-fn what_cannot_be_trained_is_found_out() {
+fn flaws_in_training_fail_their_checks() {
     for (check, flaw, reason) in [
         ("fit", "untrainable", "nothing can be learnt"),
         ("unknown parameter", "careless", "whoever misspells a parameter must hear of it"),
@@ -134,7 +134,7 @@ fn what_cannot_be_trained_is_found_out() {
 }
 
 #[test]
-fn what_hardly_runs_is_found_out_too() {
+fn plugins_that_do_not_load_or_run_fail_their_checks() {
     let hostile = |attack: &str| {
         let component = qualm_test_plugins::HOSTILE.to_vec();
         Request { component, model: Some(attack.as_bytes().to_vec()), features: None, parameters: Map::new() }
@@ -163,15 +163,15 @@ fn what_hardly_runs_is_found_out_too() {
         assert!(failed.contains(reason), "{check}: {failed}");
     }
     let no_plugin = Request { component: b"{}".to_vec(), ..flawed("none") };
-    let refused = check(&no_plugin, sandbox()).unwrap_err();
+    let refused = run_checks(&no_plugin, sandbox()).unwrap_err().to_string();
     assert!(refused.contains("no WebAssembly component"), "{refused}");
 }
 
 #[test]
-fn answers_that_differ_in_one_bit_are_not_the_same() {
+fn answers_that_differ_in_one_bit_fail() {
     let answer =
         |score: f64, share: f64| Verdicts { scores: vec![score], contributions: vec![share], ..Verdicts::default() };
-    assert!(subject::same(&answer(f64::NAN, 1.0), &answer(-f64::NAN, 1.0), "NaN").is_ok());
-    assert!(subject::same(&answer(0.0, 1.0), &answer(-0.0, 1.0), "zeros").is_err());
-    assert!(subject::same(&answer(1.0, 1.0), &answer(1.0, 1.0_f64.next_up()), "shares").is_err());
+    assert!(subject::check_same(&answer(f64::NAN, 1.0), &answer(-f64::NAN, 1.0), "NaN").is_ok());
+    assert!(subject::check_same(&answer(0.0, 1.0), &answer(-0.0, 1.0), "zeros").is_err());
+    assert!(subject::check_same(&answer(1.0, 1.0), &answer(1.0, 1.0_f64.next_up()), "shares").is_err());
 }

@@ -14,7 +14,7 @@ use std::io::Read as _;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-pub use options::Query;
+pub use options::{METRIC_VERSION, Query};
 
 use super::Error;
 use super::client::{Client, ResponseReader, encode};

@@ -1,4 +1,4 @@
-//! The options for Prometheus.
+//! What is collected of a Prometheus: the query as users write it, and the plan that it becomes once it is checked.
 
 use qualm_bundle::secret::Secret;
 
@@ -14,29 +14,35 @@ const PROMETHEUS: Messages = Messages {
     not_found: "is this the address before /api/v1?",
 };
 
-/// The selector of all series.
+/// Selects every series.
 const ALL_SERIES: &str = r#"{__name__=~".+"}"#;
 
-/// Which history of a Prometheus, how it is named, and the credentials.
-#[derive(Debug, Clone, Default)]
+/// Telegraf's `metric_version` where none is named.
+pub const METRIC_VERSION: u8 = 2;
+
+/// Which of the history in a Prometheus is selected, its names, and the credentials. What is left out of these is taken
+/// from `PROMETHEUS_…`.
+#[derive(Debug, Clone)]
 pub struct Query {
-    /// Only these series, such as '{job="node"}': selectors, or expressions whose results have a name.
+    /// Selectors, or expressions whose results have a name; all series, if empty.
     pub matches: Vec<String>,
-
-    /// The interval between rows: that of live ones, so Telegraf's `interval`.
+    /// The duration from row to row: Telegraf's `interval`.
     pub step: Option<String>,
-
-    /// Name metrics as Telegraf's `inputs.prometheus` does with this `metric_version`: 1 or 2.
+    /// The `metric_version` of Telegraf's `inputs.prometheus`: 1 or 2.
     pub metric_version: u8,
-
-    /// The token; also from `PROMETHEUS_TOKEN`.
+    /// The token.
     pub token: Option<Secret>,
-
-    /// The user, whose password is in `PROMETHEUS_PASSWORD`; also from `PROMETHEUS_USERNAME`.
+    /// The user.
     pub user: Option<String>,
 }
 
-/// The parsed options.
+impl Default for Query {
+    fn default() -> Self {
+        Self { matches: Vec::new(), step: None, metric_version: METRIC_VERSION, token: None, user: None }
+    }
+}
+
+/// A query whose options are checked.
 #[derive(Debug)]
 pub(in super::super) struct Plan {
     pub(in super::super) url: Secret,
@@ -51,7 +57,7 @@ pub(in super::super) struct Plan {
 }
 
 impl Query {
-    /// Parses the options; `measurement` names everything with `metric_version = 2`.
+    /// Checks the options; `measurement` is the name of all metrics with `metric_version = 2`.
     pub(in super::super) fn plan(
         &self,
         url: &Secret,

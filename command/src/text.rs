@@ -1,9 +1,9 @@
-//! How numbers and rows look to people.
+//! Numbers, times and tables as text.
 
 use qualm_bundle::clean::clean;
 
-/// A number with four digits that matter.
-pub(super) fn number(number: f64) -> String {
+/// A number with four significant digits.
+pub(crate) fn number(number: f64) -> String {
     let size = number.abs();
     if !size.is_finite() || number == 0.0 {
         return number.to_string();
@@ -16,8 +16,29 @@ pub(super) fn number(number: f64) -> String {
     if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
 }
 
+/// A number with a comma after each thousand.
+#[cfg(feature = "history")]
+pub(crate) fn thousands(number: usize) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// Nanoseconds since 1970 as RFC 3339 has it; as a number where it has none.
+#[cfg(feature = "history")]
+pub(crate) fn time(nanoseconds: i64) -> String {
+    let time = jiff::Timestamp::from_nanosecond(nanoseconds.into());
+    time.map_or_else(|_| nanoseconds.to_string(), |time| time.to_string())
+}
+
 /// A number of bytes.
-pub(super) fn bytes(bytes: u64) -> String {
+pub(crate) fn bytes(bytes: u64) -> String {
     match bytes {
         0..1024 => format!("{bytes} B"),
         1024..1_048_576 => format!("{} KiB", number(bytes as f64 / 1024.0)),
@@ -25,8 +46,8 @@ pub(super) fn bytes(bytes: u64) -> String {
     }
 }
 
-/// Rows of cells, as wide as their columns must be.
-pub(super) fn table(rows: &[Vec<String>]) -> String {
+/// Rows of cells in aligned columns.
+pub(crate) fn table(rows: &[Vec<String>]) -> String {
     let clean = |row: &Vec<String>| row.iter().map(|cell| clean(cell)).collect();
     let rows: Vec<Vec<String>> = rows.iter().map(clean).collect();
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
@@ -59,5 +80,10 @@ mod tests {
             assert_eq!(number(given), expected);
         }
         assert_eq!([bytes(12), bytes(1536), bytes(5 << 20)], ["12 B", "1.5 KiB", "5 MiB"]);
+    }
+    #[cfg(feature = "history")]
+    #[test]
+    fn thousands_are_separated_by_commas() {
+        assert_eq!([0, 999, 1000, 1_234_567].map(thousands), ["0", "999", "1,000", "1,234,567"]);
     }
 }
