@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
+use qualm::Pipeline;
 use qualm::config::{self, Config};
-use qualm::scoring::Scoring;
 use tracing::info;
 
 use crate::failure::Failure;
@@ -25,7 +25,7 @@ pub fn read(path: Option<&Path>) -> Result<Config, config::Error> {
 /// What cannot be used, and why; or that stdout cannot be written.
 pub fn check(path: Option<&Path>) -> Result<(), Failure> {
     let config = read(path)?;
-    Scoring::check(&config)?;
+    Pipeline::check(&config)?;
     print_text(&config.effective())?;
     info!("the configuration is right; this is what is in force");
     Ok(())

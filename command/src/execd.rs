@@ -15,10 +15,8 @@ use rustix::io::Errno;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use tracing::{error, info, warn};
 
-use qualm::clock::now;
 use qualm::config::Http;
-use qualm::scoring::Scoring;
-use qualm::state;
+use qualm::{Pipeline, now, state};
 
 use crate::configuration;
 use crate::failure::Failure;
@@ -104,19 +102,19 @@ pub fn run(options: &Options) -> Result<(), Failure> {
     let signals = Signals::ignore()?;
     let config = configuration::read(options.config.as_deref())?;
     configuration::log_effective(&config, &["[vector]", "[influxdb]"]);
-    let mut scoring = Scoring::start(&config)?;
-    serve_view(&config.http, &mut scoring);
-    Ok(score(scoring, &signals)?)
+    let mut pipeline = Pipeline::start(&config)?;
+    serve_view(&config.http, &mut pipeline);
+    Ok(score(pipeline, &signals)?)
 }
 
 /// Serves metrics and the live page, where `[http] listen` is set.
 #[cfg(feature = "serve")]
-fn serve_view(http: &Http, scoring: &mut Scoring) {
+fn serve_view(http: &Http, pipeline: &mut Pipeline) {
     use qualm::view::View;
 
     let Some(listen) = http.listen else { return };
     let view = Arc::new(View::new("execd"));
-    scoring.watch(Arc::clone(&view));
+    pipeline.watch(Arc::clone(&view));
     // Metrics are scored even where this fails.
     if let Err(error) = crate::serve::observe::serve_view(http, listen, view) {
         error!("[http] `listen`: {error}. Nothing is served");
@@ -125,24 +123,24 @@ fn serve_view(http: &Http, scoring: &mut Scoring) {
 
 /// Logs an error where `[http] listen` is set.
 #[cfg(not(feature = "serve"))]
-fn serve_view(http: &Http, _: &mut Scoring) {
+fn serve_view(http: &Http, _: &mut Pipeline) {
     if http.listen.is_some() {
         error!("[http] `listen`: this qualm was built without the feature `serve`. Nothing is served");
     }
 }
 
 /// Scores stdin to stdout until it ends.
-fn score(mut scoring: Scoring, signals: &Signals) -> io::Result<()> {
+fn score(mut pipeline: Pipeline, signals: &Signals) -> io::Result<()> {
     if io::stdin().is_terminal() {
         info!("reading line protocol from the terminal; Ctrl-D ends it");
     }
-    let result = pump(&mut scoring, signals, rustix::stdio::stdin(), rustix::stdio::stdout());
-    info!("{}", scoring.summary());
-    if let Some(why) = scoring.why_unscored() {
+    let result = pump(&mut pipeline, signals, rustix::stdio::stdin(), rustix::stdio::stdout());
+    info!("{}", pipeline.summary());
+    if let Some(why) = pipeline.why_unscored() {
         info!("NOTICE: {why}");
     }
     // The metrics are written: a failed save does not fail the process.
-    if let Err(error) = scoring.close() {
+    if let Err(error) = pipeline.close() {
         error!("{error}. What was learnt since it was last saved is lost");
     }
     result
@@ -163,20 +161,20 @@ pub fn drain_streams() {
     }
 }
 
-fn pump(scoring: &mut Scoring, signals: &Signals, stdin: BorrowedFd<'_>, stdout: BorrowedFd<'_>) -> io::Result<()> {
+fn pump(pipeline: &mut Pipeline, signals: &Signals, stdin: BorrowedFd<'_>, stdout: BorrowedFd<'_>) -> io::Result<()> {
     // Since when an incomplete line is held.
     let mut held: Option<Instant> = None;
     let terminal = io::stdin().is_terminal();
     loop {
         let timeout = held.map_or(Duration::MAX, |since| MAX_HOLD.saturating_sub(since.elapsed()));
-        if wait(stdin, PollFlags::IN, scoring.idle_timeout().min(timeout))? {
-            match rustix::io::read(stdin, scoring.input()) {
+        if wait(stdin, PollFlags::IN, pipeline.idle_timeout().min(timeout))? {
+            match rustix::io::read(stdin, pipeline.input()) {
                 Ok(0) => break,
                 Ok(read) => {
-                    let out = scoring.run(read, now());
+                    let out = pipeline.run(read, now());
                     let same = held.filter(|_| out.is_empty());
                     write(stdout, out)?;
-                    held = scoring.has_partial_event().then(|| same.unwrap_or_else(Instant::now));
+                    held = pipeline.has_partial_event().then(|| same.unwrap_or_else(Instant::now));
                 }
                 Err(Errno::INTR | Errno::AGAIN) => {}
                 // The terminal is closed.
@@ -186,14 +184,14 @@ fn pump(scoring: &mut Scoring, signals: &Signals, stdin: BorrowedFd<'_>, stdout:
         }
         if held.is_some_and(|since| since.elapsed() >= MAX_HOLD) {
             warn!("a line lacks its end; what there is of it passes as it is");
-            write(stdout, scoring.release_partial_event())?;
+            write(stdout, pipeline.release_partial_event())?;
             held = None;
         }
         signals.log_received();
-        scoring.run_between_batches();
+        pipeline.run_between_batches();
     }
     signals.log_received();
-    write(stdout, scoring.finish(now()))
+    write(stdout, pipeline.finish(now()))
 }
 
 /// Waits until a stream is ready or the time is over. Returns whether it is ready.

@@ -2,8 +2,7 @@
 
 use std::io;
 
-use qualm::config;
-use qualm::scoring::StartError;
+use qualm::{StartError, config};
 
 use crate::bundle;
 #[cfg(feature = "serve")]

@@ -3,8 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use qualm::config;
-use qualm::scoring::offline_factory;
+use qualm::{config, offline_factory};
 #[cfg(any(feature = "serve", feature = "history"))]
 use qualm_command::configuration;
 use qualm_command::failure::Failure;

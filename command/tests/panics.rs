@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use qualm::config::Config;
-use qualm::scoring::{self, Scoring, StartError};
 use qualm::view::View;
+use qualm::{Pipeline, StartError};
 use qualm_bundle::secret::Secret;
 use qualm_command::serve::forward::Forward;
 use qualm_command::serve::influxdb::{self, Influxdb};
@@ -35,15 +35,15 @@ fn begin_body(_: &mut Lines, body: &[u8], _: Option<i64>) {
 
 /// Starts pipelines, but fails at the second attempt. Attempts are counted.
 fn factory(config: Config, view: Arc<View>, attempts: Arc<AtomicUsize>, verdicts_only: bool) -> PipelineFactory<Lines> {
-    let builder = scoring::model_builder(&config);
+    let builder = qualm::model_builder(&config);
     let start = move || {
         if attempts.fetch_add(1, Ordering::Relaxed) == 1 {
             return Err(StartError::Shape("for the test".to_owned()));
         }
-        let mut scoring = Scoring::start_apart(Lines::of(Grammar::Influxdb), "influxdb", &config, &builder)?;
+        let mut pipeline = Pipeline::start_apart(Lines::of(Grammar::Influxdb), "influxdb", &config, &builder)?;
         view.clear();
-        scoring.watch(Arc::clone(&view));
-        Ok(scoring)
+        pipeline.watch(Arc::clone(&view));
+        Ok(pipeline)
     };
     PipelineFactory { start: Arc::new(start), begin_body: Box::new(begin_body), verdicts_only }
 }

@@ -8,8 +8,8 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+use qualm::Pipeline;
 use qualm::config::Config;
-use qualm::scoring::{self, Scoring};
 use qualm_vector_codec::VectorEvents;
 use qualm_vector_codec::VerdictStyle;
 
@@ -75,12 +75,12 @@ fn vectors_counters_have_rates_across_a_restart() {
     // A total that is the first of its counter has no rate yet, and is no row.
     for (restart, rows) in [1, 2].into_iter().enumerate() {
         let native = VectorEvents::new(VerdictStyle::Gauges);
-        let mut scoring = Scoring::start_apart(native, "vector", &config, &scoring::model_builder(&config)).unwrap();
+        let mut pipeline = Pipeline::start_apart(native, "vector", &config, &qualm::model_builder(&config)).unwrap();
         for at in [10, 20] {
             let mut out = Vec::new();
-            scoring.score_body(total(20 * restart as i64 + at).as_bytes(), 1_772_366_400_000_000_000, &mut out);
+            pipeline.score_body(total(20 * restart as i64 + at).as_bytes(), 1_772_366_400_000_000_000, &mut out);
         }
-        assert_eq!(scoring.counts().rows, rows, "{restart}");
-        scoring.close().unwrap();
+        assert_eq!(pipeline.counts().rows, rows, "{restart}");
+        pipeline.close().unwrap();
     }
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main};
-use qualm::supervisor::{Backoff, Supervisor};
+use qualm::{Backoff, Supervisor};
 use qualm_contract::{Band, Batch, BatchScorer, Error, Verdicts, Wanted};
 use qualm_pipeline::format::EventVerdict;
 use qualm_pipeline::glob::Globs;

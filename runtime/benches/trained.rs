@@ -9,8 +9,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use qualm::supervisor::Backoff;
-use qualm::supervisor::Supervisor;
+use qualm::{Backoff, Supervisor};
 use qualm_contract::Verdicts;
 use qualm_contract::{Batch, Detector, Wanted};
 use qualm_core::trained::calibrate::Threshold;

@@ -5,8 +5,8 @@
 
 use std::io::{self, Read as _, Write as _};
 
+use qualm::Pipeline;
 use qualm::config::Config;
-use qualm::{Pipeline, clock, scoring};
 use qualm_vector_codec::{VectorEvents, VerdictStyle};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -16,14 +16,14 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         VectorEvents::new(VerdictStyle::Gauges),
         "transform",
         &config,
-        &scoring::model_builder(&config),
+        &qualm::model_builder(&config),
     )?;
 
     let mut batch = Vec::new();
     io::stdin().read_to_end(&mut batch)?;
     pipeline.format_mut().begin_body(&batch);
     let mut scored = Vec::new();
-    pipeline.score_body(&batch, clock::now(), &mut scored);
+    pipeline.score_body(&batch, qualm::now(), &mut scored);
     io::stdout().write_all(&scored)?;
 
     pipeline.close()?; // at the end: what was learnt is saved

@@ -5,8 +5,7 @@
 use std::time::Duration;
 
 use qualm::config::Config;
-use qualm::scoring::Scoring;
-use qualm::supervisor::Backoff;
+use qualm::{Backoff, Pipeline};
 use qualm_sandbox::{DetectorSpec, Limits, Sandbox};
 
 const BACKOFF: Backoff =
@@ -18,7 +17,7 @@ enum Who {
     Hostile(&'static str),
 }
 
-fn scoring(combine: &str, members: &[Who]) -> Scoring {
+fn pipeline(combine: &str, members: &[Who]) -> Pipeline {
     let names: Vec<_> = (0..members.len()).map(|at| format!("{{ name = \"m{at}\", min_samples = 10 }}")).collect();
     let text = match members {
         [_] => "[[detector]]\nmin_samples = 10".to_owned(),
@@ -37,20 +36,20 @@ fn scoring(combine: &str, members: &[Who]) -> Scoring {
         }
     };
     let specs = members.iter().zip(config.detector[0].members()).map(spec).collect();
-    Scoring::with(&config, specs, BACKOFF).unwrap()
+    Pipeline::with(&config, specs, BACKOFF).unwrap()
 }
 
 /// The scores of a series that is ordinary, with one jump.
-fn scores(scoring: &mut Scoring) -> Vec<f64> {
+fn scores(pipeline: &mut Pipeline) -> Vec<f64> {
     let mut scores = Vec::new();
     for batch in 0..60_i64 {
         let value = if batch == 50 { 40 } else { (batch * 37) % 11 };
         let line = format!("m v={value} {}\n", batch * 60_000_000_000);
-        scoring.input()[..line.len()].copy_from_slice(line.as_bytes());
-        let out = std::str::from_utf8(scoring.run(line.len(), 0)).unwrap();
+        pipeline.input()[..line.len()].copy_from_slice(line.as_bytes());
+        let out = std::str::from_utf8(pipeline.run(line.len(), 0)).unwrap();
         assert!(out.starts_with(&format!("m v={value}")), "{out}");
-        scores.extend(scoring.verdicts().map(|verdict| verdict.score));
-        scoring.run_between_batches();
+        scores.extend(pipeline.verdicts().map(|verdict| verdict.score));
+        pipeline.run_between_batches();
     }
     scores
 }
@@ -61,20 +60,20 @@ fn bits(scores: &[f64]) -> Vec<u64> {
 
 #[test]
 fn twins_agree_whatever_the_rule() {
-    let alone = scores(&mut scoring("", &[Who::Streaming]));
+    let alone = scores(&mut pipeline("", &[Who::Streaming]));
     assert!(alone[50] > 1.0 && alone[5].is_nan(), "{alone:?}");
     for combine in ["mean", "maximum", "vote"] {
-        let twins = scores(&mut scoring(combine, &[Who::Streaming, Who::Streaming]));
+        let twins = scores(&mut pipeline(combine, &[Who::Streaming, Who::Streaming]));
         assert_eq!(bits(&twins), bits(&alone), "{combine}");
     }
 }
 
 #[test]
 fn a_member_that_fails_is_left_out_and_counted() {
-    let alone = scores(&mut scoring("", &[Who::Streaming]));
+    let alone = scores(&mut pipeline("", &[Who::Streaming]));
     for combine in ["mean", "maximum", "vote"] {
         for attack in ["trap", "short", "memory"] {
-            let mut ensemble = scoring(combine, &[Who::Hostile(attack), Who::Streaming]);
+            let mut ensemble = pipeline(combine, &[Who::Hostile(attack), Who::Streaming]);
             assert_eq!(bits(&scores(&mut ensemble)), bits(&alone), "{combine}, {attack}");
             let health: Vec<_> = ensemble.health().map(|(name, health)| (name.to_owned(), health.clone())).collect();
             assert_eq!((health[0].0.as_str(), health[1].0.as_str()), ("all/m0", "all/m1"));
@@ -85,13 +84,13 @@ fn a_member_that_fails_is_left_out_and_counted() {
 
 #[test]
 fn members_are_heard_by_the_rule() {
-    let alone = scores(&mut scoring("", &[Who::Streaming]));
+    let alone = scores(&mut pipeline("", &[Who::Streaming]));
     // The hostile one that behaves gives each value as its score.
     let value = |at: usize| if at == 50 { 40.0 } else { ((at * 37) % 11) as f64 };
     for (combine, expected) in
         [("mean", f64::midpoint as fn(f64, f64) -> f64), ("maximum", f64::max), ("vote", f64::min)]
     {
-        let both = scores(&mut scoring(combine, &[Who::Streaming, Who::Hostile("calm")]));
+        let both = scores(&mut pipeline(combine, &[Who::Streaming, Who::Hostile("calm")]));
         for (at, (score, alone)) in both.iter().zip(&alone).enumerate() {
             let expected = if alone.is_nan() { value(at) } else { expected(*alone, value(at)) };
             assert!((score - expected).abs() < 1e-12, "{combine}, row {at}: {score}, not {expected}");

@@ -10,8 +10,8 @@ mod screen;
 use std::io::{self, IsTerminal};
 
 use clap::Args;
+use qualm::StartError;
 use qualm::config::{self, Config};
-use qualm::scoring::StartError;
 
 use crate::stdout::print_text;
 use data::Recording;
@@ -58,7 +58,7 @@ pub enum Error {
     Data(#[from] anyhow::Error),
     /// The detector failed, so that the figures would be wrong.
     #[error("the detector failed, so there is nothing true to show: {0}")]
-    Failed(qualm::scoring::DetectorsFailed),
+    Failed(qualm::DetectorsFailed),
     /// Stdout cannot be written.
     #[error("cannot print: {0}")]
     Print(io::Error),

@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use qualm::Pipeline;
 use qualm::config::Config;
-use qualm::scoring::Scoring;
 
 use super::Error;
 use super::data::Line;
@@ -52,17 +52,17 @@ pub(super) struct Bulk {
 
 impl Live {
     pub(super) fn score(lines: &[Line], config: &Config) -> Result<Self, Error> {
-        let mut scoring = Scoring::start_offline(config)?;
+        let mut pipeline = Pipeline::start_offline(config)?;
         let mut live = Self::default();
         for line in lines {
             let began = Instant::now();
-            let out = score_bytes(&mut scoring, line.text.as_bytes(), line.time);
+            let out = score_bytes(&mut pipeline, line.text.as_bytes(), line.time);
             live.latencies.push(began.elapsed());
             live.record(&line.text, &String::from_utf8_lossy(out));
-            scoring.run_between_batches();
+            pipeline.run_between_batches();
         }
         live.latencies.sort_unstable();
-        scoring.check_no_failures().map_err(Error::Failed)?;
+        pipeline.check_no_failures().map_err(Error::Failed)?;
         Ok(live)
     }
 
@@ -84,15 +84,15 @@ impl Live {
 
 impl Bulk {
     pub(super) fn score(lines: &[Line], config: &Config) -> Result<Self, Error> {
-        let mut scoring = Scoring::start_offline(config)?;
+        let mut pipeline = Pipeline::start_offline(config)?;
         let text: Vec<u8> = lines.iter().flat_map(|line| line.text.bytes()).collect();
         let now = lines.last().map_or(0, |line| line.time);
         let began = Instant::now();
         for read in text.chunks(READ_BYTES) {
-            score_bytes(&mut scoring, read, now);
+            score_bytes(&mut pipeline, read, now);
         }
         let took = began.elapsed();
-        scoring.check_no_failures().map_err(Error::Failed)?;
+        pipeline.check_no_failures().map_err(Error::Failed)?;
         Ok(Self { lines: lines.len(), bytes: text.len(), took })
     }
 
@@ -105,9 +105,9 @@ impl Bulk {
     }
 }
 
-fn score_bytes<'a>(scoring: &'a mut Scoring, bytes: &[u8], now: i64) -> &'a [u8] {
-    scoring.input()[..bytes.len()].copy_from_slice(bytes);
-    scoring.run(bytes.len(), now)
+fn score_bytes<'a>(pipeline: &'a mut Pipeline, bytes: &[u8], now: i64) -> &'a [u8] {
+    pipeline.input()[..bytes.len()].copy_from_slice(bytes);
+    pipeline.run(bytes.len(), now)
 }
 
 /// Splits a line into the original and its verdict. No text in it may hold a space.

@@ -13,7 +13,7 @@ use std::time::Instant;
 
 use clap::Args;
 use qualm::config::Config;
-use qualm::scoring::{Scoring, StartError};
+use qualm::{Pipeline, StartError};
 use qualm_bundle::secret::Secret;
 use qualm_contract::{Band, Reason};
 use qualm_offline::evaluate::feedback::Feedback;
@@ -120,7 +120,7 @@ pub enum Error {
     },
     /// A detector failed, so that scores are missing.
     #[error("a detector failed, so these scores are incomplete: {0}")]
-    Failed(qualm::scoring::DetectorsFailed),
+    Failed(qualm::DetectorsFailed),
 }
 
 /// The counts of a replay.
@@ -151,25 +151,25 @@ pub fn run(options: &Options, config: &Config) -> Result<(), Error> {
     let to_stdout = options.scores.as_deref() == Some(Path::new("-"));
     check_outputs(options)?;
     let labels = options.labels.as_deref().map(Labels::read).transpose()?;
-    let mut scoring = Scoring::start_offline(config)?;
-    let measurement = options.measurement.as_deref().or_else(|| scoring.measurement()).unwrap_or("replay").to_owned();
+    let mut pipeline = Pipeline::start_offline(config)?;
+    let measurement = options.measurement.as_deref().or_else(|| pipeline.measurement()).unwrap_or("replay").to_owned();
     let mut input = Input::open(&options.input, &measurement)?;
     let bar = progress_bar(input.size, BYTES_TEMPLATE);
-    let columns = columns(&scoring, &input, config);
+    let columns = columns(&pipeline, &input, config);
     let banded = config.detector.iter().any(|detector| detector.band);
     let failed = |source| Error::Write { path: options.scores.clone().unwrap_or_default(), source };
     let mut scores =
         options.scores.as_deref().map(|path| ScoresFile::create(path, &columns, banded)).transpose().map_err(failed)?;
     let mut kept = options.labels.as_deref().map(|labels| {
-        let by_column = input.columns().is_some() && !scoring.joins();
-        ReplayedSeries::new(config, &scoring, by_column, same_file(labels, &options.input).then_some("label"))
+        let by_column = input.columns().is_some() && !pipeline.joins();
+        ReplayedSeries::new(config, &pipeline, by_column, same_file(labels, &options.input).then_some("label"))
     });
     let observe = |verdict: &Verdict<'_>, row| {
         if let Some(kept) = &mut kept {
             kept.add(verdict, row);
         }
     };
-    let summary = replay(&mut input, &mut scoring, &columns, observe, |batch| {
+    let summary = replay(&mut input, &mut pipeline, &columns, observe, |batch| {
         bar.set_position(batch.position);
         scores.as_mut().map_or(Ok(()), |scores| scores.write(batch)).map_err(failed)
     })?;
@@ -235,9 +235,9 @@ pub struct Cell {
 
 /// The columns of the scores: those of the input, or the detectors.
 #[must_use]
-pub fn columns(scoring: &Scoring, input: &Input, config: &Config) -> Vec<String> {
+pub fn columns(pipeline: &Pipeline, input: &Input, config: &Config) -> Vec<String> {
     let names = config.detector.iter().map(|detector| detector.name.clone());
-    input.columns().filter(|_| !scoring.joins()).map_or_else(|| names.collect(), <[String]>::to_vec)
+    input.columns().filter(|_| !pipeline.joins()).map_or_else(|| names.collect(), <[String]>::to_vec)
 }
 
 /// Rows that are held back where detectors score vectors: a row's score may come with a later row that completes its vector.
@@ -251,29 +251,29 @@ const HELD_ROWS: usize = 4096;
 /// As `write`; and where the input or a detector cannot be used.
 pub fn replay(
     input: &mut Input,
-    scoring: &mut Scoring,
+    pipeline: &mut Pipeline,
     columns: &[String],
     mut observe: impl FnMut(&Verdict<'_>, u64),
     mut write: impl FnMut(&Batch<'_>) -> Result<(), Error>,
 ) -> Result<Summary, Error> {
-    let held = if scoring.joins() { HELD_ROWS } else { 0 };
-    let by_field = !scoring.joins() && input.columns().is_some();
+    let held = if pipeline.joins() { HELD_ROWS } else { 0 };
+    let by_field = !pipeline.joins() && input.columns().is_some();
     let began = Instant::now();
     // Of the rows held: their times; the row of each event, the first of which has the number `first`; scores.
     let (mut times, mut events, mut cells) = (Vec::new(), Vec::new(), Vec::<Cell>::new());
-    let mut first = scoring.counts().events;
+    let mut first = pipeline.counts().events;
     let mut feed = Feed::new(input)?;
     let mut backwards = 0_u64;
     loop {
-        let filled = feed.fill(scoring.input(), |row, now| {
+        let filled = feed.fill(pipeline.input(), |row, now| {
             backwards += u64::from(row.time.is_some_and(|time| time < now));
             events.extend(row.has_line.then_some(times.len()));
             times.push(row.time.unwrap_or(now));
         })?;
         let ended = feed.has_ended();
-        scoring.run(filled, feed.now().max(0));
+        pipeline.run(filled, feed.now().max(0));
         let written = feed.rows() - times.len() as u64;
-        for verdict in scoring.verdicts() {
+        for verdict in pipeline.verdicts() {
             let key = qualm_pipeline::line::unescape(verdict.key);
             let column = if by_field {
                 columns.iter().position(|column| column.as_bytes() == key.as_ref())
@@ -307,8 +307,8 @@ pub fn replay(
     if backwards > 0 {
         warn!("{backwards} rows go back in time: their scores mean little; sort the rows by time");
     }
-    scoring.check_no_failures().map_err(Error::Failed)?;
-    let Counts { scored, anomalous, incidents, malformed, rows: values, .. } = scoring.counts();
+    pipeline.check_no_failures().map_err(Error::Failed)?;
+    let Counts { scored, anomalous, incidents, malformed, rows: values, .. } = pipeline.counts();
     let rows = feed.rows();
     Ok(Summary { rows, scored, anomalous, incidents, malformed, values, seconds: began.elapsed().as_secs_f64() })
 }

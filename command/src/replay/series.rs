@@ -6,8 +6,8 @@ use qualm_offline::evaluate::feedback::Series;
 use qualm_pipeline::line::unescape;
 use qualm_pipeline::pipeline::Verdict;
 
+use qualm::Pipeline;
 use qualm::config::Config;
-use qualm::scoring::Scoring;
 
 /// The series of all detectors with all rows: [`Series`] documents the memory that this takes.
 #[derive(Debug)]
@@ -32,10 +32,10 @@ struct Detector {
 
 impl ReplayedSeries {
     /// Empty. `by_column` says that each series is a column of the input; `labels` is the column that is none.
-    pub(super) fn new(config: &Config, scoring: &Scoring, by_column: bool, labels: Option<&'static str>) -> Self {
+    pub(super) fn new(config: &Config, pipeline: &Pipeline, by_column: bool, labels: Option<&'static str>) -> Self {
         let detector = |(lane, detector): (usize, &qualm::config::Detector)| Detector {
             name: detector.name.clone(),
-            features: scoring.features(lane),
+            features: pipeline.features(lane),
             // A model has a threshold of its own, and so have the members of an ensemble.
             false_alarm_rate: detector.parameters().map(|parameters| parameters.false_alarm_rate),
             indexes: HashMap::new(),

@@ -123,7 +123,7 @@ impl Forward {
         Ok(Self {
             agent: config.into(),
             url: Arc::new(url.clone()),
-            instance_id: qualm::scoring::random(),
+            instance_id: qualm::random_seed(),
             queue_timeout: timeout / 2,
             slots: Arc::new(Semaphore::new(MAX_IN_FLIGHT)),
             is_final,

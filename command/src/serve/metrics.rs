@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use qualm::supervisor::Mode;
+use qualm::Mode;
 use qualm::view::latency::{BUCKETS, Histogram};
 use qualm::view::{Detector, Snapshot};
 use qualm_http::exposition::{Exposition, Family};

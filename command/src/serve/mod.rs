@@ -25,10 +25,9 @@ use std::{env, io};
 
 use clap::Args;
 use qualm::config::{self, Config, Http, LISTEN, Verdicts};
-use qualm::models::ModelBuilder;
-use qualm::scoring::{self, Scoring, StartError};
 use qualm::state::Unsaved;
 use qualm::view::View;
+use qualm::{ModelBuilder, Pipeline, StartError};
 use qualm_bundle::secret::Secret;
 use qualm_bundle::source::BadCertificates;
 use qualm_http::api::{self, Api, jobs, models};
@@ -128,14 +127,14 @@ pub fn run(options: &Options, config: &Config) -> Result<(), Error> {
         let _within = runtime.enter();
         Signals::catch()?
     };
-    let builder = scoring::model_builder(config);
+    let builder = qualm::model_builder(config);
     let mut pipelines = Pipelines { config, builder: &builder, views: Vec::new(), threads: Vec::new() };
     let vector = vector(options, &mut pipelines)?;
     let influxdb = influxdb(&mut pipelines)?;
     let Pipelines { views, threads, .. } = pipelines;
     let listen = options.listen.or(config.http.listen).unwrap_or(LISTEN);
     let server = runtime.block_on(async { Server::bind(listen_options(&config.http, listen)) })?;
-    let bell = builder.bell.clone();
+    let notifier = builder.notifier.clone();
     let api = api(config, builder)?;
     let registry = api.as_ref().map(|api| Arc::clone(api.registry()));
     let observed = Arc::new(Observed {
@@ -155,7 +154,7 @@ pub fn run(options: &Options, config: &Config) -> Result<(), Error> {
     log_endpoints(&server, config, &observed);
     let stdout = observed.vector.clone().filter(|_| options.stdout);
     let (path, config, renewal) = (options.config.clone(), config.clone(), server.renewal());
-    let reload = Reload { path, config, listen, renewal, registry, bell };
+    let reload = Reload { path, config, listen, renewal, registry, notifier };
     runtime.block_on(server.run(router, stop_requested(stdout, signals, reload)));
     if let Some(api) = api {
         api.stop();
@@ -192,11 +191,11 @@ impl Pipelines<'_> {
         let view = Arc::new(View::new(name));
         let (config, builder, watched) = (self.config.clone(), self.builder.clone(), Arc::clone(&view));
         let start = move || {
-            let scoring = Scoring::start_apart(format(), name, &config, &builder)?;
-            let mut scoring = if verdicts_only { scoring.verdicts_only() } else { scoring };
+            let pipeline = Pipeline::start_apart(format(), name, &config, &builder)?;
+            let mut pipeline = if verdicts_only { pipeline.verdicts_only() } else { pipeline };
             watched.clear();
-            scoring.watch(Arc::clone(&watched));
-            Ok(scoring)
+            pipeline.watch(Arc::clone(&watched));
+            Ok(pipeline)
         };
         let factory = PipelineFactory { start: Arc::new(start), begin_body: Box::new(begin_body), verdicts_only };
         let (worker, thread) = Worker::start(name, factory)?;
@@ -220,7 +219,7 @@ fn vector(options: &Options, pipelines: &mut Pipelines<'_>) -> Result<Option<Arc
     };
     let begin_body = |format: &mut VectorEvents, body: &[u8], _: Option<i64>| format.begin_body(body);
     let worker = pipelines.start("vector", move || VectorEvents::new(style), begin_body, *tap)?;
-    Ok(Some(Arc::new(Vector::new(worker, out, scoring::random()))))
+    Ok(Some(Arc::new(Vector::new(worker, out, qualm::random_seed()))))
 }
 
 /// The endpoint for InfluxDB's clients, where an InfluxDB is configured.
@@ -232,7 +231,7 @@ fn influxdb(pipelines: &mut Pipelines<'_>) -> Result<Option<Arc<Influxdb>>, Erro
     let passes_authorization = pipelines.config.http.tokens.is_empty();
     let begin_body = |format: &mut Lines, _: &[u8], unit: Option<i64>| format.set_unit(unit);
     let worker = pipelines.start("influxdb", || Lines::of(Grammar::Influxdb), begin_body, false)?;
-    Ok(Some(Arc::new(Influxdb::new(worker, forward, passes_authorization, scoring::random()))))
+    Ok(Some(Arc::new(Influxdb::new(worker, forward, passes_authorization, qualm::random_seed()))))
 }
 
 /// Adds the routes that receive metrics.

@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread;
 
+use qualm::Mode;
 use qualm::config::Http;
-use qualm::supervisor::Mode;
 use qualm::view::{View, live};
 use qualm_http::exposition::{Exposition, Format};
 use qualm_http::{Call, Method, Pool, Reply, Router, Server, StatusCode, header, reply};

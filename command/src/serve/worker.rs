@@ -11,9 +11,8 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use qualm::clock;
-use qualm::scoring::{Scoring, StartError};
 use qualm::state::Unsaved;
+use qualm::{Pipeline, StartError};
 use qualm_pipeline::Format;
 use tokio::sync::oneshot;
 use tracing::{error, info};
@@ -35,7 +34,7 @@ pub struct Worker {
 }
 
 /// Starts a pipeline.
-type Start<F> = dyn Fn() -> Result<Scoring<F>, StartError> + Send + Sync;
+type Start<F> = dyn Fn() -> Result<Pipeline<F>, StartError> + Send + Sync;
 
 /// Prepares the format for a body.
 type BeginBody<F> = dyn Fn(&mut F, &[u8], Option<i64>) + Send;
@@ -115,11 +114,11 @@ struct SupervisedPipeline<F: Format> {
 
 enum State<F: Format> {
     /// It scores since this instant.
-    Up(Box<Scoring<F>>, Instant),
+    Up(Box<Pipeline<F>>, Instant),
     /// It is restarted at this instant.
     Down(Instant),
     /// It is being started on a thread of its own, so that bodies do not wait for that.
-    Starting(JoinHandle<Result<Scoring<F>, StartError>>),
+    Starting(JoinHandle<Result<Pipeline<F>, StartError>>),
 }
 
 impl<F: Format + Send + 'static> SupervisedPipeline<F> {
@@ -132,23 +131,23 @@ impl<F: Format + Send + 'static> SupervisedPipeline<F> {
                     let _disconnected = done.send(self.score(&body, unit));
                 }
                 Err(RecvTimeoutError::Timeout) => {
-                    self.catch_panic(|scoring, _| scoring.run_between_batches());
+                    self.catch_panic(|pipeline, _| pipeline.run_between_batches());
                 }
                 Err(RecvTimeoutError::Disconnected) => break,
             }
         }
-        let State::Up(scoring, _) = self.state else { return Ok(()) }; // its last saved state is on disk
-        info!("{}", scoring.summary());
-        if let Some(why) = scoring.why_unscored() {
+        let State::Up(pipeline, _) = self.state else { return Ok(()) }; // its last saved state is on disk
+        info!("{}", pipeline.summary());
+        if let Some(why) = pipeline.why_unscored() {
             info!("NOTICE: {why}");
         }
-        scoring.close()
+        pipeline.close()
     }
 
     fn score(&mut self, body: &Bytes, unit: Option<i64>) -> Scored {
-        let scored = self.catch_panic(|scoring, begin_body| {
-            begin_body(scoring.format_mut(), body, unit);
-            score(scoring, body)
+        let scored = self.catch_panic(|pipeline, begin_body| {
+            begin_body(pipeline.format_mut(), body, unit);
+            score(pipeline, body)
         });
         scored.unwrap_or_else(|| {
             self.health.record_unscored_body();
@@ -159,12 +158,12 @@ impl<F: Format + Send + 'static> SupervisedPipeline<F> {
     /// Runs `work` on the pipeline. `None` where it is down, or panics.
     fn catch_panic<T>(
         &mut self,
-        work: impl FnOnce(&mut Scoring<F>, &dyn Fn(&mut F, &[u8], Option<i64>)) -> T,
+        work: impl FnOnce(&mut Pipeline<F>, &dyn Fn(&mut F, &[u8], Option<i64>)) -> T,
     ) -> Option<T> {
-        let State::Up(scoring, since) = &mut self.state else { return None };
+        let State::Up(pipeline, since) = &mut self.state else { return None };
         let begin_body = &*self.factory.begin_body;
         // After a panic the pipeline is dropped: its inconsistent state is not used.
-        if let Ok(result) = catch_unwind(AssertUnwindSafe(|| work(scoring, begin_body))) {
+        if let Ok(result) = catch_unwind(AssertUnwindSafe(|| work(pipeline, begin_body))) {
             return Some(result);
         }
         self.health.record_panic();
@@ -198,8 +197,8 @@ impl<F: Format + Send + 'static> SupervisedPipeline<F> {
                     return;
                 };
                 match starting.join() {
-                    Ok(Ok(scoring)) => {
-                        self.state = State::Up(Box::new(scoring), Instant::now());
+                    Ok(Ok(pipeline)) => {
+                        self.state = State::Up(Box::new(pipeline), Instant::now());
                         self.health.record_restart();
                         info!("the pipeline `{}` has been started again", self.name);
                     }
@@ -220,18 +219,18 @@ impl<F: Format + Send + 'static> SupervisedPipeline<F> {
     /// The time until the pipeline has to do something without a body.
     fn next_timeout(&self) -> Duration {
         match &self.state {
-            State::Up(scoring, _) => scoring.idle_timeout(),
+            State::Up(pipeline, _) => pipeline.idle_timeout(),
             State::Down(then) => then.saturating_duration_since(Instant::now()),
             State::Starting(_) => START_POLL_INTERVAL,
         }
     }
 }
 
-fn score<F: Format>(scoring: &mut Scoring<F>, body: &[u8]) -> Scored {
-    let before = scoring.counts();
+fn score<F: Format>(pipeline: &mut Pipeline<F>, body: &[u8]) -> Scored {
+    let before = pipeline.counts();
     let mut bytes = Vec::with_capacity(body.len() * 3); // verdicts on every metric are twice as long as the metrics
-    scoring.score_body(body, clock::now(), &mut bytes);
-    let malformed = scoring.counts().malformed - before.malformed;
+    pipeline.score_body(body, qualm::now(), &mut bytes);
+    let malformed = pipeline.counts().malformed - before.malformed;
     Scored { bytes: bytes.into(), malformed }
 }
 

@@ -21,8 +21,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use qualm::config::Config;
-use qualm::scoring::{Scoring, StartError, random};
 use qualm::state::{self, Saved, StateFile};
+use qualm::{Pipeline, StartError, random_seed};
 use qualm_offline::history::feed::Feed;
 use qualm_offline::history::rewrite::Rewritten;
 use qualm_offline::{collect, history};
@@ -119,7 +119,7 @@ pub enum Error {
     },
     /// A detector failed.
     #[error("a detector failed, so that it has not learnt all: {0}")]
-    Failed(qualm::scoring::DetectorsFailed),
+    Failed(qualm::DetectorsFailed),
     /// A signal stopped it.
     #[error("stopped {at}; it is kept how far it is: the same command goes on from there (--restart begins anew)")]
     Stopped {
@@ -167,7 +167,7 @@ pub fn warm(options: &Options, config: &Config, stop: &AtomicBool) -> Result<Sum
     let state = config.state.dir.as_deref().ok_or(Error::NoState)?;
     check_owner(state)?;
     let dir = endpoint.state_dir(state);
-    let file = StateFile::open_alone(&dir, random())?;
+    let file = StateFile::open_alone(&dir, random_seed())?;
     check_replaceable(&file, options)?;
     let task = options.task(endpoint, config);
     let changes = options.changes(endpoint)?;
@@ -175,13 +175,13 @@ pub fn warm(options: &Options, config: &Config, stop: &AtomicBool) -> Result<Sum
         Some((progress, saved)) => (Some(progress), saved),
         None => (None, Saved::new()),
     };
-    let scoring = Scoring::start_from(config, file.seed(), &saved)?;
-    if scoring.lost_state() {
+    let pipeline = Pipeline::start_from(config, file.seed(), &saved)?;
+    if pipeline.lost_state() {
         let path = progress::path(&file);
         return Err(Error::Unfinished { path, of: task.from });
     }
     let position = before.as_ref().map(|progress| progress.position);
-    let rows = HistoryRows::open(options, &scoring, position)?;
+    let rows = HistoryRows::open(options, &pipeline, position)?;
     let bar = RowsProgress::new(&rows);
     let feed = Feed::new(Rewritten::new(rows, changes))?;
     let mut run = Run {
@@ -192,7 +192,7 @@ pub fn warm(options: &Options, config: &Config, stop: &AtomicBool) -> Result<Sum
         next_save: Instant::now() + config.state.interval,
         interval: config.state.interval,
         file,
-        scoring,
+        pipeline,
         feed,
     };
     let learnt = run.learn(stop, &bar);
@@ -202,10 +202,10 @@ pub fn warm(options: &Options, config: &Config, stop: &AtomicBool) -> Result<Sum
             progress::remove(&run.file); // to resume would end the same way
         }
     })?;
-    let Run { file, scoring, progress, order, before, .. } = run;
+    let Run { file, pipeline, progress, order, before, .. } = run;
     Ok(Summary {
         tally: progress.tally,
-        series: scoring.series() as u64,
+        series: pipeline.series() as u64,
         ready: order.ready().max(before.ready),
         resumed: position.is_some(),
         endpoint: endpoint.name(),
@@ -237,7 +237,7 @@ fn check_replaceable(file: &StateFile, options: &Options) -> Result<(), Error> {
 /// A running warm start.
 struct Run {
     file: StateFile,
-    scoring: Scoring,
+    pipeline: Pipeline,
     feed: Feed<Rewritten<HistoryRows>>,
     order: Order,
     progress: Progress,
@@ -251,11 +251,11 @@ struct Run {
 impl Run {
     fn learn(&mut self, stop: &AtomicBool, bar: &RowsProgress) -> Result<(), Error> {
         loop {
-            let Self { scoring, feed, order, .. } = self;
-            let filled = feed.fill(scoring.input(), |_, _| {})?;
-            scoring.run(filled, feed.now().max(0));
-            scoring.verdicts().for_each(|verdict| order.record(&verdict));
-            scoring.dropped_series().for_each(|(lane, series)| order.remove_series(lane, series));
+            let Self { pipeline, feed, order, .. } = self;
+            let filled = feed.fill(pipeline.input(), |_, _| {})?;
+            pipeline.run(filled, feed.now().max(0));
+            pipeline.verdicts().for_each(|verdict| order.record(&verdict));
+            pipeline.dropped_series().for_each(|(lane, series)| order.remove_series(lane, series));
             order.check(false)?;
             bar.update(feed.source().source());
             if feed.has_ended() {
@@ -280,7 +280,7 @@ impl Run {
     }
 
     fn update_tally(&mut self) {
-        let Counts { rows: values, malformed, .. } = self.scoring.counts();
+        let Counts { rows: values, malformed, .. } = self.pipeline.counts();
         let source = self.feed.source();
         let own = Tally {
             rows: self.feed.rows(),
@@ -310,9 +310,9 @@ impl Run {
     }
 
     fn snapshot(&mut self) -> Result<Saved, Error> {
-        self.scoring.check_no_failures().map_err(Error::Failed)?;
-        let saved = self.scoring.snapshot();
-        self.scoring.check_no_failures().map_err(Error::Failed)?;
+        self.pipeline.check_no_failures().map_err(Error::Failed)?;
+        let saved = self.pipeline.snapshot();
+        self.pipeline.check_no_failures().map_err(Error::Failed)?;
         Ok(saved)
     }
 

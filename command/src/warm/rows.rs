@@ -1,7 +1,7 @@
 //! The history's rows: of a file, an `InfluxDB` or a Prometheus.
 
 use indicatif::ProgressBar;
-use qualm::scoring::Scoring;
+use qualm::Pipeline;
 use qualm_bundle::secret::Secret;
 use qualm_offline::collect::{self, Remote, prometheus};
 use qualm_offline::history::feed::Source;
@@ -25,11 +25,11 @@ pub(super) enum HistoryRows {
 
 impl HistoryRows {
     /// Opens the file or server of the options, and skips the rows before `position`.
-    pub(super) fn open(options: &Options, scoring: &Scoring, position: Option<Position>) -> Result<Self, Error> {
+    pub(super) fn open(options: &Options, pipeline: &Pipeline, position: Option<Position>) -> Result<Self, Error> {
         let Options { input, influx, prometheus, since, until, influxdb, of_prometheus, name, .. } = options;
         let (since, until) = (since.as_deref().unwrap_or_default(), until.as_deref());
         let mut remote = match (input, influx, prometheus) {
-            (Some(_), ..) => return Self::open_file(options, scoring, position),
+            (Some(_), ..) => return Self::open_file(options, pipeline, position),
             (_, Some(url), _) => Remote::influx(url, since, until, &influxdb.into())?,
             (.., url) => {
                 let none = Secret::address("");
@@ -45,9 +45,9 @@ impl HistoryRows {
         Ok(Self::Server(Box::new(remote)))
     }
 
-    fn open_file(options: &Options, scoring: &Scoring, position: Option<Position>) -> Result<Self, Error> {
+    fn open_file(options: &Options, pipeline: &Pipeline, position: Option<Position>) -> Result<Self, Error> {
         let path = options.input.as_deref().unwrap_or(std::path::Path::new(""));
-        let name = options.name.as_deref().or_else(|| scoring.measurement());
+        let name = options.name.as_deref().or_else(|| pipeline.measurement());
         let mut input = Input::open(path, name.unwrap_or_default())?;
         if input.columns().is_some() && name.is_none() {
             let what = "a CSV file does not say what is measured: name it as it is called live, as in --name sensors";

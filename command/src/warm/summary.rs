@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use qualm::clock::now;
+use qualm::now;
 use qualm_bundle::duration::friendly;
 use serde_json::json;
 

@@ -16,8 +16,7 @@ mod support;
 use std::time::Duration;
 
 use qualm::config::Config;
-use qualm::scoring::Scoring;
-use qualm::supervisor::Health;
+use qualm::{Health, Pipeline};
 use qualm_contract::Verdicts;
 use qualm_pipeline::Rows;
 use qualm_sandbox::{DetectorSpec, Guest, Limits, Running, Sandbox};
@@ -166,12 +165,12 @@ fn state_that_crashes_a_guest_loses_no_line() {
         let state = tempfile::tempdir().unwrap();
         let mut config = Config::parse("", "none").unwrap();
         config.state.dir = Some(state.path().to_owned());
-        let mut before = Scoring::with(&config, vec![hostile("calm")], BACKOFF).unwrap();
+        let mut before = Pipeline::with(&config, vec![hostile("calm")], BACKOFF).unwrap();
         let line = "m v=0.5 1\n";
         before.input()[..line.len()].copy_from_slice(line.as_bytes());
         before.run(line.len(), 0);
         before.close().unwrap();
-        let mut after = Scoring::with(&config, vec![hostile(attack)], BACKOFF).unwrap();
+        let mut after = Pipeline::with(&config, vec![hostile(attack)], BACKOFF).unwrap();
         for _ in 0..3 {
             after.run_between_batches();
             after.input()[..line.len()].copy_from_slice(line.as_bytes());
@@ -194,13 +193,13 @@ fn large_state_is_saved_and_restored_completely() {
         let model = config.detector[0].parameters().unwrap().to_model();
         let limits = Limits { deadline: config.limits.deadline, ..Limits::default() };
         let spec = DetectorSpec::new(&Sandbox::new(None), qualm_components::DETECTOR, model, limits).unwrap();
-        Scoring::with(&config, vec![spec], BACKOFF).unwrap()
+        Pipeline::with(&config, vec![spec], BACKOFF).unwrap()
     };
-    let mut scoring = start();
+    let mut pipeline = start();
     let mut out = Vec::new();
     let lines: String = (0..400_000).map(|at| format!("m,t={at} v=0.5 1\n")).collect();
-    scoring.score_body(lines.as_bytes(), 0, &mut out);
-    scoring.close().unwrap();
+    pipeline.score_body(lines.as_bytes(), 0, &mut out);
+    pipeline.close().unwrap();
     let after = start();
     assert!(after.summary().contains("400000 series"), "{}", after.summary());
     after.close().unwrap();
@@ -209,13 +208,13 @@ fn large_state_is_saved_and_restored_completely() {
 #[test]
 fn ten_million_lines_pass_a_guest_that_traps_at_random() {
     let config = Config::parse("", "none").unwrap();
-    let mut scoring = Scoring::with(&config, vec![hostile("trap-at-random")], BACKOFF).unwrap();
+    let mut pipeline = Pipeline::with(&config, vec![hostile("trap-at-random")], BACKOFF).unwrap();
     // The time of a batch's first line decides whether it traps.
     let rest: String = (0..4999).map(|line| format!("m,t={} v=0.5 {line}\n", line % 100)).collect();
     for round in 0..2000 {
         let batch = format!("m v=0.5 {round}\n{rest}");
-        scoring.input()[..batch.len()].copy_from_slice(batch.as_bytes());
-        let out = scoring.run(batch.len(), 0);
+        pipeline.input()[..batch.len()].copy_from_slice(batch.as_bytes());
+        let out = pipeline.run(batch.len(), 0);
         assert_eq!(qualm_pipeline::line::count_newlines(out), 5000);
         if round % 100 == 0 {
             let output = std::str::from_utf8(out).unwrap().lines();
@@ -224,14 +223,14 @@ fn ten_million_lines_pass_a_guest_that_traps_at_random() {
                 assert!(output.starts_with(fields) && output.ends_with(time), "{output}");
             }
         }
-        scoring.run_between_batches();
+        pipeline.run_between_batches();
     }
-    let (counts, health) = (scoring.counts(), health(&scoring));
+    let (counts, health) = (pipeline.counts(), health(&pipeline));
     assert!(counts.events == 10_000_000 && counts.events == counts.selected, "{counts:?}");
     assert_eq!(counts.scored + health.unscored, counts.events);
     assert!(health.failures["trap"] > 50 && counts.scored > 1_000_000, "{counts:?} {health:?}");
 }
 
-fn health(scoring: &Scoring) -> Health {
-    scoring.health().next().unwrap().1.clone()
+fn health(pipeline: &Pipeline) -> Health {
+    pipeline.health().next().unwrap().1.clone()
 }

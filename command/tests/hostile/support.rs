@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use qualm::config::Config;
-use qualm::scoring::Scoring;
-use qualm::supervisor::{Backoff, Health};
+use qualm::{Backoff, Health, Pipeline};
 use qualm_sandbox::{DetectorSpec, Limits, Running, Sandbox};
 use rustix::time::{ClockId, clock_gettime};
 
@@ -60,24 +59,24 @@ pub(crate) fn pipeline(bad: DetectorSpec) -> Outcome {
     let model = config.detector[1].parameters().expect("it learns online").to_model();
     let sandbox = Sandbox::new(None);
     let good = DetectorSpec::new(&sandbox, qualm_components::DETECTOR, model, Limits::default()).expect("it is ours");
-    let mut scoring = Scoring::with(&config, vec![bad, good], BACKOFF).expect("it begins well");
+    let mut pipeline = Pipeline::with(&config, vec![bad, good], BACKOFF).expect("it begins well");
     let (mut healthy_scores, mut scored, mut longest_batch) = (Vec::new(), 0, Duration::ZERO);
     for batch in 0..BATCHES {
         let lines: String = (0..LINES).map(|at| line(batch, at)).collect();
         let began = cpu_time();
-        scoring.run_between_batches();
-        scoring.input()[..lines.len()].copy_from_slice(lines.as_bytes());
-        let out = scoring.run(lines.len(), 0).to_vec();
+        pipeline.run_between_batches();
+        pipeline.input()[..lines.len()].copy_from_slice(lines.as_bytes());
+        let out = pipeline.run(lines.len(), 0).to_vec();
         longest_batch = longest_batch.max(cpu_time().saturating_sub(began));
         let out = String::from_utf8(out).expect("it is text");
         scored += compare(&lines, &out);
-        let healthy = scoring.verdicts().filter(|verdict| verdict.lane == 1);
+        let healthy = pipeline.verdicts().filter(|verdict| verdict.lane == 1);
         healthy_scores.extend(healthy.map(|verdict| verdict.score.to_bits()));
         // Until the next save is due.
         std::thread::sleep(Duration::from_millis(5));
     }
-    let health = scoring.health().next().expect("there are two").1.clone();
-    Outcome { health, scored, healthy_scores, longest_batch, summary: scoring.summary() }
+    let health = pipeline.health().next().expect("there are two").1.clone();
+    Outcome { health, scored, healthy_scores, longest_batch, summary: pipeline.summary() }
 }
 
 /// The results without an attack.

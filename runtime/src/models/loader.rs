@@ -14,7 +14,7 @@ use super::unusable::{LoaderError, NoModel, Rejected};
 
 /// Makes candidates of what one detector's source offers.
 #[derive(Debug)]
-pub struct Loader {
+pub(crate) struct Loader {
     /// The detector's name in the configuration.
     pub(super) name: String,
     /// Where what has been good is kept, if anywhere.
@@ -35,7 +35,12 @@ impl Loader {
     /// # Errors
     ///
     /// Where the source cannot be one, or the state directory cannot be used.
-    pub fn new(name: &str, source: &str, state: Option<&Path>, builder: ModelBuilder) -> Result<Self, LoaderError> {
+    pub(crate) fn new(
+        name: &str,
+        source: &str,
+        state: Option<&Path>,
+        builder: ModelBuilder,
+    ) -> Result<Self, LoaderError> {
         let fetcher = Fetcher::new(Source::parse(source)?, TIMEOUT)?;
         let store = match state {
             None => Store::in_memory(),
@@ -58,7 +63,7 @@ impl Loader {
     /// # Errors
     ///
     /// Where there is neither.
-    pub fn first_candidate(&mut self, metrics_wait: bool) -> Result<Candidate, NoModel> {
+    pub(crate) fn first_candidate(&mut self, metrics_wait: bool) -> Result<Candidate, NoModel> {
         let offered = if metrics_wait && self.is_remote() {
             Err(NoModel::public(&format_args!("{} has not been asked yet", self.fetcher.source())))
         } else {
@@ -90,7 +95,7 @@ impl Loader {
 
     /// Whether the source is a server, which is not asked before metrics flow.
     #[must_use]
-    pub fn is_remote(&self) -> bool {
+    pub(crate) fn is_remote(&self) -> bool {
         self.fetcher.source().watched().is_none()
     }
 
@@ -99,7 +104,7 @@ impl Loader {
     /// # Errors
     ///
     /// Why what it offers is not taken.
-    pub fn next_candidate(&mut self) -> Result<Option<Candidate>, NoModel> {
+    pub(crate) fn next_candidate(&mut self) -> Result<Option<Candidate>, NoModel> {
         self.find_candidate(false)
     }
 

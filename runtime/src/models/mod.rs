@@ -11,8 +11,9 @@ mod outline;
 mod reloader;
 mod unusable;
 
-pub use self::builder::{Candidate, ModelBuilder};
-pub use self::loader::Loader;
-pub use self::outline::ModelOutline;
-pub use self::reloader::Reloader;
-pub use self::unusable::{Blame, LoaderError, NoModel, Rejected};
+pub(crate) use self::builder::Candidate;
+pub use self::builder::ModelBuilder;
+pub(crate) use self::loader::Loader;
+pub(crate) use self::outline::ModelOutline;
+pub(crate) use self::reloader::Reloader;
+pub use self::unusable::{LoaderError, NoModel};

@@ -17,7 +17,7 @@ use super::unusable::NoModel;
 
 /// Looks for new models on a thread of its own.
 #[derive(Debug)]
-pub struct Reloader {
+pub(crate) struct Reloader {
     shared: Arc<Shared>,
     /// The detector, and where what it has run is kept.
     detector: String,
@@ -44,7 +44,7 @@ impl Reloader {
     ///
     /// Where no thread can be started.
     #[must_use]
-    pub fn start(loader: Loader, poll: Duration) -> Self {
+    pub(crate) fn start(loader: Loader, poll: Duration) -> Self {
         let shared = Arc::new(Shared::default());
         let (detector, state) = (loader.name.clone(), loader.state.clone());
         let theirs = Arc::downgrade(&shared);
@@ -56,7 +56,7 @@ impl Reloader {
 
     /// Keeps it from being taken again that a model failed and gave way to the one before: not by the next start either. A
     /// thread does it, since a disk may take its time.
-    pub fn record_fallback(&mut self, from: &Title) {
+    pub(crate) fn record_fallback(&mut self, from: &Title) {
         let (Some(state), detector, version) = (self.state.clone(), self.detector.clone(), from.version) else {
             return;
         };
@@ -73,7 +73,7 @@ impl Reloader {
     }
 
     /// Waits until what is to be written down stands on disk.
-    pub fn finish(&mut self) {
+    pub(crate) fn finish(&mut self) {
         if let Some(fallback) = self.fallback.take() {
             let _panicked = fallback.join();
         }
@@ -81,7 +81,7 @@ impl Reloader {
 
     /// The last candidate, if there is a new one. It never waits.
     #[must_use]
-    pub fn take_candidate(&self) -> Option<Candidate> {
+    pub(crate) fn take_candidate(&self) -> Option<Candidate> {
         if !self.shared.ready.load(Ordering::Acquire) {
             return None;
         }
@@ -95,7 +95,7 @@ impl Reloader {
     }
 
     /// Counts a candidate that was taken, and then of no use after all.
-    pub fn record_refusal(&self, why: &str) {
+    pub(crate) fn record_refusal(&self, why: &str) {
         self.shared.taken.fetch_sub(1, Ordering::Relaxed);
         self.shared.refused.fetch_add(1, Ordering::Relaxed);
         *self.shared.refusal.lock().unwrap_or_else(PoisonError::into_inner) = Some(why.to_owned());
@@ -103,19 +103,19 @@ impl Reloader {
 
     /// How many models have taken over.
     #[must_use]
-    pub fn taken(&self) -> u64 {
+    pub(crate) fn taken(&self) -> u64 {
         self.shared.taken.load(Ordering::Relaxed)
     }
 
     /// How often something was offered that was not taken.
     #[must_use]
-    pub fn refused(&self) -> u64 {
+    pub(crate) fn refused(&self) -> u64 {
         self.shared.refused.load(Ordering::Relaxed)
     }
 
     /// Why what was offered last was not taken, where it was not.
     #[must_use]
-    pub fn refusal(&self) -> Option<String> {
+    pub(crate) fn refusal(&self) -> Option<String> {
         self.shared.refusal.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }

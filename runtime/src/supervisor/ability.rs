@@ -5,7 +5,7 @@ use qualm_sandbox::Running;
 /// Whether a detector can do something that not all can: say what would have been ordinary, or start a new series from what
 /// its siblings know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ability {
+pub(crate) enum Ability {
     /// It can.
     Has,
     /// A plugin that cannot.
@@ -17,13 +17,13 @@ pub enum Ability {
 impl Ability {
     /// Whether a detector gives bands.
     #[must_use]
-    pub fn bands(running: &Running) -> Self {
+    pub(crate) fn bands(running: &Running) -> Self {
         Self::of(running, running.spec().has_details() && running.description().features == 1)
     }
 
     /// Whether a detector starts a new series from what its siblings know.
     #[must_use]
-    pub fn siblings(running: &Running) -> Self {
+    pub(crate) fn siblings(running: &Running) -> Self {
         Self::of(running, running.spec().has_siblings())
     }
 

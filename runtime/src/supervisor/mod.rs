@@ -31,7 +31,7 @@ use qualm_pipeline::series::SeriesTable;
 use qualm_sandbox::{DetectorSpec, Failure, Guest, Limits, RetiredStore, Running, Title};
 use tracing::{info, warn};
 
-pub use self::ability::Ability;
+pub(crate) use self::ability::Ability;
 pub use self::breaker::Backoff;
 use self::breaker::{Breaker, FAILURES_TO_OPEN};
 use self::budget::Budget;

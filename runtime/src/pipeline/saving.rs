@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use qualm_pipeline::{Format, SeriesSnapshot};
 use tracing::info;
 
-use super::Scoring;
+use super::Pipeline;
 use super::ensemble::Member;
 use crate::clock;
 use crate::config;
@@ -16,7 +16,7 @@ use crate::supervisor::Supervisor;
 /// The time limit for saving or restoring all state at the start or end.
 const FINISH_TIMEOUT: Duration = Duration::from_secs(5);
 
-impl<F: Format> Scoring<F> {
+impl<F: Format> Pipeline<F> {
     /// Whether some of the saved state could not be used.
     #[must_use]
     pub fn lost_state(&self) -> bool {

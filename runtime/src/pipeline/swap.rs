@@ -7,12 +7,12 @@ use qualm_pipeline::suppress::Suppression;
 use tracing::{error, info};
 
 use super::ensemble::{Ensemble, Member};
-use super::{Scoring, part};
+use super::{Pipeline, part};
 use crate::clock;
 use crate::models::{Candidate, Reloader};
 use crate::supervisor::{Ability, Mode, drop_in_background};
 
-impl<F: Format> Scoring<F> {
+impl<F: Format> Pipeline<F> {
     /// Records which models failed, so that they are not loaded again.
     pub(super) fn fall_back(&mut self) {
         for Member { supervisor, reloader, .. } in self.ensembles.iter_mut().flat_map(Ensemble::members_mut) {

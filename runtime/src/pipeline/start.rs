@@ -4,11 +4,11 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use qualm_pipeline::{Format, Lines, Pipeline};
+use qualm_pipeline::{Format, Lines};
 use qualm_sandbox::{BuiltInModels, DetectorSpec, Limits, Sandbox, SandboxFactory};
 use tracing::error;
 
-use super::Scoring;
+use super::Pipeline;
 use super::error::StartError;
 use super::part::{self, Part, cache_dir};
 use crate::config::Config;
@@ -19,7 +19,7 @@ use crate::supervisor::Backoff;
 /// The least deadline of a detector offline, where nothing waits for it.
 const OFFLINE_DEADLINE: Duration = Duration::from_secs(10);
 
-impl Scoring {
+impl Pipeline {
     /// Starts the detectors of a configuration on line protocol, with saved state. A state directory that cannot be used, or a
     /// model that is not available, is no error: metrics must flow, even without state or scores.
     ///
@@ -38,7 +38,7 @@ impl Scoring {
     ///
     /// As [`start`](Self::start), and if a model is not available.
     pub fn start_offline(config: &Config) -> Result<Self, StartError> {
-        Self::start_from(config, random(), &Saved::new())
+        Self::start_from(config, random_seed(), &Saved::new())
     }
 
     /// As [`start_offline`](Self::start_offline), with state that was `saved` before, of series with identities of this seed.
@@ -53,12 +53,12 @@ impl Scoring {
         let builder = model_builder(&config);
         config.state.dir = None;
         let parts = config.detector.iter().map(|detector| Part::offline(detector, &config, &builder));
-        let mut scoring = Self::of(Lines::default(), &config, parts.collect::<Result<_, _>>()?, seed);
+        let mut pipeline = Self::of(Lines::default(), &config, parts.collect::<Result<_, _>>()?, seed);
         if !saved.is_empty() {
-            scoring.restore(saved);
-            scoring.finish_pending();
+            pipeline.restore(saved);
+            pipeline.finish_pending();
         }
-        Ok(scoring)
+        Ok(pipeline)
     }
 
     /// Whether [`start`](Self::start) would succeed. It writes nothing.
@@ -85,13 +85,13 @@ impl Scoring {
     }
 }
 
-impl<F: Format> Scoring<F> {
-    /// As [`Scoring::start`], for events of any format, with separate state in the subdirectory `name` of the state
+impl<F: Format> Pipeline<F> {
+    /// As [`Pipeline::start`], for events of any format, with separate state in the subdirectory `name` of the state
     /// directory. Several may share a [`model_builder`].
     ///
     /// # Errors
     ///
-    /// As [`Scoring::start`].
+    /// As [`Pipeline::start`].
     pub fn start_apart(format: F, name: &str, config: &Config, builder: &ModelBuilder) -> Result<Self, StartError> {
         let mut own = config.clone();
         own.state.dir = config.state.dir.as_ref().map(|dir| dir.join(name));
@@ -102,15 +102,15 @@ impl<F: Format> Scoring<F> {
     fn assemble(format: F, config: &Config, parts: Vec<Part>) -> Self {
         let file = open_state(config);
         let saved = file.as_ref().map(|file| file.read_all(config.limits.series_ttl)).unwrap_or_default();
-        let mut scoring = Self::of(format, config, parts, file.as_ref().map_or_else(random, StateFile::seed));
+        let mut pipeline = Self::of(format, config, parts, file.as_ref().map_or_else(random_seed, StateFile::seed));
         if !saved.is_empty() {
-            scoring.restore(&saved);
+            pipeline.restore(&saved);
         }
-        if let Some(file) = file.as_ref().filter(|_| scoring.lost_state()) {
+        if let Some(file) = file.as_ref().filter(|_| pipeline.lost_state()) {
             file.set_aside();
         }
-        scoring.writer = file.map(Writer::start);
-        scoring
+        pipeline.writer = file.map(Writer::start);
+        pipeline
     }
 
     /// Without saved state, and without a writer.
@@ -118,7 +118,7 @@ impl<F: Format> Scoring<F> {
         let (lanes, ensembles) = parts.into_iter().map(|Part { lane, ensemble, .. }| (lane, ensemble)).unzip();
         let interval = config.state.interval;
         Self {
-            pipeline: Pipeline::of(format, lanes, seed),
+            pipeline: qualm_pipeline::Pipeline::of(format, lanes, seed),
             ensembles,
             own: config.detector.clone(),
             limits: part::series_limits(config),
@@ -138,7 +138,7 @@ fn live(config: &Config, builder: &ModelBuilder) -> Result<Vec<Part>, StartError
 }
 
 fn open_state(config: &Config) -> Option<StateFile> {
-    let file = StateFile::open(config.state.dir.as_deref()?, random());
+    let file = StateFile::open(config.state.dir.as_deref()?, random_seed());
     file.inspect_err(|error| error!("{error}. Nothing that is learnt will outlive this process")).ok()
 }
 
@@ -158,6 +158,6 @@ pub fn offline_factory() -> SandboxFactory {
 
 /// A random number: the standard library draws the keys of its hash maps at random, and little here needs randomness.
 #[must_use]
-pub fn random() -> u64 {
+pub fn random_seed() -> u64 {
     RandomState::new().build_hasher().finish()
 }

@@ -14,7 +14,7 @@ use crate::supervisor::Supervisor;
 
 /// Members whose scores are combined.
 #[derive(Debug)]
-pub struct Ensemble {
+pub(crate) struct Ensemble {
     members: Vec<Member>,
     combine: Combine,
     /// Whose opinion a row is: scores and weights of those that have one.
@@ -23,7 +23,7 @@ pub struct Ensemble {
 
 /// One member.
 #[derive(Debug)]
-pub struct Member {
+pub(crate) struct Member {
     /// Who looks after its guest.
     pub supervisor: Supervisor,
     /// Where its models come from; none where it has no model that may change.
@@ -47,7 +47,7 @@ struct Opinion {
 impl Member {
     /// A member whose score counts so much.
     #[must_use]
-    pub fn new(supervisor: Supervisor, reloader: Option<Reloader>, weight: f64) -> Self {
+    pub(crate) fn new(supervisor: Supervisor, reloader: Option<Reloader>, weight: f64) -> Self {
         Self { supervisor, reloader, weight, verdicts: Verdicts::default(), scored: 0 }
     }
 }
@@ -55,24 +55,24 @@ impl Member {
 impl Ensemble {
     /// Of these members; one alone is what it is, whatever `combine`.
     #[must_use]
-    pub fn new(members: Vec<Member>, combine: Combine) -> Self {
+    pub(crate) fn new(members: Vec<Member>, combine: Combine) -> Self {
         Self { members, combine, opinions: Vec::new() }
     }
 
     /// Its members.
     #[must_use]
-    pub fn members(&self) -> &[Member] {
+    pub(crate) fn members(&self) -> &[Member] {
         &self.members
     }
 
     /// Its members, to look after.
-    pub fn members_mut(&mut self) -> &mut [Member] {
+    pub(crate) fn members_mut(&mut self) -> &mut [Member] {
         &mut self.members
     }
 
     /// Whether there is something to combine.
     #[must_use]
-    pub fn has_several(&self) -> bool {
+    pub(crate) fn has_several(&self) -> bool {
         self.members.len() > 1
     }
 }

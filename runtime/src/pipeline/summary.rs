@@ -4,16 +4,16 @@ use std::fmt::Write as _;
 
 use qualm_pipeline::{Counts, Format};
 
-use super::Scoring;
+use super::Pipeline;
 use crate::config;
 use crate::supervisor::Health;
 
-/// Detectors failed, so that rows passed unscored: the [`Scoring::summary`] of what happened.
+/// Detectors failed, so that rows passed unscored: the [`Pipeline::summary`] of what happened.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct DetectorsFailed(String);
 
-impl<F: Format> Scoring<F> {
+impl<F: Format> Pipeline<F> {
     /// Checks that no detector failed, since metrics that passed unscored could be taken for ordinary ones.
     ///
     /// # Errors

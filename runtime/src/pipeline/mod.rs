@@ -1,6 +1,6 @@
 //! The pipeline with its detectors and their state, as `execd`, `serve` and `replay` use it.
 
-pub mod ensemble;
+pub(crate) mod ensemble;
 mod error;
 mod overview;
 mod part;
@@ -13,12 +13,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use qualm_pipeline::pipeline::Verdict;
-use qualm_pipeline::{Counts, Format, Lane, Lines, Pipeline};
+use qualm_pipeline::{Counts, Format, Lane, Lines};
 use tracing::warn;
 
 use self::ensemble::Ensemble;
 pub use self::error::StartError;
-pub use self::start::{model_builder, offline_factory, random};
+pub use self::start::{model_builder, offline_factory, random_seed};
 pub use self::summary::DetectorsFailed;
 use crate::clock;
 use crate::config;
@@ -32,8 +32,8 @@ const MODEL_POLL: Duration = Duration::from_millis(500);
 
 /// A pipeline with its detectors, their models and saved state.
 #[derive(Debug)]
-pub struct Scoring<F: Format = Lines> {
-    pipeline: Pipeline<F>,
+pub struct Pipeline<F: Format = Lines> {
+    pipeline: qualm_pipeline::Pipeline<F>,
     ensembles: Vec<Ensemble>,
     /// The configuration of each detector, and the limits of series.
     own: Vec<config::Detector>,
@@ -59,8 +59,8 @@ struct Watched {
     unshown: bool,
 }
 
-impl<F: Format> Scoring<F> {
-    /// The same, with verdicts as its only output; see [`Pipeline::verdicts_only`].
+impl<F: Format> Pipeline<F> {
+    /// The same, with verdicts as its only output; see [`qualm_pipeline::Pipeline::verdicts_only`].
     #[must_use]
     pub fn verdicts_only(self) -> Self {
         Self { pipeline: self.pipeline.verdicts_only(), ..self }
@@ -77,18 +77,18 @@ impl<F: Format> Scoring<F> {
         self.pipeline.format_mut()
     }
 
-    /// The buffer for the next bytes; see [`Pipeline::input`].
+    /// The buffer for the next bytes; see [`qualm_pipeline::Pipeline::input`].
     pub fn input(&mut self) -> &mut [u8] {
         self.pipeline.input()
     }
 
-    /// Scores what was read; see [`Pipeline::run`].
+    /// Scores what was read; see [`qualm_pipeline::Pipeline::run`].
     pub fn run(&mut self, read: usize, now: i64) -> &[u8] {
         let Self { pipeline, ensembles, watched, .. } = self;
         timed(watched, || pipeline.run(read, now, ensembles))
     }
 
-    /// The end of the input; see [`Pipeline::finish`].
+    /// The end of the input; see [`qualm_pipeline::Pipeline::finish`].
     pub fn finish(&mut self, now: i64) -> &[u8] {
         let Self { pipeline, ensembles, watched, .. } = self;
         timed(watched, || pipeline.finish(now, ensembles))
@@ -112,7 +112,7 @@ impl<F: Format> Scoring<F> {
         }
     }
 
-    /// Returns an incomplete event unscored; see [`Pipeline::release_partial_event`].
+    /// Returns an incomplete event unscored; see [`qualm_pipeline::Pipeline::release_partial_event`].
     pub fn release_partial_event(&mut self) -> &[u8] {
         self.pipeline.release_partial_event()
     }
@@ -123,7 +123,7 @@ impl<F: Format> Scoring<F> {
         self.pipeline.has_partial_event()
     }
 
-    /// The rows of the last batch; see [`Pipeline::verdicts`].
+    /// The rows of the last batch; see [`qualm_pipeline::Pipeline::verdicts`].
     pub fn verdicts(&self) -> impl Iterator<Item = Verdict<'_>> {
         self.pipeline.verdicts()
     }
