@@ -1,4 +1,4 @@
-//! Health is told whatever models do: a detector that does not come back, or a bundle that is not opened, holds up only who
+//! Health is answered whatever models do: a detector that does not come back, or a bundle that is not opened, holds up only who
 //! asked for it.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]

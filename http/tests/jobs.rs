@@ -290,8 +290,8 @@ fn a_job_can_be_cancelled_at_any_time_but_the_last() {
     assert!(place.left().is_empty());
     assert_eq!(jobs.get(&of(&jobs, "me"), &running).unwrap().state, State::Cancelled);
     assert_eq!(jobs.cancel(&of(&jobs, "me"), &running).unwrap_err().status, 409);
-    let told: Vec<_> = jobs.list(&of(&jobs, "me")).into_iter().map(|status| status.id).collect();
-    assert_eq!(told, [waiting, running]);
+    let listed: Vec<_> = jobs.list(&of(&jobs, "me")).into_iter().map(|status| status.id).collect();
+    assert_eq!(listed, [waiting, running]);
     assert!(jobs.list(&of(&jobs, "other")).is_empty());
 }
 

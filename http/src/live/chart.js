@@ -144,7 +144,7 @@ function times() {
   const values = (_, at, __, ___, step) =>
     at.map((one, i) => {
       if (step < 60_000) return text.seconds(one);
-      // A new day is told where it begins.
+      // The first label of a new day is its date.
       return i > 0 && text.day(one) !== text.day(at[i - 1]) ? text.day(one) : text.time(one, one);
     });
   return { ...look(), size: 30, space: 56, values };

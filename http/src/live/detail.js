@@ -35,14 +35,14 @@ export function detail() {
 
   function why(anomalous, reason) {
     const found = text.byWeight(history?.contributions);
-    const told = found.length > 0 || Boolean(reason);
+    const isKnown = found.length > 0 || Boolean(reason);
     const most = Math.max(1e-9, ...found.map((one) => Math.abs(one.share)));
-    put(by("why-title"), anomalous || !told ? "Why" : "Why, when it was last anomalous");
+    put(by("why-title"), anomalous || !isKnown ? "Why" : "Why, when it was last anomalous");
     put(by("why-reason"), text.meaning(reason));
     by("shares").parentElement.hidden = found.length === 0;
     put(
       by("why-none"),
-      told
+      isKnown
         ? ""
         : history
           ? anomalous

@@ -1,4 +1,4 @@
-// Asks for data again and again, and tells what went wrong when there is none.
+// Polls for data, and reports what went wrong when there is none.
 
 const TOKEN = "qualm-token";
 const TIMEOUT_MS = 10_000;

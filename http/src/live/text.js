@@ -130,7 +130,7 @@ export function clip(name) {
 }
 
 /// What weighs most in the score of the series `name`, in words: "usage_idle at 3.1 (82 %)", or "at 3.1" where it is
-/// the only feature and the name has told it.
+/// the only feature and the name contains it.
 export function cause(contributions, name) {
   const [first] = byWeight(contributions);
   if (!first) return "";

@@ -46,9 +46,9 @@ fn what_takes_too_long_is_broken_off() {
     client.send(get("/slow?ms=600000"));
     server.until_open(1);
     thread::sleep(Duration::from_millis(300));
-    let told = Instant::now();
+    let stopped = Instant::now();
     server.stop();
     assert!(client.closed());
     server.stopped();
-    assert!(told.elapsed() < PATIENCE);
+    assert!(stopped.elapsed() < PATIENCE);
 }

@@ -1,4 +1,4 @@
-//! A server with a few simple routes, and a client that sends exactly what it is told.
+//! A server with a few simple routes, and a client that sends exact bytes.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -34,7 +34,7 @@ impl Running {
         let thread = thread::spawn(move || {
             let runtime = runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
             runtime.block_on(server.run(router, async {
-                let _told_or_dropped = stopped.await;
+                let _sent_or_dropped = stopped.await;
             }));
         });
         Self { address, counts, stop: Some(stop), thread: Some(thread) }
@@ -44,7 +44,7 @@ impl Running {
         Client::to(self.address)
     }
 
-    /// Tells it to stop.
+    /// Asks it to stop.
     pub(crate) fn stop(&mut self) {
         drop(self.stop.take());
     }

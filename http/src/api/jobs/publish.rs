@@ -1,4 +1,4 @@
-//! Puts a trained bundle among the models that are served.
+//! Publishes a trained bundle in the directory of models.
 
 use std::fs::{self, File};
 use std::io;
