@@ -1,5 +1,4 @@
-//! Of each name the newest model that can be used serves: what is bad, has expired, or fails for now, leaves its place to the
-//! one before.
+//! Of each name the newest usable model serves: instead of one that is bad, has expired, or fails for now, the one before.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -173,7 +172,7 @@ fn what_was_good_serves_on_when_something_bad_is_put_in_its_place() {
         assert!(*state == State::Broken && error.as_ref().unwrap().contains("version 4, which was there before"));
         assert!(!error.as_ref().unwrap().contains(&*dir.path().to_string_lossy()), "{error:?}");
     }
-    // What is gone is gone.
+    // A removed model does not serve.
     fs::remove_file(&place).unwrap();
     registry.refresh();
     assert_eq!(serves(&registry), Err(404));

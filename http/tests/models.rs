@@ -66,7 +66,7 @@ fn rows_get_the_scores_that_the_detector_gives() {
     assert_eq!(score(&registry, &json!({"data": objects, "model": "host", "explain": false})).unwrap(), answer);
 }
 
-/// What most requests are.
+/// A typical request.
 #[test]
 fn a_row_by_itself_is_judged_by_what_was_ordinary_in_training() {
     let dir = tempfile::tempdir().unwrap();

@@ -12,7 +12,7 @@ use qualm_http::{Call, Counts, Method, Options, Refused, Reply, Router, Server, 
 use tokio::runtime;
 use tokio::sync::oneshot;
 
-/// Nothing here takes so long.
+/// Longer than anything here takes.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 pub(crate) struct Running {
@@ -76,11 +76,11 @@ impl Drop for Running {
     }
 }
 
-/// Waits until something is so.
-pub(crate) fn until(so: impl Fn() -> bool) {
+/// Waits until a condition holds.
+pub(crate) fn until(holds: impl Fn() -> bool) {
     let started = Instant::now();
-    while !so() {
-        assert!(started.elapsed() < PATIENCE, "it never came to be so");
+    while !holds() {
+        assert!(started.elapsed() < PATIENCE, "the condition never held");
         thread::sleep(Duration::from_millis(5));
     }
 }

@@ -1,8 +1,8 @@
 //! Training on uploaded data: an upload is validated, a model is trained, and served.
 //!
 //! An [`Upload`] has a directory of its own under `.jobs/` in the directory of models, where its body is saved and all
-//! work is done ([`work`]), by processes of their own ([`qualm_system::child`]). Whatever becomes of it, that directory goes. What is
-//! under way is known to this process only: when it stops, so do the jobs. The owners of models are stored ([`owners`]).
+//! work is done (`work`), by processes of their own ([`qualm_system::child`]). Its directory is removed at the end in any case. What is
+//! under way is known to this process only: when it stops, so do the jobs. The owners of models are stored (`owners`).
 
 mod job;
 mod options;

@@ -1,9 +1,9 @@
 //! The models that are served: a directory of bundles.
 //!
 //! Every `NAME-VERSION.qualm` and every bundle's directory in it is one; of each name the newest that can be used serves.
-//! The directory is read again when it changes ([`scan`]); a model is loaded at its first request, and the least recently used
-//! ones are removed if there are too many ([`retry_cache`]). Instead of one that is bad or expired the previous version serves; a
-//! failure of this machine is tried again ([`fault`]).
+//! The directory is read again when it changes (`scan`); a model is loaded at its first request, and the least recently used
+//! ones are removed if there are too many (`retry_cache`). Instead of one that is bad or expired the previous version serves; a
+//! failure of this machine is tried again (`fault`).
 
 mod fault;
 mod info;

@@ -1,9 +1,9 @@
 //! Scores on request: rows in, scores out, without state.
 //!
-//! 1. [`request`] finds the parts of the body, among them the model's name;
-//! 2. [`data`] and [`times`] read rows and times, as that model takes them;
-//! 3. [`rows`] transforms them as a pipeline would;
-//! 4. the model scores them, and [`answer`] writes the answer.
+//! 1. `request` finds the parts of the body, among them the model's name;
+//! 2. `data` and `times` read rows and times, as that model takes them;
+//! 3. `rows` transforms them as a pipeline would;
+//! 4. the model scores them, and `answer` writes the answer.
 
 mod answer;
 mod data;
