@@ -1,6 +1,6 @@
 //! qualm's HTTP service: one listener, what it serves, and its limits.
 //!
-//! [`Server`] owns the listener, the connections and their limits; a [`Router`] says who answers what. A handler is any
+//! [`Server`] owns the listener, the connections and their limits; a [`Router`] has the handlers. A handler is any
 //! async function from a [`Call`] to a [`Reply`] (or to a `Result` whose error can become one, such as [`Refused`]):
 //!
 //! ```no_run

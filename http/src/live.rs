@@ -6,7 +6,7 @@ use hyper::{Method, StatusCode};
 use crate::reply::{self, Reply};
 use crate::{Call, Router};
 
-/// Only its own files, and nothing that a name of a series could smuggle in.
+/// Its own files only, so that a name of a series cannot inject anything.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
                       img-src 'self' data:; base-uri 'none'; form-action 'none'; \
                       frame-ancestors 'none'; require-trusted-types-for 'script'";
@@ -22,7 +22,7 @@ macro_rules! files {
     };
 }
 
-/// Path, type, and what is there.
+/// Path, type and content.
 const FILES: &[(&str, &str, &str)] = files![
     "/" HTML "page.html",
     "/live/page.css" CSS "page.css",
@@ -44,7 +44,7 @@ const FILES: &[(&str, &str, &str)] = files![
     "/live/vendor/uPlot.LICENSE" TEXT "vendor/uPlot.LICENSE",
 ];
 
-/// Adds the page. Everybody may have it: it shows nothing that it does not ask for, with a token where one is needed.
+/// Adds the page. It needs no token: the data that it shows are requested with one.
 #[must_use]
 pub fn routes(router: Router) -> Router {
     FILES.iter().fold(router, |router, &(path, content_type, text)| {

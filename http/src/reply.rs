@@ -1,4 +1,4 @@
-//! Answers, and the few shapes that they come in.
+//! Answers, and functions that make the usual ones.
 
 use std::io;
 
@@ -37,7 +37,7 @@ pub fn full(bytes: impl Into<Bytes>) -> Body {
     Full::new(bytes.into()).map_err(|never| match never {}).boxed_unsync()
 }
 
-/// A status with nothing more to say.
+/// A status without a body.
 #[must_use]
 pub fn empty(status: StatusCode) -> Reply {
     let mut reply = Response::new(full(Bytes::new()));
@@ -45,7 +45,7 @@ pub fn empty(status: StatusCode) -> Reply {
     reply
 }
 
-/// Bytes of this type.
+/// A body of this `content-type`.
 #[must_use]
 pub fn bytes(status: StatusCode, content_type: &'static str, bytes: impl Into<Bytes>) -> Reply {
     let mut reply = Response::new(full(bytes));
@@ -60,7 +60,7 @@ pub fn text(status: StatusCode, text: impl Into<Bytes>) -> Reply {
     bytes(status, "text/plain; charset=utf-8", text)
 }
 
-/// A value as JSON; one that cannot be JSON (a map whose keys are no strings) is a 500.
+/// A value as JSON; 500 if it cannot be JSON, such as a map whose keys are no strings.
 #[must_use]
 pub fn json(status: StatusCode, value: &impl serde::Serialize) -> Reply {
     match serde_json::to_vec(value) {

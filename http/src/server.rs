@@ -1,4 +1,4 @@
-//! The listener, its connections, and what each of them may cost.
+//! The listener, its connections, requests and bodies, and their limits.
 
 mod accept;
 mod answer;

@@ -155,8 +155,8 @@ fn an_upload_is_taken_told_of_and_cancelled() {
     let url = taken.body["url"].as_str().unwrap();
     assert_eq!((taken.status, &taken.body["state"]), (202, &json!("queued")));
     assert!(taken.head.contains(&format!("location: {url}")), "{}", taken.head);
-    let told = service.ask(&format!("GET {url}"), "", b"");
-    assert_eq!((told.status, &told.body["bytes"]), (200, &json!(CSV.len())));
+    let status = service.ask(&format!("GET {url}"), "", b"");
+    assert_eq!((status.status, &status.body["bytes"]), (200, &json!(CSV.len())));
     let cancelled = service.ask(&format!("DELETE {url}"), "", b"");
     assert_eq!((cancelled.status, &cancelled.body["state"]), (200, &json!("cancelled")));
     assert_eq!(service.left(), 0);

@@ -1,5 +1,5 @@
-//! Without file descriptors nothing can be looked for or loaded, and none of that is held against a bundle. A process of its
-//! own, for the limit is the whole process's.
+//! Without free file descriptors nothing can be found or loaded, and no bundle counts as bad for that. In a process of its own,
+//! since the limit is one of the process.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 

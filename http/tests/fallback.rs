@@ -1,5 +1,4 @@
-//! Of each name the newest model that can be used serves: what is bad, has expired, or fails for now, leaves its place to the
-//! one before.
+//! Of each name the newest usable model serves: instead of one that is bad, has expired, or fails for now, the one before.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -62,7 +61,7 @@ fn serves(registry: &Registry) -> Result<u64, u16> {
     registry.find("m1").map(|model| model.version).map_err(|problem| problem.status)
 }
 
-fn told(registry: &Registry) -> Vec<(Option<u64>, State)> {
+fn states(registry: &Registry) -> Vec<(Option<u64>, State)> {
     registry.list().iter().map(|info| (info.version, info.state)).collect()
 }
 
@@ -90,7 +89,7 @@ fn a_bad_one_leaves_its_place_to_the_one_before() {
         assert_eq!(serves(&registry), Ok(4));
     }
     assert_eq!(opened.load(Ordering::Relaxed), 1, "it is bad for good");
-    assert_eq!(told(&registry), [(Some(4), State::Ready), (Some(5), State::Broken), (Some(6), State::Broken)]);
+    assert_eq!(states(&registry), [(Some(4), State::Ready), (Some(5), State::Broken), (Some(6), State::Broken)]);
     let Info { error, .. } = &registry.list()[1];
     assert!(error.as_ref().unwrap().contains("golden.safetensors"), "{error:?}");
     assert_eq!((registry.about("m1").unwrap().version, registry.newest_version("m1")), (Some(4), 6));
@@ -122,7 +121,7 @@ fn one_that_expires_while_it_serves_leaves_its_place_to_the_one_before() {
     assert!(registry.find_loaded("m1").unwrap().is_none(), "the first one is not loaded yet");
     assert_eq!(serves(&registry), Ok(1));
     assert_eq!(registry.find_loaded("m1").unwrap().unwrap().version, 1);
-    assert_eq!(told(&registry), [(Some(1), State::Ready), (Some(2), State::Broken)]);
+    assert_eq!(states(&registry), [(Some(1), State::Ready), (Some(2), State::Broken)]);
     assert!(registry.list()[1].error.as_ref().unwrap().contains("it expired on"));
 }
 
@@ -141,7 +140,7 @@ fn where_this_machine_is_to_blame_it_is_tried_again_and_the_one_before_serves_me
     assert!(listed.contains("this server failed to load it") && !listed.contains("/var/tmp"), "{listed}");
     until("the second one serves", || serves(&registry) == Ok(2));
     assert_eq!(opened.load(Ordering::Relaxed), 3);
-    assert_eq!(told(&registry), [(Some(2), State::Ready)]);
+    assert_eq!(states(&registry), [(Some(2), State::Ready)]);
 }
 
 #[test]
@@ -173,7 +172,7 @@ fn what_was_good_serves_on_when_something_bad_is_put_in_its_place() {
         assert!(*state == State::Broken && error.as_ref().unwrap().contains("version 4, which was there before"));
         assert!(!error.as_ref().unwrap().contains(&*dir.path().to_string_lossy()), "{error:?}");
     }
-    // What is gone is gone.
+    // A removed model does not serve.
     fs::remove_file(&place).unwrap();
     registry.refresh();
     assert_eq!(serves(&registry), Err(404));
@@ -226,5 +225,5 @@ fn one_that_only_fails_leaves_its_place_for_a_while() {
         assert!(failed < 10);
     }
     assert_eq!(failed, 3, "a single failure may be the request's own doing");
-    assert_eq!(told(&registry), [(Some(1), State::Ready), (Some(2), State::Broken)]);
+    assert_eq!(states(&registry), [(Some(1), State::Ready), (Some(2), State::Broken)]);
 }

@@ -1,5 +1,5 @@
-//! Health is told whatever models do: a detector that does not come back, or a bundle that is not opened, holds up only who
-//! asked for it.
+//! Health is answered whatever models do: a detector that does not return, or a bundle that is not opened, delays only its own
+//! requests.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -23,13 +23,13 @@ use qualm_http::api::{self, Api};
 use qualm_http::{Call, Method, Options as Listen, Router, Server, StatusCode, reply};
 use support::train;
 
-/// How long anything may take that is waited for.
+/// Longer than anything here takes.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Threads that answer requests.
 const WORKERS: usize = 2;
 
-/// Where detectors stop until they may go on.
+/// A gate at which detectors wait until it opens.
 #[derive(Debug, Default)]
 struct Gate {
     open: Mutex<bool>,
@@ -50,10 +50,10 @@ impl Gate {
     }
 }
 
-/// Opens detectors that say when they begin, and do not end before they may.
+/// Opens detectors that report when they begin, and end when the gate opens.
 #[derive(Debug)]
 struct Stuck {
-    /// Whether it is the opening that does not end, or the scoring.
+    /// Whether opening waits at the gate, or scoring.
     opening: bool,
     gate: Arc<Gate>,
     begins: Sender<String>,
@@ -93,7 +93,7 @@ struct Service {
 }
 
 impl Service {
-    /// With models of these names, which are loaded unless it is the opening that does not end.
+    /// With models of these names, which are loaded unless opening waits at the gate.
     fn start(names: &[String], opening: bool) -> Self {
         let dir = tempfile::tempdir().unwrap();
         for name in names.iter().map(String::as_str).chain(["good"]) {

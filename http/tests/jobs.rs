@@ -28,7 +28,7 @@ struct Place {
     registry: Arc<Registry>,
 }
 
-/// What `qualm` prints where all is well.
+/// The output of `qualm` after a success.
 const VALIDATE: &str = r#"echo '{"verdict":"ok","rows":2000,"from":"a","until":"b","checks":[]}'"#;
 const TRAIN: &str =
     r#"cp -r "$TRAINED" bundle; echo '{"rows":{"train":1,"validation":2,"test":3},"warnings":["few rows"]}'"#;
@@ -90,7 +90,7 @@ fn wanted() -> Wanted {
     Wanted { name: "host".to_owned(), detector: "zscore".to_owned(), format: Format::Csv }
 }
 
-/// Whoever has this token.
+/// The owner with this token.
 fn of(jobs: &Jobs, token: &str) -> Owner {
     jobs.owner(Some(&Secret::token(token)))
 }
@@ -290,8 +290,8 @@ fn a_job_can_be_cancelled_at_any_time_but_the_last() {
     assert!(place.left().is_empty());
     assert_eq!(jobs.get(&of(&jobs, "me"), &running).unwrap().state, State::Cancelled);
     assert_eq!(jobs.cancel(&of(&jobs, "me"), &running).unwrap_err().status, 409);
-    let told: Vec<_> = jobs.list(&of(&jobs, "me")).into_iter().map(|status| status.id).collect();
-    assert_eq!(told, [waiting, running]);
+    let listed: Vec<_> = jobs.list(&of(&jobs, "me")).into_iter().map(|status| status.id).collect();
+    assert_eq!(listed, [waiting, running]);
     assert!(jobs.list(&of(&jobs, "other")).is_empty());
 }
 

@@ -66,7 +66,7 @@ fn rows_get_the_scores_that_the_detector_gives() {
     assert_eq!(score(&registry, &json!({"data": objects, "model": "host", "explain": false})).unwrap(), answer);
 }
 
-/// What most requests are.
+/// A typical request.
 #[test]
 fn a_row_by_itself_is_judged_by_what_was_ordinary_in_training() {
     let dir = tempfile::tempdir().unwrap();
@@ -128,9 +128,9 @@ fn the_newest_of_each_name_serves_and_what_is_broken_is_told() {
     registry.refresh();
     assert_eq!(registry.find("host").unwrap().version, 10);
     assert_eq!(registry.newest_version("host"), 11);
-    let told: Vec<_> = registry.list().iter().map(|info| (info.file.clone(), info.version, info.state)).collect();
+    let listed: Vec<_> = registry.list().iter().map(|info| (info.file.clone(), info.version, info.state)).collect();
     assert_eq!(
-        told,
+        listed,
         [("host-10.qualm".to_owned(), Some(10), State::Ready), ("host-11.qualm".to_owned(), Some(11), State::Broken)]
     );
     assert!(registry.list()[1].error.as_ref().unwrap().contains("no packed bundle"));
@@ -191,7 +191,7 @@ fn what_nobody_asks_for_makes_room() {
     assert_eq!(loaded, ["a", "c"]);
 }
 
-/// Opens detectors that take their time, and fail when told to.
+/// Opens detectors that take their time, and fail on request.
 #[derive(Debug, Default)]
 struct Slow {
     opened: Arc<AtomicUsize>,

@@ -1,4 +1,4 @@
-//! Requests and answers: what stands between the service's routes and what is behind them.
+//! The handlers of the API: from requests to models, scores and jobs, and back to answers.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,10 +18,10 @@ use crate::{Call, Payload, Refused, Router};
 /// The document that describes the endpoints.
 const OPENAPI: &str = include_str!("openapi.json");
 
-/// The largest body that is read without waiting for others.
-const SMALL: usize = 32 << 10;
+/// The largest body that counts as small.
+const MAX_SMALL_BYTES: usize = 32 << 10;
 
-/// Threads that score at once: each model has two at most, so that it takes many slow ones to hold up the others.
+/// Threads that score at once. Each model has two at most, so that only many slow models can delay the others.
 const SCORING: usize = 64;
 
 /// Threads for other requests: the directory of models, and jobs with their files.
@@ -31,14 +31,14 @@ const OTHERS: usize = 8;
 #[derive(Debug)]
 pub struct Api {
     registry: Arc<Registry>,
-    /// None where uploads are not taken.
+    /// `None` if uploads are not accepted.
     jobs: Option<Jobs>,
     options: Options,
-    /// Where large requests are read. Small ones wait for none of them.
+    /// Reads large requests, for which small ones do not wait.
     reading: Pool,
-    /// Where small requests are read, and all are scored.
+    /// Reads small requests, and scores all.
     scoring: Pool,
-    /// Where all else is done.
+    /// Does everything else.
     others: Pool,
 }
 
@@ -48,11 +48,11 @@ enum Step {
     Load(String),
     /// Its rows are to be scored, once it is their turn.
     Score(Rows, Arc<Model>),
-    /// The answer is there.
+    /// The answer is complete.
     Done(Vec<u8>),
 }
 
-/// How large requests may be.
+/// The limits of requests for scores.
 #[derive(Debug, Clone, Copy)]
 pub struct Options {
     /// The body of a request for scores, in bytes.
@@ -68,7 +68,7 @@ impl Default for Options {
     }
 }
 
-/// Why there is no answer but this.
+/// Why a request failed.
 enum Failure {
     Problem(Problem),
     Refused(Refused),
@@ -118,7 +118,7 @@ impl Api {
         &self.registry
     }
 
-    /// Adds what this answers to a service.
+    /// Adds the routes of the API.
     #[must_use]
     pub fn routes(self: &Arc<Self>, router: Router) -> Router {
         let index = index();
@@ -143,7 +143,7 @@ impl Api {
             .route(Method::DELETE, "/api/v1/bundles/{id}", with(|api, call| Box::pin(api.cancel(call))))
     }
 
-    /// Ends all jobs, and waits until nothing of them is left. It may take a moment.
+    /// Ends all jobs, and waits until they are removed, which may take a moment.
     pub fn stop(&self) {
         if let Some(jobs) = &self.jobs {
             jobs.stop();
@@ -163,9 +163,9 @@ impl Api {
                 Step::Done(answer) => return Ok(json(StatusCode::OK, answer)),
                 Step::Score(rows, model) => {
                     let turn = model.turn(rows.are_few()).await;
-                    drop(body); // its memory is others' now
+                    drop(body); // its memory is free for others
                     let scored = move || {
-                        let _turn = turn; // not over before that is done, even where nobody waits for it any more
+                        let _turn = turn; // held until that is done, even if the client is gone
                         rows.score(&model)
                     };
                     return Ok(json(StatusCode::OK, self.scoring.run(scored).await?));
@@ -174,9 +174,9 @@ impl Api {
         }
     }
 
-    /// Takes a request as far as it comes without waiting for others, with its `model`, if that has been found.
+    /// Processes a request as far as possible without waiting for others, with its `model`, if that has been found.
     async fn step(self: &Arc<Self>, body: Arc<Payload>, model: Option<Arc<Model>>) -> Result<Step, Problem> {
-        let is_small = body.len() <= SMALL;
+        let is_small = body.len() <= MAX_SMALL_BYTES;
         let api = Arc::clone(self);
         let step = move || {
             let request = Request::parse(&body)?;
@@ -264,7 +264,7 @@ fn not_taken(kind: &str, hint: &str) -> Problem {
     Problem::new(415, format!("{} is not taken here", shown(kind))).hint(hint)
 }
 
-/// What is wanted of an upload.
+/// The parameters of an upload.
 fn wanted(call: &Call) -> Result<Wanted, Problem> {
     for (name, _) in call.query_pairs() {
         if !["name", "detector"].contains(&&*name) {
@@ -285,7 +285,7 @@ fn wanted(call: &Call) -> Result<Wanted, Problem> {
     Ok(Wanted { name, detector, format })
 }
 
-/// What there is, in short.
+/// The endpoints, in short.
 #[derive(Debug, Clone, Serialize)]
 struct Index {
     name: &'static str,
@@ -300,7 +300,7 @@ struct Endpoint {
     summary: String,
 }
 
-/// What the document says of each endpoint.
+/// The endpoints, as `openapi.json` describes them.
 fn index() -> Index {
     #[derive(Deserialize)]
     struct Document {

@@ -34,13 +34,13 @@ pub struct Problem {
 }
 
 impl Problem {
-    /// One of this status.
+    /// A problem with this status.
     pub fn new(status: u16, error: impl Into<String>) -> Self {
         let (field, hint, line, column, retry_after) = (None, None, None, None, None);
         Self { status, error: error.into(), field, hint, line, column, retry_after }
     }
 
-    /// What is no JSON, and where.
+    /// Malformed JSON, with its place.
     #[must_use]
     pub fn of_json(error: &serde_json::Error) -> Self {
         let place = format!(" at line {} column {}", error.line(), error.column());
@@ -61,13 +61,13 @@ impl Problem {
         Self { hint: Some(hint.into()), ..self }
     }
 
-    /// With what to do where there is anything to be said.
+    /// With what to do, if that is known.
     #[must_use]
     pub fn maybe_hint(self, hint: Option<String>) -> Self {
         Self { hint, ..self }
     }
 
-    /// Worth another try after so many seconds.
+    /// With the time until a retry.
     #[must_use]
     pub fn retry_after(self, seconds: u64) -> Self {
         Self { retry_after: Some(seconds), ..self }
@@ -76,7 +76,7 @@ impl Problem {
     /// The body of the answer.
     #[must_use]
     pub fn to_json(&self) -> Vec<u8> {
-        // It is made of texts and numbers, which JSON has.
+        // Texts and numbers can always be written as JSON.
         serde_json::to_vec(self).unwrap_or_default()
     }
 }
@@ -97,16 +97,16 @@ pub(crate) fn shown(text: &str) -> String {
 
 /// What to do about a name that is not known.
 pub(crate) fn did_you_mean<'a>(wrong: &str, known: impl Iterator<Item = &'a str>) -> Option<String> {
-    /// How much alike two names are at least, from 0 to 1, for one to be taken for the other.
-    const ALIKE: f64 = 0.7;
+    /// The least similarity of two names, from 0 to 1, for a hint.
+    const MIN_SIMILARITY: f64 = 0.7;
     /// Comparing takes time, and a request may name anything.
     const MAX_WRONG_CHARS: usize = 200;
     if wrong.len() > MAX_WRONG_CHARS {
         return None;
     }
-    let alike = known.take(1000).map(|name| (strsim::jaro(name, wrong), name));
-    let (alike, nearest) = alike.max_by(|(a, _), (b, _)| a.total_cmp(b))?;
-    (alike >= ALIKE).then(|| format!("did you mean `{}`?", shown(nearest)))
+    let candidates = known.take(1000).map(|name| (strsim::jaro(name, wrong), name));
+    let (similarity, nearest) = candidates.max_by(|(a, _), (b, _)| a.total_cmp(b))?;
+    (similarity >= MIN_SIMILARITY).then(|| format!("did you mean `{}`?", shown(nearest)))
 }
 
 #[cfg(test)]
@@ -114,7 +114,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn json_that_is_none_is_told_with_its_place() {
+    fn malformed_json_is_reported_with_its_place() {
         let error = serde_json::from_str::<serde_json::Value>("{\n  \"a\": x\n}").unwrap_err();
         let problem = Problem::of_json(&error);
         assert_eq!((problem.status, problem.line, problem.column), (400, Some(2), Some(8)));
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_said_again_is_long() {
+    fn shown_texts_are_short_and_clean() {
         assert_eq!(shown(&"x".repeat(1000)).chars().count(), 101);
         assert_eq!(shown("a\u{1b}b"), "a\u{fffd}b");
     }

@@ -13,7 +13,7 @@ const colours = new Map();
 /// To be called when the theme changes: colours are looked up anew.
 export const forgetColours = () => colours.clear();
 
-// A canvas knows nothing of custom properties: an element is asked what they come to.
+// A canvas cannot read custom properties: an element resolves them.
 function colour(name) {
   if (!colours.has(name)) {
     const probe = document.createElement("i");
@@ -74,8 +74,7 @@ export function charts({ scoreIn, valueIn, hovered }) {
   });
 
   return {
-    /// Draws `times`, `scores`, `values` (null where there is none), what would have been ordinary (null where that is not
-    /// known), and the spans `[from, to]` in which it was anomalous.
+    /// Draws `times`, `scores`, `values` (null if there is none), the expected band (null if it is not known), and the spans `[from, to]` in which it was anomalous.
     show({ times: at, scores, values, band: ordinary }, anomalous) {
       spans = anomalous;
       band = ordinary;
@@ -89,7 +88,7 @@ export function charts({ scoreIn, valueIn, hovered }) {
   };
 }
 
-// A chart that fills its box, and comes to be once the box has a size: a hidden one has none.
+// A chart that fills its box. It is created once the box has a size, which a hidden one does not have.
 function plot(box, options) {
   let chart = null;
   let data = [[], []];
@@ -144,7 +143,7 @@ function times() {
   const values = (_, at, __, ___, step) =>
     at.map((one, i) => {
       if (step < 60_000) return text.seconds(one);
-      // A new day is told where it begins.
+      // The first label of a new day is its date.
       return i > 0 && text.day(one) !== text.day(at[i - 1]) ? text.day(one) : text.time(one, one);
     });
   return { ...look(), size: 30, space: 56, values };

@@ -1,4 +1,4 @@
-// One open series: how its score and value went, and why.
+// One open series: its score and value over time, and the causes.
 
 import { charts, forgetColours } from "./chart.js";
 import { by, el, mark, put, repeat } from "./dom.js";
@@ -35,14 +35,14 @@ export function detail() {
 
   function why(anomalous, reason) {
     const found = text.byWeight(history?.contributions);
-    const told = found.length > 0 || Boolean(reason);
+    const isKnown = found.length > 0 || Boolean(reason);
     const most = Math.max(1e-9, ...found.map((one) => Math.abs(one.share)));
-    put(by("why-title"), anomalous || !told ? "Why" : "Why, when it was last anomalous");
+    put(by("why-title"), anomalous || !isKnown ? "Why" : "Why, when it was last anomalous");
     put(by("why-reason"), text.meaning(reason));
     by("shares").parentElement.hidden = found.length === 0;
     put(
       by("why-none"),
-      told
+      isKnown
         ? ""
         : history
           ? anomalous
@@ -53,7 +53,7 @@ export function detail() {
     shares(found.map((one) => ({ ...one, part: Math.abs(one.share) / most })));
   }
 
-  // Nothing is known yet of the series that is opened, or none is open.
+  // The opened series has no data yet, or none is open.
   function clear(id, note) {
     history = null;
     by("detail").classList.toggle("none", id === null);
@@ -66,13 +66,13 @@ export function detail() {
   }
 
   return {
-    /// What is known of the series before its history has come.
+    /// Shows the series without its history, which has not come yet.
     show(id, live) {
       now = live.now;
       const incidents = facts(id, live);
       if (history) plots.show(history, spansOf(incidents, now));
     },
-    /// Its history has come.
+    /// Shows its history.
     take(next, live) {
       history = next;
       now = live.now;
@@ -117,7 +117,7 @@ function note(history) {
   return `${every} Scored as a vector of ${text.many(history.features.length, "feature")}: ${text.clip(history.features.join(", "))}.`;
 }
 
-// What the charts show, for those who do not see them.
+// A description of the charts for screen readers.
 function summarise({ times, scores, values, band }) {
   let peak = -1;
   scores.forEach((one, i) => {

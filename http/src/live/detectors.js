@@ -9,7 +9,7 @@ const STATES = {
   resting: ["resting", "bad"],
 };
 
-/// What keeps the verdict from being the whole truth, in sentences.
+/// The limitations of the verdict, in sentences.
 export function troubles(detectors) {
   return detectors.flatMap((one) => {
     const name = text.clip(one.name);

@@ -1,4 +1,4 @@
-// Asks for data again and again, and tells what went wrong when there is none.
+// Polls for data, and reports what went wrong when there is none.
 
 const TOKEN = "qualm-token";
 const TIMEOUT_MS = 10_000;
@@ -52,8 +52,8 @@ async function ask(path, stop) {
   throw new Trouble("down", `It answered with status ${answer.status}.`);
 }
 
-/// Polls `path()` every `period()` ms, until the next failure; then with growing pauses. While `path()` is null it rests.
-/// `got(data)` and `failed(trouble, retryAt)` are called; `retryAt` is null where only a new token helps.
+/// Polls `path()` every `period()` ms, until the next failure; then with growing pauses. While `path()` is null it pauses.
+/// `got(data)` and `failed(trouble, retryAt)` are called; `retryAt` is null if only a new token helps.
 export function poll({ path, period, got, failed }) {
   let timer = 0;
   let failures = 0;
@@ -76,12 +76,12 @@ export function poll({ path, period, got, failed }) {
     } catch (error) {
       if (mine.signal.aborted) return;
       if (!(error instanceof Trouble)) {
-        // A page that cannot show what it got must not fall silent.
+        // An error while showing data must not end the polling.
         console.error(error);
         error = new Trouble("down", "It answered something that this page cannot show.");
       }
       failures += 1;
-      // Spread out, so that many open pages do not come back as one.
+      // Random, so that many open pages do not retry at the same time.
       const wait = Math.min(LAST_RETRY_MS, FIRST_RETRY_MS * 2 ** (failures - 1)) * (0.8 + 0.4 * Math.random());
       pause = error.kind === "token" ? null : wait;
       failed(error, pause === null ? null : performance.now() + pause);

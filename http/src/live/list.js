@@ -38,7 +38,7 @@ export function seriesList({ open }) {
 
   const sortedByName = () => document.querySelector("input[name=sort]:checked").value === "name";
 
-  // New values in the places of old ones; what is new comes last until the list is let go.
+  // New values replace old ones in place; new series come last until the pointer leaves the list.
   function hold(ranked) {
     const places = new Map(shown.map((one, place) => [one.id, place]));
     const place = (one) => places.get(one.id) ?? Infinity;
@@ -233,7 +233,7 @@ function makeRow(number) {
   };
 }
 
-// A series that went silent is worth a word: its score is of then, not of now.
+// A series without recent data is marked: its score is an old one.
 function stale(one, now) {
   const silent = now - one.last;
   return silent > 60_000 ? `silent ${text.duration(silent)}` : "";

@@ -1,4 +1,4 @@
-// What would have been ordinary, drawn behind the value: an area and, in it, a thin line where the value was expected.
+// The expected band, drawn behind the value: an area and, in it, a thin line for the expected value.
 
 /* global uPlot */
 
@@ -42,7 +42,7 @@ export function typical({ lower, upper }) {
   });
 }
 
-// The steps of which something is known, parted where nothing is.
+// The runs of steps whose band is known.
 function runs(times, known) {
   const found = [];
   times.forEach((_, i) => {

@@ -1,4 +1,4 @@
-// The one scale on which scores are drawn: linear up to the threshold, where the ordinary ones are told apart, and
+// The one scale on which scores are drawn: linear up to the threshold, where ordinary ones differ, and
 // logarithmic above it, where they may reach millions. Up to 1 takes as much room as two decades above.
 
 const BELOW = 2;

@@ -39,7 +39,7 @@ function verdict(live, troubled) {
   if (bad.length > 0) {
     const first = Math.min(...bad.map((one) => one.since ?? now));
     const worst = bad.reduce((a, b) => ((b.score ?? 0) > (a.score ?? 0) ? b : a));
-    // Where the list is full of them there may be more.
+    // A full list means that there may be more.
     const at = bad.length === series.length && total > bad.length ? "At least " : "";
     return {
       tone: "bad",

@@ -76,7 +76,7 @@ export function bytes(number) {
   return `${left < 10 && unit > 0 ? left.toFixed(1) : left.toFixed(0)}${GAP}${units[unit]}`;
 }
 
-/// How long, in the one or two units that matter.
+/// A duration, in its one or two largest units.
 export function duration(ms) {
   if (!isNumber(ms)) return "–";
   const seconds = Math.max(0, Math.round(ms / 1000));
@@ -101,7 +101,7 @@ export const day = (ms) => dayFormat.format(ms);
 /// "1 series", "3 detectors".
 export const many = (number, one, more = `${one}s`) => `${short(number)}${GAP}${number === 1 ? one : more}`;
 
-// A name may be as long as its sender likes.
+// Senders do not limit the length of names.
 const LONGEST = 400;
 
 /// A series' name in two parts: where it is from, and which field it is, or what vector. Line protocol escapes the
@@ -118,10 +118,10 @@ export function nameParts(name) {
   return ["", all];
 }
 
-// Letters that show nothing, or turn what follows around: a name must look like what it is.
+// Invisible characters, and those that change the direction of text.
 const UNSEEN = /[\p{Cc}\p{Zl}\p{Zp}\u200b\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]/gu;
 
-/// A text from outside, as it is shown.
+/// A text from the server without them.
 export function clip(name) {
   const all = String(name ?? "")
     .slice(0, LONGEST + 1)
@@ -129,8 +129,8 @@ export function clip(name) {
   return all.length > LONGEST ? `${all.slice(0, LONGEST)}…` : all;
 }
 
-/// What weighs most in the score of the series `name`, in words: "usage_idle at 3.1 (82 %)", or "at 3.1" where it is
-/// the only feature and the name has told it.
+/// The largest contribution to the score of the series `name`, in words: "usage_idle at 3.1 (82 %)", or "at 3.1" where it is
+/// the only feature and the name contains it.
 export function cause(contributions, name) {
   const [first] = byWeight(contributions);
   if (!first) return "";
@@ -139,7 +139,7 @@ export function cause(contributions, name) {
   return `${clip(first.feature)} ${at}`.trim() + (contributions.length > 1 ? ` (${percent(first.share)})` : "");
 }
 
-/// What an incident is, in words: why, and what weighs most.
+/// An incident in words: its reason, and the largest contribution.
 export function incident(one) {
   return [reason(one.reason), cause(one.contributions, one.name)].filter(Boolean).join(", ");
 }

@@ -1,4 +1,4 @@
-// The chosen theme, before anything is painted: a page that flashes white at night is no help.
+// Sets the chosen theme before the first paint, so that a dark page does not flash white.
 (() => {
   try {
     const chosen = localStorage.getItem("qualm-theme");

@@ -30,7 +30,7 @@ impl Options {
 /// The server's own certificate.
 #[derive(Clone, Debug)]
 pub struct Tls {
-    /// A PEM file: the certificate, then those between it and a root.
+    /// A PEM file: the certificate, then the intermediate ones.
     pub cert: PathBuf,
     /// A PEM file with the certificate's private key.
     pub key: PathBuf,
@@ -40,25 +40,25 @@ pub struct Tls {
 /// that; all bodies together take at most `memory`.
 #[derive(Clone, Debug)]
 pub struct Limits {
-    /// Connections at once; fewer, if the system allows fewer open files. When there are so many and one more comes,
-    /// those that have waited longest for a request are closed: a client that keeps a connection open has to cope with
-    /// its end at any time, while one that cannot get in is lost. With none waiting, the new one waits.
+    /// The most connections at once; fewer, if the system allows fewer open files. If one more comes, those that have been
+    /// idle for longest are closed: a client must cope with the end of an idle connection, but not with a refused one. If none
+    /// is idle, the new one waits.
     pub connections: usize,
     /// The longest request line and header fields together (at least 8 KiB); beyond it, 431.
     pub header_bytes: usize,
-    /// From a request's first byte to the end of its header, or for a TLS handshake.
+    /// The time from a request's first byte to the end of its header, or for a TLS handshake.
     pub header_timeout: Duration,
     /// The longest pause in a body; and all of it must have come after this time plus one second for each 64 KiB that came, so
     /// that 10 MB over a bad line still arrive. Otherwise the answer is 408. The same holds for a client that reads its answer as
     /// slowly (its connection is closed), and for a body that waits for memory (503).
     pub body_timeout: Duration,
-    /// How long a connection is kept without a request.
+    /// The time after which an idle connection is closed.
     pub idle_timeout: Duration,
-    /// The largest body, decompressed, for a handler that does not say otherwise; beyond it, 413.
+    /// The largest body, decompressed, for a handler without a limit of its own; beyond it, 413.
     pub body: usize,
-    /// All bodies that are in memory at once, of all connections. Further ones are not read until others are done.
+    /// The memory of all bodies of all connections, in bytes. Further bodies are not read until others are done.
     pub memory: usize,
-    /// How long requests that are under way may take to finish at shutdown.
+    /// The time for requests under way to finish at shutdown.
     pub drain: Duration,
 }
 
@@ -69,7 +69,7 @@ impl Default for Limits {
             header_bytes: 16 << 10,
             header_timeout: Duration::from_secs(10),
             body_timeout: Duration::from_secs(30),
-            // A little more than the minute after which many clients let go of a connection by themselves.
+            // A little more than the minute after which many clients close idle connections themselves.
             idle_timeout: Duration::from_secs(75),
             // Vector's own sources take 100 MiB.
             body: 128 << 20,

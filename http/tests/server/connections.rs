@@ -37,7 +37,7 @@ fn one_more_connection_takes_the_place_of_what_waited_longest() {
     assert_eq!(first.ask(get("/healthz")).status, 200);
     let mut busy = server.connect();
     busy.send(get("/slow?ms=3000"));
-    // Each waits a little shorter than the one before; some have begun to say something.
+    // Each waits a little shorter than the one before; some have sent a part of a request.
     let waiting: Vec<_> = (0..60)
         .map(|n| {
             let mut client = server.connect();
@@ -52,7 +52,7 @@ fn one_more_connection_takes_the_place_of_what_waited_longest() {
     assert!(first.closed());
     let mut last = server.connect();
     assert_eq!(last.ask(get("/healthz")).status, 200);
-    // A request that is under way is never given up for that.
+    // A request under way is never evicted.
     assert_eq!(busy.answer().text(), "slow");
     assert_eq!(last.ask(get("/healthz")).status, 200);
     assert!(server.counts.snapshot().evicted >= 42);
@@ -150,7 +150,7 @@ fn ten_thousand_idle_connections_are_bearable() {
     assert_eq!(other.ask(get("/healthz")).status, 200);
     let before = server.resident();
     let mut idle: Vec<_> = (0..count).map(|_| Client::to(address)).collect();
-    // Half of them have been of use before; some others have begun to say something.
+    // Half of them have sent a request before; some others have sent a part of one.
     for (n, client) in idle.iter_mut().enumerate() {
         match n % 4 {
             0 | 1 => assert_eq!(client.ask(get("/healthz")).status, 200),

@@ -19,7 +19,7 @@ fn what_is_under_way_is_finished_and_nothing_else_is_begun() {
     sending.send(&request[..500]);
     until(|| server.counts.snapshot().received_bytes > 500 + 2 * get("/healthz").len() as u64);
     server.until_open(5);
-    // The requests' headers have come; their handlers have them a moment later.
+    // The requests' headers were received; their handlers run a moment later.
     thread::sleep(Duration::from_millis(300));
 
     server.stop();
@@ -46,9 +46,9 @@ fn what_takes_too_long_is_broken_off() {
     client.send(get("/slow?ms=600000"));
     server.until_open(1);
     thread::sleep(Duration::from_millis(300));
-    let told = Instant::now();
+    let stopped = Instant::now();
     server.stop();
     assert!(client.closed());
     server.stopped();
-    assert!(told.elapsed() < PATIENCE);
+    assert!(stopped.elapsed() < PATIENCE);
 }

@@ -1,4 +1,4 @@
-//! A server with a few simple routes, and a client that sends exactly what it is told.
+//! A server with a few simple routes, and a client that sends exact bytes.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -12,7 +12,7 @@ use qualm_http::{Call, Counts, Method, Options, Refused, Reply, Router, Server, 
 use tokio::runtime;
 use tokio::sync::oneshot;
 
-/// Nothing here takes so long.
+/// Longer than anything here takes.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 pub(crate) struct Running {
@@ -34,7 +34,7 @@ impl Running {
         let thread = thread::spawn(move || {
             let runtime = runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
             runtime.block_on(server.run(router, async {
-                let _told_or_dropped = stopped.await;
+                let _sent_or_dropped = stopped.await;
             }));
         });
         Self { address, counts, stop: Some(stop), thread: Some(thread) }
@@ -44,7 +44,7 @@ impl Running {
         Client::to(self.address)
     }
 
-    /// Tells it to stop.
+    /// Asks it to stop.
     pub(crate) fn stop(&mut self) {
         drop(self.stop.take());
     }
@@ -76,11 +76,11 @@ impl Drop for Running {
     }
 }
 
-/// Waits until something is so.
-pub(crate) fn until(so: impl Fn() -> bool) {
+/// Waits until a condition holds.
+pub(crate) fn until(holds: impl Fn() -> bool) {
     let started = Instant::now();
-    while !so() {
-        assert!(started.elapsed() < PATIENCE, "it never came to be so");
+    while !holds() {
+        assert!(started.elapsed() < PATIENCE, "the condition never held");
         thread::sleep(Duration::from_millis(5));
     }
 }

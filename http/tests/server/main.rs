@@ -1,4 +1,4 @@
-//! The server over real sockets, with clients as they should be, and as they should not.
+//! The server over real sockets, with well-behaved and with misbehaving clients.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up has to fail")]
 

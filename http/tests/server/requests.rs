@@ -120,7 +120,7 @@ fn only_those_with_a_token_come_in() {
         assert_eq!(answer.status, 401, "{field}");
         assert_eq!(answer.header("www-authenticate"), Some("Bearer"));
     }
-    // Nor does it tell strangers which paths there are.
+    // A caller without a token does not learn which paths exist.
     assert_eq!(server.ask(get("/nothing")).status, 401);
     for field in ["Bearer two", "Token two", "Token user:two", "Basic dXNlcjp0d28="] {
         let answer = server.ask(format!("GET /items/1 HTTP/1.1\r\nauthorization: {field}\r\nhost: x\r\n\r\n"));

@@ -34,7 +34,7 @@ fn requests_are_answered_over_tls() {
     let directory = tempfile::tempdir().unwrap();
     let (tls, client) = certificate(directory.path());
     let server = Running::start(|options| options.tls = Some(tls));
-    // Whoever speaks plain HTTP is no one's business but its own.
+    // A client that sends plain HTTP affects no other.
     let mut plain = server.connect();
     plain.send(get("/healthz"));
     let name = ServerName::try_from("localhost").unwrap();

@@ -30,7 +30,7 @@ pub enum Format {
 }
 
 impl Format {
-    /// What a `content-type` says.
+    /// The format of a `content-type`.
     #[must_use]
     pub fn of(content_type: &str) -> Option<Self> {
         let kind = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
@@ -45,7 +45,7 @@ impl Format {
     ///
     /// # Errors
     ///
-    /// What it should begin with.
+    /// The problem says how it should begin.
     pub(super) fn check(self, file: &Path) -> io::Result<Result<(), Problem>> {
         let mut bytes = Vec::new();
         File::open(file)?.take(HEAD).read_to_end(&mut bytes)?;
@@ -82,20 +82,20 @@ impl Format {
 /// The parameters of an upload.
 #[derive(Debug, Clone)]
 pub struct Wanted {
-    /// What the model is called.
+    /// The name of the model.
     pub name: String,
     /// The kind of detector.
     pub detector: String,
-    /// What the upload is written in.
+    /// The format of the upload.
     pub format: Format,
 }
 
 impl Wanted {
-    /// Checks it: nothing else of what a client says becomes part of a command or a path.
+    /// Checks it: name and detector are all of a request that becomes part of a command or a path.
     ///
     /// # Errors
     ///
-    /// 422: what is wrong, and what would be right.
+    /// 422, with what is wrong and what is allowed.
     pub fn check(&self) -> Result<(), Problem> {
         let first = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
         let allowed = |c: char| first(c) || matches!(c, '.' | '_' | '-');
@@ -123,13 +123,13 @@ pub enum State {
     Validating,
     /// The model is fitted.
     Training,
-    /// The model is tried.
+    /// The model is evaluated.
     Evaluating,
-    /// The model is put among those that are served.
+    /// The model is being published.
     Publishing,
-    /// The model is there.
+    /// The model is published.
     Done,
-    /// There is no model.
+    /// It failed.
     Failed,
     /// It was cancelled.
     Cancelled,
@@ -142,7 +142,7 @@ impl State {
         matches!(self, Self::Done | Self::Failed | Self::Cancelled)
     }
 
-    /// How much is done, about; an end says nothing of it but `Done`.
+    /// About how much is done; unknown after a failure.
     const fn percent(self) -> Option<u8> {
         match self {
             Self::Queued => Some(0),
@@ -163,38 +163,38 @@ pub struct Status {
     pub id: String,
     /// The path of its state.
     pub url: String,
-    /// How far it is.
+    /// Its phase.
     pub state: State,
-    /// How much is done, about.
+    /// About how much is done.
     pub percent: u8,
-    /// What the model is called.
+    /// The name of the model.
     pub name: String,
     /// The kind of detector.
     pub detector: String,
-    /// What was uploaded, unpacked.
+    /// The size of the upload, unpacked.
     pub bytes: u64,
-    /// When it was uploaded, its turn came, and it ended.
+    /// When it was uploaded.
     pub created: Timestamp,
-    /// See `created`.
+    /// When work on it began.
     pub started: Option<Timestamp>,
-    /// See `created`.
+    /// When it ended.
     pub ended: Option<Timestamp>,
-    /// What the data are like.
+    /// The report of the validation.
     pub validation: Option<Validation>,
-    /// What was learnt.
+    /// The report of the training.
     pub training: Option<Training>,
-    /// How the model does.
+    /// The report of the evaluation.
     pub evaluation: Option<Evaluation>,
     /// The model.
     pub model: Option<Published>,
-    /// Why there is none.
+    /// Why there is no model.
     pub error: Option<Fault>,
 }
 
-/// A model that is there.
+/// A model that was published.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Published {
-    /// What it is called.
+    /// The name.
     pub name: String,
     /// Its version.
     pub version: u64,
@@ -263,7 +263,7 @@ impl Job {
         true
     }
 
-    /// Ends it: what is on disk goes first.
+    /// Ends it, after removing its directory.
     pub(super) fn end(&self, state: State, change: impl FnOnce(&mut Status)) {
         drop(self.dir.lock().take());
         let mut status = self.status.lock();
@@ -279,7 +279,7 @@ impl Job {
     ///
     /// # Errors
     ///
-    /// How far it is, where it is too late.
+    /// Its phase, if it is too late.
     pub(super) fn cancel(&self) -> Result<(), State> {
         let mut status = self.status.lock();
         if status.state.is_end() || status.state == State::Publishing {
@@ -313,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn what_begins_as_no_history_does_is_refused() {
+    fn a_file_that_does_not_begin_like_a_history_is_refused() {
         let dir = tempfile::tempdir().unwrap();
         let check = |format: Format, text: &str| {
             let path = dir.path().join("upload");
@@ -330,7 +330,7 @@ mod tests {
     }
 
     #[test]
-    fn a_content_type_tells_the_format() {
+    fn a_content_type_names_the_format() {
         assert_eq!(Format::of("text/csv; charset=utf-8"), Some(Format::Csv));
         assert_eq!(Format::of("Application/X-NDJSON"), Some(Format::Jsonl));
         assert_eq!(Format::of("application/json"), None);

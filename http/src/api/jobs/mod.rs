@@ -1,8 +1,8 @@
 //! Training on uploaded data: an upload is validated, a model is trained, and served.
 //!
 //! An [`Upload`] has a directory of its own under `.jobs/` in the directory of models, where its body is saved and all
-//! work is done ([`work`]), by processes of their own ([`qualm_system::child`]). Whatever becomes of it, that directory goes. What is
-//! under way is known to this process only: when it stops, so do the jobs. Whose models are whose outlives it ([`owners`]).
+//! work is done (`work`), by processes of their own ([`qualm_system::child`]). Its directory is removed at the end in any case. What is
+//! under way is known to this process only: when it stops, so do the jobs. The owners of models are stored (`owners`).
 
 mod job;
 mod options;
@@ -43,10 +43,10 @@ use owners::Owners;
 use quota::Quota;
 use work::JobRunner;
 
-/// Where jobs are done, in the directory of models.
+/// The jobs' directory, in the directory of models.
 pub const DIR: &str = ".jobs";
 
-/// In it, what says that a process is at work there.
+/// The file in it that is locked while a process works there.
 const LOCK: &str = "lock";
 
 /// The jobs, and the threads that do them. Dropped, they stop.
@@ -54,7 +54,7 @@ const LOCK: &str = "lock";
 pub struct Jobs {
     shared: Arc<Shared>,
     workers: Mutex<Vec<JoinHandle<()>>>,
-    /// Held as long as this process is at work in the directory.
+    /// Locked while this process works in the directory.
     _lock: File,
 }
 
@@ -74,13 +74,13 @@ struct Shared {
 /// The jobs.
 #[derive(Debug, Default)]
 struct JobList {
-    /// All that are listed, the oldest first.
+    /// All jobs that are listed, the oldest first.
     listed: VecDeque<Arc<Job>>,
     queue: VecDeque<Arc<Job>>,
     quota: Quota,
 }
 
-/// An upload whose body is being saved. Dropped, nothing of it stays.
+/// An upload whose body is being saved. If it is dropped, its directory is removed.
 #[derive(Debug)]
 pub struct Upload {
     shared: Arc<Shared>,
@@ -122,7 +122,7 @@ impl Jobs {
         Ok(this)
     }
 
-    /// Whose uploads those are that come with this token, or with none.
+    /// The owner of uploads with this token, or with none.
     #[must_use]
     pub fn owner(&self, token: Option<&Secret>) -> Owner {
         self.shared.owners.owner(token)
@@ -132,8 +132,8 @@ impl Jobs {
     ///
     /// # Errors
     ///
-    /// 422 where what is wanted cannot be, 429 where the owner has had their share, 503 where all have, 403 where
-    /// nothing may be published, or nothing of that name.
+    /// 422 if the parameters are wrong, 429 if the owner's share is used up, 503 if that of all is, 403 if nothing may be
+    /// published, or nothing of that name.
     pub fn begin(&self, owner: &Owner, wanted: Wanted) -> Result<Upload, Problem> {
         wanted.check()?;
         let Shared { options, registry, dir, owners, .. } = &*self.shared;
@@ -190,7 +190,7 @@ impl Jobs {
     ///
     /// # Errors
     ///
-    /// 404, and 409 where it is too late.
+    /// 404; 409 if it is too late.
     pub fn cancel(&self, owner: &Owner, id: &str) -> Result<Status, Problem> {
         let job = self.find(owner, id)?;
         job.cancel().map_err(|state| {
@@ -218,7 +218,7 @@ impl Jobs {
         Problem::new(404, "there is no such upload").hint("GET /api/v1/bundles lists yours; a restart forgets them")
     }
 
-    /// Ends all jobs, and waits until nothing of them is left.
+    /// Ends all jobs, and waits until they are removed.
     pub fn stop(&self) {
         self.shared.stopping.store(true, Ordering::Relaxed);
         let waiting: Vec<_> = {
@@ -242,23 +242,23 @@ impl Drop for Jobs {
 }
 
 impl Upload {
-    /// Where the body is to be saved.
+    /// The path to which the body is to be saved.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// How many bytes it may have, unpacked.
+    /// The most bytes that it may have, unpacked.
     #[must_use]
     pub fn limit(&self) -> u64 {
         self.limit
     }
 
-    /// Makes a job of it, now that the body is saved.
+    /// Makes a job of it, after the body was saved.
     ///
     /// # Errors
     ///
-    /// 422 where the body begins as no history does, 503 where the server stops.
+    /// 422 if the body does not begin like a history, 503 if the server stops.
     pub fn submit(mut self) -> Result<Status, Problem> {
         let bytes = fs::metadata(&self.path).map_or(0, |file| file.len());
         self.wanted.format.check(&self.path).unwrap_or_else(|error| {
@@ -304,7 +304,7 @@ impl Shared {
         }
     }
 
-    /// The next job; none when the end has come.
+    /// The next job; `None` when the server stops.
     fn next(&self) -> Option<Arc<Job>> {
         let mut jobs = self.jobs.lock();
         loop {
@@ -320,12 +320,12 @@ impl Shared {
 }
 
 impl JobList {
-    /// The jobs that still take something.
+    /// The jobs that still have a directory.
     fn unfinished(&self) -> impl Iterator<Item = &Arc<Job>> {
         self.listed.iter().filter(|job| job.dir().is_some())
     }
 
-    /// Forgets the oldest that have ended.
+    /// Removes the oldest that have ended.
     fn forget(&mut self, remembered: usize) {
         let mut over = self.listed.len().saturating_sub(remembered);
         self.listed.retain(|job| {
@@ -336,11 +336,11 @@ impl JobList {
     }
 }
 
-/// How long the names of jobs' directories are, letters and digits: nothing else that lies there is ever removed.
+/// The length of the names of jobs' directories, letters and digits: nothing else in the directory is ever removed.
 const DIR_NAME_CHARS: usize = 16;
 
-/// Makes the directory ours, and removes the jobs that others left there. The directory of models may be one that others
-/// can write to: what lies there under our name is looked at before it is touched, and no link is followed.
+/// Creates and locks the directory, and removes the jobs of earlier processes. Others may be able to write to the directory of
+/// models: therefore an existing one is checked before it is used, and no link is followed.
 fn claim(dir: &Path) -> io::Result<File> {
     let at = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", dir.display()));
     match fs::DirBuilder::new().mode(0o700).create(dir) {
@@ -357,7 +357,7 @@ fn claim(dir: &Path) -> io::Result<File> {
     if owner != this {
         return Err(at(io::Error::other(format!("it belongs to user {owner}, and not to user {this}; remove it"))));
     }
-    opened.set_permissions(Permissions::from_mode(0o700)).map_err(at)?; // uploads are nobody else's business
+    opened.set_permissions(Permissions::from_mode(0o700)).map_err(at)?; // no other user may read uploads
     let lock = own::open_or_create(&dir.join(LOCK)).map_err(at)?;
     flock(&lock, FlockOperation::NonBlockingLockExclusive).map_err(|_| {
         io::Error::other(format!("{}: another process trains here; give each a directory of its own", dir.display()))
@@ -366,7 +366,7 @@ fn claim(dir: &Path) -> io::Result<File> {
         let entry = entry.map_err(at)?;
         let name = entry.file_name();
         let is_job = name.len() <= DIR_NAME_CHARS && name.as_encoded_bytes().iter().all(u8::is_ascii_alphanumeric);
-        // Which of a link would say that it is one.
+        // `file_type` does not follow links.
         if is_job && entry.file_type().map_err(at)?.is_dir() {
             fs::remove_dir_all(entry.path()).map_err(at)?;
         } else if name != LOCK {

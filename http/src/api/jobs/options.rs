@@ -14,7 +14,7 @@ pub struct Options {
     pub key: Option<SecretKey>,
     /// Models that are trained at once.
     pub at_once: usize,
-    /// Jobs that wait at most, of all tokens.
+    /// The most jobs that wait, of all tokens.
     pub queue: usize,
     /// Jobs that a token may have under way, waiting ones among them.
     pub jobs_of_token: usize,
@@ -24,11 +24,11 @@ pub struct Options {
     pub upload: u64,
     /// Bytes that all jobs under way may take on disk.
     pub disk: u64,
-    /// Bytes that the directory of models may have, before no upload is taken any more.
+    /// The bytes in the directory of models beyond which uploads are refused.
     pub models: u64,
-    /// How many ended jobs are listed.
+    /// The most jobs that are listed after their end.
     pub remembered: usize,
-    /// What each process may take.
+    /// The limits of each process.
     pub child: child::Limits,
 }
 

@@ -38,7 +38,7 @@ pub(super) struct Owners {
     salt: String,
 }
 
-/// By name.
+/// The owners, by the name of the model.
 type Models = BTreeMap<String, Owned>;
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -57,7 +57,7 @@ struct Record {
 }
 
 impl Owners {
-    /// Of the models in a directory.
+    /// Reads the owners of the models in a directory.
     ///
     /// # Errors
     ///
@@ -84,12 +84,12 @@ impl Owners {
         allowed(self.models()?.get(name), registry, name, owner)
     }
 
-    /// Writes down that a bundle is about to be published for an owner, whose name it becomes where it is nobody's. To be
-    /// called by one at a time.
+    /// Records that a bundle is about to be published for an owner, who becomes the name's owner if it has none. Not for
+    /// concurrent calls.
     ///
     /// # Errors
     ///
-    /// As [`check`](Self::check); 500 where it cannot be written down.
+    /// As [`check`](Self::check); 500 if it cannot be recorded.
     pub(super) fn claim(&self, registry: &Registry, name: &str, owner: &Owner, digest: String) -> Result<(), Problem> {
         let mut models = self.models()?;
         allowed(models.get(name), registry, name, owner)?;
@@ -107,7 +107,7 @@ impl Owners {
         match read(&self.path).map_err(|error| unknown(&error))? {
             Some(Record { salt, .. }) if salt != self.salt => Err(unknown(&at(
                 &self.path,
-                &"its `salt` is another than at the start, so that it tells of others' tokens",
+                &"its `salt` is another than at the start, so that its owners are other tokens",
             ))),
             Some(Record { models, .. }) => Ok(models),
             None => Ok(Models::new()),
@@ -115,7 +115,7 @@ impl Owners {
     }
 }
 
-/// What is written down, if anything is.
+/// The content of the file, if there is one.
 fn read(path: &Path) -> io::Result<Option<Record>> {
     match own::read(path) {
         Ok(bytes) => match serde_json::from_slice(&bytes) {
@@ -135,7 +135,7 @@ fn at(path: &Path, error: &dyn std::fmt::Display) -> io::Error {
 
 fn unknown(error: &io::Error) -> Problem {
     tracing::error!("an upload is refused: {error}");
-    Problem::new(500, "whose model that is cannot be told").hint("tell whoever runs this server, whose log says more")
+    Problem::new(500, "the owner of the model is not known").hint("tell whoever runs this server, whose log says more")
 }
 
 fn allowed(owned: Option<&Owned>, registry: &Registry, name: &str, owner: &Owner) -> Result<(), Problem> {
@@ -153,8 +153,8 @@ fn allowed(owned: Option<&Owned>, registry: &Registry, name: &str, owner: &Owner
     Ok(())
 }
 
-/// Whether what an upload of this name would replace is something else than was published: what serves, or what would, were
-/// it not broken.
+/// Whether an upload of this name would replace a bundle that is not among the `published`: one that serves, or would if it were
+/// not broken.
 fn has_other(registry: &Registry, name: &str, published: &[String]) -> bool {
     let Ok(serves) = registry.about(name) else { return false };
     let all = registry.list().into_iter().filter(|info| info.name == name);
@@ -165,7 +165,7 @@ fn has_other(registry: &Registry, name: &str, published: &[String]) -> bool {
     })
 }
 
-/// A new one: the standard library draws the keys of its hash maps at random.
+/// A new salt: the standard library draws the keys of its hash maps at random.
 fn new_salt() -> String {
     [(); 2].map(|()| format!("{:016x}", RandomState::new().hash_one(0))).concat()
 }
@@ -212,7 +212,7 @@ mod tests {
         again.check(&registry, "host", &theirs).unwrap();
         assert_eq!(again.check(&registry, "another", &theirs).unwrap_err().status, 403);
         let elsewhere = Owners::open(tempfile::tempdir().unwrap().path()).unwrap();
-        assert_ne!(elsewhere.owner(Some(&tokens[0])), mine, "a digest tells nothing elsewhere");
+        assert_ne!(elsewhere.owner(Some(&tokens[0])), mine, "a digest means nothing elsewhere");
     }
 
     #[test]

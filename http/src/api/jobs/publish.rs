@@ -1,4 +1,4 @@
-//! Puts a trained bundle among the models that are served.
+//! Publishes a trained bundle in the directory of models.
 
 use std::fs::{self, File};
 use std::io;
@@ -19,7 +19,7 @@ use crate::api::problem::Problem;
 /// The trained bundle's directory in the job's.
 pub(super) const BUNDLE: &str = "bundle";
 
-/// How often another version is tried where somebody else has just taken it.
+/// The most versions that are tried, if others take them at the same time.
 const ATTEMPTS: u64 = 100;
 
 /// Why nothing was published.
@@ -80,12 +80,12 @@ pub(super) fn publish(
     Err(Error::Outrun)
 }
 
-/// Renames a file; false where something of that name is there already.
+/// Renames a file; false if the name is taken.
 fn put(from: &Path, to: &Path) -> io::Result<bool> {
     match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
         Ok(()) => Ok(true),
         Err(Errno::EXIST) => Ok(false),
-        // A file system that cannot promise it, such as NFS; a second name for a file never replaces anything.
+        // A file system without this flag, such as NFS; a hard link never replaces a file.
         Err(Errno::INVAL | Errno::NOSYS) => match fs::hard_link(from, to) {
             Ok(()) => fs::remove_file(from).map(|()| true),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),

@@ -13,11 +13,11 @@ const DAY: Duration = Duration::from_hours(24);
 /// The least bytes of an upload.
 const MIN_FREE_BYTES: u64 = 1024;
 
-/// What owners have uploaded, and are about to.
+/// The uploads of all owners, finished and under way.
 #[derive(Debug, Default)]
 pub(super) struct Quota {
     shares: HashMap<Owner, Share>,
-    /// Bytes that uploads under way may still come to.
+    /// The bytes that uploads under way may still take.
     reserved: u64,
 }
 
@@ -27,7 +27,7 @@ struct Share {
     /// Uploads under way, and the bytes that they may come to.
     uploading: usize,
     reserved: u64,
-    /// What was uploaded when.
+    /// The finished uploads of a day: when, and how many bytes.
     uploads: VecDeque<(Instant, u64)>,
 }
 
@@ -37,7 +37,7 @@ impl Quota {
     ///
     /// # Errors
     ///
-    /// 429 where the owner has had their share, 503 where all have.
+    /// 429 if the owner's share is used up, 503 if that of all is.
     pub(super) fn begin(
         &mut self,
         owner: &Owner,
@@ -83,7 +83,7 @@ impl Quota {
         Ok(limit)
     }
 
-    /// An upload of at most `limit` bytes has come to an end: so many were saved.
+    /// An upload of at most `limit` bytes has ended, and `bytes` were saved.
     pub(super) fn end(&mut self, owner: &Owner, limit: u64, bytes: u64, now: Instant) {
         self.reserved = self.reserved.saturating_sub(limit);
         let this = self.shares.entry(owner.clone()).or_default();

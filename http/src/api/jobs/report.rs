@@ -12,7 +12,7 @@ const MAX_FINDINGS: usize = 100;
 /// The most characters of a text in a report.
 const MAX_TEXT_CHARS: usize = 500;
 
-/// What the data are like.
+/// The report of a validation.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Validation {
     /// `ok`, `warning` or `bad`.
@@ -23,57 +23,57 @@ pub struct Validation {
     pub from: Option<String>,
     /// The last time.
     pub until: Option<String>,
-    /// What was found, the worst first.
+    /// The findings, the worst first.
     pub findings: Vec<Finding>,
     /// Findings that are left out here.
     pub more: usize,
 }
 
-/// What was found.
+/// A finding.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 pub struct Finding {
-    /// By which check.
+    /// The check that found it.
     pub check: String,
     /// `warning` or `bad`.
     pub verdict: String,
-    /// What it is.
+    /// What was found.
     pub what: String,
     /// What to do.
     pub advice: String,
     /// The column.
     pub column: Option<String>,
-    /// The line where it is first, or worst.
+    /// The line of the first, or the worst.
     pub line: Option<u64>,
-    /// How many times.
+    /// How often it was found.
     pub count: u64,
 }
 
-/// What was learnt.
+/// The report of a training.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Training {
     /// The rows of each part.
     pub rows: Parts,
-    /// What should be known.
+    /// Warnings for whoever uses the model.
     pub warnings: Vec<String>,
 }
 
-/// How many rows were for what.
+/// The number of rows of each part.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Parts {
-    /// Learnt from.
+    /// For training.
     pub train: u64,
-    /// To set the threshold.
+    /// For the threshold.
     pub validation: u64,
-    /// To try the result.
+    /// For the evaluation.
     pub test: u64,
 }
 
-/// How the model does.
+/// The report of an evaluation.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 pub struct Evaluation {
     /// By name.
     pub figures: Figures,
-    /// What should be known.
+    /// Notes for whoever uses the model.
     pub notes: Vec<String>,
 }
 
@@ -115,7 +115,7 @@ impl Validation {
         Ok(Self { verdict, rows, from, until, findings, more })
     }
 
-    /// Why nothing can be learnt from the data, where that is so.
+    /// Why the data are not fit to train on, if they are not.
     pub(super) fn fault(&self) -> Option<Fault> {
         let worst = self.findings.first().filter(|_| self.verdict == "bad")?;
         let line = worst.line.map_or_else(String::new, |line| format!("line {line}: "));
@@ -148,18 +148,18 @@ impl Evaluation {
     }
 }
 
-/// An advice without the options of a command that the uploader does not see.
+/// An advice without the options of a command that uploaders do not use.
 fn for_uploaders(advice: &str) -> String {
     let advice =
         advice.replace(", leave the column out, or tolerate it with --max-missing", ", or leave the column out");
     advice.replace(" (--min-rows)", "")
 }
 
-/// What a command that worked in `dir` said at its end, as its users see it: a file is theirs, and lies nowhere.
-pub(super) fn last_error_line(said: &str, dir: &Path) -> Option<String> {
+/// The last line of a command's log with an error, without the path of `dir`, in which it worked.
+pub(super) fn last_error_line(log: &str, dir: &Path) -> Option<String> {
     let dir = dir.to_string_lossy();
-    let said = said.replace(&format!("{dir}/"), "").replace(&*dir, ".");
-    let last = said.lines().rfind(|line| line.starts_with("E! "))?;
+    let log = log.replace(&format!("{dir}/"), "").replace(&*dir, ".");
+    let last = log.lines().rfind(|line| line.starts_with("E! "))?;
     let last = last.trim_start_matches("E! ").trim_start_matches("qualm: ");
     Some(shortened(last, MAX_TEXT_CHARS))
 }
@@ -169,7 +169,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn findings_are_told_in_the_uploaders_words() {
+    fn findings_are_reported_in_the_uploaders_words() {
         let json = br#"{"file":"upload.csv","verdict":"bad","rows":2,"from":null,"until":null,"checks":[
             {"check":"missing","verdict":"warning","findings":[{"check":"missing","verdict":"warning","kind":"missing",
               "measurement":"m","column":"cpu","series":null,"count":1,"line":null,"what":"50 % of its values are missing",
@@ -187,11 +187,11 @@ mod tests {
 
     #[test]
     fn the_last_error_line_is_found() {
-        let said = "W! qualm: slow\nE! qualm: upload.csv:3: `x` is no number\x1b[2J\n";
+        let log = "W! qualm: slow\nE! qualm: upload.csv:3: `x` is no number\x1b[2J\n";
         let dir = Path::new("/var/lib/models/.jobs/x");
-        assert_eq!(last_error_line(said, dir).unwrap(), "upload.csv:3: `x` is no number\u{fffd}[2J");
+        assert_eq!(last_error_line(log, dir).unwrap(), "upload.csv:3: `x` is no number\u{fffd}[2J");
         assert_eq!(last_error_line("thread main panicked", dir), None);
-        let said = "E! no room at path \"/var/lib/models/.jobs/x/.tmp1\", in /var/lib/models/.jobs/x";
-        assert_eq!(last_error_line(said, dir).unwrap(), "no room at path \".tmp1\", in .");
+        let log = "E! no room at path \"/var/lib/models/.jobs/x/.tmp1\", in /var/lib/models/.jobs/x";
+        assert_eq!(last_error_line(log, dir).unwrap(), "no room at path \".tmp1\", in .");
     }
 }

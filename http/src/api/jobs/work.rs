@@ -1,4 +1,4 @@
-//! What is done with an upload: it is checked, learnt from, and the result tried and published.
+//! The work on an upload: validation, training, evaluation, publication.
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -18,13 +18,13 @@ use crate::api::problem::Problem;
 
 /// Why a job ends early.
 enum EarlyEnd {
-    /// Nobody wants it any more, or the server stops.
+    /// It was cancelled, or the server stops.
     Stopped,
-    /// It cannot be done.
+    /// It failed.
     Failed(Fault),
 }
 
-/// What jobs are done with.
+/// Runs jobs, one step after another.
 pub(super) struct JobRunner<'a> {
     pub(super) options: &'a Options,
     pub(super) registry: &'a Registry,
@@ -36,7 +36,7 @@ pub(super) struct JobRunner<'a> {
 }
 
 impl JobRunner<'_> {
-    /// Does a job to its end.
+    /// Runs a job to its end.
     pub(super) fn run(&self, job: &Job) {
         let steps = || match job.dir() {
             Some(dir) => self.steps(job, &dir),
@@ -66,7 +66,7 @@ impl JobRunner<'_> {
 
         go_on(State::Validating, &|_| {})?;
         let arguments = ["validate", "--json", "--input", input, "--measurement", name];
-        // 1 says that the data are found wanting, which is printed all the same.
+        // 1 means that the data are unfit; the report is printed all the same.
         let done = self.child(job, dir, "validating", &arguments, 1)?;
         let validation = Validation::read(&done.out).map_err(|error| unreadable("validating", error))?;
         let fault = validation.fault();
@@ -89,7 +89,7 @@ impl JobRunner<'_> {
             ["evaluate", "--json", "--bundle", BUNDLE, "--input", input, "--measurement", name, "--no-robustness"];
         let done = self.child(job, dir, "evaluating", &arguments, 0)?;
         let evaluation = Evaluation::read(&done.out).map_err(|error| unreadable("evaluating", error))?;
-        // From here on there is no way back.
+        // From here on it cannot be cancelled.
         go_on(State::Publishing, &move |status| status.evaluation = Some(evaluation.clone()))?;
 
         let one_at_a_time = self.publishing.lock();
@@ -107,8 +107,8 @@ impl JobRunner<'_> {
         Ok(())
     }
 
-    /// Runs a command, whose exit code may be as large as `worst`.
-    fn child(&self, job: &Job, dir: &Path, step: &str, arguments: &[&str], worst: i32) -> Result<Done, EarlyEnd> {
+    /// Runs a command whose exit code may be up to `max_code`.
+    fn child(&self, job: &Job, dir: &Path, step: &str, arguments: &[&str], max_code: i32) -> Result<Done, EarlyEnd> {
         let Options { program, child: limits, .. } = self.options;
         let stopped = || job.is_cancelled() || (self.stopping)();
         let failed = |error: String, hint: &str| EarlyEnd::Failed(Fault { error, hint: Some(hint.to_owned()) });
@@ -129,7 +129,7 @@ impl JobRunner<'_> {
             }
         })?;
         match done.code {
-            code if code <= worst => Ok(done),
+            code if code <= max_code => Ok(done),
             1 | 2 => match last_error_line(&done.said, dir) {
                 Some(error) => Err(EarlyEnd::Failed(Fault { error: format!("{step}: {error}"), hint: None })),
                 None => Err(unreadable(step, "it failed without a word")),

@@ -13,7 +13,7 @@ const MAX_RETRY_DELAY: Duration = Duration::from_mins(1);
 pub(super) struct Fault {
     /// The reason for clients: without details of this machine, and always the same for the same fault.
     pub(super) public_reason: String,
-    /// What the log says.
+    /// The reason for the log.
     pub(super) why: String,
     /// When it is tried again; `None` if the bundle itself is bad.
     pub(super) retry_delay: Option<RetryDelay>,
@@ -57,7 +57,7 @@ impl Fault {
         Self { public_reason: why.clone(), why, retry_delay: Some(RetryDelay::after(last)) }
     }
 
-    /// Of a bundle that cannot be used.
+    /// The fault of a bundle that cannot be used.
     pub(super) fn of_bundle(fault: &BundleFault, last: Option<RetryDelay>) -> Self {
         let why = fault.to_string();
         match fault {
@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_told_says_nothing_of_this_machine() {
+    fn the_public_reason_has_no_details_of_this_machine() {
         let fault = Fault::machine("no space left in /var/tmp", None);
         assert!(!fault.public_reason.contains("/var/tmp") && fault.why.contains("/var/tmp"));
         assert!(fault.retry_after().is_some_and(|seconds| seconds > 0));

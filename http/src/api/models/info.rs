@@ -10,17 +10,17 @@ use serde::Serialize;
 /// The public description of a model.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Info {
-    /// What it is called; for one that cannot be read, what its file's name says.
+    /// The name; if the bundle cannot be read, that of its file.
     pub name: String,
-    /// Its version, where that is known.
+    /// The version, if it is known.
     pub version: Option<u64>,
     /// Whether it serves.
     pub state: State,
-    /// Why not.
+    /// Why it does not serve.
     pub error: Option<String>,
     /// Its file or directory in the directory of models.
     pub file: String,
-    /// What its manifest says, where that can be read.
+    /// Its description, if the manifest can be read.
     #[serde(flatten)]
     pub about: Option<About>,
 }
@@ -35,20 +35,20 @@ pub enum State {
     Broken,
 }
 
-/// What a manifest says, for those who send rows.
+/// The part of a manifest that clients need.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct About {
     /// The kind of detector.
     pub kind: String,
     /// When it was made.
     pub created: Timestamp,
-    /// After which time it is not used.
+    /// The time after which it is not used.
     pub expires: Option<Timestamp>,
-    /// What a row has, in this order.
+    /// The features of a row, in order.
     pub features: Vec<FeatureInfo>,
     /// The configured threshold.
     pub threshold: String,
-    /// The rows that it learnt from.
+    /// The rows that it was trained on.
     pub trained_rows: u64,
     /// Its figures on rows that it was not trained on, by name.
     pub metrics: BTreeMap<String, f64>,
@@ -57,13 +57,13 @@ pub struct About {
 /// A feature.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct FeatureInfo {
-    /// What it is called in rows.
+    /// Its name in rows.
     pub name: String,
-    /// Which metric it is taken from in a pipeline.
+    /// The measurement that a pipeline takes it from.
     pub measurement: String,
-    /// See `measurement`.
+    /// The field that a pipeline takes it from.
     pub field: String,
-    /// What becomes of the value, before the detector sees it.
+    /// The transform of its value before it is scored.
     pub transform: Transform,
 }
 

@@ -1,9 +1,9 @@
 //! The models that are served: a directory of bundles.
 //!
 //! Every `NAME-VERSION.qualm` and every bundle's directory in it is one; of each name the newest that can be used serves.
-//! The directory is read again when it changes ([`scan`]); a model is loaded at its first request, and the least recently used
-//! ones are removed if there are too many ([`retry_cache`]). Instead of one that is bad or expired the previous version serves; a
-//! failure of this machine is tried again ([`fault`]).
+//! The directory is read again when it changes (`scan`); a model is loaded at its first request, and the least recently used
+//! ones are removed if there are too many (`retry_cache`). Instead of one that is bad or expired the previous version serves; a
+//! failure of this machine is tried again (`fault`).
 
 mod fault;
 mod info;
@@ -47,21 +47,21 @@ const POLL_INTERVAL: Duration = Duration::from_secs(1);
 /// The most models that are being loaded at the same time: bundles are large.
 const MAX_CONCURRENT_LOADS: usize = 4;
 
-/// Where models come from.
+/// The options of a registry.
 #[derive(Debug, Clone)]
 pub struct Options {
     /// The directory.
     pub dir: PathBuf,
-    /// Who may make bundles.
+    /// The keys whose bundles are accepted.
     pub trust: Trust,
     /// The most models that are loaded at once.
     pub most_loaded: usize,
-    /// The most bytes of theirs; one alone may have more.
+    /// The most bytes of all that are loaded; a single one may have more.
     pub most_bytes: u64,
 }
 
 impl Options {
-    /// Of a directory, with the defaults: anybody's bundles, 64 loaded at once, 1 GiB of them.
+    /// The defaults for a directory: bundles of anybody, 64 loaded at once, 1 GiB of them.
     pub fn of(dir: impl Into<PathBuf>) -> Self {
         Self { dir: dir.into(), trust: Trust::default(), most_loaded: 64, most_bytes: 1 << 30 }
     }
@@ -73,7 +73,7 @@ pub struct Registry {
     factory: Box<dyn ModelFactory>,
     catalogue: RwLock<Arc<Catalogue>>,
     /// Held while the directory is read.
-    looking: Mutex<DirectoryState>,
+    directory_state: Mutex<DirectoryState>,
     retry_cache: Mutex<RetryCache>,
     /// One request at a time loads a model; others wait for it, without a thread.
     turns: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
@@ -84,8 +84,8 @@ pub struct Registry {
 /// Whether the directory could be read the last time.
 #[derive(Debug, PartialEq, Eq)]
 enum DirectoryState {
-    Clear,
-    Blind,
+    Readable,
+    Unreadable,
 }
 
 impl Registry {
@@ -96,7 +96,7 @@ impl Registry {
             options,
             factory: Box::new(factory),
             catalogue: RwLock::default(),
-            looking: Mutex::new(DirectoryState::Clear),
+            directory_state: Mutex::new(DirectoryState::Readable),
             retry_cache: Mutex::default(),
             turns: Mutex::default(),
             loading: Pool::new(MAX_CONCURRENT_LOADS),
@@ -128,7 +128,7 @@ impl Registry {
         &self.options.dir
     }
 
-    /// Who may make bundles.
+    /// The keys whose bundles are accepted.
     #[must_use]
     pub fn trust(&self) -> &Trust {
         &self.options.trust
@@ -136,19 +136,19 @@ impl Registry {
 
     /// Reads the directory now. If that fails, nothing changes.
     pub fn refresh(&self) {
-        let mut sight = self.looking.lock();
+        let mut state = self.directory_state.lock();
         let last = Arc::clone(&self.catalogue.read());
         let dir = &self.options.dir;
         let next = match Catalogue::scan(dir, &self.options.trust, &last) {
             Ok(next) => next,
             Err(error) => {
-                if mem::replace(&mut *sight, DirectoryState::Blind) == DirectoryState::Clear {
+                if mem::replace(&mut *state, DirectoryState::Unreadable) == DirectoryState::Readable {
                     warn!("{}: models cannot be looked for: {error}. Those that are known serve on", dir.display());
                 }
                 return;
             }
         };
-        if mem::replace(&mut *sight, DirectoryState::Clear) == DirectoryState::Blind {
+        if mem::replace(&mut *state, DirectoryState::Readable) == DirectoryState::Unreadable {
             info!("{}: models can be looked for again", dir.display());
         }
         if !next.is_same(&last) {
@@ -159,7 +159,7 @@ impl Registry {
         }
     }
 
-    /// What serves and what is broken, by name.
+    /// The models that serve and those that are broken, by name.
     #[must_use]
     pub fn list(&self) -> Vec<Info> {
         let catalogue = Arc::clone(&self.catalogue.read());
@@ -212,15 +212,15 @@ impl Registry {
         self.refused.load(Ordering::Relaxed)
     }
 
-    /// The largest version that anything of this name has, 0 where there is nothing.
+    /// The largest version of this name, 0 if there is none.
     #[must_use]
     pub fn newest_version(&self, name: &str) -> u64 {
         let catalogue = Arc::clone(&self.catalogue.read());
         catalogue.named(name).filter_map(|entry| entry.version).max().unwrap_or(0)
     }
 
-    /// The newest model of this name that can be used, if it is loaded: it never waits for a disk or a guest. None where it
-    /// is to be [found](Self::find) first.
+    /// The newest usable model of this name, without waiting for a disk or a guest; `None` if it must be loaded first, which
+    /// [`find`](Self::find) does.
     ///
     /// # Errors
     ///
@@ -229,12 +229,12 @@ impl Registry {
         self.newest(name, |_| None)
     }
 
-    /// The newest model of this name that can be used, loaded if it is not yet. That may take seconds, and minutes where a
-    /// plugin has to be compiled.
+    /// The newest usable model of this name, loaded if it is not yet. That may take seconds, and minutes if a plugin must be
+    /// compiled.
     ///
     /// # Errors
     ///
-    /// 404 with the nearest name, 503 where none can be used.
+    /// 404 with the nearest name, 503 if none can be used.
     ///
     /// # Panics
     ///
@@ -244,7 +244,7 @@ impl Registry {
         Ok(found.expect("what is not loaded is loaded"))
     }
 
-    /// The newest that can be used; none where `load` gives nothing for one that is to be loaded.
+    /// The newest usable model; `None` if it must be loaded and `load` returns `None`.
     fn newest(&self, name: &str, load: impl Fn(&Entry) -> Option<Found>) -> Result<Option<Arc<Model>>, Problem> {
         let catalogue = Arc::clone(&self.catalogue.read());
         let mut faults = Vec::new();
@@ -274,7 +274,7 @@ impl Registry {
         Err(Problem { retry_after, ..problem })
     }
 
-    /// The same where other requests are answered: those that ask for a model while it is loaded wait without a thread.
+    /// As [`find`](Self::find), for threads that answer requests: while a model is loaded, requests for it wait without a thread.
     ///
     /// # Errors
     ///
@@ -282,7 +282,7 @@ impl Registry {
     pub async fn find_soon(self: &Arc<Self>, name: &str) -> Result<Arc<Model>, Problem> {
         let (this, name) = (Arc::clone(self), name.to_owned());
         let turn = self.catalogue.read().named(&name).next().map(|_| {
-            // Only names that there are get one.
+            // Names that do not exist get no entry.
             Arc::clone(self.turns.lock().entry(name.clone()).or_default())
         });
         let turn = match turn {
@@ -291,7 +291,7 @@ impl Registry {
         };
         self.loading
             .run(move || {
-                let _turn = turn; // held until it is loaded, even where nobody waits for that any more
+                let _turn = turn; // held until it is loaded, even if the request is gone
                 this.find(&name)
             })
             .await
@@ -306,14 +306,14 @@ impl Registry {
         let found = retry_cache.insert_outcome(entry, outcome);
         let dropped = retry_cache.evict_oldest(&self.options);
         drop(retry_cache);
-        drop(dropped); // unmapping a guest's memory takes a while
+        drop(dropped); // unmapping a guest's memory takes time
         found
     }
 
     fn try_load(&self, entry: &Entry, last: Option<RetryDelay>) -> Result<Model, Fault> {
         let of_bundle = |fault: &qualm_bundle::Fault| Fault::of_bundle(fault, last);
         let bundle = Bundle::read(&entry.path).map_err(|error| of_bundle(&error.fault))?;
-        // It may be another one than was looked at.
+        // The bundle may have been replaced since the scan.
         bundle.check_trust(&self.options.trust).map_err(|fault| of_bundle(&fault))?;
         if bundle.manifest.name != entry.name || Some(bundle.manifest.version) != entry.version {
             return Err(Fault::machine("it has just been replaced", last));

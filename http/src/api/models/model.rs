@@ -24,29 +24,29 @@ pub const SLICE: usize = 128;
 
 /// A model that is loaded.
 pub struct Model {
-    /// What it is called, and its version.
+    /// The name.
     pub name: String,
-    /// See `name`.
+    /// The version.
     pub version: u64,
     /// The kind of detector.
     pub kind: String,
-    /// What a row has.
+    /// The features of a row.
     pub names: FeatureNames,
-    /// What becomes of each value.
+    /// The transform of each feature.
     pub transforms: Vec<Transform>,
-    /// What lies between two rows.
+    /// The time between two rows.
     pub interval: Duration,
-    /// After which time it is not used.
+    /// The time after which it is not used.
     pub expires: Option<Timestamp>,
-    /// What it takes in memory, about.
+    /// The bytes of its model and its component, which is about what it takes in memory.
     pub bytes: u64,
-    /// The median of each feature in training; none where the bundle does not tell.
+    /// The median of each feature in training; `None` if the bundle does not have it.
     ordinary: Option<Vec<f64>>,
     /// Whether the detector must not be used any more.
     failed: AtomicBool,
     /// Whether it has scored anything.
     scored: AtomicBool,
-    /// For one large request at a time, and beside it for a small one: who waits has no thread yet.
+    /// One large request scores at a time, and a small one beside it; those that wait have no thread yet.
     turns: [Arc<Semaphore>; 2],
     shared: FairMutex<Shared>,
 }
@@ -59,9 +59,9 @@ pub struct Turn {
 
 struct Shared {
     detector: Box<dyn Detector>,
-    /// Numbers of series that nobody has.
+    /// Numbers of series that are free again.
     free: Vec<u32>,
-    /// The number that nobody has had yet.
+    /// The least number that was never used.
     next: u32,
 }
 
@@ -86,7 +86,7 @@ pub enum ScoreError {
     },
 }
 
-/// What came of a request's rows.
+/// The scores of a request's rows.
 #[derive(Debug, Default, PartialEq)]
 pub struct Scored {
     /// One a row; NaN is not scored.
@@ -98,11 +98,11 @@ pub struct Scored {
 }
 
 impl Model {
-    /// Of a bundle, and the detector that it was opened with.
+    /// A model of a bundle, with the detector that was opened with it.
     ///
     /// # Errors
     ///
-    /// Where the bundle's features cannot be taken from metrics.
+    /// If a feature's glob is malformed.
     pub fn new(bundle: &Bundle, detector: Box<dyn Detector>) -> Result<Self, ManifestError> {
         let manifest = &bundle.manifest;
         let shape = manifest.vectors()?;
@@ -138,8 +138,7 @@ impl Model {
         self.scored.load(Ordering::Relaxed)
     }
 
-    /// Waits until a request that is small, or not, may score: a thread that scores keeps no other waiting for longer than
-    /// a slice takes.
+    /// Waits until a request, small or large, may score. Of the two that may, none waits for the other longer than for a slice.
     ///
     /// # Panics
     ///
@@ -149,26 +148,38 @@ impl Model {
         Turn { _permit: turns.acquire_owned().await.expect("it is never closed") }
     }
 
-    /// The same where nobody else is before this one.
+    /// As [`turn`](Self::turn), without waiting; `None` if another request has the turn.
     #[must_use]
     pub fn turn_now(&self, is_small: bool) -> Option<Turn> {
         Some(Turn { _permit: Arc::clone(&self.turns[usize::from(is_small)]).try_acquire_owned().ok()? })
     }
 
-    /// Scores rows, which follow upon one another. What came before them is nothing; or, where they are `alone`, an
-    /// ordinary row: a detector that judges by what a series has just been like could not judge the first one otherwise.
+    /// Scores rows, each of which follows upon the one before. Nothing precedes the first; or, if the request has no times
+    /// (`without_times`), an ordinary row does: otherwise a detector that compares with previous rows could not score it.
     ///
     /// # Errors
     ///
-    /// Why the detector failed; it will not be used again.
-    pub fn score(&self, times: &[i64], values: &[f64], alone: bool, explain: bool) -> Result<Scored, ScoreError> {
-        let result = self.try_score(times, values, alone, explain);
+    /// If the detector fails; it is not used again.
+    pub fn score(
+        &self,
+        times: &[i64],
+        values: &[f64],
+        without_times: bool,
+        explain: bool,
+    ) -> Result<Scored, ScoreError> {
+        let result = self.try_score(times, values, without_times, explain);
         let outcome_flag = if result.is_ok() { &self.scored } else { &self.failed };
         outcome_flag.store(true, Ordering::Relaxed);
         result
     }
 
-    fn try_score(&self, times: &[i64], values: &[f64], alone: bool, explain: bool) -> Result<Scored, ScoreError> {
+    fn try_score(
+        &self,
+        times: &[i64],
+        values: &[f64],
+        without_times: bool,
+        explain: bool,
+    ) -> Result<Scored, ScoreError> {
         let (width, wanted) = (self.names.all().len(), Wanted { contributions: explain, bands: false });
         let (mut rows, mut verdicts) = (Rows::new(width), Verdicts::default());
         let mut scored = Scored { scores: Vec::with_capacity(times.len()), ..Scored::default() };
@@ -181,7 +192,7 @@ impl Model {
             }
             let is_first = series.is_none();
             let series = *series.get_or_insert_with(|| shared.take_number());
-            if let (Some(ordinary), true) = (&self.ordinary, is_first && alone) {
+            if let (Some(ordinary), true) = (&self.ordinary, is_first && without_times) {
                 rows.add_vector(series, times[0].saturating_sub(self.interval.as_nanos().max(1) as i64), ordinary);
                 shared.detector.score_batch(rows.batch(), Wanted::SCORES, &mut verdicts)?;
             }

@@ -29,12 +29,12 @@ pub(super) struct Entry {
     pub(super) path: PathBuf,
     /// Changes when the bundle does.
     pub(super) stamp: Vec<Option<Stamp>>,
-    /// What it is called; where it cannot be read, what it was called before, or what its file's name says.
+    /// The name; if the bundle cannot be read, its last name, or that of its file.
     pub(super) name: String,
     pub(super) version: Option<u64>,
-    /// What its manifest says.
+    /// Its description, if the manifest can be read.
     pub(super) about: Option<About>,
-    /// Why it is not served, as far as is known without opening it.
+    /// Why it is not served, if that is known without opening it.
     pub(super) fault: Option<Fault>,
 }
 
@@ -43,7 +43,7 @@ pub(super) struct Entry {
 pub(super) struct Catalogue {
     /// By name and version.
     pub(super) entries: Vec<Arc<Entry>>,
-    /// Where those of each name are.
+    /// The range of each name in `entries`.
     names: BTreeMap<String, Range<usize>>,
 }
 
@@ -65,7 +65,7 @@ impl Catalogue {
             let (stamp, known) = (stamps(&path), known.get(&*path).copied());
             match known {
                 Some(entry) if entry.stamp == stamp && !entry.is_due() => Arc::clone(entry),
-                _ => Arc::new(Entry::look(path, stamp, trust, known)),
+                _ => Arc::new(Entry::read(path, stamp, trust, known)),
             }
         };
         let mut entries: Vec<_> = found.into_iter().map(entry).collect();
@@ -97,7 +97,7 @@ impl Catalogue {
 
 impl Entry {
     /// Reads a bundle's description. A new fault is logged.
-    fn look(path: PathBuf, stamp: Vec<Option<Stamp>>, trust: &Trust, last: Option<&Arc<Self>>) -> Self {
+    fn read(path: PathBuf, stamp: Vec<Option<Stamp>>, trust: &Trust, last: Option<&Arc<Self>>) -> Self {
         let last_fault = last.and_then(|last| last.fault.as_ref());
         let fault =
             |fault: &BundleFault| Fault::of_bundle(fault, last_fault.and_then(|last_fault| last_fault.retry_delay));
@@ -122,7 +122,7 @@ impl Entry {
         entry
     }
 
-    /// What its file is called.
+    /// The name of its file.
     pub(super) fn file(&self) -> String {
         file_name(&self.path)
     }
@@ -136,7 +136,7 @@ fn file_name(path: &Path) -> String {
     path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
-/// The paths of bundles. One that goes away meanwhile is none.
+/// The paths of bundles, without those that disappear meanwhile.
 fn bundles(dir: &Path) -> io::Result<Vec<PathBuf>> {
     let entries = match fs::read_dir(dir) {
         Ok(entries) => entries,
@@ -166,7 +166,7 @@ fn bundles(dir: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-/// What a file's name says of the bundle in it.
+/// The name and version of a bundle, by the name of its file.
 fn guess(file: &str) -> (String, Option<u64>) {
     let stem = file.strip_suffix(EXTENSION).and_then(|stem| stem.strip_suffix('.')).unwrap_or(file);
     match stem.rsplit_once('-').map(|(name, version)| (name, version.parse())) {
@@ -178,7 +178,7 @@ fn guess(file: &str) -> (String, Option<u64>) {
 #[cfg(test)]
 mod tests {
     #[test]
-    fn a_files_name_tells_its_bundles() {
+    fn name_and_version_are_taken_from_the_files_name() {
         let guess = super::guess;
         assert_eq!(guess("host-vitals-12.qualm"), ("host-vitals".to_owned(), Some(12)));
         assert_eq!(guess("host.qualm"), ("host".to_owned(), None));

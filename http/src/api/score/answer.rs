@@ -7,7 +7,7 @@ use serde::ser::{Serialize, SerializeMap, SerializeSeq, Serializer};
 
 use crate::api::models::FeatureNames;
 
-/// Above this is an anomaly.
+/// A score above this is an anomaly.
 const THRESHOLD: f64 = 1.0;
 
 /// The answer.
@@ -21,7 +21,7 @@ pub(super) struct Answer<'a> {
     pub(super) timestamps: Option<Times<'a>>,
 }
 
-/// Which model it was.
+/// The model that scored.
 #[derive(Debug, Clone, serde::Serialize)]
 pub(super) struct Title<'a> {
     pub(super) name: &'a str,
@@ -29,7 +29,7 @@ pub(super) struct Title<'a> {
     pub(super) kind: &'a str,
 }
 
-/// Scores: null where a row is not scored.
+/// Scores; null if a row is not scored.
 #[derive(Debug)]
 pub(super) struct Scores<'a>(pub(super) &'a [f64]);
 
@@ -44,11 +44,11 @@ pub(super) struct Contributions<'a> {
     /// The rows, in order, and as many values as there are names for each.
     pub(super) explained: &'a [usize],
     pub(super) values: &'a [f64],
-    /// Of how many.
+    /// The number of all rows.
     pub(super) rows: usize,
 }
 
-/// Times as people write them.
+/// Times in RFC 3339.
 #[derive(Debug)]
 pub(super) struct Times<'a>(pub(super) &'a [i64]);
 
@@ -95,7 +95,7 @@ impl Serialize for Row<'_> {
 
 impl Serialize for Times<'_> {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        // As many nanoseconds as fit 64 bits are always a time.
+        // Every `i64` of nanoseconds is a valid time.
         to.collect_seq(self.0.iter().map(|time| Timestamp::from_nanosecond(i128::from(*time)).ok()))
     }
 }

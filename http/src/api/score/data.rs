@@ -9,12 +9,12 @@ use super::request::too_deep;
 use crate::api::models::FeatureNames;
 use crate::api::problem::{Problem, did_you_mean, shown};
 
-/// How large a request may be.
+/// The limits of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Rows.
+    /// The most rows.
     pub rows: usize,
-    /// Values: rows times features. An empty object is a row too, so that a body's size alone bounds nothing.
+    /// The most values: rows times features. An empty object is a row, too, so that a body's size alone is no limit.
     pub values: usize,
 }
 
@@ -44,14 +44,14 @@ struct Reader<'a> {
     names: &'a FeatureNames,
     limits: Limits,
     values: Vec<f64>,
-    /// Which features the row at hand has had.
+    /// The features that were read of the current row.
     seen: Vec<bool>,
-    /// What is wrong: the library's own errors are texts, and know no fields.
+    /// The first problem: serde's own errors are texts without a field.
     problem: Option<Problem>,
 }
 
 impl Reader<'_> {
-    /// Notes what is wrong with the row at hand, unless it is known already.
+    /// Records a problem of the current row, unless there is one already.
     fn fail<E: Error>(&mut self, at: &str, problem: impl FnOnce(&Self) -> Problem) -> E {
         if self.problem.is_none() {
             let row = self.values.len() / self.width();
@@ -114,7 +114,7 @@ impl<'de> DeserializeSeed<'de> for Row<'_, '_> {
         let before = reader.values.len();
         json.deserialize_any(Row(reader)).inspect_err(|_| {
             reader.values.truncate(before);
-            let _said_already: D::Error = reader.fail("", |_| {
+            let _recorded: D::Error = reader.fail("", |_| {
                 Problem::of_field("", "it is no row").hint("a row is a list of numbers, or an object of them")
             });
         })

@@ -1,9 +1,9 @@
 //! Scores on request: rows in, scores out, without state.
 //!
-//! 1. [`request`] finds the parts of the body, among them the model's name;
-//! 2. [`data`] and [`times`] read rows and times, as that model takes them;
-//! 3. [`rows`] makes of them what a pipeline would;
-//! 4. the model scores them, and [`answer`] writes the answer.
+//! 1. `request` finds the parts of the body, among them the model's name;
+//! 2. `data` and `times` read rows and times, as that model takes them;
+//! 3. `rows` transforms them as a pipeline would;
+//! 4. the model scores them, and `answer` writes the answer.
 
 mod answer;
 mod data;
@@ -18,18 +18,18 @@ use super::models::{Model, SLICE};
 use super::problem::Problem;
 use answer::{Anomalies, Answer, Contributions, Scores, Times, Title};
 
-/// Values in rows that are scored in no time.
-const FEW: usize = 2048;
+/// The most values of a request that is scored without handing it to another thread.
+const MAX_INLINE_VALUES: usize = 2048;
 
-/// Rows that are scored and, each of them an anomaly, explained in as little time.
-const FEW_EXPLAINED: usize = 8;
+/// The most rows of such a request, if anomalies are explained.
+const MAX_INLINE_EXPLAINED: usize = 8;
 
 /// Rows that a model can score.
 #[derive(Debug)]
 pub struct Rows {
     times: Vec<i64>,
-    /// Whether the request said when.
-    are_real: bool,
+    /// Whether the request has times.
+    has_times: bool,
     values: Vec<f64>,
     explain: bool,
 }
@@ -44,19 +44,19 @@ impl Rows {
         let names = &model.names;
         let mut values = data::read(request.data, names, limits)?;
         let rows = values.len() / names.all().len();
-        let (times, are_real) = match request.timestamps {
+        let (times, has_times) = match request.timestamps {
             Some(timestamps) => (times::read(timestamps, rows)?, true),
-            None => (rows::made_up_times(rows, model.interval), false),
+            None => (rows::default_times(rows, model.interval), false),
         };
-        rows::transform(&mut values, &times, are_real, &model.transforms, names.all())?;
-        Ok(Self { times, are_real, values, explain: request.explain })
+        rows::transform(&mut values, &times, has_times, &model.transforms, names.all())?;
+        Ok(Self { times, has_times, values, explain: request.explain })
     }
 
     /// Whether scoring takes less time than handing it to another thread.
     #[must_use]
     pub fn are_few(&self) -> bool {
-        let rows = if self.explain { FEW_EXPLAINED } else { SLICE };
-        self.times.len() <= rows && self.values.len() <= FEW
+        let rows = if self.explain { MAX_INLINE_EXPLAINED } else { SLICE };
+        self.times.len() <= rows && self.values.len() <= MAX_INLINE_VALUES
     }
 
     /// Scores them, and writes the answer.
@@ -65,7 +65,7 @@ impl Rows {
     ///
     /// 503 where the model failed.
     pub fn score(&self, model: &Model) -> Result<Vec<u8>, Problem> {
-        let scored = model.score(&self.times, &self.values, !self.are_real, self.explain).map_err(|why| {
+        let scored = model.score(&self.times, &self.values, !self.has_times, self.explain).map_err(|why| {
             tracing::error!("model {} version {} failed: {why}", model.name, model.version);
             Problem::new(503, "the model failed; it is loaded anew").retry_after(1)
         })?;
@@ -81,7 +81,7 @@ impl Rows {
             scores: Scores(&scored.scores),
             anomalies: Anomalies(&scored.scores),
             contributions: self.explain.then_some(contributions),
-            timestamps: self.are_real.then_some(Times(&self.times)),
+            timestamps: self.has_times.then_some(Times(&self.times)),
         };
         let mut body = Vec::with_capacity(256 + 32 * self.times.len());
         serde_json::to_writer(&mut body, &answer)

@@ -9,8 +9,8 @@ use serde_json::value::RawValue;
 
 use crate::api::problem::{Problem, shown};
 
-/// How deep brackets may lie in one another. Rows in a list in an object are three.
-const DEEPEST: usize = 32;
+/// The deepest nesting of brackets. Rows in a list in an object are three.
+const MAX_DEPTH: usize = 32;
 
 /// The parts of a request.
 #[derive(Debug)]
@@ -25,7 +25,7 @@ pub struct Request<'a> {
     pub explain: bool,
 }
 
-/// As it stands in the body. Null is as good as nothing.
+/// The fields of the body; null counts as missing.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Body<'a> {
@@ -44,11 +44,11 @@ impl<'a> Request<'a> {
     ///
     /// # Errors
     ///
-    /// 400 where it is no JSON, and 422 where it is another object than is wanted.
+    /// 400 if it is no JSON, 422 if it is another object.
     pub fn parse(body: &'a [u8]) -> Result<Self, Problem> {
         let Body { model, data, timestamps, explain } =
             serde_json::from_slice(body).map_err(|error| of_body(body, &error))?;
-        // The library reads a list as well, its parts in order.
+        // serde reads a list of the fields, too.
         if body.iter().find(|byte| !byte.is_ascii_whitespace()) != Some(&b'{') {
             return Err(no_object());
         }
@@ -66,7 +66,7 @@ impl<'a> Request<'a> {
     }
 }
 
-/// A text; as it stands there, where nothing in it is escaped.
+/// A JSON string; borrowed if nothing in it is escaped.
 fn name(json: &str) -> Option<Cow<'_, str>> {
     #[derive(Deserialize)]
     struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
@@ -113,7 +113,7 @@ pub(super) fn too_deep(json: &[u8]) -> Option<Problem> {
         deepest = deepest.max(depth);
     }
     let deep = || Problem::new(400, format!("the body has {deepest} brackets in one another"));
-    (deepest > DEEPEST).then(|| deep().hint("`data` is a list of rows, each a list of numbers or an object"))
+    (deepest > MAX_DEPTH).then(|| deep().hint("`data` is a list of rows, each a list of numbers or an object"))
 }
 
 #[cfg(test)]

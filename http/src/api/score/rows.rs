@@ -1,4 +1,4 @@
-//! Rows as a detector takes them: what metrics hold, transformed as a pipeline would.
+//! Transforms of rows, as in a pipeline.
 
 use std::time::Duration;
 
@@ -6,30 +6,30 @@ use qualm_pipeline::vector::Transform;
 
 use crate::api::problem::Problem;
 
-/// What lies between two rows where nobody says, in nanoseconds.
+/// The time between two rows without times, in nanoseconds, if the model has no interval.
 const STEP: i64 = 1_000_000_000;
 
-/// Times for rows that have none: one after the other.
-pub(super) fn made_up_times(rows: usize, interval: Duration) -> Vec<i64> {
+/// Times for rows without times: one after another.
+pub(super) fn default_times(rows: usize, interval: Duration) -> Vec<i64> {
     let step = i64::try_from(interval.as_nanos()).unwrap_or(i64::MAX).max(1);
     let step = if interval.is_zero() { STEP } else { step };
     (0..rows as i64).map(|row| row.saturating_mul(step)).collect()
 }
 
-/// Puts what becomes of them in the place of values.
+/// Transforms values in place.
 ///
 /// # Errors
 ///
-/// Where a rate is wanted, and nobody said when.
+/// If a feature is a rate, and the request has no times.
 pub(super) fn transform(
     values: &mut [f64],
     times: &[i64],
-    are_real: bool,
+    has_times: bool,
     transforms: &[Transform],
     names: &[String],
 ) -> Result<(), Problem> {
     for (feature, &transform) in transforms.iter().enumerate().filter(|(_, transform)| **transform != Transform::None) {
-        if transform == Transform::Rate && !are_real {
+        if transform == Transform::Rate && !has_times {
             let error = format!("it is missing: `{}` is a rate, which needs times", names[feature]);
             return Err(Problem::of_field("timestamps", error).hint("one for each row, in order"));
         }
@@ -52,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn values_become_what_a_pipeline_would_make_of_them() {
+    fn values_are_transformed_as_in_a_pipeline() {
         let names = ["a", "b", "c"].map(str::to_owned);
         let transforms = [Transform::None, Transform::Rate, Transform::Delta];
         let mut values = vec![1.0, 10.0, 5.0, 2.0, f64::NAN, 7.0, 3.0, 50.0, 4.0];
@@ -66,7 +66,7 @@ mod tests {
 
     #[test]
     fn rows_without_times_follow_one_another() {
-        assert_eq!(made_up_times(3, Duration::ZERO), [0, STEP, 2 * STEP]);
-        assert_eq!(made_up_times(2, Duration::from_secs(10)), [0, 10 * STEP]);
+        assert_eq!(default_times(3, Duration::ZERO), [0, STEP, 2 * STEP]);
+        assert_eq!(default_times(2, Duration::from_secs(10)), [0, 10 * STEP]);
     }
 }

@@ -30,16 +30,16 @@ pub(super) fn read(timestamps: &RawValue, rows: usize) -> Result<Vec<i64>, Probl
                 return Err(Problem::of_field("timestamps", format!("there are more than {rows}")).hint(one_each()));
             }
             let error = error.to_string();
-            let said = error.split_once(SAID).and_then(|(_, said)| Some(said.rsplit_once(" at line ")?.0));
-            let what = said.map_or_else(|| "it is no time".to_owned(), |text| format!("`{text}` is no time"));
+            let text = error.split_once(NO_TIME).and_then(|(_, rest)| Some(rest.rsplit_once(" at line ")?.0));
+            let what = text.map_or_else(|| "it is no time".to_owned(), |text| format!("`{text}` is no time"));
             let hint = "write 2024-01-31T12:00:00Z, or seconds, milli-, micro- or nanoseconds since 1970";
             Err(Problem::of_field(format!("timestamps[{}]", times.len()), what).hint(hint))
         }
     }
 }
 
-/// What stands before a text that is no time, in the library's error.
-const SAID: &str = "no time: ";
+/// Precedes a text that is no time in serde's error.
+const NO_TIME: &str = "no time: ";
 
 struct Times {
     rows: usize,
@@ -87,7 +87,7 @@ impl Visitor<'_> for Time {
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<i64, E> {
-        parse_time(text).map_err(|_| E::custom(format!("{SAID}{}", shown(text))))
+        parse_time(text).map_err(|_| E::custom(format!("{NO_TIME}{}", shown(text))))
     }
 
     fn visit_i64<E: Error>(self, number: i64) -> Result<i64, E> {
