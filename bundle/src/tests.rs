@@ -20,7 +20,7 @@ use crate::testing;
 use crate::watch::Watch;
 use crate::{Bundle, Fault};
 
-/// Which version a pipeline runs, or why it does not take one.
+/// The version that a pipeline runs, or why it refuses one.
 type Outcome = Result<u64, Box<dyn Error + Send + Sync>>;
 
 /// Runs good bundles until `stop` is set.

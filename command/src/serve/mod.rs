@@ -135,7 +135,7 @@ pub fn run(options: &Options, config: &Config) -> Result<(), Error> {
     let Pipelines { views, threads, .. } = pipelines;
     let listen = options.listen.or(config.http.listen).unwrap_or(LISTEN);
     let server = runtime.block_on(async { Server::bind(listen_as(&config.http, listen)) })?;
-    let bell = builder.bell.clone();
+    let notifier = builder.notifier.clone();
     let api = api(config, builder)?;
     let registry = api.as_ref().map(|api| Arc::clone(api.registry()));
     let observed = Arc::new(Observed {
@@ -156,7 +156,7 @@ pub fn run(options: &Options, config: &Config) -> Result<(), Error> {
     let vector = observed.vector.clone();
     let lingers = vector.filter(|_| options.stdout);
     let (path, config, renewal) = (options.config.clone(), config.clone(), server.renewal());
-    let reload = Reload { path, config, listen, renewal, registry, bell };
+    let reload = Reload { path, config, listen, renewal, registry, notifier };
     runtime.block_on(server.run(router, asked_to_stop(lingers, signals, reload)));
     if let Some(api) = api {
         api.stop();
