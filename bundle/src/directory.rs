@@ -29,7 +29,7 @@ pub(crate) fn read(path: &Path) -> Result<Files, Fault> {
     loop {
         attempt += 1;
         let mounted = mounted(path);
-        // What the link of a mount leads to must be a directory itself.
+        // The link of a mount must lead to a directory, not to another link.
         let (named, at, flags) = match &mounted {
             Some(target) => (path.join(MOUNTED), path.join(target), OFlags::NOFOLLOW),
             None => (path.to_owned(), path.to_owned(), OFlags::empty()),

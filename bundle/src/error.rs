@@ -32,7 +32,7 @@ pub enum Fault {
     /// A file is unexpected, missing or too large.
     #[error("{file}: {what}")]
     File {
-        /// What it is called.
+        /// Its name.
         file: String,
         /// What is wrong with it.
         what: String,
@@ -40,7 +40,7 @@ pub enum Fault {
     /// One of its files cannot be read.
     #[error("{file}: it cannot be read: {source}")]
     Read {
-        /// What it is called.
+        /// Its name.
         file: String,
         /// Why not.
         source: io::Error,

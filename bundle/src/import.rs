@@ -80,7 +80,7 @@ struct Tree {
 ///
 /// # Errors
 ///
-/// Names the file, and says what is wrong with it.
+/// The file, and what is wrong with it.
 pub fn read(path: &Path, options: &Options) -> Result<Imported, Error> {
     parse(path, options).map_err(|fault| fault.at(path.display()))
 }

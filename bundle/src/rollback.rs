@@ -37,7 +37,7 @@ pub enum Error {
     NoSuchDetector {
         /// The state directory.
         state: PathBuf,
-        /// The detector that was asked for.
+        /// The detector.
         detector: String,
         /// The stores that there are.
         others: String,

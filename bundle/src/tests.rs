@@ -20,7 +20,7 @@ use crate::testing;
 use crate::watch::Watch;
 use crate::{Bundle, Fault};
 
-/// Which version a pipeline runs, or why it does not take one.
+/// The version that a pipeline runs, or why it refuses one.
 type Outcome = Result<u64, Box<dyn Error + Send + Sync>>;
 
 /// Runs good bundles until `stop` is set.
@@ -49,10 +49,11 @@ fn pipeline(source: &Path, state: &Path, stop: &AtomicBool, outcomes: &Sender<Ou
             Ok(Fetched::New(bundle)) => match store.admits(&bundle) {
                 Ok(Admission::Same) => {}
                 Ok(Admission::New) => {
-                    run(&bundle).unwrap();
+                    // Stored first, so that a test that has the outcome can roll back.
                     if good(&bundle).is_ok() {
                         store.keep(&bundle).unwrap();
                     }
+                    run(&bundle).unwrap();
                 }
                 Err(refused) => outcomes.send(Err(refused.into())).unwrap(),
             },
@@ -65,7 +66,7 @@ fn pipeline(source: &Path, state: &Path, stop: &AtomicBool, outcomes: &Sender<Ou
 }
 
 /// Within this, a change is noticed: sooner than by polling.
-const TIMELY: Duration = Duration::from_secs(10);
+const TIMELY: Duration = Duration::from_secs(20);
 
 /// Runs a pipeline while `what` is done.
 fn while_it_runs(source: &Path, state: &Path, what: impl FnOnce(&Receiver<Outcome>)) {

@@ -2,7 +2,7 @@
 
 use qualm_bundle::Bundle;
 
-/// What a file compressed with zstd begins with.
+/// The magic number of zstd.
 const ZSTD: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 
 /// An archive that can be unpacked round-trips. Bytes that are not compressed are taken as the contents of an archive, so that
@@ -15,6 +15,6 @@ pub(crate) fn archive(bytes: &[u8]) {
     };
     let Ok(bundle) = bundle else { return };
     let packed = bundle.pack();
-    let again = Bundle::unpack(&packed).expect("what was packed can be unpacked");
-    assert!(again == bundle && again.pack() == packed, "{bundle:?}");
+    let reread = Bundle::unpack(&packed).expect("what was packed can be unpacked");
+    assert!(reread == bundle && reread.pack() == packed, "{bundle:?}");
 }

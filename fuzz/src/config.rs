@@ -17,6 +17,6 @@ pub(crate) fn config(bytes: &[u8]) {
         return; // secrets are not shown, so it cannot be read again
     }
     // The shown text needs no escapes: a dollar is a dollar.
-    let again = Config::parse(&shown, "shown").unwrap_or_else(|error| panic!("{error}: {shown}"));
-    assert_eq!(again.effective(), shown);
+    let reread = Config::parse(&shown, "shown").unwrap_or_else(|error| panic!("{error}: {shown}"));
+    assert_eq!(reread.effective(), shown);
 }

@@ -7,7 +7,7 @@ pub(crate) fn manifest(bytes: &[u8]) {
     let Ok(manifest) = Manifest::parse(bytes) else { return };
     manifest.vectors().expect("what was checked can be used");
     let text = manifest.to_text().expect("what was read can be written");
-    let again = Manifest::parse(text.as_bytes()).unwrap_or_else(|error| panic!("{error}: {text}"));
-    assert_eq!(again, manifest);
-    assert_eq!(again.to_text().ok().as_deref(), Some(&*text));
+    let reread = Manifest::parse(text.as_bytes()).unwrap_or_else(|error| panic!("{error}: {text}"));
+    assert_eq!(reread, manifest);
+    assert_eq!(reread.to_text().ok().as_deref(), Some(&*text));
 }

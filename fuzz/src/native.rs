@@ -15,8 +15,8 @@ pub(crate) fn native_json(bytes: &[u8]) {
         return; // a body of the other codec
     }
     let repaired = repair(bytes).body;
-    let again = repair(&repaired);
-    assert!(again.body == repaired && again.discarded == 0 && again.repaired == 0, "{}", shown(&repaired));
+    let second = repair(&repaired);
+    assert!(second.body == repaired && second.discarded == 0 && second.repaired == 0, "{}", shown(&repaired));
     holds(bytes, |bytes| bytes.split_inclusive(|&byte| byte == b'\n').collect(), is_our_line);
 
     let tagged = through(VerdictStyle::Tags, "*", bytes, &[usize::MAX]).0;

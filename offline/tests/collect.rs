@@ -195,23 +195,27 @@ fn third(request: &Request) -> Answer {
     (200, "Content-Type: application/jsonl\r\n", fixture(name))
 }
 
+/// Collects everything, which must be [`LINES`], then means of series with a tag; returns the last query, which is in the field
+/// `name` of its JSON.
+fn last_query(server: &Server, name: &str, tag: &str, measurements: &[&str]) -> String {
+    let dir = tempfile::tempdir().unwrap();
+    let options = options(server, dir.path().join("a.lp"));
+    let lines = collected(&options).unwrap();
+    assert_eq!(normal(&lines), normal(LINES), "{lines}");
+    let means = with(&options, |query| {
+        query.every = Some("10s".to_owned());
+        query.tags = vec![tag.to_owned()];
+        query.measurement = measurements.iter().map(|&measurement| measurement.to_owned()).collect();
+    });
+    collected(&means).unwrap();
+    server.queries(name).pop().unwrap()
+}
+
 #[test]
 fn annotated_csv_becomes_lines() {
     let server = Server::start(second);
-    let dir = tempfile::tempdir().unwrap();
-    let options = options(&server, dir.path().join("a.lp"));
-    let lines = collected(&options).unwrap();
-    assert_eq!(normal(&lines), normal(LINES), "{lines}");
-
-    let wanted = with(&options, |query| {
-        query.every = Some("10s".to_owned());
-        query.tags = vec!["host=${1}\"".to_owned()];
-        query.measurement = vec!["cpu".to_owned()];
-    });
-    collected(&wanted).unwrap();
-    let question = server.queries("query").pop().unwrap();
     assert_eq!(
-        question,
+        last_query(&server, "query", "host=${1}\"", &["cpu"]),
         "import \"types\"\nfrom(bucket: \"telegraf\")\n  \
          |> range(start: 2023-11-14T22:13:20Z, stop: 2023-11-14T22:14:20Z)\n  \
          |> filter(fn: (r) => r[\"_measurement\"] == \"cpu\" and r[\"host\"] == \"\\${1}\\\"\")\n  \
@@ -223,18 +227,8 @@ fn annotated_csv_becomes_lines() {
 #[test]
 fn json_lines_become_lines() {
     let server = Server::start(third);
-    let dir = tempfile::tempdir().unwrap();
-    let options = options(&server, dir.path().join("a.lp"));
-    let lines = collected(&options).unwrap();
-    assert_eq!(normal(&lines), normal(LINES), "{lines}");
-
-    let wanted = with(&options, |query| {
-        query.every = Some("10s".to_owned());
-        query.tags = vec!["host=it's".to_owned()];
-    });
-    collected(&wanted).unwrap();
     assert_eq!(
-        server.queries("q").pop().unwrap(),
+        last_query(&server, "q", "host=it's", &[]),
         "SELECT date_bin(INTERVAL '10 seconds', time) AS time, \"host\", avg(\"steal\") AS \"steal\", \
          avg(\"ticks\") AS \"ticks\", avg(\"usage_idle\") AS \"usage_idle\" FROM \"iox\".\"cpu\" \
          WHERE time >= '2023-11-14T22:13:20Z' AND time < '2023-11-14T22:14:20Z' AND \"host\" = 'it''s' \
@@ -347,13 +341,13 @@ fn prometheus_is_queried_in_windows_that_it_accepts() {
     assert_eq!(String::from_utf8(lines).unwrap(), expected);
     assert!(remote.left_out >= 6, "what has no name: {}", remote.left_out);
 
-    let asked = server.requests.lock().unwrap().len();
+    let requests = server.requests.lock().unwrap().len();
     let refused = open(&prometheus::Query { token: Some(Secret::token("hush")), ..query.clone() }).unwrap_err();
     assert!(
         refused.to_string().contains("check PROMETHEUS_TOKEN") && !refused.to_string().contains("hush"),
         "{refused}"
     );
-    assert!(!format!("{query:?}").contains("secret") && asked > 7);
+    assert!(!format!("{query:?}").contains("secret") && requests > 7);
     let odd = open(&prometheus::Query { metric_version: 3, ..query }).unwrap_err().to_string();
     assert!(odd.starts_with("--metric-version: `3`"), "{odd}");
 }

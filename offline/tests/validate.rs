@@ -79,7 +79,7 @@ fn a_good_file_is_good_in_each_format() {
     assert_eq!(found(&good), []);
 }
 
-/// What `train` refuses of a header or a value is found here too.
+/// Validation finds headers and values that training refuses.
 #[test]
 fn data_that_training_refuses_is_bad() {
     let good = csv("cpu,mem", 1000, |row| format!("{},{}", noise(row), noise(row + 9999)));

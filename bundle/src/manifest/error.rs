@@ -16,7 +16,7 @@ pub enum Error {
     /// It is no TOML, or has unknown or missing keys.
     #[error("{}{what}", line.map_or_else(String::new, |line| format!("line {line}: ")))]
     Syntax {
-        /// Where, the first line being 1.
+        /// The line, the first being 1.
         line: Option<usize>,
         /// What is wrong there.
         what: String,

@@ -89,9 +89,9 @@ pub enum Error {
         "`{key}` is about one value, and this model scores {features} at once; leave it out (`sustained` and `cooldown` are of use)"
     )]
     OneValue {
-        /// The rule.
+        /// The rule's key.
         key: &'static str,
-        /// How many values.
+        /// The number of features.
         features: usize,
     },
     /// A rule about the expected value, for a detector that does not report it.

@@ -66,7 +66,7 @@ mod tests {
         assert_eq!(Manifest::parse(text.as_bytes()).unwrap(), manifest, "{text}");
         assert_eq!(manifest.to_text().unwrap(), text);
 
-        // What is not set is left out.
+        // Keys without values are left out.
         let (suppression, provenance) = (Suppression::default(), Provenance::default());
         let bare = Manifest { suppression, provenance, entity: Vec::new(), ..manifest };
         let text = bare.to_text().unwrap();

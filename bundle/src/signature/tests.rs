@@ -120,13 +120,13 @@ fn signatures_are_compatible_with_minisign() {
         assert_eq!(bundle.check_trust(&trust).unwrap(), by);
 
         // Signed by qualm, verified by minisign.
-        let asked = std::cell::Cell::new(false);
+        let was_asked = std::cell::Cell::new(false);
         let ask = || {
-            asked.set(true);
+            was_asked.set(true);
             Ok(password.to_owned())
         };
         let secret = SecretKey::read(&at("key"), ask).unwrap();
-        assert_eq!(asked.get(), !password.is_empty(), "only where there is a password");
+        assert_eq!(was_asked.get(), !password.is_empty(), "only where there is a password");
         signed(&secret).write(&at("cpu")).unwrap();
         let verify = ["-Vm", "bundle.toml", "-p", "../key.pub"];
         assert!(minisign(&tool, "", &verify, &at("cpu")));

@@ -86,7 +86,7 @@ impl fmt::Display for Source {
 /// The result of a poll.
 #[derive(Debug, PartialEq)]
 pub enum Fetched {
-    /// Nothing has changed since the last answer, whether that was a bundle or an error.
+    /// Nothing has changed since the last poll, whether that returned a bundle or an error.
     Unchanged,
     /// Another bundle than the last one. It is consistent; its signature, version and golden scores are not yet checked.
     New(Box<Bundle>),

@@ -1,12 +1,14 @@
 //! An HTTP client whose errors say what to do.
 
-use std::io::{BufReader, Read as _};
+use std::fmt::Display;
+use std::io::{BufRead as _, BufReader, Read as _};
 use std::time::Duration;
 
 use qualm_bundle::secret::Secret;
 use serde_json::Value;
+use serde_json::value::RawValue;
 use ureq::http::{HeaderMap, Response};
-use ureq::{Agent, Body, BodyReader};
+use ureq::{Agent, Body, BodyReader, RequestBuilder};
 
 use super::Error;
 
@@ -48,7 +50,7 @@ pub(super) const INFLUX: Messages = Messages {
 impl Client {
     pub(super) fn new(base: &Secret, messages: &'static Messages) -> Self {
         let config = Agent::config_builder()
-            .http_status_as_error(false) // the body says more than the status
+            .http_status_as_error(false) // the body explains the status
             .timeout_connect(Some(Duration::from_secs(10)))
             .timeout_recv_response(Some(FIRST_BYTE))
             .timeout_recv_body(Some(LAST_BYTE))
@@ -72,24 +74,26 @@ impl Client {
 
     /// Sends a GET request.
     pub(super) fn get(&self, path: &str) -> Result<ResponseReader, Error> {
-        let mut request = self.agent.get(format!("{}{path}", self.base.reveal()));
-        if let Some(authorization) = &self.authorization {
-            request = request.header("Authorization", authorization.reveal());
-        }
-        self.answer(request.call())
+        let request = self.agent.get(format!("{}{path}", self.base.reveal()));
+        self.read_response(self.authorized(request).call())
     }
 
     /// Sends a POST request.
     pub(super) fn post(&self, path: &str, kind: &str, accept: &str, body: &str) -> Result<ResponseReader, Error> {
         let url = format!("{}{path}", self.base.reveal());
-        let mut request = self.agent.post(url).header("Content-Type", kind).header("Accept", accept);
-        if let Some(authorization) = &self.authorization {
-            request = request.header("Authorization", authorization.reveal());
-        }
-        self.answer(request.send(body))
+        let request = self.agent.post(url).header("Content-Type", kind).header("Accept", accept);
+        self.read_response(self.authorized(request).send(body))
     }
 
-    fn answer(&self, response: Result<Response<Body>, ureq::Error>) -> Result<ResponseReader, Error> {
+    /// A request with the credentials.
+    fn authorized<B>(&self, request: RequestBuilder<B>) -> RequestBuilder<B> {
+        match &self.authorization {
+            Some(authorization) => request.header("Authorization", authorization.reveal()),
+            None => request,
+        }
+    }
+
+    fn read_response(&self, response: Result<Response<Body>, ureq::Error>) -> Result<ResponseReader, Error> {
         let response = response.map_err(|error| self.unreachable(&error))?;
         let status = response.status().as_u16();
         if !(200..300).contains(&status) {
@@ -101,6 +105,18 @@ impl Client {
     /// The error for an invalid response.
     pub(super) fn failed(&self, what: impl Into<String>) -> Error {
         Error::Server { url: self.base.clone(), what: self.base.hide_in(&what.into()) }
+    }
+
+    /// The error for a response that ends early.
+    pub(super) fn broken_off(&self, error: impl Display) -> Error {
+        self.failed(format!("its answer broke off: {error}"))
+    }
+
+    /// Reads the next line of a response into `line`; false after the last.
+    pub(super) fn read_line(&self, response: &mut ResponseReader, line: &mut Vec<u8>) -> Result<bool, Error> {
+        line.clear();
+        response.read_until(b'\n', line).map_err(|error| self.broken_off(error))?;
+        Ok(!line.trim_ascii().is_empty())
     }
 
     fn unreachable(&self, error: &ureq::Error) -> Error {
@@ -135,6 +151,11 @@ fn message(text: &str) -> String {
     let said = object.as_ref().and_then(|object| object.get("message").or_else(|| object.get("error"))?.as_str());
     let line = said.unwrap_or(text).split_whitespace().collect::<Vec<_>>().join(" ");
     if line.is_empty() { "without a word".to_owned() } else { line.chars().take(300).collect() }
+}
+
+/// The text of a JSON value; empty if it is no text.
+pub(super) fn json_text(value: &RawValue) -> String {
+    serde_json::from_str(value.get()).unwrap_or_default()
 }
 
 /// Percent-encodes a text for a URL's query or a form.

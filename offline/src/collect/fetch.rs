@@ -125,7 +125,7 @@ fn too_dense(url: &Secret, narrowing_option: &str) -> Error {
 pub struct Progress {
     /// Nanoseconds of history that have been fetched.
     pub done: u64,
-    /// Nanoseconds of history that were asked for.
+    /// Nanoseconds of history in total.
     pub total: u64,
     /// Rows written.
     pub rows: u64,

@@ -5,6 +5,8 @@
 
 use std::fmt::Write as _;
 
+use crate::history::{NAME_SPECIALS, put_escaped};
+
 /// Line protocol cannot represent a name or tag.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct NotRepresentable;
@@ -38,9 +40,9 @@ pub(super) fn put_head<'a>(
     put_name(out, measurement, b", ")?;
     for (key, value) in tags.into_iter().filter(|(_, value)| !value.is_empty()) {
         out.push(b',');
-        put_name(out, key, b",= ")?;
+        put_name(out, key, NAME_SPECIALS)?;
         out.push(b'=');
-        put_name(out, value, b",= ")?;
+        put_name(out, value, NAME_SPECIALS)?;
     }
     Ok(())
 }
@@ -50,7 +52,7 @@ pub(super) fn put_key(out: &mut Vec<u8>, key: &str) -> Result<(), NotRepresentab
     if !out.is_empty() {
         out.push(b',');
     }
-    put_name(out, key, b",= ")?;
+    put_name(out, key, NAME_SPECIALS)?;
     out.push(b'=');
     Ok(())
 }
@@ -63,12 +65,7 @@ pub(super) fn put_value(out: &mut Vec<u8>, kind: Kind, value: &str) {
         Kind::Unsigned => out.extend(value.bytes().chain([b'u'])),
         Kind::Text => {
             out.push(b'"');
-            for byte in value.bytes() {
-                if matches!(byte, b'"' | b'\\') {
-                    out.push(b'\\');
-                }
-                out.push(byte);
-            }
+            put_escaped(out, value, b"\"\\");
             out.push(b'"');
         }
     }
@@ -78,12 +75,7 @@ fn put_name(out: &mut Vec<u8>, name: &str, special: &[u8]) -> Result<(), NotRepr
     if name.is_empty() || name.ends_with('\\') || name.contains(['\n', '\r']) {
         return Err(NotRepresentable);
     }
-    for byte in name.bytes() {
-        if special.contains(&byte) {
-            out.push(b'\\');
-        }
-        out.push(byte);
-    }
+    put_escaped(out, name, special);
     Ok(())
 }
 

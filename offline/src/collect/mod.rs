@@ -44,18 +44,18 @@ use version::Api;
 /// Why nothing was collected.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// An option is of no use.
+    /// An option is invalid.
     #[error("{option}: {what}")]
     Option {
-        /// Which.
+        /// The option.
         option: &'static str,
-        /// What is wrong with it, and what would be right.
+        /// What is wrong with it.
         what: String,
     },
     /// The server cannot be reached, or refuses.
     #[error("{url}: {what}")]
     Server {
-        /// Where.
+        /// The server's address.
         url: Secret,
         /// What happened, and what to do.
         what: String,
@@ -65,9 +65,9 @@ pub enum Error {
     Nothing {
         /// The database or bucket.
         database: String,
-        /// Where the search began.
+        /// The start of the time range.
         from: Timestamp,
-        /// Where it ended.
+        /// The end of the time range.
         until: Timestamp,
     },
     /// The file cannot be written.
@@ -102,12 +102,12 @@ trait Source {
     fn fetch(&mut self, measurement: &str, from: i64, until: i64, slice: &mut slice::Slice) -> Result<(), slice::Stop>;
 }
 
-/// What was collected.
+/// Counts of what was collected.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Summary {
     /// The version of the API: 1, 2 or 3.
     pub api: u8,
-    /// Measurements that were asked for.
+    /// Measurements that were queried.
     pub measurements: usize,
     /// Lines written.
     pub rows: u64,

@@ -3,13 +3,12 @@
 //! <https://docs.influxdata.com/influxdb/v1/tools/api/#query-http-endpoint>
 
 use std::collections::BTreeMap;
-use std::io::BufRead as _;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::Error;
-use super::client::{Client, ResponseReader, encode};
+use super::client::{Client, ResponseReader, encode, json_text};
 use super::lines::{Kind, put_key, put_value};
 use super::options::Plan;
 use super::slice::{Slice, Stop};
@@ -73,7 +72,7 @@ impl Source {
         let mut rows = Vec::new();
         while let Some(chunk) = chunks.next()? {
             for row in chunk.into_iter().flat_map(|series| series.values) {
-                let mut texts = row.iter().map(|cell| text(cell));
+                let mut texts = row.iter().map(|cell| json_text(cell));
                 rows.push(std::array::from_fn(|_| texts.next().unwrap_or_default()));
             }
         }
@@ -171,7 +170,7 @@ fn put_fields(line: &mut Vec<u8>, fields: &[(String, Kind)], row: &[&RawValue], 
             continue;
         }
         match kind {
-            Kind::Text => put_value(line, *kind, &text(cell)),
+            Kind::Text => put_value(line, *kind, &json_text(cell)),
             _ if is_mean => put_value(line, Kind::Float, cell.get()),
             _ => put_value(line, *kind, cell.get()),
         }
@@ -188,9 +187,7 @@ struct Chunks<'c> {
 impl Chunks<'_> {
     fn next(&mut self) -> Result<Option<Vec<Series<'_>>>, Error> {
         let Self { client, answer, line } = self;
-        line.clear();
-        answer.read_until(b'\n', line).map_err(|error| client.failed(format!("its answer broke off: {error}")))?;
-        if line.trim_ascii().is_empty() {
+        if !client.read_line(answer, line)? {
             return Ok(None);
         }
         let chunk: Chunk<'_> = serde_json::from_slice(line)
@@ -206,11 +203,6 @@ impl Chunks<'_> {
             None => Ok(Some(all)),
         }
     }
-}
-
-/// What a cell says, if it is a text.
-fn text(cell: &RawValue) -> String {
-    serde_json::from_str(cell.get()).unwrap_or_default()
 }
 
 fn kind_of(name: &str) -> Option<Kind> {

@@ -104,7 +104,7 @@ impl super::Source for Source {
         let path = format!("/api/v2/buckets?limit=100&org={}", encode(&self.org));
         let mut text = String::new();
         let whole = self.client.get(&path)?.read_to_string(&mut text);
-        whole.map_err(|error| self.client.failed(format!("its answer broke off: {error}")))?;
+        whole.map_err(|error| self.client.broken_off(error))?;
         let answer: Value = serde_json::from_str(&text).unwrap_or_default();
         let buckets = answer["buckets"].as_array().cloned().unwrap_or_default();
         Ok(buckets.iter().filter_map(|bucket| Some(bucket["name"].as_str()?.to_owned())).collect())
@@ -177,8 +177,8 @@ impl<'c, R: Read> Tables<'c, R> {
     /// Reads the next row; false after the last.
     fn next(&mut self) -> Result<bool, Error> {
         loop {
-            let more = self.reader.read_record(&mut self.record);
-            if !more.map_err(|error| self.client.failed(format!("its answer broke off: {error}")))? {
+            let has_row = self.reader.read_record(&mut self.record);
+            if !has_row.map_err(|error| self.client.broken_off(error))? {
                 return Ok(false);
             }
             let annotation = self.record.get(0).unwrap_or_default();

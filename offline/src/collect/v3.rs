@@ -4,13 +4,12 @@
 //! are tags: <https://docs.influxdata.com/influxdb3/core/reference/sql/information-schema/>.
 
 use std::collections::BTreeMap;
-use std::io::BufRead as _;
 
 use serde_json::json;
 use serde_json::value::RawValue;
 
 use super::Error;
-use super::client::{Client, ResponseReader};
+use super::client::{Client, ResponseReader, json_text};
 use super::lines::{Kind, put_key, put_value};
 use super::options::Plan;
 use super::slice::{Slice, Stop};
@@ -90,7 +89,7 @@ impl super::Source for Source {
         };
         let mut columns: BTreeMap<String, BTreeMap<String, Column>> = BTreeMap::new();
         while let Some(object) = objects.next()? {
-            let text = |name| object.get(name).map(|value| text(value)).unwrap_or_default();
+            let text = |name| object.get(name).map(|value| json_text(value)).unwrap_or_default();
             if let Some(column) = column_of(&text("data_type")) {
                 columns.entry(text("table_name")).or_default().insert(text("column_name"), column);
             }
@@ -109,7 +108,7 @@ impl super::Source for Source {
         let mut objects = Objects { client: &self.client, answer, line: Vec::new() };
         let mut names = Vec::new();
         while let Some(object) = objects.next()? {
-            names.extend(object.get("iox::database").map(|name| text(name)));
+            names.extend(object.get("iox::database").map(|name| json_text(name)));
         }
         Ok(names)
     }
@@ -135,17 +134,17 @@ impl super::Source for Source {
             let mut is_representable = true;
             for (name, value) in object.iter().filter(|(_, value)| value.get() != "null") {
                 match columns.get(name.as_str()) {
-                    Some(Column::Tag) => tags.push((name.as_str(), text(value))),
+                    Some(Column::Tag) => tags.push((name.as_str(), json_text(value))),
                     Some(Column::Field(kind)) => {
                         let kind = if self.every.is_some() { Kind::Float } else { *kind };
                         is_representable &= put_key(&mut line, name).is_ok();
-                        let text = if kind == Kind::Text { text(value) } else { value.get().to_owned() };
+                        let text = if kind == Kind::Text { json_text(value) } else { value.get().to_owned() };
                         put_value(&mut line, kind, &text);
                     }
                     None => {}
                 }
             }
-            let time = object.get("time").map(|time| text(time)).unwrap_or_default();
+            let time = object.get("time").map(|time| json_text(time)).unwrap_or_default();
             let time = parse_time(&time).map_err(|what| self.client.failed(format!("its answer: {what}")))?;
             match slice.series(measurement, tags.iter().map(|(key, value)| (*key, value.as_str()))) {
                 Ok(series) if is_representable => slice.push(series, time, &line)?,
@@ -166,19 +165,12 @@ struct Objects<'c> {
 impl Objects<'_> {
     fn next(&mut self) -> Result<Option<BTreeMap<String, &RawValue>>, Error> {
         let Self { client, answer, line } = self;
-        line.clear();
-        answer.read_until(b'\n', line).map_err(|error| client.failed(format!("its answer broke off: {error}")))?;
-        if line.trim_ascii().is_empty() {
+        if !client.read_line(answer, line)? {
             return Ok(None);
         }
         let object = serde_json::from_slice(line);
         object.map(Some).map_err(|error| client.failed(format!("its answer is not what InfluxDB 3.x says ({error})")))
     }
-}
-
-/// What a cell says, if it is a text.
-fn text(cell: &RawValue) -> String {
-    serde_json::from_str(cell.get()).unwrap_or_default()
 }
 
 /// `None` for the time.

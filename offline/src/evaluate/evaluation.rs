@@ -133,7 +133,7 @@ pub struct Alarm {
     pub row: usize,
     /// Whether a row of it is labelled.
     pub labelled: Option<bool>,
-    /// What contributed most to the largest score.
+    /// The largest contributions to the largest score.
     pub causes: Vec<Cause>,
 }
 
@@ -399,8 +399,8 @@ mod tests {
         ];
         let settings = Settings { references, ..settings() };
         let rows = std::cell::Cell::new(0);
-        let found =
-            evaluate(&mut *detector, &table, Some(&labels), &settings, &|more| rows.set(rows.get() + more)).unwrap();
+        let found = evaluate(&mut *detector, &table, Some(&labels), &settings, &|scored| rows.set(rows.get() + scored))
+            .unwrap();
         assert_eq!(rows.get(), passes(true, &settings) * table.len());
         let labelled = found.labelled.as_ref().unwrap();
         assert_eq!((labelled.anomalous, labelled.events.events, labelled.events.found), (60, 1, 1));

@@ -136,8 +136,8 @@ impl Rows<'_> {
         // A spike, shift or burst is equally strong anywhere; the others depend on the values.
         let candidates = if matches!(kind, Kind::CorrelationBreak | Kind::Flatline) { CANDIDATES } else { 1 };
         let changes: Vec<Change> = (0..candidates).map(|_| self.change(kind, slot, sequence, random)).collect();
-        let more = |most: Change, next: Change| if next.amount > most.amount { next } else { most };
-        changes.into_iter().reduce(more).unwrap_or_default()
+        let larger = |largest: Change, next: Change| if next.amount > largest.amount { next } else { largest };
+        changes.into_iter().reduce(larger).unwrap_or_default()
     }
 
     fn change(&self, kind: Kind, slot: &[usize], sequence: &[usize], random: &mut Random) -> Change {

@@ -73,7 +73,7 @@ pub enum Fault {
     Series {
         /// The window's series.
         name: String,
-        /// Which series may be meant.
+        /// A similar or an existing name.
         hint: String,
     },
     /// No window overlaps the input.
@@ -248,7 +248,7 @@ impl Labels {
     }
 }
 
-/// Says which of the known names may be meant by one that is unknown.
+/// Suggests a known name for an unknown one.
 fn nearest_name<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> String {
     let similarity = |known: &&str| strsim::jaro(known, name);
     let known: Vec<&str> = known.take(1000).collect();
@@ -340,7 +340,7 @@ impl Columns {
         Ok(LabelSource::Times(times))
     }
 
-    /// What `row` makes of each row.
+    /// Parses each row with `row`.
     fn rows<T>(mut self, row: impl Fn(&StringRecord) -> Result<T, Fault>) -> Result<Vec<T>, Error> {
         let Self { path, reader, .. } = &mut self;
         let failed = |position: Option<&Position>, fault| Error {

@@ -115,11 +115,7 @@ fn of_bundle(
     input: &Path,
     progress: Progress<'_>,
 ) -> Result<Outcome, Error> {
-    let labels = match &options.labels {
-        Some(LabelSource::File(path)) => Some(Labels::read(path)?.of(&subject.table)?),
-        Some(LabelSource::Column(column)) => Some(Labels::read_column(input, column)?.of(&subject.table)?),
-        None => None,
-    };
+    let labels = labels_of(options, input, &subject.table)?;
     let settings = Settings { references: subject.references(), robustness: options.robustness, ..settings(options) };
     let all = passes(labels.is_some(), &settings) * subject.table.len();
     let done = Cell::new(0);
@@ -139,17 +135,23 @@ fn of_scores(options: &Options, path: &Path) -> Result<Outcome, Error> {
     if table.is_empty() {
         return Err(Error::Empty(path.to_owned()));
     }
-    let labels = match &options.labels {
-        Some(LabelSource::File(path)) => Some(Labels::read(path)?.of(&table)?),
-        Some(LabelSource::Column(column)) => Some(Labels::read_column(path, column)?.of(&table)?),
-        None => None,
-    };
+    let labels = labels_of(options, path, &table)?;
     let scored = Scored { scores, ..Scored::default() };
     let evaluation = assess(&table, scored, labels.as_deref(), &settings(options));
     let mut provenance = vec![("scores".to_owned(), path.display().to_string())];
     provenance.extend(described(options));
     let title = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     Ok(Outcome { title, evaluation, table, labels, notes: Vec::new(), provenance })
+}
+
+/// The labels of the rows in `table`, which were read from `input`.
+fn labels_of(options: &Options, input: &Path, table: &Table) -> Result<Option<Vec<bool>>, labels::Error> {
+    let Some(source) = &options.labels else { return Ok(None) };
+    let labels = match source {
+        LabelSource::File(path) => Labels::read(path)?,
+        LabelSource::Column(column) => Labels::read_column(input, column)?,
+    };
+    labels.of(table).map(Some)
 }
 
 fn settings(options: &Options) -> Settings {

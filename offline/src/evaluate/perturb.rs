@@ -118,9 +118,9 @@ mod tests {
     #[test]
     fn a_seed_decides() {
         let (before, after, spreads) = perturbed(Perturbation::Missing(0.2));
-        let again = |seed| Perturbation::Missing(0.2).apply(&before, &spreads, seed);
+        let apply = |seed| Perturbation::Missing(0.2).apply(&before, &spreads, seed);
         let bits = |values: Vec<f64>| values.into_iter().map(f64::to_bits).collect::<Vec<_>>();
-        assert_eq!(bits(again(9)), bits(after));
-        assert_ne!(bits(again(9)), bits(again(10)));
+        assert_eq!(bits(apply(9)), bits(after));
+        assert_ne!(bits(apply(9)), bits(apply(10)));
     }
 }

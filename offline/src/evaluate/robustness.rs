@@ -122,7 +122,7 @@ mod tests {
         let (little, much) = (effect(Perturbation::Noise(0.01)), effect(Perturbation::Mean(2.0)));
         assert!(little.flipped < Some(0.005) && little.rank_correlation > Some(0.98), "{little:?}");
         assert!(much.flipped > Some(0.05) && much.rank_correlation < little.rank_correlation, "{much:?}");
-        let again = effect(Perturbation::Noise(0.01));
-        assert_eq!(again, little, "the same for the same seed");
+        let repeated = effect(Perturbation::Noise(0.01));
+        assert_eq!(repeated, little, "the same for the same seed");
     }
 }

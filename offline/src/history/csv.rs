@@ -29,9 +29,9 @@ impl<R: Read> Csv<R> {
 impl<R: Read> History for Csv<R> {
     fn next(&mut self, out: &mut Vec<u8>) -> Result<Option<Row>, (u64, Fault)> {
         let Self { reader, columns, measurement, record } = self;
-        let more =
+        let has_row =
             reader.read_record(record).map_err(|error| (error.position().map_or(0, Position::line), error.into()))?;
-        if !more {
+        if !has_row {
             return Ok(None);
         }
         let line = record.position().map_or(0, Position::line);

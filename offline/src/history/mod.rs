@@ -134,14 +134,30 @@ fn put_name(out: &mut Vec<u8>, name: &str) -> Result<(), Fault> {
     if name.is_empty() || name.ends_with('\\') {
         return Err(Fault::Name(name.to_owned()));
     }
-    for byte in name.bytes() {
-        match byte {
-            b',' | b'=' | b' ' => out.extend_from_slice(&[b'\\', byte]),
-            b'\t'..=b'\r' => out.extend_from_slice(b"\\ "),
-            _ => out.push(byte),
-        }
+    for (at, part) in name.split(|c| ('\t'..='\r').contains(&c)).enumerate() {
+        out.extend_from_slice(if at == 0 { b"" } else { b"\\ " });
+        put_escaped(out, part, NAME_SPECIALS);
     }
     Ok(())
+}
+
+/// The bytes that are escaped in tags and fields.
+pub(crate) const NAME_SPECIALS: &[u8] = b",= ";
+
+/// Appends a text with a backslash before each of the `special` bytes.
+pub(crate) fn put_escaped(out: &mut Vec<u8>, text: &str, special: &[u8]) {
+    for byte in text.bytes() {
+        if special.contains(&byte) {
+            out.push(b'\\');
+        }
+        out.push(byte);
+    }
+}
+
+/// The measurement of a file whose format has none: the given one or, by default, the file's name without its extension.
+pub(crate) fn default_measurement(given: Option<&str>, path: &Path) -> String {
+    let stem = || path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    given.map_or_else(stem, str::to_owned)
 }
 
 /// Appends `,name=value` or, for the first field of a line, ` name=value`.

@@ -10,7 +10,7 @@ use super::{Error, Input};
 /// Rows of a file that are older than an earlier row of the same series.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct OutOfOrder {
-    /// How many there are.
+    /// The number of rows out of order.
     pub count: u64,
     /// All rows of the file.
     pub rows: u64,

@@ -8,8 +8,8 @@ use std::collections::HashMap;
 use qualm_pipeline::Grammar;
 use qualm_pipeline::line::{self, Refusal, is_verdict, read_body};
 
-use super::Row;
 use super::feed::Source;
+use super::{NAME_SPECIALS, Row, put_escaped};
 
 /// How many rewritten heads are cached.
 const MAX_HEADS: usize = 1 << 16;
@@ -125,12 +125,7 @@ fn pieces(value: &str) -> Result<Vec<Piece>, BadTag> {
 
 fn escaped(text: &str) -> Vec<u8> {
     let mut out = Vec::with_capacity(text.len());
-    for byte in text.bytes() {
-        if matches!(byte, b',' | b'=' | b' ') {
-            out.push(b'\\');
-        }
-        out.push(byte);
-    }
+    put_escaped(&mut out, text, NAME_SPECIALS);
     out
 }
 

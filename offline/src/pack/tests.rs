@@ -28,8 +28,8 @@ fn a_plugin_of_one_value_scores_any_field() {
     assert!(scores[60..].iter().filter(|score| !score.is_nan()).count() > 50);
     assert_eq!(draft.golden.series.iter().max(), Some(&1));
     let bundle = draft.finish(&Sandbox::default()).unwrap();
-    let again = packed("parameters = { mean = 10.25, warm_up = 30 }").unwrap().finish(&Sandbox::default()).unwrap();
-    assert!(bundle.pack() == again.pack(), "the same bytes");
+    let repeated = packed("parameters = { mean = 10.25, warm_up = 30 }").unwrap().finish(&Sandbox::default()).unwrap();
+    assert!(bundle.pack() == repeated.pack(), "the same bytes");
 }
 
 #[test]

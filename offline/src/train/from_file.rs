@@ -115,7 +115,7 @@ pub fn from_file(options: &Options, factory: &dyn ModelFactory, progress: Progre
     let spec = options.spec.as_deref().map_or_else(|| Ok(Spec::default()), Spec::read)?;
     let spec = Spec { seed: options.seed.unwrap_or(spec.seed), ..spec };
     let learner = options.learner(&spec, factory)?;
-    let measurement = measurement(options);
+    let measurement = history::default_measurement(options.measurement.as_deref(), input);
     let vectors = vectors(&spec, input, &measurement)?;
     let shape = vectors.shape().map_err(|error| failed(error.into()))?;
     // Live metrics have some late rows as well; of a file in reverse order, hardly any row would remain.
@@ -178,12 +178,6 @@ impl Options {
         };
         Error::Train { place, fault }
     }
-}
-
-/// What a format without measurements calls its metrics.
-fn measurement(options: &Options) -> String {
-    let stem = options.input.file_stem().map(|stem| stem.to_string_lossy().into_owned());
-    options.measurement.clone().or(stem).unwrap_or_default()
 }
 
 /// The vectors of the specification, completed from the data.

@@ -1,55 +1,55 @@
-//! Parameters to try: every combination of the values that are given.
+//! Grid search: all combinations of the given parameter values.
 
 use std::collections::BTreeMap;
 
 use qualm_core::trained::FitError;
 use toml::Value;
 
-/// One choice of every parameter, by name.
+/// One combination of parameter values, by name.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Choice(pub BTreeMap<String, Value>);
 
-/// How many choices there may be: each is a model to be fitted.
+/// The most combinations, each of which is a model to fit.
 const MAX_CHOICES: usize = 10_000;
 
-/// Why parameters cannot be, and what would be right.
+/// Why parameters are invalid.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum Error {
     /// A list of values is empty.
     #[error("[parameters] `{0}` has an empty list; give it a value, or leave it out")]
     Empty(String),
-    /// The lists stand for too many choices.
+    /// There are too many combinations.
     #[error("[parameters] stand for more than {MAX_CHOICES} combinations; try fewer at a time")]
     TooManyChoices,
-    /// A parameter is of another type, or out of its range.
+    /// A parameter has another type, or is out of range.
     #[error("[parameters] `{name}` is {value}; it must be {must}")]
     Value {
         /// The parameter.
         name: String,
-        /// What it is.
+        /// Its value.
         value: Value,
-        /// What it must be.
+        /// The valid values.
         must: &'static str,
     },
-    /// A parameter is none of the words that it may be.
+    /// A parameter with named values has an unknown one.
     #[error("[parameters] `{name}` is `{value}`; known are {known}")]
     Word {
         /// The parameter.
         name: &'static str,
-        /// What it is.
+        /// Its value.
         value: String,
-        /// What it may be.
+        /// The known values.
         known: &'static str,
     },
-    /// A parameter is out of the range that its kind has.
+    /// A parameter is out of the range of its kind.
     #[error("[parameters] {0}")]
     Range(#[from] FitError),
-    /// There is no such parameter.
+    /// A parameter is unknown.
     #[error("[parameters] has an unknown `{name}`; known here are {known}")]
     Unknown {
-        /// What it is called.
+        /// Its name.
         name: String,
-        /// Those that there are.
+        /// The known parameters.
         known: String,
     },
 }
@@ -60,11 +60,11 @@ impl Error {
     }
 }
 
-/// All choices, in the order in which the values stand: the first parameter changes slowest.
+/// All combinations, in the order of the values: the first parameter changes slowest.
 ///
 /// # Errors
 ///
-/// Names a parameter without a value; or says that there are too many choices.
+/// If a parameter has no value, or there are too many combinations.
 pub fn choices(parameters: &BTreeMap<String, Value>) -> Result<Vec<Choice>, Error> {
     let mut choices = vec![Choice::default()];
     for (name, given) in parameters {
@@ -93,7 +93,7 @@ impl Choice {
     ///
     /// # Errors
     ///
-    /// Where it is none.
+    /// If it is none.
     pub fn number(&mut self, name: &str, default: f64) -> Result<f64, Error> {
         match self.0.remove(name) {
             None => Ok(default),
@@ -107,7 +107,7 @@ impl Choice {
     ///
     /// # Errors
     ///
-    /// Where it is none.
+    /// If it is none.
     pub fn count(&mut self, name: &str, default: u32) -> Result<u32, Error> {
         match self.0.remove(name) {
             None => Ok(default),
@@ -120,7 +120,7 @@ impl Choice {
     ///
     /// # Errors
     ///
-    /// Where it is none.
+    /// If it is none.
     pub fn text(&mut self, name: &str, default: &str) -> Result<String, Error> {
         match self.0.remove(name) {
             None => Ok(default.to_owned()),
@@ -129,16 +129,16 @@ impl Choice {
         }
     }
 
-    /// The value of a parameter of either type.
+    /// Takes out a parameter of any type.
     pub fn take(&mut self, name: &str) -> Option<Value> {
         self.0.remove(name)
     }
 
-    /// Says what has not been taken: nobody knows it. `known` are the names of all that there are.
+    /// Checks that all parameters have been taken out; the others are unknown. `known` are the names of all parameters.
     ///
     /// # Errors
     ///
-    /// Names the first, and what is known.
+    /// [`Error::Unknown`].
     pub fn check_all_taken(&self, known: &[&str]) -> Result<(), Error> {
         match self.0.keys().next() {
             None => Ok(()),
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_named() {
+    fn errors_name_the_parameter() {
         let parse = |text: &str| toml::from_str::<BTreeMap<String, Value>>(text).unwrap();
         assert!(choices(&parse("a = []")).unwrap_err().to_string().contains("`a` has an empty list"));
         let many: String = (0..5).map(|n| format!("p{n} = [1,2,3,4,5,6,7,8,9,10]\n")).collect();

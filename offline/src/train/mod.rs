@@ -350,7 +350,7 @@ mod tests {
             assert!((bundle.manifest.features[3].reference.as_ref().unwrap().mean - 7.0).abs() < 1e-9);
             assert_eq!(bundle.manifest.features[0].measurement, "history");
             let metrics = &bundle.manifest.provenance.metrics;
-            // Forests need more rows than these to tell much; chance would be at 0.01.
+            // Forests are weak with so few rows; random scores would reach 0.01.
             let least = if kind.ends_with("forest") { 0.05 } else { 0.3 };
             assert!(
                 metrics["test_alarm_rate"] < 0.02 && metrics["test_injected_auc_pr"] > least,

@@ -77,7 +77,7 @@ pub struct Error {
     fault: Fault,
 }
 
-/// What is wrong with a specification, and what would be right.
+/// What is wrong with a specification.
 #[derive(Debug, thiserror::Error)]
 pub enum Fault {
     /// Its file cannot be read.
@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_named() {
+    fn errors_name_the_key() {
         for (text, what) in [
             ("name = 5", "spec.toml:1: "),
             ("nam = \"x\"", "unknown field `nam`"),

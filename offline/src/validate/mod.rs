@@ -43,7 +43,8 @@ pub enum Error {
 /// If it cannot be opened, or an option is invalid.
 pub fn validate(options: &Options, progress: Progress<'_>) -> Result<Report, Error> {
     let limits = options.limits()?;
-    let data = read::read(&options.input, &options.measurement(), progress)?;
+    let measurement = history::default_measurement(options.measurement.as_deref(), &options.input);
+    let data = read::read(&options.input, &measurement, progress)?;
     let columns = profile::all(&data, &limits);
     let timings = timing::all(&data);
     let findings = checks::all(&data, &columns, &timings, &limits);

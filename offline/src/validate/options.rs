@@ -62,12 +62,6 @@ impl Limits {
 }
 
 impl Options {
-    /// What a format without measurements calls its metrics.
-    pub(super) fn measurement(&self) -> String {
-        let stem = self.input.file_stem().map(|stem| stem.to_string_lossy().into_owned());
-        self.measurement.clone().or(stem).unwrap_or_default()
-    }
-
     /// Parses the options.
     pub(super) fn limits(&self) -> Result<Limits, Error> {
         for (option, share) in [("--max-missing", self.max_missing), ("--max-outliers", self.max_outliers)] {

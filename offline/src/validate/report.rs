@@ -77,7 +77,7 @@ impl Verdict {
 pub struct Finding {
     /// The check.
     pub check: Check,
-    /// How bad it is.
+    /// Its severity.
     pub verdict: Verdict,
     /// Its kind, as one word.
     pub kind: &'static str,
@@ -91,9 +91,9 @@ pub struct Finding {
     pub count: u64,
     /// The line of the first, or worst, occurrence.
     pub line: Option<u64>,
-    /// What it is.
+    /// The description.
     pub what: String,
-    /// What to do.
+    /// The remedy.
     pub advice: &'static str,
 }
 

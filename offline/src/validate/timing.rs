@@ -122,7 +122,7 @@ mod tests {
     use super::super::data::SeriesColumns;
     use super::*;
 
-    fn clock_of(seconds: &[i64]) -> SeriesTiming {
+    fn timing_of(seconds: &[i64]) -> SeriesTiming {
         let rows = seconds.len();
         read(&Series {
             name: String::new(),
@@ -136,7 +136,7 @@ mod tests {
 
     #[test]
     fn gaps_are_longer_than_the_usual_step() {
-        let timing = clock_of(&[0, 10, 20, -1, 30, 100, 110, 120, 141, 150]);
+        let timing = timing_of(&[0, 10, 20, -1, 30, 100, 110, 120, 141, 150]);
         assert_eq!((timing.gaps, timing.longest_gap_seconds), (1, 70.0));
         assert_eq!((timing.longest_gap_after, timing.step_seconds), (Some(30_000_000_000), Some(10.0)));
         assert_eq!(timing.regular_share, Some(6.0 / 8.0));
@@ -145,11 +145,11 @@ mod tests {
 
     #[test]
     fn repeated_and_misplaced_rows_are_found() {
-        let timing = clock_of(&[0, 10, 10, 30, 20, 40]);
+        let timing = timing_of(&[0, 10, 10, 30, 20, 40]);
         assert_eq!((timing.repeated, timing.repeated_line, timing.identical), (1, Some(3), 1));
         assert_eq!((timing.out_of_order, timing.out_of_order_line), (1, Some(5)));
         for odd in [&[][..], &[5], &[-1, -1], &[5, 5, 5]] {
-            assert_eq!(clock_of(odd).gaps, 0);
+            assert_eq!(timing_of(odd).gaps, 0);
         }
     }
 }

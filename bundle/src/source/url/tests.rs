@@ -169,8 +169,8 @@ fn slow_and_unreachable_servers_time_out() {
         assert!(fault.ends_with("the server did not answer within 300ms"), "{fault}");
         assert!(began.elapsed() < Duration::from_secs(3));
     }
-    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let fault = fault(&format!("http://{nobody}/cpu.qualm"));
+    let unused = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let fault = fault(&format!("http://{unused}/cpu.qualm"));
     assert!(fault.contains("refused"), "{fault}");
 }
 

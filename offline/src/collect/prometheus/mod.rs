@@ -155,7 +155,7 @@ impl super::Source for Source {
 fn whole(client: &Client, answer: ResponseReader) -> Result<Option<Vec<u8>>, Error> {
     let mut text = Vec::new();
     let read = answer.take(MAX_RESPONSE_BYTES + 1).read_to_end(&mut text);
-    read.map_err(|error| client.failed(format!("its answer broke off: {error}")))?;
+    read.map_err(|error| client.broken_off(error))?;
     Ok((text.len() as u64 <= MAX_RESPONSE_BYTES).then_some(text))
 }
 

@@ -165,7 +165,7 @@ impl Page<'_> {
                 }
             }
         };
-        let meaning = "All rows. What lies too close to be told apart is drawn from its least to its largest, so that no spike is lost.";
+        let meaning = "All rows. Values too close to distinguish are drawn from their least to their largest, so that no spike is lost.";
         let content = html! {
             (legend(self.series))
             @for one in reported.iter().take(MAX_SERIES) {

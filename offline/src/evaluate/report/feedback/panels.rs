@@ -33,8 +33,8 @@ pub(super) fn section_html(page: &Page<'_>) -> Markup {
         panels.push(page.missed(incident, event));
         shown.push((incident.at.0, page.around(incident.at.0, &event.span)));
     }
-    let more_missed = missed.len() - panels.len();
-    let mut more_alarms = 0;
+    let omitted_missed = missed.len() - panels.len();
+    let mut omitted_alarms = 0;
     for (series, span) in &alarms {
         // A false alarm in another's panel gets none of its own.
         if shown.iter().any(|(of, places)| of == series && places.contains(&span.places.start)) {
@@ -44,12 +44,13 @@ pub(super) fn section_html(page: &Page<'_>) -> Markup {
             panels.push(page.false_alarm(*series, span));
             shown.push((*series, page.around(*series, span)));
         } else {
-            more_alarms += 1;
+            omitted_alarms += 1;
         }
     }
-    let more = [("missed incident", "missed incidents", more_missed), ("false alarm", "false alarms", more_alarms)];
-    let more = more.into_iter().filter(|(.., more)| *more > 0);
-    let more: Vec<String> = more.map(|(one, many, more)| count(more as u64, one, many)).collect();
+    let omitted =
+        [("missed incident", "missed incidents", omitted_missed), ("false alarm", "false alarms", omitted_alarms)];
+    let omitted = omitted.into_iter().filter(|(.., omitted)| *omitted > 0);
+    let omitted: Vec<String> = omitted.map(|(one, many, omitted)| count(omitted as u64, one, many)).collect();
     let meaning = html! { (MEANING) code { "band = true" } ", what the detector would have called ordinary." };
     let content = html! {
         (legend(page.series))
@@ -58,8 +59,8 @@ pub(super) fn section_html(page: &Page<'_>) -> Markup {
                 (panel)
             }
         }
-        @if !more.is_empty() {
-            (caption(format!("and {} more", more.join(" and "))))
+        @if !omitted.is_empty() {
+            (caption(format!("and {} more", omitted.join(" and "))))
         }
     };
     section("A closer look", meaning, content)
