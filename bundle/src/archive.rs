@@ -11,9 +11,9 @@ use zstd::stream::read::Decoder;
 use zstd::stream::write::Encoder;
 
 use crate::bundle::Bundle;
-use crate::clean::clean;
 use crate::error::Fault;
 use crate::files::{Files, MAX_BUNDLE_BYTES, NAMES};
+use qualm_system::untrusted::clean;
 
 /// The file extension of a packed bundle.
 pub const EXTENSION: &str = "qualm";

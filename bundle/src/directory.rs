@@ -13,9 +13,9 @@ use std::time::Duration;
 use rustix::fs::{AtFlags, Dir, Mode, OFlags, open, openat, statat};
 use rustix::io::Errno;
 
-use crate::clean::clean;
 use crate::error::Fault;
 use crate::files::Files;
+use qualm_system::untrusted::clean;
 
 /// How often a directory is read if it is replaced each time.
 const ATTEMPTS: u32 = 50;

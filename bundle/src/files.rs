@@ -6,8 +6,8 @@
 use std::collections::BTreeMap;
 use std::io::Read;
 
-use crate::clean::clean;
 use crate::error::Fault;
+use qualm_system::untrusted::clean;
 
 /// The manifest.
 pub const MANIFEST: &str = "bundle.toml";

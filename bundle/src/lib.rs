@@ -10,8 +10,6 @@
 
 pub mod archive;
 pub mod bundle;
-pub mod clean;
-pub mod digest;
 pub mod directory;
 pub mod duration;
 pub mod error;

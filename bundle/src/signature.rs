@@ -13,9 +13,9 @@ use ct_codecs::{Base64, Decoder};
 use minisign::{PError, PublicKey as Key, SecretKeyBox, SignatureBox};
 use serde::Serialize;
 
-use crate::clean::clean;
 use crate::error::Fault;
 use crate::files;
+use qualm_system::untrusted::clean;
 
 /// The length of a signature's last line: 64 bytes in base64. The library does not check it.
 const LAST_LINE: usize = 88;

@@ -1,6 +1,6 @@
 //! Numbers, times and tables as text.
 
-use qualm_bundle::clean::clean;
+use qualm_system::untrusted::clean;
 
 /// A number with four significant digits.
 pub(crate) fn number(number: f64) -> String {

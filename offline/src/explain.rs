@@ -5,10 +5,10 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use jiff::Timestamp;
-use qualm_bundle::clean::visible;
 use qualm_bundle::manifest::Reference;
 use qualm_contract::ModelFactory;
 use qualm_core::trained::Trained;
+use qualm_system::untrusted::visible;
 use serde::Serialize;
 
 use crate::evaluate::evaluation::{Cause, entity, name};

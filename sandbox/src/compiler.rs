@@ -15,7 +15,7 @@ use qualm_system::child::{self, Failure, Limits};
 use crate::error::LoadError;
 use crate::settings;
 use crate::space::{self, AddressSpace};
-use crate::text::sanitize;
+use qualm_system::untrusted::one_line;
 
 /// This program, even if its file was replaced.
 const PROGRAM: &str = "/proc/self/exe";
@@ -97,8 +97,8 @@ pub(crate) fn compile(component: &[u8], address_space: AddressSpace, time: Durat
         Ok(done) if done.said.is_empty() => {
             Err(LoadError::Process("it ended without a word; is the disk full?".to_owned()))
         }
-        Ok(done) if done.code == i32::from(EXIT_SYSTEM_FAULT) => Err(LoadError::Process(sanitize(done.said.trim()))),
-        Ok(done) => Err(LoadError::Compile(sanitize(done.said.trim()))),
+        Ok(done) if done.code == i32::from(EXIT_SYSTEM_FAULT) => Err(LoadError::Process(one_line(done.said.trim()))),
+        Ok(done) => Err(LoadError::Compile(one_line(done.said.trim()))),
         Err(Failure::Time) => Err(LoadError::Limit(format!("more than {} s of a processor", time.as_secs()))),
         Err(Failure::Memory) if address_space.is_scarce() => {
             Err(LoadError::Process(format!("it needs more memory than there is{}", space::limit_hint())))

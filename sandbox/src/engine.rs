@@ -11,7 +11,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant, SystemTime};
 
-use sha2::{Digest, Sha256};
+use qualm_system::digest::sha256;
+use sha2::{Digest as _, Sha256};
 use tracing::{debug, warn};
 use wasmtime::component::Component;
 use wasmtime::{Engine, EngineWeak};
@@ -162,9 +163,7 @@ impl Sandbox {
     fn cache_key(&self, component: &[u8]) -> String {
         let mut settings = DefaultHasher::new();
         self.engine.precompile_compatibility_hash().hash(&mut settings);
-        let digest = Sha256::digest(component);
-        let digest: String = digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
-        format!("{digest}-{:016x}.cwasm", settings.finish())
+        format!("{:.32}-{:016x}.cwasm", sha256(component), settings.finish())
     }
 
     fn load_cached(&self, cache: &Path, cache_key: &str) -> io::Result<Component> {

@@ -3,7 +3,7 @@
 use std::io;
 
 use crate::inspect::ComponentError;
-use crate::text::sanitize;
+use qualm_system::untrusted::one_line;
 
 /// Why a component could not be loaded.
 #[derive(Debug, thiserror::Error)]
@@ -28,7 +28,7 @@ pub enum LoadError {
 impl From<wasmtime::Error> for LoadError {
     /// The text is sanitized, since the engine quotes names of the component.
     fn from(error: wasmtime::Error) -> Self {
-        let why = sanitize(&format!("{error:#}"));
+        let why = one_line(&format!("{error:#}"));
         if is_of_system(&error) { Self::System(why) } else { Self::Compile(why) }
     }
 }

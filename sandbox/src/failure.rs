@@ -9,7 +9,7 @@ use crate::error::is_of_system;
 use crate::meter::Meter;
 use crate::space;
 use crate::spec::Limits;
-use crate::text::{clip, sanitize};
+use qualm_system::untrusted::{MAX_GUEST_CHARS, clip, one_line};
 
 /// Why a call failed. Except after [`Slow`](Self::Slow), the guest can no longer be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -68,15 +68,15 @@ pub(crate) fn failure(error: &wasmtime::Error, meter: &Meter, limits: Limits) ->
         _ if meter.limiter.refused() => Failure::Memory(limits.memory),
         // So does one that the system has no memory for.
         _ if is_of_system(error) || meter.limiter.system_out_of_memory() => {
-            Failure::System(sanitize(&format!("{error:#}{}", space::limit_hint())))
+            Failure::System(one_line(&format!("{error:#}{}", space::limit_hint())))
         }
-        Some(trap) => Failure::Trap(sanitize(&trap.to_string())),
+        Some(trap) => Failure::Trap(one_line(&trap.to_string())),
         None => match error.root_cause().to_string() {
             // The engine has no error type for it.
             text if text.contains("fuel allocated for hostcalls") => {
                 Failure::Nonsense("it handed over more than it was asked for".to_owned())
             }
-            text => Failure::Trap(sanitize(&text)),
+            text => Failure::Trap(one_line(&text)),
         },
     }
 }
@@ -84,9 +84,9 @@ pub(crate) fn failure(error: &wasmtime::Error, meter: &Meter, limits: Limits) ->
 /// The failure of a call that returned an error.
 pub(crate) fn refused(error: Error) -> Failure {
     Failure::Refused(match error {
-        Error::BadModel(why) => sanitize(&format!("bad model: {}", clip(&why))),
-        Error::BadShape(why) => sanitize(&format!("bad shape: {}", clip(&why))),
-        Error::BadState(why) => sanitize(&format!("bad state: {}", clip(&why))),
-        Error::Internal(why) => sanitize(&format!("internal: {}", clip(&why))),
+        Error::BadModel(why) => one_line(&format!("bad model: {}", clip(&why, MAX_GUEST_CHARS))),
+        Error::BadShape(why) => one_line(&format!("bad shape: {}", clip(&why, MAX_GUEST_CHARS))),
+        Error::BadState(why) => one_line(&format!("bad state: {}", clip(&why, MAX_GUEST_CHARS))),
+        Error::Internal(why) => one_line(&format!("internal: {}", clip(&why, MAX_GUEST_CHARS))),
     })
 }

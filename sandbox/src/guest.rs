@@ -16,10 +16,10 @@ use crate::meter::Meter;
 use crate::pace::{BatchTime, MAX_SERIES, Pace};
 use crate::spec::{DetectorSpec, Limits};
 use crate::store::{RetiredStore, begin_call, store};
-use crate::text::sanitize;
 use crate::thread_time::thread_time;
+use qualm_system::untrusted::one_line;
 
-/// The most bytes of texts that a guest may return in one call, besides its results. [Few](crate::text::MAX_CHARS) are kept.
+/// The most bytes of texts that a guest may return in one call, besides its results. [Few](qualm_system::untrusted::MAX_GUEST_CHARS) are kept.
 const MAX_TEXT_BYTES: usize = 1 << 20;
 
 /// The most bytes of a model, or of state of series, that a guest may return in one call.
@@ -138,11 +138,11 @@ impl Guest {
     pub fn describe(&mut self) -> Result<Description, Failure> {
         let answer = call!(self, MAX_TEXT_BYTES, call_describe)?;
         Ok(Description {
-            kind: sanitize(&answer.kind),
-            version: sanitize(&answer.version),
+            kind: one_line(&answer.kind),
+            version: one_line(&answer.version),
             features: answer.features,
             warm_up: answer.warm_up,
-            scale: sanitize(&answer.scale),
+            scale: one_line(&answer.scale),
         })
     }
 

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use tracing::{debug, error, info, warn};
 
 pub(crate) use crate::bindings::qualm::detector::log::Level;
-use crate::text::{MAX_CHARS, sanitize};
+use qualm_system::untrusted::{MAX_GUEST_CHARS, one_line};
 
 /// The most lines at once, such as those that a language's runtime prints at an error.
 const BURST_LINES: u32 = 20;
@@ -67,7 +67,7 @@ impl GuestLog {
         let mut lines = self.lines();
         for piece in text.split_inclusive('\n') {
             lines.partial_line.push_str(piece);
-            if piece.ends_with('\n') || lines.partial_line.len() > MAX_CHARS {
+            if piece.ends_with('\n') || lines.partial_line.len() > MAX_GUEST_CHARS {
                 let line = std::mem::take(&mut lines.partial_line);
                 lines.write(level, line.trim_end());
             }
@@ -94,7 +94,7 @@ impl Lines {
         self.left -= 1;
         self.written += 1;
         let Self { name, unreported, .. } = self;
-        let message = sanitize(message);
+        let message = one_line(message);
         let line = match std::mem::take(unreported) {
             0 => format!("`{name}` says: {message}"),
             lines => format!("`{name}` says, after {lines} lines that came too fast: {message}"),

@@ -7,7 +7,7 @@ use wasmparser::{
     ComponentOuterAliasKind, Encoding, Parser, Payload,
 };
 
-use crate::text::sanitize;
+use qualm_system::untrusted::one_line;
 
 /// The interface that every detector exports, before its version.
 const DETECTION_INTERFACE: &str = "qualm:detector/detection@";
@@ -81,7 +81,7 @@ pub fn inspect(component: &[u8]) -> Result<ComponentInfo, ComponentError> {
     if component.len() > MAX_COMPONENT_BYTES {
         return Err(ComponentError::Large(component.len()));
     }
-    let malformed = |why: &dyn std::fmt::Display| ComponentError::Malformed(sanitize(&why.to_string()));
+    let malformed = |why: &dyn std::fmt::Display| ComponentError::Malformed(one_line(&why.to_string()));
     let (mut imports, mut contract, mut trains) = (Vec::new(), None, false);
     let (mut depth, mut lifted, mut composed, mut utf8) = (0, false, false, true);
     // The components that are instantiated in each of those that are being read.
@@ -165,7 +165,7 @@ pub fn inspect(component: &[u8]) -> Result<ComponentInfo, ComponentError> {
     }
     let contract = contract.ok_or(ComponentError::NoDetector)?;
     if !contract.starts_with(KNOWN_CONTRACTS) {
-        return Err(ComponentError::Contract { version: sanitize(&contract) });
+        return Err(ComponentError::Contract { version: one_line(&contract) });
     }
     imports.iter().try_for_each(|name| check_import(name))?;
     if composed && !utf8 {
@@ -182,7 +182,7 @@ fn check_import(name: &str) -> Result<(), ComponentError> {
     if version(LOG_INTERFACE, KNOWN_CONTRACTS) || WASI_PACKAGES.iter().any(|package| version(package, "0.2.")) {
         return Ok(());
     }
-    Err(ComponentError::Import(sanitize(name)))
+    Err(ComponentError::Import(one_line(name)))
 }
 
 /// What to do about an unsupported version of the contract.

@@ -27,7 +27,6 @@ mod settings;
 mod space;
 pub mod spec;
 pub mod store;
-mod text;
 mod thread_time;
 pub mod trainer;
 mod wasi;

@@ -19,7 +19,7 @@ fn call(arguments: &[&str]) -> Result<(), Error> {
     run(&Cli::try_parse_from([&["bundle"], arguments].concat()).unwrap().options, &BuiltIn)
 }
 
-/// The exit exit_code.
+/// The exit code.
 fn exit_code(arguments: &[&str]) -> u8 {
     call(arguments).map_or_else(|error| Failure::from(error).exit_code(), |()| 0)
 }

@@ -314,7 +314,7 @@ pub fn replay(
 }
 
 impl Summary {
-    fn to_json(&self, feedback: Option<&Feedback>) -> String {
+    fn to_json(self, feedback: Option<&Feedback>) -> String {
         let mut all = json!(self);
         if let Some(feedback) = feedback {
             all["feedback"] = json!(feedback);
@@ -322,17 +322,17 @@ impl Summary {
         format!("{all}\n")
     }
 
-    fn to_text(&self, options: &Options, measurement: &str, feedback: Option<&Feedback>) -> String {
+    fn to_text(self, options: &Options, measurement: &str, feedback: Option<&Feedback>) -> String {
         let Self { rows, scored, anomalous, incidents, malformed, values, seconds } = self;
-        let malformed = if *malformed > 0 { format!(", {malformed} malformed") } else { String::new() };
+        let malformed = if malformed > 0 { format!(", {malformed} malformed") } else { String::new() };
         let mut text = format!(
             "{rows} rows, {scored} scored, {anomalous} anomalous, {incidents} incidents{malformed}; {values} values in {seconds:.2} s ({:.2} million a second)\n",
-            *values as f64 / seconds / 1e6
+            values as f64 / seconds / 1e6
         );
-        if *values == 0 && *rows > 0 {
+        if values == 0 && rows > 0 {
             text += "nothing in it is selected; what has no measurement of its own is called ";
             let _infallible = writeln!(text, "`{measurement}` (--measurement)");
-        } else if *scored == 0 && *rows > 0 {
+        } else if scored == 0 && rows > 0 {
             text += "nothing is scored: each series first needs `min_samples` values\n";
         }
         if let Some(path) = &options.scores {

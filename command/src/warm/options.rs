@@ -6,9 +6,9 @@ use std::time::UNIX_EPOCH;
 
 use clap::{Args, ValueEnum};
 use qualm::config::Config;
-use qualm_bundle::digest::hex;
 use qualm_bundle::secret::Secret;
 use qualm_offline::history::rewrite::TagChanges;
+use qualm_system::digest::hex;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 

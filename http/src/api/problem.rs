@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use qualm_bundle::clean::shortened;
+use qualm_system::untrusted::shortened;
 use serde::Serialize;
 
 /// The most characters of a request's text in an error.

@@ -1,6 +1,6 @@
 //! An evaluation as text for a terminal.
 
-use qualm_bundle::clean::visible;
+use qualm_system::untrusted::visible;
 
 use super::Evaluation;
 use super::evaluation::{Alarm, Cause, Feature, Injected, Labelled};

@@ -1,6 +1,6 @@
 //! Parses the header and the cells of a CSV file, for training and validation alike.
 
-use qualm_bundle::clean::shortened;
+use qualm_system::untrusted::shortened;
 
 /// How many characters of a name errors show.
 const MAX_SHOWN: usize = 60;

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use qualm_bundle::Bundle;
-use qualm_bundle::digest::hex;
 use qualm_contract::ModelFactory;
+use qualm_system::digest::hex;
 use sha2::{Digest, Sha256};
 
 use super::fault::{Blame, Fault};

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use jiff::Timestamp;
-use qualm_bundle::clean::shortened;
+use qualm_system::untrusted::shortened;
 use serde::Serialize;
 
 use super::data::Data;

@@ -17,13 +17,13 @@ pub enum StartError {
     Detector(String, Failure),
     /// A detector's models cannot be loaded.
     #[error("detector `{0}`: {1}")]
-    Loader(String, LoaderError),
+    Loader(String, Box<LoaderError>),
     /// A detector's model is not available.
     #[error("detector `{0}`: {1}")]
-    Model(String, NoModel),
+    Model(String, Box<NoModel>),
     /// A setting has no effect with the detector's model.
     #[error("detector `{0}`: {1}")]
-    Setting(String, Invalid),
+    Setting(String, Box<Invalid>),
     /// A member of an ensemble has another shape than the others.
     #[error(
         "detector `{0}`: its rows are made of other features, entities or intervals than those of the members before"

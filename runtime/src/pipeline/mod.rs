@@ -33,7 +33,7 @@ const MODEL_POLL: Duration = Duration::from_millis(500);
 /// A pipeline with its detectors, their models and saved state.
 #[derive(Debug)]
 pub struct Pipeline<F: Format = Lines> {
-    pipeline: qualm_pipeline::Pipeline<F>,
+    inner: qualm_pipeline::Pipeline<F>,
     ensembles: Vec<Ensemble>,
     /// The configuration of each detector, and the limits of series.
     own: Vec<config::Detector>,
@@ -63,7 +63,7 @@ impl<F: Format> Pipeline<F> {
     /// The same, with verdicts as its only output; see [`qualm_pipeline::Pipeline::verdicts_only`].
     #[must_use]
     pub fn verdicts_only(self) -> Self {
-        Self { pipeline: self.pipeline.verdicts_only(), ..self }
+        Self { inner: self.inner.verdicts_only(), ..self }
     }
 
     /// Sets the view that shows its state.
@@ -74,24 +74,24 @@ impl<F: Format> Pipeline<F> {
 
     /// The format of its events.
     pub fn format_mut(&mut self) -> &mut F {
-        self.pipeline.format_mut()
+        self.inner.format_mut()
     }
 
     /// The buffer for the next bytes; see [`qualm_pipeline::Pipeline::input`].
     pub fn input(&mut self) -> &mut [u8] {
-        self.pipeline.input()
+        self.inner.input()
     }
 
     /// Scores what was read; see [`qualm_pipeline::Pipeline::run`].
     pub fn run(&mut self, read: usize, now: i64) -> &[u8] {
-        let Self { pipeline, ensembles, watched, .. } = self;
-        timed(watched, || pipeline.run(read, now, ensembles))
+        let Self { inner, ensembles, watched, .. } = self;
+        timed(watched, || inner.run(read, now, ensembles))
     }
 
     /// The end of the input; see [`qualm_pipeline::Pipeline::finish`].
     pub fn finish(&mut self, now: i64) -> &[u8] {
-        let Self { pipeline, ensembles, watched, .. } = self;
-        timed(watched, || pipeline.finish(now, ensembles))
+        let Self { inner, ensembles, watched, .. } = self;
+        timed(watched, || inner.finish(now, ensembles))
     }
 
     /// Scores a whole body, as much at a time as there is room for, and appends it with its scores to `out`. After each part it
@@ -106,7 +106,7 @@ impl<F: Format> Pipeline<F> {
             out.extend_from_slice(self.run(first.len(), now));
             self.run_between_batches();
         }
-        if self.pipeline.is_within_event() {
+        if self.inner.is_within_event() {
             out.extend_from_slice(self.finish(now));
             self.run_between_batches();
         }
@@ -114,37 +114,37 @@ impl<F: Format> Pipeline<F> {
 
     /// Returns an incomplete event unscored; see [`qualm_pipeline::Pipeline::release_partial_event`].
     pub fn release_partial_event(&mut self) -> &[u8] {
-        self.pipeline.release_partial_event()
+        self.inner.release_partial_event()
     }
 
     /// Whether the buffer has an incomplete event.
     #[must_use]
     pub fn has_partial_event(&self) -> bool {
-        self.pipeline.has_partial_event()
+        self.inner.has_partial_event()
     }
 
     /// The rows of the last batch; see [`qualm_pipeline::Pipeline::verdicts`].
     pub fn verdicts(&self) -> impl Iterator<Item = Verdict<'_>> {
-        self.pipeline.verdicts()
+        self.inner.verdicts()
     }
 
     /// Whether any detector scores vectors.
     #[must_use]
     pub fn joins(&self) -> bool {
-        self.pipeline.lanes().iter().any(|lane| lane.shape().is_some())
+        self.inner.lanes().iter().any(|lane| lane.shape().is_some())
     }
 
     /// The names of a detector's features, if it scores vectors.
     #[must_use]
     pub fn features(&self, lane: usize) -> Option<Vec<String>> {
-        let shape = self.pipeline.lanes()[lane].shape()?;
+        let shape = self.inner.lanes()[lane].shape()?;
         Some(shape.features.iter().map(|feature| feature.name.clone()).collect())
     }
 
     /// The measurement of a detector of vectors, if all its features are of one.
     #[must_use]
     pub fn measurement(&self) -> Option<&str> {
-        let mut shapes = self.pipeline.lanes().iter().filter_map(Lane::shape);
+        let mut shapes = self.inner.lanes().iter().filter_map(Lane::shape);
         let mut names = shapes.next()?.features.iter().map(|feature| feature.measurement.as_str());
         let first = names.next()?;
         names.all(|name| name == first).then_some(first)
@@ -153,7 +153,7 @@ impl<F: Format> Pipeline<F> {
     /// The counts so far.
     #[must_use]
     pub fn counts(&self) -> Counts {
-        self.pipeline.counts()
+        self.inner.counts()
     }
 
     /// The health of each detector, by name.
@@ -206,18 +206,18 @@ impl<F: Format> Pipeline<F> {
 
     /// Updates the view with the last batch.
     fn show(&mut self) {
-        let Self { pipeline, ensembles, own, watched, .. } = self;
+        let Self { inner, ensembles, own, watched, .. } = self;
         let Some(Watched { view, took, refreshed, unshown }) = watched else { return };
         let due = refreshed.is_none_or(|then| then.elapsed() >= REFRESH);
         if took.is_none() && !due {
             return;
         }
         if let Some(took) = took.take() {
-            view.lock().take(pipeline, took);
+            view.lock().take(inner, took);
             *unshown = true;
         }
         if due && let Some(mut inside) = view.try_lock() {
-            inside.refresh(pipeline.counts(), overview::detectors(pipeline.lanes(), ensembles, own));
+            inside.refresh(inner.counts(), overview::detectors(inner.lanes(), ensembles, own));
             *refreshed = Some(Instant::now());
             *unshown = false;
         }
@@ -225,15 +225,15 @@ impl<F: Format> Pipeline<F> {
 
     /// Passes dropped series on to the detectors and the view.
     fn forget_dropped(&mut self) {
-        let Self { pipeline, ensembles, watched, .. } = self;
+        let Self { inner, ensembles, watched, .. } = self;
         if let Some(watched) = watched {
-            let dropped = pipeline.lanes().iter().enumerate().filter(|(_, lane)| !lane.dropped_series().is_empty());
+            let dropped = inner.lanes().iter().enumerate().filter(|(_, lane)| !lane.dropped_series().is_empty());
             for (at, lane) in dropped {
                 watched.view.lock().recorder.forget(at, lane.dropped_series(), clock::now() / 1_000_000);
                 watched.unshown = true;
             }
         }
-        pipeline.forget_dropped(ensembles);
+        inner.forget_dropped(ensembles);
     }
 
     /// How long [`run_between_batches`](Self::run_between_batches) can wait.
@@ -270,12 +270,12 @@ impl<F: Format> Pipeline<F> {
     /// The number of series.
     #[must_use]
     pub fn series(&self) -> usize {
-        self.pipeline.lanes().iter().map(|lane| lane.series().len()).sum()
+        self.inner.lanes().iter().map(|lane| lane.series().len()).sum()
     }
 
     /// The series that were dropped in the last batch, by lane and number.
     pub fn dropped_series(&self) -> impl Iterator<Item = (usize, u32)> {
-        let lanes = self.pipeline.lanes().iter().enumerate();
+        let lanes = self.inner.lanes().iter().enumerate();
         lanes.flat_map(|(lane, of)| of.dropped_series().iter().map(move |&series| (lane, series)))
     }
 }

@@ -77,7 +77,7 @@ impl Part {
         if let Some((_, error)) = misfits.into_iter().next() {
             return Err(error);
         }
-        let unused = |what| StartError::Setting(detector.name.clone(), what);
+        let unused = |what| StartError::Setting(detector.name.clone(), Box::new(what));
         detector.check_shape(part.lane.shape()).map_err(unused)?;
         check_bands(detector, &part.bands).map_err(unused)?;
         let first = part.unused_settings.drain(..).next();
@@ -149,7 +149,7 @@ impl Start {
             error!("detector `{}`: {error}. No model will outlive this process", member.name);
             Loader::new(&member.name, source.reveal(), None, builder.clone())
         });
-        let mut loader = loader.map_err(|error| StartError::Loader(member.name.clone(), error))?;
+        let mut loader = loader.map_err(|error| StartError::Loader(member.name.clone(), Box::new(error)))?;
         let first = loader.first_candidate(true).inspect_err(|NoModel { why, outline, .. }| {
             let name = &member.name;
             match outline {
@@ -168,9 +168,9 @@ impl Start {
             return Ok(Self::untrained(start(&member.name, built_in(member, builder)?)?));
         };
         let mut loader = Loader::new(&member.name, source.reveal(), None, builder.clone())
-            .map_err(|error| StartError::Loader(member.name.clone(), error))?;
+            .map_err(|error| StartError::Loader(member.name.clone(), Box::new(error)))?;
         let first = loader.first_candidate(false);
-        first.map(Self::with_model).map_err(|no_model| StartError::Model(member.name.clone(), no_model))
+        first.map(Self::with_model).map_err(|no_model| StartError::Model(member.name.clone(), Box::new(no_model)))
     }
 
     /// A built-in detector for live metrics, which must flow even if it does not start.

@@ -44,7 +44,7 @@ impl<F: Format> Pipeline<F> {
     }
 
     pub(super) fn save_or_restore_slices(&mut self) {
-        for (ensemble, lane) in self.ensembles.iter_mut().zip(self.pipeline.lanes()) {
+        for (ensemble, lane) in self.ensembles.iter_mut().zip(self.inner.lanes()) {
             ensemble.members_mut().iter_mut().for_each(|member| member.supervisor.save_or_restore_slice(lane.series()));
         }
     }
@@ -61,14 +61,14 @@ impl<F: Format> Pipeline<F> {
     pub(super) fn saved(&self) -> Saved {
         let detectors = self.supervisors().map(|one| (one.name().to_owned(), one.saved().to_vec()));
         let lanes =
-            self.own.iter().zip(self.pipeline.lanes()).map(|(own, lane)| (incidents_of(own), lane.save_incidents()));
-        let format = (COUNTERS.to_owned(), self.pipeline.format().save_snapshot(clock::now()));
+            self.own.iter().zip(self.inner.lanes()).map(|(own, lane)| (incidents_of(own), lane.save_incidents()));
+        let format = (COUNTERS.to_owned(), self.inner.format().save_snapshot(clock::now()));
         let own = lanes.chain([format]).filter(|(_, snapshot)| !snapshot.identities.is_empty());
         detectors.chain(own.map(|(name, snapshot)| (name, vec![Arc::new(snapshot)]))).collect()
     }
 
     pub(super) fn restore(&mut self, saved: &Saved) {
-        for (ensemble, lane) in self.ensembles.iter_mut().zip(self.pipeline.lanes_mut()) {
+        for (ensemble, lane) in self.ensembles.iter_mut().zip(self.inner.lanes_mut()) {
             let series = lane.series_mut();
             for Member { supervisor, .. } in ensemble.members_mut() {
                 let own = saved.iter().filter(|(name, _)| name == supervisor.name());
@@ -80,10 +80,10 @@ impl<F: Format> Pipeline<F> {
                 supervisor.restore_from(slices);
             }
         }
-        for (own, lane) in self.own.iter().zip(self.pipeline.lanes_mut()) {
+        for (own, lane) in self.own.iter().zip(self.inner.lanes_mut()) {
             snapshots(saved, &incidents_of(own)).for_each(|snapshot| lane.restore_incidents(snapshot));
         }
-        snapshots(saved, COUNTERS).for_each(|snapshot| self.pipeline.format_mut().restore_snapshot(snapshot));
+        snapshots(saved, COUNTERS).for_each(|snapshot| self.inner.format_mut().restore_snapshot(snapshot));
         self.finish_slices();
         info!("goes on with the state of {} series", self.series());
     }

@@ -118,7 +118,7 @@ impl<F: Format> Pipeline<F> {
         let (lanes, ensembles) = parts.into_iter().map(|Part { lane, ensemble, .. }| (lane, ensemble)).unzip();
         let interval = config.state.interval;
         Self {
-            pipeline: qualm_pipeline::Pipeline::of(format, lanes, seed),
+            inner: qualm_pipeline::Pipeline::of(format, lanes, seed),
             ensembles,
             own: config.detector.clone(),
             limits: part::series_limits(config),

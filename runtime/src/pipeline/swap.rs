@@ -35,10 +35,10 @@ impl<F: Format> Pipeline<F> {
     }
 
     fn swap_one(&mut self, at: usize, member: usize, candidate: Candidate) {
-        let Self { pipeline, ensembles, own, limits, watched, .. } = self;
+        let Self { inner, ensembles, own, limits, watched, .. } = self;
         let began = Instant::now();
         let Candidate { title, shape, suppression, running } = candidate;
-        let same = pipeline.lanes()[at].shape() == shape.as_ref();
+        let same = inner.lanes()[at].shape() == shape.as_ref();
         let several = ensembles[at].has_several();
         let others = ensembles[at].members().iter().enumerate().filter(|(other, _)| *other != member);
         let bound = others.map(|(_, other)| other.supervisor.mode()).any(|mode| mode != Mode::Waiting);
@@ -57,13 +57,13 @@ impl<F: Format> Pipeline<F> {
         }
         let suppression = part::suppression(&own[at], if several { Suppression::default() } else { suppression });
         if same {
-            pipeline.lanes_mut()[at].set_suppression(suppression);
+            inner.lanes_mut()[at].set_suppression(suppression);
         } else {
             if let Some(watched) = watched {
                 watched.view.lock().recorder.forget_all(at, clock::now() / 1_000_000);
             }
             part::log_unused_settings(&own[at], shape.as_ref());
-            pipeline.replace_lane(at, part::lane(&own[at], *limits, shape, suppression));
+            inner.replace_lane(at, part::lane(&own[at], *limits, shape, suppression));
         }
         if !several && let Err(what) = part::check_bands(&own[at], &[Some(Ability::bands(&running))]) {
             error!("detector `{}`: {what}", supervisor.name());
@@ -72,7 +72,7 @@ impl<F: Format> Pipeline<F> {
         if let Err(what) = part::check_prior(configured, &running) {
             error!("detector `{}`: {what}", configured.name);
         }
-        let series = same.then(|| pipeline.lanes()[at].series());
+        let series = same.then(|| inner.lanes()[at].series());
         supervisor.swap(running, series);
         if let Some(watched) = watched {
             watched.unshown = true;

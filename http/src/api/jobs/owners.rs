@@ -11,8 +11,8 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use qualm_bundle::Bundle;
-use qualm_bundle::digest::hex;
 use qualm_bundle::secret::Secret;
+use qualm_system::digest::hex;
 use qualm_system::{atomic, own};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};

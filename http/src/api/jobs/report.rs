@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use qualm_bundle::clean::shortened;
+use qualm_system::untrusted::shortened;
 use serde::{Deserialize, Serialize};
 
 /// The most findings in a report, the worst.

@@ -2,7 +2,7 @@
 
 use std::iter::once;
 
-use qualm_bundle::clean::visible;
+use qualm_system::untrusted::visible;
 
 use super::{Event, Feedback, Incident, Span};
 use crate::evaluate::events::Delay;

@@ -1,7 +1,7 @@
 //! The building blocks of a page.
 
 use maud::{DOCTYPE, Markup, PreEscaped, Render, html};
-use qualm_bundle::clean::visible;
+use qualm_system::untrusted::visible;
 
 /// An untrusted text, such as a name. Control characters and those that change the text direction become U+FFFD.
 #[derive(Debug, Clone, Copy)]
