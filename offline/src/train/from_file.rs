@@ -80,7 +80,7 @@ pub enum Error {
         /// The file or option at fault.
         place: String,
         /// Why.
-        fault: Fault,
+        fault: Box<Fault>,
     },
     /// A component cannot be trained.
     #[error("{}: {source}", path.display())]
@@ -176,7 +176,7 @@ impl Options {
             (Blame::Settings, _, None) => "--detector".to_owned(),
             _ => self.input.display().to_string(),
         };
-        Error::Train { place, fault }
+        Error::Train { place, fault: Box::new(fault) }
     }
 }
 

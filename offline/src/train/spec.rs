@@ -85,7 +85,7 @@ pub enum Fault {
     Io(io::Error),
     /// It is no TOML, or has something else in it.
     #[error("{}", .0.message())]
-    Toml(toml::de::Error),
+    Toml(Box<toml::de::Error>),
     /// The shares of the data do not add up.
     #[error("`split` is {0:?}; it must be three shares that add up to 1, such as [0.7, 0.15, 0.15]")]
     Split([f64; 3]),
@@ -113,7 +113,7 @@ impl Spec {
         let spec: Self = toml::from_str(text).map_err(|error| {
             let line = error.span().map(|span| text[..span.start].matches('\n').count() + 1);
             let place = line.map_or_else(|| place.to_owned(), |line| format!("{place}:{line}"));
-            Error { place, fault: Fault::Toml(error) }
+            Error { place, fault: Fault::Toml(Box::new(error)) }
         })?;
         spec.check().map_err(|fault| Error { place: place.to_owned(), fault })?;
         Ok(spec)
