@@ -61,8 +61,9 @@ impl Error {
 
 /// Scores batches of rows.
 pub trait BatchScorer {
-    /// Scores a batch and learns from it. `verdicts`, which is empty, gets one score a row, and contributions, reasons and
-    /// bands for all rows or for none.
+    /// Scores a batch and learns from it. `verdicts`, which is empty, gets one score a row; contributions of every row where
+    /// they are wanted (0 for an ordinary one), else none; reasons of all rows, or of none; bands likewise, where they are
+    /// wanted.
     ///
     /// # Errors
     ///

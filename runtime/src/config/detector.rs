@@ -178,11 +178,21 @@ impl Detector {
         }
     }
 
-    /// Its parameters, where it learns online.
+    /// The parameters of `streaming`.
     #[must_use]
     pub fn parameters(&self) -> Option<&Parameters> {
         match &self.kind {
             Kind::Streaming(parameters) => Some(parameters),
+            Kind::Model(_) | Kind::Ensemble(_) => None,
+        }
+    }
+
+    /// The model with which the built-in component is opened; none for a trained model, which is its own, and for an ensemble,
+    /// whose members have theirs.
+    #[must_use]
+    pub fn built_in_model(&self) -> Option<Vec<u8>> {
+        match &self.kind {
+            Kind::Streaming(parameters) => Some(parameters.to_model()),
             Kind::Model(_) | Kind::Ensemble(_) => None,
         }
     }

@@ -205,6 +205,8 @@ fn log_start(member: &config::Detector, running: &Running) {
     let Description { kind, warm_up, .. } = running.description();
     if let Some(title) = running.title() {
         info!("detector `{}`: {title}", member.name);
+    } else if *warm_up == 0 {
+        info!("detector `{}`: {kind}, scores a series from its first value", member.name);
     } else {
         info!("detector `{}`: {kind}, scores a series after some {warm_up} values", member.name);
     }
@@ -247,7 +249,7 @@ pub(super) fn check_prior(member: &config::Detector, running: &Running) -> Resul
             );
             Ok(())
         }
-        (Prior::Siblings, Ability::NotOfModel) => {
+        (Prior::Siblings, Ability::NotOfKind) => {
             let beside = "a trained model, which scores a series from its first row";
             Err(Invalid::Useless { key: "prior", beside })
         }
@@ -303,9 +305,8 @@ pub(super) fn series_limits(config: &Config) -> qualm_pipeline::Limits {
 
 /// The specification of the built-in detector, with the parameters of this one.
 fn built_in(member: &config::Detector, builder: &ModelBuilder) -> Result<DetectorSpec, StartError> {
-    // A member that has no model has parameters.
-    let parameters = member.parameters().cloned().unwrap_or_default();
-    let spec = builder.factory.built_in(&parameters.to_model());
+    // Without one, which no member is, the component refuses to open it.
+    let spec = builder.factory.built_in(&member.built_in_model().unwrap_or_default());
     spec.map_err(|error| StartError::Load(member.name.clone(), error))
 }
 

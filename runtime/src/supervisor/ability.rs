@@ -10,8 +10,8 @@ pub(crate) enum Ability {
     Has,
     /// A plugin that cannot.
     NotOfPlugin,
-    /// A trained model: none can.
-    NotOfModel,
+    /// A built-in kind that cannot: all but `streaming`.
+    NotOfKind,
 }
 
 impl Ability {
@@ -27,13 +27,13 @@ impl Ability {
         Self::of(running, running.spec().has_siblings())
     }
 
-    /// What the untrained detector can, and a plugin where it `exports` what that takes.
+    /// `streaming` can, and a plugin where it `exports` what that takes.
     fn of(running: &Running, exports: bool) -> Self {
         match running.spec().component_info() {
             Some(_) if exports => Self::Has,
             Some(_) => Self::NotOfPlugin,
             None if running.description().kind == qualm_core::streaming::KIND => Self::Has,
-            None => Self::NotOfModel,
+            None => Self::NotOfKind,
         }
     }
 }
