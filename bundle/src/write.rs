@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use qualm_system::atomic;
+use qualm_system::{atomic, own};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
 use tempfile::TempDir;
@@ -48,17 +48,15 @@ impl Bundle {
             Err(Errno::INVAL | Errno::NOSYS) => replace_in_two_steps(new, &target)?,
             Err(error) => return Err(error.into()),
         }
-        atomic::sync(atomic::parent(&target))
+        atomic::sync(own::parent(&target))
     }
 
     /// Writes the files to a new directory beside `target`, which is marked as in use while the file is open.
     fn write_beside(&self, target: &Path) -> io::Result<(TempDir, File)> {
         let permissions = Permissions::from_mode(0o777); // less the umask
-        fs::create_dir_all(atomic::parent(target))?;
-        let new = tempfile::Builder::new()
-            .prefix(atomic::MARK)
-            .permissions(permissions)
-            .tempdir_in(atomic::parent(target))?;
+        fs::create_dir_all(own::parent(target))?;
+        let new =
+            tempfile::Builder::new().prefix(atomic::MARK).permissions(permissions).tempdir_in(own::parent(target))?;
         let held = File::open(new.path())?;
         atomic::hold(&held);
         for (name, bytes) in self.files() {
@@ -88,7 +86,7 @@ fn replace(new: TempDir, target: &Path) -> io::Result<()> {
 
 /// For file systems without an exchange: for an instant, neither is there.
 fn replace_in_two_steps(new: TempDir, target: &Path) -> io::Result<()> {
-    let aside = tempfile::Builder::new().prefix(atomic::MARK).tempdir_in(atomic::parent(target))?;
+    let aside = tempfile::Builder::new().prefix(atomic::MARK).tempdir_in(own::parent(target))?;
     let held = File::open(aside.path())?;
     atomic::hold(&held);
     let old = aside.path().join("old");

@@ -1,7 +1,7 @@
 //! Of several fields with one key the last one counts. A bit of a key's hash usually shows that it is new; only if the bit is
 //! set, earlier fields are scanned.
 
-use crate::line::{Field, Value};
+use crate::field::{Field, Value};
 
 /// With more fields a scan costs too much: they are sorted at the end.
 const MAX_SCANNED_FIELDS: usize = 256;

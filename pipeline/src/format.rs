@@ -5,7 +5,8 @@ use std::ops::Range;
 
 use qualm_contract::Band;
 
-use crate::line::{Field, Refusal};
+use crate::field::Field;
+use crate::line::Refusal;
 use crate::snapshot::SeriesSnapshot;
 
 /// A format of events and verdicts. All else in the pipeline is independent of it.

@@ -2,8 +2,6 @@
 
 use memchr::memchr2;
 
-use crate::line::is_space;
-
 /// The program that reads the output.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Grammar {
@@ -109,4 +107,9 @@ impl Grammar {
             Self::Influxdb => byte == b'\n',
         }
     }
+}
+
+/// Whether a byte is white space within a line.
+pub(crate) const fn is_space(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t' | 0x0b | 0x0c)
 }

@@ -4,7 +4,8 @@ use hashbrown::HashTable;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::entity::{self, MAX_TAGS_LENGTH};
-use crate::line::{self, Field};
+use crate::field::Field;
+use crate::line;
 use crate::rows::Rows;
 use crate::series::SeriesTable;
 use crate::vector::Shape;

@@ -20,6 +20,7 @@
 pub mod anomaly_rate;
 pub mod band;
 mod entity;
+pub mod field;
 mod field_dedup;
 pub mod format;
 pub mod glob;

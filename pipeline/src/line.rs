@@ -5,8 +5,9 @@
 
 use memchr::{memchr, memchr2, memrchr};
 
+use crate::field::{Field, Value};
 use crate::field_dedup::FieldDedup;
-use crate::grammar::{Grammar, StringEnd};
+use crate::grammar::{Grammar, StringEnd, is_space};
 
 /// The fields that a verdict adds, or an anomaly rate has. An event that has one of them was scored upstream.
 pub const VERDICT_KEYS: [&[u8]; 8] = [
@@ -113,27 +114,6 @@ pub fn unescape(name: &[u8]) -> std::borrow::Cow<'_, [u8]> {
     plain.into()
 }
 
-/// A numeric or boolean field of an event.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Field {
-    /// Where its key starts, as an offset into the event.
-    pub key: u32,
-    /// The key's length in bytes, escapes included.
-    pub key_len: u32,
-    /// It is true or false, which is a number only to whoever asks for it by name.
-    pub boolean: bool,
-    /// Its value: of a boolean 0 or 1. Integers beyond 2⁵³ lose their last digits.
-    pub value: f64,
-}
-
-impl Field {
-    /// The field's key in `event`, the bytes it was read from.
-    #[must_use]
-    pub fn key<'a>(&self, event: &'a [u8]) -> &'a [u8] {
-        &event[self.key as usize..][..self.key_len as usize]
-    }
-}
-
 /// What stands in an event besides its head and its numeric fields.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Body {
@@ -201,10 +181,6 @@ fn skip_spaces(event: &[u8], from: usize) -> usize {
     from + event[from..].iter().take_while(|b| is_space(**b)).count()
 }
 
-pub(crate) const fn is_space(byte: u8) -> bool {
-    matches!(byte, b' ' | b'\t' | 0x0b | 0x0c)
-}
-
 /// The offset of the `=` that ends the field key at `from`. In a key a backslash escapes any next byte,
 /// another backslash included.
 fn key_end(event: &[u8], from: usize) -> Option<usize> {
@@ -217,14 +193,6 @@ fn key_end(event: &[u8], from: usize) -> Option<usize> {
             _ => at += 1,
         }
     }
-}
-
-/// The value of a field.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) enum Value {
-    Number(f64),
-    Boolean(bool),
-    Text,
 }
 
 /// The field value at `from`, and the offset after it. `None` if it is invalid.

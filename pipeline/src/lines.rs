@@ -4,9 +4,10 @@ use std::ops::Range;
 
 use memchr::memchr;
 
+use crate::field::Field;
 use crate::format::{EntityRate, EventFields, EventKind, EventVerdict, Format, VectorVerdict};
-use crate::grammar::Grammar;
-use crate::line::{self, Field, Refusal};
+use crate::grammar::{Grammar, is_space};
+use crate::line::{self, Refusal};
 use crate::splice;
 
 /// Line protocol.
@@ -156,7 +157,7 @@ impl Format for Lines {
 }
 
 fn indent_length(event: &[u8]) -> usize {
-    event.iter().take_while(|&&byte| line::is_space(byte)).count()
+    event.iter().take_while(|&&byte| is_space(byte)).count()
 }
 
 #[cfg(test)]

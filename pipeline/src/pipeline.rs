@@ -5,12 +5,13 @@ use std::ops::Range;
 use qualm_contract::{Band, BatchScorer, Reason};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
+use crate::field::Field;
 use crate::format::{EventFields, EventKind, EventVerdict, Format, VectorVerdict};
 use crate::head_cache::HeadCache;
 use crate::incident::Finding;
 use crate::join::Joined;
 use crate::lane::{Lane, Origin, Vectors, Wants};
-use crate::line::{Field, Refusal};
+use crate::line::Refusal;
 use crate::lines::Lines;
 
 /// The most bytes of one read.

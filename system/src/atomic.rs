@@ -31,7 +31,7 @@ pub fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
 ///
 /// As [`write()`], and as `fill` does.
 pub fn write_with(path: &Path, mode: u32, fill: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
-    let parent = parent(path);
+    let parent = own::parent(path);
     let mut file =
         tempfile::Builder::new().prefix(MARK).permissions(Permissions::from_mode(mode)).tempfile_in(parent)?;
     hold(file.as_file());
@@ -92,12 +92,6 @@ fn remove(path: &Path, names: &[&str]) -> io::Result<()> {
 /// As the file system says.
 pub fn sync(directory: &Path) -> io::Result<()> {
     File::open(directory)?.sync_all()
-}
-
-/// The directory that a path's last part is in.
-#[must_use]
-pub fn parent(path: &Path) -> &Path {
-    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// Puts a file or directory out of the way under a name that nobody looks for, and says under which.

@@ -8,8 +8,6 @@ use std::path::Path;
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 
-use crate::atomic;
-
 /// Opens a plain file to read it: no link, no pipe, and of nobody but this user, root, or the directory's owner.
 ///
 /// # Errors
@@ -41,6 +39,12 @@ pub fn read(path: &Path) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
+/// The directory that a path's last part is in.
+#[must_use]
+pub fn parent(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
 /// What opens no link, and does not wait for the other end of a pipe.
 pub(crate) fn no_follow() -> i32 {
     (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed()
@@ -55,7 +59,7 @@ fn checked(options: &mut std::fs::OpenOptions, path: &Path) -> io::Result<File> 
     if !about.is_file() {
         return Err(io::Error::other("it is no plain file; remove it"));
     }
-    check_owner(&about, &atomic::parent(path).metadata()?)?;
+    check_owner(&about, &parent(path).metadata()?)?;
     Ok(file)
 }
 

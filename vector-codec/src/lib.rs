@@ -37,8 +37,9 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 pub use repair::{Repaired, repair};
 
 use metric::{Kind, Value};
+use qualm_pipeline::field::Field;
 use qualm_pipeline::format::{EntityRate, EventFields, EventKind, EventVerdict, Format, VectorVerdict};
-use qualm_pipeline::line::{Field, Refusal};
+use qualm_pipeline::line::Refusal;
 use qualm_pipeline::snapshot::SeriesSnapshot;
 use rates::Rates;
 use read_json::Read;

@@ -2,7 +2,7 @@
 
 use std::io::Write as _;
 
-use qualm_pipeline::line::Field;
+use qualm_pipeline::field::Field;
 
 /// A metric. The codecs hold the positions of its parts.
 #[derive(Debug, Clone, Default)]

@@ -44,11 +44,10 @@ impl Detector {
         let Self { direction, min_deviation, kind, anomaly_rate, .. } = self;
         self.suppression(Suppression::default())?;
         for (key, set) in [("direction", *direction != Direction::Both), ("min_deviation", *min_deviation > 0.0)] {
-            if set && matches!(kind, Kind::Model(_)) {
-                return Err(Invalid::RuleOfModel(key));
-            }
-            if set && matches!(kind, Kind::Ensemble(_)) {
-                return Err(Invalid::RuleOfEnsemble(key));
+            match kind {
+                Kind::Model(_) if set => return Err(Invalid::RuleOfModel(key)),
+                Kind::Ensemble(_) if set => return Err(Invalid::RuleOfEnsemble(key)),
+                Kind::Streaming(_) | Kind::Model(_) | Kind::Ensemble(_) => {}
             }
         }
         anomaly_rate.as_ref().map_or(Ok(()), AnomalyRate::check)

@@ -51,6 +51,20 @@ fn the_sample_says_what_the_defaults_are() {
 }
 
 #[test]
+fn the_sample_has_every_key() {
+    for table in ["[[detector]]", "[bundles]", "[state]", "[limits]", "[http]", "[vector]", "[influxdb]"] {
+        let error = parse(&format!("{table}\nno_such_key = 1\n")).unwrap_err();
+        let known: Vec<&str> = error.split_once("Known here: ").unwrap().1.split(", ").collect();
+        let (_, of_table) = SAMPLE.split_once(table).unwrap();
+        let of_table = of_table.split("\n[").next().unwrap();
+        for key in &known {
+            assert!(of_table.contains(&format!("# {key} = ")), "sample.toml lacks `{key}` under {table}");
+        }
+        assert!(!known.is_empty());
+    }
+}
+
+#[test]
 fn the_samples_for_telegraf_are_right() {
     let config = parse(include_str!("../../../telegraf/host.toml")).unwrap();
     assert_eq!(config.detector.len(), 2);
