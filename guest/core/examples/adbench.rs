@@ -13,9 +13,11 @@ use std::error::Error;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use ndarray::ArrayView2;
 use qualm_core::forest::extended::Extended;
 use qualm_core::forest::{Forest, Parameters};
-use qualm_core::trained::{Kernel, Rows};
+use qualm_core::linalg::as_matrix;
+use qualm_core::trained::Kernel;
 
 const USAGE: &str = "usage: adbench DIRECTORY [--extended] [--seeds 10]";
 
@@ -43,7 +45,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         let (rows, labels) = read(&file).map_err(|error| format!("{}: {error}", file.display()))?;
         let features = rows.len() / labels.len();
         let areas: Vec<f64> = (0..seeds)
-            .map(|seed| Ok(area(&scores(Rows::new(&rows, features), seed, extended)?, &labels)))
+            .map(|seed| Ok(area(&scores(&as_matrix(&rows, features), seed, extended)?, &labels)))
             .collect::<Result<_, Box<dyn Error>>>()?;
         let (mean, deviation) = mean_and_deviation(&areas);
         let name = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
@@ -93,13 +95,13 @@ fn read(file: &Path) -> Result<(Vec<f64>, Vec<bool>), Box<dyn Error>> {
     Ok((rows, labels))
 }
 
-fn scores(rows: Rows<'_>, seed: u64, extended: bool) -> Result<Vec<f64>, Box<dyn Error>> {
+fn scores(rows: &ArrayView2<'_, f64>, seed: u64, extended: bool) -> Result<Vec<f64>, Box<dyn Error>> {
     let parameters = Parameters { seed, ..Parameters::default() };
     let mut scores = Vec::with_capacity(rows.len());
     if extended {
-        Extended::fit(rows, &parameters, u32::MAX)?.score_rows(rows.values(), &mut scores);
+        Extended::fit(*rows, &parameters, u32::MAX)?.score_rows(*rows, &mut scores);
     } else {
-        Forest::fit(rows, &parameters)?.score_rows(rows.values(), &mut scores);
+        Forest::fit(*rows, &parameters)?.score_rows(*rows, &mut scores);
     }
     Ok(scores)
 }

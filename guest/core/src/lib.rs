@@ -8,6 +8,10 @@
 //! 1 is the threshold, above 1 is an anomaly, and NaN is not scored.
 
 #![forbid(unsafe_code)]
+#![expect(
+    clippy::needless_pass_by_value,
+    reason = "views of ndarray are passed by value, as slices are: they can be copied"
+)]
 
 pub mod forest;
 pub mod linalg;

@@ -1,24 +1,26 @@
 //! Rows to fit a detector to.
 
-/// Rows × features doubles, row after row and in order of time, NaN for what is missing.
+use ndarray::ArrayView2;
+
+use crate::linalg::{as_matrix, as_rows};
+
+/// Rows × features doubles in order of time, NaN for what is missing.
 #[derive(Debug, Clone, Copy)]
 pub struct Rows<'a> {
-    values: &'a [f64],
-    features: usize,
+    values: ArrayView2<'a, f64>,
     /// The series of each row; `None` where all are of one.
     series: Option<&'a [u32]>,
 }
 
 impl<'a> Rows<'a> {
-    /// Rows of one series, of `features` values each.
+    /// Rows of one series, of `features` values each, row after row as a [batch](qualm_contract::Batch) has them.
     ///
     /// # Panics
     ///
     /// Where the values do not fill the rows.
     #[must_use]
     pub fn new(values: &'a [f64], features: usize) -> Self {
-        assert!(features > 0 && values.len().is_multiple_of(features), "{} values, {features} a row", values.len());
-        Self { values, features, series: None }
+        Self { values: as_matrix(values, features), series: None }
     }
 
     /// Rows of several series; `series` has the number of each row's series, small and dense.
@@ -33,22 +35,16 @@ impl<'a> Rows<'a> {
         Self { series: Some(series), ..this }
     }
 
-    /// All values, row after row.
-    #[must_use]
-    pub fn values(&self) -> &'a [f64] {
-        self.values
-    }
-
     /// Values in a row.
     #[must_use]
     pub fn features(&self) -> usize {
-        self.features
+        self.values.ncols()
     }
 
     /// The number of rows.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.values.len() / self.features
+        self.values.nrows()
     }
 
     /// Whether there are no rows.
@@ -57,19 +53,14 @@ impl<'a> Rows<'a> {
         self.values.is_empty()
     }
 
-    /// Row after row.
-    pub fn iter(&self) -> impl Iterator<Item = &'a [f64]> + use<'a> {
-        self.values.chunks_exact(self.features)
-    }
-
     /// Row after row, each with its series.
     pub fn with_series(&self) -> impl Iterator<Item = (u32, &'a [f64])> + use<'a> {
         let series = self.series;
-        self.iter().enumerate().map(move |(at, row)| (series.map_or(0, |series| series[at]), row))
+        as_rows(self.values).enumerate().map(move |(at, row)| (series.map_or(0, |series| series[at]), row))
     }
 
     /// One feature's values, those that are there.
     pub fn column(&self, feature: usize) -> impl Iterator<Item = f64> + use<'a> {
-        self.iter().map(move |row| row[feature]).filter(|value| !value.is_nan())
+        as_rows(self.values).map(move |row| row[feature]).filter(|value| !value.is_nan())
     }
 }

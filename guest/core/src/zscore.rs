@@ -2,8 +2,10 @@
 //!
 //! A value that is scaled by mean and standard deviation, or by median and interquartile range, is its own z-score. The raw score is the largest |z| of the row; a feature's contribution is its z, with its sign.
 
+use ndarray::ArrayView2;
 use qualm_contract::{Batch, Error};
 
+use crate::linalg::as_rows;
 use crate::math;
 use crate::model::{Model, Writer};
 use crate::trained::{FitError, Kernel, Rows, Settings, Trained};
@@ -17,22 +19,20 @@ pub const KIND: &str = "zscore";
 ///
 /// What is wrong with the rows.
 pub fn fit(train: Rows<'_>, validation: Batch<'_>, settings: &Settings) -> Result<Trained, FitError> {
-    Trained::fit(KIND, train, validation, settings, |rows| Ok(Box::new(ZScore { features: rows.features() })))
+    Trained::fit(KIND, train, validation, settings, |_| Ok(Box::new(ZScore)))
 }
 
 pub(crate) fn open(model: &Model<'_>) -> Result<Trained, Error> {
-    Trained::open(KIND, model, |_, features| Ok(Box::new(ZScore { features })))
+    Trained::open(KIND, model, |_, _| Ok(Box::new(ZScore)))
 }
 
 #[derive(Debug)]
-struct ZScore {
-    features: usize,
-}
+struct ZScore;
 
 impl Kernel for ZScore {
-    fn score_rows(&self, rows: &[f64], raw: &mut Vec<f64>) {
+    fn score_rows(&self, rows: ArrayView2<'_, f64>, raw: &mut Vec<f64>) {
         let farthest = |row: &[f64]| row.iter().fold(0.0, |far, z| math::max(far, z.abs()));
-        raw.extend(rows.chunks_exact(self.features).map(farthest));
+        raw.extend(as_rows(rows).map(farthest));
     }
 
     fn explain_row(&self, row: &[f64], contributions: &mut [f64]) {

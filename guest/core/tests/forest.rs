@@ -5,6 +5,7 @@
 use qualm_contract::{Batch, Error, Wanted};
 use qualm_core::forest::extended::{self, Extended};
 use qualm_core::forest::{self, Forest, Parameters};
+use qualm_core::linalg::as_matrix;
 use qualm_core::model::Writer;
 use qualm_core::trained::calibrate::Threshold;
 use qualm_core::trained::prepare::Scaling;
@@ -29,7 +30,8 @@ fn rows(count: usize, features: usize) -> Vec<f64> {
 }
 
 /// Of each kind one, grown with these parameters.
-fn kernels(rows: Rows<'_>, parameters: &Parameters) -> Vec<Box<dyn Kernel>> {
+fn kernels(rows: &[f64], features: usize, parameters: &Parameters) -> Vec<Box<dyn Kernel>> {
+    let rows = as_matrix(rows, features);
     let mut kernels: Vec<Box<dyn Kernel>> = vec![Box::new(Forest::fit(rows, parameters).unwrap())];
     for extension in [0, 1, u32::MAX] {
         kernels.push(Box::new(Extended::fit(rows, parameters, extension).unwrap()));
@@ -37,9 +39,9 @@ fn kernels(rows: Rows<'_>, parameters: &Parameters) -> Vec<Box<dyn Kernel>> {
     kernels
 }
 
-fn scores(kernel: &dyn Kernel, rows: &[f64]) -> Vec<f64> {
+fn scores(kernel: &dyn Kernel, rows: &[f64], features: usize) -> Vec<f64> {
     let mut raw = Vec::new();
-    kernel.score_rows(rows, &mut raw);
+    kernel.score_rows(as_matrix(rows, features), &mut raw);
     raw
 }
 
@@ -56,12 +58,12 @@ fn a_row_has_the_same_score_whatever_comes_with_it() {
         let rows = rows(700, features);
         for trees in [1, 16, 100] {
             let parameters = Parameters { trees, max_samples, ..Parameters::default() };
-            for kernel in kernels(Rows::new(&rows, features), &parameters) {
+            for kernel in kernels(&rows, features, &parameters) {
                 let alone: Vec<u64> =
-                    rows.chunks(features).flat_map(|row| scores(&*kernel, row)).map(f64::to_bits).collect();
+                    rows.chunks(features).flat_map(|row| scores(&*kernel, row, features)).map(f64::to_bits).collect();
                 for count in [7, 8, 9, 10, 15, 16, 16 + 3, 16 + 12, 64, 64 + 3, 700] {
                     let together: Vec<u64> =
-                        scores(&*kernel, &rows[..count * features]).into_iter().map(f64::to_bits).collect();
+                        scores(&*kernel, &rows[..count * features], features).into_iter().map(f64::to_bits).collect();
                     assert_eq!(together, alone[..count], "{features} features, {trees} trees, {count} rows");
                 }
             }
@@ -74,8 +76,8 @@ fn what_is_far_out_scores_high_and_its_feature_contributes_most() {
     for (features, max_features, max_samples) in [(2, 1.0, 256), (3, 1.0, 2000), (5, 0.6, 256)] {
         let rows = rows(1000, features);
         let parameters = Parameters { max_features, max_samples, ..Parameters::default() };
-        for kernel in kernels(Rows::new(&rows, features), &parameters) {
-            let raw = scores(&*kernel, &rows);
+        for kernel in kernels(&rows, features, &parameters) {
+            let raw = scores(&*kernel, &rows, features);
             assert!(raw.iter().all(|raw| *raw > 0.0 && *raw <= 1.0));
             // Most trees never saw it, and to them it is at the edge only: of one feature of few, that is enough.
             let above = raw.iter().filter(|other| **other > raw[0]).count();
@@ -91,7 +93,7 @@ fn what_is_far_out_scores_high_and_its_feature_contributes_most() {
 #[test]
 fn the_same_seed_grows_the_same_forest() {
     let rows = rows(500, 4);
-    let grown = |seed| kernels(Rows::new(&rows, 4), &Parameters { seed, ..Parameters::default() });
+    let grown = |seed| kernels(&rows, 4, &Parameters { seed, ..Parameters::default() });
     for ((one, same), other) in grown(1).iter().zip(grown(1)).zip(grown(2)) {
         assert_eq!(bytes(&**one), bytes(&*same));
         assert_ne!(bytes(&**one), bytes(&*other));
@@ -105,9 +107,9 @@ fn any_rows_make_a_forest() {
     let twins: Vec<f64> = varied[..6].iter().copied().cycle().take(600).collect();
     for rows in [&varied[..3], &varied[..6], &varied[..9], &constant, &twins, &[1e12; 300], &[0.0; 300]] {
         let parameters = Parameters { trees: 20, ..Parameters::default() };
-        for kernel in kernels(Rows::new(rows, 3), &parameters) {
+        for kernel in kernels(rows, 3, &parameters) {
             let extreme_rows = [rows, &[1e12, -0.0, -1e12, 0.0, f64::MIN_POSITIVE, 3.0]].concat();
-            assert!(scores(&*kernel, &extreme_rows).iter().all(|raw| *raw > 0.0 && *raw <= 1.0));
+            assert!(scores(&*kernel, &extreme_rows, 3).iter().all(|raw| *raw > 0.0 && *raw <= 1.0));
             let mut contributions = [f64::NAN; 3];
             for row in extreme_rows.chunks(3) {
                 kernel.explain_row(row, &mut contributions);
@@ -115,7 +117,7 @@ fn any_rows_make_a_forest() {
             }
         }
     }
-    let kernel = &kernels(Rows::new(&constant, 3), &Parameters::default())[0];
+    let kernel = &kernels(&constant, 3, &Parameters::default())[0];
     let mut contributions = [f64::NAN; 3];
     kernel.explain_row(&[0.0, 5.0, 0.0], &mut contributions);
     assert_eq!((contributions[0].abs().to_bits(), contributions[2].abs().to_bits()), (0, 0), "what never varied");
@@ -131,15 +133,15 @@ fn what_cannot_be_grown_is_refused() {
         (Parameters { max_features: 0.0, ..defaults }, "`max_features` is 0"),
         (Parameters { max_features: f64::NAN, ..defaults }, "`max_features` is NaN"),
     ] {
-        let rows = Rows::new(&[1.0, 2.0], 1);
+        let rows = as_matrix(&[1.0, 2.0], 1);
         for error in [Forest::fit(rows, &parameters).unwrap_err(), Extended::fit(rows, &parameters, 0).unwrap_err()] {
             assert!(error.to_string().contains(what), "{error}");
         }
     }
     assert!(
-        Forest::fit(Rows::new(&vec![0.0; 5000], 5000), &defaults).unwrap_err().to_string().contains("5000 features")
+        Forest::fit(as_matrix(&vec![0.0; 5000], 5000), &defaults).unwrap_err().to_string().contains("5000 features")
     );
-    assert!(Forest::fit(Rows::new(&[], 1), &defaults).unwrap_err().to_string().contains("0 rows"));
+    assert!(Forest::fit(as_matrix(&[], 1), &defaults).unwrap_err().to_string().contains("0 rows"));
 }
 
 /// Models of both kinds, and of trees that are deeper than a heap.

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use qualm_core::forest::Forest;
 use qualm_core::forest::import::{Parts, TreeParts};
+use qualm_core::linalg::as_matrix;
 use qualm_core::model::Writer;
 use qualm_core::trained::Kernel;
 use qualm_core::trained::prepare::Preparation;
@@ -84,7 +85,7 @@ fn scores_and_contributions_are_theirs() {
         let features = case.forest.features.len();
         let forest = Forest::from_parts(&parts(case.forest)).unwrap();
         let mut raw = Vec::new();
-        forest.score_rows(&rows, &mut raw);
+        forest.score_rows(as_matrix(&rows, features), &mut raw);
         assert_eq!(raw.len(), case.rows.len());
         for (ours, theirs) in raw.iter().zip(&case.score_samples) {
             assert!((ours + theirs).abs() < 1e-12, "{name}: {ours} is not {}", -theirs);
@@ -108,7 +109,7 @@ fn a_row_scores_the_same_whatever_rows_are_beside_it() {
         let forest = Forest::from_parts(&parts(case.forest)).unwrap();
         let score = |rows: &[f64]| {
             let mut raw = Vec::new();
-            forest.score_rows(rows, &mut raw);
+            forest.score_rows(as_matrix(rows, features), &mut raw);
             raw
         };
         let alone: Vec<f64> = rows.chunks(features).flat_map(&score).collect();

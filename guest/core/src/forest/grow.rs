@@ -3,25 +3,27 @@
 
 use std::ops::Range;
 
+use ndarray::ArrayView2;
+
 use super::random::Random;
 use super::tree::{Node, Split, Tree};
 use super::{Parameters, path};
-use crate::trained::{FitError, Rows};
+use crate::trained::FitError;
 
 /// A feature with a smaller range does not vary (scikit-learn's `FEATURE_THRESHOLD`).
 const MIN_RANGE: f32 = 1e-7;
 
 /// Grows the trees of a forest, each of so many rows and features.
 pub(super) fn forest(
-    rows: Rows<'_>,
+    rows: ArrayView2<'_, f64>,
     parameters: &Parameters,
     samples: usize,
     share: usize,
 ) -> Result<Vec<Tree<Split>>, FitError> {
     let mut random = Random::new(parameters.seed);
     // The first steps of a shuffle draw a fair sample from any order.
-    let mut drawn: Vec<u32> = (0..rows.len() as u32).collect();
-    let mut features: Vec<u16> = (0..rows.features() as u16).collect();
+    let mut drawn: Vec<u32> = (0..rows.nrows() as u32).collect();
+    let mut features: Vec<u16> = (0..rows.ncols() as u16).collect();
     let mut trees = Vec::with_capacity(parameters.trees as usize);
     for _ in 0..parameters.trees {
         random.draw(&mut drawn, samples);
@@ -50,12 +52,11 @@ struct Sample {
 }
 
 impl Sample {
-    fn new(rows: Rows<'_>, drawn: &[u32], features: &[u16]) -> Self {
+    fn new(rows: ArrayView2<'_, f64>, drawn: &[u32], features: &[u16]) -> Self {
         let mut columns = vec![0.0; features.len() * drawn.len()];
         for (at, &row) in drawn.iter().enumerate() {
-            let row = &rows.values()[row as usize * rows.features()..][..rows.features()];
             for (column, &feature) in columns.chunks_exact_mut(drawn.len()).zip(features) {
-                column[at] = row[usize::from(feature)] as f32;
+                column[at] = rows[[row as usize, feature.into()]] as f32;
             }
         }
         Self { columns, order: (0..drawn.len() as u32).collect() }

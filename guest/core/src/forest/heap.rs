@@ -14,7 +14,10 @@
 
 use std::array;
 
+use ndarray::ArrayView2;
+
 use super::tree::{Node, Split, Tree};
+use crate::linalg::as_numbers;
 use crate::trained::MAX_FEATURES;
 
 const _: () = assert!(MAX_FEATURES.is_power_of_two());
@@ -72,7 +75,8 @@ impl Heaps {
     }
 
     /// Appends for each row its path lengths, summed over the trees in their order.
-    pub(crate) fn lengths(&self, rows: &[f64], features: usize, sums: &mut Vec<f64>) {
+    pub(crate) fn lengths(&self, rows: ArrayView2<'_, f64>, sums: &mut Vec<f64>) {
+        let (features, rows) = (rows.ncols(), as_numbers(rows));
         match self {
             Self::Narrow(heaps) => lengths::<u8, 256>(heaps, rows, features, sums),
             Self::Wide(heaps) => lengths::<u16, MAX_FEATURES>(heaps, rows, features, sums),
@@ -290,7 +294,7 @@ mod tests {
     use super::super::random::Random;
     use super::super::{Forest, Parameters};
     use super::*;
-    use crate::trained::Rows;
+    use crate::linalg::as_matrix;
 
     #[test]
     fn keys_are_in_the_order_of_numbers() {
@@ -317,14 +321,14 @@ mod tests {
             let rows: Vec<f64> = (0..700 * features).map(|_| value()).collect();
             for max_samples in [1, 2, 5, 256, 700] {
                 let parameters = Parameters { trees: LANES as u32 + 3, max_samples, ..Parameters::default() };
-                let forest = Forest::fit(Rows::new(&rows, features), &parameters).unwrap();
+                let forest = Forest::fit(as_matrix(&rows, features), &parameters).unwrap();
                 let sum = |row| forest.trees.iter().map(|tree| length(tree, row)).sum::<f64>();
                 let expected: Vec<f64> = rows.chunks(features).map(sum).collect();
                 for count in
                     [0, 1, 3, MIN_GROUP_ROWS - 1, MIN_GROUP_ROWS, LANES, LANES + 1, BLOCK, BLOCK + LANES - 1, 700]
                 {
                     let mut sums = vec![0.5];
-                    forest.heaps.lengths(&rows[..count * features], features, &mut sums);
+                    forest.heaps.lengths(as_matrix(&rows[..count * features], features), &mut sums);
                     assert_eq!(
                         sums[1..],
                         expected[..count],

@@ -19,6 +19,7 @@ mod shap;
 mod tensors;
 mod tree;
 
+use ndarray::ArrayView2;
 use qualm_contract::{Batch, Error};
 
 use crate::model::{Model, Writer};
@@ -75,16 +76,16 @@ impl Parameters {
     }
 
     /// Checks that a forest can be grown of these rows, and returns how many rows and features are drawn for a tree.
-    fn draws(&self, rows: Rows<'_>) -> Result<(usize, usize), FitError> {
+    fn draws(&self, rows: ArrayView2<'_, f64>) -> Result<(usize, usize), FitError> {
         self.check()?;
-        if rows.is_empty() || rows.len() > u32::MAX as usize {
-            return Err(FitError(format!("a forest cannot be grown of {} rows", rows.len())));
+        if rows.is_empty() || rows.nrows() > u32::MAX as usize {
+            return Err(FitError(format!("a forest cannot be grown of {} rows", rows.nrows())));
         }
-        if rows.features() > MAX_FEATURES {
-            return Err(FitError(format!("{} features; {MAX_FEATURES} at most make a forest", rows.features())));
+        if rows.ncols() > MAX_FEATURES {
+            return Err(FitError(format!("{} features; {MAX_FEATURES} at most make a forest", rows.ncols())));
         }
-        let features = (self.max_features * rows.features() as f64) as usize;
-        Ok((rows.len().min(self.max_samples as usize), features.max(1)))
+        let features = (self.max_features * rows.ncols() as f64) as usize;
+        Ok((rows.nrows().min(self.max_samples as usize), features.max(1)))
     }
 }
 
@@ -109,7 +110,6 @@ pub(crate) fn open(model: &Model<'_>) -> Result<Trained, Error> {
 /// A forest of axis-parallel trees.
 #[derive(Debug)]
 pub struct Forest {
-    features: usize,
     /// Rows that each tree was grown of.
     samples: u32,
     trees: Vec<Tree<Split>>,
@@ -122,10 +122,10 @@ impl Forest {
     /// # Errors
     ///
     /// The parameter that is out of its range, or that there are no rows.
-    pub fn fit(rows: Rows<'_>, parameters: &Parameters) -> Result<Self, FitError> {
+    pub fn fit(rows: ArrayView2<'_, f64>, parameters: &Parameters) -> Result<Self, FitError> {
         let (samples, features) = parameters.draws(rows)?;
         let trees = grow::forest(rows, parameters, samples, features)?;
-        Self::new(trees, rows.features(), samples as u32).map_err(|error| FitError(error.to_string()))
+        Self::new(trees, rows.ncols(), samples as u32).map_err(|error| FitError(error.to_string()))
     }
 
     /// A forest of these trees, after a check that their features exist.
@@ -144,7 +144,7 @@ impl Forest {
             }
         }
         let heaps = Heaps::new(&trees, features);
-        Ok(Self { features, samples, trees, heaps })
+        Ok(Self { samples, trees, heaps })
     }
 
     /// The mean path length that is expected of a row of the trees' own samples, in splits: what [`Kernel::explain_row`]
@@ -164,9 +164,9 @@ impl Forest {
 }
 
 impl Kernel for Forest {
-    fn score_rows(&self, rows: &[f64], raw: &mut Vec<f64>) {
+    fn score_rows(&self, rows: ArrayView2<'_, f64>, raw: &mut Vec<f64>) {
         let start = raw.len();
-        self.heaps.lengths(rows, self.features, raw);
+        self.heaps.lengths(rows, raw);
         Self::scores(&mut raw[start..], self.trees.len(), self.samples);
     }
 

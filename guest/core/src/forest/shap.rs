@@ -181,13 +181,13 @@ mod tests {
     #[test]
     fn they_are_shapley_values() {
         use super::super::{Forest, Parameters};
-        use crate::trained::Rows;
+        use crate::linalg::as_matrix;
         let mut random = super::super::random::Random::new(7);
         // Few features lie on each way several times, many once; deep trees take the finer rule.
         for (features, max_samples) in [(2, 64), (5, 256), (9, 2000)] {
             let rows: Vec<f64> = (0..2000 * features).map(|_| random.normal()).collect();
             let parameters = Parameters { trees: 1, max_samples, ..Parameters::default() };
-            let forest = Forest::fit(Rows::new(&rows, features), &parameters).unwrap();
+            let forest = Forest::fit(as_matrix(&rows, features), &parameters).unwrap();
             for row in rows.chunks(features).take(3) {
                 let mut ours = vec![f64::NAN; features];
                 explain(&forest.trees, row, &mut ours);

@@ -5,7 +5,9 @@
 //! conditioning: eigenvalues are accurate to a rounding error of the largest one, and vectors are orthogonal even if their
 //! values are close or equal.
 //!
-//! All matrices here hold one *vector* a row (EISPACK: a column), so that the inner loops run along memory.
+//! All matrices in here hold one *vector* a row (EISPACK: a column), so that the inner loops run along memory.
+
+use ndarray::Array2;
 
 /// The eigenvalues and eigenvectors of a symmetric matrix.
 #[derive(Debug)]
@@ -14,16 +16,17 @@ pub(crate) struct Eigen {
     pub(crate) values: Vec<f64>,
     /// The eigenvectors in the order of their values, each a row of length 1. The component that is largest by absolute
     /// value is positive, since the sign is arbitrary and the same matrix must give the same bytes.
-    pub(crate) vectors: Vec<f64>,
+    pub(crate) vectors: Array2<f64>,
 }
 
 /// The most iterations for one eigenvalue. Two are usual; the limit only guarantees an end.
 const MAX_ITERATIONS: usize = 64;
 
-/// Computes them of a symmetric `size` × `size` matrix of finite numbers.
-pub(crate) fn decompose(matrix: Vec<f64>, size: usize) -> Eigen {
-    assert_eq!(matrix.len(), size * size, "the matrix is not {size} × {size}");
-    let mut vectors = matrix;
+/// Computes them of a symmetric matrix of finite numbers.
+pub(crate) fn decompose(matrix: Array2<f64>) -> Eigen {
+    assert!(matrix.is_square() && matrix.is_standard_layout());
+    let size = matrix.nrows();
+    let (mut vectors, _) = matrix.into_raw_vec_and_offset();
     // By a power of two, which rounds nothing: products of elements neither over- nor underflow.
     let largest = vectors.iter().fold(0.0, |largest, x| f64::max(largest, x.abs()));
     let exponent = libm::frexp(largest).1.clamp(-1000, 1000);
@@ -34,12 +37,12 @@ pub(crate) fn decompose(matrix: Vec<f64>, size: usize) -> Eigen {
 
     let mut order: Vec<usize> = (0..size).collect();
     order.sort_by(|&a, &b| f64::total_cmp(&diagonal[b], &diagonal[a]));
-    let mut sorted = Vec::with_capacity(vectors.len());
-    for &at in &order {
+    let mut sorted = Array2::zeros((size, size));
+    for (&at, mut sorted) in order.iter().zip(sorted.outer_iter_mut()) {
         let vector = &vectors[at * size..(at + 1) * size];
         let largest = vector.iter().fold(0.0_f64, |largest, x| if x.abs() > largest.abs() { *x } else { largest });
         let sign = if largest < 0.0 { -1.0 } else { 1.0 };
-        sorted.extend(vector.iter().map(|x| sign * x));
+        sorted.iter_mut().zip(vector).for_each(|(sorted, x)| *sorted = sign * x);
     }
     let values = order.iter().map(|&at| libm::ldexp(diagonal[at], exponent)).collect();
     Eigen { values, vectors: sorted }
@@ -218,14 +221,15 @@ fn dot(a: &[f64], b: &[f64]) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use super::super::as_matrix;
     use super::*;
     use crate::pca::tests::Random;
 
     /// Checks that the parts make the matrix again, that vectors are orthonormal, values in order, signs as agreed.
     fn check(matrix: &[f64], size: usize) -> Eigen {
-        let eigen = decompose(matrix.to_vec(), size);
+        let eigen = decompose(as_matrix(matrix, size).to_owned());
         let Eigen { values, vectors } = &eigen;
-        let vector = |at: usize| &vectors[at * size..(at + 1) * size];
+        let vector = |at: usize| vectors.row(at).to_slice().unwrap();
         let scale = f64::max(values[0].abs(), values[size - 1].abs());
         let near = |a: f64, b: f64, scale: f64| (a - b).abs() <= 1e-14 * size as f64 * scale;
         assert!(values.is_sorted_by(|a, b| a >= b), "{values:?}");
@@ -238,7 +242,7 @@ mod tests {
             let largest = vector(i).iter().copied().max_by(|a, b| a.abs().total_cmp(&b.abs())).unwrap();
             assert!(largest > 0.0 || vector(i).iter().any(|x| *x >= -largest), "vector {i} points the wrong way");
         }
-        assert_eq!(decompose(matrix.to_vec(), size).vectors, *vectors, "not the same twice");
+        assert_eq!(decompose(as_matrix(matrix, size).to_owned()).vectors, *vectors, "not the same twice");
         eigen
     }
 

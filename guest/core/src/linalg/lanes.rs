@@ -5,6 +5,8 @@
 //! matrix are eight vectors of two doubles, which both WebAssembly and a plain x86-64 keep in registers; and with a loop
 //! body of this size the sandbox's check of the deadline costs little.
 
+use ndarray::{Array2, ArrayView2, Axis};
+
 /// Rows that are scored at once.
 pub(crate) const LANES: usize = 4;
 
@@ -18,25 +20,35 @@ pub(crate) type Lanes = [f64; LANES];
 /// filled up with zeros.
 #[derive(Debug)]
 pub(crate) struct Blocks {
+    rows: usize,
     columns: usize,
-    blocks: Vec<f64>,
+    numbers: Vec<f64>,
 }
 
 impl Blocks {
-    /// Of a matrix of so many rows and columns, by its elements.
-    pub(crate) fn new(rows: usize, columns: usize, element: impl Fn(usize, usize) -> f64) -> Self {
-        let mut blocks = Vec::with_capacity(padded(rows) * columns);
-        for block in (0..rows).step_by(BLOCK) {
-            for column in 0..columns {
-                blocks.extend((block..block + BLOCK).map(|row| if row < rows { element(row, column) } else { 0.0 }));
+    pub(crate) fn new(matrix: ArrayView2<'_, f64>) -> Self {
+        let mut numbers = Vec::with_capacity(padded(matrix.nrows()) * matrix.ncols());
+        for block in matrix.axis_chunks_iter(Axis(0), BLOCK) {
+            for column in block.columns() {
+                numbers.extend((0..BLOCK).map(|row| column.get(row).copied().unwrap_or_default()));
             }
         }
-        Self { columns, blocks }
+        Self { rows: matrix.nrows(), columns: matrix.ncols(), numbers }
+    }
+
+    /// The matrix again.
+    pub(crate) fn to_matrix(&self) -> Array2<f64> {
+        let place = |row: usize, column: usize| (row / BLOCK * self.columns + column) * BLOCK + row % BLOCK;
+        Array2::from_shape_fn((self.rows, self.columns), |(row, column)| self.numbers[place(row, column)])
+    }
+
+    pub(crate) fn columns(&self) -> usize {
+        self.columns
     }
 
     /// Multiplies; `out` holds as many as there are rows, filled up to whole blocks ([`padded`]).
     pub(crate) fn multiply(&self, columns: &[Lanes], out: &mut [Lanes]) {
-        let blocks = self.blocks.as_chunks::<BLOCK>().0.chunks_exact(self.columns);
+        let blocks = self.numbers.as_chunks::<BLOCK>().0.chunks_exact(self.columns);
         for (block, out) in blocks.zip(out.as_chunks_mut::<BLOCK>().0) {
             let mut sums = [[0.0; LANES]; BLOCK];
             for (factors, lanes) in block.iter().zip(columns) {
@@ -48,6 +60,15 @@ impl Blocks {
             }
             *out = sums;
         }
+    }
+}
+
+/// The columns of up to four rows of so many features. Lanes without a row repeat the first one.
+pub(crate) fn gather(rows: &[f64], features: usize, columns: &mut [Lanes]) {
+    let row = |lane: usize| rows.get(lane * features..(lane + 1) * features).unwrap_or(&rows[..features]);
+    let values = row(0).iter().zip(row(1)).zip(row(2)).zip(row(3));
+    for (column, (((a, b), c), d)) in columns.iter_mut().zip(values) {
+        *column = [*a, *b, *c, *d];
     }
 }
 
@@ -64,9 +85,12 @@ mod tests {
     fn it_is_a_matrix_product() {
         for (rows, columns) in [(1, 1), (4, 3), (5, 7), (11, 2)] {
             let element = |row: usize, column: usize| (row * 10 + column) as f64;
+            let matrix = Array2::from_shape_fn((rows, columns), |(row, column)| element(row, column));
             let lanes: Vec<Lanes> = (0..columns).map(|at| [1.0, at as f64, -2.0, 0.5]).collect();
             let mut out = vec![[f64::NAN; LANES]; padded(rows)];
-            Blocks::new(rows, columns, element).multiply(&lanes, &mut out);
+            let blocks = Blocks::new(matrix.view());
+            assert_eq!(blocks.to_matrix(), matrix);
+            blocks.multiply(&lanes, &mut out);
             for (row, out) in out.iter().enumerate() {
                 for (lane, out) in out.iter().enumerate() {
                     let products = (0..columns).map(|column| element(row, column) * lanes[column][lane]);

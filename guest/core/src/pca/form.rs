@@ -13,10 +13,12 @@
 //! of shape 2ξ instead of ξ): the moments that the calibration's fit rests on exist up to ξ = ½ of the distance, where
 //! those of the form would end at ¼, and a score of 2 is twice as far out as the threshold.
 
+use ndarray::ArrayView2;
 use qualm_contract::Error;
 
 use super::{MAX_FEATURES, NO_CLIP};
-use crate::linalg::lanes::{Blocks, LANES, Lanes, padded};
+use crate::linalg::lanes::{Blocks, LANES, Lanes, gather, padded};
+use crate::linalg::{as_matrix, as_numbers};
 use crate::math;
 use crate::model::{Model, Writer};
 use crate::trained::Kernel;
@@ -31,8 +33,6 @@ pub(super) struct Parts {
     pub(super) clip: f64,
     /// By feature.
     pub(super) mean: Vec<f64>,
-    /// P: components × features.
-    pub(super) loadings: Vec<f64>,
     /// a: by component.
     pub(super) component_weights: Vec<f64>,
     /// b: by feature.
@@ -64,11 +64,9 @@ pub(super) struct Tile {
 }
 
 impl Form {
-    pub(super) fn new(parts: Parts) -> Self {
-        let (features, components) = (parts.mean.len(), parts.component_weights.len());
-        let loading = |component: usize, feature: usize| parts.loadings[component * features + feature];
-        let to_components = Blocks::new(components, features, loading);
-        let from_components = Blocks::new(features, components, |feature, component| loading(component, feature));
+    /// `loadings` is P: components × features.
+    pub(super) fn new(parts: Parts, loadings: ArrayView2<'_, f64>) -> Self {
+        let (to_components, from_components) = (Blocks::new(loadings), Blocks::new(loadings.t()));
         let errors = parts.error_weights.iter().any(|weight| *weight != 0.0);
         Self { parts, to_components, from_components, errors }
     }
@@ -82,13 +80,11 @@ impl Form {
     /// Computes z and t of up to four rows. Lanes without a row repeat the first row.
     pub(super) fn project(&self, rows: &[f64], tile: &mut Tile) {
         let Parts { clip, mean, .. } = &self.parts;
-        let features = mean.len();
-        let row = |lane: usize| rows.get(lane * features..(lane + 1) * features).unwrap_or(&rows[..features]);
-        let values = row(0).iter().zip(row(1)).zip(row(2)).zip(row(3));
-        for ((z, (((a, b), c), d)), mean) in tile.centred.iter_mut().zip(values).zip(mean) {
-            *z = [*a, *b, *c, *d].map(|x| math::max(math::min(x, *clip), -*clip) - mean);
+        gather(rows, mean.len(), &mut tile.centred);
+        for (z, mean) in tile.centred.iter_mut().zip(mean) {
+            *z = z.map(|x| math::max(math::min(x, *clip), -*clip) - mean);
         }
-        self.to_components.multiply(&tile.centred[..features], &mut tile.components);
+        self.to_components.multiply(&tile.centred[..mean.len()], &mut tile.components);
     }
 
     /// r, by feature: what the components do not explain.
@@ -124,10 +120,10 @@ impl Form {
 }
 
 impl Kernel for Form {
-    fn score_rows(&self, rows: &[f64], raw: &mut Vec<f64>) {
-        let features = self.parts.mean.len();
+    fn score_rows(&self, rows: ArrayView2<'_, f64>, raw: &mut Vec<f64>) {
         let mut tile = self.tile();
-        for rows in rows.chunks(LANES * features) {
+        let features = rows.ncols();
+        for rows in as_numbers(rows).chunks(LANES * features) {
             self.project(rows, &mut tile);
             let mut sums = self.distance(&tile);
             if self.errors {
@@ -165,14 +161,14 @@ impl Kernel for Form {
     }
 
     fn write_model(&self, model: &mut Writer) {
-        let Parts { clip, mean, loadings, component_weights, error_weights, error_clip } = &self.parts;
-        let (features, components) = (mean.len(), component_weights.len());
-        model.set("index", "form").set("components", components);
+        let Parts { clip, mean, component_weights, error_weights, error_clip } = &self.parts;
+        let loadings = self.to_components.to_matrix();
+        model.set("index", "form").set("components", loadings.nrows());
         model.set("clip", format_args!("{clip:e}")).set("error_clip", format_args!("{error_clip:e}"));
-        model.doubles("mean", &[features], mean);
-        model.doubles("loadings", &[components, features], loadings);
-        model.doubles("component_weights", &[components], component_weights);
-        model.doubles("error_weights", &[features], error_weights);
+        model.doubles("mean", &[mean.len()], mean);
+        model.doubles("loadings", loadings.shape(), as_numbers(loadings.view()));
+        model.doubles("component_weights", &[component_weights.len()], component_weights);
+        model.doubles("error_weights", &[error_weights.len()], error_weights);
     }
 }
 
@@ -203,14 +199,17 @@ impl Form {
                 None => Ok(numbers),
             }
         };
-        Ok(Self::new(Parts {
-            clip: number("clip", NO_CLIP)?,
-            error_clip: number("error_clip", MAX_WEIGHT)?,
-            mean: array("mean", features, -NO_CLIP, NO_CLIP)?,
-            // Vectors of length 1, up to rounding.
-            loadings: array("loadings", components * features, -1.001, 1.001)?,
+        let (clip, error_clip) = (number("clip", NO_CLIP)?, number("error_clip", MAX_WEIGHT)?);
+        let mean = array("mean", features, -NO_CLIP, NO_CLIP)?;
+        // Vectors of length 1, up to rounding.
+        let loadings = array("loadings", components * features, -1.001, 1.001)?;
+        let parts = Parts {
+            clip,
+            mean,
+            error_clip,
             component_weights: array("component_weights", components, 0.0, MAX_WEIGHT)?,
             error_weights: array("error_weights", features, 0.0, MAX_WEIGHT)?,
-        }))
+        };
+        Ok(Self::new(parts, as_matrix(&loadings, features)))
     }
 }

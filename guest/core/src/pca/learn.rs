@@ -1,11 +1,14 @@
 //! Fits a form to prepared rows: components and weights.
 
+use ndarray::{Array2, ArrayView2, Axis};
+
 use super::form::{Form, MAX_WEIGHT, Parts};
 use super::{Components, Index, MAX_FEATURES, NO_CLIP, Parameters, Residuals, Shrinkage};
+use crate::linalg::as_rows;
 use crate::linalg::covariance::Covariance;
 use crate::linalg::eigen::{self, Eigen};
+use crate::trained::FitError;
 use crate::trained::prepare::quantile;
-use crate::trained::{FitError, Rows};
 
 /// A smaller mean variance is rounding: rows do not vary.
 const MIN_VARIANCE: f64 = 1e-30;
@@ -29,15 +32,15 @@ const QUANTILE: f64 = 0.95;
 const NORMAL_QUANTILE: f64 = 1.959_963_984_540_054;
 
 /// Fits a form to prepared rows.
-pub(super) fn learn(rows: Rows<'_>, parameters: &Parameters) -> Result<Form, FitError> {
+pub(super) fn learn(rows: ArrayView2<'_, f64>, parameters: &Parameters) -> Result<Form, FitError> {
     parameters.check(rows)?;
-    let features = rows.features();
+    let features = rows.ncols();
     let clip = parameters.clip.unwrap_or(NO_CLIP);
     let learning_clip = f64::min(clip, parameters.learning_clip.unwrap_or(NO_CLIP));
-    let clipped: Vec<f64> = rows.values().iter().map(|x| x.clamp(-learning_clip, learning_clip)).collect();
+    let clipped = rows.mapv(|x| x.clamp(-learning_clip, learning_clip));
 
-    let covariance = Covariance::of(Rows::new(&clipped, features), parameters.shrinkage);
-    let Eigen { mut values, vectors } = eigen::decompose(covariance.matrix.clone(), features);
+    let covariance = Covariance::of(clipped.view(), parameters.shrinkage);
+    let Eigen { mut values, vectors } = eigen::decompose(covariance.matrix.clone());
     let varies = covariance.variance > MIN_VARIANCE;
     for value in &mut values {
         // Of rows that do not vary only the mean is known: all directions are alike.
@@ -52,28 +55,28 @@ pub(super) fn learn(rows: Rows<'_>, parameters: &Parameters) -> Result<Form, Fit
     let least = MIN_SPREAD * unit;
     values[components..].iter_mut().for_each(|value| *value = f64::max(*value, least * least));
 
+    let (loadings, left_out) = vectors.view().split_at(Axis(0), components);
     let mut parts = Parts {
         clip,
         mean: covariance.mean,
-        loadings: vectors[..components * features].to_vec(),
         component_weights: values[..components].iter().map(|value| 1.0 / value.sqrt()).collect(),
         error_weights: vec![1.0; features],
         error_clip: MAX_WEIGHT,
     };
-    let observed = SampleStats::of(rows, &Form::new(parts.clone()), components);
+    let observed = SampleStats::of(rows, &Form::new(parts.clone(), loadings), components);
     if let Residuals::Weighted { clip } = parameters.residuals {
         parts.error_weights = observed.spreads().map(|spread| 1.0 / f64::max(spread, least)).collect();
         parts.error_clip = clip.unwrap_or(MAX_WEIGHT);
     }
-    set_weights(&mut parts, parameters.index, &observed, &values, &vectors);
-    Ok(Form::new(parts))
+    set_weights(&mut parts, parameters.index, &observed, &values[components..], left_out);
+    Ok(Form::new(parts, loadings))
 }
 
 impl Parameters {
-    pub(super) fn check(&self, rows: Rows<'_>) -> Result<(), FitError> {
+    pub(super) fn check(&self, rows: ArrayView2<'_, f64>) -> Result<(), FitError> {
         let bad = |what: String| Err(FitError(what));
-        let features = rows.features();
-        if rows.len() < 2 {
+        let features = rows.ncols();
+        if rows.nrows() < 2 {
             return bad("a covariance needs two rows at least".to_owned());
         }
         if features > MAX_FEATURES {
@@ -136,17 +139,18 @@ fn count_components(values: &[f64], parameters: &Parameters) -> usize {
 /// the threshold is calibrated afterwards, so a limit only determines the relative weight of the indices. It is a quantile of
 /// the training rows, which a few extreme rows do not change; but at least what the shrunk covariance expects on average, since
 /// training rows are closer than others (with fewer rows than features, they have no errors).
-fn set_weights(parts: &mut Parts, index: Index, observed: &SampleStats, values: &[f64], vectors: &[f64]) {
-    let components = parts.component_weights.len();
+///
+/// `values` and `vectors` are those of the components left out.
+fn set_weights(parts: &mut Parts, index: Index, observed: &SampleStats, values: &[f64], vectors: ArrayView2<'_, f64>) {
     // If no direction is omitted, there are no errors but rounding.
-    let no_errors = components == values.len();
+    let no_errors = values.is_empty();
     let (distance, error) = match index {
         Index::Whitened => unreachable!("nothing is learnt of rows that are whitened"),
         Index::Distance => (1.0, 0.0),
         Index::Error => (0.0, 1.0),
         Index::Combined => {
             let distances = observed.distances(&parts.component_weights);
-            let distance = f64::max(index_limit(distances), components as f64);
+            let distance = f64::max(index_limit(distances), parts.component_weights.len() as f64);
             let errors = observed.errors(&parts.error_weights, parts.error_clip);
             let error = f64::max(index_limit(errors), expected_error(parts, values, vectors));
             (1.0 / distance.sqrt(), if no_errors { 0.0 } else { 1.0 / error.sqrt() })
@@ -161,9 +165,8 @@ fn set_weights(parts: &mut Parts, index: Index, observed: &SampleStats, values: 
 }
 
 /// The mean of the weighted squared error that the covariance expects: Σᵢ bᵢ²·Σⱼ λⱼ·pⱼᵢ², over the components left out.
-fn expected_error(parts: &Parts, values: &[f64], vectors: &[f64]) -> f64 {
-    let left_out = parts.component_weights.len();
-    let weighted = vectors.chunks_exact(parts.mean.len()).zip(values).skip(left_out).map(|(vector, value)| {
+fn expected_error(parts: &Parts, values: &[f64], vectors: ArrayView2<'_, f64>) -> f64 {
+    let weighted = vectors.outer_iter().zip(values).map(|(vector, value)| {
         let squares = vector.iter().zip(&parts.error_weights).map(|(p, weight)| (weight * p) * (weight * p));
         value * squares.sum::<f64>()
     });
@@ -175,35 +178,33 @@ fn index_limit(mut index: Vec<f64>) -> f64 {
     quantile(&index, QUANTILE)
 }
 
-/// Residuals and components of a sample of the training rows, row by row.
+/// Residuals and components of a sample of the training rows.
 struct SampleStats {
-    features: usize,
     /// r: rows × features.
-    residuals: Vec<f64>,
+    residuals: Array2<f64>,
     /// t: rows × components.
-    components: Vec<f64>,
+    components: Array2<f64>,
 }
 
 impl SampleStats {
-    fn of(rows: Rows<'_>, form: &Form, components: usize) -> Self {
-        let features = rows.features();
-        let mut this = Self { features, residuals: Vec::new(), components: Vec::new() };
+    fn of(rows: ArrayView2<'_, f64>, form: &Form, components: usize) -> Self {
+        let every = rows.nrows().div_ceil(MAX_SAMPLE_ROWS);
+        let mut residuals = Array2::zeros((rows.nrows().div_ceil(every), rows.ncols()));
+        let mut components = Array2::zeros((residuals.nrows(), components));
         let mut tile = form.tile();
-        let picked = rows.iter().step_by(rows.len().div_ceil(MAX_SAMPLE_ROWS));
-        for row in picked {
+        let sample = residuals.outer_iter_mut().zip(components.outer_iter_mut());
+        for (row, (residuals, components)) in as_rows(rows).step_by(every).zip(sample) {
             form.project(row, &mut tile);
-            this.components.extend(tile.components[..components].iter().map(|lanes| lanes[0]));
-            this.residuals.extend(form.residuals(&mut tile).take(features).map(|lanes| lanes[0]));
+            components.into_iter().zip(&tile.components).for_each(|(to, lanes)| *to = lanes[0]);
+            residuals.into_iter().zip(form.residuals(&mut tile)).for_each(|(to, lanes)| *to = lanes[0]);
         }
-        this
+        Self { residuals, components }
     }
 
     /// By feature: the quantile of errors over that of a standard normal number.
     fn spreads(&self) -> impl Iterator<Item = f64> {
-        (0..self.features).map(|feature| {
-            let errors = self.residuals.chunks_exact(self.features).map(|row| row[feature].abs());
-            index_limit(errors.collect()) / NORMAL_QUANTILE
-        })
+        let errors = self.residuals.columns().into_iter();
+        errors.map(|errors| index_limit(errors.iter().map(|error| error.abs()).collect()) / NORMAL_QUANTILE)
     }
 
     /// By row: Σⱼ (aⱼ·tⱼ)².
@@ -217,10 +218,10 @@ impl SampleStats {
     }
 }
 
-fn clipped_sums(rows: &[f64], weights: &[f64], clip: f64) -> Vec<f64> {
+fn clipped_sums(rows: &Array2<f64>, weights: &[f64], clip: f64) -> Vec<f64> {
     let square = |(x, weight): (&f64, &f64)| {
         let far = f64::min((x * weight).abs(), clip);
         far * far
     };
-    rows.chunks_exact(weights.len()).map(|row| row.iter().zip(weights).map(square).sum()).collect()
+    rows.outer_iter().map(|row| row.iter().zip(weights).map(square).sum()).collect()
 }

@@ -141,7 +141,7 @@ pub fn fit(
     Trained::fit(KIND, train, validation, settings, |rows| match parameters.index {
         Index::Whitened => {
             parameters.check(rows)?;
-            Ok(Box::new(Whitened::new(rows.features(), settings.clip)))
+            Ok(Box::new(Whitened::new(settings.clip)))
         }
         _ => Ok(Box::new(learn::learn(rows, &parameters)?)),
     })
@@ -149,7 +149,7 @@ pub fn fit(
 
 pub(crate) fn open(model: &Model<'_>) -> Result<Trained, Error> {
     Trained::open(KIND, model, |model, features| match model.text("index")? {
-        "whitened" => Ok(Box::new(Whitened::read_model(model, features)?)),
+        "whitened" => Ok(Box::new(Whitened::read_model(model)?)),
         _ => Ok(Box::new(form::Form::read_model(model, features)?)),
     })
 }

@@ -4,6 +4,7 @@ use qualm_contract::{Detector, Wanted};
 
 use super::form::{Form, Parts};
 use super::*;
+use crate::linalg::as_matrix;
 use crate::trained::Kernel;
 use crate::trained::calibrate::Threshold;
 
@@ -137,9 +138,9 @@ fn it_is_what_numpy_makes_of_the_same_rows() {
         ),
     ];
     for (name, parameters) in cases {
-        let form = learn::learn(Rows::new(&train, 6), &parameters).unwrap();
+        let form = learn::learn(as_matrix(&train, 6), &parameters).unwrap();
         let mut raw = Vec::new();
-        form.score_rows(&rows, &mut raw);
+        form.score_rows(as_matrix(&rows, 6), &mut raw);
         reference.near(&format!("{name} raw"), &raw, 1e-11);
         let mut contributions = vec![0.0; rows.len()];
         for (row, contributions) in rows.chunks_exact(6).zip(contributions.chunks_exact_mut(6)) {
@@ -154,11 +155,11 @@ fn contributions_add_up_and_rows_do_not_know_of_one_another() {
     let train = rows(&mut Random(1), 500);
     let test: Vec<f64> = rows(&mut Random(2), 50).iter().enumerate().map(|(at, x)| x * (at % 7) as f64).collect();
     for parameters in variety() {
-        let form = learn::learn(Rows::new(&train, 6), &parameters).unwrap();
+        let form = learn::learn(as_matrix(&train, 6), &parameters).unwrap();
         let (mut together, mut alone, mut contributions) = (Vec::new(), Vec::new(), [f64::NAN; 6]);
-        form.score_rows(&test, &mut together);
+        form.score_rows(as_matrix(&test, 6), &mut together);
         for (row, together) in test.chunks_exact(6).zip(&together) {
-            form.score_rows(row, &mut alone);
+            form.score_rows(as_matrix(row, 6), &mut alone);
             form.explain_row(row, &mut contributions);
             let sum: f64 = contributions.iter().sum();
             assert!(contributions.iter().all(|x| *x >= 0.0), "{parameters:?}: {contributions:?}");
@@ -321,31 +322,33 @@ fn parts_that_cannot_be_are_refused() {
     let good = Parts {
         clip: 5.0,
         mean: vec![0.0; 2],
-        loadings: vec![0.6, 0.8],
         component_weights: vec![1.0],
         error_weights: vec![1.0; 2],
         error_clip: 3.0,
     };
-    let read = |parts: Parts, features: usize| {
+    let loadings = [0.6, 0.8];
+    let read = |parts: Parts, loadings: &[f64], features: usize| {
         let mut writer = crate::model::Writer::default();
-        Form::new(parts).write_model(&mut writer);
+        Form::new(parts, as_matrix(loadings, 2)).write_model(&mut writer);
         Form::read_model(&Model::read(&writer.finish()).unwrap(), features).map(|_| ())
     };
-    read(good.clone(), 2).unwrap();
+    read(good.clone(), &loadings, 2).unwrap();
     for (parts, features, what) in [
         (good.clone(), 3, "`mean` has 2 numbers"),
         (good.clone(), 5000, "5000 features"),
         (Parts { clip: 0.0, ..good.clone() }, 2, "`clip` of 0"),
         (Parts { error_clip: f64::INFINITY, ..good.clone() }, 2, "`error_clip` is inf"),
-        (Parts { loadings: vec![0.6, -7.0], ..good.clone() }, 2, "`loadings` has -7"),
         (Parts { component_weights: vec![-1.0], ..good.clone() }, 2, "`component_weights` has -1"),
         (Parts { error_weights: vec![1e300, 0.0], ..good.clone() }, 2, "`error_weights` has 1e300"),
         (Parts { mean: vec![f64::NAN, 0.0], ..good.clone() }, 2, "`mean` has a NaN"),
-        (Parts { component_weights: vec![], loadings: vec![], ..good.clone() }, 2, "0 components"),
     ] {
-        let error = read(parts, features).unwrap_err();
+        let error = read(parts, &loadings, features).unwrap_err();
         assert!(error.to_string().contains(what), "{error}");
     }
+    let error = read(good.clone(), &[0.6, -7.0], 2).unwrap_err();
+    assert!(error.to_string().contains("`loadings` has -7"), "{error}");
+    let error = read(Parts { component_weights: vec![], ..good }, &[], 2).unwrap_err();
+    assert!(error.to_string().contains("0 components"), "{error}");
 }
 
 #[test]

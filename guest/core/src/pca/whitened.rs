@@ -6,36 +6,37 @@
 //! smoothly from that of T² to that of the squared prediction error. The clip limits the effect of one feature. Unlike the raw
 //! score of a [`super::form`], this one is a square, so that extreme rows count more when it is averaged over rows.
 
+use ndarray::ArrayView2;
 use qualm_contract::Error;
 
 use super::NO_CLIP;
+use crate::linalg::as_rows;
 use crate::model::{Model, Writer};
 use crate::trained::Kernel;
 use crate::trained::whiten::{mean_square, shares};
 
 #[derive(Debug)]
 pub(super) struct Whitened {
-    features: usize,
     clip: f64,
 }
 
 impl Whitened {
-    pub(super) fn new(features: usize, clip: Option<f64>) -> Self {
-        Self { features, clip: clip.unwrap_or(NO_CLIP) }
+    pub(super) fn new(clip: Option<f64>) -> Self {
+        Self { clip: clip.unwrap_or(NO_CLIP) }
     }
 
-    pub(super) fn read_model(model: &Model<'_>, features: usize) -> Result<Self, Error> {
+    pub(super) fn read_model(model: &Model<'_>) -> Result<Self, Error> {
         let clip = model.finite("clip")?;
         if clip > 0.0 && clip <= NO_CLIP {
-            return Ok(Self { features, clip });
+            return Ok(Self { clip });
         }
         Err(Error::BadModel(format!("its `clip` of {clip} is not above 0 and up to {NO_CLIP:e}")))
     }
 }
 
 impl Kernel for Whitened {
-    fn score_rows(&self, rows: &[f64], raw: &mut Vec<f64>) {
-        raw.extend(rows.chunks_exact(self.features).map(|row| mean_square(row, self.clip)));
+    fn score_rows(&self, rows: ArrayView2<'_, f64>, raw: &mut Vec<f64>) {
+        raw.extend(as_rows(rows).map(|row| mean_square(row, self.clip)));
     }
 
     /// Contributions are not negative, and add up to the raw score but for rounding: they are its terms.

@@ -2,6 +2,7 @@
 //!
 //! Each stage but the first may be omitted. Training rows pass the same stages as scored ones, by series.
 
+use ndarray::ArrayView2;
 use qualm_contract::Error;
 
 use super::baseline::{self, Baseline};
@@ -9,6 +10,7 @@ use super::prepare::Preparation;
 use super::state::State;
 use super::whiten::Whitening;
 use super::{FitError, Rows, Settings};
+use crate::linalg::as_matrix;
 use crate::model::{Model, Writer};
 
 /// The stages, fitted.
@@ -22,7 +24,7 @@ pub(super) struct Front {
 /// The rows after each stage, row by row.
 #[derive(Debug, Default)]
 pub(super) struct Stages {
-    pub(super) scaled: Vec<f64>,
+    scaled: Vec<f64>,
     changes: Vec<f64>,
     white: Vec<f64>,
 }
@@ -51,8 +53,7 @@ impl Front {
         let mut stages = Stages::default();
         this.subtract(rows.with_series(), &mut this.state(), &mut stages);
         if let Some(share) = settings.whiten {
-            let changes = Rows::new(this.unwhitened(&stages), rows.features());
-            this.whitening = Some(Whitening::fit(changes, share)?);
+            this.whitening = Some(Whitening::fit(this.unwhitened(&stages), share)?);
         }
         this.whiten(&mut stages);
         Ok((this, stages))
@@ -91,13 +92,22 @@ impl Front {
         }
     }
 
-    fn unwhitened<'a>(&self, stages: &'a Stages) -> &'a [f64] {
-        if self.baseline.is_some() { &stages.changes } else { &stages.scaled }
+    fn unwhitened<'a>(&self, stages: &'a Stages) -> ArrayView2<'a, f64> {
+        self.matrix(if self.baseline.is_some() { &stages.changes } else { &stages.scaled })
     }
 
     /// The rows for the kernel.
-    pub(super) fn rows<'a>(&self, stages: &'a Stages) -> &'a [f64] {
-        if self.whitening.is_some() { &stages.white } else { self.unwhitened(stages) }
+    pub(super) fn rows<'a>(&self, stages: &'a Stages) -> ArrayView2<'a, f64> {
+        if self.whitening.is_some() { self.matrix(&stages.white) } else { self.unwhitened(stages) }
+    }
+
+    /// The scaled rows.
+    pub(super) fn scaled<'a>(&self, stages: &'a Stages) -> ArrayView2<'a, f64> {
+        self.matrix(&stages.scaled)
+    }
+
+    fn matrix<'a>(&self, rows: &'a [f64]) -> ArrayView2<'a, f64> {
+        as_matrix(rows, self.preparation.features())
     }
 
     pub(super) fn write_model(&self, model: &mut Writer) {

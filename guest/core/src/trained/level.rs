@@ -5,11 +5,13 @@
 //! levels drift without a fault; it only prolongs one until the level is ordinary again, with a score up to the alarm's
 //! highest. Different thresholds for begin and end are a Schmitt trigger.
 
+use ndarray::ArrayView2;
 use qualm_contract::Error;
 
+use super::FitError;
 use super::calibrate::{Calibration, Threshold};
 use super::whiten::{Whitening, mean_square, shares};
-use super::{FitError, Rows};
+use crate::linalg::{as_matrix, as_rows};
 use crate::math::min;
 use crate::model::{Model, Writer};
 
@@ -29,8 +31,8 @@ pub(super) struct Level {
 impl Level {
     /// Fits it to scaled training rows. `ordinary` are rows that follow them, of which a share `out` may prolong an alarm.
     pub(super) fn fit(
-        rows: Rows<'_>,
-        ordinary: Rows<'_>,
+        rows: ArrayView2<'_, f64>,
+        ordinary: ArrayView2<'_, f64>,
         whiten: Option<f64>,
         clip: f64,
         out: f64,
@@ -39,7 +41,7 @@ impl Level {
         let calibration = Calibration { ordinary: 0.0, threshold: 1.0 };
         let this = Self { whitening, clip, calibration };
         let mut buffer = Vec::new();
-        let levels: Vec<f64> = ordinary.iter().map(|row| this.raw(row, &mut buffer)).collect();
+        let levels: Vec<f64> = as_rows(ordinary).map(|row| this.raw(row, &mut buffer)).collect();
         if !(out > 0.0 && out <= 0.5) {
             return Err(FitError(format!("`level` is {out}; it must lie between 0 and 0.5")));
         }
@@ -50,7 +52,7 @@ impl Level {
     fn raw(&self, row: &[f64], white: &mut Vec<f64>) -> f64 {
         white.clear();
         match &self.whitening {
-            Some(whitening) => whitening.apply(row, white),
+            Some(whitening) => whitening.apply(as_matrix(row, row.len()), white),
             None => white.extend_from_slice(row),
         }
         mean_square(white, self.clip)

@@ -18,8 +18,10 @@ pub mod prepare;
 mod state;
 pub(crate) mod whiten;
 
+use ndarray::ArrayView2;
 use qualm_contract::{Batch, BatchScorer, Description, Detector, Error, Verdicts, Wanted};
 
+use crate::linalg::as_rows;
 use crate::model::{Model, Writer};
 pub use crate::rows::Rows;
 use calibrate::{Calibration, Threshold};
@@ -41,9 +43,8 @@ const POWERS: std::ops::RangeInclusive<f64> = 0.1..=100.0;
 /// The mathematics of one kind of detector, fitted. Rows are complete (no NaN) and come from the
 /// [`front`]; a kernel has no state.
 pub trait Kernel: std::fmt::Debug + Send {
-    /// Appends a raw score a row to `raw`: finite, larger is more anomalous. `rows` holds rows × features doubles, row
-    /// after row.
-    fn score_rows(&self, rows: &[f64], raw: &mut Vec<f64>);
+    /// Appends a raw score a row to `raw`: finite, larger is more anomalous. `rows` are in standard layout.
+    fn score_rows(&self, rows: ArrayView2<'_, f64>, raw: &mut Vec<f64>);
 
     /// How much each feature contributed to one row's raw score, positive towards an anomaly. The sum depends on the kind.
     fn explain_row(&self, row: &[f64], contributions: &mut [f64]);
@@ -146,7 +147,7 @@ impl Trained {
         train: Rows<'_>,
         validation: Batch<'_>,
         settings: &Settings,
-        fit: impl FnOnce(Rows<'_>) -> Result<Box<dyn Kernel>, FitError>,
+        fit: impl FnOnce(ArrayView2<'_, f64>) -> Result<Box<dyn Kernel>, FitError>,
     ) -> Result<Self, FitError> {
         let features = train.features();
         if features > MAX_FEATURES {
@@ -158,15 +159,14 @@ impl Trained {
             return Err(FitError(format!("`power` is {}; it must lie between 0.1 and 100", settings.power)));
         }
         let (front, trained) = Front::fit(train, settings)?;
-        let kernel = fit(Rows::new(front.rows(&trained), features))?;
+        let kernel = fit(front.rows(&trained))?;
         let calibration = Calibration { ordinary: 0.0, threshold: 1.0 };
         let mut this = Self::new(kind, features, front, kernel, calibration, memory, None);
         this.power = settings.power;
         let (raw, stages) = this.run_without_state(validation);
         this.calibration = Calibration::fit(&raw, settings.threshold)?;
         if let (Some(out), Some(_)) = (settings.level, &this.front.baseline) {
-            let train = Rows::new(&trained.scaled, features);
-            let ordinary = Rows::new(&stages.scaled, features);
+            let (train, ordinary) = (this.front.scaled(&trained), this.front.scaled(&stages));
             let clip = this.front.preparation.clip();
             this.level = Some(Level::fit(train, ordinary, settings.whiten, clip, out)?);
         }
@@ -365,7 +365,9 @@ impl Trained {
         let Verdicts { scores, contributions, .. } = verdicts;
         scores.reserve(count);
         contributions.resize(if explain { rows.len() } else { 0 }, 0.0);
-        for (at, ((series, row), &raw)) in with_series(batch, features).zip(&*raw).enumerate() {
+        let stages = as_rows(front.scaled(stages)).zip(as_rows(rows));
+        let rows = with_series(batch, features).zip(stages).zip(&*raw).enumerate();
+        for (at, (((series, row), (scaled, prepared)), &raw)) in rows {
             if !is_known(row) {
                 scores.push(f64::NAN);
                 continue;
@@ -373,17 +375,15 @@ impl Trained {
             let series = state.series(series);
             let own = calibration.units(raw);
             let score = calibration.score(memory.average(series.score, own));
-            let place = at * features..(at + 1) * features;
-            let scaled = &stages.scaled[place.clone()];
             let (score, held) = match level {
                 Some(level) => level.hold(scaled, score, series.highest, white),
                 None => (score, false),
             };
             if explain && explained(at, score) {
-                let contributions = &mut contributions[place.clone()];
+                let contributions = &mut contributions[at * features..(at + 1) * features];
                 match level {
                     Some(level) if held || (score > 1.0 && own <= 1.0) => level.explain(scaled, white, contributions),
-                    _ => kernel.explain_row(&rows[place], contributions),
+                    _ => kernel.explain_row(prepared, contributions),
                 }
             }
             scores.push(score);

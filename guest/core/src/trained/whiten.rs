@@ -8,13 +8,14 @@
 //! |w|² is a combined index of PCA monitoring without a number of components: Hotelling's T² in directions with
 //! eigenvalues far above r, the squared prediction error over r in those far below.
 
+use ndarray::{Array2, ArrayView2};
 use qualm_contract::Error;
 
-use super::{FitError, Rows};
-use crate::linalg::MAX_FEATURES;
-use crate::linalg::covariance::products;
+use super::FitError;
+use crate::linalg::covariance::{mean_variance, moments};
 use crate::linalg::eigen;
-use crate::linalg::lanes::{Blocks, LANES, Lanes, padded};
+use crate::linalg::lanes::{Blocks, LANES, Lanes, gather, padded};
+use crate::linalg::{MAX_FEATURES, as_matrix, as_numbers};
 use crate::math::min;
 use crate::model::{Model, Writer};
 
@@ -27,10 +28,8 @@ const MAX_ELEMENT: f64 = 1.001e3;
 /// A fitted matrix.
 #[derive(Debug)]
 pub(super) struct Whitening {
-    features: usize,
     /// Features × features.
-    matrix: Vec<f64>,
-    blocks: Blocks,
+    matrix: Blocks,
 }
 
 impl Whitening {
@@ -39,51 +38,34 @@ impl Whitening {
     /// # Errors
     ///
     /// Where there are too many features.
-    pub(super) fn fit(rows: Rows<'_>, share: f64) -> Result<Self, FitError> {
-        let features = rows.features();
+    pub(super) fn fit(rows: ArrayView2<'_, f64>, share: f64) -> Result<Self, FitError> {
+        let features = rows.ncols();
         if features > MAX_FEATURES {
             let most = MAX_FEATURES;
             return Err(FitError(format!("{features} features; `whiten` takes {most} at most, set it to 0")));
         }
         // Moments about 0, not about the mean: a row without changes is ordinary.
-        let (mut moments, _) = products(rows, &vec![0.0; features]);
-        for i in 0..features {
-            for j in i..features {
-                moments[i * features + j] /= rows.len() as f64;
-                moments[j * features + i] = moments[i * features + j];
-            }
-        }
-        let variance = (0..features).map(|i| moments[i * features + i]).sum::<f64>() / features as f64;
-        let ridge = f64::max(share * variance, MIN_RIDGE);
-        let eigen = eigen::decompose(moments, features);
-        let mut matrix = vec![0.0; features * features];
-        for (vector, value) in eigen.vectors.chunks_exact(features).zip(&eigen.values) {
+        let (moments, _) = moments(rows, &vec![0.0; features]);
+        let ridge = f64::max(share * mean_variance(&moments), MIN_RIDGE);
+        let eigen = eigen::decompose(moments);
+        let mut matrix = Array2::zeros((features, features));
+        for (vector, value) in eigen.vectors.outer_iter().zip(&eigen.values) {
             let weight = 1.0 / (f64::max(*value, 0.0) + ridge).sqrt();
-            for (row, factor) in matrix.chunks_exact_mut(features).zip(vector) {
-                row.iter_mut().zip(vector).for_each(|(sum, x)| *sum += weight * factor * x);
+            for (mut row, factor) in matrix.outer_iter_mut().zip(&vector) {
+                row.scaled_add(weight * factor, &vector);
             }
         }
-        Ok(Self::new(matrix, features))
-    }
-
-    fn new(matrix: Vec<f64>, features: usize) -> Self {
-        let blocks = Blocks::new(features, features, |row, column| matrix[row * features + column]);
-        Self { features, matrix, blocks }
+        Ok(Self { matrix: Blocks::new(matrix.view()) })
     }
 
     /// Appends whitened rows to `out`. The result for a row does not depend on the other rows.
-    pub(super) fn apply(&self, rows: &[f64], out: &mut Vec<f64>) {
-        let features = self.features;
+    pub(super) fn apply(&self, rows: ArrayView2<'_, f64>, out: &mut Vec<f64>) {
+        let features = self.matrix.columns();
         let mut columns: Vec<Lanes> = vec![[0.0; LANES]; features];
         let mut products: Vec<Lanes> = vec![[0.0; LANES]; padded(features)];
-        for rows in rows.chunks(LANES * features) {
-            // Lanes without a row repeat the first one.
-            let row = |lane: usize| rows.get(lane * features..(lane + 1) * features).unwrap_or(&rows[..features]);
-            let values = row(0).iter().zip(row(1)).zip(row(2)).zip(row(3));
-            for (column, (((a, b), c), d)) in columns.iter_mut().zip(values) {
-                *column = [*a, *b, *c, *d];
-            }
-            self.blocks.multiply(&columns, &mut products);
+        for rows in as_numbers(rows).chunks(LANES * features) {
+            gather(rows, features, &mut columns);
+            self.matrix.multiply(&columns, &mut products);
             for lane in 0..rows.len() / features {
                 out.extend(products[..features].iter().map(|product| product[lane]));
             }
@@ -91,7 +73,8 @@ impl Whitening {
     }
 
     pub(super) fn write_model(&self, name: &'static str, model: &mut Writer) {
-        model.doubles(name, &[self.features, self.features], &self.matrix);
+        let matrix = self.matrix.to_matrix();
+        model.doubles(name, matrix.shape(), as_numbers(matrix.view()));
     }
 
     pub(super) fn read_model(name: &'static str, model: &Model<'_>, features: usize) -> Result<Self, Error> {
@@ -104,7 +87,7 @@ impl Whitening {
             Some(element) => {
                 Err(Error::BadModel(format!("its array `{name}` has {element:e}, beyond {MAX_ELEMENT:e}")))
             }
-            None => Ok(Self::new(matrix, features)),
+            None => Ok(Self { matrix: Blocks::new(as_matrix(&matrix, features)) }),
         }
     }
 }
@@ -145,9 +128,9 @@ mod tests {
     #[test]
     fn rows_become_uncorrelated_and_features_stay_what_they_are() {
         let rows = rows(2000);
-        let whitening = Whitening::fit(Rows::new(&rows, 5), 1e-9).unwrap();
+        let whitening = Whitening::fit(as_matrix(&rows, 5), 1e-9).unwrap();
         let mut white = Vec::new();
-        whitening.apply(&rows, &mut white);
+        whitening.apply(as_matrix(&rows, 5), &mut white);
         let moment = |i: usize, j: usize| {
             let products = white.chunks_exact(5).map(|row| row[i] * row[j]);
             products.sum::<f64>() / 2000.0
@@ -160,9 +143,10 @@ mod tests {
             let own = rows.chunks_exact(5).zip(white.chunks_exact(5)).map(|(row, white)| row[i] * white[i]);
             assert!(own.sum::<f64>() > 0.0);
         }
+        let matrix = whitening.matrix.to_matrix();
         for i in 0..5 {
             for j in 0..5 {
-                assert!((whitening.matrix[i * 5 + j] - whitening.matrix[j * 5 + i]).abs() < 1e-9, "not symmetric");
+                assert!((matrix[[i, j]] - matrix[[j, i]]).abs() < 1e-9, "not symmetric");
             }
         }
     }
@@ -171,21 +155,21 @@ mod tests {
     fn a_ridge_bounds_what_hardly_varies() {
         let rows = rows(2000);
         let variance = rows.iter().map(|x| x * x).sum::<f64>() / rows.len() as f64;
-        let whitening = Whitening::fit(Rows::new(&rows, 5), 0.03).unwrap();
+        let whitening = Whitening::fit(as_matrix(&rows, 5), 0.03).unwrap();
         let mut white = Vec::new();
-        whitening.apply(&[0.0, 0.0, 0.0, 0.0, 1.0], &mut white);
+        whitening.apply(as_matrix(&[0.0, 0.0, 0.0, 0.0, 1.0], 5), &mut white);
         assert!((white[4] - 1.0 / (0.03 * variance).sqrt()).abs() < 1e-9, "{white:?}");
-        let still = Whitening::fit(Rows::new(&[0.0; 30], 3), 0.03).unwrap();
-        assert!(still.matrix.iter().all(|element| element.abs() <= MAX_ELEMENT));
+        let still = Whitening::fit(as_matrix(&[0.0; 30], 3), 0.03).unwrap();
+        assert!(still.matrix.to_matrix().iter().all(|element| element.abs() <= MAX_ELEMENT));
     }
 
     #[test]
     fn a_row_does_not_depend_on_its_neighbours() {
         let rows = rows(23);
-        let whitening = Whitening::fit(Rows::new(&rows, 5), 0.03).unwrap();
+        let whitening = Whitening::fit(as_matrix(&rows, 5), 0.03).unwrap();
         let (mut together, mut alone) = (Vec::new(), Vec::new());
-        whitening.apply(&rows, &mut together);
-        rows.chunks_exact(5).for_each(|row| whitening.apply(row, &mut alone));
+        whitening.apply(as_matrix(&rows, 5), &mut together);
+        rows.chunks_exact(5).for_each(|row| whitening.apply(as_matrix(row, 5), &mut alone));
         let bits = |rows: &[f64]| rows.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
         assert_eq!(bits(&together), bits(&alone));
     }

@@ -3,28 +3,30 @@
 
 use std::ops::Range;
 
+use ndarray::ArrayView2;
+
 use super::plane::Planes;
 use crate::forest::random::Random;
 use crate::forest::tree::{Node, Tree};
 use crate::forest::{Parameters, path};
-use crate::trained::{FitError, Rows};
+use crate::trained::FitError;
 
 /// Grows the trees of a forest, each of so many rows and features, by planes of so many features.
 pub(super) fn forest(
-    rows: Rows<'_>,
+    rows: ArrayView2<'_, f64>,
     parameters: &Parameters,
     samples: usize,
     share: usize,
     width: usize,
 ) -> Result<(Vec<Tree<u32>>, Planes), FitError> {
-    let mut rows_drawn: Vec<u32> = (0..rows.len() as u32).collect();
-    let mut names: Vec<u16> = (0..rows.features() as u16).collect();
+    let mut rows_drawn: Vec<u32> = (0..rows.nrows() as u32).collect();
+    let mut names: Vec<u16> = (0..rows.ncols() as u16).collect();
     let mut growing = Growing {
-        features: rows.features(),
+        features: rows.ncols(),
         values: Vec::new(),
         order: Vec::new(),
         random: Random::new(parameters.seed),
-        planes: Planes::new(rows.features(), width),
+        planes: Planes::new(rows.ncols(), width),
         nodes: Vec::new(),
     };
     let mut trees = Vec::with_capacity(parameters.trees as usize);
@@ -33,8 +35,7 @@ pub(super) fn forest(
         growing.random.draw(&mut names, share);
         growing.values.clear();
         for &row in &rows_drawn[..samples] {
-            let row = &rows.values()[row as usize * rows.features()..][..rows.features()];
-            growing.values.extend(row.iter().map(|value| *value as f32));
+            growing.values.extend(rows.row(row as usize).iter().map(|value| *value as f32));
         }
         growing.order = (0..samples as u32).collect();
         growing.grow(0..samples, path::limit(samples as u32), &mut names[..share], 0);

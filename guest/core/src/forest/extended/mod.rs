@@ -10,10 +10,12 @@ mod grow;
 mod plane;
 mod tensors;
 
+use ndarray::ArrayView2;
 use qualm_contract::{Batch, Error};
 
 use super::tree::{Node, Tree};
 use super::{Forest, MAX_TREES, Parameters};
+use crate::linalg::as_numbers;
 use crate::model::{Model, Writer};
 use crate::trained::{FitError, Kernel, Rows, Settings, Trained};
 use plane::Planes;
@@ -60,7 +62,7 @@ impl Extended {
     /// # Errors
     ///
     /// The parameter that is out of its range, or that there are no rows.
-    pub fn fit(rows: Rows<'_>, parameters: &Parameters, extension: u32) -> Result<Self, FitError> {
+    pub fn fit(rows: ArrayView2<'_, f64>, parameters: &Parameters, extension: u32) -> Result<Self, FitError> {
         let (samples, features) = parameters.draws(rows)?;
         let width = features.min((extension as usize).saturating_add(1));
         let (trees, planes) = grow::forest(rows, parameters, samples, features, width)?;
@@ -95,11 +97,11 @@ impl Extended {
 }
 
 impl Kernel for Extended {
-    fn score_rows(&self, rows: &[f64], raw: &mut Vec<f64>) {
+    fn score_rows(&self, rows: ArrayView2<'_, f64>, raw: &mut Vec<f64>) {
         let features = self.planes.features();
         let start = raw.len();
         let mut block = Vec::with_capacity(BLOCK * features);
-        for rows in rows.chunks(BLOCK * features) {
+        for rows in as_numbers(rows).chunks(BLOCK * features) {
             block.clear();
             block.extend(rows.iter().map(|value| *value as f32));
             let mut sums = [0.0; BLOCK];
@@ -137,6 +139,7 @@ impl Kernel for Extended {
 mod tests {
     use super::super::random::Random;
     use super::*;
+    use crate::linalg::as_matrix;
 
     fn rows(count: usize, features: usize) -> Vec<f64> {
         let mut random = Random::new(3);
@@ -145,7 +148,7 @@ mod tests {
 
     fn scores(forest: &Extended, rows: &[f64]) -> Vec<f64> {
         let mut raw = Vec::new();
-        forest.score_rows(rows, &mut raw);
+        forest.score_rows(as_matrix(rows, forest.planes.features()), &mut raw);
         raw
     }
 
@@ -153,7 +156,7 @@ mod tests {
     fn what_is_far_out_in_any_direction_scores_alike() {
         let rows = rows(2000, 2);
         for extension in [0, 1] {
-            let forest = Extended::fit(Rows::new(&rows, 2), &Parameters::default(), extension).unwrap();
+            let forest = Extended::fit(as_matrix(&rows, 2), &Parameters::default(), extension).unwrap();
             let around: Vec<f64> =
                 (0..16).flat_map(|at| [libm::sin, libm::cos].map(|f| 4.5 * f(f64::from(at) / 2.0))).collect();
             let scores = scores(&forest, &around);
@@ -171,7 +174,7 @@ mod tests {
         rows.iter_mut().skip(4).step_by(6).for_each(|value| *value = 7.0); // one that does not vary
         for (extension, max_features) in [(0, 1.0), (2, 1.0), (2, 0.5), (99, 1.0)] {
             let parameters = Parameters { max_features, seed: 1, ..Parameters::default() };
-            let forest = Extended::fit(Rows::new(&rows, 6), &parameters, extension).unwrap();
+            let forest = Extended::fit(as_matrix(&rows, 6), &parameters, extension).unwrap();
             let mut row = rows[..6].to_vec();
             row[2] = 9.0;
             let mut contributions = [f64::NAN; 6];
@@ -185,9 +188,9 @@ mod tests {
 
     #[test]
     fn rows_that_cannot_be_told_apart_make_a_leaf() {
-        let forest = Extended::fit(Rows::new(&[5.0; 30], 3), &Parameters::default(), 2).unwrap();
+        let forest = Extended::fit(as_matrix(&[5.0; 30], 3), &Parameters::default(), 2).unwrap();
         assert!(forest.trees.iter().all(|tree| tree.nodes().len() == 1));
-        let forest = Extended::fit(Rows::new(&[1.0, 2.0], 2), &Parameters::default(), 1).unwrap();
+        let forest = Extended::fit(as_matrix(&[1.0, 2.0], 2), &Parameters::default(), 1).unwrap();
         assert_eq!(scores(&forest, &[1.0, 2.0]), [0.5]);
     }
 }

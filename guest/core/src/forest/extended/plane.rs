@@ -36,6 +36,7 @@ impl Planes {
     }
 
     /// Whether a row lies on the side to which the normal points: it goes right.
+    #[inline]
     pub(super) fn is_beyond(&self, plane: u32, row: &[f32]) -> bool {
         let place = plane as usize * self.width;
         let normal = &self.normals[place..place + self.width];
@@ -82,6 +83,7 @@ impl Planes {
     }
 }
 
+#[inline]
 fn dot(a: &[f32], b: &[f32]) -> f32 {
     let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<LANES>(), b.as_chunks::<LANES>());
     let mut lanes = [0.0; LANES];
