@@ -40,7 +40,7 @@ impl Shape {
     }
 }
 
-/// SplitMix64 (Steele, Lea & Flood 2014, figure 10).
+/// `SplitMix64` (Steele, Lea & Flood 2014, figure 10).
 #[derive(Debug, Clone)]
 pub(super) struct Random(u64);
 
