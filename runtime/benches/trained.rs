@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use qualm::{Backoff, Supervisor};
 use qualm_contract::Verdicts;
 use qualm_contract::{Batch, Detector, Wanted};
+use qualm_core::linalg::as_matrix;
 use qualm_core::trained::calibrate::Threshold;
 use qualm_core::trained::{Rows as Training, Settings, Trained};
 use qualm_core::{forest, pca, zscore};
@@ -61,9 +62,10 @@ fn main() {
             let (component, native) = pair.explain(&values);
             row(name, "explaining one", component, native, None);
         }
-        let native = median(
-            (0..5).map(|_| timed(|| drop(black_box(forest::Forest::fit(train, &forest::Parameters::default())))) * 1e3),
-        );
+        let native = median((0..5).map(|_| {
+            timed(|| drop(black_box(forest::Forest::fit(as_matrix(&values, features), &forest::Parameters::default()))))
+                * 1e3
+        }));
         if let Some(sklearn) = &mut sklearn {
             let theirs = sklearn.ask("train") * 1e3;
             println!(
