@@ -172,7 +172,7 @@ fn read<'a, T: Deserialize<'a>>(client: &Client, text: &'a [u8]) -> Result<T, Er
 fn nanoseconds(text: &str) -> Option<i64> {
     let seconds: f64 = text.parse().ok()?;
     let milliseconds = (seconds * 1e3).round();
-    (milliseconds.abs() < 9.2e12).then_some(milliseconds as i64 * 1_000_000)
+    (milliseconds.abs() < 9.2e12).then(|| milliseconds as i64 * 1_000_000)
 }
 
 #[cfg(test)]
