@@ -1,6 +1,7 @@
 //! What is collected: the query as users write it, and the plan that it becomes once it is checked.
 
 use std::env;
+use std::fmt;
 use std::path::PathBuf;
 
 use ct_codecs::{Base64, Encoder as _};
@@ -120,8 +121,8 @@ impl Range {
 }
 
 /// The error of an option that cannot be used.
-pub(super) fn wrong(option: &'static str, what: String) -> Error {
-    Error::Option { option, what }
+pub(super) fn wrong(option: &'static str, what: impl fmt::Display) -> Error {
+    Error::Option { option, what: what.to_string() }
 }
 
 /// A server's address, without a slash at the end.
@@ -170,7 +171,7 @@ impl Query {
             range,
             tags: tags.collect::<Result<_, _>>()?,
             api: self.api,
-            measurement: Globs::new(&self.measurement).map_err(|bad| wrong("--measurement", bad.to_string()))?,
+            measurement: Globs::new(&self.measurement).map_err(|bad| wrong("--measurement", bad))?,
             token: self.token.clone().or_else(|| Secret::variable("INFLUX_TOKEN")),
             user: self.user.clone().or_else(|| variable("INFLUX_USERNAME")),
         })
@@ -204,22 +205,33 @@ pub(super) fn variable(name: &str) -> Option<String> {
     env::var(name).ok().filter(|value| !value.is_empty())
 }
 
+/// A text that is no time, or no duration, as an option needs one.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(super) enum BadTime {
+    /// Neither a time nor a duration before now.
+    #[error("`{0}` is neither a duration such as 24h nor a time such as 2024-01-31T12:00:00Z")]
+    NoTime(String),
+    /// No duration.
+    #[error(transparent)]
+    NoDuration(#[from] duration::Error),
+    /// A duration with a part of a second, or out of range.
+    #[error("`{0}` must be whole seconds, from 1s to 31d")]
+    NotWholeSeconds(String),
+}
+
 /// Nanoseconds since 1970 of a time, or of a duration before `now`.
-fn when(text: &str, now: i64) -> Result<i64, String> {
+fn when(text: &str, now: i64) -> Result<i64, BadTime> {
     if let Ok(time) = parse_time(text) {
         return Ok(time);
     }
     let ago = duration::parse(text).ok().and_then(|ago| i64::try_from(ago.as_nanos()).ok());
-    ago.and_then(|ago| now.checked_sub(ago))
-        .ok_or_else(|| format!("`{text}` is neither a duration such as 24h nor a time such as 2024-01-31T12:00:00Z"))
+    ago.and_then(|ago| now.checked_sub(ago)).ok_or_else(|| BadTime::NoTime(text.to_owned()))
 }
 
-pub(super) fn whole_seconds(text: &str) -> Result<i64, String> {
-    let duration = duration::parse(text).map_err(|error| error.to_string())?;
+pub(super) fn whole_seconds(text: &str) -> Result<i64, BadTime> {
+    let duration = duration::parse(text)?;
     let seconds = i64::try_from(duration.as_secs()).ok().filter(|seconds| (1..=31 * 86_400).contains(seconds));
-    seconds
-        .filter(|_| duration.subsec_nanos() == 0)
-        .ok_or_else(|| format!("`{text}` must be whole seconds, from 1s to 31d"))
+    seconds.filter(|_| duration.subsec_nanos() == 0).ok_or_else(|| BadTime::NotWholeSeconds(text.to_owned()))
 }
 
 #[cfg(test)]
@@ -233,10 +245,10 @@ mod tests {
         assert_eq!(when("2d", now), Ok(now - 2 * 86_400 * SECOND));
         assert_eq!(when("1970-01-01T00:00:01Z", now), Ok(SECOND));
         assert_eq!(when("1706702400", now), Ok(1_706_702_400 * SECOND));
-        assert!(when("soon", now).unwrap_err().contains("`soon`"));
+        assert!(when("soon", now).unwrap_err().to_string().contains("`soon`"));
         assert_eq!(whole_seconds("1m"), Ok(60));
         for text in ["500ms", "1.5s", "0s", "400d", "often"] {
-            assert!(whole_seconds(text).unwrap_err().contains(text), "{text}");
+            assert!(whole_seconds(text).unwrap_err().to_string().contains(text), "{text}");
         }
     }
 }

@@ -65,6 +65,17 @@ struct Document {
 }
 
 /// All that a user may set.
+///
+/// ```
+/// use qualm::config::Config;
+///
+/// let config = Config::parse("[[detector]]\nselect = { measurement = \"cpu\" }\n", "my.toml")?;
+/// assert!(config.effective().contains("half_life = \"72h\""), "defaults are filled in");
+///
+/// let error = Config::parse("[[detector]]\nhalf_live = \"1d\"\n", "my.toml").unwrap_err();
+/// assert!(error.to_string().starts_with("my.toml:2: unknown key `half_live`; did you mean `half_life`?"));
+/// # Ok::<(), qualm::config::Error>(())
+/// ```
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Config {
     /// The detectors. A field goes to the first that selects it.

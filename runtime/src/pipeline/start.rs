@@ -89,6 +89,18 @@ impl<F: Format> Pipeline<F> {
     /// As [`Pipeline::start`], for events of any format, with separate state in the subdirectory `name` of the state
     /// directory. Several may share a [`model_builder`].
     ///
+    /// ```
+    /// use qualm::Pipeline;
+    /// use qualm::config::Config;
+    /// use qualm_vector_codec::{VectorEvents, VerdictStyle};
+    ///
+    /// let config = Config::parse("", "defaults")?;
+    /// let builder = qualm::model_builder(&config);
+    /// let pipeline = Pipeline::start_apart(VectorEvents::new(VerdictStyle::Tags), "vector", &config, &builder)?;
+    /// pipeline.close()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     ///
     /// As [`Pipeline::start`].

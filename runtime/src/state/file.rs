@@ -20,6 +20,23 @@ use super::merge::{MAX_CLOCK_SKEW, mark_superseded, retain_recent};
 use crate::clock::now;
 
 /// A state file that this process has locked.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use qualm::Pipeline;
+/// use qualm::config::Config;
+/// use qualm::state::StateFile;
+///
+/// # let dir = tempfile::tempdir()?;
+/// # let dir = dir.path();
+/// let file = StateFile::open(dir, qualm::random_seed())?;
+/// let config = Config::parse("", "defaults")?;
+/// let mut pipeline = Pipeline::start_from(&config, file.seed(), &file.read_all(Duration::from_secs(3600)))?;
+/// // … score history, then leave what was learnt for a live pipeline:
+/// file.write(&pipeline.snapshot())?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct StateFile {
     path: PathBuf,

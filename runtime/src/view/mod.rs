@@ -25,6 +25,23 @@ use crate::supervisor::{Health, Mode};
 pub const REFRESH: Duration = Duration::from_millis(200);
 
 /// A pipeline as others see it.
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use qualm::Pipeline;
+/// use qualm::config::Config;
+/// use qualm::view::{View, live};
+///
+/// let mut pipeline = Pipeline::start_offline(&Config::parse("", "defaults")?)?;
+/// let view = Arc::new(View::new("example"));
+/// pipeline.watch(Arc::clone(&view));
+/// // … on another thread:
+/// let detectors = view.copy(|inside| inside.snapshot.detectors.len());
+/// assert_eq!(detectors, 1);
+/// assert_eq!(live::overview("example", false, &[view])["detectors"][0]["kind"], "streaming");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct View {
     /// Which pipeline it is, such as `execd`.

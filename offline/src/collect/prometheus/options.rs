@@ -68,7 +68,7 @@ impl Query {
         let url = address("--prometheus", url, "http://localhost:9090")?;
         let missing = || {
             let what = "say how far apart live rows will be, so Telegraf's `interval`: --step 10s";
-            wrong("--step", what.to_owned())
+            wrong("--step", what)
         };
         let range = Range::new(since, until, Some(self.step.as_deref().ok_or_else(missing)?), "--step")?;
         if !matches!(self.metric_version, 1 | 2) {
