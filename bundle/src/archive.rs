@@ -6,6 +6,7 @@
 use std::io::{self, BufReader, Read};
 
 use qualm_system::fault::is_of_system;
+use qualm_system::untrusted::clean;
 use tar::{Archive, EntryType, Header};
 use zstd::stream::read::Decoder;
 use zstd::stream::write::Encoder;
@@ -13,7 +14,6 @@ use zstd::stream::write::Encoder;
 use crate::bundle::Bundle;
 use crate::error::Fault;
 use crate::files::{Files, MAX_BUNDLE_BYTES, NAMES};
-use qualm_system::untrusted::clean;
 
 /// The file extension of a packed bundle.
 pub const EXTENSION: &str = "qualm";

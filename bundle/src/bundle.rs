@@ -10,14 +10,14 @@ use std::fmt;
 
 use jiff::Timestamp;
 use qualm_contract::{Detector, ModelFactory, ModelSource, Wanted};
+use qualm_system::digest::sha256;
+use qualm_system::untrusted::clean;
 
 use crate::error::Fault;
 use crate::files::{self, Files};
 use crate::golden::{self, Golden};
 use crate::manifest::{self, FORMAT, Manifest};
 use crate::signature::{SecretKey, Signed, Trust};
-use qualm_system::digest::sha256;
-use qualm_system::untrusted::clean;
 
 /// A model with its manifest and golden rows.
 #[derive(Clone)]

@@ -10,12 +10,12 @@ use std::path::{Component, Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
+use qualm_system::untrusted::clean;
 use rustix::fs::{AtFlags, Dir, Mode, OFlags, open, openat, statat};
 use rustix::io::Errno;
 
 use crate::error::Fault;
 use crate::files::Files;
-use qualm_system::untrusted::clean;
 
 /// How often a directory is read if it is replaced each time.
 const ATTEMPTS: u32 = 50;

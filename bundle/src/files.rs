@@ -6,8 +6,9 @@
 use std::collections::BTreeMap;
 use std::io::Read;
 
-use crate::error::Fault;
 use qualm_system::untrusted::clean;
+
+use crate::error::Fault;
 
 /// The manifest.
 pub const MANIFEST: &str = "bundle.toml";

@@ -11,11 +11,11 @@ use std::path::{Path, PathBuf};
 
 use ct_codecs::{Base64, Decoder};
 use minisign::{PError, PublicKey as Key, SecretKeyBox, SignatureBox};
+use qualm_system::untrusted::clean;
 use serde::Serialize;
 
 use crate::error::Fault;
 use crate::files;
-use qualm_system::untrusted::clean;
 
 /// The length of a signature's last line: 64 bytes in base64. The library does not check it.
 const LAST_LINE: usize = 88;

@@ -224,7 +224,7 @@ fn what_the_operator_puts_there_while_an_upload_is_trained_stays() {
 }
 
 #[test]
-fn what_is_wrong_with_the_data_is_told() {
+fn findings_of_validation_are_in_the_report() {
     let place = Place::new();
     let bad = r#"echo '{"verdict":"bad","rows":2,"from":null,"until":null,"checks":[{"findings":[{"check":"schema",
         "verdict":"bad","what":"text where numbers are","advice":"leave it empty","column":"cpu","line":3,"count":1}]}]}'; exit 1"#;

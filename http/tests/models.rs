@@ -112,7 +112,7 @@ fn rates_are_made_of_counters_as_in_a_pipeline() {
 }
 
 #[test]
-fn the_newest_of_each_name_serves_and_what_is_broken_is_told() {
+fn the_newest_of_each_name_serves_and_broken_ones_are_listed() {
     let dir = tempfile::tempdir().unwrap();
     let work = tempfile::tempdir().unwrap();
     let registry = open(dir.path());

@@ -11,11 +11,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use qualm_system::child::{self, Failure, Limits};
+use qualm_system::untrusted::one_line;
 
 use crate::error::LoadError;
 use crate::settings;
 use crate::space::{self, AddressSpace};
-use qualm_system::untrusted::one_line;
 
 /// This program, even if its file was replaced.
 const PROGRAM: &str = "/proc/self/exe";

@@ -2,8 +2,9 @@
 
 use std::io;
 
-use crate::inspect::ComponentError;
 use qualm_system::untrusted::one_line;
+
+use crate::inspect::ComponentError;
 
 /// Why a component could not be loaded.
 #[derive(Debug, thiserror::Error)]

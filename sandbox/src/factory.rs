@@ -18,7 +18,7 @@ pub struct SandboxFactory {
     sandbox: Sandbox,
     limits: Limits,
     built_in: BuiltInModels,
-    /// The component that was opened last, by its digest: training opens the same one many times.
+    /// The component that was opened last for history, by its digest: training and evaluation open the same one many times.
     last: Arc<Mutex<Option<OpenedComponent>>>,
 }
 
@@ -96,7 +96,8 @@ impl SandboxFactory {
     /// Why it cannot be used.
     pub fn spec(&self, source: ModelSource<'_>, title: Arc<Title>) -> Result<DetectorSpec, Error> {
         let spec = match source.component {
-            Some(component) => self.plugin(component)?.with_model(source.model.to_vec()),
+            // Not by the last component: a model that is refused or replaced must not keep its component.
+            Some(component) => DetectorSpec::plugin(&self.sandbox, component, source.model.to_vec(), self.limits)?,
             None => self.built_in(source.model)?,
         };
         Ok(spec.titled(title))
@@ -108,8 +109,12 @@ impl ModelFactory for SandboxFactory {
         if let (None, BuiltInModels::Native(native)) = (source.component, &self.built_in) {
             return native.open_model(source);
         }
+        let spec = match source.component {
+            Some(component) => self.plugin(component)?.with_model(source.model.to_vec()),
+            None => self.built_in(source.model)?,
+        };
         let title = Title { name: source.name.to_owned(), version: source.version, kind: String::new() };
-        Ok(Box::new(Running::open(self.spec(source, Arc::new(title))?)?))
+        Ok(Box::new(Running::open(spec.titled(Arc::new(title)))?))
     }
 
     fn open_trainer(&self, component: &[u8]) -> Result<Box<dyn Trainer + '_>, Error> {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use qualm_system::untrusted::{MAX_GUEST_CHARS, clip, one_line};
 use wasmtime::Trap;
 
 use crate::bindings::exports::qualm::detector::detection::Error;
@@ -9,7 +10,6 @@ use crate::error::is_of_system;
 use crate::meter::Meter;
 use crate::space;
 use crate::spec::Limits;
-use qualm_system::untrusted::{MAX_GUEST_CHARS, clip, one_line};
 
 /// Why a call failed. Except after [`Slow`](Self::Slow), the guest can no longer be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use qualm_contract::{Batch, Description, Reason, Verdicts, Wanted};
+use qualm_system::untrusted::one_line;
 use wasmtime::Store;
 use wasmtime::component::ResourceAny;
 
@@ -17,7 +18,6 @@ use crate::pace::{BatchTime, MAX_SERIES, Pace};
 use crate::spec::{DetectorSpec, Limits};
 use crate::store::{RetiredStore, begin_call, store};
 use crate::thread_time::thread_time;
-use qualm_system::untrusted::one_line;
 
 /// The most bytes of texts that a guest may return in one call, besides its results. [Few](qualm_system::untrusted::MAX_GUEST_CHARS) are kept.
 const MAX_TEXT_BYTES: usize = 1 << 20;

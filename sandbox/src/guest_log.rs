@@ -3,10 +3,10 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use qualm_system::untrusted::{MAX_GUEST_CHARS, one_line};
 use tracing::{debug, error, info, warn};
 
 pub(crate) use crate::bindings::qualm::detector::log::Level;
-use qualm_system::untrusted::{MAX_GUEST_CHARS, one_line};
 
 /// The most lines at once, such as those that a language's runtime prints at an error.
 const BURST_LINES: u32 = 20;

@@ -2,12 +2,11 @@
 
 use std::collections::BTreeSet;
 
+use qualm_system::untrusted::one_line;
 use wasmparser::{
     CanonicalFunction, CanonicalOption, ComponentAlias, ComponentExternalKind, ComponentInstance,
     ComponentOuterAliasKind, Encoding, Parser, Payload,
 };
-
-use qualm_system::untrusted::one_line;
 
 /// The interface that every detector exports, before its version.
 const DETECTION_INTERFACE: &str = "qualm:detector/detection@";

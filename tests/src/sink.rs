@@ -32,9 +32,9 @@ pub struct Sent {
 struct Inside {
     sent: Mutex<Vec<Sent>>,
     /// The statuses of the next answers; 200 once it is empty. 0 closes the connection without an answer.
-    says: Mutex<VecDeque<u16>>,
+    next_statuses: Mutex<VecDeque<u16>>,
     /// The delay of each answer.
-    takes: Mutex<Duration>,
+    delay: Mutex<Duration>,
     stopped: AtomicBool,
 }
 
@@ -60,8 +60,8 @@ impl Sink {
         let address = listener.local_addr().expect("an address");
         let inside = Arc::new(Inside {
             sent: Mutex::default(),
-            says: Mutex::default(),
-            takes: Mutex::default(),
+            next_statuses: Mutex::default(),
+            delay: Mutex::default(),
             stopped: AtomicBool::new(false),
         });
         let theirs = Arc::clone(&inside);
@@ -91,12 +91,12 @@ impl Sink {
 
     /// Sets the statuses of the next answers, after which each is 200. 0 closes the connection without an answer.
     pub fn set_next_statuses(&self, statuses: &[u16]) {
-        self.inside.says.lock().unwrap_or_else(PoisonError::into_inner).extend(statuses);
+        self.inside.next_statuses.lock().unwrap_or_else(PoisonError::into_inner).extend(statuses);
     }
 
     /// Sets the delay of each answer from now on.
     pub fn set_delay(&self, time: Duration) {
-        *self.inside.takes.lock().unwrap_or_else(PoisonError::into_inner) = time;
+        *self.inside.delay.lock().unwrap_or_else(PoisonError::into_inner) = time;
     }
 
     /// All requests so far.
@@ -149,9 +149,9 @@ fn serve(stream: &TcpStream, inside: &Inside) {
         if reader.read_exact(&mut body).is_err() {
             return;
         }
-        let takes = *inside.takes.lock().unwrap_or_else(PoisonError::into_inner);
-        thread::sleep(takes);
-        let status = inside.says.lock().unwrap_or_else(PoisonError::into_inner).pop_front().unwrap_or(200);
+        let delay = *inside.delay.lock().unwrap_or_else(PoisonError::into_inner);
+        thread::sleep(delay);
+        let status = inside.next_statuses.lock().unwrap_or_else(PoisonError::into_inner).pop_front().unwrap_or(200);
         let mut sent = inside.sent.lock().unwrap_or_else(PoisonError::into_inner);
         let words = request.trim().rsplit_once(' ').map_or("", |(words, _)| words);
         sent.push(Sent { request: words.to_owned(), headers, body, status });

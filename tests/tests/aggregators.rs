@@ -62,12 +62,12 @@ fn each_process_finds_its_own_state_in_any_order_of_starts() {
 
     // Each time the other one is first, and neither must overwrite the other's state.
     for run in 1..4 {
-        let mut twins = [Instance::start(&qualm, &toml), Instance::start(&qualm, &toml)];
-        for (copy, twin) in twins.iter_mut().enumerate() {
+        let mut instances = [Instance::start(&qualm, &toml), Instance::start(&qualm, &toml)];
+        for (copy, instance) in instances.iter_mut().enumerate() {
             let field = if copy == run % 2 { "value" } else { "value_max" };
-            assert!(twin.first_scored(&lines(field, 50 * run as u64)), "run {run}: {field} warms up again");
+            assert!(instance.first_scored(&lines(field, 50 * run as u64)), "run {run}: {field} warms up again");
         }
-        let [one, other] = twins;
+        let [one, other] = instances;
         one.stop();
         other.stop();
     }

@@ -83,7 +83,7 @@ fn history_of_influxdb_warms_execd() {
 fn an_interrupted_run_learns_the_same() {
     let (Some(qualm), Some(influxd)) = (tools::qualm(), tools::influxd()) else { return };
     let (influx, site) = (Influx::start(&influxd), Site::new());
-    let (history, live) = (lines(0..9000), lines(9000..9010)); // 25 hours: a stretch of one, then of two, of four, ...
+    let (history, live) = (lines(0..9000), lines(9000..9010)); // 25 hours: a window of one, then of two, of four, ...
     influx.write(&history);
     let config = config(&site, "");
     let until = (START + 9000 * STEP).to_string();
@@ -111,9 +111,9 @@ fn an_interrupted_run_learns_the_same() {
     assert!(all.ends_with(&scored) && scored.contains("anomaly_score"), "as in one run");
 }
 
-/// At the end of a stretch another reader resumes without a repeated or lost row.
+/// At the end of a window another reader resumes without a repeated or lost row.
 #[test]
-fn a_server_is_resumed_at_the_end_of_any_stretch() {
+fn a_server_is_resumed_at_the_end_of_any_window() {
     let Some(influxd) = tools::influxd() else { return };
     let influx = Influx::start(&influxd);
     influx.write(&lines(0..3000));
@@ -123,7 +123,7 @@ fn a_server_is_resumed_at_the_end_of_any_stretch() {
     };
     let mut all = Vec::new();
     let mut reader = open();
-    // The start of each stretch, in time and in bytes.
+    // The start of each window, in time and in bytes.
     let mut ends = Vec::new();
     let mut before = 0;
     while reader.next(&mut all).expect("it answers").is_some() {
@@ -196,7 +196,7 @@ fn history_of_prometheus_has_telegrafs_names() {
     else {
         return;
     };
-    let rows = 1500; // more than four hours, so that there are several stretches
+    let rows = 1500; // more than four hours, so that there are several windows
     let past = History::new(rows);
     let server = Prometheus::start_with(&prometheus, &promtool, &past.openmetrics);
     let (url, [since, until]) = (server.url(), past.times());

@@ -10,10 +10,11 @@ use std::time::Duration;
 pub use path::{Stamp, stamps};
 pub use url::{BadCertificates, roots};
 
+use qualm_system::digest::sha256;
+
 use crate::bundle::Bundle;
 use crate::error::Error;
 use crate::secret::Secret;
-use qualm_system::digest::sha256;
 
 /// How long a server may take to send a bundle, by default.
 pub const TIMEOUT: Duration = Duration::from_mins(2);

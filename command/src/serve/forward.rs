@@ -195,9 +195,15 @@ impl Forward {
         let slot = slot.await.map_err(|_elapsed| NoAnswer::Busy(Arc::clone(&self.url)))?;
         let slot = slot.map_err(|_closed| NoAnswer::Stopping)?;
         let (agent, is_final) = (self.agent.clone(), self.is_final);
+        let url = Arc::clone(&self.url);
+        let failed = move |error: &dyn std::error::Error| NoAnswer::Request {
+            reason: url.hide_in(&error.to_string()),
+            url: Arc::clone(&url),
+        };
         let answered = tokio::task::spawn_blocking(move || {
             let _slot = slot; // even if nobody waits for the answer any more
-            let mut answer = agent.run(request.body(&body[..])?)?;
+            let request = request.body(&body[..]).map_err(|error| failed(&error))?;
+            let mut answer = agent.run(request).map_err(|error| failed(&error))?;
             let mut body = Vec::new();
             // A body that breaks off is cut: the status is what counts.
             let _cut = answer.body_mut().as_reader().take(MAX_ANSWER_BYTES).read_to_end(&mut body);
@@ -209,10 +215,7 @@ impl Forward {
             };
             Ok(Answer { delivery, status, headers: answer.headers().clone(), body: body.into() })
         });
-        answered.await.map_err(Arc::new)?.map_err(|error: ureq::Error| NoAnswer::Request {
-            url: Arc::clone(&self.url),
-            reason: self.url.hide_in(&error.to_string()),
-        })
+        answered.await.map_err(Arc::new)?
     }
 }
 

@@ -192,7 +192,7 @@ fn check(raw: &[f64], calibrated: &[f64], calibration: Calibration) -> Result<()
 /// Without the component's bytes.
 impl fmt::Debug for PluginLearner<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Plugged({} bytes)", self.component.len())
+        write!(f, "PluginLearner({} bytes)", self.component.len())
     }
 }
 

@@ -16,7 +16,7 @@ use super::unusable::Rejected;
 
 /// A model that is ready to take over.
 #[derive(Debug)]
-pub struct Candidate {
+pub(crate) struct Candidate {
     /// What the model is called.
     pub title: Arc<Title>,
     /// What its vectors are made of; none where it scores single fields.
@@ -44,7 +44,7 @@ impl ModelBuilder {
     /// # Errors
     ///
     /// In what respect it is not.
-    pub fn candidate(&self, bundle: &Bundle) -> Result<Candidate, Rejected> {
+    pub(crate) fn candidate(&self, bundle: &Bundle) -> Result<Candidate, Rejected> {
         self.check(bundle)?;
         let Manifest { name, version, kind, features, .. } = &bundle.manifest;
         let title = Arc::new(Title { name: name.clone(), version: *version, kind: kind.clone() });

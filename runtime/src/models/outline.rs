@@ -6,10 +6,10 @@ use qualm_pipeline::vector::Shape;
 
 /// What is known of a model before it runs.
 #[derive(Debug)]
-pub struct ModelOutline {
-    /// See [`Candidate`].
+pub(crate) struct ModelOutline {
+    /// What its vectors are made of; none where it scores single fields.
     pub shape: Option<Shape>,
-    /// See [`Candidate`].
+    /// Which of its incidents are reported.
     pub suppression: Suppression,
 }
 

@@ -29,20 +29,20 @@ pub struct NoModel {
     /// Why, for whoever asks over the network: without what is known of this machine, such as where its files are.
     pub public_reason: String,
     /// A model that is good as far as is known before it is compiled, which takes longer than metrics should wait.
-    pub outline: Option<Box<ModelOutline>>,
+    pub(crate) outline: Option<Box<ModelOutline>>,
 }
 
 /// Why a bundle is not taken.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{why}")]
-pub struct Rejected {
+pub(crate) struct Rejected {
     why: String,
     blame: Blame,
 }
 
 /// What is to blame where a bundle is not taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Blame {
+enum Blame {
     /// The bundle: it will never be good.
     Bundle,
     /// The bundle, or this machine, which was too busy for it to be in time.
@@ -52,15 +52,9 @@ pub enum Blame {
 }
 
 impl Rejected {
-    /// What is to blame.
-    #[must_use]
-    pub fn blame(&self) -> Blame {
-        self.blame
-    }
-
     /// Whether it may be good at another time.
     #[must_use]
-    pub fn is_transient(&self) -> bool {
+    pub(crate) fn is_transient(&self) -> bool {
         self.blame != Blame::Bundle
     }
 }

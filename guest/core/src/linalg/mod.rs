@@ -18,12 +18,12 @@ pub const MAX_FEATURES: usize = 1024;
 ///
 /// # Panics
 ///
-/// Where they do not fill its rows.
+/// Where they do not fill its rows, or those are of no column.
 #[must_use]
 pub fn as_matrix(numbers: &[f64], columns: usize) -> ArrayView2<'_, f64> {
     let rows = numbers.len().checked_div(columns).unwrap_or_default();
     match ArrayView2::from_shape((rows, columns), numbers) {
-        Ok(matrix) if matrix.len() == numbers.len() => matrix,
+        Ok(matrix) if columns > 0 && matrix.len() == numbers.len() => matrix,
         _ => panic!("{} values, {columns} a row", numbers.len()),
     }
 }

@@ -34,7 +34,7 @@ impl Page<'_> {
     #[must_use]
     pub fn html(&self) -> String {
         let body = html! {
-            p.subtitle { (self.subtitle()) }
+            p.under { (self.subtitle()) }
             (notes(&self.feedback.notes))
             (self.headline())
             (self.incidents())
