@@ -149,7 +149,7 @@ fn scores_and_what_is_wrong_with_a_request_for_them() {
 }
 
 #[test]
-fn an_upload_is_taken_told_of_and_cancelled() {
+fn an_upload_is_taken_listed_and_cancelled() {
     let service = Service::start(&[]);
     let taken = service.upload("name=mine&detector=zscore", "", CSV);
     let url = taken.body["url"].as_str().unwrap();

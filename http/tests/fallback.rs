@@ -144,7 +144,7 @@ fn where_this_machine_is_to_blame_it_is_tried_again_and_the_one_before_serves_me
 }
 
 #[test]
-fn where_nothing_else_is_there_the_client_is_told_when_to_come_again() {
+fn without_another_version_the_answer_has_retry_after() {
     let dir = tempfile::tempdir().unwrap();
     put(dir.path(), 2);
     let factory = Unsteady { version: 2, fails: Arc::new(AtomicUsize::new(1)), ..Unsteady::default() };

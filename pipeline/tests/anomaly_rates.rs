@@ -149,7 +149,7 @@ fn frame(second: u8, value: f64) -> Vec<u8> {
 }
 
 #[test]
-fn vector_is_told_in_gauges() {
+fn vector_gets_gauges() {
     for style in [VerdictStyle::Gauges, VerdictStyle::Tags] {
         let mut pipeline = Pipeline::of(VectorEvents::new(style), vec![lane()], 7);
         pipeline.format_mut().begin_body(b"{");

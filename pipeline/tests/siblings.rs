@@ -54,7 +54,7 @@ fn groups_are_the_same_after_a_restart_and_others_for_others() {
 }
 
 #[test]
-fn nobody_is_told_who_did_not_ask() {
+fn a_detector_without_siblings_gets_no_groups() {
     assert_eq!(groups(fields(), 7, LINES), []);
     assert_eq!(groups(fields().relate(false), 7, LINES), []);
 }

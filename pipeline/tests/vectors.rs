@@ -200,7 +200,7 @@ fn an_entity_that_is_gone_is_forgotten() {
 }
 
 #[test]
-fn suppression_is_told_apart_from_the_score() {
+fn suppression_does_not_change_the_score() {
     let rule = Suppression { sustained: 2, of: 2, ..Suppression::default() };
     let shape = Shape { interval: 0, entity: vec![], features: vec![feature("x", "cpu", "usage")] };
     let lane = Lane::vectors("v", shape, Selector::default(), Limits::default()).suppress(rule);
@@ -240,7 +240,7 @@ fn lines() -> impl Strategy<Value = String> {
 
 proptest! {
     #[test]
-    fn what_is_told_stands_behind_the_lines_and_however_the_bytes_arrive(
+    fn verdicts_of_vectors_stand_behind_the_lines_however_the_bytes_arrive(
         input in lines(), lengths in prop::collection::vec(1_usize..300, 1..5),
     ) {
         let whole = give(&mut pipeline(shape()), &mut Sum::default(), &input);

@@ -83,7 +83,7 @@ fn a_member_that_fails_is_left_out_and_counted() {
 }
 
 #[test]
-fn members_are_heard_by_the_rule() {
+fn members_count_by_the_rule() {
     let alone = scores(&mut pipeline("", &[Who::Streaming]));
     // The hostile one that behaves gives each value as its score.
     let value = |at: usize| if at == 50 { 40.0 } else { ((at * 37) % 11) as f64 };

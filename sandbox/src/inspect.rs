@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn components_that_call_one_another_are_told_apart() {
+    fn components_that_call_one_another_are_distinguished() {
         let lifted = "(core module $m (func (export \"f\"))) (core instance $i (instantiate $m)) \
                       (func $f (canon lift (core func $i \"f\")))";
         for (within, composed) in [

@@ -135,8 +135,8 @@ fn errors_have_a_remedy_and_the_file_stays() {
     assert!(nothing.to_string().contains("they are `cpu`"), "{nothing}");
     let too_late = refused(&Options { since: "1h".to_owned(), until: None, ..all.clone() });
     assert!(matches!(too_late, Error::Nothing { .. }), "{too_late}");
-    let unheard = refused(&with(&all, |query| query.retention = Some("no \"such".to_owned())));
-    assert!(unheard.to_string().contains("retention policy not found"), "{unheard}");
+    let unknown_policy = refused(&with(&all, |query| query.retention = Some("no \"such".to_owned())));
+    assert!(unknown_policy.to_string().contains("retention policy not found"), "{unknown_policy}");
     assert_eq!(fs::read_to_string(&out).expect("the file is there"), "before");
     assert_eq!(influx.number("SELECT count(u) FROM cpu"), Some(1.0));
 }

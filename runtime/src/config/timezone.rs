@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_zone_is_told_of_is_what_the_database_says_at_any_time() {
+    fn a_zone_has_the_offsets_of_the_database_at_any_time() {
         let database = TimeZoneDatabase::bundled();
         for name in ["Europe/Berlin", "Asia/Kolkata", "Australia/Lord_Howe", "America/St_Johns", "Africa/Casablanca"] {
             let zone = database.get(name).unwrap();

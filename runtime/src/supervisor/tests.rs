@@ -334,7 +334,7 @@ fn series_of(count: u64) -> SeriesTable {
 }
 
 #[test]
-fn whoever_fails_when_told_of_siblings_leaves_the_batch_unscored() {
+fn a_guest_that_fails_on_siblings_leaves_the_batch_unscored() {
     let mut supervisor = supervisor(qualm_test_plugins::HOSTILE, b"relate-trap").relating(true);
     assert!(score_pod(&mut supervisor, 0, 0, 0.5).is_nan());
     assert_eq!(supervisor.health().failures["trap"], 1);

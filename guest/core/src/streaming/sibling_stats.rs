@@ -254,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn a_scale_is_told_in_the_unit_that_siblings_agree_on() {
+    fn a_scale_has_the_unit_that_siblings_agree_on() {
         let shares = [(10.0, 1.0), (100.0, 11.0), (1000.0, 95.0)];
         assert!((typical_scale(&shares, 400.0) - 40.0).abs() < 5.0);
         let scales = [(10.0, 5.0), (100.0, 5.5), (1000.0, 4.5)];

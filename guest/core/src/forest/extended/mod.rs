@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_that_cannot_be_told_apart_make_a_leaf() {
+    fn rows_that_are_equal_make_a_leaf() {
         let forest = Extended::fit(as_matrix(&[5.0; 30], 3), &Parameters::default(), 2).unwrap();
         assert!(forest.trees.iter().all(|tree| tree.nodes().len() == 1));
         let forest = Extended::fit(as_matrix(&[1.0, 2.0], 2), &Parameters::default(), 1).unwrap();
