@@ -76,12 +76,16 @@ mod tests {
 
     pub(super) const NASTY: &str = "<script>alert('1')</script> & \"m\"";
 
-    /// Checks the nesting of a page's tags.
+    /// Checks the nesting of a page's tags, and that each class has a style.
     pub(super) fn assert_well_formed(page: &str) {
         let mut open = Vec::new();
         let body = page.strip_prefix("<!DOCTYPE html>").expect("it says that it is HTML");
         for part in body.split('<').skip(1) {
             let (tag, text) = part.split_once('>').unwrap_or_else(|| panic!("a tag has no end: {part}"));
+            let classes = tag.split("class=\"").skip(1).filter_map(|rest| rest.split('"').next());
+            for class in classes.flat_map(str::split_whitespace) {
+                assert!(include_str!("style.css").contains(&format!(".{class}")), "no style for .{class}");
+            }
             let in_style = open.last() == Some(&"style") || tag == "style";
             assert!(in_style || !text.contains('>'), "a bare > behind <{tag}>");
             assert!(tag.matches('"').count() % 2 == 0, "a quote has no end: <{tag}>");
