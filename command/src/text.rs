@@ -30,13 +30,6 @@ pub(crate) fn thousands(number: usize) -> String {
     text
 }
 
-/// Nanoseconds since 1970 as RFC 3339 has it; as a number where it has none.
-#[cfg(feature = "history")]
-pub(crate) fn time(nanoseconds: i64) -> String {
-    let time = jiff::Timestamp::from_nanosecond(nanoseconds.into());
-    time.map_or_else(|_| nanoseconds.to_string(), |time| time.to_string())
-}
-
 /// A number of bytes.
 pub(crate) fn bytes(bytes: u64) -> String {
     match bytes {
@@ -81,6 +74,7 @@ mod tests {
         }
         assert_eq!([bytes(12), bytes(1536), bytes(5 << 20)], ["12 B", "1.5 KiB", "5 MiB"]);
     }
+
     #[cfg(feature = "history")]
     #[test]
     fn thousands_are_separated_by_commas() {

@@ -1,13 +1,13 @@
 //! The demo's figures, and their JSON.
 
 use qualm::config::Config;
+use qualm_offline::history::timestamp;
 use serde_json::{Value, json};
 
 use super::Error;
 use super::data::{HOST, MINUTE, Recording};
 use super::findings::{Finding, Findings, Stretch, Tally};
 use super::passes::{Bulk, Live};
-use crate::text::time;
 
 /// The recording, the results of scoring it, and the findings.
 #[derive(Debug)]
@@ -97,7 +97,7 @@ impl<'a> Report<'a> {
 fn incident(finding: &Finding) -> Value {
     let Finding { incident, tally: Tally { scored, anomalous }, largest, detection } = finding;
     json!({
-        "start": time(incident.start),
+        "start": timestamp(incident.start),
         "minutes": incident.minutes(),
         "labelled_metrics": incident.metrics,
         "lines_scored": scored,
@@ -112,7 +112,7 @@ fn incident(finding: &Finding) -> Value {
 fn false_alarm(stretch: &Stretch) -> Value {
     let Stretch { first, last, lines, largest } = stretch;
     json!({
-        "start": time(*first),
+        "start": timestamp(*first),
         "minutes": (last - first) / MINUTE + 1,
         "lines_above_threshold": lines,
         "largest_score": largest,

@@ -25,6 +25,7 @@ use qualm::state::{self, Saved, StateFile};
 use qualm::{Pipeline, StartError, random_seed};
 use qualm_offline::history::feed::Feed;
 use qualm_offline::history::rewrite::Rewritten;
+use qualm_offline::history::timestamp;
 use qualm_offline::{collect, history};
 use qualm_pipeline::Counts;
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -35,7 +36,6 @@ use self::progress::{Position, Progress, Tally};
 use self::rows::{HistoryRows, RowsProgress};
 pub use self::summary::Summary;
 use crate::stdout::print_text;
-use crate::text::time;
 
 /// Saving takes at most one part in so many of the time.
 const SAVE_SHARE: u32 = 10;
@@ -231,7 +231,10 @@ fn check_replaceable(file: &StateFile, options: &Options) -> Result<(), Error> {
     if states.is_empty() || options.replace {
         return Ok(());
     }
-    Err(Error::StateExists { dir: file.dir().to_owned(), written: time(written.saturating_mul(1_000_000_000)) })
+    Err(Error::StateExists {
+        dir: file.dir().to_owned(),
+        written: timestamp(written.saturating_mul(1_000_000_000)).to_string(),
+    })
 }
 
 /// A running warm start.

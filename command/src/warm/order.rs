@@ -1,9 +1,9 @@
 //! Each series' last row: whether the series is in order of time, and whether it is scored by now.
 
+use qualm_offline::history::timestamp;
 use qualm_pipeline::pipeline::Verdict;
 
 use super::Error;
-use crate::text::time;
 
 /// Rows after which the order is judged.
 const MIN_ROWS: u64 = 1000;
@@ -49,7 +49,7 @@ impl Order {
             self.backwards += 1;
             let what = [verdict.head, verdict.key].map(|part| String::from_utf8_lossy(part).into_owned());
             self.first.get_or_insert_with(|| {
-                format!("first `{}` at {} after {}", what.join(" ").trim(), time(at), time(last.time))
+                format!("first `{}` at {} after {}", what.join(" ").trim(), timestamp(at), timestamp(last.time))
             });
         }
         *last = LastRow { time: at, scored: !verdict.score.is_nan() };

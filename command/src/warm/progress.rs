@@ -5,13 +5,13 @@ use std::path::PathBuf;
 
 use qualm::state::{Saved, StateFile};
 use qualm_offline::collect::Remote;
+use qualm_offline::history::timestamp;
 use qualm_system::own;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tracing::warn;
 
 use super::Error;
-use crate::text::time;
 
 /// The progress of a task.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -99,7 +99,7 @@ impl Tally {
 
     /// The position as text.
     pub(super) fn reached(&self) -> String {
-        let last = self.last.map_or_else(String::new, |last| format!(", at {}", time(last)));
+        let last = self.last.map_or_else(String::new, |last| format!(", at {}", timestamp(last)));
         format!("after {} rows{last}", self.rows)
     }
 }

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use qualm::now;
 use qualm_bundle::duration::friendly;
+use qualm_offline::history::timestamp;
 use serde_json::json;
 
 use super::progress::Tally;
 use super::{Endpoint, Options};
-use crate::text::time;
 
 /// An hour in nanoseconds.
 const HOUR: i64 = 3_600_000_000_000;
@@ -57,8 +57,8 @@ impl Summary {
             "values": values,
             "series": series,
             "ready": ready,
-            "first": first.map(time),
-            "last": last.map(time),
+            "first": first.map(timestamp),
+            "last": last.map(timestamp),
             "out_of_order": backwards,
             "malformed": malformed,
             "untimed": untimed,
@@ -78,7 +78,7 @@ impl Summary {
         let Self { tally, series, ready, endpoint, state, .. } = self;
         let Tally { rows, values, first, last, .. } = tally;
         let took = friendly(Duration::from_millis((self.seconds * 1e3) as u64));
-        let ends = first.zip(*last).map(|(first, last)| format!(", from {} to {}", time(first), time(last)));
+        let ends = first.zip(*last).map(|(first, last)| format!(", from {} to {}", timestamp(first), timestamp(last)));
         let mut text = format!("{rows} rows{}: {values} values in {took}\n", ends.unwrap_or_default());
         let _infallible = writeln!(text, "{ready} of {series} series will be scored from their first live row on");
         if *ready == 0 {

@@ -17,8 +17,8 @@ use qualm_pipeline::pipeline::MAX_EVENT;
 
 pub use cell::{BadHeader, is_time};
 pub use fault::Fault;
-pub(crate) use time::timestamp;
-pub use time::{BadTime, parse as parse_time};
+
+pub use time::{BadTime, parse as parse_time, timestamp};
 
 use source::{Format, Position, Source};
 

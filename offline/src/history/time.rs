@@ -23,7 +23,8 @@ pub fn parse(text: &str) -> Result<i64, BadTime> {
 }
 
 /// Nanoseconds since 1970 as a time: jiff's range holds all of them.
-pub(crate) fn timestamp(nanoseconds: i64) -> Timestamp {
+#[must_use]
+pub fn timestamp(nanoseconds: i64) -> Timestamp {
     Timestamp::from_nanosecond(nanoseconds.into()).unwrap_or_default()
 }
 
