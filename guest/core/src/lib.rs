@@ -13,6 +13,7 @@
     reason = "views of ndarray are passed by value, as slices are: they can be copied"
 )]
 
+pub mod autoencoder;
 pub mod forest;
 pub mod linalg;
 mod math;
