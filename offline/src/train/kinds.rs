@@ -73,7 +73,6 @@ fn change_settings(threshold: Threshold) -> Settings {
         power: 1.0,
         memory: 39.0,
         memory_weight: 5.0,
-        level: Some(1e-3),
         threshold,
     }
 }
@@ -84,7 +83,7 @@ fn forest_settings(threshold: Threshold) -> Settings {
 }
 
 /// The names of the parameters of every kind.
-const SETTINGS: [&str; 8] = ["scaling", "clip", "baseline", "whiten", "power", "memory", "memory_weight", "level"];
+const SETTINGS: [&str; 7] = ["scaling", "clip", "baseline", "whiten", "power", "memory", "memory_weight"];
 
 /// The parameters of every kind: the stages before and after the kind's own. 0 disables a stage.
 fn settings(choice: &mut Choice, defaults: &Settings) -> Result<Settings, Fault> {
@@ -95,11 +94,10 @@ fn settings(choice: &mut Choice, defaults: &Settings) -> Result<Settings, Fault>
     let clip = or_none("clip", defaults.clip)?;
     let baseline = or_none("baseline", defaults.baseline)?;
     let whiten = or_none("whiten", defaults.whiten)?;
-    let level = or_none("level", defaults.level)?;
     let memory = or_none("memory", Some(defaults.memory))?.unwrap_or(1.0);
     let memory_weight = choice.number("memory_weight", defaults.memory_weight)?;
     let power = choice.number("power", defaults.power)?;
-    Ok(Settings { scaling, clip, baseline, whiten, power, memory, memory_weight, level, threshold: defaults.threshold })
+    Ok(Settings { scaling, clip, baseline, whiten, power, memory, memory_weight, threshold: defaults.threshold })
 }
 
 /// The names of a forest's parameters.

@@ -30,7 +30,6 @@ pub(super) struct Baseline {
 
 #[derive(Debug)]
 struct Feature {
-    center: f64,
     spread: f64,
     /// The limits of a value: the clip in the metric's own units.
     low: f64,
@@ -42,7 +41,6 @@ impl Baseline {
     pub(super) fn new(span: f64, preparation: &Preparation) -> Self {
         let clip = preparation.clip();
         let feature = |(&center, &spread): (&f64, &f64)| Feature {
-            center,
             spread,
             low: (center - clip * spread).clamp(-MAX_FINITE_DIFFERENCE, MAX_FINITE_DIFFERENCE),
             high: (center + clip * spread).clamp(-MAX_FINITE_DIFFERENCE, MAX_FINITE_DIFFERENCE),
@@ -56,18 +54,13 @@ impl Baseline {
     }
 
     /// Appends a row's changes, in spreads, to `changes`, and updates its series' means. `row` is in the metrics' own
-    /// units, `scaled` the same row as it was prepared. A mean is NaN before the first value, which is no
-    /// change. A missing value is none either: it does not change the mean, and the mean replaces it in `scaled`.
-    pub(super) fn subtract(&self, row: &[f64], means: &mut [f64], scaled: &mut [f64], changes: &mut Vec<f64>) {
-        let values = row.iter().zip(means).zip(scaled).zip(&self.features);
-        changes.extend(values.map(|(((&value, mean), scaled), feature)| {
-            let Feature { center, spread, low, high } = *feature;
+    /// units. A mean is NaN before the first value, which is no change. A missing value is none either, and leaves the mean.
+    pub(super) fn subtract(&self, row: &[f64], means: &mut [f64], changes: &mut Vec<f64>) {
+        changes.extend(row.iter().zip(means).zip(&self.features).map(|((&value, mean), feature)| {
+            let Feature { spread, low, high } = *feature;
             // A mean of another model may exceed these limits.
             let before = max(min(*mean, high), low);
             if value.is_nan() {
-                if !mean.is_nan() {
-                    *scaled = max(min((before - center) / spread, self.clip), -self.clip);
-                }
                 return 0.0;
             }
             let value = max(min(value, high), low);
@@ -98,7 +91,7 @@ mod tests {
     fn changes(baseline: &Baseline, mean: &mut f64, values: &[f64]) -> Vec<f64> {
         let mut changes = Vec::new();
         for value in values {
-            baseline.subtract(&[*value], std::slice::from_mut(mean), &mut [0.0], &mut changes);
+            baseline.subtract(&[*value], std::slice::from_mut(mean), &mut changes);
         }
         changes
     }
@@ -120,17 +113,13 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_changes_nothing_and_is_where_it_was() {
+    fn what_is_missing_changes_nothing() {
         let baseline = baseline(3.0);
         let mut mean = f64::NAN;
         assert_eq!(
             changes(&baseline, &mut mean, &[f64::NAN, f64::NAN, 10.0, f64::NAN, 15.0]),
             [0.0, 0.0, 0.0, 0.0, 1.0]
         );
-        let (mut means, mut scaled) = ([10.0, f64::NAN], [0.25, 0.25]);
-        baseline.subtract(&[f64::NAN], &mut means[..1], &mut scaled[..1], &mut Vec::new());
-        baseline.subtract(&[f64::NAN], &mut means[1..], &mut scaled[1..], &mut Vec::new());
-        assert_eq!((scaled, means[0]), ([1.0, 0.25], 10.0), "of what was never there, only the filling is known");
     }
 
     #[test]
@@ -146,7 +135,7 @@ mod tests {
         let baseline = Baseline::new(9.0, &preparation);
         let (mut means, mut found) = ([0.0, -0.0], Vec::new());
         for value in [f64::MAX, -f64::MAX, f64::INFINITY, 0.0] {
-            baseline.subtract(&[value, -value], &mut means, &mut [0.0; 2], &mut found);
+            baseline.subtract(&[value, -value], &mut means, &mut found);
         }
         assert!(found.iter().chain(&means).all(|number| number.is_finite()), "{found:?}, {means:?}");
     }

@@ -24,8 +24,8 @@ pub(super) struct Front {
 /// The rows after each stage, row by row.
 #[derive(Debug, Default)]
 pub(super) struct Stages {
-    scaled: Vec<f64>,
-    changes: Vec<f64>,
+    /// Scaled, and what recent means left of it.
+    plain: Vec<f64>,
     white: Vec<f64>,
 }
 
@@ -53,7 +53,7 @@ impl Front {
         let mut stages = Stages::default();
         this.subtract(rows.with_series(), &mut this.state(), &mut stages);
         if let Some(share) = settings.whiten {
-            this.whitening = Some(Whitening::fit(this.unwhitened(&stages), share)?);
+            this.whitening = Some(Whitening::fit(this.matrix(&stages.plain), share)?);
         }
         this.whiten(&mut stages);
         Ok((this, stages))
@@ -71,14 +71,11 @@ impl Front {
     }
 
     fn subtract<'a>(&self, rows: impl Iterator<Item = (u32, &'a [f64])>, state: &mut State, stages: &mut Stages) {
-        let Stages { scaled, changes, .. } = stages;
-        scaled.clear();
-        changes.clear();
+        stages.plain.clear();
         for (series, row) in rows {
-            let start = scaled.len();
-            self.preparation.prepare(row, scaled);
-            if let Some(baseline) = &self.baseline {
-                baseline.subtract(row, state.series(series).means, &mut scaled[start..], changes);
+            match &self.baseline {
+                Some(baseline) => baseline.subtract(row, state.series(series).means, &mut stages.plain),
+                None => self.preparation.prepare(row, &mut stages.plain),
             }
         }
     }
@@ -87,23 +84,14 @@ impl Front {
         if let Some(whitening) = &self.whitening {
             let mut white = std::mem::take(&mut stages.white);
             white.clear();
-            whitening.apply(self.unwhitened(stages), &mut white);
+            whitening.apply(self.matrix(&stages.plain), &mut white);
             stages.white = white;
         }
     }
 
-    fn unwhitened<'a>(&self, stages: &'a Stages) -> ArrayView2<'a, f64> {
-        self.matrix(if self.baseline.is_some() { &stages.changes } else { &stages.scaled })
-    }
-
     /// The rows for the kernel.
     pub(super) fn rows<'a>(&self, stages: &'a Stages) -> ArrayView2<'a, f64> {
-        if self.whitening.is_some() { self.matrix(&stages.white) } else { self.unwhitened(stages) }
-    }
-
-    /// The scaled rows.
-    pub(super) fn scaled<'a>(&self, stages: &'a Stages) -> ArrayView2<'a, f64> {
-        self.matrix(&stages.scaled)
+        self.matrix(if self.whitening.is_some() { &stages.white } else { &stages.plain })
     }
 
     fn matrix<'a>(&self, rows: &'a [f64]) -> ArrayView2<'a, f64> {

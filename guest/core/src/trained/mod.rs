@@ -3,16 +3,16 @@
 //! The stages of a row; kinds and models omit those that they do not need. Missing values are filled in and the rest is scaled
 //! ([`prepare`]); recent means of the series are subtracted ([`baseline`]); and directions get the same variance ([`whiten`]).
 //! These are the [`front`]. A [`Kernel`], in which the kinds differ, gives the row a raw score. The raw score is converted to
-//! units of the threshold ([`calibrate`]) and averaged with those of the series' last rows ([`memory`]). An alarm lasts until
-//! the row's [`level`] is ordinary again. The [`state`] is what is kept of each series.
+//! units of the threshold ([`calibrate`]) and averaged with those of the series' last rows ([`memory`]). Which rows are
+//! reported, [`alarm`] says. The [`state`] is what is kept of each series.
 //!
 //! [`Trained::fit`] makes one of ordinary rows; it runs natively only. [`Trained::to_model`] writes it as a model's bytes,
 //! and [`crate::open`] reads them.
 
+mod alarm;
 mod baseline;
 pub mod calibrate;
 mod front;
-mod level;
 mod memory;
 pub mod prepare;
 mod state;
@@ -24,15 +24,15 @@ use qualm_contract::{Batch, BatchScorer, Description, Detector, Error, Verdicts,
 use crate::linalg::as_rows;
 use crate::model::{Model, Writer};
 pub use crate::rows::Rows;
+use alarm::Alarm;
 use calibrate::{Calibration, Threshold};
 use front::{Front, Stages};
-use level::Level;
 use memory::Memory;
 use prepare::{Preparation, Scaling};
 use state::State;
 
 /// The version of the layout and the mathematics that all kinds share.
-const VERSION: &str = "2";
+const VERSION: &str = "3";
 
 /// The most features that a row may have.
 pub const MAX_FEATURES: usize = 4096;
@@ -94,9 +94,6 @@ pub struct Settings {
     pub memory: f64,
     /// The weight of that mean; the row itself has 1.
     pub memory_weight: f64,
-    /// If set, an alarm lasts as long as the level is anomalous, and this is the share of ordinary rows whose level is. It has
-    /// no effect without a baseline.
-    pub level: Option<f64>,
     /// The threshold.
     pub threshold: Threshold,
 }
@@ -111,7 +108,6 @@ impl Default for Settings {
             power: 1.0,
             memory: 1.0,
             memory_weight: 5.0,
-            level: None,
             threshold: Threshold::FalseAlarmRate(1e-4),
         }
     }
@@ -127,12 +123,12 @@ pub struct Trained {
     power: f64,
     calibration: Calibration,
     memory: Memory,
-    level: Option<Level>,
+    /// Where there is none, a row is an anomaly whenever its score is above the threshold.
+    alarm: Option<Alarm>,
     state: State,
-    /// Buffers: a batch's rows after each stage, their raw scores, and a whitened row.
+    /// Buffers: a batch's rows after each stage, and their raw scores.
     stages: Stages,
     raw: Vec<f64>,
-    white: Vec<f64>,
 }
 
 impl Trained {
@@ -161,14 +157,11 @@ impl Trained {
         let (front, trained) = Front::fit(train, settings)?;
         let kernel = fit(front.rows(&trained))?;
         let calibration = Calibration { ordinary: 0.0, threshold: 1.0 };
-        let mut this = Self::new(kind, features, front, kernel, calibration, memory, None);
+        let mut this = Self::new(kind, features, front, kernel, calibration, memory);
         this.power = settings.power;
-        let (raw, stages) = this.run_without_state(validation);
-        this.calibration = Calibration::fit(&raw, settings.threshold)?;
-        if let (Some(out), Some(_)) = (settings.level, &this.front.baseline) {
-            let (train, ordinary) = (this.front.scaled(&trained), this.front.scaled(&stages));
-            let clip = this.front.preparation.clip();
-            this.level = Some(Level::fit(train, ordinary, settings.whiten, clip, out)?);
+        this.calibration = Calibration::fit(&this.raw_scores(validation), settings.threshold)?;
+        if let Threshold::FalseAlarmRate(rate) = settings.threshold {
+            this.alarm = Some(Alarm::new(rate));
         }
         Ok(this)
     }
@@ -186,7 +179,7 @@ impl Trained {
         let calibration = Calibration::new(ordinary, threshold)?;
         let memory = Memory::new(1.0, 0.0).map_err(bad)?;
         let (features, front) = (preparation.features(), Front::plain(preparation));
-        Ok(Self::new(kind, features, front, kernel, calibration, memory, None))
+        Ok(Self::new(kind, features, front, kernel, calibration, memory))
     }
 
     fn new(
@@ -196,21 +189,14 @@ impl Trained {
         kernel: Box<dyn Kernel>,
         calibration: Calibration,
         memory: Memory,
-        level: Option<Level>,
     ) -> Self {
-        let state = front.state();
-        let (stages, raw, white) = (Stages::default(), Vec::new(), Vec::new());
-        Self { kind, features, front, kernel, power: 1.0, calibration, memory, level, state, stages, raw, white }
+        let (state, stages, raw) = (front.state(), Stages::default(), Vec::new());
+        Self { kind, features, front, kernel, power: 1.0, calibration, memory, alarm: None, state, stages, raw }
     }
 
     /// The raw scores of rows, averaged as scores are, without earlier state. Rows without values are omitted.
     #[must_use]
     pub fn raw_scores(&self, batch: Batch<'_>) -> Vec<f64> {
-        self.run_without_state(batch).0
-    }
-
-    /// Raw scores, and the rows after each stage.
-    fn run_without_state(&self, batch: Batch<'_>) -> (Vec<f64>, Stages) {
         let (mut state, mut stages, mut raw) = (self.state.without_series(), Stages::default(), Vec::new());
         let known = || with_series(batch, self.features).filter(|(_, row)| is_known(row));
         self.front.run(known(), &mut state, &mut stages);
@@ -219,7 +205,7 @@ impl Trained {
         for ((series, _), raw) in known().zip(&mut raw) {
             *raw = self.memory.average(state.series(series).score, *raw);
         }
-        (raw, stages)
+        raw
     }
 
     /// The raw scores that become 0 and 1.
@@ -252,9 +238,9 @@ impl Trained {
         self.front.write_model(&mut model);
         self.calibration.write_model(&mut model);
         self.memory.write_model(&mut model);
-        model.set("power", self.power).set("level", self.level.is_some());
-        if let Some(level) = &self.level {
-            level.write_model(&mut model);
+        model.set("power", self.power);
+        if let Some(alarm) = &self.alarm {
+            alarm.write_model(&mut model);
         }
         self.kernel.write_model(&mut model);
         model.finish()
@@ -275,14 +261,13 @@ impl Trained {
             return Err(Error::BadModel(format!("its {features} features are not between 1 and {MAX_FEATURES}")));
         }
         let front = Front::read_model(model, features)?;
-        let has_level: bool = model.number("level")?;
-        let level = has_level.then(|| Level::read_model(model, features)).transpose()?;
+        let alarm = Alarm::read_model(model)?;
         let (calibration, memory) = (Calibration::read_model(model)?, Memory::read_model(model)?);
         let power = model.finite("power")?;
         if !POWERS.contains(&power) {
             return Err(Error::BadModel(format!("its `power` of {power} is not between 0.1 and 100")));
         }
-        Ok(Self { power, ..Self::new(kind, features, front, kernel(model, features)?, calibration, memory, level) })
+        Ok(Self { power, alarm, ..Self::new(kind, features, front, kernel(model, features)?, calibration, memory) })
     }
 }
 
@@ -344,9 +329,7 @@ impl Detector for Trained {
 }
 
 impl Trained {
-    /// Scores a batch. Contributions are those to the row's own raw score, as the kind's [`Kernel::explain_row`] has them. An
-    /// alarm that lasts while the row itself is ordinary is explained by the level: contributions are then what features
-    /// add to the mean square of the whitened level.
+    /// Scores a batch. Contributions are those to the row's own raw score, as the kind's [`Kernel::explain_row`] has them.
     fn score_rows(
         &mut self,
         batch: Batch<'_>,
@@ -354,7 +337,7 @@ impl Trained {
         explained: &mut dyn FnMut(usize, f64) -> bool,
         verdicts: &mut Verdicts,
     ) -> Result<(), Error> {
-        let Self { features, front, kernel, power, calibration, memory, level, state, stages, raw, white, .. } = self;
+        let Self { features, front, kernel, power, calibration, memory, alarm, state, stages, raw, .. } = self;
         let features = *features;
         let count = batch.rows(features)?;
         front.run(with_series(batch, features), state, stages);
@@ -365,26 +348,20 @@ impl Trained {
         let Verdicts { scores, contributions, .. } = verdicts;
         scores.reserve(count);
         contributions.resize(if explain { rows.len() } else { 0 }, 0.0);
-        let stages = as_rows(front.scaled(stages)).zip(as_rows(rows));
-        let rows = with_series(batch, features).zip(stages).zip(&*raw).enumerate();
-        for (at, (((series, row), (scaled, prepared)), &raw)) in rows {
+        let rows = with_series(batch, features).zip(as_rows(rows)).zip(&*raw).enumerate();
+        for (at, (((series, row), prepared), &raw)) in rows {
             if !is_known(row) {
                 scores.push(f64::NAN);
                 continue;
             }
-            let series = state.series(series);
-            let own = calibration.units(raw);
-            let score = calibration.score(memory.average(series.score, own));
-            let (score, held) = match level {
-                Some(level) => level.hold(scaled, score, series.highest, white),
-                None => (score, false),
+            let mut series = state.series(series);
+            let units = memory.average(series.score, calibration.units(raw));
+            let score = match alarm {
+                Some(alarm) => alarm.score(units, &mut series.incident),
+                None => calibration.score(units),
             };
             if explain && explained(at, score) {
-                let contributions = &mut contributions[at * features..(at + 1) * features];
-                match level {
-                    Some(level) if held || (score > 1.0 && own <= 1.0) => level.explain(scaled, white, contributions),
-                    _ => kernel.explain_row(prepared, contributions),
-                }
+                kernel.explain_row(prepared, &mut contributions[at * features..(at + 1) * features]);
             }
             scores.push(score);
         }

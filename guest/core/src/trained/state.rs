@@ -1,21 +1,21 @@
 //! The state of each series, and how it is saved.
 //!
-//! The state of a series is a row of numbers: the mean of its scores, the highest score of its alarm, and the mean of each
-//! feature if a baseline is subtracted. NaN is unknown. Saved state is
+//! The state of a series is a row of numbers: the mean of its scores, its [`Incident`], and the mean of each feature if a
+//! baseline is subtracted. NaN is unknown. Saved state is
 //!
-//! > "qualm-t2", the number of feature means (32 bits), and for each series 2 + so many doubles
+//! > "qualm-t3", the number of feature means (32 bits), and for each series 4 + so many doubles
 //!
 //! in little-endian order. The numbers do not depend on the model, so that a new model continues with them.
 
 use qualm_contract::Error;
 
 /// The first bytes of saved state: its format and version.
-const STATE_MAGIC: &[u8; 8] = b"qualm-t2";
+const STATE_MAGIC: &[u8; 8] = b"qualm-t3";
 
 /// The numbers of a series besides its features' means.
-const FIXED_VALUES: usize = 2;
+const FIXED_VALUES: usize = 4;
 
-/// The largest score in valid state: averages with it are finite.
+/// The largest score in valid state: averages with it are finite, and so are their products with a factor.
 const MAX_STATE_SCORE: f64 = 1e100;
 
 /// The numbers of all series.
@@ -33,10 +33,21 @@ pub(super) struct State {
 pub(super) struct Series<'a> {
     /// The mean of its scores.
     pub(super) score: &'a mut f64,
-    /// The highest score of its alarm.
-    pub(super) highest: &'a mut f64,
+    /// What was reported of it.
+    pub(super) incident: Incident<'a>,
     /// The mean of each feature.
     pub(super) means: &'a mut [f64],
+}
+
+/// What was reported of a series, and what that did to its threshold.
+#[derive(Debug)]
+pub(super) struct Incident<'a> {
+    /// The factor of its threshold.
+    pub(super) factor: &'a mut f64,
+    /// The score of the last report, in units of calibration, fading.
+    pub(super) reported: &'a mut f64,
+    /// Rows since the last report while the incident lasts; NaN otherwise.
+    pub(super) rows: &'a mut f64,
 }
 
 impl State {
@@ -55,13 +66,18 @@ impl State {
 
     /// The state of a series.
     pub(super) fn series(&mut self, number: u32) -> Series<'_> {
+        let (fixed, means) = self.numbers_of(number).split_at_mut(FIXED_VALUES);
+        let [score, factor, reported, rows] = fixed else { unreachable!("they are so many") };
+        Series { score, incident: Incident { factor, reported, rows }, means }
+    }
+
+    /// The numbers of a series, unknown ones where it is new.
+    fn numbers_of(&mut self, number: u32) -> &mut [f64] {
         let (at, width) = (number as usize, self.width());
         if self.numbers.len() < (at + 1) * width {
             self.numbers.resize((at + 1) * width, f64::NAN);
         }
-        let (fixed, means) = self.numbers[at * width..(at + 1) * width].split_at_mut(FIXED_VALUES);
-        let (score, highest) = fixed.split_at_mut(1);
-        Series { score: &mut score[0], highest: &mut highest[0], means }
+        &mut self.numbers[at * width..(at + 1) * width]
     }
 
     pub(super) fn forget_series(&mut self, series: &[u32]) {
@@ -109,12 +125,13 @@ impl State {
         }
         for (numbers, series) in numbers.chunks_exact(width).zip(series) {
             let Some(number) = *series else { continue };
-            let to = self.series(number);
-            (*to.score, *to.highest) = (numbers[0], numbers[1]);
-            if means == to.means.len() {
-                to.means.copy_from_slice(&numbers[FIXED_VALUES..]);
+            let to = self.numbers_of(number);
+            let (fixed, to) = to.split_at_mut(FIXED_VALUES);
+            fixed.copy_from_slice(&numbers[..FIXED_VALUES]);
+            if means == to.len() {
+                to.copy_from_slice(&numbers[FIXED_VALUES..]);
             } else {
-                to.means.fill(f64::NAN); // saved without a baseline: means start again
+                to.fill(f64::NAN); // saved without a baseline: means start again
             }
         }
         Ok(())
@@ -129,7 +146,7 @@ mod tests {
         let mut state = State::new(2, true);
         for number in [0, 7] {
             let series = state.series(number);
-            (*series.score, *series.highest) = (0.25, f64::from(number));
+            (*series.score, *series.incident.reported) = (0.25, f64::from(number));
             series.means.copy_from_slice(&[-1.0, f64::NAN]);
         }
         state
@@ -143,7 +160,7 @@ mod tests {
     fn what_was_saved_is_there_again() {
         let mut state = some();
         let saved = state.save_series(&[7, 9, 0]);
-        assert_eq!(saved.len(), 12 + 3 * 4 * 8);
+        assert_eq!(saved.len(), 12 + 3 * 6 * 8);
         let mut other = some();
         other.restore_series(&saved, &[Some(3), Some(0), None]).unwrap();
         assert_eq!(known(&mut other, 3), known(&mut state, 7));
@@ -157,10 +174,16 @@ mod tests {
         let saved = some().save_series(&[7]);
         let mut without = State::new(2, false);
         without.restore_series(&saved, &[Some(1)]).unwrap();
-        assert_eq!(known(&mut without, 1), "Series { score: 0.25, highest: 7.0, means: [] }");
+        assert_eq!(
+            known(&mut without, 1),
+            "Series { score: 0.25, incident: Incident { factor: NaN, reported: 7.0, rows: NaN }, means: [] }"
+        );
         let mut with = some();
         with.restore_series(&without.save_series(&[1]), &[Some(0)]).unwrap();
-        assert_eq!(known(&mut with, 0), "Series { score: 0.25, highest: 7.0, means: [NaN, NaN] }");
+        assert_eq!(
+            known(&mut with, 0),
+            "Series { score: 0.25, incident: Incident { factor: NaN, reported: 7.0, rows: NaN }, means: [NaN, NaN] }"
+        );
     }
 
     #[test]
@@ -173,13 +196,14 @@ mod tests {
         let mut many = saved.clone();
         many[8..12].copy_from_slice(&u32::MAX.to_le_bytes());
         for (saved, series) in [
-            (&saved[..43], 1),
+            (&saved[..59], 1),
             (&saved[..], 2),
             (&infinite[..], 1),
             (&huge[..], 1),
             (&many[..], 1),
             (b"qualm-s1", 0),
-            (b"qualm-t2", 0),
+            (b"qualm-t2\0\0\0\0", 0),
+            (b"qualm-t3", 0),
         ] {
             let mut state = some();
             assert!(matches!(state.restore_series(saved, &vec![Some(0); series]), Err(Error::BadState(_))));

@@ -49,7 +49,6 @@ fn all() -> Settings {
         baseline: Some(9.0),
         whiten: Some(0.03),
         memory: 39.0,
-        level: Some(0.01),
         threshold: Threshold::FalseAlarmRate(1e-3),
         ..Settings::default()
     }
@@ -70,7 +69,7 @@ fn variety() -> [Settings; 6] {
     let plain = Settings { threshold: Threshold::FalseAlarmRate(1e-3), ..Settings::default() };
     [
         Settings { clip: Some(5.0), ..plain.clone() },
-        Settings { baseline: Some(9.0), level: Some(0.01), ..plain.clone() },
+        Settings { baseline: Some(9.0), ..plain.clone() },
         Settings { whiten: Some(0.03), ..plain.clone() },
         Settings { memory: 9.0, ..plain.clone() },
         plain,
@@ -171,19 +170,35 @@ fn training_rows_of_several_series_do_not_mix_either() {
 }
 
 #[test]
-fn a_fault_that_lasts_stays_an_alarm_until_it_is_over() {
+fn a_fault_that_lasts_is_reported_with_its_first_row_alone() {
     let mut stream = Stream::new(3, 3000, false);
     for row in stream.values.chunks_exact_mut(FEATURES).skip(400).take(1600) {
         row[1] += 6.0; // not as far as the clip, where it would no longer follow the others
     }
-    let alarms = |settings: &Settings, from: usize, to: usize| {
-        let mut detector = crate::open(&fitted(settings).to_model()).unwrap();
-        let scores = detector.verdicts_of(stream.batch(0, stream.len()), Wanted::SCORES).unwrap().scores;
-        scores[from..to].iter().filter(|score| **score > 1.0).count()
-    };
-    assert_eq!(alarms(&all(), 410, 2000), 1590);
-    assert!(alarms(&Settings { level: None, ..all() }, 1000, 2000) < 20, "without, it fades");
-    assert!(alarms(&all(), 2400, 3000) < 20);
+    let mut detector = crate::open(&fitted(&all()).to_model()).unwrap();
+    let scores = detector.verdicts_of(stream.batch(0, stream.len()), Wanted::SCORES).unwrap().scores;
+    for series in 0..3 {
+        let of = |from: usize, to: usize| {
+            let rows = scores[from..to].iter().zip(&stream.series[from..to]);
+            rows.filter(|(_, other)| **other == series).map(|(score, _)| *score).collect::<Vec<_>>()
+        };
+        let (onset, ended) = (of(400, 430), of(1600, 2000));
+        assert!(onset[0] > 1.0 && onset[1..].iter().all(|score| (0.5..1.0).contains(score)), "{onset:?}");
+        assert!(ended.iter().all(|score| *score < 0.5), "a change that is over ends its incident");
+    }
+    assert!(scores.iter().filter(|score| **score > 1.0).count() < 12, "three begin, and three end");
+}
+
+#[test]
+fn with_another_threshold_each_row_is_an_anomaly_by_itself() {
+    let mut stream = Stream::new(3, 900, false);
+    for row in stream.values.chunks_exact_mut(FEATURES).skip(400) {
+        row[1] += 25.0;
+    }
+    let settings = Settings { threshold: Threshold::Contamination(0.01), baseline: None, ..all() };
+    let mut detector = crate::open(&fitted(&settings).to_model()).unwrap();
+    let scores = detector.verdicts_of(stream.batch(0, stream.len()), Wanted::SCORES).unwrap().scores;
+    assert!(scores[400..].iter().all(|score| *score > 1.0), "{scores:?}");
 }
 
 #[test]
@@ -193,30 +208,18 @@ fn contributions_add_up_to_the_row_itself() {
     let calibration = trained.calibration();
     let mut detector = crate::open(&trained.to_model()).unwrap();
     let verdicts = detector.verdicts_of(stream.batch(0, stream.len()), Wanted::CONTRIBUTIONS).unwrap();
-    let (mut changes, mut levels) = (0, 0);
-    for ((row, score), contributions) in
-        stream.values.chunks_exact(FEATURES).zip(&verdicts.scores).zip(verdicts.contributions.chunks_exact(FEATURES))
-    {
+    let mut reported = 0;
+    for (score, contributions) in verdicts.scores.iter().zip(verdicts.contributions.chunks_exact(FEATURES)) {
         let sum: f64 = contributions.iter().sum();
         assert!(contributions.iter().all(|one| *one >= 0.0) && (sum > 0.0) == (*score > 1.0));
-        if *score <= 1.0 {
-            continue;
-        }
-        if (calibration.score(calibration.units(sum)) - score).abs() < 1e-9 {
-            changes += 1;
-        } else {
-            let (mut white, mut scaled) = (Vec::new(), Vec::new());
-            trained.front.preparation.prepare(row, &mut scaled);
-            if !row.iter().any(|value| value.is_nan()) {
-                let level = trained.level.as_ref().unwrap();
-                let mut own = [0.0; FEATURES];
-                level.explain(&scaled, &mut white, &mut own);
-                assert_eq!(bits(&own), bits(contributions));
-            }
-            levels += 1;
+        if *score > 1.0 {
+            // The factor of the threshold is 1/e at least, and has not risen far yet.
+            let factor = calibration.score(calibration.units(sum)) / score;
+            assert!((0.36..20.1).contains(&factor), "{sum} {score}");
+            reported += 1;
         }
     }
-    assert!(changes > 2 && levels > 100, "{changes} by change, {levels} by level");
+    assert!(reported > 2, "{reported}");
 }
 
 #[test]
@@ -277,7 +280,6 @@ fn settings_that_cannot_be_are_refused() {
         (Settings { whiten: Some(2.0), ..all() }, "`whiten` is 2"),
         (Settings { memory: f64::NAN, ..all() }, "`memory` is NaN"),
         (Settings { memory_weight: -1.0, ..all() }, "`memory_weight` is -1"),
-        (Settings { level: Some(0.9), ..all() }, "`level` is 0.9"),
     ] {
         let error = pca::fit(rows, train.batch(0, 300), &settings, &parameters()).unwrap_err();
         assert!(error.0.contains(what), "{error}");
