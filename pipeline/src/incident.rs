@@ -11,7 +11,7 @@ use crate::suppress::Suppression;
 
 /// The largest score with which an incident ends. `streaming` gives a score above 1 only at the onset of an incident or when it
 /// becomes worse; other scores during an incident are between the two.
-pub(crate) const INCIDENT_END_SCORE: f64 = 0.5;
+pub const INCIDENT_END_SCORE: f64 = 0.5;
 
 /// The incidents of each series of a detector.
 #[derive(Debug, Default)]

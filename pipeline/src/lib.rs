@@ -44,6 +44,7 @@ pub use anomaly_rate::AnomalyRate;
 pub use band::Unit;
 pub use format::Format;
 pub use grammar::Grammar;
+pub use incident::INCIDENT_END_SCORE;
 pub use lane::Lane;
 pub use lines::Lines;
 pub use pipeline::{Counts, Pipeline};

@@ -7,6 +7,7 @@
 use std::cmp::Ordering;
 
 use qualm_contract::{Band, Batch, BatchScorer, Error, Reason, Verdicts, Wanted};
+use qualm_pipeline::INCIDENT_END_SCORE;
 
 use crate::config::Combine;
 use crate::models::Reloader;
@@ -32,6 +33,7 @@ pub(crate) struct Member {
     weight: f64,
     /// What it thinks of the batch at hand.
     verdicts: Verdicts,
+    onsets: Onsets,
     /// Rows that it scored, beside others.
     pub scored: u64,
 }
@@ -48,7 +50,7 @@ impl Member {
     /// A member whose score counts so much.
     #[must_use]
     pub(crate) fn new(supervisor: Supervisor, reloader: Option<Reloader>, weight: f64) -> Self {
-        Self { supervisor, reloader, weight, verdicts: Verdicts::default(), scored: 0 }
+        Self { supervisor, reloader, weight, verdicts: Verdicts::default(), onsets: Onsets::default(), scored: 0 }
     }
 }
 
@@ -96,6 +98,7 @@ impl BatchScorer for Ensemble {
             for (at, member) in members.iter_mut().enumerate() {
                 let score = member.verdicts.scores[row];
                 if !score.is_nan() {
+                    let score = member.onsets.opinion(rows.series[row], score);
                     opinions.push(Opinion { member: at, score, weight: member.weight });
                     member.scored += 1;
                 }
@@ -128,7 +131,42 @@ impl BatchScorer for Ensemble {
     }
 
     fn forget_series(&mut self, series: &[u32]) -> Result<(), Error> {
+        for member in &mut self.members {
+            member.onsets.forget_series(series);
+        }
         self.members.iter_mut().try_for_each(|member| member.supervisor.forget_series(series))
+    }
+}
+
+/// The score with which a member reported each series' incident, while that lasts.
+///
+/// What is built in reports an incident with its first row, and members do so at different rows. For members to agree, the report
+/// stands for as long as the incident.
+#[derive(Debug, Default)]
+struct Onsets(Vec<f64>);
+
+impl Onsets {
+    /// What a member thinks of a series' next row, which it gave this score.
+    fn opinion(&mut self, series: u32, score: f64) -> f64 {
+        let at = series as usize;
+        if at >= self.0.len() {
+            self.0.resize(at + 1, 0.0);
+        }
+        let onset = &mut self.0[at];
+        *onset = match score {
+            above if above > 1.0 => above.max(*onset),
+            lasting if lasting > INCIDENT_END_SCORE => *onset,
+            _ => 0.0,
+        };
+        score.max(*onset)
+    }
+
+    fn forget_series(&mut self, series: &[u32]) {
+        for &number in series {
+            if let Some(onset) = self.0.get_mut(number as usize) {
+                *onset = 0.0;
+            }
+        }
     }
 }
 
@@ -183,6 +221,19 @@ mod tests {
         let opinion =
             |(at, (score, weight)): (usize, &(f64, f64))| Opinion { member: at, score: *score, weight: *weight };
         combined(combine, &mut opinions.iter().enumerate().map(opinion).collect::<Vec<_>>())
+    }
+
+    #[test]
+    #[expect(clippy::float_cmp, reason = "these numbers are exact")]
+    fn a_report_stands_for_as_long_as_its_incident() {
+        let mut onsets = Onsets::default();
+        let opinions: Vec<f64> =
+            [0.7, 1.5, 0.6, 3.0, 0.9, 0.5, 0.9].into_iter().map(|score| onsets.opinion(3, score)).collect();
+        assert_eq!(opinions, [0.7, 1.5, 1.5, 3.0, 3.0, 0.5, 0.9]);
+        onsets.opinion(3, 2.0);
+        assert_eq!(onsets.opinion(1, 0.8), 0.8, "each series has its own");
+        onsets.forget_series(&[3, 70]);
+        assert_eq!(onsets.opinion(3, 0.8), 0.8);
     }
 
     #[test]
