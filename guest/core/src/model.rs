@@ -3,6 +3,7 @@
 //! The format is <https://github.com/huggingface/safetensors>: a header that can be checked before anything is
 //! allocated, and arrays behind it. What is written is the same to the byte whenever the parameters and arrays are.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::{Display, Write as _};
 use std::str::FromStr;
@@ -126,6 +127,15 @@ impl<'a> Model<'a> {
         Ok(numbers)
     }
 
+    /// The shape of an array of single-precision numbers, and these in row-major order, NaN and infinities included.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::BadModel`] where it is missing.
+    pub fn tensor_of_floats(&self, name: &str) -> Result<(Vec<usize>, Vec<f32>), Error> {
+        Ok((self.tensor(name)?.shape().to_vec(), self.array(name, Dtype::F32, f32::from_le_bytes)?))
+    }
+
     /// How many numbers an array has.
     ///
     /// # Errors
@@ -154,7 +164,7 @@ impl<'a> Model<'a> {
 pub struct Writer {
     parameters: BTreeMap<&'static str, String>,
     /// Type, shape and bytes.
-    tensors: BTreeMap<&'static str, (&'static str, Vec<usize>, Vec<u8>)>,
+    tensors: BTreeMap<Cow<'static, str>, (&'static str, Vec<usize>, Vec<u8>)>,
 }
 
 impl Writer {
@@ -172,28 +182,40 @@ impl Writer {
     pub fn doubles(&mut self, name: &'static str, shape: &[usize], numbers: &[f64]) -> &mut Self {
         assert_eq!(shape.iter().product::<usize>(), numbers.len(), "`{name}` does not fill its shape");
         let bytes = numbers.iter().flat_map(|number| number.to_le_bytes()).collect();
-        self.tensors.insert(name, ("F64", shape.to_vec(), bytes));
+        self.tensors.insert(name.into(), ("F64", shape.to_vec(), bytes));
         self
     }
 
     /// Adds an array of single-precision numbers.
     pub fn floats(&mut self, name: &'static str, numbers: &[f32]) -> &mut Self {
         let bytes = numbers.iter().flat_map(|number| number.to_le_bytes()).collect();
-        self.tensors.insert(name, ("F32", vec![numbers.len()], bytes));
+        self.tensors.insert(name.into(), ("F32", vec![numbers.len()], bytes));
+        self
+    }
+
+    /// Adds an array of single-precision numbers with a shape.
+    ///
+    /// # Panics
+    ///
+    /// Where the numbers do not fill the shape.
+    pub fn tensor_of_floats(&mut self, name: String, shape: &[usize], numbers: &[f32]) -> &mut Self {
+        assert_eq!(shape.iter().product::<usize>(), numbers.len(), "`{name}` does not fill its shape");
+        let bytes = numbers.iter().flat_map(|number| number.to_le_bytes()).collect();
+        self.tensors.insert(name.into(), ("F32", shape.to_vec(), bytes));
         self
     }
 
     /// Adds an array of 32-bit integers.
     pub fn integers(&mut self, name: &'static str, numbers: &[u32]) -> &mut Self {
         let bytes = numbers.iter().flat_map(|number| number.to_le_bytes()).collect();
-        self.tensors.insert(name, ("U32", vec![numbers.len()], bytes));
+        self.tensors.insert(name.into(), ("U32", vec![numbers.len()], bytes));
         self
     }
 
     /// Adds an array of times: 64-bit integers.
     pub fn times(&mut self, name: &'static str, times: &[i64]) -> &mut Self {
         let bytes = times.iter().flat_map(|time| time.to_le_bytes()).collect();
-        self.tensors.insert(name, ("I64", vec![times.len()], bytes));
+        self.tensors.insert(name.into(), ("I64", vec![times.len()], bytes));
         self
     }
 

@@ -40,6 +40,31 @@ impl Network {
     }
 }
 
+/// Which row a recurrent decoder gives first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Order {
+    /// The oldest: row 0 of the output is row 0 of the window.
+    #[default]
+    Forward,
+    /// The newest: row 0 of the output is the window's last row (Malhotra et al. 2016). It is what the encoder saw last, and
+    /// its reconstruction takes one step.
+    Reversed,
+}
+
+impl Order {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Forward, Self::Reversed];
+
+    /// The name in specifications and models.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Forward => "forward",
+            Self::Reversed => "reversed",
+        }
+    }
+}
+
 /// An autoencoder of windows of `window` × `features` numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Architecture {
@@ -57,6 +82,8 @@ pub struct Architecture {
     pub bottleneck: usize,
     /// Rows that a convolution spans, odd. Recurrent networks ignore it.
     pub kernel: usize,
+    /// The order in which a recurrent network decodes. Convolutions ignore it.
+    pub order: Order,
 }
 
 /// What an architecture's size is limited to, so that a model cannot ask for more memory or time than a batch has.
@@ -103,7 +130,7 @@ impl Architecture {
     ///
     /// The first size that is out of its range.
     pub fn check(&self) -> Result<(), ArchitectureError> {
-        let Self { network, features, window, hidden, layers, bottleneck, kernel } = *self;
+        let Self { network, features, window, hidden, layers, bottleneck, kernel, .. } = *self;
         let sizes = [
             ("features", features, FEATURES),
             ("window", window, WINDOW),
@@ -190,6 +217,7 @@ mod tests {
         layers: 2,
         bottleneck: 4,
         kernel: 5,
+        order: Order::Forward,
     };
 
     #[test]
