@@ -31,7 +31,8 @@ use streaming::Streaming;
 use trained::Trained;
 
 /// The kinds of detectors that [`open`] knows.
-pub const KINDS: [&str; 5] = [streaming::KIND, zscore::KIND, pca::KIND, forest::KIND, forest::extended::KIND];
+pub const KINDS: [&str; 6] =
+    [streaming::KIND, zscore::KIND, pca::KIND, forest::KIND, forest::extended::KIND, autoencoder::KIND];
 
 /// Makes a trained detector of a model, as its own type.
 ///
@@ -45,6 +46,7 @@ pub fn open_trained(model: &[u8]) -> Result<Trained, Error> {
         pca::KIND => pca::open(&model),
         forest::KIND => forest::open(&model),
         forest::extended::KIND => forest::extended::open(&model),
+        autoencoder::KIND => autoencoder::open(&model),
         other => Err(Error::BadModel(format!("it is of the kind `{other}`, which is not one that is trained"))),
     }
 }
@@ -62,6 +64,7 @@ pub fn open(model: &[u8]) -> Result<Box<dyn Detector>, Error> {
         pca::KIND => Ok(Box::new(pca::open(&model)?)),
         forest::KIND => Ok(Box::new(forest::open(&model)?)),
         forest::extended::KIND => Ok(Box::new(forest::extended::open(&model)?)),
+        autoencoder::KIND => Ok(Box::new(autoencoder::open(&model)?)),
         other => Err(Error::BadModel(format!("it is of the kind `{other}`; known here are {}", KINDS.join(", ")))),
     }
 }

@@ -162,15 +162,15 @@ impl<'a> Model<'a> {
 /// The parameters and arrays of a model, to write its bytes.
 #[derive(Debug, Default)]
 pub struct Writer {
-    parameters: BTreeMap<&'static str, String>,
+    parameters: BTreeMap<Cow<'static, str>, String>,
     /// Type, shape and bytes.
     tensors: BTreeMap<Cow<'static, str>, (&'static str, Vec<usize>, Vec<u8>)>,
 }
 
 impl Writer {
     /// Sets a parameter.
-    pub fn set(&mut self, name: &'static str, value: impl Display) -> &mut Self {
-        self.parameters.insert(name, value.to_string());
+    pub fn set(&mut self, name: impl Into<Cow<'static, str>>, value: impl Display) -> &mut Self {
+        self.parameters.insert(name.into(), value.to_string());
         self
     }
 
@@ -179,10 +179,11 @@ impl Writer {
     /// # Panics
     ///
     /// Where the numbers do not fill the shape.
-    pub fn doubles(&mut self, name: &'static str, shape: &[usize], numbers: &[f64]) -> &mut Self {
+    pub fn doubles(&mut self, name: impl Into<Cow<'static, str>>, shape: &[usize], numbers: &[f64]) -> &mut Self {
+        let name = name.into();
         assert_eq!(shape.iter().product::<usize>(), numbers.len(), "`{name}` does not fill its shape");
         let bytes = numbers.iter().flat_map(|number| number.to_le_bytes()).collect();
-        self.tensors.insert(name.into(), ("F64", shape.to_vec(), bytes));
+        self.tensors.insert(name, ("F64", shape.to_vec(), bytes));
         self
     }
 

@@ -30,12 +30,12 @@ pub(crate) fn open(model: &Model<'_>) -> Result<Trained, Error> {
 struct ZScore;
 
 impl Kernel for ZScore {
-    fn score_rows(&self, rows: ArrayView2<'_, f64>, raw: &mut Vec<f64>) {
+    fn score_rows(&mut self, rows: ArrayView2<'_, f64>, raw: &mut Vec<f64>) {
         let farthest = |row: &[f64]| row.iter().fold(0.0, |far, z| math::max(far, z.abs()));
         raw.extend(as_rows(rows).map(farthest));
     }
 
-    fn explain_row(&self, row: &[f64], contributions: &mut [f64]) {
+    fn explain_row(&mut self, row: &[f64], contributions: &mut [f64]) {
         contributions.copy_from_slice(row);
     }
 

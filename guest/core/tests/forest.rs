@@ -39,7 +39,7 @@ fn kernels(rows: &[f64], features: usize, parameters: &Parameters) -> Vec<Box<dy
     kernels
 }
 
-fn scores(kernel: &dyn Kernel, rows: &[f64], features: usize) -> Vec<f64> {
+fn scores(kernel: &mut dyn Kernel, rows: &[f64], features: usize) -> Vec<f64> {
     let mut raw = Vec::new();
     kernel.score_rows(as_matrix(rows, features), &mut raw);
     raw
@@ -58,12 +58,17 @@ fn a_row_has_the_same_score_whatever_comes_with_it() {
         let rows = rows(700, features);
         for trees in [1, 16, 100] {
             let parameters = Parameters { trees, max_samples, ..Parameters::default() };
-            for kernel in kernels(&rows, features, &parameters) {
-                let alone: Vec<u64> =
-                    rows.chunks(features).flat_map(|row| scores(&*kernel, row, features)).map(f64::to_bits).collect();
+            for mut kernel in kernels(&rows, features, &parameters) {
+                let alone: Vec<u64> = rows
+                    .chunks(features)
+                    .flat_map(|row| scores(&mut *kernel, row, features))
+                    .map(f64::to_bits)
+                    .collect();
                 for count in [7, 8, 9, 10, 15, 16, 16 + 3, 16 + 12, 64, 64 + 3, 700] {
-                    let together: Vec<u64> =
-                        scores(&*kernel, &rows[..count * features], features).into_iter().map(f64::to_bits).collect();
+                    let together: Vec<u64> = scores(&mut *kernel, &rows[..count * features], features)
+                        .into_iter()
+                        .map(f64::to_bits)
+                        .collect();
                     assert_eq!(together, alone[..count], "{features} features, {trees} trees, {count} rows");
                 }
             }
@@ -76,8 +81,8 @@ fn what_is_far_out_scores_high_and_its_feature_contributes_most() {
     for (features, max_features, max_samples) in [(2, 1.0, 256), (3, 1.0, 2000), (5, 0.6, 256)] {
         let rows = rows(1000, features);
         let parameters = Parameters { max_features, max_samples, ..Parameters::default() };
-        for kernel in kernels(&rows, features, &parameters) {
-            let raw = scores(&*kernel, &rows, features);
+        for mut kernel in kernels(&rows, features, &parameters) {
+            let raw = scores(&mut *kernel, &rows, features);
             assert!(raw.iter().all(|raw| *raw > 0.0 && *raw <= 1.0));
             // Most trees never saw it, and to them it is at the edge only: of one feature of few, that is enough.
             let above = raw.iter().filter(|other| **other > raw[0]).count();
@@ -107,9 +112,9 @@ fn any_rows_make_a_forest() {
     let twins: Vec<f64> = varied[..6].iter().copied().cycle().take(600).collect();
     for rows in [&varied[..3], &varied[..6], &varied[..9], &constant, &twins, &[1e12; 300], &[0.0; 300]] {
         let parameters = Parameters { trees: 20, ..Parameters::default() };
-        for kernel in kernels(rows, 3, &parameters) {
+        for mut kernel in kernels(rows, 3, &parameters) {
             let extreme_rows = [rows, &[1e12, -0.0, -1e12, 0.0, f64::MIN_POSITIVE, 3.0]].concat();
-            assert!(scores(&*kernel, &extreme_rows, 3).iter().all(|raw| *raw > 0.0 && *raw <= 1.0));
+            assert!(scores(&mut *kernel, &extreme_rows, 3).iter().all(|raw| *raw > 0.0 && *raw <= 1.0));
             let mut contributions = [f64::NAN; 3];
             for row in extreme_rows.chunks(3) {
                 kernel.explain_row(row, &mut contributions);
@@ -117,7 +122,7 @@ fn any_rows_make_a_forest() {
             }
         }
     }
-    let kernel = &kernels(&constant, 3, &Parameters::default())[0];
+    let kernel = &mut kernels(&constant, 3, &Parameters::default())[0];
     let mut contributions = [f64::NAN; 3];
     kernel.explain_row(&[0.0, 5.0, 0.0], &mut contributions);
     assert_eq!((contributions[0].abs().to_bits(), contributions[2].abs().to_bits()), (0, 0), "what never varied");

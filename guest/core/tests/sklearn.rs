@@ -83,7 +83,7 @@ fn scores_and_contributions_are_theirs() {
     for (name, case) in cases() {
         let rows = prepared(&case.forest, &case.rows);
         let features = case.forest.features.len();
-        let forest = Forest::from_parts(&parts(case.forest)).unwrap();
+        let mut forest = Forest::from_parts(&parts(case.forest)).unwrap();
         let mut raw = Vec::new();
         forest.score_rows(as_matrix(&rows, features), &mut raw);
         assert_eq!(raw.len(), case.rows.len());
@@ -106,13 +106,13 @@ fn a_row_scores_the_same_whatever_rows_are_beside_it() {
     for (name, case) in cases() {
         let rows = prepared(&case.forest, &case.rows);
         let features = case.forest.features.len();
-        let forest = Forest::from_parts(&parts(case.forest)).unwrap();
-        let score = |rows: &[f64]| {
+        let mut forest = Forest::from_parts(&parts(case.forest)).unwrap();
+        let mut score = |rows: &[f64]| {
             let mut raw = Vec::new();
             forest.score_rows(as_matrix(rows, features), &mut raw);
             raw
         };
-        let alone: Vec<f64> = rows.chunks(features).flat_map(&score).collect();
+        let alone: Vec<f64> = rows.chunks(features).flat_map(&mut score).collect();
         for count in 1..100 {
             let many: Vec<f64> = rows.iter().copied().cycle().take(count * features).collect();
             let expected: Vec<f64> = alone.iter().copied().cycle().take(count).collect();

@@ -1,17 +1,105 @@
-//! `autoencoder`: how badly networks that learnt to reconstruct windows of ordinary rows reconstruct a window.
+//! `autoencoder`: how far a row is from what networks expect that learnt to reconstruct windows of ordinary rows.
+//!
+//! An [`architecture`] has [`weights`], of which an [`Autoencoder`] is made: the forward pass of a network. An [`ensemble`] of
+//! them scores the newest row of each window by its [`residual`]. Networks are trained elsewhere, on a [`history`] of rows; [`fit`]
+//! makes a detector of them.
 
 mod activation;
 pub mod architecture;
 mod conv;
+mod ensemble;
+pub mod history;
 mod product;
 mod recurrent;
+mod residual;
 pub mod weights;
+
+use qualm_contract::{Batch, Error};
 
 use self::architecture::{Architecture, Network};
 use self::conv::Conv;
 use self::recurrent::{Gru, Lstm, Recurrent};
 use self::weights::{LIMIT, Weights};
 use crate::math::{max, min};
+use crate::model::Model;
+use crate::trained::{FitError, Rows, Settings, Trained};
+use ensemble::Ensemble;
+use history::History;
+
+/// The name of this kind of detector.
+pub const KIND: &str = "autoencoder";
+
+/// The most rows of a batch that are explained: each takes as long as a score.
+const MAX_EXPLAINED_ROWS: usize = 50;
+
+/// How the errors of several networks become one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Combine {
+    /// Their mean.
+    Mean,
+    /// Their mean, each by the inverse of its error on rows that it did not learn from.
+    Weighted,
+    /// The largest.
+    Maximum,
+    /// Their median, the higher of two: what more than half of them reach.
+    Vote,
+}
+
+impl Combine {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Mean, Self::Weighted, Self::Maximum, Self::Vote];
+
+    /// The name in specifications and models.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Mean => "mean",
+            Self::Weighted => "weighted",
+            Self::Maximum => "maximum",
+            Self::Vote => "vote",
+        }
+    }
+
+    /// Combines errors, each with its weight; their order changes.
+    fn of(self, errors: &mut [(f64, f64)]) -> f64 {
+        match self {
+            Self::Mean | Self::Weighted => {
+                let all: f64 = errors.iter().map(|(_, weight)| weight).sum();
+                errors.iter().map(|(error, weight)| error * weight).sum::<f64>() / all
+            }
+            Self::Maximum => errors.iter().fold(0.0, |largest, (error, _)| max(largest, *error)),
+            Self::Vote => {
+                errors.sort_unstable_by(|one, other| one.0.total_cmp(&other.0));
+                errors[errors.len() / 2].0
+            }
+        }
+    }
+}
+
+/// Makes a detector of networks that `train` gives for rows of the training part. The threshold is fitted to `validation`.
+///
+/// # Errors
+///
+/// What is wrong with the rows or the settings, or what `train` says.
+pub fn fit<E: From<FitError>>(
+    rows: Rows<'_>,
+    validation: Batch<'_>,
+    settings: &Settings,
+    window: usize,
+    combine: Combine,
+    hide_newest: bool,
+    train: impl FnOnce(&History) -> Result<Vec<Weights>, E>,
+) -> Result<Trained, E> {
+    Trained::fit(KIND, rows, validation, settings, |prepared| {
+        let history = History::new(rows, prepared, window)?;
+        let networks = train(&history)?;
+        Ok(Box::new(Ensemble::fit(networks, &history, combine, hide_newest)?))
+    })
+}
+
+pub(crate) fn open(model: &Model<'_>) -> Result<Trained, Error> {
+    Trained::open(KIND, model, |model, features| Ok(Box::new(Ensemble::read_model(model, features)?)))
+}
 
 /// A network that reconstructs windows.
 ///

@@ -164,13 +164,13 @@ impl Forest {
 }
 
 impl Kernel for Forest {
-    fn score_rows(&self, rows: ArrayView2<'_, f64>, raw: &mut Vec<f64>) {
+    fn score_rows(&mut self, rows: ArrayView2<'_, f64>, raw: &mut Vec<f64>) {
         let start = raw.len();
         self.heaps.lengths(rows, raw);
         Self::scores(&mut raw[start..], self.trees.len(), self.samples);
     }
 
-    fn explain_row(&self, row: &[f64], contributions: &mut [f64]) {
+    fn explain_row(&mut self, row: &[f64], contributions: &mut [f64]) {
         shap::explain(&self.trees, row, contributions);
     }
 

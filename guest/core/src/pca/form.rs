@@ -120,7 +120,7 @@ impl Form {
 }
 
 impl Kernel for Form {
-    fn score_rows(&self, rows: ArrayView2<'_, f64>, raw: &mut Vec<f64>) {
+    fn score_rows(&mut self, rows: ArrayView2<'_, f64>, raw: &mut Vec<f64>) {
         let mut tile = self.tile();
         let features = rows.ncols();
         for rows in as_numbers(rows).chunks(LANES * features) {
@@ -142,7 +142,7 @@ impl Kernel for Form {
     /// 2009, and Analysis and generalization of fault diagnosis methods, 2011): feature i has the square of the ith element
     /// of M^½·z for an index zᵀ·M·z. For the distance M^½·z is Pᵀ·(a ∘ t); for the error it is r itself, so that weights
     /// and the clip apply feature by feature. The clipped part of a value contributes nothing.
-    fn explain_row(&self, row: &[f64], contributions: &mut [f64]) {
+    fn explain_row(&mut self, row: &[f64], contributions: &mut [f64]) {
         let mut tile = self.tile();
         self.project(row, &mut tile);
         contributions.fill(0.0);

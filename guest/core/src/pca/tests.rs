@@ -138,7 +138,7 @@ fn it_is_what_numpy_makes_of_the_same_rows() {
         ),
     ];
     for (name, parameters) in cases {
-        let form = learn::learn(as_matrix(&train, 6), &parameters).unwrap();
+        let mut form = learn::learn(as_matrix(&train, 6), &parameters).unwrap();
         let mut raw = Vec::new();
         form.score_rows(as_matrix(&rows, 6), &mut raw);
         reference.near(&format!("{name} raw"), &raw, 1e-11);
@@ -155,7 +155,7 @@ fn contributions_add_up_and_rows_do_not_know_of_one_another() {
     let train = rows(&mut Random(1), 500);
     let test: Vec<f64> = rows(&mut Random(2), 50).iter().enumerate().map(|(at, x)| x * (at % 7) as f64).collect();
     for parameters in variety() {
-        let form = learn::learn(as_matrix(&train, 6), &parameters).unwrap();
+        let mut form = learn::learn(as_matrix(&train, 6), &parameters).unwrap();
         let (mut together, mut alone, mut contributions) = (Vec::new(), Vec::new(), [f64::NAN; 6]);
         form.score_rows(as_matrix(&test, 6), &mut together);
         for (row, together) in test.chunks_exact(6).zip(&together) {
@@ -274,15 +274,15 @@ fn a_model_is_the_same_bytes_and_scores_to_the_bit() {
     let train = rows(&mut Random(5), 300);
     let test = rows(&mut Random(6), 21);
     for parameters in variety() {
-        let trained = fitted(&train, 6, Scaling::Robust, &parameters).unwrap();
+        let mut trained = fitted(&train, 6, Scaling::Robust, &parameters).unwrap();
         let model = trained.to_model();
         assert_eq!(model, fitted(&train, 6, Scaling::Robust, &parameters).unwrap().to_model());
-        let opened = open(&Model::read(&model).unwrap()).unwrap();
+        let mut opened = open(&Model::read(&model).unwrap()).unwrap();
         assert_eq!(opened.to_model(), model);
         let series = [0; 21];
         let batch = Batch { series: &series, times: &[0; 21], values: &test };
-        let bits = |trained: &Trained| trained.raw_scores(batch).iter().map(|x| x.to_bits()).collect::<Vec<_>>();
-        assert_eq!(bits(&opened), bits(&trained));
+        let bits = |trained: &mut Trained| trained.raw_scores(batch).iter().map(|x| x.to_bits()).collect::<Vec<_>>();
+        assert_eq!(bits(&mut opened), bits(&mut trained));
     }
 }
 

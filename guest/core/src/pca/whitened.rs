@@ -35,12 +35,12 @@ impl Whitened {
 }
 
 impl Kernel for Whitened {
-    fn score_rows(&self, rows: ArrayView2<'_, f64>, raw: &mut Vec<f64>) {
+    fn score_rows(&mut self, rows: ArrayView2<'_, f64>, raw: &mut Vec<f64>) {
         raw.extend(as_rows(rows).map(|row| mean_square(row, self.clip)));
     }
 
     /// Contributions are not negative, and add up to the raw score but for rounding: they are its terms.
-    fn explain_row(&self, row: &[f64], contributions: &mut [f64]) {
+    fn explain_row(&mut self, row: &[f64], contributions: &mut [f64]) {
         shares(row, self.clip, contributions);
     }
 

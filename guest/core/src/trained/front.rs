@@ -8,7 +8,7 @@ use qualm_contract::Error;
 use super::baseline::{self, Baseline};
 use super::prepare::Preparation;
 use super::state::State;
-use super::whiten::Whitening;
+use super::whiten::{self, Whitening};
 use super::{FitError, Rows, Settings};
 use crate::linalg::as_matrix;
 use crate::model::{Model, Writer};
@@ -27,6 +27,7 @@ pub(super) struct Stages {
     /// Scaled, and what recent means left of it.
     plain: Vec<f64>,
     white: Vec<f64>,
+    buffers: whiten::Buffers,
 }
 
 impl Front {
@@ -51,7 +52,7 @@ impl Front {
         let baseline = settings.baseline.map(|span| Baseline::new(span, &preparation));
         let mut this = Self { preparation, baseline, whitening: None };
         let mut stages = Stages::default();
-        this.subtract(rows.with_series(), &mut this.state(), &mut stages);
+        this.subtract(rows.with_series(), &mut this.state(1), &mut stages);
         if let Some(share) = settings.whiten {
             this.whitening = Some(Whitening::fit(this.matrix(&stages.plain), share)?);
         }
@@ -59,9 +60,9 @@ impl Front {
         Ok((this, stages))
     }
 
-    /// The state of the stages, without series.
-    pub(super) fn state(&self) -> State {
-        State::new(self.preparation.features(), self.baseline.is_some())
+    /// The state of the stages, without series, where a kernel spans so many rows.
+    pub(super) fn state(&self, span: usize) -> State {
+        State::new(self.preparation.features(), self.baseline.is_some(), span)
     }
 
     /// Passes rows, each with its series, through all stages.
@@ -84,7 +85,7 @@ impl Front {
         if let Some(whitening) = &self.whitening {
             let mut white = std::mem::take(&mut stages.white);
             white.clear();
-            whitening.apply(self.matrix(&stages.plain), &mut white);
+            whitening.apply(self.matrix(&stages.plain), &mut stages.buffers, &mut white);
             stages.white = white;
         }
     }

@@ -21,7 +21,7 @@ pub(crate) mod whiten;
 use ndarray::ArrayView2;
 use qualm_contract::{Batch, BatchScorer, Description, Detector, Error, Verdicts, Wanted};
 
-use crate::linalg::as_rows;
+use crate::linalg::{as_matrix, as_rows};
 use crate::model::{Model, Writer};
 pub use crate::rows::Rows;
 use alarm::Alarm;
@@ -29,7 +29,7 @@ use calibrate::{Calibration, Threshold};
 use front::{Front, Stages};
 use memory::Memory;
 use prepare::{Preparation, Scaling};
-use state::State;
+use state::{Series, State};
 
 /// The version of the layout and the mathematics that all kinds share.
 const VERSION: &str = "3";
@@ -41,13 +41,20 @@ pub const MAX_FEATURES: usize = 4096;
 const POWERS: std::ops::RangeInclusive<f64> = 0.1..=100.0;
 
 /// The mathematics of one kind of detector, fitted. Rows are complete (no NaN) and come from the
-/// [`front`]; a kernel has no state.
+/// [`front`]; a kernel has no state but buffers.
 pub trait Kernel: std::fmt::Debug + Send {
-    /// Appends a raw score a row to `raw`: finite, larger is more anomalous. `rows` are in standard layout.
-    fn score_rows(&self, rows: ArrayView2<'_, f64>, raw: &mut Vec<f64>);
+    /// How many of a series' last rows are scored together, the row itself included. Where it is more than one, what a kernel
+    /// gets as a row are so many rows side by side, the oldest first, with NaN for what is missing.
+    fn span(&self) -> usize {
+        1
+    }
+
+    /// Appends a raw score a row to `raw`: finite, larger is more anomalous; NaN where it cannot be scored. `rows` are in
+    /// standard layout.
+    fn score_rows(&mut self, rows: ArrayView2<'_, f64>, raw: &mut Vec<f64>);
 
     /// How much each feature contributed to one row's raw score, positive towards an anomaly. The sum depends on the kind.
-    fn explain_row(&self, row: &[f64], contributions: &mut [f64]);
+    fn explain_row(&mut self, row: &[f64], contributions: &mut [f64]);
 
     /// The most rows of a batch that are explained. Metrics wait for it, and when a hundred hosts are anomalous at once, the
     /// reasons of the first suffice.
@@ -138,21 +145,21 @@ impl Trained {
     /// # Errors
     ///
     /// What is wrong with the rows or the settings.
-    pub fn fit(
+    pub fn fit<E: From<FitError>>(
         kind: &'static str,
         train: Rows<'_>,
         validation: Batch<'_>,
         settings: &Settings,
-        fit: impl FnOnce(ArrayView2<'_, f64>) -> Result<Box<dyn Kernel>, FitError>,
-    ) -> Result<Self, FitError> {
+        fit: impl FnOnce(ArrayView2<'_, f64>) -> Result<Box<dyn Kernel>, E>,
+    ) -> Result<Self, E> {
         let features = train.features();
         if features > MAX_FEATURES {
-            return Err(FitError(format!("{features} features; there may be {MAX_FEATURES}")));
+            return Err(FitError(format!("{features} features; there may be {MAX_FEATURES}")).into());
         }
         validation.rows(features).map_err(|error| FitError(error.to_string()))?;
         let memory = Memory::new(settings.memory, settings.memory_weight)?;
         if !POWERS.contains(&settings.power) {
-            return Err(FitError(format!("`power` is {}; it must lie between 0.1 and 100", settings.power)));
+            return Err(FitError(format!("`power` is {}; it must lie between 0.1 and 100", settings.power)).into());
         }
         let (front, trained) = Front::fit(train, settings)?;
         let kernel = fit(front.rows(&trained))?;
@@ -190,22 +197,21 @@ impl Trained {
         calibration: Calibration,
         memory: Memory,
     ) -> Self {
-        let (state, stages, raw) = (front.state(), Stages::default(), Vec::new());
+        let (state, stages, raw) = (front.state(kernel.span()), Stages::default(), Vec::new());
         Self { kind, features, front, kernel, power: 1.0, calibration, memory, alarm: None, state, stages, raw }
     }
 
-    /// The raw scores of rows, averaged as scores are, without earlier state. Rows without values are omitted.
+    /// The raw scores of rows, averaged as scores are, without earlier state. Rows without a score are omitted.
     #[must_use]
-    pub fn raw_scores(&self, batch: Batch<'_>) -> Vec<f64> {
-        let (mut state, mut stages, mut raw) = (self.state.without_series(), Stages::default(), Vec::new());
-        let known = || with_series(batch, self.features).filter(|(_, row)| is_known(row));
-        self.front.run(known(), &mut state, &mut stages);
-        self.kernel.score_rows(self.front.rows(&stages), &mut raw);
-        raise(&mut raw, self.power);
-        for ((series, _), raw) in known().zip(&mut raw) {
-            *raw = self.memory.average(state.series(series).score, *raw);
-        }
-        raw
+    pub fn raw_scores(&mut self, batch: Batch<'_>) -> Vec<f64> {
+        let Self { front, kernel, power, memory, state, stages, raw, .. } = self;
+        let (mut state, mut scores) = (state.without_series(), Vec::new());
+        raw_scores(front, &mut **kernel, *power, batch, &mut state, stages, raw, |row, series, _| {
+            if !row.raw.is_nan() {
+                scores.push(memory.average(series.score, row.raw));
+            }
+        });
+        scores
     }
 
     /// The raw scores that become 0 and 1.
@@ -271,25 +277,6 @@ impl Trained {
     }
 }
 
-/// Raises raw scores to a power.
-fn raise(raw: &mut [f64], power: f64) {
-    if power.to_bits() != 1_f64.to_bits() {
-        for raw in raw {
-            *raw = libm::pow(*raw, power);
-        }
-    }
-}
-
-/// The rows of a batch, each with its series.
-fn with_series(batch: Batch<'_>, features: usize) -> impl Iterator<Item = (u32, &[f64])> {
-    batch.series.iter().copied().zip(batch.values.chunks_exact(features))
-}
-
-/// Whether there is any value in a row.
-fn is_known(row: &[f64]) -> bool {
-    !row.iter().all(|value| value.is_nan())
-}
-
 impl BatchScorer for Trained {
     /// It gives no reasons and no bands: its rows have several values, which contributions describe.
     fn score_batch(&mut self, batch: Batch<'_>, wanted: Wanted, verdicts: &mut Verdicts) -> Result<(), Error> {
@@ -314,7 +301,8 @@ impl Detector for Trained {
             kind: self.kind.to_owned(),
             version: VERSION.to_owned(),
             features: self.features as u32,
-            warm_up: 0,
+            // Half of a window may be missing.
+            warm_up: (self.kernel.span() / 2) as u32,
             scale: "how far a row is out, 0 being the median of ordinary rows, 1 the threshold".to_owned(),
         }
     }
@@ -340,33 +328,89 @@ impl Trained {
         let Self { features, front, kernel, power, calibration, memory, alarm, state, stages, raw, .. } = self;
         let features = *features;
         let count = batch.rows(features)?;
-        front.run(with_series(batch, features), state, stages);
-        let rows = front.rows(stages);
-        raw.clear();
-        kernel.score_rows(rows, raw);
-        raise(raw, *power);
         let Verdicts { scores, contributions, .. } = verdicts;
-        scores.reserve(count);
-        contributions.resize(if explain { rows.len() } else { 0 }, 0.0);
-        let rows = with_series(batch, features).zip(as_rows(rows)).zip(&*raw).enumerate();
-        for (at, (((series, row), prepared), &raw)) in rows {
-            if !is_known(row) {
-                scores.push(f64::NAN);
-                continue;
+        let first = scores.len();
+        scores.resize(first + count, f64::NAN);
+        contributions.resize(if explain { count * features } else { 0 }, 0.0);
+        raw_scores(front, &mut **kernel, *power, batch, state, stages, raw, |row, mut series, kernel| {
+            if row.raw.is_nan() {
+                return;
             }
-            let mut series = state.series(series);
-            let units = memory.average(series.score, calibration.units(raw));
+            let units = memory.average(series.score, calibration.units(row.raw));
             let score = match alarm {
                 Some(alarm) => alarm.score(units, &mut series.incident),
                 None => calibration.score(units),
             };
-            if explain && explained(at, score) {
-                kernel.explain_row(prepared, &mut contributions[at * features..(at + 1) * features]);
+            if explain && explained(row.at, score) {
+                let prepared = if series.window.is_empty() { row.prepared } else { &*series.window };
+                kernel.explain_row(prepared, &mut contributions[row.at * features..(row.at + 1) * features]);
             }
-            scores.push(score);
-        }
+            scores[first + row.at] = score;
+        });
         Ok(())
     }
+}
+
+/// A row that has been scored by a kernel.
+struct Scored<'a> {
+    /// Its place in the batch.
+    at: usize,
+    /// What the front made of it.
+    prepared: &'a [f64],
+    /// The raw score, raised to the power; NaN where it cannot be scored.
+    raw: f64,
+}
+
+/// Scores the rows of a batch that have any value, and gives each to `then` with its series, which has changed by it.
+#[expect(clippy::too_many_arguments, reason = "they are the parts of a detector, some of them borrowed apart")]
+fn raw_scores(
+    front: &Front,
+    kernel: &mut dyn Kernel,
+    power: f64,
+    batch: Batch<'_>,
+    state: &mut State,
+    stages: &mut Stages,
+    raw: &mut Vec<f64>,
+    mut then: impl FnMut(Scored<'_>, Series<'_>, &mut dyn Kernel),
+) {
+    let features = front.preparation.features();
+    front.run(with_series(batch, features), state, stages);
+    let rows = front.rows(stages);
+    let alone = kernel.span() == 1;
+    raw.clear();
+    if alone {
+        kernel.score_rows(rows, raw);
+    }
+    for (at, ((number, row), prepared)) in with_series(batch, features).zip(as_rows(rows)).enumerate() {
+        if row.iter().all(|value| value.is_nan()) {
+            continue;
+        }
+        let series = state.series(number);
+        let own = if alone {
+            raw[at]
+        } else {
+            push_row(series.window, row, prepared);
+            raw.clear();
+            kernel.score_rows(as_matrix(series.window, series.window.len()), raw);
+            raw[0]
+        };
+        let own = if power.to_bits() == 1_f64.to_bits() { own } else { libm::pow(own, power) };
+        then(Scored { at, prepared, raw: own }, series, kernel);
+    }
+}
+
+/// Adds a prepared row to a window, and drops the oldest.
+fn push_row(window: &mut [f64], row: &[f64], prepared: &[f64]) {
+    let newest = window.len() - row.len();
+    window.copy_within(row.len().., 0);
+    for ((cell, value), prepared) in window[newest..].iter_mut().zip(row).zip(prepared) {
+        *cell = if value.is_nan() { f64::NAN } else { *prepared };
+    }
+}
+
+/// The rows of a batch, each with its series.
+fn with_series(batch: Batch<'_>, features: usize) -> impl Iterator<Item = (u32, &[f64])> {
+    batch.series.iter().copied().zip(batch.values.chunks_exact(features))
 }
 
 #[cfg(test)]

@@ -1,10 +1,18 @@
 //! The detector with all its stages, on streams of several series.
 
+use std::collections::BTreeMap;
+
 use super::*;
+use crate::autoencoder::architecture::{Architecture, Network, Order};
+use crate::autoencoder::weights::{Tensor, Weights};
+use crate::autoencoder::{self, Combine};
 use crate::pca::tests::Random;
 use crate::pca::{self, Index, Parameters};
 
 const FEATURES: usize = 5;
+
+/// Rows in a window.
+const WINDOW: usize = 8;
 
 /// A stream of rows, each with its series.
 #[derive(Clone)]
@@ -64,7 +72,40 @@ fn fitted(settings: &Settings) -> Trained {
     pca::fit(rows, validation.batch(0, validation.len()), settings, &parameters()).unwrap()
 }
 
-/// Each stage alone, none, and all.
+/// Each stage alone, none, and all; and a kernel that spans several rows.
+fn models() -> Vec<(String, Vec<u8>)> {
+    let named = |settings: Settings| (format!("{settings:?}"), fitted(&settings).to_model());
+    let mut models: Vec<_> = variety().into_iter().map(named).collect();
+    models.push(("autoencoder".to_owned(), autoencoder(Combine::Mean, true).to_model()));
+    models
+}
+
+/// Networks of each kind with weights by chance.
+fn autoencoder(combine: Combine, hide_newest: bool) -> Trained {
+    let (train, validation) = (Stream::new(1, 3000, true), Stream::new(2, 2000, true));
+    let rows = Rows::of_series(&train.series, &train.values, FEATURES);
+    let settings = Settings { whiten: None, power: 1.5, ..all() };
+    let validation = validation.batch(0, validation.len());
+    autoencoder::fit::<FitError>(rows, validation, &settings, WINDOW, combine, hide_newest, |history| {
+        assert_eq!((history.training.len(), history.validation.len()), (3, 3), "a run each series");
+        let random = &mut Random(9);
+        let weights = |network| {
+            let (features, window, order) = (FEATURES, WINDOW, Order::Reversed);
+            let architecture =
+                Architecture { network, features, window, hidden: 6, layers: 2, bottleneck: 2, kernel: 3, order };
+            let shapes: BTreeMap<String, Vec<usize>> = architecture.tensors().into_iter().collect();
+            let tensor = |name: &str| {
+                let shape = shapes[name].clone();
+                let numbers = (0..shape.iter().product()).map(|_| 0.3 * random.normal() as f32).collect();
+                Ok(Tensor { shape, numbers })
+            };
+            Weights::new(architecture, tensor).unwrap()
+        };
+        Ok(Network::ALL.map(weights).to_vec())
+    })
+    .unwrap()
+}
+
 fn variety() -> [Settings; 6] {
     let plain = Settings { threshold: Threshold::FalseAlarmRate(1e-3), ..Settings::default() };
     [
@@ -93,8 +134,7 @@ fn bits(numbers: &[f64]) -> Vec<u64> {
 #[test]
 fn however_rows_are_cut_into_batches_scores_are_the_same() {
     let stream = faulty();
-    for settings in variety() {
-        let model = fitted(&settings).to_model();
+    for (name, model) in models() {
         let mut whole = crate::open(&model).unwrap();
         let expected = whole.verdicts_of(stream.batch(0, stream.len()), Wanted::CONTRIBUTIONS).unwrap();
         for size in [1, 3, 64, 401] {
@@ -107,8 +147,8 @@ fn however_rows_are_cut_into_batches_scores_are_the_same() {
                 scores.extend(verdicts.scores);
                 contributions.extend(verdicts.contributions);
             }
-            assert_eq!(bits(&scores), bits(&expected.scores), "{settings:?}, {size} at a time");
-            assert_eq!(bits(&contributions), bits(&expected.contributions), "{settings:?}, {size} at a time");
+            assert_eq!(bits(&scores), bits(&expected.scores), "{name}, {size} at a time");
+            assert_eq!(bits(&contributions), bits(&expected.contributions), "{name}, {size} at a time");
         }
     }
 }
@@ -116,8 +156,7 @@ fn however_rows_are_cut_into_batches_scores_are_the_same() {
 #[test]
 fn a_restored_detector_goes_on_to_the_bit() {
     let stream = faulty();
-    for settings in variety() {
-        let model = fitted(&settings).to_model();
+    for (name, model) in models() {
         let mut whole = crate::open(&model).unwrap();
         let expected = whole.verdicts_of(stream.batch(0, stream.len()), Wanted::SCORES).unwrap().scores;
         for at in [1, 200, 410, 899] {
@@ -131,7 +170,7 @@ fn a_restored_detector_goes_on_to_the_bit() {
             let mut renumbered = stream.clone();
             renumbered.series.iter_mut().for_each(|series| *series = (*series + 1) % 3);
             let scores = after.verdicts_of(renumbered.batch(at, stream.len()), Wanted::SCORES).unwrap().scores;
-            assert_eq!(bits(&scores), bits(&expected[at..]), "{settings:?} from {at}");
+            assert_eq!(bits(&scores), bits(&expected[at..]), "{name} from {at}");
         }
     }
 }
@@ -139,8 +178,7 @@ fn a_restored_detector_goes_on_to_the_bit() {
 #[test]
 fn series_do_not_mix() {
     let stream = faulty();
-    for settings in variety() {
-        let model = fitted(&settings).to_model();
+    for (name, model) in models() {
         let together =
             crate::open(&model).unwrap().verdicts_of(stream.batch(0, stream.len()), Wanted::SCORES).unwrap().scores;
         for series in 0..3 {
@@ -150,7 +188,7 @@ fn series_do_not_mix() {
             let zeros = vec![0; rows().count()];
             let batch = Batch { series: &zeros, times: stream.batch(0, zeros.len()).times, values: &values };
             let alone = crate::open(&model).unwrap().verdicts_of(batch, Wanted::SCORES).unwrap().scores;
-            assert_eq!(bits(&alone), rows().map(|at| together[at].to_bits()).collect::<Vec<_>>());
+            assert_eq!(bits(&alone), rows().map(|at| together[at].to_bits()).collect::<Vec<_>>(), "{name}");
         }
     }
 }
@@ -287,16 +325,75 @@ fn settings_that_cannot_be_are_refused() {
 }
 
 #[test]
+fn a_window_is_scored_once_half_of_it_is_known() {
+    let mut stream = Stream::new(4, 400, false);
+    stream.series.fill(0);
+    let mut detector = autoencoder(Combine::Mean, true);
+    assert_eq!(detector.describe().warm_up as usize, WINDOW / 2);
+    let scores = detector.verdicts_of(stream.batch(0, 100), Wanted::SCORES).unwrap().scores;
+    assert!(scores[..WINDOW / 2 - 1].iter().all(|score| score.is_nan()), "{scores:?}");
+    assert!(scores[WINDOW / 2 - 1..].iter().all(|score| score.is_finite()));
+    // A feature that is missing is no reason to be anomalous, nor for the window's other features not to be scored.
+    let mut gaps = stream.clone();
+    gaps.values.chunks_exact_mut(FEATURES).skip(100).take(WINDOW).for_each(|row| row[2] = f64::NAN);
+    let gap = detector.verdicts_of(gaps.batch(100, 120), Wanted::SCORES).unwrap().scores;
+    assert!(gap.iter().all(|score| *score < 1.0), "{gap:?}");
+    // With more than half of the window missing there is no score.
+    gaps.values.chunks_exact_mut(FEATURES).skip(200).take(WINDOW).for_each(|row| row[1..].fill(f64::NAN));
+    detector.verdicts_of(gaps.batch(120, 200), Wanted::SCORES).unwrap();
+    let gap = detector.verdicts_of(gaps.batch(200, 220), Wanted::SCORES).unwrap().scores;
+    assert!(gap[WINDOW - 2].is_nan() && gap[0].is_finite() && gap[19].is_finite(), "{gap:?}");
+}
+
+#[test]
+fn errors_of_networks_are_combined() {
+    let raw = |combine| {
+        let stream = faulty();
+        let mut detector = autoencoder(combine, false);
+        detector.raw_scores(stream.batch(0, stream.len()))
+    };
+    let (mean, weighted, maximum, vote) =
+        (raw(Combine::Mean), raw(Combine::Weighted), raw(Combine::Maximum), raw(Combine::Vote));
+    for at in 0..mean.len() {
+        assert!(mean[at] <= maximum[at] && vote[at] <= maximum[at] && weighted[at] <= maximum[at]);
+    }
+    assert_ne!(bits(&mean), bits(&vote));
+    assert_ne!(bits(&mean), bits(&weighted));
+}
+
+#[test]
+fn too_few_rows_for_a_window_are_named() {
+    let rows: Vec<f64> = (0..200).map(f64::from).collect();
+    let batch = Batch { series: &[0; 200], times: &[0; 200], values: &rows };
+    let train = |_: &autoencoder::history::History| panic!("nothing to train on");
+    let fitted = autoencoder::fit::<FitError>(Rows::new(&rows, 1), batch, &all(), 64, Combine::Mean, true, train);
+    assert_eq!(
+        fitted.unwrap_err().0,
+        "no entity has rows enough to learn windows of 64 from; one needs 427 rows for training"
+    );
+}
+
+#[test]
 fn a_damaged_model_is_refused_or_scores_all_the_same() {
+    damaged(&fitted(&all()).to_model(), 10_000);
+}
+
+#[test]
+fn damaged_networks_are_refused_or_score_all_the_same() {
+    damaged(&autoencoder(Combine::Vote, false).to_model(), 6_000);
+}
+
+/// Opens a model with a few bytes changed at a time, and scores rows with those that open.
+fn damaged(model: &[u8], rounds: usize) {
     let stream = faulty();
-    let model = fitted(&all()).to_model();
     let random = &mut Random(8);
     let (mut opened, mut refused) = (0, 0);
-    for round in 0..10_000 {
-        let mut damaged = model.clone();
+    for round in 0..rounds {
+        let mut damaged = model.to_vec();
         for _ in 0..=round % 3 {
             // Every other time in the header, where all numbers stand that are no arrays.
-            let within = if round % 2 == 0 { damaged.len() } else { damaged.len().min(1200) };
+            let header = 8 + u64::from_le_bytes(model[..8].try_into().unwrap()) as usize;
+            let within = if round % 2 == 0 { damaged.len() } else { header };
             let at = (random.uniform() * within as f64) as usize;
             damaged[at] = match round % 4 {
                 0 | 3 => damaged[at] ^ (1 << (random.uniform() * 8.0) as u8),
@@ -311,7 +408,8 @@ fn a_damaged_model_is_refused_or_scores_all_the_same() {
         opened += 1;
         if detector.describe().features as usize == FEATURES {
             let verdicts = detector.verdicts_of(stream.batch(390, 450), Wanted::CONTRIBUTIONS).unwrap();
-            let finite = verdicts.scores.iter().chain(&verdicts.contributions).all(|number| number.is_finite());
+            let scored = verdicts.scores.iter().filter(|score| !score.is_nan());
+            let finite = scored.chain(&verdicts.contributions).all(|number| number.is_finite());
             assert!(finite, "{verdicts:?}");
         }
     }

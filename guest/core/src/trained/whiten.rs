@@ -8,6 +8,8 @@
 //! |w|² is a combined index of PCA monitoring without a number of components: Hotelling's T² in directions with
 //! eigenvalues far above r, the squared prediction error over r in those far below.
 
+use std::borrow::Cow;
+
 use ndarray::{Array2, ArrayView2};
 use qualm_contract::Error;
 
@@ -25,9 +27,16 @@ const MIN_RIDGE: f64 = 1e-6;
 /// The largest element of a matrix, 1/√r, with room for rounding.
 const MAX_ELEMENT: f64 = 1.001e3;
 
+/// What the products of four rows need.
+#[derive(Debug, Default)]
+pub(crate) struct Buffers {
+    columns: Vec<Lanes>,
+    products: Vec<Lanes>,
+}
+
 /// A fitted matrix.
 #[derive(Debug)]
-pub(super) struct Whitening {
+pub(crate) struct Whitening {
     /// Features × features.
     matrix: Blocks,
 }
@@ -38,7 +47,7 @@ impl Whitening {
     /// # Errors
     ///
     /// Where there are too many features.
-    pub(super) fn fit(rows: ArrayView2<'_, f64>, share: f64) -> Result<Self, FitError> {
+    pub(crate) fn fit(rows: ArrayView2<'_, f64>, share: f64) -> Result<Self, FitError> {
         let features = rows.ncols();
         if features > MAX_FEATURES {
             let most = MAX_FEATURES;
@@ -59,25 +68,26 @@ impl Whitening {
     }
 
     /// Appends whitened rows to `out`. The result for a row does not depend on the other rows.
-    pub(super) fn apply(&self, rows: ArrayView2<'_, f64>, out: &mut Vec<f64>) {
+    pub(crate) fn apply(&self, rows: ArrayView2<'_, f64>, buffers: &mut Buffers, out: &mut Vec<f64>) {
         let features = self.matrix.columns();
-        let mut columns: Vec<Lanes> = vec![[0.0; LANES]; features];
-        let mut products: Vec<Lanes> = vec![[0.0; LANES]; padded(features)];
+        let Buffers { columns, products } = buffers;
+        columns.resize(features, [0.0; LANES]);
+        products.resize(padded(features), [0.0; LANES]);
         for rows in as_numbers(rows).chunks(LANES * features) {
-            gather(rows, features, &mut columns);
-            self.matrix.multiply(&columns, &mut products);
+            gather(rows, features, columns);
+            self.matrix.multiply(columns, products);
             for lane in 0..rows.len() / features {
                 out.extend(products[..features].iter().map(|product| product[lane]));
             }
         }
     }
 
-    pub(super) fn write_model(&self, name: &'static str, model: &mut Writer) {
+    pub(crate) fn write_model(&self, name: impl Into<Cow<'static, str>>, model: &mut Writer) {
         let matrix = self.matrix.to_matrix();
         model.doubles(name, matrix.shape(), as_numbers(matrix.view()));
     }
 
-    pub(super) fn read_model(name: &'static str, model: &Model<'_>, features: usize) -> Result<Self, Error> {
+    pub(crate) fn read_model(name: &str, model: &Model<'_>, features: usize) -> Result<Self, Error> {
         if features > MAX_FEATURES {
             let most = MAX_FEATURES;
             return Err(Error::BadModel(format!("its {features} features are whitened; {most} may be at most")));
@@ -130,7 +140,7 @@ mod tests {
         let rows = rows(2000);
         let whitening = Whitening::fit(as_matrix(&rows, 5), 1e-9).unwrap();
         let mut white = Vec::new();
-        whitening.apply(as_matrix(&rows, 5), &mut white);
+        whitening.apply(as_matrix(&rows, 5), &mut Buffers::default(), &mut white);
         let moment = |i: usize, j: usize| {
             let products = white.chunks_exact(5).map(|row| row[i] * row[j]);
             products.sum::<f64>() / 2000.0
@@ -157,7 +167,7 @@ mod tests {
         let variance = rows.iter().map(|x| x * x).sum::<f64>() / rows.len() as f64;
         let whitening = Whitening::fit(as_matrix(&rows, 5), 0.03).unwrap();
         let mut white = Vec::new();
-        whitening.apply(as_matrix(&[0.0, 0.0, 0.0, 0.0, 1.0], 5), &mut white);
+        whitening.apply(as_matrix(&[0.0, 0.0, 0.0, 0.0, 1.0], 5), &mut Buffers::default(), &mut white);
         assert!((white[4] - 1.0 / (0.03 * variance).sqrt()).abs() < 1e-9, "{white:?}");
         let still = Whitening::fit(as_matrix(&[0.0; 30], 3), 0.03).unwrap();
         assert!(still.matrix.to_matrix().iter().all(|element| element.abs() <= MAX_ELEMENT));
@@ -168,8 +178,8 @@ mod tests {
         let rows = rows(23);
         let whitening = Whitening::fit(as_matrix(&rows, 5), 0.03).unwrap();
         let (mut together, mut alone) = (Vec::new(), Vec::new());
-        whitening.apply(as_matrix(&rows, 5), &mut together);
-        rows.chunks_exact(5).for_each(|row| whitening.apply(as_matrix(row, 5), &mut alone));
+        whitening.apply(as_matrix(&rows, 5), &mut Buffers::default(), &mut together);
+        rows.chunks_exact(5).for_each(|row| whitening.apply(as_matrix(row, 5), &mut Buffers::default(), &mut alone));
         let bits = |rows: &[f64]| rows.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
         assert_eq!(bits(&together), bits(&alone));
     }

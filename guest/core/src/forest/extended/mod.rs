@@ -97,7 +97,7 @@ impl Extended {
 }
 
 impl Kernel for Extended {
-    fn score_rows(&self, rows: ArrayView2<'_, f64>, raw: &mut Vec<f64>) {
+    fn score_rows(&mut self, rows: ArrayView2<'_, f64>, raw: &mut Vec<f64>) {
         let features = self.planes.features();
         let start = raw.len();
         let mut block = Vec::with_capacity(BLOCK * features);
@@ -115,7 +115,7 @@ impl Kernel for Extended {
         Forest::scores(&mut raw[start..], self.trees.len(), self.samples);
     }
 
-    fn explain_row(&self, row: &[f64], contributions: &mut [f64]) {
+    fn explain_row(&mut self, row: &[f64], contributions: &mut [f64]) {
         contributions.fill(0.0);
         let row: Vec<f32> = row.iter().map(|value| *value as f32).collect();
         for tree in &self.trees {
@@ -146,7 +146,7 @@ mod tests {
         (0..count * features).map(|_| random.normal()).collect()
     }
 
-    fn scores(forest: &Extended, rows: &[f64]) -> Vec<f64> {
+    fn scores(forest: &mut Extended, rows: &[f64]) -> Vec<f64> {
         let mut raw = Vec::new();
         forest.score_rows(as_matrix(rows, forest.planes.features()), &mut raw);
         raw
@@ -156,10 +156,10 @@ mod tests {
     fn what_is_far_out_in_any_direction_scores_alike() {
         let rows = rows(2000, 2);
         for extension in [0, 1] {
-            let forest = Extended::fit(as_matrix(&rows, 2), &Parameters::default(), extension).unwrap();
+            let mut forest = Extended::fit(as_matrix(&rows, 2), &Parameters::default(), extension).unwrap();
             let around: Vec<f64> =
                 (0..16).flat_map(|at| [libm::sin, libm::cos].map(|f| 4.5 * f(f64::from(at) / 2.0))).collect();
-            let scores = scores(&forest, &around);
+            let scores = scores(&mut forest, &around);
             let (least, most) =
                 scores.iter().fold((1.0, 0.0), |(low, high): (f64, f64), x| (low.min(*x), high.max(*x)));
             assert!(least > 0.6, "{scores:?}");
@@ -174,12 +174,12 @@ mod tests {
         rows.iter_mut().skip(4).step_by(6).for_each(|value| *value = 7.0); // one that does not vary
         for (extension, max_features) in [(0, 1.0), (2, 1.0), (2, 0.5), (99, 1.0)] {
             let parameters = Parameters { max_features, seed: 1, ..Parameters::default() };
-            let forest = Extended::fit(as_matrix(&rows, 6), &parameters, extension).unwrap();
+            let mut forest = Extended::fit(as_matrix(&rows, 6), &parameters, extension).unwrap();
             let mut row = rows[..6].to_vec();
             row[2] = 9.0;
             let mut contributions = [f64::NAN; 6];
             forest.explain_row(&row, &mut contributions);
-            let mean = -libm::log2(scores(&forest, &row)[0]) * super::super::path::average(256);
+            let mean = -libm::log2(scores(&mut forest, &row)[0]) * super::super::path::average(256);
             assert!((contributions.iter().sum::<f64>() - (forest.base() - mean)).abs() < 1e-9);
             assert!(contributions.iter().all(|contribution| *contribution <= contributions[2]), "{contributions:?}");
             assert!(contributions[4].abs() < 1e-12, "{contributions:?}");
@@ -190,7 +190,7 @@ mod tests {
     fn rows_that_are_equal_make_a_leaf() {
         let forest = Extended::fit(as_matrix(&[5.0; 30], 3), &Parameters::default(), 2).unwrap();
         assert!(forest.trees.iter().all(|tree| tree.nodes().len() == 1));
-        let forest = Extended::fit(as_matrix(&[1.0, 2.0], 2), &Parameters::default(), 1).unwrap();
-        assert_eq!(scores(&forest, &[1.0, 2.0]), [0.5]);
+        let mut forest = Extended::fit(as_matrix(&[1.0, 2.0], 2), &Parameters::default(), 1).unwrap();
+        assert_eq!(scores(&mut forest, &[1.0, 2.0]), [0.5]);
     }
 }
