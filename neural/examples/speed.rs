@@ -9,7 +9,8 @@ use qualm_neural::{Options, Rows, Windows, train};
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let number = |at: usize, otherwise: usize| arguments.get(at).map_or(otherwise, |text| text.parse().expect("a number"));
+    let number =
+        |at: usize, otherwise: usize| arguments.get(at).map_or(otherwise, |text| text.parse().expect("a number"));
     let networks = arguments.first().map_or("lstm,gru,conv", String::as_str);
     let (stride, batch, epochs) = (number(1, 4), number(2, 64), number(3, 10));
     let features = number(5, 38);

@@ -33,7 +33,9 @@ pub struct Checkpoint {
 #[derive(Debug, thiserror::Error)]
 pub enum CheckpointError {
     /// Its architecture, options or rows are others.
-    #[error("the checkpoint is of a training with another architecture, other options or other rows; remove it to start anew")]
+    #[error(
+        "the checkpoint is of a training with another architecture, other options or other rows; remove it to start anew"
+    )]
     Other,
     /// It is no checkpoint.
     #[error("the checkpoint is damaged: {0}; remove it to start anew")]
@@ -108,12 +110,8 @@ impl Checkpoint {
         let ([untrained, best, epochs @ ..], [best_epoch, steps]) = (&losses[..], &counts[..]) else {
             return Err(damaged("losses or counts are missing"));
         };
-        let epochs: Vec<Epoch> = epochs
-            .as_chunks::<2>()
-            .0
-            .iter()
-            .map(|&[training, validation]| Epoch { training, validation })
-            .collect();
+        let epochs: Vec<Epoch> =
+            epochs.as_chunks::<2>().0.iter().map(|&[training, validation]| Epoch { training, validation }).collect();
         let best = Best { epoch: *best_epoch as usize, validation: *best };
         if best.epoch > epochs.len() {
             return Err(damaged("its best epoch is to come"));

@@ -41,8 +41,15 @@ mod tests {
 
     #[test]
     fn bounds_are_those_of_pytorch() {
-        let architecture =
-            Architecture { network: Network::Lstm, features: 9, window: 8, hidden: 16, layers: 1, bottleneck: 4, kernel: 5 };
+        let architecture = Architecture {
+            network: Network::Lstm,
+            features: 9,
+            window: 8,
+            hidden: 16,
+            layers: 1,
+            bottleneck: 4,
+            kernel: 5,
+        };
         let bounds = |network| {
             let architecture = Architecture { network, ..architecture };
             let names = architecture.tensors().into_iter().map(|(name, _)| name);

@@ -84,9 +84,11 @@ impl<'a> Windows<'a> {
                 return Err(WindowsError::NotFinite { row: cell / features, feature: cell % features });
             }
             let last = (run.end + 1).saturating_sub(window);
-            starts.extend((run.start..last).step_by(stride.max(1)).filter(|&start| {
-                known[start * features..(start + window) * features].contains(&true)
-            }));
+            starts.extend(
+                (run.start..last)
+                    .step_by(stride.max(1))
+                    .filter(|&start| known[start * features..(start + window) * features].contains(&true)),
+            );
         }
         if window == 0 || starts.is_empty() {
             return Err(WindowsError::None { window, longest: runs.iter().map(Range::len).max().unwrap_or(0) });
@@ -144,17 +146,14 @@ mod tests {
     #[expect(clippy::single_range_in_vec_init, reason = "one run")]
     fn windows_lie_within_runs() {
         let values: Vec<f32> = (0..20).map(|value| value as f32).collect();
-        let mut known = [true; 20];
+        let known = [true; 20];
         let rows = Rows { features: 2, values: &values, known: &known };
         let windows = Windows::new(rows, &[0..4, 4..10], 3, 2).unwrap();
         assert_eq!(windows.starts, [0, 4, 6]);
         assert_eq!(windows.row(1, 2).collect::<Vec<_>>(), [(12.0, true), (13.0, true)]);
-        assert_eq!(
-            Windows::new(rows, &[0..4, 4..6], 5, 1).unwrap_err(),
-            WindowsError::None { window: 5, longest: 4 }
-        );
+        assert_eq!(Windows::new(rows, &[0..4, 4..6], 5, 1).unwrap_err(), WindowsError::None { window: 5, longest: 4 });
         assert!(matches!(Windows::new(rows, &[8..11], 3, 1), Err(WindowsError::Run { rows: 10, .. })));
-        known[..8].fill(false);
+        let known: Vec<bool> = (0..20).map(|cell| cell >= 8).collect();
         let windows = Windows::new(Rows { known: &known, ..rows }, &[0..10], 4, 1).unwrap();
         assert_eq!(windows.starts, [1, 2, 3, 4, 5, 6], "the first has nothing that is known");
     }
@@ -167,9 +166,6 @@ mod tests {
         let windows = Windows::new(rows, &[0..2], 2, 1).unwrap();
         assert_eq!(windows.row(0, 0).collect::<Vec<_>>(), [(0.0, true), (0.0, false)]);
         let rows = Rows { known: &[true; 4], ..rows };
-        assert_eq!(
-            Windows::new(rows, &[0..2], 2, 1).unwrap_err(),
-            WindowsError::NotFinite { row: 0, feature: 1 }
-        );
+        assert_eq!(Windows::new(rows, &[0..2], 2, 1).unwrap_err(), WindowsError::NotFinite { row: 0, feature: 1 });
     }
 }

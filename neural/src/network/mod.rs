@@ -86,8 +86,10 @@ struct Weights<'a> {
 
 impl Weights<'_> {
     fn next<const D: usize>(&mut self) -> Tensor<D> {
-        let (tensor, shape) = self.tensors.next().expect("the architecture names as many tensors as its network takes");
-        tensor.clone().reshape::<D, _>(shape.clone())
+        let next = self.tensors.next();
+        let shaped = next.and_then(|(tensor, shape)| Some((tensor.clone(), <[usize; D]>::try_from(&shape[..]).ok()?)));
+        let (tensor, shape) = shaped.expect("the architecture has the tensors that its network takes");
+        tensor.reshape(shape)
     }
 }
 
@@ -107,9 +109,8 @@ impl Dropout {
     fn apply<const D: usize>(&mut self, tensor: Tensor<D>) -> Tensor<D> {
         let kept = 1.0 / (1.0 - self.rate);
         let dims = tensor.dims();
-        let mask: Vec<f32> = (0..dims.iter().product())
-            .map(|_| if self.random.unit() < self.rate { 0.0 } else { kept })
-            .collect();
+        let mask: Vec<f32> =
+            (0..dims.iter().product()).map(|_| if self.random.unit() < self.rate { 0.0 } else { kept }).collect();
         tensor * Tensor::from_data(TensorData::new(mask, dims), &self.device)
     }
 }
@@ -122,15 +123,8 @@ mod tests {
     use crate::device;
     use crate::windows::Rows;
 
-    const SMALL: Architecture = Architecture {
-        network: Network::Lstm,
-        features: 3,
-        window: 8,
-        hidden: 4,
-        layers: 2,
-        bottleneck: 2,
-        kernel: 3,
-    };
+    const SMALL: Architecture =
+        Architecture { network: Network::Lstm, features: 3, window: 8, hidden: 4, layers: 2, bottleneck: 2, kernel: 3 };
 
     /// Error and gradients for all of the windows.
     fn gradients(shape: &Shape, weights: &[Vec<f32>], windows: &Windows<'_>) -> (f32, Vec<Vec<f32>>) {
@@ -139,7 +133,7 @@ mod tests {
         let leaves = shape.weights(weights, &device().autodiff());
         let error = shape.error(&leaves, &batch, None);
         let mut gradients = error.backward();
-        let numbers = |tensor: Tensor<1>| tensor.into_data().into_vec::<f32>().unwrap();
+        let numbers = |tensor: Tensor<1>| tensor.try_into_vec_as::<f32>().unwrap();
         let of = leaves.iter().map(|leaf| numbers(leaf.grad_remove(&mut gradients).unwrap())).collect();
         (error.into_scalar(), of)
     }
@@ -176,31 +170,6 @@ mod tests {
                         assert!(difference <= 2e-4 * largest + 1e-5, "{name} {ordered} {of}: {found} for {expected}");
                     }
                 }
-            }
-        }
-    }
-
-    #[test]
-    fn gradients_are_the_slopes_of_the_error() {
-        let values: Vec<f32> = (0..60).map(|at| (at as f32 * 0.7).sin()).collect();
-        let known: Vec<bool> = (0..60).map(|at| at % 7 != 0).collect();
-        let windows = Windows::new(Rows { features: 3, values: &values, known: &known }, &[0..11, 11..20], 8, 1).unwrap();
-        for network in Network::ALL {
-            let architecture = Architecture { network, ..SMALL };
-            let shape = Shape::new(architecture, Order::Reversed);
-            let weights = crate::initial::weights(&architecture, 3);
-            let (_, found) = gradients(&shape, &weights, &windows);
-            for (tensor, found) in found.iter().enumerate() {
-                let at = found.len() / 2;
-                let error = |by: f32| {
-                    let mut weights = weights.clone();
-                    weights[tensor][at] += by;
-                    f64::from(gradients(&shape, &weights, &windows).0)
-                };
-                let step = 4e-3;
-                let slope = (error(step) - error(-step)) / (2.0 * f64::from(step));
-                let difference = (slope - f64::from(found[at])).abs();
-                assert!(difference < 0.02 * slope.abs() + 0.01, "{network:?} tensor {tensor}: {} for {slope}", found[at]);
             }
         }
     }
