@@ -7,7 +7,7 @@ use clap::Args;
 use qualm_bundle::Bundle;
 use qualm_contract::ModelFactory;
 use qualm_offline::train::grid::Choice;
-use qualm_offline::train::{self, Trained};
+use qualm_offline::train::{self, Step, Trained};
 use serde_json::json;
 
 use crate::progress::progress_bar;
@@ -104,11 +104,21 @@ pub enum Error {
 /// As [`Error`] lists them.
 pub fn run(options: &Options, factory: &dyn ModelFactory) -> Result<(), Error> {
     let Options { out, json, .. } = options;
-    let bar = progress_bar(0, "{wide_bar} {pos}/{len} models, {eta} left");
-    let Trained { bundle, tried, warnings, split } = train::from_file(&options.into(), factory, &|fitted, fits| {
-        if fits > 1 {
-            bar.set_length(fits);
-            bar.set_position(fitted);
+    let bar = progress_bar(0, "{wide_bar} {pos}/{len} {msg}");
+    let Trained { bundle, tried, warnings, split } = train::from_file(&options.into(), factory, &|step| match step {
+        Step::Fitted { models, of } if of > 1 => {
+            bar.set_length(of);
+            bar.set_position(models);
+            bar.set_message("models");
+        }
+        Step::Fitted { .. } => {}
+        Step::Epoch { network, epoch, of, training, validation } => {
+            bar.println(format!(
+                "{network:<5} epoch {epoch:>3} of {of}: loss {training:.4}, on rows not learnt from {validation:.4}"
+            ));
+            bar.set_length(of);
+            bar.set_position(epoch);
+            bar.set_message("epochs");
         }
     })?;
     bar.finish_and_clear();

@@ -37,6 +37,8 @@ fn network(network: Network) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use qualm_core::autoencoder::architecture::Order;
+
     use super::*;
 
     #[test]
@@ -49,6 +51,7 @@ mod tests {
             layers: 1,
             bottleneck: 4,
             kernel: 5,
+            order: Order::Forward,
         };
         let bounds = |network| {
             let architecture = Architecture { network, ..architecture };

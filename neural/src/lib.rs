@@ -18,9 +18,9 @@ mod train;
 mod windows;
 
 pub use checkpoint::{Checkpoint, CheckpointError};
-pub use options::{Options, OptionsError, Order};
+pub use options::{Options, OptionsError};
 pub use train::{Best, Epoch, Log, Progress, Stop, Tensor, TrainError, Trained, Watch, train};
-pub use windows::{Rows, Windows, WindowsError};
+pub use windows::{Newest, Rows, Windows, WindowsError};
 
 /// Where tensors live: on the CPU. The only line that names a backend.
 fn device() -> burn_tensor::Device {

@@ -1,30 +1,20 @@
 //! How a network is trained.
 
-/// In which order a recurrent decoder reconstructs the rows of a window.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Order {
-    /// The oldest row first.
-    Forward,
-    /// The newest row first (Malhotra et al., "LSTM-based Encoder-Decoder for Multi-sensor Anomaly Detection", 2016): the
-    /// row that is scored takes one step of the decoder.
-    #[default]
-    Reversed,
-}
-
 /// How a network is trained.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Options {
-    /// The order of a recurrent decoder; convolutions ignore it.
-    pub order: Order,
     /// The share of numbers between layers that a step of training leaves out, from 0 and below 1.
     pub dropout: f32,
     /// Windows in a batch.
     pub batch: usize,
+    /// An epoch learns from one in so many windows, drawn anew each time.
+    pub thinning: usize,
     /// The most times that all windows are passed.
     pub epochs: usize,
     /// Epochs without a better validation loss before training stops.
     pub patience: usize,
-    /// The step size of Adam.
+    /// The largest step size of Adam: it rises over the first steps, and falls as half a cosine to a twentieth with the last
+    /// epoch (Loshchilov & Hutter, SGDR, 2017).
     pub learning_rate: f32,
     /// What the Euclidean norm of all gradients of a batch is limited to.
     pub clip: f32,
@@ -34,16 +24,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self {
-            order: Order::default(),
-            dropout: 0.0,
-            batch: 64,
-            epochs: 20,
-            patience: 3,
-            learning_rate: 1e-3,
-            clip: 1.0,
-            seed: 1,
-        }
+        Self { dropout: 0.0, batch: 64, thinning: 1, epochs: 20, patience: 3, learning_rate: 1e-3, clip: 1.0, seed: 1 }
     }
 }
 
@@ -70,6 +51,7 @@ impl Options {
         for (name, value, fits, must) in [
             ("dropout", f64::from(self.dropout), (0.0..1.0).contains(&self.dropout), "0 or more, and below 1"),
             ("batch", self.batch as f64, self.batch > 0, "1 or more"),
+            ("thinning", self.thinning as f64, self.thinning > 0, "1 or more"),
             ("patience", self.patience as f64, self.patience > 0, "1 or more"),
             ("learning_rate", f64::from(self.learning_rate), positive(self.learning_rate), "positive"),
             ("clip", f64::from(self.clip), positive(self.clip), "positive"),

@@ -25,7 +25,7 @@ pub struct Trained {
     pub log: Log,
 }
 
-/// How a training went. All losses are mean squared errors of a known cell.
+/// How a training went. A loss is the weighted mean over known cells of Huber's, half the square of an error up to 1.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Log {
     /// The validation loss of the weights at first.
@@ -152,7 +152,7 @@ pub fn train(
             return Err(TrainError::Windows { window, features });
         }
     }
-    let trainer = Trainer { options, shape: Shape::new(*architecture, options.order), training, validation };
+    let trainer = Trainer { options, shape: Shape::new(*architecture), training, validation };
     let of = Checkpoint::of(architecture, options, training, validation);
     let mut state = match from {
         Some(checkpoint) => checkpoint.resume(&of, architecture)?,
@@ -206,12 +206,13 @@ impl Trainer<'_> {
 
     /// One pass over all windows; none where it diverges.
     fn epoch(&self, state: &mut Checkpoint, watch: &mut dyn Watch) -> Option<Epoch> {
-        let Options { seed, batch, dropout, learning_rate, clip, .. } = *self.options;
+        let Options { seed, batch, dropout, thinning, epochs, learning_rate, clip, .. } = *self.options;
         let plain = device();
         let differentiable = device().autodiff();
         let epoch = state.epochs.len() + 1;
         let mut order: Vec<usize> = (0..self.training.len()).collect();
         Random::new(seed, Purpose::Shuffle { epoch }).shuffle(&mut order);
+        order.truncate(order.len().div_ceil(thinning));
         let batches = order.len().div_ceil(batch);
         let mut sum = Sum::default();
         for (at, indices) in order.chunks(batch).enumerate() {
@@ -220,21 +221,22 @@ impl Trainer<'_> {
                 Dropout::new(dropout, Random::new(seed, Purpose::Dropout { epoch, batch: at }), plain.clone())
             });
             let leaves = self.shape.weights(&state.weights, &differentiable);
-            let error = self.shape.error(&leaves, &windows, dropout.as_mut());
-            let mut gradients = error.backward();
-            sum.add(f64::from(error.into_scalar::<f32>()), windows.cells);
+            let loss = self.shape.loss(&leaves, &windows, dropout.as_mut());
+            let mut gradients = loss.backward();
+            sum.add(f64::from(loss.into_scalar::<f32>()), windows.weight);
             let gradients: Vec<Vec<f32>> = leaves
                 .iter()
                 .map(|leaf| leaf.grad_remove(&mut gradients).map_or_else(|| vec![0.0; leaf.dims()[0]], numbers))
                 .collect();
-            // The loss is a mean over the known cells.
-            let mean = 1.0 / windows.cells as f64;
+            // The loss is a weighted mean.
+            let mean = 1.0 / windows.weight;
             let length = norm(&gradients) * mean;
             if !(length.is_finite() && sum.mean().is_finite()) {
                 return None;
             }
             let scale = mean * (f64::from(clip) / (length + 1e-6)).min(1.0);
-            state.adam.step(&mut state.weights, &gradients, scale as f32, learning_rate);
+            let rate = learning_rate * schedule(state.adam.steps, (epochs * batches) as u64);
+            state.adam.step(&mut state.weights, &gradients, scale as f32, rate);
             watch.batch(&Progress { epoch, batch: at + 1, batches, training: sum.mean() });
         }
         let validation = self.validate(&state.weights);
@@ -249,28 +251,41 @@ impl Trainer<'_> {
         let mut sum = Sum::default();
         for indices in all.chunks(self.options.batch) {
             let windows = self.shape.batch(self.validation, indices, &device);
-            let error = self.shape.error(&weights, &windows, None);
-            sum.add(f64::from(error.into_scalar::<f32>()), windows.cells);
+            let loss = self.shape.loss(&weights, &windows, None);
+            sum.add(f64::from(loss.into_scalar::<f32>()), windows.weight);
         }
         sum.mean()
     }
 }
 
-/// Squared errors of known cells.
+/// The share of the learning rate after so many steps of at most so many.
+fn schedule(step: u64, steps: u64) -> f32 {
+    let begin = (step + 1) as f64 / WARM_UP_STEPS;
+    let end = LAST_RATE + (1.0 - LAST_RATE) * 0.5 * (1.0 + (std::f64::consts::PI * step as f64 / steps as f64).cos());
+    (begin.min(1.0) * end) as f32
+}
+
+/// Steps in which the learning rate rises.
+const WARM_UP_STEPS: f64 = 30.0;
+
+/// The share of the learning rate that it falls to.
+const LAST_RATE: f64 = 0.05;
+
+/// Weighted losses of cells.
 #[derive(Default)]
 struct Sum {
-    errors: f64,
-    cells: usize,
+    losses: f64,
+    weight: f64,
 }
 
 impl Sum {
-    fn add(&mut self, errors: f64, cells: usize) {
-        self.errors += errors;
-        self.cells += cells;
+    fn add(&mut self, losses: f64, weight: f64) {
+        self.losses += losses;
+        self.weight += weight;
     }
 
     fn mean(&self) -> f64 {
-        self.errors / self.cells as f64
+        self.losses / self.weight
     }
 }
 

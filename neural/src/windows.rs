@@ -59,6 +59,27 @@ pub struct Windows<'a> {
     window: usize,
     /// The first row of each window.
     starts: Vec<usize>,
+    newest: Newest,
+}
+
+/// What is special about the newest row of a window, which is the one that is scored.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Newest {
+    /// Whether a network does not see it, and so has to expect it from the rows before.
+    pub hidden: bool,
+    /// How many times its mean loss counts besides that of the whole window.
+    pub weight: f32,
+}
+
+/// A cell of a window.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Cell {
+    /// What a network sees: 0 where the cell is not known, or hidden.
+    pub(crate) input: f32,
+    /// What it should make of it.
+    pub(crate) target: f32,
+    /// How much its loss counts; nothing where it is not known.
+    pub(crate) weight: f32,
 }
 
 impl<'a> Windows<'a> {
@@ -93,7 +114,13 @@ impl<'a> Windows<'a> {
         if window == 0 || starts.is_empty() {
             return Err(WindowsError::None { window, longest: runs.iter().map(Range::len).max().unwrap_or(0) });
         }
-        Ok(Self { rows, window, starts })
+        Ok(Self { rows, window, starts, newest: Newest { hidden: false, weight: 0.0 } })
+    }
+
+    /// The same windows with another treatment of their newest row.
+    #[must_use]
+    pub fn with_newest(self, newest: Newest) -> Self {
+        Self { newest, ..self }
     }
 
     /// How many there are, at least one.
@@ -120,6 +147,8 @@ impl<'a> Windows<'a> {
         for length in [self.starts.len(), self.window, self.rows.features, self.rows.values.len()] {
             add(&(length as u64).to_le_bytes());
         }
+        add(&self.newest.weight.to_le_bytes());
+        add(&[u8::from(self.newest.hidden)]);
         for &start in &self.starts {
             add(&(start as u64).to_le_bytes());
         }
@@ -128,19 +157,44 @@ impl<'a> Windows<'a> {
         }
     }
 
-    /// The row of window `index` that is `at` rows after its oldest: each value, 0 where it is not known, and whether it is.
-    pub(crate) fn row(&self, index: usize, at: usize) -> impl Iterator<Item = (f32, bool)> + use<'a> {
+    /// The row of window `index` that is `at` rows after its oldest.
+    pub(crate) fn row(&self, index: usize, at: usize) -> impl Iterator<Item = Cell> + use<'a> {
         let Rows { features, values, known } = self.rows;
         let row = self.starts[index] + at;
         let cells = row * features..(row + 1) * features;
         let values = values[cells.clone()].iter().zip(&known[cells]);
-        values.map(|(&value, &known)| (if known { value } else { 0.0 }, known))
+        let newest = at + 1 == self.window;
+        let hidden = newest && self.newest.hidden;
+        let weight = if newest { 1.0 + self.newest.weight * self.window as f32 } else { 1.0 };
+        values.map(move |(&value, &known)| {
+            let target = if known { value } else { 0.0 };
+            Cell { input: if hidden { 0.0 } else { target }, target, weight: if known { weight } else { 0.0 } }
+        })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn known_cell(value: f32) -> Cell {
+        Cell { input: value, target: value, weight: 1.0 }
+    }
+
+    #[test]
+    #[expect(clippy::single_range_in_vec_init, reason = "one run")]
+    fn the_newest_row_is_hidden_and_counts_more() {
+        let values = [1.0, 2.0, 3.0, 4.0];
+        let rows = Rows { features: 1, values: &values, known: &[true, true, true, true] };
+        let windows = Windows::new(rows, &[0..4], 3, 1).unwrap().with_newest(Newest { hidden: true, weight: 2.0 });
+        let cells: Vec<Cell> = (0..3).flat_map(|at| windows.row(1, at)).collect();
+        let newest = Cell { input: 0.0, target: 4.0, weight: 7.0 };
+        assert_eq!(
+            cells,
+            [known_cell(2.0), known_cell(3.0), newest],
+            "its mean counts twice, beside that of three rows"
+        );
+    }
 
     #[test]
     #[expect(clippy::single_range_in_vec_init, reason = "one run")]
@@ -150,7 +204,7 @@ mod tests {
         let rows = Rows { features: 2, values: &values, known: &known };
         let windows = Windows::new(rows, &[0..4, 4..10], 3, 2).unwrap();
         assert_eq!(windows.starts, [0, 4, 6]);
-        assert_eq!(windows.row(1, 2).collect::<Vec<_>>(), [(12.0, true), (13.0, true)]);
+        assert_eq!(windows.row(1, 2).collect::<Vec<_>>(), [known_cell(12.0), known_cell(13.0)]);
         assert_eq!(Windows::new(rows, &[0..4, 4..6], 5, 1).unwrap_err(), WindowsError::None { window: 5, longest: 4 });
         assert!(matches!(Windows::new(rows, &[8..11], 3, 1), Err(WindowsError::Run { rows: 10, .. })));
         let known: Vec<bool> = (0..20).map(|cell| cell >= 8).collect();
@@ -164,7 +218,7 @@ mod tests {
         let values = [0.0, f32::NAN, 1.0, 2.0];
         let rows = Rows { features: 2, values: &values, known: &[true, false, true, true] };
         let windows = Windows::new(rows, &[0..2], 2, 1).unwrap();
-        assert_eq!(windows.row(0, 0).collect::<Vec<_>>(), [(0.0, true), (0.0, false)]);
+        assert_eq!(windows.row(0, 0).collect::<Vec<_>>(), [known_cell(0.0), Cell { weight: 0.0, ..known_cell(0.0) }]);
         let rows = Rows { known: &[true; 4], ..rows };
         assert_eq!(Windows::new(rows, &[0..2], 2, 1).unwrap_err(), WindowsError::NotFinite { row: 0, feature: 1 });
     }

@@ -58,7 +58,7 @@ for name, network in [
     for order in ("forward", "reversed"):
         target, mask = (x, known) if order == "forward" else (x.flip(1), known.flip(1))
         network.zero_grad()
-        error = ((network(x) - target).square() * mask).sum()
+        error = (nn.functional.smooth_l1_loss(network(x), target, reduction="none") * mask).sum()
         error.backward()
         tensors[f"{name}.{order}.error"] = error.detach()[None]
         for of, parameter in network.named_parameters():

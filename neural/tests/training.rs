@@ -2,22 +2,22 @@
 
 use std::io;
 
-use qualm_core::autoencoder::architecture::{Architecture, Network};
+use qualm_core::autoencoder::architecture::{Architecture, Network, Order};
 use qualm_neural::{Checkpoint, CheckpointError, Options, Rows, Stop, TrainError, Trained, Watch, Windows, train};
 
-const SMALL: Architecture =
-    Architecture { network: Network::Lstm, features: 2, window: 8, hidden: 8, layers: 2, bottleneck: 3, kernel: 3 };
-
-const QUICK: Options = Options {
-    order: qualm_neural::Order::Reversed,
-    dropout: 0.1,
-    batch: 16,
-    epochs: 4,
-    patience: 4,
-    learning_rate: 1e-2,
-    clip: 1.0,
-    seed: 7,
+const SMALL: Architecture = Architecture {
+    network: Network::Lstm,
+    features: 2,
+    window: 8,
+    hidden: 8,
+    layers: 2,
+    bottleneck: 3,
+    kernel: 3,
+    order: Order::Reversed,
 };
+
+const QUICK: Options =
+    Options { dropout: 0.1, batch: 16, thinning: 1, epochs: 4, patience: 4, learning_rate: 1e-2, clip: 1.0, seed: 7 };
 
 /// Two sines, of which a tenth of the cells is not known.
 struct Sines {

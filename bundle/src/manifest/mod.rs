@@ -140,6 +140,25 @@ pub struct Provenance {
     /// Evaluation metrics, by name.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub metrics: BTreeMap<String, f64>,
+    /// How each network was trained, if the model has any.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub networks: Vec<NetworkTraining>,
+}
+
+/// How a network was trained.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct NetworkTraining {
+    /// Which: `lstm`, `gru` or `conv`.
+    pub network: String,
+    /// Why training stopped.
+    pub stopped: String,
+    /// After how many epochs its weights were the best, which the model has.
+    pub best_epoch: u64,
+    /// The loss of each epoch on the rows that were learnt from.
+    pub training_loss: Vec<f64>,
+    /// The loss after each epoch on the rows that decide when training stops.
+    pub validation_loss: Vec<f64>,
 }
 
 impl Manifest {

@@ -13,21 +13,19 @@ use crate::windows::Windows;
 pub(super) fn batch(windows: &Windows<'_>, indices: &[usize], device: &Device) -> Batch {
     let (length, width) = (windows.window(), windows.features());
     let size = indices.len() * length * width;
-    let (mut values, mut known) = (vec![0.0; size], vec![0.0; size]);
-    let mut cells = 0;
+    let (mut input, mut target, mut weights) = (vec![0.0; size], vec![0.0; size], vec![0.0; size]);
     for (window, &index) in indices.iter().enumerate() {
         for at in 0..length {
-            for (feature, (value, is_known)) in windows.row(index, at).enumerate() {
+            for (feature, cell) in windows.row(index, at).enumerate() {
                 let place = (window * width + feature) * length + at;
-                values[place] = value;
-                known[place] = f32::from(u8::from(is_known));
-                cells += usize::from(is_known);
+                (input[place], target[place], weights[place]) = (cell.input, cell.target, cell.weight);
             }
         }
     }
-    let signals = Tensor::<3>::from_data(TensorData::new(values, [indices.len(), width, length]), device);
-    let known = Tensor::from_data(TensorData::new(known, [size]), device);
-    Batch { target: signals.clone().flatten(0, 2), input: Input::Signals(signals), known, cells }
+    let weight = weights.iter().copied().map(f64::from).sum();
+    let signals = Tensor::from_data(TensorData::new(input, [indices.len(), width, length]), device);
+    let tensor = |values: Vec<f32>| Tensor::from_data(TensorData::new(values, [size]), device);
+    Batch { input: Input::Signals(signals), target: tensor(target), weights: tensor(weights), weight }
 }
 
 /// The reconstruction: windows × features × rows.

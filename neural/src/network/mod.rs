@@ -6,7 +6,6 @@ mod recurrent;
 use burn_tensor::{Device, Tensor, TensorData};
 use qualm_core::autoencoder::architecture::{Architecture, Network};
 
-use crate::options::Order;
 use crate::random::Random;
 use crate::windows::Windows;
 
@@ -14,7 +13,6 @@ use crate::windows::Windows;
 #[derive(Debug)]
 pub(crate) struct Shape {
     architecture: Architecture,
-    order: Order,
     tensors: Vec<Vec<usize>>,
 }
 
@@ -24,10 +22,10 @@ pub(crate) struct Batch {
     input: Input,
     /// What the output should be, in its order.
     target: Tensor<1>,
-    /// 1 where the target is known, else 0.
-    known: Tensor<1>,
-    /// How many of them are.
-    pub(crate) cells: usize,
+    /// How much the loss of each cell counts.
+    weights: Tensor<1>,
+    /// The sum of these.
+    pub(crate) weight: f64,
 }
 
 #[derive(Debug)]
@@ -39,9 +37,9 @@ enum Input {
 }
 
 impl Shape {
-    pub(crate) fn new(architecture: Architecture, order: Order) -> Self {
+    pub(crate) fn new(architecture: Architecture) -> Self {
         let tensors = architecture.tensors().into_iter().map(|(_, shape)| shape).collect();
-        Self { architecture, order, tensors }
+        Self { architecture, tensors }
     }
 
     /// The weights as tensors; with gradients where the device has them.
@@ -56,15 +54,17 @@ impl Shape {
     /// These windows.
     pub(crate) fn batch(&self, windows: &Windows<'_>, indices: &[usize], device: &Device) -> Batch {
         match self.architecture.network {
-            Network::Lstm | Network::Gru => recurrent::batch(self.order, windows, indices, device),
+            Network::Lstm | Network::Gru => recurrent::batch(self.architecture.order, windows, indices, device),
             Network::Conv => conv::batch(windows, indices, device),
         }
     }
 
-    /// The sum of the squared errors of all known cells.
-    pub(crate) fn error(&self, weights: &[Tensor<1>], batch: &Batch, dropout: Option<&mut Dropout>) -> Tensor<1> {
-        let error = self.output(weights, batch, dropout) - batch.target.clone();
-        (error.clone() * error * batch.known.clone()).sum()
+    /// The sum of the weighted losses of all cells. The loss is Huber's (Robust estimation of a location parameter, 1964) with
+    /// δ = 1: half the square of an error up to 1, and linear beyond, so that a few wild rows do not decide what is learnt.
+    pub(crate) fn loss(&self, weights: &[Tensor<1>], batch: &Batch, dropout: Option<&mut Dropout>) -> Tensor<1> {
+        let error = (self.output(weights, batch, dropout) - batch.target.clone()).abs();
+        let near = error.clone().clamp_max(1.0);
+        (near.clone() * (error - near * 0.5) * batch.weights.clone()).sum()
     }
 
     /// The reconstruction.
@@ -117,21 +117,30 @@ impl Dropout {
 
 #[cfg(test)]
 mod tests {
+    use qualm_core::autoencoder::architecture::Order;
     use safetensors::SafeTensors;
 
     use super::*;
     use crate::device;
     use crate::windows::Rows;
 
-    const SMALL: Architecture =
-        Architecture { network: Network::Lstm, features: 3, window: 8, hidden: 4, layers: 2, bottleneck: 2, kernel: 3 };
+    const SMALL: Architecture = Architecture {
+        network: Network::Lstm,
+        features: 3,
+        window: 8,
+        hidden: 4,
+        layers: 2,
+        bottleneck: 2,
+        kernel: 3,
+        order: Order::Forward,
+    };
 
     /// Error and gradients for all of the windows.
     fn gradients(shape: &Shape, weights: &[Vec<f32>], windows: &Windows<'_>) -> (f32, Vec<Vec<f32>>) {
         let all: Vec<usize> = (0..windows.len()).collect();
         let batch = shape.batch(windows, &all, &device());
         let leaves = shape.weights(weights, &device().autodiff());
-        let error = shape.error(&leaves, &batch, None);
+        let error = shape.loss(&leaves, &batch, None);
         let mut gradients = error.backward();
         let numbers = |tensor: Tensor<1>| tensor.try_into_vec_as::<f32>().unwrap();
         let of = leaves.iter().map(|leaf| numbers(leaf.grad_remove(&mut gradients).unwrap())).collect();
@@ -159,7 +168,7 @@ mod tests {
             for (order, ordered) in [(Order::Forward, "forward"), (Order::Reversed, "reversed")] {
                 // A convolution has no order.
                 let ordered = if network == Network::Conv { "forward" } else { ordered };
-                let (error, found) = gradients(&Shape::new(architecture, order), &weights, &windows);
+                let (error, found) = gradients(&Shape::new(Architecture { order, ..architecture }), &weights, &windows);
                 let expected = numbers(&format!("{name}.{ordered}.error"))[0];
                 assert!((error - expected).abs() < 1e-4 * expected, "{name} {ordered}: {error} for {expected}");
                 for (of, found) in names.iter().zip(found) {

@@ -2,10 +2,9 @@
 
 use burn_tensor::activation::sigmoid;
 use burn_tensor::{Device, Tensor, TensorData};
-use qualm_core::autoencoder::architecture::{Architecture, Network};
+use qualm_core::autoencoder::architecture::{Architecture, Network, Order};
 
 use super::{Batch, Dropout, Input, Weights};
-use crate::options::Order;
 use crate::windows::Windows;
 
 /// Rows after rows, each of all windows, so that one step's are together.
@@ -13,7 +12,7 @@ pub(super) fn batch(order: Order, windows: &Windows<'_>, indices: &[usize], devi
     let (length, width) = (windows.window(), windows.features());
     let step = |at: usize| indices.iter().flat_map(move |&index| windows.row(index, at));
     let steps = (0..length).map(|at| {
-        let values: Vec<f32> = step(at).map(|(value, _)| value).collect();
+        let values: Vec<f32> = step(at).map(|cell| cell.input).collect();
         Tensor::from_data(TensorData::new(values, [indices.len(), width]), device)
     });
     let steps = steps.collect();
@@ -21,14 +20,13 @@ pub(super) fn batch(order: Order, windows: &Windows<'_>, indices: &[usize], devi
         Order::Forward => at,
         Order::Reversed => length - 1 - at,
     });
-    let (target, known): (Vec<f32>, Vec<f32>) =
-        ordered.flat_map(step).map(|(value, known)| (value, f32::from(u8::from(known)))).unzip();
-    let cells = known.iter().filter(|&&known| known > 0.0).count();
+    let (target, weights): (Vec<f32>, Vec<f32>) = ordered.flat_map(step).map(|cell| (cell.target, cell.weight)).unzip();
+    let weight = weights.iter().copied().map(f64::from).sum();
     let tensor = |values: Vec<f32>| {
         let length = values.len();
         Tensor::from_data(TensorData::new(values, [length]), device)
     };
-    Batch { input: Input::Steps(steps), target: tensor(target), known: tensor(known), cells }
+    Batch { input: Input::Steps(steps), target: tensor(target), weights: tensor(weights), weight }
 }
 
 /// The reconstruction: (rows × windows) × features, the rows in the order of the decoder.

@@ -1,6 +1,11 @@
 //! Why training fails, and which input is at fault.
 
+use std::io;
+use std::path::PathBuf;
+
 use qualm_bundle::{golden, manifest};
+use qualm_core::autoencoder;
+use qualm_core::autoencoder::weights::WeightsError;
 use qualm_core::trained::calibrate::MIN_SCORES;
 use qualm_core::trained::{FitError, UnknownName};
 
@@ -17,10 +22,10 @@ pub enum Fault {
     #[error(transparent)]
     Choice(#[from] UnknownName),
     /// No kind is given.
-    #[error("name one with --detector: {}", kinds::KINDS.join(", "))]
+    #[error("name one with --detector: {}", known())]
     NoKind,
     /// The kind is unknown.
-    #[error("`{}` is no detector that is trained; there are {}", .0, kinds::KINDS.join(", "))]
+    #[error("`{}` is no detector that is trained; there are {}", .0, known())]
     Kind(String),
     /// The specification names another kind than the plugin's.
     #[error("[detector] is `{said}`, but the plugin is `{is}`; leave it out")]
@@ -77,6 +82,35 @@ pub enum Fault {
     /// A built-in kind cannot be fitted to the rows or with the parameters.
     #[error(transparent)]
     Fit(#[from] FitError),
+    /// Networks cannot be trained by this program.
+    #[error(
+        "this qualm was built without the feature `deep`, which trains `{0}`; it scores such models, and makes them of `weights`"
+    )]
+    NotDeep(&'static str),
+    /// A network cannot be trained.
+    #[error("the training of `{network}` fails: {source}")]
+    Network {
+        /// Which.
+        network: &'static str,
+        /// Why.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// A file of weights cannot be read.
+    #[error("{}: {source}", path.display())]
+    WeightsFile {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Weights are not those of the networks.
+    #[error("{}: {source}", path.display())]
+    Weights {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: WeightsError,
+    },
     /// A built-in kind does not open its model.
     #[error(transparent)]
     Open(qualm_contract::Error),
@@ -89,6 +123,11 @@ pub enum Fault {
     /// A plugin violates the contract.
     #[error(transparent)]
     Plugin(#[from] plugin::Error),
+}
+
+/// The kinds that can be trained.
+fn known() -> String {
+    [&kinds::KINDS[..], &[autoencoder::KIND]].concat().join(", ")
 }
 
 /// The input at fault.
@@ -106,6 +145,9 @@ impl Fault {
     /// The input at fault.
     pub(super) fn blame(&self) -> Blame {
         match self {
+            Self::NotDeep(_) | Self::Network { .. } | Self::WeightsFile { .. } | Self::Weights { .. } => {
+                Blame::Settings
+            }
             Self::Parameters(_) | Self::NoKind | Self::Kind(_) | Self::OtherKind { .. } | Self::Rule(_) => {
                 Blame::Settings
             }

@@ -10,15 +10,15 @@ use qualm_contract::ModelFactory;
 use qualm_system::digest::hex;
 use sha2::{Digest, Sha256};
 
+use super::autoencoder::AutoencoderLearner;
 use super::fault::{Blame, Fault};
 use super::grid::Choice;
 use super::learner::{KindLearner, Learner};
 use super::plugin::PluginLearner;
 use super::spec::{self, Spec};
-use super::{Origin, Outcome, Split, grid, kinds, train};
+use super::{Origin, Outcome, Report, Split, Step, grid, kinds, train};
 use crate::history::cell::MAX_VALUE;
 use crate::history::{self, order};
-use crate::progress::Progress;
 use crate::table::{self, Table, Vectors};
 
 /// The options of training from a file.
@@ -103,18 +103,17 @@ pub enum Error {
     },
 }
 
-/// Trains, and writes the bundle. `factory` runs the plugin, if one is trained. Calls `progress` with the number of models
-/// that have been fitted, and of all.
+/// Trains, and writes the bundle. `factory` runs the plugin, if one is trained; `report` is told of each step.
 ///
 /// # Errors
 ///
 /// Which file or option cannot be used, why, and what to do. No bundle is written then.
-pub fn from_file(options: &Options, factory: &dyn ModelFactory, progress: Progress<'_>) -> Result<Trained, Error> {
+pub fn from_file(options: &Options, factory: &dyn ModelFactory, report: Report<'_>) -> Result<Trained, Error> {
     let Options { input, out, .. } = options;
     let failed = |fault: Fault| options.failed(fault);
     let spec = options.spec.as_deref().map_or_else(|| Ok(Spec::default()), Spec::read)?;
     let spec = Spec { seed: options.seed.unwrap_or(spec.seed), ..spec };
-    let learner = options.learner(&spec, factory)?;
+    let learner = options.learner(&spec, factory, report)?;
     let measurement = history::default_measurement(options.measurement.as_deref(), input);
     let vectors = vectors(&spec, input, &measurement)?;
     let shape = vectors.shape().map_err(|error| failed(error.into()))?;
@@ -136,7 +135,7 @@ pub fn from_file(options: &Options, factory: &dyn ModelFactory, progress: Progre
     // With several combinations, the best is fitted once more.
     let choices = grid::choices(&spec.parameters).map_or(1, |choices| choices.len() as u64);
     let (fitted, fits) = (AtomicU64::new(0), if choices < 2 { 1 } else { choices + 1 });
-    let step = || progress(fitted.fetch_add(1, Ordering::Relaxed) + 1, fits);
+    let step = || report(Step::Fitted { models: fitted.fetch_add(1, Ordering::Relaxed) + 1, of: fits });
     let outcome = train(&table, &vectors, &spec, origin, &*learner, step).map_err(failed)?;
     let Outcome { draft, tried, mut warnings, split } = outcome;
     if out_of_order.count > 0 {
@@ -149,12 +148,19 @@ pub fn from_file(options: &Options, factory: &dyn ModelFactory, progress: Progre
     }
     let bundle = draft.finish(factory).map_err(|fault| fault.at(out.display()))?;
     bundle.write(out)?;
+    // They are of no use any more; where they cannot be removed, the next training overwrites them.
+    let _ = fs::remove_dir_all(checkpoints(out));
     Ok(Trained { bundle, tried, warnings, split })
 }
 
 impl Options {
     /// The learner: a plugin or a built-in kind.
-    fn learner<'a>(&self, spec: &Spec, factory: &'a dyn ModelFactory) -> Result<Box<dyn Learner + 'a>, Error> {
+    fn learner<'a>(
+        &self,
+        spec: &Spec,
+        factory: &'a dyn ModelFactory,
+        report: Report<'a>,
+    ) -> Result<Box<dyn Learner + 'a>, Error> {
         if let Some(path) = &self.plugin {
             let component = fs::read(path).map_err(|source| Error::Io { path: path.clone(), source })?;
             let learner = PluginLearner::new(component, factory);
@@ -162,6 +168,9 @@ impl Options {
         }
         let kind = self.detector.as_ref().or(spec.detector.as_ref());
         let kind = kind.ok_or_else(|| self.failed(Fault::NoKind))?;
+        if kind == qualm_core::autoencoder::KIND {
+            return Ok(Box::new(AutoencoderLearner { checkpoints: checkpoints(&self.out), report }));
+        }
         if !kinds::KINDS.contains(&kind.as_str()) {
             return Err(self.failed(Fault::Kind(kind.clone())));
         }
@@ -178,6 +187,13 @@ impl Options {
         };
         Error::Train { place, fault: Box::new(fault) }
     }
+}
+
+/// Where the checkpoints of an interrupted training are, beside the bundle.
+fn checkpoints(out: &Path) -> PathBuf {
+    let mut name = out.file_name().unwrap_or_default().to_owned();
+    name.push(".training");
+    out.with_file_name(name)
 }
 
 /// The vectors of the specification, completed from the data.

@@ -38,7 +38,7 @@ pub fn fit(
             let parameters = pca_parameters(&mut choice)?;
             // The other indices clip, centre and weigh rows on their own.
             let whitened = parameters.index == pca::Index::Whitened;
-            let settings = settings(&mut choice, &if whitened { change_settings(threshold) } else { plain })?;
+            let settings = settings(&mut choice, &if whitened { energy_settings(threshold) } else { plain })?;
             let own = ["index", "components", "shrinkage", "learning_clip", "residuals"];
             choice.check_all_taken(&[&SETTINGS[..], &own].concat())?;
             pca::fit(train, validation, &settings, &parameters)
@@ -77,16 +77,26 @@ fn change_settings(threshold: Threshold) -> Settings {
     }
 }
 
+/// Defaults of kinds whose raw score is an energy of whitened rows.
+fn energy_settings(threshold: Threshold) -> Settings {
+    Settings { power: 1.5, ..change_settings(threshold) }
+}
+
+/// Defaults of kinds that score windows: they whiten what a network did not expect, not what it sees.
+pub(super) fn window_settings(threshold: Threshold) -> Settings {
+    Settings { whiten: None, ..energy_settings(threshold) }
+}
+
 /// Defaults of forests, whose scores are concentrated: most lie between 0.4 and 0.6.
 fn forest_settings(threshold: Threshold) -> Settings {
     Settings { power: 6.0, ..change_settings(threshold) }
 }
 
 /// The names of the parameters of every kind.
-const SETTINGS: [&str; 7] = ["scaling", "clip", "baseline", "whiten", "power", "memory", "memory_weight"];
+pub(super) const SETTINGS: [&str; 7] = ["scaling", "clip", "baseline", "whiten", "power", "memory", "memory_weight"];
 
 /// The parameters of every kind: the stages before and after the kind's own. 0 disables a stage.
-fn settings(choice: &mut Choice, defaults: &Settings) -> Result<Settings, Fault> {
+pub(super) fn settings(choice: &mut Choice, defaults: &Settings) -> Result<Settings, Fault> {
     let scaling = choice.text("scaling", defaults.scaling.name())?.parse()?;
     let mut or_none = |name: &str, default: Option<f64>| -> Result<Option<f64>, grid::Error> {
         Ok(Some(choice.number(name, default.unwrap_or(0.0))?).filter(|number| *number != 0.0))

@@ -1,5 +1,6 @@
 //! Learners: a built-in kind of detector, or a [plugin](super::plugin).
 
+use qualm_bundle::manifest::NetworkTraining;
 use qualm_contract::{Batch, Detector};
 use qualm_core::trained::Rows;
 use qualm_core::trained::calibrate::{Calibration, Threshold};
@@ -29,6 +30,8 @@ pub struct Fitted {
     pub model: Vec<u8>,
     /// The raw scores that are calibrated to 0 and 1.
     pub calibration: Calibration,
+    /// How each network was trained, if the model has any.
+    pub networks: Vec<NetworkTraining>,
 }
 
 /// Fits models.
@@ -60,7 +63,7 @@ impl Learner for KindLearner {
         let TrainingData { features, train, validation, threshold, seed } = *data;
         let train = Rows::of_series(train.series, train.values, features.len());
         let trained = kinds::fit(&self.0, choice, train, validation, threshold, seed)?;
-        Ok(Fitted { model: trained.to_model(), calibration: trained.calibration() })
+        Ok(Fitted { model: trained.to_model(), calibration: trained.calibration(), networks: Vec::new() })
     }
 
     fn open(&self, model: &[u8]) -> Result<Box<dyn Detector>, Fault> {

@@ -4,6 +4,7 @@
 //! selects among the [`grid`] of parameters and calibrates the threshold; the test part (hold-out) evaluates the result.
 //! Training is deterministic: the same data, specification and seed make the same bundle, byte for byte.
 
+mod autoencoder;
 mod fault;
 mod from_file;
 pub mod grid;
@@ -20,7 +21,7 @@ use std::ops::Range;
 use jiff::Timestamp;
 use qualm_bundle::bundle::Draft;
 use qualm_bundle::golden::{self, Golden};
-use qualm_bundle::manifest::{self, FORMAT, Feature, Manifest, Provenance, Shape};
+use qualm_bundle::manifest::{self, FORMAT, Feature, Manifest, NetworkTraining, Provenance, Shape};
 use qualm_contract::Transform;
 use qualm_contract::{Batch, Detector};
 use qualm_core::trained::Rows;
@@ -68,6 +69,34 @@ pub struct Outcome {
     pub split: Split,
 }
 
+/// A step of training.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Step {
+    /// A model has been fitted.
+    Fitted {
+        /// How many there are so far.
+        models: u64,
+        /// How many there will be.
+        of: u64,
+    },
+    /// A network has learnt from all windows once more.
+    Epoch {
+        /// Which: `lstm`, `gru` or `conv`.
+        network: &'static str,
+        /// How many epochs are done.
+        epoch: u64,
+        /// How many there are at most.
+        of: u64,
+        /// The mean loss of its batches.
+        training: f64,
+        /// The loss on the rows that decide when training stops.
+        validation: f64,
+    },
+}
+
+/// Is told of each step, from any thread.
+pub type Report<'a> = &'a (dyn Fn(Step) + Sync);
+
 /// Name, version and data digest of a bundle.
 #[derive(Debug, Clone)]
 pub struct Origin {
@@ -110,9 +139,17 @@ pub fn train(
     };
     let injected = |model: &[u8], range: Range<usize>| injected(learner, model, table, range, spec.seed);
     let measure = |fitted: &Fitted| injected(&fitted.model, split.validation.clone());
-    let (choice, Fitted { model, calibration }, tried) = choose(choices, fit, measure)?;
+    let (choice, Fitted { model, calibration, networks }, tried) = choose(choices, fit, measure)?;
 
     let mut provenance = provenance(table, &split, spec.seed, &choice, origin.data_sha256);
+    let badly = networks.iter().filter(|network| network.stopped.starts_with("diverged"));
+    warnings.extend(badly.map(|NetworkTraining { network, stopped, best_epoch, .. }| {
+        format!(
+            "the training of `{network}` {stopped}: the model has its weights of epoch {best_epoch}. Try a smaller \
+             `learning_rate`"
+        )
+    }));
+    provenance.networks = networks;
     let tested = if split.test.is_empty() { split.validation.clone() } else { split.test.clone() };
     let scores = scores(learner, &model, table.features(), table.batch(tested.clone()))?;
     let scored = scores.iter().filter(|score| !score.is_nan()).count();
@@ -271,6 +308,7 @@ fn provenance(table: &Table, split: &Split, seed: u64, choice: &Choice, data_sha
         seed,
         parameters: choice.0.clone(),
         metrics: std::collections::BTreeMap::new(),
+        networks: Vec::new(),
     }
 }
 

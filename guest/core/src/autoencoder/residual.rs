@@ -1,20 +1,14 @@
 //! How far a row is from what a network expects of it.
 //!
 //! A residual is the newest row of a window less its reconstruction. Features' residuals differ in size and move together, so
-//! they are whitened by those of ordinary rows ([`Whitening`]). Their energy is that of Student's t distribution with
-//! [`DEGREES`] degrees of freedom, ν·ln(1 + w²/ν) a feature (Lange, Little & Taylor, Robust statistical modeling using the t
-//! distribution, JASA 1989): w² where a feature is ordinary, and only the logarithm of it where one is wild.
+//! they are whitened by those of ordinary rows ([`Whitening`]), and their [`energy`] is what counts.
 
 use ndarray::ArrayView2;
 
 use super::Autoencoder;
 use crate::linalg::as_matrix;
-use crate::math::ln;
 use crate::trained::FitError;
-use crate::trained::whiten::{Buffers, Whitening};
-
-/// ν. A feature that is five deviations off counts as much as 4.7 that are two off; by squares it would be 6.3.
-const DEGREES: f64 = 25.0;
+use crate::trained::whiten::{Buffers, Whitening, energy};
 
 /// The ridge of the whitening, as a share of the mean variance.
 pub(super) const RIDGE: f64 = 0.03;
@@ -44,7 +38,7 @@ impl Residuals {
     pub(super) fn energies(&mut self, whitening: &Whitening) -> impl Iterator<Item = f64> {
         self.white.clear();
         whitening.apply(as_matrix(&self.own, self.own.len()), &mut self.products, &mut self.white);
-        self.white.iter().map(|white| DEGREES * ln(1.0 + white * white / DEGREES))
+        self.white.iter().map(|white| energy(*white))
     }
 
     /// The energy of each of these residuals.

@@ -44,7 +44,7 @@ pub struct Parameters {
     /// The same in training, so that a few extreme rows do not determine the components; at most [`clip`](Self::clip).
     pub learning_clip: Option<f64>,
     /// The index that is the raw score. [`Index::Whitened`] ignores the other parameters: its rows are clipped before
-    /// (`Settings::clip`), and so are their whitened values.
+    /// (`Settings::clip`).
     pub index: Index,
     /// How features' errors are summed.
     pub residuals: Residuals,
@@ -75,7 +75,7 @@ pub enum Components {
 /// The index that is the raw score.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Index {
-    /// The mean square of a whitened row (`Settings::whiten`): its distance in any direction, relative to the variance there.
+    /// The mean energy of a whitened row (`Settings::whiten`): its distance in any direction, relative to the variance there.
     Whitened,
     /// The distance within the principal subspace, in standard deviations: Mahalanobis' distance, √T².
     Distance,
@@ -141,7 +141,7 @@ pub fn fit(
     Trained::fit(KIND, train, validation, settings, |rows| match parameters.index {
         Index::Whitened => {
             parameters.check(rows)?;
-            Ok(Box::new(Whitened::new(settings.clip)))
+            Ok(Box::new(Whitened))
         }
         _ => Ok(Box::new(learn::learn(rows, &parameters)?)),
     })
@@ -149,7 +149,7 @@ pub fn fit(
 
 pub(crate) fn open(model: &Model<'_>) -> Result<Trained, Error> {
     Trained::open(KIND, model, |model, features| match model.text("index")? {
-        "whitened" => Ok(Box::new(Whitened::read_model(model)?)),
+        "whitened" => Ok(Box::new(Whitened)),
         _ => Ok(Box::new(form::Form::read_model(model, features)?)),
     })
 }

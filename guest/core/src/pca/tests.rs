@@ -203,8 +203,9 @@ fn a_single_feature_far_out_is_found_among_many_that_do_as_they_like() {
     let validation: Vec<f64> = (0..40 * 2000).map(|_| random.normal()).collect();
     let batch = Batch { series: &[0; 2000], times: &[0; 2000], values: &validation };
     let trained = fit(Rows::new(&train, 40), batch, &settings(Scaling::Standard), &Parameters::default()).unwrap();
-    let mut detector = crate::open(&trained.to_model()).unwrap();
+    let model = trained.to_model();
     for feature in 0..40 {
+        let mut detector = crate::open(&model).unwrap();
         let mut row = train[..40].to_vec();
         row[feature] = 1e3;
         let verdicts = observed(&mut *detector, &row);
