@@ -13,7 +13,7 @@ const Q: [f32; 5] = [1.0, 4.670_649_5e-1, 2.584_198e-2, 3.271_383_5e-4, 7.702_65
 
 /// tanh x.
 #[inline(always)]
-pub(super) fn tanh(x: f32) -> f32 {
+fn tanh_of(x: f32) -> f32 {
     let x = max(min(x, LIMIT), -LIMIT);
     let square = x * x;
     let p = P[0] + square * (P[1] + square * (P[2] + square * (P[3] + square * P[4])));
@@ -21,8 +21,18 @@ pub(super) fn tanh(x: f32) -> f32 {
     x * p / q
 }
 
-/// 1/(1 + e⁻ˣ) = (1 + tanh(x/2))/2.
-#[inline(always)]
-pub(super) fn sigmoid(x: f32) -> f32 {
-    0.5 + 0.5 * tanh(0.5 * x)
+/// tanh x of each number.
+#[inline(never)]
+pub(super) fn tanh(numbers: &mut [f32]) {
+    for x in numbers {
+        *x = tanh_of(*x);
+    }
+}
+
+/// 1/(1 + e⁻ˣ) = (1 + tanh(x/2))/2 of each number.
+#[inline(never)]
+pub(super) fn sigmoid(numbers: &mut [f32]) {
+    for x in numbers {
+        *x = 0.5 + 0.5 * tanh_of(0.5 * *x);
+    }
 }

@@ -1,18 +1,52 @@
 //! Products of a matrix and rows, in single precision.
 //!
-//! Eight outputs stand side by side: each input is multiplied with eight weights, and the sums of four rows by eight
-//! outputs stay in registers, on a plain x86-64 as in WebAssembly. Each sum starts at its bias and takes the inputs in
+//! Up to 32 outputs stand side by side: each input is multiplied with as many weights, and their sums stay in eight
+//! registers of four numbers, on a plain x86-64 as in WebAssembly. Each sum starts at its bias and takes the inputs in
 //! their order, so that it has the same bits whatever is computed beside it.
 
-/// Outputs that stand side by side.
-pub(super) const WIDTH: usize = 8;
+/// Numbers of a side: two registers.
+pub(super) const SIDE: usize = 8;
 
-/// Rows that are multiplied at once.
-const ROWS: usize = 4;
+/// Eight outputs, or the weights of an input for them.
+type Side = [f32; SIDE];
 
-type Block = [f32; WIDTH];
+/// Sides that are summed up together.
+type Sides<const N: usize> = [Side; N];
 
-/// Which rows a product reads or writes: the first number of each, in steps of a row.
+/// Inputs that the loop takes at once: the sandbox checks its deadline each time round, and its compiler then keeps no
+/// sum in a register.
+const INPUTS: usize = 4;
+
+/// Adds to each sum the inputs times its weights, in the order of the inputs.
+///
+/// It is not inlined, since Cranelift has too few registers left for the sums in a large function.
+#[inline(never)]
+fn accumulate<const N: usize>(sums: &mut Sides<N>, weights: &[Sides<N>], inputs: &[f32]) {
+    let mut now = *sums;
+    let (many, few) = weights.as_chunks::<INPUTS>();
+    let (many_inputs, few_inputs) = inputs.as_chunks::<INPUTS>();
+    for ([a, b, c, d], x) in many.iter().zip(many_inputs) {
+        add(&mut now, a, x[0]);
+        add(&mut now, b, x[1]);
+        add(&mut now, c, x[2]);
+        add(&mut now, d, x[3]);
+    }
+    for (weights, x) in few.iter().zip(few_inputs) {
+        add(&mut now, weights, *x);
+    }
+    *sums = now;
+}
+
+#[inline(always)]
+fn add<const N: usize>(sums: &mut Sides<N>, weights: &Sides<N>, x: f32) {
+    for (sums, weights) in sums.iter_mut().zip(weights) {
+        for (sum, weight) in sums.iter_mut().zip(weights) {
+            *sum += weight * x;
+        }
+    }
+}
+
+/// Which rows a product reads or writes, in steps of a row.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Rows {
     /// Where the first row starts.
@@ -32,15 +66,59 @@ impl Rows {
     }
 }
 
+/// Outputs, so many sides at once.
+#[derive(Debug)]
+struct Panels<const N: usize> {
+    /// For each panel the biases; the last one's are filled up with zeros.
+    biases: Vec<Sides<N>>,
+    /// For each panel, for each input, the weights.
+    weights: Vec<Sides<N>>,
+}
+
+impl<const N: usize> Panels<N> {
+    fn multiply(
+        &self,
+        count: usize,
+        (input, from, inputs): (&[f32], Rows, usize),
+        (output, to, outputs): (&mut [f32], Rows, usize),
+        finish: impl Fn(f32) -> f32,
+    ) {
+        for (panel, biases) in self.biases.iter().enumerate() {
+            let weights = &self.weights[panel * inputs..][..inputs];
+            for at in 0..count {
+                let mut sums = *biases;
+                accumulate(&mut sums, weights, &input[from.row(at)..][..inputs]);
+                let row = &mut output[to.row(at)..][..outputs];
+                for (output, sum) in row[panel * N * SIDE..].iter_mut().zip(sums.as_flattened()) {
+                    *output = finish(*sum);
+                }
+            }
+        }
+    }
+}
+
+impl<const N: usize> Panels<N> {
+    /// Adds to the sums that the panels are for, and returns the sums after these.
+    fn add<'a>(&self, input: &[f32], sums: &'a mut [Side]) -> &'a mut [Side] {
+        let (own, rest) = sums.split_at_mut(self.biases.len() * N);
+        for (panel, sums) in own.as_chunks_mut::<N>().0.iter_mut().enumerate() {
+            accumulate(sums, &self.weights[panel * input.len()..][..input.len()], input);
+        }
+        rest
+    }
+}
+
 /// A matrix with biases: output = bias + matrix · input.
 #[derive(Debug)]
 pub(super) struct Product {
     inputs: usize,
     outputs: usize,
-    /// For each eight outputs their biases; the last are filled up with zeros.
-    biases: Vec<Block>,
-    /// For each eight outputs, for each input, the eight weights.
-    weights: Vec<Block>,
+    wide: Panels<4>,
+    /// What is left of the outputs: at most a panel of each, and no narrow one where there are others, since two registers
+    /// of sums wait for each other.
+    three: Panels<3>,
+    two: Panels<2>,
+    one: Panels<1>,
 }
 
 impl Product {
@@ -51,16 +129,22 @@ impl Product {
         weight: impl Fn(usize, usize) -> f32,
         bias: impl Fn(usize) -> f32,
     ) -> Self {
-        let blocks = outputs.div_ceil(WIDTH);
-        let block = |block: usize, number: &dyn Fn(usize) -> f32| -> Block {
-            std::array::from_fn(|lane| Some(block * WIDTH + lane).filter(|at| *at < outputs).map_or(0.0, number))
+        let sides = outputs.div_ceil(SIDE);
+        let [wide, three, two, one] = match (sides / 4, sides % 4) {
+            (0, 1) => [0, 0, 0, 1],
+            (wide, 1) => [wide - 1, 1, 1, 0],
+            (wide, 2) => [wide, 0, 1, 0],
+            (wide, rest) => [wide, rest / 3, 0, 0],
         };
-        let biases = (0..blocks).map(|at| block(at, &bias)).collect();
-        let weights = (0..blocks)
-            .flat_map(|at| (0..inputs).map(move |input| (at, input)))
-            .map(|(at, input)| block(at, &|output| weight(output, input)))
-            .collect();
-        Self { inputs, outputs, biases, weights }
+        let mut filler = Filler { inputs, outputs, first: 0, weight, bias };
+        Self {
+            inputs,
+            outputs,
+            wide: filler.panels(wide),
+            three: filler.panels(three),
+            two: filler.panels(two),
+            one: filler.panels(one),
+        }
     }
 
     /// Numbers of an input row.
@@ -81,59 +165,64 @@ impl Product {
         (output, to): (&mut [f32], Rows),
         finish: impl Fn(f32) -> f32,
     ) {
-        for (at, biases) in self.biases.iter().enumerate() {
-            let weights = &self.weights[at * self.inputs..][..self.inputs];
-            let first = at * WIDTH;
-            let width = WIDTH.min(self.outputs - first);
-            let mut put = |row: usize, sums: Block| {
-                let sums = sums.map(&finish);
-                let output = &mut output[to.row(row) + first..][..width];
-                match output.as_chunks_mut::<WIDTH>().0 {
-                    [whole] => *whole = sums,
-                    _ => output.copy_from_slice(&sums[..width]),
-                }
-            };
-            let row = |row: usize| &input[from.row(row)..][..self.inputs];
-            let mut done = 0;
-            while done + ROWS <= count {
-                let sums = four(weights, biases, [row(done), row(done + 1), row(done + 2), row(done + 3)]);
-                for (lane, sums) in sums.into_iter().enumerate() {
-                    put(done + lane, sums);
-                }
-                done += ROWS;
+        let from = (input, from, self.inputs);
+        let mut first = 0;
+        let mut rest = |panels: usize, sides: usize| {
+            let at = Rows { start: to.start + first, step: to.step };
+            let width = self.outputs.saturating_sub(first);
+            first += panels * sides * SIDE;
+            (at, width)
+        };
+        let (at, width) = rest(self.wide.biases.len(), 4);
+        self.wide.multiply(count, from, (output, at, width), &finish);
+        let (at, width) = rest(self.three.biases.len(), 3);
+        self.three.multiply(count, from, (output, at, width), &finish);
+        let (at, width) = rest(self.two.biases.len(), 2);
+        self.two.multiply(count, from, (output, at, width), &finish);
+        let (at, width) = rest(self.one.biases.len(), 1);
+        self.one.multiply(count, from, (output, at, width), &finish);
+    }
+
+    /// Adds the products of a row to sums, without the biases; there are whole sides of outputs.
+    pub(super) fn add(&self, input: &[f32], sums: &mut [f32]) {
+        let sums = sums.as_chunks_mut().0;
+        let sums = self.wide.add(input, sums);
+        let sums = self.three.add(input, sums);
+        let sums = self.two.add(input, sums);
+        self.one.add(input, sums);
+    }
+}
+
+/// Takes weights and biases of outputs, panel by panel.
+struct Filler<W, B> {
+    inputs: usize,
+    outputs: usize,
+    /// The next panel's first output.
+    first: usize,
+    weight: W,
+    bias: B,
+}
+
+impl<W: Fn(usize, usize) -> f32, B: Fn(usize) -> f32> Filler<W, B> {
+    fn panels<const N: usize>(&mut self, count: usize) -> Panels<N> {
+        let mut panels = Panels { biases: Vec::with_capacity(count), weights: Vec::with_capacity(count * self.inputs) };
+        for _ in 0..count {
+            panels.biases.push(self.sides(&self.bias));
+            for input in 0..self.inputs {
+                panels.weights.push(self.sides(|output| (self.weight)(output, input)));
             }
-            for at in done..count {
-                put(at, one(weights, biases, row(at)));
-            }
+            self.first += N * SIDE;
         }
+        panels
     }
-}
 
-/// Eight outputs of four rows.
-fn four(weights: &[Block], biases: &Block, [a, b, c, d]: [&[f32]; ROWS]) -> [Block; ROWS] {
-    let mut sums = [*biases; ROWS];
-    for ((((weights, a), b), c), d) in weights.iter().zip(a).zip(b).zip(c).zip(d) {
-        for (sums, x) in sums.iter_mut().zip([a, b, c, d]) {
-            add(sums, weights, *x);
-        }
-    }
-    sums
-}
-
-/// Eight outputs of one row.
-fn one(weights: &[Block], biases: &Block, row: &[f32]) -> Block {
-    let mut sums = *biases;
-    for (weights, x) in weights.iter().zip(row) {
-        add(&mut sums, weights, *x);
-    }
-    sums
-}
-
-/// Adds to each sum its weight times `x`.
-#[inline(always)]
-pub(super) fn add(sums: &mut Block, weights: &Block, x: f32) {
-    for (sum, weight) in sums.iter_mut().zip(weights) {
-        *sum += weight * x;
+    fn sides<const N: usize>(&self, number: impl Fn(usize) -> f32) -> Sides<N> {
+        std::array::from_fn(|side| {
+            std::array::from_fn(|lane| {
+                let output = self.first + side * SIDE + lane;
+                if output < self.outputs { number(output) } else { 0.0 }
+            })
+        })
     }
 }
 
@@ -143,22 +232,23 @@ mod tests {
 
     #[test]
     fn it_is_a_matrix_product() {
-        for (inputs, outputs, count) in [(0, 1, 1), (1, 8, 4), (3, 9, 5), (7, 20, 11)] {
-            let weight = |output: usize, input: usize| (output * 10 + input) as f32 - 3.5;
-            let input: Vec<f32> = (0..count * inputs + 5).map(|at| (at as f32).sin()).collect();
-            let mut output = vec![f32::NAN; 1 + count * (outputs + 2)];
-            let product = Product::new(inputs, outputs, weight, |output| output as f32);
-            let to = Rows { start: 1, step: outputs + 2 };
-            let from = Rows { start: 0, step: inputs };
-            product.multiply(count, (&input, from), (&mut output, to), |sum| 2.0 * sum);
-            assert!(output[0].is_nan());
-            for (row, numbers) in output[1..].chunks(outputs + 2).enumerate() {
-                for (at, number) in numbers[..outputs].iter().enumerate() {
-                    let products = (0..inputs).map(|k| weight(at, k) * input[row * inputs + k]);
-                    let sum = products.fold(at as f32, |sum, product| sum + product);
-                    assert_eq!(number.to_bits(), (2.0 * sum).to_bits(), "{row}, {at}");
+        for outputs in [1, 8, 9, 20, 24, 31, 32, 33, 38, 48, 56, 64, 70] {
+            for (inputs, count) in [(0, 1), (1, 4), (7, 3), (8, 1), (21, 2)] {
+                let weight = |output: usize, input: usize| (output * 10 + input) as f32 - 3.5;
+                let input: Vec<f32> = (0..count * inputs + 5).map(|at| libm::sinf(at as f32)).collect();
+                let mut output = vec![f32::NAN; 1 + count * (outputs + 2)];
+                let product = Product::new(inputs, outputs, weight, |output| output as f32);
+                let (from, to) = (Rows::of(inputs), Rows { start: 1, step: outputs + 2 });
+                product.multiply(count, (&input, from), (&mut output, to), |sum| 2.0 * sum);
+                assert!(output[0].is_nan());
+                for (row, numbers) in output[1..].chunks(outputs + 2).enumerate() {
+                    for (at, number) in numbers[..outputs].iter().enumerate() {
+                        let products = (0..inputs).map(|k| weight(at, k) * input[row * inputs + k]);
+                        let sum = products.fold(at as f32, |sum, product| sum + product);
+                        assert_eq!(number.to_bits(), (2.0 * sum).to_bits(), "{row}, {at} of {outputs}");
+                    }
+                    assert!(numbers[outputs..].iter().all(|number| number.is_nan()));
                 }
-                assert!(numbers[outputs..].iter().all(|number| number.is_nan()));
             }
         }
     }
