@@ -1,47 +1,57 @@
 //! Products of a matrix and rows, in single precision.
 //!
-//! Up to 32 outputs stand side by side: each input is multiplied with as many weights, and their sums stay in eight
-//! registers of four numbers, on a plain x86-64 as in WebAssembly. Each sum starts at its bias and takes the inputs in
-//! their order, so that it has the same bits whatever is computed beside it.
+//! Four inputs at a time are multiplied with their weights for eight outputs, and added to these outputs' sums: the inputs
+//! stay in registers while the sums pass by, on a plain x86-64 as in WebAssembly. (Sums that stay in registers, while the
+//! inputs pass by, are no faster natively; Cranelift loads all weights of a loop before it multiplies, and runs out of
+//! registers.) Each sum starts at its bias and takes the inputs in their order, so that it has the same bits whatever is
+//! computed beside it.
 
-/// Numbers of a side: two registers.
-pub(super) const SIDE: usize = 8;
+/// Outputs that stand side by side.
+pub(super) const SIDE: usize = 16;
 
-/// Eight outputs, or the weights of an input for them.
+/// Inputs that are multiplied together.
+const INPUTS: usize = 8;
+
+/// Sides that take all inputs before the next do: the weights for 64 inputs are 32 KB, which stay in the first cache from
+/// row to row.
+const PANEL: usize = 16;
+
 type Side = [f32; SIDE];
 
-/// Sides that are summed up together.
-type Sides<const N: usize> = [Side; N];
-
-/// Inputs that the loop takes at once: the sandbox checks its deadline each time round, and its compiler then keeps no
-/// sum in a register.
-const INPUTS: usize = 4;
+/// The weights of six inputs for the outputs of a side. They start with a cache line, so that no register's four numbers
+/// lie in two: an allocator aligns to 8 bytes only, in WebAssembly.
+#[derive(Debug)]
+#[repr(align(64))]
+struct Weights([Side; INPUTS]);
 
 /// Adds to each sum the inputs times its weights, in the order of the inputs.
-///
-/// It is not inlined, since Cranelift has too few registers left for the sums in a large function.
-#[inline(never)]
-fn accumulate<const N: usize>(sums: &mut Sides<N>, weights: &[Sides<N>], inputs: &[f32]) {
-    let mut now = *sums;
-    let (many, few) = weights.as_chunks::<INPUTS>();
-    let (many_inputs, few_inputs) = inputs.as_chunks::<INPUTS>();
-    for ([a, b, c, d], x) in many.iter().zip(many_inputs) {
-        add(&mut now, a, x[0]);
-        add(&mut now, b, x[1]);
-        add(&mut now, c, x[2]);
-        add(&mut now, d, x[3]);
+fn accumulate(sums: &mut [Side], weights: &[Weights], inputs: &[f32]) {
+    let (groups, rest) = inputs.as_chunks::<INPUTS>();
+    let mut weights = weights.chunks_exact(sums.len());
+    for (x, weights) in groups.iter().zip(weights.by_ref()) {
+        add(sums, weights, *x);
     }
-    for (weights, x) in few.iter().zip(few_inputs) {
-        add(&mut now, weights, *x);
+    if let Some(weights) = weights.next() {
+        add(sums, weights, std::array::from_fn(|at| rest.get(at).copied().unwrap_or_default()));
     }
-    *sums = now;
 }
 
-#[inline(always)]
-fn add<const N: usize>(sums: &mut Sides<N>, weights: &Sides<N>, x: f32) {
-    for (sums, weights) in sums.iter_mut().zip(weights) {
-        for (sum, weight) in sums.iter_mut().zip(weights) {
-            *sum += weight * x;
+/// Adds to each sum six inputs times its weights.
+///
+/// It is not inlined, since Cranelift has no registers left in a large function.
+#[inline(never)]
+fn add(sums: &mut [Side], weights: &[Weights], [x0, x1, x2, x3, x4, x5, x6, x7]: [f32; INPUTS]) {
+    for (sums, Weights([w0, w1, w2, w3, w4, w5, w6, w7])) in sums.iter_mut().zip(weights) {
+        for lane in 0..SIDE {
+            sums[lane] = sums[lane]
+                + w0[lane] * x0
+                + w1[lane] * x1
+                + w2[lane] * x2
+                + w3[lane] * x3
+                + w4[lane] * x4
+                + w5[lane] * x5
+                + w6[lane] * x6
+                + w7[lane] * x7;
         }
     }
 }
@@ -66,59 +76,15 @@ impl Rows {
     }
 }
 
-/// Outputs, so many sides at once.
-#[derive(Debug)]
-struct Panels<const N: usize> {
-    /// For each panel the biases; the last one's are filled up with zeros.
-    biases: Vec<Sides<N>>,
-    /// For each panel, for each input, the weights.
-    weights: Vec<Sides<N>>,
-}
-
-impl<const N: usize> Panels<N> {
-    fn multiply(
-        &self,
-        count: usize,
-        (input, from, inputs): (&[f32], Rows, usize),
-        (output, to, outputs): (&mut [f32], Rows, usize),
-        finish: impl Fn(f32) -> f32,
-    ) {
-        for (panel, biases) in self.biases.iter().enumerate() {
-            let weights = &self.weights[panel * inputs..][..inputs];
-            for at in 0..count {
-                let mut sums = *biases;
-                accumulate(&mut sums, weights, &input[from.row(at)..][..inputs]);
-                let row = &mut output[to.row(at)..][..outputs];
-                for (output, sum) in row[panel * N * SIDE..].iter_mut().zip(sums.as_flattened()) {
-                    *output = finish(*sum);
-                }
-            }
-        }
-    }
-}
-
-impl<const N: usize> Panels<N> {
-    /// Adds to the sums that the panels are for, and returns the sums after these.
-    fn add<'a>(&self, input: &[f32], sums: &'a mut [Side]) -> &'a mut [Side] {
-        let (own, rest) = sums.split_at_mut(self.biases.len() * N);
-        for (panel, sums) in own.as_chunks_mut::<N>().0.iter_mut().enumerate() {
-            accumulate(sums, &self.weights[panel * input.len()..][..input.len()], input);
-        }
-        rest
-    }
-}
-
 /// A matrix with biases: output = bias + matrix · input.
 #[derive(Debug)]
 pub(super) struct Product {
     inputs: usize,
     outputs: usize,
-    wide: Panels<4>,
-    /// What is left of the outputs: at most a panel of each, and no narrow one where there are others, since two registers
-    /// of sums wait for each other.
-    three: Panels<3>,
-    two: Panels<2>,
-    one: Panels<1>,
+    /// For each side the biases, filled up with zeros.
+    biases: Vec<Side>,
+    /// For each panel, for each four inputs, for each side of the panel, the weights; filled up with zeros.
+    weights: Vec<Weights>,
 }
 
 impl Product {
@@ -130,21 +96,21 @@ impl Product {
         bias: impl Fn(usize) -> f32,
     ) -> Self {
         let sides = outputs.div_ceil(SIDE);
-        let [wide, three, two, one] = match (sides / 4, sides % 4) {
-            (0, 1) => [0, 0, 0, 1],
-            (wide, 1) => [wide - 1, 1, 1, 0],
-            (wide, 2) => [wide, 0, 1, 0],
-            (wide, rest) => [wide, rest / 3, 0, 0],
+        let side = |side: usize, number: &dyn Fn(usize) -> f32| -> Side {
+            std::array::from_fn(|lane| Some(side * SIDE + lane).filter(|at| *at < outputs).map_or(0.0, number))
         };
-        let mut filler = Filler { inputs, outputs, first: 0, weight, bias };
-        Self {
-            inputs,
-            outputs,
-            wide: filler.panels(wide),
-            three: filler.panels(three),
-            two: filler.panels(two),
-            one: filler.panels(one),
+        let of_input = |at: usize, input: usize| {
+            if input < inputs { side(at, &|output| weight(output, input)) } else { [0.0; SIDE] }
+        };
+        let mut weights = Vec::with_capacity(sides * inputs.div_ceil(INPUTS));
+        for first in (0..sides).step_by(PANEL) {
+            for four in (0..inputs).step_by(INPUTS) {
+                for at in first..sides.min(first + PANEL) {
+                    weights.push(Weights(std::array::from_fn(|input| of_input(at, four + input))));
+                }
+            }
         }
+        Self { inputs, outputs, biases: (0..sides).map(|at| side(at, &bias)).collect(), weights }
     }
 
     /// Numbers of an input row.
@@ -165,63 +131,36 @@ impl Product {
         (output, to): (&mut [f32], Rows),
         finish: impl Fn(f32) -> f32,
     ) {
-        let from = (input, from, self.inputs);
         let mut first = 0;
-        let mut rest = |panels: usize, sides: usize| {
-            let at = Rows { start: to.start + first, step: to.step };
-            let width = self.outputs.saturating_sub(first);
-            first += panels * sides * SIDE;
-            (at, width)
-        };
-        let (at, width) = rest(self.wide.biases.len(), 4);
-        self.wide.multiply(count, from, (output, at, width), &finish);
-        let (at, width) = rest(self.three.biases.len(), 3);
-        self.three.multiply(count, from, (output, at, width), &finish);
-        let (at, width) = rest(self.two.biases.len(), 2);
-        self.two.multiply(count, from, (output, at, width), &finish);
-        let (at, width) = rest(self.one.biases.len(), 1);
-        self.one.multiply(count, from, (output, at, width), &finish);
+        for (biases, weights) in self.biases.chunks(PANEL).zip(self.panels()) {
+            let mut sums = [[0.0; SIDE]; PANEL];
+            let sums = &mut sums[..biases.len()];
+            for at in 0..count {
+                sums.copy_from_slice(biases);
+                accumulate(sums, weights, &input[from.row(at)..][..self.inputs]);
+                let row = &mut output[to.row(at)..][..self.outputs];
+                for (output, sum) in row[first..].iter_mut().zip(sums.as_flattened()) {
+                    *output = finish(*sum);
+                }
+            }
+            first += PANEL * SIDE;
+        }
     }
 
     /// Adds the products of a row to sums, without the biases; there are whole sides of outputs.
     pub(super) fn add(&self, input: &[f32], sums: &mut [f32]) {
         let sums = sums.as_chunks_mut().0;
-        let sums = self.wide.add(input, sums);
-        let sums = self.three.add(input, sums);
-        let sums = self.two.add(input, sums);
-        self.one.add(input, sums);
-    }
-}
-
-/// Takes weights and biases of outputs, panel by panel.
-struct Filler<W, B> {
-    inputs: usize,
-    outputs: usize,
-    /// The next panel's first output.
-    first: usize,
-    weight: W,
-    bias: B,
-}
-
-impl<W: Fn(usize, usize) -> f32, B: Fn(usize) -> f32> Filler<W, B> {
-    fn panels<const N: usize>(&mut self, count: usize) -> Panels<N> {
-        let mut panels = Panels { biases: Vec::with_capacity(count), weights: Vec::with_capacity(count * self.inputs) };
-        for _ in 0..count {
-            panels.biases.push(self.sides(&self.bias));
-            for input in 0..self.inputs {
-                panels.weights.push(self.sides(|output| (self.weight)(output, input)));
-            }
-            self.first += N * SIDE;
+        for (sums, weights) in sums.chunks_mut(PANEL).zip(self.panels()) {
+            accumulate(sums, weights, &input[..self.inputs]);
         }
-        panels
     }
 
-    fn sides<const N: usize>(&self, number: impl Fn(usize) -> f32) -> Sides<N> {
-        std::array::from_fn(|side| {
-            std::array::from_fn(|lane| {
-                let output = self.first + side * SIDE + lane;
-                if output < self.outputs { number(output) } else { 0.0 }
-            })
+    /// The weights of each panel.
+    fn panels(&self) -> impl Iterator<Item = &[Weights]> {
+        let fours = self.inputs.div_ceil(INPUTS);
+        (0..self.biases.len()).step_by(PANEL).map(move |first| {
+            let sides = PANEL.min(self.biases.len() - first);
+            &self.weights[first * fours..][..sides * fours]
         })
     }
 }
