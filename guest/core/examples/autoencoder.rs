@@ -1,8 +1,8 @@
 //! What a window costs each autoencoder: 38 features, 32 rows, 64 hidden units, 2 layers.
 //!
-//! Natively prints the median time of each network. As a module, which has no clock, each call of `main` reconstructs
-//! a window, one network after the other in the order of [`Network::ALL`], and returns a hash of its bits. `autoencoder.py`
-//! runs both, and ONNX Runtime beside them.
+//! A module has no clock: each call of its `main` does the next of [`Work`]'s jobs, and returns a hash of the bits.
+//! Natively prints each job's name, median and least microseconds, and hash. `autoencoder.py` runs both, and ONNX Runtime
+//! beside them.
 
 #[path = "../tests/rule/mod.rs"]
 mod rule;
@@ -15,21 +15,11 @@ use qualm_core::autoencoder::architecture::{Architecture, Network, Order};
 
 use rule::{WINDOW, by_rule};
 
-/// The sizes that issue 16 measures.
-fn architecture(network: Network) -> Architecture {
-    Architecture {
-        network,
-        features: 38,
-        window: 32,
-        hidden: 64,
-        layers: 2,
-        bottleneck: 16,
-        kernel: 5,
-        order: Order::Reversed,
-    }
-}
+const ROWS: usize = 32;
+const FEATURES: usize = 38;
 
-/// The networks, a window, and the calls so far.
+/// The networks in the order of [`Network::ALL`], and a window. Jobs are the whole window by each network, its newest row by
+/// each, and nothing, whose time is that of a call.
 struct Work {
     networks: Vec<Autoencoder>,
     window: Vec<f32>,
@@ -38,19 +28,42 @@ struct Work {
 }
 
 impl Work {
+    const JOBS: usize = 2 * Network::ALL.len() + 1;
+
     fn new() -> Self {
-        let window = by_rule(WINDOW, 32 * 38, 3.0);
+        let architecture = |network: Network| Architecture {
+            network,
+            features: FEATURES,
+            window: ROWS,
+            hidden: 64,
+            layers: 2,
+            bottleneck: 16,
+            kernel: 5,
+            order: Order::Reversed,
+        };
         let networks = Network::ALL.map(|network| Autoencoder::new(&rule::weights(architecture(network))));
+        let window = by_rule(WINDOW, ROWS * FEATURES, 3.0);
         Self { networks: networks.into(), out: vec![0.0; window.len()], window, calls: 0 }
     }
 
-    /// Reconstructs the window by the next network; a hash of its bits. After the last one, a call does nothing.
+    /// Does the next job; a hash of its bits.
     fn next(&mut self) -> u8 {
-        let which = self.calls % (self.networks.len() + 1);
+        let job = self.calls % Self::JOBS;
         self.calls += 1;
-        let Some(network) = self.networks.get_mut(which) else { return 0 };
-        network.reconstruct(&self.window, &mut self.out);
-        let hash = self.out.iter().fold(0, |hash: u32, number| (hash ^ number.to_bits()).wrapping_mul(0x0100_0193));
+        let count = self.networks.len();
+        let done = match job / count {
+            0 => {
+                self.networks[job].reconstruct(&self.window, &mut self.out);
+                &self.out[..]
+            }
+            1 => {
+                let newest = &mut self.out[..FEATURES];
+                self.networks[job - count].reconstruct_newest(&self.window, newest);
+                newest
+            }
+            _ => &[],
+        };
+        let hash = done.iter().fold(0, |hash: u32, number| (hash ^ number.to_bits()).wrapping_mul(0x0100_0193));
         (hash >> 24) as u8
     }
 }
@@ -63,25 +76,26 @@ fn main() -> ExitCode {
     ExitCode::from(work.get_or_insert_with(Work::new).next())
 }
 
-/// `autoencoder [calls]`: calls and prints, for each network, median microseconds and hash.
 #[cfg(not(target_arch = "wasm32"))]
 fn main() -> ExitCode {
-    let calls = std::env::args().nth(1).and_then(|calls| calls.parse().ok()).unwrap_or(2000);
+    const CALLS: usize = 2000;
     let mut work = WORK.lock().expect("one thread");
     let work = work.get_or_insert_with(Work::new);
-    let mut times = Network::ALL.map(|_| Vec::with_capacity(calls));
-    let mut hashes = [0; Network::ALL.len()];
-    for _ in 0..calls {
+    let mut times = [const { Vec::new() }; Work::JOBS];
+    let mut hashes = [0; Work::JOBS];
+    for _ in 0..CALLS {
         for (times, hash) in times.iter_mut().zip(&mut hashes) {
             let start = std::time::Instant::now();
             *hash = work.next();
             times.push(start.elapsed().as_secs_f64() * 1e6);
         }
-        work.next();
     }
-    for ((network, times), hash) in Network::ALL.into_iter().zip(&mut times).zip(hashes) {
+    let whole = Network::ALL.map(|network| network.name().to_owned());
+    let newest = Network::ALL.map(|network| format!("{}-newest", network.name()));
+    let jobs = whole.into_iter().chain(newest).chain(["nothing".to_owned()]);
+    for ((job, times), hash) in jobs.zip(&mut times).zip(hashes) {
         times.sort_by(f64::total_cmp);
-        println!("{} {:.1} {:.1} {hash}", network.name(), times[calls / 2], times[0]);
+        println!("{job} {:.1} {:.1} {hash}", times[CALLS / 2], times[0]);
     }
     ExitCode::SUCCESS
 }
