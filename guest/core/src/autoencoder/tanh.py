@@ -1,8 +1,8 @@
 """Prints the coefficients of `activation.rs`, and the error of the function that they make.
 
 tanh x ≈ x·P(x²)/Q(x²) for |x| ≤ 9, with P and Q of degree 4: least squares, weighted anew until the largest errors are
-equal (Lawson 1961, for rationals linearised by the last denominator), to 10⁻⁸. Rounded to single precision that becomes
-3.5·10⁻⁷; a search among the coefficients' neighbours finds some with 2.5·10⁻⁷. Takes five minutes. From PyPI: numpy.
+equal (Lawson 1961, for rationals linearised by the last denominator), to 10⁻⁸. A search among
+the coefficients' neighbours then makes the rounding of single precision less bad. Takes five minutes. From PyPI: numpy.
 """
 
 import numpy
