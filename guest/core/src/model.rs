@@ -159,12 +159,14 @@ impl<'a> Model<'a> {
     }
 }
 
+/// Type, shape and bytes of an array.
+type Array = (&'static str, Vec<usize>, Vec<u8>);
+
 /// The parameters and arrays of a model, to write its bytes.
 #[derive(Debug, Default)]
 pub struct Writer {
     parameters: BTreeMap<Cow<'static, str>, String>,
-    /// Type, shape and bytes.
-    tensors: BTreeMap<Cow<'static, str>, (&'static str, Vec<usize>, Vec<u8>)>,
+    tensors: BTreeMap<Cow<'static, str>, Array>,
 }
 
 impl Writer {

@@ -118,8 +118,8 @@ pub struct Autoencoder {
 
 #[derive(Debug)]
 enum Kind {
-    Lstm(Recurrent<Lstm, 4>),
-    Gru(Recurrent<Gru, 3>),
+    Lstm(Recurrent<Lstm>),
+    Gru(Recurrent<Gru>),
     Conv(Conv),
 }
 

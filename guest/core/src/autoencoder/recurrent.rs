@@ -8,167 +8,165 @@ use std::marker::PhantomData;
 
 use super::activation::{sigmoid, tanh};
 use super::architecture::{Architecture, Order};
-use super::product::{Product, Rows, WIDTH, add};
+use super::product::{Product, Rows, SIDE};
 use super::weights::Weights;
 
-/// A number of each of eight units.
-type Units = [f32; WIDTH];
-
-/// The gates of eight units.
-type Gates<const GATES: usize> = [Units; GATES];
-
 /// A kind of recurrent cell.
-pub(super) trait Cell<const GATES: usize> {
-    /// Gates whose hidden bias is added with the input's; the others' hidden part is a sum of its own.
+pub(super) trait Cell {
+    /// PyTorch's gates in the order in which they are computed: those through the logistic function stand together.
+    const GATES: &[usize];
+
+    /// How many of these have one sum, of input and hidden state; the others' hidden part is a sum of its own.
     const JOINED: usize;
 
-    /// The new hidden state of eight units, of the gates' part of the input, and of their sums, which start where the
-    /// joined gates' input parts end. `state` is what the cell keeps to its next step.
-    fn step(input: &Gates<GATES>, sums: Gates<GATES>, state: &mut Units) -> Units;
+    /// A step's hidden state, of the sums and of the other gates' input part. `state` is what the cell keeps to its next step.
+    fn step(sums: &mut [f32], input: &[f32], state: &mut [f32], hidden: &mut [f32]);
 }
 
-/// Hochreiter & Schmidhuber 1997, with the forget gate of Gers et al. 2000: gates i, f, g, o. It keeps
-/// c' = σ(f)·c + σ(i)·tanh(g), and h' = σ(o)·tanh(c').
+/// Hochreiter & Schmidhuber 1997, with the forget gate of Gers et al. 2000. It keeps c' = σ(f)·c + σ(i)·tanh(g), and
+/// h' = σ(o)·tanh(c').
 #[derive(Debug)]
 pub(super) struct Lstm;
 
-impl Cell<4> for Lstm {
+impl Cell for Lstm {
+    // i, f, o, g.
+    const GATES: &[usize] = &[0, 1, 3, 2];
     const JOINED: usize = 4;
 
-    #[inline(always)]
-    fn step(_: &Gates<4>, [i, f, g, o]: Gates<4>, state: &mut Units) -> Units {
-        *state = std::array::from_fn(|at| sigmoid(f[at]) * state[at] + sigmoid(i[at]) * tanh(g[at]));
-        std::array::from_fn(|at| sigmoid(o[at]) * tanh(state[at]))
+    fn step(sums: &mut [f32], _: &[f32], state: &mut [f32], hidden: &mut [f32]) {
+        let units = state.len();
+        let (ifo, g) = sums.split_at_mut(3 * units);
+        sigmoid(ifo);
+        tanh(g);
+        let (i, fo) = ifo.split_at_mut(units);
+        let (f, o) = fo.split_at_mut(units);
+        for (((state, i), f), g) in state.iter_mut().zip(i).zip(f).zip(&mut *g) {
+            *state = *f * *state + *i * *g;
+            *g = *state;
+        }
+        tanh(g);
+        for ((hidden, o), tanh) in hidden.iter_mut().zip(o).zip(g) {
+            *hidden = *o * *tanh;
+        }
     }
 }
 
-/// Cho et al. 2014, with a hidden bias of its own as in cuDNN and PyTorch: gates r, z, n. It keeps
-/// h' = (1 − σ(z))·n' + σ(z)·h with n' = tanh(n + σ(r)·(W h + b)).
+/// Cho et al. 2014, with a hidden bias of its own as in cuDNN and PyTorch. It keeps h' = (1 − σ(z))·n' + σ(z)·h with
+/// n' = tanh(n + σ(r)·(W h + b)).
 #[derive(Debug)]
 pub(super) struct Gru;
 
-impl Cell<3> for Gru {
+impl Cell for Gru {
+    // r, z, n.
+    const GATES: &[usize] = &[0, 1, 2];
     const JOINED: usize = 2;
 
-    #[inline(always)]
-    fn step([_, _, n]: &Gates<3>, [r, z, hidden]: Gates<3>, state: &mut Units) -> Units {
-        *state = std::array::from_fn(|at| {
-            let n = tanh(n[at] + sigmoid(r[at]) * hidden[at]);
-            let z = sigmoid(z[at]);
-            (1.0 - z) * n + z * state[at]
-        });
-        *state
+    fn step(sums: &mut [f32], input: &[f32], state: &mut [f32], hidden: &mut [f32]) {
+        let units = state.len();
+        let (rz, n) = sums.split_at_mut(2 * units);
+        sigmoid(rz);
+        let (r, z) = rz.split_at_mut(units);
+        for ((n, r), input) in n.iter_mut().zip(r).zip(input) {
+            *n = input + *r * *n;
+        }
+        tanh(n);
+        for ((state, z), n) in state.iter_mut().zip(z).zip(n) {
+            *state = (1.0 - *z) * *n + *z * *state;
+        }
+        hidden.copy_from_slice(&state[..hidden.len()]);
     }
 }
 
-/// A recurrent layer.
+/// A recurrent layer. Its gates stand one after another, each of as many units as fill whole sides.
 #[derive(Debug)]
-struct Layer<const GATES: usize> {
+struct Layer<C> {
     hidden: usize,
-    /// The gates' part of the input: for each eight units, for each gate, eight outputs.
+    /// The gates' part of the input, with the hidden biases of the joined.
     input: Product,
-    /// For each eight units, what each gate's sum starts at, if not at the input's part.
-    biases: Vec<Gates<GATES>>,
-    /// For each eight units, for each hidden unit of the step before, the weights of the gates.
-    weights: Vec<Gates<GATES>>,
+    /// The gates' part of the hidden state of the step before.
+    recurrent: Product,
+    /// The hidden biases of the gates that are not joined.
+    biases: Vec<f32>,
+    cell: PhantomData<C>,
 }
 
-impl<const GATES: usize> Layer<GATES> {
+impl<C: Cell> Layer<C> {
     /// The layer of a stack (`encoder` or `decoder`) with so many inputs.
-    fn new<C: Cell<GATES>>(weights: &Weights, stack: &str, layer: usize, inputs: usize) -> Self {
+    fn new(weights: &Weights, stack: &str, layer: usize, inputs: usize) -> Self {
         let hidden = weights.architecture().hidden;
+        let units = units(hidden);
         let tensor = |name: &str| weights.tensor(&format!("{stack}.{name}_l{layer}"));
         let (weight_ih, weight_hh) = (tensor("weight_ih"), tensor("weight_hh"));
         let (bias_ih, bias_hh) = (tensor("bias_ih"), tensor("bias_hh"));
-        let blocks = hidden.div_ceil(WIDTH);
-        // Which row of PyTorch's matrix a gate of a unit is; none for units that fill up the last block.
-        let row = |unit: usize, gate: usize| (unit < hidden).then_some(gate * hidden + unit);
-        let place = |output: usize| {
-            let (block, within) = (output / (GATES * WIDTH), output % (GATES * WIDTH));
-            let gate = within / WIDTH;
-            row(block * WIDTH + within % WIDTH, gate).map(|row| (row, gate))
+        // The row of PyTorch's matrices; none for units that fill up the last side.
+        let row = |output: usize| {
+            let unit = output % units;
+            (unit < hidden).then_some(C::GATES[output / units] * hidden + unit)
         };
-        let input = Product::new(
-            inputs,
-            blocks * GATES * WIDTH,
-            |output, input| place(output).map_or(0.0, |(row, _)| weight_ih[row * inputs + input]),
-            |output| {
-                place(output).map_or(
-                    0.0,
-                    |(row, gate)| {
-                        if gate < C::JOINED { bias_ih[row] + bias_hh[row] } else { bias_ih[row] }
-                    },
-                )
-            },
-        );
-        let gates = |block: usize, number: &dyn Fn(usize) -> f32| -> Gates<GATES> {
-            std::array::from_fn(|gate| std::array::from_fn(|lane| row(block * WIDTH + lane, gate).map_or(0.0, number)))
+        let joined = C::JOINED * units;
+        let outputs = C::GATES.len() * units;
+        let weight = |weights: &[f32], inputs: usize, output: usize, input: usize| {
+            row(output).map_or(0.0, |row| weights[row * inputs + input])
         };
-        let biases = (0..blocks).map(|block| gates(block, &|row| bias_hh[row])).collect();
-        let weights = (0..blocks)
-            .flat_map(|block| (0..hidden).map(move |from| (block, from)))
-            .map(|(block, from)| gates(block, &|row| weight_hh[row * hidden + from]))
-            .collect();
-        Self { hidden, input, biases, weights }
+        let bias = |output: usize| {
+            row(output).map_or(0.0, |row| if output < joined { bias_ih[row] + bias_hh[row] } else { bias_ih[row] })
+        };
+        Self {
+            hidden,
+            input: Product::new(inputs, outputs, |output, input| weight(weight_ih, inputs, output, input), bias),
+            recurrent: Product::new(hidden, outputs, |output, input| weight(weight_hh, hidden, output, input), |_| 0.0),
+            biases: (joined..outputs).map(|output| row(output).map_or(0.0, |row| bias_hh[row])).collect(),
+            cell: PhantomData,
+        }
     }
 
-    /// The hidden states of so many steps, row after row, of the gates' part of the input: one row a step, or one for
-    /// all.
-    fn run<C: Cell<GATES>>(&self, steps: usize, input: &[f32], states: &mut [Units], out: &mut [f32]) {
+    /// The hidden states of so many steps, row after row, of the gates' part of the input: one row a step, or one for all.
+    fn run(&self, steps: usize, input: &[f32], sums: &mut [f32], state: &mut [f32], out: &mut [f32]) {
         let width = self.input.outputs();
         let step = if input.len() == width { 0 } else { width };
-        states.fill([0.0; WIDTH]);
+        state.fill(0.0);
         for at in 0..steps {
+            let (joined, others) = input[at * step..][..width].split_at(C::JOINED * state.len());
+            let (joined_sums, other_sums) = sums.split_at_mut(joined.len());
+            joined_sums.copy_from_slice(joined);
+            other_sums.copy_from_slice(&self.biases);
             let (before, after) = out.split_at_mut(at * self.hidden);
             // The first step's hidden state is 0, and so are its products.
-            let before = &before[at.saturating_sub(1) * self.hidden..];
-            let input = &input[at * step..][..width];
-            self.step::<C>(input, before, states, &mut after[..self.hidden]);
+            if at > 0 {
+                self.recurrent.add(&before[(at - 1) * self.hidden..], sums);
+            }
+            C::step(sums, others, state, &mut after[..self.hidden]);
         }
     }
+}
 
-    fn step<C: Cell<GATES>>(&self, input: &[f32], before: &[f32], states: &mut [Units], after: &mut [f32]) {
-        let inputs = input.as_chunks::<WIDTH>().0.as_chunks::<GATES>().0;
-        let blocks = self.weights.chunks_exact(self.hidden).zip(&self.biases).zip(inputs).zip(states);
-        for ((((weights, biases), input), state), after) in blocks.zip(after.chunks_mut(WIDTH)) {
-            let mut sums = *biases;
-            sums[..C::JOINED].copy_from_slice(&input[..C::JOINED]);
-            for (weights, h) in weights.iter().zip(before) {
-                for (sums, weights) in sums.iter_mut().zip(weights) {
-                    add(sums, weights, *h);
-                }
-            }
-            let units = C::step(input, sums, state);
-            match after.as_chunks_mut::<WIDTH>().0 {
-                [whole] => *whole = units,
-                _ => after.copy_from_slice(&units[..after.len()]),
-            }
-        }
-    }
+/// Units that fill whole sides.
+fn units(hidden: usize) -> usize {
+    hidden.next_multiple_of(SIDE)
 }
 
 /// Layers, each of which reads the hidden states of the one below.
 #[derive(Debug)]
-struct Stack<const GATES: usize>(Vec<Layer<GATES>>);
+struct Stack<C>(Vec<Layer<C>>);
 
-impl<const GATES: usize> Stack<GATES> {
-    fn new<C: Cell<GATES>>(weights: &Weights, name: &str, inputs: usize) -> Self {
+impl<C: Cell> Stack<C> {
+    fn new(weights: &Weights, name: &str, inputs: usize) -> Self {
         let Architecture { hidden, layers, .. } = *weights.architecture();
         let inputs = |layer: usize| if layer == 0 { inputs } else { hidden };
-        Self((0..layers).map(|layer| Layer::new::<C>(weights, name, layer, inputs(layer))).collect())
+        Self((0..layers).map(|layer| Layer::new(weights, name, layer, inputs(layer))).collect())
     }
 
     /// Leaves the hidden states of the last layer in the scratch. The first layer reads so many rows of `input`, or one
     /// for all steps.
-    fn run<C: Cell<GATES>>(&self, steps: usize, input: &[f32], rows: usize, scratch: &mut Scratch) {
-        let Scratch { gates, hidden, states } = scratch;
+    fn run(&self, steps: usize, input: &[f32], rows: usize, scratch: &mut Scratch) {
+        let Scratch { gates, sums, hidden, state } = scratch;
         for (at, layer) in self.0.iter().enumerate() {
             let width = layer.input.outputs();
             let (input, rows) = if at == 0 { (input, rows) } else { (&hidden[..], steps) };
             let gates = &mut gates[..rows * width];
             let from = Rows::of(layer.input.inputs());
             layer.input.multiply(rows, (input, from), (gates, Rows::of(width)), |sum| sum);
-            layer.run::<C>(steps, gates, states, hidden);
+            layer.run(steps, gates, sums, state, hidden);
         }
     }
 }
@@ -184,47 +182,48 @@ fn linear(weights: &Weights, name: &str, inputs: usize, outputs: usize) -> Produ
 struct Scratch {
     /// The gates' part of the input at each step.
     gates: Vec<f32>,
+    /// The gates of a step.
+    sums: Vec<f32>,
     /// Hidden states at each step.
     hidden: Vec<f32>,
     /// What cells keep from step to step.
-    states: Vec<Units>,
+    state: Vec<f32>,
 }
 
 /// A recurrent autoencoder, and room for what it computes.
 #[derive(Debug)]
-pub(super) struct Recurrent<C, const GATES: usize> {
+pub(super) struct Recurrent<C> {
     architecture: Architecture,
-    encoder: Stack<GATES>,
+    encoder: Stack<C>,
     bottleneck: Product,
     expand: Product,
-    decoder: Stack<GATES>,
+    decoder: Stack<C>,
     output: Product,
     scratch: Scratch,
     code: Vec<f32>,
     expanded: Vec<f32>,
-    cell: PhantomData<C>,
 }
 
-impl<const GATES: usize, C: Cell<GATES>> Recurrent<C, GATES> {
+impl<C: Cell> Recurrent<C> {
     pub(super) fn new(weights: &Weights) -> Self {
         let architecture = *weights.architecture();
         let Architecture { features, window, hidden, bottleneck, .. } = architecture;
-        let blocks = hidden.div_ceil(WIDTH);
+        let gates = C::GATES.len() * units(hidden);
         Self {
             architecture,
-            encoder: Stack::new::<C>(weights, "encoder", features),
+            encoder: Stack::new(weights, "encoder", features),
             bottleneck: linear(weights, "bottleneck", hidden, bottleneck),
             expand: linear(weights, "expand", bottleneck, hidden),
-            decoder: Stack::new::<C>(weights, "decoder", hidden),
+            decoder: Stack::new(weights, "decoder", hidden),
             output: linear(weights, "output", hidden, features),
             scratch: Scratch {
-                gates: vec![0.0; window * blocks * GATES * WIDTH],
+                gates: vec![0.0; window * gates],
+                sums: vec![0.0; gates],
                 hidden: vec![0.0; window * hidden],
-                states: vec![[0.0; WIDTH]; blocks],
+                state: vec![0.0; units(hidden)],
             },
             code: vec![0.0; bottleneck],
             expanded: vec![0.0; hidden],
-            cell: PhantomData,
         }
     }
 
@@ -250,11 +249,11 @@ impl<const GATES: usize, C: Cell<GATES>> Recurrent<C, GATES> {
     /// Encodes a window, and decodes so many steps.
     fn run(&mut self, window: &[f32], steps: usize) {
         let Architecture { window: rows, hidden, .. } = self.architecture;
-        self.encoder.run::<C>(rows, window, rows, &mut self.scratch);
+        self.encoder.run(rows, window, rows, &mut self.scratch);
         let last = &self.scratch.hidden[(rows - 1) * hidden..];
         one(&self.bottleneck, last, &mut self.code);
         one(&self.expand, &self.code, &mut self.expanded);
-        self.decoder.run::<C>(steps, &self.expanded, 1, &mut self.scratch);
+        self.decoder.run(steps, &self.expanded, 1, &mut self.scratch);
     }
 
     /// The rows of the decoder's hidden states from this step on, as many as `out` holds.

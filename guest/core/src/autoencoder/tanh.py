@@ -1,7 +1,8 @@
 """Prints the coefficients of `activation.rs`, and the error of the function that they make.
 
 tanh x ≈ x·P(x²)/Q(x²) for |x| ≤ 9, with P and Q of degree 4: least squares, weighted anew until the largest errors are
-equal (Lawson 1961, for rationals linearised by the last denominator). From PyPI: numpy.
+equal (Lawson 1961, for rationals linearised by the last denominator), to 10⁻⁸. A search among
+the coefficients' neighbours then makes the rounding of single precision less bad. Takes five minutes. From PyPI: numpy.
 """
 
 import numpy
@@ -33,18 +34,42 @@ def fit():
     return above / below[0], below / below[0]
 
 
-def single(x, above, below):
+def single(x, coefficients):
     """What `tanh` of activation.rs does, in single precision."""
-    x = numpy.clip(x, numpy.float32(-LIMIT), numpy.float32(LIMIT))
-    square, p, q = x * x, above[-1], below[-1]
-    for a, b in zip(above[-2::-1], below[-2::-1]):
-        p, q = p * square + a, q * square + b
+    x = numpy.minimum(x, numpy.float32(LIMIT))
+    square = x * x
+    p, q = (numpy.full_like(x, coefficients[at]) for at in (DEGREE, 2 * DEGREE + 1))
+    for at in range(DEGREE - 1, -1, -1):
+        p, q = p * square + coefficients[at], q * square + coefficients[DEGREE + 1 + at]
     return x * p / q
 
 
-above, below = (c.astype(numpy.float32) for c in fit())
-for name, coefficients in (("P", above), ("Q", below)):
-    print(name, ", ".join(numpy.format_float_scientific(c, unique=True) for c in coefficients))
+def search(coefficients):
+    """Nearby coefficients with a smaller largest error, and in the second place a smaller mean square."""
+    first, last = (numpy.float32(x).view(numpy.uint32) for x in (0.01, 9.2))
+    x = numpy.arange(first, last, 997, dtype=numpy.uint32).view(numpy.float32)
+    exact = numpy.tanh(x.astype(numpy.float64))
+
+    def badness(candidate):
+        error = numpy.abs(single(x, candidate) - exact)
+        return error.max() * 1e7 + numpy.sqrt((error**2).mean()) * 1e7 * 0.5
+
+    random, best = numpy.random.default_rng(1), (badness(coefficients), coefficients)
+    for _ in range(20000):
+        candidate = best[1].copy()
+        for at in random.choice(10, random.integers(1, 4), replace=False):
+            if at != DEGREE + 1:  # Q(0) stays 1
+                moved = candidate[at : at + 1].view(numpy.int32) + numpy.int32(random.integers(-6, 7))
+                candidate[at] = moved.view(numpy.float32)[0]
+        found = badness(candidate)
+        if found < best[0]:
+            best = (found, candidate)
+    return best[1]
+
+
+coefficients = search(numpy.concatenate(fit()).astype(numpy.float32))
+for name, some in (("P", coefficients[: DEGREE + 1]), ("Q", coefficients[DEGREE + 1 :])):
+    print(name, ", ".join(numpy.format_float_scientific(number, unique=True) for number in some))
 magnitudes = numpy.arange(0, numpy.float32(16).view(numpy.uint32), 37, dtype=numpy.uint32).view(numpy.float32)
-ours = single(magnitudes, above, below)
-print("largest error", numpy.abs(ours - numpy.tanh(magnitudes.astype(numpy.float64))).max(), "largest value", repr(ours.max()))
+errors = numpy.abs(single(magnitudes, coefficients) - numpy.tanh(magnitudes.astype(numpy.float64)))
+print("largest error", errors.max(), "mean square", numpy.sqrt((errors**2).mean()))

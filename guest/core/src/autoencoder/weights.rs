@@ -84,7 +84,7 @@ impl Weights {
             if shape != expected || numbers.len() != expected.iter().product::<usize>() {
                 return Err(WeightsError::Shape { name, shape, numbers: numbers.len(), expected });
             }
-            if let Some(&value) = numbers.iter().find(|number| !(number.abs() <= LIMIT)) {
+            if let Some(&value) = numbers.iter().find(|number| number.is_nan() || number.abs() > LIMIT) {
                 return Err(WeightsError::Value { name, value });
             }
             tensors.insert(name, numbers);

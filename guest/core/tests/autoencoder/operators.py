@@ -44,8 +44,8 @@ def recurrent_stack(graph, module, x):
     order = list(GATES[operator])
 
     def gates(name, layer):
-        tensor = getattr(module, f"{name}_l{layer}").detach().numpy()
-        return tensor.reshape(len(order), module.hidden_size, -1)[order].reshape(1, -1, tensor.shape[-1] if tensor.ndim > 1 else 1)
+        tensor = getattr(module, f"{name}_l{layer}").detach().numpy().reshape(len(order), module.hidden_size, -1)
+        return tensor[order].reshape(1, -1, tensor.shape[-1])
 
     attributes = {"linear_before_reset": 1} if operator == "GRU" else {}
     axis = graph.constant(numpy.array([1]))
@@ -91,7 +91,10 @@ def convolutional(module, window, features):
 def session(module, window, features):
     """The module in ONNX Runtime, on one thread."""
     is_recurrent = isinstance(module.encoder, torch.nn.RNNBase)
-    model = (recurrent if is_recurrent else convolutional)(module, window, features)
+    return start((recurrent if is_recurrent else convolutional)(module, window, features))
+
+
+def start(model):
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
