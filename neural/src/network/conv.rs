@@ -27,7 +27,7 @@ pub(super) fn batch(windows: &Windows<'_>, indices: &[usize], device: &Device) -
     }
     let signals = Tensor::<3>::from_data(TensorData::new(values, [indices.len(), width, length]), device);
     let known = Tensor::from_data(TensorData::new(known, [size]), device);
-    Batch { target: signals.clone().flatten(0, 2), input: Input::Signals(signals), known, cells }
+    Batch { target: signals.clone().flatten(0, 2), input: Input::Signals(Box::new(signals)), known, cells }
 }
 
 /// The reconstruction: windows × features × rows.
