@@ -7,7 +7,7 @@ use qualm_core::autoencoder::architecture::{Architecture, ArchitectureError};
 
 use crate::adam::{Adam, norm};
 use crate::checkpoint::{Checkpoint, CheckpointError};
-use crate::network::{Dropout, Shape};
+use crate::network::{self, Dropout, Shape};
 use crate::options::{Options, OptionsError};
 use crate::random::{Purpose, Random};
 use crate::windows::Windows;
@@ -220,7 +220,7 @@ impl Trainer<'_> {
             let mut dropout = (dropout > 0.0).then(|| {
                 Dropout::new(dropout, Random::new(seed, Purpose::Dropout { epoch, batch: at }), plain.clone())
             });
-            let leaves = self.shape.weights(&state.weights, &differentiable);
+            let leaves = network::weights(&state.weights, &differentiable);
             let loss = self.shape.loss(&leaves, &windows, dropout.as_mut());
             let mut gradients = loss.backward();
             sum.add(f64::from(loss.into_scalar::<f32>()), windows.weight);
@@ -246,7 +246,7 @@ impl Trainer<'_> {
     /// The loss on the validation part.
     fn validate(&self, weights: &[Vec<f32>]) -> f64 {
         let device = device();
-        let weights = self.shape.weights(weights, &device);
+        let weights = network::weights(weights, &device);
         let all: Vec<usize> = (0..self.validation.len()).collect();
         let mut sum = Sum::default();
         for indices in all.chunks(self.options.batch) {

@@ -25,7 +25,7 @@ pub(super) fn batch(windows: &Windows<'_>, indices: &[usize], device: &Device) -
     let weight = weights.iter().copied().map(f64::from).sum();
     let signals = Tensor::from_data(TensorData::new(input, [indices.len(), width, length]), device);
     let tensor = |values: Vec<f32>| Tensor::from_data(TensorData::new(values, [size]), device);
-    Batch { input: Input::Signals(signals), target: tensor(target), weights: tensor(weights), weight }
+    Batch { input: Input::Signals(Box::new(signals)), target: tensor(target), weights: tensor(weights), weight }
 }
 
 /// The reconstruction: windows × features × rows.

@@ -33,22 +33,13 @@ enum Input {
     /// Recurrent: one tensor for each row of the windows, the oldest first: windows × features.
     Steps(Vec<Tensor<2>>),
     /// Convolution: windows × features × rows.
-    Signals(Tensor<3>),
+    Signals(Box<Tensor<3>>),
 }
 
 impl Shape {
     pub(crate) fn new(architecture: Architecture) -> Self {
         let tensors = architecture.tensors().into_iter().map(|(_, shape)| shape).collect();
         Self { architecture, tensors }
-    }
-
-    /// The weights as tensors; with gradients where the device has them.
-    pub(crate) fn weights(&self, weights: &[Vec<f32>], device: &Device) -> Vec<Tensor<1>> {
-        let tensor = |weights: &Vec<f32>| {
-            let tensor = Tensor::from_data(TensorData::new(weights.clone(), [weights.len()]), device);
-            if device.is_autodiff() { tensor.require_grad() } else { tensor }
-        };
-        weights.iter().map(tensor).collect()
     }
 
     /// These windows.
@@ -73,10 +64,19 @@ impl Shape {
         match &batch.input {
             Input::Steps(steps) => recurrent::output(&self.architecture, &mut weights, steps, dropout).flatten(0, 1),
             Input::Signals(signals) => {
-                conv::output(&self.architecture, &mut weights, signals.clone(), dropout).flatten(0, 2)
+                conv::output(&self.architecture, &mut weights, signals.as_ref().clone(), dropout).flatten(0, 2)
             }
         }
     }
+}
+
+/// The weights as tensors; with gradients where the device has them.
+pub(crate) fn weights(weights: &[Vec<f32>], device: &Device) -> Vec<Tensor<1>> {
+    let tensor = |weights: &Vec<f32>| {
+        let tensor = Tensor::from_data(TensorData::new(weights.clone(), [weights.len()]), device);
+        if device.is_autodiff() { tensor.require_grad() } else { tensor }
+    };
+    weights.iter().map(tensor).collect()
 }
 
 /// The weights one after another, in the order of [`Architecture::tensors`].
@@ -139,7 +139,7 @@ mod tests {
     fn gradients(shape: &Shape, weights: &[Vec<f32>], windows: &Windows<'_>) -> (f32, Vec<Vec<f32>>) {
         let all: Vec<usize> = (0..windows.len()).collect();
         let batch = shape.batch(windows, &all, &device());
-        let leaves = shape.weights(weights, &device().autodiff());
+        let leaves = super::weights(weights, &device().autodiff());
         let error = shape.loss(&leaves, &batch, None);
         let mut gradients = error.backward();
         let numbers = |tensor: Tensor<1>| tensor.try_into_vec_as::<f32>().unwrap();

@@ -74,7 +74,9 @@ struct Cell {
     input: Tensor<2>,
     /// Hidden × (gates · hidden).
     hidden: Tensor<2>,
+    /// Of an LSTM the sum of both biases, of which its gates see nothing else.
     input_bias: Tensor<2>,
+    /// Of a GRU.
     hidden_bias: Tensor<2>,
     width: usize,
 }
@@ -84,8 +86,10 @@ impl Cell {
         let input = weights.next::<2>().transpose();
         let hidden = weights.next::<2>().transpose();
         let width = hidden.dims()[0];
-        let bias = |weights: &mut Weights<'_>| weights.next::<1>().unsqueeze();
-        Self { network, input, hidden, input_bias: bias(weights), hidden_bias: bias(weights), width }
+        let input_bias: Tensor<2> = weights.next::<1>().unsqueeze();
+        let hidden_bias: Tensor<2> = weights.next::<1>().unsqueeze();
+        let input_bias = if network == Network::Lstm { input_bias + hidden_bias.clone() } else { input_bias };
+        Self { network, input, hidden, input_bias, hidden_bias, width }
     }
 
     /// What one step's input adds to the gates.
@@ -111,8 +115,8 @@ impl Cell {
         inputs
             .map(|input| {
                 let gates = match &state {
-                    None => input + self.hidden_bias.clone(),
-                    Some((h, _)) => input + self.hidden_bias.clone() + h.clone().matmul(self.hidden.clone()),
+                    None => input,
+                    Some((h, _)) => input + h.clone().matmul(self.hidden.clone()),
                 };
                 let added = sigmoid(self.gate(&gates, 0)) * self.gate(&gates, 2).tanh();
                 let c = match state.take() {
