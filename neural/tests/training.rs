@@ -69,7 +69,8 @@ fn bits(trained: &Trained) -> Vec<u32> {
 fn sines_are_learnt() {
     let sines = Sines::new();
     for network in Network::ALL {
-        let options = Options { dropout: 0.0, epochs: 40, patience: 10, ..QUICK };
+        // Of six seeds the worst came to 0.03. With more patience than epochs: an LSTM stays at 0.33 for a while, one sine.
+        let options = Options { dropout: 0.0, batch: 8, epochs: 60, patience: 60, ..QUICK };
         let trained = sines.train(network, &options, None, &mut ());
         let log = &trained.log;
         assert!(log.untrained > 0.4, "{network:?}: {log:?}");
