@@ -169,10 +169,15 @@ fn to_text(bundle: &Bundle, tried: &[(Choice, f64)], warnings: &[String], out: &
         0 => String::new(),
         tried => format!("tried {tried} combinations of parameters; taken: {chosen}\n"),
     };
+    // Of several networks, what each would do alone.
+    let alone = |name: &str| manifest.provenance.metrics.get(&format!("test_injected_auc_pr_{name}")).copied();
+    let members = ["lstm", "gru", "conv"].map(|name| alone(name).map(|auc_pr| format!("{name} {auc_pr:.3}")));
+    let members = members.into_iter().flatten().collect::<Vec<_>>().join(", ");
+    let members = if members.is_empty() { members } else { format!(" (each network alone: {members})") };
     format!(
         "{notes}{tried}{} {} ({}), {} features, learnt from {} rows\n\
          on the last {} rows, which it had not seen: {:.4} % alarms; injected anomalies are separated with an AUC-PR of \
-         {:.3}\n\
+         {:.3}{members}\n\
          the bundle is in {path}\n\
          next: qualm evaluate --bundle {path} --input HISTORY, or in qualm.toml: model = {path:?}\n",
         manifest.name,

@@ -44,7 +44,7 @@ def count(scores, label, step):
     delays = [int(np.argmax(alarm[a:b])) for a, b in zip(edges[::2], edges[1::2]) if alarm[a:b].any()]
     return {
         "outside": float(alarm[ordinary].mean()),
-        "begun_outside": float(begun(alarm)[ordinary].mean()),
+        "ordinary": int(ordinary.sum()),
         "silent": not alarm.any(),
         "events": len(edges) // 2,
         "delays": delays,

@@ -11,7 +11,7 @@ import intervals
 import resources
 import scorer
 import sets
-from replay import ALONE, HOLDING, JOINS, LONG, SETS, STARTS, TRAINED, Data, Streaming, Trained, replayed
+from replay import ALONE, JOINS, LONG, SETS, STARTS, TRAINED, Data, Streaming, Trained, replayed
 
 
 def main():
@@ -99,16 +99,13 @@ def mean(names, figures, drawn):
 def trained(detectors, score):
     """Of those that are trained."""
     data = detectors.data
-    measured = {"ranges": {}, "alarms": {}, "unheld": {}}
+    measured = {"ranges": {}, "alarms": {}}
     for name in [*SETS, LONG]:
         for detector in TRAINED:
             folder = detectors.scores(name, detector)
             measured["alarms"].setdefault(name, {})[detector] = alarms.of_set(data, name, folder)
             if name in SETS:
                 measured["ranges"].setdefault(name, {})[detector] = scorer.ranges(score, folder, data.labels(name))
-        for detector in HOLDING:
-            folder = detectors.scores(name, detector, held=False)
-            measured["unheld"].setdefault(name, {})[detector] = alarms.of_set(data, name, folder)
     return measured
 
 

@@ -4,13 +4,15 @@ from statistics import mean, median
 
 import references
 from markdown import heading, paragraph, percent, slashed, table
-from replay import HOLDING, LONG, SETS, TRAINED
+from replay import LONG, SETS, TRAINED
 from scorer import METRICS
 
 # VUS-PR that the best shipped default is to reach, and forests: that of scikit-learn's.
-WANTED = {"SMD": 0.28, "ASD": 0.39, "JumpStarter": 0.31}
+WANTED = {"SMD": 0.45, "ASD": 0.56, "JumpStarter": 0.54}
 FORESTS = [detector for detector in TRAINED if detector.endswith("isolation-forest")]
 RATE = 1e-4
+# Whose alarms are to hold their rate.
+ALARMS = ["pca-mahalanobis", "isolation-forest", "autoencoder"]
 
 
 def wanted(measured):
@@ -24,6 +26,14 @@ def wanted(measured):
         of = {detector: vus(measured["ranges"], detector, name) for detector in FORESTS}
         got = ", ".join(f"{figure:.3f}" for figure in of.values())
         yield f"both forests: VUS-PR on {name}, trained", f"≥ {forest:.3f}", got, min(of.values()) >= forest, by
+    for detector in ALARMS:
+        counted = [measured["alarms"][name][detector].values() for name in SETS]
+        rates = [rate(of) / RATE for of in counted]
+        got = ", ".join(f"{one:.1f}" for one in rates)
+        yield f"`{detector}`: ordinary rows above 1, over the configured rate, each set", "≤ 3", got, max(rates) <= 3, ""
+        hits = [sum(len(one["delays"]) for one in of) / sum(one["events"] for one in of) for of in counted]
+        got = ", ".join(f"{one:.2f}" for one in hits)
+        yield f"`{detector}`: events found at the threshold, each set", "≥ 0.70", got, min(hits) >= 0.7, ""
 
 
 def best(ranges):
@@ -38,7 +48,7 @@ def vus(ranges, detector, name):
 def sections(measured):
     quality(measured["ranges"], measured["alarms"])
     one_by_one(measured["ranges"])
-    at_threshold(measured["alarms"], measured["unheld"])
+    at_threshold(measured["alarms"])
 
 
 def quality(ranges, alarms):
@@ -81,18 +91,16 @@ def one_by_one(ranges):
     )
 
 
-def at_threshold(alarms, unheld):
+def at_threshold(alarms):
     heading("Alarms at the threshold")
     paragraph(
-        "Here an *alarm* is a score above 1, as in an alert rule. \"Rows in alarm\" is the share of rows outside of "
-        "labels above 1, mean and median over a set's series; compare it with the configured `false_alarm_rate` of "
-        f"1e-4, which is {percent(RATE)}. \"Not held\" is the same for models that do not hold alarms (see below). "
-        "\"Begun in 10,000\" is the number of alarms that begin in 10,000 such rows, where a run of rows is one "
-        "alarm; at 1e-4 it would be at most 1. \"Silent series\" have no row above 1. \"Events found\" are labelled "
-        "events with a row above 1, \"rows later\" the median number of rows from their beginning to that row. A "
-        "detector that is always in alarm would find every event at once, so read a line as a whole."
+        "A row above 1 reports an incident, and once ([models.md](models.md#which-rows-are-reported)). \"Rows above 1\" is the "
+        "share of rows outside of labels above 1: of all a set's series together, and the largest of one series; compare it "
+        f"with the configured `false_alarm_rate` of {percent(RATE)}. \"Silent series\" have no row above 1. \"Events found\" "
+        "are labelled events with a row above 1, \"rows later\" the median number of rows from their beginning to that row. "
+        "A report before an event's first row, or after its last, does not count as finding it."
     )
-    head = ["set", "detector", "rows in alarm, mean / median", "not held", "begun in 10,000", "silent series"]
+    head = ["set", "detector", "rows above 1, all / largest", "silent series"]
     rows = []
     for name, of in alarms.items():
         for detector in TRAINED:
@@ -103,8 +111,6 @@ def at_threshold(alarms, unheld):
                     f"{name} ({len(counted)})",
                     f"`{detector}`",
                     outside(counted),
-                    outside(unheld[name][detector].values()) if detector in HOLDING else "",
-                    f"{1e4 * mean(one['begun_outside'] for one in counted):.1f}",
                     f"{sum(one['silent'] for one in counted)}",
                     f"{len(delays)} of {sum(one['events'] for one in counted)}",
                     f"{median(delays):.0f}" if delays else "",
@@ -112,20 +118,15 @@ def at_threshold(alarms, unheld):
             )
     table([*head, "events found", "rows later"], rows)
     paragraph(
-        "**On metrics that drift, alarm rates exceed the configured rate by far.** The last part of the training rows "
-        "sets the threshold, and the rate holds as long as ordinary behaviour stays as it was then. In these sets it "
-        "often does not: later values have another level, or change more, without a label. `zscore` scores the level "
-        "itself, and is in alarm for as long as the level differs. The other trained kinds score changes, so a new "
-        "level alone raises no alarm; but they hold an alarm until the level is ordinary again, and if it hardly "
-        "returns to the learned one, a single alarm lasts for thousands of rows. The difference to models that do not "
-        "hold (trained with `level = 0`) shows how much that is; the rest are changes larger than those that set the "
-        "threshold. A few series make up most of a mean that lies far above its median. If metrics change "
-        "permanently, train again."
+        "**The rate holds on metrics that drift**, because the threshold adapts to each series as it goes, and because an "
+        "incident is reported once. The price is paid in events: an incident that begins with less than what was "
+        "reported shortly before, or with less than drift has raised the threshold to, is not reported. With a constant "
+        "threshold for each series, chosen with knowledge of the labels such that three in 10,000 ordinary rows begin an alarm, "
+        "`pca-mahalanobis` would find 0.43 to 0.56 of the events of a set."
     )
     paragraph(
-        "**The threshold may also be too high**, if the rows that set it varied more than those that followed: in "
-        "silent series the events may rank first, which VUS-PR measures, and still none of them reaches 1. Not every "
-        "alarm outside of a label is false: the labels may be incomplete."
+        "In silent series the events may rank first, which VUS-PR measures, and still none of them reaches 1. Not "
+        "every report outside of a label is false: the labels may be incomplete."
     )
     paragraph(
         f"{LONG}, {len(alarms[LONG][TRAINED[0]])} service indicators of one metric each with a row a minute, is "
@@ -133,9 +134,14 @@ def at_threshold(alarms, unheld):
     )
 
 
+def rate(counted):
+    """The share of ordinary rows above 1, of all series together."""
+    rows = [one["ordinary"] for one in counted]
+    return sum(one["outside"] * ordinary for one, ordinary in zip(counted, rows)) / sum(rows)
+
+
 def outside(counted):
-    shares = [one["outside"] for one in counted]
-    return f"{percent(mean(shares))} / {percent(median(shares))}"
+    return f"{percent(rate(counted))} / {percent(max(one['outside'] for one in counted))}"
 
 
 def three(figures):

@@ -15,9 +15,7 @@ import numpy as np
 SETS = ["SMD", "ASD", "JumpStarter"]
 # One metric each.
 LONG = "AIOPS-KPI"
-TRAINED = ["zscore", "pca-mahalanobis", "isolation-forest", "extended-isolation-forest"]
-# Those that hold an alarm while the level stays out, measured without that as well.
-HOLDING = TRAINED[1:]
+TRAINED = ["zscore", "pca-mahalanobis", "isolation-forest", "extended-isolation-forest", "autoencoder"]
 STREAMING = "streaming"
 # What the streaming detector has seen when the test part begins.
 ALONE, AFTER = "alone", "after train"
@@ -94,31 +92,20 @@ class Trained:
     def __init__(self, qualm, data, work):
         self.qualm, self.data, self.work = qualm, data, work
 
-    def scores(self, name, detector, held=True):
-        """Defaults, but for `held`: whether an alarm is held while the level stays out."""
-        say(f"{detector} on {name}{'' if held else ', alarms not held'}")
-        kind = "trained" if held else "unheld"
-        folder = self.work / "scores" / kind / name / detector
-        models = self.work / "models" / kind / name / detector
+    def scores(self, name, detector):
+        """With the defaults."""
+        say(f"{detector} on {name}")
+        folder = self.work / "scores" / "trained" / name / detector
+        models = self.work / "models" / "trained" / name / detector
 
         def one(series):
             train, model, scores = self.data.train(name, series), models / series, folder / f"{series}.csv"
-            how = ["--detector", detector] if held else ["--spec", self.unheld(train, detector, models)]
-            run(self.qualm, "train", *how, "--input", train, "--out", made(model))
+            run(self.qualm, "train", "--detector", detector, "--input", train, "--out", made(model))
             test = self.data.test(name, series)
             run(self.qualm, "replay", "--model", model, "--input", test, "--scores", made(scores))
 
         each(one, self.data.series(name))
         return folder
-
-    def unheld(self, train, detector, models):
-        """What `--detector` makes of a CSV file, every column being a feature, but for `level`."""
-        with open(train, newline="") as file:
-            columns = next(csv.reader(file))[1:]
-        features = (f"[[features]]\nname = '{c}'\nmeasurement = '{train.stem}'\nfield = '{c}'\n" for c in columns)
-        spec = made(models / f"{train.stem}.toml")
-        spec.write_text(f"detector = '{detector}'\n{''.join(features)}[parameters]\nlevel = 0\n")
-        return spec
 
 
 class Streaming:

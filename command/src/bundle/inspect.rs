@@ -7,7 +7,7 @@ use clap::Args;
 use qualm_bundle::bundle::Bundle;
 use qualm_bundle::duration::friendly;
 use qualm_bundle::files;
-use qualm_bundle::manifest::{Direction, Feature, Manifest, Provenance, Shape, Suppression};
+use qualm_bundle::manifest::{Direction, Feature, Manifest, NetworkTraining, Provenance, Shape, Suppression};
 use qualm_bundle::signature::{Signed, Trust};
 use qualm_contract::Transform;
 use serde::Serialize;
@@ -91,7 +91,9 @@ fn to_text(bundle: &Bundle, summary: &Summary<'_>) -> String {
         ("digest", format!("{} ({})", summary.digest, files::MANIFEST)),
         ("signature", signature),
     ];
-    let rows: Vec<_> = rows.map(|(name, what)| vec![name.to_owned(), what]).to_vec();
+    let mut rows: Vec<_> = rows.map(|(name, what)| vec![name.to_owned(), what]).to_vec();
+    let networks = bundle.manifest.provenance.networks.iter();
+    rows.splice(7..7, networks.map(|network| vec![network.network.clone(), describe_network(network)]));
     let features: Vec<_> = features.iter().map(feature_row).collect();
     format!("{name}, version {version}\n{}\nFeatures\n{}", text::table(&rows), text::table(&features))
 }
@@ -134,6 +136,18 @@ fn describe_training(provenance: &Provenance) -> String {
         _ => String::new(),
     };
     format!("on {rows} rows{when}, seed {seed}")
+}
+
+/// When a network was the best, and its loss on rows that it did not learn from.
+fn describe_network(training: &NetworkTraining) -> String {
+    let NetworkTraining { stopped, best_epoch, validation_loss, .. } = training;
+    let loss = |at: usize| validation_loss.get(at).map_or_else(|| "unknown".to_owned(), |loss| text::number(*loss));
+    format!(
+        "best of {} epochs was {best_epoch}: loss {} after the first, {} then; it stopped {stopped}",
+        validation_loss.len(),
+        loss(0),
+        loss((*best_epoch as usize).saturating_sub(1)),
+    )
 }
 
 fn list<T>(items: &BTreeMap<String, T>, show: impl Fn(&T) -> String) -> String {

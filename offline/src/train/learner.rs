@@ -32,6 +32,8 @@ pub struct Fitted {
     pub calibration: Calibration,
     /// How each network was trained, if the model has any.
     pub networks: Vec<NetworkTraining>,
+    /// Models of each network alone, if there are several, to compare them with all together.
+    pub members: Vec<(&'static str, Vec<u8>)>,
 }
 
 /// Fits models.
@@ -63,7 +65,12 @@ impl Learner for KindLearner {
         let TrainingData { features, train, validation, threshold, seed } = *data;
         let train = Rows::of_series(train.series, train.values, features.len());
         let trained = kinds::fit(&self.0, choice, train, validation, threshold, seed)?;
-        Ok(Fitted { model: trained.to_model(), calibration: trained.calibration(), networks: Vec::new() })
+        Ok(Fitted {
+            model: trained.to_model(),
+            calibration: trained.calibration(),
+            networks: Vec::new(),
+            members: Vec::new(),
+        })
     }
 
     fn open(&self, model: &[u8]) -> Result<Box<dyn Detector>, Fault> {

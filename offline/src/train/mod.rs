@@ -139,13 +139,13 @@ pub fn train(
     };
     let injected = |model: &[u8], range: Range<usize>| injected(learner, model, table, range, spec.seed);
     let measure = |fitted: &Fitted| injected(&fitted.model, split.validation.clone());
-    let (choice, Fitted { model, calibration, networks }, tried) = choose(choices, fit, measure)?;
+    let (choice, Fitted { model, calibration, networks, members }, tried) = choose(choices, fit, measure)?;
 
     let mut provenance = provenance(table, &split, spec.seed, &choice, origin.data_sha256);
-    let badly = networks.iter().filter(|network| network.stopped.starts_with("diverged"));
+    let badly = networks.iter().filter(|network| network.stopped.contains("diverged"));
     warnings.extend(badly.map(|NetworkTraining { network, stopped, best_epoch, .. }| {
         format!(
-            "the training of `{network}` {stopped}: the model has its weights of epoch {best_epoch}. Try a smaller \
+            "the training of `{network}` stopped {stopped}: the model has its weights of epoch {best_epoch}. Try a smaller \
              `learning_rate`"
         )
     }));
@@ -156,6 +156,10 @@ pub fn train(
     let alarms = scores.iter().filter(|score| **score > 1.0).count();
     provenance.metrics.insert("test_rows".to_owned(), scored as f64);
     provenance.metrics.insert("test_alarm_rate".to_owned(), alarms as f64 / scored.max(1) as f64);
+    for (name, member) in &members {
+        let auc_pr = injected(member, tested.clone())?;
+        provenance.metrics.insert(format!("test_injected_auc_pr_{name}"), auc_pr);
+    }
     provenance.metrics.insert("test_injected_auc_pr".to_owned(), injected(&model, tested)?);
     let share = alarms as f64 / scored.max(1) as f64;
     if let Threshold::FalseAlarmRate(rate) = threshold
@@ -338,6 +342,8 @@ mod tests {
     use qualm_bundle::Bundle;
 
     use qualm_core::BuiltIn;
+    #[cfg(feature = "deep")]
+    use qualm_core::autoencoder::architecture::Network;
 
     use super::learner::KindLearner;
     use super::*;
@@ -382,7 +388,7 @@ mod tests {
         for kind in kinds::KINDS {
             let dir = tempfile::tempdir().unwrap();
             let options = options(dir.path(), &history(1500), kind, None);
-            from_file(&options, &BuiltIn, &|_, _| {}).unwrap();
+            from_file(&options, &BuiltIn, &|_| {}).unwrap();
             let bundle = Bundle::read(&options.out).unwrap();
             assert_eq!((bundle.manifest.version, bundle.manifest.kind.as_str()), (1, kind));
             assert!((bundle.manifest.features[3].reference.as_ref().unwrap().mean - 7.0).abs() < 1e-9);
@@ -396,10 +402,102 @@ mod tests {
             );
             let first = bundle.pack();
             fs::remove_dir_all(&options.out).unwrap();
-            from_file(&options, &BuiltIn, &|_, _| {}).unwrap();
+            from_file(&options, &BuiltIn, &|_| {}).unwrap();
             assert!(Bundle::read(&options.out).unwrap().pack() == first, "{kind}: not the same bytes");
-            from_file(&options, &BuiltIn, &|_, _| {}).unwrap();
+            from_file(&options, &BuiltIn, &|_| {}).unwrap();
             assert_eq!(Bundle::read(&options.out).unwrap().manifest.version, 2, "the next one is newer");
+        }
+    }
+
+    /// Trains, and returns the model, how its networks were trained, and each step.
+    #[cfg(feature = "deep")]
+    fn autoencoder(options: &Options) -> (Bundle, Vec<Step>) {
+        let steps = std::sync::Mutex::new(Vec::new());
+        let report = |step| steps.lock().unwrap().push(step);
+        from_file(options, &BuiltIn, &report).unwrap();
+        (Bundle::read(&options.out).unwrap(), steps.into_inner().unwrap())
+    }
+
+    #[cfg(feature = "deep")]
+    const SMALL: &str = "[parameters]\nepochs = 4\nhidden = 8\nstride = 4\nbatch = 16\n";
+
+    #[test]
+    #[cfg(feature = "deep")]
+    fn an_autoencoder_is_trained_and_goes_on_where_it_was_interrupted() {
+        let dir = tempfile::tempdir().unwrap();
+        let options = options(dir.path(), &history(1500), "autoencoder", Some(SMALL));
+        let (whole, steps) = autoencoder(&options);
+        assert!(steps.iter().filter(|step| matches!(step, Step::Epoch { .. })).count() > 6, "{steps:?}");
+        let networks = &whole.manifest.provenance.networks;
+        assert_eq!(networks.iter().map(|network| &network.network[..]).collect::<Vec<_>>(), ["lstm", "gru", "conv"]);
+        assert!(networks.iter().all(|one| one.best_epoch > 0 && one.validation_loss[0] > one.validation_loss[2]));
+        let metrics = &whole.manifest.provenance.metrics;
+        assert!(metrics["test_alarm_rate"] < 0.02 && metrics["test_injected_auc_pr"] > 0.2, "{metrics:?}");
+        assert!(Network::ALL.iter().all(|one| metrics[&format!("test_injected_auc_pr_{}", one.name())] > 0.1));
+        let left: Vec<_> = fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert!(!left.iter().any(|name| name == "model.training"), "checkpoints remain: {left:?}");
+
+        // A training that is interrupted in its third epoch.
+        fs::remove_dir_all(&options.out).unwrap();
+        let interrupted = std::panic::catch_unwind(|| {
+            let report = |step| {
+                if let Step::Epoch { network: "conv", epoch: 3, .. } = step {
+                    std::panic::resume_unwind(Box::new("interrupted"));
+                }
+            };
+            from_file(&options, &BuiltIn, &report).map(|_| ())
+        });
+        assert!(interrupted.is_err() && !options.out.exists());
+        assert!(dir.path().join("model.training/conv.checkpoint").exists());
+        let (resumed, steps) = autoencoder(&options);
+        let first = steps.iter().find_map(|step| match step {
+            Step::Epoch { network: "conv", epoch, .. } => Some(*epoch),
+            _ => None,
+        });
+        assert_eq!(first, Some(3), "two epochs were done");
+        assert!(resumed.pack() == whole.pack(), "the same bytes as without the interruption");
+    }
+
+    #[test]
+    #[cfg(feature = "deep")]
+    fn an_autoencoder_is_made_of_weights_that_were_trained_elsewhere() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut options = options(dir.path(), &history(1500), "autoencoder", Some(SMALL));
+        let (trained, _) = autoencoder(&options);
+        let weights = dir.path().join("weights.safetensors");
+        fs::write(&weights, &trained.model).unwrap();
+        let spec = |text: String| {
+            fs::write(dir.path().join("spec.toml"), text).unwrap();
+        };
+        spec(format!("{SMALL}weights = {weights:?}\n"));
+        options.out = dir.path().join("imported");
+        let (imported, steps) = autoencoder(&options);
+        assert!(imported.model == trained.model && imported.manifest.provenance.networks.is_empty());
+        assert_eq!(steps, [Step::Fitted { models: 1, of: 1 }]);
+        spec(format!("{SMALL}weights = {weights:?}\nlayers = 2\n"));
+        let error = from_file(&options, &BuiltIn, &|_| {}).unwrap_err().to_string();
+        assert!(error.ends_with("it has no array `lstm.encoder.weight_ih_l1`"), "{error}");
+        spec(format!("{SMALL}weights = \"nowhere.safetensors\"\n"));
+        let error = from_file(&options, &BuiltIn, &|_| {}).unwrap_err().to_string();
+        assert!(error.contains("nowhere.safetensors: No such file"), "{error}");
+    }
+
+    #[test]
+    #[cfg(feature = "deep")]
+    fn a_training_that_learns_nothing_says_so() {
+        for (spec, what) in [
+            ("[parameters]\nepochs = 2\nlearning_rate = 1e30\n", "it learnt nothing in"),
+            ("[parameters]\nnetworks = \"lstm,rnn\"\n", "`networks` is `rnn`; known are lstm, gru and conv"),
+            ("[parameters]\nnetworks = \"gru,gru\"\n", "`networks` names gru twice"),
+            ("[parameters]\nwindow = 17\n", "`window` is 17; convolutions of 2 layers need a multiple of 4"),
+            ("[parameters]\nhide_newest = 1\n", "`hide_newest` is 1; it must be true or false"),
+            ("[parameters]\nwindow = 400\n", "no entity has rows enough to learn windows of 400 from"),
+            ("[parameters]\ntrees = 3\n", "unknown `trees`"),
+        ] {
+            let dir = tempfile::tempdir().unwrap();
+            let options = options(dir.path(), &history(800), "autoencoder", Some(spec));
+            let error = from_file(&options, &BuiltIn, &|_| {}).unwrap_err().to_string();
+            assert!(error.contains(what), "{error}, not {what}");
         }
     }
 
@@ -459,7 +557,7 @@ mod tests {
         ] {
             let dir = tempfile::tempdir().unwrap();
             let options = options(dir.path(), &text, "zscore", Some(spec));
-            let error = from_file(&options, &BuiltIn, &|_, _| {}).unwrap_err().to_string();
+            let error = from_file(&options, &BuiltIn, &|_| {}).unwrap_err().to_string();
             assert!(error.contains(what), "{error}, not {what}");
             let left: Vec<_> = fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
             assert_eq!(left.len(), 2, "{left:?}");

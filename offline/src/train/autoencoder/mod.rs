@@ -38,18 +38,26 @@ impl Learner for AutoencoderLearner<'_> {
         let parameters = Parameters::take(&mut choice)?;
         choice.check_all_taken(&[&kinds::SETTINGS[..], &parameters::NAMES].concat())?;
         let rows = Rows::of_series(train.series, train.values, features.len());
-        let mut trainings = Vec::new();
         let Parameters { window, combine, hide_newest, .. } = parameters;
-        let networks = |history: &History| -> Result<Vec<Weights>, Fault> {
-            let (weights, of_each) = match &parameters.weights {
+        let fit = |networks: &mut dyn FnMut(&History) -> Result<Vec<Weights>, Fault>| {
+            autoencoder::fit(rows, validation, &settings, window, combine, hide_newest, networks)
+        };
+        let (mut all, mut networks) = (Vec::new(), Vec::new());
+        let fitted = fit(&mut |history| {
+            (all, networks) = match &parameters.weights {
                 Some(path) => (weights::read(path, &parameters, history.features)?, Vec::new()),
                 None => self.train(&parameters, history, seed)?,
             };
-            trainings = of_each;
-            Ok(weights)
-        };
-        let fitted = autoencoder::fit(rows, validation, &settings, window, combine, hide_newest, networks)?;
-        Ok(Fitted { model: fitted.to_model(), calibration: fitted.calibration(), networks: trainings })
+            Ok(all.clone())
+        })?;
+        let mut members = Vec::new();
+        if all.len() > 1 {
+            for weights in all {
+                let name = weights.architecture().network.name();
+                members.push((name, fit(&mut |_| Ok(vec![weights.clone()]))?.to_model()));
+            }
+        }
+        Ok(Fitted { model: fitted.to_model(), calibration: fitted.calibration(), networks, members })
     }
 
     fn open(&self, model: &[u8]) -> Result<Box<dyn Detector>, Fault> {

@@ -97,7 +97,7 @@ fn said(stop: Stop) -> String {
     match stop {
         Stop::Epochs => "after all epochs".to_owned(),
         Stop::Patience => "as it became no better".to_owned(),
-        Stop::Diverged { epoch } => format!("diverged in epoch {epoch}"),
+        Stop::Diverged { epoch } => format!("because it diverged in epoch {epoch}"),
     }
 }
 

@@ -37,7 +37,7 @@ fn options(dir: &Path, plugin: &str) -> Options {
 }
 
 fn train(options: &Options, sandbox: &dyn ModelFactory) -> Result<(), train::Error> {
-    train::from_file(options, sandbox, &|_, _| {}).map(drop)
+    train::from_file(options, sandbox, &|_| {}).map(drop)
 }
 
 fn evaluate(dir: &Path, sandbox: &dyn ModelFactory) -> Result<(), evaluate::Error> {
