@@ -10,7 +10,9 @@ use std::time::Duration;
 
 use qualm_bundle::bundle::{Bundle, Draft};
 use qualm_bundle::golden::Golden;
-use qualm_bundle::manifest::{FORMAT, Feature, Manifest, Provenance, Reference, Shape, Suppression, Threshold};
+use qualm_bundle::manifest::{
+    FORMAT, Feature, Manifest, NetworkTraining, Provenance, Reference, Shape, Suppression, Threshold,
+};
 use qualm_contract::{Batch, Detector, Error, ModelFactory, ModelSource, Trainer, Transform};
 use qualm_core::BuiltIn;
 use qualm_core::trained::calibrate::Threshold as Rule;
@@ -64,6 +66,13 @@ pub(crate) fn manifest(version: u64) -> Manifest {
             seed: 7,
             parameters: BTreeMap::from([("scaling".to_owned(), toml::Value::from("standard"))]),
             metrics: BTreeMap::from([("vus_pr".to_owned(), 0.75)]),
+            networks: vec![NetworkTraining {
+                network: "gru".to_owned(),
+                stopped: "as it became no better".to_owned(),
+                best_epoch: 1,
+                training_loss: vec![0.5, 0.25],
+                validation_loss: vec![0.5, 0.625],
+            }],
         },
         sha256: BTreeMap::new(),
     }

@@ -4,7 +4,7 @@
 
 use std::time::Instant;
 
-use qualm_core::autoencoder::architecture::{Architecture, Network};
+use qualm_core::autoencoder::architecture::{Architecture, Network, Order};
 use qualm_neural::{Options, Rows, Windows, train};
 
 fn main() {
@@ -27,8 +27,9 @@ fn main() {
         for network in Network::ALL.into_iter().filter(|network| networks.contains(network.name())) {
             let (training, validation) = (&training, &validation);
             scope.spawn(move || {
+                let (window, order) = (32, Order::Reversed);
                 let architecture =
-                    Architecture { network, features, window: 32, hidden: 64, layers: 2, bottleneck: 16, kernel: 5 };
+                    Architecture { network, features, window, hidden: 64, layers: 2, bottleneck: 16, kernel: 5, order };
                 let options = Options { batch, epochs, ..Options::default() };
                 let start = Instant::now();
                 let log = train(&architecture, &options, training, validation, None, &mut ()).expect("training").log;

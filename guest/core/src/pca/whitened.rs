@@ -16,7 +16,7 @@ pub(super) struct Whitened;
 
 impl Kernel for Whitened {
     fn score_rows(&mut self, rows: ArrayView2<'_, f64>, raw: &mut Vec<f64>) {
-        raw.extend(as_rows(rows).map(|row| mean_energy(row)));
+        raw.extend(as_rows(rows).map(mean_energy));
     }
 
     /// Contributions are not negative, and add up to the raw score but for rounding: they are its terms.

@@ -2,9 +2,9 @@
 //!
 //! The threshold is that of calibration times a factor of the series' own. A report raises the factor by [`STEP`], and each
 //! row lowers it, so that both balance at a few times the configured rate: adaptive conformal inference (Gibbs & Candès,
-//! Adaptive conformal inference under distribution shift, NeurIPS 2021), in logarithms. What was reported is reported again only once
-//! it is [`WORSE`], or has been forgotten for long. An incident lasts while scores stay above half of the threshold, for
-//! [`MAX_ROWS`] at most.
+//! Adaptive conformal inference under distribution shift, NeurIPS 2021), in logarithms. What was reported is reported again
+//! only once it is [`WORSE`], or has been forgotten for long. An incident lasts while scores stay above half of the
+//! threshold, for [`MAX_ROWS`] at most.
 //!
 //! Scores are as of `streaming`: above 1 where a row is reported, between a half and 1 while the incident lasts, below a half
 //! otherwise. Within each range they rise with the score in units of calibration, so that rows are ranked as without
