@@ -3,8 +3,8 @@
 //! The threshold is that of calibration times a factor of the series' own. A report raises the factor by [`STEP`], and each
 //! row lowers it, so that both balance at a few times the configured rate: adaptive conformal inference (Gibbs & Candès,
 //! Adaptive conformal inference under distribution shift, NeurIPS 2021), in logarithms. What was reported is reported again
-//! only once it is [`WORSE`], or has been forgotten for long. An incident lasts while scores stay above half of the
-//! threshold, for [`MAX_ROWS`] at most.
+//! only once it is [`WORSE`], or has been forgotten for long. An incident lasts while scores stay above [`CONTINUES`] of
+//! the threshold, for [`MAX_ROWS`] at most.
 //!
 //! Scores are as of `streaming`: above 1 where a row is reported, between a half and 1 while the incident lasts, below a half
 //! otherwise. Within each range they rise with the score in units of calibration, so that rows are ranked as without
@@ -17,16 +17,16 @@ use crate::math::{max, min};
 use crate::model::{Model, Writer};
 
 /// By how much a report raises the logarithm of the factor.
-const STEP: f64 = 0.2;
+const STEP: f64 = 0.4;
 
-/// The factor is level at so many times the configured rate: of three reports, two may be of incidents.
-const BALANCE: f64 = 3.0;
+/// The factor is level at so many times the configured rate: of four reports, three may be of incidents.
+const BALANCE: f64 = 4.0;
 
 /// Logarithms of the least and the largest factor.
 const FACTORS: (f64, f64) = (-1.0, 6.0);
 
 /// By how much, as a logarithm, a score must exceed what was reported to be reported again.
-const WORSE: f64 = 0.5;
+const WORSE: f64 = 1.0;
 
 /// Half-life of what was reported, in rows.
 const REPORTED_ROWS: f64 = 1000.0;
@@ -34,8 +34,8 @@ const REPORTED_ROWS: f64 = 1000.0;
 /// What was reported and is below this is forgotten.
 const MIN_REPORTED: f64 = 0.01;
 
-/// The share of the threshold that continues an incident.
-const CONTINUES: f64 = 0.5;
+/// The share of the threshold that continues an incident: nine tenths of what the threshold was before the report.
+const CONTINUES: f64 = 0.6;
 
 /// The most rows that an incident lasts after its last report.
 const MAX_ROWS: f64 = 500.0;

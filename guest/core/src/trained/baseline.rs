@@ -71,7 +71,7 @@ impl Baseline {
                 return 0.0;
             }
             *mean = before + self.weight * change;
-            max(min(change / spread, 2.0 * self.clip), -2.0 * self.clip)
+            max(min(change / spread, self.clip), -self.clip)
         }));
     }
 }

@@ -86,7 +86,7 @@ impl Parameters {
             hidden: count("hidden", 32)?,
             layers: count("layers", 1)?,
             conv_layers: count("conv_layers", 2)?,
-            bottleneck: count("bottleneck", 8)?,
+            bottleneck: count("bottleneck", 32)?,
             kernel: count("kernel", 5)?,
             epochs: count("epochs", 12)?,
             patience: count("patience", 4)?,
