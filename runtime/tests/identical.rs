@@ -360,7 +360,7 @@ fn trained_detectors_are_the_same_to_the_bit_in_the_component() {
             let rows = vectors(100 + batch, 1 + batch * 13);
             let expected = native(&mut *detector, &rows);
             assert_eq!(component(&mut guest, &rows), expected, "{name}, batch {batch}");
-            anomalous += expected[..rows.len()].iter().filter(|bits| f64::from_bits(**bits) > 1.0).count();
+            anomalous += expected[..rows.len()].iter().filter(|bits| f64::from_bits(**bits) > 0.5).count();
             if batch % 5 == 4 {
                 let state = detector.save_series(&everyone).unwrap();
                 assert_eq!(guest.save_series(&everyone).unwrap(), state, "{name}");
@@ -368,6 +368,6 @@ fn trained_detectors_are_the_same_to_the_bit_in_the_component() {
                 guest.restore_series(&state, &all).unwrap();
             }
         }
-        assert!(anomalous > 10, "{name}: {anomalous} anomalies test little");
+        assert!(anomalous > 20, "{name}: {anomalous} rows of incidents test little");
     }
 }

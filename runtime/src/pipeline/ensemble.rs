@@ -20,6 +20,10 @@ pub(crate) struct Ensemble {
     combine: Combine,
     /// Whose opinion a row is: scores and weights of those that have one.
     opinions: Vec<Opinion>,
+    /// The same, with the reports that still stand.
+    standing: Vec<Opinion>,
+    /// By series, whether an incident has been reported and lasts.
+    reported: Vec<bool>,
 }
 
 /// One member.
@@ -58,7 +62,7 @@ impl Ensemble {
     /// Of these members; one alone is what it is, whatever `combine`.
     #[must_use]
     pub(crate) fn new(members: Vec<Member>, combine: Combine) -> Self {
-        Self { members, combine, opinions: Vec::new() }
+        Self { members, combine, opinions: Vec::new(), standing: Vec::new(), reported: Vec::new() }
     }
 
     /// Its members.
@@ -81,7 +85,7 @@ impl Ensemble {
 
 impl BatchScorer for Ensemble {
     fn score_batch(&mut self, rows: Batch<'_>, wanted: Wanted, verdicts: &mut Verdicts) -> Result<(), Error> {
-        let Self { members, combine, opinions } = self;
+        let Self { members, combine, opinions, standing, reported } = self;
         if let [only] = members.as_mut_slice() {
             return only.supervisor.score_batch(rows, wanted, verdicts);
         }
@@ -95,15 +99,18 @@ impl BatchScorer for Ensemble {
         let banded = members.iter().any(|member| !member.verdicts.bands.is_empty());
         for row in 0..rows.len() {
             opinions.clear();
+            standing.clear();
             for (at, member) in members.iter_mut().enumerate() {
                 let score = member.verdicts.scores[row];
                 if !score.is_nan() {
-                    let score = member.onsets.opinion(rows.series[row], score);
-                    opinions.push(Opinion { member: at, score, weight: member.weight });
+                    let opinion = Opinion { member: at, score, weight: member.weight };
+                    opinions.push(opinion);
+                    standing.push(Opinion { score: member.onsets.standing(rows.series[row], score), ..opinion });
                     member.scored += 1;
                 }
             }
-            let score = combined(*combine, opinions);
+            let own = combined(*combine, opinions);
+            let score = with_standing(own, combined(*combine, standing), slot(reported, rows.series[row]));
             verdicts.scores.push(score);
             // The highest score comes first.
             let mut verdicts_of = opinions.iter().map(|one| &members[one.member].verdicts);
@@ -134,7 +141,33 @@ impl BatchScorer for Ensemble {
         for member in &mut self.members {
             member.onsets.forget_series(series);
         }
+        for number in series {
+            *slot(&mut self.reported, *number) = false;
+        }
         self.members.iter_mut().try_for_each(|member| member.supervisor.forget_series(series))
+    }
+}
+
+/// The element of a series, the default where it is new.
+fn slot<T: Default + Clone>(of: &mut Vec<T>, series: u32) -> &mut T {
+    let at = series as usize;
+    if at >= of.len() {
+        of.resize(at + 1, T::default());
+    }
+    &mut of[at]
+}
+
+/// The least score of an incident that lasts.
+const LASTING_SCORE: f64 = 0.51;
+
+/// The score of a row, given that of the members' own scores, and that of their standing reports. Where only the latter is above
+/// 1, members have agreed without reporting at the same row: that is reported once, and lasts while they do.
+fn with_standing(own: f64, standing: f64, reported: &mut bool) -> f64 {
+    let before = std::mem::replace(reported, own > 1.0 || standing > 1.0);
+    match (own > 1.0, *reported, before) {
+        (false, true, false) => standing,
+        (false, true, true) => own.max(LASTING_SCORE),
+        _ => own,
     }
 }
 
@@ -146,13 +179,9 @@ impl BatchScorer for Ensemble {
 struct Onsets(Vec<f64>);
 
 impl Onsets {
-    /// What a member thinks of a series' next row, which it gave this score.
-    fn opinion(&mut self, series: u32, score: f64) -> f64 {
-        let at = series as usize;
-        if at >= self.0.len() {
-            self.0.resize(at + 1, 0.0);
-        }
-        let onset = &mut self.0[at];
+    /// The score of a series' next row, or that of the report that stands.
+    fn standing(&mut self, series: u32, score: f64) -> f64 {
+        let onset = slot(&mut self.0, series);
         *onset = match score {
             above if above > 1.0 => above.max(*onset),
             lasting if lasting > INCIDENT_END_SCORE => *onset,
@@ -228,12 +257,29 @@ mod tests {
     fn a_report_stands_for_as_long_as_its_incident() {
         let mut onsets = Onsets::default();
         let opinions: Vec<f64> =
-            [0.7, 1.5, 0.6, 3.0, 0.9, 0.5, 0.9].into_iter().map(|score| onsets.opinion(3, score)).collect();
+            [0.7, 1.5, 0.6, 3.0, 0.9, 0.5, 0.9].into_iter().map(|score| onsets.standing(3, score)).collect();
         assert_eq!(opinions, [0.7, 1.5, 1.5, 3.0, 3.0, 0.5, 0.9]);
-        onsets.opinion(3, 2.0);
-        assert_eq!(onsets.opinion(1, 0.8), 0.8, "each series has its own");
+        onsets.standing(3, 2.0);
+        assert_eq!(onsets.standing(1, 0.8), 0.8, "each series has its own");
         onsets.forget_series(&[3, 70]);
-        assert_eq!(onsets.opinion(3, 0.8), 0.8);
+        assert_eq!(onsets.standing(3, 0.8), 0.8);
+    }
+
+    #[test]
+    #[expect(clippy::float_cmp, reason = "these numbers are exact")]
+    fn members_that_report_at_different_rows_agree_once() {
+        let (mut first, mut second, mut reported) = (Onsets::default(), Onsets::default(), false);
+        let mut scores = Vec::new();
+        for (a, b) in [(0.1, 0.1), (3.0, 0.2), (0.7, 0.2), (0.8, 2.0), (0.8, 0.6), (0.2, 0.7), (0.1, 0.2)] {
+            let standing = [(first.standing(0, a), 1.0), (second.standing(0, b), 1.0)];
+            let own = of(Combine::Vote, &[(a, 1.0), (b, 1.0)]);
+            scores.push(with_standing(own, of(Combine::Vote, &standing), &mut reported));
+        }
+        assert_eq!(
+            scores,
+            [0.1, 0.2, 0.2, 2.0, 0.6, 0.2, 0.1],
+            "both must say so, and the incident ends with the first"
+        );
     }
 
     #[test]

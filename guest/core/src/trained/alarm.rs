@@ -40,6 +40,9 @@ const CONTINUES: f64 = 0.6;
 /// The most rows that an incident lasts after its last report.
 const MAX_ROWS: f64 = 500.0;
 
+/// The least score of a row of an incident that lasts, and the range above it.
+const LASTING: (f64, f64) = (0.51, 0.44);
+
 /// The least score of a row that is reported.
 const REPORTED: f64 = 1.0 + f64::EPSILON;
 
@@ -86,7 +89,7 @@ impl Alarm {
         *incident.rows += 1.0;
         let rank = units / (1.0 + units);
         if *incident.rows <= MAX_ROWS && units > CONTINUES * threshold {
-            return 0.5 + 0.5 * rank;
+            return LASTING.0 + LASTING.1 * rank;
         }
         *incident.rows = f64::NAN;
         0.5 * rank
