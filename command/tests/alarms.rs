@@ -117,7 +117,8 @@ fn a_models_own_rules_apply_and_are_checked() {
     let trained = train(&dir, &["v"], "direction = \"above\", expected_range = [-inf, 50]");
     assert!(trained.status.success(), "{trained:?}");
     let anomalies = |detector: &str| -> Vec<bool> {
-        let input = "m v=2 1\nm v=40 2\nm v=100 3\nm v=-100 4\n";
+        // Each far worse than the one before, which the detector reports however little of it counts.
+        let input = "m v=2 1\nm v=40 2\nm v=400 3\nm v=-4000 4\n";
         let lines = lines(&dir, detector, input);
         let verdicts = lines.iter().filter(|line| line.starts_with("anomaly,"));
         verdicts.map(|line| value_of(line, "is_anomaly=") == "1i").collect()

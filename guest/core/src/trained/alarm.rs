@@ -22,8 +22,8 @@ const STEP: f64 = 0.4;
 /// The factor is level at so many times the configured rate: of four reports, three may be of incidents.
 const BALANCE: f64 = 4.0;
 
-/// Logarithms of the least and the largest factor.
-const FACTORS: (f64, f64) = (-1.0, 6.0);
+/// The logarithm of the largest factor; the least is 1, so that a series whose rows are all ordinary has no reports.
+const LARGEST: f64 = 6.0;
 
 /// By how much, as a logarithm, a score must exceed what was reported to be reported again.
 const WORSE: f64 = 1.0;
@@ -53,8 +53,7 @@ pub(super) struct Alarm {
     /// What the factor is multiplied by with each row, and with a report.
     fall: f64,
     rise: f64,
-    lowest: f64,
-    highest: f64,
+    largest: f64,
     worse: f64,
     forget: f64,
 }
@@ -66,8 +65,7 @@ impl Alarm {
             rate,
             fall: libm::exp(-STEP * BALANCE * rate),
             rise: libm::exp(STEP),
-            lowest: libm::exp(FACTORS.0),
-            highest: libm::exp(FACTORS.1),
+            largest: libm::exp(LARGEST),
             worse: libm::exp(WORSE),
             forget: libm::exp2(-1.0 / REPORTED_ROWS),
         }
@@ -77,10 +75,10 @@ impl Alarm {
     pub(super) fn score(&self, units: f64, incident: &mut Incident<'_>) -> f64 {
         let units = max(units, 0.0);
         let before = if incident.factor.is_nan() { 1.0 } else { *incident.factor };
-        let threshold = min(max(before * self.fall, self.lowest), self.highest);
+        let threshold = min(max(before * self.fall, 1.0), self.largest);
         let reported = if *incident.reported > MIN_REPORTED { *incident.reported * self.forget } else { 0.0 };
         if units > threshold && units > reported * self.worse {
-            *incident.factor = min(threshold * self.rise, self.highest);
+            *incident.factor = min(threshold * self.rise, self.largest);
             (*incident.reported, *incident.rows) = (units, 0.0);
             return max(units / threshold, REPORTED);
         }
