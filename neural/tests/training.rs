@@ -69,11 +69,11 @@ fn bits(trained: &Trained) -> Vec<u32> {
 fn sines_are_learnt() {
     let sines = Sines::new();
     for network in Network::ALL {
-        // Of six seeds the worst came to 0.03. With more patience than epochs: an LSTM stays at 0.33 for a while, one sine.
+        // With more patience than epochs: an LSTM learns one sine first.
         let options = Options { dropout: 0.0, batch: 8, epochs: 60, patience: 60, ..QUICK };
         let trained = sines.train(network, &options, None, &mut ());
         let log = &trained.log;
-        assert!(log.untrained > 0.4, "{network:?}: {log:?}");
+        assert!(log.untrained > 0.2, "{network:?}: {log:?}");
         assert!(log.best.validation < 0.1, "{network:?}: {log:?}");
         assert_eq!(log.best.validation.to_bits(), log.epochs[log.best.epoch - 1].validation.to_bits());
         let shapes: Vec<_> = trained.tensors.iter().map(|(name, shape, _)| (name.clone(), shape.clone())).collect();
@@ -159,7 +159,7 @@ fn a_checkpoint_of_another_training_is_refused() {
 #[test]
 fn a_training_that_diverges_keeps_the_best() {
     let sines = Sines::new();
-    for (network, learning_rate) in [(Network::Conv, 1e9), (Network::Lstm, 1e30), (Network::Gru, 1e30)] {
+    for (network, learning_rate) in [(Network::Conv, 1e30), (Network::Lstm, 1e30), (Network::Gru, 1e30)] {
         let trained = sines.train(network, &Options { learning_rate, ..QUICK }, None, &mut ());
         let log = &trained.log;
         assert!(matches!(log.stop, Stop::Diverged { .. }), "{network:?}: {log:?}");
