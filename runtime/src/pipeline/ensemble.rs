@@ -266,7 +266,6 @@ mod tests {
     }
 
     #[test]
-    #[expect(clippy::float_cmp, reason = "these numbers are exact")]
     fn members_that_report_at_different_rows_agree_once() {
         let (mut first, mut second, mut reported) = (Onsets::default(), Onsets::default(), false);
         let mut scores = Vec::new();
