@@ -38,8 +38,8 @@ impl Cell for Lstm {
         let (ifo, g) = sums.split_at_mut(3 * units);
         sigmoid(ifo);
         tanh(g);
-        let (i, fo) = ifo.split_at_mut(units);
-        let (f, o) = fo.split_at_mut(units);
+        let (i, rest) = ifo.split_at_mut(units);
+        let (f, o) = rest.split_at_mut(units);
         for (((state, i), f), g) in state.iter_mut().zip(i).zip(f).zip(&mut *g) {
             *state = *f * *state + *i * *g;
             *g = *state;
