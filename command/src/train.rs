@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use qualm_bundle::Bundle;
 use qualm_contract::ModelFactory;
+use qualm_core::autoencoder::architecture::Network;
 use qualm_offline::train::grid::Choice;
 use qualm_offline::train::{self, Step, Trained};
 use serde_json::json;
@@ -171,7 +172,7 @@ fn to_text(bundle: &Bundle, tried: &[(Choice, f64)], warnings: &[String], out: &
     };
     // Of several networks, what each would do alone.
     let alone = |name: &str| manifest.provenance.metrics.get(&format!("test_injected_auc_pr_{name}")).copied();
-    let members = ["lstm", "gru", "conv"].map(|name| alone(name).map(|auc_pr| format!("{name} {auc_pr:.3}")));
+    let members = Network::ALL.map(Network::name).map(|name| alone(name).map(|auc_pr| format!("{name} {auc_pr:.3}")));
     let members = members.into_iter().flatten().collect::<Vec<_>>().join(", ");
     let members = if members.is_empty() { members } else { format!(" (each network alone: {members})") };
     format!(

@@ -120,9 +120,7 @@ def at_threshold(alarms):
     paragraph(
         "**The rate holds on metrics that drift**, because the threshold adapts to each series as it goes, and because an "
         "incident is reported once. The price is paid in events: an incident that begins with less than what was "
-        "reported shortly before, or with less than drift has raised the threshold to, is not reported. With a constant "
-        "threshold for each series, chosen with knowledge of the labels such that three in 10,000 ordinary rows begin an alarm, "
-        "`pca-mahalanobis` would find 0.43 to 0.56 of the events of a set."
+        "reported shortly before, or with less than drift has raised the threshold to, is not reported."
     )
     paragraph(
         "In silent series the events may rank first, which VUS-PR measures, and still none of them reaches 1. Not "

@@ -100,17 +100,21 @@ impl BatchScorer for Ensemble {
         for row in 0..rows.len() {
             opinions.clear();
             standing.clear();
+            let mut stands = false;
             for (at, member) in members.iter_mut().enumerate() {
                 let score = member.verdicts.scores[row];
                 if !score.is_nan() {
                     let opinion = Opinion { member: at, score, weight: member.weight };
                     opinions.push(opinion);
-                    standing.push(Opinion { score: member.onsets.standing(rows.series[row], score), ..opinion });
+                    let report = member.onsets.standing(rows.series[row], score);
+                    standing.push(Opinion { score: report, ..opinion });
+                    stands |= report > score;
                     member.scored += 1;
                 }
             }
             let own = combined(*combine, opinions);
-            let score = with_standing(own, combined(*combine, standing), slot(reported, rows.series[row]));
+            let standing = if stands { combined(*combine, standing) } else { own };
+            let score = with_standing(own, standing, slot(reported, rows.series[row]));
             verdicts.scores.push(score);
             // The highest score comes first.
             let mut verdicts_of = opinions.iter().map(|one| &members[one.member].verdicts);
@@ -142,7 +146,9 @@ impl BatchScorer for Ensemble {
             member.onsets.forget_series(series);
         }
         for number in series {
-            *slot(&mut self.reported, *number) = false;
+            if let Some(reported) = self.reported.get_mut(*number as usize) {
+                *reported = false;
+            }
         }
         self.members.iter_mut().try_for_each(|member| member.supervisor.forget_series(series))
     }

@@ -8,7 +8,7 @@ use qualm_contract::Error;
 
 use super::architecture::{Architecture, Network, Order};
 use super::history::History;
-use super::residual::{Residuals, whitening};
+use super::residual::{RIDGE, Residuals};
 use super::weights::Weights;
 use super::{Autoencoder, Combine};
 use crate::linalg::{as_matrix, as_rows};
@@ -109,7 +109,7 @@ impl Ensemble {
                 all
             };
             let (learnt, new) = (residuals(&history.training), residuals(&history.validation));
-            let whitening = whitening(as_matrix(&learnt, features))?;
+            let whitening = Whitening::fit(as_matrix(&learnt, features), RIDGE)?;
             let mut errors = Vec::new();
             for row in new.chunks_exact(features) {
                 errors.push(this.residuals.energies_of(row, &whitening).sum::<f64>() / features as f64);

@@ -3,11 +3,8 @@
 //! A residual is the newest row of a window less its reconstruction. Features' residuals differ in size and move together, so
 //! they are whitened by those of ordinary rows ([`Whitening`]), and their [`energy`] is what counts.
 
-use ndarray::ArrayView2;
-
 use super::Autoencoder;
 use crate::linalg::as_matrix;
-use crate::trained::FitError;
 use crate::trained::whiten::{Buffers, Whitening, energy};
 
 /// The ridge of the whitening, as a share of the mean variance.
@@ -47,9 +44,4 @@ impl Residuals {
         self.own.extend_from_slice(residuals);
         self.energies(whitening)
     }
-}
-
-/// Learns from the residuals of ordinary rows.
-pub(super) fn whitening(residuals: ArrayView2<'_, f64>) -> Result<Whitening, FitError> {
-    Whitening::fit(residuals, RIDGE)
 }
