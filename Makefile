@@ -4,6 +4,7 @@ CARGO ?= cargo
 TOOLS := tests/tools.sh
 PLUGINS := target/plugins
 WIT := wit/detection.wit
+COMMA := ,
 # Where the labelled metrics and their scorer are, which a clone does not have.
 QUALITY ?= ../shared/quality
 # All that is compiled of crates from elsewhere.
@@ -42,8 +43,10 @@ $(PLUGINS)/flatline.wasm: plugins/flatline/flatline.js plugins/flatline/package-
 	@mkdir -p $(PLUGINS)
 	$$($(TOOLS) componentize-qjs) -w wit -n plugin -j plugins/flatline/flatline.js -o $@ --sync
 
-# See it find real incidents.
-demo: build
+# See it find real incidents. What trains networks is built only where it was built before: it takes half as long as all else.
+DEEP_BUILT := $(wildcard target/release/deps/libburn_tensor-*.rlib)
+demo: toolchain
+	$(CARGO) build --locked --release $(if $(DEEP_BUILT),,-p qualm-command --no-default-features --features serve$(COMMA)history)
 	target/release/qualm demo
 
 test: lint unit instructions e2e

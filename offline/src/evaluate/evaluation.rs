@@ -11,6 +11,7 @@ use super::drift::Drift;
 use super::events::{Events, Sequences};
 use super::inject::{self, Kind};
 use super::metrics::{Best, Confusion, Figures, Ranking, is_alarm};
+use super::networks::NetworkAlone;
 use super::perturb::Perturbation;
 use super::robustness::{self, Effect};
 use super::score::{self, Scored};
@@ -54,6 +55,9 @@ pub struct Evaluation {
     pub features: Vec<Feature>,
     /// The alarms with the largest scores, in descending order.
     pub alarms: Vec<Alarm>,
+    /// Of a model that has several networks, each by itself.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub networks: Vec<NetworkAlone>,
     /// The score of each row.
     #[serde(skip)]
     pub scores: Vec<f64>,
@@ -215,6 +219,7 @@ pub fn assess(table: &Table, scored: Scored, labels: Option<&[bool]>, settings: 
         robustness: Vec::new(),
         features: table.names.iter().enumerate().map(feature).collect(),
         alarms: alarms(table, &sequences, &scored, labels, settings),
+        networks: Vec::new(),
         scores: scored.scores,
     }
 }

@@ -8,6 +8,7 @@ pub(crate) mod format;
 pub mod inject;
 pub mod labels;
 pub mod metrics;
+mod networks;
 mod outcome;
 pub mod perturb;
 mod random;
@@ -22,4 +23,5 @@ pub(crate) mod terminal;
 pub(crate) mod testing;
 
 pub use evaluation::{Evaluation, Settings, evaluate};
+pub use networks::NetworkAlone;
 pub use outcome::{Error, LabelSource, Options, Outcome, Scores, evaluate_files};

@@ -10,7 +10,7 @@ use super::evaluation::{assess, passes};
 use super::labels::{self, Labels};
 use super::report::Page;
 use super::score::Scored;
-use super::{Evaluation, Settings, evaluate, terminal};
+use super::{Evaluation, NetworkAlone, Settings, evaluate, networks, terminal};
 use crate::progress::Progress;
 use crate::subject::{self, Subject};
 use crate::table::Table;
@@ -117,14 +117,22 @@ fn of_bundle(
 ) -> Result<Outcome, Error> {
     let labels = labels_of(options, input, &subject.table)?;
     let settings = Settings { references: subject.references(), robustness: options.robustness, ..settings(options) };
-    let all = passes(labels.is_some(), &settings) * subject.table.len();
+    let failed = |source| Error::Detector { bundle: bundle.to_owned(), source };
+    let alone = networks::each_alone(&subject.bundle).map_err(failed)?;
+    let plain = Settings { robustness: false, ..settings.clone() };
+    let once = passes(labels.is_some(), &plain);
+    let all = (passes(labels.is_some(), &settings) + once * alone.len()) * subject.table.len();
     let done = Cell::new(0);
     let scored = |rows: usize| {
         done.set(done.get() + rows as u64);
         progress(done.get(), all as u64);
     };
-    let evaluation = evaluate(&mut *subject.detector, &subject.table, labels.as_deref(), &settings, &scored)
-        .map_err(|source| Error::Detector { bundle: bundle.to_owned(), source })?;
+    let Subject { detector, table, .. } = &mut subject;
+    let mut evaluation = evaluate(&mut **detector, table, labels.as_deref(), &settings, &scored).map_err(failed)?;
+    for (network, mut detector) in alone {
+        let its = evaluate(&mut *detector, table, labels.as_deref(), &plain, &scored).map_err(failed)?;
+        evaluation.networks.push(NetworkAlone { network: network.name(), figures: its.figures() });
+    }
     let mut provenance = subject.provenance();
     provenance.extend(described(options));
     Ok(Outcome { title: subject.title(), evaluation, labels, notes: subject.notes(), provenance, table: subject.table })

@@ -6,6 +6,7 @@ use super::Evaluation;
 use super::evaluation::{Alarm, Cause, Feature, Injected, Labelled};
 use super::format::{NONE, count, figure, lasted, number, percent, seconds, thousands};
 use super::metrics::share;
+use super::networks;
 
 /// How many features, and how many alarms, are listed.
 const MAX_LISTED: usize = 5;
@@ -23,6 +24,7 @@ pub(super) fn text(title: &str, evaluation: &Evaluation, notes: &[String]) -> St
         scores(evaluation),
         alarms(&evaluation.alarms),
         features(&evaluation.features),
+        networks(evaluation),
         robustness(evaluation),
     ]
     .concat()
@@ -131,6 +133,15 @@ fn alarms(alarms: &[Alarm]) -> String {
         ]
     };
     format!("\nLargest alarms\n{}", columns(alarms.iter().take(MAX_LISTED).map(row)))
+}
+
+fn networks(evaluation: &Evaluation) -> String {
+    let (heads, rows) = networks::table(evaluation);
+    if rows.is_empty() {
+        return String::new();
+    }
+    let heads = heads.into_iter().map(|head| head.to_lowercase().replace("auc-pr", "AUC-PR")).collect();
+    format!("\nNetworks, together and each alone\n{}", columns(std::iter::once(heads).chain(rows)))
 }
 
 fn features(features: &[Feature]) -> String {

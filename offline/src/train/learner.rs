@@ -32,8 +32,6 @@ pub struct Fitted {
     pub calibration: Calibration,
     /// How each network was trained, if the model has any.
     pub networks: Vec<NetworkTraining>,
-    /// Models of each network alone, if there are several, to compare them with all together.
-    pub members: Vec<(&'static str, Vec<u8>)>,
 }
 
 /// Fits models.
@@ -69,7 +67,6 @@ impl Learner for KindLearner {
             model: trained.to_model(),
             calibration: trained.calibration(),
             networks: Vec::new(),
-            members: Vec::new(),
         })
     }
 

@@ -139,7 +139,7 @@ pub fn train(
     };
     let injected = |model: &[u8], range: Range<usize>| injected(learner, model, table, range, spec.seed);
     let measure = |fitted: &Fitted| injected(&fitted.model, split.validation.clone());
-    let (choice, Fitted { model, calibration, networks, members }, tried) = choose(choices, fit, measure)?;
+    let (choice, Fitted { model, calibration, networks }, tried) = choose(choices, fit, measure)?;
 
     let mut provenance = provenance(table, &split, spec.seed, &choice, origin.data_sha256);
     let badly = networks.iter().filter(|network| network.stopped.contains("diverged"));
@@ -156,9 +156,14 @@ pub fn train(
     let alarms = scores.iter().filter(|score| **score > 1.0).count();
     provenance.metrics.insert("test_rows".to_owned(), scored as f64);
     provenance.metrics.insert("test_alarm_rate".to_owned(), alarms as f64 / scored.max(1) as f64);
-    for (name, member) in &members {
-        let auc_pr = injected(member, tested.clone())?;
-        provenance.metrics.insert(format!("test_injected_auc_pr_{name}"), auc_pr);
+    // A plugin's networks, if it has any, are its own business.
+    let networks = match learner.component() {
+        Some(_) => Vec::new(),
+        None => qualm_core::autoencoder::each_alone(&model).map_err(Fault::Open)?,
+    };
+    for (network, alone) in networks {
+        let auc_pr = injected(&alone, tested.clone())?;
+        provenance.metrics.insert(format!("test_injected_auc_pr_{}", network.name()), auc_pr);
     }
     provenance.metrics.insert("test_injected_auc_pr".to_owned(), injected(&model, tested)?);
     let share = alarms as f64 / scored.max(1) as f64;
@@ -347,6 +352,8 @@ mod tests {
 
     use super::learner::KindLearner;
     use super::*;
+    #[cfg(feature = "deep")]
+    use crate::evaluate::{self, Scores, evaluate_files};
 
     /// A day of minutes: three correlated features, and a constant one.
     fn history(rows: usize) -> String {
@@ -436,6 +443,22 @@ mod tests {
         assert!(Network::ALL.iter().all(|one| metrics[&format!("test_injected_auc_pr_{}", one.name())] > 0.1));
         let left: Vec<_> = fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         assert!(!left.iter().any(|name| name == "model.training"), "checkpoints remain: {left:?}");
+
+        // What a network is alone is what it is where it alone is trained.
+        let alone = qualm_core::autoencoder::each_alone(&whole.model).unwrap();
+        let dir_of_one = tempfile::tempdir().unwrap();
+        let spec = format!("{SMALL}networks = \"lstm\"\n");
+        let (one, _) = autoencoder(&self::options(dir_of_one.path(), &history(1500), "autoencoder", Some(&spec)));
+        assert!(alone[0] == (Network::Lstm, one.model.clone()), "not the same bytes");
+        assert!(qualm_core::autoencoder::each_alone(&one.model).unwrap().is_empty(), "it is alone already");
+        let scores = Scores::Bundle { bundle: options.out.clone(), input: options.input.clone(), measurement: None };
+        let how = evaluate::Options { scores, labels: None, tolerance: 0, robustness: false, seed: 1 };
+        let evaluated = evaluate_files(&how, &BuiltIn, &|done, all| assert!(done <= all, "{done} of {all}")).unwrap();
+        let compared = &evaluated.evaluation.networks;
+        assert_eq!(compared.iter().map(|one| one.network).collect::<Vec<_>>(), ["lstm", "gru", "conv"]);
+        assert!(compared.iter().all(|one| one.figures["injected_auc_pr"] > 0.1), "{compared:?}");
+        assert!(evaluated.text().contains("\nNetworks, together and each alone\n") && evaluated.html().contains("<td>"));
+        assert!(evaluated.json()["evaluation"]["networks"][2]["figures"]["alarm_rate"].is_number());
 
         // A training that is interrupted in its third epoch.
         fs::remove_dir_all(&options.out).unwrap();

@@ -165,7 +165,7 @@ impl Learner for PluginLearner<'_> {
         let Calibration { ordinary, threshold } = calibration;
         let model = self.trainer.calibrate(&model, ordinary, threshold).map_err(Error::Calibrate)?;
         check(&raw, &self.scores(&model, data)?.0, calibration)?;
-        Ok(Fitted { model, calibration, networks: Vec::new(), members: Vec::new() })
+        Ok(Fitted { model, calibration, networks: Vec::new() })
     }
 
     fn open(&self, model: &[u8]) -> Result<Box<dyn Detector>, Fault> {

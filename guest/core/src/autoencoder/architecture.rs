@@ -3,6 +3,9 @@
 //! Names and layouts are those of PyTorch's `state_dict()` for the modules in `tests/autoencoder/modules.py`.
 
 use std::ops::RangeInclusive;
+use std::str::FromStr;
+
+use crate::trained::UnknownName;
 
 /// The kinds of networks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -40,6 +43,16 @@ impl Network {
     }
 }
 
+impl FromStr for Network {
+    type Err = UnknownName;
+
+    fn from_str(text: &str) -> Result<Self, UnknownName> {
+        let named = Self::ALL.into_iter().find(|network| network.name() == text);
+        let (what, known) = ("network", "lstm, gru and conv");
+        named.ok_or_else(|| UnknownName { name: text.to_owned(), what, known })
+    }
+}
+
 /// Which row a recurrent decoder gives first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Order {
@@ -62,6 +75,15 @@ impl Order {
             Self::Forward => "forward",
             Self::Reversed => "reversed",
         }
+    }
+}
+
+impl FromStr for Order {
+    type Err = UnknownName;
+
+    fn from_str(text: &str) -> Result<Self, UnknownName> {
+        let named = Self::ALL.into_iter().find(|order| order.name() == text);
+        named.ok_or_else(|| UnknownName { name: text.to_owned(), what: "order", known: "forward and reversed" })
     }
 }
 

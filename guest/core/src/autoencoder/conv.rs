@@ -10,7 +10,7 @@ use super::weights::{LIMIT, Weights};
 use crate::math::{max, min};
 
 /// A product that gives every row of a layer's output, or every other one.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Part {
     product: Product,
     /// The first row of the first run, counted from the first of zeros.
@@ -20,7 +20,7 @@ struct Part {
 }
 
 /// A layer, convolution or transposed convolution.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Layer {
     inputs: usize,
     outputs: usize,
@@ -88,7 +88,7 @@ fn least(at: usize, layers: usize) -> f32 {
 }
 
 /// A convolutional autoencoder, and room for what it computes.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Conv {
     features: usize,
     /// Rows of zeros before and after each layer's rows.

@@ -6,16 +6,17 @@
 use ndarray::ArrayView2;
 use qualm_contract::Error;
 
-use super::architecture::{Architecture, Network, Order};
+use super::architecture::{Architecture, Network};
 use super::history::History;
 use super::residual::{RIDGE, Residuals};
 use super::weights::Weights;
 use super::{Autoencoder, Combine};
 use crate::linalg::{as_matrix, as_rows};
 use crate::model::{Model, Writer};
+use crate::trained::calibrate::Calibration;
 use crate::trained::prepare::quantile;
 use crate::trained::whiten::Whitening;
-use crate::trained::{FitError, Kernel};
+use crate::trained::{FitError, Kernel, UnknownName};
 
 /// The largest share of a window's cells that may be missing.
 const MAX_MISSING: f64 = 0.5;
@@ -30,7 +31,7 @@ const MAX_ERROR: f64 = 1e9;
 const STRIDE: usize = 3;
 
 /// Networks of the same windows.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Ensemble {
     window: usize,
     features: usize,
@@ -44,7 +45,7 @@ pub(super) struct Ensemble {
 }
 
 /// A network, and how its errors are judged.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Member {
     weights: Weights,
     network: Autoencoder,
@@ -53,6 +54,8 @@ struct Member {
     ordinary: f64,
     /// How much it counts.
     weight: f64,
+    /// The threshold that it would have alone, where there are others.
+    alone: Option<Calibration>,
 }
 
 impl Member {
@@ -120,9 +123,32 @@ impl Ensemble {
             };
             errors.sort_unstable_by(f64::total_cmp);
             let ordinary = quantile(&errors, 0.5).max(MIN_ORDINARY);
-            this.members.push(Member { weights, network, whitening, ordinary, weight });
+            this.members.push(Member { weights, network, whitening, ordinary, weight, alone: None });
         }
         Ok(this)
+    }
+
+    /// Where there are several networks, fits the threshold that each would have alone by `calibrate`.
+    pub(super) fn calibrate_alone(
+        &mut self,
+        mut calibrate: impl FnMut(Self) -> Result<Calibration, FitError>,
+    ) -> Result<(), FitError> {
+        if self.members.len() > 1 {
+            for member in 0..self.members.len() {
+                self.members[member].alone = Some(calibrate(self.alone(&self.members[member]))?);
+            }
+        }
+        Ok(())
+    }
+
+    /// Where there are several networks, each by itself, with its threshold.
+    pub(super) fn each_alone(&self) -> impl Iterator<Item = (Network, Self, Calibration)> + '_ {
+        let alone = |member: &Member| Some((member.network.architecture().network, self.alone(member), member.alone?));
+        self.members.iter().filter_map(alone)
+    }
+
+    fn alone(&self, member: &Member) -> Self {
+        Self { members: vec![Member { alone: None, ..member.clone() }], ..self.clone() }
     }
 
     /// Fills in what the networks see of a window. Returns how many values its newest row has; `None` where too much is missing.
@@ -156,24 +182,15 @@ impl Ensemble {
 
     pub(super) fn read_model(model: &Model<'_>, features: usize) -> Result<Self, Error> {
         let bad = |what: String| Err(Error::BadModel(what));
-        let (window, combine) = (model.number("window")?, model.text("combine")?);
-        let Some(combine) = Combine::ALL.into_iter().find(|one| one.name() == combine) else {
-            return bad(format!("its networks are combined by `{combine}`, which is not known here"));
-        };
+        let (window, combine) = (model.number("window")?, model.number("combine")?);
         let names = model.text("networks")?;
         let mut members = Vec::new();
         for name in names.split(',') {
-            let Some(network) = Network::ALL.into_iter().find(|one| one.name() == name) else {
-                return bad(format!("its network `{name}` is not known here"));
-            };
+            let network = name.parse().map_err(|error: UnknownName| Error::BadModel(error.to_string()))?;
             if members.len() == Network::ALL.len() {
                 return bad(format!("it has more than {} networks", Network::ALL.len()));
             }
             let number = |what: &str| model.number(&format!("{name}.{what}"));
-            let order = model.text(&format!("{name}.order"))?;
-            let Some(order) = Order::ALL.into_iter().find(|one| one.name() == order) else {
-                return bad(format!("its network decodes in the order `{order}`, which is not known here"));
-            };
             let architecture = Architecture {
                 network,
                 features,
@@ -182,7 +199,7 @@ impl Ensemble {
                 layers: number("layers")?,
                 bottleneck: number("bottleneck")?,
                 kernel: number("kernel")?,
-                order,
+                order: model.number(&format!("{name}.order"))?,
             };
             let weights = Weights::read_model(architecture, model)?;
             let (ordinary, weight) =
@@ -195,7 +212,10 @@ impl Ensemble {
                 ));
             }
             let whitening = Whitening::read_model(&format!("{name}.whitening"), model, features)?;
-            members.push(Member { network: Autoencoder::new(&weights), weights, whitening, ordinary, weight });
+            let prefix = format!("{name}.alone.");
+            let alone = model.optional(&format!("{prefix}threshold")).map(|_| Calibration::read_model(&prefix, model));
+            let alone = alone.transpose()?;
+            members.push(Member { network: Autoencoder::new(&weights), weights, whitening, ordinary, weight, alone });
         }
         let hide_newest = model.number("hide_newest")?;
         let (input, errors, residuals) = (Vec::new(), Vec::new(), Residuals::default());
@@ -242,7 +262,7 @@ impl Kernel for Ensemble {
         let names: Vec<&str> = self.members.iter().map(|member| member.weights.architecture().network.name()).collect();
         model.set("networks", names.join(",")).set("window", self.window).set("combine", self.combine.name());
         model.set("hide_newest", self.hide_newest);
-        for Member { weights, whitening, ordinary, weight, .. } in &self.members {
+        for Member { weights, whitening, ordinary, weight, alone, .. } in &self.members {
             let Architecture { network, hidden, layers, bottleneck, kernel, order, .. } = *weights.architecture();
             let name = network.name();
             for (what, size) in [("hidden", hidden), ("layers", layers), ("bottleneck", bottleneck), ("kernel", kernel)]
@@ -251,6 +271,9 @@ impl Kernel for Ensemble {
             }
             model.set(format!("{name}.order"), order.name());
             model.set(format!("{name}.ordinary"), ordinary).set(format!("{name}.weight"), weight);
+            if let Some(alone) = alone {
+                alone.write_model(&format!("{name}.alone."), model);
+            }
             weights.write_model(model);
             whitening.write_model(format!("{name}.whitening"), model);
         }

@@ -14,6 +14,8 @@ mod recurrent;
 mod residual;
 pub mod weights;
 
+use std::str::FromStr;
+
 use qualm_contract::{Batch, Error};
 
 use self::architecture::{Architecture, Network};
@@ -22,7 +24,8 @@ use self::recurrent::{Gru, Lstm, Recurrent};
 use self::weights::{LIMIT, Weights};
 use crate::math::{max, min};
 use crate::model::Model;
-use crate::trained::{FitError, Rows, Settings, Trained};
+use crate::trained::calibrate::Calibration;
+use crate::trained::{FitError, Rows, Settings, Trained, UnknownName};
 use ensemble::Ensemble;
 use history::History;
 
@@ -76,7 +79,18 @@ impl Combine {
     }
 }
 
-/// Makes a detector of networks that `train` gives for rows of the training part. The threshold is fitted to `validation`.
+impl FromStr for Combine {
+    type Err = UnknownName;
+
+    fn from_str(text: &str) -> Result<Self, UnknownName> {
+        let named = Self::ALL.into_iter().find(|combine| combine.name() == text);
+        let (what, known) = ("way to combine networks", "mean, weighted, maximum and vote");
+        named.ok_or_else(|| UnknownName { name: text.to_owned(), what, known })
+    }
+}
+
+/// Makes a detector of networks that `train` gives for rows of the training part. The threshold is fitted to `validation`, and
+/// so is the one that each network would have alone.
 ///
 /// # Errors
 ///
@@ -90,15 +104,52 @@ pub fn fit<E: From<FitError>>(
     hide_newest: bool,
     train: impl FnOnce(&History) -> Result<Vec<Weights>, E>,
 ) -> Result<Trained, E> {
-    Trained::fit(KIND, rows, validation, settings, |prepared| {
+    let mut fitted = None;
+    let mut trained = Trained::fit(KIND, rows, validation, settings, |prepared| {
         let history = History::new(rows, prepared, window)?;
         let networks = train(&history)?;
-        Ok(Box::new(Ensemble::fit(networks, &history, combine, hide_newest)?))
-    })
+        let ensemble = Ensemble::fit(networks, &history, combine, hide_newest)?;
+        fitted = Some(ensemble.clone());
+        Ok::<_, E>(Box::new(ensemble))
+    })?;
+    if let Some(mut ensemble) = fitted {
+        let together = trained.calibration();
+        ensemble.calibrate_alone(|alone| {
+            trained.replace(Box::new(alone), together);
+            Calibration::fit(&trained.raw_scores(validation), settings.threshold)
+        })?;
+        trained.replace(Box::new(ensemble), together);
+    }
+    Ok(trained)
 }
 
 pub(crate) fn open(model: &Model<'_>) -> Result<Trained, Error> {
     Trained::open(KIND, model, |model, features| Ok(Box::new(Ensemble::read_model(model, features)?)))
+}
+
+/// A model for each network of a model that has several: what it would report alone, at a threshold of its own. Models of
+/// other kinds have none.
+///
+/// # Errors
+///
+/// [`Error::BadModel`] where the bytes are no model.
+pub fn each_alone(model: &[u8]) -> Result<Vec<(Network, Vec<u8>)>, Error> {
+    let model = Model::read(model)?;
+    if model.text("kind")? != KIND {
+        return Ok(Vec::new());
+    }
+    let mut all = None;
+    let mut trained = Trained::open(KIND, &model, |model, features| {
+        let ensemble = Ensemble::read_model(model, features)?;
+        all = Some(ensemble.clone());
+        Ok(Box::new(ensemble))
+    })?;
+    let alone = all.iter().flat_map(Ensemble::each_alone);
+    let models = alone.map(|(network, alone, calibration)| {
+        trained.replace(Box::new(alone), calibration);
+        (network, trained.to_model())
+    });
+    Ok(models.collect())
 }
 
 /// A network that reconstructs windows.
@@ -106,7 +157,7 @@ pub(crate) fn open(model: &Model<'_>) -> Result<Trained, Error> {
 /// A window's rows stand one after another, from the oldest to the newest. Numbers of a window are clipped to
 /// ±[`LIMIT`], and so is what is between the layers of a convolution: so all sums are finite. Everything is allocated
 /// when the network is made.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Autoencoder {
     architecture: Architecture,
     network: Kind,
@@ -116,7 +167,7 @@ pub struct Autoencoder {
     rows: Vec<f32>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 enum Kind {
     Lstm(Recurrent<Lstm>),
     Gru(Recurrent<Gru>),

@@ -24,7 +24,7 @@ type Side = [f32; SIDE];
 
 /// The weights of eight inputs for the outputs of a side. They start with a cache line, so that no register's four numbers
 /// lie in two: an allocator aligns to 8 bytes only, in WebAssembly.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 #[repr(align(64))]
 struct Weights([Side; INPUTS]);
 
@@ -82,7 +82,7 @@ impl Rows {
 }
 
 /// A matrix with biases: output = bias + matrix · input.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Product {
     inputs: usize,
     outputs: usize,

@@ -25,7 +25,7 @@ pub(super) trait Cell {
 
 /// Hochreiter & Schmidhuber 1997, with the forget gate of Gers et al. 2000. It keeps c' = σ(f)·c + σ(i)·tanh(g), and
 /// h' = σ(o)·tanh(c').
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Lstm;
 
 impl Cell for Lstm {
@@ -53,7 +53,7 @@ impl Cell for Lstm {
 
 /// Cho et al. 2014, with a hidden bias of its own as in cuDNN and PyTorch. It keeps h' = (1 − σ(z))·n' + σ(z)·h with
 /// n' = tanh(n + σ(r)·(W h + b)).
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Gru;
 
 impl Cell for Gru {
@@ -78,7 +78,7 @@ impl Cell for Gru {
 }
 
 /// A recurrent layer. Its gates stand one after another, each of as many units as fill whole sides.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Layer<C> {
     hidden: usize,
     /// The gates' part of the input, with the hidden biases of the joined.
@@ -146,7 +146,7 @@ fn units(hidden: usize) -> usize {
 }
 
 /// Layers, each of which reads the hidden states of the one below.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Stack<C>(Vec<Layer<C>>);
 
 impl<C: Cell> Stack<C> {
@@ -178,7 +178,7 @@ fn linear(weights: &Weights, name: &str, inputs: usize, outputs: usize) -> Produ
 }
 
 /// What layers compute, overwritten by the next.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Scratch {
     /// The gates' part of the input at each step.
     gates: Vec<f32>,
@@ -191,7 +191,7 @@ struct Scratch {
 }
 
 /// A recurrent autoencoder, and room for what it computes.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Recurrent<C> {
     architecture: Architecture,
     encoder: Stack<C>,

@@ -11,7 +11,7 @@ use crate::trained::whiten::{Buffers, Whitening, energy};
 pub(super) const RIDGE: f64 = 0.03;
 
 /// Buffers for the residuals of a row.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Residuals {
     expected: Vec<f32>,
     own: Vec<f64>,

@@ -18,7 +18,7 @@ pub(crate) type Lanes = [f64; LANES];
 
 /// A matrix as its multiplication reads it: blocks of four rows, and in each block column after column. The last block is
 /// filled up with zeros.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Blocks {
     rows: usize,
     columns: usize,

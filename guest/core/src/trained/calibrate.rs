@@ -96,12 +96,13 @@ impl Calibration {
         if units > 0.0 { units } else { 0.0 }
     }
 
-    pub(super) fn write_model(&self, model: &mut Writer) {
-        model.set("ordinary", self.ordinary).set("threshold", self.threshold);
+    /// Writes it under names that begin with `prefix`.
+    pub(crate) fn write_model(&self, prefix: &str, model: &mut Writer) {
+        model.set(format!("{prefix}ordinary"), self.ordinary).set(format!("{prefix}threshold"), self.threshold);
     }
 
-    pub(super) fn read_model(model: &Model<'_>) -> Result<Self, Error> {
-        Self::new(model.finite("ordinary")?, model.finite("threshold")?)
+    pub(crate) fn read_model(prefix: &str, model: &Model<'_>) -> Result<Self, Error> {
+        Self::new(model.finite(&format!("{prefix}ordinary"))?, model.finite(&format!("{prefix}threshold"))?)
     }
 
     /// A calibration that was fitted elsewhere.

@@ -214,6 +214,11 @@ impl Trained {
         scores
     }
 
+    /// Takes another kernel for the same rows, and its calibration.
+    pub(crate) fn replace(&mut self, kernel: Box<dyn Kernel>, calibration: Calibration) {
+        (self.kernel, self.calibration) = (kernel, calibration);
+    }
+
     /// The raw scores that become 0 and 1.
     #[must_use]
     pub fn calibration(&self) -> Calibration {
@@ -242,7 +247,7 @@ impl Trained {
         let mut model = Writer::default();
         model.set("kind", self.kind).set("version", VERSION).set("features", self.features);
         self.front.write_model(&mut model);
-        self.calibration.write_model(&mut model);
+        self.calibration.write_model("", &mut model);
         self.memory.write_model(&mut model);
         model.set("power", self.power);
         if let Some(alarm) = &self.alarm {
@@ -268,7 +273,7 @@ impl Trained {
         }
         let front = Front::read_model(model, features)?;
         let alarm = Alarm::read_model(model)?;
-        let (calibration, memory) = (Calibration::read_model(model)?, Memory::read_model(model)?);
+        let (calibration, memory) = (Calibration::read_model("", model)?, Memory::read_model(model)?);
         let power = model.finite("power")?;
         if !POWERS.contains(&power) {
             return Err(Error::BadModel(format!("its `power` of {power} is not between 0.1 and 100")));

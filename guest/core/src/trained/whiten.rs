@@ -28,14 +28,14 @@ const MIN_RIDGE: f64 = 1e-6;
 const MAX_ELEMENT: f64 = 1.001e3;
 
 /// What the products of four rows need.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Buffers {
     columns: Vec<Lanes>,
     products: Vec<Lanes>,
 }
 
 /// A fitted matrix.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Whitening {
     /// Features × features.
     matrix: Blocks,

@@ -49,6 +49,7 @@ impl Page<'_> {
             (against_labels::sections(self))
             (sections::injected(self))
             (sections::histogram(self))
+            (sections::networks(self))
             (features::section_html(self))
             (sections::robustness(self))
             (footer(self.provenance))

@@ -11,6 +11,7 @@ use super::series;
 use crate::evaluate::evaluation::{Evaluation, Labelled};
 use crate::evaluate::format::{NONE, count, figure, lasted, number, percent, seconds};
 use crate::evaluate::metrics::share;
+use crate::evaluate::networks;
 use crate::evaluate::robustness::Effect;
 use crate::evaluate::summary::Summary;
 
@@ -83,6 +84,18 @@ pub(super) fn injected(page: &Page<'_>) -> Markup {
         figure(injected.figures.roc_auc)
     );
     section("Anomalies put in", meaning, table("short", &["Shape", "Found (any row of it alarms)"], rows))
+}
+
+/// The networks of an ensemble, together and each alone.
+pub(super) fn networks(page: &Page<'_>) -> Markup {
+    let (heads, rows) = networks::table(page.evaluation);
+    if rows.is_empty() {
+        return Markup::default();
+    }
+    let meaning = "What each network of this model would report by itself, at a threshold of its own, on the same rows. A \
+                   network that does as well alone is cheaper; together they should not do worse than the best.";
+    let rows = rows.into_iter().map(|row| row.into_iter().map(Cell::from).collect());
+    section("Networks", meaning, table("short", &heads, rows))
 }
 
 /// The histogram of scores.

@@ -39,25 +39,17 @@ impl Learner for AutoencoderLearner<'_> {
         choice.check_all_taken(&[&kinds::SETTINGS[..], &parameters::NAMES].concat())?;
         let rows = Rows::of_series(train.series, train.values, features.len());
         let Parameters { window, combine, hide_newest, .. } = parameters;
-        let fit = |networks: &mut dyn FnMut(&History) -> Result<Vec<Weights>, Fault>| {
-            autoencoder::fit(rows, validation, &settings, window, combine, hide_newest, networks)
-        };
-        let (mut all, mut networks) = (Vec::new(), Vec::new());
-        let fitted = fit(&mut |history| {
-            (all, networks) = match &parameters.weights {
-                Some(path) => (weights::read(path, &parameters, history.features)?, Vec::new()),
-                None => self.train(&parameters, history, seed)?,
-            };
-            Ok(all.clone())
-        })?;
-        let mut members = Vec::new();
-        if all.len() > 1 {
-            for weights in all {
-                let name = weights.architecture().network.name();
-                members.push((name, fit(&mut |_| Ok(vec![weights.clone()]))?.to_model()));
+        let mut networks = Vec::new();
+        let train = |history: &History| {
+            if let Some(path) = &parameters.weights {
+                return weights::read(path, &parameters, history.features);
             }
-        }
-        Ok(Fitted { model: fitted.to_model(), calibration: fitted.calibration(), networks, members })
+            let trained;
+            (trained, networks) = self.train(&parameters, history, seed)?;
+            Ok(trained)
+        };
+        let fitted = autoencoder::fit(rows, validation, &settings, window, combine, hide_newest, train)?;
+        Ok(Fitted { model: fitted.to_model(), calibration: fitted.calibration(), networks })
     }
 
     fn open(&self, model: &[u8]) -> Result<Box<dyn Detector>, Fault> {

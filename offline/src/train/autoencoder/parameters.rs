@@ -1,10 +1,11 @@
 //! The parameters of autoencoders, with their defaults.
 
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use qualm_core::autoencoder::Combine;
 use qualm_core::autoencoder::architecture::{Architecture, Network, Order};
-use qualm_core::trained::FitError;
+use qualm_core::trained::{FitError, UnknownName};
 use toml::Value;
 
 use crate::train::Fault;
@@ -61,7 +62,7 @@ impl Parameters {
     pub(super) fn take(choice: &mut Choice) -> Result<Self, Fault> {
         let mut networks = Vec::new();
         for name in choice.text("networks", "lstm,gru,conv")?.split(',').map(str::trim) {
-            let network = named("networks", name, &Network::ALL, Network::name, "lstm, gru and conv")?;
+            let network = named("networks", name)?;
             if networks.contains(&network) {
                 return Err(Error::Range(FitError(format!("`networks` names {name} twice"))).into());
             }
@@ -93,9 +94,9 @@ impl Parameters {
             batch: count("batch", 64)?,
             dropout: choice.number("dropout", 0.0)?,
             learning_rate: choice.number("learning_rate", 4e-3)?,
-            order: named("order", &order, &Order::ALL, Order::name, "forward and reversed")?,
+            order: named("order", &order)?,
             hide_newest,
-            combine: named("combine", &combine, &Combine::ALL, Combine::name, "mean, weighted, maximum and vote")?,
+            combine: named("combine", &combine)?,
             weights: (!weights.is_empty()).then(|| weights.into()),
         })
     }
@@ -109,13 +110,6 @@ impl Parameters {
 }
 
 /// The one of this name.
-fn named<T: Copy>(
-    parameter: &'static str,
-    name: &str,
-    all: &[T],
-    name_of: impl Fn(T) -> &'static str,
-    known: &'static str,
-) -> Result<T, Error> {
-    let found = all.iter().copied().find(|one| name_of(*one) == name);
-    found.ok_or_else(|| Error::Word { name: parameter, value: name.to_owned(), known })
+fn named<T: FromStr<Err = UnknownName>>(parameter: &'static str, name: &str) -> Result<T, Error> {
+    name.parse().map_err(|UnknownName { name: value, known, .. }| Error::Word { name: parameter, value, known })
 }
