@@ -15,7 +15,7 @@ SOAK_SECONDS ?= 3600
 
 # The crates whose tests need no peer.
 CRATES := qualm-contract qualm-core qualm-pipeline qualm-vector-codec qualm-components qualm-system qualm-sandbox \
-	qualm-bundle qualm-offline qualm-neural qualm-http qualm qualm-command qualm-fuzz
+	qualm-bundle qualm-drift qualm-offline qualm-neural qualm-http qualm qualm-command qualm-fuzz
 UNIT := $(addprefix -p ,$(CRATES))
 # Those that are documented: what stands in the command is the text of its help.
 DOCUMENTED := $(addprefix -p ,$(filter-out qualm-command,$(CRATES)))
