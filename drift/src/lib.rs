@@ -1,5 +1,33 @@
 //! Drift: how far live values have moved from those in training.
+//!
+//! - [`Reference`]: what training rows looked like, and which differences are ordinary of them;
+//! - [`Live`]: rows as they come, over a window of bounded memory; [`compare_table`]: rows of a table at once;
+//! - [`Report`]: what was found, by five tests of each feature and of the score, and by the score's errors and alarms;
+//! - [`two_sample`], [`binned`], [`adjust`]: the statistics, equal to SciPy's.
 
 pub mod adjust;
+mod alarms;
 pub mod binned;
+mod bins;
+mod clock;
+mod consensus;
+mod effects;
+mod error;
+mod evidence;
+mod live;
+mod moments;
+mod options;
+mod ordinary;
+mod reference;
+mod report;
+mod sample;
+mod table;
 pub mod two_sample;
+mod window;
+
+pub use error::{Error, Invalid};
+pub use live::Live;
+pub use options::{Levels, Options};
+pub use reference::{Distribution, Effects, MAX_BINS, Ordinary, QUANTILES, Reference};
+pub use report::{Compare, FeatureReport, Report, State, Summary, Test, TestResult};
+pub use table::compare_table;

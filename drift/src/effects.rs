@@ -1,0 +1,72 @@
+//! By how much a column of live values differs from its reference.
+
+use crate::binned::{chi_square, jensen_shannon, stability_index};
+use crate::reference::{Distribution, Effects};
+use crate::two_sample::{ks_p_value, ks_statistic, wasserstein};
+use crate::window::Column;
+
+/// With fewer values than this, whether counted or in the sample, tests say nothing.
+pub(crate) const LEAST_VALUES: usize = 20;
+
+/// Effects that would be infinite are this: a constant that moved is as many deviations off.
+const LARGEST_EFFECT: f64 = 1e9;
+
+/// What the tests of a column found.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Compared {
+    pub(crate) effects: Effects,
+    pub(crate) ks_p_value: f64,
+    pub(crate) chi_square_p_value: f64,
+}
+
+/// Compares a column with its reference; `sorted` is a sample of its values. The reference's quantiles are taken for a sample
+/// of as many values as there are, which makes the test a little careful.
+pub(crate) fn compare(reference: &Distribution, column: &Column, sorted: &[f64]) -> Compared {
+    let missing = (missing(column) - reference.missing).abs();
+    let Distribution { quantiles, counts, .. } = reference;
+    if sorted.len() < LEAST_VALUES || quantiles.is_empty() {
+        let effects = Effects { missing, ..Effects::default() };
+        return Compared { effects, ks_p_value: 1.0, chi_square_p_value: 1.0 };
+    }
+    let live = &column.counts[..counts.len()];
+    let chi_square = chi_square(counts, live);
+    let effects = Effects {
+        ks: ks_statistic(quantiles, sorted),
+        stability_index: stability_index(counts, live),
+        wasserstein: in_units(wasserstein(quantiles, sorted), reference.deviation, reference.rounding()),
+        jensen_shannon: jensen_shannon(counts, live),
+        chi_square: chi_square.effect.min(LARGEST_EFFECT),
+        missing,
+    };
+    let ks_p_value = ks_p_value(effects.ks, quantiles.len(), sorted.len());
+    Compared { effects, ks_p_value, chi_square_p_value: chi_square.p_value }
+}
+
+/// The share of rows in which it is missing; 0 without rows.
+pub(crate) fn missing(column: &Column) -> f64 {
+    if column.rows > 0.0 { 1.0 - column.moments.count / column.rows } else { 0.0 }
+}
+
+/// A distance in this unit. Where that is within rounding, as it is of a constant, so is the distance, or it is as large as can
+/// be.
+pub(crate) fn in_units(distance: f64, unit: f64, rounding: f64) -> f64 {
+    if unit > rounding {
+        (distance / unit).min(LARGEST_EFFECT)
+    } else if distance > rounding {
+        LARGEST_EFFECT
+    } else {
+        0.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_distance_from_a_constant_is_none_or_all() {
+        assert_eq!(in_units(3.0, 2.0, 1e-9), 1.5);
+        assert_eq!((in_units(1e-10, 0.0, 1e-9), in_units(1e-3, 1e-12, 1e-9)), (0.0, LARGEST_EFFECT));
+        assert_eq!((in_units(f64::INFINITY, 1.0, 0.0), in_units(0.0, 0.0, 0.0)), (LARGEST_EFFECT, 0.0));
+    }
+}
