@@ -17,6 +17,7 @@ use crate::error::Fault;
 use crate::files::{self, Files};
 use crate::golden::{self, Golden};
 use crate::manifest::{self, FORMAT, Manifest};
+use crate::reference::ReferenceFile;
 use crate::signature::{SecretKey, Signed, Trust};
 
 /// A model with its manifest and golden rows.
@@ -30,6 +31,8 @@ pub struct Bundle {
     pub model: Vec<u8>,
     /// Rows with the scores that the detector must reproduce.
     pub golden: Golden,
+    /// What the training rows looked like; `None` in bundles of earlier versions, whose drift is unknown.
+    pub reference: Option<ReferenceFile>,
     /// The plugin's component; `None` for a built-in detector.
     pub component: Option<Vec<u8>>,
     /// The signature of the manifest, not yet checked.
@@ -71,6 +74,7 @@ impl Bundle {
             model: files.take(files::MODEL)?,
             golden: Golden::read(files.take(files::GOLDEN)?)
                 .map_err(|error| Fault::Golden(clean(&error.to_string())))?,
+            reference: files.take_if_there(files::REFERENCE).map(ReferenceFile::read).transpose()?,
             component: files.take_if_there(files::COMPONENT),
             signature: signature.map_err(|_| Fault::Signature(format!("{} is not UTF-8", files::SIGNATURE)))?,
         })
@@ -93,7 +97,14 @@ impl Bundle {
         if let Some((name, _)) = listed.pop_first() {
             return Err(Fault::File { file: name, what: "it is missing; bundle.toml lists it".to_owned() });
         }
-        let (features, golden) = (self.manifest.features.len(), self.golden.features);
+        let features = self.manifest.features.len();
+        if let Some(ReferenceFile { reference, .. }) = &self.reference
+            && reference.features.len() != features
+        {
+            let what = format!("it is of {} features, but there are {features}", reference.features.len());
+            return Err(Fault::File { file: files::REFERENCE.to_owned(), what });
+        }
+        let golden = self.golden.features;
         if features != golden {
             return Err(Fault::Golden(format!("its rows have {golden} values, but there are {features} features")));
         }
@@ -120,7 +131,8 @@ impl Bundle {
     /// The files whose digests the manifest lists.
     fn files_with_digest(&self) -> impl Iterator<Item = (&'static str, &[u8])> {
         let component = self.component.as_ref().map(|component| (files::COMPONENT, &**component));
-        [(files::MODEL, &*self.model), (files::GOLDEN, self.golden.bytes())].into_iter().chain(component)
+        let reference = self.reference.as_ref().map(|reference| (files::REFERENCE, reference.bytes()));
+        [(files::MODEL, &*self.model), (files::GOLDEN, self.golden.bytes())].into_iter().chain(reference).chain(component)
     }
 
     /// Checks that it has not expired.
@@ -233,6 +245,8 @@ pub struct Draft {
     pub model: Vec<u8>,
     /// Rows and their scores; see [`Golden::of`].
     pub golden: Golden,
+    /// What the training rows looked like, if that is known.
+    pub reference: Option<ReferenceFile>,
     /// The plugin's component; `None` for a built-in detector.
     pub component: Option<Vec<u8>>,
 }
@@ -244,8 +258,9 @@ impl Draft {
     ///
     /// The reason why it would not load.
     pub fn finish(self, factory: &dyn ModelFactory) -> Result<Bundle, Fault> {
-        let Self { manifest, model, golden, component } = self;
-        let mut bundle = Bundle { manifest, manifest_text: Vec::new(), model, golden, component, signature: None };
+        let Self { manifest, model, golden, reference, component } = self;
+        let (manifest_text, signature) = (Vec::new(), None);
+        let mut bundle = Bundle { manifest, manifest_text, model, golden, reference, component, signature };
         bundle.manifest.format = FORMAT;
         let digests: BTreeMap<_, _> =
             bundle.files_with_digest().map(|(name, file)| (name.to_owned(), sha256(file))).collect();

@@ -18,11 +18,13 @@ pub const SIGNATURE: &str = "bundle.toml.minisig";
 pub const MODEL: &str = "model.safetensors";
 /// Golden rows with their scores.
 pub const GOLDEN: &str = "golden.safetensors";
+/// What the training rows looked like, for detecting drift.
+pub const REFERENCE: &str = "reference.safetensors";
 /// The component of a plugin.
 pub const COMPONENT: &str = "detector.wasm";
 
 /// All files that a bundle may have, in the order in which they are packed.
-pub const NAMES: [&str; 5] = [MANIFEST, SIGNATURE, MODEL, GOLDEN, COMPONENT];
+pub const NAMES: [&str; 6] = [MANIFEST, SIGNATURE, MODEL, GOLDEN, REFERENCE, COMPONENT];
 
 /// The largest size of a bundle, all files together, and of a packed one.
 pub const MAX_BUNDLE_BYTES: u64 = 256 << 20;

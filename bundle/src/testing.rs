@@ -91,7 +91,7 @@ pub(crate) fn draft(version: u64) -> Draft {
         Batch { series: &[0, 1, 0], times: &[0, 1, 2], values: &values },
     )
     .unwrap();
-    Draft { manifest: manifest(version), model, golden, component: None }
+    Draft { manifest: manifest(version), model, golden, reference: None, component: None }
 }
 
 /// Opens components as built-in models.

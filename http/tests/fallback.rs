@@ -111,7 +111,7 @@ fn one_that_expires_while_it_serves_leaves_its_place_to_the_one_before() {
     let Bundle { manifest, model, golden, component, .. } = Bundle::read(&put(work.path(), 2)).unwrap();
     let expires = Timestamp::now() + Duration::from_secs(3);
     let manifest = Manifest { expires: Some(expires), ..manifest };
-    let bundle = Draft { manifest, model, golden, component }.finish(&BuiltIn).unwrap();
+    let bundle = Draft { manifest, model, golden, reference: None, component }.finish(&BuiltIn).unwrap();
     bundle.write_packed(&dir.path().join("m1-2.qualm")).unwrap();
     let registry = Registry::open(Options::of(dir.path()), BuiltIn);
     if serves(&registry) != Ok(2) {

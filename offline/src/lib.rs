@@ -7,6 +7,7 @@ pub mod explain;
 pub mod history;
 pub mod pack;
 pub mod progress;
+pub mod retrain;
 pub mod subject;
 pub mod table;
 pub mod train;

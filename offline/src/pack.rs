@@ -107,7 +107,7 @@ pub fn pack(component: Vec<u8>, spec: &Spec, out: &Path, factory: &dyn ModelFact
         sha256: BTreeMap::new(),
     };
     let golden = golden(open, &description)?;
-    Ok(Draft { manifest, model, golden, component: Some(component) })
+    Ok(Draft { manifest, model, golden, reference: None, component: Some(component) })
 }
 
 /// The parameters as the plugin's model: a JSON object.

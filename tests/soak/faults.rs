@@ -67,7 +67,7 @@ impl Models {
         manifest.features.truncate(1);
         let rows = Batch { series: &[0, 1, 0], times: &[0, 1, 2], values: &[0.25, 0.5, 0.75] };
         let (golden, component) = (Golden::new(1, rows, rows.values), Some(qualm_test_plugins::HOSTILE.to_vec()));
-        let draft = Draft { manifest, model: attack.as_bytes().to_vec(), golden, component };
+        let draft = Draft { manifest, model: attack.as_bytes().to_vec(), golden, reference: None, component };
         let native = BuiltInModels::Native(Arc::new(BuiltIn));
         let factory = SandboxFactory::new(Sandbox::new(None), Limits::default(), native);
         reload::publish(&self.plugin, &draft.finish(&factory).expect("it behaves at first").pack());

@@ -231,7 +231,7 @@ pub fn good(version: u64) -> Bundle {
         provenance: Provenance::default(),
         sha256: [].into(),
     };
-    Draft { manifest, model, golden, component: None }.finish(&BuiltIn).expect("a good bundle")
+    Draft { manifest, model, golden, reference: None, component: None }.finish(&BuiltIn).expect("a good bundle")
 }
 
 /// A packed bundle with this flaw.
@@ -260,6 +260,7 @@ fn with_flaw(bundle: &Bundle, flaw: Flaw) -> Vec<u8> {
                 manifest: bundle.manifest.clone(),
                 model: bundle.model.clone(),
                 golden: bundle.golden.clone(),
+                reference: None,
                 component: None,
             };
             let other = good(bundle.manifest.version + 45);

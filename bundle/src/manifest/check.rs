@@ -75,7 +75,7 @@ impl Manifest {
 
     fn check_digests(&self) -> Result<(), Error> {
         for (file, digest) in &self.sha256 {
-            if ![files::MODEL, files::GOLDEN, files::COMPONENT].contains(&file.as_str()) {
+            if ![files::MODEL, files::GOLDEN, files::REFERENCE, files::COMPONENT].contains(&file.as_str()) {
                 return Err(Error::DigestOf(file.clone()));
             }
             let hexadecimal = |c: char| c.is_ascii_digit() || matches!(c, 'a'..='f');

@@ -168,13 +168,7 @@ impl Options {
         }
         let kind = self.detector.as_ref().or(spec.detector.as_ref());
         let kind = kind.ok_or_else(|| self.failed(Fault::NoKind))?;
-        if kind == qualm_core::autoencoder::KIND {
-            return Ok(Box::new(AutoencoderLearner { checkpoints: checkpoints(&self.out), report }));
-        }
-        if !kinds::KINDS.contains(&kind.as_str()) {
-            return Err(self.failed(Fault::Kind(kind.clone())));
-        }
-        Ok(Box::new(KindLearner(kind.clone())))
+        built_in_learner(kind, &self.out, report).map_err(|fault| self.failed(fault))
     }
 
     /// The error at the file or option at fault.
@@ -187,6 +181,35 @@ impl Options {
         };
         Error::Train { place, fault: Box::new(fault) }
     }
+}
+
+/// The learner of a bundle's kind of model, whose successor goes to `out`: a plugin's where it has a component.
+///
+/// # Errors
+///
+/// If the kind or the plugin cannot be trained.
+pub(crate) fn learner_of<'a>(
+    kind: &str,
+    component: Option<&[u8]>,
+    out: &Path,
+    factory: &'a dyn ModelFactory,
+    report: Report<'a>,
+) -> Result<Box<dyn Learner + 'a>, Fault> {
+    match component {
+        Some(component) => Ok(Box::new(PluginLearner::new(component.to_vec(), factory).map_err(Fault::Open)?)),
+        None => built_in_learner(kind, out, report),
+    }
+}
+
+/// The learner of a built-in kind.
+fn built_in_learner<'a>(kind: &str, out: &Path, report: Report<'a>) -> Result<Box<dyn Learner + 'a>, Fault> {
+    if kind == qualm_core::autoencoder::KIND {
+        return Ok(Box::new(AutoencoderLearner { checkpoints: checkpoints(out), report }));
+    }
+    if !kinds::KINDS.contains(&kind) {
+        return Err(Fault::Kind(kind.to_owned()));
+    }
+    Ok(Box::new(KindLearner(kind.to_owned())))
 }
 
 /// Where the checkpoints of an interrupted training are, beside the bundle.

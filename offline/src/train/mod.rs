@@ -22,17 +22,19 @@ use jiff::Timestamp;
 use qualm_bundle::bundle::Draft;
 use qualm_bundle::golden::{self, Golden};
 use qualm_bundle::manifest::{self, FORMAT, Feature, Manifest, NetworkTraining, Provenance, Shape};
+use qualm_bundle::reference::ReferenceFile;
 use qualm_contract::Transform;
 use qualm_contract::{Batch, Detector};
 use qualm_core::trained::Rows;
 use qualm_core::trained::calibrate::{MIN_SCORES, Threshold};
+use qualm_drift::Reference;
 use rayon::prelude::*;
 
 use crate::evaluate::inject::{inject, objective};
 use crate::evaluate::score;
 use crate::table::{Table, Vectors};
 pub use fault::Fault;
-pub(crate) use from_file::digest;
+pub(crate) use from_file::{digest, learner_of};
 pub use from_file::{Error, Options, Trained, from_file};
 
 use grid::Choice;
@@ -180,8 +182,11 @@ pub fn train(
     }
 
     let mut detector = learner.open(&model)?;
-    let reference = reference::of(table, split.train.clone());
-    let features = vectors.features.iter().cloned().zip(reference);
+    let statistics = reference::of(table, split.train.clone());
+    let all = self::scores(learner, &model, table.features(), table.batch(0..table.len()))?;
+    let reference = Reference::new(&table.times, &table.values, table.features(), &all, spec.drift_window);
+    let reference = reference.ok().map(|reference| ReferenceFile::new(reference, spec.drift_window));
+    let features = vectors.features.iter().cloned().zip(statistics);
     let manifest = Manifest {
         format: FORMAT,
         name: origin.name,
@@ -194,7 +199,7 @@ pub fn train(
         interval: vectors.interval,
         threshold: manifest::Threshold { rule, ordinary: calibration.ordinary, raw: calibration.threshold },
         suppression: spec.suppression.clone(),
-        features: features.map(|(feature, reference)| Feature { reference: Some(reference), ..feature }).collect(),
+        features: features.map(|(feature, statistics)| Feature { reference: Some(statistics), ..feature }).collect(),
         provenance,
         sha256: std::collections::BTreeMap::new(),
     };
@@ -203,11 +208,11 @@ pub fn train(
         None => Fault::Golden(error),
     })?;
     let component = learner.component().map(<[u8]>::to_vec);
-    Ok(Outcome { draft: Draft { manifest, model, golden, component }, tried, warnings, split })
+    Ok(Outcome { draft: Draft { manifest, model, golden, reference, component }, tried, warnings, split })
 }
 
 /// Splits a table, which is in order of time.
-fn split(table: &Table, shares: [f64; 3]) -> Result<Split, Fault> {
+pub(crate) fn split(table: &Table, shares: [f64; 3]) -> Result<Split, Fault> {
     let rows = table.len();
     let train = (rows as f64 * shares[0]).round() as usize;
     let validation = train + (rows as f64 * shares[1]).round() as usize;

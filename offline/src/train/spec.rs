@@ -35,6 +35,9 @@ pub struct Spec {
     pub threshold: Rule,
     /// Which incidents are reported.
     pub suppression: Suppression,
+    /// How much of the newest rows is compared with training, to detect drift.
+    #[serde(deserialize_with = "qualm_bundle::duration::deserialize")]
+    pub drift_window: Duration,
     /// The detector's parameters, by name: a value, or a list of values to try.
     pub parameters: BTreeMap<String, Value>,
 }
@@ -64,6 +67,7 @@ impl Default for Spec {
             split: [0.7, 0.15, 0.15],
             threshold: Rule::default(),
             suppression: Suppression::default(),
+            drift_window: qualm_drift::Options::default().window,
             parameters: BTreeMap::new(),
         }
     }
@@ -89,6 +93,9 @@ pub enum Fault {
     /// The shares of the data do not add up.
     #[error("`split` is {0:?}; it must be three shares that add up to 1, such as [0.7, 0.15, 0.15]")]
     Split([f64; 3]),
+    /// Nothing can be compared with training.
+    #[error("`drift_window` is 0; it must be a duration such as 1d, long enough for each hour of a day or each day of a week")]
+    DriftWindow,
     /// A feature or the suppression could not be in a manifest.
     #[error(transparent)]
     Manifest(#[from] manifest::Error),
@@ -140,6 +147,9 @@ impl Spec {
         }
         for feature in &self.features {
             feature.for_pipeline()?;
+        }
+        if self.drift_window.is_zero() {
+            return Err(Fault::DriftWindow);
         }
         self.suppression.sustained().map_err(manifest::Error::from)?;
         self.threshold.resolve()?;

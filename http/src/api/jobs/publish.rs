@@ -60,9 +60,9 @@ pub(super) fn publish(
     for _ in 0..ATTEMPTS {
         registry.refresh();
         version = (version + 1).max(registry.newest_version(name) + 1);
-        let Bundle { manifest, model, golden, component, .. } = trained.clone();
+        let Bundle { manifest, model, golden, reference, component, .. } = trained.clone();
         let manifest = qualm_bundle::manifest::Manifest { version, ..manifest };
-        let draft = Draft { manifest, model, golden, component };
+        let draft = Draft { manifest, model, golden, reference, component };
         let mut bundle = draft.finish(&BuiltIn)?;
         if let Some(key) = key {
             bundle.sign(key)?;
