@@ -21,6 +21,18 @@ impl Test {
     /// All, in the order of [`FeatureReport::tests`].
     pub const ALL: [Self; 5] =
         [Self::KolmogorovSmirnov, Self::StabilityIndex, Self::Wasserstein, Self::JensenShannon, Self::ChiSquare];
+
+    /// Its name in metrics and reports for machines.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::KolmogorovSmirnov => "ks",
+            Self::StabilityIndex => "psi",
+            Self::Wasserstein => "wasserstein",
+            Self::JensenShannon => "jensen_shannon",
+            Self::ChiSquare => "chi_square",
+        }
+    }
 }
 
 /// Whether there is drift.
@@ -33,6 +45,21 @@ pub enum State {
     None,
     /// Of a feature, the score, the alarm rate or the score's median or 95 % quantile.
     Drifting,
+}
+
+impl State {
+    /// All states.
+    pub const ALL: [Self; 3] = [Self::Learning, Self::None, Self::Drifting];
+
+    /// Its name in metrics and reports for machines.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Learning => "learning",
+            Self::None => "none",
+            Self::Drifting => "drifting",
+        }
+    }
 }
 
 /// What was found at the last end of a block.

@@ -2,6 +2,7 @@
 //! none.
 
 pub mod collect;
+pub mod drift;
 pub mod evaluate;
 pub mod explain;
 pub mod history;

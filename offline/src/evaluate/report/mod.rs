@@ -4,6 +4,7 @@ mod against_labels;
 mod alarms;
 mod bands;
 mod features;
+pub mod drift;
 pub mod feedback;
 mod html;
 mod plot;
