@@ -8,7 +8,7 @@ use crate::bundle;
 #[cfg(feature = "serve")]
 use crate::serve;
 #[cfg(feature = "history")]
-use crate::{collect, demo, evaluate, explain, plugin, replay, train, validate, warm};
+use crate::{collect, demo, drift, evaluate, explain, plugin, replay, retrain, train, validate, warm};
 
 /// The error that a command ends with.
 #[derive(Debug, thiserror::Error)]
@@ -55,6 +55,14 @@ pub enum Failure {
     #[cfg(feature = "history")]
     #[error(transparent)]
     Explain(#[from] explain::Error),
+    /// Of `qualm drift`.
+    #[cfg(feature = "history")]
+    #[error(transparent)]
+    Drift(#[from] drift::Error),
+    /// Of `qualm retrain`.
+    #[cfg(feature = "history")]
+    #[error(transparent)]
+    Retrain(#[from] retrain::Error),
     /// Of `qualm bundle`.
     #[error(transparent)]
     Bundle(#[from] bundle::Error),
@@ -81,6 +89,10 @@ impl Failure {
             | Self::Demo(demo::Error::Print(_))
             | Self::Evaluate(evaluate::Error::RequirementsNotMet(_) | evaluate::Error::Write { .. })
             | Self::Explain(explain::Error::Print(_))
+            | Self::Drift(drift::Error::Drifts | drift::Error::Write { .. })
+            | Self::Retrain(
+                retrain::Error::Print(_) | retrain::Error::Retrain(qualm_offline::retrain::Error::Unfit(_)),
+            )
             | Self::Validate(validate::Error::ChecksFailed { .. } | validate::Error::Print(_))
             | Self::Plugin(
                 plugin::Error::ChecksFailed { .. } | plugin::Error::Write { .. } | plugin::Error::Print(_),

@@ -3,7 +3,7 @@
 //! - [`execd`]: scores line protocol from stdin to stdout; [`bundle`]: inspects, checks, signs and compares model bundles;
 //! - with the feature `serve`, `serve`: scores over HTTP;
 //! - with the feature `history`, `replay`, `warm` and `demo`: the pipeline over history; `collect`, `validate`, `train`,
-//!   `evaluate` and `explain`: from history to a model, and its quality; `plugin`: creates, checks and packs plugins;
+//!   `evaluate`, `explain`, `drift` and `retrain`: from history to a model, its quality, and its successor; `plugin`: creates, checks and packs plugins;
 //! - [`configuration`], [`log`], [`stdout`], and [`failure`] with the exit codes.
 
 pub mod bundle;
@@ -12,6 +12,8 @@ pub mod collect;
 pub mod configuration;
 #[cfg(feature = "history")]
 pub mod demo;
+#[cfg(feature = "history")]
+pub mod drift;
 #[cfg(feature = "history")]
 pub mod evaluate;
 pub mod execd;
@@ -25,6 +27,8 @@ pub mod plugin;
 pub mod progress;
 #[cfg(feature = "history")]
 pub mod replay;
+#[cfg(feature = "history")]
+pub mod retrain;
 #[cfg(feature = "serve")]
 pub mod serve;
 pub mod stdout;

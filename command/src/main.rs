@@ -12,7 +12,7 @@ use qualm_command::serve;
 use qualm_command::stdout::print_text;
 use qualm_command::{bundle, execd, log};
 #[cfg(feature = "history")]
-use qualm_command::{collect, demo, evaluate, explain, plugin, replay, train, validate, warm};
+use qualm_command::{collect, demo, drift, evaluate, explain, plugin, replay, retrain, train, validate, warm};
 use qualm_sandbox::compiler;
 use qualm_system::child;
 use tracing::{Level, error};
@@ -93,6 +93,14 @@ enum Command {
     #[cfg(feature = "history")]
     #[command(after_help = explain::EXAMPLES)]
     Explain(explain::Options),
+    /// Say whether history still looks like what a model was trained on
+    #[cfg(feature = "history")]
+    #[command(after_help = drift::EXAMPLES)]
+    Drift(drift::Options),
+    /// Train a model again on the rows that it scored, if the new one does no worse
+    #[cfg(feature = "history")]
+    #[command(after_help = retrain::EXAMPLES)]
+    Retrain(retrain::Options),
     /// Look at a model's bundle, check, pack, sign and compare it, or go back to the one before
     #[command(after_help = bundle::EXAMPLES)]
     Bundle(bundle::Options),
@@ -159,6 +167,10 @@ fn run(command: &Command) -> Result<(), Failure> {
         Command::Evaluate(options) => Ok(evaluate::run(options, &offline_factory())?),
         #[cfg(feature = "history")]
         Command::Explain(options) => Ok(explain::run(options, &offline_factory())?),
+        #[cfg(feature = "history")]
+        Command::Drift(options) => Ok(drift::run(options, &offline_factory())?),
+        #[cfg(feature = "history")]
+        Command::Retrain(options) => Ok(retrain::run(options, &offline_factory())?),
         #[cfg(feature = "history")]
         Command::Plugin(options) => Ok(plugin::run(options, &offline_factory())?),
         Command::Bundle(options) => Ok(bundle::run(options, &offline_factory())?),
