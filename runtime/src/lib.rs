@@ -27,6 +27,7 @@
 //! models, saves state, and updates a [`View`](view::View).
 //!
 //! - [`config`]: what can be configured;
+//! - [`drift`]: whether live rows still look like those in training;
 //! - [`state`]: what is saved;
 //! - [`view`]: counts, series and incidents of a running pipeline, for others to see.
 //!
@@ -34,6 +35,7 @@
 
 mod clock;
 pub mod config;
+pub mod drift;
 mod models;
 mod pipeline;
 pub mod state;

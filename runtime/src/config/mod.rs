@@ -6,6 +6,7 @@
 mod alarms;
 mod anomaly_rate;
 mod detector;
+mod drift;
 mod invalid;
 mod select;
 mod service;
@@ -28,6 +29,7 @@ use toml::de::{DeTable, Deserializer};
 
 pub use self::anomaly_rate::AnomalyRate;
 pub use self::detector::{Combine, Detector, Ensemble, Kind, Member, Model};
+pub use self::drift::Drift;
 pub use self::invalid::Invalid;
 pub use self::select::{Patterns, Select};
 pub use self::service::{Http, Influxdb, LISTEN, Vector, Verdicts};
@@ -58,6 +60,7 @@ struct Document {
     detector: Vec<DetectorTable>,
     state: State,
     bundles: Bundles,
+    drift: Drift,
     limits: Limits,
     http: Http,
     vector: Vector,
@@ -84,6 +87,8 @@ pub struct Config {
     pub state: State,
     /// Trained models.
     pub bundles: Bundles,
+    /// How live rows are compared with those that models were trained on.
+    pub drift: Drift,
     /// How much of everything there may be.
     pub limits: Limits,
     /// What is served over HTTP.
@@ -159,13 +164,13 @@ impl Default for Limits {
 
 impl Document {
     fn into_config(self) -> Result<Config, Invalid> {
-        let Self { detector, state, bundles, limits, http, vector, influxdb } = self;
+        let Self { detector, state, bundles, drift, limits, http, vector, influxdb } = self;
         let build = |table: DetectorTable| {
             let name = table.name().to_owned();
             table.into_detector().map_err(|what| Invalid::Detector(name, Box::new(what)))
         };
         let detector = detector.into_iter().map(build).collect::<Result<_, _>>()?;
-        Ok(Config { detector, state, bundles, limits, http, vector, influxdb })
+        Ok(Config { detector, state, bundles, drift, limits, http, vector, influxdb })
     }
 }
 
@@ -237,7 +242,8 @@ impl Config {
     }
 
     fn check(&self) -> Result<(), Invalid> {
-        let Self { detector, state, bundles, limits, http, vector, influxdb } = self;
+        let Self { detector, state, bundles, drift, limits, http, vector, influxdb } = self;
+        drift.check()?;
         http.check()?;
         vector.check()?;
         influxdb.check()?;
@@ -290,7 +296,7 @@ impl Config {
     /// The configuration as it is in force, defaults filled in, as TOML.
     #[must_use]
     pub fn effective(&self) -> String {
-        let Self { detector, state, bundles, limits, http, vector, influxdb } = self;
+        let Self { detector, state, bundles, drift, limits, http, vector, influxdb } = self;
         let mut out: String = detector.iter().map(Detector::effective).collect();
         let Bundles { trusted_keys, poll } = bundles;
         let keys: Vec<_> = trusted_keys.iter().map(|key| quoted(key)).collect();
@@ -310,7 +316,7 @@ impl Config {
             friendly(*compile),
             friendly(*series_ttl),
         );
-        out + &http.effective() + &vector.effective() + &influxdb.effective()
+        out + &drift.effective() + &http.effective() + &vector.effective() + &influxdb.effective()
     }
 }
 

@@ -13,6 +13,7 @@ use qualm_sandbox::{Running, SandboxFactory, Title};
 
 use super::outline::ModelOutline;
 use super::unusable::Rejected;
+use crate::drift::ModelReference;
 
 /// A model that is ready to take over.
 #[derive(Debug)]
@@ -23,6 +24,8 @@ pub(crate) struct Candidate {
     pub shape: Option<Shape>,
     /// Which of its incidents are reported.
     pub suppression: Suppression,
+    /// What its training rows looked like.
+    pub reference: ModelReference,
     /// The detector.
     pub running: Running,
 }
@@ -52,7 +55,8 @@ impl ModelBuilder {
         let mut running = Running::start(spec, features.len())?;
         bundle.verify(&mut running)?;
         let ModelOutline { shape, suppression } = ModelOutline::of(&bundle.manifest)?;
-        Ok(Candidate { title, shape, suppression, running })
+        let reference = ModelReference::new(Arc::clone(&title), bundle.reference.as_ref());
+        Ok(Candidate { title, shape, suppression, reference, running })
     }
 
     /// Whether a bundle may be used at all.

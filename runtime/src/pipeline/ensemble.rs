@@ -8,8 +8,10 @@ use std::cmp::Ordering;
 
 use qualm_contract::{Band, Batch, BatchScorer, Error, Reason, Verdicts, Wanted};
 use qualm_pipeline::INCIDENT_END_SCORE;
+use qualm_pipeline::vector::Shape;
 
-use crate::config::Combine;
+use crate::config::{self, Combine};
+use crate::drift::DriftWatch;
 use crate::models::Reloader;
 use crate::supervisor::Supervisor;
 
@@ -33,6 +35,8 @@ pub(crate) struct Member {
     pub supervisor: Supervisor,
     /// Where its models come from; none where it has no model that may change.
     pub reloader: Option<Reloader>,
+    /// Whether its rows still look like those in training.
+    pub drift: DriftWatch,
     /// How much its score counts.
     weight: f64,
     /// What it thinks of the batch at hand.
@@ -54,7 +58,8 @@ impl Member {
     /// A member whose score counts so much.
     #[must_use]
     pub(crate) fn new(supervisor: Supervisor, reloader: Option<Reloader>, weight: f64) -> Self {
-        Self { supervisor, reloader, weight, verdicts: Verdicts::default(), onsets: Onsets::default(), scored: 0 }
+        let (drift, verdicts, onsets) = (DriftWatch::default(), Verdicts::default(), Onsets::default());
+        Self { supervisor, reloader, drift, weight, verdicts, onsets, scored: 0 }
     }
 }
 
@@ -74,6 +79,15 @@ impl Ensemble {
     /// Its members, to look after.
     pub(crate) fn members_mut(&mut self) -> &mut [Member] {
         &mut self.members
+    }
+
+    /// Compares the rows of a batch with those that its members were trained on. `scores` are those that came of them.
+    pub(crate) fn record_drift(&mut self, rows: Batch<'_>, scores: &[f64], shape: &Shape, config: &config::Drift) {
+        let several = self.has_several();
+        for Member { supervisor, drift, verdicts, .. } in &mut self.members {
+            let scores = if several { &verdicts.scores } else { scores };
+            drift.record(supervisor, rows, scores, shape, config);
+        }
     }
 
     /// Whether there is something to combine.

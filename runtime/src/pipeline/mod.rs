@@ -44,6 +44,9 @@ pub struct Pipeline<F: Format = Lines> {
     next_save: Instant,
     saving: bool,
     watched: Option<Watched>,
+    /// How live rows are compared with those in training, and whether those of the last batch are still to be.
+    drift: config::Drift,
+    unrecorded: bool,
     /// Whether it was logged that some events are malformed or unknown.
     logged_unknown: bool,
 }
@@ -84,7 +87,8 @@ impl<F: Format> Pipeline<F> {
 
     /// Scores what was read; see [`qualm_pipeline::Pipeline::run`].
     pub fn run(&mut self, read: usize, now: i64) -> &[u8] {
-        let Self { inner, ensembles, watched, .. } = self;
+        let Self { inner, ensembles, watched, unrecorded, .. } = self;
+        *unrecorded = true;
         timed(watched, || inner.run(read, now, ensembles))
     }
 
@@ -172,6 +176,7 @@ impl<F: Format> Pipeline<F> {
     /// Does a part of the work besides scoring: models, state, views. Call it between batches, after writing the output.
     pub fn run_between_batches(&mut self) {
         self.supervisors_mut().for_each(Supervisor::start_pause);
+        self.record_drift();
         self.show();
         self.log_unknown();
         self.fall_back();
@@ -188,6 +193,20 @@ impl<F: Format> Pipeline<F> {
             self.saving = false;
             if let Some(writer) = &self.writer {
                 writer.write_soon(self.saved());
+            }
+        }
+    }
+
+    /// Passes the rows of the last batch on to be compared with those in training.
+    fn record_drift(&mut self) {
+        let Self { inner, ensembles, drift, unrecorded, .. } = self;
+        if !std::mem::take(unrecorded) || !drift.enabled {
+            return;
+        }
+        for (lane, ensemble) in inner.lanes().iter().zip(ensembles) {
+            let (rows, scores) = lane.scored_rows();
+            if let Some(shape) = lane.shape().filter(|_| !scores.is_empty()) {
+                ensemble.record_drift(rows, scores, shape, drift);
             }
         }
     }

@@ -4,6 +4,7 @@ use qualm_pipeline::{Lane, join};
 
 use super::ensemble::{Ensemble, Member};
 use crate::config;
+use crate::drift::DriftView;
 use crate::models::Reloader;
 use crate::supervisor::{Health, Mode};
 use crate::view::Detector;
@@ -26,7 +27,7 @@ pub(super) fn detectors(lanes: &[Lane], ensembles: &[Ensemble], configured: &[co
 
 /// A member, but for what is known of its lane.
 fn member(lane: usize, member: &Member, configured: &config::Detector) -> Detector {
-    let Member { supervisor, reloader, scored, .. } = member;
+    let Member { supervisor, reloader, scored, drift, .. } = member;
     let model = supervisor.title().map(|title| (**title).clone());
     Detector {
         lane,
@@ -44,6 +45,8 @@ fn member(lane: usize, member: &Member, configured: &config::Detector) -> Detect
         taken: reloader.as_ref().map_or(0, Reloader::taken),
         refused: reloader.as_ref().map_or(0, Reloader::refused),
         refusal: reloader.as_ref().and_then(Reloader::refusal),
+        drift: drift.view(),
+        drift_skipped: drift.skipped(),
     }
 }
 
@@ -67,5 +70,7 @@ fn whole_ensemble(lane: usize, members: &[Member], configured: &config::Detector
         taken: 0,
         refused: 0,
         refusal: None,
+        drift: DriftView::Off,
+        drift_skipped: 0,
     }
 }

@@ -15,6 +15,7 @@ use tracing::{error, info, warn};
 use super::ensemble::{Ensemble, Member};
 use super::error::StartError;
 use crate::config::{self, Config, Invalid};
+use crate::drift::ModelReference;
 use crate::models::{Candidate, Loader, ModelBuilder, ModelOutline, NoModel, Reloader};
 use crate::supervisor::{Ability, Backoff, Supervisor};
 
@@ -42,6 +43,7 @@ struct Start {
     /// Its specification, if its start failed and is tried again.
     not_started: Option<DetectorSpec>,
     reloader: Option<Reloader>,
+    reference: Option<ModelReference>,
 }
 
 impl Part {
@@ -111,7 +113,7 @@ impl Part {
         let configured = detector.members();
         let several = configured.len() > 1;
         for (at, (member, weight)) in configured.enumerate() {
-            let Start { outline, running, not_started, reloader } = start(member)?;
+            let Start { outline, running, not_started, reloader, reference } = start(member)?;
             if let Some(running) = &running {
                 log_start(member, running);
                 unused_settings.extend(check_prior(member, running).err());
@@ -131,7 +133,9 @@ impl Part {
                 None => Supervisor::new(&member.name, running, explain, backoff),
             };
             let supervisor = supervisor.relating(member.prior() == Prior::Siblings);
-            members.push(Member::new(supervisor, reloader, weight));
+            let mut member = Member::new(supervisor, reloader, weight);
+            reference.into_iter().for_each(|reference| member.drift.add(reference));
+            members.push(member);
         }
         let nothing = Shape { features: Vec::new(), entity: Vec::new(), interval: 0 };
         let (shape, suppression) = made_of.unwrap_or((Some(nothing), Suppression::default()));
@@ -195,8 +199,9 @@ impl Start {
         Self { outline: Some(single()), running: Some(running), ..Self::default() }
     }
 
-    fn with_model(Candidate { title: _, shape, suppression, running }: Candidate) -> Self {
-        Self { outline: Some(ModelOutline { shape, suppression }), running: Some(running), ..Self::default() }
+    fn with_model(Candidate { title: _, shape, suppression, reference, running }: Candidate) -> Self {
+        let (outline, running) = (Some(ModelOutline { shape, suppression }), Some(running));
+        Self { outline, running, reference: Some(reference), ..Self::default() }
     }
 }
 

@@ -139,6 +139,8 @@ impl<F: Format> Pipeline<F> {
             next_save: Instant::now() + interval,
             saving: false,
             watched: None,
+            drift: config.drift.clone(),
+            unrecorded: false,
             logged_unknown: false,
         }
     }

@@ -37,12 +37,12 @@ impl<F: Format> Pipeline<F> {
     fn swap_one(&mut self, at: usize, member: usize, candidate: Candidate) {
         let Self { inner, ensembles, own, limits, watched, .. } = self;
         let began = Instant::now();
-        let Candidate { title, shape, suppression, running } = candidate;
+        let Candidate { title, shape, suppression, reference, running } = candidate;
         let same = inner.lanes()[at].shape() == shape.as_ref();
         let several = ensembles[at].has_several();
         let others = ensembles[at].members().iter().enumerate().filter(|(other, _)| *other != member);
         let bound = others.map(|(_, other)| other.supervisor.mode()).any(|mode| mode != Mode::Waiting);
-        let Member { supervisor, reloader, .. } = &mut ensembles[at].members_mut()[member];
+        let Member { supervisor, reloader, drift, .. } = &mut ensembles[at].members_mut()[member];
         if bound && !same {
             let why = format!(
                 "{title} has other features, entities or intervals than the other members; to change them for all, put all \
@@ -74,6 +74,7 @@ impl<F: Format> Pipeline<F> {
         }
         let series = same.then(|| inner.lanes()[at].series());
         supervisor.swap(running, series);
+        drift.add(reference);
         if let Some(watched) = watched {
             watched.unshown = true;
         }

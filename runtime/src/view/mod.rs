@@ -19,6 +19,7 @@ use qualm_sandbox::Title;
 use self::latency::Latency;
 use self::recorder::{Recorder, Totals};
 use crate::clock;
+use crate::drift::DriftView;
 use crate::supervisor::{Health, Mode};
 
 /// How often counts are copied.
@@ -93,6 +94,10 @@ pub struct Detector {
     pub refused: u64,
     /// See `taken`.
     pub refusal: Option<String>,
+    /// Whether its rows still look like those in training.
+    pub drift: DriftView,
+    /// Rows that were not compared because there was no time.
+    pub drift_skipped: u64,
 }
 
 /// What a [`View`] guards.

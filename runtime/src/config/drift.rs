@@ -1,0 +1,65 @@
+//! `[drift]`: how live rows are compared with those that models were trained on.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use qualm_drift::Options;
+use serde::Deserialize;
+
+use super::Invalid;
+
+/// How live rows are compared with those in training.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Drift {
+    /// Whether they are.
+    pub enabled: bool,
+    /// How many of five tests must vote for drift of a feature.
+    pub consensus: usize,
+    /// At how many ends of blocks in a row; a window has eight.
+    pub sustained: usize,
+    /// Below which p-value a test that has one may vote.
+    pub significance: f64,
+}
+
+impl Default for Drift {
+    fn default() -> Self {
+        let Options { consensus, sustained, significance, .. } = Options::default();
+        Self { enabled: true, consensus, sustained, significance }
+    }
+}
+
+impl Drift {
+    /// The rules for windows of this length.
+    #[must_use]
+    pub fn rules(&self, window: Duration) -> Options {
+        let Self { enabled: _, consensus, sustained, significance } = *self;
+        Options { window, consensus, sustained, significance, ..Options::default() }
+    }
+
+    pub(super) fn check(&self) -> Result<(), Invalid> {
+        for (wrong, what) in [
+            (!(1..=5).contains(&self.consensus), "[drift] `consensus` must lie between 1 and 5: there are five tests"),
+            (!(1..=1000).contains(&self.sustained), "[drift] `sustained` must lie between 1 and 1000"),
+            (
+                !(1e-12..=0.5).contains(&self.significance),
+                "[drift] `significance` must lie between 1e-12 and 0.5",
+            ),
+        ] {
+            if wrong {
+                return Err(Invalid::Range(what));
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn effective(&self) -> String {
+        let Self { enabled, consensus, sustained, significance } = self;
+        let mut out = String::new();
+        let _infallible = write!(
+            out,
+            "[drift]\nenabled = {enabled}\nconsensus = {consensus}\nsustained = {sustained}\nsignificance = {significance:?}\n\n"
+        );
+        out
+    }
+}

@@ -1,0 +1,43 @@
+//! Whether live rows still look like those that a model was trained on.
+//!
+//! After a batch has been written, the pipeline's thread copies its rows and scores into a buffer ([`DriftWatch::record`]); a thread
+//! beside it compares them with the model's reference. The pipeline never waits for it: where the thread lags behind, rows are
+//! left out and counted.
+
+mod monitor;
+mod snapshot;
+mod watch;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use qualm_bundle::reference::ReferenceFile;
+use qualm_drift::Reference;
+use qualm_sandbox::Title;
+
+pub(crate) use self::watch::DriftWatch;
+pub use self::snapshot::{DriftSnapshot, DriftView};
+
+/// What a model's training rows looked like, with what the model is called.
+#[derive(Debug, Clone)]
+pub(crate) struct ModelReference {
+    pub(crate) title: Arc<Title>,
+    /// `None` of a model of an earlier version.
+    known: Option<Known>,
+}
+
+#[derive(Debug, Clone)]
+struct Known {
+    reference: Arc<Reference>,
+    window: Duration,
+}
+
+impl ModelReference {
+    /// That of a model.
+    #[must_use]
+    pub(crate) fn new(title: Arc<Title>, file: Option<&ReferenceFile>) -> Self {
+        let known =
+            file.map(|file| Known { reference: Arc::clone(&file.reference), window: file.window });
+        Self { title, known }
+    }
+}
