@@ -62,7 +62,7 @@ pub(crate) struct Found {
 /// are left out, and what is expected is what training's busiest window had; for fewer, all count. Training without alarms is
 /// taken for one that has one in the next row.
 pub(crate) fn compare(reference: &Reference, blocks: &[Alarms; BLOCKS], factor: f64) -> Found {
-    let scored = reference.score.known();
+    let scored = reference.scored();
     let (all, calm) = (Alarms::sum(blocks), Alarms::calm(*blocks));
     let longest = (all.rows / (BLOCKS * BLOCKS) as f64).max(1.0);
     let burst = reference.ordinary.burst.max(all.burst()).clamp(1.0, longest);

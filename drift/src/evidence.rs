@@ -14,7 +14,7 @@ pub(crate) struct Evidence {
     pub(crate) rows: u64,
     /// Each feature's statistics and tests, and then the score's.
     pub(crate) columns: Vec<(Column, Compared)>,
-    /// The score's median and 95 % quantile; `None` without scores.
+    /// The median and 95 % quantile of scores that are not reported; `None` without any.
     pub(crate) median: Option<f64>,
     pub(crate) p95: Option<f64>,
     pub(crate) alarms: [Alarms; BLOCKS],
@@ -46,9 +46,9 @@ impl Evidence {
         self.begin(scores.len() as u64, alarms);
         let features = reference.features.len();
         for (at, distribution) in reference.features.iter().enumerate() {
-            self.add_values(distribution, values.iter().skip(at).step_by(features));
+            self.add_values(distribution, values.iter().skip(at).step_by(features).copied());
         }
-        self.add_values(&reference.score, scores.iter());
+        self.add_values(&reference.score, scores.iter().copied().filter(|score| !is_alarm(*score)));
     }
 
     fn begin(&mut self, rows: u64, alarms: [Alarms; BLOCKS]) {
@@ -56,10 +56,10 @@ impl Evidence {
         self.columns.clear();
     }
 
-    fn add_values<'a>(&mut self, distribution: &Distribution, values: impl Iterator<Item = &'a f64>) {
-        let mut column = Column { rows: self.rows as f64, moments: Moments::default(), counts: [0.0; MAX_BINS] };
+    fn add_values(&mut self, distribution: &Distribution, values: impl Iterator<Item = f64>) {
+        let mut column = Column { rows: 0.0, moments: Moments::default(), counts: [0.0; MAX_BINS] };
         self.sorted.clear();
-        self.sorted.extend(values.copied().filter(|value| is_known(*value)));
+        self.sorted.extend(values.inspect(|_| column.rows += 1.0).filter(|value| is_known(*value)));
         for value in &self.sorted {
             column.moments.add(*value);
             column.counts[bins::bin(&distribution.edges, *value)] += 1.0;

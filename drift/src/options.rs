@@ -68,7 +68,7 @@ impl Default for Levels {
             jensen_shannon: 0.15,
             chi_square: 0.12,
             missing: 0.2,
-            error: 0.35,
+            error: 0.5,
             alarms: 3.0,
         }
     }

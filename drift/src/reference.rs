@@ -20,7 +20,8 @@ pub const MAX_BINS: usize = 10;
 pub struct Reference {
     /// That of each feature, in the order of a row.
     pub features: Vec<Distribution>,
-    /// That of the score.
+    /// That of the score, over rows that were not reported: those that are count in the alarm rate. Large scores come in bursts,
+    /// which is what they are for, and an hour of them is no drift.
     pub score: Distribution,
     /// The share of scored rows that were reported: those with a score above 1.
     pub alarm_rate: f64,
@@ -117,12 +118,18 @@ impl Reference {
         let scored = scores.iter().filter(|score| is_known(**score)).count().max(1) as f64;
         let mut reference = Self {
             features: (0..features).map(|feature| Distribution::new(column(feature))).collect(),
-            score: Distribution::new(scores.iter().copied()),
+            score: Distribution::new(scores.iter().copied().filter(|score| !is_alarm(*score))),
             alarm_rate: alarms / scored,
             ordinary: Ordinary::default(),
         };
         ordinary::find(&mut reference, times, values, scores, window);
         Ok(reference)
+    }
+
+    /// How many rows had a score.
+    pub(crate) fn scored(&self) -> f64 {
+        let unreported = 1.0 - self.alarm_rate;
+        if unreported > 0.0 { (self.score.known() / unreported).min(1e15) } else { 0.0 }
     }
 
     /// Whether it can be what some rows looked like, as far as one can tell. One from elsewhere must be checked before it is

@@ -71,12 +71,12 @@ pub struct Report {
     pub rows: u64,
     /// Each feature, in the order of a row.
     pub features: Vec<FeatureReport>,
-    /// The score's distribution.
+    /// The score's distribution, over rows that were not reported.
     pub score: FeatureReport,
     /// The share of scored rows that were reported. Its effect is by how many times that is more than expected, or less; the p-value
     /// is of as many or as few were they `level` times what is expected, counting bursts and leaving out the busiest.
     pub alarm_rate: Compare,
-    /// The score's median. Its effect is in [`crate::Distribution::spread`].
+    /// The score's median, over rows that were not reported. Its effect is in [`crate::Distribution::spread`].
     pub error_median: Compare,
     /// The score's 95 % quantile, likewise.
     pub error_p95: Compare,

@@ -26,7 +26,7 @@ pub(crate) fn is_alarm(score: f64) -> bool {
     is_known(score) && score > 1.0
 }
 
-/// A window over live rows. The score is a column as features are, the last.
+/// A window over live rows. The score is a column as features are, the last; it has no rows that are reported.
 ///
 /// It allocates all it needs at once: a column takes [`COLUMN_BYTES`], however many rows there are.
 #[derive(Debug, Clone)]
@@ -109,12 +109,13 @@ impl Window {
         let Self { clock, edges, blocks, current, sampler, quiet, last_alarm, .. } = self;
         let Block { rows, cells, sample, alarms } = &mut blocks[*current];
         *rows += 1;
+        let unreported = if is_alarm(score) { f64::NAN } else { score };
         // There is always a column for the score.
         if let (Some((score_cell, cells)), Some((score_edges, edges))) = (cells.split_last_mut(), edges.split_last()) {
             for ((cell, edges), value) in cells.iter_mut().zip(edges).zip(values) {
                 cell.add(edges, *value);
             }
-            score_cell.add(score_edges, score);
+            score_cell.add(score_edges, unreported);
         }
         if let Some(place) = sampler.place() {
             let width = cells.len();
@@ -122,7 +123,7 @@ impl Window {
             let known = values.len().min(width - 1);
             row[..known].copy_from_slice(&values[..known]);
             row[known..].fill(f64::NAN);
-            row[width - 1] = score;
+            row[width - 1] = unreported;
         }
         if is_known(score) {
             alarms.rows += 1.0;
@@ -160,7 +161,9 @@ impl Window {
 
     /// The statistics of a column over all blocks.
     pub(crate) fn column(&self, at: usize) -> Column {
-        let mut column = Column { rows: self.rows() as f64, moments: Moments::default(), counts: [0.0; MAX_BINS] };
+        let reported = if at + 1 == self.columns() { Alarms::sum(&self.alarms()).alarms } else { 0.0 };
+        let rows = self.rows() as f64 - reported;
+        let mut column = Column { rows, moments: Moments::default(), counts: [0.0; MAX_BINS] };
         for block in &self.blocks {
             let Cell { moments, counts } = &block.cells[at];
             column.moments.merge(moments);
