@@ -12,8 +12,8 @@ const BURSTS: usize = 2;
 pub(crate) struct Alarms {
     /// Rows with a score.
     pub(crate) rows: f64,
-    /// Those with a score above 1.
-    pub(crate) alarms: f64,
+    /// Those that are reported, with a score above 1.
+    pub(crate) reported: f64,
     /// Runs of alarms with a quiet time before each.
     pub(crate) incidents: f64,
 }
@@ -22,25 +22,25 @@ impl Alarms {
     pub(crate) fn sum(blocks: &[Self]) -> Self {
         blocks.iter().fold(Self::default(), |sum, block| Self {
             rows: sum.rows + block.rows,
-            alarms: sum.alarms + block.alarms,
+            reported: sum.reported + block.reported,
             incidents: sum.incidents + block.incidents,
         })
     }
 
     /// Of all blocks but those with most alarms.
     pub(crate) fn calm(mut blocks: [Self; BLOCKS]) -> Self {
-        blocks.sort_unstable_by(|a, b| a.alarms.total_cmp(&b.alarms));
+        blocks.sort_unstable_by(|a, b| a.reported.total_cmp(&b.reported));
         Self::sum(&blocks[..BLOCKS - BURSTS])
     }
 
     /// The share of rows that are alarms; 0 without rows.
     pub(crate) fn rate(&self) -> f64 {
-        self.alarms / self.rows.max(1.0)
+        self.reported / self.rows.max(1.0)
     }
 
     /// Alarms for each incident; 0 without alarms.
     pub(crate) fn burst(&self) -> f64 {
-        if self.alarms > 0.0 { self.alarms / self.incidents.max(1.0) } else { 0.0 }
+        if self.reported > 0.0 { self.reported / self.incidents.max(1.0) } else { 0.0 }
     }
 }
 
@@ -68,8 +68,8 @@ pub(crate) fn compare(reference: &Reference, blocks: &[Alarms; BLOCKS], factor: 
     let burst = reference.ordinary.burst.max(all.burst()).clamp(1.0, longest);
     let expected = (reference.alarm_rate * scored + 1.0) / (scored + 1.0);
     let most = expected.max(reference.ordinary.alarm_rate);
-    let more = chernoff(calm.alarms / burst, factor * most * calm.rows / burst, true);
-    let fewer = chernoff(all.alarms / burst, reference.alarm_rate / factor * all.rows / burst, false);
+    let more = chernoff(calm.reported / burst, factor * most * calm.rows / burst, true);
+    let fewer = chernoff(all.reported / burst, reference.alarm_rate / factor * all.rows / burst, false);
     let ratio = (calm.rate() / most).max(reference.alarm_rate / all.rate().max(1.0 / (all.rows + 1.0))).max(1.0);
     Found { rate: all.rate(), ratio, p_value: more.min(fewer) }
 }
@@ -96,7 +96,7 @@ mod tests {
     }
 
     fn blocks(alarms: [f64; BLOCKS]) -> [Alarms; BLOCKS] {
-        alarms.map(|alarms| Alarms { rows: 1000.0, alarms, incidents: (alarms / 4.0).ceil() })
+        alarms.map(|reported| Alarms { rows: 1000.0, reported, incidents: (reported / 4.0).ceil() })
     }
 
     fn p_value(rate: f64, alarms: [f64; BLOCKS]) -> f64 {
@@ -108,7 +108,7 @@ mod tests {
         assert!(p_value(0.001, [40.0; BLOCKS]) < 1e-6);
         assert!(p_value(0.0, [8.0; BLOCKS]) < 0.01);
         // One incident that goes on and on.
-        let all = [Alarms { rows: 1000.0, alarms: 1000.0, incidents: 0.0 }; BLOCKS];
+        let all = [Alarms { rows: 1000.0, reported: 1000.0, incidents: 0.0 }; BLOCKS];
         assert!(compare(&reference(0.001), &all, 3.0).p_value < 1e-6);
     }
 

@@ -62,7 +62,7 @@ pub struct ChiSquare {
 /// `scipy.stats.chisquare(live, reference / reference.sum() * live.sum())`. The reference is taken for exact.
 ///
 /// A bin that is empty on both sides is left out, and takes no degree of freedom. One that is empty in the reference alone
-/// counts as [`EMPTY_COUNT`] there (SciPy's statistic would be infinite): the reference too is a sample. With fewer than two
+/// counts as [`EMPTY_COUNT`] there (where the statistic of `scipy` is infinite): the reference too is a sample. With fewer than two
 /// bins the statistic is 0, and the p-value 1.
 #[must_use]
 pub fn chi_square(reference: &[f64], live: &[f64]) -> ChiSquare {

@@ -80,7 +80,9 @@ mod tests {
         let edges = edges(&sorted);
         assert!(edges.len() < MAX_BINS && edges.is_sorted_by(|low, high| low < high), "{edges:?}");
         let mut counts = vec![0; edges.len() + 1];
-        values.iter().for_each(|value| counts[bin(&edges, *value)] += 1);
+        for value in values {
+            counts[bin(&edges, *value)] += 1;
+        }
         (edges, counts)
     }
 

@@ -83,7 +83,7 @@ fn in_order(scores: &[f64]) -> Alarms {
     for score in scores.iter().filter(|score| is_known(**score)) {
         let alarm = is_alarm(*score);
         alarms.rows += 1.0;
-        alarms.alarms += f64::from(u8::from(alarm));
+        alarms.reported += f64::from(u8::from(alarm));
         alarms.incidents += f64::from(u8::from(alarm && !before));
         before = alarm;
     }

@@ -3,7 +3,9 @@
 //! - [`Reference`]: what training rows looked like, and which differences are ordinary of them;
 //! - [`Live`]: rows as they come, over a window of bounded memory; [`compare_table`]: rows of a table at once;
 //! - [`Report`]: what was found, by five tests of each feature and of the score, and by the score's errors and alarms;
-//! - [`two_sample`], [`binned`], [`adjust`]: the statistics, equal to SciPy's.
+//! - [`two_sample`], [`binned`], [`adjust`]: the statistics, equal to those of `scipy`.
+
+#![cfg_attr(test, expect(clippy::float_cmp, reason = "these numbers are exact"))]
 
 pub mod adjust;
 mod alarms;

@@ -37,8 +37,8 @@ impl Live {
     /// infinity and what lies beyond ±10¹⁵⁰; so are values that a shorter row lacks, and further ones of a longer row are ignored.
     /// Whether a block ended before it, so that the report is new.
     ///
-    /// Times may be in any order: see `docs` of how a block ends in [`Live`]. A row that is older than one before it counts as of
-    /// now; a step by more than the window, in either direction, counts as a clock that was set, and takes no time.
+    /// Times may be in any order. A row that is older than one before it counts as of now; a step by more than the window, in
+    /// either direction, counts as a clock that was set, and takes no time.
     pub fn observe(&mut self, time: i64, values: &[f64], score: f64) -> bool {
         let Self { reference, options, window, evidence, report } = self;
         window.observe(time, values, score, |window| {

@@ -29,7 +29,7 @@ impl Moments {
         self.squares += off * (value - self.mean);
     }
 
-    /// Both together (Chan, Golub & LeVeque 1983, "Algorithms for computing the sample variance", equation 2.1).
+    /// Both together (Chan et al. 1983, "Algorithms for computing the sample variance", equation 2.1).
     pub(crate) fn merge(&mut self, other: &Self) {
         let count = self.count + other.count;
         if count > 0.0 {
@@ -54,10 +54,14 @@ mod tests {
     fn parts_are_merged_into_the_whole() {
         let values: Vec<f64> = (0..100).map(|at| f64::from(at * at % 37) + 1e6).collect();
         let (mut whole, mut merged) = (Moments::default(), Moments::default());
-        values.iter().for_each(|value| whole.add(*value));
+        for value in &values {
+            whole.add(*value);
+        }
         for part in values.chunks(30) {
             let mut moments = Moments::default();
-            part.iter().for_each(|value| moments.add(*value));
+            for value in part {
+                moments.add(*value);
+            }
             merged.merge(&moments);
             merged.merge(&Moments::default());
         }

@@ -158,10 +158,12 @@ impl Distribution {
         let mut values: Vec<f64> = column.inspect(|_| rows += 1).filter(|value| is_known(*value)).collect();
         values.sort_unstable_by(f64::total_cmp);
         let mut moments = Moments::default();
-        values.iter().for_each(|value| moments.add(*value));
         let edges = bins::edges(&values);
         let mut counts = vec![0.0; edges.len() + 1];
-        values.iter().for_each(|value| counts[bins::bin(&edges, *value)] += 1.0);
+        for value in &values {
+            moments.add(*value);
+            counts[bins::bin(&edges, *value)] += 1.0;
+        }
         let quantile = |at: usize| nearest_rank(&values, at as f64 / (QUANTILES - 1) as f64);
         Self {
             missing: if rows == 0 { 1.0 } else { (rows - values.len()) as f64 / rows as f64 },
@@ -226,7 +228,7 @@ impl Distribution {
             return Err(Invalid::Counts);
         }
         let ascending = quantiles.len() == QUANTILES && finite(quantiles) && quantiles.is_sorted();
-        if !(none && *missing == 1.0 || ascending && *missing < 1.0) {
+        if !(none && *missing >= 1.0 || ascending && *missing < 1.0) {
             return Err(Invalid::Quantiles);
         }
         let (lowest, highest) = (quantiles.first().copied().unwrap_or(0.0), quantiles.last().copied().unwrap_or(0.0));

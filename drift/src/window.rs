@@ -130,7 +130,7 @@ impl Window {
             if score > 1.0 {
                 let now = clock.total();
                 let begins = last_alarm.is_none_or(|last| now - last > *quiet);
-                alarms.alarms += 1.0;
+                alarms.reported += 1.0;
                 alarms.incidents += f64::from(u8::from(begins));
                 *last_alarm = Some(now);
             }
@@ -161,7 +161,7 @@ impl Window {
 
     /// The statistics of a column over all blocks.
     pub(crate) fn column(&self, at: usize) -> Column {
-        let reported = if at + 1 == self.columns() { Alarms::sum(&self.alarms()).alarms } else { 0.0 };
+        let reported = if at + 1 == self.columns() { Alarms::sum(&self.alarms()).reported } else { 0.0 };
         let rows = self.rows() as f64 - reported;
         let mut column = Column { rows, moments: Moments::default(), counts: [0.0; MAX_BINS] };
         for block in &self.blocks {
@@ -229,7 +229,7 @@ impl Cell {
 mod tests {
     use super::*;
 
-    const LENGTH: Duration = Duration::from_nanos(8000);
+    const LENGTH: Duration = Duration::from_micros(8);
 
     fn reference() -> Reference {
         let values: Vec<f64> = (0..2000).map(|at| f64::from(at % 100)).collect();
@@ -301,7 +301,7 @@ mod tests {
             );
         }
         window.observe(900, &[0.0, 0.0], 0.0, |_| ());
-        assert_eq!(window.alarms()[0], Alarms { rows: 13.0, alarms: 12.0, incidents: 2.0 });
+        assert_eq!(window.alarms()[0], Alarms { rows: 13.0, reported: 12.0, incidents: 2.0 });
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Statistics and p-values are SciPy's: scipy_cases.py wrote scipy_cases.json.
+//! Statistics and p-values are those of `scipy`: `scipy_cases.py` wrote `scipy_cases.json`.
 
 use qualm_drift::adjust::benjamini_hochberg;
 use qualm_drift::binned::{chi_square, chi_square_survival, jensen_shannon, stability_index};
@@ -57,7 +57,7 @@ struct Adjusted {
 }
 
 fn cases() -> Cases {
-    serde_json::from_str(include_str!("scipy_cases.json")).unwrap()
+    serde_json::from_str(include_str!("scipy_cases.json")).expect("scipy_cases.py wrote it")
 }
 
 /// Within 10⁻⁹ of what it is, however small that is. Below 10⁻³⁰⁰ doubles have fewer digits.

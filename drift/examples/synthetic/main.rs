@@ -15,6 +15,7 @@ mod random;
 mod run;
 mod stream;
 
+use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -84,8 +85,8 @@ fn tables(seeds: u64, first: u64) {
             let outcomes = runs(kind, drift, start..start + seeds, &options);
             early += outcomes.iter().filter(|outcome| outcome.early).count();
             let (share, delay) = detected(&outcomes);
-            line +=
-                &format!(" | {:.0} %{}", 100.0 * share, delay.map_or(String::new(), |delay| format!(", {delay:.1} d")));
+            let delay = delay.map_or(String::new(), |delay| format!(", {delay:.1} d"));
+            let _ = write!(line, " | {:.0} %{delay}", 100.0 * share);
         }
         println!("| {line} | {early} of {} |", seeds * KINDS.len() as u64);
     }
@@ -121,14 +122,14 @@ fn tune() {
                     early += outcomes.iter().filter(|outcome| outcome.early).count();
                     all += outcomes.len();
                     let (share, delay) = detected(&outcomes);
-                    cells += &format!(" {:.0} % {:.1} d;", 100.0 * share, delay.unwrap_or(f64::NAN));
+                    let _ = write!(cells, " {:.0} % {:.1} d;", 100.0 * share, delay.unwrap_or(f64::NAN));
                 }
                 cells += " |";
             }
             let mut wrong = String::new();
             for kind in TUNING {
                 let outcomes = (1..9).map(|seed| run(kind, Drift::Nothing, seed, 0, 116, &options));
-                wrong += &format!(" {}", outcomes.filter(|outcome| outcome.first.is_some()).count());
+                let _ = write!(wrong, " {}", outcomes.filter(|outcome| outcome.first.is_some()).count());
             }
             println!("| {factor} | {sustained} | {early} of {all} | {wrong} of 8 |{cells}");
         }

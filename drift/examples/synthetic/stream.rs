@@ -22,7 +22,7 @@ pub(crate) enum Kind {
     Poisson(f64),
     /// Independent, with the tails of Student's t with three degrees of freedom.
     HeavyTails,
-    /// Autoregressive with 0.9, and an incident every two days on average: two hours, in which all features are 4 deviations off.
+    /// Autoregressive with 0.9, and an incident every two days on average: an hour in which all features are 4 deviations off.
     Incidents,
 }
 
@@ -94,7 +94,7 @@ impl Stream {
             if self.incident > 0 {
                 self.incident -= 1;
             } else if self.random.unit() < 1.0 / (2 * DAY) as f64 {
-                self.incident = DAY / 12;
+                self.incident = DAY / 24;
             }
         }
         let coefficient = match self.kind {
