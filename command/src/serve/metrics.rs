@@ -7,6 +7,7 @@ use qualm::view::latency::{BUCKETS, Histogram};
 use qualm::view::{Detector, Snapshot};
 use qualm_http::exposition::{Exposition, Family};
 
+use super::drift_metrics;
 use super::observed::Observed;
 use super::pipeline_health::PipelineHealth;
 
@@ -21,6 +22,7 @@ pub fn expose(observed: &Observed, out: &mut Exposition) {
     events(&pipelines, out);
     detectors(&pipelines, out);
     models(&pipelines, out);
+    drift_metrics::expose(all(&pipelines), out);
     if let Some(registry) = &observed.registry {
         let help = "How often a model could not be loaded that applications ask for scores.";
         out.counter("qualm_api_models_refused", help).value(&[], registry.refused() as f64);
@@ -76,7 +78,7 @@ fn events(pipelines: &[Pipeline], out: &mut Exposition) {
 }
 
 /// All detectors, each with the name of its pipeline.
-fn all(pipelines: &[Pipeline]) -> impl Iterator<Item = (&'static str, &Detector)> {
+fn all(pipelines: &[Pipeline]) -> impl Iterator<Item = (&'static str, &Detector)> + Clone {
     pipelines.iter().flat_map(|one| one.snapshot.detectors.iter().map(|detector| (one.name, detector)))
 }
 
@@ -144,6 +146,20 @@ fn models(pipelines: &[Pipeline], out: &mut Exposition) {
             let labels =
                 [("pipeline", name), ("detector", &*one.name), ("model", &*model.name), ("kind", &*model.kind)];
             family.value(&labels, model.version as f64);
+        }
+    }
+    let mut family = out.gauge("qualm_bundle_info", "1; its labels say which bundle a detector scores with.");
+    for (name, one) in all(pipelines) {
+        if let Some(model) = &one.model {
+            let version = model.version.to_string();
+            let labels = [
+                ("pipeline", name),
+                ("detector", &*one.name),
+                ("name", &*model.name),
+                ("version", &version),
+                ("kind", &*model.kind),
+            ];
+            family.value(&labels, 1.0);
         }
     }
     let family = out.counter("qualm_models_taken", "Models that have taken over while metrics flowed.");

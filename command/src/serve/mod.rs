@@ -7,6 +7,7 @@
 pub mod forward;
 pub mod influxdb;
 mod influxql;
+mod drift_metrics;
 pub mod metrics;
 pub mod observe;
 pub mod observed;

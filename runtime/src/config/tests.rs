@@ -218,7 +218,7 @@ fn errors_name_the_place_and_what_would_be_right() {
         (
             "zzzzz = 1",
             "q.toml:1",
-            "unknown key `zzzzz`. Known here: detector, state, bundles, limits, http, vector, influxdb",
+            "unknown key `zzzzz`. Known here: detector, state, bundles, drift, limits, http, vector, influxdb",
         ),
         ("[limits]\nmemory = \"256MB\"", "q.toml:2", "`256MB` is no size"),
         ("[[detector]]\n[[detector]]", "q.toml", "two detectors are called `all`"),
