@@ -38,6 +38,7 @@ pub mod config;
 pub mod drift;
 mod models;
 mod pipeline;
+mod retrain;
 pub mod state;
 mod supervisor;
 pub mod view;

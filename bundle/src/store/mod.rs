@@ -28,6 +28,9 @@ pub const MAX_KEPT: usize = 5;
 /// The file that names the current bundle.
 const STATE: &str = "store.toml";
 
+/// A bundle that was made on this machine for the detector, and is not looked at yet.
+const OFFERED: &str = "offered.qualm";
+
 /// The bundles of one detector.
 #[derive(Debug)]
 pub struct Store {
@@ -133,6 +136,23 @@ fn file(version: u64) -> String {
     format!("{version}.{EXTENSION}")
 }
 
+/// Where a version of a detector's bundles is kept.
+#[must_use]
+pub fn kept_path(state_directory: &Path, detector: &str, version: u64) -> PathBuf {
+    directory(state_directory, detector).join(file(version))
+}
+
+/// Offers a packed bundle that was made on this machine to a detector, which [takes](Store::take_offered) it as if it came
+/// from its source. It is moved.
+///
+/// # Errors
+///
+/// As the file system says.
+pub fn offer(state_directory: &Path, detector: &str, packed: &Path) -> Result<(), Error> {
+    let path = directory(state_directory, detector).join(OFFERED);
+    fs::rename(packed, &path).map_err(|source| Error::Io { path, source })
+}
+
 impl Store {
     /// Opens a detector's store, or creates one. Damaged files are set aside, with a warning.
     ///
@@ -165,6 +185,23 @@ impl Store {
     #[must_use]
     pub fn watched(&self) -> Option<PathBuf> {
         self.directory.as_ref().map(|directory| directory.join(STATE))
+    }
+
+    /// The file of a bundle that is offered.
+    #[must_use]
+    pub fn offered(&self) -> Option<PathBuf> {
+        self.directory.as_ref().map(|directory| directory.join(OFFERED))
+    }
+
+    /// Takes the bundle that is offered, if there is one. One that cannot be read is removed.
+    pub fn take_offered(&self) -> Option<Bundle> {
+        let path = self.offered().filter(|path| path.exists())?;
+        let bundle = Bundle::read(&path);
+        if let Err(error) = fs::remove_file(&path) {
+            warn!("{}: it cannot be removed, so it is not taken: {error}", path.display());
+            return None;
+        }
+        bundle.inspect_err(|error| warn!("a bundle that was offered is damaged: {error}")).ok()
     }
 
     /// The current version.

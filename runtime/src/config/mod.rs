@@ -8,6 +8,7 @@ mod anomaly_rate;
 mod detector;
 mod drift;
 mod invalid;
+mod retrain;
 mod select;
 mod service;
 mod table;
@@ -31,6 +32,7 @@ pub use self::anomaly_rate::AnomalyRate;
 pub use self::detector::{Combine, Detector, Ensemble, Kind, Member, Model};
 pub use self::drift::Drift;
 pub use self::invalid::Invalid;
+pub use self::retrain::Retrain;
 pub use self::select::{Patterns, Select};
 pub use self::service::{Http, Influxdb, LISTEN, Vector, Verdicts};
 use self::table::DetectorTable;
@@ -61,6 +63,7 @@ struct Document {
     state: State,
     bundles: Bundles,
     drift: Drift,
+    retrain: Retrain,
     limits: Limits,
     http: Http,
     vector: Vector,
@@ -89,6 +92,8 @@ pub struct Config {
     pub bundles: Bundles,
     /// How live rows are compared with those that models were trained on.
     pub drift: Drift,
+    /// How models are trained again on the rows that they scored.
+    pub retrain: Retrain,
     /// How much of everything there may be.
     pub limits: Limits,
     /// What is served over HTTP.
@@ -164,13 +169,13 @@ impl Default for Limits {
 
 impl Document {
     fn into_config(self) -> Result<Config, Invalid> {
-        let Self { detector, state, bundles, drift, limits, http, vector, influxdb } = self;
+        let Self { detector, state, bundles, drift, retrain, limits, http, vector, influxdb } = self;
         let build = |table: DetectorTable| {
             let name = table.name().to_owned();
             table.into_detector().map_err(|what| Invalid::Detector(name, Box::new(what)))
         };
         let detector = detector.into_iter().map(build).collect::<Result<_, _>>()?;
-        Ok(Config { detector, state, bundles, drift, limits, http, vector, influxdb })
+        Ok(Config { detector, state, bundles, drift, retrain, limits, http, vector, influxdb })
     }
 }
 
@@ -226,6 +231,7 @@ impl Config {
         for path in [tls_cert, tls_key, models].into_iter().flatten() {
             *path = directory.join(&*path);
         }
+        document.retrain.relative_to(directory);
         let keys = document.bundles.trusted_keys.iter_mut().filter(|key| PublicKey::parse(key).is_err());
         keys.for_each(from_there);
         let config = document.into_config().and_then(|config| config.check().map(|()| config));
@@ -242,8 +248,9 @@ impl Config {
     }
 
     fn check(&self) -> Result<(), Invalid> {
-        let Self { detector, state, bundles, drift, limits, http, vector, influxdb } = self;
+        let Self { detector, state, bundles, drift, retrain, limits, http, vector, influxdb } = self;
         drift.check()?;
+        retrain.check(state.dir.is_some(), !bundles.trusted_keys.is_empty())?;
         http.check()?;
         vector.check()?;
         influxdb.check()?;
@@ -296,7 +303,7 @@ impl Config {
     /// The configuration as it is in force, defaults filled in, as TOML.
     #[must_use]
     pub fn effective(&self) -> String {
-        let Self { detector, state, bundles, drift, limits, http, vector, influxdb } = self;
+        let Self { detector, state, bundles, drift, retrain, limits, http, vector, influxdb } = self;
         let mut out: String = detector.iter().map(Detector::effective).collect();
         let Bundles { trusted_keys, poll } = bundles;
         let keys: Vec<_> = trusted_keys.iter().map(|key| quoted(key)).collect();
@@ -316,7 +323,7 @@ impl Config {
             friendly(*compile),
             friendly(*series_ttl),
         );
-        out + &drift.effective() + &http.effective() + &vector.effective() + &influxdb.effective()
+        out + &drift.effective() + &retrain.effective() + &http.effective() + &vector.effective() + &influxdb.effective()
     }
 }
 

@@ -42,6 +42,8 @@ fn the_sample_says_what_the_defaults_are() {
         detector.anomaly_rate = None;
     }
     spelled_out.bundles.trusted_keys.clear();
+    let Retrain { enabled, rows, after, on_drift, on_alarms, pause, .. } = spelled_out.retrain;
+    spelled_out.retrain = Retrain { enabled, rows, after, on_drift, on_alarms, pause, ..Retrain::default() };
     assert_eq!(spelled_out.http.listen, Some(LISTEN));
     let Http { max_body, memory, .. } = spelled_out.http;
     spelled_out.http = Http { max_body, memory, ..Http::default() };
@@ -52,7 +54,7 @@ fn the_sample_says_what_the_defaults_are() {
 
 #[test]
 fn the_sample_has_every_key() {
-    for table in ["[[detector]]", "[bundles]", "[state]", "[limits]", "[http]", "[vector]", "[influxdb]"] {
+    for table in ["[[detector]]", "[bundles]", "[drift]", "[retrain]", "[state]", "[limits]", "[http]", "[vector]", "[influxdb]"] {
         let error = parse(&format!("{table}\nno_such_key = 1\n")).unwrap_err();
         let known: Vec<&str> = error.split_once("Known here: ").unwrap().1.split(", ").collect();
         let (_, of_table) = SAMPLE.split_once(table).unwrap();
@@ -218,7 +220,7 @@ fn errors_name_the_place_and_what_would_be_right() {
         (
             "zzzzz = 1",
             "q.toml:1",
-            "unknown key `zzzzz`. Known here: detector, state, bundles, drift, limits, http, vector, influxdb",
+            "unknown key `zzzzz`. Known here: detector, state, bundles, drift, retrain, limits, http, vector, influxdb",
         ),
         ("[limits]\nmemory = \"256MB\"", "q.toml:2", "`256MB` is no size"),
         ("[[detector]]\n[[detector]]", "q.toml", "two detectors are called `all`"),
@@ -305,4 +307,27 @@ fn what_needs_single_values_is_refused_of_vectors_once_a_model_is_there() {
         assert!(check(Some(&shape(&["a", "b"]))).unwrap_err().to_string().contains(what), "{key}");
         assert!(check(None).is_ok() && check(Some(&shape(&[]))).is_ok(), "{key}");
     }
+}
+
+#[test]
+fn drift_and_retraining_are_checked() {
+    for (wrong, what) in [
+        ("[drift]\nconsensus = 6", "between 1 and 5"),
+        ("[drift]\nsustained = 0", "between 1 and 1000"),
+        ("[drift]\nsignificance = 0.9", "between 1e-12 and 0.5"),
+        ("[retrain]\nenabled = true", "[retrain] needs `dir` in [state]"),
+        ("[retrain]\nrows = \"1KiB\"", "1MiB at least"),
+        ("[retrain]\npause = \"0s\"", "a second at least"),
+        ("[retrain]\ncommand = [\"train.sh\"]", "the whole path of a program"),
+        (
+            "[state]\ndir = \"s\"\n[bundles]\ntrusted_keys = [\"RWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3\"]\n\
+             [retrain]\nenabled = true",
+            "[retrain] needs `key`",
+        ),
+    ] {
+        let error = parse(wrong).unwrap_err().to_string();
+        assert!(error.contains(what), "{wrong}: {error}");
+    }
+    let config = parse("[state]\ndir = \"/s\"\n[retrain]\nenabled = true\nrows = \"1GiB\"\n").unwrap();
+    assert!(config.effective().contains("[retrain]\nenabled = true\nrows = \"1GiB\""), "{}", config.effective());
 }

@@ -9,19 +9,21 @@ mod snapshot;
 mod watch;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use qualm_bundle::reference::ReferenceFile;
 use qualm_drift::Reference;
 use qualm_sandbox::Title;
 
-pub(crate) use self::watch::DriftWatch;
+pub(crate) use self::watch::{DriftWatch, Watching};
 pub use self::snapshot::{DriftSnapshot, DriftView};
 
 /// What a model's training rows looked like, with what the model is called.
 #[derive(Debug, Clone)]
 pub(crate) struct ModelReference {
     pub(crate) title: Arc<Title>,
+    /// When the last row was measured that it was made of.
+    created: SystemTime,
     /// `None` of a model of an earlier version.
     known: Option<Known>,
 }
@@ -35,9 +37,9 @@ struct Known {
 impl ModelReference {
     /// That of a model.
     #[must_use]
-    pub(crate) fn new(title: Arc<Title>, file: Option<&ReferenceFile>) -> Self {
+    pub(crate) fn new(title: Arc<Title>, file: Option<&ReferenceFile>, created: SystemTime) -> Self {
         let known =
             file.map(|file| Known { reference: Arc::clone(&file.reference), window: file.window });
-        Self { title, known }
+        Self { title, created, known }
     }
 }

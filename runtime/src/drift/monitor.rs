@@ -1,19 +1,22 @@
-//! Compares the rows of one model, on a thread of its own.
+//! Compares the rows of one model, and keeps them, on a thread of its own.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
+use std::thread::{self, JoinHandle};
+use std::time::SystemTime;
 
 use qualm_contract::Batch;
-use qualm_drift::{Live, State};
+use qualm_drift::{Live, Report, State};
+use qualm_pipeline::Lane;
 use qualm_sandbox::Title;
 use tracing::{info, warn};
 
 use super::{DriftSnapshot, DriftView, ModelReference};
 use crate::config::Drift;
+use crate::retrain::{Keeper, Plan, Trainer};
 
-/// The most values that wait for the thread in a buffer, and how many buffers there are: 16 MiB together.
+/// The most values that wait for the thread in a buffer, and how many buffers there are: some 16 MiB together.
 const MAX_VALUES: usize = 1 << 20;
 const BUFFERS: usize = 2;
 
@@ -23,65 +26,86 @@ const MAX_NAMED: usize = 5;
 /// Rows that wait for the thread.
 #[derive(Debug, Default)]
 struct Waiting {
+    series: Vec<u32>,
     times: Vec<i64>,
     values: Vec<f64>,
     scores: Vec<f64>,
+    /// What series are called that are new, where rows are kept.
+    names: Vec<(u32, String)>,
 }
 
 /// The rows of a detector with one model, compared with what that was trained on.
 #[derive(Debug)]
 pub(crate) struct Monitor {
     title: Arc<Title>,
-    /// `None` where the model has no reference.
+    /// `None` where there is nothing to compare with, and rows are not kept.
     worker: Option<Worker>,
 }
 
 #[derive(Debug)]
 struct Worker {
     features: usize,
-    full: SyncSender<Waiting>,
+    /// `None` once the thread is to end.
+    full: Option<SyncSender<Waiting>>,
     empty: Receiver<Waiting>,
     /// What is filled; `None` while the thread has all buffers.
     filling: Option<Waiting>,
+    /// Where rows are kept, which series have been named.
+    named: Option<Vec<bool>>,
     shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
 }
 
 #[derive(Debug)]
 struct Shared {
-    snapshot: Mutex<Arc<DriftSnapshot>>,
+    /// `None` where the model has no reference.
+    snapshot: Mutex<Option<Arc<DriftSnapshot>>>,
     /// Rows that were left out.
     skipped: AtomicU64,
 }
 
 impl Monitor {
-    /// Begins to compare. `features` are those of the lane.
+    /// Begins to compare, and to keep rows where there is a plan. `features` are those of the lane.
     #[must_use]
-    pub(crate) fn start(detector: &str, model: &ModelReference, features: &[String], config: &Drift) -> Self {
+    pub(crate) fn start(model: &ModelReference, detector: &str, features: Vec<String>, config: &Drift, plan: Option<Plan>) -> Self {
         let title = Arc::clone(&model.title);
-        let known = model.known.as_ref().filter(|known| known.reference.features.len() == features.len());
-        let Some(known) = known else { return Self { title, worker: None } };
-        let live = Live::new(Arc::clone(&known.reference), config.rules(known.window));
-        let (features, report, window) = (features.into(), live.report().clone(), known.window);
-        let snapshot = Arc::new(DriftSnapshot { features, report, window });
-        let shared = Arc::new(Shared { snapshot: Mutex::new(Arc::clone(&snapshot)), skipped: AtomicU64::new(0) });
-        let (full, waiting) = sync_channel(BUFFERS);
-        let (back, empty) = sync_channel(BUFFERS);
-        let comparer = Comparer { detector: detector.to_owned(), title: Arc::clone(&title), live, shared: Arc::clone(&shared) };
-        let thread = thread::Builder::new().name("qualm-drift".to_owned());
-        let started = thread.spawn(move || comparer.run(&waiting, &back));
-        // It ends by itself once nobody sends any more. Without it metrics are scored as well.
-        if let Err(error) = started {
-            warn!("detector `{detector}`: no thread can be started ({error}); drift is not looked for");
+        let known = model.known.as_ref().filter(|known| config.enabled && known.reference.features.len() == features.len());
+        let live = known.map(|known| Live::new(Arc::clone(&known.reference), config.rules(known.window)));
+        let retraining = plan.and_then(|plan| Retraining::open(plan, model, features.clone()));
+        if live.is_none() && retraining.is_none() {
             return Self { title, worker: None };
         }
-        let filling = Some(Waiting::default());
-        let features = snapshot.features.len();
-        let worker = Worker { features, full, empty, filling, shared };
+        let count = features.len();
+        let snapshot = known.zip(live.as_ref()).map(|(known, live)| {
+            Arc::new(DriftSnapshot { features: features.into(), report: live.report().clone(), window: known.window })
+        });
+        let shared = Arc::new(Shared { snapshot: Mutex::new(snapshot), skipped: AtomicU64::new(0) });
+        let named = retraining.is_some().then(Vec::new);
+        let comparer = Comparer {
+            detector: detector.to_owned(),
+            title: Arc::clone(&title),
+            features: count,
+            live,
+            retraining,
+            shared: Arc::clone(&shared),
+        };
+        let (full, waiting) = sync_channel(BUFFERS);
+        let (back, empty) = sync_channel(BUFFERS);
+        let started = thread::Builder::new().name("qualm-drift".to_owned()).spawn(move || comparer.run(&waiting, &back));
+        let thread = match started {
+            Ok(thread) => thread,
+            // Metrics are scored as well without it.
+            Err(error) => {
+                warn!("detector `{detector}`: no thread can be started ({error}); drift is not looked for");
+                return Self { title, worker: None };
+            }
+        };
         // One buffer is filled here, the others go round.
         for _ in 1..BUFFERS {
-            let _full = worker.full.try_send(Waiting::default());
+            let _full = full.try_send(Waiting::default());
         }
-        Self { title, worker: Some(worker) }
+        let (full, filling, thread) = (Some(full), Some(Waiting::default()), Some(thread));
+        Self { title, worker: Some(Worker { features: count, full, empty, filling, named, shared, thread }) }
     }
 
     /// Whether it is of this model.
@@ -90,16 +114,52 @@ impl Monitor {
         Arc::ptr_eq(&self.title, title)
     }
 
-    /// Copies the rows of a batch, and passes them on if the thread is idle. It never waits.
-    pub(crate) fn record(&mut self, rows: Batch<'_>, scores: &[f64]) {
-        let Some(worker) = &mut self.worker else { return };
-        let Worker { features, full, empty, filling, shared } = worker;
+    /// Copies the rows of a lane's last batch, and passes them on if the thread is idle. It never waits.
+    pub(crate) fn record(&mut self, lane: &Lane, rows: Batch<'_>, scores: &[f64]) {
+        if let Some(worker) = &mut self.worker {
+            worker.record(rows, scores, &|series| lane.tags(series));
+        }
+    }
+
+    /// These series are gone; their numbers may come to mean others.
+    pub(crate) fn forget_series(&mut self, series: &[u32]) {
+        let Some(named) = self.worker.as_mut().and_then(|worker| worker.named.as_mut()) else { return };
+        for number in series {
+            if let Some(named) = named.get_mut(*number as usize) {
+                *named = false;
+            }
+        }
+    }
+
+    /// What was found.
+    #[must_use]
+    pub(crate) fn view(&self) -> DriftView {
+        let Some(Worker { shared, .. }) = &self.worker else { return DriftView::Unknown };
+        let snapshot = shared.snapshot.lock().unwrap_or_else(PoisonError::into_inner);
+        snapshot.as_ref().map_or(DriftView::Unknown, |snapshot| DriftView::Known(Arc::clone(snapshot)))
+    }
+
+    /// Rows that were left out because the thread lagged behind.
+    #[must_use]
+    pub(crate) fn skipped(&self) -> u64 {
+        self.worker.as_ref().map_or(0, |worker| worker.shared.skipped.load(Ordering::Relaxed))
+    }
+}
+
+impl Worker {
+    fn record<'a>(&mut self, rows: Batch<'_>, scores: &[f64], tags: &dyn Fn(u32) -> &'a [u8]) {
+        let Self { features, full, empty, filling, named, shared, .. } = self;
+        let Some(full) = full else { return };
         if filling.is_none() {
             *filling = empty.try_recv().ok();
         }
-        let fits = filling.as_ref().is_some_and(|waiting| waiting.values.len() + rows.values.len() <= MAX_VALUES);
-        let Some(mut waiting) = filling.take().filter(|_| rows.values.len() == rows.len() * *features) else { return };
-        if fits && scores.len() == rows.len() {
+        let Some(mut waiting) = filling.take() else { return };
+        let fits = waiting.values.len() + rows.values.len() <= MAX_VALUES;
+        if fits && rows.values.len() == rows.len() * *features && scores.len() == rows.len() {
+            if let Some(named) = named {
+                name_new(named, rows.series, tags, &mut waiting.names);
+                waiting.series.extend_from_slice(rows.series);
+            }
             waiting.times.extend_from_slice(rows.times);
             waiting.values.extend_from_slice(rows.values);
             waiting.scores.extend_from_slice(scores);
@@ -117,18 +177,68 @@ impl Monitor {
         }
         *filling = Some(waiting);
     }
+}
 
-    /// What was found.
-    #[must_use]
-    pub(crate) fn view(&self) -> DriftView {
-        let Some(Worker { shared, .. }) = &self.worker else { return DriftView::Unknown };
-        DriftView::Known(Arc::clone(&shared.snapshot.lock().unwrap_or_else(PoisonError::into_inner)))
+/// Waits until the thread has taken what it was given, so that kept rows are on disk.
+impl Drop for Worker {
+    fn drop(&mut self) {
+        let Self { full, filling, thread, named, .. } = self;
+        if let (Some(full), Some(waiting)) = (full.take(), filling.take()) {
+            let _full = full.try_send(waiting);
+        }
+        // Without rows to keep, nobody waits for what it does.
+        if let Some(thread) = thread.take().filter(|_| named.is_some()) {
+            let _panicked = thread.join();
+        }
+    }
+}
+
+/// Notes what series are called that are new.
+fn name_new<'a>(named: &mut Vec<bool>, series: &[u32], tags: &dyn Fn(u32) -> &'a [u8], names: &mut Vec<(u32, String)>) {
+    for number in series {
+        let at = *number as usize;
+        if at >= named.len() {
+            named.resize(at + 1, false);
+        }
+        if !std::mem::replace(&mut named[at], true) {
+            let tags = String::from_utf8_lossy(tags(*number)).trim_start_matches(',').to_owned();
+            names.push((*number, tags));
+        }
+    }
+}
+
+/// Rows on disk, and trainings with them.
+struct Retraining {
+    keeper: Keeper,
+    trainer: Trainer,
+}
+
+impl Retraining {
+    fn open(plan: Plan, model: &ModelReference, features: Vec<String>) -> Option<Self> {
+        let keeper = Keeper::open(&plan, features)
+            .inspect_err(|error| {
+                let (detector, rows) = (&plan.detector, plan.rows());
+                warn!("detector `{detector}`: {}: {error}; its model is not trained again", rows.display());
+            })
+            .ok()?;
+        let trainer = Trainer::new(plan, model.title.version, model.created);
+        Some(Self { keeper, trainer })
     }
 
-    /// Rows that were left out because the thread lagged behind.
-    #[must_use]
-    pub(crate) fn skipped(&self) -> u64 {
-        self.worker.as_ref().map_or(0, |worker| worker.shared.skipped.load(Ordering::Relaxed))
+    fn keep(&mut self, rows: &mut Waiting) {
+        for (series, name) in rows.names.drain(..) {
+            self.keeper.name(series, name);
+        }
+        self.keeper.keep(&rows.series, &rows.times, &rows.values, &rows.scores);
+    }
+
+    fn train_if_due(&mut self, report: Option<&Report>) {
+        let drifts = report.is_some_and(drifts_beside_alarms);
+        let alarms = report.is_some_and(|report| report.alarm_rate.drifted);
+        if let Some(reason) = self.trainer.due(drifts, alarms, SystemTime::now()) {
+            self.keeper.flush();
+            self.trainer.start(reason);
+        }
     }
 }
 
@@ -136,40 +246,49 @@ impl Monitor {
 struct Comparer {
     detector: String,
     title: Arc<Title>,
-    live: Live,
+    features: usize,
+    live: Option<Live>,
+    retraining: Option<Retraining>,
     shared: Arc<Shared>,
 }
 
 impl Comparer {
     fn run(mut self, waiting: &Receiver<Waiting>, back: &SyncSender<Waiting>) {
-        let features = self.live.reference().features.len();
         while let Ok(mut rows) = waiting.recv() {
-            let before = self.live.report().state;
-            let mut is_new = false;
-            for ((time, values), score) in rows.times.iter().zip(rows.values.chunks_exact(features)).zip(&rows.scores) {
-                is_new |= self.live.observe(*time, values, *score);
+            self.compare(&rows);
+            if let Some(retraining) = &mut self.retraining {
+                retraining.keep(&mut rows);
+                retraining.train_if_due(self.live.as_ref().map(Live::report));
             }
-            if is_new {
-                self.show(before);
-            }
-            let Waiting { times, values, scores } = &mut rows;
-            (times.clear(), values.clear(), scores.clear());
-            if back.try_send(rows).is_err() {
-                return;
-            }
+            let Waiting { series, times, values, scores, names } = &mut rows;
+            (series.clear(), times.clear(), values.clear(), scores.clear(), names.clear());
+            // Nobody takes it back any more, though more may come.
+            let _ended = back.try_send(rows);
+        }
+    }
+
+    fn compare(&mut self, rows: &Waiting) {
+        let Some(live) = &mut self.live else { return };
+        let before = live.report().state;
+        let mut is_new = false;
+        for ((time, values), score) in rows.times.iter().zip(rows.values.chunks_exact(self.features)).zip(&rows.scores) {
+            is_new |= live.observe(*time, values, *score);
+        }
+        if is_new {
+            let report = live.report().clone();
+            self.show(before, report);
         }
     }
 
     /// Shows what was found, and logs whether drift has begun or ended.
-    fn show(&self, before: State) {
-        let report = self.live.report();
-        let mut snapshot = self.shared.snapshot.lock().unwrap_or_else(PoisonError::into_inner);
-        let (features, window) = (Arc::clone(&snapshot.features), snapshot.window);
-        let new = Arc::new(DriftSnapshot { features, report: report.clone(), window });
-        *snapshot = Arc::clone(&new);
-        drop(snapshot);
+    fn show(&self, before: State, report: Report) {
+        let mut shown = self.shared.snapshot.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(DriftSnapshot { features, window, .. }) = shown.as_deref() else { return };
+        let new = Arc::new(DriftSnapshot { features: Arc::clone(features), report, window: *window });
+        *shown = Some(Arc::clone(&new));
+        drop(shown);
         let Self { detector, title, .. } = self;
-        match (before, report.state) {
+        match (before, new.report.state) {
             (State::Drifting, State::None) => info!("detector `{detector}`: its metrics look again as when {title} was trained"),
             (State::Learning | State::None, State::Drifting) => {
                 warn!("detector `{detector}`: {} since {title} was trained; retrain it", what_drifts(&new));
@@ -177,6 +296,12 @@ impl Comparer {
             _ => {}
         }
     }
+}
+
+/// Whether features or the score drift.
+fn drifts_beside_alarms(report: &Report) -> bool {
+    let Report { features, score, error_median, error_p95, .. } = report;
+    features.iter().any(|feature| feature.drifted) || score.drifted || error_median.drifted || error_p95.drifted
 }
 
 /// What drifts, for the log.

@@ -1,15 +1,45 @@
 //! Compares the rows of a detector, whichever model it has.
 
+use std::path::PathBuf;
+use std::sync::Arc;
+
 use qualm_contract::Batch;
-use qualm_pipeline::vector::Shape;
+use qualm_pipeline::Lane;
 
 use super::monitor::Monitor;
 use super::{DriftView, ModelReference};
-use crate::config::Drift;
+use crate::config::{self, Config};
+use crate::retrain::{self, Plan};
 use crate::supervisor::Supervisor;
 
 /// How many references are kept: that of the model that scores, and of those that it may go back to.
 const MAX_REFERENCES: usize = 4;
+
+/// What is done with the rows of detectors.
+#[derive(Debug, Clone)]
+pub(crate) struct Watching {
+    drift: config::Drift,
+    retrain: config::Retrain,
+    state: Option<PathBuf>,
+}
+
+impl Watching {
+    /// What a configuration says.
+    #[must_use]
+    pub(crate) fn new(config: &Config) -> Self {
+        Self { drift: config.drift.clone(), retrain: config.retrain.clone(), state: config.state.dir.clone() }
+    }
+
+    /// Whether anything is.
+    #[must_use]
+    pub(crate) fn is_on(&self) -> bool {
+        self.drift.enabled || self.retrain.enabled
+    }
+
+    fn plan(&self, detector: &str) -> Option<Plan> {
+        retrain::plan(detector, self.state.as_deref(), &self.retrain)
+    }
+}
 
 /// Compares the rows of a detector with what its model was trained on: whenever it has another model, from anew.
 #[derive(Debug, Default)]
@@ -27,20 +57,35 @@ impl DriftWatch {
     }
 
     /// Copies the rows of a batch that the detector has scored. It never waits.
-    pub(crate) fn record(&mut self, supervisor: &Supervisor, rows: Batch<'_>, scores: &[f64], shape: &Shape, config: &Drift) {
+    pub(crate) fn record(&mut self, supervisor: &Supervisor, lane: &Lane, rows: Batch<'_>, scores: &[f64], config: &Watching) {
         let Some(title) = supervisor.title() else {
             self.monitor = None;
             return;
         };
         if !self.monitor.as_ref().is_some_and(|monitor| monitor.is_of(title)) {
-            let reference = self.references.iter().find(|reference| std::sync::Arc::ptr_eq(&reference.title, title));
-            let features: Vec<String> = shape.features.iter().map(|feature| feature.name.clone()).collect();
-            self.monitor =
-                reference.map(|reference| Monitor::start(supervisor.name(), reference, &features, config));
+            let reference = self.references.iter().find(|reference| Arc::ptr_eq(&reference.title, title));
+            let features = lane.shape().into_iter().flat_map(|shape| &shape.features);
+            let features = features.map(|feature| feature.name.clone()).collect();
+            let name = supervisor.name();
+            self.monitor = None; // it ends before the next one begins, which keeps rows in the same place
+            self.monitor = reference
+                .map(|reference| Monitor::start(reference, name, features, &config.drift, config.plan(name)));
         }
         if let Some(monitor) = &mut self.monitor {
-            monitor.record(rows, scores);
+            monitor.record(lane, rows, scores);
         }
+    }
+
+    /// These series are gone; their numbers may come to mean others.
+    pub(crate) fn forget_series(&mut self, series: &[u32]) {
+        if let Some(monitor) = &mut self.monitor {
+            monitor.forget_series(series);
+        }
+    }
+
+    /// Ends what is under way, and waits until kept rows are on disk.
+    pub(crate) fn finish(&mut self) {
+        self.monitor = None;
     }
 
     /// What was found.

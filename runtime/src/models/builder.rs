@@ -55,7 +55,8 @@ impl ModelBuilder {
         let mut running = Running::start(spec, features.len())?;
         bundle.verify(&mut running)?;
         let ModelOutline { shape, suppression } = ModelOutline::of(&bundle.manifest)?;
-        let reference = ModelReference::new(Arc::clone(&title), bundle.reference.as_ref());
+        let created = bundle.manifest.created.into();
+        let reference = ModelReference::new(Arc::clone(&title), bundle.reference.as_ref(), created);
         Ok(Candidate { title, shape, suppression, reference, running })
     }
 

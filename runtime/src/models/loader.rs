@@ -135,14 +135,16 @@ impl Loader {
             self.last = Some(bundle.digest());
             return Ok(Some(candidate));
         }
-        let bundle = match self.fetcher.poll() {
+        let offered = self.store.take_offered().filter(|_| !metrics_wait);
+        let was_offered = offered.is_some();
+        let bundle = match offered.map_or_else(|| self.fetcher.poll(), |bundle| Ok(Fetched::New(Box::new(bundle)))) {
             Ok(Fetched::New(bundle)) => bundle,
             Ok(Fetched::Unchanged) => return Ok(None),
             Err(error) => {
                 return Err(NoModel { why: error.to_string(), ..NoModel::public(&error.fault) });
             }
         };
-        let at = |no_model: NoModel| no_model.at(self.fetcher.source());
+        let at = |no_model: NoModel| if was_offered { no_model } else { no_model.at(self.fetcher.source()) };
         let admission = self.store.admits(&bundle).map_err(|refused| at(NoModel::public(&refused)))?;
         let digest = bundle.digest();
         if admission == Admission::Same && self.last.as_ref() == Some(&digest) {
@@ -156,9 +158,14 @@ impl Loader {
         }
         let candidate = self.builder.candidate(&bundle).map_err(|rejected| {
             if rejected.is_transient() {
-                self.fetcher.invalidate();
+                if was_offered {
+                    self.pending = Some((*bundle).clone());
+                } else {
+                    self.fetcher.invalidate();
+                }
             }
-            NoModel::from(rejected).at(self.fetcher.source())
+            let no_model = NoModel::from(rejected);
+            if was_offered { no_model } else { no_model.at(self.fetcher.source()) }
         })?;
         self.last = Some(digest);
         if let Err(error) = self.store.keep(&bundle) {

@@ -123,7 +123,7 @@ impl Reloader {
 /// The thread's work.
 fn run_reloader(mut loader: Loader, poll: Duration, shared: &Weak<Shared>) {
     let watched = loader.fetcher.source().watched().map(Path::to_owned);
-    let watch = Watch::on(watched.into_iter().chain(loader.store.watched()));
+    let watch = Watch::on(watched.into_iter().chain(loader.store.watched()).chain(loader.store.offered()));
     let mut watch = watch.notified_by(&loader.builder.notifier);
     let mut last_reason = String::new();
     loop {

@@ -7,11 +7,10 @@
 use std::cmp::Ordering;
 
 use qualm_contract::{Band, Batch, BatchScorer, Error, Reason, Verdicts, Wanted};
-use qualm_pipeline::INCIDENT_END_SCORE;
-use qualm_pipeline::vector::Shape;
+use qualm_pipeline::{INCIDENT_END_SCORE, Lane};
 
-use crate::config::{self, Combine};
-use crate::drift::DriftWatch;
+use crate::config::Combine;
+use crate::drift::{DriftWatch, Watching};
 use crate::models::Reloader;
 use crate::supervisor::Supervisor;
 
@@ -81,12 +80,13 @@ impl Ensemble {
         &mut self.members
     }
 
-    /// Compares the rows of a batch with those that its members were trained on. `scores` are those that came of them.
-    pub(crate) fn record_drift(&mut self, rows: Batch<'_>, scores: &[f64], shape: &Shape, config: &config::Drift) {
+    /// Compares the rows of its lane's last batch with those that its members were trained on.
+    pub(crate) fn record_drift(&mut self, lane: &Lane, config: &Watching) {
+        let (rows, scores) = lane.scored_rows();
         let several = self.has_several();
         for Member { supervisor, drift, verdicts, .. } in &mut self.members {
             let scores = if several { &verdicts.scores } else { scores };
-            drift.record(supervisor, rows, scores, shape, config);
+            drift.record(supervisor, lane, rows, scores, config);
         }
     }
 
@@ -158,6 +158,7 @@ impl BatchScorer for Ensemble {
     fn forget_series(&mut self, series: &[u32]) -> Result<(), Error> {
         for member in &mut self.members {
             member.onsets.forget_series(series);
+            member.drift.forget_series(series);
         }
         for number in series {
             if let Some(reported) = self.reported.get_mut(*number as usize) {

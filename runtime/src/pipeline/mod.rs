@@ -22,6 +22,7 @@ pub use self::start::{model_builder, offline_factory, random_seed};
 pub use self::summary::DetectorsFailed;
 use crate::clock;
 use crate::config;
+use crate::drift::Watching;
 use crate::models::Reloader;
 use crate::state::{self, Writer};
 use crate::supervisor::{Health, Supervisor};
@@ -44,8 +45,8 @@ pub struct Pipeline<F: Format = Lines> {
     next_save: Instant,
     saving: bool,
     watched: Option<Watched>,
-    /// How live rows are compared with those in training, and whether those of the last batch are still to be.
-    drift: config::Drift,
+    /// What is done with the rows of detectors, and whether those of the last batch are still to come.
+    watching: Watching,
     unrecorded: bool,
     /// Whether it was logged that some events are malformed or unknown.
     logged_unknown: bool,
@@ -197,16 +198,15 @@ impl<F: Format> Pipeline<F> {
         }
     }
 
-    /// Passes the rows of the last batch on to be compared with those in training.
+    /// Passes the rows of the last batch on, to be compared with those in training and kept.
     fn record_drift(&mut self) {
-        let Self { inner, ensembles, drift, unrecorded, .. } = self;
-        if !std::mem::take(unrecorded) || !drift.enabled {
+        let Self { inner, ensembles, watching, unrecorded, .. } = self;
+        if !std::mem::take(unrecorded) || !watching.is_on() {
             return;
         }
         for (lane, ensemble) in inner.lanes().iter().zip(ensembles) {
-            let (rows, scores) = lane.scored_rows();
-            if let Some(shape) = lane.shape().filter(|_| !scores.is_empty()) {
-                ensemble.record_drift(rows, scores, shape, drift);
+            if lane.shape().is_some() && !lane.scored_rows().1.is_empty() {
+                ensemble.record_drift(lane, watching);
             }
         }
     }
@@ -275,8 +275,10 @@ impl<F: Format> Pipeline<F> {
     /// If it is not.
     pub fn close(mut self) -> Result<(), state::Unsaved> {
         self.fall_back();
-        let members = self.ensembles.iter_mut().flat_map(Ensemble::members_mut);
-        members.filter_map(|member| member.reloader.as_mut()).for_each(Reloader::finish);
+        for member in self.ensembles.iter_mut().flat_map(Ensemble::members_mut) {
+            member.reloader.iter_mut().for_each(Reloader::finish);
+            member.drift.finish();
+        }
         if let Some(writer) = self.writer.take() {
             self.finish_slices();
             self.supervisors_mut().for_each(Supervisor::begin_saving);

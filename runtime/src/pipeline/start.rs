@@ -12,6 +12,7 @@ use super::Pipeline;
 use super::error::StartError;
 use super::part::{self, Part, cache_dir};
 use crate::config::Config;
+use crate::drift::Watching;
 use crate::models::ModelBuilder;
 use crate::state::{self, Saved, StateFile, Writer};
 use crate::supervisor::Backoff;
@@ -139,7 +140,7 @@ impl<F: Format> Pipeline<F> {
             next_save: Instant::now() + interval,
             saving: false,
             watched: None,
-            drift: config.drift.clone(),
+            watching: Watching::new(config),
             unrecorded: false,
             logged_unknown: false,
         }

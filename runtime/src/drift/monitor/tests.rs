@@ -20,7 +20,7 @@ fn model(reference: bool) -> ModelReference {
     let reference = reference.then(|| Reference::new(&times, &values, 2, &scores, window).unwrap());
     let file = reference.map(|reference| ReferenceFile::new(reference, window));
     let title = Arc::new(Title { name: "host".to_owned(), version: 3, kind: "zscore".to_owned() });
-    ModelReference::new(title, file.as_ref())
+    ModelReference::new(title, file.as_ref(), SystemTime::now())
 }
 
 fn names() -> Vec<String> {
@@ -37,12 +37,12 @@ fn after(monitor: &mut Monitor, (times, values, scores): (Vec<i64>, Vec<f64>, Ve
             times: &times[range.clone()],
             values: &values[start * 2..(start + 100) * 2],
         };
-        monitor.record(batch, &scores[range]);
+        monitor.worker.as_mut().unwrap().record(batch, &scores[range], &|_| b",host=a");
     }
     let nothing = Batch { series: &[], times: &[], values: &[] };
     let deadline = Instant::now() + Duration::from_secs(60);
     loop {
-        monitor.record(nothing, &[]); // passes on what waits
+        monitor.worker.as_mut().unwrap().record(nothing, &[], &|_| b""); // passes on what waits
         let DriftView::Known(snapshot) = monitor.view() else { panic!("there is a reference") };
         let waits = monitor.worker.as_ref().unwrap().filling.as_ref().is_none_or(|waiting| !waiting.times.is_empty());
         if (snapshot.report.state != State::Learning && !waits) || Instant::now() > deadline {
@@ -54,12 +54,12 @@ fn after(monitor: &mut Monitor, (times, values, scores): (Vec<i64>, Vec<f64>, Ve
 
 #[test]
 fn a_feature_that_moved_is_found_and_named() {
-    let mut monitor = Monitor::start("all", &model(true), &names(), &Drift::default());
+    let mut monitor = Monitor::start(&model(true), "all", names(), &Drift::default(), None);
     let snapshot = after(&mut monitor, rows(30, 0.0));
     assert_eq!(snapshot.report.state, State::None);
     assert_eq!((monitor.view().state(), monitor.skipped()), (Some("none"), 0));
 
-    let mut monitor = Monitor::start("all", &model(true), &names(), &Drift::default());
+    let mut monitor = Monitor::start(&model(true), "all", names(), &Drift::default(), None);
     let deadline = Instant::now() + Duration::from_secs(60);
     let mut snapshot = after(&mut monitor, rows(30, 2.0));
     while snapshot.report.state != State::Drifting && Instant::now() < deadline {
@@ -74,15 +74,14 @@ fn a_feature_that_moved_is_found_and_named() {
 #[test]
 fn without_a_reference_drift_is_unknown() {
     let model = model(false);
-    let mut monitor = Monitor::start("all", &model, &names(), &Drift::default());
-    monitor.record(Batch { series: &[0], times: &[0], values: &[1.0, 2.0] }, &[0.5]);
+    let monitor = Monitor::start(&model, "all", names(), &Drift::default(), None);
     assert_eq!(monitor.view().state(), Some("unknown"));
     assert!(monitor.is_of(&model.title) && !monitor.is_of(&self::model(true).title));
 }
 
 #[test]
 fn rows_that_the_thread_has_no_time_for_are_left_out_and_counted() {
-    let mut monitor = Monitor::start("all", &model(true), &names(), &Drift::default());
+    let mut monitor = Monitor::start(&model(true), "all", names(), &Drift::default(), None);
     let worker = monitor.worker.as_mut().unwrap();
     // As if the thread had ended: nothing comes back.
     worker.empty = sync_channel(1).1;
@@ -90,8 +89,25 @@ fn rows_that_the_thread_has_no_time_for_are_left_out_and_counted() {
     let batch = Batch { series: &vec![0; rows], times: &vec![0; rows], values: &values };
     let scores = vec![0.1; rows];
     for _ in 0..3 {
-        monitor.record(batch, &scores);
+        worker.record(batch, &scores, &|_| b"");
     }
+    assert!(worker.filling.as_ref().unwrap().values.capacity() <= MAX_VALUES);
     assert_eq!(monitor.skipped(), 2 * rows as u64, "a buffer's worth waits");
-    assert!(monitor.worker.unwrap().filling.unwrap().values.capacity() <= MAX_VALUES);
+}
+
+#[test]
+fn rows_are_kept_where_they_are_trained_on() {
+    let root = tempfile::tempdir().unwrap();
+    let options = crate::config::Retrain { enabled: true, on_drift: false, on_alarms: false, ..Default::default() };
+    let plan = Plan { detector: "all".to_owned(), state: root.path().to_owned(), options };
+    let dir = plan.rows();
+    let mut monitor = Monitor::start(&model(true), "all", names(), &Drift::default(), Some(plan));
+    after(&mut monitor, rows(30, 0.0));
+    monitor.forget_series(&[0, 9]);
+    let batch = Batch { series: &[0], times: &[1], values: &[1.0, 2.0] };
+    monitor.worker.as_mut().unwrap().record(batch, &[0.5], &|_| b",host=b");
+    drop(monitor);
+    let kept = qualm_bundle::rows::Rows::read(&dir, &names()).unwrap().rows;
+    assert_eq!((kept.len(), kept.entities), (3001, vec!["host=a".to_owned(), "host=b".to_owned()]));
+    assert_eq!(kept.series.iter().filter(|series| **series == 1).count(), 1);
 }
