@@ -164,6 +164,8 @@ pub fn drain_streams() {
 fn pump(pipeline: &mut Pipeline, signals: &Signals, stdin: BorrowedFd<'_>, stdout: BorrowedFd<'_>) -> io::Result<()> {
     // Since when an incomplete line is held.
     let mut held: Option<Instant> = None;
+    // Whether what was written last ends an event, so that lines of our own may follow.
+    let mut at_end = true;
     let terminal = io::stdin().is_terminal();
     loop {
         let timeout = held.map_or(Duration::MAX, |since| MAX_HOLD.saturating_sub(since.elapsed()));
@@ -174,6 +176,7 @@ fn pump(pipeline: &mut Pipeline, signals: &Signals, stdin: BorrowedFd<'_>, stdou
                     let out = pipeline.run(read, now());
                     let same = held.filter(|_| out.is_empty());
                     write(stdout, out)?;
+                    at_end = out.last().map_or(at_end, |last| *last == b'\n');
                     held = pipeline.has_partial_event().then(|| same.unwrap_or_else(Instant::now));
                 }
                 Err(Errno::INTR | Errno::AGAIN) => {}
@@ -185,10 +188,13 @@ fn pump(pipeline: &mut Pipeline, signals: &Signals, stdin: BorrowedFd<'_>, stdou
         if held.is_some_and(|since| since.elapsed() >= MAX_HOLD) {
             warn!("a line lacks its end; what there is of it passes as it is");
             write(stdout, pipeline.release_partial_event())?;
-            held = None;
+            (held, at_end) = (None, false);
         }
         signals.log_received();
         pipeline.run_between_batches();
+        if at_end {
+            write(stdout, pipeline.drift_lines(now()))?;
+        }
     }
     signals.log_received();
     write(stdout, pipeline.finish(now()))

@@ -3,8 +3,9 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use qualm_bundle::duration::{self, friendly};
 use qualm_drift::Options;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
 use super::Invalid;
 
@@ -20,12 +21,15 @@ pub struct Drift {
     pub sustained: usize,
     /// Below which p-value a test that has one may vote.
     pub significance: f64,
+    /// How often what is known of drift is emitted among the metrics; never by default.
+    #[serde(deserialize_with = "some_duration")]
+    pub emit: Option<Duration>,
 }
 
 impl Default for Drift {
     fn default() -> Self {
         let Options { consensus, sustained, significance, .. } = Options::default();
-        Self { enabled: true, consensus, sustained, significance }
+        Self { enabled: true, consensus, sustained, significance, emit: None }
     }
 }
 
@@ -33,13 +37,14 @@ impl Drift {
     /// The rules for windows of this length.
     #[must_use]
     pub fn rules(&self, window: Duration) -> Options {
-        let Self { enabled: _, consensus, sustained, significance } = *self;
+        let Self { enabled: _, emit: _, consensus, sustained, significance } = *self;
         Options { window, consensus, sustained, significance, ..Options::default() }
     }
 
     pub(super) fn check(&self) -> Result<(), Invalid> {
         for (wrong, what) in [
             (!(1..=5).contains(&self.consensus), "[drift] `consensus` must lie between 1 and 5: there are five tests"),
+            (self.emit.is_some_and(|emit| emit < Duration::from_secs(1)), "[drift] `emit` must be a second at least"),
             (!(1..=1000).contains(&self.sustained), "[drift] `sustained` must lie between 1 and 1000"),
             (
                 !(1e-12..=0.5).contains(&self.significance),
@@ -54,12 +59,19 @@ impl Drift {
     }
 
     pub(super) fn effective(&self) -> String {
-        let Self { enabled, consensus, sustained, significance } = self;
+        let Self { enabled, consensus, sustained, significance, emit } = self;
         let mut out = String::new();
         let _infallible = write!(
             out,
-            "[drift]\nenabled = {enabled}\nconsensus = {consensus}\nsustained = {sustained}\nsignificance = {significance:?}\n\n"
+            "[drift]\nenabled = {enabled}\nconsensus = {consensus}\nsustained = {sustained}\nsignificance = {significance:?}\n"
         );
-        out
+        if let Some(emit) = emit {
+            let _infallible = writeln!(out, "emit = \"{}\"", friendly(*emit));
+        }
+        out + "\n"
     }
+}
+
+fn some_duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+    duration::deserialize(deserializer).map(Some)
 }

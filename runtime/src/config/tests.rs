@@ -42,6 +42,7 @@ fn the_sample_says_what_the_defaults_are() {
         detector.anomaly_rate = None;
     }
     spelled_out.bundles.trusted_keys.clear();
+    spelled_out.drift.emit = None;
     let Retrain { enabled, rows, after, on_drift, on_alarms, pause, .. } = spelled_out.retrain;
     spelled_out.retrain = Retrain { enabled, rows, after, on_drift, on_alarms, pause, ..Retrain::default() };
     assert_eq!(spelled_out.http.listen, Some(LISTEN));
@@ -313,6 +314,7 @@ fn what_needs_single_values_is_refused_of_vectors_once_a_model_is_there() {
 fn drift_and_retraining_are_checked() {
     for (wrong, what) in [
         ("[drift]\nconsensus = 6", "between 1 and 5"),
+        ("[drift]\nemit = \"5ms\"", "a second at least"),
         ("[drift]\nsustained = 0", "between 1 and 1000"),
         ("[drift]\nsignificance = 0.9", "between 1e-12 and 0.5"),
         ("[retrain]\nenabled = true", "[retrain] needs `dir` in [state]"),

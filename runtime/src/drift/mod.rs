@@ -4,6 +4,7 @@
 //! beside it compares them with the model's reference. The pipeline never waits for it: where the thread lags behind, rows are
 //! left out and counted.
 
+mod lines;
 mod monitor;
 mod snapshot;
 mod watch;
@@ -15,6 +16,7 @@ use qualm_bundle::reference::ReferenceFile;
 use qualm_drift::Reference;
 use qualm_sandbox::Title;
 
+pub(crate) use self::lines::write as write_lines;
 pub(crate) use self::watch::{DriftWatch, Watching};
 pub use self::snapshot::{DriftSnapshot, DriftView};
 

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use qualm_contract::Batch;
 use qualm_pipeline::Lane;
@@ -34,6 +35,12 @@ impl Watching {
     #[must_use]
     pub(crate) fn is_on(&self) -> bool {
         self.drift.enabled || self.retrain.enabled
+    }
+
+    /// How often what is known of drift is emitted.
+    #[must_use]
+    pub(crate) fn emit(&self) -> Option<Duration> {
+        self.drift.emit.filter(|_| self.drift.enabled)
     }
 
     fn plan(&self, detector: &str) -> Option<Plan> {

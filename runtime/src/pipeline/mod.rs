@@ -22,7 +22,7 @@ pub use self::start::{model_builder, offline_factory, random_seed};
 pub use self::summary::DetectorsFailed;
 use crate::clock;
 use crate::config;
-use crate::drift::Watching;
+use crate::drift::{self, Watching};
 use crate::models::Reloader;
 use crate::state::{self, Writer};
 use crate::supervisor::{Health, Supervisor};
@@ -47,9 +47,17 @@ pub struct Pipeline<F: Format = Lines> {
     watched: Option<Watched>,
     /// What is done with the rows of detectors, and whether those of the last batch are still to come.
     watching: Watching,
+    emission: Emission,
     unrecorded: bool,
     /// Whether it was logged that some events are malformed or unknown.
     logged_unknown: bool,
+}
+
+/// Lines that are emitted among the metrics.
+#[derive(Debug, Default)]
+struct Emission {
+    last: Option<Instant>,
+    lines: Vec<u8>,
 }
 
 /// A view, and what is new for it.
@@ -120,6 +128,23 @@ impl<F: Format> Pipeline<F> {
     /// Returns an incomplete event unscored; see [`qualm_pipeline::Pipeline::release_partial_event`].
     pub fn release_partial_event(&mut self) -> &[u8] {
         self.inner.release_partial_event()
+    }
+
+    /// Lines of the measurement `qualm` with what is known of drift, where the configuration asks for them and they are due. To
+    /// be written between two events.
+    pub fn drift_lines(&mut self, now: i64) -> &[u8] {
+        let Self { inner, ensembles, own, watching, emission, .. } = self;
+        emission.lines.clear();
+        if let Some(interval) = watching.emit() {
+            let due = emission.last.is_none_or(|last| last.elapsed() >= interval);
+            // Nothing is known before the first rows.
+            if due && inner.counts().rows > 0 {
+                emission.last = Some(Instant::now());
+                let detectors = overview::detectors(inner.lanes(), ensembles, own);
+                drift::write_lines(&detectors, now, &mut emission.lines);
+            }
+        }
+        &emission.lines
     }
 
     /// Whether the buffer has an incomplete event.

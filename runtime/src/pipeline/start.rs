@@ -8,7 +8,7 @@ use qualm_pipeline::{Format, Lines};
 use qualm_sandbox::{BuiltInModels, DetectorSpec, Limits, Sandbox, SandboxFactory};
 use tracing::error;
 
-use super::Pipeline;
+use super::{Emission, Pipeline};
 use super::error::StartError;
 use super::part::{self, Part, cache_dir};
 use crate::config::Config;
@@ -141,6 +141,7 @@ impl<F: Format> Pipeline<F> {
             saving: false,
             watched: None,
             watching: Watching::new(config),
+            emission: Emission::default(),
             unrecorded: false,
             logged_unknown: false,
         }
