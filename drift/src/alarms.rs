@@ -3,9 +3,18 @@
 use crate::reference::Reference;
 use crate::window::BLOCKS;
 
-/// How many of a window's blocks, those with most alarms, do not count as more alarms: incidents that last for hours, such as a
-/// failure, are no drift.
+/// How many of a window's blocks, those with most alarms or the largest scores, do not count as more alarms or larger scores:
+/// incidents that last for hours, such as a failure, are no drift.
 const BURSTS: usize = 2;
+
+/// Which blocks are calm: all but those with the largest of these numbers.
+pub(crate) fn calm(numbers: &[f64; BLOCKS]) -> [bool; BLOCKS] {
+    let mut order: [usize; BLOCKS] = std::array::from_fn(|at| at);
+    order.sort_unstable_by(|a, b| numbers[*a].total_cmp(&numbers[*b]).then(a.cmp(b)));
+    let mut calm = [false; BLOCKS];
+    order[..BLOCKS - BURSTS].iter().for_each(|at| calm[*at] = true);
+    calm
+}
 
 /// The alarms of a block.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -28,9 +37,11 @@ impl Alarms {
     }
 
     /// Of all blocks but those with most alarms.
-    pub(crate) fn calm(mut blocks: [Self; BLOCKS]) -> Self {
-        blocks.sort_unstable_by(|a, b| a.reported.total_cmp(&b.reported));
-        Self::sum(&blocks[..BLOCKS - BURSTS])
+    pub(crate) fn calm(blocks: &[Self; BLOCKS]) -> Self {
+        let kept = calm(&blocks.map(|block| block.reported));
+        let mut of = [Self::default(); BLOCKS];
+        of.iter_mut().zip(*blocks).zip(kept).filter(|(_, kept)| *kept).for_each(|((to, block), _)| *to = block);
+        Self::sum(&of)
     }
 
     /// The share of rows that are alarms; 0 without rows.
@@ -63,7 +74,7 @@ pub(crate) struct Found {
 /// taken for one that has one in the next row.
 pub(crate) fn compare(reference: &Reference, blocks: &[Alarms; BLOCKS], factor: f64) -> Found {
     let scored = reference.scored();
-    let (all, calm) = (Alarms::sum(blocks), Alarms::calm(*blocks));
+    let (all, calm) = (Alarms::sum(blocks), Alarms::calm(blocks));
     let longest = (all.rows / (BLOCKS * BLOCKS) as f64).max(1.0);
     let burst = reference.ordinary.burst.max(all.burst()).clamp(1.0, longest);
     let expected = (reference.alarm_rate * scored + 1.0) / (scored + 1.0);

@@ -3,7 +3,7 @@
 use crate::adjust::benjamini_hochberg;
 use crate::alarms;
 use crate::effects::{self, Compared};
-use crate::evidence::{Evidence, shift};
+use crate::evidence::Evidence;
 use crate::options::Options;
 use crate::reference::{Distribution, Effects, Ordinary, Reference};
 use crate::report::{Compare, FeatureReport, Report, State, Summary, Test, TestResult};
@@ -96,7 +96,7 @@ pub(crate) fn judge(reference: &Reference, evidence: &Evidence, options: &Option
         (&mut *error_median, reference.score.median(), evidence.median),
         (&mut *error_p95, reference.score.p95(), evidence.p95),
     ] {
-        (compare.live, compare.effect) = (now, shift(&reference.score, then, now));
+        (compare.live, compare.effect) = (now.all, now.shift(&reference.score, then));
         let exceeds = compare.effect > compare.level;
         extend(&mut compare.in_a_row, &mut compare.drifted, exceeds, options);
     }

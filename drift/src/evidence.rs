@@ -1,6 +1,6 @@
 //! What a window, or a table, says of each column, of score and of alarms.
 
-use crate::alarms::Alarms;
+use crate::alarms::{Alarms, calm};
 use crate::bins;
 use crate::effects::{Compared, compare, in_units};
 use crate::moments::{Moments, is_known};
@@ -14,9 +14,9 @@ pub(crate) struct Evidence {
     pub(crate) rows: u64,
     /// Each feature's statistics and tests, and then the score's.
     pub(crate) columns: Vec<(Column, Compared)>,
-    /// The median and 95 % quantile of scores that are not reported; `None` without any.
-    pub(crate) median: Option<f64>,
-    pub(crate) p95: Option<f64>,
+    /// The median and 95 % quantile of scores that are not reported.
+    pub(crate) median: Quantile,
+    pub(crate) p95: Quantile,
     pub(crate) alarms: [Alarms; BLOCKS],
     /// For the samples of columns, one after another.
     sorted: Vec<f64>,
@@ -36,6 +36,7 @@ impl Evidence {
             window.sample(at, &mut self.sorted);
             self.add(distribution, window.column(at));
         }
+        self.add_quantiles(|sorted| window.calm_scores(sorted));
     }
 
     /// Takes all rows of a table, whose lengths fit. Its alarms are counted in as many parts as a window has.
@@ -48,7 +49,20 @@ impl Evidence {
         for (at, distribution) in reference.features.iter().enumerate() {
             self.add_values(distribution, values.iter().skip(at).step_by(features).copied());
         }
-        self.add_values(&reference.score, scores.iter().copied().filter(|score| !is_alarm(*score)));
+        let unreported = |scores: &[f64]| scores.iter().copied().filter(|score| !is_alarm(*score)).collect::<Vec<_>>();
+        self.add_values(&reference.score, unreported(scores).into_iter());
+        self.add_quantiles(|sorted| {
+            let mut parts: [Vec<f64>; BLOCKS] = Default::default();
+            for (to, scores) in parts.iter_mut().zip(scores.chunks(part)) {
+                *to = unreported(scores);
+                to.retain(|score| is_known(*score));
+                to.sort_unstable_by(f64::total_cmp);
+            }
+            let p95 = parts.each_ref().map(|part| nearest_rank(part, 0.95).unwrap_or(f64::NEG_INFINITY));
+            sorted.clear();
+            parts.iter().zip(calm(&p95)).filter(|(_, calm)| *calm).for_each(|(part, _)| sorted.extend(part));
+            sorted.sort_unstable_by(f64::total_cmp);
+        });
     }
 
     fn begin(&mut self, rows: u64, alarms: [Alarms; BLOCKS]) {
@@ -68,11 +82,35 @@ impl Evidence {
         self.add(distribution, column);
     }
 
-    /// Adds a column whose sample stands in `sorted`. The last that is added is the score's.
+    /// Adds a column whose sample stands in `sorted`.
     fn add(&mut self, distribution: &Distribution, column: Column) {
         self.columns.push((column, compare(distribution, &column, &self.sorted)));
-        self.median = nearest_rank(&self.sorted, 0.5);
-        self.p95 = nearest_rank(&self.sorted, 0.95);
+    }
+
+    /// Takes the quantiles of the scores that stand in `sorted`: all, and then those of calm blocks, which `calm` puts there.
+    fn add_quantiles(&mut self, calm: impl FnOnce(&mut Vec<f64>)) {
+        (self.median.all, self.p95.all) = (nearest_rank(&self.sorted, 0.5), nearest_rank(&self.sorted, 0.95));
+        calm(&mut self.sorted);
+        (self.median.calm, self.p95.calm) = (nearest_rank(&self.sorted, 0.5), nearest_rank(&self.sorted, 0.95));
+    }
+}
+
+/// A quantile of the score; `None` without scores.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Quantile {
+    /// Of all rows.
+    pub(crate) all: Option<f64>,
+    /// Of all blocks but those with the largest scores.
+    calm: Option<f64>,
+}
+
+impl Quantile {
+    /// By how much it differs, in the reference's spread; 0 where there is none. Only calm blocks may be larger: incidents last for
+    /// some hours, and not all of their rows need be reported.
+    pub(crate) fn shift(&self, reference: &Distribution, then: Option<f64>) -> f64 {
+        let larger = self.calm.zip(then).map_or(0.0, |(now, then)| now - then);
+        let smaller = self.all.zip(then).map_or(0.0, |(now, then)| then - now);
+        in_units(larger.max(smaller).max(0.0), reference.spread(), reference.rounding())
     }
 }
 
@@ -88,10 +126,4 @@ fn in_order(scores: &[f64]) -> Alarms {
         before = alarm;
     }
     alarms
-}
-
-/// By how much a quantile of the score differs, in the reference's spread; 0 where there is none.
-pub(crate) fn shift(reference: &Distribution, then: Option<f64>, now: Option<f64>) -> f64 {
-    let distance = then.zip(now).map_or(0.0, |(then, now)| (now - then).abs());
-    in_units(distance, reference.spread(), reference.rounding())
 }

@@ -4,6 +4,11 @@
 //! - [`Live`]: rows as they come, over a window of bounded memory; [`compare_table`]: rows of a table at once;
 //! - [`Report`]: what was found, by five tests of each feature and of the score, and by the score's errors and alarms;
 //! - [`two_sample`], [`binned`], [`adjust`]: the statistics, equal to those of `scipy`.
+//!
+//! Features are tested one at a time: that two of them are no longer correlated only the score can tell, where its detector knows
+//! of it. Metrics are autocorrelated and have seasons, so that p-values mean little by themselves; an effect must also exceed what
+//! windows of training had. Training should last for five windows, and have a week's season if the metrics do and the window is
+//! a day. Incidents that fill more than a tenth of a window look like drift.
 
 #![cfg_attr(test, expect(clippy::float_cmp, reason = "these numbers are exact"))]
 

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use crate::alarms::Alarms;
-use crate::evidence::{Evidence, shift};
+use crate::evidence::Evidence;
 use crate::reference::{Distribution, Effects, Ordinary, Reference};
 use crate::window::{BLOCKS, Window};
 
@@ -34,9 +34,9 @@ pub(crate) fn find(reference: &mut Reference, times: &[i64], values: &[f64], sco
                 let found = evidence.columns.iter().map(|(_, compared)| &compared.effects);
                 largest.iter_mut().zip(found).for_each(|(largest, found)| raise(largest, found));
                 let Reference { score, .. } = &*reference;
-                ordinary.median = ordinary.median.max(shift(score, score.median(), evidence.median));
-                ordinary.p95 = ordinary.p95.max(shift(score, score.p95(), evidence.p95));
-                ordinary.alarm_rate = ordinary.alarm_rate.max(Alarms::calm(evidence.alarms).rate());
+                ordinary.median = ordinary.median.max(evidence.median.shift(score, score.median()));
+                ordinary.p95 = ordinary.p95.max(evidence.p95.shift(score, score.p95()));
+                ordinary.alarm_rate = ordinary.alarm_rate.max(Alarms::calm(&evidence.alarms).rate());
             }
         });
     }

@@ -76,7 +76,8 @@ pub struct Report {
     /// The share of scored rows that were reported. Its effect is by how many times that is more than expected, or less; the p-value
     /// is of as many or as few were they `level` times what is expected, counting bursts and leaving out the busiest.
     pub alarm_rate: Compare,
-    /// The score's median, over rows that were not reported. Its effect is in [`crate::Distribution::spread`].
+    /// The score's median, over rows that were not reported. Its effect is in
+    /// [`crate::Distribution::spread`], and leaves out the blocks with the largest scores where it grows.
     pub error_median: Compare,
     /// The score's 95 % quantile, likewise.
     pub error_p95: Compare,

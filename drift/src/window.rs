@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use crate::alarms::Alarms;
+use crate::alarms::{self, Alarms};
 use crate::clock::Clock;
 use crate::moments::{Moments, is_known};
 use crate::reference::{MAX_BINS, Reference};
-use crate::sample::{SAMPLE, Sampler};
+use crate::sample::{SAMPLE, Sampler, nearest_rank};
 
 /// How many blocks a window has: it slides by an eighth of its length.
 pub(crate) const BLOCKS: usize = 8;
@@ -174,9 +174,23 @@ impl Window {
 
     /// Puts values of a column from all blocks into `sorted`, of each block as many as its part of the rows.
     pub(crate) fn sample(&self, column: usize, sorted: &mut Vec<f64>) {
+        self.sample_of([true; BLOCKS], column, sorted);
+    }
+
+    /// Puts scores of all blocks but those with the largest into `sorted`.
+    pub(crate) fn calm_scores(&self, sorted: &mut Vec<f64>) {
+        let score = self.columns() - 1;
+        let p95: [f64; BLOCKS] = std::array::from_fn(|at| {
+            self.sample_of(std::array::from_fn(|other| other == at), score, sorted);
+            nearest_rank(sorted, 0.95).unwrap_or(f64::NEG_INFINITY)
+        });
+        self.sample_of(alarms::calm(&p95), score, sorted);
+    }
+
+    fn sample_of(&self, kept: [bool; BLOCKS], column: usize, sorted: &mut Vec<f64>) {
         let most = self.blocks.iter().map(|block| block.rows).max().unwrap_or(0).max(1) as f64;
         sorted.clear();
-        for block in &self.blocks {
+        for (block, _) in self.blocks.iter().zip(kept).filter(|(_, kept)| *kept) {
             let share = (SAMPLE as f64 * (block.rows as f64 / most)).ceil() as usize;
             let taken = share.min(SAMPLE).min(block.rows as usize);
             let values = block.sample.iter().skip(column).step_by(self.columns()).take(taken);

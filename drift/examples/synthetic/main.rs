@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! cargo run --release -p qualm-drift --example synthetic                  # tables, on streams that defaults were not chosen on
-//! cargo run --release -p qualm-drift --example synthetic -- stationary    # 30 runs of a million rows in which nothing drifts
+//! cargo run --release -p qualm-drift --example synthetic -- stationary    # 30 runs of a million rows in which nothing drifts, 10 more with incidents
 //! cargo run --release -p qualm-drift --example synthetic -- tune          # a choice of defaults, on other streams
 //! cargo run --release -p qualm-drift --example synthetic -- cost          # what a row costs
 //! ```
@@ -94,17 +94,21 @@ fn tables(seeds: u64, first: u64) {
 }
 
 fn stationary() {
-    let mut reported = 0;
     let days = 1_000_000_usize.div_ceil(stream::DAY);
-    for number in 0..30 {
-        let (kind, name) = KINDS[number % KINDS.len()];
-        let outcome = run(kind, Drift::Nothing, 5000 + number as u64, 0, days, &Options::default());
-        if let Some((day, what)) = outcome.first {
-            reported += 1;
-            println!("{name}, seed {}: on day {day:.1}: {what}", 5000 + number);
+    let reported = |kind: Kind, name: &str, seed: u64| {
+        let first = run(kind, Drift::Nothing, seed, 0, days, &Options::default()).first;
+        if let Some((day, what)) = &first {
+            println!("{name}, seed {seed}: on day {day:.1}: {what}");
         }
-    }
-    println!("{reported} of 30 runs of {days} days each reported drift where there was none");
+        usize::from(first.is_some())
+    };
+    // The last kind is that with incidents.
+    let (kinds, incidents) = (&KINDS[..KINDS.len() - 1], KINDS[KINDS.len() - 1]);
+    let of = |(kind, name): (Kind, &str), seed| reported(kind, name, seed);
+    let count: usize = kinds.iter().cycle().zip(7000..7030).map(|(kind, seed)| of(*kind, seed)).sum();
+    println!("without incidents, {count} of 30 runs of {days} days each reported drift where there was none");
+    let count: usize = (7100..7110).map(|seed| of(incidents, seed)).sum();
+    println!("with incidents, {count} of 10");
 }
 
 fn tune() {

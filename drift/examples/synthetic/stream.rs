@@ -72,11 +72,12 @@ impl Stream {
         }
         if let Kind::Poisson(mean) = self.kind {
             let scale = mean.sqrt();
+            let both = self.random.poisson(0.9 * mean);
             return std::array::from_fn(|feature| {
-                // Their correlation comes from counts that both have.
                 let Self { random, .. } = self;
                 match (drift, feature) {
-                    (Drift::Correlation, 0 | 1) => ((mean + scale * normal[feature]).max(0.0)).round(),
+                    // Most of a count is one that both have.
+                    (Drift::Correlation, 0 | 1) => both + random.poisson(0.1 * mean),
                     (_, 2..) | (Drift::Nothing, _) => random.poisson(mean),
                     (Drift::Mean(by), _) => random.poisson(mean + by * scale),
                     (Drift::Slow, _) => random.poisson(mean + slow(row - self.begins) * scale),
