@@ -150,12 +150,14 @@ fn train_again(
     let manifest = &incumbent.manifest;
     let rule = toml::from_str::<Rule>(&manifest.threshold.rule).ok().filter(|rule| rule.resolve().is_ok());
     let unknown = || Error::Rule { path: options.bundle.clone(), rule: manifest.threshold.rule.clone() };
+    let spec = Spec::default();
     let spec = Spec {
+        drift_window: incumbent.reference.as_ref().map_or(spec.drift_window, |reference| reference.window),
         seed: manifest.provenance.seed,
         threshold: rule.ok_or_else(unknown)?,
         suppression: manifest.suppression.clone(),
         parameters: manifest.provenance.parameters.clone(),
-        ..Spec::default()
+        ..spec
     };
     let vectors = Vectors {
         entity: manifest.entity.clone(),
