@@ -57,9 +57,15 @@ fn has_p_value(test: Test) -> bool {
 fn levels(ordinary: &Effects, options: &Options) -> [f64; 5] {
     let (levels, ordinary) = (options.levels.tests(), ordinary.tests());
     std::array::from_fn(|at| {
-        let squared = Test::ALL[at] == Test::StabilityIndex;
-        let factor = if squared { options.factor * options.factor } else { options.factor };
-        levels[at].max(factor * ordinary[at])
+        let beyond = match Test::ALL[at] {
+            Test::StabilityIndex => options.factor * options.factor * ordinary[at],
+            // They are 1 at most: what is halfway there from what is ordinary must always do.
+            Test::KolmogorovSmirnov | Test::JensenShannon => {
+                (options.factor * ordinary[at]).min(f64::midpoint(ordinary[at], 1.0))
+            }
+            Test::Wasserstein | Test::ChiSquare => options.factor * ordinary[at],
+        };
+        levels[at].max(beyond)
     })
 }
 

@@ -14,6 +14,10 @@ pub(crate) const BLOCKS: usize = 8;
 /// How many rows a block has at least, whatever the times say: as many as its sample.
 pub(crate) const BLOCK_ROWS: u64 = SAMPLE as u64;
 
+/// How many rows of a block have their values counted, about: with so many, shares are known to a percent. Where more come, only
+/// one in so many is, by the number of the block before. Alarms are counted of all.
+const COUNTED_ROWS: u64 = 2048;
+
 /// An alarm begins an incident where none came within this part of the window: three minutes of a day.
 const QUIET: u32 = 512;
 
@@ -40,6 +44,9 @@ pub(crate) struct Window {
     /// How many blocks have begun, up to [`BLOCKS`].
     begun: usize,
     sampler: Sampler,
+    /// One in so many rows is counted, and how many come before the next.
+    stride: u64,
+    skip: u64,
     /// In nanoseconds.
     quiet: i64,
     /// When the last alarm came, by the clock's total.
@@ -54,6 +61,9 @@ const COLUMN_BYTES: usize = BLOCKS * (size_of::<Cell>() + SAMPLE * size_of::<f64
 #[derive(Debug, Clone)]
 struct Block {
     rows: u64,
+    /// Those whose values are counted, and how many of these are reported.
+    counted: u64,
+    counted_reported: u64,
     cells: Vec<Cell>,
     /// Rows of values, [`SAMPLE`] of them, one after another.
     sample: Vec<f64>,
@@ -92,6 +102,8 @@ impl Window {
             current: 0,
             begun: 1,
             sampler: Sampler::new(SEED),
+            stride: 1,
+            skip: 0,
             quiet: i64::try_from((length / QUIET).as_nanos()).unwrap_or(i64::MAX),
             last_alarm: None,
         }
@@ -106,12 +118,17 @@ impl Window {
             at_end(self);
             self.next_block();
         }
-        let Self { clock, edges, blocks, current, sampler, quiet, last_alarm, .. } = self;
-        let Block { rows, cells, sample, alarms } = &mut blocks[*current];
+        let Self { clock, edges, blocks, current, sampler, stride, skip, quiet, last_alarm, .. } = self;
+        let Block { rows, counted, counted_reported, cells, sample, alarms } = &mut blocks[*current];
         *rows += 1;
         let unreported = if is_alarm(score) { f64::NAN } else { score };
         // There is always a column for the score.
-        if let (Some((score_cell, cells)), Some((score_edges, edges))) = (cells.split_last_mut(), edges.split_last()) {
+        if *skip > 0 {
+            *skip -= 1;
+        } else if let (Some((score_cell, cells)), Some((score_edges, edges))) = (cells.split_last_mut(), edges.split_last()) {
+            *skip = *stride - 1;
+            *counted += 1;
+            *counted_reported += u64::from(is_alarm(score));
             for ((cell, edges), value) in cells.iter_mut().zip(edges).zip(values) {
                 cell.add(edges, *value);
             }
@@ -139,6 +156,8 @@ impl Window {
     }
 
     fn next_block(&mut self) {
+        self.stride = (self.blocks[self.current].rows / COUNTED_ROWS).max(1);
+        self.skip = 0;
         self.clock.next_block();
         self.sampler.restart();
         self.current = (self.current + 1) % BLOCKS;
@@ -161,8 +180,9 @@ impl Window {
 
     /// The statistics of a column over all blocks.
     pub(crate) fn column(&self, at: usize) -> Column {
-        let reported = if at + 1 == self.columns() { Alarms::sum(&self.alarms()).reported } else { 0.0 };
-        let rows = self.rows() as f64 - reported;
+        let of_score = at + 1 == self.columns();
+        let rows = |block: &Block| block.counted - if of_score { block.counted_reported } else { 0 };
+        let rows = self.blocks.iter().map(rows).sum::<u64>() as f64;
         let mut column = Column { rows, moments: Moments::default(), counts: [0.0; MAX_BINS] };
         for block in &self.blocks {
             let Cell { moments, counts } = &block.cells[at];
@@ -213,6 +233,8 @@ impl Block {
     fn new(width: usize) -> Self {
         Self {
             rows: 0,
+            counted: 0,
+            counted_reported: 0,
             cells: vec![Cell::default(); width],
             sample: vec![f64::NAN; width * SAMPLE],
             alarms: Alarms::default(),
@@ -221,8 +243,8 @@ impl Block {
 
     /// The sample stays: what is taken of it are rows since.
     fn clear(&mut self) {
-        let Self { rows, cells, sample: _, alarms } = self;
-        *rows = 0;
+        let Self { rows, counted, counted_reported, cells, sample: _, alarms } = self;
+        (*rows, *counted, *counted_reported) = (0, 0, 0);
         cells.fill(Cell::default());
         *alarms = Alarms::default();
     }
@@ -273,6 +295,22 @@ mod tests {
         let column = window.column(0);
         assert_eq!(column.counts.iter().sum::<f64>(), 800.0);
         assert!((column.moments.mean - 45_995.0).abs() < 1e-6 && (column.moments.deviation() - 2309.4).abs() < 0.1);
+    }
+
+    #[test]
+    fn of_many_rows_some_are_counted() {
+        let mut window = Window::new(&reference(), Duration::from_nanos(800_000));
+        let score = |time: i64| if time % 3 == 0 { 2.0 } else { 0.5 };
+        for time in 0..800_001 {
+            window.observe(time, &[(time % 100) as f64, f64::NAN], score(time), |_| ());
+        }
+        assert_eq!((window.stride, window.rows()), (48, 700_001), "the newest block has one row");
+        let (column, of_score) = (window.column(0), window.column(2));
+        // The first block was dropped, of which all were.
+        assert!((7 * 2048..7 * 2200).contains(&(column.rows as u64)), "{}", column.rows);
+        assert_eq!((column.rows, of_score.moments.count), (column.moments.count, of_score.rows));
+        assert!((column.moments.mean - 49.5).abs() < 2.0);
+        assert_eq!(Alarms::sum(&window.alarms()).rows, 700_001.0);
     }
 
     #[test]
