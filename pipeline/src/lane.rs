@@ -168,6 +168,12 @@ impl Lane {
         &mut self.series
     }
 
+    /// The rows of the last run, and their verdicts.
+    #[must_use]
+    pub fn last_rows(&self) -> (&Rows, &Verdicts) {
+        (&self.rows, &self.verdicts)
+    }
+
     /// Saves its incidents for a restart.
     #[must_use]
     pub fn save_incidents(&self) -> SeriesSnapshot {
