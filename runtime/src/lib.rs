@@ -27,6 +27,7 @@
 //! models, saves state, and updates a [`View`](view::View).
 //!
 //! - [`config`]: what can be configured;
+//! - [`rollout`]: how a new model takes over after a time in shadow;
 //! - [`state`]: what is saved;
 //! - [`view`]: counts, series and incidents of a running pipeline, for others to see.
 //!
@@ -36,6 +37,7 @@ mod clock;
 pub mod config;
 mod models;
 mod pipeline;
+pub mod rollout;
 pub mod state;
 mod supervisor;
 pub mod view;
