@@ -25,6 +25,8 @@ pub(crate) struct Candidate {
     pub suppression: Suppression,
     /// The detector.
     pub running: Running,
+    /// The bundle, if it is not kept for the next start until it takes over. One that somebody went back to is kept already.
+    pub unkept: Option<Arc<Bundle>>,
 }
 
 /// Makes detectors of bundles.
@@ -52,7 +54,7 @@ impl ModelBuilder {
         let mut running = Running::start(spec, features.len())?;
         bundle.verify(&mut running)?;
         let ModelOutline { shape, suppression } = ModelOutline::of(&bundle.manifest)?;
-        Ok(Candidate { title, shape, suppression, running })
+        Ok(Candidate { title, shape, suppression, running, unkept: None })
     }
 
     /// Whether a bundle may be used at all.

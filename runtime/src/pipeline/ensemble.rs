@@ -7,10 +7,11 @@
 use std::cmp::Ordering;
 
 use qualm_contract::{Band, Batch, BatchScorer, Error, Reason, Verdicts, Wanted};
-use qualm_pipeline::INCIDENT_END_SCORE;
+use qualm_pipeline::{INCIDENT_END_SCORE, Rows};
 
 use crate::config::Combine;
 use crate::models::Reloader;
+use crate::rollout::Rollout;
 use crate::supervisor::Supervisor;
 
 /// Members whose scores are combined.
@@ -33,6 +34,8 @@ pub(crate) struct Member {
     pub supervisor: Supervisor,
     /// Where its models come from; none where it has no model that may change.
     pub reloader: Option<Reloader>,
+    /// How a new model takes over.
+    pub rollout: Rollout,
     /// How much its score counts.
     weight: f64,
     /// What it thinks of the batch at hand.
@@ -53,8 +56,15 @@ struct Opinion {
 impl Member {
     /// A member whose score counts so much.
     #[must_use]
-    pub(crate) fn new(supervisor: Supervisor, reloader: Option<Reloader>, weight: f64) -> Self {
-        Self { supervisor, reloader, weight, verdicts: Verdicts::default(), onsets: Onsets::default(), scored: 0 }
+    pub(crate) fn new(supervisor: Supervisor, reloader: Option<Reloader>, rollout: Rollout, weight: f64) -> Self {
+        let (verdicts, onsets) = (Verdicts::default(), Onsets::default());
+        Self { supervisor, reloader, rollout, weight, verdicts, onsets, scored: 0 }
+    }
+
+    /// Has the model in shadow score the last batch, for which it has these scores `alone`, or its own beside others.
+    pub(crate) fn score_in_shadow(&mut self, rows: &Rows, alone: Option<&[f64]>) {
+        let Self { supervisor, rollout, verdicts, .. } = self;
+        rollout.score(supervisor, rows, alone.unwrap_or(&verdicts.scores));
     }
 }
 
@@ -144,6 +154,7 @@ impl BatchScorer for Ensemble {
     fn forget_series(&mut self, series: &[u32]) -> Result<(), Error> {
         for member in &mut self.members {
             member.onsets.forget_series(series);
+            member.rollout.forget_series(series);
         }
         for number in series {
             if let Some(reported) = self.reported.get_mut(*number as usize) {

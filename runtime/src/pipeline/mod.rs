@@ -4,6 +4,7 @@ pub(crate) mod ensemble;
 mod error;
 mod overview;
 mod part;
+mod rollout;
 mod saving;
 mod start;
 mod summary;
@@ -23,6 +24,7 @@ pub use self::summary::DetectorsFailed;
 use crate::clock;
 use crate::config;
 use crate::models::Reloader;
+use crate::rollout::{Orders, State};
 use crate::state::{self, Writer};
 use crate::supervisor::{Health, Supervisor};
 use crate::view::{REFRESH, View};
@@ -46,6 +48,10 @@ pub struct Pipeline<F: Format = Lines> {
     watched: Option<Watched>,
     /// Whether it was logged that some events are malformed or unknown.
     logged_unknown: bool,
+    /// Whether the last batch was not scored in shadow yet.
+    is_new: bool,
+    /// Commands for rollouts.
+    orders: Option<Orders>,
 }
 
 /// A view, and what is new for it.
@@ -84,7 +90,8 @@ impl<F: Format> Pipeline<F> {
 
     /// Scores what was read; see [`qualm_pipeline::Pipeline::run`].
     pub fn run(&mut self, read: usize, now: i64) -> &[u8] {
-        let Self { inner, ensembles, watched, .. } = self;
+        let Self { inner, ensembles, watched, is_new, .. } = self;
+        *is_new = true;
         timed(watched, || inner.run(read, now, ensembles))
     }
 
@@ -169,15 +176,26 @@ impl<F: Format> Pipeline<F> {
         self.ensembles.iter_mut().flat_map(Ensemble::members_mut).map(|member| &mut member.supervisor)
     }
 
+    /// The models before those that are watched, which go on in shadow.
+    fn watched_models(&mut self) -> impl Iterator<Item = &mut Supervisor> {
+        let members = self.ensembles.iter_mut().flat_map(Ensemble::members_mut);
+        let watching = members.filter(|member| member.rollout.state() == State::Watching);
+        watching.filter_map(|member| member.rollout.other_mut())
+    }
+
     /// Does a part of the work besides scoring: models, state, views. Call it between batches, after writing the output.
     pub fn run_between_batches(&mut self) {
         self.supervisors_mut().for_each(Supervisor::start_pause);
         self.show();
         self.log_unknown();
         self.fall_back();
+        self.score_in_shadow();
+        self.follow_rules();
+        self.obey_orders();
         self.swap();
         if !self.saving && Instant::now() >= self.next_save {
             self.supervisors_mut().for_each(Supervisor::begin_saving);
+            self.watched_models().for_each(Supervisor::begin_saving);
             self.saving = true;
             self.next_save = Instant::now() + self.interval;
         }
@@ -245,6 +263,7 @@ impl<F: Format> Pipeline<F> {
         let mut members = self.ensembles.iter().flat_map(Ensemble::members);
         let models = members.any(|member| member.reloader.is_some()).then_some(MODEL_POLL);
         let shown = self.watched.as_ref().filter(|watched| watched.unshown).map(|_| REFRESH);
+        let models = models.or(self.orders.as_ref().map(|_| MODEL_POLL));
         let soon = models.unwrap_or(Duration::MAX).min(shown.unwrap_or(Duration::MAX));
         self.next_save.saturating_duration_since(Instant::now()).min(soon)
     }

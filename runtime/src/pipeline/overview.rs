@@ -26,7 +26,7 @@ pub(super) fn detectors(lanes: &[Lane], ensembles: &[Ensemble], configured: &[co
 
 /// A member, but for what is known of its lane.
 fn member(lane: usize, member: &Member, configured: &config::Detector) -> Detector {
-    let Member { supervisor, reloader, scored, .. } = member;
+    let Member { supervisor, reloader, rollout, scored, .. } = member;
     let model = supervisor.title().map(|title| (**title).clone());
     Detector {
         lane,
@@ -44,6 +44,7 @@ fn member(lane: usize, member: &Member, configured: &config::Detector) -> Detect
         taken: reloader.as_ref().map_or(0, Reloader::taken),
         refused: reloader.as_ref().map_or(0, Reloader::refused),
         refusal: reloader.as_ref().and_then(Reloader::refusal),
+        rollout: rollout.report(),
     }
 }
 
@@ -67,5 +68,6 @@ fn whole_ensemble(lane: usize, members: &[Member], configured: &config::Detector
         taken: 0,
         refused: 0,
         refusal: None,
+        rollout: None,
     }
 }

@@ -16,6 +16,7 @@ use super::ensemble::{Ensemble, Member};
 use super::error::StartError;
 use crate::config::{self, Config, Invalid};
 use crate::models::{Candidate, Loader, ModelBuilder, ModelOutline, NoModel, Reloader};
+use crate::rollout::Rollout;
 use crate::supervisor::{Ability, Backoff, Supervisor};
 
 /// A detector that is ready for a pipeline.
@@ -131,7 +132,8 @@ impl Part {
                 None => Supervisor::new(&member.name, running, explain, backoff),
             };
             let supervisor = supervisor.relating(member.prior() == Prior::Siblings);
-            members.push(Member::new(supervisor, reloader, weight));
+            let rollout = Rollout::new(member.rollout().filter(|_| reloader.is_some()).cloned());
+            members.push(Member::new(supervisor, reloader, rollout, weight));
         }
         let nothing = Shape { features: Vec::new(), entity: Vec::new(), interval: 0 };
         let (shape, suppression) = made_of.unwrap_or((Some(nothing), Suppression::default()));
@@ -149,7 +151,9 @@ impl Start {
             error!("detector `{}`: {error}. No model will outlive this process", member.name);
             Loader::new(&member.name, source.reveal(), None, builder.clone())
         });
-        let mut loader = loader.map_err(|error| StartError::Loader(member.name.clone(), Box::new(error)))?;
+        let mut loader = loader
+            .map_err(|error| StartError::Loader(member.name.clone(), Box::new(error)))?
+            .shadowing(member.rollout().is_some());
         let first = loader.first_candidate(true).inspect_err(|NoModel { why, outline, .. }| {
             let name = &member.name;
             match outline {
@@ -195,7 +199,7 @@ impl Start {
         Self { outline: Some(single()), running: Some(running), ..Self::default() }
     }
 
-    fn with_model(Candidate { title: _, shape, suppression, running }: Candidate) -> Self {
+    fn with_model(Candidate { title: _, shape, suppression, running, unkept: _ }: Candidate) -> Self {
         Self { outline: Some(ModelOutline { shape, suppression }), running: Some(running), ..Self::default() }
     }
 }

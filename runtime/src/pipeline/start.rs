@@ -140,6 +140,8 @@ impl<F: Format> Pipeline<F> {
             saving: false,
             watched: None,
             logged_unknown: false,
+            is_new: false,
+            orders: None,
         }
     }
 }

@@ -19,6 +19,7 @@ use qualm_sandbox::Title;
 use self::latency::Latency;
 use self::recorder::{Recorder, Totals};
 use crate::clock;
+use crate::rollout::Report;
 use crate::supervisor::{Health, Mode};
 
 /// How often counts are copied.
@@ -93,6 +94,8 @@ pub struct Detector {
     pub refused: u64,
     /// See `taken`.
     pub refusal: Option<String>,
+    /// Its rollout, if new models are in shadow first.
+    pub rollout: Option<Report>,
 }
 
 /// What a [`View`] guards.
