@@ -35,7 +35,7 @@ pub struct Options {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Say which models there are, and how a candidate in shadow compares with the one that scores
-    List(Socket),
+    List(Process),
     /// Let a candidate in shadow take over now; it is watched then
     Promote(Change),
     /// Give up a candidate in shadow, or go back to the model before
@@ -44,7 +44,7 @@ enum Command {
 
 /// Where the running process is asked.
 #[derive(Debug, Args)]
-struct Socket {
+struct Process {
     /// The configuration of the running process, which says where its socket is
     #[arg(long, value_name = "FILE", required_unless_present = "socket")]
     config: Option<PathBuf>,
@@ -70,7 +70,7 @@ struct Change {
     pipeline: Option<String>,
 
     #[command(flatten)]
-    socket: Socket,
+    process: Process,
 }
 
 /// Why a command failed.
@@ -99,29 +99,29 @@ pub enum Error {
 ///
 /// Where it cannot be asked, or refuses.
 pub fn run(options: &Options) -> Result<(), Error> {
-    let (name, socket, detector, pipeline) = match &options.command {
-        Command::List(socket) => (Name::List, socket, None, None),
-        Command::Promote(Change { detector, pipeline, socket }) => {
-            (Name::Promote, socket, detector.clone(), pipeline.clone())
+    let (name, process, detector, pipeline) = match &options.command {
+        Command::List(process) => (Name::List, process, None, None),
+        Command::Promote(Change { detector, pipeline, process }) => {
+            (Name::Promote, process, detector.clone(), pipeline.clone())
         }
-        Command::Rollback(Change { detector, pipeline, socket }) => {
-            (Name::Rollback, socket, detector.clone(), pipeline.clone())
+        Command::Rollback(Change { detector, pipeline, process }) => {
+            (Name::Rollback, process, detector.clone(), pipeline.clone())
         }
     };
-    let reply = control::ask(&socket.path()?, &Request { command: name, detector, pipeline })?;
+    let reply = control::ask(&process.path()?, &Request { command: name, detector, pipeline })?;
     match &reply {
-        Reply::Models(models) => print(socket.json, models, || models.iter().map(to_text).collect()),
+        Reply::Models(models) => print(process.json, models, || models.iter().map(to_text).collect()),
         Reply::Outcome { done, refused } if done.is_empty() => {
             Err(Error::Refused(refused.iter().map(line).collect::<Vec<_>>().join("; ")))
         }
         Reply::Outcome { done, refused } => {
-            print(socket.json, &reply, || done.iter().chain(refused).map(|outcome| line(outcome) + "\n").collect())
+            print(process.json, &reply, || done.iter().chain(refused).map(|outcome| line(outcome) + "\n").collect())
         }
         Reply::Error(what) => Err(Error::Refused(what.clone())),
     }
 }
 
-impl Socket {
+impl Process {
     fn path(&self) -> Result<PathBuf, Error> {
         if let Some(path) = &self.socket {
             return Ok(path.clone());

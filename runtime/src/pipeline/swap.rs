@@ -100,7 +100,9 @@ impl<F: Format> Pipeline<F> {
         supervisor.swap(running, series);
         if let Some(reloader) = reloader {
             reloader.record_taken();
-            unkept.into_iter().for_each(|bundle| reloader.record(Promotion::Promoted(bundle)));
+            if let Some(bundle) = unkept {
+                reloader.record(Promotion::Promoted(bundle));
+            }
         }
         if let Some(watched) = watched {
             watched.unshown = true;
