@@ -132,7 +132,10 @@ impl Bundle {
     fn files_with_digest(&self) -> impl Iterator<Item = (&'static str, &[u8])> {
         let component = self.component.as_ref().map(|component| (files::COMPONENT, &**component));
         let reference = self.reference.as_ref().map(|reference| (files::REFERENCE, reference.bytes()));
-        [(files::MODEL, &*self.model), (files::GOLDEN, self.golden.bytes())].into_iter().chain(reference).chain(component)
+        [(files::MODEL, &*self.model), (files::GOLDEN, self.golden.bytes())]
+            .into_iter()
+            .chain(reference)
+            .chain(component)
     }
 
     /// Checks that it has not expired.

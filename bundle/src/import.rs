@@ -114,7 +114,10 @@ fn parse(path: &Path, options: &Options) -> Result<Imported, Fault> {
         provenance: Provenance::default(),
         sha256: [].into(),
     };
-    Ok(Imported { draft: Draft { manifest, model, golden, reference: None, component: None }, trees: exported.trees.len() })
+    Ok(Imported {
+        draft: Draft { manifest, model, golden, reference: None, component: None },
+        trees: exported.trees.len(),
+    })
 }
 
 impl Options {

@@ -73,9 +73,12 @@ impl ReferenceFile {
         let file = Model::read(&bytes).map_err(plain)?;
         let (kind, version) = (file.text("kind").map_err(plain)?, file.text("version").map_err(plain)?);
         if (kind, version) != ("reference", VERSION) {
-            return Err(bad(format!("it is of the kind `{kind}`, version {version}, not a reference of version {VERSION}")));
+            return Err(bad(format!(
+                "it is of the kind `{kind}`, version {version}, not a reference of version {VERSION}"
+            )));
         }
-        let columns = WIDTHS.map(|(name, _)| file.values(name)).into_iter().collect::<Result<Vec<_>, _>>().map_err(plain)?;
+        let columns =
+            WIDTHS.map(|(name, _)| file.values(name)).into_iter().collect::<Result<Vec<_>, _>>().map_err(plain)?;
         let rows = columns[0].len() / 3;
         if rows == 0 || columns.iter().zip(WIDTHS).any(|(column, (_, width))| column.len() != rows * width) {
             return Err(bad("its columns differ in length".to_owned()));
@@ -87,7 +90,8 @@ impl ReferenceFile {
                 numbers.copied().take_while(|number| !number.is_nan()).collect::<Vec<f64>>()
             };
             let [missing, mean, deviation]: [f64; 3] = of(0).try_into().ok()?;
-            let [ks, stability_index, wasserstein, jensen_shannon, chi_square, absent]: [f64; 6] = of(4).try_into().ok()?;
+            let [ks, stability_index, wasserstein, jensen_shannon, chi_square, absent]: [f64; 6] =
+                of(4).try_into().ok()?;
             let ordinary = Effects { ks, stability_index, wasserstein, jensen_shannon, chi_square, missing: absent };
             Some(Distribution { missing, mean, deviation, quantiles: of(1), edges: of(2), counts: of(3), ordinary })
         };

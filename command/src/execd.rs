@@ -19,6 +19,7 @@ use qualm::config::Http;
 use qualm::{Pipeline, now, state};
 
 use crate::configuration;
+use crate::control::{self, Hub};
 use crate::failure::Failure;
 
 /// What `--help` ends with.
@@ -104,6 +105,11 @@ pub fn run(options: &Options) -> Result<(), Failure> {
     configuration::log_effective(&config, &["[vector]", "[influxdb]"]);
     let mut pipeline = Pipeline::start(&config)?;
     serve_view(&config.http, &mut pipeline);
+    let hub = Arc::new(Hub::default());
+    if config.control_socket().is_some() {
+        pipeline.obey(hub.register("execd"));
+    }
+    let _until_the_end = control::listen(&config, &hub);
     Ok(score(pipeline, &signals)?)
 }
 

@@ -4,9 +4,9 @@ use std::io;
 
 use qualm::{StartError, config};
 
-use crate::bundle;
 #[cfg(feature = "serve")]
 use crate::serve;
+use crate::{bundle, models};
 #[cfg(feature = "history")]
 use crate::{collect, demo, drift, evaluate, explain, plugin, replay, retrain, train, validate, warm};
 
@@ -66,6 +66,9 @@ pub enum Failure {
     /// Of `qualm bundle`.
     #[error(transparent)]
     Bundle(#[from] bundle::Error),
+    /// Of `qualm models`.
+    #[error(transparent)]
+    Models(#[from] models::Error),
     /// Of `qualm plugin`.
     #[cfg(feature = "history")]
     #[error(transparent)]
@@ -82,6 +85,7 @@ impl Failure {
         match self {
             Self::Io(_) => 1,
             Self::Bundle(bundle::Error::ChecksFailed(_) | bundle::Error::Write(_) | bundle::Error::Print(_)) => 1,
+            Self::Models(models::Error::Client(_) | models::Error::Refused(_) | models::Error::Print(_)) => 1,
             #[cfg(feature = "serve")]
             Self::Serve(serve::Error::Unsaved(_)) => 1,
             #[cfg(feature = "history")]

@@ -1,6 +1,7 @@
 //! The `qualm` command: a module for each of its commands.
 //!
 //! - [`execd`]: scores line protocol from stdin to stdout; [`bundle`]: inspects, checks, signs and compares model bundles;
+//!   [`models`]: asks a running process for its models, at the socket that [`control`] has;
 //! - with the feature `serve`, `serve`: scores over HTTP;
 //! - with the feature `history`, `replay`, `warm` and `demo`: the pipeline over history; `collect`, `validate`, `train`,
 //!   `evaluate`, `explain`, `drift` and `retrain`: from history to a model, its quality, and its successor; `plugin`: creates, checks and packs plugins;
@@ -10,6 +11,7 @@ pub mod bundle;
 #[cfg(feature = "history")]
 pub mod collect;
 pub mod configuration;
+pub mod control;
 #[cfg(feature = "history")]
 pub mod demo;
 #[cfg(feature = "history")]
@@ -21,6 +23,7 @@ pub mod execd;
 pub mod explain;
 pub mod failure;
 pub mod log;
+pub mod models;
 #[cfg(feature = "history")]
 pub mod plugin;
 #[cfg(feature = "history")]

@@ -10,7 +10,7 @@ use qualm_command::failure::Failure;
 #[cfg(feature = "serve")]
 use qualm_command::serve;
 use qualm_command::stdout::print_text;
-use qualm_command::{bundle, execd, log};
+use qualm_command::{bundle, execd, log, models};
 #[cfg(feature = "history")]
 use qualm_command::{collect, demo, drift, evaluate, explain, plugin, replay, retrain, train, validate, warm};
 use qualm_sandbox::compiler;
@@ -104,6 +104,9 @@ enum Command {
     /// Look at a model's bundle, check, pack, sign and compare it, or go back to the one before
     #[command(after_help = bundle::EXAMPLES)]
     Bundle(bundle::Options),
+    /// Ask a running qualm for its models, let a candidate take over, or go back to the model before
+    #[command(after_help = models::EXAMPLES)]
+    Models(models::Options),
     /// Make a detector of your own, in any language that WebAssembly knows, and check it
     #[cfg(feature = "history")]
     #[command(after_help = plugin::EXAMPLES)]
@@ -174,6 +177,7 @@ fn run(command: &Command) -> Result<(), Failure> {
         #[cfg(feature = "history")]
         Command::Plugin(options) => Ok(plugin::run(options, &offline_factory())?),
         Command::Bundle(options) => Ok(bundle::run(options, &offline_factory())?),
+        Command::Models(options) => Ok(models::run(options)?),
     }
 }
 

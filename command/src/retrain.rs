@@ -94,11 +94,7 @@ pub fn run(options: &Options, factory: &dyn ModelFactory) -> Result<(), Error> {
         key,
     };
     let retrained = retrain::retrain(&wanted, factory, &|_| {})?;
-    let text = if *json {
-        format!("{}\n", serde_json::json!(retrained))
-    } else {
-        to_text(&retrained, out)
-    };
+    let text = if *json { format!("{}\n", serde_json::json!(retrained)) } else { to_text(&retrained, out) };
     print_text(&text).map_err(Error::Print)
 }
 

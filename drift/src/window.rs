@@ -125,7 +125,9 @@ impl Window {
         // There is always a column for the score.
         if *skip > 0 {
             *skip -= 1;
-        } else if let (Some((score_cell, cells)), Some((score_edges, edges))) = (cells.split_last_mut(), edges.split_last()) {
+        } else if let (Some((score_cell, cells)), Some((score_edges, edges))) =
+            (cells.split_last_mut(), edges.split_last())
+        {
             *skip = *stride - 1;
             *counted += 1;
             *counted_reported += u64::from(is_alarm(score));

@@ -1,6 +1,6 @@
 //! One detector's part of the pipeline: what it selects, its series, and its rows.
 
-use qualm_contract::{Batch, BatchScorer, Verdicts};
+use qualm_contract::{BatchScorer, Verdicts};
 
 use crate::anomaly_rate::{AnomalyRate, EntityCounter};
 use crate::incident::{Finding, Incidents, Row};
@@ -168,6 +168,12 @@ impl Lane {
         &mut self.series
     }
 
+    /// The rows of the last run, and their verdicts.
+    #[must_use]
+    pub fn last_rows(&self) -> (&Rows, &Verdicts) {
+        (&self.rows, &self.verdicts)
+    }
+
     /// Saves its incidents for a restart.
     #[must_use]
     pub fn save_incidents(&self) -> SeriesSnapshot {
@@ -254,12 +260,6 @@ impl Lane {
         });
         findings.push(finding);
         finding
-    }
-
-    /// The rows of the last run, with their scores.
-    #[must_use]
-    pub fn scored_rows(&self) -> (Batch<'_>, &[f64]) {
-        (self.rows.batch(), &self.verdicts.scores)
     }
 
     /// Dropped series that have not been passed on to the detector yet.

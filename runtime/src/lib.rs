@@ -28,6 +28,7 @@
 //!
 //! - [`config`]: what can be configured;
 //! - [`drift`]: whether live rows still look like those in training;
+//! - [`rollout`]: how a new model takes over after a time in shadow;
 //! - [`state`]: what is saved;
 //! - [`view`]: counts, series and incidents of a running pipeline, for others to see.
 //!
@@ -39,6 +40,7 @@ pub mod drift;
 mod models;
 mod pipeline;
 mod retrain;
+pub mod rollout;
 pub mod state;
 mod supervisor;
 pub mod view;

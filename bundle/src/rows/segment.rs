@@ -33,9 +33,16 @@ pub(super) enum Damage {
 pub(super) fn encode(rows: &Rows, features: &[String]) -> std::io::Result<Vec<u8>> {
     let mut file = Writer::default();
     let list = |names: &[String]| serde_json::to_string(names).unwrap_or_default(); // texts always are JSON
-    file.set("kind", "rows").set("version", VERSION).set("features", list(features)).set("entities", list(&rows.entities));
+    file.set("kind", "rows")
+        .set("version", VERSION)
+        .set("features", list(features))
+        .set("entities", list(&rows.entities));
     file.times("times", &rows.times).integers("series", &rows.series);
-    file.doubles("values", &[rows.len(), features.len()], &rows.values).doubles("scores", &[rows.scores.len()], &rows.scores);
+    file.doubles("values", &[rows.len(), features.len()], &rows.values).doubles(
+        "scores",
+        &[rows.scores.len()],
+        &rows.scores,
+    );
     zstd::encode_all(&*file.finish(), LEVEL)
 }
 

@@ -336,6 +336,21 @@ impl Store {
         self.locked(|this| if this.version() == Some(from) { this.roll_back_to(None).map(Some) } else { Ok(None) })
     }
 
+    /// Refuses bundles up to this version from now on, unless it is current by now.
+    ///
+    /// # Errors
+    ///
+    /// If the store cannot be written.
+    pub fn reject(&mut self, version: u64) -> Result<(), Error> {
+        self.locked(|this| {
+            if this.version().is_none_or(|current| current >= version) {
+                return Ok(());
+            }
+            this.state.rolled_back_from = this.state.rolled_back_from.max(Some(version));
+            this.write_state()
+        })
+    }
+
     fn roll_back_to(&mut self, to: Option<u64>) -> Result<Bundle, Error> {
         let now = self.version();
         let bundle = self.rollback_target(to)?;

@@ -186,3 +186,21 @@ fn any_detector_name_is_a_valid_directory() {
     assert_eq!(directory(state, "../../etc"), Path::new("/state/bundles/%2E.%2F..%2Fetc"));
     assert_eq!(directory(state, ""), Path::new("/state/bundles/%"));
 }
+
+#[test]
+fn what_was_given_up_before_it_ran_is_refused_from_then_on() {
+    let root = tempfile::tempdir().unwrap();
+    let mut store = open(&root);
+    store.reject(7).unwrap();
+    assert_eq!(store.rolled_back_from(), None, "without a current one, nothing was compared with it");
+    offer(&mut store, 1).unwrap();
+    store.reject(2).unwrap();
+    assert_eq!((store.version(), store.rolled_back_from()), (Some(1), Some(2)));
+    let mut again = open(&root);
+    assert_eq!(offer(&mut again, 1), Ok(Admission::Same));
+    assert_eq!(offer(&mut again, 2), Err(Refused::RolledBack { offered: 2, from: 2 }));
+    again.reject(1).unwrap();
+    assert_eq!(again.rolled_back_from(), Some(2), "the current one is not given up");
+    assert_eq!(offer(&mut again, 3), Ok(Admission::New));
+    assert_eq!((again.version(), again.rolled_back_from()), (Some(3), None));
+}

@@ -15,14 +15,18 @@ pub(super) fn expose<'a>(detectors: impl Iterator<Item = (&'static str, &'a Dete
             family.value(&labels, f64::from(u8::from(state == present)));
         }
     }
-    let mut family = out.counter("qualm_drift_skipped_rows", "Rows that were not compared with training, for want of time.");
+    let mut family =
+        out.counter("qualm_drift_skipped_rows", "Rows that were not compared with training, for want of time.");
     for (pipeline, one) in detectors.clone().filter(|(_, one)| one.drift.state().is_some()) {
         family.value(&[("pipeline", pipeline), ("detector", &one.name)], one.drift_skipped as f64);
     }
     let known: Vec<Known<'a>> = detectors.filter_map(Known::of).collect();
-    let mut family = out.gauge("qualm_feature_mean", "The mean of a feature: reference, in training; live, in the window.");
+    let mut family =
+        out.gauge("qualm_feature_mean", "The mean of a feature: reference, in training; live, in the window.");
     for one in &known {
-        one.features(|report| [report.reference.mean, report.live.mean], &mut |labels, value| family.value(labels, value));
+        one.features(|report| [report.reference.mean, report.live.mean], &mut |labels, value| {
+            family.value(labels, value)
+        });
     }
     let mut family = out.gauge("qualm_feature_std", "Its standard deviation, likewise.");
     for one in &known {
@@ -51,7 +55,10 @@ pub(super) fn expose<'a>(detectors: impl Iterator<Item = (&'static str, &'a Dete
     for one in &known {
         for (feature, report) in one.snapshot.features.iter().zip(&one.snapshot.report.features) {
             for test in &report.tests {
-                family.value(&one.labels(&[("feature", feature), ("test", test.test.name())]), test.statistic / test.level);
+                family.value(
+                    &one.labels(&[("feature", feature), ("test", test.test.name())]),
+                    test.statistic / test.level,
+                );
             }
         }
     }

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use qualm::Mode;
+use qualm::rollout::{Report, State};
 use qualm::view::latency::{BUCKETS, Histogram};
 use qualm::view::{Detector, Snapshot};
 use qualm_http::exposition::{Exposition, Family};
@@ -23,6 +24,7 @@ pub fn expose(observed: &Observed, out: &mut Exposition) {
     detectors(&pipelines, out);
     models(&pipelines, out);
     drift_metrics::expose(all(&pipelines), out);
+    rollouts(&pipelines, out);
     if let Some(registry) = &observed.registry {
         let help = "How often a model could not be loaded that applications ask for scores.";
         out.counter("qualm_api_models_refused", help).value(&[], registry.refused() as f64);
@@ -166,6 +168,71 @@ fn models(pipelines: &[Pipeline], out: &mut Exposition) {
     per_detector(pipelines, family, |one| Some(one.taken));
     let family = out.counter("qualm_models_refused", "How often a model was offered that was not taken.");
     per_detector(pipelines, family, |one| Some(one.refused));
+}
+
+/// Models in shadow, and what became of candidates.
+fn rollouts(pipelines: &[Pipeline], out: &mut Exposition) {
+    let all = || all(pipelines).filter_map(|(name, one)| Some((name, &*one.name, one.rollout.as_ref()?)));
+    let help =
+        "1 for the state of a detector's rollout: none, without a candidate; shadow; watching, after a promotion.";
+    let mut family = out.gauge("qualm_rollout_state", help);
+    for (pipeline, detector, report) in all() {
+        for state in State::ALL {
+            let labels = [("pipeline", pipeline), ("detector", detector), ("state", state.name())];
+            family.value(&labels, f64::from(u8::from(report.state == state)));
+        }
+    }
+    let compared: [(&str, &str, fn(&Report) -> Option<f64>); 5] = [
+        ("qualm_rollout_rows", "Rows that both models scored.", |one| Some(one.rows as f64)),
+        (
+            "qualm_rollout_agreement_ratio",
+            "Of rows that either model calls anomalies, the share that both do.",
+            |one| one.agreement,
+        ),
+        ("qualm_rollout_rank_correlation", "Spearman's rank correlation of both models' scores.", |one| {
+            one.correlation
+        }),
+        ("qualm_rollout_cost_ratio", "Processor time of the model in shadow, in terms of the other's.", |one| one.cost),
+        ("qualm_rollout_memory_bytes", "Memory of the guest in shadow.", |one| Some(one.memory as f64)),
+    ];
+    for (name, help, value) in compared {
+        let mut family = out.gauge(name, help);
+        for (pipeline, detector, report) in all().filter(|(.., report)| report.state != State::None) {
+            if let Some(value) = value(report) {
+                family.value(&[("pipeline", pipeline), ("detector", detector)], value);
+            }
+        }
+    }
+    let of_both: [(&str, &str, fn(&Report) -> [u64; 2]); 3] = [
+        ("qualm_rollout_incidents", "Incidents that began on rows that both models scored, by their scores.", |one| {
+            [one.alarms, one.shadow_alarms]
+        }),
+        ("qualm_rollout_anomalous_rows", "Rows among these that were within such incidents.", |one| {
+            [one.anomalous, one.shadow_anomalous]
+        }),
+        ("qualm_rollout_failures", "Failures on batches that the other model did not fail on.", |one| {
+            [one.failures, one.shadow_failures]
+        }),
+    ];
+    for (name, help, values) in of_both {
+        let mut family = out.gauge(name, help);
+        for (pipeline, detector, report) in all().filter(|(.., report)| report.state != State::None) {
+            for (role, value) in ["present", "shadow"].into_iter().zip(values(report)) {
+                family.value(&[("pipeline", pipeline), ("detector", detector), ("role", role)], value as f64);
+            }
+        }
+    }
+    let counters: [Counter<Report>; 3] = [
+        ("qualm_rollout_promotions", "Candidates that took over after a time in shadow.", |one| one.counts.promotions),
+        ("qualm_rollout_rollbacks", "Those among them that gave way to the model before.", |one| one.counts.rollbacks),
+        ("qualm_rollout_rejections", "Candidates that were given up in shadow.", |one| one.counts.rejections),
+    ];
+    for (name, help, count) in counters {
+        let mut family = out.counter(name, help);
+        for (pipeline, detector, report) in all() {
+            family.value(&[("pipeline", pipeline), ("detector", detector)], count(report) as f64);
+        }
+    }
 }
 
 /// Whether pipelines work.

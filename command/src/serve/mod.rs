@@ -4,10 +4,10 @@
 //! own ([`worker`]). Scored bodies are delivered to the next server ([`forward`]); a body that is sent again is scored once
 //! ([`retry_cache`]). Health, metrics and the live page ([`observe`]) are those of `execd` too.
 
+mod drift_metrics;
 pub mod forward;
 pub mod influxdb;
 mod influxql;
-mod drift_metrics;
 pub mod metrics;
 pub mod observe;
 pub mod observed;
@@ -44,6 +44,7 @@ use self::observed::Observed;
 use self::signals::{Reload, Signals};
 use self::vector::{Out, Vector};
 use self::worker::{PipelineFactory, Worker};
+use crate::control::{self, Hub};
 
 /// How long, after a signal to stop, stdout stays open after the last events: Vector's sink may still hold some.
 const STOP_AFTER_IDLE: Duration = Duration::from_millis(1500);
@@ -129,10 +130,12 @@ pub fn run(options: &Options, config: &Config) -> Result<(), Error> {
         Signals::catch()?
     };
     let builder = qualm::model_builder(config);
-    let mut pipelines = Pipelines { config, builder: &builder, views: Vec::new(), threads: Vec::new() };
+    let hub = Arc::new(Hub::default());
+    let mut pipelines = Pipelines { config, builder: &builder, hub: &hub, views: Vec::new(), threads: Vec::new() };
     let vector = vector(options, &mut pipelines)?;
     let influxdb = influxdb(&mut pipelines)?;
     let Pipelines { views, threads, .. } = pipelines;
+    let control = control::listen(config, &hub);
     let listen = options.listen.or(config.http.listen).unwrap_or(LISTEN);
     let server = runtime.block_on(async { Server::bind(listen_options(&config.http, listen)) })?;
     let notifier = builder.notifier.clone();
@@ -157,6 +160,7 @@ pub fn run(options: &Options, config: &Config) -> Result<(), Error> {
     let (path, config, renewal) = (options.config.clone(), config.clone(), server.renewal());
     let reload = Reload { path, config, listen, renewal, registry, notifier };
     runtime.block_on(server.run(router, stop_requested(stdout, signals, reload)));
+    drop(control);
     if let Some(api) = api {
         api.stop();
     }
@@ -176,6 +180,8 @@ pub fn listen_options(http: &Http, listen: SocketAddr) -> Listen {
 struct Pipelines<'a> {
     config: &'a Config,
     builder: &'a ModelBuilder,
+    /// Where they get commands from.
+    hub: &'a Arc<Hub>,
     views: Vec<Arc<View>>,
     threads: Vec<JoinHandle<Result<(), Unsaved>>>,
 }
@@ -191,11 +197,15 @@ impl Pipelines<'_> {
     ) -> Result<Worker, StartError> {
         let view = Arc::new(View::new(name));
         let (config, builder, watched) = (self.config.clone(), self.builder.clone(), Arc::clone(&view));
+        let hub = config.control_socket().map(|_| Arc::clone(self.hub));
         let start = move || {
             let pipeline = Pipeline::start_apart(format(), name, &config, &builder)?;
             let mut pipeline = if verdicts_only { pipeline.verdicts_only() } else { pipeline };
             watched.clear();
             pipeline.watch(Arc::clone(&watched));
+            if let Some(hub) = &hub {
+                pipeline.obey(hub.register(name));
+            }
             Ok(pipeline)
         };
         let factory = PipelineFactory { start: Arc::new(start), begin_body: Box::new(begin_body), verdicts_only };

@@ -102,7 +102,9 @@ pub(crate) fn named_bundle(name: &str, version: u64, component: &[u8], model: &s
     };
     let golden = Golden::new(1, rows, rows.values);
     let model = model.as_bytes().to_vec();
-    Draft { manifest, model, golden, reference: None, component: Some(component.to_vec()) }.finish(&Unopened(kind)).unwrap()
+    Draft { manifest, model, golden, reference: None, component: Some(component.to_vec()) }
+        .finish(&Unopened(kind))
+        .unwrap()
 }
 
 /// The running process.

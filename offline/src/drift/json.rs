@@ -8,7 +8,8 @@ use crate::history::timestamp;
 
 pub(super) fn json(outcome: &Outcome) -> Value {
     let Outcome { title, report, timeline, table, reference, notes, provenance, .. } = outcome;
-    let provenance: serde_json::Map<_, _> = provenance.iter().map(|(what, value)| (what.clone(), json!(value))).collect();
+    let provenance: serde_json::Map<_, _> =
+        provenance.iter().map(|(what, value)| (what.clone(), json!(value))).collect();
     let features = outcome.ranked().into_iter().map(|at| {
         let mut out = feature(&report.features[at]);
         out["feature"] = json!(table.names[at]);
@@ -43,7 +44,8 @@ pub(super) fn json(outcome: &Outcome) -> Value {
 
 fn feature(report: &FeatureReport) -> Value {
     let FeatureReport { reference, live, tests, votes, missing, drifted, .. } = report;
-    let summary = |Summary { mean, deviation, missing }: &Summary| json!({ "mean": mean, "std": deviation, "missing": missing });
+    let summary =
+        |Summary { mean, deviation, missing }: &Summary| json!({ "mean": mean, "std": deviation, "missing": missing });
     let tests: serde_json::Map<_, _> = tests
         .iter()
         .map(|test| {

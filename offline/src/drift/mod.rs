@@ -111,8 +111,9 @@ pub fn drift(options: &Options, factory: &dyn ModelFactory) -> Result<Outcome, E
     let Options { bundle: path, input, measurement, consensus } = options;
     let mut subject = Subject::read(path, input, measurement.as_deref(), factory)?;
     let reference = subject.bundle.reference.clone().ok_or_else(|| Error::Unknown(path.clone()))?;
-    let scores = score::batch(&mut *subject.detector, subject.table.features(), subject.table.batch(0..subject.table.len()))
-        .map_err(|source| Error::Detector { bundle: path.clone(), source })?;
+    let scores =
+        score::batch(&mut *subject.detector, subject.table.features(), subject.table.batch(0..subject.table.len()))
+            .map_err(|source| Error::Detector { bundle: path.clone(), source })?;
     let rules = Rules::default();
     let rules = Rules { window: reference.window, consensus: consensus.unwrap_or(rules.consensus), ..rules };
     let report = compare_table(&reference.reference, &subject.table.values, &scores, &rules)?;

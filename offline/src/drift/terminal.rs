@@ -17,7 +17,13 @@ pub(super) fn text(outcome: &Outcome) -> String {
     let when = when.map_or_else(String::new, |(from, to)| format!(", {} to {}", timestamp(*from), timestamp(*to)));
     let notes: String = notes.iter().map(|note| format!("note: {note}\n")).collect();
     let rows = count(table.len() as u64, "row", "rows");
-    format!("{title}: {rows}{when}\n{notes}\n{}\n{}{}{}", verdict(outcome), features(outcome), score(report), began(outcome))
+    format!(
+        "{title}: {rows}{when}\n{notes}\n{}\n{}{}{}",
+        verdict(outcome),
+        features(outcome),
+        score(report),
+        began(outcome)
+    )
 }
 
 /// What was found, in a sentence.
@@ -45,7 +51,8 @@ pub(crate) fn verdict(outcome: &Outcome) -> String {
 }
 
 fn features(outcome: &Outcome) -> String {
-    let heads = ["feature", "votes", "mean then → now", "deviation then → now", "KS", "PSI", "Wasserstein", "JS", "chi²"];
+    let heads =
+        ["feature", "votes", "mean then → now", "deviation then → now", "KS", "PSI", "Wasserstein", "JS", "chi²"];
     let ranked = outcome.ranked();
     let rows = ranked.iter().take(MAX_LISTED).map(|&at| {
         let report = &outcome.report.features[at];
@@ -85,8 +92,12 @@ fn began(outcome: &Outcome) -> String {
     let window = qualm_bundle::duration::friendly(outcome.reference.window);
     match (outcome.timeline.is_empty(), outcome.began()) {
         (true, _) => format!("\nthe rows last for less than a window ({window}): live, nothing would be said yet\n"),
-        (false, Some(time)) => format!("\nlive, drift would have been reported first at {} (window {window})\n", timestamp(time)),
-        (false, None) => format!("\nlive, no drift would have been sustained for long enough to be reported (window {window})\n"),
+        (false, Some(time)) => {
+            format!("\nlive, drift would have been reported first at {} (window {window})\n", timestamp(time))
+        }
+        (false, None) => {
+            format!("\nlive, no drift would have been sustained for long enough to be reported (window {window})\n")
+        }
     }
 }
 

@@ -23,8 +23,7 @@ fn model(dir: &Path) -> PathBuf {
     fs::write(dir.join("history.csv"), csv(1, 1_700_000_000, 0.0, 0)).unwrap();
     fs::write(dir.join("spec.toml"), "drift_window = \"1d\"\n").unwrap();
     let (input, out, spec) = (dir.join("history.csv"), dir.join("model"), Some(dir.join("spec.toml")));
-    let options =
-        train::Options { input, out, spec, detector: Some("zscore".to_owned()), ..train::Options::default() };
+    let options = train::Options { input, out, spec, detector: Some("zscore".to_owned()), ..train::Options::default() };
     train::from_file(&options, &BuiltIn, &|_| {}).unwrap();
     dir.join("model")
 }

@@ -45,7 +45,9 @@ pub struct Comparison {
 #[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]
 pub enum Unfit {
     /// It reports too much.
-    #[error("it reports {alarms} of {rows} ordinary rows that it had not seen, where {most:.0} are the most (the model that runs: {incumbent})")]
+    #[error(
+        "it reports {alarms} of {rows} ordinary rows that it had not seen, where {most:.0} are the most (the model that runs: {incumbent})"
+    )]
     Alarms {
         /// Rows that it reports.
         alarms: usize,
@@ -57,7 +59,9 @@ pub enum Unfit {
         incumbent: usize,
     },
     /// It finds less.
-    #[error("it separates anomalies that were put in with an AUC-PR of {successor:.3}, the model that runs with {incumbent:.3}")]
+    #[error(
+        "it separates anomalies that were put in with an AUC-PR of {successor:.3}, the model that runs with {incumbent:.3}"
+    )]
     Ranking {
         /// The successor's AUC-PR.
         successor: f64,
@@ -140,6 +144,9 @@ mod tests {
         assert_eq!(check(drifted, Figures { alarms: 400, ..good }), Ok(()), "fewer than before is better");
         assert!(matches!(check(good, Figures { injected_auc_pr: 0.44, ..good }), Err(Unfit::Ranking { .. })));
         assert!(matches!(check(good, Figures { scored: 9000, ..good }), Err(Unfit::Unscored { .. })));
-        assert!(matches!(check(good, Figures { injected_auc_pr: f64::NAN, ..good }), Ok(())), "without anomalies to put in");
+        assert!(
+            matches!(check(good, Figures { injected_auc_pr: f64::NAN, ..good }), Ok(())),
+            "without anomalies to put in"
+        );
     }
 }

@@ -123,8 +123,10 @@ pub fn retrain(options: &Options, factory: &dyn ModelFactory, report: Report<'_>
     };
     let failed = |fault: Fault| Error::Bundle(fault.at(options.out.display()));
     let rate = rate(&incumbent);
-    let [mut old, mut new] =
-        [incumbent.open(factory).map_err(|fault| fault.at(options.bundle.display()))?, successor.open(factory).map_err(failed)?];
+    let [mut old, mut new] = [
+        incumbent.open(factory).map_err(|fault| fault.at(options.bundle.display()))?,
+        successor.open(factory).map_err(failed)?,
+    ];
     let comparison = gate::compare(&mut *old, &mut *new, &table, split.test)?;
     comparison.check(rate).map_err(Error::Unfit)?;
     if let Some(key) = &options.key {
@@ -159,18 +161,12 @@ fn train_again(
         parameters: manifest.provenance.parameters.clone(),
         ..spec
     };
-    let vectors = Vectors {
-        entity: manifest.entity.clone(),
-        interval: manifest.interval,
-        features: manifest.features.clone(),
-    };
+    let vectors =
+        Vectors { entity: manifest.entity.clone(), interval: manifest.interval, features: manifest.features.clone() };
     let learner = learner_of(&manifest.kind, incumbent.component.as_deref(), &options.out, factory, report);
     let learner = learner.map_err(trained)?;
-    let origin = Origin {
-        name: manifest.name.clone(),
-        version: manifest.version + 1,
-        data_sha256: select::digest(table),
-    };
+    let origin =
+        Origin { name: manifest.name.clone(), version: manifest.version + 1, data_sha256: select::digest(table) };
     let step = || report(Step::Fitted { models: 1, of: 1 });
     let outcome = train::train(table, &vectors, &spec, origin, &*learner, step).map_err(trained)?;
     let draft: Draft = outcome.draft;

@@ -100,7 +100,8 @@ fn a_command_gets_the_rows_and_the_incumbent() {
     let (dir, mut options) = prepared("zscore", 1.0);
     let script = dir.path().join("train.sh");
     let seen = dir.path().join("seen");
-    fs::write(&script, format!("#!/bin/sh\nset -e\ncp \"$1\" {seen:?}\ntest -d \"$2\"\ncp -r \"$2\" \"$3\"\n")).unwrap();
+    fs::write(&script, format!("#!/bin/sh\nset -e\ncp \"$1\" {seen:?}\ntest -d \"$2\"\ncp -r \"$2\" \"$3\"\n"))
+        .unwrap();
     fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
     let program = script.to_string_lossy().into_owned();
     options.command = [&*program, "{rows}", "{bundle}", "{out}"].map(str::to_owned).to_vec();

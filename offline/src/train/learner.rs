@@ -63,11 +63,7 @@ impl Learner for KindLearner {
         let TrainingData { features, train, validation, threshold, seed } = *data;
         let train = Rows::of_series(train.series, train.values, features.len());
         let trained = kinds::fit(&self.0, choice, train, validation, threshold, seed)?;
-        Ok(Fitted {
-            model: trained.to_model(),
-            calibration: trained.calibration(),
-            networks: Vec::new(),
-        })
+        Ok(Fitted { model: trained.to_model(), calibration: trained.calibration(), networks: Vec::new() })
     }
 
     fn open(&self, model: &[u8]) -> Result<Box<dyn Detector>, Fault> {

@@ -34,8 +34,8 @@ use crate::evaluate::inject::{inject, objective};
 use crate::evaluate::score;
 use crate::table::{Table, Vectors};
 pub use fault::Fault;
-pub(crate) use from_file::{digest, learner_of};
 pub use from_file::{Error, Options, Trained, from_file};
+pub(crate) use from_file::{digest, learner_of};
 
 use grid::Choice;
 use learner::{Fitted, Learner, TrainingData};
@@ -462,7 +462,9 @@ mod tests {
         let compared = &evaluated.evaluation.networks;
         assert_eq!(compared.iter().map(|one| one.network).collect::<Vec<_>>(), ["lstm", "gru", "conv"]);
         assert!(compared.iter().all(|one| one.figures["injected_auc_pr"] > 0.1), "{compared:?}");
-        assert!(evaluated.text().contains("\nNetworks, together and each alone\n") && evaluated.html().contains("<td>"));
+        assert!(
+            evaluated.text().contains("\nNetworks, together and each alone\n") && evaluated.html().contains("<td>")
+        );
         assert!(evaluated.json()["evaluation"]["networks"][2]["figures"]["alarm_rate"].is_number());
 
         // A training that is interrupted in its third epoch.

@@ -94,7 +94,9 @@ pub enum Fault {
     #[error("`split` is {0:?}; it must be three shares that add up to 1, such as [0.7, 0.15, 0.15]")]
     Split([f64; 3]),
     /// Nothing can be compared with training.
-    #[error("`drift_window` is 0; it must be a duration such as 1d, long enough for each hour of a day or each day of a week")]
+    #[error(
+        "`drift_window` is 0; it must be a duration such as 1d, long enough for each hour of a day or each day of a week"
+    )]
     DriftWindow,
     /// A feature or the suppression could not be in a manifest.
     #[error(transparent)]

@@ -11,6 +11,7 @@ use qualm_core::streaming::{Parameters, Prior};
 use serde::{Deserialize, Serialize};
 
 use super::anomaly_rate::AnomalyRate;
+use super::rollout::Rollout;
 use super::select::Select;
 use super::text::quoted;
 
@@ -59,6 +60,8 @@ pub struct Model {
     pub source: Secret,
     /// What a new series starts from, where the model is of a plugin that supports siblings.
     pub prior: Prior,
+    /// How a new model takes over; at once without one.
+    pub rollout: Option<Rollout>,
 }
 
 /// Detectors whose scores are combined.
@@ -154,7 +157,8 @@ impl Model {
             Prior::None => String::new(),
             Prior::Siblings => format!("{between}prior = \"{}\"", self.prior.name()),
         };
-        format!("model = {}{prior}", quoted(self.source.shown()))
+        let rollout = self.rollout.as_ref().map(|rollout| format!("{between}{}", rollout.effective(between)));
+        format!("model = {}{prior}{}", quoted(self.source.shown()), rollout.unwrap_or_default())
     }
 }
 
@@ -212,6 +216,15 @@ impl Detector {
     pub fn model(&self) -> Option<&Secret> {
         match &self.kind {
             Kind::Model(model) => Some(&model.source),
+            Kind::Streaming(_) | Kind::Ensemble(_) => None,
+        }
+    }
+
+    /// How a new model takes over, where that is not at once.
+    #[must_use]
+    pub fn rollout(&self) -> Option<&Rollout> {
+        match &self.kind {
+            Kind::Model(model) => model.rollout.as_ref(),
             Kind::Streaming(_) | Kind::Ensemble(_) => None,
         }
     }

@@ -46,10 +46,7 @@ impl Drift {
             (!(1..=5).contains(&self.consensus), "[drift] `consensus` must lie between 1 and 5: there are five tests"),
             (self.emit.is_some_and(|emit| emit < Duration::from_secs(1)), "[drift] `emit` must be a second at least"),
             (!(1..=1000).contains(&self.sustained), "[drift] `sustained` must lie between 1 and 1000"),
-            (
-                !(1e-12..=0.5).contains(&self.significance),
-                "[drift] `significance` must lie between 1e-12 and 0.5",
-            ),
+            (!(1e-12..=0.5).contains(&self.significance), "[drift] `significance` must lie between 1e-12 and 0.5"),
         ] {
             if wrong {
                 return Err(Invalid::Range(what));

@@ -9,6 +9,7 @@ mod detector;
 mod drift;
 mod invalid;
 mod retrain;
+mod rollout;
 mod select;
 mod service;
 mod table;
@@ -33,6 +34,7 @@ pub use self::detector::{Combine, Detector, Ensemble, Kind, Member, Model};
 pub use self::drift::Drift;
 pub use self::invalid::Invalid;
 pub use self::retrain::Retrain;
+pub use self::rollout::{Bounds, Rollout};
 pub use self::select::{Patterns, Select};
 pub use self::service::{Http, Influxdb, LISTEN, Vector, Verdicts};
 use self::table::DetectorTable;
@@ -40,6 +42,9 @@ use self::text::{bytes, explain, quoted, size};
 
 /// The commented sample, in which every option stands.
 pub const SAMPLE: &str = include_str!("../sample.toml");
+
+/// The name of the socket for commands in the state directory.
+const CONTROL_SOCKET: &str = "control.sock";
 
 /// What a detector needs beside its series: its own code's data, and a full batch with its scores.
 const GUEST_BYTES: usize = 8 << 20;
@@ -68,6 +73,7 @@ struct Document {
     http: Http,
     vector: Vector,
     influxdb: Influxdb,
+    control: Control,
 }
 
 /// All that a user may set.
@@ -102,6 +108,8 @@ pub struct Config {
     pub vector: Vector,
     /// Writes meant for InfluxDB.
     pub influxdb: Influxdb,
+    /// Commands for a running process.
+    pub control: Control,
 }
 
 /// Trained models.
@@ -124,6 +132,14 @@ pub struct State {
     /// How often it is saved.
     #[serde(deserialize_with = "duration::deserialize")]
     pub interval: Duration,
+}
+
+/// Commands for a running process: `qualm models`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Control {
+    /// The socket where they come in; see [`Config::control_socket`].
+    pub socket: Option<PathBuf>,
 }
 
 /// How much of everything there may be.
@@ -169,13 +185,13 @@ impl Default for Limits {
 
 impl Document {
     fn into_config(self) -> Result<Config, Invalid> {
-        let Self { detector, state, bundles, drift, retrain, limits, http, vector, influxdb } = self;
+        let Self { detector, state, bundles, drift, retrain, limits, http, vector, influxdb, control } = self;
         let build = |table: DetectorTable| {
             let name = table.name().to_owned();
             table.into_detector().map_err(|what| Invalid::Detector(name, Box::new(what)))
         };
         let detector = detector.into_iter().map(build).collect::<Result<_, _>>()?;
-        Ok(Config { detector, state, bundles, drift, retrain, limits, http, vector, influxdb })
+        Ok(Config { detector, state, bundles, drift, retrain, limits, http, vector, influxdb, control })
     }
 }
 
@@ -228,7 +244,7 @@ impl Config {
             *model = Secret::address(directory.join(model.reveal()).to_string_lossy());
         }
         let Http { tls_cert, tls_key, models, .. } = &mut document.http;
-        for path in [tls_cert, tls_key, models].into_iter().flatten() {
+        for path in [tls_cert, tls_key, models, &mut document.control.socket].into_iter().flatten() {
             *path = directory.join(&*path);
         }
         document.retrain.relative_to(directory);
@@ -248,9 +264,10 @@ impl Config {
     }
 
     fn check(&self) -> Result<(), Invalid> {
-        let Self { detector, state, bundles, drift, retrain, limits, http, vector, influxdb } = self;
+        let Self { detector, state, bundles, drift, retrain, limits, http, vector, influxdb, control: _ } = self;
         drift.check()?;
-        retrain.check(state.dir.is_some(), !bundles.trusted_keys.is_empty())?;
+        let shadows = || detector.iter().flat_map(Detector::members).any(|(member, _)| member.rollout().is_some());
+        retrain.check(state.dir.is_some(), !bundles.trusted_keys.is_empty(), shadows())?;
         http.check()?;
         vector.check()?;
         influxdb.check()?;
@@ -303,7 +320,7 @@ impl Config {
     /// The configuration as it is in force, defaults filled in, as TOML.
     #[must_use]
     pub fn effective(&self) -> String {
-        let Self { detector, state, bundles, drift, retrain, limits, http, vector, influxdb } = self;
+        let Self { detector, state, bundles, drift, retrain, limits, http, vector, influxdb, control: _ } = self;
         let mut out: String = detector.iter().map(Detector::effective).collect();
         let Bundles { trusted_keys, poll } = bundles;
         let keys: Vec<_> = trusted_keys.iter().map(|key| quoted(key)).collect();
@@ -323,7 +340,24 @@ impl Config {
             friendly(*compile),
             friendly(*series_ttl),
         );
-        out + &drift.effective() + &retrain.effective() + &http.effective() + &vector.effective() + &influxdb.effective()
+        let control = self.control_socket().map(|socket| quoted(&socket.to_string_lossy()));
+        let control = control.map_or_else(String::new, |socket| format!("[control]\nsocket = {socket}\n\n"));
+        out + &drift.effective()
+            + &retrain.effective()
+            + &http.effective()
+            + &vector.effective()
+            + &influxdb.effective()
+            + &control
+    }
+
+    /// The socket where commands come in: the configured one, or `control.sock` in the state directory, if there is one and
+    /// any detector has a model.
+    #[must_use]
+    pub fn control_socket(&self) -> Option<PathBuf> {
+        let Self { detector, state, control, .. } = self;
+        let has_models = || detector.iter().flat_map(Detector::members).any(|(member, _)| member.model().is_some());
+        let in_state = || state.dir.as_ref().filter(|_| has_models()).map(|dir| dir.join(CONTROL_SOCKET));
+        control.socket.clone().or_else(in_state)
     }
 }
 

@@ -68,12 +68,13 @@ impl Retrain {
         }
     }
 
-    pub(super) fn check(&self, has_state: bool, only_signed: bool) -> Result<(), Invalid> {
+    pub(super) fn check(&self, has_state: bool, only_signed: bool, shadows: bool) -> Result<(), Invalid> {
         let second = Duration::from_secs(1);
         for (wrong, what) in [
+            (self.enabled && !has_state, "[retrain] needs `dir` in [state]: rows and new models are kept there"),
             (
-                self.enabled && !has_state,
-                "[retrain] needs `dir` in [state]: rows and new models are kept there",
+                self.enabled && !shadows,
+                "[retrain] needs a detector with `rollout = \"shadow\"`, where a new model proves itself before it counts",
             ),
             (
                 self.enabled && only_signed && self.key.is_none(),
@@ -97,7 +98,8 @@ impl Retrain {
     pub(super) fn effective(&self) -> String {
         let Self { enabled, rows, after, on_drift, on_alarms, pause, maintenance, command, program, key } = self;
         let list = |texts: &[String]| texts.iter().map(|text| quoted(text)).collect::<Vec<_>>().join(", ");
-        let mut out = format!("[retrain]\nenabled = {enabled}\nrows = \"{}\"\nafter = \"{}\"\n", size(*rows), friendly(*after));
+        let mut out =
+            format!("[retrain]\nenabled = {enabled}\nrows = \"{}\"\nafter = \"{}\"\n", size(*rows), friendly(*after));
         let _infallible = write!(
             out,
             "on_drift = {on_drift}\non_alarms = {on_alarms}\npause = \"{}\"\nmaintenance = [{}]\ncommand = [{}]\n",

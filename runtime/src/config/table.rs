@@ -14,6 +14,7 @@ use serde::de::{self, Deserializer};
 use super::anomaly_rate::AnomalyRate;
 use super::detector::{Combine, Detector, Ensemble, Kind, Member, Model};
 use super::invalid::Invalid;
+use super::rollout::{self, Bounds};
 use super::select::Select;
 use super::timezone;
 
@@ -34,6 +35,12 @@ pub(super) struct DetectorTable {
     prior: Prior,
     #[serde(deserialize_with = "secret::some_address")]
     model: Option<Secret>,
+    rollout: rollout::Name,
+    #[serde(deserialize_with = "some_duration")]
+    promote_after: Option<Duration>,
+    #[serde(deserialize_with = "some_duration")]
+    watch_for: Option<Duration>,
+    bounds: Option<Bounds>,
     members: Vec<MemberTable>,
     combine: Combine,
     explain: bool,
@@ -55,6 +62,12 @@ struct MemberTable {
     kind: KindName,
     #[serde(deserialize_with = "secret::some_address")]
     model: Option<Secret>,
+    rollout: rollout::Name,
+    #[serde(deserialize_with = "some_duration")]
+    promote_after: Option<Duration>,
+    #[serde(deserialize_with = "some_duration")]
+    watch_for: Option<Duration>,
+    bounds: Option<Bounds>,
     weight: f64,
     false_alarm_rate: f64,
     #[serde(deserialize_with = "duration::deserialize")]
@@ -89,6 +102,10 @@ impl Default for DetectorTable {
             timezone,
             prior,
             model,
+            rollout: rollout::Name::default(),
+            promote_after: None,
+            watch_for: None,
+            bounds: None,
             members: Vec::new(),
             combine: Combine::default(),
             explain,
@@ -110,6 +127,10 @@ impl Default for MemberTable {
             name: None,
             kind: KindName::Streaming,
             model: None,
+            rollout: rollout::Name::default(),
+            promote_after: None,
+            watch_for: None,
+            bounds: None,
             weight: 1.0,
             false_alarm_rate,
             half_life: Duration::from_secs_f64(half_life),
@@ -147,9 +168,16 @@ impl DetectorTable {
             (KindName::Streaming, Some(source)) => {
                 Source::parse(source.reveal()).map_err(Invalid::Model)?;
                 self.check_untouched("`model`, which was trained with its own")?;
-                Kind::Model(Model { source: source.clone(), prior: self.prior })
+                Kind::Model(Model {
+                    source: source.clone(),
+                    prior: self.prior,
+                    rollout: self.rollout().into_rollout()?,
+                })
             }
-            (KindName::Streaming, None) => Kind::Streaming(self.parameters()),
+            (KindName::Streaming, None) => {
+                self.rollout().refuse("`streaming`, which has no model that changes")?;
+                Kind::Streaming(self.parameters())
+            }
         };
         let detector = self.with_kind(kind);
         detector.check_alarms()?;
@@ -184,6 +212,11 @@ impl DetectorTable {
         }
     }
 
+    fn rollout(&self) -> rollout::Keys {
+        let Self { rollout, promote_after, watch_for, bounds, .. } = self.clone();
+        rollout::Keys { rollout, promote_after, watch_for, bounds }
+    }
+
     fn ensemble(&self) -> Result<Ensemble, Invalid> {
         let Self { model, members, combine, .. } = self;
         if members.len() < 2 || model.is_some() {
@@ -212,6 +245,7 @@ impl DetectorTable {
             return Err(Invalid::Useless { key: "prior", beside });
         }
         self.check_untouched(beside)?;
+        self.rollout().refuse(beside)?;
         Ok(Ensemble { members: built, combine: *combine })
     }
 
@@ -250,8 +284,9 @@ impl MemberTable {
 
     /// As a detector by itself. What concerns alarms is the ensemble's.
     fn alone(&self, ensemble: &DetectorTable) -> DetectorTable {
-        let Self { name: _, kind, model, weight: _, false_alarm_rate, half_life, min_samples, timezone, prior } =
+        let Self { name: _, kind, model, weight: _, false_alarm_rate, half_life, min_samples, timezone, prior, .. } =
             self.clone();
+        let Self { rollout, promote_after, watch_for, bounds, .. } = self.clone();
         DetectorTable {
             name: format!("{}/{}", ensemble.name, self.name()),
             kind,
@@ -261,6 +296,10 @@ impl MemberTable {
             min_samples,
             timezone,
             prior,
+            rollout,
+            promote_after,
+            watch_for,
+            bounds,
             members: Vec::new(),
             combine: Combine::default(),
             direction: Direction::default(),

@@ -50,12 +50,24 @@ fn the_sample_says_what_the_defaults_are() {
     spelled_out.http = Http { max_body, memory, ..Http::default() };
     spelled_out.vector.forward = None;
     spelled_out.influxdb.forward = None;
+    spelled_out.control.socket = None;
     assert_eq!(spelled_out, parse("").unwrap(), "what stands in comments is the default");
 }
 
 #[test]
 fn the_sample_has_every_key() {
-    for table in ["[[detector]]", "[bundles]", "[drift]", "[retrain]", "[state]", "[limits]", "[http]", "[vector]", "[influxdb]"] {
+    for table in [
+        "[[detector]]",
+        "[bundles]",
+        "[drift]",
+        "[retrain]",
+        "[state]",
+        "[limits]",
+        "[http]",
+        "[vector]",
+        "[influxdb]",
+        "[control]",
+    ] {
         let error = parse(&format!("{table}\nno_such_key = 1\n")).unwrap_err();
         let known: Vec<&str> = error.split_once("Known here: ").unwrap().1.split(", ").collect();
         let (_, of_table) = SAMPLE.split_once(table).unwrap();
@@ -96,6 +108,10 @@ fn what_is_in_force_can_be_read_again() {
         name = "vitals"
         model = "https://models/vitals.qualm"
         prior = "siblings"
+        rollout = "shadow"
+        promote_after = "1d"
+        watch_for = "90m"
+        bounds = { alarms = 2, correlation = 0.25 }
         explain = false
         expected_range = [0, 1]
         [[detector]]
@@ -104,7 +120,7 @@ fn what_is_in_force_can_be_read_again() {
         expected_range = [0, 1]
         anomaly_rate = { by = ["host", "rack"], interval = "30s" }
         combine = "vote"
-        members = [{ min_samples = 10, timezone = "asia/kolkata", prior = "siblings" }, { model = "/models/leak/", prior = "siblings", weight = 0.5 }, { name = "b", model = "/b/leak" }]
+        members = [{ min_samples = 10, timezone = "asia/kolkata", prior = "siblings" }, { model = "/models/leak/", prior = "siblings", weight = 0.5 }, { name = "b", model = "/b/leak", rollout = "shadow", bounds = { rows = 7 } }]
         [bundles]
         trusted_keys = ["RWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3"]
         poll = "5s"
@@ -126,9 +142,17 @@ fn what_is_in_force_can_be_read_again() {
         timeout = "3s"
         [influxdb]
         forward = "https://influx:8086"
+        [control]
+        socket = "/run/qualm.sock"
     "#;
     let config = parse(text).unwrap();
     assert_eq!(config.limits.memory, 768 << 20);
+    assert_eq!(config.control_socket().unwrap(), Path::new("/run/qualm.sock"));
+    let rollout = config.detector[1].rollout().unwrap();
+    assert_eq!((rollout.promote_after, rollout.watch_for), (Some(Duration::from_hours(24)), Duration::from_mins(90)));
+    assert_eq!(rollout.bounds, Bounds { alarms: 2.0, correlation: Some(0.25), ..Bounds::default() });
+    let rows = config.detector[2].members().map(|(member, _)| member.rollout().map(|rollout| rollout.bounds.rows));
+    assert!(rows.eq([None, None, Some(7)]));
     let members: Vec<_> = config.detector[2].members().map(|(one, weight)| (one.name.clone(), weight)).collect();
     assert_eq!(members, [("both/streaming".into(), 1.0), ("both/leak".into(), 0.5), ("both/b".into(), 1.0)]);
     assert_eq!(config.limits.series_ttl, Duration::from_hours(168));
@@ -221,7 +245,7 @@ fn errors_name_the_place_and_what_would_be_right() {
         (
             "zzzzz = 1",
             "q.toml:1",
-            "unknown key `zzzzz`. Known here: detector, state, bundles, drift, retrain, limits, http, vector, influxdb",
+            "unknown key `zzzzz`. Known here: detector, state, bundles, drift, retrain, limits, http, vector, influxdb, control",
         ),
         ("[limits]\nmemory = \"256MB\"", "q.toml:2", "`256MB` is no size"),
         ("[[detector]]\n[[detector]]", "q.toml", "two detectors are called `all`"),
@@ -288,6 +312,55 @@ fn a_prior_that_cannot_be_is_an_error_that_says_what_can() {
 }
 
 #[test]
+fn a_rollout_that_cannot_be_is_an_error_that_says_what_can() {
+    all_are_refused(&[
+        ("[[detector]]\nmodel = \"m\"\nrollout = \"slow\"", "q.toml:3", "Known here: immediate, shadow"),
+        ("[[detector]]\nrollout = \"shadow\"", "q.toml", "`rollout` is of no use beside `streaming`"),
+        (
+            "[[detector]]\nmodel = \"m\"\nwatch_for = \"1h\"",
+            "q.toml",
+            "`watch_for` is of no use beside `rollout = \"immediate",
+        ),
+        (
+            "[[detector]]\nkind = \"ensemble\"\nrollout = \"shadow\"\nmembers = [{}, { name = \"b\" }]",
+            "q.toml",
+            "`rollout` is of no use beside an ensemble",
+        ),
+        (
+            "[[detector]]\nkind = \"ensemble\"\nmembers = [{}, { name = \"b\", promote_after = \"1d\" }]",
+            "q.toml",
+            "member `b`: `promote_after` is of no use",
+        ),
+    ]);
+    for (wrong, what) in [
+        ("promote_after = \"0s\"", "`promote_after` must be a second at least"),
+        ("promote_after = 1", "must be in quotes, with its unit"),
+        ("watch_for = \"1ms\"", "`watch_for` must be a second at least"),
+        ("bounds = { rows = 0 }", "its `rows` must be 1 at least"),
+        ("bounds = { alarms = 0.5 }", "its `alarms` must be 1.0 at least"),
+        ("bounds = { alarms = nan }", "its `alarms` must be 1.0 at least"),
+        ("bounds = { correlation = 2 }", "must lie between -1 and 1"),
+        ("bounds = { alarm = 2 }", "did you mean `alarms`?"),
+        ("bounds = 3", "expected a table like"),
+    ] {
+        let error = parse(&format!("[[detector]]\nmodel = \"m\"\nrollout = \"shadow\"\n{wrong}")).unwrap_err();
+        assert!(error.contains(what), "{wrong}: {error}");
+    }
+}
+
+#[test]
+fn there_is_a_socket_where_there_is_something_to_command() {
+    let socket = |text: &str| parse(text).unwrap().control_socket();
+    assert_eq!(socket("[state]\ndir = \"/s\""), None);
+    assert_eq!(socket("[[detector]]\nmodel = \"m\""), None);
+    let expected = Some(PathBuf::from("/s/control.sock"));
+    assert_eq!(socket("[[detector]]\nmodel = \"m\"\n[state]\ndir = \"/s\""), expected);
+    let member = "[[detector]]\nkind = \"ensemble\"\nmembers = [{}, { model = \"m\" }]\n[state]\ndir = \"/s\"";
+    assert_eq!(socket(member), expected);
+    assert_eq!(socket("[control]\nsocket = \"/c\""), Some(PathBuf::from("/c")));
+}
+
+#[test]
 fn what_needs_single_values_is_refused_of_vectors_once_a_model_is_there() {
     use qualm_pipeline::vector::{Feature, Shape, Transform};
     let feature = |name: &str| Feature {
@@ -322,7 +395,7 @@ fn drift_and_retraining_are_checked() {
         ("[retrain]\npause = \"0s\"", "a second at least"),
         ("[retrain]\ncommand = [\"train.sh\"]", "the whole path of a program"),
         (
-            "[state]\ndir = \"s\"\n[bundles]\ntrusted_keys = [\"RWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3\"]\n\
+            "[[detector]]\nmodel = \"m\"\nrollout = \"shadow\"\n[state]\ndir = \"s\"\n[bundles]\ntrusted_keys = [\"RWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3\"]\n\
              [retrain]\nenabled = true",
             "[retrain] needs `key`",
         ),
@@ -330,6 +403,8 @@ fn drift_and_retraining_are_checked() {
         let error = parse(wrong).unwrap_err().to_string();
         assert!(error.contains(what), "{wrong}: {error}");
     }
-    let config = parse("[state]\ndir = \"/s\"\n[retrain]\nenabled = true\nrows = \"1GiB\"\n").unwrap();
+    let error = parse("[state]\ndir = \"/s\"\n[retrain]\nenabled = true\n").unwrap_err().to_string();
+    assert!(error.contains("needs a detector with `rollout = \"shadow\"`"), "{error}");
+    let config = parse("[[detector]]\nmodel = \"m\"\nrollout = \"shadow\"\n[state]\ndir = \"/s\"\n[retrain]\nenabled = true\nrows = \"1GiB\"\n").unwrap();
     assert!(config.effective().contains("[retrain]\nenabled = true\nrows = \"1GiB\""), "{}", config.effective());
 }

@@ -56,8 +56,15 @@ fn write_feature(detector: &Detector, feature: &str, report: &FeatureReport, tim
 }
 
 /// A line of the numbers that are known and finite, if any is.
-fn write_numbers(detector: &Detector, tags: &[(&str, &str)], numbers: &[(&str, Option<f64>)], time: i64, out: &mut Vec<u8>) {
-    let known = || numbers.iter().filter_map(|(name, number)| Some((name, number.filter(|number| number.is_finite())?)));
+fn write_numbers(
+    detector: &Detector,
+    tags: &[(&str, &str)],
+    numbers: &[(&str, Option<f64>)],
+    time: i64,
+    out: &mut Vec<u8>,
+) {
+    let known =
+        || numbers.iter().filter_map(|(name, number)| Some((name, number.filter(|number| number.is_finite())?)));
     if known().next().is_some() {
         let mut line = Line::new(out, detector, tags);
         known().for_each(|(name, number)| line.field(name, &number.to_string()));

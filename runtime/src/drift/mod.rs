@@ -17,8 +17,8 @@ use qualm_drift::Reference;
 use qualm_sandbox::Title;
 
 pub(crate) use self::lines::write as write_lines;
-pub(crate) use self::watch::{DriftWatch, Watching};
 pub use self::snapshot::{DriftSnapshot, DriftView};
+pub(crate) use self::watch::{DriftWatch, Watching};
 
 /// What a model's training rows looked like, with what the model is called.
 #[derive(Debug, Clone)]
@@ -40,8 +40,7 @@ impl ModelReference {
     /// That of a model.
     #[must_use]
     pub(crate) fn new(title: Arc<Title>, file: Option<&ReferenceFile>, created: SystemTime) -> Self {
-        let known =
-            file.map(|file| Known { reference: Arc::clone(&file.reference), window: file.window });
+        let known = file.map(|file| Known { reference: Arc::clone(&file.reference), window: file.window });
         Self { title, created, known }
     }
 }

@@ -67,9 +67,16 @@ struct Shared {
 impl Monitor {
     /// Begins to compare, and to keep rows where there is a plan. `features` are those of the lane.
     #[must_use]
-    pub(crate) fn start(model: &ModelReference, detector: &str, features: Vec<String>, config: &Drift, plan: Option<Plan>) -> Self {
+    pub(crate) fn start(
+        model: &ModelReference,
+        detector: &str,
+        features: Vec<String>,
+        config: &Drift,
+        plan: Option<Plan>,
+    ) -> Self {
         let title = Arc::clone(&model.title);
-        let known = model.known.as_ref().filter(|known| config.enabled && known.reference.features.len() == features.len());
+        let known =
+            model.known.as_ref().filter(|known| config.enabled && known.reference.features.len() == features.len());
         let live = known.map(|known| Live::new(Arc::clone(&known.reference), config.rules(known.window)));
         let retraining = plan.and_then(|plan| Retraining::open(plan, model, features.clone()));
         if live.is_none() && retraining.is_none() {
@@ -91,7 +98,8 @@ impl Monitor {
         };
         let (full, waiting) = sync_channel(BUFFERS);
         let (back, empty) = sync_channel(BUFFERS);
-        let started = thread::Builder::new().name("qualm-drift".to_owned()).spawn(move || comparer.run(&waiting, &back));
+        let started =
+            thread::Builder::new().name("qualm-drift".to_owned()).spawn(move || comparer.run(&waiting, &back));
         let thread = match started {
             Ok(thread) => thread,
             // Metrics are scored as well without it.
@@ -271,7 +279,8 @@ impl Comparer {
         let Some(live) = &mut self.live else { return };
         let before = live.report().state;
         let mut is_new = false;
-        for ((time, values), score) in rows.times.iter().zip(rows.values.chunks_exact(self.features)).zip(&rows.scores) {
+        for ((time, values), score) in rows.times.iter().zip(rows.values.chunks_exact(self.features)).zip(&rows.scores)
+        {
             is_new |= live.observe(*time, values, *score);
         }
         if is_new {
@@ -289,7 +298,9 @@ impl Comparer {
         drop(shown);
         let Self { detector, title, .. } = self;
         match (before, new.report.state) {
-            (State::Drifting, State::None) => info!("detector `{detector}`: its metrics look again as when {title} was trained"),
+            (State::Drifting, State::None) => {
+                info!("detector `{detector}`: its metrics look again as when {title} was trained")
+            }
             (State::Learning | State::None, State::Drifting) => {
                 warn!("detector `{detector}`: {} since {title} was trained; retrain it", what_drifts(&new));
             }

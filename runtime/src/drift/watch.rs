@@ -37,14 +37,30 @@ impl Watching {
         self.drift.enabled || self.retrain.enabled
     }
 
+    /// For a detector whose new models are in shadow first, or are not: those are not trained again.
+    #[must_use]
+    pub(crate) fn of(&self, shadows: bool) -> WatchingOne<'_> {
+        WatchingOne { watching: self, shadows }
+    }
+
     /// How often what is known of drift is emitted.
     #[must_use]
     pub(crate) fn emit(&self) -> Option<Duration> {
         self.drift.emit.filter(|_| self.drift.enabled)
     }
+}
 
+/// What is done with the rows of a detector.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct WatchingOne<'a> {
+    watching: &'a Watching,
+    shadows: bool,
+}
+
+impl WatchingOne<'_> {
     fn plan(&self, detector: &str) -> Option<Plan> {
-        retrain::plan(detector, self.state.as_deref(), &self.retrain)
+        let Watching { state, retrain, .. } = self.watching;
+        retrain::plan(detector, state.as_deref().filter(|_| self.shadows), retrain)
     }
 }
 
@@ -64,7 +80,14 @@ impl DriftWatch {
     }
 
     /// Copies the rows of a batch that the detector has scored. It never waits.
-    pub(crate) fn record(&mut self, supervisor: &Supervisor, lane: &Lane, rows: Batch<'_>, scores: &[f64], config: &Watching) {
+    pub(crate) fn record(
+        &mut self,
+        supervisor: &Supervisor,
+        lane: &Lane,
+        rows: Batch<'_>,
+        scores: &[f64],
+        config: &WatchingOne<'_>,
+    ) {
         let Some(title) = supervisor.title() else {
             self.monitor = None;
             return;
@@ -76,7 +99,7 @@ impl DriftWatch {
             let name = supervisor.name();
             self.monitor = None; // it ends before the next one begins, which keeps rows in the same place
             self.monitor = reference
-                .map(|reference| Monitor::start(reference, name, features, &config.drift, config.plan(name)));
+                .map(|reference| Monitor::start(reference, name, features, &config.watching.drift, config.plan(name)));
         }
         if let Some(monitor) = &mut self.monitor {
             monitor.record(lane, rows, scores);

@@ -28,6 +28,8 @@ pub(crate) struct Candidate {
     pub reference: ModelReference,
     /// The detector.
     pub running: Running,
+    /// The bundle, if it is not kept for the next start until it takes over. One that somebody went back to is kept already.
+    pub unkept: Option<Arc<Bundle>>,
 }
 
 /// Makes detectors of bundles.
@@ -57,7 +59,7 @@ impl ModelBuilder {
         let ModelOutline { shape, suppression } = ModelOutline::of(&bundle.manifest)?;
         let created = bundle.manifest.created.into();
         let reference = ModelReference::new(Arc::clone(&title), bundle.reference.as_ref(), created);
-        Ok(Candidate { title, shape, suppression, reference, running })
+        Ok(Candidate { title, shape, suppression, reference, running, unkept: None })
     }
 
     /// Whether a bundle may be used at all.

@@ -1,6 +1,7 @@
 //! Makes candidates of what a source of bundles offers.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use qualm_bundle::Bundle;
 use qualm_bundle::manifest::Manifest;
@@ -27,6 +28,8 @@ pub(crate) struct Loader {
     /// What was not tried yet: somebody rolled back to it and this machine was too busy, or metrics waited and it would
     /// have to be compiled.
     pending: Option<Bundle>,
+    /// Whether what the source offers is in shadow first: it is kept, and counts as the last good one, once it takes over.
+    shadows: bool,
 }
 
 impl Loader {
@@ -54,7 +57,14 @@ impl Loader {
             store,
             last: None,
             pending: None,
+            shadows: false,
         })
+    }
+
+    /// The same, whose candidates are in shadow first, or not.
+    #[must_use]
+    pub(crate) fn shadowing(self, shadows: bool) -> Self {
+        Self { shadows, ..self }
     }
 
     /// The model to begin with: what the source offers or, where that is nothing good, the last good one. Where metrics
@@ -64,6 +74,12 @@ impl Loader {
     ///
     /// Where there is neither.
     pub(crate) fn first_candidate(&mut self, metrics_wait: bool) -> Result<Candidate, NoModel> {
+        if self.shadows
+            && metrics_wait
+            && let Some(first) = self.last_good()
+        {
+            return first;
+        }
         let offered = if metrics_wait && self.is_remote() {
             Err(NoModel::public(&format_args!("{} has not been asked yet", self.fetcher.source())))
         } else {
@@ -72,7 +88,10 @@ impl Loader {
             found.and_then(|found| found.ok_or_else(none))
         };
         let no_model = match offered {
-            Ok(candidate) => return Ok(candidate),
+            Ok(mut candidate) => {
+                candidate.unkept.take().into_iter().for_each(|bundle| self.keep(&bundle));
+                return Ok(candidate);
+            }
             Err(no_model) => no_model,
         };
         let error = no_model.why.clone();
@@ -91,6 +110,27 @@ impl Loader {
         self.last = Some(stored.digest());
         info!("detector `{}` begins with the last good model, {}: {error}", self.name, candidate.title);
         Ok(candidate)
+    }
+
+    /// The last good model, if it can be used: what the source offers since then is in shadow first.
+    fn last_good(&mut self) -> Option<Result<Candidate, NoModel>> {
+        let stored = self.store.current().ok()??;
+        if self.builder.must_compile(&stored) {
+            return Some(Err(self.postpone(stored).unwrap_or_else(NoModel::from)));
+        }
+        let candidate = self.builder.candidate(&stored);
+        let candidate =
+            candidate.inspect_err(|why| warn!("detector `{}`: the last good bundle is of no use: {why}", self.name));
+        let candidate = candidate.ok()?;
+        self.last = Some(stored.digest());
+        Some(Ok(candidate))
+    }
+
+    /// Keeps a bundle as the last good one.
+    pub(super) fn keep(&mut self, bundle: &Bundle) {
+        if let Err(error) = self.store.keep(bundle) {
+            warn!("detector `{}`: the model is used, but cannot be kept for the next start: {error}", self.name);
+        }
     }
 
     /// Whether the source is a server, which is not asked before metrics flow.
@@ -129,10 +169,15 @@ impl Loader {
             if metrics_wait && self.builder.must_compile(&bundle) {
                 return Err(self.postpone(bundle)?);
             }
+            let digest = bundle.digest();
+            // One that took over after a time in shadow is kept by now.
+            if self.shadows && self.last.as_ref() == Some(&digest) {
+                return Ok(None);
+            }
             let candidate = self.builder.candidate(&bundle).inspect_err(|rejected| {
                 self.pending = rejected.is_transient().then(|| bundle.clone());
             })?;
-            self.last = Some(bundle.digest());
+            self.last = Some(digest);
             return Ok(Some(candidate));
         }
         let offered = self.store.take_offered().filter(|_| !metrics_wait);
@@ -147,7 +192,7 @@ impl Loader {
         let at = |no_model: NoModel| if was_offered { no_model } else { no_model.at(self.fetcher.source()) };
         let admission = self.store.admits(&bundle).map_err(|refused| at(NoModel::public(&refused)))?;
         let digest = bundle.digest();
-        if admission == Admission::Same && self.last.as_ref() == Some(&digest) {
+        if (admission == Admission::Same || self.shadows) && self.last.as_ref() == Some(&digest) {
             return Ok(None);
         }
         if metrics_wait && self.builder.must_compile(&bundle) {
@@ -156,7 +201,7 @@ impl Loader {
             self.fetcher.invalidate(); // it is offered again
             return Err(postponed.unwrap_or_else(|rejected| NoModel::from(rejected).at(self.fetcher.source())));
         }
-        let candidate = self.builder.candidate(&bundle).map_err(|rejected| {
+        let mut candidate = self.builder.candidate(&bundle).map_err(|rejected| {
             if rejected.is_transient() {
                 if was_offered {
                     self.pending = Some((*bundle).clone());
@@ -168,8 +213,10 @@ impl Loader {
             if was_offered { no_model } else { no_model.at(self.fetcher.source()) }
         })?;
         self.last = Some(digest);
-        if let Err(error) = self.store.keep(&bundle) {
-            warn!("detector `{}`: the model is used, but cannot be kept for the next start: {error}", self.name);
+        if self.shadows {
+            candidate.unkept = Some(Arc::from(bundle));
+        } else {
+            self.keep(&bundle);
         }
         Ok(Some(candidate))
     }

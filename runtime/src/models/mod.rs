@@ -15,5 +15,5 @@ pub(crate) use self::builder::Candidate;
 pub use self::builder::ModelBuilder;
 pub(crate) use self::loader::Loader;
 pub(crate) use self::outline::ModelOutline;
-pub(crate) use self::reloader::Reloader;
+pub(crate) use self::reloader::{Promotion, Reloader};
 pub use self::unusable::{LoaderError, NoModel};

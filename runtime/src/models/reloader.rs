@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use qualm_bundle::store::Store;
+use qualm_bundle::Bundle;
+use qualm_bundle::store::{self, Store};
 use qualm_bundle::watch::Watch;
 use qualm_sandbox::Title;
 use tracing::{info, warn};
@@ -22,8 +23,17 @@ pub(crate) struct Reloader {
     /// The detector, and where what it has run is kept.
     detector: String,
     state: Option<PathBuf>,
-    /// Writes down that a model failed.
-    fallback: Option<JoinHandle<()>>,
+    /// Writes down what became of models.
+    writer: Option<JoinHandle<()>>,
+}
+
+/// What became of a model that was in shadow.
+#[derive(Debug)]
+pub(crate) enum Promotion {
+    /// It took over, and is kept for the next start.
+    Promoted(Arc<Bundle>),
+    /// This version was given up, and is not taken again.
+    Rejected(u64),
 }
 
 #[derive(Debug, Default)]
@@ -35,6 +45,8 @@ struct Shared {
     refused: AtomicU64,
     /// Why what was offered last was not taken.
     refusal: Mutex<Option<String>>,
+    /// A model that took over after a time in shadow, where nothing is kept on disk.
+    promoted: Mutex<Option<Arc<Bundle>>>,
 }
 
 impl Reloader {
@@ -51,52 +63,87 @@ impl Reloader {
         let thread =
             thread::Builder::new().name("qualm-models".to_owned()).spawn(move || run_reloader(loader, poll, &theirs));
         drop(thread.expect("a thread can be started")); // it ends by itself once nobody asks any more
-        Self { shared, detector, state, fallback: None }
+        Self { shared, detector, state, writer: None }
     }
 
     /// Keeps it from being taken again that a model failed and gave way to the one before: not by the next start either. A
     /// thread does it, since a disk may take its time.
     pub(crate) fn record_fallback(&mut self, from: &Title) {
-        let (Some(state), detector, version) = (self.state.clone(), self.detector.clone(), from.version) else {
-            return;
-        };
-        let write = move || {
-            let fallen = Store::open(&state, &detector).and_then(|mut store| store.fall_back(version));
-            if let Err(error) = fallen {
+        let version = from.version;
+        self.write(move |detector, store| {
+            if let Err(error) = store.and_then(|mut store| store.fall_back(version)) {
                 warn!(
                     "detector `{detector}`: the next start tries version {version} again, for that it failed cannot be kept: {error}"
                 );
             }
+        });
+    }
+
+    /// Keeps what became of a model that was in shadow, likewise.
+    pub(crate) fn record(&mut self, promotion: Promotion) {
+        match promotion {
+            Promotion::Promoted(bundle) if self.state.is_none() => {
+                *self.shared.promoted.lock().unwrap_or_else(PoisonError::into_inner) = Some(bundle);
+            }
+            Promotion::Promoted(bundle) => self.write(move |detector, store| {
+                if let Err(error) = store.and_then(|mut store| store.keep(&bundle)) {
+                    warn!("detector `{detector}`: the model is used, but cannot be kept for the next start: {error}");
+                }
+            }),
+            Promotion::Rejected(version) => self.write(move |detector, store| {
+                if let Err(error) = store.and_then(|mut store| store.reject(version)) {
+                    warn!(
+                        "detector `{detector}`: the next start tries version {version} again, for that it was given up cannot \
+                         be kept: {error}"
+                    );
+                }
+            }),
+        }
+    }
+
+    /// Has a thread change what is kept on disk, if anything is, after all that was written before.
+    fn write(&mut self, change: impl FnOnce(&str, Result<Store, store::Error>) + Send + 'static) {
+        let (Some(state), detector) = (self.state.clone(), self.detector.clone()) else { return };
+        let before = self.writer.take();
+        let write = move || {
+            if let Some(before) = before {
+                let _panicked = before.join();
+            }
+            change(&detector, Store::open(&state, &detector));
         };
-        self.finish();
-        self.fallback = thread::Builder::new().name("qualm-fallback".to_owned()).spawn(write).ok();
+        self.writer = thread::Builder::new().name("qualm-kept".to_owned()).spawn(write).ok();
     }
 
     /// Waits until what is to be written down stands on disk.
     pub(crate) fn finish(&mut self) {
-        if let Some(fallback) = self.fallback.take() {
-            let _panicked = fallback.join();
+        if let Some(writer) = self.writer.take() {
+            let _panicked = writer.join();
         }
     }
 
-    /// The last candidate, if there is a new one. It never waits.
+    /// The last candidate, if there is a new one; `only_chosen`, if somebody went back to it. It never waits.
     #[must_use]
-    pub(crate) fn take_candidate(&self) -> Option<Candidate> {
+    pub(crate) fn take_candidate(&self, only_chosen: bool) -> Option<Candidate> {
         if !self.shared.ready.load(Ordering::Acquire) {
             return None;
         }
         // The other side holds it for no longer than a move takes; if it does just now, the next batch is early enough.
         let mut slot = self.shared.candidate.try_lock().ok()?;
+        if only_chosen && slot.as_ref().is_some_and(|candidate| candidate.unkept.is_some()) {
+            return None;
+        }
         let candidate = slot.take();
         self.shared.ready.store(false, Ordering::Release);
-        drop(slot);
-        self.shared.taken.fetch_add(u64::from(candidate.is_some()), Ordering::Relaxed);
         candidate
     }
 
-    /// Counts a candidate that was taken, and then of no use after all.
+    /// Counts a candidate that has taken over.
+    pub(crate) fn record_taken(&self) {
+        self.shared.taken.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts a candidate that was of no use after all.
     pub(crate) fn record_refusal(&self, why: &str) {
-        self.shared.taken.fetch_sub(1, Ordering::Relaxed);
         self.shared.refused.fetch_add(1, Ordering::Relaxed);
         *self.shared.refusal.lock().unwrap_or_else(PoisonError::into_inner) = Some(why.to_owned());
     }
@@ -128,12 +175,19 @@ fn run_reloader(mut loader: Loader, poll: Duration, shared: &Weak<Shared>) {
     let mut last_reason = String::new();
     loop {
         // Looked at before the first wait as well: what came since the start may have come unseen.
+        let Some(held) = shared.upgrade() else { return };
+        let promoted = held.promoted.lock().unwrap_or_else(PoisonError::into_inner).take();
+        drop(held);
+        if let Some(bundle) = promoted {
+            loader.keep(&bundle);
+        }
         let next = loader.next_candidate();
         let Some(shared) = shared.upgrade() else { return };
         match next {
             Ok(None) => {}
             Ok(Some(candidate)) => {
-                info!("detector `{}`: {} is good, and takes over", loader.name, candidate.title);
+                let next = if candidate.unkept.is_some() { "comes next" } else { "takes over" };
+                info!("detector `{}`: {} is good, and {next}", loader.name, candidate.title);
                 let mut slot = shared.candidate.lock().unwrap_or_else(PoisonError::into_inner);
                 let late = slot.replace(candidate);
                 shared.ready.store(true, Ordering::Release);

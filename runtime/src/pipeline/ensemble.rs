@@ -7,11 +7,12 @@
 use std::cmp::Ordering;
 
 use qualm_contract::{Band, Batch, BatchScorer, Error, Reason, Verdicts, Wanted};
-use qualm_pipeline::{INCIDENT_END_SCORE, Lane};
+use qualm_pipeline::{INCIDENT_END_SCORE, Lane, Rows};
 
 use crate::config::Combine;
 use crate::drift::{DriftWatch, Watching};
 use crate::models::Reloader;
+use crate::rollout::Rollout;
 use crate::supervisor::Supervisor;
 
 /// Members whose scores are combined.
@@ -36,6 +37,8 @@ pub(crate) struct Member {
     pub reloader: Option<Reloader>,
     /// Whether its rows still look like those in training.
     pub drift: DriftWatch,
+    /// How a new model takes over.
+    pub rollout: Rollout,
     /// How much its score counts.
     weight: f64,
     /// What it thinks of the batch at hand.
@@ -56,9 +59,15 @@ struct Opinion {
 impl Member {
     /// A member whose score counts so much.
     #[must_use]
-    pub(crate) fn new(supervisor: Supervisor, reloader: Option<Reloader>, weight: f64) -> Self {
+    pub(crate) fn new(supervisor: Supervisor, reloader: Option<Reloader>, rollout: Rollout, weight: f64) -> Self {
         let (drift, verdicts, onsets) = (DriftWatch::default(), Verdicts::default(), Onsets::default());
-        Self { supervisor, reloader, drift, weight, verdicts, onsets, scored: 0 }
+        Self { supervisor, reloader, rollout, drift, weight, verdicts, onsets, scored: 0 }
+    }
+
+    /// Has the model in shadow score the last batch, for which it has these scores `alone`, or its own beside others.
+    pub(crate) fn score_in_shadow(&mut self, rows: &Rows, alone: Option<&[f64]>) {
+        let Self { supervisor, rollout, verdicts, .. } = self;
+        rollout.score(supervisor, rows, alone.unwrap_or(&verdicts.scores));
     }
 }
 
@@ -82,11 +91,12 @@ impl Ensemble {
 
     /// Compares the rows of its lane's last batch with those that its members were trained on.
     pub(crate) fn record_drift(&mut self, lane: &Lane, config: &Watching) {
-        let (rows, scores) = lane.scored_rows();
+        let (rows, verdicts) = lane.last_rows();
+        let (rows, scores) = (rows.batch(), &verdicts.scores);
         let several = self.has_several();
-        for Member { supervisor, drift, verdicts, .. } in &mut self.members {
+        for Member { supervisor, drift, rollout, verdicts, .. } in &mut self.members {
             let scores = if several { &verdicts.scores } else { scores };
-            drift.record(supervisor, lane, rows, scores, config);
+            drift.record(supervisor, lane, rows, scores, &config.of(rollout.shadows()));
         }
     }
 
@@ -159,6 +169,7 @@ impl BatchScorer for Ensemble {
         for member in &mut self.members {
             member.onsets.forget_series(series);
             member.drift.forget_series(series);
+            member.rollout.forget_series(series);
         }
         for number in series {
             if let Some(reported) = self.reported.get_mut(*number as usize) {

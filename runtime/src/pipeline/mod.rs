@@ -4,6 +4,7 @@ pub(crate) mod ensemble;
 mod error;
 mod overview;
 mod part;
+mod rollout;
 mod saving;
 mod start;
 mod summary;
@@ -24,6 +25,7 @@ use crate::clock;
 use crate::config;
 use crate::drift::{self, Watching};
 use crate::models::Reloader;
+use crate::rollout::{Orders, State};
 use crate::state::{self, Writer};
 use crate::supervisor::{Health, Supervisor};
 use crate::view::{REFRESH, View};
@@ -45,12 +47,15 @@ pub struct Pipeline<F: Format = Lines> {
     next_save: Instant,
     saving: bool,
     watched: Option<Watched>,
-    /// What is done with the rows of detectors, and whether those of the last batch are still to come.
+    /// What is done with the rows of detectors.
     watching: Watching,
     emission: Emission,
-    unrecorded: bool,
     /// Whether it was logged that some events are malformed or unknown.
     logged_unknown: bool,
+    /// Whether the rows of the last batch were not looked at yet: in shadow, and for drift.
+    is_new: bool,
+    /// Commands for rollouts.
+    orders: Option<Orders>,
 }
 
 /// Lines that are emitted among the metrics.
@@ -96,8 +101,8 @@ impl<F: Format> Pipeline<F> {
 
     /// Scores what was read; see [`qualm_pipeline::Pipeline::run`].
     pub fn run(&mut self, read: usize, now: i64) -> &[u8] {
-        let Self { inner, ensembles, watched, unrecorded, .. } = self;
-        *unrecorded = true;
+        let Self { inner, ensembles, watched, is_new, .. } = self;
+        *is_new = true;
         timed(watched, || inner.run(read, now, ensembles))
     }
 
@@ -199,16 +204,29 @@ impl<F: Format> Pipeline<F> {
         self.ensembles.iter_mut().flat_map(Ensemble::members_mut).map(|member| &mut member.supervisor)
     }
 
+    /// The models before those that are watched, which go on in shadow.
+    fn watched_models(&mut self) -> impl Iterator<Item = &mut Supervisor> {
+        let members = self.ensembles.iter_mut().flat_map(Ensemble::members_mut);
+        let watching = members.filter(|member| member.rollout.state() == State::Watching);
+        watching.filter_map(|member| member.rollout.other_mut())
+    }
+
     /// Does a part of the work besides scoring: models, state, views. Call it between batches, after writing the output.
     pub fn run_between_batches(&mut self) {
         self.supervisors_mut().for_each(Supervisor::start_pause);
-        self.record_drift();
         self.show();
         self.log_unknown();
         self.fall_back();
+        if std::mem::take(&mut self.is_new) {
+            self.score_in_shadow();
+            self.record_drift();
+        }
+        self.follow_rules();
+        self.obey_orders();
         self.swap();
         if !self.saving && Instant::now() >= self.next_save {
             self.supervisors_mut().for_each(Supervisor::begin_saving);
+            self.watched_models().for_each(Supervisor::begin_saving);
             self.saving = true;
             self.next_save = Instant::now() + self.interval;
         }
@@ -225,12 +243,12 @@ impl<F: Format> Pipeline<F> {
 
     /// Passes the rows of the last batch on, to be compared with those in training and kept.
     fn record_drift(&mut self) {
-        let Self { inner, ensembles, watching, unrecorded, .. } = self;
-        if !std::mem::take(unrecorded) || !watching.is_on() {
+        let Self { inner, ensembles, watching, .. } = self;
+        if !watching.is_on() {
             return;
         }
         for (lane, ensemble) in inner.lanes().iter().zip(ensembles) {
-            if lane.shape().is_some() && !lane.scored_rows().1.is_empty() {
+            if lane.shape().is_some() && !lane.last_rows().0.is_empty() {
                 ensemble.record_drift(lane, watching);
             }
         }
@@ -289,6 +307,7 @@ impl<F: Format> Pipeline<F> {
         let mut members = self.ensembles.iter().flat_map(Ensemble::members);
         let models = members.any(|member| member.reloader.is_some()).then_some(MODEL_POLL);
         let shown = self.watched.as_ref().filter(|watched| watched.unshown).map(|_| REFRESH);
+        let models = models.or(self.orders.as_ref().map(|_| MODEL_POLL));
         let soon = models.unwrap_or(Duration::MAX).min(shown.unwrap_or(Duration::MAX));
         self.next_save.saturating_duration_since(Instant::now()).min(soon)
     }

@@ -27,7 +27,7 @@ pub(super) fn detectors(lanes: &[Lane], ensembles: &[Ensemble], configured: &[co
 
 /// A member, but for what is known of its lane.
 fn member(lane: usize, member: &Member, configured: &config::Detector) -> Detector {
-    let Member { supervisor, reloader, scored, drift, .. } = member;
+    let Member { supervisor, reloader, rollout, scored, drift, .. } = member;
     let model = supervisor.title().map(|title| (**title).clone());
     Detector {
         lane,
@@ -47,6 +47,7 @@ fn member(lane: usize, member: &Member, configured: &config::Detector) -> Detect
         refusal: reloader.as_ref().and_then(Reloader::refusal),
         drift: drift.view(),
         drift_skipped: drift.skipped(),
+        rollout: rollout.report(),
     }
 }
 
@@ -72,5 +73,6 @@ fn whole_ensemble(lane: usize, members: &[Member], configured: &config::Detector
         refusal: None,
         drift: DriftView::Off,
         drift_skipped: 0,
+        rollout: None,
     }
 }

@@ -17,6 +17,7 @@ use super::error::StartError;
 use crate::config::{self, Config, Invalid};
 use crate::drift::ModelReference;
 use crate::models::{Candidate, Loader, ModelBuilder, ModelOutline, NoModel, Reloader};
+use crate::rollout::Rollout;
 use crate::supervisor::{Ability, Backoff, Supervisor};
 
 /// A detector that is ready for a pipeline.
@@ -133,7 +134,8 @@ impl Part {
                 None => Supervisor::new(&member.name, running, explain, backoff),
             };
             let supervisor = supervisor.relating(member.prior() == Prior::Siblings);
-            let mut member = Member::new(supervisor, reloader, weight);
+            let rollout = Rollout::new(member.rollout().filter(|_| reloader.is_some()).cloned());
+            let mut member = Member::new(supervisor, reloader, rollout, weight);
             reference.into_iter().for_each(|reference| member.drift.add(reference));
             members.push(member);
         }
@@ -153,7 +155,9 @@ impl Start {
             error!("detector `{}`: {error}. No model will outlive this process", member.name);
             Loader::new(&member.name, source.reveal(), None, builder.clone())
         });
-        let mut loader = loader.map_err(|error| StartError::Loader(member.name.clone(), Box::new(error)))?;
+        let mut loader = loader
+            .map_err(|error| StartError::Loader(member.name.clone(), Box::new(error)))?
+            .shadowing(member.rollout().is_some());
         let first = loader.first_candidate(true).inspect_err(|NoModel { why, outline, .. }| {
             let name = &member.name;
             match outline {
@@ -199,7 +203,7 @@ impl Start {
         Self { outline: Some(single()), running: Some(running), ..Self::default() }
     }
 
-    fn with_model(Candidate { title: _, shape, suppression, reference, running }: Candidate) -> Self {
+    fn with_model(Candidate { title: _, shape, suppression, reference, running, unkept: _ }: Candidate) -> Self {
         let (outline, running) = (Some(ModelOutline { shape, suppression }), Some(running));
         Self { outline, running, reference: Some(reference), ..Self::default() }
     }

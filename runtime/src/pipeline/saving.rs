@@ -7,7 +7,7 @@ use qualm_pipeline::{Format, SeriesSnapshot};
 use tracing::info;
 
 use super::Pipeline;
-use super::ensemble::Member;
+use super::ensemble::{Ensemble, Member};
 use crate::clock;
 use crate::config;
 use crate::state::Saved;
@@ -40,12 +40,18 @@ impl<F: Format> Pipeline<F> {
     }
 
     pub(super) fn is_busy(&self) -> bool {
-        self.supervisors().any(Supervisor::is_busy)
+        let mut members = self.ensembles.iter().flat_map(Ensemble::members);
+        members.any(|member| member.supervisor.is_busy() || member.rollout.is_busy())
     }
 
     pub(super) fn save_or_restore_slices(&mut self) {
         for (ensemble, lane) in self.ensembles.iter_mut().zip(self.inner.lanes()) {
-            ensemble.members_mut().iter_mut().for_each(|member| member.supervisor.save_or_restore_slice(lane.series()));
+            for Member { supervisor, rollout, .. } in ensemble.members_mut() {
+                supervisor.save_or_restore_slice(lane.series());
+                if let Some(other) = rollout.other_mut() {
+                    other.save_or_restore_slice(lane.series());
+                }
+            }
         }
     }
 

@@ -8,9 +8,9 @@ use qualm_pipeline::{Format, Lines};
 use qualm_sandbox::{BuiltInModels, DetectorSpec, Limits, Sandbox, SandboxFactory};
 use tracing::error;
 
-use super::{Emission, Pipeline};
 use super::error::StartError;
 use super::part::{self, Part, cache_dir};
+use super::{Emission, Pipeline};
 use crate::config::Config;
 use crate::drift::Watching;
 use crate::models::ModelBuilder;
@@ -142,8 +142,9 @@ impl<F: Format> Pipeline<F> {
             watched: None,
             watching: Watching::new(config),
             emission: Emission::default(),
-            unrecorded: false,
             logged_unknown: false,
+            is_new: false,
+            orders: None,
         }
     }
 }

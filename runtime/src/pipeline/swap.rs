@@ -7,10 +7,12 @@ use qualm_pipeline::suppress::Suppression;
 use tracing::{error, info};
 
 use super::ensemble::{Ensemble, Member};
+use super::rollout::TrialOf;
 use super::{Pipeline, part};
 use crate::clock;
-use crate::models::{Candidate, Reloader};
-use crate::supervisor::{Ability, Mode, drop_in_background};
+use crate::models::{Candidate, Promotion};
+use crate::rollout::State;
+use crate::supervisor::{Ability, Mode, Supervisor, drop_in_background};
 
 impl<F: Format> Pipeline<F> {
     /// Records which models failed, so that they are not loaded again.
@@ -26,8 +28,9 @@ impl<F: Format> Pipeline<F> {
     pub(super) fn swap(&mut self) {
         for lane in 0..self.ensembles.len() {
             for member in 0..self.ensembles[lane].members().len() {
-                let reloader = self.ensembles[lane].members()[member].reloader.as_ref();
-                if let Some(candidate) = reloader.and_then(Reloader::take_candidate) {
+                let Member { reloader, rollout, .. } = &self.ensembles[lane].members()[member];
+                let only_chosen = rollout.state() == State::Watching;
+                if let Some(candidate) = reloader.as_ref().and_then(|reloader| reloader.take_candidate(only_chosen)) {
                     self.swap_one(lane, member, candidate);
                 }
             }
@@ -37,17 +40,31 @@ impl<F: Format> Pipeline<F> {
     fn swap_one(&mut self, at: usize, member: usize, candidate: Candidate) {
         let Self { inner, ensembles, own, limits, watched, .. } = self;
         let began = Instant::now();
-        let Candidate { title, shape, suppression, reference, running } = candidate;
+        let Candidate { title, shape, suppression, reference, running, unkept } = candidate;
         let same = inner.lanes()[at].shape() == shape.as_ref();
         let several = ensembles[at].has_several();
         let others = ensembles[at].members().iter().enumerate().filter(|(other, _)| *other != member);
         let bound = others.map(|(_, other)| other.supervisor.mode()).any(|mode| mode != Mode::Waiting);
-        let Member { supervisor, reloader, drift, .. } = &mut ensembles[at].members_mut()[member];
-        if bound && !same {
-            let why = format!(
-                "{title} has other features, entities or intervals than the other members; to change them for all, put all \
-                 new models in place and restart qualm"
-            );
+        let Member { supervisor, reloader, rollout, drift, .. } = &mut ensembles[at].members_mut()[member];
+        // Somebody may have gone back to the model that runs: it did before this was read.
+        if rollout.shadows() && unkept.is_none() && supervisor.title() == Some(&title) {
+            drop_in_background(running.into_parts().1);
+            return;
+        }
+        // What somebody went back to is not compared first, nor is what comes where nothing is scored.
+        let compared = rollout.shadows() && unkept.is_some() && supervisor.mode() == Mode::Scoring;
+        if (bound || compared) && !same {
+            let why = if compared {
+                format!(
+                    "{title} has other features, entities or intervals, so it cannot be compared; with `rollout = \
+                     \"immediate\"` it takes over"
+                )
+            } else {
+                format!(
+                    "{title} has other features, entities or intervals than the other members; to change them for all, put \
+                     all new models in place and restart qualm"
+                )
+            };
             error!("detector `{}` keeps its model: {why}", supervisor.name());
             if let Some(reloader) = reloader {
                 reloader.record_refusal(&why);
@@ -56,14 +73,17 @@ impl<F: Format> Pipeline<F> {
             return;
         }
         let suppression = part::suppression(&own[at], if several { Suppression::default() } else { suppression });
-        if same {
-            inner.lanes_mut()[at].set_suppression(suppression);
-        } else {
-            if let Some(watched) = watched {
-                watched.view.lock().recorder.forget_all(at, clock::now() / 1_000_000);
+        if !compared {
+            rollout.end(supervisor).into_iter().for_each(Supervisor::discard);
+            if same {
+                inner.lanes_mut()[at].set_suppression(suppression);
+            } else {
+                if let Some(watched) = watched {
+                    watched.view.lock().recorder.forget_all(at, clock::now() / 1_000_000);
+                }
+                part::log_unused_settings(&own[at], shape.as_ref());
+                inner.replace_lane(at, part::lane(&own[at], *limits, shape, suppression));
             }
-            part::log_unused_settings(&own[at], shape.as_ref());
-            inner.replace_lane(at, part::lane(&own[at], *limits, shape, suppression));
         }
         if !several && let Err(what) = part::check_bands(&own[at], &[Some(Ability::bands(&running))]) {
             error!("detector `{}`: {what}", supervisor.name());
@@ -72,9 +92,19 @@ impl<F: Format> Pipeline<F> {
         if let Err(what) = part::check_prior(configured, &running) {
             error!("detector `{}`: {what}", configured.name);
         }
+        drift.add(reference);
+        if compared {
+            self.begin_shadow(at, member, TrialOf { running, suppression, unkept }, &title);
+            return;
+        }
         let series = same.then(|| inner.lanes()[at].series());
         supervisor.swap(running, series);
-        drift.add(reference);
+        if let Some(reloader) = reloader {
+            reloader.record_taken();
+            if let Some(bundle) = unkept {
+                reloader.record(Promotion::Promoted(bundle));
+            }
+        }
         if let Some(watched) = watched {
             watched.unshown = true;
         }

@@ -45,7 +45,15 @@ impl Keeper {
     pub(crate) fn open(plan: &Plan, features: Vec<String>) -> io::Result<Self> {
         let ring = Ring::open(&plan.rows(), features, plan.options.rows as u64)?;
         let (rows, places, names) = (Rows::default(), HashMap::new(), HashMap::new());
-        Ok(Self { detector: plan.detector.clone(), ring, rows, places, names, since: Instant::now(), is_failing: false })
+        Ok(Self {
+            detector: plan.detector.clone(),
+            ring,
+            rows,
+            places,
+            names,
+            since: Instant::now(),
+            is_failing: false,
+        })
     }
 
     /// From now on a series is called so.

@@ -60,6 +60,11 @@ impl Breaker {
         Self { open_until: Some(now + backoff.first), ..Self::new(backoff) }
     }
 
+    /// For how long it opens.
+    pub(super) fn backoff(&self) -> Backoff {
+        self.backoff
+    }
+
     /// Whether it is open, or half open: nothing has been scored since it opened.
     pub(super) fn is_open(&self) -> bool {
         self.open_until.is_some()

@@ -16,6 +16,11 @@ impl Budget {
         self.spent = Duration::ZERO;
     }
 
+    /// Takes time off the budget that was spent otherwise.
+    pub(super) fn charge(&mut self, took: Duration) {
+        self.spent += took;
+    }
+
     /// What is left for work between batches: half of the deadline at most, so that a batch always has the other half.
     pub(super) fn between_batches(&self, deadline: Duration) -> Duration {
         self.for_batch(deadline / 2)

@@ -32,6 +32,11 @@ impl Fallback {
         self.previous.take()
     }
 
+    /// Whether there is a model before.
+    pub(super) fn has_previous(&self) -> bool {
+        self.previous.is_some()
+    }
+
     /// Notes which model failed.
     pub(super) fn note_failed(&mut self, failed: Option<Arc<Title>>) {
         self.failed = failed;

@@ -9,12 +9,14 @@
 //! - `snapshot`: what is saved of it and restored, a slice at a time;
 //! - `retired`: dropping guests that failed, beside the pipeline;
 //! - `fallback`: the model before, for where a new one fails;
+//! - `exchange`: a model in shadow takes over, and the present one goes on in shadow;
 //! - `related`: which series it knows to be siblings;
 //! - `logging`: what the log has of it; `health`: what metrics have.
 
 mod ability;
 mod breaker;
 mod budget;
+mod exchange;
 mod fallback;
 mod health;
 mod logging;
@@ -28,7 +30,7 @@ use std::time::{Duration, Instant};
 use qualm_contract::{Batch, BatchScorer, Error, Verdicts, Wanted};
 use qualm_pipeline::SeriesSnapshot;
 use qualm_pipeline::series::SeriesTable;
-use qualm_sandbox::{DetectorSpec, Failure, Guest, Limits, RetiredStore, Running, Title};
+use qualm_sandbox::{DetectorSpec, Failure, Guest, Limits, RetiredStore, Running, Title, thread_time};
 use tracing::{info, warn};
 
 pub(crate) use self::ability::Ability;
@@ -62,6 +64,10 @@ pub struct Supervisor {
     failure_log: FailureLog,
     guest_log: LogCount,
     health: Health,
+    /// Whether its scores go nowhere: then its failures cost no metric anything.
+    shadows: bool,
+    /// How long batches took since this was last asked, if that is measured.
+    worked: Option<Duration>,
 }
 
 impl Supervisor {
@@ -94,6 +100,8 @@ impl Supervisor {
             failure_log: FailureLog::default(),
             guest_log: LogCount::new(),
             health: Health { starts: 1, ..Health::default() },
+            shadows: false,
+            worked: None,
         }
     }
 
@@ -108,12 +116,7 @@ impl Supervisor {
     /// for anything. Where rows are made of the same as before, it is given the lane's `series` and takes over what is known
     /// of them: all of it where they are few; where they are many, what was last saved, a slice at a time.
     pub fn swap(&mut self, running: Running, series: Option<&SeriesTable>) {
-        let few = series.filter(|series| self.snapshots.fits_slice(series));
-        if let Some(series) = few {
-            self.use_budget(series);
-            self.begin_saving();
-            self.use_budget(series);
-        }
+        let few = series.filter(|series| self.save_if_few(series));
         let (spec, guest) = running.into_parts();
         self.update_health();
         self.guest_log = LogCount::new();
@@ -323,7 +326,11 @@ impl Supervisor {
 
     /// As [`BatchScorer::score_batch`], at this time. It never fails: rows that are not scored have no score.
     fn score_at(&mut self, now: Instant, rows: Batch<'_>, wanted: Wanted, verdicts: &mut Verdicts) {
+        let began = self.worked.is_some().then(thread_time);
         let scored = self.try_score(rows, wanted, now, verdicts);
+        if let (Some(began), Some(worked)) = (began, &mut self.worked) {
+            *worked += thread_time().saturating_sub(began);
+        }
         self.start_pause();
         self.update_health();
         self.health.unscored += (rows.len() - verdicts.scores.len()) as u64;
@@ -352,6 +359,9 @@ impl Supervisor {
         self.snapshots.cancel();
         *self.health.failures.entry(kind).or_default() += 1;
         let opened = self.breaker.record_failure(now);
+        if self.shadows {
+            return; // what that means is for the rules of the rollout to say
+        }
         if self.failure_log.is_due(kind, now) {
             warn!("detector `{}` failed: {failure}; its metrics pass unscored until it works again", self.name);
         }
@@ -388,7 +398,7 @@ impl Supervisor {
     /// It scores, but not all that comes. For the breaker that is no failure: what is built in takes no longer than it may.
     fn record_slow(&mut self, failure: &Failure, now: Instant) {
         *self.health.failures.entry(failure.name()).or_default() += 1;
-        if self.failure_log.is_due(failure.name(), now) {
+        if !self.shadows && self.failure_log.is_due(failure.name(), now) {
             warn!("detector `{}` lags behind: {failure}; the others pass unscored", self.name);
         }
         self.record_success(now);
@@ -396,7 +406,7 @@ impl Supervisor {
 
     fn record_success(&mut self, now: Instant) {
         self.health.batches += 1;
-        if self.breaker.record_success(now) {
+        if self.breaker.record_success(now) && !self.shadows {
             info!("detector `{}` works again", self.name);
         }
     }

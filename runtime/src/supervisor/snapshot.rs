@@ -67,6 +67,12 @@ impl Snapshotter {
         self.size = SliceSize::new(Some(spec));
     }
 
+    /// Exchanges all but the names with another.
+    pub(super) fn exchange(&mut self, other: &mut Self) {
+        std::mem::swap(self, other);
+        std::mem::swap(&mut self.detector, &mut other.detector);
+    }
+
     /// Whether all these series fit the next slice.
     pub(super) fn fits_slice(&self, series: &SeriesTable) -> bool {
         series.numbers() <= self.size.series

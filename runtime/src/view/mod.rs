@@ -20,6 +20,7 @@ use self::latency::Latency;
 use self::recorder::{Recorder, Totals};
 use crate::clock;
 use crate::drift::DriftView;
+use crate::rollout::Report;
 use crate::supervisor::{Health, Mode};
 
 /// How often counts are copied.
@@ -98,6 +99,8 @@ pub struct Detector {
     pub drift: DriftView,
     /// Rows that were not compared because there was no time.
     pub drift_skipped: u64,
+    /// Its rollout, if new models are in shadow first.
+    pub rollout: Option<Report>,
 }
 
 /// What a [`View`] guards.

@@ -41,17 +41,23 @@ impl Page<'_> {
 
     fn subtitle(&self) -> String {
         let table = &self.0.table;
-        let when = table.times.first().zip(table.times.last()).map_or_else(String::new, |(from, to)| {
-            format!(", from {} to {}", timestamp(*from), timestamp(*to))
-        });
+        let when = table
+            .times
+            .first()
+            .zip(table.times.last())
+            .map_or_else(String::new, |(from, to)| format!(", from {} to {}", timestamp(*from), timestamp(*to)));
         format!("{}{when}", count(table.len() as u64, "row", "rows"))
     }
 
     fn headline(&self) -> Markup {
         let report = &self.0.report;
         let drifted = (0..report.features.len()).filter(|feature| self.0.feature_drifts(*feature)).count();
-        let began = self.0.began().map_or_else(|| NONE.to_owned(), |time| timestamp(time).strftime("%Y-%m-%d %H:%M").to_string());
-        let change = |of: &Compare, show: &dyn Fn(Option<f64>) -> String| format!("{} → {}", show(of.reference), show(of.live));
+        let began = self
+            .0
+            .began()
+            .map_or_else(|| NONE.to_owned(), |time| timestamp(time).strftime("%Y-%m-%d %H:%M").to_string());
+        let change =
+            |of: &Compare, show: &dyn Fn(Option<f64>) -> String| format!("{} → {}", show(of.reference), show(of.live));
         html! {
             p { b { (verdict(self.0)) "." } }
             (cards(&[
@@ -68,15 +74,20 @@ impl Page<'_> {
         let Outcome { timeline, reference, table, .. } = self.0;
         let window = qualm_bundle::duration::friendly(reference.window);
         if timeline.len() < 2 {
-            return section("Over time", "", paragraph(&format!("The rows last for less than two windows of {window}.")));
+            return section(
+                "Over time",
+                "",
+                paragraph(&format!("The rows last for less than two windows of {window}.")),
+            );
         }
         let times: Vec<i64> = timeline.iter().map(|moment| moment.time).collect();
         let axis = Axis::of(&times);
         let features = table.features();
         let most = timeline.iter().map(|moment| voted(&moment.columns[..features])).max().unwrap_or(0).max(4) as f64;
-        let points = timeline.iter().enumerate().map(|(at, moment)| {
-            Some((axis.at(at), voted(&moment.columns[..features]) as f64 / most))
-        });
+        let points = timeline
+            .iter()
+            .enumerate()
+            .map(|(at, moment)| Some((axis.at(at), voted(&moment.columns[..features]) as f64 / most)));
         let drawing = html! {
             @for (at, moment) in timeline.iter().enumerate().skip(1) {
                 @if moment.state == State::Drifting {
@@ -99,7 +110,9 @@ impl Page<'_> {
             (plot.html())
             (caption(html! { i.score {} "features that vote for drift" i.missed {} "drift is sustained, and reported" }))
         };
-        let meaning = format!("Had the rows come in live: the newest {window} compared with training, eight times in each window.");
+        let meaning = format!(
+            "Had the rows come in live: the newest {window} compared with training, eight times in each window."
+        );
         section("Over time", meaning, content)
     }
 
@@ -232,7 +245,8 @@ fn distribution(of: &str, then: &Distribution, live: &[f64]) -> Markup {
     let quantile = |of: &[f64], share: f64| of.get(((of.len().max(1) - 1) as f64 * share).round() as usize).copied();
     // Without the outermost, which would leave a single bar for the rest.
     let ends = [&then.quantiles, &sorted].map(|of| quantile(of, 0.005).zip(quantile(of, 0.995)));
-    let Some((low, high)) = ends.into_iter().flatten().reduce(|one, other| (one.0.min(other.0), one.1.max(other.1))) else {
+    let Some((low, high)) = ends.into_iter().flatten().reduce(|one, other| (one.0.min(other.0), one.1.max(other.1)))
+    else {
         return paragraph("There are no values.");
     };
     let width = if high > low { (high - low) / BARS as f64 } else { 1.0 };

@@ -3,8 +3,8 @@
 mod against_labels;
 mod alarms;
 mod bands;
-mod features;
 pub mod drift;
+mod features;
 pub mod feedback;
 mod html;
 mod plot;
