@@ -44,6 +44,10 @@ pub struct Options {
     #[arg(long, value_name = "FILE")]
     pub out: PathBuf,
 
+    /// The new model's version; by default one more than that of the old one
+    #[arg(long, value_name = "N")]
+    pub version: Option<u64>,
+
     /// A time whose rows are left out: FROM/UNTIL; again for more
     #[arg(long, value_name = "TIMES")]
     pub maintenance: Vec<Window>,
@@ -81,13 +85,14 @@ pub enum Error {
 ///
 /// As [`Error`] lists them.
 pub fn run(options: &Options, factory: &dyn ModelFactory) -> Result<(), Error> {
-    let Options { model, rows, out, maintenance, key, json, command } = options;
+    let Options { model, rows, out, version, maintenance, key, json, command } = options;
     let no_password = || Err(io::Error::other("a key with a password cannot be used here").into());
     let key = key.as_ref().map(|path| SecretKey::read(path, no_password)).transpose()?;
     let wanted = retrain::Options {
         bundle: model.clone(),
         rows: rows.clone(),
         out: out.clone(),
+        version: *version,
         maintenance: maintenance.clone(),
         command: command.clone(),
         limits: Limits::default(),

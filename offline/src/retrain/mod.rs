@@ -34,6 +34,8 @@ pub struct Options {
     pub rows: PathBuf,
     /// Where the successor is written: a .qualm file, or a directory.
     pub out: PathBuf,
+    /// The successor's version; by default one more than the incumbent's.
+    pub version: Option<u64>,
     /// Times whose rows are left out.
     pub maintenance: Vec<Window>,
     /// A program with its arguments that trains instead; see [`command`].
@@ -165,8 +167,11 @@ fn train_again(
         Vectors { entity: manifest.entity.clone(), interval: manifest.interval, features: manifest.features.clone() };
     let learner = learner_of(&manifest.kind, incumbent.component.as_deref(), &options.out, factory, report);
     let learner = learner.map_err(trained)?;
-    let origin =
-        Origin { name: manifest.name.clone(), version: manifest.version + 1, data_sha256: select::digest(table) };
+    let origin = Origin {
+        name: manifest.name.clone(),
+        version: options.version.unwrap_or(manifest.version + 1),
+        data_sha256: select::digest(table),
+    };
     let step = || report(Step::Fitted { models: 1, of: 1 });
     let outcome = train::train(table, &vectors, &spec, origin, &*learner, step).map_err(trained)?;
     let draft: Draft = outcome.draft;

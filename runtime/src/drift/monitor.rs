@@ -1,6 +1,6 @@
 //! Compares the rows of one model, and keeps them, on a thread of its own.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -62,6 +62,8 @@ struct Shared {
     snapshot: Mutex<Option<Arc<DriftSnapshot>>>,
     /// Rows that were left out.
     skipped: AtomicU64,
+    /// Whether a new model is on its way, so that none is trained.
+    is_busy: AtomicBool,
 }
 
 impl Monitor {
@@ -86,7 +88,11 @@ impl Monitor {
         let snapshot = known.zip(live.as_ref()).map(|(known, live)| {
             Arc::new(DriftSnapshot { features: features.into(), report: live.report().clone(), window: known.window })
         });
-        let shared = Arc::new(Shared { snapshot: Mutex::new(snapshot), skipped: AtomicU64::new(0) });
+        let shared = Arc::new(Shared {
+            snapshot: Mutex::new(snapshot),
+            skipped: AtomicU64::new(0),
+            is_busy: AtomicBool::new(false),
+        });
         let named = retraining.is_some().then(Vec::new);
         let comparer = Comparer {
             detector: detector.to_owned(),
@@ -123,8 +129,9 @@ impl Monitor {
     }
 
     /// Copies the rows of a lane's last batch, and passes them on if the thread is idle. It never waits.
-    pub(crate) fn record(&mut self, lane: &Lane, rows: Batch<'_>, scores: &[f64]) {
+    pub(crate) fn record(&mut self, lane: &Lane, rows: Batch<'_>, scores: &[f64], is_busy: bool) {
         if let Some(worker) = &mut self.worker {
+            worker.shared.is_busy.store(is_busy, Ordering::Relaxed);
             worker.record(rows, scores, &|series| lane.tags(series));
         }
     }
@@ -266,7 +273,9 @@ impl Comparer {
             self.compare(&rows);
             if let Some(retraining) = &mut self.retraining {
                 retraining.keep(&mut rows);
-                retraining.train_if_due(self.live.as_ref().map(Live::report));
+                if !self.shared.is_busy.load(Ordering::Relaxed) {
+                    retraining.train_if_due(self.live.as_ref().map(Live::report));
+                }
             }
             let Waiting { series, times, values, scores, names } = &mut rows;
             (series.clear(), times.clear(), values.clear(), scores.clear(), names.clear());

@@ -11,6 +11,7 @@ use super::monitor::Monitor;
 use super::{DriftView, ModelReference};
 use crate::config::{self, Config};
 use crate::retrain::{self, Plan};
+use crate::rollout::{Rollout, State};
 use crate::supervisor::Supervisor;
 
 /// How many references are kept: that of the model that scores, and of those that it may go back to.
@@ -37,10 +38,10 @@ impl Watching {
         self.drift.enabled || self.retrain.enabled
     }
 
-    /// For a detector whose new models are in shadow first, or are not: those are not trained again.
+    /// For a detector whose new models take over like this.
     #[must_use]
-    pub(crate) fn of(&self, shadows: bool) -> WatchingOne<'_> {
-        WatchingOne { watching: self, shadows }
+    pub(crate) fn of(&self, rollout: &Rollout) -> WatchingOne<'_> {
+        WatchingOne { watching: self, shadows: rollout.shadows(), is_busy: rollout.state() != State::None }
     }
 
     /// How often what is known of drift is emitted.
@@ -54,7 +55,10 @@ impl Watching {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct WatchingOne<'a> {
     watching: &'a Watching,
+    /// Whether new models are in shadow first; where not, none is trained again.
     shadows: bool,
+    /// Whether one is in shadow, or has just taken over: then no other is trained.
+    is_busy: bool,
 }
 
 impl WatchingOne<'_> {
@@ -102,7 +106,7 @@ impl DriftWatch {
                 .map(|reference| Monitor::start(reference, name, features, &config.watching.drift, config.plan(name)));
         }
         if let Some(monitor) = &mut self.monitor {
-            monitor.record(lane, rows, scores);
+            monitor.record(lane, rows, scores, config.is_busy);
         }
     }
 

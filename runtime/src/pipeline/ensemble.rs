@@ -96,7 +96,7 @@ impl Ensemble {
         let several = self.has_several();
         for Member { supervisor, drift, rollout, verdicts, .. } in &mut self.members {
             let scores = if several { &verdicts.scores } else { scores };
-            drift.record(supervisor, lane, rows, scores, &config.of(rollout.shadows()));
+            drift.record(supervisor, lane, rows, scores, &config.of(rollout));
         }
     }
 

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, SystemTime};
 
-use qualm_bundle::store;
+use qualm_bundle::store::{self, Store};
 use qualm_system::child::{self, Done, Failure, Limits};
 use qualm_system::own;
 use rustix::fs::{FlockOperation, Timespec, Timestamps, UTIME_NOW, flock, futimens};
@@ -130,16 +130,25 @@ fn lock(path: &Path) -> io::Result<Option<File>> {
     Ok(Some(file))
 }
 
+/// A version that is newer than all that were kept or given up.
+fn next_version(plan: &Plan, running: u64) -> Result<u64, store::Error> {
+    let store = Store::open(&plan.state, &plan.detector)?;
+    let known = store.kept().into_iter().chain(store.rolled_back_from()).chain([running]);
+    Ok(known.max().unwrap_or(running) + 1)
+}
+
 /// Trains, and offers what comes of it. Returns what is known of it.
 fn train(plan: &Plan, version: u64, stopped: &AtomicBool) -> Result<String, String> {
     let text = |error: io::Error| error.to_string();
     let dir = tempfile::Builder::new().prefix(qualm_system::atomic::MARK).tempdir_in(plan.rows()).map_err(text)?;
     let out = dir.path().join("next.qualm");
     let program = plan.options.program.clone().map_or_else(std::env::current_exe, Ok).map_err(text)?;
+    let version_text = next_version(plan, version).map_err(|error| error.to_string())?.to_string();
     let absolute = |path: PathBuf| std::path::absolute(path).map_err(text);
     let (bundle, rows) = (absolute(plan.bundle(version))?, absolute(plan.rows())?);
     let mut arguments: Vec<&OsStr> = vec!["retrain".as_ref(), "--model".as_ref(), bundle.as_ref()];
     arguments.extend::<[&OsStr; 4]>(["--rows".as_ref(), rows.as_ref(), "--out".as_ref(), out.as_ref()]);
+    arguments.extend::<[&OsStr; 2]>(["--version".as_ref(), version_text.as_ref()]);
     for window in &plan.options.maintenance {
         arguments.extend::<[&OsStr; 2]>(["--maintenance".as_ref(), window.as_ref()]);
     }
