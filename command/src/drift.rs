@@ -90,7 +90,7 @@ pub fn run(options: &Options, factory: &dyn ModelFactory) -> Result<(), Error> {
     } else {
         let mut text = outcome.text();
         if let Some(path) = &options.html {
-            let _infallible = write!(text, "the report is in {}\n", path.display());
+            let _infallible = writeln!(text, "the report is in {}", path.display());
         } else {
             text += "--html FILE makes a report, with plots\n";
         }

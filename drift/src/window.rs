@@ -301,7 +301,7 @@ mod tests {
 
     #[test]
     fn of_many_rows_some_are_counted() {
-        let mut window = Window::new(&reference(), Duration::from_nanos(800_000));
+        let mut window = Window::new(&reference(), Duration::from_micros(800));
         let score = |time: i64| if time % 3 == 0 { 2.0 } else { 0.5 };
         for time in 0..800_001 {
             window.observe(time, &[(time % 100) as f64, f64::NAN], score(time), |_| ());

@@ -121,11 +121,12 @@ impl Bench {
         }
         let text = |model: PathBuf, rollout: &str, state: &str| {
             format!(
-                "[[detector]]\nname = \"d\"\nselect = {{ include_fields = \"v\" }}\nmodel = {model:?}\n{rollout}\n[bundles]\npoll = \
-                 \"1s\"\n[limits]\ndeadline = \"1s\"\n[state]\ninterval = \"1s\"\n{state}"
+                "[[detector]]\nname = \"d\"\nselect = {{ include_fields = \"v\" }}\nmodel = \"{}\"\n{rollout}\n[bundles]\npoll = \
+                 \"1s\"\n[limits]\ndeadline = \"1s\"\n[state]\ninterval = \"1s\"\n{state}",
+                model.display()
             )
         };
-        let state = format!("dir = {:?}", dir.path().join("state"));
+        let state = format!("dir = \"{}\"", dir.path().join("state").display());
         let config =
             Config::parse(&text(source(&dir), &format!("rollout = \"shadow\"\n{rollout}"), &state), "q").unwrap();
         let mut pipeline = Pipeline::start(&config).unwrap();

@@ -120,9 +120,9 @@ impl Run {
         let address = free_port();
         let config = format!(
             "[[detector]]\nname = \"server\"\nmodel = \"model\"\nrollout = \"shadow\"\npromote_after = \"1s\"\nwatch_for = \"8s\"\n\
-             bounds = {{ rows = 500 }}\n[bundles]\npoll = \"1s\"\n[state]\ndir = {:?}\n[retrain]\nenabled = true\npause = \"2s\"\n\
+             bounds = {{ rows = 500 }}\n[bundles]\npoll = \"1s\"\n[state]\ndir = \"{}\"\n[retrain]\nenabled = true\npause = \"2s\"\n\
              [http]\nlisten = \"{address}\"\n[limits]\ndeadline = \"2s\"\n",
-            dir.path().join("state")
+            dir.path().join("state").display()
         );
         fs::write(dir.path().join("qualm.toml"), config).unwrap();
         let log = File::create(dir.path().join("log")).unwrap();

@@ -73,7 +73,11 @@ impl Rows {
     /// Removes all rows and names, and keeps the memory.
     pub fn clear(&mut self) {
         let Self { times, series, entities, values, scores } = self;
-        (times.clear(), series.clear(), entities.clear(), values.clear(), scores.clear());
+        times.clear();
+        series.clear();
+        entities.clear();
+        values.clear();
+        scores.clear();
     }
 
     /// Reads all segments in a directory whose rows have these features. Segments of other features are ignored: they are of

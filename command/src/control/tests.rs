@@ -89,7 +89,9 @@ fn what_is_no_request_gets_an_error_and_harms_nobody() {
 fn who_is_slow_holds_nobody_up() {
     with_pipeline(|path| {
         let mut slow: Vec<_> = (0..MAX_CONNECTIONS - 1).map(|_| UnixStream::connect(path).unwrap()).collect();
-        slow.iter_mut().for_each(|stream| stream.write_all(b"{").unwrap());
+        for stream in &mut slow {
+            stream.write_all(b"{").unwrap();
+        }
         let began = Instant::now();
         assert_eq!(ask(path, &list()).unwrap(), Reply::Models(Vec::new()));
         assert!(began.elapsed() < LINE_TIMEOUT, "{:?}", began.elapsed());

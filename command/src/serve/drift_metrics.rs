@@ -25,7 +25,7 @@ pub(super) fn expose<'a>(detectors: impl Iterator<Item = (&'static str, &'a Dete
         out.gauge("qualm_feature_mean", "The mean of a feature: reference, in training; live, in the window.");
     for one in &known {
         one.features(|report| [report.reference.mean, report.live.mean], &mut |labels, value| {
-            family.value(labels, value)
+            family.value(labels, value);
         });
     }
     let mut family = out.gauge("qualm_feature_std", "Its standard deviation, likewise.");
@@ -38,7 +38,7 @@ pub(super) fn expose<'a>(detectors: impl Iterator<Item = (&'static str, &'a Dete
         let of = |report: &qualm_drift::FeatureReport| [Some(report.reference.missing), Some(report.live.missing)];
         one.features(of, &mut |labels, value| family.value(labels, value));
     }
-    let scores: [(&str, &str, fn(&DriftSnapshot) -> qualm_drift::Compare); 3] = [
+    let scores: [ScoreFamily; 3] = [
         ("qualm_score_median", "The median score of rows, likewise.", |one| one.report.error_median),
         ("qualm_score_p95", "The 95 % quantile of scores, likewise.", |one| one.report.error_p95),
         ("qualm_anomaly_rate", "The share of rows with a score above 1, likewise.", |one| one.report.alarm_rate),
@@ -70,6 +70,12 @@ pub(super) fn expose<'a>(detectors: impl Iterator<Item = (&'static str, &'a Dete
     }
 }
 
+/// A family of the score: its name, its help, and its values.
+type ScoreFamily = (&'static str, &'static str, fn(&DriftSnapshot) -> qualm_drift::Compare);
+
+/// Takes a sample: its labels, and its value.
+type Sample<'a> = &'a mut dyn FnMut(&[(&'static str, &str)], f64);
+
 /// A detector whose drift is known.
 struct Known<'a> {
     pipeline: &'static str,
@@ -88,11 +94,7 @@ impl<'a> Known<'a> {
     }
 
     /// Both values of each feature, that in training and that of the window, where they are known.
-    fn features(
-        &self,
-        of: impl Fn(&qualm_drift::FeatureReport) -> [Option<f64>; 2],
-        value: &mut dyn FnMut(&[(&'static str, &str)], f64),
-    ) {
+    fn features(&self, of: impl Fn(&qualm_drift::FeatureReport) -> [Option<f64>; 2], value: Sample<'_>) {
         for (feature, report) in self.snapshot.features.iter().zip(&self.snapshot.report.features) {
             for (kind, number) in KINDS.into_iter().zip(of(report)) {
                 if let Some(number) = number {
@@ -103,7 +105,7 @@ impl<'a> Known<'a> {
     }
 
     /// Both values of the score.
-    fn both(&self, of: [Option<f64>; 2], value: &mut dyn FnMut(&[(&'static str, &str)], f64)) {
+    fn both(&self, of: [Option<f64>; 2], value: Sample<'_>) {
         for (kind, number) in KINDS.into_iter().zip(of) {
             if let Some(number) = number {
                 value(&self.labels(&[("kind", kind)]), number);

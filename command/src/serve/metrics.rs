@@ -41,6 +41,9 @@ struct Pipeline {
     latency: Histogram,
 }
 
+/// A family of rollouts: its name, its help, and its value.
+type Gauge<T> = (&'static str, &'static str, fn(&Report) -> T);
+
 /// A family of counters: its name, its help, and its value.
 type Counter<T> = (&'static str, &'static str, fn(&T) -> u64);
 
@@ -182,7 +185,7 @@ fn rollouts(pipelines: &[Pipeline], out: &mut Exposition) {
             family.value(&labels, f64::from(u8::from(report.state == state)));
         }
     }
-    let compared: [(&str, &str, fn(&Report) -> Option<f64>); 5] = [
+    let compared: [Gauge<Option<f64>>; 5] = [
         ("qualm_rollout_rows", "Rows that both models scored.", |one| Some(one.rows as f64)),
         (
             "qualm_rollout_agreement_ratio",
@@ -203,7 +206,7 @@ fn rollouts(pipelines: &[Pipeline], out: &mut Exposition) {
             }
         }
     }
-    let of_both: [(&str, &str, fn(&Report) -> [u64; 2]); 3] = [
+    let of_both: [Gauge<[u64; 2]>; 3] = [
         ("qualm_rollout_incidents", "Incidents that began on rows that both models scored, by their scores.", |one| {
             [one.alarms, one.shadow_alarms]
         }),

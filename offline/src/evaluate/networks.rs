@@ -20,12 +20,15 @@ pub struct NetworkAlone {
     pub figures: BTreeMap<&'static str, f64>,
 }
 
+/// A network, and its detector.
+type Alone = (Network, Box<dyn Detector>);
+
 /// A detector for each network of a bundle whose model has several.
 ///
 /// # Errors
 ///
 /// If the model is malformed.
-pub(super) fn each_alone(bundle: &Bundle) -> Result<Vec<(Network, Box<dyn Detector>)>, Error> {
+pub(super) fn each_alone(bundle: &Bundle) -> Result<Vec<Alone>, Error> {
     // What a plugin's model contains is its own business.
     if bundle.component.is_some() {
         return Ok(Vec::new());

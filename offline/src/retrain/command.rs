@@ -134,6 +134,6 @@ fn write(path: &Path, table: &Table, rows: usize) -> Result<(), csv::Error> {
         let cells = values.iter().map(cell);
         csv.write_record([timestamp(table.times[row]).to_string(), entity.to_owned()].into_iter().chain(cells))?;
     }
-    csv.into_inner().map_err(|error| error.into_error())?.flush()?;
+    csv.into_inner().map_err(csv::IntoInnerError::into_error)?.flush()?;
     Ok(())
 }

@@ -400,10 +400,10 @@ fn drift_and_retraining_are_checked() {
             "[retrain] needs `key`",
         ),
     ] {
-        let error = parse(wrong).unwrap_err().to_string();
+        let error = parse(wrong).unwrap_err();
         assert!(error.contains(what), "{wrong}: {error}");
     }
-    let error = parse("[state]\ndir = \"/s\"\n[retrain]\nenabled = true\n").unwrap_err().to_string();
+    let error = parse("[state]\ndir = \"/s\"\n[retrain]\nenabled = true\n").unwrap_err();
     assert!(error.contains("needs a detector with `rollout = \"shadow\"`"), "{error}");
     let config = parse("[[detector]]\nmodel = \"m\"\nrollout = \"shadow\"\n[state]\ndir = \"/s\"\n[retrain]\nenabled = true\nrows = \"1GiB\"\n").unwrap();
     assert!(config.effective().contains("[retrain]\nenabled = true\nrows = \"1GiB\""), "{}", config.effective());

@@ -278,7 +278,11 @@ impl Comparer {
                 }
             }
             let Waiting { series, times, values, scores, names } = &mut rows;
-            (series.clear(), times.clear(), values.clear(), scores.clear(), names.clear());
+            series.clear();
+            times.clear();
+            values.clear();
+            scores.clear();
+            names.clear();
             // Nobody takes it back any more, though more may come.
             let _ended = back.try_send(rows);
         }
@@ -308,7 +312,7 @@ impl Comparer {
         let Self { detector, title, .. } = self;
         match (before, new.report.state) {
             (State::Drifting, State::None) => {
-                info!("detector `{detector}`: its metrics look again as when {title} was trained")
+                info!("detector `{detector}`: its metrics look again as when {title} was trained");
             }
             (State::Learning | State::None, State::Drifting) => {
                 warn!("detector `{detector}`: {} since {title} was trained; retrain it", what_drifts(&new));

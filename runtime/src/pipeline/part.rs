@@ -136,7 +136,9 @@ impl Part {
             let supervisor = supervisor.relating(member.prior() == Prior::Siblings);
             let rollout = Rollout::new(member.rollout().filter(|_| reloader.is_some()).cloned());
             let mut member = Member::new(supervisor, reloader, rollout, weight);
-            reference.into_iter().for_each(|reference| member.drift.add(reference));
+            if let Some(reference) = reference {
+                member.drift.add(reference);
+            }
             members.push(member);
         }
         let nothing = Shape { features: Vec::new(), entity: Vec::new(), interval: 0 };

@@ -7,7 +7,7 @@ use qualm_system::untrusted::visible;
 use super::html::{Cell, caption, card, cards, document, footer, name, notes, paragraph, section, table};
 use super::plot::{Plot, Tick, line, path, rectangle, stroke};
 use super::series::Axis;
-use crate::drift::{ColumnMoment, Outcome, verdict};
+use crate::drift::{ColumnMoment, Moment, Outcome, verdict};
 use crate::evaluate::format::{NONE, count, number, percent, short};
 use crate::history::timestamp;
 
@@ -39,7 +39,7 @@ impl Page<'_> {
         document(&format!("{title} – qualm drift"), &format!("Does {title} still see what it was trained on?"), &body)
     }
 
-    fn subtitle(&self) -> String {
+    fn subtitle(self) -> String {
         let table = &self.0.table;
         let when = table
             .times
@@ -49,7 +49,7 @@ impl Page<'_> {
         format!("{}{when}", count(table.len() as u64, "row", "rows"))
     }
 
-    fn headline(&self) -> Markup {
+    fn headline(self) -> Markup {
         let report = &self.0.report;
         let drifted = (0..report.features.len()).filter(|feature| self.0.feature_drifts(*feature)).count();
         let began = self
@@ -70,7 +70,7 @@ impl Page<'_> {
     }
 
     /// How many features vote for drift, window after window.
-    fn over_time(&self) -> Markup {
+    fn over_time(self) -> Markup {
         let Outcome { timeline, reference, table, .. } = self.0;
         let window = qualm_bundle::duration::friendly(reference.window);
         if timeline.len() < 2 {
@@ -89,10 +89,8 @@ impl Page<'_> {
             .enumerate()
             .map(|(at, moment)| Some((axis.at(at), voted(&moment.columns[..features]) as f64 / most)));
         let drawing = html! {
-            @for (at, moment) in timeline.iter().enumerate().skip(1) {
-                @if moment.state == State::Drifting {
-                    (rectangle("missed", [axis.at(at - 1), 0.0], [axis.at(at), 1.0], &Markup::default()))
-                }
+            @for (from, until) in spans(timeline) {
+                (rectangle("missed", [axis.at(from), 0.0], [axis.at(until), 1.0], &Markup::default()))
             }
             (stroke("ordinary", &path(points)))
         };
@@ -117,9 +115,9 @@ impl Page<'_> {
     }
 
     /// The distributions of the features that moved most.
-    fn distributions(&self) -> Markup {
+    fn distributions(self) -> Markup {
         let Outcome { report, table, reference, scores, timeline, .. } = self.0;
-        let score_last = |page: &Self| {
+        let score_last = |page: Self| {
             let live: Vec<f64> = scores.iter().copied().filter(|score| !score.is_nan()).collect();
             page.panel("score", &report.score, &reference.reference.score, &live, table.features())
         };
@@ -143,7 +141,7 @@ impl Page<'_> {
         section("Then and now", format!("How often which values occurred in training and now.{below}{of}"), content)
     }
 
-    fn panel(&self, of: &str, report: &FeatureReport, then: &Distribution, live: &[f64], column: usize) -> Markup {
+    fn panel(self, of: &str, report: &FeatureReport, then: &Distribution, live: &[f64], column: usize) -> Markup {
         let last = column == self.0.report.features.len();
         let drifts = if last { self.0.score_drifts() } else { self.0.feature_drifts(column) };
         let votes = format!("{} of 5 tests vote for drift", report.votes);
@@ -163,7 +161,7 @@ impl Page<'_> {
     }
 
     /// A column's mean, window after window.
-    fn means(&self, of: &str, report: &FeatureReport, column: usize) -> Markup {
+    fn means(self, of: &str, report: &FeatureReport, column: usize) -> Markup {
         let timeline = &self.0.timeline;
         let (Some(mean), Some(deviation)) = (report.reference.mean, report.reference.deviation) else {
             return Markup::default();
@@ -200,7 +198,7 @@ impl Page<'_> {
     }
 
     /// All features with all tests.
-    fn all_tests(&self) -> Markup {
+    fn all_tests(self) -> Markup {
         let Outcome { report, table: rows_of, .. } = self.0;
         let heads = ["Feature", "Votes", "KS", "PSI", "Wasserstein", "Jensen–Shannon", "Chi-square", "Missing"];
         let test_cells = |of: &FeatureReport| {
@@ -231,6 +229,18 @@ impl Page<'_> {
                        training rows had among themselves. Three votes make drift.";
         section("All tests", meaning, table("stacked", &heads, rows))
     }
+}
+
+/// The spans of moments with sustained drift, each from the moment before the first.
+fn spans(timeline: &[Moment]) -> Vec<(usize, usize)> {
+    let mut spans: Vec<(usize, usize)> = Vec::new();
+    for (at, _) in timeline.iter().enumerate().skip(1).filter(|(_, moment)| moment.state == State::Drifting) {
+        match spans.last_mut() {
+            Some((_, until)) if *until == at - 1 => *until = at,
+            _ => spans.push((at - 1, at)),
+        }
+    }
+    spans
 }
 
 /// How many features vote for drift.
@@ -279,7 +289,7 @@ fn distribution(of: &str, then: &Distribution, live: &[f64]) -> Markup {
     let tick = |share: f64| Tick { at: share, text: short_number(low + width * BARS as f64 * share) };
     Plot {
         title: format!("values of {}, in training and now", visible(of)),
-        class: "values",
+        class: "low",
         drawing,
         across: [0.0, 0.5, 1.0].map(tick).to_vec(),
         up: vec![Tick { at: 1.0, text: percent(Some(most)) }],
