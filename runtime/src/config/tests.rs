@@ -406,5 +406,5 @@ fn drift_and_retraining_are_checked() {
     let error = parse("[state]\ndir = \"/s\"\n[retrain]\nenabled = true\n").unwrap_err();
     assert!(error.contains("needs a detector with `rollout = \"shadow\"`"), "{error}");
     let config = parse("[[detector]]\nmodel = \"m\"\nrollout = \"shadow\"\n[state]\ndir = \"/s\"\n[retrain]\nenabled = true\nrows = \"1GiB\"\n").unwrap();
-    assert!(config.effective().contains("[retrain]\nenabled = true\nrows = \"1GiB\""), "{}", config.effective());
+    assert!(config.effective().contains("[retrain]\nenabled = true\nrows = \"1024MiB\""), "{}", config.effective());
 }
