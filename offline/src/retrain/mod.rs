@@ -1,8 +1,8 @@
 //! Trains a model again on the rows that it scored, and compares the two.
 //!
 //! Rows come from the [ring](qualm_bundle::rows) of a running pipeline. Those that were anomalous or lie in maintenance windows
-//! are [left out](select). The successor is trained as the incumbent was, or by a [command](command) of the user's. It is
-//! written only where it passes the [gate](gate): it does no worse on rows that it has not seen.
+//! are [left out](mod@select). The successor is trained as the incumbent was, or by a [`command`] of the user's. It is
+//! written only where it passes the [`gate`]: it does no worse on rows that it has not seen.
 
 mod command;
 pub mod gate;
