@@ -2,7 +2,7 @@
 
 use crate::binned::{chi_square, jensen_shannon, stability_index};
 use crate::reference::{Distribution, Effects};
-use crate::two_sample::{ks_asymptotic, ks_statistic, wasserstein};
+use crate::two_sample::{ks_statistic, wasserstein};
 use crate::window::Column;
 
 /// With fewer values than this, whether counted or in the sample, tests say nothing.
@@ -19,9 +19,13 @@ pub(crate) struct Compared {
     pub(crate) chi_square_p_value: f64,
 }
 
+/// How Kolmogorov and Smirnov's p-value is computed from the statistic and both sizes: [`crate::two_sample::ks_p_value`], or for a
+/// window [`crate::two_sample::ks_asymptotic`], which is within a few per cent of it and takes a hundredth of the time.
+pub(crate) type KsPValue = fn(f64, usize, usize) -> f64;
+
 /// Compares a column with its reference; `sorted` is a sample of its values. The reference's quantiles are taken for a sample
 /// of as many values as there are, which makes the test a little careful.
-pub(crate) fn compare(reference: &Distribution, column: &Column, sorted: &[f64]) -> Compared {
+pub(crate) fn compare(reference: &Distribution, column: &Column, sorted: &[f64], ks: KsPValue) -> Compared {
     let missing = (missing(column) - reference.missing).abs();
     let Distribution { quantiles, counts, .. } = reference;
     if sorted.len() < LEAST_VALUES || quantiles.is_empty() {
@@ -38,8 +42,7 @@ pub(crate) fn compare(reference: &Distribution, column: &Column, sorted: &[f64])
         chi_square: chi_square.effect.min(LARGEST_EFFECT),
         missing,
     };
-    // Of so many values it is within a few per cent of the exact one, which takes a hundred times as long.
-    let ks_p_value = ks_asymptotic(effects.ks, quantiles.len(), sorted.len());
+    let ks_p_value = ks(effects.ks, quantiles.len(), sorted.len());
     Compared { effects, ks_p_value, chi_square_p_value: chi_square.p_value }
 }
 

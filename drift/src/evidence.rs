@@ -2,10 +2,11 @@
 
 use crate::alarms::{Alarms, calm};
 use crate::bins;
-use crate::effects::{Compared, compare, in_units};
+use crate::effects::{Compared, KsPValue, compare, in_units};
 use crate::moments::{Moments, is_known};
 use crate::reference::{Distribution, MAX_BINS, Reference};
 use crate::sample::{SAMPLE, nearest_rank};
+use crate::two_sample::{ks_asymptotic, ks_p_value};
 use crate::window::{BLOCKS, Column, Window, is_alarm};
 
 /// What is found in some rows.
@@ -34,7 +35,7 @@ impl Evidence {
         self.begin(window.rows(), window.alarms());
         for (at, distribution) in reference.features.iter().chain([&reference.score]).enumerate() {
             window.sample(at, &mut self.sorted);
-            self.add(distribution, window.column(at));
+            self.add(distribution, window.column(at), ks_asymptotic);
         }
         self.add_quantiles(|sorted| window.calm_scores(sorted));
     }
@@ -79,12 +80,12 @@ impl Evidence {
             column.counts[bins::bin(&distribution.edges, *value)] += 1.0;
         }
         self.sorted.sort_unstable_by(f64::total_cmp);
-        self.add(distribution, column);
+        self.add(distribution, column, ks_p_value);
     }
 
     /// Adds a column whose sample stands in `sorted`.
-    fn add(&mut self, distribution: &Distribution, column: Column) {
-        self.columns.push((column, compare(distribution, &column, &self.sorted)));
+    fn add(&mut self, distribution: &Distribution, column: Column, ks: KsPValue) {
+        self.columns.push((column, compare(distribution, &column, &self.sorted, ks)));
     }
 
     /// Takes the quantiles of the scores that stand in `sorted`: all, and then those of calm blocks, which `calm` puts there.

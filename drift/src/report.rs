@@ -48,9 +48,6 @@ pub enum State {
 }
 
 impl State {
-    /// All states.
-    pub const ALL: [Self; 3] = [Self::Learning, Self::None, Self::Drifting];
-
     /// Its name in metrics and reports for machines.
     #[must_use]
     pub fn name(self) -> &'static str {

@@ -70,6 +70,8 @@ pub struct Outcome {
     pub scores: Vec<f64>,
     /// What they are compared with.
     pub reference: ReferenceFile,
+    /// How many tests had to vote for drift of a feature.
+    pub consensus: usize,
     /// Caveats.
     pub notes: Vec<String>,
     /// Names and values.
@@ -117,9 +119,10 @@ pub fn drift(options: &Options, factory: &dyn ModelFactory) -> Result<Outcome, E
     let rules = Rules::default();
     let rules = Rules { window: reference.window, consensus: consensus.unwrap_or(rules.consensus), ..rules };
     let report = compare_table(&reference.reference, &subject.table.values, &scores, &rules)?;
+    let consensus = rules.consensus;
     let timeline = timeline(&reference, &subject.table, &scores, rules);
     let (title, notes, provenance) = (subject.title(), subject.notes(), subject.provenance());
-    Ok(Outcome { title, report, timeline, table: subject.table, scores, reference, notes, provenance })
+    Ok(Outcome { title, report, timeline, table: subject.table, scores, reference, consensus, notes, provenance })
 }
 
 fn timeline(reference: &ReferenceFile, table: &Table, scores: &[f64], rules: Rules) -> Vec<Moment> {

@@ -4,7 +4,7 @@ use qualm_drift::{Compare, Report, State};
 use qualm_system::untrusted::visible;
 
 use super::Outcome;
-use crate::evaluate::format::{NONE, count, number, percent};
+use crate::evaluate::format::{count, known, number, percent};
 use crate::evaluate::terminal::columns;
 use crate::history::timestamp;
 
@@ -99,8 +99,4 @@ fn began(outcome: &Outcome) -> String {
             format!("\nlive, no drift would have been sustained for long enough to be reported (window {window})\n")
         }
     }
-}
-
-fn known(number: Option<f64>) -> String {
-    number.map_or_else(|| NONE.to_owned(), |known| self::number(known, 3))
 }

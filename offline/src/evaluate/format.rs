@@ -29,6 +29,11 @@ pub(crate) fn number(number: f64, digits: usize) -> String {
     if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
 }
 
+/// A number to three significant digits, if there is one.
+pub(crate) fn known(of: Option<f64>) -> String {
+    of.map_or_else(|| NONE.to_owned(), |known| number(known, 3))
+}
+
 /// A round number, shortened: `20k`, `4M`.
 pub(crate) fn short(round: f64) -> String {
     // The least number for a unit, the unit, and its letter.

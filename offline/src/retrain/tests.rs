@@ -2,6 +2,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
+use qualm_bundle::bundle::Draft;
 use qualm_bundle::rows::{Ring, Rows};
 use qualm_core::BuiltIn;
 use tempfile::TempDir;

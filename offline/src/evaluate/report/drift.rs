@@ -8,7 +8,7 @@ use super::html::{Cell, caption, card, cards, document, footer, name, notes, par
 use super::plot::{Plot, Tick, line, path, rectangle, stroke};
 use super::series::Axis;
 use crate::drift::{ColumnMoment, Moment, Outcome, verdict};
-use crate::evaluate::format::{NONE, count, number, percent, short};
+use crate::evaluate::format::{NONE, count, known, number, percent, short};
 use crate::history::timestamp;
 
 /// How many features are drawn, and how many listed.
@@ -71,7 +71,7 @@ impl Page<'_> {
 
     /// How many features vote for drift, window after window.
     fn over_time(self) -> Markup {
-        let Outcome { timeline, reference, table, .. } = self.0;
+        let Outcome { timeline, reference, table, consensus, .. } = self.0;
         let window = qualm_bundle::duration::friendly(reference.window);
         if timeline.len() < 2 {
             return section(
@@ -83,11 +83,13 @@ impl Page<'_> {
         let times: Vec<i64> = timeline.iter().map(|moment| moment.time).collect();
         let axis = Axis::of(&times);
         let features = table.features();
-        let most = timeline.iter().map(|moment| voted(&moment.columns[..features])).max().unwrap_or(0).max(4) as f64;
+        let most =
+            timeline.iter().map(|moment| voted(&moment.columns[..features], *consensus)).max().unwrap_or(0).max(4)
+                as f64;
         let points = timeline
             .iter()
             .enumerate()
-            .map(|(at, moment)| Some((axis.at(at), voted(&moment.columns[..features]) as f64 / most)));
+            .map(|(at, moment)| Some((axis.at(at), voted(&moment.columns[..features], *consensus) as f64 / most)));
         let drawing = html! {
             @for (from, until) in spans(timeline) {
                 (rectangle("missed", [axis.at(from), 0.0], [axis.at(until), 1.0], &Markup::default()))
@@ -101,7 +103,7 @@ impl Page<'_> {
             drawing,
             across: axis.ticks(),
             up: [0.0, 0.5, 1.0].map(tick).to_vec(),
-            up_name: "features with 3 votes or more",
+            up_name: "features that vote for drift",
             ..Plot::default()
         };
         let content = html! {
@@ -199,7 +201,7 @@ impl Page<'_> {
 
     /// All features with all tests.
     fn all_tests(self) -> Markup {
-        let Outcome { report, table: rows_of, .. } = self.0;
+        let Outcome { report, table: rows_of, consensus, .. } = self.0;
         let heads = ["Feature", "Votes", "KS", "PSI", "Wasserstein", "Jensen–Shannon", "Chi-square", "Missing"];
         let test_cells = |of: &FeatureReport| {
             of.tests
@@ -224,9 +226,11 @@ impl Page<'_> {
         let ranked = self.0.ranked();
         let features = ranked.iter().take(MAX_LISTED).map(|&at| row(name(&rows_of.names[at]), &report.features[at]));
         let rows = std::iter::once(row(html! { "score" }, &report.score)).chain(features);
-        let meaning = "Statistics of five tests. A test votes (red) where its statistic is above its level and, if it has a p-value \
-                       (adjusted for the number of features), that is below 0.01. Levels are at least twice what windows of the \
-                       training rows had among themselves. Three votes make drift.";
+        let meaning = format!(
+            "Statistics of five tests. A test votes (red) where its statistic is above its level and, if it has a p-value \
+             (adjusted for the number of features), that is below 0.01. A level is the larger of a fixed one and three times \
+             what nine in ten windows of the training rows had. {consensus} votes make drift."
+        );
         section("All tests", meaning, table("stacked", &heads, rows))
     }
 }
@@ -244,8 +248,8 @@ fn spans(timeline: &[Moment]) -> Vec<(usize, usize)> {
 }
 
 /// How many features vote for drift.
-fn voted(features: &[ColumnMoment]) -> usize {
-    features.iter().filter(|feature| feature.votes >= 3).count()
+fn voted(features: &[ColumnMoment], consensus: usize) -> usize {
+    features.iter().filter(|feature| feature.votes >= consensus).count()
 }
 
 /// Two histograms over the same bars: how much of the rows each bar has.
@@ -300,14 +304,5 @@ fn distribution(of: &str, then: &Distribution, live: &[f64]) -> Markup {
 }
 
 fn short_number(value: f64) -> String {
-    if value.abs() >= 1e4 { short(value) } else { signed(value) }
-}
-
-fn signed(value: f64) -> String {
-    let text = number(value, 3);
-    if value < 0.0 && !text.starts_with('-') { format!("-{text}") } else { text }
-}
-
-fn known(of: Option<f64>) -> String {
-    of.map_or_else(|| NONE.to_owned(), signed)
+    if value.abs() >= 1e4 { short(value) } else { number(value, 3) }
 }
