@@ -43,7 +43,7 @@ $(PLUGINS)/flatline.wasm: plugins/flatline/flatline.js plugins/flatline/package-
 	@mkdir -p $(PLUGINS)
 	$$($(TOOLS) componentize-qjs) -w wit -n plugin -j plugins/flatline/flatline.js -o $@ --sync
 
-# See it find real incidents. What trains networks is built only where it was built before: it takes half as long as all else.
+# See it find real incidents. What trains networks is built only where it was built before: it takes a quarter of the time.
 DEEP_BUILT := $(wildcard target/release/deps/libburn_tensor-*.rlib)
 demo: toolchain
 	$(CARGO) build --locked --release $(if $(DEEP_BUILT),,-p qualm-command --no-default-features --features serve$(COMMA)history)

@@ -2,10 +2,9 @@
 //!
 //! Lines of the measurement `qualm`; fields are called as the metrics in `/metrics`, without `qualm_`.
 
-use qualm_drift::{FeatureReport, Summary};
 use qualm_pipeline::splice::write_name;
 
-use super::{DriftSnapshot, DriftView};
+use super::{DriftView, Sample};
 use crate::view::Detector;
 
 /// Appends the lines of detectors whose drift is looked for, at this time (nanoseconds since 1970).
@@ -20,54 +19,23 @@ pub(crate) fn write(detectors: &[Detector], time: i64, out: &mut Vec<u8>) {
         }
         line.end(time);
         if let DriftView::Known(snapshot) = &detector.drift {
-            write_known(detector, snapshot, time, out);
+            let samples = snapshot.samples();
+            for of_same in samples.chunk_by(|one, next| one.labels == next.labels) {
+                write_line(detector, of_same, time, out);
+            }
         }
     }
 }
 
-fn write_known(detector: &Detector, snapshot: &DriftSnapshot, time: i64, out: &mut Vec<u8>) {
-    let report = &snapshot.report;
-    let scores = |pick: fn(&qualm_drift::Compare) -> Option<f64>| {
-        [
-            ("score_median", pick(&report.error_median)),
-            ("score_p95", pick(&report.error_p95)),
-            ("anomaly_rate", pick(&report.alarm_rate)),
-        ]
-    };
-    write_numbers(detector, &[("kind", "reference")], &scores(|compare| compare.reference), time, out);
-    write_numbers(detector, &[("kind", "live")], &scores(|compare| compare.live), time, out);
-    for (feature, report) in snapshot.features.iter().zip(&report.features) {
-        write_feature(detector, feature, report, time, out);
-    }
-}
-
-fn write_feature(detector: &Detector, feature: &str, report: &FeatureReport, time: i64, out: &mut Vec<u8>) {
-    for (kind, Summary { mean, deviation, missing }) in [("reference", &report.reference), ("live", &report.live)] {
-        let numbers = [("feature_mean", *mean), ("feature_std", *deviation), ("feature_missing_ratio", Some(*missing))];
-        write_numbers(detector, &[("feature", feature), ("kind", kind)], &numbers, time, out);
-    }
-    let mut line = Line::new(out, detector, &[("feature", feature)]);
-    line.field("feature_drift", if report.drifted { "1i" } else { "0i" });
-    line.end(time);
-    for test in &report.tests {
-        let numbers = [("drift", Some(test.statistic / test.level))];
-        write_numbers(detector, &[("feature", feature), ("test", test.test.name())], &numbers, time, out);
-    }
-}
-
-/// A line of the numbers that are known and finite, if any is.
-fn write_numbers(
-    detector: &Detector,
-    tags: &[(&str, &str)],
-    numbers: &[(&str, Option<f64>)],
-    time: i64,
-    out: &mut Vec<u8>,
-) {
-    let known =
-        || numbers.iter().filter_map(|(name, number)| Some((name, number.filter(|number| number.is_finite())?)));
-    if known().next().is_some() {
-        let mut line = Line::new(out, detector, tags);
-        known().for_each(|(name, number)| line.field(name, &number.to_string()));
+/// A line of the samples that are finite, if any is; all have the same labels.
+fn write_line(detector: &Detector, samples: &[Sample<'_>], time: i64, out: &mut Vec<u8>) {
+    let finite = || samples.iter().filter(|sample| sample.value.is_finite());
+    if let Some(Sample { labels, .. }) = finite().next() {
+        let mut line = Line::new(out, detector, labels);
+        finite().for_each(|Sample { name, value, .. }| match *name {
+            "feature_drift" => line.field(name, &format!("{value}i")),
+            _ => line.field(name, &value.to_string()),
+        });
         line.end(time);
     }
 }
