@@ -17,7 +17,7 @@ use qualm_drift::Reference;
 use qualm_sandbox::Title;
 
 pub(crate) use self::lines::write as write_lines;
-pub use self::snapshot::{DriftSnapshot, DriftView};
+pub use self::snapshot::{DriftSnapshot, DriftView, Sample};
 pub(crate) use self::watch::{DriftWatch, Watching};
 
 /// What a model's training rows looked like, with what the model is called.

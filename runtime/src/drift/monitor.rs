@@ -45,15 +45,13 @@ pub(crate) struct Monitor {
 #[derive(Debug)]
 struct Worker {
     features: usize,
-    /// `None` once the thread is to end.
-    full: Option<SyncSender<Waiting>>,
+    full: SyncSender<Waiting>,
     empty: Receiver<Waiting>,
-    /// What is filled; `None` while the thread has all buffers.
-    filling: Option<Waiting>,
+    filling: Waiting,
     /// Where rows are kept, which series have been named.
     named: Option<Vec<bool>>,
     shared: Arc<Shared>,
-    thread: Option<JoinHandle<()>>,
+    thread: JoinHandle<()>,
 }
 
 #[derive(Debug)]
@@ -67,9 +65,11 @@ struct Shared {
 }
 
 impl Monitor {
-    /// Begins to compare, and to keep rows where there is a plan. `features` are those of the lane.
+    /// Begins to compare, and to keep rows where there is a plan. `features` are those of the lane. It takes the place of the one
+    /// `before`, which keeps rows at the same place: its thread waits for that one's.
     #[must_use]
     pub(crate) fn start(
+        before: Option<Self>,
         model: &ModelReference,
         detector: &str,
         features: Vec<String>,
@@ -80,32 +80,43 @@ impl Monitor {
         let known =
             model.known.as_ref().filter(|known| config.enabled && known.reference.features.len() == features.len());
         let live = known.map(|known| Live::new(Arc::clone(&known.reference), config.rules(known.window)));
-        let retraining = plan.and_then(|plan| Retraining::open(plan, model, features.clone()));
-        if live.is_none() && retraining.is_none() {
+        if live.is_none() && plan.is_none() {
             return Self { title, worker: None };
         }
         let count = features.len();
         let snapshot = known.zip(live.as_ref()).map(|(known, live)| {
-            Arc::new(DriftSnapshot { features: features.into(), report: live.report().clone(), window: known.window })
+            Arc::new(DriftSnapshot {
+                features: features.as_slice().into(),
+                report: live.report().clone(),
+                window: known.window,
+            })
         });
         let shared = Arc::new(Shared {
             snapshot: Mutex::new(snapshot),
             skipped: AtomicU64::new(0),
             is_busy: AtomicBool::new(false),
         });
-        let named = retraining.is_some().then(Vec::new);
-        let comparer = Comparer {
+        let named = plan.is_some().then(Vec::new);
+        let mut comparer = Comparer {
             detector: detector.to_owned(),
             title: Arc::clone(&title),
             features: count,
             live,
-            retraining,
+            retraining: None,
             shared: Arc::clone(&shared),
+        };
+        let (version, created) = (title.version, model.created);
+        // All that may wait for a disk is done there.
+        let run = move |waiting: &Receiver<Waiting>, back: &SyncSender<Waiting>| {
+            if let Some(before) = before {
+                before.finish();
+            }
+            comparer.retraining = plan.and_then(|plan| Retraining::open(plan, version, created, features));
+            comparer.run(waiting, back);
         };
         let (full, waiting) = sync_channel(BUFFERS);
         let (back, empty) = sync_channel(BUFFERS);
-        let started =
-            thread::Builder::new().name("qualm-drift".to_owned()).spawn(move || comparer.run(&waiting, &back));
+        let started = thread::Builder::new().name("qualm-drift".to_owned()).spawn(move || run(&waiting, &back));
         let thread = match started {
             Ok(thread) => thread,
             // Metrics are scored as well without it.
@@ -118,8 +129,18 @@ impl Monitor {
         for _ in 1..BUFFERS {
             let _full = full.try_send(Waiting::default());
         }
-        let (full, filling, thread) = (Some(full), Some(Waiting::default()), Some(thread));
+        let filling = Waiting::default();
         Self { title, worker: Some(Worker { features: count, full, empty, filling, named, shared, thread }) }
+    }
+
+    /// Ends it, and waits until kept rows are on disk. Dropped, it ends as well, without anybody waiting for it.
+    pub(crate) fn finish(self) {
+        let Some(Worker { full, filling, thread, named, .. }) = self.worker else { return };
+        let _full = full.try_send(filling);
+        drop(full);
+        if named.is_some() {
+            let _panicked = thread.join();
+        }
     }
 
     /// Whether it is of this model.
@@ -129,10 +150,10 @@ impl Monitor {
     }
 
     /// Copies the rows of a lane's last batch, and passes them on if the thread is idle. It never waits.
-    pub(crate) fn record(&mut self, lane: &Lane, rows: Batch<'_>, scores: &[f64], is_busy: bool) {
+    pub(crate) fn record(&mut self, lane: &Lane, scores: &[f64], is_busy: bool) {
         if let Some(worker) = &mut self.worker {
             worker.shared.is_busy.store(is_busy, Ordering::Relaxed);
-            worker.record(rows, scores, &|series| lane.tags(series));
+            worker.record(lane.last_rows().0.batch(), scores, &|series| lane.tags(series));
         }
     }
 
@@ -164,46 +185,25 @@ impl Monitor {
 impl Worker {
     fn record<'a>(&mut self, rows: Batch<'_>, scores: &[f64], tags: &dyn Fn(u32) -> &'a [u8]) {
         let Self { features, full, empty, filling, named, shared, .. } = self;
-        let Some(full) = full else { return };
-        if filling.is_none() {
-            *filling = empty.try_recv().ok();
-        }
-        let Some(mut waiting) = filling.take() else { return };
-        let fits = waiting.values.len() + rows.values.len() <= MAX_VALUES;
+        let fits = filling.values.len() + rows.values.len() <= MAX_VALUES;
         if fits && rows.values.len() == rows.len() * *features && scores.len() == rows.len() {
             if let Some(named) = named {
-                name_new(named, rows.series, tags, &mut waiting.names);
-                waiting.series.extend_from_slice(rows.series);
+                name_new(named, rows.series, tags, &mut filling.names);
+                filling.series.extend_from_slice(rows.series);
             }
-            waiting.times.extend_from_slice(rows.times);
-            waiting.values.extend_from_slice(rows.values);
-            waiting.scores.extend_from_slice(scores);
+            filling.times.extend_from_slice(rows.times);
+            filling.values.extend_from_slice(rows.values);
+            filling.scores.extend_from_slice(scores);
         } else {
             shared.skipped.fetch_add(rows.len() as u64, Ordering::Relaxed);
         }
         // While the thread is at work, more is filled into the same.
-        if !waiting.times.is_empty()
+        if !filling.times.is_empty()
             && let Ok(next) = empty.try_recv()
+            && let Err(TrySendError::Full(back) | TrySendError::Disconnected(back)) =
+                full.try_send(std::mem::replace(filling, next))
         {
-            match full.try_send(waiting) {
-                Ok(()) => waiting = next,
-                Err(TrySendError::Full(back) | TrySendError::Disconnected(back)) => waiting = back,
-            }
-        }
-        *filling = Some(waiting);
-    }
-}
-
-/// Waits until the thread has taken what it was given, so that kept rows are on disk.
-impl Drop for Worker {
-    fn drop(&mut self) {
-        let Self { full, filling, thread, named, .. } = self;
-        if let (Some(full), Some(waiting)) = (full.take(), filling.take()) {
-            let _full = full.try_send(waiting);
-        }
-        // Without rows to keep, nobody waits for what it does.
-        if let Some(thread) = thread.take().filter(|_| named.is_some()) {
-            let _panicked = thread.join();
+            *filling = back;
         }
     }
 }
@@ -229,15 +229,14 @@ struct Retraining {
 }
 
 impl Retraining {
-    fn open(plan: Plan, model: &ModelReference, features: Vec<String>) -> Option<Self> {
+    fn open(plan: Plan, version: u64, created: SystemTime, features: Vec<String>) -> Option<Self> {
         let keeper = Keeper::open(&plan, features)
             .inspect_err(|error| {
                 let (detector, rows) = (&plan.detector, plan.rows());
                 warn!("detector `{detector}`: {}: {error}; its model is not trained again", rows.display());
             })
             .ok()?;
-        let trainer = Trainer::new(plan, model.title.version, model.created);
-        Some(Self { keeper, trainer })
+        Some(Self { keeper, trainer: Trainer::new(plan, version, created) })
     }
 
     fn keep(&mut self, rows: &mut Waiting) {

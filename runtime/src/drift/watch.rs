@@ -4,7 +4,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use qualm_contract::Batch;
 use qualm_pipeline::Lane;
 
 use super::monitor::Monitor;
@@ -38,33 +37,15 @@ impl Watching {
         self.drift.enabled || self.retrain.enabled
     }
 
-    /// For a detector whose new models take over like this.
-    #[must_use]
-    pub(crate) fn of(&self, rollout: &Rollout) -> WatchingOne<'_> {
-        WatchingOne { watching: self, shadows: rollout.shadows(), is_busy: rollout.state() != State::None }
-    }
-
     /// How often what is known of drift is emitted.
     #[must_use]
     pub(crate) fn emit(&self) -> Option<Duration> {
         self.drift.emit.filter(|_| self.drift.enabled)
     }
-}
 
-/// What is done with the rows of a detector.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct WatchingOne<'a> {
-    watching: &'a Watching,
-    /// Whether new models are in shadow first; where not, none is trained again.
-    shadows: bool,
-    /// Whether one is in shadow, or has just taken over: then no other is trained.
-    is_busy: bool,
-}
-
-impl WatchingOne<'_> {
-    fn plan(&self, detector: &str) -> Option<Plan> {
-        let Watching { state, retrain, .. } = self.watching;
-        retrain::plan(detector, state.as_deref().filter(|_| self.shadows), retrain)
+    /// How a detector's models are trained again: only where new ones are in shadow first.
+    fn plan(&self, detector: &str, rollout: &Rollout) -> Option<Plan> {
+        retrain::plan(detector, self.state.as_deref().filter(|_| rollout.shadows()), &self.retrain)
     }
 }
 
@@ -87,10 +68,10 @@ impl DriftWatch {
     pub(crate) fn record(
         &mut self,
         supervisor: &Supervisor,
+        rollout: &Rollout,
         lane: &Lane,
-        rows: Batch<'_>,
         scores: &[f64],
-        config: &WatchingOne<'_>,
+        watching: &Watching,
     ) {
         let Some(title) = supervisor.title() else {
             self.monitor = None;
@@ -100,13 +81,14 @@ impl DriftWatch {
             let reference = self.references.iter().find(|reference| Arc::ptr_eq(&reference.title, title));
             let features = lane.shape().into_iter().flat_map(|shape| &shape.features);
             let features = features.map(|feature| feature.name.clone()).collect();
-            let name = supervisor.name();
-            self.monitor = None; // it ends before the next one begins, which keeps rows in the same place
-            self.monitor = reference
-                .map(|reference| Monitor::start(reference, name, features, &config.watching.drift, config.plan(name)));
+            let (name, before) = (supervisor.name(), self.monitor.take());
+            self.monitor = reference.map(|reference| {
+                Monitor::start(before, reference, name, features, &watching.drift, watching.plan(name, rollout))
+            });
         }
         if let Some(monitor) = &mut self.monitor {
-            monitor.record(lane, rows, scores, config.is_busy);
+            // While a new model is in shadow, or has just taken over, no other is trained.
+            monitor.record(lane, scores, rollout.state() != State::None);
         }
     }
 
@@ -119,7 +101,7 @@ impl DriftWatch {
 
     /// Ends what is under way, and waits until kept rows are on disk.
     pub(crate) fn finish(&mut self) {
-        self.monitor = None;
+        self.monitor.take().into_iter().for_each(Monitor::finish);
     }
 
     /// What was found.

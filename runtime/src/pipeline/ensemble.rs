@@ -90,13 +90,11 @@ impl Ensemble {
     }
 
     /// Compares the rows of its lane's last batch with those that its members were trained on.
-    pub(crate) fn record_drift(&mut self, lane: &Lane, config: &Watching) {
-        let (rows, verdicts) = lane.last_rows();
-        let (rows, scores) = (rows.batch(), &verdicts.scores);
+    pub(crate) fn record_drift(&mut self, lane: &Lane, watching: &Watching) {
         let several = self.has_several();
         for Member { supervisor, drift, rollout, verdicts, .. } in &mut self.members {
-            let scores = if several { &verdicts.scores } else { scores };
-            drift.record(supervisor, lane, rows, scores, &config.of(rollout));
+            let scores = if several { &verdicts.scores } else { &lane.last_rows().1.scores };
+            drift.record(supervisor, rollout, lane, scores, watching);
         }
     }
 

@@ -44,7 +44,7 @@ fn after(monitor: &mut Monitor, (times, values, scores): (Vec<i64>, Vec<f64>, Ve
     loop {
         monitor.worker.as_mut().unwrap().record(nothing, &[], &|_| b""); // passes on what waits
         let DriftView::Known(snapshot) = monitor.view() else { panic!("there is a reference") };
-        let waits = monitor.worker.as_ref().unwrap().filling.as_ref().is_none_or(|waiting| !waiting.times.is_empty());
+        let waits = !monitor.worker.as_ref().unwrap().filling.times.is_empty();
         if (snapshot.report.state != State::Learning && !waits) || Instant::now() > deadline {
             return snapshot;
         }
@@ -54,12 +54,12 @@ fn after(monitor: &mut Monitor, (times, values, scores): (Vec<i64>, Vec<f64>, Ve
 
 #[test]
 fn a_feature_that_moved_is_found_and_named() {
-    let mut monitor = Monitor::start(&model(true), "all", names(), &Drift::default(), None);
+    let mut monitor = Monitor::start(None, &model(true), "all", names(), &Drift::default(), None);
     let snapshot = after(&mut monitor, rows(30, 0.0));
     assert_eq!(snapshot.report.state, State::None);
     assert_eq!((monitor.view().state(), monitor.skipped()), (Some("none"), 0));
 
-    let mut monitor = Monitor::start(&model(true), "all", names(), &Drift::default(), None);
+    let mut monitor = Monitor::start(None, &model(true), "all", names(), &Drift::default(), None);
     let deadline = Instant::now() + Duration::from_mins(1);
     let mut snapshot = after(&mut monitor, rows(30, 2.0));
     while snapshot.report.state != State::Drifting && Instant::now() < deadline {
@@ -74,14 +74,14 @@ fn a_feature_that_moved_is_found_and_named() {
 #[test]
 fn without_a_reference_drift_is_unknown() {
     let model = model(false);
-    let monitor = Monitor::start(&model, "all", names(), &Drift::default(), None);
+    let monitor = Monitor::start(None, &model, "all", names(), &Drift::default(), None);
     assert_eq!(monitor.view().state(), Some("unknown"));
     assert!(monitor.is_of(&model.title) && !monitor.is_of(&self::model(true).title));
 }
 
 #[test]
 fn rows_that_the_thread_has_no_time_for_are_left_out_and_counted() {
-    let mut monitor = Monitor::start(&model(true), "all", names(), &Drift::default(), None);
+    let mut monitor = Monitor::start(None, &model(true), "all", names(), &Drift::default(), None);
     let worker = monitor.worker.as_mut().unwrap();
     // As if the thread had ended: nothing comes back.
     worker.empty = sync_channel(1).1;
@@ -91,7 +91,7 @@ fn rows_that_the_thread_has_no_time_for_are_left_out_and_counted() {
     for _ in 0..3 {
         worker.record(batch, &scores, &|_| b"");
     }
-    assert!(worker.filling.as_ref().unwrap().values.capacity() <= MAX_VALUES);
+    assert!(worker.filling.values.capacity() <= MAX_VALUES);
     assert_eq!(monitor.skipped(), 2 * rows as u64, "a buffer's worth waits");
 }
 
@@ -101,12 +101,12 @@ fn rows_are_kept_where_they_are_trained_on() {
     let options = crate::config::Retrain { enabled: true, on_drift: false, on_alarms: false, ..Default::default() };
     let plan = Plan { detector: "all".to_owned(), state: root.path().to_owned(), options };
     let dir = plan.rows();
-    let mut monitor = Monitor::start(&model(true), "all", names(), &Drift::default(), Some(plan));
+    let mut monitor = Monitor::start(None, &model(true), "all", names(), &Drift::default(), Some(plan));
     after(&mut monitor, rows(30, 0.0));
     monitor.forget_series(&[0, 9]);
     let batch = Batch { series: &[0], times: &[1], values: &[1.0, 2.0] };
     monitor.worker.as_mut().unwrap().record(batch, &[0.5], &|_| b",host=b");
-    drop(monitor);
+    monitor.finish();
     let kept = qualm_bundle::rows::Rows::read(&dir, &names()).unwrap().rows;
     assert_eq!((kept.len(), kept.entities), (3001, vec!["host=a".to_owned(), "host=b".to_owned()]));
     assert_eq!(kept.series.iter().filter(|series| **series == 1).count(), 1);
