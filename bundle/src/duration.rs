@@ -31,6 +31,15 @@ pub fn friendly(duration: Duration) -> String {
     SignedDuration::try_from(duration).map_or_else(|_| format!("{duration:?}"), |duration| format!("{duration:#}"))
 }
 
+/// For serde's `deserialize_with` where there may be none.
+///
+/// # Errors
+///
+/// As [`parse`].
+pub fn some<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+    deserialize(deserializer).map(Some)
+}
+
 /// For serde's `with` and `deserialize_with`.
 ///
 /// # Errors

@@ -55,18 +55,23 @@ impl Default for Limits {
     }
 }
 
-/// Why a process came to nothing.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Why a process came to nothing, in words that follow what it is.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Failure {
     /// It was not wanted any more.
+    #[error("was stopped")]
     Stopped,
     /// It took too long.
+    #[error("took too long")]
     Time,
     /// It wanted more memory than it may have.
+    #[error("took too much memory")]
     Memory,
     /// It printed or wrote too much.
+    #[error("wrote too much")]
     Output,
     /// It ended as it should not, or never began: why.
+    #[error("failed: {0}")]
     Broken(String),
 }
 

@@ -13,6 +13,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use qualm::rollout::{self, Answer, Command, Commander, Orders};
+use qualm_system::own;
 use rustix::net::Shutdown;
 use tracing::{debug, warn};
 
@@ -159,8 +160,7 @@ fn check_free(path: &Path) -> Result<(), ListenError> {
 
 /// Binds a socket that nobody else could use at any time: in a directory of its own, from where it is moved.
 fn bind(path: &Path) -> io::Result<UnixListener> {
-    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let private = parent.join(format!(".c{}", process::id()));
+    let private = own::parent(path).join(format!(".c{}", process::id()));
     let _left_by_another_with_this_id = fs::remove_dir_all(&private);
     DirBuilder::new().mode(0o700).create(&private)?;
     let bound = private.join("s");

@@ -31,7 +31,7 @@ pub enum Error {
     #[error("the rows cannot be written: {0}")]
     Csv(#[from] csv::Error),
     /// It cannot be run, or takes more than it may.
-    #[error("{program} {}", failed(.failure))]
+    #[error("{program} {failure}")]
     Failed {
         /// The program.
         program: String,
@@ -111,16 +111,6 @@ pub(super) fn train(options: &Options, incumbent: &Bundle, table: &Table, split:
         return Err(Error::Other { program, name: old.name.clone(), version: old.version });
     }
     Ok(successor)
-}
-
-fn failed(failure: &Failure) -> String {
-    match failure {
-        Failure::Stopped => "was stopped".to_owned(),
-        Failure::Time => "took too long".to_owned(),
-        Failure::Memory => "took too much memory".to_owned(),
-        Failure::Output => "wrote too much".to_owned(),
-        Failure::Broken(why) => format!("failed: {why}"),
-    }
 }
 
 /// Writes the first rows as CSV.

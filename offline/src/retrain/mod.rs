@@ -10,7 +10,6 @@ pub mod select;
 
 use std::path::PathBuf;
 
-use qualm_bundle::bundle::Draft;
 use qualm_bundle::manifest::Shape;
 use qualm_bundle::rows::{self, Rows};
 use qualm_bundle::signature::SecretKey;
@@ -124,7 +123,8 @@ pub fn retrain(options: &Options, factory: &dyn ModelFactory, report: Report<'_>
         (command::train(options, &incumbent, &table, &split)?, split)
     };
     let failed = |fault: Fault| Error::Bundle(fault.at(options.out.display()));
-    let rate = rate(&incumbent);
+    let rule = rule(&incumbent).unwrap_or_default();
+    let rate = rule.false_alarm_rate.or(rule.contamination).unwrap_or(1e-4);
     let [mut old, mut new] = [
         incumbent.open(factory).map_err(|fault| fault.at(options.bundle.display()))?,
         successor.open(factory).map_err(failed)?,
@@ -152,13 +152,12 @@ fn train_again(
     report: Report<'_>,
 ) -> Result<(Bundle, Split, Vec<String>), Error> {
     let manifest = &incumbent.manifest;
-    let rule = toml::from_str::<Rule>(&manifest.threshold.rule).ok().filter(|rule| rule.resolve().is_ok());
     let unknown = || Error::Rule { path: options.bundle.clone(), rule: manifest.threshold.rule.clone() };
     let spec = Spec::default();
     let spec = Spec {
         drift_window: incumbent.reference.as_ref().map_or(spec.drift_window, |reference| reference.window),
         seed: manifest.provenance.seed,
-        threshold: rule.ok_or_else(unknown)?,
+        threshold: rule(incumbent).ok_or_else(unknown)?,
         suppression: manifest.suppression.clone(),
         parameters: manifest.provenance.parameters.clone(),
         ..spec
@@ -174,8 +173,7 @@ fn train_again(
     };
     let step = || report(Step::Fitted { models: 1, of: 1 });
     let outcome = train::train(table, &vectors, &spec, origin, &*learner, step).map_err(trained)?;
-    let draft: Draft = outcome.draft;
-    let bundle = draft.finish(factory).map_err(|fault| fault.at(options.out.display()))?;
+    let bundle = outcome.draft.finish(factory).map_err(|fault| fault.at(options.out.display()))?;
     Ok((bundle, outcome.split, outcome.warnings))
 }
 
@@ -183,10 +181,9 @@ fn trained(fault: train::Fault) -> Error {
     Error::Train(Box::new(fault))
 }
 
-/// The share of ordinary rows that may be reported, as the incumbent was asked.
-fn rate(incumbent: &Bundle) -> f64 {
-    let rule = toml::from_str::<Rule>(&incumbent.manifest.threshold.rule).unwrap_or_default();
-    rule.false_alarm_rate.or(rule.contamination).unwrap_or(1e-4)
+/// The rule for the incumbent's threshold; `None` if it is none that a training has.
+fn rule(incumbent: &Bundle) -> Option<Rule> {
+    toml::from_str::<Rule>(&incumbent.manifest.threshold.rule).ok().filter(|rule| rule.resolve().is_ok())
 }
 
 #[cfg(test)]

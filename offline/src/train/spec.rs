@@ -23,7 +23,7 @@ pub struct Spec {
     /// Tags that identify an entity.
     pub entity: Option<Vec<String>>,
     /// Values within the same interval make one vector.
-    #[serde(deserialize_with = "some_duration")]
+    #[serde(deserialize_with = "qualm_bundle::duration::some")]
     pub interval: Option<Duration>,
     /// The features; if empty, all that the data have.
     pub features: Vec<Feature>,
@@ -182,10 +182,6 @@ impl Rule {
             _ => Err(BadRule),
         }
     }
-}
-
-fn some_duration<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
-    qualm_bundle::duration::deserialize(deserializer).map(Some)
 }
 
 #[cfg(test)]

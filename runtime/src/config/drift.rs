@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use qualm_bundle::duration::{self, friendly};
 use qualm_drift::Options;
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 
 use super::Invalid;
 
@@ -22,7 +22,7 @@ pub struct Drift {
     /// Below which p-value a test that has one may vote.
     pub significance: f64,
     /// How often what is known of drift is emitted among the metrics; never by default.
-    #[serde(deserialize_with = "some_duration")]
+    #[serde(deserialize_with = "duration::some")]
     pub emit: Option<Duration>,
 }
 
@@ -42,17 +42,12 @@ impl Drift {
     }
 
     pub(super) fn check(&self) -> Result<(), Invalid> {
-        for (wrong, what) in [
+        Invalid::check_ranges(&[
             (!(1..=5).contains(&self.consensus), "[drift] `consensus` must lie between 1 and 5: there are five tests"),
             (self.emit.is_some_and(|emit| emit < Duration::from_secs(1)), "[drift] `emit` must be a second at least"),
             (!(1..=1000).contains(&self.sustained), "[drift] `sustained` must lie between 1 and 1000"),
             (!(1e-12..=0.5).contains(&self.significance), "[drift] `significance` must lie between 1e-12 and 0.5"),
-        ] {
-            if wrong {
-                return Err(Invalid::Range(what));
-            }
-        }
-        Ok(())
+        ])
     }
 
     pub(super) fn effective(&self) -> String {
@@ -67,8 +62,4 @@ impl Drift {
         }
         out + "\n"
     }
-}
-
-fn some_duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
-    duration::deserialize(deserializer).map(Some)
 }

@@ -164,3 +164,14 @@ pub enum Invalid {
     #[error("[{0}] `timeout` must be between 100ms and 5m")]
     Timeout(&'static str),
 }
+
+impl Invalid {
+    /// Checks ranges, each wrong or not, with what it must be.
+    ///
+    /// # Errors
+    ///
+    /// The first that is wrong.
+    pub(super) fn check_ranges(ranges: &[(bool, &'static str)]) -> Result<(), Self> {
+        ranges.iter().find(|(wrong, _)| *wrong).map_or(Ok(()), |(_, what)| Err(Self::Range(what)))
+    }
+}

@@ -292,7 +292,7 @@ impl Config {
         }
         bundles.trust()?;
         let second = Duration::from_secs(1);
-        for (wrong, what) in [
+        Invalid::check_ranges(&[
             (state.interval < second, "[state] `interval` must be a second at least"),
             (bundles.poll < second, "[bundles] `poll` must be a second at least"),
             (limits.memory < 1 << 20, "[limits] `memory` must be 1MiB at least"),
@@ -303,11 +303,7 @@ impl Config {
             (limits.max_series == 0, "[limits] `max_series` must be 1 at least"),
             (limits.max_series > 100_000_000, "[limits] `max_series` must be 100000000 at most"),
             (limits.series_ttl < second, "[limits] `series_ttl` must be a second at least"),
-        ] {
-            if wrong {
-                return Err(Invalid::Range(what));
-            }
-        }
+        ])?;
         let seasons = limits.max_series.min(MAX_SEASONS) * BYTES_PER_SEASON;
         let needed = limits.max_series * (BYTES_PER_SERIES + BYTES_PER_SERIES / 8) + seasons + GUEST_BYTES;
         if needed > limits.memory {

@@ -70,7 +70,7 @@ impl Retrain {
 
     pub(super) fn check(&self, has_state: bool, only_signed: bool, shadows: bool) -> Result<(), Invalid> {
         let second = Duration::from_secs(1);
-        for (wrong, what) in [
+        Invalid::check_ranges(&[
             (self.enabled && !has_state, "[retrain] needs `dir` in [state]: rows and new models are kept there"),
             (
                 self.enabled && !shadows,
@@ -87,12 +87,7 @@ impl Retrain {
                 self.command.first().is_some_and(|program| !program.starts_with('/')),
                 "[retrain] `command` must begin with the whole path of a program",
             ),
-        ] {
-            if wrong {
-                return Err(Invalid::Range(what));
-            }
-        }
-        Ok(())
+        ])
     }
 
     pub(super) fn effective(&self) -> String {

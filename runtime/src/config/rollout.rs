@@ -114,7 +114,7 @@ impl Rollout {
     fn check(&self) -> Result<(), Invalid> {
         let Self { promote_after, watch_for, bounds: Bounds { rows, alarms, failures: _, correlation } } = self;
         let second = Duration::from_secs(1);
-        for (wrong, what) in [
+        Invalid::check_ranges(&[
             (promote_after.is_some_and(|after| after < second), "`promote_after` must be a second at least"),
             (*watch_for < second, "`watch_for` must be a second at least"),
             (*rows == 0, "`bounds`: its `rows` must be 1 at least"),
@@ -123,12 +123,7 @@ impl Rollout {
                 correlation.is_some_and(|least| !(-1.0..=1.0).contains(&least)),
                 "`bounds`: its `correlation` must lie between -1 and 1",
             ),
-        ] {
-            if wrong {
-                return Err(Invalid::Range(what));
-            }
-        }
-        Ok(())
+        ])
     }
 
     pub(super) fn effective(&self, between: &str) -> String {

@@ -36,9 +36,9 @@ pub(super) struct DetectorTable {
     #[serde(deserialize_with = "secret::some_address")]
     model: Option<Secret>,
     rollout: rollout::Name,
-    #[serde(deserialize_with = "some_duration")]
+    #[serde(deserialize_with = "duration::some")]
     promote_after: Option<Duration>,
-    #[serde(deserialize_with = "some_duration")]
+    #[serde(deserialize_with = "duration::some")]
     watch_for: Option<Duration>,
     bounds: Option<Bounds>,
     members: Vec<MemberTable>,
@@ -49,7 +49,7 @@ pub(super) struct DetectorTable {
     min_deviation: f64,
     expected_range: Option<[f64; 2]>,
     sustained: Option<String>,
-    #[serde(deserialize_with = "some_duration")]
+    #[serde(deserialize_with = "duration::some")]
     cooldown: Option<Duration>,
     anomaly_rate: Option<AnomalyRate>,
 }
@@ -63,9 +63,9 @@ struct MemberTable {
     #[serde(deserialize_with = "secret::some_address")]
     model: Option<Secret>,
     rollout: rollout::Name,
-    #[serde(deserialize_with = "some_duration")]
+    #[serde(deserialize_with = "duration::some")]
     promote_after: Option<Duration>,
-    #[serde(deserialize_with = "some_duration")]
+    #[serde(deserialize_with = "duration::some")]
     watch_for: Option<Duration>,
     bounds: Option<Bounds>,
     weight: f64,
@@ -319,8 +319,4 @@ fn prior<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Prior, D::Error> 
     let name = String::deserialize(deserializer)?;
     let known = Prior::ALL.map(Prior::name).join("` or `");
     Prior::named(&name).ok_or_else(|| de::Error::custom(format!("`prior` is `{name}`; it can be `{known}`")))
-}
-
-fn some_duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
-    duration::deserialize(deserializer).map(Some)
 }

@@ -10,7 +10,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, SystemTime};
 
 use qualm_bundle::store::{self, Store};
-use qualm_system::child::{self, Done, Failure, Limits};
+use qualm_system::child::{self, Done, Limits};
 use qualm_system::own;
 use rustix::fs::{FlockOperation, Timespec, Timestamps, UTIME_NOW, flock, futimens};
 use tracing::{info, warn};
@@ -164,8 +164,8 @@ fn train(plan: &Plan, version: u64, stopped: &AtomicBool) -> Result<String, Stri
     let arguments = arguments.ok_or("a path is not UTF-8")?;
     let limits = Limits { nice: NICE, ..Limits::default() };
     let stop = || stopped.load(Ordering::Relaxed);
-    let Done { code, out: printed, said } =
-        child::run(&program, &arguments, dir.path(), &limits, &stop).map_err(|failure| explain(&failure))?;
+    let Done { code, out: printed, said } = child::run(&program, &arguments, dir.path(), &limits, &stop)
+        .map_err(|failure| format!("the training {failure}"))?;
     if code != 0 {
         let last = said.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("it failed without a word");
         return Err(last.trim_start_matches("E! qualm: ").to_owned());
@@ -173,16 +173,6 @@ fn train(plan: &Plan, version: u64, stopped: &AtomicBool) -> Result<String, Stri
     store::offer(&plan.state, &plan.detector, &out).map_err(|error| error.to_string())?;
     let printed = String::from_utf8_lossy(&printed);
     Ok(printed.lines().next().unwrap_or_default().to_owned())
-}
-
-fn explain(failure: &Failure) -> String {
-    match failure {
-        Failure::Stopped => "the training was stopped".to_owned(),
-        Failure::Time => "the training took too long".to_owned(),
-        Failure::Memory => "the training took too much memory".to_owned(),
-        Failure::Output => "the training wrote too much".to_owned(),
-        Failure::Broken(why) => format!("the training failed: {why}"),
-    }
 }
 
 #[cfg(test)]
