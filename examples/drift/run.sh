@@ -4,6 +4,7 @@
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 qualm=${QUALM:-qualm}
+case $qualm in */*) qualm=$(cd "$(dirname "$qualm")" && pwd)/$(basename "$qualm") ;; esac # from where we are now
 work=$(mktemp -d)
 cp "$here/qualm.toml" "$work"
 cd "$work"

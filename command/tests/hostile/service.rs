@@ -129,12 +129,14 @@ fn no_answer_has_a_path_and_missing_resources_are_tried_again() {
     let broken = dir.path().join("broken.qualm");
     fs::write(&broken, b"\0asm").unwrap();
     let missing = dir.path().join("missing.qualm");
-    let detectors = [broken, missing, models.join("plugin-1.qualm")].into_iter().enumerate();
+    let detectors = [broken.clone(), missing, models.join("plugin-1.qualm")].into_iter().enumerate();
     let detector = |(at, path)| format!("[[detector]]\nname = \"d{at}\"\nmodel = {path:?}\n");
     let detectors: String = detectors.map(detector).collect();
     // The live page shows why the pipeline's models are refused.
     let more = format!("{detectors}[vector]\nforward = \"http://127.0.0.1:1\"\n");
     let service = Service::start(&dir, &more);
+    // A start that took long has read it for good.
+    fs::write(&broken, b"\0asm").unwrap();
     let private = dir.path().to_str().unwrap();
     let check_paths = |answer: &str| assert!(!answer.contains(private), "{answer}");
     let begun = Instant::now();
