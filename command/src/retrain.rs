@@ -20,9 +20,9 @@ Examples:
   qualm retrain --model models/host --rows rows/host --out next.qualm --maintenance 2026-01-31T22:00:00Z/2026-02-01T02:00:00Z
   qualm retrain --model models/host --rows rows/host --out next.qualm -- /opt/train.sh {rows} {bundle} {out}
 
-A running qualm keeps the rows that a detector scored where its configuration has `[detector.retrain]`, and runs this
-command by itself when the model is old or its metrics drift. Rows that were anomalous are left out, and those of
---maintenance. The new model has the kind, the parameters and the rule for the threshold of the old one. It is written only
+A running qualm keeps the rows that a detector scored where its configuration has `[retrain]`, and runs this
+command by itself when the model is old or its metrics drift. Left out are rows from before the metrics became what they are
+now, rows that were anomalous, and those of --maintenance. The new model has the kind, the parameters and the rule for the threshold of the old one. It is written only
 if, on rows that it has not seen, it reports no more than it may and separates anomalies that are put in about as well.
 
 A program of your own may train instead: it gets the rows as a CSV file (time, entity, and a column for each feature).
@@ -111,9 +111,10 @@ fn to_text(retrained: &Retrained, out: &std::path::Path) -> String {
         format!("{} of {unseen} rows alarm, AUC-PR {:.3} of anomalies put in", of.alarms, of.injected_auc_pr)
     };
     format!(
-        "{notes}{name} {version}: made of {rows} rows; {} anomalous rows and {} of maintenance are left out\n\
+        "{notes}{name} {version}: made of {rows} rows; {} that no longer look like the newest, {} anomalous ones and {} of maintenance are left out\n\
          on the last rows, which it had not seen\n  new      {}\n  running  {}\n\
          the bundle is in {}\n",
+        excluded.earlier,
         excluded.anomalous,
         excluded.maintenance,
         figures(successor),

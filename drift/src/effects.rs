@@ -2,7 +2,7 @@
 
 use crate::binned::{chi_square, jensen_shannon, stability_index};
 use crate::reference::{Distribution, Effects};
-use crate::two_sample::{ks_statistic, wasserstein};
+use crate::two_sample::distances;
 use crate::window::Column;
 
 /// With fewer values than this, whether counted or in the sample, tests say nothing.
@@ -34,10 +34,11 @@ pub(crate) fn compare(reference: &Distribution, column: &Column, sorted: &[f64],
     }
     let live = &column.counts[..counts.len()];
     let chi_square = chi_square(counts, live);
+    let apart = distances(quantiles, sorted);
     let effects = Effects {
-        ks: ks_statistic(quantiles, sorted),
+        ks: apart.ks,
         stability_index: stability_index(counts, live),
-        wasserstein: in_units(wasserstein(quantiles, sorted), reference.deviation, reference.rounding()),
+        wasserstein: in_units(apart.wasserstein, reference.deviation, reference.rounding()),
         jensen_shannon: jensen_shannon(counts, live),
         chi_square: chi_square.effect.min(LARGEST_EFFECT),
         missing,

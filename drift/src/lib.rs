@@ -2,6 +2,7 @@
 //!
 //! - [`Reference`]: what training rows looked like, and which differences are ordinary of them;
 //! - [`Live`]: rows as they come, over a window of bounded memory; [`compare_table`]: rows of a table at once;
+//! - [`newest_regime`]: since when rows look like the newest, which a successor learns from;
 //! - [`Report`]: what was found, by five tests of each feature and of the score, and by the score's errors and alarms;
 //! - [`two_sample`], [`binned`], [`adjust`]: the statistics, equal to those of `scipy`.
 //!
@@ -26,6 +27,7 @@ mod moments;
 mod options;
 mod ordinary;
 mod reference;
+mod regime;
 mod report;
 mod sample;
 mod table;
@@ -36,5 +38,6 @@ pub use error::{Error, Invalid};
 pub use live::Live;
 pub use options::{Levels, Options};
 pub use reference::{Distribution, Effects, MAX_BINS, Ordinary, QUANTILES, Reference};
+pub use regime::newest_regime;
 pub use report::{Compare, FeatureReport, Report, State, Summary, Test, TestResult};
 pub use table::compare_table;

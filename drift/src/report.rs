@@ -3,12 +3,12 @@
 /// One of the five tests of a column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Test {
-    /// Kolmogorov and Smirnov's: the largest difference between the distribution functions ([`crate::two_sample::ks_statistic`]).
+    /// Kolmogorov and Smirnov's: the largest difference between the distribution functions ([`crate::two_sample::Distances::ks`]).
     /// Votes where that is above its level and significant.
     KolmogorovSmirnov,
     /// The population stability index over the reference's bins ([`crate::binned::stability_index`]). Votes above its level.
     StabilityIndex,
-    /// Wasserstein's distance in the reference's standard deviations ([`crate::two_sample::wasserstein`]). Votes above its level.
+    /// Wasserstein's distance in the reference's standard deviations ([`crate::two_sample::Distances::wasserstein`]). Votes above its level.
     Wasserstein,
     /// Jensen and Shannon's distance over the reference's bins ([`crate::binned::jensen_shannon`]). Votes above its level.
     JensenShannon,

@@ -36,6 +36,12 @@ impl Sampler {
         (row == self.next).then(|| self.take(row))
     }
 
+    /// How many rows to skip where one in `stride` is wanted on average: any number up to twice as many, by chance.
+    #[inline]
+    pub(crate) fn skip(&mut self, stride: u64) -> u64 {
+        self.random.next_u64() % (2 * stride - 1)
+    }
+
     #[cold]
     fn take(&mut self, row: u64) -> usize {
         let place = if row < SAMPLE as u64 { row as usize } else { self.random.next_u64() as usize % SAMPLE };

@@ -7,27 +7,32 @@ use std::f64::consts::PI;
 /// The largest product of both sizes for which the p-value is exact.
 pub const EXACT_CELLS: usize = 1_000_000;
 
-/// The largest difference between the empirical distribution functions of two samples, between 0 and 1: that of
-/// `scipy.stats.ks_2samp`. It is 0 where a sample is empty.
-#[must_use]
-pub fn ks_statistic(a: &[f64], b: &[f64]) -> f64 {
-    let mut largest = 0;
-    walk(a, b, |difference, _| largest = difference.max(largest));
-    if largest == 0 { 0.0 } else { largest as f64 / (a.len() as f64 * b.len() as f64) }
+/// How far two samples are apart; all 0 where one is empty.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Distances {
+    /// Kolmogorov and Smirnov's statistic: the largest difference between the empirical distribution functions, between 0 and 1,
+    /// as `scipy.stats.ks_2samp` has it.
+    pub ks: f64,
+    /// The first Wasserstein distance, in the unit of the values: the area between the empirical distribution functions, as
+    /// `scipy.stats.wasserstein_distance` has it. It is infinite where the samples lie farther apart than a double can say.
+    pub wasserstein: f64,
 }
 
-/// The first Wasserstein distance between two samples, in the unit of the values: the area between their empirical
-/// distribution functions, as `scipy.stats.wasserstein_distance` has it. It is 0 where a sample is empty, and infinite where
-/// the samples lie farther apart than a double can say.
+/// Both distances between two samples.
 #[must_use]
-pub fn wasserstein(a: &[f64], b: &[f64]) -> f64 {
-    let mut area = 0.0;
+pub fn distances(a: &[f64], b: &[f64]) -> Distances {
+    let (mut largest, mut area) = (0, 0.0);
     walk(a, b, |difference, width| {
+        largest = difference.max(largest);
         if difference > 0 {
             area += difference as f64 * width;
         }
     });
-    if area == 0.0 { 0.0 } else { area / (a.len() as f64 * b.len() as f64) }
+    if largest == 0 {
+        return Distances::default();
+    }
+    let pairs = a.len() as f64 * b.len() as f64;
+    Distances { ks: largest as f64 / pairs, wasserstein: area / pairs }
 }
 
 /// For each distinct value of both samples: by how much the distribution functions differ there, times the product of both
@@ -139,22 +144,22 @@ mod tests {
 
     #[test]
     fn empty_samples_do_not_differ() {
-        assert_eq!((ks_statistic(&[], &[1.0]), wasserstein(&[1.0], &[])), (0.0, 0.0));
+        assert_eq!((distances(&[], &[1.0]), distances(&[1.0], &[])), (Distances::default(), Distances::default()));
         assert_eq!((ks_exact(0.5, 0, 3), ks_asymptotic(0.0, 0, 0), ks_p_value(0.0, 5, 5)), (1.0, 1.0, 1.0));
     }
 
     #[test]
     fn samples_apart_have_only_one_order() {
         let (a, b) = ([1.0, 2.0, 3.0], [4.0, 5.0, 6.0]);
-        assert_eq!((ks_statistic(&a, &b), wasserstein(&a, &b)), (1.0, 3.0));
+        assert_eq!(distances(&a, &b), Distances { ks: 1.0, wasserstein: 3.0 });
         // Two of the twenty orders.
         assert!((ks_exact(1.0, 3, 3) - 0.1).abs() < 1e-15);
     }
 
     #[test]
     fn values_too_far_apart_are_infinitely_far() {
-        assert_eq!(wasserstein(&[-f64::MAX], &[f64::MAX]), f64::INFINITY);
-        assert_eq!(wasserstein(&[-f64::MAX, f64::MAX], &[-f64::MAX, f64::MAX]), 0.0);
+        assert_eq!(distances(&[-f64::MAX], &[f64::MAX]).wasserstein, f64::INFINITY);
+        assert_eq!(distances(&[-f64::MAX, f64::MAX], &[-f64::MAX, f64::MAX]), Distances::default());
     }
 
     #[test]

@@ -92,7 +92,10 @@ export const faked = {
     for (const words of [
       "host-vitals, version 7",
       "2 taken, 1 refused",
-      "suspected: mem_used 0.31",
+      "since training changed: mem_used (1.31 deviations), scores",
+      "unknown: its model does not say",
+      "version 8 is in shadow: 2 incidents against 3 in 3,200 rows",
+      "new models take over at once",
       "version 6 is older",
       "resting",
       "deadline 9, trap 1, 2 rests",

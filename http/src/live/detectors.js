@@ -1,4 +1,5 @@
-// The detectors: what each runs, whether it scores, how its model was last reloaded, and whether the data drift away from it.
+// The detectors: what each runs, whether it scores, how its model was last reloaded, whether the data drift away from it, and
+// which model is to follow.
 
 import { by, el, put, repeat } from "./dom.js";
 import * as text from "./text.js";
@@ -9,16 +10,15 @@ const STATES = {
   resting: ["resting", "bad"],
 };
 
-/// The limitations of the verdict, in sentences.
+/// The limitations of the verdict: a sentence for each detector that has any.
 export function troubles(detectors) {
   return detectors.flatMap((one) => {
-    const name = text.clip(one.name);
     const found = [];
-    if (one.state === "resting") found.push(`${name} is resting after failures: its metrics pass unscored.`);
-    if (one.state === "waiting") found.push(`${name} has no model yet: its metrics pass unscored.`);
-    if (one.reloads.last_error !== null) found.push(`${name} refused a new model.`);
-    if (one.drift?.state === "confirmed") found.push(`${name} sees drift: its scores may mislead.`);
-    return found;
+    if (one.state === "resting") found.push("is resting after failures: its metrics pass unscored");
+    if (one.state === "waiting") found.push("has no model yet: its metrics pass unscored");
+    if (one.reloads.last_error !== null) found.push("refused a new model");
+    if (one.drift?.state === "drifting") found.push("sees drift");
+    return found.length > 0 ? [`${text.clip(one.name)} ${found.join(", ")}.`] : [];
   });
 }
 
@@ -50,6 +50,7 @@ function makeCard() {
   const unscored = fact("not scored");
   const reloads = fact("reloads");
   const drift = fact("drift");
+  const rollout = fact("rollout");
   const failures = fact("failures");
   const error = el("p", "error");
   const node = el("li", "", el("h3", "", name, " ", state), lines, error);
@@ -75,6 +76,7 @@ function makeCard() {
       unscored(one.unscored > 0 ? text.many(one.unscored, "row") : "none", one.unscored > 0 ? "warn" : "");
       reloads(reloadText(one.reloads), one.reloads.last_error !== null ? "bad" : "");
       drift(...driftText(one.drift));
+      rollout(...rolloutText(one.rollout));
       failures(failureText(one), one.state === "resting" ? "bad" : total(one.failures) > 0 ? "warn" : "");
       put(error, one.reloads.last_error === null ? "" : `Last reload refused: ${text.clip(one.reloads.last_error)}`);
       error.hidden = one.reloads.last_error === null;
@@ -86,12 +88,31 @@ function reloadText({ taken, refused }) {
   return taken + refused === 0 ? "none" : `${text.count(taken)} taken, ${text.count(refused)} refused`;
 }
 
+const NEVER = { unknown: "unknown: its model does not say what it was trained on", learning: "no whole window yet" };
+
 function driftText(drift) {
   if (drift === null) return ["not watched", ""];
-  const far = [...drift.features].sort((a, b) => b.distance - a.distance).slice(0, 3);
-  const where = far.map((one) => `${text.clip(one.name)} ${text.value(one.distance)}`).join(", ");
-  if (drift.state === "none") return [where ? `none; farthest ${where}` : "none", ""];
-  return [`${drift.state}: ${where}`, drift.state === "confirmed" ? "bad" : "warn"];
+  if (drift.state in NEVER) return [NEVER[drift.state], ""];
+  if (drift.state === "none") {
+    const [far] = drift.features;
+    return [far ? `none; farthest is ${text.clip(far.name)}, ${deviations(far)}` : "none", ""];
+  }
+  const drifted = drift.features.filter((one) => one.drifted);
+  const named = drifted.slice(0, 3).map((one) => `${text.clip(one.name)} (${deviations(one)})`);
+  const more = drifted.length > named.length ? ["more features"] : [];
+  return [`since training changed: ${[...named, ...more, ...drift.also].join(", ")}`, "bad"];
+}
+
+const deviations = (one) => `${text.value(one.distance)} deviations`;
+
+function rolloutText(rollout) {
+  if (rollout === null) return ["new models take over at once", ""];
+  if (rollout.shadow === null) return ["no candidate", ""];
+  const version = `version ${text.count(rollout.shadow.version)}`;
+  const alarms = `${text.many(rollout.shadow_alarms, "incident")} against ${text.count(rollout.alarms)}`;
+  const what = rollout.state === "shadow" ? `${version} is in shadow` : `watched; ${version} is ready to come back`;
+  const bad = rollout.out_of_bounds;
+  return [`${what}: ${alarms} in ${text.many(rollout.rows, "row")}${bad === null ? "" : `; ${text.clip(bad)}`}`, bad === null ? "" : "warn"];
 }
 
 const total = (failures) => Object.values(failures).reduce((sum, one) => sum + one, 0);

@@ -19,7 +19,7 @@ use qualm_system::child::Limits;
 use serde::Serialize;
 
 use self::gate::{Comparison, Unfit};
-use self::select::{Excluded, Window};
+use self::select::{Excluded, Incumbent, Window};
 use crate::table::{Table, Vectors};
 use crate::train::spec::{Rule, Spec};
 use crate::train::{self, Origin, Report, Split, Step, learner_of};
@@ -74,9 +74,6 @@ pub enum Error {
     /// There are no rows.
     #[error(transparent)]
     Rows(#[from] rows::Error),
-    /// Too many rows are left out.
-    #[error(transparent)]
-    Selection(#[from] select::TooFew),
     /// The incumbent does not say how it was trained.
     #[error("{}: its threshold's rule `{rule}` is none that a training has; train anew with `qualm train`", path.display())]
     Rule {
@@ -113,7 +110,17 @@ pub fn retrain(options: &Options, factory: &dyn ModelFactory, report: Report<'_>
     let read = Rows::read(&options.rows, &names)?;
     let mut warnings: Vec<String> =
         read.damaged.iter().map(|(path, why)| format!("{} is left out: {why}", path.display())).collect();
-    let (table, excluded) = select::table(read.rows, names, &options.maintenance)?;
+    let Rule { false_alarm_rate, contamination, .. } = rule(&incumbent).unwrap_or_default();
+    let rate = false_alarm_rate.or(contamination).unwrap_or(1e-4);
+    // A plugin has no more than a threshold.
+    let adapts = false_alarm_rate.is_some() && incumbent.component.is_none();
+    let fixed_rate = (!adapts).then_some(rate);
+    let reference = incumbent.reference.as_ref().map(|file| {
+        let options = qualm_drift::Options { window: file.window, ..qualm_drift::Options::default() };
+        (&*file.reference, options)
+    });
+    let (table, excluded) =
+        select::table(&read.rows, names, &options.maintenance, &Incumbent { reference, fixed_rate });
     let (mut successor, split) = if options.command.is_empty() {
         let (bundle, split, said) = train_again(options, &incumbent, &table, factory, report)?;
         warnings.extend(said);
@@ -123,8 +130,6 @@ pub fn retrain(options: &Options, factory: &dyn ModelFactory, report: Report<'_>
         (command::train(options, &incumbent, &table, &split)?, split)
     };
     let failed = |fault: Fault| Error::Bundle(fault.at(options.out.display()));
-    let rule = rule(&incumbent).unwrap_or_default();
-    let rate = rule.false_alarm_rate.or(rule.contamination).unwrap_or(1e-4);
     let [mut old, mut new] = [
         incumbent.open(factory).map_err(|fault| fault.at(options.bundle.display()))?,
         successor.open(factory).map_err(failed)?,

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 
 use qualm_contract::Batch;
 use qualm_drift::{Live, Report, State};
@@ -19,6 +19,11 @@ use crate::retrain::{Keeper, Plan, Trainer};
 /// The most values that wait for the thread in a buffer, and how many buffers there are: some 16 MiB together.
 const MAX_VALUES: usize = 1 << 20;
 const BUFFERS: usize = 2;
+
+/// Rows are passed on as soon as there are so many, or as the first has waited for so long: to wake a thread costs as much as to
+/// score a row.
+const ENOUGH_ROWS: usize = 256;
+const MAX_WAIT: Duration = Duration::from_secs(10);
 
 /// How many features are named in the log.
 const MAX_NAMED: usize = 5;
@@ -48,6 +53,8 @@ struct Worker {
     full: SyncSender<Waiting>,
     empty: Receiver<Waiting>,
     filling: Waiting,
+    /// When the first of them came.
+    since: Instant,
     /// Where rows are kept, which series have been named.
     named: Option<Vec<bool>>,
     shared: Arc<Shared>,
@@ -130,7 +137,19 @@ impl Monitor {
             let _full = full.try_send(Waiting::default());
         }
         let filling = Waiting::default();
-        Self { title, worker: Some(Worker { features: count, full, empty, filling, named, shared, thread }) }
+        Self {
+            title,
+            worker: Some(Worker {
+                features: count,
+                full,
+                empty,
+                filling,
+                since: Instant::now(),
+                named,
+                shared,
+                thread,
+            }),
+        }
     }
 
     /// Ends it, and waits until kept rows are on disk. Dropped, it ends as well, without anybody waiting for it.
@@ -149,7 +168,7 @@ impl Monitor {
         Arc::ptr_eq(&self.title, title)
     }
 
-    /// Copies the rows of a lane's last batch, and passes them on if the thread is idle. It never waits.
+    /// Copies the rows of a lane's last batch, and passes them on if there are enough and the thread is idle. It never waits.
     pub(crate) fn record(&mut self, lane: &Lane, scores: &[f64], is_busy: bool) {
         if let Some(worker) = &mut self.worker {
             worker.shared.is_busy.store(is_busy, Ordering::Relaxed);
@@ -184,7 +203,10 @@ impl Monitor {
 
 impl Worker {
     fn record<'a>(&mut self, rows: Batch<'_>, scores: &[f64], tags: &dyn Fn(u32) -> &'a [u8]) {
-        let Self { features, full, empty, filling, named, shared, .. } = self;
+        let Self { features, filling, since, named, shared, .. } = self;
+        if filling.times.is_empty() {
+            *since = Instant::now();
+        }
         let fits = filling.values.len() + rows.values.len() <= MAX_VALUES;
         if fits && rows.values.len() == rows.len() * *features && scores.len() == rows.len() {
             if let Some(named) = named {
@@ -197,6 +219,13 @@ impl Worker {
         } else {
             shared.skipped.fetch_add(rows.len() as u64, Ordering::Relaxed);
         }
+        if filling.times.len() >= ENOUGH_ROWS || since.elapsed() >= MAX_WAIT {
+            self.pass_on();
+        }
+    }
+
+    fn pass_on(&mut self) {
+        let Self { full, empty, filling, .. } = self;
         // While the thread is at work, more is filled into the same.
         if !filling.times.is_empty()
             && let Ok(next) = empty.try_recv()

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use qualm_drift::{FeatureReport, Report, Test};
 use serde_json::{Value, json};
 
 use super::latency::Histogram;
@@ -9,6 +10,7 @@ use super::recorder::{Incident, Rates};
 use super::track::{Now, Point, STEP};
 use super::{Detector, Inside, Snapshot, View};
 use crate::clock;
+use crate::drift::DriftView;
 
 /// The most series that are listed.
 const MAX_LISTED: usize = 2_000;
@@ -147,7 +149,7 @@ fn id(view: &View, lane: usize, series: u32) -> String {
 
 fn detector(view: &View, detector: &Detector, several: bool) -> Value {
     let Detector { name, kind, mode, model, series, joined: _, rows, scored, incidents, health, .. } = detector;
-    let Detector { taken, refused, refusal, .. } = detector;
+    let Detector { taken, refused, refusal, rollout, .. } = detector;
     json!({
         "name": if several { format!("{}: {name}", view.name) } else { name.clone() },
         "kind": kind,
@@ -162,7 +164,32 @@ fn detector(view: &View, detector: &Detector, several: bool) -> Value {
         "rests": health.rests,
         "restarts": health.starts.saturating_sub(1),
         "reloads": { "taken": taken, "refused": refused, "last_error": refusal },
-        "drift": null,
+        "drift": drift(&detector.drift),
+        "rollout": rollout,
+    })
+}
+
+/// `null` where nothing is compared.
+fn drift(view: &DriftView) -> Value {
+    let Some(state) = view.state() else { return Value::Null };
+    let DriftView::Known(snapshot) = view else { return json!({ "state": state, "features": [], "also": [] }) };
+    let Report { features, score, error_median, error_p95, alarm_rate, .. } = &snapshot.report;
+    let distance = |report: &FeatureReport| {
+        report.tests.iter().find(|test| test.test == Test::Wasserstein).map(|test| test.statistic)
+    };
+    let mut shown: Vec<_> = snapshot.features.iter().zip(features).collect();
+    shown.sort_by(|(_, a), (_, b)| {
+        b.drifted.cmp(&a.drifted).then(distance(b).unwrap_or(0.0).total_cmp(&distance(a).unwrap_or(0.0)))
+    });
+    shown.truncate(MAX_FEATURES);
+    let scores = score.drifted || error_median.drifted || error_p95.drifted;
+    let also = [("scores", scores), ("rate of alarms", alarm_rate.drifted)];
+    json!({
+        "state": state,
+        "features": shown.into_iter().map(|(name, report)| {
+            json!({ "name": name, "distance": distance(report), "drifted": report.drifted })
+        }).collect::<Vec<_>>(),
+        "also": also.iter().filter(|(_, drifted)| *drifted).map(|(what, _)| *what).collect::<Vec<_>>(),
     })
 }
 

@@ -39,10 +39,9 @@ fn after(monitor: &mut Monitor, (times, values, scores): (Vec<i64>, Vec<f64>, Ve
         };
         monitor.worker.as_mut().unwrap().record(batch, &scores[range], &|_| b",host=a");
     }
-    let nothing = Batch { series: &[], times: &[], values: &[] };
     let deadline = Instant::now() + Duration::from_mins(1);
     loop {
-        monitor.worker.as_mut().unwrap().record(nothing, &[], &|_| b""); // passes on what waits
+        monitor.worker.as_mut().unwrap().pass_on();
         let DriftView::Known(snapshot) = monitor.view() else { panic!("there is a reference") };
         let waits = !monitor.worker.as_ref().unwrap().filling.times.is_empty();
         if (snapshot.report.state != State::Learning && !waits) || Instant::now() > deadline {
