@@ -112,8 +112,8 @@ soak: build
 	SOAK_SECONDS=$(SOAK_SECONDS) $(CARGO) run --locked --release -p qualm-tests --example soak
 
 # Looks for bytes that break a promise, for each target in turn; what is new and worth keeping goes into fuzz/corpus, which
-# `make unit` replays. Takes an hour and a half. TARGET=line has one alone; stable Rust does, with nightly's options.
-TARGET ?= line native_json native archive manifest safetensors state config request
+# `make unit` replays. Takes two hours. TARGET=line has one alone; stable Rust does, with nightly's options.
+TARGET ?= line native_json native archive manifest safetensors reference rows state config request
 fuzz: toolchain
 	PATH=$$($(TOOLS) supply):$$PATH fuzz/run.sh $(FUZZ_SECONDS) $(TARGET)
 

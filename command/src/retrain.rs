@@ -4,10 +4,10 @@ use std::io;
 use std::path::PathBuf;
 
 use clap::Args;
+use qualm_bundle::rows::Window;
 use qualm_bundle::signature::{self, SecretKey};
 use qualm_contract::ModelFactory;
 use qualm_offline::retrain::gate::{Comparison, Figures};
-use qualm_offline::retrain::select::Window;
 use qualm_offline::retrain::{self, Retrained};
 use qualm_system::child::Limits;
 

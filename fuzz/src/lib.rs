@@ -9,7 +9,9 @@ mod config;
 mod line;
 mod manifest;
 mod native;
+mod reference;
 mod request;
+mod rows;
 mod safetensors;
 mod state;
 
@@ -17,13 +19,15 @@ mod state;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets.
-pub const TARGETS: [Target; 9] = [
+pub const TARGETS: [Target; 11] = [
     ("line", line::line),
     ("native_json", native::native_json),
     ("native", native::native),
     ("archive", archive::archive),
     ("manifest", manifest::manifest),
     ("safetensors", safetensors::safetensors),
+    ("reference", reference::reference),
+    ("rows", rows::rows),
     ("state", state::state),
     ("config", config::config),
     ("request", request::request),

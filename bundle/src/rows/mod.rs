@@ -5,6 +5,7 @@
 
 mod ring;
 mod segment;
+mod window;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -13,6 +14,7 @@ use std::{fs, io};
 use qualm_system::own;
 
 pub use ring::Ring;
+pub use window::{NoWindow, Window};
 
 /// The extension of a segment's file.
 const EXTENSION: &str = "rows";

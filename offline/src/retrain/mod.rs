@@ -11,7 +11,7 @@ pub mod select;
 use std::path::PathBuf;
 
 use qualm_bundle::manifest::Shape;
-use qualm_bundle::rows::{self, Rows};
+use qualm_bundle::rows::{self, Rows, Window};
 use qualm_bundle::signature::SecretKey;
 use qualm_bundle::{Bundle, Fault};
 use qualm_contract::ModelFactory;
@@ -19,7 +19,7 @@ use qualm_system::child::Limits;
 use serde::Serialize;
 
 use self::gate::{Comparison, Unfit};
-use self::select::{Excluded, Incumbent, Window};
+use self::select::{Excluded, Incumbent};
 use crate::table::{Table, Vectors};
 use crate::train::spec::{Rule, Spec};
 use crate::train::{self, Origin, Report, Split, Step, learner_of};

@@ -1,8 +1,6 @@
 //! Which rows a successor is trained on: those of the newest regime, without incidents and maintenance.
 
-use std::str::FromStr;
-
-use qualm_bundle::rows::Rows;
+use qualm_bundle::rows::{Rows, Window};
 use qualm_core::trained::calibrate::{Calibration, Threshold};
 use qualm_drift::{Options, Reference, newest_regime};
 use qualm_pipeline::INCIDENT_END_SCORE;
@@ -10,7 +8,6 @@ use qualm_system::digest::hex;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use crate::history::parse_time;
 use crate::table::Table;
 use crate::train::MIN_ROWS;
 
@@ -20,33 +17,6 @@ const LEAST_ROWS: usize = 2 * MIN_ROWS;
 /// The share of the rate of alarms that rows are left out at. Ordinary rows have a tail, which the successor's threshold is set by:
 /// with all of it gone that the incumbent would report, its successor would report twice as much, and so on.
 const TAIL: f64 = 0.1;
-
-/// A time during which what is measured is not ordinary: from the first nanosecond until before the second.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Window {
-    /// Its first nanosecond since 1970.
-    pub from: i64,
-    /// The first that is no longer in it.
-    pub until: i64,
-}
-
-/// A text is no window.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no time window; write one like 2026-01-31T22:00:00Z/2026-02-01T02:00:00Z")]
-pub struct NoWindow(String);
-
-impl FromStr for Window {
-    type Err = NoWindow;
-
-    /// Two times with a slash between, as ISO 8601 has intervals.
-    fn from_str(text: &str) -> Result<Self, NoWindow> {
-        let none = || NoWindow(text.to_owned());
-        let (from, until) = text.split_once('/').ok_or_else(none)?;
-        let time = |text: &str| parse_time(text.trim()).map_err(|_| none());
-        let window = Self { from: time(from)?, until: time(until)? };
-        if window.from < window.until { Ok(window) } else { Err(none()) }
-    }
-}
 
 /// How many rows are left out.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
@@ -77,7 +47,7 @@ pub fn table(rows: &Rows, names: Vec<String>, maintenance: &[Window], incumbent:
     let mut excluded = Excluded::default();
     let mut order: Vec<usize> = (0..rows.len()).collect();
     order.sort_by_key(|row| rows.times[*row]); // stable
-    order.retain(|row| !maintenance.iter().any(|window| (window.from..window.until).contains(&rows.times[*row])));
+    order.retain(|row| !maintenance.iter().any(|window| window.contains(rows.times[*row])));
     excluded.maintenance = rows.len() - order.len();
     let mut table = taken(rows, &order, names);
     if let Some((reference, options)) = &incumbent.reference
@@ -190,14 +160,5 @@ mod tests {
         // Few are better than none.
         let (kept, _) = table(&shifted(1500, 1400), vec!["m".into()], &[], &incumbent);
         assert!(kept.len() >= LEAST_ROWS);
-    }
-
-    #[test]
-    fn a_window_has_two_times() {
-        let window: Window = "2026-01-31T22:00:00Z/2026-02-01T02:00:00Z".parse().unwrap();
-        assert_eq!(window.until - window.from, 4 * 3_600_000_000_000);
-        for text in ["2026-01-31T22:00:00Z", "2026-02-01T02:00:00Z/2026-01-31T22:00:00Z", "a/b", ""] {
-            assert_eq!(text.parse::<Window>(), Err(NoWindow(text.to_owned())));
-        }
     }
 }

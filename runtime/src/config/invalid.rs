@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use qualm_bundle::duration::friendly;
+use qualm_bundle::rows::NoWindow;
 use qualm_bundle::signature::KeyError;
 use qualm_bundle::source::BadSource;
 use qualm_pipeline::suppress;
@@ -141,6 +142,9 @@ pub enum Invalid {
     /// A trusted key cannot be used.
     #[error("[bundles] `trusted_keys`: {0}")]
     TrustedKey(KeyError),
+    /// A time of `maintenance` cannot be read.
+    #[error("[retrain] `maintenance`: {0}")]
+    Maintenance(NoWindow),
     /// `forward` is no URL; secrets in it are not shown.
     #[error("[{table}] `forward`: {shown} is no http(s) URL such as \"http://127.0.0.1:18002\"")]
     ForwardUrl {

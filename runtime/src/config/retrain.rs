@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use qualm_bundle::duration::{self, friendly};
+use qualm_bundle::rows::Window;
 use serde::Deserialize;
 
 use super::Invalid;
@@ -70,6 +71,9 @@ impl Retrain {
 
     pub(super) fn check(&self, has_state: bool, only_signed: bool, shadows: bool) -> Result<(), Invalid> {
         let second = Duration::from_secs(1);
+        if let Some(no_window) = self.maintenance.iter().find_map(|text| text.parse::<Window>().err()) {
+            return Err(Invalid::Maintenance(no_window));
+        }
         Invalid::check_ranges(&[
             (self.enabled && !has_state, "[retrain] needs `dir` in [state]: rows and new models are kept there"),
             (
