@@ -5,7 +5,7 @@ use crate::alarms;
 use crate::effects::{self, Compared};
 use crate::evidence::Evidence;
 use crate::options::Options;
-use crate::reference::{Distribution, Effects, Ordinary, Reference};
+use crate::reference::{BEYOND, Distribution, Effects, Ordinary, Reference};
 use crate::report::{Compare, FeatureReport, Report, State, Summary, Test, TestResult};
 use crate::window::Column;
 
@@ -45,6 +45,7 @@ fn nothing_found(reference: &Distribution, options: &Options) -> FeatureReport {
         votes: 0,
         in_a_row: 0,
         missing: Compare { reference: Some(reference.missing), level, ..Compare::default() },
+        beyond: Compare { reference: values.map(|_| BEYOND), level: options.levels.beyond, ..Compare::default() },
         drifted: false,
     }
 }
@@ -130,7 +131,11 @@ fn judge_column(column: &Column, compared: &Compared, options: &Options, report:
     (missing.live, missing.effect) = (Some(report.live.missing), compared.effects.missing);
     let exceeds = missing.effect > missing.level;
     extend(&mut missing.in_a_row, &mut missing.drifted, exceeds, options);
-    report.drifted = drifted || missing.drifted;
+    let beyond = &mut report.beyond;
+    (beyond.live, beyond.effect) = (known.then_some(compared.beyond), compared.beyond);
+    let exceeds = beyond.effect > beyond.level;
+    extend(&mut beyond.in_a_row, &mut beyond.drifted, exceeds, options);
+    report.drifted = drifted || missing.drifted || beyond.drifted;
 }
 
 /// Counts how often in a row, and says whether that is often enough.

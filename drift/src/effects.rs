@@ -17,6 +17,8 @@ pub(crate) struct Compared {
     pub(crate) effects: Effects,
     pub(crate) ks_p_value: f64,
     pub(crate) chi_square_p_value: f64,
+    /// The share of values that lie beyond [`Distribution::usual_range`].
+    pub(crate) beyond: f64,
 }
 
 /// How Kolmogorov and Smirnov's p-value is computed from the statistic and both sizes: [`crate::two_sample::ks_p_value`], or for a
@@ -30,7 +32,7 @@ pub(crate) fn compare(reference: &Distribution, column: &Column, sorted: &[f64],
     let Distribution { quantiles, counts, .. } = reference;
     if sorted.len() < LEAST_VALUES || quantiles.is_empty() {
         let effects = Effects { missing, ..Effects::default() };
-        return Compared { effects, ks_p_value: 1.0, chi_square_p_value: 1.0 };
+        return Compared { effects, ks_p_value: 1.0, chi_square_p_value: 1.0, beyond: 0.0 };
     }
     let live = &column.counts[..counts.len()];
     let chi_square = chi_square(counts, live);
@@ -44,7 +46,17 @@ pub(crate) fn compare(reference: &Distribution, column: &Column, sorted: &[f64],
         missing,
     };
     let ks_p_value = ks(effects.ks, quantiles.len(), sorted.len());
-    Compared { effects, ks_p_value, chi_square_p_value: chi_square.p_value }
+    let beyond = beyond(reference, sorted);
+    Compared { effects, ks_p_value, chi_square_p_value: chi_square.p_value, beyond }
+}
+
+/// The share of these values, which are sorted, that lie beyond the reference's usual range.
+fn beyond(reference: &Distribution, sorted: &[f64]) -> f64 {
+    let Some((low, high)) = reference.usual_range() else { return 0.0 };
+    let rounding = reference.rounding();
+    let below = sorted.partition_point(|value| *value < low - rounding);
+    let above = sorted.len() - sorted.partition_point(|value| *value <= high + rounding);
+    (below + above) as f64 / sorted.len().max(1) as f64
 }
 
 /// The share of rows in which it is missing; 0 without rows.
@@ -67,6 +79,16 @@ pub(crate) fn in_units(distance: f64, unit: f64, rounding: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn values_beyond_the_usual_range_are_counted() {
+        let reference = Distribution::new((0..=1000).map(f64::from));
+        assert_eq!(reference.usual_range(), Some((5.0, 995.0)));
+        let sorted = [-7.0, 4.0, 5.0, 500.0, 995.0, 995.5, 1e9, 1e10];
+        assert_eq!(beyond(&reference, &sorted), 5.0 / 8.0);
+        let constant = Distribution::new([7.0; 50].into_iter());
+        assert_eq!((beyond(&constant, &[7.0, 7.0 + 1e-10]), beyond(&constant, &[6.0])), (0.0, 1.0));
+    }
 
     #[test]
     fn a_distance_from_a_constant_is_none_or_all() {

@@ -40,6 +40,9 @@ pub struct Levels {
     pub chi_square: f64,
     /// The change of the share of missing values.
     pub missing: f64,
+    /// The share of values beyond 99 % of those in training. By default three times what one in ten windows of training could have:
+    /// 1 % over a tenth.
+    pub beyond: f64,
     /// The shift of median and 95 % quantile of the score, in [`crate::Distribution::spread`].
     pub error: f64,
     /// How many times as many alarms there must be, or as few.
@@ -69,6 +72,7 @@ impl Default for Levels {
             jensen_shannon: 0.15,
             chi_square: 0.12,
             missing: 0.2,
+            beyond: 0.3,
             error: 0.5,
             alarms: 3.0,
         }

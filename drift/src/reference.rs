@@ -12,6 +12,9 @@ use crate::window::is_alarm;
 /// How many quantiles there are: 0, 0.5, … 100 %.
 pub const QUANTILES: usize = 201;
 
+/// The share of values beyond the usual range: half a percent at either end.
+pub(crate) const BEYOND: f64 = 2.0 / (QUANTILES - 1) as f64;
+
 /// How many bins there are at most.
 pub const MAX_BINS: usize = 10;
 
@@ -192,6 +195,12 @@ impl Distribution {
     #[must_use]
     pub fn p95(&self) -> Option<f64> {
         self.quantiles.get((QUANTILES - 1) * 95 / 100).copied()
+    }
+
+    /// Between which limits all but 1 % of the values lie; `None` without values.
+    #[must_use]
+    pub fn usual_range(&self) -> Option<(f64, f64)> {
+        self.quantiles.get(1).copied().zip(self.quantiles.get(QUANTILES - 2).copied())
     }
 
     /// What values differ by through rounding alone: 10⁻⁹ of the mean.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::error::Error;
 use crate::live::Live;
-use crate::options::Options;
+use crate::options::{Levels, Options};
 use crate::reference::{Distribution, Ordinary, Reference};
 use crate::report::State;
 use crate::window::{BLOCK_ROWS, BLOCKS};
@@ -41,7 +41,9 @@ pub fn newest_regime(reference: &Reference, times: &[i64], values: &[f64], optio
         alarm_rate: 0.0,
         ordinary: Ordinary::default(),
     };
-    let options = Options { factor: options.factor / 2.0, ..options.clone() };
+    // One window does not say which levels there are.
+    let levels = Levels { beyond: 1.0, ..options.levels };
+    let options = Options { factor: options.factor / 2.0, levels, ..options.clone() };
     let sustained = options.sustained.max(1);
     let mut live = Live::new(Arc::new(compared), options);
     for row in (0..rows).rev() {

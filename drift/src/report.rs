@@ -95,7 +95,10 @@ pub struct FeatureReport {
     pub in_a_row: usize,
     /// The share of missing values. Its effect is the difference.
     pub missing: Compare,
-    /// Whether its values drift, or whether more or fewer of them are missing.
+    /// The share of values that lie beyond [`crate::Distribution::usual_range`]. Of metrics that wander windows of training may
+    /// differ so much that tests can hardly vote; a level that training never had is drift of them too.
+    pub beyond: Compare,
+    /// Whether its values drift, whether they are at a level that training never had, or whether more or fewer of them are missing.
     pub drifted: bool,
 }
 

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use qualm_drift::{Compare, Distribution, Live, Options, Ordinary, Reference, Report, State, Test, compare_table};
+use qualm_drift::{
+    Compare, Distribution, Effects, Live, Options, Ordinary, Reference, Report, State, Test, compare_table,
+};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use rand_xoshiro::rand_core::{Rng as _, SeedableRng as _};
 
@@ -120,6 +122,24 @@ fn a_constant_may_not_move() {
     let report = feed(&mut rows, &mut live, 5000, |values, _| values[1] = 7.6);
     assert_eq!((drifted(&report), report.features[1].votes), (vec![1], 5));
     assert!(report.features[1].tests.iter().all(|test| test.statistic.is_finite()), "{report:?}");
+}
+
+#[test]
+fn a_metric_that_wanders_drifts_to_a_level_that_training_never_had() {
+    let (mut rows, live) = live();
+    let mut reference = Reference::clone(live.reference());
+    // Windows of training were as far apart as can be.
+    let Effects { ks, stability_index, wasserstein, jensen_shannon, chi_square, .. } =
+        &mut reference.features[0].ordinary;
+    (*ks, *stability_index, *wasserstein, *jensen_shannon, *chi_square) = (1.0, 20.0, 5.0, 1.0, 5.0);
+    let mut live = Live::new(Arc::new(reference), options());
+    let report = feed(&mut rows, &mut live, 6000, |values, _| values[0] += 1.0);
+    assert_eq!((report.state, report.features[0].votes), (State::None, 0));
+    let report = feed(&mut rows, &mut live, 6000, |values, _| values[0] += 5.0);
+    assert_eq!((drifted(&report), report.features[0].votes), (vec![0], 0));
+    let Compare { reference, live: now, level, drifted, .. } = report.features[0].beyond;
+    assert_eq!((reference, drifted), (Some(0.01), true));
+    assert!((level - 0.3).abs() < 1e-9 && now.is_some_and(|share| share > 0.9), "{now:?} {level}");
 }
 
 #[test]

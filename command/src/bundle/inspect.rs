@@ -8,6 +8,7 @@ use qualm_bundle::bundle::Bundle;
 use qualm_bundle::duration::friendly;
 use qualm_bundle::files;
 use qualm_bundle::manifest::{Direction, Feature, Manifest, NetworkTraining, Provenance, Shape, Suppression};
+use qualm_bundle::reference::ReferenceFile;
 use qualm_bundle::signature::{Signed, Trust};
 use qualm_contract::Transform;
 use serde::Serialize;
@@ -33,9 +34,23 @@ struct Summary<'a> {
     /// The size of each file.
     files: BTreeMap<&'static str, usize>,
     golden_rows: usize,
+    /// What live rows are compared with; without it their drift is unknown.
+    drift: Option<Drift>,
     /// The digest of the manifest, which identifies the bundle.
     digest: String,
     signature: Signed,
+}
+
+/// What a bundle knows of its training rows beside their features.
+#[derive(Debug, Serialize)]
+struct Drift {
+    /// How much of the newest rows is compared with training, as in a specification.
+    window: String,
+    /// Of scores that were not reported.
+    score_median: Option<f64>,
+    score_p95: Option<f64>,
+    /// The share of rows that were reported.
+    alarm_rate: f64,
 }
 
 pub(super) fn run(options: &Options) -> Result<(), Error> {
@@ -45,6 +60,12 @@ pub(super) fn run(options: &Options) -> Result<(), Error> {
         manifest: &bundle.manifest,
         files: bundle.files().map(|(name, bytes)| (name, bytes.len())).collect(),
         golden_rows: bundle.golden.rows(),
+        drift: bundle.reference.as_ref().map(|ReferenceFile { reference, window, .. }| Drift {
+            window: friendly(*window),
+            score_median: reference.score.median(),
+            score_p95: reference.score.p95(),
+            alarm_rate: reference.alarm_rate,
+        }),
         digest: bundle.digest(),
         signature: signature.map_err(|fault| Error::Bundle(fault.at(options.path.display())))?,
     };
@@ -86,6 +107,7 @@ fn to_text(bundle: &Bundle, summary: &Summary<'_>) -> String {
         ("trained", describe_training(&bundle.manifest.provenance)),
         ("parameters", list(&bundle.manifest.provenance.parameters, ToString::to_string)),
         ("metrics", list(&bundle.manifest.provenance.metrics, |metric| text::number(*metric))),
+        ("drift", describe_drift(summary.drift.as_ref())),
         ("golden", format!("{} rows", summary.golden_rows)),
         ("files", files.join(", ")),
         ("digest", format!("{} ({})", summary.digest, files::MANIFEST)),
@@ -136,6 +158,19 @@ fn describe_training(provenance: &Provenance) -> String {
         _ => String::new(),
     };
     format!("on {rows} rows{when}, seed {seed}")
+}
+
+fn describe_drift(drift: Option<&Drift>) -> String {
+    let Some(Drift { window, score_median, score_p95, alarm_rate }) = drift else {
+        return "unknown: it does not contain what its training rows looked like; `qualm train` adds that".to_owned();
+    };
+    let number = |score: &Option<f64>| score.map_or_else(|| "–".to_owned(), text::number);
+    format!(
+        "compares {window} with training, where scores had the median {} and the 95 % quantile {}, and {} % were reported",
+        number(score_median),
+        number(score_p95),
+        text::number(100.0 * alarm_rate)
+    )
 }
 
 /// When a network was the best, and its loss on rows that it did not learn from.

@@ -43,6 +43,8 @@ struct Waiting {
 #[derive(Debug)]
 pub(crate) struct Monitor {
     title: Arc<Title>,
+    /// What is shown where nothing is compared.
+    otherwise: DriftView,
     /// `None` where there is nothing to compare with, and rows are not kept.
     worker: Option<Worker>,
 }
@@ -84,11 +86,12 @@ impl Monitor {
         plan: Option<Plan>,
     ) -> Self {
         let title = Arc::clone(&model.title);
+        let otherwise = if config.enabled { DriftView::Unknown } else { DriftView::Off };
         let known =
             model.known.as_ref().filter(|known| config.enabled && known.reference.features.len() == features.len());
         let live = known.map(|known| Live::new(Arc::clone(&known.reference), config.rules(known.window)));
         if live.is_none() && plan.is_none() {
-            return Self { title, worker: None };
+            return Self { title, otherwise, worker: None };
         }
         let count = features.len();
         let snapshot = known.zip(live.as_ref()).map(|(known, live)| {
@@ -129,7 +132,7 @@ impl Monitor {
             // Metrics are scored as well without it.
             Err(error) => {
                 warn!("detector `{detector}`: no thread can be started ({error}); drift is not looked for");
-                return Self { title, worker: None };
+                return Self { title, otherwise, worker: None };
             }
         };
         // One buffer is filled here, the others go round.
@@ -139,6 +142,7 @@ impl Monitor {
         let filling = Waiting::default();
         Self {
             title,
+            otherwise,
             worker: Some(Worker {
                 features: count,
                 full,
@@ -189,9 +193,8 @@ impl Monitor {
     /// What was found.
     #[must_use]
     pub(crate) fn view(&self) -> DriftView {
-        let Some(Worker { shared, .. }) = &self.worker else { return DriftView::Unknown };
-        let snapshot = shared.snapshot.lock().unwrap_or_else(PoisonError::into_inner);
-        snapshot.as_ref().map_or(DriftView::Unknown, |snapshot| DriftView::Known(Arc::clone(snapshot)))
+        let known = |worker: &Worker| worker.shared.snapshot.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        self.worker.as_ref().and_then(known).map_or_else(|| self.otherwise.clone(), DriftView::Known)
     }
 
     /// Rows that were left out because the thread lagged behind.

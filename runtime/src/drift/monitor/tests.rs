@@ -76,6 +76,9 @@ fn without_a_reference_drift_is_unknown() {
     let monitor = Monitor::start(None, &model, "all", names(), &Drift::default(), None);
     assert_eq!(monitor.view().state(), Some("unknown"));
     assert!(monitor.is_of(&model.title) && !monitor.is_of(&self::model(true).title));
+    let off = Drift { enabled: false, ..Drift::default() };
+    let monitor = Monitor::start(None, &self::model(true), "all", names(), &off, None);
+    assert_eq!(monitor.view().state(), None);
 }
 
 #[test]
