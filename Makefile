@@ -20,7 +20,7 @@ UNIT := $(addprefix -p ,$(CRATES))
 # Those that are documented: what stands in the command is the text of its help.
 DOCUMENTED := $(addprefix -p ,$(filter-out qualm-command,$(CRATES)))
 
-.PHONY: build plugins demo test instructions lint typos msrv supply advisories sbom unit e2e fuzz soak page bench quality rivals tune toolchain clean
+.PHONY: build plugins demo test instructions lint typos msrv supply advisories sbom unit e2e fuzz soak page lead-time bench quality rivals tune toolchain clean
 
 # All is built with the same profile and the same set of packages, so that wasmtime is compiled once.
 # The release binary is target/release/qualm, the components are target/components/*.wasm.
@@ -121,6 +121,10 @@ fuzz: toolchain
 # Its pictures land in target/live.
 page:
 	node tests/live/page.mjs
+
+# Eight simulated weeks of drift with models that stay and models that are trained again, for docs/drift.md; takes three minutes.
+lead-time: build
+	$(CARGO) run --locked --release -p qualm-tests --example lead_time
 
 bench: build plugins
 	$(CARGO) bench --locked -p qualm --bench pieces

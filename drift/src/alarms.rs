@@ -78,7 +78,7 @@ pub(crate) fn compare(reference: &Reference, blocks: &[Alarms; BLOCKS], factor: 
     let longest = (all.rows / (BLOCKS * BLOCKS) as f64).max(1.0);
     let burst = reference.ordinary.burst.max(all.burst()).clamp(1.0, longest);
     let expected = (reference.alarm_rate * scored + 1.0) / (scored + 1.0);
-    let most = expected;
+    let most = expected.max(reference.ordinary.alarm_rate);
     let more = chernoff(calm.reported / burst, factor * most * calm.rows / burst, true);
     let fewer = chernoff(all.reported / burst, reference.alarm_rate / factor * all.rows / burst, false);
     let ratio = (calm.rate() / most).max(reference.alarm_rate / all.rate().max(1.0 / (all.rows + 1.0))).max(1.0);

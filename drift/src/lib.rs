@@ -3,6 +3,7 @@
 //! - [`Reference`]: what training rows looked like, and which differences are ordinary of them;
 //! - [`Live`]: rows as they come, over a window of bounded memory; [`compare_table`]: rows of a table at once;
 //! - [`newest_regime`]: since when rows look like the newest, which a successor learns from;
+//! - [`Entities`]: single entities, each compared with its own first rows;
 //! - [`Report`]: what was found, by five tests of each feature and of the score, and by the score's errors and alarms;
 //! - [`two_sample`], [`binned`], [`adjust`]: the statistics, equal to those of `scipy`.
 //!
@@ -20,6 +21,7 @@ mod bins;
 mod clock;
 mod consensus;
 mod effects;
+mod entities;
 mod error;
 mod evidence;
 mod live;
@@ -34,6 +36,7 @@ mod table;
 pub mod two_sample;
 mod window;
 
+pub use entities::{Entities, EntityReport};
 pub use error::{Error, Invalid};
 pub use live::Live;
 pub use options::{Levels, Options};

@@ -13,7 +13,7 @@ use crate::window::Window;
 ///
 /// It has a window in eight blocks, of which the oldest is dropped as a new one begins; what is said of drift changes as a block
 /// ends. A block lasts an eighth of the window, by the times of its rows, and has 64 rows at least. For each feature, and for the
-/// score, it takes 5.5 kB of memory; it allocates as it is made and at the end of a block, when it tests all features (in
+/// score, it takes 5.6 kB of memory; it allocates as it is made and at the end of a block, when it tests all features (in
 /// [`Live::observe`]), not for a row. The same rows give the same reports.
 #[derive(Debug, Clone)]
 pub struct Live {

@@ -56,7 +56,7 @@ pub(crate) struct Window {
     last_alarm: Option<i64>,
 }
 
-/// What a column takes of memory, in bytes: 5.5 kB.
+/// What a column takes of memory, in bytes: 5.6 kB.
 #[cfg(test)]
 const COLUMN_BYTES: usize =
     BLOCKS * (size_of::<Cell>() + size_of::<Sorted>()) + SAMPLE * size_of::<f64>() + size_of::<[f64; MAX_BINS - 1]>();

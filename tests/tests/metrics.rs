@@ -19,7 +19,8 @@ const WARM_UP: u64 = 10;
 const SENT: u64 = 200;
 
 /// How the names begin of those that have values once a trained model has scored rows.
-const OF_MODELS: [&str; 5] = ["qualm_anomaly_rate", "qualm_drift", "qualm_feature_", "qualm_rollout_", "qualm_score_"];
+const OF_MODELS: [&str; 6] =
+    ["qualm_anomaly_rate", "qualm_drift", "qualm_entity_", "qualm_feature_", "qualm_rollout_", "qualm_score_"];
 
 /// Metrics that exist after failures only.
 const AFTER_FAILURES: [&str; 1] = ["qualm_detector_failures_total"];

@@ -40,7 +40,7 @@ pub(super) fn expose<'a>(detectors: impl Iterator<Item = (&'static str, &'a Dete
 }
 
 /// The families of samples: their names and helps.
-const FAMILIES: [(&str, &str); 8] = [
+const FAMILIES: [(&str, &str); 9] = [
     ("qualm_feature_mean", "The mean of a feature: reference, in training; live, in the window."),
     ("qualm_feature_std", "Its standard deviation, likewise."),
     ("qualm_feature_missing_ratio", "The share of rows in which it is missing, likewise."),
@@ -49,4 +49,5 @@ const FAMILIES: [(&str, &str); 8] = [
     ("qualm_anomaly_rate", "The share of rows with a score above 1, likewise."),
     ("qualm_drift", "A test of a feature in units of its level: above 1 it votes for drift, if it is significant."),
     ("qualm_feature_drift", "1 where a feature drifts: enough tests vote so, sustained."),
+    ("qualm_entity_drift", "1 where an entity drifts away from its own first rows, of those that are looked at."),
 ];

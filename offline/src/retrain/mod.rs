@@ -114,13 +114,12 @@ pub fn retrain(options: &Options, factory: &dyn ModelFactory, report: Report<'_>
     let rate = false_alarm_rate.or(contamination).unwrap_or(1e-4);
     // A plugin has no more than a threshold.
     let adapts = false_alarm_rate.is_some() && incumbent.component.is_none();
-    let fixed_rate = (!adapts).then_some(rate);
     let reference = incumbent.reference.as_ref().map(|file| {
         let options = qualm_drift::Options { window: file.window, ..qualm_drift::Options::default() };
         (&*file.reference, options)
     });
     let (table, excluded) =
-        select::table(&read.rows, names, &options.maintenance, &Incumbent { reference, fixed_rate });
+        select::table(&read.rows, names, &options.maintenance, &Incumbent { reference, rate, adapts });
     let (mut successor, split) = if options.command.is_empty() {
         let (bundle, split, said) = train_again(options, &incumbent, &table, factory, report)?;
         warnings.extend(said);

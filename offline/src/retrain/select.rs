@@ -1,9 +1,9 @@
 //! Which rows a successor is trained on: those of the newest regime, without incidents and maintenance.
 
 use qualm_bundle::rows::{Rows, Window};
-use qualm_core::trained::calibrate::{Calibration, Threshold};
+use qualm_core::trained::alarm;
+use qualm_core::trained::calibrate::MIN_SCORES;
 use qualm_drift::{Options, Reference, newest_regime};
-use qualm_pipeline::INCIDENT_END_SCORE;
 use qualm_system::digest::hex;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
@@ -17,6 +17,13 @@ const LEAST_ROWS: usize = 2 * MIN_ROWS;
 /// The share of the rate of alarms that rows are left out at. Ordinary rows have a tail, which the successor's threshold is set by:
 /// with all of it gone that the incumbent would report, its successor would report twice as much, and so on.
 const TAIL: f64 = 0.1;
+
+/// The shares of rows beyond two quantiles that the tail of ordinary rows is judged by: even where as many rows as the second share
+/// are of incidents, it is theirs.
+const BULK: (f64, f64) = (0.2, 0.05);
+
+/// The share of what begins an incident that it lasts at.
+const LASTS: f64 = 0.6;
 
 /// How many rows are left out.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
@@ -35,9 +42,10 @@ pub struct Incumbent<'a> {
     /// What its rows looked like, and how much of the newest is compared with it; `None` of a model of an earlier version, of
     /// which all rows are of one regime.
     pub reference: Option<(&'a Reference, Options)>,
-    /// The share of ordinary rows that it may report, where its threshold is fixed: it reports more where metrics drift.
-    /// `None` where its threshold adapts, so that it does not.
-    pub fixed_rate: Option<f64>,
+    /// The share of ordinary rows that it may report.
+    pub rate: f64,
+    /// Whether its threshold adapts to each entity, with the scores of [`mod@alarm`].
+    pub adapts: bool,
 }
 
 /// The rows to learn from, in order of time: those that look like the newest, but for those that lie in a maintenance window
@@ -57,7 +65,7 @@ pub fn table(rows: &Rows, names: Vec<String>, maintenance: &[Window], incumbent:
         order.drain(..excluded.earlier);
     }
     let before = order.len();
-    leave_incidents_out(rows, &mut order, incumbent.fixed_rate);
+    leave_incidents_out(rows, &mut order, incumbent);
     excluded.anomalous = before - order.len();
     if order.len() < table.len() {
         table = taken(rows, &order, table.names);
@@ -77,22 +85,36 @@ fn taken(rows: &Rows, order: &[usize], names: Vec<String>) -> Table {
     }
 }
 
-/// Leaves the rows of incidents out. An incident begins with a row that the incumbent reports and, by a fixed threshold, that
-/// stands out among these rows as well: where metrics drift, such a threshold is exceeded by much that is ordinary now.
-fn leave_incidents_out(rows: &Rows, order: &mut Vec<usize>, fixed_rate: Option<f64>) {
-    let calibration = fixed_rate.and_then(|rate| {
-        let scores = order.iter().map(|row| rows.scores[*row]).filter(|score| score.is_finite());
-        Calibration::fit(&scores.collect::<Vec<_>>(), Threshold::FalseAlarmRate(TAIL * rate)).ok()
-    });
-    let begin = calibration.map_or(1.0, |calibration| calibration.threshold.max(1.0));
-    let end = calibration.map_or(0.0, |calibration| f64::midpoint(calibration.ordinary, begin)).max(INCIDENT_END_SCORE);
+/// Leaves the rows of incidents out, reported or not.
+///
+/// An incident begins with a row beyond the incumbent's threshold that also stands out among these rows: where metrics drift, a
+/// threshold is exceeded by much that is ordinary now. How far out ordinary rows lie follows from the bulk of them, so that many
+/// incidents do not hide one another.
+fn leave_incidents_out(rows: &Rows, order: &mut Vec<usize>, incumbent: &Incumbent<'_>) {
+    let units = |row: usize| {
+        let score = rows.scores[row];
+        if incumbent.adapts { alarm::units(score) } else { score }
+    };
+    let begin = tail(order.iter().map(|row| units(*row)), TAIL * incumbent.rate).max(1.0);
     let mut lasts = vec![false; rows.entities.len()];
     order.retain(|row| {
-        let (score, lasts) = (rows.scores[*row], &mut lasts[rows.series[*row] as usize]);
+        let (units, lasts) = (units(*row), &mut lasts[rows.series[*row] as usize]);
         // What is not scored changes nothing.
-        *lasts = if score.is_nan() { *lasts } else { score > if *lasts { end } else { begin } };
+        *lasts = if units.is_nan() { *lasts } else { units > if *lasts { LASTS * begin } else { begin } };
         !*lasts
     });
+}
+
+/// What a share `rate` of ordinary rows exceed, by two quantiles of all rows, assuming that the tail is exponential; 0 of few rows.
+fn tail(units: impl Iterator<Item = f64>, rate: f64) -> f64 {
+    let mut sorted: Vec<f64> = units.filter(|units| units.is_finite()).collect();
+    sorted.sort_unstable_by(f64::total_cmp);
+    if sorted.len() < MIN_SCORES {
+        return 0.0;
+    }
+    let quantile = |share: f64| sorted.get(((1.0 - share) * sorted.len() as f64) as usize).copied().unwrap_or(0.0);
+    let (near, far) = (quantile(BULK.0), quantile(BULK.1));
+    near + (far - near) * (BULK.0 / rate).ln() / (BULK.0 / BULK.1).ln()
 }
 
 /// The SHA-256 of times and values, for the provenance.
@@ -107,7 +129,7 @@ pub(super) fn digest(table: &Table) -> String {
 mod tests {
     use super::*;
 
-    const ANY: Incumbent<'static> = Incumbent { reference: None, fixed_rate: Some(1e-4) };
+    const ANY: Incumbent<'static> = Incumbent { reference: None, rate: 1e-4, adapts: false };
 
     #[test]
     fn incidents_and_maintenance_are_left_out_and_the_rest_is_in_order() {
@@ -116,7 +138,7 @@ mod tests {
             series: vec![0, 1, 0, 0, 1, 0, 0, 0],
             entities: vec!["host=a".into(), "host=b".into()],
             values: vec![3.0, 1.0, 2.0, 4.0, 5.0, 6.0, 7.0, 8.0],
-            scores: vec![0.2, f64::NAN, 0.7, 1.01, 3.0, f64::NAN, 0.51, 0.5],
+            scores: vec![0.2, f64::NAN, 0.7, 1.01, 3.0, f64::NAN, 0.61, 0.6],
         };
         let window = Window { from: 50, until: 60 };
         let (table, excluded) = table(&rows, vec!["m".into()], &[window], &ANY);
@@ -149,11 +171,24 @@ mod tests {
     }
 
     #[test]
+    fn incidents_are_left_out_that_were_not_reported_since_others_were() {
+        let mut rows = shifted(20_000, 20_000);
+        // By `alarm`, below a half outside of incidents: of ordinary rows a quarter at most.
+        rows.scores.iter_mut().for_each(|score| *score *= 0.1);
+        for incident in 0..50 {
+            rows.scores[incident * 400..][..10].fill(0.4);
+        }
+        let adapts = Incumbent { reference: None, rate: 1e-3, adapts: true };
+        let (_, excluded) = table(&rows, vec!["m".into()], &[], &adapts);
+        assert_eq!(excluded.anomalous, 500, "a fortieth of the rows do not hide one another");
+    }
+
+    #[test]
     fn rows_of_an_earlier_regime_are_left_out() {
         let ordinary = shifted(7200, 7200);
         let options = Options::default();
         let reference = Reference::new(&ordinary.times, &ordinary.values, 1, &ordinary.scores, options.window).unwrap();
-        let incumbent = Incumbent { reference: Some((&reference, options)), fixed_rate: Some(1e-4) };
+        let incumbent = Incumbent { reference: Some((&reference, options)), rate: 1e-4, adapts: false };
         let (kept, excluded) = table(&shifted(14_400, 9000), vec!["m".into()], &[], &incumbent);
         assert!((9000..9720).contains(&excluded.earlier), "{excluded:?}");
         assert_eq!((excluded.anomalous, kept.len()), (0, 14_400 - excluded.earlier));

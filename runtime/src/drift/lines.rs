@@ -33,7 +33,7 @@ fn write_line(detector: &Detector, samples: &[Sample<'_>], time: i64, out: &mut 
     if let Some(Sample { labels, .. }) = finite().next() {
         let mut line = Line::new(out, detector, labels);
         finite().for_each(|Sample { name, value, .. }| match *name {
-            "feature_drift" => line.field(name, &format!("{value}i")),
+            "feature_drift" | "entity_drift" => line.field(name, &format!("{value}i")),
             _ => line.field(name, &value.to_string()),
         });
         line.end(time);

@@ -7,7 +7,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant, SystemTime};
 
 use qualm_contract::Batch;
-use qualm_drift::{Live, Report, State};
+use qualm_drift::{Entities, EntityReport, Live, Report, State};
 use qualm_pipeline::Lane;
 use qualm_sandbox::Title;
 use tracing::{info, warn};
@@ -35,7 +35,7 @@ struct Waiting {
     times: Vec<i64>,
     values: Vec<f64>,
     scores: Vec<f64>,
-    /// What series are called that are new, where rows are kept.
+    /// What series are called that are new, where that matters.
     names: Vec<(u32, String)>,
 }
 
@@ -43,6 +43,7 @@ struct Waiting {
 #[derive(Debug)]
 pub(crate) struct Monitor {
     title: Arc<Title>,
+    features: Arc<[String]>,
     /// What is shown where nothing is compared.
     otherwise: DriftView,
     /// `None` where there is nothing to compare with, and rows are not kept.
@@ -57,10 +58,10 @@ struct Worker {
     filling: Waiting,
     /// When the first of them came.
     since: Instant,
-    /// Where rows are kept, which series have been named.
+    /// Which series have been named, where that matters: rows are kept, or entities looked at.
     named: Option<Vec<bool>>,
     shared: Arc<Shared>,
-    thread: JoinHandle<()>,
+    thread: JoinHandle<Option<Entities>>,
 }
 
 #[derive(Debug)]
@@ -90,14 +91,18 @@ impl Monitor {
         let known =
             model.known.as_ref().filter(|known| config.enabled && known.reference.features.len() == features.len());
         let live = known.map(|known| Live::new(Arc::clone(&known.reference), config.rules(known.window)));
-        if live.is_none() && plan.is_none() {
-            return Self { title, otherwise, worker: None };
-        }
+        let features: Arc<[String]> = features.into();
         let count = features.len();
+        if live.is_none() && plan.is_none() {
+            return Self { title, features, otherwise, worker: None };
+        }
+        let single = known.filter(|_| config.entities > 0);
+        let mut entities = single.map(|known| Entities::new(count, config.entities, config.rules(known.window)));
         let snapshot = known.zip(live.as_ref()).map(|(known, live)| {
             Arc::new(DriftSnapshot {
-                features: features.as_slice().into(),
+                features: Arc::clone(&features),
                 report: live.report().clone(),
+                entities: Vec::new(),
                 window: known.window,
             })
         });
@@ -106,23 +111,29 @@ impl Monitor {
             skipped: AtomicU64::new(0),
             is_busy: AtomicBool::new(false),
         });
-        let named = plan.is_some().then(Vec::new);
+        let named = (plan.is_some() || entities.is_some()).then(Vec::new);
         let mut comparer = Comparer {
             detector: detector.to_owned(),
             title: Arc::clone(&title),
             features: count,
             live,
+            entities: None,
             retraining: None,
             shared: Arc::clone(&shared),
         };
         let (version, created) = (title.version, model.created);
+        let names = Arc::clone(&features);
         // All that may wait for a disk is done there.
         let run = move |waiting: &Receiver<Waiting>, back: &SyncSender<Waiting>| {
-            if let Some(before) = before {
-                before.finish();
+            // Entities are compared with their own rows, whichever model there is.
+            let same = before.as_ref().is_some_and(|before| before.features == names);
+            let known = before.and_then(Self::finish).filter(|_| same);
+            if entities.is_some() {
+                entities = known.or(entities);
             }
-            comparer.retraining = plan.and_then(|plan| Retraining::open(plan, version, created, features));
-            comparer.run(waiting, back);
+            comparer.entities = entities;
+            comparer.retraining = plan.and_then(|plan| Retraining::open(plan, version, created, names.to_vec()));
+            comparer.run(waiting, back)
         };
         let (full, waiting) = sync_channel(BUFFERS);
         let (back, empty) = sync_channel(BUFFERS);
@@ -132,7 +143,7 @@ impl Monitor {
             // Metrics are scored as well without it.
             Err(error) => {
                 warn!("detector `{detector}`: no thread can be started ({error}); drift is not looked for");
-                return Self { title, otherwise, worker: None };
+                return Self { title, features, otherwise, worker: None };
             }
         };
         // One buffer is filled here, the others go round.
@@ -142,6 +153,7 @@ impl Monitor {
         let filling = Waiting::default();
         Self {
             title,
+            features,
             otherwise,
             worker: Some(Worker {
                 features: count,
@@ -156,14 +168,13 @@ impl Monitor {
         }
     }
 
-    /// Ends it, and waits until kept rows are on disk. Dropped, it ends as well, without anybody waiting for it.
-    pub(crate) fn finish(self) {
-        let Some(Worker { full, filling, thread, named, .. }) = self.worker else { return };
+    /// Ends it, and waits until kept rows are on disk. Dropped, it ends as well, without anybody waiting for it. The entities that
+    /// it looked at.
+    pub(crate) fn finish(self) -> Option<Entities> {
+        let Worker { full, filling, thread, named, .. } = self.worker?;
         let _full = full.try_send(filling);
         drop(full);
-        if named.is_some() {
-            let _panicked = thread.join();
-        }
+        named.and_then(|_| thread.join().ok()?)
     }
 
     /// Whether it is of this model.
@@ -294,12 +305,14 @@ struct Comparer {
     title: Arc<Title>,
     features: usize,
     live: Option<Live>,
+    entities: Option<Entities>,
     retraining: Option<Retraining>,
     shared: Arc<Shared>,
 }
 
 impl Comparer {
-    fn run(mut self, waiting: &Receiver<Waiting>, back: &SyncSender<Waiting>) {
+    /// Until nothing comes any more. The entities that were looked at.
+    fn run(mut self, waiting: &Receiver<Waiting>, back: &SyncSender<Waiting>) -> Option<Entities> {
         while let Ok(mut rows) = waiting.recv() {
             self.compare(&rows);
             if let Some(retraining) = &mut self.retraining {
@@ -317,29 +330,40 @@ impl Comparer {
             // Nobody takes it back any more, though more may come.
             let _ended = back.try_send(rows);
         }
+        self.entities
     }
 
     fn compare(&mut self, rows: &Waiting) {
         let Some(live) = &mut self.live else { return };
         let before = live.report().state;
         let mut is_new = false;
+        if let Some(entities) = &mut self.entities {
+            rows.names.iter().for_each(|(series, name)| entities.name(*series, name));
+            for ((series, time), values) in
+                rows.series.iter().zip(&rows.times).zip(rows.values.chunks_exact(self.features))
+            {
+                is_new |= entities.observe(*series, *time, values);
+            }
+        }
         for ((time, values), score) in rows.times.iter().zip(rows.values.chunks_exact(self.features)).zip(&rows.scores)
         {
             is_new |= live.observe(*time, values, *score);
         }
         if is_new {
             let report = live.report().clone();
-            self.show(before, report);
+            let entities = self.entities.as_ref().map(Entities::reports).unwrap_or_default();
+            self.show(before, report, entities);
         }
     }
 
     /// Shows what was found, and logs whether drift has begun or ended.
-    fn show(&self, before: State, report: Report) {
+    fn show(&self, before: State, report: Report, entities: Vec<EntityReport>) {
         let mut shown = self.shared.snapshot.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(DriftSnapshot { features, window, .. }) = shown.as_deref() else { return };
-        let new = Arc::new(DriftSnapshot { features: Arc::clone(features), report, window: *window });
+        let Some(old) = shown.clone() else { return };
+        let new = Arc::new(DriftSnapshot { features: Arc::clone(&old.features), report, entities, window: old.window });
         *shown = Some(Arc::clone(&new));
         drop(shown);
+        self.log_entities(&old, &new);
         let Self { detector, title, .. } = self;
         match (before, new.report.state) {
             (State::Drifting, State::None) => {
@@ -349,6 +373,28 @@ impl Comparer {
                 warn!("detector `{detector}`: {} since {title} was trained; retrain it", what_drifts(&new));
             }
             _ => {}
+        }
+    }
+}
+
+impl Comparer {
+    /// Logs which entities have begun to drift, and which no longer do.
+    fn log_entities(&self, old: &DriftSnapshot, new: &DriftSnapshot) {
+        let drifted = |snapshot: &DriftSnapshot, name: &str| {
+            snapshot.entities.iter().any(|one| one.name == name && one.state == State::Drifting)
+        };
+        let Self { detector, .. } = self;
+        for EntityReport { name, state, drifted: features } in &new.entities {
+            let shown = qualm_system::untrusted::visible(name);
+            match (drifted(old, name), *state) {
+                (false, State::Drifting) => {
+                    let names = features.iter().filter_map(|at| new.features.get(*at)).map(String::as_str);
+                    let what = listed(&names.collect::<Vec<_>>()).join(", ");
+                    warn!("detector `{detector}`: {shown} is no longer as it was in its first days: {what}");
+                }
+                (true, State::None) => info!("detector `{detector}`: {shown} is again as it was in its first days"),
+                _ => {}
+            }
         }
     }
 }
@@ -366,11 +412,7 @@ fn what_drifts(snapshot: &DriftSnapshot) -> String {
         .filter(|(_, report)| report.drifted)
         .map(|(name, _)| name.as_str())
         .collect();
-    let mut what: Vec<String> =
-        drifted.iter().take(MAX_NAMED).map(|name| format!("`{}`", qualm_system::untrusted::visible(name))).collect();
-    if drifted.len() > MAX_NAMED {
-        what.push(format!("{} more features", drifted.len() - MAX_NAMED));
-    }
+    let mut what = listed(&drifted);
     if report.score.drifted || report.error_median.drifted || report.error_p95.drifted {
         what.push("its scores".to_owned());
     }
@@ -379,6 +421,13 @@ fn what_drifts(snapshot: &DriftSnapshot) -> String {
     }
     let verb = if what.len() == 1 && drifted.len() == 1 { "has" } else { "have" };
     format!("{} {verb} changed", what.join(", "))
+}
+
+/// The names of some features, the first of them.
+fn listed(features: &[&str]) -> Vec<String> {
+    let named = features.iter().take(MAX_NAMED).map(|name| format!("`{}`", qualm_system::untrusted::visible(name)));
+    let more = features.len().saturating_sub(MAX_NAMED);
+    named.chain((more > 0).then(|| format!("{more} more features"))).collect()
 }
 
 #[cfg(test)]

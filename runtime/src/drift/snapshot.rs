@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use qualm_drift::{FeatureReport, Report, Summary};
+use qualm_drift::{EntityReport, FeatureReport, Report, State, Summary};
 
 /// What is known of the drift of a detector's rows.
 #[derive(Debug, Clone, Default)]
@@ -24,6 +24,8 @@ pub struct DriftSnapshot {
     pub features: Arc<[String]>,
     /// What was found.
     pub report: Report,
+    /// Entities that are looked at one by one, by name.
+    pub entities: Vec<EntityReport>,
     /// How long a window is.
     pub window: Duration,
 }
@@ -50,7 +52,7 @@ pub struct Sample<'a> {
     pub name: &'static str,
     /// Of which feature, kind or test, by name.
     pub labels: Vec<(&'static str, &'a str)>,
-    /// The number; of `feature_drift` 0 or 1.
+    /// The number; of `feature_drift` and `entity_drift` 0 or 1.
     pub value: f64,
 }
 
@@ -65,6 +67,10 @@ impl DriftSnapshot {
         out.add(&[("kind", "live")], &scores.map(|(name, compare)| (name, compare.live)));
         for (feature, report) in self.features.iter().zip(features) {
             out.add_feature(feature, report);
+        }
+        for EntityReport { name, state, .. } in self.entities.iter().filter(|one| one.state != State::Learning) {
+            let drifts = f64::from(u8::from(*state == State::Drifting));
+            out.add(&[("entity", name)], &[("entity_drift", Some(drifts))]);
         }
         out.0
     }

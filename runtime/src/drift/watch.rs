@@ -101,7 +101,7 @@ impl DriftWatch {
 
     /// Ends what is under way, and waits until kept rows are on disk.
     pub(crate) fn finish(&mut self) {
-        self.monitor.take().into_iter().for_each(Monitor::finish);
+        self.monitor.take().into_iter().for_each(|monitor| drop(monitor.finish()));
     }
 
     /// What was found.

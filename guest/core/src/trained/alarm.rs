@@ -43,8 +43,25 @@ const MAX_ROWS: f64 = 500.0;
 /// The least score of a row of an incident that lasts, and the range above it.
 const LASTING: (f64, f64) = (0.51, 0.44);
 
+/// The largest rank that [`units`] tells from 1.
+const MAX_RANK: f64 = 1.0 - 1e-9;
+
 /// The least score of a row that is reported.
 const REPORTED: f64 = 1.0 + f64::EPSILON;
+
+/// The score in units of calibration that a row's score is of: 1 is the threshold of calibration. Of a row that is reported it is at
+/// least as much.
+#[must_use]
+pub fn units(score: f64) -> f64 {
+    let units = |rank: f64| rank / (1.0 - rank);
+    if score > 1.0 {
+        score
+    } else if score > 0.5 {
+        units(((score - LASTING.0) / LASTING.1).clamp(0.0, MAX_RANK))
+    } else {
+        units((2.0 * score).clamp(0.0, MAX_RANK))
+    }
+}
 
 /// The rule, for a false-alarm rate.
 #[derive(Debug, Clone, Copy)]
@@ -127,6 +144,15 @@ mod tests {
 
     fn reports(scores: &[f64]) -> usize {
         scores.iter().filter(|score| **score > 1.0).count()
+    }
+
+    #[test]
+    fn units_follow_from_scores() {
+        let given = [0.0, 0.3, 0.99, 4.0, 3.9, 2.5, 0.1, 1.2];
+        let scores = scores(Alarm::new(1e-4), given);
+        let found: Vec<f64> = scores.iter().map(|score| units(*score)).collect();
+        assert!(found.iter().zip(given).all(|(found, given)| (found - given).abs() < 1e-6), "{scores:?} {found:?}");
+        assert!([f64::NAN, 2.0, 0.5, 0.505, 1.0, -1.0, 1e99].map(units)[1..].iter().all(|units| *units >= 0.0));
     }
 
     #[test]

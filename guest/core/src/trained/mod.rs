@@ -9,7 +9,7 @@
 //! [`Trained::fit`] makes one of ordinary rows; it runs natively only. [`Trained::to_model`] writes it as a model's bytes,
 //! and [`crate::open`] reads them.
 
-mod alarm;
+pub mod alarm;
 mod baseline;
 pub mod calibrate;
 mod front;

@@ -98,6 +98,29 @@ fn rows_that_the_thread_has_no_time_for_are_left_out_and_counted() {
 }
 
 #[test]
+fn entities_are_looked_at_one_by_one_whichever_model_there_is() {
+    let config = Drift { entities: 5, ..Drift::default() };
+    let mut monitor = Monitor::start(None, &model(true), "all", names(), &config, None);
+    let snapshot = after(&mut monitor, rows(30, 0.0));
+    let states = |snapshot: &DriftSnapshot| {
+        snapshot.entities.iter().map(|one| (one.name.clone(), one.state)).collect::<Vec<_>>()
+    };
+    assert_eq!(states(&snapshot), [("host=a".to_owned(), State::Learning)]);
+    // It has learnt from five windows, and goes on under another model.
+    let mut monitor = Monitor::start(Some(monitor), &model(true), "all", names(), &config, None);
+    let (times, values, scores) = rows(80, 0.0);
+    let deadline = Instant::now() + Duration::from_mins(1);
+    let later = (times[3000..].to_vec(), values[6000..].to_vec(), scores[3000..].to_vec());
+    let mut snapshot = after(&mut monitor, later);
+    while states(&snapshot)[0].1 == State::Learning && Instant::now() < deadline {
+        let DriftView::Known(next) = monitor.view() else { panic!("there is a reference") };
+        snapshot = next;
+    }
+    assert_eq!(states(&snapshot), [("host=a".to_owned(), State::None)]);
+    assert!(snapshot.samples().iter().any(|one| one.name == "entity_drift" && one.labels == [("entity", "host=a")]));
+}
+
+#[test]
 fn rows_are_kept_where_they_are_trained_on() {
     let root = tempfile::tempdir().unwrap();
     let options = crate::config::Retrain { enabled: true, on_drift: false, on_alarms: false, ..Default::default() };
