@@ -4,8 +4,13 @@
 
 mod json;
 mod terminal;
+mod verdict;
+mod windows;
+pub(crate) mod words;
 
-pub(crate) use terminal::verdict;
+pub use windows::{Causes, InWindows, Sustained};
+
+pub(crate) use verdict::verdict;
 
 use std::path::PathBuf;
 
@@ -70,8 +75,8 @@ pub struct Outcome {
     pub scores: Vec<f64>,
     /// What they are compared with.
     pub reference: ReferenceFile,
-    /// How many tests had to vote for drift of a feature.
-    pub consensus: usize,
+    /// What counts as drift.
+    pub rules: Rules,
     /// Caveats.
     pub notes: Vec<String>,
     /// Names and values.
@@ -102,6 +107,28 @@ pub struct ColumnMoment {
     pub votes: usize,
     /// Whether it drifts, sustained.
     pub drifts: bool,
+    /// What of it drifts, sustained, that the five tests do not see.
+    pub besides: Option<&'static str>,
+}
+
+impl ColumnMoment {
+    fn of_feature(report: &FeatureReport) -> Self {
+        let FeatureReport { live, votes, drifted, .. } = report;
+        Self { mean: live.mean, votes: *votes, drifts: *drifted, besides: besides_tests(report) }
+    }
+
+    fn of_score(report: &Report) -> Self {
+        let quantiles = report.error_median.drifted || report.error_p95.drifted;
+        let column = Self::of_feature(&report.score);
+        let besides = quantiles.then_some("median or 95 % quantile");
+        Self { drifts: column.drifts || quantiles, besides: besides.or(column.besides), ..column }
+    }
+}
+
+/// What of a column drifts that the five tests do not see.
+fn besides_tests(report: &FeatureReport) -> Option<&'static str> {
+    let missing = report.missing.drifted.then_some("missing values");
+    missing.or(report.beyond.drifted.then_some("values that training hardly had"))
 }
 
 /// Compares history with a bundle's reference. `factory` opens the bundle, whose detector scores the history.
@@ -119,10 +146,11 @@ pub fn drift(options: &Options, factory: &dyn ModelFactory) -> Result<Outcome, E
     let rules = Rules::default();
     let rules = Rules { window: reference.window, consensus: consensus.unwrap_or(rules.consensus), ..rules };
     let report = compare_table(&reference.reference, &subject.table.values, &scores, &rules)?;
-    let consensus = rules.consensus;
-    let timeline = timeline(&reference, &subject.table, &scores, rules);
-    let (title, notes, provenance) = (subject.title(), subject.notes(), subject.provenance());
-    Ok(Outcome { title, report, timeline, table: subject.table, scores, reference, consensus, notes, provenance })
+    let timeline = timeline(&reference, &subject.table, &scores, rules.clone());
+    let manifest = &subject.bundle.manifest;
+    let title = format!("{} version {}", manifest.name, manifest.version);
+    let (notes, provenance) = (subject.notes(), subject.provenance());
+    Ok(Outcome { title, report, timeline, table: subject.table, scores, reference, rules, notes, provenance })
 }
 
 fn timeline(reference: &ReferenceFile, table: &Table, scores: &[f64], rules: Rules) -> Vec<Moment> {
@@ -131,22 +159,39 @@ fn timeline(reference: &ReferenceFile, table: &Table, scores: &[f64], rules: Rul
     let rows = table.values.chunks_exact(table.features());
     for ((time, values), score) in table.times.iter().zip(rows).zip(scores) {
         if live.observe(*time, values, *score) && live.report().state != State::Learning {
-            let report = live.report();
-            let column = |of: &FeatureReport| ColumnMoment { mean: of.live.mean, votes: of.votes, drifts: of.drifted };
-            let mut columns: Vec<ColumnMoment> = report.features.iter().chain([&report.score]).map(column).collect();
-            if let Some(score) = columns.last_mut() {
-                score.drifts |= report.error_median.drifted || report.error_p95.drifted;
-            }
-            timeline.push(Moment {
-                time: *time,
-                state: report.state,
-                columns,
-                alarm_rate: report.alarm_rate.live,
-                alarms_drift: report.alarm_rate.drifted,
-            });
+            timeline.push(Moment::new(*time, live.report()));
         }
     }
     timeline
+}
+
+impl Moment {
+    fn new(time: i64, report: &Report) -> Self {
+        let features = report.features.iter().map(ColumnMoment::of_feature);
+        Self {
+            time,
+            state: report.state,
+            columns: features.chain([ColumnMoment::of_score(report)]).collect(),
+            alarm_rate: report.alarm_rate.live,
+            alarms_drift: report.alarm_rate.drifted,
+        }
+    }
+
+    /// How many features drift, sustained.
+    #[must_use]
+    pub fn features_drifting(&self) -> usize {
+        self.features().iter().filter(|feature| feature.drifts).count()
+    }
+
+    /// How many features have as many votes as this, sustained or not.
+    #[must_use]
+    pub fn features_voting(&self, consensus: usize) -> usize {
+        self.features().iter().filter(|feature| feature.votes >= consensus).count()
+    }
+
+    fn features(&self) -> &[ColumnMoment] {
+        self.columns.split_last().map_or(&[], |(_, features)| features)
+    }
 }
 
 impl Outcome {
@@ -159,24 +204,21 @@ impl Outcome {
     /// Whether a feature drifts, of all rows together or in some windows.
     #[must_use]
     pub fn feature_drifts(&self, feature: usize) -> bool {
-        self.report.features[feature].drifted || self.column_drifts(feature)
+        self.report.features[feature].drifted || self.in_windows(feature).sustained.is_some()
     }
 
     /// Whether the score drifts, likewise.
     #[must_use]
     pub fn score_drifts(&self) -> bool {
         let Report { score, error_median, error_p95, features, .. } = &self.report;
-        score.drifted || error_median.drifted || error_p95.drifted || self.column_drifts(features.len())
+        let together = score.drifted || error_median.drifted || error_p95.drifted;
+        together || self.in_windows(features.len()).sustained.is_some()
     }
 
     /// Whether the rate of alarms drifts, likewise.
     #[must_use]
     pub fn alarms_drift(&self) -> bool {
-        self.report.alarm_rate.drifted || self.timeline.iter().any(|moment| moment.alarms_drift)
-    }
-
-    fn column_drifts(&self, column: usize) -> bool {
-        self.timeline.iter().any(|moment| moment.columns[column].drifts)
+        self.report.alarm_rate.drifted || self.alarms_in_windows().is_some()
     }
 
     /// When drift was first sustained, had the rows come in live.
@@ -185,22 +227,19 @@ impl Outcome {
         self.timeline.iter().find(|moment| moment.state == State::Drifting).map(|moment| moment.time)
     }
 
-    /// The features, those that drifted most first.
+    /// The features in the order of how much they moved: those that drift come first, by the most votes that they had; then, as
+    /// all others, by the largest ratio of an effect to its level, of all rows together.
     #[must_use]
     pub fn ranked(&self) -> Vec<usize> {
-        let rank = |feature: &usize| {
-            let report = &self.report.features[*feature];
-            // By how much the effects exceed their levels, on average of the five.
-            let excess = |test: &qualm_drift::TestResult| (test.statistic / test.level).min(1e9);
-            let mean = report.tests.iter().map(excess).sum::<f64>() / report.tests.len() as f64;
-            (self.feature_drifts(*feature), mean.max((report.missing.effect / report.missing.level).min(1e9)))
+        let rank = |feature: usize| {
+            let report = &self.report.features[feature];
+            let votes = self.in_windows(feature).most_votes.unwrap_or(0).max(report.votes);
+            let votes = if self.feature_drifts(feature) { 1 + votes } else { 0 };
+            (votes, largest_ratio(report))
         };
-        let mut order: Vec<usize> = (0..self.report.features.len()).collect();
-        order.sort_by(|one, other| {
-            let (one, other) = (rank(one), rank(other));
-            other.0.cmp(&one.0).then(other.1.total_cmp(&one.1))
-        });
-        order
+        let mut order: Vec<(usize, (usize, f64))> = (0..self.report.features.len()).map(|at| (at, rank(at))).collect();
+        order.sort_by(|(_, one), (_, other)| other.0.cmp(&one.0).then(other.1.total_cmp(&one.1)));
+        order.into_iter().map(|(feature, _)| feature).collect()
     }
 
     /// All as text for a terminal.
@@ -220,6 +259,13 @@ impl Outcome {
     pub fn html(&self) -> String {
         Page(self).html()
     }
+}
+
+/// The largest of a feature's effects, each as a multiple of what it must exceed.
+fn largest_ratio(report: &FeatureReport) -> f64 {
+    let tests = report.tests.iter().map(|test| test.statistic / test.level);
+    let others = [&report.missing, &report.beyond].map(|of| of.effect / of.level);
+    tests.chain(others).filter(|ratio| !ratio.is_nan()).fold(0.0, f64::max)
 }
 
 #[cfg(test)]

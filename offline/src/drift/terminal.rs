@@ -1,10 +1,11 @@
 //! A comparison as text for a terminal.
 
-use qualm_drift::{Compare, Report, State};
+use qualm_drift::{Compare, Report};
 use qualm_system::untrusted::visible;
 
-use super::Outcome;
-use crate::evaluate::format::{count, known, number, percent};
+use super::words::{deviation, lasting, listed, mean, statistic};
+use super::{Outcome, verdict};
+use crate::evaluate::format::{count, known, percent};
 use crate::evaluate::terminal::columns;
 use crate::history::timestamp;
 
@@ -18,61 +19,62 @@ pub(super) fn text(outcome: &Outcome) -> String {
     let notes: String = notes.iter().map(|note| format!("note: {note}\n")).collect();
     let rows = count(table.len() as u64, "row", "rows");
     format!(
-        "{title}: {rows}{when}\n{notes}\n{}\n{}{}{}",
-        verdict(outcome),
+        "{title}: {rows}{when}\n{notes}\n{}\n\n{}{}{}",
+        verdict(outcome).join("\n"),
         features(outcome),
         score(report),
-        began(outcome)
+        live(outcome)
     )
 }
 
-/// What was found, in a sentence.
-pub(crate) fn verdict(outcome: &Outcome) -> String {
-    let all = outcome.report.features.len();
-    let features = count(all as u64, "feature", "features");
-    if outcome.report.state == State::Learning {
-        return "Drift is unknown: there is no row to compare".to_owned();
-    }
-    if !outcome.drifts() {
-        return format!("No drift: none of {features} is off by more than windows of the training rows were");
-    }
-    let mut what = Vec::new();
-    let drifted = (0..all).filter(|feature| outcome.feature_drifts(*feature)).count();
-    if drifted > 0 {
-        what.push(format!("{drifted} of {features}"));
-    }
-    if outcome.score_drifts() {
-        what.push("the score".to_owned());
-    }
-    if outcome.alarms_drift() {
-        what.push("the rate of alarms".to_owned());
-    }
-    format!("Drift of {}: the model no longer sees what it was trained on", what.join(", "))
-}
-
 fn features(outcome: &Outcome) -> String {
-    let heads =
-        ["feature", "votes", "mean then → now", "deviation then → now", "KS", "PSI", "Wasserstein", "JS", "chi²"];
+    let heads = [
+        "feature",
+        "votes",
+        "mean then → now",
+        "deviation then → now",
+        "KS",
+        "PSI",
+        "Wasserstein",
+        "JS",
+        "chi²",
+        "drift in windows",
+    ];
     let ranked = outcome.ranked();
-    let rows = ranked.iter().take(MAX_LISTED).map(|&at| {
-        let report = &outcome.report.features[at];
-        let (then, now) = (report.reference, report.live);
-        let mark = if outcome.feature_drifts(at) { "drift" } else { "" };
-        let mut cells = vec![visible(&outcome.table.names[at]), format!("{} of 5", report.votes)];
-        cells.push(format!("{} → {}", known(then.mean), known(now.mean)));
-        cells.push(format!("{} → {}", known(then.deviation), known(now.deviation)));
-        cells.extend(report.tests.iter().map(|test| {
-            let mark = if test.votes { "*" } else { "" };
-            format!("{}{mark}", number(test.statistic, 2))
-        }));
-        let missing = &report.missing;
-        cells.push(if missing.drifted { format!("missing {}", percent(missing.live)) } else { mark.to_owned() });
-        cells
-    });
+    let rows = ranked.iter().take(MAX_LISTED).map(|&at| feature(outcome, at));
     let table = columns(std::iter::once(heads.map(str::to_owned).to_vec()).chain(rows));
     let more = ranked.len().saturating_sub(MAX_LISTED);
     let more = if more > 0 { format!("  … and {more} more\n") } else { String::new() };
-    format!("{table}{more}  * votes for drift: above its level, and significant where it has a p-value\n")
+    format!(
+        "{table}{more}  votes and tests are of all rows together\n  \
+         * votes for drift: above its level, and significant where it has a p-value\n"
+    )
+}
+
+fn feature(outcome: &Outcome, at: usize) -> Vec<String> {
+    let report = &outcome.report.features[at];
+    let (then, now) = (&report.reference, &report.live);
+    let mut cells = vec![visible(&outcome.table.names[at]), format!("{} of 5", report.votes)];
+    cells.push(format!("{} → {}", mean(then), mean(now)));
+    cells.push(format!("{} → {}", deviation(then), deviation(now)));
+    cells.extend(report.tests.iter().map(|test| {
+        let mark = if test.votes { "*" } else { "" };
+        format!("{}{mark}", statistic(test.statistic, 2))
+    }));
+    cells.push(if outcome.feature_drifts(at) { drift(outcome, at) } else { String::new() });
+    cells
+}
+
+/// When a feature drifted, and how strongly.
+fn drift(outcome: &Outcome, at: usize) -> String {
+    let missing = &outcome.report.features[at].missing;
+    let missing =
+        if missing.drifted { format!(", missing in {} of all rows", percent(missing.live)) } else { String::new() };
+    let windows = outcome.in_windows(at);
+    let Some(sustained) = windows.sustained else { return format!("only all rows together{missing}") };
+    let besides: String = windows.besides.iter().map(|what| format!(", {what}")).collect();
+    let votes = windows.most_votes.unwrap_or(0);
+    format!("{}: up to {votes} of 5 votes{besides}{missing}", outcome.when(&sustained))
 }
 
 fn score(report: &Report) -> String {
@@ -88,15 +90,21 @@ fn score(report: &Report) -> String {
     format!("\n{}", columns(rows.into_iter()))
 }
 
-fn began(outcome: &Outcome) -> String {
-    let window = qualm_bundle::duration::friendly(outcome.reference.window);
-    match (outcome.timeline.is_empty(), outcome.began()) {
-        (true, _) => format!("\nthe rows last for less than a window ({window}): live, nothing would be said yet\n"),
-        (false, Some(time)) => {
-            format!("\nlive, drift would have been reported first at {} (window {window})\n", timestamp(time))
-        }
-        (false, None) => {
+/// What would have been said live, and when.
+fn live(outcome: &Outcome) -> String {
+    let window = lasting(outcome.reference.window);
+    let Some((began, of)) = outcome.began().zip(outcome.began_of()) else {
+        return if outcome.timeline.is_empty() {
+            format!("\nthe rows last for less than a window ({window}): live, nothing would be said yet\n")
+        } else {
             format!("\nlive, no drift would have been sustained for long enough to be reported (window {window})\n")
-        }
-    }
+        };
+    };
+    let of = visible(&listed(&of.named(&outcome.table.names), ""));
+    let scores = outcome.in_windows(outcome.report.features.len()).sustained;
+    let others: String = [("the scores", scores), ("the alarm rate", outcome.alarms_in_windows())]
+        .into_iter()
+        .filter_map(|(what, sustained)| Some(format!("{what} drifted {}\n", outcome.when(&sustained?))))
+        .collect();
+    format!("\nlive, drift would have been reported first at {} ({of}; window {window})\n{others}", timestamp(began))
 }

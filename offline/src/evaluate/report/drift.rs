@@ -1,22 +1,23 @@
 //! Drift as an HTML page: distributions of reference and live, and how they changed over time.
 
+mod distribution;
+mod means;
+mod over_time;
+mod tests_table;
+
 use maud::{Markup, html};
-use qualm_drift::{Compare, Distribution, FeatureReport, State};
+use qualm_drift::{Compare, Distribution};
 use qualm_system::untrusted::visible;
 
-use super::html::{Cell, caption, card, cards, document, footer, name, notes, paragraph, section, table};
-use super::plot::{Plot, Tick, line, path, rectangle, stroke};
-use super::series::Axis;
-use crate::drift::{ColumnMoment, Moment, Outcome, verdict};
-use crate::evaluate::format::{NONE, count, known, number, percent, short};
+use super::html::{Untrusted, caption, card, cards, document, footer, name, notes, section};
+use crate::drift::words::{deviation, listed, mean};
+use crate::drift::{Moment, Outcome, verdict};
+use crate::evaluate::format::{count, known, percent, thousands};
 use crate::history::timestamp;
 
-/// How many features are drawn, and how many listed.
-const MAX_DRAWN: usize = 12;
-const MAX_LISTED: usize = 200;
-
-/// Bars of a distribution.
-const BARS: usize = 30;
+/// How many features are drawn: as many as drift, but at least and at most these.
+const LEAST_DRAWN: usize = 12;
+const MAX_DRAWN: usize = 40;
 
 /// The contents of a page.
 #[derive(Debug, Clone, Copy)]
@@ -31,9 +32,9 @@ impl Page<'_> {
             p.under { (self.subtitle()) }
             (notes(caveats))
             (self.headline())
-            (self.over_time())
+            (over_time::section_html(self.0))
             (self.distributions())
-            (self.all_tests())
+            (tests_table::section_html(self.0))
             (footer(provenance))
         };
         document(&format!("{title} – qualm drift"), &format!("Does {title} still see what it was trained on?"), &body)
@@ -45,264 +46,166 @@ impl Page<'_> {
             .times
             .first()
             .zip(table.times.last())
-            .map_or_else(String::new, |(from, to)| format!(", from {} to {}", timestamp(*from), timestamp(*to)));
+            .map_or_else(String::new, |(from, to)| format!(", from {} to {} UTC", minute(*from), minute(*to)));
         format!("{}{when}", count(table.len() as u64, "row", "rows"))
     }
 
     fn headline(self) -> Markup {
         let report = &self.0.report;
-        let drifted = (0..report.features.len()).filter(|feature| self.0.feature_drifts(*feature)).count();
-        let began = self
-            .0
-            .began()
-            .map_or_else(|| NONE.to_owned(), |time| timestamp(time).strftime("%Y-%m-%d %H:%M").to_string());
-        let change =
-            |of: &Compare, show: &dyn Fn(Option<f64>) -> String| format!("{} → {}", show(of.reference), show(of.live));
+        let drifted = self.0.drifted().features.len();
         html! {
-            p { b { (verdict(self.0)) "." } }
+            p { b { (verdict(self.0).join(" ")) } }
             (cards(&[
                 card(format!("{drifted} of {}", report.features.len()), "features drifted"),
-                card(change(&report.error_median, &known), "median score, then and now"),
-                card(change(&report.alarm_rate, &percent), "rows that alarm, then and now"),
-                card(began, "when it would have been reported live"),
+                card(change(&report.error_median, &known), "median score, in training and now"),
+                card(change(&report.alarm_rate, &percent), self.alarms()),
+                self.reported(),
             ]))
         }
     }
 
-    /// How many features vote for drift, window after window.
-    fn over_time(self) -> Markup {
-        let Outcome { timeline, reference, table, consensus, .. } = self.0;
-        let window = qualm_bundle::duration::friendly(reference.window);
-        if timeline.len() < 2 {
-            return section(
-                "Over time",
-                "",
-                paragraph(&format!("The rows last for less than two windows of {window}.")),
-            );
+    /// How many rows alarmed, in training and now.
+    fn alarms(self) -> String {
+        let Outcome { report, reference, scores, .. } = self.0;
+        let rate = report.alarm_rate.reference.unwrap_or(0.0);
+        let scored = scores.iter().filter(|score| !score.is_nan()).count();
+        let now = of_rows(scores.iter().filter(|score| **score > 1.0).count(), scored);
+        // The distribution of the score is that of rows without alarms.
+        let scored_then = reference.reference.score.known() / (1.0 - rate);
+        if !scored_then.is_finite() {
+            return format!("rows that alarm, in training and now ({now})");
         }
-        let times: Vec<i64> = timeline.iter().map(|moment| moment.time).collect();
-        let axis = Axis::of(&times);
-        let features = table.features();
-        let most =
-            timeline.iter().map(|moment| voted(&moment.columns[..features], *consensus)).max().unwrap_or(0).max(4)
-                as f64;
-        let points = timeline
-            .iter()
-            .enumerate()
-            .map(|(at, moment)| Some((axis.at(at), voted(&moment.columns[..features], *consensus) as f64 / most)));
-        let drawing = html! {
-            @for (from, until) in spans(timeline) {
-                (rectangle("missed", [axis.at(from), 0.0], [axis.at(until), 1.0], &Markup::default()))
-            }
-            (stroke("ordinary", &path(points)))
+        let then = of_rows((scored_then * rate).round() as usize, scored_then.round() as usize);
+        format!("rows that alarm, in training and now: {then}\u{a0}→ {now}")
+    }
+
+    /// When drift would have been reported, and of what.
+    fn reported(self) -> Markup {
+        let Some((began, of)) = self.0.began().zip(self.0.began_of()) else {
+            return card("not reported", "live, no drift would have been reported");
         };
-        let tick = |share: f64| Tick { at: share, text: number((most * share).round(), 3) };
-        let plot = Plot {
-            title: "Features that vote for drift, over time".to_owned(),
-            class: "low",
-            drawing,
-            across: axis.ticks(),
-            up: [0.0, 0.5, 1.0].map(tick).to_vec(),
-            up_name: "features that vote for drift",
-            ..Plot::default()
-        };
-        let content = html! {
-            (plot.html())
-            (caption(html! { i.score {} "features that vote for drift" i.missed {} "drift is sustained, and reported" }))
-        };
-        let meaning = format!(
-            "Had the rows come in live: the newest {window} compared with training, eight times in each window."
-        );
-        section("Over time", meaning, content)
+        let of = listed(&of.named(&self.0.table.names), "");
+        card(minute(began), html! { "reported live, UTC (" (Untrusted(&of)) ")" })
     }
 
     /// The distributions of the features that moved most.
     fn distributions(self) -> Markup {
         let Outcome { report, table, reference, scores, timeline, .. } = self.0;
-        let score_last = |page: Self| {
-            let live: Vec<f64> = scores.iter().copied().filter(|score| !score.is_nan()).collect();
-            page.panel("score", &report.score, &reference.reference.score, &live, table.features())
-        };
-        let panels = self.0.ranked().into_iter().take(MAX_DRAWN).map(|at| {
+        let drifted = self.0.drifted().features.len();
+        let drawn = drifted.clamp(LEAST_DRAWN, MAX_DRAWN).min(table.features());
+        let panels = self.0.ranked().into_iter().take(drawn).map(|at| {
             let live: Vec<f64> = table.column(at).filter(|value| value.is_finite()).collect();
-            self.panel(&table.names[at], &report.features[at], &reference.reference.features[at], &live, at)
+            self.panel(&table.names[at], &reference.reference.features[at], &live, at)
         });
+        let unreported: Vec<f64> = scores.iter().copied().filter(|score| *score <= 1.0).collect();
         let content = html! {
-            (caption(html! { i.muted {} "training" i.score {} "now" i.usual {} "training: mean ± deviation" }))
-            div.panels {
-                (score_last(self))
+            (caption(html! {
+                i.then {} "training" i.score {} "now" i.usual {} "training: 5 % to 95 % of values"
+                i.dashed {} "training: mean"
+            }))
+            div.panels.compared {
+                (self.panel("score", &reference.reference.score, &unreported, report.features.len()))
                 @for panel in panels { (panel) }
             }
         };
-        let of = if table.features() > MAX_DRAWN {
-            format!(" The {MAX_DRAWN} features that moved most, of {}.", table.features())
-        } else {
-            String::new()
-        };
-        let below = if timeline.len() > 1 { " Below each, its mean window after window." } else { "" };
-        section("Then and now", format!("How often which values occurred in training and now.{below}{of}"), content)
+        let below = if timeline.len() > 1 { " Below each, the mean of each window." } else { "" };
+        let meaning = format!(
+            "How often values occurred, in training and now. An end of an axis with ≤ or ≥ has a bar that holds all \
+             values beyond it, too. The scores are those of rows that do not alarm.{below} {}",
+            which(drawn, drifted, table.features())
+        );
+        section("Then and now", meaning, content)
     }
 
-    fn panel(self, of: &str, report: &FeatureReport, then: &Distribution, live: &[f64], column: usize) -> Markup {
-        let last = column == self.0.report.features.len();
-        let drifts = if last { self.0.score_drifts() } else { self.0.feature_drifts(column) };
-        let votes = format!("{} of 5 tests vote for drift", report.votes);
-        let missing = report.missing.drifted.then(|| format!(", missing in {} of rows", percent(report.missing.live)));
+    fn panel(self, of: &str, then: &Distribution, live: &[f64], column: usize) -> Markup {
+        let report = self.0.column(column);
+        let drifts =
+            if column == self.0.report.features.len() { self.0.score_drifts() } else { self.0.feature_drifts(column) };
         html! {
             div.panel {
                 h3 { (name(of)) }
                 p.meaning {
-                    @if drifts { span.missing { "drift" } ": " }
-                    (votes) (missing.unwrap_or_default()) "; mean " (known(report.reference.mean)) " → " (known(report.live.mean))
-                    ", deviation " (known(report.reference.deviation)) " → " (known(report.live.deviation))
+                    @if drifts { span.missing { "drift" } } @else { "no drift" }
+                    (self.0.strength(column)) ". Mean " (mean(&report.reference)) " → " (mean(&report.live))
+                    ", deviation " (deviation(&report.reference)) " → " (deviation(&report.live))
                 }
-                (distribution(of, then, live))
-                (self.means(of, report, column))
+                (distribution::plot(&format!("values of {}, in training and now", visible(of)), then, live))
+                (means::plot(&format!("mean of {}, window after window", visible(of)), then, &self.0.timeline, column))
             }
         }
     }
+}
 
-    /// A column's mean, window after window.
-    fn means(self, of: &str, report: &FeatureReport, column: usize) -> Markup {
-        let timeline = &self.0.timeline;
-        let (Some(mean), Some(deviation)) = (report.reference.mean, report.reference.deviation) else {
-            return Markup::default();
-        };
-        if timeline.len() < 2 {
-            return Markup::default();
-        }
-        let times: Vec<i64> = timeline.iter().map(|moment| moment.time).collect();
-        let axis = Axis::of(&times);
-        let means = || timeline.iter().map(|moment| moment.columns[column].mean);
-        let (low, high) = means()
-            .flatten()
-            .chain([mean - deviation, mean + deviation])
-            .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| (low.min(value), high.max(value)));
-        let room = if high > low { (high - low) * 0.05 } else { 1.0 };
-        let at = |value: f64| (value - low + room) / (high - low + 2.0 * room);
-        let points = means().enumerate().map(|(row, mean)| mean.map(|mean| (axis.at(row), at(mean))));
-        let drawing = html! {
-            (rectangle("usual", [0.0, at(mean - deviation)], [1.0, at(mean + deviation)], &Markup::default()))
-            (line("threshold", 0.0, at(mean), 1.0, at(mean)))
-            (stroke("ordinary", &path(points)))
-        };
-        let tick = |value: f64| Tick { at: at(value), text: short_number(value) };
-        Plot {
-            title: format!("mean of {}, window after window", visible(of)),
-            class: "scores",
-            drawing,
-            across: axis.ticks(),
-            up: [low, high].map(tick).to_vec(),
-            up_name: "mean",
-            ..Plot::default()
-        }
-        .html()
-    }
-
-    /// All features with all tests.
-    fn all_tests(self) -> Markup {
-        let Outcome { report, table: rows_of, consensus, .. } = self.0;
-        let heads = ["Feature", "Votes", "KS", "PSI", "Wasserstein", "Jensen–Shannon", "Chi-square", "Missing"];
-        let test_cells = |of: &FeatureReport| {
-            of.tests
-                .iter()
-                .map(|test| {
-                    let class = test.votes.then_some("bad");
-                    let p_value = test.p_value.map(|p_value| format!("p {}", number(p_value, 2)));
-                    Cell::from(html! {
-                        span class=[class] { (number(test.statistic, 3)) }
-                        small { "level " (number(test.level, 2)) @if let Some(p_value) = p_value { ", " (p_value) } }
-                    })
-                })
-                .collect::<Vec<_>>()
-        };
-        let row = |of: Markup, report: &FeatureReport| {
-            let mut cells: Vec<Cell> = vec![of.into(), format!("{} of 5", report.votes).into()];
-            cells.extend(test_cells(report));
-            let missing = &report.missing;
-            cells.push(format!("{} → {}", percent(missing.reference), percent(missing.live)).into());
-            cells
-        };
-        let ranked = self.0.ranked();
-        let features = ranked.iter().take(MAX_LISTED).map(|&at| row(name(&rows_of.names[at]), &report.features[at]));
-        let rows = std::iter::once(row(html! { "score" }, &report.score)).chain(features);
-        let meaning = format!(
-            "Statistics of five tests. A test votes (red) where its statistic is above its level and, if it has a p-value \
-             (adjusted for the number of features), that is below 0.01. A level is the larger of a fixed one and three times \
-             what nine in ten windows of the training rows had. {consensus} votes make drift."
-        );
-        section("All tests", meaning, table("stacked", &heads, rows))
+/// Which features are drawn, and in which order.
+fn which(drawn: usize, drifted: usize, all: usize) -> String {
+    let order = "those with the most votes first, then those whose largest statistic exceeds its level most";
+    match drawn {
+        _ if drawn == all => format!("All features: those that drift come first; {order}."),
+        _ if drifted > drawn => format!("{drawn} of the {drifted} features that drift: {order}."),
+        _ if drifted == drawn => format!("All {drifted} features that drift, of {all}: {order}."),
+        _ => format!("{drawn} of {all} features: those that drift come first; {order}."),
     }
 }
 
-/// The spans of moments with sustained drift, each from the moment before the first.
-fn spans(timeline: &[Moment]) -> Vec<(usize, usize)> {
-    let mut spans: Vec<(usize, usize)> = Vec::new();
-    for (at, _) in timeline.iter().enumerate().skip(1).filter(|(_, moment)| moment.state == State::Drifting) {
-        match spans.last_mut() {
-            Some((_, until)) if *until == at - 1 => *until = at,
-            _ => spans.push((at - 1, at)),
-        }
+/// A number in training and now; only before the second there may be a line break.
+fn change(of: &Compare, show: &dyn Fn(Option<f64>) -> String) -> String {
+    let [then, now] = [of.reference, of.live].map(|number| show(number).replace(' ', "\u{a0}"));
+    format!("{then}\u{a0}→ {now}")
+}
+
+/// How many of how many rows, without a line break.
+fn of_rows(some: usize, rows: usize) -> String {
+    format!("{} of {}", thousands(some as u64), count(rows as u64, "row", "rows")).replace(' ', "\u{a0}")
+}
+
+fn minute(time: i64) -> String {
+    timestamp(time).strftime("%Y-%m-%d %H:%M").to_string()
+}
+
+/// The times of moments, for an axis.
+fn times(timeline: &[Moment]) -> Vec<i64> {
+    timeline.iter().map(|moment| moment.time).collect()
+}
+
+/// From where to where an axis reaches: around a single value, as far as a tenth of it; from 0 to 1 around 0.
+fn axis_around(low: f64, high: f64) -> (f64, f64) {
+    if !is_single(low, high) {
+        return (low, high);
     }
-    spans
+    let value = f64::midpoint(low, high);
+    if value == 0.0 { (0.0, 1.0) } else { (value - value.abs() / 10.0, value + value.abs() / 10.0) }
 }
 
-/// How many features vote for drift.
-fn voted(features: &[ColumnMoment], consensus: usize) -> usize {
-    features.iter().filter(|feature| feature.votes >= consensus).count()
+/// Whether two numbers differ by rounding alone.
+fn is_single(low: f64, high: f64) -> bool {
+    high - low <= low.abs().max(high.abs()) * 1e-9
 }
 
-/// Two histograms over the same bars: how much of the rows each bar has.
-fn distribution(of: &str, then: &Distribution, live: &[f64]) -> Markup {
-    let mut sorted = live.to_vec();
-    sorted.sort_unstable_by(f64::total_cmp);
-    let quantile = |of: &[f64], share: f64| of.get(((of.len().max(1) - 1) as f64 * share).round() as usize).copied();
-    // Without the outermost, which would leave a single bar for the rest.
-    let ends = [&then.quantiles, &sorted].map(|of| quantile(of, 0.005).zip(quantile(of, 0.995)));
-    let Some((low, high)) = ends.into_iter().flatten().reduce(|one, other| (one.0.min(other.0), one.1.max(other.1)))
-    else {
-        return paragraph("There are no values.");
-    };
-    let width = if high > low { (high - low) / BARS as f64 } else { 1.0 };
-    let low = if high > low { low } else { low - width * BARS as f64 / 2.0 };
-    let shares = |values: &[f64]| {
-        let mut shares = [0.0; BARS];
-        for value in values {
-            let bar = ((value - low) / width).floor().clamp(0.0, (BARS - 1) as f64) as usize;
-            shares[bar] += 1.0 / values.len() as f64;
-        }
-        shares
-    };
-    let (before, now) = (shares(&then.quantiles), shares(&sorted));
-    let most = before.iter().chain(&now).copied().fold(0.0, f64::max).max(1e-9);
-    let bars = |class: &'static str, shares: &[f64; BARS], (from, to): (f64, f64)| {
-        let bar = |at: usize, share: f64| {
-            let [left, right] = [from, to].map(|within| (at as f64 + within) / BARS as f64);
-            rectangle(class, [left, 0.0], [right, share / most], &Markup::default())
-        };
-        html! {
-            @for (at, share) in shares.iter().enumerate().filter(|(_, share)| **share > 0.0) {
-                (bar(at, *share))
-            }
-        }
-    };
-    let drawing = html! {
-        (bars("then", &before, (0.02, 0.98)))
-        (bars("ordinary", &now, (0.25, 0.75)))
-    };
-    let tick = |share: f64| Tick { at: share, text: short_number(low + width * BARS as f64 * share) };
-    Plot {
-        title: format!("values of {}, in training and now", visible(of)),
-        class: "low",
-        drawing,
-        across: [0.0, 0.5, 1.0].map(tick).to_vec(),
-        up: vec![Tick { at: 1.0, text: percent(Some(most)) }],
-        up_name: "share of rows",
-        ..Plot::default()
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_constant_has_an_axis_around_it() {
+        assert_eq!((axis_around(0.0, 0.0), axis_around(5.0, 5.0)), ((0.0, 1.0), (4.5, 5.5)));
+        assert_eq!(axis_around(-5.0, -5.0), (-5.5, -4.5));
+        let (low, high) = axis_around(0.3, 0.1 + 0.2);
+        assert!((low - 0.27).abs() < 1e-9 && (high - 0.33).abs() < 1e-9);
+        assert_eq!(axis_around(0.0, 1e-12), (0.0, 1e-12));
     }
-    .html()
-}
 
-fn short_number(value: f64) -> String {
-    if value.abs() >= 1e4 { short(value) } else { number(value, 3) }
+    #[test]
+    fn a_line_breaks_between_values_only() {
+        let compare = Compare { reference: Some(0.000_042_2), live: Some(0.000_295), ..Compare::default() };
+        assert_eq!(change(&compare, &percent), "0.00422\u{a0}%\u{a0}→ 0.0295\u{a0}%");
+        assert_eq!(of_rows(1, 23_702), "1\u{a0}of\u{a0}23\u{202f}702\u{a0}rows");
+    }
+
+    #[test]
+    fn what_is_drawn_is_said() {
+        assert!(which(12, 3, 38).starts_with("12 of 38 features: those that drift"));
+        assert!(which(22, 22, 38).starts_with("All 22 features that drift, of 38"));
+        assert!(which(40, 55, 90).starts_with("40 of the 55 features that drift"));
+        assert!(which(3, 1, 3).starts_with("All features"));
+    }
 }
