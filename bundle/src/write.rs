@@ -1,8 +1,7 @@
 //! Writing a bundle atomically.
 
-use std::fs::{self, File, Permissions};
+use std::fs::{self, File};
 use std::io::{self, Write};
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use qualm_system::{atomic, own};
@@ -53,12 +52,8 @@ impl Bundle {
 
     /// Writes the files to a new directory beside `target`, which is marked as in use while the file is open.
     fn write_beside(&self, target: &Path) -> io::Result<(TempDir, File)> {
-        let permissions = Permissions::from_mode(0o777); // less the umask
         fs::create_dir_all(own::parent(target))?;
-        let new =
-            tempfile::Builder::new().prefix(atomic::MARK).permissions(permissions).tempdir_in(own::parent(target))?;
-        let held = File::open(new.path())?;
-        atomic::hold(&held);
+        let (new, held) = atomic::unfinished_dir(own::parent(target), 0o777)?;
         for (name, bytes) in self.files() {
             let mut file = File::create_new(new.path().join(name))?;
             file.write_all(bytes)?;
@@ -86,9 +81,7 @@ fn replace(new: TempDir, target: &Path) -> io::Result<()> {
 
 /// For file systems without an exchange: for an instant, neither is there.
 fn replace_in_two_steps(new: TempDir, target: &Path) -> io::Result<()> {
-    let aside = tempfile::Builder::new().prefix(atomic::MARK).tempdir_in(own::parent(target))?;
-    let held = File::open(aside.path())?;
-    atomic::hold(&held);
+    let (aside, _held) = atomic::unfinished_dir(own::parent(target), 0o700)?;
     let old = aside.path().join("old");
     let was_there = match fs::rename(target, &old) {
         Ok(()) => true,
@@ -134,6 +127,8 @@ fn remove(directory: &PathBuf) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
     use std::os::unix::fs::symlink;
     use std::sync::atomic::{AtomicBool, Ordering};
     use std::thread;

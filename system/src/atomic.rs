@@ -9,6 +9,7 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
+use tempfile::{NamedTempFile, TempDir};
 use tracing::{debug, info};
 
 use crate::own;
@@ -32,20 +33,51 @@ pub fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
 /// As [`write()`], and as `fill` does.
 pub fn write_with(path: &Path, mode: u32, fill: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
     let parent = own::parent(path);
-    let mut file =
-        tempfile::Builder::new().prefix(MARK).permissions(Permissions::from_mode(mode)).tempfile_in(parent)?;
-    hold(file.as_file());
+    let mut file = unfinished_file(parent, mode)?;
     fill(file.as_file_mut())?;
     file.as_file().sync_all()?;
     file.persist(path)?;
     sync(parent)
 }
 
-/// Shows that whoever writes this file or directory lives. A file system without locks cannot be swept, that is all.
-pub fn hold(file: &File) {
-    if let Err(error) = flock(file, FlockOperation::NonBlockingLockExclusive) {
+/// A new unfinished file in a directory, with this mode less the umask, which is not swept while it is open.
+///
+/// # Errors
+///
+/// As the file system says.
+pub fn unfinished_file(dir: &Path, mode: u32) -> io::Result<NamedTempFile> {
+    loop {
+        let file = tempfile::Builder::new().prefix(MARK).permissions(Permissions::from_mode(mode)).tempfile_in(dir)?;
+        if hold(file.as_file()) {
+            return Ok(file);
+        }
+    }
+}
+
+/// The same for a directory, with what it is held by.
+///
+/// # Errors
+///
+/// As the file system says.
+pub fn unfinished_dir(dir: &Path, mode: u32) -> io::Result<(TempDir, File)> {
+    loop {
+        let new = tempfile::Builder::new().prefix(MARK).permissions(Permissions::from_mode(mode)).tempdir_in(dir)?;
+        match File::open(new.path()) {
+            Ok(file) if hold(&file) => return Ok((new, file)),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
+}
+
+/// Shows that whoever writes this file or directory lives. Whether it is still there: it may have been swept before. A file system
+/// without locks cannot be swept, that is all.
+fn hold(file: &File) -> bool {
+    // Who sweeps has the lock for no longer than it takes to remove it.
+    if let Err(error) = flock(file, FlockOperation::LockExclusive) {
         debug!("an unfinished file cannot be locked: {error}");
     }
+    file.metadata().is_ok_and(|about| about.nlink() > 0)
 }
 
 /// Removes what killed writers have left in a directory: only what bears our mark, is this user's own, and that nobody is
@@ -53,7 +85,9 @@ pub fn hold(file: &File) {
 /// removed stays.
 pub fn sweep(dir: &Path, names: &[&str]) {
     for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
-        if entry.file_name().as_encoded_bytes().starts_with(MARK.as_bytes()) && is_left(&entry) {
+        if entry.file_name().as_encoded_bytes().starts_with(MARK.as_bytes())
+            && let Some(_held) = left(&entry)
+        {
             match remove(&entry.path(), names) {
                 Ok(()) => info!("{} is removed: whoever wrote it was killed", entry.path().display()),
                 Err(error) => debug!("{} stays: {error}", entry.path().display()),
@@ -62,13 +96,12 @@ pub fn sweep(dir: &Path, names: &[&str]) {
     }
 }
 
-/// Whether an unfinished file or directory is our user's, and has no writer any more.
-fn is_left(entry: &fs::DirEntry) -> bool {
-    let Ok(file) = File::options().read(true).custom_flags(own::no_follow()).open(entry.path()) else { return false };
-    let ours = file
-        .metadata()
-        .is_ok_and(|about| (about.is_file() || about.is_dir()) && about.uid() == rustix::process::geteuid().as_raw());
-    ours && flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok()
+/// An unfinished file or directory, locked, where it is our user's and has no writer any more.
+fn left(entry: &fs::DirEntry) -> Option<File> {
+    let file = File::options().read(true).custom_flags(own::no_follow()).open(entry.path()).ok()?;
+    let about = file.metadata().ok()?;
+    let ours = (about.is_file() || about.is_dir()) && about.uid() == rustix::process::geteuid().as_raw();
+    (ours && flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok()).then_some(file)
 }
 
 /// Removes an unfinished file; or a directory, where there is nothing in it but these files.
@@ -139,6 +172,27 @@ mod tests {
         drop(busy);
         sweep(root.path(), &["bundle.toml"]);
         assert!(!at(".qualm-busy").exists());
+    }
+
+    #[test]
+    fn nobody_sweeps_what_has_just_begun() {
+        let root = tempfile::tempdir().unwrap();
+        let dir = root.path();
+        std::thread::scope(|scope| {
+            let writers = [0, 1].map(|writer| {
+                scope.spawn(move || {
+                    for at in 0..300 {
+                        write(&dir.join(format!("{writer}-{at}")), b"whole").unwrap();
+                        let (new, _held) = unfinished_dir(dir, 0o700).unwrap();
+                        fs::write(new.path().join("file"), b"whole").unwrap();
+                    }
+                })
+            });
+            while !writers.iter().all(std::thread::ScopedJoinHandle::is_finished) {
+                sweep(dir, &["file"]);
+            }
+        });
+        assert_eq!(fs::read_dir(dir).unwrap().count(), 600);
     }
 
     #[test]

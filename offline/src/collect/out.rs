@@ -1,12 +1,10 @@
 //! The output file: it has a temporary name until it is complete.
 
-use std::fs::Permissions;
 use std::io::{self, BufWriter, Write};
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use qualm_system::atomic;
-use tempfile::{Builder, NamedTempFile};
+use tempfile::NamedTempFile;
 
 use super::Error;
 
@@ -23,12 +21,8 @@ impl OutputFile {
     pub(super) fn create(path: &Path) -> Result<Self, Error> {
         let failed = |source| Error::Write { path: path.to_owned(), source };
         let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let file = Builder::new()
-            .prefix(atomic::MARK)
-            .permissions(Permissions::from_mode(0o666)) // less the umask, as for any file that a user makes
-            .tempfile_in(dir)
-            .map_err(failed)?;
-        atomic::hold(file.as_file());
+        // As for any file that a user makes.
+        let file = atomic::unfinished_file(dir, 0o666).map_err(failed)?;
         Ok(Self { file: BufWriter::with_capacity(1 << 20, file), path: path.to_owned(), bytes: 0 })
     }
 

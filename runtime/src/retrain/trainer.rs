@@ -140,7 +140,7 @@ fn next_version(plan: &Plan, running: u64) -> Result<u64, store::Error> {
 /// Trains, and offers what comes of it. Returns what is known of it.
 fn train(plan: &Plan, version: u64, stopped: &AtomicBool) -> Result<String, String> {
     let text = |error: io::Error| error.to_string();
-    let dir = tempfile::Builder::new().prefix(qualm_system::atomic::MARK).tempdir_in(plan.rows()).map_err(text)?;
+    let (dir, _held) = qualm_system::atomic::unfinished_dir(&plan.rows(), 0o700).map_err(text)?;
     let out = dir.path().join("next.qualm");
     let program = plan.options.program.clone().map_or_else(std::env::current_exe, Ok).map_err(text)?;
     let version_text = next_version(plan, version).map_err(|error| error.to_string())?.to_string();

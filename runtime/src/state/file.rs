@@ -278,7 +278,7 @@ fn common_seed(dir: &Path, own: u64) -> io::Result<u64> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => return Err(error),
     }
-    let mut file = tempfile::Builder::new().prefix(atomic::MARK).tempfile_in(dir)?;
+    let mut file = atomic::unfinished_file(dir, 0o600)?;
     write!(file, "{own:016x}")?;
     file.as_file().sync_all()?;
     // Whoever comes first puts it there whole; everybody reads what is there.
