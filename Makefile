@@ -95,12 +95,12 @@ instructions: toolchain
 	$(TOOLS) valgrind || [ -z "$$CI" ]
 	tests/instructions.sh
 
-# The real peers: Telegraf from its Go module, InfluxDB and Prometheus from Debian, the wasmtime CLI from crates.io,
+# The real peers: Telegraf from its Go module, InfluxDB, Prometheus and Alertmanager from Debian, the wasmtime CLI from crates.io,
 # schemathesis, InfluxDB's clients and componentize-py from PyPI, componentize-qjs from npm, Chromium for the live page; kept in
 # target/tools.
 # What cannot be had is said, and its tests are skipped; in CI that is a failure.
 e2e: build
-	for tool in telegraf grammar globs influxd wasmtime prometheus sklearn schemathesis influx-clients live componentize-py componentize-qjs supply; do $(TOOLS) $$tool || [ -z "$$CI" ] || exit 1; done
+	for tool in telegraf grammar globs influxd wasmtime prometheus alertmanager sklearn schemathesis influx-clients live componentize-py componentize-qjs supply; do $(TOOLS) $$tool || [ -z "$$CI" ] || exit 1; done
 	$(MAKE) plugins || [ -z "$$CI" ]
 	$(CARGO) test --locked --release -p qualm-tests
 

@@ -5,7 +5,7 @@
 #   tests/tools.sh --where TOOL   only print its path; status 1 if it is not there yet
 #
 # A TOOL is telegraf, grammar (Telegraf's parser alone), globs (what its filters match), influxd, wasmtime, minisign,
-# prometheus (with promtool beside it), sklearn (a Python with scikit-learn), schemathesis, influx-clients (a Python
+# prometheus (with promtool beside it), alertmanager (with amtool), sklearn (a Python with scikit-learn), schemathesis, influx-clients (a Python
 # with InfluxDB's clients for 1.x, 2.x and 3.x), componentize-py, componentize-qjs, live (the Node packages that the
 # live page's test uses, with Node and Chromium), supply (the directory of cargo-deny, cargo-audit, cargo-fuzz and typos), cyclonedx
 # (a Python that writes and checks lists of components), or valgrind.
@@ -153,6 +153,26 @@ prometheus_ready() { [ -x "$(prometheus_path)" ] && [ -x "$(dirname "$(prometheu
 prometheus_make() {
     unpack_packages prometheus "$tools/prometheus" prometheus ||
         fail "Prometheus is taken from Debian's package: install it so that \`prometheus\` and \`promtool\` are on PATH."
+}
+
+# Alertmanager and its amtool, in the same way. Debian's reads its templates from a fixed directory, where they are not as long as
+# it is not installed: in our copy that is the working directory, by a name as long.
+alertmanager_path() {
+    command -v prometheus-alertmanager || echo "$tools/alertmanager/prometheus-alertmanager"
+}
+alertmanager_ready() { [ -x "$(alertmanager_path)" ] && [ -x "$(dirname "$(alertmanager_path)")/amtool" ]; }
+
+alertmanager_make() {
+    local root=$tools/alertmanager templates=/usr/share/prometheus/alertmanager here
+    unpack_packages alertmanager "$root" prometheus-alertmanager ||
+        fail "Alertmanager is taken from Debian's package prometheus-alertmanager: install it so that it and \`amtool\` are on PATH."
+    here=$(printf './%.0s' $(seq $((${#templates} / 2))))
+    [ $((${#templates} % 2)) = 0 ] || here=$here.
+    LC_ALL=C sed -i "s#$templates#$here#g" "$root/usr/bin/prometheus-alertmanager"
+    ln -sf usr/bin/amtool "$root/amtool"
+    printf '#!/bin/sh\ncd "%s" && exec "%s" "$@"\n' "$root$templates" "$root/usr/bin/prometheus-alertmanager" >"$root/new"
+    chmod +x "$root/new"
+    mv "$root/new" "$root/prometheus-alertmanager"
 }
 
 # A Python with scikit-learn, to be measured beside.
@@ -330,7 +350,7 @@ if [ "${1:-}" = --where ]; then
     shift
 fi
 case ${1:-} in
-telegraf | grammar | globs | influxd | wasmtime | minisign | prometheus | sklearn | schemathesis | live) tool=$1 ;;
+telegraf | grammar | globs | influxd | wasmtime | minisign | prometheus | alertmanager | sklearn | schemathesis | live) tool=$1 ;;
 influx-clients | componentize-py | componentize-qjs | supply | cyclonedx | valgrind) tool=$1 ;;
 *) fail "usage: tests/tools.sh [--where] TOOL; the head of this file names them" ;;
 esac

@@ -8,7 +8,7 @@
 //! | `QUALM_BIN` | qualm | `target/release/qualm` |
 //! | `QUALM_CLI_WASM` | the command component | `target/components/qualm-cli.wasm` |
 //! | `QUALM_PLUGINS_DIR` | the plugins to copy, as components | `target/plugins` |
-//! | `TELEGRAF_BIN`, `INFLUXD_BIN`, `WASMTIME_BIN`, `PROMETHEUS_BIN`, `SCHEMATHESIS_BIN` | the peers | what `tools.sh --where` names |
+//! | `TELEGRAF_BIN`, `INFLUXD_BIN`, `WASMTIME_BIN`, `PROMETHEUS_BIN`, `ALERTMANAGER_BIN`, `SCHEMATHESIS_BIN` | the peers | what `tools.sh --where` names |
 //! | `INFLUX_CLIENTS_PYTHON` | a Python with InfluxDB's clients | likewise |
 //! | `SUPPLY_BIN` | the directory of `cargo-deny` and `cargo-audit` | likewise |
 //! | `COMPONENTIZE_PY`, `COMPONENTIZE_QJS` | the compilers of Python and JavaScript to components | likewise |
@@ -18,6 +18,7 @@
 //! Where a program is missing, its tests are skipped, and print why. With `CI` set that is a failure instead, but
 //! for Vector, which `tools.sh` cannot fetch.
 
+mod alertmanager;
 pub mod config;
 pub mod events;
 mod feeder;
@@ -39,6 +40,7 @@ pub mod tools;
 pub mod vector;
 mod wait;
 
+pub use alertmanager::Alertmanager;
 pub use feeder::Feeder;
 pub use influx::{Influx, free_port};
 pub use lines::{Numbered, numbered};

@@ -80,6 +80,19 @@ pub fn promtool() -> Option<PathBuf> {
     present(beside, "PROMETHEUS_BIN", "there is no promtool beside Prometheus")
 }
 
+/// The real Alertmanager.
+#[must_use]
+pub fn alertmanager() -> Option<PathBuf> {
+    fetched("ALERTMANAGER_BIN", "alertmanager")
+}
+
+/// Alertmanager's `amtool`, which checks configurations.
+#[must_use]
+pub fn amtool() -> Option<PathBuf> {
+    let beside = alertmanager()?.with_file_name("amtool");
+    present(beside, "ALERTMANAGER_BIN", "there is no amtool beside Alertmanager")
+}
+
 /// Schemathesis, which generates requests from an `OpenAPI` document.
 #[must_use]
 pub fn schemathesis() -> Option<PathBuf> {

@@ -134,7 +134,7 @@ fn an_alert_becomes_pending_fires_and_resolves_with_the_incident() {
     }
     states.extend((quiet..scraped.len()).map(|minute| (minute, State::Inactive)));
 
-    let rules = tools::workspace().join("examples/alerts/prometheus.rules.yml");
+    let rules = tools::workspace().join("operations/alerts/anomalies.rules.yml");
     let rules = rules.to_str().expect("a path in UTF-8");
     let checked = run(&promtool, &["check", "rules", rules], b"");
     assert!(checked.status.success(), "{}", checked.stderr);

@@ -263,7 +263,7 @@ fn exactly_the_exposed_metrics_are_documented() {
     let shown: BTreeSet<_> =
         metrics.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).map(str::to_owned).collect();
     let documentation = documentation();
-    let (tables, alerts) = documentation.split_once("## Alerts").expect("a part about alerts");
+    let (tables, _) = documentation.split_once("## Alerts").expect("a part about alerts");
     let rows: String = tables.lines().filter(|line| line.starts_with('|')).collect();
     let documented = names(&rows);
     assert!(shown.len() > 30, "{shown:?}");
@@ -279,48 +279,66 @@ fn exactly_the_exposed_metrics_are_documented() {
     let silent: Vec<_> = families.filter(|name| !valued(name)).collect();
     assert!(silent.is_empty(), "without a value: {silent:?}");
     // Alerts use existing metrics.
-    assert!(!names(alerts).is_empty() && names(alerts).is_subset(&shown), "{:?}", names(alerts));
+    let used = names(&fs::read_to_string(rules()).expect("rules"));
+    assert!(used.len() > 5 && used.is_subset(&shown), "{used:?}");
 }
 
-/// The rules that are documented, as a file.
-fn rules(site: &Site) -> PathBuf {
-    let documentation = documentation();
-    let (_, alerts) = documentation.split_once("## Alerts").expect("a part about alerts");
-    let (_, yaml) = alerts.split_once("```yaml\n").expect("an example");
-    site.write("rules.yml", yaml.split("```").next().unwrap_or_default())
+/// The rules for qualm itself.
+fn rules() -> PathBuf {
+    tools::workspace().join("operations/alerts/qualm.rules.yml")
+}
+
+/// The alerts of these rules.
+fn alerts() -> BTreeSet<String> {
+    let text = fs::read_to_string(rules()).expect("rules");
+    text.lines().filter_map(|line| line.trim().strip_prefix("- alert: ")).map(str::to_owned).collect()
 }
 
 #[test]
-fn the_documented_alerts_are_valid_rules() {
+fn the_alerts_are_valid_rules_and_each_is_in_the_runbook() {
     let Some(promtool) = tools::promtool() else { return };
-    let site = Site::new();
-    let judged = run(&promtool, &["check", "rules", &rules(&site).to_string_lossy()], b"");
+    let judged = run(&promtool, &["check", "rules", &rules().to_string_lossy()], b"");
     let printed = String::from_utf8_lossy(&judged.stdout).into_owned() + &judged.stderr;
-    assert!(judged.status.success() && printed.contains("7 rules found"), "{printed}");
+    let found = format!("{} rules found", alerts().len());
+    assert!(judged.status.success() && printed.contains(&found), "{printed}");
+    let text = fs::read_to_string(rules()).expect("rules");
+    let runbook = fs::read_to_string(tools::workspace().join("docs/runbook.md")).expect("docs/runbook.md");
+    for (alert, rule) in text.split("- alert: ").skip(1).map(|rule| rule.split_once('\n').expect("more than a name")) {
+        assert!(["severity: ", "summary: ", "description: "].iter().all(|key| rule.contains(key)), "{alert}: {rule}");
+        let place = format!("runbook: docs/runbook.md#{}\n", alert.to_lowercase());
+        assert!(rule.contains(&place) && runbook.contains(&format!("\n## {alert}\n")), "{alert} is not in the runbook");
+        assert!(documentation().contains(&format!("| `{alert}` |")), "{alert} is not in docs/metrics.md");
+    }
 }
 
-/// Prometheus' own tests of rules.
+/// Prometheus' own tests of rules: each fires with bad values, in so many minutes, and never with good ones.
 #[test]
-fn the_documented_alerts_fire_when_they_should() {
+fn each_alert_fires_when_it_should() {
     let Some(promtool) = tools::promtool() else { return };
     let site = Site::new();
-    let rules = rules(&site);
-    let mut tests = format!("rule_files: [{}]\nevaluation_interval: 1m\ntests:\n", quoted(&rules));
-    for (alert, good, bad) in [
-        ("QualmDoesNotScore", ("qualm_detector_state{state=\"scoring\"}", "1x20"), "0x20"),
-        ("QualmFails", ("qualm_detector_failures_total{reason=\"trap\"}", "3x20"), "0+1x20"),
-        ("QualmWayBackIsDown", ("qualm_sent_bodies_total{outcome=\"failed\"}", "3x20"), "0+1x20"),
-        ("QualmModelRefused", ("qualm_models_refused_total", "3x20"), "0+1x20"),
-    ] {
-        let (series, calm) = good;
-        for (values, speaks) in [(calm, false), (bad, true)] {
-            let labels = series.split_once('{').map_or("", |(_, labels)| labels.trim_end_matches('}'));
-            let labels: String = labels.split_terminator(',').map(|label| label.replace('=', ": ") + ", ").collect();
-            let expected = if speaks { format!("[{{ exp_labels: {{ {labels}}} }}]") } else { "[]".to_owned() };
+    let cases = [
+        ("QualmIsDown", "up{job=\"qualm\"}", "1x500", "0x500", 15),
+        ("QualmDoesNotScore", "qualm_detector_state{state=\"scoring\"}", "1x500", "0x500", 15),
+        ("QualmFails", "qualm_detector_failures_total{reason=\"trap\"}", "3x500", "0+1x500", 15),
+        ("QualmPanicked", "qualm_pipeline_panics_total", "3x500", "0+1x500", 15),
+        ("QualmWayBackIsDown", "qualm_sent_bodies_total{outcome=\"failed\"}", "3x500", "0+1x500", 15),
+        ("QualmWayBackIsDown", "qualm_sent_bodies_total{outcome=\"delivered\"}", "0+9x500", "", 15),
+        ("QualmModelIsStale", "qualm_drift_state{state=\"drifting\"}", "0x500", "1x500", 420),
+        ("QualmModelIsStale", "qualm_drift_state{state=\"drifting\"}", "1x200 0x300", "", 420),
+        ("QualmRolledBack", "qualm_rollout_rollbacks_total", "3x500", "0+1x500", 15),
+        ("QualmModelRefused", "qualm_models_refused_total", "3x500", "0+1x500", 15),
+    ];
+    let tested: BTreeSet<String> = cases.iter().map(|(alert, ..)| (*alert).to_owned()).collect();
+    assert_eq!(tested, alerts(), "each has a test");
+    let mut tests = format!("rule_files: [{}]\nevaluation_interval: 1m\ntests:\n", quoted(&rules()));
+    for (alert, series, good, bad, minutes) in cases {
+        for (values, fires) in [(good, false), (bad, true)].iter().filter(|(values, _)| !values.is_empty()) {
+            let expr = format!("count(ALERTS{{alertname=\"{alert}\",alertstate=\"firing\"}})");
+            let samples = if *fires { "[{ labels: '{}', value: 1 }]" } else { "[]" };
             let _infallible = write!(
                 tests,
-                "  - interval: 1m\n    input_series: [{{ series: '{series}', values: '{values}' }}]\n    alert_rule_test:\n      \
-                 - {{ eval_time: 15m, alertname: {alert}, exp_alerts: {expected} }}\n"
+                "  - interval: 1m\n    input_series: [{{ series: '{series}', values: '{values}' }}]\n    promql_expr_test:\n      \
+                 - {{ expr: '{expr}', eval_time: {minutes}m, exp_samples: {samples} }}\n"
             );
         }
     }
