@@ -1,4 +1,4 @@
-//! The example of Alertmanager's configuration, in the real Alertmanager, with listeners that play PagerDuty, Slack and a webhook.
+//! The example of Alertmanager's configuration, in the real Alertmanager, with listeners that play `PagerDuty`, Slack and a webhook.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
