@@ -4,6 +4,11 @@ use std::time::Duration;
 
 use crate::window::BLOCKS;
 
+/// A duration in nanoseconds; the longest there is stands for longer ones.
+pub(crate) fn nanoseconds(duration: Duration) -> i64 {
+    i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX)
+}
+
 /// How much time has passed in a block, by the times of its rows in nanoseconds.
 ///
 /// Time passes where a row is newer than all before it. A row that is older belongs to the present. One that is newer or older
@@ -21,7 +26,7 @@ pub(crate) struct Clock {
 
 impl Clock {
     pub(crate) fn new(window: Duration) -> Self {
-        let window = i64::try_from(window.as_nanos()).unwrap_or(i64::MAX).max(BLOCKS as i64);
+        let window = nanoseconds(window).max(BLOCKS as i64);
         Self { block: window / BLOCKS as i64, window, newest: None, elapsed: 0, total: 0 }
     }
 

@@ -83,7 +83,7 @@ pub(crate) fn judge(reference: &Reference, evidence: &Evidence, options: &Option
     };
     let ks = p_values(|compared| compared.ks_p_value);
     let chi_square = p_values(|compared| compared.chi_square_p_value);
-    let Report { state, rows, features, score, alarm_rate, error_median, error_p95 } = report;
+    let Report { state: _, rows, features, score, alarm_rate, error_median, error_p95 } = report;
     *rows = evidence.rows;
     let reports = features.iter_mut().chain([&mut *score]);
     for (at, (report, (column, compared))) in reports.zip(&evidence.columns).enumerate() {
@@ -111,9 +111,8 @@ pub(crate) fn judge(reference: &Reference, evidence: &Evidence, options: &Option
     (alarm_rate.live, alarm_rate.effect, alarm_rate.p_value) = (Some(found.rate), found.ratio, Some(found.p_value));
     let exceeds = found.p_value < options.significance;
     extend(&mut alarm_rate.in_a_row, &mut alarm_rate.drifted, exceeds, options);
-    let compared = [&*alarm_rate, &*error_median, &*error_p95];
-    let drifts = features.iter().chain([&*score]).any(|report| report.drifted) || compared.iter().any(|it| it.drifted);
-    *state = if drifts { State::Drifting } else { State::None };
+    let drifts = report.features_drift() || report.scores_drift() || report.alarm_rate.drifted;
+    report.state = if drifts { State::Drifting } else { State::None };
 }
 
 fn judge_column(column: &Column, compared: &Compared, options: &Options, report: &mut FeatureReport) {

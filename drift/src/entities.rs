@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::clock::Clock;
+use crate::clock::{Clock, nanoseconds};
 use crate::live::Live;
 use crate::options::Options;
 use crate::reference::Reference;
@@ -95,7 +95,7 @@ impl Entities {
             return;
         }
         if self.by_series.len() >= self.most {
-            let window = i64::try_from(self.options.window.as_nanos()).unwrap_or(i64::MAX);
+            let window = nanoseconds(self.options.window);
             let silent = self.by_series.iter().min_by_key(|(series, entity)| (entity.last, **series));
             let Some((silent, _)) = silent.filter(|(_, entity)| self.now.saturating_sub(entity.last) > window) else {
                 return;
@@ -150,7 +150,7 @@ impl First {
     fn observe(&mut self, time: i64, values: &[f64], options: &Options) -> Option<Reference> {
         let Self { clock, times, values: all, stride, skip } = self;
         clock.observe(time);
-        let passed = clock.total() / WINDOWS as i64 >= i64::try_from(options.window.as_nanos()).unwrap_or(i64::MAX);
+        let passed = clock.total() / WINDOWS as i64 >= nanoseconds(options.window);
         if passed && times.len() >= LEAST_ROWS {
             let scores = vec![f64::NAN; times.len()];
             return Reference::new(times, all, values.len(), &scores, options.window).ok();

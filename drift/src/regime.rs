@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::clock::nanoseconds;
 use crate::error::Error;
 use crate::live::Live;
 use crate::options::{Levels, Options};
@@ -26,7 +27,7 @@ pub fn newest_regime(reference: &Reference, times: &[i64], values: &[f64], optio
     if rows.checked_mul(features) != Some(values.len()) {
         return Err(Error::Shape { times: rows, values: values.len(), scores: rows, features });
     }
-    let window = i64::try_from(options.window.as_nanos()).unwrap_or(i64::MAX);
+    let window = nanoseconds(options.window);
     let Some(last) = times.last() else { return Ok(0) };
     let enough = rows.saturating_sub(BLOCKS * BLOCK_ROWS as usize);
     let newest = times.partition_point(|time| *time <= last.saturating_sub(window)).min(enough);

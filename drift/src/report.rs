@@ -80,6 +80,26 @@ pub struct Report {
     pub error_p95: Compare,
 }
 
+impl Report {
+    /// Whether any feature drifts.
+    #[must_use]
+    pub fn features_drift(&self) -> bool {
+        self.features.iter().any(|feature| feature.drifted)
+    }
+
+    /// Whether the score's median or its 95 % quantile does.
+    #[must_use]
+    pub fn errors_drift(&self) -> bool {
+        self.error_median.drifted || self.error_p95.drifted
+    }
+
+    /// Whether the score drifts in any way.
+    #[must_use]
+    pub fn scores_drift(&self) -> bool {
+        self.score.drifted || self.errors_drift()
+    }
+}
+
 /// What was found of a feature, or of the score.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct FeatureReport {

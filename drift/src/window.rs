@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::alarms::{self, Alarms};
-use crate::clock::Clock;
+use crate::clock::{Clock, nanoseconds};
 use crate::moments::{Moments, is_known};
 use crate::reference::{MAX_BINS, Reference};
 use crate::sample::{SAMPLE, Sampler, nearest_rank};
@@ -116,7 +116,7 @@ impl Window {
             sampler: Sampler::new(SEED),
             stride: 1,
             skip: 0,
-            quiet: i64::try_from((length / QUIET).as_nanos()).unwrap_or(i64::MAX),
+            quiet: nanoseconds(length / QUIET),
             last_alarm: None,
         }
     }

@@ -8,9 +8,9 @@ use std::process::{Child, Command, Stdio};
 
 use tempfile::TempDir;
 
+use crate::http;
 use crate::influx::free_port;
-use crate::peer::terminate;
-use crate::{http, until_some};
+use crate::peer::{answering, terminate};
 
 /// A running Alertmanager. It is killed when dropped.
 #[derive(Debug)]
@@ -30,17 +30,7 @@ impl Alertmanager {
     pub fn start(program: &Path, config: &str) -> Self {
         let dir = TempDir::with_prefix("qualm-alertmanager-").expect("a temporary directory");
         fs::write(dir.path().join("alertmanager.yml"), config).expect("a file can be written");
-        let (child, address) = until_some("Alertmanager to run", || {
-            let (mut child, address) = spawn(program, dir.path());
-            // Another process may have bound the port.
-            let answers = until_some("Alertmanager to answer or to end", || {
-                if http::request(address, "GET", "/-/ready").is_ok_and(|(status, _)| status == 200) {
-                    return Some(true);
-                }
-                matches!(child.try_wait(), Ok(Some(_))).then_some(false)
-            });
-            answers.then_some((child, address))
-        });
+        let (child, address) = answering("Alertmanager", ("/-/ready", 200), || spawn(program, dir.path()));
         Self { child, address, dir }
     }
 

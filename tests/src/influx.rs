@@ -9,7 +9,8 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::config::quoted;
-use crate::{http, until_some};
+use crate::http;
+use crate::peer::answering;
 
 /// A running `influxd`, on ports and in a directory of its own. It is killed when dropped.
 #[derive(Debug)]
@@ -38,17 +39,9 @@ impl Influx {
     #[must_use]
     pub fn start_at(program: &Path, place: impl Fn() -> SocketAddr) -> Self {
         let dir = TempDir::with_prefix("qualm-influx-").expect("a temporary directory");
-        let (child, address) = until_some("InfluxDB to run", || {
+        let (child, address) = answering("InfluxDB", ("/ping", 204), || {
             let address = place();
-            let mut child = spawn(program, dir.path(), address);
-            // Another process may have bound the ports since: influxd ends then, and the next attempt uses others.
-            let answers = until_some("InfluxDB to answer or to end", || {
-                if http::request(address, "GET", "/ping").is_ok_and(|(status, _)| status == 204) {
-                    return Some(true);
-                }
-                matches!(child.try_wait(), Ok(Some(_))).then_some(false)
-            });
-            answers.then_some((child, address))
+            (spawn(program, dir.path(), address), address)
         });
         let (status, body) =
             http::request(address, "POST", "/query?q=CREATE%20DATABASE%20qualm").expect("InfluxDB answers");

@@ -8,8 +8,9 @@ use std::process::{Child, Command, Stdio};
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::http;
 use crate::influx::free_port;
-use crate::{http, until_some};
+use crate::peer::answering;
 
 /// A running Prometheus. It is killed when dropped.
 #[derive(Debug)]
@@ -59,17 +60,7 @@ impl Prometheus {
         let jobs = if jobs.is_empty() { " []".to_owned() } else { format!("\n{jobs}") };
         let config = format!("global: {{ scrape_interval: 1s, scrape_timeout: 1s }}\nscrape_configs:{jobs}");
         fs::write(dir.path().join("prometheus.yml"), config).expect("a file can be written");
-        let (child, address) = until_some("Prometheus to run", || {
-            let (mut child, address) = spawn(program, dir.path());
-            // As with InfluxDB: another process may have bound the port.
-            let answers = until_some("Prometheus to answer or to end", || {
-                if http::request(address, "GET", "/-/ready").is_ok_and(|(status, _)| status == 200) {
-                    return Some(true);
-                }
-                matches!(child.try_wait(), Ok(Some(_))).then_some(false)
-            });
-            answers.then_some((child, address))
-        });
+        let (child, address) = answering("Prometheus", ("/-/ready", 200), || spawn(program, dir.path()));
         Self { child, address, dir }
     }
 

@@ -118,7 +118,7 @@ impl ColumnMoment {
     }
 
     fn of_score(report: &Report) -> Self {
-        let quantiles = report.error_median.drifted || report.error_p95.drifted;
+        let quantiles = report.errors_drift();
         let column = Self::of_feature(&report.score);
         let besides = quantiles.then_some("median or 95 % quantile");
         Self { drifts: column.drifts || quantiles, besides: besides.or(column.besides), ..column }
@@ -210,9 +210,7 @@ impl Outcome {
     /// Whether the score drifts, likewise.
     #[must_use]
     pub fn score_drifts(&self) -> bool {
-        let Report { score, error_median, error_p95, features, .. } = &self.report;
-        let together = score.drifted || error_median.drifted || error_p95.drifted;
-        together || self.in_windows(features.len()).sustained.is_some()
+        self.report.scores_drift() || self.in_windows(self.report.features.len()).sustained.is_some()
     }
 
     /// Whether the rate of alarms drifts, likewise.

@@ -1,9 +1,10 @@
 //! A comparison as text for a terminal.
 
+use qualm_bundle::duration::friendly;
 use qualm_drift::{Compare, Report};
 use qualm_system::untrusted::visible;
 
-use super::words::{deviation, lasting, listed, mean, statistic};
+use super::words::{deviation, listed, mean, statistic};
 use super::{Outcome, verdict};
 use crate::evaluate::format::{count, known, percent};
 use crate::evaluate::terminal::columns;
@@ -92,7 +93,7 @@ fn score(report: &Report) -> String {
 
 /// What would have been said live, and when.
 fn live(outcome: &Outcome) -> String {
-    let window = lasting(outcome.reference.window);
+    let window = friendly(outcome.reference.window);
     let Some((began, of)) = outcome.began().zip(outcome.began_of()) else {
         return if outcome.timeline.is_empty() {
             format!("\nthe rows last for less than a window ({window}): live, nothing would be said yet\n")

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
-use qualm_drift::{FeatureReport, Report, Summary};
+use qualm_drift::{FeatureReport, Summary};
 
 use super::{Causes, InWindows, Outcome, Sustained};
 use crate::evaluate::format::{NONE, count, number, percent, short, thousands};
@@ -67,11 +67,6 @@ pub(crate) fn deviation(of: &Summary) -> String {
     let Some(deviation) = of.deviation else { return NONE.to_owned() };
     let rounding = of.mean.map_or(0.0, f64::abs) * 1e-9;
     if deviation <= rounding { "0".to_owned() } else { rounded(deviation, 3) }
-}
-
-/// A length of time.
-pub(crate) fn lasting(duration: Duration) -> String {
-    qualm_bundle::duration::friendly(duration)
 }
 
 /// `a`, `a and b`, `a, b and c`; each but the first after `of`.
@@ -162,8 +157,7 @@ impl Outcome {
         let FeatureReport { votes, missing, beyond, .. } = self.column(column);
         let [missing_then, missing_now] = [missing.reference, missing.live].map(percent);
         let [beyond_then, beyond_now] = [beyond.reference, beyond.live].map(percent);
-        let Report { features, error_median, error_p95, .. } = &self.report;
-        let quantiles = column == features.len() && (error_median.drifted || error_p95.drifted);
+        let quantiles = column == self.report.features.len() && self.report.errors_drift();
         let besides = [
             (missing.drifted, format!(", missing in {missing_now} of rows (training: {missing_then})")),
             (beyond.drifted, format!(", {beyond_now} of values lie where {beyond_then} of those in training did")),

@@ -97,7 +97,7 @@ impl Monitor {
             return Self { title, features, otherwise, worker: None };
         }
         let single = known.filter(|_| config.entities > 0);
-        let mut entities = single.map(|known| Entities::new(count, config.entities, config.rules(known.window)));
+        let entities = single.map(|known| Entities::new(count, config.entities, config.rules(known.window)));
         let snapshot = known.zip(live.as_ref()).map(|(known, live)| {
             Arc::new(DriftSnapshot {
                 features: Arc::clone(&features),
@@ -128,10 +128,7 @@ impl Monitor {
             // Entities are compared with their own rows, whichever model there is.
             let same = before.as_ref().is_some_and(|before| before.features == names);
             let known = before.and_then(Self::finish).filter(|_| same);
-            if entities.is_some() {
-                entities = known.or(entities);
-            }
-            comparer.entities = entities;
+            comparer.entities = entities.map(|new| known.unwrap_or(new));
             comparer.retraining = plan.and_then(|plan| Retraining::open(plan, version, created, names.to_vec()));
             comparer.run(waiting, back)
         };
@@ -290,7 +287,7 @@ impl Retraining {
     }
 
     fn train_if_due(&mut self, report: Option<&Report>) {
-        let drifts = report.is_some_and(drifts_beside_alarms);
+        let drifts = report.is_some_and(|report| report.features_drift() || report.scores_drift());
         let alarms = report.is_some_and(|report| report.alarm_rate.drifted);
         if let Some(reason) = self.trainer.due(drifts, alarms, SystemTime::now()) {
             self.keeper.flush();
@@ -399,12 +396,6 @@ impl Comparer {
     }
 }
 
-/// Whether features or the score drift.
-fn drifts_beside_alarms(report: &Report) -> bool {
-    let Report { features, score, error_median, error_p95, .. } = report;
-    features.iter().any(|feature| feature.drifted) || score.drifted || error_median.drifted || error_p95.drifted
-}
-
 /// What drifts, for the log.
 fn what_drifts(snapshot: &DriftSnapshot) -> String {
     let DriftSnapshot { features, report, .. } = snapshot;
@@ -413,7 +404,7 @@ fn what_drifts(snapshot: &DriftSnapshot) -> String {
         .map(|(name, _)| name.as_str())
         .collect();
     let mut what = listed(&drifted);
-    if report.score.drifted || report.error_median.drifted || report.error_p95.drifted {
+    if report.scores_drift() {
         what.push("its scores".to_owned());
     }
     if report.alarm_rate.drifted {

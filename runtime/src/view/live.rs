@@ -173,7 +173,7 @@ fn detector(view: &View, detector: &Detector, several: bool) -> Value {
 fn drift(view: &DriftView) -> Value {
     let Some(state) = view.state() else { return Value::Null };
     let DriftView::Known(snapshot) = view else { return json!({ "state": state, "features": [], "also": [] }) };
-    let Report { features, score, error_median, error_p95, alarm_rate, .. } = &snapshot.report;
+    let report @ Report { features, alarm_rate, .. } = &snapshot.report;
     let distance = |report: &FeatureReport| {
         report.tests.iter().find(|test| test.test == Test::Wasserstein).map(|test| test.statistic)
     };
@@ -182,8 +182,7 @@ fn drift(view: &DriftView) -> Value {
         b.drifted.cmp(&a.drifted).then(distance(b).unwrap_or(0.0).total_cmp(&distance(a).unwrap_or(0.0)))
     });
     shown.truncate(MAX_FEATURES);
-    let scores = score.drifted || error_median.drifted || error_p95.drifted;
-    let also = [("scores", scores), ("rate of alarms", alarm_rate.drifted)];
+    let also = [("scores", report.scores_drift()), ("rate of alarms", alarm_rate.drifted)];
     json!({
         "state": state,
         "features": shown.into_iter().map(|(name, report)| {

@@ -1,20 +1,20 @@
 //! How many features drifted, and when.
 
 use maud::{Markup, html};
+use qualm_bundle::duration::friendly;
 use qualm_drift::State;
 
 use super::super::html::{caption, paragraph, section};
 use super::super::plot::{Plot, Tick, path, rectangle, stroke};
 use super::super::series::Axis;
 use super::times;
-use crate::drift::words::lasting;
 use crate::drift::{Moment, Outcome};
 
 /// How many features drift, at the end of each window.
 pub(super) fn section_html(outcome: &Outcome) -> Markup {
     let Outcome { timeline, reference, .. } = outcome;
     if timeline.len() < 2 {
-        let window = lasting(reference.window);
+        let window = friendly(reference.window);
         let text =
             format!("The rows do not last for long enough: they have less than two ends of windows of {window}.");
         return section("Over time", "", paragraph(&text));
@@ -28,7 +28,7 @@ pub(super) fn section_html(outcome: &Outcome) -> Markup {
 }
 
 fn meaning(outcome: &Outcome) -> String {
-    let (window, rules) = (lasting(outcome.reference.window), &outcome.rules);
+    let (window, rules) = (friendly(outcome.reference.window), &outcome.rules);
     format!(
         "Each point is the end of a window of {window} of the newest rows, which are compared with training. Windows overlap: \
          eight end in the length of one. A feature drifts once {} of 5 tests voted for it at {} ends of windows in a row, or \

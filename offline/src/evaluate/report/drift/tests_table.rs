@@ -71,7 +71,7 @@ fn drift(outcome: &Outcome, column: usize) -> Cell {
 /// Whether a feature or the score drifts, of all rows together.
 fn together(outcome: &Outcome, column: usize) -> bool {
     let report = &outcome.report;
-    let score = column == report.features.len() && (report.error_median.drifted || report.error_p95.drifted);
+    let score = column == report.features.len() && report.errors_drift();
     outcome.column(column).drifted || score
 }
 
